@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# tests/lib/*.c: what tests and fuzz targets share, once against each crypto backend.
+if(PkgConfig_FOUND)
+  pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
+endif()
+file(GLOB testlib_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/lib/*.c)
+
+function(milgi_testlib name lib)
+  if(testlib_sources)
+    add_library(${name} STATIC EXCLUDE_FROM_ALL ${testlib_sources})
+    set(scope PUBLIC)
+  else()
+    add_library(${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${name} ${scope} ${PROJECT_SOURCE_DIR}/tests/lib ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(${name} ${scope}
+    MILGI_TESTS_DIR="${PROJECT_SOURCE_DIR}/tests" MILGI_BUILD_DIR="${PROJECT_BINARY_DIR}")
+  if(CMOCKA_FOUND)
+    target_link_libraries(${name} ${scope} PkgConfig::CMOCKA)
+  endif()
+  target_link_libraries(${name} ${scope} ${lib} m)
+endfunction()
+
+milgi_testlib(testlib milgi_internal)
+if(TARGET milgi_fake)
+  milgi_testlib(testlib_fake milgi_fake)
+endif()
