@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# Common to our scripts: they source it after `set -euo pipefail`. Counting rule: every part prints a line
+# `N passed, N failed`; `part` runs one, adds its last such line up and prints the part's time. A part that fails
+# without counting a failure, or that counts nothing at all, is one failure.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+logs=${MILGI_LOGS:-$root/build/logs}
+total_passed=0
+total_failed=0
+failed_parts=()
+
+say() { printf '%s\n' "$*"; }
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+jobs_n() { nproc 2>/dev/null || echo 2; }
+
+# part NAME COMMAND...: runs it with its output in $logs/NAME.log, the end of which is shown when it fails.
+part() {
+    local name=$1 start=$SECONDS rc=0 counts passed=0 failed=0
+    shift
+    mkdir -p "$logs"
+    # In the background and waited for: so `set -e` holds inside functions, as it would not in a condition.
+    ("$@") >"$logs/$name.log" 2>&1 </dev/null &
+    wait $! || rc=$?
+    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$logs/$name.log" | tail -n 1 || true)
+    if [ -n "$counts" ]; then
+        read -r passed _ failed _ <<<"$counts"
+    elif [ $rc = 0 ]; then
+        passed=1
+    fi
+    if [ $((passed + failed)) = 0 ] || { [ $rc != 0 ] && [ "$failed" = 0 ]; }; then
+        failed=$((failed + 1))
+    fi
+    total_passed=$((total_passed + passed))
+    total_failed=$((total_failed + failed))
+    printf '%-24s %4d s   %5d passed  %3d failed\n' "$name" $((SECONDS - start)) "$passed" "$failed"
+    if [ "$failed" != 0 ]; then
+        failed_parts+=("$name")
+        say "---- $name: exit status $rc, the end of its output:"
+        tail -n "${MILGI_TAIL:-80}" "$logs/$name.log" | sed 's/^/    /'
+        say "----"
+    fi
+}
+
+# The last line of a run, and its exit status.
+total() {
+    if [ ${#failed_parts[@]} != 0 ]; then
+        say "failed: ${failed_parts[*]}"
+    fi
+    say "$total_passed passed, $total_failed failed"
+    [ "$total_failed" = 0 ] && [ "$total_passed" != 0 ]
+}
+
+# build PRESET [TARGET...]
+build() {
+    local preset=$1
+    shift
+    cd "$root"
+    cmake --preset "$preset"
+    cmake --build "build/$preset" -j "$(jobs_n)" ${*:+--target "$@"}
+}
+
+# run_ctest PRESET [CTEST ARGUMENTS...]: counts its cases.
+run_ctest() {
+    local preset=$1 out rc=0 all failed
+    shift
+    mkdir -p "$logs"
+    out=$logs/ctest-$preset.$$
+    (cd "$root/build/$preset" && ctest -j "$(jobs_n)" --output-on-failure --no-tests=error "$@") >"$out" 2>&1 || rc=$?
+    cat "$out"
+    all=$(sed -nE 's/^[0-9]+% tests passed, [0-9]+ tests failed out of ([0-9]+)$/\1/p' "$out")
+    failed=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of [0-9]+$/\1/p' "$out")
+    rm -f "$out"
+    if [ -n "$all" ]; then
+        say "$((all - failed)) passed, $failed failed"
+    fi
+    return $rc
+}
