@@ -11,7 +11,7 @@ total_passed=0
 total_failed=0
 failed_parts=()
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 1

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What can be tested, one function a part, for scripts/test and .ci/run. Each prints `N passed, N failed` at its end.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# --- of the text -------------------------------------------------------------------------------------------------------
+checks() {
+    local name
+    for name in format layers size words; do
+        part "check-$name" "$root/scripts/check-$name"
+    done
+}
+
+tidy() {
+    part check-tidy "$root/scripts/check-tidy"
+}
+
+# --- of one build ------------------------------------------------------------------------------------------------------
+test_data() { # what tests read and the tree does not hold: each tests/<area>/setup brings its own
+    local setup
+    for setup in "$root"/tests/*/setup; do
+        if [ -x "$setup" ]; then
+            "$setup"
+        fi
+    done
+}
+
+ctest_of() { # PRESET [CTEST ARGUMENTS...]
+    test_data
+    build "$1"
+    run_ctest "$@"
+}
+
+debug_tests() { part debug-tests ctest_of debug; }
+release_tests() { part release-tests ctest_of release; }
+
+# ThreadSanitizer is for what has threads: the worker devices, posting, and the proxy on them.
+tsan_ctest() {
+    cmake --preset tsan -S "$root" >/dev/null
+    local pattern='pool|worker|post|thread' names
+    mapfile -t names < <(cd "$root/build/tsan" && ctest -N -R "$pattern" | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p')
+    [ ${#names[@]} != 0 ] || die "no test of threads found"
+    build tsan milgi "${names[@]}"
+    run_ctest tsan -R "$pattern"
+}
+
+tsan_tests() {
+    part tsan-tests tsan_ctest
+    local workers
+    for workers in 1 2 4; do
+        part "tsan-proxy-pool-$workers" "$root/scripts/run" --check --preset tsan -- --device "pool:$workers"
+    done
+}
+
+tsan_all() { part tsan-all ctest_of tsan; }
+
+valgrind_proxy() {
+    part valgrind-proxy "$root/scripts/run" --check --under \
+        "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --child-silent-after-fork=yes" \
+        -- "$@"
+}
+
+run_check() { part run-check "$root/scripts/run" --check; }
+
+# The library without any device but cpu: a build option selects files and table rows, so it must still link.
+lean_build() {
+    cd "$root"
+    cmake -S . -B build/lean -G Ninja -DMILGI_TESTS=OFF -DMILGI_EXAMPLES=OFF -DMILGI_DEVICE_POOL=OFF \
+        -DMILGI_DEVICE_SIM=OFF -DMILGI_DEVICE_CHAOS=OFF
+    cmake --build build/lean -j "$(jobs_n)"
+}
+
+lean() { part lean-build lean_build; }
+
+# --- of tests/<area>/run ------------------------------------------------------------------------------------------------
+area() { # NAME [ARGUMENTS...]
+    local name=$1
+    shift
+    part "$name" "$root/tests/$name/run" "$@"
+}
