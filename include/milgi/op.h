@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The op: one crypto operation. Connections start ops, the engine routes them to devices, devices give them back. This header is for
+ * authors of devices; applications need only the names.
+ *
+ * FROM ENQUEUE TO DEQUEUE THE DEVICE OWNS THE OP, its memory and its key. Nothing in an op points to a stack, to a connection or to a
+ * handshake: nonces, additional data and small inputs are in it by value, large ones in chunks that it holds references on. An op is a pure
+ * function of its inputs, so that it can be run again elsewhere as long as its inputs are intact (not when it is in place).
+ *
+ * Every accepted op is given back exactly once, with one of the final statuses:
+ *   OK         done
+ *   REJECTED   the input is bad (a tag or signature that does not verify, a point off the curve): a verdict on the peer, not on the device
+ *   BROKEN     the device failed, or the op made no sense to it; device_code says more
+ *   CANCELLED  cancelled before it was begun
+ * LOST is the engine's own: the op's deadline passed and the device still has it.
+ */
+#pragma once
+
+#include <milgi/buf.h>
+
+enum milgi_op_type {
+    MILGI_OP_SEAL,
+    MILGI_OP_OPEN,
+    MILGI_OP_KEYGEN,
+    MILGI_OP_DERIVE,
+    MILGI_OP_SIGN,
+    MILGI_OP_VERIFY,
+    MILGI_OP_VERIFY_CHAIN,
+    MILGI_OP_TYPES
+};
+
+enum milgi_op_status {
+    MILGI_OP_PENDING,
+    MILGI_OP_OK,
+    MILGI_OP_REJECTED,
+    MILGI_OP_BROKEN,
+    MILGI_OP_CANCELLED,
+    MILGI_OP_LOST
+};
+
+/* Work classes, for fairness and quotas. */
+enum milgi_op_class { MILGI_CLASS_RECORDS, MILGI_CLASS_HANDSHAKE, MILGI_OP_CLASSES };
+
+/* Cipher suites, named groups and signature schemes are the code points of the registries (RFC 8446 B.4, 4.2.7, 4.2.3). */
+#define MILGI_SUITE_AES_128_GCM_SHA256 0x1301
+#define MILGI_SUITE_AES_256_GCM_SHA384 0x1302
+#define MILGI_SUITE_CHACHA20_POLY1305_SHA256 0x1303
+
+#define MILGI_GROUP_SECP256R1 0x0017
+#define MILGI_GROUP_SECP384R1 0x0018
+#define MILGI_GROUP_X25519 0x001d
+
+#define MILGI_SIG_RSA_PKCS1_SHA256 0x0401
+#define MILGI_SIG_RSA_PKCS1_SHA384 0x0501
+#define MILGI_SIG_RSA_PKCS1_SHA512 0x0601
+#define MILGI_SIG_ECDSA_SECP256R1_SHA256 0x0403
+#define MILGI_SIG_ECDSA_SECP384R1_SHA384 0x0503
+#define MILGI_SIG_ECDSA_SECP521R1_SHA512 0x0603
+#define MILGI_SIG_RSA_PSS_RSAE_SHA256 0x0804
+#define MILGI_SIG_RSA_PSS_RSAE_SHA384 0x0805
+#define MILGI_SIG_RSA_PSS_RSAE_SHA512 0x0806
+#define MILGI_SIG_ED25519 0x0807
+#define MILGI_SIG_RSA_PSS_PSS_SHA256 0x0809
+#define MILGI_SIG_RSA_PSS_PSS_SHA384 0x080a
+#define MILGI_SIG_RSA_PSS_PSS_SHA512 0x080b
+
+enum milgi_key_kind {
+    MILGI_KEY_AEAD,    /* raw: the key of one traffic direction */
+    MILGI_KEY_PRIVATE, /* credential: a signing key; its bytes may live elsewhere (a token) */
+    MILGI_KEY_TRUST    /* trust: anchors and policy of chain verification */
+};
+
+struct milgi_credential; /* config.h: immutable, outlives every key that refers to it */
+struct milgi_trust;      /* config.h: immutable, outlives every key that refers to it */
+
+#define MILGI_DEVICES_MAX 8 /* per engine */
+
+/*
+ * A key: immutable, ref-counted by its engine, held by every op that uses it. |dev| is what a device's key_load() returned, by the
+ * device's index in the engine.
+ */
+struct milgi_key {
+    uint64_t serial; /* never used twice in a process */
+    uint32_t refs;
+    uint16_t alg; /* suite of an AEAD key */
+    uint8_t kind; /* enum milgi_key_kind */
+    uint8_t raw_len;
+    uint8_t raw[32];
+    const struct milgi_credential *credential;
+    const struct milgi_trust *trust;
+    void *owner; /* the engine's: what keeps credential or trust alive */
+    void *dev[MILGI_DEVICES_MAX];
+};
+
+#define MILGI_OP_SLICES 4    /* pieces of a record's input */
+#define MILGI_KEX_SEED_MAX 64
+#define MILGI_KEX_PUBLIC_MAX 136
+#define MILGI_KEX_SECRET_MAX 72
+#define MILGI_SIGN_INPUT_MAX 272
+#define MILGI_SIGNATURE_MAX 512 /* RSA-4096 */
+
+/*
+ * SEAL: ciphertext = AEAD(key, nonce, aad, src[0] .. src[src_n-1] || inner_type || pad_len zeros); ciphertext and tag (16 bytes, behind it)
+ *       are written to dst. dst has room for dst_len = input + 1 + pad_len + 16 bytes. With |in_place| src_n is 1 and dst == src[0].data.
+ * OPEN: the reverse: src is the ciphertext without its tag, which is in |tag|. The plaintext (with type and padding, of the same length) is
+ *       written to dst, or over src when |in_place| (dst is NULL then; src may be several slices). When the tag is wrong every byte
+ *       of the destination is wiped before REJECTED is reported.
+ * |inner_type| 0 in a SEAL means: no inner type and no padding (TLS 1.2). Input lengths are at most 2^14 + 256.
+ */
+struct milgi_op_aead {
+    uint8_t nonce[12];
+    uint8_t aad_len;
+    uint8_t src_n;
+    uint8_t aad[13];
+    uint8_t inner_type;
+    uint8_t in_place;
+    uint8_t tag[16];
+    uint16_t pad_len;
+    uint32_t dst_len;
+    uint8_t *dst;
+    struct milgi_chunk *dst_chunk; /* a reference, like the src slices' */
+    struct milgi_slice src[MILGI_OP_SLICES];
+};
+
+/*
+ * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share |pub|. seed is 32 bytes for X25519 (the private
+ *         key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).
+ * DERIVE: |secret| holds the private key, |peer| the peer's share; the shared secret replaces |secret| (RFC 8446 7.4.2: the X coordinate). A share that is no point of
+ *         the curve, of the wrong length, or (X25519) gives all zeros, is REJECTED.
+ */
+struct milgi_op_kex {
+    uint16_t seed_len, secret_len, pub_len, peer_len;
+    uint8_t seed[MILGI_KEX_SEED_MAX];
+    uint8_t secret[MILGI_KEX_SECRET_MAX];
+    uint8_t pub[MILGI_KEX_PUBLIC_MAX];
+    uint8_t peer[MILGI_KEX_PUBLIC_MAX];
+};
+
+/*
+ * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER).
+ * VERIFY: the signature (in |blob| behind the key, sig_len bytes) over |input| by the public key that blob's first spki_len bytes hold (DER
+ *         SubjectPublicKeyInfo). REJECTED: it does not verify, or the key does not fit the scheme.
+ */
+struct milgi_op_sign {
+    uint16_t input_len, sig_len;
+    uint32_t spki_len;
+    uint8_t input[MILGI_SIGN_INPUT_MAX];
+    uint8_t sig[MILGI_SIGNATURE_MAX]; /* SIGN's result */
+    struct milgi_slice blob;          /* VERIFY's key and signature: a reference */
+};
+
+/*
+ * VERIFY_CHAIN: the certificates in |chain|, leaf first, each with a 3-byte length before it; against the trust of the op's key. The leaf must be
+ * for |purpose|; when name_len > 0 it must be valid for that DNS name, or when |name_is_ip| for that address (4 or 16 bytes). REJECTED: not
+ * accepted; |alert| is what to tell the peer and |verdict| libcrypto's reason (X509_V_ERR_*). Keys and signatures below the trust's
+ * security level are refused.
+ */
+enum milgi_purpose { MILGI_PURPOSE_SERVER = 1, MILGI_PURPOSE_CLIENT = 2 }; /* the role of the certificate's owner */
+struct milgi_op_chain {
+    struct milgi_slice chain; /* a reference */
+    int64_t now_s;            /* wall clock at submission */
+    int32_t verdict;
+    uint16_t alert;
+    uint8_t purpose;
+    uint8_t name_is_ip;
+    uint16_t name_len;
+    uint8_t name[256];
+};
+
+struct milgi_op {
+    uint8_t type;   /* enum milgi_op_type */
+    uint8_t status; /* PENDING until the device gives it back */
+    uint8_t cls;    /* enum milgi_op_class */
+    uint8_t dev;    /* index of the device in the engine */
+    uint16_t alg;   /* suite, group or signature scheme */
+    uint16_t flags; /* the engine's */
+    int32_t device_code;
+    struct milgi_key *key; /* a reference; NULL for KEYGEN, DERIVE and VERIFY */
+    uint64_t scratch[6];   /* the device's, from enqueue to dequeue */
+    struct {               /* the engine's; a device does not look at it */
+        struct milgi_op *next, *prev;
+        uint64_t submitted_ns, deadline_ns;
+        uint32_t owner_index, owner_generation;
+        uint32_t slot;
+        uint32_t cost_ns;
+        uint32_t id, generation;
+        uint8_t state, tries;
+    } e;
+    union {
+        struct milgi_op_aead aead;
+        struct milgi_op_kex kex;
+        struct milgi_op_sign sign;
+        struct milgi_op_chain chain;
+    } u;
+};
+
+/* "SEAL", "VERIFY_CHAIN" ...; "OK", "REJECTED" ... Any thread. */
+MILGI_API const char *milgi_op_type_name(int type);
+MILGI_API const char *milgi_op_status_name(int status);

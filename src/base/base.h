@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The small things that every layer uses. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <milgi/error.h>
+
+#define MILGI__COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define MILGI__MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MILGI__MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* Overwrites secrets; never optimised away. */
+void milgi__wipe(void *p, size_t len);
+/* 1 if equal; takes the same time for all contents. */
+int milgi__ct_equal(const void *a, const void *b, size_t len);
+
+/*
+ * Memory. All of the library's heap memory comes through here, so that tests can make any allocation fail: when milgi__mem_fail is set, it is asked
+ * before each allocation and the allocation fails if it returns true.
+ */
+extern bool (*milgi__mem_fail)(void);
+void *milgi__alloc(size_t size);  /* zeroed; NULL: none */
+void *milgi__alloc_raw(size_t size);
+void milgi__free(void *p);
+void milgi__free_wiped(void *p, size_t size);
+
+/* An intrusive doubly linked list: a head is a node that points to itself. */
+struct milgi__link {
+    struct milgi__link *next, *prev;
+};
+
+static inline void milgi__list_init(struct milgi__link *head)
+{
+    head->next = head->prev = head;
+}
+
+static inline bool milgi__list_empty(const struct milgi__link *head)
+{
+    return head->next == head;
+}
+
+static inline void milgi__list_append(struct milgi__link *head, struct milgi__link *node)
+{
+    node->next = head;
+    node->prev = head->prev;
+    head->prev->next = node;
+    head->prev = node;
+}
+
+/* Leaves |node| unlinked (an empty list of its own), so that removing twice is harmless. */
+static inline void milgi__list_remove(struct milgi__link *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    node->next = node->prev = node;
+}
+
+#define MILGI__ENTRY(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+
+static inline void milgi__put16(uint8_t *p, unsigned v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static inline unsigned milgi__get16(const uint8_t *p)
+{
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+static inline unsigned milgi__get24(const uint8_t *p)
+{
+    return (unsigned)p[0] << 16 | (unsigned)p[1] << 8 | p[2];
+}

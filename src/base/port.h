@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What differs between systems. The only header of the core with #if in it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(__linux__)
+#error "Milgi runs on Linux so far: this is the file to extend"
+#endif
+
+uint64_t milgi__port_monotonic_ns(void *unused);
+int64_t milgi__port_wall_s(void *unused);
+
+/* A process identity that differs after fork(); cheap (no system call). */
+uint64_t milgi__port_process(void);
+
+/* A set of descriptors that is itself one pollable descriptor, with one wake-up event of its own. */
+struct milgi__port_waker {
+    int poll_fd, event_fd;
+};
+int milgi__port_waker_init(struct milgi__port_waker *waker);      /* 0 or MILGI_ELIMIT */
+void milgi__port_waker_fini(struct milgi__port_waker *waker);
+int milgi__port_waker_add(struct milgi__port_waker *waker, int fd); /* edge-triggered */
+void milgi__port_waker_remove(struct milgi__port_waker *waker, int fd);
+void milgi__port_waker_wake(struct milgi__port_waker *waker);      /* any thread */
+void milgi__port_waker_clear(struct milgi__port_waker *waker);     /* takes all readiness back */
+
+/* A whole file in fresh memory (milgi__free_wiped), or NULL. Refuses more than 16 MiB. */
+uint8_t *milgi__port_read_file(const char *path, size_t *len);

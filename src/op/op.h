@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An op's life, the algorithm tables, and the one way to perform an op with the crypto library. */
+#pragma once
+
+#include <milgi/op.h>
+
+#include "base/base.h"
+#include "buf/buf.h"
+#include "crypto/crypto.h"
+
+/* States of op.e.state; engine/ moves them. */
+enum milgi__op_state {
+    MILGI__OP_FREE,
+    MILGI__OP_MADE,      /* its owner fills it in */
+    MILGI__OP_WAITING,   /* in a line before a device */
+    MILGI__OP_IN_FLIGHT, /* a device has it */
+    MILGI__OP_LENT       /* past its deadline: its owner has been told LOST, the device still has it */
+};
+
+/* op.flags */
+#define MILGI__OP_RESERVE 1u  /* drawn from the reserve */
+#define MILGI__OP_ORPHAN 2u   /* its owner is gone: only released and wiped on return */
+#define MILGI__OP_CHECK 4u    /* a SIGN whose result is verified before its owner sees it */
+#define MILGI__OP_RERUN 8u    /* may be re-run: inputs stay intact, its key is not bound to a device */
+#define MILGI__OP_HAS_DST 16u
+
+/* Gives up what the op holds (chunks; not its key) and wipes its secrets. */
+void milgi__op_clear(struct milgi_op *op);
+
+/*
+ * Performs |op| here and now; sets status and device_code. |loaded| is what milgi__loaded_new() made of op->key on this thread (NULL for AEAD keys and key-less ops).
+ */
+void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
+
+/* A PRIVATE or TRUST key made usable for one thread; NULL: the key's bytes are not here, or no memory. */
+void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key);
+void milgi__loaded_free(const struct milgi_key *key, void *loaded);
+
+/* A serial that no key of this process has had. */
+uint64_t milgi__key_serial(void);
+
+/* --- tables (suite.c) ------------------------------------------------------------------------------------------- */
+
+struct milgi__suite {
+    uint16_t id;
+    enum milgi__hash hash;
+    uint8_t key_len;
+    uint64_t record_limit; /* records under one key (RFC 8446 5.5), less a margin */
+    const char *name;
+};
+const struct milgi__suite *milgi__suite(uint16_t id); /* NULL: unknown */
+
+struct milgi__scheme {
+    uint16_t id;
+    enum milgi__key_type key;
+    bool tls13; /* allowed in CertificateVerify */
+    const char *name;
+};
+const struct milgi__scheme *milgi__scheme(uint16_t id);
+
+struct milgi__group {
+    uint16_t id;
+    const char *name;
+};
+const struct milgi__group *milgi__group(uint16_t id);
+
+/* A guess at the service time of an op on one unit, for budgets, fairness and the model: refined by measurement elsewhere. */
+uint32_t milgi__op_estimate_ns(const struct milgi_op *op);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All that the engine knows of a connection. */
+#pragma once
+
+#include <milgi/op.h>
+
+#include "base/base.h"
+
+struct milgi__owner;
+
+struct milgi__owner_ops {
+    /* Does everything that can be done now: parse, start ops, deliver. Returns estimated ns of work. True in *more: it stopped for the budget, not for lack of work. */
+    uint64_t (*turn)(struct milgi__owner *owner, uint64_t budget_ns, bool *more);
+    /* An op of this owner has ended (op->status is final); the owner takes its results; the engine frees it afterwards. Only flips states: calls nothing back, and may come from inside milgi__engine_submit(). */
+    void (*op_done)(struct milgi__owner *owner, struct milgi_op *op);
+    /* The end of a run: hand out the output that was collected. */
+    void (*flush)(struct milgi__owner *owner);
+    /* Its deadline has passed. */
+    void (*timeout)(struct milgi__owner *owner);
+    /* The engine ends: free it without calling back. */
+    void (*drop)(struct milgi__owner *owner);
+};
+
+struct milgi__owner {
+    const struct milgi__owner_ops *ops;
+    uint32_t index, generation; /* the handle */
+    struct milgi__link ready;   /* in the engine's ready list */
+    struct milgi__link dirty;   /* in the list of those to flush */
+    struct milgi__link waiting; /* for ops or chunks */
+    uint64_t deadline_ns;       /* UINT64_MAX: none */
+    uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */
+};

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record pipeline (RFC 8446 5): first the ordered ring of the connection, then the device; completions only flip a state; a serial consumer pops the head.
+ *
+ *   in:   feed -> start (frame.c, open.c) -> [op] -> done -> pop (order.c)
+ *   out:  push | write -> start (frame.c, seal.c) -> [op] -> done -> take (order.c)
+ *
+ * Nothing here submits an op, calls back or knows messages: start() makes an op, its caller submits it.
+ */
+#pragma once
+
+#include <milgi/op.h>
+
+#include "buf/buf.h"
+#include "op/op.h"
+
+enum milgi__content { MILGI__CCS = 20, MILGI__ALERT = 21, MILGI__HANDSHAKE = 22, MILGI__DATA = 23 };
+
+#define MILGI__PLAINTEXT_MAX 16384u
+#define MILGI__CIPHERTEXT_MAX (MILGI__PLAINTEXT_MAX + 256u)
+#define MILGI__RECORD_HEADER 5u
+#define MILGI__TAG 16u
+
+/* What the pipeline asks of its surroundings; every function returns at once. */
+struct milgi__record_env {
+    void *ctx;
+    struct milgi__pool *pool;
+    uint64_t owner;                                                       /* for chunks */
+    struct milgi_op *(*op_new)(void *ctx, bool reserve);                  /* NULL: none now */
+    bool (*route_inline)(void *ctx, int op_type, uint32_t size);          /* would the op run inside its submission? */
+    void (*key_release)(void *ctx, struct milgi_key *key);                /* gives one reference up */
+    size_t (*padding)(void *ctx, size_t content_len);                     /* NULL: none */
+};
+
+enum milgi__entry_state { MILGI__ENTRY_FREE, MILGI__ENTRY_SUBMITTED, MILGI__ENTRY_OK, MILGI__ENTRY_REJECTED, MILGI__ENTRY_STALE, MILGI__ENTRY_BROKEN };
+
+/* One record between its start and its turn. Slot numbers given to ops are positions (monotonic), so that a late op finds nothing. */
+struct milgi__entry {
+    uint8_t state;
+    uint8_t type;        /* outer, then inner */
+    uint8_t src_n;
+    uint8_t in_place;
+    uint8_t protected;
+    uint8_t level;
+    uint32_t op_id, op_generation; /* of the op that is out for it; an op_done of another one is ignored */
+    uint64_t seq;
+    uint32_t len;        /* in: ciphertext without tag, then content; out: the whole record */
+    struct milgi_slice src[MILGI_OP_SLICES]; /* in: intact ciphertext, needed until it is popped */
+    struct milgi_slice dst;                  /* in: plaintext; out: the record as it goes to the wire */
+    uint8_t header[MILGI__RECORD_HEADER], tag[MILGI__TAG];
+};
+
+struct milgi__direction {
+    struct milgi_key *key; /* NULL: plaintext */
+    uint8_t iv[12];
+    uint64_t seq;
+    uint64_t epoch_records_max; /* rekey (out), or refuse (in), beyond it */
+    struct milgi__entry *ring;  /* allocated while not empty */
+    uint32_t ring_size;         /* power of two >= window (out: + reserve) */
+    uint32_t head, tail;        /* monotonic positions; slot = position */
+    uint32_t window;            /* records that may be started and not yet popped, now */
+};
+
+struct milgi__record {
+    const struct milgi__record_env *env;
+    struct milgi__direction in, out;
+    struct milgi__bufq input;       /* staged, unparsed */
+    uint32_t window_max;
+    uint32_t record_max;            /* plaintext of one record sent */
+    struct milgi__pending *pending; /* what is to be framed, first */
+    struct milgi__pending *pending_last;
+    size_t pending_len;             /* bytes of it */
+    struct milgi_chunk *out_chunk;  /* shared by small records; filled up to out_used */
+    uint32_t out_used;
+    bool seen_protected_in;         /* a protected record was opened under the present key */
+    bool send_broken;               /* a seal failed for good: nothing more can be sent */
+    uint32_t stale;                 /* opens that were wasted */
+    uint64_t bytes_copied;
+};
+
+void milgi__record_init(struct milgi__record *r, const struct milgi__record_env *env, uint32_t window_max, uint32_t record_max);
+/* Releases everything; ops in flight keep what they need themselves. */
+void milgi__record_fini(struct milgi__record *r);
+/* Gives rings and partly used chunks back when nothing is in flight: an idle connection has none. */
+void milgi__record_idle(struct milgi__record *r);
+/* True if ciphertext, records or output are still in it. */
+bool milgi__record_in_busy(const struct milgi__record *r);
+bool milgi__record_out_busy(const struct milgi__record *r);
+
+/* --- in --------------------------------------------------------------------------------------------------------- */
+
+/* Takes the reference. 0 or MILGI_ENOMEM (taken and dropped). */
+int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice);
+
+enum milgi__start {
+    MILGI__START_NONE,  /* nothing to start: no whole record, or (out) nothing pending */
+    MILGI__START_OP,    /* *op is made: submit it */
+    MILGI__START_READY, /* the record needs no op: pop or take it */
+    MILGI__START_FULL,  /* the window is full */
+    MILGI__START_ROOM,  /* no op or chunk is free now: try again when there is */
+    MILGI__START_ERROR  /* in: *alert says why */
+};
+/*
+ * Starts the next record: STALE ones first, then the next of the staged input; one only. Plaintext is opened in place when the route is inline and no earlier record is
+ * unfinished, else into a fresh chunk with the ciphertext left intact.
+ */
+enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail);
+/* Flips the state of the record that |op| was for; takes its destination. Ignores ops that belong to none any more. */
+void milgi__record_opened(struct milgi__record *r, struct milgi_op *op);
+
+struct milgi__message {
+    uint8_t type;       /* content type */
+    bool protected;
+    struct milgi_slice slice[MILGI_OP_SLICES]; /* the content; references of the caller's */
+    uint8_t slices_n;
+    uint32_t len;
+};
+enum milgi__pop { MILGI__POP_NONE, MILGI__POP_MESSAGE, MILGI__POP_ERROR, MILGI__POP_BROKEN };
+/*
+ * The head, if it has been opened: content type found behind the padding (RFC 8446 5.4), limits checked. ERROR: *alert (bad_record_mac, unexpected_message,
+ * record_overflow); BROKEN: the device failed, *device_code.
+ */
+enum milgi__pop milgi__record_pop(struct milgi__record *r, struct milgi__message *message, int *alert, int *device_code, const char **detail);
+
+/*
+ * A new read key (takes its reference), after the record that caused it was popped. Everything started behind that record is STALE: wiped and started again under the new key from
+ * intact ciphertext; the window restarts at 1 and doubles per clean window.
+ */
+void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
+/* True if bytes that are not yet popped follow (a key change must end its record and, in the handshake, its flight). */
+bool milgi__record_in_started(const struct milgi__record *r);
+/* From now on up to the configured window (after the peer's Finished). Before it the window is 1. */
+void milgi__record_speculate(struct milgi__record *r);
+
+/* --- out -------------------------------------------------------------------------------------------------------- */
+
+/* Queue content of |type| for framing; adjacent content of one type shares records, except that handshake content is framed as one unit. push takes the reference; write copies. 0 or MILGI_ENOMEM (nothing taken). |reserve| draws on the reserve. */
+int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct milgi_slice slice);
+int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve);
+/* Queues a change of the write key behind what is queued (takes the key's reference). 0 or MILGI_ENOMEM (not taken). */
+int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
+/* Frames the next record: sequence number, nonce, type and padding are final from here on. Handshake content, alerts and key changes ignore the window. */
+enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **op);
+void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op);
+/* The next finished record in order, as a slice with a reference for the caller; false: none. */
+bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice);
+/* Drops what is not framed yet (on failure), key changes included. */
+void milgi__record_drop_pending(struct milgi__record *r);
+/* Records framed under the present write key, and how many may be. */
+uint64_t milgi__record_write_seq(const struct milgi__record *r);
