@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "identity.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509v3.h>
+
+static void must(int ok, const char *what)
+{
+    if (ok > 0)
+        return;
+    fprintf(stderr, "identity: %s failed\n", what);
+    ERR_print_errors_fp(stderr);
+    abort();
+}
+
+static EVP_PKEY *make_rsa(const char *algorithm, unsigned bits)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
+    must(ctx != NULL && EVP_PKEY_keygen_init(ctx) > 0, "RSA context");
+    must(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)(bits != 0 ? bits : 2048)), "RSA size");
+    must(EVP_PKEY_generate(ctx, &key), "RSA key");
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+static EVP_PKEY *make_key(enum identity_key type, unsigned bits)
+{
+    EVP_PKEY *key = NULL;
+    switch (type) {
+    case IDENTITY_P256:
+        key = EVP_EC_gen("P-256");
+        break;
+    case IDENTITY_P384:
+        key = EVP_EC_gen("P-384");
+        break;
+    case IDENTITY_P521:
+        key = EVP_EC_gen("P-521");
+        break;
+    case IDENTITY_RSA:
+        key = make_rsa("RSA", bits);
+        break;
+    case IDENTITY_RSA_PSS:
+        key = make_rsa("RSA-PSS", bits);
+        break;
+    case IDENTITY_ED25519:
+    case IDENTITY_KEYS:
+        key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+        break;
+    }
+    must(key != NULL, "key generation");
+    return key;
+}
+
+static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+    X509V3_CTX ctx;
+    X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    must(extension != NULL, value);
+    must(X509_add_ext(cert, extension, -1), "adding an extension");
+    X509_EXTENSION_free(extension);
+}
+
+static void add_extensions(X509 *cert, X509 *issuer, const struct identity_options *options)
+{
+    add_extension(cert, issuer, NID_basic_constraints, options->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+    if (options->is_ca)
+        add_extension(cert, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
+    else if (options->may_not_sign)
+        add_extension(cert, issuer, NID_key_usage, "critical,keyAgreement");
+    else
+        add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature");
+    add_extension(cert, issuer, NID_subject_key_identifier, "hash");
+    add_extension(cert, issuer, NID_authority_key_identifier, "keyid");
+    if (options->names != NULL)
+        add_extension(cert, issuer, NID_subject_alt_name, options->names);
+    if (options->purpose != IDENTITY_ANY)
+        add_extension(
+            cert, issuer, NID_ext_key_usage, options->purpose == IDENTITY_FOR_SERVER ? "serverAuth" : "clientAuth");
+}
+
+static void set_times(X509 *cert, const struct identity_options *options)
+{
+    if (options->not_before_s == 0 && options->not_after_s == 0) {
+        must(X509_gmtime_adj(X509_getm_notBefore(cert), -24L * 3600) != NULL, "notBefore");
+        must(X509_gmtime_adj(X509_getm_notAfter(cert), 365L * 24 * 3600) != NULL, "notAfter");
+        return;
+    }
+    must(ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)options->not_before_s) != NULL, "notBefore");
+    must(ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)options->not_after_s) != NULL, "notAfter");
+}
+
+static char *take_bio(BIO *bio)
+{
+    char *data = NULL;
+    long len = BIO_get_mem_data(bio, &data);
+    char *text = malloc((size_t)len + 1);
+    must(text != NULL, "memory");
+    memcpy(text, data, (size_t)len);
+    text[len] = '\0';
+    BIO_free(bio);
+    return text;
+}
+
+static char *join(const char *a, const char *b)
+{
+    size_t len = strlen(a) + strlen(b) + 1;
+    char *text = malloc(len);
+    must(text != NULL, "memory");
+    snprintf(text, len, "%s%s", a, b);
+    return text;
+}
+
+static void to_text(struct identity *id, const struct identity *issuer)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    must(PEM_write_bio_X509(bio, id->certificate), "certificate to PEM");
+    id->cert_pem = take_bio(bio);
+    bio = BIO_new(BIO_s_mem());
+    must(PEM_write_bio_PKCS8PrivateKey(bio, id->private_key, NULL, NULL, 0, NULL, NULL), "key to PEM");
+    id->key_pem = take_bio(bio);
+    id->chain_pem = join(id->cert_pem, issuer != NULL ? issuer->above_pem : "");
+    id->above_pem = join(issuer != NULL ? id->chain_pem : "", "");
+    int len = i2d_X509(id->certificate, &id->cert_der);
+    must(len, "certificate to DER");
+    id->cert_der_len = (size_t)len;
+}
+
+struct identity *identity_new(const struct identity_options *options)
+{
+    static long serial = 1;
+    struct identity *id = calloc(1, sizeof *id);
+    must(id != NULL, "memory");
+    EVP_PKEY *key = make_key(options->key, options->rsa_bits);
+    X509 *cert = X509_new();
+    must(cert != NULL, "certificate");
+    id->private_key = key;
+    id->certificate = cert;
+    must(X509_set_version(cert, X509_VERSION_3), "version");
+    must(ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++), "serial number");
+    set_times(cert, options);
+    X509_NAME *name = X509_get_subject_name(cert);
+    const char *cn = options->common_name != NULL ? options->common_name : "test";
+    must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0), "subject");
+    X509 *issuer = options->issuer != NULL ? options->issuer->certificate : cert;
+    EVP_PKEY *signer = options->issuer != NULL ? options->issuer->private_key : key;
+    must(X509_set_issuer_name(cert, X509_get_subject_name(issuer)), "issuer");
+    must(X509_set_pubkey(cert, key), "public key");
+    add_extensions(cert, issuer, options);
+    must(X509_sign(cert, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : EVP_sha256()), "signing");
+    to_text(id, options->issuer);
+    return id;
+}
+
+void identity_free(struct identity *id)
+{
+    if (id == NULL)
+        return;
+    X509_free(id->certificate);
+    EVP_PKEY_free(id->private_key);
+    OPENSSL_free(id->cert_der);
+    free(id->chain_pem);
+    free(id->cert_pem);
+    free(id->key_pem);
+    free(id->above_pem);
+    free(id);
+}
+
+struct identity *identity_root(enum identity_key key, const char *common_name)
+{
+    return identity_new(&(struct identity_options){ .key = key, .common_name = common_name, .is_ca = true });
+}
+
+struct identity *identity_leaf(const struct identity *issuer, enum identity_key key, const char *names)
+{
+    return identity_new(&(struct identity_options){
+        .key = key, .common_name = identity_key_name(key), .names = names, .issuer = issuer });
+}
+
+const char *identity_key_name(enum identity_key key)
+{
+    static const char *const names[IDENTITY_KEYS] = { "p256", "p384", "p521", "rsa", "rsa-pss", "ed25519" };
+    return key < IDENTITY_KEYS ? names[key] : "?";
+}
+
+char *identity_write(const char *dir, const char *name, const char *text)
+{
+    size_t len = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(len);
+    must(path != NULL, "memory");
+    snprintf(path, len, "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    must(fd >= 0, path);
+    must(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "writing a file");
+    close(fd);
+    return path;
+}
