@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What connections are made from: credentials, trust and policy. Plain data without threads, descriptors, devices or device keys in it, so it
- * may be built before fork(). A config is filled in by one thread, then frozen; from then on it is immutable and may be used by any number of
+ * What connections are made from: credentials, trust and policy. Plain data without threads, descriptors, devices or
+ * device keys in it, so it
+ * may be built before fork(). A config is filled in by one thread, then frozen; from then on it is immutable and may
+ * be used by any number of
  * engines and threads. Configs, credentials and trusts count their references atomically.
  */
 #pragma once
@@ -16,24 +18,33 @@ struct milgi_conn;
 /* --- credentials: a certificate chain and its private key ------------------------------------------------------- */
 
 /*
- * From PEM: |chain| holds the certificates, leaf first; |key| an unencrypted private key (PKCS#8, SEC 1 or PKCS#1). Both are copied; the library's
+ * From PEM: |chain| holds the certificates, leaf first; |key| an unencrypted private key (PKCS#8, SEC 1 or PKCS#1).
+ * Both are copied; the library's
  * copies are wiped when the last reference goes. The reference is the caller's.
- * Returns 0, or MILGI_EPARSE, MILGI_EMISMATCH (key and leaf), MILGI_EWEAK (RSA below 2048 bits), MILGI_EUNSUPPORTED (key type or curve; RSA beyond
+ * Returns 0, or MILGI_EPARSE, MILGI_EMISMATCH (key and leaf), MILGI_EWEAK (RSA below 2048 bits), MILGI_EUNSUPPORTED
+ * (key type or curve; RSA beyond
  * 4096 bits), MILGI_EINVAL, MILGI_ENOMEM.
  */
-MILGI_API MILGI_MUST_CHECK int milgi_credential_new_pem(const void *chain, size_t chain_len, const void *key, size_t key_len,
-    struct milgi_credential **credential);
+MILGI_API MILGI_MUST_CHECK int milgi_credential_new_pem(
+    const void *chain, size_t chain_len, const void *key, size_t key_len, struct milgi_credential **credential);
 /* The same from files; MILGI_EFILE when one cannot be read. */
-MILGI_API MILGI_MUST_CHECK int milgi_credential_new_file(const char *chain_file, const char *key_file, struct milgi_credential **credential);
+MILGI_API MILGI_MUST_CHECK int milgi_credential_new_file(
+    const char *chain_file, const char *key_file, struct milgi_credential **credential);
 MILGI_API struct milgi_credential *milgi_credential_ref(struct milgi_credential *credential);
 MILGI_API void milgi_credential_unref(struct milgi_credential *credential);
-/* The leaf's subject in one line (RFC 2253), and its key type ("ECDSA P-256", "RSA 2048", "Ed25519" ...). Until the last reference goes. */
+/*
+ * The leaf's subject in one line (RFC 2253), and its key type ("ECDSA P-256", "RSA 2048", "Ed25519" ...). Until the
+ * last reference goes.
+ */
 MILGI_API const char *milgi_credential_subject(const struct milgi_credential *credential);
 MILGI_API const char *milgi_credential_key_type(const struct milgi_credential *credential);
 
 /* --- trust: whose certificates are accepted --------------------------------------------------------------------- */
 
-/* The system's trust store, PEM certificates (copied), or a PEM file. Returns 0, MILGI_EFILE, MILGI_EPARSE, MILGI_ENOMEM. The reference is the caller's. */
+/*
+ * The system's trust store, PEM certificates (copied), or a PEM file. Returns 0, MILGI_EFILE, MILGI_EPARSE,
+ * MILGI_ENOMEM. The reference is the caller's.
+ */
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_system(struct milgi_trust **trust);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_pem(const void *pem, size_t pem_len, struct milgi_trust **trust);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_file(const char *file, struct milgi_trust **trust);
@@ -42,65 +53,101 @@ MILGI_API void milgi_trust_unref(struct milgi_trust *trust);
 
 /* --- config ----------------------------------------------------------------------------------------------------- */
 
-enum milgi_role { MILGI_CLIENT, MILGI_SERVER };
-enum milgi_client_auth { MILGI_CLIENT_AUTH_NONE, MILGI_CLIENT_AUTH_OPTIONAL, MILGI_CLIENT_AUTH_REQUIRED };
+enum milgi_role {
+    MILGI_CLIENT,
+    MILGI_SERVER
+};
+enum milgi_client_auth {
+    MILGI_CLIENT_AUTH_NONE,
+    MILGI_CLIENT_AUTH_OPTIONAL,
+    MILGI_CLIENT_AUTH_REQUIRED
+};
 
 /* Questions to the application (conn.h, on_decide), as bits. What is not asked is answered by the library. */
 enum milgi_decision_kind {
-    MILGI_DECIDE_CREDENTIAL = 1 << 0, /* which credential; default: the first that fits name, then the first that fits signature schemes */
-    MILGI_DECIDE_ALPN = 1 << 1,       /* server: which protocol; default: the first of the config's that the client offers */
-    MILGI_DECIDE_PEER = 1 << 2        /* whether the peer's certificate, which VERIFY_CHAIN accepted, is accepted; default: yes */
+    /* which credential; default: the first that fits name, then the first that fits signature schemes */
+    MILGI_DECIDE_CREDENTIAL = 1 << 0,
+    /* server: which protocol; default: the first of the config's that the client offers */
+    MILGI_DECIDE_ALPN = 1 << 1,
+    MILGI_DECIDE_PEER =
+        1 << 2 /* whether the peer's certificate, which VERIFY_CHAIN accepted, is accepted; default: yes */
 };
 
 /*
- * Called with each line of the NSS key log format (no newline) as secrets are installed; |line| until it returns. Only for debugging: whoever has the
+ * Called with each line of the NSS key log format (no newline) as secrets are installed; |line| until it returns.
+ * Only for debugging: whoever has the
  * lines can read the traffic. Called from milgi_engine_run(), in the engine's thread.
  */
 typedef void (*milgi_keylog_cb)(void *ctx, const char *line);
-/* How many bytes of padding (0 .. 2^14 - content_len) to add to a record with |content_len| bytes of application data. More than fits is cut. */
+/*
+ * How many bytes of padding (0 .. 2^14 - content_len) to add to a record with |content_len| bytes of application
+ * data. More than fits is cut.
+ */
 typedef size_t (*milgi_padding_cb)(void *ctx, size_t content_len);
 
-/* A new config with secure defaults: verification on (a client trusts the system's store), host name checked. One reference, the caller's. NULL: no memory. */
+/*
+ * A new config with secure defaults: verification on (a client trusts the system's store), host name checked. One
+ * reference, the caller's. NULL: no memory.
+ */
 MILGI_API struct milgi_config *milgi_config_new(enum milgi_role role);
 MILGI_API struct milgi_config *milgi_config_ref(struct milgi_config *config);
 MILGI_API void milgi_config_unref(struct milgi_config *config);
 
 /*
- * The setters return 0, MILGI_EINVAL (a value out of range, or the config is frozen), MILGI_EUNSUPPORTED or MILGI_ENOMEM. Lists are in order of
+ * The setters return 0, MILGI_EINVAL (a value out of range, or the config is frozen), MILGI_EUNSUPPORTED or
+ * MILGI_ENOMEM. Lists are in order of
  * preference and copied.
  */
-MILGI_API MILGI_MUST_CHECK int milgi_config_add_credential(struct milgi_config *config, struct milgi_credential *credential); /* takes a reference of its own */
-/* Client: anchors for servers. Server: anchors for clients; sets client authentication to REQUIRED unless it was set. Own reference. */
+/* takes a reference of its own */
+MILGI_API MILGI_MUST_CHECK int milgi_config_add_credential(
+    struct milgi_config *config, struct milgi_credential *credential);
+/*
+ * Client: anchors for servers. Server: anchors for clients; sets client authentication to REQUIRED unless it was set.
+ * Own reference.
+ */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_trust(struct milgi_config *config, struct milgi_trust *trust);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_client_auth(struct milgi_config *config, enum milgi_client_auth mode);
 /*
- * Turns the verification of servers off: ANYBODY IN BETWEEN CAN READ AND CHANGE EVERYTHING. Signatures of the handshake are still checked, but against
+ * Turns the verification of servers off: ANYBODY IN BETWEEN CAN READ AND CHANGE EVERYTHING. Signatures of the
+ * handshake are still checked, but against
  * whatever certificate came. Client only.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_dangerously_accept_any_server(struct milgi_config *config);
-MILGI_API MILGI_MUST_CHECK int milgi_config_set_alpn(struct milgi_config *config, const char *const *protocols, size_t n); /* each 1..255 bytes */
+/* each 1..255 bytes */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_alpn(
+    struct milgi_config *config, const char *const *protocols, size_t n);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_suites(struct milgi_config *config, const uint16_t *suites, size_t n);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_groups(struct milgi_config *config, const uint16_t *groups, size_t n);
 /* Client: how many of the first groups get a key share in the first ClientHello (1 by default). */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_key_shares(struct milgi_config *config, size_t n);
-MILGI_API MILGI_MUST_CHECK int milgi_config_set_signature_schemes(struct milgi_config *config, const uint16_t *schemes, size_t n);
-MILGI_API MILGI_MUST_CHECK int milgi_config_set_ask(struct milgi_config *config, unsigned decisions); /* MILGI_DECIDE_* */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_signature_schemes(
+    struct milgi_config *config, const uint16_t *schemes, size_t n);
+/* MILGI_DECIDE_* */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_ask(struct milgi_config *config, unsigned decisions);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_keylog(struct milgi_config *config, milgi_keylog_cb cb, void *ctx);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_padding(struct milgi_config *config, milgi_padding_cb cb, void *ctx);
 
 enum milgi_limit {
-    MILGI_LIMIT_WINDOW,               /* records in flight per direction, 1..64; default 16 */
-    MILGI_LIMIT_HANDSHAKE_NS,         /* from the first byte (client: from start) to open, decisions included; default 30 s */
-    MILGI_LIMIT_HANDSHAKE_MESSAGE,    /* largest handshake message accepted, bytes; default 64 KiB, up to 1 MiB */
-    MILGI_LIMIT_INPUT,                /* unparsed input after which milgi_conn_receive() says PAUSE; default 64 KiB */
-    MILGI_LIMIT_CREDIT,               /* bytes delivered and not yet milgi_conn_consumed(); default 256 KiB */
-    MILGI_LIMIT_OUTPUT,               /* bytes sent by the application and not yet milgi_conn_output_done(); default 256 KiB */
-    MILGI_LIMIT_RECORD,               /* largest plaintext of a record that is sent, 64..16384; default 16384 */
-    MILGI_LIMIT_REKEY_RECORDS,        /* records under one key after which it is updated by itself; default and maximum: below the AEAD's limit (RFC 8446 5.5) */
-    MILGI_LIMIT_IDLE_CONTROL,         /* KeyUpdates, empty records, CCS and ignored alerts between application data; default 32 */
+    MILGI_LIMIT_WINDOW, /* records in flight per direction, 1..64; default 16 */
+    /* from the first byte (client: from start) to open, decisions included; default 30 s */
+    MILGI_LIMIT_HANDSHAKE_NS,
+    MILGI_LIMIT_HANDSHAKE_MESSAGE, /* largest handshake message accepted, bytes; default 64 KiB, up to 1 MiB */
+    MILGI_LIMIT_INPUT,             /* unparsed input after which milgi_conn_receive() says PAUSE; default 64 KiB */
+    MILGI_LIMIT_CREDIT,            /* bytes delivered and not yet milgi_conn_consumed(); default 256 KiB */
+    /* bytes sent by the application and not yet milgi_conn_output_done(); default 256 KiB */
+    MILGI_LIMIT_OUTPUT,
+    MILGI_LIMIT_RECORD, /* largest plaintext of a record that is sent, 64..16384; default 16384 */
+    /*
+     * records under one key after which it is updated by itself; default and maximum: below the AEAD's limit (RFC
+     * 8446 5.5)
+     */
+    MILGI_LIMIT_REKEY_RECORDS,
+    /* KeyUpdates, empty records, CCS and ignored alerts between application data; default 32 */
+    MILGI_LIMIT_IDLE_CONTROL,
     MILGI_LIMITS
 };
-MILGI_API MILGI_MUST_CHECK int milgi_config_set_limit(struct milgi_config *config, enum milgi_limit limit, uint64_t value);
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_limit(
+    struct milgi_config *config, enum milgi_limit limit, uint64_t value);
 
 /* Server: send application data right after its Finished, before the client is heard (0.5-RTT). Off by default. */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_early_server_data(struct milgi_config *config, bool on);
@@ -108,8 +155,10 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_early_server_data(struct milgi_c
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_middlebox(struct milgi_config *config, bool on);
 
 /*
- * Checks that the whole makes sense and makes it immutable; a config that is not frozen makes no connections. Returns 0; MILGI_EINVAL and, when |why|
- * is not NULL, a static text in *|why| (server without credential, client authentication without trust, no group or suite left); MILGI_EFILE (the
+ * Checks that the whole makes sense and makes it immutable; a config that is not frozen makes no connections. Returns
+ * 0; MILGI_EINVAL and, when |why|
+ * is not NULL, a static text in *|why| (server without credential, client authentication without trust, no group or
+ * suite left); MILGI_EFILE (the
  * system's trust store cannot be read).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_freeze(struct milgi_config *config, const char **why);

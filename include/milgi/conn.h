@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connection: bytes are pushed in from the network and from the application; output, data and events are pushed out from inside
+ * The connection: bytes are pushed in from the network and from the application; output, data and events are pushed
+ * out from inside
  * milgi_engine_run(). It has no socket, thread, clock or timer of its own.
  *
  *            network                          application
@@ -19,7 +20,7 @@ struct milgi_conn;
 
 /* Why a connection ended. */
 struct milgi_reason {
-    int error;            /* 0: both directions were closed in order; else MILGI_E* */
+    int error; /* 0: both directions were closed in order; else MILGI_E* */
     enum milgi_error_class cls;
     int alert;            /* enum milgi_alert; MILGI_ALERT_NONE: none */
     bool alert_from_peer; /* received, else sent */
@@ -35,38 +36,51 @@ struct milgi_decision {
     uint32_t serial;
 };
 
-/* What a decision is about: read it with milgi_decision_info(). Pointers are valid until the decision is answered or the connection is closed. */
+/*
+ * What a decision is about: read it with milgi_decision_info(). Pointers are valid until the decision is answered or
+ * the connection is closed.
+ */
 struct milgi_decision_info {
-    const char *server_name;        /* SNI, or NULL */
-    const uint16_t *schemes;        /* signature schemes that the peer takes */
+    const char *server_name; /* SNI, or NULL */
+    const uint16_t *schemes; /* signature schemes that the peer takes */
     size_t schemes_n;
-    const struct milgi_iov *alpn;   /* protocols that the client offers */
+    const struct milgi_iov *alpn; /* protocols that the client offers */
     size_t alpn_n;
-    const struct milgi_iov *chain;  /* PEER: the peer's certificates in DER, leaf first; none when an optional client certificate was not sent */
+    /* PEER: the peer's certificates in DER, leaf first; none when an optional client certificate was not sent */
+    const struct milgi_iov *chain;
     size_t chain_n;
 };
 
 /* The answers. */
 enum milgi_verdict {
     MILGI_REFUSE, /* the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied */
-    MILGI_ACCEPT, /* with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a NUL-terminated protocol, copied; PEER: NULL */
+    /*
+     * with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a NUL-
+     * terminated protocol, copied; PEER: NULL
+     */
+    MILGI_ACCEPT,
     MILGI_DEFAULT /* as if it had not been asked; for CREDENTIAL in a client: as the config says; result is NULL */
 };
 
 /*
- * The next layer. All callbacks come from inside milgi_engine_run(), in the engine's thread; none after milgi_conn_free(). Each may be NULL except on_output. |arg| is the one
+ * The next layer. All callbacks come from inside milgi_engine_run(), in the engine's thread; none after
+ * milgi_conn_free(). Each may be NULL except on_output. |arg| is the one
  * given to milgi_conn_new().
  *
- * on_output       |iov_n| pieces for the network, in order, each byte once: the memory stays valid until milgi_conn_output_done() has counted it.
+ * on_output       |iov_n| pieces for the network, in order, each byte once: the memory stays valid until
+ *                 milgi_conn_output_done() has counted it.
  *                 Once per connection and turn.
- * on_data         |slices_n| slices of plaintext, in order, at most one call per turn and pass. Borrowed: milgi_slice_keep() for longer. Counts against the
+ * on_data         |slices_n| slices of plaintext, in order, at most one call per turn and pass. Borrowed:
+ *                 milgi_slice_keep() for longer. Counts against the
  *                 credit until milgi_conn_consumed().
  * on_pause        stop calling milgi_conn_receive() (it has answered or will answer MILGI_PAUSE); on_resume: go on.
  * on_room         milgi_conn_send() and milgi_conn_write() had answered MILGI_PAUSE; there is room again.
  * on_established  the handshake is complete and the peer authenticated as the config demands.
  * on_decide       a question (only those of milgi_config_set_ask()); answer now or later with milgi_decide().
- * on_alert        the peer sent this alert: close_notify (0) means that no more data comes (end of its half); user_canceled; a fatal one is followed by on_closed.
- * on_closed       the connection has ended; once; the last callback but for on_output (the rest of the output, an alert). Free it when output is drained or given up.
+ * on_alert        the peer sent this alert: close_notify (0) means that no more data comes (end of its half);
+ *                 user_canceled; a fatal one is followed by on_closed.
+ * on_closed       the connection has ended; once; the last callback but for on_output (the rest of the output, an
+ *                 alert). Free it when output is drained or given up.
  *                 Output that was handed out stays valid until milgi_conn_free().
  */
 struct milgi_events {
@@ -82,35 +96,45 @@ struct milgi_events {
 };
 
 /*
- * A new connection. A client begins its handshake at the next turn; |server_name| (copied) is the DNS name or IP address literal that it wants: sent as SNI
- * (names only) and checked against the certificate. It may be NULL for a server, or for a client whose config accepts any server. |events| is borrowed until the connection is freed.
- * Returns 0; MILGI_EINVAL (not frozen; no name to check; a malformed name), MILGI_ENOMEM, MILGI_ELIMIT (conn_limit), MILGI_EFORK.
+ * A new connection. A client begins its handshake at the next turn; |server_name| (copied) is the DNS name or IP
+ * address literal that it wants: sent as SNI
+ * (names only) and checked against the certificate. It may be NULL for a server, or for a client whose config accepts
+ * any server. |events| is borrowed until the connection is freed.
+ * Returns 0; MILGI_EINVAL (not frozen; no name to check; a malformed name), MILGI_ENOMEM, MILGI_ELIMIT (conn_limit),
+ * MILGI_EFORK.
  */
-MILGI_API MILGI_MUST_CHECK int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, const char *server_name,
-    const struct milgi_events *events, void *arg, struct milgi_conn **conn);
+MILGI_API MILGI_MUST_CHECK int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config,
+    const char *server_name, const struct milgi_events *events, void *arg, struct milgi_conn **conn);
 
 /*
- * Frees the connection: O(1), at any time, from any callback. Ops that are in flight become the engine's orphans. No close_notify is sent: milgi_conn_shutdown()
+ * Frees the connection: O(1), at any time, from any callback. Ops that are in flight become the engine's orphans. No
+ * close_notify is sent: milgi_conn_shutdown()
  * does that. Memory handed to on_output is invalid from here on.
  */
 MILGI_API void milgi_conn_free(struct milgi_conn *conn);
 
 /*
- * Ciphertext from the network. Takes the caller's reference on slice.chunk in any case but MILGI_EINVAL; the bytes must not be touched from now on (they may be decrypted in place).
- * Returns 0; MILGI_PAUSE: taken, but stop until on_resume; MILGI_ECLOSED: the connection has ended, the bytes were dropped; MILGI_EINVAL (empty slice); MILGI_EFORK.
+ * Ciphertext from the network. Takes the caller's reference on slice.chunk in any case but MILGI_EINVAL; the bytes
+ * must not be touched from now on (they may be decrypted in place).
+ * Returns 0; MILGI_PAUSE: taken, but stop until on_resume; MILGI_ECLOSED: the connection has ended, the bytes were
+ * dropped; MILGI_EINVAL (empty slice); MILGI_EFORK.
  */
 MILGI_API int milgi_conn_receive(struct milgi_conn *conn, struct milgi_slice slice);
 
 /*
- * The network has ended: |error| 0 for an orderly end, else any errno-like number for people (reason.device_code). Without a close_notify before it this is MILGI_ETRUNCATED
+ * The network has ended: |error| 0 for an orderly end, else any errno-like number for people (reason.device_code).
+ * Without a close_notify before it this is MILGI_ETRUNCATED
  * (or MILGI_ETRANSPORT): whoever reads the stream must be told that it may have been cut. Returns 0 or MILGI_ECLOSED.
  */
 MILGI_API int milgi_conn_receive_eof(struct milgi_conn *conn, int error);
 
 /*
- * Application data. send() takes the reference on slice.chunk, whose bytes must not change until the library has released it; write() copies. Data given before the handshake
- * is complete waits for it. An empty slice or len 0 sends nothing. Records are framed at the end of the turn, so that small writes of one turn share records.
- * Returns 0; MILGI_PAUSE: taken, but stop until on_room; MILGI_ECLOSED (after milgi_conn_shutdown() or the end; nothing is taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken;
+ * Application data. send() takes the reference on slice.chunk, whose bytes must not change until the library has
+ * released it; write() copies. Data given before the handshake
+ * is complete waits for it. An empty slice or len 0 sends nothing. Records are framed at the end of the turn, so that
+ * small writes of one turn share records.
+ * Returns 0; MILGI_PAUSE: taken, but stop until on_room; MILGI_ECLOSED (after milgi_conn_shutdown() or the end;
+ * nothing is taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken;
  * engine's on_memory); MILGI_ELIMIT (given more than twice MILGI_LIMIT_OUTPUT in spite of PAUSE; nothing is taken).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice);
@@ -121,31 +145,43 @@ MILGI_API void milgi_conn_consumed(struct milgi_conn *conn, size_t bytes);
 /* The network has taken |bytes| of what on_output handed out, in order. */
 MILGI_API void milgi_conn_output_done(struct milgi_conn *conn, size_t bytes);
 
-/* Sends close_notify behind what was sent before; the peer may go on sending. Returns 0 or MILGI_ECLOSED. [RFC 8446 6.1] */
+/*
+ * Sends close_notify behind what was sent before; the peer may go on sending. Returns 0 or MILGI_ECLOSED. [RFC 8446
+ * 6.1]
+ */
 MILGI_API int milgi_conn_shutdown(struct milgi_conn *conn);
-/* Ends at once with |alert| (internal_error, user_canceled ...) as the last record; on_closed follows with MILGI_EREFUSED. Returns 0 or MILGI_ECLOSED. */
+/*
+ * Ends at once with |alert| (internal_error, user_canceled ...) as the last record; on_closed follows with
+ * MILGI_EREFUSED. Returns 0 or MILGI_ECLOSED.
+ */
 MILGI_API int milgi_conn_abort(struct milgi_conn *conn, int alert);
-/* New keys for our direction; with |ask_peer| for the peer's too. Returns 0, MILGI_ECLOSED, or MILGI_EINVAL before on_established. [RFC 8446 4.6.3] */
+/*
+ * New keys for our direction; with |ask_peer| for the peer's too. Returns 0, MILGI_ECLOSED, or MILGI_EINVAL before
+ * on_established. [RFC 8446 4.6.3]
+ */
 MILGI_API int milgi_conn_update_keys(struct milgi_conn *conn, bool ask_peer);
 
 /*
- * Answers a decision. |result| as enum milgi_verdict says. Returns 0; MILGI_ESTALE: answered before, or the connection is gone: nothing happened, |result| stays the caller's;
+ * Answers a decision. |result| as enum milgi_verdict says. Returns 0; MILGI_ESTALE: answered before, or the
+ * connection is gone: nothing happened, |result| stays the caller's;
  * MILGI_EINVAL: the result does not fit the question (it stays open).
  */
-MILGI_API int milgi_decide(struct milgi_engine *engine, struct milgi_decision decision, enum milgi_verdict verdict, void *result);
+MILGI_API int milgi_decide(
+    struct milgi_engine *engine, struct milgi_decision decision, enum milgi_verdict verdict, void *result);
 /* 0, or MILGI_ESTALE. */
-MILGI_API int milgi_decision_info(struct milgi_engine *engine, struct milgi_decision decision, struct milgi_decision_info *info);
+MILGI_API int milgi_decision_info(
+    struct milgi_engine *engine, struct milgi_decision decision, struct milgi_decision_info *info);
 
 /* What was negotiated; fields are 0 or NULL while unknown. Pointers until the connection is freed. */
 struct milgi_conn_info {
-    uint16_t version; /* 0x0304 */
+    uint16_t version;                        /* 0x0304 */
     uint16_t suite, group, signature_scheme; /* scheme: of the peer's (client) or our own (server) CertificateVerify */
     bool established, hello_retry, peer_authenticated;
     const char *server_name; /* wanted (client) or received (server) */
     const char *alpn;
     const struct milgi_iov *peer_chain; /* DER, leaf first; kept only until on_established returns */
     size_t peer_chain_n;
-    const struct milgi_credential *credential; /* our own */
+    const struct milgi_credential *credential;             /* our own */
     uint64_t bytes_in, bytes_out, records_in, records_out; /* application data; records of all types */
     uint32_t key_updates_in, key_updates_out, stale_opens;
 };
@@ -155,10 +191,17 @@ MILGI_API void milgi_conn_info(const struct milgi_conn *conn, struct milgi_conn_
 MILGI_API bool milgi_conn_input_paused(const struct milgi_conn *conn);
 MILGI_API bool milgi_conn_output_full(const struct milgi_conn *conn);
 
-/* Keying material for other protocols (RFC 8446 7.5). Returns 0, MILGI_EINVAL (before on_established, label too long, out_len > 255 * hash). */
-MILGI_API MILGI_MUST_CHECK int milgi_conn_export(struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
+/*
+ * Keying material for other protocols (RFC 8446 7.5). Returns 0, MILGI_EINVAL (before on_established, label too long,
+ * out_len > 255 * hash).
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_conn_export(
+    struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
 
-/* "TLS_AES_128_GCM_SHA256", "x25519", "ecdsa_secp256r1_sha256"; NULL for an unknown number. And back: 0 for an unknown name. Any thread. */
+/*
+ * "TLS_AES_128_GCM_SHA256", "x25519", "ecdsa_secp256r1_sha256"; NULL for an unknown number. And back: 0 for an
+ * unknown name. Any thread.
+ */
 MILGI_API const char *milgi_suite_name(uint16_t suite);
 MILGI_API const char *milgi_group_name(uint16_t group);
 MILGI_API const char *milgi_scheme_name(uint16_t scheme);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine: one per event-loop thread. It owns connections, ops, chunks and one queue pair on each device, and shares nothing.
+ * The engine: one per event-loop thread. It owns connections, ops, chunks and one queue pair on each device, and
+ * shares nothing.
  *
- * THE TURN. Calls like milgi_conn_receive() only stage work; milgi_engine_run() does it: parse, batch the ops of all connections into bursts, enqueue,
+ * THE TURN. Calls like milgi_conn_receive() only stage work; milgi_engine_run() does it: parse, batch the ops of all
+ * connections into bursts, enqueue,
  * dequeue, order, deliver. It takes what was staged before it, and at most two passes of what its own callbacks stage.
  *
  * A host does three things:
- *   1. when schedule() is called, arrange that milgi_engine_run() is called soon (a posted event, a prepare or idle handle);
- *   2. after each run, look at the answer: AGAIN: run again soon (after other events had their chance); WAIT: run at the deadline at the latest; IDLE: nothing;
+ *   1. when schedule() is called, arrange that milgi_engine_run() is called soon (a posted event, a prepare or idle
+ *      handle);
+ *   2. after each run, look at the answer: AGAIN: run again soon (after other events had their chance); WAIT: run at
+ *      the deadline at the latest; IDLE: nothing;
  *   3. poll milgi_engine_fd() for reading; when it is readable, run.
  */
 #pragma once
@@ -18,7 +22,11 @@
 
 struct milgi_engine;
 
-enum milgi_next { MILGI_RUN_AGAIN, MILGI_RUN_WAIT, MILGI_RUN_IDLE };
+enum milgi_next {
+    MILGI_RUN_AGAIN,
+    MILGI_RUN_WAIT,
+    MILGI_RUN_IDLE
+};
 
 struct milgi_run_result {
     enum milgi_next next;
@@ -33,25 +41,33 @@ enum milgi_full_policy {
 };
 
 struct milgi_engine_options {
-    struct milgi_clock clock;                               /* default: the system's clocks */
-    int (*random)(void *ctx, uint8_t *out, size_t len);     /* cryptographically strong bytes; 0, or negative on failure. Default: libcrypto's */
+    struct milgi_clock clock; /* default: the system's clocks */
+    /* cryptographically strong bytes; 0, or negative on failure. Default: libcrypto's */
+    int (*random)(void *ctx, uint8_t *out, size_t len);
     void *random_ctx;
-    /* An idle engine has become runnable. May only arrange for a run. NULL: the host runs the engine after every batch of calls by itself. */
+    /*
+     * An idle engine has become runnable. May only arrange for a run. NULL: the host runs the engine after every
+     * batch of calls by itself.
+     */
     void (*schedule)(void *ctx, struct milgi_engine *engine);
     void *schedule_ctx;
-    void (*on_memory)(void *ctx, struct milgi_engine *engine); /* the chunk pool had been empty and has room again; from inside a run. May be NULL */
+    /* the chunk pool had been empty and has room again; from inside a run. May be NULL */
+    void (*on_memory)(void *ctx, struct milgi_engine *engine);
     void *memory_ctx;
-    size_t memory_limit;        /* bytes of chunks; default 1 GiB */
-    uint32_t op_limit;          /* ops alive at once; default 65536 */
-    uint32_t conn_limit;        /* connections; default 1048576 */
-    enum milgi_full_policy full_policy; /* default WAIT */
-    uint32_t full_line;         /* default 256 */
+    size_t memory_limit;                      /* bytes of chunks; default 1 GiB */
+    uint32_t op_limit;                        /* ops alive at once; default 65536 */
+    uint32_t conn_limit;                      /* connections; default 1048576 */
+    enum milgi_full_policy full_policy;       /* default WAIT */
+    uint32_t full_line;                       /* default 256 */
     uint64_t op_timeout_ns[MILGI_OP_CLASSES]; /* after which an op is LOST; default 10 s each; 0: never */
-    bool rerun;                 /* re-run a BROKEN or LOST op once on the inline device when its inputs are intact; default true */
-    uint64_t outstanding_ns;    /* estimated service time that may be outstanding per unit of a device's parallelism; default 20 ms */
+    /* re-run a BROKEN or LOST op once on the inline device when its inputs are intact; default true */
+    bool rerun;
+    /* estimated service time that may be outstanding per unit of a device's parallelism; default 20 ms */
+    uint64_t outstanding_ns;
     uint32_t share[MILGI_OP_CLASSES]; /* weights of the classes when a device is full; default 1 : 1 */
-    uint64_t busy_poll_ns;      /* how long a device without an fd is polled in MILGI_RUN_AGAIN before timers are used; default 50 us */
-    uint32_t quarantine_limit;  /* LOST ops that a device may owe before it is taken out of service; default 256 */
+    /* how long a device without an fd is polled in MILGI_RUN_AGAIN before timers are used; default 50 us */
+    uint64_t busy_poll_ns;
+    uint32_t quarantine_limit; /* LOST ops that a device may owe before it is taken out of service; default 256 */
 };
 
 /* Fills in every default. */
@@ -61,25 +77,31 @@ MILGI_API void milgi_engine_options_init(struct milgi_engine_options *options);
  * A new engine with the inline device "cpu" at index 0. |options| is copied; NULL: all defaults. Make it after fork().
  * Returns 0, MILGI_EINVAL, MILGI_ENOMEM, MILGI_ELIMIT (no descriptor left).
  */
-MILGI_API MILGI_MUST_CHECK int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_engine **engine);
+MILGI_API MILGI_MUST_CHECK int milgi_engine_new(
+    const struct milgi_engine_options *options, struct milgi_engine **engine);
 
 /*
- * Frees the engine. Connections that are left are freed without a callback; devices are quiesced, so this may block for as long as their longest
- * op. Chunks that the application still holds stay valid until their last reference goes. Not from a callback (MILGI_EREENTRY, nothing is freed).
+ * Frees the engine. Connections that are left are freed without a callback; devices are quiesced, so this may block
+ * for as long as their longest
+ * op. Chunks that the application still holds stay valid until their last reference goes. Not from a callback
+ * (MILGI_EREENTRY, nothing is freed).
  */
 MILGI_API int milgi_engine_free(struct milgi_engine *engine);
 
 /*
- * Opens a queue pair on |device| (borrowed until milgi_engine_free()) and returns its index in the engine (> 0), or MILGI_ELIMIT (it has no queue
+ * Opens a queue pair on |device| (borrowed until milgi_engine_free()) and returns its index in the engine (> 0), or
+ * MILGI_ELIMIT (it has no queue
  * pair left, or there are MILGI_DEVICES_MAX), MILGI_EREENTRY, MILGI_EFORK. By itself this routes nothing.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engine, struct milgi_device *device);
 
 /*
- * Ops of the types |op_bits| (MILGI_OP_BIT) go to the device with |index| from now on, where its caps allow it: SEAL and OPEN from |min_record| bytes on
+ * Ops of the types |op_bits| (MILGI_OP_BIT) go to the device with |index| from now on, where its caps allow it: SEAL
+ * and OPEN from |min_record| bytes on
  * (0: the device's own min_record). Returns 0 or MILGI_EINVAL.
  */
-MILGI_API MILGI_MUST_CHECK int milgi_engine_route(struct milgi_engine *engine, uint32_t op_bits, unsigned index, uint32_t min_record);
+MILGI_API MILGI_MUST_CHECK int milgi_engine_route(
+    struct milgi_engine *engine, uint32_t op_bits, unsigned index, uint32_t min_record);
 
 /*
  * One turn, of about |budget_ns| estimated nanoseconds of work (0: 1 ms). Calls the callbacks. Not from a callback.
@@ -91,8 +113,10 @@ MILGI_API int milgi_engine_run(struct milgi_engine *engine, uint64_t budget_ns, 
 MILGI_API int milgi_engine_fd(struct milgi_engine *engine);
 
 /*
- * Any thread: |fn| is called with |arg| at the start of the engine's next turn, which this causes by waking the engine's fd. Calls from one thread keep their
- * order. Returns 0 or MILGI_ENOMEM. Not after milgi_engine_free() has begun; what was posted before that is called by it.
+ * Any thread: |fn| is called with |arg| at the start of the engine's next turn, which this causes by waking the
+ * engine's fd. Calls from one thread keep their
+ * order. Returns 0 or MILGI_ENOMEM. Not after milgi_engine_free() has begun; what was posted before that is called by
+ * it.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_post(struct milgi_engine *engine, void (*fn)(void *arg), void *arg);
 

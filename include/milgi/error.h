@@ -28,30 +28,30 @@ enum milgi_error_class {
 };
 
 /*  X(name, value, class, text) */
-#define MILGI_ERRORS(X)                                                                                            \
-    X(MILGI_EINVAL, -1, MILGI_CLASS_USAGE, "invalid argument")                                                     \
-    X(MILGI_EREENTRY, -2, MILGI_CLASS_USAGE, "not allowed from inside a callback or a run")                        \
-    X(MILGI_EFORK, -3, MILGI_CLASS_USAGE, "made in another process")                                               \
-    X(MILGI_ECLOSED, -4, MILGI_CLASS_CLOSED, "closed")                                                             \
-    X(MILGI_ESTALE, -5, MILGI_CLASS_CLOSED, "answered too late or twice")                                          \
-    X(MILGI_ENOMEM, -6, MILGI_CLASS_LIMIT, "out of memory")                                                        \
-    X(MILGI_ELIMIT, -7, MILGI_CLASS_LIMIT, "limit reached")                                                        \
-    X(MILGI_ETIMEOUT, -8, MILGI_CLASS_LIMIT, "timed out")                                                          \
-    X(MILGI_EFILE, -9, MILGI_CLASS_LOCAL, "cannot read file")                                                      \
-    X(MILGI_EPARSE, -10, MILGI_CLASS_LOCAL, "malformed certificate, key or setting")                               \
-    X(MILGI_EMISMATCH, -11, MILGI_CLASS_LOCAL, "private key does not belong to the certificate")                   \
-    X(MILGI_EWEAK, -12, MILGI_CLASS_LOCAL, "key or signature too weak")                                            \
-    X(MILGI_EUNSUPPORTED, -13, MILGI_CLASS_LOCAL, "not supported")                                                 \
-    X(MILGI_EINTERNAL, -14, MILGI_CLASS_LOCAL, "internal error")                                                   \
-    X(MILGI_EPROTO, -15, MILGI_CLASS_PROTO, "the peer broke the protocol")                                         \
-    X(MILGI_ENEGOTIATE, -16, MILGI_CLASS_PROTO, "nothing in common with the peer")                                 \
-    X(MILGI_EBADRECORD, -17, MILGI_CLASS_PROTO, "a record could not be authenticated")                             \
-    X(MILGI_ETRUNCATED, -18, MILGI_CLASS_IO, "the transport ended without close_notify")                           \
-    X(MILGI_ETRANSPORT, -19, MILGI_CLASS_IO, "the transport failed")                                               \
-    X(MILGI_EALERT, -20, MILGI_CLASS_PEER, "the peer sent a fatal alert")                                          \
-    X(MILGI_EVERIFY, -21, MILGI_CLASS_AUTH, "the peer's certificate was not accepted")                             \
-    X(MILGI_EREFUSED, -22, MILGI_CLASS_AUTH, "refused by a decision")                                              \
-    X(MILGI_EDEVICE, -23, MILGI_CLASS_DEVICE, "a crypto device failed")                                            \
+#define MILGI_ERRORS(X) \
+    X(MILGI_EINVAL, -1, MILGI_CLASS_USAGE, "invalid argument") \
+    X(MILGI_EREENTRY, -2, MILGI_CLASS_USAGE, "not allowed from inside a callback or a run") \
+    X(MILGI_EFORK, -3, MILGI_CLASS_USAGE, "made in another process") \
+    X(MILGI_ECLOSED, -4, MILGI_CLASS_CLOSED, "closed") \
+    X(MILGI_ESTALE, -5, MILGI_CLASS_CLOSED, "answered too late or twice") \
+    X(MILGI_ENOMEM, -6, MILGI_CLASS_LIMIT, "out of memory") \
+    X(MILGI_ELIMIT, -7, MILGI_CLASS_LIMIT, "limit reached") \
+    X(MILGI_ETIMEOUT, -8, MILGI_CLASS_LIMIT, "timed out") \
+    X(MILGI_EFILE, -9, MILGI_CLASS_LOCAL, "cannot read file") \
+    X(MILGI_EPARSE, -10, MILGI_CLASS_LOCAL, "malformed certificate, key or setting") \
+    X(MILGI_EMISMATCH, -11, MILGI_CLASS_LOCAL, "private key does not belong to the certificate") \
+    X(MILGI_EWEAK, -12, MILGI_CLASS_LOCAL, "key or signature too weak") \
+    X(MILGI_EUNSUPPORTED, -13, MILGI_CLASS_LOCAL, "not supported") \
+    X(MILGI_EINTERNAL, -14, MILGI_CLASS_LOCAL, "internal error") \
+    X(MILGI_EPROTO, -15, MILGI_CLASS_PROTO, "the peer broke the protocol") \
+    X(MILGI_ENEGOTIATE, -16, MILGI_CLASS_PROTO, "nothing in common with the peer") \
+    X(MILGI_EBADRECORD, -17, MILGI_CLASS_PROTO, "a record could not be authenticated") \
+    X(MILGI_ETRUNCATED, -18, MILGI_CLASS_IO, "the transport ended without close_notify") \
+    X(MILGI_ETRANSPORT, -19, MILGI_CLASS_IO, "the transport failed") \
+    X(MILGI_EALERT, -20, MILGI_CLASS_PEER, "the peer sent a fatal alert") \
+    X(MILGI_EVERIFY, -21, MILGI_CLASS_AUTH, "the peer's certificate was not accepted") \
+    X(MILGI_EREFUSED, -22, MILGI_CLASS_AUTH, "refused by a decision") \
+    X(MILGI_EDEVICE, -23, MILGI_CLASS_DEVICE, "a crypto device failed") \
     X(MILGI_EBUSY, -24, MILGI_CLASS_LIMIT, "new handshakes are refused: the device is full")
 
 enum milgi_error {

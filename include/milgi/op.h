@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The op: one crypto operation. Connections start ops, the engine routes them to devices, devices give them back. This header is for
+ * The op: one crypto operation. Connections start ops, the engine routes them to devices, devices give them back.
+ * This header is for
  * authors of devices; applications need only the names.
  *
- * FROM ENQUEUE TO DEQUEUE THE DEVICE OWNS THE OP, its memory and its key. Nothing in an op points to a stack, to a connection or to a
- * handshake: nonces, additional data and small inputs are in it by value, large ones in chunks that it holds references on. An op is a pure
- * function of its inputs, so that it can be run again elsewhere as long as its inputs are intact (not when it is in place).
+ * FROM ENQUEUE TO DEQUEUE THE DEVICE OWNS THE OP, its memory and its key. Nothing in an op points to a stack, to a
+ * connection or to a
+ * handshake: nonces, additional data and small inputs are in it by value, large ones in chunks that it holds
+ *            references on. An op is a pure
+ * function of its inputs, so that it can be run again elsewhere as long as its inputs are intact (not when it is in
+ * place).
  *
  * Every accepted op is given back exactly once, with one of the final statuses:
  *   OK         done
- *   REJECTED   the input is bad (a tag or signature that does not verify, a point off the curve): a verdict on the peer, not on the device
+ *   REJECTED   the input is bad (a tag or signature that does not verify, a point off the curve): a verdict on the
+ *              peer, not on the device
  *   BROKEN     the device failed, or the op made no sense to it; device_code says more
  *   CANCELLED  cancelled before it was begun
  * LOST is the engine's own: the op's deadline passed and the device still has it.
@@ -39,9 +44,16 @@ enum milgi_op_status {
 };
 
 /* Work classes, for fairness and quotas. */
-enum milgi_op_class { MILGI_CLASS_RECORDS, MILGI_CLASS_HANDSHAKE, MILGI_OP_CLASSES };
+enum milgi_op_class {
+    MILGI_CLASS_RECORDS,
+    MILGI_CLASS_HANDSHAKE,
+    MILGI_OP_CLASSES
+};
 
-/* Cipher suites, named groups and signature schemes are the code points of the registries (RFC 8446 B.4, 4.2.7, 4.2.3). */
+/*
+ * Cipher suites, named groups and signature schemes are the code points of the registries (RFC 8446 B.4, 4.2.7,
+ * 4.2.3).
+ */
 #define MILGI_SUITE_AES_128_GCM_SHA256 0x1301
 #define MILGI_SUITE_AES_256_GCM_SHA384 0x1302
 #define MILGI_SUITE_CHACHA20_POLY1305_SHA256 0x1303
@@ -76,7 +88,8 @@ struct milgi_trust;      /* config.h: immutable, outlives every key that refers 
 #define MILGI_DEVICES_MAX 8 /* per engine */
 
 /*
- * A key: immutable, ref-counted by its engine, held by every op that uses it. |dev| is what a device's key_load() returned, by the
+ * A key: immutable, ref-counted by its engine, held by every op that uses it. |dev| is what a device's key_load()
+ * returned, by the
  * device's index in the engine.
  */
 struct milgi_key {
@@ -92,7 +105,7 @@ struct milgi_key {
     void *dev[MILGI_DEVICES_MAX];
 };
 
-#define MILGI_OP_SLICES 4    /* pieces of a record's input */
+#define MILGI_OP_SLICES 4 /* pieces of a record's input */
 #define MILGI_KEX_SEED_MAX 64
 #define MILGI_KEX_PUBLIC_MAX 136
 #define MILGI_KEX_SECRET_MAX 72
@@ -100,10 +113,14 @@ struct milgi_key {
 #define MILGI_SIGNATURE_MAX 512 /* RSA-4096 */
 
 /*
- * SEAL: ciphertext = AEAD(key, nonce, aad, src[0] .. src[src_n-1] || inner_type || pad_len zeros); ciphertext and tag (16 bytes, behind it)
- *       are written to dst. dst has room for dst_len = input + 1 + pad_len + 16 bytes. With |in_place| src_n is 1 and dst == src[0].data.
- * OPEN: the reverse: src is the ciphertext without its tag, which is in |tag|. The plaintext (with type and padding, of the same length) is
- *       written to dst, or over src when |in_place| (dst is NULL then; src may be several slices). When the tag is wrong every byte
+ * SEAL: ciphertext = AEAD(key, nonce, aad, src[0] .. src[src_n-1] || inner_type || pad_len zeros); ciphertext and tag
+ *       (16 bytes, behind it)
+ *       are written to dst. dst has room for dst_len = input + 1 + pad_len + 16 bytes. With |in_place| src_n is 1 and
+ *       dst == src[0].data.
+ * OPEN: the reverse: src is the ciphertext without its tag, which is in |tag|. The plaintext (with type and padding,
+ *       of the same length) is
+ *       written to dst, or over src when |in_place| (dst is NULL then; src may be several slices). When the tag is
+ *       wrong every byte
  *       of the destination is wiped before REJECTED is reported.
  * |inner_type| 0 in a SEAL means: no inner type and no padding (TLS 1.2). Input lengths are at most 2^14 + 256.
  */
@@ -123,9 +140,11 @@ struct milgi_op_aead {
 };
 
 /*
- * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share |pub|. seed is 32 bytes for X25519 (the private
+ * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share |pub|. seed is
+ *         32 bytes for X25519 (the private
  *         key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).
- * DERIVE: |secret| holds the private key, |peer| the peer's share; the shared secret replaces |secret| (RFC 8446 7.4.2: the X coordinate). A share that is no point of
+ * DERIVE: |secret| holds the private key, |peer| the peer's share; the shared secret replaces |secret| (RFC 8446
+ *         7.4.2: the X coordinate). A share that is no point of
  *         the curve, of the wrong length, or (X25519) gives all zeros, is REJECTED.
  */
 struct milgi_op_kex {
@@ -138,7 +157,8 @@ struct milgi_op_kex {
 
 /*
  * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER).
- * VERIFY: the signature (in |blob| behind the key, sig_len bytes) over |input| by the public key that blob's first spki_len bytes hold (DER
+ * VERIFY: the signature (in |blob| behind the key, sig_len bytes) over |input| by the public key that blob's first
+ *         spki_len bytes hold (DER
  *         SubjectPublicKeyInfo). REJECTED: it does not verify, or the key does not fit the scheme.
  */
 struct milgi_op_sign {
@@ -150,12 +170,18 @@ struct milgi_op_sign {
 };
 
 /*
- * VERIFY_CHAIN: the certificates in |chain|, leaf first, each with a 3-byte length before it; against the trust of the op's key. The leaf must be
- * for |purpose|; when name_len > 0 it must be valid for that DNS name, or when |name_is_ip| for that address (4 or 16 bytes). REJECTED: not
- * accepted; |alert| is what to tell the peer and |verdict| libcrypto's reason (X509_V_ERR_*). Keys and signatures below the trust's
+ * VERIFY_CHAIN: the certificates in |chain|, leaf first, each with a 3-byte length before it; against the trust of
+ *               the op's key. The leaf must be
+ * for |purpose|; when name_len > 0 it must be valid for that DNS name, or when |name_is_ip| for that address (4 or 16
+ * bytes). REJECTED: not
+ * accepted; |alert| is what to tell the peer and |verdict| libcrypto's reason (X509_V_ERR_*). Keys and signatures
+ * below the trust's
  * security level are refused.
  */
-enum milgi_purpose { MILGI_PURPOSE_SERVER = 1, MILGI_PURPOSE_CLIENT = 2 }; /* the role of the certificate's owner */
+enum milgi_purpose {
+    MILGI_PURPOSE_SERVER = 1,
+    MILGI_PURPOSE_CLIENT = 2
+}; /* the role of the certificate's owner */
 struct milgi_op_chain {
     struct milgi_slice chain; /* a reference */
     int64_t now_s;            /* wall clock at submission */

@@ -19,11 +19,12 @@ void milgi__wipe(void *p, size_t len);
 int milgi__ct_equal(const void *a, const void *b, size_t len);
 
 /*
- * Memory. All of the library's heap memory comes through here, so that tests can make any allocation fail: when milgi__mem_fail is set, it is asked
+ * Memory. All of the library's heap memory comes through here, so that tests can make any allocation fail: when
+ * milgi__mem_fail is set, it is asked
  * before each allocation and the allocation fails if it returns true.
  */
 extern bool (*milgi__mem_fail)(void);
-void *milgi__alloc(size_t size);  /* zeroed; NULL: none */
+void *milgi__alloc(size_t size); /* zeroed; NULL: none */
 void *milgi__alloc_raw(size_t size);
 void milgi__free(void *p);
 void milgi__free_wiped(void *p, size_t size);
@@ -59,7 +60,7 @@ static inline void milgi__list_remove(struct milgi__link *node)
     node->next = node->prev = node;
 }
 
-#define MILGI__ENTRY(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define MILGI__ENTRY(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 static inline void milgi__put16(uint8_t *p, unsigned v)
 {

@@ -10,6 +10,23 @@
 #error "Milgi runs on Linux so far: this is the file to extend"
 #endif
 
+/* Memory that nobody may touch until it is given out again; only a build with AddressSanitizer sees it. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MILGI__PORT_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MILGI__PORT_ASAN 1
+#endif
+#if defined(MILGI__PORT_ASAN)
+#include <sanitizer/asan_interface.h>
+#define MILGI__POISON(p, len) __asan_poison_memory_region((p), (len))
+#define MILGI__UNPOISON(p, len) __asan_unpoison_memory_region((p), (len))
+#else
+#define MILGI__POISON(p, len) ((void)(p), (void)(len))
+#define MILGI__UNPOISON(p, len) ((void)(p), (void)(len))
+#endif
+
 uint64_t milgi__port_monotonic_ns(void *unused);
 int64_t milgi__port_wall_s(void *unused);
 
@@ -20,12 +37,12 @@ uint64_t milgi__port_process(void);
 struct milgi__port_waker {
     int poll_fd, event_fd;
 };
-int milgi__port_waker_init(struct milgi__port_waker *waker);      /* 0 or MILGI_ELIMIT */
+int milgi__port_waker_init(struct milgi__port_waker *waker); /* 0 or MILGI_ELIMIT */
 void milgi__port_waker_fini(struct milgi__port_waker *waker);
 int milgi__port_waker_add(struct milgi__port_waker *waker, int fd); /* edge-triggered */
 void milgi__port_waker_remove(struct milgi__port_waker *waker, int fd);
-void milgi__port_waker_wake(struct milgi__port_waker *waker);      /* any thread */
-void milgi__port_waker_clear(struct milgi__port_waker *waker);     /* takes all readiness back */
+void milgi__port_waker_wake(struct milgi__port_waker *waker);  /* any thread */
+void milgi__port_waker_clear(struct milgi__port_waker *waker); /* takes all readiness back */
 
 /* A whole file in fresh memory (milgi__free_wiped), or NULL. Refuses more than 16 MiB. */
 uint8_t *milgi__port_read_file(const char *path, size_t *len);

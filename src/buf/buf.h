@@ -11,7 +11,8 @@
 struct milgi__pool;
 
 /*
- * A chunk's memory lies behind this header, or in device memory. refs is touched by the engine's thread alone; remote counts references given back by
+ * A chunk's memory lies behind this header, or in device memory. refs is touched by the engine's thread alone; remote
+ * counts references given back by
  * other threads that the engine has not yet collected.
  */
 struct milgi_chunk {
@@ -19,27 +20,35 @@ struct milgi_chunk {
     uint32_t size;
     uint32_t refs;
     struct milgi__pool *pool;
-    struct milgi_chunk *next;          /* in a free list or in the remote list */
+    struct milgi_chunk *next; /* in a free list or in the remote list */
     _Atomic uint32_t remote;
-    uint32_t dirty;                    /* bytes from the front that may hold plaintext: wiped before another owner sees it */
-    uint64_t owner;                    /* whose plaintext; 0: nobody's */
+    /* bytes from the front that may hold plaintext: wiped before another owner sees it */
+    uint32_t dirty;
+    uint64_t owner; /* whose plaintext; 0: nobody's */
     uint8_t size_class;
 };
 
 struct milgi__pool_options {
-    size_t limit;                      /* bytes of chunks alive; the reserve (1/16 of it, at least 256 KiB) comes on top */
-    void *(*alloc)(void *ctx, size_t size);        /* NULL: heap */
+    /* bytes of chunks alive; the reserve (1/16 of it, at least 256 KiB) comes on top */
+    size_t limit;
+    void *(*alloc)(void *ctx, size_t size); /* NULL: heap */
     void (*free)(void *ctx, void *p, size_t size);
     void *ctx;
-    void (*wake)(void *ctx);           /* any thread: remote references are waiting */
+    void (*wake)(void *ctx); /* any thread: remote references are waiting */
     void *wake_ctx;
 };
 
 /* Size classes: 512 B, 2 KiB, 4 KiB, 18 KiB, 68 KiB, 128 KiB (usable bytes are at least these). */
 struct milgi__pool *milgi__pool_new(const struct milgi__pool_options *options);
-/* The engine's end: free chunks are freed now, the others when their last reference goes (from then on on any one thread). */
+/*
+ * The engine's end: free chunks are freed now, the others when their last reference goes (from then on on any one
+ * thread).
+ */
 void milgi__pool_close(struct milgi__pool *pool);
-/* A chunk with one reference for |owner| (contents of another owner are wiped first), NULL when the limit is reached. |reserve|: may use the reserve. */
+/*
+ * A chunk with one reference for |owner| (contents of another owner are wiped first), NULL when the limit is reached.
+ * |reserve|: may use the reserve.
+ */
 struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve);
 /* Says that the first |len| bytes hold plaintext of |owner|. */
 static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, uint64_t owner)
@@ -58,17 +67,22 @@ size_t milgi__pool_used(const struct milgi__pool *pool);
 size_t milgi__pool_peak(const struct milgi__pool *pool);
 
 /*
- * A queue of slices: bytes in, bytes out. Holds one reference per slice; nodes come from the heap in blocks that are kept by the queue only while it is not empty.
+ * A queue of slices: bytes in, bytes out. Holds one reference per slice; nodes come from the heap in blocks that are
+ * kept by the queue only while it is not empty.
  */
 struct milgi__bufq {
     struct milgi_slice *ring;
     uint32_t cap, head, n;
     size_t len; /* bytes */
 };
-int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice); /* takes the reference; 0 or MILGI_ENOMEM (not taken) */
+/* takes the reference; 0 or MILGI_ENOMEM (not taken) */
+int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice);
 /* Copies |len| bytes from offset |at| without consuming; false when there are fewer. */
 bool milgi__bufq_peek(const struct milgi__bufq *q, size_t at, void *out, size_t len);
-/* Takes |len| bytes off the front as up to |max| slices, each with a reference of its own for the caller. Returns how many, or 0 when more than |max| would be needed (nothing is taken). */
+/*
+ * Takes |len| bytes off the front as up to |max| slices, each with a reference of its own for the caller. Returns how
+ * many, or 0 when more than |max| would be needed (nothing is taken).
+ */
 unsigned milgi__bufq_take(struct milgi__bufq *q, size_t len, struct milgi_slice *out, unsigned max);
 /* Copies |len| bytes off the front and drops them. */
 void milgi__bufq_read(struct milgi__bufq *q, void *out, size_t len);

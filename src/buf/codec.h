@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The wire codec. A reader and a writer poison themselves on overrun: read or write a whole message, then look once at |bad|. A poisoned reader yields zeros and
+ * The wire codec. A reader and a writer poison themselves on overrun: read or write a whole message, then look once
+ * at |bad|. A poisoned reader yields zeros and
  * empty ranges, a poisoned writer writes nothing more.
  */
 #pragma once
@@ -13,7 +14,7 @@ struct milgi__reader {
 };
 static inline struct milgi__reader milgi__reader(const void *data, size_t len)
 {
-    return (struct milgi__reader){(const uint8_t *)data, (const uint8_t *)data + len, false};
+    return (struct milgi__reader){ (const uint8_t *)data, (const uint8_t *)data + len, false };
 }
 static inline size_t milgi__left(const struct milgi__reader *r)
 {
@@ -38,7 +39,7 @@ struct milgi__writer {
 };
 static inline struct milgi__writer milgi__writer(void *out, size_t cap)
 {
-    return (struct milgi__writer){(uint8_t *)out, (uint8_t *)out, (uint8_t *)out + cap, false};
+    return (struct milgi__writer){ (uint8_t *)out, (uint8_t *)out, (uint8_t *)out + cap, false };
 }
 static inline size_t milgi__written(const struct milgi__writer *w)
 {

@@ -35,12 +35,20 @@ struct milgi_trust {
 
 /* True if the leaf is valid for the name. */
 bool milgi__credential_fits_name(const struct milgi_credential *credential, const char *name);
-/* The first scheme of |peer| (the peer's order) that the credential's key can sign with in TLS 1.3 and that |own| allows; 0: none. */
-uint16_t milgi__credential_scheme(const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n);
+/*
+ * The first scheme of |peer| (the peer's order) that the credential's key can sign with in TLS 1.3 and that |own|
+ * allows; 0: none.
+ */
+uint16_t milgi__credential_scheme(
+    const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n);
 /* True if TLS 1.3 lets this key type sign with the scheme (RFC 8446 4.2.3: curve and hash go together). */
 bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type);
 /* "ECDSA P-256", "RSA 2048" ... into |out|. */
 void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, size_t cap);
 
-/* What is signed (RFC 8446 4.4.3): 64 spaces, context string, 0, hash. Returns the length, at most MILGI_SIGN_INPUT_MAX. */
-size_t milgi__certificate_verify_input(bool by_server, const uint8_t *transcript_hash, size_t hash_len, uint8_t out[MILGI_SIGN_INPUT_MAX]);
+/*
+ * What is signed (RFC 8446 4.4.3): 64 spaces, context string, 0, hash. Returns the length, at most
+ * MILGI_SIGN_INPUT_MAX.
+ */
+size_t milgi__certificate_verify_input(
+    bool by_server, const uint8_t *transcript_hash, size_t hash_len, uint8_t out[MILGI_SIGN_INPUT_MAX]);

@@ -26,8 +26,9 @@ struct milgi_config {
     struct milgi_trust *trust;
     uint8_t *alpn; /* ProtocolNameList: each with its length byte before it */
     size_t alpn_len;
-    struct milgi__u16_list suites, groups, schemes;      /* schemes: of CertificateVerify */
-    struct milgi__u16_list cert_schemes;                 /* schemes plus those only for certificates; filled in by freeze */
+    struct milgi__u16_list suites, groups, schemes; /* schemes: of CertificateVerify */
+    /* schemes plus those only for certificates; filled in by freeze */
+    struct milgi__u16_list cert_schemes;
     size_t key_shares;
     unsigned ask;
     milgi_keylog_cb keylog;

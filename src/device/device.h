@@ -29,7 +29,11 @@ int milgi__device_chaos_make(const struct milgi__spec *spec, struct milgi_device
 /*
  * Tests drive a sim device made with the word "manual": it finishes nothing by itself.
  */
-unsigned milgi__sim_pending(struct milgi_device *device, struct milgi_op **ops, unsigned n); /* what it has accepted and not finished, oldest first */
-/* Finishes the i-th: performs it (status OK as performed), or gives it back unperformed as REJECTED, BROKEN or CANCELLED; LOST: keeps it until it is finished again or quiesced. */
+/* what it has accepted and not finished, oldest first */
+unsigned milgi__sim_pending(struct milgi_device *device, struct milgi_op **ops, unsigned n);
+/*
+ * Finishes the i-th: performs it (status OK as performed), or gives it back unperformed as REJECTED, BROKEN or
+ * CANCELLED; LOST: keeps it until it is finished again or quiesced.
+ */
 void milgi__sim_finish(struct milgi_device *device, unsigned i, enum milgi_op_status status);
 void milgi__sim_refuse(struct milgi_device *device, bool full); /* from now on accepts nothing; or again */

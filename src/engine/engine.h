@@ -11,29 +11,36 @@
 
 /* --- owners ----------------------------------------------------------------------------------------------------- */
 
-int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner);  /* gives it a handle; 0, MILGI_ELIMIT, MILGI_ENOMEM, MILGI_EFORK */
+/* gives it a handle; 0, MILGI_ELIMIT, MILGI_ENOMEM, MILGI_EFORK */
+int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner);
 /* Its handle is dead from here on; its ops in flight are orphans. */
 void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner);
 struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, uint32_t generation); /* NULL: gone */
-void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner);   /* run its turn; wakes an idle engine */
-void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner);   /* call its flush at the end of the run */
-void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner);    /* run its turn when ops or chunks are free again */
-void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns); /* UINT64_MAX: none */
+void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner); /* run its turn; wakes an idle engine */
+/* call its flush at the end of the run */
+void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner);
+/* run its turn when ops or chunks are free again */
+void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner);
+/* UINT64_MAX: none */
+void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns);
 
 /* --- ops -------------------------------------------------------------------------------------------------------- */
 
-struct milgi_op *milgi__engine_op_new(struct milgi_engine *e, bool reserve);    /* zeroed header; NULL: none free now */
-void milgi__engine_op_free(struct milgi_engine *e, struct milgi_op *op);        /* one that was never submitted */
+struct milgi_op *milgi__engine_op_new(struct milgi_engine *e, bool reserve); /* zeroed header; NULL: none free now */
+void milgi__engine_op_free(struct milgi_engine *e, struct milgi_op *op);     /* one that was never submitted */
 /* Takes the op. owner->ops->op_done() comes later, or from inside this call when the route is inline. */
 void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot);
-bool milgi__engine_inline(struct milgi_engine *e, int op_type, uint32_t size);  /* would submit() run it at once? */
+bool milgi__engine_inline(struct milgi_engine *e, int op_type, uint32_t size); /* would submit() run it at once? */
 bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes);
-bool milgi__engine_refuses(struct milgi_engine *e);                             /* MILGI_FULL_REFUSE and the line is long */
+/* MILGI_FULL_REFUSE and the line is long */
+bool milgi__engine_refuses(struct milgi_engine *e);
 
 /* --- keys ------------------------------------------------------------------------------------------------------- */
 
-struct milgi_key *milgi__engine_key_aead(struct milgi_engine *e, uint16_t suite, const uint8_t *raw, size_t len); /* NULL: no memory */
-struct milgi_key *milgi__engine_key_private(struct milgi_engine *e, const struct milgi_credential *credential);   /* one per credential, cached */
+/* NULL: no memory */
+struct milgi_key *milgi__engine_key_aead(struct milgi_engine *e, uint16_t suite, const uint8_t *raw, size_t len);
+/* one per credential, cached */
+struct milgi_key *milgi__engine_key_private(struct milgi_engine *e, const struct milgi_credential *credential);
 struct milgi_key *milgi__engine_key_trust(struct milgi_engine *e, const struct milgi_trust *trust);
 static inline struct milgi_key *milgi__key_ref(struct milgi_key *key)
 {
@@ -46,7 +53,7 @@ void milgi__engine_key_unref(struct milgi_engine *e, struct milgi_key *key);
 
 struct milgi__crypto *milgi__engine_crypto(struct milgi_engine *e);
 struct milgi__pool *milgi__engine_pool(struct milgi_engine *e);
-uint64_t milgi__engine_now(struct milgi_engine *e);   /* monotonic, read once per turn */
+uint64_t milgi__engine_now(struct milgi_engine *e); /* monotonic, read once per turn */
 int64_t milgi__engine_wall(struct milgi_engine *e);
 int milgi__engine_random(struct milgi_engine *e, uint8_t *out, size_t len);
 bool milgi__engine_foreign(const struct milgi_engine *e); /* another process */

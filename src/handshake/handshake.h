@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The handshake as its connection sees it: (level, message bytes) in and out, secrets to install, ops to start, decisions to ask. It knows no record, key handle or CCS.
+ * The handshake as its connection sees it: (level, message bytes) in and out, secrets to install, ops to start,
+ * decisions to ask. It knows no record, key handle or CCS.
  *
- * Life: milgi__hs_new(), then milgi__hs_run() after every input, finished op, answered decision, until OPEN or FAILED; milgi__hs_free().
+ * Life: milgi__hs_new(), then milgi__hs_run() after every input, finished op, answered decision, until OPEN or
+ *       FAILED; milgi__hs_free().
  */
 #pragma once
 
@@ -13,10 +15,21 @@
 
 struct milgi__hs;
 
-enum milgi__level { MILGI__LEVEL_INITIAL, MILGI__LEVEL_EARLY, MILGI__LEVEL_HANDSHAKE, MILGI__LEVEL_APP };
-enum milgi__dir { MILGI__READ, MILGI__WRITE };
+enum milgi__level {
+    MILGI__LEVEL_INITIAL,
+    MILGI__LEVEL_EARLY,
+    MILGI__LEVEL_HANDSHAKE,
+    MILGI__LEVEL_APP
+};
+enum milgi__dir {
+    MILGI__READ,
+    MILGI__WRITE
+};
 
-/* What a handshake asks of its connection. Every function returns at once and calls nothing of the handshake back but milgi__hs_op_done() (an inline device, from inside start). */
+/*
+ * What a handshake asks of its connection. Every function returns at once and calls nothing of the handshake back but
+ * milgi__hs_op_done() (an inline device, from inside start).
+ */
 struct milgi__hs_host {
     void *ctx;
     struct milgi__crypto *cx;
@@ -24,23 +37,34 @@ struct milgi__hs_host {
     uint64_t owner;
     int (*random)(void *ctx, uint8_t *out, size_t len);
     int64_t (*wall_s)(void *ctx);
-    /* True if |ops| ops and |bytes| of chunks can be had now; false: the connection is put in line and runs the handshake again later. */
+    /*
+     * True if |ops| ops and |bytes| of chunks can be had now; false: the connection is put in line and runs the
+     * handshake again later.
+     */
     bool (*room)(void *ctx, unsigned ops, size_t bytes);
-    struct milgi_op *(*op_new)(void *ctx);                                /* succeeds after room() */
-    void (*op_start)(void *ctx, struct milgi_op *op, unsigned slot);      /* takes it; it comes back in milgi__hs_op_done() */
-    struct milgi_key *(*key_private)(void *ctx, const struct milgi_credential *credential); /* a reference for an op; NULL: no memory */
+    struct milgi_op *(*op_new)(void *ctx); /* succeeds after room() */
+    /* takes it; it comes back in milgi__hs_op_done() */
+    void (*op_start)(void *ctx, struct milgi_op *op, unsigned slot);
+    /* a reference for an op; NULL: no memory */
+    struct milgi_key *(*key_private)(void *ctx, const struct milgi_credential *credential);
     struct milgi_key *(*key_trust)(void *ctx, const struct milgi_trust *trust);
-    void (*decide)(void *ctx, uint32_t kind);                             /* answered by milgi__hs_decide() */
-    int (*send)(void *ctx, enum milgi__level level, const uint8_t *message, size_t len);    /* whole handshake messages; copies; 0 or MILGI_ENOMEM */
-    /* The order of send() and of install(WRITE) is kept. READ: nothing of the next level may have been seen before. 0 or an error. */
-    int (*install)(void *ctx, enum milgi__level level, enum milgi__dir dir, const struct milgi__suite *suite, const uint8_t *secret);
-    void (*compat)(void *ctx);                                            /* here middleboxes like to see a change_cipher_spec (RFC 8446 D.4) */
+    void (*decide)(void *ctx, uint32_t kind); /* answered by milgi__hs_decide() */
+    /* whole handshake messages; copies; 0 or MILGI_ENOMEM */
+    int (*send)(void *ctx, enum milgi__level level, const uint8_t *message, size_t len);
+    /*
+     * The order of send() and of install(WRITE) is kept. READ: nothing of the next level may have been seen before. 0
+     * or an error.
+     */
+    int (*install)(void *ctx, enum milgi__level level, enum milgi__dir dir, const struct milgi__suite *suite,
+        const uint8_t *secret);
+    /* here middleboxes like to see a change_cipher_spec (RFC 8446 D.4) */
+    void (*compat)(void *ctx);
 };
 
 struct milgi__hs_failure {
-    int error;            /* MILGI_E* */
-    int alert;            /* to send; MILGI_ALERT_NONE: none */
-    int op;               /* -1: none */
+    int error; /* MILGI_E* */
+    int alert; /* to send; MILGI_ALERT_NONE: none */
+    int op;    /* -1: none */
     int device_code;
     const char *detail;
 };
@@ -59,19 +83,23 @@ struct milgi__hs_result {
 };
 
 enum milgi__hs_wait {
-    MILGI__HS_INPUT,  /* wants the next message: only now may the next record be opened */
-    MILGI__HS_OPS,    /* waits for ops or decisions */
-    MILGI__HS_ROOM,   /* waits for op slots or chunks */
-    MILGI__HS_OPEN,   /* done */
+    MILGI__HS_INPUT, /* wants the next message: only now may the next record be opened */
+    MILGI__HS_OPS,   /* waits for ops or decisions */
+    MILGI__HS_ROOM,  /* waits for op slots or chunks */
+    MILGI__HS_OPEN,  /* done */
     MILGI__HS_FAILED
 };
 
 /* |server_name| as in milgi_conn_new(), copied. NULL: no memory. */
-struct milgi__hs *milgi__hs_new(struct milgi_config *config, const struct milgi__hs_host *host, const char *server_name);
+struct milgi__hs *milgi__hs_new(
+    struct milgi_config *config, const struct milgi__hs_host *host, const char *server_name);
 /* Wipes and frees. Ops that are out are orphans. */
 void milgi__hs_free(struct milgi__hs *hs);
 enum milgi__hs_wait milgi__hs_run(struct milgi__hs *hs);
-/* The content of one handshake record (copied). |last_in_flight|: nothing else has been received behind it under this key. 0 or MILGI_ENOMEM, MILGI_EPROTO (the handshake has failed; see failure). */
+/*
+ * The content of one handshake record (copied). |last_in_flight|: nothing else has been received behind it under this
+ * key. 0 or MILGI_ENOMEM, MILGI_EPROTO (the handshake has failed; see failure).
+ */
 int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t *data, size_t len);
 /* True if a message is begun and not complete: no other record type may come in between (RFC 8446 5.1). */
 bool milgi__hs_mid_message(const struct milgi__hs *hs);
@@ -82,27 +110,37 @@ int milgi__hs_decide(struct milgi__hs *hs, uint32_t kind, enum milgi_verdict ver
 int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_decision_info *info);
 const struct milgi__hs_failure *milgi__hs_failure(const struct milgi__hs *hs);
 const struct milgi__hs_result *milgi__hs_result(const struct milgi__hs *hs);
-/* True when a server may send application data before the client's Finished (if the config says so); its write key is installed. */
+/*
+ * True when a server may send application data before the client's Finished (if the config says so); its write key is
+ * installed.
+ */
 bool milgi__hs_half_open(const struct milgi__hs *hs);
 /* Whether a change_cipher_spec may come now (RFC 8446 5): after the first ClientHello, before the peer's Finished. */
 bool milgi__hs_takes_ccs(const struct milgi__hs *hs);
 
 /* --- after the handshake (post.c) ------------------------------------------------------------------------------- */
 
-/* Reassembles and reads what comes afterwards: KeyUpdate, NewSessionTicket. Holds memory only while a message is incomplete. */
+/*
+ * Reassembles and reads what comes afterwards: KeyUpdate, NewSessionTicket. Holds memory only while a message is
+ * incomplete.
+ */
 struct milgi__post {
     uint8_t *part;
     size_t part_len, part_cap;
 };
 enum milgi__post_event {
-    MILGI__POST_NONE,          /* all was read */
-    MILGI__POST_KEY_UPDATE,    /* update_not_requested */
+    MILGI__POST_NONE,       /* all was read */
+    MILGI__POST_KEY_UPDATE, /* update_not_requested */
     MILGI__POST_KEY_UPDATE_REQUESTED,
-    MILGI__POST_TICKET,        /* a NewSessionTicket, checked and dropped */
-    MILGI__POST_FAILED         /* *failure */
+    MILGI__POST_TICKET, /* a NewSessionTicket, checked and dropped */
+    MILGI__POST_FAILED  /* *failure */
 };
-/* The content of one record, |*at| bytes of which were read before; call until NONE or FAILED. A KeyUpdate that does not end its record is a failure. */
-enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap, const uint8_t *data, size_t len, size_t *at, struct milgi__hs_failure *failure);
+/*
+ * The content of one record, |*at| bytes of which were read before; call until NONE or FAILED. A KeyUpdate that does
+ * not end its record is a failure.
+ */
+enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
+    const uint8_t *data, size_t len, size_t *at, struct milgi__hs_failure *failure);
 static inline bool milgi__post_mid_message(const struct milgi__post *post)
 {
     return post->part_len != 0;
@@ -116,16 +154,19 @@ size_t milgi__key_update_message(uint8_t out[5], bool request);
 /* The step tables as data: one row per step. */
 struct milgi__hs_row_info {
     const char *name;
-    int message;             /* handshake type awaited, -1: none */
-    uint32_t needs;          /* slots */
-    uint32_t starts;         /* slots that it may start */
-    uint64_t next;           /* bit i: row i may follow */
+    int message;                 /* handshake type awaited, -1: none */
+    uint32_t needs;              /* slots */
+    uint32_t starts;             /* slots that it may start */
+    uint64_t next;               /* bit i: row i may follow */
     int read_level, write_level; /* epochs in which it runs */
-    bool new_read_key;       /* it installs one: nothing may be left behind its message */
+    bool new_read_key;           /* it installs one: nothing may be left behind its message */
     bool takes_ccs;
 };
 /* Fills in up to |cap| rows; returns how many there are. */
 size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap);
 const char *milgi__hs_slot_name(unsigned slot);
-/* Tests: the op of this slot is not started although its row says so, for every handshake until it is set to -1 again. */
+/*
+ * Tests: the op of this slot is not started although its row says so, for every handshake until it is set to -1
+ * again.
+ */
 extern int milgi__hs_forget_slot;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transcript, key schedule (RFC 8446 7.1), exporters and the key log. Everything runs inline on the caller's struct milgi__crypto. */
+/*
+ * Transcript, key schedule (RFC 8446 7.1), exporters and the key log. Everything runs inline on the caller's struct
+ * milgi__crypto.
+ */
 #pragma once
 
 #include "crypto/crypto.h"
@@ -8,7 +11,8 @@
 /* --- transcript ------------------------------------------------------------------------------------------------- */
 
 /*
- * The messages so far. Before the suite is known they are kept as bytes (bounded by the handshake message cap); milgi__transcript_start() fixes the hash. An object: a handshake may have two.
+ * The messages so far. Before the suite is known they are kept as bytes (bounded by the handshake message cap);
+ * milgi__transcript_start() fixes the hash. An object: a handshake may have two.
  */
 struct milgi__transcript {
     struct milgi__digest *digest;
@@ -34,21 +38,31 @@ struct milgi__schedule13 {
     uint8_t client_app[MILGI__SECRET_MAX], server_app[MILGI__SECRET_MAX];
     uint8_t exporter[MILGI__SECRET_MAX], resumption[MILGI__SECRET_MAX];
 };
-int milgi__hkdf_expand_label(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, const char *label, const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);
-int milgi__schedule13_early(struct milgi__schedule13 *s, struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *psk, size_t psk_len); /* psk NULL: zeros */
-int milgi__schedule13_handshake(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *shared, size_t shared_len, const uint8_t *hello_hash);
-int milgi__schedule13_master(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *server_finished_hash);
-int milgi__schedule13_resumption(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *client_finished_hash);
+int milgi__hkdf_expand_label(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, const char *label,
+    const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);
+/* psk NULL: zeros */
+int milgi__schedule13_early(
+    struct milgi__schedule13 *s, struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *psk, size_t psk_len);
+int milgi__schedule13_handshake(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *shared,
+    size_t shared_len, const uint8_t *hello_hash);
+int milgi__schedule13_master(
+    struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *server_finished_hash);
+int milgi__schedule13_resumption(
+    struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *client_finished_hash);
 /* verify_data of a Finished: |base| is the sender's handshake traffic secret. */
-int milgi__finished_mac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *base, const uint8_t *transcript_hash, uint8_t out[MILGI__HASH_MAX]);
+int milgi__finished_mac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *base,
+    const uint8_t *transcript_hash, uint8_t out[MILGI__HASH_MAX]);
 /* The next application traffic secret, in place (RFC 8446 7.2). */
 int milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t *secret);
 /* Key and IV of a traffic secret (RFC 8446 7.3). */
-int milgi__traffic_keys(struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12]);
+int milgi__traffic_keys(
+    struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12]);
 /* RFC 8446 7.5. */
-int milgi__export13(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *exporter, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
+int milgi__export13(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *exporter, const char *label,
+    const void *context, size_t context_len, uint8_t *out, size_t out_len);
 
 /* --- key log ---------------------------------------------------------------------------------------------------- */
 
 /* Writes "LABEL <client random> <secret>" to |out|; returns its length, 0 when it does not fit. */
-size_t milgi__keylog_line(char *out, size_t cap, const char *label, const uint8_t client_random[32], const uint8_t *secret, size_t secret_len);
+size_t milgi__keylog_line(char *out, size_t cap, const char *label, const uint8_t client_random[32],
+    const uint8_t *secret, size_t secret_len);

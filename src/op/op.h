@@ -18,17 +18,18 @@ enum milgi__op_state {
 };
 
 /* op.flags */
-#define MILGI__OP_RESERVE 1u  /* drawn from the reserve */
-#define MILGI__OP_ORPHAN 2u   /* its owner is gone: only released and wiped on return */
-#define MILGI__OP_CHECK 4u    /* a SIGN whose result is verified before its owner sees it */
-#define MILGI__OP_RERUN 8u    /* may be re-run: inputs stay intact, its key is not bound to a device */
+#define MILGI__OP_RESERVE 1u /* drawn from the reserve */
+#define MILGI__OP_ORPHAN 2u  /* its owner is gone: only released and wiped on return */
+#define MILGI__OP_CHECK 4u   /* a SIGN whose result is verified before its owner sees it */
+#define MILGI__OP_RERUN 8u   /* may be re-run: inputs stay intact, its key is not bound to a device */
 #define MILGI__OP_HAS_DST 16u
 
 /* Gives up what the op holds (chunks; not its key) and wipes its secrets. */
 void milgi__op_clear(struct milgi_op *op);
 
 /*
- * Performs |op| here and now; sets status and device_code. |loaded| is what milgi__loaded_new() made of op->key on this thread (NULL for AEAD keys and key-less ops).
+ * Performs |op| here and now; sets status and device_code. |loaded| is what milgi__loaded_new() made of op->key on
+ * this thread (NULL for AEAD keys and key-less ops).
  */
 void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
 
@@ -64,5 +65,8 @@ struct milgi__group {
 };
 const struct milgi__group *milgi__group(uint16_t id);
 
-/* A guess at the service time of an op on one unit, for budgets, fairness and the model: refined by measurement elsewhere. */
+/*
+ * A guess at the service time of an op on one unit, for budgets, fairness and the model: refined by measurement
+ * elsewhere.
+ */
 uint32_t milgi__op_estimate_ns(const struct milgi_op *op);

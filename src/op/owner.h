@@ -9,9 +9,15 @@
 struct milgi__owner;
 
 struct milgi__owner_ops {
-    /* Does everything that can be done now: parse, start ops, deliver. Returns estimated ns of work. True in *more: it stopped for the budget, not for lack of work. */
+    /*
+     * Does everything that can be done now: parse, start ops, deliver. Returns estimated ns of work. True in *more:
+     * it stopped for the budget, not for lack of work.
+     */
     uint64_t (*turn)(struct milgi__owner *owner, uint64_t budget_ns, bool *more);
-    /* An op of this owner has ended (op->status is final); the owner takes its results; the engine frees it afterwards. Only flips states: calls nothing back, and may come from inside milgi__engine_submit(). */
+    /*
+     * An op of this owner has ended (op->status is final); the owner takes its results; the engine frees it
+     * afterwards. Only flips states: calls nothing back, and may come from inside milgi__engine_submit().
+     */
     void (*op_done)(struct milgi__owner *owner, struct milgi_op *op);
     /* The end of a run: hand out the output that was collected. */
     void (*flush)(struct milgi__owner *owner);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record pipeline (RFC 8446 5): first the ordered ring of the connection, then the device; completions only flip a state; a serial consumer pops the head.
+ * The record pipeline (RFC 8446 5): first the ordered ring of the connection, then the device; completions only flip
+ * a state; a serial consumer pops the head.
  *
  *   in:   feed -> start (frame.c, open.c) -> [op] -> done -> pop (order.c)
  *   out:  push | write -> start (frame.c, seal.c) -> [op] -> done -> take (order.c)
@@ -14,7 +15,12 @@
 #include "buf/buf.h"
 #include "op/op.h"
 
-enum milgi__content { MILGI__CCS = 20, MILGI__ALERT = 21, MILGI__HANDSHAKE = 22, MILGI__DATA = 23 };
+enum milgi__content {
+    MILGI__CCS = 20,
+    MILGI__ALERT = 21,
+    MILGI__HANDSHAKE = 22,
+    MILGI__DATA = 23
+};
 
 #define MILGI__PLAINTEXT_MAX 16384u
 #define MILGI__CIPHERTEXT_MAX (MILGI__PLAINTEXT_MAX + 256u)
@@ -25,26 +31,36 @@ enum milgi__content { MILGI__CCS = 20, MILGI__ALERT = 21, MILGI__HANDSHAKE = 22,
 struct milgi__record_env {
     void *ctx;
     struct milgi__pool *pool;
-    uint64_t owner;                                                       /* for chunks */
-    struct milgi_op *(*op_new)(void *ctx, bool reserve);                  /* NULL: none now */
-    bool (*route_inline)(void *ctx, int op_type, uint32_t size);          /* would the op run inside its submission? */
-    void (*key_release)(void *ctx, struct milgi_key *key);                /* gives one reference up */
-    size_t (*padding)(void *ctx, size_t content_len);                     /* NULL: none */
+    uint64_t owner;                                              /* for chunks */
+    struct milgi_op *(*op_new)(void *ctx, bool reserve);         /* NULL: none now */
+    bool (*route_inline)(void *ctx, int op_type, uint32_t size); /* would the op run inside its submission? */
+    void (*key_release)(void *ctx, struct milgi_key *key);       /* gives one reference up */
+    size_t (*padding)(void *ctx, size_t content_len);            /* NULL: none */
 };
 
-enum milgi__entry_state { MILGI__ENTRY_FREE, MILGI__ENTRY_SUBMITTED, MILGI__ENTRY_OK, MILGI__ENTRY_REJECTED, MILGI__ENTRY_STALE, MILGI__ENTRY_BROKEN };
+enum milgi__entry_state {
+    MILGI__ENTRY_FREE,
+    MILGI__ENTRY_SUBMITTED,
+    MILGI__ENTRY_OK,
+    MILGI__ENTRY_REJECTED,
+    MILGI__ENTRY_STALE,
+    MILGI__ENTRY_BROKEN
+};
 
-/* One record between its start and its turn. Slot numbers given to ops are positions (monotonic), so that a late op finds nothing. */
+/*
+ * One record between its start and its turn. Slot numbers given to ops are positions (monotonic), so that a late op
+ * finds nothing.
+ */
 struct milgi__entry {
     uint8_t state;
-    uint8_t type;        /* outer, then inner */
+    uint8_t type; /* outer, then inner */
     uint8_t src_n;
     uint8_t in_place;
     uint8_t protected;
     uint8_t level;
     uint32_t op_id, op_generation; /* of the op that is out for it; an op_done of another one is ignored */
     uint64_t seq;
-    uint32_t len;        /* in: ciphertext without tag, then content; out: the whole record */
+    uint32_t len;                            /* in: ciphertext without tag, then content; out: the whole record */
     struct milgi_slice src[MILGI_OP_SLICES]; /* in: intact ciphertext, needed until it is popped */
     struct milgi_slice dst;                  /* in: plaintext; out: the record as it goes to the wire */
     uint8_t header[MILGI__RECORD_HEADER], tag[MILGI__TAG];
@@ -64,21 +80,22 @@ struct milgi__direction {
 struct milgi__record {
     const struct milgi__record_env *env;
     struct milgi__direction in, out;
-    struct milgi__bufq input;       /* staged, unparsed */
+    struct milgi__bufq input; /* staged, unparsed */
     uint32_t window_max;
     uint32_t record_max;            /* plaintext of one record sent */
     struct milgi__pending *pending; /* what is to be framed, first */
     struct milgi__pending *pending_last;
-    size_t pending_len;             /* bytes of it */
-    struct milgi_chunk *out_chunk;  /* shared by small records; filled up to out_used */
+    size_t pending_len;            /* bytes of it */
+    struct milgi_chunk *out_chunk; /* shared by small records; filled up to out_used */
     uint32_t out_used;
-    bool seen_protected_in;         /* a protected record was opened under the present key */
-    bool send_broken;               /* a seal failed for good: nothing more can be sent */
-    uint32_t stale;                 /* opens that were wasted */
+    bool seen_protected_in; /* a protected record was opened under the present key */
+    bool send_broken;       /* a seal failed for good: nothing more can be sent */
+    uint32_t stale;         /* opens that were wasted */
     uint64_t bytes_copied;
 };
 
-void milgi__record_init(struct milgi__record *r, const struct milgi__record_env *env, uint32_t window_max, uint32_t record_max);
+void milgi__record_init(
+    struct milgi__record *r, const struct milgi__record_env *env, uint32_t window_max, uint32_t record_max);
 /* Releases everything; ops in flight keep what they need themselves. */
 void milgi__record_fini(struct milgi__record *r);
 /* Gives rings and partly used chunks back when nothing is in flight: an idle connection has none. */
@@ -101,7 +118,8 @@ enum milgi__start {
     MILGI__START_ERROR  /* in: *alert says why */
 };
 /*
- * Starts the next record: STALE ones first, then the next of the staged input; one only. Plaintext is opened in place when the route is inline and no earlier record is
+ * Starts the next record: STALE ones first, then the next of the staged input; one only. Plaintext is opened in place
+ * when the route is inline and no earlier record is
  * unfinished, else into a fresh chunk with the ciphertext left intact.
  */
 enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail);
@@ -109,21 +127,29 @@ enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **
 void milgi__record_opened(struct milgi__record *r, struct milgi_op *op);
 
 struct milgi__message {
-    uint8_t type;       /* content type */
+    uint8_t type; /* content type */
     bool protected;
     struct milgi_slice slice[MILGI_OP_SLICES]; /* the content; references of the caller's */
     uint8_t slices_n;
     uint32_t len;
 };
-enum milgi__pop { MILGI__POP_NONE, MILGI__POP_MESSAGE, MILGI__POP_ERROR, MILGI__POP_BROKEN };
+enum milgi__pop {
+    MILGI__POP_NONE,
+    MILGI__POP_MESSAGE,
+    MILGI__POP_ERROR,
+    MILGI__POP_BROKEN
+};
 /*
- * The head, if it has been opened: content type found behind the padding (RFC 8446 5.4), limits checked. ERROR: *alert (bad_record_mac, unexpected_message,
+ * The head, if it has been opened: content type found behind the padding (RFC 8446 5.4), limits checked. ERROR:
+ * *alert (bad_record_mac, unexpected_message,
  * record_overflow); BROKEN: the device failed, *device_code.
  */
-enum milgi__pop milgi__record_pop(struct milgi__record *r, struct milgi__message *message, int *alert, int *device_code, const char **detail);
+enum milgi__pop milgi__record_pop(
+    struct milgi__record *r, struct milgi__message *message, int *alert, int *device_code, const char **detail);
 
 /*
- * A new read key (takes its reference), after the record that caused it was popped. Everything started behind that record is STALE: wiped and started again under the new key from
+ * A new read key (takes its reference), after the record that caused it was popped. Everything started behind that
+ * record is STALE: wiped and started again under the new key from
  * intact ciphertext; the window restarts at 1 and doubles per clean window.
  */
 void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
@@ -134,12 +160,19 @@ void milgi__record_speculate(struct milgi__record *r);
 
 /* --- out -------------------------------------------------------------------------------------------------------- */
 
-/* Queue content of |type| for framing; adjacent content of one type shares records, except that handshake content is framed as one unit. push takes the reference; write copies. 0 or MILGI_ENOMEM (nothing taken). |reserve| draws on the reserve. */
+/*
+ * Queue content of |type| for framing; adjacent content of one type shares records, except that handshake content is
+ * framed as one unit. push takes the reference; write copies. 0 or MILGI_ENOMEM (nothing taken). |reserve| draws on
+ * the reserve.
+ */
 int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct milgi_slice slice);
 int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve);
 /* Queues a change of the write key behind what is queued (takes the key's reference). 0 or MILGI_ENOMEM (not taken). */
 int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
-/* Frames the next record: sequence number, nonce, type and padding are final from here on. Handshake content, alerts and key changes ignore the window. */
+/*
+ * Frames the next record: sequence number, nonce, type and padding are final from here on. Handshake content, alerts
+ * and key changes ignore the window.
+ */
 enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **op);
 void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op);
 /* The next finished record in order, as a slice with a reference for the caller; false: none. */
