@@ -14,7 +14,8 @@ struct milgi__reader {
 };
 static inline struct milgi__reader milgi__reader(const void *data, size_t len)
 {
-    return (struct milgi__reader){ (const uint8_t *)data, (const uint8_t *)data + len, false };
+    const uint8_t *p = data;
+    return (struct milgi__reader){ p, len ? p + len : p, false }; /* nothing may be NULL */
 }
 static inline size_t milgi__left(const struct milgi__reader *r)
 {

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pool per engine, touched by the engine's thread alone save for the list of remote releases.
+ *
+ * Idle chunks stand on shelves, one per size class, in two stacks: those that still hold somebody's plaintext (dirty)
+ * and those that do not (clean). A chunk whose top-most dirty neighbour belongs to the same owner needs no wiping, and
+ * one of nobody's plaintext is preferred to wiping another's; so on a busy path few bytes are ever wiped, and none is
+ * seen by another owner.
+ */
+#include "buf/buf.h"
+
+#include <assert.h>
+
+#include "base/port.h"
+
+#define RESERVE_MIN ((size_t)256 << 10)
+#define HEADER ((sizeof(struct milgi_chunk) + 63) & ~(size_t)63) /* so that data keeps the alignment of the heap */
+
+enum {
+    CLASSES = 6
+};
+static const uint32_t class_size[CLASSES] = { 512, 2048, 4096, 18 << 10, 68 << 10, MILGI_CHUNK_MAX };
+
+struct shelf {
+    struct milgi_chunk *clean, *dirty;
+    uint32_t clean_n, dirty_n;
+    uint32_t idle_min, dirty_min; /* the least that stood here since the period began: what it did not need */
+};
+
+struct milgi__pool {
+    struct milgi__pool_options options;
+    size_t reserve;
+    size_t used;  /* bytes of chunks with a reference */
+    size_t total; /* used, and those that are idle */
+    size_t peak;
+    size_t wanted; /* the smallest size that was refused; 0: none was */
+    uint32_t chunks_n;
+    bool closed;
+    struct shelf shelf[CLASSES];
+    _Atomic(struct milgi_chunk *) remote; /* other threads push, the engine takes all */
+};
+
+/* --- a chunk's memory ------------------------------------------------------------------------------------------- */
+
+static struct milgi_chunk *make(struct milgi__pool *pool, unsigned cls)
+{
+    uint32_t size = class_size[cls];
+    bool own = pool->options.alloc != NULL;
+    struct milgi_chunk *chunk = milgi__alloc_raw(own ? HEADER : HEADER + size);
+    if (!chunk)
+        return NULL;
+    uint8_t *data = own ? pool->options.alloc(pool->options.ctx, size) : (uint8_t *)chunk + HEADER;
+    if (!data) {
+        milgi__free(chunk);
+        return NULL;
+    }
+    *chunk = (struct milgi_chunk){ .data = data, .size = size, .pool = pool, .size_class = (uint8_t)cls };
+    pool->total += size;
+    pool->chunks_n++;
+    return chunk;
+}
+
+static void scrub(struct milgi_chunk *chunk)
+{
+    milgi__wipe(chunk->data, chunk->dirty);
+    chunk->dirty = 0;
+}
+
+/* |chunk| is accessible (not poisoned) and on no shelf. */
+static void destroy(struct milgi__pool *pool, struct milgi_chunk *chunk)
+{
+    scrub(chunk);
+    pool->total -= chunk->size;
+    pool->chunks_n--;
+    if (pool->options.alloc)
+        pool->options.free(pool->options.ctx, chunk->data, chunk->size);
+    milgi__free(chunk);
+}
+
+/* --- shelves ---------------------------------------------------------------------------------------------------- */
+
+static void shelve(struct shelf *shelf, struct milgi_chunk *chunk)
+{
+    struct milgi_chunk **top = chunk->dirty ? &shelf->dirty : &shelf->clean;
+    uint32_t *n = chunk->dirty ? &shelf->dirty_n : &shelf->clean_n;
+    chunk->next = *top;
+    *top = chunk;
+    ++*n;
+    MILGI__POISON(chunk->data, chunk->size);
+}
+
+static struct milgi_chunk *unshelve(struct shelf *shelf, bool dirty)
+{
+    struct milgi_chunk **top = dirty ? &shelf->dirty : &shelf->clean;
+    uint32_t *n = dirty ? &shelf->dirty_n : &shelf->clean_n;
+    struct milgi_chunk *chunk = *top;
+    *top = chunk->next;
+    --*n;
+    MILGI__UNPOISON(chunk->data, chunk->size);
+    return chunk;
+}
+
+/* An idle chunk that shows |owner| nothing of others; NULL: the shelf is empty. */
+static struct milgi_chunk *pick(struct shelf *shelf, uint64_t owner)
+{
+    struct milgi_chunk *chunk = NULL;
+    if (shelf->dirty && owner != 0 && shelf->dirty->owner == owner) {
+        chunk = unshelve(shelf, true);
+    } else if (shelf->clean) {
+        chunk = unshelve(shelf, false);
+    } else if (shelf->dirty) {
+        chunk = unshelve(shelf, true);
+        scrub(chunk);
+    } else {
+        return NULL;
+    }
+    shelf->dirty_min = MILGI__MIN(shelf->dirty_min, shelf->dirty_n);
+    shelf->idle_min = MILGI__MIN(shelf->idle_min, shelf->dirty_n + shelf->clean_n);
+    return chunk;
+}
+
+static void destroy_idle(struct milgi__pool *pool, struct shelf *shelf)
+{
+    destroy(pool, unshelve(shelf, shelf->clean == NULL));
+    shelf->dirty_min = MILGI__MIN(shelf->dirty_min, shelf->dirty_n);
+    shelf->idle_min = MILGI__MIN(shelf->idle_min, shelf->dirty_n + shelf->clean_n);
+}
+
+/* Frees idle chunks until |bytes| fewer are held, or none is left. */
+static void shrink(struct milgi__pool *pool, size_t bytes)
+{
+    size_t goal = pool->total > bytes ? pool->total - bytes : 0;
+    for (unsigned cls = CLASSES; cls-- > 0;) {
+        struct shelf *shelf = &pool->shelf[cls];
+        while (pool->total > goal && (shelf->clean || shelf->dirty))
+            destroy_idle(pool, shelf);
+    }
+}
+
+/* --- pool ------------------------------------------------------------------------------------------------------- */
+
+struct milgi__pool *milgi__pool_new(const struct milgi__pool_options *options)
+{
+    struct milgi__pool *pool = milgi__alloc(sizeof *pool);
+    if (!pool)
+        return NULL;
+    pool->options = *options;
+    pool->reserve = MILGI__MAX(options->limit / 16, RESERVE_MIN);
+    return pool;
+}
+
+void milgi__pool_close(struct milgi__pool *pool)
+{
+    if (!pool)
+        return;
+    milgi__pool_collect(pool);
+    shrink(pool, pool->total);
+    pool->closed = true;
+    if (pool->chunks_n == 0)
+        milgi__free(pool);
+}
+
+static unsigned class_of(size_t size)
+{
+    unsigned cls = 0;
+    while (cls < CLASSES && size > class_size[cls])
+        cls++;
+    return cls;
+}
+
+/* Nothing idle of this size: makes one, within what may be held in all. */
+static struct milgi_chunk *make_room(struct milgi__pool *pool, unsigned cls)
+{
+    size_t size = class_size[cls], most = pool->options.limit + pool->reserve;
+    if (pool->total + size > most)
+        shrink(pool, pool->total + size - most);
+    struct milgi_chunk *chunk = make(pool, cls);
+    if (!chunk && pool->total > pool->used) {
+        shrink(pool, size);
+        chunk = make(pool, cls);
+    }
+    return chunk;
+}
+
+static struct milgi_chunk *refuse(struct milgi__pool *pool, size_t size)
+{
+    if (pool->wanted == 0 || size < pool->wanted)
+        pool->wanted = size;
+    return NULL;
+}
+
+struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
+{
+    unsigned cls = class_of(size);
+    if (cls == CLASSES || pool->closed)
+        return NULL;
+    size = class_size[cls];
+    if (pool->used + size > pool->options.limit + (reserve ? pool->reserve : 0))
+        return refuse(pool, size);
+    struct milgi_chunk *chunk = pick(&pool->shelf[cls], owner);
+    if (!chunk)
+        chunk = make_room(pool, cls);
+    if (!chunk)
+        return refuse(pool, size);
+    chunk->refs = 1;
+    chunk->owner = owner;
+    pool->used += size;
+    if (pool->used > pool->peak)
+        pool->peak = pool->used;
+    return chunk;
+}
+
+/* The last reference has gone. */
+static void release(struct milgi_chunk *chunk)
+{
+    struct milgi__pool *pool = chunk->pool;
+    pool->used -= chunk->size;
+    if (!pool->closed) {
+        shelve(&pool->shelf[chunk->size_class], chunk);
+        return;
+    }
+    destroy(pool, chunk);
+    if (pool->chunks_n == 0)
+        milgi__free(pool);
+}
+
+void milgi__pool_collect(struct milgi__pool *pool)
+{
+    if (!atomic_load_explicit(&pool->remote, memory_order_relaxed))
+        return;
+    struct milgi_chunk *chunk = atomic_exchange_explicit(&pool->remote, NULL, memory_order_acquire);
+    while (chunk) {
+        /* next is read first: once the count is zero, the chunk may be pushed again by another thread. */
+        struct milgi_chunk *next = chunk->next;
+        uint32_t n = atomic_exchange_explicit(&chunk->remote, 0, memory_order_acq_rel);
+        assert(chunk->refs >= n);
+        chunk->refs -= n;
+        if (chunk->refs == 0)
+            release(chunk);
+        chunk = next;
+    }
+}
+
+/* --- trim ------------------------------------------------------------------------------------------------------- */
+
+static void begin_period(struct milgi__pool *pool)
+{
+    for (unsigned cls = 0; cls < CLASSES; cls++) {
+        struct shelf *shelf = &pool->shelf[cls];
+        shelf->dirty_min = shelf->dirty_n;
+        shelf->idle_min = shelf->dirty_n + shelf->clean_n;
+    }
+}
+
+/* One chunk of the shelf that the period did not need is freed, or one that lay there dirty all the time wiped. */
+static bool trim_one(struct milgi__pool *pool, struct shelf *shelf)
+{
+    if (shelf->idle_min > 0) {
+        shelf->idle_min--;
+        if (shelf->dirty && shelf->dirty_min > 0)
+            shelf->dirty_min--;
+        destroy(pool, unshelve(shelf, shelf->dirty != NULL));
+        return true;
+    }
+    if (shelf->dirty_min > 0) {
+        shelf->dirty_min--;
+        struct milgi_chunk *chunk = unshelve(shelf, true);
+        scrub(chunk);
+        shelve(shelf, chunk);
+        return true;
+    }
+    return false;
+}
+
+bool milgi__pool_trim(struct milgi__pool *pool, unsigned max)
+{
+    for (unsigned cls = 0; cls < CLASSES; cls++) {
+        while (max > 0 && trim_one(pool, &pool->shelf[cls]))
+            max--;
+        if (max == 0)
+            return true;
+    }
+    begin_period(pool);
+    return false;
+}
+
+bool milgi__pool_recovered(struct milgi__pool *pool)
+{
+    if (pool->wanted == 0 || pool->used + pool->wanted > pool->options.limit)
+        return false;
+    pool->wanted = 0;
+    return true;
+}
+
+size_t milgi__pool_used(const struct milgi__pool *pool)
+{
+    return pool->used;
+}
+
+size_t milgi__pool_peak(const struct milgi__pool *pool)
+{
+    return pool->peak;
+}
+
+/* --- references ------------------------------------------------------------------------------------------------- */
+
+uint8_t *milgi_chunk_data(struct milgi_chunk *chunk)
+{
+    return chunk->data;
+}
+
+size_t milgi_chunk_size(const struct milgi_chunk *chunk)
+{
+    return chunk->size;
+}
+
+struct milgi_chunk *milgi_chunk_ref(struct milgi_chunk *chunk)
+{
+    assert(chunk->refs > 0);
+    chunk->refs++;
+    return chunk;
+}
+
+void milgi_chunk_unref(struct milgi_chunk *chunk)
+{
+    if (!chunk)
+        return;
+    assert(chunk->refs > 0);
+    if (--chunk->refs == 0)
+        release(chunk);
+}
+
+void milgi_chunk_release_remote(struct milgi_chunk *chunk)
+{
+    if (!chunk)
+        return;
+    struct milgi__pool *pool = chunk->pool;
+    /* Only who raises the count from zero puts the chunk into the list; the engine takes the count as it finds it. */
+    if (atomic_fetch_add_explicit(&chunk->remote, 1, memory_order_acq_rel) != 0)
+        return;
+    struct milgi_chunk *head = atomic_load_explicit(&pool->remote, memory_order_relaxed);
+    do
+        chunk->next = head;
+    while (!atomic_compare_exchange_weak_explicit(
+        &pool->remote, &head, chunk, memory_order_release, memory_order_relaxed));
+    if (!head && pool->options.wake)
+        pool->options.wake(pool->options.wake_ctx);
+}
+
+int milgi_slice_keep(const struct milgi_slice *slice, struct milgi_slice *out)
+{
+    struct milgi_chunk *chunk = slice->chunk;
+    if (slice->len >= chunk->size / 4 || class_of(slice->len) == chunk->size_class) {
+        *out = *slice;
+        milgi_chunk_ref(chunk);
+        return 0;
+    }
+    struct milgi_chunk *small = milgi__chunk_alloc(chunk->pool, slice->len, chunk->owner, false);
+    if (!small)
+        return MILGI_ENOMEM;
+    memcpy(small->data, slice->data, slice->len);
+    milgi__chunk_taint(small, slice->len, chunk->owner);
+    *out = (struct milgi_slice){ small, small->data, slice->len };
+    return 0;
+}
