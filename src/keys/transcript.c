@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keys/keys.h"
+
+/* Rare and small: the messages before the suite is known are one ClientHello, or two. */
+static int keep_early(struct milgi__transcript *t, const void *message, size_t len)
+{
+    uint8_t *early = milgi__alloc_raw(t->early_len + len);
+    if (!early)
+        return MILGI_ENOMEM;
+    if (t->early_len)
+        memcpy(early, t->early, t->early_len);
+    memcpy(early + t->early_len, message, len);
+    milgi__free(t->early);
+    t->early = early;
+    t->early_len += len;
+    return 0;
+}
+
+int milgi__transcript_add(struct milgi__transcript *t, const void *message, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if (!t->digest)
+        return keep_early(t, message, len);
+    return milgi__digest_update(t->digest, message, len) == 0 ? 0 : MILGI_EINTERNAL;
+}
+
+int milgi__transcript_start(struct milgi__transcript *t, struct milgi__crypto *cx, enum milgi__hash hash)
+{
+    if (t->digest)
+        return MILGI_EINTERNAL;
+    struct milgi__digest *digest = milgi__digest_new(cx, hash);
+    if (!digest)
+        return MILGI_ENOMEM;
+    if (t->early_len > 0 && milgi__digest_update(digest, t->early, t->early_len) != 0) {
+        milgi__digest_free(digest);
+        return MILGI_EINTERNAL;
+    }
+    milgi__free(t->early);
+    *t = (struct milgi__transcript){ .digest = digest, .hash = hash };
+    return 0;
+}
+
+int milgi__transcript_retry(struct milgi__transcript *t, struct milgi__crypto *cx)
+{
+    enum {
+        MESSAGE_HASH = 254,
+        HEADER = 4
+    };
+    uint8_t message[HEADER + MILGI__HASH_MAX];
+    size_t len = milgi__hash_len(t->hash);
+    if (!t->digest || milgi__digest_peek(cx, t->digest, message + HEADER) != 0)
+        return MILGI_EINTERNAL;
+    /*= RFC8446 4.4.1: "the value of ClientHello1 is replaced with a special synthetic handshake message of handshake
+     *  type "message_hash" containing Hash(ClientHello1)" */
+    message[0] = MESSAGE_HASH;
+    message[1] = message[2] = 0;
+    message[3] = (uint8_t)len;
+    struct milgi__digest *digest = milgi__digest_new(cx, t->hash);
+    if (!digest)
+        return MILGI_ENOMEM;
+    milgi__digest_free(t->digest);
+    t->digest = digest;
+    return milgi__digest_update(digest, message, HEADER + len) == 0 ? 0 : MILGI_EINTERNAL;
+}
+
+int milgi__transcript_hash(const struct milgi__transcript *t, struct milgi__crypto *cx, uint8_t out[MILGI__HASH_MAX])
+{
+    if (!t->digest || milgi__digest_peek(cx, t->digest, out) != 0)
+        return MILGI_EINTERNAL;
+    return 0;
+}
+
+void milgi__transcript_free(struct milgi__transcript *t)
+{
+    if (t->digest)
+        milgi__digest_free(t->digest);
+    milgi__free(t->early);
+    *t = (struct milgi__transcript){ 0 };
+}
