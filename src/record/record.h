@@ -38,6 +38,7 @@ struct milgi__record_env {
     size_t (*padding)(void *ctx, size_t content_len);            /* NULL: none */
 };
 
+/* STALE: its ciphertext waits to be opened, for the first time or again. */
 enum milgi__entry_state {
     MILGI__ENTRY_FREE,
     MILGI__ENTRY_SUBMITTED,
@@ -47,21 +48,17 @@ enum milgi__entry_state {
     MILGI__ENTRY_BROKEN
 };
 
-/*
- * One record between its start and its turn. Slot numbers given to ops are positions (monotonic), so that a late op
- * finds nothing.
- */
+/* One record between its start and its turn. */
 struct milgi__entry {
     uint8_t state;
-    uint8_t type; /* outer, then inner */
+    uint8_t type; /* of its header */
     uint8_t src_n;
     uint8_t in_place;
     uint8_t protected;
-    uint8_t level;
-    uint32_t op_id, op_generation; /* of the op that is out for it; an op_done of another one is ignored */
-    uint64_t seq;
-    uint32_t len;                            /* in: ciphertext without tag, then content; out: the whole record */
-    struct milgi_slice src[MILGI_OP_SLICES]; /* in: intact ciphertext, needed until it is popped */
+    int32_t device_code;
+    uint32_t len; /* in: what is opened, without the tag; out: the whole record */
+    struct milgi_slice src[MILGI_OP_SLICES]; /* in: intact ciphertext, needed until it is popped; out: the body, when it
+                                                does not follow its header */
     struct milgi_slice dst;                  /* in: plaintext; out: the record as it goes to the wire */
     uint8_t header[MILGI__RECORD_HEADER], tag[MILGI__TAG];
 };
@@ -70,27 +67,42 @@ struct milgi__direction {
     struct milgi_key *key; /* NULL: plaintext */
     uint8_t iv[12];
     uint64_t seq;
-    uint64_t epoch_records_max; /* rekey (out), or refuse (in), beyond it */
-    struct milgi__entry *ring;  /* allocated while not empty */
-    uint32_t ring_size;         /* power of two >= window (out: + reserve) */
-    uint32_t head, tail;        /* monotonic positions; slot = position */
-    uint32_t window;            /* records that may be started and not yet popped, now */
+    /*
+     * out: the connection is to change keys when milgi__record_write_seq() reaches it. in: no more records are taken
+     * under one key. A new key lowers it to its suite's limit; it may be set to less at any time.
+     */
+    uint64_t epoch_records_max;
+    struct milgi__entry *ring; /* grows with what is in it; given back by milgi__record_idle() */
+    uint32_t ring_size;        /* a power of two, or 0 */
+    uint32_t head, tail;       /* positions; one is never used twice, so that a late op finds nothing */
+    uint32_t next;             /* in: the first that is STALE, else tail; out: the first that is unfinished, else tail */
+    uint32_t window;           /* in: records that may be started and not yet popped; out: framed and unfinished */
 };
 
 struct milgi__record {
     const struct milgi__record_env *env;
     struct milgi__direction in, out;
-    struct milgi__bufq input; /* staged, unparsed */
+    struct milgi__bufq input;         /* staged, unparsed */
+    struct milgi_chunk *partial;      /* body of an unfinished record that came in too many pieces; NULL: none */
+    uint32_t partial_len;
+    uint32_t clean;                   /* records popped since the window last grew or shrank */
     uint32_t window_max;
-    uint32_t record_max;            /* plaintext of one record sent */
-    struct milgi__pending *pending; /* what is to be framed, first */
+    uint32_t record_max;              /* plaintext of one record sent */
+    struct milgi__pending *pending;   /* what is to be framed, first */
     struct milgi__pending *pending_last;
-    size_t pending_len;            /* bytes of it */
-    struct milgi_chunk *out_chunk; /* shared by small records; filled up to out_used */
+    struct milgi__pending *open;      /* pending_last, if small writes can be added to it; else NULL */
+    struct milgi__pending *spare;
+    size_t pending_len;               /* bytes of it */
+    struct milgi_chunk *out_chunk;    /* shared by small records; filled up to out_used */
     uint32_t out_used;
-    bool seen_protected_in; /* a protected record was opened under the present key */
-    bool send_broken;       /* a seal failed for good: nothing more can be sent */
-    uint32_t stale;         /* opens that were wasted */
+    uint32_t pad_for, pad;            /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
+    uint8_t header[MILGI__RECORD_HEADER];
+    bool have_header;                 /* |header| is that of the record which input begins with */
+    bool speculating;
+    bool seen_protected_in;           /* a protected record has been opened */
+    bool unit_begun;                  /* handshake content is framed in part: the rest cannot be dropped */
+    bool send_broken;                 /* a seal failed for good: nothing more can be sent */
+    uint32_t stale;                   /* opens that were wasted */
     uint64_t bytes_copied;
 };
 
@@ -111,11 +123,11 @@ int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice);
 
 enum milgi__start {
     MILGI__START_NONE,  /* nothing to start: no whole record, or (out) nothing pending */
-    MILGI__START_OP,    /* *op is made: submit it */
+    MILGI__START_OP,    /* *op is made: submit it, with the slot that stands in op->e.slot */
     MILGI__START_READY, /* the record needs no op: pop or take it */
     MILGI__START_FULL,  /* the window is full */
     MILGI__START_ROOM,  /* no op or chunk is free now: try again when there is */
-    MILGI__START_ERROR  /* in: *alert says why */
+    MILGI__START_ERROR  /* in: *alert says why; out: nothing more can be sent (send_broken) */
 };
 /*
  * Starts the next record: STALE ones first, then the next of the staged input; one only. Plaintext is opened in place
@@ -153,7 +165,7 @@ enum milgi__pop milgi__record_pop(
  * intact ciphertext; the window restarts at 1 and doubles per clean window.
  */
 void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
-/* True if bytes that are not yet popped follow (a key change must end its record and, in the handshake, its flight). */
+/* True if records have been taken up behind the one that was popped last (staged bytes do not count). */
 bool milgi__record_in_started(const struct milgi__record *r);
 /* From now on up to the configured window (after the peer's Finished). Before it the window is 1. */
 void milgi__record_speculate(struct milgi__record *r);
@@ -177,7 +189,11 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
 void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op);
 /* The next finished record in order, as a slice with a reference for the caller; false: none. */
 bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice);
-/* Drops what is not framed yet (on failure), key changes included. */
+/* What is queued from here on shares no record with what is queued before: the bytes on the wire then depend on the calls
+ * alone, and not on how long a device takes. */
+void milgi__record_flush(struct milgi__record *r);
+/* Drops what is not framed yet (on failure), key changes included; but not the rest of handshake content which is framed
+ * in part, nor the key change that follows it. */
 void milgi__record_drop_pending(struct milgi__record *r);
 /* Records framed under the present write key, and how many may be. */
 uint64_t milgi__record_write_seq(const struct milgi__record *r);
