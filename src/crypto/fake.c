@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fake backend: hashes, AEAD and key exchange that are none, but behave like them (fake.h). */
+#include "crypto/fake.h"
+
+#include <stdatomic.h>
+
+#include <milgi/op.h>
+
+#define ODD 0x9e3779b97f4a7c15u
+#define HASHES_MAX_BLOCKS 255u
+
+struct milgi__crypto {
+    uint64_t uses;
+};
+
+enum tag {
+    TAG_HASH,
+    TAG_HMAC = 2,
+    TAG_TAG = 4,
+    TAG_KEY,
+    TAG_SCALAR,
+    TAG_SHARE,
+    TAG_SHARED
+};
+
+struct milgi__crypto *milgi__crypto_new(void)
+{
+    return milgi__alloc(sizeof(struct milgi__crypto));
+}
+
+void milgi__crypto_free(struct milgi__crypto *cx)
+{
+    milgi__free(cx);
+}
+
+void milgi__crypto_idle(struct milgi__crypto *cx)
+{
+    (void)cx; /* holds no key */
+}
+
+/* --- the mixing function ---------------------------------------------------------------------------------------- */
+
+static uint64_t rotate(uint64_t v, unsigned by)
+{
+    return v << by | v >> (64 - by);
+}
+
+static uint64_t scramble(uint64_t v)
+{
+    v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9u;
+    v = (v ^ v >> 27) * 0x94d049bb133111ebu;
+    return v ^ v >> 31;
+}
+
+/* A shift register; every step can be undone, so that a difference never gets lost. */
+static void mix(struct milgi__fake_mixer *m, uint64_t word)
+{
+    uint64_t a = (m->lane[0] ^ word) * ODD;
+    m->lane[0] = m->lane[1] ^ rotate(a, 23);
+    memmove(&m->lane[1], &m->lane[2], 4 * sizeof m->lane[0]);
+    m->lane[5] = a;
+}
+
+void milgi__fake_begin(struct milgi__fake_mixer *m, uint64_t tag)
+{
+    *m = (struct milgi__fake_mixer){ 0 };
+    for (unsigned i = 0; i < MILGI__COUNT(m->lane); i++)
+        m->lane[i] = scramble(tag + i * ODD);
+}
+
+void milgi__fake_add(struct milgi__fake_mixer *m, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    while (len > 0) {
+        unsigned at = m->len % 8;
+        uint64_t word;
+        if (at == 0 && len >= 8) {
+            memcpy(&word, p, 8);
+            mix(m, word);
+            p += 8;
+            len -= 8;
+            m->len += 8;
+            continue;
+        }
+        m->word |= (uint64_t)*p++ << 8 * at;
+        len--;
+        if (++m->len % 8 == 0) {
+            mix(m, m->word);
+            m->word = 0;
+        }
+    }
+}
+
+void milgi__fake_add_int(struct milgi__fake_mixer *m, uint64_t v)
+{
+    milgi__fake_add(m, &v, sizeof v);
+}
+
+void milgi__fake_end(const struct milgi__fake_mixer *m, uint8_t *out, size_t out_len)
+{
+    struct milgi__fake_mixer end = *m;
+    mix(&end, m->word);
+    mix(&end, m->len);
+    for (unsigned i = 0; i < 12; i++)
+        mix(&end, i);
+    for (unsigned i = 0; out_len > 0; i++) {
+        if (i > 0 && i % MILGI__COUNT(end.lane) == 0)
+            mix(&end, i);
+        uint64_t word = scramble(end.lane[i % MILGI__COUNT(end.lane)] + i);
+        size_t n = MILGI__MIN(out_len, sizeof word);
+        memcpy(out, &word, n);
+        out += n;
+        out_len -= n;
+    }
+}
+
+int milgi__crypto_random(void *unused, uint8_t *out, size_t len)
+{
+    static _Atomic uint64_t drawn;
+    (void)unused;
+    struct milgi__fake_mixer m;
+    milgi__fake_begin(&m, 0x72616e64);
+    milgi__fake_add_int(&m, atomic_fetch_add(&drawn, 1));
+    milgi__fake_end(&m, out, len);
+    return 0;
+}
+
+/* --- hashes ----------------------------------------------------------------------------------------------------- */
+
+struct milgi__digest {
+    struct milgi__fake_mixer mixer;
+    enum milgi__hash hash;
+};
+
+size_t milgi__hash_len(enum milgi__hash hash)
+{
+    return hash == MILGI__SHA384 ? 48 : 32;
+}
+
+struct milgi__digest *milgi__digest_new(struct milgi__crypto *cx, enum milgi__hash hash)
+{
+    (void)cx;
+    struct milgi__digest *digest = milgi__alloc(sizeof *digest);
+    if (!digest)
+        return NULL;
+    digest->hash = hash;
+    milgi__fake_begin(&digest->mixer, TAG_HASH + (unsigned)hash);
+    return digest;
+}
+
+void milgi__digest_free(struct milgi__digest *digest)
+{
+    milgi__free_wiped(digest, sizeof *digest);
+}
+
+int milgi__digest_update(struct milgi__digest *digest, const void *data, size_t len)
+{
+    milgi__fake_add(&digest->mixer, data, len);
+    return 0;
+}
+
+int milgi__digest_peek(struct milgi__crypto *cx, const struct milgi__digest *digest, uint8_t out[MILGI__HASH_MAX])
+{
+    (void)cx;
+    milgi__fake_end(&digest->mixer, out, milgi__hash_len(digest->hash));
+    return 0;
+}
+
+struct milgi__digest *milgi__digest_clone(struct milgi__crypto *cx, const struct milgi__digest *digest)
+{
+    (void)cx;
+    struct milgi__digest *clone = milgi__alloc_raw(sizeof *clone);
+    if (clone)
+        *clone = *digest;
+    return clone;
+}
+
+int milgi__hash(
+    struct milgi__crypto *cx, enum milgi__hash hash, const void *data, size_t len, uint8_t out[MILGI__HASH_MAX])
+{
+    (void)cx;
+    struct milgi__fake_mixer m;
+    milgi__fake_begin(&m, TAG_HASH + (unsigned)hash);
+    milgi__fake_add(&m, data, len);
+    milgi__fake_end(&m, out, milgi__hash_len(hash));
+    return 0;
+}
+
+static void hmac_begin(struct milgi__fake_mixer *m, enum milgi__hash hash, const uint8_t *key, size_t key_len)
+{
+    milgi__fake_begin(m, TAG_HMAC + (unsigned)hash);
+    milgi__fake_add_int(m, key_len);
+    milgi__fake_add(m, key, key_len);
+}
+
+int milgi__hmac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *key, size_t key_len, const void *data,
+    size_t len, uint8_t out[MILGI__HASH_MAX])
+{
+    (void)cx;
+    struct milgi__fake_mixer m;
+    hmac_begin(&m, hash, key, key_len);
+    milgi__fake_add(&m, data, len);
+    milgi__fake_end(&m, out, milgi__hash_len(hash));
+    milgi__wipe(&m, sizeof m);
+    return 0;
+}
+
+int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
+    const uint8_t *info, size_t info_len, uint8_t *out, size_t out_len)
+{
+    (void)cx;
+    size_t len = milgi__hash_len(hash);
+    if (out_len > HASHES_MAX_BLOCKS * len)
+        return MILGI__BROKEN;
+    struct milgi__fake_mixer keyed, m;
+    uint8_t block[MILGI__HASH_MAX];
+    hmac_begin(&keyed, hash, prk, prk_len);
+    for (uint8_t i = 1; out_len > 0; i++) {
+        m = keyed;
+        if (i > 1)
+            milgi__fake_add(&m, block, len);
+        milgi__fake_add(&m, info, info_len);
+        milgi__fake_add(&m, &i, 1);
+        milgi__fake_end(&m, block, len);
+        size_t n = MILGI__MIN(out_len, len);
+        memcpy(out, block, n);
+        out += n;
+        out_len -= n;
+    }
+    milgi__wipe(block, sizeof block);
+    milgi__wipe(&m, sizeof m);
+    milgi__wipe(&keyed, sizeof keyed);
+    return 0;
+}
+
+/* --- AEAD ------------------------------------------------------------------------------------------------------- */
+
+/* The keystream, and the ciphertext folded into |fold|. */
+struct stream {
+    uint64_t seed, n, word, cipher, fold, len;
+    unsigned at;
+};
+
+static int stream_begin(struct stream *s, const struct milgi__aead_key *key, const uint8_t nonce[12])
+{
+    size_t want = key->suite == MILGI_SUITE_AES_128_GCM_SHA256 ? 16 : 32;
+    if (key->suite < MILGI_SUITE_AES_128_GCM_SHA256 || key->suite > MILGI_SUITE_CHACHA20_POLY1305_SHA256 ||
+        key->raw_len != want)
+        return MILGI__BROKEN;
+    struct milgi__fake_mixer m;
+    *s = (struct stream){ 0 };
+    milgi__fake_begin(&m, TAG_KEY);
+    milgi__fake_add_int(&m, key->suite);
+    milgi__fake_add(&m, key->raw, key->raw_len);
+    milgi__fake_add(&m, nonce, 12);
+    milgi__fake_end(&m, (uint8_t *)&s->seed, sizeof s->seed);
+    milgi__wipe(&m, sizeof m);
+    return 0;
+}
+
+static void stream_fold(struct stream *s, uint64_t cipher)
+{
+    s->fold = rotate(s->fold, 5) ^ cipher * ODD;
+}
+
+static uint8_t stream_byte(struct stream *s, uint8_t in, bool seal)
+{
+    if (s->at == 0)
+        s->word = scramble(s->seed + ++s->n * ODD);
+    uint8_t out = in ^ (uint8_t)(s->word >> 8 * s->at);
+    s->cipher |= (uint64_t)(seal ? out : in) << 8 * s->at;
+    s->len++;
+    if (++s->at == 8) {
+        stream_fold(s, s->cipher);
+        s->cipher = 0;
+        s->at = 0;
+    }
+    return out;
+}
+
+static void stream_bytes(struct stream *s, const uint8_t *src, uint8_t *dst, size_t len, bool seal)
+{
+    while (len > 0 && (s->at != 0 || len < 8)) {
+        *dst++ = stream_byte(s, *src++, seal);
+        len--;
+    }
+    for (; len >= 8; len -= 8, src += 8, dst += 8) {
+        uint64_t in;
+        memcpy(&in, src, 8);
+        uint64_t out = in ^ scramble(s->seed + ++s->n * ODD);
+        memcpy(dst, &out, 8);
+        stream_fold(s, seal ? out : in);
+        s->len += 8;
+    }
+    while (len-- > 0)
+        *dst++ = stream_byte(s, *src++, seal);
+}
+
+static void stream_end(const struct stream *s, const uint8_t *aad, size_t aad_len, uint8_t tag[16])
+{
+    struct milgi__fake_mixer m;
+    milgi__fake_begin(&m, TAG_TAG);
+    milgi__fake_add_int(&m, s->seed);
+    milgi__fake_add_int(&m, aad_len);
+    milgi__fake_add(&m, aad, aad_len);
+    milgi__fake_add_int(&m, s->fold);
+    milgi__fake_add_int(&m, s->cipher);
+    milgi__fake_add_int(&m, s->len);
+    milgi__fake_end(&m, tag, 16);
+    milgi__wipe(&m, sizeof m);
+}
+
+int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, uint8_t type, size_t pad,
+    uint8_t *dst)
+{
+    (void)cx;
+    struct stream s;
+    if (stream_begin(&s, key, nonce) != 0)
+        return MILGI__BROKEN;
+    for (size_t i = 0; i < src_n; i++) {
+        stream_bytes(&s, src[i].data, dst, src[i].len, true);
+        dst += src[i].len;
+    }
+    if (type != 0)
+        *dst++ = stream_byte(&s, type, true);
+    for (; type != 0 && pad > 0; pad--)
+        *dst++ = stream_byte(&s, 0, true);
+    stream_end(&s, aad, aad_len, dst);
+    milgi__wipe(&s, sizeof s);
+    return 0;
+}
+
+int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
+    uint8_t *dst)
+{
+    (void)cx;
+    struct stream s;
+    uint8_t expected[16];
+    if (stream_begin(&s, key, nonce) != 0)
+        return MILGI__BROKEN;
+    uint8_t *to = dst;
+    for (size_t i = 0; i < src_n; i++) {
+        stream_bytes(&s, src[i].data, dst ? to : src[i].data, src[i].len, false);
+        if (dst)
+            to += src[i].len;
+    }
+    stream_end(&s, aad, aad_len, expected);
+    milgi__wipe(&s, sizeof s);
+    if (milgi__ct_equal(expected, tag, sizeof expected))
+        return 0;
+    for (size_t i = 0; i < src_n; i++) {
+        milgi__wipe(dst ? dst : src[i].data, src[i].len);
+        if (dst)
+            dst += src[i].len;
+    }
+    return MILGI__BAD;
+}
+
+void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial)
+{
+    (void)cx;
+    (void)serial;
+}
+
+/* --- key exchange ----------------------------------------------------------------------------------------------- */
+
+/*
+ * The private key is a number x, the share its product with a constant (modulo 2^64), the shared secret a hash of the
+ * product of one's own x and the other's share. As with the real groups, X25519 takes every share but zero while of
+ * the others most bytes are on no curve: there the bytes behind the product are a hash of it.
+ */
+struct group {
+    uint16_t id;
+    uint8_t seed_len, secret_len, public_len, shared_len;
+    uint8_t form; /* first byte of a share; 0: none */
+};
+static const struct group groups[] = {
+    { MILGI_GROUP_X25519, 32, 32, 32, 32, 0 },
+    { MILGI_GROUP_SECP256R1, 40, 32, 65, 32, 4 },
+    { MILGI_GROUP_SECP384R1, 56, 48, 97, 48, 4 },
+};
+
+static const struct group *find_group(uint16_t id)
+{
+    for (size_t i = 0; i < MILGI__COUNT(groups); i++) {
+        if (groups[i].id == id)
+            return &groups[i];
+    }
+    return NULL;
+}
+
+static void expand(enum tag tag, uint64_t group, const void *data, size_t len, uint8_t *out, size_t out_len)
+{
+    struct milgi__fake_mixer m;
+    milgi__fake_begin(&m, tag);
+    milgi__fake_add_int(&m, group);
+    milgi__fake_add(&m, data, len);
+    milgi__fake_end(&m, out, out_len);
+    milgi__wipe(&m, sizeof m);
+}
+
+static uint64_t scalar(const struct group *g, const uint8_t *secret)
+{
+    uint64_t x;
+    expand(TAG_SCALAR, g->id, secret, g->secret_len, (uint8_t *)&x, sizeof x);
+    return x | 1; /* odd: the product is never zero */
+}
+
+static void make_share(const struct group *g, uint64_t y, uint8_t *pub)
+{
+    size_t head = g->form ? 1 : 0;
+    if (g->form)
+        pub[0] = g->form;
+    memcpy(pub + head, &y, sizeof y);
+    expand(TAG_SHARE, g->id, &y, sizeof y, pub + head + sizeof y, g->public_len - head - sizeof y);
+}
+
+size_t milgi__kex_seed_len(uint16_t group)
+{
+    const struct group *g = find_group(group);
+    return g ? g->seed_len : 0;
+}
+
+size_t milgi__kex_public_len(uint16_t group)
+{
+    const struct group *g = find_group(group);
+    return g ? g->public_len : 0;
+}
+
+int milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t *seed, size_t seed_len, uint8_t *secret,
+    size_t *secret_len, uint8_t *pub, size_t *pub_len)
+{
+    (void)cx;
+    const struct group *g = find_group(group);
+    if (!g || seed_len != g->seed_len || *secret_len < g->secret_len || *pub_len < g->public_len)
+        return MILGI__BROKEN;
+    if (group == MILGI_GROUP_X25519)
+        memcpy(secret, seed, g->secret_len);
+    else
+        expand(TAG_SCALAR, 0, seed, seed_len, secret, g->secret_len);
+    make_share(g, scalar(g, secret) * ODD, pub);
+    *secret_len = g->secret_len;
+    *pub_len = g->public_len;
+    return 0;
+}
+
+/* The number that a share stands for; 0: none. */
+static uint64_t read_share(const struct group *g, const uint8_t *peer, size_t peer_len)
+{
+    uint8_t proper[MILGI_KEX_PUBLIC_MAX];
+    uint64_t y, off;
+    if (peer_len != g->public_len)
+        return 0;
+    memcpy(&y, peer + (g->form ? 1 : 0), sizeof y);
+    make_share(g, y, proper);
+    if (memcmp(proper, peer, peer_len) == 0)
+        return y;
+    if (g->form)
+        return 0;
+    uint8_t sum = 0;
+    for (size_t i = 0; i < peer_len; i++)
+        sum |= peer[i];
+    expand(TAG_SHARE, 0, peer, peer_len, (uint8_t *)&off, sizeof off);
+    return sum == 0 ? 0 : off | 1;
+}
+
+int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *secret, size_t secret_len,
+    const uint8_t *peer, size_t peer_len, uint8_t *shared, size_t *shared_len)
+{
+    (void)cx;
+    const struct group *g = find_group(group);
+    if (!g || secret_len != g->secret_len || *shared_len < g->shared_len)
+        return MILGI__BROKEN;
+    uint64_t y = read_share(g, peer, peer_len);
+    if (y == 0)
+        return MILGI__BAD;
+    uint64_t product = scalar(g, secret) * y;
+    expand(TAG_SHARED, g->id, &product, sizeof product, shared, g->shared_len);
+    *shared_len = g->shared_len;
+    milgi__wipe(&product, sizeof product);
+    return 0;
+}

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fake backend's keys, signatures and certificates; fake.h has the format. */
+#include "crypto/fake.h"
+
+#include <milgi/op.h>
+
+enum tag {
+    TAG_ID = 100,
+    TAG_SIGN,
+    TAG_SEAL,
+    TAG_SECRET
+};
+
+enum {
+    AT_TYPE = 4,
+    AT_SECRET = 7,
+    AT_FLAGS = AT_TYPE + MILGI__FAKE_SPKI_LEN,
+    AT_SIGNED_WITH = 40,
+    AT_NOT_BEFORE = 42,
+    AT_NOT_AFTER = 50,
+    AT_ISSUER = 58,
+    AT_SEAL = 90,
+    ID_LEN = 32,
+    SEAL_LEN = 16
+};
+
+/* --- keys ------------------------------------------------------------------------------------------------------- */
+
+struct kind {
+    enum milgi__key_type type;
+    unsigned bits; /* 0: RSA, 512..16384 */
+    uint16_t schemes[6];
+};
+static const struct kind kinds[] = {
+    { MILGI__KEY_RSA, 0,
+        { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI_SIG_RSA_PSS_RSAE_SHA512,
+            MILGI_SIG_RSA_PKCS1_SHA256, MILGI_SIG_RSA_PKCS1_SHA384, MILGI_SIG_RSA_PKCS1_SHA512 } },
+    { MILGI__KEY_RSA_PSS, 0,
+        { MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512 } },
+    { MILGI__KEY_P256, 256, { MILGI_SIG_ECDSA_SECP256R1_SHA256 } },
+    { MILGI__KEY_P384, 384, { MILGI_SIG_ECDSA_SECP384R1_SHA384 } },
+    { MILGI__KEY_P521, 521, { MILGI_SIG_ECDSA_SECP521R1_SHA512 } },
+    { MILGI__KEY_ED25519, 256, { MILGI_SIG_ED25519 } },
+};
+
+static bool kind_is_rsa(const struct kind *kind)
+{
+    return kind->bits == 0;
+}
+
+/* What stands in type and bits; NULL: nonsense. */
+static const struct kind *find_kind(const uint8_t *type)
+{
+    unsigned bits = milgi__get16(type + 1);
+    for (size_t i = 0; i < MILGI__COUNT(kinds); i++) {
+        if (kinds[i].type != type[0])
+            continue;
+        bool fits = kind_is_rsa(&kinds[i]) ? bits >= 512 && bits <= 16384 : bits == kinds[i].bits;
+        return fits ? &kinds[i] : NULL;
+    }
+    return NULL;
+}
+
+static bool kind_signs(const struct kind *kind, uint16_t scheme)
+{
+    for (size_t i = 0; i < MILGI__COUNT(kind->schemes); i++) {
+        if (scheme != 0 && kind->schemes[i] == scheme)
+            return true;
+    }
+    return false;
+}
+
+void milgi__fake_private_key(enum milgi__key_type type, unsigned bits, uint64_t seed, uint8_t out[MILGI__FAKE_KEY_LEN])
+{
+    struct milgi__fake_mixer m;
+    memcpy(out, "FAKK", 4);
+    out[AT_TYPE] = (uint8_t)type;
+    milgi__put16(out + AT_TYPE + 1, bits);
+    milgi__fake_begin(&m, TAG_SECRET);
+    milgi__fake_add_int(&m, seed);
+    milgi__fake_add(&m, out, AT_SECRET);
+    milgi__fake_end(&m, out + AT_SECRET, MILGI__FAKE_KEY_LEN - AT_SECRET);
+}
+
+void milgi__fake_public_key(const uint8_t key[MILGI__FAKE_KEY_LEN], uint8_t spki[MILGI__FAKE_SPKI_LEN])
+{
+    struct milgi__fake_mixer m;
+    memcpy(spki, key + AT_TYPE, 3);
+    milgi__fake_begin(&m, TAG_ID);
+    milgi__fake_add(&m, key, MILGI__FAKE_KEY_LEN);
+    milgi__fake_end(&m, spki + 3, ID_LEN);
+}
+
+static const struct kind *parse_key(const uint8_t *key, size_t len)
+{
+    if (len != MILGI__FAKE_KEY_LEN || memcmp(key, "FAKK", 4) != 0)
+        return NULL;
+    return find_kind(key + AT_TYPE);
+}
+
+struct milgi__pkey {
+    const struct kind *kind;
+    uint8_t spki[MILGI__FAKE_SPKI_LEN];
+};
+
+struct milgi__pkey *milgi__pkey_new(struct milgi__crypto *cx, const uint8_t *pkcs8, size_t len)
+{
+    (void)cx;
+    const struct kind *kind = parse_key(pkcs8, len);
+    struct milgi__pkey *key = kind ? milgi__alloc(sizeof *key) : NULL;
+    if (!key)
+        return NULL;
+    key->kind = kind;
+    milgi__fake_public_key(pkcs8, key->spki);
+    return key;
+}
+
+void milgi__pkey_free(struct milgi__pkey *key)
+{
+    milgi__free_wiped(key, sizeof *key);
+}
+
+/* Returns the length. */
+static size_t make_signature(const struct kind *kind, const uint8_t *spki, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t sig[MILGI_SIGNATURE_MAX])
+{
+    size_t len = kind_is_rsa(kind) ? MILGI__MIN(milgi__get16(spki + 1) / 8, MILGI_SIGNATURE_MAX) : 64;
+    struct milgi__fake_mixer m;
+    milgi__fake_begin(&m, TAG_SIGN);
+    milgi__fake_add(&m, spki, MILGI__FAKE_SPKI_LEN);
+    milgi__fake_add_int(&m, scheme);
+    milgi__fake_add(&m, input, input_len);
+    milgi__fake_end(&m, sig, len);
+    return len;
+}
+
+int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len)
+{
+    (void)cx;
+    uint8_t full[MILGI_SIGNATURE_MAX];
+    if (!kind_signs(key->kind, scheme))
+        return MILGI__BROKEN;
+    size_t len = make_signature(key->kind, key->spki, scheme, input, input_len, full);
+    if (len > *sig_len)
+        return MILGI__BROKEN;
+    memcpy(sig, full, len);
+    *sig_len = len;
+    return 0;
+}
+
+int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    (void)cx;
+    uint8_t full[MILGI_SIGNATURE_MAX];
+    const struct kind *kind = spki_len == MILGI__FAKE_SPKI_LEN ? find_kind(spki) : NULL;
+    if (!kind || !kind_signs(kind, scheme))
+        return MILGI__BAD;
+    size_t len = make_signature(kind, spki, scheme, input, input_len, full);
+    return len == sig_len && memcmp(full, sig, len) == 0 ? 0 : MILGI__BAD;
+}
+
+/* --- PEM -------------------------------------------------------------------------------------------------------- */
+
+size_t milgi__fake_pem(const char *label, const uint8_t *bytes, size_t len, char out[MILGI__FAKE_PEM_MAX])
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *const part[] = { "-----BEGIN FAKE ", label, "-----\n", "\n-----END FAKE ", label, "-----\n" };
+    char *p = out;
+    for (size_t i = 0; i < MILGI__COUNT(part); i++) {
+        size_t n = strlen(part[i]);
+        memcpy(p, part[i], n);
+        p += n;
+        for (size_t j = 0; i == 2 && j < len; j++) {
+            *p++ = digits[bytes[j] >> 4];
+            *p++ = digits[bytes[j] & 15];
+        }
+    }
+    *p = 0;
+    return (size_t)(p - out);
+}
+
+struct text {
+    const char *p, *end;
+};
+
+/* Moves behind the next |mark|; false: there is none. */
+static bool skip_to(struct text *t, const char *mark)
+{
+    size_t len = strlen(mark);
+    for (; (size_t)(t->end - t->p) >= len; t->p++) {
+        if (memcmp(t->p, mark, len) == 0) {
+            t->p += len;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The bytes up to |end|; 0: malformed. */
+static size_t unhex(struct text *t, const char *end, uint8_t *out, size_t cap)
+{
+    size_t n = 0;
+    while (t->p < t->end && *t->p != '-') {
+        if (*t->p == '\n' || *t->p == '\r') {
+            t->p++;
+            continue;
+        }
+        int high = digit(t->p[0]), low = t->end - t->p > 1 ? digit(t->p[1]) : -1;
+        if (high < 0 || low < 0 || n == cap)
+            return 0;
+        out[n++] = (uint8_t)(high << 4 | low);
+        t->p += 2;
+    }
+    size_t len = strlen(end);
+    if ((size_t)(t->end - t->p) < len || memcmp(t->p, end, len) != 0)
+        return 0;
+    t->p += len;
+    return n;
+}
+
+static uint8_t *copy(const uint8_t *data, size_t len)
+{
+    uint8_t *p = milgi__alloc_raw(len);
+    if (p)
+        memcpy(p, data, len);
+    return p;
+}
+
+int milgi__pem_private_key(const void *pem, size_t pem_len, uint8_t **pkcs8, size_t *pkcs8_len, uint8_t **spki,
+    size_t *spki_len, enum milgi__key_type *type, unsigned *bits)
+{
+    struct text t = { pem, (const char *)pem + pem_len };
+    uint8_t key[MILGI__FAKE_KEY_LEN], public[MILGI__FAKE_SPKI_LEN];
+    const struct kind *kind = NULL;
+    if (skip_to(&t, "-----BEGIN FAKE PRIVATE KEY-----"))
+        kind = parse_key(key, unhex(&t, "-----END FAKE PRIVATE KEY-----", key, sizeof key));
+    if (!kind)
+        return MILGI_EPARSE;
+    *type = kind->type;
+    *bits = milgi__get16(key + AT_TYPE + 1);
+    if (kind_is_rsa(kind) && *bits < 2048)
+        return MILGI_EWEAK;
+    if (kind_is_rsa(kind) && *bits > 4096)
+        return MILGI_EUNSUPPORTED;
+    milgi__fake_public_key(key, public);
+    *pkcs8 = copy(key, sizeof key);
+    *spki = copy(public, sizeof public);
+    milgi__wipe(key, sizeof key);
+    if (!*pkcs8 || !*spki) {
+        milgi__free_wiped(*pkcs8, sizeof key);
+        milgi__free(*spki);
+        *pkcs8 = *spki = NULL;
+        return MILGI_ENOMEM;
+    }
+    *pkcs8_len = sizeof key;
+    *spki_len = sizeof public;
+    return 0;
+}
+
+static bool proper(const uint8_t *der, size_t len)
+{
+    return len > MILGI__FAKE_CERT_HEAD && len <= MILGI__FAKE_CERT_MAX && memcmp(der, "FAKE", 4) == 0 &&
+        find_kind(der + AT_TYPE);
+}
+
+int milgi__pem_certificates(
+    const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg)
+{
+    struct text t = { pem, (const char *)pem + pem_len };
+    uint8_t der[MILGI__FAKE_CERT_MAX];
+    int result = MILGI_EPARSE;
+    while (skip_to(&t, "-----BEGIN FAKE CERTIFICATE-----")) {
+        size_t len = unhex(&t, "-----END FAKE CERTIFICATE-----", der, sizeof der);
+        if (!proper(der, len))
+            return MILGI_EPARSE;
+        result = each(arg, der, len);
+        if (result != 0)
+            return result;
+    }
+    return result;
+}
+
+/* --- certificates ----------------------------------------------------------------------------------------------- */
+
+static void put64(uint8_t *p, uint64_t v)
+{
+    for (unsigned i = 8; i-- > 0; v >>= 8)
+        p[i] = (uint8_t)v;
+}
+
+static int64_t get64(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < 8; i++)
+        v = v << 8 | p[i];
+    return (int64_t)v;
+}
+
+static const uint8_t *id_of(const uint8_t *der)
+{
+    return der + AT_TYPE + 3;
+}
+
+static void make_seal(const uint8_t *der, size_t len, uint8_t seal[SEAL_LEN])
+{
+    struct milgi__fake_mixer m;
+    milgi__fake_begin(&m, TAG_SEAL);
+    milgi__fake_add(&m, der, AT_SEAL);
+    milgi__fake_add(&m, der + MILGI__FAKE_CERT_HEAD, len - MILGI__FAKE_CERT_HEAD);
+    milgi__fake_end(&m, seal, SEAL_LEN);
+}
+
+size_t milgi__fake_certificate(const struct milgi__fake_spec *spec, uint8_t out[MILGI__FAKE_CERT_MAX])
+{
+    uint8_t issuer[MILGI__FAKE_SPKI_LEN];
+    size_t names_len = strlen(spec->names), len = MILGI__FAKE_CERT_HEAD + names_len;
+    const struct kind *kind = find_kind(spec->issuer_key + AT_TYPE);
+    if (!kind || names_len == 0 || len > MILGI__FAKE_CERT_MAX)
+        return 0;
+    memcpy(out, "FAKE", 4);
+    milgi__fake_public_key(spec->key, out + AT_TYPE);
+    milgi__fake_public_key(spec->issuer_key, issuer);
+    out[AT_FLAGS] = (uint8_t)spec->flags;
+    milgi__put16(out + AT_SIGNED_WITH, kind->schemes[0]);
+    put64(out + AT_NOT_BEFORE, (uint64_t)spec->not_before_s);
+    put64(out + AT_NOT_AFTER, (uint64_t)spec->not_after_s);
+    memcpy(out + AT_ISSUER, issuer + 3, ID_LEN);
+    memcpy(out + MILGI__FAKE_CERT_HEAD, spec->names, names_len);
+    make_seal(out, len, out + AT_SEAL);
+    return len;
+}
+
+int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info)
+{
+    (void)cx;
+    if (!proper(der, len))
+        return MILGI__BAD;
+    *info = (struct milgi__cert_info){ .spki = der + AT_TYPE,
+        .spki_len = MILGI__FAKE_SPKI_LEN,
+        .type = find_kind(der + AT_TYPE)->type,
+        .bits = milgi__get16(der + AT_TYPE + 1),
+        .may_sign = (der[AT_FLAGS] & MILGI__FAKE_MAY_SIGN) != 0,
+        .signed_with = (uint16_t)milgi__get16(der + AT_SIGNED_WITH) };
+    memcpy(info->subject, "CN=", 3);
+    size_t names_len = len - MILGI__FAKE_CERT_HEAD;
+    for (size_t i = 0; i < names_len && i + 4 < sizeof info->subject; i++) {
+        char c = (char)der[MILGI__FAKE_CERT_HEAD + i];
+        if (c == ',')
+            break;
+        info->subject[3 + i] = c;
+    }
+    return 0;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool same(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    if (a_len != b_len)
+        return false;
+    for (size_t i = 0; i < a_len; i++) {
+        if (lower(a[i]) != lower(b[i]))
+            return false;
+    }
+    return true;
+}
+
+/* One name of a certificate, in which "*." stands for one whole label. */
+static bool covers(const char *pattern, size_t pattern_len, const char *name, size_t name_len)
+{
+    if (pattern_len < 2 || pattern[0] != '*')
+        return same(pattern, pattern_len, name, name_len);
+    const char *dot = memchr(name, '.', name_len);
+    if (!dot || dot == name)
+        return false;
+    return same(pattern + 1, pattern_len - 1, dot, name_len - (size_t)(dot - name));
+}
+
+static bool has_name(const uint8_t *der, size_t len, const char *name, size_t name_len)
+{
+    const char *p = (const char *)der + MILGI__FAKE_CERT_HEAD, *end = (const char *)der + len;
+    while (p < end) {
+        const char *comma = memchr(p, ',', (size_t)(end - p));
+        const char *stop = comma ? comma : end;
+        if (covers(p, (size_t)(stop - p), name, name_len))
+            return true;
+        p = stop + 1;
+    }
+    return false;
+}
+
+int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name)
+{
+    return proper(der, len) && has_name(der, len, name, strlen(name));
+}
+
+/* --- chains ----------------------------------------------------------------------------------------------------- */
+
+struct milgi__store {
+    size_t len;
+    uint8_t anchors[];
+};
+
+struct entry {
+    const uint8_t *der;
+    size_t len;
+};
+
+/* Takes the next certificate off a list; false: the end, or nonsense (*bad). */
+static bool next_entry(const uint8_t **p, const uint8_t *end, struct entry *entry, bool *bad)
+{
+    if (*p == end)
+        return false;
+    size_t left = (size_t)(end - *p), len = left < 3 ? 0 : milgi__get24(*p);
+    if (left < 3 || len > left - 3 || !proper(*p + 3, len)) {
+        *bad = true;
+        return false;
+    }
+    *entry = (struct entry){ *p + 3, len };
+    *p += 3 + len;
+    return true;
+}
+
+/* The certificate in a list whose key has this id. */
+static bool find_entry(const uint8_t *list, size_t len, const uint8_t *id, struct entry *found)
+{
+    bool bad = false;
+    const uint8_t *p = list;
+    while (next_entry(&p, list + len, found, &bad)) {
+        if (memcmp(id_of(found->der), id, ID_LEN) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
+{
+    bool bad = false;
+    struct entry entry;
+    const uint8_t *p = anchors;
+    while (len > 0 && next_entry(&p, anchors + len, &entry, &bad))
+        continue;
+    struct milgi__store *store = bad ? NULL : milgi__alloc(sizeof *store + len);
+    if (!store)
+        return NULL;
+    store->len = len;
+    if (len > 0)
+        memcpy(store->anchors, anchors, len);
+    return store;
+}
+
+void milgi__store_free(struct milgi__store *store)
+{
+    milgi__free(store);
+}
+
+int milgi__system_anchors(uint8_t **anchors, size_t *len)
+{
+    uint8_t key[MILGI__FAKE_KEY_LEN], list[3 + MILGI__FAKE_CERT_MAX];
+    milgi__fake_private_key(MILGI__KEY_P256, 256, UINT64_MAX, key);
+    struct milgi__fake_spec spec = { key, key, MILGI__FAKE_CA, 0, INT64_MAX, "fake system root" };
+    size_t n = milgi__fake_certificate(&spec, list + 3);
+    list[0] = 0;
+    milgi__put16(list + 1, (unsigned)n);
+    *anchors = copy(list, 3 + n);
+    *len = 3 + n;
+    return *anchors ? 0 : MILGI_ENOMEM;
+}
+
+/* libcrypto's numbers, and what it tells the peer. */
+struct verdict {
+    int32_t number;
+    uint16_t alert;
+    const char *text;
+};
+enum {
+    UNSPECIFIED = 1,
+    BAD_SIGNATURE = 7,
+    NOT_YET_VALID = 9,
+    EXPIRED = 10,
+    SELF_SIGNED = 18,
+    NO_ISSUER = 20,
+    TOO_LONG = 22,
+    NO_CA = 79,
+    WRONG_PURPOSE = 26,
+    WRONG_NAME = 62,
+    WRONG_ADDRESS = 64,
+    WEAK_KEY = 66
+};
+static const struct verdict verdicts[] = {
+    { UNSPECIFIED, MILGI_ALERT_BAD_CERTIFICATE, "malformed certificate" },
+    { BAD_SIGNATURE, MILGI_ALERT_DECRYPT_ERROR, "certificate signature failure" },
+    { NOT_YET_VALID, MILGI_ALERT_BAD_CERTIFICATE, "certificate is not yet valid" },
+    { EXPIRED, MILGI_ALERT_CERTIFICATE_EXPIRED, "certificate has expired" },
+    { SELF_SIGNED, MILGI_ALERT_UNKNOWN_CA, "self-signed certificate" },
+    { NO_ISSUER, MILGI_ALERT_UNKNOWN_CA, "unable to get local issuer certificate" },
+    { TOO_LONG, MILGI_ALERT_UNKNOWN_CA, "certificate chain too long" },
+    { WRONG_PURPOSE, MILGI_ALERT_UNSUPPORTED_CERTIFICATE, "unsuitable certificate purpose" },
+    { WRONG_NAME, MILGI_ALERT_BAD_CERTIFICATE, "hostname mismatch" },
+    { WRONG_ADDRESS, MILGI_ALERT_BAD_CERTIFICATE, "IP address mismatch" },
+    { WEAK_KEY, MILGI_ALERT_BAD_CERTIFICATE, "EE certificate key too weak" },
+    { NO_CA, MILGI_ALERT_UNKNOWN_CA, "invalid CA certificate" },
+};
+
+const char *milgi__verdict_text(int32_t verdict)
+{
+    for (size_t i = 0; i < MILGI__COUNT(verdicts); i++) {
+        if (verdicts[i].number == verdict)
+            return verdicts[i].text;
+    }
+    return verdict == 0 ? "ok" : "unknown verdict";
+}
+
+/* What is wrong with one certificate by itself; 0: nothing. */
+static int32_t check_one(const struct entry *e, int64_t now_s, bool as_ca)
+{
+    uint8_t seal[SEAL_LEN];
+    make_seal(e->der, e->len, seal);
+    if (memcmp(seal, e->der + AT_SEAL, SEAL_LEN) != 0)
+        return BAD_SIGNATURE;
+    if (as_ca && !(e->der[AT_FLAGS] & MILGI__FAKE_CA))
+        return NO_CA;
+    if (kind_is_rsa(find_kind(e->der + AT_TYPE)) && milgi__get16(e->der + AT_TYPE + 1) < 2048)
+        return WEAK_KEY;
+    if (now_s < get64(e->der + AT_NOT_BEFORE))
+        return NOT_YET_VALID;
+    return now_s > get64(e->der + AT_NOT_AFTER) ? EXPIRED : 0;
+}
+
+/* From the leaf to an anchor; 0, or why not. */
+static int32_t check_path(const struct milgi__store *store, const struct milgi__chain_query *q, struct entry at)
+{
+    enum {
+        DEPTH_MAX = 10
+    };
+    struct entry anchor;
+    for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
+        int32_t wrong = check_one(&at, q->now_s, depth > 0);
+        if (wrong != 0)
+            return wrong;
+        const uint8_t *issuer = at.der + AT_ISSUER;
+        if (find_entry(store->anchors, store->len, issuer, &anchor))
+            return check_one(&anchor, q->now_s, memcmp(issuer, id_of(at.der), ID_LEN) != 0);
+        if (memcmp(issuer, id_of(at.der), ID_LEN) == 0)
+            return SELF_SIGNED;
+        if (!find_entry(q->chain, q->chain_len, issuer, &at))
+            return NO_ISSUER;
+    }
+    return TOO_LONG;
+}
+
+static int32_t check_name(const struct milgi__chain_query *q, const struct entry *leaf)
+{
+    static const char digits[] = "0123456789abcdef";
+    char text[3 + 32] = "ip:";
+    if (!q->name)
+        return 0;
+    if (!q->name_is_ip)
+        return has_name(leaf->der, leaf->len, (const char *)q->name, q->name_len) ? 0 : WRONG_NAME;
+    if (q->name_len != 4 && q->name_len != 16)
+        return WRONG_ADDRESS;
+    for (size_t i = 0; i < q->name_len; i++) {
+        text[3 + 2 * i] = digits[q->name[i] >> 4];
+        text[4 + 2 * i] = digits[q->name[i] & 15];
+    }
+    return has_name(leaf->der, leaf->len, text, 3 + 2 * q->name_len) ? 0 : WRONG_ADDRESS;
+}
+
+static int32_t check_chain(const struct milgi__store *store, const struct milgi__chain_query *q)
+{
+    struct entry leaf = { NULL, 0 }, entry;
+    bool bad = false;
+    const uint8_t *p = q->chain;
+    while (next_entry(&p, q->chain + q->chain_len, &entry, &bad)) {
+        if (!leaf.der)
+            leaf = entry;
+    }
+    if (bad || !leaf.der)
+        return UNSPECIFIED;
+    int32_t wrong = check_path(store, q, leaf);
+    if (wrong != 0)
+        return wrong;
+    unsigned purpose = q->purpose == MILGI_PURPOSE_SERVER ? MILGI__FAKE_SERVER : MILGI__FAKE_CLIENT;
+    if (!(leaf.der[AT_FLAGS] & purpose))
+        return WRONG_PURPOSE;
+    return check_name(q, &leaf);
+}
+
+int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,
+    int32_t *verdict, uint16_t *alert)
+{
+    (void)cx;
+    *verdict = check_chain(store, query);
+    *alert = MILGI_ALERT_NONE;
+    for (size_t i = 0; i < MILGI__COUNT(verdicts) && *verdict != 0; i++) {
+        if (verdicts[i].number == *verdict)
+            *alert = verdicts[i].alert;
+    }
+    return *verdict == 0 ? 0 : MILGI__BAD;
+}
