@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool: this process's libcrypto on threads of its own. */
+#include <sched.h>
+
+#include "device/spec.h"
+#include "device/worker/crew.h"
+
+#define WORKERS_MAX 256
+#define DEPTH_DEFAULT 1024
+#define DEPTH_MAX 65536
+#define WAKE_NS 15000
+#define SPIN_NS 5000
+
+struct pool {
+    struct milgi_device device;
+    struct milgi__crew *crew;
+    unsigned workers;
+};
+
+struct milgi_qp {
+    struct pool *pool;
+    struct milgi__crew_qp *crew;
+};
+
+/*
+ * A PRIVATE or TRUST key: each worker makes its own object of it when it first needs it, and nobody else looks at that
+ * object until the key is freed. Then no op with the key is in flight, and every worker's last use came before its op's
+ * return.
+ */
+struct pool_key {
+    unsigned n;
+    void *loaded[]; /* one per worker */
+};
+
+/* --- on the workers --------------------------------------------------------------------------------------------- */
+
+static void *worker_new(void *ctx)
+{
+    (void)ctx;
+    return milgi__crypto_new();
+}
+
+static void worker_free(void *state)
+{
+    milgi__crypto_free(state);
+}
+
+static void worker_forget(void *state)
+{
+    milgi__crypto_idle(state);
+}
+
+static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
+{
+    struct milgi_key *key = op->key;
+    struct pool_key *mine = NULL;
+
+    if (key != NULL && key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
+        mine = key->dev[op->dev];
+    if (mine != NULL && mine->loaded[worker] == NULL)
+        mine->loaded[worker] = milgi__loaded_new(state, key);
+    /* Without what it needs of its key the op is found to be BROKEN. */
+    milgi__op_perform(state, op, mine == NULL ? NULL : mine->loaded[worker]);
+}
+
+static const struct milgi__crew_ops crew_ops = {
+    .thread_name = "milgi",
+    .worker_new = worker_new,
+    .worker_free = worker_free,
+    .perform = worker_perform,
+    .forget = worker_forget,
+};
+
+/* --- on the engine's thread ------------------------------------------------------------------------------------- */
+
+static struct milgi_qp *pool_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
+{
+    struct milgi_qp *qp = milgi__alloc(sizeof(*qp));
+
+    (void)clock;
+    if (qp == NULL)
+        return NULL;
+    qp->pool = MILGI__ENTRY(device, struct pool, device);
+    qp->crew = milgi__crew_open(qp->pool->crew);
+    if (qp->crew == NULL) {
+        milgi__free(qp);
+        return NULL;
+    }
+    return qp;
+}
+
+static void pool_qp_close(struct milgi_qp *qp)
+{
+    milgi__crew_close(qp->crew);
+    milgi__free(qp);
+}
+
+static void *pool_key_load(struct milgi_qp *qp, const struct milgi_key *key)
+{
+    unsigned n = qp->pool->workers;
+    struct pool_key *mine = milgi__alloc(sizeof(*mine) + n * sizeof(void *));
+
+    (void)key;
+    if (mine != NULL)
+        mine->n = n;
+    return mine;
+}
+
+static void pool_key_free(struct milgi_qp *qp, const struct milgi_key *key, void *loaded)
+{
+    struct pool_key *mine = loaded;
+
+    if (key->kind == MILGI_KEY_AEAD)
+        milgi__crew_forget(qp->pool->crew);
+    if (mine == NULL)
+        return;
+    for (unsigned i = 0; i < mine->n; i++) {
+        if (mine->loaded[i] != NULL)
+            milgi__loaded_free(key, mine->loaded[i]);
+    }
+    milgi__free(mine);
+}
+
+static unsigned pool_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    return milgi__crew_enqueue(qp->crew, ops, n);
+}
+
+static unsigned pool_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
+{
+    return milgi__crew_dequeue(qp->crew, ops, n);
+}
+
+static int pool_notify_fd(struct milgi_qp *qp)
+{
+    return milgi__crew_fd(qp->crew);
+}
+
+static int pool_arm(struct milgi_qp *qp)
+{
+    return milgi__crew_arm(qp->crew);
+}
+
+static void pool_cancel(struct milgi_qp *qp, struct milgi_op *op)
+{
+    milgi__crew_cancel(qp->crew, op);
+}
+
+static void pool_quiesce(struct milgi_qp *qp)
+{
+    milgi__crew_quiesce(qp->crew);
+}
+
+static void pool_destroy(struct milgi_device *device)
+{
+    struct pool *pool = MILGI__ENTRY(device, struct pool, device);
+
+    milgi__crew_free(pool->crew);
+    milgi__free(pool);
+}
+
+static const struct milgi_device_ops pool_ops = {
+    .name = "pool",
+    .qp_open = pool_qp_open,
+    .qp_close = pool_qp_close,
+    .key_load = pool_key_load,
+    .key_free = pool_key_free,
+    .enqueue = pool_enqueue,
+    .dequeue = pool_dequeue,
+    .notify_fd = pool_notify_fd,
+    .arm = pool_arm,
+    .cancel = pool_cancel,
+    .quiesce = pool_quiesce,
+    .destroy = pool_destroy,
+};
+
+/* --- making ----------------------------------------------------------------------------------------------------- */
+
+/* Cores that this process may use. */
+static unsigned cores(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    unsigned n = (unsigned)CPU_COUNT(&set);
+    return n == 0 ? 1 : MILGI__MIN(n, WORKERS_MAX);
+}
+
+struct pool_words {
+    uint64_t workers, min, depth, spin_ns;
+};
+
+static int read_words(const struct milgi__spec *spec, struct pool_words *words, const char **why)
+{
+    const struct milgi__spec_word table[] = {
+        { "min", MILGI__SPEC_NUMBER, &words->min, 0, UINT32_MAX, "pool: min is a number of bytes" },
+        { "depth", MILGI__SPEC_NUMBER, &words->depth, 1, DEPTH_MAX, "pool: depth is 1 to 65536 ops" },
+        { "spin", MILGI__SPEC_TIME, &words->spin_ns, 0, UINT32_MAX, "pool: spin is a time up to 4s" },
+    };
+    unsigned from = 0;
+
+    if (spec->n > 0 && milgi__spec_number(spec->key[0], UINT64_MAX, &words->workers)) {
+        if (spec->value[0] != NULL || words->workers == 0 || words->workers > WORKERS_MAX) {
+            *why = "pool: 1 to 256 threads";
+            return MILGI_EINVAL;
+        }
+        from = 1;
+    }
+    return milgi__spec_read(
+        spec, from, table, MILGI__COUNT(table), "pool: the words are [threads], min=, depth=, spin=", why);
+}
+
+int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
+{
+    unsigned here = cores();
+    struct pool_words words = { .workers = here, .min = UINT32_MAX, .depth = DEPTH_DEFAULT, .spin_ns = UINT64_MAX };
+    struct milgi__crew_options options = { .ops = &crew_ops };
+    struct pool *pool;
+    int error;
+
+    error = read_words(spec, &words, why);
+    if (error != 0)
+        return error;
+    /* A worker that looks for work takes its core from those that have some, the engines among them. */
+    if (words.spin_ns == UINT64_MAX)
+        words.spin_ns = words.workers < here ? SPIN_NS : 0;
+    pool = milgi__alloc(sizeof(*pool));
+    if (pool == NULL)
+        return MILGI_ENOMEM;
+    pool->workers = options.workers = (unsigned)words.workers;
+    options.depth = (unsigned)words.depth;
+    options.spin_ns = words.spin_ns;
+    error = milgi__crew_new(&options, &pool->crew);
+    if (error != 0) {
+        milgi__free(pool);
+        *why = "pool: the threads or their contexts cannot be made";
+        return MILGI_ENOMEM;
+    }
+    pool->device.ops = &pool_ops;
+    pool->device.caps = (struct milgi_device_caps){
+        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_LIBCRYPTO | MILGI_CAP_KEY_LOAD,
+        .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
+        .parallelism = (uint32_t)words.workers,
+        .max_in_flight = (uint32_t)words.depth,
+        .best_batch = MILGI__MIN((uint32_t)words.depth, 32),
+        .min_record = (uint32_t)words.min,
+        .wake_ns = WAKE_NS,
+    };
+    *device = &pool->device;
+    return 0;
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/worker/crew.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/port.h"
+#include "device/worker/bed.h"
+#include "device/worker/lane.h"
+
+#define QPS_MAX 64
+#define RECORDS_AT_ONCE 8                /* records that a worker takes with one step */
+#define LONG_NS (20 * UINT64_C(1000000)) /* a sleep after which a worker's keys are wiped */
+#define NAP_NS 50000
+
+/*
+ * Queue pairs stay until the crew goes, and are used again: so a worker may look at one without asking whether it is
+ * still there, and a wake-up that comes late finds an open descriptor (and costs its next owner one idle turn).
+ */
+struct milgi__crew_qp {
+    struct milgi__crew *crew;
+    int fd;
+    bool open;              /* under crew->lock */
+    _Atomic bool quiescing; /* ops that are not begun are not to be */
+    struct milgi__lane lane[MILGI_OP_CLASSES];
+    struct milgi__done done;
+    /* the engine's */
+    struct milgi_op *ready, **ready_end; /* taken from |done|, in order */
+    unsigned in_flight;
+    bool armed;
+    uint64_t rung; /* times the fd was or is about to be written and has not been read */
+};
+
+struct worker {
+    struct milgi__crew *crew;
+    pthread_t thread;
+    void *state;
+    unsigned index, cursor; /* cursor: the queue pair to look at first */
+    bool records_last;      /* the last that it did were records */
+    uint32_t forgotten;
+};
+
+struct milgi__crew {
+    struct milgi__crew_options options;
+    struct milgi__bed bed;
+    _Atomic bool stopping;
+    _Atomic uint32_t forget;
+    _Atomic unsigned qps_n;
+    _Atomic(struct milgi__crew_qp *) qps[QPS_MAX];
+    pthread_mutex_t lock; /* for opening and closing */
+    unsigned started;
+    struct worker worker[];
+};
+
+/* --- workers ---------------------------------------------------------------------------------------------------- */
+
+static void ring(struct milgi__crew_qp *qp)
+{
+    static const uint64_t one = 1;
+    /* Fails only when the count is at its end, and then it is readable. */
+    ssize_t n = write(qp->fd, &one, sizeof(one));
+    (void)n;
+}
+
+static void give_back(struct milgi__crew_qp *qp, struct milgi_op *op)
+{
+    if (milgi__done_push(&qp->done, op))
+        ring(qp);
+}
+
+static void perform(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op *op)
+{
+    uint64_t state = MILGI__TICKET_WAITING;
+
+    if (atomic_load(&qp->quiescing) ||
+        !atomic_compare_exchange_strong(&milgi__ticket(op)->state, &state, MILGI__TICKET_BEGUN))
+        op->status = MILGI_OP_CANCELLED;
+    else
+        w->crew->options.ops->perform(w->state, w->index, op);
+    give_back(qp, op);
+}
+
+static void forget_keys(struct worker *w)
+{
+    w->forgotten = atomic_load(&w->crew->forget);
+    w->crew->options.ops->forget(w->state);
+}
+
+/* Takes from the lanes of one class and performs what it got. */
+static bool serve(struct worker *w, enum milgi_op_class cls)
+{
+    struct milgi__crew *crew = w->crew;
+    struct milgi_op *ops[RECORDS_AT_ONCE];
+    unsigned max = cls == MILGI_CLASS_RECORDS ? RECORDS_AT_ONCE : 1;
+    unsigned qps_n = atomic_load_explicit(&crew->qps_n, memory_order_acquire);
+
+    for (unsigned i = 0; i < qps_n; i++) {
+        unsigned at = (w->cursor + i) % qps_n;
+        struct milgi__crew_qp *qp = atomic_load_explicit(&crew->qps[at], memory_order_acquire);
+        unsigned n = milgi__lane_take(&qp->lane[cls], ops, max, crew->options.workers);
+        if (n == 0)
+            continue;
+        w->cursor = at + 1;
+        w->records_last = cls == MILGI_CLASS_RECORDS;
+        if (w->forgotten != atomic_load_explicit(&crew->forget, memory_order_acquire))
+            forget_keys(w);
+        for (unsigned k = 0; k < n; k++)
+            perform(w, qp, ops[k]);
+        return true;
+    }
+    return false;
+}
+
+static bool work(struct worker *w)
+{
+    bool records_first = (w->index == 0 && w->crew->options.workers > 1) || !w->records_last;
+
+    if (records_first)
+        return serve(w, MILGI_CLASS_RECORDS) || serve(w, MILGI_CLASS_HANDSHAKE);
+    return serve(w, MILGI_CLASS_HANDSHAKE) || serve(w, MILGI_CLASS_RECORDS);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Looks for work a little longer than it must: waking a sleeper costs more. */
+static bool spin(struct worker *w)
+{
+    uint64_t spin_ns = w->crew->options.spin_ns;
+
+    if (spin_ns == 0)
+        return false;
+    uint64_t end = milgi__port_monotonic_ns(NULL) + spin_ns;
+    do {
+        relax();
+        if (work(w))
+            return true;
+    } while (milgi__port_monotonic_ns(NULL) < end);
+    return false;
+}
+
+static bool anything_waits(struct milgi__crew *crew)
+{
+    unsigned qps_n = atomic_fetch_add(&crew->qps_n, 0);
+
+    for (unsigned i = 0; i < qps_n; i++) {
+        struct milgi__crew_qp *qp = atomic_load(&crew->qps[i]);
+        for (int cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+            if (milgi__lane_waiting(&qp->lane[cls]))
+                return true;
+        }
+    }
+    return atomic_load(&crew->stopping);
+}
+
+static void sleep_until_called(struct worker *w)
+{
+    struct milgi__bed *bed = &w->crew->bed;
+
+    milgi__bed_lie(bed);
+    if (anything_waits(w->crew)) {
+        milgi__bed_rise(bed);
+        return;
+    }
+    if (milgi__bed_sleep(bed, LONG_NS))
+        return;
+    forget_keys(w);
+    (void)milgi__bed_sleep(bed, UINT64_MAX);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+
+    for (;;) {
+        if (work(w) || spin(w))
+            continue;
+        if (atomic_load(&w->crew->stopping))
+            return NULL;
+        sleep_until_called(w);
+    }
+}
+
+/* --- the crew --------------------------------------------------------------------------------------------------- */
+
+/* The process's signals are not for workers: they would interrupt a handler's state or a token's driver. */
+static int start_worker(struct worker *w)
+{
+    sigset_t all, before;
+    char name[16];
+    int error;
+
+    w->state = w->crew->options.ops->worker_new(w->crew->options.ctx);
+    if (w->state == NULL)
+        return MILGI_ENOMEM;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        w->crew->options.ops->worker_free(w->state);
+        return MILGI_ELIMIT;
+    }
+    snprintf(name, sizeof(name), "%.9s-%u", w->crew->options.ops->thread_name, w->index);
+    (void)pthread_setname_np(w->thread, name);
+    return 0;
+}
+
+int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **out)
+{
+    struct milgi__crew *crew = milgi__alloc(sizeof(*crew) + options->workers * sizeof(struct worker));
+
+    *out = NULL;
+    if (crew == NULL)
+        return MILGI_ENOMEM;
+    crew->options = *options;
+    if (pthread_mutex_init(&crew->lock, NULL) != 0) {
+        milgi__free(crew);
+        return MILGI_ENOMEM;
+    }
+    for (; crew->started < options->workers; crew->started++) {
+        struct worker *w = &crew->worker[crew->started];
+        w->crew = crew;
+        w->index = w->cursor = crew->started;
+        int error = start_worker(w);
+        if (error != 0) {
+            milgi__crew_free(crew);
+            return error;
+        }
+    }
+    *out = crew;
+    return 0;
+}
+
+static void free_qp(struct milgi__crew_qp *qp)
+{
+    if (qp == NULL)
+        return;
+    if (qp->fd >= 0)
+        close(qp->fd);
+    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__free((void *)qp->lane[cls].cell);
+    milgi__free(qp);
+}
+
+void milgi__crew_free(struct milgi__crew *crew)
+{
+    atomic_store(&crew->stopping, true);
+    milgi__bed_call(&crew->bed, UINT32_MAX);
+    for (unsigned i = 0; i < crew->started; i++) {
+        pthread_join(crew->worker[i].thread, NULL);
+        crew->options.ops->worker_free(crew->worker[i].state);
+    }
+    for (unsigned i = 0; i < QPS_MAX; i++)
+        free_qp(atomic_load(&crew->qps[i]));
+    pthread_mutex_destroy(&crew->lock);
+    milgi__free(crew);
+}
+
+void milgi__crew_forget(struct milgi__crew *crew)
+{
+    (void)atomic_fetch_add(&crew->forget, 1);
+}
+
+/* --- queue pairs ------------------------------------------------------------------------------------------------ */
+
+static bool init_lane(struct milgi__lane *lane, unsigned depth)
+{
+    uint64_t cells = 1;
+
+    while (cells < depth)
+        cells *= 2;
+    lane->mask = cells - 1;
+    lane->cell = milgi__alloc(cells * sizeof(*lane->cell));
+    return lane->cell != NULL;
+}
+
+static struct milgi__crew_qp *new_qp(struct milgi__crew *crew)
+{
+    struct milgi__crew_qp *qp = milgi__alloc(sizeof(*qp));
+
+    if (qp == NULL)
+        return NULL;
+    qp->crew = crew;
+    qp->ready_end = &qp->ready;
+    qp->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    bool made = qp->fd >= 0;
+    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        made = made && init_lane(&qp->lane[cls], crew->options.depth);
+    if (!made) {
+        free_qp(qp);
+        return NULL;
+    }
+    return qp;
+}
+
+/* A closed one, or a new one behind the others. */
+static struct milgi__crew_qp *find_qp(struct milgi__crew *crew)
+{
+    unsigned n = atomic_load(&crew->qps_n);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi__crew_qp *qp = atomic_load(&crew->qps[i]);
+        if (!qp->open)
+            return qp;
+    }
+    if (n == QPS_MAX)
+        return NULL;
+    struct milgi__crew_qp *qp = new_qp(crew);
+    if (qp == NULL)
+        return NULL;
+    atomic_store(&crew->qps[n], qp);
+    (void)atomic_fetch_add(&crew->qps_n, 1);
+    return qp;
+}
+
+struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    struct milgi__crew_qp *qp = find_qp(crew);
+    if (qp != NULL)
+        qp->open = true;
+    pthread_mutex_unlock(&crew->lock);
+    return qp;
+}
+
+/* Reads the fd when it was written, so that it is readable once per notification. */
+static void hush(struct milgi__crew_qp *qp)
+{
+    uint64_t count;
+
+    if (qp->rung > 0 && read(qp->fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
+        qp->rung = qp->rung > count ? qp->rung - count : 0;
+}
+
+void milgi__crew_close(struct milgi__crew_qp *qp)
+{
+    (void)milgi__done_take(&qp->done); /* disarms: nothing is in flight */
+    qp->armed = false;
+    hush(qp);
+    pthread_mutex_lock(&qp->crew->lock);
+    qp->open = false;
+    pthread_mutex_unlock(&qp->crew->lock);
+}
+
+unsigned milgi__crew_enqueue(struct milgi__crew_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    unsigned room = qp->crew->options.depth - qp->in_flight;
+
+    n = MILGI__MIN(n, room);
+    if (n == 0)
+        return 0;
+    for (unsigned i = 0; i < n; i++) {
+        atomic_init(&milgi__ticket(ops[i])->state, MILGI__TICKET_WAITING);
+        bool records = ops[i]->cls == MILGI_CLASS_RECORDS;
+        milgi__lane_put(&qp->lane[records ? MILGI_CLASS_RECORDS : MILGI_CLASS_HANDSHAKE], ops[i]);
+    }
+    qp->in_flight += n;
+    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__lane_publish(&qp->lane[cls]);
+    milgi__bed_call(&qp->crew->bed, n);
+    return n;
+}
+
+/* Moves what is done behind what is ready, in the order in which it was done. */
+static void collect(struct milgi__crew_qp *qp)
+{
+    struct milgi_op *op, *first = NULL;
+
+    if (!milgi__done_some(&qp->done))
+        return;
+    if (qp->armed) {
+        qp->armed = false;
+        qp->rung++;
+    }
+    op = milgi__done_take(&qp->done);
+    struct milgi_op **end = op == NULL ? qp->ready_end : &milgi__ticket(op)->next;
+    while (op != NULL) {
+        struct milgi_op *next = milgi__ticket(op)->next;
+        milgi__ticket(op)->next = first;
+        first = op;
+        op = next;
+    }
+    *qp->ready_end = first;
+    qp->ready_end = end;
+}
+
+unsigned milgi__crew_dequeue(struct milgi__crew_qp *qp, struct milgi_op **ops, unsigned n)
+{
+    unsigned got = 0;
+
+    collect(qp);
+    hush(qp);
+    for (; got < n && qp->ready != NULL; got++) {
+        ops[got] = qp->ready;
+        qp->ready = milgi__ticket(ops[got])->next;
+        if (qp->ready == NULL)
+            qp->ready_end = &qp->ready;
+    }
+    qp->in_flight -= got;
+    return got;
+}
+
+int milgi__crew_fd(struct milgi__crew_qp *qp)
+{
+    return qp->fd;
+}
+
+int milgi__crew_arm(struct milgi__crew_qp *qp)
+{
+    if (qp->ready != NULL || !milgi__done_arm(&qp->done))
+        return 1;
+    qp->armed = true;
+    return 0;
+}
+
+void milgi__crew_cancel(struct milgi__crew_qp *qp, struct milgi_op *op)
+{
+    uint64_t state = MILGI__TICKET_WAITING;
+
+    (void)qp;
+    (void)atomic_compare_exchange_strong(&milgi__ticket(op)->state, &state, MILGI__TICKET_CANCELLED);
+}
+
+/* Makes what waits in the lanes come back as cancelled: the engine takes it like a worker. */
+static void drain(struct milgi__crew_qp *qp)
+{
+    struct milgi_op *op;
+
+    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        while (milgi__lane_take(&qp->lane[cls], &op, 1, 1) == 1) {
+            op->status = MILGI_OP_CANCELLED;
+            give_back(qp, op);
+        }
+    }
+}
+
+static unsigned ready_n(struct milgi__crew_qp *qp)
+{
+    unsigned n = 0;
+
+    for (struct milgi_op *op = qp->ready; op != NULL; op = milgi__ticket(op)->next)
+        n++;
+    return n;
+}
+
+void milgi__crew_quiesce(struct milgi__crew_qp *qp)
+{
+    static const struct timespec nap = { .tv_nsec = NAP_NS };
+
+    atomic_store(&qp->quiescing, true);
+    drain(qp);
+    for (;;) {
+        collect(qp);
+        if (ready_n(qp) == qp->in_flight)
+            break;
+        nanosleep(&nap, NULL);
+    }
+    atomic_store(&qp->quiescing, false);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A crew: threads that execute the ops of any number of engines. What a worker does with an op is the device's: it may
+ * compute, or block on a token.
+ *
+ * An engine reaches the crew through a queue pair of two lanes (records, handshake) and a done list. All workers serve
+ * all lanes of all queue pairs. Of the two kinds of work neither may starve the other: the first worker of several
+ * takes records before handshake ops, so never are all of them on handshake ops while records wait; every other one
+ * (and a worker that is alone) prefers what it has not done last.
+ */
+#pragma once
+
+#include <milgi/op.h>
+
+#include "base/base.h"
+
+struct milgi__crew;
+struct milgi__crew_qp;
+
+struct milgi__crew_ops {
+    const char *thread_name;        /* up to 9 characters */
+    void *(*worker_new)(void *ctx); /* what a worker owns; on the maker's thread; NULL: none to be had */
+    void (*worker_free)(void *state);
+    void (*perform)(void *state, unsigned worker, struct milgi_op *op); /* sets status and device_code; may block */
+    void (*forget)(void *state);                                        /* wipes what the worker keeps of keys: before a long sleep, and after a key went */
+};
+
+struct milgi__crew_options {
+    const struct milgi__crew_ops *ops;
+    void *ctx;
+    unsigned workers;
+    unsigned depth;   /* ops in flight per queue pair */
+    uint64_t spin_ns; /* how long a worker looks for work before it sleeps */
+};
+
+int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **crew); /* 0, ENOMEM or ELIMIT */
+void milgi__crew_free(struct milgi__crew *crew);                                           /* every queue pair is closed; joins the threads */
+
+/* Any thread: asks every worker to forget its keys before its next op, or soon when it sleeps. */
+void milgi__crew_forget(struct milgi__crew *crew);
+
+/* NULL: no more of them, or no memory. The functions below are the engine's alone, as milgi/device.h says them. */
+struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew);
+void milgi__crew_close(struct milgi__crew_qp *qp);
+unsigned milgi__crew_enqueue(struct milgi__crew_qp *qp, struct milgi_op *const *ops, unsigned n);
+unsigned milgi__crew_dequeue(struct milgi__crew_qp *qp, struct milgi_op **ops, unsigned n);
+int milgi__crew_fd(struct milgi__crew_qp *qp);
+int milgi__crew_arm(struct milgi__crew_qp *qp);
+void milgi__crew_cancel(struct milgi__crew_qp *qp, struct milgi_op *op);
+void milgi__crew_quiesce(struct milgi__crew_qp *qp);
