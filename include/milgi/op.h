@@ -94,6 +94,7 @@ struct milgi_trust;      /* config.h: immutable, outlives every key that refers 
  */
 struct milgi_key {
     uint64_t serial; /* never used twice in a process */
+    uint32_t used;   /* the engine's: bit i: device i has had it */
     uint32_t refs;
     uint16_t alg; /* suite of an AEAD key */
     uint8_t kind; /* enum milgi_key_kind */

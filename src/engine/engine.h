@@ -56,5 +56,8 @@ struct milgi__pool *milgi__engine_pool(struct milgi_engine *e);
 uint64_t milgi__engine_now(struct milgi_engine *e); /* monotonic, read once per turn */
 int64_t milgi__engine_wall(struct milgi_engine *e);
 int milgi__engine_random(struct milgi_engine *e, uint8_t *out, size_t len);
+/* Room for slices that an owner uses during its turn and nobody keeps. */
+#define MILGI__SCRATCH_SLICES 64u
+struct milgi_slice *milgi__engine_scratch(struct milgi_engine *e);
 bool milgi__engine_foreign(const struct milgi_engine *e); /* another process */
 void milgi__engine_count(struct milgi_engine *e, uint64_t copied, uint64_t sealed, uint64_t opened);

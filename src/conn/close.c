@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ends: close_notify in each direction, fatal alerts, and the one on_closed. */
+#include "conn/impl.h"
+
+/* An alert behind what is framed; drawn from the reserve. */
+static void queue_alert(struct milgi_conn *c, int level, int alert)
+{
+    uint8_t bytes[2] = {(uint8_t)level, (uint8_t)alert};
+    if (milgi__record_write(&c->rec, MILGI__ALERT, bytes, 2, true) != 0)
+        c->rec.send_broken = true; /* it cannot be told: the transport's end must do */
+}
+
+void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reason)
+{
+    if (c->failed || c->closed_told)
+        return;
+    c->failed = true;
+    c->reason = *reason;
+    c->reason.cls = milgi_error_class(reason->error);
+    /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert behind it. */
+    if (!reason->alert_from_peer && reason->alert != MILGI_ALERT_NONE && !c->closed_out && !c->rec.send_broken) {
+        milgi__record_drop_pending(&c->rec);
+        /*= RFC8446 6.1: user_canceled "SHOULD be followed by a "close_notify"". */
+        bool canceled = reason->alert == MILGI_ALERT_USER_CANCELED;
+        queue_alert(c, canceled ? 1 : 2, reason->alert);
+        if (canceled)
+            queue_alert(c, 1, MILGI_ALERT_CLOSE_NOTIFY);
+    } else if (!c->closed_out) {
+        c->reason.alert = reason->alert_from_peer ? reason->alert : MILGI_ALERT_NONE;
+        milgi__record_drop_pending(&c->rec);
+    }
+    milgi__record_drop_input(&c->rec);
+    milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
+    milgi__engine_ready(c->engine, &c->owner);
+}
+
+void milgi__conn_fail(struct milgi_conn *c, int error, int alert, const char *detail)
+{
+    struct milgi_reason reason = {.error = error, .alert = alert, .op = -1, .detail = detail ? detail : ""};
+    milgi__conn_fail_with(c, &reason);
+}
+
+void milgi__conn_peer_alert(struct milgi_conn *c, int alert)
+{
+    struct milgi_reason reason = {
+        .error = MILGI_EALERT,
+        .alert = alert,
+        .alert_from_peer = true,
+        .op = -1,
+        .detail = c->established ? "the peer sent a fatal alert" : "the peer ended the handshake",
+    };
+    if (c->events->on_alert && (alert != MILGI_ALERT_CLOSE_NOTIFY || c->established))
+        c->events->on_alert(c, c->arg, alert);
+    if (c->dead)
+        return;
+    if (alert == MILGI_ALERT_CLOSE_NOTIFY && c->established) {
+        c->closed_in = true;
+        milgi__record_drop_input(&c->rec);
+    } else if (alert != MILGI_ALERT_USER_CANCELED) {
+        /*= RFC8446 6.2: "Upon transmission or receipt of a fatal alert message, both parties MUST immediately close the connection." */
+        milgi__conn_fail_with(c, &reason);
+    }
+}
+
+int milgi_conn_shutdown(struct milgi_conn *c)
+{
+    if (c->dead || c->failed || c->shutdown_wanted || c->closed_told)
+        return MILGI_ECLOSED;
+    c->shutdown_wanted = true;
+    milgi__engine_ready(c->engine, &c->owner);
+    return 0;
+}
+
+int milgi_conn_abort(struct milgi_conn *c, int alert)
+{
+    if (c->dead || c->failed || c->closed_told)
+        return MILGI_ECLOSED;
+    milgi__conn_fail(c, MILGI_EREFUSED, alert, "aborted by the application");
+    return 0;
+}
+
+void milgi__conn_close_state(struct milgi_conn *c)
+{
+    uint64_t spent = 0;
+    if (c->failed)
+        milgi__conn_handshake_free(c);
+    if (c->shutdown_wanted && !c->closed_out && !c->failed && c->app_open) {
+        c->closed_out = true;
+        queue_alert(c, 1, MILGI_ALERT_CLOSE_NOTIFY);
+    }
+    if (c->failed || c->closed_out)
+        milgi__conn_pump_out(c, &spent);
+    bool out_over = c->rec.send_broken || !milgi__record_out_busy(&c->rec);
+    bool over = c->failed || (c->closed_in && c->closed_out);
+    if (c->dead || c->closed_told || !over || !out_over)
+        return;
+    c->closed_told = true;
+    milgi__conn_flush(c);
+    if (!c->dead && c->events->on_closed)
+        c->events->on_closed(c, c->arg, &c->reason);
+}

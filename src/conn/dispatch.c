@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one opened record means, in order. */
+#include "conn/impl.h"
+
+static void drop(struct milgi__message *m)
+{
+    for (unsigned i = 0; i < m->slices_n; i++)
+        milgi_chunk_unref(m->slice[i].chunk);
+    m->slices_n = 0;
+}
+
+/* Records that bring the application nothing are counted: too many in a row are an attack. */
+static bool control_flood(struct milgi_conn *c)
+{
+    if (++c->control <= milgi__conn_limit(c, MILGI_LIMIT_IDLE_CONTROL))
+        return false;
+    milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_UNEXPECTED_MESSAGE, "too many records without application data");
+    return true;
+}
+
+static bool mid_message(const struct milgi_conn *c)
+{
+    return c->hs && c->hs->hs && !c->established ? milgi__hs_mid_message(c->hs->hs) : milgi__post_mid_message(&c->post);
+}
+
+/* The first bytes of a message whose slices may be several. */
+static size_t peek(const struct milgi__message *m, uint8_t *out, size_t cap)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < m->slices_n && n < cap; i++) {
+        size_t k = MILGI__MIN(cap - n, m->slice[i].len);
+        memcpy(out + n, m->slice[i].data, k);
+        n += k;
+    }
+    return n;
+}
+
+/*= RFC8446 5: "An implementation may receive an unencrypted record of type change_cipher_spec consisting of the single byte value 0x01 at any time
+ *  after the first ClientHello message has been sent or received and before the peer's Finished message has been received and MUST simply drop it
+ *  without further processing." */
+static void take_ccs(struct milgi_conn *c, const struct milgi__message *m)
+{
+    uint8_t byte = 0;
+    bool ok = !m->protected && m->len == 1 && peek(m, &byte, 1) == 1 && byte == 1 && !mid_message(c);
+    if (!ok || c->established || !c->hs || !c->hs->hs || !milgi__hs_takes_ccs(c->hs->hs))
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "change_cipher_spec is not allowed here");
+    else
+        control_flood(c);
+}
+
+static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
+{
+    uint8_t alert[2];
+    if (m->len != 2 || peek(m, alert, 2) != 2) {
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_DECODE_ERROR, "an alert is two bytes in one record");
+        return;
+    }
+    /*= RFC8446 5.1: "there MUST NOT be any other records between" the fragments of a handshake message. */
+    if (mid_message(c)) {
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "an alert inside a handshake message");
+        return;
+    }
+    if (alert[1] == MILGI_ALERT_USER_CANCELED && control_flood(c))
+        return;
+    milgi__conn_peer_alert(c, alert[1]);
+}
+
+/* A KeyUpdate at this record: what was opened ahead is stale. */
+static void peer_updated(struct milgi_conn *c, bool requested)
+{
+    c->updates_in++;
+    c->asked_update = false;
+    if (control_flood(c))
+        return;
+    /*= RFC9846 4.7.3 / RFC8446 4.6.3: the receiver "MUST update its receiving keys". */
+    if (milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__READ]) != 0 ||
+        milgi__conn_install(c, MILGI__READ, c->suite, c->secret[MILGI__READ]) != 0) {
+        milgi__conn_fail(c, MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, "the read key could not be updated");
+        return;
+    }
+    /* Several requests are answered by one KeyUpdate while that one has not left. */
+    if (requested && !c->closed_out && c->done_bytes >= c->reply_until)
+        milgi__conn_update_write(c, false, false);
+}
+
+int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
+{
+    struct milgi__crypto *cx = milgi__engine_crypto(c->engine);
+    uint8_t message[5], iv[12];
+    size_t len = milgi__key_update_message(message, ask_peer && !c->asked_update);
+    int rv = milgi__next_secret(cx, c->suite->hash, c->secret[MILGI__WRITE]);
+    struct milgi_key *key = rv == 0 ? milgi__conn_key(c, c->suite, c->secret[MILGI__WRITE], iv) : NULL;
+    /* The message and the switch are one unit, behind the last record of the old key. */
+    if (!key || milgi__record_update_write(&c->rec, message, len, key, iv, first) != 0) {
+        milgi__engine_key_unref(c->engine, key);
+        milgi__conn_fail(c, MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, "the write key could not be updated");
+        return MILGI_EINTERNAL;
+    }
+    milgi__wipe(iv, sizeof iv);
+    c->updates_out++;
+    c->asked_update = c->asked_update || ask_peer;
+    c->reply_until = c->done_bytes + milgi__conn_backlog(c);
+    return 0;
+}
+
+static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
+{
+    struct milgi__hs_failure failure = {0};
+    size_t at = 0;
+    while (!c->failed) {
+        enum milgi__post_event event = milgi__post_input(&c->post, c->config->role,
+            (size_t)milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_MESSAGE), data, len, &at, &failure);
+        if (event == MILGI__POST_NONE)
+            return;
+        if (event == MILGI__POST_FAILED) {
+            milgi__conn_fail(c, failure.error, failure.alert, failure.detail);
+            return;
+        }
+        if (event == MILGI__POST_TICKET)
+            control_flood(c);
+        else
+            peer_updated(c, event == MILGI__POST_KEY_UPDATE_REQUESTED);
+    }
+}
+
+static void take_handshake(struct milgi_conn *c, const struct milgi__message *m)
+{
+    if (!c->established) {
+        bool ok = c->hs && c->hs->hs;
+        for (unsigned i = 0; ok && i < m->slices_n; i++)
+            ok = milgi__hs_input(c->hs->hs, c->level[MILGI__READ], m->slice[i].data, m->slice[i].len) == 0;
+        milgi__conn_handshake(c); /* if it has failed it says why now */
+        return;
+    }
+    if (m->slices_n == 1) {
+        take_post(c, m->slice[0].data, m->slice[0].len);
+        return;
+    }
+    uint8_t *whole = milgi__alloc_raw(m->len);
+    if (!whole) {
+        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for a message");
+        return;
+    }
+    take_post(c, whole, peek(m, whole, m->len));
+    milgi__free_wiped(whole, m->len);
+}
+
+/* --- application data ------------------------------------------------------------------------------ */
+
+static void take_data(struct milgi_conn *c, struct milgi__message *m)
+{
+    if (!c->established) {
+        /* Early data that was not asked for, behind a HelloRetryRequest: dropped, up to a bound. */
+        if (c->hs && c->hs->hs && !m->protected && milgi__hs_skips_early(c->hs->hs)) {
+            c->hs->early_skipped += m->len + 64;
+            if (c->hs->early_skipped <= 16 * MILGI__CIPHERTEXT_MAX)
+                return;
+        }
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "application data before the handshake is complete");
+        return;
+    }
+    if (mid_message(c)) {
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "application data inside a handshake message");
+        return;
+    }
+    if (m->len == 0) {
+        control_flood(c);
+        return;
+    }
+    c->control = 0;
+    c->bytes_in += m->len;
+    c->unconsumed += m->len;
+    if (c->data_n + m->slices_n > MILGI__DATA_SLICES)
+        milgi__conn_deliver(c);
+    if (c->dead || c->failed)
+        return;
+    memcpy(c->data + c->data_n, m->slice, m->slices_n * sizeof m->slice[0]);
+    c->data_n += m->slices_n;
+    m->slices_n = 0;
+}
+
+void milgi__conn_deliver(struct milgi_conn *c)
+{
+    if (!c->data_n)
+        return;
+    struct milgi_slice slices[MILGI__DATA_SLICES];
+    unsigned n = c->data_n;
+    memcpy(slices, c->data, n * sizeof *slices);
+    c->data_n = 0;
+    if (c->events->on_data && !c->dead && !c->closed_told)
+        c->events->on_data(c, c->arg, slices, n);
+    for (unsigned i = 0; i < n; i++)
+        milgi_chunk_unref(slices[i].chunk);
+}
+
+void milgi__conn_dispatch(struct milgi_conn *c, struct milgi__message *m)
+{
+    if (m->type != MILGI__DATA)
+        milgi__conn_deliver(c); /* what came before it is seen before it */
+    if (!c->dead && !c->failed) {
+        switch (m->type) {
+        case MILGI__CCS:
+            take_ccs(c, m);
+            break;
+        case MILGI__ALERT:
+            take_alert(c, m);
+            break;
+        case MILGI__HANDSHAKE:
+            take_handshake(c, m);
+            break;
+        case MILGI__DATA:
+            take_data(c, m);
+            break;
+        default:
+            milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "unknown content type");
+        }
+    }
+    drop(m);
+}

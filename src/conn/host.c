@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the handshake asks of its connection, and the connection's side of its beginning and end. */
+#include "conn/impl.h"
+
+static int host_random(void *ctx, uint8_t *out, size_t len)
+{
+    return milgi__engine_random(((struct milgi_conn *)ctx)->engine, out, len);
+}
+
+static int64_t host_wall(void *ctx)
+{
+    return milgi__engine_wall(((struct milgi_conn *)ctx)->engine);
+}
+
+static bool host_room(void *ctx, unsigned ops, size_t bytes)
+{
+    struct milgi_conn *c = ctx;
+    if (milgi__engine_room(c->engine, ops, bytes))
+        return true;
+    c->blocked_room = true;
+    return false;
+}
+
+static struct milgi_op *host_op_new(void *ctx)
+{
+    return milgi__engine_op_new(((struct milgi_conn *)ctx)->engine, true);
+}
+
+static void host_op_start(void *ctx, struct milgi_op *op, unsigned slot)
+{
+    struct milgi_conn *c = ctx;
+    milgi__engine_submit(c->engine, &c->owner, op, slot);
+}
+
+static struct milgi_key *host_key_private(void *ctx, const struct milgi_credential *credential)
+{
+    return milgi__engine_key_private(((struct milgi_conn *)ctx)->engine, credential);
+}
+
+static struct milgi_key *host_key_trust(void *ctx, const struct milgi_trust *trust)
+{
+    return milgi__engine_key_trust(((struct milgi_conn *)ctx)->engine, trust);
+}
+
+static void host_decide(void *ctx, uint32_t kind)
+{
+    struct milgi_conn *c = ctx;
+    struct milgi_decision d = {c->owner.index, c->owner.generation, kind, 0};
+    if (c->events->on_decide)
+        c->events->on_decide(c, c->arg, &d);
+    else
+        milgi_decide(c->engine, d, MILGI_DEFAULT, NULL);
+}
+
+static int host_send(void *ctx, enum milgi__level level, const uint8_t *message, size_t len)
+{
+    struct milgi_conn *c = ctx;
+    (void)level; /* the order of send() and install() says it */
+    return milgi__record_write(&c->rec, MILGI__HANDSHAKE, message, len, true);
+}
+
+struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret, uint8_t iv[12])
+{
+    uint8_t raw[32];
+    struct milgi_key *key = NULL;
+    if (milgi__traffic_keys(milgi__engine_crypto(c->engine), suite, secret, raw, iv) == 0)
+        key = milgi__engine_key_aead(c->engine, suite->id, raw, suite->key_len);
+    milgi__wipe(raw, sizeof raw);
+    return key;
+}
+
+int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite, const uint8_t *secret)
+{
+    uint8_t iv[12];
+    struct milgi_key *key = milgi__conn_key(c, suite, secret, iv);
+    int rv = key ? 0 : MILGI_ENOMEM;
+    if (key && dir == MILGI__READ)
+        milgi__record_install_read(&c->rec, key, iv);
+    else if (key)
+        rv = milgi__record_install_write(&c->rec, key, iv);
+    if (rv != 0)
+        milgi__engine_key_unref(c->engine, key);
+    milgi__wipe(iv, sizeof iv);
+    return rv;
+}
+
+static int host_install(void *ctx, enum milgi__level level, enum milgi__dir dir, const struct milgi__suite *suite,
+    const uint8_t *secret)
+{
+    struct milgi_conn *c = ctx;
+    /*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." The window is 1 until here, so that nothing can have been started behind. */
+    if (dir == MILGI__READ && milgi__record_in_started(&c->rec))
+        return MILGI_EPROTO;
+    c->level[dir] = (uint8_t)level;
+    return milgi__conn_install(c, dir, suite, secret);
+}
+
+/*= RFC8446 D.4: the dummy change_cipher_spec record. */
+static void host_compat(void *ctx)
+{
+    static const uint8_t one = 1;
+    struct milgi_conn *c = ctx;
+    (void)milgi__record_write(&c->rec, MILGI__CCS, &one, 1, true);
+}
+
+int milgi__conn_begin(struct milgi_conn *c)
+{
+    c->started = true;
+    if (c->failed)
+        return 0;
+    struct milgi__conn_hs *x = c->hs ? c->hs : milgi__alloc(sizeof *x);
+    if (!x) {
+        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+        return MILGI_ENOMEM;
+    }
+    c->hs = x;
+    x->host = (struct milgi__hs_host){
+        .ctx = c,
+        .cx = milgi__engine_crypto(c->engine),
+        .pool = milgi__engine_pool(c->engine),
+        .owner = c->env.owner,
+        .random = host_random,
+        .wall_s = host_wall,
+        .room = host_room,
+        .op_new = host_op_new,
+        .op_start = host_op_start,
+        .key_private = host_key_private,
+        .key_trust = host_key_trust,
+        .decide = host_decide,
+        .send = host_send,
+        .install = host_install,
+        .compat = host_compat,
+    };
+    x->wait = MILGI__HS_INPUT;
+    if (c->config->role == MILGI_SERVER && milgi__engine_refuses(c->engine)) {
+        milgi__conn_fail(c, MILGI_EBUSY, MILGI_ALERT_INTERNAL_ERROR, "new handshakes are refused for now");
+        return MILGI_EBUSY;
+    }
+    x->hs = milgi__hs_new(c->config, &x->host, c->server_name);
+    if (!x->hs) {
+        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+        return MILGI_ENOMEM;
+    }
+    milgi__engine_deadline(c->engine, &c->owner,
+        milgi__engine_now(c->engine) + milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_NS));
+    return 0;
+}
+
+static void handshake_failed(struct milgi_conn *c)
+{
+    const struct milgi__hs_failure *f = milgi__hs_failure(c->hs->hs);
+    struct milgi_reason reason = {
+        .error = f->error,
+        .alert = f->alert,
+        .op = f->op,
+        .device_code = f->device_code,
+        .detail = f->detail,
+    };
+    milgi__conn_fail_with(c, &reason);
+}
+
+static char *copy_or_null(const char *s)
+{
+    size_t len = s && *s ? strlen(s) + 1 : 0;
+    char *copy = len ? milgi__alloc_raw(len) : NULL;
+    if (copy)
+        memcpy(copy, s, len);
+    return copy;
+}
+
+/* What outlives the handshake. False: no memory. */
+static bool keep_result(struct milgi_conn *c, const struct milgi__hs_result *r)
+{
+    bool client = c->config->role == MILGI_CLIENT;
+    c->suite = milgi__suite(r->suite);
+    c->group = r->group;
+    c->scheme = r->scheme;
+    c->hello_retry = r->hello_retry;
+    c->peer_authenticated = r->peer_authenticated;
+    c->alpn = copy_or_null(r->alpn);
+    if (!client)
+        c->server_name = copy_or_null(r->server_name);
+    if (r->credential)
+        c->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
+    memcpy(c->secret[MILGI__READ], client ? r->server_app : r->client_app, MILGI__SECRET_MAX);
+    memcpy(c->secret[MILGI__WRITE], client ? r->client_app : r->server_app, MILGI__SECRET_MAX);
+    memcpy(c->exporter, r->exporter, MILGI__SECRET_MAX);
+    return c->suite && (c->alpn || !r->alpn[0]) && (client || c->server_name || !r->server_name || !*r->server_name);
+}
+
+static void handshake_open(struct milgi_conn *c)
+{
+    if (!keep_result(c, milgi__hs_result(c->hs->hs))) {
+        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the connection's parameters");
+        return;
+    }
+    c->established = true;
+    milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
+    milgi__record_speculate(&c->rec);
+    if (c->events->on_established)
+        c->events->on_established(c, c->arg);
+    if (c->dead || c->failed)
+        return;
+    milgi__conn_release_held(c);
+    milgi__conn_handshake_free(c);
+}
+
+bool milgi__conn_handshake(struct milgi_conn *c)
+{
+    if (!c->hs || !c->hs->hs || c->established || c->failed)
+        return false;
+    enum milgi__hs_wait before = c->hs->wait;
+    c->hs->wait = milgi__hs_run(c->hs->hs);
+    if (c->dead || c->failed)
+        return false;
+    if (c->hs->wait == MILGI__HS_FAILED)
+        handshake_failed(c);
+    else if (c->hs->wait == MILGI__HS_OPEN)
+        handshake_open(c);
+    else if (milgi__hs_half_open(c->hs->hs))
+        milgi__conn_release_held(c);
+    else
+        return c->hs->wait != before;
+    return true;
+}
+
+void milgi__conn_handshake_free(struct milgi_conn *c)
+{
+    if (!c->hs)
+        return;
+    milgi__hs_free(c->hs->hs);
+    milgi__bufq_clear(&c->hs->held);
+    milgi__free_wiped(c->hs, sizeof *c->hs);
+    c->hs = NULL;
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine: its life, the turn, and the calls from other threads. */
+#include "engine/impl.h"
+
+#define PASSES 3u            /* what was staged before the run, and twice what its callbacks stage */
+#define BUDGET_NS 1000000u   /* of a run that was given none */
+#define WAITERS_AT_ONCE 64u
+#define TRIM_AT_ONCE 32u
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+void milgi_engine_options_init(struct milgi_engine_options *options)
+{
+    *options = (struct milgi_engine_options){
+        .clock = {.monotonic_ns = milgi__port_monotonic_ns, .wall_s = milgi__port_wall_s},
+        .random = milgi__crypto_random,
+        .memory_limit = (size_t)1 << 30,
+        .op_limit = 65536,
+        .conn_limit = 1048576,
+        .full_policy = MILGI_FULL_WAIT,
+        .full_line = 256,
+        .op_timeout_ns = {10000000000u, 10000000000u},
+        .rerun = true,
+        .outstanding_ns = 20000000,
+        .share = {1, 1},
+        .busy_poll_ns = 50000,
+        .quarantine_limit = 256,
+    };
+}
+
+/* Any thread: makes the engine's descriptor readable, once until the next run. */
+static void wake(void *ctx)
+{
+    struct milgi_engine *e = ctx;
+    if (!atomic_exchange(&e->woken, true))
+        milgi__port_waker_wake(&e->waker);
+}
+
+static int open_device(struct milgi_engine *e, struct milgi_device *device)
+{
+    struct milgi__dev *d = &e->dev[e->devs_n];
+    d->qp = device->ops->qp_open(device, &e->o.clock);
+    if (!d->qp)
+        return MILGI_ELIMIT;
+    d->device = device;
+    d->flags = device->caps.flags;
+    d->in_service = true;
+    d->fd = device->ops->notify_fd ? device->ops->notify_fd(d->qp) : -1;
+    d->stats.name = device->ops->name;
+    d->stats.spec = device->spec;
+    if (d->fd >= 0 && milgi__port_waker_add(&e->waker, d->fd) != 0) {
+        device->ops->qp_close(d->qp);
+        return MILGI_ELIMIT;
+    }
+    return (int)e->devs_n++;
+}
+
+static int engine_init(struct milgi_engine *e)
+{
+    struct milgi__pool_options pool = {.limit = e->o.memory_limit, .wake = wake, .wake_ctx = e};
+    milgi__list_init(&e->ready);
+    milgi__list_init(&e->dirty);
+    milgi__list_init(&e->waiting);
+    e->process = milgi__port_process();
+    e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
+    if (milgi__port_waker_init(&e->waker) != 0)
+        return MILGI_ELIMIT;
+    e->cx = milgi__crypto_new();
+    e->pool = milgi__pool_new(&pool);
+    struct milgi_device *cpu = NULL;
+    if (!e->cx || !e->pool || milgi_device_new("cpu", &cpu, NULL) != 0)
+        return MILGI_ENOMEM;
+    int index = open_device(e, cpu);
+    if (index < 0)
+        milgi_device_free(cpu);
+    return MILGI__MIN(index, 0);
+}
+
+static void engine_fini(struct milgi_engine *e)
+{
+    struct milgi_device *cpu = e->devs_n ? e->dev[0].device : NULL;
+    milgi__keys_fini(e);
+    for (unsigned i = 0; i < e->devs_n; i++)
+        e->dev[i].device->ops->qp_close(e->dev[i].qp);
+    milgi__ops_fini(e);
+    milgi_device_free(cpu);
+    if (e->pool)
+        milgi__pool_close(e->pool);
+    milgi__crypto_free(e->cx);
+    milgi__port_waker_fini(&e->waker);
+    milgi__free(e->owners);
+    milgi__free(e->heap);
+    milgi__free_wiped(e, sizeof *e);
+}
+
+static bool options_make_sense(const struct milgi_engine_options *o)
+{
+    return o->clock.monotonic_ns && o->clock.wall_s && o->random && o->op_limit && o->conn_limit && o->memory_limit &&
+           o->share[0] && o->share[1] && o->full_policy <= MILGI_FULL_REFUSE;
+}
+
+int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_engine **engine)
+{
+    *engine = NULL;
+    struct milgi_engine *e = milgi__alloc(sizeof *e);
+    if (!e)
+        return MILGI_ENOMEM;
+    milgi_engine_options_init(&e->o);
+    if (options)
+        e->o = *options;
+    if (!options_make_sense(&e->o)) {
+        milgi__free(e);
+        return MILGI_EINVAL;
+    }
+    e->waker = (struct milgi__port_waker){-1, -1};
+    int rv = engine_init(e);
+    if (rv != 0) {
+        engine_fini(e);
+        return rv;
+    }
+    *engine = e;
+    return 0;
+}
+
+/* Ops that are still out have no owner any more: quiesce guarantees that nobody writes to them, then they are released. */
+static void drain_device(struct milgi_engine *e, struct milgi__dev *d)
+{
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        while (d->line[cls].first) {
+            struct milgi_op *op = d->line[cls].first;
+            milgi__oplist_remove(&d->line[cls], op);
+            milgi__op_release(e, op);
+        }
+    }
+    if (d->device->ops->quiesce)
+        d->device->ops->quiesce(d->qp);
+    milgi__dev_poll(e, d);
+    struct milgi__oplist *lists[] = {&d->flight[0], &d->flight[1], &d->lent};
+    for (unsigned i = 0; i < MILGI__COUNT(lists); i++) {
+        while (lists[i]->first) {
+            struct milgi_op *op = lists[i]->first;
+            milgi__oplist_remove(lists[i], op);
+            milgi__op_release(e, op);
+        }
+    }
+}
+
+static void run_posts(struct milgi_engine *e);
+
+int milgi_engine_free(struct milgi_engine *e)
+{
+    if (!e)
+        return 0;
+    if (e->running)
+        return MILGI_EREENTRY;
+    e->running = true;
+    run_posts(e);
+    for (uint32_t i = 0; i < e->owners_cap; i++) {
+        if (e->owners[i].owner)
+            e->owners[i].owner->ops->drop(e->owners[i].owner);
+    }
+    for (unsigned i = 0; i < e->devs_n; i++)
+        drain_device(e, &e->dev[i]);
+    milgi__pool_collect(e->pool);
+    engine_fini(e);
+    return 0;
+}
+
+int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
+{
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    if (e->running)
+        return MILGI_EREENTRY;
+    if (e->devs_n == MILGI_DEVICES_MAX)
+        return MILGI_ELIMIT;
+    return open_device(e, device);
+}
+
+int milgi_engine_route(struct milgi_engine *e, uint32_t op_bits, unsigned index, uint32_t min_record)
+{
+    if (index >= e->devs_n)
+        return MILGI_EINVAL;
+    const struct milgi_device_caps *caps = &e->dev[index].device->caps;
+    /*= REMOTE and token devices get SIGN only; VERIFY stays in the process's trust domain. */
+    uint32_t allowed = caps->ops & ((caps->flags & MILGI_CAP_REMOTE) ? MILGI_OP_BIT(MILGI_OP_SIGN) : UINT32_MAX);
+    for (int type = 0; type < MILGI_OP_TYPES; type++) {
+        if (op_bits & allowed & MILGI_OP_BIT(type))
+            e->route[type] = (struct milgi__route){index, min_record ? min_record : caps->min_record};
+    }
+    return 0;
+}
+
+/* --- what it was given -------------------------------------------------------------------------- */
+
+struct milgi__crypto *milgi__engine_crypto(struct milgi_engine *e)
+{
+    return e->cx;
+}
+
+struct milgi__pool *milgi__engine_pool(struct milgi_engine *e)
+{
+    return e->pool;
+}
+
+struct milgi_chunk *milgi_chunk_new(struct milgi_engine *e, size_t size)
+{
+    if (size == 0 || size > MILGI_CHUNK_MAX)
+        return NULL;
+    return milgi__chunk_alloc(e->pool, size, 0, false);
+}
+
+uint64_t milgi__engine_now(struct milgi_engine *e)
+{
+    return e->now_ns;
+}
+
+int64_t milgi__engine_wall(struct milgi_engine *e)
+{
+    return e->o.clock.wall_s(e->o.clock.ctx);
+}
+
+int milgi__engine_random(struct milgi_engine *e, uint8_t *out, size_t len)
+{
+    return e->o.random(e->o.random_ctx, out, len);
+}
+
+struct milgi_slice *milgi__engine_scratch(struct milgi_engine *e)
+{
+    return e->scratch;
+}
+
+bool milgi__engine_foreign(const struct milgi_engine *e)
+{
+    return e->process != milgi__port_process();
+}
+
+int milgi_engine_fd(struct milgi_engine *e)
+{
+    return e->waker.poll_fd;
+}
+
+/* --- from other threads ------------------------------------------------------------------------- */
+
+int milgi_engine_post(struct milgi_engine *e, void (*fn)(void *arg), void *arg)
+{
+    struct milgi__post_item *item = milgi__alloc(sizeof *item);
+    if (!item)
+        return MILGI_ENOMEM;
+    item->fn = fn;
+    item->arg = arg;
+    item->next = atomic_load(&e->posts);
+    while (!atomic_compare_exchange_weak(&e->posts, &item->next, item))
+        ;
+    wake(e);
+    return 0;
+}
+
+static void run_posts(struct milgi_engine *e)
+{
+    struct milgi__post_item *item = atomic_exchange(&e->posts, NULL), *fifo = NULL;
+    while (item) {
+        struct milgi__post_item *next = item->next;
+        item->next = fifo;
+        fifo = item;
+        item = next;
+    }
+    while (fifo) {
+        struct milgi__post_item *next = fifo->next;
+        fifo->fn(fifo->arg);
+        milgi__free(fifo);
+        fifo = next;
+    }
+}
+
+/* --- the turn ----------------------------------------------------------------------------------- */
+
+static void collect(struct milgi_engine *e)
+{
+    if (e->armed || atomic_load(&e->woken)) {
+        /* Cleared before looking: what comes after is seen next time. */
+        e->armed = false;
+        milgi__port_waker_clear(&e->waker);
+        atomic_store(&e->woken, false);
+    }
+    milgi__pool_collect(e->pool);
+    run_posts(e);
+}
+
+static void expire_owners(struct milgi_engine *e)
+{
+    while (e->heap_n && e->heap[0]->deadline_ns <= e->now_ns) {
+        struct milgi__owner *owner = e->heap[0];
+        milgi__engine_deadline(e, owner, UINT64_MAX);
+        owner->ops->timeout(owner);
+    }
+}
+
+/* Those who wait for ops or chunks try again when some have been freed, the longest waiting first. */
+static void wake_waiters(struct milgi_engine *e)
+{
+    bool recovered = milgi__pool_recovered(e->pool);
+    if (recovered && e->o.on_memory)
+        e->o.on_memory(e->o.memory_ctx, e);
+    if (!recovered && !e->freed_something)
+        return;
+    e->freed_something = false;
+    for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&e->waiting); i++) {
+        struct milgi__owner *owner = MILGI__ENTRY(e->waiting.next, struct milgi__owner, waiting);
+        milgi__list_remove(&owner->waiting);
+        milgi__engine_ready(e, owner);
+    }
+}
+
+static unsigned poll_devices(struct milgi_engine *e)
+{
+    unsigned n = 0;
+    for (unsigned i = 1; i < e->devs_n; i++) {
+        struct milgi__dev *d = &e->dev[i];
+        if (d->flight[0].n || d->flight[1].n || d->lent.n)
+            n += milgi__dev_poll(e, d);
+    }
+    return n;
+}
+
+static void flush_devices(struct milgi_engine *e)
+{
+    for (unsigned i = 1; i < e->devs_n; i++) {
+        if (e->dev[i].line[0].n || e->dev[i].line[1].n)
+            milgi__dev_flush(e, &e->dev[i]);
+    }
+}
+
+/* The turns of all that are ready now; returns the budget that is left. */
+static uint64_t run_ready(struct milgi_engine *e, uint64_t budget)
+{
+    struct milgi__link batch;
+    milgi__list_init(&batch);
+    while (!milgi__list_empty(&e->ready)) {
+        struct milgi__link *link = e->ready.next;
+        milgi__list_remove(link);
+        milgi__list_append(&batch, link);
+    }
+    while (!milgi__list_empty(&batch)) {
+        struct milgi__owner *owner = MILGI__ENTRY(batch.next, struct milgi__owner, ready);
+        milgi__list_remove(&owner->ready);
+        if (budget == 0) {
+            milgi__list_append(&e->ready, &owner->ready);
+            continue;
+        }
+        uint32_t index = owner->index, generation = owner->generation;
+        bool more = false;
+        uint64_t spent = owner->ops->turn(owner, budget, &more);
+        budget = spent < budget ? budget - spent : 0;
+        owner = milgi__engine_find(e, index, generation); /* it may have been freed */
+        if (owner && more && milgi__list_empty(&owner->ready))
+            milgi__list_append(&e->ready, &owner->ready);
+    }
+    return budget;
+}
+
+static void flush_owners(struct milgi_engine *e)
+{
+    struct milgi__link batch;
+    milgi__list_init(&batch);
+    while (!milgi__list_empty(&e->dirty)) {
+        struct milgi__link *link = e->dirty.next;
+        milgi__list_remove(link);
+        milgi__list_append(&batch, link);
+    }
+    while (!milgi__list_empty(&batch)) {
+        struct milgi__owner *owner = MILGI__ENTRY(batch.next, struct milgi__owner, dirty);
+        milgi__list_remove(&owner->dirty);
+        owner->ops->flush(owner);
+    }
+}
+
+static struct milgi_run_result before_sleep(struct milgi_engine *e)
+{
+    struct milgi_run_result again = {MILGI_RUN_AGAIN, 0};
+    uint64_t deadline = e->heap_n ? e->heap[0]->deadline_ns : UINT64_MAX;
+    if (!milgi__list_empty(&e->ready) || !milgi__list_empty(&e->dirty))
+        return again;
+    if (!milgi__list_empty(&e->waiting) && e->freed_something)
+        return again;
+    for (unsigned i = 1; i < e->devs_n; i++) {
+        if (milgi__dev_arm(e, &e->dev[i], &deadline))
+            return again;
+    }
+    if (milgi__pool_trim(e->pool, TRIM_AT_ONCE))
+        return again;
+    if (deadline == UINT64_MAX)
+        return (struct milgi_run_result){MILGI_RUN_IDLE, 0};
+    return (struct milgi_run_result){MILGI_RUN_WAIT, deadline};
+}
+
+static void turn(struct milgi_engine *e, uint64_t budget)
+{
+    e->turns++;
+    e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
+    collect(e);
+    expire_owners(e);
+    for (unsigned i = 1; i < e->devs_n; i++)
+        milgi__dev_expire(e, &e->dev[i]);
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        poll_devices(e);
+        wake_waiters(e);
+        if (milgi__list_empty(&e->ready) && pass)
+            break;
+        budget = run_ready(e, budget);
+        flush_devices(e);
+        if (budget == 0)
+            break;
+    }
+    flush_devices(e);
+    flush_owners(e);
+}
+
+int milgi_engine_run(struct milgi_engine *e, uint64_t budget_ns, struct milgi_run_result *result)
+{
+    *result = (struct milgi_run_result){MILGI_RUN_IDLE, 0};
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    if (e->running)
+        return MILGI_EREENTRY;
+    e->running = true;
+    turn(e, budget_ns ? budget_ns : BUDGET_NS);
+    *result = before_sleep(e);
+    e->running = false;
+    /* AGAIN is the host's promise to run: no need to call schedule() until then. */
+    e->scheduled = result->next == MILGI_RUN_AGAIN;
+    return 0;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys: made by the engine, counted by it alone, loaded into a device at the first op that is routed there. */
+#include "cert/cert.h"
+#include "engine/impl.h"
+
+static struct milgi_key *key_new(uint8_t kind)
+{
+    struct milgi_key *key = milgi__alloc(sizeof *key);
+    if (!key)
+        return NULL;
+    key->serial = milgi__key_serial();
+    key->refs = 1;
+    key->kind = kind;
+    return key;
+}
+
+static void key_free(struct milgi_engine *e, struct milgi_key *key)
+{
+    for (unsigned i = 0; i < e->devs_n; i++) {
+        const struct milgi_device_ops *ops = e->dev[i].device->ops;
+        if ((key->used & 1u << i) && ops->key_free)
+            ops->key_free(e->dev[i].qp, key, key->dev[i]);
+    }
+    if (key->kind == MILGI_KEY_PRIVATE)
+        milgi_credential_unref((struct milgi_credential *)key->owner);
+    if (key->kind == MILGI_KEY_TRUST)
+        milgi_trust_unref((struct milgi_trust *)key->owner);
+    milgi__free_wiped(key, sizeof *key);
+}
+
+struct milgi_key *milgi__engine_key_aead(struct milgi_engine *e, uint16_t suite, const uint8_t *raw, size_t len)
+{
+    (void)e;
+    struct milgi_key *key = len <= sizeof key->raw ? key_new(MILGI_KEY_AEAD) : NULL;
+    if (!key)
+        return NULL;
+    key->alg = suite;
+    key->raw_len = (uint8_t)len;
+    memcpy(key->raw, raw, len);
+    return key;
+}
+
+void milgi__engine_key_unref(struct milgi_engine *e, struct milgi_key *key)
+{
+    if (key && --key->refs == 0)
+        key_free(e, key);
+}
+
+/* Makes room in the cache by dropping the oldest key that nobody uses. */
+static bool cache_room(struct milgi_engine *e)
+{
+    if (e->keys_n < MILGI__KEY_CACHE) {
+        if (e->keys)
+            return true;
+        e->keys = milgi__alloc(MILGI__KEY_CACHE * sizeof(struct milgi_key *));
+        return e->keys != NULL;
+    }
+    for (uint32_t i = 0; i < e->keys_n; i++) {
+        if (e->keys[i]->refs > 1)
+            continue;
+        key_free(e, e->keys[i]);
+        memmove(e->keys + i, e->keys + i + 1, (--e->keys_n - i) * sizeof *e->keys);
+        return true;
+    }
+    return false;
+}
+
+/* The engine's key for a credential or trust, with a reference for the caller. Recently used ones stand at the end. */
+static struct milgi_key *cached(struct milgi_engine *e, uint8_t kind, const struct milgi_credential *credential,
+    const struct milgi_trust *trust)
+{
+    for (uint32_t i = e->keys_n; i-- > 0;) {
+        struct milgi_key *key = e->keys[i];
+        if (key->kind != kind || key->credential != credential || key->trust != trust)
+            continue;
+        memmove(e->keys + i, e->keys + i + 1, (e->keys_n - 1 - i) * sizeof *e->keys);
+        e->keys[e->keys_n - 1] = key;
+        return milgi__key_ref(key);
+    }
+    struct milgi_key *key = key_new(kind);
+    if (!key)
+        return NULL;
+    key->credential = credential;
+    key->trust = trust;
+    key->owner = credential ? (void *)milgi_credential_ref((struct milgi_credential *)(uintptr_t)credential)
+                            : (void *)milgi_trust_ref((struct milgi_trust *)(uintptr_t)trust);
+    if (cache_room(e)) {
+        e->keys[e->keys_n++] = key;
+        key->refs++;
+    }
+    return key;
+}
+
+struct milgi_key *milgi__engine_key_private(struct milgi_engine *e, const struct milgi_credential *credential)
+{
+    return cached(e, MILGI_KEY_PRIVATE, credential, NULL);
+}
+
+struct milgi_key *milgi__engine_key_trust(struct milgi_engine *e, const struct milgi_trust *trust)
+{
+    return cached(e, MILGI_KEY_TRUST, NULL, trust);
+}
+
+bool milgi__key_ready(struct milgi_engine *e, struct milgi__dev *d, struct milgi_key *key)
+{
+    unsigned index = (unsigned)(d - e->dev);
+    if (key->kind != MILGI_KEY_AEAD && (d->flags & MILGI_CAP_KEY_LOAD) && !key->dev[index]) {
+        key->dev[index] = d->device->ops->key_load(d->qp, key);
+        if (!key->dev[index])
+            return false;
+    }
+    key->used |= 1u << index;
+    return true;
+}
+
+void milgi__keys_fini(struct milgi_engine *e)
+{
+    for (uint32_t i = 0; i < e->keys_n; i++)
+        milgi__engine_key_unref(e, e->keys[i]);
+    milgi__free(e->keys);
+}
