@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers as clients of `milgi proxy`. A peer is its command line, what it can do, and how its conversation ends.
+
+can:   bulk          moves a payload both ways on one connection
+       half-client   sends close_notify and goes on reading
+       half-server   goes on sending after it received close_notify
+       alpn, client-cert, keyupdate
+       suite, group  can be told what to offer (otherwise the proxy is told)
+ends:  half          end of stdin becomes close_notify, the process ends when the server has closed too
+       quit          end of stdin ends both directions
+       server        only the server's close ends it
+"""
+
+import os
+import subprocess
+
+from .names import SUITES, same_group
+from .proc import Failure
+
+HOST = "milgi.test"
+ALL_CERTS = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss", "ed25519")
+OPENSSL_GROUPS = {"x25519": "X25519", "p256": "P-256", "p384": "P-384"}
+STDIO = {"bulk", "alpn", "client-cert", "suite", "group"}
+
+
+class Client:
+    name = ""
+    certs = ALL_CERTS
+    client_certs = ("p256", "rsa2048", "ed25519")
+    can = STDIO
+    ends = "half"
+    http = False          # makes its own request instead of passing on stdin
+    window = 1 << 18      # bytes sent ahead of what came back; None: the peer reads and writes at once
+    program = ""          # what must be installed
+    hrr_groups = ["x25519", "p384"]      # offered so that a share of the second is not sent at first
+    cannot = ()           # kinds that it cannot play, though it can do what they need
+    groups_told = ("x25519", "p256", "p384", "hrr")     # what "group" of can covers
+    silent = ()           # alerts that it does not name
+    keyupdate_commands = ()
+    keyupdate_sign = ""   # what it says after sending KeyUpdate
+    keyupdate_sign_at_end = False
+
+    def tells(self, alert):
+        return None if alert in self.silent else alert
+
+    def available(self):
+        return any(os.access(os.path.join(d, self.program), os.X_OK) for d in os.environ["PATH"].split(":"))
+
+    def prepare(self, cache):
+        """Builds what the peer needs, once for all cases."""
+
+    def argv(self, call):
+        raise NotImplementedError
+
+    def environment(self, call):
+        return {}
+
+    def check_report(self, child, call):
+        """Compares what the peer itself says was negotiated."""
+
+
+def own_report(child, call):
+    report = child.report()
+    if call.expect_suite and report.get("suite") != SUITES[call.expect_suite]:
+        raise Failure(f"{child.name} says suite {report.get('suite')}, not {SUITES[call.expect_suite]}")
+    if call.expect_group and report.get("group") and not same_group(call.expect_group, report["group"]):
+        raise Failure(f"{child.name} says group {report['group']}, not {call.expect_group}")
+    if call.expect_alpn is not None and report.get("alpn") != call.expect_alpn:
+        raise Failure(f"{child.name} says ALPN {report.get('alpn')!r}, not {call.expect_alpn!r}")
+
+
+class Curl(Client):
+    name = program = "curl"
+    http = True
+
+    def argv(self, call):
+        argv = ["curl", "-sS", "-v", "--fail", "--http1.1", "--no-progress-meter", "--cacert", call.ca,
+                "--resolve", f"{call.name}:{call.port}:127.0.0.1"]
+        if call.suite:
+            argv += ["--tls13-ciphers", SUITES[call.suite]]
+        if call.groups:
+            argv += ["--curves", ":".join(OPENSSL_GROUPS[g] for g in call.groups)]
+        if call.cert:
+            argv += ["--cert", call.cert, "--key", call.key]
+        if call.upload:
+            argv += ["-H", "Expect:", "-T", call.upload, "-X", "POST"]
+        return argv + [f"https://{call.name}:{call.port}/"]
+
+    can = {"bulk", "client-cert", "suite", "group"}
+
+
+class SClient(Client):
+    name = "s_client"
+    program = "openssl"
+    can = STDIO | {"keyupdate"}
+    ends = "quit"
+
+    def argv(self, call):
+        argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{call.port}", "-servername", call.name, "-verify_hostname",
+                call.name, "-CAfile", call.ca, "-verify_return_error"]
+        if call.keyupdate:
+            argv += ["-tls1_3"]
+        else:
+            argv += ["-quiet", "-no_ign_eof", "-nocommands", "-tls1_3"]
+        if call.suite:
+            argv += ["-ciphersuites", SUITES[call.suite]]
+        if call.groups:
+            argv += ["-groups", ":".join(OPENSSL_GROUPS[g] for g in call.groups)]
+        if call.alpn:
+            argv += ["-alpn", ",".join(call.alpn)]
+        if call.cert:
+            argv += ["-cert", call.cert, "-key", call.key, "-cert_chain", call.cert]
+        return argv
+
+    # letters on a line of their own; the second asks the peer for its own KeyUpdate
+    keyupdate_commands = (b"k\n", b"K\n")
+    keyupdate_sign = "KEYUPDATE"
+
+
+class GnutlsCli(Client):
+    name = program = "gnutls-cli"
+    can = STDIO | {"half-client", "keyupdate"}
+    groups = {"x25519": "GROUP-X25519", "p256": "GROUP-SECP256R1", "p384": "GROUP-SECP384R1"}
+    suites = {"aes128": "AES-128-GCM", "aes256": "AES-256-GCM", "chacha": "CHACHA20-POLY1305"}
+
+    @classmethod
+    def priority(cls, suite, groups):
+        words = ["NORMAL", "-VERS-ALL", "+VERS-TLS1.3"]
+        if suite:
+            words += ["-CIPHER-ALL", "+" + cls.suites[suite]]
+        if groups:
+            words += ["-GROUP-ALL"] + ["+" + cls.groups[g] for g in groups]
+        return ":".join(words)
+
+    def argv(self, call):
+        argv = ["gnutls-cli", f"--x509cafile={call.ca}", f"--verify-hostname={call.name}", f"--sni-hostname={call.name}",
+                "--logfile=/dev/stderr", "--single-key-share", "--priority", self.priority(call.suite, call.groups)]
+        argv += [f"--alpn={p}" for p in call.alpn or []]
+        if call.cert:
+            argv += [f"--x509certfile={call.cert}", f"--x509keyfile={call.key}"]
+        if call.keyupdate:
+            argv += ["--inline-commands"]
+        return argv + ["-p", str(call.port), "127.0.0.1"]
+
+    keyupdate_commands = (b"^rekey1^\n", b"^rekey^\n")
+    keyupdate_sign = "Rekey was completed"
+    keyupdate_sign_at_end = True         # its log is a file that it does not flush
+
+
+# tstclnt's own list leaves the rsa_pss_pss schemes out
+NSS_SCHEMES = ("ecdsa_secp256r1_sha256,ecdsa_secp384r1_sha384,ecdsa_secp521r1_sha512,rsa_pss_rsae_sha256,rsa_pss_rsae_sha384,"
+               "rsa_pss_rsae_sha512,rsa_pss_pss_sha256,rsa_pss_pss_sha384,rsa_pss_pss_sha512,rsa_pkcs1_sha256")
+
+
+class Tstclnt(Client):
+    name = program = "tstclnt"
+    certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss")
+    client_certs = ("p256", "rsa2048")
+    can = {"bulk", "client-cert", "suite", "group"}
+    ends = "server"
+    groups = {"x25519": "x25519", "p256": "P256", "p384": "P384"}
+    suites = {"aes128": ":1301", "aes256": ":1302", "chacha": ":1303"}
+
+    def argv(self, call):
+        argv = ["tstclnt", "-h", "127.0.0.1", "-p", str(call.port), "-a", call.name, "-d", "sql:" + call.nss_db,
+                "-V", "tls1.3:tls1.3", "-J", NSS_SCHEMES]
+        if call.suite:
+            argv += ["-c", self.suites[call.suite]]
+        if call.groups:
+            argv += ["-I", ",".join(self.groups[g] for g in call.groups)]
+        if call.cert:
+            argv += ["-n", call.cert_name]
+        return argv
+
+
+class Python(Client):
+    name = "python"
+    program = "python3"
+    can = STDIO - {"suite"} | {"half-client", "half-server"}
+    window = None
+    groups_told = ("p256", "p384")       # set_ecdh_curve() takes one NIST curve; its own list begins with X25519
+
+    def argv(self, call):
+        argv = ["/usr/bin/python3", call.peers("python/peer.py"), "--connect", f"127.0.0.1:{call.port}", "--name", call.name,
+                "--ca", call.ca]
+        if call.groups:
+            argv += ["--group", {"p256": "prime256v1", "p384": "secp384r1"}[call.groups[0]]]
+        if call.alpn:
+            argv += ["--alpn", ",".join(call.alpn)]
+        if call.cert:
+            argv += ["--cert", call.cert, "--key", call.key]
+        return argv
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+class Go(Client):
+    name = program = "go"
+    certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
+    can = STDIO - {"suite"} | {"half-client", "half-server"}
+    window = None
+    binary = None
+
+    def prepare(self, cache):
+        Go.binary = build_go(cache)
+
+    def argv(self, call):
+        argv = [self.binary, "-connect", f"127.0.0.1:{call.port}", "-name", call.name, "-ca", call.ca]
+        if call.groups:
+            argv += ["-groups", ",".join(call.groups)]
+        if call.alpn:
+            argv += ["-alpn", ",".join(call.alpn)]
+        if call.cert:
+            argv += ["-cert", call.cert, "-key", call.key]
+        return argv
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+JAVA_GROUPS = {"x25519": "x25519", "p256": "secp256r1", "p384": "secp384r1"}
+
+
+def java_command(call):
+    """The parts of the command line that the client and the server share."""
+    argv = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", Java.classes]
+    if call.groups:
+        argv += ["-Djdk.tls.namedGroups=" + ",".join(JAVA_GROUPS[g] for g in call.groups)]
+    if call.keyupdate:
+        argv += ["-Djava.security.properties=" + call.write("java.security", JAVA_KEY_LIMITS)]
+    argv += ["Peer", "--ca", call.ca]
+    if call.cert:
+        argv += ["--store", call.store]
+    if call.suite:
+        argv += ["--suites", SUITES[call.suite]]
+    if call.alpn:
+        argv += ["--alpn", ",".join(call.alpn)]
+    return argv
+
+
+# JSSE sends KeyUpdate by itself after so many bytes
+JAVA_KEY_LIMITS = "jdk.tls.keyLimits=AES/GCM/NoPadding KeyUpdate 2^20, ChaCha20-Poly1305 KeyUpdate 2^20\n"
+
+
+class Java(Client):
+    name = program = "java"
+    can = STDIO | {"half-client", "half-server", "keyupdate"}
+    window = None
+    hrr_groups = ["p256", "p384"]        # it sends a share of the first group of each type
+    classes = None
+
+    def prepare(self, cache):
+        Java.classes = build_java(cache)
+
+    def argv(self, call):
+        return java_command(call) + ["--connect", f"127.0.0.1:{call.port}", "--name", call.name]
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+class Node(Client):
+    name = program = "node"
+    can = STDIO | {"half-client", "half-server"}
+    window = None
+
+    def argv(self, call):
+        argv = ["node", call.peers("node/peer.js"), "--connect", f"127.0.0.1:{call.port}", "--name", call.name,
+                "--ca", call.ca]
+        if call.suite:
+            argv += ["--suites", SUITES[call.suite]]
+        if call.groups:
+            argv += ["--groups", ":".join(OPENSSL_GROUPS[g] for g in call.groups)]
+        if call.alpn:
+            argv += ["--alpn", ",".join(call.alpn)]
+        if call.cert:
+            argv += ["--cert", call.cert, "--key", call.key]
+        return argv
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+class Chromium(Client):
+    name = program = "chromium"
+    certs = ("p256", "p384", "rsa2048", "rsa3072")
+    client_certs = ()
+    can = set()
+    http = True
+    silent = ("certificate_required",)   # only that the page failed to load
+
+    def argv(self, call):
+        return ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad",
+                f"--user-data-dir={call.home}/profile", f"--host-resolver-rules=MAP {call.name} 127.0.0.1",
+                f"--screenshot={call.screenshot}", "--window-size=900,700", "--dump-dom", f"https://{call.name}:{call.port}/"]
+
+    def environment(self, call):
+        return {"HOME": call.home, "XDG_CONFIG_HOME": call.home, "XDG_CACHE_HOME": call.home}
+
+
+def build_go(cache):
+    binary = os.path.join(cache, "go-peer")
+    source = os.path.join(os.path.dirname(__file__), "..", "peers", "go")
+    newest = max(os.path.getmtime(os.path.join(source, f)) for f in os.listdir(source))
+    if not os.path.exists(binary) or os.path.getmtime(binary) < newest:
+        build(["go", "build", "-o", binary, "."], source, {"GOCACHE": os.path.join(cache, "go-cache"), "GOFLAGS": "-mod=mod"})
+    return binary
+
+
+def build_java(cache):
+    classes = os.path.join(cache, "java-classes")
+    source = os.path.join(os.path.dirname(__file__), "..", "peers", "java", "Peer.java")
+    target = os.path.join(classes, "Peer.class")
+    if not os.path.exists(target) or os.path.getmtime(target) < os.path.getmtime(source):
+        build(["javac", "-d", classes, source], None, {})
+    return classes
+
+
+def build(argv, cwd, env):
+    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=180)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
+
+
+CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(), Chromium())}

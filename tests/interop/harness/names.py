@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each implementation calls certificates' keys, suites, groups and alerts."""
+
+import html
+import json
+import re
+
+from .proc import Failure
+
+SUITES = {
+    "aes128": "TLS_AES_128_GCM_SHA256",
+    "aes256": "TLS_AES_256_GCM_SHA384",
+    "chacha": "TLS_CHACHA20_POLY1305_SHA256",
+}
+
+# spellings of a group in reports, compared without case and punctuation
+GROUP_ALIASES = {
+    "x25519": {"x25519"},
+    "p256": {"p256", "secp256r1", "prime256v1", "curvep256"},
+    "p384": {"p384", "secp384r1", "curvep384"},
+}
+
+# alert: how peers tell that they received it
+ALERTS = {
+    "certificate_required": r"certificate[ _]?(is[ _])?required",
+    "bad_client_certificate": r"unknown[ _]?(certificate[ _])?(ca|authority)|bad[ _]?cert|certificate[ _]?unknown|CA is unknown"
+                              r"|Certificate is bad",
+    "no_application_protocol": r"no[ _](supported[ _])?application[ _]protocol|NEXT_PROTOCOL_NO_PROTOCOL",
+}
+
+
+def plain(name):
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def same_group(wanted, told):
+    return plain(told) in GROUP_ALIASES[wanted]
+
+
+def page_text(body):
+    """The page as lines of text, whatever its markup."""
+    body = re.sub(r"(?is)<(style|script|head)\b.*?</\1>", " ", body)
+    body = re.sub(r"(?i)</(tr|p|li|div|dd|h\d|pre)>|<br\s*/?>", "\n", body)
+    return html.unescape(re.sub(r"<[^>]*>", " ", body))
+
+
+def page_value(text, label):
+    """The value that a line `label: value` or `label value` of the page gives."""
+    found = re.search(rf"(?im)^\W*(?:{label})\b[ \t]*[:=]?[ \t]*(?P<value>.*?)\s*$", text)
+    if not found:
+        raise Failure(f"the page has no line '{label}': {text.strip()[:200]!r}")
+    return found.group("value")
+
+
+def json_line(text):
+    """The JSON object that `milgi connect --json` writes on stderr."""
+    for line in text.splitlines():
+        if line.startswith("{"):
+            try:
+                return json.loads(line)
+            except ValueError as error:
+                raise Failure(f"bad JSON on stderr: {line[:200]}") from error
+    raise Failure(f"no JSON line on stderr: {text.strip()[-300:]!r}")

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers as servers for `milgi connect`.
+
+can:   bulk          sends a payload back
+       half-client   reads to milgi's close_notify and answers after it
+       half-server   sends close_notify first and goes on reading
+       alpn, client-cert, keyupdate, tls12
+       auth-alert    refuses a client's certificate with an alert
+       truncate      ends, when killed, without close_notify
+       suite, group  can be told what to take (otherwise milgi is told)
+talk:  echo          what milgi sends comes back (by the peer itself, or with pump by the harness between its stdout and stdin)
+       get           an HTTP request is answered
+"""
+
+import os
+
+from . import clients
+from .clients import ALL_CERTS, OPENSSL_GROUPS, GnutlsCli, Go, Java, Tstclnt, java_command
+from .names import SUITES, same_group
+from .proc import Failure
+
+STDIO = {"bulk", "alpn", "client-cert", "auth-alert", "truncate", "suite", "group"}
+
+
+class Server:
+    name = ""
+    program = ""
+    certs = ALL_CERTS
+    client_certs = ("p256", "rsa2048", "ed25519")
+    can = STDIO
+    talk = "echo"
+    pump = False
+    picks_port = False    # prints "listening on A:P" by itself
+    quiet = True          # its output is not needed
+    needs_backend = False
+    says = {}             # kinds in which it sends another alert than the RFC's: what milgi's message speaks of then
+    cannot = ()           # kinds that it cannot play, though it can do what they need
+
+    available = clients.Client.available
+
+    def prepare(self, cache):
+        """Builds what the peer needs, once for all cases."""
+
+    def argv(self, call):
+        raise NotImplementedError
+
+    def check_report(self, child, call):
+        """Compares what the peer says of the connection; called after milgi has ended."""
+
+
+class SServer(Server):
+    name = "s_server"
+    program = "openssl"
+    can = STDIO | {"keyupdate", "tls12"}
+    pump = True
+    keyupdate_commands = (b"k\n", b"K\n")
+    keyupdate_sign = b"SSL_do_handshake -> 1"
+
+    def argv(self, call):
+        argv = ["openssl", "s_server", "-accept", f"127.0.0.1:{call.port}", "-cert", call.cert, "-key", call.key,
+                "-cert_chain", call.cert, "-tls1_2" if call.tls12 else "-tls1_3", "-cipher", "DEFAULT@SECLEVEL=0"]
+        if not call.keyupdate:
+            argv += ["-quiet"]
+        if call.suite:
+            argv += ["-ciphersuites", SUITES[call.suite]]
+        if call.groups:
+            argv += ["-groups", ":".join(OPENSSL_GROUPS[g] for g in call.groups)]
+        if call.alpn:
+            argv += ["-alpn", ",".join(call.alpn)]
+        if call.client_auth:
+            argv += ["-CAfile", call.ca, "-verify_return_error", "-Verify" if call.client_auth == "required" else "-verify", "4"]
+        return argv
+
+
+class GnutlsServ(Server):
+    name = program = "gnutls-serv"
+    says = {"auth-wrong-ca": r"access.?denied", "tls12": r"handshake.?failure"}
+    can = STDIO | {"keyupdate", "tls12"}
+
+    def argv(self, call):
+        priority = GnutlsCli.priority(call.suite, call.groups)
+        if call.tls12:
+            priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2"
+        argv = ["gnutls-serv", "-p", str(call.port), "--quiet", "--echo", "--crlf", "--priority", priority,
+                f"--x509certfile={call.cert}", f"--x509keyfile={call.key}"]
+        if call.alpn:
+            argv += [f"--alpn={p}" for p in call.alpn] + ["--alpn-fatal"]
+        if call.client_auth:
+            argv += [f"--x509cafile={call.ca}", "--verify-client-cert"]
+            argv += ["--require-client-cert"] if call.client_auth == "required" else []
+        else:
+            argv += ["--disable-client-cert"]
+        return argv
+
+    # a line from the client that makes the server send KeyUpdate and ask for one, and what it answers
+    keyupdate_line = b"**REHANDSHAKE**\n"
+    keyupdate_sign = b"Successfully executed command"
+
+
+class Selfserv(Server):
+    name = program = "selfserv"
+    certs = ("p256", "p384", "p521", "rsa2048", "rsa3072")
+    client_certs = ("p256", "rsa2048")
+    can = {"bulk", "client-cert", "auth-alert", "suite", "group"}
+    talk = "get"
+
+    def argv(self, call):
+        argv = ["selfserv", "-d", "sql:" + call.nss_db, "-n", call.cert_name, "-p", str(call.port), "-V", "tls1.3:tls1.3"]
+        if call.suite:
+            argv += ["-c", Tstclnt.suites[call.suite]]
+        if call.groups:
+            argv += ["-I", ",".join(Tstclnt.groups[g] for g in call.groups)]
+        if call.client_auth:
+            argv += ["-r"] if call.client_auth == "optional" else ["-r", "-r"]
+        if call.blocks:
+            argv += ["-g", str(call.blocks - 1)]      # it sends one more
+        return argv
+
+
+class GoServer(Server):
+    name = program = "go"
+    certs = Go.certs
+    can = STDIO - {"suite"} | {"half-client", "half-server", "tls12"}
+    picks_port = True
+
+    def prepare(self, cache):
+        Go.binary = clients.build_go(cache)
+
+    def argv(self, call):
+        argv = [Go.binary, "-listen", "127.0.0.1:0", "-cert", call.cert, "-key", call.key, "-part", call.part]
+        if call.groups:
+            argv += ["-groups", ",".join(call.groups)]
+        if call.alpn:
+            argv += ["-alpn", ",".join(call.alpn)]
+        if call.client_auth:
+            argv += ["-ca", call.ca, "-client-auth", call.client_auth]
+        if call.tls12:
+            argv += ["-max-version", "1.2"]
+        return argv
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+def own_report(child, call):
+    """The report of a server written for these tests: milgi ended in order, and with what was asked for."""
+    report = child.report()
+    if report.get("error") or "protocol" not in report:
+        raise Failure(f"{child.name} says: {report.get('error', 'nothing')}")
+    if call.expect_suite and report["suite"] != SUITES[call.expect_suite]:
+        raise Failure(f"{child.name} says suite {report['suite']}, not {SUITES[call.expect_suite]}")
+    if call.expect_group and report.get("group") and not same_group(call.expect_group, report["group"]):
+        raise Failure(f"{child.name} says group {report['group']}, not {call.expect_group}")
+    if call.expect_client and call.expect_client not in report.get("client", ""):
+        raise Failure(f"{child.name} says the client is {report.get('client')!r}, not {call.expect_client}")
+
+
+class JavaServer(Server):
+    name = program = "java"
+    says = {"auth-missing": r"bad.?certificate"}
+    can = STDIO | {"half-client", "half-server", "keyupdate"}
+    picks_port = True
+
+    def prepare(self, cache):
+        Java.classes = clients.build_java(cache)
+
+    def argv(self, call):
+        argv = java_command(call) + ["--listen", "127.0.0.1:0", "--part", call.part]
+        return argv + (["--client-auth", call.client_auth] if call.client_auth else [])
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+NGINX_CONF = """\
+daemon off;
+master_process off;
+pid {dir}/nginx.pid;
+error_log stderr info;
+{module}
+events {{ worker_connections 64; }}
+{block} {{
+    access_log off;
+    {temporary}
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {cert};
+        ssl_certificate_key {key};
+        ssl_protocols {protocol};
+        ssl_ciphers DEFAULT@SECLEVEL=0;
+        {extra}
+        {serve}
+    }}
+}}
+"""
+
+
+class Nginx(Server):
+    """nginx's http module: it answers requests. A missing or wrong client certificate is an HTTP error, no alert."""
+
+    name = "nginx"
+    program = "nginx"
+    can = {"alpn", "client-cert", "suite", "group", "tls12"}
+    talk = "get"
+    block, module, serve = "http", "", 'return 200 "nginx here\\n";'
+
+    def available(self):
+        return os.access("/usr/sbin/nginx", os.X_OK)
+
+    def argv(self, call):
+        extra = self.extra(call)
+        if call.suite:
+            extra.append(f"ssl_conf_command Ciphersuites {SUITES[call.suite]};")
+        if call.groups:
+            extra.append("ssl_ecdh_curve " + ":".join(OPENSSL_GROUPS[g] for g in call.groups) + ";")
+        if call.client_auth:
+            extra += [f"ssl_client_certificate {call.ca};", "ssl_verify_depth 3;",
+                      "ssl_verify_client " + ("on;" if call.client_auth == "required" else "optional;")]
+        conf = call.write("nginx.conf", NGINX_CONF.format(
+            dir=call.directory, module=self.module, block=self.block, port=call.port, cert=call.cert, key=call.key,
+            serve=self.serve.format(backend=call.backend_port), extra="\n        ".join(extra),
+            protocol="TLSv1.2" if call.tls12 else "TLSv1.3", temporary=self.temporary(call.directory)))
+        return ["/usr/sbin/nginx", "-e", "stderr", "-p", call.directory, "-c", conf]
+
+    @staticmethod
+    def extra(call):
+        return []
+
+    @staticmethod
+    def temporary(directory):
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        return " ".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
+
+
+class NginxStream(Nginx):
+    """nginx's stream module in front of an echo, which ends first: nginx answers no close_notify with its own."""
+
+    name = "nginx-stream"
+    can = {"bulk", "alpn", "client-cert", "truncate", "suite", "group", "tls12"}
+    talk = "echo"
+    needs_backend = True
+    library = "/usr/lib/nginx/modules/ngx_stream_module.so"
+    block, module, serve = "stream", f"load_module {library};", "proxy_pass 127.0.0.1:{backend};"
+
+    def available(self):
+        return super().available() and os.access(self.library, os.R_OK)
+
+    @staticmethod
+    def extra(call):
+        return ["ssl_alpn " + " ".join(call.alpn) + ";"] if call.alpn else []
+
+    @staticmethod
+    def temporary(directory):
+        return ""
+
+
+SERVERS = {peer.name: peer for peer in (SServer(), GnutlsServ(), Selfserv(), GoServer(), JavaServer(), Nginx(),
+                                      NginxStream())}

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One case while it runs: its directory, its deadline, its children, and what peers are asked to do."""
+
+import dataclasses
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+
+from .clients import HOST
+from .pki import P12_PASSWORD
+from .proc import Child, Deadline, Failure, Ports, wait_listening
+
+PEERS = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "peers"))
+
+
+@dataclasses.dataclass
+class Call:
+    """What a peer is asked to do, and what milgi and the peer must then agree on."""
+    directory: str
+    name: str = HOST
+    port: int = 0
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    store: str = ""
+    cert_name: str = ""
+    nss_db: str = ""
+    home: str = ""
+    suite: str = ""
+    groups: list = None
+    alpn: list = None
+    upload: str = ""
+    keyupdate: bool = False
+    client_auth: str = ""
+    part: str = "echo"
+    blocks: int = 0
+    tls12: bool = False
+    backend_port: int = 0
+    expect_suite: str = ""
+    expect_group: str = ""
+    expect_alpn: str = None
+    expect_client: str = ""
+
+    @property
+    def screenshot(self):
+        return os.path.join(self.directory, "screenshot.png")
+
+    @staticmethod
+    def peers(path):
+        return os.path.join(PEERS, path)
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as out:
+            out.write(text)
+        return path
+
+
+class Shared:
+    """What all cases of a run use: the command under test, the certificates, the payloads, NSS's databases."""
+
+    def __init__(self, milgi, work, pki, bulk, patience):
+        self.milgi = milgi
+        self.work = work
+        self.pki = pki
+        self.bulk = bulk
+        self.patience = patience
+        self._lock = threading.Lock()
+        self._payloads = {}
+
+    def payload(self, size):
+        """A file of |size| bytes of text without NUL, since gnutls-cli reads lines, and its SHA-256."""
+        with self._lock:
+            if size not in self._payloads:
+                path = os.path.join(self.work, f"payload-{size}")
+                data = random.Random(size).randbytes(size).translate(PRINTABLE)
+                with open(path, "wb") as out:
+                    out.write(data)
+                self._payloads[size] = (path, hashlib.sha256(data).hexdigest())
+            return self._payloads[size]
+
+    def nss_db(self, trust, identity, flags, directory=None):
+        """A directory with an NSS database that trusts |trust| and holds |identity|'s key."""
+        with self._lock:
+            path = directory or os.path.join(self.pki.directory, f"nss-{trust}-{identity}-{flags[0]}")
+            if os.path.isdir(path):
+                return path
+            os.makedirs(path)
+            commands = [["certutil", "-N", "-d", "sql:" + path, "--empty-password"],
+                        ["certutil", "-A", "-d", "sql:" + path, "-n", trust, "-t", flags, "-i", self.pki.path(trust)]]
+            if identity:
+                commands.append(["pk12util", "-d", "sql:" + path, "-i", self.pki.path(identity, "p12"), "-W", P12_PASSWORD,
+                                 "-K", ""])
+            for command in commands:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+                if done.returncode != 0:
+                    raise Failure(f"{command[0]}: {(done.stderr + done.stdout).strip()[-200:]}")
+            return path
+
+
+# 4 of 256 byte values end a line, the others are printable and none can begin a command of a peer
+PRINTABLE = bytes(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/"[i % 64] if i >= 4 else 10
+                  for i in range(256))
+
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|LeakSanitizer|Assertion .* failed"
+                       r"|ERROR SUMMARY: [1-9]")
+
+DEVICES = {"cpu": "cpu", "pool2": "pool:2", "chaos": "chaos:seed={seed}"}
+
+
+class Trial:
+    def __init__(self, shared, case, sabotage=False):
+        self.shared = shared
+        self.pki = shared.pki
+        self.case = case
+        self.sabotage = sabotage
+        self.directory = os.path.join(shared.work, "cases", case.name.replace("/", "_"))
+        os.makedirs(self.directory, exist_ok=True)
+        self.deadline = Deadline(case.seconds * shared.patience)
+        self._log = open(os.path.join(self.directory, "log.txt"), "w")
+        self._log_lock = threading.Lock()
+        self._children = []
+        self._backends = []
+        self._milgi = []
+        self._proxy = None
+
+    def log(self, text):
+        with self._log_lock:
+            self._log.write(text + "\n")
+
+    def spawn(self, argv, **how):
+        child = Child(argv, self.log, **how)
+        self._children.append(child)
+        return child
+
+    def backend(self, made):
+        self._backends.append(made)
+        return made
+
+    # the command under test
+
+    def device(self):
+        seed = int.from_bytes(hashlib.sha256(self.case.name.encode()).digest()[:4], "big")
+        return ["--device", DEVICES[self.case.device].format(seed=seed)]
+
+    def proxy(self, certs, *options, backend=None):
+        """Starts `milgi proxy` with these identities and returns its port."""
+        argv = [self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device()]
+        for name in certs:
+            argv += ["--cert", self.pki.path(name), "--key", self.pki.path(name, "key")]
+        if backend:
+            argv += ["--backend", f"127.0.0.1:{backend.port}"]
+        self._proxy = self.spawn(argv + list(options))
+        self._milgi.append(self._proxy)
+        return self.port_told(self._proxy)
+
+    def port_told(self, child):
+        found = child.out.wait(lambda out: re.match(rb"listening on [^\n]*:(\d+)\n", out.head), self.deadline,
+                               f"{child.name} to listen")
+        if not found:
+            raise Failure(f"{child.name} did not listen: {child.err.text().strip()[-300:]}")
+        return int(found.group(1))
+
+    def connect(self, port, name, *options, ca=None):
+        """Starts `milgi connect`, by default verifying |name| below the test authority."""
+        argv = [self.shared.milgi, "connect", f"127.0.0.1:{port}", "--json", *self.device()]
+        argv += ["--ca", self.pki.path(ca or self.trusted())]
+        argv += ["--name", name] if name else []
+        child = self.spawn(argv + list(options))
+        self._milgi.append(child)
+        return child
+
+    # peers
+
+    def trusted(self):
+        """The authority that a verifying side is given: another one when the case is to be seen failing."""
+        return "rogue-ca" if self.sabotage and not self.case.negative else "ca"
+
+    def call(self, **settings):
+        return Call(self.directory, **settings)
+
+    def identify(self, call, name):
+        """Gives the peer an identity of its own."""
+        call.cert, call.key, call.store = (self.pki.path(name, e) for e in ("pem", "key", "p12"))
+        call.cert_name = name
+
+    def start_client(self, peer, call):
+        trust = self.trusted() if not call.ca else call.ca
+        call.ca = self.pki.path(trust)
+        if peer.name == "tstclnt":
+            call.nss_db = self.shared.nss_db(trust, call.cert_name, "C,,")
+        if peer.name == "chromium":
+            call.home = os.path.join(self.directory, "home-" + trust)
+            self.shared.nss_db(trust, None, "C,,", os.path.join(call.home, ".pki", "nssdb"))
+        return self.spawn(peer.argv(call), env=peer.environment(call))
+
+    def start_server(self, peer, call):
+        """Starts a server peer and returns it listening, with call.port set."""
+        call.ca = self.pki.path(call.ca or "client-ca")
+        if peer.name == "selfserv":
+            call.nss_db = self.shared.nss_db("client-ca", call.cert_name, "T,,")
+        if not peer.picks_port:
+            call.port = Ports.free()
+        child = self.spawn(peer.argv(call), echo=peer.pump and not call.keyupdate, cwd=self.directory)
+        if peer.picks_port:
+            call.port = self.port_told(child)
+        else:
+            wait_listening(child, call.port, self.deadline)
+        return child
+
+    # the end
+
+    def check_milgi(self):
+        """The proxy ends in order when told to, and nothing under test complained."""
+        if self._proxy:
+            if not self._proxy.running():
+                raise Failure(f"the proxy ended by itself: {self._proxy.err.text().strip()[-300:]}")
+            self._proxy.signal(signal.SIGTERM)
+            status = self._proxy.wait(self.deadline, "the proxy to drain after SIGTERM")
+            if status != 0:
+                raise Failure(f"the proxy's exit status after SIGTERM is {status}: "
+                              f"{self._proxy.err.text().strip()[-300:]}")
+        for child in self._milgi:
+            if complaint := SANITIZER.search(child.err.text()):
+                raise Failure(f"milgi: {complaint.group(0)}")
+
+    def close(self):
+        for child in self._children:
+            child.kill()
+        for backend in self._backends:
+            backend.close()
+        self._log.close()

@@ -1,0 +1,3 @@
+module milgi.test/peer
+
+go 1.25
