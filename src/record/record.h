@@ -56,7 +56,8 @@ struct milgi__entry {
     uint8_t in_place;
     uint8_t protected;
     int32_t device_code;
-    uint32_t len; /* in: what is opened, without the tag; out: the whole record */
+    uint32_t op_id, op_generation;           /* of the op that is out for it; an op_done of another one is ignored */
+    uint32_t len;                            /* in: what is opened, without the tag; out: the whole record */
     struct milgi_slice src[MILGI_OP_SLICES]; /* in: intact ciphertext, needed until it is popped; out: the body, when it
                                                 does not follow its header */
     struct milgi_slice dst;                  /* in: plaintext; out: the record as it goes to the wire */
@@ -74,7 +75,7 @@ struct milgi__direction {
     uint64_t epoch_records_max;
     struct milgi__entry *ring; /* grows with what is in it; given back by milgi__record_idle() */
     uint32_t ring_size;        /* a power of two, or 0 */
-    uint32_t head, tail;       /* positions; one is never used twice, so that a late op finds nothing */
+    uint32_t head, tail;       /* positions, counted up for ever */
     uint32_t next;             /* in: the first that is STALE, else tail; out: the first that is unfinished, else tail */
     uint32_t window;           /* in: records that may be started and not yet popped; out: framed and unfinished */
 };
@@ -82,27 +83,29 @@ struct milgi__direction {
 struct milgi__record {
     const struct milgi__record_env *env;
     struct milgi__direction in, out;
-    struct milgi__bufq input;         /* staged, unparsed */
-    struct milgi_chunk *partial;      /* body of an unfinished record that came in too many pieces; NULL: none */
+    struct milgi__bufq input;    /* staged, unparsed */
+    struct milgi_chunk *partial; /* body of an unfinished record that came in too many pieces; NULL: none */
     uint32_t partial_len;
-    uint32_t clean;                   /* records popped since the window last grew or shrank */
+    uint32_t clean; /* records popped since the window last grew or shrank */
     uint32_t window_max;
-    uint32_t record_max;              /* plaintext of one record sent */
-    struct milgi__pending *pending;   /* what is to be framed, first */
+    uint32_t record_max;            /* plaintext of one record sent */
+    struct milgi__pending *pending; /* what is to be framed, first */
     struct milgi__pending *pending_last;
-    struct milgi__pending *open;      /* pending_last, if small writes can be added to it; else NULL */
+    struct milgi__pending *open; /* pending_last, if small writes can be added to it; else NULL */
     struct milgi__pending *spare;
-    size_t pending_len;               /* bytes of it */
-    struct milgi_chunk *out_chunk;    /* shared by small records; filled up to out_used */
+    size_t pending_len;            /* bytes of it */
+    struct milgi_chunk *out_chunk; /* shared by small records; filled up to out_used */
     uint32_t out_used;
-    uint32_t pad_for, pad;            /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
+    uint32_t pad_for, pad; /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
     uint8_t header[MILGI__RECORD_HEADER];
-    bool have_header;                 /* |header| is that of the record which input begins with */
+    bool have_header; /* |header| is that of the record which input begins with */
     bool speculating;
-    bool seen_protected_in;           /* a protected record has been opened */
-    bool unit_begun;                  /* handshake content is framed in part: the rest cannot be dropped */
-    bool send_broken;                 /* a seal failed for good: nothing more can be sent */
-    uint32_t stale;                   /* opens that were wasted */
+    bool seen_protected_in; /* a protected record has been opened */
+    bool unit_begun;        /* handshake content is framed in part: the rest cannot be dropped */
+    bool send_broken;       /* a seal failed for good: nothing more can be sent */
+    bool rekeying;          /* a change of keys was put first */
+    uint32_t stale;         /* opens that were wasted */
+    uint64_t framed_bytes;  /* of records, ever */
     uint64_t bytes_copied;
 };
 
@@ -123,7 +126,7 @@ int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice);
 
 enum milgi__start {
     MILGI__START_NONE,  /* nothing to start: no whole record, or (out) nothing pending */
-    MILGI__START_OP,    /* *op is made: submit it, with the slot that stands in op->e.slot */
+    MILGI__START_OP,    /* *op is made: submit it, with any slot */
     MILGI__START_READY, /* the record needs no op: pop or take it */
     MILGI__START_FULL,  /* the window is full */
     MILGI__START_ROOM,  /* no op or chunk is free now: try again when there is */
@@ -165,6 +168,11 @@ enum milgi__pop milgi__record_pop(
  * intact ciphertext; the window restarts at 1 and doubles per clean window.
  */
 void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
+/* Drops the head, which was REJECTED, as if it had not been received: its sequence number is used again. For skipping
+ * early data (RFC 8446 4.2.10); the window is 1. */
+void milgi__record_unread(struct milgi__record *r);
+/* Drops everything that was received and not popped, staged or started. */
+void milgi__record_drop_input(struct milgi__record *r);
 /* True if records have been taken up behind the one that was popped last (staged bytes do not count). */
 bool milgi__record_in_started(const struct milgi__record *r);
 /* From now on up to the configured window (after the peer's Finished). Before it the window is 1. */
@@ -173,14 +181,21 @@ void milgi__record_speculate(struct milgi__record *r);
 /* --- out -------------------------------------------------------------------------------------------------------- */
 
 /*
- * Queue content of |type| for framing; adjacent content of one type shares records, except that handshake content is
- * framed as one unit. push takes the reference; write copies. 0 or MILGI_ENOMEM (nothing taken). |reserve| draws on
+ * Queue content of |type| for framing; adjacent content of one type shares records, but each alert and each
+ * change_cipher_spec is one; handshake content is framed as one unit. push takes the reference; write copies. 0 or MILGI_ENOMEM (nothing taken). |reserve| draws on
  * the reserve.
  */
 int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct milgi_slice slice);
 int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve);
 /* Queues a change of the write key behind what is queued (takes the key's reference). 0 or MILGI_ENOMEM (not taken). */
 int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
+/*
+ * Queues a handshake message (KeyUpdate) and, as one unit with it, a change of the write key. |first|: before all that is
+ * queued, save the rest of handshake content that is framed in part; the keys keep their order. Draws on the reserve. 0
+ * or MILGI_ENOMEM (nothing taken).
+ */
+int milgi__record_update_write(struct milgi__record *r, const void *message, size_t len, struct milgi_key *key,
+    const uint8_t iv[12], bool first);
 /*
  * Frames the next record: sequence number, nonce, type and padding are final from here on. Handshake content, alerts
  * and key changes ignore the window.
@@ -195,5 +210,5 @@ void milgi__record_flush(struct milgi__record *r);
 /* Drops what is not framed yet (on failure), key changes included; but not the rest of handshake content which is framed
  * in part, nor the key change that follows it. */
 void milgi__record_drop_pending(struct milgi__record *r);
-/* Records framed under the present write key, and how many may be. */
+/* Records framed under the key that the next one will have: 0 as soon as a change of keys was put first. */
 uint64_t milgi__record_write_seq(const struct milgi__record *r);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records on the wire: headers, and whole records out of what the network delivers. */
+#include "record/impl.h"
+
+void milgi__frame_header(uint8_t out[MILGI__RECORD_HEADER], uint8_t type, uint16_t version, size_t len)
+{
+    out[0] = type;
+    milgi__put16(out + 1, version);
+    milgi__put16(out + 3, (unsigned)len);
+}
+
+int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice)
+{
+    int rv = slice.len ? milgi__bufq_push(&r->input, slice) : 0;
+    if (rv != 0 || slice.len == 0)
+        milgi_chunk_unref(slice.chunk);
+    return rv;
+}
+
+/* Moves what has arrived of the body to r->partial, which has room for all |len| bytes of it. */
+static void gather(struct milgi__record *r, uint32_t len)
+{
+    uint32_t part = (uint32_t)MILGI__MIN(len - r->partial_len, r->input.len);
+    milgi__bufq_read(&r->input, milgi_chunk_data(r->partial) + r->partial_len, part);
+    r->partial_len += part;
+    r->bytes_copied += part;
+}
+
+static bool begin_gathering(struct milgi__record *r, uint32_t len)
+{
+    r->partial = milgi__chunk_alloc(r->env->pool, len, r->env->owner, false);
+    r->partial_len = 0;
+    return r->partial != NULL;
+}
+
+/*
+ * True if the whole body is here. A body that comes in more pieces than an op can take has to be copied anyway; this
+ * is done while it arrives, so that crumbs do not pin the chunks they came in.
+ */
+static bool whole(struct milgi__record *r, uint32_t len)
+{
+    if (!r->partial && r->input.len >= len)
+        return true;
+    if (!r->partial && (r->input.n <= MILGI_OP_SLICES || !begin_gathering(r, len)))
+        return false;
+    gather(r, len);
+    return r->partial_len == len;
+}
+
+/* Takes |len| bytes of body, and the tag behind them if there is one, to |e|. false: no chunk; nothing was taken. */
+static bool take_body(struct milgi__record *r, struct milgi__entry *e, uint32_t len, uint32_t tag)
+{
+    if (!r->partial) {
+        e->src_n = (uint8_t)milgi__bufq_take(&r->input, len, e->src, MILGI_OP_SLICES);
+        if (e->src_n > 0) {
+            milgi__bufq_read(&r->input, e->tag, tag);
+            return true;
+        }
+        if (!begin_gathering(r, len + tag))
+            return false;
+        gather(r, len + tag);
+    }
+    uint8_t *data = milgi_chunk_data(r->partial);
+    e->src[0] = (struct milgi_slice){ r->partial, data, len };
+    e->src_n = 1;
+    memcpy(e->tag, data + len, tag);
+    r->partial = NULL;
+    return true;
+}
+
+enum milgi__start milgi__frame_in(struct milgi__record *r, int *alert, const char **detail)
+{
+    struct milgi__direction *in = &r->in;
+    if (!r->have_header) {
+        if (r->input.len < MILGI__RECORD_HEADER)
+            return MILGI__START_NONE;
+        milgi__bufq_read(&r->input, r->header, MILGI__RECORD_HEADER);
+        r->have_header = true;
+    }
+    /* What is wrong here is told only after all that came before it. */
+    if (!milgi__limit_header(r, r->header, alert, detail))
+        return in->head == in->tail ? MILGI__START_ERROR : MILGI__START_FULL;
+    uint32_t len = milgi__get16(r->header + 3);
+    if (!whole(r, len))
+        return MILGI__START_NONE;
+    if (!milgi__ring_room(in))
+        return MILGI__START_ROOM;
+    struct milgi__entry *e = milgi__ring_at(in, in->tail);
+    e->type = r->header[0];
+    e->protected = in->key && e->type == MILGI__DATA;
+    uint32_t tag = e->protected ? MILGI__TAG : 0;
+    if (!take_body(r, e, len - tag, tag))
+        return MILGI__START_ROOM;
+    e->len = len - tag;
+    e->dst.chunk = NULL;
+    memcpy(e->header, r->header, MILGI__RECORD_HEADER);
+    e->state = MILGI__ENTRY_STALE;
+    r->have_header = false;
+    in->tail++;
+    return MILGI__START_READY;
+}

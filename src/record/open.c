@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records received, from the wire to their op and back into the ring. */
+#include "record/impl.h"
+
+void milgi__record_op(struct milgi_op *op, enum milgi_op_type type, const struct milgi__direction *d, bool in_place,
+    const uint8_t header[MILGI__RECORD_HEADER])
+{
+    op->type = (uint8_t)type;
+    op->cls = MILGI_CLASS_RECORDS;
+    op->alg = d->key->alg;
+    op->key = d->key;
+    op->key->refs++;
+    if (!in_place)
+        op->flags |= MILGI__OP_RERUN;
+    struct milgi_op_aead *a = &op->u.aead;
+    /*= RFC8446 5.3: "The padded sequence number is XORed with either the static client_write_iv or server_write_iv" */
+    memcpy(a->nonce, d->iv, sizeof a->nonce);
+    for (unsigned i = 0; i < 8; i++)
+        a->nonce[4 + i] ^= (uint8_t)(d->seq >> (56 - 8 * i));
+    /*= RFC8446 5.2: "the additional data input is the record header" */
+    memcpy(a->aad, header, MILGI__RECORD_HEADER);
+    a->aad_len = MILGI__RECORD_HEADER;
+    a->in_place = in_place;
+}
+
+static void taint(const struct milgi__record *r, const struct milgi_slice *slice)
+{
+    uint32_t end = (uint32_t)(slice->data - milgi_chunk_data(slice->chunk)) + slice->len;
+    milgi__chunk_taint(slice->chunk, end, r->env->owner);
+}
+
+static void fill_op(struct milgi__record *r, struct milgi__entry *e, struct milgi_op *op, struct milgi_chunk *dst)
+{
+    milgi__record_op(op, MILGI_OP_OPEN, &r->in, !dst, e->header);
+    struct milgi_op_aead *a = &op->u.aead;
+    a->inner_type = 0;
+    a->pad_len = 0;
+    memcpy(a->tag, e->tag, MILGI__TAG);
+    a->src_n = e->src_n;
+    for (unsigned i = 0; i < e->src_n; i++) {
+        a->src[i] = e->src[i];
+        milgi_chunk_ref(e->src[i].chunk);
+    }
+    a->dst_chunk = dst;
+    a->dst = dst ? milgi_chunk_data(dst) : NULL;
+    a->dst_len = e->len;
+}
+
+/* Taints what the plaintext will be written to, before anything can be. */
+static void taint_all(const struct milgi__record *r, const struct milgi__entry *e, struct milgi_chunk *dst)
+{
+    if (dst)
+        milgi__chunk_taint(dst, e->len, r->env->owner);
+    for (unsigned i = 0; !dst && i < e->src_n; i++)
+        taint(r, &e->src[i]);
+}
+
+static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail)
+{
+    struct milgi__direction *in = &r->in;
+    struct milgi__entry *e = milgi__ring_at(in, in->next);
+    if (!e->protected) {
+        e->in_place = true;
+        e->state = MILGI__ENTRY_OK;
+        in->next++;
+        return MILGI__START_READY;
+    }
+    bool first = in->next == in->head;
+    if (in->seq >= in->epoch_records_max) {
+        if (!first)
+            return MILGI__START_FULL; /* a key change may be among those before it */
+        *alert = MILGI_ALERT_UNEXPECTED_MESSAGE;
+        *detail = "more records under one key than it is good for";
+        return MILGI__START_ERROR;
+    }
+    struct milgi_chunk *dst = NULL;
+    if (!first || !r->env->route_inline(r->env->ctx, MILGI_OP_OPEN, e->len)) {
+        dst = milgi__chunk_alloc(r->env->pool, e->len, r->env->owner, false);
+        if (!dst)
+            return MILGI__START_ROOM;
+    }
+    *op = r->env->op_new(r->env->ctx, false);
+    if (!*op) {
+        milgi_chunk_unref(dst);
+        return MILGI__START_ROOM;
+    }
+    taint_all(r, e, dst);
+    fill_op(r, e, *op, dst);
+    e->in_place = !dst;
+    milgi__entry_started(e, *op);
+    in->seq++;
+    in->next++;
+    return MILGI__START_OP;
+}
+
+enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail)
+{
+    struct milgi__direction *in = &r->in;
+    *op = NULL;
+    if (in->next - in->head >= in->window)
+        return MILGI__START_FULL;
+    if (in->next == in->tail) {
+        enum milgi__start framed = milgi__frame_in(r, alert, detail);
+        if (framed != MILGI__START_READY)
+            return framed;
+    }
+    return start(r, op, alert, detail);
+}
+
+void milgi__record_opened(struct milgi__record *r, struct milgi_op *op)
+{
+    struct milgi_op_aead *a = &op->u.aead;
+    struct milgi__entry *e = milgi__ring_find(&r->in, op, r->in.next);
+    if (!e) {
+        /* Its record was started again under another key: what it made must not be seen by anybody. */
+        if (op->status == MILGI_OP_OK && a->dst)
+            milgi__wipe(a->dst, a->dst_len);
+        return;
+    }
+    e->device_code = op->device_code;
+    if (op->status == MILGI_OP_OK) {
+        e->state = MILGI__ENTRY_OK;
+        if (e->in_place)
+            return;
+        e->dst = (struct milgi_slice){ a->dst_chunk, a->dst, e->len };
+        a->dst_chunk = NULL;
+        a->dst = NULL;
+    } else if (op->status == MILGI_OP_REJECTED) {
+        e->state = MILGI__ENTRY_REJECTED;
+    } else {
+        e->state = MILGI__ENTRY_BROKEN;
+    }
+}
+
+/* Back to its ciphertext. */
+static void make_stale(struct milgi__record *r, struct milgi__entry *e)
+{
+    if (e->state == MILGI__ENTRY_STALE)
+        return;
+    if (e->protected && e->in_place) {
+        /* It was first in line, so a key change before it had to be known when it was started. It was not: whatever
+         * came out of it was opened with the wrong key. */
+        e->state = MILGI__ENTRY_REJECTED;
+        return;
+    }
+    if (e->protected)
+        r->stale++;
+    if (e->dst.chunk) {
+        milgi__wipe(e->dst.data, e->dst.len);
+        milgi_chunk_unref(e->dst.chunk);
+        e->dst.chunk = NULL;
+    }
+    e->state = MILGI__ENTRY_STALE;
+}
+
+void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12])
+{
+    struct milgi__direction *in = &r->in;
+    uint32_t wasted = r->stale, from = in->head;
+    for (uint32_t i = in->head; i != in->next; i++) {
+        struct milgi__entry *e = milgi__ring_at(in, i);
+        make_stale(r, e);
+        if (e->state != MILGI__ENTRY_STALE)
+            from = i + 1;
+    }
+    in->next = from;
+    if (r->stale != wasted) {
+        in->window = 1;
+        r->clean = 0;
+    }
+    if (in->key)
+        r->env->key_release(r->env->ctx, in->key);
+    in->key = key;
+    memcpy(in->iv, iv, sizeof in->iv);
+    /*= RFC8446 5.3: "Each sequence number is set to zero at the beginning of a connection and whenever the key is
+     *= changed" */
+    in->seq = 0;
+    in->epoch_records_max = MILGI__MIN(in->epoch_records_max, milgi__limit_hard(key));
+}
+
+void milgi__record_speculate(struct milgi__record *r)
+{
+    if (!r->speculating)
+        r->in.window = r->window_max;
+    r->speculating = true;
+}
+
+void milgi__record_drop_input(struct milgi__record *r)
+{
+    milgi__ring_clear(&r->in);
+    milgi__bufq_clear(&r->input);
+    milgi_chunk_unref(r->partial);
+    r->partial = NULL;
+    r->have_header = false;
+}
+
+bool milgi__record_in_started(const struct milgi__record *r)
+{
+    return r->in.head != r->in.tail;
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What waits to be framed: content and key changes, in order. Content that is written is laid out as it will stand in
+ * its record, in a chunk which it shares with others:
+ *
+ *     | header | content ...... | type, tag | header | content ... -> grows   | type, tag |   free   |
+ *     <------------ own -------------------> <------------ open ------------------------->^ out_used
+ *
+ * so that it can be sealed where it stands. Content that is pushed stays where it is.
+ */
+#include "record/impl.h"
+
+#define OVERHEAD (MILGI__RECORD_HEADER + MILGI__TRAILER)
+#define COPY_MAX 512u /* a slice of so few bytes is cheaper to copy than to carry along */
+
+static bool is_key(const struct milgi__pending *p)
+{
+    return p->slice.chunk == NULL;
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------------ */
+
+static struct milgi__pending *node_new(struct milgi__record *r, uint8_t type)
+{
+    struct milgi__pending *p = r->spare;
+    if (p)
+        r->spare = p->next;
+    else
+        p = milgi__alloc_raw(sizeof *p);
+    if (!p)
+        return NULL;
+    memset(p, 0, sizeof *p);
+    p->type = type;
+    return p;
+}
+
+static void append(struct milgi__record *r, struct milgi__pending *p)
+{
+    if (r->pending)
+        r->pending_last->next = p;
+    else
+        r->pending = p;
+    r->pending_last = p;
+    r->pending_len += p->slice.len;
+    r->open = NULL;
+}
+
+/* Its references are gone or taken over. */
+static void node_free(struct milgi__record *r, struct milgi__pending *p)
+{
+    if (r->open == p)
+        r->open = NULL;
+    if (is_key(p))
+        milgi__wipe(p->iv, sizeof p->iv);
+    p->next = r->spare;
+    r->spare = p;
+}
+
+static void drop_front(struct milgi__record *r)
+{
+    struct milgi__pending *p = r->pending;
+    r->pending = p->next;
+    if (!r->pending)
+        r->pending_last = NULL;
+    node_free(r, p);
+}
+
+/* Drops all nodes behind |last| (NULL: all). */
+static void drop_behind(struct milgi__record *r, struct milgi__pending *last)
+{
+    struct milgi__pending *p = last ? last->next : r->pending;
+    if (last)
+        last->next = NULL;
+    else
+        r->pending = NULL;
+    r->pending_last = last;
+    while (p) {
+        struct milgi__pending *next = p->next;
+        r->pending_len -= p->slice.len;
+        if (is_key(p))
+            r->env->key_release(r->env->ctx, p->key);
+        else
+            milgi_chunk_unref(p->slice.chunk);
+        node_free(r, p);
+        p = next;
+    }
+}
+
+/* --- the shared chunk ------------------------------------------------------------------------------------------- */
+
+/* A good size for a chunk that |wanted| bytes are to go to; an earlier one of this turn was too small if |again|. */
+static size_t chunk_size(size_t wanted, bool again)
+{
+    if (wanted <= 128 && !again)
+        return 512;
+    if (wanted <= 3072 && !again)
+        return 4096;
+    return wanted <= (18 << 10) ? 18 << 10 : 68 << 10;
+}
+
+bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, bool reserve)
+{
+    if (r->out_chunk && milgi_chunk_size(r->out_chunk) - r->out_used >= size)
+        return true;
+    const struct milgi__record_env *env = r->env;
+    size_t good = MILGI__MAX(chunk_size(MILGI__MAX(wanted, size), r->out_chunk != NULL), size);
+    struct milgi_chunk *chunk = milgi__chunk_alloc(env->pool, good, env->owner, false);
+    if (!chunk)
+        chunk = milgi__chunk_alloc(env->pool, size, env->owner, reserve);
+    if (!chunk)
+        return false;
+    milgi_chunk_unref(r->out_chunk);
+    r->out_chunk = chunk;
+    r->out_used = 0;
+    r->open = NULL;
+    return true;
+}
+
+/* A new piece that is laid out as a record, empty, at the end; there is room for it. */
+static struct milgi__pending *lay_out(struct milgi__record *r, uint8_t type)
+{
+    struct milgi__pending *p = node_new(r, type);
+    if (!p)
+        return NULL;
+    p->own = true;
+    /*= RFC8446 5.1: "a record with an Alert type MUST contain exactly one message" */
+    p->ends = type == MILGI__ALERT || type == MILGI__CCS;
+    p->slice.chunk = milgi_chunk_ref(r->out_chunk);
+    p->slice.data = milgi_chunk_data(r->out_chunk) + r->out_used + MILGI__RECORD_HEADER;
+    r->out_used += OVERHEAD;
+    return p;
+}
+
+/* Adds to a piece that ends where the chunk is free. Returns how many bytes fitted. */
+static uint32_t extend(struct milgi__record *r, struct milgi__pending *p, const void *data, size_t len)
+{
+    size_t room = milgi_chunk_size(r->out_chunk) - r->out_used;
+    size_t most = r->record_max - MILGI__MIN(p->slice.len, r->record_max);
+    uint32_t part = (uint32_t)MILGI__MIN(len, MILGI__MIN(room, most));
+    memcpy(p->slice.data + p->slice.len, data, part);
+    p->slice.len += part;
+    r->out_used += part;
+    milgi__chunk_taint(r->out_chunk, r->out_used, r->env->owner);
+    return part;
+}
+
+/* --- queueing --------------------------------------------------------------------------------------------------- */
+
+static bool can_extend(const struct milgi__record *r, enum milgi__content type)
+{
+    return r->open && r->open->type == type && !r->open->ends;
+}
+
+static bool write_all(struct milgi__record *r, enum milgi__content type, const uint8_t *data, size_t len, bool reserve)
+{
+    while (len > 0) {
+        if (!can_extend(r, type) || r->open->slice.len >= r->record_max ||
+            milgi_chunk_size(r->out_chunk) == r->out_used) {
+            size_t piece = MILGI__MIN(len, r->record_max) + OVERHEAD;
+            size_t wanted = len + (len / r->record_max + 1) * OVERHEAD;
+            struct milgi__pending *p = NULL;
+            if (milgi__out_room(r, (uint32_t)piece, wanted, reserve))
+                p = lay_out(r, (uint8_t)type);
+            if (!p)
+                return false;
+            append(r, p);
+            r->open = p;
+        }
+        uint32_t part = extend(r, r->open, data, len);
+        r->pending_len += part;
+        data += part;
+        len -= part;
+    }
+    return true;
+}
+
+int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve)
+{
+    if (len == 0)
+        return 0;
+    struct milgi__pending *last = r->pending_last, *open = r->open;
+    uint32_t last_len = last ? last->slice.len : 0, used = r->out_used;
+    struct milgi_chunk *chunk = r->out_chunk;
+    if (chunk)
+        milgi_chunk_ref(chunk);
+    bool done = write_all(r, type, data, len, reserve);
+    if (!done) {
+        drop_behind(r, last);
+        if (last) {
+            r->pending_len -= last->slice.len - last_len;
+            last->slice.len = last_len;
+        }
+        milgi_chunk_unref(r->out_chunk);
+        r->out_chunk = chunk;
+        r->out_used = used;
+        r->open = open;
+        return MILGI_ENOMEM;
+    }
+    milgi_chunk_unref(chunk);
+    return 0;
+}
+
+/* Slices that stand side by side are one. */
+static bool joins(const struct milgi__pending *last, enum milgi__content type, const struct milgi_slice *slice)
+{
+    return last && !last->own && !last->ends && last->type == type && last->slice.chunk == slice->chunk &&
+        last->slice.data + last->slice.len == slice->data && slice->len <= UINT32_MAX - last->slice.len;
+}
+
+int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct milgi_slice slice)
+{
+    if (slice.len <= COPY_MAX) {
+        int rv = milgi__record_write(r, type, slice.data, slice.len, type != MILGI__DATA);
+        if (rv == 0)
+            milgi_chunk_unref(slice.chunk);
+        return rv;
+    }
+    if (joins(r->pending_last, type, &slice)) {
+        r->pending_last->slice.len += slice.len;
+        r->pending_len += slice.len;
+        milgi_chunk_unref(slice.chunk);
+        return 0;
+    }
+    struct milgi__pending *p = node_new(r, (uint8_t)type);
+    if (!p)
+        return MILGI_ENOMEM;
+    p->slice = slice;
+    append(r, p);
+    return 0;
+}
+
+void milgi__record_flush(struct milgi__record *r)
+{
+    if (r->pending_last)
+        r->pending_last->ends = true;
+}
+
+/* Applies the key changes that have come to the front. */
+static void change_keys(struct milgi__record *r)
+{
+    struct milgi__direction *out = &r->out;
+    while (r->pending && is_key(r->pending)) {
+        struct milgi__pending *p = r->pending;
+        if (out->key)
+            r->env->key_release(r->env->ctx, out->key);
+        out->key = p->key;
+        memcpy(out->iv, p->iv, sizeof out->iv);
+        /*= RFC8446 5.3: "the first record transmitted under a particular traffic key MUST use sequence number 0." */
+        out->seq = 0;
+        r->rekeying = false;
+        out->epoch_records_max = MILGI__MIN(out->epoch_records_max, milgi__limit_soft(p->key));
+        drop_front(r);
+    }
+}
+
+static struct milgi__pending *key_new(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12])
+{
+    struct milgi__pending *p = node_new(r, 0);
+    if (!p)
+        return NULL;
+    p->key = key;
+    memcpy(p->iv, iv, sizeof p->iv);
+    return p;
+}
+
+int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12])
+{
+    struct milgi__pending *p = key_new(r, key, iv);
+    if (!p)
+        return MILGI_ENOMEM;
+    append(r, p);
+    change_keys(r);
+    return 0;
+}
+
+/* The last node of handshake content that is framed in part and of the key changes that go with it; NULL: there is none. */
+static struct milgi__pending *unit_end(const struct milgi__record *r)
+{
+    struct milgi__pending *last = NULL, *p = r->unit_begun ? r->pending : NULL;
+    for (; p && !is_key(p) && p->type == MILGI__HANDSHAKE; p = p->next)
+        last = p;
+    for (; p && is_key(p); p = p->next)
+        last = p;
+    return last;
+}
+
+/* Puts |message| and |key| behind |at| (NULL: before all). */
+static void insert(
+    struct milgi__record *r, struct milgi__pending *at, struct milgi__pending *message, struct milgi__pending *key)
+{
+    struct milgi__pending **link = at ? &at->next : &r->pending;
+    message->next = key;
+    key->next = *link;
+    *link = message;
+    if (!key->next)
+        r->pending_last = key;
+    r->pending_len += message->slice.len;
+    r->open = NULL;
+    r->rekeying = true;
+    /* The keys were made in the order in which they are to be used. */
+    for (struct milgi__pending *p = key->next; p; p = p->next) {
+        if (!is_key(p))
+            continue;
+        struct milgi__pending other = *p;
+        p->key = key->key;
+        memcpy(p->iv, key->iv, sizeof p->iv);
+        key->key = other.key;
+        memcpy(key->iv, other.iv, sizeof key->iv);
+        milgi__wipe(other.iv, sizeof other.iv);
+    }
+}
+
+int milgi__record_update_write(struct milgi__record *r, const void *message, size_t len, struct milgi_key *key,
+    const uint8_t iv[12], bool first)
+{
+    struct milgi__pending *change = key_new(r, key, iv), *p = NULL;
+    if (change && milgi__out_room(r, (uint32_t)len + OVERHEAD, len + OVERHEAD, true))
+        p = lay_out(r, MILGI__HANDSHAKE);
+    if (!p) {
+        if (change)
+            node_free(r, change);
+        return MILGI_ENOMEM;
+    }
+    extend(r, p, message, len);
+    if (first) {
+        insert(r, unit_end(r), p, change);
+    } else {
+        append(r, p);
+        append(r, change);
+    }
+    return 0;
+}
+
+void milgi__record_drop_pending(struct milgi__record *r)
+{
+    /* A handshake message that is out in part has to be ended, and so has the change of keys that goes with it: the
+     * alert behind them would not be understood. */
+    drop_behind(r, unit_end(r));
+    r->rekeying = false;
+}
+
+/* --- framing ---------------------------------------------------------------------------------------------------- */
+
+unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi_slice *out)
+{
+    unsigned n = 0;
+    uint8_t type = r->pending->type;
+    bool ended = false;
+    r->pending_len -= len;
+    while (len > 0) {
+        struct milgi__pending *p = r->pending;
+        out[n] = p->slice;
+        if (p->slice.len > len) {
+            milgi_chunk_ref(p->slice.chunk);
+            out[n++].len = len;
+            p->slice.data += len;
+            p->slice.len -= len;
+            p->own = false; /* what lies before it now belongs to others */
+            break;
+        }
+        len -= p->slice.len;
+        n++;
+        ended = p->ends;
+        drop_front(r);
+    }
+    r->unit_begun = !ended && type == MILGI__HANDSHAKE && r->pending && r->pending->type == type;
+    change_keys(r);
+    return n;
+}
+
+bool milgi__pending_merge(struct milgi__record *r, uint32_t len, bool reserve)
+{
+    struct milgi__pending *p = NULL;
+    if (milgi__out_room(r, len + OVERHEAD, r->pending_len + OVERHEAD, reserve))
+        p = lay_out(r, r->pending->type);
+    if (!p)
+        return false;
+    r->open = NULL;
+    r->out_used += len;
+    milgi__chunk_taint(r->out_chunk, r->out_used, r->env->owner);
+    r->bytes_copied += len;
+    while (len > 0) {
+        struct milgi__pending *front = r->pending;
+        uint32_t part = MILGI__MIN(len, front->slice.len);
+        memcpy(p->slice.data + p->slice.len, front->slice.data, part);
+        p->slice.len += part;
+        len -= part;
+        if (part < front->slice.len) {
+            front->slice.data += part;
+            front->slice.len -= part;
+            front->own = false;
+            break;
+        }
+        p->ends = front->ends;
+        milgi_chunk_unref(front->slice.chunk);
+        drop_front(r);
+    }
+    p->next = r->pending;
+    r->pending = p;
+    if (!p->next)
+        r->pending_last = p;
+    return true;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pipeline's life. */
+#include "record/impl.h"
+
+#define RECORD_MIN 64u /* as in RFC 8449 4; a KeyUpdate has to fit */
+
+void milgi__record_init(
+    struct milgi__record *r, const struct milgi__record_env *env, uint32_t window_max, uint32_t record_max)
+{
+    memset(r, 0, sizeof *r);
+    r->env = env;
+    r->window_max = MILGI__MAX(window_max, 1);
+    r->record_max = record_max >= RECORD_MIN && record_max < MILGI__PLAINTEXT_MAX ? record_max : MILGI__PLAINTEXT_MAX;
+    r->in.window = 1;
+    r->out.window = r->window_max;
+    r->in.epoch_records_max = r->out.epoch_records_max = UINT64_MAX;
+}
+
+static void fini_direction(struct milgi__record *r, struct milgi__direction *d)
+{
+    milgi__ring_fini(d);
+    if (d->key)
+        r->env->key_release(r->env->ctx, d->key);
+    d->key = NULL;
+    milgi__wipe(d->iv, sizeof d->iv);
+}
+
+void milgi__record_fini(struct milgi__record *r)
+{
+    r->unit_begun = false;
+    milgi__record_drop_pending(r);
+    milgi__record_drop_input(r);
+    fini_direction(r, &r->in);
+    fini_direction(r, &r->out);
+    milgi__record_idle(r);
+}
+
+void milgi__record_idle(struct milgi__record *r)
+{
+    if (r->in.head == r->in.tail)
+        milgi__ring_fini(&r->in);
+    if (r->out.head == r->out.tail)
+        milgi__ring_fini(&r->out);
+    if (!r->pending) {
+        milgi_chunk_unref(r->out_chunk);
+        r->out_chunk = NULL;
+        r->out_used = 0;
+    }
+    while (r->spare) {
+        struct milgi__pending *next = r->spare->next;
+        milgi__free(r->spare);
+        r->spare = next;
+    }
+}
+
+bool milgi__record_in_busy(const struct milgi__record *r)
+{
+    return r->in.head != r->in.tail || r->have_header || r->input.len > 0;
+}
+
+bool milgi__record_out_busy(const struct milgi__record *r)
+{
+    return r->out.head != r->out.tail || r->pending != NULL;
+}

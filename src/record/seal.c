@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records sent: framed in order, sealed by their op, taken when it is done. */
+#include "record/impl.h"
+
+/* The content of the next record. */
+struct plan {
+    uint32_t len;
+    unsigned pieces;
+};
+
+/*
+ * How much of what is pending goes into the next record. This depends on what was queued and when records were framed
+ * alone, never on where the bytes lie or which device seals them: the wire shows the same records under every device.
+ */
+static struct plan make_plan(const struct milgi__record *r)
+{
+    struct plan plan = { 0, 0 };
+    uint8_t type = r->pending->type;
+    for (const struct milgi__pending *p = r->pending; p && p->type == type; p = p->next) {
+        uint32_t part = MILGI__MIN(p->slice.len, r->record_max - plan.len);
+        plan.len += part;
+        plan.pieces++;
+        if (plan.len == r->record_max || p->ends)
+            break;
+    }
+    return plan;
+}
+
+/* The record after this one is another; nothing of this one can be changed any more. */
+static struct milgi__entry *commit(struct milgi__record *r, struct milgi_chunk *chunk, uint8_t *data, uint32_t len)
+{
+    struct milgi__entry *e = milgi__ring_at(&r->out, r->out.tail++);
+    e->src_n = 0;
+    e->len = len;
+    e->dst = (struct milgi_slice){ chunk, data, len };
+    r->pad_for = 0;
+    r->framed_bytes += len;
+    return e;
+}
+
+/* The first that is unfinished. */
+static void advance(struct milgi__direction *out)
+{
+    while (out->next != out->tail && milgi__ring_at(out, out->next)->state == MILGI__ENTRY_OK)
+        out->next++;
+}
+
+/* What is sent before anything was received can only be an initial ClientHello. */
+static uint16_t plain_version(const struct milgi__record *r, uint8_t type)
+{
+    /*= RFC8446 5.1: "In order to maximize backward compatibility, a record containing an initial ClientHello SHOULD
+     *= have version 0x0301 (reflecting TLS 1.0)" */
+    return type == MILGI__HANDSHAKE && r->in.tail == 0 ? 0x0301 : 0x0303;
+}
+
+static enum milgi__start frame_plain(struct milgi__record *r, const struct plan *plan)
+{
+    const struct milgi__pending *p = r->pending;
+    if ((plan->pieces > 1 || !p->own || p->slice.len != plan->len) && !milgi__pending_merge(r, plan->len, true))
+        return MILGI__START_ROOM;
+    uint8_t type = r->pending->type;
+    struct milgi_slice content;
+    (void)milgi__pending_take(r, plan->len, &content);
+    uint8_t *start = content.data - MILGI__RECORD_HEADER;
+    milgi__frame_header(start, type, plain_version(r, type), plan->len);
+    commit(r, content.chunk, start, MILGI__RECORD_HEADER + plan->len)->state = MILGI__ENTRY_OK;
+    advance(&r->out);
+    return MILGI__START_READY;
+}
+
+/* True if the front piece is the whole content of the record and can be sealed where it stands. */
+static bool seals_in_place(const struct milgi__record *r, const struct plan *plan, uint32_t pad)
+{
+    const struct milgi__pending *p = r->pending;
+    if (plan->pieces != 1 || !p->own || p->slice.len != plan->len)
+        return false;
+    if (pad > 0 && (r->open != p || milgi_chunk_size(r->out_chunk) - r->out_used < pad))
+        return false;
+    return r->env->route_inline(r->env->ctx, MILGI_OP_SEAL, plan->len + pad + MILGI__TRAILER);
+}
+
+static enum milgi__start frame_protected(struct milgi__record *r, const struct plan *plan, bool urgent,
+    struct milgi_op **op)
+{
+    struct milgi__direction *out = &r->out;
+    uint32_t pad = milgi__limit_padding(r, plan->len);
+    uint32_t body = plan->len + pad + MILGI__TRAILER, total = MILGI__RECORD_HEADER + body;
+    bool in_place = seals_in_place(r, plan, pad);
+    if (!in_place && !milgi__out_room(r, total, r->pending_len + total - plan->len, urgent))
+        return MILGI__START_ROOM;
+    *op = r->env->op_new(r->env->ctx, urgent);
+    if (!*op)
+        return MILGI__START_ROOM;
+    struct milgi_chunk *chunk = in_place ? r->pending->slice.chunk : r->out_chunk;
+    uint8_t *start = milgi_chunk_data(chunk) + r->out_used;
+    if (in_place)
+        start = r->pending->slice.data - MILGI__RECORD_HEADER;
+    r->out_used += in_place ? pad : total;
+    if (!in_place)
+        r->open = NULL; /* what follows it is the record now */
+    /*= RFC8446 5.2: "The outer opaque_type field of a TLSCiphertext record is always set to the value 23" */
+    milgi__frame_header(start, MILGI__DATA, 0x0303, body);
+    milgi__record_op(*op, MILGI_OP_SEAL, out, in_place, start);
+    struct milgi__entry *e = commit(r, milgi_chunk_ref(chunk), start, total);
+    milgi__entry_started(e, *op);
+    out->seq++;
+    struct milgi_op_aead *a = &(*op)->u.aead;
+    a->inner_type = r->pending->type;
+    a->pad_len = (uint16_t)pad;
+    a->dst_chunk = milgi_chunk_ref(chunk);
+    a->dst = start + MILGI__RECORD_HEADER;
+    a->dst_len = body;
+    a->src_n = (uint8_t)milgi__pending_take(r, plan->len, a->src);
+    return MILGI__START_OP;
+}
+
+enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **op)
+{
+    struct milgi__direction *out = &r->out;
+    *op = NULL;
+    if (r->send_broken)
+        return MILGI__START_ERROR;
+    if (!r->pending)
+        return MILGI__START_NONE;
+    uint8_t type = r->pending->type;
+    bool urgent = type != MILGI__DATA, plain = !out->key || type == MILGI__CCS;
+    if (!urgent && out->tail - out->next >= out->window)
+        return MILGI__START_FULL;
+    /*= RFC8446 5.1: "Application Data records MUST NOT be written to the wire unprotected" */
+    if ((plain && type == MILGI__DATA) || (!plain && out->seq >= milgi__limit_hard(out->key))) {
+        r->send_broken = true;
+        return MILGI__START_ERROR;
+    }
+    if (!milgi__ring_room(out))
+        return MILGI__START_ROOM;
+    struct plan plan = make_plan(r);
+    if (plain)
+        return frame_plain(r, &plan);
+    if (plan.pieces > MILGI_OP_SLICES) {
+        if (!milgi__pending_merge(r, plan.len, urgent))
+            return MILGI__START_ROOM;
+        plan.pieces = 1;
+    }
+    return frame_protected(r, &plan, urgent, op);
+}
+
+void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op)
+{
+    struct milgi_op_aead *a = &op->u.aead;
+    struct milgi__entry *e = milgi__ring_find(&r->out, op, r->out.tail);
+    if (!e)
+        return;
+    if (op->status != MILGI_OP_OK) {
+        e->state = MILGI__ENTRY_BROKEN;
+        e->device_code = op->device_code;
+        r->send_broken = true;
+        return;
+    }
+    e->state = MILGI__ENTRY_OK;
+    if (a->dst_chunk != e->dst.chunk) {
+        /* It was run again elsewhere, and the first device may still write behind our header: the body is the other. */
+        e->dst.len = MILGI__RECORD_HEADER;
+        e->src[0] = (struct milgi_slice){ a->dst_chunk, a->dst, e->len - MILGI__RECORD_HEADER };
+        e->src_n = 1;
+        a->dst_chunk = NULL;
+    }
+    advance(&r->out);
+}
+
+uint64_t milgi__record_write_seq(const struct milgi__record *r)
+{
+    return r->rekeying ? 0 : r->out.seq;
+}
