@@ -1,37 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credentials, trust, signature schemes. Immutable after they are made; references are atomic. */
+/* Credentials, trust (op/material.h has their structs), signature schemes. */
 #pragma once
-
-#include <stdatomic.h>
 
 #include <milgi/config.h>
 
 #include "crypto/crypto.h"
+#include "op/material.h"
 #include "op/op.h"
-
-struct milgi_credential {
-    _Atomic uint32_t refs;
-    uint64_t serial;
-    enum milgi__key_type type;
-    unsigned bits;
-    uint8_t *chain; /* DER certificates, leaf first, each with a 3-byte length before it */
-    size_t chain_len;
-    unsigned chain_n;
-    uint8_t *pkcs8; /* NULL: the key lives elsewhere */
-    size_t pkcs8_len;
-    uint8_t *spki;
-    size_t spki_len;
-    uint16_t leaf_signed_with;
-    char subject[256];
-    char key_type[32];
-};
-
-struct milgi_trust {
-    _Atomic uint32_t refs;
-    uint64_t serial;
-    uint8_t *anchors; /* as milgi__store_new() takes them */
-    size_t anchors_len;
-};
 
 /* True if the leaf is valid for the name. */
 bool milgi__credential_fits_name(const struct milgi_credential *credential, const char *name);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which key signs with which scheme, and what is signed. */
+#include <stdio.h>
+
+#include "cert/cert.h"
+
+bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type)
+{
+    const struct milgi__scheme *found = milgi__scheme(scheme);
+
+    return found != NULL && found->tls13 && type != MILGI__KEY_NONE && found->key == type;
+}
+
+static bool has(const uint16_t *list, size_t n, uint16_t v)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] == v)
+            return true;
+    }
+    return false;
+}
+
+/* EMSA-PSS needs room for twice the hash and two bytes: no key that is accepted is too short for any of the schemes. */
+uint16_t milgi__credential_scheme(
+    const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n)
+{
+    for (size_t i = 0; i < peer_n; i++) {
+        if (milgi__scheme_fits(peer[i], credential->type) && has(own, own_n, peer[i]))
+            return peer[i];
+    }
+    return 0;
+}
+
+void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, size_t cap)
+{
+    switch (type) {
+    case MILGI__KEY_RSA: snprintf(out, cap, "RSA %u", bits); return;
+    case MILGI__KEY_RSA_PSS: snprintf(out, cap, "RSA-PSS %u", bits); return;
+    case MILGI__KEY_P256: snprintf(out, cap, "ECDSA P-256"); return;
+    case MILGI__KEY_P384: snprintf(out, cap, "ECDSA P-384"); return;
+    case MILGI__KEY_P521: snprintf(out, cap, "ECDSA P-521"); return;
+    case MILGI__KEY_ED25519: snprintf(out, cap, "Ed25519"); return;
+    case MILGI__KEY_NONE: break;
+    }
+    snprintf(out, cap, "unknown");
+}
+
+size_t milgi__certificate_verify_input(
+    bool by_server, const uint8_t *transcript_hash, size_t hash_len, uint8_t out[MILGI_SIGN_INPUT_MAX])
+{
+    /*= RFC8446 4.4.3: "The context string for a server signature is "TLS 1.3, server CertificateVerify". The context
+     *= string for a client signature is "TLS 1.3, client CertificateVerify"." */
+    static const char server[] = "TLS 1.3, server CertificateVerify";
+    static const char client[] = "TLS 1.3, client CertificateVerify";
+    const char *context = by_server ? server : client;
+    uint8_t *p = out;
+
+    /*= RFC8446 4.4.3: "A string that consists of octet 32 (0x20) repeated 64 times" */
+    memset(p, 0x20, 64);
+    p += 64;
+    /*= RFC8446 4.4.3: "A single 0 byte which serves as the separator" */
+    /* ... is the string's own. */
+    memcpy(p, context, sizeof(server));
+    p += sizeof(server);
+    memcpy(p, transcript_hash, hash_len);
+    return (size_t)(p - out) + hash_len;
+}

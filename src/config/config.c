@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configs: defaults, setters that check, and freezing. */
+#include "config/config.h"
+
+#define SECOND UINT64_C(1000000000)
+
+/* --- defaults --------------------------------------------------------------------------------------------------- */
+
+static const uint16_t default_suites[] = {
+    MILGI_SUITE_AES_128_GCM_SHA256,
+    MILGI_SUITE_AES_256_GCM_SHA384,
+    MILGI_SUITE_CHACHA20_POLY1305_SHA256,
+};
+
+static const uint16_t default_groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+
+static const uint16_t default_schemes[] = {
+    MILGI_SIG_ECDSA_SECP256R1_SHA256,
+    MILGI_SIG_ED25519,
+    MILGI_SIG_RSA_PSS_RSAE_SHA256,
+    MILGI_SIG_ECDSA_SECP384R1_SHA384,
+    MILGI_SIG_ECDSA_SECP521R1_SHA512,
+    MILGI_SIG_RSA_PSS_PSS_SHA256,
+    MILGI_SIG_RSA_PSS_PSS_SHA384,
+    MILGI_SIG_RSA_PSS_PSS_SHA512,
+    MILGI_SIG_RSA_PSS_RSAE_SHA384,
+    MILGI_SIG_RSA_PSS_RSAE_SHA512,
+};
+
+/* Only for signatures in certificates. */
+static const uint16_t certificate_schemes[] = {
+    MILGI_SIG_RSA_PKCS1_SHA256,
+    MILGI_SIG_RSA_PKCS1_SHA384,
+    MILGI_SIG_RSA_PKCS1_SHA512,
+};
+
+static const struct {
+    uint64_t min, max, value;
+} limits[MILGI_LIMITS] = {
+    [MILGI_LIMIT_WINDOW] = { 1, 64, 16 },
+    [MILGI_LIMIT_HANDSHAKE_NS] = { 1, UINT64_MAX / 2, 30 * SECOND },
+    [MILGI_LIMIT_HANDSHAKE_MESSAGE] = { 1024, 1024 * 1024, 64 * 1024 },
+    [MILGI_LIMIT_INPUT] = { 1024, 1024 * 1024 * 1024, 64 * 1024 },
+    [MILGI_LIMIT_CREDIT] = { 1024, UINT64_C(1) << 40, 256 * 1024 },
+    [MILGI_LIMIT_OUTPUT] = { 1024, UINT64_C(1) << 40, 256 * 1024 },
+    [MILGI_LIMIT_RECORD] = { 64, 16384, 16384 },
+    /* No suite allows more; each suite's own limit is applied where keys are used. */
+    [MILGI_LIMIT_REKEY_RECORDS] = { 1, (UINT64_C(1) << 48) - 1, (UINT64_C(1) << 48) - 1 },
+    [MILGI_LIMIT_IDLE_CONTROL] = { 1, 1024 * 1024, 32 },
+};
+
+static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)
+{
+    list->n = (uint16_t)n;
+    memcpy(list->v, values, n * sizeof(*values));
+}
+
+struct milgi_config *milgi_config_new(enum milgi_role role)
+{
+    struct milgi_config *config = milgi__alloc(sizeof(*config));
+
+    if (config == NULL)
+        return NULL;
+    atomic_init(&config->refs, 1);
+    config->role = role;
+    config->middlebox = true;
+    config->key_shares = 1;
+    fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
+    fill(&config->groups, default_groups, MILGI__COUNT(default_groups));
+    fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
+    for (size_t i = 0; i < MILGI_LIMITS; i++)
+        config->limit[i] = limits[i].value;
+    return config;
+}
+
+struct milgi_config *milgi_config_ref(struct milgi_config *config)
+{
+    atomic_fetch_add_explicit(&config->refs, 1, memory_order_relaxed);
+    return config;
+}
+
+void milgi_config_unref(struct milgi_config *config)
+{
+    if (config == NULL || atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < config->credentials_n; i++)
+        milgi_credential_unref(config->credentials[i]);
+    milgi__free(config->credentials);
+    milgi_trust_unref(config->trust);
+    milgi__free(config->alpn);
+    milgi__free(config);
+}
+
+/* --- who -------------------------------------------------------------------------------------------------------- */
+
+int milgi_config_add_credential(struct milgi_config *config, struct milgi_credential *credential)
+{
+    if (config->frozen || credential == NULL)
+        return MILGI_EINVAL;
+    size_t n = config->credentials_n;
+    if ((n & (n - 1)) == 0) { /* full: room grows by doubling */
+        struct milgi_credential **grown = milgi__alloc((n > 0 ? 2 * n : 1) * sizeof(*grown));
+        if (grown == NULL)
+            return MILGI_ENOMEM;
+        if (n > 0)
+            memcpy(grown, config->credentials, n * sizeof(*grown));
+        milgi__free(config->credentials);
+        config->credentials = grown;
+    }
+    config->credentials[n] = milgi_credential_ref(credential);
+    config->credentials_n++;
+    return 0;
+}
+
+int milgi_config_set_trust(struct milgi_config *config, struct milgi_trust *trust)
+{
+    if (config->frozen || trust == NULL)
+        return MILGI_EINVAL;
+    milgi_trust_ref(trust);
+    milgi_trust_unref(config->trust);
+    config->trust = trust;
+    if (config->role == MILGI_SERVER && !config->client_auth_set)
+        config->client_auth = MILGI_CLIENT_AUTH_REQUIRED;
+    return 0;
+}
+
+int milgi_config_set_client_auth(struct milgi_config *config, enum milgi_client_auth mode)
+{
+    if (config->frozen || config->role != MILGI_SERVER || (unsigned)mode > MILGI_CLIENT_AUTH_REQUIRED)
+        return MILGI_EINVAL;
+    config->client_auth = mode;
+    config->client_auth_set = true;
+    return 0;
+}
+
+int milgi_config_dangerously_accept_any_server(struct milgi_config *config)
+{
+    if (config->frozen || config->role != MILGI_CLIENT)
+        return MILGI_EINVAL;
+    config->accept_any_server = true;
+    return 0;
+}
+
+/* --- what ------------------------------------------------------------------------------------------------------- */
+
+/*= RFC7301 3.1: "Empty strings MUST NOT be included and byte strings MUST NOT be truncated." */
+static bool alpn_valid(const char *const *protocols, size_t n, size_t *total)
+{
+    *total = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = protocols[i] != NULL ? strlen(protocols[i]) : 0;
+        if (len < 1 || len > 255)
+            return false;
+        *total += 1 + len;
+    }
+    return *total <= 0xffff;
+}
+
+int milgi_config_set_alpn(struct milgi_config *config, const char *const *protocols, size_t n)
+{
+    size_t total;
+
+    if (config->frozen || (n > 0 && protocols == NULL) || !alpn_valid(protocols, n, &total))
+        return MILGI_EINVAL;
+    uint8_t *list = n > 0 ? milgi__alloc_raw(total) : NULL;
+    if (n > 0 && list == NULL)
+        return MILGI_ENOMEM;
+    uint8_t *p = list;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(protocols[i]);
+        *p = (uint8_t)len;
+        memcpy(p + 1, protocols[i], len);
+        p += 1 + len;
+    }
+    milgi__free(config->alpn);
+    config->alpn = list;
+    config->alpn_len = total;
+    return 0;
+}
+
+/* A list of code points that the library knows, none of them twice. */
+static int set_list(struct milgi_config *config, struct milgi__u16_list *list, const uint16_t *values, size_t n,
+    bool (*known)(uint16_t value))
+{
+    struct milgi__u16_list made = { .n = 0 };
+
+    if (config->frozen || n == 0 || n > MILGI__LIST_MAX || values == NULL)
+        return MILGI_EINVAL;
+    for (size_t i = 0; i < n; i++) {
+        if (!known(values[i]))
+            return MILGI_EUNSUPPORTED;
+        if (milgi__list_has(&made, values[i]))
+            return MILGI_EINVAL;
+        made.v[made.n++] = values[i];
+    }
+    *list = made;
+    return 0;
+}
+
+static bool known_suite(uint16_t value)
+{
+    return milgi__suite(value) != NULL;
+}
+
+static bool known_group(uint16_t value)
+{
+    return milgi__group(value) != NULL;
+}
+
+static bool known_scheme(uint16_t value)
+{
+    const struct milgi__scheme *scheme = milgi__scheme(value);
+
+    return scheme != NULL && scheme->tls13;
+}
+
+int milgi_config_set_suites(struct milgi_config *config, const uint16_t *suites, size_t n)
+{
+    return set_list(config, &config->suites, suites, n, known_suite);
+}
+
+int milgi_config_set_groups(struct milgi_config *config, const uint16_t *groups, size_t n)
+{
+    return set_list(config, &config->groups, groups, n, known_group);
+}
+
+int milgi_config_set_signature_schemes(struct milgi_config *config, const uint16_t *schemes, size_t n)
+{
+    return set_list(config, &config->schemes, schemes, n, known_scheme);
+}
+
+int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
+{
+    /* None at all would be allowed (RFC 8446 4.2.8) but costs every handshake a round trip. */
+    if (config->frozen || config->role != MILGI_CLIENT || n < 1 || n > MILGI__LIST_MAX)
+        return MILGI_EINVAL;
+    config->key_shares = n;
+    return 0;
+}
+
+/* --- how -------------------------------------------------------------------------------------------------------- */
+
+int milgi_config_set_ask(struct milgi_config *config, unsigned decisions)
+{
+    unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER;
+
+    if (config->frozen || (decisions & ~all) != 0)
+        return MILGI_EINVAL;
+    if (config->role == MILGI_CLIENT && (decisions & MILGI_DECIDE_ALPN) != 0)
+        return MILGI_EINVAL;
+    config->ask = decisions;
+    return 0;
+}
+
+int milgi_config_set_keylog(struct milgi_config *config, milgi_keylog_cb cb, void *ctx)
+{
+    if (config->frozen)
+        return MILGI_EINVAL;
+    config->keylog = cb;
+    config->keylog_ctx = ctx;
+    return 0;
+}
+
+int milgi_config_set_padding(struct milgi_config *config, milgi_padding_cb cb, void *ctx)
+{
+    if (config->frozen)
+        return MILGI_EINVAL;
+    config->padding = cb;
+    config->padding_ctx = ctx;
+    return 0;
+}
+
+int milgi_config_set_limit(struct milgi_config *config, enum milgi_limit limit, uint64_t value)
+{
+    if (config->frozen || (unsigned)limit >= MILGI_LIMITS)
+        return MILGI_EINVAL;
+    if (value < limits[limit].min || value > limits[limit].max)
+        return MILGI_EINVAL;
+    config->limit[limit] = value;
+    return 0;
+}
+
+int milgi_config_set_early_server_data(struct milgi_config *config, bool on)
+{
+    if (config->frozen || config->role != MILGI_SERVER)
+        return MILGI_EINVAL;
+    config->early_server_data = on;
+    return 0;
+}
+
+int milgi_config_set_middlebox(struct milgi_config *config, bool on)
+{
+    if (config->frozen)
+        return MILGI_EINVAL;
+    config->middlebox = on;
+    return 0;
+}
+
+/* --- freezing --------------------------------------------------------------------------------------------------- */
+
+static int check_server(const struct milgi_config *config, const char **why)
+{
+    if (config->credentials_n == 0 && (config->ask & MILGI_DECIDE_CREDENTIAL) == 0) {
+        *why = "a server needs a credential, or to be asked for one";
+        return MILGI_EINVAL;
+    }
+    if (config->client_auth != MILGI_CLIENT_AUTH_NONE && config->trust == NULL) {
+        *why = "client authentication needs a trust";
+        return MILGI_EINVAL;
+    }
+    return 0;
+}
+
+static int check_client(struct milgi_config *config, const char **why)
+{
+    if (config->key_shares > config->groups.n) {
+        *why = "more key shares than groups";
+        return MILGI_EINVAL;
+    }
+    if (config->trust != NULL || config->accept_any_server)
+        return 0;
+    int error = milgi_trust_new_system(&config->trust);
+    if (error != 0)
+        *why = "the system's trust store cannot be read";
+    return error;
+}
+
+/* A credential that no scheme of the config can use would never be chosen. */
+static int check_credentials(const struct milgi_config *config, const char **why)
+{
+    for (size_t i = 0; i < config->credentials_n; i++) {
+        const struct milgi__u16_list *own = &config->schemes;
+        if (milgi__credential_scheme(config->credentials[i], own->v, own->n, own->v, own->n) == 0) {
+            *why = "a credential's key fits none of the signature schemes";
+            return MILGI_EINVAL;
+        }
+    }
+    return 0;
+}
+
+int milgi_config_freeze(struct milgi_config *config, const char **why)
+{
+    const char *reason = NULL;
+    int error;
+
+    if (why == NULL)
+        why = &reason;
+    *why = NULL;
+    if (config->frozen) {
+        *why = "it is frozen already";
+        return MILGI_EINVAL;
+    }
+    error = check_credentials(config, why);
+    if (error == 0)
+        error = config->role == MILGI_SERVER ? check_server(config, why) : check_client(config, why);
+    if (error != 0)
+        return error;
+    config->cert_schemes = config->schemes;
+    for (size_t i = 0; i < MILGI__COUNT(certificate_schemes); i++) {
+        if (config->cert_schemes.n < MILGI__LIST_MAX)
+            config->cert_schemes.v[config->cert_schemes.n++] = certificate_schemes[i];
+    }
+    config->frozen = true;
+    return 0;
+}

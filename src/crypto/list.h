@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates in DER, each with a 3-byte length before it: how chains and anchors are kept, and sent. */
+#pragma once
+
+#include "base/base.h"
+
+/* All zeros: empty. */
+struct milgi__cert_list {
+    uint8_t *data;
+    size_t len, cap;
+    unsigned n;
+};
+
+/* Both return 0 or an error; the list stays the caller's to clear. */
+int milgi__cert_list_add(struct milgi__cert_list *list, const uint8_t *der, size_t len);
+/* All certificates of |pem|: MILGI_EPARSE (none, or one malformed) or MILGI_ENOMEM. */
+int milgi__cert_list_add_pem(struct milgi__cert_list *list, const void *pem, size_t pem_len);
+void milgi__cert_list_clear(struct milgi__cert_list *list);
+bool milgi__cert_list_has(const struct milgi__cert_list *list, const uint8_t *der, size_t len);
+
+/* Walks through such a list. */
+struct milgi__cert_walk {
+    const uint8_t *p;
+    size_t left;
+    bool bad; /* what follows is no certificate with its length */
+    const uint8_t *der;
+    size_t der_len;
+};
+/* The next one, in |der|; false: at the end, or bad. */
+bool milgi__cert_walk_next(struct milgi__cert_walk *walk);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hashes, HMAC and HKDF on libcrypto's plain SHA-2 calls, which are deprecated in favour of EVP: an HMAC over EVP digests
+ * takes half as long again, EVP_MAC twice, EVP_KDF eight times as long, and a handshake makes thirty. A running hash is a
+ * plain struct here: to look at its value or to clone it is to copy it. This is the only file that uses them.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
+
+#include "crypto/openssl3.h"
+
+#define BLOCK_MAX SHA512_CBLOCK
+
+struct state {
+    enum milgi__hash hash;
+    union {
+        SHA256_CTX sha256;
+        SHA512_CTX sha384;
+    } u;
+};
+
+struct milgi__digest {
+    struct state state;
+};
+
+size_t milgi__hash_len(enum milgi__hash hash)
+{
+    return hash == MILGI__SHA256 ? SHA256_DIGEST_LENGTH : SHA384_DIGEST_LENGTH;
+}
+
+static size_t block_len(enum milgi__hash hash)
+{
+    return hash == MILGI__SHA256 ? SHA256_CBLOCK : SHA512_CBLOCK;
+}
+
+/* These return ints for history's sake: they have no way to fail. */
+static void start(struct state *state, enum milgi__hash hash)
+{
+    state->hash = hash;
+    if (hash == MILGI__SHA256)
+        (void)SHA256_Init(&state->u.sha256);
+    else
+        (void)SHA384_Init(&state->u.sha384);
+}
+
+static void update(struct state *state, const void *data, size_t len)
+{
+    if (state->hash == MILGI__SHA256)
+        (void)SHA256_Update(&state->u.sha256, data, len);
+    else
+        (void)SHA384_Update(&state->u.sha384, data, len);
+}
+
+/* Wipes the state's memory of the message, too. */
+static void finish(struct state *state, uint8_t *out)
+{
+    if (state->hash == MILGI__SHA256)
+        (void)SHA256_Final(out, &state->u.sha256);
+    else
+        (void)SHA384_Final(out, &state->u.sha384);
+    milgi__wipe(state, sizeof(*state));
+}
+
+/* --- running hashes --------------------------------------------------------------------------------------------- */
+
+struct milgi__digest *milgi__digest_new(struct milgi__crypto *cx, enum milgi__hash hash)
+{
+    struct milgi__digest *digest = milgi__alloc(sizeof(*digest));
+
+    (void)cx;
+    if (digest != NULL)
+        start(&digest->state, hash);
+    return digest;
+}
+
+void milgi__digest_free(struct milgi__digest *digest)
+{
+    milgi__free_wiped(digest, sizeof(*digest));
+}
+
+int milgi__digest_update(struct milgi__digest *digest, const void *data, size_t len)
+{
+    update(&digest->state, data, len);
+    return 0;
+}
+
+int milgi__digest_peek(struct milgi__crypto *cx, const struct milgi__digest *digest, uint8_t out[MILGI__HASH_MAX])
+{
+    struct state copy = digest->state;
+
+    (void)cx;
+    finish(&copy, out);
+    return 0;
+}
+
+struct milgi__digest *milgi__digest_clone(struct milgi__crypto *cx, const struct milgi__digest *digest)
+{
+    struct milgi__digest *clone = milgi__alloc(sizeof(*clone));
+
+    (void)cx;
+    if (clone != NULL)
+        *clone = *digest;
+    return clone;
+}
+
+int milgi__hash(
+    struct milgi__crypto *cx, enum milgi__hash hash, const void *data, size_t len, uint8_t out[MILGI__HASH_MAX])
+{
+    struct state state;
+
+    (void)cx;
+    start(&state, hash);
+    update(&state, data, len);
+    finish(&state, out);
+    return 0;
+}
+
+/* --- HMAC (RFC 2104) -------------------------------------------------------------------------------------------- */
+
+/* The hash states behind the inner and the outer padded key. */
+struct keyed {
+    struct state inner, outer;
+};
+
+static void hmac_key(struct keyed *keyed, enum milgi__hash hash, const uint8_t *key, size_t key_len)
+{
+    uint8_t block[BLOCK_MAX] = { 0 };
+    size_t n = block_len(hash);
+
+    if (key_len > n) {
+        start(&keyed->inner, hash);
+        update(&keyed->inner, key, key_len);
+        finish(&keyed->inner, block);
+    } else if (key_len > 0) {
+        memcpy(block, key, key_len);
+    }
+    for (size_t i = 0; i < n; i++)
+        block[i] ^= 0x36;
+    start(&keyed->inner, hash);
+    update(&keyed->inner, block, n);
+    for (size_t i = 0; i < n; i++)
+        block[i] ^= 0x36 ^ 0x5c;
+    start(&keyed->outer, hash);
+    update(&keyed->outer, block, n);
+    milgi__wipe(block, sizeof(block));
+}
+
+/* Consumes |keyed|. */
+static void hmac_finish(struct keyed *keyed, uint8_t out[MILGI__HASH_MAX])
+{
+    uint8_t inner[MILGI__HASH_MAX];
+    size_t n = milgi__hash_len(keyed->inner.hash);
+
+    finish(&keyed->inner, inner);
+    update(&keyed->outer, inner, n);
+    finish(&keyed->outer, out);
+    milgi__wipe(inner, sizeof(inner));
+}
+
+int milgi__hmac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *key, size_t key_len, const void *data,
+    size_t len, uint8_t out[MILGI__HASH_MAX])
+{
+    struct keyed keyed;
+
+    (void)cx;
+    hmac_key(&keyed, hash, key, key_len);
+    update(&keyed.inner, data, len);
+    hmac_finish(&keyed, out);
+    return 0;
+}
+
+int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
+    const uint8_t *info, size_t info_len, uint8_t *out, size_t out_len)
+{
+    size_t hash_len = milgi__hash_len(hash);
+    uint8_t block[MILGI__HASH_MAX];
+    struct keyed key;
+
+    (void)cx;
+    /*= RFC5869 2.3: "L        length of output keying material in octets (<= 255*HashLen)" */
+    if (out_len > 255 * hash_len)
+        return MILGI__BROKEN;
+    hmac_key(&key, hash, prk, prk_len);
+    for (uint8_t i = 1; out_len > 0; i++) {
+        struct keyed round = key;
+        if (i > 1)
+            update(&round.inner, block, hash_len);
+        update(&round.inner, info, info_len);
+        update(&round.inner, &i, 1);
+        hmac_finish(&round, block);
+        size_t n = MILGI__MIN(out_len, hash_len);
+        memcpy(out, block, n);
+        out += n;
+        out_len -= n;
+    }
+    milgi__wipe(block, sizeof(block));
+    milgi__wipe(&key, sizeof(key));
+    return 0;
+}
+
+/* --- what signature schemes sign -------------------------------------------------------------------------------- */
+
+bool milgi__scheme_hash(uint16_t scheme, const uint8_t *input, size_t len, struct milgi__scheme_hash *out)
+{
+    switch (scheme) {
+    case MILGI_SIG_RSA_PKCS1_SHA256:
+    case MILGI_SIG_ECDSA_SECP256R1_SHA256:
+    case MILGI_SIG_RSA_PSS_RSAE_SHA256:
+    case MILGI_SIG_RSA_PSS_PSS_SHA256:
+        (void)SHA256(input, len, out->value);
+        out->len = SHA256_DIGEST_LENGTH;
+        out->md = EVP_sha256();
+        return true;
+    case MILGI_SIG_RSA_PKCS1_SHA384:
+    case MILGI_SIG_ECDSA_SECP384R1_SHA384:
+    case MILGI_SIG_RSA_PSS_RSAE_SHA384:
+    case MILGI_SIG_RSA_PSS_PSS_SHA384:
+        (void)SHA384(input, len, out->value);
+        out->len = SHA384_DIGEST_LENGTH;
+        out->md = EVP_sha384();
+        return true;
+    case MILGI_SIG_RSA_PKCS1_SHA512:
+    case MILGI_SIG_ECDSA_SECP521R1_SHA512:
+    case MILGI_SIG_RSA_PSS_RSAE_SHA512:
+    case MILGI_SIG_RSA_PSS_PSS_SHA512:
+        (void)SHA512(input, len, out->value);
+        out->len = SHA512_DIGEST_LENGTH;
+        out->md = EVP_sha512();
+        return true;
+    case MILGI_SIG_ED25519: out->len = 0; out->md = NULL; return true;
+    default: return false;
+    }
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Key exchange. X25519 goes through EVP, since libcrypto exports no bare function; a public share is the derivation with
+ * the base point, which is faster than EVP's own way to it. The NIST curves use the EC_POINT functions.
+ */
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+
+#include "crypto/openssl3.h"
+
+#define X25519_LEN 32
+
+/* RFC 7748 4.1. */
+static const uint8_t base_point[X25519_LEN] = { 9 };
+
+/* --- set-up ----------------------------------------------------------------------------------------------------- */
+
+static bool curve_setup(struct milgi__curve *curve, int nid)
+{
+    curve->group = EC_GROUP_new_by_curve_name(nid);
+    if (curve->group == NULL)
+        return false;
+    curve->field_len = ((size_t)EC_GROUP_get_degree(curve->group) + 7) / 8;
+    curve->order_less_1 = BN_dup(EC_GROUP_get0_order(curve->group));
+    return curve->order_less_1 != NULL && BN_sub_word(curve->order_less_1, 1) == 1;
+}
+
+static OSSL_PARAM x25519_param(const char *name, const uint8_t *value)
+{
+    /* The parameters of an import are only read. */
+    return OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)value, X25519_LEN);
+}
+
+int milgi__kex_setup(struct milgi__crypto *cx)
+{
+    OSSL_PARAM params[2] = { x25519_param(OSSL_PKEY_PARAM_PUB_KEY, base_point), OSSL_PARAM_construct_end() };
+
+    if (!curve_setup(&cx->p256, NID_X9_62_prime256v1) || !curve_setup(&cx->p384, NID_secp384r1))
+        return MILGI__BROKEN;
+    cx->x25519_import = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+    if (cx->x25519_import == NULL || EVP_PKEY_fromdata_init(cx->x25519_import) != 1)
+        return MILGI__BROKEN;
+    if (EVP_PKEY_fromdata(cx->x25519_import, &cx->x25519_peer, EVP_PKEY_PUBLIC_KEY, params) != 1)
+        return MILGI__BROKEN;
+    return 0;
+}
+
+void milgi__kex_teardown(struct milgi__crypto *cx)
+{
+    EC_GROUP_free(cx->p256.group);
+    EC_GROUP_free(cx->p384.group);
+    BN_free(cx->p256.order_less_1);
+    BN_free(cx->p384.order_less_1);
+    BN_CTX_free(cx->bn);
+    EVP_PKEY_free(cx->x25519_peer);
+    EVP_PKEY_CTX_free(cx->x25519_import);
+}
+
+static struct milgi__curve *curve_of(struct milgi__crypto *cx, uint16_t group)
+{
+    if (cx->bn == NULL)
+        cx->bn = BN_CTX_new();
+    if (cx->bn == NULL)
+        return NULL;
+    if (group == MILGI_GROUP_SECP256R1)
+        return &cx->p256;
+    return group == MILGI_GROUP_SECP384R1 ? &cx->p384 : NULL;
+}
+
+size_t milgi__kex_seed_len(uint16_t group)
+{
+    switch (group) {
+    case MILGI_GROUP_X25519: return X25519_LEN;
+    case MILGI_GROUP_SECP256R1: return 40; /* 64 bits more than the order: no bias to speak of */
+    case MILGI_GROUP_SECP384R1: return 56;
+    default: return 0;
+    }
+}
+
+size_t milgi__kex_public_len(uint16_t group)
+{
+    switch (group) {
+    case MILGI_GROUP_X25519: return X25519_LEN;
+    case MILGI_GROUP_SECP256R1: return 65;
+    case MILGI_GROUP_SECP384R1: return 97;
+    default: return 0;
+    }
+}
+
+/* --- X25519 ----------------------------------------------------------------------------------------------------- */
+
+static int x25519(struct milgi__crypto *cx, const uint8_t *secret, const uint8_t *peer, uint8_t shared[X25519_LEN])
+{
+    /* With a public key at its side the private one is imported as it is; else libcrypto would compute the public key.
+     * What it is plays no part in a derivation. */
+    OSSL_PARAM params[3] = { x25519_param(OSSL_PKEY_PARAM_PRIV_KEY, secret),
+        x25519_param(OSSL_PKEY_PARAM_PUB_KEY, base_point), OSSL_PARAM_construct_end() };
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = NULL;
+    size_t len = X25519_LEN;
+    int result = MILGI__BROKEN;
+
+    if (EVP_PKEY_set1_encoded_public_key(cx->x25519_peer, peer, X25519_LEN) != 1)
+        goto out;
+    if (EVP_PKEY_fromdata(cx->x25519_import, &key, EVP_PKEY_KEYPAIR, params) != 1)
+        goto out;
+    ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    if (ctx == NULL || EVP_PKEY_derive_init(ctx) != 1 || EVP_PKEY_derive_set_peer_ex(ctx, cx->x25519_peer, 0) != 1)
+        goto out;
+    /*= RFC8446 7.4.2: "Implementations MUST check whether the computed Diffie-Hellman shared secret is the all-zero
+     *= value and abort if so" */
+    /* libcrypto does: with everything set up this is the one way to fail. */
+    result = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == X25519_LEN ? 0 : MILGI__BAD;
+out:
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    return result == 0 ? 0 : milgi__fail(result);
+}
+
+/* --- NIST curves ------------------------------------------------------------------------------------------------ */
+
+/* k = seed mod (n - 1) + 1, in time that does not depend on it. */
+static bool scalar_from_seed(
+    struct milgi__crypto *cx, const struct milgi__curve *curve, const uint8_t *seed, size_t seed_len, BIGNUM *k)
+{
+    BN_set_flags(k, BN_FLG_CONSTTIME);
+    return BN_bin2bn(seed, (int)seed_len, k) != NULL && BN_mod(k, k, curve->order_less_1, cx->bn) == 1 &&
+        BN_add_word(k, 1) == 1;
+}
+
+static int nist_keygen(struct milgi__crypto *cx, const struct milgi__curve *curve, const uint8_t *seed, size_t seed_len,
+    uint8_t *secret, uint8_t *pub)
+{
+    size_t pub_len = 1 + 2 * curve->field_len;
+    BIGNUM *k = BN_new();
+    EC_POINT *point = EC_POINT_new(curve->group);
+    int result = MILGI__BROKEN;
+
+    if (k == NULL || point == NULL || !scalar_from_seed(cx, curve, seed, seed_len, k))
+        goto out;
+    if (EC_POINT_mul(curve->group, point, k, NULL, NULL, cx->bn) != 1)
+        goto out;
+    if (EC_POINT_point2oct(curve->group, point, POINT_CONVERSION_UNCOMPRESSED, pub, pub_len, cx->bn) != pub_len)
+        goto out;
+    if (BN_bn2binpad(k, secret, (int)curve->field_len) == (int)curve->field_len)
+        result = 0;
+out:
+    BN_clear_free(k);
+    EC_POINT_free(point);
+    return result == 0 ? 0 : milgi__fail(result);
+}
+
+/* The X coordinate of k * Q. */
+static bool shared_x(struct milgi__crypto *cx, const struct milgi__curve *curve, const EC_POINT *peer, const BIGNUM *k,
+    uint8_t *shared)
+{
+    EC_POINT *point = EC_POINT_new(curve->group);
+    BIGNUM *x = BN_new();
+    bool done = point != NULL && x != NULL && EC_POINT_mul(curve->group, point, NULL, peer, k, cx->bn) == 1 &&
+        EC_POINT_get_affine_coordinates(curve->group, point, x, NULL, cx->bn) == 1 &&
+        BN_bn2binpad(x, shared, (int)curve->field_len) == (int)curve->field_len;
+
+    BN_clear_free(x);
+    EC_POINT_clear_free(point);
+    return done;
+}
+
+static int nist_derive(struct milgi__crypto *cx, const struct milgi__curve *curve, const uint8_t *secret,
+    const uint8_t *peer, size_t peer_len, uint8_t *shared)
+{
+    EC_POINT *point = EC_POINT_new(curve->group);
+    BIGNUM *k = BN_new();
+    int result = MILGI__BROKEN;
+
+    if (point == NULL || k == NULL || BN_bin2bn(secret, (int)curve->field_len, k) == NULL)
+        goto out;
+    BN_set_flags(k, BN_FLG_CONSTTIME);
+    if (BN_is_zero(k) || BN_cmp(k, curve->order_less_1) > 0)
+        goto out;
+    result = MILGI__BAD;
+    /*= RFC8446 4.2.8.2: "For the curves secp256r1, secp384r1, and secp521r1, peers MUST validate each other's public
+     *= value Q by ensuring that the point is a valid point on the elliptic curve." */
+    /* The decoding refuses one that is not; infinity has no uncompressed form. */
+    if (EC_POINT_oct2point(curve->group, point, peer, peer_len, cx->bn) != 1)
+        goto out;
+    result = shared_x(cx, curve, point, k, shared) ? 0 : MILGI__BROKEN;
+out:
+    BN_clear_free(k);
+    EC_POINT_free(point);
+    return result == 0 ? 0 : milgi__fail(result);
+}
+
+/* --- both ------------------------------------------------------------------------------------------------------- */
+
+int milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t *seed, size_t seed_len, uint8_t *secret,
+    size_t *secret_len, uint8_t *pub, size_t *pub_len)
+{
+    size_t secret_room = *secret_len;
+    size_t pub_room = *pub_len;
+
+    *pub_len = milgi__kex_public_len(group);
+    if (seed_len == 0 || seed_len != milgi__kex_seed_len(group) || pub_room < *pub_len)
+        return MILGI__BROKEN;
+    if (group == MILGI_GROUP_X25519) {
+        *secret_len = X25519_LEN;
+        if (secret_room < X25519_LEN || x25519(cx, seed, base_point, pub) != 0)
+            return MILGI__BROKEN;
+        memmove(secret, seed, X25519_LEN);
+        return 0;
+    }
+    const struct milgi__curve *curve = curve_of(cx, group);
+    if (curve == NULL || secret_room < curve->field_len)
+        return MILGI__BROKEN;
+    *secret_len = curve->field_len;
+    return nist_keygen(cx, curve, seed, seed_len, secret, pub);
+}
+
+int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *secret, size_t secret_len,
+    const uint8_t *peer, size_t peer_len, uint8_t *shared, size_t *shared_len)
+{
+    const struct milgi__curve *curve = group == MILGI_GROUP_X25519 ? NULL : curve_of(cx, group);
+    size_t room = *shared_len;
+
+    if (group != MILGI_GROUP_X25519 && curve == NULL)
+        return MILGI__BROKEN;
+    size_t len = curve == NULL ? X25519_LEN : curve->field_len;
+    if (secret_len != len || room < len)
+        return MILGI__BROKEN;
+    *shared_len = len;
+    if (peer_len != milgi__kex_public_len(group))
+        return MILGI__BAD;
+    if (curve == NULL)
+        return x25519(cx, secret, peer, shared);
+    /* RFC 8446 4.2.8.2: the uncompressed form only. */
+    if (peer[0] != POINT_CONVERSION_UNCOMPRESSED)
+        return MILGI__BAD;
+    return nist_derive(cx, curve, secret, peer, peer_len, shared);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What PRIVATE and TRUST keys are made of. cert/ makes and frees these; here, since ops are performed with them. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "crypto/crypto.h"
+
+/* Immutable after it is made; references are atomic. */
+struct milgi_credential {
+    _Atomic uint32_t refs;
+    uint64_t serial;
+    enum milgi__key_type type;
+    unsigned bits;
+    uint8_t *chain; /* DER certificates, leaf first, each with a 3-byte length before it */
+    size_t chain_len;
+    unsigned chain_n;
+    uint8_t *pkcs8; /* NULL: the key lives elsewhere */
+    size_t pkcs8_len;
+    uint8_t *spki;
+    size_t spki_len;
+    uint16_t leaf_signed_with;
+    char subject[256];
+    char key_type[32];
+};
+
+/* The same. */
+struct milgi_trust {
+    _Atomic uint32_t refs;
+    uint64_t serial;
+    uint8_t *anchors; /* as milgi__store_new() takes them */
+    size_t anchors_len;
+};
