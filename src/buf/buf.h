@@ -67,8 +67,8 @@ size_t milgi__pool_used(const struct milgi__pool *pool);
 size_t milgi__pool_peak(const struct milgi__pool *pool);
 
 /*
- * A queue of slices: bytes in, bytes out. Holds one reference per slice; nodes come from the heap in blocks that are
- * kept by the queue only while it is not empty.
+ * A queue of slices: bytes in, bytes out. Holds one reference per slice. Its memory is kept until milgi__bufq_clear(),
+ * which an idle connection calls.
  */
 struct milgi__bufq {
     struct milgi_slice *ring;

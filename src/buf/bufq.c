@@ -38,15 +38,11 @@ int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice)
     return 0;
 }
 
-/* The front slice is gone; an empty queue keeps no memory. */
+/* The front slice is gone. */
 static void drop_front(struct milgi__bufq *q)
 {
     q->head = (q->head + 1) & (q->cap - 1);
-    if (--q->n > 0)
-        return;
-    milgi__free(q->ring);
-    q->ring = NULL;
-    q->cap = q->head = 0;
+    q->n--;
 }
 
 bool milgi__bufq_peek(const struct milgi__bufq *q, size_t from, void *out, size_t len)
@@ -127,5 +123,6 @@ void milgi__bufq_clear(struct milgi__bufq *q)
         milgi_chunk_unref(at(q, 0)->chunk);
         drop_front(q);
     }
-    q->len = 0;
+    milgi__free(q->ring);
+    *q = (struct milgi__bufq){ 0 };
 }

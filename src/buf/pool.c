@@ -24,7 +24,7 @@ static const uint32_t class_size[CLASSES] = { 512, 2048, 4096, 18 << 10, 68 << 1
 struct shelf {
     struct milgi_chunk *clean, *dirty;
     uint32_t clean_n, dirty_n;
-    uint32_t idle_min, dirty_min; /* the least that stood here since the period began: what it did not need */
+    uint32_t idle_min; /* the least that stood here since the period began: what it did not need */
 };
 
 struct milgi__pool {
@@ -114,7 +114,6 @@ static struct milgi_chunk *pick(struct shelf *shelf, uint64_t owner)
     } else {
         return NULL;
     }
-    shelf->dirty_min = MILGI__MIN(shelf->dirty_min, shelf->dirty_n);
     shelf->idle_min = MILGI__MIN(shelf->idle_min, shelf->dirty_n + shelf->clean_n);
     return chunk;
 }
@@ -122,7 +121,6 @@ static struct milgi_chunk *pick(struct shelf *shelf, uint64_t owner)
 static void destroy_idle(struct milgi__pool *pool, struct shelf *shelf)
 {
     destroy(pool, unshelve(shelf, shelf->clean == NULL));
-    shelf->dirty_min = MILGI__MIN(shelf->dirty_min, shelf->dirty_n);
     shelf->idle_min = MILGI__MIN(shelf->idle_min, shelf->dirty_n + shelf->clean_n);
 }
 
@@ -217,6 +215,9 @@ static void release(struct milgi_chunk *chunk)
     pool->used -= chunk->size;
     if (!pool->closed) {
         shelve(&pool->shelf[chunk->size_class], chunk);
+        /* Somebody waits for this; the chunk may have been given back from outside a turn. */
+        if (pool->wanted && pool->options.wake && pool->used + pool->wanted <= pool->options.limit)
+            pool->options.wake(pool->options.wake_ctx);
         return;
     }
     destroy(pool, chunk);
@@ -245,40 +246,21 @@ void milgi__pool_collect(struct milgi__pool *pool)
 
 static void begin_period(struct milgi__pool *pool)
 {
-    for (unsigned cls = 0; cls < CLASSES; cls++) {
-        struct shelf *shelf = &pool->shelf[cls];
-        shelf->dirty_min = shelf->dirty_n;
-        shelf->idle_min = shelf->dirty_n + shelf->clean_n;
-    }
+    for (unsigned cls = 0; cls < CLASSES; cls++)
+        pool->shelf[cls].idle_min = pool->shelf[cls].dirty_n + pool->shelf[cls].clean_n;
 }
 
-/* One chunk of the shelf that the period did not need is freed, or one that lay there dirty all the time wiped. */
-static bool trim_one(struct milgi__pool *pool, struct shelf *shelf)
-{
-    if (shelf->idle_min > 0) {
-        shelf->idle_min--;
-        if (shelf->dirty && shelf->dirty_min > 0)
-            shelf->dirty_min--;
-        destroy(pool, unshelve(shelf, shelf->dirty != NULL));
-        return true;
-    }
-    if (shelf->dirty_min > 0) {
-        shelf->dirty_min--;
-        struct milgi_chunk *chunk = unshelve(shelf, true);
-        scrub(chunk);
-        shelve(shelf, chunk);
-        return true;
-    }
-    return false;
-}
-
+/* A chunk stays for long only if it is used: so no plaintext lies idle for more than about two periods. */
 bool milgi__pool_trim(struct milgi__pool *pool, unsigned max)
 {
     for (unsigned cls = 0; cls < CLASSES; cls++) {
-        while (max > 0 && trim_one(pool, &pool->shelf[cls]))
-            max--;
-        if (max == 0)
-            return true;
+        struct shelf *shelf = &pool->shelf[cls];
+        for (; shelf->idle_min > 0; max--) {
+            if (max == 0)
+                return true;
+            shelf->idle_min--;
+            destroy(pool, unshelve(shelf, shelf->dirty != NULL));
+        }
     }
     begin_period(pool);
     return false;
