@@ -18,11 +18,15 @@ struct milgi__crew;
 struct milgi__crew_qp;
 
 struct milgi__crew_ops {
-    const char *thread_name;        /* up to 9 characters */
-    void *(*worker_new)(void *ctx); /* what a worker owns; on the maker's thread; NULL: none to be had */
+    /* up to 9 characters */
+    const char *thread_name;
+    /* What a worker owns; called on the maker's thread. NULL: none to be had. */
+    void *(*worker_new)(void *ctx);
     void (*worker_free)(void *state);
-    void (*perform)(void *state, unsigned worker, struct milgi_op *op); /* sets status and device_code; may block */
-    void (*forget)(void *state);                                        /* wipes what the worker keeps of keys: before a long sleep, and after a key went */
+    /* Sets status and device_code; may block. */
+    void (*perform)(void *state, unsigned worker, struct milgi_op *op);
+    /* Wipes what the worker keeps of keys: before a long sleep, and after a key went. */
+    void (*forget)(void *state);
 };
 
 struct milgi__crew_options {
@@ -33,8 +37,10 @@ struct milgi__crew_options {
     uint64_t spin_ns; /* how long a worker looks for work before it sleeps */
 };
 
-int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **crew); /* 0, ENOMEM or ELIMIT */
-void milgi__crew_free(struct milgi__crew *crew);                                           /* every queue pair is closed; joins the threads */
+/* 0, MILGI_ENOMEM or MILGI_ELIMIT. */
+int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **crew);
+/* Every queue pair is closed. Joins the threads. */
+void milgi__crew_free(struct milgi__crew *crew);
 
 /* Any thread: asks every worker to forget its keys before its next op, or soon when it sleeps. */
 void milgi__crew_forget(struct milgi__crew *crew);

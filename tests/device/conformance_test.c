@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every device must do, run against every device that is built in. A device that needs words to be tested has a
+ * line in |specs|; one without is tested by its bare name. With arguments: against these descriptions instead.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "rig.h"
+
+static const char *const specs[] = {
+    "cpu",
+    "pool:1",
+    "pool:2",
+    "pool:3,depth=16,spin=20us",
+    "sim:latency=50us,units=4,depth=64",
+    "sim:latency=50us,jitter=100us,units=8,order=in,load=1ms",
+    "chaos:seed=1",
+    "chaos:seed=2,max_delay=200us,delay=0.9,inline=0",
+    "chaos:seed=3,reorder=1,refuse=0.5,depth=8",
+};
+
+static struct milgi_device *device;
+static struct rig rig;
+
+#define assert_fine(complaint) \
+    do { \
+        const char *fine_why = (complaint); \
+        if (fine_why != NULL) \
+            fail_msg("%s", fine_why); \
+    } while (0)
+
+static int setup(void **state)
+{
+    const char *why;
+
+    if (milgi_device_new(*state, &device, &why) != 0) {
+        print_error("%s: %s\n", (const char *)*state, why);
+        return -1;
+    }
+    why = rig_open(&rig, device, false, 7);
+    if (why != NULL)
+        print_error("%s: %s\n", (const char *)*state, why);
+    return why == NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_close(&rig);
+    milgi_device_free(device);
+    return 0;
+}
+
+static bool has(uint32_t caps)
+{
+    return (device->caps.flags & caps) == caps;
+}
+
+/* --- results ---------------------------------------------------------------------------------------------------- */
+
+static void it_says_what_it_is(void **state)
+{
+    const char *spec = *state;
+
+    assert_string_equal(device->spec, spec);
+    assert_non_null(device->ops->name);
+    assert_memory_equal(spec, device->ops->name, strlen(device->ops->name));
+    assert_true(device->caps.parallelism >= 1);
+    assert_true(device->caps.max_in_flight >= 1);
+    assert_true(device->caps.best_batch >= 1);
+    assert_true(device->caps.ops != 0);
+    if (has(MILGI_CAP_REMOTE)) {
+        assert_int_equal(device->caps.ops, MILGI_OP_BIT(MILGI_OP_SIGN));
+        assert_true(rig.ops->notify_fd(rig.qp) >= 0);
+    }
+    if (rig.ops->notify_fd(rig.qp) >= 0)
+        assert_non_null(rig.ops->arm);
+}
+
+static void it_seals_and_opens_every_length(void **state)
+{
+    static const unsigned lengths[] = { 0, 1, 15, 16, 17, 255, 1400, 16384 };
+    unsigned pieces_max = has(MILGI_CAP_SCATTER) ? MILGI_OP_SLICES : 1;
+
+    (void)state;
+    for (int suite = 0; suite < RIG_SUITES; suite++) {
+        if (!rig_can(&rig, MILGI_OP_SEAL, rig.aead[suite].alg) || !rig_can(&rig, MILGI_OP_OPEN, rig.aead[suite].alg))
+            continue;
+        for (unsigned i = 0; i < MILGI__COUNT(lengths); i++) {
+            struct job_aead what = { .suite = (enum rig_suite)suite, .len = lengths[i], .inner = 23, .pad = i % 3 * 50 };
+            for (what.pieces = 1; what.pieces <= pieces_max; what.pieces++) {
+                assert_fine(rig_run(&rig, job_seal(&rig, &what)));
+                assert_fine(rig_run(&rig, job_open(&rig, &what)));
+            }
+            what.pieces = 1;
+            what.inner = 0;
+            assert_fine(rig_run(&rig, job_seal(&rig, &what)));
+        }
+    }
+}
+
+static void it_seals_and_opens_in_place_if_it_says_so(void **state)
+{
+    (void)state;
+    if (!has(MILGI_CAP_IN_PLACE))
+        skip();
+    for (int suite = 0; suite < RIG_SUITES; suite++) {
+        struct job_aead what = { .suite = (enum rig_suite)suite, .len = 1000, .inner = 23, .pad = 9, .in_place = true };
+        assert_fine(rig_run(&rig, job_seal(&rig, &what)));
+        assert_fine(rig_run(&rig, job_open(&rig, &what)));
+        what.pieces = has(MILGI_CAP_SCATTER) ? 3 : 1;
+        assert_fine(rig_run(&rig, job_open(&rig, &what)));
+        what.forged = true;
+        assert_fine(rig_run(&rig, job_open(&rig, &what)));
+    }
+}
+
+static void it_rejects_forged_records_and_wipes_them(void **state)
+{
+    (void)state;
+    for (int suite = 0; suite < RIG_SUITES; suite++) {
+        struct job_aead what = { .suite = (enum rig_suite)suite, .forged = true };
+        if (!rig_can(&rig, MILGI_OP_OPEN, rig.aead[suite].alg))
+            continue;
+        for (what.len = 0; what.len <= 16384; what.len = what.len * 7 + 1)
+            assert_fine(rig_run(&rig, job_open(&rig, &what)));
+    }
+}
+
+static void it_exchanges_keys_and_rejects_bad_shares(void **state)
+{
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(groups); i++) {
+        if (rig_can(&rig, MILGI_OP_KEYGEN, groups[i]))
+            assert_fine(rig_run(&rig, job_keygen(&rig, groups[i])));
+        if (!rig_can(&rig, MILGI_OP_DERIVE, groups[i]))
+            continue;
+        assert_fine(rig_run(&rig, job_derive(&rig, groups[i], SHARE_GOOD)));
+        assert_fine(rig_run(&rig, job_derive(&rig, groups[i], SHARE_SHORT)));
+        assert_fine(rig_run(&rig, job_derive(&rig, groups[i], SHARE_OFF_CURVE)));
+    }
+}
+
+static void it_signs_and_verifies_with_every_key(void **state)
+{
+    (void)state;
+    for (int signer = 0; signer < RIG_SIGNERS; signer++) {
+        for (const uint16_t *scheme = rig_schemes((enum rig_signer)signer); *scheme != 0; scheme++) {
+            if (rig_can(&rig, MILGI_OP_SIGN, *scheme))
+                assert_fine(rig_run(&rig, job_sign(&rig, (enum rig_signer)signer, *scheme)));
+            if (!rig_can(&rig, MILGI_OP_VERIFY, *scheme))
+                continue;
+            assert_fine(rig_run(&rig, job_verify(&rig, (enum rig_signer)signer, *scheme, false)));
+            assert_fine(rig_run(&rig, job_verify(&rig, (enum rig_signer)signer, *scheme, true)));
+        }
+    }
+}
+
+static void it_rejects_a_key_that_does_not_fit_the_scheme(void **state)
+{
+    (void)state;
+    if (!rig_can(&rig, MILGI_OP_VERIFY, MILGI_SIG_ED25519))
+        skip();
+    struct job *job = job_verify(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, false);
+    job->op.alg = job->before.alg = MILGI_SIG_ED25519;
+    job->want = MILGI_OP_REJECTED;
+    assert_fine(rig_run(&rig, job));
+}
+
+static void it_accepts_good_chains_and_rejects_bad_ones(void **state)
+{
+    (void)state;
+    if (!rig_can(&rig, MILGI_OP_VERIFY_CHAIN, 0))
+        skip();
+    assert_fine(rig_run(&rig, job_chain(&rig, "server.test")));
+    assert_fine(rig_run(&rig, job_chain(&rig, "other.test")));
+    struct job *job = job_chain(&rig, "server.test");
+    job->op.u.chain.now_s = job->before.u.chain.now_s = 1000000000; /* long before it was made */
+    job->want = MILGI_OP_REJECTED;
+    assert_fine(rig_run(&rig, job));
+}
+
+/* --- ops that make no sense ------------------------------------------------------------------------------------- */
+
+static void expect_broken(struct job *job)
+{
+    struct milgi_op *op = &job->op;
+
+    job->before = *op;
+    job->want = MILGI_OP_BROKEN;
+    /* Accepted, since only a full device refuses. */
+    for (int tries = 0; rig.ops->enqueue(rig.qp, &op, 1) != 1; tries++)
+        assert_true(tries < 100);
+    assert_fine(rig_finish(&rig, &job, 1));
+    if (job->src != NULL)
+        assert_memory_equal(job->src, job->src_before, job->size);
+    job_free(job);
+}
+
+static void it_gives_malformed_ops_back_broken(void **state)
+{
+    static const struct job_aead record = { .len = 100, .inner = 23 };
+    struct job *job;
+
+    (void)state;
+    job = job_keygen(&rig, MILGI_GROUP_X25519);
+    job->op.type = 200;
+    expect_broken(job);
+    job = job_seal(&rig, &record);
+    job->op.u.aead.dst_len--;
+    expect_broken(job);
+    job = job_seal(&rig, &record);
+    job->op.u.aead.src_n = MILGI_OP_SLICES + 1;
+    expect_broken(job);
+    job = job_open(&rig, &record);
+    job->op.key = NULL;
+    expect_broken(job);
+    job = job_open(&rig, &record);
+    job->op.u.aead.dst = NULL;
+    expect_broken(job);
+    job = job_open(&rig, &record);
+    job->op.key = &rig.signer[RIG_P256];
+    expect_broken(job);
+    job = job_keygen(&rig, MILGI_GROUP_X25519);
+    job->op.alg = 0x7777;
+    expect_broken(job);
+    job = job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256);
+    job->op.u.sign.input_len = MILGI_SIGN_INPUT_MAX + 1;
+    expect_broken(job);
+    job = job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256);
+    job->op.key = &rig.trust;
+    expect_broken(job);
+    job = job_verify(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, false);
+    job->op.u.sign.spki_len = job->op.u.sign.blob.len + 1;
+    expect_broken(job);
+}
+
+static void it_breaks_an_op_whose_key_it_was_not_given(void **state)
+{
+    struct milgi_key stranger = rig.signer[RIG_P256];
+
+    (void)state;
+    if (!has(MILGI_CAP_KEY_LOAD))
+        skip();
+    stranger.dev[RIG_DEV] = NULL;
+    struct job *job = job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256);
+    job->op.key = &stranger;
+    expect_broken(job);
+}
+
+/* --- full, load, order ------------------------------------------------------------------------------------------ */
+
+/* Offers one by one without taking anything back: how many were accepted of |n|. */
+static unsigned offer(struct job **jobs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi_op *op = &jobs[i]->op;
+        if (rig.ops->enqueue(rig.qp, &op, 1) != 1)
+            return i;
+    }
+    return n;
+}
+
+static void it_refuses_when_full_and_leaves_the_refused_op_alone(void **state)
+{
+    unsigned max = device->caps.max_in_flight, n = max + 3;
+    struct job **jobs = calloc(n, sizeof(*jobs));
+
+    (void)state;
+    assert_non_null(jobs);
+    for (unsigned i = 0; i < n; i++)
+        jobs[i] = rig_can(&rig, MILGI_OP_SEAL, rig.aead[0].alg) ? job_small(&rig) : job_any(&rig);
+    unsigned accepted = offer(jobs, n);
+    assert_in_range(accepted, 1, max);
+    for (unsigned i = accepted; i < n; i++)
+        assert_fine(job_untouched(jobs[i]));
+    assert_fine(rig_finish(&rig, jobs, accepted));
+    /* There is room again, for exactly those that were refused. */
+    assert_fine(rig_enqueue(&rig, jobs + accepted, n - accepted));
+    assert_fine(rig_finish(&rig, jobs + accepted, n - accepted));
+    for (unsigned i = 0; i < n; i++)
+        job_free(jobs[i]);
+    free(jobs);
+}
+
+/* A mix of everything in bursts of any size; everything comes back once, and right. */
+static const char *load(struct rig *r, unsigned rounds)
+{
+    struct job *jobs[48];
+    const char *why = NULL;
+
+    for (unsigned round = 0; round < rounds && why == NULL; round++) {
+        unsigned n = (unsigned)(1 + rig_random(r) % MILGI__COUNT(jobs));
+        for (unsigned i = 0; i < n; i++)
+            jobs[i] = job_any(r);
+        for (unsigned at = 0; at < n && why == NULL;) {
+            unsigned burst = (unsigned)(1 + rig_random(r) % 12);
+            burst = MILGI__MIN(burst, n - at);
+            why = rig_enqueue(r, jobs + at, burst);
+            at += burst;
+        }
+        if (why == NULL)
+            why = rig_finish(r, jobs, n);
+        if (why != NULL)
+            return why; /* what is still with the device must not be freed */
+        for (unsigned i = 0; i < n; i++)
+            job_free(jobs[i]);
+    }
+    return why;
+}
+
+static void it_gives_every_op_back_once_and_right_under_load(void **state)
+{
+    (void)state;
+    assert_fine(load(&rig, 40));
+}
+
+static void it_keeps_the_order_if_it_says_so(void **state)
+{
+    struct job *jobs[40];
+    struct milgi_op *ops[MILGI__COUNT(jobs)];
+    unsigned got = 0;
+
+    (void)state;
+    if (!has(MILGI_CAP_IN_ORDER))
+        skip();
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++) {
+        jobs[i] = job_any(&rig);
+        ops[i] = &jobs[i]->op;
+    }
+    assert_int_equal(rig.ops->enqueue(rig.qp, ops, MILGI__COUNT(jobs)), MILGI__COUNT(jobs));
+    for (int naps = 0; got < MILGI__COUNT(jobs) && naps < 20000; naps++) {
+        struct milgi_op *op;
+        while (rig.ops->dequeue(rig.qp, &op, 1) == 1)
+            assert_ptr_equal(op, &jobs[got++]->op);
+        nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+    }
+    assert_int_equal(got, MILGI__COUNT(jobs));
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+        job_free(jobs[i]);
+}
+
+/* Sleeps on the descriptor after every single burst: one lost wake-up and it hangs. */
+static void arm_loses_no_wake_up(void **state)
+{
+    struct job *jobs[3];
+
+    (void)state;
+    if (rig.ops->notify_fd(rig.qp) < 0)
+        skip();
+    for (unsigned round = 0; round < 3000; round++) {
+        unsigned n = 1 + round % MILGI__COUNT(jobs);
+        for (unsigned i = 0; i < n; i++)
+            jobs[i] = rig_can(&rig, MILGI_OP_SEAL, rig.aead[0].alg) ? job_small(&rig) : job_any(&rig);
+        assert_fine(rig_enqueue(&rig, jobs, n));
+        for (uint64_t spin = rig_random(&rig) % 2000; spin > 0; spin--)
+            __asm__ volatile("");
+        assert_fine(rig_finish(&rig, jobs, n));
+        for (unsigned i = 0; i < n; i++)
+            job_free(jobs[i]);
+    }
+}
+
+static void a_dequeue_of_nothing_does_not_disarm(void **state)
+{
+    struct milgi_op *none;
+    struct job *job = job_any(&rig);
+
+    (void)state;
+    if (rig.ops->notify_fd(rig.qp) < 0) {
+        job_free(job);
+        skip();
+    }
+    assert_int_equal(rig.ops->arm(rig.qp), 0);
+    assert_int_equal(rig.ops->dequeue(rig.qp, &none, 1), 0);
+    assert_int_equal(rig.ops->arm(rig.qp), 0);
+    assert_fine(rig_run(&rig, job));
+}
+
+/* --- cancel, quiesce, keys -------------------------------------------------------------------------------------- */
+
+/* Takes everything that comes back on its own or after quiesce, as done or cancelled. */
+static void expect_done_or_cancelled(struct job **jobs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        while (!jobs[i]->back)
+            assert_fine(rig_wait(&rig));
+        if (jobs[i]->op.status != MILGI_OP_CANCELLED) {
+            assert_fine(job_check(jobs[i]));
+            continue;
+        }
+        if (jobs[i]->src != NULL)
+            assert_memory_equal(jobs[i]->src, jobs[i]->src_before, jobs[i]->size);
+        assert_memory_equal(&jobs[i]->op.u, &jobs[i]->before.u, sizeof(jobs[i]->op.u));
+    }
+}
+
+static void a_cancelled_op_comes_back_once_and_undone(void **state)
+{
+    struct job *jobs[24];
+
+    (void)state;
+    if (rig.ops->cancel == NULL)
+        skip();
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+            jobs[i] = job_any(&rig);
+        unsigned n = offer(jobs, MILGI__COUNT(jobs));
+        for (unsigned i = n; i > 0; i -= MILGI__MIN(i, 3u))
+            rig.ops->cancel(rig.qp, &jobs[i - 1]->op);
+        expect_done_or_cancelled(jobs, n);
+        for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+            job_free(jobs[i]);
+    }
+}
+
+static void after_quiesce_nothing_is_written_and_everything_is_back(void **state)
+{
+    struct job *jobs[24];
+    struct milgi_op *ops[MILGI__COUNT(jobs)];
+
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+            jobs[i] = job_any(&rig);
+        unsigned n = offer(jobs, MILGI__COUNT(jobs)), got = 0, more;
+        rig.ops->quiesce(rig.qp);
+        /* Not one more sleep: all of them are there. */
+        while ((more = rig.ops->dequeue(rig.qp, ops + got, n - got)) > 0)
+            got += more;
+        assert_int_equal(got, n);
+        for (unsigned i = 0; i < n; i++) {
+            assert_false(job_of(ops[i])->back);
+            job_of(ops[i])->back = true;
+        }
+        expect_done_or_cancelled(jobs, n);
+        for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+            job_free(jobs[i]);
+        assert_fine(rig_run(&rig, job_any(&rig)));
+    }
+}
+
+static void keys_come_and_go(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 30; round++) {
+        for (int suite = 0; suite < RIG_SUITES; suite++) {
+            rig_key_free(&rig, &rig.aead[suite]);
+            rig.aead[suite].raw[round % 16] ^= 0x55;
+            assert_true(rig_key_load(&rig, &rig.aead[suite]));
+        }
+        rig_key_free(&rig, &rig.signer[RIG_P256]);
+        rig_key_free(&rig, &rig.trust);
+        assert_true(rig_key_load(&rig, &rig.signer[RIG_P256]));
+        assert_true(rig_key_load(&rig, &rig.trust));
+        assert_fine(load(&rig, 1));
+    }
+}
+
+static void queue_pairs_come_and_go(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        struct rig other;
+        assert_fine(rig_open(&other, device, false, round + 100));
+        assert_fine(load(&other, 1));
+        if (other.ops->notify_fd(other.qp) >= 0 && round % 2 == 0)
+            (void)other.ops->arm(other.qp);
+        rig_close(&other);
+    }
+    assert_fine(load(&rig, 1));
+}
+
+struct engine {
+    pthread_t thread;
+    uint64_t seed;
+    const char *why;
+    char text[160];
+};
+
+static void *run_engine(void *arg)
+{
+    struct engine *engine = arg;
+    struct rig mine;
+
+    engine->why = rig_open(&mine, device, false, engine->seed);
+    if (engine->why == NULL)
+        engine->why = load(&mine, 15);
+    if (engine->why != NULL) { /* the text is the thread's */
+        snprintf(engine->text, sizeof(engine->text), "%s", engine->why);
+        engine->why = engine->text;
+        return NULL;
+    }
+    rig_close(&mine);
+    return NULL;
+}
+
+static void engines_in_several_threads_share_it(void **state)
+{
+    struct engine engines[3] = { { .seed = 11 }, { .seed = 12 }, { .seed = 13 } };
+
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(engines); i++)
+        assert_int_equal(pthread_create(&engines[i].thread, NULL, run_engine, &engines[i]), 0);
+    for (unsigned i = 0; i < MILGI__COUNT(engines); i++)
+        pthread_join(engines[i].thread, NULL);
+    for (unsigned i = 0; i < MILGI__COUNT(engines); i++)
+        assert_fine(engines[i].why);
+}
+
+/* --- all of it, for one description ----------------------------------------------------------------------------- */
+
+#define CASE(function) \
+    { \
+#function, function, setup, teardown, NULL \
+    }
+static const struct CMUnitTest suite[] = {
+    CASE(it_says_what_it_is),
+    CASE(it_seals_and_opens_every_length),
+    CASE(it_seals_and_opens_in_place_if_it_says_so),
+    CASE(it_rejects_forged_records_and_wipes_them),
+    CASE(it_exchanges_keys_and_rejects_bad_shares),
+    CASE(it_signs_and_verifies_with_every_key),
+    CASE(it_rejects_a_key_that_does_not_fit_the_scheme),
+    CASE(it_accepts_good_chains_and_rejects_bad_ones),
+    CASE(it_gives_malformed_ops_back_broken),
+    CASE(it_breaks_an_op_whose_key_it_was_not_given),
+    CASE(it_refuses_when_full_and_leaves_the_refused_op_alone),
+    CASE(it_gives_every_op_back_once_and_right_under_load),
+    CASE(it_keeps_the_order_if_it_says_so),
+    CASE(arm_loses_no_wake_up),
+    CASE(a_dequeue_of_nothing_does_not_disarm),
+    CASE(a_cancelled_op_comes_back_once_and_undone),
+    CASE(after_quiesce_nothing_is_written_and_everything_is_back),
+    CASE(keys_come_and_go),
+    CASE(queue_pairs_come_and_go),
+    CASE(engines_in_several_threads_share_it),
+};
+
+static int run_suite(const char *spec)
+{
+    struct CMUnitTest tests[MILGI__COUNT(suite)];
+    char names[MILGI__COUNT(suite)][160], text[100];
+
+    snprintf(text, sizeof(text), "%s", spec);
+    for (unsigned i = 0; i < MILGI__COUNT(suite); i++) {
+        tests[i] = suite[i];
+        snprintf(names[i], sizeof(names[i]), "%s: %s", spec, suite[i].name);
+        tests[i].name = names[i];
+        tests[i].initial_state = text;
+    }
+    return _cmocka_run_group_tests(spec, tests, MILGI__COUNT(tests), NULL, NULL);
+}
+
+static bool is_for(const char *spec, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(spec, name, len) == 0 && (spec[len] == ':' || spec[len] == '\0');
+}
+
+static int run_device(const char *name)
+{
+    int failed = 0;
+    bool known = false;
+
+    for (unsigned i = 0; i < MILGI__COUNT(specs); i++) {
+        if (!is_for(specs[i], name))
+            continue;
+        known = true;
+        failed += run_suite(specs[i]);
+    }
+    return known ? failed : run_suite(name);
+}
+
+int main(int argc, char **argv)
+{
+    int failed = 0;
+
+    rig_prepare();
+    for (int i = 1; i < argc; i++)
+        failed += run_suite(argv[i]);
+    for (const char *const *name = milgi_device_names(); argc == 1 && *name != NULL; name++)
+        failed += run_device(*name);
+    rig_done();
+    return failed == 0 ? 0 : 1;
+}
