@@ -66,8 +66,8 @@ static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool 
         milgi__conn_close_state(c);
     if (!c->dead && c->blocked_room)
         milgi__engine_wait(c->engine, &c->owner);
-    if (!c->dead && !*more)
-        milgi__record_idle(&c->rec);
+    if (!c->dead)
+        milgi__record_flush(&c->rec); /* the end of a turn is a flush point */
     leave(c);
     return spent;
 }
@@ -103,12 +103,22 @@ static void owner_timeout(struct milgi__owner *owner)
     milgi__engine_ready(c->engine, owner);
 }
 
+/* What an idle connection holds: keys and state. */
+static void owner_idle(struct milgi__owner *owner)
+{
+    struct milgi_conn *c = milgi__conn_of(owner);
+    milgi__record_idle(&c->rec);
+    if (c->out.n == 0)
+        milgi__bufq_clear(&c->out);
+}
+
 static void owner_drop(struct milgi__owner *owner)
 {
     milgi__conn_destroy(milgi__conn_of(owner));
 }
 
-const struct milgi__owner_ops milgi__conn_owner_ops = {owner_turn, owner_op_done, owner_flush, owner_timeout, owner_drop};
+const struct milgi__owner_ops milgi__conn_owner_ops = {owner_turn, owner_op_done, owner_flush, owner_timeout, owner_idle,
+    owner_drop};
 
 /* --- life ---------------------------------------------------------------------------------------- */
 

@@ -217,7 +217,7 @@ bool milgi__conn_handshake(struct milgi_conn *c)
         handshake_failed(c);
     else if (c->hs->wait == MILGI__HS_OPEN)
         handshake_open(c);
-    else if (milgi__hs_half_open(c->hs->hs))
+    else if (!c->app_open && milgi__hs_half_open(c->hs->hs))
         milgi__conn_release_held(c);
     else
         return c->hs->wait != before;

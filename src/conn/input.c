@@ -137,6 +137,14 @@ static bool pop(struct milgi_conn *c)
     return true;
 }
 
+static size_t input_len(const struct milgi_op *op)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < op->u.aead.src_n; i++)
+        len += op->u.aead.src[i].len;
+    return len;
+}
+
 /* Starts the next record. True: something was started. */
 static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
 {
@@ -147,8 +155,8 @@ static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
         return false;
     switch (milgi__record_open(&c->rec, &op, &alert, &detail)) {
     case MILGI__START_OP:
-        *spent_ns += RECORD_NS + (op->u.aead.dst_len >> BYTE_NS_SHIFT);
-        milgi__engine_count(c->engine, 0, 0, op->u.aead.dst_len);
+        *spent_ns += RECORD_NS + (input_len(op) >> BYTE_NS_SHIFT);
+        milgi__engine_count(c->engine, 0, 0, input_len(op));
         milgi__engine_submit(c->engine, &c->owner, op, MILGI__SLOT_OPEN);
         return true;
     case MILGI__START_READY:

@@ -83,6 +83,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
             return MILGI_ENOMEM;
         }
         memcpy(chunk->data, data + at, k);
+        c->rec.bytes_copied += k;
         milgi__chunk_taint(chunk, (uint32_t)k, c->env.owner);
         at += k;
     }
@@ -108,7 +109,6 @@ int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
         rv = milgi__record_write(&c->rec, MILGI__DATA, data, len, false);
     else
         rv = hold_copy(c, data, len);
-    c->rec.bytes_copied += rv == 0 ? len : 0;
     return rv != 0 ? rv : sent(c, len);
 }
 
@@ -147,7 +147,8 @@ int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
 static void rekey_if_due(struct milgi_conn *c)
 {
     if (c->established && !c->failed && c->rec.pending_len &&
-        milgi__record_write_seq(&c->rec) >= milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS))
+        milgi__record_write_seq(&c->rec) >=
+            MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS), c->rec.out.epoch_records_max))
         milgi__conn_update_write(c, false, true);
 }
 
@@ -242,8 +243,6 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
         c->out.n--;
         c->out_handed--;
     }
-    if (c->out.n == 0)
-        milgi__bufq_clear(&c->out);
     if (!c->dead && c->want_room && milgi__conn_backlog(c) <= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) / 2)
         milgi__engine_ready(c->engine, &c->owner);
 }

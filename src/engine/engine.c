@@ -61,6 +61,7 @@ static int engine_init(struct milgi_engine *e)
     milgi__list_init(&e->ready);
     milgi__list_init(&e->dirty);
     milgi__list_init(&e->waiting);
+    milgi__list_init(&e->cooling);
     e->process = milgi__port_process();
     e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
     if (milgi__port_waker_init(&e->waker) != 0)
@@ -353,7 +354,12 @@ static uint64_t run_ready(struct milgi_engine *e, uint64_t budget)
         uint64_t spent = owner->ops->turn(owner, budget, &more);
         budget = spent < budget ? budget - spent : 0;
         owner = milgi__engine_find(e, index, generation); /* it may have been freed */
-        if (owner && more && milgi__list_empty(&owner->ready))
+        if (!owner)
+            continue;
+        milgi__list_remove(&owner->cooling);
+        milgi__list_append(&e->cooling, &owner->cooling);
+        owner->busy_ns = e->now_ns;
+        if (more && milgi__list_empty(&owner->ready))
             milgi__list_append(&e->ready, &owner->ready);
     }
     return budget;
@@ -375,6 +381,17 @@ static void flush_owners(struct milgi_engine *e)
     }
 }
 
+static void cool(struct milgi_engine *e)
+{
+    while (!milgi__list_empty(&e->cooling)) {
+        struct milgi__owner *owner = MILGI__ENTRY(e->cooling.next, struct milgi__owner, cooling);
+        if (e->now_ns - owner->busy_ns < MILGI__COOL_NS)
+            return;
+        milgi__list_remove(&owner->cooling);
+        owner->ops->idle(owner);
+    }
+}
+
 static struct milgi_run_result before_sleep(struct milgi_engine *e)
 {
     struct milgi_run_result again = {MILGI_RUN_AGAIN, 0};
@@ -387,8 +404,12 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
         if (milgi__dev_arm(e, &e->dev[i], &deadline))
             return again;
     }
-    if (milgi__pool_trim(e->pool, TRIM_AT_ONCE))
+    if (!milgi__list_empty(&e->cooling)) {
+        const struct milgi__owner *first = MILGI__ENTRY(e->cooling.next, struct milgi__owner, cooling);
+        deadline = MILGI__MIN(deadline, first->busy_ns + MILGI__COOL_NS);
+    } else if (milgi__pool_trim(e->pool, TRIM_AT_ONCE)) {
         return again;
+    }
     if (deadline == UINT64_MAX)
         return (struct milgi_run_result){MILGI_RUN_IDLE, 0};
     return (struct milgi_run_result){MILGI_RUN_WAIT, deadline};
@@ -414,6 +435,7 @@ static void turn(struct milgi_engine *e, uint64_t budget)
     }
     flush_devices(e);
     flush_owners(e);
+    cool(e);
 }
 
 int milgi_engine_run(struct milgi_engine *e, uint64_t budget_ns, struct milgi_run_result *result)

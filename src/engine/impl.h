@@ -13,6 +13,7 @@
 #define MILGI__KEY_CACHE 256u   /* private and trust keys kept without an op that uses them */
 #define MILGI__RETRY_NS 100000u /* a device that is full with nothing in flight is asked again after this */
 #define MILGI__RETIRE_NS 1000000000u /* a device out of service is left alone for this long */
+#define MILGI__COOL_NS 5000000u /* an owner that has had no turn for this long is idle */
 #define MILGI__QUANTUM_NS 200000 /* deficit round robin: service time per share and round */
 
 /* device_code of a SIGN whose signature did not verify */
@@ -100,7 +101,7 @@ struct milgi_engine {
 
     struct milgi__owner_slot *owners;
     uint32_t owners_cap, owners_n, owners_free;
-    struct milgi__link ready, dirty, waiting;
+    struct milgi__link ready, dirty, waiting, cooling; /* cooling: the longest idle first */
     struct milgi__owner **heap;
     uint32_t heap_n, heap_cap;
 

@@ -50,6 +50,7 @@ int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner)
     milgi__list_init(&owner->ready);
     milgi__list_init(&owner->dirty);
     milgi__list_init(&owner->waiting);
+    milgi__list_init(&owner->cooling);
     e->owners_n++;
     return 0;
 }
@@ -60,6 +61,7 @@ void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner)
     milgi__list_remove(&owner->ready);
     milgi__list_remove(&owner->dirty);
     milgi__list_remove(&owner->waiting);
+    milgi__list_remove(&owner->cooling);
     milgi__heap_remove(e, owner);
     slot->owner = NULL;
     /* 0 is never a generation, so that a zeroed handle finds nothing. */

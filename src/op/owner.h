@@ -23,6 +23,8 @@ struct milgi__owner_ops {
     void (*flush)(struct milgi__owner *owner);
     /* Its deadline has passed. */
     void (*timeout)(struct milgi__owner *owner);
+    /* Nothing has happened for a while: give back what an idle connection does not need. */
+    void (*idle)(struct milgi__owner *owner);
     /* The engine ends: free it without calling back. */
     void (*drop)(struct milgi__owner *owner);
 };
@@ -33,6 +35,8 @@ struct milgi__owner {
     struct milgi__link ready;   /* in the engine's ready list */
     struct milgi__link dirty;   /* in the list of those to flush */
     struct milgi__link waiting; /* for ops or chunks */
+    struct milgi__link cooling; /* among those that were busy lately */
+    uint64_t busy_ns;           /* when its last turn was */
     uint64_t deadline_ns;       /* UINT64_MAX: none */
     uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */
 };

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void must(int rv, const char *what)
+{
+    if (rv == 0)
+        return;
+    fprintf(stderr, "configs: %s: %s\n", what, milgi_error_text(rv));
+    abort();
+}
+
+struct milgi_credential *configs_credential(const struct identity *identity)
+{
+    struct milgi_credential *credential;
+    must(milgi_credential_new_pem(identity->chain_pem, strlen(identity->chain_pem), identity->key_pem,
+             strlen(identity->key_pem), &credential),
+        "credential");
+    return credential;
+}
+
+struct milgi_config *configs_begin(enum milgi_role role, const struct identity *leaf, const struct identity *root)
+{
+    struct milgi_config *config = milgi_config_new(role);
+    must(config ? 0 : MILGI_ENOMEM, "config");
+    if (leaf) {
+        struct milgi_credential *credential = configs_credential(leaf);
+        must(milgi_config_add_credential(config, credential), "add credential");
+        milgi_credential_unref(credential);
+    }
+    if (root) {
+        struct milgi_trust *trust;
+        must(milgi_trust_new_pem(root->cert_pem, strlen(root->cert_pem), &trust), "trust");
+        must(milgi_config_set_trust(config, trust), "set trust");
+        milgi_trust_unref(trust);
+    }
+    return config;
+}
+
+struct milgi_config *configs_freeze(struct milgi_config *config)
+{
+    const char *why = "";
+    must(milgi_config_freeze(config, &why), why);
+    return config;
+}

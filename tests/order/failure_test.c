@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every single failure: each op in turn is rejected, breaks, gets lost, or loses its connection. ctest-timeout: 300 */
+#include "play.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "handshake/handshake.h"
+
+/* How many ops there are when all goes well. */
+static unsigned count_ops(const struct play *of)
+{
+    struct play play = *of;
+    play.fault = PLAY_NO_FAULT;
+    play_run(&play);
+    assert_true(play_went_well(&play));
+    unsigned n = play.ended;
+    play_fini(&play);
+    return n;
+}
+
+/* What the side whose op was rejected must say. */
+static int alert_of(int type)
+{
+    switch (type) {
+    case MILGI_OP_OPEN:
+        return MILGI_ALERT_BAD_RECORD_MAC;
+    case MILGI_OP_DERIVE:
+        return MILGI_ALERT_ILLEGAL_PARAMETER;
+    case MILGI_OP_VERIFY:
+        return MILGI_ALERT_DECRYPT_ERROR;
+    default:
+        return -1;
+    }
+}
+
+static void check_rejected(const struct play *play)
+{
+    const struct pair_side *side = &play->pair.side[play->fault_side];
+    assert_true(side->closed);
+    assert_int_not_equal(side->reason.error, 0);
+    int alert = alert_of(play->fault_type);
+    /* Nothing follows a close_notify, so an alert that comes after it cannot be seen. */
+    if (alert >= 0 && side->reason.alert != MILGI_ALERT_NONE)
+        assert_int_equal(side->reason.alert, alert);
+}
+
+static void prefix_of_truth(const struct play *play)
+{
+    for (int role = 0; role < 2; role++) {
+        const struct pair_side *side = &play->pair.side[role];
+        assert_true(side->got.len <= PLAY_DATA);
+        for (size_t i = 0; i < side->got.len; i++)
+            assert_int_equal(side->got.p[i], (uint8_t)(i * 31 + i / 64 + (size_t)(1 - role) * 128));
+    }
+}
+
+static void each_op_in_turn(const struct play *of, enum play_fault fault, void (*check)(const struct play *play))
+{
+    unsigned n = count_ops(of);
+    assert_true(n > 20 || of->handshake_only);
+    for (unsigned at = 0; at < n; at++) {
+        struct play play = *of;
+        play.fault = fault;
+        play.at = at;
+        play_run(&play);
+        if (play.fault_side < 0)
+            fail_msg("op %u of %u never came", at, n);
+        prefix_of_truth(&play);
+        check(&play);
+        play_fini(&play);
+    }
+}
+
+static void check_well(const struct play *play)
+{
+    if (!play_went_well(play))
+        fail_msg("op %u (%s) was not made good", play->at, milgi_op_type_name(play->fault_type));
+}
+
+static void check_device_failed(const struct play *play)
+{
+    const struct pair_side *side = &play->pair.side[play->fault_side];
+    assert_true(side->closed);
+    if (!play->pair.side[0].established || !play->pair.side[1].established)
+        assert_int_equal(side->reason.alert, side->reason.op == MILGI_OP_SEAL || side->reason.op < 0 ? side->reason.alert
+                                                                                                    : MILGI_ALERT_INTERNAL_ERROR);
+    assert_int_not_equal(side->reason.error, 0);
+}
+
+static void check_freed(const struct play *play)
+{
+    assert_true(play->freed[play->fault_side]);
+    assert_false(play->pair.side[play->fault_side].closed && play->pair.side[play->fault_side].conn);
+}
+
+static const struct play whole = { .routed = UINT32_MAX, .client_auth = true, .choose = play_first };
+
+static void a_rejected_op_ends_the_connection_with_its_alert(void **state)
+{
+    (void)state;
+    each_op_in_turn(&whole, PLAY_REJECT, check_rejected);
+}
+
+static void a_broken_op_ends_the_connection_when_nothing_is_rerun(void **state)
+{
+    (void)state;
+    each_op_in_turn(&whole, PLAY_BREAK, check_device_failed);
+}
+
+static void a_lost_op_ends_the_connection_when_nothing_is_rerun(void **state)
+{
+    (void)state;
+    each_op_in_turn(&whole, PLAY_LOSE, check_device_failed);
+}
+
+static void a_broken_op_is_made_good_elsewhere(void **state)
+{
+    (void)state;
+    struct play play = whole;
+    play.rerun = true;
+    each_op_in_turn(&play, PLAY_BREAK, check_well);
+}
+
+static void a_lost_op_is_made_good_elsewhere_and_its_late_return_changes_nothing(void **state)
+{
+    (void)state;
+    struct play play = whole;
+    play.rerun = true;
+    each_op_in_turn(&play, PLAY_LOSE, check_well);
+    each_op_in_turn(&play, PLAY_LOSE_EARLY, check_well);
+}
+
+static void a_connection_can_be_freed_under_every_op(void **state)
+{
+    (void)state;
+    each_op_in_turn(&whole, PLAY_FREE, check_freed);
+}
+
+static void random_orders_with_a_failure_stay_within_the_truth(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        struct play play = whole;
+        play.choose = play_random;
+        play.random = seed * 0x9e3779b97f4a7c15ull;
+        play.rerun = seed & 1;
+        play.fault = (enum play_fault)(1 + seed % 5);
+        play.at = (unsigned)(seed * 7919 % 90);
+        play_run(&play);
+        prefix_of_truth(&play);
+        if (play.rerun && play.fault != PLAY_REJECT && play.fault != PLAY_FREE && !play_went_well(&play))
+            fail_msg("seed %u", (unsigned)seed);
+        play_fini(&play);
+    }
+}
+
+static void every_forgotten_start_fails_the_handshake(void **state)
+{
+    (void)state;
+    unsigned forgotten = 0;
+    for (int slot = 0; slot < 32; slot++) {
+        struct play play = whole;
+        play.handshake_only = true;
+        play.ask = true;
+        milgi__hs_forget_slot = slot;
+        play_run(&play);
+        milgi__hs_forget_slot = -1;
+        bool well = play_went_well(&play);
+        if (!well) {
+            forgotten++;
+            bool internal = false;
+            for (int role = 0; role < 2; role++) {
+                assert_true(play.pair.side[role].closed);
+                internal |= play.pair.side[role].reason.alert == MILGI_ALERT_INTERNAL_ERROR;
+            }
+            assert_true(internal);
+        } else if (milgi__hs_slot_name((unsigned)slot)) {
+            fail_msg("without %s the connection opened", milgi__hs_slot_name((unsigned)slot));
+        }
+        play_fini(&play);
+    }
+    assert_true(forgotten >= 8);
+}
+
+static void decisions_may_come_late_or_twice(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct play play = whole;
+        play.ask = true;
+        play.twice = true;
+        play.choose = play_random;
+        play.random = seed;
+        play_run(&play);
+        assert_true(play_went_well(&play));
+        play_fini(&play);
+    }
+}
+
+static void a_decision_that_never_comes_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    for (unsigned kind = 1; kind <= MILGI_DECIDE_PEER; kind <<= 1) {
+        struct play play = whole;
+        play.ask = true;
+        play.never = kind;
+        play_run(&play);
+        bool asked = play.pair.side[0].decisions_n || play.pair.side[1].decisions_n;
+        if (asked) {
+            pair_settle_until(&play.pair, play.pair.now_ns + 200 * (uint64_t)PLAY_TIMEOUT_NS);
+            bool timed_out = play.pair.side[0].reason.error == MILGI_ETIMEOUT || play.pair.side[1].reason.error == MILGI_ETIMEOUT;
+            assert_true(timed_out);
+            for (int role = 0; role < 2; role++) {
+                for (unsigned i = 0; i < play.pair.side[role].decisions_n; i++)
+                    assert_int_equal(milgi_decide(play.pair.side[role].engine, play.pair.side[role].decision[i], MILGI_ACCEPT, NULL),
+                        MILGI_ESTALE);
+            }
+        }
+        assert_true(asked || kind == MILGI_DECIDE_ALPN);
+        play_fini(&play);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rejected_op_ends_the_connection_with_its_alert),
+        cmocka_unit_test(a_broken_op_ends_the_connection_when_nothing_is_rerun),
+        cmocka_unit_test(a_lost_op_ends_the_connection_when_nothing_is_rerun),
+        cmocka_unit_test(a_broken_op_is_made_good_elsewhere),
+        cmocka_unit_test(a_lost_op_is_made_good_elsewhere_and_its_late_return_changes_nothing),
+        cmocka_unit_test(a_connection_can_be_freed_under_every_op),
+        cmocka_unit_test(random_orders_with_a_failure_stay_within_the_truth),
+        cmocka_unit_test(every_forgotten_start_fails_the_handshake),
+        cmocka_unit_test(decisions_may_come_late_or_twice),
+        cmocka_unit_test(a_decision_that_never_comes_ends_at_the_deadline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "play.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake_identity.h"
+
+#define STEP 64
+
+/* --- choosers --------------------------------------------------------------------------------------------------- */
+
+unsigned play_first(struct play *play, unsigned n)
+{
+    (void)play;
+    (void)n;
+    return 0;
+}
+
+unsigned play_random(struct play *play, unsigned n)
+{
+    play->random ^= play->random << 13;
+    play->random ^= play->random >> 7;
+    play->random ^= play->random << 17;
+    return (unsigned)(play->random % n);
+}
+
+unsigned play_path(struct play *play, unsigned n)
+{
+    assert_true(play->step < sizeof play->path / sizeof play->path[0]);
+    if (play->step == play->path_n)
+        play->path[play->path_n++] = 0;
+    play->width[play->step] = n;
+    return play->path[play->step++];
+}
+
+bool play_next_path(struct play *play)
+{
+    while (play->path_n > 0) {
+        unsigned last = play->path_n - 1;
+        if (++play->path[last] < play->width[last])
+            return true;
+        play->path_n--;
+    }
+    return false;
+}
+
+/* --- decisions -------------------------------------------------------------------------------------------------- */
+
+static void answer(struct play *play, struct pair_side *side)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < side->decisions_n; i++) {
+        struct milgi_decision d = side->decision[i];
+        if (d.kind & play->never) {
+            side->decision[kept++] = d;
+            continue;
+        }
+        int rv = milgi_decide(side->engine, d, MILGI_DEFAULT, NULL);
+        if (rv == MILGI_ESTALE)
+            play->stale_answers++;
+        else
+            assert_int_equal(rv, 0);
+        if (play->twice)
+            assert_int_equal(milgi_decide(side->engine, d, MILGI_DEFAULT, NULL), MILGI_ESTALE);
+    }
+    side->decisions_n = kept;
+}
+
+/* --- the script ------------------------------------------------------------------------------------------------- */
+
+static void fill(uint8_t *data, size_t len, int role)
+{
+    for (size_t i = 0; i < len; i++)
+        data[i] = (uint8_t)(i * 31 + i / 64 + (size_t)role * 128);
+}
+
+static void write_all(struct play *play, int role)
+{
+    struct pair_side *side = &play->pair.side[role];
+    uint8_t data[PLAY_DATA];
+    unsigned update = play->update_at ? play->update_at : PLAY_DATA / STEP / 2;
+    fill(data, sizeof data, role);
+    if (!side->conn)
+        return;
+    for (unsigned i = 0; i < PLAY_DATA / STEP; i++) {
+        if (i == update)
+            (void)milgi_conn_update_keys(side->conn, role == MILGI_CLIENT);
+        int rv = milgi_conn_write(side->conn, data + (size_t)i * STEP, STEP);
+        assert_true(rv == 0 || rv == MILGI_PAUSE || rv == MILGI_ECLOSED);
+    }
+    (void)milgi_conn_shutdown(side->conn);
+}
+
+/* --- running ---------------------------------------------------------------------------------------------------- */
+
+/* Until neither side can do anything without an op's end. */
+static void go_quiet(struct play *play)
+{
+    for (unsigned guard = 0; guard < 100000; guard++) {
+        bool moved = false;
+        for (int role = 0; role < 2; role++)
+            moved |= pair_run(&play->pair.side[role], NULL) == MILGI_RUN_AGAIN;
+        for (int role = 0; role < 2; role++) {
+            answer(play, &play->pair.side[role]);
+            moved |= pair_carry(&play->pair.side[role], 0) > 0;
+        }
+        if (!moved)
+            return;
+    }
+    fail_msg("does not come to rest");
+}
+
+struct pending {
+    int role;
+    unsigned index;
+    struct milgi_op *op;
+};
+
+static unsigned list_pending(struct play *play, struct pending *out, unsigned cap)
+{
+    unsigned n = 0;
+    for (int role = 0; role < 2; role++) {
+        struct milgi_op *ops[256];
+        unsigned k = milgi__sim_pending(play->pair.side[role].device[0], ops, 256);
+        for (unsigned i = 0; i < k && n < cap; i++)
+            out[n++] = (struct pending){ role, i, ops[i] };
+    }
+    return n;
+}
+
+static void end_op(struct play *play, const struct pending *p)
+{
+    static const enum milgi_op_status status[] = { MILGI_OP_OK, MILGI_OP_REJECTED, MILGI_OP_BROKEN, MILGI_OP_LOST,
+        MILGI_OP_LOST, MILGI_OP_OK };
+    struct pair_side *side = &play->pair.side[p->role];
+    enum play_fault fault = play->ended++ == play->at ? play->fault : PLAY_NO_FAULT;
+    if (fault != PLAY_NO_FAULT) {
+        play->fault_side = p->role;
+        play->fault_type = p->op->type;
+    }
+    if (fault == PLAY_FREE) {
+        milgi_conn_free(side->conn);
+        side->conn = NULL;
+        play->freed[p->role] = true;
+    }
+    milgi__sim_finish(side->device[0], p->index, status[fault]);
+    if (fault != PLAY_LOSE && fault != PLAY_LOSE_EARLY)
+        return;
+    /* Its deadline passes; nothing else does, since the others are ended by us. */
+    play->pair.now_ns += PLAY_TIMEOUT_NS;
+    pair_run(side, NULL);
+    if (fault == PLAY_LOSE_EARLY)
+        milgi__sim_finish(side->device[0], p->index, MILGI_OP_OK);
+}
+
+static void set_limit(struct milgi_config *config, enum milgi_limit limit, uint64_t value)
+{
+    assert_int_equal(milgi_config_set_limit(config, limit, value), 0);
+}
+
+static struct milgi_config *config_of(const struct play *play, int role)
+{
+    struct milgi_config *config = fake_config((enum milgi_role)role, NULL);
+    static const uint16_t few[] = { MILGI_GROUP_SECP256R1 }, both[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1 };
+    set_limit(config, MILGI_LIMIT_RECORD, 256);
+    set_limit(config, MILGI_LIMIT_WINDOW, 8);
+    set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, 100 * (uint64_t)PLAY_TIMEOUT_NS);
+    if (play->client_auth && role == MILGI_SERVER) {
+        struct milgi_trust *trust = fake_trust(0);
+        assert_int_equal(milgi_config_set_trust(config, trust), 0);
+        milgi_trust_unref(trust);
+    }
+    if (play->client_auth && role == MILGI_CLIENT) {
+        struct milgi_credential *credential = fake_credential(NULL);
+        assert_int_equal(milgi_config_add_credential(config, credential), 0);
+        milgi_credential_unref(credential);
+    }
+    if (play->retry) {
+        bool server = role == MILGI_SERVER;
+        assert_int_equal(milgi_config_set_groups(config, server ? few : both, server ? 1 : 2), 0);
+    }
+    if (play->ask)
+        assert_int_equal(milgi_config_set_ask(config, MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER), 0);
+    return fake_freeze(config);
+}
+
+static void make(struct play *play)
+{
+    char spec[64];
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.rerun = play->rerun;
+    options.op_timeout_ns[0] = options.op_timeout_ns[1] = PLAY_TIMEOUT_NS;
+    options.outstanding_ns = 1000000000;
+    snprintf(spec, sizeof spec, "sim:manual,depth=%u", play->depth ? play->depth : 256);
+    struct pair_setup setup = {
+        .config = { config_of(play, MILGI_CLIENT), config_of(play, MILGI_SERVER) },
+        .device = { spec, spec },
+        .options = &options,
+        .server_name = "server.test",
+        .seed = 7,
+        .wall_s = FAKE_NOW_S,
+    };
+    pair_init(&play->pair, &setup);
+    for (int role = 0; role < 2; role++) {
+        struct milgi_engine *engine = play->pair.side[role].engine;
+        assert_int_equal(milgi_engine_route(engine, UINT32_MAX, 0, 0), 0);
+        assert_int_equal(milgi_engine_route(engine, play->routed, 1, play->min_record ? play->min_record : 1), 0);
+        milgi_config_unref(setup.config[role]);
+    }
+}
+
+void play_run(struct play *play)
+{
+    struct pending pending[512];
+    bool written = play->handshake_only;
+    make(play);
+    play->ended = play->step = play->stale_answers = 0;
+    play->fault_side = play->fault_type = -1;
+    play->freed[0] = play->freed[1] = false;
+    for (;;) {
+        go_quiet(play);
+        if (!written && play->pair.side[0].established && play->pair.side[1].established) {
+            written = true;
+            for (int role = 0; role < 2; role++)
+                write_all(play, role);
+            continue;
+        }
+        unsigned n = list_pending(play, pending, 512);
+        if (n == 0)
+            break;
+        end_op(play, &pending[play->choose(play, n)]);
+    }
+    /* What was lost comes home at last. */
+    for (int role = 0; role < 2; role++) {
+        if (play->fault == PLAY_LOSE && play->fault_side == role)
+            milgi__sim_finish(play->pair.side[role].device[0], 0, MILGI_OP_OK);
+    }
+    go_quiet(play);
+    play->pair.now_ns += 10000000;
+    go_quiet(play);
+}
+
+bool play_went_well(const struct play *play)
+{
+    uint8_t expected[PLAY_DATA];
+    for (int role = 0; role < 2; role++) {
+        const struct pair_side *side = &play->pair.side[role];
+        if (!side->established)
+            return false;
+        if (play->handshake_only)
+            continue;
+        fill(expected, sizeof expected, 1 - role);
+        if (!side->closed || side->reason.error || side->got.len != sizeof expected)
+            return false;
+        if (memcmp(side->got.p, expected, sizeof expected) != 0)
+            return false;
+    }
+    return true;
+}
+
+void play_fini(struct play *play)
+{
+    for (int role = 0; role < 2; role++) {
+        struct pair_side *side = &play->pair.side[role];
+        struct milgi_engine_stats stats;
+        milgi_conn_free(side->conn);
+        side->conn = NULL;
+        milgi_engine_stats(side->engine, &stats);
+        assert_int_equal(stats.ops_alive, 0);
+        assert_int_equal(stats.memory, 0);
+        for (unsigned type = 0; type < MILGI_OP_TYPES; type++) {
+            for (unsigned i = 0; i < stats.devices_n; i++)
+                assert_int_equal(stats.device[i].submitted[type], stats.device[i].completed[type]);
+        }
+    }
+    pair_fini(&play->pair);
+}

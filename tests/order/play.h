@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole connection as a play: handshake, data both ways with key updates in between, an orderly end. Its ops wait in modelled devices that
+ * finish nothing by themselves; the test chooses which one ends next, and how.
+ */
+#pragma once
+
+#include "device/device.h"
+#include "pair.h"
+
+#define PLAY_HANDSHAKE_OPS                                                                                            \
+    (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN) |                    \
+        MILGI_OP_BIT(MILGI_OP_VERIFY) | MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN))
+#define PLAY_RECORD_OPS (MILGI_OP_BIT(MILGI_OP_SEAL) | MILGI_OP_BIT(MILGI_OP_OPEN))
+#define PLAY_DATA 4096
+#define PLAY_TIMEOUT_NS 1000000000u /* after which an op is lost */
+
+/* What happens to the op that ends as number |at|. */
+enum play_fault {
+    PLAY_NO_FAULT,
+    PLAY_REJECT,
+    PLAY_BREAK,
+    PLAY_LOSE,       /* and the device gives it back at the very end */
+    PLAY_LOSE_EARLY, /* and the device gives it back as soon as it has been replaced */
+    PLAY_FREE        /* the connection that it belongs to is freed before it ends */
+};
+
+struct play {
+    struct pair pair;
+    uint32_t routed;          /* op bits that go to the manual devices; the others are inline */
+    uint32_t min_record;      /* records from this size on go there; 0: all */
+    bool rerun;               /* engines re-run what broke or got lost */
+    bool client_auth, ask, retry; /* client certificate; ask every decision and answer late; HelloRetryRequest */
+    bool handshake_only;
+    unsigned depth;           /* of the devices; 0: 256 */
+    unsigned update_at;       /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
+    unsigned at;
+    enum play_fault fault;
+    unsigned never;           /* bits of decisions that nobody answers */
+    bool twice;               /* answers come twice; the second must be stale */
+    /* Which of |n| pending ops ends next. */
+    unsigned (*choose)(struct play *play, unsigned n);
+    uint64_t random;
+    /* The path of an exhaustive search (play_next_path). */
+    unsigned path[64], width[64], path_n, step;
+    /* What came of it. */
+    unsigned ended;           /* ops that were ended */
+    int fault_side;           /* of the op that the fault hit; -1: it hit none */
+    int fault_type;           /* its op type */
+    bool freed[2];
+    unsigned stale_answers;
+};
+
+void play_run(struct play *play); /* from making the pair to the last completion; the pair is left for questions */
+void play_fini(struct play *play); /* asserts that every op ended once and that nothing is left, and frees */
+/* True if both sides got all they should, in order, and closed in order. */
+bool play_went_well(const struct play *play);
+unsigned play_first(struct play *play, unsigned n);
+unsigned play_random(struct play *play, unsigned n);
+unsigned play_path(struct play *play, unsigned n);
+/* The next path in lexicographic order; false: all were tried. */
+bool play_next_path(struct play *play);
