@@ -37,6 +37,8 @@ void milgi__record_fini(struct milgi__record *r)
 
 void milgi__record_idle(struct milgi__record *r)
 {
+    if (r->input.n == 0)
+        milgi__bufq_clear(&r->input);
     if (r->in.head == r->in.tail)
         milgi__ring_fini(&r->in);
     if (r->out.head == r->out.tail)
