@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Milgi and libssl as subjects of the same measurements. A subject makes worlds (what is set up once) and ends (one side
+ * of a connection); ends exchange bytes through wires in memory. Every function of an end does the work of one side
+ * only, so that the time around it is that side's.
+ */
+#pragma once
+
+#include "bench.h"
+
+enum side {
+    CLIENT,
+    SERVER
+};
+
+/* Bytes on their way. A write is one copy in (as by send()), a read one copy out (as by recv()). */
+#define WIRE_SIZE (1024u * 1024u)
+struct wire {
+    uint8_t *bytes;
+    size_t head, tail;
+};
+size_t wire_pending(const struct wire *wire);
+void wire_put(struct wire *wire, const void *data, size_t len);
+size_t wire_get(struct wire *wire, void *out, size_t max);
+
+/* How application data is given to the library, where it has more than one way. */
+enum way {
+    BY_COPY,     /* milgi_conn_write, SSL_write */
+    BY_REFERENCE /* milgi_conn_send: a chunk that the application keeps */
+};
+
+struct setup {
+    const struct bench_cert *cert;
+    uint16_t suite;      /* code point */
+    uint32_t record_len; /* plaintext of the records that are sent; 0: the library's default */
+    bool lean;           /* libssl: gives its buffers back when they are empty */
+    const char *signer;  /* Milgi: the device for the server's signatures; NULL: cpu */
+};
+
+struct world;
+struct end;
+
+struct subject {
+    const char *name;
+    struct world *(*world_new)(const struct setup *setup);
+    void (*world_free)(struct world *world);
+    struct end *(*end_new)(struct world *world, enum side side, struct wire *in, struct wire *out);
+    /* Takes what has arrived, gives out what there is to give; |want| bytes of application data are due to arrive. */
+    void (*progress)(struct end *end, size_t want);
+    bool (*established)(const struct end *end);
+    /* Sends |n| times |len| bytes in one turn. */
+    void (*send)(struct end *end, enum way way, size_t len, unsigned n);
+    size_t (*received)(const struct end *end); /* bytes of application data, ever */
+    void (*end_free)(struct end *end);
+};
+
+extern const struct subject subject_milgi, subject_openssl;
+
+/*
+ * What is sent. Messages are a whole number of periods, so byte i of a stream is pattern(i). Ends check the first
+ * CHECKED bytes that arrive, which nobody times.
+ */
+#define MESSAGE_MAX 16384u
+#define PERIOD 64u
+#define CHECKED (64u * 1024u)
+static inline uint8_t pattern(size_t i)
+{
+    return (uint8_t)(i % PERIOD * 7 + 3);
+}
+void check_arrived(size_t at, const uint8_t *data, size_t len);
+
+/* --- pairs ------------------------------------------------------------------------------------------------------ */
+
+/* Two ends of a connection and the wires between them. */
+struct pair {
+    const struct subject *subject;
+    struct world *world;
+    struct end *end[2];
+    struct wire wire[2]; /* by the side that reads it */
+};
+struct message {
+    enum way way;
+    size_t len;
+    unsigned n;
+};
+enum step {
+    STEP_NEW,
+    STEP_PROGRESS,
+    STEP_SEND,
+    STEP_FREE
+};
+/*
+ * All work of a side goes through one of these two, which stay functions of their own: a profiler can be told to look at
+ * one side.
+ */
+void bench_client(struct pair *pair, enum step step, const struct message *message);
+void bench_server(struct pair *pair, enum step step, const struct message *message);
+
+/* What each side of a pair used up, in nanoseconds or bytes of heap. */
+enum measure {
+    MEASURE_NOTHING,
+    MEASURE_TIME,
+    MEASURE_HEAP
+};
+struct used {
+    double own[2], copied[2];
+};
+
+void pair_init(struct pair *pair, const struct subject *subject, struct world *world);
+void pair_fini(struct pair *pair); /* the wires; the ends must be freed */
+void pair_halfway(struct pair *pair, enum measure measure, struct used *used); /* until the server has answered */
+void pair_handshake(struct pair *pair, enum measure measure, struct used *used);
+void pair_exchange(
+    struct pair *pair, enum side sender, const struct message *message, enum measure measure, struct used *used);
+void pair_free(struct pair *pair, enum measure measure, struct used *used);
+
+/* --- results ---------------------------------------------------------------------------------------------------- */
+
+#define CASES_MAX 40
+#define SUBJECTS_MAX 3
+
+/* What one subject did in a case: a sample per round, which is the median of that round. */
+struct score {
+    const char *label;
+    struct bench_samples own[2], copied[2], both, both_copied;
+};
+struct target {
+    const char *text;
+    double wanted;
+    enum { OF_NOTHING, OF_SERVER, OF_BOTH } of;
+};
+struct timed {
+    const char *test, *row;
+    size_t bytes;    /* per unit, for GB/s; 0: none */
+    unsigned burst;  /* units per turn; figures are per unit */
+    unsigned n;      /* scores, the last is OpenSSL's */
+    unsigned chosen; /* the score that the target is about */
+    struct score score[SUBJECTS_MAX];
+    struct target target;
+    void *state;
+};
+
+struct options {
+    bool quick;
+    unsigned rounds;
+    uint64_t slice_ns; /* time per subject, case and round */
+    int cpu;
+    const char *json;
+    unsigned only_handshakes; /* just so many of Milgi's, for a profiler */
+    unsigned only_records;
+    const char *filter; /* of cases; NULL: all */
+};
+
+/* The cases, and one round of one of their subjects. */
+unsigned handshake_cases(struct timed *cases);
+void handshake_round(struct timed *timed, unsigned subject, uint64_t slice_ns);
+void handshake_end(struct timed *timed);
+unsigned record_cases(struct timed *cases);
+void record_round(struct timed *timed, unsigned subject, uint64_t slice_ns);
+void record_end(struct timed *timed);
+
+void profile_handshakes(unsigned n);
+void profile_records(unsigned n);
+
+/* Raw primitives of libcrypto in the shape that a handshake and a record need them. */
+struct floor {
+    const char *name;
+    struct bench_samples ns;
+};
+#define FLOORS 10
+void floor_setup(struct floor floors[FLOORS]);
+void floor_round(struct floor floors[FLOORS]);
+void floor_end(struct floor floors[FLOORS]);
+
+/* Bytes of heap per connection. */
+struct heap {
+    const char *state, *label;
+    double side[2]; /* negative: not measured */
+};
+#define HEAPS_MAX 8
+unsigned heap_measure(struct heap heaps[HEAPS_MAX], unsigned connections);
+
+/* Writes tables and JSON; true if every target was met. */
+struct report {
+    const struct options *options;
+    struct timed *cases;
+    unsigned cases_n;
+    struct floor *floors;
+    struct heap *heaps;
+    unsigned heaps_n, connections;
+    int cpu;
+};
+bool report_print(const struct report *report, FILE *out);
+void report_json(const struct report *report, FILE *out);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Milgi as a subject: two engines, one for each side, so that running one is the work of that side. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <milgi/milgi.h>
+
+#include "first.h"
+
+#define READ_SIZE 65536u /* what a host reads at once */
+
+struct world {
+    struct milgi_engine *engine[2];
+    struct milgi_config *config[2];
+    struct milgi_device *signer;
+    struct milgi_chunk *message; /* of the server's engine */
+    bool runnable[2];
+};
+
+struct end {
+    struct world *world;
+    enum side side;
+    struct milgi_conn *conn;
+    struct wire *in, *out;
+    size_t received;
+    bool established;
+};
+
+static uint8_t message[MESSAGE_MAX];
+
+static void must(int result, const char *what)
+{
+    if (result < 0)
+        bench_die("milgi: %s: %s", what, milgi_error_text(result));
+}
+
+/* --- what it calls ---------------------------------------------------------------------------------------------- */
+
+static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct end *end = arg;
+    size_t len = 0;
+
+    for (size_t i = 0; i < iov_n; i++) {
+        wire_put(end->out, iov[i].data, iov[i].len);
+        len += iov[i].len;
+    }
+    milgi_conn_output_done(conn, len);
+}
+
+static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t slices_n)
+{
+    struct end *end = arg;
+    size_t len = 0;
+
+    for (size_t i = 0; i < slices_n; i++) {
+        if (end->received + len < CHECKED)
+            check_arrived(end->received + len, slices[i].data, slices[i].len);
+        len += slices[i].len;
+    }
+    end->received += len;
+    milgi_conn_consumed(conn, len);
+}
+
+static void on_established(struct milgi_conn *conn, void *arg)
+{
+    struct end *end = arg;
+
+    (void)conn;
+    end->established = true;
+}
+
+static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
+{
+    (void)conn;
+    (void)arg;
+    bench_die("milgi: closed: %s: %s", milgi_error_text(reason->error), reason->detail);
+}
+
+static const struct milgi_events events = {
+    .on_output = on_output,
+    .on_data = on_data,
+    .on_established = on_established,
+    .on_closed = on_closed,
+};
+
+static void schedule(void *ctx, struct milgi_engine *engine)
+{
+    (void)engine;
+    *(bool *)ctx = true;
+}
+
+/* As a host does: as long as the engine asks for it. */
+static void run(struct world *world, enum side side)
+{
+    struct milgi_run_result result = { MILGI_RUN_IDLE, 0 };
+
+    do {
+        world->runnable[side] = false;
+        must(milgi_engine_run(world->engine[side], 0, &result), "run");
+    } while (world->runnable[side] || result.next == MILGI_RUN_AGAIN);
+}
+
+/* --- what is set up once ---------------------------------------------------------------------------------------- */
+
+static struct milgi_config *config(const struct setup *setup, enum side side)
+{
+    static const uint16_t group = MILGI_GROUP_X25519;
+    struct milgi_config *c = milgi_config_new(side == SERVER ? MILGI_SERVER : MILGI_CLIENT);
+    struct milgi_credential *credential;
+    const char *why = "";
+
+    if (c == NULL)
+        bench_die("out of memory");
+    must(milgi_config_set_suites(c, &setup->suite, 1), "suites");
+    must(milgi_config_set_groups(c, &group, 1), "groups");
+    if (setup->record_len != 0)
+        must(milgi_config_set_limit(c, MILGI_LIMIT_RECORD, setup->record_len), "record size");
+    if (side == SERVER) {
+        must(milgi_credential_new_pem(setup->cert->cert_pem, setup->cert->cert_len, setup->cert->key_pem,
+                 setup->cert->key_len, &credential),
+            "credential");
+        must(milgi_config_add_credential(c, credential), "credential");
+        milgi_credential_unref(credential);
+    } else {
+        must(milgi_config_dangerously_accept_any_server(c), "trust");
+    }
+    must(milgi_config_freeze(c, &why), why);
+    return c;
+}
+
+static void route_signatures(struct world *world, const char *spec)
+{
+    const char *why = "";
+
+    must(milgi_device_new(spec, &world->signer, &why), why);
+    int index = milgi_engine_add_device(world->engine[SERVER], world->signer);
+    must(index, "device");
+    must(milgi_engine_route(world->engine[SERVER], MILGI_OP_BIT(MILGI_OP_SIGN), (unsigned)index, 0), "route");
+}
+
+static struct world *world_new(const struct setup *setup)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    if (world == NULL)
+        bench_die("out of memory");
+    for (enum side side = CLIENT; side <= SERVER; side++) {
+        struct milgi_engine_options options;
+        milgi_engine_options_init(&options);
+        options.schedule = schedule;
+        options.schedule_ctx = &world->runnable[side];
+        options.op_timeout_ns[MILGI_CLASS_HANDSHAKE] = setup->signer != NULL ? 0 : options.op_timeout_ns[0];
+        options.outstanding_ns = setup->signer != NULL ? UINT64_MAX / 4 : options.outstanding_ns;
+        must(milgi_engine_new(&options, &world->engine[side]), "engine");
+        world->config[side] = config(setup, side);
+    }
+    if (setup->signer != NULL)
+        route_signatures(world, setup->signer);
+    for (size_t i = 0; i < MESSAGE_MAX; i++)
+        message[i] = pattern(i);
+    world->message = milgi_chunk_new(world->engine[SERVER], MESSAGE_MAX);
+    if (world->message == NULL)
+        bench_die("milgi: no chunk");
+    memcpy(milgi_chunk_data(world->message), message, MESSAGE_MAX);
+    return world;
+}
+
+static void world_free(struct world *world)
+{
+    milgi_chunk_unref(world->message);
+    for (enum side side = CLIENT; side <= SERVER; side++) {
+        must(milgi_engine_free(world->engine[side]), "freeing an engine");
+        milgi_config_unref(world->config[side]);
+    }
+    if (world->signer != NULL)
+        milgi_device_free(world->signer);
+    free(world);
+}
+
+/* --- an end ----------------------------------------------------------------------------------------------------- */
+
+static struct end *end_new(struct world *world, enum side side, struct wire *in, struct wire *out)
+{
+    struct end *end = calloc(1, sizeof(*end));
+
+    if (end == NULL)
+        bench_die("out of memory");
+    *end = (struct end){ .world = world, .side = side, .in = in, .out = out };
+    must(milgi_conn_new(world->engine[side], world->config[side], side == CLIENT ? "localhost" : NULL, &events, end,
+             &end->conn),
+        "connection");
+    return end;
+}
+
+static void progress(struct end *end, size_t want)
+{
+    struct milgi_engine *engine = end->world->engine[end->side];
+
+    (void)want;
+    while (wire_pending(end->in) > 0) {
+        struct milgi_chunk *chunk = milgi_chunk_new(engine, READ_SIZE);
+        if (chunk == NULL)
+            bench_die("milgi: no chunk");
+        size_t len = wire_get(end->in, milgi_chunk_data(chunk), READ_SIZE);
+        int result = milgi_conn_receive(
+            end->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)len });
+        must(result, "receive");
+        if (result == MILGI_PAUSE)
+            run(end->world, end->side);
+    }
+    run(end->world, end->side);
+}
+
+static bool established(const struct end *end)
+{
+    return end->established;
+}
+
+static void send_messages(struct end *end, enum way way, size_t len, unsigned n)
+{
+    struct milgi_chunk *chunk = end->world->message;
+
+    for (unsigned i = 0; i < n; i++) {
+        int result;
+        if (way == BY_REFERENCE && end->side == SERVER)
+            result = milgi_conn_send(end->conn,
+                (struct milgi_slice){ milgi_chunk_ref(chunk), milgi_chunk_data(chunk), (uint32_t)len });
+        else
+            result = milgi_conn_write(end->conn, message, len);
+        must(result, "send");
+    }
+    run(end->world, end->side);
+}
+
+static size_t received(const struct end *end)
+{
+    return end->received;
+}
+
+static void end_free(struct end *end)
+{
+    milgi_conn_free(end->conn);
+    if (end->world->runnable[end->side])
+        run(end->world, end->side);
+    free(end);
+}
+
+const struct subject subject_milgi = {
+    .name = "Milgi",
+    .world_new = world_new,
+    .world_free = world_free,
+    .end_new = end_new,
+    .progress = progress,
+    .established = established,
+    .send = send_messages,
+    .received = received,
+    .end_free = end_free,
+};

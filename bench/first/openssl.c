@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libssl as a subject: a BIO of our own over the wires, settings that spare it what the comparison does not need. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include "first.h"
+
+struct world {
+    SSL_CTX *ctx[2];
+    BIO_METHOD *method;
+};
+
+struct end {
+    SSL *ssl;
+    struct wire *in, *out;
+    size_t received;
+    bool established;
+};
+
+static uint8_t message[MESSAGE_MAX];
+static uint8_t arrived[MESSAGE_MAX];
+
+static int bio_write(BIO *bio, const char *data, int len)
+{
+    struct end *end = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    wire_put(end->out, data, (size_t)len);
+    return len;
+}
+
+static int bio_read(BIO *bio, char *out, int max)
+{
+    struct end *end = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    size_t len = wire_get(end->in, out, (size_t)max);
+    if (len > 0)
+        return (int)len;
+    BIO_set_retry_read(bio);
+    return -1;
+}
+
+static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static int accept_any(X509_STORE_CTX *store, void *unused)
+{
+    (void)store;
+    (void)unused;
+    return 1;
+}
+
+static const char *suite_name(uint16_t suite)
+{
+    switch (suite) {
+    case 0x1301: return "TLS_AES_128_GCM_SHA256";
+    case 0x1302: return "TLS_AES_256_GCM_SHA384";
+    default: return "TLS_CHACHA20_POLY1305_SHA256";
+    }
+}
+
+static SSL_CTX *context(const struct setup *setup, const SSL_METHOD *method)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_ciphersuites(ctx, suite_name(setup->suite)) != 1 || SSL_CTX_set1_groups_list(ctx, "X25519") != 1 ||
+        SSL_CTX_set_num_tickets(ctx, 0) != 1)
+        bench_die("libssl: cannot set up");
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    if (setup->lean)
+        SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    return ctx;
+}
+
+static void use_cert(SSL_CTX *ctx, const struct bench_cert *cert)
+{
+    BIO *cert_in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
+    BIO *key_in = BIO_new_mem_buf(cert->key_pem, (int)cert->key_len);
+    X509 *x509 = cert_in != NULL ? PEM_read_bio_X509(cert_in, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = key_in != NULL ? PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL) : NULL;
+
+    if (x509 == NULL || key == NULL || SSL_CTX_use_certificate(ctx, x509) != 1 ||
+        SSL_CTX_use_PrivateKey(ctx, key) != 1)
+        bench_die("libssl: cannot use the certificate");
+    X509_free(x509);
+    EVP_PKEY_free(key);
+    BIO_free(cert_in);
+    BIO_free(key_in);
+}
+
+static struct world *world_new(const struct setup *setup)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    if (world == NULL)
+        bench_die("out of memory");
+    world->ctx[SERVER] = context(setup, TLS_server_method());
+    world->ctx[CLIENT] = context(setup, TLS_client_method());
+    use_cert(world->ctx[SERVER], setup->cert);
+    /* Without this, libssl builds and verifies the chain even when nobody wants the verdict. */
+    SSL_CTX_set_cert_verify_callback(world->ctx[CLIENT], accept_any, NULL);
+    world->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wire");
+    if (world->method == NULL || BIO_meth_set_write(world->method, bio_write) != 1 ||
+        BIO_meth_set_read(world->method, bio_read) != 1 || BIO_meth_set_ctrl(world->method, bio_ctrl) != 1)
+        bench_die("libssl: cannot make a BIO");
+    for (size_t i = 0; i < MESSAGE_MAX; i++)
+        message[i] = pattern(i);
+    return world;
+}
+
+static void world_free(struct world *world)
+{
+    SSL_CTX_free(world->ctx[SERVER]);
+    SSL_CTX_free(world->ctx[CLIENT]);
+    BIO_meth_free(world->method);
+    free(world);
+}
+
+static struct end *end_new(struct world *world, enum side side, struct wire *in, struct wire *out)
+{
+    struct end *end = calloc(1, sizeof(*end));
+    SSL *ssl = SSL_new(world->ctx[side]);
+    BIO *bio = BIO_new(world->method);
+
+    if (end == NULL || ssl == NULL || bio == NULL)
+        bench_die("out of memory");
+    *end = (struct end){ .ssl = ssl, .in = in, .out = out };
+    BIO_set_data(bio, end);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio);
+    if (side == SERVER) {
+        SSL_set_accept_state(ssl);
+    } else {
+        SSL_set_connect_state(ssl);
+        SSL_set_tlsext_host_name(ssl, "localhost");
+    }
+    return end;
+}
+
+static void handshake(struct end *end)
+{
+    int result = SSL_do_handshake(end->ssl);
+
+    end->established = result == 1;
+    if (result != 1 && SSL_get_error(end->ssl, result) != SSL_ERROR_WANT_READ)
+        bench_die("libssl: the handshake failed");
+}
+
+static void progress(struct end *end, size_t want)
+{
+    if (!end->established) {
+        handshake(end);
+        return;
+    }
+    while (want > 0) {
+        int n = SSL_read(end->ssl, arrived, sizeof(arrived));
+        if (n <= 0 || (size_t)n > want)
+            bench_die("libssl: reading failed");
+        if (end->received < CHECKED)
+            check_arrived(end->received, arrived, (size_t)n);
+        want -= (size_t)n;
+        end->received += (size_t)n;
+    }
+}
+
+static bool established(const struct end *end)
+{
+    return end->established;
+}
+
+static void send_messages(struct end *end, enum way way, size_t len, unsigned n)
+{
+    (void)way;
+    for (unsigned i = 0; i < n; i++) {
+        if (SSL_write(end->ssl, message, (int)len) != (int)len)
+            bench_die("libssl: writing failed");
+    }
+}
+
+static size_t received(const struct end *end)
+{
+    return end->received;
+}
+
+static void end_free(struct end *end)
+{
+    SSL_free(end->ssl);
+    free(end);
+}
+
+const struct subject subject_openssl = {
+    .name = "OpenSSL",
+    .world_new = world_new,
+    .world_free = world_free,
+    .end_new = end_new,
+    .progress = progress,
+    .established = established,
+    .send = send_messages,
+    .received = received,
+    .end_free = end_free,
+};

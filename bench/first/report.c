@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables for people, JSON for programs. */
+#include <stdlib.h>
+
+#include "first.h"
+
+/* The figures of one subject, one side or both, against OpenSSL's: how many times as fast. */
+struct figures {
+    double best_ns, median_ns, ratio_best, ratio_median, copied_best_ns, copied_ratio_best;
+};
+
+enum part {
+    PART_CLIENT,
+    PART_SERVER,
+    PART_BOTH,
+    PARTS
+};
+static const char *const part_names[PARTS] = { "client", "server", "both" };
+
+static const struct bench_samples *samples_of(const struct score *score, enum part part, bool copied)
+{
+    if (part == PART_BOTH)
+        return copied ? &score->both_copied : &score->both;
+    return copied ? &score->copied[part] : &score->own[part];
+}
+
+/* The median of the ratios of the same round: what disturbs a whole round disturbs both. */
+static double median_ratio(const struct bench_samples *theirs, const struct bench_samples *ours)
+{
+    struct bench_samples ratios = { 0 };
+
+    for (size_t i = 0; i < ours->n && i < theirs->n; i++)
+        bench_samples_add(&ratios, theirs->v[i] / ours->v[i]);
+    double median = bench_samples_median(&ratios);
+    bench_samples_free(&ratios);
+    return median;
+}
+
+static struct figures figures(const struct timed *timed, unsigned i, enum part part)
+{
+    const struct score *theirs = &timed->score[timed->n - 1];
+    const struct bench_samples *a = samples_of(&timed->score[i], part, false);
+    const struct bench_samples *b = samples_of(theirs, part, false);
+    const struct bench_samples *a_copied = samples_of(&timed->score[i], part, true);
+    const struct bench_samples *b_copied = samples_of(theirs, part, true);
+    struct figures f = { bench_samples_min(a), bench_samples_median(a), 0, 0, bench_samples_min(a_copied), 0 };
+
+    f.ratio_best = bench_samples_min(b) / f.best_ns;
+    f.ratio_median = median_ratio(b, a);
+    f.copied_ratio_best = bench_samples_min(b_copied) / f.copied_best_ns;
+    return f;
+}
+
+static bool has_target(const struct timed *timed)
+{
+    return timed->target.of != OF_NOTHING;
+}
+
+static struct figures target_figures(const struct timed *timed)
+{
+    return figures(timed, timed->chosen, timed->target.of == OF_SERVER ? PART_SERVER : PART_BOTH);
+}
+
+/* Both ways of looking at the rounds must reach it: the best could be luck, the median a neighbour's doing. */
+static bool target_met(const struct timed *timed)
+{
+    struct figures f = target_figures(timed);
+
+    return f.ratio_best >= timed->target.wanted && f.ratio_median >= timed->target.wanted;
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------- */
+
+static void rate(FILE *out, const struct timed *timed, double ns)
+{
+    if (timed->bytes >= 1024)
+        fprintf(out, "%9.2f GB/s", (double)timed->bytes / ns);
+    else
+        fprintf(out, "%11.0f /s ", 1e9 / ns);
+}
+
+static void print_case(FILE *out, const struct timed *timed)
+{
+    fprintf(out, "\n%s, %s\n", timed->test, timed->row);
+    fprintf(out, "  %-14s %-7s %10s %10s %14s %8s %8s %12s\n", "", "side", "best ns", "median ns", "best rate", "x best",
+        "x median", "x with copies");
+    for (unsigned i = 0; i < timed->n; i++) {
+        for (enum part part = PART_CLIENT; part < PARTS; part++) {
+            struct figures f = figures(timed, i, part);
+            fprintf(out, "  %-14s %-7s %10.0f %10.0f ", part == PART_CLIENT ? timed->score[i].label : "",
+                part_names[part], f.best_ns, f.median_ns);
+            rate(out, timed, f.best_ns);
+            fprintf(out, " %8.2f %8.2f %12.2f\n", f.ratio_best, f.ratio_median, f.copied_ratio_best);
+        }
+    }
+}
+
+static void print_floors(FILE *out, const struct report *report)
+{
+    fprintf(out, "\nlibcrypto alone, contexts made once\n");
+    for (unsigned i = 0; i < FLOORS; i++)
+        fprintf(out, "  %-26s %10.0f ns %10.0f ns median\n", report->floors[i].name,
+            bench_samples_min(&report->floors[i].ns), bench_samples_median(&report->floors[i].ns));
+}
+
+static void print_heaps(FILE *out, const struct report *report)
+{
+    if (report->heaps_n == 0)
+        return;
+    fprintf(out, "\nheap bytes per connection, over %u connections\n", report->connections);
+    fprintf(out, "  %-28s %-26s %10s %10s\n", "", "", "server", "client");
+    for (unsigned i = 0; i < report->heaps_n; i++)
+        fprintf(out, "  %-28s %-26s %10.0f %10.0f\n", report->heaps[i].state, report->heaps[i].label,
+            report->heaps[i].side[SERVER], report->heaps[i].side[CLIENT]);
+}
+
+bool report_print(const struct report *report, FILE *out)
+{
+    bool all = true;
+
+    bench_machine_print(out, report->cpu);
+    fprintf(out, "%u rounds, subjects in turn; best: of the rounds' medians; x: times as fast as OpenSSL\n",
+        report->options->rounds);
+    for (unsigned i = 0; i < report->cases_n; i++)
+        print_case(out, &report->cases[i]);
+    print_floors(out, report);
+    print_heaps(out, report);
+    fprintf(out, "\n");
+    for (unsigned i = 0; i < report->cases_n; i++) {
+        const struct timed *timed = &report->cases[i];
+        if (!has_target(timed))
+            continue;
+        struct figures f = target_figures(timed);
+        bool met = target_met(timed);
+        fprintf(out, "%-5s %.2f (median %.2f) x OpenSSL, wanted %.2f: %s, %s\n", met ? "ok" : "short", f.ratio_best,
+            f.ratio_median, timed->target.wanted, timed->target.text, timed->row);
+        all = all && met;
+    }
+    return all;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------- */
+
+static void json_part(struct bench_json *json, const struct timed *timed, unsigned i, enum part part)
+{
+    struct figures f = figures(timed, i, part);
+
+    bench_json_open(json, part_names[part], '{');
+    bench_json_number(json, "best_ns", f.best_ns);
+    bench_json_number(json, "median_ns", f.median_ns);
+    bench_json_number(json, "per_second", 1e9 / f.best_ns);
+    if (timed->bytes > 0)
+        bench_json_number(json, "gigabytes_per_second", (double)timed->bytes / f.best_ns);
+    bench_json_number(json, "with_copies_best_ns", f.copied_best_ns);
+    bench_json_number(json, "ratio_best", f.ratio_best);
+    bench_json_number(json, "ratio_median", f.ratio_median);
+    bench_json_number(json, "with_copies_ratio_best", f.copied_ratio_best);
+    bench_json_close(json, '}');
+}
+
+static void json_case(struct bench_json *json, const struct timed *timed)
+{
+    bench_json_open(json, NULL, '{');
+    bench_json_text(json, "test", timed->test);
+    bench_json_text(json, "row", timed->row);
+    bench_json_number(json, "bytes", (double)timed->bytes);
+    bench_json_number(json, "per_turn", timed->burst);
+    bench_json_open(json, "subjects", '[');
+    for (unsigned i = 0; i < timed->n; i++) {
+        bench_json_open(json, NULL, '{');
+        bench_json_text(json, "name", timed->score[i].label);
+        for (enum part part = PART_CLIENT; part < PARTS; part++)
+            json_part(json, timed, i, part);
+        bench_json_close(json, '}');
+    }
+    bench_json_close(json, ']');
+    bench_json_close(json, '}');
+}
+
+static void json_rest(struct bench_json *json, const struct report *report)
+{
+    bench_json_open(json, "libcrypto", '[');
+    for (unsigned i = 0; i < FLOORS; i++) {
+        bench_json_open(json, NULL, '{');
+        bench_json_text(json, "name", report->floors[i].name);
+        bench_json_number(json, "best_ns", bench_samples_min(&report->floors[i].ns));
+        bench_json_number(json, "median_ns", bench_samples_median(&report->floors[i].ns));
+        bench_json_close(json, '}');
+    }
+    bench_json_close(json, ']');
+    bench_json_open(json, "heap", '[');
+    for (unsigned i = 0; i < report->heaps_n; i++) {
+        bench_json_open(json, NULL, '{');
+        bench_json_text(json, "state", report->heaps[i].state);
+        bench_json_text(json, "name", report->heaps[i].label);
+        bench_json_number(json, "connections", report->connections);
+        bench_json_number(json, "server_bytes", report->heaps[i].side[SERVER]);
+        bench_json_number(json, "client_bytes", report->heaps[i].side[CLIENT]);
+        bench_json_close(json, '}');
+    }
+    bench_json_close(json, ']');
+    bench_json_open(json, "targets", '[');
+    for (unsigned i = 0; i < report->cases_n; i++) {
+        const struct timed *timed = &report->cases[i];
+        if (!has_target(timed))
+            continue;
+        bench_json_open(json, NULL, '{');
+        bench_json_text(json, "what", timed->target.text);
+        bench_json_text(json, "row", timed->row);
+        bench_json_number(json, "wanted", timed->target.wanted);
+        bench_json_number(json, "ratio_best", target_figures(timed).ratio_best);
+        bench_json_number(json, "ratio_median", target_figures(timed).ratio_median);
+        bench_json_bool(json, "met", target_met(timed));
+        bench_json_close(json, '}');
+    }
+    bench_json_close(json, ']');
+}
+
+void report_json(const struct report *report, FILE *out)
+{
+    struct bench_json json = { .file = out };
+
+    bench_json_open(&json, NULL, '{');
+    bench_json_text(&json, "program", "first");
+    bench_machine_json(&json, report->cpu);
+    bench_json_open(&json, "rules", '{');
+    bench_json_number(&json, "rounds", report->options->rounds);
+    bench_json_number(&json, "slice_ns", (double)report->options->slice_ns);
+    bench_json_text(&json, "best", "least of the rounds' medians");
+    bench_json_text(&json, "ratio_median", "median of the same rounds' ratios");
+    bench_json_text(&json, "copies", "what stands for send() and recv(), one memcpy each, is counted in with_copies_* only");
+    bench_json_close(&json, '}');
+    bench_json_open(&json, "results", '[');
+    for (unsigned i = 0; i < report->cases_n; i++)
+        json_case(&json, &report->cases[i]);
+    bench_json_close(&json, ']');
+    json_rest(&json, report);
+    bench_json_close(&json, '}');
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The work of one side. A file of its own, so that the two functions can be seen by a profiler. */
+#include "first.h"
+
+static void work(struct pair *pair, enum side side, enum step step, const struct message *message)
+{
+    const struct subject *subject = pair->subject;
+    struct end **end = &pair->end[side];
+
+    switch (step) {
+    case STEP_NEW: *end = subject->end_new(pair->world, side, &pair->wire[side], &pair->wire[!side]); break;
+    case STEP_PROGRESS: subject->progress(*end, message->len * message->n); break;
+    case STEP_SEND: subject->send(*end, message->way, message->len, message->n); break;
+    case STEP_FREE: subject->end_free(*end); break;
+    }
+}
+
+void bench_client(struct pair *pair, enum step step, const struct message *message)
+{
+    work(pair, CLIENT, step, message);
+}
+
+void bench_server(struct pair *pair, enum step step, const struct message *message)
+{
+    work(pair, SERVER, step, message);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+void bench_samples_add(struct bench_samples *samples, double value)
+{
+    if (samples->n == samples->cap) {
+        samples->cap = samples->cap ? samples->cap * 2 : 256;
+        samples->v = realloc(samples->v, samples->cap * sizeof(*samples->v));
+        if (samples->v == NULL)
+            bench_die("out of memory");
+    }
+    samples->v[samples->n++] = value;
+}
+
+void bench_samples_clear(struct bench_samples *samples)
+{
+    samples->n = 0;
+}
+
+void bench_samples_free(struct bench_samples *samples)
+{
+    free(samples->v);
+    *samples = (struct bench_samples){ NULL, 0, 0 };
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+double bench_samples_min(const struct bench_samples *samples)
+{
+    if (samples->n == 0)
+        bench_die("no samples");
+    double least = samples->v[0];
+    for (size_t i = 1; i < samples->n; i++)
+        least = samples->v[i] < least ? samples->v[i] : least;
+    return least;
+}
+
+double bench_samples_median(const struct bench_samples *samples)
+{
+    size_t n = samples->n;
+    double *sorted = malloc(n * sizeof(*sorted));
+
+    if (n == 0 || sorted == NULL)
+        bench_die("no samples");
+    memcpy(sorted, samples->v, n * sizeof(*sorted));
+    qsort(sorted, n, sizeof(*sorted), ascending);
+    double median = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    free(sorted);
+    return median;
+}
