@@ -125,9 +125,7 @@ def talk(trial):
 
 
 def bulk(trial):
-    size, (path, digest) = trial.shared.bulk, trial.shared.payload(trial.shared.bulk)
-    if trial.sabotage:
-        digest = "0" * 64
+    size, (path, digest) = trial.shared.bulk, trial.payload(trial.shared.bulk)
     if SERVERS[trial.case.peer].talk == "get":
         return download(trial)
     session = Session(trial, limit=size)
@@ -159,7 +157,7 @@ def download(trial):
 
 def half_client(trial):
     """milgi ends its direction; the answer that the server begins only then must reach stdout."""
-    path, digest = trial.shared.payload(SMALL)
+    path, digest = trial.payload(SMALL)
     session = Session(trial, part="collect")
     session.milgi.send_file(path, None, session.milgi.end_input)
     session.end(True)
@@ -170,7 +168,7 @@ def half_client(trial):
 
 def half_server(trial):
     """The server ends its direction at once; what milgi sends afterwards must still reach it."""
-    path, digest = trial.shared.payload(SMALL)
+    path, digest = trial.payload(SMALL)
     session = Session(trial, part="greet")
     milgi = session.milgi
     milgi.out.wait(lambda out: b"greetings\n" in out.head, trial.deadline, "the server's greeting")
@@ -268,7 +266,7 @@ def name_override(trial):
 
 def insecure(trial):
     """--insecure takes what would be refused, by one loudly named option."""
-    session = Session(trial, cert="untrusted", options=[] if trial.sabotage else ["--insecure"])
+    session = Session(trial, cert="untrusted", options=[] if trial.sabotage else ["--insecure"], ca="ca")
     session.talk()
     session.end()
 
@@ -305,7 +303,7 @@ def keyupdate(trial):
 
 def keyupdate_by_volume(trial):
     size = 8 << 20
-    path, digest = trial.shared.payload(size)
+    path, digest = trial.payload(size)
     session = Session(trial, keyupdate=True)
     session.milgi.send_file(path, None, session.milgi.end_input)
     session.end(True)

@@ -115,10 +115,9 @@ def sni(trial):
 
 
 def bulk(trial):
-    size, (path, digest) = trial.shared.bulk, trial.shared.payload(trial.shared.bulk)
-    if trial.sabotage:
-        digest = "0" * 64
     peer = CLIENTS[trial.case.peer]
+    size = trial.shared.slow_bulk if peer.slow else trial.shared.bulk
+    path, digest = trial.payload(size)
     kind = HttpEcho() if peer.http else Echo(size if peer.ends == "server" else None)
     backend = trial.backend(kind)
     peer, call, _ = begin(trial, [trial.case.cert], backend=backend)
@@ -138,7 +137,7 @@ def bulk(trial):
 
 def half_client(trial):
     """The peer ends its direction; the answer that was begun only then must still reach it."""
-    path, digest = trial.shared.payload(SMALL)
+    path, digest = trial.payload(SMALL)
     peer, call, _ = begin(trial, [trial.case.cert], backend=trial.backend(Collect()))
     child = trial.start_client(peer, call)
     child.send_file(path, None, child.end_input)
@@ -150,7 +149,7 @@ def half_client(trial):
 
 def half_server(trial):
     """milgi ends its direction at once; what the peer sends afterwards must still reach the backend."""
-    path, digest = trial.shared.payload(SMALL)
+    path, digest = trial.payload(SMALL)
     backend = trial.backend(Greet())
     peer, call, _ = begin(trial, [trial.case.cert], backend=backend)
     child = trial.start_client(peer, call)
@@ -203,8 +202,10 @@ def refused(trial, peer, call, alert):
 
 
 def auth_missing(trial):
-    peer, call, _ = begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", "required")
-    if trial.sabotage:
+    can = "client-cert" in CLIENTS[trial.case.peer].can
+    mode = "optional" if trial.sabotage and not can else "required"
+    peer, call, _ = begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", mode)
+    if trial.sabotage and can:
         trial.identify(call, client_identity(peer, trial.case))
     refused(trial, peer, call, peer.tells("certificate_required"))
 
@@ -270,7 +271,7 @@ def keyupdate(trial):
 def keyupdate_by_volume(trial):
     """JSSE renews its keys every MiB."""
     size = 8 << 20
-    path, digest = trial.shared.payload(size)
+    path, digest = trial.payload(size)
     peer, call, _ = begin(trial, [trial.case.cert], backend=trial.backend(Echo()), keyupdate=True)
     child = trial.start_client(peer, call)
     child.send_file(path, None, child.end_input)

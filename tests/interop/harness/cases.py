@@ -20,11 +20,12 @@ GROUPS = ("x25519", "p256", "p384", "hrr")
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """What is tried. |needs|: what the peer must be able to do. |cert|: the server's one certificate, if not any.
-    |negative|: something must be refused. |matrix|: the full run takes every combination of the dimensions."""
+    |negative|: something must be refused. |data|: what is compared is the data. |matrix|: the full run takes every combination of the dimensions."""
     run: object
     needs: tuple = ()
     cert: str = None
     negative: bool = False
+    data: bool = False
     seconds: int = 30
     matrix: bool = False
     plain_group: bool = False    # not with HelloRetryRequest
@@ -33,9 +34,9 @@ class Kind:
 
 SERVER_KINDS = {
     "page": Kind(as_server.page, matrix=True),
-    "bulk": Kind(as_server.bulk, ("bulk",), seconds=120),
-    "half-close-by-client": Kind(as_server.half_client, ("half-client",)),
-    "half-close-by-server": Kind(as_server.half_server, ("half-server",)),
+    "bulk": Kind(as_server.bulk, ("bulk",), data=True, seconds=180),
+    "half-close-by-client": Kind(as_server.half_client, ("half-client",), data=True),
+    "half-close-by-server": Kind(as_server.half_server, ("half-server",), data=True),
     "two-certificates": Kind(as_server.two_certs, cert="p256"),
     "sni": Kind(as_server.sni, cert="p256"),
     "auth-required": Kind(as_server.auth("required"), ("client-cert",)),
@@ -52,9 +53,9 @@ SERVER_KINDS = {
 
 CLIENT_KINDS = {
     "talk": Kind(as_client.talk, matrix=True),
-    "bulk": Kind(as_client.bulk, ("bulk",), seconds=120),
-    "half-close-by-client": Kind(as_client.half_client, ("half-client",)),
-    "half-close-by-server": Kind(as_client.half_server, ("half-server",)),
+    "bulk": Kind(as_client.bulk, ("bulk",), data=True, seconds=180),
+    "half-close-by-client": Kind(as_client.half_client, ("half-client",), data=True),
+    "half-close-by-server": Kind(as_client.half_server, ("half-server",), data=True),
     "truncate": Kind(as_client.truncate, ("truncate",), negative=True),
     "auth-required": Kind(as_client.auth, ("client-cert",)),
     "auth-optional-none": Kind(as_client.auth_optional_none, ("client-cert",)),

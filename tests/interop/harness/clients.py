@@ -31,6 +31,7 @@ class Client:
     ends = "half"
     http = False          # makes its own request instead of passing on stdin
     window = 1 << 18      # bytes sent ahead of what came back; None: the peer reads and writes at once
+    slow = False          # is given a smaller payload, but in the full run
     program = ""          # what must be installed
     hrr_groups = ["x25519", "p384"]      # offered so that a share of the second is not sent at first
     cannot = ()           # kinds that it cannot play, though it can do what they need
@@ -119,6 +120,7 @@ class SClient(Client):
 
 class GnutlsCli(Client):
     name = program = "gnutls-cli"
+    slow = True           # a system call for each byte of stdin and stdout
     can = STDIO | {"half-client", "keyupdate"}
     groups = {"x25519": "GROUP-X25519", "p256": "GROUP-SECP256R1", "p384": "GROUP-SECP384R1"}
     suites = {"aes128": "AES-128-GCM", "aes256": "AES-256-GCM", "chacha": "CHACHA20-POLY1305"}
@@ -224,7 +226,7 @@ JAVA_GROUPS = {"x25519": "x25519", "p256": "secp256r1", "p384": "secp384r1"}
 
 def java_command(call):
     """The parts of the command line that the client and the server share."""
-    argv = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", Java.classes]
+    argv = ["java", "-XX:+UseSerialGC", "-Xshare:auto", "-cp", Java.classes]
     if call.groups:
         argv += ["-Djdk.tls.namedGroups=" + ",".join(JAVA_GROUPS[g] for g in call.groups)]
     if call.keyupdate:

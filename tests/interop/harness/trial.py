@@ -63,21 +63,24 @@ class Call:
 class Shared:
     """What all cases of a run use: the command under test, the certificates, the payloads, NSS's databases."""
 
-    def __init__(self, milgi, work, pki, bulk, patience):
-        self.milgi = milgi
+    def __init__(self, milgi, work, pki, bulk, slow_bulk, patience):
+        self.milgi = milgi              # the words of the command under test
         self.work = work
         self.pki = pki
         self.bulk = bulk
+        self.slow_bulk = slow_bulk
         self.patience = patience
         self._lock = threading.Lock()
         self._payloads = {}
 
     def payload(self, size):
-        """A file of |size| bytes of text without NUL, since gnutls-cli reads lines, and its SHA-256."""
+        """A file of |size| bytes of text, since gnutls-cli reads lines and sends each by itself, and its SHA-256."""
         with self._lock:
             if size not in self._payloads:
                 path = os.path.join(self.work, f"payload-{size}")
-                data = random.Random(size).randbytes(size).translate(PRINTABLE)
+                data = bytearray(random.Random(size).randbytes(size).translate(PRINTABLE))
+                data[LINE - 1::LINE] = b"\n" * (size // LINE)
+                data[-1:] = b"\n"
                 with open(path, "wb") as out:
                     out.write(data)
                 self._payloads[size] = (path, hashlib.sha256(data).hexdigest())
@@ -102,9 +105,8 @@ class Shared:
             return path
 
 
-# 4 of 256 byte values end a line, the others are printable and none can begin a command of a peer
-PRINTABLE = bytes(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/"[i % 64] if i >= 4 else 10
-                  for i in range(256))
+LINE = 4000
+PRINTABLE = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/" * 4
 
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|LeakSanitizer|Assertion .* failed"
                        r"|ERROR SUMMARY: [1-9]")
@@ -149,7 +151,7 @@ class Trial:
 
     def proxy(self, certs, *options, backend=None):
         """Starts `milgi proxy` with these identities and returns its port."""
-        argv = [self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device()]
+        argv = [*self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device()]
         for name in certs:
             argv += ["--cert", self.pki.path(name), "--key", self.pki.path(name, "key")]
         if backend:
@@ -167,7 +169,7 @@ class Trial:
 
     def connect(self, port, name, *options, ca=None):
         """Starts `milgi connect`, by default verifying |name| below the test authority."""
-        argv = [self.shared.milgi, "connect", f"127.0.0.1:{port}", "--json", *self.device()]
+        argv = [*self.shared.milgi, "connect", f"127.0.0.1:{port}", "--json", *self.device()]
         argv += ["--ca", self.pki.path(ca or self.trusted())]
         argv += ["--name", name] if name else []
         child = self.spawn(argv + list(options))
@@ -178,7 +180,12 @@ class Trial:
 
     def trusted(self):
         """The authority that a verifying side is given: another one when the case is to be seen failing."""
-        return "rogue-ca" if self.sabotage and not self.case.negative else "ca"
+        return "rogue-ca" if self.sabotage and not self.case.negative and not self.case.how.data else "ca"
+
+    def payload(self, size):
+        """A file to send and its SHA-256: a wrong one when the case is to be seen failing by its data."""
+        path, digest = self.shared.payload(size)
+        return path, digest[::-1] if self.sabotage else digest
 
     def call(self, **settings):
         return Call(self.directory, **settings)

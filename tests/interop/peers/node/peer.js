@@ -12,8 +12,10 @@ for (let i = 2; i + 1 < process.argv.length; i += 2) option[process.argv[i].slic
 const report = {};
 function finish(error) {
   if (error) report.error = `${error.code || ''} ${error.message || error}`;
-  fs.writeSync(2, `\nPEER ${JSON.stringify(report)}\n`);
-  process.exit(error ? 1 : 0);
+  process.stdout.write('', () => {       // what is still buffered goes out before
+    fs.writeSync(2, `\nPEER ${JSON.stringify(report)}\n`);
+    process.exit(error ? 1 : 0);
+  });
 }
 
 const [host, port] = option.connect.split(':');
