@@ -117,6 +117,15 @@ const struct milgi__hs_result *milgi__hs_result(const struct milgi__hs *hs);
 bool milgi__hs_half_open(const struct milgi__hs *hs);
 /* Whether a change_cipher_spec may come now (RFC 8446 5): after the first ClientHello, before the peer's Finished. */
 bool milgi__hs_takes_ccs(const struct milgi__hs *hs);
+/*
+ * Whether records may be early data that was offered and not accepted (RFC 8446 4.2.10): while nothing has been heard
+ * under the read key, records that cannot be opened, and, while there is no key yet (behind a HelloRetryRequest),
+ * records of application data are dropped. The caller bounds how many bytes of them.
+ */
+bool milgi__hs_skips_early(const struct milgi__hs *hs);
+
+/* The bytes of an IP address literal: 4 or 16 of them in |out|; 0: it is a name, or nothing at all. */
+size_t milgi__name_ip(const char *name, uint8_t out[16]);
 
 /* --- after the handshake (post.c) ------------------------------------------------------------------------------- */
 
@@ -155,11 +164,14 @@ size_t milgi__key_update_message(uint8_t out[5], bool request);
 struct milgi__hs_row_info {
     const char *name;
     int message;                 /* handshake type awaited, -1: none */
+    int otherwise;               /* row for another message than that, -1: there must be none */
     uint32_t needs;              /* slots */
     uint32_t starts;             /* slots that it may start */
     uint64_t next;               /* bit i: row i may follow */
+    uint8_t sends[4];            /* handshake types in order, 0: no more */
+    uint8_t sends_maybe;         /* bit i: sends[i] not always */
     int read_level, write_level; /* epochs in which it runs */
-    bool new_read_key;           /* it installs one: nothing may be left behind its message */
+    bool flight_ends;            /* nothing may be left behind its message: the key changes, or we are to speak */
     bool takes_ccs;
 };
 /* Fills in up to |cap| rows; returns how many there are. */

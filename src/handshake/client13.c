@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The TLS 1.3 client, from top to bottom (RFC 8446 4, A.1). The first ClientHello was sent, and the ServerHello read,
+ * by negotiate.c.
+ *
+ * VERIFY_CHAIN starts when the Certificate is there, VERIFY when CertificateVerify is: both are out together. Until
+ * both, the decision and the server's Finished are there, nothing is sent.
+ */
+#include "handshake/hs.h"
+
+/* --- ServerHello and HelloRetryRequest -------------------------------------------------------------------------- */
+
+/* What a HelloRetryRequest and a ServerHello must have alike. */
+static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *hello)
+{
+    /*= RFC8446 4.1.3: "A client which receives a legacy_session_id_echo field that does not match what it sent in the
+     *= ClientHello MUST abort the handshake with an "illegal_parameter" alert." */
+    if (hello->session_id.len != hs->session_id_len ||
+        memcmp(hello->session_id.p, hs->session_id, hs->session_id_len) != 0) {
+        milgi__hs_illegal(hs, "the server does not echo the session id");
+        return false;
+    }
+    /*= RFC8446 4.1.3: "A client which receives a cipher suite that was not offered MUST abort the handshake with an
+     *= "illegal_parameter" alert." */
+    if (!milgi__list_has(&hs->config->suites, hello->suite) || milgi__suite(hello->suite) == NULL) {
+        milgi__hs_illegal(hs, "the server selected a cipher suite that was not offered");
+        return false;
+    }
+    /*= RFC8446 4.1.4: "clients MUST check that the cipher suite supplied in the ServerHello is the same as that in the
+     *= HelloRetryRequest and otherwise abort the handshake with an "illegal_parameter" alert" */
+    if (hs->suite != NULL && hs->suite->id != hello->suite) {
+        milgi__hs_illegal(hs, "the server changed the cipher suite after its HelloRetryRequest");
+        return false;
+    }
+    if (hs->suite != NULL)
+        return true;
+    hs->suite = milgi__suite(hello->suite);
+    hs->result.suite = hello->suite;
+    hs->result.hash = hs->suite->hash;
+    int rc = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
+    if (rc != 0)
+        milgi__hs_broken(hs, rc);
+    return rc == 0;
+}
+
+static const struct milgi__key_pair *pair_of(const struct milgi__hs *hs, uint16_t group)
+{
+    for (unsigned i = 0; i < hs->pairs_n; i++) {
+        if (hs->pair[i].group == group)
+            return &hs->pair[i];
+    }
+    return NULL;
+}
+
+static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__server_hello *hello)
+{
+    const struct milgi__exts *ext = &hello->ext;
+    bool asks_group = (ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) != 0;
+    bool has_cookie = (ext->present & MILGI__EXT(MILGI__EXT_COOKIE)) != 0;
+    /*= RFC8446 4.1.4: "Clients MUST abort the handshake with an "illegal_parameter" alert if the HelloRetryRequest
+     *= would not result in any change in the ClientHello." */
+    if (!asks_group && !has_cookie)
+        return milgi__hs_illegal(hs, "a HelloRetryRequest that asks for nothing");
+    /*= RFC8446 4.2.8: "the client MUST verify that (1) the selected_group field corresponds to a group which was
+     *= provided in the "supported_groups" extension in the original ClientHello and (2) the selected_group field does
+     *= not correspond to a group which was provided in the "key_share" extension in the original ClientHello." */
+    if (asks_group && (!milgi__list_has(&hs->config->groups, ext->group) || pair_of(hs, ext->group) != NULL))
+        return milgi__hs_illegal(hs, "a HelloRetryRequest for a group that was not offered or had a share");
+    hs->result.hello_retry = true;
+    int rc = milgi__transcript_retry(&hs->transcript, hs->host.cx);
+    if (rc != 0)
+        return milgi__hs_broken(hs, rc);
+    if (has_cookie) {
+        hs->cookie = milgi__arena_copy(&hs->arena, ext->cookie);
+        if (hs->cookie.p == NULL)
+            return milgi__hs_broken(hs, MILGI_ENOMEM);
+    }
+    if (!asks_group)
+        return MILGI__C13_SEND_HELLO_COOKIE;
+    hs->retry_group = ext->group;
+    milgi__wipe(hs->pair, sizeof hs->pair);
+    hs->pairs_n = 1;
+    if (!milgi__start_keygen(hs, MILGI__KEYGEN_RETRY, ext->group))
+        return MILGI__FAILED;
+    return MILGI__C13_SEND_HELLO_SHARE;
+}
+
+static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__server_hello *hello)
+{
+    const struct milgi__exts *ext = &hello->ext;
+    if ((ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) == 0)
+        return milgi__hs_fail(
+            hs, MILGI_EPROTO, MILGI_ALERT_MISSING_EXTENSION, "ServerHello without key_share");
+    /*= RFC8446 4.2.8: "This value MUST be in the same group as the KeyShareEntry value offered by the client", "the
+     *= client MUST verify that the selected NamedGroup in the ServerHello is the same as that in the
+     *= HelloRetryRequest" */
+    const struct milgi__key_pair *pair = pair_of(hs, ext->group);
+    if (pair == NULL)
+        return milgi__hs_illegal(hs, "the server's key share is of a group that has no share of ours");
+    if (ext->share.len != milgi__kex_public_len(ext->group) || ext->share.len > MILGI_KEX_PUBLIC_MAX)
+        return milgi__hs_illegal(hs, "a key share of a wrong length");
+    hs->result.group = ext->group;
+    return milgi__start_derive(hs, pair, ext->share) ? MILGI__C13_INSTALL_KEYS : MILGI__FAILED;
+}
+
+enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__server_hello *hello)
+{
+    struct milgi__fault fault;
+    if (!milgi__server_hello_decode13(hello, hs->offered, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    if (!check_hello(hs, hello))
+        return MILGI__FAILED;
+    return hello->retry ? take_retry(hs, hello) : take_hello(hs, hello);
+}
+
+/* The second ClientHello: everything as before but the share, or the cookie, or both. */
+static enum milgi__step send_hello_again(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    /*= RFC8446 D.4: "the client sends a dummy change_cipher_spec record (see the third paragraph of Section 5)
+     *= immediately before its second flight.  This may either be before its second ClientHello or before its
+     *= encrypted handshake flight." */
+    if (hs->config->middlebox)
+        hs->host.compat(hs->host.ctx);
+    return milgi__send_client_hello(hs) ? MILGI__C13_RECV_HELLO_AGAIN : MILGI__FAILED;
+}
+
+static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__fault fault;
+    struct milgi__server_hello hello;
+    if (!milgi__server_hello_decode(body, &hello, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    /*= RFC8446 4.1.4: "If a client receives a second HelloRetryRequest in the same connection [...], it MUST abort the
+     *= handshake with an "unexpected_message" alert." */
+    if (hello.retry)
+        return milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "a second HelloRetryRequest");
+    /*= RFC8446 4.1.4: "The value of selected_version in the HelloRetryRequest "supported_versions" extension MUST be
+     *= retained in the ServerHello, and a client MUST abort the handshake with an "illegal_parameter" alert if the
+     *= value changes." */
+    if (milgi__server_hello_version(&hello) != MILGI__TLS13)
+        return milgi__hs_illegal(hs, "the server changed the version after its HelloRetryRequest");
+    if (!milgi__server_hello_decode13(&hello, hs->offered, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    return check_hello(hs, &hello) ? take_hello(hs, &hello) : MILGI__FAILED;
+}
+
+static enum milgi__step install_keys(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->hello_hash);
+    if (rc != 0)
+        return milgi__hs_broken(hs, rc);
+    if (!milgi__hs_handshake_secrets(hs) ||
+        !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.server_hs))
+        return MILGI__FAILED;
+    if (hs->config->middlebox && !hs->result.hello_retry)
+        hs->host.compat(hs->host.ctx);
+    /* Already now, so that alerts are protected (RFC 8446 A.1). */
+    if (!milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__WRITE, hs->schedule.client_hs))
+        return MILGI__FAILED;
+    return MILGI__C13_RECV_EXTENSIONS;
+}
+
+/* --- the server's flight ---------------------------------------------------------------------------------------- */
+
+static bool offered_protocol(const struct milgi_config *config, struct milgi__bytes chosen)
+{
+    struct milgi__reader own = milgi__reader_of((struct milgi__bytes){ config->alpn, config->alpn_len });
+    struct milgi__bytes protocol;
+    while (milgi__alpn_next(&own, &protocol)) {
+        if (protocol.len == chosen.len && memcmp(protocol.p, chosen.p, chosen.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__fault fault;
+    struct milgi__exts ext;
+    if (!milgi__encrypted_extensions_decode(body, hs->offered, &ext, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    if ((ext.present & MILGI__EXT(MILGI__EXT_ALPN)) == 0)
+        return MILGI__C13_RECV_REQUEST;
+    struct milgi__reader list = milgi__reader_of(ext.alpn);
+    struct milgi__bytes chosen;
+    if (!milgi__alpn_next(&list, &chosen) || !offered_protocol(hs->config, chosen))
+        return milgi__hs_illegal(hs, "the server chose an application protocol that was not offered");
+    memcpy(hs->result.alpn, chosen.p, chosen.len);
+    hs->result.alpn[chosen.len] = '\0';
+    return MILGI__C13_RECV_REQUEST;
+}
+
+static enum milgi__step recv_request(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__fault fault;
+    struct milgi__certificate_request request;
+    if (!milgi__certificate_request_decode(body, &request, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__hs_take_schemes(hs, &request.ext))
+        return MILGI__FAILED;
+    hs->requested = true;
+    milgi__start_decision(hs, MILGI__CREDENTIAL, true);
+    return MILGI__C13_RECV_CERTIFICATE;
+}
+
+static enum milgi__step recv_certificate(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    if (!milgi__hs_take_certificate(hs, body))
+        return MILGI__FAILED;
+    /*= RFC8446 4.4.2.4: "If the server supplies an empty Certificate message, the client MUST abort the handshake with
+     *= a "decode_error" alert." */
+    if (hs->peer_chain.len == 0)
+        return milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_DECODE_ERROR, "the server has sent no certificate");
+    if (!hs->config->accept_any_server && !milgi__start_chain(hs))
+        return MILGI__FAILED;
+    return MILGI__C13_RECV_VERIFY;
+}
+
+static enum milgi__step recv_verify(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    return milgi__hs_take_verify(hs, body) ? MILGI__C13_RECV_FINISHED : MILGI__FAILED;
+}
+
+static enum milgi__step recv_finished(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    if (!milgi__hs_take_finished(hs, body, hs->schedule.server_hs))
+        return MILGI__FAILED;
+    return hs->config->accept_any_server ? MILGI__C13_JUDGE_ANY : MILGI__C13_JUDGE;
+}
+
+/* --- the barrier ------------------------------------------------------------------------------------------------ */
+
+/* The chain was accepted: only now the application is asked, so that it can refuse but not overrule. */
+static enum milgi__step judge(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    milgi__start_decision(hs, MILGI__PEER, true);
+    return MILGI__C13_AUTHENTICATED;
+}
+
+static enum milgi__step judge_any(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!hs->config->accept_any_server)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    milgi__start_decision(hs, MILGI__PEER, true);
+    return MILGI__C13_AUTHENTICATED_ANY;
+}
+
+static enum milgi__step own_flight(struct milgi__hs *hs)
+{
+    if (!milgi__hs_app_secrets(hs))
+        return MILGI__FAILED;
+    return hs->requested ? MILGI__C13_SEND_CERTIFICATE : MILGI__C13_SEND_FINISHED;
+}
+
+/* Everything that can be demanded of a server: chain, signature, decision (all needs of the row) and Finished. */
+static enum milgi__step authenticated(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    hs->result.peer_authenticated = true;
+    return own_flight(hs);
+}
+
+/* The named opt-out: the signature alone. */
+static enum milgi__step authenticated_any(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!hs->config->accept_any_server)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    return own_flight(hs);
+}
+
+/* --- our flight ------------------------------------------------------------------------------------------------- */
+
+static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    const struct milgi_credential *credential = hs->credential;
+    struct milgi__bytes context = { NULL, 0 }, chain = { NULL, 0 };
+    if (credential != NULL)
+        chain = (struct milgi__bytes){ credential->chain, credential->chain_len };
+    size_t cap = milgi__certificate_len(context, chain, credential != NULL ? credential->chain_n : 0);
+    uint8_t *message = milgi__arena_alloc(&hs->arena, cap);
+    if (message == NULL)
+        return milgi__hs_broken(hs, MILGI_ENOMEM);
+    struct milgi__writer w = milgi__writer(message, cap);
+    milgi__certificate_encode(&w, context, chain);
+    if (w.bad)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    if (!milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) }))
+        return MILGI__FAILED;
+    if (credential == NULL)
+        return MILGI__C13_SEND_FINISHED;
+    return milgi__start_sign(hs) ? MILGI__C13_SEND_VERIFY : MILGI__FAILED;
+}
+
+static enum milgi__step send_verify(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return milgi__hs_send_verify(hs) ? MILGI__C13_SEND_FINISHED : MILGI__FAILED;
+}
+
+static enum milgi__step send_finished(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!milgi__hs_send_finished(hs, hs->schedule.client_hs) ||
+        !milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__WRITE, hs->schedule.client_app) ||
+        !milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__READ, hs->schedule.server_app))
+        return MILGI__FAILED;
+    return MILGI__OPEN;
+}
+
+/* --- the table -------------------------------------------------------------------------------------------------- */
+
+#define FIRST MILGI__C13_FIRST
+
+/* clang-format off */
+const struct milgi__row milgi__client13_rows[] = {
+    [MILGI__C13_SEND_HELLO_SHARE - FIRST] = {
+        .name = "send_hello_share", .run = send_hello_again, .message = NONE,
+        .needs = ON(KEYGEN_RETRY),
+        .next = TO(C13_RECV_HELLO_AGAIN),
+        .sends = { MSG(CLIENT_HELLO) },
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+    },
+    [MILGI__C13_SEND_HELLO_COOKIE - FIRST] = {
+        .name = "send_hello_cookie", .run = send_hello_again, .message = NONE,
+        .next = TO(C13_RECV_HELLO_AGAIN),
+        .sends = { MSG(CLIENT_HELLO) },
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+    },
+    [MILGI__C13_RECV_HELLO_AGAIN - FIRST] = {
+        .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(SERVER_HELLO),
+        .starts = ON(DERIVE),
+        .next = TO(C13_INSTALL_KEYS),
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__C13_INSTALL_KEYS - FIRST] = {
+        .name = "install_keys", .run = install_keys, .message = NONE,
+        .needs = ON(DERIVE),
+        .next = TO(C13_RECV_EXTENSIONS),
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__C13_RECV_EXTENSIONS - FIRST] = {
+        .name = "recv_extensions", .run = recv_extensions, .message = MSG(ENCRYPTED_EXTENSIONS),
+        .next = TO(C13_RECV_REQUEST),
+        KEYS(HANDSHAKE, HANDSHAKE), .takes_ccs = true,
+    },
+    [MILGI__C13_RECV_REQUEST - FIRST] = {
+        .name = "recv_request", .run = recv_request, .message = MSG(CERTIFICATE_REQUEST),
+        .otherwise = MILGI__C13_RECV_CERTIFICATE, .starts = ON(CREDENTIAL),
+        .next = TO(C13_RECV_CERTIFICATE),
+        KEYS(HANDSHAKE, HANDSHAKE), .takes_ccs = true,
+    },
+    [MILGI__C13_RECV_CERTIFICATE - FIRST] = {
+        .name = "recv_certificate", .run = recv_certificate, .message = MSG(CERTIFICATE),
+        .starts = ON(CHAIN),
+        .next = TO(C13_RECV_VERIFY),
+        KEYS(HANDSHAKE, HANDSHAKE), .takes_ccs = true,
+    },
+    [MILGI__C13_RECV_VERIFY - FIRST] = {
+        .name = "recv_verify", .run = recv_verify, .message = MSG(CERTIFICATE_VERIFY),
+        .starts = ON(VERIFY),
+        .next = TO(C13_RECV_FINISHED),
+        KEYS(HANDSHAKE, HANDSHAKE), .takes_ccs = true,
+    },
+    [MILGI__C13_RECV_FINISHED - FIRST] = {
+        .name = "recv_finished", .run = recv_finished, .message = MSG(FINISHED),
+        .next = TO(C13_JUDGE) | TO(C13_JUDGE_ANY),
+        KEYS(HANDSHAKE, HANDSHAKE), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__C13_JUDGE - FIRST] = {
+        .name = "judge", .run = judge, .message = NONE,
+        .needs = ON(CHAIN) | ON(VERIFY), .starts = ON(PEER),
+        .next = TO(C13_AUTHENTICATED),
+        KEYS(HANDSHAKE, HANDSHAKE),
+    },
+    [MILGI__C13_JUDGE_ANY - FIRST] = {
+        .name = "judge_any", .run = judge_any, .message = NONE,
+        .needs = ON(VERIFY), .starts = ON(PEER),
+        .next = TO(C13_AUTHENTICATED_ANY),
+        KEYS(HANDSHAKE, HANDSHAKE),
+    },
+    [MILGI__C13_AUTHENTICATED - FIRST] = {
+        .name = "authenticated", .run = authenticated, .message = NONE,
+        .needs = ON(CHAIN) | ON(VERIFY) | ON(PEER),
+        .next = TO(C13_SEND_CERTIFICATE) | TO(C13_SEND_FINISHED),
+        KEYS(HANDSHAKE, HANDSHAKE),
+    },
+    [MILGI__C13_AUTHENTICATED_ANY - FIRST] = {
+        .name = "authenticated_any", .run = authenticated_any, .message = NONE,
+        .needs = ON(VERIFY) | ON(PEER),
+        .next = TO(C13_SEND_CERTIFICATE) | TO(C13_SEND_FINISHED),
+        KEYS(HANDSHAKE, HANDSHAKE),
+    },
+    [MILGI__C13_SEND_CERTIFICATE - FIRST] = {
+        .name = "send_certificate", .run = send_certificate, .message = NONE,
+        .needs = ON(CREDENTIAL), .starts = ON(SIGN),
+        .next = TO(C13_SEND_VERIFY) | TO(C13_SEND_FINISHED),
+        .sends = { MSG(CERTIFICATE) },
+        KEYS(HANDSHAKE, HANDSHAKE),
+    },
+    [MILGI__C13_SEND_VERIFY - FIRST] = {
+        .name = "send_verify", .run = send_verify, .message = NONE,
+        .needs = ON(SIGN),
+        .next = TO(C13_SEND_FINISHED),
+        .sends = { MSG(CERTIFICATE_VERIFY) },
+        KEYS(HANDSHAKE, HANDSHAKE),
+    },
+    [MILGI__C13_SEND_FINISHED - FIRST] = {
+        .name = "send_finished", .run = send_finished, .message = NONE,
+        .next = TO(OPEN),
+        .sends = { MSG(FINISHED) },
+        KEYS(HANDSHAKE, HANDSHAKE), .flight_ends = true,
+    },
+};
+/* clang-format on */

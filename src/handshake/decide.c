@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decisions: questions to the outside, with the answers that the library gives itself. */
+#include "handshake/hs.h"
+
+static enum milgi__slot slot_of(uint32_t kind)
+{
+    switch (kind) {
+    case MILGI_DECIDE_CREDENTIAL: return MILGI__CREDENTIAL;
+    case MILGI_DECIDE_ALPN: return MILGI__ALPN;
+    case MILGI_DECIDE_PEER: return MILGI__PEER;
+    default: return MILGI__SLOTS;
+    }
+}
+
+static uint32_t kind_of(enum milgi__slot slot)
+{
+    if (slot == MILGI__CREDENTIAL)
+        return MILGI_DECIDE_CREDENTIAL;
+    return slot == MILGI__ALPN ? MILGI_DECIDE_ALPN : MILGI_DECIDE_PEER;
+}
+
+static void settle(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__outcome *outcome)
+{
+    hs->outcome[slot] = *outcome;
+    hs->done |= MILGI__ON(slot);
+}
+
+static void settle_ok(struct milgi__hs *hs, enum milgi__slot slot)
+{
+    settle(hs, slot, &(struct milgi__outcome){ .status = MILGI_OP_OK });
+}
+
+static void settle_no(struct milgi__hs *hs, enum milgi__slot slot, int error, int alert, const char *detail)
+{
+    settle(hs, slot,
+        &(struct milgi__outcome){
+            .status = MILGI_OP_REJECTED, .alert = (uint16_t)alert, .error = error, .detail = detail });
+}
+
+/* --- credential ------------------------------------------------------------------------------------------------- */
+
+static uint16_t scheme_for(const struct milgi__hs *hs, const struct milgi_credential *credential)
+{
+    return milgi__credential_scheme(
+        credential, hs->config->schemes.v, hs->config->schemes.n, hs->peer_schemes.v, hs->peer_schemes.n);
+}
+
+static bool use_credential(struct milgi__hs *hs, struct milgi_credential *credential)
+{
+    uint16_t scheme = scheme_for(hs, credential);
+    if (scheme == 0)
+        return false;
+    hs->credential = milgi_credential_ref(credential);
+    hs->result.credential = credential;
+    if (milgi__hs_role(hs) == MILGI_SERVER)
+        hs->result.scheme = scheme;
+    hs->own_scheme = scheme;
+    return true;
+}
+
+/*
+ * The first that fits the name and is signed as the peer wishes; then the first that fits the name; then without
+ * regard to the name the same way. It must be able to sign as the peer wishes in any case.
+ */
+bool milgi__choose_credential(struct milgi__hs *hs)
+{
+    const char *name = milgi__hs_role(hs) == MILGI_SERVER ? hs->result.server_name : NULL;
+    bool several = hs->config->credentials_n > 1;
+    for (int pass = 0; pass < 4; pass++) {
+        bool by_name = pass < 2, by_signature = pass % 2 == 0;
+        if ((by_name && name == NULL) || (!several && pass < 3))
+            continue;
+        for (size_t i = 0; i < hs->config->credentials_n; i++) {
+            struct milgi_credential *credential = hs->config->credentials[i];
+            /*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm
+             *= advertised by the client if it is able to provide such a chain" */
+            if (by_signature && !milgi__u16_has(hs->peer_cert_schemes, credential->leaf_signed_with))
+                continue;
+            if (by_name && !milgi__credential_fits_name(credential, name))
+                continue;
+            if (use_credential(hs, credential))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void default_credential(struct milgi__hs *hs)
+{
+    /*= RFC8446 4.4.2: "If the server requests client authentication but no suitable certificate is available, the
+     *= client MUST send a Certificate message containing no certificates" */
+    if (milgi__choose_credential(hs) || milgi__hs_role(hs) == MILGI_CLIENT)
+        settle_ok(hs, MILGI__CREDENTIAL);
+    else
+        settle_no(hs, MILGI__CREDENTIAL, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE,
+            "no credential fits the client's signature algorithms");
+}
+
+/* --- ALPN ------------------------------------------------------------------------------------------------------- */
+
+static bool offers(const struct milgi__hs *hs, struct milgi__bytes protocol)
+{
+    for (size_t i = 0; i < hs->alpn_offers_n; i++) {
+        if (hs->alpn_offers[i].len == protocol.len && memcmp(hs->alpn_offers[i].data, protocol.p, protocol.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void use_protocol(struct milgi__hs *hs, struct milgi__bytes protocol)
+{
+    memcpy(hs->result.alpn, protocol.p, protocol.len);
+    hs->result.alpn[protocol.len] = '\0';
+}
+
+/*= RFC7301 3.2: "the server SHOULD select the most highly preferred protocol that it supports and that is also
+ *= advertised by the client" */
+bool milgi__choose_alpn(struct milgi__hs *hs)
+{
+    struct milgi__reader own =
+        milgi__reader_of((struct milgi__bytes){ hs->config->alpn, hs->config->alpn_len });
+    struct milgi__bytes protocol;
+    while (milgi__alpn_next(&own, &protocol)) {
+        if (offers(hs, protocol)) {
+            use_protocol(hs, protocol);
+            return true;
+        }
+    }
+    return hs->config->alpn_len == 0;
+}
+
+static void default_alpn(struct milgi__hs *hs)
+{
+    /*= RFC7301 3.2: "In the event that the server supports no protocols that the client advertises, then the server
+     *= SHALL respond with a fatal "no_application_protocol" alert." */
+    if (milgi__choose_alpn(hs))
+        settle_ok(hs, MILGI__ALPN);
+    else
+        settle_no(hs, MILGI__ALPN, MILGI_ENEGOTIATE, MILGI_ALERT_NO_APPLICATION_PROTOCOL,
+            "no application protocol in common");
+}
+
+/* --- questions and answers -------------------------------------------------------------------------------------- */
+
+static void answer_default(struct milgi__hs *hs, enum milgi__slot slot)
+{
+    if (slot == MILGI__CREDENTIAL)
+        default_credential(hs);
+    else if (slot == MILGI__ALPN)
+        default_alpn(hs);
+    else
+        settle_ok(hs, MILGI__PEER);
+}
+
+void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks)
+{
+    if (milgi__hs_forget_slot == (int)slot)
+        return;
+    hs->started |= MILGI__ON(slot);
+    if (!asks)
+        settle_ok(hs, slot);
+    else if ((hs->config->ask & kind_of(slot)) != 0)
+        hs->host.decide(hs->host.ctx, kind_of(slot)); /* the answer may come from inside */
+    else
+        answer_default(hs, slot);
+}
+
+static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
+{
+    if (slot == MILGI__PEER) {
+        settle_ok(hs, slot);
+        return 0;
+    }
+    if (result == NULL)
+        return MILGI_EINVAL;
+    if (slot == MILGI__CREDENTIAL) {
+        if (!use_credential(hs, result))
+            return MILGI_EINVAL;
+        settle_ok(hs, slot);
+        return 0;
+    }
+    struct milgi__bytes protocol = { result, strlen(result) };
+    if (!offers(hs, protocol))
+        return MILGI_EINVAL;
+    use_protocol(hs, protocol);
+    settle_ok(hs, slot);
+    return 0;
+}
+
+static void refuse(struct milgi__hs *hs, enum milgi__slot slot)
+{
+    int alert = MILGI_ALERT_ACCESS_DENIED;
+    const char *detail = "the peer's certificate was refused by a decision";
+    if (slot == MILGI__CREDENTIAL) {
+        alert = MILGI_ALERT_HANDSHAKE_FAILURE;
+        detail = "a credential was refused by a decision";
+    } else if (slot == MILGI__ALPN) {
+        alert = MILGI_ALERT_NO_APPLICATION_PROTOCOL;
+        detail = "the client's application protocols were refused by a decision";
+    }
+    settle_no(hs, slot, MILGI_EREFUSED, alert, detail);
+}
+
+static bool is_asked(const struct milgi__hs *hs, enum milgi__slot slot)
+{
+    return (hs->started & ~hs->done & MILGI__ON(slot)) != 0 && hs->step != MILGI__FAILED;
+}
+
+int milgi__hs_decide(struct milgi__hs *hs, uint32_t kind, enum milgi_verdict verdict, void *result)
+{
+    enum milgi__slot slot = slot_of(kind);
+    if (slot == MILGI__SLOTS)
+        return MILGI_EINVAL;
+    if (!is_asked(hs, slot))
+        return MILGI_ESTALE;
+    switch (verdict) {
+    case MILGI_ACCEPT: return accept(hs, slot, result);
+    case MILGI_REFUSE: refuse(hs, slot); return 0;
+    case MILGI_DEFAULT: answer_default(hs, slot); return 0;
+    default: return MILGI_EINVAL;
+    }
+}
+
+int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_decision_info *info)
+{
+    enum milgi__slot slot = slot_of(kind);
+    if (slot == MILGI__SLOTS || !is_asked(hs, slot))
+        return MILGI_ESTALE;
+    *info = (struct milgi_decision_info){
+        .server_name = hs->result.server_name,
+        .schemes = hs->peer_schemes.v,
+        .schemes_n = hs->peer_schemes.n,
+        .alpn = hs->alpn_offers,
+        .alpn_n = hs->alpn_offers_n,
+        .chain = hs->result.peer_chain,
+        .chain_n = hs->result.peer_chain_n,
+    };
+    return 0;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "handshake/ext/ext.h"
+
+const struct milgi__ext *milgi__ext_of(unsigned id)
+{
+    static const struct milgi__ext *const table[MILGI__EXT_N] = {
+        [MILGI__EXT_SERVER_NAME] = &milgi__ext_server_name,
+        [MILGI__EXT_GROUPS] = &milgi__ext_groups,
+        [MILGI__EXT_SCHEMES] = &milgi__ext_schemes,
+        [MILGI__EXT_CERT_SCHEMES] = &milgi__ext_cert_schemes,
+        [MILGI__EXT_ALPN] = &milgi__ext_alpn,
+        [MILGI__EXT_VERSIONS] = &milgi__ext_versions,
+        [MILGI__EXT_COOKIE] = &milgi__ext_cookie,
+        [MILGI__EXT_KEY_SHARE] = &milgi__ext_key_share,
+        [MILGI__EXT_AUTHORITIES] = &milgi__ext_authorities,
+        [MILGI__EXT_PSK_MODES] = &milgi__ext_psk_modes,
+        [MILGI__EXT_EARLY_DATA] = &milgi__ext_early_data,
+        [MILGI__EXT_FRAGMENT_LENGTH] = &milgi__ext_known[0],
+        [MILGI__EXT_STATUS_REQUEST] = &milgi__ext_known[1],
+        [MILGI__EXT_SRTP] = &milgi__ext_known[2],
+        [MILGI__EXT_HEARTBEAT] = &milgi__ext_known[3],
+        [MILGI__EXT_TIMESTAMP] = &milgi__ext_known[4],
+        [MILGI__EXT_CLIENT_TYPE] = &milgi__ext_known[5],
+        [MILGI__EXT_SERVER_TYPE] = &milgi__ext_known[6],
+        [MILGI__EXT_PADDING] = &milgi__ext_known[7],
+        [MILGI__EXT_OID_FILTERS] = &milgi__ext_known[8],
+        [MILGI__EXT_POST_AUTH] = &milgi__ext_known[9],
+        [MILGI__EXT_PSK] = &milgi__ext_psk,
+    };
+    return table[id];
+}
+
+unsigned milgi__ext_find(unsigned iana)
+{
+    unsigned id = 0;
+    while (id < MILGI__EXT_N && milgi__ext_of(id)->iana != iana)
+        id++;
+    return id;
+}
+
+void milgi__exts_encode(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from)
+{
+    for (unsigned id = 0; id < MILGI__EXT_N; id++) {
+        if ((from->present & MILGI__EXT(id)) == 0)
+            continue;
+        milgi__write16(w, milgi__ext_of(id)->iana);
+        size_t mark = milgi__write_begin(w, 2);
+        milgi__ext_of(id)->encode(w, place, from);
+        milgi__write_end(w, mark, 2);
+    }
+}
+
+static bool is_answer(enum milgi__place place)
+{
+    return (place & (MILGI__IN_SERVER_HELLO | MILGI__IN_RETRY | MILGI__IN_ENCRYPTED | MILGI__IN_CERTIFICATE)) != 0;
+}
+
+static bool decode_one(unsigned iana, struct milgi__reader *body, enum milgi__place place, uint32_t offered,
+    struct milgi__exts *to, struct milgi__fault *fault)
+{
+    unsigned id = milgi__ext_find(iana);
+    /*= RFC8446 4.2: "If an implementation receives an extension which it recognizes and which is not specified for
+     *= the message in which it appears, it MUST abort the handshake with an "illegal_parameter" alert." */
+    if (id < MILGI__EXT_N && (milgi__ext_of(id)->places & place) == 0)
+        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, milgi__ext_of(id)->misplaced);
+    /*= RFC8446 4.2: "Implementations MUST NOT send extension responses if the remote endpoint did not send the
+     *= corresponding extension requests [...] Upon receiving such an extension, an endpoint MUST abort the handshake
+     *= with an "unsupported_extension" alert." */
+    bool asked = id < MILGI__EXT_N && (offered & MILGI__EXT(id)) != 0;
+    if (is_answer(place) && !asked)
+        return milgi__refuse(fault, MILGI_ALERT_UNSUPPORTED_EXTENSION, "an extension that was not asked for");
+    if (id == MILGI__EXT_N)
+        return true;
+    to->present |= MILGI__EXT(id);
+    if (milgi__ext_of(id)->decode == NULL)
+        return true;
+    if (!milgi__ext_of(id)->decode(body, place, to, fault))
+        return false;
+    if (!milgi__reader_done(body))
+        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, milgi__ext_of(id)->malformed);
+    return true;
+}
+
+bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint32_t offered, struct milgi__exts *to,
+    struct milgi__fault *fault)
+{
+    struct milgi__u16_set seen = { { 0 } };
+    struct milgi__reader r = milgi__reader_of(block);
+    bool psk = false;
+    while (milgi__left(&r) != 0) {
+        unsigned iana = milgi__read16(&r);
+        struct milgi__reader body = milgi__read_vec(&r, 2, 0, 0xffff);
+        if (r.bad)
+            return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed list of extensions");
+        /*= RFC8446 4.2: "There MUST NOT be more than one extension of the same type in a given extension block." */
+        if (!milgi__u16_set_add(&seen, iana))
+            return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "an extension came twice");
+        /*= RFC8446 4.2.11: "The "pre_shared_key" extension MUST be the last extension in the ClientHello" */
+        if (psk && place == MILGI__IN_CLIENT_HELLO)
+            return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "pre_shared_key is not the last extension");
+        psk = iana == milgi__ext_psk.iana;
+        if (!decode_one(iana, &body, place, offered, to, fault))
+            return false;
+    }
+    return true;
+}
+
+bool milgi__exts_peek(struct milgi__bytes block, unsigned iana, struct milgi__bytes *body)
+{
+    struct milgi__reader r = milgi__reader_of(block);
+    while (milgi__left(&r) != 0) {
+        bool found = milgi__read16(&r) == iana;
+        struct milgi__reader one = milgi__read_vec(&r, 2, 0, 0xffff);
+        if (r.bad)
+            return false;
+        if (found) {
+            *body = milgi__rest(&one);
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Extensions (RFC 8446 4.2): one file and one struct each. */
+#pragma once
+
+#include "handshake/fault.h"
+
+/* Where an extension stands. */
+enum milgi__place {
+    MILGI__IN_CLIENT_HELLO = 1,
+    MILGI__IN_SERVER_HELLO = 2,
+    MILGI__IN_RETRY = 4,
+    MILGI__IN_ENCRYPTED = 8,
+    MILGI__IN_CERTIFICATE = 16,
+    MILGI__IN_REQUEST = 32,
+    MILGI__IN_TICKET = 64
+};
+
+/* In the order in which we send them; pre_shared_key stands last (RFC 8446 4.2.11). */
+enum milgi__ext_id {
+    MILGI__EXT_SERVER_NAME,
+    MILGI__EXT_GROUPS,
+    MILGI__EXT_SCHEMES,
+    MILGI__EXT_CERT_SCHEMES,
+    MILGI__EXT_ALPN,
+    MILGI__EXT_VERSIONS,
+    MILGI__EXT_COOKIE,
+    MILGI__EXT_KEY_SHARE,
+    MILGI__EXT_AUTHORITIES,
+    MILGI__EXT_PSK_MODES,
+    MILGI__EXT_EARLY_DATA,
+    /* known by their place only */
+    MILGI__EXT_FRAGMENT_LENGTH,
+    MILGI__EXT_STATUS_REQUEST,
+    MILGI__EXT_SRTP,
+    MILGI__EXT_HEARTBEAT,
+    MILGI__EXT_TIMESTAMP,
+    MILGI__EXT_CLIENT_TYPE,
+    MILGI__EXT_SERVER_TYPE,
+    MILGI__EXT_PADDING,
+    MILGI__EXT_OID_FILTERS,
+    MILGI__EXT_POST_AUTH,
+    MILGI__EXT_PSK,
+    MILGI__EXT_N
+};
+#define MILGI__EXT(id) (1u << (id))
+
+/* What the extensions of one message say; |present| tells which fields count. Borrowed from the message. */
+struct milgi__exts {
+    uint32_t present;
+    struct milgi__bytes server_name;                             /* host name; empty in EncryptedExtensions */
+    struct milgi__bytes groups, schemes, cert_schemes, versions; /* lists of 16-bit numbers */
+    struct milgi__bytes alpn;                                    /* names, each with its length byte */
+    struct milgi__bytes shares;                                  /* ClientHello: KeyShareEntry after KeyShareEntry */
+    uint16_t group;                                              /* ServerHello, HelloRetryRequest: the one selected */
+    struct milgi__bytes share;                                   /* ServerHello */
+    uint16_t version;                                            /* ServerHello, HelloRetryRequest: the one selected */
+    struct milgi__bytes cookie;
+};
+
+struct milgi__ext {
+    uint16_t iana;
+    uint8_t places;        /* enum milgi__place */
+    const char *misplaced; /* details */
+    const char *malformed;
+    /* Writes the body. */
+    void (*encode)(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from);
+    /* Reads the body; what is left in the reader afterwards, or was missing, is a decode_error. NULL: the body is
+     * nothing to us. */
+    bool (*decode)(struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to,
+        struct milgi__fault *fault);
+};
+
+extern const struct milgi__ext milgi__ext_server_name, milgi__ext_groups, milgi__ext_schemes, milgi__ext_cert_schemes,
+    milgi__ext_alpn, milgi__ext_versions, milgi__ext_cookie, milgi__ext_key_share, milgi__ext_authorities,
+    milgi__ext_psk_modes, milgi__ext_early_data, milgi__ext_psk;
+extern const struct milgi__ext milgi__ext_known[10];
+
+/* By enum milgi__ext_id. */
+const struct milgi__ext *milgi__ext_of(unsigned id);
+/* MILGI__EXT_N: an unknown one. */
+unsigned milgi__ext_find(unsigned iana);
+
+/* Writes the extensions that are |present|, without the length of the block. */
+void milgi__exts_encode(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from);
+
+/*
+ * Reads a whole block (its length is read already). |offered| are the extensions that an answer may hold: what we have
+ * sent in the message that is answered. Unknown ones are skipped in requests and refused in answers.
+ */
+bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint32_t offered, struct milgi__exts *to,
+    struct milgi__fault *fault);
+
+/* The body of one extension without reading the others; false: it is not there, or the block is malformed. */
+bool milgi__exts_peek(struct milgi__bytes block, unsigned iana, struct milgi__bytes *body);
+
+/* The next KeyShareEntry of a client's list; false at the end. */
+bool milgi__share_next(struct milgi__reader *shares, uint16_t *group, struct milgi__bytes *share);
+/* The next protocol name; false at the end. */
+bool milgi__alpn_next(struct milgi__reader *list, struct milgi__bytes *name);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a handshake: what must survive a pause, the form of a step table, and what steps call.
+ *
+ * A step runs exactly once, to completion, and never waits. It may start ops and decisions (slots); a later row needs
+ * them. A pause is always a return to the driver (machine.c), so that nothing can live in a local across one.
+ */
+#pragma once
+
+#include "buf/buf.h"
+#include "handshake/handshake.h"
+#include "handshake/msg/msg.h"
+
+#define MILGI__SHARES_MAX 3
+
+/* What a step may start and a later row needs: ops, then decisions. Verdicts are judged in this order. */
+enum milgi__slot {
+    MILGI__KEYGEN_1,
+    MILGI__KEYGEN_2,
+    MILGI__KEYGEN_3,
+    MILGI__KEYGEN_RETRY, /* the group that a HelloRetryRequest asked for */
+    MILGI__DERIVE,
+    MILGI__SIGN,
+    MILGI__CHAIN,
+    MILGI__VERIFY,
+    MILGI__CREDENTIAL, /* decisions */
+    MILGI__ALPN,
+    MILGI__PEER,
+    MILGI__SLOTS
+};
+#define MILGI__ON(slot_or_step) (1u << (slot_or_step))
+#define MILGI__TO(step) ((uint64_t)1 << (step))
+#define MILGI__OPS (MILGI__ON(MILGI__CREDENTIAL) - 1u)
+
+enum milgi__step {
+    MILGI__FAILED,
+    MILGI__OPEN,
+    MILGI__STEPS_COMMON,
+
+    /* client: negotiate.c */
+    MILGI__C_START = MILGI__STEPS_COMMON,
+    MILGI__C_TAKE_SHARE_1,
+    MILGI__C_TAKE_SHARE_2,
+    MILGI__C_TAKE_SHARE_3,
+    MILGI__C_SEND_HELLO,
+    MILGI__C_RECV_HELLO,
+    /* client13.c */
+    MILGI__C13_FIRST,
+    MILGI__C13_SEND_HELLO_SHARE = MILGI__C13_FIRST,
+    MILGI__C13_SEND_HELLO_COOKIE,
+    MILGI__C13_RECV_HELLO_AGAIN,
+    MILGI__C13_INSTALL_KEYS,
+    MILGI__C13_RECV_EXTENSIONS,
+    MILGI__C13_RECV_REQUEST,
+    MILGI__C13_RECV_CERTIFICATE,
+    MILGI__C13_RECV_VERIFY,
+    MILGI__C13_RECV_FINISHED,
+    MILGI__C13_JUDGE,
+    MILGI__C13_JUDGE_ANY,
+    MILGI__C13_AUTHENTICATED,
+    MILGI__C13_AUTHENTICATED_ANY,
+    MILGI__C13_SEND_CERTIFICATE,
+    MILGI__C13_SEND_VERIFY,
+    MILGI__C13_SEND_FINISHED,
+    MILGI__C_END,
+
+    /* server: negotiate.c */
+    MILGI__S_RECV_HELLO = MILGI__STEPS_COMMON,
+    /* server13.c */
+    MILGI__S13_FIRST,
+    MILGI__S13_SEND_RETRY = MILGI__S13_FIRST,
+    MILGI__S13_RECV_HELLO_AGAIN,
+    MILGI__S13_START_FLIGHT,
+    MILGI__S13_SEND_CERTIFICATE,
+    MILGI__S13_SEND_VERIFY,
+    MILGI__S13_RECV_CERTIFICATE,
+    MILGI__S13_RECV_VERIFY,
+    MILGI__S13_RECV_FINISHED,
+    MILGI__S13_RECV_FINISHED_EMPTY,
+    MILGI__S13_RECV_FINISHED_ANONYMOUS,
+    MILGI__S13_JUDGE,
+    MILGI__S13_AUTHENTICATED,
+    MILGI__S13_AUTHENTICATED_EMPTY,
+    MILGI__S13_ANONYMOUS,
+    MILGI__S_END
+};
+
+#define MILGI__NO_MESSAGE (-1)
+
+/* How tables are written. */
+#define ON(slot) MILGI__ON(MILGI__##slot)
+#define TO(step) MILGI__TO(MILGI__##step)
+#define MSG(type) MILGI__MSG_##type
+#define NONE MILGI__NO_MESSAGE
+#define KEYS(read, write) .read_level = MILGI__LEVEL_##read, .write_level = MILGI__LEVEL_##write
+
+enum milgi__read_policy {
+    MILGI__READ_NORMAL,
+    MILGI__READ_SKIP,            /* rejected early data: records that cannot be opened */
+    MILGI__READ_SKIP_AFTER_RETRY /* the same before there is a key: records of application data */
+};
+
+struct milgi__row {
+    const char *name;
+    /* NULL: an end. |body|: of the message awaited; the step reads all of it. */
+    enum milgi__step (*run)(struct milgi__hs *hs, struct milgi__reader *body);
+    int message;                /* enum milgi__msg that must have arrived, or MILGI__NO_MESSAGE */
+    enum milgi__step otherwise; /* where to go, with the message unread, when it is another one; 0: it must be this */
+    uint32_t needs;             /* slots that must have come back OK */
+    uint32_t starts;            /* slots that it may start */
+    uint64_t next;              /* legal successors; MILGI__FAILED always is */
+    uint8_t sends[4];           /* enum milgi__msg in order, */
+    uint8_t sends_maybe;        /* those with their bit set only sometimes */
+    uint8_t read_level, write_level;
+    uint8_t policy;   /* enum milgi__read_policy */
+    bool flight_ends; /* nothing may be left behind its message, or (no message) when it runs: the key changes */
+    bool takes_ccs;
+};
+
+extern const struct milgi__row milgi__client_hello_rows[MILGI__C13_FIRST - MILGI__STEPS_COMMON];
+extern const struct milgi__row milgi__client13_rows[MILGI__C_END - MILGI__C13_FIRST];
+extern const struct milgi__row milgi__server_hello_rows[MILGI__S13_FIRST - MILGI__STEPS_COMMON];
+extern const struct milgi__row milgi__server13_rows[MILGI__S_END - MILGI__S13_FIRST];
+
+/* Where a version takes over: the row of the hello has read the message, its successor is the answer. */
+enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__server_hello *hello);
+enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello);
+
+/* What came of a slot. */
+struct milgi__outcome {
+    uint8_t status; /* enum milgi_op_status; PENDING until it is done */
+    uint16_t alert; /* if it is not OK */
+    int error, device_code;
+    const char *detail;
+};
+
+struct milgi__key_pair {
+    uint16_t group;
+    uint16_t secret_len, pub_len;
+    uint8_t secret[MILGI_KEX_SECRET_MAX];
+    uint8_t pub[MILGI_KEX_PUBLIC_MAX];
+};
+
+struct milgi__arena_block;
+struct milgi__arena {
+    struct milgi__arena_block *first;
+};
+/* NULL: no memory. Zeroed; lives as long as the handshake. */
+void *milgi__arena_alloc(struct milgi__arena *arena, size_t size);
+struct milgi__bytes milgi__arena_copy(struct milgi__arena *arena, struct milgi__bytes from); /* p NULL: no memory */
+/* The list as it goes to the wire; p NULL: no memory. */
+struct milgi__bytes milgi__arena_u16(struct milgi__arena *arena, const uint16_t *list, size_t n);
+void milgi__arena_wipe(struct milgi__arena *arena);
+
+struct milgi__hs {
+    struct milgi_config *config;
+    struct milgi__hs_host host;
+    struct milgi__arena arena;
+
+    enum milgi__step step;
+    uint32_t started, done; /* slots; in flight: started & ~done */
+    struct milgi__outcome outcome[MILGI__SLOTS];
+    bool running;
+    uint8_t read_level, write_level;
+    struct milgi__hs_failure failure;
+    struct milgi__hs_result result;
+
+    /* unread messages: in[in_from .. in_to) */
+    uint8_t *in;
+    size_t in_cap, in_from, in_to;
+
+    const struct milgi__suite *suite;
+    struct milgi__transcript transcript;
+    struct milgi__schedule13 schedule;
+    uint8_t hello_hash[MILGI__HASH_MAX]; /* ClientHello .. ServerHello */
+    uint8_t client_random[32];
+    uint8_t session_id[32];
+    uint8_t session_id_len;
+
+    /* key exchange */
+    struct milgi__key_pair pair[MILGI__SHARES_MAX]; /* the server has one */
+    unsigned pairs_n;
+    uint16_t retry_group; /* asked for by a HelloRetryRequest; 0: none was */
+    struct milgi__bytes peer_share;
+    uint8_t shared[MILGI_KEX_SECRET_MAX];
+    size_t shared_len;
+
+    /* what the peer said */
+    struct milgi__u16_list peer_schemes;   /* those that we know */
+    struct milgi__bytes peer_cert_schemes; /* for signatures in certificates */
+    struct milgi__bytes peer_alpn;         /* client's list */
+    struct milgi_iov *alpn_offers;         /* the same as pieces */
+    size_t alpn_offers_n;
+
+    /* ourselves */
+    struct milgi_credential *credential; /* a reference */
+    uint16_t own_scheme;                 /* what it signs with */
+    uint8_t signature[MILGI_SIGNATURE_MAX];
+    uint16_t signature_len;
+    struct milgi__bytes flight; /* server: EncryptedExtensions .. Certificate, until DERIVE is back */
+    struct milgi__bytes hello;  /* server: ServerHello */
+
+    /* the peer's certificate */
+    struct milgi__bytes peer_chain; /* with lengths, as VERIFY_CHAIN takes them */
+    struct milgi__bytes peer_spki;
+    enum milgi__key_type peer_key;
+
+    /* client */
+    const char *server_name;
+    uint32_t offered; /* extensions of our ClientHello */
+    struct milgi__bytes cookie;
+    bool requested; /* a CertificateRequest came */
+
+    /* server */
+    uint8_t first_hello[MILGI__HASH_MAX]; /* what a second ClientHello must repeat */
+    bool retried, early_data;
+    bool client_speaks; /* something was read under the handshake keys */
+    bool half_open;
+};
+
+static inline enum milgi_role milgi__hs_role(const struct milgi__hs *hs)
+{
+    return hs->config->role;
+}
+
+/* --- failing (machine.c) ---------------------------------------------------------------------------------------- */
+
+/* The first failure stays. Always MILGI__FAILED. */
+enum milgi__step milgi__hs_fail(struct milgi__hs *hs, int error, int alert, const char *detail);
+/* A peer that broke the protocol. */
+enum milgi__step milgi__hs_refuse(struct milgi__hs *hs, const struct milgi__fault *fault);
+enum milgi__step milgi__hs_illegal(struct milgi__hs *hs, const char *detail);
+/* |rc| of something of ours: no memory, or a bug. */
+enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rc);
+
+/* --- starting ops (start.c): false: the handshake has failed ---------------------------------------------------- */
+
+bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group);
+/* |pair| and the peer's share. */
+bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share);
+/* Our signature over the transcript. */
+bool milgi__start_sign(struct milgi__hs *hs);
+/* The peer's signature over the transcript. */
+bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify);
+bool milgi__start_chain(struct milgi__hs *hs);
+
+/* --- decisions (decide.c) --------------------------------------------------------------------------------------- */
+
+/* Asks the outside if the config says so, else answers at once; |asks| false: there is nothing to ask. */
+void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks);
+/* The default answers. False: there is none. */
+bool milgi__choose_credential(struct milgi__hs *hs);
+bool milgi__choose_alpn(struct milgi__hs *hs);
+
+/* --- steps that both roles have (auth13.c) ---------------------------------------------------------------------- */
+
+/* "x in list" of a config, as it goes to the wire, in the arena. */
+struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list);
+/* Takes the known ones of a peer's signature_algorithms(_cert). False: failed. */
+bool milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Sends messages; adds them to the transcript; both. */
+bool milgi__hs_emit(struct milgi__hs *hs, struct milgi__bytes messages);
+bool milgi__hs_record(struct milgi__hs *hs, struct milgi__bytes messages);
+bool milgi__hs_send(struct milgi__hs *hs, struct milgi__bytes messages);
+/* The client's ClientHello, first or second. (negotiate.c) */
+bool milgi__send_client_hello(struct milgi__hs *hs);
+bool milgi__hs_install(
+    struct milgi__hs *hs, enum milgi__level level, enum milgi__dir dir, const uint8_t *secret);
+/* With the shared secret: handshake secrets, logged. */
+bool milgi__hs_handshake_secrets(struct milgi__hs *hs);
+/* After the server's Finished: application secrets, logged, and in the result. */
+bool milgi__hs_app_secrets(struct milgi__hs *hs);
+/* Reads a Certificate into peer_chain and result; empty: peer_chain.len is 0. */
+bool milgi__hs_take_certificate(struct milgi__hs *hs, struct milgi__reader *body);
+/* Checks a CertificateVerify as far as it goes without the op, and starts the op. */
+bool milgi__hs_take_verify(struct milgi__hs *hs, struct milgi__reader *body);
+bool milgi__hs_take_finished(struct milgi__hs *hs, struct milgi__reader *body, const uint8_t *secret);
+/* Sends our CertificateVerify; our Finished. */
+bool milgi__hs_send_verify(struct milgi__hs *hs);
+bool milgi__hs_send_finished(struct milgi__hs *hs, const uint8_t *secret);

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver of the step tables. It does what a step could forget:
+ *   - a need that was never started is an internal error, one that is out is waited for, one that failed fails the
+ *     handshake, judged in slot order whatever came back first;
+ *   - a message that is missing is waited for, a wrong one refused;
+ *   - bytes behind a message that ends a flight, or inside a message, are refused;
+ *   - ops are started only when there is room for all that the row may start;
+ *   - the successor must be one that the row names, and only then the message is consumed.
+ * Failure is one sticky step.
+ */
+#include "handshake/hs.h"
+
+static const struct milgi__row ends[MILGI__STEPS_COMMON] = {
+    [MILGI__FAILED] = { .name = "failed", .message = MILGI__NO_MESSAGE },
+    [MILGI__OPEN] = {
+        .name = "open",
+        .message = MILGI__NO_MESSAGE,
+        .read_level = MILGI__LEVEL_APP,
+        .write_level = MILGI__LEVEL_APP },
+};
+
+static const struct milgi__row *row_of(enum milgi_role role, unsigned step)
+{
+    if (step < MILGI__STEPS_COMMON)
+        return &ends[step];
+    bool client = role == MILGI_CLIENT;
+    unsigned first13 = client ? MILGI__C13_FIRST : MILGI__S13_FIRST;
+    if (step < first13)
+        return (client ? milgi__client_hello_rows : milgi__server_hello_rows) + (step - MILGI__STEPS_COMMON);
+    return (client ? milgi__client13_rows : milgi__server13_rows) + (step - first13);
+}
+
+static const struct milgi__row *row_now(const struct milgi__hs *hs)
+{
+    return row_of(milgi__hs_role(hs), hs->step);
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------- */
+
+struct milgi__hs *milgi__hs_new(
+    struct milgi_config *config, const struct milgi__hs_host *host, const char *server_name)
+{
+    struct milgi__hs *hs = milgi__alloc(sizeof *hs);
+    if (hs == NULL)
+        return NULL;
+    hs->config = milgi_config_ref(config);
+    hs->host = *host;
+    hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : MILGI__S_RECV_HELLO;
+    hs->failure.op = -1;
+    hs->failure.alert = MILGI_ALERT_NONE;
+    if (server_name != NULL) {
+        struct milgi__bytes name = { (const uint8_t *)server_name, strlen(server_name) };
+        hs->server_name = (const char *)milgi__arena_copy(&hs->arena, name).p;
+        if (hs->server_name == NULL) {
+            milgi__hs_free(hs);
+            return NULL;
+        }
+    }
+    if (config->role == MILGI_CLIENT)
+        hs->result.server_name = hs->server_name;
+    return hs;
+}
+
+void milgi__hs_free(struct milgi__hs *hs)
+{
+    if (hs == NULL)
+        return;
+    milgi__transcript_free(&hs->transcript);
+    milgi__arena_wipe(&hs->arena);
+    milgi__free_wiped(hs->in, hs->in_cap);
+    milgi_credential_unref(hs->credential);
+    milgi_config_unref(hs->config);
+    milgi__free_wiped(hs, sizeof *hs);
+}
+
+/* --- failure ---------------------------------------------------------------------------------------------------- */
+
+enum milgi__step milgi__hs_fail(struct milgi__hs *hs, int error, int alert, const char *detail)
+{
+    if (hs->failure.error == 0) {
+        hs->failure.error = error;
+        hs->failure.alert = alert;
+        hs->failure.detail = detail;
+    }
+    hs->step = MILGI__FAILED;
+    return MILGI__FAILED;
+}
+
+enum milgi__step milgi__hs_refuse(struct milgi__hs *hs, const struct milgi__fault *fault)
+{
+    return milgi__hs_fail(hs, MILGI_EPROTO, fault->alert, fault->detail);
+}
+
+enum milgi__step milgi__hs_illegal(struct milgi__hs *hs, const char *detail)
+{
+    return milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_ILLEGAL_PARAMETER, detail);
+}
+
+enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rc)
+{
+    if (rc == MILGI_ENOMEM)
+        return milgi__hs_fail(hs, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+    return milgi__hs_fail(hs, MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, "the handshake could not be computed");
+}
+
+static enum milgi__step unexpected(struct milgi__hs *hs, const char *detail)
+{
+    return milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, detail);
+}
+
+/* --- input ------------------------------------------------------------------------------------------------------ */
+
+static bool reserve(struct milgi__hs *hs, size_t len)
+{
+    size_t used = hs->in_to - hs->in_from;
+    if (hs->in_cap - hs->in_to >= len)
+        return true;
+    size_t cap = MILGI__MAX(used + len, MILGI__MIN(2 * hs->in_cap, used + len + 16384));
+    uint8_t *in = milgi__alloc_raw(cap);
+    if (in == NULL)
+        return false;
+    if (used != 0)
+        memcpy(in, hs->in + hs->in_from, used);
+    milgi__free_wiped(hs->in, hs->in_cap);
+    hs->in = in;
+    hs->in_cap = cap;
+    hs->in_from = 0;
+    hs->in_to = used;
+    return true;
+}
+
+/* No message may be longer than the config says: known from its header, before more of it is taken. */
+static bool within_cap(const struct milgi__hs *hs)
+{
+    size_t cap = (size_t)hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE];
+    for (size_t at = hs->in_from; hs->in_to - at >= MILGI__MSG_HEADER;) {
+        size_t len = milgi__get24(hs->in + at + 1);
+        if (len > cap)
+            return false;
+        if (hs->in_to - at - MILGI__MSG_HEADER < len)
+            break;
+        at += MILGI__MSG_HEADER + len;
+    }
+    return true;
+}
+
+int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t *data, size_t len)
+{
+    if (hs->step == MILGI__FAILED)
+        return MILGI_EPROTO;
+    if (level != hs->read_level || hs->step == MILGI__OPEN) {
+        unexpected(hs, "a handshake message under a wrong key");
+        return MILGI_EPROTO;
+    }
+    /*= RFC8446 5.1: "Implementations MUST NOT send zero-length fragments of Handshake types" */
+    if (len == 0) {
+        unexpected(hs, "an empty handshake record");
+        return MILGI_EPROTO;
+    }
+    if (!reserve(hs, len)) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return MILGI_ENOMEM;
+    }
+    memcpy(hs->in + hs->in_to, data, len);
+    hs->in_to += len;
+    hs->client_speaks = level == MILGI__LEVEL_HANDSHAKE;
+    if (!within_cap(hs)) {
+        milgi__hs_illegal(hs, "a handshake message longer than the limit");
+        return MILGI_EPROTO;
+    }
+    return 0;
+}
+
+bool milgi__hs_mid_message(const struct milgi__hs *hs)
+{
+    return hs->in_to != hs->in_from;
+}
+
+/* --- the driver ------------------------------------------------------------------------------------------------- */
+
+enum arrival {
+    MISSING,
+    ARRIVED,
+    OTHER
+};
+
+/* The message that the row awaits, whole. */
+static enum arrival look(const struct milgi__hs *hs, const struct milgi__row *row, struct milgi__bytes *message)
+{
+    size_t left = hs->in_to - hs->in_from;
+    const uint8_t *p = hs->in + hs->in_from;
+    if (left == 0)
+        return MISSING;
+    if (p[0] != row->message)
+        return OTHER;
+    if (left < MILGI__MSG_HEADER || left - MILGI__MSG_HEADER < milgi__get24(p + 1))
+        return MISSING;
+    *message = (struct milgi__bytes){ p, MILGI__MSG_HEADER + milgi__get24(p + 1) };
+    return ARRIVED;
+}
+
+/* Whether all that the row needs came back well; the first in slot order that did not is why it fails. */
+static bool judge(struct milgi__hs *hs, const struct milgi__row *row)
+{
+    for (unsigned slot = 0; slot < MILGI__SLOTS; slot++) {
+        const struct milgi__outcome *outcome = &hs->outcome[slot];
+        if ((row->needs & MILGI__ON(slot)) == 0 || outcome->status == MILGI_OP_OK)
+            continue;
+        static const int type[] = {
+            [MILGI__KEYGEN_1] = MILGI_OP_KEYGEN,
+            [MILGI__KEYGEN_2] = MILGI_OP_KEYGEN,
+            [MILGI__KEYGEN_3] = MILGI_OP_KEYGEN,
+            [MILGI__KEYGEN_RETRY] = MILGI_OP_KEYGEN,
+            [MILGI__DERIVE] = MILGI_OP_DERIVE,
+            [MILGI__SIGN] = MILGI_OP_SIGN,
+            [MILGI__CHAIN] = MILGI_OP_VERIFY_CHAIN,
+            [MILGI__VERIFY] = MILGI_OP_VERIFY,
+        };
+        hs->failure.op = slot < MILGI__CREDENTIAL ? type[slot] : -1;
+        hs->failure.device_code = outcome->device_code;
+        milgi__hs_fail(hs, outcome->error, outcome->alert, outcome->detail);
+        return false;
+    }
+    return true;
+}
+
+/* Ops that the row may start, and the chunks that they hold, can be had now. */
+static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, size_t message_len)
+{
+    unsigned ops = 0;
+    size_t bytes = 0;
+    for (uint32_t left = row->starts & MILGI__OPS; left != 0; left &= left - 1)
+        ops++;
+    if ((row->starts & MILGI__ON(MILGI__CHAIN)) != 0)
+        bytes += message_len;
+    if ((row->starts & MILGI__ON(MILGI__VERIFY)) != 0)
+        bytes += message_len + hs->peer_spki.len;
+    return ops == 0 || hs->host.room(hs->host.ctx, ops, bytes);
+}
+
+/* Runs the row's step and goes to its successor. */
+static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milgi__bytes message)
+{
+    bool has_message = row->message != MILGI__NO_MESSAGE;
+    struct milgi__reader body = milgi__reader_of(message);
+    if (has_message)
+        milgi__read32(&body);
+    enum milgi__step next = row->run(hs, &body);
+    if (hs->step == MILGI__FAILED)
+        return;
+    if (next == MILGI__FAILED || (row->next & MILGI__TO(next)) == 0) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+        return;
+    }
+    if (has_message && !milgi__reader_done(&body)) {
+        milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_DECODE_ERROR, "bytes are left inside a handshake message");
+        return;
+    }
+    if (has_message) {
+        int rc = milgi__transcript_add(&hs->transcript, message.p, message.len);
+        if (rc != 0) {
+            milgi__hs_broken(hs, rc);
+            return;
+        }
+        hs->in_from += message.len;
+        if (hs->in_from == hs->in_to)
+            hs->in_from = hs->in_to = 0;
+    }
+    hs->step = next;
+}
+
+/* One row; false: *wait says what for. */
+static bool advance(struct milgi__hs *hs, enum milgi__hs_wait *wait)
+{
+    const struct milgi__row *row = row_now(hs);
+    struct milgi__bytes message = { NULL, 0 };
+    if (row->run == NULL) {
+        *wait = hs->step == MILGI__OPEN ? MILGI__HS_OPEN : MILGI__HS_FAILED;
+        return false;
+    }
+    if ((row->needs & ~hs->started) != 0 || row->read_level != hs->read_level ||
+        row->write_level != hs->write_level) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+        return true;
+    }
+    if ((row->needs & ~hs->done) != 0) {
+        *wait = MILGI__HS_OPS;
+        return false;
+    }
+    if (!judge(hs, row))
+        return true;
+    enum arrival arrival = row->message == MILGI__NO_MESSAGE ? ARRIVED : look(hs, row, &message);
+    if (arrival == MISSING) {
+        *wait = MILGI__HS_INPUT;
+        return false;
+    }
+    if (arrival == OTHER && row->otherwise != 0) {
+        hs->step = row->otherwise;
+        return true;
+    }
+    if (arrival == OTHER) {
+        unexpected(hs, "an unexpected handshake message");
+        return true;
+    }
+    /*= RFC8446 5.1: "Implementations MUST verify that all messages immediately preceding a key change align with a
+     *= record boundary; if not, then they MUST terminate the connection with an "unexpected_message" alert." */
+    if (row->flight_ends && hs->in_to - hs->in_from != message.len) {
+        unexpected(hs, "a handshake message across a change of keys");
+        return true;
+    }
+    if (!has_room(hs, row, message.len)) {
+        *wait = MILGI__HS_ROOM;
+        return false;
+    }
+    take(hs, row, message);
+    return true;
+}
+
+enum milgi__hs_wait milgi__hs_run(struct milgi__hs *hs)
+{
+    enum milgi__hs_wait wait = MILGI__HS_OPS;
+    if (hs->running)
+        return wait; /* a completion or answer from inside a step: the loop below sees it */
+    hs->running = true;
+    while (advance(hs, &wait))
+        continue;
+    hs->running = false;
+    return wait;
+}
+
+/* --- what is known ---------------------------------------------------------------------------------------------- */
+
+const struct milgi__hs_failure *milgi__hs_failure(const struct milgi__hs *hs)
+{
+    return &hs->failure;
+}
+
+const struct milgi__hs_result *milgi__hs_result(const struct milgi__hs *hs)
+{
+    return &hs->result;
+}
+
+bool milgi__hs_half_open(const struct milgi__hs *hs)
+{
+    return hs->half_open && hs->config->early_server_data && hs->step != MILGI__FAILED;
+}
+
+bool milgi__hs_takes_ccs(const struct milgi__hs *hs)
+{
+    return row_now(hs)->takes_ccs;
+}
+
+bool milgi__hs_skips_early(const struct milgi__hs *hs)
+{
+    return hs->early_data && !hs->client_speaks && row_now(hs)->policy != MILGI__READ_NORMAL;
+}
+
+size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap)
+{
+    size_t n = role == MILGI_CLIENT ? MILGI__C_END : MILGI__S_END;
+    for (unsigned step = 0; step < n && step < cap; step++) {
+        const struct milgi__row *row = row_of(role, step);
+        rows[step] = (struct milgi__hs_row_info){
+            .name = row->name,
+            .message = row->message,
+            .otherwise = row->otherwise != 0 ? (int)row->otherwise : -1,
+            .needs = row->needs,
+            .starts = row->starts,
+            .next = row->next | (row->otherwise != 0 ? MILGI__TO(row->otherwise) : 0),
+            .sends_maybe = row->sends_maybe,
+            .read_level = row->read_level,
+            .write_level = row->write_level,
+            .flight_ends = row->flight_ends,
+            .takes_ccs = row->takes_ccs,
+        };
+        memcpy(rows[step].sends, row->sends, sizeof row->sends);
+    }
+    return n;
+}

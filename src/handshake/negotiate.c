@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first hellos, which all versions share. Once the version is fixed, the table of that version takes over for
+ * good: milgi__client13_hello(), milgi__server13_hello().
+ */
+#include "handshake/hs.h"
+
+/* --- client ----------------------------------------------------------------------------------------------------- */
+
+static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    const struct milgi_config *config = hs->config;
+    hs->session_id_len = config->middlebox ? sizeof hs->session_id : 0;
+    if (hs->host.random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
+        (config->middlebox && hs->host.random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    size_t wanted = MILGI__MIN(config->key_shares, config->groups.n);
+    hs->pairs_n = (unsigned)MILGI__MIN(wanted, MILGI__SHARES_MAX);
+    for (unsigned i = 0; i < hs->pairs_n; i++) {
+        if (!milgi__start_keygen(hs, (enum milgi__slot)(MILGI__KEYGEN_1 + i), config->groups.v[i]))
+            return MILGI__FAILED;
+    }
+    return hs->pairs_n != 0 ? MILGI__C_TAKE_SHARE_1 : MILGI__C_SEND_HELLO;
+}
+
+/* One row per share: each needs its own op. */
+static enum milgi__step c_take_share(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    unsigned taken = hs->step - MILGI__C_TAKE_SHARE_1 + 1;
+    return taken < hs->pairs_n ? (enum milgi__step)(hs->step + 1) : MILGI__C_SEND_HELLO;
+}
+
+static struct milgi__bytes shares_of(struct milgi__hs *hs)
+{
+    size_t cap = hs->pairs_n * (size_t)(4 + MILGI_KEX_PUBLIC_MAX) + 1;
+    uint8_t *p = milgi__arena_alloc(&hs->arena, cap);
+    struct milgi__writer w = milgi__writer(p, p != NULL ? cap : 0);
+    for (unsigned i = 0; i < hs->pairs_n; i++) {
+        milgi__write16(&w, hs->pair[i].group);
+        milgi__write16(&w, hs->pair[i].pub_len);
+        milgi__write_bytes(&w, hs->pair[i].pub, hs->pair[i].pub_len);
+    }
+    return (struct milgi__bytes){ p, p != NULL ? milgi__written(&w) : 0 };
+}
+
+/*= RFC6066 3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName".", "without a trailing dot" */
+static struct milgi__bytes host_name(const struct milgi__hs *hs)
+{
+    uint8_t ip[16];
+    struct milgi__bytes name = { (const uint8_t *)hs->server_name, 0 };
+    if (hs->server_name == NULL || milgi__name_ip(hs->server_name, ip) != 0)
+        return name;
+    name.len = strlen(hs->server_name);
+    if (name.len > 1 && hs->server_name[name.len - 1] == '.')
+        name.len--;
+    return name;
+}
+
+static uint32_t extensions_of(const struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    const struct milgi_config *config = hs->config;
+    const struct milgi__u16_list *a = &config->schemes, *b = &config->cert_schemes;
+    uint32_t present = MILGI__EXT(MILGI__EXT_GROUPS) | MILGI__EXT(MILGI__EXT_SCHEMES) |
+        MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE);
+    if (ext->server_name.len != 0)
+        present |= MILGI__EXT(MILGI__EXT_SERVER_NAME);
+    /*= RFC8446 4.2.3: "Implementations which have the same policy in both cases MAY omit the
+     *= "signature_algorithms_cert" extension." */
+    if (b->n != 0 && (a->n != b->n || memcmp(a->v, b->v, a->n * sizeof a->v[0]) != 0))
+        present |= MILGI__EXT(MILGI__EXT_CERT_SCHEMES);
+    if (config->alpn_len != 0)
+        present |= MILGI__EXT(MILGI__EXT_ALPN);
+    if (hs->cookie.len != 0)
+        present |= MILGI__EXT(MILGI__EXT_COOKIE);
+    return present;
+}
+
+bool milgi__send_client_hello(struct milgi__hs *hs)
+{
+    static const uint8_t versions[] = { MILGI__TLS13 >> 8, MILGI__TLS13 & 0xff };
+    const struct milgi_config *config = hs->config;
+    struct milgi__client_hello hello = {
+        .random = hs->client_random,
+        .session_id = { hs->session_id, hs->session_id_len },
+        .suites = milgi__hs_wire(hs, &config->suites),
+        .ext = {
+            .server_name = host_name(hs),
+            .groups = milgi__hs_wire(hs, &config->groups),
+            .schemes = milgi__hs_wire(hs, &config->schemes),
+            .cert_schemes = milgi__hs_wire(hs, &config->cert_schemes),
+            .alpn = { config->alpn, config->alpn_len },
+            .versions = { versions, sizeof versions },
+            .shares = shares_of(hs),
+            .cookie = hs->cookie,
+        },
+    };
+    struct milgi__exts *ext = &hello.ext;
+    size_t cap = 512 + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
+        ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len;
+    uint8_t *message = milgi__arena_alloc(&hs->arena, cap);
+    if (message == NULL || hello.suites.p == NULL || ext->groups.p == NULL || ext->schemes.p == NULL ||
+        ext->cert_schemes.p == NULL || ext->shares.p == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    ext->present = extensions_of(hs, ext);
+    hs->offered = ext->present;
+    struct milgi__writer w = milgi__writer(message, cap);
+    milgi__client_hello_encode(&w, &hello);
+    if (w.bad) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+        return false;
+    }
+    return milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) });
+}
+
+static enum milgi__step c_send_hello(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return milgi__send_client_hello(hs) ? MILGI__C_RECV_HELLO : MILGI__FAILED;
+}
+
+static enum milgi__step c_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__fault fault;
+    struct milgi__server_hello hello;
+    if (!milgi__server_hello_decode(body, &hello, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    if (milgi__server_hello_version(&hello) == MILGI__TLS13) {
+        hs->result.version = MILGI__TLS13;
+        return milgi__client13_hello(hs, &hello);
+    }
+    /*= RFC8446 4.1.3: "TLS 1.3 clients receiving a ServerHello indicating TLS 1.2 or below MUST check that the last 8
+     *= bytes are not equal to either of these values. [...] If a match is found, the client MUST abort the handshake
+     *= with an "illegal_parameter" alert." */
+    if (milgi__server_hello_downgraded(&hello))
+        return milgi__hs_illegal(hs, "somebody made the server choose an older version than it has");
+    return milgi__hs_fail(
+        hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the server chose a version below TLS 1.3");
+}
+
+#define FIRST MILGI__STEPS_COMMON
+
+/* clang-format off */
+const struct milgi__row milgi__client_hello_rows[] = {
+    [MILGI__C_START - FIRST] = {
+        .name = "start", .run = c_start, .message = NONE,
+        .starts = ON(KEYGEN_1) | ON(KEYGEN_2) | ON(KEYGEN_3),
+        .next = TO(C_TAKE_SHARE_1) | TO(C_SEND_HELLO),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C_TAKE_SHARE_1 - FIRST] = {
+        .name = "take_share_1", .run = c_take_share, .message = NONE,
+        .needs = ON(KEYGEN_1),
+        .next = TO(C_TAKE_SHARE_2) | TO(C_SEND_HELLO),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C_TAKE_SHARE_2 - FIRST] = {
+        .name = "take_share_2", .run = c_take_share, .message = NONE,
+        .needs = ON(KEYGEN_2),
+        .next = TO(C_TAKE_SHARE_3) | TO(C_SEND_HELLO),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C_TAKE_SHARE_3 - FIRST] = {
+        .name = "take_share_3", .run = c_take_share, .message = NONE,
+        .needs = ON(KEYGEN_3),
+        .next = TO(C_SEND_HELLO),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C_SEND_HELLO - FIRST] = {
+        .name = "send_hello", .run = c_send_hello, .message = NONE,
+        .next = TO(C_RECV_HELLO),
+        .sends = { MSG(CLIENT_HELLO) },
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C_RECV_HELLO - FIRST] = {
+        .name = "recv_hello", .run = c_recv_hello, .message = MSG(SERVER_HELLO),
+        .starts = ON(DERIVE) | ON(KEYGEN_RETRY),
+        .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_COOKIE) | TO(C13_INSTALL_KEYS),
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+};
+/* clang-format on */
+
+/* --- server ----------------------------------------------------------------------------------------------------- */
+
+static enum milgi__step s_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__fault fault;
+    struct milgi__client_hello hello;
+    struct milgi__bytes versions;
+    if (!milgi__client_hello_decode(body, &hello, &fault) ||
+        !milgi__client_hello_versions(&hello, &versions, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    /*= RFC8446 4.2.1: "servers MUST NOT use the ClientHello.legacy_version value for version negotiation and MUST use
+     *= only the "supported_versions" extension to determine client preferences" */
+    if (milgi__u16_has(versions, MILGI__TLS13)) {
+        hs->result.version = MILGI__TLS13;
+        return milgi__server13_hello(hs, &hello);
+    }
+    return milgi__hs_fail(
+        hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the client does not offer TLS 1.3");
+}
+
+/* clang-format off */
+const struct milgi__row milgi__server_hello_rows[] = {
+    [MILGI__S_RECV_HELLO - FIRST] = {
+        .name = "recv_hello", .run = s_recv_hello, .message = MSG(CLIENT_HELLO),
+        .starts = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT),
+        KEYS(INITIAL, INITIAL), .flight_ends = true,
+    },
+};
+/* clang-format on */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handshake messages after the handshake (RFC 8446 4.6). */
+#include "handshake/hs.h"
+
+static enum milgi__post_event refuse(struct milgi__hs_failure *failure, int error, int alert, const char *detail)
+{
+    *failure = (struct milgi__hs_failure){ .error = error, .alert = alert, .op = -1, .detail = detail };
+    return MILGI__POST_FAILED;
+}
+
+void milgi__post_fini(struct milgi__post *post)
+{
+    milgi__free_wiped(post->part, post->part_cap);
+    *post = (struct milgi__post){ 0 };
+}
+
+size_t milgi__key_update_message(uint8_t out[5], bool request)
+{
+    struct milgi__writer w = milgi__writer(out, 5);
+    milgi__key_update_encode(&w, request);
+    return milgi__written(&w);
+}
+
+/* Adds |len| bytes to the message that is incomplete. */
+static bool keep(struct milgi__post *post, const uint8_t *data, size_t len)
+{
+    size_t need = post->part_len + len;
+    if (need > post->part_cap) {
+        size_t cap = MILGI__MAX(need, MILGI__MIN(2 * post->part_cap, need + 16384));
+        uint8_t *part = milgi__alloc_raw(cap);
+        if (part == NULL)
+            return false;
+        if (post->part_len != 0)
+            memcpy(part, post->part, post->part_len);
+        milgi__free_wiped(post->part, post->part_cap);
+        post->part = part;
+        post->part_cap = cap;
+    }
+    memcpy(post->part + post->part_len, data, len);
+    post->part_len = need;
+    return true;
+}
+
+static enum milgi__post_event key_update(
+    struct milgi__reader *body, bool ends_record, struct milgi__hs_failure *failure)
+{
+    struct milgi__fault fault;
+    bool request;
+    if (!milgi__key_update_decode(body, &request, &fault))
+        return refuse(failure, MILGI_EPROTO, fault.alert, fault.detail);
+    /*= RFC8446 5.1: "implementations MUST send these messages in alignment with a record boundary" */
+    if (!ends_record)
+        return refuse(
+            failure, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "a handshake message across a change of keys");
+    return request ? MILGI__POST_KEY_UPDATE_REQUESTED : MILGI__POST_KEY_UPDATE;
+}
+
+/* One whole message. */
+static enum milgi__post_event read_message(
+    struct milgi__bytes message, bool ends_record, struct milgi__hs_failure *failure)
+{
+    struct milgi__fault fault;
+    struct milgi__reader body = milgi__reader_of(message);
+    if (milgi__read32(&body) >> 24 == MILGI__MSG_KEY_UPDATE)
+        return key_update(&body, ends_record, failure);
+    struct milgi__new_session_ticket ticket;
+    if (!milgi__new_session_ticket_decode(&body, &ticket, &fault))
+        return refuse(failure, MILGI_EPROTO, fault.alert, fault.detail);
+    return MILGI__POST_TICKET;
+}
+
+enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
+    const uint8_t *data, size_t len, size_t *at, struct milgi__hs_failure *failure)
+{
+    static const char too_long[] = "a handshake message longer than the limit";
+    if (len == 0)
+        return refuse(failure, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "an empty handshake record");
+    if (*at == len)
+        return MILGI__POST_NONE;
+    /* The header first: it says how much more belongs to the message. */
+    uint8_t header[MILGI__MSG_HEADER];
+    size_t have = MILGI__MIN(post->part_len, sizeof header), more = MILGI__MIN(sizeof header - have, len - *at);
+    if (have != 0)
+        memcpy(header, post->part, have);
+    memcpy(header + have, data + *at, more);
+    if (have + more < sizeof header) {
+        if (!keep(post, data + *at, len - *at))
+            return refuse(failure, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for a message");
+        *at = len;
+        return MILGI__POST_NONE;
+    }
+    /*= RFC8446 4.6.2: "A client that receives a CertificateRequest message without having sent the
+     *= "post_handshake_auth" extension MUST send an "unexpected_message" fatal alert." As for all but tickets. */
+    if (header[0] != MILGI__MSG_KEY_UPDATE && (header[0] != MILGI__MSG_NEW_SESSION_TICKET || role != MILGI_CLIENT))
+        return refuse(failure, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
+            "an unexpected handshake message after the handshake");
+    size_t whole = sizeof header + milgi__get24(header + 1);
+    if (whole - sizeof header > message_cap)
+        return refuse(failure, MILGI_EPROTO, MILGI_ALERT_ILLEGAL_PARAMETER, too_long);
+    size_t missing = whole - post->part_len;
+    bool complete = len - *at >= missing;
+    if (complete && post->part_len == 0) {
+        struct milgi__bytes message = { data + *at, whole };
+        *at += whole;
+        return read_message(message, *at == len, failure);
+    }
+    size_t taken = complete ? missing : len - *at;
+    if (!keep(post, data + *at, taken))
+        return refuse(failure, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for a message");
+    *at += taken;
+    if (!complete)
+        return MILGI__POST_NONE;
+    struct milgi__bytes message = { post->part, whole };
+    enum milgi__post_event event = read_message(message, *at == len, failure);
+    milgi__post_fini(post);
+    return event;
+}

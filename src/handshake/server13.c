@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The TLS 1.3 server, from top to bottom (RFC 8446 4, A.2). The ClientHello was read by negotiate.c.
+ *
+ * KEYGEN starts as soon as the group is known. When it is back, all up to our Certificate is known: DERIVE, which the
+ * keys wait for, and SIGN run together; ServerHello .. Certificate leave when DERIVE is back, before SIGN is.
+ */
+#include "handshake/hs.h"
+
+/* --- ClientHello ------------------------------------------------------------------------------------------------ */
+
+static bool choose_suite(struct milgi__hs *hs, struct milgi__bytes offered)
+{
+    for (unsigned i = 0; i < hs->config->suites.n && hs->suite == NULL; i++) {
+        if (milgi__u16_has(offered, hs->config->suites.v[i]))
+            hs->suite = milgi__suite(hs->config->suites.v[i]);
+    }
+    /*= RFC8446 4.1.1: "If the server is unable to negotiate a supported set of parameters [...], it MUST abort the
+     *= handshake with either a "handshake_failure" or "insufficient_security" fatal alert" */
+    if (hs->suite == NULL) {
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE, "no cipher suite in common");
+        return false;
+    }
+    hs->result.suite = hs->suite->id;
+    hs->result.hash = hs->suite->hash;
+    return true;
+}
+
+/* Copies a share of the group in hs->result. */
+static bool take_share(struct milgi__hs *hs, struct milgi__bytes share)
+{
+    if (share.len != milgi__kex_public_len(hs->result.group) || share.len > MILGI_KEX_PUBLIC_MAX) {
+        milgi__hs_illegal(hs, "a key share of a wrong length");
+        return false;
+    }
+    hs->peer_share = milgi__arena_copy(&hs->arena, share);
+    if (hs->peer_share.p == NULL)
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+    return hs->peer_share.p != NULL;
+}
+
+static bool find_share(const struct milgi__exts *ext, uint16_t group, struct milgi__bytes *found)
+{
+    struct milgi__reader shares = milgi__reader_of(ext->shares);
+    uint16_t of;
+    while (milgi__share_next(&shares, &of, found)) {
+        if (of == group)
+            return true;
+    }
+    return false;
+}
+
+/* The first of our groups that came with a share; else the first that the client has, which costs a round trip. */
+static bool choose_group(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    const struct milgi__u16_list *own = &hs->config->groups;
+    struct milgi__bytes share;
+    for (unsigned i = 0; i < own->n; i++) {
+        if (!find_share(ext, own->v[i], &share))
+            continue;
+        hs->result.group = own->v[i];
+        return take_share(hs, share);
+    }
+    for (unsigned i = 0; i < own->n && !hs->retried; i++) {
+        hs->retried = milgi__u16_has(ext->groups, own->v[i]);
+        hs->result.group = own->v[i];
+    }
+    /*= RFC8446 4.1.1: "If there is no overlap between the received "supported_groups" and the groups supported by the
+     *= server, then the server MUST abort the handshake with a "handshake_failure" or an "insufficient_security"
+     *= alert." */
+    if (!hs->retried)
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE, "no group in common");
+    return hs->retried;
+}
+
+static bool take_protocols(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    hs->peer_alpn = milgi__arena_copy(&hs->arena, ext->alpn);
+    struct milgi__reader list = milgi__reader_of(hs->peer_alpn);
+    struct milgi__bytes name;
+    size_t n = 0;
+    for (struct milgi__reader r = list; milgi__alpn_next(&r, &name);)
+        n++;
+    hs->alpn_offers = milgi__arena_alloc(&hs->arena, n * sizeof *hs->alpn_offers);
+    if (hs->peer_alpn.p == NULL || hs->alpn_offers == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    while (milgi__alpn_next(&list, &name))
+        hs->alpn_offers[hs->alpn_offers_n++] = (struct milgi_iov){ name.p, name.len };
+    return true;
+}
+
+/* What is needed later than the message. */
+static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *hello)
+{
+    const struct milgi__exts *ext = &hello->ext;
+    memcpy(hs->client_random, hello->random, sizeof hs->client_random);
+    hs->session_id_len = (uint8_t)hello->session_id.len;
+    if (hello->session_id.len != 0)
+        memcpy(hs->session_id, hello->session_id.p, hello->session_id.len);
+    hs->early_data = (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0;
+    if (ext->server_name.len != 0) {
+        hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, ext->server_name).p;
+        if (hs->result.server_name == NULL) {
+            milgi__hs_broken(hs, MILGI_ENOMEM);
+            return false;
+        }
+    }
+    return milgi__hs_take_schemes(hs, ext) && take_protocols(hs, ext);
+}
+
+enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
+{
+    struct milgi__fault fault;
+    if (!milgi__client_hello_decode13(hello, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    if (!choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) || !take_hello(hs, hello))
+        return MILGI__FAILED;
+    int rc = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
+    if (rc == 0 && hs->retried)
+        rc = milgi__client_hello_digest(hs->host.cx, hello, hs->first_hello);
+    if (rc != 0)
+        return milgi__hs_broken(hs, rc);
+    hs->result.hello_retry = hs->retried;
+    if (!milgi__start_keygen(hs, MILGI__KEYGEN_1, hs->result.group))
+        return MILGI__FAILED;
+    milgi__start_decision(hs, MILGI__CREDENTIAL, true);
+    milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
+    return hs->retried ? MILGI__S13_SEND_RETRY : MILGI__S13_START_FLIGHT;
+}
+
+/* --- HelloRetryRequest and the second ClientHello --------------------------------------------------------------- */
+
+/*= RFC8446 D.4: "if the client sends a non-empty session ID, the server MUST send the change_cipher_spec", "immediately
+ *= after its first handshake message" */
+static void please_middleboxes(struct milgi__hs *hs)
+{
+    if (hs->session_id_len != 0)
+        hs->host.compat(hs->host.ctx);
+}
+
+static enum milgi__step send_retry(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    uint8_t message[256];
+    struct milgi__writer w = milgi__writer(message, sizeof message);
+    struct milgi__server_hello retry = {
+        .retry = true,
+        .session_id = { hs->session_id, hs->session_id_len },
+        .suite = hs->suite->id,
+        .ext = {
+            .present = MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE),
+            .version = MILGI__TLS13,
+            .group = hs->result.group,
+        },
+    };
+    milgi__server_hello_encode(&w, &retry);
+    int rc = milgi__transcript_retry(&hs->transcript, hs->host.cx);
+    if (rc != 0)
+        return milgi__hs_broken(hs, rc);
+    if (!milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) }))
+        return MILGI__FAILED;
+    please_middleboxes(hs);
+    return MILGI__S13_RECV_HELLO_AGAIN;
+}
+
+static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__fault fault;
+    struct milgi__client_hello hello;
+    uint8_t digest[MILGI__HASH_MAX];
+    if (!milgi__client_hello_decode(body, &hello, &fault) || !milgi__client_hello_decode13(&hello, &fault))
+        return milgi__hs_refuse(hs, &fault);
+    int rc = milgi__client_hello_digest(hs->host.cx, &hello, digest);
+    if (rc != 0)
+        return milgi__hs_broken(hs, rc);
+    /*= RFC8446 4.1.2: "In that case, the client MUST send the same ClientHello without modification, except as
+     *= follows" */
+    if (memcmp(digest, hs->first_hello, milgi__hash_len(MILGI__SHA256)) != 0)
+        return milgi__hs_illegal(hs, "the second ClientHello differs from the first");
+    /*= RFC8446 4.2.10: "A client MUST NOT include the "early_data" extension in its followup ClientHello." */
+    if ((hello.ext.present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0)
+        return milgi__hs_illegal(hs, "the second ClientHello offers early data");
+    /*= RFC8446 4.1.2: "replacing the list of shares with a list containing a single KeyShareEntry from the indicated
+     *= group" */
+    struct milgi__reader shares = milgi__reader_of(hello.ext.shares);
+    struct milgi__bytes share;
+    uint16_t group = 0;
+    if (!milgi__share_next(&shares, &group, &share) || group != hs->result.group || milgi__left(&shares) != 0)
+        return milgi__hs_illegal(hs, "the second ClientHello does not hold the one key share that was asked for");
+    if (!take_share(hs, share))
+        return MILGI__FAILED;
+    hs->early_data = false;
+    return MILGI__S13_START_FLIGHT;
+}
+
+/* --- ServerHello .. Certificate --------------------------------------------------------------------------------- */
+
+static bool write_hello(struct milgi__hs *hs)
+{
+    enum {
+        CAP = 512
+    };
+    uint8_t random[32];
+    uint8_t *message = milgi__arena_alloc(&hs->arena, CAP);
+    if (message == NULL || hs->host.random(hs->host.ctx, random, sizeof random) != 0) {
+        milgi__hs_broken(hs, message == NULL ? MILGI_ENOMEM : MILGI_EINTERNAL);
+        return false;
+    }
+    struct milgi__writer w = milgi__writer(message, CAP);
+    struct milgi__server_hello hello = {
+        .random = random,
+        .session_id = { hs->session_id, hs->session_id_len },
+        .suite = hs->suite->id,
+        .ext = {
+            .present = MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE),
+            .version = MILGI__TLS13,
+            .group = hs->result.group,
+            .share = { hs->pair[0].pub, hs->pair[0].pub_len },
+        },
+    };
+    milgi__server_hello_encode(&w, &hello);
+    hs->hello = (struct milgi__bytes){ message, milgi__written(&w) };
+    if (!milgi__hs_record(hs, hs->hello))
+        return false;
+    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->hello_hash);
+    if (rc != 0)
+        milgi__hs_broken(hs, rc);
+    return rc == 0;
+}
+
+static void write_extensions(struct milgi__hs *hs, struct milgi__writer *w)
+{
+    uint8_t chosen[256];
+    size_t len = strlen(hs->result.alpn);
+    struct milgi__exts ext = { .alpn = { chosen, len + 1 } };
+    chosen[0] = (uint8_t)len;
+    memcpy(chosen + 1, hs->result.alpn, len);
+    if (len != 0)
+        ext.present |= MILGI__EXT(MILGI__EXT_ALPN);
+    /*= RFC6066 3: "In this event, the server SHALL include an extension of type "server_name"" */
+    if (hs->result.server_name != NULL)
+        ext.present |= MILGI__EXT(MILGI__EXT_SERVER_NAME);
+    milgi__encrypted_extensions_encode(w, &ext);
+}
+
+static bool write_request(struct milgi__hs *hs, struct milgi__writer *w)
+{
+    struct milgi__certificate_request request = {
+        .ext = {
+            .present = MILGI__EXT(MILGI__EXT_SCHEMES) | MILGI__EXT(MILGI__EXT_CERT_SCHEMES),
+            .schemes = milgi__hs_wire(hs, &hs->config->schemes),
+            .cert_schemes = milgi__hs_wire(hs, &hs->config->cert_schemes),
+        },
+    };
+    if (hs->config->cert_schemes.n == 0)
+        request.ext.present = MILGI__EXT(MILGI__EXT_SCHEMES);
+    if (request.ext.schemes.p == NULL || request.ext.cert_schemes.p == NULL)
+        return false;
+    milgi__certificate_request_encode(w, &request);
+    return true;
+}
+
+static bool write_flight(struct milgi__hs *hs)
+{
+    const struct milgi_credential *credential = hs->credential;
+    struct milgi__bytes none = { NULL, 0 }, chain = { credential->chain, credential->chain_len };
+    size_t cap = 1024 + milgi__certificate_len(none, chain, credential->chain_n);
+    uint8_t *messages = milgi__arena_alloc(&hs->arena, cap);
+    struct milgi__writer w = milgi__writer(messages, messages != NULL ? cap : 0);
+    if (messages == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    write_extensions(hs, &w);
+    if (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE && !write_request(hs, &w)) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    milgi__certificate_encode(&w, none, chain);
+    if (w.bad) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+        return false;
+    }
+    hs->flight = (struct milgi__bytes){ messages, milgi__written(&w) };
+    return milgi__hs_record(hs, hs->flight);
+}
+
+static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!write_hello(hs) || !milgi__start_derive(hs, &hs->pair[0], hs->peer_share))
+        return MILGI__FAILED;
+    if (!write_flight(hs) || !milgi__start_sign(hs))
+        return MILGI__FAILED;
+    return MILGI__S13_SEND_CERTIFICATE;
+}
+
+static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!milgi__hs_handshake_secrets(hs) || !milgi__hs_emit(hs, hs->hello))
+        return MILGI__FAILED;
+    if (!hs->retried)
+        please_middleboxes(hs);
+    if (!milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__WRITE, hs->schedule.server_hs) ||
+        !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.client_hs) ||
+        !milgi__hs_emit(hs, hs->flight))
+        return MILGI__FAILED;
+    return MILGI__S13_SEND_VERIFY;
+}
+
+/* --- CertificateVerify, Finished -------------------------------------------------------------------------------- */
+
+static enum milgi__step send_verify(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!milgi__hs_send_verify(hs) || !milgi__hs_send_finished(hs, hs->schedule.server_hs) ||
+        !milgi__hs_app_secrets(hs) ||
+        !milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__WRITE, hs->schedule.server_app))
+        return MILGI__FAILED;
+    hs->half_open = true;
+    if (hs->config->client_auth == MILGI_CLIENT_AUTH_NONE)
+        return MILGI__S13_RECV_FINISHED_ANONYMOUS;
+    return MILGI__S13_RECV_CERTIFICATE;
+}
+
+/* --- the client's flight ---------------------------------------------------------------------------------------- */
+
+static enum milgi__step recv_certificate(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    if (!milgi__hs_take_certificate(hs, body))
+        return MILGI__FAILED;
+    if (hs->peer_chain.len != 0)
+        return milgi__start_chain(hs) ? MILGI__S13_RECV_VERIFY : MILGI__FAILED;
+    /*= RFC8446 4.4.2.4: "the server MAY at its discretion either continue the handshake without client authentication
+     *= or abort the handshake with a "certificate_required" alert" */
+    if (hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED)
+        return milgi__hs_fail(
+            hs, MILGI_EVERIFY, MILGI_ALERT_CERTIFICATE_REQUIRED, "the client has sent no certificate");
+    milgi__start_decision(hs, MILGI__PEER, true);
+    return MILGI__S13_RECV_FINISHED_EMPTY;
+}
+
+static enum milgi__step recv_verify(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    return milgi__hs_take_verify(hs, body) ? MILGI__S13_RECV_FINISHED : MILGI__FAILED;
+}
+
+static enum milgi__step recv_finished(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    return milgi__hs_take_finished(hs, body, hs->schedule.client_hs) ? MILGI__S13_JUDGE : MILGI__FAILED;
+}
+
+static enum milgi__step recv_finished_empty(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    return milgi__hs_take_finished(hs, body, hs->schedule.client_hs) ? MILGI__S13_AUTHENTICATED_EMPTY : MILGI__FAILED;
+}
+
+static enum milgi__step recv_finished_anonymous(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    return milgi__hs_take_finished(hs, body, hs->schedule.client_hs) ? MILGI__S13_ANONYMOUS : MILGI__FAILED;
+}
+
+/* The chain was accepted: only now the application is asked, so that it can refuse but not overrule. */
+static enum milgi__step judge(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    milgi__start_decision(hs, MILGI__PEER, true);
+    return MILGI__S13_AUTHENTICATED;
+}
+
+/* --- the barrier ------------------------------------------------------------------------------------------------ */
+
+static enum milgi__step open_connection(struct milgi__hs *hs)
+{
+    return milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__READ, hs->schedule.client_app) ? MILGI__OPEN : MILGI__FAILED;
+}
+
+/* Everything that can be demanded of a client: chain, signature, decision (all needs of the row) and Finished. */
+static enum milgi__step authenticated(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    hs->result.peer_authenticated = true;
+    return open_connection(hs);
+}
+
+/* It was asked for a certificate, has none, need not have one, and the decision knew that. */
+static enum milgi__step authenticated_empty(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (hs->config->client_auth != MILGI_CLIENT_AUTH_OPTIONAL || hs->peer_chain.len != 0)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    return open_connection(hs);
+}
+
+static enum milgi__step anonymous(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    return open_connection(hs);
+}
+
+/* --- the table -------------------------------------------------------------------------------------------------- */
+
+#define FIRST MILGI__S13_FIRST
+
+/* clang-format off */
+const struct milgi__row milgi__server13_rows[] = {
+    [MILGI__S13_SEND_RETRY - FIRST] = {
+        .name = "send_retry", .run = send_retry, .message = NONE,
+        .next = TO(S13_RECV_HELLO_AGAIN),
+        .sends = { MSG(SERVER_HELLO) },
+        KEYS(INITIAL, INITIAL), .policy = MILGI__READ_SKIP_AFTER_RETRY, .takes_ccs = true,
+    },
+    [MILGI__S13_RECV_HELLO_AGAIN - FIRST] = {
+        .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(CLIENT_HELLO),
+        .next = TO(S13_START_FLIGHT),
+        KEYS(INITIAL, INITIAL), .policy = MILGI__READ_SKIP_AFTER_RETRY, .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_START_FLIGHT - FIRST] = {
+        .name = "start_flight", .run = start_flight, .message = NONE,
+        .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN), .starts = ON(DERIVE) | ON(SIGN),
+        .next = TO(S13_SEND_CERTIFICATE),
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+    },
+    [MILGI__S13_SEND_CERTIFICATE - FIRST] = {
+        .name = "send_certificate", .run = send_certificate, .message = NONE,
+        .needs = ON(DERIVE),
+        .next = TO(S13_SEND_VERIFY),
+        .sends = { MSG(SERVER_HELLO), MSG(ENCRYPTED_EXTENSIONS), MSG(CERTIFICATE_REQUEST), MSG(CERTIFICATE) },
+        .sends_maybe = 1 << 2,
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_SEND_VERIFY - FIRST] = {
+        .name = "send_verify", .run = send_verify, .message = NONE,
+        .needs = ON(SIGN),
+        .next = TO(S13_RECV_CERTIFICATE) | TO(S13_RECV_FINISHED_ANONYMOUS),
+        .sends = { MSG(CERTIFICATE_VERIFY), MSG(FINISHED) },
+        KEYS(HANDSHAKE, HANDSHAKE), .policy = MILGI__READ_SKIP, .takes_ccs = true,
+    },
+    [MILGI__S13_RECV_CERTIFICATE - FIRST] = {
+        .name = "recv_certificate", .run = recv_certificate, .message = MSG(CERTIFICATE),
+        .starts = ON(CHAIN) | ON(PEER),
+        .next = TO(S13_RECV_VERIFY) | TO(S13_RECV_FINISHED_EMPTY),
+        KEYS(HANDSHAKE, APP), .policy = MILGI__READ_SKIP, .takes_ccs = true,
+    },
+    [MILGI__S13_RECV_VERIFY - FIRST] = {
+        .name = "recv_verify", .run = recv_verify, .message = MSG(CERTIFICATE_VERIFY),
+        .starts = ON(VERIFY),
+        .next = TO(S13_RECV_FINISHED),
+        KEYS(HANDSHAKE, APP), .takes_ccs = true,
+    },
+    [MILGI__S13_RECV_FINISHED - FIRST] = {
+        .name = "recv_finished", .run = recv_finished, .message = MSG(FINISHED),
+        .next = TO(S13_JUDGE),
+        KEYS(HANDSHAKE, APP), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_RECV_FINISHED_EMPTY - FIRST] = {
+        .name = "recv_finished_empty", .run = recv_finished_empty, .message = MSG(FINISHED),
+        .next = TO(S13_AUTHENTICATED_EMPTY),
+        KEYS(HANDSHAKE, APP), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_RECV_FINISHED_ANONYMOUS - FIRST] = {
+        .name = "recv_finished_anonymous", .run = recv_finished_anonymous, .message = MSG(FINISHED),
+        .next = TO(S13_ANONYMOUS),
+        KEYS(HANDSHAKE, APP), .policy = MILGI__READ_SKIP, .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_JUDGE - FIRST] = {
+        .name = "judge", .run = judge, .message = NONE,
+        .needs = ON(CHAIN) | ON(VERIFY), .starts = ON(PEER),
+        .next = TO(S13_AUTHENTICATED),
+        KEYS(HANDSHAKE, APP),
+    },
+    [MILGI__S13_AUTHENTICATED - FIRST] = {
+        .name = "authenticated", .run = authenticated, .message = NONE,
+        .needs = ON(CHAIN) | ON(VERIFY) | ON(PEER),
+        .next = TO(OPEN),
+        KEYS(HANDSHAKE, APP), .flight_ends = true,
+    },
+    [MILGI__S13_AUTHENTICATED_EMPTY - FIRST] = {
+        .name = "authenticated_empty", .run = authenticated_empty, .message = NONE,
+        .needs = ON(PEER),
+        .next = TO(OPEN),
+        KEYS(HANDSHAKE, APP), .flight_ends = true,
+    },
+    [MILGI__S13_ANONYMOUS - FIRST] = {
+        .name = "anonymous", .run = anonymous, .message = NONE,
+        .next = TO(OPEN),
+        KEYS(HANDSHAKE, APP), .flight_ends = true,
+    },
+};
+/* clang-format on */

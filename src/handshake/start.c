@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting ops, and what comes of them. */
+#include "handshake/hs.h"
+
+int milgi__hs_forget_slot = -1;
+
+const char *milgi__hs_slot_name(unsigned slot)
+{
+    static const char *const names[MILGI__SLOTS] = {
+        "keygen_1", "keygen_2", "keygen_3", "keygen_retry", "derive", "sign", "chain", "verify",
+        "credential", "alpn", "peer"
+    };
+    return slot < MILGI__SLOTS ? names[slot] : "?";
+}
+
+/* An op whose part of the union is zeroed; NULL: failed. There is room for it, so that nothing else may fail later. */
+static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint16_t alg, struct milgi_key *key)
+{
+    struct milgi_op *op = hs->host.op_new(hs->host.ctx);
+    if (op == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return NULL;
+    }
+    op->type = (uint8_t)type;
+    op->status = MILGI_OP_PENDING;
+    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->alg = alg;
+    op->key = key;
+    return op;
+}
+
+static void submit(struct milgi__hs *hs, struct milgi_op *op, enum milgi__slot slot)
+{
+    hs->started |= MILGI__ON(slot); /* before it is taken: an inline device ends it inside */
+    hs->host.op_start(hs->host.ctx, op, slot);
+}
+
+static struct milgi__key_pair *pair_of(struct milgi__hs *hs, unsigned slot)
+{
+    return &hs->pair[slot <= MILGI__KEYGEN_3 ? slot : 0];
+}
+
+bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group)
+{
+    if (milgi__hs_forget_slot == (int)slot)
+        return true;
+    uint8_t seed[MILGI_KEX_SEED_MAX];
+    size_t len = milgi__kex_seed_len(group);
+    if (len == 0 || len > sizeof seed || hs->host.random(hs->host.ctx, seed, len) != 0) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+        return false;
+    }
+    struct milgi_op *op = make(hs, MILGI_OP_KEYGEN, group, NULL);
+    if (op != NULL) {
+        op->flags |= MILGI__OP_RERUN;
+        op->u.kex = (struct milgi_op_kex){ .seed_len = (uint16_t)len };
+        memcpy(op->u.kex.seed, seed, len);
+        pair_of(hs, slot)->group = group;
+        submit(hs, op, slot);
+    }
+    milgi__wipe(seed, sizeof seed);
+    return op != NULL;
+}
+
+bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share)
+{
+    if (milgi__hs_forget_slot == MILGI__DERIVE)
+        return true;
+    struct milgi_op *op = make(hs, MILGI_OP_DERIVE, pair->group, NULL);
+    if (op == NULL)
+        return false;
+    op->flags |= MILGI__OP_RERUN;
+    op->u.kex = (struct milgi_op_kex){ .secret_len = pair->secret_len, .peer_len = (uint16_t)share.len };
+    memcpy(op->u.kex.secret, pair->secret, pair->secret_len);
+    memcpy(op->u.kex.peer, share.p, share.len);
+    submit(hs, op, MILGI__DERIVE);
+    return true;
+}
+
+/* What our CertificateVerify, or the peer's, is about. */
+static bool sign_input(struct milgi__hs *hs, bool by_server, struct milgi_op_sign *sign)
+{
+    uint8_t hash[MILGI__HASH_MAX];
+    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
+    if (rc != 0) {
+        milgi__hs_broken(hs, rc);
+        return false;
+    }
+    sign->input_len = (uint16_t)milgi__certificate_verify_input(
+        by_server, hash, milgi__hash_len(hs->suite->hash), sign->input);
+    return true;
+}
+
+bool milgi__start_sign(struct milgi__hs *hs)
+{
+    if (milgi__hs_forget_slot == MILGI__SIGN)
+        return true;
+    struct milgi_op_sign sign = { 0 };
+    if (!sign_input(hs, milgi__hs_role(hs) == MILGI_SERVER, &sign))
+        return false;
+    struct milgi_key *key = hs->host.key_private(hs->host.ctx, hs->credential);
+    if (key == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme, key);
+    if (op == NULL)
+        return false;
+    if (hs->credential->pkcs8 != NULL)
+        op->flags |= MILGI__OP_RERUN;
+    op->u.sign = sign;
+    submit(hs, op, MILGI__SIGN);
+    return true;
+}
+
+/* A chunk that holds |a| and |b|. */
+static bool fill_chunk(
+    struct milgi__hs *hs, struct milgi__bytes a, struct milgi__bytes b, struct milgi_slice *slice)
+{
+    size_t len = a.len + b.len;
+    struct milgi_chunk *chunk = milgi__chunk_alloc(hs->host.pool, len, hs->host.owner, true);
+    if (chunk == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    memcpy(chunk->data, a.p, a.len);
+    if (b.len != 0)
+        memcpy(chunk->data + a.len, b.p, b.len);
+    *slice = (struct milgi_slice){ chunk, chunk->data, (uint32_t)len };
+    return true;
+}
+
+bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify)
+{
+    if (milgi__hs_forget_slot == MILGI__VERIFY)
+        return true;
+    struct milgi_op_sign sign = {
+        .sig_len = (uint16_t)verify->signature.len,
+        .spki_len = (uint32_t)hs->peer_spki.len,
+    };
+    if (!sign_input(hs, milgi__hs_role(hs) == MILGI_CLIENT, &sign) ||
+        !fill_chunk(hs, hs->peer_spki, verify->signature, &sign.blob))
+        return false;
+    struct milgi_op *op = make(hs, MILGI_OP_VERIFY, verify->scheme, NULL);
+    if (op == NULL) {
+        milgi_chunk_unref(sign.blob.chunk);
+        return false;
+    }
+    op->flags |= MILGI__OP_RERUN;
+    op->u.sign = sign;
+    submit(hs, op, MILGI__VERIFY);
+    return true;
+}
+
+/* Whom the certificate must be for: a client asks for its server. */
+static void name_wanted(const struct milgi__hs *hs, struct milgi_op_chain *chain)
+{
+    uint8_t ip[16];
+    size_t ip_len = milgi__name_ip(hs->server_name, ip);
+    size_t len = strlen(hs->server_name);
+    chain->name_is_ip = ip_len != 0;
+    if (ip_len == 0 && len > 1 && hs->server_name[len - 1] == '.')
+        len--;
+    chain->name_len = (uint16_t)(ip_len != 0 ? ip_len : MILGI__MIN(len, sizeof chain->name));
+    memcpy(chain->name, ip_len != 0 ? ip : (const uint8_t *)hs->server_name, chain->name_len);
+}
+
+bool milgi__start_chain(struct milgi__hs *hs)
+{
+    if (milgi__hs_forget_slot == MILGI__CHAIN)
+        return true;
+    bool client = milgi__hs_role(hs) == MILGI_CLIENT;
+    struct milgi_op_chain chain = {
+        .now_s = hs->host.wall_s(hs->host.ctx),
+        .purpose = client ? MILGI_PURPOSE_SERVER : MILGI_PURPOSE_CLIENT,
+    };
+    if (hs->config->trust == NULL || (client && hs->server_name == NULL)) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+        return false;
+    }
+    if (client)
+        name_wanted(hs, &chain);
+    if (!fill_chunk(hs, hs->peer_chain, (struct milgi__bytes){ NULL, 0 }, &chain.chain))
+        return false;
+    struct milgi_key *key = hs->host.key_trust(hs->host.ctx, hs->config->trust);
+    struct milgi_op *op = key != NULL ? make(hs, MILGI_OP_VERIFY_CHAIN, 0, key) : NULL;
+    if (op == NULL) {
+        milgi_chunk_unref(chain.chain.chunk);
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    op->flags |= MILGI__OP_RERUN;
+    op->u.chain = chain;
+    submit(hs, op, MILGI__CHAIN);
+    return true;
+}
+
+/* --- what comes back -------------------------------------------------------------------------------------------- */
+
+/* Copies the results out; false: they make no sense, so the device is at fault. */
+static bool take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
+{
+    const struct milgi_op_kex *kex = &op->u.kex;
+    struct milgi__key_pair *pair = pair_of(hs, slot);
+    switch (slot) {
+    case MILGI__DERIVE:
+        if (kex->secret_len == 0 || kex->secret_len > sizeof hs->shared)
+            return false;
+        memcpy(hs->shared, kex->secret, kex->secret_len);
+        hs->shared_len = kex->secret_len;
+        return true;
+    case MILGI__SIGN:
+        if (op->u.sign.sig_len == 0 || op->u.sign.sig_len > sizeof hs->signature)
+            return false;
+        memcpy(hs->signature, op->u.sign.sig, op->u.sign.sig_len);
+        hs->signature_len = op->u.sign.sig_len;
+        return true;
+    case MILGI__CHAIN:
+    case MILGI__VERIFY:
+        return true;
+    default:
+        if (kex->secret_len == 0 || kex->secret_len > sizeof pair->secret ||
+            kex->pub_len != milgi__kex_public_len(pair->group) || kex->pub_len > sizeof pair->pub)
+            return false;
+        memcpy(pair->secret, kex->secret, kex->secret_len);
+        memcpy(pair->pub, kex->pub, kex->pub_len);
+        pair->secret_len = kex->secret_len;
+        pair->pub_len = kex->pub_len;
+        return true;
+    }
+}
+
+/* A verdict on the peer is its slot's alert; everything else is our own trouble. */
+static struct milgi__outcome outcome_of(const struct milgi_op *op, unsigned slot)
+{
+    struct milgi__outcome o = {
+        .status = op->status,
+        .alert = MILGI_ALERT_INTERNAL_ERROR,
+        .error = MILGI_EDEVICE,
+        .device_code = op->device_code,
+        .detail = "a crypto device failed",
+    };
+    if (op->status == MILGI_OP_LOST)
+        o.detail = "a crypto device did not answer in time";
+    if (op->status != MILGI_OP_REJECTED)
+        return o;
+    if (slot == MILGI__DERIVE) {
+        o.alert = MILGI_ALERT_ILLEGAL_PARAMETER;
+        o.error = MILGI_EPROTO;
+        o.detail = "the peer's key share is not valid";
+    } else if (slot == MILGI__VERIFY) {
+        /*= RFC8446 4.4.3: "If the verification fails, the receiver MUST terminate the handshake with a "decrypt_error"
+         *= alert." */
+        o.alert = MILGI_ALERT_DECRYPT_ERROR;
+        o.error = MILGI_EVERIFY;
+        o.detail = "the signature of CertificateVerify does not verify";
+    } else if (slot == MILGI__CHAIN) {
+        o.alert = op->u.chain.alert;
+        o.error = MILGI_EVERIFY;
+        o.device_code = op->u.chain.verdict;
+        o.detail = milgi__verdict_text(op->u.chain.verdict);
+    }
+    return o;
+}
+
+void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
+{
+    if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
+        return;
+    hs->outcome[slot] = outcome_of(op, slot);
+    if (op->status == MILGI_OP_PENDING || (op->status == MILGI_OP_OK && !take_results(hs, op, slot)))
+        hs->outcome[slot].status = MILGI_OP_BROKEN;
+    hs->done |= MILGI__ON(slot);
+}
