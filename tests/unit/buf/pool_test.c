@@ -173,22 +173,6 @@ static void recovery_is_told_once_and_only_when_what_was_refused_fits(void **sta
     milgi__pool_close(pool);
 }
 
-static void idle_chunks_of_one_size_make_way_for_another(void **state)
-{
-    (void)state;
-    struct milgi__pool *pool = pool_of(512 * KIB);
-    struct milgi_chunk *chunk[1024];
-    for (int i = 0; i < 1024; i++)
-        chunk[i] = get(pool, 512, 1);
-    for (int i = 0; i < 1024; i++)
-        milgi_chunk_unref(chunk[i]);
-    for (int i = 0; i < 4; i++)
-        chunk[i] = get(pool, 128 * KIB, 1);
-    for (int i = 0; i < 4; i++)
-        milgi_chunk_unref(chunk[i]);
-    milgi__pool_close(pool);
-}
-
 static bool always(void)
 {
     return true;
@@ -279,6 +263,27 @@ static void nothing_is_freed_unwiped(void **state)
     milgi_chunk_unref(held);
     assert_int_equal(device.alive, 0);
     assert_false(device.saw_plaintext);
+}
+
+static void idle_chunks_of_one_size_make_way_for_another(void **state)
+{
+    (void)state;
+    struct device device = { 0 };
+    struct milgi__pool *pool = milgi__pool_new(&(struct milgi__pool_options){
+        .limit = 512 * KIB, .alloc = device_alloc, .free = device_free, .ctx = &device });
+    struct milgi_chunk *chunk[1024];
+    for (int i = 0; i < 1024; i++)
+        chunk[i] = get(pool, 512, 1);
+    for (int i = 0; i < 1024; i++)
+        milgi_chunk_unref(chunk[i]);
+    assert_int_equal(device.alive, 512 * KIB);
+    for (int i = 0; i < 4; i++)
+        chunk[i] = get(pool, 128 * KIB, 1);
+    assert_true(device.alive <= (512 + 256) * KIB);
+    for (int i = 0; i < 4; i++)
+        milgi_chunk_unref(chunk[i]);
+    milgi__pool_close(pool);
+    assert_int_equal(device.alive, 0);
 }
 
 /* --- trim ------------------------------------------------------------------------------------------------------- */
