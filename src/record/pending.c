@@ -284,6 +284,16 @@ static struct milgi__pending *unit_end(const struct milgi__record *r)
     return last;
 }
 
+static void swap_keys(struct milgi__pending *a, struct milgi__pending *b)
+{
+    struct milgi__pending was = *a;
+    a->key = b->key;
+    memcpy(a->iv, b->iv, sizeof a->iv);
+    b->key = was.key;
+    memcpy(b->iv, was.iv, sizeof b->iv);
+    milgi__wipe(was.iv, sizeof was.iv);
+}
+
 /* Puts |message| and |key| behind |at| (NULL: before all). */
 static void insert(
     struct milgi__record *r, struct milgi__pending *at, struct milgi__pending *message, struct milgi__pending *key)
@@ -297,16 +307,12 @@ static void insert(
     r->pending_len += message->slice.len;
     r->open = NULL;
     r->rekeying = true;
-    /* The keys were made in the order in which they are to be used. */
+    /* The keys were made in the order in which they are to be used: each goes to the place before its own. */
     for (struct milgi__pending *p = key->next; p; p = p->next) {
         if (!is_key(p))
             continue;
-        struct milgi__pending other = *p;
-        p->key = key->key;
-        memcpy(p->iv, key->iv, sizeof p->iv);
-        key->key = other.key;
-        memcpy(key->iv, other.iv, sizeof key->iv);
-        milgi__wipe(other.iv, sizeof other.iv);
+        swap_keys(key, p);
+        key = p;
     }
 }
 
