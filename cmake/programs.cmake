@@ -23,10 +23,16 @@ endif()
 
 # --- the milgi command -------------------------------------------------------------------------------------------------
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/app/*.c)
-if(app_sources AND TARGET milgi_uv)
+if(PkgConfig_FOUND)
+  pkg_check_modules(JANSSON IMPORTED_TARGET jansson)
+endif()
+find_library(HTTP_PARSER http_parser)
+if(NOT TARGET PkgConfig::JANSSON OR NOT HTTP_PARSER)
+  message(STATUS "jansson or http_parser not found: no milgi command")
+elseif(app_sources AND TARGET milgi_uv)
   add_executable(milgi ${app_sources})
   target_compile_definitions(milgi PRIVATE MILGI_VERSION="${PROJECT_VERSION}")
-  target_link_libraries(milgi PRIVATE milgi_uv)
+  target_link_libraries(milgi PRIVATE milgi_uv PkgConfig::JANSSON ${HTTP_PARSER} m)
   set_target_properties(milgi PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endif()
 

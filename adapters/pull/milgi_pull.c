@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drive() is the whole of it: run the engine, move bytes, poll. The rest says what to wait for. */
+#include "milgi_pull.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define READ_SIZE 32768u
+#define WRITE_SIZE 65536u
+#define DRAIN_MS 2000
+#define DRAIN_BYTES 65536u
+
+struct bytes {
+    uint8_t *data;
+    size_t first, len, room;
+};
+
+struct milgi_pull {
+    struct milgi_engine *engine;
+    struct milgi_conn *conn;
+    struct milgi_pull_io io;
+    int fd, timeout_ms;
+    struct bytes in, out; /* plaintext not yet read, output not yet sent; the connection's limits bound both */
+    bool open, ended, paused, eof, closed;
+    bool working; /* the last turn has left something to do */
+    int error;    /* no memory for |in| or |out|, or the socket failed */
+    struct milgi_reason reason;
+};
+
+static bool append(struct bytes *b, const void *data, size_t len)
+{
+    if (b->first == b->len)
+        b->first = b->len = 0;
+    if (b->room - b->len < len) {
+        size_t room = 2 * (b->len + len);
+        uint8_t *grown = realloc(b->data, room);
+        if (!grown)
+            return false;
+        b->data = grown;
+        b->room = room;
+    }
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    return true;
+}
+
+/* --- what the connection tells ---------------------------------------------------------------------------------- */
+
+static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct milgi_pull *p = arg;
+    for (size_t i = 0; i < iov_n; i++) {
+        if (!p->error && !append(&p->out, iov[i].data, iov[i].len))
+            p->error = MILGI_ENOMEM;
+        if (p->error)
+            milgi_conn_output_done(conn, iov[i].len); /* nobody will get it */
+    }
+}
+
+static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t slices_n)
+{
+    struct milgi_pull *p = arg;
+    for (size_t i = 0; i < slices_n && !p->error; i++)
+        if (!append(&p->in, slices[i].data, slices[i].len)) {
+            p->error = MILGI_ENOMEM; /* what follows a gap must not be read */
+            milgi_conn_abort(conn, MILGI_ALERT_INTERNAL_ERROR);
+        }
+}
+
+static void on_pause(struct milgi_conn *conn, void *arg)
+{
+    (void)conn;
+    ((struct milgi_pull *)arg)->paused = true;
+}
+
+static void on_resume(struct milgi_conn *conn, void *arg)
+{
+    (void)conn;
+    ((struct milgi_pull *)arg)->paused = false;
+}
+
+static void on_established(struct milgi_conn *conn, void *arg)
+{
+    (void)conn;
+    ((struct milgi_pull *)arg)->open = true;
+}
+
+static void on_alert(struct milgi_conn *conn, void *arg, int alert)
+{
+    (void)conn;
+    if (alert == MILGI_ALERT_CLOSE_NOTIFY)
+        ((struct milgi_pull *)arg)->ended = true;
+}
+
+static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
+{
+    (void)conn;
+    ((struct milgi_pull *)arg)->closed = true;
+    ((struct milgi_pull *)arg)->reason = *reason;
+}
+
+static const struct milgi_events events = { .on_output = on_output, .on_data = on_data, .on_pause = on_pause, .on_resume = on_resume, .on_established = on_established, .on_alert = on_alert, .on_closed = on_closed };
+
+/* --- the loop --------------------------------------------------------------------------------------------------- */
+
+/* True if bytes went out: then the engine has something to do. */
+static bool move_out(struct milgi_pull *p)
+{
+    size_t first = p->out.first;
+    while (p->out.first < p->out.len && !p->error) {
+        ssize_t n = p->io.send(p->io.ctx, p->out.data + p->out.first, p->out.len - p->out.first);
+        if (n == -EAGAIN || n == -EINTR)
+            break;
+        if (n < 0)
+            p->error = MILGI_ETRANSPORT; /* but what the peer has said before is still read */
+        else
+            p->out.first += (size_t)n;
+    }
+    if (p->error)
+        p->out.first = p->out.len;
+    milgi_conn_output_done(p->conn, p->out.first - first);
+    return p->out.first != first;
+}
+
+static void move_in(struct milgi_pull *p)
+{
+    struct milgi_chunk *chunk = milgi_chunk_new(p->engine, READ_SIZE);
+    if (!chunk)
+        return; /* none free: the next turn may free some */
+    ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), READ_SIZE);
+    if (n > 0 &&
+        milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n }) == MILGI_PAUSE)
+        p->paused = true;
+    if (n > 0)
+        return;
+    milgi_chunk_unref(chunk);
+    p->eof = n != -EAGAIN && n != -EINTR;
+    if (p->eof)
+        milgi_conn_receive_eof(p->conn, (int)-n);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int sleep_ms(const struct milgi_run_result *result, uint64_t until_ms)
+{
+    uint64_t now = now_ms(), ms = until_ms > now ? until_ms - now : 0;
+    if (result->next == MILGI_RUN_AGAIN)
+        return 0;
+    uint64_t deadline = result->next == MILGI_RUN_WAIT ? result->deadline_ns / 1000000 + 1 : UINT64_MAX;
+    if (deadline < until_ms)
+        ms = deadline > now ? deadline - now : 0;
+    return ms > 3600000 ? 3600000 : (int)ms;
+}
+
+/* Runs and moves bytes until |done| says so: 0; or the connection's error; or MILGI_ETIMEOUT. */
+static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
+{
+    uint64_t until_ms = p->timeout_ms < 0 ? UINT64_MAX : now_ms() + (uint64_t)p->timeout_ms;
+    struct milgi_run_result result;
+    for (;;) {
+        int rc = milgi_engine_run(p->engine, 0, &result);
+        if (rc)
+            return rc;
+        p->working = result.next == MILGI_RUN_AGAIN;
+        if (move_out(p))
+            continue;
+        if (done(p))
+            return 0;
+        if (p->closed)
+            return p->reason.error ? p->reason.error : MILGI_ECLOSED;
+        if (p->error && (p->error != MILGI_ETRANSPORT || p->eof || p->paused))
+            return p->error;
+        if (now_ms() >= until_ms)
+            return MILGI_ETIMEOUT;
+        short want = (short)((p->eof || p->paused ? 0 : POLLIN) | (p->out.first < p->out.len ? POLLOUT : 0));
+        struct pollfd fds[2] = { { want ? p->fd : -1, want, 0 }, { milgi_engine_fd(p->engine), POLLIN, 0 } };
+        poll(fds, 2, sleep_ms(&result, until_ms));
+        if (want & POLLIN && fds[0].revents & (POLLIN | POLLHUP | POLLERR))
+            move_in(p);
+    }
+}
+
+/* --- what to wait for ------------------------------------------------------------------------------------------- */
+
+static bool is_open(const struct milgi_pull *p)
+{
+    return p->open;
+}
+
+static bool is_readable(const struct milgi_pull *p)
+{
+    return p->in.first < p->in.len || p->ended || p->error == MILGI_ENOMEM;
+}
+
+static bool has_room(const struct milgi_pull *p)
+{
+    return p->open && !milgi_conn_output_full(p->conn);
+}
+
+/* Nothing left here, and no op left in the engine that could bring more. */
+static bool is_sent(const struct milgi_pull *p)
+{
+    struct milgi_engine_stats stats;
+    if (p->out.first != p->out.len || p->working)
+        return false;
+    milgi_engine_stats(p->engine, &stats);
+    return p->closed || stats.ops_alive <= stats.orphans;
+}
+
+int milgi_pull_handshake(struct milgi_pull *p)
+{
+    return p->open && !p->closed ? 0 : drive(p, is_open);
+}
+
+ssize_t milgi_pull_read(struct milgi_pull *p, void *data, size_t len)
+{
+    int rc = drive(p, is_readable);
+    size_t n = p->in.len - p->in.first;
+    if (rc || !n)
+        return p->error == MILGI_ENOMEM ? p->error : rc;
+    n = n < len ? n : len;
+    memcpy(data, p->in.data + p->in.first, n);
+    p->in.first += n;
+    milgi_conn_consumed(p->conn, n);
+    return (ssize_t)n;
+}
+
+int milgi_pull_write(struct milgi_pull *p, const void *data, size_t len)
+{
+    const uint8_t *from = data;
+    while (len) {
+        size_t n = len < WRITE_SIZE ? len : WRITE_SIZE;
+        int rc = drive(p, has_room);
+        if (!rc)
+            rc = milgi_conn_write(p->conn, from, n);
+        if (rc < 0)
+            return rc;
+        from += n;
+        len -= n;
+    }
+    return drive(p, is_sent);
+}
+
+int milgi_pull_shutdown(struct milgi_pull *p)
+{
+    int rc = milgi_conn_shutdown(p->conn);
+    return rc ? rc : drive(p, is_sent);
+}
+
+/* --- its life --------------------------------------------------------------------------------------------------- */
+
+static ssize_t socket_receive(void *ctx, void *data, size_t len)
+{
+    ssize_t n = recv(((struct milgi_pull *)ctx)->fd, data, len, MSG_DONTWAIT);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t socket_send(void *ctx, const void *data, size_t len)
+{
+    ssize_t n = send(((struct milgi_pull *)ctx)->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+int milgi_pull_new(struct milgi_engine *engine, struct milgi_config *config, const char *server_name, int fd,
+    const struct milgi_pull_io *io, struct milgi_pull **pull)
+{
+    struct milgi_pull *p = calloc(1, sizeof *p);
+    *pull = NULL;
+    if (!p)
+        return MILGI_ENOMEM;
+    p->engine = engine;
+    p->fd = fd;
+    p->timeout_ms = -1;
+    p->io = io ? *io : (struct milgi_pull_io){ socket_receive, socket_send, p };
+    int rc = milgi_conn_new(engine, config, server_name, &events, p, &p->conn);
+    if (rc)
+        free(p);
+    else
+        *pull = p;
+    return rc;
+}
+
+/* A socket that is closed with bytes unread resets the connection, and the alert may be lost on its way. */
+static void drain(struct milgi_pull *p)
+{
+    uint8_t waste[4096];
+    uint64_t now = now_ms(), end = now + DRAIN_MS;
+    size_t total = 0;
+    shutdown(p->fd, SHUT_WR);
+    while (total < DRAIN_BYTES && now < end) {
+        struct pollfd fd = { p->fd, POLLIN, 0 };
+        poll(&fd, 1, (int)(end - now));
+        ssize_t n = p->io.receive(p->io.ctx, waste, sizeof waste);
+        if (n == 0 || (n < 0 && n != -EAGAIN && n != -EINTR))
+            return;
+        total += n > 0 ? (size_t)n : 0;
+        now = now_ms();
+    }
+}
+
+void milgi_pull_free(struct milgi_pull *p)
+{
+    if (!p)
+        return;
+    p->timeout_ms = DRAIN_MS;
+    if (p->closed && p->reason.error && !p->eof && !p->error && !drive(p, is_sent))
+        drain(p);
+    milgi_conn_free(p->conn);
+    free(p->in.data);
+    free(p->out.data);
+    free(p);
+}
+
+void milgi_pull_set_timeout(struct milgi_pull *p, int timeout_ms)
+{
+    p->timeout_ms = timeout_ms;
+}
+
+const struct milgi_reason *milgi_pull_reason(const struct milgi_pull *p)
+{
+    return p->closed ? &p->reason : NULL;
+}
+
+struct milgi_conn *milgi_pull_conn(struct milgi_pull *p)
+{
+    return p->conn;
+}

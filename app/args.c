@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The arguments: one table of options, from which both parsing and --help come. */
+#include "app.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind {
+    TEXT,    /* const char * */
+    EACH,    /* struct app_list: may be given again */
+    COMMAS,  /* struct app_list: one argument in parts */
+    FLAG,    /* bool */
+    NUMBER,  /* uint32_t */
+    SECONDS, /* uint32_t, in milliseconds */
+    AUTH,
+    RECORDS
+};
+
+#define PROXY (1u << APP_PROXY)
+#define CONNECT (1u << APP_CONNECT)
+
+static const struct row {
+    const char *name;
+    enum kind kind;
+    unsigned commands;
+    size_t offset;
+    const char *value, *help;
+} rows[] = {
+#define AT(field) offsetof(struct app_options, field)
+    { "listen", TEXT, PROXY, AT(listen), "A:P", "where to accept connections; port 0 picks one" },
+    { "backend", TEXT, PROXY, AT(backend), "A:P", "where to forward to; without it a built-in HTTP/1.1 page answers" },
+    { "cert", EACH, PROXY | CONNECT, AT(certs), "FILE", "certificate chain in PEM, leaf first; the proxy takes several" },
+    { "key", EACH, PROXY | CONNECT, AT(keys), "FILE", "private key in PEM of the --cert in the same place" },
+    { "client-ca", TEXT, PROXY, AT(client_ca), "FILE", "who may vouch for clients, in PEM; asks clients for certificates" },
+    { "client-auth", AUTH, PROXY, AT(client_auth), "WORD", "optional, or required (the default with --client-ca)" },
+    { "ca", TEXT, CONNECT, AT(ca), "FILE", "who may vouch for the server, in PEM; default: the system's trust store" },
+    { "insecure", FLAG, CONNECT, AT(insecure), NULL, "accept any server, whatever --ca says: no protection against anybody in between" },
+    { "name", TEXT, CONNECT, AT(name), "NAME", "the name to ask for and to check; default: HOST" },
+    { "alpn", COMMAS, PROXY | CONNECT, AT(alpn), "A,B", "application protocols, the best first" },
+    { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
+    { "groups", COMMAS, PROXY | CONNECT, AT(group_names), "A,B", "key exchange groups, the best first" },
+    { "device", TEXT, PROXY | CONNECT, AT(device), "SPEC", "what does the crypto: cpu, pool:N, sim:..., chaos:..." },
+    { "records", RECORDS, PROXY | CONNECT, AT(records), "WHERE",
+        "cpu, or device: records of all sizes; default: as the device prefers" },
+    { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },
+    { "max-conns", NUMBER, PROXY, AT(max_conns), "N", "connections at once; more wait in the backlog; default 10000" },
+    { "handshake-timeout", SECONDS, PROXY, AT(handshake_ms), "S", "default 30" },
+    { "idle-timeout", SECONDS, PROXY, AT(idle_ms), "S", "default 300; 0: never" },
+    { "stats-interval", SECONDS, PROXY, AT(stats_ms), "S", "a line of statistics on stderr every S seconds" },
+    { "timeout", SECONDS, CONNECT, AT(timeout_ms), "S",
+        "give up when the handshake takes longer, or nothing moves for so long" },
+    { "json", FLAG, CONNECT, AT(json), NULL, "tell what was negotiated, and the end, as JSON" },
+    { "update-keys", NUMBER, CONNECT, AT(update_keys), "N", "new keys after every N pieces sent" },
+#undef AT
+};
+#define ROWS (sizeof rows / sizeof rows[0])
+
+static bool append(struct app_list *list, const char *item)
+{
+    const char **items = realloc(list->items, (list->n + 1) * sizeof *items);
+    if (!items) {
+        app_complain("out of memory");
+        return false;
+    }
+    list->items = items;
+    items[list->n++] = item;
+    return true;
+}
+
+/* Cuts |text|, which is argv's, at its commas. */
+static bool split(struct app_list *list, char *text)
+{
+    list->n = 0;
+    for (char *item = text; item;) {
+        char *comma = strchr(item, ',');
+        if (comma)
+            *comma++ = 0;
+        if (!append(list, item))
+            return false;
+        item = comma;
+    }
+    return true;
+}
+
+static bool number(const struct row *row, const char *text, double most, double *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtod(text, &end);
+    if (end != text && !*end && !errno && *value >= 0 && *value <= most && (row->kind == SECONDS || *value == floor(*value)))
+        return true;
+    app_complain("--%s %s: must be a number from 0 to %.0f", row->name, text, most);
+    return false;
+}
+
+static bool word(const struct row *row, const char *text, const char *first, const char *second, int *which)
+{
+    *which = !strcmp(text, first) ? 1 : !strcmp(text, second) ? 2
+                                                              : 0;
+    if (!*which)
+        app_complain("--%s %s: must be %s or %s", row->name, text, first, second);
+    return *which != 0;
+}
+
+static bool store(const struct row *row, struct app_options *options, char *text)
+{
+    void *field = (char *)options + row->offset;
+    double value;
+    int which;
+    switch (row->kind) {
+    case TEXT:
+        *(const char **)field = text;
+        return true;
+    case EACH:
+        return append(field, text);
+    case COMMAS:
+        return split(field, text);
+    case FLAG:
+        *(bool *)field = true;
+        return true;
+    case NUMBER:
+        if (!number(row, text, 1e6, &value))
+            return false;
+        *(uint32_t *)field = (uint32_t)value;
+        return true;
+    case SECONDS:
+        if (!number(row, text, 1e6, &value))
+            return false;
+        *(uint32_t *)field = (uint32_t)ceil(value * 1000);
+        return true;
+    case AUTH:
+        if (!word(row, text, "optional", "required", &which))
+            return false;
+        options->client_auth = which == 1 ? MILGI_CLIENT_AUTH_OPTIONAL : MILGI_CLIENT_AUTH_REQUIRED;
+        options->client_auth_given = true;
+        return true;
+    case RECORDS:
+        if (!word(row, text, "cpu", "device", &which))
+            return false;
+        options->records = which == 1 ? APP_RECORDS_CPU : APP_RECORDS_DEVICE;
+        return true;
+    }
+    return false;
+}
+
+/* --- what the arguments mean together ----------------------------------------------------------------------------- */
+
+static bool numbers_of(
+    const struct app_list *names, const char *option, uint16_t (*by_name)(const char *), uint16_t *numbers, size_t room)
+{
+    if (names->n > room) {
+        app_complain("--%s: more than %zu names", option, room);
+        return false;
+    }
+    for (size_t i = 0; i < names->n; i++) {
+        numbers[i] = by_name(names->items[i]);
+        if (!numbers[i]) {
+            app_complain("--%s: '%s' is not known", option, names->items[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_address(const char *option, const char *text)
+{
+    char host[256], port[8];
+    if (!text || app_address_split(text, host, sizeof host, port, sizeof port))
+        return true;
+    app_complain("%s%s: must be HOST:PORT, [ADDRESS]:PORT or :PORT", option, text);
+    return false;
+}
+
+static const char *proxy_fault(const struct app_options *o)
+{
+    if (o->rest.n)
+        return "takes options only";
+    if (!o->listen)
+        return "needs --listen";
+    if (!o->certs.n)
+        return "needs --cert and --key";
+    if (o->client_auth_given && !o->client_ca)
+        return "--client-auth needs --client-ca";
+    if (!o->max_conns)
+        return "--max-conns must be at least 1";
+    return NULL;
+}
+
+static const char *connect_fault(const struct app_options *o)
+{
+    if (o->rest.n != 1)
+        return "needs one HOST:PORT";
+    if (o->certs.n > 1)
+        return "takes one --cert";
+    return NULL;
+}
+
+static bool check(enum app_command command, struct app_options *o)
+{
+    const char *fault = NULL;
+    if (command == APP_PROXY)
+        fault = proxy_fault(o);
+    else if (command == APP_CONNECT)
+        fault = connect_fault(o);
+    if (!fault && o->certs.n != o->keys.n)
+        fault = "every --cert needs its --key";
+    for (size_t i = 0; i < o->alpn.n && !fault; i++)
+        if (!*o->alpn.items[i] || strlen(o->alpn.items[i]) > 255)
+            fault = "--alpn: a protocol has 1 to 255 bytes";
+    if (fault) {
+        app_complain("%s", fault);
+        return false;
+    }
+    if (command == APP_CONNECT)
+        o->target = o->rest.items[0];
+    return numbers_of(&o->suite_names, "suites", milgi_suite_by_name, o->suites, 16) &&
+        numbers_of(&o->group_names, "groups", milgi_group_by_name, o->groups, 16) && is_address("--listen ", o->listen) &&
+        is_address("--backend ", o->backend) && is_address("", o->target);
+}
+
+/* --- reading them ------------------------------------------------------------------------------------------------- */
+
+static bool refuse(int problem, char **argv)
+{
+    const char *what = argv[optind - 1];
+    if (problem == ':')
+        app_complain("%s needs a value", what);
+    else if (optopt && strchr(what, '='))
+        app_complain("%s: takes no value", what);
+    else
+        app_complain("there is no option %s", what);
+    return false;
+}
+
+bool app_args(enum app_command command, int argc, char **argv, struct app_options *options)
+{
+    struct option known[ROWS + 1] = { 0 };
+    const struct row *row_of[ROWS];
+    int n = 0, index = 0, found;
+    *options = (struct app_options){ .max_conns = 10000, .handshake_ms = 30000, .idle_ms = 300000 };
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!(rows[i].commands & 1u << command))
+            continue;
+        known[n] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument, NULL, 1 };
+        row_of[n++] = &rows[i];
+    }
+    optind = 1;
+    opterr = 0;
+    while ((found = getopt_long(argc, argv, ":", known, &index)) != -1) {
+        if (found != 1)
+            return refuse(found, argv);
+        if (!store(row_of[index], options, optarg))
+            return false;
+    }
+    for (; optind < argc; optind++)
+        if (!append(&options->rest, argv[optind]))
+            return false;
+    return check(command, options);
+}
+
+void app_args_free(struct app_options *options)
+{
+    free(options->certs.items);
+    free(options->keys.items);
+    free(options->alpn.items);
+    free(options->suite_names.items);
+    free(options->group_names.items);
+    free(options->rest.items);
+}
+
+/* --- --help ------------------------------------------------------------------------------------------------------- */
+
+static void help_options(FILE *out, enum app_command command)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        char left[40];
+        if (!(rows[i].commands & 1u << command))
+            continue;
+        snprintf(left, sizeof left, "--%s %s", rows[i].name, rows[i].value ? rows[i].value : "");
+        fprintf(out, "  %-23s %s\n", left, rows[i].help);
+    }
+}
+
+void app_help(FILE *out)
+{
+    fputs("milgi proxy --listen A:P --cert FILE --key FILE [OPTION...]\n"
+          "Ends TLS 1.3 and forwards the plaintext.\n",
+        out);
+    help_options(out, APP_PROXY);
+    fputs("\nmilgi connect HOST:PORT [OPTION...]\n"
+          "Speaks TLS 1.3 with a server: standard input to it, what it says to standard output.\n"
+          "Exit status: 0 the server ended in order, 3 it could not be verified, 1 anything else, 2 wrong arguments.\n",
+        out);
+    help_options(out, APP_CONNECT);
+    fputs("\nmilgi devices [SPEC...]\n"
+          "Tells which devices are built in, tests each and measures it.\n"
+          "\nmilgi --help, milgi --version\n",
+        out);
+}

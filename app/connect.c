@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `milgi connect`: standard input to the server, what it says to standard output, both at once and each no faster than
+ * the other side takes. Standard input and output may be anything, so they are read and written by libuv's threads.
+ */
+#include "facts.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_SIZE 16384u
+
+struct connect {
+    uv_loop_t loop;
+    const struct app_options *options;
+    struct app_tls tls;
+    struct addrinfo *addresses, *address; /* all, and the one that is tried */
+    char name[256];
+    struct milgi_uv_stream *stream; /* NULL: ended */
+    uv_timer_t idle;
+    int status;
+
+    uv_fs_t in_req, out_req;
+    struct milgi_chunk *in_chunk; /* being read into */
+    struct milgi_slice in_held;   /* read, but there was no memory to send it; none: chunk is NULL */
+    struct app_pieces out;
+    bool reading, writing; /* a request is out */
+    bool opened, peer_ended, we_ended, gone, stopped;
+    bool try_next; /* TCP did not get through, and there is another address */
+    uint32_t pieces_sent;
+};
+
+static void read_more(struct connect *c);
+static void try_address(struct connect *c);
+
+/* --- what is told ------------------------------------------------------------------------------------------------- */
+
+static void put_json(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    if (text)
+        fprintf(stderr, "%s\n", text);
+    free(text);
+    json_decref(object);
+}
+
+static void tell_parameters(struct connect *c)
+{
+    struct milgi_conn *conn = milgi_uv_conn(c->stream);
+    struct facts f = facts_of(conn);
+    struct milgi_conn_info info;
+    milgi_conn_info(conn, &info);
+    char *subject = info.peer_chain_n ? app_subject(&info.peer_chain[0]) : NULL;
+    if (c->options->json)
+        put_json(facts_json(&f, subject));
+    else
+        fprintf(stderr, "%s, %s, %s, %s%s%s%s, %s: %s\n", f.protocol, f.suite, f.group, f.scheme, f.alpn ? ", ALPN " : "",
+            f.alpn ? f.alpn : "", f.hello_retry ? ", hello retry" : "",
+            f.peer_authenticated ? "verified" : "NOT VERIFIED", subject ? subject : "no certificate");
+    free(subject);
+}
+
+static const char *cause_of(const struct milgi_reason *reason)
+{
+    if (reason->op == MILGI_OP_VERIFY_CHAIN && reason->device_code)
+        return app_chain_error(reason->device_code);
+    if (reason->error == MILGI_ETRANSPORT && reason->device_code)
+        return uv_strerror(-reason->device_code);
+    return NULL;
+}
+
+static void tell_end(struct connect *c, const struct milgi_reason *reason)
+{
+    const char *cause = cause_of(reason), *alert = reason->alert == MILGI_ALERT_NONE ? NULL : milgi_alert_name(reason->alert);
+    app_complain("%s: %s%s%s%s%s%s%s%s", c->options->target, milgi_error_text(reason->error), *reason->detail ? ": " : "",
+        reason->detail, cause ? ": " : "", cause ? cause : "", alert ? " (alert " : "", alert ? alert : "",
+        !alert ? "" : reason->alert_from_peer ? " received)"
+                                              : " sent)");
+    if (c->options->json)
+        put_json(json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?}", "error", milgi_error_name(reason->error), "text",
+            milgi_error_text(reason->error), "alert", alert, "alert_from_peer", reason->alert_from_peer, "detail",
+            reason->detail, "cause", cause));
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------ */
+
+static void on_stopped(void *arg)
+{
+    struct connect *c = arg;
+    c->stopped = true;
+    uv_stop(&c->loop); /* a read of standard input may be out for ever */
+}
+
+/* When the socket is closed and everything is written out. */
+static void finish_if_over(struct connect *c)
+{
+    if (!c->gone || c->writing || c->out.first)
+        return;
+    uv_close((uv_handle_t *)&c->idle, NULL);
+    milgi_uv_stop(c->tls.uv, on_stopped, c);
+}
+
+static void fail(struct connect *c, const char *what, int error)
+{
+    app_complain("%s: %s", what, uv_strerror(error));
+    c->status = APP_FAILED;
+    app_pieces_clear(&c->out);
+    if (c->stream)
+        milgi_uv_close(c->stream);
+    c->stream = NULL;
+    finish_if_over(c);
+}
+
+static void on_idle(uv_timer_t *timer)
+{
+    fail(timer->data, "nothing moves", UV_ETIMEDOUT);
+}
+
+static void touch(struct connect *c)
+{
+    if (c->options->timeout_ms && c->opened && c->stream)
+        uv_timer_start(&c->idle, on_idle, c->options->timeout_ms, 0);
+}
+
+/* --- standard output ---------------------------------------------------------------------------------------------- */
+
+static void write_more(struct connect *c);
+
+static void on_written(uv_fs_t *req)
+{
+    struct connect *c = req->data;
+    ssize_t len = req->result;
+    uv_fs_req_cleanup(req);
+    c->writing = false;
+    if (len < 0 && len != UV_EAGAIN && len != UV_EINTR) {
+        fail(c, "standard output", (int)len);
+        return;
+    }
+    if (len > 0) {
+        app_pieces_done(&c->out, (size_t)len);
+        if (c->stream)
+            milgi_uv_consumed(c->stream, (size_t)len);
+    }
+    touch(c);
+    write_more(c);
+    finish_if_over(c);
+}
+
+static void write_more(struct connect *c)
+{
+    if (c->writing || !c->out.first)
+        return;
+    struct milgi_slice *slice = &c->out.first->slice;
+    uv_buf_t buf = uv_buf_init((char *)slice->data, slice->len);
+    c->out_req.data = c;
+    c->writing = true;
+    uv_fs_write(&c->loop, &c->out_req, STDOUT_FILENO, &buf, 1, -1, on_written);
+}
+
+/* --- standard input ----------------------------------------------------------------------------------------------- */
+
+static void end_input(struct connect *c)
+{
+    c->we_ended = true;
+    milgi_uv_shutdown(c->stream);
+}
+
+/* Sends |slice|, or keeps it for on_room; true if more may be read. */
+static bool send_input(struct connect *c, struct milgi_slice slice)
+{
+    uint32_t every = c->options->update_keys;
+    int rc = milgi_uv_send(c->stream, slice);
+    if (rc == MILGI_ENOMEM)
+        c->in_held = slice;
+    else if (rc < 0)
+        milgi_chunk_unref(slice.chunk); /* the connection has ended, and is about to say so itself */
+    else if (every && ++c->pieces_sent % every == 0)
+        milgi_conn_update_keys(milgi_uv_conn(c->stream), true);
+    return !rc;
+}
+
+static void on_input(uv_fs_t *req)
+{
+    struct connect *c = req->data;
+    ssize_t len = req->result;
+    struct milgi_slice slice = { c->in_chunk, milgi_chunk_data(c->in_chunk), len > 0 ? (uint32_t)len : 0 };
+    uv_fs_req_cleanup(req);
+    c->reading = false;
+    c->in_chunk = NULL;
+    if (len <= 0 || !c->stream)
+        milgi_chunk_unref(slice.chunk);
+    if (!c->stream)
+        return;
+    touch(c);
+    if (len == UV_EAGAIN || len == UV_EINTR)
+        read_more(c);
+    else if (len < 0)
+        fail(c, "standard input", (int)len);
+    else if (!len)
+        end_input(c);
+    else if (send_input(c, slice))
+        read_more(c);
+}
+
+static void read_more(struct connect *c)
+{
+    if (c->reading || c->we_ended || !c->stream)
+        return;
+    c->in_chunk = milgi_chunk_new(milgi_uv_engine(c->tls.uv), READ_SIZE);
+    if (!c->in_chunk) {
+        milgi_uv_await_memory(c->stream);
+        return;
+    }
+    uv_buf_t buf = uv_buf_init((char *)milgi_chunk_data(c->in_chunk), READ_SIZE);
+    c->in_req.data = c;
+    c->reading = true;
+    uv_fs_read(&c->loop, &c->in_req, STDIN_FILENO, &buf, 1, -1, on_input);
+}
+
+/* --- what the stream tells ---------------------------------------------------------------------------------------- */
+
+static void on_open(struct milgi_uv_stream *stream, void *arg)
+{
+    struct connect *c = arg;
+    (void)stream;
+    c->opened = true;
+    tell_parameters(c);
+    touch(c);
+    read_more(c);
+}
+
+static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+{
+    struct connect *c = arg;
+    touch(c);
+    for (size_t i = 0; i < slices_n; i++)
+        if (!app_pieces_keep(&c->out, &slices[i])) {
+            milgi_uv_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
+            return;
+        }
+    write_more(c);
+}
+
+static void on_end(struct milgi_uv_stream *stream, void *arg)
+{
+    struct connect *c = arg;
+    (void)stream;
+    c->peer_ended = true;
+    if (!c->we_ended && isatty(STDIN_FILENO))
+        end_input(c); /* nobody there is going to end it */
+}
+
+static void on_room(struct milgi_uv_stream *stream, void *arg)
+{
+    struct connect *c = arg;
+    struct milgi_slice held = c->in_held;
+    (void)stream;
+    c->in_held.chunk = NULL;
+    if (!held.chunk || send_input(c, held))
+        read_more(c);
+}
+
+static int status_of(const struct connect *c, const struct milgi_reason *reason)
+{
+    /* Both have said all they had to say: how the transport ended does not matter any more. */
+    if (!reason->error || (c->peer_ended && c->we_ended && reason->cls == MILGI_CLASS_IO))
+        return APP_OK;
+    return reason->cls == MILGI_CLASS_AUTH && !reason->alert_from_peer ? APP_UNVERIFIED : APP_FAILED;
+}
+
+static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
+{
+    struct connect *c = arg;
+    (void)stream;
+    c->stream = NULL;
+    uv_timer_stop(&c->idle);
+    c->status = status_of(c, reason);
+    c->try_next = reason->error == MILGI_ETRANSPORT && reason->device_code && !c->opened && c->address->ai_next;
+    if (c->status && !c->try_next)
+        tell_end(c, reason);
+}
+
+static void on_gone(void *arg)
+{
+    struct connect *c = arg;
+    if (c->try_next) {
+        c->try_next = false;
+        c->address = c->address->ai_next;
+        try_address(c);
+        return;
+    }
+    c->gone = true;
+    finish_if_over(c);
+}
+
+static const struct milgi_uv_events stream_events = { .on_open = on_open, .on_data = on_data, .on_end = on_end, .on_room = on_room, .on_close = on_close, .on_gone = on_gone };
+
+/* --- the beginning ------------------------------------------------------------------------------------------------ */
+
+static void try_address(struct connect *c)
+{
+    int rc = milgi_uv_connect(
+        c->tls.uv, c->address->ai_addr, c->tls.config, c->name, &stream_events, c, &c->stream);
+    if (!rc)
+        return;
+    app_complain("%s: %s: %s", c->options->target, c->name, milgi_error_text(rc));
+    c->status = APP_FAILED;
+    c->gone = true;
+    finish_if_over(c);
+}
+
+static bool resolve(struct connect *c)
+{
+    char host[256], port[8];
+    const struct app_options *o = c->options;
+    if (!app_address_split(o->target, host, sizeof host, port, sizeof port))
+        return false;
+    const char *name = o->name ? o->name : host;
+    if (strlen(name) >= sizeof c->name) {
+        app_complain("--name %s: too long", name);
+        return false;
+    }
+    strcpy(c->name, name);
+    c->address = c->addresses = app_address_resolve(&c->loop, o->target, false);
+    return c->address;
+}
+
+/* A terminal or pipe that another program has left non-blocking would be asked again and again. */
+static void make_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && flags & O_NONBLOCK)
+        fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+static void run(struct connect *c)
+{
+    make_blocking(STDIN_FILENO);
+    make_blocking(STDOUT_FILENO);
+    uv_timer_init(&c->loop, &c->idle);
+    c->idle.data = c;
+    try_address(c);
+    while (!c->stopped && uv_run(&c->loop, UV_RUN_DEFAULT)) {
+    }
+}
+
+int app_connect(const struct app_options *options)
+{
+    struct connect c = { .options = options };
+    if (uv_loop_init(&c.loop)) {
+        app_complain("no event loop: out of descriptors or memory");
+        return APP_FAILED;
+    }
+    c.status = app_tls_open(&c.tls, &c.loop, MILGI_CLIENT, options);
+    if (!c.status && !resolve(&c))
+        c.status = APP_FAILED;
+    if (!c.status)
+        run(&c);
+    else if (c.tls.uv)
+        milgi_uv_stop(c.tls.uv, on_stopped, &c);
+    if (c.addresses)
+        uv_freeaddrinfo(c.addresses);
+    if (c.reading) {
+        /* A thread waits in read(), perhaps for ever, and an orderly exit would wait for the thread. */
+        fflush(NULL);
+        _exit(c.status);
+    }
+    milgi_chunk_unref(c.in_held.chunk);
+    uv_run(&c.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&c.loop);
+    app_tls_close(&c.tls);
+    return c.status;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `milgi devices`: what is built in, whether it works, and how fast. */
+#include "bench.h"
+
+#include <string.h>
+
+#define MEASURE_MS 300
+
+static const struct {
+    uint32_t bit;
+    const char *word;
+} flags[] = {
+    { MILGI_CAP_INLINE, "inline" },
+    { MILGI_CAP_IN_ORDER, "in order" },
+    { MILGI_CAP_IN_PLACE, "in place" },
+    { MILGI_CAP_SCATTER, "scatter" },
+    { MILGI_CAP_CANCEL, "cancel" },
+    { MILGI_CAP_REMOTE, "remote" },
+    { MILGI_CAP_OWN_MEMORY, "own memory" },
+    { MILGI_CAP_LIBCRYPTO, "libcrypto" },
+    { MILGI_CAP_KEY_LOAD, "loads keys" },
+};
+
+static void show_caps(const struct milgi_device_caps *caps)
+{
+    const char *between = "";
+    printf("  operations   ");
+    for (int type = 0; type < MILGI_OP_TYPES; type++)
+        if (caps->ops & MILGI_OP_BIT(type))
+            printf(" %s", milgi_op_type_name(type));
+    printf("\n  capabilities  ");
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (caps->flags & flags[i].bit) {
+            printf("%s%s", between, flags[i].word);
+            between = ", ";
+        }
+    printf("\n  at once       %u, up to %u in flight, best in batches of %u\n", caps->parallelism, caps->max_in_flight,
+        caps->best_batch);
+    if (caps->min_record == UINT32_MAX)
+        printf("  records       only when asked for\n");
+    else
+        printf("  records       from %u bytes on\n", caps->min_record);
+}
+
+static const char *const verdicts[] = { [BENCH_OK] = "ok", [BENCH_SKIPPED] = "not taken", [BENCH_WRONG] = "WRONG RESULT", [BENCH_BROKEN] = "failed", [BENCH_LOST] = "no answer" };
+
+/* True unless the result was wrong: a device that fails by design, as chaos does, is no worse for it. */
+static bool show_verdict(const char *what, enum bench_verdict verdict)
+{
+    printf("%s %s; ", what, verdicts[verdict]);
+    return verdict != BENCH_WRONG;
+}
+
+static bool show_tests(struct bench *b)
+{
+    static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
+        MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+    bool right = true;
+    printf("  self-test     ");
+    for (int i = 0; i < 3; i++)
+        right &= show_verdict(milgi_suite_name(suites[i]), bench_test_aead(b, suites[i]));
+    printf("\n                ");
+    for (int i = 0; i < 3; i++)
+        right &= show_verdict(milgi_group_name(groups[i]), bench_test_group(b, groups[i]));
+    right &= show_verdict("signatures", bench_test_sign(b));
+    printf("\n");
+    return right;
+}
+
+static void show_speed(struct bench *b)
+{
+    double sign = bench_sign(b, MEASURE_MS), seal = bench_seal(b, MILGI_SUITE_AES_128_GCM_SHA256, 16384, MEASURE_MS);
+    printf("  speed         %.0f ECDSA P-256 signatures/s, %.0f records/s of 16 KiB (AES-128-GCM, %.2f GB/s)\n", sign, seal,
+        seal * 16384 / 1e9);
+    if (b->abandoned)
+        printf("  not returned  %u operations\n", b->abandoned);
+}
+
+static int show(const char *spec)
+{
+    struct bench b;
+    const char *why = NULL;
+    int rc = bench_open(&b, spec, &why);
+    bool right = true;
+    if (rc) {
+        app_complain("%s: %s", spec, why ? why : milgi_error_text(rc));
+    } else {
+        printf("%s\n", b.device->spec[0] ? b.device->spec : spec);
+        show_caps(&b.device->caps);
+        right = show_tests(&b);
+        show_speed(&b);
+        fflush(stdout);
+    }
+    bench_close(&b);
+    if (rc)
+        return rc == MILGI_EINVAL || rc == MILGI_EUNSUPPORTED ? APP_USAGE : APP_FAILED;
+    return right ? APP_OK : APP_FAILED;
+}
+
+int app_devices(const struct app_options *options)
+{
+    int worst = APP_OK;
+    const char *const *names = milgi_device_names();
+    for (size_t i = 0; options->rest.n ? i < options->rest.n : names[i] != NULL; i++) {
+        int status = show(options->rest.n ? options->rest.items[i] : names[i]);
+        worst = status > worst ? status : worst;
+    }
+    return worst;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers of the protocol into words. */
+#include "facts.h"
+
+struct facts facts_of(const struct milgi_conn *conn)
+{
+    struct milgi_conn_info info;
+    milgi_conn_info(conn, &info);
+    return (struct facts){
+        .protocol = info.version == 0x0304 ? "TLSv1.3" : NULL,
+        .suite = milgi_suite_name(info.suite),
+        .group = milgi_group_name(info.group),
+        .scheme = milgi_scheme_name(info.signature_scheme),
+        .alpn = info.alpn,
+        .server_name = info.server_name,
+        .hello_retry = info.hello_retry,
+        .peer_authenticated = info.peer_authenticated,
+    };
+}
+
+/* json_string() takes UTF-8 only, and a subject is whatever a certificate says. */
+static json_t *text(const char *text)
+{
+    json_t *value = text ? json_string(text) : NULL;
+    return value ? value : json_null();
+}
+
+json_t *facts_json(const struct facts *f, const char *subject)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "protocol", text(f->protocol), "suite",
+        text(f->suite), "group", text(f->group), "signature_scheme", text(f->scheme), "alpn", text(f->alpn), "server_name",
+        text(f->server_name), "hello_retry", f->hello_retry, "peer_authenticated", f->peer_authenticated, "peer_subject",
+        text(subject));
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection's parameters as words, for pages and for `milgi connect`. */
+#pragma once
+
+#include <jansson.h>
+
+#include "app.h"
+
+/* Texts are static or the connection's; NULL: there is none. */
+struct facts {
+    const char *protocol, *suite, *group, *scheme, *alpn, *server_name;
+    bool hello_retry, peer_authenticated;
+};
+
+struct facts facts_of(const struct milgi_conn *conn);
+/* The same as an object, with |subject| (of the peer's certificate; may be NULL); a new reference, NULL: no memory. */
+json_t *facts_json(const struct facts *facts, const char *subject);

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The plaintext goes to the backend and the backend's answer back. Neither side is read faster than the other takes:
+ * the client's credit returns when the backend's socket has the bytes, and the backend is not read while the client's
+ * connection has no room.
+ */
+#include "proxy.h"
+
+#include <stdlib.h>
+
+#define READ_SIZE 32768u
+#define PIECES 32
+#define QUIET_MS 1000 /* a relay that was silent for so long is not in the middle of something */
+
+struct relay {
+    struct client *client;
+    uv_tcp_t tcp;
+    union {
+        uv_connect_t connect;
+        uv_shutdown_t shutdown; /* never before |connect| is over */
+    } req;
+    struct milgi_chunk *reading; /* lent to libuv */
+    struct milgi_slice held;     /* of the backend, for which there was no room; none: chunk is NULL */
+    size_t queued;               /* bytes that libuv holds for the backend */
+    bool connected;
+    bool client_ended;  /* close_notify came: the backend's end follows what is queued */
+    bool backend_ended; /* its end came */
+    bool fin;           /* shutdown is asked for */
+    bool closing;
+};
+
+/* Bytes on their way to the backend. */
+struct push {
+    uv_write_t req;
+    struct relay *relay;
+    struct milgi_slice slice;
+};
+
+/* --- the end ------------------------------------------------------------------------------------------------------ */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct relay *r = handle->data;
+    struct client *c = r->client;
+    milgi_chunk_unref(r->held.chunk);
+    free(r);
+    proxy_done(c);
+}
+
+/* |cut|: the backend must not take what it got for the whole. */
+static void relay_close(struct relay *r, bool cut)
+{
+    if (r->closing)
+        return;
+    r->closing = true;
+    if (!cut || !r->connected || uv_tcp_close_reset(&r->tcp, on_closed))
+        uv_close((uv_handle_t *)&r->tcp, on_closed);
+}
+
+static void relay_closed(struct client *c, bool in_order)
+{
+    struct relay *r = c->state;
+    if (!in_order)
+        relay_close(r, true);
+    else if (!r->fin)
+        relay_close(r, false);
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+    struct relay *r = req->data;
+    if (r->closing)
+        return;
+    r->fin = false;
+    if (!r->client->stream)
+        relay_close(r, status != 0);
+}
+
+/* The client has ended: so does our sending, behind what is queued. */
+static void end_to_backend(struct relay *r)
+{
+    if (!r->client_ended || !r->connected || r->closing || r->fin)
+        return;
+    r->fin = true;
+    r->req.shutdown.data = r;
+    if (uv_shutdown(&r->req.shutdown, (uv_stream_t *)&r->tcp, on_shutdown))
+        r->fin = false;
+}
+
+/* The backend is lost: the client must not take what it got for the whole. */
+static void backend_failed(struct relay *r, const char *what, int error)
+{
+    struct proxy *p = r->client->proxy;
+    uint64_t now = uv_now(&p->loop);
+    if (r->closing)
+        return;
+    if (now - p->complained_ms >= 1000 || !p->complained_ms) {
+        p->complained_ms = now;
+        app_complain("%s %s: %s", what, p->backend_text, uv_strerror(error));
+    }
+    if (r->client->stream)
+        milgi_uv_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
+    relay_close(r, false);
+}
+
+/* --- to the backend ----------------------------------------------------------------------------------------------- */
+
+static void on_pushed(uv_write_t *req, int status)
+{
+    struct push *push = req->data;
+    struct relay *r = push->relay;
+    size_t len = push->slice.len;
+    milgi_chunk_unref(push->slice.chunk);
+    free(push);
+    r->queued -= len;
+    if (r->closing)
+        return;
+    if (status) {
+        backend_failed(r, "sending to", status);
+        return;
+    }
+    if (r->client->stream) {
+        proxy_touch(r->client);
+        milgi_uv_consumed(r->client->stream, len);
+    }
+}
+
+static bool push_slice(struct relay *r, struct milgi_slice slice)
+{
+    struct push *push = malloc(sizeof *push);
+    if (!push)
+        return false;
+    *push = (struct push){ .req.data = push, .relay = r };
+    if (milgi_slice_keep(&slice, &push->slice)) {
+        free(push);
+        return false;
+    }
+    uv_buf_t buf = { .base = (char *)push->slice.data, .len = push->slice.len };
+    if (uv_write(&push->req, (uv_stream_t *)&r->tcp, &buf, 1, on_pushed)) {
+        milgi_chunk_unref(push->slice.chunk);
+        free(push);
+        return false;
+    }
+    r->queued += slice.len;
+    return true;
+}
+
+/* What the backend's socket takes at once; the number of bytes. */
+static size_t push_now(struct relay *r, const struct milgi_slice *slices, size_t slices_n)
+{
+    uv_buf_t bufs[PIECES];
+    unsigned n = 0;
+    if (r->queued || !r->connected)
+        return 0;
+    for (; n < PIECES && n < slices_n; n++)
+        bufs[n] = (uv_buf_t){ .base = (char *)slices[n].data, .len = slices[n].len };
+    int done = uv_try_write((uv_stream_t *)&r->tcp, bufs, n);
+    return done > 0 ? (size_t)done : 0; /* an error comes again with the rest */
+}
+
+static void relay_data(struct client *c, const struct milgi_slice *slices, size_t slices_n)
+{
+    struct relay *r = c->state;
+    if (r->closing)
+        return;
+    size_t done = push_now(r, slices, slices_n), skip = done;
+    for (size_t i = 0; i < slices_n; i++) {
+        struct milgi_slice rest = slices[i];
+        size_t skipped = skip < rest.len ? skip : rest.len;
+        skip -= skipped;
+        rest.data += skipped;
+        rest.len -= (uint32_t)skipped;
+        if (rest.len && !push_slice(r, rest)) {
+            backend_failed(r, "sending to", UV_ENOMEM);
+            return;
+        }
+    }
+    if (done)
+        milgi_uv_consumed(c->stream, done);
+}
+
+static void relay_end(struct client *c)
+{
+    struct relay *r = c->state;
+    r->client_ended = true;
+    end_to_backend(r);
+}
+
+/* --- from the backend --------------------------------------------------------------------------------------------- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct relay *r = handle->data;
+    (void)suggested;
+    r->reading = milgi_chunk_new(milgi_uv_engine(r->client->proxy->tls.uv), READ_SIZE);
+    *buf = r->reading ? uv_buf_init((char *)milgi_chunk_data(r->reading), READ_SIZE) : uv_buf_init(NULL, 0);
+}
+
+/* True if there is room for more; if not, relay_room() comes. */
+static bool answer(struct relay *r, struct milgi_slice slice)
+{
+    int rc = milgi_uv_send(r->client->stream, slice);
+    if (rc == MILGI_ENOMEM)
+        r->held = slice;
+    else if (rc < 0)
+        milgi_chunk_unref(slice.chunk); /* the connection has ended, and is about to say so itself */
+    return !rc;
+}
+
+static void backend_ended(struct relay *r)
+{
+    r->backend_ended = true;
+    uv_read_stop((uv_stream_t *)&r->tcp);
+    if (r->client->stream && !r->held.chunk)
+        milgi_uv_shutdown(r->client->stream);
+}
+
+static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf)
+{
+    struct relay *r = handle->data;
+    struct milgi_slice slice = { r->reading, (uint8_t *)buf->base, len > 0 ? (uint32_t)len : 0 };
+    r->reading = NULL;
+    if (len > 0 && r->client->stream) {
+        proxy_touch(r->client);
+        if (!answer(r, slice))
+            uv_read_stop(handle);
+        return;
+    }
+    milgi_chunk_unref(slice.chunk);
+    if (len == UV_EOF) {
+        backend_ended(r);
+    } else if (len == UV_ENOBUFS) {
+        uv_read_stop(handle);
+        if (r->client->stream)
+            milgi_uv_await_memory(r->client->stream);
+    } else if (len < 0) {
+        backend_failed(r, "reading from", (int)len);
+    }
+}
+
+static void relay_room(struct client *c)
+{
+    struct relay *r = c->state;
+    struct milgi_slice held = r->held;
+    if (r->closing)
+        return;
+    r->held.chunk = NULL;
+    if (held.chunk && !answer(r, held))
+        return;
+    if (r->backend_ended)
+        milgi_uv_shutdown(c->stream); /* again, when it was said before: harmless */
+    else if (r->connected)
+        uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read); /* if it is on already: harmless */
+}
+
+/* --- the beginning ------------------------------------------------------------------------------------------------ */
+
+static void on_connect(uv_connect_t *req, int status)
+{
+    struct relay *r = req->data;
+    if (r->closing)
+        return;
+    if (status) {
+        backend_failed(r, "connecting to", status);
+        return;
+    }
+    r->connected = true;
+    uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read);
+    end_to_backend(r);
+}
+
+static bool relay_open(struct client *c)
+{
+    struct proxy *p = c->proxy;
+    struct relay *r = calloc(1, sizeof *r);
+    if (!r || uv_tcp_init(&p->loop, &r->tcp)) {
+        free(r);
+        return false;
+    }
+    r->client = c;
+    c->state = r;
+    r->tcp.data = r->req.connect.data = r;
+    int rc = uv_tcp_connect(&r->req.connect, &r->tcp, (const struct sockaddr *)&p->backend, on_connect);
+    if (rc)
+        backend_failed(r, "connecting to", rc);
+    else
+        uv_tcp_nodelay(&r->tcp, 1);
+    return true;
+}
+
+static bool relay_busy(const struct client *c)
+{
+    const struct relay *r = c->state;
+    return r->queued || uv_now(&c->proxy->loop) - c->touched_ms < QUIET_MS;
+}
+
+const struct service relay_service = { .open = relay_open, .data = relay_data, .end = relay_end, .room = relay_room, .closed = relay_closed, .busy = relay_busy };

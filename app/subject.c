@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the library has no business with: showing certificates to people, making throwaway ones and random bytes. */
+#include "app.h"
+
+#include <openssl/bio.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a memory BIO holds, as text to be freed. */
+static char *text_of(BIO *bio)
+{
+    char *data;
+    long len = BIO_get_mem_data(bio, &data);
+    return len >= 0 ? strndup(data, (size_t)len) : NULL;
+}
+
+char *app_subject(const struct milgi_iov *certificate)
+{
+    const unsigned char *der = certificate->data;
+    X509 *x = d2i_X509(NULL, &der, (long)certificate->len);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    if (x && bio &&
+        X509_NAME_print_ex(bio, X509_get_subject_name(x), 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0)
+        text = text_of(bio);
+    BIO_free(bio);
+    X509_free(x);
+    return text;
+}
+
+const char *app_chain_error(int code)
+{
+    return X509_verify_cert_error_string(code);
+}
+
+static bool fill(X509 *x, EVP_PKEY *key)
+{
+    X509_NAME *name = X509_get_subject_name(x);
+    return X509_set_version(x, X509_VERSION_3) && ASN1_INTEGER_set(X509_get_serialNumber(x), 1) &&
+        X509_gmtime_adj(X509_getm_notBefore(x), -3600) && X509_gmtime_adj(X509_getm_notAfter(x), 86400) &&
+        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"throwaway", -1, -1, 0) &&
+        X509_set_issuer_name(x, name) && X509_set_pubkey(x, key) && X509_sign(x, key, EVP_sha256());
+}
+
+bool app_throwaway_make(struct app_throwaway *made)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    BIO *chain = BIO_new(BIO_s_mem()), *secret = BIO_new(BIO_s_mem());
+    *made = (struct app_throwaway){ 0 };
+    if (key && x && chain && secret && fill(x, key) && PEM_write_bio_X509(chain, x) &&
+        PEM_write_bio_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL)) {
+        made->chain_pem = text_of(chain);
+        made->key_pem = text_of(secret);
+        made->public_key_len = i2d_PUBKEY(key, &made->public_key);
+    }
+    BIO_free(chain);
+    BIO_free(secret);
+    X509_free(x);
+    EVP_PKEY_free(key);
+    return made->chain_pem && made->key_pem && made->public_key_len > 0;
+}
+
+void app_throwaway_free(struct app_throwaway *made)
+{
+    free(made->chain_pem);
+    free(made->key_pem);
+    OPENSSL_free(made->public_key);
+}
+
+bool app_random(void *out, size_t len)
+{
+    return RAND_bytes(out, (int)len) == 1;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Config, engine and device from the options. */
+#include "app.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HANDSHAKE_OPS \
+    (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN) | \
+        MILGI_OP_BIT(MILGI_OP_VERIFY) | MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN))
+#define RECORD_OPS (MILGI_OP_BIT(MILGI_OP_SEAL) | MILGI_OP_BIT(MILGI_OP_OPEN))
+
+/* --- files ------------------------------------------------------------------------------------------------------ */
+
+/* So that the complaint names the file and the reason. */
+static bool readable(const char *file)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        app_complain("%s: %s", file, strerror(errno));
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+static bool add_credential(struct milgi_config *config, const char *cert, const char *key)
+{
+    struct milgi_credential *credential;
+    if (!readable(cert) || !readable(key))
+        return false;
+    int rc = milgi_credential_new_file(cert, key, &credential);
+    if (!rc) {
+        rc = milgi_config_add_credential(config, credential);
+        milgi_credential_unref(credential);
+    }
+    if (rc)
+        app_complain("%s, %s: %s", cert, key, milgi_error_text(rc));
+    return !rc;
+}
+
+static bool set_trust(struct milgi_config *config, const char *file)
+{
+    struct milgi_trust *trust;
+    if (!readable(file))
+        return false;
+    int rc = milgi_trust_new_file(file, &trust);
+    if (!rc) {
+        rc = milgi_config_set_trust(config, trust);
+        milgi_trust_unref(trust);
+    }
+    if (rc)
+        app_complain("%s: %s", file, milgi_error_text(rc));
+    return !rc;
+}
+
+static void write_keylog(void *ctx, const char *line)
+{
+    fprintf(ctx, "%s\n", line);
+    fflush(ctx);
+}
+
+static bool open_keylog(struct app_tls *tls, const char *file)
+{
+    /* Whoever reads this file reads the traffic: its owner only. */
+    int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    tls->keylog = fd < 0 ? NULL : fdopen(fd, "a");
+    if (!tls->keylog) {
+        app_complain("%s: %s", file, strerror(errno));
+        return false;
+    }
+    return !milgi_config_set_keylog(tls->config, write_keylog, tls->keylog);
+}
+
+/* --- config ----------------------------------------------------------------------------------------------------- */
+
+static bool set_identity(struct app_tls *tls, const struct app_options *o)
+{
+    const char *ca = o->ca ? o->ca : o->client_ca;
+    for (size_t i = 0; i < o->certs.n; i++)
+        if (!add_credential(tls->config, o->certs.items[i], o->keys.items[i]))
+            return false;
+    if (ca && !set_trust(tls->config, ca))
+        return false;
+    if (o->client_auth_given && milgi_config_set_client_auth(tls->config, o->client_auth))
+        return false;
+    if (o->insecure && milgi_config_dangerously_accept_any_server(tls->config))
+        return false;
+    return !o->keylog || open_keylog(tls, o->keylog);
+}
+
+static bool set_policy(struct milgi_config *config, const struct app_options *o, uint64_t handshake_ms)
+{
+    int rc = 0;
+    if (o->alpn.n)
+        rc = milgi_config_set_alpn(config, o->alpn.items, o->alpn.n);
+    if (!rc && o->suite_names.n)
+        rc = milgi_config_set_suites(config, o->suites, o->suite_names.n);
+    if (!rc && o->group_names.n)
+        rc = milgi_config_set_groups(config, o->groups, o->group_names.n);
+    if (!rc && handshake_ms)
+        rc = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, handshake_ms * 1000000);
+    if (rc)
+        app_complain("the TLS settings: %s", milgi_error_text(rc));
+    return !rc;
+}
+
+static int make_config(struct app_tls *tls, enum milgi_role role, const struct app_options *o)
+{
+    const char *why = NULL;
+    tls->config = milgi_config_new(role);
+    if (!tls->config) {
+        app_complain("out of memory");
+        return APP_FAILED;
+    }
+    if (!set_identity(tls, o) || !set_policy(tls->config, o, role == MILGI_SERVER ? o->handshake_ms : o->timeout_ms))
+        return APP_FAILED;
+    int rc = milgi_config_freeze(tls->config, &why);
+    if (rc)
+        app_complain("the TLS settings: %s", why ? why : milgi_error_text(rc));
+    return rc ? APP_FAILED : APP_OK;
+}
+
+/* --- engine and device ------------------------------------------------------------------------------------------ */
+
+static int make_device(struct app_tls *tls, const char *spec)
+{
+    const char *why = NULL;
+    if (!spec || !strcmp(spec, "cpu"))
+        return APP_OK;
+    int rc = milgi_device_new(spec, &tls->device, &why);
+    if (!rc)
+        return APP_OK;
+    app_complain("--device %s: %s", spec, why ? why : milgi_error_text(rc));
+    return rc == MILGI_ENOMEM ? APP_FAILED : APP_USAGE;
+}
+
+static int route(struct milgi_engine *engine, struct milgi_device *device, enum app_records records)
+{
+    int index = milgi_engine_add_device(engine, device);
+    if (index < 0)
+        return index;
+    int rc = milgi_engine_route(engine, HANDSHAKE_OPS & device->caps.ops, (unsigned)index, 0);
+    if (rc || records == APP_RECORDS_CPU || !(device->caps.ops & RECORD_OPS))
+        return rc;
+    if (records == APP_RECORDS_DEFAULT && device->caps.min_record == UINT32_MAX)
+        return 0;
+    return milgi_engine_route(
+        engine, RECORD_OPS & device->caps.ops, (unsigned)index, records == APP_RECORDS_DEVICE ? 1 : 0);
+}
+
+static int make_engine(struct app_tls *tls, uv_loop_t *loop, const struct app_options *o)
+{
+    int status = make_device(tls, o->device);
+    if (status)
+        return status;
+    int rc = milgi_uv_new(loop, NULL, &tls->uv);
+    if (rc) {
+        app_complain("the engine: %s", milgi_error_text(rc));
+        return APP_FAILED;
+    }
+    rc = tls->device ? route(milgi_uv_engine(tls->uv), tls->device, o->records) : 0;
+    if (rc) {
+        app_complain("--device %s: %s", o->device, milgi_error_text(rc));
+        return APP_FAILED;
+    }
+    return APP_OK;
+}
+
+int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options)
+{
+    *tls = (struct app_tls){ 0 };
+    int status = make_config(tls, role, options);
+    return status ? status : make_engine(tls, loop, options);
+}
+
+void app_tls_close(struct app_tls *tls)
+{
+    milgi_device_free(tls->device);
+    milgi_config_unref(tls->config);
+    if (tls->keylog)
+        fclose(tls->keylog);
+    *tls = (struct app_tls){ 0 };
+}
