@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pool's threads: who works on what, who is woken when, and that none is left. */
+#include <dirent.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "base/port.h"
+#include "device/device.h"
+#include "rig.h"
+
+static struct milgi_device *device;
+static struct rig rig;
+
+#define assert_fine(complaint) \
+    do { \
+        const char *fine_why = (complaint); \
+        if (fine_why != NULL) \
+            fail_msg("%s", fine_why); \
+    } while (0)
+
+static void begin(const char *spec)
+{
+    assert_int_equal(milgi_device_new(spec, &device, NULL), 0);
+    assert_fine(rig_open(&rig, device, false, 5));
+}
+
+static void end(void)
+{
+    rig_close(&rig);
+    milgi_device_free(device);
+}
+
+static void nap(long ms)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
+}
+
+static struct job *slow(void)
+{
+    return job_sign(&rig, RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA256);
+}
+
+/* Gets all of them back; returns how many came before |one|. */
+static unsigned place_of(struct job **jobs, unsigned n, const struct job *one)
+{
+    unsigned got = 0, place = n;
+
+    while (got < n) {
+        struct milgi_op *op;
+        if (rig.ops->dequeue(rig.qp, &op, 1) == 0) {
+            assert_true(got < n);
+            nap(0);
+            continue;
+        }
+        if (job_of(op) == one)
+            place = got;
+        job_of(op)->back = true;
+        got++;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        assert_fine(job_check(jobs[i]));
+        job_free(jobs[i]);
+    }
+    return place;
+}
+
+/* Puts all in at once, so that none has a start, and tells how many come before the last. */
+static unsigned place_of_last(struct job **jobs, unsigned n)
+{
+    struct milgi_op *ops[901];
+
+    for (unsigned i = 0; i < n; i++)
+        ops[i] = &jobs[i]->op;
+    assert_int_equal(rig.ops->enqueue(rig.qp, ops, n), n);
+    return place_of(jobs, n, jobs[n - 1]);
+}
+
+/* The best of several times: the system may leave any worker waiting for its core for a while. */
+static void expect_place(const char *spec, unsigned n, unsigned max, void (*make)(struct job **jobs, unsigned n))
+{
+    static struct job *jobs[901];
+    unsigned best = n;
+
+    begin(spec);
+    for (unsigned i = 0; i < 6 && best > max; i++) {
+        make(jobs, n);
+        unsigned place = place_of_last(jobs, n);
+        best = MILGI__MIN(best, place);
+    }
+    if (best > max)
+        fail_msg("%s: %u ops came before it", spec, best);
+    end();
+}
+
+static void record_behind_signatures(struct job **jobs, unsigned n)
+{
+    for (unsigned i = 0; i + 1 < n; i++)
+        jobs[i] = slow();
+    jobs[n - 1] = job_small(&rig);
+}
+
+/* It waits for no more than what the workers have in hand. */
+static void a_record_does_not_wait_behind_signatures(void **state)
+{
+    (void)state;
+    expect_place("pool:1", 41, 2, record_behind_signatures);
+    expect_place("pool:2", 41, 4, record_behind_signatures);
+    expect_place("pool:4", 41, 8, record_behind_signatures);
+}
+
+static void signature_behind_records(struct job **jobs, unsigned n)
+{
+    static const struct job_aead record = { .suite = RIG_CHACHA20_POLY1305, .len = 16384, .inner = 23 };
+
+    for (unsigned i = 0; i + 1 < n; i++)
+        jobs[i] = job_seal(&rig, &record);
+    jobs[n - 1] = job_sign(&rig, RIG_ED25519, MILGI_SIG_ED25519);
+}
+
+static void a_signature_does_not_wait_behind_records(void **state)
+{
+    (void)state;
+    expect_place("pool:1", 901, 100, signature_behind_records);
+    expect_place("pool:2", 901, 300, signature_behind_records);
+    expect_place("pool:4", 901, 500, signature_behind_records);
+}
+
+/* --- wake-ups --------------------------------------------------------------------------------------------------- */
+
+static void finish_unseen(struct job **jobs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        jobs[i] = job_small(&rig);
+    assert_fine(rig_enqueue(&rig, jobs, n));
+}
+
+static void the_descriptor_is_written_once_per_arming_and_only_then(void **state)
+{
+    struct job *jobs[32];
+    uint64_t count = 0;
+
+    (void)state;
+    begin("pool:2");
+    int fd = rig.ops->notify_fd(rig.qp);
+    for (unsigned round = 0; round < 5; round++) {
+        finish_unseen(jobs, 32);
+        nap(20);
+        assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0), 0);
+        assert_int_equal(rig.ops->arm(rig.qp), 1);
+        (void)place_of(jobs, 32, NULL);
+
+        assert_int_equal(rig.ops->arm(rig.qp), 0);
+        finish_unseen(jobs, 32);
+        nap(20);
+        assert_int_equal(read(fd, &count, sizeof(count)), (int)sizeof(count));
+        assert_int_equal(count, 1);
+        (void)place_of(jobs, 32, NULL);
+    }
+    end();
+}
+
+static void a_dequeue_takes_the_readiness_back(void **state)
+{
+    struct job *jobs[3];
+
+    (void)state;
+    begin("pool:2");
+    int fd = rig.ops->notify_fd(rig.qp);
+    assert_int_equal(rig.ops->arm(rig.qp), 0);
+    finish_unseen(jobs, 3);
+    nap(20);
+    assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0), 1);
+    (void)place_of(jobs, 3, NULL);
+    assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0), 0);
+    end();
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void idle_workers_use_no_time(void **state)
+{
+    (void)state;
+    begin("pool:4");
+    assert_fine(rig_run(&rig, job_small(&rig)));
+    nap(50); /* past the short sleep that comes first */
+    uint64_t before = cpu_ns();
+    nap(200);
+    assert_in_range(cpu_ns() - before, 0, 5000000);
+    assert_fine(rig_run(&rig, job_small(&rig))); /* and can still be woken */
+    end();
+}
+
+/* The short sleep, the long one, no sleep: a worker may be anywhere when it is called. */
+static void a_call_is_heard_whenever_it_comes(void **state)
+{
+    (void)state;
+    begin("pool:2");
+    for (unsigned i = 0; i < 120; i++) {
+        assert_fine(rig_run(&rig, job_small(&rig)));
+        if (i % 4 == 0)
+            nap((long)(rig_random(&rig) % 30));
+    }
+    end();
+}
+
+/* --- threads ---------------------------------------------------------------------------------------------------- */
+
+/* The value of a line of /proc/self/task/<thread>/status, in hexadecimal. */
+static unsigned long long status_of(const char *thread, const char *line)
+{
+    char path[300], text[256];
+    unsigned long long value = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%s/status", thread);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(text, sizeof(text), file) != NULL) {
+        if (strncmp(text, line, strlen(line)) == 0)
+            value = strtoull(text + strlen(line), NULL, 16);
+    }
+    fclose(file);
+    return value;
+}
+
+static bool is_worker(const char *thread)
+{
+    char path[300], name[32] = "";
+
+    snprintf(path, sizeof(path), "/proc/self/task/%s/comm", thread);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    bool read = fgets(name, sizeof(name), file) != NULL;
+    fclose(file);
+    return read && strncmp(name, "milgi-", 6) == 0;
+}
+
+/* How many workers there are; every one is checked to take no signal. */
+static unsigned workers(void)
+{
+    static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE, SIGALRM };
+    DIR *dir = opendir("/proc/self/task");
+    unsigned n = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] == '.' || !is_worker(entry->d_name))
+            continue;
+        n++;
+        unsigned long long blocked = status_of(entry->d_name, "SigBlk:");
+        for (unsigned i = 0; i < MILGI__COUNT(signals); i++)
+            assert_true(blocked >> (signals[i] - 1) & 1);
+    }
+    closedir(dir);
+    return n;
+}
+
+static void workers_block_signals_and_go_with_the_pool(void **state)
+{
+    sigset_t before, after;
+
+    (void)state;
+    memset(&before, 0, sizeof(before)); /* only a part of it is filled in */
+    memset(&after, 0, sizeof(after));
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    begin("pool:3");
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    assert_memory_equal(&before, &after, sizeof(before));
+    nap(5);
+    assert_int_equal(workers(), 3);
+    end();
+    assert_int_equal(workers(), 0);
+    for (unsigned i = 0; i < 30; i++) { /* also when they have not begun to run */
+        struct milgi_device *brief;
+        assert_int_equal(milgi_device_new("pool:4", &brief, NULL), 0);
+        milgi_device_free(brief);
+    }
+    assert_int_equal(workers(), 0);
+}
+
+static void it_has_64_queue_pairs(void **state)
+{
+    struct milgi_qp *qps[64];
+    unsigned n = 0;
+
+    (void)state;
+    begin("pool:1,depth=4"); /* the rig's is the first */
+    while (n < 64 && (qps[n] = rig.ops->qp_open(device, &rig.clock)) != NULL)
+        n++;
+    assert_int_equal(n, 63);
+    rig.ops->quiesce(qps[10]);
+    rig.ops->qp_close(qps[10]);
+    qps[10] = rig.ops->qp_open(device, &rig.clock);
+    assert_non_null(qps[10]);
+    assert_fine(rig_run(&rig, job_small(&rig)));
+    while (n-- > 0) {
+        rig.ops->quiesce(qps[n]);
+        rig.ops->qp_close(qps[n]);
+    }
+    end();
+}
+
+static void what_waits_can_be_cancelled(void **state)
+{
+    struct job *jobs[12];
+
+    (void)state;
+    begin("pool:1");
+    for (unsigned i = 0; i < 12; i++)
+        jobs[i] = slow();
+    assert_fine(rig_enqueue(&rig, jobs, 12));
+    rig.ops->cancel(rig.qp, &jobs[11]->op);
+    jobs[11]->want = MILGI_OP_CANCELLED;
+    (void)place_of(jobs, 12, NULL);
+    end();
+}
+
+static void quiesce_waits_for_what_is_begun_and_no_longer(void **state)
+{
+    struct job *jobs[200];
+    unsigned cancelled = 0;
+
+    (void)state;
+    begin("pool:2");
+    for (unsigned i = 0; i < 200; i++)
+        jobs[i] = slow();
+    assert_fine(rig_enqueue(&rig, jobs, 200));
+    rig.ops->quiesce(rig.qp);
+    for (unsigned i = 0; i < 200; i++) {
+        struct milgi_op *op;
+        assert_int_equal(rig.ops->dequeue(rig.qp, &op, 1), 1);
+        cancelled += op->status == MILGI_OP_CANCELLED;
+    }
+    assert_in_range(cancelled, 150, 200);
+    for (unsigned i = 0; i < 200; i++)
+        job_free(jobs[i]);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_does_not_wait_behind_signatures),
+        cmocka_unit_test(a_signature_does_not_wait_behind_records),
+        cmocka_unit_test(the_descriptor_is_written_once_per_arming_and_only_then),
+        cmocka_unit_test(a_dequeue_takes_the_readiness_back),
+        cmocka_unit_test(idle_workers_use_no_time),
+        cmocka_unit_test(a_call_is_heard_whenever_it_comes),
+        cmocka_unit_test(workers_block_signals_and_go_with_the_pool),
+        cmocka_unit_test(it_has_64_queue_pairs),
+        cmocka_unit_test(what_waits_can_be_cancelled),
+        cmocka_unit_test(quiesce_waits_for_what_is_begun_and_no_longer),
+    };
+
+    rig_prepare();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rig_done();
+    return failed;
+}
