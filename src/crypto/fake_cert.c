@@ -24,6 +24,8 @@ enum {
     SEAL_LEN = 16
 };
 
+static const uint8_t key_magic[4] = { 'F', 'A', 'K', 'K' }, cert_magic[4] = { 'F', 'A', 'K', 'E' };
+
 /* --- keys ------------------------------------------------------------------------------------------------------- */
 
 struct kind {
@@ -73,7 +75,7 @@ static bool kind_signs(const struct kind *kind, uint16_t scheme)
 void milgi__fake_private_key(enum milgi__key_type type, unsigned bits, uint64_t seed, uint8_t out[MILGI__FAKE_KEY_LEN])
 {
     struct milgi__fake_mixer m;
-    memcpy(out, "FAKK", 4);
+    memcpy(out, key_magic, sizeof key_magic);
     out[AT_TYPE] = (uint8_t)type;
     milgi__put16(out + AT_TYPE + 1, bits);
     milgi__fake_begin(&m, TAG_SECRET);
@@ -93,7 +95,7 @@ void milgi__fake_public_key(const uint8_t key[MILGI__FAKE_KEY_LEN], uint8_t spki
 
 static const struct kind *parse_key(const uint8_t *key, size_t len)
 {
-    if (len != MILGI__FAKE_KEY_LEN || memcmp(key, "FAKK", 4) != 0)
+    if (len != MILGI__FAKE_KEY_LEN || memcmp(key, key_magic, sizeof key_magic) != 0)
         return NULL;
     return find_kind(key + AT_TYPE);
 }
@@ -268,7 +270,7 @@ int milgi__pem_private_key(const void *pem, size_t pem_len, uint8_t **pkcs8, siz
 
 static bool proper(const uint8_t *der, size_t len)
 {
-    return len > MILGI__FAKE_CERT_HEAD && len <= MILGI__FAKE_CERT_MAX && memcmp(der, "FAKE", 4) == 0 &&
+    return len > MILGI__FAKE_CERT_HEAD && len <= MILGI__FAKE_CERT_MAX && memcmp(der, cert_magic, sizeof cert_magic) == 0 &&
         find_kind(der + AT_TYPE);
 }
 
@@ -326,7 +328,7 @@ size_t milgi__fake_certificate(const struct milgi__fake_spec *spec, uint8_t out[
     const struct kind *kind = find_kind(spec->issuer_key + AT_TYPE);
     if (!kind || names_len == 0 || len > MILGI__FAKE_CERT_MAX)
         return 0;
-    memcpy(out, "FAKE", 4);
+    memcpy(out, cert_magic, sizeof cert_magic);
     milgi__fake_public_key(spec->key, out + AT_TYPE);
     milgi__fake_public_key(spec->issuer_key, issuer);
     out[AT_FLAGS] = (uint8_t)spec->flags;
