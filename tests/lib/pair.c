@@ -176,7 +176,7 @@ static void side_init(struct pair *pair, int role, const struct pair_setup *setu
     if (setup->options)
         options = *setup->options;
     side->pair = pair;
-    side->random_state = (setup->seed + 1) * 0x9e3779b97f4a7c15ull + (uint64_t)role;
+    side->random_state = (setup->seed + 1) * 0x9e3779b97f4a7c15u + (uint64_t)(unsigned)role;
     options.clock = (struct milgi_clock){ clock_ns, clock_s, pair };
     options.random = seeded_random;
     options.random_ctx = side;
