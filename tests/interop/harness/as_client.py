@@ -2,6 +2,7 @@
 """What is tried with milgi as the client: `milgi connect` and a peer as its server. One function per kind of case."""
 
 import hashlib
+import os
 import re
 
 from .as_server import SMALL, client_identity, last_words, succeed
@@ -289,6 +290,7 @@ def keyupdate(trial):
         sender.send(line)
         if not receiver.out.wait(lambda out: line in out.head, trial.deadline, f"{line!r} to cross"):
             raise Failure(f"the session ended: {last_words(milgi)}")
+    cross(milgi, server, b"0 from milgi\n")    # s_server must not find input before its handshake is done
     for number in range(1, 9):
         cross(server, milgi, b"%d from the server\n" % number)
         server.send(session.peer.keyupdate_commands[number % 2])
@@ -299,6 +301,26 @@ def keyupdate(trial):
     done = server.out.head.count(session.peer.keyupdate_sign)
     if done != 8:
         raise Failure(f"s_server tells of {done} KeyUpdates, not of 8")
+
+
+def keyupdate_by_milgi(trial):
+    """milgi renews its keys and asks for new ones every few pieces; s_server's trace tells that they came."""
+    size = 4 << 20
+    path, digest = trial.payload(size)
+    messages = os.path.join(trial.directory, "messages") if trial.case.peer == "s_server" else ""
+    session = Session(trial, limit=size, options=["--update-keys", "8"], messages=messages)
+    milgi = session.milgi
+    half = "half-client" in session.peer.can
+    milgi.send_file(path, 1 << 18, milgi.end_input if half else None)
+    milgi.out.wait(lambda out: out.count >= size, trial.deadline, f"{size} bytes back ({milgi.out.count} came)")
+    session.end(half)
+    if milgi.out.digest() != digest:
+        raise Failure(f"{milgi.out.count} of {size} bytes came back, or others")
+    if messages:
+        with open(messages) as trace:
+            seen = sum("KeyUpdate" in line and line.startswith("<<<") for line in trace)
+        if seen < 4:
+            raise Failure(f"s_server saw {seen} KeyUpdates")
 
 
 def keyupdate_by_volume(trial):

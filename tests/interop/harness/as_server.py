@@ -32,6 +32,7 @@ def offers(trial, peer, call):
         call.groups = [case.group]
     else:
         options += ["--groups", case.group]
+    call.expect_retry = case.group == "hrr" if told else None
     call.expect_suite = case.suite
     call.expect_group = "p384" if case.group == "hrr" else case.group
     return options
@@ -90,6 +91,9 @@ def check_page(text, call, cert=None):
     scheme = plain(page_value(text, "signature([ _-]?scheme)?"))
     if cert and SCHEMES[cert] not in scheme:
         raise Failure(f"the page's signature scheme is {scheme}, with a certificate {cert}")
+    if "hello retry" in text.lower() and call.expect_retry is not None \
+            and (page_value(text, "hello retry") != "no") != call.expect_retry:
+        raise Failure(f"the page's hello retry is {page_value(text, 'hello retry')}")
 
 
 def page(trial):

@@ -74,6 +74,7 @@ CLIENT_KINDS = {
     "wrong-purpose": Kind(as_client.refusal("wrong-purpose"), cert="p256", negative=True),
     "tls12": Kind(as_client.tls12, ("tls12",), cert="p256", negative=True, plain_group=True),
     "keyupdate": Kind(as_client.keyupdate, ("keyupdate",), seconds=60),
+    "keyupdate-by-milgi": Kind(as_client.keyupdate_by_milgi, ("bulk",), data=True, seconds=60),
 }
 
 SIDES = {"server": (SERVER_KINDS, CLIENTS), "client": (CLIENT_KINDS, SERVERS)}

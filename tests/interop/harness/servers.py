@@ -61,6 +61,8 @@ class SServer(Server):
                 "-cert_chain", call.cert, "-tls1_2" if call.tls12 else "-tls1_3", "-cipher", "DEFAULT@SECLEVEL=0"]
         if not call.keyupdate:
             argv += ["-quiet"]
+        if call.messages:
+            argv += ["-msg", "-msgfile", call.messages]
         if call.suite:
             argv += ["-ciphersuites", SUITES[call.suite]]
         if call.groups:
@@ -103,6 +105,8 @@ class Selfserv(Server):
     client_certs = ("p256", "rsa2048")
     can = {"bulk", "client-cert", "auth-alert", "suite", "group"}
     talk = "get"
+
+    cannot = ("keyupdate-by-milgi",)     # takes no large request
 
     def argv(self, call):
         argv = ["selfserv", "-d", "sql:" + call.nss_db, "-n", call.cert_name, "-p", str(call.port), "-V", "tls1.3:tls1.3"]

@@ -34,7 +34,8 @@ class Call:
     groups: list = None
     alpn: list = None
     upload: str = ""
-    keyupdate: bool = False
+    keyupdate: bool = False      # it renews keys by itself, or takes commands to do so
+    messages: str = ""           # where it writes the messages it sees
     client_auth: str = ""
     part: str = "echo"
     blocks: int = 0
@@ -44,6 +45,7 @@ class Call:
     expect_group: str = ""
     expect_alpn: str = None
     expect_client: str = ""
+    expect_retry: bool = None
 
     @property
     def screenshot(self):
@@ -111,7 +113,12 @@ PRINTABLE = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/" 
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|LeakSanitizer|Assertion .* failed"
                        r"|ERROR SUMMARY: [1-9]")
 
-DEVICES = {"cpu": "cpu", "pool2": "pool:2", "chaos": "chaos:seed={seed}"}
+# the last two take records of every size, where milgi would else do the small ones inline
+DEVICES = {
+    "cpu": ["--device", "cpu"],
+    "pool2": ["--device", "pool:2", "--records", "device"],
+    "chaos": ["--device", "chaos:seed={seed}", "--records", "device"],
+}
 
 
 class Trial:
@@ -147,7 +154,7 @@ class Trial:
 
     def device(self):
         seed = int.from_bytes(hashlib.sha256(self.case.name.encode()).digest()[:4], "big")
-        return ["--device", DEVICES[self.case.device].format(seed=seed)]
+        return [word.format(seed=seed) for word in DEVICES[self.case.device]]
 
     def proxy(self, certs, *options, backend=None):
         """Starts `milgi proxy` with these identities and returns its port."""
