@@ -35,7 +35,7 @@ struct milgi__crypto {
     struct milgi__curve p256, p384;
     BN_CTX *bn;
     EVP_PKEY_CTX *x25519_import;
-    EVP_PKEY *x25519_peer; /* takes the peer's share of each derivation */
+    EVP_PKEY *x25519_peer;                /* takes the peer's share of each derivation */
     EVP_PKEY *ec_key[MILGI__NIST_CURVES]; /* take the public key of each verification */
     EVP_PKEY_CTX *ec_verify[MILGI__NIST_CURVES];
     EVP_PKEY_CTX *rsa_import;
@@ -75,7 +75,9 @@ static inline struct milgi__der milgi__der(const uint8_t *data, size_t len)
 {
     return (struct milgi__der){ data, (long)len };
 }
-/* The next element's contents, or false when it is not of |tag| (V_ASN1_*, or a context tag with MILGI__DER_CONTEXT). */
+/*
+ * The next element's contents, or false when it is not of |tag| (V_ASN1_*, or a context tag with MILGI__DER_CONTEXT).
+ */
 #define MILGI__DER_CONTEXT 0x100
 bool milgi__der_take(struct milgi__der *der, int tag, struct milgi__der *body);
 /* True if the next element has this tag. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AEAD on EVP. A context remembers the key that it was last given, by serial: sealing or opening with the same key again
- * only sets the nonce. Tags travel as parameters of calls that have to be made anyway.
+ * AEAD on EVP. A context remembers the key that it was last given, by serial: sealing or opening with the same key
+ * again only sets the nonce. Tags travel as parameters of calls that have to be made anyway.
  */
 #include <openssl/core_names.h>
 #include <openssl/err.h>

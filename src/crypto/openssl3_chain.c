@@ -169,7 +169,10 @@ static uint16_t alert_of(int verdict)
     }
 }
 
-/* The chain decoded: the leaf, and the others for path building. X509_V_OK or what is wrong; leaf NULL: it is malformed. */
+/*
+ * The chain decoded: the leaf, and the others for path building. X509_V_OK or what is wrong; leaf NULL: it is
+ * malformed.
+ */
 static int decode_chain(const struct milgi__chain_query *query, X509 **leaf, STACK_OF(X509) * others)
 {
     struct milgi__cert_walk walk = { .p = query->chain, .left = query->chain_len };

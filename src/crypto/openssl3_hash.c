@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hashes, HMAC and HKDF on libcrypto's plain SHA-2 calls, which are deprecated in favour of EVP: an HMAC over EVP digests
- * takes half as long again, EVP_MAC twice, EVP_KDF eight times as long, and a handshake makes thirty. A running hash is a
- * plain struct here: to look at its value or to clone it is to copy it. This is the only file that uses them.
+ * Hashes, HMAC and HKDF on libcrypto's plain SHA-2 calls, which are deprecated in favour of EVP: an HMAC over EVP
+ * digests takes half as long again, EVP_MAC twice, EVP_KDF eight times as long, and a handshake makes thirty. A
+ * running hash is a plain struct here: to look at its value or to clone it is to copy it. This is the only file that
+ * uses them.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
@@ -227,7 +228,10 @@ bool milgi__scheme_hash(uint16_t scheme, const uint8_t *input, size_t len, struc
         out->len = SHA512_DIGEST_LENGTH;
         out->md = EVP_sha512();
         return true;
-    case MILGI_SIG_ED25519: out->len = 0; out->md = NULL; return true;
+    case MILGI_SIG_ED25519:
+        out->len = 0;
+        out->md = NULL;
+        return true;
     default: return false;
     }
 }

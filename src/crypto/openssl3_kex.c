@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key exchange. X25519 goes through EVP, since libcrypto exports no bare function; a public share is the derivation with
- * the base point, which is faster than EVP's own way to it. The NIST curves use the EC_POINT functions.
+ * Key exchange. X25519 goes through EVP, since libcrypto exports no bare function; a public share is the derivation
+ * with the base point, which is faster than EVP's own way to it. The NIST curves use the EC_POINT functions.
  */
 #include <openssl/core_names.h>
 #include <openssl/err.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signatures. The message is hashed here and EVP signs the hash, which spares EVP_DigestSign's work per call. Public keys
- * come as DER and are taken apart by milgi__spki_parse(), since libcrypto 3.0 takes twice as long to decode a P-256 key as
- * to verify with it.
+ * Signatures. The message is hashed here and EVP signs the hash, which spares EVP_DigestSign's work per call. Public
+ * keys come as DER and are taken apart by milgi__spki_parse(), since libcrypto 3.0 takes twice as long to decode a
+ * P-256 key as to verify with it.
  */
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -193,9 +193,8 @@ int milgi__verify_setup(struct milgi__crypto *cx)
     EVP_PKEY_CTX_free(import);
     cx->rsa_import = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
     cx->eddsa = EVP_MD_CTX_new();
-    return ok && cx->eddsa != NULL && cx->rsa_import != NULL && EVP_PKEY_fromdata_init(cx->rsa_import) == 1 ?
-        0 :
-        MILGI__BROKEN;
+    ok = ok && cx->eddsa != NULL && cx->rsa_import != NULL && EVP_PKEY_fromdata_init(cx->rsa_import) == 1;
+    return ok ? 0 : MILGI__BROKEN;
 }
 
 void milgi__verify_teardown(struct milgi__crypto *cx)

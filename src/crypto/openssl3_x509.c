@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates one by one. libcrypto 3.0 decodes the public key of every certificate that it decodes, which takes longer
- * than to verify with it; so what a handshake asks of a certificate is read off its elements, and only names are decoded.
+ * Certificates one by one. libcrypto 3.0 decodes the public key of every certificate that it decodes, which takes
+ * longer than to verify with it; so what a handshake asks of a certificate is read off its elements, and only names
+ * are decoded.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -19,7 +20,10 @@
 
 /* --- what is in a certificate ----------------------------------------------------------------------------------- */
 
-/* Elements with their headers, except extensions (the contents of the list) and signature (of the AlgorithmIdentifier). */
+/*
+ * Elements with their headers, except extensions (the contents of the list) and signature (of the
+ * AlgorithmIdentifier).
+ */
 struct parts {
     struct milgi__der subject, spki, extensions, signature;
 };

@@ -73,7 +73,7 @@ void milgi__op_clear(struct milgi_op *op)
     }
 }
 
-/* --- estimates: measured on a 2.4 GHz server core ------------------------------------------------------------------ */
+/* --- estimates: measured on a 2.4 GHz server core ----------------------------------------------------------------- */
 
 static uint32_t estimate_record(const struct milgi_op *op)
 {

@@ -5,18 +5,19 @@
 #include "op/op.h"
 
 static const struct milgi__suite suites[] = {
-    /*= RFC8446 5.5: "For AES-GCM, up to 2^24.5 full-size records (about 24 million) may be encrypted on a given connection
-     *= while keeping a safety margin of approximately 2^-57 for Authenticated Encryption (AE) security." */
+    /*= RFC8446 5.5: "For AES-GCM, up to 2^24.5 full-size records (about 24 million) may be encrypted on a given
+     *= connection while keeping a safety margin of approximately 2^-57 for Authenticated Encryption (AE) security." */
     /* The limit is 23 726 566; the rest is what may be in flight while keys change. */
     { MILGI_SUITE_AES_128_GCM_SHA256, MILGI__SHA256, 16, 23700000, "TLS_AES_128_GCM_SHA256" },
     { MILGI_SUITE_AES_256_GCM_SHA384, MILGI__SHA384, 32, 23700000, "TLS_AES_256_GCM_SHA384" },
-    /*= RFC8446 5.5: "For ChaCha20/Poly1305, the record sequence number would wrap before the safety limit is reached." */
+    /*= RFC8446 5.5: "For ChaCha20/Poly1305, the record sequence number would wrap before the safety limit is
+     *= reached." */
     { MILGI_SUITE_CHACHA20_POLY1305_SHA256, MILGI__SHA256, 32, (UINT64_C(1) << 48) - 1,
         "TLS_CHACHA20_POLY1305_SHA256" },
 };
 
-/*= RFC8446 4.2.3: "These values refer solely to signatures which appear in certificates (see Section 4.4.2.2) and are not
- *= defined for use in signed TLS handshake messages" */
+/*= RFC8446 4.2.3: "These values refer solely to signatures which appear in certificates (see Section 4.4.2.2) and
+ *= are not defined for use in signed TLS handshake messages" */
 /* ... says it of rsa_pkcs1. */
 static const struct milgi__scheme schemes[] = {
     { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI__KEY_P256, true, "ecdsa_secp256r1_sha256" },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wycheproof vectors, and a device to run them on: "cpu", or what MILGI_TEST_DEVICE says. The files lie where ./setup puts
- * them, or in the directory MILGI_WYCHEPROOF. Everything that is missing or malformed fails the running test.
+ * Wycheproof vectors, and a device to run them on: "cpu", or what MILGI_TEST_DEVICE says. The files lie where ./setup
+ * puts them, or in the directory MILGI_WYCHEPROOF. Everything that is missing or malformed fails the running test.
  */
 #pragma once
 

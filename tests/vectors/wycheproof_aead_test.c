@@ -60,7 +60,10 @@ static struct milgi_op op_of(const struct record *r, uint8_t type, struct milgi_
     return op;
 }
 
-/* Gives |op| its input, which lies in |src|, and its destination, in the given shape. Returns where the result will be. */
+/*
+ * Gives |op| its input, which lies in |src|, and its destination, in the given shape. Returns where the result will
+ * be.
+ */
 static uint8_t *arrange(struct milgi_op_aead *a, enum shape shape, bool open, uint8_t *src, size_t len, uint8_t *dst)
 {
     unsigned n = shape == SCATTER || shape == SCATTER_PLACE ? 4 : 1;
