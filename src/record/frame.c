@@ -68,34 +68,72 @@ static bool take_body(struct milgi__record *r, struct milgi__entry *e, uint32_t 
     return true;
 }
 
+static enum milgi__start put_in_ring(
+    struct milgi__record *r, struct milgi__entry *e, const uint8_t header[MILGI__RECORD_HEADER], uint32_t len)
+{
+    e->type = header[0];
+    e->protected = r->in.key && e->type == MILGI__DATA;
+    e->len = len - (e->protected ? MILGI__TAG : 0);
+    e->dst.chunk = NULL;
+    memcpy(e->header, header, MILGI__RECORD_HEADER);
+    e->state = MILGI__ENTRY_STALE;
+    r->in.tail++;
+    return MILGI__START_READY;
+}
+
+/* What is wrong with a record is told only after all that came before it. */
+static enum milgi__start refused(const struct milgi__record *r)
+{
+    return r->in.head == r->in.tail ? MILGI__START_ERROR : MILGI__START_FULL;
+}
+
+/* The common case: the record lies whole in the first slice. NONE: it does not. */
+static enum milgi__start frame_whole(struct milgi__record *r, int *alert, const char **detail)
+{
+    const struct milgi_slice *front = &r->input.ring[r->input.head];
+    uint32_t len = milgi__get16(front->data + 3);
+    if (front->len < MILGI__RECORD_HEADER + len)
+        return MILGI__START_NONE;
+    if (!milgi__limit_header(r, front->data, alert, detail))
+        return refused(r);
+    if (!milgi__ring_room(&r->in))
+        return MILGI__START_ROOM;
+    struct milgi__entry *e = milgi__ring_at(&r->in, r->in.tail);
+    e->src_n = (uint8_t)milgi__bufq_take(&r->input, MILGI__RECORD_HEADER + len, e->src, 1);
+    struct milgi_slice *s = &e->src[0];
+    put_in_ring(r, e, s->data, len);
+    s->data += MILGI__RECORD_HEADER;
+    s->len = e->len;
+    if (e->protected)
+        memcpy(e->tag, s->data + s->len, MILGI__TAG);
+    return MILGI__START_READY;
+}
+
 enum milgi__start milgi__frame_in(struct milgi__record *r, int *alert, const char **detail)
 {
     struct milgi__direction *in = &r->in;
     if (!r->have_header) {
         if (r->input.len < MILGI__RECORD_HEADER)
             return MILGI__START_NONE;
+        if (r->input.ring[r->input.head].len >= MILGI__RECORD_HEADER) {
+            enum milgi__start start = frame_whole(r, alert, detail);
+            if (start != MILGI__START_NONE)
+                return start;
+        }
         milgi__bufq_read(&r->input, r->header, MILGI__RECORD_HEADER);
         r->have_header = true;
     }
-    /* What is wrong here is told only after all that came before it. */
     if (!milgi__limit_header(r, r->header, alert, detail))
-        return in->head == in->tail ? MILGI__START_ERROR : MILGI__START_FULL;
+        return refused(r);
     uint32_t len = milgi__get16(r->header + 3);
     if (!whole(r, len))
         return MILGI__START_NONE;
     if (!milgi__ring_room(in))
         return MILGI__START_ROOM;
     struct milgi__entry *e = milgi__ring_at(in, in->tail);
-    e->type = r->header[0];
-    e->protected = in->key && e->type == MILGI__DATA;
-    uint32_t tag = e->protected ? MILGI__TAG : 0;
+    uint32_t tag = in->key && r->header[0] == MILGI__DATA ? MILGI__TAG : 0;
     if (!take_body(r, e, len - tag, tag))
         return MILGI__START_ROOM;
-    e->len = len - tag;
-    e->dst.chunk = NULL;
-    memcpy(e->header, r->header, MILGI__RECORD_HEADER);
-    e->state = MILGI__ENTRY_STALE;
     r->have_header = false;
-    in->tail++;
-    return MILGI__START_READY;
+    return put_in_ring(r, e, r->header, len);
 }

@@ -52,7 +52,7 @@ void milgi__frame_header(uint8_t out[MILGI__RECORD_HEADER], uint8_t type, uint16
  * for in all, as far as is known. false: no chunk.
  */
 bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, bool reserve);
-/* Takes |len| bytes, which are there, in at most MILGI_OP_SLICES pieces, off the front, with references of the caller's.
+/* Takes |len| bytes, which are there in at most MILGI_OP_SLICES pieces, off the front, with the caller's references.
  * Returns the number of pieces. Applies the key changes that come to the front. */
 unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi_slice *out);
 /* The first |len| bytes become one piece that is laid out as a record. false: no memory; nothing has changed. */

@@ -2,6 +2,14 @@
 /* Records received, from the wire to their op and back into the ring. */
 #include "record/impl.h"
 
+static inline uint64_t network_order(uint64_t v)
+{
+    uint8_t p[8] = { (uint8_t)(v >> 56), (uint8_t)(v >> 48), (uint8_t)(v >> 40), (uint8_t)(v >> 32), (uint8_t)(v >> 24),
+        (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v };
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
 void milgi__record_op(struct milgi_op *op, enum milgi_op_type type, const struct milgi__direction *d, bool in_place,
     const uint8_t header[MILGI__RECORD_HEADER])
 {
@@ -14,9 +22,11 @@ void milgi__record_op(struct milgi_op *op, enum milgi_op_type type, const struct
         op->flags |= MILGI__OP_RERUN;
     struct milgi_op_aead *a = &op->u.aead;
     /*= RFC8446 5.3: "The padded sequence number is XORed with either the static client_write_iv or server_write_iv" */
-    memcpy(a->nonce, d->iv, sizeof a->nonce);
-    for (unsigned i = 0; i < 8; i++)
-        a->nonce[4 + i] ^= (uint8_t)(d->seq >> (56 - 8 * i));
+    uint64_t iv, seq = network_order(d->seq);
+    memcpy(&iv, d->iv + 4, sizeof iv);
+    iv ^= seq;
+    memcpy(a->nonce, d->iv, 4);
+    memcpy(a->nonce + 4, &iv, sizeof iv);
     /*= RFC8446 5.2: "the additional data input is the record header" */
     memcpy(a->aad, header, MILGI__RECORD_HEADER);
     a->aad_len = MILGI__RECORD_HEADER;

@@ -174,29 +174,48 @@ static bool write_all(struct milgi__record *r, enum milgi__content type, const u
     return true;
 }
 
-int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve)
+/* Writes all or, without memory, nothing. */
+static int write_or_undo(
+    struct milgi__record *r, enum milgi__content type, const uint8_t *data, size_t len, bool reserve)
 {
-    if (len == 0)
-        return 0;
     struct milgi__pending *last = r->pending_last, *open = r->open;
     uint32_t last_len = last ? last->slice.len : 0, used = r->out_used;
     struct milgi_chunk *chunk = r->out_chunk;
     if (chunk)
         milgi_chunk_ref(chunk);
-    bool done = write_all(r, type, data, len, reserve);
-    if (!done) {
-        drop_behind(r, last);
-        if (last) {
-            r->pending_len -= last->slice.len - last_len;
-            last->slice.len = last_len;
-        }
-        milgi_chunk_unref(r->out_chunk);
-        r->out_chunk = chunk;
-        r->out_used = used;
-        r->open = open;
-        return MILGI_ENOMEM;
+    if (write_all(r, type, data, len, reserve)) {
+        milgi_chunk_unref(chunk);
+        return 0;
     }
-    milgi_chunk_unref(chunk);
+    drop_behind(r, last);
+    if (last) {
+        r->pending_len -= last->slice.len - last_len;
+        last->slice.len = last_len;
+    }
+    milgi_chunk_unref(r->out_chunk);
+    r->out_chunk = chunk;
+    r->out_used = used;
+    r->open = open;
+    return MILGI_ENOMEM;
+}
+
+int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve)
+{
+    if (len == 0)
+        return 0;
+    /* In the common case there is room in the chunk, and nothing that would have to be undone. */
+    size_t room = r->out_chunk ? milgi_chunk_size(r->out_chunk) - r->out_used : 0;
+    bool more = can_extend(r, type) && r->open->slice.len < r->record_max;
+    if (room < len + OVERHEAD || len > r->record_max - (more ? r->open->slice.len : 0))
+        return write_or_undo(r, type, data, len, reserve);
+    if (!more) {
+        struct milgi__pending *p = lay_out(r, (uint8_t)type);
+        if (!p)
+            return MILGI_ENOMEM;
+        append(r, p);
+        r->open = p;
+    }
+    r->pending_len += extend(r, r->open, data, len);
     return 0;
 }
 
@@ -273,7 +292,7 @@ int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, 
     return 0;
 }
 
-/* The last node of handshake content that is framed in part and of the key changes that go with it; NULL: there is none. */
+/* The last node of handshake content that is framed in part, and of the key changes that go with it; NULL: none. */
 static struct milgi__pending *unit_end(const struct milgi__record *r)
 {
     struct milgi__pending *last = NULL, *p = r->unit_begun ? r->pending : NULL;

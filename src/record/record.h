@@ -76,7 +76,7 @@ struct milgi__direction {
     struct milgi__entry *ring; /* grows with what is in it; given back by milgi__record_idle() */
     uint32_t ring_size;        /* a power of two, or 0 */
     uint32_t head, tail;       /* positions, counted up for ever */
-    uint32_t next;             /* in: the first that is STALE, else tail; out: the first that is unfinished, else tail */
+    uint32_t next;             /* in: the first that is STALE, out: the first that is unfinished; else tail */
     uint32_t window;           /* in: records that may be started and not yet popped; out: framed and unfinished */
 };
 
@@ -133,9 +133,9 @@ enum milgi__start {
     MILGI__START_ERROR  /* in: *alert says why; out: nothing more can be sent (send_broken) */
 };
 /*
- * Starts the next record: STALE ones first, then the next of the staged input; one only. Plaintext is opened in place
- * when the route is inline and no earlier record is
- * unfinished, else into a fresh chunk with the ciphertext left intact.
+ * Starts the next record: STALE ones first, then the next of the staged input; one only. It is opened in place when the
+ * route is inline and no earlier record is unpopped, else into a fresh chunk with the ciphertext left intact. So a
+ * message that was popped is dispatched, and its key change installed, before this is called again.
  */
 enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail);
 /* Flips the state of the record that |op| was for; takes its destination. Ignores ops that belong to none any more. */
@@ -156,16 +156,15 @@ enum milgi__pop {
 };
 /*
  * The head, if it has been opened: content type found behind the padding (RFC 8446 5.4), limits checked. ERROR:
- * *alert (bad_record_mac, unexpected_message,
- * record_overflow); BROKEN: the device failed, *device_code.
+ * *alert (bad_record_mac, unexpected_message, record_overflow); BROKEN: the device failed, *device_code. Both stay.
  */
 enum milgi__pop milgi__record_pop(
     struct milgi__record *r, struct milgi__message *message, int *alert, int *device_code, const char **detail);
 
 /*
  * A new read key (takes its reference), after the record that caused it was popped. Everything started behind that
- * record is STALE: wiped and started again under the new key from
- * intact ciphertext; the window restarts at 1 and doubles per clean window.
+ * record is STALE: wiped, and started again under the new key from intact ciphertext; if there was any, the window
+ * restarts at 1 and doubles per clean window.
  */
 void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
 /* Drops the head, which was REJECTED, as if it had not been received: its sequence number is used again. For skipping
@@ -182,17 +181,17 @@ void milgi__record_speculate(struct milgi__record *r);
 
 /*
  * Queue content of |type| for framing; adjacent content of one type shares records, but each alert and each
- * change_cipher_spec is one; handshake content is framed as one unit. push takes the reference; write copies. 0 or MILGI_ENOMEM (nothing taken). |reserve| draws on
- * the reserve.
+ * change_cipher_spec is one; handshake content is framed as one unit. push takes the reference; write copies. 0 or
+ * MILGI_ENOMEM (nothing taken). |reserve| draws on the reserve.
  */
 int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct milgi_slice slice);
 int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve);
 /* Queues a change of the write key behind what is queued (takes the key's reference). 0 or MILGI_ENOMEM (not taken). */
 int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
 /*
- * Queues a handshake message (KeyUpdate) and, as one unit with it, a change of the write key. |first|: before all that is
- * queued, save the rest of handshake content that is framed in part; the keys keep their order. Draws on the reserve. 0
- * or MILGI_ENOMEM (nothing taken).
+ * Queues a handshake message (KeyUpdate) and, as one unit with it, a change of the write key. |first|: before all that
+ * is queued, save the rest of handshake content that is framed in part; the keys keep their order. Draws on the
+ * reserve. 0 or MILGI_ENOMEM (nothing taken).
  */
 int milgi__record_update_write(struct milgi__record *r, const void *message, size_t len, struct milgi_key *key,
     const uint8_t iv[12], bool first);
@@ -204,11 +203,15 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
 void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op);
 /* The next finished record in order, as a slice with a reference for the caller; false: none. */
 bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice);
-/* What is queued from here on shares no record with what is queued before: the bytes on the wire then depend on the calls
- * alone, and not on how long a device takes. */
+/*
+ * What is queued from here on shares no record with what is queued before: the bytes on the wire then depend on the
+ * calls alone, and not on how long a device takes.
+ */
 void milgi__record_flush(struct milgi__record *r);
-/* Drops what is not framed yet (on failure), key changes included; but not the rest of handshake content which is framed
- * in part, nor the key change that follows it. */
+/*
+ * Drops what is not framed yet (on failure), key changes included; but not the rest of handshake content that is
+ * framed in part, nor the key change that follows it.
+ */
 void milgi__record_drop_pending(struct milgi__record *r);
 /* Records framed under the key that the next one will have: 0 as soon as a change of keys was put first. */
 uint64_t milgi__record_write_seq(const struct milgi__record *r);

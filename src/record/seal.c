@@ -107,7 +107,7 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     struct milgi_op_aead *a = &(*op)->u.aead;
     a->inner_type = r->pending->type;
     a->pad_len = (uint16_t)pad;
-    a->dst_chunk = milgi_chunk_ref(chunk);
+    a->dst_chunk = in_place ? NULL : milgi_chunk_ref(chunk);
     a->dst = start + MILGI__RECORD_HEADER;
     a->dst_len = body;
     a->src_n = (uint8_t)milgi__pending_take(r, plan->len, a->src);
@@ -157,7 +157,7 @@ void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op)
         return;
     }
     e->state = MILGI__ENTRY_OK;
-    if (a->dst_chunk != e->dst.chunk) {
+    if (!a->in_place && a->dst_chunk != e->dst.chunk) {
         /* It was run again elsewhere, and the first device may still write behind our header: the body is the other. */
         e->dst.len = MILGI__RECORD_HEADER;
         e->src[0] = (struct milgi_slice){ a->dst_chunk, a->dst, e->len - MILGI__RECORD_HEADER };

@@ -156,7 +156,6 @@ static bool traffic(unsigned failing, unsigned mask)
 {
     struct rig *rig = rig_new(4, 1000, LIMIT);
     uint8_t data[3000], iv[12];
-    static const uint8_t update[5] = { KEY_UPDATE, 0, 0, 1, 0 };
     pattern(data, sizeof data, 0);
     rig->a.inline_mask = mask & 1 ? UINT64_MAX : 0;
     rig->b.inline_mask = mask & 2 ? UINT64_MAX : 0;
@@ -179,7 +178,7 @@ static bool traffic(unsigned failing, unsigned mask)
     while (milgi__record_push(&rig->a.rec, MILGI__DATA, slice) != 0)
         assert_int_equal(rig->a.rec.pending_len, 1500);
     key = rig_key(rig, ++rig->a.epoch, iv);
-    while (milgi__record_update_write(&rig->a.rec, update, sizeof update, key, iv, false) != 0)
+    while (milgi__record_update_write(&rig->a.rec, key_update, KEY_UPDATE_LEN, key, iv, false) != 0)
         assert_int_equal(rig->a.rec.pending_len, 3000);
     while (milgi__record_write(&rig->a.rec, MILGI__DATA, data, 10, false) != 0)
         assert_int_equal(rig->a.rec.pending_len, 3005);

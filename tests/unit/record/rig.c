@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+const uint8_t key_update[KEY_UPDATE_LEN] = { 24, 0, 0, 1, 0 };
+
 static uint8_t wire[LOG_MAX], journal[LOG_MAX]; /* of the one rig that there is at a time */
 
 /* --- surroundings ----------------------------------------------------------------------------------------------- */
@@ -63,7 +65,8 @@ void side_init(struct side *s, struct rig *rig, unsigned window, unsigned record
     memset(s, 0, sizeof *s);
     s->rig = rig;
     s->ops_max = FLIGHT_MAX;
-    s->env = (struct milgi__record_env){ s, rig->pool, s == &rig->a ? 11 : 22, op_new, route_inline, key_release, padding };
+    uint64_t owner = s == &rig->a ? 11 : 22;
+    s->env = (struct milgi__record_env){ s, rig->pool, owner, op_new, route_inline, key_release, padding };
     milgi__record_init(&s->rec, &s->env, window, record_max);
 }
 
@@ -148,10 +151,9 @@ void rig_protect(struct rig *rig)
 
 void rig_key_update(struct rig *rig, bool first)
 {
-    static const uint8_t message[5] = { KEY_UPDATE, 0, 0, 1, 0 };
     uint8_t iv[12];
     struct milgi_key *key = rig_key(rig, ++rig->a.epoch, iv);
-    assert_int_equal(milgi__record_update_write(&rig->a.rec, message, sizeof message, key, iv, first), 0);
+    assert_int_equal(milgi__record_update_write(&rig->a.rec, key_update, KEY_UPDATE_LEN, key, iv, first), 0);
 }
 
 /* --- bytes ------------------------------------------------------------------------------------------------------ */
@@ -337,7 +339,8 @@ static void dispatch(struct rig *rig, struct milgi__message *m)
     assert_int_equal(len, m->len);
     rig->log_len += 4 + len;
     rig->messages++;
-    if (m->type == MILGI__HANDSHAKE && m->protected && content[0] == KEY_UPDATE)
+    if (m->type == MILGI__HANDSHAKE && m->protected && len >= KEY_UPDATE_LEN &&
+        memcmp(content + len - KEY_UPDATE_LEN, key_update, KEY_UPDATE_LEN) == 0)
         side_read_key(&rig->b);
 }
 
@@ -349,7 +352,10 @@ static bool pop(struct rig *rig)
     memset(&m, 0xa5, sizeof m);
     switch (milgi__record_pop(&rig->b.rec, &m, &rig->alert, &device_code, &rig->detail)) {
     case MILGI__POP_MESSAGE: dispatch(rig, &m); return true;
-    case MILGI__POP_BROKEN: assert_int_equal(device_code, 42); rig->broken = true; return false;
+    case MILGI__POP_BROKEN:
+        assert_int_equal(device_code, 42);
+        rig->broken = true;
+        return false;
     case MILGI__POP_ERROR: assert_true(rig->alert >= 0); return false;
     case MILGI__POP_NONE: break;
     }

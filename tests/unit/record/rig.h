@@ -15,10 +15,13 @@
 
 #include "record/record.h"
 
-#define FLIGHT_MAX 128
+#define FLIGHT_MAX 1024
 #define LOG_MAX (1u << 20)
 #define EPOCHS 64
-#define KEY_UPDATE 24 /* the first byte of a handshake message that makes side b change its read key */
+
+/* The handshake message that makes side b change its read key. */
+#define KEY_UPDATE_LEN 5
+extern const uint8_t key_update[KEY_UPDATE_LEN];
 
 struct rig;
 
@@ -29,12 +32,12 @@ struct side {
     struct milgi_op *flight[FLIGHT_MAX]; /* submitted and not finished, oldest first */
     unsigned flight_n;
     unsigned ops_alive, ops_max;
-    unsigned started;      /* ops made so far */
-    uint64_t inline_mask;  /* bit i: the op that is the i-th modulo 64 runs inside its submission */
-    unsigned in_place;     /* how many ops were */
-    bool reserve_only;     /* op_new gives ops of the reserve alone */
-    unsigned epoch;        /* of the key that was installed last */
-    size_t pad;            /* what env.padding answers */
+    unsigned started;     /* ops made so far */
+    uint64_t inline_mask; /* bit i: the op that is the i-th modulo 64 runs inside its submission */
+    unsigned in_place;    /* how many ops were */
+    bool reserve_only;    /* op_new gives ops of the reserve alone */
+    unsigned epoch;       /* of the key that was installed last */
+    size_t pad;           /* what env.padding answers */
     unsigned pad_asked;
 };
 

@@ -98,6 +98,22 @@ static void small_writes_share_a_record_and_large_ones_fill_records(void **state
     }
 }
 
+static void writes_of_any_length_are_sealed_in_place(void **state)
+{
+    (void)state;
+    struct rig *rig = ready(2000, true);
+    size_t lens[20];
+    for (unsigned i = 0; i < 20; i++)
+        write_pattern(&rig->a, MILGI__DATA, lens[i] = 700 + i, i);
+    rig_send(rig);
+    unsigned len[16];
+    assert_int_equal(lengths(rig, len, 16), 8);
+    assert_true(rig->a.in_place >= 6); /* all but those at the end of a chunk */
+    receive(rig);
+    check_data(rig, lens, 20);
+    rig_free(rig);
+}
+
 static void slices_are_sealed_out_of_place_without_a_copy(void **state)
 {
     (void)state;
@@ -285,22 +301,25 @@ static void records_of_one_turn_leave_as_one_slice(void **state)
 static void padding_is_sealed_in_place_where_there_is_room(void **state)
 {
     (void)state;
-    for (unsigned inside = 0; inside < 2; inside++) {
-        struct rig *rig = ready(16384, inside);
-        rig->a.pad = 40;
-        write_pattern(&rig->a, MILGI__DATA, 100, 0);
-        milgi__record_flush(&rig->a.rec);
-        write_pattern(&rig->a, MILGI__DATA, 101, 1);
-        rig_send(rig);
-        unsigned len[2];
-        assert_int_equal(lengths(rig, len, 2), 2);
-        assert_int_equal(len[0], 100 + 40 + 17);
-        assert_int_equal(len[1], 101 + 40 + 17);
-        assert_int_equal(rig->a.in_place, inside); /* the first has the second behind it */
-        receive(rig);
-        check_data(rig, (const size_t[]){ 100, 101 }, 2);
-        rig_free(rig);
-    }
+    static const size_t lens[] = { 100, 101 };
+    for (unsigned inside = 0; inside < 2; inside++)
+        for (unsigned n = 1; n <= 2; n++) {
+            struct rig *rig = ready(16384, inside);
+            rig->a.pad = 40;
+            for (unsigned i = 0; i < n; i++) {
+                write_pattern(&rig->a, MILGI__DATA, lens[i], i);
+                milgi__record_flush(&rig->a.rec);
+            }
+            rig_send(rig);
+            unsigned len[2];
+            assert_int_equal(lengths(rig, len, 2), n);
+            for (unsigned i = 0; i < n; i++)
+                assert_int_equal(len[i], lens[i] + 40 + 17);
+            assert_int_equal(rig->a.in_place, inside && n == 1); /* the first of two has the second right behind it */
+            receive(rig);
+            check_data(rig, lens, n);
+            rig_free(rig);
+        }
 }
 
 static void padding_is_cut_to_what_a_record_may_hold(void **state)
@@ -566,6 +585,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_writes_share_a_record_and_large_ones_fill_records),
+        cmocka_unit_test(writes_of_any_length_are_sealed_in_place),
         cmocka_unit_test(slices_are_sealed_out_of_place_without_a_copy),
         cmocka_unit_test(what_is_pushed_is_not_written_to),
         cmocka_unit_test(many_slices_of_one_record_are_gathered),
