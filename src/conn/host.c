@@ -133,7 +133,7 @@ int milgi__conn_begin(struct milgi_conn *c)
     };
     x->wait = MILGI__HS_INPUT;
     if (c->config->role == MILGI_SERVER && milgi__engine_refuses(c->engine)) {
-        milgi__conn_fail(c, MILGI_EBUSY, MILGI_ALERT_INTERNAL_ERROR, "new handshakes are refused for now");
+        milgi__conn_fail(c, MILGI_EBUSY, MILGI_ALERT_INTERNAL_ERROR, "new handshakes are refused at the moment");
         return MILGI_EBUSY;
     }
     x->hs = milgi__hs_new(c->config, &x->host, c->server_name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys: made by the engine, counted by it alone, loaded into a device at the first op that is routed there. */
-#include "cert/cert.h"
+#include <milgi/config.h>
+
 #include "engine/impl.h"
 
 static struct milgi_key *key_new(uint8_t kind)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An op's life: made from the slab, routed, ended exactly once for its owner, released. */
-#include "cert/cert.h"
+#include <milgi/config.h>
+
 #include "engine/impl.h"
+#include "op/material.h"
 
 /* --- slab --------------------------------------------------------------------------------------- */
 

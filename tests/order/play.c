@@ -52,9 +52,9 @@ bool play_next_path(struct play *play)
 
 /* --- decisions -------------------------------------------------------------------------------------------------- */
 
-static void answer(struct play *play, struct pair_side *side)
+static bool answer(struct play *play, struct pair_side *side)
 {
-    unsigned kept = 0;
+    unsigned kept = 0, asked = side->decisions_n;
     for (unsigned i = 0; i < side->decisions_n; i++) {
         struct milgi_decision d = side->decision[i];
         if (d.kind & play->never) {
@@ -70,6 +70,7 @@ static void answer(struct play *play, struct pair_side *side)
             assert_int_equal(milgi_decide(side->engine, d, MILGI_DEFAULT, NULL), MILGI_ESTALE);
     }
     side->decisions_n = kept;
+    return kept != asked;
 }
 
 /* --- the script ------------------------------------------------------------------------------------------------- */
@@ -99,6 +100,13 @@ static void write_all(struct play *play, int role)
 
 /* --- running ---------------------------------------------------------------------------------------------------- */
 
+/* A transport ends when its connection has. */
+static bool carry_end(struct pair_side *from)
+{
+    struct pair_side *to = pair_other(from);
+    return from->closed && from->wire.len == 0 && to->conn && milgi_conn_receive_eof(to->conn, 0) == 0;
+}
+
 /* Until neither side can do anything without an op's end. */
 static void go_quiet(struct play *play)
 {
@@ -107,8 +115,9 @@ static void go_quiet(struct play *play)
         for (int role = 0; role < 2; role++)
             moved |= pair_run(&play->pair.side[role], NULL) == MILGI_RUN_AGAIN;
         for (int role = 0; role < 2; role++) {
-            answer(play, &play->pair.side[role]);
+            moved |= answer(play, &play->pair.side[role]);
             moved |= pair_carry(&play->pair.side[role], 0) > 0;
+            moved |= carry_end(&play->pair.side[role]);
         }
         if (!moved)
             return;
@@ -152,7 +161,7 @@ static void end_op(struct play *play, const struct pending *p)
     milgi__sim_finish(side->device[0], p->index, status[fault]);
     if (fault != PLAY_LOSE && fault != PLAY_LOSE_EARLY)
         return;
-    /* Its deadline passes; nothing else does, since the others are ended by us. */
+    /* Its deadline passes, and with it that of all that this side has out: each is made good by itself, or lost. */
     play->pair.now_ns += PLAY_TIMEOUT_NS;
     pair_run(side, NULL);
     if (fault == PLAY_LOSE_EARLY)
@@ -185,8 +194,11 @@ static struct milgi_config *config_of(const struct play *play, int role)
         bool server = role == MILGI_SERVER;
         assert_int_equal(milgi_config_set_groups(config, server ? few : both, server ? 1 : 2), 0);
     }
+    if (play->shares && role == MILGI_CLIENT)
+        assert_int_equal(milgi_config_set_key_shares(config, 3), 0);
+    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (role == MILGI_SERVER ? MILGI_DECIDE_ALPN : 0u);
     if (play->ask)
-        assert_int_equal(milgi_config_set_ask(config, MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER), 0);
+        assert_int_equal(milgi_config_set_ask(config, ask), 0);
     return fake_freeze(config);
 }
 
@@ -213,6 +225,18 @@ static void make(struct play *play)
         assert_int_equal(milgi_engine_route(engine, UINT32_MAX, 0, 0), 0);
         assert_int_equal(milgi_engine_route(engine, play->routed, 1, play->min_record ? play->min_record : 1), 0);
         milgi_config_unref(setup.config[role]);
+    }
+}
+
+void play_drain(struct play *play)
+{
+    struct pending pending[512];
+    for (;;) {
+        go_quiet(play);
+        unsigned n = list_pending(play, pending, 512);
+        if (n == 0)
+            return;
+        milgi__sim_finish(play->pair.side[pending[0].role].device[0], pending[0].index, MILGI_OP_OK);
     }
 }
 

@@ -32,6 +32,7 @@ struct play {
     bool rerun;               /* engines re-run what broke or got lost */
     bool client_auth, ask, retry; /* client certificate; ask every decision and answer late; HelloRetryRequest */
     bool handshake_only;
+    bool shares;              /* the client offers three key shares */
     unsigned depth;           /* of the devices; 0: 256 */
     unsigned update_at;       /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
     unsigned at;
@@ -52,6 +53,8 @@ struct play {
 };
 
 void play_run(struct play *play); /* from making the pair to the last completion; the pair is left for questions */
+/* Ends every op that is pending, and those that come of it. */
+void play_drain(struct play *play);
 void play_fini(struct play *play); /* asserts that every op ended once and that nothing is left, and frees */
 /* True if both sides got all they should, in order, and closed in order. */
 bool play_went_well(const struct play *play);
