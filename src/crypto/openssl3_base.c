@@ -74,6 +74,9 @@ static bool header(const struct milgi__der *der, const uint8_t **contents, long 
         ERR_clear_error();
         return false;
     }
+    bool constructed = (form & V_ASN1_CONSTRUCTED) != 0;
+    if (class == V_ASN1_UNIVERSAL && constructed != (number == V_ASN1_SEQUENCE || number == V_ASN1_SET))
+        return false;
     if (class == V_ASN1_UNIVERSAL)
         *tag = number;
     else if (class == V_ASN1_CONTEXT_SPECIFIC)
@@ -207,8 +210,11 @@ int milgi__spki_parse(const uint8_t *der, size_t len, struct milgi__spki *spki)
         parse_ec(algorithm, spki);
         return 0;
     }
-    if (milgi__der_is_oid(&oid, NID_rsaEncryption))
-        return parse_rsa(MILGI__KEY_RSA, spki);
+    if (milgi__der_is_oid(&oid, NID_rsaEncryption)) {
+        /* RFC 3279 2.3.1: the parameters are NULL. Some leave them out, which means the same. */
+        bool null = algorithm.left == 2 && algorithm.p[0] == V_ASN1_NULL && algorithm.p[1] == 0;
+        return algorithm.left == 0 || null ? parse_rsa(MILGI__KEY_RSA, spki) : MILGI__BAD;
+    }
     if (milgi__der_is_oid(&oid, NID_rsassaPss))
         return parse_rsa(MILGI__KEY_RSA_PSS, spki);
     /* RFC 8410 3: without parameters. */

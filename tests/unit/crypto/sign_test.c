@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include <stdlib.h>
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <milgi/op.h>
+
+#include "identity.h"
+
+static const uint8_t message[130] = "what is signed";
+
+static const struct {
+    enum identity_key key;
+    enum milgi__key_type type;
+    unsigned bits;
+    uint16_t schemes[4];
+} keys[] = {
+    { IDENTITY_P256, MILGI__KEY_P256, 256, { MILGI_SIG_ECDSA_SECP256R1_SHA256 } },
+    { IDENTITY_P384, MILGI__KEY_P384, 384, { MILGI_SIG_ECDSA_SECP384R1_SHA384 } },
+    { IDENTITY_P521, MILGI__KEY_P521, 521, { MILGI_SIG_ECDSA_SECP521R1_SHA512 } },
+    { IDENTITY_ED25519, MILGI__KEY_ED25519, 256, { MILGI_SIG_ED25519 } },
+    { IDENTITY_RSA, MILGI__KEY_RSA, 2048,
+        { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI_SIG_RSA_PSS_RSAE_SHA512 } },
+    { IDENTITY_RSA_PSS, MILGI__KEY_RSA_PSS, 2048,
+        { MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512 } },
+};
+
+/* A private key in the forms that the library has it in. */
+struct pair {
+    struct identity *identity;
+    uint8_t *pkcs8, *spki;
+    size_t pkcs8_len, spki_len;
+    struct milgi__pkey *key;
+};
+
+static struct pair pair_new(struct milgi__crypto *cx, unsigned i)
+{
+    struct pair p = { .identity = identity_root(keys[i].key, "signer") };
+    enum milgi__key_type type;
+    unsigned bits;
+
+    assert_int_equal(milgi__pem_private_key(p.identity->key_pem, strlen(p.identity->key_pem), &p.pkcs8, &p.pkcs8_len,
+                         &p.spki, &p.spki_len, &type, &bits),
+        0);
+    assert_int_equal(type, keys[i].type);
+    assert_int_equal(bits, keys[i].bits);
+    p.key = milgi__pkey_new(cx, p.pkcs8, p.pkcs8_len);
+    assert_non_null(p.key);
+    return p;
+}
+
+static void pair_free(struct pair *p)
+{
+    milgi__pkey_free(p->key);
+    milgi__free_wiped(p->pkcs8, p->pkcs8_len);
+    milgi__free(p->spki);
+    identity_free(p->identity);
+}
+
+static int verify(struct milgi__crypto *cx, const struct pair *p, uint16_t scheme, const uint8_t *sig, size_t sig_len)
+{
+    return milgi__verify(cx, p->spki, p->spki_len, scheme, message, sizeof(message), sig, sig_len);
+}
+
+static void check_signatures(struct milgi__crypto *cx, const struct pair *p, uint16_t scheme)
+{
+    uint8_t sig[MILGI_SIGNATURE_MAX], other[sizeof(message)];
+    size_t len = sizeof(sig);
+
+    assert_int_equal(milgi__pkey_sign(cx, p->key, scheme, message, sizeof(message), sig, &len), 0);
+    assert_int_equal(verify(cx, p, scheme, sig, len), 0);
+    assert_int_equal(verify(cx, p, scheme, sig, len - 1), MILGI__BAD);
+    assert_int_equal(verify(cx, p, scheme, sig, 0), MILGI__BAD);
+    memcpy(other, message, sizeof(message));
+    other[100] ^= 1;
+    assert_int_equal(milgi__verify(cx, p->spki, p->spki_len, scheme, other, sizeof(other), sig, len), MILGI__BAD);
+    sig[len / 2] ^= 1;
+    assert_int_equal(verify(cx, p, scheme, sig, len), MILGI__BAD);
+    sig[len / 2] ^= 1;
+    assert_int_equal(verify(cx, p, scheme, sig, len), 0);
+}
+
+static void every_key_signs_with_its_schemes_and_no_others(void **state)
+{
+    for (unsigned i = 0; i < MILGI__COUNT(keys); i++) {
+        struct pair p = pair_new(*state, i);
+        for (unsigned j = 0; j < MILGI__COUNT(keys) * 4; j++) {
+            uint16_t scheme = keys[j / 4].schemes[j % 4];
+            uint8_t sig[MILGI_SIGNATURE_MAX];
+            size_t len = sizeof(sig);
+            if (scheme == 0)
+                continue;
+            if (j / 4 == i) {
+                check_signatures(*state, &p, scheme);
+                check_signatures(*state, &p, scheme); /* with what was kept of the first time */
+                continue;
+            }
+            int result = milgi__pkey_sign(*state, p.key, scheme, message, sizeof(message), sig, &len);
+            assert_int_equal(result, MILGI__BROKEN);
+            assert_int_equal(verify(*state, &p, scheme, sig, 64), MILGI__BAD);
+        }
+        pair_free(&p);
+    }
+}
+
+/* One key after the other in the same context: none may be verified with what was left of the last. */
+static void keys_do_not_mix(void **state)
+{
+    struct pair p[3] = { pair_new(*state, 0), pair_new(*state, 0), pair_new(*state, 3) };
+    uint16_t schemes[3] = { keys[0].schemes[0], keys[0].schemes[0], keys[3].schemes[0] };
+    uint8_t sig[3][MILGI_SIGNATURE_MAX];
+    size_t len[3];
+
+    for (unsigned i = 0; i < 3; i++) {
+        len[i] = sizeof(sig[i]);
+        assert_int_equal(
+            milgi__pkey_sign(*state, p[i].key, schemes[i], message, sizeof(message), sig[i], &len[i]), 0);
+    }
+    for (unsigned i = 0; i < 9; i++) {
+        int result = verify(*state, &p[i / 3], schemes[i / 3], sig[i % 3], len[i % 3]);
+        assert_int_equal(result, i / 3 == i % 3 ? 0 : MILGI__BAD);
+    }
+    p[1].spki[p[1].spki_len - 1] ^= 1; /* off the curve */
+    assert_int_equal(verify(*state, &p[1], schemes[1], sig[1], len[1]), MILGI__BAD);
+    assert_int_equal(verify(*state, &p[1], schemes[1], sig[0], len[0]), MILGI__BAD);
+    assert_int_equal(verify(*state, &p[0], schemes[0], sig[0], len[0]), 0);
+    for (unsigned i = 0; i < 3; i++)
+        pair_free(&p[i]);
+}
+
+static void a_damaged_public_key_is_refused(void **state)
+{
+    for (unsigned i = 0; i < MILGI__COUNT(keys); i++) {
+        struct pair p = pair_new(*state, i);
+        uint8_t sig[MILGI_SIGNATURE_MAX];
+        size_t len = sizeof(sig);
+        uint16_t scheme = keys[i].schemes[0];
+        assert_int_equal(milgi__pkey_sign(*state, p.key, scheme, message, sizeof(message), sig, &len), 0);
+        size_t whole = p.spki_len;
+        for (p.spki_len = 0; p.spki_len < whole; p.spki_len++)
+            assert_int_equal(verify(*state, &p, scheme, sig, len), MILGI__BAD);
+        for (size_t at = 0; at < 40; at++) { /* lengths, tags, identifiers */
+            p.spki[at] ^= 0x20;
+            assert_int_equal(verify(*state, &p, scheme, sig, len), MILGI__BAD);
+            p.spki[at] ^= 0x20;
+        }
+        assert_int_equal(verify(*state, &p, scheme, sig, len), 0);
+        pair_free(&p);
+    }
+}
+
+static uint8_t *spki_of(EVP_PKEY *key, size_t *len)
+{
+    uint8_t *der = NULL;
+    int n = i2d_PUBKEY(key, &der);
+
+    assert_true(n > 0);
+    *len = (size_t)n;
+    return der;
+}
+
+static void short_rsa_keys_are_refused(void **state)
+{
+    const unsigned sizes[] = { 1024, 2040, 2048 };
+
+    for (unsigned i = 0; i < MILGI__COUNT(sizes); i++) {
+        EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)sizes[i]);
+        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+        uint8_t hash[MILGI__HASH_MAX], sig[256];
+        size_t sig_len = sizeof(sig), len;
+        uint8_t *spki = spki_of(key, &len);
+        milgi__hash(*state, MILGI__SHA256, message, sizeof(message), hash);
+        assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()), 1);
+        assert_int_equal(EVP_PKEY_sign(ctx, sig, &sig_len, hash, 32), 1);
+        int result = milgi__verify(
+            *state, spki, len, MILGI_SIG_RSA_PKCS1_SHA256, message, sizeof(message), sig, sig_len);
+        assert_int_equal(result, sizes[i] < 2048 ? MILGI__BAD : 0);
+        OPENSSL_free(spki);
+        EVP_PKEY_CTX_free(ctx);
+        EVP_PKEY_free(key);
+    }
+}
+
+static void explicit_curve_parameters_are_refused(void **state)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    EVP_PKEY *key = NULL;
+    uint8_t sig[MILGI_SIGNATURE_MAX], hash[MILGI__HASH_MAX];
+    size_t sig_len = sizeof(sig), len;
+
+    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx, NID_X9_62_prime256v1), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_ec_param_enc(ctx, OPENSSL_EC_EXPLICIT_CURVE), 1);
+    assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+    EVP_PKEY_CTX_free(ctx);
+    uint8_t *spki = spki_of(key, &len);
+    ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    milgi__hash(*state, MILGI__SHA256, message, sizeof(message), hash);
+    assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_sign(ctx, sig, &sig_len, hash, 32), 1);
+    int result = milgi__verify(
+        *state, spki, len, MILGI_SIG_ECDSA_SECP256R1_SHA256, message, sizeof(message), sig, sig_len);
+    assert_int_equal(result, MILGI__BAD);
+    OPENSSL_free(spki);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+}
+
+static void a_damaged_private_key_is_no_key(void **state)
+{
+    struct pair p = pair_new(*state, 0);
+
+    for (size_t len = 0; len < p.pkcs8_len; len++)
+        assert_null(milgi__pkey_new(*state, p.pkcs8, len));
+    uint8_t *longer = calloc(1, p.pkcs8_len + 1);
+    memcpy(longer, p.pkcs8, p.pkcs8_len);
+    assert_null(milgi__pkey_new(*state, longer, p.pkcs8_len + 1));
+    free(longer);
+    pair_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        crypto_test(every_key_signs_with_its_schemes_and_no_others),
+        crypto_test(keys_do_not_mix),
+        crypto_test(a_damaged_public_key_is_refused),
+        crypto_test(short_rsa_keys_are_refused),
+        crypto_test(explicit_curve_parameters_are_refused),
+        crypto_test(a_damaged_private_key_is_no_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <milgi/op.h>
+
+#include "crypto/list.h"
+#include "identity.h"
+
+/* --- what is in a certificate ----------------------------------------------------------------------------------- */
+
+static void info_tells_key_type_usage_signer_and_subject(void **state)
+{
+    static const struct {
+        enum milgi__key_type type;
+        unsigned bits;
+        uint16_t signs; /* what its own signatures in certificates are */
+    } expected[IDENTITY_KEYS] = {
+        [IDENTITY_P256] = { MILGI__KEY_P256, 256, MILGI_SIG_ECDSA_SECP256R1_SHA256 },
+        [IDENTITY_P384] = { MILGI__KEY_P384, 384, MILGI_SIG_ECDSA_SECP256R1_SHA256 },
+        [IDENTITY_P521] = { MILGI__KEY_P521, 521, MILGI_SIG_ECDSA_SECP256R1_SHA256 },
+        [IDENTITY_RSA] = { MILGI__KEY_RSA, 2048, MILGI_SIG_RSA_PKCS1_SHA256 },
+        [IDENTITY_RSA_PSS] = { MILGI__KEY_RSA_PSS, 2048, MILGI_SIG_RSA_PSS_RSAE_SHA256 },
+        [IDENTITY_ED25519] = { MILGI__KEY_ED25519, 256, MILGI_SIG_ED25519 },
+    };
+
+    for (unsigned i = 0; i < IDENTITY_KEYS; i++) {
+        struct identity *root = identity_root((enum identity_key)i, "The Root, with a comma");
+        struct identity *leaf = identity_leaf(root, (enum identity_key)i, "DNS:a.test");
+        struct milgi__cert_info info;
+        assert_int_equal(milgi__cert_info(*state, root->cert_der, root->cert_der_len, &info), 0);
+        assert_string_equal(info.subject, "CN=The Root\\, with a comma");
+        assert_false(info.may_sign);
+        assert_int_equal(milgi__cert_info(NULL, leaf->cert_der, leaf->cert_der_len, &info), 0);
+        assert_int_equal(info.type, expected[i].type);
+        assert_int_equal(info.bits, expected[i].bits);
+        assert_int_equal(info.signed_with, expected[i].signs);
+        assert_true(info.may_sign);
+        assert_true(info.spki > leaf->cert_der && info.spki + info.spki_len < leaf->cert_der + leaf->cert_der_len);
+        identity_free(leaf);
+        identity_free(root);
+    }
+}
+
+static void info_of_a_key_that_may_not_sign_says_so(void **state)
+{
+    struct identity *id = identity_new(&(struct identity_options){ .key = IDENTITY_P256, .may_not_sign = true });
+    struct milgi__cert_info info;
+
+    assert_int_equal(milgi__cert_info(*state, id->cert_der, id->cert_der_len, &info), 0);
+    assert_false(info.may_sign);
+    identity_free(id);
+}
+
+static void info_of_half_a_certificate_is_refused(void **state)
+{
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+    struct milgi__cert_info info;
+    uint8_t *longer = calloc(1, id->cert_der_len + 1);
+
+    for (size_t len = 0; len < id->cert_der_len; len++) {
+        uint8_t *part = malloc(len + 1); /* of its own, so that a read beyond it is seen */
+        memcpy(part, id->cert_der, len);
+        part = realloc(part, len > 0 ? len : 1);
+        assert_int_equal(milgi__cert_info(*state, part, len, &info), MILGI__BAD);
+        assert_int_equal(milgi__cert_matches_name(part, len, "a.test"), 0);
+        free(part);
+    }
+    memcpy(longer, id->cert_der, id->cert_der_len);
+    assert_int_equal(milgi__cert_info(*state, longer, id->cert_der_len + 1, &info), MILGI__BAD);
+    free(longer);
+    identity_free(id);
+}
+
+static void names_match_by_alternative_names_and_whole_label_wildcards(void **state)
+{
+    static const struct {
+        const char *name;
+        int matches;
+    } cases[] = { { "a.test", 1 }, { "A.TEST", 1 }, { "x.b.test", 1 }, { "b.test", 0 }, { "y.x.b.test", 0 },
+        { "c.test", 0 }, { "p1.d.test", 0 }, { "cn.test", 0 }, { "", 0 }, { "a.test.", 0 }, { "127.0.0.1", 0 } };
+    struct identity *id = identity_new(&(struct identity_options){ .key = IDENTITY_P256,
+        .common_name = "cn.test",
+        .names = "DNS:a.test,DNS:*.b.test,DNS:p*.d.test,IP:127.0.0.1" });
+    struct identity *none = identity_new(&(struct identity_options){ .key = IDENTITY_P256, .common_name = "cn.test" });
+
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(cases); i++) {
+        int found = milgi__cert_matches_name(id->cert_der, id->cert_der_len, cases[i].name);
+        if (found != cases[i].matches)
+            fail_msg("%s: %d", cases[i].name, found);
+    }
+    assert_int_equal(milgi__cert_matches_name(none->cert_der, none->cert_der_len, "cn.test"), 0);
+    identity_free(none);
+    identity_free(id);
+}
+
+/* --- PEM -------------------------------------------------------------------------------------------------------- */
+
+static int read_key(const char *pem, enum milgi__key_type *type)
+{
+    uint8_t *pkcs8, *spki;
+    size_t pkcs8_len, spki_len;
+    unsigned bits;
+
+    int error = milgi__pem_private_key(pem, strlen(pem), &pkcs8, &pkcs8_len, &spki, &spki_len, type, &bits);
+    if (error != 0) {
+        assert_null(pkcs8);
+        assert_null(spki);
+        return error;
+    }
+    milgi__free_wiped(pkcs8, pkcs8_len);
+    milgi__free(spki);
+    return 0;
+}
+
+/* |key| as PEM in the traditional form, or encrypted. */
+static char *write_key(EVP_PKEY *key, bool traditional, const EVP_CIPHER *cipher)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text;
+    unsigned char *word = (unsigned char[]){ 's', 'e', 's', 'a', 'm', 'e' };
+
+    int ok = traditional ? PEM_write_bio_PrivateKey_traditional(bio, key, cipher, word, 6, NULL, NULL)
+                         : PEM_write_bio_PKCS8PrivateKey(bio, key, cipher, (char *)word, 6, NULL, NULL);
+    assert_int_equal(ok, 1);
+    long len = BIO_get_mem_data(bio, &text);
+    char *copy = strndup(text, (size_t)len);
+    BIO_free(bio);
+    return copy;
+}
+
+static void private_keys_are_read_in_all_three_forms(void **state)
+{
+    const enum identity_key kinds[] = { IDENTITY_P256, IDENTITY_RSA };
+
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(kinds); i++) {
+        struct identity *id = identity_root(kinds[i], "root");
+        char *traditional = write_key(id->private_key, true, NULL); /* SEC 1, PKCS#1 */
+        enum milgi__key_type type;
+        assert_int_equal(read_key(id->key_pem, &type), 0);
+        assert_int_equal(type, i == 0 ? MILGI__KEY_P256 : MILGI__KEY_RSA);
+        assert_int_equal(read_key(traditional, &type), 0);
+        assert_int_equal(type, i == 0 ? MILGI__KEY_P256 : MILGI__KEY_RSA);
+        free(traditional);
+        identity_free(id);
+    }
+}
+
+/* A question for a passphrase would hang here. */
+static void encrypted_keys_are_refused_without_asking(void **state)
+{
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+    enum milgi__key_type type;
+
+    (void)state;
+    for (int traditional = 0; traditional < 2; traditional++) {
+        char *pem = write_key(id->private_key, traditional, EVP_aes_128_cbc());
+        assert_int_equal(read_key(pem, &type), MILGI_EPARSE);
+        free(pem);
+    }
+    identity_free(id);
+}
+
+static int read_generated(EVP_PKEY *key)
+{
+    char *pem = write_key(key, false, NULL);
+    enum milgi__key_type type;
+
+    int error = read_key(pem, &type);
+    free(pem);
+    EVP_PKEY_free(key);
+    return error;
+}
+
+static void private_keys_of_other_kinds_or_sizes_are_refused(void **state)
+{
+    enum milgi__key_type type;
+
+    (void)state;
+    assert_int_equal(read_generated(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024)), MILGI_EWEAK);
+    assert_int_equal(read_generated(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)4104)), MILGI_EUNSUPPORTED);
+    assert_int_equal(read_generated(EVP_EC_gen("secp256k1")), MILGI_EUNSUPPORTED);
+    assert_int_equal(read_generated(EVP_PKEY_Q_keygen(NULL, NULL, "ED448")), MILGI_EUNSUPPORTED);
+    assert_int_equal(read_generated(EVP_PKEY_Q_keygen(NULL, NULL, "X25519")), MILGI_EUNSUPPORTED);
+    assert_int_equal(read_key("", &type), MILGI_EPARSE);
+    assert_int_equal(read_key("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", &type), MILGI_EPARSE);
+}
+
+static int count(void *arg, const uint8_t *der, size_t len)
+{
+    unsigned *n = arg;
+
+    (void)der;
+    (void)len;
+    return ++*n == 3 ? MILGI_ELIMIT : 0;
+}
+
+static int count_in(const char *pem, unsigned *n)
+{
+    *n = 0;
+    return milgi__pem_certificates(pem, strlen(pem), count, n);
+}
+
+static void certificates_are_read_among_other_things(void **state)
+{
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+    char text[16384];
+    unsigned n;
+
+    (void)state;
+    snprintf(text, sizeof(text), "hello\n%s%s\nmore\n%sthe end", id->cert_pem, id->key_pem, id->cert_pem);
+    assert_int_equal(count_in(text, &n), 0);
+    assert_int_equal(n, 2);
+    snprintf(text, sizeof(text), "%s%s%s%s", id->cert_pem, id->cert_pem, id->cert_pem, id->cert_pem);
+    assert_int_equal(count_in(text, &n), MILGI_ELIMIT); /* what the callback said */
+    assert_int_equal(n, 3);
+    assert_int_equal(count_in("", &n), MILGI_EPARSE);
+    assert_int_equal(count_in(id->key_pem, &n), MILGI_EPARSE);
+    identity_free(id);
+}
+
+static void a_malformed_certificate_fails_the_whole(void **state)
+{
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+    char text[16384];
+    unsigned n;
+
+    (void)state;
+    snprintf(text, sizeof(text), "%s-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", id->cert_pem);
+    assert_int_equal(count_in(text, &n), MILGI_EPARSE);
+    assert_int_equal(n, 1);
+    snprintf(text, sizeof(text), "%s", id->cert_pem);
+    text[strlen(text) / 2] = '!';
+    assert_int_equal(count_in(text, &n), MILGI_EPARSE);
+    snprintf(text, sizeof(text), "%s", id->cert_pem);
+    text[strlen(text) / 2] = '\0'; /* no end */
+    assert_int_equal(count_in(text, &n), MILGI_EPARSE);
+    identity_free(id);
+}
+
+/* --- the system's anchors --------------------------------------------------------------------------------------- */
+
+static unsigned anchors_n(int expected_error)
+{
+    struct milgi__cert_walk walk = { .p = NULL };
+    uint8_t *anchors;
+    size_t len;
+    unsigned n = 0;
+
+    assert_int_equal(milgi__system_anchors(&anchors, &len), expected_error);
+    walk.p = anchors;
+    walk.left = len;
+    while (milgi__cert_walk_next(&walk))
+        n++;
+    assert_false(walk.bad);
+    milgi__free(anchors);
+    return n;
+}
+
+static void system_anchors_come_from_where_the_environment_says(void **state)
+{
+    char dir[] = "/tmp/milgi-anchors-XXXXXX";
+    struct identity *one = identity_root(IDENTITY_P256, "one");
+    struct identity *two = identity_root(IDENTITY_P256, "two");
+    char text[16384];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(text, sizeof(text), "%s%s", one->cert_pem, one->cert_pem); /* counts once */
+    char *file = identity_write(dir, "anchors.pem", text);
+    char *hashed = identity_write(dir, "0123abcd.0", two->cert_pem);
+    setenv("SSL_CERT_FILE", file, 1);
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+    assert_int_equal(anchors_n(0), 1);
+    setenv("SSL_CERT_DIR", dir, 1);
+    assert_int_equal(anchors_n(0), 2);
+    setenv("SSL_CERT_FILE", "/nonexistent", 1);
+    assert_int_equal(anchors_n(0), 1); /* anchors.pem is not a name that is looked for */
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+    assert_int_equal(anchors_n(MILGI_EFILE), 0);
+    unsetenv("SSL_CERT_FILE");
+    unsetenv("SSL_CERT_DIR");
+    unlink(file);
+    unlink(hashed);
+    rmdir(dir);
+    free(file);
+    free(hashed);
+    identity_free(one);
+    identity_free(two);
+}
+
+static void malformed_anchors_make_no_store(void **state)
+{
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+    struct milgi__cert_list list = { .data = NULL };
+
+    (void)state;
+    assert_int_equal(milgi__cert_list_add_pem(&list, id->cert_pem, strlen(id->cert_pem)), 0);
+    struct milgi__store *store = milgi__store_new(list.data, list.len);
+    assert_non_null(store);
+    milgi__store_free(store);
+    assert_null(milgi__store_new(list.data, list.len - 1));
+    list.data[3] ^= 1;
+    assert_null(milgi__store_new(list.data, list.len));
+    milgi__cert_list_clear(&list);
+    identity_free(id);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        crypto_test(info_tells_key_type_usage_signer_and_subject),
+        crypto_test(info_of_a_key_that_may_not_sign_says_so),
+        crypto_test(info_of_half_a_certificate_is_refused),
+        crypto_test(names_match_by_alternative_names_and_whole_label_wildcards),
+        crypto_test(private_keys_are_read_in_all_three_forms),
+        crypto_test(encrypted_keys_are_refused_without_asking),
+        crypto_test(private_keys_of_other_kinds_or_sizes_are_refused),
+        crypto_test(certificates_are_read_among_other_things),
+        crypto_test(a_malformed_certificate_fails_the_whole),
+        crypto_test(system_anchors_come_from_where_the_environment_says),
+        crypto_test(malformed_anchors_make_no_store),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
