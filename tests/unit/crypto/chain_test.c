@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+
+#include <milgi/op.h>
+
+#include "crypto/list.h"
+#include "identity.h"
+
+#define DAY ((int64_t)24 * 3600)
+
+/* root > middle > leaf. */
+struct family {
+    struct identity *root, *middle, *leaf;
+};
+
+static struct family family_new(const struct identity_options *leaf)
+{
+    struct identity_options options = *leaf;
+    struct family f;
+
+    f.root = identity_root(IDENTITY_P256, "root");
+    f.middle = identity_new(&(struct identity_options){
+        .key = IDENTITY_P256, .common_name = "middle", .is_ca = true, .issuer = f.root });
+    options.issuer = f.middle;
+    f.leaf = identity_new(&options);
+    return f;
+}
+
+static void family_free(struct family *f)
+{
+    identity_free(f->leaf);
+    identity_free(f->middle);
+    identity_free(f->root);
+}
+
+static struct milgi__store *store_of(const struct identity *anchor)
+{
+    struct milgi__cert_list list = { .data = NULL };
+
+    if (anchor != NULL)
+        assert_int_equal(milgi__cert_list_add(&list, anchor->cert_der, anchor->cert_der_len), 0);
+    struct milgi__store *store = milgi__store_new(list.data, list.len);
+    assert_non_null(store);
+    milgi__cert_list_clear(&list);
+    return store;
+}
+
+struct outcome {
+    int result;
+    int32_t verdict;
+    uint16_t alert;
+};
+
+/* What to ask; zeros mean: now, a server, any name. */
+struct ask {
+    int64_t now_s;
+    int purpose;
+    const char *name;
+    const uint8_t *ip;
+    size_t ip_len;
+};
+
+static struct outcome verify_list(
+    struct milgi__crypto *cx, const struct identity *anchor, const uint8_t *chain, size_t chain_len, struct ask ask)
+{
+    struct milgi__store *store = store_of(anchor);
+    struct milgi__chain_query query = { .chain = chain, .chain_len = chain_len };
+    struct outcome o = { 99, 99, 99 };
+
+    query.now_s = ask.now_s != 0 ? ask.now_s : time(NULL);
+    query.purpose = ask.purpose != 0 ? ask.purpose : MILGI_PURPOSE_SERVER;
+    query.name_is_ip = ask.ip != NULL;
+    query.name = ask.ip != NULL ? ask.ip : (const uint8_t *)ask.name;
+    if (query.name != NULL)
+        query.name_len = ask.ip != NULL ? ask.ip_len : strlen(ask.name);
+    o.result = milgi__chain_verify(cx, store, &query, &o.verdict, &o.alert);
+    milgi__store_free(store);
+    return o;
+}
+
+static struct outcome verify_pem(
+    struct milgi__crypto *cx, const struct identity *anchor, const char *pem, struct ask ask)
+{
+    struct milgi__cert_list list = { .data = NULL };
+
+    assert_int_equal(milgi__cert_list_add_pem(&list, pem, strlen(pem)), 0);
+    struct outcome o = verify_list(cx, anchor, list.data, list.len, ask);
+    milgi__cert_list_clear(&list);
+    return o;
+}
+
+#define assert_outcome(o, r, v, a) \
+    do { \
+        struct outcome made = (o); \
+        assert_int_equal(made.verdict, v); \
+        assert_int_equal(made.alert, a); \
+        assert_int_equal(made.result, r); \
+    } while (0)
+#define assert_accepted(o) assert_outcome(o, 0, X509_V_OK, MILGI_ALERT_NONE)
+#define assert_refused(o, v, a) assert_outcome(o, MILGI__BAD, v, a)
+
+static void a_chain_to_an_anchor_is_accepted(void **state)
+{
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256, .names = "DNS:a.test" });
+
+    assert_accepted(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .name = "a.test" }));
+    assert_accepted(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .purpose = MILGI_PURPOSE_CLIENT }));
+    family_free(&f);
+}
+
+static void keys_of_every_kind_are_accepted(void **state)
+{
+    for (unsigned i = 0; i < IDENTITY_KEYS; i++) {
+        struct identity *root = identity_root((enum identity_key)i, "root");
+        struct identity *leaf = identity_leaf(root, (enum identity_key)i, "DNS:a.test");
+        assert_accepted(verify_pem(*state, root, leaf->chain_pem, (struct ask){ .name = "a.test" }));
+        identity_free(leaf);
+        identity_free(root);
+    }
+}
+
+static void an_unknown_anchor_is_unknown_ca(void **state)
+{
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256 });
+    struct identity *other = identity_root(IDENTITY_P256, "root"); /* the same name, another key */
+    struct identity *alone = identity_root(IDENTITY_P256, "alone");
+    struct ask any = { .name = NULL };
+
+    assert_refused(verify_pem(*state, NULL, f.leaf->chain_pem, any), X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        MILGI_ALERT_UNKNOWN_CA);
+    assert_refused(verify_pem(*state, other, f.leaf->chain_pem, any), X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        MILGI_ALERT_UNKNOWN_CA);
+    assert_refused(verify_pem(*state, f.root, f.leaf->cert_pem, any), X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        MILGI_ALERT_UNKNOWN_CA); /* the one between is missing */
+    assert_refused(verify_pem(*state, f.root, alone->cert_pem, any), X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+        MILGI_ALERT_UNKNOWN_CA);
+    /* No partial chains: what was issued by an anchor is none itself. */
+    assert_refused(verify_pem(*state, f.middle, f.leaf->chain_pem, any), X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+        MILGI_ALERT_UNKNOWN_CA);
+    identity_free(alone);
+    identity_free(other);
+    family_free(&f);
+}
+
+static void another_name_is_refused(void **state)
+{
+    static const uint8_t ip4[] = { 127, 0, 0, 1 };
+    static const uint8_t other4[] = { 127, 0, 0, 2 };
+    static const uint8_t ip6[16] = { [15] = 1 };
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256,
+        .common_name = "cn.test",
+        .names = "DNS:a.test,DNS:*.b.test,IP:127.0.0.1,IP:::1" });
+    const char *good[] = { "a.test", "A.test", "x.b.test" };
+    const char *bad[] = { "b.test", "x.y.b.test", "cn.test", "127.0.0.1", "test" };
+
+    for (unsigned i = 0; i < MILGI__COUNT(good); i++)
+        assert_accepted(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .name = good[i] }));
+    for (unsigned i = 0; i < MILGI__COUNT(bad); i++) {
+        assert_refused(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .name = bad[i] }),
+            X509_V_ERR_HOSTNAME_MISMATCH, MILGI_ALERT_BAD_CERTIFICATE);
+    }
+    assert_accepted(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .ip = ip4, .ip_len = 4 }));
+    assert_accepted(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .ip = ip6, .ip_len = 16 }));
+    assert_refused(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .ip = other4, .ip_len = 4 }),
+        X509_V_ERR_IP_ADDRESS_MISMATCH, MILGI_ALERT_BAD_CERTIFICATE);
+    family_free(&f);
+}
+
+static void time_is_the_one_given(void **state)
+{
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256,
+        .not_before_s = time(NULL) - 2 * DAY,
+        .not_after_s = time(NULL) + 2 * DAY });
+    int64_t now = time(NULL);
+
+    assert_accepted(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .now_s = now }));
+    assert_refused(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .now_s = now + 3 * DAY }),
+        X509_V_ERR_CERT_HAS_EXPIRED, MILGI_ALERT_CERTIFICATE_EXPIRED);
+    assert_refused(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .now_s = now - 3 * DAY }),
+        X509_V_ERR_CERT_NOT_YET_VALID, MILGI_ALERT_CERTIFICATE_EXPIRED);
+    family_free(&f);
+}
+
+static void purposes_are_kept_apart(void **state)
+{
+    const enum identity_purpose purposes[] = { IDENTITY_FOR_SERVER, IDENTITY_FOR_CLIENT };
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256, .purpose = purposes[i] });
+        int right = i == 0 ? MILGI_PURPOSE_SERVER : MILGI_PURPOSE_CLIENT;
+        int wrong = i == 0 ? MILGI_PURPOSE_CLIENT : MILGI_PURPOSE_SERVER;
+        assert_accepted(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .purpose = right }));
+        assert_refused(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .purpose = wrong }),
+            X509_V_ERR_INVALID_PURPOSE, MILGI_ALERT_UNSUPPORTED_CERTIFICATE);
+        family_free(&f);
+    }
+}
+
+static void a_leaf_issues_nothing(void **state)
+{
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256, .common_name = "leaf" });
+    struct identity *below = identity_leaf(f.leaf, IDENTITY_P256, "DNS:a.test");
+
+    struct outcome o = verify_pem(*state, f.root, below->chain_pem, (struct ask){ .name = "a.test" });
+    assert_int_equal(o.result, MILGI__BAD);
+    assert_true(o.verdict == X509_V_ERR_INVALID_CA || o.verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+        o.verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE);
+    assert_int_equal(o.alert, MILGI_ALERT_UNKNOWN_CA);
+    identity_free(below);
+    family_free(&f);
+}
+
+static void weak_keys_and_hashes_are_refused(void **state)
+{
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_RSA, .rsa_bits = 1024 });
+    struct identity *root = identity_root(IDENTITY_P256, "sha1");
+    struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:a.test");
+    uint8_t *der = NULL;
+    struct milgi__cert_list list = { .data = NULL };
+
+    assert_refused(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .name = NULL }),
+        X509_V_ERR_EE_KEY_TOO_SMALL, MILGI_ALERT_BAD_CERTIFICATE);
+    assert_true(X509_sign(leaf->certificate, root->private_key, EVP_sha1()) > 0);
+    int len = i2d_X509(leaf->certificate, &der);
+    assert_true(len > 0);
+    assert_int_equal(milgi__cert_list_add(&list, der, (size_t)len), 0);
+    assert_refused(verify_list(*state, root, list.data, list.len, (struct ask){ .name = NULL }),
+        X509_V_ERR_CA_MD_TOO_WEAK, MILGI_ALERT_BAD_CERTIFICATE);
+    OPENSSL_free(der);
+    milgi__cert_list_clear(&list);
+    identity_free(leaf);
+    identity_free(root);
+    family_free(&f);
+}
+
+static void a_damaged_chain_is_a_bad_certificate(void **state)
+{
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256 });
+    struct milgi__cert_list list = { .data = NULL };
+    struct ask any = { .name = NULL };
+
+    assert_int_equal(milgi__cert_list_add_pem(&list, f.leaf->chain_pem, strlen(f.leaf->chain_pem)), 0);
+    size_t leaf_end = 3 + f.leaf->cert_der_len;
+    list.data[leaf_end - 1] ^= 1; /* of the signature */
+    assert_refused(verify_list(*state, f.root, list.data, list.len, any), X509_V_ERR_CERT_SIGNATURE_FAILURE,
+        MILGI_ALERT_BAD_CERTIFICATE);
+    list.data[leaf_end - 1] ^= 1;
+    assert_accepted(verify_list(*state, f.root, list.data, list.len, any));
+    for (size_t len = 0; len < list.len; len++) {
+        if (len == leaf_end)
+            continue; /* a chain too, if not one that leads anywhere */
+        uint8_t *part = malloc(len + 1);
+        memcpy(part, list.data, len);
+        part = realloc(part, len > 0 ? len : 1);
+        assert_refused(
+            verify_list(*state, f.root, part, len, any), X509_V_ERR_UNSPECIFIED, MILGI_ALERT_BAD_CERTIFICATE);
+        free(part);
+    }
+    milgi__cert_list_clear(&list);
+    family_free(&f);
+}
+
+static void long_chains_are_refused_before_they_are_decoded(void **state)
+{
+    struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256 });
+    struct milgi__cert_list list = { .data = NULL };
+
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(milgi__cert_list_add(&list, f.leaf->cert_der, f.leaf->cert_der_len), 0);
+    assert_int_equal(verify_list(*state, f.root, list.data, list.len, (struct ask){ .name = NULL }).verdict,
+        X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    assert_int_equal(milgi__cert_list_add(&list, f.leaf->cert_der, f.leaf->cert_der_len), 0);
+    assert_refused(verify_list(*state, f.root, list.data, list.len, (struct ask){ .name = NULL }),
+        X509_V_ERR_CERT_CHAIN_TOO_LONG, MILGI_ALERT_UNKNOWN_CA);
+    milgi__cert_list_clear(&list);
+    family_free(&f);
+}
+
+static void verdicts_have_texts(void **state)
+{
+    (void)state;
+    assert_string_equal(milgi__verdict_text(X509_V_ERR_CERT_HAS_EXPIRED), "certificate has expired");
+    assert_non_null(milgi__verdict_text(12345));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        crypto_test(a_chain_to_an_anchor_is_accepted),
+        crypto_test(keys_of_every_kind_are_accepted),
+        crypto_test(an_unknown_anchor_is_unknown_ca),
+        crypto_test(another_name_is_refused),
+        crypto_test(time_is_the_one_given),
+        crypto_test(purposes_are_kept_apart),
+        crypto_test(a_leaf_issues_nothing),
+        crypto_test(weak_keys_and_hashes_are_refused),
+        crypto_test(a_damaged_chain_is_a_bad_certificate),
+        crypto_test(long_chains_are_refused_before_they_are_decoded),
+        crypto_test(verdicts_have_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
