@@ -186,6 +186,51 @@ static void a_dequeue_takes_the_readiness_back(void **state)
     end();
 }
 
+static void what_a_partial_dequeue_left_is_not_slept_on(void **state)
+{
+    struct job *jobs[3];
+    struct milgi_op *op;
+
+    (void)state;
+    begin("pool:2");
+    finish_unseen(jobs, 3);
+    nap(20);
+    assert_int_equal(rig.ops->dequeue(rig.qp, &op, 1), 1);
+    assert_int_equal(rig.ops->arm(rig.qp), 1);
+    for (unsigned i = 1; i < 3; i++)
+        assert_int_equal(rig.ops->dequeue(rig.qp, &op, 1), 1);
+    assert_int_equal(rig.ops->arm(rig.qp), 0);
+    for (unsigned i = 0; i < 3; i++)
+        job_free(jobs[i]);
+    end();
+}
+
+/* Offers an op again and again just when the worker, which found nothing more, is about to lie down. */
+static void a_worker_that_lies_down_looks_once_more(void **state)
+{
+    struct job *job;
+
+    (void)state;
+    begin("pool:1,spin=0");
+    job = job_small(&rig);
+    job->op.type = 200; /* the quickest of all: it is BROKEN */
+    uint64_t end_ns = rig_now(&rig) + 2 * UINT64_C(1000000000);
+    for (unsigned round = 0; round % 256 != 0 || rig_now(&rig) < end_ns; round++) {
+        struct milgi_op *op = &job->op;
+        assert_int_equal(rig.ops->enqueue(rig.qp, &op, 1), 1);
+        for (uint64_t polls = 0; rig.ops->dequeue(rig.qp, &op, 1) == 0; polls++) {
+            if (polls > 100000 && polls % 1000 == 0)
+                nap(1);
+            if (polls > 110000)
+                fail_msg("a call was lost");
+        }
+        for (uint64_t spin = rig_random(&rig) % 512; spin > 0; spin--)
+            __asm__ volatile("");
+    }
+    job_free(job);
+    end();
+}
+
 static uint64_t cpu_ns(void)
 {
     struct timespec t;
@@ -353,6 +398,36 @@ static void quiesce_waits_for_what_is_begun_and_no_longer(void **state)
     end();
 }
 
+static void quiesce_does_not_wait_for_other_engines(void **state)
+{
+    struct job *mine[60], *theirs[60];
+    struct milgi_op *ops[60];
+    struct rig other;
+
+    (void)state;
+    begin("pool:1");
+    assert_fine(rig_open(&other, device, false, 6));
+    for (unsigned i = 0; i < 60; i++) {
+        mine[i] = slow();
+        theirs[i] = job_sign(&other, RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA256);
+    }
+    assert_fine(rig_enqueue(&other, theirs, 60));
+    assert_fine(rig_enqueue(&rig, mine, 60));
+    rig.ops->quiesce(rig.qp);
+    unsigned done = other.ops->dequeue(other.qp, ops, 60);
+    assert_in_range(done, 0, 30);
+    for (unsigned i = 0; i < done; i++)
+        job_of(ops[i])->back = true;
+    assert_fine(rig_finish(&other, theirs, 60));
+    assert_int_equal(rig.ops->dequeue(rig.qp, ops, 60), 60);
+    for (unsigned i = 0; i < 60; i++) {
+        job_free(mine[i]);
+        job_free(theirs[i]);
+    }
+    rig_close(&other);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,12 +435,15 @@ int main(void)
         cmocka_unit_test(a_signature_does_not_wait_behind_records),
         cmocka_unit_test(the_descriptor_is_written_once_per_arming_and_only_then),
         cmocka_unit_test(a_dequeue_takes_the_readiness_back),
+        cmocka_unit_test(what_a_partial_dequeue_left_is_not_slept_on),
+        cmocka_unit_test(a_worker_that_lies_down_looks_once_more),
         cmocka_unit_test(idle_workers_use_no_time),
         cmocka_unit_test(a_call_is_heard_whenever_it_comes),
         cmocka_unit_test(workers_block_signals_and_go_with_the_pool),
         cmocka_unit_test(it_has_64_queue_pairs),
         cmocka_unit_test(what_waits_can_be_cancelled),
         cmocka_unit_test(quiesce_waits_for_what_is_begun_and_no_longer),
+        cmocka_unit_test(quiesce_does_not_wait_for_other_engines),
     };
 
     rig_prepare();

@@ -330,7 +330,10 @@ struct job *job_seal(struct rig *rig, const struct job_aead *what)
     cut(a, what->in_place ? job->dst : job->src, what->len, what->pieces);
     job->result = malloc(job->result_len);
     struct milgi__piece piece = { what->in_place ? job->dst : job->src, what->len };
-    if (job->result == NULL || milgi__aead_seal(rig->cx, &direct, a->nonce, a->aad, a->aad_len, &piece, 1, what->inner, what->pad, job->result) != 0)
+    if (job->result == NULL)
+        die("no memory");
+    if (milgi__aead_seal(rig->cx, &direct, a->nonce, a->aad, a->aad_len, &piece, 1, what->inner, what->pad,
+            job->result) != 0)
         die("cannot seal");
     return job_made(job);
 }

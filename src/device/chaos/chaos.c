@@ -32,6 +32,7 @@ struct milgi_qp {
     const struct milgi_clock *clock;
     struct milgi__crypto *cx;
     struct milgi__timer timer;
+    bool armed; /* asked for a notification and not given an op since */
     uint64_t random, polls, polled_ns;
     unsigned in_flight, lost;
     struct milgi_op *first, *last; /* in flight, the oldest first */
@@ -206,8 +207,33 @@ static void chaos_key_free(struct milgi_qp *qp, const struct milgi_key *key, voi
         milgi__loaded_free(key, loaded);
 }
 
+/* The least |due| of what will come back, UINT64_MAX if nothing will. */
+static uint64_t first_due(const struct milgi_qp *qp)
+{
+    uint64_t due = UINT64_MAX;
+
+    for (const struct milgi_op *op = qp->first; op != NULL; op = ticket(op)->next) {
+        if (ticket(op)->fate != LOST)
+            due = MILGI__MIN(due, ticket(op)->due);
+    }
+    return due;
+}
+
+/* Has the descriptor ring when dequeue() should be called again. */
+static void set_alarm(struct milgi_qp *qp)
+{
+    uint64_t due = first_due(qp);
+
+    if (due == UINT64_MAX || !qp->chaos->liking.by_time) {
+        milgi__timer_set(&qp->timer, due == UINT64_MAX ? due : POLL_NS);
+        return;
+    }
+    uint64_t now = qp->clock->monotonic_ns(qp->clock->ctx);
+    milgi__timer_set(&qp->timer, due > now ? due - now : 0);
+}
+
 /* Is full when it likes, but only while something will come back: else the engine would wait for nothing. */
-static unsigned chaos_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+static unsigned accept_some(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         if (qp->in_flight == qp->chaos->depth)
@@ -217,6 +243,15 @@ static unsigned chaos_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, 
         accept_op(qp, ops[i]);
     }
     return n;
+}
+
+static unsigned chaos_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    unsigned accepted = accept_some(qp, ops, n);
+
+    if (qp->armed && !qp->timer.set)
+        set_alarm(qp);
+    return accepted;
 }
 
 static bool is_due(const struct milgi_op *op, uint64_t now)
@@ -269,24 +304,15 @@ static unsigned chaos_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsign
         take_out(qp, ops[got]);
         finish(qp, ops[got]);
     }
+    qp->armed = qp->armed && got == 0;
+    if (qp->armed && !qp->timer.set)
+        set_alarm(qp);
     return got;
 }
 
 static int chaos_notify_fd(struct milgi_qp *qp)
 {
     return qp->timer.fd;
-}
-
-/* The least |due| of what will come back, UINT64_MAX if nothing will. */
-static uint64_t first_due(const struct milgi_qp *qp)
-{
-    uint64_t due = UINT64_MAX;
-
-    for (const struct milgi_op *op = qp->first; op != NULL; op = ticket(op)->next) {
-        if (ticket(op)->fate != LOST)
-            due = MILGI__MIN(due, ticket(op)->due);
-    }
-    return due;
 }
 
 /* Nobody but the host counts polls on: so it is told to poll again soon. */
@@ -301,15 +327,13 @@ static uint64_t chaos_next_event(struct milgi_qp *qp)
 
 static int chaos_arm(struct milgi_qp *qp)
 {
-    uint64_t due = first_due(qp), now = qp->clock->monotonic_ns(qp->clock->ctx);
+    bool by_time = qp->chaos->liking.by_time;
+    uint64_t due = first_due(qp), next = by_time ? qp->clock->monotonic_ns(qp->clock->ctx) : qp->polls + 1;
 
-    if (due == UINT64_MAX) {
-        milgi__timer_set(&qp->timer, UINT64_MAX);
-        return 0;
-    }
-    if (due <= (qp->chaos->liking.by_time ? now : qp->polls + 1))
+    if (due != UINT64_MAX && due <= next)
         return 1;
-    milgi__timer_set(&qp->timer, qp->chaos->liking.by_time ? due - now : POLL_NS);
+    qp->armed = true;
+    set_alarm(qp);
     return 0;
 }
 

@@ -25,6 +25,7 @@ struct milgi_qp {
     struct milgi__crypto *cx;
     struct milgi__sim_model model;
     struct milgi__timer timer;
+    bool armed; /* asked for a notification and not given an op since */
     struct milgi_qp *next;
 };
 
@@ -225,6 +226,14 @@ static void sim_key_free(struct milgi_qp *qp, const struct milgi_key *key, void 
     milgi__free(mine);
 }
 
+/* Has the descriptor ring at the next event. */
+static void set_alarm(struct milgi_qp *qp)
+{
+    uint64_t next = milgi__sim_model_next(&qp->model);
+
+    milgi__timer_set(&qp->timer, next == UINT64_MAX ? next : next - qp->model.now_ns);
+}
+
 static unsigned sim_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
 {
     if (qp->sim->full)
@@ -235,6 +244,8 @@ static unsigned sim_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, un
         const struct sim_key *key = key_of(ops[i]);
         milgi__sim_model_submit(&qp->model, ops[i], key == NULL ? 0 : key->ready_ns);
     }
+    if (qp->armed && !qp->timer.set)
+        set_alarm(qp);
     return n;
 }
 
@@ -246,6 +257,9 @@ static unsigned sim_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned
     catch_up(qp);
     while (got < n && milgi__sim_model_some(&qp->model))
         ops[got++] = milgi__sim_model_take(&qp->model);
+    qp->armed = qp->armed && got == 0;
+    if (qp->armed && !qp->timer.set)
+        set_alarm(qp);
     return got;
 }
 
@@ -264,8 +278,8 @@ static int sim_arm(struct milgi_qp *qp)
     catch_up(qp);
     if (milgi__sim_model_some(&qp->model))
         return 1;
-    uint64_t next = milgi__sim_model_next(&qp->model);
-    milgi__timer_set(&qp->timer, next == UINT64_MAX ? next : next - qp->model.now_ns);
+    qp->armed = true;
+    set_alarm(qp);
     return 0;
 }
 
