@@ -125,6 +125,7 @@ struct milgi_device_stats {
     const char *name, *spec;
     uint64_t submitted[MILGI_OP_TYPES], completed[MILGI_OP_TYPES];
     uint64_t ok, rejected, broken, cancelled, lost, rerun, spilled, full;
+    uint64_t dropped; /* never begun: their connection went while they waited in line */
     uint32_t in_flight, waiting, quarantined;
     bool in_service;
 };

@@ -63,6 +63,8 @@ void milgi__pool_collect(struct milgi__pool *pool);
 bool milgi__pool_trim(struct milgi__pool *pool, unsigned max);
 /* True once after an allocation had failed and there is room again. */
 bool milgi__pool_recovered(struct milgi__pool *pool);
+/* Whether |bytes| more can be had now; if not, milgi__pool_recovered() tells when they can. */
+bool milgi__pool_room(struct milgi__pool *pool, size_t bytes);
 size_t milgi__pool_used(const struct milgi__pool *pool);
 size_t milgi__pool_peak(const struct milgi__pool *pool);
 

@@ -266,6 +266,14 @@ bool milgi__pool_trim(struct milgi__pool *pool, unsigned max)
     return false;
 }
 
+bool milgi__pool_room(struct milgi__pool *pool, size_t bytes)
+{
+    if (pool->used + bytes <= pool->options.limit)
+        return true;
+    refuse(pool, bytes);
+    return false;
+}
+
 bool milgi__pool_recovered(struct milgi__pool *pool)
 {
     if (pool->wanted == 0 || pool->used + pool->wanted > pool->options.limit)

@@ -58,6 +58,7 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
             milgi_chunk_unref(slice.chunk);
         return 0;
     }
+    milgi__chunk_taint(slice.chunk, (uint32_t)(slice.data - slice.chunk->data) + slice.len, c->env.owner);
     if (c->app_open) {
         rv = milgi__record_push(&c->rec, MILGI__DATA, slice);
     } else {

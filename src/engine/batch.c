@@ -14,6 +14,17 @@ static uint32_t in_flight(const struct milgi__dev *d)
     return d->flight[0].n + d->flight[1].n + d->lent.n;
 }
 
+/* Nobody waits for it any more and no device has begun it: it never runs. */
+static bool drop_orphan(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
+{
+    if (milgi__engine_find(e, op->e.owner_index, op->e.owner_generation))
+        return false;
+    milgi__oplist_remove(&d->line[op->cls], op);
+    d->stats.dropped++;
+    milgi__op_release(e, op);
+    return true;
+}
+
 /* Takes the next burst off the lines, in the order of their turns. */
 static unsigned gather(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op **burst)
 {
@@ -25,6 +36,8 @@ static unsigned gather(struct milgi_engine *e, struct milgi__dev *d, struct milg
         if (cls < 0)
             break;
         struct milgi_op *op = d->line[cls].first;
+        if (drop_orphan(e, d, op))
+            continue;
         if (!time_left(e, d, cost + op->e.cost_ns) && (n || d->outstanding_ns))
             break;
         milgi__oplist_remove(&d->line[cls], op);

@@ -155,7 +155,8 @@ int milgi_engine_free(struct milgi_engine *e)
     if (e->running)
         return MILGI_EREENTRY;
     e->running = true;
-    run_posts(e);
+    while (atomic_load(&e->posts))
+        run_posts(e);
     for (uint32_t i = 0; i < e->owners_cap; i++) {
         if (e->owners[i].owner)
             e->owners[i].owner->ops->drop(e->owners[i].owner);

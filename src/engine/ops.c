@@ -80,7 +80,7 @@ void milgi__ops_fini(struct milgi_engine *e)
 
 bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes)
 {
-    return e->ops_alive + ops <= e->o.op_limit && milgi__pool_used(e->pool) + bytes <= e->o.memory_limit;
+    return e->ops_alive + ops <= e->o.op_limit && milgi__pool_room(e->pool, bytes);
 }
 
 /* --- routing ------------------------------------------------------------------------------------ */
