@@ -32,7 +32,9 @@ static int check_signing(const struct milgi_credential *c)
         return MILGI_ENOMEM;
     struct milgi__pkey *key = milgi__pkey_new(cx, c->pkcs8, c->pkcs8_len);
     uint16_t scheme = any_scheme(c->type);
-    if (key == NULL || milgi__pkey_sign(cx, key, scheme, message, sizeof(message), sig, &sig_len) != 0)
+    if (key == NULL) /* the crypto library has just written what it cannot read here */
+        error = MILGI_ENOMEM;
+    else if (milgi__pkey_sign(cx, key, scheme, message, sizeof(message), sig, &sig_len) != 0)
         error = MILGI_EUNSUPPORTED;
     else if (milgi__verify(cx, c->spki, c->spki_len, scheme, message, sizeof(message), sig, sig_len) != 0)
         error = MILGI_EMISMATCH;

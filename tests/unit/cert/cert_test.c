@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include "cert/cert.h"
+#include "identity.h"
+
+static int new_pem(const char *chain, const char *key, struct milgi_credential **credential)
+{
+    int error = milgi_credential_new_pem(chain, strlen(chain), key, strlen(key), credential);
+
+    assert_int_equal(ERR_peek_error(), 0);
+    return error;
+}
+
+/* --- credentials -------------------------------------------------------------------------------------------------- */
+
+static void a_credential_tells_its_subject_and_key_type(void **state)
+{
+    static const char *const types[IDENTITY_KEYS] = { "ECDSA P-256", "ECDSA P-384", "ECDSA P-521", "RSA 2048",
+        "RSA-PSS 2048", "Ed25519" };
+
+    (void)state;
+    for (unsigned i = 0; i < IDENTITY_KEYS; i++) {
+        struct identity *root = identity_root(IDENTITY_P256, "root");
+        struct identity *middle = identity_new(&(struct identity_options){
+            .key = IDENTITY_P256, .common_name = "middle", .is_ca = true, .issuer = root });
+        struct identity *leaf = identity_leaf(middle, (enum identity_key)i, "DNS:a.test");
+        struct milgi_credential *c;
+        assert_int_equal(new_pem(leaf->chain_pem, leaf->key_pem, &c), 0);
+        assert_string_equal(milgi_credential_key_type(c), types[i]);
+        assert_string_equal(milgi_credential_subject(c) + 3, identity_key_name((enum identity_key)i));
+        assert_int_equal(c->chain_n, 2);
+        assert_int_equal(c->leaf_signed_with, MILGI_SIG_ECDSA_SECP256R1_SHA256);
+        assert_true(milgi__credential_fits_name(c, "a.test"));
+        assert_false(milgi__credential_fits_name(c, "b.test"));
+        assert_ptr_equal(milgi_credential_ref(c), c);
+        milgi_credential_unref(c);
+        assert_string_equal(milgi_credential_key_type(c), types[i]);
+        milgi_credential_unref(c);
+        identity_free(leaf);
+        identity_free(middle);
+        identity_free(root);
+    }
+    milgi_credential_unref(NULL);
+}
+
+static void a_key_that_is_not_the_leafs_is_a_mismatch(void **state)
+{
+    struct identity *a = identity_root(IDENTITY_P256, "a");
+    struct identity *b = identity_root(IDENTITY_P256, "b");
+    struct identity *c = identity_root(IDENTITY_ED25519, "c");
+    struct milgi_credential *credential = (struct milgi_credential *)a;
+
+    (void)state;
+    assert_int_equal(new_pem(a->chain_pem, b->key_pem, &credential), MILGI_EMISMATCH);
+    assert_null(credential);
+    assert_int_equal(new_pem(a->chain_pem, c->key_pem, &credential), MILGI_EMISMATCH);
+    identity_free(a);
+    identity_free(b);
+    identity_free(c);
+}
+
+/* PKCS#8 holds both halves of a P-256 key: here the public half of one and the private half of another. */
+static void a_key_file_with_halves_of_two_keys_is_a_mismatch(void **state)
+{
+    struct identity *a = identity_root(IDENTITY_P256, "a");
+    struct identity *b = identity_root(IDENTITY_P256, "b");
+    struct milgi_credential *credential;
+    uint8_t *der[2] = { NULL, NULL };
+    char *pem;
+
+    (void)state;
+    PKCS8_PRIV_KEY_INFO *info[2] = { EVP_PKEY2PKCS8(a->private_key), EVP_PKEY2PKCS8(b->private_key) };
+    int len = i2d_PKCS8_PRIV_KEY_INFO(info[0], &der[0]);
+    assert_int_equal(i2d_PKCS8_PRIV_KEY_INFO(info[1], &der[1]), len);
+    memcpy(der[1] + len - 65, der[0] + len - 65, 65);
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_true(PEM_write_bio(bio, "PRIVATE KEY", "", der[1], len) > 0);
+    long pem_len = BIO_get_mem_data(bio, &pem);
+    int error =
+        milgi_credential_new_pem(a->chain_pem, strlen(a->chain_pem), pem, (size_t)pem_len, &credential);
+    assert_int_equal(error, MILGI_EMISMATCH);
+    BIO_free(bio);
+    for (unsigned i = 0; i < 2; i++) {
+        OPENSSL_free(der[i]);
+        PKCS8_PRIV_KEY_INFO_free(info[i]);
+    }
+    identity_free(a);
+    identity_free(b);
+}
+
+static void weak_and_malformed_credentials_are_refused(void **state)
+{
+    struct identity *weak = identity_new(&(struct identity_options){ .key = IDENTITY_RSA, .rsa_bits = 1024 });
+    struct identity *good = identity_root(IDENTITY_P256, "good");
+    struct milgi_credential *c;
+
+    (void)state;
+    assert_int_equal(new_pem(weak->chain_pem, weak->key_pem, &c), MILGI_EWEAK);
+    assert_int_equal(new_pem("", good->key_pem, &c), MILGI_EPARSE);
+    assert_int_equal(new_pem(good->chain_pem, "", &c), MILGI_EPARSE);
+    assert_int_equal(new_pem(good->key_pem, good->chain_pem, &c), MILGI_EPARSE);
+    assert_int_equal(milgi_credential_new_pem(NULL, 0, good->key_pem, 1, &c), MILGI_EINVAL);
+    assert_int_equal(milgi_credential_new_pem(good->chain_pem, 1, NULL, 0, &c), MILGI_EINVAL);
+    assert_int_equal(milgi_credential_new_pem(good->chain_pem, 1, good->key_pem, 1, NULL), MILGI_EINVAL);
+    identity_free(weak);
+    identity_free(good);
+}
+
+static void credentials_and_trust_come_from_files(void **state)
+{
+    char dir[] = "/tmp/milgi-cert-XXXXXX";
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+    struct milgi_credential *c;
+    struct milgi_trust *t;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    char *chain = identity_write(dir, "chain.pem", id->chain_pem);
+    char *key = identity_write(dir, "key.pem", id->key_pem);
+    assert_int_equal(milgi_credential_new_file(chain, key, &c), 0);
+    milgi_credential_unref(c);
+    assert_int_equal(milgi_credential_new_file("/nonexistent", key, &c), MILGI_EFILE);
+    assert_int_equal(milgi_credential_new_file(chain, "/nonexistent", &c), MILGI_EFILE);
+    assert_null(c);
+    assert_int_equal(milgi_credential_new_file(NULL, key, &c), MILGI_EINVAL);
+    assert_int_equal(milgi_trust_new_file(chain, &t), 0);
+    assert_true(t->anchors_len > 100);
+    milgi_trust_unref(t);
+    assert_int_equal(milgi_trust_new_file("/nonexistent", &t), MILGI_EFILE);
+    assert_int_equal(milgi_trust_new_file(key, &t), MILGI_EPARSE);
+    assert_null(t);
+    unlink(chain);
+    unlink(key);
+    rmdir(dir);
+    free(chain);
+    free(key);
+    identity_free(id);
+}
+
+static unsigned allocations;
+
+static bool fail_at_zero(void)
+{
+    return allocations-- == 0;
+}
+
+static void every_failing_allocation_is_told_and_leaks_nothing(void **state)
+{
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+    struct milgi_credential *c = NULL;
+    struct milgi_trust *t = NULL;
+    unsigned n;
+
+    (void)state;
+    for (n = 0; c == NULL; n++) {
+        assert_true(n < 1000);
+        allocations = n;
+        milgi__mem_fail = fail_at_zero;
+        int error = new_pem(id->chain_pem, id->key_pem, &c);
+        milgi__mem_fail = NULL;
+        assert_int_equal(error, c != NULL ? 0 : MILGI_ENOMEM);
+    }
+    assert_true(n > 4);
+    milgi_credential_unref(c);
+    for (n = 0; t == NULL; n++) {
+        assert_true(n < 1000);
+        allocations = n;
+        milgi__mem_fail = fail_at_zero;
+        int error = milgi_trust_new_pem(id->cert_pem, strlen(id->cert_pem), &t);
+        milgi__mem_fail = NULL;
+        assert_int_equal(error, t != NULL ? 0 : MILGI_ENOMEM);
+    }
+    assert_true(n > 2);
+    assert_ptr_equal(milgi_trust_ref(t), t);
+    milgi_trust_unref(t);
+    milgi_trust_unref(t);
+    milgi_trust_unref(NULL);
+    identity_free(id);
+}
+
+/* --- schemes ------------------------------------------------------------------------------------------------------ */
+
+static void a_scheme_fits_one_type_of_key(void **state)
+{
+    static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
+        MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA384,
+        MILGI_SIG_RSA_PSS_PSS_SHA384 };
+    static const enum milgi__key_type types[] = { MILGI__KEY_P256, MILGI__KEY_P384, MILGI__KEY_P521,
+        MILGI__KEY_ED25519, MILGI__KEY_RSA, MILGI__KEY_RSA_PSS };
+
+    (void)state;
+    for (unsigned i = 0; i < 36; i++)
+        assert_int_equal(milgi__scheme_fits(schemes[i / 6], types[i % 6]), i / 6 == i % 6);
+    assert_false(milgi__scheme_fits(MILGI_SIG_RSA_PKCS1_SHA256, MILGI__KEY_RSA));
+    assert_false(milgi__scheme_fits(0x0201, MILGI__KEY_RSA));
+    assert_false(milgi__scheme_fits(0, MILGI__KEY_NONE));
+}
+
+static void the_peers_first_scheme_that_is_ours_too_is_taken(void **state)
+{
+    struct milgi_credential rsa = { .type = MILGI__KEY_RSA };
+    const uint16_t own[] = { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA512 };
+    const uint16_t peer[] = { MILGI_SIG_RSA_PKCS1_SHA256, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA384,
+        MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI_SIG_RSA_PSS_RSAE_SHA256 };
+
+    (void)state;
+    assert_int_equal(milgi__credential_scheme(&rsa, own, 2, peer, 5), MILGI_SIG_RSA_PSS_RSAE_SHA512);
+    assert_int_equal(milgi__credential_scheme(&rsa, own, 2, peer, 3), 0);
+    assert_int_equal(milgi__credential_scheme(&rsa, own, 0, peer, 5), 0);
+}
+
+/* The example of RFC 8446 4.4.3. */
+static void what_is_signed_is_as_in_the_rfc(void **state)
+{
+    static const char context[] = "TLS 1.3, server CertificateVerify";
+    uint8_t hash[48], out[MILGI_SIGN_INPUT_MAX], expected[200];
+
+    (void)state;
+    memset(hash, 1, sizeof(hash));
+    memset(expected, 0x20, 64);
+    memcpy(expected + 64, context, 33);
+    expected[97] = 0;
+    memset(expected + 98, 1, 32);
+    assert_int_equal(milgi__certificate_verify_input(true, hash, 32, out), 130);
+    assert_memory_equal(out, expected, 130);
+    assert_int_equal(milgi__certificate_verify_input(false, hash, 48, out), 146);
+    memcpy(expected + 73, "client", 6);
+    assert_memory_equal(out, expected, 130);
+}
+
+static void key_types_have_texts(void **state)
+{
+    char text[32];
+
+    (void)state;
+    milgi__key_type_text(MILGI__KEY_RSA, 3072, text, sizeof(text));
+    assert_string_equal(text, "RSA 3072");
+    milgi__key_type_text(MILGI__KEY_NONE, 0, text, sizeof(text));
+    assert_string_equal(text, "unknown");
+    milgi__key_type_text(MILGI__KEY_P384, 0, text, 6);
+    assert_string_equal(text, "ECDSA");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_credential_tells_its_subject_and_key_type),
+        cmocka_unit_test(a_key_that_is_not_the_leafs_is_a_mismatch),
+        cmocka_unit_test(a_key_file_with_halves_of_two_keys_is_a_mismatch),
+        cmocka_unit_test(weak_and_malformed_credentials_are_refused),
+        cmocka_unit_test(credentials_and_trust_come_from_files),
+        cmocka_unit_test(every_failing_allocation_is_told_and_leaks_nothing),
+        cmocka_unit_test(a_scheme_fits_one_type_of_key),
+        cmocka_unit_test(the_peers_first_scheme_that_is_ours_too_is_taken),
+        cmocka_unit_test(what_is_signed_is_as_in_the_rfc),
+        cmocka_unit_test(key_types_have_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ops as a device performs them; tests/vectors has those with good and bad inputs of every algorithm. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "crypto/list.h"
+#include "identity.h"
+#include "op/material.h"
+#include "op/op.h"
+
+static int open_crypto(void **state)
+{
+    *state = milgi__crypto_new();
+    return *state != NULL ? 0 : -1;
+}
+
+static int close_crypto(void **state)
+{
+    milgi__crypto_free(*state);
+    return 0;
+}
+
+static struct milgi_key aead_key(void)
+{
+    return (struct milgi_key){ .serial = milgi__key_serial(),
+        .alg = MILGI_SUITE_AES_128_GCM_SHA256,
+        .kind = MILGI_KEY_AEAD,
+        .raw_len = 16 };
+}
+
+static struct milgi_op record_op(struct milgi_key *key, uint8_t type, uint8_t *src, uint32_t len, uint8_t *dst)
+{
+    struct milgi_op op = { .type = type, .alg = key->alg, .key = key };
+
+    op.u.aead.src_n = 1;
+    op.u.aead.src[0] = (struct milgi_slice){ NULL, src, len };
+    op.u.aead.dst = dst;
+    op.u.aead.dst_len = len + 17 + 16;
+    op.u.aead.inner_type = type == MILGI_OP_SEAL ? 23 : 0;
+    return op;
+}
+
+static void a_sealed_record_opens(void **state)
+{
+    static uint8_t plain[100] = "plain", sealed[200], out[200];
+    struct milgi_key key = aead_key();
+    struct milgi_op op = record_op(&key, MILGI_OP_SEAL, plain, sizeof(plain), sealed);
+
+    op.u.aead.pad_len = 7;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_OK);
+    op = record_op(&key, MILGI_OP_OPEN, sealed, 108, out);
+    memcpy(op.u.aead.tag, sealed + 108, 16);
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_OK);
+    assert_memory_equal(out, plain, sizeof(plain));
+    assert_int_equal(out[100], 23);
+    assert_int_equal(out[101] | out[107], 0);
+    op.u.aead.tag[0] ^= 1;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_REJECTED);
+    assert_int_equal(out[0], 0);
+}
+
+/* One by one, what makes a record op senseless. */
+static void spoil_record(struct milgi_op *op, unsigned how)
+{
+    static struct milgi_key private_key = { .serial = 1, .kind = MILGI_KEY_PRIVATE };
+
+    switch (how) {
+    case 0: op->u.aead.src_n = MILGI_OP_SLICES + 1; break;
+    case 1: op->u.aead.src[0].data = NULL; break;
+    case 2: op->u.aead.src[0].len = 16384 + 257; break;
+    case 3: op->u.aead.dst = NULL; break;
+    case 4: op->u.aead.dst_len = 10; break;
+    case 5: op->u.aead.aad_len = 14; break;
+    case 6: op->key = NULL; break;
+    case 7: op->key = &private_key; break;
+    case 8: op->alg = MILGI_SUITE_AES_256_GCM_SHA384; break;
+    case 9:
+        op->u.aead.in_place = 1;
+        op->u.aead.src_n = op->type == MILGI_OP_SEAL ? 1 : 5;
+        break;
+    default: op->type = 200; break;
+    }
+}
+
+static void a_senseless_record_op_is_broken(void **state)
+{
+    static uint8_t src[40000], dst[40000];
+    struct milgi_key key = aead_key();
+
+    for (unsigned how = 0; how <= 10; how++) {
+        for (uint8_t type = MILGI_OP_SEAL; type <= MILGI_OP_OPEN; type++) {
+            struct milgi_op op = record_op(&key, type, src, 100, dst);
+            spoil_record(&op, how);
+            milgi__op_perform(*state, &op, NULL);
+            assert_int_equal(op.status, MILGI_OP_BROKEN);
+            assert_true(op.device_code != 0);
+        }
+    }
+}
+
+static void a_key_exchange_of_two_ops_agrees(void **state)
+{
+    struct milgi_op a = { .type = MILGI_OP_KEYGEN, .alg = MILGI_GROUP_SECP256R1 };
+    a.u.kex.seed_len = 40;
+    struct milgi_op b = a;
+    a.u.kex.seed[3] = 1;
+    b.u.kex.seed[3] = 2;
+
+    milgi__op_perform(*state, &a, NULL);
+    milgi__op_perform(*state, &b, NULL);
+    assert_int_equal(a.status, MILGI_OP_OK);
+    assert_int_equal(a.u.kex.pub_len, 65);
+    struct milgi_op *ops[] = { &a, &b };
+    for (unsigned i = 0; i < 2; i++) {
+        ops[i]->type = MILGI_OP_DERIVE;
+        ops[i]->u.kex.peer_len = 65;
+        memcpy(ops[i]->u.kex.peer, ops[1 - i]->u.kex.pub, 65);
+    }
+    milgi__op_perform(*state, &a, NULL);
+    milgi__op_perform(*state, &b, NULL);
+    assert_int_equal(a.status, MILGI_OP_OK);
+    assert_int_equal(a.u.kex.secret_len, 32);
+    assert_memory_equal(a.u.kex.secret, b.u.kex.secret, 32);
+}
+
+static void a_senseless_key_exchange_is_broken_and_a_bad_share_rejected(void **state)
+{
+    struct milgi_op op = { .type = MILGI_OP_KEYGEN, .alg = MILGI_GROUP_X25519 };
+
+    op.u.kex.seed_len = 31;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.alg = 0x6399;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.type = MILGI_OP_DERIVE;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.alg = MILGI_GROUP_X25519;
+    op.u.kex.secret_len = 200;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.u.kex.secret_len = 32;
+    op.u.kex.peer_len = 33;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_REJECTED);
+    op.u.kex.peer_len = 60000;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_REJECTED);
+}
+
+/* --- what needs a loaded key -------------------------------------------------------------------------------------- */
+
+struct signer {
+    struct identity *identity;
+    struct milgi_credential credential;
+    struct milgi_key key;
+    void *loaded;
+};
+
+static struct signer *signer_new(struct milgi__crypto *cx)
+{
+    struct signer *s = milgi__alloc(sizeof(*s));
+
+    s->identity = identity_root(IDENTITY_P256, "a.test");
+    assert_int_equal(milgi__pem_private_key(s->identity->key_pem, strlen(s->identity->key_pem), &s->credential.pkcs8,
+                         &s->credential.pkcs8_len, &s->credential.spki, &s->credential.spki_len, &s->credential.type,
+                         &s->credential.bits),
+        0);
+    s->key = (struct milgi_key){ .serial = 1, .kind = MILGI_KEY_PRIVATE, .credential = &s->credential };
+    s->loaded = milgi__loaded_new(cx, &s->key);
+    assert_non_null(s->loaded);
+    return s;
+}
+
+static void signer_free(struct signer *s)
+{
+    milgi__loaded_free(&s->key, s->loaded);
+    milgi__free_wiped(s->credential.pkcs8, s->credential.pkcs8_len);
+    milgi__free(s->credential.spki);
+    identity_free(s->identity);
+    milgi__free(s);
+}
+
+static void a_signature_of_one_op_is_verified_by_another(void **state)
+{
+    struct signer *s = signer_new(*state);
+    struct milgi_op op = { .type = MILGI_OP_SIGN, .alg = MILGI_SIG_ECDSA_SECP256R1_SHA256, .key = &s->key };
+    uint8_t blob[600];
+
+    op.u.sign.input_len = 130;
+    milgi__op_perform(*state, &op, s->loaded);
+    assert_int_equal(op.status, MILGI_OP_OK);
+    assert_true(op.u.sign.sig_len > 60);
+    memcpy(blob, s->credential.spki, s->credential.spki_len);
+    memcpy(blob + s->credential.spki_len, op.u.sign.sig, op.u.sign.sig_len);
+    op.type = MILGI_OP_VERIFY;
+    op.key = NULL;
+    op.u.sign.spki_len = (uint32_t)s->credential.spki_len;
+    op.u.sign.blob = (struct milgi_slice){ NULL, blob, (uint32_t)s->credential.spki_len + op.u.sign.sig_len };
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_OK);
+    op.u.sign.input[129] = 1;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_REJECTED);
+
+    op.u.sign.blob.len--; /* shorter than it says */
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.u.sign.blob.data = NULL;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    signer_free(s);
+}
+
+static void signing_without_a_fitting_key_is_broken(void **state)
+{
+    struct signer *s = signer_new(*state);
+    struct milgi_op op = { .type = MILGI_OP_SIGN, .alg = MILGI_SIG_ECDSA_SECP256R1_SHA256, .key = &s->key };
+    struct milgi_key aead = aead_key();
+
+    op.u.sign.input_len = 130;
+    milgi__op_perform(*state, &op, NULL); /* not loaded */
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.alg = MILGI_SIG_ED25519;
+    milgi__op_perform(*state, &op, s->loaded);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    assert_int_equal(op.u.sign.sig_len, 0);
+    op.alg = MILGI_SIG_ECDSA_SECP256R1_SHA256;
+    op.key = &aead;
+    milgi__op_perform(*state, &op, s->loaded);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.key = &s->key;
+    op.u.sign.input_len = MILGI_SIGN_INPUT_MAX + 1;
+    milgi__op_perform(*state, &op, s->loaded);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    signer_free(s);
+}
+
+static void a_key_whose_bytes_are_elsewhere_is_not_loaded(void **state)
+{
+    struct milgi_credential elsewhere = { .type = MILGI__KEY_P256 };
+    struct milgi_key key = { .serial = 1, .kind = MILGI_KEY_PRIVATE, .credential = &elsewhere };
+
+    assert_null(milgi__loaded_new(*state, &key));
+    key = aead_key();
+    assert_null(milgi__loaded_new(*state, &key));
+    milgi__loaded_free(&key, NULL);
+}
+
+static void a_chain_is_verified_and_the_verdict_told(void **state)
+{
+    struct identity *root = identity_root(IDENTITY_P256, "root");
+    struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:a.test");
+    struct milgi__cert_list anchors = { .data = NULL }, chain = { .data = NULL };
+    assert_int_equal(milgi__cert_list_add_pem(&anchors, root->cert_pem, strlen(root->cert_pem)), 0);
+    assert_int_equal(milgi__cert_list_add_pem(&chain, leaf->chain_pem, strlen(leaf->chain_pem)), 0);
+    struct milgi_trust trust = { .anchors = anchors.data, .anchors_len = anchors.len };
+    struct milgi_key key = { .serial = 1, .kind = MILGI_KEY_TRUST, .trust = &trust };
+    void *loaded = milgi__loaded_new(*state, &key);
+    struct milgi_op op = { .type = MILGI_OP_VERIFY_CHAIN, .key = &key };
+    struct milgi_op_chain *c = &op.u.chain;
+    c->chain = (struct milgi_slice){ NULL, chain.data, (uint32_t)chain.len };
+    c->now_s = time(NULL);
+    c->purpose = MILGI_PURPOSE_SERVER;
+    c->name_len = 6;
+    memcpy(c->name, "a.test", 6);
+
+    milgi__op_perform(*state, &op, loaded);
+    assert_int_equal(op.status, MILGI_OP_OK);
+    c->name[0] = 'b';
+    milgi__op_perform(*state, &op, loaded);
+    assert_int_equal(op.status, MILGI_OP_REJECTED);
+    assert_int_equal(c->alert, MILGI_ALERT_BAD_CERTIFICATE);
+    assert_string_equal(milgi__verdict_text(c->verdict), "hostname mismatch");
+    c->name_len = 0; /* any name */
+    milgi__op_perform(*state, &op, loaded);
+    assert_int_equal(op.status, MILGI_OP_OK);
+    c->purpose = 0;
+    milgi__op_perform(*state, &op, loaded);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    c->purpose = MILGI_PURPOSE_SERVER;
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    milgi__loaded_free(&key, loaded);
+    milgi__cert_list_clear(&anchors);
+    milgi__cert_list_clear(&chain);
+    identity_free(leaf);
+    identity_free(root);
+}
+
+#define op_test(f) cmocka_unit_test_setup_teardown(f, open_crypto, close_crypto)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        op_test(a_sealed_record_opens),
+        op_test(a_senseless_record_op_is_broken),
+        op_test(a_key_exchange_of_two_ops_agrees),
+        op_test(a_senseless_key_exchange_is_broken_and_a_bad_share_rejected),
+        op_test(a_signature_of_one_op_is_verified_by_another),
+        op_test(signing_without_a_fitting_key_is_broken),
+        op_test(a_key_whose_bytes_are_elsewhere_is_not_loaded),
+        op_test(a_chain_is_verified_and_the_verdict_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
