@@ -15,6 +15,8 @@ enum app_exit {
     APP_UNVERIFIED = 3 /* connect: the server was not who it should be */
 };
 
+#define APP_MAX_CONNS 10000 /* of the proxy, if nothing else is said and descriptors allow */
+
 struct app_list {
     const char **items;
     size_t n;
@@ -83,7 +85,7 @@ int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, con
 /* What milgi_uv_stop() leaves; the engine must have stopped. */
 void app_tls_close(struct app_tls *tls);
 
-/* --- pieces.c: plaintext that is kept until somebody takes it ------------------------------------------------------ */
+/* --- pieces.c: plaintext that is kept until somebody takes it ----------------------------------------------------- */
 
 struct app_piece {
     struct app_piece *next;
@@ -112,7 +114,7 @@ struct app_throwaway {
     unsigned char *public_key; /* SubjectPublicKeyInfo in DER */
     int public_key_len;
 };
-/* A self-signed P-256 certificate with its key, which nobody will see again. False: libcrypto failed. Free it anyway. */
+/* A self-signed P-256 certificate and a key that nobody will see again. False: libcrypto failed. Free it anyway. */
 bool app_throwaway_make(struct app_throwaway *made);
 void app_throwaway_free(struct app_throwaway *made);
 /* Strong random bytes; false: there are none. */

@@ -33,12 +33,15 @@ static const struct row {
 #define AT(field) offsetof(struct app_options, field)
     { "listen", TEXT, PROXY, AT(listen), "A:P", "where to accept connections; port 0 picks one" },
     { "backend", TEXT, PROXY, AT(backend), "A:P", "where to forward to; without it a built-in HTTP/1.1 page answers" },
-    { "cert", EACH, PROXY | CONNECT, AT(certs), "FILE", "certificate chain in PEM, leaf first; the proxy takes several" },
+    { "cert", EACH, PROXY | CONNECT, AT(certs), "FILE",
+        "certificate chain in PEM, leaf first; the proxy takes several" },
     { "key", EACH, PROXY | CONNECT, AT(keys), "FILE", "private key in PEM of the --cert in the same place" },
-    { "client-ca", TEXT, PROXY, AT(client_ca), "FILE", "who may vouch for clients, in PEM; asks clients for certificates" },
+    { "client-ca", TEXT, PROXY, AT(client_ca), "FILE",
+        "who may vouch for clients, in PEM; asks clients for certificates" },
     { "client-auth", AUTH, PROXY, AT(client_auth), "WORD", "optional, or required (the default with --client-ca)" },
     { "ca", TEXT, CONNECT, AT(ca), "FILE", "who may vouch for the server, in PEM; default: the system's trust store" },
-    { "insecure", FLAG, CONNECT, AT(insecure), NULL, "accept any server, whatever --ca says: no protection against anybody in between" },
+    { "insecure", FLAG, CONNECT, AT(insecure), NULL,
+        "accept any server, whatever --ca says: no protection against anybody in between" },
     { "name", TEXT, CONNECT, AT(name), "NAME", "the name to ask for and to check; default: HOST" },
     { "alpn", COMMAS, PROXY | CONNECT, AT(alpn), "A,B", "application protocols, the best first" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
@@ -91,7 +94,8 @@ static bool number(const struct row *row, const char *text, double most, double 
     char *end;
     errno = 0;
     *value = strtod(text, &end);
-    if (end != text && !*end && !errno && *value >= 0 && *value <= most && (row->kind == SECONDS || *value == floor(*value)))
+    bool is_number = end != text && !*end && !errno && *value >= 0 && *value <= most;
+    if (is_number && (row->kind == SECONDS || *value == floor(*value)))
         return true;
     app_complain("--%s %s: must be a number from 0 to %.0f", row->name, text, most);
     return false;
@@ -218,7 +222,8 @@ static bool check(enum app_command command, struct app_options *o)
     if (command == APP_CONNECT)
         o->target = o->rest.items[0];
     return numbers_of(&o->suite_names, "suites", milgi_suite_by_name, o->suites, 16) &&
-        numbers_of(&o->group_names, "groups", milgi_group_by_name, o->groups, 16) && is_address("--listen ", o->listen) &&
+        numbers_of(&o->group_names, "groups", milgi_group_by_name, o->groups, 16) &&
+        is_address("--listen ", o->listen) &&
         is_address("--backend ", o->backend) && is_address("", o->target);
 }
 
@@ -241,7 +246,7 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
     struct option known[ROWS + 1] = { 0 };
     const struct row *row_of[ROWS];
     int n = 0, index = 0, found;
-    *options = (struct app_options){ .max_conns = 10000, .handshake_ms = 30000, .idle_ms = 300000 };
+    *options = (struct app_options){ .max_conns = APP_MAX_CONNS, .handshake_ms = 30000, .idle_ms = 300000 };
     for (size_t i = 0; i < ROWS; i++) {
         if (!(rows[i].commands & 1u << command))
             continue;

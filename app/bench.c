@@ -44,7 +44,7 @@ static void key_aead(struct bench *b, uint16_t suite)
     app_random(b->aead.raw, b->aead.raw_len);
 }
 
-/* --- its life ------------------------------------------------------------------------------------------------------ */
+/* --- its life ----------------------------------------------------------------------------------------------------- */
 
 static int open_key(struct bench *b)
 {
@@ -55,7 +55,12 @@ static int open_key(struct bench *b)
         t->chain_pem, strlen(t->chain_pem), t->key_pem, strlen(t->key_pem), &b->credential);
     if (rc)
         return rc;
-    b->private_key = (struct milgi_key){ .serial = next_serial(), .refs = 1, .kind = MILGI_KEY_PRIVATE, .credential = b->credential };
+    b->private_key = (struct milgi_key){
+        .serial = next_serial(),
+        .refs = 1,
+        .kind = MILGI_KEY_PRIVATE,
+        .credential = b->credential,
+    };
     key_load(b, &b->private_key);
     return 0;
 }
@@ -393,9 +398,10 @@ static double rate(struct bench *b, struct milgi_op *ops[], unsigned n, unsigned
 
 static unsigned depth_of(const struct bench *b)
 {
-    unsigned depth = 2 * (b->device->caps.parallelism > b->device->caps.best_batch ? b->device->caps.parallelism : b->device->caps.best_batch);
-    if (depth > b->device->caps.max_in_flight)
-        depth = b->device->caps.max_in_flight;
+    const struct milgi_device_caps *caps = &b->device->caps;
+    unsigned depth = 2 * (caps->parallelism > caps->best_batch ? caps->parallelism : caps->best_batch);
+    if (depth > caps->max_in_flight)
+        depth = caps->max_in_flight;
     return depth > BENCH_DEPTH_MAX ? BENCH_DEPTH_MAX : depth;
 }
 

@@ -46,6 +46,17 @@ static void put_json(json_t *object)
     json_decref(object);
 }
 
+static void tell_line(const struct facts *f, const char *subject)
+{
+    fprintf(stderr, "%s, %s, %s, %s", f->protocol, f->suite, f->group, f->scheme);
+    if (f->alpn)
+        fprintf(stderr, ", ALPN %s", f->alpn);
+    if (f->hello_retry)
+        fprintf(stderr, ", hello retry");
+    fprintf(stderr, ", %s: %s\n", f->peer_authenticated ? "verified" : "NOT VERIFIED",
+        subject ? subject : "no certificate");
+}
+
 static void tell_parameters(struct connect *c)
 {
     struct milgi_conn *conn = milgi_uv_conn(c->stream);
@@ -56,9 +67,7 @@ static void tell_parameters(struct connect *c)
     if (c->options->json)
         put_json(facts_json(&f, subject));
     else
-        fprintf(stderr, "%s, %s, %s, %s%s%s%s, %s: %s\n", f.protocol, f.suite, f.group, f.scheme, f.alpn ? ", ALPN " : "",
-            f.alpn ? f.alpn : "", f.hello_retry ? ", hello retry" : "",
-            f.peer_authenticated ? "verified" : "NOT VERIFIED", subject ? subject : "no certificate");
+        tell_line(&f, subject);
     free(subject);
 }
 
@@ -73,15 +82,24 @@ static const char *cause_of(const struct milgi_reason *reason)
 
 static void tell_end(struct connect *c, const struct milgi_reason *reason)
 {
-    const char *cause = cause_of(reason), *alert = reason->alert == MILGI_ALERT_NONE ? NULL : milgi_alert_name(reason->alert);
-    app_complain("%s: %s%s%s%s%s%s%s%s", c->options->target, milgi_error_text(reason->error), *reason->detail ? ": " : "",
-        reason->detail, cause ? ": " : "", cause ? cause : "", alert ? " (alert " : "", alert ? alert : "",
-        !alert ? "" : reason->alert_from_peer ? " received)"
-                                              : " sent)");
+    const char *cause = cause_of(reason);
+    const char *alert = reason->alert == MILGI_ALERT_NONE ? NULL : milgi_alert_name(reason->alert);
+    fprintf(stderr, "%s: %s: %s", app_name, c->options->target, milgi_error_text(reason->error));
+    if (*reason->detail)
+        fprintf(stderr, ": %s", reason->detail);
+    if (cause && strcmp(cause, reason->detail) != 0)
+        fprintf(stderr, ": %s", cause);
+    if (alert)
+        fprintf(stderr, " (alert %s %s)", alert, reason->alert_from_peer ? "received" : "sent");
+    fputc('\n', stderr);
     if (c->options->json)
-        put_json(json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?}", "error", milgi_error_name(reason->error), "text",
-            milgi_error_text(reason->error), "alert", alert, "alert_from_peer", reason->alert_from_peer, "detail",
-            reason->detail, "cause", cause));
+        put_json(json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?}",
+            "error", milgi_error_name(reason->error),
+            "text", milgi_error_text(reason->error),
+            "alert", alert,
+            "alert_from_peer", reason->alert_from_peer,
+            "detail", reason->detail,
+            "cause", cause));
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
@@ -295,7 +313,14 @@ static void on_gone(void *arg)
     finish_if_over(c);
 }
 
-static const struct milgi_uv_events stream_events = { .on_open = on_open, .on_data = on_data, .on_end = on_end, .on_room = on_room, .on_close = on_close, .on_gone = on_gone };
+static const struct milgi_uv_events stream_events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_room = on_room,
+    .on_close = on_close,
+    .on_gone = on_gone,
+};
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
 

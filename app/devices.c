@@ -42,7 +42,13 @@ static void show_caps(const struct milgi_device_caps *caps)
         printf("  records       from %u bytes on\n", caps->min_record);
 }
 
-static const char *const verdicts[] = { [BENCH_OK] = "ok", [BENCH_SKIPPED] = "not taken", [BENCH_WRONG] = "WRONG RESULT", [BENCH_BROKEN] = "failed", [BENCH_LOST] = "no answer" };
+static const char *const verdicts[] = {
+    [BENCH_OK] = "ok",
+    [BENCH_SKIPPED] = "not taken",
+    [BENCH_WRONG] = "WRONG RESULT",
+    [BENCH_BROKEN] = "failed",
+    [BENCH_LOST] = "no answer",
+};
 
 /* True unless the result was wrong: a device that fails by design, as chaos does, is no worse for it. */
 static bool show_verdict(const char *what, enum bench_verdict verdict)
@@ -71,8 +77,8 @@ static bool show_tests(struct bench *b)
 static void show_speed(struct bench *b)
 {
     double sign = bench_sign(b, MEASURE_MS), seal = bench_seal(b, MILGI_SUITE_AES_128_GCM_SHA256, 16384, MEASURE_MS);
-    printf("  speed         %.0f ECDSA P-256 signatures/s, %.0f records/s of 16 KiB (AES-128-GCM, %.2f GB/s)\n", sign, seal,
-        seal * 16384 / 1e9);
+    printf("  speed         %.0f ECDSA P-256 signatures/s, %.0f records/s of 16 KiB (AES-128-GCM, %.2f GB/s)\n", sign,
+        seal, seal * 16384 / 1e9);
     if (b->abandoned)
         printf("  not returned  %u operations\n", b->abandoned);
 }

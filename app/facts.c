@@ -27,8 +27,14 @@ static json_t *text(const char *text)
 
 json_t *facts_json(const struct facts *f, const char *subject)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "protocol", text(f->protocol), "suite",
-        text(f->suite), "group", text(f->group), "signature_scheme", text(f->scheme), "alpn", text(f->alpn), "server_name",
-        text(f->server_name), "hello_retry", f->hello_retry, "peer_authenticated", f->peer_authenticated, "peer_subject",
-        text(subject));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
+        "protocol", text(f->protocol),
+        "suite", text(f->suite),
+        "group", text(f->group),
+        "signature_scheme", text(f->scheme),
+        "alpn", text(f->alpn),
+        "server_name", text(f->server_name),
+        "hello_retry", f->hello_retry,
+        "peer_authenticated", f->peer_authenticated,
+        "peer_subject", text(subject));
 }

@@ -83,8 +83,11 @@ static void answer(struct http *h, int status, const char *type, const char *bod
     }
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
     fprintf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nServer: milgi/%s\r\n", status, phrase(status), date, MILGI_VERSION);
-    fprintf(out, "Content-Type: %s; charset=utf-8\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n", type, body_len);
-    fprintf(out, "%s%s\r\n", status == 405 ? "Allow: GET, HEAD\r\n" : "", h->last ? "Connection: close\r\n" : "");
+    fprintf(out, "Content-Type: %s; charset=utf-8\r\nContent-Length: %zu\r\n", type, body_len);
+    fprintf(out, "Cache-Control: no-store\r\n");
+    if (status == 405)
+        fprintf(out, "Allow: GET, HEAD\r\n");
+    fprintf(out, "%s\r\n", h->last ? "Connection: close\r\n" : "");
     if (h->parser.method != HTTP_HEAD)
         fwrite(body, 1, body_len, out);
     if (fclose(out)) {
@@ -115,7 +118,7 @@ static void answer_page(struct http *h, bool json)
     free(body);
 }
 
-/* --- requests ------------------------------------------------------------------------------------------------------ */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static bool path_is(const struct http *h, const char *path)
 {
@@ -132,13 +135,13 @@ static bool path_is(const struct http *h, const char *path)
 
 static void respond(struct http *h)
 {
-    bool is_1_1 = h->parser.http_major == 1 && h->parser.http_minor >= 1;
+    bool is_1 = h->parser.http_major == 1, is_1_1 = is_1 && h->parser.http_minor >= 1;
     h->last = !http_should_keep_alive(&h->parser) || h->parser.upgrade || h->url_cut || h->body_len > BODY_MAX;
     if (h->url_cut)
         answer_error(h, 414);
     else if (h->body_len > BODY_MAX)
         answer_error(h, 413);
-    else if (is_1_1 && !h->has_host)
+    else if (!is_1 || (is_1_1 && !h->has_host))
         answer_error(h, 400);
     else if (h->parser.method != HTTP_GET && h->parser.method != HTTP_HEAD)
         answer_error(h, 405);
@@ -209,7 +212,14 @@ static int on_complete(http_parser *parser)
     return 0;
 }
 
-static const http_parser_settings settings = { .on_message_begin = on_begin, .on_url = on_url, .on_header_field = on_field, .on_header_value = on_value, .on_body = on_body, .on_message_complete = on_complete };
+static const http_parser_settings settings = {
+    .on_message_begin = on_begin,
+    .on_url = on_url,
+    .on_header_field = on_field,
+    .on_header_value = on_value,
+    .on_body = on_body,
+    .on_message_complete = on_complete,
+};
 
 /* --- input -------------------------------------------------------------------------------------------------------- */
 
@@ -311,7 +321,15 @@ static void http_closed(struct client *c, bool in_order)
 static bool http_busy(const struct client *c)
 {
     const struct http *h = c->state;
-    return h->started || h->full || h->waiting.first || (!h->answered && uv_now(&c->proxy->loop) - c->touched_ms < FRESH_MS);
+    bool is_fresh = !h->answered && uv_now(&c->proxy->loop) - c->touched_ms < FRESH_MS;
+    return h->started || h->full || h->waiting.first || is_fresh;
 }
 
-const struct service http_service = { .open = http_open, .data = http_data, .end = http_end, .room = http_room, .closed = http_closed, .busy = http_busy };
+const struct service http_service = {
+    .open = http_open,
+    .data = http_data,
+    .end = http_end,
+    .room = http_room,
+    .closed = http_closed,
+    .busy = http_busy,
+};

@@ -161,27 +161,61 @@ char *page_html(const struct client *c, size_t *len)
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
 
-static json_t *device_json(const struct milgi_device_stats *d)
+static void set_count(json_t *object, const char *key, uint64_t count)
+{
+    json_object_set_new(object, key, json_integer((json_int_t)count));
+}
+
+static json_t *ops_json(const struct milgi_device_stats *d)
 {
     json_t *ops = json_object();
-    for (int type = 0; type < MILGI_OP_TYPES; type++)
-        json_object_set_new(ops, milgi_op_type_name(type),
-            json_pack("{s:I, s:I}", "submitted", (json_int_t)d->submitted[type], "completed",
-                (json_int_t)d->completed[type]));
-    return json_pack("{s:s, s:s, s:b, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", d->name,
-        "spec", spec_of(d), "in_service", d->in_service, "in_flight", (int)d->in_flight, "waiting",
-        (int)d->waiting, "quarantined", (int)d->quarantined, "ok", (json_int_t)d->ok, "rejected", (json_int_t)d->rejected,
-        "broken", (json_int_t)d->broken, "cancelled", (json_int_t)d->cancelled, "lost", (json_int_t)d->lost, "rerun",
-        (json_int_t)d->rerun, "spilled", (json_int_t)d->spilled, "full", (json_int_t)d->full, "ops", ops);
+    for (int type = 0; type < MILGI_OP_TYPES; type++) {
+        json_t *counts = json_object();
+        set_count(counts, "submitted", d->submitted[type]);
+        set_count(counts, "completed", d->completed[type]);
+        json_object_set_new(ops, milgi_op_type_name(type), counts);
+    }
+    return ops;
+}
+
+static json_t *device_json(const struct milgi_device_stats *d)
+{
+    json_t *device = json_object();
+    json_object_set_new(device, "name", json_string(d->name));
+    json_object_set_new(device, "spec", json_string(spec_of(d)));
+    json_object_set_new(device, "in_service", json_boolean(d->in_service));
+    set_count(device, "in_flight", d->in_flight);
+    set_count(device, "waiting", d->waiting);
+    set_count(device, "quarantined", d->quarantined);
+    set_count(device, "ok", d->ok);
+    set_count(device, "rejected", d->rejected);
+    set_count(device, "broken", d->broken);
+    set_count(device, "cancelled", d->cancelled);
+    set_count(device, "lost", d->lost);
+    set_count(device, "rerun", d->rerun);
+    set_count(device, "spilled", d->spilled);
+    set_count(device, "full", d->full);
+    json_object_set_new(device, "ops", ops_json(d));
+    return device;
 }
 
 static json_t *server_json(const struct proxy *p, const struct milgi_engine_stats *s)
 {
-    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "version", MILGI_VERSION, "connections",
-        (int)p->clients_n, "accepted", (json_int_t)p->accepted, "established", (json_int_t)p->established, "failed",
-        (json_int_t)p->failed, "memory", (json_int_t)s->memory, "memory_peak", (json_int_t)s->memory_peak, "bytes_sealed",
-        (json_int_t)s->bytes_sealed, "bytes_opened", (json_int_t)s->bytes_opened, "ops_alive", (int)s->ops_alive,
-        "orphans", (int)s->orphans);
+    json_t *server = json_object();
+    json_object_set_new(server, "version", json_string(MILGI_VERSION));
+    set_count(server, "connections", p->clients_n);
+    set_count(server, "accepted", p->accepted);
+    set_count(server, "established", p->established);
+    set_count(server, "failed", p->failed);
+    set_count(server, "memory", s->memory);
+    set_count(server, "memory_peak", s->memory_peak);
+    set_count(server, "bytes_sealed", s->bytes_sealed);
+    set_count(server, "bytes_opened", s->bytes_opened);
+    set_count(server, "bytes_copied", s->bytes_copied);
+    set_count(server, "turns", s->turns);
+    set_count(server, "ops_alive", s->ops_alive);
+    set_count(server, "orphans", s->orphans);
+    return server;
 }
 
 char *page_json(const struct client *c, size_t *len)

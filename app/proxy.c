@@ -2,6 +2,7 @@
 /* `milgi proxy`: accepting, limits, timeouts, and the end. What becomes of the plaintext is a service's business. */
 #include "proxy.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -182,7 +183,14 @@ static void on_gone(void *arg)
     forget(c);
 }
 
-static const struct milgi_uv_events stream_events = { .on_open = on_open, .on_data = on_data, .on_end = on_end, .on_room = on_room, .on_close = on_close, .on_gone = on_gone };
+static const struct milgi_uv_events stream_events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_room = on_room,
+    .on_close = on_close,
+    .on_gone = on_gone,
+};
 
 /* --- accepting ---------------------------------------------------------------------------------------------------- */
 
@@ -209,7 +217,8 @@ static void accept_one(struct proxy *p)
 /* A connection that is not accepted stays with the kernel, and libuv asks for no other until it is. */
 static void accept_waiting(struct proxy *p)
 {
-    if (p->waits && !p->draining && !p->stopping && p->clients_n < p->max_conns && !uv_is_active((uv_handle_t *)&p->held))
+    bool may = !p->draining && !p->stopping && !uv_is_active((uv_handle_t *)&p->held);
+    if (p->waits && may && p->clients_n < p->max_conns)
         accept_one(p);
 }
 
@@ -273,6 +282,9 @@ static void stop(struct proxy *p)
     shut(&p->listener);
     shut(&p->on_term);
     shut(&p->on_int);
+    /* libuv has just put the default back, and a signal too many must not spoil the exit status. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
     shut(&p->sweep);
     shut(&p->drain);
     shut(&p->stats);
@@ -340,7 +352,8 @@ static void limit_connections(struct proxy *p)
         return;
     rlim_t left = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
     p->max_conns = (uint32_t)(left / each);
-    app_complain("descriptors allow for %u connections at once", p->max_conns);
+    if (p->options->max_conns != APP_MAX_CONNS)
+        app_complain("descriptors allow for %u connections at once", p->max_conns);
 }
 
 static bool resolve_backend(struct proxy *p)
@@ -400,10 +413,10 @@ static bool start(struct proxy *p)
     p->open.timeout_ms = o->idle_ms;
     p->lingering.timeout_ms = LINGERING_MS;
     limit_connections(p);
-    if (!resolve_backend(p) || !listen_on(p, o->listen))
-        return false;
     uv_signal_start(&p->on_term, on_signal, SIGTERM);
     uv_signal_start(&p->on_int, on_signal, SIGINT);
+    if (!resolve_backend(p) || !listen_on(p, o->listen))
+        return false;
     if (o->stats_ms)
         uv_timer_start(&p->stats, on_stats, o->stats_ms, o->stats_ms);
     return true;

@@ -27,11 +27,11 @@ struct client {
 };
 
 /*
- * What the plaintext is for. open() is called when the handshake is complete; false: no memory, the connection ends with
- * an alert. closed() comes after an open() that succeeded, when |stream| is NULL; |in_order| says that both sides had
- * sent close_notify. What is still on its way to elsewhere may then take its time, until proxy_done(), which the service
- * has to call; a second closed(), not in order, tells it to end now. The others come before closed(). busy(): the client
- * would miss something if it were closed now.
+ * What the plaintext is for. open() is called when the handshake is complete; false: no memory, the connection ends
+ * with an alert. closed() comes after an open() that succeeded, when |stream| is NULL; |in_order| says that both sides
+ * had sent close_notify. What is still on its way to elsewhere may then take its time, until proxy_done(), which the
+ * service has to call; a second closed(), not in order, tells it to end now. The others come before closed(). busy():
+ * the client would miss something if it were closed now. /
  */
 struct service {
     bool (*open)(struct client *c);

@@ -294,4 +294,11 @@ static bool relay_busy(const struct client *c)
     return r->queued || uv_now(&c->proxy->loop) - c->touched_ms < QUIET_MS;
 }
 
-const struct service relay_service = { .open = relay_open, .data = relay_data, .end = relay_end, .room = relay_room, .closed = relay_closed, .busy = relay_busy };
+const struct service relay_service = {
+    .open = relay_open,
+    .data = relay_data,
+    .end = relay_end,
+    .room = relay_room,
+    .closed = relay_closed,
+    .busy = relay_busy,
+};

@@ -25,9 +25,9 @@ char *app_subject(const struct milgi_iov *certificate)
     const unsigned char *der = certificate->data;
     X509 *x = d2i_X509(NULL, &der, (long)certificate->len);
     BIO *bio = BIO_new(BIO_s_mem());
+    unsigned long style = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB; /* UTF-8 as it is */
     char *text = NULL;
-    if (x && bio &&
-        X509_NAME_print_ex(bio, X509_get_subject_name(x), 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0)
+    if (x && bio && X509_NAME_print_ex(bio, X509_get_subject_name(x), 0, style) >= 0)
         text = text_of(bio);
     BIO_free(bio);
     X509_free(x);

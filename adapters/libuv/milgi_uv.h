@@ -6,10 +6,10 @@
  * it. Bytes are read from the socket straight into chunks of the engine and written from the connection's output
  * without a copy. Everything here belongs to the loop's thread. The conventions of <milgi/milgi.h> hold.
  *
- * HOW A STREAM ENDS. TLS ends first, once, and on_close tells why; the TCP connection outlives it for a moment, so that
- * the last record (a fatal alert, a close_notify) reaches the peer: the output is written out, writing is shut down, and
- * what the peer still sends is read and thrown away, for then no reset overtakes the alert. That takes until the peer
- * closes, or linger_ms without progress, or linger_bytes; then the socket is closed and on_gone comes.
+ * HOW A STREAM ENDS. TLS ends first, once, and on_close tells why; the TCP connection outlives it for a moment, so
+ * that the last record (a fatal alert, a close_notify) reaches the peer: the output is written out, writing is shut
+ * down, and what the peer still sends is read and thrown away, for then no reset overtakes the alert. That takes until
+ * the peer closes, or linger_ms without progress, or linger_bytes; then the socket is closed and on_gone comes. /
  */
 #pragma once
 
@@ -43,9 +43,9 @@ MILGI_MUST_CHECK int milgi_uv_new(uv_loop_t *loop, const struct milgi_uv_options
 
 /*
  * Drops every stream at once (no close_notify; of the callbacks only on_gone), then frees the engine, which may block
- * for as long as a device's longest op, then calls |stopped| (may be NULL) from the loop: |uv| is gone then, and devices
- * may be freed. Run the loop until then. For an end in order call milgi_uv_close() for the streams before. Call it once,
- * from any callback.
+ * for as long as a device's longest op, then calls |stopped| (may be NULL) from the loop: |uv| is gone then, and
+ * devices may be freed. Run the loop until then. For an end in order call milgi_uv_close() for the streams before.
+ * Call it once, from any callback. /
  */
 void milgi_uv_stop(struct milgi_uv *uv, void (*stopped)(void *arg), void *arg);
 
@@ -97,8 +97,8 @@ MILGI_MUST_CHECK int milgi_uv_connect(struct milgi_uv *uv, const struct sockaddr
     const char *server_name, const struct milgi_uv_events *events, void *arg, struct milgi_uv_stream **stream);
 
 /*
- * The same over |fd|, a connected stream socket of any family, which is taken (and closed) unless this fails. Whether it
- * is a client or a server is the config's. Errors as milgi_uv_accept().
+ * The same over |fd|, a connected stream socket of any family, which is taken (and closed) unless this fails. Whether
+ * it is a client or a server is the config's. Errors as milgi_uv_accept(). /
  */
 MILGI_MUST_CHECK int milgi_uv_open(struct milgi_uv *uv, uv_os_sock_t fd, struct milgi_config *config,
     const char *server_name, const struct milgi_uv_events *events, void *arg, struct milgi_uv_stream **stream);

@@ -65,7 +65,14 @@ static void end(struct milgi_uv_stream *s, const struct milgi_reason *reason)
 /* The socket is of no use any more, and the connection cannot tell. */
 static void transport_failed(struct milgi_uv_stream *s, int error)
 {
-    struct milgi_reason reason = { .error = MILGI_ETRANSPORT, .cls = MILGI_CLASS_IO, .alert = MILGI_ALERT_NONE, .op = -1, .device_code = -error, .detail = uv_strerror(error) };
+    struct milgi_reason reason = {
+        .error = MILGI_ETRANSPORT,
+        .cls = MILGI_CLASS_IO,
+        .alert = MILGI_ALERT_NONE,
+        .op = -1,
+        .device_code = -error,
+        .detail = uv_strerror(error),
+    };
     s->write_error = error;
     if (!s->ended)
         end(s, &reason);
@@ -362,7 +369,17 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
         end(s, reason);
 }
 
-static const struct milgi_events conn_events = { .on_output = on_output, .on_data = on_data, .on_pause = on_pause, .on_resume = on_resume, .on_room = on_room, .on_established = on_established, .on_decide = on_decide, .on_alert = on_alert, .on_closed = on_closed };
+static const struct milgi_events conn_events = {
+    .on_output = on_output,
+    .on_data = on_data,
+    .on_pause = on_pause,
+    .on_resume = on_resume,
+    .on_room = on_room,
+    .on_established = on_established,
+    .on_decide = on_decide,
+    .on_alert = on_alert,
+    .on_closed = on_closed,
+};
 
 void milgi_uv__streams_refill(struct milgi_uv *uv)
 {

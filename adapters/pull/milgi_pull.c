@@ -103,7 +103,15 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
     ((struct milgi_pull *)arg)->reason = *reason;
 }
 
-static const struct milgi_events events = { .on_output = on_output, .on_data = on_data, .on_pause = on_pause, .on_resume = on_resume, .on_established = on_established, .on_alert = on_alert, .on_closed = on_closed };
+static const struct milgi_events events = {
+    .on_output = on_output,
+    .on_data = on_data,
+    .on_pause = on_pause,
+    .on_resume = on_resume,
+    .on_established = on_established,
+    .on_alert = on_alert,
+    .on_closed = on_closed,
+};
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */
 

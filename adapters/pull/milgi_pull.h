@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Milgi for programs that like to wait: connect, read, write, close over a connected socket. One loop under each call:
- * run the engine, move bytes, poll the socket and the engine's descriptor. Several of these may share an engine (and its
- * thread); while one waits, the others' work goes on too. The conventions of <milgi/milgi.h> hold.
+ * run the engine, move bytes, poll the socket and the engine's descriptor. Several of these may share an engine (and
+ * its thread); while one waits, the others' work goes on too. The conventions of <milgi/milgi.h> hold.
  *
  * Every function that waits does so for at most the connection's timeout and then returns MILGI_ETIMEOUT; nothing is
  * lost, the call may be repeated. After any other negative result the connection has ended: milgi_pull_reason() says
  * why, milgi_pull_free() is what is left to do. None of them may be called from a callback of the library.
+ * /
  */
 #pragma once
 
@@ -42,8 +43,8 @@ MILGI_MUST_CHECK int milgi_pull_handshake(struct milgi_pull *pull);
 MILGI_MUST_CHECK ssize_t milgi_pull_read(struct milgi_pull *pull, void *data, size_t len);
 
 /* Sends all of |data| and waits until the socket has taken it: 0, or negative. What comes meanwhile is kept, up to the
- * credit, and read later. After MILGI_ETIMEOUT and MILGI_ENOMEM (the engine's chunks are all in use) it is not known how
- * much was taken: do not repeat this one, end the connection. */
+ * credit, and read later. After MILGI_ETIMEOUT and MILGI_ENOMEM (the engine's chunks are all in use) it is not known
+ * how much was taken: do not repeat this one, end the connection. */
 MILGI_MUST_CHECK int milgi_pull_write(struct milgi_pull *pull, const void *data, size_t len);
 
 /* Sends close_notify and waits until the socket has taken everything: 0, or negative. Reading may go on. */

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`milgi connect`: who is believed, what is told, and what the exit status means."""
+
+import json
+import socket
+import ssl
+import time
+
+from kit import check
+
+from cases.relay import echo
+
+
+class Server:
+    """Python's TLS server for one connection; serve(tls) decides what it does."""
+
+    def __init__(self, world, serve, **options):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(world.pki.path("server"), world.pki.path("server", "key"))
+        if options.get("maximum"):
+            context.maximum_version = options["maximum"]
+        if options.get("client_ca"):
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(world.pki.path(options["client_ca"]))
+        if options.get("alpn"):
+            context.set_alpn_protocols(options["alpn"])
+
+        def one(sock):
+            try:
+                tls = context.wrap_socket(sock, server_side=True)
+            except (ssl.SSLError, OSError) as error:
+                return error
+            return serve(tls)
+        self.backend = world.backend(one)
+        self.port = self.backend.port
+
+
+def hello(tls):
+    tls.sendall(b"hello\n")
+    tls.unwrap().close()
+
+
+def test_what_was_negotiated_is_told_as_json(world):
+    proxy = world.proxy("--backend", world.backend(echo).address, "--alpn", "echo/1")
+    command = world.connect(proxy.port, "--json", "--alpn", "none/1,echo/1")
+    status, out = command.finish(b"there and back\n")
+    check(status == 0 and out == b"there and back\n", f"{status} {out!r} {command.err()}")
+    lines = command.err().splitlines()
+    told = json.loads(lines[0])
+    check(len(lines) == 1 and told["protocol"] == "TLSv1.3" and told["alpn"] == "echo/1", told)
+    check(told["peer_subject"] == "CN=localhost" and told["group"] == "x25519" and told["peer_authenticated"], told)
+    check(told["signature_scheme"] == "ecdsa_secp256r1_sha256" and not told["hello_retry"], told)
+
+
+def test_suites_and_groups_are_chosen(world):
+    backend = world.backend(echo)
+    for suite in ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"):
+        for group in ("secp256r1", "secp384r1"):
+            proxy = world.proxy("--backend", backend.address, "--groups", group)
+            command = world.connect(proxy.port, "--json", "--suites", suite, "--groups", f"x25519,{group}")
+            status, _ = command.finish(b"x")
+            told = json.loads(command.err())
+            check(status == 0 and told["suite"] == suite and told["group"] == group and told["hello_retry"], told)
+
+
+def test_a_stranger_is_status_3(world):
+    proxy = world.proxy(cert="strange")
+    for options, ca in (((), "ca"), ((), None)):
+        command = world.connect(proxy.port, *options, ca=ca)
+        status, out = command.finish(b"secret")
+        check(status == 3 and not out, f"{status} {out!r}")
+        check("unknown_ca" in command.err() and "certificate" in command.err(), command.err())
+    command = world.connect(proxy.port, "--json")
+    status, _ = command.finish(b"")
+    told = json.loads(command.err().splitlines()[-1])
+    check(status == 3 and told["error"] == "MILGI_EVERIFY" and told["alert"] == "unknown_ca", told)
+
+
+def test_a_wrong_name_is_status_3(world):
+    proxy = world.proxy()
+    command = world.connect(proxy.port, "--name", "example.org")
+    status, _ = command.finish(b"secret")
+    check(status == 3 and "name" in command.err().lower(), f"{status} {command.err()}")
+
+
+def test_insecure_takes_anybody_and_says_so(world):
+    proxy = world.proxy("--backend", world.backend(echo).address, cert="strange")
+    command = world.connect(proxy.port, "--insecure", ca=None)
+    status, out = command.finish(b"hello")
+    check(status == 0 and out == b"hello" and "NOT VERIFIED" in command.err(), f"{status} {command.err()}")
+
+
+def test_a_client_certificate_is_sent(world):
+    seen = []
+
+    def serve(tls):
+        seen.append(tls.getpeercert()["subject"])
+        hello(tls)
+    server = Server(world, serve, client_ca="ca")
+    pki = world.pki
+    command = world.connect(server.port, "--cert", pki.path("alice"), "--key", pki.path("alice", "key"))
+    status, out = command.finish(b"")
+    check(status == 0 and out == b"hello\n", f"{status} {command.err()}")
+    check("alice" in str(seen), seen)
+
+
+def test_the_servers_alert_is_status_1_and_told(world):
+    server = Server(world, hello, client_ca="ca")
+    command = world.connect(server.port)
+    status, _ = command.finish(b"")
+    check(status == 1 and "certificate_required received" in command.err(), f"{status} {command.err()}")
+    server = Server(world, hello, maximum=ssl.TLSVersion.TLSv1_2)
+    command = world.connect(server.port)
+    status, _ = command.finish(b"")
+    check(status == 1 and "protocol_version" in command.err(), f"{status} {command.err()}")
+
+
+def test_a_cut_answer_is_status_1(world):
+    def cut(tls):
+        tls.sendall(b"half of something")
+        tls.shutdown(socket.SHUT_RDWR)
+    command = world.connect(Server(world, cut).port)
+    status = command.wait()
+    check(status == 1 and "close_notify" in command.err(), f"{status} {command.err()}")
+    check(command.process.stdout.read() == b"half of something", "what came was not written")
+
+
+def test_the_exit_status_is_0_when_the_server_ends_in_order(world):
+    command = world.connect(Server(world, hello).port)
+    status, out = command.finish(b"")
+    check(status == 0 and out == b"hello\n", f"{status} {out!r} {command.err()}")
+
+
+def test_a_refused_connection_is_status_1(world):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = world.connect(port)
+    status, _ = command.finish(b"")
+    check(status == 1 and "refused" in command.err(), f"{status} {command.err()}")
+
+
+def test_a_silent_server_is_given_up(world):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        begin = time.monotonic()
+        command = world.connect(server.getsockname()[1], "--timeout", "0.5")
+        status, _ = command.finish(b"")
+    check(status == 1 and "timed out" in command.err() and time.monotonic() - begin < 20, f"{status} {command.err()}")
+
+
+def test_a_stalled_session_is_given_up(world):
+    command = world.connect(Server(world, lambda tls: time.sleep(15)).port, "--timeout", "0.5")
+    check(command.wait() == 1 and "timed out" in command.err(), command.err())
+
+
+def test_a_reader_that_goes_away_is_status_1(world):
+    def pour(tls):
+        try:
+            while True:
+                tls.sendall(bytes(65536))
+        except OSError:
+            pass
+    command = world.connect(Server(world, pour).port)
+    command.process.stdout.read(10)
+    command.process.stdout.close()
+    check(command.wait() == 1 and "standard output" in command.err(), command.err())
+
+
+def test_standard_input_may_be_a_file(world):
+    proxy = world.proxy("--backend", world.backend(echo).address)
+    with open(world.milgi, "rb") as data:
+        wanted = data.read(300000)
+    import os
+    path = os.path.join(world.work, "input-file")
+    with open(path, "wb") as out:
+        out.write(wanted)
+    from kit import Command
+    with open(path, "rb") as stdin:
+        command = world.keep(Command(world, "connect", f"localhost:{proxy.port}", "--ca", world.pki.path("ca"), stdin=stdin))
+        out = command.process.stdout.read()
+    check(command.wait() == 0 and out == wanted, f"{len(out)} bytes came back; {command.err()}")

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits, timeouts, alerts on broken connections, and the end of the proxy."""
+
+import signal
+import socket
+import ssl
+import struct
+import time
+
+from kit import Failure, LIMIT, check, descriptors_of, read_all, until
+
+from cases.relay import echo
+
+GET = "GET / HTTP/1.1\nHost: localhost\n\n"
+
+
+def test_connections_beyond_the_limit_wait(world):
+    proxy = world.proxy("--max-conns", "2")
+    first, second = world.client(proxy), world.client(proxy)
+    third = world.raw(proxy)
+    third.settimeout(0.7)
+    context = ssl.create_default_context(cafile=world.pki.path("ca"))
+    try:
+        context.wrap_socket(third, server_hostname="localhost", do_handshake_on_connect=True)
+    except TimeoutError:
+        pass
+    else:
+        raise Failure("a third connection was served")
+    for client in (first, second):
+        check(client.ask(GET)[0] == 200, "the others were not served")
+    first.close()
+    second.close()
+    check(world.client(proxy).ask(GET)[0] == 200, "there is room again, but nobody was let in")
+
+
+def test_descriptors_that_run_out_are_waited_for(world):
+    proxy = world.proxy("--max-conns", "1000", files=90)
+    check("descriptors" in proxy.err(), "the limit is not told")
+    clients = []
+    for _ in range(20):
+        clients.append(world.client(proxy))
+    waiting = [world.raw(proxy) for _ in range(60)]
+    check(clients[0].ask(GET)[0] == 200, "the proxy stopped serving")
+    for sock in waiting:
+        sock.close()
+    for client in clients:
+        client.close()
+    check(world.client(proxy).ask(GET)[0] == 200, "nobody is let in any more")
+
+
+def test_descriptors_return(world):
+    backend = world.backend(echo)
+    proxy = world.proxy("--backend", backend.address)
+    before = descriptors_of(proxy.process)
+    for i in range(40):
+        if i % 3 == 0:
+            world.raw(proxy).close()
+            continue
+        client = world.client(proxy)
+        client.send(b"x")
+        client.read()
+        client.close()
+    until(lambda: descriptors_of(proxy.process) == before, "descriptors return")
+
+
+def test_a_client_that_says_nothing_is_closed(world):
+    proxy = world.proxy("--handshake-timeout", "0.5")
+    sock = world.raw(proxy)
+    begin = time.monotonic()
+    read_all(sock)
+    check(time.monotonic() - begin < LIMIT / 2, "it took too long")
+
+
+def test_a_handshake_that_stalls_is_closed(world):
+    proxy = world.proxy("--handshake-timeout", "0.5")
+    sock = world.raw(proxy)
+    sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    begin = time.monotonic()
+    read_all(sock)
+    check(time.monotonic() - begin < LIMIT / 2, "it took too long")
+
+
+def test_an_idle_connection_is_ended_in_order(world):
+    proxy = world.proxy("--idle-timeout", "0.5")
+    client = world.client(proxy)
+    check(client.ask(GET)[0] == 200, "no answer")
+    begin = time.monotonic()
+    check(client.read_end() == b"", "no close_notify")
+    check(0.3 < time.monotonic() - begin < LIMIT / 2, "not after the time limit")
+
+
+def test_a_busy_connection_is_not_idle(world):
+    proxy = world.proxy("--idle-timeout", "0.6")
+    client = world.client(proxy)
+    for _ in range(5):
+        time.sleep(0.3)
+        check(client.ask(GET)[0] == 200, "it was closed")
+
+
+def test_a_fatal_alert_reaches_a_client_that_goes_on_sending(world):
+    proxy = world.proxy()
+    for _ in range(5):
+        sock = world.raw(proxy)
+        sock.sendall(b"\x16\x03\x01\x00\x04\xff\x00\x00\x00" + bytes(30000))
+        time.sleep(0.1)
+        sock.sendall(bytes(20000))
+        got = read_all(sock)  # a reset would raise
+        check(len(got) == 7 and got[0] == 21 and got[5] == 2, f"no fatal alert: {got!r}")
+
+
+def test_garbage_does_no_harm(world):
+    proxy = world.proxy()
+    for garbage in (b"GET / HTTP/1.1\r\n\r\n", bytes(100), b"\xff" * 70000, b"\x16\x03\x01\xff\xff"):
+        sock = world.raw(proxy)
+        try:
+            sock.sendall(garbage)
+            read_all(sock)
+        except ConnectionError:
+            pass
+    sock = world.raw(proxy)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.sendall(b"\x16\x03\x01")
+    sock.close()
+    check(world.client(proxy).ask(GET)[0] == 200, "the proxy does not serve any more")
+
+
+def test_sigterm_ends_idle_connections_in_order(world):
+    proxy = world.proxy()
+    client = world.client(proxy)
+    check(client.ask(GET)[0] == 200, "no answer")
+    begin = time.monotonic()
+    proxy.process.send_signal(signal.SIGTERM)
+    check(client.read_end() == b"", "no close_notify")
+    client.close()
+    check(proxy.wait() == 0, "the exit status is not 0")
+    check(time.monotonic() - begin < 8, "it took too long for nothing")
+
+
+def test_sigterm_waits_for_the_busy(world):
+    def slow(sock):
+        sock.recv(1)
+        for _ in range(15):
+            sock.sendall(b"x" * 1000)
+            time.sleep(0.2)
+    backend = world.backend(slow)
+    proxy = world.proxy("--backend", backend.address)
+    client = world.client(proxy)
+    client.send(b"?")
+    check(client.read(), "nothing came")
+    proxy.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    try:
+        world.raw(proxy)
+    except ConnectionError:
+        pass
+    else:
+        raise Failure("a new connection was accepted")
+    got = len(client.read_end())
+    check(got >= 13000, f"the answer was cut at {got} bytes")
+    client.close()
+    check(proxy.wait() == 0, "the exit status is not 0")
+
+
+def test_sigterm_does_not_wait_for_ever(world):
+    def endless(sock):
+        while True:
+            sock.sendall(b"x")
+            time.sleep(0.1)
+    backend = world.backend(endless)
+    proxy = world.proxy("--backend", backend.address)
+    client = world.client(proxy)
+    check(client.read(), "nothing came")
+    begin = time.monotonic()
+    check(proxy.stop() == 0, "the exit status is not 0")
+    check(8 < time.monotonic() - begin < 20, f"it took {time.monotonic() - begin} s")
+
+
+def test_a_second_signal_ends_at_once(world):
+    def endless(sock):
+        while True:
+            sock.sendall(b"x")
+            time.sleep(0.1)
+    backend = world.backend(endless)
+    proxy = world.proxy("--backend", backend.address)
+    client = world.client(proxy)
+    check(client.read(), "nothing came")
+    begin = time.monotonic()
+    proxy.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    proxy.process.send_signal(signal.SIGINT)
+    check(proxy.wait() == 0 and time.monotonic() - begin < 5, "it went on")
+
+
+def test_statistics_are_written_when_asked_for(world):
+    proxy = world.proxy("--stats-interval", "0.2")
+    check(world.client(proxy).ask(GET)[0] == 200, "no answer")
+    until(lambda: "established 1" in proxy.err(), "the line of statistics")

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What cases are made of: certificates, the command, TLS clients, backends."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+LIMIT = 30.0  # seconds for anything that must happen
+
+
+class Failure(Exception):
+    """A case went wrong; the text says how."""
+
+
+def check(what, message):
+    if not what:
+        raise Failure(message)
+
+
+def until(what, message, seconds=LIMIT):
+    """Waits until what() is true, and returns it."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"not within {seconds} s: {message}")
+        time.sleep(0.02)
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+class Pki:
+    """Throwaway certificates, made with the openssl command."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.authority("ca")
+        self.authority("other-ca")
+        self.leaf("server", "ca", "localhost", "DNS:localhost,DNS:milgi.test,IP:127.0.0.1", "serverAuth")
+        self.leaf("second", "ca", "second.test", "DNS:second.test", "serverAuth")
+        self.leaf("strange", "other-ca", "localhost", "DNS:localhost,IP:127.0.0.1", "serverAuth")
+        self.leaf("alice", "ca", "alice", None, "clientAuth")
+        self.leaf("mallory", "other-ca", "mallory", None, "clientAuth")
+
+    def path(self, name, end="pem"):
+        return os.path.join(self.directory, f"{name}.{end}")
+
+    def openssl(self, *arguments):
+        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, timeout=60)
+        check(done.returncode == 0, f"openssl {arguments[0]}: {done.stderr}")
+
+    def authority(self, name):
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9", "-keyout",
+                     self.path(name, "key"), "-out", self.path(name), "-subj", f"/CN={name}", "-addext",
+                     "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
+
+    def leaf(self, name, issuer, subject, names, purpose):
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.path(name, "key"),
+                     "-out", self.path(name, "csr"), "-subj", f"/CN={subject}")
+        with open(self.path(name, "ext"), "w") as out:
+            out.write(f"keyUsage=critical,digitalSignature\nextendedKeyUsage={purpose}\n")
+            if names:
+                out.write(f"subjectAltName={names}\n")
+        self.openssl("x509", "-req", "-in", self.path(name, "csr"), "-CA", self.path(issuer), "-CAkey", self.path(issuer, "key"),
+                     "-CAcreateserial", "-days", "9", "-extfile", self.path(name, "ext"), "-out", self.path(name))
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+class Command:
+    """The command under test, once."""
+
+    def __init__(self, world, *arguments, stdin=subprocess.DEVNULL, files=None, **how):
+        argv = [*world.under, world.milgi, *arguments]
+        if files:
+            argv = ["prlimit", f"--nofile={files}:{files}", *argv]
+        # memory that a sanitizer holds back is not the command's
+        environment = dict(os.environ, ASAN_OPTIONS="quarantine_size_mb=1:thread_local_quarantine_size_kb=64")
+        self.err_file = tempfile.TemporaryFile(dir=world.work)
+        self.process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=self.err_file,
+                                        env=environment, **how)
+
+    def err(self):
+        size = os.fstat(self.err_file.fileno()).st_size
+        return os.pread(self.err_file.fileno(), size, 0).decode("utf-8", "replace")
+
+    def wait(self, seconds=LIMIT):
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.process.args[1:3]} did not end within {seconds} s: {self.err()[-300:]}") from None
+
+    def finish(self, data=None, seconds=LIMIT):
+        """Feeds |data|, waits for the end: (exit status, standard output)."""
+        try:
+            out, _ = self.process.communicate(data, seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.process.args[1:3]} did not end within {seconds} s: {self.err()[-300:]}") from None
+        return self.process.returncode, out
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+        self.err_file.close()
+
+
+class Proxy(Command):
+    """`milgi proxy`, listening."""
+
+    def __init__(self, world, *arguments, cert="server", listen="127.0.0.1:0", **how):
+        pki = world.pki
+        super().__init__(world, "proxy", "--listen", listen, "--cert", pki.path(cert), "--key", pki.path(cert, "key"),
+                         *arguments, **how)
+        line = self.process.stdout.readline().decode()
+        found = re.fullmatch(r"listening on (.*):(\d+)\n", line)
+        check(found, f"the first line is {line!r}; {self.err()}")
+        self.address, self.port = found.group(1), int(found.group(2))
+
+    def stop(self, seconds=LIMIT):
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+
+COMPLAINT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|Assertion .* failed|Invalid (read|write)")
+
+
+class World:
+    """One case: its commands and sockets, which all end with it."""
+
+    def __init__(self, milgi, under, work, pki, device):
+        self.milgi, self.under, self.work, self.pki = milgi, under, work, pki
+        self.device = device
+        self.things = []
+
+    def keep(self, thing):
+        self.things.append(thing)
+        return thing
+
+    def proxy(self, *arguments, **how):
+        return self.keep(Proxy(self, *arguments, *self.device, **how))
+
+    def run(self, *arguments, data=None, **how):
+        """The command from beginning to end: (status, standard output, standard error)."""
+        command = self.keep(Command(self, *arguments, stdin=subprocess.PIPE, **how))
+        status, out = command.finish(data)
+        return status, out, command.err()
+
+    def connect(self, port, *arguments, ca="ca", **how):
+        trust = ["--ca", self.pki.path(ca)] if ca else []
+        return self.keep(Command(self, "connect", f"127.0.0.1:{port}", *trust, *self.device, *arguments, stdin=subprocess.PIPE,
+                                 **how))
+
+    def backend(self, serve):
+        return self.keep(Backend(serve))
+
+    def client(self, proxy, **how):
+        return self.keep(Client(proxy.port, self.pki, **how))
+
+    def raw(self, proxy):
+        sock = socket.create_connection(("127.0.0.1", proxy.port), LIMIT)
+        self.keep(sock)
+        return sock
+
+    def close(self):
+        """Ends everything; a complaint of a sanitizer or a crash is a failure."""
+        trouble = None
+        for thing in reversed(self.things):
+            if isinstance(thing, Proxy) and thing.process.poll() is None:
+                thing.process.send_signal(signal.SIGTERM)
+                thing.process.send_signal(signal.SIGINT)
+                status = None
+                try:
+                    status = thing.process.wait(LIMIT)
+                except subprocess.TimeoutExpired:
+                    trouble = "the proxy did not end"
+                if status:
+                    trouble = f"the proxy ended with {status}"
+            if isinstance(thing, Command):
+                found = COMPLAINT.search(thing.err())
+                if found or (thing.process.returncode or 0) < 0 and thing.process.returncode != -signal.SIGKILL:
+                    trouble = f"status {thing.process.returncode}: {thing.err()[:2000]}"
+                thing.kill()
+            else:
+                thing.close()
+        check(not trouble, trouble)
+
+
+# --- the other side ---------------------------------------------------------------------------------------------------
+
+class Backend:
+    """A plain TCP server; serve(socket) runs in a thread per connection."""
+
+    def __init__(self, serve):
+        self.serve = serve
+        self.results = []
+        self.sockets = []
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            self.sockets.append(sock)
+            threading.Thread(target=self.one, args=(sock,), daemon=True).start()
+
+    def one(self, sock):
+        try:
+            result = self.serve(sock)
+        except OSError as error:
+            result = error
+        self.results.append(result)
+        if sock.fileno() >= 0:
+            sock.close()
+
+    def result(self, seconds=LIMIT):
+        until(lambda: self.results, "the backend's connection to end", seconds)
+        return self.results[0]
+
+    def close(self):
+        # a blocked accept() holds a closed listener open: shutdown wakes it
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+        for sock in self.sockets:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def reset(sock):
+    """Closes with a TCP reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def read_all(sock):
+    parts = []
+    while True:
+        data = sock.recv(65536)
+        if not data:
+            return b"".join(parts)
+        parts.append(data)
+
+
+class Client:
+    """Python's TLS client, verifying. |alert| is True when the peer has sent close_notify."""
+
+    def __init__(self, port, pki, cert=None, name="localhost", alpn=None, receive_buffer=None):
+        context = ssl.create_default_context(cafile=pki.path("ca"))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        if cert:
+            context.load_cert_chain(pki.path(cert), pki.path(cert, "key"))
+        sock = socket.socket()
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(LIMIT)
+        sock.connect(("127.0.0.1", port))
+        self.tls = context.wrap_socket(sock, server_hostname=name, suppress_ragged_eofs=False)
+
+    def send(self, data):
+        self.tls.sendall(data)
+
+    def read(self, size=65536):
+        return self.tls.recv(size)
+
+    def read_end(self):
+        """All up to the close_notify."""
+        parts = []
+        while True:
+            data = self.tls.recv(65536)
+            if not data:
+                return b"".join(parts)
+            parts.append(data)
+
+    def answer(self):
+        """One HTTP answer: (status, head, body)."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            data = self.tls.recv(1)
+            check(data, f"the connection ended in an answer's head: {head!r}")
+            head += data
+        text = head.decode()
+        length = int(re.search(r"(?i)content-length: (\d+)", text).group(1))
+        body = b""
+        while len(body) < length:
+            data = self.tls.recv(length - len(body))
+            check(data, "the connection ended in an answer's body")
+            body += data
+        return int(text.split()[1]), text, body.decode()
+
+    def ask(self, request):
+        self.send(request.replace("\n", "\r\n").encode())
+        return self.answer()
+
+    def readable(self, seconds):
+        return bool(self.tls.pending() or select.select([self.tls], [], [], seconds)[0])
+
+    def close(self):
+        self.tls.close()
+
+
+def memory_of(process):
+    """Resident bytes."""
+    with open(f"/proc/{process.pid}/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors_of(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def remove(directory):
+    shutil.rmtree(directory, ignore_errors=True)
