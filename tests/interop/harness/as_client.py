@@ -8,7 +8,7 @@ import re
 from .as_server import SMALL, client_identity, last_words, succeed
 from .backends import Echo
 from .clients import HOST
-from .names import SUITES, json_line, plain, same_group
+from .names import GROUPS, SUITES, json_line, plain, same_group
 from .proc import Failure
 from .servers import SERVERS
 from .tap import Tap
@@ -38,10 +38,10 @@ def options_for(trial, peer, call):
     else:
         options += ["--suites", SUITES[case.suite]]
     if case.group == "hrr":
-        options += ["--groups", "x25519,p384"]
+        options += ["--groups", f"{GROUPS['x25519']},{GROUPS['p384']}"]
         call.groups = ["p384"]
     else:
-        options += ["--groups", case.group]
+        options += ["--groups", GROUPS[case.group]]
     call.expect_suite = case.suite
     call.expect_group = "p384" if case.group == "hrr" else case.group
     return options
@@ -304,11 +304,12 @@ def keyupdate(trial):
 
 
 def keyupdate_by_milgi(trial):
-    """milgi renews its keys and asks for new ones every few pieces; s_server's trace tells that they came."""
+    """milgi renews its keys and asks for new ones at times; s_server's trace tells that they came. Not often: GnuTLS ends
+    a connection that has more than eight in a second, and nginx one that ends behind one, without close_notify."""
     size = 4 << 20
     path, digest = trial.payload(size)
     messages = os.path.join(trial.directory, "messages") if trial.case.peer == "s_server" else ""
-    session = Session(trial, limit=size, options=["--update-keys", "8"], messages=messages)
+    session = Session(trial, limit=size, options=["--update-keys", "100"], messages=messages)
     milgi = session.milgi
     half = "half-client" in session.peer.can
     milgi.send_file(path, 1 << 18, milgi.end_input if half else None)
@@ -319,16 +320,19 @@ def keyupdate_by_milgi(trial):
     if messages:
         with open(messages) as trace:
             seen = sum("KeyUpdate" in line and line.startswith("<<<") for line in trace)
-        if seen < 4:
-            raise Failure(f"s_server saw {seen} KeyUpdates")
+        if not seen:
+            raise Failure("s_server saw no KeyUpdate")
 
 
 def keyupdate_by_volume(trial):
+    """JSSE renews its keys, and asks for new ones, every MiB in either direction. milgi ends only when all is back: JSSE
+    breaks off when it finds close_notify before the new keys that it asked for."""
     size = 8 << 20
     path, digest = trial.payload(size)
     session = Session(trial, keyupdate=True)
-    session.milgi.send_file(path, None, session.milgi.end_input)
-    session.end(True)
+    session.milgi.send_file(path, 1 << 18)
+    session.milgi.out.wait(lambda out: out.count >= size, trial.deadline, f"{size} bytes back")
+    session.end()
     if session.milgi.out.digest() != digest:
         raise Failure(f"{session.milgi.out.count} of {size} bytes came back, or others")
 

@@ -6,7 +6,7 @@ import re
 
 from .backends import Collect, Echo, Greet, HttpEcho
 from .clients import CLIENTS, HOST
-from .names import ALERTS, SUITES, page_text, page_value, plain, same_group
+from .names import ALERTS, GROUPS, SUITES, page_text, page_value, plain, same_group
 from .png import check_not_blank
 from .proc import Failure
 from .tap import Tap
@@ -26,12 +26,12 @@ def offers(trial, peer, call):
         options += ["--suites", SUITES[case.suite]]
     told = "group" in peer.can and case.group in peer.groups_told
     if case.group == "hrr":
-        options += ["--groups", "p384"]
+        options += ["--groups", GROUPS["p384"]]
         call.groups = peer.hrr_groups if told else None
     elif told:
         call.groups = [case.group]
     else:
-        options += ["--groups", case.group]
+        options += ["--groups", GROUPS[case.group]]
     call.expect_retry = case.group == "hrr" if told else None
     call.expect_suite = case.suite
     call.expect_group = "p384" if case.group == "hrr" else case.group
@@ -273,12 +273,14 @@ def keyupdate(trial):
 
 
 def keyupdate_by_volume(trial):
-    """JSSE renews its keys every MiB."""
+    """JSSE renews its keys, and asks for new ones, every MiB in either direction."""
     size = 8 << 20
     path, digest = trial.payload(size)
     peer, call, _ = begin(trial, [trial.case.cert], backend=trial.backend(Echo()), keyupdate=True)
     child = trial.start_client(peer, call)
-    child.send_file(path, None, child.end_input)
+    child.send_file(path, 1 << 18)
+    child.out.wait(lambda out: out.count >= size, trial.deadline, f"{size} bytes back ({child.out.count} came)")
+    child.end_input()
     succeed(child, trial)
     if child.out.count != size or child.out.digest() != digest:
         raise Failure(f"{child.out.count} of {size} bytes came back, or others")

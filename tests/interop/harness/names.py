@@ -13,6 +13,9 @@ SUITES = {
     "chacha": "TLS_CHACHA20_POLY1305_SHA256",
 }
 
+# as milgi calls them, after IANA's registry
+GROUPS = {"x25519": "x25519", "p256": "secp256r1", "p384": "secp384r1"}
+
 # spellings of a group in reports, compared without case and punctuation
 GROUP_ALIASES = {
     "x25519": {"x25519"},

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 from .clients import HOST
 from .pki import P12_PASSWORD
@@ -241,6 +242,12 @@ class Trial:
         for child in self._milgi:
             if complaint := SANITIZER.search(child.err.text()):
                 raise Failure(f"milgi: {complaint.group(0)}")
+
+    def last_words(self):
+        """Gives the peers of a failed case a moment to end by themselves, since what they say then explains most."""
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end and any(child.running() for child in self._children):
+            time.sleep(0.02)
 
     def close(self):
         for child in self._children:

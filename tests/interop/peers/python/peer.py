@@ -95,7 +95,7 @@ class Pipe:
         """Reads whenever bytes are there, and sends only what the peer takes, so that neither side can block the other."""
         self.tcp.setblocking(False)
         backlog = b""
-        while not (self.said_close and self.heard_close and not backlog):
+        while not (self.said_close and self.heard_close and not backlog and not self.outgoing.pending):
             backlog += self.outgoing.read()
             sources = [] if self.heard_close else [self.tcp]
             if not self.said_close and not backlog:
