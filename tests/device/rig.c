@@ -630,7 +630,7 @@ const char *job_check(struct job *job)
     if (why == NULL)
         return NULL;
     snprintf(text, sizeof(text), "%s 0x%04x is %s (wanted %s): %s", milgi_op_type_name(job->op.type), job->op.alg,
-        milgi_op_status_name(job->op.status), milgi_op_status_name(job->want), why);
+        milgi_op_status_name(job->op.status), milgi_op_status_name((int)job->want), why);
     return text;
 }
 
