@@ -99,11 +99,11 @@ int milgi_config_add_credential(struct milgi_config *config, struct milgi_creden
         return MILGI_EINVAL;
     size_t n = config->credentials_n;
     if ((n & (n - 1)) == 0) { /* full: room grows by doubling */
-        struct milgi_credential **grown = milgi__alloc((n > 0 ? 2 * n : 1) * sizeof(*grown));
+        struct milgi_credential **grown = milgi__alloc((n > 0 ? 2 * n : 1) * sizeof(struct milgi_credential *));
         if (grown == NULL)
             return MILGI_ENOMEM;
         if (n > 0)
-            memcpy(grown, config->credentials, n * sizeof(*grown));
+            memcpy(grown, config->credentials, n * sizeof(struct milgi_credential *));
         milgi__free(config->credentials);
         config->credentials = grown;
     }

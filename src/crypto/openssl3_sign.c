@@ -173,7 +173,7 @@ int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t
 
 /* --- verification ----------------------------------------------------------------------------------------------- */
 
-static const char *const ec_names[MILGI__NIST_CURVES] = { "P-256", "P-384", "P-521" };
+static const char ec_names[MILGI__NIST_CURVES][6] = { "P-256", "P-384", "P-521" };
 
 int milgi__verify_setup(struct milgi__crypto *cx)
 {
@@ -181,8 +181,8 @@ int milgi__verify_setup(struct milgi__crypto *cx)
     bool ok = import != NULL && EVP_PKEY_fromdata_init(import) == 1;
 
     for (size_t i = 0; ok && i < MILGI__NIST_CURVES; i++) {
-        char name[8];
-        strcpy(name, ec_names[i]);
+        char name[sizeof(ec_names[i])];
+        memcpy(name, ec_names[i], sizeof(name));
         OSSL_PARAM params[2] = { OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
             OSSL_PARAM_construct_end() };
         ok = EVP_PKEY_fromdata(import, &cx->ec_key[i], EVP_PKEY_KEY_PARAMETERS, params) == 1;
