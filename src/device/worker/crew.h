@@ -38,7 +38,7 @@ struct milgi__crew_options {
 };
 
 /* 0, MILGI_ENOMEM or MILGI_ELIMIT. */
-int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **crew);
+int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **out);
 /* Every queue pair is closed. Joins the threads. */
 void milgi__crew_free(struct milgi__crew *crew);
 
