@@ -15,16 +15,19 @@ enum milgi__place {
     MILGI__IN_TICKET = 64
 };
 
-/* In the order in which we send them; pre_shared_key stands last (RFC 8446 4.2.11). */
+/*
+ * In the order in which we send them: free but for pre_shared_key, which stands last (RFC 8446 4.2.11); in hellos of
+ * the server that of RFC 8448, so that they can be compared.
+ */
 enum milgi__ext_id {
     MILGI__EXT_SERVER_NAME,
     MILGI__EXT_GROUPS,
     MILGI__EXT_SCHEMES,
     MILGI__EXT_CERT_SCHEMES,
     MILGI__EXT_ALPN,
-    MILGI__EXT_VERSIONS,
-    MILGI__EXT_COOKIE,
     MILGI__EXT_KEY_SHARE,
+    MILGI__EXT_COOKIE,
+    MILGI__EXT_VERSIONS,
     MILGI__EXT_AUTHORITIES,
     MILGI__EXT_PSK_MODES,
     MILGI__EXT_EARLY_DATA,
