@@ -152,6 +152,7 @@ bool rig_key_load(struct rig *rig, struct milgi_key *key)
 void rig_key_free(struct rig *rig, struct milgi_key *key)
 {
     rig->ops->key_free(rig->qp, key, key->dev[RIG_DEV]);
+    milgi__aead_forget(rig->cx, key->serial);
     key->dev[RIG_DEV] = NULL;
 }
 

@@ -45,7 +45,12 @@ static void worker_free(void *state)
     milgi__crypto_free(state);
 }
 
-static void worker_forget(void *state)
+static void worker_forget(void *state, uint64_t serial)
+{
+    milgi__aead_forget(state, serial);
+}
+
+static void worker_forget_all(void *state)
 {
     milgi__crypto_idle(state);
 }
@@ -69,6 +74,7 @@ static const struct milgi__crew_ops crew_ops = {
     .worker_free = worker_free,
     .perform = worker_perform,
     .forget = worker_forget,
+    .forget_all = worker_forget_all,
 };
 
 /* --- on the engine's thread ------------------------------------------------------------------------------------- */
@@ -111,7 +117,7 @@ static void pool_key_free(struct milgi_qp *qp, const struct milgi_key *key, void
     struct pool_key *mine = loaded;
 
     if (key->kind == MILGI_KEY_AEAD)
-        milgi__crew_forget(qp->pool->crew);
+        milgi__crew_forget(qp->pool->crew, key->serial);
     if (mine == NULL)
         return;
     for (unsigned i = 0; i < mine->n; i++) {

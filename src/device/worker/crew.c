@@ -14,6 +14,7 @@
 #include "device/worker/lane.h"
 
 #define QPS_MAX 64
+#define FORGET_MAX 64                    /* a power of two */
 #define RECORDS_AT_ONCE 8                /* records that a worker takes with one step */
 #define LONG_NS (20 * UINT64_C(1000000)) /* a sleep after which a worker's keys are wiped */
 #define NAP_NS 50000
@@ -42,17 +43,18 @@ struct worker {
     void *state;
     unsigned index, cursor; /* cursor: the queue pair to look at first */
     bool records_last;      /* the last that it did were records */
-    uint32_t forgotten;
+    uint64_t forgotten;     /* keys gone that it has forgotten */
 };
 
 struct milgi__crew {
     struct milgi__crew_options options;
     struct milgi__bed bed;
     _Atomic bool stopping;
-    _Atomic uint32_t forget;
+    _Atomic uint64_t gone_n;           /* keys gone so far */
+    _Atomic uint64_t gone[FORGET_MAX]; /* the serials of the last of them */
     _Atomic unsigned qps_n;
     _Atomic(struct milgi__crew_qp *) qps[QPS_MAX];
-    pthread_mutex_t lock; /* for opening and closing */
+    pthread_mutex_t lock; /* of queue pairs that open and close, and of keys that go */
     unsigned started;
     struct worker worker[];
 };
@@ -85,10 +87,26 @@ static void perform(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op
     give_back(qp, op);
 }
 
+static void forget_all_keys(struct worker *w)
+{
+    w->forgotten = atomic_load(&w->crew->gone_n);
+    w->crew->options.ops->forget_all(w->state);
+}
+
+/* The list of those gone is written on while it is read here: when it came round, nobody knows what was missed. */
 static void forget_keys(struct worker *w)
 {
-    w->forgotten = atomic_load(&w->crew->forget);
-    w->crew->options.ops->forget(w->state);
+    struct milgi__crew *crew = w->crew;
+    uint64_t gone_n = atomic_load(&crew->gone_n);
+
+    if (gone_n - w->forgotten <= FORGET_MAX) {
+        for (uint64_t i = w->forgotten; i != gone_n; i++)
+            crew->options.ops->forget(w->state, atomic_load(&crew->gone[i % FORGET_MAX]));
+    }
+    if (atomic_load(&crew->gone_n) - w->forgotten < FORGET_MAX)
+        w->forgotten = gone_n;
+    else
+        forget_all_keys(w);
 }
 
 /* Takes from the lanes of one class and performs what it got. */
@@ -107,7 +125,7 @@ static bool serve(struct worker *w, enum milgi_op_class cls)
             continue;
         w->cursor = at + 1;
         w->records_last = cls == MILGI_CLASS_RECORDS;
-        if (w->forgotten != atomic_load_explicit(&crew->forget, memory_order_acquire))
+        if (w->forgotten != atomic_load_explicit(&crew->gone_n, memory_order_acquire))
             forget_keys(w);
         for (unsigned k = 0; k < n; k++)
             perform(w, qp, ops[k]);
@@ -175,7 +193,7 @@ static void sleep_until_called(struct worker *w)
     }
     if (milgi__bed_sleep(bed, LONG_NS))
         return;
-    forget_keys(w);
+    forget_all_keys(w);
     (void)milgi__bed_sleep(bed, UINT64_MAX);
 }
 
@@ -268,9 +286,13 @@ void milgi__crew_free(struct milgi__crew *crew)
     milgi__free(crew);
 }
 
-void milgi__crew_forget(struct milgi__crew *crew)
+void milgi__crew_forget(struct milgi__crew *crew, uint64_t serial)
 {
-    (void)atomic_fetch_add(&crew->forget, 1);
+    pthread_mutex_lock(&crew->lock);
+    uint64_t n = atomic_load(&crew->gone_n);
+    atomic_store(&crew->gone[n % FORGET_MAX], serial);
+    atomic_store(&crew->gone_n, n + 1);
+    pthread_mutex_unlock(&crew->lock);
 }
 
 /* --- queue pairs ------------------------------------------------------------------------------------------------ */

@@ -25,8 +25,9 @@ struct milgi__crew_ops {
     void (*worker_free)(void *state);
     /* Sets status and device_code; may block. */
     void (*perform)(void *state, unsigned worker, struct milgi_op *op);
-    /* Wipes what the worker keeps of keys: before a long sleep, and after a key went. */
-    void (*forget)(void *state);
+    /* Wipes what the worker keeps of the key with this serial, or of all keys (before a long sleep). */
+    void (*forget)(void *state, uint64_t serial);
+    void (*forget_all)(void *state);
 };
 
 struct milgi__crew_options {
@@ -42,8 +43,8 @@ int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__cre
 /* Every queue pair is closed. Joins the threads. */
 void milgi__crew_free(struct milgi__crew *crew);
 
-/* Any thread: asks every worker to forget its keys before its next op, or soon when it sleeps. */
-void milgi__crew_forget(struct milgi__crew *crew);
+/* Any thread: every worker forgets this key before its next op, or soon when it sleeps. */
+void milgi__crew_forget(struct milgi__crew *crew, uint64_t serial);
 
 /* NULL: no more of them, or no memory. The functions below are the engine's alone, as milgi/device.h says them. */
 struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew);
