@@ -225,8 +225,8 @@ static void headers_that_may_not_be_are_refused(void **state)
     assert_int_equal(try_header(true, MILGI__DATA, 0x0303, 17, 17), MILGI_ALERT_BAD_RECORD_MAC);
     for (unsigned len = 0; len < 17; len++)
         assert_int_equal(try_header(true, MILGI__DATA, 0x0303, len, len), MILGI_ALERT_DECODE_ERROR);
-    for (uint8_t type = MILGI__CCS; type <= MILGI__HANDSHAKE; type++)
-        assert_int_equal(try_header(false, type, 0x0303, 0, 0), MILGI_ALERT_UNEXPECTED_MESSAGE);
+    for (unsigned type = MILGI__CCS; type <= MILGI__HANDSHAKE; type++)
+        assert_int_equal(try_header(false, (uint8_t)type, 0x0303, 0, 0), MILGI_ALERT_UNEXPECTED_MESSAGE);
 }
 
 static void the_version_is_ignored_but_in_what_comes_first(void **state)
