@@ -210,6 +210,15 @@ static void a_lost_op_is_known_by_its_identity_alone(void **state)
     struct milgi_op *lost = side_pull(&rig->b, 0);
     struct milgi_op word = { .type = MILGI_OP_OPEN, .status = MILGI_OP_LOST, .device_code = 42 };
     word.e = lost->e;
+    word.e.generation++; /* another one's */
+    milgi__record_opened(&rig->b.rec, &word);
+    word.e = lost->e;
+    word.e.id++;
+    word.e.generation--;
+    milgi__record_opened(&rig->b.rec, &word);
+    rig_receive(rig);
+    assert_false(rig->broken);
+    word.e = lost->e;
     milgi__record_opened(&rig->b.rec, &word);
     rig_receive(rig);
     assert_true(rig->broken);
