@@ -158,6 +158,8 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static bool is_sent(const struct milgi_pull *p);
+
 static int sleep_ms(const struct milgi_run_result *result, uint64_t until_ms)
 {
     uint64_t now = now_ms(), ms = until_ms > now ? until_ms - now : 0;
@@ -183,7 +185,7 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
             continue;
         if (done(p))
             return 0;
-        if (p->closed)
+        if (p->closed && done != is_sent) /* the last record is still worth waiting for */
             return p->reason.error ? p->reason.error : MILGI_ECLOSED;
         if (p->error && (p->error != MILGI_ETRANSPORT || p->eof || p->paused))
             return p->error;

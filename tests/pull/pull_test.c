@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The blocking adapter: a client in the test's thread, a server in another, a socket pair between them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "configs.h"
+#include "milgi_pull.h"
+
+struct rig;
+
+/* One side. What the server's thread asserts is kept in |ok|: cmocka fails tests in its own thread only. */
+struct side {
+    struct rig *rig;
+    struct milgi_engine *engine;
+    struct milgi_device *device;
+    struct milgi_pull *pull;
+    int fd;
+    bool ok;
+};
+
+struct rig {
+    struct identity *root, *leaf;
+    struct milgi_config *server, *client;
+    struct side a, b; /* client, server */
+    pthread_t thread;
+    bool (*serve)(struct side *b);
+};
+
+static uint8_t pattern(size_t at)
+{
+    return (uint8_t)(at * 29 + (at >> 11));
+}
+
+static bool write_pattern(struct milgi_pull *pull, size_t len)
+{
+    uint8_t *data = malloc(len);
+    for (size_t i = 0; i < len; i++)
+        data[i] = pattern(i);
+    bool ok = milgi_pull_write(pull, data, len) == 0;
+    free(data);
+    return ok;
+}
+
+/* Reads to the end, or |most| bytes, and compares. */
+static ssize_t read_pattern(struct milgi_pull *pull, size_t most)
+{
+    uint8_t block[7001];
+    size_t at = 0;
+    while (at < most) {
+        ssize_t n = milgi_pull_read(pull, block, most - at < sizeof block ? most - at : sizeof block);
+        if (n < 0)
+            return n;
+        if (!n)
+            break;
+        for (ssize_t i = 0; i < n; i++)
+            if (block[i] != pattern(at + (size_t)i))
+                return -1000;
+        at += (size_t)n;
+    }
+    return (ssize_t)at;
+}
+
+/* --- the rig ------------------------------------------------------------------------------------------------------ */
+
+static void side_open(struct side *s, struct rig *r, struct milgi_config *config, const char *name, const char *device,
+    int fd)
+{
+    s->rig = r;
+    s->fd = fd;
+    s->ok = true;
+    assert_int_equal(milgi_engine_new(NULL, &s->engine), 0);
+    if (device) {
+        assert_int_equal(milgi_device_new(device, &s->device, NULL), 0);
+        int index = milgi_engine_add_device(s->engine, s->device);
+        assert_int_equal(milgi_engine_route(s->engine, s->device->caps.ops, (unsigned)index, 1), 0);
+    }
+    assert_int_equal(milgi_pull_new(s->engine, config, name, fd, NULL, &s->pull), 0);
+}
+
+static void side_close(struct side *s)
+{
+    milgi_pull_free(s->pull);
+    s->pull = NULL;
+    close(s->fd);
+}
+
+static void *serve(void *arg)
+{
+    struct rig *r = arg;
+    r->b.ok = r->serve(&r->b);
+    side_close(&r->b);
+    return NULL;
+}
+
+static void rig_open(struct rig *r, const char *device, const char *name, bool (*server)(struct side *b))
+{
+    int fd[2];
+    *r = (struct rig){ .serve = server };
+    r->root = identity_root(IDENTITY_P256, "root");
+    r->leaf = identity_leaf(r->root, IDENTITY_P256, "DNS:pull.test");
+    r->server = configs_freeze(configs_begin(MILGI_SERVER, r->leaf, NULL));
+    r->client = configs_freeze(configs_begin(MILGI_CLIENT, NULL, r->root));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    side_open(&r->a, r, r->client, name, device, fd[0]);
+    side_open(&r->b, r, r->server, NULL, device, fd[1]);
+    milgi_pull_set_timeout(r->a.pull, 20000);
+    milgi_pull_set_timeout(r->b.pull, 20000);
+    assert_int_equal(pthread_create(&r->thread, NULL, serve, r), 0);
+}
+
+static void rig_close(struct rig *r)
+{
+    side_close(&r->a);
+    pthread_join(r->thread, NULL);
+    milgi_engine_free(r->a.engine);
+    milgi_engine_free(r->b.engine);
+    milgi_device_free(r->a.device);
+    milgi_device_free(r->b.device);
+    milgi_config_unref(r->server);
+    milgi_config_unref(r->client);
+    identity_free(r->leaf);
+    identity_free(r->root);
+    assert_true(r->b.ok);
+}
+
+/* --- tests -------------------------------------------------------------------------------------------------------- */
+
+#define MUCH 3000000
+
+static bool answer_much(struct side *b)
+{
+    return read_pattern(b->pull, MUCH) == MUCH && write_pattern(b->pull, MUCH) && milgi_pull_shutdown(b->pull) == 0 &&
+        read_pattern(b->pull, MUCH) == 0;
+}
+
+static void talk(const char *device)
+{
+    struct rig r;
+    struct milgi_conn_info info;
+    rig_open(&r, device, "pull.test", answer_much);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    milgi_conn_info(milgi_pull_conn(r.a.pull), &info);
+    assert_true(info.established && info.peer_authenticated);
+    assert_true(write_pattern(r.a.pull, MUCH));
+    assert_int_equal(read_pattern(r.a.pull, 2 * MUCH), MUCH);
+    assert_null(milgi_pull_reason(r.a.pull));
+    assert_int_equal(milgi_pull_shutdown(r.a.pull), 0);
+    rig_close(&r);
+}
+
+static void a_request_and_an_answer_as_with_a_blocking_socket(void **state)
+{
+    (void)state;
+    talk(NULL);
+}
+
+static void the_same_with_threads(void **state)
+{
+    (void)state;
+    talk("pool:2");
+}
+
+static void the_same_with_a_device_that_reorders(void **state)
+{
+    (void)state;
+    talk("sim:latency=200us,units=8,depth=64,order=out");
+}
+
+/* Both write before either reads: that fits while it is below the credit and the sockets' buffers. */
+static bool write_first(struct side *b)
+{
+    return write_pattern(b->pull, 150000) && read_pattern(b->pull, 150000) == 150000 &&
+        milgi_pull_shutdown(b->pull) == 0 && read_pattern(b->pull, 1) == 0;
+}
+
+static void both_sides_may_write_first(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", write_first);
+    assert_true(write_pattern(r.a.pull, 150000));
+    assert_int_equal(read_pattern(r.a.pull, 200000), 150000);
+    assert_int_equal(milgi_pull_shutdown(r.a.pull), 0);
+    rig_close(&r);
+}
+
+static bool expect_alert(struct side *b)
+{
+    const struct milgi_reason *reason;
+    uint8_t byte;
+    if (milgi_pull_read(b->pull, &byte, 1) != MILGI_EALERT)
+        return false;
+    reason = milgi_pull_reason(b->pull);
+    return reason && reason->alert == MILGI_ALERT_BAD_CERTIFICATE && reason->alert_from_peer;
+}
+
+static void a_wrong_name_is_an_error_here_and_an_alert_there(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, "other.test", expect_alert);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), MILGI_EVERIFY);
+    assert_int_equal(milgi_pull_write(r.a.pull, "x", 1), MILGI_EVERIFY);
+    assert_int_equal(milgi_pull_reason(r.a.pull)->error, MILGI_EVERIFY);
+    rig_close(&r);
+}
+
+static bool cut(struct side *b)
+{
+    bool ok = write_pattern(b->pull, 100);
+    shutdown(b->fd, SHUT_RDWR);
+    return ok;
+}
+
+static void a_cut_is_not_an_end(void **state)
+{
+    struct rig r;
+    uint8_t byte;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", cut);
+    assert_int_equal(read_pattern(r.a.pull, 100), 100);
+    assert_int_equal(milgi_pull_read(r.a.pull, &byte, 1), MILGI_ETRUNCATED);
+    assert_int_equal(milgi_pull_reason(r.a.pull)->cls, MILGI_CLASS_IO);
+    rig_close(&r);
+}
+
+static bool end_later(struct side *b)
+{
+    bool ok = milgi_pull_handshake(b->pull) == 0;
+    poll(NULL, 0, 300);
+    return ok && write_pattern(b->pull, 100) && milgi_pull_shutdown(b->pull) == 0;
+}
+
+static void a_timeout_loses_nothing(void **state)
+{
+    struct rig r;
+    uint8_t byte;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", end_later);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    milgi_pull_set_timeout(r.a.pull, 50);
+    assert_int_equal(milgi_pull_read(r.a.pull, &byte, 1), MILGI_ETIMEOUT);
+    milgi_pull_set_timeout(r.a.pull, 20000);
+    assert_int_equal(read_pattern(r.a.pull, 200), 100);
+    rig_close(&r);
+}
+
+/* --- transports of one's own ---------------------------------------------------------------------------------------- */
+
+struct slow {
+    int fd;
+    unsigned calls;
+};
+
+/* One byte at a time, and every third time none. */
+static ssize_t slow_receive(void *ctx, void *data, size_t len)
+{
+    struct slow *slow = ctx;
+    (void)len;
+    ssize_t n = slow->calls++ % 3 ? recv(slow->fd, data, 1, MSG_DONTWAIT) : (errno = EAGAIN, -1);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t slow_send(void *ctx, const void *data, size_t len)
+{
+    struct slow *slow = ctx;
+    (void)len;
+    ssize_t n = slow->calls++ % 3 ? send(slow->fd, data, 1, MSG_DONTWAIT | MSG_NOSIGNAL) : (errno = EAGAIN, -1);
+    return n < 0 ? -errno : n;
+}
+
+static bool answer_little(struct side *b)
+{
+    return read_pattern(b->pull, 100) == 100 && write_pattern(b->pull, 100) && milgi_pull_shutdown(b->pull) == 0 &&
+        read_pattern(b->pull, 1) == 0;
+}
+
+static void bytes_may_be_moved_by_the_callers_functions(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", answer_little);
+    struct slow slow = { r.a.fd, 0 };
+    struct milgi_pull_io io = { slow_receive, slow_send, &slow };
+    milgi_pull_free(r.a.pull);
+    assert_int_equal(milgi_pull_new(r.a.engine, r.client, "pull.test", r.a.fd, &io, &r.a.pull), 0);
+    milgi_pull_set_timeout(r.a.pull, 20000);
+    assert_true(write_pattern(r.a.pull, 100));
+    assert_int_equal(read_pattern(r.a.pull, 200), 100);
+    assert_int_equal(milgi_pull_shutdown(r.a.pull), 0);
+    assert_true(slow.calls > 300);
+    rig_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_and_an_answer_as_with_a_blocking_socket),
+        cmocka_unit_test(the_same_with_threads),
+        cmocka_unit_test(the_same_with_a_device_that_reorders),
+        cmocka_unit_test(both_sides_may_write_first),
+        cmocka_unit_test(a_wrong_name_is_an_error_here_and_an_alert_there),
+        cmocka_unit_test(a_cut_is_not_an_end),
+        cmocka_unit_test(a_timeout_loses_nothing),
+        cmocka_unit_test(bytes_may_be_moved_by_the_callers_functions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
