@@ -15,7 +15,7 @@ from .tap import Tap
 
 # what a message about each refusal must speak of
 SAYS = {
-    "wrong-name": r"name|host",
+    "wrong-name": r"(host)?name.*mismatch|not valid for|no.*name",
     "untrusted": r"trust|issuer|authority|\bca\b|self.?signed",
     "no-intermediate": r"trust|issuer|authority|chain",
     "expired": r"expired",
@@ -107,7 +107,7 @@ class Session:
     def fail(self, says, delivered=False):
         """milgi ends with an error status and a message that names the reason."""
         status = self.milgi.wait(self.trial.deadline)
-        text = self.milgi.err.text()
+        text = "\n".join(line for line in self.milgi.err.text().splitlines() if not line.startswith("{"))
         if status == 0:
             raise Failure("milgi connect ended with 0 although it had to refuse")
         if status < 0 or status > 127:
