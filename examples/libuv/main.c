@@ -32,7 +32,7 @@ static void must(int rc, const char *what)
     exit(1);
 }
 
-/* --- the server: what comes goes back, and so does the end --------------------------------------------------------- */
+/* --- the server: what comes goes back, and so does the end ------------------------------------------------------- */
 
 static void server_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
@@ -77,7 +77,7 @@ static void on_connection(uv_stream_t *listener, int status)
     uv_close((uv_handle_t *)listener, NULL); /* one client is enough */
 }
 
-/* --- the client ---------------------------------------------------------------------------------------------------- */
+/* --- the client --------------------------------------------------------------------------------------------------- */
 
 static void client_open(struct milgi_uv_stream *stream, void *arg)
 {
@@ -106,7 +106,7 @@ static const struct milgi_uv_events client_events = {
     .on_close = on_close,
 };
 
-/* --- both ---------------------------------------------------------------------------------------------------------- */
+/* --- both --------------------------------------------------------------------------------------------------------- */
 
 static void make_configs(struct example *e, char **argv)
 {

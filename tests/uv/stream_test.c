@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The libuv adapter: two streams of one loop over socket pairs and TCP, and a peer without TLS where it has to misbehave. */
+/* The libuv adapter: two streams of one loop over socket pairs and TCP, and peers without TLS that misbehave. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -368,7 +368,7 @@ static void the_adapter_stops_with_streams_in_every_state(void **state)
     assert_false(more[2].closed);
 }
 
-/* --- TCP, with a peer that goes on sending --------------------------------------------------------------------------- */
+/* --- TCP, with a peer that goes on sending ---------------------------------------------------------------------- */
 
 static int listener(struct sockaddr_in *address)
 {
