@@ -256,7 +256,7 @@ static void a_timeout_loses_nothing(void **state)
     rig_close(&r);
 }
 
-/* --- transports of the caller -------------------------------------------------------------------------------------- */
+/* --- transports of the caller ------------------------------------------------------------------------------------- */
 
 struct slow {
     int fd;
