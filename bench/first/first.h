@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Milgi and libssl as subjects of the same measurements. A subject makes worlds (what is set up once) and ends (one side
- * of a connection); ends exchange bytes through wires in memory. Every function of an end does the work of one side
- * only, so that the time around it is that side's.
+ * Milgi and libssl as subjects of the same measurements. A subject makes worlds (what is set up once) and ends (one
+ * side of a connection); ends exchange bytes through wires in memory. Every function of an end does the work of one
+ * side only, so that the time around it is that side's.
  */
 #pragma once
 
@@ -34,6 +34,7 @@ struct setup {
     uint16_t suite;      /* code point */
     uint32_t record_len; /* plaintext of the records that are sent; 0: the library's default */
     bool lean;           /* libssl: gives its buffers back when they are empty */
+    bool memory_bios;    /* libssl: its host does the I/O */
     const char *signer;  /* Milgi: the device for the server's signatures; NULL: cpu */
 };
 
@@ -89,26 +90,28 @@ enum step {
     STEP_SEND,
     STEP_FREE
 };
-/*
- * All work of a side goes through one of these two, which stay functions of their own: a profiler can be told to look at
- * one side.
- */
-void bench_client(struct pair *pair, enum step step, const struct message *message);
-void bench_server(struct pair *pair, enum step step, const struct message *message);
+/* All work of a side. */
+void pair_work(struct pair *pair, enum side side, enum step step, const struct message *message);
+/* The same, for MEASURE_PROFILE alone: a profiler can be told to look at these. */
+void profiled_client(struct pair *pair, enum step step, const struct message *message);
+void profiled_server(struct pair *pair, enum step step, const struct message *message);
 
 /* What each side of a pair used up, in nanoseconds or bytes of heap. */
 enum measure {
     MEASURE_NOTHING,
     MEASURE_TIME,
-    MEASURE_HEAP
+    MEASURE_HEAP,
+    MEASURE_PROFILE
 };
 struct used {
     double own[2], copied[2];
 };
 
 void pair_init(struct pair *pair, const struct subject *subject, struct world *world);
-void pair_fini(struct pair *pair); /* the wires; the ends must be freed */
-void pair_halfway(struct pair *pair, enum measure measure, struct used *used); /* until the server has answered */
+/* Frees the wires; the ends are gone already. */
+void pair_fini(struct pair *pair);
+/* Until the server has answered. */
+void pair_halfway(struct pair *pair, enum measure measure, struct used *used);
 void pair_handshake(struct pair *pair, enum measure measure, struct used *used);
 void pair_exchange(
     struct pair *pair, enum side sender, const struct message *message, enum measure measure, struct used *used);
@@ -117,26 +120,51 @@ void pair_free(struct pair *pair, enum measure measure, struct used *used);
 /* --- results ---------------------------------------------------------------------------------------------------- */
 
 #define CASES_MAX 40
-#define SUBJECTS_MAX 3
+#define SUBJECTS_MAX 4
 
 /* What one subject did in a case: a sample per round, which is the median of that round. */
 struct score {
     const char *label;
     struct bench_samples own[2], copied[2], both, both_copied;
 };
+/* Raw primitives of libcrypto in the shape that a handshake and a record need them. */
+struct floor {
+    const char *name;
+    struct bench_samples ns;
+};
+enum floor_id {
+    FLOOR_KEYGEN,
+    FLOOR_DERIVE,
+    FLOOR_ECDSA_SIGN,
+    FLOOR_ECDSA_VERIFY,
+    FLOOR_RSA_SIGN,
+    FLOOR_RSA_VERIFY,
+    FLOOR_AES_128,
+    FLOOR_AES_256,
+    FLOOR_CHACHA,
+    FLOOR_AES_128_SMALL,
+    FLOORS
+};
+void floor_setup(struct floor floors[FLOORS]);
+void floor_round(struct floor floors[FLOORS]);
+void floor_end(struct floor floors[FLOORS]);
+
+/* A ratio that is wanted, of the first score to the one of |rival|. */
 struct target {
     const char *text;
     double wanted;
-    enum { OF_NOTHING, OF_SERVER, OF_BOTH } of;
+    bool server; /* of the server's time; else of both sides' */
+    unsigned rival;
 };
 struct timed {
     const char *test, *row;
-    size_t bytes;    /* per unit, for GB/s; 0: none */
-    unsigned burst;  /* units per turn; figures are per unit */
-    unsigned n;      /* scores, the last is OpenSSL's */
-    unsigned chosen; /* the score that the target is about */
+    size_t bytes;   /* per unit, for GB/s; 0: none */
+    unsigned burst; /* units per turn; figures are per unit */
+    unsigned n;     /* scores, the last is OpenSSL's with a BIO of ours */
     struct score score[SUBJECTS_MAX];
-    struct target target;
+    struct target target; /* wanted 0: none */
+    /* How many of each it takes, for the server of a handshake and both sides of a record; all 0: not told. */
+    uint8_t primitives[FLOORS];
     void *state;
 };
 
@@ -146,31 +174,19 @@ struct options {
     uint64_t slice_ns; /* time per subject, case and round */
     int cpu;
     const char *json;
-    unsigned only_handshakes; /* just so many of Milgi's, for a profiler */
-    unsigned only_records;
+    unsigned profile;   /* just so many turns of Milgi's, for a profiler; 0: measure */
     const char *filter; /* of cases; NULL: all */
 };
 
-/* The cases, and one round of one of their subjects. */
+/* The cases; one round of one of their subjects; |n| turns of Milgi's that nobody measures. */
 unsigned handshake_cases(struct timed *cases);
 void handshake_round(struct timed *timed, unsigned subject, uint64_t slice_ns);
+void handshake_profile(struct timed *timed, unsigned n);
 void handshake_end(struct timed *timed);
 unsigned record_cases(struct timed *cases);
 void record_round(struct timed *timed, unsigned subject, uint64_t slice_ns);
+void record_profile(struct timed *timed, unsigned n);
 void record_end(struct timed *timed);
-
-void profile_handshakes(unsigned n);
-void profile_records(unsigned n);
-
-/* Raw primitives of libcrypto in the shape that a handshake and a record need them. */
-struct floor {
-    const char *name;
-    struct bench_samples ns;
-};
-#define FLOORS 10
-void floor_setup(struct floor floors[FLOORS]);
-void floor_round(struct floor floors[FLOORS]);
-void floor_end(struct floor floors[FLOORS]);
 
 /* Bytes of heap per connection. */
 struct heap {

@@ -72,27 +72,34 @@ static void seal(unsigned suite, int len)
         EVP_CIPHER_CTX_get_params(f.aead[suite], params) == 1);
 }
 
-static void run(unsigned i)
+static void run(enum floor_id id)
 {
-    switch (i) {
-    case 0: keygen(); break;
-    case 1: derive(); break;
-    case 2: sign(BENCH_ECDSA_P256); break;
-    case 3: verify(BENCH_ECDSA_P256); break;
-    case 4: sign(BENCH_RSA_2048); break;
-    case 5: verify(BENCH_RSA_2048); break;
-    case 6: seal(0, RECORD); break;
-    case 7: seal(1, RECORD); break;
-    case 8: seal(2, RECORD); break;
+    switch (id) {
+    case FLOOR_KEYGEN: keygen(); break;
+    case FLOOR_DERIVE: derive(); break;
+    case FLOOR_ECDSA_SIGN: sign(BENCH_ECDSA_P256); break;
+    case FLOOR_ECDSA_VERIFY: verify(BENCH_ECDSA_P256); break;
+    case FLOOR_RSA_SIGN: sign(BENCH_RSA_2048); break;
+    case FLOOR_RSA_VERIFY: verify(BENCH_RSA_2048); break;
+    case FLOOR_AES_128: seal(0, RECORD); break;
+    case FLOOR_AES_256: seal(1, RECORD); break;
+    case FLOOR_CHACHA: seal(2, RECORD); break;
     default: seal(0, SMALL); break;
     }
 }
 
 void floor_setup(struct floor floors[FLOORS])
 {
-    static const char *const names[FLOORS] = { "X25519 key generation", "X25519 derivation", "ECDSA P-256 sign",
-        "ECDSA P-256 verify", "RSA-PSS 2048 sign", "RSA-PSS 2048 verify", "AES-128-GCM 16 KiB", "AES-256-GCM 16 KiB",
-        "ChaCha20-Poly1305 16 KiB", "AES-128-GCM 64 B" };
+    static const char *const names[FLOORS] = { [FLOOR_KEYGEN] = "X25519 EVP_PKEY_keygen",
+        [FLOOR_DERIVE] = "X25519 derive",
+        [FLOOR_ECDSA_SIGN] = "ECDSA P-256 sign",
+        [FLOOR_ECDSA_VERIFY] = "ECDSA P-256 verify",
+        [FLOOR_RSA_SIGN] = "RSA-PSS 2048 sign",
+        [FLOOR_RSA_VERIFY] = "RSA-PSS 2048 verify",
+        [FLOOR_AES_128] = "AES-128-GCM 16 KiB",
+        [FLOOR_AES_256] = "AES-256-GCM 16 KiB",
+        [FLOOR_CHACHA] = "ChaCha20-Poly1305 16 KiB",
+        [FLOOR_AES_128_SMALL] = "AES-128-GCM 64 B" };
     static const char *const ciphers[3] = { "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305" };
 
     f.x25519 = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");

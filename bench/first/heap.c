@@ -83,7 +83,7 @@ unsigned heap_measure(struct heap heaps[HEAPS_MAX], unsigned n)
     static const char halfway[] = "server waits for Finished";
     const struct setup plain = { .signer = NULL };
     const struct setup lean = { .lean = true };
-    const struct setup slow = { .signer = "sim:latency=1000s,units=100000,depth=100000" };
+    const struct setup slow = { .signer = "sim:latency=1000s,units=65536,depth=65536" };
     unsigned i = 0;
 
     heaps[i++] = measure(&subject_milgi, plain, n, idle_one, idle, "Milgi");

@@ -10,15 +10,14 @@
 #define HEAP_CONNECTIONS 2000
 
 static const char usage[] =
-    "bench_first [--quick] [--json FILE] [--rounds N] [--slice MS] [--cpu N] [--only WORD] [--handshakes N] [--records N]\n"
-    "  --quick         fewer rounds: less than a minute\n"
-    "  --json FILE     everything that was measured, with what is to be known about the machine\n"
-    "  --rounds N      of all subjects in turn; 60, or 20 with --quick\n"
-    "  --slice MS      for each subject, case and round; 12, or 8 with --quick\n"
-    "  --cpu N         the CPU to run on; by default the last one\n"
-    "  --only WORD     just the cases in whose title this occurs; no heap, and the targets of those alone\n"
-    "  --handshakes N  nothing is measured: N handshakes of Milgi with itself, for a profiler\n"
-    "  --records N     the same with N turns of four 16 KiB records\n"
+    "bench_first [--quick] [--json FILE] [--rounds N] [--slice MS] [--cpu N] [--only WORD] [--profile N]\n"
+    "  --quick      fewer rounds: less than a minute\n"
+    "  --json FILE  everything that was measured, with what is to be known about the machine\n"
+    "  --rounds N   of all subjects in turn; 60, or 20 with --quick\n"
+    "  --slice MS   for each subject, case and round; 12, or 8 with --quick\n"
+    "  --cpu N      the CPU to run on; by default the last one\n"
+    "  --only WORD  just the cases in whose title this occurs; no heap, and the targets of those alone\n"
+    "  --profile N  nothing is measured: N handshakes or turns of Milgi's in the first of the chosen cases\n"
     "Exit status: 0 if every target was met, 1 if not, 2 if something went wrong.\n";
 
 static unsigned long number(const char *text)
@@ -33,10 +32,11 @@ static unsigned long number(const char *text)
 
 static struct options parse(int argc, char **argv)
 {
-    static const struct option known[] = { { "quick", no_argument, NULL, 'q' }, { "json", required_argument, NULL, 'j' },
+    static const struct option known[] = { { "quick", no_argument, NULL, 'q' },
+        { "json", required_argument, NULL, 'j' },
         { "rounds", required_argument, NULL, 'r' }, { "slice", required_argument, NULL, 's' },
         { "cpu", required_argument, NULL, 'c' }, { "only", required_argument, NULL, 'o' },
-        { "handshakes", required_argument, NULL, 'H' }, { "records", required_argument, NULL, 'R' },
+        { "profile", required_argument, NULL, 'p' },
         { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
     struct options o = { .cpu = -1 };
     int option;
@@ -49,8 +49,7 @@ static struct options parse(int argc, char **argv)
         case 's': o.slice_ns = number(optarg) * 1000000u; break;
         case 'c': o.cpu = (int)number(optarg); break;
         case 'o': o.filter = optarg; break;
-        case 'H': o.only_handshakes = (unsigned)number(optarg); break;
-        case 'R': o.only_records = (unsigned)number(optarg); break;
+        case 'p': o.profile = (unsigned)number(optarg); break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);
         }
@@ -74,10 +73,11 @@ static bool chosen(const struct options *o, const struct timed *timed)
 
 struct family {
     void (*round)(struct timed *, unsigned, uint64_t);
+    void (*profile)(struct timed *, unsigned);
     void (*end)(struct timed *);
 };
-static const struct family of_handshakes = { handshake_round, handshake_end };
-static const struct family of_records = { record_round, record_end };
+static const struct family of_handshakes = { handshake_round, handshake_profile, handshake_end };
+static const struct family of_records = { record_round, record_profile, record_end };
 
 static const struct family *family(const struct timed *timed)
 {
@@ -156,15 +156,21 @@ static bool measure(const struct options *o)
     return met;
 }
 
+static void profile(const struct options *o)
+{
+    static struct timed cases[CASES_MAX];
+    unsigned n = make_cases(o, cases);
+
+    family(&cases[0])->profile(&cases[0], o->profile);
+    free_cases(cases, n);
+}
+
 int main(int argc, char **argv)
 {
     struct options o = parse(argc, argv);
 
-    if (o.only_handshakes == 0 && o.only_records == 0)
+    if (o.profile == 0)
         return measure(&o) ? 0 : 1;
-    if (o.only_handshakes > 0)
-        profile_handshakes(o.only_handshakes);
-    if (o.only_records > 0)
-        profile_records(o.only_records);
+    profile(&o);
     return 0;
 }

@@ -7,7 +7,9 @@
 
 #include "first.h"
 
-#define READ_SIZE 65536u /* what a host reads at once */
+/* How much a host reads at once. The second is for one full record, the third for four. */
+#define READ_SIZES 3
+static const uint32_t read_sizes[READ_SIZES] = { 4096, 18 * 1024, 68 * 1024 };
 
 struct world {
     struct milgi_engine *engine[2];
@@ -23,6 +25,7 @@ struct end {
     struct milgi_conn *conn;
     struct wire *in, *out;
     size_t received;
+    unsigned read; /* index of the size of its next read */
     bool established;
 };
 
@@ -125,7 +128,8 @@ static struct milgi_config *config(const struct setup *setup, enum side side)
     } else {
         must(milgi_config_dangerously_accept_any_server(c), "trust");
     }
-    must(milgi_config_freeze(c, &why), why);
+    if (milgi_config_freeze(c, &why) != 0)
+        bench_die("milgi: config: %s", why);
     return c;
 }
 
@@ -133,7 +137,8 @@ static void route_signatures(struct world *world, const char *spec)
 {
     const char *why = "";
 
-    must(milgi_device_new(spec, &world->signer, &why), why);
+    if (milgi_device_new(spec, &world->signer, &why) != 0)
+        bench_die("milgi: %s: %s", spec, why);
     int index = milgi_engine_add_device(world->engine[SERVER], world->signer);
     must(index, "device");
     must(milgi_engine_route(world->engine[SERVER], MILGI_OP_BIT(MILGI_OP_SIGN), (unsigned)index, 0), "route");
@@ -193,18 +198,30 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
     return end;
 }
 
+/* A full chunk asks for a larger one next time, one that is mostly empty for a smaller one. */
+static void adapt(struct end *end, uint32_t len)
+{
+    uint32_t size = read_sizes[end->read];
+
+    if (len == size && end->read < READ_SIZES - 1)
+        end->read++;
+    else if (len < size / 4 && end->read > 0)
+        end->read--;
+}
+
 static void progress(struct end *end, size_t want)
 {
     struct milgi_engine *engine = end->world->engine[end->side];
 
     (void)want;
     while (wire_pending(end->in) > 0) {
-        struct milgi_chunk *chunk = milgi_chunk_new(engine, READ_SIZE);
+        uint32_t size = read_sizes[end->read];
+        struct milgi_chunk *chunk = milgi_chunk_new(engine, size);
         if (chunk == NULL)
             bench_die("milgi: no chunk");
-        size_t len = wire_get(end->in, milgi_chunk_data(chunk), READ_SIZE);
-        int result = milgi_conn_receive(
-            end->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)len });
+        uint32_t len = (uint32_t)wire_get(end->in, milgi_chunk_data(chunk), size);
+        adapt(end, len);
+        int result = milgi_conn_receive(end->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), len });
         must(result, "receive");
         if (result == MILGI_PAUSE)
             run(end->world, end->side);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libssl as a subject: a BIO of our own over the wires, settings that spare it what the comparison does not need. */
+/*
+ * libssl as a subject, in both of the ways that programs use it, and spared what the comparison does not need. Either
+ * it does its own I/O: a BIO of ours over the wires, as BIO_s_socket over a socket. Or its host does, as event loops
+ * must: memory BIOs, which the host fills with what it has received and whose contents it sends.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,15 +15,18 @@
 struct world {
     SSL_CTX *ctx[2];
     BIO_METHOD *method;
+    bool memory_bios;
 };
 
 struct end {
     SSL *ssl;
+    BIO *received_bio, *send_bio; /* memory BIOs; NULL: it does its own I/O */
     struct wire *in, *out;
     size_t received;
     bool established;
 };
 
+static uint8_t network[65536]; /* what the host receives into */
 static uint8_t message[MESSAGE_MAX];
 static uint8_t arrived[MESSAGE_MAX];
 
@@ -51,6 +58,34 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
     (void)pointer;
     return command == BIO_CTRL_FLUSH;
 }
+
+/* --- the host of memory BIOs ------------------------------------------------------------------------------------ */
+
+static void host_receives(struct end *end)
+{
+    size_t len;
+
+    while (end->received_bio != NULL && (len = wire_get(end->in, network, sizeof(network))) > 0) {
+        if (BIO_write(end->received_bio, network, (int)len) != (int)len)
+            bench_die("libssl: a memory BIO is full");
+    }
+}
+
+/* Sends from where the BIO has it, which spares a copy. */
+static void host_sends(struct end *end)
+{
+    char *data;
+
+    if (end->send_bio == NULL)
+        return;
+    long len = BIO_get_mem_data(end->send_bio, &data);
+    if (len > 0) {
+        wire_put(end->out, data, (size_t)len);
+        (void)BIO_reset(end->send_bio);
+    }
+}
+
+/* --- what is set up once ---------------------------------------------------------------------------------------- */
 
 static int accept_any(X509_STORE_CTX *store, void *unused)
 {
@@ -104,6 +139,7 @@ static struct world *world_new(const struct setup *setup)
 
     if (world == NULL)
         bench_die("out of memory");
+    world->memory_bios = setup->memory_bios;
     world->ctx[SERVER] = context(setup, TLS_server_method());
     world->ctx[CLIENT] = context(setup, TLS_client_method());
     use_cert(world->ctx[SERVER], setup->cert);
@@ -126,18 +162,41 @@ static void world_free(struct world *world)
     free(world);
 }
 
+/* --- an end ----------------------------------------------------------------------------------------------------- */
+
+static void attach_memory(struct end *end)
+{
+    end->received_bio = BIO_new(BIO_s_mem());
+    end->send_bio = BIO_new(BIO_s_mem());
+    if (end->received_bio == NULL || end->send_bio == NULL)
+        bench_die("out of memory");
+    BIO_set_mem_eof_return(end->received_bio, -1);
+    SSL_set_bio(end->ssl, end->received_bio, end->send_bio);
+}
+
+static void attach_wires(struct end *end, const BIO_METHOD *method)
+{
+    BIO *bio = BIO_new(method);
+
+    if (bio == NULL)
+        bench_die("out of memory");
+    BIO_set_data(bio, end);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(end->ssl, bio, bio);
+}
+
 static struct end *end_new(struct world *world, enum side side, struct wire *in, struct wire *out)
 {
     struct end *end = calloc(1, sizeof(*end));
     SSL *ssl = SSL_new(world->ctx[side]);
-    BIO *bio = BIO_new(world->method);
 
-    if (end == NULL || ssl == NULL || bio == NULL)
+    if (end == NULL || ssl == NULL)
         bench_die("out of memory");
     *end = (struct end){ .ssl = ssl, .in = in, .out = out };
-    BIO_set_data(bio, end);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(ssl, bio, bio);
+    if (world->memory_bios)
+        attach_memory(end);
+    else
+        attach_wires(end, world->method);
     if (side == SERVER) {
         SSL_set_accept_state(ssl);
     } else {
@@ -154,10 +213,12 @@ static void handshake(struct end *end)
     end->established = result == 1;
     if (result != 1 && SSL_get_error(end->ssl, result) != SSL_ERROR_WANT_READ)
         bench_die("libssl: the handshake failed");
+    host_sends(end);
 }
 
 static void progress(struct end *end, size_t want)
 {
+    host_receives(end);
     if (!end->established) {
         handshake(end);
         return;
@@ -185,6 +246,7 @@ static void send_messages(struct end *end, enum way way, size_t len, unsigned n)
         if (SSL_write(end->ssl, message, (int)len) != (int)len)
             bench_die("libssl: writing failed");
     }
+    host_sends(end);
 }
 
 static size_t received(const struct end *end)

@@ -52,20 +52,27 @@ static double heap_used(void)
 static void step(struct pair *pair, enum side side, enum step what, const struct message *message,
     enum measure measure, struct used *used)
 {
-    void (*work)(struct pair *, enum step, const struct message *) = side == SERVER ? bench_server : bench_client;
+    double before;
 
-    if (measure == MEASURE_TIME) {
+    switch (measure) {
+    case MEASURE_NOTHING: pair_work(pair, side, what, message); break;
+    case MEASURE_TIME:
         bench_span_begin();
-        work(pair, what, message);
+        pair_work(pair, side, what, message);
         struct bench_span span = bench_span_end();
         used->own[side] += (double)span.own_ns;
         used->copied[side] += (double)span.copied_ns;
-    } else if (measure == MEASURE_HEAP) {
-        double before = heap_used();
-        work(pair, what, message);
+        break;
+    case MEASURE_HEAP:
+        before = heap_used();
+        pair_work(pair, side, what, message);
         used->own[side] += heap_used() - before;
-    } else {
-        work(pair, what, message);
+        break;
+    case MEASURE_PROFILE:
+        if (side == SERVER)
+            profiled_server(pair, what, message);
+        else
+            profiled_client(pair, what, message);
     }
 }
 

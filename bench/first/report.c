@@ -4,7 +4,7 @@
 
 #include "first.h"
 
-/* The figures of one subject, one side or both, against OpenSSL's: how many times as fast. */
+/* The figures of one subject, one side or both, and how many times as fast as a rival it is. */
 struct figures {
     double best_ns, median_ns, ratio_best, ratio_median, copied_best_ns, copied_ratio_best;
 };
@@ -36,9 +36,9 @@ static double median_ratio(const struct bench_samples *theirs, const struct benc
     return median;
 }
 
-static struct figures figures(const struct timed *timed, unsigned i, enum part part)
+static struct figures figures(const struct timed *timed, unsigned i, enum part part, unsigned rival)
 {
-    const struct score *theirs = &timed->score[timed->n - 1];
+    const struct score *theirs = &timed->score[rival];
     const struct bench_samples *a = samples_of(&timed->score[i], part, false);
     const struct bench_samples *b = samples_of(theirs, part, false);
     const struct bench_samples *a_copied = samples_of(&timed->score[i], part, true);
@@ -53,12 +53,12 @@ static struct figures figures(const struct timed *timed, unsigned i, enum part p
 
 static bool has_target(const struct timed *timed)
 {
-    return timed->target.of != OF_NOTHING;
+    return timed->target.wanted > 0;
 }
 
 static struct figures target_figures(const struct timed *timed)
 {
-    return figures(timed, timed->chosen, timed->target.of == OF_SERVER ? PART_SERVER : PART_BOTH);
+    return figures(timed, 0, timed->target.server ? PART_SERVER : PART_BOTH, timed->target.rival);
 }
 
 /* Both ways of looking at the rounds must reach it: the best could be luck, the median a neighbour's doing. */
@@ -79,20 +79,60 @@ static void rate(FILE *out, const struct timed *timed, double ns)
         fprintf(out, "%11.0f /s ", 1e9 / ns);
 }
 
-static void print_case(FILE *out, const struct timed *timed)
+/* The rival whose host does the I/O; the same as OpenSSL where there is none. */
+static unsigned memory_rival(const struct timed *timed)
 {
+    return timed->bytes > 0 ? timed->n - 2 : timed->n - 1;
+}
+
+/* What the primitives alone take; 0: not told. */
+static double floor_ns(const struct timed *timed, const struct floor *floors)
+{
+    double ns = 0;
+
+    for (unsigned i = 0; i < FLOORS; i++)
+        ns += timed->primitives[i] * (timed->primitives[i] > 0 ? bench_samples_min(&floors[i].ns) : 0);
+    return ns;
+}
+
+/* How many times as fast as a rival anything could be that makes the same calls into libcrypto. */
+static double most(const struct timed *timed, const struct floor *floors, unsigned rival)
+{
+    const struct score *score = &timed->score[rival];
+    const struct bench_samples *theirs = timed->bytes > 0 ? &score->both : &score->own[SERVER];
+
+    return bench_samples_min(theirs) / floor_ns(timed, floors);
+}
+
+static void print_case(FILE *out, const struct timed *timed, const struct floor *floors)
+{
+    unsigned memory = memory_rival(timed), openssl = timed->n - 1;
+
     fprintf(out, "\n%s, %s\n", timed->test, timed->row);
-    fprintf(out, "  %-14s %-7s %10s %10s %14s %8s %8s %12s\n", "", "side", "best ns", "median ns", "best rate", "x best",
-        "x median", "x with copies");
+    fprintf(out, "  %-16s %-7s %9s %9s %14s %8s %8s %8s %8s\n", "", "side", "best ns", "median", "best rate", "x best",
+        "x median", "x copies", "x memory");
     for (unsigned i = 0; i < timed->n; i++) {
         for (enum part part = PART_CLIENT; part < PARTS; part++) {
-            struct figures f = figures(timed, i, part);
-            fprintf(out, "  %-14s %-7s %10.0f %10.0f ", part == PART_CLIENT ? timed->score[i].label : "",
+            struct figures f = figures(timed, i, part, openssl);
+            fprintf(out, "  %-16s %-7s %9.0f %9.0f ", part == PART_CLIENT ? timed->score[i].label : "",
                 part_names[part], f.best_ns, f.median_ns);
             rate(out, timed, f.best_ns);
-            fprintf(out, " %8.2f %8.2f %12.2f\n", f.ratio_best, f.ratio_median, f.copied_ratio_best);
+            fprintf(out, " %8.2f %8.2f %8.2f", f.ratio_best, f.ratio_median, f.copied_ratio_best);
+            if (memory != openssl)
+                fprintf(out, " %8.2f", figures(timed, i, part, memory).ratio_best);
+            fprintf(out, "\n");
         }
     }
+    double floor = floor_ns(timed, floors);
+    if (floor <= 0)
+        return;
+    enum part part = timed->bytes > 0 ? PART_BOTH : PART_SERVER;
+    fprintf(out, "  %-16s %-7s %9.0f %9s ", "primitives alone", part_names[part], floor, "");
+    rate(out, timed, floor);
+    fprintf(out, " %8.2f %8s %8s", most(timed, floors, openssl), "", "");
+    if (memory != openssl)
+        fprintf(out, " %8.2f", most(timed, floors, memory));
+    fprintf(out, "\n");
 }
 
 static void print_floors(FILE *out, const struct report *report)
@@ -114,15 +154,18 @@ static void print_heaps(FILE *out, const struct report *report)
             report->heaps[i].side[SERVER], report->heaps[i].side[CLIENT]);
 }
 
+static const char legend[] =
+    "best: least of the rounds' medians; x: times as fast as OpenSSL doing its own I/O; x copies: with the copies that\n"
+    "stand for send() and recv() counted for both; x memory: times as fast as OpenSSL behind memory BIOs\n";
+
 bool report_print(const struct report *report, FILE *out)
 {
     bool all = true;
 
     bench_machine_print(out, report->cpu);
-    fprintf(out, "%u rounds, subjects in turn; best: of the rounds' medians; x: times as fast as OpenSSL\n",
-        report->options->rounds);
+    fprintf(out, "%u rounds, subjects in turn\n%s", report->options->rounds, legend);
     for (unsigned i = 0; i < report->cases_n; i++)
-        print_case(out, &report->cases[i]);
+        print_case(out, &report->cases[i], report->floors);
     print_floors(out, report);
     print_heaps(out, report);
     fprintf(out, "\n");
@@ -132,8 +175,8 @@ bool report_print(const struct report *report, FILE *out)
             continue;
         struct figures f = target_figures(timed);
         bool met = target_met(timed);
-        fprintf(out, "%-5s %.2f (median %.2f) x OpenSSL, wanted %.2f: %s, %s\n", met ? "ok" : "short", f.ratio_best,
-            f.ratio_median, timed->target.wanted, timed->target.text, timed->row);
+        fprintf(out, "%-5s %.2f (median %.2f), wanted %.2f: %s, %s: %s\n", met ? "ok" : "short", f.ratio_best,
+            f.ratio_median, timed->target.wanted, timed->test, timed->row, timed->target.text);
         all = all && met;
     }
     return all;
@@ -143,7 +186,7 @@ bool report_print(const struct report *report, FILE *out)
 
 static void json_part(struct bench_json *json, const struct timed *timed, unsigned i, enum part part)
 {
-    struct figures f = figures(timed, i, part);
+    struct figures f = figures(timed, i, part, timed->n - 1);
 
     bench_json_open(json, part_names[part], '{');
     bench_json_number(json, "best_ns", f.best_ns);
@@ -155,16 +198,25 @@ static void json_part(struct bench_json *json, const struct timed *timed, unsign
     bench_json_number(json, "ratio_best", f.ratio_best);
     bench_json_number(json, "ratio_median", f.ratio_median);
     bench_json_number(json, "with_copies_ratio_best", f.copied_ratio_best);
+    if (timed->bytes > 0) {
+        f = figures(timed, i, part, memory_rival(timed));
+        bench_json_number(json, "memory_bios_ratio_best", f.ratio_best);
+        bench_json_number(json, "memory_bios_ratio_median", f.ratio_median);
+    }
     bench_json_close(json, '}');
 }
 
-static void json_case(struct bench_json *json, const struct timed *timed)
+static void json_case(struct bench_json *json, const struct timed *timed, const struct floor *floors)
 {
     bench_json_open(json, NULL, '{');
     bench_json_text(json, "test", timed->test);
     bench_json_text(json, "row", timed->row);
     bench_json_number(json, "bytes", (double)timed->bytes);
     bench_json_number(json, "per_turn", timed->burst);
+    if (floor_ns(timed, floors) > 0) {
+        bench_json_number(json, "primitives_ns", floor_ns(timed, floors));
+        bench_json_number(json, "ratio_at_most", most(timed, floors, timed->n - 1));
+    }
     bench_json_open(json, "subjects", '[');
     for (unsigned i = 0; i < timed->n; i++) {
         bench_json_open(json, NULL, '{');
@@ -205,8 +257,9 @@ static void json_rest(struct bench_json *json, const struct report *report)
         if (!has_target(timed))
             continue;
         bench_json_open(json, NULL, '{');
-        bench_json_text(json, "what", timed->target.text);
+        bench_json_text(json, "test", timed->test);
         bench_json_text(json, "row", timed->row);
+        bench_json_text(json, "what", timed->target.text);
         bench_json_number(json, "wanted", timed->target.wanted);
         bench_json_number(json, "ratio_best", target_figures(timed).ratio_best);
         bench_json_number(json, "ratio_median", target_figures(timed).ratio_median);
@@ -227,12 +280,15 @@ void report_json(const struct report *report, FILE *out)
     bench_json_number(&json, "rounds", report->options->rounds);
     bench_json_number(&json, "slice_ns", (double)report->options->slice_ns);
     bench_json_text(&json, "best", "least of the rounds' medians");
+    bench_json_text(&json, "ratio", "times as fast as OpenSSL with a BIO of ours, doing its own I/O");
     bench_json_text(&json, "ratio_median", "median of the same rounds' ratios");
-    bench_json_text(&json, "copies", "what stands for send() and recv(), one memcpy each, is counted in with_copies_* only");
+    bench_json_text(
+        &json, "copies", "what stands for send() and recv(), one memcpy each, is counted in with_copies_* only");
+    bench_json_text(&json, "memory_bios", "times as fast as OpenSSL whose host does the I/O");
     bench_json_close(&json, '}');
     bench_json_open(&json, "results", '[');
     for (unsigned i = 0; i < report->cases_n; i++)
-        json_case(&json, &report->cases[i]);
+        json_case(&json, &report->cases[i], report->floors);
     bench_json_close(&json, ']');
     json_rest(&json, report);
     bench_json_close(&json, '}');

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The work of one side. A file of its own, so that the two functions can be seen by a profiler. */
+/* The work of one side. A file of its own, so that these stay functions which a profiler can see. */
 #include "first.h"
 
-static void work(struct pair *pair, enum side side, enum step step, const struct message *message)
+void pair_work(struct pair *pair, enum side side, enum step step, const struct message *message)
 {
     const struct subject *subject = pair->subject;
     struct end **end = &pair->end[side];
@@ -15,12 +15,12 @@ static void work(struct pair *pair, enum side side, enum step step, const struct
     }
 }
 
-void bench_client(struct pair *pair, enum step step, const struct message *message)
+void profiled_client(struct pair *pair, enum step step, const struct message *message)
 {
-    work(pair, CLIENT, step, message);
+    pair_work(pair, CLIENT, step, message);
 }
 
-void bench_server(struct pair *pair, enum step step, const struct message *message)
+void profiled_server(struct pair *pair, enum step step, const struct message *message)
 {
-    work(pair, SERVER, step, message);
+    pair_work(pair, SERVER, step, message);
 }

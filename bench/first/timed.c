@@ -80,7 +80,12 @@ unsigned handshake_cases(struct timed *cases)
         score_init(&cases[key], 1, subject_openssl.name);
         cases[key].state = handshakes_new((enum bench_key)key);
     }
-    cases[BENCH_ECDSA_P256].target = (struct target){ "server handshakes, ECDSA P-256", 1.5, OF_SERVER };
+    /* A share is a derivation with the base point. */
+    cases[BENCH_ECDSA_P256].primitives[FLOOR_DERIVE] = 2;
+    cases[BENCH_ECDSA_P256].primitives[FLOOR_ECDSA_SIGN] = 1;
+    cases[BENCH_RSA_2048].primitives[FLOOR_DERIVE] = 2;
+    cases[BENCH_RSA_2048].primitives[FLOOR_RSA_SIGN] = 1;
+    cases[BENCH_ECDSA_P256].target = (struct target){ "of the server", 1.5, true, 1 };
     return BENCH_KEYS;
 }
 
@@ -96,6 +101,17 @@ void handshake_round(struct timed *timed, unsigned subject, uint64_t slice_ns)
         slice_add(&slice, &used, 1);
     } while (bench_now_ns() < end);
     slice_end(&slice, &timed->score[subject]);
+}
+
+void handshake_profile(struct timed *timed, unsigned n)
+{
+    struct handshakes *h = timed->state;
+    struct used unused = { { 0 }, { 0 } };
+
+    for (unsigned i = 0; i < n; i++) {
+        pair_handshake(&h->pair[0], MEASURE_PROFILE, &unused);
+        pair_free(&h->pair[0], MEASURE_PROFILE, &unused);
+    }
 }
 
 void handshake_end(struct timed *timed)
@@ -114,8 +130,11 @@ void handshake_end(struct timed *timed)
 
 struct records {
     struct bench_cert cert;
-    struct setup setup;
-    struct message message[SUBJECTS_MAX];
+    struct {
+        const struct subject *subject;
+        struct setup setup;
+        struct message message;
+    } of[SUBJECTS_MAX];
 };
 
 /* A case: ciphers, sizes and how many in one turn. */
@@ -124,32 +143,34 @@ struct record_row {
     uint16_t suite;
     size_t len;
     unsigned burst;
+    enum floor_id primitive; /* FLOORS: not measured alone */
     bool target;
 };
 
 static const struct record_row record_rows[] = {
-    { "AES-128-GCM, 1 a turn", 0x1301, 16384, 1, false },
-    { "AES-128-GCM, 4 a turn", 0x1301, 16384, 4, true },
-    { "AES-256-GCM, 4 a turn", 0x1302, 16384, 4, true },
-    { "ChaCha20-Poly1305, 4 a turn", 0x1303, 16384, 4, true },
-    { "AES-128-GCM, 1 a turn", 0x1301, 64, 1, false },
-    { "AES-128-GCM, 32 a turn", 0x1301, 64, 32, false },
-    { "AES-256-GCM, 32 a turn", 0x1302, 64, 32, false },
-    { "ChaCha20-Poly1305, 32 a turn", 0x1303, 64, 32, false },
+    { "AES-128-GCM, 1 a turn", 0x1301, 16384, 1, FLOOR_AES_128, false },
+    { "AES-128-GCM, 4 a turn", 0x1301, 16384, 4, FLOOR_AES_128, true },
+    { "AES-256-GCM, 4 a turn", 0x1302, 16384, 4, FLOOR_AES_256, true },
+    { "ChaCha20-Poly1305, 4 a turn", 0x1303, 16384, 4, FLOOR_CHACHA, true },
+    { "AES-128-GCM, 1 a turn", 0x1301, 64, 1, FLOOR_AES_128_SMALL, false },
+    { "AES-128-GCM, 32 a turn", 0x1301, 64, 32, FLOOR_AES_128_SMALL, false },
+    { "AES-256-GCM, 32 a turn", 0x1302, 64, 32, FLOORS, false },
+    { "ChaCha20-Poly1305, 32 a turn", 0x1303, 64, 32, FLOORS, false },
 };
 
 /*
- * A connection of its own for each slice, behind a piece of heap of another size each time: how buffers lie to each other
- * modulo a page changes the time of a copy by more than what is to be seen here, and must be luck for nobody.
+ * A connection of its own for each slice, behind a piece of heap of another size each time: how buffers lie to each
+ * other modulo a page changes the time of a copy by more than what is to be seen here, and must be luck for nobody.
  */
-static void connected(struct pair *pair, const struct subject *subject, const struct records *r,
-    const struct message *message, void **shift)
+static void connected(struct pair *pair, const struct records *r, unsigned i, void **shift)
 {
     static unsigned turn;
+    const struct subject *subject = r->of[i].subject;
+    const struct message *message = &r->of[i].message;
     struct used unused = { { 0 }, { 0 } };
 
     *shift = malloc(64 + turn++ * 1008 % 32768);
-    pair_init(pair, subject, subject->world_new(&r->setup));
+    pair_init(pair, subject, subject->world_new(&r->of[i].setup));
     pair_handshake(pair, MEASURE_NOTHING, &unused);
     for (size_t sent = 0; sent < 2 * CHECKED; sent += message->len * message->n)
         pair_exchange(pair, SERVER, message, MEASURE_NOTHING, &unused);
@@ -165,30 +186,39 @@ static void disconnected(struct pair *pair, void *shift)
     free(shift);
 }
 
+static void add(struct timed *timed, const char *label, const struct subject *subject, const struct record_row *row,
+    enum way way, bool memory_bios)
+{
+    struct records *r = timed->state;
+    unsigned i = timed->n++;
+
+    score_init(timed, i, label);
+    r->of[i].subject = subject;
+    r->of[i].setup = (struct setup){
+        .cert = &r->cert, .suite = row->suite, .record_len = (uint32_t)row->len, .memory_bios = memory_bios
+    };
+    r->of[i].message = (struct message){ way, row->len, row->burst };
+}
+
 static void records_case(struct timed *timed, const struct record_row *row)
 {
     struct records *r = calloc(1, sizeof(*r));
     bool large = row->len == MESSAGE_MAX;
-    unsigned n = 0;
 
     if (r == NULL)
         bench_die("out of memory");
+    r->cert = bench_cert_make(BENCH_ECDSA_P256);
     *timed = (struct timed){ .row = row->row, .bytes = row->len, .burst = row->burst, .state = r };
     timed->test = large ? "16 KiB records" : "64 B records";
-    if (large) {
-        score_init(timed, n, "Milgi, send");
-        r->message[n++] = (struct message){ BY_REFERENCE, row->len, row->burst };
-    }
-    score_init(timed, n, "Milgi, write");
-    r->message[n++] = (struct message){ BY_COPY, row->len, row->burst };
-    score_init(timed, n, "OpenSSL");
-    r->message[n++] = (struct message){ BY_COPY, row->len, row->burst };
-    timed->n = n;
+    if (large)
+        add(timed, "Milgi, send", &subject_milgi, row, BY_REFERENCE, false);
+    add(timed, "Milgi, write", &subject_milgi, row, BY_COPY, false);
+    add(timed, "OpenSSL, memory", &subject_openssl, row, BY_COPY, true);
+    add(timed, "OpenSSL", &subject_openssl, row, BY_COPY, false);
+    if (row->primitive < FLOORS)
+        timed->primitives[row->primitive] = 2;
     if (row->target)
-        timed->target = (struct target){ "16 KiB seal and open", 1.2, OF_BOTH };
-
-    r->cert = bench_cert_make(BENCH_ECDSA_P256);
-    r->setup = (struct setup){ .cert = &r->cert, .suite = row->suite, .record_len = (uint32_t)row->len };
+        timed->target = (struct target){ "seal and open, against memory BIOs", 1.2, false, timed->n - 2 };
 }
 
 unsigned record_cases(struct timed *cases)
@@ -203,20 +233,32 @@ unsigned record_cases(struct timed *cases)
 void record_round(struct timed *timed, unsigned subject, uint64_t slice_ns)
 {
     struct records *r = timed->state;
-    const struct message *message = &r->message[subject];
     struct slice slice = { 0 };
     struct pair pair;
     void *shift;
 
-    connected(&pair, subject == timed->n - 1 ? &subject_openssl : &subject_milgi, r, message, &shift);
+    connected(&pair, r, subject, &shift);
     uint64_t end = bench_now_ns() + slice_ns;
     do {
         struct used used = { { 0 }, { 0 } };
-        pair_exchange(&pair, SERVER, message, MEASURE_TIME, &used);
+        pair_exchange(&pair, SERVER, &r->of[subject].message, MEASURE_TIME, &used);
         slice_add(&slice, &used, timed->burst);
     } while (bench_now_ns() < end);
     disconnected(&pair, shift);
     slice_end(&slice, &timed->score[subject]);
+}
+
+void record_profile(struct timed *timed, unsigned n)
+{
+    struct records *r = timed->state;
+    struct used unused = { { 0 }, { 0 } };
+    struct pair pair;
+    void *shift;
+
+    connected(&pair, r, 0, &shift);
+    for (unsigned i = 0; i < n; i++)
+        pair_exchange(&pair, SERVER, &r->of[0].message, MEASURE_PROFILE, &unused);
+    disconnected(&pair, shift);
 }
 
 void record_end(struct timed *timed)
@@ -225,36 +267,4 @@ void record_end(struct timed *timed)
 
     bench_cert_free(&r->cert);
     free(r);
-}
-
-/* --- for a profiler --------------------------------------------------------------------------------------------- */
-
-void profile_handshakes(unsigned n)
-{
-    struct handshakes *h = handshakes_new(BENCH_ECDSA_P256);
-    struct timed timed = { .state = h };
-    struct used used = { { 0 }, { 0 } };
-
-    for (unsigned i = 0; i < n; i++) {
-        pair_handshake(&h->pair[0], MEASURE_NOTHING, &used);
-        pair_free(&h->pair[0], MEASURE_NOTHING, &used);
-    }
-    handshake_end(&timed);
-}
-
-void profile_records(unsigned n)
-{
-    static const struct record_row row = { "profile", 0x1301, 16384, 4, false };
-    struct timed timed;
-    struct used used = { { 0 }, { 0 } };
-    struct pair pair;
-    void *shift;
-
-    records_case(&timed, &row);
-    struct records *r = timed.state;
-    connected(&pair, &subject_milgi, r, &r->message[0], &shift);
-    for (unsigned i = 0; i < n; i++)
-        pair_exchange(&pair, SERVER, &r->message[0], MEASURE_NOTHING, &used);
-    disconnected(&pair, shift);
-    record_end(&timed);
 }
