@@ -189,9 +189,9 @@ enum arrival {
 static enum arrival look(const struct milgi__hs *hs, const struct milgi__row *row, struct milgi__bytes *message)
 {
     size_t left = hs->in_to - hs->in_from;
-    const uint8_t *p = hs->in + hs->in_from;
     if (left == 0)
         return MISSING;
+    const uint8_t *p = hs->in + hs->in_from;
     if (p[0] != row->message)
         return OTHER;
     if (left < MILGI__MSG_HEADER || left - MILGI__MSG_HEADER < milgi__get24(p + 1))
