@@ -155,8 +155,8 @@ static void print_heaps(FILE *out, const struct report *report)
 }
 
 static const char legend[] =
-    "best: least of the rounds' medians; x: times as fast as OpenSSL doing its own I/O; x copies: with the copies that\n"
-    "stand for send() and recv() counted for both; x memory: times as fast as OpenSSL behind memory BIOs\n";
+    "best: least of the rounds' medians; x: times as fast as OpenSSL doing its own I/O; x copies: with the copies\n"
+    "counted, for both, that stand for send() and recv(); x memory: times as fast as OpenSSL behind memory BIOs\n";
 
 bool report_print(const struct report *report, FILE *out)
 {
