@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each handshake message cut short, too long, with something behind it: in its place, under its key, consistently.
+ * ctest-timeout: 180
+ */
+#include "fixture.h"
+
+struct change {
+    size_t cut;     /* body bytes that are left; SIZE_MAX: all */
+    bool keep;      /* the length in the header stays as it was */
+    bool trailing;  /* a byte more */
+    size_t len;     /* of the whole message, found out */
+    bool end_early; /* the cut is where a hello of an older version would end */
+    bool done;
+};
+
+static bool apply(struct liar *liar, struct pair_bytes *m)
+{
+    struct change *change = liar->setup.arg;
+    uint8_t header[4];
+    if (change->done)
+        return true;
+    change->done = true;
+    memcpy(header, m->p, 4);
+    change->len = m->len;
+    if (change->cut != SIZE_MAX) {
+        size_t block = liar_block(m);
+        change->end_early = m->p[0] <= MILGI__MSG_SERVER_HELLO && 4 + change->cut + 2 == block;
+        liar_splice(m, 4 + change->cut, m->len - 4 - change->cut, NULL, 0);
+    }
+    if (change->trailing)
+        liar_splice(m, m->len, 0, "", 1);
+    if (change->keep)
+        memcpy(m->p, header, 4);
+    return true;
+}
+
+/* A hello that ends before its extensions is one of an older version. */
+static int alert_of_early_end(const struct place *place)
+{
+    if (place->role == MILGI_CLIENT)
+        return place->nth == 0 ? MILGI_ALERT_PROTOCOL_VERSION : MILGI_ALERT_MISSING_EXTENSION;
+    if (place->nth == 1)
+        return MILGI_ALERT_ILLEGAL_PARAMETER; /* it has changed its mind about the version */
+    return place->retry ? MILGI_ALERT_MISSING_EXTENSION : MILGI_ALERT_PROTOCOL_VERSION;
+}
+
+static size_t length_of(const struct place *place)
+{
+    struct liar liar;
+    struct change change = { .cut = SIZE_MAX };
+    go_to(&liar, place, apply, &change);
+    go_on(&liar);
+    assert_true(liar.victim->established);
+    liar_fini(&liar);
+    return change.len;
+}
+
+static void each_message_cut_short_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < places_n; i++) {
+        size_t len = length_of(&places[i]);
+        for (size_t cut = 0; cut < len - 4; cut++) {
+            struct liar liar;
+            struct change change = { .cut = cut };
+            go_to(&liar, &places[i], apply, &change);
+            go_on(&liar);
+            liar_expect_alert(&liar, change.end_early ? alert_of_early_end(&places[i]) : MILGI_ALERT_DECODE_ERROR);
+            expect_silence(&liar);
+            liar_fini(&liar);
+        }
+    }
+}
+
+/* Nothing follows: the victim waits, and an end of the transport is a truncation. */
+static void each_message_that_breaks_off_is_waited_for(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < places_n; i++) {
+        size_t len = length_of(&places[i]);
+        for (size_t cut = 0; cut < len - 4; cut++) {
+            struct liar liar;
+            struct change change = { .cut = cut, .keep = true };
+            go_to(&liar, &places[i], apply, &change);
+            liar_step(&liar);
+            assert_false(liar.victim->closed);
+            expect_silence(&liar);
+            MUST(milgi_conn_receive_eof(liar.victim->conn, 0));
+            liar_listen(&liar);
+            assert_true(liar.victim->closed);
+            assert_int_equal(liar.victim->reason.error, MILGI_ETRUNCATED);
+            assert_int_equal(liar.alert, -1);
+            expect_silence(&liar);
+            liar_fini(&liar);
+        }
+    }
+}
+
+static void each_message_with_a_byte_more_inside_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < places_n; i++) {
+        struct liar liar;
+        struct change change = { .cut = SIZE_MAX, .trailing = true };
+        go_to(&liar, &places[i], apply, &change);
+        go_on(&liar);
+        liar_expect_alert(&liar, MILGI_ALERT_DECODE_ERROR);
+        expect_silence(&liar);
+        liar_fini(&liar);
+    }
+}
+
+/*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." Elsewhere the byte begins a message that nobody awaits. */
+static void each_message_with_a_byte_behind_it_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < places_n; i++) {
+        struct liar liar;
+        struct change change = { .cut = SIZE_MAX, .trailing = true, .keep = true };
+        go_to(&liar, &places[i], apply, &change);
+        liar_step(&liar);
+        liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        expect_silence(&liar);
+        liar_fini(&liar);
+    }
+}
+
+/* --- too long --------------------------------------------------------------------------------------------------- */
+
+/* RFC 8446 names no alert for a message that is longer than anybody wants. */
+static const int too_long[] = { MILGI_ALERT_ILLEGAL_PARAMETER, MILGI_ALERT_DECODE_ERROR, -1 };
+
+/* The header of a message of |len| bytes, and nothing else. */
+static void announce(struct liar *liar, int type, size_t len)
+{
+    uint8_t header[4] = { (uint8_t)type, (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len };
+    liar_record(liar, LIAR_HANDSHAKE, header, sizeof header, 0);
+    liar_listen(liar);
+}
+
+static void a_message_above_the_limit_is_refused_from_its_header(void **state)
+{
+    (void)state;
+    static const size_t lens[] = { 65537, 0x100000, 0xffffff };
+    for (size_t i = 0; i < places_n; i++) {
+        for (size_t k = 0; k < MILGI__COUNT(lens); k++) {
+            struct liar liar;
+            go_to(&liar, &places[i], NULL, NULL);
+            announce(&liar, places[i].type, lens[k]);
+            liar_expect_alerts(&liar, too_long);
+            expect_silence(&liar);
+            liar_fini(&liar);
+        }
+    }
+}
+
+static void a_message_of_the_limit_is_waited_for_and_costs_what_came_of_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < places_n; i++) {
+        struct liar liar;
+        struct milgi_engine_stats stats;
+        go_to(&liar, &places[i], NULL, NULL);
+        announce(&liar, places[i].type, 65536);
+        assert_false(liar.victim->closed);
+        milgi_engine_stats(liar.victim->engine, &stats);
+        assert_true(stats.memory <= 64 * 1024);
+        liar_fini(&liar);
+    }
+}
+
+/* --- after the handshake ------------------------------------------------------------------------------------------ */
+
+static size_t make_ticket(uint8_t out[256])
+{
+    struct milgi__new_session_ticket ticket = {
+        .lifetime = 7200,
+        .nonce = { (const uint8_t *)"\1", 1 },
+        .ticket = { (const uint8_t *)"a ticket that is never used", 27 },
+    };
+    struct milgi__writer w = milgi__writer(out, 256);
+    milgi__new_session_ticket_encode(&w, &ticket);
+    return milgi__written(&w);
+}
+
+/* The liar says this after the handshake; then the victim has ended with |alert| (-1: it goes on). */
+static void afterwards(enum milgi_role role, const uint8_t *message, size_t len, int alert)
+{
+    struct liar liar;
+    open_as(&liar, role);
+    liar_record(&liar, LIAR_HANDSHAKE, message, len, 0);
+    liar_listen(&liar);
+    if (alert >= 0)
+        liar_expect_alert(&liar, alert);
+    else if (liar.victim->closed)
+        fail_msg("ended with %s", liar_end(&liar));
+    assert_int_equal(liar.victim->got.len, 0);
+    liar_fini(&liar);
+}
+
+static void a_ticket_cut_short_or_with_a_byte_more_is_refused(void **state)
+{
+    (void)state;
+    uint8_t ticket[256];
+    size_t len = make_ticket(ticket);
+    afterwards(MILGI_SERVER, ticket, len, -1);
+    for (size_t body = 0; body <= len - 4 + 1; body++) {
+        uint8_t changed[257] = { 0 };
+        memcpy(changed, ticket, len);
+        changed[3] = (uint8_t)body;
+        if (body != len - 4)
+            afterwards(MILGI_SERVER, changed, 4 + body, MILGI_ALERT_DECODE_ERROR);
+        if (body < len - 4) { /* announced in full: waited for */
+            changed[3] = (uint8_t)(len - 4);
+            afterwards(MILGI_SERVER, changed, 4 + body, -1);
+        }
+    }
+    /*= RFC8446 4.6.1: a server sends tickets; a client that does is out of place. */
+    afterwards(MILGI_CLIENT, ticket, len, MILGI_ALERT_UNEXPECTED_MESSAGE);
+}
+
+static void a_key_update_cut_short_or_with_a_byte_more_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t empty[] = { 24, 0, 0, 0 }, longer[] = { 24, 0, 0, 2, 0, 0 };
+    static const uint8_t behind[] = { 24, 0, 0, 1, 0, 24 }, twice[] = { 24, 0, 0, 1, 0, 24, 0, 0, 1, 0 };
+    for (int role = 0; role < 2; role++) {
+        afterwards(role, empty, sizeof empty, MILGI_ALERT_DECODE_ERROR);
+        afterwards(role, longer, sizeof longer, MILGI_ALERT_DECODE_ERROR);
+        afterwards(role, behind, sizeof behind, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        afterwards(role, twice, sizeof twice, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        for (unsigned cut = 1; cut < 5; cut++)
+            afterwards(role, behind, cut, -1);
+        /*= RFC8446 4.6.3: "If an implementation receives any other value, it MUST terminate the connection with an
+         *= "illegal_parameter" alert." */
+        for (unsigned value = 2; value < 256; value++)
+            afterwards(role, (const uint8_t[]){ 24, 0, 0, 1, (uint8_t)value }, 5, MILGI_ALERT_ILLEGAL_PARAMETER);
+    }
+}
+
+static void a_message_above_the_limit_is_refused_after_the_handshake_too(void **state)
+{
+    (void)state;
+    for (int role = 0; role < 2; role++) {
+        struct liar liar;
+        open_as(&liar, role);
+        announce(&liar, role == MILGI_SERVER ? MILGI__MSG_NEW_SESSION_TICKET : MILGI__MSG_KEY_UPDATE, 0x100000);
+        liar_expect_alerts(&liar, too_long);
+        liar_fini(&liar);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_message_cut_short_is_refused),
+        cmocka_unit_test(each_message_that_breaks_off_is_waited_for),
+        cmocka_unit_test(each_message_with_a_byte_more_inside_is_refused),
+        cmocka_unit_test(each_message_with_a_byte_behind_it_is_refused),
+        cmocka_unit_test(a_message_above_the_limit_is_refused_from_its_header),
+        cmocka_unit_test(a_message_of_the_limit_is_waited_for_and_costs_what_came_of_it),
+        cmocka_unit_test(a_ticket_cut_short_or_with_a_byte_more_is_refused),
+        cmocka_unit_test(a_key_update_cut_short_or_with_a_byte_more_is_refused),
+        cmocka_unit_test(a_message_above_the_limit_is_refused_after_the_handshake_too),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}
