@@ -102,13 +102,13 @@ def test_bad_requests_are_answered_and_end(world):
 def test_pipelined_requests_do_not_pile_up_answers(world):
     proxy = world.proxy()
     client = world.client(proxy, receive_buffer=4096)
-    before, wanted = memory_of(proxy.process), 4000
+    before, wanted = memory_of(proxy), 4000
     client.send(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * wanted)
     client.send(b"GET / HTTP/1.0\r\n\r\n")
-    until(lambda: memory_of(proxy.process) - before < 24 << 20, "the proxy's memory stays bounded", 1)
+    until(lambda: memory_of(proxy) - before < 24 << 20, "the proxy's memory stays bounded", 1)
     text = client.read_end()
     check(text.count(b"404 Not Found\r\n") == wanted and b"200 OK" in text, f"{text.count(b'404 Not Found')} answers")
-    check(memory_of(proxy.process) - before < 24 << 20, "the proxy's memory has grown")
+    check(memory_of(proxy) - before < 24 << 20, "the proxy's memory has grown")
 
 
 def test_a_client_certificate_is_shown(world):
