@@ -173,6 +173,20 @@ static void another_name_is_refused(void **state)
     family_free(&f);
 }
 
+static void neither_common_names_nor_half_wildcards_count(void **state)
+{
+    const char *names[] = { NULL, "DNS:p*.d.test" };
+    const char *wanted[] = { "cn.test", "p1.d.test" };
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct family f = family_new(
+            &(struct identity_options){ .key = IDENTITY_P256, .common_name = "cn.test", .names = names[i] });
+        assert_refused(verify_pem(*state, f.root, f.leaf->chain_pem, (struct ask){ .name = wanted[i] }),
+            X509_V_ERR_HOSTNAME_MISMATCH, MILGI_ALERT_BAD_CERTIFICATE);
+        family_free(&f);
+    }
+}
+
 static void time_is_the_one_given(void **state)
 {
     struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256,
@@ -297,6 +311,7 @@ int main(void)
         crypto_test(keys_of_every_kind_are_accepted),
         crypto_test(an_unknown_anchor_is_unknown_ca),
         crypto_test(another_name_is_refused),
+        crypto_test(neither_common_names_nor_half_wildcards_count),
         crypto_test(time_is_the_one_given),
         crypto_test(purposes_are_kept_apart),
         crypto_test(a_leaf_issues_nothing),

@@ -161,7 +161,9 @@ static void a_secret_that_is_none_is_broken_not_bad(void **state)
     assert_int_equal(derive(*state, MILGI_GROUP_SECP256R1, &order, g256, 65, out), MILGI__BROKEN);
     assert_int_equal(derive(*state, MILGI_GROUP_SECP256R1, &brief, g256, 65, out), MILGI__BROKEN);
     assert_int_equal(derive(*state, 0x0019, &order, g256, 65, out), MILGI__BROKEN);
-    order.secret[31] -= 1;
+    order.secret[31] += 1; /* would be the scalar 1 */
+    assert_int_equal(derive(*state, MILGI_GROUP_SECP256R1, &order, g256, 65, out), MILGI__BROKEN);
+    order.secret[31] -= 2;
     assert_int_equal(milgi__kex_derive(*state, MILGI_GROUP_SECP256R1, order.secret, 32, g256, 65, out, &room),
         MILGI__BROKEN);
     assert_int_equal(derive(*state, MILGI_GROUP_SECP256R1, &order, g256, 65, out), 0);
