@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What connections are made from: credentials, trust and policy. Plain data without threads, descriptors, devices or
- * device keys in it, so it
- * may be built before fork(). A config is filled in by one thread, then frozen; from then on it is immutable and may
- * be used by any number of
- * engines and threads. Configs, credentials and trusts count their references atomically.
+ * device keys in it, so it may be built before fork(). A config is filled in by one thread, then frozen; from then on
+ * it is immutable and may be used by any number of engines and threads. Configs, credentials and trusts count their
+ * references atomically.
  */
 #pragma once
 
@@ -19,11 +18,9 @@ struct milgi_conn;
 
 /*
  * From PEM: |chain| holds the certificates, leaf first; |key| an unencrypted private key (PKCS#8, SEC 1 or PKCS#1).
- * Both are copied; the library's
- * copies are wiped when the last reference goes. The reference is the caller's.
+ * Both are copied; the library's copies are wiped when the last reference goes. The reference is the caller's.
  * Returns 0, or MILGI_EPARSE, MILGI_EMISMATCH (key and leaf), MILGI_EWEAK (RSA below 2048 bits), MILGI_EUNSUPPORTED
- * (key type or curve; RSA beyond
- * 4096 bits), MILGI_EINVAL, MILGI_ENOMEM.
+ * (key type or curve; RSA beyond 4096 bits), MILGI_EINVAL, MILGI_ENOMEM.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_credential_new_pem(
     const void *chain, size_t chain_len, const void *key, size_t key_len, struct milgi_credential **credential);
@@ -75,8 +72,8 @@ enum milgi_decision_kind {
 
 /*
  * Called with each line of the NSS key log format (no newline) as secrets are installed; |line| until it returns.
- * Only for debugging: whoever has the
- * lines can read the traffic. Called from milgi_engine_run(), in the engine's thread.
+ * Only for debugging: whoever has the lines can read the traffic. Called from milgi_engine_run(), in the engine's
+ * thread.
  */
 typedef void (*milgi_keylog_cb)(void *ctx, const char *line);
 /*
@@ -95,8 +92,7 @@ MILGI_API void milgi_config_unref(struct milgi_config *config);
 
 /*
  * The setters return 0, MILGI_EINVAL (a value out of range, or the config is frozen), MILGI_EUNSUPPORTED or
- * MILGI_ENOMEM. Lists are in order of
- * preference and copied.
+ * MILGI_ENOMEM. Lists are in order of preference and copied.
  */
 /* takes a reference of its own */
 MILGI_API MILGI_MUST_CHECK int milgi_config_add_credential(
@@ -109,8 +105,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_trust(struct milgi_config *confi
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_client_auth(struct milgi_config *config, enum milgi_client_auth mode);
 /*
  * Turns the verification of servers off: ANYBODY IN BETWEEN CAN READ AND CHANGE EVERYTHING. Signatures of the
- * handshake are still checked, but against
- * whatever certificate came. Client only.
+ * handshake are still checked, but against whatever certificate came. Client only.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_dangerously_accept_any_server(struct milgi_config *config);
 /* each 1..255 bytes */
@@ -156,9 +151,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_middlebox(struct milgi_config *c
 
 /*
  * Checks that the whole makes sense and makes it immutable; a config that is not frozen makes no connections. Returns
- * 0; MILGI_EINVAL and, when |why|
- * is not NULL, a static text in *|why| (server without credential, client authentication without trust, no group or
- * suite left); MILGI_EFILE (the
- * system's trust store cannot be read).
+ * 0; MILGI_EINVAL and, when |why| is not NULL, a static text in *|why| (server without credential, client
+ * authentication without trust, no group or suite left); MILGI_EFILE (the system's trust store cannot be read).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_freeze(struct milgi_config *config, const char **why);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The connection: bytes are pushed in from the network and from the application; output, data and events are pushed
- * out from inside
- * milgi_engine_run(). It has no socket, thread, clock or timer of its own.
+ * out from inside milgi_engine_run(). It has no socket, thread, clock or timer of its own.
  *
  *            network                          application
  *   milgi_conn_receive() ---->  conn  ----> on_data()  ... milgi_conn_consumed()
@@ -55,8 +54,8 @@ struct milgi_decision_info {
 enum milgi_verdict {
     MILGI_REFUSE, /* the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied */
     /*
-     * with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a NUL-
-     * terminated protocol, copied; PEER: NULL
+     * with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a string,
+     * copied; PEER: NULL
      */
     MILGI_ACCEPT,
     MILGI_DEFAULT /* as if it had not been asked; for CREDENTIAL in a client: as the config says; result is NULL */
@@ -64,15 +63,12 @@ enum milgi_verdict {
 
 /*
  * The next layer. All callbacks come from inside milgi_engine_run(), in the engine's thread; none after
- * milgi_conn_free(). Each may be NULL except on_output. |arg| is the one
- * given to milgi_conn_new().
+ * milgi_conn_free(). Each may be NULL except on_output. |arg| is the one given to milgi_conn_new().
  *
  * on_output       |iov_n| pieces for the network, in order, each byte once: the memory stays valid until
- *                 milgi_conn_output_done() has counted it.
- *                 Once per connection and turn.
+ *                 milgi_conn_output_done() has counted it. Once per connection and turn.
  * on_data         |slices_n| slices of plaintext, in order, at most one call per turn and pass. Borrowed:
- *                 milgi_slice_keep() for longer. Counts against the
- *                 credit until milgi_conn_consumed().
+ *                 milgi_slice_keep() for longer. Counts against the credit until milgi_conn_consumed().
  * on_pause        stop calling milgi_conn_receive() (it has answered or will answer MILGI_PAUSE); on_resume: go on.
  * on_room         milgi_conn_send() and milgi_conn_write() had answered MILGI_PAUSE; there is room again.
  * on_established  the handshake is complete and the peer authenticated as the config demands.
@@ -80,8 +76,8 @@ enum milgi_verdict {
  * on_alert        the peer sent this alert: close_notify (0) means that no more data comes (end of its half);
  *                 user_canceled; a fatal one is followed by on_closed.
  * on_closed       the connection has ended; once; the last callback but for on_output (the rest of the output, an
- *                 alert). Free it when output is drained or given up.
- *                 Output that was handed out stays valid until milgi_conn_free().
+ *                 alert). Free it when output is drained or given up. Output that was handed out stays valid until
+ *                 milgi_conn_free().
  */
 struct milgi_events {
     void (*on_output)(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n);
@@ -97,9 +93,8 @@ struct milgi_events {
 
 /*
  * A new connection. A client begins its handshake at the next turn; |server_name| (copied) is the DNS name or IP
- * address literal that it wants: sent as SNI
- * (names only) and checked against the certificate. It may be NULL for a server, or for a client whose config accepts
- * any server. |events| is borrowed until the connection is freed.
+ * address literal that it wants: sent as SNI (names only) and checked against the certificate. It may be NULL for a
+ * server, or for a client whose config accepts any server. |events| is borrowed until the connection is freed.
  * Returns 0; MILGI_EINVAL (not frozen; no name to check; a malformed name), MILGI_ENOMEM, MILGI_ELIMIT (conn_limit),
  * MILGI_EFORK.
  */
@@ -108,34 +103,32 @@ MILGI_API MILGI_MUST_CHECK int milgi_conn_new(struct milgi_engine *engine, struc
 
 /*
  * Frees the connection: O(1), at any time, from any callback. Ops that are in flight become the engine's orphans. No
- * close_notify is sent: milgi_conn_shutdown()
- * does that. Memory handed to on_output is invalid from here on.
+ * close_notify is sent: milgi_conn_shutdown() does that. Memory handed to on_output is invalid from here on.
  */
 MILGI_API void milgi_conn_free(struct milgi_conn *conn);
 
 /*
  * Ciphertext from the network. Takes the caller's reference on slice.chunk in any case but MILGI_EINVAL; the bytes
- * must not be touched from now on (they may be decrypted in place).
- * Returns 0; MILGI_PAUSE: taken, but stop until on_resume; MILGI_ECLOSED: the connection has ended, the bytes were
- * dropped; MILGI_EINVAL (empty slice); MILGI_EFORK.
+ * must not be touched from now on (they may be decrypted in place). Returns 0; MILGI_PAUSE: taken, but stop until
+ * on_resume; MILGI_ECLOSED: the connection has ended, the bytes were dropped; MILGI_EINVAL (empty slice);
+ * MILGI_EFORK.
  */
 MILGI_API int milgi_conn_receive(struct milgi_conn *conn, struct milgi_slice slice);
 
 /*
  * The network has ended: |error| 0 for an orderly end, else any errno-like number for people (reason.device_code).
- * Without a close_notify before it this is MILGI_ETRUNCATED
- * (or MILGI_ETRANSPORT): whoever reads the stream must be told that it may have been cut. Returns 0 or MILGI_ECLOSED.
+ * Without a close_notify before it this is MILGI_ETRUNCATED (or MILGI_ETRANSPORT): whoever reads the stream must be
+ * told that it may have been cut. Returns 0 or MILGI_ECLOSED.
  */
 MILGI_API int milgi_conn_receive_eof(struct milgi_conn *conn, int error);
 
 /*
  * Application data. send() takes the reference on slice.chunk, whose bytes must not change until the library has
- * released it; write() copies. Data given before the handshake
- * is complete waits for it. An empty slice or len 0 sends nothing. Records are framed at the end of the turn, so that
- * small writes of one turn share records.
- * Returns 0; MILGI_PAUSE: taken, but stop until on_room; MILGI_ECLOSED (after milgi_conn_shutdown() or the end;
- * nothing is taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken;
- * engine's on_memory); MILGI_ELIMIT (given more than twice MILGI_LIMIT_OUTPUT in spite of PAUSE; nothing is taken).
+ * released it; write() copies. Data given before the handshake is complete waits for it. An empty slice or len 0
+ * sends nothing. Records are framed at the end of the turn, so that small writes of one turn share records. Returns
+ * 0; MILGI_PAUSE: taken, but stop until on_room; MILGI_ECLOSED (after milgi_conn_shutdown() or the end; nothing is
+ * taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken; engine's on_memory); MILGI_ELIMIT (given more than
+ * twice MILGI_LIMIT_OUTPUT in spite of PAUSE; nothing is taken).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice);
 MILGI_API MILGI_MUST_CHECK int milgi_conn_write(struct milgi_conn *conn, const void *data, size_t len);
@@ -163,8 +156,8 @@ MILGI_API int milgi_conn_update_keys(struct milgi_conn *conn, bool ask_peer);
 
 /*
  * Answers a decision. |result| as enum milgi_verdict says. Returns 0; MILGI_ESTALE: answered before, or the
- * connection is gone: nothing happened, |result| stays the caller's;
- * MILGI_EINVAL: the result does not fit the question (it stays open).
+ * connection is gone: nothing happened, |result| stays the caller's; MILGI_EINVAL: the result does not fit the
+ * question (it stays open).
  */
 MILGI_API int milgi_decide(
     struct milgi_engine *engine, struct milgi_decision decision, enum milgi_verdict verdict, void *result);

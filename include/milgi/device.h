@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Devices: whatever executes ops. docs/devices.md is the guide for their authors; tests/device has the suite that
- *          every device must pass.
+ * every device must pass.
  */
 #pragma once
 
@@ -14,8 +14,8 @@
 #define MILGI_CAP_CANCEL (1u << 4)   /* cancel() may work */
 #define MILGI_CAP_REMOTE (1u << 5)   /* outside the machine or behind a token: gets SIGN only; must have a notify_fd */
 #define MILGI_CAP_OWN_MEMORY (1u << 6) /* reads and writes only chunks from its chunk_alloc() */
-#define MILGI_CAP_LIBCRYPTO \
-    (1u << 7) /* runs this process's libcrypto: its ECDSA and EdDSA signatures need no second look */
+/* runs this process's libcrypto: its ECDSA and EdDSA signatures need no second look */
+#define MILGI_CAP_LIBCRYPTO (1u << 7)
 #define MILGI_CAP_KEY_LOAD (1u << 8) /* key_load() must be called for PRIVATE and TRUST keys before their first op */
 
 #define MILGI_OP_BIT(type) (1u << (type))
@@ -43,32 +43,30 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
 /*
  * What a device implements. All functions are called on the engine's thread, for one queue pair by one engine.
  *
- * supports   1 if it takes this algorithm for this op type (the type is in caps.ops), else 0. May be NULL: all of them.
+ * supports   1 if it takes this algorithm for this op type (the type is in caps.ops), else 0. May be NULL: all of
+ *            them.
  * qp_open    a queue pair for one engine; |clock| stays valid until qp_close. NULL: it has no more.
  * qp_close   after quiesce(); nothing is in flight any more.
  * key_load   what the device needs of a PRIVATE or TRUST key, usable by several of its workers at once; NULL: cannot
- *            (the key is used on the
- *            inline device instead). Must not block: a device that needs long starts the work here, and holds back
- *            the ops that come before it is done.
+ *            (the key is used on the inline device instead). Must not block: a device that needs long starts the work
+ *            here, and holds back the ops that come before it is done.
  * key_free   the key goes: no op refers to it. Called for AEAD keys too, whenever they were used here: forget and
  *            wipe what was made of it.
  * enqueue    accepts the first 0..n ops and never blocks. FEWER THAN n MEANS FULL AND NOTHING ELSE: an op that the
- *            device does not understand
- *            is accepted and comes back BROKEN. A refused op is untouched and will be offered again unchanged.
+ *            device does not understand is accepted and comes back BROKEN. A refused op is untouched and will be
+ *            offered again unchanged.
  * dequeue    up to n finished ops, in any order, each with its final status; 0 if there are none now.
  * notify_fd  an fd that becomes readable when ops have finished after arm(); -1: none. The same for the life of the
  *            queue pair.
  * arm        asks for one notification when an op finishes. Returns 1 if finished ops are waiting already (nothing is
- *            armed then: dequeue
- *            again), else 0. NULL if there is no fd.
+ *            armed then: dequeue again), else 0. NULL if there is no fd.
  * next_event the time (of the clock) when dequeue() will have something without anybody's doing, UINT64_MAX if
- * unknown. May be NULL.
+ *            unknown. May be NULL.
  * cancel     best effort; the op still comes back. May be NULL.
  * health     0, or a device code: do not route to it now. May be NULL.
  * quiesce    when it returns, the device writes no more to any op, chunk or key of this queue pair: ops that it had
- *            not begun come back from
- *            dequeue() as CANCELLED, those that it had lost may never come back. May block for as long as the longest
- *            op takes.
+ *            not begun come back from dequeue() as CANCELLED, those that it had lost may never come back. May block
+ *            for as long as the longest op takes.
  * chunk_alloc, chunk_free   memory for the engine's pool. NULL: ordinary memory.
  * destroy    frees the device; every queue pair is closed.
  */
@@ -101,11 +99,9 @@ struct milgi_device {
 
 /*
  * A built-in device from its description: "cpu", "pool:4", "sim:latency=1ms,units=16,depth=256,order=out",
- * "chaos:seed=7" (docs/devices.md
- * has every word). Times take ns, us, ms or s. Make devices after fork(). On failure *|device| is NULL and, when
- * |why| is not NULL, *|why| is a static
- * text that says what is wrong with |spec|.
- * Returns 0, MILGI_EINVAL (a word or value that does not exist), MILGI_EUNSUPPORTED (not built in) or MILGI_ENOMEM.
+ * "chaos:seed=7" (docs/devices.md has every word). Times take ns, us, ms or s. Make devices after fork(). On failure
+ * *|device| is NULL and, when |why| is not NULL, *|why| is a static text that says what is wrong with |spec|. Returns
+ * 0, MILGI_EINVAL (a word or value that does not exist), MILGI_EUNSUPPORTED (not built in) or MILGI_ENOMEM.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_device_new(const char *spec, struct milgi_device **device, const char **why);
 

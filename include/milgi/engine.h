@@ -4,15 +4,13 @@
  * shares nothing.
  *
  * THE TURN. Calls like milgi_conn_receive() only stage work; milgi_engine_run() does it: parse, batch the ops of all
- * connections into bursts, enqueue,
- * dequeue, order, deliver. It takes what was staged before it, and at most two passes of what its own callbacks stage.
+ * connections into bursts, enqueue, dequeue, order, deliver. It takes what was staged before it, and at most two
+ * passes of what its own callbacks stage.
  *
- * A host does three things:
- *   1. when schedule() is called, arrange that milgi_engine_run() is called soon (a posted event, a prepare or idle
- *      handle);
- *   2. after each run, look at the answer: AGAIN: run again soon (after other events had their chance); WAIT: run at
- *      the deadline at the latest; IDLE: nothing;
- *   3. poll milgi_engine_fd() for reading; when it is readable, run.
+ * A host does three things: 1. when schedule() is called, arrange that milgi_engine_run() is called soon (a posted
+ * event, a prepare or idle handle); 2. after each run, look at the answer: AGAIN: run again soon (after other events
+ * had their chance); WAIT: run at the deadline at the latest; IDLE: nothing; 3. poll milgi_engine_fd() for reading;
+ * when it is readable, run.
  */
 #pragma once
 
@@ -75,31 +73,29 @@ struct milgi_engine_options {
 MILGI_API void milgi_engine_options_init(struct milgi_engine_options *options);
 
 /*
- * A new engine with the inline device "cpu" at index 0. |options| is copied; NULL: all defaults. Make it after fork().
- * Returns 0, MILGI_EINVAL, MILGI_ENOMEM, MILGI_ELIMIT (no descriptor left).
+ * A new engine with the inline device "cpu" at index 0. |options| is copied; NULL: all defaults. Make it after
+ * fork(). Returns 0, MILGI_EINVAL, MILGI_ENOMEM, MILGI_ELIMIT (no descriptor left).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_new(
     const struct milgi_engine_options *options, struct milgi_engine **engine);
 
 /*
  * Frees the engine. Connections that are left are freed without a callback; devices are quiesced, so this may block
- * for as long as their longest
- * op. Chunks that the application still holds stay valid until their last reference goes. Not from a callback
- * (MILGI_EREENTRY, nothing is freed).
+ * for as long as their longest op. Chunks that the application still holds stay valid until their last reference
+ * goes. Not from a callback (MILGI_EREENTRY, nothing is freed).
  */
 MILGI_API int milgi_engine_free(struct milgi_engine *engine);
 
 /*
  * Opens a queue pair on |device| (borrowed until milgi_engine_free()) and returns its index in the engine (> 0), or
- * MILGI_ELIMIT (it has no queue
- * pair left, or there are MILGI_DEVICES_MAX), MILGI_EREENTRY, MILGI_EFORK. By itself this routes nothing.
+ * MILGI_ELIMIT (it has no queue pair left, or there are MILGI_DEVICES_MAX), MILGI_EREENTRY, MILGI_EFORK. By itself
+ * this routes nothing.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engine, struct milgi_device *device);
 
 /*
  * Ops of the types |op_bits| (MILGI_OP_BIT) go to the device with |index| from now on, where its caps allow it: SEAL
- * and OPEN from |min_record| bytes on
- * (0: the device's own min_record). Returns 0 or MILGI_EINVAL.
+ * and OPEN from |min_record| bytes on (0: the device's own min_record). Returns 0 or MILGI_EINVAL.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_route(
     struct milgi_engine *engine, uint32_t op_bits, unsigned index, uint32_t min_record);
@@ -115,9 +111,8 @@ MILGI_API int milgi_engine_fd(struct milgi_engine *engine);
 
 /*
  * Any thread: |fn| is called with |arg| at the start of the engine's next turn, which this causes by waking the
- * engine's fd. Calls from one thread keep their
- * order. Returns 0 or MILGI_ENOMEM. Not after milgi_engine_free() has begun; what was posted before that is called by
- * it.
+ * engine's fd. Calls from one thread keep their order. Returns 0 or MILGI_ENOMEM. Not after milgi_engine_free() has
+ * begun; what was posted before that is called by it.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_post(struct milgi_engine *engine, void (*fn)(void *arg), void *arg);
 

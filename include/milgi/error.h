@@ -9,8 +9,8 @@
 #define MILGI_MUST_CHECK __attribute__((warn_unused_result))
 
 /*
- * Not an error: what was given was taken; give no more until the matching callback
- * (on_resume for milgi_conn_receive(), on_room for milgi_conn_send() and milgi_conn_write()).
+ * Not an error: what was given was taken; give no more until the matching callback (on_resume for
+ * milgi_conn_receive(), on_room for milgi_conn_send() and milgi_conn_write()).
  */
 #define MILGI_PAUSE 1
 

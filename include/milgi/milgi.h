@@ -4,27 +4,22 @@
  *
  * CONVENTIONS, valid for every function of every header
  *
- * Results.    int functions return 0, a positive state (MILGI_PAUSE) or a negative MILGI_E* code; see error.h.
- *             A negative code from a function that was misused (MILGI_EINVAL, MILGI_EREENTRY, MILGI_EFORK) changes
+ * Results.    int functions return 0, a positive state (MILGI_PAUSE) or a negative MILGI_E* code; see error.h. A
+ *             negative code from a function that was misused (MILGI_EINVAL, MILGI_EREENTRY, MILGI_EFORK) changes
  *             nothing.
  * Threads.    An engine and everything that belongs to it (connections, chunks, devices' queue pairs) is used by one
- *             thread.
- *             Two functions may be called by any thread: milgi_engine_post() and milgi_chunk_release_remote(). A
- *             config may be
- *             shared by the threads of a process once it is frozen.
+ *             thread. Two functions may be called by any thread: milgi_engine_post() and
+ *             milgi_chunk_release_remote(). A config may be shared by the threads of a process once it is frozen.
  * Callbacks.  The library calls back only from inside milgi_engine_run() (and schedule(), see engine.h). A callback
- *             may call
- *             every function of the library but milgi_engine_run() and milgi_engine_free(); it may free the
+ *             may call every function of the library but milgi_engine_run() and milgi_engine_free(); it may free the
  *             connection it is called for.
  * Borrowing.  A pointer argument is borrowed for the length of the call, unless the comment says "takes" (the
- *             reference or the
- *             object becomes the library's), "copies" or "until".
+ *             reference or the object becomes the library's), "copies" or "until".
  * Strings.    NUL-terminated UTF-8 unless a length stands beside them. Text that the library returns is static.
  * Units.      _len bytes, _ns nanoseconds, _s seconds, _n a count.
  * NULL.       Allowed only where the comment says so; every *_free() and *_unref() accepts NULL.
  * Structs.    Structs that a caller fills in have an *_init() that sets every default: call it first, so that fields
- *             added later
- *             have a meaning.
+ *             added later have a meaning.
  */
 #pragma once
 

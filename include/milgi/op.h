@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The op: one crypto operation. Connections start ops, the engine routes them to devices, devices give them back.
- * This header is for
- * authors of devices; applications need only the names.
+ * This header is for authors of devices; applications need only the names.
  *
  * FROM ENQUEUE TO DEQUEUE THE DEVICE OWNS THE OP, its memory and its key. Nothing in an op points to a stack, to a
- * connection or to a
- * handshake: nonces, additional data and small inputs are in it by value, large ones in chunks that it holds
- *            references on. An op is a pure
- * function of its inputs, so that it can be run again elsewhere as long as its inputs are intact (not when it is in
- * place).
+ * connection or to a handshake: nonces, additional data and small inputs are in it by value, large ones in chunks
+ * that it holds references on. An op is a pure function of its inputs, so that it can be run again elsewhere as long
+ * as its inputs are intact (not when it is in place).
  *
  * Every accepted op is given back exactly once, with one of the final statuses:
+ *
  *   OK         done
  *   REJECTED   the input is bad (a tag or signature that does not verify, a point off the curve): a verdict on the
  *              peer, not on the device
  *   BROKEN     the device failed, or the op made no sense to it; device_code says more
  *   CANCELLED  cancelled before it was begun
+ *
  * LOST is the engine's own: the op's deadline passed and the device still has it.
  */
 #pragma once
@@ -89,8 +88,7 @@ struct milgi_trust;      /* config.h: immutable, outlives every key that refers 
 
 /*
  * A key: immutable, ref-counted by its engine, held by every op that uses it. |dev| is what a device's key_load()
- * returned, by the
- * device's index in the engine.
+ * returned, by the device's index in the engine.
  */
 struct milgi_key {
     uint64_t serial; /* never used twice in a process */
@@ -115,14 +113,12 @@ struct milgi_key {
 
 /*
  * SEAL: ciphertext = AEAD(key, nonce, aad, src[0] .. src[src_n-1] || inner_type || pad_len zeros); ciphertext and tag
- *       (16 bytes, behind it)
- *       are written to dst. dst has room for dst_len = input + 1 + pad_len + 16 bytes. With |in_place| src_n is 1 and
- *       dst == src[0].data.
+ *       (16 bytes, behind it) are written to dst. dst has room for dst_len = input + 1 + pad_len + 16 bytes. With
+ *       |in_place| src_n is 1 and dst == src[0].data.
  * OPEN: the reverse: src is the ciphertext without its tag, which is in |tag|. The plaintext (with type and padding,
- *       of the same length) is
- *       written to dst, or over src when |in_place| (dst is NULL then; src may be several slices). When the tag is
- *       wrong every byte
- *       of the destination is wiped before REJECTED is reported.
+ *       of the same length) is written to dst, or over src when |in_place| (dst is NULL then; src may be several
+ *       slices). When the tag is wrong every byte of the destination is wiped before REJECTED is reported.
+ *
  * |inner_type| 0 in a SEAL means: no inner type and no padding (TLS 1.2). Input lengths are at most 2^14 + 256.
  */
 struct milgi_op_aead {
@@ -142,11 +138,10 @@ struct milgi_op_aead {
 
 /*
  * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share |pub|. seed is
- *         32 bytes for X25519 (the private
- *         key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).
+ *         32 bytes for X25519 (the private key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).
  * DERIVE: |secret| holds the private key, |peer| the peer's share; the shared secret replaces |secret| (RFC 8446
- *         7.4.2: the X coordinate). A share that is no point of
- *         the curve, of the wrong length, or (X25519) gives all zeros, is REJECTED.
+ *         7.4.2: the X coordinate). A share that is no point of the curve, of the wrong length, or (X25519) gives all
+ *         zeros, is REJECTED.
  */
 struct milgi_op_kex {
     uint16_t seed_len, secret_len, pub_len, peer_len;
@@ -159,8 +154,8 @@ struct milgi_op_kex {
 /*
  * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER).
  * VERIFY: the signature (in |blob| behind the key, sig_len bytes) over |input| by the public key that blob's first
- *         spki_len bytes hold (DER
- *         SubjectPublicKeyInfo). REJECTED: it does not verify, or the key does not fit the scheme.
+ *         spki_len bytes hold (DER SubjectPublicKeyInfo). REJECTED: it does not verify, or the key does not fit the
+ *         scheme.
  */
 struct milgi_op_sign {
     uint16_t input_len, sig_len;
@@ -172,12 +167,9 @@ struct milgi_op_sign {
 
 /*
  * VERIFY_CHAIN: the certificates in |chain|, leaf first, each with a 3-byte length before it; against the trust of
- *               the op's key. The leaf must be
- * for |purpose|; when name_len > 0 it must be valid for that DNS name, or when |name_is_ip| for that address (4 or 16
- * bytes). REJECTED: not
- * accepted; |alert| is what to tell the peer and |verdict| libcrypto's reason (X509_V_ERR_*). Keys and signatures
- * below the trust's
- * security level are refused.
+ * the op's key. The leaf must be for |purpose|; when name_len > 0 it must be valid for that DNS name, or when
+ * |name_is_ip| for that address (4 or 16 bytes). REJECTED: not accepted; |alert| is what to tell the peer and
+ * |verdict| libcrypto's reason (X509_V_ERR_*). Keys and signatures below the trust's security level are refused.
  */
 enum milgi_purpose {
     MILGI_PURPOSE_SERVER = 1,

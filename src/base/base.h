@@ -20,8 +20,7 @@ int milgi__ct_equal(const void *a, const void *b, size_t len);
 
 /*
  * Memory. All of the library's heap memory comes through here, so that tests can make any allocation fail: when
- * milgi__mem_fail is set, it is asked
- * before each allocation and the allocation fails if it returns true.
+ * milgi__mem_fail is set, it is asked before each allocation and the allocation fails if it returns true.
  */
 extern bool (*milgi__mem_fail)(void);
 void *milgi__alloc(size_t size); /* zeroed; NULL: none */

@@ -12,8 +12,7 @@ struct milgi__pool;
 
 /*
  * A chunk's memory lies behind this header, or in device memory. refs is touched by the engine's thread alone; remote
- * counts references given back by
- * other threads that the engine has not yet collected.
+ * counts references given back by other threads that the engine has not yet collected.
  */
 struct milgi_chunk {
     uint8_t *data;
@@ -69,8 +68,8 @@ size_t milgi__pool_used(const struct milgi__pool *pool);
 size_t milgi__pool_peak(const struct milgi__pool *pool);
 
 /*
- * A queue of slices: bytes in, bytes out. Holds one reference per slice. Its memory is kept until milgi__bufq_clear(),
- * which an idle connection calls.
+ * A queue of slices: bytes in, bytes out. Holds one reference per slice. Its memory is kept until
+ * milgi__bufq_clear(), which an idle connection calls.
  */
 struct milgi__bufq {
     struct milgi_slice *ring;

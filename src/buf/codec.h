@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The wire codec. A reader and a writer poison themselves on overrun: read or write a whole message, then look once
- * at |bad|. A poisoned reader yields zeros and
- * empty ranges, a poisoned writer writes nothing more.
+ * at |bad|. A poisoned reader yields zeros and empty ranges, a poisoned writer writes nothing more.
  */
 #pragma once
 

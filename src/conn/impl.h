@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connection's insides, shared by the files of this directory: the only one that sees records and handshake both, and the only one that
- * submits ops.
+ * The connection's insides, shared by the files of this directory: the only one that sees records and handshake both,
+ * and the only one that submits ops.
  */
 #pragma once
 

@@ -4,8 +4,7 @@
  * deterministically and cheaply for tests.
  *
  * A struct milgi__crypto belongs to one thread (an engine, a worker): algorithms fetched once, contexts reused and
- * re-keyed.
- * Results: 0 done; MILGI__BAD: the input is bad (a verdict); MILGI__BROKEN: it could not be done.
+ * re-keyed. Results: 0 done; MILGI__BAD: the input is bad (a verdict); MILGI__BROKEN: it could not be done.
  */
 #pragma once
 
