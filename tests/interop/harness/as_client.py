@@ -48,8 +48,8 @@ def options_for(trial, peer, call):
 
 
 class Session:
-    """A server peer, `milgi connect` to it, and what both must say of the connection. |limit|: after so many bytes the echo
-    behind a peer that has one ends the connection."""
+    """A server peer, `milgi connect` to it, and what both must say of the connection. |limit|: after so many bytes the
+    echo behind a peer that has one ends the connection."""
 
     LINE = b"0 a line there and back\n"
 
@@ -304,8 +304,8 @@ def keyupdate(trial):
 
 
 def keyupdate_by_milgi(trial):
-    """milgi renews its keys and asks for new ones at times; s_server's trace tells that they came. Not often: GnuTLS ends
-    a connection that has more than eight in a second, and nginx one that ends behind one, without close_notify."""
+    """milgi renews its keys and asks for new ones at times; s_server's trace tells that they came. Not often: GnuTLS
+    ends a connection that has more than eight in a second, and nginx one that ends behind one, without close_notify."""
     size = 4 << 20
     path, digest = trial.payload(size)
     messages = os.path.join(trial.directory, "messages") if trial.case.peer == "s_server" else ""
@@ -325,8 +325,8 @@ def keyupdate_by_milgi(trial):
 
 
 def keyupdate_by_volume(trial):
-    """JSSE renews its keys, and asks for new ones, every MiB in either direction. milgi ends only when all is back: JSSE
-    breaks off when it finds close_notify before the new keys that it asked for."""
+    """JSSE renews its keys, and asks for new ones, every MiB in either direction. milgi ends only when all is back:
+    JSSE breaks off when it finds close_notify before the new keys that it asked for."""
     size = 8 << 20
     path, digest = trial.payload(size)
     session = Session(trial, keyupdate=True)

@@ -166,6 +166,10 @@ def half_server(trial):
         raise Failure("the backend did not get what was sent after milgi's close_notify")
 
 
+def begin_auth(trial, mode):
+    return begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", mode)
+
+
 def client_identity(peer, case):
     """A client key that goes with the case's server key, if the peer can sign with it."""
     kind = "rsa2048" if case.cert.startswith("rsa") else case.cert
@@ -174,7 +178,7 @@ def client_identity(peer, case):
 
 def auth(mode):
     def run(trial):
-        peer, call, _ = begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", mode)
+        peer, call, _ = begin_auth(trial, mode)
         trial.identify(call, client_identity(peer, trial.case))
         text = load_page(trial, peer, call)
         check_page(text, call, trial.case.cert)
@@ -184,7 +188,7 @@ def auth(mode):
 
 
 def auth_optional_none(trial):
-    peer, call, _ = begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", "optional")
+    peer, call, _ = begin_auth(trial, "optional")
     text = load_page(trial, peer, call)
     check_page(text, call, trial.case.cert)
     if re.search(r"alice|mallory", text):
@@ -208,7 +212,7 @@ def refused(trial, peer, call, alert):
 def auth_missing(trial):
     can = "client-cert" in CLIENTS[trial.case.peer].can
     mode = "optional" if trial.sabotage and not can else "required"
-    peer, call, _ = begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", mode)
+    peer, call, _ = begin_auth(trial, mode)
     if trial.sabotage and can:
         trial.identify(call, client_identity(peer, trial.case))
     refused(trial, peer, call, peer.tells("certificate_required"))
@@ -216,7 +220,7 @@ def auth_missing(trial):
 
 def auth_wrong_ca(mode):
     def run(trial):
-        peer, call, _ = begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", mode)
+        peer, call, _ = begin_auth(trial, mode)
         trial.identify(call, client_identity(peer, trial.case) if trial.sabotage else "client-rogue")
         refused(trial, peer, call, peer.tells("bad_client_certificate"))
     return run
@@ -262,8 +266,9 @@ def keyupdate(trial):
         command = peer.keyupdate_commands[round_number % 2]
         if not trial.sabotage:
             child.send(command)
-        if not peer.keyupdate_sign_at_end and not child.err.wait(
-                lambda out, n=round_number: out.head.count(sign) >= n, trial.deadline, f"{child.name} to do {command!r}"):
+        seen = peer.keyupdate_sign_at_end or child.err.wait(
+            lambda out, n=round_number: out.head.count(sign) >= n, trial.deadline, f"{child.name} to do {command!r}")
+        if not seen:
             raise Failure(f"{child.name} did not do {command!r}: {last_words(child)}")
         talk(b"%d after a KeyUpdate\n" % round_number)
     child.end_input()

@@ -20,7 +20,8 @@ GROUPS = ("x25519", "p256", "p384", "hrr")
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """What is tried. |needs|: what the peer must be able to do. |cert|: the server's one certificate, if not any.
-    |negative|: something must be refused. |data|: what is compared is the data. |matrix|: the full run takes every combination of the dimensions."""
+    |negative|: something must be refused. |data|: what is compared is the data. |matrix|: the full run takes every
+    combination of the dimensions."""
     run: object
     needs: tuple = ()
     cert: str = None

@@ -97,8 +97,8 @@ class SClient(Client):
     ends = "quit"
 
     def argv(self, call):
-        argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{call.port}", "-servername", call.name, "-verify_hostname",
-                call.name, "-CAfile", call.ca, "-verify_return_error"]
+        argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{call.port}", "-servername", call.name,
+                "-verify_hostname", call.name, "-CAfile", call.ca, "-verify_return_error"]
         if call.keyupdate:
             argv += ["-tls1_3"]
         else:
@@ -135,8 +135,9 @@ class GnutlsCli(Client):
         return ":".join(words)
 
     def argv(self, call):
-        argv = ["gnutls-cli", f"--x509cafile={call.ca}", f"--verify-hostname={call.name}", f"--sni-hostname={call.name}",
-                "--logfile=/dev/stderr", "--single-key-share", "--priority", self.priority(call.suite, call.groups)]
+        argv = ["gnutls-cli", f"--x509cafile={call.ca}", f"--verify-hostname={call.name}",
+                f"--sni-hostname={call.name}", "--logfile=/dev/stderr", "--single-key-share",
+                "--priority", self.priority(call.suite, call.groups)]
         argv += [f"--alpn={p}" for p in call.alpn or []]
         if call.cert:
             argv += [f"--x509certfile={call.cert}", f"--x509keyfile={call.key}"]
@@ -150,8 +151,9 @@ class GnutlsCli(Client):
 
 
 # tstclnt's own list leaves the rsa_pss_pss schemes out
-NSS_SCHEMES = ("ecdsa_secp256r1_sha256,ecdsa_secp384r1_sha384,ecdsa_secp521r1_sha512,rsa_pss_rsae_sha256,rsa_pss_rsae_sha384,"
-               "rsa_pss_rsae_sha512,rsa_pss_pss_sha256,rsa_pss_pss_sha384,rsa_pss_pss_sha512,rsa_pkcs1_sha256")
+NSS_SCHEMES = ("ecdsa_secp256r1_sha256,ecdsa_secp384r1_sha384,ecdsa_secp521r1_sha512,rsa_pss_rsae_sha256,"
+               "rsa_pss_rsae_sha384,rsa_pss_rsae_sha512,rsa_pss_pss_sha256,rsa_pss_pss_sha384,rsa_pss_pss_sha512,"
+               "rsa_pkcs1_sha256")
 
 
 class Tstclnt(Client):
@@ -183,8 +185,8 @@ class Python(Client):
     groups_told = ("p256", "p384")       # set_ecdh_curve() takes one NIST curve; its own list begins with X25519
 
     def argv(self, call):
-        argv = ["/usr/bin/python3", call.peers("python/peer.py"), "--connect", f"127.0.0.1:{call.port}", "--name", call.name,
-                "--ca", call.ca]
+        argv = ["/usr/bin/python3", call.peers("python/peer.py"), "--connect", f"127.0.0.1:{call.port}",
+                "--name", call.name, "--ca", call.ca]
         if call.groups:
             argv += ["--group", {"p256": "prime256v1", "p384": "secp384r1"}[call.groups[0]]]
         if call.alpn:
@@ -296,7 +298,8 @@ class Chromium(Client):
         return ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad",
                 f"--user-data-dir={call.home}/profile", f"--host-resolver-rules=MAP {call.name} 127.0.0.1",
-                f"--screenshot={call.screenshot}", "--window-size=900,700", "--dump-dom", f"https://{call.name}:{call.port}/"]
+                f"--screenshot={call.screenshot}", "--window-size=900,700", "--dump-dom",
+                f"https://{call.name}:{call.port}/"]
 
     def environment(self, call):
         return {"HOME": call.home, "XDG_CONFIG_HOME": call.home, "XDG_CACHE_HOME": call.home}
@@ -307,7 +310,8 @@ def build_go(cache):
     source = os.path.join(os.path.dirname(__file__), "..", "peers", "go")
     newest = max(os.path.getmtime(os.path.join(source, f)) for f in os.listdir(source))
     if not os.path.exists(binary) or os.path.getmtime(binary) < newest:
-        build(["go", "build", "-o", binary, "."], source, {"GOCACHE": os.path.join(cache, "go-cache"), "GOFLAGS": "-mod=mod"})
+        environment = {"GOCACHE": os.path.join(cache, "go-cache"), "GOFLAGS": "-mod=mod"}
+        build(["go", "build", "-o", binary, "."], source, environment)
     return binary
 
 
@@ -326,4 +330,5 @@ def build(argv, cwd, env):
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
 
 
-CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(), Chromium())}
+CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(),
+                                        Chromium())}

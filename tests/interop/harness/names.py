@@ -26,8 +26,8 @@ GROUP_ALIASES = {
 # alert: how peers tell that they received it
 ALERTS = {
     "certificate_required": r"certificate[ _]?(is[ _])?required",
-    "bad_client_certificate": r"unknown[ _]?(certificate[ _])?(ca|authority)|bad[ _]?cert|certificate[ _]?unknown|CA is unknown"
-                              r"|Certificate is bad",
+    "bad_client_certificate": r"unknown[ _]?(certificate[ _])?(ca|authority)|bad[ _]?cert|CA is unknown"
+                              r"|certificate[ _]?unknown|Certificate is bad",
     "no_application_protocol": r"no[ _](supported[ _])?application[ _]protocol|NEXT_PROTOCOL_NO_PROTOCOL",
 }
 

@@ -125,7 +125,8 @@ class Pki:
         # NSS's tools want keyEncipherment of an RSA server, as older suites did
         usage = "digitalSignature,keyEncipherment" if kind in ("rsa1024", "rsa2048", "rsa3072") else "digitalSignature"
         with open(conf, "w") as out:
-            out.write(CA_CONF.format(dir=scratch, md="sha256", eku=eku, usage=usage, san=f"subjectAltName = {san}" if san else ""))
+            out.write(CA_CONF.format(dir=scratch, md="sha256", eku=eku, usage=usage,
+                                     san=f"subjectAltName = {san}" if san else ""))
         self._openssl("req", "-new", "-config", conf, "-key", self.path(name, "key"), "-subj", f"/CN={subject}",
                       "-out", self.path(name, "csr"))
         signer = ["-selfsign", "-keyfile", self.path(name, "key")] if issuer == name else \

@@ -8,7 +8,7 @@ can:   bulk          sends a payload back
        auth-alert    refuses a client's certificate with an alert
        truncate      ends, when killed, without close_notify
        suite, group  can be told what to take (otherwise milgi is told)
-talk:  echo          what milgi sends comes back (by the peer itself, or with pump by the harness between its stdout and stdin)
+talk:  echo          what milgi sends comes back (with pump by the harness, between the peer's stdout and stdin)
        get           an HTTP request is answered
 """
 
@@ -70,7 +70,8 @@ class SServer(Server):
         if call.alpn:
             argv += ["-alpn", ",".join(call.alpn)]
         if call.client_auth:
-            argv += ["-CAfile", call.ca, "-verify_return_error", "-Verify" if call.client_auth == "required" else "-verify", "4"]
+            argv += ["-CAfile", call.ca, "-verify_return_error",
+                     "-Verify" if call.client_auth == "required" else "-verify", "4"]
         return argv
 
 
@@ -109,7 +110,8 @@ class Selfserv(Server):
     cannot = ("keyupdate-by-milgi",)     # takes no large request
 
     def argv(self, call):
-        argv = ["selfserv", "-d", "sql:" + call.nss_db, "-n", call.cert_name, "-p", str(call.port), "-V", "tls1.3:tls1.3"]
+        argv = ["selfserv", "-d", "sql:" + call.nss_db, "-n", call.cert_name, "-p", str(call.port),
+                "-V", "tls1.3:tls1.3"]
         if call.suite:
             argv += ["-c", Tstclnt.suites[call.suite]]
         if call.groups:

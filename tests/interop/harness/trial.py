@@ -99,8 +99,8 @@ class Shared:
             commands = [["certutil", "-N", "-d", "sql:" + path, "--empty-password"],
                         ["certutil", "-A", "-d", "sql:" + path, "-n", trust, "-t", flags, "-i", self.pki.path(trust)]]
             if identity:
-                commands.append(["pk12util", "-d", "sql:" + path, "-i", self.pki.path(identity, "p12"), "-W", P12_PASSWORD,
-                                 "-K", ""])
+                commands.append(["pk12util", "-d", "sql:" + path, "-i", self.pki.path(identity, "p12"),
+                                 "-W", P12_PASSWORD, "-K", ""])
             for command in commands:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=60)
                 if done.returncode != 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A TLS 1.3 client on Python's ssl for the interoperability tests: stdin goes to the peer, the peer to stdout.
 
-ssl.SSLObject over memory buffers is used since an SSLSocket cannot send close_notify and go on reading. The last line of
-stderr is a JSON report.
+ssl.SSLObject over memory buffers is used since an SSLSocket cannot send close_notify and go on reading. The last line
+of stderr is a JSON report.
 """
 
 import argparse
@@ -92,7 +92,7 @@ class Pipe:
                 raise
 
     def run(self):
-        """Reads whenever bytes are there, and sends only what the peer takes, so that neither side can block the other."""
+        """Reads whenever bytes are there, and sends only what the peer takes, so that neither can block the other."""
         self.tcp.setblocking(False)
         backlog = b""
         while not (self.said_close and self.heard_close and not backlog and not self.outgoing.pending):
