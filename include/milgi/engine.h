@@ -7,10 +7,13 @@
  * connections into bursts, enqueue, dequeue, order, deliver. It takes what was staged before it, and at most two
  * passes of what its own callbacks stage.
  *
- * A host does three things: 1. when schedule() is called, arrange that milgi_engine_run() is called soon (a posted
- * event, a prepare or idle handle); 2. after each run, look at the answer: AGAIN: run again soon (after other events
- * had their chance); WAIT: run at the deadline at the latest; IDLE: nothing; 3. poll milgi_engine_fd() for reading;
- * when it is readable, run.
+ * A host does three things:
+ *
+ * 1. when schedule() is called, arrange that milgi_engine_run() is called soon (a posted event, a prepare or idle
+ *    handle);
+ * 2. after each run, look at the answer: AGAIN: run again soon (after other events had their chance); WAIT: run at the
+ *    deadline at the latest; IDLE: nothing;
+ * 3. poll milgi_engine_fd() for reading; when it is readable, run.
  */
 #pragma once
 

@@ -5,7 +5,7 @@
 /* An alert behind what is framed; drawn from the reserve. */
 static void queue_alert(struct milgi_conn *c, int level, int alert)
 {
-    uint8_t bytes[2] = {(uint8_t)level, (uint8_t)alert};
+    uint8_t bytes[2] = { (uint8_t)level, (uint8_t)alert };
     if (milgi__record_write(&c->rec, MILGI__ALERT, bytes, 2, true) != 0)
         c->rec.send_broken = true; /* it cannot be told: the transport's end must do */
 }
@@ -36,7 +36,7 @@ void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reas
 
 void milgi__conn_fail(struct milgi_conn *c, int error, int alert, const char *detail)
 {
-    struct milgi_reason reason = {.error = error, .alert = alert, .op = -1, .detail = detail ? detail : ""};
+    struct milgi_reason reason = { .error = error, .alert = alert, .op = -1, .detail = detail ? detail : "" };
     milgi__conn_fail_with(c, &reason);
 }
 

@@ -117,8 +117,8 @@ static void owner_drop(struct milgi__owner *owner)
     milgi__conn_destroy(milgi__conn_of(owner));
 }
 
-const struct milgi__owner_ops milgi__conn_owner_ops = {owner_turn, owner_op_done, owner_flush, owner_timeout, owner_idle,
-    owner_drop};
+const struct milgi__owner_ops milgi__conn_owner_ops = { owner_turn, owner_op_done, owner_flush, owner_timeout, owner_idle,
+    owner_drop };
 
 /* --- life ---------------------------------------------------------------------------------------- */
 
@@ -154,7 +154,7 @@ static void init(struct milgi_conn *c)
     };
     milgi__record_init(&c->rec, &c->env, (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_WINDOW),
         (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_RECORD));
-    c->reason = (struct milgi_reason){.alert = MILGI_ALERT_NONE, .op = -1, .detail = "closed"};
+    c->reason = (struct milgi_reason){ .alert = MILGI_ALERT_NONE, .op = -1, .detail = "closed" };
 }
 
 int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, const char *server_name,

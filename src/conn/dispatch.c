@@ -105,7 +105,7 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
 
 static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
 {
-    struct milgi__hs_failure failure = {0};
+    struct milgi__hs_failure failure = { 0 };
     size_t at = 0;
     while (!c->failed) {
         enum milgi__post_event event = milgi__post_input(&c->post, c->config->role,

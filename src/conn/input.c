@@ -2,9 +2,9 @@
 /* From the network: staged input is framed, opened and popped in order; how much is taken is bounded. */
 #include "conn/impl.h"
 
-#define TAIL_SIZE 4096u    /* small inputs are gathered in chunks of this size */
-#define RECORD_NS 300u     /* estimated work per record */
-#define BYTE_NS_SHIFT 2u   /* and per four bytes */
+#define TAIL_SIZE 4096u  /* small inputs are gathered in chunks of this size */
+#define RECORD_NS 300u   /* estimated work per record */
+#define BYTE_NS_SHIFT 2u /* and per four bytes */
 
 /* --- taking -------------------------------------------------------------------------------------- */
 
@@ -24,7 +24,7 @@ static bool gather(struct milgi_conn *c, const struct milgi_slice *slice, struct
     }
     if (!c->in_tail)
         return false;
-    *out = (struct milgi_slice){milgi_chunk_ref(c->in_tail), c->in_tail->data + c->in_tail_used, slice->len};
+    *out = (struct milgi_slice){ milgi_chunk_ref(c->in_tail), c->in_tail->data + c->in_tail_used, slice->len };
     memcpy(out->data, slice->data, slice->len);
     c->in_tail_used += slice->len;
     c->rec.bytes_copied += slice->len;

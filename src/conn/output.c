@@ -71,13 +71,13 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
 /* Copies into chunks of the queue; all or nothing. */
 static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
 {
-    struct milgi__bufq *q = held(c), copy = {0};
+    struct milgi__bufq *q = held(c), copy = { 0 };
     if (!q)
         return MILGI_ENOMEM;
     for (size_t at = 0; at < len;) {
         size_t k = MILGI__MIN(len - at, HELD_CHUNK);
         struct milgi_chunk *chunk = milgi__chunk_alloc(c->env.pool, k, c->env.owner, false);
-        if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){chunk, chunk->data, (uint32_t)k}) != 0) {
+        if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){ chunk, chunk->data, (uint32_t)k }) != 0) {
             if (chunk)
                 milgi_chunk_unref(chunk);
             milgi__bufq_clear(&copy);
@@ -220,7 +220,7 @@ void milgi__conn_flush(struct milgi_conn *c)
         size_t n = 0;
         while (n < IOVS && c->out_handed < c->out.n) {
             const struct milgi_slice *s = &c->out.ring[(c->out.head + c->out_handed) & (c->out.cap - 1)];
-            iov[n++] = (struct milgi_iov){s->data, s->len};
+            iov[n++] = (struct milgi_iov){ s->data, s->len };
             c->out_handed++;
         }
         c->events->on_output(c, c->arg, iov, n);

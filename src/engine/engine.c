@@ -2,8 +2,8 @@
 /* The engine: its life, the turn, and the calls from other threads. */
 #include "engine/impl.h"
 
-#define PASSES 3u            /* what was staged before the run, and twice what its callbacks stage */
-#define BUDGET_NS 1000000u   /* of a run that was given none */
+#define PASSES 3u          /* what was staged before the run, and twice what its callbacks stage */
+#define BUDGET_NS 1000000u /* of a run that was given none */
 #define WAITERS_AT_ONCE 64u
 #define TRIM_AT_ONCE 32u
 
@@ -12,17 +12,17 @@
 void milgi_engine_options_init(struct milgi_engine_options *options)
 {
     *options = (struct milgi_engine_options){
-        .clock = {.monotonic_ns = milgi__port_monotonic_ns, .wall_s = milgi__port_wall_s},
+        .clock = { .monotonic_ns = milgi__port_monotonic_ns, .wall_s = milgi__port_wall_s },
         .random = milgi__crypto_random,
         .memory_limit = (size_t)1 << 30,
         .op_limit = 65536,
         .conn_limit = 1048576,
         .full_policy = MILGI_FULL_WAIT,
         .full_line = 256,
-        .op_timeout_ns = {10000000000u, 10000000000u},
+        .op_timeout_ns = { 10000000000u, 10000000000u },
         .rerun = true,
         .outstanding_ns = 20000000,
-        .share = {1, 1},
+        .share = { 1, 1 },
         .busy_poll_ns = 50000,
         .quarantine_limit = 256,
     };
@@ -57,7 +57,7 @@ static int open_device(struct milgi_engine *e, struct milgi_device *device)
 
 static int engine_init(struct milgi_engine *e)
 {
-    struct milgi__pool_options pool = {.limit = e->o.memory_limit, .wake = wake, .wake_ctx = e};
+    struct milgi__pool_options pool = { .limit = e->o.memory_limit, .wake = wake, .wake_ctx = e };
     milgi__list_init(&e->ready);
     milgi__list_init(&e->dirty);
     milgi__list_init(&e->waiting);
@@ -97,7 +97,7 @@ static void engine_fini(struct milgi_engine *e)
 static bool options_make_sense(const struct milgi_engine_options *o)
 {
     return o->clock.monotonic_ns && o->clock.wall_s && o->random && o->op_limit && o->conn_limit && o->memory_limit &&
-           o->share[0] && o->share[1] && o->full_policy <= MILGI_FULL_REFUSE;
+        o->share[0] && o->share[1] && o->full_policy <= MILGI_FULL_REFUSE;
 }
 
 int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_engine **engine)
@@ -113,7 +113,7 @@ int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_en
         milgi__free(e);
         return MILGI_EINVAL;
     }
-    e->waker = (struct milgi__port_waker){-1, -1};
+    e->waker = (struct milgi__port_waker){ -1, -1 };
     int rv = engine_init(e);
     if (rv != 0) {
         engine_fini(e);
@@ -136,7 +136,7 @@ static void drain_device(struct milgi_engine *e, struct milgi__dev *d)
     if (d->device->ops->quiesce)
         d->device->ops->quiesce(d->qp);
     milgi__dev_poll(e, d);
-    struct milgi__oplist *lists[] = {&d->flight[0], &d->flight[1], &d->lent};
+    struct milgi__oplist *lists[] = { &d->flight[0], &d->flight[1], &d->lent };
     for (unsigned i = 0; i < MILGI__COUNT(lists); i++) {
         while (lists[i]->first) {
             struct milgi_op *op = lists[i]->first;
@@ -188,7 +188,7 @@ int milgi_engine_route(struct milgi_engine *e, uint32_t op_bits, unsigned index,
     uint32_t allowed = caps->ops & ((caps->flags & MILGI_CAP_REMOTE) ? MILGI_OP_BIT(MILGI_OP_SIGN) : UINT32_MAX);
     for (int type = 0; type < MILGI_OP_TYPES; type++) {
         if (op_bits & allowed & MILGI_OP_BIT(type))
-            e->route[type] = (struct milgi__route){index, min_record ? min_record : caps->min_record};
+            e->route[type] = (struct milgi__route){ index, min_record ? min_record : caps->min_record };
     }
     return 0;
 }
@@ -395,7 +395,7 @@ static void cool(struct milgi_engine *e)
 
 static struct milgi_run_result before_sleep(struct milgi_engine *e)
 {
-    struct milgi_run_result again = {MILGI_RUN_AGAIN, 0};
+    struct milgi_run_result again = { MILGI_RUN_AGAIN, 0 };
     uint64_t deadline = e->heap_n ? e->heap[0]->deadline_ns : UINT64_MAX;
     if (!milgi__list_empty(&e->ready) || !milgi__list_empty(&e->dirty))
         return again;
@@ -412,8 +412,8 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
         return again;
     }
     if (deadline == UINT64_MAX)
-        return (struct milgi_run_result){MILGI_RUN_IDLE, 0};
-    return (struct milgi_run_result){MILGI_RUN_WAIT, deadline};
+        return (struct milgi_run_result){ MILGI_RUN_IDLE, 0 };
+    return (struct milgi_run_result){ MILGI_RUN_WAIT, deadline };
 }
 
 static void turn(struct milgi_engine *e, uint64_t budget)
@@ -441,7 +441,7 @@ static void turn(struct milgi_engine *e, uint64_t budget)
 
 int milgi_engine_run(struct milgi_engine *e, uint64_t budget_ns, struct milgi_run_result *result)
 {
-    *result = (struct milgi_run_result){MILGI_RUN_IDLE, 0};
+    *result = (struct milgi_run_result){ MILGI_RUN_IDLE, 0 };
     if (milgi__engine_foreign(e))
         return MILGI_EFORK;
     if (e->running)

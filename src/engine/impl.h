@@ -7,14 +7,14 @@
 #include "base/port.h"
 #include "engine/engine.h"
 
-#define MILGI__BURST 32u        /* ops per enqueue() or dequeue() */
-#define MILGI__OP_RESERVED 64u  /* ops kept for alerts and close */
-#define MILGI__SLAB_OPS 64u     /* ops allocated at once */
-#define MILGI__KEY_CACHE 256u   /* private and trust keys kept without an op that uses them */
-#define MILGI__RETRY_NS 100000u /* a device that is full with nothing in flight is asked again after this */
+#define MILGI__BURST 32u             /* ops per enqueue() or dequeue() */
+#define MILGI__OP_RESERVED 64u       /* ops kept for alerts and close */
+#define MILGI__SLAB_OPS 64u          /* ops allocated at once */
+#define MILGI__KEY_CACHE 256u        /* private and trust keys kept without an op that uses them */
+#define MILGI__RETRY_NS 100000u      /* a device that is full with nothing in flight is asked again after this */
 #define MILGI__RETIRE_NS 1000000000u /* a device out of service is left alone for this long */
-#define MILGI__COOL_NS 5000000u /* an owner that has had no turn for this long is idle */
-#define MILGI__QUANTUM_NS 200000 /* deficit round robin: service time per share and round */
+#define MILGI__COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
+#define MILGI__QUANTUM_NS 200000     /* deficit round robin: service time per share and round */
 
 /* device_code of a SIGN whose signature did not verify */
 #define MILGI__CODE_BAD_SIGNATURE (-1000)
@@ -58,15 +58,15 @@ struct milgi__dev {
     int fd;
     bool in_service;
     bool armed;
-    uint64_t full_since_ns;                         /* it has accepted nothing since; 0: it has */
-    uint64_t retry_ns;                              /* out of service until then */
-    struct milgi__oplist line[MILGI_OP_CLASSES];    /* before it */
-    struct milgi__oplist flight[MILGI_OP_CLASSES];  /* in it, oldest first */
-    struct milgi__oplist lent;                      /* past their deadline: quarantined */
-    uint64_t outstanding_ns;                        /* estimated, of what is in flight */
+    uint64_t full_since_ns;                        /* it has accepted nothing since; 0: it has */
+    uint64_t retry_ns;                             /* out of service until then */
+    struct milgi__oplist line[MILGI_OP_CLASSES];   /* before it */
+    struct milgi__oplist flight[MILGI_OP_CLASSES]; /* in it, oldest first */
+    struct milgi__oplist lent;                     /* past their deadline: quarantined */
+    uint64_t outstanding_ns;                       /* estimated, of what is in flight */
     int64_t deficit[MILGI_OP_CLASSES];
-    unsigned turn;                                  /* class whose turn it is */
-    uint64_t quiet_since_ns;                        /* nothing has come back since: for busy polling */
+    unsigned turn;           /* class whose turn it is */
+    uint64_t quiet_since_ns; /* nothing has come back since: for busy polling */
     struct milgi_device_stats stats;
 };
 
@@ -92,8 +92,8 @@ struct milgi_engine {
     uint64_t process;
     bool running, scheduled, freed_something;
     struct milgi__port_waker waker;
-    atomic_bool woken;      /* the waker was woken and not yet cleared */
-    bool armed;             /* some device may have made the waker readable */
+    atomic_bool woken; /* the waker was woken and not yet cleared */
+    bool armed;        /* some device may have made the waker readable */
     struct milgi__crypto *cx;
     struct milgi__pool *pool;
     uint64_t now_ns;

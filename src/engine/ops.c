@@ -230,7 +230,7 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
     }
     if (orphan)
         return;
-    struct milgi_op word = {.type = op->type, .cls = op->cls, .dev = op->dev, .alg = op->alg, .status = MILGI_OP_LOST};
+    struct milgi_op word = { .type = op->type, .cls = op->cls, .dev = op->dev, .alg = op->alg, .status = MILGI_OP_LOST };
     word.e = op->e;
     tell_owner(e, &word);
     op->flags |= MILGI__OP_ORPHAN;

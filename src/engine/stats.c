@@ -30,7 +30,7 @@ void milgi_engine_stats(const struct milgi_engine *e, struct milgi_engine_stats 
         stats->device[i].quarantined = d->lent.n;
         stats->device[i].in_service = d->in_service;
         /* Ops whose connection is gone: found by asking, since nobody but the reader of statistics wants to know. */
-        const struct milgi__oplist *lists[] = {&d->line[0], &d->line[1], &d->flight[0], &d->flight[1]};
+        const struct milgi__oplist *lists[] = { &d->line[0], &d->line[1], &d->flight[0], &d->flight[1] };
         for (unsigned k = 0; k < MILGI__COUNT(lists); k++) {
             for (const struct milgi_op *op = lists[k]->first; op; op = op->e.next) {
                 struct milgi__owner *owner = milgi__engine_find((struct milgi_engine *)(uintptr_t)e, op->e.owner_index,

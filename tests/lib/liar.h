@@ -61,15 +61,15 @@ struct liar {
     struct liar_keys write, read;
     uint8_t secret[MILGI_KEX_SECRET_MAX], pub[MILGI_KEX_PUBLIC_MAX]; /* its key share */
     size_t secret_len, pub_len;
-    uint16_t share_group; /* of its share */
+    uint16_t share_group;                   /* of its share */
     uint8_t peer_pub[MILGI_KEX_PUBLIC_MAX]; /* the victim's */
     size_t peer_pub_len;
     uint8_t session_id[32];
     size_t session_id_len;
-    int due;           /* enum milgi__msg that an honest peer would say next; -1: none */
-    unsigned said;     /* messages */
-    size_t fragment;   /* handshake bytes per record; 0: as many as fit */
-    bool asked;        /* by the victim for a certificate */
+    int due;         /* enum milgi__msg that an honest peer would say next; -1: none */
+    unsigned said;   /* messages */
+    size_t fragment; /* handshake bytes per record; 0: as many as fit */
+    bool asked;      /* by the victim for a certificate */
     uint64_t random;
     /* what the victim has said */
     struct pair_bytes heard; /* of a message, the beginning */

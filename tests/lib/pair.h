@@ -26,17 +26,17 @@ struct pair_side {
     struct milgi_device *device[MILGI_DEVICES_MAX];
     unsigned devices_n;
     uint64_t random_state;
-    struct pair_bytes wire;     /* what it has put out and the other side has not yet been given */
+    struct pair_bytes wire;      /* what it has put out and the other side has not yet been given */
     struct pair_bytes sent_wire; /* all it has ever put out, when pair->keep_wire */
-    struct pair_bytes got;      /* application data received */
+    struct pair_bytes got;       /* application data received */
     bool established, closed, paused, room, keep_credit, keep_output;
     int alerts[PAIR_EVENTS];
     unsigned alerts_n;
     struct milgi_reason reason;
     struct milgi_decision decision[PAIR_EVENTS]; /* asked and not answered by |decide| */
     unsigned decisions_n;
-    size_t undone;              /* output handed out and not reported done, with keep_output */
-    unsigned outputs, datas;    /* calls */
+    size_t undone;           /* output handed out and not reported done, with keep_output */
+    unsigned outputs, datas; /* calls */
     /* The test's own; called from the event of the same name after it was recorded. Each may be NULL. */
     void (*decide)(struct pair_side *side, const struct milgi_decision *decision);
     void (*on_data)(struct pair_side *side, const struct milgi_slice *slices, size_t n);
@@ -48,7 +48,7 @@ struct pair {
     uint64_t now_ns;
     int64_t wall_s;
     bool keep_wire;
-    size_t piece;             /* the wire is handed over in pieces of this size; 0: 16 KiB */
+    size_t piece; /* the wire is handed over in pieces of this size; 0: 16 KiB */
     uint64_t budget_ns;
 };
 

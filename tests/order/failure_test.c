@@ -180,33 +180,38 @@ static void random_orders_with_a_failure_stay_within_the_truth(void **state)
     }
 }
 
+/* True if the handshake failed for want of the op, with internal_error on the side that forgot it. */
+static bool fails_without(int slot, bool retry)
+{
+    struct play play = whole;
+    play.handshake_only = true;
+    play.ask = true;
+    play.shares = !retry;
+    play.retry = retry;
+    milgi__hs_forget_slot = slot;
+    play_run(&play);
+    milgi__hs_forget_slot = -1;
+    bool well = play_went_well(&play), internal = false;
+    for (int role = 0; role < 2 && !well; role++) {
+        const struct pair_side *side = &play.pair.side[role];
+        assert_true(side->closed);
+        internal |= side->reason.alert == MILGI_ALERT_INTERNAL_ERROR && !side->reason.alert_from_peer;
+    }
+    assert_true(well || internal);
+    play_fini(&play);
+    return !well;
+}
+
 static void every_forgotten_start_fails_the_handshake(void **state)
 {
     (void)state;
-    unsigned forgotten = 0;
-    for (int slot = 0; slot < 32; slot++) {
-        struct play play = whole;
-        play.handshake_only = true;
-        play.ask = true;
-        play.shares = true;
-        milgi__hs_forget_slot = slot;
-        play_run(&play);
-        milgi__hs_forget_slot = -1;
-        bool well = play_went_well(&play);
-        if (!well) {
-            forgotten++;
-            bool internal = false;
-            for (int role = 0; role < 2; role++) {
-                assert_true(play.pair.side[role].closed);
-                internal |= play.pair.side[role].reason.alert == MILGI_ALERT_INTERNAL_ERROR;
-            }
-            assert_true(internal);
-        } else if (milgi__hs_slot_name((unsigned)slot)) {
+    unsigned slots = 0;
+    for (int slot = 0; strcmp(milgi__hs_slot_name((unsigned)slot), "?") != 0; slot++, slots++) {
+        bool without = fails_without(slot, false), retried = fails_without(slot, true);
+        if (!without && !retried)
             fail_msg("without %s the connection opened", milgi__hs_slot_name((unsigned)slot));
-        }
-        play_fini(&play);
     }
-    assert_true(forgotten >= 8);
+    assert_true(slots >= 8);
 }
 
 static void decisions_may_come_late_or_twice(void **state)

@@ -8,8 +8,8 @@
 #include "device/device.h"
 #include "pair.h"
 
-#define PLAY_HANDSHAKE_OPS                                                                                            \
-    (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN) |                    \
+#define PLAY_HANDSHAKE_OPS \
+    (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN) | \
         MILGI_OP_BIT(MILGI_OP_VERIFY) | MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN))
 #define PLAY_RECORD_OPS (MILGI_OP_BIT(MILGI_OP_SEAL) | MILGI_OP_BIT(MILGI_OP_OPEN))
 #define PLAY_DATA 4096
@@ -27,27 +27,27 @@ enum play_fault {
 
 struct play {
     struct pair pair;
-    uint32_t routed;          /* op bits that go to the manual devices; the others are inline */
-    uint32_t min_record;      /* records from this size on go there; 0: all */
-    bool rerun;               /* engines re-run what broke or got lost */
+    uint32_t routed;              /* op bits that go to the manual devices; the others are inline */
+    uint32_t min_record;          /* records from this size on go there; 0: all */
+    bool rerun;                   /* engines re-run what broke or got lost */
     bool client_auth, ask, retry; /* client certificate; ask every decision and answer late; HelloRetryRequest */
     bool handshake_only;
-    bool shares;              /* the client offers three key shares */
-    unsigned depth;           /* of the devices; 0: 256 */
-    unsigned update_at;       /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
+    bool shares;        /* the client offers three key shares */
+    unsigned depth;     /* of the devices; 0: 256 */
+    unsigned update_at; /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
     unsigned at;
     enum play_fault fault;
-    unsigned never;           /* bits of decisions that nobody answers */
-    bool twice;               /* answers come twice; the second must be stale */
+    unsigned never; /* bits of decisions that nobody answers */
+    bool twice;     /* answers come twice; the second must be stale */
     /* Which of |n| pending ops ends next. */
     unsigned (*choose)(struct play *play, unsigned n);
     uint64_t random;
     /* The path of an exhaustive search (play_next_path). */
     unsigned path[64], width[64], path_n, step;
     /* What came of it. */
-    unsigned ended;           /* ops that were ended */
-    int fault_side;           /* of the op that the fault hit; -1: it hit none */
-    int fault_type;           /* its op type */
+    unsigned ended; /* ops that were ended */
+    int fault_side; /* of the op that the fault hit; -1: it hit none */
+    int fault_type; /* its op type */
     bool freed[2];
     unsigned stale_answers;
 };

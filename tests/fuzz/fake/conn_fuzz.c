@@ -143,13 +143,25 @@ static void act(struct world *w, struct input *in)
     unsigned code = take(in);
     struct pair_side *side = &w->pair.side[code & 1];
     switch (code >> 1 & 15) {
-    case 0: case 1: pair_run(side, NULL); break;
-    case 2: case 3: pair_carry(side, 1 + take(in) * 16u); break;
-    case 4: case 5: end_op(side, take(in), code >> 5); break;
+    case 0:
+    case 1: pair_run(side, NULL); break;
+    case 2:
+    case 3: pair_carry(side, 1 + take(in) * 16u); break;
+    case 4:
+    case 5: end_op(side, take(in), code >> 5); break;
     case 6: write_some(w, side, 1 + take(in) % 200); break;
-    case 7: if (side->conn) (void)milgi_conn_update_keys(side->conn, code >> 5 & 1); break;
-    case 8: if (side->conn) milgi_conn_shutdown(side->conn); break;
-    case 9: if (side->conn) milgi_conn_consumed(side->conn, take(in)); break;
+    case 7:
+        if (side->conn)
+            (void)milgi_conn_update_keys(side->conn, code >> 5 & 1);
+        break;
+    case 8:
+        if (side->conn)
+            milgi_conn_shutdown(side->conn);
+        break;
+    case 9:
+        if (side->conn)
+            milgi_conn_consumed(side->conn, take(in));
+        break;
     case 10: inject(side, in); break;
     case 11: spoil(side, take(in), take(in)); break;
     case 12: w->pair.now_ns += (uint64_t)take(in) << (code >> 5) * 4u; break;
@@ -158,8 +170,14 @@ static void act(struct world *w, struct input *in)
     case 15:
         switch (code >> 5) {
         case 0: free_conn(side); break;
-        case 1: if (side->conn) milgi_conn_abort(side->conn, MILGI_ALERT_INTERNAL_ERROR); break;
-        case 2: if (side->conn) milgi_conn_receive_eof(side->conn, 0); break;
+        case 1:
+            if (side->conn)
+                milgi_conn_abort(side->conn, MILGI_ALERT_INTERNAL_ERROR);
+            break;
+        case 2:
+            if (side->conn)
+                milgi_conn_receive_eof(side->conn, 0);
+            break;
         case 3: side->keep_credit = !side->keep_credit; break;
         case 4: milgi__sim_refuse(side->device[0], take(in) & 1); break;
         default: pair_settle(&w->pair); break;
