@@ -53,6 +53,8 @@ struct subject {
     void (*send)(struct end *end, enum way way, size_t len, unsigned n);
     size_t (*received)(const struct end *end); /* bytes of application data, ever */
     void (*end_free)(struct end *end);
+    /* What a side does when nothing comes for a while. NULL: nothing. */
+    void (*settle)(struct world *world, enum side side);
 };
 
 extern const struct subject subject_milgi, subject_openssl;
@@ -88,6 +90,7 @@ enum step {
     STEP_NEW,
     STEP_PROGRESS,
     STEP_SEND,
+    STEP_SETTLE,
     STEP_FREE
 };
 /* All work of a side. */
@@ -110,6 +113,8 @@ struct used {
 void pair_init(struct pair *pair, const struct subject *subject, struct world *world);
 /* Frees the wires; the ends are gone already. */
 void pair_fini(struct pair *pair);
+/* What a side of all pairs of a world takes or gives when nothing comes for a while. */
+void pair_settle(struct pair *pair, enum measure measure, struct used *used);
 /* Until the server has answered. */
 void pair_halfway(struct pair *pair, enum measure measure, struct used *used);
 void pair_handshake(struct pair *pair, enum measure measure, struct used *used);
@@ -174,6 +179,7 @@ struct options {
     uint64_t slice_ns; /* time per subject, case and round */
     int cpu;
     const char *json;
+    bool heap;          /* only that, for heap_child() */
     unsigned profile;   /* just so many turns of Milgi's, for a profiler; 0: measure */
     const char *filter; /* of cases; NULL: all */
 };
@@ -190,11 +196,13 @@ void record_end(struct timed *timed);
 
 /* Bytes of heap per connection. */
 struct heap {
-    const char *state, *label;
-    double side[2]; /* negative: not measured */
+    char state[64], label[64];
+    double side[2];
 };
 #define HEAPS_MAX 8
-unsigned heap_measure(struct heap heaps[HEAPS_MAX], unsigned connections);
+/* Prints a line for each; heap_child() has a process of its own do it and reads them. */
+void heap_measure(unsigned connections);
+unsigned heap_child(struct heap heaps[HEAPS_MAX]);
 
 /* Writes tables and JSON; true if every target was met. */
 struct report {

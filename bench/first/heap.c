@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heap bytes per connection: the difference that many connections make to malloc's own count, by side. */
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "first.h"
 
@@ -59,7 +61,7 @@ static void halfway_one(struct pair *pair, struct used *used)
     pair->wire[CLIENT].head = pair->wire[CLIENT].tail = 0;
 }
 
-static struct heap measure(const struct subject *subject, struct setup setup, unsigned n,
+static void measure(const struct subject *subject, struct setup setup, unsigned n,
     void (*one)(struct pair *, struct used *), const char *state, const char *label)
 {
     struct ground g;
@@ -70,28 +72,72 @@ static struct heap measure(const struct subject *subject, struct setup setup, un
     ground_new(&g, subject, setup, n + warm);
     for (unsigned i = 0; i < warm; i++)
         one(&g.pairs[i], &used);
+    pair_settle(&g.pairs[0], MEASURE_HEAP, &used);
     used = (struct used){ { 0 }, { 0 } };
     for (unsigned i = warm; i < n + warm; i++)
         one(&g.pairs[i], &used);
+    pair_settle(&g.pairs[0], MEASURE_HEAP, &used);
     ground_free(&g);
-    return (struct heap){ state, label, { used.own[CLIENT] / n, used.own[SERVER] / n } };
+    printf("%.0f|%.0f|%s|%s\n", used.own[SERVER] / n, used.own[CLIENT] / n, state, label);
 }
 
-unsigned heap_measure(struct heap heaps[HEAPS_MAX], unsigned n)
+void heap_measure(unsigned n)
 {
     static const char idle[] = "idle, established";
     static const char halfway[] = "server waits for Finished";
     const struct setup plain = { .signer = NULL };
     const struct setup lean = { .lean = true };
     const struct setup slow = { .signer = "sim:latency=1000s,units=65536,depth=65536" };
-    unsigned i = 0;
 
-    heaps[i++] = measure(&subject_milgi, plain, n, idle_one, idle, "Milgi");
-    heaps[i++] = measure(&subject_openssl, plain, n, idle_one, idle, "OpenSSL");
-    heaps[i++] = measure(&subject_openssl, lean, n, idle_one, idle, "OpenSSL, RELEASE_BUFFERS");
-    heaps[i++] = measure(&subject_milgi, plain, n, halfway_one, halfway, "Milgi");
-    heaps[i++] = measure(&subject_openssl, plain, n, halfway_one, halfway, "OpenSSL");
-    heaps[i++] = measure(&subject_openssl, lean, n, halfway_one, halfway, "OpenSSL, RELEASE_BUFFERS");
-    heaps[i++] = measure(&subject_milgi, slow, n, halfway_one, "server's signature in flight", "Milgi");
-    return i;
+    measure(&subject_milgi, plain, n, idle_one, idle, "Milgi");
+    measure(&subject_openssl, plain, n, idle_one, idle, "OpenSSL");
+    measure(&subject_openssl, lean, n, idle_one, idle, "OpenSSL, RELEASE_BUFFERS");
+    measure(&subject_milgi, plain, n, halfway_one, halfway, "Milgi");
+    measure(&subject_openssl, plain, n, halfway_one, halfway, "OpenSSL");
+    measure(&subject_openssl, lean, n, halfway_one, halfway, "OpenSSL, RELEASE_BUFFERS");
+    measure(&subject_milgi, slow, n, halfway_one, "server's signature in flight", "Milgi");
+}
+
+/* One line of the child's: "server|client|state|label". */
+static void parse(struct heap *heap, const char *line)
+{
+    if (sscanf(line, "%lf|%lf|%63[^|]|%63[^\n]", &heap->side[SERVER], &heap->side[CLIENT], heap->state, heap->label) != 4)
+        bench_die("the heap was not measured: %s", line);
+}
+
+/*
+ * In a process of its own: a clean heap, and one without malloc's caches per thread, which count what one side has freed
+ * as used until the other takes it.
+ */
+unsigned heap_child(struct heap heaps[HEAPS_MAX])
+{
+    static char tunables[] = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
+    char self[] = "/proc/self/exe", option[] = "--heap";
+    char *const arguments[] = { self, option, NULL };
+    char *const environment[] = { tunables, NULL };
+    char line[256];
+    int ends[2], status;
+    unsigned n = 0;
+
+    if (pipe(ends) != 0)
+        bench_die("no pipe");
+    pid_t child = fork();
+    if (child < 0)
+        bench_die("no process");
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execve(self, arguments, environment);
+        _exit(127);
+    }
+    close(ends[1]);
+    FILE *out = fdopen(ends[0], "r");
+    while (out != NULL && n < HEAPS_MAX && fgets(line, sizeof(line), out) != NULL)
+        parse(&heaps[n++], line);
+    if (out != NULL)
+        fclose(out);
+    if (waitpid(child, &status, 0) != child || status != 0)
+        bench_die("measuring the heap failed");
+    return n;
 }

@@ -17,6 +17,7 @@ static const char usage[] =
     "  --slice MS   for each subject, case and round; 12, or 8 with --quick\n"
     "  --cpu N      the CPU to run on; by default the last one\n"
     "  --only WORD  just the cases in whose title this occurs; no heap, and the targets of those alone\n"
+    "  --heap      only the heap, as lines of server|client|state|library\n"
     "  --profile N  nothing is measured: N handshakes or turns of Milgi's in the first of the chosen cases\n"
     "Exit status: 0 if every target was met, 1 if not, 2 if something went wrong.\n";
 
@@ -37,6 +38,7 @@ static struct options parse(int argc, char **argv)
         { "rounds", required_argument, NULL, 'r' }, { "slice", required_argument, NULL, 's' },
         { "cpu", required_argument, NULL, 'c' }, { "only", required_argument, NULL, 'o' },
         { "profile", required_argument, NULL, 'p' },
+        { "heap", no_argument, NULL, 'H' },
         { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
     struct options o = { .cpu = -1 };
     int option;
@@ -50,6 +52,7 @@ static struct options parse(int argc, char **argv)
         case 'c': o.cpu = (int)number(optarg); break;
         case 'o': o.filter = optarg; break;
         case 'p': o.profile = (unsigned)number(optarg); break;
+        case 'H': o.heap = true; break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);
         }
@@ -141,7 +144,7 @@ static bool measure(const struct options *o)
     report.cpu = bench_pin(o->cpu);
     report.connections = HEAP_CONNECTIONS;
     if (o->filter == NULL)
-        report.heaps_n = heap_measure(heaps, HEAP_CONNECTIONS);
+        report.heaps_n = heap_child(heaps);
     floor_setup(floors);
     report.cases_n = make_cases(o, cases);
     timed_rounds(o, cases, report.cases_n, floors);
@@ -169,6 +172,10 @@ int main(int argc, char **argv)
 {
     struct options o = parse(argc, argv);
 
+    if (o.heap) {
+        heap_measure(HEAP_CONNECTIONS);
+        return 0;
+    }
     if (o.profile == 0)
         return measure(&o) ? 0 : 1;
     profile(&o);

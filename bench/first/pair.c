@@ -138,6 +138,12 @@ void pair_exchange(
         bench_die("%s: %zu bytes of %zu arrived", pair->subject->name, got, due);
 }
 
+void pair_settle(struct pair *pair, enum measure measure, struct used *used)
+{
+    step(pair, CLIENT, STEP_SETTLE, NULL, measure, used);
+    step(pair, SERVER, STEP_SETTLE, NULL, measure, used);
+}
+
 void pair_free(struct pair *pair, enum measure measure, struct used *used)
 {
     step(pair, CLIENT, STEP_FREE, NULL, measure, used);
