@@ -600,6 +600,23 @@ static void the_client_refuses_each_wrong_answer_with_its_alert(void **state)
     }
 }
 
+static void cv_other_hash(struct loop_message *m)
+{
+    milgi__put16(m->data + 4, MILGI_SIG_RSA_PSS_RSAE_SHA384);
+}
+
+static void a_signature_algorithm_that_fits_the_key_must_be_offered_too(void **state)
+{
+    (void)state;
+    static const uint16_t offered[] = { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_ECDSA_SECP256R1_SHA256 };
+    struct edit edit = { MILGI__MSG_CERTIFICATE_VERIFY, 0, true, cv_other_hash };
+    struct milgi_config *client = client_config();
+    MUST(milgi_config_set_signature_schemes(client, offered, 2));
+    struct loop *loop = edited(&edit, client, server_config(IDENTITY_RSA));
+    assert_alert(&loop->client, MILGI_ALERT_ILLEGAL_PARAMETER);
+    loop_free(loop);
+}
+
 static void what_is_unknown_in_a_request_is_tolerated(void **state)
 {
     (void)state;
@@ -836,6 +853,7 @@ int main(void)
         cmocka_unit_test(the_second_client_hello_must_be_the_first_with_another_share),
         cmocka_unit_test(rejected_early_data_is_skipped_until_something_is_heard),
         cmocka_unit_test(the_client_refuses_each_wrong_answer_with_its_alert),
+        cmocka_unit_test(a_signature_algorithm_that_fits_the_key_must_be_offered_too),
         cmocka_unit_test(what_is_unknown_in_a_request_is_tolerated),
         cmocka_unit_test(a_wrong_signature_is_refused_even_if_any_server_is_accepted),
         cmocka_unit_test(a_wrong_retry_is_refused),
