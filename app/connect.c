@@ -190,11 +190,12 @@ static bool send_input(struct connect *c, struct milgi_slice slice)
 {
     uint32_t every = c->options->update_keys;
     int rc = milgi_uv_send(c->stream, slice);
-    if (rc == MILGI_ENOMEM)
+    if (rc == MILGI_ENOMEM) {
         c->in_held = slice;
-    else if (rc < 0)
-        milgi_chunk_unref(slice.chunk); /* the connection has ended, and is about to say so itself */
-    else if (every && ++c->pieces_sent % every == 0)
+    } else if (rc < 0) {
+        milgi_chunk_unref(slice.chunk);
+        milgi_uv_abort(c->stream, MILGI_ALERT_INTERNAL_ERROR); /* unless it has ended anyway: a gap must show */
+    } else if (every && ++c->pieces_sent % every == 0)
         milgi_conn_update_keys(milgi_uv_conn(c->stream), true);
     return !rc;
 }

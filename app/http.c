@@ -67,7 +67,10 @@ static void send_text(struct http *h, char *text, size_t len)
     }
     free(text);
     h->full = rc == MILGI_PAUSE;
-    finish(h);
+    if (rc < 0)
+        milgi_uv_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
+    else
+        finish(h);
 }
 
 static void answer(struct http *h, int status, const char *type, const char *body, size_t body_len)

@@ -200,10 +200,12 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 static bool answer(struct relay *r, struct milgi_slice slice)
 {
     int rc = milgi_uv_send(r->client->stream, slice);
-    if (rc == MILGI_ENOMEM)
+    if (rc == MILGI_ENOMEM) {
         r->held = slice;
-    else if (rc < 0)
-        milgi_chunk_unref(slice.chunk); /* the connection has ended, and is about to say so itself */
+    } else if (rc < 0) {
+        milgi_chunk_unref(slice.chunk);
+        milgi_uv_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR); /* unless it has ended anyway: a gap must show */
+    }
     return !rc;
 }
 

@@ -2,11 +2,12 @@
 """`milgi connect`: who is believed, what is told, and what the exit status means."""
 
 import json
+import os
 import socket
 import ssl
 import time
 
-from kit import check
+from kit import Command, check
 
 from cases.relay import echo
 
@@ -169,11 +170,9 @@ def test_standard_input_may_be_a_file(world):
     proxy = world.proxy("--backend", world.backend(echo).address)
     with open(world.milgi, "rb") as data:
         wanted = data.read(300000)
-    import os
     path = os.path.join(world.work, "input-file")
     with open(path, "wb") as out:
         out.write(wanted)
-    from kit import Command
     with open(path, "rb") as stdin:
         command = world.keep(Command(world, "connect", f"localhost:{proxy.port}", "--ca", world.pki.path("ca"), stdin=stdin))
         out = command.process.stdout.read()
