@@ -16,8 +16,21 @@
 #define AUTH_LEVEL 2 /* 112 bits: RSA and DH of 2048, curves of 224, no SHA-1 */
 #define CHAIN_MAX 16 /* certificates that a peer may send, and the depth of a path */
 
+#define DECODED_MAX 32
+
+/*
+ * Certificates that peers sent, decoded: the same ones come again and again, and to decode one takes libcrypto longer
+ * than to verify its signature. Found by all of their bytes; a new one takes the place of the one that stood there.
+ */
+struct decoded {
+    uint8_t *der;
+    size_t len;
+    X509 *x;
+};
+
 struct milgi__store {
     X509_STORE *x509;
+    struct decoded decoded[DECODED_MAX];
 };
 
 static X509 *decode(const uint8_t *der, size_t len)
@@ -55,10 +68,37 @@ struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
     return NULL;
 }
 
+static void decoded_clear(struct decoded *d)
+{
+    X509_free(d->x);
+    milgi__free(d->der);
+    *d = (struct decoded){ .x = NULL };
+}
+
+/* As decode(), with a reference for the caller. */
+static X509 *decode_again(struct milgi__store *store, const uint8_t *der, size_t len)
+{
+    /* The end of a certificate is its signature. */
+    struct decoded *d = &store->decoded[(der[len - 1] ^ der[len / 2]) % DECODED_MAX];
+
+    if (d->x == NULL || d->len != len || memcmp(d->der, der, len) != 0) {
+        X509 *x = decode(der, len);
+        uint8_t *copy = x != NULL ? milgi__alloc_raw(len) : NULL;
+        if (copy == NULL)
+            return x; /* not kept */
+        memcpy(copy, der, len);
+        decoded_clear(d);
+        *d = (struct decoded){ copy, len, x };
+    }
+    return X509_up_ref(d->x) == 1 ? d->x : NULL;
+}
+
 void milgi__store_free(struct milgi__store *store)
 {
     if (store == NULL)
         return;
+    for (size_t i = 0; i < DECODED_MAX; i++)
+        decoded_clear(&store->decoded[i]);
     X509_STORE_free(store->x509);
     milgi__free(store);
 }
@@ -173,7 +213,8 @@ static uint16_t alert_of(int verdict)
  * The chain decoded: the leaf, and the others for path building. X509_V_OK or what is wrong; leaf NULL: it is
  * malformed.
  */
-static int decode_chain(const struct milgi__chain_query *query, X509 **leaf, STACK_OF(X509) * others)
+static int decode_chain(
+    struct milgi__store *store, const struct milgi__chain_query *query, X509 **leaf, STACK_OF(X509) * others)
 {
     struct milgi__cert_walk walk = { .p = query->chain, .left = query->chain_len };
     int n = 0;
@@ -181,7 +222,7 @@ static int decode_chain(const struct milgi__chain_query *query, X509 **leaf, STA
     while (milgi__cert_walk_next(&walk)) {
         if (++n > CHAIN_MAX)
             return X509_V_ERR_CERT_CHAIN_TOO_LONG;
-        X509 *x = decode(walk.der, walk.der_len);
+        X509 *x = decode_again(store, walk.der, walk.der_len);
         if (x == NULL)
             return X509_V_ERR_UNSPECIFIED;
         if (*leaf == NULL) {
@@ -235,7 +276,7 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
     X509 *leaf = NULL;
 
     (void)cx;
-    *verdict = others != NULL ? decode_chain(query, &leaf, others) : X509_V_ERR_OUT_OF_MEM;
+    *verdict = others != NULL ? decode_chain(store, query, &leaf, others) : X509_V_ERR_OUT_OF_MEM;
     if (*verdict == X509_V_OK)
         *verdict = verify(store->x509, query, leaf, others);
     X509_free(leaf);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -297,6 +298,44 @@ static void long_chains_are_refused_before_they_are_decoded(void **state)
     family_free(&f);
 }
 
+/* Certificates are kept decoded: what was accepted once must not be taken for another. */
+static void a_store_tells_apart_what_it_has_seen(void **state)
+{
+    struct identity *root = identity_root(IDENTITY_P256, "root");
+    struct milgi__store *store = store_of(root);
+    struct milgi__cert_list chains[40];
+    int32_t verdict;
+    uint16_t alert;
+
+    for (unsigned i = 0; i < 40; i++) {
+        char names[32];
+        snprintf(names, sizeof(names), "DNS:n%u.test", i);
+        struct identity *leaf = identity_leaf(root, IDENTITY_P256, names);
+        chains[i] = (struct milgi__cert_list){ .data = NULL };
+        assert_int_equal(milgi__cert_list_add(&chains[i], leaf->cert_der, leaf->cert_der_len), 0);
+        identity_free(leaf);
+    }
+    for (unsigned i = 0; i < 40 * 40; i++) {
+        char name[32];
+        struct milgi__cert_list *list = &chains[i % 40];
+        int len = snprintf(name, sizeof(name), "n%u.test", i / 40);
+        struct milgi__chain_query query = { .chain = list->data, .chain_len = list->len, .now_s = time(NULL), .purpose = MILGI_PURPOSE_SERVER, .name = (const uint8_t *)name, .name_len = (size_t)len };
+        int result = milgi__chain_verify(*state, store, &query, &verdict, &alert);
+        assert_int_equal(result, i % 40 == i / 40 ? 0 : MILGI__BAD);
+        if (result != 0)
+            continue;
+        for (size_t at = 60; at < list->len; at += 97) { /* seen a moment ago, but for one bit */
+            list->data[at] ^= 4;
+            assert_int_equal(milgi__chain_verify(*state, store, &query, &verdict, &alert), MILGI__BAD);
+            list->data[at] ^= 4;
+        }
+    }
+    for (unsigned i = 0; i < 40; i++)
+        milgi__cert_list_clear(&chains[i]);
+    milgi__store_free(store);
+    identity_free(root);
+}
+
 static void verdicts_have_texts(void **state)
 {
     (void)state;
@@ -318,6 +357,7 @@ int main(void)
         crypto_test(weak_keys_and_hashes_are_refused),
         crypto_test(a_damaged_chain_is_a_bad_certificate),
         crypto_test(long_chains_are_refused_before_they_are_decoded),
+        crypto_test(a_store_tells_apart_what_it_has_seen),
         crypto_test(verdicts_have_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
