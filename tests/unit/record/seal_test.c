@@ -170,6 +170,83 @@ static void many_slices_of_one_record_are_gathered(void **state)
         }
 }
 
+/* Gathering is done once; what is queued before there is an op goes where it belongs. */
+static void what_was_gathered_waits_for_an_op(void **state)
+{
+    (void)state;
+    for (unsigned flush = 0; flush < 2; flush++)
+        for (unsigned written = 0; written < 2; written++)
+            for (unsigned inside = 0; inside < 2; inside++) {
+                struct rig *rig = ready(3600, inside);
+                size_t lens[] = { 600, 600, 600, 600, 600, 600, written ? 100 : 1000, written ? 50 : 1000 };
+                write_pattern(&rig->a, MILGI__HANDSHAKE, 3500, 9); /* a chunk in which much is free afterwards */
+                rig_send(rig);
+                for (unsigned i = 0; i < 6; i++)
+                    push_pattern(rig, lens[i], i);
+                if (flush)
+                    milgi__record_flush(&rig->a.rec);
+                for (unsigned i = 6; i < 8; i++) {
+                    if (written)
+                        write_pattern(&rig->a, MILGI__DATA, lens[i], i);
+                    else
+                        push_pattern(rig, lens[i], i);
+                    rig->a.ops_max = 0;
+                    for (unsigned k = 0; k < 3; k++)
+                        assert_int_equal(side_seal(&rig->a), MILGI__START_ROOM);
+                    assert_int_equal(rig->a.rec.bytes_copied, 3600);
+                }
+                rig->a.ops_max = 10;
+                rig_send(rig);
+                unsigned len[4];
+                assert_int_equal(lengths(rig, len, 4), 3);
+                assert_int_equal(len[1], 3600 + 17);
+                receive(rig);
+                check_data(rig, lens, 8);
+                rig_free(rig);
+            }
+}
+
+static void a_flush_stays_where_it_was_when_slices_are_gathered(void **state)
+{
+    (void)state;
+    struct rig *rig = ready(16384, true);
+    size_t lens[8];
+    for (unsigned i = 0; i < 6; i++)
+        push_pattern(rig, lens[i] = 600, i);
+    milgi__record_flush(&rig->a.rec);
+    rig->a.ops_max = 0;
+    assert_int_equal(side_seal(&rig->a), MILGI__START_ROOM);
+    push_pattern(rig, lens[6] = 700, 6);
+    write_pattern(&rig->a, MILGI__DATA, lens[7] = 10, 7);
+    rig->a.ops_max = 10;
+    rig_send(rig);
+    unsigned len[4];
+    assert_int_equal(lengths(rig, len, 4), 2);
+    assert_int_equal(len[0], 3600 + 17);
+    receive(rig);
+    check_data(rig, lens, 8);
+    rig_free(rig);
+}
+
+static void whose_plaintext_is_written_to_a_chunk_is_known(void **state)
+{
+    (void)state;
+    struct rig *rig = ready(16384, false);
+    for (unsigned i = 1; i <= 3; i++) {
+        write_pattern(&rig->a, MILGI__DATA, 100, i);
+        assert_true(rig->a.rec.out_chunk->dirty >= 5 + 100 * i);
+        assert_int_equal(rig->a.rec.out_chunk->owner, 11);
+    }
+    rig_free(rig);
+    rig = ready(16384, false);
+    for (unsigned i = 0; i < 6; i++)
+        push_pattern(rig, 600, i);
+    side_seal(&rig->a);
+    assert_true(rig->a.flight[0]->u.aead.src[0].chunk->dirty >= 5 + 3600);
+    assert_int_equal(rig->a.flight[0]->u.aead.src[0].chunk->owner, 11);
+    rig_free(rig);
+}
+
 static void slices_side_by_side_are_one(void **state)
 {
     (void)state;
@@ -589,6 +666,9 @@ int main(void)
         cmocka_unit_test(slices_are_sealed_out_of_place_without_a_copy),
         cmocka_unit_test(what_is_pushed_is_not_written_to),
         cmocka_unit_test(many_slices_of_one_record_are_gathered),
+        cmocka_unit_test(what_was_gathered_waits_for_an_op),
+        cmocka_unit_test(a_flush_stays_where_it_was_when_slices_are_gathered),
+        cmocka_unit_test(whose_plaintext_is_written_to_a_chunk_is_known),
         cmocka_unit_test(slices_side_by_side_are_one),
         cmocka_unit_test(records_are_the_same_inside_and_outside),
         cmocka_unit_test(types_do_not_share_records_and_each_alert_is_one),
