@@ -274,6 +274,8 @@ static void idle_keeps_what_is_not_finished(void **state)
     milgi__record_idle(&rig->a.rec);
     write_pattern(&rig->a, MILGI__DATA, 100, 1);
     milgi__record_idle(&rig->a.rec);
+    write_pattern(&rig->a, MILGI__DATA, 20, 2);
+    assert_ptr_equal(rig->a.rec.open, rig->a.rec.pending);
     rig_send(rig);
     rig_feed(rig, 50);
     rig_receive(rig);
