@@ -7,12 +7,14 @@
 
 #include <milgi/op.h>
 
-#define MILGI_CAP_INLINE (1u << 0)     /* enqueue() completes its ops before it returns; dequeue() hands them out at once */
-#define MILGI_CAP_IN_ORDER (1u << 1)   /* ops come back in the order in which they went in */
-#define MILGI_CAP_IN_PLACE (1u << 2)   /* takes AEAD ops whose destination is their source */
-#define MILGI_CAP_SCATTER (1u << 3)    /* takes AEAD ops with more than one source slice */
-#define MILGI_CAP_CANCEL (1u << 4)     /* cancel() may work */
-#define MILGI_CAP_REMOTE (1u << 5)     /* outside the machine or behind a token: gets SIGN only; must have a notify_fd */
+/* enqueue() completes its ops before it returns; dequeue() hands them out at once */
+#define MILGI_CAP_INLINE (1u << 0)
+#define MILGI_CAP_IN_ORDER (1u << 1) /* ops come back in the order in which they went in */
+#define MILGI_CAP_IN_PLACE (1u << 2) /* takes AEAD ops whose destination is their source */
+#define MILGI_CAP_SCATTER (1u << 3)  /* takes AEAD ops with more than one source slice */
+#define MILGI_CAP_CANCEL (1u << 4)   /* cancel() may work */
+/* outside the machine or behind a token: gets SIGN only; must have a notify_fd */
+#define MILGI_CAP_REMOTE (1u << 5)
 #define MILGI_CAP_OWN_MEMORY (1u << 6) /* reads and writes only chunks from its chunk_alloc() */
 /* runs this process's libcrypto: its ECDSA and EdDSA signatures need no second look */
 #define MILGI_CAP_LIBCRYPTO (1u << 7)

@@ -38,7 +38,9 @@ struct milgi_run_result {
 enum milgi_full_policy {
     MILGI_FULL_WAIT,  /* wait in line; reading pauses */
     MILGI_FULL_SPILL, /* run it on the inline device when the line is longer than full_line ops */
-    /* as WAIT, but handshakes that have started no op yet fail with MILGI_EBUSY while the line is longer than full_line */
+    /*
+     * as WAIT, but handshakes that have started no op yet fail with MILGI_EBUSY while the line is longer than full_line
+     */
     MILGI_FULL_REFUSE
 };
 

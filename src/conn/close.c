@@ -17,7 +17,8 @@ void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reas
     c->failed = true;
     c->reason = *reason;
     c->reason.cls = milgi_error_class(reason->error);
-    /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert behind it. */
+    /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert
+       behind it. */
     if (!reason->alert_from_peer && reason->alert != MILGI_ALERT_NONE && !c->closed_out && !c->rec.send_broken) {
         milgi__record_drop_pending(&c->rec);
         /*= RFC8446 6.1: user_canceled "SHOULD be followed by a "close_notify"". */
@@ -57,7 +58,8 @@ void milgi__conn_peer_alert(struct milgi_conn *c, int alert)
         c->closed_in = true;
         milgi__record_drop_input(&c->rec);
     } else if (alert != MILGI_ALERT_USER_CANCELED) {
-        /*= RFC8446 6.2: "Upon transmission or receipt of a fatal alert message, both parties MUST immediately close the connection." */
+        /*= RFC8446 6.2: "Upon transmission or receipt of a fatal alert message, both parties MUST immediately close the
+           connection." */
         milgi__conn_fail_with(c, &reason);
     }
 }

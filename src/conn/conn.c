@@ -117,8 +117,8 @@ static void owner_drop(struct milgi__owner *owner)
     milgi__conn_destroy(milgi__conn_of(owner));
 }
 
-const struct milgi__owner_ops milgi__conn_owner_ops = { owner_turn, owner_op_done, owner_flush, owner_timeout, owner_idle,
-    owner_drop };
+const struct milgi__owner_ops milgi__conn_owner_ops = { owner_turn, owner_op_done, owner_flush, owner_timeout,
+    owner_idle, owner_drop };
 
 /* --- life ---------------------------------------------------------------------------------------- */
 
@@ -268,12 +268,13 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
         return MILGI_EINVAL;
     if (strlen(label) > 249 || out_len > 255 * milgi__hash_len(c->suite->hash))
         return MILGI_EINVAL;
-    int rv = milgi__export13(milgi__engine_crypto(c->engine), c->suite->hash, c->exporter, label, context, context_len, out,
-        out_len);
+    int rv = milgi__export13(milgi__engine_crypto(c->engine), c->suite->hash, c->exporter, label, context, context_len,
+        out, out_len);
     return rv == 0 ? 0 : MILGI_EINTERNAL;
 }
 
-static struct milgi__hs *hs_of(struct milgi_engine *engine, const struct milgi_decision *decision, struct milgi_conn **conn)
+static struct milgi__hs *hs_of(struct milgi_engine *engine, const struct milgi_decision *decision,
+    struct milgi_conn **conn)
 {
     struct milgi__owner *owner = milgi__engine_find(engine, decision->index, decision->generation);
     if (!owner || owner->ops != &milgi__conn_owner_ops)

@@ -35,9 +35,9 @@ static size_t peek(const struct milgi__message *m, uint8_t *out, size_t cap)
     return n;
 }
 
-/*= RFC8446 5: "An implementation may receive an unencrypted record of type change_cipher_spec consisting of the single byte value 0x01 at any time
- *  after the first ClientHello message has been sent or received and before the peer's Finished message has been received and MUST simply drop it
- *  without further processing." */
+/*= RFC8446 5: "An implementation may receive an unencrypted record of type change_cipher_spec consisting of the single
+ *= byte value 0x01 at any time after the first ClientHello message has been sent or received and before the peer's
+ *= Finished message has been received and MUST simply drop it without further processing." */
 static void take_ccs(struct milgi_conn *c, const struct milgi__message *m)
 {
     uint8_t byte = 0;
@@ -156,11 +156,13 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
             if (c->hs->early_skipped <= 16 * MILGI__CIPHERTEXT_MAX)
                 return;
         }
-        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "application data before the handshake is complete");
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
+            "application data before the handshake is complete");
         return;
     }
     if (mid_message(c)) {
-        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "application data inside a handshake message");
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
+            "application data inside a handshake message");
         return;
     }
     if (m->len == 0) {

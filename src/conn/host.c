@@ -59,7 +59,8 @@ static int host_send(void *ctx, enum milgi__level level, const uint8_t *message,
     return milgi__record_write(&c->rec, MILGI__HANDSHAKE, message, len, true);
 }
 
-struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret, uint8_t iv[12])
+struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
+    uint8_t iv[12])
 {
     uint8_t raw[32];
     struct milgi_key *key = NULL;
@@ -69,7 +70,8 @@ struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suit
     return key;
 }
 
-int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite, const uint8_t *secret)
+int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite,
+    const uint8_t *secret)
 {
     uint8_t iv[12];
     struct milgi_key *key = milgi__conn_key(c, suite, secret, iv);
@@ -88,7 +90,8 @@ static int host_install(void *ctx, enum milgi__level level, enum milgi__dir dir,
     const uint8_t *secret)
 {
     struct milgi_conn *c = ctx;
-    /*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." The window is 1 until here, so that nothing can have been started behind. */
+    /*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." The window is 1 until here, so that nothing can
+       have been started behind. */
     if (dir == MILGI__READ && milgi__record_in_started(&c->rec))
         return MILGI_EPROTO;
     c->level[dir] = (uint8_t)level;

@@ -91,8 +91,10 @@ int milgi__conn_begin(struct milgi_conn *c);      /* makes the handshake; 0 or a
 bool milgi__conn_handshake(struct milgi_conn *c); /* runs it; true: something happened */
 void milgi__conn_handshake_free(struct milgi_conn *c);
 /* The AEAD key of a traffic secret, with a reference for the caller, and its IV; NULL: it could not be made. */
-struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret, uint8_t iv[12]);
-int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite, const uint8_t *secret);
+struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
+    uint8_t iv[12]);
+int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite,
+    const uint8_t *secret);
 
 /* input.c */
 bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns);
@@ -115,4 +117,5 @@ void milgi__conn_flush(struct milgi_conn *c);           /* on_output */
 void milgi__conn_fail(struct milgi_conn *c, int error, int alert, const char *detail);
 void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reason);
 void milgi__conn_peer_alert(struct milgi_conn *c, int alert);
-void milgi__conn_close_state(struct milgi_conn *c); /* close_notify when its time has come; on_closed when all is over */
+/* close_notify when its time has come; on_closed when all is over */
+void milgi__conn_close_state(struct milgi_conn *c);

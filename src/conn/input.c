@@ -9,8 +9,8 @@
 /* --- taking -------------------------------------------------------------------------------------- */
 
 /*
- * A slice below a quarter of its chunk would pin four times its size: its bytes are gathered in a small chunk of ours instead. False: no
- * chunk is free; the slice is kept as it is.
+ * A slice below a quarter of its chunk would pin four times its size: its bytes are gathered in a small chunk of ours
+ * instead. False: no chunk is free; the slice is kept as it is.
  */
 static bool gather(struct milgi_conn *c, const struct milgi_slice *slice, struct milgi_slice *out)
 {
@@ -213,7 +213,8 @@ static void end_of_transport(struct milgi_conn *c)
         .alert = MILGI_ALERT_NONE,
         .op = -1,
         .device_code = c->transport_error,
-        .detail = c->established ? "the transport ended without close_notify" : "the transport ended during the handshake",
+        .detail = c->established ? "the transport ended without close_notify"
+                                 : "the transport ended during the handshake",
     };
     milgi__conn_fail_with(c, &reason);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* To the network: what the application gives is framed, sealed, taken in order and handed out; how much may pile up is bounded. */
+/*
+ * To the network: what the application gives is framed, sealed, taken in order and handed out; how much may pile up is
+ * bounded.
+ */
 #include "conn/impl.h"
 
 #define IOVS 256u
@@ -32,7 +35,9 @@ static int may_send(const struct milgi_conn *c, size_t len)
     return backlog >= limit && backlog + len > 2 * limit ? MILGI_ELIMIT : 0;
 }
 
-/* The handshake's memory, which holds what was given before it is over; it may be needed before the handshake begins. */
+/*
+ * The handshake's memory, which holds what was given before it is over; it may be needed before the handshake begins.
+ */
 static struct milgi__bufq *held(struct milgi_conn *c)
 {
     if (!c->hs)
@@ -90,7 +95,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
     }
     struct milgi_slice slice;
     int rv = 0;
-    while (copy.len && rv == 0 && milgi__bufq_take(&copy, MILGI__MIN(copy.len, copy.ring[copy.head].len), &slice, 1) == 1) {
+    while (copy.len && rv == 0 && milgi__bufq_take(&copy, copy.ring[copy.head].len, &slice, 1) == 1) {
         rv = milgi__bufq_push(q, slice);
         if (rv != 0)
             milgi_chunk_unref(slice.chunk);
@@ -144,7 +149,8 @@ int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
 
 /* --- framing ---------------------------------------------------------------------------------------- */
 
-/*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits." */
+/*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
+   */
 static void rekey_if_due(struct milgi_conn *c)
 {
     if (c->established && !c->failed && c->rec.pending_len &&

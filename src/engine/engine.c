@@ -123,7 +123,9 @@ int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_en
     return 0;
 }
 
-/* Ops that are still out have no owner any more: quiesce guarantees that nobody writes to them, then they are released. */
+/*
+ * Ops that are still out have no owner any more: quiesce guarantees that nobody writes to them, then they are released.
+ */
 static void drain_device(struct milgi_engine *e, struct milgi__dev *d)
 {
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {

@@ -16,7 +16,8 @@ int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner);
 /* Its handle is dead from here on; its ops in flight are orphans. */
 void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner);
 struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, uint32_t generation); /* NULL: gone */
-void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner);                         /* run its turn; wakes an idle engine */
+/* run its turn; wakes an idle engine */
+void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner);
 /* call its flush at the end of the run */
 void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner);
 /* run its turn when ops or chunks are free again */

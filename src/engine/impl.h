@@ -138,7 +138,8 @@ void milgi__ops_fini(struct milgi_engine *e);
 
 /* batch.c */
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d);
-void milgi__dev_retire(struct milgi_engine *e, struct milgi__dev *d); /* takes it out of service: its line goes to the inline device */
+/* takes it out of service: its line goes to the inline device */
+void milgi__dev_retire(struct milgi_engine *e, struct milgi__dev *d);
 
 /* fair.c */
 int milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d); /* class whose head goes next; -1: none */
@@ -151,5 +152,6 @@ void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d);
 int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadline_ns);
 
 /* keys.c */
-bool milgi__key_ready(struct milgi_engine *e, struct milgi__dev *d, struct milgi_key *key); /* loads it if the device wants that */
+/* loads it if the device wants that */
+bool milgi__key_ready(struct milgi_engine *e, struct milgi__dev *d, struct milgi_key *key);
 void milgi__keys_fini(struct milgi_engine *e);

@@ -41,7 +41,10 @@ struct milgi_op *milgi__engine_op_new(struct milgi_engine *e, bool reserve)
     struct milgi_op *op = e->free_ops;
     e->free_ops = op->e.next;
     e->ops_alive++;
-    /* What record/ and handshake/ fill in comes behind: the header and the part that says what the op holds start out zero. */
+    /*
+     * What record/ and handshake/ fill in comes behind: the header and the part that says what the op holds start out
+     * zero.
+     */
     memset(op, 0, offsetof(struct milgi_op, u) + sizeof op->u.aead);
     uint64_t id = ++e->next_op;
     op->e.id = (uint32_t)id;
@@ -120,7 +123,9 @@ bool milgi__engine_refuses(struct milgi_engine *e)
 
 /* --- the end of an op --------------------------------------------------------------------------- */
 
-/* A signature that came from elsewhere is looked at before it is sent: a fault in its making could give the key away. */
+/*
+ * A signature that came from elsewhere is looked at before it is sent: a fault in its making could give the key away.
+ */
 static void check_signature(struct milgi_engine *e, struct milgi_op *op)
 {
     const struct milgi_credential *credential = op->key->credential;
@@ -211,7 +216,8 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
 }
 
 /*
- * The device still owns the op's memory: from now on it is lent. Its owner gets the result of a twin, or is told LOST by an op that holds nothing.
+ * The device still owns the op's memory: from now on it is lent. Its owner gets the result of a twin, or is told LOST
+ * by an op that holds nothing.
  */
 void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
 {
@@ -230,7 +236,8 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
     }
     if (orphan)
         return;
-    struct milgi_op word = { .type = op->type, .cls = op->cls, .dev = op->dev, .alg = op->alg, .status = MILGI_OP_LOST };
+    struct milgi_op word = { .type = op->type, .cls = op->cls, .dev = op->dev, .alg = op->alg };
+    word.status = MILGI_OP_LOST;
     word.e = op->e;
     tell_owner(e, &word);
     op->flags |= MILGI__OP_ORPHAN;

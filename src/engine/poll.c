@@ -44,7 +44,8 @@ void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d)
     }
     uint64_t patience = e->o.op_timeout_ns[MILGI_CLASS_RECORDS];
     bool stuck = d->full_since_ns && patience && e->now_ns - d->full_since_ns >= patience;
-    bool sick = stuck || d->lent.n > e->o.quarantine_limit || (d->device->ops->health && d->device->ops->health(d->qp) != 0);
+    bool unwell = d->device->ops->health && d->device->ops->health(d->qp) != 0;
+    bool sick = stuck || unwell || d->lent.n > e->o.quarantine_limit;
     if (sick && d->in_service)
         milgi__dev_retire(e, d);
     if (!sick && !d->in_service && d->lent.n == 0 && e->now_ns >= d->retry_ns)

@@ -192,7 +192,10 @@ static void side_init(struct pair *pair, int role, const struct pair_setup *setu
         if (index < 0 || milgi_engine_route(side->engine, UINT32_MAX, (unsigned)index, 1) != 0)
             die("the device cannot be used");
     }
-    if (setup->config[role] && milgi_conn_new(side->engine, setup->config[role], role == MILGI_CLIENT ? setup->server_name : NULL, &events, side, &side->conn) != 0)
+    if (!setup->config[role])
+        return;
+    const char *name = role == MILGI_CLIENT ? setup->server_name : NULL;
+    if (milgi_conn_new(side->engine, setup->config[role], name, &events, side, &side->conn) != 0)
         die("no connection");
 }
 

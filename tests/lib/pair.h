@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two connections in memory, each with an engine of its own, on virtual time and with seeded randomness: everything that happens is the test's
- * doing and happens the same way every time. Works with either crypto backend; the configs are the test's.
+ * Two connections in memory, each with an engine of its own, on virtual time and with seeded randomness: everything
+ * that happens is the test's doing and happens the same way every time. Works with either crypto backend; the configs
+ * are the test's.
  */
 #pragma once
 
@@ -40,7 +41,8 @@ struct pair_side {
     /* The test's own; called from the event of the same name after it was recorded. Each may be NULL. */
     void (*decide)(struct pair_side *side, const struct milgi_decision *decision);
     void (*on_data)(struct pair_side *side, const struct milgi_slice *slices, size_t n);
-    void (*on_event)(struct pair_side *side, const char *event); /* "output" "data" "pause" "resume" "room" "established" "decide" "alert" "closed" */
+    /* "output" "data" "pause" "resume" "room" "established" "decide" "alert" "closed" */
+    void (*on_event)(struct pair_side *side, const char *event);
 };
 
 struct pair {
@@ -53,8 +55,9 @@ struct pair {
 };
 
 /*
- * |devices|: up to one device description per side that all its ops are routed to (records from the first byte on), by role; NULL: inline.
- * |options| NULL: defaults; clock, random and schedule are replaced in any case. Fails the test when something cannot be made.
+ * |devices|: up to one device description per side that all its ops are routed to (records from the first byte on), by
+ * role; NULL: inline. |options| NULL: defaults; clock, random and schedule are replaced in any case. Fails the test
+ * when something cannot be made.
  */
 struct pair_setup {
     struct milgi_config *config[2];
@@ -71,7 +74,10 @@ void pair_fini(struct pair *pair);
 enum milgi_next pair_run(struct pair_side *side, uint64_t *deadline_ns);
 /* Hands the other side what |from| has put out (up to |max| bytes; 0: all); returns how much. */
 size_t pair_carry(struct pair_side *from, size_t max);
-/* Runs both sides and carries bytes until nothing moves any more; time goes on to the next deadline below |until_ns| when nothing else does. */
+/*
+ * Runs both sides and carries bytes until nothing moves any more; time goes on to the next deadline below |until_ns|
+ * when nothing else does.
+ */
 void pair_settle_until(struct pair *pair, uint64_t until_ns);
 void pair_settle(struct pair *pair); /* up to 5 s of virtual time */
 /* Gives |side|'s connection bytes as if they came from the network. Returns milgi_conn_receive()'s last answer. */

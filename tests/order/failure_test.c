@@ -99,8 +99,11 @@ static void check_device_failed(const struct play *play)
     if (was_stale(play))
         return;
     if (!side->closed)
-        fail_msg("op %u (%s) of side %d is not missed", play->at, milgi_op_type_name(play->fault_type), play->fault_side);
-    /* When one is lost, so is all else that is out on either side: what the other side misses first may end this one. */
+        fail_msg("op %u (%s) of side %d is not missed", play->at, milgi_op_type_name(play->fault_type),
+            play->fault_side);
+    /*
+     * When one is lost, so is all else that is out on either side: what the other side misses first may end this one.
+     */
     if (play->fault == PLAY_LOSE) {
         assert_int_not_equal(side->reason.error, 0);
         return;
@@ -241,11 +244,13 @@ static void a_decision_that_never_comes_ends_at_the_deadline(void **state)
         if (asked) {
             pair_settle_until(&play.pair, play.pair.now_ns + 200 * (uint64_t)PLAY_TIMEOUT_NS);
             play_drain(&play);
-            bool timed_out = play.pair.side[0].reason.error == MILGI_ETIMEOUT || play.pair.side[1].reason.error == MILGI_ETIMEOUT;
+            bool timed_out = play.pair.side[0].reason.error == MILGI_ETIMEOUT ||
+                play.pair.side[1].reason.error == MILGI_ETIMEOUT;
             assert_true(timed_out);
             for (int role = 0; role < 2; role++) {
                 for (unsigned i = 0; i < play.pair.side[role].decisions_n; i++)
-                    assert_int_equal(milgi_decide(play.pair.side[role].engine, play.pair.side[role].decision[i], MILGI_ACCEPT, NULL),
+                    assert_int_equal(milgi_decide(play.pair.side[role].engine, play.pair.side[role].decision[i],
+                                         MILGI_ACCEPT, NULL),
                         MILGI_ESTALE);
             }
         }

@@ -33,8 +33,12 @@ static void every_order_of_handshake_ops_opens_the_connection(void **state)
         play.ask = options & 2;
         play.retry = options & 4;
         unsigned runs = every_order(&play);
-        print_message("client certificate %d, decisions %d, retry %d: %u orders\n", play.client_auth, play.ask, play.retry, runs);
-        /* Server: DERIVE and SIGN overlap; client: VERIFY_CHAIN and VERIFY do. Fewer orders would mean that they do not. */
+        print_message("client certificate %d, decisions %d, retry %d: %u orders\n", play.client_auth, play.ask,
+            play.retry, runs);
+        /*
+         * Server: DERIVE and SIGN overlap; client: VERIFY_CHAIN and VERIFY do. Fewer orders would mean that they do
+         * not.
+         */
         assert_true(runs >= 4);
     }
 }
@@ -65,7 +69,8 @@ static void a_key_update_may_stand_at_every_position(void **state)
     for (unsigned at = 1; at < PLAY_DATA / 64; at++) {
         /* Small records stay inline, large ones go to the device: both within one window. */
         for (uint64_t seed = 1; seed <= 6; seed++) {
-            struct play play = { .routed = UINT32_MAX, .choose = play_random, .random = seed * 77 + at, .update_at = at };
+            struct play play = { .routed = UINT32_MAX, .choose = play_random, .update_at = at };
+            play.random = seed * 77 + at;
             play.min_record = seed % 2 ? 200 : 0;
             play_run(&play);
             if (!play_went_well(&play))
@@ -79,7 +84,8 @@ static void a_queue_of_one_is_enough(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct play play = { .routed = UINT32_MAX, .choose = play_random, .random = seed, .depth = 1, .client_auth = true };
+        struct play play = { .routed = UINT32_MAX, .choose = play_random, .random = seed, .depth = 1 };
+        play.client_auth = true;
         play_run(&play);
         assert_true(play_went_well(&play));
         play_fini(&play);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole connection as a play: handshake, data both ways with key updates in between, an orderly end. Its ops wait in modelled devices that
- * finish nothing by themselves; the test chooses which one ends next, and how.
+ * A whole connection as a play: handshake, data both ways with key updates in between, an orderly end. Its ops wait in
+ * modelled devices that finish nothing by themselves; the test chooses which one ends next, and how.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two connections whose fate the input decides: which bytes move, which op ends next and how, what the applications do, what is spoilt on the way,
- * which allocation fails, when time goes on. Whatever happens, what one side delivers is a prefix of what the other side wrote, every op ends once,
- * and nothing is left at the end.
+ * Two connections whose fate the input decides: which bytes move, which op ends next and how, what the applications do,
+ * what is spoilt on the way, which allocation fails, when time goes on. Whatever happens, what one side delivers is a
+ * prefix of what the other side wrote, every op ends once, and nothing is left at the end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +98,8 @@ static void write_some(struct world *w, struct pair_side *side, unsigned n)
 
 static void end_op(struct pair_side *side, unsigned which, unsigned how)
 {
-    static const enum milgi_op_status status[] = { MILGI_OP_OK, MILGI_OP_OK, MILGI_OP_OK, MILGI_OP_OK, MILGI_OP_REJECTED,
+    static const enum milgi_op_status status[] = { MILGI_OP_OK, MILGI_OP_OK, MILGI_OP_OK, MILGI_OP_OK,
+        MILGI_OP_REJECTED,
         MILGI_OP_BROKEN, MILGI_OP_CANCELLED, MILGI_OP_LOST };
     struct milgi_op *ops[256];
     unsigned n = milgi__sim_pending(side->device[0], ops, 256);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every decoder of handshake messages: the first byte picks the message, the rest is its body. A body that is taken must be read to its end without
- * overrun, and what is encoded from nothing but its fields where that is possible must decode again.
+ * Every decoder of handshake messages: the first byte picks the message, the rest is its body. A body that is taken
+ * must be read to its end without overrun, and what is encoded from nothing but its fields where that is possible must
+ * decode again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,8 @@ static bool new_session_ticket(struct milgi__reader *r, struct milgi__fault *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool (*const decode[])(struct milgi__reader *, struct milgi__fault *) = { client_hello, server_hello, encrypted_extensions,
+    static bool (*const decode[])(struct milgi__reader *, struct milgi__fault *) = { client_hello, server_hello,
+        encrypted_extensions,
         certificate_request, certificate, certificate_verify, finished, key_update, new_session_ticket };
     if (size < 1)
         return 0;

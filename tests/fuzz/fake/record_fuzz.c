@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record parser: any bytes in any pieces, before and after keys are there, with records opened ahead and key changes in between. The
- * second byte says how; records that are really sealed are mixed in, so that opening gets somewhere.
+ * The record parser: any bytes in any pieces, before and after keys are there, with records opened ahead and key
+ * changes in between. The second byte says how; records that are really sealed are mixed in, so that opening gets
+ * somewhere.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,8 @@ static bool pump(struct milgi__record *r)
 }
 
 /* A record that opens under the present key. */
-static void feed_sealed(struct milgi__record *to, struct milgi__record *from, struct milgi__pool *pool, const uint8_t *p, size_t n)
+static void feed_sealed(struct milgi__record *to, struct milgi__record *from, struct milgi__pool *pool,
+    const uint8_t *p, size_t n)
 {
     struct milgi_op *op = NULL;
     struct milgi_slice slice;
@@ -130,7 +132,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cx = milgi__crypto_new();
     struct milgi__pool_options options = { .limit = 8 << 20 };
     struct milgi__pool *pool = milgi__pool_new(&options);
-    struct milgi__record_env env = { .pool = pool, .owner = 1, .op_new = op_new, .route_inline = route_inline, .key_release = key_release };
+    struct milgi__record_env env = { .pool = pool, .owner = 1 };
+    env.op_new = op_new;
+    env.route_inline = route_inline;
+    env.key_release = key_release;
     struct milgi__record in, out;
     go_inline = data[0] & 1;
     milgi__record_init(&in, &env, 8, 16384);

@@ -101,7 +101,8 @@ static void it_does_so_on_a_modelled_accelerator(void **state)
 {
     (void)state;
     struct pair pair;
-    start(&pair, "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3", "sim:latency=2ms,units=64,depth=64,order=out");
+    start(&pair, "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3",
+        "sim:latency=2ms,units=64,depth=64,order=out");
     exchange(&pair);
     pair_fini(&pair);
 }
