@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Extensions and fields of messages that must not be as they are, and GREASE, which must not matter.
+ * ctest-timeout: 120
+ */
+#include "fixture.h"
+
+#define C MILGI_CLIENT
+#define S MILGI_SERVER
+#define OK (-2)
+#define MSG(name) MILGI__MSG_##name
+
+enum extension {
+    SERVER_NAME = 0,
+    STATUS_REQUEST = 5,
+    GROUPS = 10,
+    SCHEMES = 13,
+    ALPN = 16,
+    PADDING = 21,
+    PSK = 41,
+    EARLY_DATA = 42,
+    VERSIONS = 43,
+    COOKIE = 44,
+    PSK_MODES = 45,
+    AUTHORITIES = 47,
+    OID_FILTERS = 48,
+    POST_AUTH = 49,
+    CERT_SCHEMES = 50,
+    KEY_SHARE = 51,
+    UNKNOWN = 0x1234,
+    GREASE = 0x3a3a
+};
+
+/* One lie: an edit of one message, and what comes of it. */
+struct lie {
+    const char *name;
+    struct place place;
+    enum {
+        ADD,
+        ADD_LAST,
+        SET,
+        REMOVE,
+        DOUBLE,
+        CALL
+    } what;
+    unsigned iana;
+    const char *body;
+    size_t len;
+    int alert, other; /* other: also right, 0: none */
+    void (*call)(struct pair_bytes *m);
+};
+
+#define BODY(text) text, sizeof text - 1
+
+static bool apply(struct liar *liar, struct pair_bytes *m)
+{
+    const struct lie *lie = liar->setup.arg;
+    liar->setup.edit = NULL;
+    switch (lie->what) {
+    case ADD:
+    case ADD_LAST: liar_ext_add(m, lie->iana, lie->body, lie->len, lie->what == ADD_LAST); break;
+    case SET: liar_ext_set(m, lie->iana, lie->body, lie->len); break;
+    case REMOVE: liar_ext_remove(m, lie->iana); break;
+    case DOUBLE: {
+        size_t at = liar_block(m);
+        struct pair_bytes first = { 0 };
+        pair_bytes_add(&first, m->p + at + 4, milgi__get16(m->p + at + 2));
+        liar_ext_add(m, milgi__get16(m->p + at), first.p, first.len, true);
+        free(first.p);
+        break;
+    }
+    case CALL: lie->call(m); break;
+    }
+    return true;
+}
+
+static void tell(const struct lie *lie)
+{
+    struct liar liar;
+    go_to(&liar, &lie->place, apply, (void *)(uintptr_t)lie);
+    go_on(&liar);
+    bool open = liar.victim->established;
+    if (open != (lie->alert == OK))
+        fail_msg("%s: %s", lie->name, liar_end(&liar));
+    if (!open) {
+        int alerts[] = { lie->alert, lie->other ? lie->other : lie->alert, -1 };
+        if (liar.victim->reason.alert != alerts[0] && liar.victim->reason.alert != alerts[1])
+            fail_msg("%s: %s", lie->name, liar_end(&liar));
+        liar_expect_alerts(&liar, alerts);
+        expect_silence(&liar);
+    }
+    liar_fini(&liar);
+}
+
+static void tell_all(const struct lie *lies, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tell(&lies[i]);
+}
+
+#define HELLO \
+    { \
+        C, MSG(CLIENT_HELLO), 0, false, false, true, "" \
+    }
+#define HELLO_2 \
+    { \
+        C, MSG(CLIENT_HELLO), 1, true, false, true, "" \
+    }
+#define HELLO_AUTH \
+    { \
+        C, MSG(CLIENT_HELLO), 0, false, true, true, "" \
+    }
+#define CLIENT_CERT \
+    { \
+        C, MSG(CERTIFICATE), 0, false, true, false, "" \
+    }
+#define RETRY \
+    { \
+        S, MSG(SERVER_HELLO), 0, true, false, true, "" \
+    }
+#define ANSWER \
+    { \
+        S, MSG(SERVER_HELLO), 0, false, false, true, "" \
+    }
+#define ANSWER_2 \
+    { \
+        S, MSG(SERVER_HELLO), 1, true, false, true, "" \
+    }
+#define EXTENSIONS \
+    { \
+        S, MSG(ENCRYPTED_EXTENSIONS), 0, false, false, false, "" \
+    }
+#define REQUEST \
+    { \
+        S, MSG(CERTIFICATE_REQUEST), 0, false, true, false, "" \
+    }
+#define CERT \
+    { \
+        S, MSG(CERTIFICATE), 0, false, false, false, "" \
+    }
+#define CERT_VERIFY \
+    { \
+        S, MSG(CERTIFICATE_VERIFY), 0, false, false, false, "" \
+    }
+
+#define ILLEGAL MILGI_ALERT_ILLEGAL_PARAMETER
+#define DECODE MILGI_ALERT_DECODE_ERROR
+#define MISSING MILGI_ALERT_MISSING_EXTENSION
+#define UNSUPPORTED MILGI_ALERT_UNSUPPORTED_EXTENSION
+#define VERSION MILGI_ALERT_PROTOCOL_VERSION
+#define FAILURE MILGI_ALERT_HANDSHAKE_FAILURE
+
+/* --- unknown, twice, misplaced -------------------------------------------------------------------------------------- */
+
+/*= RFC8446 4.2: "Upon receiving such an extension, an endpoint MUST abort the handshake with an "unsupported_extension"
+ *= alert.", 9.3: a server "MUST ignore all unrecognized [...] extensions" */
+static void unknown_extensions_are_ignored_in_requests_and_refused_in_answers(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "ClientHello", HELLO, ADD, UNKNOWN, BODY("what"), OK, 0, NULL },
+        { "ClientHello, last", HELLO, ADD_LAST, UNKNOWN, BODY(""), OK, 0, NULL },
+        { "HelloRetryRequest", RETRY, ADD, UNKNOWN, BODY("what"), UNSUPPORTED, 0, NULL },
+        { "ServerHello", ANSWER, ADD, UNKNOWN, BODY("what"), UNSUPPORTED, 0, NULL },
+        { "EncryptedExtensions", EXTENSIONS, ADD, UNKNOWN, BODY("what"), UNSUPPORTED, 0, NULL },
+        { "CertificateRequest", REQUEST, ADD, UNKNOWN, BODY("what"), OK, 0, NULL },
+        { "Certificate", CERT, ADD, UNKNOWN, BODY("what"), UNSUPPORTED, 0, NULL },
+        { "Certificate of the client", CLIENT_CERT, ADD, UNKNOWN, BODY("what"), UNSUPPORTED, 0, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+/*= RFC8446 4.2: "There MUST NOT be more than one extension of the same type in a given extension block." (No alert is
+ *= named.) */
+static void extensions_that_come_twice_are_refused(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "ClientHello", HELLO, DOUBLE, 0, NULL, 0, ILLEGAL, DECODE, NULL },
+        { "HelloRetryRequest", RETRY, DOUBLE, 0, NULL, 0, ILLEGAL, DECODE, NULL },
+        { "ServerHello", ANSWER, DOUBLE, 0, NULL, 0, ILLEGAL, DECODE, NULL },
+        { "CertificateRequest", REQUEST, DOUBLE, 0, NULL, 0, ILLEGAL, DECODE, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+/*= RFC8446 4.2: "If an implementation receives an extension which it recognizes and which is not specified for the
+ *= message in which it appears, it MUST abort the handshake with an "illegal_parameter" alert." */
+static void extensions_in_a_wrong_message_are_refused(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "oid_filters in ClientHello", HELLO, ADD, OID_FILTERS, BODY("\0\0"), ILLEGAL, 0, NULL },
+        { "server_name in ServerHello", ANSWER, ADD, SERVER_NAME, BODY(""), ILLEGAL, 0, NULL },
+        { "cookie in ServerHello", ANSWER, ADD, COOKIE, BODY("\0\1c"), ILLEGAL, 0, NULL },
+        { "ALPN in ServerHello", ANSWER, ADD, ALPN, BODY("\0\3\2h2"), ILLEGAL, 0, NULL },
+        { "groups in HelloRetryRequest", RETRY, ADD, GROUPS, BODY("\0\2\0\x17"), ILLEGAL, 0, NULL },
+        { "key_share in EncryptedExtensions", EXTENSIONS, ADD, KEY_SHARE, BODY("\0\x1d"), ILLEGAL, 0, NULL },
+        { "versions in EncryptedExtensions", EXTENSIONS, ADD, VERSIONS, BODY("\3\4"), ILLEGAL, 0, NULL },
+        { "schemes in EncryptedExtensions", EXTENSIONS, ADD, SCHEMES, BODY("\0\2\4\3"), ILLEGAL, 0, NULL },
+        { "status_request in EncryptedExtensions", EXTENSIONS, ADD, STATUS_REQUEST, BODY(""), ILLEGAL, 0, NULL },
+        { "psk in EncryptedExtensions", EXTENSIONS, ADD, PSK, BODY("\0\0"), ILLEGAL, 0, NULL },
+        { "key_share in CertificateRequest", REQUEST, ADD, KEY_SHARE, BODY("\0\x1d"), ILLEGAL, 0, NULL },
+        { "ALPN in CertificateRequest", REQUEST, ADD, ALPN, BODY("\0\3\2h2"), ILLEGAL, 0, NULL },
+        { "server_name in Certificate", CERT, ADD, SERVER_NAME, BODY(""), ILLEGAL, 0, NULL },
+        { "schemes in Certificate", CERT, ADD, SCHEMES, BODY("\0\2\4\3"), ILLEGAL, 0, NULL },
+        { "ALPN in Certificate of the client", CLIENT_CERT, ADD, ALPN, BODY("\0\3\2h2"), ILLEGAL, 0, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+static void answers_to_what_was_not_asked_are_refused(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "psk", ANSWER, ADD, PSK, BODY("\0\0"), UNSUPPORTED, ILLEGAL, NULL },
+        { "early_data", EXTENSIONS, ADD, EARLY_DATA, BODY(""), UNSUPPORTED, 0, NULL },
+        { "ALPN", EXTENSIONS, ADD, ALPN, BODY("\0\3\2h2"), UNSUPPORTED, 0, NULL },
+        { "status_request", CERT, ADD, STATUS_REQUEST, BODY("\1\0\0\1x"), UNSUPPORTED, 0, NULL },
+        { "server_name, which was", EXTENSIONS, ADD, SERVER_NAME, BODY(""), OK, 0, NULL },
+        { "groups, which were", EXTENSIONS, ADD, GROUPS, BODY("\0\4\0\x17\0\x1d"), OK, 0, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+/* --- what a ClientHello must have ------------------------------------------------------------------------------------ */
+
+#define PSK_BODY \
+    "\0\7\0\1i\0\0\0\0" \
+    "\0\x21\x20" \
+    "0123456789abcdef0123456789abcdef"
+
+static void what_a_client_leaves_out_is_missed(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "versions", HELLO, REMOVE, VERSIONS, NULL, 0, VERSION, 0, NULL },
+        { "groups", HELLO, REMOVE, GROUPS, NULL, 0, MISSING, 0, NULL },
+        { "schemes", HELLO, REMOVE, SCHEMES, NULL, 0, MISSING, 0, NULL },
+        { "key_share", HELLO, REMOVE, KEY_SHARE, NULL, 0, MISSING, 0, NULL },
+        { "psk_key_exchange_modes", HELLO, ADD_LAST, PSK, BODY(PSK_BODY), MISSING, 0, NULL },
+        { "server_name, which it may", HELLO, REMOVE, SERVER_NAME, NULL, 0, OK, 0, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+static void psk_in_the_middle(struct pair_bytes *m)
+{
+    liar_ext_add(m, PSK_MODES, "\1\1", 2, false);
+    liar_ext_add(m, PSK, PSK_BODY, sizeof PSK_BODY - 1, true);
+    liar_ext_add(m, UNKNOWN, "", 0, true);
+}
+
+static void psk_at_the_end(struct pair_bytes *m)
+{
+    liar_ext_add(m, PSK_MODES, "\1\1", 2, false);
+    liar_ext_add(m, PSK, PSK_BODY, sizeof PSK_BODY - 1, true);
+}
+
+/*= RFC8446 4.2.11: "The "pre_shared_key" extension MUST be the last extension in the ClientHello [...]. Servers MUST
+ *= check that it is the last extension and otherwise fail the handshake with an "illegal_parameter" alert." */
+static void a_psk_stands_last(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "in the middle", HELLO, CALL, 0, NULL, 0, ILLEGAL, 0, psk_in_the_middle },
+        { "at the end", HELLO, CALL, 0, NULL, 0, OK, 0, psk_at_the_end },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+#define SHARE "0123456789abcdef0123456789abcdef"
+#define ZEROS "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+
+static void what_a_client_says_wrongly_is_refused(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "TLS 1.2 alone", HELLO, SET, VERSIONS, BODY("\2\3\3"), VERSION, 0, NULL },
+        { "odd versions", HELLO, SET, VERSIONS, BODY("\3\3\4\3"), DECODE, 0, NULL },
+        { "no versions", HELLO, SET, VERSIONS, BODY("\0"), DECODE, 0, NULL },
+        { "odd groups", HELLO, SET, GROUPS, BODY("\0\3\0\x17\0"), DECODE, 0, NULL },
+        { "no groups", HELLO, SET, GROUPS, BODY("\0\0"), DECODE, 0, NULL },
+        { "unknown groups", HELLO, SET, GROUPS, BODY("\0\2\x12\x34"), ILLEGAL, FAILURE, NULL },
+        { "no schemes", HELLO, SET, SCHEMES, BODY("\0\0"), DECODE, 0, NULL },
+        { "unknown schemes", HELLO, SET, SCHEMES, BODY("\0\2\x12\x34"), FAILURE, 0, NULL },
+        { "two shares of a group", HELLO, SET, KEY_SHARE,
+            BODY("\0\x48\0\x1d\0\x20" SHARE "\0\x1d\0\x20" SHARE), ILLEGAL, 0, NULL },
+        { "a share of a group that it has not", HELLO, SET, KEY_SHARE, BODY("\0\6\0\x19\0\2xx"), ILLEGAL, 0, NULL },
+        { "a short share", HELLO, SET, KEY_SHARE, BODY("\0\5\0\x1d\0\1x"), ILLEGAL, 0, NULL },
+        { "an empty share", HELLO, SET, KEY_SHARE, BODY("\0\4\0\x1d\0\0"), DECODE, 0, NULL },
+        { "a share that gives nothing", HELLO, SET, KEY_SHARE, BODY("\0\x24\0\x1d\0\x20" ZEROS), ILLEGAL, 0, NULL },
+        { "a point off the curve", HELLO, SET, KEY_SHARE, BODY("\0\x45\0\x17\0\x41\4" SHARE SHARE), ILLEGAL, 0, NULL },
+        { "no name", HELLO, SET, SERVER_NAME, BODY("\0\0"), DECODE, 0, NULL },
+        { "two names", HELLO, SET, SERVER_NAME, BODY("\0\10\0\0\1a\0\0\1b"), ILLEGAL, 0, NULL },
+        { "no protocol", HELLO, ADD, ALPN, BODY("\0\0"), DECODE, 0, NULL },
+        { "an empty protocol", HELLO, ADD, ALPN, BODY("\0\2\0\0"), DECODE, 0, NULL },
+        { "an empty cookie", HELLO, ADD, COOKIE, BODY("\0\0"), DECODE, 0, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+static void other_random(struct pair_bytes *m)
+{
+    m->p[10] ^= 1;
+}
+
+static void other_version(struct pair_bytes *m)
+{
+    m->p[5] ^= 1;
+}
+
+static void add_session_id(struct pair_bytes *m)
+{
+    liar_splice(m, liar_at_session_id(m), 1, "\4"
+                                             "abcd",
+        5);
+}
+
+static void add_suite(struct pair_bytes *m)
+{
+    size_t at = liar_at_suites(m);
+    liar_splice(m, at, 2, "\0\4\x13\2", 4);
+}
+
+static void add_compression(struct pair_bytes *m)
+{
+    size_t at = liar_at_suites(m);
+    at += 2 + milgi__get16(m->p + at);
+    liar_splice(m, at, 2, "\2\0\1", 3);
+}
+
+static void other_compression(struct pair_bytes *m)
+{
+    size_t at = liar_at_suites(m);
+    at += 2 + milgi__get16(m->p + at);
+    m->p[at + 1] = 1;
+}
+
+static void unknown_suite(struct pair_bytes *m)
+{
+    memcpy(m->p + liar_at_suites(m) + 2, "\x12\x34", 2);
+}
+
+static void the_fields_of_a_client_hello_are_looked_at(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "compression too", HELLO, CALL, 0, NULL, 0, ILLEGAL, 0, add_compression },
+        { "compression alone", HELLO, CALL, 0, NULL, 0, ILLEGAL, 0, other_compression },
+        { "an unknown suite", HELLO, CALL, 0, NULL, 0, FAILURE, 0, unknown_suite },
+        { "another random", HELLO_2, CALL, 0, NULL, 0, ILLEGAL, 0, other_random },
+        { "another version", HELLO_2, CALL, 0, NULL, 0, ILLEGAL, 0, other_version },
+        { "another session id", HELLO_2, CALL, 0, NULL, 0, ILLEGAL, 0, add_session_id },
+        { "another suite", HELLO_2, CALL, 0, NULL, 0, ILLEGAL, 0, add_suite },
+        { "another extension", HELLO_2, ADD, UNKNOWN, BODY("x"), ILLEGAL, 0, NULL },
+        { "one extension less", HELLO_2, REMOVE, SERVER_NAME, NULL, 0, ILLEGAL, 0, NULL },
+        { "early data again", HELLO_2, ADD, EARLY_DATA, BODY(""), ILLEGAL, 0, NULL },
+        { "no share yet", HELLO_2, SET, KEY_SHARE, BODY("\0\0"), ILLEGAL, 0, NULL },
+        { "another share", HELLO_2, SET, KEY_SHARE, BODY("\0\x45\0\x17\0\x41\4" SHARE SHARE), ILLEGAL, 0, NULL },
+        { "padding, which it may", HELLO_2, ADD, PADDING, BODY("\0\0\0"), OK, 0, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+/* --- what a server may say --------------------------------------------------------------------------------------------- */
+
+static void other_suite(struct pair_bytes *m)
+{
+    m->p[liar_at_suites(m) + 1] = 2; /* AES-256-GCM, which was offered */
+}
+
+static void suite_not_offered(struct pair_bytes *m)
+{
+    memcpy(m->p + liar_at_suites(m), "\x13\x4", 2);
+}
+
+static void compressed(struct pair_bytes *m)
+{
+    m->p[liar_at_suites(m) + 2] = 1;
+}
+
+static void no_session_id(struct pair_bytes *m)
+{
+    liar_splice(m, liar_at_session_id(m), 33, "\0", 1);
+}
+
+static void other_session_id(struct pair_bytes *m)
+{
+    m->p[liar_at_session_id(m) + 7] ^= 1;
+}
+
+/*= RFC8446 4.1.3: "44 4F 57 4E 47 52 44 01" in the random of a server that was made to choose TLS 1.2 */
+static void downgraded(struct pair_bytes *m)
+{
+    memcpy(m->p + 6 + 24, "DOWNGRD\1", 8);
+    liar_ext_remove(m, VERSIONS);
+    liar_ext_remove(m, KEY_SHARE);
+}
+
+static void downgraded_further(struct pair_bytes *m)
+{
+    downgraded(m);
+    m->p[6 + 31] = 0;
+    m->p[5] = 2;
+}
+
+static void older(struct pair_bytes *m)
+{
+    liar_ext_remove(m, VERSIONS);
+    liar_ext_remove(m, KEY_SHARE);
+}
+
+static void cookie_alone(struct pair_bytes *m)
+{
+    liar_ext_remove(m, KEY_SHARE);
+    liar_ext_add(m, COOKIE, "\0\5crumb", 7, true);
+}
+
+static void the_hellos_of_a_server_are_looked_at(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "an older version", ANSWER, CALL, 0, NULL, 0, VERSION, 0, older },
+        { "a downgrade to TLS 1.2", ANSWER, CALL, 0, NULL, 0, ILLEGAL, 0, downgraded },
+        { "a downgrade to TLS 1.1", ANSWER, CALL, 0, NULL, 0, ILLEGAL, 0, downgraded_further },
+        { "TLS 1.2 by extension", ANSWER, SET, VERSIONS, BODY("\3\3"), ILLEGAL, 0, NULL },
+        { "a version of the future", ANSWER, SET, VERSIONS, BODY("\3\5"), ILLEGAL, 0, NULL },
+        { "a suite not offered", ANSWER, CALL, 0, NULL, 0, ILLEGAL, 0, suite_not_offered },
+        { "compression", ANSWER, CALL, 0, NULL, 0, ILLEGAL, 0, compressed },
+        { "no session id", ANSWER, CALL, 0, NULL, 0, ILLEGAL, 0, no_session_id },
+        { "another session id", ANSWER, CALL, 0, NULL, 0, ILLEGAL, 0, other_session_id },
+        { "no share", ANSWER, REMOVE, KEY_SHARE, NULL, 0, MISSING, 0, NULL },
+        { "a short share", ANSWER, SET, KEY_SHARE, BODY("\0\x1d\0\1x"), ILLEGAL, 0, NULL },
+        { "a share that gives nothing", ANSWER, SET, KEY_SHARE, BODY("\0\x1d\0\x20" ZEROS), ILLEGAL, 0, NULL },
+        { "a share of another group", ANSWER, SET, KEY_SHARE, BODY("\0\x17\0\x41\4" SHARE SHARE), ILLEGAL, 0, NULL },
+        { "another group than was asked for", ANSWER_2, SET, KEY_SHARE, BODY("\0\x1d\0\x20" SHARE), ILLEGAL, 0, NULL },
+        { "a point off the curve", ANSWER_2, SET, KEY_SHARE, BODY("\0\x17\0\x41\4" SHARE SHARE), ILLEGAL, 0, NULL },
+        { "another suite than before", ANSWER_2, CALL, 0, NULL, 0, ILLEGAL, 0, other_suite },
+        { "an older version than before", ANSWER_2, CALL, 0, NULL, 0, ILLEGAL, 0, older },
+        { "a retry for a group that has a share", RETRY, SET, KEY_SHARE, BODY("\0\x1d"), ILLEGAL, 0, NULL },
+        { "a retry for a group that is not offered", RETRY, SET, KEY_SHARE, BODY("\0\x19"), ILLEGAL, 0, NULL },
+        { "a retry for nothing", RETRY, REMOVE, KEY_SHARE, NULL, 0, ILLEGAL, 0, NULL },
+        { "a retry without a version", RETRY, REMOVE, VERSIONS, NULL, 0, MISSING, 0, NULL },
+        { "a retry with an empty cookie", RETRY, ADD, COOKIE, BODY("\0\0"), DECODE, 0, NULL },
+        { "a retry with another session id", RETRY, CALL, 0, NULL, 0, ILLEGAL, 0, other_session_id },
+        { "a retry with a suite not offered", RETRY, CALL, 0, NULL, 0, ILLEGAL, 0, suite_not_offered },
+        { "a retry with a cookie too, which it may", RETRY, ADD, COOKIE, BODY("\0\5crumb"), OK, 0, NULL },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+static void a_cookie_alone_is_reason_enough_for_a_retry(void **state)
+{
+    (void)state;
+    struct place place = RETRY;
+    struct lie lie = { "cookie", RETRY, CALL, 0, NULL, 0, OK, 0, cookie_alone };
+    struct liar_setup setup = setup_of(&place);
+    struct liar liar;
+    setup.group = MILGI_GROUP_X25519;
+    setup.edit = apply;
+    setup.arg = &lie;
+    liar_init(&liar, &setup);
+    liar_handshake(&liar);
+    liar_fini(&liar);
+}
+
+/* --- the messages under protection --------------------------------------------------------------------------------------- */
+
+static void with_context(struct pair_bytes *m)
+{
+    liar_splice(m, 4, 1, "\1x", 2);
+}
+
+static void pkcs1(struct pair_bytes *m)
+{
+    memcpy(m->p + 4, "\4\1", 2);
+}
+
+static void scheme_of_another_key(struct pair_bytes *m)
+{
+    memcpy(m->p + 4, "\4\3", 2);
+}
+
+static void garbage_certificate(struct pair_bytes *m)
+{
+    memset(m->p + 4 + 1 + 3 + 3, 'x', 20);
+}
+
+static void the_messages_under_protection_are_looked_at(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "a request with a context", REQUEST, CALL, 0, NULL, 0, ILLEGAL, 0, with_context },
+        { "a request without schemes", REQUEST, SET, SCHEMES, BODY("\0\0"), DECODE, 0, NULL },
+        { "a certificate with a context", CERT, CALL, 0, NULL, 0, ILLEGAL, 0, with_context },
+        { "a client's certificate with a context", CLIENT_CERT, CALL, 0, NULL, 0, ILLEGAL, 0, with_context },
+        { "a certificate that is none", CERT, CALL, 0, NULL, 0, MILGI_ALERT_BAD_CERTIFICATE, DECODE,
+            garbage_certificate },
+        { "a signature of RSA PKCS #1", CERT_VERIFY, CALL, 0, NULL, 0, ILLEGAL, 0, pkcs1 },
+        { "a signature of another key", CERT_VERIFY, CALL, 0, NULL, 0, ILLEGAL, 0, scheme_of_another_key },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+static void request_without_schemes(struct pair_bytes *m)
+{
+    liar_ext_remove(m, SCHEMES);
+    liar_ext_add(m, UNKNOWN, "", 0, false);
+}
+
+/*= RFC8446 4.3.2: "The "signature_algorithms" extension MUST be specified", 9.2: "missing_extension" */
+static void a_request_without_signature_algorithms_is_refused(void **state)
+{
+    (void)state;
+    static const struct lie lie = { "no schemes", REQUEST, CALL, 0, NULL, 0, MISSING, 0, request_without_schemes };
+    tell(&lie);
+}
+
+/* --- GREASE (RFC 8701) ---------------------------------------------------------------------------------------------------- */
+
+/* Puts two bytes of GREASE in front of a list whose length, of |size| bytes, stands first in the extension. */
+static void grease_list(struct pair_bytes *m, unsigned iana, unsigned size, const char *with, size_t with_len)
+{
+    size_t at = liar_block(m);
+    while (milgi__get16(m->p + at) != iana)
+        at += 4 + milgi__get16(m->p + at + 2);
+    struct pair_bytes body = { 0 };
+    size_t len = milgi__get16(m->p + at + 2);
+    uint8_t first[2];
+    size_t list = size == 1 ? m->p[at + 4] : milgi__get16(m->p + at + 4);
+    milgi__put16(first, (unsigned)(list + with_len));
+    pair_bytes_add(&body, first + 2 - size, size);
+    pair_bytes_add(&body, with, with_len);
+    pair_bytes_add(&body, m->p + at + 4 + size, len - size);
+    liar_ext_set(m, iana, body.p, body.len);
+    free(body.p);
+}
+
+static void grease_hello(struct pair_bytes *m)
+{
+    size_t at = liar_at_suites(m), suites = milgi__get16(m->p + at);
+    uint8_t head[4] = { 0, (uint8_t)(suites + 2), 0x5a, 0x5a };
+    liar_splice(m, at, 2, head, 4);
+    grease_list(m, GROUPS, 2, "\x3a\x3a", 2);
+    grease_list(m, SCHEMES, 2, "\x0a\x0a", 2);
+    grease_list(m, VERSIONS, 1, "\x7a\x7a", 2);
+    grease_list(m, KEY_SHARE, 2, "\x3a\x3a\0\1\0", 5);
+    liar_ext_add(m, ALPN, "\0\3\2\x1a\x1a", 5, false);
+    liar_ext_add(m, PSK_MODES, "\2\1\x0b", 3, false);
+    liar_ext_add(m, GREASE, "", 0, false);
+    liar_ext_add(m, 0xfafa, "\0", 1, true);
+}
+
+static void grease_request(struct pair_bytes *m)
+{
+    grease_list(m, SCHEMES, 2, "\x0a\x0a", 2);
+    liar_ext_add(m, GREASE, "", 0, false);
+    liar_ext_add(m, 0xfafa, "\0", 1, true);
+}
+
+static void grease_does_not_matter(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "ClientHello", HELLO, CALL, 0, NULL, 0, OK, 0, grease_hello },
+        { "ClientHello to one who asks", HELLO_AUTH, CALL, 0, NULL, 0, OK, 0, grease_hello },
+        { "CertificateRequest", REQUEST, CALL, 0, NULL, 0, OK, 0, grease_request },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
+static bool grease_both(struct liar *liar, struct pair_bytes *m)
+{
+    if (m->p[0] == MILGI__MSG_CLIENT_HELLO && liar->said == 0)
+        grease_hello(m);
+    if (m->p[0] == MILGI__MSG_CLIENT_HELLO && liar->said == 1) {
+        uint8_t share[4 + 2 + MILGI_KEX_PUBLIC_MAX];
+        grease_hello(m);
+        milgi__put16(share, (unsigned)liar->pub_len + 4);
+        milgi__put16(share + 2, liar->share_group);
+        milgi__put16(share + 4, (unsigned)liar->pub_len);
+        memcpy(share + 6, liar->pub, liar->pub_len);
+        liar_ext_set(m, KEY_SHARE, share, 6 + liar->pub_len);
+    }
+    return true;
+}
+
+/* A retry takes the GREASE share away, and nothing else. */
+static void grease_does_not_matter_in_a_retry(void **state)
+{
+    (void)state;
+    struct place place = HELLO_2;
+    struct liar_setup setup = setup_of(&place);
+    struct liar liar;
+    setup.edit = grease_both;
+    liar_init(&liar, &setup);
+    liar_handshake(&liar);
+    assert_true(liar.retried);
+    liar_fini(&liar);
+}
+
+static void grease_in_a_ticket_does_not_matter(void **state)
+{
+    (void)state;
+    static const uint8_t ticket[] = { 4, 0, 0, 24, 0, 0, 28, 32, 1, 2, 3, 4, 1, 0, 0, 4, 'a', 'b', 'c', 'd', 0, 6, 0x3a,
+        0x3a, 0, 2, 0, 0 };
+    struct liar liar;
+    open_as(&liar, MILGI_SERVER);
+    liar_record(&liar, LIAR_HANDSHAKE, ticket, sizeof ticket, 0);
+    liar_record(&liar, LIAR_DATA, "data", 4, 0);
+    liar_listen(&liar);
+    if (liar.victim->closed)
+        fail_msg("ended with %s", liar_end(&liar));
+    assert_int_equal(liar.victim->got.len, 4);
+    liar_fini(&liar);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unknown_extensions_are_ignored_in_requests_and_refused_in_answers),
+        cmocka_unit_test(extensions_that_come_twice_are_refused),
+        cmocka_unit_test(extensions_in_a_wrong_message_are_refused),
+        cmocka_unit_test(answers_to_what_was_not_asked_are_refused),
+        cmocka_unit_test(what_a_client_leaves_out_is_missed),
+        cmocka_unit_test(a_psk_stands_last),
+        cmocka_unit_test(what_a_client_says_wrongly_is_refused),
+        cmocka_unit_test(the_fields_of_a_client_hello_are_looked_at),
+        cmocka_unit_test(the_hellos_of_a_server_are_looked_at),
+        cmocka_unit_test(a_cookie_alone_is_reason_enough_for_a_retry),
+        cmocka_unit_test(the_messages_under_protection_are_looked_at),
+        cmocka_unit_test(a_request_without_signature_algorithms_is_refused),
+        cmocka_unit_test(grease_does_not_matter),
+        cmocka_unit_test(grease_does_not_matter_in_a_retry),
+        cmocka_unit_test(grease_in_a_ticket_does_not_matter),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}
