@@ -101,13 +101,15 @@ void heap_measure(unsigned n)
 /* One line of the child's: "server|client|state|label". */
 static void parse(struct heap *heap, const char *line)
 {
-    if (sscanf(line, "%lf|%lf|%63[^|]|%63[^\n]", &heap->side[SERVER], &heap->side[CLIENT], heap->state, heap->label) != 4)
+    double *side = heap->side;
+
+    if (sscanf(line, "%lf|%lf|%63[^|]|%63[^\n]", &side[SERVER], &side[CLIENT], heap->state, heap->label) != 4)
         bench_die("the heap was not measured: %s", line);
 }
 
 /*
- * In a process of its own: a clean heap, and one without malloc's caches per thread, which count what one side has freed
- * as used until the other takes it.
+ * In a process of its own: a clean heap, and one without malloc's caches per thread, which count what one side has
+ * freed as used until the other takes it.
  */
 unsigned heap_child(struct heap heaps[HEAPS_MAX])
 {
