@@ -42,7 +42,7 @@ static void check(enum milgi_role role, const char *name)
     if (!same && getenv("MILGI_UPDATE_DOCS") != NULL)
         write_all(text, (size_t)(from - text), expected, to);
     else if (!same)
-        fail_msg("docs/handshake.md does not show the table of the %s as it is (MILGI_UPDATE_DOCS=1 rewrites it)", name);
+        fail_msg("docs/handshake.md shows another table of the %s (MILGI_UPDATE_DOCS=1 rewrites it)", name);
     free(expected);
     free(text);
 }

@@ -89,7 +89,8 @@ static void picture(FILE *out, const struct graph *graph)
 
 static void table(FILE *out, const struct graph *graph)
 {
-    fputs("| step | awaits | needs | starts | sends | reads under | writes under |\n|---|---|---|---|---|---|---|\n", out);
+    fputs("| step | awaits | needs | starts | sends | reads under | writes under |\n", out);
+    fputs("|---|---|---|---|---|---|---|\n", out);
     for (size_t i = GRAPH_START; i < graph->n; i++) {
         const struct milgi__hs_row_info *row = &graph->row[i];
         fprintf(out, "| %s | %s%s | ", row->name, row->message >= 0 ? graph_message(row->message) : "",

@@ -62,8 +62,8 @@ static void a_credential_that_the_client_cannot_verify_does_not_fit(void **state
     struct loop *loop = loop_of(client, server);
     loop_pump(loop);
     struct milgi__hs *hs = loop->server.hs;
-    assert_int_equal(
-        milgi__hs_decide(hs, MILGI_DECIDE_CREDENTIAL, MILGI_ACCEPT, fixture.credential[IDENTITY_ED25519]), MILGI_EINVAL);
+    struct milgi_credential *other = fixture.credential[IDENTITY_ED25519];
+    assert_int_equal(milgi__hs_decide(hs, MILGI_DECIDE_CREDENTIAL, MILGI_ACCEPT, other), MILGI_EINVAL);
     MUST(milgi__hs_decide(hs, MILGI_DECIDE_CREDENTIAL, MILGI_DEFAULT, NULL));
     loop_pump(loop);
     assert_open(loop);

@@ -109,3 +109,21 @@ void edit_set(struct loop_message *m, unsigned iana, const void *body, size_t le
         edit_remove(m, iana);
     edit_add(m, iana, body, len, false);
 }
+
+bool edit_apply(struct loop *loop, struct loop_end *from, struct loop_message *m)
+{
+    const struct edit *edit = loop->tamper_arg;
+    bool mine = (from == &loop->server) == edit->by_server;
+    if (mine && m == loop_sent(from, edit->type, edit->nth))
+        edit->fn(m);
+    return true;
+}
+
+struct loop *edited(const struct edit *edit, struct milgi_config *client, struct milgi_config *server)
+{
+    struct loop *loop = loop_of(client, server);
+    loop->tamper = edit_apply;
+    loop->tamper_arg = (void *)(uintptr_t)edit;
+    loop_pump(loop);
+    return loop;
+}

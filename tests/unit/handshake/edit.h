@@ -16,3 +16,37 @@ void edit_set(struct loop_message *m, unsigned iana, const void *body, size_t le
 /* Where things stand in a ClientHello or ServerHello. */
 size_t edit_session_id(const struct loop_message *m); /* its length byte */
 size_t edit_suites(const struct loop_message *m);     /* the length of the list, or the suite */
+
+/* --- one change to one message ---------------------------------------------------------------------------------- */
+
+typedef void (*edit_fn)(struct loop_message *m);
+
+/* Changes the nth message of a type that one side sends. */
+struct edit {
+    unsigned type, nth;
+    bool by_server;
+    edit_fn fn;
+};
+/* As loop->tamper, with a struct edit as loop->tamper_arg. */
+bool edit_apply(struct loop *loop, struct loop_end *from, struct loop_message *m);
+/* Runs a whole handshake with this change. */
+struct loop *edited(const struct edit *edit, struct milgi_config *client, struct milgi_config *server);
+
+enum {
+    SERVER_NAME = 0,
+    STATUS_REQUEST = 5,
+    GROUPS = 10,
+    SCHEMES = 13,
+    ALPN = 16,
+    PADDING = 21,
+    PSK = 41,
+    EARLY_DATA = 42,
+    VERSIONS = 43,
+    COOKIE = 44,
+    PSK_MODES = 45,
+    OID_FILTERS = 48,
+    KEY_SHARE = 51,
+    GREASE = 0x8a8a
+};
+#define SET(m, iana, body) edit_set(m, iana, body, sizeof(body) - 1)
+#define ADD(m, iana, body) edit_add(m, iana, body, sizeof(body) - 1, false)
