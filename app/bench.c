@@ -82,24 +82,6 @@ int bench_open(struct bench *b, const char *spec, const char **why)
     return b->qp ? open_key(b) : MILGI_ELIMIT;
 }
 
-void bench_close(struct bench *b)
-{
-    if (b->qp) {
-        struct milgi_op *late;
-        b->device->ops->quiesce(b->qp);
-        while (b->device->ops->dequeue(b->qp, &late, 1)) {
-        }
-        key_free(b, &b->aead);
-        key_free(b, &b->private_key);
-        b->device->ops->qp_close(b->qp);
-    }
-    milgi_credential_unref(b->credential);
-    app_throwaway_free(&b->throwaway);
-    if (b->engine)
-        milgi_engine_free(b->engine);
-    milgi_device_free(b->device);
-}
-
 /* --- ops ---------------------------------------------------------------------------------------------------------- */
 
 static struct milgi_op *op_new(int type, uint16_t alg, struct milgi_key *key)
@@ -131,7 +113,15 @@ static bool takes(const struct bench *b, int type, uint16_t alg)
         (!b->device->ops->supports || b->device->ops->supports(b->device, type, alg));
 }
 
-/* The op is back, or (false) the device keeps it: then it is never freed, since the device may still write to it. */
+/* The device may still write to it: it is freed with the queue pair. */
+static void abandon(struct bench *b, struct milgi_op *op)
+{
+    op->e.next = b->abandoned;
+    b->abandoned = op;
+    b->abandoned_n++;
+}
+
+/* The op is back, or (false) abandoned. */
 static bool run(struct bench *b, struct milgi_op *op)
 {
     uint64_t end = now_ns(b) + ANSWER_NS;
@@ -143,8 +133,10 @@ static bool run(struct bench *b, struct milgi_op *op)
         if (!b->device->ops->dequeue(b->qp, &back, 1))
             sched_yield();
     }
-    b->abandoned += back != op;
-    return back == op;
+    if (back == op)
+        return true;
+    abandon(b, op);
+    return false;
 }
 
 /*
@@ -365,19 +357,31 @@ enum bench_verdict bench_test_sign(struct bench *b)
 
 /* --- speed -------------------------------------------------------------------------------------------------------- */
 
+static void settle(struct bench *b, struct milgi_op *op, struct milgi_op *const *ready, unsigned ready_n)
+{
+    for (unsigned i = 0; i < ready_n; i++)
+        if (ready[i] == op) {
+            op_free(op);
+            return;
+        }
+    abandon(b, op);
+}
+
 /* Keeps the device as full as it likes for |ms|, and counts what comes back. */
 static double rate(struct bench *b, struct milgi_op *ops[], unsigned n, unsigned ms)
 {
     struct milgi_op *ready[BENCH_DEPTH_MAX], *back[BENCH_DEPTH_MAX];
     uint64_t begin = now_ns(b), end = begin + (uint64_t)ms * 1000000, now = begin, done = 0;
     unsigned ready_n = n, out = 0;
-    memcpy(ready, ops, n * sizeof *ops);
+    for (unsigned i = 0; i < n; i++)
+        ready[i] = ops[i];
     while (now < end || (out && now < end + ANSWER_NS)) {
         unsigned taken = 0;
         if (now < end && ready_n)
             taken = b->device->ops->enqueue(b->qp, ready, ready_n);
-        memmove(ready, ready + taken, (ready_n - taken) * sizeof *ready);
         ready_n -= taken;
+        for (unsigned i = 0; i < ready_n && taken; i++)
+            ready[i] = ready[i + taken];
         out += taken;
         unsigned got = b->device->ops->dequeue(b->qp, back, out);
         out -= got;
@@ -390,9 +394,8 @@ static double rate(struct bench *b, struct milgi_op *ops[], unsigned n, unsigned
             sched_yield();
         now = now_ns(b);
     }
-    b->abandoned += out;
-    for (unsigned i = 0; i < ready_n; i++)
-        op_free(ready[i]);
+    for (unsigned i = 0; i < n; i++)
+        settle(b, ops[i], ready, ready_n);
     return (double)done * 1000 / ms;
 }
 
@@ -428,4 +431,29 @@ double bench_seal(struct bench *b, uint16_t suite, uint32_t len, unsigned ms)
         ops[i]->u.aead.nonce[11] = (uint8_t)i;
     }
     return rate(b, ops, n, ms);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------ */
+
+void bench_close(struct bench *b)
+{
+    if (b->qp) {
+        struct milgi_op *late;
+        b->device->ops->quiesce(b->qp);
+        while (b->device->ops->dequeue(b->qp, &late, 1)) {
+        }
+        key_free(b, &b->aead);
+        key_free(b, &b->private_key);
+        b->device->ops->qp_close(b->qp);
+    }
+    while (b->abandoned) {
+        struct milgi_op *op = b->abandoned;
+        b->abandoned = op->e.next;
+        op_free(op);
+    }
+    milgi_credential_unref(b->credential);
+    app_throwaway_free(&b->throwaway);
+    if (b->engine)
+        milgi_engine_free(b->engine);
+    milgi_device_free(b->device);
 }

@@ -14,8 +14,8 @@ struct bench {
     struct milgi_credential *credential;
     struct app_throwaway throwaway;
     struct milgi_key aead, private_key;
-    unsigned out;       /* ops that the device has */
-    unsigned abandoned; /* of these, the ones that it did not give back in time */
+    struct milgi_op *abandoned; /* that the device did not give back in time; linked through e.next */
+    unsigned abandoned_n;
 };
 
 /* What came of a test. */

@@ -348,7 +348,7 @@ static bool resolve(struct connect *c)
         app_complain("--name %s: too long", name);
         return false;
     }
-    strcpy(c->name, name);
+    memcpy(c->name, name, strlen(name) + 1);
     c->address = c->addresses = app_address_resolve(&c->loop, o->target, false);
     return c->address;
 }

@@ -51,9 +51,9 @@ static const char *const verdicts[] = {
 };
 
 /* True unless the result was wrong: a device that fails by design, as chaos does, is no worse for it. */
-static bool show_verdict(const char *what, enum bench_verdict verdict)
+static bool show_verdict(const char *between, const char *what, enum bench_verdict verdict)
 {
-    printf("%s %s; ", what, verdicts[verdict]);
+    printf("%s%s %s", between, what, verdicts[verdict]);
     return verdict != BENCH_WRONG;
 }
 
@@ -65,11 +65,11 @@ static bool show_tests(struct bench *b)
     bool right = true;
     printf("  self-test     ");
     for (int i = 0; i < 3; i++)
-        right &= show_verdict(milgi_suite_name(suites[i]), bench_test_aead(b, suites[i]));
+        right &= show_verdict(i ? ", " : "", milgi_suite_name(suites[i]), bench_test_aead(b, suites[i]));
     printf("\n                ");
     for (int i = 0; i < 3; i++)
-        right &= show_verdict(milgi_group_name(groups[i]), bench_test_group(b, groups[i]));
-    right &= show_verdict("signatures", bench_test_sign(b));
+        right &= show_verdict(i ? ", " : "", milgi_group_name(groups[i]), bench_test_group(b, groups[i]));
+    right &= show_verdict(", ", "signatures", bench_test_sign(b));
     printf("\n");
     return right;
 }
@@ -79,8 +79,8 @@ static void show_speed(struct bench *b)
     double sign = bench_sign(b, MEASURE_MS), seal = bench_seal(b, MILGI_SUITE_AES_128_GCM_SHA256, 16384, MEASURE_MS);
     printf("  speed         %.0f ECDSA P-256 signatures/s, %.0f records/s of 16 KiB (AES-128-GCM, %.2f GB/s)\n", sign,
         seal, seal * 16384 / 1e9);
-    if (b->abandoned)
-        printf("  not returned  %u operations\n", b->abandoned);
+    if (b->abandoned_n)
+        printf("  not returned  %u operations\n", b->abandoned_n);
 }
 
 static int show(const char *spec)

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         bool asks_help = argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"));
-        if (strcmp(word, commands[i].word))
+        if (strcmp(word, commands[i].word) != 0)
             continue;
         if (!asks_help)
             return flushed(run_command(i, argc - 1, argv + 1));
