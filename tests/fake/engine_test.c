@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine by itself: turns, lines before devices, deadlines, devices that fail, who gets how much. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "device/device.h"
+#include "engine/engine.h"
+#include "fake_identity.h"
+#include "pair.h"
+
+/* --- an owner that counts ---------------------------------------------------------------------------------------- */
+
+struct counter {
+    struct milgi__owner owner;
+    struct milgi_engine *engine;
+    unsigned turns, done, status[MILGI_OP_LOST + 1], timeouts, idles;
+    unsigned done_n[MILGI_OP_CLASSES];
+    uint64_t done_ns[MILGI_OP_CLASSES]; /* estimated service time of what came back OK */
+    void (*in_turn)(struct counter *counter);
+};
+
+static struct counter *counter_of(struct milgi__owner *owner)
+{
+    return MILGI__ENTRY(owner, struct counter, owner);
+}
+
+static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool *more)
+{
+    struct counter *c = counter_of(owner);
+    (void)budget_ns;
+    *more = false;
+    c->turns++;
+    if (c->in_turn)
+        c->in_turn(c);
+    return 1000;
+}
+
+static void owner_done(struct milgi__owner *owner, struct milgi_op *op)
+{
+    struct counter *c = counter_of(owner);
+    c->done++;
+    c->status[op->status]++;
+    c->done_n[op->cls]++;
+    if (op->status == MILGI_OP_OK)
+        c->done_ns[op->cls] += op->e.cost_ns;
+}
+
+static void owner_nothing(struct milgi__owner *owner)
+{
+    (void)owner;
+}
+
+static void owner_timeout(struct milgi__owner *owner)
+{
+    counter_of(owner)->timeouts++;
+}
+
+static void owner_idle(struct milgi__owner *owner)
+{
+    counter_of(owner)->idles++;
+}
+
+static void owner_drop(struct milgi__owner *owner)
+{
+    milgi__engine_detach(counter_of(owner)->engine, owner);
+}
+
+static const struct milgi__owner_ops owner_ops = { owner_turn, owner_done, owner_nothing, owner_timeout, owner_idle,
+    owner_drop };
+
+/* --- an engine on virtual time ------------------------------------------------------------------------------------ */
+
+struct rig {
+    uint64_t now_ns;
+    unsigned schedules;
+    struct milgi_engine *engine;
+    struct milgi_device *device;
+    struct counter counter;
+};
+
+static uint64_t rig_ns(void *ctx)
+{
+    return ((struct rig *)ctx)->now_ns;
+}
+
+static int64_t rig_s(void *ctx)
+{
+    (void)ctx;
+    return FAKE_NOW_S;
+}
+
+static void rig_schedule(void *ctx, struct milgi_engine *engine)
+{
+    (void)engine;
+    ((struct rig *)ctx)->schedules++;
+}
+
+static void rig_attach(struct rig *rig, struct counter *counter)
+{
+    counter->owner.ops = &owner_ops;
+    counter->engine = rig->engine;
+    assert_int_equal(milgi__engine_attach(rig->engine, &counter->owner), 0);
+}
+
+static void rig_init(struct rig *rig, const struct milgi_engine_options *from, const char *device)
+{
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    if (from)
+        options = *from;
+    memset(rig, 0, sizeof *rig);
+    rig->now_ns = 1000000000;
+    options.clock = (struct milgi_clock){ rig_ns, rig_s, rig };
+    options.schedule = rig_schedule;
+    options.schedule_ctx = rig;
+    assert_int_equal(milgi_engine_new(&options, &rig->engine), 0);
+    rig_attach(rig, &rig->counter);
+    if (!device)
+        return;
+    assert_int_equal(milgi_device_new(device, &rig->device, NULL), 0);
+    int index = milgi_engine_add_device(rig->engine, rig->device);
+    assert_true(index > 0);
+    assert_int_equal(milgi_engine_route(rig->engine, UINT32_MAX, (unsigned)index, 1), 0);
+}
+
+static void rig_fini(struct rig *rig)
+{
+    struct milgi_engine_stats stats;
+    milgi_engine_stats(rig->engine, &stats);
+    assert_int_equal(stats.memory, 0);
+    milgi_engine_free(rig->engine);
+    milgi_device_free(rig->device);
+}
+
+static struct milgi_run_result run(struct rig *rig)
+{
+    struct milgi_run_result result;
+    assert_int_equal(milgi_engine_run(rig->engine, 0, &result), 0);
+    return result;
+}
+
+static void submit_keygen(struct rig *rig, struct counter *counter)
+{
+    struct milgi_op *op = milgi__engine_op_new(rig->engine, false);
+    assert_non_null(op);
+    memset(&op->u.kex, 0, sizeof op->u.kex);
+    op->type = MILGI_OP_KEYGEN;
+    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->alg = MILGI_GROUP_X25519;
+    op->flags |= MILGI__OP_RERUN;
+    op->u.kex.seed_len = 32;
+    memset(op->u.kex.seed, 7, 32);
+    milgi__engine_submit(rig->engine, &counter->owner, op, 0);
+}
+
+static void submit_seal(struct rig *rig, struct counter *counter, struct milgi_key *key, uint32_t len)
+{
+    struct milgi_op *op = milgi__engine_op_new(rig->engine, false);
+    assert_non_null(op);
+    struct milgi_chunk *src = milgi_chunk_new(rig->engine, len), *dst = milgi_chunk_new(rig->engine, len + 17);
+    memset(src->data, 1, len);
+    op->type = MILGI_OP_SEAL;
+    op->cls = MILGI_CLASS_RECORDS;
+    op->alg = key->alg;
+    op->key = milgi__key_ref(key);
+    op->flags |= MILGI__OP_RERUN;
+    op->u.aead = (struct milgi_op_aead){ .aad_len = 5, .src_n = 1, .inner_type = 23, .dst_len = len + 17 };
+    op->u.aead.src[0] = (struct milgi_slice){ src, src->data, len };
+    op->u.aead.dst = dst->data;
+    op->u.aead.dst_chunk = dst;
+    milgi__engine_submit(rig->engine, &counter->owner, op, 0);
+}
+
+/* --- turns --------------------------------------------------------------------------------------------------------- */
+
+static int inner_run;
+
+static void run_again(struct counter *counter)
+{
+    struct milgi_run_result result;
+    inner_run = milgi_engine_run(counter->engine, 0, &result);
+    assert_int_equal(milgi_engine_free(counter->engine), MILGI_EREENTRY);
+}
+
+static void a_run_inside_a_run_is_refused(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL, NULL);
+    rig.counter.in_turn = run_again;
+    milgi__engine_ready(rig.engine, &rig.counter.owner);
+    run(&rig);
+    assert_int_equal(inner_run, MILGI_EREENTRY);
+    rig_fini(&rig);
+}
+
+static void an_idle_engine_asks_for_one_run(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL, NULL);
+    for (int i = 0; i < 3; i++)
+        milgi__engine_ready(rig.engine, &rig.counter.owner);
+    assert_int_equal(rig.schedules, 1);
+    run(&rig);
+    assert_int_equal(rig.counter.turns, 1);
+    milgi__engine_ready(rig.engine, &rig.counter.owner);
+    assert_int_equal(rig.schedules, 2);
+    run(&rig);
+    rig_fini(&rig);
+}
+
+static void stage_myself(struct counter *counter)
+{
+    milgi__engine_ready(counter->engine, &counter->owner);
+}
+
+static void what_callbacks_stage_gets_two_passes_and_then_another_run(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL, NULL);
+    rig.counter.in_turn = stage_myself;
+    milgi__engine_ready(rig.engine, &rig.counter.owner);
+    assert_int_equal(run(&rig).next, MILGI_RUN_AGAIN);
+    assert_int_equal(rig.counter.turns, 3);
+    rig.counter.in_turn = NULL;
+    run(&rig);
+    rig_fini(&rig);
+}
+
+static void deadlines_come_in_their_order(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct counter more[20];
+    rig_init(&rig, NULL, NULL);
+    memset(more, 0, sizeof more);
+    for (unsigned i = 0; i < 20; i++) {
+        rig_attach(&rig, &more[i]);
+        milgi__engine_deadline(rig.engine, &more[i].owner, rig.now_ns + 1000 * (1 + i * 7 % 20));
+    }
+    milgi__engine_deadline(rig.engine, &more[3].owner, UINT64_MAX);
+    for (unsigned passed = 0; passed < 19; passed++) {
+        struct milgi_run_result result = run(&rig);
+        assert_int_equal(result.next, MILGI_RUN_WAIT);
+        assert_true(result.deadline_ns > rig.now_ns);
+        rig.now_ns = result.deadline_ns;
+    }
+    run(&rig);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(more[i].timeouts, i == 3 ? 0 : 1);
+    rig_fini(&rig);
+}
+
+static void an_owner_without_turns_is_told_that_it_is_idle(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL, NULL);
+    milgi__engine_ready(rig.engine, &rig.counter.owner);
+    struct milgi_run_result result = run(&rig);
+    assert_int_equal(result.next, MILGI_RUN_WAIT);
+    assert_int_equal(rig.counter.idles, 0);
+    rig.now_ns = result.deadline_ns;
+    while (run(&rig).next == MILGI_RUN_AGAIN)
+        continue;
+    assert_int_equal(rig.counter.idles, 1);
+    assert_int_equal(run(&rig).next, MILGI_RUN_IDLE);
+    rig_fini(&rig);
+}
+
+static void use_in_a_forked_process_is_refused(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL, NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct milgi_run_result result;
+        struct counter other = { .owner.ops = &owner_ops };
+        bool refused = milgi_engine_run(rig.engine, 0, &result) == MILGI_EFORK &&
+            milgi__engine_attach(rig.engine, &other.owner) == MILGI_EFORK &&
+            milgi_engine_add_device(rig.engine, NULL) == MILGI_EFORK;
+        _exit(refused ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    rig_fini(&rig);
+}
+
+/* --- lines before a device ----------------------------------------------------------------------------------------- */
+
+static void a_full_device_takes_all_in_the_end(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL, "sim:latency=1ms,units=1,depth=1");
+    for (unsigned i = 0; i < 100; i++)
+        submit_keygen(&rig, &rig.counter);
+    for (unsigned guard = 0; rig.counter.done < 100; guard++) {
+        struct milgi_run_result result = run(&rig);
+        assert_true(guard < 1000);
+        if (result.next == MILGI_RUN_WAIT)
+            rig.now_ns = result.deadline_ns;
+    }
+    assert_int_equal(rig.counter.status[MILGI_OP_OK], 100);
+    assert_true(rig.now_ns - 1000000000 >= 100000000u); /* it did take one at a time */
+    rig_fini(&rig);
+}
+
+static void spilling_keeps_the_line_short(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_engine_options options;
+    struct milgi_engine_stats stats;
+    milgi_engine_options_init(&options);
+    options.full_policy = MILGI_FULL_SPILL;
+    options.full_line = 8;
+    rig_init(&rig, &options, "sim:manual,depth=4");
+    for (unsigned i = 0; i < 100; i++)
+        submit_keygen(&rig, &rig.counter);
+    run(&rig);
+    milgi_engine_stats(rig.engine, &stats);
+    assert_true(stats.device[1].waiting <= 9);
+    assert_true(stats.device[1].spilled >= 100 - 9 - 4);
+    assert_int_equal(rig.counter.done, stats.device[1].spilled);
+    struct milgi_op *op;
+    while (milgi__sim_pending(rig.device, &op, 1)) {
+        milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
+        run(&rig);
+    }
+    assert_int_equal(rig.counter.status[MILGI_OP_OK], 100);
+    rig_fini(&rig);
+}
+
+static void refusing_says_so_while_the_line_is_long(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.full_policy = MILGI_FULL_REFUSE;
+    options.full_line = 8;
+    rig_init(&rig, &options, "sim:manual,depth=1");
+    assert_false(milgi__engine_refuses(rig.engine));
+    for (unsigned i = 0; i < 20; i++)
+        submit_keygen(&rig, &rig.counter);
+    run(&rig);
+    assert_true(milgi__engine_refuses(rig.engine));
+    struct milgi_op *op;
+    while (milgi__sim_pending(rig.device, &op, 1)) {
+        milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
+        run(&rig);
+    }
+    assert_false(milgi__engine_refuses(rig.engine));
+    rig_fini(&rig);
+}
+
+static void ops_of_who_has_gone_are_never_begun(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct counter gone;
+    struct milgi_engine_stats stats;
+    memset(&gone, 0, sizeof gone);
+    rig_init(&rig, NULL, "sim:manual,depth=1");
+    rig_attach(&rig, &gone);
+    submit_keygen(&rig, &gone);
+    run(&rig);
+    for (unsigned i = 0; i < 10; i++)
+        submit_keygen(&rig, &gone);
+    milgi__engine_detach(rig.engine, &gone.owner);
+    milgi_engine_stats(rig.engine, &stats);
+    assert_int_equal(stats.orphans, 11);
+    milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
+    run(&rig);
+    milgi_engine_stats(rig.engine, &stats);
+    assert_int_equal(gone.done, 0);
+    assert_int_equal(stats.ops_alive, 0);
+    assert_int_equal(stats.device[1].dropped, 10);
+    rig_fini(&rig);
+}
+
+/* --- devices that fail --------------------------------------------------------------------------------------------- */
+
+static void a_device_that_owes_too_much_is_taken_out_and_comes_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_engine_options options;
+    struct milgi_engine_stats stats;
+    milgi_engine_options_init(&options);
+    options.quarantine_limit = 4;
+    options.op_timeout_ns[0] = options.op_timeout_ns[1] = 1000000;
+    rig_init(&rig, &options, "sim:manual,depth=64");
+    for (unsigned i = 0; i < 8; i++)
+        submit_keygen(&rig, &rig.counter);
+    run(&rig);
+    rig.now_ns += 1000000;
+    run(&rig);
+    milgi_engine_stats(rig.engine, &stats);
+    assert_false(stats.device[1].in_service);
+    assert_int_equal(stats.device[1].quarantined, 8);
+    assert_int_equal(rig.counter.status[MILGI_OP_OK], 8); /* each was re-run inline */
+    submit_keygen(&rig, &rig.counter);
+    assert_int_equal(rig.counter.status[MILGI_OP_OK], 9); /* nothing goes there now */
+    struct milgi_op *op;
+    while (milgi__sim_pending(rig.device, &op, 1))
+        milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
+    run(&rig);
+    rig.now_ns += 2000000000;
+    run(&rig);
+    milgi_engine_stats(rig.engine, &stats);
+    assert_int_equal(stats.device[1].quarantined, 0);
+    assert_true(stats.device[1].in_service);
+    assert_int_equal(rig.counter.done, 9);
+    rig_fini(&rig);
+}
+
+static void a_device_that_accepts_nothing_is_given_up(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.op_timeout_ns[0] = options.op_timeout_ns[1] = 1000000;
+    rig_init(&rig, &options, "sim:manual");
+    milgi__sim_refuse(rig.device, true);
+    for (unsigned i = 0; i < 5; i++)
+        submit_keygen(&rig, &rig.counter);
+    for (unsigned guard = 0; rig.counter.done < 5; guard++) {
+        struct milgi_run_result result = run(&rig);
+        assert_true(result.next != MILGI_RUN_IDLE || rig.counter.done == 5); /* nobody else would wake it */
+        assert_true(guard < 100);
+        if (result.next == MILGI_RUN_WAIT)
+            rig.now_ns = result.deadline_ns;
+    }
+    assert_int_equal(rig.counter.status[MILGI_OP_OK], 5);
+    rig_fini(&rig);
+}
+
+static void a_lost_op_that_cannot_be_rerun_is_told_once(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_engine_options options;
+    struct milgi_engine_stats stats;
+    milgi_engine_options_init(&options);
+    options.rerun = false;
+    options.op_timeout_ns[0] = options.op_timeout_ns[1] = 1000000;
+    rig_init(&rig, &options, "sim:manual");
+    submit_keygen(&rig, &rig.counter);
+    run(&rig);
+    rig.now_ns += 1000000;
+    run(&rig);
+    assert_int_equal(rig.counter.status[MILGI_OP_LOST], 1);
+    milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
+    run(&rig);
+    assert_int_equal(rig.counter.done, 1);
+    milgi_engine_stats(rig.engine, &stats);
+    assert_int_equal(stats.ops_alive, 0);
+    rig_fini(&rig);
+}
+
+/* --- fairness ------------------------------------------------------------------------------------------------------ */
+
+static void check_shares(uint32_t records, uint32_t handshakes)
+{
+    struct rig rig;
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.share[MILGI_CLASS_RECORDS] = records;
+    options.share[MILGI_CLASS_HANDSHAKE] = handshakes;
+    options.outstanding_ns = 1000000;
+    options.op_timeout_ns[0] = options.op_timeout_ns[1] = 0;
+    rig_init(&rig, &options, "sim:latency=50us,units=1,depth=4,order=in");
+    uint8_t raw[16] = { 1 };
+    struct milgi_key *key = milgi__engine_key_aead(rig.engine, MILGI_SUITE_AES_128_GCM_SHA256, raw, sizeof raw);
+    unsigned given[MILGI_OP_CLASSES] = { 0, 0 };
+    while (rig.counter.done < 4000) {
+        /* Both lines stay long. */
+        for (; given[MILGI_CLASS_RECORDS] < rig.counter.done_n[MILGI_CLASS_RECORDS] + 200; given[MILGI_CLASS_RECORDS]++)
+            submit_seal(&rig, &rig.counter, key, 16384);
+        for (; given[MILGI_CLASS_HANDSHAKE] < rig.counter.done_n[MILGI_CLASS_HANDSHAKE] + 200;
+             given[MILGI_CLASS_HANDSHAKE]++)
+            submit_keygen(&rig, &rig.counter);
+        struct milgi_run_result result = run(&rig);
+        if (result.next == MILGI_RUN_WAIT)
+            rig.now_ns = result.deadline_ns;
+    }
+    double r = (double)rig.counter.done_ns[MILGI_CLASS_RECORDS], h = (double)rig.counter.done_ns[MILGI_CLASS_HANDSHAKE];
+    double wanted = (double)records / (records + handshakes), got = r / (r + h);
+    if (got < wanted - 0.1 || got > wanted + 0.1)
+        fail_msg("shares %u:%u: records got %.3f of the device's time, not %.3f", records, handshakes, got, wanted);
+    milgi__engine_key_unref(rig.engine, key);
+    while (rig.counter.done < given[0] + given[1]) {
+        struct milgi_run_result result = run(&rig);
+        if (result.next == MILGI_RUN_WAIT)
+            rig.now_ns = result.deadline_ns;
+    }
+    rig_fini(&rig);
+}
+
+static void classes_get_their_shares_of_a_saturated_device(void **state)
+{
+    (void)state;
+    check_shares(1, 1);
+    check_shares(3, 1);
+    check_shares(1, 4);
+}
+
+/* --- copies and memory --------------------------------------------------------------------------------------------- */
+
+static void nothing_is_copied_with_an_inline_device(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct pair_setup setup = { .config = { fake_freeze(fake_config(MILGI_CLIENT, NULL)),
+                                    fake_freeze(fake_config(MILGI_SERVER, NULL)) },
+        .server_name = "server.test",
+        .wall_s = FAKE_NOW_S };
+    pair_init(&pair, &setup);
+    pair.piece = 65536;
+    pair_settle(&pair);
+    uint64_t before[2], after[2];
+    struct milgi_conn_info info;
+    for (int role = 0; role < 2; role++)
+        milgi_config_unref(setup.config[role]);
+    struct milgi_engine_stats stats;
+    struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+    milgi_conn_info(server->conn, &info);
+    assert_true(info.established);
+    milgi_engine_stats(client->engine, &stats);
+    before[0] = stats.bytes_copied;
+    milgi_engine_stats(server->engine, &stats);
+    before[1] = stats.bytes_copied;
+    for (unsigned i = 0; i < 8; i++) {
+        struct milgi_chunk *chunk = milgi_chunk_new(client->engine, 65536);
+        memset(milgi_chunk_data(chunk), (int)i, 65536);
+        int rv = milgi_conn_send(client->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), 65536 });
+        assert_true(rv == 0 || rv == MILGI_PAUSE);
+        pair_settle(&pair);
+    }
+    assert_int_equal(server->got.len, 8 * 65536);
+    milgi_conn_free(client->conn);
+    milgi_conn_free(server->conn);
+    client->conn = server->conn = NULL;
+    milgi_engine_stats(client->engine, &stats);
+    after[0] = stats.bytes_copied;
+    milgi_engine_stats(server->engine, &stats);
+    after[1] = stats.bytes_copied;
+    /* What the handshake wrote is counted when the connection goes; it is far below one record. */
+    assert_true(after[0] - before[0] < 4096);
+    assert_true(after[1] - before[1] < 4096);
+    pair_fini(&pair);
+}
+
+static unsigned recovered;
+
+static void on_memory(void *ctx, struct milgi_engine *engine)
+{
+    (void)ctx;
+    (void)engine;
+    recovered++;
+}
+
+static void an_empty_pool_says_when_it_has_room_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_engine_options options;
+    struct milgi_chunk *chunk[64];
+    unsigned n = 0;
+    milgi_engine_options_init(&options);
+    options.memory_limit = 1 << 20;
+    options.on_memory = on_memory;
+    rig_init(&rig, &options, NULL);
+    recovered = 0;
+    while (n < 64 && (chunk[n] = milgi_chunk_new(rig.engine, 65536)) != NULL)
+        n++;
+    assert_true(n > 4 && n < 64);
+    run(&rig);
+    assert_int_equal(recovered, 0);
+    for (unsigned i = 0; i < n; i++)
+        milgi_chunk_unref(chunk[i]);
+    run(&rig);
+    assert_int_equal(recovered, 1);
+    rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_inside_a_run_is_refused),
+        cmocka_unit_test(an_idle_engine_asks_for_one_run),
+        cmocka_unit_test(what_callbacks_stage_gets_two_passes_and_then_another_run),
+        cmocka_unit_test(deadlines_come_in_their_order),
+        cmocka_unit_test(an_owner_without_turns_is_told_that_it_is_idle),
+        cmocka_unit_test(use_in_a_forked_process_is_refused),
+        cmocka_unit_test(a_full_device_takes_all_in_the_end),
+        cmocka_unit_test(spilling_keeps_the_line_short),
+        cmocka_unit_test(refusing_says_so_while_the_line_is_long),
+        cmocka_unit_test(ops_of_who_has_gone_are_never_begun),
+        cmocka_unit_test(a_device_that_owes_too_much_is_taken_out_and_comes_back),
+        cmocka_unit_test(a_device_that_accepts_nothing_is_given_up),
+        cmocka_unit_test(a_lost_op_that_cannot_be_rerun_is_told_once),
+        cmocka_unit_test(classes_get_their_shares_of_a_saturated_device),
+        cmocka_unit_test(nothing_is_copied_with_an_inline_device),
+        cmocka_unit_test(an_empty_pool_says_when_it_has_room_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
