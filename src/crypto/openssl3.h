@@ -34,13 +34,19 @@ struct milgi__crypto {
     struct milgi__aead_slot seal[MILGI__AEAD_SLOTS], open[MILGI__AEAD_SLOTS];
     struct milgi__curve p256, p384;
     BN_CTX *bn;
-    EVP_PKEY_CTX *x25519_import;
-    EVP_PKEY *x25519_peer;                /* takes the peer's share of each derivation */
+    struct milgi__x25519 *x25519;
     EVP_PKEY *ec_key[MILGI__NIST_CURVES]; /* take the public key of each verification */
     EVP_PKEY_CTX *ec_verify[MILGI__NIST_CURVES];
     EVP_PKEY_CTX *rsa_import;
     EVP_MD_CTX *eddsa;
 };
+
+/* openssl3_x25519.c: secrets and shares are of 32 bytes. 0, MILGI__BAD (all zeros) or MILGI__BROKEN. A public share is
+ * the multiplication with the base point, which is faster than libcrypto's own way to it. */
+struct milgi__x25519 *milgi__x25519_new(void);
+void milgi__x25519_free(struct milgi__x25519 *x);
+int milgi__x25519(const struct milgi__x25519 *x, const uint8_t *secret, const uint8_t *peer, uint8_t *shared);
+int milgi__x25519_base(const struct milgi__x25519 *x, const uint8_t *secret, uint8_t *pub);
 
 /* openssl3_kex.c, openssl3_sign.c: their parts of the state. 0 or MILGI__BROKEN. */
 int milgi__kex_setup(struct milgi__crypto *cx);

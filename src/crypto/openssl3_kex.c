@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Key exchange. X25519 goes through EVP, since libcrypto exports no bare function; a public share is the derivation
- * with the base point, which is faster than EVP's own way to it. The NIST curves use the EC_POINT functions.
- */
-#include <openssl/core_names.h>
+/* Key exchange: the NIST curves with the EC_POINT functions; openssl3_x25519.c has the other. */
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
 #include "crypto/openssl3.h"
 
 #define X25519_LEN 32
-
-/* RFC 7748 4.1. */
-static const uint8_t base_point[X25519_LEN] = { 9 };
 
 /* --- set-up ----------------------------------------------------------------------------------------------------- */
 
@@ -26,24 +19,12 @@ static bool curve_setup(struct milgi__curve *curve, int nid)
     return curve->order_less_1 != NULL && BN_sub_word(curve->order_less_1, 1) == 1;
 }
 
-static OSSL_PARAM x25519_param(const char *name, const uint8_t *value)
-{
-    /* The parameters of an import are only read. */
-    return OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)value, X25519_LEN);
-}
-
 int milgi__kex_setup(struct milgi__crypto *cx)
 {
-    OSSL_PARAM params[2] = { x25519_param(OSSL_PKEY_PARAM_PUB_KEY, base_point), OSSL_PARAM_construct_end() };
-
     if (!curve_setup(&cx->p256, NID_X9_62_prime256v1) || !curve_setup(&cx->p384, NID_secp384r1))
         return MILGI__BROKEN;
-    cx->x25519_import = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
-    if (cx->x25519_import == NULL || EVP_PKEY_fromdata_init(cx->x25519_import) != 1)
-        return MILGI__BROKEN;
-    if (EVP_PKEY_fromdata(cx->x25519_import, &cx->x25519_peer, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        return MILGI__BROKEN;
-    return 0;
+    cx->x25519 = milgi__x25519_new();
+    return cx->x25519 != NULL ? 0 : MILGI__BROKEN;
 }
 
 void milgi__kex_teardown(struct milgi__crypto *cx)
@@ -53,8 +34,7 @@ void milgi__kex_teardown(struct milgi__crypto *cx)
     BN_free(cx->p256.order_less_1);
     BN_free(cx->p384.order_less_1);
     BN_CTX_free(cx->bn);
-    EVP_PKEY_free(cx->x25519_peer);
-    EVP_PKEY_CTX_free(cx->x25519_import);
+    milgi__x25519_free(cx->x25519);
 }
 
 static struct milgi__curve *curve_of(struct milgi__crypto *cx, uint16_t group)
@@ -86,36 +66,6 @@ size_t milgi__kex_public_len(uint16_t group)
     case MILGI_GROUP_SECP384R1: return 97;
     default: return 0;
     }
-}
-
-/* --- X25519 ----------------------------------------------------------------------------------------------------- */
-
-static int x25519(struct milgi__crypto *cx, const uint8_t *secret, const uint8_t *peer, uint8_t shared[X25519_LEN])
-{
-    /* With a public key at its side the private one is imported as it is; else libcrypto would compute the public key.
-     * What it is plays no part in a derivation. */
-    OSSL_PARAM params[3] = { x25519_param(OSSL_PKEY_PARAM_PRIV_KEY, secret),
-        x25519_param(OSSL_PKEY_PARAM_PUB_KEY, base_point), OSSL_PARAM_construct_end() };
-    EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *ctx = NULL;
-    size_t len = X25519_LEN;
-    int result = MILGI__BROKEN;
-
-    if (EVP_PKEY_set1_encoded_public_key(cx->x25519_peer, peer, X25519_LEN) != 1)
-        goto out;
-    if (EVP_PKEY_fromdata(cx->x25519_import, &key, EVP_PKEY_KEYPAIR, params) != 1)
-        goto out;
-    ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    if (ctx == NULL || EVP_PKEY_derive_init(ctx) != 1 || EVP_PKEY_derive_set_peer_ex(ctx, cx->x25519_peer, 0) != 1)
-        goto out;
-    /*= RFC8446 7.4.2: "Implementations MUST check whether the computed Diffie-Hellman shared secret is the all-zero
-     *= value and abort if so" */
-    /* libcrypto does: with everything set up this is the one way to fail. */
-    result = EVP_PKEY_derive(ctx, shared, &len) == 1 && len == X25519_LEN ? 0 : MILGI__BAD;
-out:
-    EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(key);
-    return result == 0 ? 0 : milgi__fail(result);
 }
 
 /* --- NIST curves ------------------------------------------------------------------------------------------------ */
@@ -204,7 +154,7 @@ int milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
         return MILGI__BROKEN;
     if (group == MILGI_GROUP_X25519) {
         *secret_len = X25519_LEN;
-        if (secret_room < X25519_LEN || x25519(cx, seed, base_point, pub) != 0)
+        if (secret_room < X25519_LEN || milgi__x25519_base(cx->x25519, seed, pub) != 0)
             return MILGI__BROKEN;
         memmove(secret, seed, X25519_LEN);
         return 0;
@@ -231,7 +181,7 @@ int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
     if (peer_len != milgi__kex_public_len(group))
         return MILGI__BAD;
     if (curve == NULL)
-        return x25519(cx, secret, peer, shared);
+        return milgi__x25519(cx->x25519, secret, peer, shared);
     /* RFC 8446 4.2.8.2: the uncompressed form only. */
     if (peer[0] != POINT_CONVERSION_UNCOMPRESSED)
         return MILGI__BAD;

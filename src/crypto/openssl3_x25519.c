@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * X25519. libcrypto exports no bare function, and EVP takes a tenth as long as the multiplication to look up, by name and
+ * under locks, what a new private key may be used with. So what EVP would find is found once, through the interface that
+ * providers offer (provider-keymgmt(7), provider-keyexch(7)), and then called.
+ */
+#include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/provider.h>
+
+#include "crypto/openssl3.h"
+
+#define LEN 32
+
+/* RFC 7748 4.1. */
+static const uint8_t base_point[LEN] = { 9 };
+
+struct milgi__x25519 {
+    EVP_KEYMGMT *manager; /* keeps the provider */
+    void *provider;       /* its context */
+    OSSL_FUNC_keymgmt_new_fn *key_new;
+    OSSL_FUNC_keymgmt_free_fn *key_free; /* wipes */
+    OSSL_FUNC_keymgmt_import_fn *key_import;
+    OSSL_FUNC_keyexch_newctx_fn *ctx_new;
+    OSSL_FUNC_keyexch_freectx_fn *ctx_free;
+    OSSL_FUNC_keyexch_init_fn *init;
+    OSSL_FUNC_keyexch_set_peer_fn *set_peer;
+    OSSL_FUNC_keyexch_derive_fn *derive;
+};
+
+/* --- set-up ----------------------------------------------------------------------------------------------------- */
+
+/* The functions of an operation's X25519; NULL: it has none. Names stand with colons between them. */
+static const OSSL_DISPATCH *functions(const OSSL_PROVIDER *provider, int operation)
+{
+    static const char name[] = "X25519";
+    const OSSL_DISPATCH *found = NULL;
+    int no_cache;
+
+    const OSSL_ALGORITHM *list = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
+    for (const OSSL_ALGORITHM *a = list; found == NULL && a != NULL && a->algorithm_names != NULL; a++) {
+        size_t len = strcspn(a->algorithm_names, ":");
+        if (len == sizeof(name) - 1 && memcmp(a->algorithm_names, name, len) == 0)
+            found = a->implementation;
+    }
+    OSSL_PROVIDER_unquery_operation(provider, operation, list);
+    return found;
+}
+
+static void find_management(struct milgi__x25519 *x, const OSSL_DISPATCH *f)
+{
+    for (; f->function_id != 0; f++) {
+        switch (f->function_id) {
+        case OSSL_FUNC_KEYMGMT_NEW: x->key_new = OSSL_FUNC_keymgmt_new(f); break;
+        case OSSL_FUNC_KEYMGMT_FREE: x->key_free = OSSL_FUNC_keymgmt_free(f); break;
+        case OSSL_FUNC_KEYMGMT_IMPORT: x->key_import = OSSL_FUNC_keymgmt_import(f); break;
+        default: break;
+        }
+    }
+}
+
+static void find_exchange(struct milgi__x25519 *x, const OSSL_DISPATCH *f)
+{
+    for (; f->function_id != 0; f++) {
+        switch (f->function_id) {
+        case OSSL_FUNC_KEYEXCH_NEWCTX: x->ctx_new = OSSL_FUNC_keyexch_newctx(f); break;
+        case OSSL_FUNC_KEYEXCH_FREECTX: x->ctx_free = OSSL_FUNC_keyexch_freectx(f); break;
+        case OSSL_FUNC_KEYEXCH_INIT: x->init = OSSL_FUNC_keyexch_init(f); break;
+        case OSSL_FUNC_KEYEXCH_SET_PEER: x->set_peer = OSSL_FUNC_keyexch_set_peer(f); break;
+        case OSSL_FUNC_KEYEXCH_DERIVE: x->derive = OSSL_FUNC_keyexch_derive(f); break;
+        default: break;
+        }
+    }
+}
+
+struct milgi__x25519 *milgi__x25519_new(void)
+{
+    struct milgi__x25519 *x = milgi__alloc(sizeof(*x));
+
+    if (x == NULL)
+        return NULL;
+    x->manager = EVP_KEYMGMT_fetch(NULL, "X25519", NULL);
+    const OSSL_PROVIDER *provider = x->manager != NULL ? EVP_KEYMGMT_get0_provider(x->manager) : NULL;
+    const OSSL_DISPATCH *management = provider != NULL ? functions(provider, OSSL_OP_KEYMGMT) : NULL;
+    const OSSL_DISPATCH *exchange = provider != NULL ? functions(provider, OSSL_OP_KEYEXCH) : NULL;
+    if (management != NULL && exchange != NULL) {
+        x->provider = OSSL_PROVIDER_get0_provider_ctx(provider);
+        find_management(x, management);
+        find_exchange(x, exchange);
+    }
+    if (x->key_new != NULL && x->key_free != NULL && x->key_import != NULL && x->ctx_new != NULL &&
+        x->ctx_free != NULL && x->init != NULL && x->set_peer != NULL && x->derive != NULL)
+        return x;
+    milgi__x25519_free(x);
+    return NULL;
+}
+
+void milgi__x25519_free(struct milgi__x25519 *x)
+{
+    if (x == NULL)
+        return;
+    EVP_KEYMGMT_free(x->manager);
+    milgi__free(x);
+}
+
+/* --- the function ----------------------------------------------------------------------------------------------- */
+
+static OSSL_PARAM param(const char *name, const uint8_t *value)
+{
+    /* The parameters of an import are only read. */
+    return OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)value, LEN);
+}
+
+/* A key of the provider's. With a public key at its side a private one is taken as it is, else libcrypto would compute
+ * the public key; what it is plays no part in a derivation. */
+static void *import(const struct milgi__x25519 *x, const uint8_t *pub, const uint8_t *secret)
+{
+    OSSL_PARAM params[3] = { param(OSSL_PKEY_PARAM_PUB_KEY, pub), OSSL_PARAM_construct_end(),
+        OSSL_PARAM_construct_end() };
+    int selection = OSSL_KEYMGMT_SELECT_PUBLIC_KEY;
+    void *key = x->key_new(x->provider);
+
+    if (secret != NULL) {
+        params[1] = param(OSSL_PKEY_PARAM_PRIV_KEY, secret);
+        selection = OSSL_KEYMGMT_SELECT_KEYPAIR;
+    }
+    if (key != NULL && x->key_import(key, selection, params) == 1)
+        return key;
+    if (key != NULL)
+        x->key_free(key);
+    return NULL;
+}
+
+int milgi__x25519(const struct milgi__x25519 *x, const uint8_t *secret, const uint8_t *peer, uint8_t *shared)
+{
+    void *own = import(x, base_point, secret);
+    void *other = import(x, peer, NULL);
+    void *ctx = x->ctx_new(x->provider);
+    int result = MILGI__BROKEN;
+    size_t len = LEN;
+
+    if (own != NULL && other != NULL && ctx != NULL && x->init(ctx, own, NULL) == 1 && x->set_peer(ctx, other) == 1) {
+        /*= RFC8446 7.4.2: "Implementations MUST check whether the computed Diffie-Hellman shared secret is the
+         *= all-zero value and abort if so" */
+        /* libcrypto does: with everything set up this is the one way to fail. */
+        result = x->derive(ctx, shared, &len, LEN) == 1 && len == LEN ? 0 : MILGI__BAD;
+    }
+    if (ctx != NULL)
+        x->ctx_free(ctx);
+    if (other != NULL)
+        x->key_free(other);
+    if (own != NULL)
+        x->key_free(own);
+    return result == 0 ? 0 : milgi__fail(result);
+}
+
+int milgi__x25519_base(const struct milgi__x25519 *x, const uint8_t *secret, uint8_t *pub)
+{
+    return milgi__x25519(x, secret, base_point, pub);
+}
