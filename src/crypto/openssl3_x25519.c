@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * X25519. libcrypto exports no bare function, and EVP takes a tenth as long as the multiplication to look up, by name and
- * under locks, what a new private key may be used with. So what EVP would find is found once, through the interface that
- * providers offer (provider-keymgmt(7), provider-keyexch(7)), and then called.
+ * X25519. libcrypto exports no bare function, and EVP takes a tenth as long as the multiplication to look up, by name
+ * and under locks, what a new private key may be used with. So what EVP would find is found once, through the
+ * interface that providers offer (provider-keymgmt(7), provider-keyexch(7)), and then called.
  */
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
