@@ -53,8 +53,10 @@ static EVP_PKEY *make_key(enum identity_key type, unsigned bits)
         key = make_rsa("RSA-PSS", bits);
         break;
     case IDENTITY_ED25519:
-    case IDENTITY_KEYS:
         key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+        break;
+    case IDENTITY_ED448:
+        key = EVP_PKEY_Q_keygen(NULL, NULL, "ED448");
         break;
     }
     must(key != NULL, "key generation");
@@ -157,7 +159,8 @@ struct identity *identity_new(const struct identity_options *options)
     must(X509_set_issuer_name(cert, X509_get_subject_name(issuer)), "issuer");
     must(X509_set_pubkey(cert, key), "public key");
     add_extensions(cert, issuer, options);
-    must(X509_sign(cert, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : EVP_sha256()), "signing");
+    bool hashes = !EVP_PKEY_is_a(signer, "ED25519") && !EVP_PKEY_is_a(signer, "ED448");
+    must(X509_sign(cert, signer, hashes ? EVP_sha256() : NULL), "signing");
     to_text(id, options->issuer);
     return id;
 }

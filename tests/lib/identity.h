@@ -13,7 +13,8 @@ enum identity_key {
     IDENTITY_RSA,     /* rsaEncryption */
     IDENTITY_RSA_PSS, /* id-RSASSA-PSS */
     IDENTITY_ED25519,
-    IDENTITY_KEYS
+    IDENTITY_KEYS,
+    IDENTITY_ED448 = IDENTITY_KEYS /* a kind that the library does not have */
 };
 
 enum identity_purpose {

@@ -483,6 +483,43 @@ static void certificates_that_do_not_do_are_refused(void **state)
     }
 }
 
+static const struct identity *shown;
+static void ct_shown(struct loop_message *m)
+{
+    size_t at = 4 + 1 + 3 + 3, len = milgi__get24(m->data + at - 3);
+    edit_splice(m, at, len, shown->cert_der, shown->cert_der_len);
+    for (size_t i = 0; i < 3; i++) {
+        m->data[at - 3 + i] = (uint8_t)(shown->cert_der_len >> (16 - 8 * i));
+        m->data[at - 6 + i] = (uint8_t)((shown->cert_der_len + 5) >> (16 - 8 * i));
+    }
+}
+
+/* Even if any server is accepted: what can be seen without verifying a chain. */
+static void keys_that_cannot_sign_well_are_refused_at_once(void **state)
+{
+    (void)state;
+    static const struct {
+        struct identity_options options;
+        int alert;
+    } cases[] = {
+        { { .key = IDENTITY_ED448 }, MILGI_ALERT_UNSUPPORTED_CERTIFICATE },
+        { { .key = IDENTITY_P256, .may_not_sign = true }, MILGI_ALERT_UNSUPPORTED_CERTIFICATE },
+        { { .key = IDENTITY_RSA, .rsa_bits = 1024 }, MILGI_ALERT_BAD_CERTIFICATE },
+        { { .key = IDENTITY_RSA, .rsa_bits = 2048 }, MILGI_ALERT_ILLEGAL_PARAMETER }, /* the signature is another's */
+    };
+    for (unsigned i = 0; i < MILGI__COUNT(cases); i++) {
+        struct identity *id = identity_new(&cases[i].options);
+        struct edit edit = { MILGI__MSG_CERTIFICATE, 0, true, ct_shown };
+        struct milgi_config *client = milgi_config_new(MILGI_CLIENT);
+        MUST(milgi_config_dangerously_accept_any_server(client));
+        shown = id;
+        struct loop *loop = edited(&edit, client, server_config(IDENTITY_P256));
+        assert_alert(&loop->client, cases[i].alert);
+        loop_free(loop);
+        identity_free(id);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_cookie_is_given_back),
         cmocka_unit_test(the_server_refuses_each_wrong_answer_with_its_alert),
         cmocka_unit_test(certificates_that_do_not_do_are_refused),
+        cmocka_unit_test(keys_that_cannot_sign_well_are_refused_at_once),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

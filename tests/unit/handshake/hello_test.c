@@ -318,11 +318,46 @@ static void rejected_early_data_is_skipped_until_something_is_heard(void **state
     }
 }
 
+static void ch_certificates_by_ecdsa(struct loop_message *m)
+{
+    edit_set(m, 50, "\0\x02\x04\x03", 4);
+}
+static void ch_certificates_by_rsa(struct loop_message *m)
+{
+    edit_set(m, 50, "\0\x02\x04\x01", 4);
+}
+
+static void the_credential_is_signed_as_the_client_wishes(void **state)
+{
+    (void)state;
+    struct identity *root = identity_root(IDENTITY_RSA, "rsa root");
+    struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:a.test");
+    struct milgi_credential *by_rsa = NULL;
+    MUST(milgi_credential_new_pem(
+        leaf->chain_pem, strlen(leaf->chain_pem), leaf->key_pem, strlen(leaf->key_pem), &by_rsa));
+    for (unsigned i = 0; i < 4; i++) {
+        struct edit edit = {
+            MILGI__MSG_CLIENT_HELLO, 0, false, i % 2 == 0 ? ch_certificates_by_rsa : ch_certificates_by_ecdsa
+        };
+        struct milgi_credential *by_ecdsa = fixture.credential[IDENTITY_P256];
+        struct milgi_config *server = milgi_config_new(MILGI_SERVER);
+        MUST(milgi_config_add_credential(server, i < 2 ? by_rsa : by_ecdsa));
+        MUST(milgi_config_add_credential(server, i < 2 ? by_ecdsa : by_rsa));
+        struct loop *loop = edited(&edit, client_config(), server);
+        assert_ptr_equal(milgi__hs_result(loop->server.hs)->credential, i % 2 == 0 ? by_rsa : by_ecdsa);
+        loop_free(loop);
+    }
+    milgi_credential_unref(by_rsa);
+    identity_free(leaf);
+    identity_free(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_server_answers_each_client_hello_as_the_rfc_says),
         cmocka_unit_test(the_second_client_hello_must_be_the_first_with_another_share),
+        cmocka_unit_test(the_credential_is_signed_as_the_client_wishes),
         cmocka_unit_test(rejected_early_data_is_skipped_until_something_is_heard),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
