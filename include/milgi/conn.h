@@ -7,6 +7,19 @@
  *   milgi_conn_receive() ---->  conn  ----> on_data()  ... milgi_conn_consumed()
  *            on_output() <----  conn  <---- milgi_conn_send(), milgi_conn_write()
  *   milgi_conn_output_done()                on_room()
+ *
+ * MEMORY. What one connection holds is bounded by the limits of its config (enum milgi_limit), whatever the peer, the
+ * network, the devices and the application do:
+ *
+ *   staged input    2 * INPUT + MILGI_CHUNK_MAX, then the connection fails; a host that heeds PAUSE: INPUT and a slice
+ *   records         WINDOW of them in each direction, as ciphertext and as plaintext
+ *   delivered       CREDIT + WINDOW * 16 KiB, until milgi_conn_consumed()
+ *   output          2 * OUTPUT not framed; OUTPUT and a record framed, until milgi_conn_output_done()
+ *   handshake       six times HANDSHAKE_MESSAGE and our own chain, until on_established
+ *
+ * in bytes of chunks that are pinned: up to four times as many, since a slice below a quarter of its chunk is copied
+ * and a larger one is not. With the defaults and everything driven to its end at once that is below 12 MiB; with full
+ * chunks, a host that heeds PAUSE and an application that reads nothing, below 1 MiB.
  */
 #pragma once
 
@@ -127,8 +140,8 @@ MILGI_API int milgi_conn_receive_eof(struct milgi_conn *conn, int error);
  * released it; write() copies. Data given before the handshake is complete waits for it. An empty slice or len 0
  * sends nothing. Records are framed at the end of the turn, so that small writes of one turn share records. Returns
  * 0; MILGI_PAUSE: taken, but stop until on_room; MILGI_ECLOSED (after milgi_conn_shutdown() or the end; nothing is
- * taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken; engine's on_memory); MILGI_ELIMIT (given more than
- * twice MILGI_LIMIT_OUTPUT in spite of PAUSE; nothing is taken).
+ * taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken; engine's on_memory); MILGI_ELIMIT (more than
+ * twice MILGI_LIMIT_OUTPUT would be waiting, in spite of PAUSE or because one call gives so much; nothing is taken).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice);
 MILGI_API MILGI_MUST_CHECK int milgi_conn_write(struct milgi_conn *conn, const void *data, size_t len);

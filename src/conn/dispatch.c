@@ -153,7 +153,7 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
         /* Early data that was not asked for, behind a HelloRetryRequest: dropped, up to a bound. */
         if (c->hs && c->hs->hs && !m->protected && milgi__hs_skips_early(c->hs->hs)) {
             c->hs->early_skipped += m->len + 64;
-            if (c->hs->early_skipped <= 16 * MILGI__CIPHERTEXT_MAX)
+            if (c->hs->early_skipped <= MILGI__EARLY_MAX)
                 return;
         }
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
@@ -172,6 +172,7 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
     c->control = 0;
     c->bytes_in += m->len;
     c->unconsumed += m->len;
+    milgi__conn_check_in(c);
     if (c->data_n + m->slices_n > MILGI__DATA_SLICES)
         milgi__conn_deliver(c);
     if (c->dead || c->failed)

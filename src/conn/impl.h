@@ -15,6 +15,8 @@
 #define MILGI__SLOT_OPEN 0x100u
 #define MILGI__SLOT_SEAL 0x101u
 
+#define MILGI__EARLY_MAX (16u * MILGI__CIPHERTEXT_MAX) /* bytes of early data that are skipped */
+
 #define MILGI__DATA_SLICES MILGI__SCRATCH_SLICES /* on_data hands over at most this many at once */
 
 /* What exists only during the handshake. */
@@ -111,6 +113,12 @@ bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns);
 void milgi__conn_release_held(struct milgi_conn *c);    /* application data may flow */
 size_t milgi__conn_backlog(const struct milgi_conn *c); /* bytes given and not yet taken by the network */
 void milgi__conn_flush(struct milgi_conn *c);           /* on_output */
+
+/* bound.c: the most that a connection with this config holds, and checks where it grows */
+uint64_t milgi__conn_bound(const struct milgi_config *config);
+void milgi__conn_check_in(const struct milgi_conn *c);
+void milgi__conn_check_given(const struct milgi_conn *c);
+void milgi__conn_check_framed(const struct milgi_conn *c);
 
 /* close.c */
 /* Ends the connection: the first reason wins. |alert| MILGI_ALERT_NONE: none is sent. */

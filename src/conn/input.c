@@ -53,6 +53,7 @@ int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
     uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_INPUT);
     if (c->rec.input.len > 2 * limit + MILGI_CHUNK_MAX)
         milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_INTERNAL_ERROR, "input was pushed in spite of PAUSE");
+    milgi__conn_check_in(c);
     if (c->rec.input.len >= limit)
         c->in_paused = true;
     return c->in_paused ? MILGI_PAUSE : 0;
@@ -99,10 +100,9 @@ static bool skip_early(struct milgi_conn *c, int alert)
 {
     if (!c->hs || !c->hs->hs || alert != MILGI_ALERT_BAD_RECORD_MAC || !milgi__hs_skips_early(c->hs->hs))
         return false;
-    c->hs->early_skipped += MILGI__CIPHERTEXT_MAX;
-    if (c->hs->early_skipped > 16 * MILGI__CIPHERTEXT_MAX)
+    if (c->hs->early_skipped > MILGI__EARLY_MAX)
         return false;
-    milgi__record_unread(&c->rec);
+    c->hs->early_skipped += milgi__record_unread(&c->rec) + 64; /* so that small ones count */
     return true;
 }
 

@@ -7,6 +7,7 @@
 
 #define IOVS 256u
 #define HELD_CHUNK 65536u
+#define HELD_SMALL 2048u
 #define RECORD_NS 300u
 #define BYTE_NS_SHIFT 2u
 
@@ -18,9 +19,27 @@ size_t milgi__conn_backlog(const struct milgi_conn *c)
     return held + c->rec.pending_len + (size_t)(c->rec.framed_bytes - c->done_bytes);
 }
 
+/* What the backlog takes: a piece costs more than its bytes, so that many small ones count too. */
+static uint64_t cost(const struct milgi_conn *c)
+{
+    return milgi__conn_backlog(c) + (uint64_t)c->rec.pending_n * MILGI__PENDING_COST;
+}
+
 bool milgi_conn_output_full(const struct milgi_conn *c)
 {
-    return milgi__conn_backlog(c) >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
+    return cost(c) >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
+}
+
+/* Room enough for on_room. */
+static bool has_room(const struct milgi_conn *c)
+{
+    return cost(c) <= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) / 2;
+}
+
+/* Framed data that the network has not taken: no more is sealed than it can be given. */
+static bool network_full(const struct milgi_conn *c)
+{
+    return c->rec.framed_bytes - c->done_bytes >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
 }
 
 /* Whether |len| more bytes are taken: 0 or an error. */
@@ -30,9 +49,8 @@ static int may_send(const struct milgi_conn *c, size_t len)
         return MILGI_EFORK;
     if (c->dead || c->failed || c->shutdown_wanted || c->closed_told)
         return MILGI_ECLOSED;
-    uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_OUTPUT), backlog = milgi__conn_backlog(c);
     /* One call may be of any size up to the limit, but not again and again in spite of PAUSE. */
-    return backlog >= limit && backlog + len > 2 * limit ? MILGI_ELIMIT : 0;
+    return cost(c) + len > 2 * milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) ? MILGI_ELIMIT : 0;
 }
 
 /*
@@ -45,11 +63,79 @@ static struct milgi__bufq *held(struct milgi_conn *c)
     return c->hs ? &c->hs->held : NULL;
 }
 
+/* Small writes share a chunk: true if this one has found room behind the last. */
+static bool hold_behind(struct milgi_conn *c, const uint8_t *data, size_t len)
+{
+    struct milgi__bufq *q = &c->hs->held;
+    struct milgi_slice *last = q->n ? &q->ring[(q->head + q->n - 1) & (q->cap - 1)] : NULL;
+    if (!last || last->chunk != c->hs->held_tail)
+        return false;
+    uint8_t *to = last->data + last->len, *end = last->chunk->data + last->chunk->size;
+    if (len > (size_t)(end - to))
+        return false;
+    memcpy(to, data, len);
+    last->len += (uint32_t)len;
+    q->len += len;
+    c->rec.bytes_copied += len;
+    milgi__chunk_taint(last->chunk, (uint32_t)(to + len - last->chunk->data), c->env.owner);
+    return true;
+}
+
+/* Copies into chunks of the queue; all or nothing. */
+static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
+{
+    struct milgi__bufq *q = held(c), copy = { 0 };
+    if (!q)
+        return MILGI_ENOMEM;
+    if (hold_behind(c, data, len))
+        return 0;
+    for (size_t at = 0; at < len;) {
+        size_t k = MILGI__MIN(len - at, HELD_CHUNK);
+        struct milgi_chunk *chunk = milgi__chunk_alloc(c->env.pool, MILGI__MAX(k, HELD_SMALL), c->env.owner, false);
+        if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){ chunk, chunk->data, (uint32_t)k }) != 0) {
+            if (chunk)
+                milgi_chunk_unref(chunk);
+            milgi__bufq_clear(&copy);
+            return MILGI_ENOMEM;
+        }
+        memcpy(chunk->data, data + at, k);
+        c->rec.bytes_copied += k;
+        milgi__chunk_taint(chunk, (uint32_t)k, c->env.owner);
+        at += k;
+    }
+    struct milgi_slice slice;
+    int rv = 0;
+    while (copy.len && rv == 0 && milgi__bufq_take(&copy, copy.ring[copy.head].len, &slice, 1) == 1) {
+        rv = milgi__bufq_push(q, slice);
+        c->hs->held_tail = slice.chunk;
+        if (rv != 0)
+            milgi_chunk_unref(slice.chunk);
+    }
+    milgi__bufq_clear(&copy);
+    if (rv != 0)
+        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for output");
+    return rv;
+}
+
+/* A few bytes are never the reason why a large chunk stays. */
+static int hold(struct milgi_conn *c, struct milgi_slice slice)
+{
+    if ((uint64_t)slice.len * 4 >= slice.chunk->size) {
+        struct milgi__bufq *q = held(c);
+        return q ? milgi__bufq_push(q, slice) : MILGI_ENOMEM;
+    }
+    int rv = hold_copy(c, slice.data, slice.len);
+    if (rv == 0)
+        milgi_chunk_unref(slice.chunk);
+    return rv;
+}
+
 static int sent(struct milgi_conn *c, size_t len)
 {
     c->bytes_out += len;
     milgi__engine_ready(c->engine, &c->owner);
     c->want_room = milgi_conn_output_full(c);
+    milgi__conn_check_given(c);
     return c->want_room ? MILGI_PAUSE : 0;
 }
 
@@ -67,43 +153,9 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
     if (c->app_open) {
         rv = milgi__record_push(&c->rec, MILGI__DATA, slice);
     } else {
-        struct milgi__bufq *q = held(c);
-        rv = q ? milgi__bufq_push(q, slice) : MILGI_ENOMEM;
+        rv = hold(c, slice);
     }
     return rv != 0 ? rv : sent(c, slice.len);
-}
-
-/* Copies into chunks of the queue; all or nothing. */
-static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
-{
-    struct milgi__bufq *q = held(c), copy = { 0 };
-    if (!q)
-        return MILGI_ENOMEM;
-    for (size_t at = 0; at < len;) {
-        size_t k = MILGI__MIN(len - at, HELD_CHUNK);
-        struct milgi_chunk *chunk = milgi__chunk_alloc(c->env.pool, k, c->env.owner, false);
-        if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){ chunk, chunk->data, (uint32_t)k }) != 0) {
-            if (chunk)
-                milgi_chunk_unref(chunk);
-            milgi__bufq_clear(&copy);
-            return MILGI_ENOMEM;
-        }
-        memcpy(chunk->data, data + at, k);
-        c->rec.bytes_copied += k;
-        milgi__chunk_taint(chunk, (uint32_t)k, c->env.owner);
-        at += k;
-    }
-    struct milgi_slice slice;
-    int rv = 0;
-    while (copy.len && rv == 0 && milgi__bufq_take(&copy, copy.ring[copy.head].len, &slice, 1) == 1) {
-        rv = milgi__bufq_push(q, slice);
-        if (rv != 0)
-            milgi_chunk_unref(slice.chunk);
-    }
-    milgi__bufq_clear(&copy);
-    if (rv != 0)
-        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for output");
-    return rv;
 }
 
 int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
@@ -164,8 +216,13 @@ static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
 {
     struct milgi_op *op = NULL;
     rekey_if_due(c);
+    bool data = milgi__record_next_type(&c->rec) == MILGI__DATA;
+    if (data && network_full(c))
+        return false;
     switch (milgi__record_seal(&c->rec, &op)) {
     case MILGI__START_OP:
+        if (data)
+            milgi__conn_check_framed(c);
         c->records_out++;
         *spent_ns += RECORD_NS + (op->u.aead.dst_len >> BYTE_NS_SHIFT);
         milgi__engine_count(c->engine, 0, op->u.aead.dst_len, 0);
@@ -208,7 +265,7 @@ bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
     progress |= collect(c);
     if (c->rec.send_broken && !c->failed)
         milgi__conn_fail(c, MILGI_EDEVICE, MILGI_ALERT_NONE, "a record could not be sealed");
-    if (c->want_room && !c->failed && milgi__conn_backlog(c) <= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) / 2) {
+    if (c->want_room && !c->failed && has_room(c)) {
         c->want_room = false;
         if (c->events->on_room)
             c->events->on_room(c, c->arg);
@@ -235,6 +292,7 @@ void milgi__conn_flush(struct milgi_conn *c)
 
 void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
 {
+    bool was_full = network_full(c);
     while (bytes && c->out_handed) {
         struct milgi_slice *s = &c->out.ring[c->out.head & (c->out.cap - 1)];
         uint32_t k = (uint32_t)MILGI__MIN(bytes, s->len);
@@ -250,6 +308,6 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
         c->out.n--;
         c->out_handed--;
     }
-    if (!c->dead && c->want_room && milgi__conn_backlog(c) <= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) / 2)
+    if (!c->dead && ((c->want_room && has_room(c)) || (was_full && !network_full(c))))
         milgi__engine_ready(c->engine, &c->owner);
 }

@@ -9,6 +9,8 @@
  *   - the successor must be one that the row names, and only then the message is consumed.
  * Failure is one sticky step.
  */
+#include <assert.h>
+
 #include "handshake/hs.h"
 
 static const struct milgi__row ends[MILGI__STEPS_COMMON] = {
@@ -117,6 +119,8 @@ static bool reserve(struct milgi__hs *hs, size_t len)
     if (hs->in_cap - hs->in_to >= len)
         return true;
     size_t cap = MILGI__MAX(used + len, MILGI__MIN(2 * hs->in_cap, used + len + 16384));
+    /* An incomplete message, and the record that it ends in; twice the latter for growth. */
+    assert(cap <= hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE] + MILGI__MSG_HEADER + 2 * 16384);
     uint8_t *in = milgi__alloc_raw(cap);
     if (in == NULL)
         return false;

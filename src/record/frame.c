@@ -9,8 +9,23 @@ void milgi__frame_header(uint8_t out[MILGI__RECORD_HEADER], uint8_t type, uint16
     milgi__put16(out + 3, (unsigned)len);
 }
 
+/* Crumbs that lie side by side are one slice: how the network cuts the bytes costs nothing. */
+static bool joins_input(struct milgi__bufq *q, const struct milgi_slice *slice)
+{
+    struct milgi_slice *last = q->n ? &q->ring[(q->head + q->n - 1) & (q->cap - 1)] : NULL;
+    if (!last || last->chunk != slice->chunk || last->data + last->len != slice->data)
+        return false;
+    last->len += slice->len;
+    q->len += slice->len;
+    return true;
+}
+
 int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice)
 {
+    if (slice.len && joins_input(&r->input, &slice)) {
+        milgi_chunk_unref(slice.chunk);
+        return 0;
+    }
     int rv = slice.len ? milgi__bufq_push(&r->input, slice) : 0;
     if (rv != 0 || slice.len == 0)
         milgi_chunk_unref(slice.chunk);

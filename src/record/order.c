@@ -188,17 +188,18 @@ enum milgi__pop milgi__record_pop(
     return MILGI__POP_MESSAGE;
 }
 
-void milgi__record_unread(struct milgi__record *r)
+uint32_t milgi__record_unread(struct milgi__record *r)
 {
     struct milgi__direction *in = &r->in;
     if (in->head == in->next)
-        return;
+        return 0;
     struct milgi__entry *e = milgi__ring_at(in, in->head);
     if (e->state != MILGI__ENTRY_REJECTED || in->tail != in->head + 1)
-        return;
+        return 0;
     unref_all(e->src, e->src_n);
     in->head++;
     in->seq--;
+    return e->len;
 }
 
 /* --- out -------------------------------------------------------------------------------------------------------- */

@@ -8,10 +8,14 @@
  *
  * so that it can be sealed where it stands. Content that is pushed stays where it is.
  */
+#include <assert.h>
+
 #include "record/impl.h"
 
 #define OVERHEAD (MILGI__RECORD_HEADER + MILGI__TRAILER)
 #define COPY_MAX 512u /* a slice of so few bytes is cheaper to copy than to carry along */
+
+static_assert(sizeof(struct milgi__pending) + OVERHEAD <= MILGI__PENDING_COST, "what a piece costs");
 
 static bool is_key(const struct milgi__pending *p)
 {
@@ -31,6 +35,7 @@ static struct milgi__pending *node_new(struct milgi__record *r, uint8_t type)
         return NULL;
     memset(p, 0, sizeof *p);
     p->type = type;
+    r->pending_n++;
     return p;
 }
 
@@ -54,6 +59,7 @@ static void node_free(struct milgi__record *r, struct milgi__pending *p)
         milgi__wipe(p->iv, sizeof p->iv);
     p->next = r->spare;
     r->spare = p;
+    r->pending_n--;
 }
 
 static void drop_front(struct milgi__record *r)
@@ -228,17 +234,19 @@ static bool joins(const struct milgi__pending *last, enum milgi__content type, c
 
 int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct milgi_slice slice)
 {
-    if (slice.len <= COPY_MAX) {
-        int rv = milgi__record_write(r, type, slice.data, slice.len, type != MILGI__DATA);
-        if (rv == 0)
-            milgi_chunk_unref(slice.chunk);
-        return rv;
-    }
+    bool small = slice.len <= COPY_MAX || (uint64_t)slice.len * 4 < milgi_chunk_size(slice.chunk);
     if (joins(r->pending_last, type, &slice)) {
         r->pending_last->slice.len += slice.len;
         r->pending_len += slice.len;
         milgi_chunk_unref(slice.chunk);
         return 0;
+    }
+    /* A few bytes are never the reason why a large chunk stays. */
+    if (small) {
+        int rv = milgi__record_write(r, type, slice.data, slice.len, type != MILGI__DATA);
+        if (rv == 0)
+            milgi_chunk_unref(slice.chunk);
+        return rv;
     }
     struct milgi__pending *p = node_new(r, (uint8_t)type);
     if (!p)

@@ -26,6 +26,7 @@ enum milgi__content {
 #define MILGI__CIPHERTEXT_MAX (MILGI__PLAINTEXT_MAX + 256u)
 #define MILGI__RECORD_HEADER 5u
 #define MILGI__TAG 16u
+#define MILGI__PENDING_COST 96u /* of a piece that waits to be framed, besides its bytes */
 
 /* What the pipeline asks of its surroundings; every function returns at once. */
 struct milgi__record_env {
@@ -94,6 +95,7 @@ struct milgi__record {
     struct milgi__pending *open; /* pending_last, if small writes can be added to it; else NULL */
     struct milgi__pending *spare;
     size_t pending_len;            /* bytes of it */
+    uint32_t pending_n;            /* pieces, and changes of keys */
     struct milgi_chunk *out_chunk; /* shared by small records; filled up to out_used */
     uint32_t out_used;
     uint32_t pad_for, pad; /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
@@ -168,8 +170,8 @@ enum milgi__pop milgi__record_pop(
  */
 void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
 /* Drops the head, which was REJECTED, as if it had not been received: its sequence number is used again. For skipping
- * early data (RFC 8446 4.2.10); the window is 1. */
-void milgi__record_unread(struct milgi__record *r);
+ * early data (RFC 8446 4.2.10); the window is 1. Returns how many bytes of content it may have had. */
+uint32_t milgi__record_unread(struct milgi__record *r);
 /* Drops everything that was received and not popped, staged or started. */
 void milgi__record_drop_input(struct milgi__record *r);
 /* True if records have been taken up behind the one that was popped last (staged bytes do not count). */
@@ -200,6 +202,8 @@ int milgi__record_update_write(struct milgi__record *r, const void *message, siz
  * and key changes ignore the window.
  */
 enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **op);
+/* Content type of the next record; 0: nothing is queued. */
+uint8_t milgi__record_next_type(const struct milgi__record *r);
 void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op);
 /* The next finished record in order, as a slice with a reference for the caller; false: none. */
 bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice);

@@ -144,6 +144,11 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
     return frame_protected(r, &plan, urgent, op);
 }
 
+uint8_t milgi__record_next_type(const struct milgi__record *r)
+{
+    return r->pending ? r->pending->type : 0;
+}
+
 void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op)
 {
     struct milgi_op_aead *a = &op->u.aead;

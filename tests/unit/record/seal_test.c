@@ -254,11 +254,12 @@ static void slices_side_by_side_are_one(void **state)
     static uint8_t data[8000];
     pattern(data, sizeof data, 0);
     struct milgi_slice slice = rig_slice(rig, data, sizeof data);
-    slice.len = 1000;
-    for (unsigned i = 0; i < 8; i++) {
+    slice.len = 5000;
+    for (unsigned i = 0; i < 4; i++) {
         milgi_chunk_ref(slice.chunk);
         assert_int_equal(milgi__record_push(&rig->a.rec, MILGI__DATA, slice), 0);
-        slice.data += 1000;
+        slice.data += slice.len;
+        slice.len = 1000;
     }
     milgi_chunk_unref(slice.chunk);
     struct milgi_op *op;
@@ -268,6 +269,28 @@ static void slices_side_by_side_are_one(void **state)
     rig_send(rig);
     receive(rig);
     check_data(rig, (const size_t[]){ 8000 }, 1);
+    rig_free(rig);
+}
+
+/* What is left of a chunk when little of it was given goes at once. */
+static void a_slice_below_a_quarter_of_its_chunk_does_not_keep_it(void **state)
+{
+    (void)state;
+    struct rig *rig = ready(16384, true);
+    static uint8_t data[16000];
+    pattern(data, sizeof data, 0);
+    struct milgi_slice slice = rig_slice(rig, data, sizeof data);
+    struct milgi_chunk *chunk = milgi_chunk_ref(slice.chunk);
+    slice.len = 4000;
+    assert_int_equal(milgi__record_push(&rig->a.rec, MILGI__DATA, slice), 0);
+    assert_int_equal(chunk->refs, 1);
+    slice = (struct milgi_slice){ milgi_chunk_ref(chunk), chunk->data + 4000, 12000 };
+    assert_int_equal(milgi__record_push(&rig->a.rec, MILGI__DATA, slice), 0);
+    assert_int_equal(chunk->refs, 2);
+    milgi_chunk_unref(chunk);
+    rig_send(rig);
+    receive(rig);
+    check_data(rig, (const size_t[]){ 16000 }, 1);
     rig_free(rig);
 }
 
@@ -670,6 +693,7 @@ int main(void)
         cmocka_unit_test(a_flush_stays_where_it_was_when_slices_are_gathered),
         cmocka_unit_test(whose_plaintext_is_written_to_a_chunk_is_known),
         cmocka_unit_test(slices_side_by_side_are_one),
+        cmocka_unit_test(a_slice_below_a_quarter_of_its_chunk_does_not_keep_it),
         cmocka_unit_test(records_are_the_same_inside_and_outside),
         cmocka_unit_test(types_do_not_share_records_and_each_alert_is_one),
         cmocka_unit_test(a_flush_ends_a_record),

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What one connection can hold at most, whatever the peer, the network, the device and the application do. Each part
+ * is bounded where it grows: the checks here are called from there, and the bound is the sum of the parts.
+ */
+#include <assert.h>
+
+#include "conn/impl.h"
+
+#define PIN 4u                /* a slice is at least a quarter of its chunk, or it is copied */
+#define BODY (18u << 10)      /* the chunk of a record */
+#define SLICE_COST 48u        /* of a slice in a queue that has just grown */
+#define CRUMB 128u            /* a slice this short is gathered with its neighbours: a quarter of the smallest chunk */
+#define HANDSHAKE (96u << 10) /* of a handshake, besides what grows with its messages */
+#define RECORD_ON_WIRE (MILGI__RECORD_HEADER + MILGI__CIPHERTEXT_MAX)
+
+static uint64_t limit(const struct milgi_config *config, enum milgi_limit which)
+{
+    return config->limit[which];
+}
+
+/* Bytes staged and not parsed: a host that ignores PAUSE has no connection any more. */
+static uint64_t staged_max(const struct milgi_config *config)
+{
+    return 2 * limit(config, MILGI_LIMIT_INPUT) + MILGI_CHUNK_MAX;
+}
+
+/* Records are opened while there is credit; those that are then on their way are delivered too. */
+static uint64_t delivered_max(const struct milgi_config *config)
+{
+    return limit(config, MILGI_LIMIT_CREDIT) + limit(config, MILGI_LIMIT_WINDOW) * MILGI__PLAINTEXT_MAX;
+}
+
+/* Data is framed while the network has less than its limit. */
+static uint64_t framed_max(const struct milgi_config *config)
+{
+    return limit(config, MILGI_LIMIT_OUTPUT) + RECORD_ON_WIRE;
+}
+
+static uint64_t pending_max(const struct milgi_config *config)
+{
+    return 2 * limit(config, MILGI_LIMIT_OUTPUT);
+}
+
+uint64_t milgi__conn_bound(const struct milgi_config *config)
+{
+    uint64_t window = limit(config, MILGI_LIMIT_WINDOW), message = limit(config, MILGI_LIMIT_HANDSHAKE_MESSAGE);
+    uint64_t chain = 0;
+    for (size_t i = 0; i < config->credentials_n; i++)
+        chain = MILGI__MAX(chain, config->credentials[i]->chain_len);
+    uint64_t entry = sizeof(struct milgi__entry) + sizeof(struct milgi_op);
+    uint64_t fixed = sizeof(struct milgi_conn) + sizeof(struct milgi__conn_hs) + 2 * 64 * entry;
+    /* staged, with the front of its first chunk; in the ring, with what they are opened to; a record in crumbs */
+    uint64_t in = PIN * staged_max(config) + staged_max(config) / CRUMB * SLICE_COST + MILGI_CHUNK_MAX;
+    in += window * (PIN * RECORD_ON_WIRE + BODY) + 3 * BODY;
+    uint64_t delivered = PIN * delivered_max(config);
+    /* not framed; framed, with what is sealed still pinned; a record of 23 bytes is the shortest that costs a slice */
+    uint64_t out = PIN * pending_max(config) + window * PIN * RECORD_ON_WIRE;
+    out += 2 * framed_max(config) + framed_max(config) / 23 * SLICE_COST + 2 * BODY;
+    /* The message as it came in, what is kept of it, and what ops hold; our own chain as it is written and framed. */
+    uint64_t handshake = HANDSHAKE + 6 * message + 6 * chain;
+    return fixed + in + delivered + out + handshake;
+}
+
+void milgi__conn_check_in(const struct milgi_conn *c)
+{
+    assert(c->rec.input.len <= staged_max(c->config));
+    assert(c->unconsumed <= delivered_max(c->config));
+}
+
+void milgi__conn_check_given(const struct milgi_conn *c)
+{
+    assert(milgi__conn_backlog(c) <= pending_max(c->config));
+}
+
+void milgi__conn_check_framed(const struct milgi_conn *c)
+{
+    assert(c->rec.framed_bytes - c->done_bytes <= framed_max(c->config));
+}
