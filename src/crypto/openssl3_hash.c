@@ -201,6 +201,29 @@ int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const ui
 
 /* --- what signature schemes sign -------------------------------------------------------------------------------- */
 
+/* libcrypto's one-shot SHA256() and its like look the hash up by name each time. */
+static void hash_256_or_384(enum milgi__hash hash, const uint8_t *input, size_t len, struct milgi__scheme_hash *out)
+{
+    struct state state;
+
+    start(&state, hash);
+    update(&state, input, len);
+    finish(&state, out->value);
+    out->len = milgi__hash_len(hash);
+    out->md = hash == MILGI__SHA256 ? EVP_sha256() : EVP_sha384();
+}
+
+static void hash_512(const uint8_t *input, size_t len, struct milgi__scheme_hash *out)
+{
+    SHA512_CTX state;
+
+    (void)SHA512_Init(&state);
+    (void)SHA512_Update(&state, input, len);
+    (void)SHA512_Final(out->value, &state);
+    out->len = SHA512_DIGEST_LENGTH;
+    out->md = EVP_sha512();
+}
+
 bool milgi__scheme_hash(uint16_t scheme, const uint8_t *input, size_t len, struct milgi__scheme_hash *out)
 {
     switch (scheme) {
@@ -208,25 +231,19 @@ bool milgi__scheme_hash(uint16_t scheme, const uint8_t *input, size_t len, struc
     case MILGI_SIG_ECDSA_SECP256R1_SHA256:
     case MILGI_SIG_RSA_PSS_RSAE_SHA256:
     case MILGI_SIG_RSA_PSS_PSS_SHA256:
-        (void)SHA256(input, len, out->value);
-        out->len = SHA256_DIGEST_LENGTH;
-        out->md = EVP_sha256();
+        hash_256_or_384(MILGI__SHA256, input, len, out);
         return true;
     case MILGI_SIG_RSA_PKCS1_SHA384:
     case MILGI_SIG_ECDSA_SECP384R1_SHA384:
     case MILGI_SIG_RSA_PSS_RSAE_SHA384:
     case MILGI_SIG_RSA_PSS_PSS_SHA384:
-        (void)SHA384(input, len, out->value);
-        out->len = SHA384_DIGEST_LENGTH;
-        out->md = EVP_sha384();
+        hash_256_or_384(MILGI__SHA384, input, len, out);
         return true;
     case MILGI_SIG_RSA_PKCS1_SHA512:
     case MILGI_SIG_ECDSA_SECP521R1_SHA512:
     case MILGI_SIG_RSA_PSS_RSAE_SHA512:
     case MILGI_SIG_RSA_PSS_PSS_SHA512:
-        (void)SHA512(input, len, out->value);
-        out->len = SHA512_DIGEST_LENGTH;
-        out->md = EVP_sha512();
+        hash_512(input, len, out);
         return true;
     case MILGI_SIG_ED25519:
         out->len = 0;
