@@ -57,7 +57,7 @@ static const struct row {
     { "timeout", SECONDS, CONNECT, AT(timeout_ms), "S",
         "give up when the handshake takes longer, or nothing moves for so long" },
     { "json", FLAG, CONNECT, AT(json), NULL, "tell what was negotiated, and the end, as JSON" },
-    { "update-keys", NUMBER, CONNECT, AT(update_keys), "N", "new keys after every N pieces sent" },
+    { "update-keys", NUMBER, CONNECT, AT(update_keys), "N", "new keys after every N pieces of input, for tests" },
 #undef AT
 };
 #define ROWS (sizeof rows / sizeof rows[0])

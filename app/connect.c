@@ -189,14 +189,19 @@ static void end_input(struct connect *c)
 static bool send_input(struct connect *c, struct milgi_slice slice)
 {
     uint32_t every = c->options->update_keys;
+    /* Before a piece, so that there is something for the new keys to protect. */
+    if (every && c->pieces_sent && c->pieces_sent % every == 0)
+        milgi_conn_update_keys(milgi_uv_conn(c->stream), true);
     int rc = milgi_uv_send(c->stream, slice);
     if (rc == MILGI_ENOMEM) {
         c->in_held = slice;
-    } else if (rc < 0) {
+        return false;
+    }
+    c->pieces_sent++;
+    if (rc < 0) {
         milgi_chunk_unref(slice.chunk);
         milgi_uv_abort(c->stream, MILGI_ALERT_INTERNAL_ERROR); /* unless it has ended anyway: a gap must show */
-    } else if (every && ++c->pieces_sent % every == 0)
-        milgi_conn_update_keys(milgi_uv_conn(c->stream), true);
+    }
     return !rc;
 }
 
