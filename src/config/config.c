@@ -34,6 +34,12 @@ static const uint16_t certificate_schemes[] = {
     MILGI_SIG_RSA_PKCS1_SHA512,
 };
 
+/*
+ * Two records as long as they may be. Reading resumes at half of the limit: if that were less than a record, the rest of
+ * one that is not whole would never be read.
+ */
+#define INPUT_MIN (2u * (5 + 16384 + 256))
+
 static const struct {
     uint64_t min, max, value;
 } limits[MILGI_LIMITS] = {
@@ -276,7 +282,7 @@ int milgi_config_set_limit(struct milgi_config *config, enum milgi_limit limit, 
         return MILGI_EINVAL;
     if (value < limits[limit].min || value > limits[limit].max)
         return MILGI_EINVAL;
-    config->limit[limit] = value;
+    config->limit[limit] = limit == MILGI_LIMIT_INPUT ? MILGI__MAX(value, INPUT_MIN) : value;
     return 0;
 }
 

@@ -229,6 +229,9 @@ static void limits_are_checked(void **state)
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_RECORD, 16385), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_HANDSHAKE_MESSAGE, 1024 * 1024 + 1), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMITS, 1), MILGI_EINVAL);
+    /* Reading that stops before a record is whole would stop for ever. */
+    assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_INPUT, 1024), 0);
+    assert_int_equal(f->client->limit[MILGI_LIMIT_INPUT], 2 * (5 + 16384 + 256));
     for (unsigned i = 0; i < MILGI_LIMITS; i++) { /* every default may be set */
         uint64_t value = f->server->limit[i];
         assert_int_equal(milgi_config_set_limit(f->client, (enum milgi_limit)i, value), 0);
