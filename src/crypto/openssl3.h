@@ -15,11 +15,13 @@
 #define MILGI__AEAD_SUITES 3
 #define MILGI__NIST_CURVES 3 /* P-256, P-384, P-521 */
 
+struct milgi__cipher; /* openssl3_aead.c: one of libcrypto's ciphers */
+
 /* A keyed context. serial 0: holds no key. */
 struct milgi__aead_slot {
     uint64_t serial;
-    EVP_CIPHER_CTX *ctx;
-    uint16_t suite; /* that ctx was last set up for; 0: none */
+    const struct milgi__cipher *cipher;
+    void *ctx; /* of |cipher|; NULL: none */
 };
 
 /* A curve for key exchange. */
@@ -30,7 +32,7 @@ struct milgi__curve {
 };
 
 struct milgi__crypto {
-    EVP_CIPHER *cipher[MILGI__AEAD_SUITES];
+    struct milgi__cipher *ciphers; /* MILGI__AEAD_SUITES of them */
     struct milgi__aead_slot seal[MILGI__AEAD_SLOTS], open[MILGI__AEAD_SLOTS];
     struct milgi__curve p256, p384;
     BN_CTX *bn;
@@ -40,6 +42,13 @@ struct milgi__crypto {
     EVP_PKEY_CTX *rsa_import;
     EVP_MD_CTX *eddsa;
 };
+
+/*
+ * The functions that |provider| offers as |name|, or NULL. EVP's functions look after callers of all kinds, which takes
+ * as long as a small record or a tenth of a key exchange; the few things that are done most are asked of the provider
+ * itself, by the interface that EVP uses (provider-base(7)). Valid as long as something fetched from it is held.
+ */
+const OSSL_DISPATCH *milgi__provided(const OSSL_PROVIDER *provider, int operation, const char *name);
 
 /* openssl3_x25519.c: secrets and shares are of 32 bytes. 0, MILGI__BAD (all zeros) or MILGI__BROKEN. A public share is
  * the multiplication with the base point, which is faster than libcrypto's own way to it. */

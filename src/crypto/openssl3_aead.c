@@ -1,54 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AEAD on EVP. A context remembers the key that it was last given, by serial: sealing or opening with the same key
- * again only sets the nonce. Tags travel as parameters of calls that have to be made anyway.
+ * AEAD with the functions of libcrypto's provider (provider-cipher(7)). A context remembers the key that it was last
+ * given, by serial: sealing or opening with the same key again only sets the nonce. Tags travel as parameters of calls
+ * that have to be made anyway.
  */
+#include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 
 #include "crypto/openssl3.h"
 
+#define NONCE_LEN 12
 #define TAG_LEN 16
 /* Up to this length pieces are gathered by a copy, which is cheaper than one more call each. */
 #define GATHER_MAX 1024
 
-static const struct {
+struct milgi__cipher {
     uint16_t suite;
     uint8_t key_len;
-    const char *name;
-} aeads[MILGI__AEAD_SUITES] = {
-    { MILGI_SUITE_AES_128_GCM_SHA256, 16, "AES-128-GCM" },
-    { MILGI_SUITE_AES_256_GCM_SHA384, 32, "AES-256-GCM" },
-    { MILGI_SUITE_CHACHA20_POLY1305_SHA256, 32, "ChaCha20-Poly1305" },
+    EVP_CIPHER *fetched; /* keeps the provider */
+    void *provider;      /* its context */
+    OSSL_FUNC_cipher_newctx_fn *ctx_new;
+    OSSL_FUNC_cipher_freectx_fn *ctx_free; /* wipes */
+    OSSL_FUNC_cipher_encrypt_init_fn *encrypt_init;
+    OSSL_FUNC_cipher_decrypt_init_fn *decrypt_init;
+    OSSL_FUNC_cipher_update_fn *update;
+    OSSL_FUNC_cipher_final_fn *final;
+    OSSL_FUNC_cipher_get_ctx_params_fn *get_params;
 };
+
+/* --- set-up ----------------------------------------------------------------------------------------------------- */
+
+static void find_functions(struct milgi__cipher *c, const OSSL_DISPATCH *f)
+{
+    for (; f->function_id != 0; f++) {
+        switch (f->function_id) {
+        case OSSL_FUNC_CIPHER_NEWCTX: c->ctx_new = OSSL_FUNC_cipher_newctx(f); break;
+        case OSSL_FUNC_CIPHER_FREECTX: c->ctx_free = OSSL_FUNC_cipher_freectx(f); break;
+        case OSSL_FUNC_CIPHER_ENCRYPT_INIT: c->encrypt_init = OSSL_FUNC_cipher_encrypt_init(f); break;
+        case OSSL_FUNC_CIPHER_DECRYPT_INIT: c->decrypt_init = OSSL_FUNC_cipher_decrypt_init(f); break;
+        case OSSL_FUNC_CIPHER_UPDATE: c->update = OSSL_FUNC_cipher_update(f); break;
+        case OSSL_FUNC_CIPHER_FINAL: c->final = OSSL_FUNC_cipher_final(f); break;
+        case OSSL_FUNC_CIPHER_GET_CTX_PARAMS: c->get_params = OSSL_FUNC_cipher_get_ctx_params(f); break;
+        default: break;
+        }
+    }
+}
+
+static bool cipher_setup(struct milgi__cipher *c, uint16_t suite, uint8_t key_len, const char *name)
+{
+    c->suite = suite;
+    c->key_len = key_len;
+    c->fetched = EVP_CIPHER_fetch(NULL, name, NULL);
+    if (c->fetched == NULL)
+        return false;
+    const OSSL_PROVIDER *provider = EVP_CIPHER_get0_provider(c->fetched);
+    const OSSL_DISPATCH *functions = milgi__provided(provider, OSSL_OP_CIPHER, name);
+    c->provider = OSSL_PROVIDER_get0_provider_ctx(provider);
+    if (functions != NULL)
+        find_functions(c, functions);
+    return c->ctx_new != NULL && c->ctx_free != NULL && c->encrypt_init != NULL && c->decrypt_init != NULL &&
+        c->update != NULL && c->final != NULL && c->get_params != NULL;
+}
 
 int milgi__aead_setup(struct milgi__crypto *cx)
 {
-    for (size_t i = 0; i < MILGI__AEAD_SUITES; i++) {
-        cx->cipher[i] = EVP_CIPHER_fetch(NULL, aeads[i].name, NULL);
-        if (cx->cipher[i] == NULL)
-            return MILGI__BROKEN;
-    }
-    return 0;
+    struct milgi__cipher *c = milgi__alloc(MILGI__AEAD_SUITES * sizeof(*c));
+
+    cx->ciphers = c;
+    return c != NULL && cipher_setup(&c[0], MILGI_SUITE_AES_128_GCM_SHA256, 16, "AES-128-GCM") &&
+            cipher_setup(&c[1], MILGI_SUITE_AES_256_GCM_SHA384, 32, "AES-256-GCM") &&
+            cipher_setup(&c[2], MILGI_SUITE_CHACHA20_POLY1305_SHA256, 32, "ChaCha20-Poly1305")
+        ? 0
+        : MILGI__BROKEN;
 }
 
-void milgi__aead_teardown(struct milgi__crypto *cx)
-{
-    for (size_t i = 0; i < MILGI__AEAD_SLOTS; i++) {
-        EVP_CIPHER_CTX_free(cx->seal[i].ctx);
-        EVP_CIPHER_CTX_free(cx->open[i].ctx);
-    }
-    for (size_t i = 0; i < MILGI__AEAD_SUITES; i++)
-        EVP_CIPHER_free(cx->cipher[i]);
-}
-
-/* libcrypto wipes a key schedule when its context is reset. */
 static void slot_wipe(struct milgi__aead_slot *slot)
 {
     if (slot->ctx != NULL)
-        EVP_CIPHER_CTX_reset(slot->ctx);
-    slot->serial = 0;
-    slot->suite = 0;
+        slot->cipher->ctx_free(slot->ctx);
+    *slot = (struct milgi__aead_slot){ .serial = 0 };
 }
 
 void milgi__aead_wipe(struct milgi__crypto *cx)
@@ -58,6 +90,16 @@ void milgi__aead_wipe(struct milgi__crypto *cx)
         slot_wipe(&cx->open[i]);
     }
 }
+
+void milgi__aead_teardown(struct milgi__crypto *cx)
+{
+    milgi__aead_wipe(cx);
+    for (size_t i = 0; cx->ciphers != NULL && i < MILGI__AEAD_SUITES; i++)
+        EVP_CIPHER_free(cx->ciphers[i].fetched);
+    milgi__free(cx->ciphers);
+}
+
+/* --- contexts --------------------------------------------------------------------------------------------------- */
 
 static size_t slot_of(uint64_t serial)
 {
@@ -74,31 +116,30 @@ void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial)
         slot_wipe(&cx->open[i]);
 }
 
-/* What |slot| must be told for |key|: NULL where it knows already. false: no such suite. */
-static bool slot_needs(struct milgi__crypto *cx, struct milgi__aead_slot *slot, const struct milgi__aead_key *key,
-    const EVP_CIPHER **cipher, const uint8_t **raw)
+/*
+ * Makes |slot| ready to be given |key|, or finds that it has it: then *raw is NULL. false: no such suite, no memory, or
+ * a serial that stood for a key of another suite.
+ */
+static bool slot_prepare(struct milgi__crypto *cx, struct milgi__aead_slot *slot, const struct milgi__aead_key *key,
+    const uint8_t **raw)
 {
-    *cipher = NULL;
-    *raw = NULL;
-    if (slot->serial == key->serial)
-        return slot->suite == key->suite;
     size_t i = 0;
-    while (i < MILGI__AEAD_SUITES && aeads[i].suite != key->suite)
-        i++;
-    if (i == MILGI__AEAD_SUITES || key->raw_len != aeads[i].key_len || key->serial == 0)
-        return false;
-    if (slot->ctx == NULL)
-        slot->ctx = EVP_CIPHER_CTX_new();
-    if (slot->suite != key->suite)
-        *cipher = cx->cipher[i];
-    *raw = key->raw;
-    return slot->ctx != NULL;
-}
 
-static void slot_keyed(struct milgi__aead_slot *slot, const struct milgi__aead_key *key)
-{
+    *raw = NULL;
+    if (slot->serial == key->serial && slot->ctx != NULL)
+        return slot->cipher->suite == key->suite;
+    while (i < MILGI__AEAD_SUITES && cx->ciphers[i].suite != key->suite)
+        i++;
+    if (i == MILGI__AEAD_SUITES || key->raw_len != cx->ciphers[i].key_len || key->serial == 0)
+        return false;
+    if (slot->cipher != &cx->ciphers[i]) {
+        slot_wipe(slot);
+        slot->cipher = &cx->ciphers[i];
+        slot->ctx = slot->cipher->ctx_new(slot->cipher->provider);
+    }
+    *raw = key->raw;
     slot->serial = key->serial;
-    slot->suite = key->suite;
+    return slot->ctx != NULL;
 }
 
 /* A context that failed may be in any state. */
@@ -106,6 +147,14 @@ static int slot_broken(struct milgi__aead_slot *slot)
 {
     slot_wipe(slot);
     return milgi__fail(MILGI__BROKEN);
+}
+
+/* Through the cipher: |dst| NULL: additional data. */
+static bool pass(const struct milgi__aead_slot *slot, uint8_t *dst, const uint8_t *src, size_t len)
+{
+    size_t n;
+
+    return len == 0 || slot->cipher->update(slot->ctx, dst, &n, len, src, len) == 1;
 }
 
 static size_t total(const struct milgi__piece *src, size_t src_n)
@@ -128,30 +177,32 @@ static void gather(const struct milgi__piece *src, size_t src_n, uint8_t *dst)
 
 /* --- seal ------------------------------------------------------------------------------------------------------- */
 
-static bool encrypt(EVP_CIPHER_CTX *ctx, uint8_t *dst, const uint8_t *src, size_t len)
-{
-    int n;
-
-    return len == 0 || EVP_EncryptUpdate(ctx, dst, &n, src, (int)len) == 1;
-}
-
 /* The plaintext and its tail, which stands in |dst| already. */
-static bool encrypt_all(EVP_CIPHER_CTX *ctx, const struct milgi__piece *src, size_t src_n, size_t len, size_t tail,
-    uint8_t *dst)
+static bool encrypt(const struct milgi__aead_slot *slot, const struct milgi__piece *src, size_t src_n, size_t len,
+    size_t tail, uint8_t *dst)
 {
     bool in_place = src_n == 1 && src[0].data == dst;
 
-    /* The tail stands behind the data already: with the data in place too, all is one range. */
+    /* With the data in place too, all is one range. */
     if (in_place || len <= GATHER_MAX) {
         gather(src, src_n, dst);
-        return encrypt(ctx, dst, dst, len + tail);
+        return pass(slot, dst, dst, len + tail);
     }
     for (size_t i = 0; i < src_n; i++) {
-        if (!encrypt(ctx, dst, src[i].data, src[i].len))
+        if (!pass(slot, dst, src[i].data, src[i].len))
             return false;
         dst += src[i].len;
     }
-    return encrypt(ctx, dst, dst, tail);
+    return pass(slot, dst, dst, tail);
+}
+
+static bool seal_end(const struct milgi__aead_slot *slot, uint8_t *end)
+{
+    OSSL_PARAM tag[2] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, end, TAG_LEN),
+        OSSL_PARAM_construct_end() };
+    size_t n;
+
+    return slot->cipher->final(slot->ctx, end, &n, TAG_LEN) == 1 && slot->cipher->get_params(slot->ctx, tag) == 1;
 }
 
 int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],
@@ -159,17 +210,13 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
     uint8_t *dst)
 {
     struct milgi__aead_slot *slot = &cx->seal[slot_of(key->serial)];
-    const EVP_CIPHER *cipher;
     const uint8_t *raw;
-    int n;
 
-    if (!slot_needs(cx, slot, key, &cipher, &raw))
-        return milgi__fail(MILGI__BROKEN);
-    EVP_CIPHER_CTX *ctx = slot->ctx;
-    if (EVP_EncryptInit_ex2(ctx, cipher, raw, nonce, NULL) != 1)
+    if (!slot_prepare(cx, slot, key, &raw))
         return slot_broken(slot);
-    slot_keyed(slot, key);
-    if (aad_len > 0 && EVP_EncryptUpdate(ctx, NULL, &n, aad, (int)aad_len) != 1)
+    size_t raw_len = raw != NULL ? key->raw_len : 0;
+    if (slot->cipher->encrypt_init(slot->ctx, raw, raw_len, nonce, NONCE_LEN, NULL) != 1 ||
+        !pass(slot, NULL, aad, aad_len))
         return slot_broken(slot);
 
     size_t len = total(src, src_n);
@@ -179,11 +226,7 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
         dst[len] = type;
         memset(dst + len + 1, 0, pad);
     }
-    uint8_t *end = dst + len + tail;
-    OSSL_PARAM tag[2] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, end, TAG_LEN),
-        OSSL_PARAM_construct_end() };
-    if (encrypt_all(ctx, src, src_n, len, tail, dst) && EVP_EncryptFinal_ex(ctx, end, &n) == 1 &&
-        EVP_CIPHER_CTX_get_params(ctx, tag) == 1)
+    if (encrypt(slot, src, src_n, len, tail, dst) && seal_end(slot, dst + len + tail))
         return 0;
     milgi__wipe(dst, len + tail); /* what goes out is ciphertext or nothing */
     return slot_broken(slot);
@@ -191,21 +234,15 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
 
 /* --- open ------------------------------------------------------------------------------------------------------- */
 
-static bool decrypt(EVP_CIPHER_CTX *ctx, uint8_t *dst, const uint8_t *src, size_t len)
-{
-    int n;
-
-    return len == 0 || EVP_DecryptUpdate(ctx, dst, &n, src, (int)len) == 1;
-}
-
-static bool decrypt_all(EVP_CIPHER_CTX *ctx, const struct milgi__piece *src, size_t src_n, size_t len, uint8_t *dst)
+static bool decrypt(const struct milgi__aead_slot *slot, const struct milgi__piece *src, size_t src_n, size_t len,
+    uint8_t *dst)
 {
     if (dst != NULL && src_n > 1 && len <= GATHER_MAX) {
         gather(src, src_n, dst);
-        return decrypt(ctx, dst, dst, len);
+        return pass(slot, dst, dst, len);
     }
     for (size_t i = 0; i < src_n; i++) {
-        if (!decrypt(ctx, dst != NULL ? dst : src[i].data, src[i].data, src[i].len))
+        if (!pass(slot, dst != NULL ? dst : src[i].data, src[i].data, src[i].len))
             return false;
         if (dst != NULL)
             dst += src[i].len;
@@ -223,33 +260,36 @@ static void wipe_destination(const struct milgi__piece *src, size_t src_n, size_
         milgi__wipe(src[i].data, src[i].len);
 }
 
+static bool open_begin(const struct milgi__aead_slot *slot, const struct milgi__aead_key *key, const uint8_t *raw,
+    const uint8_t *nonce, const uint8_t tag[TAG_LEN])
+{
+    /* The parameters of an initialisation are only read. */
+    OSSL_PARAM params[2] = { OSSL_PARAM_construct_octet_string(
+                                 OSSL_CIPHER_PARAM_AEAD_TAG, (void *)(uintptr_t)tag, TAG_LEN),
+        OSSL_PARAM_construct_end() };
+    size_t raw_len = raw != NULL ? key->raw_len : 0;
+
+    return slot->cipher->decrypt_init(slot->ctx, raw, raw_len, nonce, NONCE_LEN, params) == 1;
+}
+
 int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],
     const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
     uint8_t *dst)
 {
     struct milgi__aead_slot *slot = &cx->open[slot_of(key->serial)];
     size_t len = total(src, src_n);
-    const EVP_CIPHER *cipher;
     const uint8_t *raw;
-    uint8_t expected[TAG_LEN];
     uint8_t end[TAG_LEN];
-    int n;
+    size_t n;
 
-    if (!slot_needs(cx, slot, key, &cipher, &raw))
-        return milgi__fail(MILGI__BROKEN);
-    memcpy(expected, tag, TAG_LEN);
-    OSSL_PARAM params[2] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, expected, TAG_LEN),
-        OSSL_PARAM_construct_end() };
-    EVP_CIPHER_CTX *ctx = slot->ctx;
-    if (EVP_DecryptInit_ex2(ctx, cipher, raw, nonce, params) != 1)
+    if (!slot_prepare(cx, slot, key, &raw))
         return slot_broken(slot);
-    slot_keyed(slot, key);
-    if ((aad_len > 0 && EVP_DecryptUpdate(ctx, NULL, &n, aad, (int)aad_len) != 1) ||
-        !decrypt_all(ctx, src, src_n, len, dst)) {
+    if (!open_begin(slot, key, raw, nonce, tag) || !pass(slot, NULL, aad, aad_len) ||
+        !decrypt(slot, src, src_n, len, dst)) {
         wipe_destination(src, src_n, len, dst);
         return slot_broken(slot);
     }
-    if (EVP_DecryptFinal_ex(ctx, end, &n) == 1)
+    if (slot->cipher->final(slot->ctx, end, &n, sizeof(end)) == 1)
         return 0;
     wipe_destination(src, src_n, len, dst);
     return milgi__fail(MILGI__BAD);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * X25519. libcrypto exports no bare function, and EVP takes a tenth as long as the multiplication to look up, by name
- * and under locks, what a new private key may be used with. So what EVP would find is found once, through the
- * interface that providers offer (provider-keymgmt(7), provider-keyexch(7)), and then called.
+ * and under locks, what a new private key may be used with. So what EVP would find is found once, and then called
+ * (provider-keymgmt(7), provider-keyexch(7)).
  */
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -30,23 +30,6 @@ struct milgi__x25519 {
 };
 
 /* --- set-up ----------------------------------------------------------------------------------------------------- */
-
-/* The functions of an operation's X25519; NULL: it has none. Names stand with colons between them. */
-static const OSSL_DISPATCH *functions(const OSSL_PROVIDER *provider, int operation)
-{
-    static const char name[] = "X25519";
-    const OSSL_DISPATCH *found = NULL;
-    int no_cache;
-
-    const OSSL_ALGORITHM *list = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
-    for (const OSSL_ALGORITHM *a = list; found == NULL && a != NULL && a->algorithm_names != NULL; a++) {
-        size_t len = strcspn(a->algorithm_names, ":");
-        if (len == sizeof(name) - 1 && memcmp(a->algorithm_names, name, len) == 0)
-            found = a->implementation;
-    }
-    OSSL_PROVIDER_unquery_operation(provider, operation, list);
-    return found;
-}
 
 static void find_management(struct milgi__x25519 *x, const OSSL_DISPATCH *f)
 {
@@ -82,13 +65,17 @@ struct milgi__x25519 *milgi__x25519_new(void)
         return NULL;
     x->manager = EVP_KEYMGMT_fetch(NULL, "X25519", NULL);
     const OSSL_PROVIDER *provider = x->manager != NULL ? EVP_KEYMGMT_get0_provider(x->manager) : NULL;
-    const OSSL_DISPATCH *management = provider != NULL ? functions(provider, OSSL_OP_KEYMGMT) : NULL;
-    const OSSL_DISPATCH *exchange = provider != NULL ? functions(provider, OSSL_OP_KEYEXCH) : NULL;
-    if (management != NULL && exchange != NULL) {
+    const OSSL_DISPATCH *management = NULL;
+    const OSSL_DISPATCH *exchange = NULL;
+    if (provider != NULL) {
         x->provider = OSSL_PROVIDER_get0_provider_ctx(provider);
-        find_management(x, management);
-        find_exchange(x, exchange);
+        management = milgi__provided(provider, OSSL_OP_KEYMGMT, "X25519");
+        exchange = milgi__provided(provider, OSSL_OP_KEYEXCH, "X25519");
     }
+    if (management != NULL)
+        find_management(x, management);
+    if (exchange != NULL)
+        find_exchange(x, exchange);
     if (x->key_new != NULL && x->key_free != NULL && x->key_import != NULL && x->ctx_new != NULL &&
         x->ctx_free != NULL && x->init != NULL && x->set_peer != NULL && x->derive != NULL)
         return x;
