@@ -25,7 +25,7 @@ struct milgi_pull {
     struct milgi_pull_io io;
     int fd, timeout_ms;
     struct bytes in, out; /* plaintext not yet read, output not yet sent; the connection's limits bound both */
-    bool open, ended, paused, eof, closed;
+    bool ended, eof, closed;
     bool working; /* the last turn has left something to do */
     int error;    /* no memory for |in| or |out|, or the socket failed */
     struct milgi_reason reason;
@@ -71,24 +71,6 @@ static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice
         }
 }
 
-static void on_pause(struct milgi_conn *conn, void *arg)
-{
-    (void)conn;
-    ((struct milgi_pull *)arg)->paused = true;
-}
-
-static void on_resume(struct milgi_conn *conn, void *arg)
-{
-    (void)conn;
-    ((struct milgi_pull *)arg)->paused = false;
-}
-
-static void on_established(struct milgi_conn *conn, void *arg)
-{
-    (void)conn;
-    ((struct milgi_pull *)arg)->open = true;
-}
-
 static void on_alert(struct milgi_conn *conn, void *arg, int alert)
 {
     (void)conn;
@@ -106,12 +88,38 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
 static const struct milgi_events events = {
     .on_output = on_output,
     .on_data = on_data,
-    .on_pause = on_pause,
-    .on_resume = on_resume,
-    .on_established = on_established,
     .on_alert = on_alert,
     .on_closed = on_closed,
 };
+
+/* --- what to wait for ------------------------------------------------------------------------------------------- */
+
+static bool is_open(const struct milgi_pull *p)
+{
+    struct milgi_conn_info info;
+    milgi_conn_info(p->conn, &info);
+    return info.established && !p->closed;
+}
+
+static bool is_readable(const struct milgi_pull *p)
+{
+    return p->in.first < p->in.len || p->ended || p->error == MILGI_ENOMEM;
+}
+
+static bool has_room(const struct milgi_pull *p)
+{
+    return is_open(p) && !milgi_conn_output_full(p->conn);
+}
+
+/* Nothing left here, and no op left in the engine that could bring more. */
+static bool is_sent(const struct milgi_pull *p)
+{
+    struct milgi_engine_stats stats;
+    if (p->out.first != p->out.len || p->working)
+        return false;
+    milgi_engine_stats(p->engine, &stats);
+    return p->closed || stats.ops_alive <= stats.orphans;
+}
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */
 
@@ -140,11 +148,10 @@ static void move_in(struct milgi_pull *p)
     if (!chunk)
         return; /* none free: the next turn may free some */
     ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), READ_SIZE);
-    if (n > 0 &&
-        milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n }) == MILGI_PAUSE)
-        p->paused = true;
-    if (n > 0)
+    if (n > 0) {
+        milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n });
         return;
+    }
     milgi_chunk_unref(chunk);
     p->eof = n != -EAGAIN && n != -EINTR;
     if (p->eof)
@@ -157,8 +164,6 @@ static uint64_t now_ms(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
-
-static bool is_sent(const struct milgi_pull *p);
 
 static int sleep_ms(const struct milgi_run_result *result, uint64_t until_ms)
 {
@@ -187,11 +192,12 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
             return 0;
         if (p->closed && done != is_sent) /* the last record is still worth waiting for */
             return p->reason.error ? p->reason.error : MILGI_ECLOSED;
-        if (p->error && (p->error != MILGI_ETRANSPORT || p->eof || p->paused))
+        bool reads = !p->eof && !milgi_conn_input_paused(p->conn);
+        if (p->error && (p->error != MILGI_ETRANSPORT || !reads))
             return p->error;
         if (now_ms() >= until_ms)
             return MILGI_ETIMEOUT;
-        short want = (short)((p->eof || p->paused ? 0 : POLLIN) | (p->out.first < p->out.len ? POLLOUT : 0));
+        short want = (short)((reads ? POLLIN : 0) | (p->out.first < p->out.len ? POLLOUT : 0));
         struct pollfd fds[2] = { { want ? p->fd : -1, want, 0 }, { milgi_engine_fd(p->engine), POLLIN, 0 } };
         poll(fds, 2, sleep_ms(&result, until_ms));
         if (want & POLLIN && fds[0].revents & (POLLIN | POLLHUP | POLLERR))
@@ -199,36 +205,11 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
     }
 }
 
-/* --- what to wait for ------------------------------------------------------------------------------------------- */
-
-static bool is_open(const struct milgi_pull *p)
-{
-    return p->open;
-}
-
-static bool is_readable(const struct milgi_pull *p)
-{
-    return p->in.first < p->in.len || p->ended || p->error == MILGI_ENOMEM;
-}
-
-static bool has_room(const struct milgi_pull *p)
-{
-    return p->open && !milgi_conn_output_full(p->conn);
-}
-
-/* Nothing left here, and no op left in the engine that could bring more. */
-static bool is_sent(const struct milgi_pull *p)
-{
-    struct milgi_engine_stats stats;
-    if (p->out.first != p->out.len || p->working)
-        return false;
-    milgi_engine_stats(p->engine, &stats);
-    return p->closed || stats.ops_alive <= stats.orphans;
-}
+/* --- the calls -------------------------------------------------------------------------------------------------- */
 
 int milgi_pull_handshake(struct milgi_pull *p)
 {
-    return p->open && !p->closed ? 0 : drive(p, is_open);
+    return drive(p, is_open);
 }
 
 ssize_t milgi_pull_read(struct milgi_pull *p, void *data, size_t len)

@@ -6,7 +6,8 @@
  *
  * Every function that waits does so for at most the connection's timeout and then returns MILGI_ETIMEOUT; nothing is
  * lost, the call may be repeated. After any other negative result the connection has ended: milgi_pull_reason() says
- * why, milgi_pull_free() is what is left to do. None of them may be called from a callback of the library.
+ * why, milgi_pull_free() is what is left to do. None of them may be called from a callback of the library. Time is the
+ * system's monotonic clock, which is an engine's default.
  * /
  */
 #pragma once
