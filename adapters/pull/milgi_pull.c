@@ -111,14 +111,12 @@ static bool has_room(const struct milgi_pull *p)
     return is_open(p) && !milgi_conn_output_full(p->conn);
 }
 
-/* Nothing left here, and no op left in the engine that could bring more. */
+/* Nothing left here, and nothing left in the connection that could still come. */
 static bool is_sent(const struct milgi_pull *p)
 {
-    struct milgi_engine_stats stats;
     if (p->out.first != p->out.len || p->working)
         return false;
-    milgi_engine_stats(p->engine, &stats);
-    return p->closed || stats.ops_alive <= stats.orphans;
+    return p->closed || milgi_conn_output_pending(p->conn) == 0;
 }
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */

@@ -129,7 +129,7 @@ enum milgi_limit {
     MILGI_LIMIT_HANDSHAKE_MESSAGE, /* largest handshake message accepted, bytes; default 64 KiB, up to 1 MiB */
     /* unparsed input after which milgi_conn_receive() says PAUSE; default 64 KiB; two records at least, whatever is set */
     MILGI_LIMIT_INPUT,
-    MILGI_LIMIT_CREDIT,            /* bytes delivered and not yet milgi_conn_consumed(); default 256 KiB */
+    MILGI_LIMIT_CREDIT, /* bytes delivered and not yet milgi_conn_consumed(); default 256 KiB */
     /* bytes sent by the application and not yet milgi_conn_output_done(); default 256 KiB */
     MILGI_LIMIT_OUTPUT,
     MILGI_LIMIT_RECORD, /* largest plaintext of a record that is sent, 64..16384; default 16384 */

@@ -88,9 +88,9 @@ enum milgi_verdict {
  * on_decide       a question (only those of milgi_config_set_ask()); answer now or later with milgi_decide().
  * on_alert        the peer sent this alert: close_notify (0) means that no more data comes (end of its half);
  *                 user_canceled; a fatal one is followed by on_closed.
- * on_closed       the connection has ended; once; the last callback but for on_output (the rest of the output, an
- *                 alert). Free it when output is drained or given up. Output that was handed out stays valid until
- *                 milgi_conn_free().
+ * on_closed       the connection has ended; once; the last callback: all output, an alert too, has been handed out
+ *                 before it. Free the connection when the network has taken the output, or it is given up: the memory
+ *                 stays valid until milgi_conn_free().
  */
 struct milgi_events {
     void (*on_output)(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n);
@@ -196,6 +196,8 @@ MILGI_API void milgi_conn_info(const struct milgi_conn *conn, struct milgi_conn_
 /* Whether the library is holding back input (MILGI_PAUSE), or output room (as milgi_conn_send() would answer). */
 MILGI_API bool milgi_conn_input_paused(const struct milgi_conn *conn);
 MILGI_API bool milgi_conn_output_full(const struct milgi_conn *conn);
+/* Bytes on their way out: given or made by the library, and not yet milgi_conn_output_done(). 0: all is with the network. */
+MILGI_API size_t milgi_conn_output_pending(const struct milgi_conn *conn);
 
 /*
  * Keying material for other protocols (RFC 8446 7.5). Returns 0, MILGI_EINVAL (before on_established, label too long,

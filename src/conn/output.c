@@ -25,6 +25,12 @@ static uint64_t cost(const struct milgi_conn *c)
     return milgi__conn_backlog(c) + (uint64_t)c->rec.pending_n * MILGI__PENDING_COST;
 }
 
+size_t milgi_conn_output_pending(const struct milgi_conn *c)
+{
+    /* A close_notify that is wanted and not yet queued counts too. */
+    return milgi__conn_backlog(c) + (c->shutdown_wanted && !c->closed_out && !c->failed);
+}
+
 bool milgi_conn_output_full(const struct milgi_conn *c)
 {
     return cost(c) >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
