@@ -338,20 +338,12 @@ static void flush_devices(struct milgi_engine *e)
 /* The turns of all that are ready now; returns the budget that is left. */
 static uint64_t run_ready(struct milgi_engine *e, uint64_t budget)
 {
-    struct milgi__link batch;
-    milgi__list_init(&batch);
-    while (!milgi__list_empty(&e->ready)) {
-        struct milgi__link *link = e->ready.next;
-        milgi__list_remove(link);
-        milgi__list_append(&batch, link);
-    }
-    while (!milgi__list_empty(&batch)) {
-        struct milgi__owner *owner = MILGI__ENTRY(batch.next, struct milgi__owner, ready);
+    /* Whoever becomes ready from here on comes behind |last|: after all that were ready before, in this run or the next. */
+    struct milgi__link last;
+    milgi__list_append(&e->ready, &last);
+    while (budget && e->ready.next != &last) {
+        struct milgi__owner *owner = MILGI__ENTRY(e->ready.next, struct milgi__owner, ready);
         milgi__list_remove(&owner->ready);
-        if (budget == 0) {
-            milgi__list_append(&e->ready, &owner->ready);
-            continue;
-        }
         uint32_t index = owner->index, generation = owner->generation;
         bool more = false;
         uint64_t spent = owner->ops->turn(owner, budget, &more);
@@ -365,6 +357,7 @@ static uint64_t run_ready(struct milgi_engine *e, uint64_t budget)
         if (more && milgi__list_empty(&owner->ready))
             milgi__list_append(&e->ready, &owner->ready);
     }
+    milgi__list_remove(&last);
     return budget;
 }
 

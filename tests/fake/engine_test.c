@@ -237,6 +237,29 @@ static void what_callbacks_stage_gets_two_passes_and_then_another_run(void **sta
     rig_fini(&rig);
 }
 
+static void nobody_with_much_to_do_is_before_those_that_wait(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct counter more[2];
+    struct milgi_run_result result;
+    rig_init(&rig, NULL, NULL);
+    memset(more, 0, sizeof more);
+    rig.counter.in_turn = stage_myself;
+    milgi__engine_ready(rig.engine, &rig.counter.owner);
+    for (unsigned i = 0; i < 2; i++) {
+        more[i].in_turn = stage_myself;
+        rig_attach(&rig, &more[i]);
+        milgi__engine_ready(rig.engine, &more[i].owner);
+    }
+    for (unsigned i = 0; i < 30; i++) /* a budget of one turn */
+        assert_int_equal(milgi_engine_run(rig.engine, 1000, &result), 0);
+    assert_int_equal(rig.counter.turns, 10);
+    assert_int_equal(more[0].turns, 10);
+    assert_int_equal(more[1].turns, 10);
+    rig_fini(&rig);
+}
+
 static void deadlines_come_in_their_order(void **state)
 {
     (void)state;
@@ -606,6 +629,7 @@ int main(void)
         cmocka_unit_test(a_run_inside_a_run_is_refused),
         cmocka_unit_test(an_idle_engine_asks_for_one_run),
         cmocka_unit_test(what_callbacks_stage_gets_two_passes_and_then_another_run),
+        cmocka_unit_test(nobody_with_much_to_do_is_before_those_that_wait),
         cmocka_unit_test(deadlines_come_in_their_order),
         cmocka_unit_test(an_owner_without_turns_is_told_that_it_is_idle),
         cmocka_unit_test(use_in_a_forked_process_is_refused),
