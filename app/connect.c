@@ -232,7 +232,8 @@ static void read_more(struct connect *c)
 {
     if (c->reading || c->we_ended || !c->stream)
         return;
-    c->in_chunk = milgi_chunk_new(milgi_uv_engine(c->tls.uv), READ_SIZE);
+    struct milgi_conn *conn = milgi_uv_conn(c->stream);
+    c->in_chunk = conn ? milgi_conn_chunk(conn, READ_SIZE) : NULL;
     if (!c->in_chunk) {
         milgi_uv_await_memory(c->stream);
         return;

@@ -192,7 +192,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct relay *r = handle->data;
     (void)suggested;
-    r->reading = milgi_chunk_new(milgi_uv_engine(r->client->proxy->tls.uv), READ_SIZE);
+    struct milgi_conn *conn = r->client->stream ? milgi_uv_conn(r->client->stream) : NULL;
+    r->reading = conn ? milgi_conn_chunk(conn, READ_SIZE) : NULL;
     *buf = r->reading ? uv_buf_init((char *)milgi_chunk_data(r->reading), READ_SIZE) : uv_buf_init(NULL, 0);
 }
 

@@ -219,7 +219,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         *buf = uv_buf_init(s->uv->waste, sizeof s->uv->waste);
         return;
     }
-    s->reading = milgi_chunk_new(s->uv->engine, s->read_size);
+    s->reading = milgi_conn_chunk(s->conn, s->read_size);
     if (!s->reading) {
         *buf = uv_buf_init(NULL, 0);
         return;

@@ -142,7 +142,7 @@ static bool move_out(struct milgi_pull *p)
 
 static void move_in(struct milgi_pull *p)
 {
-    struct milgi_chunk *chunk = milgi_chunk_new(p->engine, READ_SIZE);
+    struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, READ_SIZE);
     if (!chunk)
         return; /* none free: the next turn may free some */
     ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), READ_SIZE);

@@ -212,12 +212,10 @@ static void adapt(struct end *end, uint32_t len)
 
 static void progress(struct end *end, size_t want)
 {
-    struct milgi_engine *engine = end->world->engine[end->side];
-
     (void)want;
     while (wire_pending(end->in) > 0) {
         uint32_t size = read_sizes[end->read];
-        struct milgi_chunk *chunk = milgi_chunk_new(engine, size);
+        struct milgi_chunk *chunk = milgi_conn_chunk(end->conn, size);
         if (chunk == NULL)
             bench_die("milgi: no chunk");
         uint32_t len = (uint32_t)wire_get(end->in, milgi_chunk_data(chunk), size);

@@ -121,6 +121,12 @@ MILGI_API MILGI_MUST_CHECK int milgi_conn_new(struct milgi_engine *engine, struc
 MILGI_API void milgi_conn_free(struct milgi_conn *conn);
 
 /*
+ * As milgi_chunk_new(), for bytes of this connection, to be received or sent. Memory whose last contents were this
+ * connection's own need not be wiped for it, which milgi_chunk_new() has to do. NULL: the pool is empty.
+ */
+MILGI_API struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *conn, size_t size);
+
+/*
  * Ciphertext from the network. Takes the caller's reference on slice.chunk in any case but MILGI_EINVAL; the bytes
  * must not be touched from now on (they may be decrypted in place). Returns 0; MILGI_PAUSE: taken, but stop until
  * on_resume; MILGI_ECLOSED: the connection has ended, the bytes were dropped; MILGI_EINVAL (empty slice);

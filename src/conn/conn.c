@@ -216,6 +216,13 @@ void milgi_conn_free(struct milgi_conn *c)
         milgi__conn_destroy(c);
 }
 
+struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *c, size_t size)
+{
+    if (size == 0 || size > MILGI_CHUNK_MAX)
+        return NULL;
+    return milgi__chunk_alloc(c->env.pool, size, c->env.owner, false);
+}
+
 /* --- questions ----------------------------------------------------------------------------------- */
 
 static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info *info)
