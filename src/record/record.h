@@ -102,6 +102,9 @@ struct milgi__record {
     uint8_t header[MILGI__RECORD_HEADER];
     bool have_header; /* |header| is that of the record which input begins with */
     bool speculating;
+    /* records of application data are taken though there is no key: early data behind a HelloRetryRequest, which is
+     * handed over as it is and skipped (RFC 8446 4.2.10) */
+    bool clear_data;
     bool seen_protected_in; /* a protected record has been opened */
     bool unit_begun;        /* handshake content is framed in part: the rest cannot be dropped */
     bool send_broken;       /* a seal failed for good: nothing more can be sent */
