@@ -107,6 +107,7 @@ void liar_fini(struct liar *l)
     milgi__pkey_free(l->key);
     milgi__crypto_free(l->cx);
     free(l->heard.p);
+    free(l->waiting.p);
     free(l->got.p);
     memset(l, 0, sizeof *l);
 }
@@ -138,10 +139,26 @@ static void nonce_of(struct liar_keys *k, uint8_t nonce[12])
     k->seq++;
 }
 
+/* What waits goes as far as the victim takes it. True: something has gone. */
+static bool push(struct liar *l)
+{
+    size_t at = 0;
+    while (at < l->waiting.len && !milgi_conn_input_paused(l->victim->conn)) {
+        size_t k = MILGI__MIN(l->waiting.len - at, 16384);
+        (void)pair_feed(l->victim, l->waiting.p + at, k);
+        at += k;
+    }
+    if (at)
+        pair_bytes_drop(&l->waiting, at);
+    return at > 0;
+}
+
 void liar_raw(struct liar *l, const void *data, size_t len)
 {
-    if (len)
-        (void)pair_feed(l->victim, data, len);
+    if (len == 0)
+        return;
+    pair_bytes_add(&l->waiting, data, len);
+    (void)push(l);
 }
 
 static void head(uint8_t out[5], unsigned type, size_t len)
@@ -605,10 +622,12 @@ void liar_listen_for(struct liar *l, uint64_t ns)
     for (;;) {
         enum milgi_next next = pair_run(l->victim, &deadline);
         hear(l);
-        if (next == MILGI_RUN_AGAIN)
+        if (push(l) || next == MILGI_RUN_AGAIN)
             continue;
-        if (deadline > until)
+        if (deadline > until) {
+            l->pair.now_ns = until;
             return;
+        }
         if (deadline > l->pair.now_ns)
             l->pair.now_ns = deadline;
     }

@@ -71,6 +71,7 @@ struct liar {
     size_t fragment; /* handshake bytes per record; 0: as many as fit */
     bool asked;      /* by the victim for a certificate */
     uint64_t random;
+    struct pair_bytes waiting; /* said, and not yet taken by the victim: it has paused */
     /* what the victim has said */
     struct pair_bytes heard; /* of a message, the beginning */
     unsigned char types[64]; /* of its messages */
@@ -104,7 +105,7 @@ void liar_record(struct liar *liar, unsigned type, const void *data, size_t len,
 void liar_plain(struct liar *liar, unsigned type, const void *data, size_t len);
 /* A protected record whose outer header and inner plaintext (content, type and padding) are the caller's. */
 void liar_inner(struct liar *liar, unsigned outer_type, const void *inner, size_t len);
-/* Anything at all. */
+/* Anything at all. Waits while the victim says PAUSE; goes on when it is listened to. */
 void liar_raw(struct liar *liar, const void *data, size_t len);
 void liar_send_ccs(struct liar *liar);
 void liar_send_alert(struct liar *liar, int level, int alert);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records that bring nothing, in numbers: the victim does a bounded amount of work for them, then ends.
+ * ctest-timeout: 120
+ */
+#include "fixture.h"
+
+#define LIMIT 32 /* MILGI_LIMIT_IDLE_CONTROL by default */
+
+/* Sends |send| again and again; returns how many it took until the victim had enough. */
+static unsigned flood(struct liar *liar, void (*send)(struct liar *), unsigned most)
+{
+    unsigned n = 0;
+    for (; n < most && !liar->victim->closed; n++) {
+        send(liar);
+        liar_listen(liar);
+    }
+    return n;
+}
+
+/* The limit of what is tolerated is exact, and the end is an alert. */
+static void ends_at_limit(enum milgi_role role, void (*send)(struct liar *))
+{
+    struct liar liar;
+    open_as(&liar, role, NULL);
+    assert_int_equal(flood(&liar, send, 1000), LIMIT + 1);
+    assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
+    liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    assert_int_equal(liar.victim->got.len, 0);
+    liar_fini(&liar);
+}
+
+/* The same all at once, behind a device: what comes behind the limit is not delivered, and hardly opened. */
+static void ends_at_limit_at_once(enum milgi_role role, void (*send)(struct liar *), const char *device)
+{
+    struct liar liar;
+    open_as(&liar, role, device);
+    uint64_t before = records_in(&liar);
+    for (unsigned i = 0; i < 500; i++)
+        send(&liar);
+    liar_record(&liar, LIAR_DATA, "never", 5, 0);
+    liar_listen(&liar);
+    assert_true(liar.victim->closed);
+    assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
+    assert_int_equal(records_in(&liar) - before, LIMIT + 1);
+    assert_int_equal(liar.victim->got.len, 0);
+    liar_fini(&liar);
+}
+
+/* Data in between makes it a conversation again. */
+static void goes_on_with_data(enum milgi_role role, void (*send)(struct liar *), const char *device)
+{
+    struct liar liar;
+    open_as(&liar, role, device);
+    for (unsigned i = 0; i < 20 * LIMIT; i++) {
+        send(&liar);
+        if (i % LIMIT == LIMIT - 1)
+            liar_record(&liar, LIAR_DATA, "data", 4, 0);
+        if (i % LIMIT == LIMIT / 2)
+            liar_listen(&liar);
+    }
+    liar_listen(&liar);
+    if (liar.victim->closed)
+        fail_msg("ended with %s", liar_end(&liar));
+    assert_int_equal(liar.victim->got.len, 20 * 4);
+    assert_true(peak_of(&liar) <= 1024 * 1024);
+    liar_fini(&liar);
+}
+
+static void against_all(void (*send)(struct liar *))
+{
+    for (int role = 0; role < 2; role++) {
+        ends_at_limit(role, send);
+        ends_at_limit_at_once(role, send, NULL);
+        ends_at_limit_at_once(role, send, SLOW);
+        goes_on_with_data(role, send, NULL);
+        goes_on_with_data(role, send, SLOW);
+    }
+}
+
+static void send_empty(struct liar *liar)
+{
+    liar_record(liar, LIAR_DATA, NULL, 0, 0);
+}
+
+static void send_padding(struct liar *liar)
+{
+    liar_record(liar, LIAR_DATA, NULL, 0, 16384);
+}
+
+static void send_update(struct liar *liar)
+{
+    liar_update(liar, false, 0);
+}
+
+static void send_request(struct liar *liar)
+{
+    liar_update(liar, true, 0);
+}
+
+static void send_padded_update(struct liar *liar)
+{
+    liar_update(liar, true, 16384 - 5);
+}
+
+static void send_warning(struct liar *liar)
+{
+    liar_send_alert(liar, 1, MILGI_ALERT_USER_CANCELED);
+}
+
+static void empty_records_come_to_an_end(void **state)
+{
+    (void)state;
+    against_all(send_empty);
+}
+
+static void records_of_padding_alone_come_to_an_end(void **state)
+{
+    (void)state;
+    against_all(send_padding);
+}
+
+static void key_updates_come_to_an_end(void **state)
+{
+    (void)state;
+    against_all(send_update);
+}
+
+static void requests_for_key_updates_come_to_an_end(void **state)
+{
+    (void)state;
+    against_all(send_request);
+}
+
+static void key_updates_in_records_of_full_size_come_to_an_end(void **state)
+{
+    (void)state;
+    against_all(send_padded_update);
+}
+
+static void warning_alerts_come_to_an_end(void **state)
+{
+    (void)state;
+    against_all(send_warning);
+}
+
+static void send_ticket(struct liar *liar)
+{
+    static const uint8_t ticket[] = { 4, 0, 0, 18, 0, 0, 28, 32, 1, 2, 3, 4, 1, 0, 0, 4, 'a', 'b', 'c', 'd', 0, 0 };
+    liar_record(liar, LIAR_HANDSHAKE, ticket, sizeof ticket, 0);
+}
+
+static void tickets_come_to_an_end(void **state)
+{
+    (void)state;
+    ends_at_limit(MILGI_SERVER, send_ticket);
+    ends_at_limit_at_once(MILGI_SERVER, send_ticket, NULL);
+    goes_on_with_data(MILGI_SERVER, send_ticket, NULL);
+}
+
+/* Many in one record count each. */
+static void tickets_in_one_record_come_to_an_end(void **state)
+{
+    (void)state;
+    static const uint8_t ticket[] = { 4, 0, 0, 18, 0, 0, 28, 32, 1, 2, 3, 4, 1, 0, 0, 4, 'a', 'b', 'c', 'd', 0, 0 };
+    uint8_t many[700 * sizeof ticket];
+    struct liar liar;
+    for (size_t i = 0; i < sizeof many; i++)
+        many[i] = ticket[i % sizeof ticket];
+    open_as(&liar, MILGI_SERVER, NULL);
+    liar_record(&liar, LIAR_HANDSHAKE, many, sizeof many, 0);
+    liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
+    liar_fini(&liar);
+}
+
+/* --- during the handshake ------------------------------------------------------------------------------------------------ */
+
+static void ccs_during_the_handshake_come_to_an_end(void **state)
+{
+    (void)state;
+    static const struct {
+        enum milgi_role role;
+        int due;
+    } places[] = { { MILGI_CLIENT, MILGI__MSG_FINISHED }, { MILGI_SERVER, MILGI__MSG_SERVER_HELLO },
+        { MILGI_SERVER, MILGI__MSG_FINISHED } };
+    for (size_t i = 0; i < MILGI__COUNT(places); i++) {
+        struct liar_setup setup = setup_as(places[i].role);
+        struct liar liar;
+        liar_init(&liar, &setup);
+        assert_true(liar_step_to(&liar, places[i].due, 0));
+        assert_int_equal(flood(&liar, liar_send_ccs, 1000), LIMIT + 1);
+        assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
+        liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        assert_false(liar.victim->established);
+        liar_fini(&liar);
+    }
+}
+
+static void warnings_during_the_handshake_come_to_an_end(void **state)
+{
+    (void)state;
+    for (int role = 0; role < 2; role++) {
+        struct liar_setup setup = setup_as(role);
+        struct liar liar;
+        liar_init(&liar, &setup);
+        assert_true(liar_step_to(&liar, MILGI__MSG_FINISHED, 0));
+        assert_int_equal(flood(&liar, send_warning, 1000), LIMIT + 1);
+        liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        liar_fini(&liar);
+    }
+}
+
+/* --- early data that nobody has asked for --------------------------------------------------------------------------------- */
+
+static bool offer_early_data(struct liar *liar, struct pair_bytes *m)
+{
+    if (m->p[0] == MILGI__MSG_CLIENT_HELLO && liar->said == 0)
+        liar_ext_add(m, 42, "", 0, false);
+    return true;
+}
+
+static void send_early(struct liar *liar, size_t len)
+{
+    uint8_t record[5 + 16640] = { LIAR_DATA, 3, 3, (uint8_t)(len >> 8), (uint8_t)len };
+    liar_raw(liar, record, 5 + len);
+}
+
+/* Skipped up to a bound of about 256 KiB, whatever the size of its records; then the handshake goes on, or does not. */
+static void early_data_is_skipped_up_to_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t len;
+        unsigned n;
+        bool fits;
+    } cases[] = { { 16640, 15, true }, { 16640, 18, false }, { 100, 1000, true }, { 100, 3000, false },
+        { 17, 3000, true }, { 17, 5000, false } };
+    for (size_t i = 0; i < MILGI__COUNT(cases); i++) {
+        for (int retry = 0; retry < 2; retry++) {
+            struct liar_setup setup = setup_as(MILGI_CLIENT);
+            struct liar liar;
+            setup.retry = retry;
+            setup.edit = offer_early_data;
+            liar_init(&liar, &setup);
+            assert_true(liar_step(&liar));
+            for (unsigned k = 0; k < cases[i].n && !liar.victim->closed; k++) {
+                send_early(&liar, cases[i].len);
+                liar_listen(&liar);
+            }
+            assert_true(memory_of(&liar) <= 128 * 1024);
+            if (cases[i].fits) {
+                liar_handshake(&liar);
+                assert_int_equal(liar.victim->got.len, 0);
+            } else {
+                liar_expect_alert(&liar, retry ? MILGI_ALERT_UNEXPECTED_MESSAGE : MILGI_ALERT_BAD_RECORD_MAC);
+                assert_false(liar.victim->established);
+            }
+            liar_fini(&liar);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_records_come_to_an_end),
+        cmocka_unit_test(records_of_padding_alone_come_to_an_end),
+        cmocka_unit_test(key_updates_come_to_an_end),
+        cmocka_unit_test(requests_for_key_updates_come_to_an_end),
+        cmocka_unit_test(key_updates_in_records_of_full_size_come_to_an_end),
+        cmocka_unit_test(warning_alerts_come_to_an_end),
+        cmocka_unit_test(tickets_come_to_an_end),
+        cmocka_unit_test(tickets_in_one_record_come_to_an_end),
+        cmocka_unit_test(ccs_during_the_handshake_come_to_an_end),
+        cmocka_unit_test(warnings_during_the_handshake_come_to_an_end),
+        cmocka_unit_test(early_data_is_skipped_up_to_a_bound),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}
