@@ -39,13 +39,15 @@ struct milgi_uv_stream {
         uv_shutdown_t shutdown; /* never before |connect| is over */
     } req;
     struct milgi_chunk *reading; /* lent to libuv from alloc to read */
-    uint32_t read_size;          /* of the next chunk to read into: follows what comes */
+    uint32_t read_size, read_at; /* of the next chunk to read into: follows what comes; which of the sizes it is */
     uint32_t writes;             /* requests that libuv has not finished */
     int write_error;             /* sending has failed; the peer's last words are still read */
     uint32_t wasted;             /* bytes thrown away after the end */
 
     struct milgi_uv_stream *linger_next, *linger_prev;
     uint64_t linger_due, linger_end; /* of uv_now(); due moves with progress, but not beyond end */
+    uint64_t linger_moved;           /* when the peer was last seen to take output */
+    size_t linger_left;              /* bytes of output that the socket had not taken then */
     bool lingers;
 
     bool connected, reading_on, eof;

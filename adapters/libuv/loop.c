@@ -92,11 +92,31 @@ static void linger_arm(struct milgi_uv *uv)
     uv_timer_start(&uv->linger, on_linger, due > now ? due - now : 0, 0);
 }
 
+/* A peer that is slow has a right to what was sent before the end, as long as it takes some of it now and then. */
+static bool still_takes(struct milgi_uv_stream *s)
+{
+    uint64_t now = uv_now(s->uv->loop);
+    size_t left = uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
+    if (!left || s->write_error || !s->established)
+        return false;
+    if (left != s->linger_left)
+        s->linger_moved = now;
+    s->linger_left = left;
+    return now - s->linger_moved < s->uv->options.flush_ms;
+}
+
 static void on_linger(uv_timer_t *timer)
 {
     struct milgi_uv *uv = timer->data;
-    while (uv->linger_first && uv->linger_first->linger_due <= uv_now(uv->loop))
-        milgi_uv__stream_expired(uv->linger_first);
+    while (uv->linger_first && uv->linger_first->linger_due <= uv_now(uv->loop)) {
+        struct milgi_uv_stream *s = uv->linger_first;
+        if (still_takes(s)) {
+            s->linger_end = 0;
+            milgi_uv__linger(s);
+        } else {
+            milgi_uv__stream_expired(s);
+        }
+    }
     linger_arm(uv);
 }
 
@@ -133,7 +153,7 @@ void milgi_uv__linger(struct milgi_uv_stream *s)
 
 void milgi_uv_options_init(struct milgi_uv_options *options)
 {
-    *options = (struct milgi_uv_options){ .linger_ms = 2000, .linger_bytes = 64 * 1024 };
+    *options = (struct milgi_uv_options){ .linger_ms = 2000, .linger_bytes = 64 * 1024, .flush_ms = 30000 };
     milgi_engine_options_init(&options->engine);
 }
 

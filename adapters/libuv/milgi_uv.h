@@ -9,7 +9,8 @@
  * HOW A STREAM ENDS. TLS ends first, once, and on_close tells why; the TCP connection outlives it for a moment, so
  * that the last record (a fatal alert, a close_notify) reaches the peer: the output is written out, writing is shut
  * down, and what the peer still sends is read and thrown away, for then no reset overtakes the alert. That takes until
- * the peer closes, or linger_ms without progress, or linger_bytes; then the socket is closed and on_gone comes. /
+ * the peer closes, or linger_ms without progress, or linger_bytes; then the socket is closed and on_gone comes. Output of
+ * a connection that was open has flush_ms to make progress: a slow peer gets all of it. /
  */
 #pragma once
 
@@ -29,6 +30,7 @@ struct milgi_uv_options {
     uint64_t budget_ns;    /* of one turn; default 0: the engine's default */
     uint32_t linger_ms;    /* how long to wait for the peer's end after our last record; default 2000 */
     uint32_t linger_bytes; /* how many bytes to read and throw away meanwhile; default 64 KiB */
+    uint32_t flush_ms;     /* how long a peer may take nothing of what is still to be written; default 30000 */
 };
 
 /* Fills in every default. */

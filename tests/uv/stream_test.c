@@ -499,6 +499,46 @@ static void a_peer_that_never_ends_is_not_waited_for(void **state)
     }
 }
 
+static void give_credit_at_last(struct rig *r)
+{
+    r->a.keep_credit = false;
+    if (r->a.stream)
+        milgi_uv_consumed(r->a.stream, r->a.got_len);
+}
+
+/* It takes nothing for 400 ms after TLS has ended on the sender's side, several times as long as a peer lingers. */
+static void a_slow_peer_gets_all_that_was_sent_before_the_end(void **state)
+{
+    struct milgi_uv_options options;
+    struct rig r;
+    (void)state;
+    milgi_uv_options_init(&options);
+    options.linger_ms = 50;
+    for (int patient = 0; patient < 2; patient++) {
+        options.flush_ms = patient ? 10000 : 100;
+        rig_open(&r, NULL, &options);
+        r.a.shut_when_sent = r.a.keep_credit = true;
+        r.b.send_len = 480000;
+        both(&r);
+        run_until(&r, &r.b.ended);
+        while (r.b.sent_len < 480000 && !r.late)
+            uv_run(&r.loop, UV_RUN_ONCE);
+        assert_int_equal(milgi_uv_shutdown(r.b.stream), 0);
+        run_until(&r, &r.b.closed);
+        assert_int_equal(r.b.reason.error, 0);
+        assert_true(r.a.got_len < 480000);
+        later(&r, 400, give_credit_at_last);
+        run(&r);
+        if (patient) {
+            assert_int_equal(r.a.got_len, 480000);
+            assert_int_equal(r.a.reason.error, 0);
+        } else {
+            assert_int_not_equal(r.a.reason.error, 0);
+        }
+        rig_close(&r);
+    }
+}
+
 static void a_cut_without_close_notify_is_told(void **state)
 {
     struct rig r;
@@ -559,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_refused_connection_is_told_with_its_errno),
         cmocka_unit_test(a_fatal_alert_reaches_a_peer_that_goes_on_sending),
         cmocka_unit_test(a_peer_that_never_ends_is_not_waited_for),
+        cmocka_unit_test(a_slow_peer_gets_all_that_was_sent_before_the_end),
         cmocka_unit_test(a_cut_without_close_notify_is_told),
         cmocka_unit_test(streams_wait_for_chunks_and_go_on),
     };
