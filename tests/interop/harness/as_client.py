@@ -79,6 +79,8 @@ class Session:
 
     def end(self, input_ends_itself=False):
         """milgi ends the session in order; its report and the server's are compared with the case."""
+        if self.peer.ends_first:
+            self.server.err.wait(lambda out: self.peer.ends_first in out.head, self.trial.deadline, "the server's end")
         if not input_ends_itself:
             self.milgi.end_input()
         succeed(self.milgi, self.trial)
@@ -305,7 +307,7 @@ def keyupdate(trial):
 
 def keyupdate_by_milgi(trial):
     """milgi renews its keys and asks for new ones at times; s_server's trace tells that they came. Not often: GnuTLS
-    ends a connection that has more than eight in a second, and nginx one that ends behind one, without close_notify."""
+    ends a connection that has more than eight in a second."""
     size = 4 << 20
     path, digest = trial.payload(size)
     messages = os.path.join(trial.directory, "messages") if trial.case.peer == "s_server" else ""

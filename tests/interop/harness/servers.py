@@ -33,6 +33,7 @@ class Server:
     picks_port = False    # prints "listening on A:P" by itself
     quiet = True          # its output is not needed
     needs_backend = False
+    ends_first = b""      # what it prints when it has ended, if milgi's close_notify must not come before
     says = {}             # kinds in which it sends another alert than the RFC's: what milgi's message speaks of then
     cannot = ()           # kinds that it cannot play, though it can do what they need
 
@@ -245,6 +246,7 @@ class NginxStream(Nginx):
     can = {"bulk", "alpn", "client-cert", "truncate", "suite", "group", "tls12"}
     talk = "echo"
     needs_backend = True
+    ends_first = b"disconnected, bytes from/to client"
     library = "/usr/lib/nginx/modules/ngx_stream_module.so"
     block, module, serve = "stream", f"load_module {library};", "proxy_pass 127.0.0.1:{backend};"
 
