@@ -4,8 +4,9 @@
 
 #include <stdlib.h>
 
-#define READ_MIN 4096u
-#define READ_MAX 65536u
+/* Reads are as large as the engine's chunks are: a little, one record, several. */
+static const uint32_t read_sizes[] = { 4096, 18432, 69632 };
+#define READ_SIZES (sizeof read_sizes / sizeof read_sizes[0])
 #define PIECES 16 /* of output in one request, so that progress shows */
 
 /* A write that libuv has not finished; the bytes are the connection's. */
@@ -259,10 +260,11 @@ static void read_ended(struct milgi_uv_stream *s, int error)
 /* A full chunk asks for a larger one next time, one that is mostly empty for a smaller one. */
 static void adapt(struct milgi_uv_stream *s, uint32_t len)
 {
-    if (len == s->read_size && s->read_size < READ_MAX)
-        s->read_size *= 4;
-    else if (len < s->read_size / 4 && s->read_size > READ_MIN)
-        s->read_size /= 4;
+    if (len == s->read_size && s->read_at + 1 < READ_SIZES)
+        s->read_at++;
+    else if (len < s->read_size / 4 && s->read_at > 0)
+        s->read_at--;
+    s->read_size = read_sizes[s->read_at];
 }
 
 static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf)
@@ -411,7 +413,7 @@ static int stream_new(struct milgi_uv *uv, struct milgi_uv_stream **stream)
     if (!s)
         return MILGI_ENOMEM;
     s->uv = uv;
-    s->read_size = READ_MIN;
+    s->read_size = read_sizes[0];
     s->events = &no_events;
     if (uv_tcp_init(uv->loop, &s->tcp)) {
         free(s);

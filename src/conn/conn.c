@@ -56,6 +56,8 @@ static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool 
         progress |= milgi__conn_pump_out(c, &spent);
         if (!c->dead)
             progress |= milgi__conn_pump_in(c, budget_ns, &spent);
+        if (!c->dead && !c->hs && !c->rec.pending && !milgi__record_in_busy(&c->rec))
+            progress = false; /* nothing is left that another round could move */
     }
     *more = progress;
     if (!c->dead)

@@ -73,8 +73,11 @@ void milgi_conn_consumed(struct milgi_conn *c, size_t bytes)
 {
     if (c->dead)
         return;
+    uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
+    bool held_back = c->unconsumed >= limit;
     c->unconsumed -= MILGI__MIN(bytes, c->unconsumed);
-    milgi__engine_ready(c->engine, &c->owner);
+    if (held_back && c->unconsumed < limit)
+        milgi__engine_ready(c->engine, &c->owner);
 }
 
 bool milgi_conn_input_paused(const struct milgi_conn *c)
