@@ -87,7 +87,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_new(
 /*
  * Frees the engine. Connections that are left are freed without a callback; devices are quiesced, so this may block
  * for as long as their longest op. Chunks that the application still holds stay valid until their last reference
- * goes. Not from a callback (MILGI_EREENTRY, nothing is freed).
+ * goes. Not from a callback (MILGI_EREENTRY), nor in another process (MILGI_EFORK): nothing is freed then.
  */
 MILGI_API int milgi_engine_free(struct milgi_engine *engine);
 

@@ -59,6 +59,18 @@ static inline void milgi__list_remove(struct milgi__link *node)
     node->next = node->prev = node;
 }
 
+/* All of |from| to the end of |to|. */
+static inline void milgi__list_move(struct milgi__link *to, struct milgi__link *from)
+{
+    if (milgi__list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    from->prev->next = to;
+    to->prev->next = from->next;
+    to->prev = from->prev;
+    milgi__list_init(from);
+}
+
 #define MILGI__ENTRY(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 static inline void milgi__put16(uint8_t *p, unsigned v)

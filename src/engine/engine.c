@@ -61,6 +61,7 @@ static int engine_init(struct milgi_engine *e)
     milgi__list_init(&e->ready);
     milgi__list_init(&e->dirty);
     milgi__list_init(&e->waiting);
+    milgi__list_init(&e->waking);
     milgi__list_init(&e->cooling);
     e->process = milgi__port_process();
     e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
@@ -154,6 +155,8 @@ int milgi_engine_free(struct milgi_engine *e)
 {
     if (!e)
         return 0;
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
     if (e->running)
         return MILGI_EREENTRY;
     e->running = true;
@@ -300,17 +303,20 @@ static void expire_owners(struct milgi_engine *e)
     }
 }
 
-/* Those who wait for ops or chunks try again when some have been freed, the longest waiting first. */
+/*
+ * All who wait for ops or chunks try again when some have been freed, the longest waiting first; a batch of them at
+ * once, since the first may need all of it. Those who still find nothing wait for the next time.
+ */
 static void wake_waiters(struct milgi_engine *e)
 {
     bool recovered = milgi__pool_recovered(e->pool);
     if (recovered && e->o.on_memory)
         e->o.on_memory(e->o.memory_ctx, e);
-    if (!recovered && !e->freed_something)
-        return;
+    if (recovered || e->freed_something)
+        milgi__list_move(&e->waking, &e->waiting);
     e->freed_something = false;
-    for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&e->waiting); i++) {
-        struct milgi__owner *owner = MILGI__ENTRY(e->waiting.next, struct milgi__owner, waiting);
+    for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&e->waking); i++) {
+        struct milgi__owner *owner = MILGI__ENTRY(e->waking.next, struct milgi__owner, waiting);
         milgi__list_remove(&owner->waiting);
         milgi__engine_ready(e, owner);
     }
@@ -392,7 +398,7 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
 {
     struct milgi_run_result again = { MILGI_RUN_AGAIN, 0 };
     uint64_t deadline = e->heap_n ? e->heap[0]->deadline_ns : UINT64_MAX;
-    if (!milgi__list_empty(&e->ready) || !milgi__list_empty(&e->dirty))
+    if (!milgi__list_empty(&e->ready) || !milgi__list_empty(&e->dirty) || !milgi__list_empty(&e->waking))
         return again;
     if (!milgi__list_empty(&e->waiting) && e->freed_something)
         return again;

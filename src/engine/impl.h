@@ -58,7 +58,7 @@ struct milgi__dev {
     int fd;
     bool in_service;
     bool armed;
-    uint64_t full_since_ns;                        /* it has accepted nothing since; 0: it has */
+    uint64_t full_since_ns;                        /* ops wait and none was accepted since; 0: not so */
     uint64_t retry_ns;                             /* out of service until then */
     struct milgi__oplist line[MILGI_OP_CLASSES];   /* before it */
     struct milgi__oplist flight[MILGI_OP_CLASSES]; /* in it, oldest first */
@@ -102,6 +102,7 @@ struct milgi_engine {
     struct milgi__owner_slot *owners;
     uint32_t owners_cap, owners_n, owners_free;
     struct milgi__link ready, dirty, waiting, cooling; /* cooling: the longest idle first */
+    struct milgi__link waking;                         /* waited, and are to try again */
     struct milgi__owner **heap;
     uint32_t heap_n, heap_cap;
 
