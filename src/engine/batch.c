@@ -62,6 +62,15 @@ static void put_back(struct milgi__dev *d, struct milgi_op *op)
     line->n++;
 }
 
+/* Says to expire() since when something waits and nothing is accepted: refused, or no place beside what is in it. */
+static void note_full(const struct milgi_engine *e, struct milgi__dev *d)
+{
+    if (!d->line[0].n && !d->line[1].n)
+        d->full_since_ns = 0;
+    else if (!d->full_since_ns)
+        d->full_since_ns = e->now_ns;
+}
+
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
 {
     struct milgi_op *burst[MILGI__BURST];
@@ -89,11 +98,10 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
         }
         if (taken < n) {
             d->stats.full++;
-            if (!taken && !d->full_since_ns)
-                d->full_since_ns = e->now_ns;
-            return;
+            break;
         }
     }
+    note_full(e, d);
 }
 
 void milgi__dev_retire(struct milgi_engine *e, struct milgi__dev *d)
