@@ -69,7 +69,7 @@ static void goes_on_with_data(enum milgi_role role, void (*send)(struct liar *),
 
 static void against_all(void (*send)(struct liar *))
 {
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         ends_at_limit(role, send);
         ends_at_limit_at_once(role, send, NULL);
         ends_at_limit_at_once(role, send, SLOW);
@@ -174,7 +174,7 @@ static void tickets_in_one_record_come_to_an_end(void **state)
     liar_fini(&liar);
 }
 
-/* --- during the handshake ------------------------------------------------------------------------------------------------ */
+/* --- during the handshake ----------------------------------------------------------------------------------------- */
 
 static void ccs_during_the_handshake_come_to_an_end(void **state)
 {
@@ -200,7 +200,7 @@ static void ccs_during_the_handshake_come_to_an_end(void **state)
 static void warnings_during_the_handshake_come_to_an_end(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct liar_setup setup = setup_as(role);
         struct liar liar;
         liar_init(&liar, &setup);
@@ -211,7 +211,7 @@ static void warnings_during_the_handshake_come_to_an_end(void **state)
     }
 }
 
-/* --- early data that nobody has asked for --------------------------------------------------------------------------------- */
+/* --- early data that nobody has asked for ------------------------------------------------------------------------- */
 
 static bool offer_early_data(struct liar *liar, struct pair_bytes *m)
 {

@@ -8,7 +8,7 @@
 
 #define SECOND UINT64_C(1000000000)
 
-/* --- crumbs --------------------------------------------------------------------------------------------------------------- */
+/* --- crumbs ------------------------------------------------------------------------------------------------------- */
 
 static unsigned allocations;
 
@@ -94,7 +94,7 @@ static void a_message_of_a_megabyte_that_is_only_announced_costs_nothing(void **
 static void data_in_crumbs_is_delivered_in_bounded_memory(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct liar liar;
         open_as(&liar, role, NULL);
         for (unsigned i = 0; i < 20000; i++) {
@@ -109,7 +109,7 @@ static void data_in_crumbs_is_delivered_in_bounded_memory(void **state)
     }
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 /* The handshake took too long: the peer is told, and what says so is the victim's own clock. */
 static void expect_timeout(struct liar *liar)
@@ -144,7 +144,7 @@ static void a_byte_per_second_lasts_until_the_deadline(void **state)
 static void one_who_stops_in_any_state_lasts_until_the_deadline(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         for (unsigned stop = 0; stop < 6; stop++) {
             struct liar_setup setup = setup_as(role);
             struct liar liar;
@@ -184,14 +184,14 @@ static void ccs_do_not_prolong_the_handshake(void **state)
     liar_fini(&liar);
 }
 
-/* --- ends -------------------------------------------------------------------------------------------------------------------- */
+/* --- ends --------------------------------------------------------------------------------------------------------- */
 
 static void an_end_without_close_notify_is_a_truncation(void **state)
 {
     (void)state;
     static const char *const devices[] = { NULL, SLOW };
     for (size_t k = 0; k < MILGI__COUNT(devices); k++) {
-        for (int role = 0; role < 2; role++) {
+        for (enum milgi_role role = 0; role < 2; role++) {
             for (int error = 0; error < 2; error++) {
                 struct liar liar;
                 open_as(&liar, role, devices[k]);
@@ -215,7 +215,7 @@ static void an_end_without_close_notify_is_a_truncation(void **state)
 static void an_end_within_a_record_is_a_truncation(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         for (size_t part = 1; part < 30; part++) {
             struct liar liar;
             uint8_t record[30] = { LIAR_DATA, 3, 3, 0, 25 };
@@ -236,7 +236,7 @@ static void what_comes_after_close_notify_is_ignored(void **state)
     (void)state;
     static const char *const devices[] = { NULL, SLOW };
     for (size_t k = 0; k < MILGI__COUNT(devices); k++) {
-        for (int role = 0; role < 2; role++) {
+        for (enum milgi_role role = 0; role < 2; role++) {
             struct liar liar;
             open_as(&liar, role, devices[k]);
             struct pair_side *v = liar.victim;
@@ -273,7 +273,7 @@ static void what_comes_after_close_notify_is_ignored(void **state)
 static void a_close_notify_during_the_handshake_is_no_orderly_end(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct liar_setup setup = setup_as(role);
         struct liar liar;
         liar_init(&liar, &setup);

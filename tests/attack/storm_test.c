@@ -5,7 +5,7 @@
  */
 #include "fixture.h"
 
-/* --- key updates ------------------------------------------------------------------------------------------------------- */
+/* --- key updates -------------------------------------------------------------------------------------------------- */
 
 #define UPDATES 3000
 
@@ -49,7 +49,7 @@ static void update_storm(enum milgi_role role, const char *device, bool reads, s
 static void a_storm_of_key_updates_is_weathered_by_one_who_reads(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         update_storm(role, NULL, true, 16384 - 5);
         update_storm(role, SLOW, true, 16384 - 5);
         update_storm(role, SLOW, true, 0);
@@ -59,13 +59,13 @@ static void a_storm_of_key_updates_is_weathered_by_one_who_reads(void **state)
 static void replies_to_key_updates_do_not_pile_up_when_nobody_reads_them(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         update_storm(role, NULL, false, 16384 - 5);
         update_storm(role, SLOW, false, 0);
     }
 }
 
-/* --- clients that come and go ------------------------------------------------------------------------------------------- */
+/* --- clients that come and go ------------------------------------------------------------------------------------- */
 
 struct storm {
     struct pair pair;

@@ -34,7 +34,7 @@ static void draw(struct liar *l, uint8_t *out, size_t len)
     }
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static void make_share(struct liar *l, uint16_t group)
 {
@@ -112,7 +112,7 @@ void liar_fini(struct liar *l)
     memset(l, 0, sizeof *l);
 }
 
-/* --- records ---------------------------------------------------------------------------------------------------- */
+/* --- records ------------------------------------------------------------------------------------------------------ */
 
 static void install(struct liar *l, struct liar_keys *k, const uint8_t *secret)
 {
@@ -252,7 +252,7 @@ void liar_update(struct liar *l, bool request, size_t pad)
     next_keys(l, &l->write);
 }
 
-/* --- key schedule ----------------------------------------------------------------------------------------------- */
+/* --- key schedule ------------------------------------------------------------------------------------------------- */
 
 static void hash_now(struct liar *l, uint8_t out[MILGI__HASH_MAX])
 {
@@ -281,7 +281,7 @@ static void app_secrets(struct liar *l)
     must(milgi__schedule13_master(&l->schedule, l->cx, hash) == 0, "master secret");
 }
 
-/* --- messages that it says --------------------------------------------------------------------------------------- */
+/* --- messages that it says ---------------------------------------------------------------------------------------- */
 
 static struct milgi__bytes u16s(uint8_t *out, const uint16_t *list, size_t n)
 {
@@ -638,7 +638,7 @@ void liar_listen(struct liar *l)
     liar_listen_for(l, l->setup.device ? 1000000000u : 0);
 }
 
-/* --- steps ------------------------------------------------------------------------------------------------------ */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 bool liar_step(struct liar *l)
 {
@@ -673,7 +673,7 @@ void liar_handshake(struct liar *l)
     assert_false(l->deaf);
 }
 
-/* --- ends ------------------------------------------------------------------------------------------------------- */
+/* --- ends --------------------------------------------------------------------------------------------------------- */
 
 const char *liar_end(const struct liar *l)
 {

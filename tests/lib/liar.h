@@ -119,7 +119,7 @@ void liar_expect_alerts(struct liar *liar, const int *alerts);
 /* "alert (detail)" of the victim's end, or "open"; static until the next call. */
 const char *liar_end(const struct liar *liar);
 
-/* --- changing messages (liar_edit.c): lengths inside the message follow ------------------------------------------ */
+/* --- changing messages (liar_edit.c): lengths inside the message follow ------------------------------------------- */
 
 /* Replaces |old_len| bytes at |at|; the header's length follows. */
 void liar_splice(struct pair_bytes *m, size_t at, size_t old_len, const void *data, size_t len);

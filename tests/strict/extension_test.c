@@ -150,7 +150,7 @@ static void tell_all(const struct lie *lies, size_t n)
 #define VERSION MILGI_ALERT_PROTOCOL_VERSION
 #define FAILURE MILGI_ALERT_HANDSHAKE_FAILURE
 
-/* --- unknown, twice, misplaced -------------------------------------------------------------------------------------- */
+/* --- unknown, twice, misplaced ------------------------------------------------------------------------------------ */
 
 /*= RFC8446 4.2: "Upon receiving such an extension, an endpoint MUST abort the handshake with an "unsupported_extension"
  *= alert.", 9.3: a server "MUST ignore all unrecognized [...] extensions" */
@@ -223,7 +223,7 @@ static void answers_to_what_was_not_asked_are_refused(void **state)
     tell_all(lies, MILGI__COUNT(lies));
 }
 
-/* --- what a ClientHello must have ------------------------------------------------------------------------------------ */
+/* --- what a ClientHello must have --------------------------------------------------------------------------------- */
 
 #define PSK_BODY \
     "\0\7\0\1i\0\0\0\0" \
@@ -363,7 +363,7 @@ static void the_fields_of_a_client_hello_are_looked_at(void **state)
     tell_all(lies, MILGI__COUNT(lies));
 }
 
-/* --- what a server may say --------------------------------------------------------------------------------------------- */
+/* --- what a server may say ---------------------------------------------------------------------------------------- */
 
 static void other_suite(struct pair_bytes *m)
 {
@@ -465,7 +465,7 @@ static void a_cookie_alone_is_reason_enough_for_a_retry(void **state)
     liar_fini(&liar);
 }
 
-/* --- the messages under protection --------------------------------------------------------------------------------------- */
+/* --- the messages under protection -------------------------------------------------------------------------------- */
 
 static void with_context(struct pair_bytes *m)
 {
@@ -517,7 +517,7 @@ static void a_request_without_signature_algorithms_is_refused(void **state)
     tell(&lie);
 }
 
-/* --- GREASE (RFC 8701) ---------------------------------------------------------------------------------------------------- */
+/* --- GREASE (RFC 8701) -------------------------------------------------------------------------------------------- */
 
 /* Puts two bytes of GREASE in front of a list whose length, of |size| bytes, stands first in the extension. */
 static void grease_list(struct pair_bytes *m, unsigned iana, unsigned size, const char *with, size_t with_len)

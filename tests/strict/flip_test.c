@@ -159,7 +159,7 @@ static void a_record_flipped_anywhere_is_refused(void **state)
     (void)state;
     static const int of_header[] = { MILGI_ALERT_UNEXPECTED_MESSAGE, MILGI_ALERT_BAD_RECORD_MAC,
         MILGI_ALERT_RECORD_OVERFLOW, MILGI_ALERT_DECODE_ERROR, -1 };
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         size_t len = 1;
         for (size_t at = 0; at <= len; at++) {
             struct liar liar;

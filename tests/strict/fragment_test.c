@@ -62,7 +62,7 @@ static void a_key_update_ends_its_record(void **state)
 {
     (void)state;
     static const uint8_t update_and_more[] = { 24, 0, 0, 1, 0, 4 };
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct liar liar;
         open_as(&liar, role);
         liar_record(&liar, LIAR_DATA, "before", 6, 0);
@@ -77,7 +77,7 @@ static void a_key_update_ends_its_record(void **state)
 static void data_right_behind_finished_and_key_updates_is_taken(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct place place = { .role = role, .type = MILGI__MSG_FINISHED };
         struct liar liar;
         go_to(&liar, &place, NULL, NULL);
@@ -101,7 +101,7 @@ static void data_right_behind_finished_and_key_updates_is_taken(void **state)
     }
 }
 
-/* --- in between ----------------------------------------------------------------------------------------------------- */
+/* --- in between --------------------------------------------------------------------------------------------------- */
 
 /* Half of the message that is due, then |type|. */
 static void interleave(const struct place *place, unsigned type, const void *data, size_t len)
@@ -141,7 +141,7 @@ static void nothing_may_come_between_the_parts_of_a_later_message(void **state)
         size_t len;
     } between[] = { { LIAR_ALERT, "\1\132", 2 }, { LIAR_ALERT, "\1\0", 2 }, { LIAR_DATA, "data", 4 },
         { LIAR_DATA, "", 0 } };
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         for (size_t i = 0; i < MILGI__COUNT(between); i++) {
             for (size_t part = 1; part < 5; part++) {
                 struct liar liar;
@@ -156,7 +156,7 @@ static void nothing_may_come_between_the_parts_of_a_later_message(void **state)
     }
 }
 
-/* --- what must be taken --------------------------------------------------------------------------------------------- */
+/* --- what must be taken ------------------------------------------------------------------------------------------- */
 
 static void talk(struct liar *liar)
 {
@@ -187,7 +187,7 @@ static void messages_in_parts_of_any_size_are_taken(void **state)
     (void)state;
     static const size_t sizes[] = { 1, 2, 3, 4, 5, 63, 500, 0 };
     for (size_t i = 0; i < MILGI__COUNT(sizes); i++) {
-        for (int role = 0; role < 2; role++) {
+        for (enum milgi_role role = 0; role < 2; role++) {
             struct place place = { .role = role, .auth = true };
             struct liar_setup setup = setup_of(&place);
             struct liar liar;
@@ -219,7 +219,7 @@ static bool hold(struct liar *liar, struct pair_bytes *m)
 static void all_messages_of_a_flight_in_one_record_are_taken(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct pair_bytes held = { 0 };
         struct place place = { .role = role, .auth = true };
         struct liar_setup setup = setup_of(&place);
@@ -240,7 +240,7 @@ static void bytes_one_at_a_time_are_taken_with_every_device(void **state)
     static const char *const devices[] = { NULL, "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3",
         "chaos:seed=5" };
     for (size_t i = 0; i < MILGI__COUNT(devices); i++) {
-        for (int role = 0; role < 2; role++) {
+        for (enum milgi_role role = 0; role < 2; role++) {
             struct place place = { .role = role, .auth = true };
             struct liar_setup setup = setup_of(&place);
             struct liar liar;

@@ -111,7 +111,8 @@ static void each_message_with_a_byte_more_inside_is_refused(void **state)
     }
 }
 
-/*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." Elsewhere the byte begins a message that nobody awaits. */
+/*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." */
+/* Elsewhere the byte begins a message that nobody awaits. */
 static void each_message_with_a_byte_behind_it_is_refused(void **state)
 {
     (void)state;
@@ -126,7 +127,7 @@ static void each_message_with_a_byte_behind_it_is_refused(void **state)
     }
 }
 
-/* --- too long --------------------------------------------------------------------------------------------------- */
+/* --- too long ----------------------------------------------------------------------------------------------------- */
 
 /* RFC 8446 names no alert for a message that is longer than anybody wants. */
 static const int too_long[] = { MILGI_ALERT_ILLEGAL_PARAMETER, MILGI_ALERT_DECODE_ERROR, -1 };
@@ -225,7 +226,7 @@ static void a_key_update_cut_short_or_with_a_byte_more_is_refused(void **state)
     (void)state;
     static const uint8_t empty[] = { 24, 0, 0, 0 }, longer[] = { 24, 0, 0, 2, 0, 0 };
     static const uint8_t behind[] = { 24, 0, 0, 1, 0, 24 }, twice[] = { 24, 0, 0, 1, 0, 24, 0, 0, 1, 0 };
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         afterwards(role, empty, sizeof empty, MILGI_ALERT_DECODE_ERROR);
         afterwards(role, longer, sizeof longer, MILGI_ALERT_DECODE_ERROR);
         afterwards(role, behind, sizeof behind, MILGI_ALERT_UNEXPECTED_MESSAGE);
@@ -242,7 +243,7 @@ static void a_key_update_cut_short_or_with_a_byte_more_is_refused(void **state)
 static void a_message_above_the_limit_is_refused_after_the_handshake_too(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct liar liar;
         open_as(&liar, role);
         announce(&liar, role == MILGI_SERVER ? MILGI__MSG_NEW_SESSION_TICKET : MILGI__MSG_KEY_UPDATE, 0x100000);

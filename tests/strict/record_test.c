@@ -48,7 +48,7 @@ static const int bad_mac[] = { MILGI_ALERT_BAD_RECORD_MAC, -1 };
 static const int malformed_alert[] = { MILGI_ALERT_DECODE_ERROR, MILGI_ALERT_UNEXPECTED_MESSAGE, -1 };
 static const int too_short[] = { MILGI_ALERT_DECODE_ERROR, MILGI_ALERT_BAD_RECORD_MAC, -1 };
 
-/* --- types ------------------------------------------------------------------------------------------------------ */
+/* --- types -------------------------------------------------------------------------------------------------------- */
 
 static unsigned the_type;
 
@@ -84,7 +84,7 @@ static void application_data_in_the_clear_is_refused(void **state)
 {
     (void)state;
     the_type = LIAR_DATA;
-    for (int role = 0; role < 2; role++)
+    for (enum milgi_role role = 0; role < 2; role++)
         refused(role, CLEAR, send_type, unexpected);
 }
 
@@ -92,7 +92,7 @@ static void application_data_under_handshake_keys_is_refused(void **state)
 {
     (void)state;
     the_type = LIAR_DATA;
-    for (int role = 0; role < 2; role++)
+    for (enum milgi_role role = 0; role < 2; role++)
         refused(role, HANDSHAKE, send_inner_type, unexpected);
 }
 
@@ -100,7 +100,7 @@ static void a_protected_ccs_is_refused(void **state)
 {
     (void)state;
     the_type = LIAR_CCS;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         refused(role, HANDSHAKE, send_inner_type, unexpected);
         refused(role, OPEN, send_inner_type, unexpected);
     }
@@ -110,7 +110,7 @@ static void handshake_messages_in_the_clear_after_keys_are_refused(void **state)
 {
     (void)state;
     the_type = LIAR_HANDSHAKE;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         refused(role, HANDSHAKE, send_type, unexpected);
         refused(role, OPEN, send_type, unexpected);
     }
@@ -125,7 +125,7 @@ static void send_plain_alert(struct liar *liar)
 static void an_alert_in_the_clear_after_protected_records_is_refused(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++)
+    for (enum milgi_role role = 0; role < 2; role++)
         refused(role, OPEN, send_plain_alert, unexpected);
     struct liar liar;
     begin(&liar, MILGI_CLIENT, HANDSHAKE);
@@ -177,7 +177,7 @@ static bool with_ccs(struct liar *liar, struct pair_bytes *m)
 static void a_ccs_before_each_message_is_dropped(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         for (int retry = 0; retry < 2; retry++) {
             struct place place = { .role = role, .auth = !retry, .retry = retry };
             struct liar_setup setup = setup_of(&place);
@@ -192,7 +192,7 @@ static void a_ccs_before_each_message_is_dropped(void **state)
     }
 }
 
-/* --- lengths ---------------------------------------------------------------------------------------------------- */
+/* --- lengths ------------------------------------------------------------------------------------------------------ */
 
 static uint8_t big[20000];
 
@@ -231,7 +231,7 @@ static void a_record_too_long_is_refused_from_its_header(void **state)
 {
     (void)state;
     static const unsigned plain[] = { 16385, 16640, 65535 }, protected[] = { 16641, 65535 };
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         the_outer = LIAR_HANDSHAKE;
         for (size_t i = 0; i < MILGI__COUNT(plain); i++) {
             the_len = plain[i];
@@ -262,7 +262,7 @@ static void send_content_too_long(struct liar *liar)
 static void a_plaintext_too_long_is_refused_padding_or_not(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         refused(role, OPEN, send_inner_too_long, overflow);
         refused(role, OPEN, send_content_too_long, overflow);
         refused(role, HANDSHAKE, send_inner_too_long, overflow);
@@ -272,7 +272,7 @@ static void a_plaintext_too_long_is_refused_padding_or_not(void **state)
 static void the_longest_records_are_taken(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         struct liar liar;
         open_as(&liar, role);
         liar_record(&liar, LIAR_DATA, big, 16384, 0);
@@ -296,7 +296,7 @@ static void a_record_too_short_to_be_protected_is_refused(void **state)
 {
     (void)state;
     for (the_len = 1; the_len <= 16; the_len++) {
-        for (int role = 0; role < 2; role++) {
+        for (enum milgi_role role = 0; role < 2; role++) {
             refused(role, HANDSHAKE, send_short, too_short);
             refused(role, OPEN, send_short, too_short);
         }
@@ -316,7 +316,7 @@ static void a_record_of_nothing_but_zeros_is_refused(void **state)
     static const unsigned lens[] = { 1, 2, 100, 16385 };
     for (size_t i = 0; i < MILGI__COUNT(lens); i++) {
         the_len = lens[i];
-        for (int role = 0; role < 2; role++) {
+        for (enum milgi_role role = 0; role < 2; role++) {
             refused(role, HANDSHAKE, send_zeros, unexpected);
             refused(role, OPEN, send_zeros, unexpected);
         }
@@ -347,7 +347,7 @@ static void send_twice(struct liar *liar)
 static void records_forged_left_out_or_repeated_are_refused(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         refused(role, HANDSHAKE, send_garbage, bad_mac);
         refused(role, OPEN, send_garbage, bad_mac);
         refused(role, HANDSHAKE, send_out_of_sequence, bad_mac);
@@ -364,7 +364,7 @@ static void send_wrong_outer(struct liar *liar)
 static void a_protected_record_says_that_it_is_application_data(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
+    for (enum milgi_role role = 0; role < 2; role++) {
         refused(role, HANDSHAKE, send_wrong_outer, unexpected);
         refused(role, OPEN, send_wrong_outer, unexpected);
     }

@@ -16,9 +16,10 @@
  * All else is what connections do by themselves: the other messages, transcript, keys, Finished, records, alerts.
  *
  * The keys of the document's certificates have 1024 bits, which is refused everywhere: the certificate is said to have
- * 2048, and the test looks at signatures itself. RSA-PSS is randomized: what is asked to sign answers with the document's
- * signature, once it has seen that it is one over what was to be signed. It does so from inside the op's submission, as
- * a device would not: Certificate leaves before its signature is there, in a record of its own, if that takes any time.
+ * 2048, and the test looks at signatures itself. RSA-PSS is randomized: what is asked to sign answers with the
+ * document's signature, once it has seen that it is one over what was to be signed. It does so from inside the op's
+ * submission, as a device would not: Certificate leaves before its signature is there, in a record of its own, if that
+ * takes any time.
  *
  * ctest-wrap: milgi__client_hello_encode milgi__server_hello_encode milgi__encrypted_extensions_encode
  * ctest-wrap: milgi__encrypted_extensions_decode milgi__certificate_request_encode milgi__cert_info milgi__pkey_new
@@ -71,7 +72,7 @@ static enum rfc8448_who peer(void)
     return play.us == RFC8448_CLIENT ? RFC8448_SERVER : RFC8448_CLIENT;
 }
 
-/* --- what is put in its mouth ----------------------------------------------------------------------------------- */
+/* --- what is put in its mouth ------------------------------------------------------------------------------------- */
 
 struct message {
     uint8_t data[1024];
@@ -139,8 +140,8 @@ static size_t block_of_server_hello(const uint8_t *m)
 }
 
 /* Ours, which |w| has got since |from|, and the document's mean the same; then the latter takes its place. */
-static void replace(struct milgi__writer *w, uint8_t *from, const char *name, unsigned nth, size_t (*block)(const uint8_t *),
-    bool sorted)
+static void replace(struct milgi__writer *w, uint8_t *from, const char *name, unsigned nth,
+    size_t (*block)(const uint8_t *), bool sorted)
 {
     struct rfc8448_bytes theirs = own("message", name, nth);
     size_t len = (size_t)(w->p - from);
@@ -240,7 +241,7 @@ int __wrap_milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t
     return rv;
 }
 
-/* --- signatures ------------------------------------------------------------------------------------------------- */
+/* --- signatures --------------------------------------------------------------------------------------------------- */
 
 static bool verifies(uint16_t scheme, const uint8_t *spki, size_t spki_len, const uint8_t *input, size_t input_len,
     const uint8_t *sig, size_t sig_len)
@@ -327,7 +328,7 @@ int __wrap_milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *st
     return 0;
 }
 
-/* --- what the engine is given ----------------------------------------------------------------------------------- */
+/* --- what the engine is given ------------------------------------------------------------------------------------- */
 
 static int next_random(void *ctx, uint8_t *out, size_t len)
 {
@@ -384,7 +385,7 @@ static const struct milgi_events events = { .on_output = on_output,
     .on_alert = on_alert,
     .on_closed = on_closed };
 
-/* --- credentials and configs ------------------------------------------------------------------------------------ */
+/* --- credentials and configs -------------------------------------------------------------------------------------- */
 
 /* The document's certificate. */
 static struct milgi_credential *credential(void)
@@ -439,7 +440,7 @@ static struct milgi_config *config_of(bool client_auth)
     return config;
 }
 
-/* --- the replay ------------------------------------------------------------------------------------------------- */
+/* --- the replay --------------------------------------------------------------------------------------------------- */
 
 static void draw(struct rfc8448_bytes bytes)
 {
