@@ -85,7 +85,7 @@ static void tell_end(struct connect *c, const struct milgi_reason *reason)
     const char *cause = cause_of(reason);
     const char *alert = reason->alert == MILGI_ALERT_NONE ? NULL : milgi_alert_name(reason->alert);
     fprintf(stderr, "%s: %s: %s", app_name, c->options->target, milgi_error_text(reason->error));
-    if (*reason->detail)
+    if (*reason->detail && strcmp(reason->detail, milgi_error_text(reason->error)) != 0)
         fprintf(stderr, ": %s", reason->detail);
     if (cause && strcmp(cause, reason->detail) != 0)
         fprintf(stderr, ": %s", cause);

@@ -9,8 +9,8 @@
  * HOW A STREAM ENDS. TLS ends first, once, and on_close tells why; the TCP connection outlives it for a moment, so
  * that the last record (a fatal alert, a close_notify) reaches the peer: the output is written out, writing is shut
  * down, and what the peer still sends is read and thrown away, for then no reset overtakes the alert. That takes until
- * the peer closes, or linger_ms without progress, or linger_bytes; then the socket is closed and on_gone comes. Output of
- * a connection that was open has flush_ms to make progress: a slow peer gets all of it. /
+ * the peer closes, or linger_ms without progress, or linger_bytes; then the socket is closed and on_gone comes. Output
+ * of a connection that was open has flush_ms to make progress: a slow peer gets all of it.
  */
 #pragma once
 

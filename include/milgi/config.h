@@ -127,7 +127,7 @@ enum milgi_limit {
     /* from the first byte (client: from start) to open, decisions included; default 30 s */
     MILGI_LIMIT_HANDSHAKE_NS,
     MILGI_LIMIT_HANDSHAKE_MESSAGE, /* largest handshake message accepted, bytes; default 64 KiB, up to 1 MiB */
-    /* unparsed input after which milgi_conn_receive() says PAUSE; default 64 KiB; two records at least, whatever is set */
+    /* unparsed input after which milgi_conn_receive() says PAUSE; default 64 KiB, at least two records */
     MILGI_LIMIT_INPUT,
     MILGI_LIMIT_CREDIT, /* bytes delivered and not yet milgi_conn_consumed(); default 256 KiB */
     /* bytes sent by the application and not yet milgi_conn_output_done(); default 256 KiB */

@@ -202,7 +202,10 @@ MILGI_API void milgi_conn_info(const struct milgi_conn *conn, struct milgi_conn_
 /* Whether the library is holding back input (MILGI_PAUSE), or output room (as milgi_conn_send() would answer). */
 MILGI_API bool milgi_conn_input_paused(const struct milgi_conn *conn);
 MILGI_API bool milgi_conn_output_full(const struct milgi_conn *conn);
-/* Bytes on their way out: given or made by the library, and not yet milgi_conn_output_done(). 0: all is with the network. */
+/*
+ * Bytes on their way out: given by the application or made by the library, and not yet milgi_conn_output_done(). 0: all
+ * is with the network.
+ */
 MILGI_API size_t milgi_conn_output_pending(const struct milgi_conn *conn);
 
 /*

@@ -35,8 +35,8 @@ static const uint16_t certificate_schemes[] = {
 };
 
 /*
- * Two records as long as they may be. Reading resumes at half of the limit: if that were less than a record, the rest of
- * one that is not whole would never be read.
+ * Two records as long as they may be. Reading resumes at half of the limit: if that were less than a record, the rest
+ * of one that is not whole would never be read.
  */
 #define INPUT_MIN (2u * (5 + 16384 + 256))
 

@@ -270,7 +270,8 @@ int milgi__pem_private_key(const void *pem, size_t pem_len, uint8_t **pkcs8, siz
 
 static bool proper(const uint8_t *der, size_t len)
 {
-    return len > MILGI__FAKE_CERT_HEAD && len <= MILGI__FAKE_CERT_MAX && memcmp(der, cert_magic, sizeof cert_magic) == 0 &&
+    bool sized = len > MILGI__FAKE_CERT_HEAD && len <= MILGI__FAKE_CERT_MAX;
+    return sized && memcmp(der, cert_magic, sizeof cert_magic) == 0 &&
         find_kind(der + AT_TYPE);
 }
 

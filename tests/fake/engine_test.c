@@ -16,7 +16,7 @@
 #include "fake_identity.h"
 #include "pair.h"
 
-/* --- an owner that counts ---------------------------------------------------------------------------------------- */
+/* --- an owner that counts ----------------------------------------------------------------------------------------- */
 
 struct counter {
     struct milgi__owner owner;
@@ -179,7 +179,7 @@ static void submit_seal(struct rig *rig, struct counter *counter, struct milgi_k
     milgi__engine_submit(rig->engine, &counter->owner, op, 0);
 }
 
-/* --- turns --------------------------------------------------------------------------------------------------------- */
+/* --- turns -------------------------------------------------------------------------------------------------------- */
 
 static int inner_run;
 
@@ -322,7 +322,7 @@ static void use_in_a_forked_process_is_refused(void **state)
     rig_fini(&rig);
 }
 
-/* --- lines before a device ----------------------------------------------------------------------------------------- */
+/* --- lines before a device ---------------------------------------------------------------------------------------- */
 
 static void a_full_device_takes_all_in_the_end(void **state)
 {
@@ -416,7 +416,7 @@ static void ops_of_who_has_gone_are_never_begun(void **state)
     rig_fini(&rig);
 }
 
-/* --- devices that fail --------------------------------------------------------------------------------------------- */
+/* --- devices that fail -------------------------------------------------------------------------------------------- */
 
 static void a_device_that_owes_too_much_is_taken_out_and_comes_back(void **state)
 {
@@ -497,7 +497,7 @@ static void a_lost_op_that_cannot_be_rerun_is_told_once(void **state)
     rig_fini(&rig);
 }
 
-/* --- fairness ------------------------------------------------------------------------------------------------------ */
+/* --- fairness ----------------------------------------------------------------------------------------------------- */
 
 static void check_shares(uint32_t records, uint32_t handshakes)
 {
@@ -544,7 +544,7 @@ static void classes_get_their_shares_of_a_saturated_device(void **state)
     check_shares(1, 4);
 }
 
-/* --- copies and memory --------------------------------------------------------------------------------------------- */
+/* --- copies and memory -------------------------------------------------------------------------------------------- */
 
 static void nothing_is_copied_with_an_inline_device(void **state)
 {

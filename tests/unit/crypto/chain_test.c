@@ -319,7 +319,10 @@ static void a_store_tells_apart_what_it_has_seen(void **state)
         char name[32];
         struct milgi__cert_list *list = &chains[i % 40];
         int len = snprintf(name, sizeof(name), "n%u.test", i / 40);
-        struct milgi__chain_query query = { .chain = list->data, .chain_len = list->len, .now_s = time(NULL), .purpose = MILGI_PURPOSE_SERVER, .name = (const uint8_t *)name, .name_len = (size_t)len };
+        struct milgi__chain_query query = { .chain = list->data, .chain_len = list->len, .now_s = time(NULL) };
+        query.purpose = MILGI_PURPOSE_SERVER;
+        query.name = (const uint8_t *)name;
+        query.name_len = (size_t)len;
         int result = milgi__chain_verify(*state, store, &query, &verdict, &alert);
         assert_int_equal(result, i % 40 == i / 40 ? 0 : MILGI__BAD);
         if (result != 0)
