@@ -266,6 +266,11 @@ bool milgi__pool_trim(struct milgi__pool *pool, unsigned max)
     return false;
 }
 
+bool milgi__pool_idle(const struct milgi__pool *pool)
+{
+    return pool->total > pool->used;
+}
+
 bool milgi__pool_room(struct milgi__pool *pool, size_t bytes)
 {
     if (pool->used + bytes <= pool->options.limit)

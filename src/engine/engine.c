@@ -6,6 +6,7 @@
 #define BUDGET_NS 1000000u /* of a run that was given none */
 #define WAITERS_AT_ONCE 64u
 #define TRIM_AT_ONCE 32u
+#define TRIM_NS 1000000000u /* idle chunks that nobody has needed for so long go, also when nothing else happens */
 
 /* --- life --------------------------------------------------------------------------------------- */
 
@@ -411,6 +412,8 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
         deadline = MILGI__MIN(deadline, first->busy_ns + MILGI__COOL_NS);
     } else if (milgi__pool_trim(e->pool, TRIM_AT_ONCE)) {
         return again;
+    } else if (milgi__pool_idle(e->pool)) {
+        deadline = MILGI__MIN(deadline, e->now_ns + TRIM_NS);
     }
     if (deadline == UINT64_MAX)
         return (struct milgi_run_result){ MILGI_RUN_IDLE, 0 };

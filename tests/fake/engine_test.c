@@ -301,6 +301,31 @@ static void an_owner_without_turns_is_told_that_it_is_idle(void **state)
     rig_fini(&rig);
 }
 
+static void chunks_that_nobody_needs_go_although_nothing_else_happens(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_chunk *chunk[100];
+    unsigned waits = 0;
+    rig_init(&rig, NULL, NULL);
+    for (unsigned i = 0; i < 100; i++)
+        chunk[i] = milgi_chunk_new(rig.engine, 4000);
+    milgi__engine_ready(rig.engine, &rig.counter.owner);
+    run(&rig);
+    for (unsigned i = 0; i < 100; i++)
+        milgi_chunk_unref(chunk[i]);
+    struct milgi_run_result result;
+    while ((result = run(&rig)).next != MILGI_RUN_IDLE) {
+        assert_true(waits < 10);
+        if (result.next == MILGI_RUN_WAIT) {
+            waits++;
+            rig.now_ns = result.deadline_ns;
+        }
+    }
+    assert_false(milgi__pool_idle(milgi__engine_pool(rig.engine)));
+    rig_fini(&rig);
+}
+
 static void use_in_a_forked_process_is_refused(void **state)
 {
     (void)state;
@@ -632,6 +657,7 @@ int main(void)
         cmocka_unit_test(nobody_with_much_to_do_is_before_those_that_wait),
         cmocka_unit_test(deadlines_come_in_their_order),
         cmocka_unit_test(an_owner_without_turns_is_told_that_it_is_idle),
+        cmocka_unit_test(chunks_that_nobody_needs_go_although_nothing_else_happens),
         cmocka_unit_test(use_in_a_forked_process_is_refused),
         cmocka_unit_test(a_full_device_takes_all_in_the_end),
         cmocka_unit_test(spilling_keeps_the_line_short),
