@@ -132,7 +132,9 @@ static char *write_key(EVP_PKEY *key, bool traditional, const EVP_CIPHER *cipher
                          : PEM_write_bio_PKCS8PrivateKey(bio, key, cipher, (char *)word, 6, NULL, NULL);
     assert_int_equal(ok, 1);
     long len = BIO_get_mem_data(bio, &text);
-    char *copy = strndup(text, (size_t)len);
+    char *copy = calloc(1, (size_t)len + 1); /* BIO's text has no end of its own */
+    assert_non_null(copy);
+    memcpy(copy, text, (size_t)len);
     BIO_free(bio);
     return copy;
 }
