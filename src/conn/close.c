@@ -17,18 +17,21 @@ void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reas
     c->failed = true;
     c->reason = *reason;
     c->reason.cls = milgi_error_class(reason->error);
+    /* A close_notify that is not framed yet is dropped with the rest, so that its place is free. */
+    c->closed_out = c->closed_out && !c->rec.pending;
     /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert
        behind it. */
-    if (!reason->alert_from_peer && reason->alert != MILGI_ALERT_NONE && !c->closed_out && !c->rec.send_broken) {
-        milgi__record_drop_pending(&c->rec);
+    bool own = !reason->alert_from_peer;
+    bool tells = own && reason->alert != MILGI_ALERT_NONE && !c->closed_out && !c->rec.send_broken;
+    if (own && !tells)
+        c->reason.alert = MILGI_ALERT_NONE;
+    milgi__record_drop_pending(&c->rec);
+    if (tells) {
         /*= RFC8446 6.1: user_canceled "SHOULD be followed by a "close_notify"". */
         bool canceled = reason->alert == MILGI_ALERT_USER_CANCELED;
         queue_alert(c, canceled ? 1 : 2, reason->alert);
         if (canceled)
             queue_alert(c, 1, MILGI_ALERT_CLOSE_NOTIFY);
-    } else if (!c->closed_out) {
-        c->reason.alert = reason->alert_from_peer ? reason->alert : MILGI_ALERT_NONE;
-        milgi__record_drop_pending(&c->rec);
     }
     milgi__record_drop_input(&c->rec);
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);

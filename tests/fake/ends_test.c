@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How connections end when much is still on its way, and what they leave behind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake_identity.h"
+#include "pair.h"
+
+#define ALERT_RECORD 7 /* bytes, in the clear */
+
+static struct pair pair;
+static struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+
+static struct milgi_config *config(enum milgi_role role)
+{
+    static const char *const protocols[] = { "h2", "http/1.1" };
+    struct milgi_config *c = fake_config(role, NULL);
+    assert_int_equal(milgi_config_set_alpn(c, protocols, 2), 0);
+    return c;
+}
+
+/* Takes the configs. */
+static void begin(struct milgi_config *client_config, struct milgi_config *server_config, const char *server_device,
+    const struct milgi_engine_options *options)
+{
+    struct pair_setup setup = { .config = { fake_freeze(client_config), fake_freeze(server_config) },
+        .device = { NULL, server_device },
+        .options = options,
+        .server_name = "server.test",
+        .seed = 3,
+        .wall_s = FAKE_NOW_S };
+    pair_init(&pair, &setup);
+    milgi_config_unref(client_config);
+    milgi_config_unref(server_config);
+}
+
+static void establish(void)
+{
+    pair_settle(&pair);
+    assert_true(client->established);
+    assert_true(server->established);
+}
+
+/* What the client says last, all of it staged at the server, and the end of the transport behind it. */
+static void stage_the_end(size_t len)
+{
+    static const uint8_t data[40000];
+    struct milgi_run_result result;
+    assert_int_equal(milgi_conn_write(client->conn, data, len), 0);
+    assert_int_equal(milgi_conn_shutdown(client->conn), 0);
+    while (pair_run(client, NULL) == MILGI_RUN_AGAIN)
+        continue;
+    assert_true(client->wire.len > len);
+    assert_int_equal(milgi_engine_run(server->engine, 0, &result), 0);
+    pair_feed(server, client->wire.p, client->wire.len);
+    pair_bytes_drop(&client->wire, client->wire.len);
+    assert_int_equal(milgi_conn_receive_eof(server->conn, 0), 0);
+}
+
+static void check_the_end(size_t len)
+{
+    assert_int_equal(server->got.len, len);
+    assert_int_equal(server->alerts_n, 1);
+    assert_int_equal(server->alerts[0], MILGI_ALERT_CLOSE_NOTIFY);
+    assert_false(server->closed); /* its own half is still open */
+}
+
+static void an_end_behind_a_turn_that_came_to_nothing_cuts_nothing_off(void **state)
+{
+    (void)state;
+    begin(config(MILGI_CLIENT), config(MILGI_SERVER), NULL, NULL);
+    establish();
+    stage_the_end(40000);
+    pair.budget_ns = 100; /* what another connection has left over of a turn */
+    for (unsigned i = 0; i < 100; i++)
+        pair_run(server, NULL);
+    check_the_end(40000); /* and so little is enough to get there */
+    pair_fini(&pair);
+}
+
+static void an_end_while_there_is_no_memory_cuts_nothing_off(void **state)
+{
+    (void)state;
+    struct milgi_engine_options options;
+    struct milgi_chunk *chunk[64];
+    size_t n = 0;
+    milgi_engine_options_init(&options);
+    options.memory_limit = 1 << 20;
+    begin(config(MILGI_CLIENT), config(MILGI_SERVER), "sim:latency=1us,depth=8", &options);
+    establish();
+    stage_the_end(40000);
+    for (size_t size = MILGI_CHUNK_MAX; size >= 512; size /= 2) {
+        while (n < 64 && (chunk[n] = milgi_chunk_new(server->engine, size)) != NULL)
+            n++;
+    }
+    assert_true(n > 0 && n < 64);
+    pair_settle(&pair);
+    assert_false(server->closed);
+    while (n > 0)
+        milgi_chunk_unref(chunk[--n]);
+    pair_settle(&pair);
+    check_the_end(40000);
+    pair_fini(&pair);
+}
+
+/* --- the last words ----------------------------------------------------------------------------------------------- */
+
+static void fill_and_shut_down(void)
+{
+    static const uint8_t data[100000];
+    struct milgi_config *c = config(MILGI_CLIENT);
+    assert_int_equal(milgi_config_set_limit(c, MILGI_LIMIT_OUTPUT, 65536), 0);
+    begin(c, config(MILGI_SERVER), NULL, NULL);
+    establish();
+    client->keep_output = true; /* the network takes nothing */
+    assert_int_equal(milgi_conn_write(client->conn, data, sizeof data), MILGI_PAUSE);
+    assert_int_equal(milgi_conn_shutdown(client->conn), 0);
+    while (pair_run(client, NULL) == MILGI_RUN_AGAIN)
+        continue;
+    assert_true(client->wire.len < sizeof data);
+}
+
+static void a_failure_behind_an_unsent_close_notify_is_told_at_once(void **state)
+{
+    static const uint8_t garbage[64] = { 23, 3, 3, 0, 59 };
+    (void)state;
+    fill_and_shut_down();
+    pair_feed(client, garbage, sizeof garbage);
+    while (pair_run(client, NULL) == MILGI_RUN_AGAIN)
+        continue;
+    assert_true(client->closed);
+    assert_int_equal(client->reason.error, MILGI_EBADRECORD);
+    assert_int_equal(client->reason.alert, MILGI_ALERT_BAD_RECORD_MAC);
+    /* The peer learns that what it got is not all. */
+    pair_settle(&pair);
+    assert_int_equal(server->alerts_n, 1);
+    assert_int_equal(server->alerts[0], MILGI_ALERT_BAD_RECORD_MAC);
+    pair_fini(&pair);
+}
+
+static void a_transport_that_fails_behind_an_unsent_close_notify_is_told_at_once(void **state)
+{
+    (void)state;
+    fill_and_shut_down();
+    assert_int_equal(milgi_conn_receive_eof(client->conn, 104), 0);
+    while (pair_run(client, NULL) == MILGI_RUN_AGAIN)
+        continue;
+    assert_true(client->closed);
+    assert_int_equal(client->reason.error, MILGI_ETRANSPORT);
+    assert_int_equal(client->reason.alert, MILGI_ALERT_NONE);
+    pair_fini(&pair);
+}
+
+static void answer_and_abort(struct pair_side *side, const struct milgi_decision *decision)
+{
+    assert_int_equal(milgi_decide(side->engine, *decision, MILGI_DEFAULT, NULL), 0);
+    if (decision->kind == MILGI_DECIDE_ALPN)
+        assert_int_equal(milgi_conn_abort(side->conn, MILGI_ALERT_INTERNAL_ERROR), 0);
+}
+
+static void nothing_follows_the_alert_of_an_abort_inside_a_decision(void **state)
+{
+    (void)state;
+    struct milgi_config *c = config(MILGI_SERVER);
+    assert_int_equal(milgi_config_set_ask(c, MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN), 0);
+    begin(config(MILGI_CLIENT), c, NULL, NULL);
+    pair.keep_wire = true;
+    server->decide = answer_and_abort;
+    pair_settle(&pair);
+    assert_true(server->closed);
+    assert_int_equal(server->sent_wire.len, ALERT_RECORD);
+    assert_int_equal(client->alerts_n, 1);
+    assert_int_equal(client->alerts[0], MILGI_ALERT_INTERNAL_ERROR);
+    pair_fini(&pair);
+}
+
+/* --- what is left behind ------------------------------------------------------------------------------------------ */
+
+static struct milgi_conn_info info_of[2];
+
+static void take_info(struct pair_side *side, const char *event)
+{
+    if (strcmp(event, "established") == 0)
+        milgi_conn_info(side->conn, &info_of[side == server]);
+}
+
+static void what_info_points_to_lives_as_long_as_the_connection(void **state)
+{
+    (void)state;
+    begin(config(MILGI_CLIENT), config(MILGI_SERVER), NULL, NULL);
+    client->on_event = server->on_event = take_info;
+    establish();
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(info_of[i].alpn, "h2");
+        assert_string_equal(info_of[i].server_name, "server.test");
+    }
+    pair_fini(&pair);
+}
+
+static void output_only(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct pair_side *side = arg;
+    for (size_t i = 0; i < iov_n; i++) {
+        pair_bytes_add(&side->wire, iov[i].data, iov[i].len);
+        milgi_conn_output_done(conn, iov[i].len);
+    }
+}
+
+static void data_that_nobody_listens_to_holds_nothing_up(void **state)
+{
+    static const struct milgi_events events = { .on_output = output_only };
+    static const uint8_t data[65536];
+    struct milgi_config *c = fake_freeze(config(MILGI_CLIENT)), *s = fake_freeze(config(MILGI_SERVER));
+    struct pair_setup setup = {
+        .config = { c, NULL }, .server_name = "server.test", .seed = 3, .wall_s = FAKE_NOW_S
+    };
+    struct milgi_conn_info info;
+    (void)state;
+    pair_init(&pair, &setup);
+    assert_int_equal(milgi_conn_new(server->engine, s, NULL, &events, server, &server->conn), 0);
+    pair_settle(&pair);
+    assert_true(client->established);
+    for (unsigned i = 0; i < 16; i++) { /* four times the credit */
+        assert_int_equal(milgi_conn_write(client->conn, data, sizeof data), 0);
+        pair_settle(&pair);
+    }
+    milgi_conn_info(server->conn, &info);
+    assert_int_equal(info.bytes_in, 16 * sizeof data);
+    pair_fini(&pair);
+    milgi_config_unref(c);
+    milgi_config_unref(s);
+}
+
+/* --- names -------------------------------------------------------------------------------------------------------- */
+
+static void names_that_are_no_host_names_are_refused(void **state)
+{
+    /* libcrypto takes a name that begins with a dot to mean any host below it. */
+    static const char *const names[] = { ".server.test", ".", "server test", "server.test\n", "s\xc3\xa9rver.test" };
+    static const struct milgi_events events = { .on_output = output_only };
+    struct milgi_config *c = fake_freeze(config(MILGI_CLIENT));
+    struct pair_setup setup = { .wall_s = FAKE_NOW_S };
+    struct milgi_conn *conn;
+    (void)state;
+    pair_init(&pair, &setup);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(milgi_conn_new(client->engine, c, names[i], &events, client, &conn), MILGI_EINVAL);
+    static const char *const good[] = { "server.test", "server.test.", "127.0.0.1", "::1", "a_b.test", "xn--srver-bsa" };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(milgi_conn_new(client->engine, c, good[i], &events, client, &conn), 0);
+        milgi_conn_free(conn);
+    }
+    pair_fini(&pair);
+    milgi_config_unref(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_end_behind_a_turn_that_came_to_nothing_cuts_nothing_off),
+        cmocka_unit_test(an_end_while_there_is_no_memory_cuts_nothing_off),
+        cmocka_unit_test(a_failure_behind_an_unsent_close_notify_is_told_at_once),
+        cmocka_unit_test(a_transport_that_fails_behind_an_unsent_close_notify_is_told_at_once),
+        cmocka_unit_test(nothing_follows_the_alert_of_an_abort_inside_a_decision),
+        cmocka_unit_test(what_info_points_to_lives_as_long_as_the_connection),
+        cmocka_unit_test(data_that_nobody_listens_to_holds_nothing_up),
+        cmocka_unit_test(names_that_are_no_host_names_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
