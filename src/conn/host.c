@@ -12,9 +12,17 @@ static int64_t host_wall(void *ctx)
     return milgi__engine_wall(((struct milgi_conn *)ctx)->engine);
 }
 
+/* A callback from inside a step has ended the connection: the steps behind it neither begin ops nor send. */
+static bool is_over(const struct milgi_conn *c)
+{
+    return c->failed || c->dead;
+}
+
 static bool host_room(void *ctx, unsigned ops, size_t bytes)
 {
     struct milgi_conn *c = ctx;
+    if (is_over(c))
+        return false;
     if (milgi__engine_room(c->engine, ops, bytes))
         return true;
     c->blocked_room = true;
@@ -56,6 +64,8 @@ static int host_send(void *ctx, enum milgi__level level, const uint8_t *message,
 {
     struct milgi_conn *c = ctx;
     (void)level; /* the order of send() and install() says it */
+    if (is_over(c))
+        return MILGI_ECLOSED;
     return milgi__record_write(&c->rec, MILGI__HANDSHAKE, message, len, true);
 }
 
@@ -90,6 +100,8 @@ static int host_install(void *ctx, enum milgi__level level, enum milgi__dir dir,
     const uint8_t *secret)
 {
     struct milgi_conn *c = ctx;
+    if (is_over(c))
+        return MILGI_ECLOSED;
     /*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." The window is 1 until here, so that nothing can
        have been started behind. */
     if (dir == MILGI__READ && milgi__record_in_started(&c->rec))
@@ -103,7 +115,8 @@ static void host_compat(void *ctx)
 {
     static const uint8_t one = 1;
     struct milgi_conn *c = ctx;
-    (void)milgi__record_write(&c->rec, MILGI__CCS, &one, 1, true);
+    if (!is_over(c))
+        (void)milgi__record_write(&c->rec, MILGI__CCS, &one, 1, true);
 }
 
 int milgi__conn_begin(struct milgi_conn *c)
