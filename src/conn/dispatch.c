@@ -192,6 +192,8 @@ void milgi__conn_deliver(struct milgi_conn *c)
     c->data_n = 0;
     if (c->events->on_data && !c->dead && !c->closed_told)
         c->events->on_data(c, c->arg, slices, n);
+    if (!c->events->on_data)
+        c->unconsumed = 0; /* nobody has taken it, so nobody gives credit back */
     for (unsigned i = 0; i < n; i++)
         milgi_chunk_unref(slices[i].chunk);
 }
