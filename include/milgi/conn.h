@@ -184,7 +184,10 @@ MILGI_API int milgi_decide(
 MILGI_API int milgi_decision_info(
     struct milgi_engine *engine, struct milgi_decision decision, struct milgi_decision_info *info);
 
-/* What was negotiated; fields are 0 or NULL while unknown. Pointers until the connection is freed. */
+/*
+ * What was negotiated; fields are 0 or NULL while unknown. Pointers until the connection is freed; those that are taken
+ * before on_established, until the callback returns.
+ */
 struct milgi_conn_info {
     uint16_t version;                        /* 0x0304 */
     uint16_t suite, group, signature_scheme; /* scheme: of the peer's (client) or our own (server) CertificateVerify */

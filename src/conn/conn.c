@@ -51,7 +51,8 @@ static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool 
     c->data = milgi__engine_scratch(c->engine);
     if (!c->started)
         milgi__conn_begin(c);
-    for (unsigned round = 0; progress && !c->dead && round < ROUNDS && spent < budget_ns; round++) {
+    /* One round at least, however little is left of the budget: else who asks for little would never get anywhere. */
+    for (unsigned round = 0; progress && !c->dead && round < ROUNDS && (!round || spent < budget_ns); round++) {
         progress = milgi__conn_handshake(c);
         progress |= milgi__conn_pump_out(c, &spent);
         if (!c->dead)
@@ -131,7 +132,14 @@ static int check_name(const struct milgi_config *config, const char *server_name
     if (!server_name)
         return config->accept_any_server ? 0 : MILGI_EINVAL;
     size_t len = strlen(server_name);
-    return len > 0 && len < 256 ? 0 : MILGI_EINVAL;
+    /* To begin with a dot means, when certificates are checked, any host below the rest. */
+    if (len == 0 || len > 255 || server_name[0] == '.')
+        return MILGI_EINVAL;
+    for (const char *p = server_name; *p; p++) {
+        if (*p <= ' ' || *p >= 0x7f)
+            return MILGI_EINVAL;
+    }
+    return 0;
 }
 
 static char *copy_string(const char *s)
@@ -227,18 +235,20 @@ struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *c, size_t size)
 
 /* --- questions ----------------------------------------------------------------------------------- */
 
+/* What the connection has no copy of, or not yet: it goes with the handshake. */
 static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info *info)
 {
     const struct milgi__hs_result *r = milgi__hs_result(c->hs->hs);
+    info->peer_chain = r->peer_chain;
+    info->peer_chain_n = r->peer_chain_n;
+    if (c->established)
+        return;
     info->version = r->version;
     info->suite = r->suite;
     info->group = r->group;
     info->signature_scheme = r->scheme;
     info->hello_retry = r->hello_retry;
-    info->peer_authenticated = r->peer_authenticated && c->established;
     info->alpn = r->alpn[0] ? r->alpn : NULL;
-    info->peer_chain = r->peer_chain;
-    info->peer_chain_n = r->peer_chain_n;
     info->credential = r->credential;
     if (!info->server_name)
         info->server_name = r->server_name;

@@ -208,7 +208,7 @@ static void end_of_transport(struct milgi_conn *c)
         return;
     /* What came before the end is judged first; held back by the application's credit it waits. */
     bool stuck = c->established && c->unconsumed >= milgi__conn_limit(c, MILGI_LIMIT_CREDIT) && c->rec.input.len;
-    if (milgi__record_in_started(&c->rec) || stuck)
+    if (milgi__record_in_started(&c->rec) || stuck || (c->blocked_room && c->rec.input.len))
         return;
     if (c->hs && c->hs->hs && !c->established && c->hs->wait != MILGI__HS_INPUT && c->rec.input.len)
         return;
