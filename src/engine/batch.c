@@ -71,10 +71,31 @@ static void note_full(const struct milgi_engine *e, struct milgi__dev *d)
         d->full_since_ns = e->now_ns;
 }
 
+/* The line before a device that is out of service: some of it on the inline device, the rest in the next turn. */
+static void spill(struct milgi_engine *e, struct milgi__dev *d)
+{
+    uint64_t spent = 0;
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        while (d->line[cls].first && spent < MILGI__SPILL_NS) {
+            struct milgi_op *op = d->line[cls].first;
+            if (drop_orphan(e, d, op))
+                continue;
+            milgi__oplist_remove(&d->line[cls], op);
+            d->stats.spilled++;
+            spent += op->e.cost_ns;
+            milgi__op_inline(e, op);
+        }
+    }
+}
+
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
 {
     struct milgi_op *burst[MILGI__BURST];
     unsigned n;
+    if (!d->in_service) {
+        spill(e, d);
+        return;
+    }
     while ((n = gather(e, d, burst)) > 0) {
         for (unsigned i = 0; i < n; i++) {
             burst[i]->status = MILGI_OP_PENDING;
@@ -109,12 +130,4 @@ void milgi__dev_retire(struct milgi_engine *e, struct milgi__dev *d)
     d->in_service = false;
     d->full_since_ns = 0;
     d->retry_ns = e->now_ns + MILGI__RETIRE_NS;
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        while (d->line[cls].first) {
-            struct milgi_op *op = d->line[cls].first;
-            milgi__oplist_remove(&d->line[cls], op);
-            d->stats.spilled++;
-            milgi__op_inline(e, op);
-        }
-    }
 }

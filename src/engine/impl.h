@@ -14,6 +14,7 @@
 #define MILGI__RETRY_NS 100000u      /* a device that is full with nothing in flight is asked again after this */
 #define MILGI__RETIRE_NS 1000000000u /* a device out of service is left alone for this long */
 #define MILGI__COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
+#define MILGI__SPILL_NS 1000000u     /* service time that is done at once for a device out of service */
 #define MILGI__QUANTUM_NS 200000     /* deficit round robin: service time per share and round */
 
 /* device_code of a SIGN whose signature did not verify */

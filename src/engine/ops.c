@@ -153,9 +153,15 @@ static void count_end(struct milgi__dev *d, const struct milgi_op *op)
     s->cancelled += op->status == MILGI_OP_CANCELLED;
 }
 
-static bool may_rerun(const struct milgi_engine *e, const struct milgi_op *op)
+/* Somebody waits for what comes of it. */
+static bool is_wanted(struct milgi_engine *e, const struct milgi_op *op)
 {
-    if (!e->o.rerun || op->e.tries || !(op->flags & MILGI__OP_RERUN) || (op->flags & MILGI__OP_ORPHAN))
+    return !(op->flags & MILGI__OP_ORPHAN) && milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
+}
+
+static bool may_rerun(struct milgi_engine *e, const struct milgi_op *op)
+{
+    if (!e->o.rerun || op->e.tries || !(op->flags & MILGI__OP_RERUN) || !is_wanted(e, op))
         return false;
     return op->type > MILGI_OP_OPEN || !op->u.aead.in_place;
 }
@@ -167,7 +173,7 @@ void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
         op->status = MILGI_OP_BROKEN;
         op->device_code = 0;
     }
-    if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK))
+    if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && is_wanted(e, op))
         check_signature(e, op);
     count_end(d, op);
     bool failed = op->status == MILGI_OP_BROKEN || op->status == MILGI_OP_CANCELLED;

@@ -80,6 +80,8 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadl
         if (d->flight[cls].first && e->o.op_timeout_ns[cls])
             sooner(deadline_ns, d->flight[cls].first->e.submitted_ns + e->o.op_timeout_ns[cls]);
     }
+    if (!d->in_service && (d->line[0].n || d->line[1].n))
+        return 1;
     if (d->full_since_ns && e->o.op_timeout_ns[MILGI_CLASS_RECORDS])
         sooner(deadline_ns, d->full_since_ns + e->o.op_timeout_ns[MILGI_CLASS_RECORDS]);
     uint32_t inside = d->flight[0].n + d->flight[1].n + d->lent.n;

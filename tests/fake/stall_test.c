@@ -197,6 +197,53 @@ static void a_device_whose_time_is_lost_does_not_hold_up_the_line(void **state)
     what_waits_behind_lost_ops_is_done_elsewhere("sim:manual,depth=1024,units=1", 200, MILGI_GROUP_SECP384R1);
 }
 
+static void a_line_that_is_long_is_not_done_elsewhere_in_one_go(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct milgi_run_result result;
+    struct milgi_engine_stats stats;
+    rig_init(&rig, "sim:manual,depth=1");
+    milgi__sim_refuse(rig.device, true);
+    for (unsigned i = 0; i < 1000; i++)
+        submit_keygen(&rig, &rig.counter, MILGI_GROUP_SECP384R1);
+    assert_int_equal(milgi_engine_run(rig.engine, 0, &result), 0);
+    rig.now_ns += 1000000;
+    assert_int_equal(milgi_engine_run(rig.engine, 0, &result), 0); /* it is given up here */
+    milgi_engine_stats(rig.engine, &stats);
+    assert_false(stats.device[1].in_service);
+    assert_int_equal(result.next, MILGI_RUN_AGAIN);
+    assert_true(rig.counter.ok < 500);
+    settle(&rig, rig.now_ns + 1000);
+    assert_int_equal(rig.counter.ok, 1000);
+    rig_fini(&rig);
+}
+
+static void nothing_is_done_elsewhere_for_who_has_gone(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct counter gone;
+    struct milgi_run_result result;
+    struct milgi_engine_stats stats;
+    memset(&gone, 0, sizeof gone);
+    rig_init(&rig, "sim:manual,depth=4");
+    attach(&rig, &gone);
+    for (unsigned i = 0; i < 12; i++)
+        submit_keygen(&rig, &gone, MILGI_GROUP_X25519);
+    assert_int_equal(milgi_engine_run(rig.engine, 0, &result), 0);
+    milgi__engine_detach(rig.engine, &gone.owner);
+    milgi__sim_finish(rig.device, 0, MILGI_OP_BROKEN); /* would be run again, had it somebody who waits */
+    milgi__sim_refuse(rig.device, true);
+    settle(&rig, rig.now_ns + 10000000); /* the others are lost, and what waits behind them */
+    milgi_engine_stats(rig.engine, &stats);
+    assert_int_equal(stats.device[1].rerun, 0);
+    assert_int_equal(stats.device[0].submitted[MILGI_OP_KEYGEN], 0);
+    assert_int_equal(stats.device[1].dropped, 8);
+    assert_int_equal(gone.ok + gone.other, 0);
+    rig_fini(&rig);
+}
+
 /* --- another process ---------------------------------------------------------------------------------------------- */
 
 static void an_engine_of_another_process_is_not_freed(void **state)
@@ -222,6 +269,8 @@ int main(void)
         cmocka_unit_test(all_that_wait_are_woken_by_one_event),
         cmocka_unit_test(a_device_whose_depth_is_lost_does_not_hold_up_the_line),
         cmocka_unit_test(a_device_whose_time_is_lost_does_not_hold_up_the_line),
+        cmocka_unit_test(a_line_that_is_long_is_not_done_elsewhere_in_one_go),
+        cmocka_unit_test(nothing_is_done_elsewhere_for_who_has_gone),
         cmocka_unit_test(an_engine_of_another_process_is_not_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
