@@ -163,8 +163,8 @@ MILGI_API void milgi_conn_output_done(struct milgi_conn *conn, size_t bytes);
  */
 MILGI_API int milgi_conn_shutdown(struct milgi_conn *conn);
 /*
- * Ends at once with |alert| (internal_error, user_canceled ...) as the last record; on_closed follows with
- * MILGI_EREFUSED. Returns 0 or MILGI_ECLOSED.
+ * Ends at once with |alert| (internal_error, user_canceled ...; MILGI_ALERT_NONE: without one) as the last record;
+ * on_closed follows with MILGI_EREFUSED. Returns 0, MILGI_ECLOSED, or MILGI_EINVAL (close_notify, or no alert at all).
  */
 MILGI_API int milgi_conn_abort(struct milgi_conn *conn, int alert);
 /*

@@ -80,6 +80,8 @@ int milgi_conn_abort(struct milgi_conn *c, int alert)
 {
     if (c->dead || c->failed || c->closed_told)
         return MILGI_ECLOSED;
+    if (alert <= MILGI_ALERT_CLOSE_NOTIFY || alert > MILGI_ALERT_NONE)
+        return MILGI_EINVAL; /* no alert, or one that would say that all is well */
     milgi__conn_fail(c, MILGI_EREFUSED, alert, "aborted by the application");
     return 0;
 }

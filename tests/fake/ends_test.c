@@ -237,6 +237,22 @@ static void data_that_nobody_listens_to_holds_nothing_up(void **state)
     milgi_config_unref(s);
 }
 
+static void alerts_that_do_not_exist_abort_nothing(void **state)
+{
+    static const int alerts[] = { -1, MILGI_ALERT_CLOSE_NOTIFY, 257, 300 };
+    (void)state;
+    begin(config(MILGI_CLIENT), config(MILGI_SERVER), NULL, NULL);
+    establish();
+    for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++)
+        assert_int_equal(milgi_conn_abort(client->conn, alerts[i]), MILGI_EINVAL);
+    pair_settle(&pair);
+    assert_false(client->closed);
+    assert_int_equal(milgi_conn_abort(client->conn, MILGI_ALERT_INTERNAL_ERROR), 0);
+    pair_settle(&pair);
+    assert_int_equal(server->alerts[0], MILGI_ALERT_INTERNAL_ERROR);
+    pair_fini(&pair);
+}
+
 /* --- names -------------------------------------------------------------------------------------------------------- */
 
 static void names_that_are_no_host_names_are_refused(void **state)
@@ -270,6 +286,7 @@ int main(void)
         cmocka_unit_test(nothing_follows_the_alert_of_an_abort_inside_a_decision),
         cmocka_unit_test(what_info_points_to_lives_as_long_as_the_connection),
         cmocka_unit_test(data_that_nobody_listens_to_holds_nothing_up),
+        cmocka_unit_test(alerts_that_do_not_exist_abort_nothing),
         cmocka_unit_test(names_that_are_no_host_names_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
