@@ -63,6 +63,7 @@ static int engine_init(struct milgi_engine *e)
     milgi__list_init(&e->dirty);
     milgi__list_init(&e->waiting);
     milgi__list_init(&e->waking);
+    e->waiters_ns = UINT64_MAX;
     milgi__list_init(&e->cooling);
     e->process = milgi__port_process();
     e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
@@ -306,15 +307,18 @@ static void expire_owners(struct milgi_engine *e)
 
 /*
  * All who wait for ops or chunks try again when some have been freed, the longest waiting first; a batch of them at
- * once, since the first may need all of it. Those who still find nothing wait for the next time.
+ * once, since the first may need all of it. Those who still find nothing wait for the next time; that comes by itself
+ * after a while, for what was short may have been the heap, of which nobody tells when it has room.
  */
 static void wake_waiters(struct milgi_engine *e)
 {
     bool recovered = milgi__pool_recovered(e->pool);
     if (recovered && e->o.on_memory)
         e->o.on_memory(e->o.memory_ctx, e);
-    if (recovered || e->freed_something)
+    if (recovered || e->freed_something || e->now_ns >= e->waiters_ns) {
         milgi__list_move(&e->waking, &e->waiting);
+        e->waiters_ns = UINT64_MAX;
+    }
     e->freed_something = false;
     for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&e->waking); i++) {
         struct milgi__owner *owner = MILGI__ENTRY(e->waking.next, struct milgi__owner, waiting);
@@ -406,6 +410,10 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
     for (unsigned i = 1; i < e->devs_n; i++) {
         if (milgi__dev_arm(e, &e->dev[i], &deadline))
             return again;
+    }
+    if (!milgi__list_empty(&e->waiting)) {
+        e->waiters_ns = MILGI__MIN(e->waiters_ns, e->now_ns + MILGI__WAITERS_NS);
+        deadline = MILGI__MIN(deadline, e->waiters_ns);
     }
     if (!milgi__list_empty(&e->cooling)) {
         const struct milgi__owner *first = MILGI__ENTRY(e->cooling.next, struct milgi__owner, cooling);

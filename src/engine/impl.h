@@ -12,6 +12,7 @@
 #define MILGI__SLAB_OPS 64u          /* ops allocated at once */
 #define MILGI__KEY_CACHE 256u        /* private and trust keys kept without an op that uses them */
 #define MILGI__RETRY_NS 100000u      /* a device that is full with nothing in flight is asked again after this */
+#define MILGI__WAITERS_NS 100000000u /* who waits for ops or chunks tries again after this, whatever was freed */
 #define MILGI__RETIRE_NS 1000000000u /* a device out of service is left alone for this long */
 #define MILGI__COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
 #define MILGI__SPILL_NS 1000000u     /* service time that is done at once for a device out of service */
@@ -104,6 +105,7 @@ struct milgi_engine {
     uint32_t owners_cap, owners_n, owners_free;
     struct milgi__link ready, dirty, waiting, cooling; /* cooling: the longest idle first */
     struct milgi__link waking;                         /* waited, and are to try again */
+    uint64_t waiters_ns;                               /* when those who wait try again in any case */
     struct milgi__owner **heap;
     uint32_t heap_n, heap_cap;
 
