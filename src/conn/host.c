@@ -12,7 +12,7 @@ static int64_t host_wall(void *ctx)
     return milgi__engine_wall(((struct milgi_conn *)ctx)->engine);
 }
 
-/* A callback from inside a step has ended the connection: the steps behind it neither begin ops nor send. */
+/* A callback from inside a step has ended the connection: the rest of it and the steps behind neither ask nor send. */
 static bool is_over(const struct milgi_conn *c)
 {
     return c->failed || c->dead;
@@ -54,6 +54,8 @@ static void host_decide(void *ctx, uint32_t kind)
 {
     struct milgi_conn *c = ctx;
     struct milgi_decision d = { c->owner.index, c->owner.generation, kind, 0 };
+    if (is_over(c))
+        return;
     if (c->events->on_decide)
         c->events->on_decide(c, c->arg, &d);
     else

@@ -271,7 +271,7 @@ bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
     progress |= collect(c);
     if (c->rec.send_broken && !c->failed)
         milgi__conn_fail(c, MILGI_EDEVICE, MILGI_ALERT_NONE, "a record could not be sealed");
-    if (c->want_room && !c->failed && has_room(c)) {
+    if (c->want_room && !c->failed && !c->dead && has_room(c)) {
         c->want_room = false;
         if (c->events->on_room)
             c->events->on_room(c, c->arg);

@@ -180,6 +180,87 @@ static void nothing_follows_the_alert_of_an_abort_inside_a_decision(void **state
     pair_fini(&pair);
 }
 
+/* --- freed from inside -------------------------------------------------------------------------------------------- */
+
+static unsigned events_n, free_at;
+static bool freed[2];
+
+static void free_in_event(struct pair_side *side, const char *event)
+{
+    if (freed[side == server])
+        fail_msg("%s after the connection was freed", event);
+    if (++events_n != free_at)
+        return;
+    freed[side == server] = true;
+    milgi_conn_free(side->conn);
+    side->conn = NULL;
+}
+
+static void answer_or_leave(struct pair_side *side, const struct milgi_decision *decision)
+{
+    assert_int_equal(milgi_decide(side->engine, *decision, MILGI_DEFAULT, NULL), 0);
+}
+
+static void write_if_there(struct pair_side *side, size_t len)
+{
+    static const uint8_t data[100000];
+    if (side->conn)
+        (void)!milgi_conn_write(side->conn, data, len);
+}
+
+/* Many kinds of events: decisions, pauses, room, data on both sides, new keys, the ends. Returns how many. */
+static unsigned live_and_free_at(const char *device, unsigned at)
+{
+    struct milgi_config *c = config(MILGI_CLIENT), *s = config(MILGI_SERVER);
+    assert_int_equal(milgi_config_set_ask(s, MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN), 0);
+    assert_int_equal(milgi_config_set_ask(c, MILGI_DECIDE_PEER), 0);
+    assert_int_equal(milgi_config_set_limit(c, MILGI_LIMIT_OUTPUT, 65536), 0);
+    begin(c, s, device, NULL);
+    events_n = 0;
+    free_at = at;
+    memset(freed, 0, sizeof freed);
+    for (int i = 0; i < 2; i++) {
+        pair.side[i].decide = answer_or_leave;
+        pair.side[i].on_event = free_in_event;
+    }
+    pair_settle(&pair);
+    write_if_there(client, 100000);
+    write_if_there(server, 20000);
+    pair_settle(&pair);
+    if (client->conn)
+        (void)milgi_conn_update_keys(client->conn, true);
+    write_if_there(client, 1000);
+    pair_settle(&pair);
+    for (int i = 0; i < 2; i++) {
+        if (pair.side[i].conn)
+            (void)milgi_conn_shutdown(pair.side[i].conn);
+    }
+    pair_settle(&pair);
+    for (int i = 0; i < 2; i++) {
+        struct milgi_engine_stats stats;
+        if (pair.side[i].conn)
+            continue;
+        milgi_engine_stats(pair.side[i].engine, &stats);
+        assert_int_equal(stats.conns, 0);
+        assert_int_equal(stats.ops_alive, 0);
+        assert_int_equal(stats.memory, 0);
+    }
+    pair_fini(&pair);
+    return events_n;
+}
+
+static void a_connection_may_be_freed_from_every_event(void **state)
+{
+    static const char *const devices[] = { NULL, "sim:latency=100us,units=4,depth=8,order=out,jitter=200us,seed=2" };
+    (void)state;
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        unsigned all = live_and_free_at(devices[i], 0);
+        assert_true(all > 20);
+        for (unsigned at = 1; at <= all; at++)
+            live_and_free_at(devices[i], at);
+    }
+}
+
 /* --- what is left behind ------------------------------------------------------------------------------------------ */
 
 static struct milgi_conn_info info_of[2];
@@ -284,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_failure_behind_an_unsent_close_notify_is_told_at_once),
         cmocka_unit_test(a_transport_that_fails_behind_an_unsent_close_notify_is_told_at_once),
         cmocka_unit_test(nothing_follows_the_alert_of_an_abort_inside_a_decision),
+        cmocka_unit_test(a_connection_may_be_freed_from_every_event),
         cmocka_unit_test(what_info_points_to_lives_as_long_as_the_connection),
         cmocka_unit_test(data_that_nobody_listens_to_holds_nothing_up),
         cmocka_unit_test(alerts_that_do_not_exist_abort_nothing),
