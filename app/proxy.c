@@ -14,6 +14,14 @@
 #define SPARE_DESCRIPTORS 64u /* beyond those of connections */
 #define SILENT_SLACK_MS 1000u /* the handshake's own deadline, which sends an alert, comes first */
 #define LINGERING_MS 10000    /* for what a client that has ended left to its backend */
+#define CROWD 64u             /* clients that leave traces in the heap */
+#define CALM_MS 3000          /* after that the engine has given its idle chunks back */
+
+/*
+ * glibc's: gives the system what was freed in the midst of the heap, tens of megabytes after thousands of clients.
+ * Other C libraries do not have it.
+ */
+extern int malloc_trim(size_t pad) __attribute__((weak));
 
 static void accept_waiting(struct proxy *p);
 static void hold(struct proxy *p);
@@ -65,6 +73,21 @@ static void part(struct client *c, bool in_order)
     c->proxy->service->closed(c, in_order);
 }
 
+static bool crowd_has_left(const struct proxy *p)
+{
+    return p->clients_most >= CROWD && p->clients_n <= p->clients_most / 4;
+}
+
+static void on_calm(uv_timer_t *timer)
+{
+    struct proxy *p = timer->data;
+    if (!crowd_has_left(p))
+        return;
+    p->clients_most = p->clients_n;
+    if (malloc_trim)
+        malloc_trim(0);
+}
+
 static void forget(struct client *c)
 {
     struct proxy *p = c->proxy;
@@ -74,6 +97,8 @@ static void forget(struct client *c)
     free(c->subject);
     free(c);
     p->clients_n--;
+    if (crowd_has_left(p) && !p->stopping && !uv_is_active((uv_handle_t *)&p->calm))
+        uv_timer_start(&p->calm, on_calm, CALM_MS, 0);
     accept_waiting(p);
 }
 
@@ -211,6 +236,7 @@ static void accept_one(struct proxy *p)
     }
     p->accepted++;
     p->clients_n++;
+    p->clients_most = p->clients_n > p->clients_most ? p->clients_n : p->clients_most;
     enlist(c, &p->shaking);
 }
 
@@ -289,6 +315,7 @@ static void stop(struct proxy *p)
     shut(&p->drain);
     shut(&p->stats);
     shut(&p->held);
+    shut(&p->calm);
 }
 
 static void on_drain(uv_timer_t *timer)
@@ -402,8 +429,9 @@ static void init_handles(struct proxy *p)
     uv_timer_init(&p->loop, &p->drain);
     uv_timer_init(&p->loop, &p->stats);
     uv_timer_init(&p->loop, &p->held);
+    uv_timer_init(&p->loop, &p->calm);
     p->listener.data = p->on_term.data = p->on_int.data = p;
-    p->sweep.data = p->drain.data = p->stats.data = p->held.data = p;
+    p->sweep.data = p->drain.data = p->stats.data = p->held.data = p->calm.data = p;
 }
 
 static bool start(struct proxy *p)

@@ -56,9 +56,11 @@ struct proxy {
     uv_timer_t drain; /* active while draining */
     uv_timer_t stats;
     uv_timer_t held; /* active while nothing is accepted for want of descriptors */
+    uv_timer_t calm; /* active when a crowd has left */
     struct clients shaking, open, lingering;
     uint32_t clients_n, max_conns;
-    bool waits; /* a connection is there that is not accepted, because of |max_conns| or |held| */
+    uint32_t clients_most; /* at once, since memory was last given back */
+    bool waits;            /* a connection is there that is not accepted, because of |max_conns| or |held| */
     bool draining, stopping;
     uint64_t drain_end_ms;
     uint64_t complained_ms; /* about the backend: at most once a second */
