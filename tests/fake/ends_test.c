@@ -182,16 +182,26 @@ static void nothing_follows_the_alert_of_an_abort_inside_a_decision(void **state
 
 /* --- freed from inside -------------------------------------------------------------------------------------------- */
 
-static unsigned events_n, free_at;
-static bool freed[2];
+enum deed {
+    FREE,
+    ABORT
+};
+static enum deed deed;
+static unsigned events_n, deed_at;
+static bool gone[2];
 
-static void free_in_event(struct pair_side *side, const char *event)
+static void act_in_event(struct pair_side *side, const char *event)
 {
-    if (freed[side == server])
-        fail_msg("%s after the connection was freed", event);
-    if (++events_n != free_at)
+    bool may_follow = deed == ABORT && (strcmp(event, "output") == 0 || strcmp(event, "closed") == 0);
+    if (gone[side == server] && !may_follow)
+        fail_msg("%s after the connection was %s", event, deed == FREE ? "freed" : "aborted");
+    if (++events_n != deed_at)
         return;
-    freed[side == server] = true;
+    if (deed == ABORT) {
+        gone[side == server] = milgi_conn_abort(side->conn, MILGI_ALERT_INTERNAL_ERROR) == 0;
+        return;
+    }
+    gone[side == server] = true;
     milgi_conn_free(side->conn);
     side->conn = NULL;
 }
@@ -209,7 +219,7 @@ static void write_if_there(struct pair_side *side, size_t len)
 }
 
 /* Many kinds of events: decisions, pauses, room, data on both sides, new keys, the ends. Returns how many. */
-static unsigned live_and_free_at(const char *device, unsigned at)
+static unsigned live_until(const char *device, enum deed what, unsigned at)
 {
     struct milgi_config *c = config(MILGI_CLIENT), *s = config(MILGI_SERVER);
     assert_int_equal(milgi_config_set_ask(s, MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN), 0);
@@ -217,11 +227,12 @@ static unsigned live_and_free_at(const char *device, unsigned at)
     assert_int_equal(milgi_config_set_limit(c, MILGI_LIMIT_OUTPUT, 65536), 0);
     begin(c, s, device, NULL);
     events_n = 0;
-    free_at = at;
-    memset(freed, 0, sizeof freed);
+    deed = what;
+    deed_at = at;
+    memset(gone, 0, sizeof gone);
     for (int i = 0; i < 2; i++) {
         pair.side[i].decide = answer_or_leave;
-        pair.side[i].on_event = free_in_event;
+        pair.side[i].on_event = act_in_event;
     }
     pair_settle(&pair);
     write_if_there(client, 100000);
@@ -238,6 +249,12 @@ static unsigned live_and_free_at(const char *device, unsigned at)
     pair_settle(&pair);
     for (int i = 0; i < 2; i++) {
         struct milgi_engine_stats stats;
+        if (gone[i] && what == ABORT) {
+            assert_true(pair.side[i].closed);
+            assert_int_equal(pair.side[i].reason.error, MILGI_EREFUSED);
+            if (pair.side[i].reason.alert != MILGI_ALERT_NONE) /* it had not said its close_notify */
+                assert_int_equal(pair.side[!i].alerts[pair.side[!i].alerts_n - 1], MILGI_ALERT_INTERNAL_ERROR);
+        }
         if (pair.side[i].conn)
             continue;
         milgi_engine_stats(pair.side[i].engine, &stats);
@@ -249,16 +266,27 @@ static unsigned live_and_free_at(const char *device, unsigned at)
     return events_n;
 }
 
-static void a_connection_may_be_freed_from_every_event(void **state)
+static void end_in_every_event(enum deed what)
 {
     static const char *const devices[] = { NULL, "sim:latency=100us,units=4,depth=8,order=out,jitter=200us,seed=2" };
-    (void)state;
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
-        unsigned all = live_and_free_at(devices[i], 0);
+        unsigned all = live_until(devices[i], what, 0);
         assert_true(all > 20);
         for (unsigned at = 1; at <= all; at++)
-            live_and_free_at(devices[i], at);
+            live_until(devices[i], what, at);
     }
+}
+
+static void a_connection_may_be_freed_from_every_event(void **state)
+{
+    (void)state;
+    end_in_every_event(FREE);
+}
+
+static void a_connection_may_be_aborted_from_every_event(void **state)
+{
+    (void)state;
+    end_in_every_event(ABORT);
 }
 
 /* --- what is left behind ------------------------------------------------------------------------------------------ */
@@ -366,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_transport_that_fails_behind_an_unsent_close_notify_is_told_at_once),
         cmocka_unit_test(nothing_follows_the_alert_of_an_abort_inside_a_decision),
         cmocka_unit_test(a_connection_may_be_freed_from_every_event),
+        cmocka_unit_test(a_connection_may_be_aborted_from_every_event),
         cmocka_unit_test(what_info_points_to_lives_as_long_as_the_connection),
         cmocka_unit_test(data_that_nobody_listens_to_holds_nothing_up),
         cmocka_unit_test(alerts_that_do_not_exist_abort_nothing),
