@@ -349,7 +349,7 @@ static void flush_devices(struct milgi_engine *e)
 /* The turns of all that are ready now; returns the budget that is left. */
 static uint64_t run_ready(struct milgi_engine *e, uint64_t budget)
 {
-    /* Who becomes ready from here on comes behind |last|: after all that were ready before, in this run or the next. */
+    /* Who becomes ready from here on comes behind |last|: after all that were ready before, now or later. */
     struct milgi__link last;
     milgi__list_append(&e->ready, &last);
     while (budget && e->ready.next != &last) {

@@ -376,7 +376,7 @@ static void names_that_are_no_host_names_are_refused(void **state)
     pair_init(&pair, &setup);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         assert_int_equal(milgi_conn_new(client->engine, c, names[i], &events, client, &conn), MILGI_EINVAL);
-    static const char *const good[] = { "server.test", "server.test.", "127.0.0.1", "::1", "a_b.test", "xn--srver-bsa" };
+    static const char *const good[] = { "server.test", "server.test.", "127.0.0.1", "::1", "a_b.test", "xn--a-b" };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_int_equal(milgi_conn_new(client->engine, c, good[i], &events, client, &conn), 0);
         milgi_conn_free(conn);
