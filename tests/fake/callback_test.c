@@ -253,6 +253,27 @@ static void what_is_staged_asks_an_idle_host_for_one_turn_and_calls_nothing_back
     pair_fini(&pair);
 }
 
+static void answer_data(struct pair_side *side, const struct milgi_slice *slices, size_t n)
+{
+    (void)slices;
+    (void)n;
+    if (side->got.len < 100)
+        assert_int_equal(milgi_conn_write(side->conn, "0123456789", 10), 0);
+}
+
+static void what_a_callback_stages_asks_for_nothing(void **state)
+{
+    (void)state;
+    begin(config(MILGI_CLIENT, false), config(MILGI_SERVER, false), "sim:latency=10us");
+    client->engine->o.schedule = server->engine->o.schedule = count_schedule; /* which fails inside a turn */
+    client->on_data = server->on_data = answer_data;
+    rest();
+    assert_int_equal(milgi_conn_write(client->conn, "x", 1), 0);
+    rest();
+    assert_true(client->got.len > 50 && server->got.len > 50);
+    pair_fini(&pair);
+}
+
 static void an_abort_asks_for_a_turn(void **state)
 {
     (void)state;
@@ -294,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_connection_may_be_freed_from_every_callback_and_none_follows),
         cmocka_unit_test(output_comes_once_per_turn),
         cmocka_unit_test(what_is_staged_asks_an_idle_host_for_one_turn_and_calls_nothing_back),
+        cmocka_unit_test(what_a_callback_stages_asks_for_nothing),
         cmocka_unit_test(an_abort_asks_for_a_turn),
         cmocka_unit_test(a_new_client_asks_for_a_turn_and_a_new_server_waits),
     };

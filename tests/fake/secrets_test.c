@@ -191,6 +191,28 @@ static void a_handshake_that_fails_leaves_no_key_either(void **state)
     }
 }
 
+/* Who talks to whom is nobody's business either: the peer's certificate is wiped with the handshake that it came in. */
+static void learn_chain(struct pair_side *side, const char *event)
+{
+    struct milgi_conn_info info;
+    milgi_conn_info(side->conn, &info);
+    if (strcmp(event, "established") == 0)
+        learn(info.peer_chain[0].data, info.peer_chain[0].len);
+}
+
+static void what_the_handshake_kept_is_wiped_with_it(void **state)
+{
+    (void)state;
+    begin(NULL);
+    client->on_event = learn_chain;
+    pair_settle(&pair);
+    assert_true(client->established);
+    size_t with_chain = secrets_n;
+    assert_int_equal(leaks, 0);
+    pair_fini(&pair);
+    assert_true(with_chain > 5);
+}
+
 /* --- plaintext ---------------------------------------------------------------------------------------------------- */
 
 static const uint8_t mark[MARK_LEN] = "the plaintext of one onl";
@@ -200,22 +222,36 @@ static bool has_mark(const struct milgi_chunk *chunk)
     return memmem(chunk->data, chunk->size, mark, sizeof mark) != NULL;
 }
 
-/* Data that this side has, in each of the ways that data comes and goes. */
-static void fill_with_marks(struct pair_side *side)
+static uint8_t marks[40 * 1024];
+
+/* One of the ways in which data comes and goes. */
+static void pass_marks(struct pair_side *side, unsigned way)
 {
-    static uint8_t data[40 * 1024];
-    for (size_t at = 0; at + sizeof mark <= sizeof data; at += sizeof mark)
-        memcpy(data + at, mark, sizeof mark);
-    struct milgi_chunk *chunk = milgi_conn_chunk(side->conn, 16384);
-    assert_non_null(chunk);
-    memcpy(milgi_chunk_data(chunk), data, 16384);
-    assert_int_equal(milgi_conn_send(side->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), 16384 }), 0);
-    assert_int_equal(milgi_conn_write(side->conn, data, sizeof data), 0);
-    assert_int_equal(milgi_conn_write(pair_other(side)->conn, data, sizeof data), 0);
-    assert_int_equal(milgi_conn_write(pair_other(side)->conn, data, 100), 0);
-    pair_settle(&pair);
-    assert_true(side->got.len > sizeof data);
+    struct milgi_chunk *chunk;
+    for (size_t at = 0; at + sizeof mark <= sizeof marks; at += sizeof mark)
+        memcpy(marks + at, mark, sizeof mark);
+    switch (way) {
+    case 0: /* a whole chunk, which leaves no room to be sealed in place */
+        chunk = milgi_conn_chunk(side->conn, 16384);
+        assert_non_null(chunk);
+        memset(milgi_chunk_data(chunk), 0, milgi_chunk_size(chunk));
+        memcpy(milgi_chunk_data(chunk), marks, 16384);
+        assert_int_equal(milgi_conn_send(side->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), 16384 }), 0);
+        break;
+    case 1:
+        assert_int_equal(milgi_conn_write(side->conn, marks, sizeof marks), 0);
+        break;
+    case 2:
+        assert_int_equal(milgi_conn_write(pair_other(side)->conn, marks, sizeof marks), 0);
+        break;
+    default:
+        assert_int_equal(milgi_conn_write(pair_other(side)->conn, marks, 100), 0);
+        break;
+    }
+    pair_settle_until(&pair, pair.now_ns + 3000000); /* not so long that the pool frees what nobody needs */
 }
+
+#define WAYS 4
 
 /* All chunks of every size that the pool has lying about, and some more. */
 static void nobody_finds_a_mark(struct milgi_engine *engine, struct milgi_conn *conn)
@@ -235,22 +271,30 @@ static void nobody_finds_a_mark(struct milgi_engine *engine, struct milgi_conn *
     assert_int_equal(marked, 0);
 }
 
+static void drop_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
+{
+    (void)arg;
+    for (size_t i = 0; i < iov_n; i++)
+        milgi_conn_output_done(conn, iov[i].len);
+}
+
 static void another_connection_sees_no_plaintext_of_the_one_before(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
         for (int role = 0; role < 2; role++) {
-            static const struct milgi_events none = { .on_output = (void (*)(struct milgi_conn *, void *,
-                                                          const struct milgi_iov *, size_t))abort };
+            static const struct milgi_events none = { .on_output = drop_output };
             struct milgi_config *c = config((enum milgi_role)role);
             struct milgi_conn *second;
             begin(devices[i]);
             struct pair_side *side = &pair.side[role];
             pair_settle(&pair);
-            fill_with_marks(side);
             assert_int_equal(milgi_conn_new(side->engine, c, "server.test", &none, NULL, &second), 0);
-            nobody_finds_a_mark(side->engine, second);
-            nobody_finds_a_mark(side->engine, NULL);
+            for (unsigned way = 0; way < 2 * WAYS; way++) {
+                pass_marks(side, way % WAYS);
+                nobody_finds_a_mark(side->engine, way < WAYS ? second : NULL);
+            }
+            assert_true(side->got.len > sizeof marks);
             milgi_conn_free(side->conn);
             side->conn = NULL;
             nobody_finds_a_mark(side->engine, second);
@@ -266,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_block_is_freed_with_a_key_in_it),
         cmocka_unit_test(a_handshake_that_fails_leaves_no_key_either),
+        cmocka_unit_test(what_the_handshake_kept_is_wiped_with_it),
         cmocka_unit_test(another_connection_sees_no_plaintext_of_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
