@@ -226,12 +226,14 @@ static void accept_one(struct proxy *p)
         hold(p);
         return;
     }
-    p->waits = false;
     c->proxy = p;
     int rc = milgi_uv_accept(p->tls.uv, (uv_stream_t *)&p->listener, p->tls.config, &stream_events, c, &c->stream);
+    /* Only MILGI_ETRANSPORT says that there is nothing left to accept: after any other error it still waits. */
+    p->waits = rc && rc != MILGI_ETRANSPORT;
     if (rc) {
         app_complain("cannot take a connection: %s", milgi_error_text(rc));
         free(c);
+        hold(p);
         return;
     }
     p->accepted++;

@@ -45,7 +45,6 @@ struct milgi_reason {
 struct milgi_decision {
     uint32_t index, generation; /* of the connection */
     uint32_t kind;              /* enum milgi_decision_kind */
-    uint32_t serial;
 };
 
 /*

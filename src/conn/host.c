@@ -53,7 +53,7 @@ static struct milgi_key *host_key_trust(void *ctx, const struct milgi_trust *tru
 static void host_decide(void *ctx, uint32_t kind)
 {
     struct milgi_conn *c = ctx;
-    struct milgi_decision d = { c->owner.index, c->owner.generation, kind, 0 };
+    struct milgi_decision d = { c->owner.index, c->owner.generation, kind };
     if (is_over(c))
         return;
     if (c->events->on_decide)

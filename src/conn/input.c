@@ -109,6 +109,15 @@ static bool skip_early(struct milgi_conn *c, int alert)
     return true;
 }
 
+/*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
+ *= A peer that does not do it by itself is asked. */
+static void ask_if_due(struct milgi_conn *c)
+{
+    if (!c->dead && !c->failed && c->established && !c->asked_update && !c->closed_out &&
+        c->rec.in.seq >= c->suite->record_limit)
+        milgi__conn_update_write(c, true, false);
+}
+
 /* Pops what is next in order. True: something was popped. */
 static bool pop(struct milgi_conn *c)
 {
@@ -121,6 +130,7 @@ static bool pop(struct milgi_conn *c)
     case MILGI__POP_MESSAGE:
         c->records_in++;
         milgi__conn_dispatch(c, &message);
+        ask_if_due(c);
         return true;
     case MILGI__POP_ERROR:
         if (!skip_early(c, alert))

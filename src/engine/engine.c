@@ -415,6 +415,8 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
         e->waiters_ns = MILGI__MIN(e->waiters_ns, e->now_ns + MILGI__WAITERS_NS);
         deadline = MILGI__MIN(deadline, e->waiters_ns);
     }
+    if (milgi__list_empty(&e->cooling))
+        milgi__keys_sweep(e);
     if (!milgi__list_empty(&e->cooling)) {
         const struct milgi__owner *first = MILGI__ENTRY(e->cooling.next, struct milgi__owner, cooling);
         deadline = MILGI__MIN(deadline, first->busy_ns + MILGI__COOL_NS);

@@ -158,4 +158,9 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadl
 /* keys.c */
 /* loads it if the device wants that */
 bool milgi__key_ready(struct milgi_engine *e, struct milgi__dev *d, struct milgi_key *key);
+/*
+ * Drops the keys of credentials and trusts that nobody but the cache holds any more: a private key that was replaced
+ * does not stay.
+ */
+void milgi__keys_sweep(struct milgi_engine *e);
 void milgi__keys_fini(struct milgi_engine *e);

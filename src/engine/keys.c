@@ -3,6 +3,7 @@
 #include <milgi/config.h>
 
 #include "engine/impl.h"
+#include "op/material.h"
 
 static struct milgi_key *key_new(uint8_t kind)
 {
@@ -60,7 +61,7 @@ static bool cache_room(struct milgi_engine *e)
         if (e->keys[i]->refs > 1)
             continue;
         key_free(e, e->keys[i]);
-        memmove(e->keys + i, e->keys + i + 1, (--e->keys_n - i) * sizeof *e->keys);
+        memmove(e->keys + i, e->keys + i + 1, (--e->keys_n - i) * sizeof(struct milgi_key *));
         return true;
     }
     return false;
@@ -74,7 +75,7 @@ static struct milgi_key *cached(struct milgi_engine *e, uint8_t kind, const stru
         struct milgi_key *key = e->keys[i];
         if (key->kind != kind || key->credential != credential || key->trust != trust)
             continue;
-        memmove(e->keys + i, e->keys + i + 1, (e->keys_n - 1 - i) * sizeof *e->keys);
+        memmove(e->keys + i, e->keys + i + 1, (e->keys_n - 1 - i) * sizeof(struct milgi_key *));
         e->keys[e->keys_n - 1] = key;
         return milgi__key_ref(key);
     }
@@ -112,6 +113,27 @@ bool milgi__key_ready(struct milgi_engine *e, struct milgi__dev *d, struct milgi
     }
     key->used |= 1u << index;
     return true;
+}
+
+/* True if the cache is all that keeps what the key was made from. */
+static bool forgotten(const struct milgi_key *key)
+{
+    if (key->refs > 1)
+        return false;
+    const _Atomic uint32_t *refs = key->credential ? &key->credential->refs : &key->trust->refs;
+    return atomic_load(refs) == 1;
+}
+
+void milgi__keys_sweep(struct milgi_engine *e)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < e->keys_n; i++) {
+        if (forgotten(e->keys[i]))
+            key_free(e, e->keys[i]);
+        else
+            e->keys[kept++] = e->keys[i];
+    }
+    e->keys_n = kept;
 }
 
 void milgi__keys_fini(struct milgi_engine *e)

@@ -11,11 +11,11 @@ static bool grow_slab(struct milgi_engine *e)
 {
     if (e->slabs_n == e->slabs_cap) {
         uint32_t cap = e->slabs_cap ? e->slabs_cap * 2 : 16;
-        struct milgi_op **slabs = milgi__alloc(cap * sizeof *slabs);
+        struct milgi_op **slabs = milgi__alloc(cap * sizeof(struct milgi_op *));
         if (!slabs)
             return false;
         if (e->slabs_n)
-            memcpy(slabs, e->slabs, e->slabs_n * sizeof *slabs);
+            memcpy(slabs, e->slabs, e->slabs_n * sizeof(struct milgi_op *));
         milgi__free(e->slabs);
         e->slabs = slabs;
         e->slabs_cap = cap;

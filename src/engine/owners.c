@@ -8,7 +8,7 @@ static int grow_owners(struct milgi_engine *e)
 {
     uint32_t cap = e->owners_cap ? e->owners_cap * 2 : OWNERS_FIRST;
     struct milgi__owner_slot *slots = milgi__alloc(cap * sizeof *slots);
-    struct milgi__owner **heap = milgi__alloc(cap * sizeof *heap);
+    struct milgi__owner **heap = milgi__alloc(cap * sizeof(struct milgi__owner *));
     if (!slots || !heap) {
         milgi__free(slots);
         milgi__free(heap);
@@ -16,7 +16,7 @@ static int grow_owners(struct milgi_engine *e)
     }
     if (e->owners_cap) {
         memcpy(slots, e->owners, e->owners_cap * sizeof *slots);
-        memcpy(heap, e->heap, e->heap_n * sizeof *heap);
+        memcpy(heap, e->heap, e->heap_n * sizeof(struct milgi__owner *));
     }
     for (uint32_t i = cap; i > e->owners_cap; i--) {
         slots[i - 1].generation = 1;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens near the number of records that a key is good for, and to keys that nobody wants any more. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "conn/impl.h"
+#include "engine/impl.h"
+#include "fake_identity.h"
+#include "pair.h"
+
+static void open_pair(struct pair *pair)
+{
+    struct pair_setup setup = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
+    setup.config[MILGI_CLIENT] = fake_freeze(fake_config(MILGI_CLIENT, NULL));
+    setup.config[MILGI_SERVER] = fake_freeze(fake_config(MILGI_SERVER, NULL));
+    pair_init(pair, &setup);
+    milgi_config_unref(setup.config[MILGI_CLIENT]);
+    milgi_config_unref(setup.config[MILGI_SERVER]);
+    pair_settle(pair);
+    assert_true(pair->side[MILGI_CLIENT].established);
+}
+
+static void a_peer_that_does_not_renew_its_keys_is_asked_to(void **state)
+{
+    (void)state;
+    struct pair pair;
+    open_pair(&pair);
+    struct milgi_conn *client = pair.side[MILGI_CLIENT].conn, *server = pair.side[MILGI_SERVER].conn;
+    /* The server has sent nearly as many records as the key is good for, and would not care. */
+    uint64_t limit = client->suite->record_limit;
+    client->rec.in.seq = server->rec.out.seq = limit - 2;
+    server->config->limit[MILGI_LIMIT_REKEY_RECORDS] = server->rec.out.epoch_records_max = UINT64_MAX;
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(milgi_conn_write(server, "x", 1), 0);
+        pair_settle(&pair);
+    }
+    struct milgi_conn_info info;
+    milgi_conn_info(server, &info);
+    assert_int_equal(info.key_updates_in, 1);
+    assert_int_equal(info.key_updates_out, 1);
+    assert_int_equal(pair.side[MILGI_CLIENT].got.len, 4);
+    assert_true(client->rec.in.seq < 4);
+    pair_fini(&pair);
+}
+
+static void keys_are_renewed_before_the_limit_that_is_set(void **state)
+{
+    (void)state;
+    struct pair pair;
+    open_pair(&pair);
+    struct milgi_conn *server = pair.side[MILGI_SERVER].conn;
+    server->config->limit[MILGI_LIMIT_REKEY_RECORDS] = 5;
+    for (unsigned i = 0; i < 23; i++) {
+        assert_int_equal(milgi_conn_write(server, "x", 1), 0);
+        pair_settle(&pair);
+        assert_true(server->rec.out.seq <= 5 + 1); /* and the KeyUpdate itself */
+    }
+    struct milgi_conn_info info;
+    milgi_conn_info(server, &info);
+    assert_true(info.key_updates_out >= 4);
+    assert_int_equal(pair.side[MILGI_CLIENT].got.len, 23);
+    pair_fini(&pair);
+}
+
+static void the_key_of_a_credential_that_went_goes_too(void **state)
+{
+    (void)state;
+    struct pair pair;
+    open_pair(&pair);
+    struct milgi_engine *engine = pair.side[MILGI_SERVER].engine;
+    pair_settle(&pair);
+    assert_int_equal(engine->keys_n, 1);
+    /* The connection holds the config, and that the credential. */
+    milgi_conn_free(pair.side[MILGI_SERVER].conn);
+    pair.side[MILGI_SERVER].conn = NULL;
+    pair_settle(&pair);
+    assert_int_equal(engine->keys_n, 0);
+    pair_fini(&pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_peer_that_does_not_renew_its_keys_is_asked_to),
+        cmocka_unit_test(keys_are_renewed_before_the_limit_that_is_set),
+        cmocka_unit_test(the_key_of_a_credential_that_went_goes_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
