@@ -46,21 +46,45 @@ tsan_ctest() {
     run_ctest tsan -R "$pattern"
 }
 
+# A crowd, slow readers and a slow backend, with every record on the device.
+tsan_proxy() { # WORKERS
+    build release milgi_load
+    build tsan milgi
+    "$root/tests/load/run" small --milgi "$root/build/tsan/milgi" --device "pool:$1"
+}
+
 tsan_tests() {
     part tsan-tests tsan_ctest
     local workers
     for workers in 1 2 4; do
-        part "tsan-proxy-pool-$workers" "$root/scripts/run" --check --preset tsan -- --device "pool:$workers"
+        part "tsan-proxy-pool-$workers" tsan_proxy "$workers"
     done
 }
 
 tsan_all() { part tsan-all ctest_of tsan; }
 
-valgrind_proxy() {
-    part valgrind-proxy "$root/scripts/run" --check --under \
-        "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --child-silent-after-fork=yes" \
-        -- "$@"
+memcheck="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect \
+--child-silent-after-fork=yes"
+
+# curl and openssl s_client at the proxy, milgi connect at openssl s_server; what lies between them is in the names.
+valgrind_peers() {
+    build release milgi
+    "$root/tests/interop/run" --under "$memcheck" --work "$root/build/valgrind" --patience 10 --bulk 2000000 --jobs "$(jobs_n)" \
+        server/page/curl/p256-hrr-chacha/pool2 server/bulk/curl/p256-x25519-aes128/pool2 \
+        server/page/s_client/p384-x25519-aes256/chaos server/auth-required/s_client/rsa2048-p384-aes256/cpu \
+        server/keyupdate/s_client/p256-hrr-aes256/pool2 client/talk/s_server/p256-hrr-chacha/pool2 \
+        client/bulk/s_server/rsa3072-x25519-aes128/chaos client/untrusted/s_server/p256-x25519-aes128/cpu \
+        client/auth-required/s_server/rsa2048-p384-chacha/cpu client/truncate/s_server/rsapss-p384-aes128/cpu \
+        client/keyupdate-by-milgi/s_server/ed25519-hrr-chacha/pool2
 }
+
+valgrind_crowd() {
+    build release milgi milgi_load
+    "$root/tests/load/run" small --under "$memcheck" --milgi "$root/build/release/milgi" --device pool:2
+}
+
+valgrind_interop() { part valgrind-interop valgrind_peers; }
+valgrind_load() { part valgrind-load valgrind_crowd; }
 
 run_check() { part run-check "$root/scripts/run" --check; }
 

@@ -36,7 +36,7 @@ struct backend {
     uint64_t accepted, now, left, ended, reset, got, gave, most_got, most_gave, wrong;
 };
 
-/* --- the end of one ------------------------------------------------------------------------------------------------ */
+/* --- the end of one ----------------------------------------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -81,7 +81,7 @@ static void end(struct peer *p)
         lose(p);
 }
 
-/* --- what comes ---------------------------------------------------------------------------------------------------- */
+/* --- what comes --------------------------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -155,7 +155,7 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-/* --- what a source says -------------------------------------------------------------------------------------------- */
+/* --- what a source says ------------------------------------------------------------------------------------------- */
 
 static void on_given(uv_write_t *req, int status);
 
@@ -183,7 +183,7 @@ static void on_given(uv_write_t *req, int status)
         give(p);
 }
 
-/* --- the whole ----------------------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
 
 static void on_connection(uv_stream_t *server, int status)
 {

@@ -17,8 +17,8 @@ enum bad_kind {
     SPOILT_RECORD   /* a record that nobody sealed */
 };
 
-const char *const bad_names[BAD_KINDS] = { "garbage", "garbage_record", "half_hello", "silence", "reset_hello", "reset_data",
-    "cut_data", "spoilt_record" };
+const char *const bad_names[BAD_KINDS] = { "garbage", "garbage_record", "half_hello", "silence", "reset_hello",
+    "reset_data", "cut_data", "spoilt_record" };
 uint64_t bad_right[BAD_KINDS], bad_wrong[BAD_KINDS];
 
 struct bad {
@@ -47,7 +47,7 @@ static void over(struct bad *b)
     events->gone(events->arg);
 }
 
-/* --- those without TLS --------------------------------------------------------------------------------------------- */
+/* --- those without TLS -------------------------------------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -123,7 +123,7 @@ static void start_plain(struct bad *b)
         uv_close((uv_handle_t *)&b->tcp, on_closed);
 }
 
-/* --- those with TLS ------------------------------------------------------------------------------------------------ */
+/* --- those with TLS ----------------------------------------------------------------------------------------------- */
 
 static void on_open(struct milgi_uv_stream *stream, void *arg)
 {
@@ -207,7 +207,7 @@ static void start_tls(struct bad *b)
     must(milgi_uv_connect(side->uv, address, side->config, side->options->name, &tls_events, b, &stream), "connect");
 }
 
-/* ------------------------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------------------------ */
 
 void bad_start(struct side *side, uint64_t index, const struct bad_events *events)
 {

@@ -30,7 +30,7 @@ struct crowd {
 
 static void pump(struct crowd *w);
 
-/* --- one of them --------------------------------------------------------------------------------------------------- */
+/* --- one of them -------------------------------------------------------------------------------------------------- */
 
 static void fill(struct member *m)
 {
@@ -90,9 +90,10 @@ static void on_close(struct milgi_uv_stream *stream, void *arg, const struct mil
     if (!reason->error && !m->wrong && m->sent == w->side.options->bytes && m->back == m->sent) {
         w->done++;
     } else if (w->failed++ < COMPLAINTS) {
-        fprintf(stderr, "milgi_load: client %zu: %s (%s), alert %d%s, sent %llu, back %llu%s\n", (size_t)(m - w->members),
-            milgi_error_text(reason->error), reason->detail, reason->alert, reason->alert_from_peer ? " of the peer" : "",
-            (unsigned long long)m->sent, (unsigned long long)m->back, m->wrong ? ", not what was sent" : "");
+        fprintf(stderr, "milgi_load: client %zu: %s (%s), alert %d%s, sent %llu, back %llu%s\n",
+            (size_t)(m - w->members), milgi_error_text(reason->error), reason->detail, reason->alert,
+            reason->alert_from_peer ? " of the peer" : "", (unsigned long long)m->sent, (unsigned long long)m->back,
+            m->wrong ? ", not what was sent" : "");
     }
     if (w->done + w->failed == w->side.options->conns)
         w->done_ms = now_ms();
@@ -113,7 +114,7 @@ static const struct milgi_uv_events events = {
     .on_gone = on_gone,
 };
 
-/* --- all of them --------------------------------------------------------------------------------------------------- */
+/* --- all of them -------------------------------------------------------------------------------------------------- */
 
 static void on_bad_gone(void *arg)
 {
@@ -162,7 +163,8 @@ static int report(const struct crowd *w)
 {
     uint64_t wrong = 0;
     for (int i = 0; i < BAD_KINDS; i++) {
-        printf("%s right %llu wrong %llu\n", bad_names[i], (unsigned long long)bad_right[i], (unsigned long long)bad_wrong[i]);
+        printf("%s right %llu wrong %llu\n", bad_names[i], (unsigned long long)bad_right[i],
+            (unsigned long long)bad_wrong[i]);
         wrong += bad_wrong[i];
     }
     printf("opened %llu done %llu failed %llu sent %llu back %llu bad %llu bad_wrong %llu open_ms %llu data_ms %llu "

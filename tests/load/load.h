@@ -16,7 +16,7 @@ struct load_options {
     uint64_t conns, bad, bytes, rate, seconds, finish, shaking;
 };
 
-/* --- text.c: bytes that tell when one of them is missing, doubled, misplaced or another connection's ---------------- */
+/* --- text.c: bytes that tell when one of them is missing, doubled, misplaced or another connection's -------------- */
 
 #define TEXT_SPAN 65536u /* as many bytes from any offset on lie in one piece */
 
@@ -26,7 +26,7 @@ const uint8_t *text_at(uint64_t start, uint64_t offset);
 /* Whether |data| is what stands there. */
 bool text_is(uint64_t start, uint64_t offset, const uint8_t *data, size_t len);
 
-/* --- tls.c: the client's side of TLS ------------------------------------------------------------------------------- */
+/* --- tls.c: the client's side of TLS ------------------------------------------------------------------------------ */
 
 struct side {
     uv_loop_t *loop;
@@ -48,7 +48,7 @@ void side_shook(struct side *side, uint64_t begin_ms);
 void side_close(struct side *side);
 uint64_t now_ms(void);
 
-/* --- what can be done; each runs until it is over and returns the exit status ---------------------------------------- */
+/* --- what can be done; each runs until it is over and returns the exit status ------------------------------------- */
 
 int load_crowd(const struct load_options *options);
 int load_readers(const struct load_options *options);
@@ -61,7 +61,7 @@ enum backend_kind {
 };
 int load_backend(enum backend_kind kind, const struct load_options *options);
 
-/* --- bad.c: clients that misbehave --------------------------------------------------------------------------------- */
+/* --- bad.c: clients that misbehave -------------------------------------------------------------------------------- */
 
 struct bad_events {
     void (*gone)(void *arg); /* one of them is over */

@@ -68,8 +68,9 @@ static void raise_limit(void)
 
 int main(int argc, char **argv)
 {
-    struct load_options o = { .name = "localhost", .conns = 1, .bytes = 1 << 20, .rate = 1024, .seconds = 5, .shaking = 64 };
+    struct load_options o = { .name = "localhost", .conns = 1, .bytes = 1 << 20, .rate = 1024, .seconds = 5 };
     static const char *const backends[] = { "echo", "source", "sink" };
+    o.shaking = 64;
     if (argc < 2)
         return usage("what?");
     for (int i = 2; i < argc; i += 2) {

@@ -101,6 +101,12 @@ static const struct milgi_uv_events events = {
     .on_close = on_close,
 };
 
+/* What the kernel takes in for a slow reader is not what is measured. */
+static void set_room(struct member *m, int bytes)
+{
+    uv_recv_buffer_size((uv_handle_t *)milgi_uv_tcp(m->stream), &bytes);
+}
+
 /* The slow part is over: the first few want all, the others vanish. */
 static void finish(struct slow *s)
 {
@@ -114,6 +120,7 @@ static void finish(struct slow *s)
         if (!m->stream)
             continue;
         if (quick(m)) {
+            set_room(m, 1 << 20); /* TCP with a window below its segments moves a few of them a second */
             milgi_uv_consumed(m->stream, m->owed);
             m->owed = 0;
         } else {
@@ -147,11 +154,9 @@ static void begin_one(struct slow *s, struct member *m)
 {
     struct side *side = &s->side;
     const struct sockaddr *address = (const struct sockaddr *)&side->address;
-    int room = 16384;
     must(milgi_uv_connect(side->uv, address, side->config, side->options->name, &events, m, &m->stream), "connect");
-    /* What the kernel takes in for a slow reader is not what is measured. */
     if (!s->writes)
-        uv_recv_buffer_size((uv_handle_t *)milgi_uv_tcp(m->stream), &room);
+        set_room(m, 16384);
 }
 
 static int run_slow(const struct load_options *o, bool writes)

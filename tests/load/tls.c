@@ -23,7 +23,7 @@ static void fail(const char *what)
     exit(1);
 }
 
-/* --- a ClientHello to be sent by hand -------------------------------------------------------------------------------- */
+/* --- a ClientHello to be sent by hand ----------------------------------------------------------------------------- */
 
 static void on_hello(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
 {
@@ -55,7 +55,7 @@ static void make_hello(struct side *side)
         fail("no ClientHello");
 }
 
-/* --------------------------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------------------------ */
 
 static void make_config(struct side *side, uint64_t credit)
 {
