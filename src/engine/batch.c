@@ -6,7 +6,7 @@
 static bool time_left(const struct milgi_engine *e, const struct milgi__dev *d, uint64_t more_ns)
 {
     uint64_t limit = e->o.outstanding_ns * d->device->caps.parallelism;
-    return d->outstanding_ns == 0 || d->outstanding_ns + more_ns <= limit;
+    return d->outstanding_ns + more_ns <= limit;
 }
 
 static uint32_t in_flight(const struct milgi__dev *d)
@@ -38,6 +38,7 @@ static unsigned gather(struct milgi_engine *e, struct milgi__dev *d, struct milg
         struct milgi_op *op = d->line[cls].first;
         if (drop_orphan(e, d, op))
             continue;
+        /* One goes in however long it takes, when it would be alone. */
         if (!time_left(e, d, cost + op->e.cost_ns) && (n || d->outstanding_ns))
             break;
         milgi__oplist_remove(&d->line[cls], op);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which ops go to a device, how many of them, and what becomes of those that nobody waits for any more. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "device/device.h"
+#include "fake_identity.h"
+#include "pair.h"
+
+#define CLIENTS 300
+
+static struct pair pair;
+static struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+
+/* The server's device is made here, so that its caps can be changed; nothing is routed to it yet. */
+static void begin(const char *device, uint32_t set_flags, const struct milgi_engine_options *options)
+{
+    struct milgi_config *c = fake_freeze(fake_config(MILGI_CLIENT, NULL));
+    struct fake_options rsa = { .type = MILGI__KEY_RSA, .bits = 4096 };
+    struct milgi_config *s = fake_freeze(fake_config(MILGI_SERVER, &rsa));
+    struct pair_setup setup = { .config = { c, s },
+        .options = options,
+        .server_name = "server.test",
+        .seed = 41,
+        .wall_s = FAKE_NOW_S };
+    pair_init(&pair, &setup);
+    milgi_config_unref(c);
+    milgi_config_unref(s);
+    assert_int_equal(milgi_device_new(device, &server->device[0], NULL), 0);
+    server->devices_n = 1;
+    server->device[0]->caps.flags |= set_flags;
+    assert_int_equal(milgi_engine_add_device(server->engine, server->device[0]), 1);
+}
+
+static void stats_of(const struct pair_side *side, struct milgi_engine_stats *stats)
+{
+    milgi_engine_stats(side->engine, stats);
+}
+
+static void a_remote_device_gets_signatures_and_nothing_else(void **state)
+{
+    struct milgi_engine_stats stats;
+    (void)state;
+    begin("sim:latency=10us", MILGI_CAP_REMOTE, NULL);
+    assert_int_equal(milgi_engine_route(server->engine, UINT32_MAX, 1, 1), 0); /* all, if it may */
+    assert_int_equal(milgi_conn_write(client->conn, "data", 4), 0);
+    pair_settle(&pair);
+    assert_true(client->established);
+    assert_int_equal(server->got.len, 4);
+    stats_of(server, &stats);
+    for (unsigned type = 0; type < MILGI_OP_TYPES; type++)
+        assert_int_equal(stats.device[1].submitted[type], type == MILGI_OP_SIGN ? 1 : 0);
+    assert_true(stats.device[0].submitted[MILGI_OP_DERIVE] > 0 && stats.device[0].submitted[MILGI_OP_OPEN] > 0);
+    pair_fini(&pair);
+}
+
+/* --- many handshakes beside one connection ------------------------------------------------------------------------ */
+
+static void drop_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
+{
+    (void)arg;
+    for (size_t i = 0; i < iov_n; i++)
+        milgi_conn_output_done(conn, iov[i].len);
+}
+
+static const struct milgi_events quiet = { .on_output = drop_output };
+static struct milgi_conn *crowd[CLIENTS];
+
+/* As many servers as there may be clients, each given the hello of the pair's client. */
+static void crowd_comes(struct milgi_config *config, const struct pair_bytes *hello)
+{
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        assert_int_equal(milgi_conn_new(server->engine, config, NULL, &quiet, NULL, &crowd[i]), 0);
+        struct milgi_chunk *chunk = milgi_chunk_new(server->engine, hello->len);
+        assert_non_null(chunk);
+        memcpy(milgi_chunk_data(chunk), hello->p, hello->len);
+        assert_int_equal(milgi_conn_receive(crowd[i], (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)hello->len }), 0);
+    }
+    while (pair_run(server, NULL) == MILGI_RUN_AGAIN)
+        continue;
+}
+
+static void crowd_goes(void)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        milgi_conn_free(crowd[i]);
+}
+
+static struct milgi_config *crowd_config(void)
+{
+    struct fake_options rsa = { .type = MILGI__KEY_RSA, .bits = 4096 };
+    return fake_freeze(fake_config(MILGI_SERVER, &rsa));
+}
+
+static void take_hello(struct pair_bytes *hello)
+{
+    pair.keep_wire = true;
+    pair_run(client, NULL);
+    pair_bytes_add(hello, client->sent_wire.p, client->sent_wire.len);
+    pair_settle(&pair);
+    assert_true(client->established);
+}
+
+static void what_is_in_a_device_is_bounded_by_time_and_records_pass(void **state)
+{
+    struct milgi_config *config = crowd_config();
+    struct milgi_engine_options options;
+    struct milgi_op *ops[512];
+    struct pair_bytes hello = { 0 };
+    (void)state;
+    milgi_engine_options_init(&options);
+    options.outstanding_ns = 20000000;
+    begin("sim:manual,depth=512", 0, &options);
+    take_hello(&hello);
+    uint32_t routed = MILGI_OP_BIT(MILGI_OP_SIGN) | MILGI_OP_BIT(MILGI_OP_OPEN);
+    assert_int_equal(milgi_engine_route(server->engine, routed, 1, 1), 0);
+    crowd_comes(config, &hello);
+    unsigned inside = milgi__sim_pending(server->device[0], ops, 512);
+    uint64_t time = 0;
+    for (unsigned i = 0; i < inside; i++)
+        time += ops[i]->e.cost_ns;
+    assert_true(inside > 0 && inside < 100); /* by depth all 300 would fit */
+    assert_true(time <= options.outstanding_ns * server->device[0]->caps.parallelism);
+
+    /* A record that comes now is in as soon as room is made by a few of them, not by all. */
+    assert_int_equal(milgi_conn_write(client->conn, "data", 4), 0);
+    pair_settle_until(&pair, pair.now_ns + 1000);
+    unsigned ended = 0;
+    for (bool in = false; !in && ended < CLIENTS; ended++) {
+        milgi__sim_finish(server->device[0], 0, MILGI_OP_OK);
+        pair_settle_until(&pair, pair.now_ns + 1000);
+        inside = milgi__sim_pending(server->device[0], ops, 512);
+        for (unsigned i = 0; i < inside; i++)
+            in |= ops[i]->type == MILGI_OP_OPEN;
+    }
+    assert_true(ended <= 4);
+    crowd_goes();
+    free(hello.p);
+    pair_fini(&pair);
+    milgi_config_unref(config);
+}
+
+/* They are given back, given up or lost; in no case does somebody else do their work. */
+static void what_nobody_waits_for_is_not_done_again(void **state)
+{
+    static const enum milgi_op_status ends[] = { MILGI_OP_BROKEN, MILGI_OP_CANCELLED, MILGI_OP_LOST };
+    struct milgi_config *config = crowd_config();
+    (void)state;
+    for (size_t way = 0; way < sizeof ends / sizeof ends[0]; way++) {
+        struct milgi_engine_options options;
+        struct milgi_engine_stats stats;
+        struct milgi_op *ops[512];
+        struct pair_bytes hello = { 0 };
+        milgi_engine_options_init(&options);
+        options.outstanding_ns = 100000000000u;
+        options.op_timeout_ns[MILGI_CLASS_HANDSHAKE] = 1000000000;
+        begin("sim:manual,depth=512", 0, &options);
+        take_hello(&hello);
+        assert_int_equal(milgi_engine_route(server->engine, MILGI_OP_BIT(MILGI_OP_SIGN), 1, 1), 0);
+        crowd_comes(config, &hello);
+        unsigned inside = milgi__sim_pending(server->device[0], ops, 512);
+        assert_int_equal(inside, CLIENTS);
+        crowd_goes();
+        stats_of(server, &stats);
+        uint64_t before = stats.device[0].submitted[MILGI_OP_SIGN];
+        if (ends[way] == MILGI_OP_LOST) {
+            pair.now_ns += 1000000000;
+            pair_run(server, NULL);
+        }
+        while (milgi__sim_pending(server->device[0], ops, 1)) {
+            milgi__sim_finish(server->device[0], 0, ends[way] == MILGI_OP_LOST ? MILGI_OP_OK : ends[way]);
+            pair_run(server, NULL);
+        }
+        pair_run(server, NULL);
+        stats_of(server, &stats);
+        assert_int_equal(stats.device[0].submitted[MILGI_OP_SIGN], before);
+        assert_int_equal(stats.device[1].rerun, 0);
+        assert_int_equal(stats.ops_alive, 0);
+        free(hello.p);
+        pair_fini(&pair);
+    }
+    milgi_config_unref(config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_remote_device_gets_signatures_and_nothing_else),
+        cmocka_unit_test(what_is_in_a_device_is_bounded_by_time_and_records_pass),
+        cmocka_unit_test(what_nobody_waits_for_is_not_done_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
