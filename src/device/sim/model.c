@@ -267,3 +267,8 @@ struct milgi_op *milgi__sim_model_waiting(const struct milgi__sim_model *m, unsi
         op = ticket(op)->next;
     return op;
 }
+
+struct milgi_op *milgi__sim_model_behind(struct milgi_op *op)
+{
+    return ticket(op)->next;
+}

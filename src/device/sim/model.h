@@ -52,3 +52,5 @@ bool milgi__sim_model_end(struct milgi__sim_model *model, struct milgi_op *op, e
 void milgi__sim_model_flush(struct milgi__sim_model *model);
 /* The i-th that has not begun, oldest first, or NULL. */
 struct milgi_op *milgi__sim_model_waiting(const struct milgi__sim_model *model, unsigned i);
+/* The one behind it, or NULL. */
+struct milgi_op *milgi__sim_model_behind(struct milgi_op *op);

@@ -337,13 +337,12 @@ static struct milgi_op *pending(struct sim *sim, unsigned i, struct milgi_qp **o
 unsigned milgi__sim_pending(struct milgi_device *device, struct milgi_op **ops, unsigned n)
 {
     struct sim *sim = MILGI__ENTRY(device, struct sim, device);
-    struct milgi_qp *qp;
     unsigned got = 0;
 
-    for (; got < n; got++) {
-        ops[got] = pending(sim, got, &qp);
-        if (ops[got] == NULL)
-            break;
+    for (struct milgi_qp *qp = sim->qps; qp != NULL; qp = qp->next) {
+        struct milgi_op *op = milgi__sim_model_waiting(&qp->model, 0);
+        for (; op != NULL && got < n; op = milgi__sim_model_behind(op))
+            ops[got++] = op;
     }
     return got;
 }
