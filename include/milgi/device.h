@@ -15,7 +15,8 @@
 #define MILGI_CAP_CANCEL (1u << 4)   /* cancel() may work */
 /* outside the machine or behind a token: gets SIGN only; must have a notify_fd */
 #define MILGI_CAP_REMOTE (1u << 5)
-#define MILGI_CAP_OWN_MEMORY (1u << 6) /* reads and writes only chunks from its chunk_alloc() */
+/* reaches no memory but what its chunk_alloc() gave: gets only ops that hold no chunks */
+#define MILGI_CAP_OWN_MEMORY (1u << 6)
 /* runs this process's libcrypto: its ECDSA and EdDSA signatures need no second look */
 #define MILGI_CAP_LIBCRYPTO (1u << 7)
 #define MILGI_CAP_KEY_LOAD (1u << 8) /* key_load() must be called for PRIVATE and TRUST keys before their first op */

@@ -193,6 +193,9 @@ int milgi_engine_route(struct milgi_engine *e, uint32_t op_bits, unsigned index,
     const struct milgi_device_caps *caps = &e->dev[index].device->caps;
     /*= REMOTE and token devices get SIGN only; VERIFY stays in the process's trust domain. */
     uint32_t allowed = caps->ops & ((caps->flags & MILGI_CAP_REMOTE) ? MILGI_OP_BIT(MILGI_OP_SIGN) : UINT32_MAX);
+    /* The chunks of the pool are ordinary memory, which such a device cannot reach. */
+    if (caps->flags & MILGI_CAP_OWN_MEMORY)
+        allowed &= MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN);
     for (int type = 0; type < MILGI_OP_TYPES; type++) {
         if (op_bits & allowed & MILGI_OP_BIT(type))
             e->route[type] = (struct milgi__route){ index, min_record ? min_record : caps->min_record };

@@ -60,6 +60,28 @@ static void a_remote_device_gets_signatures_and_nothing_else(void **state)
     pair_fini(&pair);
 }
 
+static void a_device_that_cannot_reach_our_chunks_gets_none(void **state)
+{
+    static const unsigned without[] = { MILGI_OP_KEYGEN, MILGI_OP_DERIVE, MILGI_OP_SIGN };
+    struct milgi_engine_stats stats;
+    (void)state;
+    begin("sim:latency=10us", MILGI_CAP_OWN_MEMORY, NULL);
+    assert_int_equal(milgi_engine_route(server->engine, UINT32_MAX, 1, 1), 0);
+    assert_int_equal(milgi_conn_write(client->conn, "data", 4), 0);
+    pair_settle(&pair);
+    assert_int_equal(server->got.len, 4);
+    stats_of(server, &stats);
+    uint64_t all = 0;
+    for (unsigned type = 0; type < MILGI_OP_TYPES; type++)
+        all += stats.device[1].submitted[type];
+    for (unsigned i = 0; i < sizeof without / sizeof without[0]; i++) {
+        assert_int_equal(stats.device[1].submitted[without[i]], 1);
+        all--;
+    }
+    assert_int_equal(all, 0);
+    pair_fini(&pair);
+}
+
 /* --- many handshakes beside one connection ------------------------------------------------------------------------ */
 
 static void drop_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
@@ -192,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_remote_device_gets_signatures_and_nothing_else),
+        cmocka_unit_test(a_device_that_cannot_reach_our_chunks_gets_none),
         cmocka_unit_test(what_is_in_a_device_is_bounded_by_time_and_records_pass),
         cmocka_unit_test(what_nobody_waits_for_is_not_done_again),
     };
