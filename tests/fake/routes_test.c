@@ -102,7 +102,8 @@ static void crowd_comes(struct milgi_config *config, const struct pair_bytes *he
         struct milgi_chunk *chunk = milgi_chunk_new(server->engine, hello->len);
         assert_non_null(chunk);
         memcpy(milgi_chunk_data(chunk), hello->p, hello->len);
-        assert_int_equal(milgi_conn_receive(crowd[i], (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)hello->len }), 0);
+        struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), (uint32_t)hello->len };
+        assert_int_equal(milgi_conn_receive(crowd[i], slice), 0);
     }
     while (pair_run(server, NULL) == MILGI_RUN_AGAIN)
         continue;
