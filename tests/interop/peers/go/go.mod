@@ -1,3 +1,3 @@
 module milgi.test/peer
 
-go 1.25
+go 1.19

@@ -17,6 +17,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -69,10 +70,26 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
+func version(v uint16) string {
+	if v == tls.VersionTLS13 {
+		return "TLS 1.3"
+	}
+	return fmt.Sprintf("%#04x", v)
+}
+
+// group is empty before Go 1.25, which does not tell it.
+func group(state *tls.ConnectionState) string {
+	field := reflect.ValueOf(state).Elem().FieldByName("CurveID")
+	if !field.IsValid() {
+		return ""
+	}
+	return field.Interface().(fmt.Stringer).String()
+}
+
 func describe(c *tls.Conn) report {
 	state := c.ConnectionState()
-	r := report{Protocol: tls.VersionName(state.Version), Suite: tls.CipherSuiteName(state.CipherSuite),
-		Group: state.CurveID.String(), ALPN: state.NegotiatedProtocol}
+	r := report{Protocol: version(state.Version), Suite: tls.CipherSuiteName(state.CipherSuite),
+		Group: group(&state), ALPN: state.NegotiatedProtocol}
 	if len(state.PeerCertificates) > 0 {
 		r.Client = state.PeerCertificates[0].Subject.String()
 	}
