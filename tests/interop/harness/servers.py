@@ -124,8 +124,13 @@ class Selfserv(Server):
         return argv
 
 
+# Go and Java used to answer a missing client certificate with bad_certificate, and do no longer.
+EITHER = {"auth-missing": r"bad.?certificate|certificate.?required"}
+
+
 class GoServer(Server):
     name = program = "go"
+    says = EITHER
     certs = Go.certs
     can = STDIO - {"suite"} | {"half-client", "half-server", "tls12"}
     picks_port = True
@@ -164,7 +169,7 @@ def own_report(child, call):
 
 class JavaServer(Server):
     name = program = "java"
-    says = {"auth-missing": r"bad.?certificate"}
+    says = EITHER
     can = STDIO | {"half-client", "half-server", "keyupdate"}
     picks_port = True
 
