@@ -112,7 +112,8 @@ LINE = 4000
 PRINTABLE = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/" * 4
 
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|LeakSanitizer|Assertion .* failed"
-                       r"|ERROR SUMMARY: [1-9]")
+                       r"|ERROR SUMMARY: [1-9]|==\d+== (Invalid|Conditional jump|Use of)"
+                       r"|==\d+== .*(definitely|indirectly) lost")
 
 # the last two take records of every size, where milgi would else do the small ones inline
 DEVICES = {
