@@ -2,6 +2,7 @@
 /* What benchmark programs share: a clock that can be stopped, samples, certificates, JSON, facts about the machine. */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,22 @@ _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 
 /* Pins the process to one CPU, -1: the last that it may use. Returns which. */
 int bench_pin(int cpu);
 uint64_t bench_now_ns(void);
+
+/* --- places ----------------------------------------------------------------------------------------------------- */
+
+#define BENCH_CPUS_MAX 64u
+/* The CPUs that the process may use, at most BENCH_CPUS_MAX; to be asked before anything is pinned. */
+unsigned bench_cpus(int cpus[BENCH_CPUS_MAX]);
+/* This thread, and those that it will start, stay on |cpu|; with |last| they run only when nobody else wants it. */
+void bench_place(int cpu, bool last);
+/* A thread that is placed so. */
+pthread_t bench_thread(int cpu, bool last, void *(*run)(void *), void *arg);
+/* A device whose threads are placed on these CPUs. */
+struct milgi_device;
+struct milgi_device *bench_device(const char *spec, const int *cpus, unsigned cpus_n, bool last);
+
+/* --- spans ------------------------------------------------------------------------------------------------------ */
+
 /*
  * A span of time on this thread. What bench_copy() took within it is told apart; what reading the clock costs is taken
  * off. Spans do not nest.
@@ -42,6 +59,8 @@ void bench_samples_clear(struct bench_samples *samples); /* keeps the memory */
 void bench_samples_free(struct bench_samples *samples);
 double bench_samples_min(const struct bench_samples *samples);
 double bench_samples_median(const struct bench_samples *samples);
+/* The least value that at least |percent| of the samples do not exceed. */
+double bench_samples_percentile(const struct bench_samples *samples, double percent);
 
 /* --- certificates ----------------------------------------------------------------------------------------------- */
 
@@ -56,6 +75,7 @@ struct bench_cert {
 };
 /* Self-signed, for "localhost". */
 struct bench_cert bench_cert_make(enum bench_key key);
+struct bench_cert bench_cert_make_rsa(unsigned bits);
 void bench_cert_free(struct bench_cert *cert);
 
 /* --- JSON ------------------------------------------------------------------------------------------------------- */

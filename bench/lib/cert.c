@@ -44,9 +44,9 @@ static X509 *self_signed(EVP_PKEY *key)
     return cert;
 }
 
-struct bench_cert bench_cert_make(enum bench_key kind)
+/* Takes the key. */
+static struct bench_cert cert_for(EVP_PKEY *key)
 {
-    EVP_PKEY *key = kind == BENCH_ECDSA_P256 ? EVP_EC_gen("P-256") : EVP_RSA_gen(2048u);
     struct bench_cert made;
     BIO *cert_out = BIO_new(BIO_s_mem());
     BIO *key_out = BIO_new(BIO_s_mem());
@@ -62,6 +62,16 @@ struct bench_cert bench_cert_make(enum bench_key kind)
     X509_free(cert);
     EVP_PKEY_free(key);
     return made;
+}
+
+struct bench_cert bench_cert_make(enum bench_key kind)
+{
+    return kind == BENCH_ECDSA_P256 ? cert_for(EVP_EC_gen("P-256")) : bench_cert_make_rsa(2048);
+}
+
+struct bench_cert bench_cert_make_rsa(unsigned bits)
+{
+    return cert_for(EVP_RSA_gen((size_t)bits));
 }
 
 void bench_cert_free(struct bench_cert *cert)

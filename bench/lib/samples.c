@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,16 +45,34 @@ double bench_samples_min(const struct bench_samples *samples)
     return least;
 }
 
+static double *in_order(const struct bench_samples *samples)
+{
+    double *sorted = malloc(samples->n * sizeof(*sorted));
+
+    if (samples->n == 0 || sorted == NULL)
+        bench_die("no samples");
+    memcpy(sorted, samples->v, samples->n * sizeof(*sorted));
+    qsort(sorted, samples->n, sizeof(*sorted), ascending);
+    return sorted;
+}
+
 double bench_samples_median(const struct bench_samples *samples)
 {
     size_t n = samples->n;
-    double *sorted = malloc(n * sizeof(*sorted));
-
-    if (n == 0 || sorted == NULL)
-        bench_die("no samples");
-    memcpy(sorted, samples->v, n * sizeof(*sorted));
-    qsort(sorted, n, sizeof(*sorted), ascending);
+    double *sorted = in_order(samples);
     double median = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+
     free(sorted);
     return median;
+}
+
+double bench_samples_percentile(const struct bench_samples *samples, double percent)
+{
+    double *sorted = in_order(samples);
+    double rank = ceil(percent / 100 * (double)samples->n);
+    size_t at = rank < 1 ? 0 : (size_t)rank - 1;
+    double value = sorted[at < samples->n ? at : samples->n - 1];
+
+    free(sorted);
+    return value;
 }
