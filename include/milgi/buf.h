@@ -25,20 +25,24 @@ struct milgi_iov {
 /*
  * A new chunk with room for at least |size| bytes (0 < size <= MILGI_CHUNK_MAX) and one reference, the caller's. NULL
  * when the engine's pool is empty (its memory limit is reached): a state, not a failure; the engine calls on_memory
- * (engine.h) when there is room again. Contents are undefined.
+ * (engine.h) when there is room again. NULL in another process, too. Contents are undefined.
  */
 #define MILGI_CHUNK_MAX (128u * 1024u)
 MILGI_API struct milgi_chunk *milgi_chunk_new(struct milgi_engine *engine, size_t size);
 MILGI_API uint8_t *milgi_chunk_data(struct milgi_chunk *chunk);
 MILGI_API size_t milgi_chunk_size(const struct milgi_chunk *chunk);
 
-/* One more, one fewer reference; at none the chunk returns to its engine's pool. Engine's thread. */
+/*
+ * One more, one fewer reference; at none the chunk returns to its engine's pool (in another process it stays where it
+ * is). Engine's thread.
+ */
 MILGI_API struct milgi_chunk *milgi_chunk_ref(struct milgi_chunk *chunk);
 MILGI_API void milgi_chunk_unref(struct milgi_chunk *chunk);
 
 /*
  * milgi_chunk_unref() for any thread: the reference is given back at the start of the engine's next turn, which this
- * causes by waking the engine's fd. Not after milgi_engine_free(). Lock-free, async-signal-unsafe.
+ * causes by waking the engine's fd. Not after milgi_engine_free(). Lock-free, async-signal-unsafe. Does nothing in
+ * another process.
  */
 MILGI_API void milgi_chunk_release_remote(struct milgi_chunk *chunk);
 
@@ -46,6 +50,7 @@ MILGI_API void milgi_chunk_release_remote(struct milgi_chunk *chunk);
  * Makes |slice|, which on_data lent, the caller's own for longer than the callback: *|out| is a slice with a
  * reference of its own, to be given up with milgi_chunk_unref(out->chunk) or ..._release_remote(). A slice below a
  * quarter of its chunk is copied into a small chunk, so that a few bytes never pin a large one. Returns 0 or
- * MILGI_ENOMEM (the pool is empty; the bytes are valid until the callback returns: copy them elsewhere, or fail).
+ * MILGI_ENOMEM (the pool is empty; the bytes are valid until the callback returns: copy them elsewhere, or fail), or
+ * MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_slice_keep(const struct milgi_slice *slice, struct milgi_slice *out);

@@ -115,7 +115,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_conn_new(struct milgi_engine *engine, struc
 
 /*
  * Frees the connection: O(1), at any time, from any callback. Ops that are in flight become the engine's orphans. No
- * close_notify is sent: milgi_conn_shutdown() does that. Memory handed to on_output is invalid from here on.
+ * close_notify is sent: milgi_conn_shutdown() does that. Memory handed to on_output is invalid from here on. In another
+ * process nothing is freed.
  */
 MILGI_API void milgi_conn_free(struct milgi_conn *conn);
 

@@ -98,6 +98,8 @@ struct milgi_device {
     const struct milgi_device_ops *ops;
     struct milgi_device_caps caps;
     char spec[96]; /* as it was asked for, for people */
+    /* the process that made it; no other may use it. 0: not known, as in a device that is not built in */
+    uint64_t process;
 };
 
 /*
@@ -108,7 +110,10 @@ struct milgi_device {
  */
 MILGI_API MILGI_MUST_CHECK int milgi_device_new(const char *spec, struct milgi_device **device, const char **why);
 
-/* Frees a device that no engine uses any more. */
+/*
+ * Frees a device that no engine uses any more. In another process than its maker's nothing happens: its threads and
+ * sessions are not there.
+ */
 MILGI_API void milgi_device_free(struct milgi_device *device);
 
 /* The names of the devices that are built in, NULL behind the last. Any thread. */

@@ -10,6 +10,12 @@
  * Threads.    An engine and everything that belongs to it (connections, chunks, devices' queue pairs) is used by one
  *             thread. Two functions may be called by any thread: milgi_engine_post() and
  *             milgi_chunk_release_remote(). A config may be shared by the threads of a process once it is frozen.
+ * Processes.  An engine, a device and all that belongs to them are used by the process that made them. In a child of
+ *             fork() functions that return int answer MILGI_EFORK, those that return a chunk NULL; those that return
+ *             nothing (milgi_conn_free(), milgi_device_free() ...) do nothing, and those that only read tell what was
+ *             true at fork(). Configs, credentials and trusts are plain data: they may cross fork(). A child that
+ *             does more than exec() is not forked from inside a callback, nor while devices have threads: make
+ *             devices and engines afterwards (docs/processes.md).
  * Callbacks.  The library calls back only from inside milgi_engine_run() (and schedule(), see engine.h). A callback
  *             may call every function of the library but milgi_engine_run() and milgi_engine_free(); it may free the
  *             connection it is called for.

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -33,13 +32,13 @@ int64_t milgi__port_wall_s(void *unused)
 /* --- process ---------------------------------------------------------------------------------------------------- */
 
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
-static _Atomic uint64_t process;
+_Atomic uint64_t milgi__port_process_id;
 
 /* The number of forks since the first look, above the process id: two processes of one ancestor never share it. */
 static void renew_process(void)
 {
-    uint64_t forks = (atomic_load_explicit(&process, memory_order_relaxed) >> 32) + 1;
-    atomic_store_explicit(&process, forks << 32 | (uint32_t)getpid(), memory_order_relaxed);
+    uint64_t forks = (atomic_load_explicit(&milgi__port_process_id, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&milgi__port_process_id, forks << 32 | (uint32_t)getpid(), memory_order_relaxed);
 }
 
 static void watch_forks(void)
@@ -48,10 +47,10 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, renew_process);
 }
 
-uint64_t milgi__port_process(void)
+uint64_t milgi__port_process_first(void)
 {
     pthread_once(&process_once, watch_forks);
-    return atomic_load_explicit(&process, memory_order_relaxed);
+    return atomic_load_explicit(&milgi__port_process_id, memory_order_relaxed);
 }
 
 /* --- waker ------------------------------------------------------------------------------------------------------ */

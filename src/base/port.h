@@ -2,6 +2,7 @@
 /* What differs between systems. The only header of the core with #if in it. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,8 +31,14 @@
 uint64_t milgi__port_monotonic_ns(void *unused);
 int64_t milgi__port_wall_s(void *unused);
 
-/* A process identity that differs after fork(); cheap (no system call). */
-uint64_t milgi__port_process(void);
+/* A process identity that differs after fork(), never 0; cheap (no system call). */
+extern _Atomic uint64_t milgi__port_process_id; /* 0: nobody has asked yet */
+uint64_t milgi__port_process_first(void);
+static inline uint64_t milgi__port_process(void)
+{
+    uint64_t id = atomic_load_explicit(&milgi__port_process_id, memory_order_relaxed);
+    return id ? id : milgi__port_process_first();
+}
 
 /* A set of descriptors that is itself one pollable descriptor, with one wake-up event of its own. */
 struct milgi__port_waker {

@@ -29,6 +29,7 @@ struct shelf {
 
 struct milgi__pool {
     struct milgi__pool_options options;
+    uint64_t process; /* whose it is: another has a copy, but the memory of devices and the engine's waker are shared */
     size_t reserve;
     size_t used;  /* bytes of chunks with a reference */
     size_t total; /* used, and those that are idle */
@@ -143,8 +144,14 @@ struct milgi__pool *milgi__pool_new(const struct milgi__pool_options *options)
     if (!pool)
         return NULL;
     pool->options = *options;
+    pool->process = milgi__port_process();
     pool->reserve = MILGI__MAX(options->limit / 16, RESERVE_MIN);
     return pool;
+}
+
+static bool foreign(const struct milgi__pool *pool)
+{
+    return pool->process != milgi__port_process();
 }
 
 void milgi__pool_close(struct milgi__pool *pool)
@@ -190,7 +197,7 @@ static struct milgi_chunk *refuse(struct milgi__pool *pool, size_t size)
 struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
 {
     unsigned cls = class_of(size);
-    if (cls == CLASSES || pool->closed)
+    if (cls == CLASSES || pool->closed || foreign(pool))
         return NULL;
     size = class_size[cls];
     if (pool->used + size > pool->options.limit + (reserve ? pool->reserve : 0))
@@ -212,6 +219,8 @@ struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, ui
 static void release(struct milgi_chunk *chunk)
 {
     struct milgi__pool *pool = chunk->pool;
+    if (foreign(pool))
+        return;
     pool->used -= chunk->size;
     if (!pool->closed) {
         shelve(&pool->shelf[chunk->size_class], chunk);
@@ -330,6 +339,8 @@ void milgi_chunk_release_remote(struct milgi_chunk *chunk)
     if (!chunk)
         return;
     struct milgi__pool *pool = chunk->pool;
+    if (foreign(pool))
+        return;
     /* Only who raises the count from zero puts the chunk into the list; the engine takes the count as it finds it. */
     if (atomic_fetch_add_explicit(&chunk->remote, 1, memory_order_acq_rel) != 0)
         return;
@@ -345,6 +356,8 @@ void milgi_chunk_release_remote(struct milgi_chunk *chunk)
 int milgi_slice_keep(const struct milgi_slice *slice, struct milgi_slice *out)
 {
     struct milgi_chunk *chunk = slice->chunk;
+    if (foreign(chunk->pool))
+        return MILGI_EFORK;
     if (slice->len >= chunk->size / 4 || class_of(slice->len) == chunk->size_class) {
         *out = *slice;
         milgi_chunk_ref(chunk);

@@ -69,6 +69,8 @@ void milgi__conn_peer_alert(struct milgi_conn *c, int alert)
 
 int milgi_conn_shutdown(struct milgi_conn *c)
 {
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
     if (c->dead || c->failed || c->shutdown_wanted || c->closed_told)
         return MILGI_ECLOSED;
     c->shutdown_wanted = true;
@@ -78,6 +80,8 @@ int milgi_conn_shutdown(struct milgi_conn *c)
 
 int milgi_conn_abort(struct milgi_conn *c, int alert)
 {
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
     if (c->dead || c->failed || c->closed_told)
         return MILGI_ECLOSED;
     if (alert <= MILGI_ALERT_CLOSE_NOTIFY || alert > MILGI_ALERT_NONE)

@@ -219,7 +219,7 @@ void milgi__conn_destroy(struct milgi_conn *c)
 
 void milgi_conn_free(struct milgi_conn *c)
 {
-    if (!c || c->dead)
+    if (!c || c->dead || milgi__engine_foreign(c->engine))
         return;
     c->dead = true;
     if (c->busy == 0)
@@ -282,6 +282,8 @@ void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
 int milgi_conn_export(struct milgi_conn *c, const char *label, const void *context, size_t context_len, uint8_t *out,
     size_t out_len)
 {
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
     /*= Before the barrier nobody gives out exporters. */
     if (!c->established || !c->suite)
         return MILGI_EINVAL;
@@ -305,6 +307,8 @@ static struct milgi__hs *hs_of(struct milgi_engine *engine, const struct milgi_d
 int milgi_decide(struct milgi_engine *engine, struct milgi_decision decision, enum milgi_verdict verdict, void *result)
 {
     struct milgi_conn *c;
+    if (milgi__engine_foreign(engine))
+        return MILGI_EFORK;
     struct milgi__hs *hs = hs_of(engine, &decision, &c);
     if (!hs)
         return MILGI_ESTALE;
@@ -317,6 +321,8 @@ int milgi_decide(struct milgi_engine *engine, struct milgi_decision decision, en
 int milgi_decision_info(struct milgi_engine *engine, struct milgi_decision decision, struct milgi_decision_info *info)
 {
     struct milgi_conn *c;
+    if (milgi__engine_foreign(engine))
+        return MILGI_EFORK;
     struct milgi__hs *hs = hs_of(engine, &decision, &c);
     return hs ? milgi__hs_decision_info(hs, decision.kind, info) : MILGI_ESTALE;
 }

@@ -61,6 +61,8 @@ int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
 
 int milgi_conn_receive_eof(struct milgi_conn *c, int error)
 {
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
     if (c->dead || c->closed_told || c->eof)
         return MILGI_ECLOSED;
     c->eof = true;
@@ -71,7 +73,7 @@ int milgi_conn_receive_eof(struct milgi_conn *c, int error)
 
 void milgi_conn_consumed(struct milgi_conn *c, size_t bytes)
 {
-    if (c->dead)
+    if (c->dead || milgi__engine_foreign(c->engine))
         return;
     uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
     bool held_back = c->unconsumed >= limit;

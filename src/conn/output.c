@@ -196,6 +196,8 @@ void milgi__conn_release_held(struct milgi_conn *c)
 
 int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
 {
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
     if (c->dead || c->failed || c->closed_out || c->closed_told)
         return MILGI_ECLOSED;
     if (!c->established)
@@ -298,6 +300,8 @@ void milgi__conn_flush(struct milgi_conn *c)
 
 void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
 {
+    if (milgi__engine_foreign(c->engine))
+        return;
     bool was_full = network_full(c);
     while (bytes && c->out_handed) {
         struct milgi_slice *s = &c->out.ring[c->out.head & (c->out.cap - 1)];

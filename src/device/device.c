@@ -2,6 +2,8 @@
 /* The devices that this build contains, by name. */
 #include "device/device.h"
 
+#include "base/port.h"
+
 /* A device's constructor is found by its directory's name: src/device/<name>/ has milgi__device_<name>_make(). */
 #define X(name) int milgi__device_##name##_make(const struct milgi__spec *, struct milgi_device **, const char **);
 #include "builtin_devices.inc"
@@ -59,10 +61,12 @@ int milgi_device_new(const char *spec, struct milgi_device **device, const char 
         goto out;
     }
     error = make(&parsed, device, &reason);
-    if (error == 0)
-        memcpy((*device)->spec, spec, strlen(spec) + 1);
-    else
+    if (error != 0) {
         *device = NULL;
+        goto out;
+    }
+    memcpy((*device)->spec, spec, strlen(spec) + 1);
+    (*device)->process = milgi__port_process();
 out:
     if (error != 0 && reason == NULL)
         reason = milgi_error_text(error);
@@ -71,8 +75,13 @@ out:
     return error;
 }
 
+bool milgi__device_foreign(const struct milgi_device *device)
+{
+    return device->process != 0 && device->process != milgi__port_process();
+}
+
 void milgi_device_free(struct milgi_device *device)
 {
-    if (device != NULL)
+    if (device != NULL && !milgi__device_foreign(device))
         device->ops->destroy(device);
 }

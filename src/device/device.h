@@ -20,6 +20,9 @@ bool milgi__spec_time(const char *value, uint64_t *ns);
 bool milgi__spec_number(const char *value, uint64_t max, uint64_t *n);
 bool milgi__spec_fraction(const char *value, double *f); /* 0..1, or with a % sign */
 
+/* Made by milgi_device_new() in another process, as before fork(). */
+bool milgi__device_foreign(const struct milgi_device *device);
+
 typedef int (*milgi__device_make)(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_cpu_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
