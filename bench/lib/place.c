@@ -2,7 +2,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <milgi/milgi.h>
 
@@ -23,28 +22,35 @@ unsigned bench_cpus(int cpus[BENCH_CPUS_MAX])
     return n;
 }
 
-static void place(const int *cpus, unsigned n, bool last)
+static cpu_set_t set_of(const int *cpus, unsigned n)
 {
-    static const struct sched_param none;
     cpu_set_t set;
 
     CPU_ZERO(&set);
     for (unsigned i = 0; i < n; i++)
         CPU_SET((size_t)cpus[i], &set);
-    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
-        bench_die("cannot pin a thread");
-    if (last && pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) != 0)
+    return set;
+}
+
+static void stand_last(void)
+{
+    static const struct sched_param none;
+
+    if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) != 0)
         bench_die("cannot put a thread behind the others");
 }
 
 void bench_place(int cpu, bool last)
 {
-    place(&cpu, 1, last);
+    cpu_set_t set = set_of(&cpu, 1);
+
+    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
+        bench_die("cannot pin a thread");
+    if (last)
+        stand_last();
 }
 
 struct start {
-    int cpus[BENCH_CPUS_MAX];
-    unsigned cpus_n;
     bool last;
     void *(*run)(void *);
     void *arg;
@@ -55,21 +61,26 @@ static void *placed(void *arg)
     struct start start = *(struct start *)arg;
 
     free(arg);
-    place(start.cpus, start.cpus_n, start.last);
+    if (start.last)
+        stand_last();
     return start.run(start.arg);
 }
 
+/* It is there from its first moment: beside its maker it might wait for that one to sleep. */
 static pthread_t begin(const int *cpus, unsigned cpus_n, bool last, void *(*run)(void *), void *arg)
 {
     struct start *start = malloc(sizeof(*start));
+    cpu_set_t set = set_of(cpus, cpus_n);
+    pthread_attr_t attr;
     pthread_t thread;
 
-    if (start == NULL || cpus_n > BENCH_CPUS_MAX)
+    if (start == NULL)
+        bench_die("out of memory");
+    *start = (struct start){ last, run, arg };
+    if (pthread_attr_init(&attr) != 0 || pthread_attr_setaffinity_np(&attr, sizeof(set), &set) != 0 ||
+        pthread_create(&thread, &attr, placed, start) != 0)
         bench_die("cannot start a thread");
-    *start = (struct start){ .cpus_n = cpus_n, .last = last, .run = run, .arg = arg };
-    memcpy(start->cpus, cpus, cpus_n * sizeof(*cpus));
-    if (pthread_create(&thread, NULL, placed, start) != 0)
-        bench_die("cannot start a thread");
+    pthread_attr_destroy(&attr);
     return thread;
 }
 

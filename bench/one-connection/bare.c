@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cores can do: independent loops of the bare AEAD, a record at a time, and nothing else. */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+
+#include "one.h"
+
+#define TAG 16
+
+struct core {
+    EVP_CIPHER_CTX *ctx;
+    uint64_t sequence;
+    uint8_t in[RECORD], out[RECORD + TAG];
+};
+
+struct bare {
+    struct core core[2];
+    unsigned cores;
+    int other;
+    uint64_t ns;
+    double rate; /* of the other core */
+    atomic_uint ready;
+};
+
+static void seal(struct core *core)
+{
+    static const uint8_t aad[5] = { 23, 3, 3, 0x40, 0x11 };
+    uint8_t nonce[12] = { 0 };
+    OSSL_PARAM params[2] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, core->out + RECORD, TAG),
+        OSSL_PARAM_construct_end() };
+    int n;
+
+    core->sequence++;
+    for (unsigned i = 0; i < 8; i++)
+        nonce[4 + i] = (uint8_t)(core->sequence >> 8 * i);
+    if (EVP_EncryptInit_ex2(core->ctx, NULL, NULL, nonce, NULL) != 1 ||
+        EVP_EncryptUpdate(core->ctx, NULL, &n, aad, sizeof(aad)) != 1 ||
+        EVP_EncryptUpdate(core->ctx, core->out, &n, core->in, RECORD) != 1 ||
+        EVP_EncryptFinal_ex(core->ctx, core->out + n, &n) != 1 || EVP_CIPHER_CTX_get_params(core->ctx, params) != 1)
+        bench_die("libcrypto: sealing failed");
+}
+
+static double run(struct core *core, uint64_t ns)
+{
+    uint64_t began = bench_now_ns();
+    uint64_t now = began;
+    uint64_t records = 0;
+
+    for (; now - began < ns; now = bench_now_ns()) {
+        for (unsigned i = 0; i < 4; i++)
+            seal(core);
+        records += 4;
+    }
+    return (double)records * RECORD * 1e9 / (double)(now - began);
+}
+
+void *bare_make(const struct subject *subject, const struct setup *setup)
+{
+    static const uint8_t key[32] = { 1 };
+    struct bare *bare = calloc(1, sizeof(*bare));
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, setup->suite->cipher, NULL);
+
+    if (bare == NULL || cipher == NULL)
+        bench_die("libcrypto: no %s", setup->suite->cipher);
+    bare->cores = 1 + subject->workers;
+    bare->other = setup->place.other;
+    for (unsigned i = 0; i < bare->cores; i++) {
+        bare->core[i].ctx = EVP_CIPHER_CTX_new();
+        if (EVP_EncryptInit_ex2(bare->core[i].ctx, cipher, key, key, NULL) != 1)
+            bench_die("libcrypto: no %s", setup->suite->cipher);
+    }
+    EVP_CIPHER_free(cipher);
+    return bare;
+}
+
+static void *other_core(void *arg)
+{
+    struct bare *bare = arg;
+
+    (void)atomic_fetch_add(&bare->ready, 1);
+    while (atomic_load(&bare->ready) < 2)
+        ;
+    bare->rate = run(&bare->core[1], bare->ns);
+    return NULL;
+}
+
+/* Both begin together and go on for the same time. */
+double bare_slice(void *state, uint64_t ns)
+{
+    struct bare *bare = state;
+    pthread_t thread;
+
+    if (bare->cores == 1)
+        return run(&bare->core[0], ns);
+    bare->ns = ns;
+    atomic_store(&bare->ready, 0);
+    thread = bench_thread(bare->other, false, other_core, bare);
+    while (atomic_load(&bare->ready) < 1)
+        ;
+    (void)atomic_fetch_add(&bare->ready, 1);
+    double rate = run(&bare->core[0], ns);
+    pthread_join(thread, NULL);
+    return rate + bare->rate;
+}
+
+void bare_end(void *state)
+{
+    struct bare *bare = state;
+
+    for (unsigned i = 0; i < bare->cores; i++)
+        EVP_CIPHER_CTX_free(bare->core[i].ctx);
+    free(bare);
+}
