@@ -16,6 +16,12 @@ struct milgi_slice {
     uint32_t len;
 };
 
+/*
+ * Where chunks lie in the memory of a device (milgi_engine_use_memory()), it is asked for pieces of this size only,
+ * from which the pool makes its chunks: so that huge pages and DMA mappings are few.
+ */
+#define MILGI_MEMORY_SLAB (2048u * 1024u)
+
 /* A range of memory that is only read. */
 struct milgi_iov {
     const void *data;

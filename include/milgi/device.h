@@ -15,7 +15,10 @@
 #define MILGI_CAP_CANCEL (1u << 4)   /* cancel() may work */
 /* outside the machine or behind a token: gets SIGN only; must have a notify_fd */
 #define MILGI_CAP_REMOTE (1u << 5)
-/* reaches no memory but what its chunk_alloc() gave: gets only ops that hold no chunks */
+/*
+ * reaches no memory but what its chunk_alloc() gave: gets SEAL, OPEN, VERIFY and VERIFY_CHAIN only from an engine whose
+ * chunks lie in it (milgi_engine_use_memory())
+ */
 #define MILGI_CAP_OWN_MEMORY (1u << 6)
 /* runs this process's libcrypto: its ECDSA and EdDSA signatures need no second look */
 #define MILGI_CAP_LIBCRYPTO (1u << 7)
@@ -44,7 +47,7 @@ struct milgi_device;
 struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
 
 /*
- * What a device implements. All functions are called on the engine's thread, for one queue pair by one engine.
+ * What a device implements. All functions that are given a queue pair are called on the thread of its engine.
  *
  * supports   1 if it takes this algorithm for this op type (the type is in caps.ops), else 0. May be NULL: all of
  *            them.
@@ -70,7 +73,10 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  * quiesce    when it returns, the device writes no more to any op, chunk or key of this queue pair: ops that it had
  *            not begun come back from dequeue() as CANCELLED, those that it had lost may never come back. May block
  *            for as long as the longest op takes.
- * chunk_alloc, chunk_free   memory for the engine's pool. NULL: ordinary memory.
+ * chunk_alloc, chunk_free   memory for the chunks of engines that want it from here (milgi_engine_use_memory()), always
+ *            |size| MILGI_MEMORY_SLAB, aligned to 64 bytes at least; what is in it is nobody's secret any more when it
+ *            comes back. For several engines and from any thread; chunks may outlive engine and queue pair, but not the
+ *            device. chunk_alloc returns NULL when it has no more now: a state, not a failure. Both NULL: it has none.
  * destroy    frees the device; every queue pair is closed.
  */
 struct milgi_device_ops {
@@ -88,8 +94,8 @@ struct milgi_device_ops {
     void (*cancel)(struct milgi_qp *qp, struct milgi_op *op);
     int (*health)(struct milgi_qp *qp);
     void (*quiesce)(struct milgi_qp *qp);
-    void *(*chunk_alloc)(struct milgi_qp *qp, size_t size);
-    void (*chunk_free)(struct milgi_qp *qp, void *memory, size_t size);
+    void *(*chunk_alloc)(struct milgi_device *device, size_t size);
+    void (*chunk_free)(struct milgi_device *device, void *memory, size_t size);
     void (*destroy)(struct milgi_device *device);
 };
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,6 +103,41 @@ void milgi__port_waker_clear(struct milgi__port_waker *waker)
     do
         n = epoll_wait(waker->poll_fd, events, (int)MILGI__COUNT(events), 0);
     while (n == (int)MILGI__COUNT(events) || (n < 0 && errno == EINTR));
+}
+
+/* --- memory ----------------------------------------------------------------------------------------------------- */
+
+#define MAP_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+void *milgi__port_map(size_t size, size_t align)
+{
+    /* All of the reserved pages at once, or none: one that is missing later would be a signal, not an error. */
+    uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    if (p != MAP_FAILED && (uintptr_t)p % align == 0)
+        return p;
+    if (p != MAP_FAILED)
+        munmap(p, size);
+    if (size > SIZE_MAX - align)
+        return NULL;
+    p = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_FLAGS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t before = (align - (uintptr_t)p % align) % align;
+    if (before)
+        munmap(p, before);
+    munmap(p + before + size, align - before);
+    (void)madvise(p + before, size, MADV_HUGEPAGE); /* a wish; ordinary pages do as well */
+    return p + before;
+}
+
+void milgi__port_unmap(void *p, size_t size)
+{
+    munmap(p, size);
+}
+
+void milgi__port_discard(void *p, size_t size)
+{
+    (void)madvise(p, size, MADV_DONTNEED); /* where this cannot be done the memory stays, that is all */
 }
 
 /* --- files ------------------------------------------------------------------------------------------------------ */

@@ -51,5 +51,15 @@ void milgi__port_waker_remove(struct milgi__port_waker *waker, int fd);
 void milgi__port_waker_wake(struct milgi__port_waker *waker);  /* any thread */
 void milgi__port_waker_clear(struct milgi__port_waker *waker); /* takes all readiness back */
 
+/*
+ * Zeroed memory of |size| bytes, aligned to |align| (a power of two, |size| a multiple of it), in huge pages: reserved
+ * ones if the system has so many, else those that it makes as it can. What was not written to takes no memory. NULL:
+ * none.
+ */
+void *milgi__port_map(size_t size, size_t align);
+void milgi__port_unmap(void *p, size_t size);
+/* The contents are of no use any more: the system may have the memory until they are written again. */
+void milgi__port_discard(void *p, size_t size);
+
 /* A whole file in fresh memory (milgi__free_wiped), or NULL. Refuses more than 16 MiB. */
 uint8_t *milgi__port_read_file(const char *path, size_t *len);

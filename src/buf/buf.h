@@ -7,6 +7,7 @@
 #include <milgi/buf.h>
 
 #include "base/base.h"
+#include "buf/region.h"
 
 struct milgi__pool;
 
@@ -25,20 +26,24 @@ struct milgi_chunk {
     uint32_t dirty;
     uint64_t owner; /* whose plaintext; 0: nobody's */
     uint8_t size_class;
+    struct milgi__slab *slab; /* of device memory; NULL: the heap's */
 };
 
 struct milgi__pool_options {
     /* bytes of chunks alive; the reserve (1/16 of it, at least 256 KiB) comes on top */
     size_t limit;
-    void *(*alloc)(void *ctx, size_t size); /* NULL: heap */
-    void (*free)(void *ctx, void *p, size_t size);
-    void *ctx;
     void (*wake)(void *ctx); /* any thread: remote references are waiting */
     void *wake_ctx;
 };
 
 /* Size classes: 512 B, 2 KiB, 4 KiB, 18 KiB, 68 KiB, 128 KiB (usable bytes are at least these). */
 struct milgi__pool *milgi__pool_new(const struct milgi__pool_options *options);
+/*
+ * All chunks from now on lie in slabs of |memory| (copied; NULL: the heap again), of which one is taken at once. When
+ * it gives no more, the pool is empty as it is at its limit; the reserve is then kept out of what there is. Returns 0,
+ * MILGI_EBUSY (a chunk is alive) or MILGI_ENOMEM (it has not one slab; nothing has changed).
+ */
+int milgi__pool_use_memory(struct milgi__pool *pool, const struct milgi__memory *memory);
 /*
  * The engine's end: free chunks are freed now, the others when their last reference goes (from then on on any one
  * thread).
@@ -64,10 +69,19 @@ bool milgi__pool_trim(struct milgi__pool *pool, unsigned max);
 bool milgi__pool_idle(const struct milgi__pool *pool);
 /* True once after an allocation had failed and there is room again. */
 bool milgi__pool_recovered(struct milgi__pool *pool);
+/*
+ * Whether an allocation has failed for want of memory that others hold, so that perhaps no release in this pool ever
+ * brings it: then somebody is to call milgi__pool_retry() after a while, and milgi__pool_recovered() says true once.
+ */
+bool milgi__pool_starved(const struct milgi__pool *pool);
+void milgi__pool_retry(struct milgi__pool *pool);
 /* Whether |bytes| more can be had now; if not, milgi__pool_recovered() tells when they can. */
 bool milgi__pool_room(struct milgi__pool *pool, size_t bytes);
 size_t milgi__pool_used(const struct milgi__pool *pool);
 size_t milgi__pool_peak(const struct milgi__pool *pool);
+size_t milgi__pool_held(const struct milgi__pool *pool); /* used, and what is idle */
+/* bytes that milgi_slice_keep() has copied, ever */
+uint64_t milgi__pool_copied(const struct milgi__pool *pool);
 
 /*
  * A queue of slices: bytes in, bytes out. Holds one reference per slice. Its memory is kept until

@@ -35,8 +35,13 @@ struct milgi__pool {
     size_t total; /* used, and those that are idle */
     size_t peak;
     size_t wanted; /* the smallest size that was refused; 0: none was */
+    uint64_t copied;
     uint32_t chunks_n;
     bool closed;
+    bool in_region; /* chunks lie in |region|, not in the heap */
+    bool broken_up; /* the memory gave no slab, and no run was long enough: only a release changes that */
+    bool retry;
+    struct milgi__region region;
     struct shelf shelf[CLASSES];
     _Atomic(struct milgi_chunk *) remote; /* other threads push, the engine takes all */
 };
@@ -46,16 +51,18 @@ struct milgi__pool {
 static struct milgi_chunk *make(struct milgi__pool *pool, unsigned cls)
 {
     uint32_t size = class_size[cls];
-    bool own = pool->options.alloc != NULL;
-    struct milgi_chunk *chunk = milgi__alloc_raw(own ? HEADER : HEADER + size);
+    struct milgi__slab *slab = NULL;
+    struct milgi_chunk *chunk = milgi__alloc_raw(pool->in_region ? sizeof *chunk : HEADER + size);
     if (!chunk)
         return NULL;
-    uint8_t *data = own ? pool->options.alloc(pool->options.ctx, size) : (uint8_t *)chunk + HEADER;
+    uint8_t *data = (uint8_t *)chunk + HEADER;
+    if (pool->in_region)
+        data = milgi__region_alloc(&pool->region, size, &slab);
     if (!data) {
         milgi__free(chunk);
         return NULL;
     }
-    *chunk = (struct milgi_chunk){ .data = data, .size = size, .pool = pool, .size_class = (uint8_t)cls };
+    *chunk = (struct milgi_chunk){ .data = data, .size = size, .pool = pool, .slab = slab, .size_class = (uint8_t)cls };
     pool->total += size;
     pool->chunks_n++;
     return chunk;
@@ -73,8 +80,8 @@ static void destroy(struct milgi__pool *pool, struct milgi_chunk *chunk)
     scrub(chunk);
     pool->total -= chunk->size;
     pool->chunks_n--;
-    if (pool->options.alloc)
-        pool->options.free(pool->options.ctx, chunk->data, chunk->size);
+    if (chunk->slab)
+        milgi__region_free(&pool->region, chunk->slab, chunk->data, chunk->size);
     milgi__free(chunk);
 }
 
@@ -154,12 +161,31 @@ static bool foreign(const struct milgi__pool *pool)
     return pool->process != milgi__port_process();
 }
 
+int milgi__pool_use_memory(struct milgi__pool *pool, const struct milgi__memory *memory)
+{
+    struct milgi__region region = { 0 };
+    milgi__pool_collect(pool);
+    if (pool->used > 0)
+        return MILGI_EBUSY;
+    if (memory) {
+        region.memory = *memory;
+        if (!milgi__region_grow(&region))
+            return MILGI_ENOMEM;
+    }
+    shrink(pool, pool->total);
+    milgi__region_trim(&pool->region);
+    pool->region = region;
+    pool->in_region = memory != NULL;
+    return 0;
+}
+
 void milgi__pool_close(struct milgi__pool *pool)
 {
     if (!pool)
         return;
     milgi__pool_collect(pool);
     shrink(pool, pool->total);
+    milgi__region_trim(&pool->region);
     pool->closed = true;
     if (pool->chunks_n == 0)
         milgi__free(pool);
@@ -184,14 +210,69 @@ static struct milgi_chunk *make_room(struct milgi__pool *pool, unsigned cls)
         shrink(pool, size);
         chunk = make(pool, cls);
     }
+    if (!chunk && pool->in_region && pool->total > pool->used) {
+        /* What is idle may lie in many places, and only all of it in one piece. */
+        shrink(pool, pool->total);
+        chunk = make(pool, cls);
+    }
+    pool->broken_up = !chunk && pool->in_region;
     return chunk;
+}
+
+/* Of memory that has turned out to be less than the limit, a part is the reserve. */
+static size_t reserve_of(const struct milgi__pool *pool)
+{
+    if (!pool->region.full || pool->region.total > pool->options.limit)
+        return pool->reserve;
+    return MILGI__MIN(pool->reserve, MILGI__MAX(pool->region.total / 16, RESERVE_MIN));
+}
+
+/* How much may be in use, the reserve included if |reserve|. */
+static size_t limit_of(const struct milgi__pool *pool, bool reserve)
+{
+    size_t most = pool->options.limit + (reserve ? pool->reserve : 0);
+    if (!pool->region.full)
+        return most;
+    size_t held_back = reserve ? 0 : reserve_of(pool);
+    return MILGI__MIN(most, pool->region.total - MILGI__MIN(held_back, pool->region.total));
+}
+
+/* Whether |size| more may be in use. Memory that gave no more is asked again: others may have given some back. */
+static bool may_use(struct milgi__pool *pool, size_t size, bool reserve)
+{
+    if (pool->used + size <= limit_of(pool, reserve))
+        return true;
+    if (!pool->region.full || pool->used + size > pool->options.limit + (reserve ? pool->reserve : 0))
+        return false;
+    return milgi__region_grow(&pool->region);
 }
 
 static struct milgi_chunk *refuse(struct milgi__pool *pool, size_t size)
 {
-    if (pool->wanted == 0 || size < pool->wanted)
+    bool first = pool->wanted == 0;
+    if (first || size < pool->wanted)
         pool->wanted = size;
+    if (first && milgi__pool_starved(pool) && pool->options.wake)
+        pool->options.wake(pool->options.wake_ctx); /* it has to look at the time, which nobody else may do */
     return NULL;
+}
+
+bool milgi__pool_starved(const struct milgi__pool *pool)
+{
+    return pool->wanted && (pool->region.full || pool->broken_up);
+}
+
+void milgi__pool_retry(struct milgi__pool *pool)
+{
+    pool->retry = milgi__pool_starved(pool);
+}
+
+/* What was refused last could be had now, as far as is known. */
+static bool can_recover(const struct milgi__pool *pool)
+{
+    if (pool->wanted == 0)
+        return false;
+    return pool->retry || (!pool->broken_up && pool->used + pool->wanted <= limit_of(pool, false));
 }
 
 struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
@@ -200,7 +281,7 @@ struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, ui
     if (cls == CLASSES || pool->closed || foreign(pool))
         return NULL;
     size = class_size[cls];
-    if (pool->used + size > pool->options.limit + (reserve ? pool->reserve : 0))
+    if (!may_use(pool, size, reserve))
         return refuse(pool, size);
     struct milgi_chunk *chunk = pick(&pool->shelf[cls], owner);
     if (!chunk)
@@ -222,10 +303,11 @@ static void release(struct milgi_chunk *chunk)
     if (foreign(pool))
         return;
     pool->used -= chunk->size;
+    pool->broken_up = false;
     if (!pool->closed) {
         shelve(&pool->shelf[chunk->size_class], chunk);
         /* Somebody waits for this; the chunk may have been given back from outside a turn. */
-        if (pool->wanted && pool->options.wake && pool->used + pool->wanted <= pool->options.limit)
+        if (pool->options.wake && can_recover(pool))
             pool->options.wake(pool->options.wake_ctx);
         return;
     }
@@ -282,7 +364,7 @@ bool milgi__pool_idle(const struct milgi__pool *pool)
 
 bool milgi__pool_room(struct milgi__pool *pool, size_t bytes)
 {
-    if (pool->used + bytes <= pool->options.limit)
+    if (may_use(pool, bytes, false))
         return true;
     refuse(pool, bytes);
     return false;
@@ -290,9 +372,10 @@ bool milgi__pool_room(struct milgi__pool *pool, size_t bytes)
 
 bool milgi__pool_recovered(struct milgi__pool *pool)
 {
-    if (pool->wanted == 0 || pool->used + pool->wanted > pool->options.limit)
+    if (!can_recover(pool))
         return false;
     pool->wanted = 0;
+    pool->retry = pool->broken_up = false;
     return true;
 }
 
@@ -304,6 +387,16 @@ size_t milgi__pool_used(const struct milgi__pool *pool)
 size_t milgi__pool_peak(const struct milgi__pool *pool)
 {
     return pool->peak;
+}
+
+size_t milgi__pool_held(const struct milgi__pool *pool)
+{
+    return pool->total;
+}
+
+uint64_t milgi__pool_copied(const struct milgi__pool *pool)
+{
+    return pool->copied;
 }
 
 /* --- references ------------------------------------------------------------------------------------------------- */
@@ -367,6 +460,7 @@ int milgi_slice_keep(const struct milgi_slice *slice, struct milgi_slice *out)
     if (!small)
         return MILGI_ENOMEM;
     memcpy(small->data, slice->data, slice->len);
+    chunk->pool->copied += slice->len;
     milgi__chunk_taint(small, slice->len, chunk->owner);
     *out = (struct milgi_slice){ small, small->data, slice->len };
     return 0;

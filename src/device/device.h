@@ -18,7 +18,8 @@ int milgi__spec_parse(struct milgi__spec *spec, const char *text);
 /* Values with a unit (ns us ms s; none: plain number). false: malformed. */
 bool milgi__spec_time(const char *value, uint64_t *ns);
 bool milgi__spec_number(const char *value, uint64_t max, uint64_t *n);
-bool milgi__spec_fraction(const char *value, double *f); /* 0..1, or with a % sign */
+bool milgi__spec_size(const char *value, uint64_t *bytes); /* a number, and perhaps k, m or g */
+bool milgi__spec_fraction(const char *value, double *f);   /* 0..1, or with a % sign */
 
 /* Made by milgi_device_new() in another process, as before fork(). */
 bool milgi__device_foreign(const struct milgi_device *device);
@@ -39,4 +40,6 @@ unsigned milgi__sim_pending(struct milgi_device *device, struct milgi_op **ops, 
  * CANCELLED; LOST: keeps it until it is finished again or quiesced.
  */
 void milgi__sim_finish(struct milgi_device *device, unsigned i, enum milgi_op_status status);
+/* Whether the memory that a device made with "memory=own" reaches has all |len| bytes at |p|. */
+bool milgi__sim_reaches(const struct milgi_device *device, const void *p, size_t len);
 void milgi__sim_refuse(struct milgi_device *device, bool full); /* from now on accepts nothing; or again */

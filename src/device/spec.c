@@ -52,6 +52,25 @@ bool milgi__spec_time(const char *value, uint64_t *ns)
     return false;
 }
 
+bool milgi__spec_size(const char *value, uint64_t *bytes)
+{
+    static const char units[] = "kmg";
+    uint64_t n;
+
+    if (value == NULL || !read_digits(&value, UINT64_MAX, &n))
+        return false;
+    if (*value == '\0') {
+        *bytes = n;
+        return true;
+    }
+    const char *unit = strchr(units, *value);
+    unsigned shift = unit == NULL ? 0 : 10 * (unsigned)(unit - units + 1);
+    if (unit == NULL || value[1] != '\0' || n > UINT64_MAX >> shift)
+        return false;
+    *bytes = n << shift;
+    return true;
+}
+
 /* By hand, since strtod() hears on the locale. */
 bool milgi__spec_fraction(const char *value, double *f)
 {

@@ -181,6 +181,20 @@ static bool load_keys(struct rig *rig)
     return loaded && rig_key_load(rig, &rig->trust);
 }
 
+static void *slab_alloc(void *ctx, size_t size)
+{
+    struct milgi_device *device = ctx;
+
+    return device->ops->chunk_alloc(device, size);
+}
+
+static void slab_free(void *ctx, void *p, size_t size)
+{
+    struct milgi_device *device = ctx;
+
+    device->ops->chunk_free(device, p, size);
+}
+
 const char *rig_open(struct rig *rig, struct milgi_device *device, bool virtual_time, uint64_t seed)
 {
     memset(rig, 0, sizeof(*rig));
@@ -200,6 +214,7 @@ const char *rig_open(struct rig *rig, struct milgi_device *device, bool virtual_
     }
     rig->trust.kind = MILGI_KEY_TRUST;
     rig->trust.trust = &pki.trust;
+    rig->memory.memory = (struct milgi__memory){ slab_alloc, slab_free, device };
     rig->cx = milgi__crypto_new();
     if (rig->cx == NULL)
         return "no crypto";
@@ -230,9 +245,11 @@ struct job *job_of(struct milgi_op *op)
     return (struct job *)(void *)((char *)op - offsetof(struct job, op));
 }
 
-static void *job_alloc(struct rig *rig, size_t len)
+/* From the device's memory, if it gives some. */
+static uint8_t *job_alloc(struct job *job)
 {
-    void *p = rig->ops->chunk_alloc != NULL ? rig->ops->chunk_alloc(rig->qp, len) : malloc(len);
+    void *p = job->rig->ops->chunk_alloc != NULL ? milgi__region_alloc(&job->rig->memory, job->size, &job->slab)
+                                                 : malloc(job->size);
 
     if (p == NULL)
         die("no memory");
@@ -259,7 +276,7 @@ static struct job *job_new(struct rig *rig, enum milgi_op_type type, uint16_t al
 static void job_memory(struct job *job, size_t src_len, size_t dst_len)
 {
     job->size = src_len + dst_len + 2 * (size_t)GUARD;
-    job->src = job_alloc(job->rig, job->size);
+    job->src = job_alloc(job);
     job->src_len = src_len;
     job->dst = job->src + src_len + GUARD;
     job->dst_len = dst_len;
@@ -281,8 +298,8 @@ static struct job *job_made(struct job *job)
 
 void job_free(struct job *job)
 {
-    if (job->src != NULL && job->rig->ops->chunk_free != NULL)
-        job->rig->ops->chunk_free(job->rig->qp, job->src, job->size);
+    if (job->slab != NULL)
+        milgi__region_free(&job->rig->memory, job->slab, job->src, job->size);
     else
         free(job->src);
     free(job->src_before);

@@ -9,6 +9,7 @@
 
 #include <milgi/device.h>
 
+#include "buf/region.h"
 #include "crypto/crypto.h"
 #include "op/op.h"
 
@@ -41,6 +42,7 @@ struct rig {
     struct milgi__crypto *cx; /* to find out by itself what is right */
     struct milgi_key aead[RIG_SUITES], signer[RIG_SIGNERS], trust;
     uint64_t random;
+    struct milgi__region memory; /* of the device, for jobs */
 };
 
 /* Opens a queue pair on |device|, loads its keys. NULL, or the complaint. */
@@ -66,7 +68,8 @@ struct job {
     struct milgi_op before; /* what it was when it was made */
     struct rig *rig;
     uint8_t *src, *dst, *src_before; /* the ends of |dst| are guarded */
-    size_t src_len, dst_len, size;   /* of what chunk_alloc() was asked for */
+    size_t src_len, dst_len, size;
+    struct milgi__slab *slab; /* what |src| was taken from; NULL: the heap */
     enum milgi_op_status want;
     uint8_t expect[MILGI_KEX_SECRET_MAX]; /* of DERIVE */
     uint8_t *result;                      /* of SEAL and OPEN */

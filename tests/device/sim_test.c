@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The modelled accelerator, on time that passes only when it is told to. */
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -455,6 +458,116 @@ static void manual_it_can_be_full(void **state)
     end();
 }
 
+/* --- memory of its own ------------------------------------------------------------------------------------------ */
+
+static struct job *run_to_its_end(struct job *job)
+{
+    put(job);
+    rig.virtual_ns += 1000 * US;
+    assert_ptr_equal(get(), job);
+    return job;
+}
+
+/* |p| of a job's op leads elsewhere: to the same bytes in ordinary memory. */
+static void expect_out_of_reach(struct job *job, uint8_t **p, size_t len)
+{
+    uint8_t *inside = *p, *outside = malloc(len + 1);
+    assert_non_null(outside);
+    memcpy(outside, inside, len);
+    *p = outside;
+    run_to_its_end(job);
+    assert_int_equal(job->op.status, MILGI_OP_BROKEN);
+    assert_int_equal(job->op.device_code, 16);
+    assert_memory_equal(outside, inside, len);
+    free(outside);
+    job_free(job);
+}
+
+static void what_its_memory_does_not_hold_it_does_not_touch(void **state)
+{
+    const struct job_aead record = { .suite = RIG_AES_128_GCM, .len = 1000, .inner = 23, .pieces = 2 };
+    struct job *job;
+
+    (void)state;
+    begin("sim:latency=1us,memory=own:2m");
+    assert_fine(job_check(run_to_its_end(job = job_seal(&rig, &record))));
+    assert_true(milgi__sim_reaches(device, job->src, job->size));
+    assert_false(milgi__sim_reaches(device, &rig, 1));
+    assert_false(milgi__sim_reaches(device, job->src, MILGI_MEMORY_SLAB + 1));
+    job_free(job);
+    for (unsigned piece = 0; piece < 2; piece++) {
+        job = job_seal(&rig, &record);
+        expect_out_of_reach(job, &job->op.u.aead.src[piece].data, job->op.u.aead.src[piece].len);
+        job = job_open(&rig, &record);
+        expect_out_of_reach(job, &job->op.u.aead.src[piece].data, job->op.u.aead.src[piece].len);
+    }
+    job = job_seal(&rig, &record);
+    expect_out_of_reach(job, &job->op.u.aead.dst, job->op.u.aead.dst_len);
+    job = job_open(&rig, &record);
+    expect_out_of_reach(job, &job->op.u.aead.dst, job->op.u.aead.dst_len);
+    job = job_verify(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, false);
+    expect_out_of_reach(job, &job->op.u.sign.blob.data, job->op.u.sign.blob.len);
+    job = job_chain(&rig, "server.test");
+    expect_out_of_reach(job, &job->op.u.chain.chain.data, job->op.u.chain.chain.len);
+    end();
+}
+
+static void its_memory_ends_and_comes_back(void **state)
+{
+    void *slab[3];
+
+    (void)state;
+    assert_int_equal(milgi_device_new("sim:memory=own:4m", &device, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        slab[i] = device->ops->chunk_alloc(device, MILGI_MEMORY_SLAB);
+        assert_non_null(slab[i]);
+        assert_int_equal((uintptr_t)slab[i] % MILGI_MEMORY_SLAB, 0); /* a huge page, if there are some */
+        memset(slab[i], 0x5e, MILGI_MEMORY_SLAB);
+    }
+    assert_ptr_not_equal(slab[0], slab[1]);
+    assert_null(device->ops->chunk_alloc(device, MILGI_MEMORY_SLAB));
+    device->ops->chunk_free(device, slab[0], MILGI_MEMORY_SLAB);
+    slab[2] = device->ops->chunk_alloc(device, MILGI_MEMORY_SLAB);
+    assert_ptr_equal(slab[2], slab[0]);
+    assert_int_equal(((uint8_t *)slab[1])[MILGI_MEMORY_SLAB - 1], 0x5e);
+    device->ops->chunk_free(device, slab[1], MILGI_MEMORY_SLAB);
+    device->ops->chunk_free(device, slab[2], MILGI_MEMORY_SLAB);
+    milgi_device_free(device);
+}
+
+/* More threads than slabs: each slab that one of them has is its own. */
+static void *take_and_give(void *arg)
+{
+    intptr_t wrong = 0;
+
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t *slab = device->ops->chunk_alloc(device, MILGI_MEMORY_SLAB), mine = (uintptr_t)arg + i;
+        if (slab == NULL)
+            continue;
+        __atomic_store_n(slab, mine, __ATOMIC_RELAXED);
+        sched_yield();
+        wrong += __atomic_load_n(slab, __ATOMIC_RELAXED) != mine;
+        device->ops->chunk_free(device, slab, MILGI_MEMORY_SLAB);
+    }
+    return (void *)wrong;
+}
+
+static void its_memory_is_for_engines_in_several_threads(void **state)
+{
+    pthread_t thread[6];
+    void *wrong;
+
+    (void)state;
+    assert_int_equal(milgi_device_new("sim:memory=own:6m", &device, NULL), 0);
+    for (size_t i = 0; i < MILGI__COUNT(thread); i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, take_and_give, (void *)((i + 1) << 32)), 0);
+    for (size_t i = 0; i < MILGI__COUNT(thread); i++) {
+        pthread_join(thread[i], &wrong);
+        assert_null(wrong);
+    }
+    milgi_device_free(device); /* all is back, which it asserts */
+}
+
 /* --- real time -------------------------------------------------------------------------------------------------- */
 
 static void in_real_time_the_descriptor_tells_to_the_microsecond(void **state)
@@ -502,6 +615,9 @@ int main(void)
         cmocka_unit_test(manual_a_rejected_open_is_wiped_like_any_other),
         cmocka_unit_test(manual_a_lost_op_comes_late_or_at_quiesce),
         cmocka_unit_test(manual_it_can_be_full),
+        cmocka_unit_test(what_its_memory_does_not_hold_it_does_not_touch),
+        cmocka_unit_test(its_memory_ends_and_comes_back),
+        cmocka_unit_test(its_memory_is_for_engines_in_several_threads),
         cmocka_unit_test(in_real_time_the_descriptor_tells_to_the_microsecond),
     };
 

@@ -66,6 +66,25 @@ static void times_have_units(void **state)
         assert_false(milgi__spec_time(bad[i], &ns));
 }
 
+static void sizes_have_units(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = { { "0", 0 }, { "7", 7 }, { "7k", 7168 }, { "64m", 67108864 }, { "3g", 3221225472 },
+        { "17179869183g", 18446744072635809792u } };
+    static const char *const bad[] = { NULL, "", "m", "-1m", "1 m", "1.5m", "1M", "1mb", "17179869184g", "1t" };
+    uint64_t bytes;
+
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(good); i++) {
+        assert_true(milgi__spec_size(good[i].text, &bytes));
+        assert_true(bytes == good[i].bytes);
+    }
+    for (size_t i = 0; i < MILGI__COUNT(bad); i++)
+        assert_false(milgi__spec_size(bad[i], &bytes));
+}
+
 static void numbers_and_fractions_are_read_whole(void **state)
 {
     uint64_t n;
@@ -123,6 +142,14 @@ static void a_wrong_word_or_value_is_named(void **state)
     expect_refusal("sim:units=0", MILGI_EINVAL, "units is 1 to");
     expect_refusal("sim:order=any", MILGI_EINVAL, "order is in or out");
     expect_refusal("sim:order", MILGI_EINVAL, "order is in or out");
+    expect_refusal("sim:memory", MILGI_EINVAL, "memory is own");
+    expect_refusal("sim:memory=huge", MILGI_EINVAL, "memory is own");
+    expect_refusal("sim:memory=own:", MILGI_EINVAL, "memory is own");
+    expect_refusal("sim:memory=own:0", MILGI_EINVAL, "memory is own");
+    expect_refusal("sim:memory=own:3m", MILGI_EINVAL, "memory is own");
+    expect_refusal("sim:memory=owner", MILGI_EINVAL, "memory is own");
+    expect_refusal("pool:memory=own", MILGI_EINVAL, "memory is huge");
+    expect_refusal("pool:memory=huge:2048g", MILGI_EINVAL, "memory is huge");
     expect_refusal("sim:manual=1", MILGI_EINVAL, "manual takes no value");
     expect_refusal("chaos:delay=2", MILGI_EINVAL, "delay is a probability");
     expect_refusal("chaos:max_delay=soon", MILGI_EINVAL, "max_delay");
@@ -154,6 +181,16 @@ static void caps_are_what_the_words_say(void **state)
     milgi_device_free(device);
     assert_int_equal(milgi_device_new("sim", &device, NULL), 0);
     assert_false(device->caps.flags & MILGI_CAP_IN_ORDER);
+    assert_false(device->caps.flags & MILGI_CAP_OWN_MEMORY);
+    assert_null(device->ops->chunk_alloc);
+    milgi_device_free(device);
+    assert_int_equal(milgi_device_new("sim:memory=own:2m", &device, NULL), 0);
+    assert_true(device->caps.flags & MILGI_CAP_OWN_MEMORY);
+    assert_non_null(device->ops->chunk_alloc);
+    milgi_device_free(device);
+    assert_int_equal(milgi_device_new("pool:1,memory=huge", &device, NULL), 0);
+    assert_false(device->caps.flags & MILGI_CAP_OWN_MEMORY);
+    assert_non_null(device->ops->chunk_alloc);
     milgi_device_free(device);
 }
 
@@ -167,7 +204,7 @@ static bool run_out(void)
 /* Every allocation on the way fails in turn; what was made before it goes again. */
 static void a_device_that_cannot_have_memory_is_not_made(void **state)
 {
-    static const char *const specs[] = { "cpu", "pool:2", "sim", "chaos" };
+    static const char *const specs[] = { "cpu", "pool:2", "sim", "chaos", "sim:memory=own", "pool:1,memory=huge" };
     static const struct milgi_clock none;
 
     (void)state;
@@ -197,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_description_is_a_name_and_words),
         cmocka_unit_test(malformed_descriptions_are_refused),
         cmocka_unit_test(times_have_units),
+        cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(numbers_and_fractions_are_read_whole),
         cmocka_unit_test(a_wrong_word_or_value_is_named),
         cmocka_unit_test(caps_are_what_the_words_say),

@@ -2,6 +2,7 @@
 /* pool: this process's libcrypto on threads of its own. */
 #include <sched.h>
 
+#include "device/arena.h"
 #include "device/spec.h"
 #include "device/worker/crew.h"
 
@@ -10,9 +11,12 @@
 #define DEPTH_MAX 65536
 #define WAKE_NS 15000
 #define SPIN_NS 5000
+#define MEMORY_DEFAULT (UINT64_C(1) << 30)
 
 struct pool {
     struct milgi_device device;
+    struct milgi_device_ops ops;
+    struct milgi__arena *memory; /* that it gives; NULL: none */
     struct milgi__crew *crew;
     unsigned workers;
 };
@@ -157,11 +161,23 @@ static void pool_quiesce(struct milgi_qp *qp)
     milgi__crew_quiesce(qp->crew);
 }
 
+static void *pool_chunk_alloc(struct milgi_device *device, size_t size)
+{
+    return size == MILGI_MEMORY_SLAB ? milgi__arena_take(MILGI__ENTRY(device, struct pool, device)->memory) : NULL;
+}
+
+static void pool_chunk_free(struct milgi_device *device, void *memory, size_t size)
+{
+    (void)size;
+    milgi__arena_give(MILGI__ENTRY(device, struct pool, device)->memory, memory);
+}
+
 static void pool_destroy(struct milgi_device *device)
 {
     struct pool *pool = MILGI__ENTRY(device, struct pool, device);
 
     milgi__crew_free(pool->crew);
+    milgi__arena_free(pool->memory);
     milgi__free(pool);
 }
 
@@ -194,8 +210,11 @@ static unsigned cores(void)
 }
 
 struct pool_words {
-    uint64_t workers, min, depth, spin_ns;
+    uint64_t workers, min, depth, spin_ns, memory_size;
+    const char *memory;
 };
+
+static const char memory_why[] = "pool: memory is huge, or huge:SIZE, in steps of 2m up to 1024g";
 
 static int read_words(const struct milgi__spec *spec, struct pool_words *words, const char **why)
 {
@@ -203,6 +222,7 @@ static int read_words(const struct milgi__spec *spec, struct pool_words *words, 
         { "min", MILGI__SPEC_NUMBER, &words->min, 0, UINT32_MAX, "pool: min is a number of bytes" },
         { "depth", MILGI__SPEC_NUMBER, &words->depth, 1, DEPTH_MAX, "pool: depth is 1 to 65536 ops" },
         { "spin", MILGI__SPEC_TIME, &words->spin_ns, 0, UINT32_MAX, "pool: spin is a time up to 4s" },
+        { "memory", MILGI__SPEC_TEXT, &words->memory, 0, 0, memory_why },
     };
     unsigned from = 0;
 
@@ -213,14 +233,38 @@ static int read_words(const struct milgi__spec *spec, struct pool_words *words, 
         }
         from = 1;
     }
-    return milgi__spec_read(
-        spec, from, table, MILGI__COUNT(table), "pool: the words are [threads], min=, depth=, spin=", why);
+    int error = milgi__spec_read(
+        spec, from, table, MILGI__COUNT(table), "pool: the words are [threads], min=, depth=, spin=, memory=", why);
+    if (error == 0 && words->memory != NULL && !milgi__arena_word(words->memory, "huge", &words->memory_size)) {
+        *why = memory_why;
+        error = MILGI_EINVAL;
+    }
+    return error;
+}
+
+/* Memory that engines may use for their chunks; the threads themselves reach all there is. */
+static bool make_memory(struct pool *pool, const struct pool_words *words)
+{
+    pool->ops = pool_ops;
+    pool->device.ops = &pool->ops;
+    if (words->memory == NULL)
+        return true;
+    pool->memory = milgi__arena_new(words->memory_size);
+    pool->ops.chunk_alloc = pool_chunk_alloc;
+    pool->ops.chunk_free = pool_chunk_free;
+    return pool->memory != NULL;
 }
 
 int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
 {
     unsigned here = cores();
-    struct pool_words words = { .workers = here, .min = UINT32_MAX, .depth = DEPTH_DEFAULT, .spin_ns = UINT64_MAX };
+    struct pool_words words = {
+        .workers = here,
+        .min = UINT32_MAX,
+        .depth = DEPTH_DEFAULT,
+        .spin_ns = UINT64_MAX,
+        .memory_size = MEMORY_DEFAULT,
+    };
     struct milgi__crew_options options = { .ops = &crew_ops };
     struct pool *pool;
     int error;
@@ -237,13 +281,18 @@ int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device 
     pool->workers = options.workers = (unsigned)words.workers;
     options.depth = (unsigned)words.depth;
     options.spin_ns = words.spin_ns;
+    if (!make_memory(pool, &words)) {
+        milgi__free(pool);
+        *why = "pool: there is not so much memory";
+        return MILGI_ENOMEM;
+    }
     error = milgi__crew_new(&options, &pool->crew);
     if (error != 0) {
+        milgi__arena_free(pool->memory);
         milgi__free(pool);
         *why = "pool: the threads or their contexts cannot be made";
         return MILGI_ENOMEM;
     }
-    pool->device.ops = &pool_ops;
     pool->device.caps = (struct milgi_device_caps){
         .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_LIBCRYPTO | MILGI_CAP_KEY_LOAD,
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,

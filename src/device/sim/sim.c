@@ -2,6 +2,7 @@
 /* sim: an accelerator that is only modelled. The results are real, the times are the model's. */
 #include <stdatomic.h>
 
+#include "device/arena.h"
 #include "device/sim/model.h"
 #include "device/spec.h"
 #include "device/worker/timer.h"
@@ -10,9 +11,13 @@
 #define TIME_MAX (3600 * UINT64_C(1000000000))
 #define CANNED_MAX 4
 #define WAKE_NS 2000
+#define MEMORY_DEFAULT (UINT64_C(64) << 20)
+#define CODE_OUT_OF_REACH 16 /* device_code: a pointer of the op leads out of the device's memory */
 
 struct sim {
     struct milgi_device device;
+    struct milgi_device_ops ops;
+    struct milgi__arena *memory; /* all that it reaches; NULL: it reaches everything */
     uint64_t latency_ns[MILGI_OP_TYPES], jitter_ns, load_ns, units, depth, seed;
     bool in_order, canned, manual, full;
     _Atomic uint64_t opened;
@@ -87,6 +92,32 @@ static void sign_canned(struct milgi_qp *qp, struct milgi_op *op)
     memcpy(can->sig, op->u.sign.sig, can->len);
 }
 
+static bool reaches(const struct sim *sim, const void *p, size_t len)
+{
+    return sim->memory == NULL || milgi__arena_has(sim->memory, p, len);
+}
+
+static bool reaches_record(const struct sim *sim, const struct milgi_op_aead *aead)
+{
+    for (unsigned i = 0; i < MILGI__MIN(aead->src_n, MILGI_OP_SLICES); i++) {
+        if (!reaches(sim, aead->src[i].data, aead->src[i].len))
+            return false;
+    }
+    return aead->dst == NULL || reaches(sim, aead->dst, aead->dst_len);
+}
+
+/* Whether all that the op points to lies where the device can read and write. */
+static bool reaches_all(const struct sim *sim, const struct milgi_op *op)
+{
+    switch (op->type) {
+    case MILGI_OP_SEAL:
+    case MILGI_OP_OPEN: return reaches_record(sim, &op->u.aead);
+    case MILGI_OP_VERIFY: return reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
+    case MILGI_OP_VERIFY_CHAIN: return reaches(sim, op->u.chain.chain.data, op->u.chain.chain.len);
+    default: return true;
+    }
+}
+
 /* What the contract says of a wrong tag holds for one that is only said to be wrong. */
 static void wipe_plaintext(struct milgi_op_aead *aead)
 {
@@ -120,7 +151,10 @@ static void ended(void *ctx, struct milgi_op *op, enum milgi_op_status status)
 {
     struct milgi_qp *qp = ctx;
 
-    if (status == MILGI_OP_OK && qp->sim->canned && op->type == MILGI_OP_SIGN)
+    if ((status == MILGI_OP_OK || status == MILGI_OP_REJECTED) && !reaches_all(qp->sim, op)) {
+        op->status = MILGI_OP_BROKEN;
+        op->device_code = CODE_OUT_OF_REACH;
+    } else if (status == MILGI_OP_OK && qp->sim->canned && op->type == MILGI_OP_SIGN)
         sign_canned(qp, op);
     else if (status == MILGI_OP_OK)
         perform_now(qp, op);
@@ -296,9 +330,23 @@ static void sim_quiesce(struct milgi_qp *qp)
     milgi__sim_model_flush(&qp->model);
 }
 
+static void *sim_chunk_alloc(struct milgi_device *device, size_t size)
+{
+    return size == MILGI_MEMORY_SLAB ? milgi__arena_take(MILGI__ENTRY(device, struct sim, device)->memory) : NULL;
+}
+
+static void sim_chunk_free(struct milgi_device *device, void *memory, size_t size)
+{
+    (void)size;
+    milgi__arena_give(MILGI__ENTRY(device, struct sim, device)->memory, memory);
+}
+
 static void sim_destroy(struct milgi_device *device)
 {
-    milgi__free(MILGI__ENTRY(device, struct sim, device));
+    struct sim *sim = MILGI__ENTRY(device, struct sim, device);
+
+    milgi__arena_free(sim->memory);
+    milgi__free(sim);
 }
 
 static const struct milgi_device_ops sim_ops = {
@@ -361,19 +409,31 @@ void milgi__sim_refuse(struct milgi_device *device, bool full)
     MILGI__ENTRY(device, struct sim, device)->full = full;
 }
 
+bool milgi__sim_reaches(const struct milgi_device *device, const void *p, size_t len)
+{
+    return reaches(MILGI__ENTRY(device, struct sim, device), p, len);
+}
+
 /* --- making ----------------------------------------------------------------------------------------------------- */
 
+static const char memory_why[] = "sim: memory is own, or own:SIZE, in steps of 2m up to 1024g";
 static const char words_why[] = "sim: the words are latency=, latency.<op type>=, jitter=, load=, units=, depth=, "
-                                "order=, records=, seed=, canned, manual";
+                                "order=, records=, seed=, memory=, canned, manual";
 
-static int read_words(struct sim *sim, const struct milgi__spec *spec, uint64_t *records, const char **why)
+/* What is not the model's own. */
+struct sim_words {
+    uint64_t latency_ns, records, memory_size;
+    const char *order, *memory;
+};
+
+static int read_words(struct sim *sim, const struct milgi__spec *spec, struct sim_words *words, const char **why)
 {
 #define LATENCY(name, type) \
-    { "latency." name, MILGI__SPEC_TIME, &sim->latency_ns[type], 0, TIME_MAX, "sim: a latency is a time up to 1 h" }
-    uint64_t latency_ns = 1000000;
-    const char *order = "out";
+    { \
+        "latency." name, MILGI__SPEC_TIME, &sim->latency_ns[type], 0, TIME_MAX, "sim: a latency is a time up to 1 h" \
+    }
     const struct milgi__spec_word table[] = {
-        { "latency", MILGI__SPEC_TIME, &latency_ns, 0, TIME_MAX, "sim: latency is a time up to 1 h" },
+        { "latency", MILGI__SPEC_TIME, &words->latency_ns, 0, TIME_MAX, "sim: latency is a time up to 1 h" },
         LATENCY("seal", MILGI_OP_SEAL),
         LATENCY("open", MILGI_OP_OPEN),
         LATENCY("keygen", MILGI_OP_KEYGEN),
@@ -385,9 +445,10 @@ static int read_words(struct sim *sim, const struct milgi__spec *spec, uint64_t 
         { "load", MILGI__SPEC_TIME, &sim->load_ns, 0, TIME_MAX, "sim: load is a time up to 1 h" },
         { "units", MILGI__SPEC_NUMBER, &sim->units, 1, COUNT_MAX, "sim: units is 1 to 65536" },
         { "depth", MILGI__SPEC_NUMBER, &sim->depth, 1, COUNT_MAX, "sim: depth is 1 to 65536 ops" },
-        { "order", MILGI__SPEC_TEXT, &order, 0, 0, "sim: order is in or out" },
-        { "records", MILGI__SPEC_NUMBER, records, 0, UINT32_MAX, "sim: records is a number of bytes" },
+        { "order", MILGI__SPEC_TEXT, &words->order, 0, 0, "sim: order is in or out" },
+        { "records", MILGI__SPEC_NUMBER, &words->records, 0, UINT32_MAX, "sim: records is a number of bytes" },
         { "seed", MILGI__SPEC_NUMBER, &sim->seed, 0, UINT64_MAX, "sim: seed is a number" },
+        { "memory", MILGI__SPEC_TEXT, &words->memory, 0, 0, memory_why },
         { "canned", MILGI__SPEC_FLAG, &sim->canned, 0, 0, "sim: canned takes no value" },
         { "manual", MILGI__SPEC_FLAG, &sim->manual, 0, 0, "sim: manual takes no value" },
     };
@@ -399,39 +460,59 @@ static int read_words(struct sim *sim, const struct milgi__spec *spec, uint64_t 
         return error;
     for (int type = 0; type < MILGI_OP_TYPES; type++) {
         if (sim->latency_ns[type] == UINT64_MAX)
-            sim->latency_ns[type] = latency_ns;
+            sim->latency_ns[type] = words->latency_ns;
     }
-    if (strcmp(order, "in") != 0 && strcmp(order, "out") != 0) {
+    if (strcmp(words->order, "in") != 0 && strcmp(words->order, "out") != 0) {
         *why = "sim: order is in or out";
         return MILGI_EINVAL;
     }
-    sim->in_order = order[0] == 'i';
+    sim->in_order = words->order[0] == 'i';
+    if (words->memory != NULL && !milgi__arena_word(words->memory, "own", &words->memory_size)) {
+        *why = memory_why;
+        return MILGI_EINVAL;
+    }
     return 0;
+}
+
+/* All that it reaches. */
+static bool make_memory(struct sim *sim, const struct sim_words *words)
+{
+    sim->ops = sim_ops;
+    sim->device.ops = &sim->ops;
+    if (words->memory == NULL)
+        return true;
+    sim->memory = milgi__arena_new(words->memory_size);
+    sim->ops.chunk_alloc = sim_chunk_alloc;
+    sim->ops.chunk_free = sim_chunk_free;
+    return sim->memory != NULL;
 }
 
 int milgi__device_sim_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
 {
     struct sim *sim = milgi__alloc(sizeof(*sim));
-    uint64_t records = 0;
+    struct sim_words words = { .latency_ns = 1000000, .memory_size = MEMORY_DEFAULT, .order = "out" };
 
     if (sim == NULL)
         return MILGI_ENOMEM;
     sim->units = 1;
     sim->depth = 256;
-    int error = read_words(sim, spec, &records, why);
+    int error = read_words(sim, spec, &words, why);
+    if (error == 0 && !make_memory(sim, &words)) {
+        *why = "sim: there is not so much memory";
+        error = MILGI_ENOMEM;
+    }
     if (error != 0) {
         milgi__free(sim);
         return error;
     }
-    sim->device.ops = &sim_ops;
     sim->device.caps = (struct milgi_device_caps){
         .flags = MILGI_CAP_SCATTER | MILGI_CAP_KEY_LOAD | (sim->manual ? 0 : MILGI_CAP_CANCEL) |
-            (sim->in_order ? MILGI_CAP_IN_ORDER : 0),
+            (sim->in_order ? MILGI_CAP_IN_ORDER : 0) | (sim->memory == NULL ? 0 : MILGI_CAP_OWN_MEMORY),
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
         .parallelism = (uint32_t)sim->units,
         .max_in_flight = (uint32_t)sim->depth,
         .best_batch = (uint32_t)MILGI__MIN(sim->depth, 32),
-        .min_record = (uint32_t)records,
+        .min_record = (uint32_t)words.records,
         .wake_ns = WAKE_NS,
     };
     *device = &sim->device;

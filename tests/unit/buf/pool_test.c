@@ -27,6 +27,11 @@ static struct milgi_chunk *get(struct milgi__pool *pool, size_t size, uint64_t o
     return chunk;
 }
 
+static void count_wake(void *ctx)
+{
+    atomic_fetch_add((_Atomic unsigned *)ctx, 1);
+}
+
 static bool holds_only(const struct milgi_chunk *chunk, size_t len, uint8_t byte)
 {
     for (size_t i = 0; i < len; i++) {
@@ -195,58 +200,265 @@ static void no_memory_is_a_refusal_like_the_limit(void **state)
 
 /* --- memory of a device ----------------------------------------------------------------------------------------- */
 
+enum {
+    SLABS_MAX = 16
+};
+
+/* Has |slabs| slabs, and finds out whether what comes back shows plaintext. */
 struct device {
-    size_t alive;
-    unsigned allocs;
+    unsigned slabs, out, allocs;
     bool saw_plaintext;
+    void *slab[SLABS_MAX];
 };
 
 static void *device_alloc(void *ctx, size_t size)
 {
     struct device *device = ctx;
-    device->alive += size;
+    assert_int_equal(size, MILGI_MEMORY_SLAB);
+    if (device->out == device->slabs)
+        return NULL;
     device->allocs++;
-    return malloc(size);
+    void *p = aligned_alloc(4096, size);
+    assert_non_null(p);
+    memset(p, 0, size);
+    for (unsigned i = 0; i < SLABS_MAX; i++) {
+        if (!device->slab[i]) {
+            device->slab[i] = p;
+            break;
+        }
+    }
+    device->out++;
+    return p;
 }
 
 static void device_free(void *ctx, void *p, size_t size)
 {
     struct device *device = ctx;
-    device->alive -= size;
+    unsigned found = 0;
     for (size_t i = 0; i < size; i++)
         device->saw_plaintext = device->saw_plaintext || ((uint8_t *)p)[i] == 0x5e;
+    for (unsigned i = 0; i < SLABS_MAX; i++) {
+        if (device->slab[i] != p)
+            continue;
+        device->slab[i] = NULL;
+        found++;
+    }
+    assert_int_equal(found, 1);
+    device->out--;
     free(p);
 }
 
-static struct milgi__pool *pool_of_device(struct device *device)
+static bool lies_in(const struct device *device, const struct milgi_chunk *chunk)
 {
-    struct milgi__pool *pool = milgi__pool_new(&(struct milgi__pool_options){
-        .limit = 1 << 20, .alloc = device_alloc, .free = device_free, .ctx = device });
-    assert_non_null(pool);
+    for (unsigned i = 0; i < SLABS_MAX; i++) {
+        const uint8_t *slab = device->slab[i];
+        if (slab && chunk->data >= slab && chunk->data + chunk->size <= slab + MILGI_MEMORY_SLAB)
+            return true;
+    }
+    return false;
+}
+
+static struct milgi__memory memory_of(struct device *device)
+{
+    return (struct milgi__memory){ device_alloc, device_free, device };
+}
+
+static struct milgi__pool *pool_of_device(struct device *device, size_t limit)
+{
+    struct milgi__pool *pool = pool_of(limit);
+    struct milgi__memory memory = memory_of(device);
+    assert_int_equal(milgi__pool_use_memory(pool, &memory), 0);
     return pool;
 }
 
 static void chunks_lie_in_the_memory_of_the_device(void **state)
 {
     (void)state;
-    struct device device = { 0 };
-    struct milgi__pool *pool = pool_of_device(&device);
-    struct milgi_chunk *chunk = get(pool, 4096, 1);
-    assert_int_equal(device.alive, 4096);
-    memset(chunk->data, 1, chunk->size);
-    milgi_chunk_unref(chunk);
-    get(pool, 4096, 1);
-    assert_int_equal(device.allocs, 1);
-    milgi_chunk_unref(chunk);
+    static const size_t sizes[] = { 512, 2048, 4096, 18 * KIB, 68 * KIB, 128 * KIB };
+    struct device device = { .slabs = 8 };
+    struct milgi__pool *pool = pool_of_device(&device, 16 << 20);
+    struct milgi_chunk *chunk[200];
+    assert_int_equal(device.out, 1);
+    for (size_t i = 0; i < MILGI__COUNT(chunk); i++) {
+        chunk[i] = get(pool, sizes[i % MILGI__COUNT(sizes)], i);
+        assert_true(lies_in(&device, chunk[i]));
+        assert_int_equal((uintptr_t)chunk[i]->data % 64, 0);
+        memset(chunk[i]->data, (int)i, chunk[i]->size);
+    }
+    /* None lies in another, and few slabs are enough. */
+    for (size_t i = 0; i < MILGI__COUNT(chunk); i++)
+        assert_true(holds_only(chunk[i], chunk[i]->size, (uint8_t)i));
+    assert_int_equal(device.out, (milgi__pool_used(pool) + MILGI_MEMORY_SLAB - 1) / MILGI_MEMORY_SLAB);
+    for (size_t i = 0; i < MILGI__COUNT(chunk); i++)
+        milgi_chunk_unref(chunk[i]);
     milgi__pool_close(pool);
-    assert_int_equal(device.alive, 0);
+    assert_int_equal(device.out, 0);
+}
+
+static void slabs_that_run_empty_go_back(void **state)
+{
+    (void)state;
+    struct device device = { .slabs = 8 };
+    struct milgi__pool *pool = pool_of_device(&device, 16 << 20);
+    struct milgi_chunk *chunk[64];
+    for (unsigned i = 0; i < 64; i++)
+        chunk[i] = get(pool, 128 * KIB, 1);
+    assert_int_equal(device.out, 4);
+    for (unsigned i = 0; i < 64; i += 2)
+        milgi_chunk_unref(chunk[i]);
+    while (milgi__pool_trim(pool, 1) || milgi__pool_idle(pool))
+        ;
+    assert_int_equal(device.out, 4); /* half of each is in use */
+    for (unsigned i = 1; i < 64; i += 2)
+        chunk[i / 2] = chunk[i];
+    for (unsigned i = 0; i < 16; i++)
+        milgi_chunk_unref(chunk[i]);
+    while (milgi__pool_trim(pool, 1) || milgi__pool_idle(pool))
+        ;
+    assert_int_equal(device.out, 2);
+    for (unsigned i = 16; i < 32; i++)
+        milgi_chunk_unref(chunk[i]);
+    while (milgi__pool_trim(pool, 100) || milgi__pool_idle(pool))
+        ;
+    assert_int_equal(device.out, 0);
+    milgi_chunk_unref(get(pool, 1, 1)); /* and one comes when it is needed */
+    assert_int_equal(device.out, 1);
+    milgi__pool_close(pool);
+    assert_int_equal(device.out, 0);
+}
+
+static void memory_is_changed_only_while_no_chunk_is_alive(void **state)
+{
+    (void)state;
+    struct device device = { .slabs = 8 }, none = { 0 };
+    struct milgi__memory memory = memory_of(&device), nothing = memory_of(&none);
+    struct milgi__pool *pool = pool_of(1 << 20);
+    struct milgi_chunk *chunk = get(pool, 100, 1);
+    assert_int_equal(milgi__pool_use_memory(pool, &memory), MILGI_EBUSY);
+    assert_int_equal(device.out, 0);
+    milgi_chunk_release_remote(chunk); /* as good as released */
+    assert_int_equal(milgi__pool_use_memory(pool, &nothing), MILGI_ENOMEM);
+    chunk = get(pool, 100, 1);
+    assert_false(lies_in(&device, chunk));
+    milgi_chunk_unref(chunk);
+    assert_int_equal(milgi__pool_use_memory(pool, &memory), 0);
+    chunk = get(pool, 100, 1);
+    assert_true(lies_in(&device, chunk));
+    assert_int_equal(milgi__pool_use_memory(pool, NULL), MILGI_EBUSY);
+    milgi_chunk_unref(chunk);
+    assert_int_equal(milgi__pool_use_memory(pool, NULL), 0);
+    assert_int_equal(device.out, 0);
+    milgi_chunk_unref(get(pool, 100, 1));
+    assert_int_equal(device.out, 0);
+    milgi__pool_close(pool);
+}
+
+/* The limit is what the memory has, and a part of that is the reserve. */
+static void memory_that_is_all_used_is_a_state_like_the_limit(void **state)
+{
+    (void)state;
+    struct device device = { .slabs = 2 };
+    _Atomic unsigned wakes = 0;
+    struct milgi__pool *pool = milgi__pool_new(
+        &(struct milgi__pool_options){ .limit = 1 << 30, .wake = count_wake, .wake_ctx = &wakes });
+    struct milgi__memory memory = memory_of(&device);
+    struct milgi_chunk *chunk[64];
+    unsigned n = 0;
+    assert_int_equal(milgi__pool_use_memory(pool, &memory), 0);
+    while ((chunk[n] = milgi__chunk_alloc(pool, 128 * KIB, 1, false)) != NULL)
+        n++;
+    assert_int_equal(n, 32);
+    assert_true(milgi__pool_starved(pool));
+    assert_int_equal(wakes, 1);
+    assert_false(milgi__pool_recovered(pool));
+    assert_null(milgi__chunk_alloc(pool, 512, 1, true));
+    assert_int_equal(wakes, 1);
+    milgi_chunk_unref(chunk[--n]); /* the reserve is filled up first */
+    milgi_chunk_unref(chunk[--n]);
+    assert_int_equal(wakes, 1);
+    assert_null(milgi__chunk_alloc(pool, 512, 1, false));
+    assert_false(milgi__pool_room(pool, 512));
+    assert_false(milgi__pool_recovered(pool));
+    struct milgi_chunk *urgent = milgi__chunk_alloc(pool, 68 * KIB, 1, true);
+    assert_non_null(urgent);
+    milgi_chunk_unref(urgent);
+    milgi_chunk_unref(chunk[--n]);
+    assert_true(wakes > 1);
+    assert_true(milgi__pool_recovered(pool));
+    assert_false(milgi__pool_starved(pool));
+    chunk[n++] = get(pool, 128 * KIB, 1);
+    assert_null(milgi__chunk_alloc(pool, 512, 1, false));
+    device.slabs = 3; /* others have given some back */
+    assert_true(milgi__pool_room(pool, 512));
+    chunk[n++] = get(pool, 128 * KIB, 1);
+    assert_int_equal(device.out, 3);
+    while (n > 0)
+        milgi_chunk_unref(chunk[--n]);
+    milgi__pool_close(pool);
+    assert_int_equal(device.out, 0);
+}
+
+/* Nothing of this pool will ever be released: somebody has to ask again. */
+static void memory_that_others_hold_is_asked_for_again(void **state)
+{
+    (void)state;
+    struct device device = { .slabs = 1 };
+    struct milgi__pool *pool = pool_of_device(&device, 1 << 20);
+    milgi_chunk_unref(get(pool, 512, 1));
+    while (milgi__pool_trim(pool, 100) || milgi__pool_idle(pool))
+        ;
+    device.slabs = 0;
+    assert_null(milgi__chunk_alloc(pool, 512, 1, true));
+    assert_true(milgi__pool_starved(pool));
+    assert_false(milgi__pool_recovered(pool));
+    milgi__pool_retry(pool);
+    assert_true(milgi__pool_recovered(pool));
+    assert_false(milgi__pool_recovered(pool));
+    assert_null(milgi__chunk_alloc(pool, 512, 1, true));
+    milgi__pool_retry(pool);
+    assert_true(milgi__pool_recovered(pool));
+    device.slabs = 1;
+    milgi_chunk_unref(get(pool, 512, 1));
+    assert_false(milgi__pool_starved(pool));
+    milgi__pool_retry(pool);
+    assert_false(milgi__pool_recovered(pool)); /* nothing was refused */
+    milgi__pool_close(pool);
+}
+
+static void small_chunks_do_not_break_up_what_large_ones_need(void **state)
+{
+    (void)state;
+    struct device device = { .slabs = 1 };
+    struct milgi__pool *pool = pool_of_device(&device, 4 << 20);
+    struct milgi_chunk *small[64], *large[28];
+    for (unsigned i = 0; i < 64; i++) { /* small and large in turn; then the large ones and most small ones go */
+        small[i] = get(pool, 512, 1);
+        if (i < 28)
+            large[i] = get(pool, 64 * KIB, 1);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        if (i < 28)
+            milgi_chunk_unref(large[i]);
+        if (i % 8)
+            milgi_chunk_unref(small[i]);
+    }
+    for (unsigned i = 0; i < 14; i++) {
+        large[i] = milgi__chunk_alloc(pool, 128 * KIB, 1, true);
+        assert_non_null(large[i]);
+    }
+    for (unsigned i = 0; i < 64; i += 8)
+        milgi_chunk_unref(small[i]);
+    for (unsigned i = 0; i < 14; i++)
+        milgi_chunk_unref(large[i]);
+    milgi__pool_close(pool);
+    assert_int_equal(device.out, 0);
 }
 
 static void nothing_is_freed_unwiped(void **state)
 {
     (void)state;
-    struct device device = { 0 };
-    struct milgi__pool *pool = pool_of_device(&device);
+    struct device device = { .slabs = 8 };
+    struct milgi__pool *pool = pool_of_device(&device, 1 << 20);
     leave_plaintext(pool, 4096, 1);
     leave_plaintext(pool, 18 * KIB, 1);
     struct milgi_chunk *held = get(pool, 512, 1);
@@ -254,36 +466,31 @@ static void nothing_is_freed_unwiped(void **state)
     milgi__chunk_taint(held, held->size, 1);
     assert_false(milgi__pool_trim(pool, 100)); /* the first period begins */
     assert_false(milgi__pool_trim(pool, 100));
-    assert_int_equal(device.alive, 512);
-    assert_false(device.saw_plaintext);
+    assert_int_equal(milgi__pool_held(pool), 512);
     leave_plaintext(pool, 4096, 1);
     milgi__pool_close(pool);
-    assert_int_equal(device.alive, 512);
-    assert_false(device.saw_plaintext);
+    assert_int_equal(device.out, 1);
     milgi_chunk_unref(held);
-    assert_int_equal(device.alive, 0);
+    assert_int_equal(device.out, 0);
     assert_false(device.saw_plaintext);
 }
 
 static void idle_chunks_of_one_size_make_way_for_another(void **state)
 {
     (void)state;
-    struct device device = { 0 };
-    struct milgi__pool *pool = milgi__pool_new(&(struct milgi__pool_options){
-        .limit = 512 * KIB, .alloc = device_alloc, .free = device_free, .ctx = &device });
+    struct milgi__pool *pool = pool_of(512 * KIB);
     struct milgi_chunk *chunk[1024];
     for (int i = 0; i < 1024; i++)
         chunk[i] = get(pool, 512, 1);
     for (int i = 0; i < 1024; i++)
         milgi_chunk_unref(chunk[i]);
-    assert_int_equal(device.alive, 512 * KIB);
+    assert_int_equal(milgi__pool_held(pool), 512 * KIB);
     for (int i = 0; i < 4; i++)
         chunk[i] = get(pool, 128 * KIB, 1);
-    assert_true(device.alive <= (512 + 256) * KIB);
+    assert_true(milgi__pool_held(pool) <= (512 + 256) * KIB);
     for (int i = 0; i < 4; i++)
         milgi_chunk_unref(chunk[i]);
     milgi__pool_close(pool);
-    assert_int_equal(device.alive, 0);
 }
 
 /* --- trim ------------------------------------------------------------------------------------------------------- */
@@ -291,25 +498,24 @@ static void idle_chunks_of_one_size_make_way_for_another(void **state)
 static void trim_frees_what_a_period_did_not_need(void **state)
 {
     (void)state;
-    struct device device = { 0 };
-    struct milgi__pool *pool = pool_of_device(&device);
+    struct milgi__pool *pool = pool_of(1 << 20);
     struct milgi_chunk *chunk[10];
     for (int i = 0; i < 10; i++)
         chunk[i] = get(pool, 4096, 1);
     for (int i = 0; i < 10; i++)
         milgi_chunk_unref(chunk[i]);
     assert_false(milgi__pool_trim(pool, 100));
-    assert_int_equal(device.alive, 10 * 4096);
+    assert_int_equal(milgi__pool_held(pool), 10 * 4096);
     for (int i = 0; i < 3; i++)
         chunk[i] = get(pool, 4096, 1);
     for (int i = 0; i < 3; i++)
         milgi_chunk_unref(chunk[i]);
     assert_true(milgi__pool_trim(pool, 5)); /* in steps */
-    assert_int_equal(device.alive, 5 * 4096);
+    assert_int_equal(milgi__pool_held(pool), 5 * 4096);
     assert_false(milgi__pool_trim(pool, 5));
-    assert_int_equal(device.alive, 3 * 4096);
+    assert_int_equal(milgi__pool_held(pool), 3 * 4096);
     assert_false(milgi__pool_trim(pool, 5)); /* and now nothing has been needed */
-    assert_int_equal(device.alive, 0);
+    assert_int_equal(milgi__pool_held(pool), 0);
     milgi__pool_close(pool);
 }
 
@@ -368,11 +574,6 @@ static void *release_all(void *arg)
         }
     }
     return NULL;
-}
-
-static void count_wake(void *ctx)
-{
-    atomic_fetch_add((_Atomic unsigned *)ctx, 1);
 }
 
 /* Each chunk is handed to all threads at once, one reference each, so that they release it at the same time. */
@@ -508,6 +709,11 @@ int main(void)
         cmocka_unit_test(idle_chunks_of_one_size_make_way_for_another),
         cmocka_unit_test(no_memory_is_a_refusal_like_the_limit),
         cmocka_unit_test(chunks_lie_in_the_memory_of_the_device),
+        cmocka_unit_test(slabs_that_run_empty_go_back),
+        cmocka_unit_test(memory_is_changed_only_while_no_chunk_is_alive),
+        cmocka_unit_test(memory_that_is_all_used_is_a_state_like_the_limit),
+        cmocka_unit_test(memory_that_others_hold_is_asked_for_again),
+        cmocka_unit_test(small_chunks_do_not_break_up_what_large_ones_need),
         cmocka_unit_test(nothing_is_freed_unwiped),
         cmocka_unit_test(trim_frees_what_a_period_did_not_need),
         cmocka_unit_test(trim_gives_up_plaintext_first),
