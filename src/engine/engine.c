@@ -335,7 +335,7 @@ static unsigned poll_devices(struct milgi_engine *e)
     unsigned n = 0;
     for (unsigned i = 1; i < e->devs_n; i++) {
         struct milgi__dev *d = &e->dev[i];
-        if (d->flight[0].n || d->flight[1].n || d->lent.n)
+        if (d->flight[0].n || d->flight[1].n || d->lent.n || d->armed)
             n += milgi__dev_poll(e, d);
     }
     return n;

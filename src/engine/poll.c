@@ -22,12 +22,16 @@ unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
     struct milgi_op *burst[MILGI__BURST];
     unsigned total = 0, n;
     uint32_t expected = d->flight[0].n + d->flight[1].n + d->lent.n;
-    /* Bounded by what is in it now: what callbacks add comes in the next pass. */
-    while (total < expected && (n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST)) > 0) {
+    /*
+     * Bounded by what is in it now: what callbacks add comes in the next pass. With nothing in it once all the same, for
+     * a notification may come late, and the descriptor would stay readable.
+     */
+    do {
+        n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST);
         for (unsigned i = 0; i < n; i++)
             came_back(e, d, burst[i]);
         total += n;
-    }
+    } while (n > 0 && total < expected);
     if (total)
         d->quiet_since_ns = e->now_ns;
     return total;
@@ -93,7 +97,7 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadl
     }
     if (d->fd < 0 || !d->device->ops->arm)
         return arm_by_time(e, d, deadline_ns);
-    e->armed = true;
+    e->armed = d->armed = true;
     if (d->device->ops->arm(d->qp))
         return 1;
     if (d->device->ops->next_event)

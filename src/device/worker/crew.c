@@ -34,7 +34,7 @@ struct milgi__crew_qp {
     struct milgi_op *ready, **ready_end; /* taken from |done|, in order */
     unsigned in_flight;
     bool armed;
-    uint64_t rung; /* times the fd was or is about to be written and has not been read */
+    int64_t rung; /* times the fd was or is about to be written, less what was read from it */
 };
 
 struct worker {
@@ -49,7 +49,7 @@ struct worker {
 struct milgi__crew {
     struct milgi__crew_options options;
     struct milgi__bed bed;
-    _Atomic bool stopping;
+    _Atomic uint32_t stopping;         /* 1: no more work comes */
     _Atomic uint64_t gone_n;           /* keys gone so far */
     _Atomic uint64_t gone[FORGET_MAX]; /* the serials of the last of them */
     _Atomic unsigned qps_n;
@@ -179,7 +179,7 @@ static bool anything_waits(struct milgi__crew *crew)
                 return true;
         }
     }
-    return atomic_load(&crew->stopping);
+    return atomic_fetch_add(&crew->stopping, 0) != 0;
 }
 
 static void sleep_until_called(struct worker *w)
@@ -204,7 +204,7 @@ static void *run(void *arg)
     for (;;) {
         if (work(w) || spin(w))
             continue;
-        if (atomic_load(&w->crew->stopping))
+        if (atomic_load(&w->crew->stopping) != 0)
             return NULL;
         sleep_until_called(w);
     }
@@ -274,7 +274,7 @@ static void free_qp(struct milgi__crew_qp *qp)
 
 void milgi__crew_free(struct milgi__crew *crew)
 {
-    atomic_store(&crew->stopping, true);
+    (void)atomic_exchange(&crew->stopping, 1);
     milgi__bed_call(&crew->bed, UINT32_MAX);
     for (unsigned i = 0; i < crew->started; i++) {
         pthread_join(crew->worker[i].thread, NULL);
@@ -357,20 +357,25 @@ struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew)
     return qp;
 }
 
-/* Reads the fd when it was written, so that it is readable once per notification. */
-static void hush(struct milgi__crew_qp *qp)
+/*
+ * Reads the fd when it was written, so that it is readable once per notification. True if it has read: then for more
+ * than is known of, perhaps, and the engine has to look at |done| once more, for nobody tells it again.
+ */
+static bool hush(struct milgi__crew_qp *qp)
 {
     uint64_t count;
 
-    if (qp->rung > 0 && read(qp->fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
-        qp->rung = qp->rung > count ? qp->rung - count : 0;
+    if (qp->rung <= 0 || read(qp->fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+        return false;
+    qp->rung -= (int64_t)count;
+    return true;
 }
 
 void milgi__crew_close(struct milgi__crew_qp *qp)
 {
     (void)milgi__done_take(&qp->done); /* disarms: nothing is in flight */
     qp->armed = false;
-    hush(qp);
+    (void)hush(qp);
     pthread_mutex_lock(&qp->crew->lock);
     qp->open = false;
     pthread_mutex_unlock(&qp->crew->lock);
@@ -423,7 +428,8 @@ unsigned milgi__crew_dequeue(struct milgi__crew_qp *qp, struct milgi_op **ops, u
     unsigned got = 0;
 
     collect(qp);
-    hush(qp);
+    if (hush(qp))
+        collect(qp);
     for (; got < n && qp->ready != NULL; got++) {
         ops[got] = qp->ready;
         qp->ready = milgi__ticket(ops[got])->next;

@@ -85,7 +85,10 @@ static inline unsigned milgi__lane_take(
     }
 }
 
-/* For the last look before sleep: reads the tail by a read-modify-write, so that it has a place in the one order. */
+/*
+ * For the last look before sleep: reads the tail by a read-modify-write, so that it has a place in the one order. A head
+ * that is read too old only makes it look once more.
+ */
 static inline bool milgi__lane_waiting(struct milgi__lane *lane)
 {
     uint64_t tail = atomic_fetch_add(&lane->tail, 0);
@@ -125,7 +128,10 @@ static inline struct milgi_op *milgi__done_take(struct milgi__done *done)
     return head == MILGI__ARMED ? NULL : head;
 }
 
-/* Engine: true if it will be told of the next push; false: there is something to take already. */
+/*
+ * Engine: true if it will be told of the next push; false: there is something to take already. Finding ARMED is as good
+ * as putting it there: only the engine takes it away itself, and who else has replaced it meanwhile tells.
+ */
 static inline bool milgi__done_arm(struct milgi__done *done)
 {
     struct milgi_op *head = NULL;
