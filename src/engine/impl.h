@@ -59,7 +59,7 @@ struct milgi__dev {
     uint32_t flags; /* the device's caps.flags */
     int fd;
     bool in_service;
-    bool armed;                                    /* it was once: its descriptor may become readable although nothing is in it any more */
+    bool armed;                                    /* it was once: notifications may come late */
     uint64_t full_since_ns;                        /* ops wait and none was accepted since; 0: not so */
     uint64_t retry_ns;                             /* out of service until then */
     struct milgi__oplist line[MILGI_OP_CLASSES];   /* before it */

@@ -23,8 +23,8 @@ unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
     unsigned total = 0, n;
     uint32_t expected = d->flight[0].n + d->flight[1].n + d->lent.n;
     /*
-     * Bounded by what is in it now: what callbacks add comes in the next pass. With nothing in it once all the same, for
-     * a notification may come late, and the descriptor would stay readable.
+     * Bounded by what is in it now: what callbacks add comes in the next pass. With nothing in it once all the same,
+     * for a notification may come late, and the descriptor would stay readable.
      */
     do {
         n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST);

@@ -86,8 +86,8 @@ static inline unsigned milgi__lane_take(
 }
 
 /*
- * For the last look before sleep: reads the tail by a read-modify-write, so that it has a place in the one order. A head
- * that is read too old only makes it look once more.
+ * For the last look before sleep: reads the tail by a read-modify-write, so that it has a place in the one order. A
+ * head that is read too old only makes it look once more.
  */
 static inline bool milgi__lane_waiting(struct milgi__lane *lane)
 {
