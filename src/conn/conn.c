@@ -32,6 +32,16 @@ static size_t env_padding(void *ctx, size_t content_len)
 
 /* --- turn ---------------------------------------------------------------------------------------- */
 
+/*
+ * A handshake that waits for a device or a decision may wait for long, with thousands like it: it holds what it knows
+ * and nothing else.
+ */
+static void park(struct milgi_conn *c)
+{
+    if (c->hs && !c->established && !c->failed && c->hs->wait != MILGI__HS_INPUT)
+        milgi__record_idle(&c->rec);
+}
+
 /* Frees at last, if a callback asked for it while we were at work. True: it is gone. */
 static bool leave(struct milgi_conn *c)
 {
@@ -71,6 +81,8 @@ static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool 
         milgi__engine_wait(c->engine, &c->owner);
     if (!c->dead)
         milgi__record_flush(&c->rec); /* the end of a turn is a flush point */
+    if (!c->dead)
+        park(c);
     leave(c);
     return spent;
 }

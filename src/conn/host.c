@@ -121,6 +121,20 @@ static void host_compat(void *ctx)
         (void)milgi__record_write(&c->rec, MILGI__CCS, &one, 1, true);
 }
 
+static const struct milgi__hs_calls host_calls = {
+    .random = host_random,
+    .wall_s = host_wall,
+    .room = host_room,
+    .op_new = host_op_new,
+    .op_start = host_op_start,
+    .key_private = host_key_private,
+    .key_trust = host_key_trust,
+    .decide = host_decide,
+    .send = host_send,
+    .install = host_install,
+    .compat = host_compat,
+};
+
 int milgi__conn_begin(struct milgi_conn *c)
 {
     c->started = true;
@@ -132,29 +146,19 @@ int milgi__conn_begin(struct milgi_conn *c)
         return MILGI_ENOMEM;
     }
     c->hs = x;
-    x->host = (struct milgi__hs_host){
+    struct milgi__hs_host host = {
         .ctx = c,
         .cx = milgi__engine_crypto(c->engine),
         .pool = milgi__engine_pool(c->engine),
         .owner = c->env.owner,
-        .random = host_random,
-        .wall_s = host_wall,
-        .room = host_room,
-        .op_new = host_op_new,
-        .op_start = host_op_start,
-        .key_private = host_key_private,
-        .key_trust = host_key_trust,
-        .decide = host_decide,
-        .send = host_send,
-        .install = host_install,
-        .compat = host_compat,
+        .calls = &host_calls,
     };
     x->wait = MILGI__HS_INPUT;
     if (c->config->role == MILGI_SERVER && milgi__engine_refuses(c->engine)) {
         milgi__conn_fail(c, MILGI_EBUSY, MILGI_ALERT_INTERNAL_ERROR, "new handshakes are refused at the moment");
         return MILGI_EBUSY;
     }
-    x->hs = milgi__hs_new(c->config, &x->host, c->server_name);
+    x->hs = milgi__hs_new(c->config, &host, c->server_name);
     if (!x->hs) {
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
         return MILGI_ENOMEM;
@@ -200,9 +204,10 @@ static bool keep_result(struct milgi_conn *c, const struct milgi__hs_result *r)
         c->server_name = copy_or_null(r->server_name);
     if (r->credential)
         c->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
-    memcpy(c->secret[MILGI__READ], client ? r->server_app : r->client_app, MILGI__SECRET_MAX);
-    memcpy(c->secret[MILGI__WRITE], client ? r->client_app : r->server_app, MILGI__SECRET_MAX);
-    memcpy(c->exporter, r->exporter, MILGI__SECRET_MAX);
+    const struct milgi__schedule13 *s = r->schedule;
+    memcpy(c->secret[MILGI__READ], client ? s->server_app : s->client_app, MILGI__SECRET_MAX);
+    memcpy(c->secret[MILGI__WRITE], client ? s->client_app : s->server_app, MILGI__SECRET_MAX);
+    memcpy(c->exporter, s->exporter, MILGI__SECRET_MAX);
     return c->suite && (c->alpn || !r->alpn[0]) && (client || c->server_name || !r->server_name || !*r->server_name);
 }
 

@@ -21,7 +21,6 @@
 
 /* What exists only during the handshake. */
 struct milgi__conn_hs {
-    struct milgi__hs_host host;
     struct milgi__hs *hs;
     enum milgi__hs_wait wait;
     uint32_t early_skipped;        /* bytes of rejected early data */

@@ -318,6 +318,8 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
         c->out.n--;
         c->out_handed--;
     }
+    if (c->out.n == 0 && c->hs && !c->established)
+        milgi__bufq_clear(&c->out); /* the handshake may have to wait for long */
     if (!c->dead && ((c->want_room && has_room(c)) || (was_full && !network_full(c))))
         milgi__engine_ready(c->engine, &c->owner);
 }

@@ -20,6 +20,13 @@ struct state {
     } u;
 };
 
+/* How much of it is in use: a handshake that waits holds one. */
+static size_t state_len(enum milgi__hash hash)
+{
+    return offsetof(struct state, u) + (hash == MILGI__SHA256 ? sizeof(SHA256_CTX) : sizeof(SHA512_CTX));
+}
+
+/* Allocated as far as it is in use. */
 struct milgi__digest {
     struct state state;
 };
@@ -59,14 +66,14 @@ static void finish(struct state *state, uint8_t *out)
         (void)SHA256_Final(out, &state->u.sha256);
     else
         (void)SHA384_Final(out, &state->u.sha384);
-    milgi__wipe(state, sizeof(*state));
+    milgi__wipe(state, state_len(state->hash));
 }
 
 /* --- running hashes --------------------------------------------------------------------------------------------- */
 
 struct milgi__digest *milgi__digest_new(struct milgi__crypto *cx, enum milgi__hash hash)
 {
-    struct milgi__digest *digest = milgi__alloc(sizeof(*digest));
+    struct milgi__digest *digest = milgi__alloc(state_len(hash));
 
     (void)cx;
     if (digest != NULL)
@@ -76,7 +83,8 @@ struct milgi__digest *milgi__digest_new(struct milgi__crypto *cx, enum milgi__ha
 
 void milgi__digest_free(struct milgi__digest *digest)
 {
-    milgi__free_wiped(digest, sizeof(*digest));
+    if (digest != NULL)
+        milgi__free_wiped(digest, state_len(digest->state.hash));
 }
 
 int milgi__digest_update(struct milgi__digest *digest, const void *data, size_t len)
@@ -87,20 +95,22 @@ int milgi__digest_update(struct milgi__digest *digest, const void *data, size_t 
 
 int milgi__digest_peek(struct milgi__crypto *cx, const struct milgi__digest *digest, uint8_t out[MILGI__HASH_MAX])
 {
-    struct state copy = digest->state;
+    struct state copy;
 
     (void)cx;
+    memcpy(&copy, &digest->state, state_len(digest->state.hash));
     finish(&copy, out);
     return 0;
 }
 
 struct milgi__digest *milgi__digest_clone(struct milgi__crypto *cx, const struct milgi__digest *digest)
 {
-    struct milgi__digest *clone = milgi__alloc(sizeof(*clone));
+    size_t len = state_len(digest->state.hash);
+    struct milgi__digest *clone = milgi__alloc(len);
 
     (void)cx;
     if (clone != NULL)
-        *clone = *digest;
+        memcpy(clone, digest, len);
     return clone;
 }
 

@@ -2,7 +2,7 @@
 /* Memory of one handshake: handed out piece by piece, wiped and freed at once. */
 #include "handshake/hs.h"
 
-#define BLOCK_MIN 3072
+#define BLOCK_MIN 224 /* with its header 256 bytes of heap: what a server keeps of a usual ClientHello */
 
 struct milgi__arena_block {
     struct milgi__arena_block *next;

@@ -7,7 +7,7 @@
 
 struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list)
 {
-    return milgi__arena_u16(&hs->arena, list->v, list->n);
+    return milgi__arena_u16(&hs->scratch, list->v, list->n);
 }
 
 bool milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
@@ -32,7 +32,7 @@ bool milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
 
 bool milgi__hs_emit(struct milgi__hs *hs, struct milgi__bytes messages)
 {
-    int rc = hs->host.send(hs->host.ctx, (enum milgi__level)hs->write_level, messages.p, messages.len);
+    int rc = hs->host.calls->send(hs->host.ctx, (enum milgi__level)hs->write_level, messages.p, messages.len);
     if (rc != 0)
         milgi__hs_broken(hs, rc);
     return rc == 0;
@@ -54,7 +54,7 @@ bool milgi__hs_send(struct milgi__hs *hs, struct milgi__bytes messages)
 bool milgi__hs_install(
     struct milgi__hs *hs, enum milgi__level level, enum milgi__dir dir, const uint8_t *secret)
 {
-    int rc = hs->host.install(hs->host.ctx, level, dir, hs->suite, secret);
+    int rc = hs->host.calls->install(hs->host.ctx, level, dir, hs->suite, secret);
     if (rc == MILGI_EPROTO)
         milgi__hs_fail(
             hs, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "records of the old key behind a change of keys");
@@ -80,12 +80,11 @@ static void log_secret(const struct milgi__hs *hs, const char *label, const uint
 
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs)
 {
+    const struct milgi__exchange *kex = hs->kex;
     int rc = milgi__schedule13_early(&hs->schedule, hs->host.cx, hs->suite->hash, NULL, 0);
     if (rc == 0)
-        rc = milgi__schedule13_handshake(&hs->schedule, hs->host.cx, hs->shared, hs->shared_len, hs->hello_hash);
-    /* Neither is needed any more; the handshake may take long yet. */
-    milgi__wipe(hs->shared, sizeof hs->shared);
-    milgi__wipe(hs->pair, sizeof hs->pair);
+        rc = milgi__schedule13_handshake(&hs->schedule, hs->host.cx, kex->shared, kex->shared_len, kex->hello_hash);
+    milgi__end_exchange(hs);
     if (rc != 0) {
         milgi__hs_broken(hs, rc);
         return false;
@@ -108,9 +107,6 @@ bool milgi__hs_app_secrets(struct milgi__hs *hs)
     log_secret(hs, "CLIENT_TRAFFIC_SECRET_0", hs->schedule.client_app);
     log_secret(hs, "SERVER_TRAFFIC_SECRET_0", hs->schedule.server_app);
     log_secret(hs, "EXPORTER_SECRET", hs->schedule.exporter);
-    memcpy(hs->result.client_app, hs->schedule.client_app, sizeof hs->result.client_app);
-    memcpy(hs->result.server_app, hs->schedule.server_app, sizeof hs->result.server_app);
-    memcpy(hs->result.exporter, hs->schedule.exporter, sizeof hs->result.exporter);
     return true;
 }
 
@@ -227,7 +223,7 @@ bool milgi__hs_send_verify(struct milgi__hs *hs)
     struct milgi__writer w = milgi__writer(message, sizeof message);
     milgi__certificate_verify_encode(&w,
         &(struct milgi__certificate_verify){
-            .scheme = hs->own_scheme, .signature = { hs->signature, hs->signature_len } });
+            .scheme = hs->own_scheme, .signature = hs->signature });
     return milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) });
 }
 

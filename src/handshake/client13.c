@@ -36,7 +36,6 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
         return true;
     hs->suite = milgi__suite(hello->suite);
     hs->result.suite = hello->suite;
-    hs->result.hash = hs->suite->hash;
     int rc = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
     if (rc != 0)
         milgi__hs_broken(hs, rc);
@@ -45,9 +44,10 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
 
 static const struct milgi__key_pair *pair_of(const struct milgi__hs *hs, uint16_t group)
 {
-    for (unsigned i = 0; i < hs->pairs_n; i++) {
-        if (hs->pair[i].group == group)
-            return &hs->pair[i];
+    const struct milgi__exchange *kex = hs->kex;
+    for (unsigned i = 0; kex != NULL && i < kex->pairs_n; i++) {
+        if (kex->pair[i].group == group)
+            return &kex->pair[i];
     }
     return NULL;
 }
@@ -77,9 +77,9 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
     }
     if (!asks_group)
         return MILGI__C13_SEND_HELLO_COOKIE;
-    hs->retry_group = ext->group;
-    milgi__wipe(hs->pair, sizeof hs->pair);
-    hs->pairs_n = 1;
+    if (!milgi__begin_exchange(hs, 1))
+        return MILGI__FAILED;
+    hs->kex->pairs_n = 1;
     if (!milgi__start_keygen(hs, MILGI__KEYGEN_RETRY, ext->group))
         return MILGI__FAILED;
     return MILGI__C13_SEND_HELLO_SHARE;
@@ -121,7 +121,7 @@ static enum milgi__step send_hello_again(struct milgi__hs *hs, struct milgi__rea
      *= immediately before its second flight.  This may either be before its second ClientHello or before its
      *= encrypted handshake flight." */
     if (hs->config->middlebox)
-        hs->host.compat(hs->host.ctx);
+        hs->host.calls->compat(hs->host.ctx);
     return milgi__send_client_hello(hs) ? MILGI__C13_RECV_HELLO_AGAIN : MILGI__FAILED;
 }
 
@@ -148,14 +148,14 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
 static enum milgi__step install_keys(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->hello_hash);
+    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->kex->hello_hash);
     if (rc != 0)
         return milgi__hs_broken(hs, rc);
     if (!milgi__hs_handshake_secrets(hs) ||
         !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.server_hs))
         return MILGI__FAILED;
     if (hs->config->middlebox && !hs->result.hello_retry)
-        hs->host.compat(hs->host.ctx);
+        hs->host.calls->compat(hs->host.ctx);
     /* Already now, so that alerts are protected (RFC 8446 A.1). */
     if (!milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__WRITE, hs->schedule.client_hs))
         return MILGI__FAILED;
@@ -187,8 +187,9 @@ static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__read
     struct milgi__bytes chosen;
     if (!milgi__alpn_next(&list, &chosen) || !offered_protocol(hs->config, chosen))
         return milgi__hs_illegal(hs, "the server chose an application protocol that was not offered");
-    memcpy(hs->result.alpn, chosen.p, chosen.len);
-    hs->result.alpn[chosen.len] = '\0';
+    hs->result.alpn = (const char *)milgi__arena_copy(&hs->arena, chosen).p;
+    if (hs->result.alpn == NULL)
+        return milgi__hs_broken(hs, MILGI_ENOMEM);
     return MILGI__C13_RECV_REQUEST;
 }
 
@@ -283,7 +284,7 @@ static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__rea
     if (credential != NULL)
         chain = (struct milgi__bytes){ credential->chain, credential->chain_len };
     size_t cap = milgi__certificate_len(context, chain, credential != NULL ? credential->chain_n : 0);
-    uint8_t *message = milgi__arena_alloc(&hs->arena, cap);
+    uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
     if (message == NULL)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
     struct milgi__writer w = milgi__writer(message, cap);

@@ -107,15 +107,21 @@ static bool offers(const struct milgi__hs *hs, struct milgi__bytes protocol)
     return false;
 }
 
+/* The slot is settled: with the protocol, or without memory for its name. */
 static void use_protocol(struct milgi__hs *hs, struct milgi__bytes protocol)
 {
-    memcpy(hs->result.alpn, protocol.p, protocol.len);
-    hs->result.alpn[protocol.len] = '\0';
+    const char *name = (const char *)milgi__arena_copy(&hs->arena, protocol).p;
+    if (name == NULL) {
+        settle_no(hs, MILGI__ALPN, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+        return;
+    }
+    hs->result.alpn = name;
+    settle_ok(hs, MILGI__ALPN);
 }
 
 /*= RFC7301 3.2: "the server SHOULD select the most highly preferred protocol that it supports and that is also
  *= advertised by the client" */
-bool milgi__choose_alpn(struct milgi__hs *hs)
+static void default_alpn(struct milgi__hs *hs)
 {
     struct milgi__reader own =
         milgi__reader_of((struct milgi__bytes){ hs->config->alpn, hs->config->alpn_len });
@@ -123,17 +129,12 @@ bool milgi__choose_alpn(struct milgi__hs *hs)
     while (milgi__alpn_next(&own, &protocol)) {
         if (offers(hs, protocol)) {
             use_protocol(hs, protocol);
-            return true;
+            return;
         }
     }
-    return hs->config->alpn_len == 0;
-}
-
-static void default_alpn(struct milgi__hs *hs)
-{
     /*= RFC7301 3.2: "In the event that the server supports no protocols that the client advertises, then the server
      *= SHALL respond with a fatal "no_application_protocol" alert." */
-    if (milgi__choose_alpn(hs))
+    if (hs->config->alpn_len == 0)
         settle_ok(hs, MILGI__ALPN);
     else
         settle_no(hs, MILGI__ALPN, MILGI_ENEGOTIATE, MILGI_ALERT_NO_APPLICATION_PROTOCOL,
@@ -160,7 +161,7 @@ void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool ask
     if (!asks)
         settle_ok(hs, slot);
     else if ((hs->config->ask & kind_of(slot)) != 0)
-        hs->host.decide(hs->host.ctx, kind_of(slot)); /* the answer may come from inside */
+        hs->host.calls->decide(hs->host.ctx, kind_of(slot)); /* the answer may come from inside */
     else
         answer_default(hs, slot);
 }
@@ -183,7 +184,6 @@ static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
     if (!offers(hs, protocol))
         return MILGI_EINVAL;
     use_protocol(hs, protocol);
-    settle_ok(hs, slot);
     return 0;
 }
 

@@ -30,11 +30,7 @@ enum milgi__dir {
  * What a handshake asks of its connection. Every function returns at once and calls nothing of the handshake back but
  * milgi__hs_op_done() (an inline device, from inside start).
  */
-struct milgi__hs_host {
-    void *ctx;
-    struct milgi__crypto *cx;
-    struct milgi__pool *pool;
-    uint64_t owner;
+struct milgi__hs_calls {
     int (*random)(void *ctx, uint8_t *out, size_t len);
     int64_t (*wall_s)(void *ctx);
     /*
@@ -61,6 +57,14 @@ struct milgi__hs_host {
     void (*compat)(void *ctx);
 };
 
+struct milgi__hs_host {
+    void *ctx;
+    struct milgi__crypto *cx;
+    struct milgi__pool *pool;
+    uint64_t owner;
+    const struct milgi__hs_calls *calls;
+};
+
 struct milgi__hs_failure {
     int error; /* MILGI_E* */
     int alert; /* to send; MILGI_ALERT_NONE: none */
@@ -73,13 +77,12 @@ struct milgi__hs_failure {
 struct milgi__hs_result {
     uint16_t version, suite, group, scheme;
     bool hello_retry, peer_authenticated;
-    const char *server_name; /* in the handshake's memory */
-    char alpn[256];
+    const char *server_name; /* this and what follows: in the handshake's memory */
+    const char *alpn;        /* "": none */
     const struct milgi_iov *peer_chain;
     size_t peer_chain_n;
     const struct milgi_credential *credential;
-    enum milgi__hash hash;
-    uint8_t client_app[MILGI__SECRET_MAX], server_app[MILGI__SECRET_MAX], exporter[MILGI__SECRET_MAX];
+    const struct milgi__schedule13 *schedule;
 };
 
 enum milgi__hs_wait {

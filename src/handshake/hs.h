@@ -141,11 +141,25 @@ struct milgi__key_pair {
     uint8_t pub[MILGI_KEX_PUBLIC_MAX];
 };
 
+/*
+ * What the key exchange needs: freed as soon as the secrets are derived, since a handshake may have to wait for long
+ * afterwards.
+ */
+struct milgi__exchange {
+    uint8_t hello_hash[MILGI__HASH_MAX]; /* ClientHello .. ServerHello */
+    uint8_t peer[MILGI_KEX_PUBLIC_MAX];  /* server: the client's share */
+    uint8_t shared[MILGI_KEX_SECRET_MAX];
+    uint16_t peer_len, shared_len;
+    uint16_t pairs_n; /* that are in use */
+    uint16_t room;    /* that there is memory for */
+    struct milgi__key_pair pair[];
+};
+
 struct milgi__arena_block;
 struct milgi__arena {
     struct milgi__arena_block *first;
 };
-/* NULL: no memory. Zeroed; lives as long as the handshake. */
+/* NULL: no memory. Zeroed; lives until the arena is wiped. */
 void *milgi__arena_alloc(struct milgi__arena *arena, size_t size);
 struct milgi__bytes milgi__arena_copy(struct milgi__arena *arena, struct milgi__bytes from); /* p NULL: no memory */
 /* The list as it goes to the wire; p NULL: no memory. */
@@ -155,7 +169,9 @@ void milgi__arena_wipe(struct milgi__arena *arena);
 struct milgi__hs {
     struct milgi_config *config;
     struct milgi__hs_host host;
-    struct milgi__arena arena;
+    struct milgi__arena arena;   /* as long as the handshake */
+    struct milgi__arena scratch; /* until the step has run */
+    struct milgi__arena unsent;  /* server: its first flight, until it has been sent */
 
     enum milgi__step step;
     uint32_t started, done; /* slots; in flight: started & ~done */
@@ -165,25 +181,18 @@ struct milgi__hs {
     struct milgi__hs_failure failure;
     struct milgi__hs_result result;
 
-    /* unread messages: in[in_from .. in_to) */
+    /* unread messages: in[in_from .. in_to); NULL: there are none */
     uint8_t *in;
     size_t in_cap, in_from, in_to;
 
     const struct milgi__suite *suite;
     struct milgi__transcript transcript;
     struct milgi__schedule13 schedule;
-    uint8_t hello_hash[MILGI__HASH_MAX]; /* ClientHello .. ServerHello */
     uint8_t client_random[32];
     uint8_t session_id[32];
     uint8_t session_id_len;
 
-    /* key exchange */
-    struct milgi__key_pair pair[MILGI__SHARES_MAX]; /* the server has one */
-    unsigned pairs_n;
-    uint16_t retry_group; /* asked for by a HelloRetryRequest; 0: none was */
-    struct milgi__bytes peer_share;
-    uint8_t shared[MILGI_KEX_SECRET_MAX];
-    size_t shared_len;
+    struct milgi__exchange *kex; /* NULL: not begun, or over */
 
     /* what the peer said */
     struct milgi__u16_list peer_schemes;   /* those that we know */
@@ -195,10 +204,9 @@ struct milgi__hs {
     /* ourselves */
     struct milgi_credential *credential; /* a reference */
     uint16_t own_scheme;                 /* what it signs with */
-    uint8_t signature[MILGI_SIGNATURE_MAX];
-    uint16_t signature_len;
-    struct milgi__bytes flight; /* server: EncryptedExtensions .. Certificate, until DERIVE is back */
-    struct milgi__bytes hello;  /* server: ServerHello */
+    struct milgi__bytes signature;
+    struct milgi__bytes hello;  /* server: ServerHello, until DERIVE is back */
+    struct milgi__bytes flight; /* server: EncryptedExtensions .. Certificate, until then, too */
 
     /* the peer's certificate */
     struct milgi__bytes peer_chain; /* with lengths, as VERIFY_CHAIN takes them */
@@ -235,6 +243,9 @@ enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rc);
 
 /* --- starting ops (start.c): false: the handshake has failed ---------------------------------------------------- */
 
+/* Memory for |pairs| key pairs, in the place of what there was. */
+bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs);
+void milgi__end_exchange(struct milgi__hs *hs); /* wipes it */
 bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group);
 /* |pair| and the peer's share. */
 bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share);
@@ -250,11 +261,10 @@ bool milgi__start_chain(struct milgi__hs *hs);
 void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks);
 /* The default answers. False: there is none. */
 bool milgi__choose_credential(struct milgi__hs *hs);
-bool milgi__choose_alpn(struct milgi__hs *hs);
 
 /* --- steps that both roles have (auth13.c) ---------------------------------------------------------------------- */
 
-/* "x in list" of a config, as it goes to the wire, in the arena. */
+/* A list of a config as it goes to the wire, until the step has run. */
 struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list);
 /* Takes the known ones of a peer's signature_algorithms(_cert). False: failed. */
 bool milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext);

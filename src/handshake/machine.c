@@ -51,6 +51,8 @@ struct milgi__hs *milgi__hs_new(
     hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : MILGI__S_RECV_HELLO;
     hs->failure.op = -1;
     hs->failure.alert = MILGI_ALERT_NONE;
+    hs->result.alpn = "";
+    hs->result.schedule = &hs->schedule;
     if (server_name != NULL) {
         struct milgi__bytes name = { (const uint8_t *)server_name, strlen(server_name) };
         hs->server_name = (const char *)milgi__arena_copy(&hs->arena, name).p;
@@ -69,7 +71,10 @@ void milgi__hs_free(struct milgi__hs *hs)
     if (hs == NULL)
         return;
     milgi__transcript_free(&hs->transcript);
+    milgi__end_exchange(hs);
     milgi__arena_wipe(&hs->arena);
+    milgi__arena_wipe(&hs->scratch);
+    milgi__arena_wipe(&hs->unsent);
     milgi__free_wiped(hs->in, hs->in_cap);
     milgi_credential_unref(hs->credential);
     milgi_config_unref(hs->config);
@@ -132,6 +137,14 @@ static bool reserve(struct milgi__hs *hs, size_t len)
     hs->in_from = 0;
     hs->in_to = used;
     return true;
+}
+
+/* A handshake that waits holds no memory for messages to come. */
+static void release_input(struct milgi__hs *hs)
+{
+    milgi__free_wiped(hs->in, hs->in_cap);
+    hs->in = NULL;
+    hs->in_cap = hs->in_from = hs->in_to = 0;
 }
 
 /* No message may be longer than the config says: known from its header, before more of it is taken. */
@@ -240,7 +253,7 @@ static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, s
         bytes += message_len;
     if ((row->starts & MILGI__ON(MILGI__VERIFY)) != 0)
         bytes += message_len + hs->peer_spki.len;
-    return ops == 0 || hs->host.room(hs->host.ctx, ops, bytes);
+    return ops == 0 || hs->host.calls->room(hs->host.ctx, ops, bytes);
 }
 
 /* Runs the row's step and goes to its successor. */
@@ -251,6 +264,7 @@ static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milg
     if (has_message)
         milgi__read32(&body);
     enum milgi__step next = row->run(hs, &body);
+    milgi__arena_wipe(&hs->scratch);
     if (hs->step == MILGI__FAILED)
         return;
     if (next == MILGI__FAILED || (row->next & MILGI__TO(next)) == 0) {
@@ -269,7 +283,7 @@ static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milg
         }
         hs->in_from += message.len;
         if (hs->in_from == hs->in_to)
-            hs->in_from = hs->in_to = 0;
+            release_input(hs);
     }
     hs->step = next;
 }

@@ -12,16 +12,19 @@ static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none
     (void)none;
     const struct milgi_config *config = hs->config;
     hs->session_id_len = config->middlebox ? sizeof hs->session_id : 0;
-    if (hs->host.random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
-        (config->middlebox && hs->host.random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
+    if (hs->host.calls->random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
+        (config->middlebox && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     size_t wanted = MILGI__MIN(config->key_shares, config->groups.n);
-    hs->pairs_n = (unsigned)MILGI__MIN(wanted, MILGI__SHARES_MAX);
-    for (unsigned i = 0; i < hs->pairs_n; i++) {
+    unsigned n = (unsigned)MILGI__MIN(wanted, MILGI__SHARES_MAX);
+    if (!milgi__begin_exchange(hs, n))
+        return MILGI__FAILED;
+    hs->kex->pairs_n = (uint16_t)n;
+    for (unsigned i = 0; i < n; i++) {
         if (!milgi__start_keygen(hs, (enum milgi__slot)(MILGI__KEYGEN_1 + i), config->groups.v[i]))
             return MILGI__FAILED;
     }
-    return hs->pairs_n != 0 ? MILGI__C_TAKE_SHARE_1 : MILGI__C_SEND_HELLO;
+    return n != 0 ? MILGI__C_TAKE_SHARE_1 : MILGI__C_SEND_HELLO;
 }
 
 /* One row per share: each needs its own op. */
@@ -29,18 +32,19 @@ static enum milgi__step c_take_share(struct milgi__hs *hs, struct milgi__reader 
 {
     (void)none;
     unsigned taken = hs->step - MILGI__C_TAKE_SHARE_1 + 1;
-    return taken < hs->pairs_n ? (enum milgi__step)(hs->step + 1) : MILGI__C_SEND_HELLO;
+    return taken < hs->kex->pairs_n ? (enum milgi__step)(hs->step + 1) : MILGI__C_SEND_HELLO;
 }
 
 static struct milgi__bytes shares_of(struct milgi__hs *hs)
 {
-    size_t cap = hs->pairs_n * (size_t)(4 + MILGI_KEX_PUBLIC_MAX) + 1;
-    uint8_t *p = milgi__arena_alloc(&hs->arena, cap);
+    const struct milgi__exchange *kex = hs->kex;
+    size_t cap = kex->pairs_n * (size_t)(4 + MILGI_KEX_PUBLIC_MAX) + 1;
+    uint8_t *p = milgi__arena_alloc(&hs->scratch, cap);
     struct milgi__writer w = milgi__writer(p, p != NULL ? cap : 0);
-    for (unsigned i = 0; i < hs->pairs_n; i++) {
-        milgi__write16(&w, hs->pair[i].group);
-        milgi__write16(&w, hs->pair[i].pub_len);
-        milgi__write_bytes(&w, hs->pair[i].pub, hs->pair[i].pub_len);
+    for (unsigned i = 0; i < kex->pairs_n; i++) {
+        milgi__write16(&w, kex->pair[i].group);
+        milgi__write16(&w, kex->pair[i].pub_len);
+        milgi__write_bytes(&w, kex->pair[i].pub, kex->pair[i].pub_len);
     }
     return (struct milgi__bytes){ p, p != NULL ? milgi__written(&w) : 0 };
 }
@@ -99,7 +103,7 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
     struct milgi__exts *ext = &hello.ext;
     size_t cap = 512 + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
         ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len;
-    uint8_t *message = milgi__arena_alloc(&hs->arena, cap);
+    uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
     if (message == NULL || hello.suites.p == NULL || ext->groups.p == NULL || ext->schemes.p == NULL ||
         ext->cert_schemes.p == NULL || ext->shares.p == NULL) {
         milgi__hs_broken(hs, MILGI_ENOMEM);

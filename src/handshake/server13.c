@@ -22,7 +22,6 @@ static bool choose_suite(struct milgi__hs *hs, struct milgi__bytes offered)
         return false;
     }
     hs->result.suite = hs->suite->id;
-    hs->result.hash = hs->suite->hash;
     return true;
 }
 
@@ -33,10 +32,9 @@ static bool take_share(struct milgi__hs *hs, struct milgi__bytes share)
         milgi__hs_illegal(hs, "a key share of a wrong length");
         return false;
     }
-    hs->peer_share = milgi__arena_copy(&hs->arena, share);
-    if (hs->peer_share.p == NULL)
-        milgi__hs_broken(hs, MILGI_ENOMEM);
-    return hs->peer_share.p != NULL;
+    memcpy(hs->kex->peer, share.p, share.len);
+    hs->kex->peer_len = (uint16_t)share.len;
+    return true;
 }
 
 static bool find_share(const struct milgi__exts *ext, uint16_t group, struct milgi__bytes *found)
@@ -115,7 +113,8 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
     struct milgi__fault fault;
     if (!milgi__client_hello_decode13(hello, &fault))
         return milgi__hs_refuse(hs, &fault);
-    if (!choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) || !take_hello(hs, hello))
+    if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) ||
+        !take_hello(hs, hello))
         return MILGI__FAILED;
     int rc = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
     if (rc == 0 && hs->retried)
@@ -137,7 +136,7 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
 static void please_middleboxes(struct milgi__hs *hs)
 {
     if (hs->session_id_len != 0)
-        hs->host.compat(hs->host.ctx);
+        hs->host.calls->compat(hs->host.ctx);
 }
 
 static enum milgi__step send_retry(struct milgi__hs *hs, struct milgi__reader *none)
@@ -202,9 +201,10 @@ static bool write_hello(struct milgi__hs *hs)
     enum {
         CAP = 512
     };
+    const struct milgi__key_pair *pair = &hs->kex->pair[0];
     uint8_t random[32];
-    uint8_t *message = milgi__arena_alloc(&hs->arena, CAP);
-    if (message == NULL || hs->host.random(hs->host.ctx, random, sizeof random) != 0) {
+    uint8_t *message = milgi__arena_alloc(&hs->unsent, CAP);
+    if (message == NULL || hs->host.calls->random(hs->host.ctx, random, sizeof random) != 0) {
         milgi__hs_broken(hs, message == NULL ? MILGI_ENOMEM : MILGI_EINTERNAL);
         return false;
     }
@@ -217,14 +217,14 @@ static bool write_hello(struct milgi__hs *hs)
             .present = MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE),
             .version = MILGI__TLS13,
             .group = hs->result.group,
-            .share = { hs->pair[0].pub, hs->pair[0].pub_len },
+            .share = { pair->pub, pair->pub_len },
         },
     };
     milgi__server_hello_encode(&w, &hello);
     hs->hello = (struct milgi__bytes){ message, milgi__written(&w) };
     if (!milgi__hs_record(hs, hs->hello))
         return false;
-    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->hello_hash);
+    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->kex->hello_hash);
     if (rc != 0)
         milgi__hs_broken(hs, rc);
     return rc == 0;
@@ -267,7 +267,7 @@ static bool write_flight(struct milgi__hs *hs)
     const struct milgi_credential *credential = hs->credential;
     struct milgi__bytes none = { NULL, 0 }, chain = { credential->chain, credential->chain_len };
     size_t cap = 1024 + milgi__certificate_len(none, chain, credential->chain_n);
-    uint8_t *messages = milgi__arena_alloc(&hs->arena, cap);
+    uint8_t *messages = milgi__arena_alloc(&hs->unsent, cap);
     struct milgi__writer w = milgi__writer(messages, messages != NULL ? cap : 0);
     if (messages == NULL) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
@@ -290,7 +290,9 @@ static bool write_flight(struct milgi__hs *hs)
 static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (!write_hello(hs) || !milgi__start_derive(hs, &hs->pair[0], hs->peer_share))
+    const struct milgi__exchange *kex = hs->kex;
+    struct milgi__bytes share = { kex->peer, kex->peer_len };
+    if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], share))
         return MILGI__FAILED;
     if (!write_flight(hs) || !milgi__start_sign(hs))
         return MILGI__FAILED;
@@ -308,6 +310,8 @@ static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__rea
         !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.client_hs) ||
         !milgi__hs_emit(hs, hs->flight))
         return MILGI__FAILED;
+    milgi__arena_wipe(&hs->unsent);
+    hs->hello = hs->flight = (struct milgi__bytes){ NULL, 0 };
     return MILGI__S13_SEND_VERIFY;
 }
 

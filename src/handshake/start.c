@@ -16,7 +16,7 @@ const char *milgi__hs_slot_name(unsigned slot)
 /* An op whose part of the union is zeroed; NULL: failed. There is room for it, so that nothing else may fail later. */
 static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint16_t alg, struct milgi_key *key)
 {
-    struct milgi_op *op = hs->host.op_new(hs->host.ctx);
+    struct milgi_op *op = hs->host.calls->op_new(hs->host.ctx);
     if (op == NULL) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return NULL;
@@ -32,12 +32,31 @@ static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint
 static void submit(struct milgi__hs *hs, struct milgi_op *op, enum milgi__slot slot)
 {
     hs->started |= MILGI__ON(slot); /* before it is taken: an inline device ends it inside */
-    hs->host.op_start(hs->host.ctx, op, slot);
+    hs->host.calls->op_start(hs->host.ctx, op, slot);
+}
+
+bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs)
+{
+    milgi__end_exchange(hs);
+    hs->kex = milgi__alloc(sizeof *hs->kex + pairs * sizeof hs->kex->pair[0]);
+    if (hs->kex == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    hs->kex->room = (uint16_t)pairs;
+    return true;
+}
+
+void milgi__end_exchange(struct milgi__hs *hs)
+{
+    if (hs->kex != NULL)
+        milgi__free_wiped(hs->kex, sizeof *hs->kex + hs->kex->room * sizeof hs->kex->pair[0]);
+    hs->kex = NULL;
 }
 
 static struct milgi__key_pair *pair_of(struct milgi__hs *hs, unsigned slot)
 {
-    return &hs->pair[slot <= MILGI__KEYGEN_3 ? slot : 0];
+    return &hs->kex->pair[slot <= MILGI__KEYGEN_3 ? slot : 0];
 }
 
 bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group)
@@ -46,7 +65,7 @@ bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t g
         return true;
     uint8_t seed[MILGI_KEX_SEED_MAX];
     size_t len = milgi__kex_seed_len(group);
-    if (len == 0 || len > sizeof seed || hs->host.random(hs->host.ctx, seed, len) != 0) {
+    if (len == 0 || len > sizeof seed || hs->host.calls->random(hs->host.ctx, seed, len) != 0) {
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return false;
     }
@@ -98,7 +117,7 @@ bool milgi__start_sign(struct milgi__hs *hs)
     struct milgi_op_sign sign = { 0 };
     if (!sign_input(hs, milgi__hs_role(hs) == MILGI_SERVER, &sign))
         return false;
-    struct milgi_key *key = hs->host.key_private(hs->host.ctx, hs->credential);
+    struct milgi_key *key = hs->host.calls->key_private(hs->host.ctx, hs->credential);
     if (key == NULL) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
@@ -171,7 +190,7 @@ bool milgi__start_chain(struct milgi__hs *hs)
         return true;
     bool client = milgi__hs_role(hs) == MILGI_CLIENT;
     struct milgi_op_chain chain = {
-        .now_s = hs->host.wall_s(hs->host.ctx),
+        .now_s = hs->host.calls->wall_s(hs->host.ctx),
         .purpose = client ? MILGI_PURPOSE_SERVER : MILGI_PURPOSE_CLIENT,
     };
     if (hs->config->trust == NULL || (client && hs->server_name == NULL)) {
@@ -182,7 +201,7 @@ bool milgi__start_chain(struct milgi__hs *hs)
         name_wanted(hs, &chain);
     if (!fill_chunk(hs, hs->peer_chain, (struct milgi__bytes){ NULL, 0 }, &chain.chain))
         return false;
-    struct milgi_key *key = hs->host.key_trust(hs->host.ctx, hs->config->trust);
+    struct milgi_key *key = hs->host.calls->key_trust(hs->host.ctx, hs->config->trust);
     struct milgi_op *op = key != NULL ? make(hs, MILGI_OP_VERIFY_CHAIN, 0, key) : NULL;
     if (op == NULL) {
         milgi_chunk_unref(chain.chain.chunk);
@@ -197,36 +216,44 @@ bool milgi__start_chain(struct milgi__hs *hs)
 
 /* --- what comes back -------------------------------------------------------------------------------------------- */
 
-/* Copies the results out; false: they make no sense, so the device is at fault. */
-static bool take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
+static bool take_pair(struct milgi__key_pair *pair, const struct milgi_op_kex *kex)
 {
-    const struct milgi_op_kex *kex = &op->u.kex;
-    struct milgi__key_pair *pair = pair_of(hs, slot);
+    if (kex->secret_len == 0 || kex->secret_len > sizeof pair->secret ||
+        kex->pub_len != milgi__kex_public_len(pair->group) || kex->pub_len > sizeof pair->pub)
+        return false;
+    memcpy(pair->secret, kex->secret, kex->secret_len);
+    memcpy(pair->pub, kex->pub, kex->pub_len);
+    pair->secret_len = kex->secret_len;
+    pair->pub_len = kex->pub_len;
+    return true;
+}
+
+static bool take_shared(struct milgi__exchange *exchange, const struct milgi_op_kex *kex)
+{
+    if (kex->secret_len == 0 || kex->secret_len > sizeof exchange->shared)
+        return false;
+    memcpy(exchange->shared, kex->secret, kex->secret_len);
+    exchange->shared_len = kex->secret_len;
+    return true;
+}
+
+/* Copies the results out. 0; MILGI_EDEVICE: they make no sense; MILGI_ENOMEM. */
+static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
+{
+    const struct milgi_op_sign *sign = &op->u.sign;
     switch (slot) {
     case MILGI__DERIVE:
-        if (kex->secret_len == 0 || kex->secret_len > sizeof hs->shared)
-            return false;
-        memcpy(hs->shared, kex->secret, kex->secret_len);
-        hs->shared_len = kex->secret_len;
-        return true;
+        return take_shared(hs->kex, &op->u.kex) ? 0 : MILGI_EDEVICE;
     case MILGI__SIGN:
-        if (op->u.sign.sig_len == 0 || op->u.sign.sig_len > sizeof hs->signature)
-            return false;
-        memcpy(hs->signature, op->u.sign.sig, op->u.sign.sig_len);
-        hs->signature_len = op->u.sign.sig_len;
-        return true;
+        if (sign->sig_len == 0 || sign->sig_len > sizeof sign->sig)
+            return MILGI_EDEVICE;
+        hs->signature = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ sign->sig, sign->sig_len });
+        return hs->signature.p != NULL ? 0 : MILGI_ENOMEM;
     case MILGI__CHAIN:
     case MILGI__VERIFY:
-        return true;
+        return 0;
     default:
-        if (kex->secret_len == 0 || kex->secret_len > sizeof pair->secret ||
-            kex->pub_len != milgi__kex_public_len(pair->group) || kex->pub_len > sizeof pair->pub)
-            return false;
-        memcpy(pair->secret, kex->secret, kex->secret_len);
-        memcpy(pair->pub, kex->pub, kex->pub_len);
-        pair->secret_len = kex->secret_len;
-        pair->pub_len = kex->pub_len;
-        return true;
+        return take_pair(pair_of(hs, slot), &op->u.kex) ? 0 : MILGI_EDEVICE;
     }
 }
 
@@ -267,8 +294,14 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
 {
     if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
         return;
-    hs->outcome[slot] = outcome_of(op, slot);
-    if (op->status == MILGI_OP_PENDING || (op->status == MILGI_OP_OK && !take_results(hs, op, slot)))
-        hs->outcome[slot].status = MILGI_OP_BROKEN;
+    struct milgi__outcome *outcome = &hs->outcome[slot];
+    *outcome = outcome_of(op, slot);
+    int rc = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
+    if (op->status == MILGI_OP_PENDING || rc != 0)
+        outcome->status = MILGI_OP_BROKEN;
+    if (rc == MILGI_ENOMEM) {
+        outcome->error = rc;
+        outcome->detail = "no memory for the handshake";
+    }
     hs->done |= MILGI__ON(slot);
 }

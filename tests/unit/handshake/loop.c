@@ -152,6 +152,20 @@ static void host_compat(void *ctx)
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */
 
+static const struct milgi__hs_calls host_calls = {
+    .random = host_random,
+    .wall_s = host_wall,
+    .room = host_room,
+    .op_new = host_op_new,
+    .op_start = host_op_start,
+    .key_private = host_key_private,
+    .key_trust = host_key_trust,
+    .decide = host_decide,
+    .send = host_send,
+    .install = host_install,
+    .compat = host_compat,
+};
+
 static void end_init(struct loop *loop, struct loop_end *end, struct milgi_config *config, const char *name)
 {
     struct milgi__hs_host host = {
@@ -159,17 +173,7 @@ static void end_init(struct loop *loop, struct loop_end *end, struct milgi_confi
         .cx = loop->cx,
         .pool = loop->pool,
         .owner = config->role == MILGI_CLIENT ? 1 : 2,
-        .random = host_random,
-        .wall_s = host_wall,
-        .room = host_room,
-        .op_new = host_op_new,
-        .op_start = host_op_start,
-        .key_private = host_key_private,
-        .key_trust = host_key_trust,
-        .decide = host_decide,
-        .send = host_send,
-        .install = host_install,
-        .compat = host_compat,
+        .calls = &host_calls,
     };
     end->loop = loop;
     end->random = config->role == MILGI_CLIENT ? 11 : 22;
@@ -311,9 +315,9 @@ void assert_open(struct loop *loop)
     const struct milgi__hs_result *c = milgi__hs_result(loop->client.hs), *s = milgi__hs_result(loop->server.hs);
     assert_same_keys(loop, MILGI__LEVEL_HANDSHAKE);
     assert_same_keys(loop, MILGI__LEVEL_APP);
-    assert_memory_equal(c->exporter, s->exporter, sizeof c->exporter);
-    assert_memory_equal(c->client_app, s->client_app, sizeof c->client_app);
-    assert_memory_equal(c->server_app, s->server_app, sizeof c->server_app);
+    assert_memory_equal(c->schedule->exporter, s->schedule->exporter, MILGI__SECRET_MAX);
+    assert_memory_equal(c->schedule->client_app, s->schedule->client_app, MILGI__SECRET_MAX);
+    assert_memory_equal(c->schedule->server_app, s->schedule->server_app, MILGI__SECRET_MAX);
     assert_int_equal(c->version, 0x0304);
     assert_int_equal(s->version, 0x0304);
     assert_int_equal(c->suite, s->suite);
