@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One server, its clients, and the clocks that are read while they work. */
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <milgi/error.h>
+
+#include "offload.h"
+
+#define MS UINT64_C(1000000)
+#define PATIENCE_NS (UINT64_C(60000) * MS)
+#define HEAP_FIRST 100u /* handshakes that are parked before those that are counted */
+#define SETTLED_NS (50 * MS)
+#define SPARE_FDS 256u
+
+struct run {
+    struct rig *rig;
+    struct scene scene;
+    struct clients clients;
+    pthread_t server, client;
+    pid_t server_tid, client_tid;
+    atomic_bool server_named, client_named;
+};
+
+int must_system(int result, const char *what)
+{
+    if (result < 0)
+        bench_die("%s: %s", what, strerror(errno));
+    return result;
+}
+
+int must_milgi(int result, const char *what)
+{
+    if (result < 0)
+        bench_die("milgi: %s: %s", what, milgi_error_text(result));
+    return result;
+}
+
+static void sleep_ns(uint64_t ns)
+{
+    struct timespec ts = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+
+    while (nanosleep(&ts, &ts) != 0)
+        ;
+}
+
+/* --- threads ---------------------------------------------------------------------------------------------------- */
+
+static void *server_main(void *arg)
+{
+    struct run *run = arg;
+
+    bench_pin(run->rig->server_cpu);
+    heap_role(ROLE_SERVER);
+    run->server_tid = gettid();
+    atomic_store(&run->server_named, true);
+    run->scene.design->serve(&run->scene);
+    return NULL;
+}
+
+static void *client_main(void *arg)
+{
+    struct run *run = arg;
+
+    bench_pin(run->rig->client_cpu);
+    heap_role(ROLE_CLIENT);
+    run->client_tid = gettid();
+    atomic_store(&run->client_named, true);
+    if (run->clients.design->plain)
+        clients_run_plain(&run->clients);
+    else
+        clients_run(&run->clients);
+    return NULL;
+}
+
+static void wait_for(atomic_bool *flag)
+{
+    while (!atomic_load(flag))
+        sleep_ns(MS);
+}
+
+/* --- made and unmade -------------------------------------------------------------------------------------------- */
+
+static void room_for(unsigned clients)
+{
+    rlim_t wanted = 4 * (rlim_t)clients + SPARE_FDS;
+    struct rlimit limit;
+
+    must_system(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+    if (limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted;
+    if (limit.rlim_max < wanted)
+        limit.rlim_max = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        bench_die("%u clients need %lu descriptors: raise the limit (ulimit -n)", clients, (unsigned long)wanted);
+}
+
+static void connect_all(struct run *run)
+{
+    unsigned n = run->clients.n;
+
+    run->scene.fd = malloc(n * sizeof(int));
+    run->clients.fd = malloc(n * sizeof(int));
+    if (run->scene.fd == NULL || run->clients.fd == NULL)
+        bench_die("out of memory");
+    for (unsigned i = 0; i < n; i++) {
+        int ends[2];
+        must_system(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), "socketpair");
+        run->scene.fd[i] = ends[0];
+        run->clients.fd[i] = ends[1];
+    }
+}
+
+static struct run *run_new(struct rig *rig, const struct point *point, unsigned wanted, bool gauged)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    const char *why = "";
+
+    if (run == NULL)
+        bench_die("out of memory");
+    room_for(point->clients);
+    run->rig = rig;
+    run->scene.design = run->clients.design = point->design;
+    run->scene.cert = &rig->cert;
+    run->scene.n = run->clients.n = point->clients;
+    run->scene.gauged = gauged;
+    run->scene.flights = run->clients.flights = rig->flights;
+    run->clients.wanted = wanted;
+    if (milgi_device_new(point->device, &run->scene.device, &why) != 0)
+        bench_die("%s: %s", point->device, why);
+    /* The modelled accelerator is trusted as this process's libcrypto is; design_milgi_verify does not. */
+    if (point->units > 0)
+        run->scene.device->caps.flags |= MILGI_CAP_LIBCRYPTO;
+    connect_all(run);
+    run->scene.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+    run->clients.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+    if (pthread_create(&run->server, NULL, server_main, run) != 0)
+        bench_die("no thread");
+    wait_for(&run->scene.ready);
+    wait_for(&run->server_named);
+    return run;
+}
+
+static void start_clients(struct run *run)
+{
+    if (pthread_create(&run->client, NULL, client_main, run) != 0)
+        bench_die("no thread");
+    wait_for(&run->client_named);
+}
+
+static void ring(int fd)
+{
+    const uint64_t one = 1;
+
+    if (write(fd, &one, sizeof(one)) != sizeof(one))
+        bench_die("cannot write to an eventfd");
+}
+
+static void run_stop(struct run *run)
+{
+    atomic_store(&run->clients.stop, true);
+    ring(run->clients.stop_fd);
+    pthread_join(run->client, NULL);
+    atomic_store(&run->scene.stop, true);
+    ring(run->scene.stop_fd);
+    pthread_join(run->server, NULL);
+}
+
+static void run_free(struct run *run)
+{
+    milgi_device_free(run->scene.device);
+    for (unsigned i = 0; i < run->clients.n; i++) {
+        close(run->scene.fd[i]);
+        close(run->clients.fd[i]);
+    }
+    close(run->scene.stop_fd);
+    close(run->clients.stop_fd);
+    bench_samples_free(&run->clients.us);
+    free(run->scene.fd);
+    free(run->clients.fd);
+    free(run);
+}
+
+/* --- clocks ----------------------------------------------------------------------------------------------------- */
+
+struct reading {
+    uint64_t now_ns, server_ns, client_ns, switches;
+    unsigned long finished;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+
+    must_system(clock_gettime(clock, &ts), "clock_gettime");
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t thread_ns(pthread_t thread)
+{
+    clockid_t clock;
+
+    if (pthread_getcpuclockid(thread, &clock) != 0)
+        bench_die("a thread has no clock");
+    return clock_ns(clock);
+}
+
+/* Of several threads: what the process used and neither client nor main did. */
+static void read_threads(const struct run *run, struct reading *r)
+{
+    struct rusage usage;
+
+    r->server_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - r->client_ns - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    must_system(getrusage(RUSAGE_SELF, &usage), "getrusage");
+    r->switches = (uint64_t)(usage.ru_nvcsw + usage.ru_nivcsw) - switches_of(run->client_tid) - switches_of(gettid());
+}
+
+static struct reading read_clocks(const struct run *run)
+{
+    struct reading r = { .finished = atomic_load(&run->clients.finished) };
+
+    r.now_ns = bench_now_ns();
+    r.client_ns = thread_ns(run->client);
+    if (run->scene.design->threads) {
+        read_threads(run, &r);
+        return r;
+    }
+    r.server_ns = thread_ns(run->server);
+    r.switches = switches_of(run->server_tid);
+    return r;
+}
+
+static unsigned server_threads(const struct run *run, pid_t **threads)
+{
+    unsigned n = threads_list(threads), kept = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        pid_t tid = (*threads)[i];
+        bool server = run->scene.design->threads ? tid != run->client_tid && tid != gettid() : tid == run->server_tid;
+        if (server)
+            (*threads)[kept++] = tid;
+    }
+    return kept;
+}
+
+/* In a time of its own: while they are counted, system calls cost more. */
+static double syscalls_per_handshake(struct run *run)
+{
+    struct syscall_counter counter;
+    pid_t *threads;
+    unsigned n = server_threads(run, &threads);
+
+    bool all = syscalls_open(&counter, threads, n);
+    unsigned long before = atomic_load(&run->clients.finished);
+    sleep_ns(run->rig->syscalls_ns);
+    unsigned long after = atomic_load(&run->clients.finished);
+    uint64_t calls = syscalls_close(&counter);
+    free(threads);
+    return all && after > before ? (double)calls / (double)(after - before) : NAN;
+}
+
+/* --- a run ------------------------------------------------------------------------------------------------------ */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void latencies(struct run *run, struct figures *figures)
+{
+    struct bench_samples *us = &run->clients.us;
+
+    figures->p50_us = figures->p99_us = NAN;
+    if (us->n == 0)
+        return;
+    qsort(us->v, us->n, sizeof(*us->v), ascending);
+    figures->p50_us = us->v[us->n / 2];
+    figures->p99_us = us->v[us->n * 99 / 100];
+}
+
+/* Until each client has had its turn, and a while more. */
+static void warm_up(struct run *run)
+{
+    uint64_t began = bench_now_ns();
+
+    while (atomic_load(&run->clients.finished) < run->clients.n) {
+        if (bench_now_ns() - began > PATIENCE_NS)
+            bench_die("%s: too slow for %u clients", run->scene.design->name, run->clients.n);
+        sleep_ns(MS);
+    }
+    sleep_ns(run->rig->warm_ns);
+}
+
+static struct figures between(const struct reading *a, const struct reading *b)
+{
+    double handshakes = (double)(b->finished - a->finished), ns = (double)(b->now_ns - a->now_ns);
+
+    return (struct figures){
+        .seconds = ns / 1e9,
+        .handshakes = handshakes,
+        .per_second = handshakes / ns * 1e9,
+        .cpu_us = (double)(b->server_ns - a->server_ns) / handshakes / 1e3,
+        .client_cpu_us = (double)(b->client_ns - a->client_ns) / handshakes / 1e3,
+        .server_busy = (double)(b->server_ns - a->server_ns) / ns,
+        .client_busy = (double)(b->client_ns - a->client_ns) / ns,
+        .switches = (double)(b->switches - a->switches) / handshakes,
+        .heap = NAN,
+        .stacks = NAN,
+    };
+}
+
+struct figures rig_measure(struct rig *rig, const struct point *point)
+{
+    struct run *run = run_new(rig, point, point->clients, false);
+
+    start_clients(run);
+    warm_up(run);
+    atomic_store(&run->clients.sampling, true);
+    struct reading before = read_clocks(run);
+    sleep_ns(rig->window_ns);
+    struct reading after = read_clocks(run);
+    atomic_store(&run->clients.sampling, false);
+    struct figures figures = between(&before, &after);
+    figures.syscalls = syscalls_per_handshake(run);
+    run_stop(run);
+    figures.refused = (double)atomic_load(&run->scene.refused);
+    latencies(run, &figures);
+    if (!point->design->plain)
+        rig->flights = run->clients.flights;
+    run_free(run);
+    return figures;
+}
+
+/* --- heap ------------------------------------------------------------------------------------------------------- */
+
+/* The server's heap when |n| handshakes have been parked for a while. */
+static long settled(struct run *run, unsigned n)
+{
+    uint64_t began = bench_now_ns(), since = began;
+
+    for (;;) {
+        sleep_ns(MS / 2);
+        uint64_t now = bench_now_ns();
+        if (atomic_load(&run->scene.parked) != n)
+            since = now;
+        else if (now - since > SETTLED_NS)
+            return heap_live(ROLE_SERVER);
+        if (now - began > PATIENCE_NS)
+            bench_die("%s: %u handshakes are never parked at once", run->scene.design->name, n);
+    }
+}
+
+void rig_measure_heap(struct rig *rig, const struct point *point, struct figures *figures)
+{
+    unsigned first = HEAP_FIRST < point->clients ? HEAP_FIRST : 0;
+
+    struct run *run = run_new(rig, point, first, true);
+    heap_count(true);
+    start_clients(run);
+    long before = settled(run, first);
+    atomic_store(&run->clients.wanted, point->clients);
+    ring(run->clients.stop_fd);
+    long after = settled(run, point->clients);
+    heap_count(false);
+    figures->heap = (double)(after - before) / (point->clients - first);
+    figures->stacks = (double)run->scene.stacks / point->clients;
+    run_stop(run);
+    run_free(run);
+}
+
+/* The last CPU that may be used is the server's, the first the clients'. */
+static void choose_cpus(struct rig *rig)
+{
+    cpu_set_t set;
+
+    must_system(sched_getaffinity(0, sizeof(set), &set), "sched_getaffinity");
+    if (CPU_COUNT(&set) < 2)
+        bench_die("two CPUs are needed, one for the server and one for its clients");
+    rig->client_cpu = rig->server_cpu = -1;
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET((size_t)i, &set))
+            continue;
+        rig->client_cpu = rig->client_cpu < 0 ? i : rig->client_cpu;
+        rig->server_cpu = i;
+    }
+}
+
+void rig_init(struct rig *rig)
+{
+    signal(SIGPIPE, SIG_IGN);
+    *rig = (struct rig){ .server_cpu = -1 };
+    choose_cpus(rig);
+    bench_pin(rig->client_cpu);
+    rig->cert = bench_cert_make(BENCH_ECDSA_P256);
+}
+
+void rig_fini(struct rig *rig)
+{
+    bench_cert_free(&rig->cert);
+}
