@@ -69,6 +69,7 @@ function(milgi_objects name)
   add_library(${name} OBJECT ${ARGN})
   target_include_directories(${name} PRIVATE
     ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/gen)
+  target_include_directories(${name} SYSTEM PRIVATE ${hdr_include})
   target_compile_definitions(${name} PRIVATE MILGI_BUILDING)
   target_link_libraries(${name} PRIVATE OpenSSL::Crypto Threads::Threads)
 endfunction()
@@ -80,14 +81,14 @@ function(milgi_library name type) # objects of the library follow
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   if(type STREQUAL "SHARED")
-    target_link_libraries(${name} PRIVATE OpenSSL::Crypto Threads::Threads)
+    target_link_libraries(${name} PRIVATE OpenSSL::Crypto Threads::Threads milgi_hdr)
   else()
-    target_link_libraries(${name} PUBLIC OpenSSL::Crypto Threads::Threads)
+    target_link_libraries(${name} PUBLIC OpenSSL::Crypto Threads::Threads milgi_hdr)
   endif()
 endfunction()
 
 milgi_objects(milgi_core_objects ${core_sources})
-set(product_objects milgi_core_objects)
+set(product_objects milgi_core_objects ${hdr_objects})
 if(crypto_${MILGI_CRYPTO})
   milgi_objects(milgi_crypto_objects ${crypto_${MILGI_CRYPTO}})
   list(APPEND product_objects milgi_crypto_objects)
@@ -111,7 +112,7 @@ target_include_directories(milgi_internal INTERFACE ${PROJECT_SOURCE_DIR}/src ${
 # The same library on the deterministic fake backend; for tests only, never installed.
 if(crypto_fake AND NOT MILGI_CRYPTO STREQUAL "fake")
   milgi_objects(milgi_fake_objects ${crypto_fake})
-  milgi_library(milgi_fake STATIC milgi_core_objects milgi_fake_objects)
+  milgi_library(milgi_fake STATIC milgi_core_objects ${hdr_objects} milgi_fake_objects)
   set_target_properties(milgi_fake PROPERTIES EXCLUDE_FROM_ALL ON)
   target_include_directories(milgi_fake PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/gen>)

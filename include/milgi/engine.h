@@ -20,6 +20,7 @@
 #include <stdbool.h>
 
 #include <milgi/device.h>
+#include <milgi/stats.h>
 
 struct milgi_engine;
 
@@ -120,23 +121,3 @@ MILGI_API int milgi_engine_fd(struct milgi_engine *engine);
  * begun; what was posted before that is called by it.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_post(struct milgi_engine *engine, void (*fn)(void *arg), void *arg);
-
-struct milgi_device_stats {
-    const char *name, *spec;
-    uint64_t submitted[MILGI_OP_TYPES], completed[MILGI_OP_TYPES];
-    uint64_t ok, rejected, broken, cancelled, lost, rerun, spilled, full;
-    uint64_t dropped; /* never begun: their connection went while they waited in line */
-    uint32_t in_flight, waiting, quarantined;
-    bool in_service;
-};
-
-struct milgi_engine_stats {
-    uint64_t turns;
-    uint32_t conns, ops_alive, orphans;
-    size_t memory, memory_peak; /* bytes of chunks in use */
-    uint64_t bytes_copied;      /* by the library between network and application, both ways */
-    uint64_t bytes_sealed, bytes_opened;
-    unsigned devices_n;
-    struct milgi_device_stats device[MILGI_DEVICES_MAX];
-};
-MILGI_API void milgi_engine_stats(const struct milgi_engine *engine, struct milgi_engine_stats *stats);

@@ -198,7 +198,8 @@ struct milgi_op {
     uint64_t scratch[6];   /* the device's, from enqueue to dequeue */
     struct {               /* the engine's; a device does not look at it */
         struct milgi_op *next, *prev;
-        uint64_t submitted_ns, deadline_ns;
+        uint64_t submitted_ns;
+        uint64_t stamp_ns; /* of a sampled op: when it was submitted, then enqueued, then came back */
         uint32_t owner_index, owner_generation;
         uint32_t slot;
         uint32_t cost_ns;

@@ -24,6 +24,12 @@ static void env_key_release(void *ctx, struct milgi_key *key)
     milgi__engine_key_unref(c->engine, key);
 }
 
+static void env_in_turn(void *ctx, unsigned dev, uint64_t back_ns)
+{
+    struct milgi_conn *c = ctx;
+    milgi__engine_reorder(c->engine, dev, MILGI_CLASS_RECORDS, back_ns);
+}
+
 static size_t env_padding(void *ctx, size_t content_len)
 {
     struct milgi_conn *c = ctx;
@@ -173,6 +179,7 @@ static void init(struct milgi_conn *c)
         .route_inline = env_inline,
         .key_release = env_key_release,
         .padding = c->config->padding ? env_padding : NULL,
+        .in_turn = env_in_turn,
     };
     milgi__record_init(&c->rec, &c->env, (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_WINDOW),
         (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_RECORD));

@@ -20,7 +20,7 @@ static bool drop_orphan(struct milgi_engine *e, struct milgi__dev *d, struct mil
     if (milgi__engine_find(e, op->e.owner_index, op->e.owner_generation))
         return false;
     milgi__oplist_remove(&d->line[op->cls], op);
-    d->stats.dropped++;
+    milgi__stats_dropped(&d->stat, op);
     milgi__op_release(e, op);
     return true;
 }
@@ -82,7 +82,7 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
             if (drop_orphan(e, d, op))
                 continue;
             milgi__oplist_remove(&d->line[cls], op);
-            d->stats.spilled++;
+            milgi__stats_spilled(&d->stat, op);
             spent += op->e.cost_ns;
             milgi__op_inline(e, op);
         }
@@ -97,19 +97,22 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
         spill(e, d);
         return;
     }
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__stats_line(&d->stat, cls, d->line[cls].n);
     while ((n = gather(e, d, burst)) > 0) {
         for (unsigned i = 0; i < n; i++) {
             burst[i]->status = MILGI_OP_PENDING;
             burst[i]->e.submitted_ns = e->now_ns;
             burst[i]->e.state = MILGI__OP_IN_FLIGHT;
         }
+        uint64_t stamp = milgi__stats_clock(&e->stat);
         unsigned taken = d->device->ops->enqueue(d->qp, burst, n);
         for (unsigned i = 0; i < taken; i++) {
             struct milgi_op *op = burst[i];
-            d->stats.submitted[op->type]++;
             d->outstanding_ns += op->e.cost_ns;
             milgi__oplist_append(&d->flight[op->cls], op);
         }
+        milgi__stats_burst_in(&e->stat, &d->stat, burst, n, taken, stamp);
         if (taken) {
             d->quiet_since_ns = e->now_ns;
             d->full_since_ns = 0;
@@ -118,10 +121,8 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
             burst[i - 1]->e.state = MILGI__OP_WAITING;
             put_back(d, burst[i - 1]);
         }
-        if (taken < n) {
-            d->stats.full++;
+        if (taken < n)
             break;
-        }
     }
     note_full(e, d);
 }

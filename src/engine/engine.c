@@ -47,12 +47,11 @@ static int open_device(struct milgi_engine *e, struct milgi_device *device)
     d->flags = device->caps.flags;
     d->in_service = true;
     d->fd = device->ops->notify_fd ? device->ops->notify_fd(d->qp) : -1;
-    d->stats.name = device->ops->name;
-    d->stats.spec = device->spec;
     if (d->fd >= 0 && milgi__port_waker_add(&e->waker, d->fd) != 0) {
         device->ops->qp_close(d->qp);
         return MILGI_ELIMIT;
     }
+    milgi__stats_dev_init(&d->stat, device);
     return (int)e->devs_n++;
 }
 
@@ -66,7 +65,8 @@ static int engine_init(struct milgi_engine *e)
     e->waiters_ns = UINT64_MAX;
     milgi__list_init(&e->cooling);
     e->process = milgi__port_process();
-    e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
+    milgi__stats_init(&e->stat, &e->o.clock);
+    e->now_ns = milgi__stats_clock(&e->stat);
     if (milgi__port_waker_init(&e->waker) != 0)
         return MILGI_ELIMIT;
     e->cx = milgi__crypto_new();
@@ -84,8 +84,10 @@ static void engine_fini(struct milgi_engine *e)
 {
     struct milgi_device *cpu = e->devs_n ? e->dev[0].device : NULL;
     milgi__keys_fini(e);
-    for (unsigned i = 0; i < e->devs_n; i++)
+    for (unsigned i = 0; i < e->devs_n; i++) {
         e->dev[i].device->ops->qp_close(e->dev[i].qp);
+        milgi__stats_dev_fini(&e->dev[i].stat);
+    }
     milgi__ops_fini(e);
     milgi_device_free(cpu);
     if (e->pool)
@@ -436,7 +438,7 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
 static void turn(struct milgi_engine *e, uint64_t budget)
 {
     e->turns++;
-    e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
+    e->now_ns = milgi__stats_clock(&e->stat);
     collect(e);
     expire_owners(e);
     for (unsigned i = 1; i < e->devs_n; i++)

@@ -62,3 +62,5 @@ int milgi__engine_random(struct milgi_engine *e, uint8_t *out, size_t len);
 struct milgi_slice *milgi__engine_scratch(struct milgi_engine *e);
 bool milgi__engine_foreign(const struct milgi_engine *e); /* another process */
 void milgi__engine_count(struct milgi_engine *e, uint64_t copied, uint64_t sealed, uint64_t opened);
+/* What came back from the device with index |dev| at |back_ns| (op->e.stamp_ns of a sampled op) has its turn. */
+void milgi__engine_reorder(struct milgi_engine *e, unsigned dev, unsigned cls, uint64_t back_ns);

@@ -6,6 +6,7 @@
 
 #include "base/port.h"
 #include "engine/engine.h"
+#include "engine/stats.h"
 
 #define MILGI__BURST 32u             /* ops per enqueue() or dequeue() */
 #define MILGI__OP_RESERVED 64u       /* ops kept for alerts and close */
@@ -69,7 +70,7 @@ struct milgi__dev {
     int64_t deficit[MILGI_OP_CLASSES];
     unsigned turn;           /* class whose turn it is */
     uint64_t quiet_since_ns; /* nothing has come back since: for busy polling */
-    struct milgi_device_stats stats;
+    struct milgi__dev_stats stat;
 };
 
 struct milgi__route {
@@ -100,6 +101,7 @@ struct milgi_engine {
     struct milgi__pool *pool;
     uint64_t now_ns;
     uint64_t turns;
+    struct milgi__stats stat;
 
     struct milgi__owner_slot *owners;
     uint32_t owners_cap, owners_n, owners_free;

@@ -143,16 +143,6 @@ static void tell_owner(struct milgi_engine *e, struct milgi_op *op)
         owner->ops->op_done(owner, op);
 }
 
-static void count_end(struct milgi__dev *d, const struct milgi_op *op)
-{
-    struct milgi_device_stats *s = &d->stats;
-    s->completed[op->type]++;
-    s->ok += op->status == MILGI_OP_OK;
-    s->rejected += op->status == MILGI_OP_REJECTED;
-    s->broken += op->status == MILGI_OP_BROKEN;
-    s->cancelled += op->status == MILGI_OP_CANCELLED;
-}
-
 /* Somebody waits for what comes of it. */
 static bool is_wanted(struct milgi_engine *e, const struct milgi_op *op)
 {
@@ -175,11 +165,11 @@ void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
     }
     if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && is_wanted(e, op))
         check_signature(e, op);
-    count_end(d, op);
+    milgi__stats_ended(&d->stat, op);
     bool failed = op->status == MILGI_OP_BROKEN || op->status == MILGI_OP_CANCELLED;
     if (failed && may_rerun(e, op) && !(d->flags & MILGI_CAP_INLINE)) {
         /* The device has given it back, so nobody else writes to its destination any more. */
-        d->stats.rerun++;
+        milgi__stats_rerun(&d->stat, op);
         op->e.tries++;
         milgi__op_inline(e, op);
         return;
@@ -227,7 +217,7 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
  */
 void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
 {
-    d->stats.lost++;
+    milgi__stats_lost(&d->stat, op);
     bool orphan = (op->flags & MILGI__OP_ORPHAN) != 0;
     bool rerun = may_rerun(e, op);
     struct milgi_op *copy = rerun ? twin(e, op) : NULL;
@@ -236,7 +226,7 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
     op->e.state = MILGI__OP_LENT;
     if (copy) {
         op->flags |= MILGI__OP_ORPHAN;
-        d->stats.rerun++;
+        milgi__stats_rerun(&d->stat, op);
         milgi__op_inline(e, copy);
         return;
     }
@@ -259,7 +249,7 @@ void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
     op->status = MILGI_OP_PENDING;
     op->device_code = 0;
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
-    d->stats.submitted[op->type]++;
+    milgi__stats_inline_in(&e->stat, &d->stat, op);
     if (op->key && !milgi__key_ready(e, d, op->key)) {
         op->status = MILGI_OP_BROKEN;
         op->device_code = MILGI__CODE_NO_KEY;
@@ -271,6 +261,7 @@ void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
         op->status = MILGI_OP_BROKEN;
         done = op;
     }
+    milgi__stats_inline_out(&e->stat, &d->stat, done);
     milgi__op_ended(e, done);
 }
 
@@ -298,7 +289,7 @@ void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, st
     if (!(d->flags & MILGI_CAP_INLINE) && op->key && !milgi__key_ready(e, d, op->key))
         d = &e->dev[0];
     if (!(d->flags & MILGI_CAP_INLINE) && e->o.full_policy == MILGI_FULL_SPILL && d->line[op->cls].n > e->o.full_line) {
-        d->stats.spilled++;
+        milgi__stats_spilled(&d->stat, op);
         d = &e->dev[0];
     }
     if (d->flags & MILGI_CAP_INLINE) {
@@ -309,6 +300,7 @@ void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, st
     if (wants_check(d, op))
         op->flags |= MILGI__OP_CHECK;
     op->e.state = MILGI__OP_WAITING;
+    milgi__stats_submit(&e->stat, op);
     milgi__oplist_append(&d->line[op->cls], op);
     if (d->line[op->cls].n >= MILGI__BURST)
         milgi__dev_flush(e, d);

@@ -8,7 +8,7 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
     if (op->e.state == MILGI__OP_LENT) {
         /* Its owner was told long ago; only its memory comes home. */
         milgi__oplist_remove(&d->lent, op);
-        d->stats.completed[op->type]++;
+        milgi__stats_returned(&d->stat, op);
         milgi__op_release(e, op);
         return;
     }
@@ -28,6 +28,8 @@ unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
      */
     do {
         n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST);
+        if (n)
+            milgi__stats_burst_out(&e->stat, &d->stat, burst, n);
         for (unsigned i = 0; i < n; i++)
             came_back(e, d, burst[i]);
         total += n;

@@ -23,6 +23,7 @@ enum milgi__op_state {
 #define MILGI__OP_CHECK 4u   /* a SIGN whose result is verified before its owner sees it */
 #define MILGI__OP_RERUN 8u   /* may be re-run: inputs stay intact, its key is not bound to a device */
 #define MILGI__OP_HAS_DST 16u
+#define MILGI__OP_SAMPLED 32u /* its times go into the histograms; e.stamp_ns is set */
 
 /* Gives up what the op holds (chunks; not its key) and wipes its secrets. */
 void milgi__op_clear(struct milgi_op *op);

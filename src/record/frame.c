@@ -87,6 +87,7 @@ static enum milgi__start put_in_ring(
     struct milgi__record *r, struct milgi__entry *e, const uint8_t header[MILGI__RECORD_HEADER], uint32_t len)
 {
     e->type = header[0];
+    e->back_ns = 0;
     e->protected = r->in.key && e->type == MILGI__DATA;
     e->len = len - (e->protected ? MILGI__TAG : 0);
     e->dst.chunk = NULL;

@@ -128,6 +128,7 @@ void milgi__record_opened(struct milgi__record *r, struct milgi_op *op)
         return;
     }
     e->device_code = op->device_code;
+    milgi__entry_back(e, op);
     if (op->status == MILGI_OP_OK) {
         e->state = MILGI__ENTRY_OK;
         if (e->in_place)

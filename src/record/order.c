@@ -183,6 +183,7 @@ enum milgi__pop milgi__record_pop(
     hand_over(message, slices, n, len);
     if (!e->in_place)
         unref_all(e->src, e->src_n);
+    milgi__entry_leaves(r, e);
     in->head++;
     count_clean(r);
     return MILGI__POP_MESSAGE;
@@ -211,6 +212,7 @@ bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice)
         return false;
     struct milgi__entry *e = milgi__ring_at(out, out->head);
     *slice = e->dst;
+    milgi__entry_leaves(r, e);
     if (e->src_n > 0) {
         e->dst = e->src[0];
         e->src_n = 0;
@@ -222,6 +224,7 @@ bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice)
         if (e->src_n > 0 || e->dst.chunk != slice->chunk || e->dst.data != slice->data + slice->len)
             break;
         slice->len += e->dst.len;
+        milgi__entry_leaves(r, e);
         milgi_chunk_unref(e->dst.chunk);
     }
     return true;

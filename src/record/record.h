@@ -37,6 +37,8 @@ struct milgi__record_env {
     bool (*route_inline)(void *ctx, int op_type, uint32_t size); /* would the op run inside its submission? */
     void (*key_release)(void *ctx, struct milgi_key *key);       /* gives one reference up */
     size_t (*padding)(void *ctx, size_t content_len);            /* NULL: none */
+    /* a record has its turn whose op was sampled and came back from the device |dev| at |back_ns|. May be NULL */
+    void (*in_turn)(void *ctx, unsigned dev, uint64_t back_ns);
 };
 
 /* STALE: its ciphertext waits to be opened, for the first time or again. */
@@ -56,8 +58,10 @@ struct milgi__entry {
     uint8_t src_n;
     uint8_t in_place;
     uint8_t protected;
+    uint8_t dev; /* with back_ns */
     int32_t device_code;
     uint32_t op_id, op_generation;           /* of the op that is out for it; an op_done of another one is ignored */
+    uint64_t back_ns;                        /* when its op came back, if that was sampled; else 0 */
     uint32_t len;                            /* in: what is opened, without the tag; out: the whole record */
     struct milgi_slice src[MILGI_OP_SLICES]; /* in: intact ciphertext, needed until it is popped; out: the body, when it
                                                 does not follow its header */

@@ -31,6 +31,7 @@ static struct milgi__entry *commit(struct milgi__record *r, struct milgi_chunk *
 {
     struct milgi__entry *e = milgi__ring_at(&r->out, r->out.tail++);
     e->src_n = 0;
+    e->back_ns = 0;
     e->len = len;
     e->dst = (struct milgi_slice){ chunk, data, len };
     r->pad_for = 0;
@@ -162,6 +163,7 @@ void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op)
         return;
     }
     e->state = MILGI__ENTRY_OK;
+    milgi__entry_back(e, op);
     if (!a->in_place && a->dst_chunk != e->dst.chunk) {
         /* It was run again elsewhere, and the first device may still write behind our header: the body is the other. */
         e->dst.len = MILGI__RECORD_HEADER;

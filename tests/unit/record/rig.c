@@ -66,7 +66,7 @@ void side_init(struct side *s, struct rig *rig, unsigned window, unsigned record
     s->rig = rig;
     s->ops_max = FLIGHT_MAX;
     uint64_t owner = s == &rig->a ? 11 : 22;
-    s->env = (struct milgi__record_env){ s, rig->pool, owner, op_new, route_inline, key_release, padding };
+    s->env = (struct milgi__record_env){ s, rig->pool, owner, op_new, route_inline, key_release, padding, NULL };
     milgi__record_init(&s->rec, &s->env, window, record_max);
 }
 

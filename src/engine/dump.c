@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The statistics as text for people. */
+#include <stdio.h>
+
+#include "engine/impl.h"
+
+#define LINE_MAX 192
+
+struct text {
+    char *at;
+    size_t size, len;
+    bool cut; /* a line did not fit: neither does what follows */
+};
+
+/* Whole lines only; what does not fit is counted. */
+static void put(struct text *t, const char *line)
+{
+    size_t n = strlen(line);
+    t->cut = t->cut || t->len + n >= t->size;
+    if (!t->cut)
+        memcpy(t->at + t->len, line, n + 1);
+    t->len += n;
+}
+
+/* "17 ns", "3.25 us", "120 ms": three digits, in |out|. */
+static const char *time_text(uint64_t ns, char out[16])
+{
+    static const char *const units[] = { "ns", "us", "ms", "s" };
+    double value = (double)ns;
+    unsigned unit = 0;
+    while (unit < 3 && value >= 999.5) {
+        value /= 1000;
+        unit++;
+    }
+    int digits = value >= 99.95 ? 0 : 1;
+    if (unit == 0)
+        digits = 0;
+    else if (value < 9.995)
+        digits = 2;
+    snprintf(out, 16, "%.*f %s", digits, value, units[unit]);
+    return out;
+}
+
+static void put_engine(struct text *t, const struct milgi_engine_stats *s)
+{
+    char line[LINE_MAX];
+    snprintf(line, sizeof line, "engine: %llu turns, %u connections, %u ops alive, %u of them without a connection\n",
+        (unsigned long long)s->turns, s->conns, s->ops_alive, s->orphans);
+    put(t, line);
+    snprintf(line, sizeof line, "  chunks: %zu bytes, at most %zu; bytes copied %llu, sealed %llu, opened %llu\n",
+        s->memory, s->memory_peak, (unsigned long long)s->bytes_copied, (unsigned long long)s->bytes_sealed,
+        (unsigned long long)s->bytes_opened);
+    put(t, line);
+}
+
+static void put_types(struct text *t, const struct milgi_device_stats *d)
+{
+    char line[LINE_MAX];
+    for (int type = 0; type < MILGI_OP_TYPES; type++) {
+        if (!d->submitted[type])
+            continue;
+        snprintf(line, sizeof line, "  %-16s %14llu submitted %14llu completed\n", milgi_op_type_name(type),
+            (unsigned long long)d->submitted[type], (unsigned long long)d->completed[type]);
+        put(t, line);
+    }
+}
+
+static void put_row(struct text *t, const char *name, uint64_t records, uint64_t handshake)
+{
+    char line[LINE_MAX];
+    snprintf(line, sizeof line, "  %-16s %14llu %14llu\n", name, (unsigned long long)records,
+        (unsigned long long)handshake);
+    put(t, line);
+}
+
+static void put_counters(struct text *t, const struct milgi_device_stats *d)
+{
+    const struct milgi_class_stats *r = &d->cls[MILGI_CLASS_RECORDS], *h = &d->cls[MILGI_CLASS_HANDSHAKE];
+    char line[LINE_MAX];
+    snprintf(line, sizeof line, "  %-16s %14s %14s\n", "", "records", "handshake");
+    put(t, line);
+    put_row(t, "submitted", r->submitted, h->submitted);
+    put_row(t, "ok", r->ok, h->ok);
+    put_row(t, "rejected", r->rejected, h->rejected);
+    put_row(t, "broken", r->broken, h->broken);
+    put_row(t, "cancelled", r->cancelled, h->cancelled);
+    put_row(t, "lost", r->lost, h->lost);
+    put_row(t, "in flight", r->in_flight, h->in_flight);
+    put_row(t, "  at most", r->in_flight_peak, h->in_flight_peak);
+    put_row(t, "waiting", r->waiting, h->waiting);
+    put_row(t, "  at most", r->waiting_peak, h->waiting_peak);
+    put_row(t, "re-run elsewhere", r->rerun, h->rerun);
+    put_row(t, "spilled", r->spilled, h->spilled);
+    put_row(t, "dropped", r->dropped, h->dropped);
+    put_row(t, "full", r->full, h->full);
+}
+
+static double mean(uint64_t sum, uint64_t n)
+{
+    return n ? (double)sum / (double)n : 0;
+}
+
+static void put_bursts(struct text *t, const struct milgi_device_stats *d)
+{
+    const struct milgi_class_stats *r = &d->cls[MILGI_CLASS_RECORDS], *h = &d->cls[MILGI_CLASS_HANDSHAKE];
+    char line[LINE_MAX], name[32];
+    if (!d->bursts)
+        return;
+    put_row(t, "bursts", r->bursts, h->bursts);
+    snprintf(line, sizeof line, "  %-16s %14.1f %14.1f\n", "  ops in each", mean(r->burst_ops, r->bursts),
+        mean(h->burst_ops, h->bursts));
+    put(t, line);
+    for (unsigned i = 0; i < MILGI_BATCH_SIZES; i++) {
+        if (!r->batch[i] && !h->batch[i])
+            continue;
+        if (i == 0)
+            snprintf(name, sizeof name, "  of 1");
+        else if (i < MILGI_BATCH_SIZES - 1)
+            snprintf(name, sizeof name, "  of %u to %u", 1u << i, (2u << i) - 1);
+        else
+            snprintf(name, sizeof name, "  of %u and more", 1u << i);
+        put_row(t, name, r->batch[i], h->batch[i]);
+    }
+}
+
+static void put_times(struct text *t, const struct milgi_engine *e, unsigned index)
+{
+    static const char *const classes[] = { "records", "handshake" }, *const parts[] = { "queue", "device", "reorder" };
+    char line[LINE_MAX], at[6][16];
+    bool begun = false;
+    for (unsigned i = 0; i < MILGI_OP_CLASSES * MILGI_LATENCY_PARTS; i++) {
+        unsigned cls = i / MILGI_LATENCY_PARTS, part = i % MILGI_LATENCY_PARTS;
+        struct milgi_latency l;
+        if (milgi_engine_latency(e, index, cls, (enum milgi_latency_part)part, &l) != 0 || l.count == 0)
+            continue;
+        if (!begun) {
+            snprintf(line, sizeof line, "  %-18s %10s %9s %9s %9s %9s %9s %9s\n", "measured", "ops", "mean", "50 %",
+                "90 %", "99 %", "99.9 %", "most");
+            put(t, line);
+            begun = true;
+        }
+        snprintf(line, sizeof line, "  %-10s%-8s %10llu %9s %9s %9s %9s %9s %9s\n", classes[cls], parts[part],
+            (unsigned long long)l.count, time_text(l.mean_ns, at[0]), time_text(l.p50_ns, at[1]),
+            time_text(l.p90_ns, at[2]), time_text(l.p99_ns, at[3]), time_text(l.p999_ns, at[4]),
+            time_text(l.max_ns, at[5]));
+        put(t, line);
+    }
+}
+
+size_t milgi_engine_dump(const struct milgi_engine *e, char *text, size_t size)
+{
+    struct text t = { .at = text, .size = size };
+    struct milgi_engine_stats s;
+    char line[LINE_MAX];
+    if (size)
+        text[0] = '\0';
+    milgi_engine_stats(e, &s);
+    put_engine(&t, &s);
+    for (unsigned i = 0; i < s.devices_n; i++) {
+        const struct milgi_device_stats *d = &s.device[i];
+        if (!d->name)
+            continue;
+        snprintf(line, sizeof line, "\ndevice %u: %s, %s, owes %u ops\n", i, *d->spec ? d->spec : d->name,
+            d->in_service ? "in service" : "out of service", d->quarantined);
+        put(&t, line);
+        put_types(&t, d);
+        put_counters(&t, d);
+        put_bursts(&t, d);
+        put_times(&t, e, i);
+    }
+    return t.len;
+}
