@@ -2,6 +2,7 @@
 /* "HOST:PORT" in and out. */
 #include "app.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,23 +39,22 @@ bool app_address_split(const char *text, char *host, size_t host_len, char *port
     return copy(host, host_len, text, len);
 }
 
-struct addrinfo *app_address_resolve(uv_loop_t *loop, const char *text, bool passive)
+struct addrinfo *app_address_resolve(const char *text, bool passive)
 {
     char host[256], port[8];
-    uv_getaddrinfo_t req;
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP };
+    struct addrinfo *found, hints = { .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP };
     if (!app_address_split(text, host, sizeof host, port, sizeof port)) {
         app_complain("'%s' is no HOST:PORT", text);
         return NULL;
     }
     if (passive)
         hints.ai_flags = AI_PASSIVE;
-    int rc = uv_getaddrinfo(loop, &req, NULL, *host ? host : NULL, port, &hints);
+    int rc = getaddrinfo(*host ? host : NULL, port, &hints, &found);
     if (rc) {
-        app_complain("%s: %s", text, uv_strerror(rc));
+        app_complain("%s: %s", text, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return NULL;
     }
-    return req.addrinfo;
+    return found;
 }
 
 void app_address_text(const struct sockaddr *address, char text[APP_ADDRESS_TEXT])

@@ -16,6 +16,7 @@ enum app_exit {
 };
 
 #define APP_MAX_CONNS 10000 /* of the proxy, if nothing else is said and descriptors allow */
+#define APP_MAX_WORKERS 256
 
 struct app_list {
     const char **items;
@@ -38,9 +39,10 @@ struct app_options {
     enum milgi_client_auth client_auth;
     enum app_records records;
     bool client_auth_given, insecure, json;
-    uint32_t max_conns, update_keys;
-    uint32_t handshake_ms, idle_ms, stats_ms, timeout_ms; /* 0: none */
-    struct app_list rest;                                 /* what is no option */
+    uint32_t max_conns, update_keys, workers;
+    uint32_t handshake_ms, idle_ms, request_ms, stats_ms, timeout_ms; /* 0: none */
+    uint32_t drain_ms;
+    struct app_list rest; /* what is no option */
 };
 
 /* Prints "milgi SUBCOMMAND: ..." and a newline on stderr. */
@@ -67,20 +69,35 @@ void app_help(FILE *out);
 
 /* "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" in two parts; |host| is empty in the last case. False: it is none. */
 bool app_address_split(const char *text, char *host, size_t host_len, char *port, size_t port_len);
-/* Resolves it: a list to be given to uv_freeaddrinfo(). NULL: it has complained. */
-struct addrinfo *app_address_resolve(uv_loop_t *loop, const char *text, bool passive);
+/* Resolves it: a list to be given to freeaddrinfo(). NULL: it has complained. */
+struct addrinfo *app_address_resolve(const char *text, bool passive);
 /* "192.0.2.1:443" or "[2001:db8::1]:443". */
 void app_address_text(const struct sockaddr *address, char text[APP_ADDRESS_TEXT]);
 
 /* --- tls.c: config and engine from the options; each complains, and returns an exit status ------------------------ */
 
-struct app_tls {
+/* What is read from files, and may be read again. */
+struct app_material {
     struct milgi_config *config;
-    struct milgi_uv *uv;
-    struct milgi_device *device; /* NULL: cpu only */
     FILE *keylog;
 };
 
+struct app_tls {
+    struct app_material material;
+    struct milgi_uv *uv;
+    struct milgi_device *device; /* NULL: cpu only */
+};
+
+/* Reads certificates, keys and trust; key log lines will go to what tls->material.keylog is then. */
+int app_tls_load(
+    struct app_tls *tls, enum milgi_role role, const struct app_options *options, struct app_material *material);
+/* Takes |material|, for connections made from here on; that which it replaces goes with its last connection. */
+void app_tls_adopt(struct app_tls *tls, struct app_material *material);
+void app_material_free(struct app_material *material);
+/* The engine and its device, in this process. */
+int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *options);
+
+/* All of it at once. */
 int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options);
 /* What milgi_uv_stop() leaves; the engine must have stopped. */
 void app_tls_close(struct app_tls *tls);

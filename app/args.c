@@ -51,8 +51,13 @@ static const struct row {
         "cpu, or device: records of all sizes; default: as the device prefers" },
     { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },
     { "max-conns", NUMBER, PROXY, AT(max_conns), "N", "connections at once; more wait in the backlog; default 10000" },
+    { "workers", NUMBER, PROXY, AT(workers), "N", "processes that serve, below one that reloads on SIGHUP; default 1" },
+    { "drain", SECONDS, PROXY, AT(drain_ms), "S",
+        "how long connections may go on after SIGTERM, or a reload in workers; default 10" },
     { "handshake-timeout", SECONDS, PROXY, AT(handshake_ms), "S", "default 30" },
     { "idle-timeout", SECONDS, PROXY, AT(idle_ms), "S", "default 300; 0: never" },
+    { "request-timeout", SECONDS, PROXY, AT(request_ms), "S",
+        "the built-in page: for a whole request; default 30; 0: for ever" },
     { "stats-interval", SECONDS, PROXY, AT(stats_ms), "S", "a line of statistics on stderr every S seconds" },
     { "timeout", SECONDS, CONNECT, AT(timeout_ms), "S",
         "give up when the handshake takes longer, or nothing moves for so long" },
@@ -191,6 +196,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "--client-auth needs --client-ca";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
+    if (!o->workers || o->workers > APP_MAX_WORKERS)
+        return "--workers must be a number from 1 to 256";
     return NULL;
 }
 
@@ -246,7 +253,14 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
     struct option known[ROWS + 1] = { 0 };
     const struct row *row_of[ROWS];
     int n = 0, index = 0, found;
-    *options = (struct app_options){ .max_conns = APP_MAX_CONNS, .handshake_ms = 30000, .idle_ms = 300000 };
+    *options = (struct app_options){
+        .max_conns = APP_MAX_CONNS,
+        .workers = 1,
+        .drain_ms = 10000,
+        .handshake_ms = 30000,
+        .idle_ms = 300000,
+        .request_ms = 30000,
+    };
     for (size_t i = 0; i < ROWS; i++) {
         if (!(rows[i].commands & 1u << command))
             continue;

@@ -6,6 +6,7 @@
 #include "facts.h"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -334,7 +335,7 @@ static const struct milgi_uv_events stream_events = {
 static void try_address(struct connect *c)
 {
     int rc = milgi_uv_connect(
-        c->tls.uv, c->address->ai_addr, c->tls.config, c->name, &stream_events, c, &c->stream);
+        c->tls.uv, c->address->ai_addr, c->tls.material.config, c->name, &stream_events, c, &c->stream);
     if (!rc)
         return;
     app_complain("%s: %s: %s", c->options->target, c->name, milgi_error_text(rc));
@@ -355,7 +356,7 @@ static bool resolve(struct connect *c)
         return false;
     }
     memcpy(c->name, name, strlen(name) + 1);
-    c->address = c->addresses = app_address_resolve(&c->loop, o->target, false);
+    c->address = c->addresses = app_address_resolve(o->target, false);
     return c->address;
 }
 
@@ -393,7 +394,7 @@ int app_connect(const struct app_options *options)
     else if (c.tls.uv)
         milgi_uv_stop(c.tls.uv, on_stopped, &c);
     if (c.addresses)
-        uv_freeaddrinfo(c.addresses);
+        freeaddrinfo(c.addresses);
     if (c.reading) {
         /* A thread waits in read(), perhaps for ever, and an orderly exit would wait for the thread. */
         fflush(NULL);

@@ -42,6 +42,7 @@ static const char *phrase(int status)
     case 400: return "Bad Request";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 431: return "Request Header Fields Too Large";
@@ -49,10 +50,13 @@ static const char *phrase(int status)
     }
 }
 
+/* Who goes on sending behind the last answer is not listened to for longer than a request may take. */
 static void finish(struct http *h)
 {
-    if (h->last)
-        milgi_uv_shutdown(h->client->stream);
+    if (!h->last)
+        return;
+    milgi_uv_shutdown(h->client->stream);
+    proxy_asking(h->client, true);
 }
 
 /* Sends |text|, which is to be freed, or keeps it until there is room. */
@@ -100,6 +104,7 @@ static void answer(struct http *h, int status, const char *type, const char *bod
     }
     h->started = false;
     h->answered = true;
+    proxy_asking(h->client, false);
     send_text(h, text, len);
 }
 
@@ -163,6 +168,7 @@ static int on_begin(http_parser *parser)
     h->url_cut = h->has_host = false;
     h->maybe_host = true;
     h->started = true;
+    proxy_asking(h->client, true);
     return 0;
 }
 
@@ -231,6 +237,8 @@ static size_t parse(struct http *h, const uint8_t *data, size_t len)
 {
     if (h->last)
         return len;
+    /* From its first byte on, which may be an empty line before it, a request has to be whole in time. */
+    proxy_asking(h->client, true);
     size_t n = http_parser_execute(&h->parser, &settings, (const char *)data, len);
     enum http_errno error = HTTP_PARSER_ERRNO(&h->parser);
     if (error == HPE_PAUSED)
@@ -321,10 +329,23 @@ static void http_closed(struct client *c, bool in_order)
     proxy_done(c);
 }
 
-static bool http_busy(const struct client *c)
+/* Many such clients would have all connections, each with a byte now and then. */
+static void http_late(struct client *c)
+{
+    struct http *h = c->state;
+    if (h->last) {
+        proxy_close(c);
+        return;
+    }
+    h->last = true;
+    h->parser.method = HTTP_GET;
+    answer_error(h, 408);
+}
+
+static bool http_busy(const struct client *c, bool patient)
 {
     const struct http *h = c->state;
-    bool is_fresh = !h->answered && uv_now(&c->proxy->loop) - c->touched_ms < FRESH_MS;
+    bool is_fresh = !h->answered && (patient || uv_now(&c->proxy->loop) - c->life.since_ms < FRESH_MS);
     return h->started || h->full || h->waiting.first || is_fresh;
 }
 
@@ -335,4 +356,5 @@ const struct service http_service = {
     .room = http_room,
     .closed = http_closed,
     .busy = http_busy,
+    .late = http_late,
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside `milgi proxy`: connections (proxy.c) and what is done with their plaintext (relay.c, http.c). */
+/*
+ * Inside `milgi proxy`: connections (proxy.c) and what is done with their plaintext (relay.c, http.c), the process that
+ * serves them (serve.c), and the one above several such (master.c).
+ */
 #pragma once
 
 #include "app.h"
@@ -7,23 +10,31 @@
 struct proxy;
 struct client;
 
-/* In order of |touched_ms|, the oldest first. */
+/* In order of |since_ms|, the oldest first. */
 struct clients {
-    struct client *first, *last;
-    uint32_t timeout_ms; /* after which the first is closed; 0: never */
+    struct place *first, *last;
+    uint32_t timeout_ms; /* after which late() is called for the first; 0: never */
+    void (*late)(struct client *c);
+};
+
+/* A client's in one list; or nowhere. */
+struct place {
+    struct client *client;
+    struct clients *list;
+    struct place *next, *prev;
+    uint64_t since_ms;
 };
 
 /* One connection from its acceptance until its socket is closed and the service is done with it. */
 struct client {
     struct proxy *proxy;
     struct milgi_uv_stream *stream; /* NULL: ended; nothing may be sent */
-    struct clients *list;           /* shaking, then open, then lingering */
-    struct client *next, *prev;
-    uint64_t touched_ms;
-    char *subject; /* of the client's certificate, or NULL */
-    void *state;   /* the service's, from open() to proxy_done() */
-    bool served;   /* between open() and proxy_done() */
-    bool gone;     /* the socket is closed */
+    struct place life;              /* in shaking, then open, then lingering; from its last move on */
+    struct place request;           /* in asking, from its first byte on, while the service waits for the rest of it */
+    char *subject;                  /* of the client's certificate, or NULL */
+    void *state;                    /* the service's, from open() to proxy_done() */
+    bool served;                    /* between open() and proxy_done() */
+    bool gone;                      /* the socket is closed */
 };
 
 /*
@@ -31,7 +42,8 @@ struct client {
  * with an alert. closed() comes after an open() that succeeded, when |stream| is NULL; |in_order| says that both sides
  * had sent close_notify. What is still on its way to elsewhere may then take its time, until proxy_done(), which the
  * service has to call; a second closed(), not in order, tells it to end now. The others come before closed(). busy():
- * the client would miss something if it were closed now. /
+ * the client would miss something if it were closed now; |patient|: it may take its time. late(), which may be NULL:
+ * what proxy_asking() began has taken too long. /
  */
 struct service {
     bool (*open)(struct client *c);
@@ -39,41 +51,84 @@ struct service {
     void (*end)(struct client *c);
     void (*room)(struct client *c);
     void (*closed)(struct client *c, bool in_order);
-    bool (*busy)(const struct client *c);
+    bool (*busy)(const struct client *c, bool patient);
+    void (*late)(struct client *c);
+};
+
+enum listening {
+    LISTENING_NOT,
+    LISTENING,
+    LISTENING_ENDS /* the handle is being closed */
 };
 
 struct proxy {
-    uv_loop_t loop;
     const struct app_options *options;
     struct app_tls tls;
     const struct service *service;
     struct sockaddr_storage backend;
-    char backend_text[APP_ADDRESS_TEXT];
+    char backend_text[APP_ADDRESS_TEXT], listen_text[APP_ADDRESS_TEXT];
+    int listen_fd; /* all workers'; what is not accepted waits here, whoever comes and goes; -1: over */
+    int channel;   /* to the master; -1: there is none */
 
-    uv_tcp_t listener;
-    uv_signal_t on_term, on_int;
+    uv_loop_t loop;
+    uv_tcp_t listener; /* on a copy of listen_fd */
+    enum listening listening;
+    uv_signal_t on_term, on_int, on_hup;
+    uv_poll_t orders; /* the channel */
     uv_timer_t sweep; /* for the first of each list */
     uv_timer_t drain; /* active while draining */
     uv_timer_t stats;
     uv_timer_t held; /* active while nothing is accepted for want of descriptors */
     uv_timer_t calm; /* active when a crowd has left */
-    struct clients shaking, open, lingering;
+    struct clients shaking, open, lingering, asking;
     uint32_t clients_n, max_conns;
     uint32_t clients_most; /* at once, since memory was last given back */
-    bool waits;            /* a connection is there that is not accepted, because of |max_conns| or |held| */
-    bool draining, stopping;
-    uint64_t drain_end_ms;
-    uint64_t complained_ms; /* about the backend: at most once a second */
+    bool waits;            /* a connection is accepted, but there was no memory for it */
+    bool serving, draining, patient, stopping;
+    uint64_t drain_end_ms, farewell_end_ms; /* the latter: 0 before the former */
+    uint64_t complained_ms;                 /* about the backend: at most once a second */
 
     uint64_t accepted, established, failed, closed_in_order;
 };
 
+/* --- proxy.c ---------------------------------------------------------------------------------------------------- */
+
 /* Something moved: the connection is not idle. */
 void proxy_touch(struct client *c);
+/* A request has begun and is not whole; or now it is. */
+void proxy_asking(struct client *c, bool asking);
 /* Nothing more will be sent to or taken from this client: an end in order, as far as that goes. */
 void proxy_close(struct client *c);
 /* The service has forgotten |c|, which may be gone with this. */
 void proxy_done(struct client *c);
+/* Sets the lists up; their timers and the listener must have been made. */
+void proxy_clients_init(struct proxy *p);
+/* Begins or ends listening as the state demands. */
+void proxy_listen(struct proxy *p);
+/* This process takes no connection any more. When no other does either they are refused from here on. */
+void proxy_close_listener(struct proxy *p);
+/* All clients' streams are another's from here on: the loop is about to end. */
+void proxy_part_all(struct proxy *p);
+
+/* --- serve.c: one process that serves ----------------------------------------------------------------------------- */
+
+/* What a worker and its master tell each other, a byte each. */
+enum order {
+    ORDER_SERVE = 's',  /* to a worker: take connections */
+    ORDER_RETIRE = 'r', /* to a worker: others take them; drain patiently */
+    ORDER_DRAIN = 'd',  /* to a worker: as after SIGTERM */
+    ORDER_STOP = 'x',   /* to a worker: end at once */
+    TOLD_READY = 'R',   /* to the master: the engine and its device are made */
+    TOLD_DEAF = 'D'     /* to the master: no connection is taken any more */
+};
+
+/* Serves until it is told to end, by signals or by a master, or the master is gone. The exit status. */
+int proxy_serve(struct proxy *p);
+
+/* --- master.c ----------------------------------------------------------------------------------------------------- */
+
+/* Has options->workers processes serve. The exit status, of the master and, in them, of the workers. */
+int proxy_master(struct proxy *p);
 
 extern const struct service relay_service; /* to the backend, and back */
 extern const struct service http_service;  /* the built-in pages */

@@ -291,10 +291,10 @@ static bool relay_open(struct client *c)
     return true;
 }
 
-static bool relay_busy(const struct client *c)
+static bool relay_busy(const struct client *c, bool patient)
 {
     const struct relay *r = c->state;
-    return r->queued || uv_now(&c->proxy->loop) - c->touched_ms < QUIET_MS;
+    return patient || r->queued || uv_now(&c->proxy->loop) - c->life.since_ms < QUIET_MS;
 }
 
 const struct service relay_service = {

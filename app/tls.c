@@ -56,39 +56,40 @@ static bool set_trust(struct milgi_config *config, const char *file)
     return !rc;
 }
 
+/* Where it goes is looked up for every line: a reload opens the file anew. */
 static void write_keylog(void *ctx, const char *line)
 {
-    fprintf(ctx, "%s\n", line);
-    fflush(ctx);
+    const struct app_tls *tls = ctx;
+    fprintf(tls->material.keylog, "%s\n", line);
+    fflush(tls->material.keylog);
 }
 
-static bool open_keylog(struct app_tls *tls, const char *file)
+static FILE *open_keylog(const char *file)
 {
     /* Whoever reads this file reads the traffic: its owner only. */
     int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    tls->keylog = fd < 0 ? NULL : fdopen(fd, "a");
-    if (!tls->keylog) {
+    FILE *keylog = fd < 0 ? NULL : fdopen(fd, "a");
+    if (!keylog) {
         app_complain("%s: %s", file, strerror(errno));
-        return false;
+        if (fd >= 0)
+            close(fd);
     }
-    return !milgi_config_set_keylog(tls->config, write_keylog, tls->keylog);
+    return keylog;
 }
 
 /* --- config ----------------------------------------------------------------------------------------------------- */
 
-static bool set_identity(struct app_tls *tls, const struct app_options *o)
+static bool set_identity(struct milgi_config *config, const struct app_options *o)
 {
     const char *ca = o->ca ? o->ca : o->client_ca;
     for (size_t i = 0; i < o->certs.n; i++)
-        if (!add_credential(tls->config, o->certs.items[i], o->keys.items[i]))
+        if (!add_credential(config, o->certs.items[i], o->keys.items[i]))
             return false;
-    if (ca && !set_trust(tls->config, ca))
+    if (ca && !set_trust(config, ca))
         return false;
-    if (o->client_auth_given && milgi_config_set_client_auth(tls->config, o->client_auth))
+    if (o->client_auth_given && milgi_config_set_client_auth(config, o->client_auth))
         return false;
-    if (o->insecure && milgi_config_dangerously_accept_any_server(tls->config))
-        return false;
-    return !o->keylog || open_keylog(tls, o->keylog);
+    return !o->insecure || !milgi_config_dangerously_accept_any_server(config);
 }
 
 static bool set_policy(struct milgi_config *config, const struct app_options *o, uint64_t handshake_ms)
@@ -107,20 +108,50 @@ static bool set_policy(struct milgi_config *config, const struct app_options *o,
     return !rc;
 }
 
-static int make_config(struct app_tls *tls, enum milgi_role role, const struct app_options *o)
+static bool fill_config(struct app_tls *tls, const struct app_material *material, const struct app_options *o,
+    uint64_t handshake_ms)
 {
     const char *why = NULL;
-    tls->config = milgi_config_new(role);
-    if (!tls->config) {
-        app_complain("out of memory");
-        return APP_FAILED;
-    }
-    if (!set_identity(tls, o) || !set_policy(tls->config, o, role == MILGI_SERVER ? o->handshake_ms : o->timeout_ms))
-        return APP_FAILED;
-    int rc = milgi_config_freeze(tls->config, &why);
+    struct milgi_config *config = material->config;
+    if (!set_identity(config, o) || !set_policy(config, o, handshake_ms))
+        return false;
+    int rc = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
+    if (!rc)
+        rc = milgi_config_freeze(config, &why);
     if (rc)
         app_complain("the TLS settings: %s", why ? why : milgi_error_text(rc));
-    return rc ? APP_FAILED : APP_OK;
+    return !rc;
+}
+
+int app_tls_load(
+    struct app_tls *tls, enum milgi_role role, const struct app_options *options, struct app_material *material)
+{
+    uint64_t handshake_ms = role == MILGI_SERVER ? options->handshake_ms : options->timeout_ms;
+    *material = (struct app_material){ .config = milgi_config_new(role) };
+    if (options->keylog)
+        material->keylog = open_keylog(options->keylog);
+    if (!material->config)
+        app_complain("out of memory");
+    else if ((material->keylog || !options->keylog) && fill_config(tls, material, options, handshake_ms))
+        return APP_OK;
+    app_material_free(material);
+    return APP_FAILED;
+}
+
+void app_material_free(struct app_material *material)
+{
+    milgi_config_unref(material->config);
+    if (material->keylog)
+        fclose(material->keylog);
+    *material = (struct app_material){ 0 };
+}
+
+void app_tls_adopt(struct app_tls *tls, struct app_material *material)
+{
+    struct app_material before = tls->material;
+    tls->material = *material;
+    *material = (struct app_material){ 0 };
+    app_material_free(&before);
 }
 
 /* --- engine and device ------------------------------------------------------------------------------------------ */
@@ -151,7 +182,7 @@ static int route(struct milgi_engine *engine, struct milgi_device *device, enum 
         engine, RECORD_OPS & device->caps.ops, (unsigned)index, records == APP_RECORDS_DEVICE ? 1 : 0);
 }
 
-static int make_engine(struct app_tls *tls, uv_loop_t *loop, const struct app_options *o)
+int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *o)
 {
     int status = make_device(tls, o->device);
     if (status)
@@ -172,15 +203,13 @@ static int make_engine(struct app_tls *tls, uv_loop_t *loop, const struct app_op
 int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options)
 {
     *tls = (struct app_tls){ 0 };
-    int status = make_config(tls, role, options);
-    return status ? status : make_engine(tls, loop, options);
+    int status = app_tls_load(tls, role, options, &tls->material);
+    return status ? status : app_tls_start(tls, loop, options);
 }
 
 void app_tls_close(struct app_tls *tls)
 {
     milgi_device_free(tls->device);
-    milgi_config_unref(tls->config);
-    if (tls->keylog)
-        fclose(tls->keylog);
+    app_material_free(&tls->material);
     *tls = (struct app_tls){ 0 };
 }

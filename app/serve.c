@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `milgi proxy`: a process that serves, from its engine to its end, by itself or below a master. */
+#include "proxy.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+#define DRAIN_TICK_MS 100
+#define FAREWELL_MS 2000      /* for close_notify to get out when draining has taken too long */
+#define SPARE_DESCRIPTORS 64u /* beyond those of connections */
+
+/* --- the end ------------------------------------------------------------------------------------------------------ */
+
+static void shut(void *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void on_stopped(void *arg)
+{
+    struct proxy *p = arg;
+    p->tls.uv = NULL;
+}
+
+/* The loop ends when the last handle is closed. */
+static void stop(struct proxy *p)
+{
+    if (p->stopping)
+        return;
+    p->stopping = true;
+    proxy_part_all(p);
+    milgi_uv_stop(p->tls.uv, on_stopped, p);
+    proxy_listen(p);
+    shut(&p->on_term);
+    shut(&p->on_int);
+    shut(&p->on_hup);
+    /* libuv has just put the default back, and a signal too many must not spoil the exit status. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    if (p->channel >= 0)
+        shut(&p->orders);
+    shut(&p->sweep);
+    shut(&p->drain);
+    shut(&p->stats);
+    shut(&p->held);
+    shut(&p->calm);
+}
+
+static void close_list(struct clients *list)
+{
+    while (list->first)
+        proxy_close(list->first->client);
+}
+
+static void on_drain(uv_timer_t *timer)
+{
+    struct proxy *p = timer->data;
+    uint64_t now = uv_now(&p->loop);
+    for (struct place *place = p->open.first, *next; place; place = next) {
+        next = place->next;
+        if (!p->service->busy(place->client, p->patient))
+            proxy_close(place->client);
+    }
+    if (now >= p->drain_end_ms) {
+        close_list(&p->shaking);
+        close_list(&p->open);
+        p->farewell_end_ms = p->farewell_end_ms ? p->farewell_end_ms : now + FAREWELL_MS;
+    }
+    if (!p->clients_n || (p->farewell_end_ms && now >= p->farewell_end_ms))
+        stop(p);
+}
+
+static void tell(struct proxy *p, enum order what)
+{
+    char byte = (char)what;
+    if (p->channel >= 0 && write(p->channel, &byte, 1) != 1)
+        stop(p); /* nobody is there any more */
+}
+
+/* |patient|: nobody waits for this process to end. */
+static void drain(struct proxy *p, bool patient)
+{
+    uint64_t end_ms = uv_now(&p->loop) + p->options->drain_ms;
+    if (p->stopping)
+        return;
+    p->patient = patient && (p->patient || !p->draining);
+    if (!p->draining || end_ms < p->drain_end_ms)
+        p->drain_end_ms = end_ms;
+    uv_timer_start(&p->drain, on_drain, 0, DRAIN_TICK_MS);
+    if (p->draining)
+        return;
+    p->draining = true;
+    proxy_listen(p);
+    proxy_close_listener(p);
+    tell(p, TOLD_DEAF);
+}
+
+/* --- what it is told ---------------------------------------------------------------------------------------------- */
+
+static void on_term(uv_signal_t *signal, int number)
+{
+    struct proxy *p = signal->data;
+    (void)number;
+    if (p->draining && !p->patient)
+        stop(p); /* the second one: somebody is in a hurry */
+    else
+        drain(p, false);
+}
+
+static void on_int(uv_signal_t *signal, int number)
+{
+    (void)number;
+    stop(signal->data);
+}
+
+/* For connections from here on; those that are there keep what they began with. */
+static void on_hup(uv_signal_t *signal, int number)
+{
+    struct proxy *p = signal->data;
+    struct app_material material;
+    (void)number;
+    if (p->draining)
+        return;
+    if (app_tls_load(&p->tls, MILGI_SERVER, p->options, &material)) {
+        app_complain("not reloaded: what was there stays in use");
+        return;
+    }
+    app_tls_adopt(&p->tls, &material);
+    app_complain("reloaded");
+}
+
+static void on_order(uv_poll_t *poll, int status, int events)
+{
+    struct proxy *p = poll->data;
+    char order;
+    (void)events;
+    ssize_t len = status ? 0 : read(p->channel, &order, 1);
+    if (len < 0)
+        return;
+    if (!len || order == ORDER_STOP) {
+        stop(p); /* nobody replaces it, nor tells it anything, when the master is gone */
+        return;
+    }
+    if (order == ORDER_RETIRE || order == ORDER_DRAIN)
+        drain(p, order == ORDER_RETIRE);
+    p->serving |= order == ORDER_SERVE;
+    proxy_listen(p);
+}
+
+/* --- statistics --------------------------------------------------------------------------------------------------- */
+
+static void on_stats(uv_timer_t *timer)
+{
+    struct proxy *p = timer->data;
+    struct milgi_engine_stats s;
+    milgi_engine_stats(milgi_uv_engine(p->tls.uv), &s);
+    app_complain("connections %u accepted %llu established %llu failed %llu in_order %llu memory %zu peak %zu "
+                 "sealed %llu opened %llu ops %u orphans %u",
+        p->clients_n, (unsigned long long)p->accepted, (unsigned long long)p->established,
+        (unsigned long long)p->failed, (unsigned long long)p->closed_in_order, s.memory, s.memory_peak,
+        (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened, s.ops_alive, s.orphans);
+}
+
+/* --- the beginning ------------------------------------------------------------------------------------------------ */
+
+static void init_handles(struct proxy *p)
+{
+    uv_signal_init(&p->loop, &p->on_term);
+    uv_signal_init(&p->loop, &p->on_int);
+    uv_signal_init(&p->loop, &p->on_hup);
+    if (p->channel >= 0)
+        uv_poll_init(&p->loop, &p->orders, p->channel);
+    uv_timer_init(&p->loop, &p->sweep);
+    uv_timer_init(&p->loop, &p->drain);
+    uv_timer_init(&p->loop, &p->stats);
+    uv_timer_init(&p->loop, &p->held);
+    uv_timer_init(&p->loop, &p->calm);
+    p->on_term.data = p->on_int.data = p->on_hup.data = p->orders.data = p;
+    p->sweep.data = p->drain.data = p->stats.data = p->held.data = p->calm.data = p;
+}
+
+/* A master's workers begin with its signals blocked, so that none comes before there is somebody to hear it. */
+static void hear_signals(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_UNBLOCK, &all, NULL);
+}
+
+static void start(struct proxy *p)
+{
+    const struct app_options *o = p->options;
+    proxy_clients_init(p);
+    uv_signal_start(&p->on_term, on_term, SIGTERM);
+    uv_signal_start(&p->on_int, on_int, SIGINT);
+    if (p->channel < 0)
+        uv_signal_start(&p->on_hup, on_hup, SIGHUP);
+    if (o->stats_ms)
+        uv_timer_start(&p->stats, on_stats, o->stats_ms, o->stats_ms);
+    if (p->channel >= 0) {
+        hear_signals();
+        uv_poll_start(&p->orders, UV_READABLE, on_order);
+        tell(p, TOLD_READY);
+        return;
+    }
+    p->serving = true;
+    proxy_listen(p);
+    printf("listening on %s\n", p->listen_text);
+    if (fflush(stdout))
+        stop(p);
+}
+
+int proxy_serve(struct proxy *p)
+{
+    if (uv_loop_init(&p->loop)) {
+        app_complain("no event loop: out of descriptors or memory");
+        return APP_FAILED;
+    }
+    int status = app_tls_start(&p->tls, &p->loop, p->options);
+    if (!status) {
+        init_handles(p);
+        start(p);
+        uv_run(&p->loop, UV_RUN_DEFAULT);
+        stop(p);
+    } else if (p->tls.uv) {
+        milgi_uv_stop(p->tls.uv, NULL, NULL);
+    }
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&p->loop);
+    app_tls_close(&p->tls);
+    return status;
+}
+
+/* --- what comes before the first loop ----------------------------------------------------------------------------- */
+
+/* As many connections as descriptors allow: then accept() finds one, and so does a connection to the backend. */
+static void limit_connections(struct proxy *p)
+{
+    const struct app_options *o = p->options;
+    struct rlimit limit;
+    p->max_conns = (o->max_conns + o->workers - 1) / o->workers;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    rlim_t each = o->backend ? 2 : 1, wanted = (rlim_t)p->max_conns * each + SPARE_DESCRIPTORS;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= wanted)
+        return;
+    rlim_t left = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
+    p->max_conns = (uint32_t)(left / each);
+    if (o->max_conns != APP_MAX_CONNS)
+        app_complain("descriptors allow for %u connections at once", p->max_conns * o->workers);
+}
+
+static bool resolve_backend(struct proxy *p)
+{
+    p->service = p->options->backend ? &relay_service : &http_service;
+    if (!p->options->backend)
+        return true;
+    struct addrinfo *found = app_address_resolve(p->options->backend, false);
+    if (!found)
+        return false;
+    memcpy(&p->backend, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    app_address_text((struct sockaddr *)&p->backend, p->backend_text);
+    return true;
+}
+
+static int listening_socket(const struct addrinfo *address)
+{
+    int on = 1, off = 0, fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (!bind(fd, address->ai_addr, address->ai_addrlen) && !listen(fd, BACKLOG))
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static bool open_listener(struct proxy *p)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    struct addrinfo *found = app_address_resolve(p->options->listen, true);
+    if (!found)
+        return false;
+    p->listen_fd = listening_socket(found);
+    freeaddrinfo(found);
+    if (p->listen_fd < 0 || getsockname(p->listen_fd, (struct sockaddr *)&bound, &len)) {
+        app_complain("cannot listen on %s: %s", p->options->listen, strerror(errno));
+        return false;
+    }
+    app_address_text((struct sockaddr *)&bound, p->listen_text);
+    return true;
+}
+
+int app_proxy(const struct app_options *options)
+{
+    struct proxy p = { .options = options, .listen_fd = -1, .channel = -1 };
+    int status = app_tls_load(&p.tls, MILGI_SERVER, options, &p.tls.material);
+    limit_connections(&p);
+    if (!status && (!resolve_backend(&p) || !open_listener(&p)))
+        status = APP_FAILED;
+    if (!status)
+        status = options->workers > 1 ? proxy_master(&p) : proxy_serve(&p);
+    app_tls_close(&p.tls);
+    proxy_close_listener(&p);
+    return status;
+}
