@@ -75,7 +75,7 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* --- telling workers ----------------------------------------------------------------------------------------------- */
+/* --- telling workers ---------------------------------------------------------------------------------------------- */
 
 static void order(struct worker *w, enum order what)
 {
@@ -101,7 +101,7 @@ static void retire_all(struct master *m, enum order how)
         retire(m, &m->workers[i], m->workers[i].candidate ? ORDER_STOP : how);
 }
 
-/* --- starting them ------------------------------------------------------------------------------------------------- */
+/* --- starting them ------------------------------------------------------------------------------------------------ */
 
 /* In the child: what is the master's goes, the rest is the worker's. */
 static void become_worker(struct master *m, int channel, bool candidate)
@@ -179,7 +179,7 @@ static void serve(struct worker *w)
     order(w, ORDER_SERVE);
 }
 
-/* --- a generation --------------------------------------------------------------------------------------------------- */
+/* --- a generation ------------------------------------------------------------------------------------------------- */
 
 static void dismiss_candidates(struct master *m)
 {
@@ -272,7 +272,7 @@ static void tell_switched(struct master *m)
     m->switching = false;
 }
 
-/* --- those who die -------------------------------------------------------------------------------------------------- */
+/* --- those who die ------------------------------------------------------------------------------------------------ */
 
 static void tell_death(const struct worker *w, int how, const char *then)
 {
@@ -322,7 +322,7 @@ static void reap(struct master *m)
     }
 }
 
-/* --- what time brings ----------------------------------------------------------------------------------------------- */
+/* --- what time brings --------------------------------------------------------------------------------------------- */
 
 static void fill_seats(struct master *m, uint64_t now)
 {
@@ -363,7 +363,7 @@ static int until_next(const struct master *m)
     return next > now ? (int)(next - now < 3600000 ? next - now : 3600000) : 0;
 }
 
-/* --- what it is told ------------------------------------------------------------------------------------------------ */
+/* --- what it is told ---------------------------------------------------------------------------------------------- */
 
 static void on_ready(struct master *m, struct worker *w)
 {
@@ -430,7 +430,7 @@ static bool wait_and_listen(struct master *m)
     return true;
 }
 
-/* --- its life ------------------------------------------------------------------------------------------------------- */
+/* --- its life ----------------------------------------------------------------------------------------------------- */
 
 static void run(struct master *m)
 {

@@ -46,6 +46,7 @@ struct milgi_uv_stream {
 
     struct milgi_uv_stream *linger_next, *linger_prev;
     uint64_t linger_due, linger_end; /* of uv_now(); due moves with progress, but not beyond end */
+    uint64_t linger_last;            /* not beyond this either, whatever the peer takes; 0: not lingering yet */
     uint64_t linger_moved;           /* when the peer was last seen to take output */
     size_t linger_left;              /* bytes of output that the socket had not taken then */
     bool lingers;

@@ -97,7 +97,7 @@ static bool still_takes(struct milgi_uv_stream *s)
 {
     uint64_t now = uv_now(s->uv->loop);
     size_t left = uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
-    if (!left || s->write_error || !s->established)
+    if (!left || s->write_error || !s->established || now >= s->linger_last)
         return false;
     if (left != s->linger_left)
         s->linger_moved = now;
@@ -134,12 +134,16 @@ void milgi_uv__linger(struct milgi_uv_stream *s)
 {
     struct milgi_uv *uv = s->uv;
     uint64_t now = uv_now(uv->loop);
+    if (!s->linger_last)
+        s->linger_last = now + uv->options.flush_total_ms;
     if (!s->linger_end)
         s->linger_end = now + 10 * (uint64_t)uv->options.linger_ms;
     milgi_uv__linger_end(s);
     s->linger_due = now + uv->options.linger_ms;
     if (s->linger_due > s->linger_end)
         s->linger_due = s->linger_end;
+    if (s->linger_due > s->linger_last && uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp))
+        s->linger_due = s->linger_last;
     s->lingers = true;
     s->linger_next = NULL;
     s->linger_prev = uv->linger_last;
@@ -153,7 +157,12 @@ void milgi_uv__linger(struct milgi_uv_stream *s)
 
 void milgi_uv_options_init(struct milgi_uv_options *options)
 {
-    *options = (struct milgi_uv_options){ .linger_ms = 2000, .linger_bytes = 64 * 1024, .flush_ms = 30000 };
+    *options = (struct milgi_uv_options){
+        .linger_ms = 2000,
+        .linger_bytes = 64 * 1024,
+        .flush_ms = 30000,
+        .flush_total_ms = 120000,
+    };
     milgi_engine_options_init(&options->engine);
 }
 

@@ -10,7 +10,8 @@
  * that the last record (a fatal alert, a close_notify) reaches the peer: the output is written out, writing is shut
  * down, and what the peer still sends is read and thrown away, for then no reset overtakes the alert. That takes until
  * the peer closes, or linger_ms without progress, or linger_bytes; then the socket is closed and on_gone comes. Output
- * of a connection that was open has flush_ms to make progress: a slow peer gets all of it.
+ * of a connection that was open has flush_ms to make progress, and flush_total_ms in all: a slow peer gets all of it,
+ * but one that takes a byte now and then does not hold the connection for ever.
  */
 #pragma once
 
@@ -27,10 +28,11 @@ struct milgi_uv_options {
      * monotonic time does not run like the system's makes timers early or late.
      */
     struct milgi_engine_options engine;
-    uint64_t budget_ns;    /* of one turn; default 0: the engine's default */
-    uint32_t linger_ms;    /* how long to wait for the peer's end after our last record; default 2000 */
-    uint32_t linger_bytes; /* how many bytes to read and throw away meanwhile; default 64 KiB */
-    uint32_t flush_ms;     /* how long a peer may take nothing of what is still to be written; default 30000 */
+    uint64_t budget_ns;      /* of one turn; default 0: the engine's default */
+    uint32_t linger_ms;      /* how long to wait for the peer's end after our last record; default 2000 */
+    uint32_t linger_bytes;   /* how many bytes to read and throw away meanwhile; default 64 KiB */
+    uint32_t flush_ms;       /* how long a peer may take nothing of what is still to be written; default 30000 */
+    uint32_t flush_total_ms; /* how long it may take for all of that; default 120000 */
 };
 
 /* Fills in every default. */

@@ -539,6 +539,46 @@ static void a_slow_peer_gets_all_that_was_sent_before_the_end(void **state)
     }
 }
 
+static void give_a_little_credit(struct rig *r)
+{
+    size_t little = 2000;
+    if (!r->a.stream)
+        return;
+    milgi_uv_consumed(r->a.stream, little);
+    later(r, 20, give_a_little_credit);
+}
+
+/* It always takes some: that keeps it alive for longer than flush_ms, but not for longer than flush_total_ms. */
+static void a_peer_that_takes_a_little_now_and_then_is_not_waited_for_without_end(void **state)
+{
+    struct milgi_uv_options options;
+    struct rig r;
+    int fd[2], small = 4096;
+    (void)state;
+    milgi_uv_options_init(&options);
+    options.linger_ms = 50;
+    options.flush_ms = 1500;
+    for (int patient = 0; patient < 2; patient++) {
+        options.flush_total_ms = patient ? 19000 : 300;
+        rig_open(&r, NULL, &options);
+        r.a.shut_when_sent = r.a.keep_credit = true;
+        r.b.send_len = 480000;
+        socket_pair(fd);
+        assert_int_equal(setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+        client_on(&r, fd[0]);
+        server_on(&r, fd[1]);
+        run_until(&r, &r.b.ended);
+        while (r.b.sent_len < 480000 && !r.late)
+            uv_run(&r.loop, UV_RUN_ONCE);
+        assert_int_equal(milgi_uv_shutdown(r.b.stream), 0);
+        later(&r, 20, give_a_little_credit);
+        run(&r);
+        assert_true(r.b.gone);
+        assert_int_equal(r.a.got_len == 480000 && r.a.reason.error == 0, patient);
+        rig_close(&r);
+    }
+}
+
 static void a_cut_without_close_notify_is_told(void **state)
 {
     struct rig r;
@@ -600,6 +640,7 @@ int main(void)
         cmocka_unit_test(a_fatal_alert_reaches_a_peer_that_goes_on_sending),
         cmocka_unit_test(a_peer_that_never_ends_is_not_waited_for),
         cmocka_unit_test(a_slow_peer_gets_all_that_was_sent_before_the_end),
+        cmocka_unit_test(a_peer_that_takes_a_little_now_and_then_is_not_waited_for_without_end),
         cmocka_unit_test(a_cut_without_close_notify_is_told),
         cmocka_unit_test(streams_wait_for_chunks_and_go_on),
     };
