@@ -85,6 +85,7 @@ struct proxy {
     uint32_t clients_most; /* at once, since memory was last given back */
     bool waits;            /* a connection is accepted, but there was no memory for it */
     bool serving, draining, patient, stopping;
+    bool asked_to_end;                      /* by a signal, besides what the master orders */
     uint64_t drain_end_ms, farewell_end_ms; /* the latter: 0 before the former */
     uint64_t complained_ms;                 /* about the backend: at most once a second */
 

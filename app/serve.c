@@ -111,10 +111,11 @@ static void on_term(uv_signal_t *signal, int number)
 {
     struct proxy *p = signal->data;
     (void)number;
-    if (p->draining && !p->patient)
+    if (p->asked_to_end)
         stop(p); /* the second one: somebody is in a hurry */
     else
         drain(p, false);
+    p->asked_to_end = true;
 }
 
 static void on_int(uv_signal_t *signal, int number)

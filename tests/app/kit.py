@@ -79,7 +79,7 @@ class Pki:
             if names:
                 out.write(f"subjectAltName={names}\n")
         self.openssl("x509", "-req", "-in", self.path(name, "csr"), "-CA", self.path(issuer), "-CAkey", self.path(issuer, "key"),
-                     "-CAcreateserial", "-days", "9", "-extfile", self.path(name, "ext"), "-out", self.path(name))
+                     "-set_serial", str(time.monotonic_ns()), "-days", "9", "-extfile", self.path(name, "ext"), "-out", self.path(name))
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -195,3 +195,65 @@ def test_statistics_are_written_when_asked_for(world):
     proxy = world.proxy("--stats-interval", "0.2")
     check(world.client(proxy).ask(GET)[0] == 200, "no answer")
     until(lambda: "established 1" in proxy.err(), "the line of statistics")
+
+
+def trickle(client, text, seconds=None):
+    """A byte now and then, until the end of |text|, of the connection, or (then False) of patience."""
+    end = time.monotonic() + (seconds or limit())
+    for byte in text:
+        if client.readable(0.05) or time.monotonic() > end:
+            return client.readable(0)
+        try:
+            client.send(bytes([byte]))
+        except OSError:
+            return True
+    return True
+
+
+def endless(text=b"x"):
+    while True:
+        yield from text
+
+
+def test_a_request_that_comes_byte_by_byte_is_given_up(world):
+    proxy = world.proxy("--request-timeout", "0.7", "--idle-timeout", "1000")
+    beginnings = (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"GET /", b"\r\n\r\n",
+                  b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n")
+    for beginning in beginnings:
+        client = world.client(proxy)
+        client.send(beginning)
+        check(trickle(client, endless(b"\r\n" if beginning == b"\r\n\r\n" else b"x")), "it is still being listened to")
+        check(client.answer()[0] == 408, "the answer is not 408")
+        check(client.read_end() == b"", "the end is not in order")
+        client.close()
+
+
+def test_a_request_after_others_has_its_own_time(world):
+    proxy = world.proxy("--request-timeout", "1", "--idle-timeout", "1000")
+    client = world.client(proxy)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2:
+        check(client.ask(GET)[0] == 200, "a quick request was not answered")
+        time.sleep(0.1)
+    time.sleep(1.2)  # between requests nobody is in a hurry
+    check(client.ask(GET)[0] == 200, "it was closed between requests")
+    client.send(GET.replace("\n", "\r\n").encode() * 3 + b"GET ")
+    for _ in range(3):
+        check(client.answer()[0] == 200, "one of several was not answered")
+    check(client.answer()[0] == 408, "the rest was waited for")
+
+
+def test_whoever_goes_on_behind_the_last_answer_is_closed(world):
+    proxy = world.proxy("--request-timeout", "0.7", "--idle-timeout", "1000")
+    for request in (GET.replace("\n\n", "\nConnection: close\n\n"), "nonsense\n\n"):
+        client = world.client(proxy)
+        client.ask(request)
+        check(client.read_end() == b"", "no close_notify")
+        end = time.monotonic() + limit()
+        try:
+            while time.monotonic() < end:
+                client.send(b"x")
+                time.sleep(0.02)
+        except OSError:
+            continue
+        raise Failure("it is still being listened to")
