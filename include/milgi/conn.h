@@ -168,8 +168,9 @@ MILGI_API int milgi_conn_shutdown(struct milgi_conn *conn);
  */
 MILGI_API int milgi_conn_abort(struct milgi_conn *conn, int alert);
 /*
- * New keys for our direction; with |ask_peer| for the peer's too. Returns 0, MILGI_ECLOSED, or MILGI_EINVAL before
- * on_established. [RFC 8446 4.6.3]
+ * New keys for our direction; with |ask_peer| for the peer's too, unless it has been asked and has not answered. As
+ * long as the network has not taken such a change, another call adds nothing to it. Returns 0, MILGI_ECLOSED, or
+ * MILGI_EINVAL before on_established. [RFC 8446 4.6.3; RFC 9846 4.7.3]
  */
 MILGI_API int milgi_conn_update_keys(struct milgi_conn *conn, bool ask_peer);
 

@@ -102,7 +102,7 @@ static void owner_op_done(struct milgi__owner *owner, struct milgi_op *op)
         milgi__record_opened(&c->rec, op);
     else if (op->e.slot == MILGI__SLOT_SEAL)
         milgi__record_sealed(&c->rec, op);
-    else if (c->hs)
+    else if (c->hs && c->hs->hs)
         milgi__hs_op_done(c->hs->hs, op, op->e.slot);
     if (!c->busy)
         milgi__engine_ready(c->engine, owner);

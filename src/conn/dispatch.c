@@ -98,8 +98,10 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     }
     milgi__wipe(iv, sizeof iv);
     c->updates_out++;
-    c->asked_update = c->asked_update || ask_peer;
     c->reply_until = c->done_bytes + milgi__conn_backlog(c);
+    if (ask_peer && !c->asked_update)
+        c->asked_until = c->reply_until;
+    c->asked_update = c->asked_update || ask_peer;
     return 0;
 }
 

@@ -34,6 +34,11 @@ static struct milgi_op *host_op_new(void *ctx)
     return milgi__engine_op_new(((struct milgi_conn *)ctx)->engine, true);
 }
 
+static void host_op_drop(void *ctx, struct milgi_op *op)
+{
+    milgi__engine_op_free(((struct milgi_conn *)ctx)->engine, op);
+}
+
 static void host_op_start(void *ctx, struct milgi_op *op, unsigned slot)
 {
     struct milgi_conn *c = ctx;
@@ -126,6 +131,7 @@ static const struct milgi__hs_calls host_calls = {
     .wall_s = host_wall,
     .room = host_room,
     .op_new = host_op_new,
+    .op_drop = host_op_drop,
     .op_start = host_op_start,
     .key_private = host_key_private,
     .key_trust = host_key_trust,
@@ -224,12 +230,26 @@ static void handshake_open(struct milgi_conn *c)
         c->events->on_established(c, c->arg);
     if (c->dead || c->failed)
         return;
-    milgi__conn_release_held(c);
-    milgi__conn_handshake_free(c);
+    milgi__hs_free(c->hs->hs);
+    c->hs->hs = NULL;
+    if (milgi__conn_release_held(c))
+        milgi__conn_handshake_free(c);
+}
+
+/* What the application gave before it could be sent waits for room. */
+static bool still_held(const struct milgi_conn *c)
+{
+    return c->hs && c->established && !c->failed;
 }
 
 bool milgi__conn_handshake(struct milgi_conn *c)
 {
+    if (still_held(c)) {
+        if (!milgi__conn_release_held(c))
+            return false;
+        milgi__conn_handshake_free(c);
+        return true;
+    }
     if (!c->hs || !c->hs->hs || c->established || c->failed)
         return false;
     enum milgi__hs_wait before = c->hs->wait;
@@ -241,7 +261,7 @@ bool milgi__conn_handshake(struct milgi_conn *c)
     else if (c->hs->wait == MILGI__HS_OPEN)
         handshake_open(c);
     else if (!c->app_open && milgi__hs_half_open(c->hs->hs))
-        milgi__conn_release_held(c);
+        return milgi__conn_release_held(c) || c->hs->wait != before;
     else
         return c->hs->wait != before;
     return true;

@@ -42,11 +42,12 @@ struct milgi_conn {
     uint32_t out_handed;         /* how many slices of out have been handed out */
     uint64_t done_bytes;         /* ciphertext: taken by the network, ever */
     uint64_t reply_until;        /* a KeyUpdate of ours is not on its way before done_bytes reaches this */
+    uint64_t asked_until;        /* the same of one that asks the peer to update, too */
     struct milgi_chunk *in_tail; /* the chunk that small inputs are gathered in (a reference) */
     uint32_t in_tail_used;
-    struct milgi_slice *data; /* opened application data on its way to on_data: the engine's scratch, within a turn */
     unsigned data_n;
-    size_t unconsumed; /* delivered and not consumed: against the credit */
+    struct milgi_slice *data; /* opened application data on its way to on_data: the engine's scratch, within a turn */
+    size_t unconsumed;        /* delivered and not consumed: against the credit */
     int transport_error;
     int busy;         /* depth of our own functions that call back: freeing waits for 0 */
     uint16_t control; /* KeyUpdates, empty records ... since the last application data */
@@ -109,7 +110,7 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first);
 
 /* output.c */
 bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns);
-void milgi__conn_release_held(struct milgi_conn *c);    /* application data may flow */
+bool milgi__conn_release_held(struct milgi_conn *c);    /* application data may flow; false: it waits for room */
 size_t milgi__conn_backlog(const struct milgi_conn *c); /* bytes given and not yet taken by the network */
 void milgi__conn_flush(struct milgi_conn *c);           /* on_output */
 

@@ -176,22 +176,20 @@ int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
     return rv != 0 ? rv : sent(c, len);
 }
 
-void milgi__conn_release_held(struct milgi_conn *c)
+/* What is given meanwhile queues up behind what waits. */
+bool milgi__conn_release_held(struct milgi_conn *c)
 {
-    if (c->app_open)
-        return;
-    c->app_open = true;
     struct milgi__bufq *q = &c->hs->held;
-    while (q->n) {
-        struct milgi_slice slice;
-        if (milgi__bufq_take(q, q->ring[q->head].len, &slice, 1) != 1)
-            return;
+    while (!c->app_open && q->n) {
+        struct milgi_slice slice = q->ring[q->head];
         if (milgi__record_push(&c->rec, MILGI__DATA, slice) != 0) {
-            milgi_chunk_unref(slice.chunk);
-            milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for output");
-            return;
+            c->blocked_room = true;
+            return false;
         }
+        (void)milgi__bufq_take(q, slice.len, &slice, 1); /* its reference has moved on already */
     }
+    c->app_open = true;
+    return true;
 }
 
 int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
@@ -202,6 +200,11 @@ int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
         return MILGI_ECLOSED;
     if (!c->established)
         return MILGI_EINVAL;
+    /* One that has not left serves this call too: else there would be no end to what piles up. */
+    bool unsent = c->done_bytes < c->reply_until;
+    bool asked = c->asked_update || c->done_bytes < c->asked_until;
+    if (unsent && (asked || !ask_peer))
+        return 0;
     int rv = milgi__conn_update_write(c, ask_peer, false);
     milgi__engine_ready(c->engine, &c->owner);
     return rv != 0 ? MILGI_ECLOSED : 0;

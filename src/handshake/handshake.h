@@ -38,7 +38,8 @@ struct milgi__hs_calls {
      * handshake again later.
      */
     bool (*room)(void *ctx, unsigned ops, size_t bytes);
-    struct milgi_op *(*op_new)(void *ctx); /* succeeds after room() */
+    struct milgi_op *(*op_new)(void *ctx);           /* NULL: none, in spite of room() */
+    void (*op_drop)(void *ctx, struct milgi_op *op); /* one that is not started, with what it holds */
     /* takes it; it comes back in milgi__hs_op_done() */
     void (*op_start)(void *ctx, struct milgi_op *op, unsigned slot);
     /* a reference for an op; NULL: no memory */

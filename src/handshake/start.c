@@ -13,8 +13,8 @@ const char *milgi__hs_slot_name(unsigned slot)
     return slot < MILGI__SLOTS ? names[slot] : "?";
 }
 
-/* An op whose part of the union is zeroed; NULL: failed. There is room for it, so that nothing else may fail later. */
-static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint16_t alg, struct milgi_key *key)
+/* NULL: failed. There is room for it; but room is one thing and memory another. */
+static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint16_t alg)
 {
     struct milgi_op *op = hs->host.calls->op_new(hs->host.ctx);
     if (op == NULL) {
@@ -25,8 +25,18 @@ static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint
     op->status = MILGI_OP_PENDING;
     op->cls = MILGI_CLASS_HANDSHAKE;
     op->alg = alg;
-    op->key = key;
     return op;
+}
+
+/* Gives |op| its key; without one it is dropped. */
+static bool give_key(struct milgi__hs *hs, struct milgi_op *op, struct milgi_key *key)
+{
+    op->key = key;
+    if (key != NULL)
+        return true;
+    hs->host.calls->op_drop(hs->host.ctx, op);
+    milgi__hs_broken(hs, MILGI_ENOMEM);
+    return false;
 }
 
 static void submit(struct milgi__hs *hs, struct milgi_op *op, enum milgi__slot slot)
@@ -69,7 +79,7 @@ bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t g
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return false;
     }
-    struct milgi_op *op = make(hs, MILGI_OP_KEYGEN, group, NULL);
+    struct milgi_op *op = make(hs, MILGI_OP_KEYGEN, group);
     if (op != NULL) {
         op->flags |= MILGI__OP_RERUN;
         op->u.kex = (struct milgi_op_kex){ .seed_len = (uint16_t)len };
@@ -85,7 +95,7 @@ bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pai
 {
     if (milgi__hs_forget_slot == MILGI__DERIVE)
         return true;
-    struct milgi_op *op = make(hs, MILGI_OP_DERIVE, pair->group, NULL);
+    struct milgi_op *op = make(hs, MILGI_OP_DERIVE, pair->group);
     if (op == NULL)
         return false;
     op->flags |= MILGI__OP_RERUN;
@@ -114,20 +124,16 @@ bool milgi__start_sign(struct milgi__hs *hs)
 {
     if (milgi__hs_forget_slot == MILGI__SIGN)
         return true;
-    struct milgi_op_sign sign = { 0 };
-    if (!sign_input(hs, milgi__hs_role(hs) == MILGI_SERVER, &sign))
+    struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme);
+    if (op == NULL || !give_key(hs, op, hs->host.calls->key_private(hs->host.ctx, hs->credential)))
         return false;
-    struct milgi_key *key = hs->host.calls->key_private(hs->host.ctx, hs->credential);
-    if (key == NULL) {
-        milgi__hs_broken(hs, MILGI_ENOMEM);
+    if (!sign_input(hs, milgi__hs_role(hs) == MILGI_SERVER, &op->u.sign)) {
+        hs->host.calls->op_drop(hs->host.ctx, op);
         return false;
     }
-    struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme, key);
-    if (op == NULL)
-        return false;
+    op->u.sign.sig_len = 0;
     if (hs->credential->pkcs8 != NULL)
         op->flags |= MILGI__OP_RERUN;
-    op->u.sign = sign;
     submit(hs, op, MILGI__SIGN);
     return true;
 }
@@ -160,7 +166,7 @@ bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_v
     if (!sign_input(hs, milgi__hs_role(hs) == MILGI_CLIENT, &sign) ||
         !fill_chunk(hs, hs->peer_spki, verify->signature, &sign.blob))
         return false;
-    struct milgi_op *op = make(hs, MILGI_OP_VERIFY, verify->scheme, NULL);
+    struct milgi_op *op = make(hs, MILGI_OP_VERIFY, verify->scheme);
     if (op == NULL) {
         milgi_chunk_unref(sign.blob.chunk);
         return false;
@@ -189,27 +195,26 @@ bool milgi__start_chain(struct milgi__hs *hs)
     if (milgi__hs_forget_slot == MILGI__CHAIN)
         return true;
     bool client = milgi__hs_role(hs) == MILGI_CLIENT;
-    struct milgi_op_chain chain = {
-        .now_s = hs->host.calls->wall_s(hs->host.ctx),
-        .purpose = client ? MILGI_PURPOSE_SERVER : MILGI_PURPOSE_CLIENT,
-    };
     if (hs->config->trust == NULL || (client && hs->server_name == NULL)) {
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return false;
     }
-    if (client)
-        name_wanted(hs, &chain);
-    if (!fill_chunk(hs, hs->peer_chain, (struct milgi__bytes){ NULL, 0 }, &chain.chain))
+    struct milgi_op *op = make(hs, MILGI_OP_VERIFY_CHAIN, 0);
+    if (op == NULL)
         return false;
-    struct milgi_key *key = hs->host.calls->key_trust(hs->host.ctx, hs->config->trust);
-    struct milgi_op *op = key != NULL ? make(hs, MILGI_OP_VERIFY_CHAIN, 0, key) : NULL;
-    if (op == NULL) {
-        milgi_chunk_unref(chain.chain.chunk);
-        milgi__hs_broken(hs, MILGI_ENOMEM);
+    op->u.chain = (struct milgi_op_chain){
+        .now_s = hs->host.calls->wall_s(hs->host.ctx),
+        .purpose = client ? MILGI_PURPOSE_SERVER : MILGI_PURPOSE_CLIENT,
+    };
+    if (!give_key(hs, op, hs->host.calls->key_trust(hs->host.ctx, hs->config->trust)))
+        return false;
+    if (!fill_chunk(hs, hs->peer_chain, (struct milgi__bytes){ NULL, 0 }, &op->u.chain.chain)) {
+        hs->host.calls->op_drop(hs->host.ctx, op);
         return false;
     }
+    if (client)
+        name_wanted(hs, &op->u.chain);
     op->flags |= MILGI__OP_RERUN;
-    op->u.chain = chain;
     submit(hs, op, MILGI__CHAIN);
     return true;
 }

@@ -35,8 +35,24 @@ static bool host_room(void *ctx, unsigned ops, size_t bytes)
 
 static struct milgi_op *host_op_new(void *ctx)
 {
-    (void)ctx;
+    struct loop_end *end = ctx;
+    if (end->ops_left > 0 && --end->ops_left == 0)
+        return NULL;
+    end->ops_held++;
     return calloc(1, sizeof(struct milgi_op));
+}
+
+static void op_free(struct loop_end *end, struct milgi_op *op)
+{
+    end->ops_held--;
+    end->keys_held -= op->key != NULL;
+    milgi__op_clear(op);
+    free(op);
+}
+
+static void host_op_drop(void *ctx, struct milgi_op *op)
+{
+    op_free(ctx, op);
 }
 
 static void *loaded_of(struct loop *loop, const struct milgi_key *key)
@@ -61,8 +77,7 @@ static void finish(struct loop_end *end, struct loop_op item, enum milgi_op_stat
         }
     }
     milgi__hs_op_done(end->hs, item.op, item.slot);
-    milgi__op_clear(item.op);
-    free(item.op);
+    op_free(end, item.op);
 }
 
 static void host_op_start(void *ctx, struct milgi_op *op, unsigned slot)
@@ -103,14 +118,26 @@ static struct milgi_key *key_of(struct loop *loop, enum milgi_key_kind kind, con
     return key;
 }
 
+/* A reference for an op. */
+static struct milgi_key *hold(struct loop_end *end, struct milgi_key *key)
+{
+    bool refused = end->keys_left > 0 && --end->keys_left == 0;
+    if (refused || key == NULL)
+        return NULL;
+    end->keys_held++;
+    return key;
+}
+
 static struct milgi_key *host_key_private(void *ctx, const struct milgi_credential *credential)
 {
-    return key_of(((struct loop_end *)ctx)->loop, MILGI_KEY_PRIVATE, credential, NULL);
+    struct loop_end *end = ctx;
+    return hold(end, key_of(end->loop, MILGI_KEY_PRIVATE, credential, NULL));
 }
 
 static struct milgi_key *host_key_trust(void *ctx, const struct milgi_trust *trust)
 {
-    return key_of(((struct loop_end *)ctx)->loop, MILGI_KEY_TRUST, NULL, trust);
+    struct loop_end *end = ctx;
+    return hold(end, key_of(end->loop, MILGI_KEY_TRUST, NULL, trust));
 }
 
 static void host_decide(void *ctx, uint32_t kind)
@@ -157,6 +184,7 @@ static const struct milgi__hs_calls host_calls = {
     .wall_s = host_wall,
     .room = host_room,
     .op_new = host_op_new,
+    .op_drop = host_op_drop,
     .op_start = host_op_start,
     .key_private = host_key_private,
     .key_trust = host_key_trust,
@@ -199,9 +227,10 @@ static void end_free(struct loop_end *end)
     for (unsigned i = 0; i < end->sent_n; i++)
         free(end->sent[i].data);
     for (unsigned i = 0; i < end->ops_n; i++) {
-        milgi__op_clear(end->ops[i].op);
-        free(end->ops[i].op);
+        op_free(end, end->ops[i].op);
     }
+    assert_int_equal(end->ops_held, 0);
+    assert_int_equal(end->keys_held, 0);
 }
 
 void loop_free(struct loop *loop)

@@ -320,6 +320,40 @@ static void an_op_that_was_never_started_is_never_taken_for_done(void **state)
     }
 }
 
+/* The |nth| op or key of a side cannot be had; false: it never asked for so many. */
+static bool one_shortage(enum kind kind, bool of_client, bool of_keys, unsigned nth)
+{
+    struct loop *loop = loop_for(kind);
+    struct loop_end *end = of_client ? &loop->client : &loop->server;
+    unsigned *left = of_keys ? &end->keys_left : &end->ops_left;
+    loop->queued = false;
+    *left = nth;
+    loop_pump(loop);
+    bool happened = *left == 0;
+    if (happened)
+        assert_alert(end, MILGI_ALERT_INTERNAL_ERROR);
+    if (happened)
+        assert_int_equal(milgi__hs_failure(end->hs)->error, MILGI_ENOMEM);
+    else
+        assert_open(loop);
+    loop_free(loop); /* demands every op and key back */
+    return happened;
+}
+
+static void ops_and_keys_that_cannot_be_had_fail_the_handshake_and_none_is_left_behind(void **state)
+{
+    (void)state;
+    for (enum kind kind = PLAIN; kind < KINDS; kind++) {
+        for (unsigned i = 0; i < 4; i++) {
+            bool of_client = i % 2 == 0, of_keys = i >= 2;
+            unsigned nth = 1;
+            while (one_shortage(kind, of_client, of_keys, nth))
+                nth++;
+            assert_true(nth >= (of_keys ? 2 : 4));
+        }
+    }
+}
+
 /* Before each event, ops that are not out report a failure. */
 static void completions_of_ops_that_are_not_out_change_nothing(void **state)
 {
@@ -415,6 +449,7 @@ int main(void)
         cmocka_unit_test(every_op_that_ends_badly_fails_the_handshake_with_its_alert),
         cmocka_unit_test(two_failures_give_the_same_alert_in_either_order),
         cmocka_unit_test(an_op_that_was_never_started_is_never_taken_for_done),
+        cmocka_unit_test(ops_and_keys_that_cannot_be_had_fail_the_handshake_and_none_is_left_behind),
         cmocka_unit_test(completions_of_ops_that_are_not_out_change_nothing),
         cmocka_unit_test(without_room_a_row_waits_and_starts_nothing),
         cmocka_unit_test(handshakes_with_ops_out_can_be_freed_at_any_point),

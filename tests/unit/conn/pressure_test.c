@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a connection does when it gets no memory for a while, or when the network takes nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "configs.h"
+#include "heap.h"
+#include "pair.h"
+
+#define CHUNKS 4096
+/* Each so short that it is copied when it is sent, and together more than there is room for in one chunk. */
+#define PIECES 20u
+#define PIECE 500u
+
+static struct identity *root, *leaf;
+static struct milgi_config *server_config, *client_config;
+
+static int set_up(void **state)
+{
+    (void)state;
+    root = identity_root(IDENTITY_P256, "Root");
+    leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
+    server_config = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
+    client_config = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    milgi_config_unref(server_config);
+    milgi_config_unref(client_config);
+    identity_free(leaf);
+    identity_free(root);
+    return 0;
+}
+
+static void start(struct pair *pair, const struct milgi_engine_options *options)
+{
+    struct pair_setup setup = { .config = { client_config, server_config },
+        .options = options,
+        .server_name = "server.test",
+        .seed = 3 };
+    pair_init(pair, &setup);
+}
+
+/* --- what was given before it could be sent ------------------------------------------------------------------- */
+
+static struct milgi_chunk *taken[CHUNKS];
+static unsigned taken_n;
+
+/* All but the reserve. */
+static void take_all_chunks(struct milgi_engine *engine)
+{
+    static const size_t sizes[] = { 65536, 4096, 512 };
+    for (unsigned i = 0; i < 3; i++) {
+        struct milgi_chunk *chunk;
+        while (taken_n < CHUNKS && (chunk = milgi_chunk_new(engine, sizes[i])) != NULL)
+            taken[taken_n++] = chunk;
+    }
+    assert_true(taken_n < CHUNKS);
+}
+
+/* When the handshake is over, and what was held is about to be sent. */
+static void when_established(struct pair_side *side, const char *event)
+{
+    if (strcmp(event, "established") == 0)
+        take_all_chunks(side->engine);
+}
+
+static void give_them_back(void)
+{
+    while (taken_n > 0)
+        milgi_chunk_unref(taken[--taken_n]);
+}
+
+static void what_is_held_until_the_handshake_is_over_waits_for_chunks(void **state)
+{
+    (void)state;
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.memory_limit = 1 << 20;
+    struct pair pair;
+    start(&pair, &options);
+    struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+    for (unsigned i = 0; i < PIECES; i++) {
+        struct milgi_chunk *chunk = milgi_chunk_new(client->engine, PIECE);
+        assert_non_null(chunk);
+        memset(milgi_chunk_data(chunk), 'a' + (int)i, PIECE);
+        taken[taken_n++] = milgi_chunk_ref(chunk); /* nothing is gained when one has been copied */
+        struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), PIECE };
+        assert_int_equal(milgi_conn_send(client->conn, slice), 0);
+    }
+    client->on_event = when_established;
+    pair_settle(&pair);
+    assert_true(client->established);
+    assert_false(client->closed);
+    assert_true(taken_n > 0);
+    assert_true(server->got.len < PIECES * PIECE);
+    give_them_back();
+    assert_int_equal(milgi_conn_write(client->conn, ".", 1), 0); /* behind it */
+    pair_settle(&pair);
+    assert_int_equal(server->got.len, PIECES * PIECE + 1);
+    for (unsigned i = 0; i < PIECES * PIECE; i++)
+        assert_int_equal(server->got.p[i], 'a' + i / PIECE);
+    assert_int_equal(server->got.p[PIECES * PIECE], '.');
+    pair_fini(&pair);
+}
+
+/* --- KeyUpdates ---------------------------------------------------------------------------------------------------- */
+
+static void key_updates_do_not_pile_up_before_a_network_that_takes_nothing(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct milgi_conn_info info;
+    start(&pair, NULL);
+    struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+    pair_settle(&pair);
+    assert_true(client->established && server->established);
+    client->keep_output = true; /* nothing is ever said to be taken */
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(milgi_conn_update_keys(client->conn, i % 2 != 0), 0);
+        pair_run(client, NULL);
+    }
+    size_t before = heap_used();
+    for (unsigned i = 0; i < 10000; i++)
+        assert_int_equal(milgi_conn_update_keys(client->conn, i % 2 != 0), 0);
+    assert_int_equal(heap_used(), before);
+    milgi_conn_info(client->conn, &info);
+    assert_int_equal(info.key_updates_out, 2); /* one, and one that asks the server, too */
+    client->keep_output = false;
+    milgi_conn_output_done(client->conn, client->undone);
+    pair_settle(&pair);
+    milgi_conn_info(server->conn, &info);
+    assert_int_equal(info.key_updates_in, 2);
+    assert_int_equal(info.key_updates_out, 1);
+    /* The way is free again. */
+    assert_int_equal(milgi_conn_update_keys(client->conn, true), 0);
+    assert_int_equal(milgi_conn_write(client->conn, "x", 1), 0);
+    pair_settle(&pair);
+    milgi_conn_info(server->conn, &info);
+    assert_int_equal(info.key_updates_in, 3);
+    assert_int_equal(info.key_updates_out, 2);
+    assert_int_equal(server->got.len, 1);
+    pair_fini(&pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_held_until_the_handshake_is_over_waits_for_chunks),
+        cmocka_unit_test(key_updates_do_not_pile_up_before_a_network_that_takes_nothing),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
