@@ -22,13 +22,28 @@ uint64_t bench_now_ns(void);
 #define BENCH_CPUS_MAX 64u
 /* The CPUs that the process may use, at most BENCH_CPUS_MAX; to be asked before anything is pinned. */
 unsigned bench_cpus(int cpus[BENCH_CPUS_MAX]);
-/* This thread, and those that it will start, stay on |cpu|; with |last| they run only when nobody else wants it. */
-void bench_place(int cpu, bool last);
+/*
+ * Who goes before whom on a CPU: at once, and for as long as it likes. FIRST and SECOND need the right to it
+ * (SCHED_FIFO); without that FIRST is as NORMAL, and SECOND as LAST, of which all get equal parts of what is left.
+ */
+enum bench_rank {
+    BENCH_FIRST,
+    BENCH_SECOND,
+    BENCH_NORMAL,
+    BENCH_LAST
+};
+/* This thread, and those that it will start, stay on |cpu|. False: without the right to its rank. */
+bool bench_place(int cpu, enum bench_rank rank);
+/*
+ * From now on everything that is placed goes before everything else that runs on the machine, which has to have given
+ * the right to: for one that has other work. The kernel takes a twentieth of each second for that.
+ */
+void bench_realtime(void);
 /* A thread that is placed so. */
-pthread_t bench_thread(int cpu, bool last, void *(*run)(void *), void *arg);
+pthread_t bench_thread(int cpu, enum bench_rank rank, void *(*run)(void *), void *arg);
 /* A device whose threads are placed on these CPUs. */
 struct milgi_device;
-struct milgi_device *bench_device(const char *spec, const int *cpus, unsigned cpus_n, bool last);
+struct milgi_device *bench_device(const char *spec, const int *cpus, unsigned cpus_n, enum bench_rank rank);
 
 /* --- spans ------------------------------------------------------------------------------------------------------ */
 

@@ -32,26 +32,41 @@ static cpu_set_t set_of(const int *cpus, unsigned n)
     return set;
 }
 
-static void stand_last(void)
-{
-    static const struct sched_param none;
+static bool realtime;
 
-    if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) != 0)
-        bench_die("cannot put a thread behind the others");
+void bench_realtime(void)
+{
+    realtime = true;
 }
 
-void bench_place(int cpu, bool last)
+static bool stand(enum bench_rank rank)
+{
+    static const int fifo[] = { [BENCH_FIRST] = 3, [BENCH_SECOND] = 2, [BENCH_NORMAL] = 0, [BENCH_LAST] = 0 };
+    static const int fifo_of_all[] = { [BENCH_FIRST] = 3, [BENCH_SECOND] = 2, [BENCH_NORMAL] = 3, [BENCH_LAST] = 1 };
+    const struct sched_param wanted = { .sched_priority = realtime ? fifo_of_all[rank] : fifo[rank] };
+    static const struct sched_param none;
+
+    if (wanted.sched_priority > 0 && pthread_setschedparam(pthread_self(), SCHED_FIFO, &wanted) == 0)
+        return true;
+    if (realtime)
+        bench_die("the system does not let a thread go before all others");
+    bool behind = rank == BENCH_SECOND || rank == BENCH_LAST;
+    if (pthread_setschedparam(pthread_self(), behind ? SCHED_IDLE : SCHED_OTHER, &none) != 0)
+        bench_die("the system does not let a thread stand where it is wanted");
+    return rank >= BENCH_NORMAL;
+}
+
+bool bench_place(int cpu, enum bench_rank rank)
 {
     cpu_set_t set = set_of(&cpu, 1);
 
     if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
         bench_die("cannot pin a thread");
-    if (last)
-        stand_last();
+    return stand(rank);
 }
 
 struct start {
-    bool last;
+    enum bench_rank rank;
     void *(*run)(void *);
     void *arg;
 };
@@ -61,13 +76,12 @@ static void *placed(void *arg)
     struct start start = *(struct start *)arg;
 
     free(arg);
-    if (start.last)
-        stand_last();
+    (void)stand(start.rank);
     return start.run(start.arg);
 }
 
 /* It is there from its first moment: beside its maker it might wait for that one to sleep. */
-static pthread_t begin(const int *cpus, unsigned cpus_n, bool last, void *(*run)(void *), void *arg)
+static pthread_t begin(const int *cpus, unsigned cpus_n, enum bench_rank rank, void *(*run)(void *), void *arg)
 {
     struct start *start = malloc(sizeof(*start));
     cpu_set_t set = set_of(cpus, cpus_n);
@@ -76,7 +90,7 @@ static pthread_t begin(const int *cpus, unsigned cpus_n, bool last, void *(*run)
 
     if (start == NULL)
         bench_die("out of memory");
-    *start = (struct start){ last, run, arg };
+    *start = (struct start){ rank, run, arg };
     if (pthread_attr_init(&attr) != 0 || pthread_attr_setaffinity_np(&attr, sizeof(set), &set) != 0 ||
         pthread_create(&thread, &attr, placed, start) != 0)
         bench_die("cannot start a thread");
@@ -84,9 +98,9 @@ static pthread_t begin(const int *cpus, unsigned cpus_n, bool last, void *(*run)
     return thread;
 }
 
-pthread_t bench_thread(int cpu, bool last, void *(*run)(void *), void *arg)
+pthread_t bench_thread(int cpu, enum bench_rank rank, void *(*run)(void *), void *arg)
 {
-    return begin(&cpu, 1, last, run, arg);
+    return begin(&cpu, 1, rank, run, arg);
 }
 
 struct wanted {
@@ -105,10 +119,10 @@ static void *make_device(void *arg)
 }
 
 /* Threads inherit their maker's place; this one is made for that. */
-struct milgi_device *bench_device(const char *spec, const int *cpus, unsigned cpus_n, bool last)
+struct milgi_device *bench_device(const char *spec, const int *cpus, unsigned cpus_n, enum bench_rank rank)
 {
     struct wanted wanted = { spec, NULL };
 
-    pthread_join(begin(cpus, cpus_n, last, make_device, &wanted), NULL);
+    pthread_join(begin(cpus, cpus_n, rank, make_device, &wanted), NULL);
     return wanted.device;
 }

@@ -97,7 +97,7 @@ double bare_slice(void *state, uint64_t ns)
         return run(&bare->core[0], ns);
     bare->ns = ns;
     atomic_store(&bare->ready, 0);
-    thread = bench_thread(bare->other, false, other_core, bare);
+    thread = bench_thread(bare->other, BENCH_NORMAL, other_core, bare);
     while (atomic_load(&bare->ready) < 1)
         ;
     (void)atomic_fetch_add(&bare->ready, 1);

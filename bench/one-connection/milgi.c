@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection of Milgi's, and the peer that it had its handshake with, each with an engine. Measured is one end: what
- * it sends goes nowhere, and what it receives was sent, and laid into its chunks, before the clock was started.
+ * One connection of Milgi's, and the peer that it had its handshake with, each with an engine. Measured is one end:
+ * what it sends goes nowhere, and what it receives was sent, and laid into its chunks, before the clock was started.
  */
 #include <poll.h>
 #include <stdlib.h>
@@ -59,7 +59,8 @@ static void deliver(struct end *to, const void *data, size_t len)
     if (chunk == NULL)
         bench_die("milgi: no chunk");
     memcpy(milgi_chunk_data(chunk), data, len);
-    must(milgi_conn_receive(to->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)len }), "receive");
+    const struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), (uint32_t)len };
+    must(milgi_conn_receive(to->conn, slice), "receive");
 }
 
 static void record(struct one *one, const void *data, size_t len)
@@ -157,7 +158,7 @@ static void route(struct one *one, const struct subject *subject, const struct s
         return;
     /* Two workers have both cores, and the loop beside one of them: then nobody spins. */
     snprintf(spec, sizeof(spec), "pool:%u,min=4096,spin=%s", subject->workers, subject->workers == 1 ? SPIN : "0us");
-    one->pool = bench_device(spec, cpus, subject->workers, false);
+    one->pool = bench_device(spec, cpus, subject->workers, BENCH_NORMAL);
     int index = milgi_engine_add_device(one->end[MEASURED].engine, one->pool);
     must(index, "device");
     must(milgi_engine_route(one->end[MEASURED].engine, records, (unsigned)index, 0), "route");
