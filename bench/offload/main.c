@@ -95,6 +95,8 @@ static struct row *add(const struct options *o, const char *group, const struct 
         return NULL;
     if (o->group != NULL && strcmp(o->group, group) != 0)
         return NULL;
+    if (design == &design_retry && retry_library() == NULL)
+        return NULL;
     if (rows_n == ROWS_MAX)
         bench_die("too many points");
     struct row *row = &rows[rows_n++];
@@ -139,23 +141,32 @@ static void add_heap(const struct options *o, const struct design *design)
     row->point.clients = 1000;
 }
 
-static const struct design *const all[] = { &design_sync, &design_fibers_fd, &design_fibers_callback, &design_milgi };
-static const struct design *const targeted[] = { &design_fibers_fd, &design_fibers_callback, &design_milgi };
-#define ALL(i) (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-#define TARGETED(i) (unsigned i = 0; i < sizeof(targeted) / sizeof(targeted[0]); i++)
+static const struct design *const all[] = { &design_sync, &design_threads, &design_fibers_fd, &design_fibers_callback,
+    &design_retry, &design_milgi, &design_milgi_verify };
+static const struct design *const targeted[] = { &design_fibers_fd, &design_fibers_callback, &design_milgi,
+    &design_milgi_verify };
+#define COUNT(of) (sizeof(of) / sizeof((of)[0]))
 
 static void quick_points(const struct options *o)
 {
-    for
-        TARGETED(i)
-    add_sim(o, GROUP_TARGET, targeted[i], MS, 64, DEPTH, 1000);
+    for (unsigned i = 0; i < COUNT(targeted); i++)
+        add_sim(o, GROUP_TARGET, targeted[i], MS, 64, DEPTH, 1000);
     add_sim(o, GROUP_TARGET, &design_transport, MS, 64, DEPTH, 1000);
-    for
-        TARGETED(i)
-    add_sim(o, GROUP_LIMITED, targeted[i], MS, 1, DEPTH, 1000);
-    for
-        TARGETED(i)
-    add_heap(o, targeted[i]);
+    for (unsigned i = 0; i < COUNT(targeted); i++)
+        add_sim(o, GROUP_LIMITED, targeted[i], MS, 1, DEPTH, 1000);
+    for (unsigned i = 0; i < COUNT(all); i++) {
+        bool wanted = !o->quick || !all[i]->threads;
+        if (wanted && all[i] != &design_sync && !all[i]->verifies)
+            add_heap(o, all[i]);
+    }
+}
+
+/* All designs at one point. */
+static void point(const struct options *o, const char *group, uint64_t latency_ns, unsigned units, unsigned depth,
+    unsigned clients)
+{
+    for (unsigned i = 0; i < COUNT(all); i++)
+        add_sim(o, group, all[i], latency_ns, units, depth, clients);
 }
 
 static void all_points(const struct options *o)
@@ -165,28 +176,24 @@ static void all_points(const struct options *o)
     static const unsigned units[] = { 1, 4, 16, 64 };
     static const unsigned depth[] = { 16, 64, 1024 };
 
-    for
-        ALL(i)
-        {
-            for (unsigned k = 0; k < sizeof(clients) / sizeof(clients[0]); k++)
-                add_sim(o, "clients", all[i], MS, 64, DEPTH, clients[k]);
-            for (unsigned k = 0; k < sizeof(latency_us) / sizeof(latency_us[0]); k++)
-                add_sim(o, "latency", all[i], latency_us[k] * US, 64, DEPTH, 1000);
-            for (unsigned k = 0; k < sizeof(units) / sizeof(units[0]); k++)
-                add_sim(o, "units", all[i], MS, units[k], DEPTH, 1000);
-            for (unsigned k = 0; k < sizeof(depth) / sizeof(depth[0]); k++)
-                add_sim(o, "depth", all[i], MS, 16, depth[k], 1000);
-        }
+    for (unsigned k = 0; k < COUNT(clients); k++)
+        point(o, "clients", MS, 64, DEPTH, clients[k]);
+    for (unsigned k = 0; k < COUNT(latency_us); k++)
+        point(o, "latency", latency_us[k] * US, 64, DEPTH, 1000);
+    for (unsigned k = 0; k < COUNT(units); k++)
+        point(o, "units", MS, units[k], DEPTH, 1000);
+    for (unsigned k = 0; k < COUNT(depth); k++)
+        point(o, "depth", MS, 16, depth[k], 1000);
 }
 
 static void device_points(const struct options *o)
 {
-    for
-        ALL(i)
-        {
-            for (unsigned k = 0; k < o->devices_n; k++)
+    for (unsigned k = 0; k < o->devices_n; k++) {
+        for (unsigned i = 0; i < COUNT(all); i++) {
+            if (!all[i]->verifies)
                 (void)add(o, "device", all[i], o->device[k]);
         }
+    }
 }
 
 /* --- rounds ----------------------------------------------------------------------------------------------------- */
@@ -208,9 +215,11 @@ static unsigned rounds_of(const struct options *o, const struct row *row)
 {
     if (o->rounds != 0)
         return o->rounds;
-    if (strcmp(row->group, GROUP_TARGET) == 0)
-        return 3;
-    return strcmp(row->group, GROUP_HEAP) == 0 || !o->quick ? 1 : 2;
+    if (strcmp(row->group, GROUP_HEAP) == 0)
+        return 1;
+    if (strcmp(row->group, GROUP_TARGET) == 0 || strcmp(row->group, GROUP_LIMITED) == 0)
+        return o->quick ? 2 : 5;
+    return 1;
 }
 
 static void all_rounds(const struct options *o, struct rig *rig, struct primitives *primitives)

@@ -205,3 +205,10 @@ const struct design design_milgi = {
     .title = "Milgi",
     .serve = serve,
 };
+
+const struct design design_milgi_verify = {
+    .name = "milgi-verify",
+    .title = "Milgi, verifying",
+    .verifies = true,
+    .serve = serve,
+};

@@ -63,7 +63,7 @@ struct design {
     void (*serve)(struct scene *scene);
 };
 extern const struct design design_transport, design_sync, design_threads, design_fibers_fd, design_fibers_callback,
-    design_milgi, design_milgi_verify;
+    design_retry, design_milgi, design_milgi_verify;
 
 /*
  * A queue pair of a device in the hands of somebody who is not Milgi's engine: one signature at a time goes in, waits
@@ -153,6 +153,16 @@ void openssl_context_free(struct ssl_ctx_st *ctx);
 /* A server's end on a socket. */
 struct ssl_st *openssl_new(struct ssl_ctx_st *ctx, int fd);
 
+/* --- AWS-LC ----------------------------------------------------------------------------------------------------- */
+
+/* Which AWS-LC stands behind design_retry; NULL: none is built. */
+const char *retry_library(void);
+
+/* --- a device that is not trusted ------------------------------------------------------------------------------- */
+
+/* |inner|, which goes with it, and the verification of each signature. */
+struct milgi_device *checked_device_new(struct milgi_device *inner, const struct bench_cert *cert);
+
 /* --- clients ---------------------------------------------------------------------------------------------------- */
 
 struct clients {
@@ -239,11 +249,15 @@ enum primitive {
     PRIMITIVE_KEYGEN,
     PRIMITIVE_DERIVE,
     PRIMITIVE_VERIFY,
+    PRIMITIVE_KEYGEN_AWS_LC,
+    PRIMITIVE_DERIVE_AWS_LC,
     PRIMITIVES
 };
 struct primitives {
     struct bench_samples us[PRIMITIVES];
 };
+void retry_primitive(enum primitive primitive, uint8_t public[32], uint8_t private[32]);
+/* Without AWS-LC's when it is not there. */
 void primitives_round(const struct rig *rig, struct primitives *primitives);
 
 /* --- what is measured, and what is said of it ------------------------------------------------------------------- */

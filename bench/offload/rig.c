@@ -141,6 +141,8 @@ static struct run *run_new(struct rig *rig, const struct point *point, unsigned 
     /* The modelled accelerator is trusted as this process's libcrypto is; design_milgi_verify does not. */
     if (point->units > 0)
         run->scene.device->caps.flags |= MILGI_CAP_LIBCRYPTO;
+    if (point->design->verifies)
+        run->scene.device = checked_device_new(run->scene.device, &rig->cert);
     connect_all(run);
     run->scene.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
     run->clients.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
@@ -253,6 +255,24 @@ static unsigned server_threads(const struct run *run, pid_t **threads)
     return kept;
 }
 
+/*
+ * The clients come in waves: all say hello, all are answered. So that each phase of a wave is in it alike, the window ends
+ * when every client has had the same number of handshakes, on average, once its time is over.
+ */
+static struct reading window(struct run *run, const struct reading *before, uint64_t ns)
+{
+    unsigned long n = run->clients.n, wanted;
+
+    sleep_ns(ns);
+    wanted = (atomic_load(&run->clients.finished) - before->finished) / n * n + n;
+    while (atomic_load(&run->clients.finished) - before->finished < wanted) {
+        if (bench_now_ns() - before->now_ns > PATIENCE_NS)
+            bench_die("%s: too slow for %lu clients", run->scene.design->name, n);
+        sleep_ns(MS / 5);
+    }
+    return read_clocks(run);
+}
+
 /* In a time of its own: while they are counted, system calls cost more. */
 static double syscalls_per_handshake(struct run *run)
 {
@@ -261,12 +281,13 @@ static double syscalls_per_handshake(struct run *run)
     unsigned n = server_threads(run, &threads);
 
     bool all = syscalls_open(&counter, threads, n);
-    unsigned long before = atomic_load(&run->clients.finished);
-    sleep_ns(run->rig->syscalls_ns);
+    struct reading before = { .now_ns = bench_now_ns(), .finished = atomic_load(&run->clients.finished) };
+    if (all)
+        (void)window(run, &before, run->rig->syscalls_ns);
     unsigned long after = atomic_load(&run->clients.finished);
     uint64_t calls = syscalls_close(&counter);
     free(threads);
-    return all && after > before ? (double)calls / (double)(after - before) : NAN;
+    return all ? (double)calls / (double)(after - before.finished) : NAN;
 }
 
 /* --- a run ------------------------------------------------------------------------------------------------------ */
@@ -330,8 +351,7 @@ struct figures rig_measure(struct rig *rig, const struct point *point)
     warm_up(run);
     atomic_store(&run->clients.sampling, true);
     struct reading before = read_clocks(run);
-    sleep_ns(rig->window_ns);
-    struct reading after = read_clocks(run);
+    struct reading after = window(run, &before, rig->window_ns);
     atomic_store(&run->clients.sampling, false);
     struct figures figures = between(&before, &after);
     figures.syscalls = syscalls_per_handshake(run);
