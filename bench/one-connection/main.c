@@ -86,7 +86,8 @@ static struct options parse(int argc, char **argv)
     static const struct option known[] = { { "quick", no_argument, NULL, 'q' },
         { "json", required_argument, NULL, 'j' }, { "rounds", required_argument, NULL, 'r' },
         { "slice", required_argument, NULL, 's' }, { "window", required_argument, NULL, 'w' },
-        { "only", required_argument, NULL, 'o' }, { "realtime", no_argument, NULL, 'R' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+        { "only", required_argument, NULL, 'o' }, { "realtime", no_argument, NULL, 'R' },
+        { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
     struct options o = { .rounds = 40, .window = 32, .slice_ns = 30000000 };
     int option;
 

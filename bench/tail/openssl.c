@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libssl behind an event loop: signatures made where they are needed, or in fibers that pause while a worker makes them.
- * As a careful host would have it: read-ahead, no tickets, and no fibers any more once a connection stands.
+ * libssl behind an event loop: signatures made where they are needed, or in fibers that pause while a worker makes
+ * them. As a careful host would have it: read-ahead, no tickets, and no fibers any more once a connection stands.
  */
 #include <errno.h>
 #include <stdlib.h>
