@@ -148,7 +148,7 @@ static void serve(struct milgi_config *config, const char *spec, int listener, i
     milgi_config_unref(config);
 }
 
-/* --- the master: no loop, no engine, no device, no thread ---------------------------------------------------------- */
+/* --- the master: no loop, no engine, no device, no thread --------------------------------------------------------- */
 
 struct master {
     const char *chain, *key, *device;

@@ -17,7 +17,8 @@ certificate() { # NAME
 
 # The example echoes a line, and its certificate has this NAME.
 shows() { # NAME
-    printf 'through a worker\n' | timeout 20 openssl s_client -connect "127.0.0.1:$port" -CAfile "$work/trusted.pem" \
+    # s_client ends with its input, whether the echo has come or not
+    { printf 'through a worker\n' && sleep 0.5; } | timeout 20 openssl s_client -connect "127.0.0.1:$port" -CAfile "$work/trusted.pem" \
         -verify_return_error -quiet -no_ign_eof >"$work/out" 2>"$work/err" || return 1
     grep -q "CN *= *$1\$" "$work/err" && grep -q 'through a worker' "$work/out"
 }
@@ -57,7 +58,7 @@ for device in cpu pool:2; do
     echo garbage >"$work/cert.pem"
     kill -HUP "$pid"
     eventually told 'cert.pem'
-    shows second
+    eventually shows second
     kill -KILL "$(workers | head -n 1)"
     eventually told 'has died'
     eventually two_workers
