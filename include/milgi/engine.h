@@ -45,6 +45,24 @@ enum milgi_full_policy {
     MILGI_FULL_REFUSE
 };
 
+/* How an engine that has nothing else to do learns that a device has finished something. Every turn polls, always. */
+enum milgi_completion {
+    /*
+     * Polled (MILGI_RUN_AGAIN) while what is in a device is expected within spin_ns, since waking up would take longer
+     * than that; armed otherwise.
+     */
+    MILGI_COMPLETION_AUTO,
+    MILGI_COMPLETION_ARM, /* always armed: the host sleeps */
+    MILGI_COMPLETION_BUSY /* never armed: MILGI_RUN_AGAIN while anything is in a device; for a core of its own */
+};
+
+/* What became of a device, for on_device(). */
+enum milgi_device_event {
+    MILGI_DEVICE_RETIRED,  /* failing: nothing goes there for a while */
+    MILGI_DEVICE_RETURNED, /* it is tried again */
+    MILGI_DEVICE_REMOVED   /* milgi_engine_remove_device() has ended: its index is free, the engine uses it no more */
+};
+
 struct milgi_engine_options {
     struct milgi_clock clock; /* default: the system's clocks */
     /* cryptographically strong bytes; 0, or negative on failure. Default: libcrypto's */
@@ -59,6 +77,10 @@ struct milgi_engine_options {
     /* the chunk pool had been empty and has room again; from inside a run. May be NULL */
     void (*on_memory)(void *ctx, struct milgi_engine *engine);
     void *memory_ctx;
+    /* from inside a run; |device| may be freed when |event| is REMOVED. May be NULL */
+    void (*on_device)(void *ctx, struct milgi_engine *engine, unsigned index, struct milgi_device *device,
+        enum milgi_device_event event);
+    void *device_ctx;
     size_t memory_limit;                      /* bytes of chunks; default 1 GiB */
     uint32_t op_limit;                        /* ops alive at once; default 65536 */
     uint32_t conn_limit;                      /* connections; default 1048576 */
@@ -67,11 +89,26 @@ struct milgi_engine_options {
     uint64_t op_timeout_ns[MILGI_OP_CLASSES]; /* after which an op is LOST; default 10 s each; 0: never */
     /* re-run a BROKEN or LOST op once on the inline device when its inputs are intact; default true */
     bool rerun;
-    /* estimated service time that may be outstanding per unit of a device's parallelism; default 20 ms */
+    /*
+     * Service time that may be outstanding per unit of a device's parallelism; default 20 ms. Two ops per unit may be
+     * in a device however long they take.
+     */
     uint64_t outstanding_ns;
     uint32_t share[MILGI_OP_CLASSES]; /* weights of the classes when a device is full; default 1 : 1 */
+    enum milgi_completion completion; /* default AUTO */
+    uint64_t spin_ns;                 /* of MILGI_COMPLETION_AUTO; default 5 us */
     /* how long a device without an fd is polled in MILGI_RUN_AGAIN before timers are used; default 50 us */
     uint64_t busy_poll_ns;
+    /*
+     * how long a burst that is smaller than the device's best_batch waits for more when the device has work already;
+     * only with MILGI_COMPLETION_BUSY. Default 0: to the end of the turn
+     */
+    uint64_t batch_wait_ns;
+    /*
+     * milgi_engine_route_first(): an op that is expected to take longer than this is not run on the inline device
+     * while another of its devices is in service; default 50 us
+     */
+    uint64_t inline_max_ns;
     uint32_t quarantine_limit; /* LOST ops that a device may owe before it is taken out of service; default 256 */
 };
 
@@ -93,18 +130,50 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_new(
 MILGI_API int milgi_engine_free(struct milgi_engine *engine);
 
 /*
- * Opens a queue pair on |device| (borrowed until milgi_engine_free()) and returns its index in the engine (> 0), or
- * MILGI_ELIMIT (it has no queue pair left, or there are MILGI_DEVICES_MAX), MILGI_EREENTRY, MILGI_EFORK. By itself
- * this routes nothing.
+ * Opens a queue pair on |device| (borrowed until milgi_engine_free(), or until on_device() says REMOVED) and returns
+ * its index in the engine (> 0, below MILGI_DEVICES_MAX), or MILGI_ELIMIT (it has no queue pair left, or there are
+ * MILGI_DEVICES_MAX), MILGI_EFORK (this engine or this device was made in another process). By itself this routes
+ * nothing. At any time, while traffic flows, from callbacks too.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engine, struct milgi_device *device);
 
 /*
+ * Takes the device with |index| out while traffic flows. From now on nothing goes there: what waits before it and what
+ * is routed there goes to the other devices of the route, else to the inline device. What is in it has |drain_ns| to
+ * come back; after that it is treated as LOST (and re-run as the options say), and the device is quiesced, which may
+ * block for as long as its longest op. Then its queue pair is closed and on_device() says REMOVED; when that happens
+ * the index may be given out again. |drain_ns| 0: now, in the next turn. A second call can only shorten the time.
+ * Returns 0, MILGI_EINVAL (0, or no device there), MILGI_EFORK. At any time, from callbacks too.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_engine_remove_device(
+    struct milgi_engine *engine, unsigned index, uint64_t drain_ns);
+
+/*
  * Ops of the types |op_bits| (MILGI_OP_BIT) go to the device with |index| from now on, where its caps allow it: SEAL
- * and OPEN from |min_record| bytes on (0: the device's own min_record). Returns 0 or MILGI_EINVAL.
+ * and OPEN from |min_record| bytes on (0: the device's own min_record). Index 0: to the inline device. Returns 0 or
+ * MILGI_EINVAL (no device there).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_route(
     struct milgi_engine *engine, uint32_t op_bits, unsigned index, uint32_t min_record);
+
+/*
+ * OPPORTUNISTIC ROUTING. Ops of the types |op_bits| go to whichever of |device_bits| (bit i: the device with index i;
+ * bit 0: the inline device) is expected to finish them first, by what each device has needed for ops of that kind,
+ * what is in it and before it, and what waking it costs. Smaller records than |min_record| (0: the largest min_record
+ * of those devices) stay on the inline device. With bit 0 the engine's own thread works on what a device has not begun
+ * when it would be sooner; options.inline_max_ns bounds what it takes upon itself. What was decided is in the
+ * statistics (milgi_engine_stats: submitted, by device and type). Overrides what was said before for these types, and
+ * is overridden by the next call. Returns 0, or MILGI_EINVAL (no device there, none at all).
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_engine_route_first(
+    struct milgi_engine *engine, uint32_t op_bits, uint32_t device_bits, uint32_t min_record);
+
+/*
+ * What the engine expects an op of |type| and |alg| (for SEAL and OPEN: a record of |size| bytes) to take on one unit of
+ * the device with |index|, from what it has measured, else from a built-in table; 0: no such device or type.
+ */
+MILGI_API uint64_t milgi_engine_expected_ns(
+    const struct milgi_engine *engine, unsigned index, int type, uint16_t alg, uint32_t size);
 
 /*
  * One turn, of about |budget_ns| estimated nanoseconds of work (0: 1 ms). Calls the callbacks. Not from a callback.

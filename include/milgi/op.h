@@ -186,6 +186,8 @@ struct milgi_op_chain {
     uint8_t name[256];
 };
 
+struct milgi__flow;
+
 struct milgi_op {
     uint8_t type;   /* enum milgi_op_type */
     uint8_t status; /* PENDING until the device gives it back */
@@ -194,17 +196,20 @@ struct milgi_op {
     uint16_t alg;   /* suite, group or signature scheme */
     uint16_t flags; /* the engine's */
     int32_t device_code;
-    struct milgi_key *key; /* a reference; NULL for KEYGEN, DERIVE and VERIFY */
-    uint64_t scratch[6];   /* the device's, from enqueue to dequeue */
-    struct {               /* the engine's; a device does not look at it */
-        struct milgi_op *next, *prev;
+    uint32_t service_ns;                          /* the device's: how long a unit worked on it, when it knows; else it leaves it 0 */
+    struct milgi_key *key;                        /* a reference; NULL for KEYGEN, DERIVE and VERIFY */
+    uint64_t scratch[6];                          /* the device's, from enqueue to dequeue */
+    struct {                                      /* the engine's; a device does not look at it */
+        struct milgi_op *next, *prev;             /* in the list where it stands */
+        struct milgi_op *owner_next, *owner_prev; /* among the ops of its owner */
+        struct milgi__flow *flow;                 /* from which it was taken */
         uint64_t submitted_ns;
         uint64_t stamp_ns; /* of a sampled op: when it was submitted, then enqueued, then came back */
         uint32_t owner_index, owner_generation;
         uint32_t slot;
-        uint32_t cost_ns;
+        uint32_t cost_ns, estimate_ns;
         uint32_t id, generation;
-        uint8_t state, tries;
+        uint8_t state, tries, kind, alone;
     } e;
     union {
         struct milgi_op_aead aead;

@@ -2,134 +2,158 @@
 /* From the lines before a device into it, in bursts. */
 #include "engine/impl.h"
 
-/* True if what is outstanding leaves room for one more of this cost: a queue is bounded by time, not by depth alone. */
-static bool time_left(const struct milgi_engine *e, const struct milgi__dev *d, uint64_t more_ns)
+/* What one look at the lines decides. */
+struct burst {
+    struct milgi_op *op[MILGI__BURST];   /* for the device */
+    struct milgi_op *here[MILGI__BURST]; /* for the engine's own thread, which is sooner done */
+    unsigned n, here_n;
+    uint64_t cost_ns, here_ns;
+};
+
+/*
+ * True if what is in the device leaves room for one more of this cost. A queue is bounded by time, not by depth alone,
+ * so that nothing that comes waits long in it; but each unit may have an op and the next one.
+ */
+static bool time_left(const struct milgi_engine *e, const struct milgi__dev *d, const struct burst *b, uint32_t more_ns)
 {
-    uint64_t limit = e->o.outstanding_ns * d->device->caps.parallelism;
-    return d->outstanding_ns + more_ns <= limit;
+    uint32_t units = d->device->caps.parallelism;
+    if (milgi__dev_inside(d) + b->n < 2 * (uint64_t)units)
+        return true;
+    return d->outstanding_ns + b->cost_ns + more_ns <= e->o.outstanding_ns * units;
 }
 
-static uint32_t in_flight(const struct milgi__dev *d)
+/*
+ * Would this thread have finished it before the device, all counted that is to be done before it? |full|: the device
+ * takes none now.
+ */
+static bool sooner_here(const struct milgi_engine *e, const struct milgi__dev *d, const struct burst *b,
+    const struct milgi_op *op, bool full)
 {
-    return d->flight[0].n + d->flight[1].n + d->lent.n;
-}
-
-/* Nobody waits for it any more and no device has begun it: it never runs. */
-static bool drop_orphan(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
-{
-    if (milgi__engine_find(e, op->e.owner_index, op->e.owner_generation))
+    if (!(op->flags & MILGI__OP_EITHER) || b->here_n == MILGI__BURST)
         return false;
-    milgi__oplist_remove(&d->line[op->cls], op);
-    milgi__stats_dropped(&d->stat, op);
-    milgi__op_release(e, op);
-    return true;
+    uint32_t units = d->device->caps.parallelism;
+    uint64_t before = milgi__dev_inside(d) ? 0 : d->device->caps.wake_ns;
+    if (milgi__dev_inside(d) + b->n >= units)
+        before += (d->outstanding_ns + b->cost_ns) / units;
+    return full || b->here_ns + milgi__route_inline_ns(e, op) <= before + op->e.cost_ns;
 }
 
-/* Takes the next burst off the lines, in the order of their turns. */
-static unsigned gather(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op **burst)
+/* Takes the next ops off the lines, in the order of their turns. */
+static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
 {
-    uint32_t depth = d->device->caps.max_in_flight, used = in_flight(d);
-    uint64_t cost = 0;
-    unsigned n = 0;
-    while (n < MILGI__BURST && used + n < depth) {
-        int cls = milgi__fair_pick(e, d);
-        if (cls < 0)
-            break;
-        struct milgi_op *op = d->line[cls].first;
-        if (drop_orphan(e, d, op))
+    uint32_t depth = d->device->caps.max_in_flight, used = milgi__dev_inside(d);
+    struct milgi_op *op;
+    *b = (struct burst){ .n = 0 };
+    while (b->n < MILGI__BURST && (op = milgi__fair_pick(e, d)) != NULL) {
+        bool full = used + b->n >= depth || !time_left(e, d, b, op->e.cost_ns);
+        if (sooner_here(e, d, b, op, full)) {
+            milgi__fair_take(d, op);
+            b->here[b->here_n++] = op;
+            b->here_ns += milgi__route_inline_ns(e, op);
             continue;
-        /* One goes in however long it takes, when it would be alone. */
-        if (!time_left(e, d, cost + op->e.cost_ns) && (n || d->outstanding_ns))
+        }
+        if (full)
             break;
-        milgi__oplist_remove(&d->line[cls], op);
-        milgi__fair_charge(d, (unsigned)cls, op->e.cost_ns);
-        cost += op->e.cost_ns;
-        burst[n++] = op;
+        milgi__fair_take(d, op);
+        b->op[b->n++] = op;
+        b->cost_ns += op->e.cost_ns;
     }
-    return n;
 }
 
-/* A refused op is offered again unchanged: back to the front of its line. */
-static void put_back(struct milgi__dev *d, struct milgi_op *op)
-{
-    struct milgi__oplist *line = &d->line[op->cls];
-    op->e.prev = NULL;
-    op->e.next = line->first;
-    if (line->first)
-        line->first->e.prev = op;
-    else
-        line->last = op;
-    line->first = op;
-    line->n++;
-}
-
-/* Says to expire() since when something waits and nothing is accepted: refused, or no place beside what is in it. */
+/* Says to milgi__dev_watch() since when something waits and nothing is accepted: refused, or no place in it. */
 static void note_full(const struct milgi_engine *e, struct milgi__dev *d)
 {
-    if (!d->line[0].n && !d->line[1].n)
+    if (!milgi__dev_waiting(d))
         d->full_since_ns = 0;
     else if (!d->full_since_ns)
         d->full_since_ns = e->now_ns;
 }
 
-/* The line before a device that is out of service: some of it on the inline device, the rest in the next turn. */
+/* The line before a device that takes none: some of it elsewhere, the rest in the next turn. */
 static void spill(struct milgi_engine *e, struct milgi__dev *d)
 {
     uint64_t spent = 0;
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        while (d->line[cls].first && spent < MILGI__SPILL_NS) {
-            struct milgi_op *op = d->line[cls].first;
-            if (drop_orphan(e, d, op))
-                continue;
-            milgi__oplist_remove(&d->line[cls], op);
-            milgi__stats_spilled(&d->stat, op);
-            spent += op->e.cost_ns;
-            milgi__op_inline(e, op);
-        }
+    struct milgi_op *op;
+    while (spent < MILGI__SPILL_NS && (op = milgi__fair_pick(e, d)) != NULL) {
+        spent += op->e.estimate_ns;
+        milgi__op_reroute(e, op);
     }
+}
+
+/* Offers the burst; what is refused goes back to where it was. Returns how many were taken. */
+static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
+{
+    uint64_t stamp = milgi__stats_clock(&e->stat);
+    uint32_t before = milgi__dev_inside(d);
+    for (unsigned i = 0; i < b->n; i++) {
+        struct milgi_op *op = b->op[i];
+        op->status = MILGI_OP_PENDING;
+        op->service_ns = 0;
+        op->e.submitted_ns = stamp;
+        op->e.state = MILGI__OP_IN_FLIGHT;
+        op->e.alone = before + i < d->device->caps.parallelism;
+    }
+    unsigned taken = d->device->ops->enqueue(d->qp, b->op, b->n);
+    milgi__stats_burst_in(&e->stat, &d->stat, b->op, b->n, taken, stamp);
+    for (unsigned i = 0; i < taken; i++) {
+        d->outstanding_ns += b->op[i]->e.cost_ns;
+        milgi__oplist_append(&d->flight[b->op[i]->cls], b->op[i]);
+    }
+    for (unsigned i = b->n; i > taken; i--) {
+        b->op[i - 1]->e.state = MILGI__OP_WAITING;
+        milgi__fair_put_back(d, b->op[i - 1]);
+    }
+    if (taken) {
+        d->quiet_since_ns = e->now_ns;
+        d->full_since_ns = 0;
+        d->spins = 0;
+    }
+    return taken;
+}
+
+/* A small burst may wait for more while the device has work; it must not for longer than the host allows. */
+static bool holds(struct milgi_engine *e, struct milgi__dev *d)
+{
+    bool may = e->o.batch_wait_ns && e->o.completion == MILGI_COMPLETION_BUSY && milgi__dev_inside(d) &&
+        milgi__dev_waiting(d) < d->burst;
+    if (may && !d->held_since_ns)
+        d->held_since_ns = e->now_ns;
+    if (may && e->now_ns - d->held_since_ns < e->o.batch_wait_ns)
+        return true;
+    d->held_since_ns = 0;
+    return false;
+}
+
+/* What it took upon itself, and a look at what the device has done meanwhile. */
+static void run_here(struct milgi_engine *e, struct milgi__dev *d, const struct burst *b)
+{
+    if (!b->here_n)
+        return;
+    for (unsigned i = 0; i < b->here_n; i++)
+        milgi__op_inline(e, b->here[i]);
+    milgi__dev_poll(e, d);
 }
 
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
 {
-    struct milgi_op *burst[MILGI__BURST];
-    unsigned n;
-    if (!d->in_service) {
+    uint64_t spent = 0;
+    d->more_here = false;
+    if (d->state != MILGI__DEV_SERVING) {
         spill(e, d);
         return;
     }
+    if (holds(e, d))
+        return;
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
         milgi__stats_line(&d->stat, cls, d->line[cls].n);
-    while ((n = gather(e, d, burst)) > 0) {
-        for (unsigned i = 0; i < n; i++) {
-            burst[i]->status = MILGI_OP_PENDING;
-            burst[i]->e.submitted_ns = e->now_ns;
-            burst[i]->e.state = MILGI__OP_IN_FLIGHT;
-        }
-        uint64_t stamp = milgi__stats_clock(&e->stat);
-        unsigned taken = d->device->ops->enqueue(d->qp, burst, n);
-        for (unsigned i = 0; i < taken; i++) {
-            struct milgi_op *op = burst[i];
-            d->outstanding_ns += op->e.cost_ns;
-            milgi__oplist_append(&d->flight[op->cls], op);
-        }
-        milgi__stats_burst_in(&e->stat, &d->stat, burst, n, taken, stamp);
-        if (taken) {
-            d->quiet_since_ns = e->now_ns;
-            d->full_since_ns = 0;
-        }
-        for (unsigned i = n; i > taken; i--) {
-            burst[i - 1]->e.state = MILGI__OP_WAITING;
-            put_back(d, burst[i - 1]);
-        }
-        if (taken < n)
-            break;
+    for (bool more = true; more && !d->more_here;) {
+        struct burst b;
+        gather(e, d, &b);
+        more = b.n + b.here_n > 0 && (b.n == 0 || offer(e, d, &b) == b.n);
+        milgi__fair_settle(e, d);
+        run_here(e, d, &b);
+        spent += b.here_ns;
+        d->more_here = spent >= MILGI__SPILL_NS && milgi__dev_waiting(d);
     }
     note_full(e, d);
-}
-
-void milgi__dev_retire(struct milgi_engine *e, struct milgi__dev *d)
-{
-    d->in_service = false;
-    d->full_since_ns = 0;
-    d->retry_ns = e->now_ns + MILGI__RETIRE_NS;
 }

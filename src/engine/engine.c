@@ -24,7 +24,9 @@ void milgi_engine_options_init(struct milgi_engine_options *options)
         .rerun = true,
         .outstanding_ns = 20000000,
         .share = { 1, 1 },
+        .spin_ns = 5000,
         .busy_poll_ns = 50000,
+        .inline_max_ns = 50000,
         .quarantine_limit = 256,
     };
 }
@@ -37,24 +39,6 @@ static void wake(void *ctx)
         milgi__port_waker_wake(&e->waker);
 }
 
-static int open_device(struct milgi_engine *e, struct milgi_device *device)
-{
-    struct milgi__dev *d = &e->dev[e->devs_n];
-    d->qp = device->ops->qp_open(device, &e->o.clock);
-    if (!d->qp)
-        return MILGI_ELIMIT;
-    d->device = device;
-    d->flags = device->caps.flags;
-    d->in_service = true;
-    d->fd = device->ops->notify_fd ? device->ops->notify_fd(d->qp) : -1;
-    if (d->fd >= 0 && milgi__port_waker_add(&e->waker, d->fd) != 0) {
-        device->ops->qp_close(d->qp);
-        return MILGI_ELIMIT;
-    }
-    milgi__stats_dev_init(&d->stat, device);
-    return (int)e->devs_n++;
-}
-
 static int engine_init(struct milgi_engine *e)
 {
     struct milgi__pool_options pool = { .limit = e->o.memory_limit, .wake = wake, .wake_ctx = e };
@@ -64,9 +48,11 @@ static int engine_init(struct milgi_engine *e)
     milgi__list_init(&e->waking);
     e->waiters_ns = UINT64_MAX;
     milgi__list_init(&e->cooling);
-    e->process = milgi__port_process();
+    milgi__list_init(&e->all_keys);
+    milgi__route_init(e);
     milgi__stats_init(&e->stat, &e->o.clock);
-    e->now_ns = milgi__stats_clock(&e->stat);
+    e->process = milgi__port_process();
+    e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
     if (milgi__port_waker_init(&e->waker) != 0)
         return MILGI_ELIMIT;
     e->cx = milgi__crypto_new();
@@ -74,7 +60,7 @@ static int engine_init(struct milgi_engine *e)
     struct milgi_device *cpu = NULL;
     if (!e->cx || !e->pool || milgi_device_new("cpu", &cpu, NULL) != 0)
         return MILGI_ENOMEM;
-    int index = open_device(e, cpu);
+    int index = milgi__dev_open(e, cpu);
     if (index < 0)
         milgi_device_free(cpu);
     return MILGI__MIN(index, 0);
@@ -85,9 +71,11 @@ static void engine_fini(struct milgi_engine *e)
     struct milgi_device *cpu = e->devs_n ? e->dev[0].device : NULL;
     milgi__keys_fini(e);
     for (unsigned i = 0; i < e->devs_n; i++) {
-        e->dev[i].device->ops->qp_close(e->dev[i].qp);
+        if (e->dev[i].device)
+            e->dev[i].device->ops->qp_close(e->dev[i].qp);
         milgi__stats_dev_fini(&e->dev[i].stat);
     }
+    milgi__fair_fini(e);
     milgi__ops_fini(e);
     milgi_device_free(cpu);
     if (e->pool)
@@ -102,7 +90,7 @@ static void engine_fini(struct milgi_engine *e)
 static bool options_make_sense(const struct milgi_engine_options *o)
 {
     return o->clock.monotonic_ns && o->clock.wall_s && o->random && o->op_limit && o->conn_limit && o->memory_limit &&
-        o->share[0] && o->share[1] && o->full_policy <= MILGI_FULL_REFUSE;
+        o->share[0] && o->share[1] && o->full_policy <= MILGI_FULL_REFUSE && o->completion <= MILGI_COMPLETION_BUSY;
 }
 
 int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_engine **engine)
@@ -128,31 +116,6 @@ int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_en
     return 0;
 }
 
-/*
- * Ops that are still out have no owner any more: quiesce guarantees that nobody writes to them, then they are released.
- */
-static void drain_device(struct milgi_engine *e, struct milgi__dev *d)
-{
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        while (d->line[cls].first) {
-            struct milgi_op *op = d->line[cls].first;
-            milgi__oplist_remove(&d->line[cls], op);
-            milgi__op_release(e, op);
-        }
-    }
-    if (d->device->ops->quiesce)
-        d->device->ops->quiesce(d->qp);
-    milgi__dev_poll(e, d);
-    struct milgi__oplist *lists[] = { &d->flight[0], &d->flight[1], &d->lent };
-    for (unsigned i = 0; i < MILGI__COUNT(lists); i++) {
-        while (lists[i]->first) {
-            struct milgi_op *op = lists[i]->first;
-            milgi__oplist_remove(lists[i], op);
-            milgi__op_release(e, op);
-        }
-    }
-}
-
 static void run_posts(struct milgi_engine *e);
 
 int milgi_engine_free(struct milgi_engine *e)
@@ -170,38 +133,12 @@ int milgi_engine_free(struct milgi_engine *e)
         if (e->owners[i].owner)
             e->owners[i].owner->ops->drop(e->owners[i].owner);
     }
-    for (unsigned i = 0; i < e->devs_n; i++)
-        drain_device(e, &e->dev[i]);
+    for (unsigned i = 0; i < e->devs_n; i++) {
+        if (e->dev[i].device)
+            milgi__dev_drain(e, &e->dev[i]);
+    }
     milgi__pool_collect(e->pool);
     engine_fini(e);
-    return 0;
-}
-
-int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
-{
-    if (milgi__engine_foreign(e))
-        return MILGI_EFORK;
-    if (e->running)
-        return MILGI_EREENTRY;
-    if (e->devs_n == MILGI_DEVICES_MAX)
-        return MILGI_ELIMIT;
-    return open_device(e, device);
-}
-
-int milgi_engine_route(struct milgi_engine *e, uint32_t op_bits, unsigned index, uint32_t min_record)
-{
-    if (index >= e->devs_n)
-        return MILGI_EINVAL;
-    const struct milgi_device_caps *caps = &e->dev[index].device->caps;
-    /*= REMOTE and token devices get SIGN only; VERIFY stays in the process's trust domain. */
-    uint32_t allowed = caps->ops & ((caps->flags & MILGI_CAP_REMOTE) ? MILGI_OP_BIT(MILGI_OP_SIGN) : UINT32_MAX);
-    /* The chunks of the pool are ordinary memory, which such a device cannot reach. */
-    if (caps->flags & MILGI_CAP_OWN_MEMORY)
-        allowed &= MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN);
-    for (int type = 0; type < MILGI_OP_TYPES; type++) {
-        if (op_bits & allowed & MILGI_OP_BIT(type))
-            e->route[type] = (struct milgi__route){ index, min_record ? min_record : caps->min_record };
-    }
     return 0;
 }
 
@@ -251,13 +188,15 @@ bool milgi__engine_foreign(const struct milgi_engine *e)
 
 int milgi_engine_fd(struct milgi_engine *e)
 {
-    return e->waker.poll_fd;
+    return milgi__engine_foreign(e) ? -1 : e->waker.poll_fd;
 }
 
 /* --- from other threads ------------------------------------------------------------------------- */
 
 int milgi_engine_post(struct milgi_engine *e, void (*fn)(void *arg), void *arg)
 {
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
     struct milgi__post_item *item = milgi__alloc(sizeof *item);
     if (!item)
         return MILGI_ENOMEM;
@@ -337,7 +276,7 @@ static unsigned poll_devices(struct milgi_engine *e)
     unsigned n = 0;
     for (unsigned i = 1; i < e->devs_n; i++) {
         struct milgi__dev *d = &e->dev[i];
-        if (d->flight[0].n || d->flight[1].n || d->lent.n || d->armed)
+        if (milgi__dev_inside(d) || d->armed)
             n += milgi__dev_poll(e, d);
     }
     return n;
@@ -346,7 +285,7 @@ static unsigned poll_devices(struct milgi_engine *e)
 static void flush_devices(struct milgi_engine *e)
 {
     for (unsigned i = 1; i < e->devs_n; i++) {
-        if (e->dev[i].line[0].n || e->dev[i].line[1].n)
+        if (milgi__dev_waiting(&e->dev[i]))
             milgi__dev_flush(e, &e->dev[i]);
     }
 }
@@ -413,7 +352,7 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
     if (!milgi__list_empty(&e->waiting) && e->freed_something)
         return again;
     for (unsigned i = 1; i < e->devs_n; i++) {
-        if (milgi__dev_arm(e, &e->dev[i], &deadline))
+        if (e->dev[i].device && milgi__dev_arm(e, &e->dev[i], &deadline))
             return again;
     }
     if (!milgi__list_empty(&e->waiting)) {
@@ -441,8 +380,10 @@ static void turn(struct milgi_engine *e, uint64_t budget)
     e->now_ns = milgi__stats_clock(&e->stat);
     collect(e);
     expire_owners(e);
-    for (unsigned i = 1; i < e->devs_n; i++)
-        milgi__dev_expire(e, &e->dev[i]);
+    for (unsigned i = 1; i < e->devs_n; i++) {
+        if (e->dev[i].device)
+            milgi__dev_watch(e, &e->dev[i]);
+    }
     for (unsigned pass = 0; pass < PASSES; pass++) {
         poll_devices(e);
         wake_waiters(e);

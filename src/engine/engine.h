@@ -16,6 +16,8 @@ int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner);
 /* Its handle is dead from here on; its ops in flight are orphans. */
 void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner);
 struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, uint32_t generation); /* NULL: gone */
+/* there is something to do: wakes an idle engine */
+void milgi__engine_runnable(struct milgi_engine *e);
 /* run its turn; wakes an idle engine */
 void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner);
 /* call its flush at the end of the run */

@@ -1,25 +1,208 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which class goes next at a device: deficit round robin over estimated service time. */
+/*
+ * Which op goes next at a device: deficit round robin over expected service time, twice. Between the classes in the
+ * proportion of their shares, and within a class between connections, equally. docs/scheduling.md says what follows
+ * for how long an op may wait.
+ */
 #include "engine/impl.h"
 
-int milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
+#define FLOWS_AT_ONCE 63u
+
+/* --- flows ------------------------------------------------------------------------------------------------------ */
+
+struct flow_slab {
+    void *next;
+    struct milgi__flow flow[FLOWS_AT_ONCE];
+};
+
+static bool grow_flows(struct milgi_engine *e)
 {
-    if (!d->line[MILGI_CLASS_RECORDS].n && !d->line[MILGI_CLASS_HANDSHAKE].n)
-        return -1;
-    for (;;) {
-        unsigned cls = d->turn;
-        const struct milgi_op *head = d->line[cls].first;
-        if (!head)
-            d->deficit[cls] = 0; /* who has nothing to send saves nothing up */
-        else if (d->deficit[cls] >= (int64_t)head->e.cost_ns)
-            return (int)cls;
-        /* Its turn is over; the other class's begins. */
-        d->turn = (cls + 1) % MILGI_OP_CLASSES;
-        d->deficit[d->turn] += (int64_t)e->o.share[d->turn] * MILGI__QUANTUM_NS;
+    struct flow_slab *slab = milgi__alloc(sizeof *slab);
+    if (!slab)
+        return false;
+    slab->next = e->flow_slabs;
+    e->flow_slabs = slab;
+    for (unsigned i = 0; i < FLOWS_AT_ONCE; i++) {
+        slab->flow[i].next = e->free_flows;
+        e->free_flows = &slab->flow[i];
+    }
+    return true;
+}
+
+void milgi__fair_fini(struct milgi_engine *e)
+{
+    while (e->flow_slabs) {
+        struct flow_slab *slab = e->flow_slabs;
+        e->flow_slabs = slab->next;
+        milgi__free(slab);
     }
 }
 
-void milgi__fair_charge(struct milgi__dev *d, unsigned cls, uint32_t cost_ns)
+static struct milgi__flow *find_flow(const struct milgi__owner *owner, unsigned dev, unsigned cls)
 {
-    d->deficit[cls] -= (int64_t)cost_ns;
+    struct milgi__flow *flow = owner->flows;
+    while (flow && (flow->dev != dev || flow->cls != cls))
+        flow = flow->next;
+    return flow;
+}
+
+static struct milgi__flow *new_flow(struct milgi_engine *e, struct milgi__owner *owner, unsigned dev, unsigned cls)
+{
+    if (!e->free_flows && !grow_flows(e))
+        return NULL;
+    struct milgi__flow *flow = e->free_flows;
+    e->free_flows = flow->next;
+    *flow = (struct milgi__flow){ .next = owner->flows,
+        .owner_index = owner->index,
+        .owner_generation = owner->generation,
+        .dev = (uint8_t)dev,
+        .cls = (uint8_t)cls };
+    owner->flows = flow;
+    return flow;
+}
+
+static void free_flow(struct milgi_engine *e, struct milgi__flow *flow)
+{
+    struct milgi__owner *owner = milgi__engine_find(e, flow->owner_index, flow->owner_generation);
+    struct milgi__flow **at = &owner->flows;
+    while (*at != flow)
+        at = &(*at)->next;
+    *at = flow->next;
+    milgi__list_remove(&flow->link);
+    flow->next = e->free_flows;
+    e->free_flows = flow;
+}
+
+/* --- lines ------------------------------------------------------------------------------------------------------ */
+
+void milgi__line_init(struct milgi__line *line)
+{
+    *line = (struct milgi__line){ .n = 0 };
+    milgi__list_init(&line->round);
+    milgi__list_init(&line->emptied);
+}
+
+static void count_in(struct milgi__line *line, uint32_t cost_ns)
+{
+    line->n++;
+    line->cost_ns += cost_ns;
+}
+
+static void count_out(struct milgi__line *line, uint32_t cost_ns)
+{
+    line->n--;
+    line->cost_ns -= cost_ns;
+}
+
+bool milgi__line_append(struct milgi_engine *e, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
+{
+    unsigned dev = (unsigned)(d - e->dev);
+    struct milgi__line *line = &d->line[op->cls];
+    struct milgi__flow *flow = find_flow(owner, dev, op->cls);
+    if (!flow) {
+        flow = new_flow(e, owner, dev, op->cls);
+        if (!flow)
+            return false;
+        milgi__list_append(&line->round, &flow->link);
+    }
+    if (!line->n || op->e.cost_ns > line->quantum_ns)
+        line->quantum_ns = op->e.cost_ns;
+    milgi__oplist_append(&flow->ops, op);
+    count_in(line, op->e.cost_ns);
+    return true;
+}
+
+void milgi__line_remove(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
+{
+    struct milgi__owner *owner = milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
+    struct milgi__flow *flow = find_flow(owner, (unsigned)(d - e->dev), op->cls);
+    milgi__oplist_remove(&flow->ops, op);
+    count_out(&d->line[op->cls], op->e.cost_ns);
+    if (!flow->ops.n)
+        free_flow(e, flow);
+}
+
+/* --- turns ------------------------------------------------------------------------------------------------------ */
+
+/* The flow whose turn it is in |line|, which has one. */
+static struct milgi__flow *pick_flow(struct milgi__line *line)
+{
+    for (;;) {
+        struct milgi__flow *flow = MILGI__ENTRY(line->round.next, struct milgi__flow, link);
+        if (!flow->has_turn) {
+            flow->has_turn = true;
+            flow->deficit += line->quantum_ns;
+        }
+        if (flow->deficit >= (int64_t)flow->ops.first->e.cost_ns)
+            return flow;
+        /* Its turn is over; what it has left over it keeps, since it has more to do. */
+        flow->has_turn = false;
+        milgi__list_remove(&flow->link);
+        milgi__list_append(&line->round, &flow->link);
+    }
+}
+
+static struct milgi_op *head(struct milgi__line *line)
+{
+    return line->n ? pick_flow(line)->ops.first : NULL;
+}
+
+struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
+{
+    if (!milgi__dev_waiting(d))
+        return NULL;
+    for (;;) {
+        struct milgi__line *line = &d->line[d->turn];
+        struct milgi_op *op = head(line);
+        if (!op)
+            line->deficit = 0; /* who has nothing to send saves nothing up */
+        else if (line->deficit >= (int64_t)op->e.cost_ns)
+            return op;
+        /* Its turn is over; the other class's begins. */
+        d->turn = (d->turn + 1) % MILGI_OP_CLASSES;
+        d->line[d->turn].deficit += (int64_t)e->o.share[d->turn] * MILGI__QUANTUM_NS;
+    }
+}
+
+void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op)
+{
+    struct milgi__line *line = &d->line[op->cls];
+    struct milgi__flow *flow = pick_flow(line);
+    milgi__oplist_remove(&flow->ops, op);
+    count_out(line, op->e.cost_ns);
+    flow->deficit -= (int64_t)op->e.cost_ns;
+    line->deficit -= (int64_t)op->e.cost_ns;
+    op->e.flow = flow;
+    if (flow->ops.n)
+        return;
+    milgi__list_remove(&flow->link);
+    milgi__list_append(&line->emptied, &flow->link);
+}
+
+void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op)
+{
+    struct milgi__line *line = &d->line[op->cls];
+    struct milgi__flow *flow = op->e.flow;
+    op->e.prev = NULL;
+    op->e.next = flow->ops.first;
+    if (flow->ops.first)
+        flow->ops.first->e.prev = op;
+    else
+        flow->ops.last = op;
+    flow->ops.first = op;
+    flow->ops.n++;
+    count_in(line, op->e.cost_ns);
+    flow->deficit += (int64_t)op->e.cost_ns;
+    line->deficit += (int64_t)op->e.cost_ns;
+    /* To the front: its turn, which had begun, goes on. */
+    milgi__list_remove(&flow->link);
+    milgi__list_append(line->round.next, &flow->link);
+}
+
+void milgi__fair_settle(struct milgi_engine *e, struct milgi__dev *d)
+{
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        while (!milgi__list_empty(&d->line[cls].emptied))
+            free_flow(e, MILGI__ENTRY(d->line[cls].emptied.next, struct milgi__flow, link));
+    }
 }

@@ -15,13 +15,22 @@
 #define MILGI__RETRY_NS 100000u      /* a device that is full with nothing in flight is asked again after this */
 #define MILGI__WAITERS_NS 100000000u /* who waits for ops or chunks tries again after this, whatever was freed */
 #define MILGI__RETIRE_NS 1000000000u /* a device out of service is left alone for this long */
+#define MILGI__SPINS 32u             /* a device is not waited for by more turns than these in a row */
+#define MILGI__LENT_NS 100000000u    /* a device that owes only lost ops is looked at this often */
 #define MILGI__COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
-#define MILGI__SPILL_NS 1000000u     /* service time that is done at once for a device out of service */
-#define MILGI__QUANTUM_NS 200000     /* deficit round robin: service time per share and round */
+#define MILGI__SPILL_NS 1000000u     /* service time that a turn spends on what waits before one device */
+#define MILGI__QUANTUM_NS 200000     /* deficit round robin between classes: service time per share and round */
 
 /* device_code of a SIGN whose signature did not verify */
 #define MILGI__CODE_BAD_SIGNATURE (-1000)
 #define MILGI__CODE_NO_KEY (-1001)
+/* device_code of an op whose only device is failing and takes nothing */
+#define MILGI__CODE_RETIRED (-1002)
+
+/* op.flags, beside those of op.h: the engine's thread may run it itself when that is sooner */
+#define MILGI__OP_EITHER 64u
+#define MILGI__OP_OWNED 256u     /* in the list of its owner, who will be told of its end */
+#define MILGI__OP_ELSEWHERE 128u /* its key is where its device is: nobody else can run it */
 
 struct milgi__oplist {
     struct milgi_op *first, *last;
@@ -54,27 +63,64 @@ static inline void milgi__oplist_remove(struct milgi__oplist *list, struct milgi
     list->n--;
 }
 
+/* The ops of one owner that wait before one device, of one class. In the round while it has ops. */
+struct milgi__flow {
+    struct milgi__link link;  /* in its line's round, or among the emptied */
+    struct milgi__flow *next; /* the owner's others; in the free list */
+    struct milgi__oplist ops;
+    int64_t deficit;
+    uint32_t owner_index, owner_generation;
+    uint8_t dev, cls;
+    bool has_turn; /* its quantum for this round was given */
+};
+
+/* What waits before a device, of one class: its flows in turn. */
+struct milgi__line {
+    struct milgi__link round, emptied;
+    uint32_t n;
+    uint64_t cost_ns;
+    uint32_t quantum_ns; /* of a flow, per round: at least the largest op seen */
+    int64_t deficit;     /* of the class */
+};
+
+/* What a device is to the engine. */
+enum milgi__dev_state {
+    MILGI__DEV_NONE,    /* the index is free */
+    MILGI__DEV_SERVING, /* takes ops */
+    MILGI__DEV_RETIRED, /* is failing: tried again after a while */
+    MILGI__DEV_LEAVING  /* on its way out */
+};
+
+/* Kinds of ops whose service times are measured apart (route.c). */
+#define MILGI__KINDS 32u
+#define MILGI__SCALE_ONE 256u
+
 struct milgi__dev {
     struct milgi_device *device;
     struct milgi_qp *qp;
     uint32_t flags; /* the device's caps.flags */
     int fd;
-    bool in_service;
-    bool armed;                                    /* it was once: notifications may come late */
-    uint64_t full_since_ns;                        /* ops wait and none was accepted since; 0: not so */
-    uint64_t retry_ns;                             /* out of service until then */
-    struct milgi__oplist line[MILGI_OP_CLASSES];   /* before it */
+    enum milgi__dev_state state;
+    bool armed;             /* it was once: notifications may come late */
+    uint64_t full_since_ns; /* ops wait and none was accepted since; 0: not so */
+    uint64_t retry_ns;      /* RETIRED: until then */
+    uint64_t leave_ns;      /* LEAVING: until then what is in it may come back */
+    struct milgi__line line[MILGI_OP_CLASSES];
     struct milgi__oplist flight[MILGI_OP_CLASSES]; /* in it, oldest first */
     struct milgi__oplist lent;                     /* past their deadline: quarantined */
-    uint64_t outstanding_ns;                       /* estimated, of what is in flight */
-    int64_t deficit[MILGI_OP_CLASSES];
-    unsigned turn;           /* class whose turn it is */
-    uint64_t quiet_since_ns; /* nothing has come back since: for busy polling */
+    uint64_t outstanding_ns;                       /* expected, of what is in it */
+    unsigned turn;                                 /* class whose turn it is */
+    uint32_t spins;                                /* answers of AGAIN since something went in or came back */
+    uint64_t quiet_since_ns;                       /* nothing has come back since: for busy polling */
+    uint64_t held_since_ns;                        /* a small burst waits for more since; 0: none does */
+    bool more_here;                                /* this thread has more to do of what waits */
+    uint32_t burst;                                /* ops after which a line is flushed at once */
+    uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     struct milgi__dev_stats stat;
 };
 
 struct milgi__route {
-    unsigned dev;
+    uint32_t set; /* devices, as bits: to whichever of them finishes first; never empty */
     uint32_t min_record;
 };
 
@@ -101,7 +147,6 @@ struct milgi_engine {
     struct milgi__pool *pool;
     uint64_t now_ns;
     uint64_t turns;
-    struct milgi__stats stat;
 
     struct milgi__owner_slot *owners;
     uint32_t owners_cap, owners_n, owners_free;
@@ -121,15 +166,32 @@ struct milgi_engine {
     uint64_t next_op;
 
     struct milgi__dev dev[MILGI_DEVICES_MAX];
-    unsigned devs_n;
+    unsigned devs_n; /* the highest index in use + 1 */
     struct milgi__route route[MILGI_OP_TYPES];
+    unsigned memory_dev; /* the device whose memory the chunks are; 0: ordinary */
+    uint32_t learn_tick;
+    bool learn_inline; /* some route has the inline device beside others: its times are wanted */
+    struct milgi__stats stat;
+    struct milgi__flow *free_flows;
+    void *flow_slabs; /* each begins with the address of the next */
 
-    struct milgi_key **keys; /* private and trust keys, most recent last */
-    uint32_t keys_n, keys_cap;
+    struct milgi_key **keys; /* private and trust keys, most recent last: the cache */
+    uint32_t keys_n;
+    struct milgi__link all_keys; /* every private and trust key that is alive */
 
     struct milgi_slice scratch[MILGI__SCRATCH_SLICES];
     uint64_t copied, sealed, opened;
 };
+
+static inline uint32_t milgi__dev_inside(const struct milgi__dev *d)
+{
+    return d->flight[0].n + d->flight[1].n + d->lent.n;
+}
+
+static inline uint32_t milgi__dev_waiting(const struct milgi__dev *d)
+{
+    return d->line[0].n + d->line[1].n;
+}
 
 /* owners.c */
 void milgi__heap_fix(struct milgi_engine *e, struct milgi__owner *owner);
@@ -140,22 +202,48 @@ void milgi__op_release(struct milgi_engine *e, struct milgi_op *op);
 void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op); /* its status is final and no device has it */
 void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op);
 void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op); /* run it on device 0 now */
+/* What waits before |d| goes elsewhere. */
+void milgi__op_reroute(struct milgi_engine *e, struct milgi_op *op);
+/* Its owner goes: what has not begun never does, what is in a device becomes an orphan. */
+void milgi__ops_abandon(struct milgi_engine *e, struct milgi__owner *owner);
 void milgi__ops_fini(struct milgi_engine *e);
+
+/* route.c */
+void milgi__route_init(struct milgi_engine *e);
+void milgi__route_drop(struct milgi_engine *e, unsigned index); /* no route names it any more */
+/* Where |op| goes, its key is ready there and its expected cost set. Device 0: run it now. */
+struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op);
+uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op);
+/* |op| came back from |d| after |ns|, measured at the device or around it. */
+void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns);
 
 /* batch.c */
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d);
-/* takes it out of service: its line goes to the inline device */
-void milgi__dev_retire(struct milgi_engine *e, struct milgi__dev *d);
 
 /* fair.c */
-int milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d); /* class whose head goes next; -1: none */
-void milgi__fair_charge(struct milgi__dev *d, unsigned cls, uint32_t cost_ns);
+void milgi__line_init(struct milgi__line *line);
+/* false: no memory */
+bool milgi__line_append(struct milgi_engine *e, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
+void milgi__line_remove(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op);
+/* The next op in the order of turns, still in its line; NULL: none waits. */
+struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d);
+/* Takes what fair_pick() gave out of its line and charges for it. */
+void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op);
+/* The reverse, in the reverse order, before milgi__fair_settle(): a refused op is offered again unchanged. */
+void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op);
+/* Flows that are left without ops go. */
+void milgi__fair_settle(struct milgi_engine *e, struct milgi__dev *d);
+void milgi__fair_fini(struct milgi_engine *e);
 
 /* poll.c */
 unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d); /* ops that came back */
-void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d);
 /* Before sleep: 1 run again now; else *deadline is lowered to when it must be looked at. */
 int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadline_ns);
+
+/* devices.c */
+int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device);
+void milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d); /* deadlines, health, leaving: once per turn */
+void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d); /* at the engine's end: nobody is told */
 
 /* keys.c */
 /* loads it if the device wants that */
@@ -165,4 +253,6 @@ bool milgi__key_ready(struct milgi_engine *e, struct milgi__dev *d, struct milgi
  * does not stay.
  */
 void milgi__keys_sweep(struct milgi_engine *e);
+/* The device at |index| goes: no key remembers it. */
+void milgi__keys_forget(struct milgi_engine *e, unsigned index);
 void milgi__keys_fini(struct milgi_engine *e);

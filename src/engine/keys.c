@@ -5,37 +5,55 @@
 #include "engine/impl.h"
 #include "op/material.h"
 
-static struct milgi_key *key_new(uint8_t kind)
+/* A private or trust key, and its place among them. */
+struct kept {
+    struct milgi_key key;
+    struct milgi__link link;
+};
+
+static struct milgi_key *key_init(struct milgi_key *key, uint8_t kind)
 {
-    struct milgi_key *key = milgi__alloc(sizeof *key);
-    if (!key)
-        return NULL;
     key->serial = milgi__key_serial();
     key->refs = 1;
     key->kind = kind;
     return key;
 }
 
+static void unload(struct milgi_engine *e, struct milgi_key *key, unsigned index)
+{
+    const struct milgi__dev *d = &e->dev[index];
+    if (!(key->used & 1u << index) || !d->device)
+        return;
+    if (d->device->ops->key_free)
+        d->device->ops->key_free(d->qp, key, key->dev[index]);
+    key->used &= ~(1u << index);
+    key->dev[index] = NULL;
+}
+
 static void key_free(struct milgi_engine *e, struct milgi_key *key)
 {
-    for (unsigned i = 0; i < e->devs_n; i++) {
-        const struct milgi_device_ops *ops = e->dev[i].device->ops;
-        if ((key->used & 1u << i) && ops->key_free)
-            ops->key_free(e->dev[i].qp, key, key->dev[i]);
+    for (unsigned i = 0; i < e->devs_n; i++)
+        unload(e, key, i);
+    if (key->kind == MILGI_KEY_AEAD) {
+        milgi__free_wiped(key, sizeof *key);
+        return;
     }
+    struct kept *kept = MILGI__ENTRY(key, struct kept, key);
     if (key->kind == MILGI_KEY_PRIVATE)
         milgi_credential_unref((struct milgi_credential *)key->owner);
-    if (key->kind == MILGI_KEY_TRUST)
+    else
         milgi_trust_unref((struct milgi_trust *)key->owner);
-    milgi__free_wiped(key, sizeof *key);
+    milgi__list_remove(&kept->link);
+    milgi__free_wiped(kept, sizeof *kept);
 }
 
 struct milgi_key *milgi__engine_key_aead(struct milgi_engine *e, uint16_t suite, const uint8_t *raw, size_t len)
 {
     (void)e;
-    struct milgi_key *key = len <= sizeof key->raw ? key_new(MILGI_KEY_AEAD) : NULL;
+    struct milgi_key *key = len <= sizeof key->raw ? milgi__alloc(sizeof *key) : NULL;
     if (!key)
         return NULL;
+    key_init(key, MILGI_KEY_AEAD);
     key->alg = suite;
     key->raw_len = (uint8_t)len;
     memcpy(key->raw, raw, len);
@@ -79,9 +97,11 @@ static struct milgi_key *cached(struct milgi_engine *e, uint8_t kind, const stru
         e->keys[e->keys_n - 1] = key;
         return milgi__key_ref(key);
     }
-    struct milgi_key *key = key_new(kind);
-    if (!key)
+    struct kept *kept = milgi__alloc(sizeof *kept);
+    if (!kept)
         return NULL;
+    struct milgi_key *key = key_init(&kept->key, kind);
+    milgi__list_append(&e->all_keys, &kept->link);
     key->credential = credential;
     key->trust = trust;
     key->owner = credential ? (void *)milgi_credential_ref((struct milgi_credential *)(uintptr_t)credential)
@@ -134,6 +154,13 @@ void milgi__keys_sweep(struct milgi_engine *e)
             e->keys[kept++] = e->keys[i];
     }
     e->keys_n = kept;
+}
+
+/* Keys of records need no such care: a device that goes forgets them, and there is nothing in dev[] for them. */
+void milgi__keys_forget(struct milgi_engine *e, unsigned index)
+{
+    for (struct milgi__link *at = e->all_keys.next; at != &e->all_keys; at = at->next)
+        unload(e, &MILGI__ENTRY(at, struct kept, link)->key, index);
 }
 
 void milgi__keys_fini(struct milgi_engine *e)

@@ -5,6 +5,36 @@
 #include "engine/impl.h"
 #include "op/material.h"
 
+#define LEARN_ONE_OF 16u /* of the inline device's ops is measured, when that is wanted */
+
+/* --- whose it is -------------------------------------------------------------------------------- */
+
+static void own(struct milgi__owner *owner, struct milgi_op *op)
+{
+    op->e.owner_index = owner->index;
+    op->e.owner_generation = owner->generation;
+    op->e.owner_prev = NULL;
+    op->e.owner_next = owner->first_op;
+    if (owner->first_op)
+        owner->first_op->e.owner_prev = op;
+    owner->first_op = op;
+    op->flags |= MILGI__OP_OWNED;
+}
+
+/* Nobody hears of it any more. */
+static void disown(struct milgi_engine *e, struct milgi_op *op)
+{
+    if (!(op->flags & MILGI__OP_OWNED))
+        return;
+    op->flags &= (uint16_t)~MILGI__OP_OWNED;
+    if (op->e.owner_prev)
+        op->e.owner_prev->e.owner_next = op->e.owner_next;
+    else
+        milgi__engine_find(e, op->e.owner_index, op->e.owner_generation)->first_op = op->e.owner_next;
+    if (op->e.owner_next)
+        op->e.owner_next->e.owner_prev = op->e.owner_prev;
+}
+
 /* --- slab --------------------------------------------------------------------------------------- */
 
 static bool grow_slab(struct milgi_engine *e)
@@ -58,6 +88,9 @@ struct milgi_op *milgi__engine_op_new(struct milgi_engine *e, bool reserve)
 void milgi__op_release(struct milgi_engine *e, struct milgi_op *op)
 {
     struct milgi_key *key = op->key;
+    disown(e, op);
+    if (op->flags & MILGI__OP_ORPHAN)
+        e->orphans--;
     milgi__op_clear(op);
     op->key = NULL;
     op->e.state = MILGI__OP_FREE;
@@ -86,39 +119,25 @@ bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes)
     return e->ops_alive + ops <= e->o.op_limit && milgi__pool_room(e->pool, bytes);
 }
 
-/* --- routing ------------------------------------------------------------------------------------ */
+/* --- its owner goes ---------------------------------------------------------------------------- */
 
-static struct milgi__dev *route(struct milgi_engine *e, int type, uint16_t alg, uint32_t size)
+void milgi__ops_abandon(struct milgi_engine *e, struct milgi__owner *owner)
 {
-    const struct milgi__route *r = &e->route[type];
-    struct milgi__dev *d = &e->dev[r->dev];
-    if (!r->dev || !d->in_service)
-        return &e->dev[0];
-    if (type <= MILGI_OP_OPEN && size < r->min_record)
-        return &e->dev[0];
-    const struct milgi_device_ops *ops = d->device->ops;
-    if (alg && ops->supports && !ops->supports(d->device, type, alg))
-        return &e->dev[0];
-    return d;
-}
-
-static uint32_t record_size(const struct milgi_op *op)
-{
-    return op->type <= MILGI_OP_OPEN ? op->u.aead.dst_len : 0;
-}
-
-bool milgi__engine_inline(struct milgi_engine *e, int op_type, uint32_t size)
-{
-    return (route(e, op_type, 0, size)->flags & MILGI_CAP_INLINE) != 0;
-}
-
-/*= "full is a state": only those that have started nothing yet are refused. */
-bool milgi__engine_refuses(struct milgi_engine *e)
-{
-    if (e->o.full_policy != MILGI_FULL_REFUSE)
-        return false;
-    const struct milgi__dev *d = &e->dev[e->route[MILGI_OP_SIGN].dev];
-    return d->line[MILGI_CLASS_HANDSHAKE].n > e->o.full_line;
+    while (owner->first_op) {
+        struct milgi_op *op = owner->first_op;
+        struct milgi__dev *d = &e->dev[op->dev];
+        disown(e, op);
+        if (op->e.state == MILGI__OP_WAITING) {
+            milgi__line_remove(e, d, op);
+            milgi__stats_dropped(&d->stat, op);
+            milgi__op_release(e, op);
+        } else if (op->e.state == MILGI__OP_IN_FLIGHT && !(d->flags & MILGI_CAP_INLINE)) {
+            op->flags |= MILGI__OP_ORPHAN;
+            e->orphans++;
+            if ((d->flags & MILGI_CAP_CANCEL) && d->device->ops->cancel)
+                d->device->ops->cancel(d->qp, op);
+        }
+    }
 }
 
 /* --- the end of an op --------------------------------------------------------------------------- */
@@ -138,20 +157,17 @@ static void check_signature(struct milgi_engine *e, struct milgi_op *op)
 
 static void tell_owner(struct milgi_engine *e, struct milgi_op *op)
 {
+    if (!(op->flags & MILGI__OP_OWNED))
+        return;
     struct milgi__owner *owner = milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
-    if (owner && !(op->flags & MILGI__OP_ORPHAN))
-        owner->ops->op_done(owner, op);
+    disown(e, op);
+    owner->ops->op_done(owner, op);
 }
 
-/* Somebody waits for what comes of it. */
-static bool is_wanted(struct milgi_engine *e, const struct milgi_op *op)
+static bool may_rerun(const struct milgi_engine *e, const struct milgi_op *op)
 {
-    return !(op->flags & MILGI__OP_ORPHAN) && milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
-}
-
-static bool may_rerun(struct milgi_engine *e, const struct milgi_op *op)
-{
-    if (!e->o.rerun || op->e.tries || !(op->flags & MILGI__OP_RERUN) || !is_wanted(e, op))
+    uint16_t needed = MILGI__OP_RERUN | MILGI__OP_OWNED;
+    if (!e->o.rerun || op->e.tries || (op->flags & needed) != needed || (op->flags & MILGI__OP_ELSEWHERE))
         return false;
     return op->type > MILGI_OP_OPEN || !op->u.aead.in_place;
 }
@@ -163,11 +179,11 @@ void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
         op->status = MILGI_OP_BROKEN;
         op->device_code = 0;
     }
-    if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && is_wanted(e, op))
+    if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED))
         check_signature(e, op);
     milgi__stats_ended(&d->stat, op);
     bool failed = op->status == MILGI_OP_BROKEN || op->status == MILGI_OP_CANCELLED;
-    if (failed && may_rerun(e, op) && !(d->flags & MILGI_CAP_INLINE)) {
+    if (failed && !(d->flags & MILGI_CAP_INLINE) && may_rerun(e, op)) {
         /* The device has given it back, so nobody else writes to its destination any more. */
         milgi__stats_rerun(&d->stat, op);
         op->e.tries++;
@@ -186,7 +202,8 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
         return NULL;
     uint32_t id = op->e.id, generation = op->e.generation;
     memcpy(copy, op, sizeof *copy);
-    copy->e.next = copy->e.prev = NULL;
+    copy->e.next = copy->e.prev = copy->e.owner_next = copy->e.owner_prev = NULL;
+    copy->flags &= (uint16_t)~MILGI__OP_OWNED;
     copy->e.id = id;
     copy->e.generation = generation;
     copy->e.tries = 1;
@@ -217,29 +234,40 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
  */
 void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
 {
+    struct milgi_op *copy = may_rerun(e, op) ? twin(e, op) : NULL;
     milgi__stats_lost(&d->stat, op);
-    bool orphan = (op->flags & MILGI__OP_ORPHAN) != 0;
-    bool rerun = may_rerun(e, op);
-    struct milgi_op *copy = rerun ? twin(e, op) : NULL;
     milgi__oplist_remove(&d->flight[op->cls], op);
     milgi__oplist_append(&d->lent, op);
     op->e.state = MILGI__OP_LENT;
+    if (op->flags & MILGI__OP_ORPHAN) {
+        op->flags &= (uint16_t)~MILGI__OP_ORPHAN;
+        e->orphans--;
+        return;
+    }
+    struct milgi__owner *owner = milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
+    disown(e, op);
     if (copy) {
-        op->flags |= MILGI__OP_ORPHAN;
         milgi__stats_rerun(&d->stat, op);
+        own(owner, copy);
         milgi__op_inline(e, copy);
         return;
     }
-    if (orphan)
-        return;
     struct milgi_op word = { .type = op->type, .cls = op->cls, .dev = op->dev, .alg = op->alg };
     word.status = MILGI_OP_LOST;
     word.e = op->e;
-    tell_owner(e, &word);
-    op->flags |= MILGI__OP_ORPHAN;
+    owner->ops->op_done(owner, &word);
 }
 
 /* --- submission --------------------------------------------------------------------------------- */
+
+/* It never reached a device. */
+static void fail(struct milgi_engine *e, struct milgi_op *op, int code)
+{
+    op->status = MILGI_OP_BROKEN;
+    op->device_code = code;
+    tell_owner(e, op);
+    milgi__op_release(e, op);
+}
 
 void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
 {
@@ -248,19 +276,22 @@ void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
     op->dev = 0;
     op->status = MILGI_OP_PENDING;
     op->device_code = 0;
+    op->service_ns = 0;
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
-    milgi__stats_inline_in(&e->stat, &d->stat, op);
     if (op->key && !milgi__key_ready(e, d, op->key)) {
-        op->status = MILGI_OP_BROKEN;
-        op->device_code = MILGI__CODE_NO_KEY;
-        milgi__op_ended(e, op);
+        fail(e, op, MILGI__CODE_NO_KEY);
         return;
     }
     op->e.state = MILGI__OP_IN_FLIGHT;
+    milgi__stats_inline_in(&e->stat, &d->stat, op);
+    bool learn = e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0;
+    uint64_t begin_ns = learn ? milgi__stats_clock(&e->stat) : 0;
     if (d->device->ops->enqueue(d->qp, &op, 1) != 1 || d->device->ops->dequeue(d->qp, &done, 1) != 1) {
         op->status = MILGI_OP_BROKEN;
         done = op;
     }
+    if (learn)
+        milgi__route_learn(d, done, milgi__stats_clock(&e->stat) - begin_ns);
     milgi__stats_inline_out(&e->stat, &d->stat, done);
     milgi__op_ended(e, done);
 }
@@ -275,33 +306,49 @@ static bool wants_check(const struct milgi__dev *d, const struct milgi_op *op)
     return rsa || !(d->flags & MILGI_CAP_LIBCRYPTO);
 }
 
-void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot)
+static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct milgi__dev *d, struct milgi_op *op)
 {
-    op->e.owner_index = owner->index;
-    op->e.owner_generation = owner->generation;
-    op->e.slot = slot;
-    op->e.cost_ns = milgi__op_estimate_ns(op);
-    struct milgi__dev *d = route(e, op->type, op->alg, record_size(op));
-    bool in_place = op->type <= MILGI_OP_OPEN && op->u.aead.in_place;
-    bool scatter = op->type <= MILGI_OP_OPEN && op->u.aead.src_n > 1;
-    if ((in_place && !(d->flags & MILGI_CAP_IN_PLACE)) || (scatter && !(d->flags & MILGI_CAP_SCATTER)))
-        d = &e->dev[0];
-    if (!(d->flags & MILGI_CAP_INLINE) && op->key && !milgi__key_ready(e, d, op->key))
-        d = &e->dev[0];
-    if (!(d->flags & MILGI_CAP_INLINE) && e->o.full_policy == MILGI_FULL_SPILL && d->line[op->cls].n > e->o.full_line) {
+    bool spills = e->o.full_policy == MILGI_FULL_SPILL && !(op->flags & MILGI__OP_ELSEWHERE);
+    if (!(d->flags & MILGI_CAP_INLINE) && spills && d->line[op->cls].n > e->o.full_line) {
         milgi__stats_spilled(&d->stat, op);
         d = &e->dev[0];
     }
-    if (d->flags & MILGI_CAP_INLINE) {
+    if ((d->flags & MILGI_CAP_INLINE) || !milgi__line_append(e, d, owner, op)) {
         milgi__op_inline(e, op);
         return;
     }
     op->dev = (uint8_t)(d - e->dev);
+    op->flags &= (uint16_t)~MILGI__OP_CHECK;
     if (wants_check(d, op))
         op->flags |= MILGI__OP_CHECK;
     op->e.state = MILGI__OP_WAITING;
+}
+
+void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot)
+{
+    own(owner, op);
+    op->e.slot = slot;
+    struct milgi__dev *d = milgi__route_op(e, op);
+    if (d->flags & MILGI_CAP_INLINE) {
+        milgi__op_inline(e, op);
+        return;
+    }
     milgi__stats_submit(&e->stat, op);
-    milgi__oplist_append(&d->line[op->cls], op);
-    if (d->line[op->cls].n >= MILGI__BURST)
+    enter(e, owner, d, op);
+    if (milgi__dev_waiting(d) >= d->burst && milgi__dev_inside(d) < d->device->caps.max_in_flight)
         milgi__dev_flush(e, d);
+}
+
+void milgi__op_reroute(struct milgi_engine *e, struct milgi_op *op)
+{
+    struct milgi__dev *from = &e->dev[op->dev], *to;
+    struct milgi__owner *owner = milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
+    milgi__line_remove(e, from, op);
+    milgi__stats_spilled(&from->stat, op);
+    bool elsewhere = (op->flags & MILGI__OP_ELSEWHERE) != 0;
+    to = milgi__route_op(e, op);
+    if (elsewhere && (to == from || (to->flags & MILGI_CAP_INLINE)))
+        fail(e, op, MILGI__CODE_RETIRED);
+    else
+        enter(e, owner, to, op);
 }

@@ -47,6 +47,8 @@ int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner)
     owner->generation = slot->generation;
     owner->deadline_ns = UINT64_MAX;
     owner->heap_at = 0;
+    owner->first_op = NULL;
+    owner->flows = NULL;
     milgi__list_init(&owner->ready);
     milgi__list_init(&owner->dirty);
     milgi__list_init(&owner->waiting);
@@ -63,6 +65,7 @@ void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner)
     milgi__list_remove(&owner->waiting);
     milgi__list_remove(&owner->cooling);
     milgi__heap_remove(e, owner);
+    milgi__ops_abandon(e, owner);
     slot->owner = NULL;
     /* 0 is never a generation, so that a zeroed handle finds nothing. */
     slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
@@ -78,15 +81,20 @@ struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, 
     return e->owners[index].owner;
 }
 
-void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner)
+void milgi__engine_runnable(struct milgi_engine *e)
 {
-    if (milgi__list_empty(&owner->ready))
-        milgi__list_append(&e->ready, &owner->ready);
     if (e->running || e->scheduled)
         return;
     e->scheduled = true;
     if (e->o.schedule)
         e->o.schedule(e->o.schedule_ctx, e);
+}
+
+void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner)
+{
+    if (milgi__list_empty(&owner->ready))
+        milgi__list_append(&e->ready, &owner->ready);
+    milgi__engine_runnable(e);
 }
 
 void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Out of the devices again: completions, deadlines, and what to wait for. */
+/* Out of the devices again, and what to wait for. */
 #include "engine/impl.h"
 
-static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
+static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op, uint64_t now_ns)
 {
     d->outstanding_ns -= op->e.cost_ns;
     if (op->e.state == MILGI__OP_LENT) {
@@ -12,6 +12,11 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
         milgi__op_release(e, op);
         return;
     }
+    /* Around an op that did not wait for a unit the engine can take the time by itself. */
+    if (op->service_ns)
+        milgi__route_learn(d, op, op->service_ns);
+    else if (op->e.alone && op->status == MILGI_OP_OK)
+        milgi__route_learn(d, op, now_ns - op->e.submitted_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;
     milgi__op_ended(e, op);
@@ -21,42 +26,28 @@ unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
 {
     struct milgi_op *burst[MILGI__BURST];
     unsigned total = 0, n;
-    uint32_t expected = d->flight[0].n + d->flight[1].n + d->lent.n;
+    uint32_t expected = milgi__dev_inside(d);
     /*
      * Bounded by what is in it now: what callbacks add comes in the next pass. With nothing in it once all the same,
      * for a notification may come late, and the descriptor would stay readable.
      */
     do {
         n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST);
-        if (n)
-            milgi__stats_burst_out(&e->stat, &d->stat, burst, n);
+        if (n == 0)
+            break;
+        uint64_t now_ns = milgi__stats_burst_out(&e->stat, &d->stat, burst, n);
         for (unsigned i = 0; i < n; i++)
-            came_back(e, d, burst[i]);
+            came_back(e, d, burst[i], now_ns);
         total += n;
-    } while (n > 0 && total < expected);
-    if (total)
+    } while (total < expected);
+    if (total) {
         d->quiet_since_ns = e->now_ns;
+        d->spins = 0;
+    }
     return total;
 }
 
-void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d)
-{
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        uint64_t timeout = e->o.op_timeout_ns[cls];
-        if (!timeout)
-            continue;
-        while (d->flight[cls].first && e->now_ns - d->flight[cls].first->e.submitted_ns >= timeout)
-            milgi__op_lost(e, d, d->flight[cls].first);
-    }
-    uint64_t patience = e->o.op_timeout_ns[MILGI_CLASS_RECORDS];
-    bool stuck = d->full_since_ns && patience && e->now_ns - d->full_since_ns >= patience;
-    bool unwell = d->device->ops->health && d->device->ops->health(d->qp) != 0;
-    bool sick = stuck || unwell || d->lent.n > e->o.quarantine_limit;
-    if (sick && d->in_service)
-        milgi__dev_retire(e, d);
-    if (!sick && !d->in_service && d->lent.n == 0 && e->now_ns >= d->retry_ns)
-        d->in_service = true;
-}
+/* --- what to wait for --------------------------------------------------------------------------- */
 
 static void sooner(uint64_t *deadline_ns, uint64_t t)
 {
@@ -72,6 +63,11 @@ static int arm_by_time(struct milgi_engine *e, struct milgi__dev *d, uint64_t *d
         sooner(deadline_ns, at);
         return 0;
     }
+    /* Only what was lost is in it: that may never come. */
+    if (!d->flight[0].n && !d->flight[1].n) {
+        sooner(deadline_ns, e->now_ns + MILGI__LENT_NS);
+        return 0;
+    }
     uint64_t quiet = e->now_ns - d->quiet_since_ns;
     if (quiet < e->o.busy_poll_ns)
         return 1;
@@ -80,25 +76,57 @@ static int arm_by_time(struct milgi_engine *e, struct milgi__dev *d, uint64_t *d
     return 0;
 }
 
-int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadline_ns)
+/*
+ * True if something is expected so soon that waking up for it would take longer. Not for ever, whatever the clock and
+ * the expectation say.
+ */
+static bool is_near(const struct milgi_engine *e, struct milgi__dev *d)
+{
+    uint64_t now_ns = e->stat.last_ns, at = UINT64_MAX;
+    if (d->spins++ >= MILGI__SPINS)
+        return false;
+    if (d->device->ops->next_event)
+        at = d->device->ops->next_event(d->qp);
+    for (unsigned cls = 0; at == UINT64_MAX && cls < MILGI_OP_CLASSES; cls++) {
+        const struct milgi_op *op = d->flight[cls].first;
+        /* When it should have come long ago, the expectation is worth nothing. */
+        if (op && op->e.submitted_ns + op->e.cost_ns + 2 * e->o.spin_ns >= now_ns)
+            at = op->e.submitted_ns + op->e.cost_ns;
+    }
+    return at <= now_ns + e->o.spin_ns;
+}
+
+/* What the clock alone brings. */
+static void note_deadlines(const struct milgi_engine *e, const struct milgi__dev *d, uint64_t *deadline_ns)
 {
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
         if (d->flight[cls].first && e->o.op_timeout_ns[cls])
             sooner(deadline_ns, d->flight[cls].first->e.submitted_ns + e->o.op_timeout_ns[cls]);
     }
-    if (!d->in_service && (d->line[0].n || d->line[1].n))
-        return 1;
     if (d->full_since_ns && e->o.op_timeout_ns[MILGI_CLASS_RECORDS])
         sooner(deadline_ns, d->full_since_ns + e->o.op_timeout_ns[MILGI_CLASS_RECORDS]);
-    uint32_t inside = d->flight[0].n + d->flight[1].n + d->lent.n;
+    if (d->state == MILGI__DEV_LEAVING)
+        sooner(deadline_ns, d->leave_ns);
+}
+
+int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadline_ns)
+{
+    note_deadlines(e, d, deadline_ns);
+    if (d->more_here || (d->state != MILGI__DEV_SERVING && milgi__dev_waiting(d)))
+        return 1;
+    uint32_t inside = milgi__dev_inside(d);
     if (!inside) {
         /* Refused everything with nothing inside: nobody will wake us, so ask again soon. */
-        if (d->line[0].n || d->line[1].n)
+        if (milgi__dev_waiting(d))
             sooner(deadline_ns, e->now_ns + MILGI__RETRY_NS);
-        return 0;
+        return d->state == MILGI__DEV_LEAVING;
     }
+    if (e->o.completion == MILGI_COMPLETION_BUSY && inside > d->lent.n)
+        return 1;
     if (d->fd < 0 || !d->device->ops->arm)
         return arm_by_time(e, d, deadline_ns);
+    if (e->o.completion == MILGI_COMPLETION_AUTO && is_near(e, d))
+        return 1;
     e->armed = d->armed = true;
     if (d->device->ops->arm(d->qp))
         return 1;

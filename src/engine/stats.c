@@ -158,7 +158,7 @@ static void device_stats(const struct milgi__dev *d, struct milgi_device_stats *
         .bursts = s->bursts,
         .burst_ops = s->burst_ops,
         .quarantined = d->lent.n,
-        .in_service = d->in_service,
+        .in_service = d->state == MILGI__DEV_SERVING,
     };
     memcpy(out->submitted, s->submitted, sizeof out->submitted);
     memcpy(out->completed, s->completed, sizeof out->completed);
@@ -178,27 +178,13 @@ static void device_stats(const struct milgi__dev *d, struct milgi_device_stats *
     }
 }
 
-/* Ops whose connection is gone: found by asking, since nobody but the reader of statistics wants to know. */
-static uint32_t orphans_at(const struct milgi_engine *e, const struct milgi__dev *d)
-{
-    const struct milgi__oplist *lists[] = { &d->line[0], &d->line[1], &d->flight[0], &d->flight[1] };
-    uint32_t n = 0;
-    for (unsigned k = 0; k < MILGI__COUNT(lists); k++) {
-        for (const struct milgi_op *op = lists[k]->first; op; op = op->e.next) {
-            struct milgi__owner *owner =
-                milgi__engine_find((struct milgi_engine *)(uintptr_t)e, op->e.owner_index, op->e.owner_generation);
-            n += owner == NULL;
-        }
-    }
-    return n;
-}
-
 void milgi_engine_stats(const struct milgi_engine *e, struct milgi_engine_stats *stats)
 {
     *stats = (struct milgi_engine_stats){
         .turns = e->turns,
         .conns = e->owners_n,
         .ops_alive = e->ops_alive,
+        .orphans = e->orphans,
         .memory = milgi__pool_used(e->pool),
         .memory_peak = milgi__pool_peak(e->pool),
         .bytes_copied = e->copied,
@@ -208,7 +194,6 @@ void milgi_engine_stats(const struct milgi_engine *e, struct milgi_engine_stats 
     };
     for (unsigned i = 0; i < e->devs_n; i++) {
         device_stats(&e->dev[i], &stats->device[i]);
-        stats->orphans += orphans_at(e, &e->dev[i]);
     }
 }
 

@@ -29,9 +29,13 @@ struct milgi__owner_ops {
     void (*drop)(struct milgi__owner *owner);
 };
 
+struct milgi__flow;
+
 struct milgi__owner {
     const struct milgi__owner_ops *ops;
     uint32_t index, generation; /* the handle */
+    struct milgi_op *first_op;  /* all that it has submitted and not got back */
+    struct milgi__flow *flows;  /* those of them that wait before devices */
     struct milgi__link ready;   /* in the engine's ready list */
     struct milgi__link dirty;   /* in the list of those to flush */
     struct milgi__link waiting; /* for ops or chunks */

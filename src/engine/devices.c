@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A device's life in the engine: it comes, fails and recovers, and goes, while traffic flows. */
+#include "device/device.h"
+
+#include "engine/impl.h"
+
+static void tell(struct milgi_engine *e, struct milgi__dev *d, enum milgi_device_event event)
+{
+    if (e->o.on_device)
+        e->o.on_device(e->o.device_ctx, e, (unsigned)(d - e->dev), d->device, event);
+}
+
+/* --- it comes ----------------------------------------------------------------------------------- */
+
+static void init_dev(struct milgi__dev *d, struct milgi_device *device, struct milgi_qp *qp)
+{
+    milgi__stats_dev_fini(&d->stat);
+    *d = (struct milgi__dev){ .device = device, .qp = qp, .flags = device->caps.flags };
+    d->state = MILGI__DEV_SERVING;
+    d->burst = MILGI__MIN(MILGI__MAX(device->caps.best_batch, 1), MILGI__BURST);
+    for (unsigned i = 0; i < MILGI__KINDS; i++)
+        d->scale[i] = MILGI__SCALE_ONE;
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__line_init(&d->line[cls]);
+    milgi__stats_dev_init(&d->stat, device);
+    d->fd = device->ops->notify_fd ? device->ops->notify_fd(qp) : -1;
+}
+
+int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device)
+{
+    unsigned index = 0;
+    while (index < e->devs_n && e->dev[index].device)
+        index++;
+    if (index == MILGI_DEVICES_MAX)
+        return MILGI_ELIMIT;
+    struct milgi_qp *qp = device->ops->qp_open(device, &e->o.clock);
+    if (!qp)
+        return MILGI_ELIMIT;
+    struct milgi__dev *d = &e->dev[index];
+    init_dev(d, device, qp);
+    if (d->fd >= 0 && milgi__port_waker_add(&e->waker, d->fd) != 0) {
+        device->ops->qp_close(qp);
+        milgi__stats_dev_fini(&d->stat);
+        d->device = NULL;
+        d->state = MILGI__DEV_NONE;
+        return MILGI_ELIMIT;
+    }
+    e->devs_n = MILGI__MAX(e->devs_n, index + 1);
+    return (int)index;
+}
+
+int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
+{
+    if (milgi__engine_foreign(e) || milgi__device_foreign(device))
+        return MILGI_EFORK;
+    return milgi__dev_open(e, device);
+}
+
+/* --- it fails, and is tried again --------------------------------------------------------------- */
+
+static void expire(struct milgi_engine *e, struct milgi__dev *d)
+{
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        uint64_t timeout = e->o.op_timeout_ns[cls];
+        struct milgi_op *op;
+        while (timeout && (op = d->flight[cls].first) != NULL && e->now_ns >= op->e.submitted_ns + timeout)
+            milgi__op_lost(e, d, op);
+    }
+}
+
+static bool is_sick(const struct milgi_engine *e, const struct milgi__dev *d)
+{
+    uint64_t patience = e->o.op_timeout_ns[MILGI_CLASS_RECORDS];
+    bool stuck = d->full_since_ns && patience && e->now_ns >= d->full_since_ns + patience;
+    bool unwell = d->device->ops->health && d->device->ops->health(d->qp) != 0;
+    return stuck || unwell || d->lent.n > e->o.quarantine_limit;
+}
+
+static void retire(struct milgi_engine *e, struct milgi__dev *d)
+{
+    d->state = MILGI__DEV_RETIRED;
+    d->full_since_ns = 0;
+    d->retry_ns = e->now_ns + MILGI__RETIRE_NS;
+    tell(e, d, MILGI_DEVICE_RETIRED);
+}
+
+/* --- it goes ------------------------------------------------------------------------------------ */
+
+/*
+ * quiesce() guarantees that nothing is written any more: what has not come back by then never will, and its memory is
+ * the engine's again.
+ */
+static void release_all(struct milgi_engine *e, struct milgi__dev *d)
+{
+    if (d->device->ops->quiesce)
+        d->device->ops->quiesce(d->qp);
+    milgi__dev_poll(e, d);
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        while (d->flight[cls].first)
+            milgi__op_lost(e, d, d->flight[cls].first);
+    }
+    while (d->lent.first) {
+        struct milgi_op *op = d->lent.first;
+        milgi__oplist_remove(&d->lent, op);
+        milgi__op_release(e, op);
+    }
+}
+
+static void close_dev(struct milgi_engine *e, struct milgi__dev *d)
+{
+    unsigned index = (unsigned)(d - e->dev);
+    milgi__keys_forget(e, index);
+    if (d->fd >= 0)
+        milgi__port_waker_remove(&e->waker, d->fd);
+    d->device->ops->qp_close(d->qp);
+    d->qp = NULL;
+    struct milgi_device *device = d->device;
+    d->device = NULL;
+    d->state = MILGI__DEV_NONE;
+    d->outstanding_ns = 0;
+    if (e->o.on_device)
+        e->o.on_device(e->o.device_ctx, e, index, device, MILGI_DEVICE_REMOVED);
+}
+
+int milgi_engine_remove_device(struct milgi_engine *e, unsigned index, uint64_t drain_ns)
+{
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    if (index == 0 || index >= e->devs_n || !e->dev[index].device)
+        return MILGI_EINVAL;
+    if (index == e->memory_dev)
+        return MILGI_EBUSY;
+    struct milgi__dev *d = &e->dev[index];
+    uint64_t now_ns = e->running ? e->now_ns : e->o.clock.monotonic_ns(e->o.clock.ctx);
+    uint64_t leave_ns = drain_ns < UINT64_MAX - now_ns ? now_ns + drain_ns : UINT64_MAX;
+    d->leave_ns = d->state == MILGI__DEV_LEAVING ? MILGI__MIN(d->leave_ns, leave_ns) : leave_ns;
+    d->state = MILGI__DEV_LEAVING;
+    milgi__route_drop(e, index);
+    milgi__engine_runnable(e);
+    return 0;
+}
+
+void milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d)
+{
+    expire(e, d);
+    if (d->state == MILGI__DEV_LEAVING) {
+        if (e->now_ns >= d->leave_ns && !milgi__dev_waiting(d))
+            release_all(e, d);
+        if (!milgi__dev_inside(d) && !milgi__dev_waiting(d))
+            close_dev(e, d);
+        return;
+    }
+    bool sick = is_sick(e, d);
+    if (sick && d->state == MILGI__DEV_SERVING)
+        retire(e, d);
+    bool paid = d->lent.n <= e->o.quarantine_limit / 2;
+    if (!sick && d->state == MILGI__DEV_RETIRED && paid && e->now_ns >= d->retry_ns) {
+        d->state = MILGI__DEV_SERVING;
+        tell(e, d, MILGI_DEVICE_RETURNED);
+    }
+}
+
+void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d)
+{
+    /* Every owner has gone, and with them what waited. */
+    release_all(e, d);
+    milgi__fair_settle(e, d);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which device an op goes to, and how long it is expected to take there. */
+#include <milgi/config.h>
+
+#include "engine/impl.h"
+#include "op/material.h"
+
+#define SCALE_MAX (1u << 20)
+#define LEARN 8u /* a new measurement counts for one in so many */
+#define SMALL_RECORD 2048u
+
+/* --- what ops cost ---------------------------------------------------------------------------------------------- */
+
+static unsigned kind_of_record(int type, uint16_t alg, uint32_t size)
+{
+    unsigned suite = alg == MILGI_SUITE_CHACHA20_POLY1305_SHA256 ? 2 : alg == MILGI_SUITE_AES_256_GCM_SHA384;
+    return suite * 4 + (type == MILGI_OP_OPEN) * 2u + (size > SMALL_RECORD);
+}
+
+static unsigned kind_of_scheme(uint16_t alg)
+{
+    switch (alg) {
+    case MILGI_SIG_ECDSA_SECP256R1_SHA256: return 0;
+    case MILGI_SIG_ECDSA_SECP384R1_SHA384: return 1;
+    case MILGI_SIG_ECDSA_SECP521R1_SHA512: return 2;
+    case MILGI_SIG_ED25519: return 3;
+    default: return 4; /* RSA: the estimate knows its size */
+    }
+}
+
+static unsigned kind_of_group(uint16_t alg)
+{
+    return alg == MILGI_GROUP_SECP256R1 ? 0 : alg == MILGI_GROUP_SECP384R1 ? 1
+                                                                           : 2;
+}
+
+/* 12 of records, 3 + 3 of groups, 5 + 5 of schemes, 1 of chains: fewer than MILGI__KINDS. */
+static unsigned kind_of(int type, uint16_t alg, uint32_t size)
+{
+    switch (type) {
+    case MILGI_OP_KEYGEN: return 12 + kind_of_group(alg);
+    case MILGI_OP_DERIVE: return 15 + kind_of_group(alg);
+    case MILGI_OP_SIGN: return 18 + kind_of_scheme(alg);
+    case MILGI_OP_VERIFY: return 23 + kind_of_scheme(alg);
+    case MILGI_OP_VERIFY_CHAIN: return 28;
+    default: return kind_of_record(type, alg, size);
+    }
+}
+
+static uint32_t expected_ns(const struct milgi__dev *d, unsigned kind, uint32_t estimate_ns)
+{
+    uint64_t ns = (uint64_t)estimate_ns * d->scale[kind] / MILGI__SCALE_ONE;
+    return (uint32_t)MILGI__MIN(ns, UINT32_MAX);
+}
+
+void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns)
+{
+    uint64_t scale = ns * MILGI__SCALE_ONE / MILGI__MAX(op->e.estimate_ns, 1);
+    uint32_t *known = &d->scale[op->e.kind];
+    scale = MILGI__MIN(scale, SCALE_MAX);
+    *known = (uint32_t)MILGI__MAX((*known * (uint64_t)(LEARN - 1) + scale) / LEARN, 1);
+}
+
+uint64_t milgi_engine_expected_ns(
+    const struct milgi_engine *e, unsigned index, int type, uint16_t alg, uint32_t size)
+{
+    if (index >= e->devs_n || !e->dev[index].device || type < 0 || type >= MILGI_OP_TYPES)
+        return 0;
+    struct milgi_op op = { .type = (uint8_t)type, .alg = alg };
+    if (type <= MILGI_OP_OPEN) {
+        op.u.aead.src_n = 1;
+        op.u.aead.src[0].len = size;
+    }
+    return expected_ns(&e->dev[index], kind_of(type, alg, size), milgi__op_estimate_ns(&op));
+}
+
+/* When |d| would have finished an op of |cost_ns| if it were given one now, from now on. */
+static uint64_t finish_ns(const struct milgi__dev *d, uint32_t cost_ns)
+{
+    const struct milgi_device_caps *caps = &d->device->caps;
+    uint64_t before = d->outstanding_ns + d->line[0].cost_ns + d->line[1].cost_ns;
+    uint32_t n = milgi__dev_inside(d) + milgi__dev_waiting(d);
+    uint64_t wake = milgi__dev_inside(d) ? 0 : caps->wake_ns;
+    return wake + cost_ns + (n < caps->parallelism ? 0 : before / caps->parallelism);
+}
+
+uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op)
+{
+    return expected_ns(&e->dev[0], op->e.kind, op->e.estimate_ns);
+}
+
+/* --- the choice ------------------------------------------------------------------------------------------------- */
+
+void milgi__route_init(struct milgi_engine *e)
+{
+    for (int type = 0; type < MILGI_OP_TYPES; type++)
+        e->route[type] = (struct milgi__route){ .set = 1 };
+}
+
+static bool allows(const struct milgi_engine *e, const struct milgi__dev *d, int type)
+{
+    const struct milgi_device_caps *caps = &d->device->caps;
+    if (!(caps->ops & MILGI_OP_BIT(type)))
+        return false;
+    /*= REMOTE and token devices get SIGN only; VERIFY stays in the process's trust domain. */
+    if (caps->flags & MILGI_CAP_REMOTE)
+        return type == MILGI_OP_SIGN;
+    /* The chunks of the pool are memory that such a device cannot reach, unless they are its own. */
+    if ((caps->flags & MILGI_CAP_OWN_MEMORY) && (unsigned)(d - e->dev) != e->memory_dev)
+        return type == MILGI_OP_KEYGEN || type == MILGI_OP_DERIVE || type == MILGI_OP_SIGN;
+    return true;
+}
+
+static struct milgi__dev *device_at(struct milgi_engine *e, unsigned index)
+{
+    if (index >= e->devs_n || !e->dev[index].device || e->dev[index].state == MILGI__DEV_LEAVING)
+        return NULL;
+    return &e->dev[index];
+}
+
+int milgi_engine_route(struct milgi_engine *e, uint32_t op_bits, unsigned index, uint32_t min_record)
+{
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    struct milgi__dev *d = device_at(e, index);
+    if (!d)
+        return MILGI_EINVAL;
+    for (int type = 0; type < MILGI_OP_TYPES; type++) {
+        if (!(op_bits & MILGI_OP_BIT(type)) || !allows(e, d, type))
+            continue;
+        e->route[type] = (struct milgi__route){ .set = 1u << index,
+            .min_record = min_record ? min_record : d->device->caps.min_record };
+    }
+    return 0;
+}
+
+int milgi_engine_route_first(struct milgi_engine *e, uint32_t op_bits, uint32_t device_bits, uint32_t min_record)
+{
+    uint32_t min = min_record;
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    if (!device_bits || device_bits >> MILGI_DEVICES_MAX)
+        return MILGI_EINVAL;
+    for (unsigned i = 0; i < MILGI_DEVICES_MAX; i++) {
+        if (!(device_bits & 1u << i))
+            continue;
+        struct milgi__dev *d = device_at(e, i);
+        if (!d)
+            return MILGI_EINVAL;
+        if (!min_record)
+            min = MILGI__MAX(min, d->device->caps.min_record);
+    }
+    for (int type = 0; type < MILGI_OP_TYPES; type++) {
+        if (!(op_bits & MILGI_OP_BIT(type)))
+            continue;
+        uint32_t set = 0;
+        for (unsigned i = 0; i < e->devs_n; i++)
+            set |= (device_bits & 1u << i) && allows(e, &e->dev[i], type) ? 1u << i : 0;
+        if (set)
+            e->route[type] = (struct milgi__route){ .set = set, .min_record = min };
+    }
+    e->learn_inline |= (device_bits & 1) && device_bits != 1;
+    return 0;
+}
+
+void milgi__route_drop(struct milgi_engine *e, unsigned index)
+{
+    for (int type = 0; type < MILGI_OP_TYPES; type++) {
+        e->route[type].set &= ~(1u << index);
+        if (!e->route[type].set)
+            e->route[type].set = 1;
+    }
+}
+
+static bool takes(const struct milgi__dev *d, int type, uint16_t alg)
+{
+    const struct milgi_device_ops *ops = d->device->ops;
+    return d->state == MILGI__DEV_SERVING && (!alg || !ops->supports || ops->supports(d->device, type, alg));
+}
+
+/* A device that cannot be given this record: one piece of memory, or a destination of its own, is what it wants. */
+static bool suits(const struct milgi__dev *d, const struct milgi_op *op)
+{
+    if (op->type > MILGI_OP_OPEN)
+        return true;
+    return (!op->u.aead.in_place || (d->flags & MILGI_CAP_IN_PLACE)) &&
+        (op->u.aead.src_n <= 1 || (d->flags & MILGI_CAP_SCATTER));
+}
+
+/* The private key is not in this process: only a device that knows where it is can sign with it. */
+static bool is_elsewhere(const struct milgi_key *key)
+{
+    return key && key->kind == MILGI_KEY_PRIVATE && !key->credential->pkcs8;
+}
+
+/* The first device that has the key, also one that is failing: there is no other, and its answer says what is wrong. */
+static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
+{
+    for (unsigned i = 1; i < e->devs_n; i++) {
+        struct milgi__dev *d = &e->dev[i];
+        if (!d->device || d->state == MILGI__DEV_LEAVING || !allows(e, d, op->type))
+            continue;
+        const struct milgi_device_ops *ops = d->device->ops;
+        if (ops->supports && !ops->supports(d->device, op->type, op->alg))
+            continue;
+        if ((d->flags & MILGI_CAP_KEY_LOAD) && milgi__key_ready(e, d, op->key))
+            return d;
+    }
+    return NULL;
+}
+
+/* The device of |r| but the inline one that would be the first to finish; NULL: none can take it. */
+static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
+{
+    struct milgi__dev *found = NULL;
+    uint64_t soonest = UINT64_MAX;
+    for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
+        struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
+        if (!takes(d, op->type, op->alg) || !suits(d, op) || (op->key && !milgi__key_ready(e, d, op->key)))
+            continue;
+        if (set == (r->set & ~1u) && !(set & (set - 1)))
+            return d; /* there is only this one */
+        uint64_t finish = finish_ns(d, expected_ns(d, op->e.kind, op->e.estimate_ns));
+        if (finish < soonest) {
+            soonest = finish;
+            found = d;
+        }
+    }
+    return found;
+}
+
+struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
+{
+    const struct milgi__route *r = &e->route[op->type];
+    struct milgi__dev *inline_dev = &e->dev[0];
+    bool elsewhere = is_elsewhere(op->key);
+    op->flags &= (uint16_t) ~(MILGI__OP_EITHER | MILGI__OP_ELSEWHERE);
+    if ((r->set == 1 && !elsewhere) || (op->type <= MILGI_OP_OPEN && op->u.aead.dst_len < r->min_record))
+        return inline_dev;
+    uint32_t size = op->type <= MILGI_OP_OPEN ? op->u.aead.dst_len : 0;
+    op->e.estimate_ns = milgi__op_estimate_ns(op);
+    op->e.kind = (uint8_t)kind_of(op->type, op->alg, size);
+    struct milgi__dev *d = elsewhere ? holder(e, op) : best(e, r, op);
+    if (!d)
+        return inline_dev;
+    op->e.cost_ns = expected_ns(d, op->e.kind, op->e.estimate_ns);
+    if (elsewhere)
+        op->flags |= MILGI__OP_ELSEWHERE;
+    else if ((r->set & 1) && milgi__route_inline_ns(e, op) <= e->o.inline_max_ns)
+        op->flags |= MILGI__OP_EITHER;
+    return d;
+}
+
+bool milgi__engine_inline(struct milgi_engine *e, int op_type, uint32_t size)
+{
+    const struct milgi__route *r = &e->route[op_type];
+    if (r->set == 1 || (op_type <= MILGI_OP_OPEN && size < r->min_record))
+        return true;
+    for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
+        if (takes(&e->dev[__builtin_ctz(set)], op_type, 0))
+            return false;
+    }
+    return true;
+}
+
+/*= "full is a state": only those that have started nothing yet are refused. */
+bool milgi__engine_refuses(struct milgi_engine *e)
+{
+    if (e->o.full_policy != MILGI_FULL_REFUSE || (e->route[MILGI_OP_SIGN].set & 1))
+        return false;
+    for (uint32_t set = e->route[MILGI_OP_SIGN].set; set; set &= set - 1) {
+        const struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
+        if (d->line[MILGI_CLASS_HANDSHAKE].n <= e->o.full_line)
+            return false;
+    }
+    return true;
+}
