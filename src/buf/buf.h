@@ -50,10 +50,24 @@ int milgi__pool_use_memory(struct milgi__pool *pool, const struct milgi__memory 
  */
 void milgi__pool_close(struct milgi__pool *pool);
 /*
- * A chunk with one reference for |owner| (contents of another owner are wiped first), NULL when the limit is reached.
- * |reserve|: may use the reserve.
+ * How much of the reserve may be used. HALF is for the records that stand first in their connection: with them memory
+ * that is in use can be given back, however little there is. ALL is for alerts, handshakes and close.
  */
-struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve);
+enum milgi__reserve {
+    MILGI__RESERVE_NONE,
+    MILGI__RESERVE_HALF,
+    MILGI__RESERVE_ALL
+};
+/*
+ * A chunk with one reference for |owner| (contents of another owner are wiped first), NULL when the limit is reached.
+ */
+struct milgi_chunk *milgi__chunk_alloc_from(
+    struct milgi__pool *pool, size_t size, uint64_t owner, enum milgi__reserve reserve);
+/* The same; |reserve|: may use all of it, or nothing. */
+static inline struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
+{
+    return milgi__chunk_alloc_from(pool, size, owner, reserve ? MILGI__RESERVE_ALL : MILGI__RESERVE_NONE);
+}
 /* Says that the first |len| bytes hold plaintext of |owner|. */
 static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, uint64_t owner)
 {

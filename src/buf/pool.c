@@ -34,7 +34,8 @@ struct milgi__pool {
     size_t used;  /* bytes of chunks with a reference */
     size_t total; /* used, and those that are idle */
     size_t peak;
-    size_t wanted; /* the smallest size that was refused; 0: none was */
+    size_t wanted;                   /* the smallest size that was refused; 0: none was */
+    enum milgi__reserve wanted_from; /* the most that one of them might have used */
     uint64_t copied;
     uint32_t chunks_n;
     bool closed;
@@ -227,31 +228,33 @@ static size_t reserve_of(const struct milgi__pool *pool)
     return MILGI__MIN(pool->reserve, MILGI__MAX(pool->region.total / 16, RESERVE_MIN));
 }
 
-/* How much may be in use, the reserve included if |reserve|. */
-static size_t limit_of(const struct milgi__pool *pool, bool reserve)
+/* How much may be in use, with that part of the reserve. */
+static size_t limit_of(const struct milgi__pool *pool, enum milgi__reserve reserve)
 {
-    size_t most = pool->options.limit + (reserve ? pool->reserve : 0);
+    size_t most = pool->options.limit + pool->reserve / MILGI__RESERVE_ALL * reserve;
     if (!pool->region.full)
         return most;
-    size_t held_back = reserve ? 0 : reserve_of(pool);
-    return MILGI__MIN(most, pool->region.total - MILGI__MIN(held_back, pool->region.total));
+    size_t kept = reserve_of(pool) / MILGI__RESERVE_ALL * (MILGI__RESERVE_ALL - reserve);
+    return MILGI__MIN(most, pool->region.total - MILGI__MIN(kept, pool->region.total));
 }
 
 /* Whether |size| more may be in use. Memory that gave no more is asked again: others may have given some back. */
-static bool may_use(struct milgi__pool *pool, size_t size, bool reserve)
+static bool may_use(struct milgi__pool *pool, size_t size, enum milgi__reserve reserve)
 {
     if (pool->used + size <= limit_of(pool, reserve))
         return true;
-    if (!pool->region.full || pool->used + size > pool->options.limit + (reserve ? pool->reserve : 0))
+    if (!pool->region.full || pool->used + size > pool->options.limit)
         return false;
     return milgi__region_grow(&pool->region);
 }
 
-static struct milgi_chunk *refuse(struct milgi__pool *pool, size_t size)
+static struct milgi_chunk *refuse(struct milgi__pool *pool, size_t size, enum milgi__reserve reserve)
 {
     bool first = pool->wanted == 0;
     if (first || size < pool->wanted)
         pool->wanted = size;
+    if (first || reserve > pool->wanted_from)
+        pool->wanted_from = reserve;
     if (first && milgi__pool_starved(pool) && pool->options.wake)
         pool->options.wake(pool->options.wake_ctx); /* it has to look at the time, which nobody else may do */
     return NULL;
@@ -272,22 +275,23 @@ static bool can_recover(const struct milgi__pool *pool)
 {
     if (pool->wanted == 0)
         return false;
-    return pool->retry || (!pool->broken_up && pool->used + pool->wanted <= limit_of(pool, false));
+    return pool->retry || (!pool->broken_up && pool->used + pool->wanted <= limit_of(pool, pool->wanted_from));
 }
 
-struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
+struct milgi_chunk *milgi__chunk_alloc_from(
+    struct milgi__pool *pool, size_t size, uint64_t owner, enum milgi__reserve reserve)
 {
     unsigned cls = class_of(size);
     if (cls == CLASSES || pool->closed || foreign(pool))
         return NULL;
     size = class_size[cls];
     if (!may_use(pool, size, reserve))
-        return refuse(pool, size);
+        return refuse(pool, size, reserve);
     struct milgi_chunk *chunk = pick(&pool->shelf[cls], owner);
     if (!chunk)
         chunk = make_room(pool, cls);
     if (!chunk)
-        return refuse(pool, size);
+        return refuse(pool, size, reserve);
     chunk->refs = 1;
     chunk->owner = owner;
     pool->used += size;
@@ -364,9 +368,9 @@ bool milgi__pool_idle(const struct milgi__pool *pool)
 
 bool milgi__pool_room(struct milgi__pool *pool, size_t bytes)
 {
-    if (may_use(pool, bytes, false))
+    if (may_use(pool, bytes, MILGI__RESERVE_NONE))
         return true;
-    refuse(pool, bytes);
+    refuse(pool, bytes, MILGI__RESERVE_NONE);
     return false;
 }
 

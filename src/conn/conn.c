@@ -36,6 +36,13 @@ static size_t env_padding(void *ctx, size_t content_len)
     return c->config->padding(c->config->padding_ctx, content_len);
 }
 
+static void count_copies(struct milgi_conn *c)
+{
+    if (c->rec.bytes_copied)
+        milgi__engine_count(c->engine, c->rec.bytes_copied, 0, 0);
+    c->rec.bytes_copied = 0;
+}
+
 /* --- turn ---------------------------------------------------------------------------------------- */
 
 /*
@@ -89,6 +96,7 @@ static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool 
         milgi__record_flush(&c->rec); /* the end of a turn is a flush point */
     if (!c->dead)
         park(c);
+    count_copies(c);
     leave(c);
     return spent;
 }
@@ -224,7 +232,7 @@ void milgi__conn_destroy(struct milgi_conn *c)
     milgi__engine_detach(c->engine, &c->owner);
     milgi__conn_handshake_free(c);
     milgi__post_fini(&c->post);
-    milgi__engine_count(c->engine, c->rec.bytes_copied, 0, 0);
+    count_copies(c);
     milgi__record_fini(&c->rec);
     milgi__bufq_clear(&c->out);
     if (c->in_tail)

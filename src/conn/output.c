@@ -169,10 +169,12 @@ int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
     int rv = may_send(c, len);
     if (rv != 0 || len == 0)
         return rv;
-    if (c->app_open)
-        rv = milgi__record_write(&c->rec, MILGI__DATA, data, len, false);
-    else
+    if (!c->app_open) {
         rv = hold_copy(c, data, len);
+    } else {
+        rv = milgi__record_write(&c->rec, MILGI__DATA, data, len, false);
+        c->rec.bytes_copied += rv == 0 ? len : 0;
+    }
     return rv != 0 ? rv : sent(c, len);
 }
 

@@ -187,7 +187,7 @@ void milgi_engine_stats(const struct milgi_engine *e, struct milgi_engine_stats 
         .orphans = e->orphans,
         .memory = milgi__pool_used(e->pool),
         .memory_peak = milgi__pool_peak(e->pool),
-        .bytes_copied = e->copied,
+        .bytes_copied = e->copied + milgi__pool_copied(e->pool),
         .bytes_sealed = e->sealed,
         .bytes_opened = e->opened,
         .devices_n = e->devs_n,

@@ -67,12 +67,12 @@ void milgi__frame_header(uint8_t out[MILGI__RECORD_HEADER], uint8_t type, uint16
  * Makes sure that r->out_chunk has |size| bytes at r->out_used, which does not move. |wanted|: bytes that will be asked
  * for in all, as far as is known. false: no chunk.
  */
-bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, bool reserve);
+bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, enum milgi__reserve reserve);
 /* Takes |len| bytes, which are there in at most MILGI_OP_SLICES pieces, off the front, with the caller's references.
  * Returns the number of pieces. Applies the key changes that come to the front. */
 unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi_slice *out);
 /* The first |len| bytes become one piece that is laid out as a record. false: no memory; nothing has changed. */
-bool milgi__pending_merge(struct milgi__record *r, uint32_t len, bool reserve);
+bool milgi__pending_merge(struct milgi__record *r, uint32_t len, enum milgi__reserve reserve);
 
 /* --- limits (limits.c) ------------------------------------------------------------------------------------------ */
 

@@ -85,7 +85,9 @@ static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, in
     }
     struct milgi_chunk *dst = NULL;
     if (!first || !r->env->route_inline(r->env->ctx, MILGI_OP_OPEN, e->len)) {
-        dst = milgi__chunk_alloc(r->env->pool, e->len, r->env->owner, false);
+        /* The ciphertext of the first gives its memory back as soon as it is opened: so it never waits for others. */
+        enum milgi__reserve reserve = first ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE;
+        dst = milgi__chunk_alloc_from(r->env->pool, e->len, r->env->owner, reserve);
         if (!dst)
             return MILGI__START_ROOM;
     }

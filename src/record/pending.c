@@ -104,7 +104,7 @@ static size_t chunk_size(size_t wanted, bool again)
     return wanted <= (18 << 10) ? 18 << 10 : 68 << 10;
 }
 
-bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, bool reserve)
+bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, enum milgi__reserve reserve)
 {
     if (r->out_chunk && milgi_chunk_size(r->out_chunk) - r->out_used >= size)
         return true;
@@ -112,7 +112,7 @@ bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, bool
     size_t good = MILGI__MAX(chunk_size(MILGI__MAX(wanted, size), r->out_chunk != NULL), size);
     struct milgi_chunk *chunk = milgi__chunk_alloc(env->pool, good, env->owner, false);
     if (!chunk)
-        chunk = milgi__chunk_alloc(env->pool, size, env->owner, reserve);
+        chunk = milgi__chunk_alloc_from(env->pool, size, env->owner, reserve);
     if (!chunk)
         return false;
     milgi_chunk_unref(r->out_chunk);
@@ -165,7 +165,7 @@ static bool write_all(struct milgi__record *r, enum milgi__content type, const u
             size_t piece = MILGI__MIN(len, r->record_max) + OVERHEAD;
             size_t wanted = len + (len / r->record_max + 1) * OVERHEAD;
             struct milgi__pending *p = NULL;
-            if (milgi__out_room(r, (uint32_t)piece, wanted, reserve))
+            if (milgi__out_room(r, (uint32_t)piece, wanted, reserve ? MILGI__RESERVE_ALL : MILGI__RESERVE_NONE))
                 p = lay_out(r, (uint8_t)type);
             if (!p)
                 return false;
@@ -244,8 +244,10 @@ int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct
     /* A few bytes are never the reason why a large chunk stays. */
     if (small) {
         int rv = milgi__record_write(r, type, slice.data, slice.len, type != MILGI__DATA);
-        if (rv == 0)
+        if (rv == 0) {
+            r->bytes_copied += slice.len;
             milgi_chunk_unref(slice.chunk);
+        }
         return rv;
     }
     struct milgi__pending *p = node_new(r, (uint8_t)type);
@@ -347,7 +349,7 @@ int milgi__record_update_write(struct milgi__record *r, const void *message, siz
     const uint8_t iv[12], bool first)
 {
     struct milgi__pending *change = key_new(r, key, iv), *p = NULL;
-    if (change && milgi__out_room(r, (uint32_t)len + OVERHEAD, len + OVERHEAD, true))
+    if (change && milgi__out_room(r, (uint32_t)len + OVERHEAD, len + OVERHEAD, MILGI__RESERVE_ALL))
         p = lay_out(r, MILGI__HANDSHAKE);
     if (!p) {
         if (change)
@@ -401,7 +403,7 @@ unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi
     return n;
 }
 
-bool milgi__pending_merge(struct milgi__record *r, uint32_t len, bool reserve)
+bool milgi__pending_merge(struct milgi__record *r, uint32_t len, enum milgi__reserve reserve)
 {
     struct milgi__pending *p = NULL;
     if (milgi__out_room(r, len + OVERHEAD, r->pending_len + OVERHEAD, reserve))

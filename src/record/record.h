@@ -115,7 +115,7 @@ struct milgi__record {
     bool rekeying;          /* a change of keys was put first */
     uint32_t stale;         /* opens that were wasted */
     uint64_t framed_bytes;  /* of records, ever */
-    uint64_t bytes_copied;
+    uint64_t bytes_copied;  /* of content, wherever it was not left where it was; headers and tags are not counted */
 };
 
 void milgi__record_init(

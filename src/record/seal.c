@@ -57,7 +57,7 @@ static uint16_t plain_version(const struct milgi__record *r, uint8_t type)
 static enum milgi__start frame_plain(struct milgi__record *r, const struct plan *plan)
 {
     const struct milgi__pending *p = r->pending;
-    if ((plan->pieces > 1 || !p->own || p->slice.len != plan->len) && !milgi__pending_merge(r, plan->len, true))
+    if ((plan->pieces > 1 || !p->own || p->slice.len != plan->len) && !milgi__pending_merge(r, plan->len, MILGI__RESERVE_ALL))
         return MILGI__START_ROOM;
     uint8_t type = r->pending->type;
     struct milgi_slice content;
@@ -80,6 +80,14 @@ static bool seals_in_place(const struct milgi__record *r, const struct plan *pla
     return r->env->route_inline(r->env->ctx, MILGI_OP_SEAL, plan->len + pad + MILGI__TRAILER);
 }
 
+/* With nothing else on its way out, what waits to be sealed would hold its memory until others give some back. */
+static enum milgi__reserve reserve_for(const struct milgi__record *r, bool urgent)
+{
+    if (urgent)
+        return MILGI__RESERVE_ALL;
+    return r->out.head == r->out.tail ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE;
+}
+
 static enum milgi__start frame_protected(struct milgi__record *r, const struct plan *plan, bool urgent,
     struct milgi_op **op)
 {
@@ -87,7 +95,7 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     uint32_t pad = milgi__limit_padding(r, plan->len);
     uint32_t body = plan->len + pad + MILGI__TRAILER, total = MILGI__RECORD_HEADER + body;
     bool in_place = seals_in_place(r, plan, pad);
-    if (!in_place && !milgi__out_room(r, total, r->pending_len + total - plan->len, urgent))
+    if (!in_place && !milgi__out_room(r, total, r->pending_len + total - plan->len, reserve_for(r, urgent)))
         return MILGI__START_ROOM;
     *op = r->env->op_new(r->env->ctx, urgent);
     if (!*op)
@@ -138,7 +146,7 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
     if (plain)
         return frame_plain(r, &plan);
     if (plan.pieces > MILGI_OP_SLICES) {
-        if (!milgi__pending_merge(r, plan.len, urgent))
+        if (!milgi__pending_merge(r, plan.len, reserve_for(r, urgent)))
             return MILGI__START_ROOM;
         plan.pieces = 1;
     }

@@ -371,19 +371,26 @@ static void memory_that_is_all_used_is_a_state_like_the_limit(void **state)
     assert_true(milgi__pool_starved(pool));
     assert_int_equal(wakes, 1);
     assert_false(milgi__pool_recovered(pool));
-    assert_null(milgi__chunk_alloc(pool, 512, 1, true));
-    assert_int_equal(wakes, 1);
     milgi_chunk_unref(chunk[--n]); /* the reserve is filled up first */
     milgi_chunk_unref(chunk[--n]);
     assert_int_equal(wakes, 1);
     assert_null(milgi__chunk_alloc(pool, 512, 1, false));
     assert_false(milgi__pool_room(pool, 512));
     assert_false(milgi__pool_recovered(pool));
-    struct milgi_chunk *urgent = milgi__chunk_alloc(pool, 68 * KIB, 1, true);
+    struct milgi_chunk *first = milgi__chunk_alloc_from(pool, 68 * KIB, 1, MILGI__RESERVE_HALF), *urgent;
+    assert_non_null(first);
+    assert_null(milgi__chunk_alloc_from(pool, 68 * KIB, 1, MILGI__RESERVE_HALF));
+    urgent = milgi__chunk_alloc(pool, 68 * KIB, 1, true);
     assert_non_null(urgent);
-    milgi_chunk_unref(urgent);
+    assert_null(milgi__chunk_alloc(pool, 128 * KIB, 1, true));
+    assert_int_equal(wakes, 1);
+    milgi_chunk_unref(urgent); /* who may use all of the reserve need not wait until it is full again */
+    assert_int_equal(wakes, 2);
+    assert_true(milgi__pool_recovered(pool));
+    milgi_chunk_unref(first);
+    assert_null(milgi__chunk_alloc(pool, 512, 1, false));
     milgi_chunk_unref(chunk[--n]);
-    assert_true(wakes > 1);
+    assert_true(wakes > 2);
     assert_true(milgi__pool_recovered(pool));
     assert_false(milgi__pool_starved(pool));
     chunk[n++] = get(pool, 128 * KIB, 1);
