@@ -124,3 +124,57 @@ MILGI_API void milgi_device_free(struct milgi_device *device);
 
 /* The names of the devices that are built in, NULL behind the last. Any thread. */
 MILGI_API const char *const *milgi_device_names(void);
+
+/* --- device codes ----------------------------------------------------------------------------------------------- */
+
+/*
+ * What a BROKEN op says of itself in device_code, and milgi_reason.device_code hands on: those of the built-in devices
+ * and of the engine. X(name, value, text)
+ */
+#define MILGI_CODES(X) \
+    X(MILGI_CODE_BAD_SIGNATURE, -1000, "the device's signature does not verify") \
+    X(MILGI_CODE_NO_DEVICE, -1001, "no device of the engine can use the key") \
+    X(MILGI_CODE_MALFORMED, 1, "the operation made no sense to the device") \
+    X(MILGI_CODE_NO_KEY, 2, "the key is of the wrong kind or was not loaded") \
+    X(MILGI_CODE_CRYPTO, 3, "the crypto library failed") \
+    X(MILGI_CODE_PKCS11_URI, 1101, "the key's PKCS#11 URI is malformed, or names something else than a private key") \
+    X(MILGI_CODE_PKCS11_MODULE, 1102, "the PKCS#11 module cannot be loaded or does not start") \
+    X(MILGI_CODE_PKCS11_NO_TOKEN, 1103, "the token is not there") \
+    X(MILGI_CODE_PKCS11_TOKENS, 1104, "the key's URI fits several tokens: it has to say token= or serial=") \
+    X(MILGI_CODE_PKCS11_NO_PIN, 1105, "the token asks for a PIN: the key's URI has to say pin-source= or pin-value=") \
+    X(MILGI_CODE_PKCS11_PIN_SOURCE, 1106, "the PIN cannot be read from where it is said to be") \
+    X(MILGI_CODE_PKCS11_PIN_WRONG, 1107, "the PIN is wrong; this one is not tried again") \
+    X(MILGI_CODE_PKCS11_PIN_LOCKED, 1108, "the token has locked its PIN") \
+    X(MILGI_CODE_PKCS11_PIN_LAST, 1109, "a wrong PIN would now lock the token, so none is tried: log in by hand once") \
+    X(MILGI_CODE_PKCS11_PIN_CHANGE, 1110, "the token wants its PIN to be changed first") \
+    X(MILGI_CODE_PKCS11_NO_OBJECT, 1111, "the token has no such private key") \
+    X(MILGI_CODE_PKCS11_MISMATCH, 1112, "the token's private key does not belong to the certificate") \
+    X(MILGI_CODE_PKCS11_MECHANISM, 1113, "the token cannot sign in the way that TLS asks for") \
+    X(MILGI_CODE_PKCS11_NOT_ALLOWED, 1114, "the token's key may not be used for signatures") \
+    X(MILGI_CODE_PKCS11_SESSIONS, 1115, "the token has no session left") \
+    X(MILGI_CODE_PKCS11_GONE, 1116, "the token has failed or was removed") \
+    X(MILGI_CODE_PKCS11_MEMORY, 1117, "no memory left to use the token") \
+    X(MILGI_CODE_PKCS11_OTHER, 0x110000, "the token failed in a way of its own")
+
+enum milgi_code {
+#define MILGI_X(name, value, text) name = (value),
+    MILGI_CODES(MILGI_X)
+#undef MILGI_X
+};
+
+/*
+ * Static text for a device code of the engine or a built-in device, NULL for others. Codes from
+ * MILGI_CODE_PKCS11_OTHER on are that plus what the token returned (CKR_*). Any thread.
+ */
+MILGI_API const char *milgi_device_code_text(int code);
+
+/*
+ * Signs something with the credential's private key on |device| and verifies it, to find out before the first
+ * connection whether the key can be had: token there, PIN right, key the certificate's. BLOCKS for as long as the
+ * device takes; any thread, the engines may be running. Returns 0, or MILGI_EDEVICE and in |*code| why
+ * (milgi_device_code_text()), MILGI_EMISMATCH (the signature is another key's), MILGI_EUNSUPPORTED (the device does not
+ * take such keys), MILGI_ELIMIT (it has no queue pair left), MILGI_EFORK, MILGI_EINVAL, MILGI_ENOMEM. |code| may be
+ * NULL.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_device_try_key(
+    struct milgi_device *device, const struct milgi_credential *credential, int *code);

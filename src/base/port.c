@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -103,6 +104,12 @@ void milgi__port_waker_clear(struct milgi__port_waker *waker)
     do
         n = epoll_wait(waker->poll_fd, events, (int)MILGI__COUNT(events), 0);
     while (n == (int)MILGI__COUNT(events) || (n < 0 && errno == EINTR));
+}
+
+void milgi__port_wait(int fd, int ms)
+{
+    struct pollfd wanted = { .fd = fd, .events = POLLIN };
+    (void)poll(&wanted, fd >= 0, ms);
 }
 
 /* --- memory ----------------------------------------------------------------------------------------------------- */

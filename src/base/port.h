@@ -61,5 +61,8 @@ void milgi__port_unmap(void *p, size_t size);
 /* The contents are of no use any more: the system may have the memory until they are written again. */
 void milgi__port_discard(void *p, size_t size);
 
+/* Sleeps until |fd| is readable (-1: nothing to wait for) or |ms| have passed (-1: never). */
+void milgi__port_wait(int fd, int ms);
+
 /* A whole file in fresh memory (milgi__free_wiped), or NULL. Refuses more than 16 MiB. */
 uint8_t *milgi__port_read_file(const char *path, size_t *len);

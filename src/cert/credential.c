@@ -5,6 +5,11 @@
 #include "base/port.h"
 #include "crypto/list.h"
 
+#define URI_MAX 4096
+/* The same bounds as for keys that are read. */
+#define RSA_MIN 2048
+#define RSA_MAX 4096
+
 /* The first scheme that a key of this type signs with; 0: there is none. */
 static uint16_t any_scheme(enum milgi__key_type type)
 {
@@ -43,6 +48,25 @@ static int check_signing(const struct milgi_credential *c)
     return error;
 }
 
+/* Of a key that is elsewhere the certificate says all that is known here. */
+static int public_half(struct milgi_credential *c, const struct milgi__cert_info *info)
+{
+    bool rsa = info->type == MILGI__KEY_RSA || info->type == MILGI__KEY_RSA_PSS;
+
+    if (any_scheme(info->type) == 0 || (rsa && info->bits > RSA_MAX))
+        return MILGI_EUNSUPPORTED;
+    if (rsa && info->bits < RSA_MIN)
+        return MILGI_EWEAK;
+    c->spki = milgi__alloc_raw(info->spki_len);
+    if (c->spki == NULL)
+        return MILGI_ENOMEM;
+    memcpy(c->spki, info->spki, info->spki_len);
+    c->spki_len = info->spki_len;
+    c->type = info->type;
+    c->bits = info->bits;
+    return 0;
+}
+
 static int read_leaf(struct milgi_credential *c)
 {
     struct milgi__cert_walk walk = { .p = c->chain, .left = c->chain_len };
@@ -50,6 +74,11 @@ static int read_leaf(struct milgi_credential *c)
 
     if (!milgi__cert_walk_next(&walk) || milgi__cert_info(NULL, walk.der, walk.der_len, &info) != 0)
         return MILGI_EPARSE;
+    if (c->uri != NULL) {
+        int error = public_half(c, &info);
+        if (error != 0)
+            return error;
+    }
     if (info.spki_len != c->spki_len || memcmp(info.spki, c->spki, c->spki_len) != 0)
         return MILGI_EMISMATCH;
     c->leaf_signed_with = info.signed_with;
@@ -58,8 +87,7 @@ static int read_leaf(struct milgi_credential *c)
     return 0;
 }
 
-static int read_parts(
-    struct milgi_credential *c, const void *chain, size_t chain_len, const void *key, size_t key_len)
+static int read_chain(struct milgi_credential *c, const void *chain, size_t chain_len)
 {
     struct milgi__cert_list list = { .data = NULL };
 
@@ -67,12 +95,66 @@ static int read_parts(
     c->chain = list.data;
     c->chain_len = list.len;
     c->chain_n = list.n;
-    if (error == 0)
-        error = milgi__pem_private_key(
-            key, key_len, &c->pkcs8, &c->pkcs8_len, &c->spki, &c->spki_len, &c->type, &c->bits);
+    return error;
+}
+
+static int read_key(struct milgi_credential *c, const void *key, size_t key_len)
+{
+    int error = milgi__pem_private_key(
+        key, key_len, &c->pkcs8, &c->pkcs8_len, &c->spki, &c->spki_len, &c->type, &c->bits);
     if (error == 0)
         error = read_leaf(c);
     return error != 0 ? error : check_signing(c);
+}
+
+/* "scheme:" and printable characters behind it (RFC 3986 3.1, 2); what they mean is for devices to say. */
+static bool is_uri(const char *uri)
+{
+    static const char others[] = "+-.0123456789";
+    size_t len = strlen(uri), scheme = 0;
+
+    while ((uri[scheme] >= 'a' && uri[scheme] <= 'z') || (uri[scheme] >= 'A' && uri[scheme] <= 'Z') ||
+        (scheme > 0 && uri[scheme] != '\0' && strchr(others, uri[scheme]) != NULL))
+        scheme++;
+    if (scheme == 0 || uri[scheme] != ':' || uri[scheme + 1] == '\0' || len > URI_MAX)
+        return false;
+    for (size_t i = scheme; i < len; i++) {
+        if (uri[i] <= ' ' || uri[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+static int copy_uri(struct milgi_credential *c, const char *uri)
+{
+    size_t size = strlen(uri) + 1;
+
+    c->uri = milgi__alloc_raw(size);
+    if (c->uri == NULL)
+        return MILGI_ENOMEM;
+    memcpy(c->uri, uri, size);
+    return 0;
+}
+
+static struct milgi_credential *credential_new(void)
+{
+    struct milgi_credential *c = milgi__alloc(sizeof(*c));
+
+    if (c == NULL)
+        return NULL;
+    atomic_init(&c->refs, 1);
+    c->serial = milgi__key_serial();
+    return c;
+}
+
+/* The caller gets it if there was no error. */
+static int hand_out(struct milgi_credential *c, int error, struct milgi_credential **credential)
+{
+    if (error != 0)
+        milgi_credential_unref(c);
+    else
+        *credential = c;
+    return error;
 }
 
 int milgi_credential_new_pem(
@@ -83,23 +165,45 @@ int milgi_credential_new_pem(
     *credential = NULL;
     if (chain == NULL || key == NULL)
         return MILGI_EINVAL;
-    struct milgi_credential *c = milgi__alloc(sizeof(*c));
+    struct milgi_credential *c = credential_new();
     if (c == NULL)
         return MILGI_ENOMEM;
-    atomic_init(&c->refs, 1);
-    c->serial = milgi__key_serial();
-    int error = read_parts(c, chain, chain_len, key, key_len);
-    if (error != 0)
-        milgi_credential_unref(c);
-    else
-        *credential = c;
-    return error;
+    int error = read_chain(c, chain, chain_len);
+    if (error == 0)
+        error = read_key(c, key, key_len);
+    return hand_out(c, error, credential);
+}
+
+int milgi_credential_new_uri(
+    const void *chain, size_t chain_len, const char *uri, struct milgi_credential **credential)
+{
+    if (credential == NULL)
+        return MILGI_EINVAL;
+    *credential = NULL;
+    if (chain == NULL || uri == NULL || !is_uri(uri))
+        return MILGI_EINVAL;
+    struct milgi_credential *c = credential_new();
+    if (c == NULL)
+        return MILGI_ENOMEM;
+    int error = copy_uri(c, uri);
+    if (error == 0)
+        error = read_chain(c, chain, chain_len);
+    if (error == 0)
+        error = read_leaf(c);
+    return hand_out(c, error, credential);
+}
+
+bool milgi_credential_is_uri(const char *key_file)
+{
+    static const char scheme[] = "pkcs11:";
+
+    return key_file != NULL && strncmp(key_file, scheme, sizeof(scheme) - 1) == 0;
 }
 
 int milgi_credential_new_file(const char *chain_file, const char *key_file, struct milgi_credential **credential)
 {
     size_t chain_len;
-    size_t key_len;
+    size_t key_len = 0;
     int error = MILGI_EFILE;
 
     if (credential == NULL)
@@ -107,9 +211,12 @@ int milgi_credential_new_file(const char *chain_file, const char *key_file, stru
     *credential = NULL;
     if (chain_file == NULL || key_file == NULL)
         return MILGI_EINVAL;
+    bool elsewhere = milgi_credential_is_uri(key_file);
     uint8_t *chain = milgi__port_read_file(chain_file, &chain_len);
-    uint8_t *key = milgi__port_read_file(key_file, &key_len);
-    if (chain != NULL && key != NULL)
+    uint8_t *key = elsewhere ? NULL : milgi__port_read_file(key_file, &key_len);
+    if (chain != NULL && elsewhere)
+        error = milgi_credential_new_uri(chain, chain_len, key_file, credential);
+    else if (chain != NULL && key != NULL)
         error = milgi_credential_new_pem(chain, chain_len, key, key_len, credential);
     milgi__free_wiped(chain, chain_len);
     milgi__free_wiped(key, key_len);
@@ -129,12 +236,19 @@ void milgi_credential_unref(struct milgi_credential *credential)
     milgi__free(credential->chain);
     milgi__free(credential->spki);
     milgi__free_wiped(credential->pkcs8, credential->pkcs8_len);
+    if (credential->uri != NULL)
+        milgi__free_wiped(credential->uri, strlen(credential->uri));
     milgi__free(credential);
 }
 
 const char *milgi_credential_subject(const struct milgi_credential *credential)
 {
     return credential->subject;
+}
+
+const char *milgi_credential_key_uri(const struct milgi_credential *credential)
+{
+    return credential->uri;
 }
 
 const char *milgi_credential_key_type(const struct milgi_credential *credential)

@@ -171,6 +171,19 @@ int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t
     return 0;
 }
 
+int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *input, size_t input_len,
+    uint8_t out[MILGI__SIGN_HASH_MAX], size_t *out_len)
+{
+    struct milgi__scheme_hash hash;
+
+    (void)cx;
+    if (!milgi__scheme_hash(scheme, input, input_len, &hash))
+        return MILGI__BROKEN;
+    memcpy(out, hash.value, hash.len);
+    *out_len = hash.len;
+    return 0;
+}
+
 /* --- verification ----------------------------------------------------------------------------------------------- */
 
 static const char ec_names[MILGI__NIST_CURVES][6] = { "P-256", "P-384", "P-521" };

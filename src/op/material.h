@@ -17,6 +17,7 @@ struct milgi_credential {
     unsigned chain_n;
     uint8_t *pkcs8; /* NULL: the key lives elsewhere */
     size_t pkcs8_len;
+    char *uri; /* where; may hold a PIN. NULL: it is here */
     uint8_t *spki;
     size_t spki_len;
     uint16_t leaf_signed_with;

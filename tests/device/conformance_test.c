@@ -2,7 +2,7 @@
 /*
  * What every device must do, run against every device that is built in. A device that needs words to be tested has a
  * line in |specs|; one without is tested by its bare name. With arguments: against these descriptions instead.
- * ctest-timeout: 240
+ * ctest-timeout: 420
  */
 #include <poll.h>
 #include <pthread.h>
@@ -30,6 +30,8 @@ static const char *const specs[] = {
     "chaos:seed=1",
     "chaos:seed=2,max_delay=200us,delay=0.9,inline=0",
     "chaos:seed=3,reorder=1,refuse=0.5,depth=8",
+    "pkcs11:1",
+    "pkcs11:3,depth=16,module=p11-kit-client.so",
 };
 
 static struct milgi_device *device;
@@ -601,12 +603,22 @@ static const struct CMUnitTest suite[] = {
     CASE(engines_in_several_threads_share_it),
 };
 
+static bool is_for(const char *spec, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(spec, name, len) == 0 && (spec[len] == ':' || spec[len] == '\0');
+}
+
 static int run_suite(const char *spec)
 {
     struct CMUnitTest tests[MILGI__COUNT(suite)];
     char names[MILGI__COUNT(suite)][160], text[100];
 
     snprintf(text, sizeof(text), "%s", spec);
+    if (is_for(spec, "pkcs11") && !rig_tokens(strstr(spec, "p11-kit-client") != NULL)) {
+        print_message("%s: not tested, since SoftHSM or p11-kit is not installed\n", spec);
+        return 0;
+    }
     for (unsigned i = 0; i < MILGI__COUNT(suite); i++) {
         tests[i] = suite[i];
         snprintf(names[i], sizeof(names[i]), "%s: %s", spec, suite[i].name);
@@ -614,12 +626,6 @@ static int run_suite(const char *spec)
         tests[i].initial_state = text;
     }
     return _cmocka_run_group_tests(spec, tests, MILGI__COUNT(tests), NULL, NULL);
-}
-
-static bool is_for(const char *spec, const char *name)
-{
-    size_t len = strlen(name);
-    return strncmp(spec, name, len) == 0 && (spec[len] == ':' || spec[len] == '\0');
 }
 
 static int run_device(const char *name)
@@ -645,6 +651,7 @@ int main(int argc, char **argv)
         failed += run_suite(argv[i]);
     for (const char *const *name = milgi_device_names(); argc == 1 && *name != NULL; name++)
         failed += run_device(*name);
+    rig_tokens_done();
     rig_done();
     return failed == 0 ? 0 : 1;
 }

@@ -22,6 +22,7 @@
 static struct {
     struct identity *root, *signer[RIG_SIGNERS];
     struct milgi_credential credential[RIG_SIGNERS];
+    bool remote; /* the token is another process's */
     struct milgi_trust trust;
     uint8_t *chain; /* of the P-256 identity, as VERIFY_CHAIN takes it */
     size_t chain_len;
@@ -63,6 +64,8 @@ void rig_prepare(void)
 {
     static const enum identity_key keys[RIG_SIGNERS] = { IDENTITY_P256, IDENTITY_P384, IDENTITY_P521, IDENTITY_RSA,
         IDENTITY_RSA_PSS, IDENTITY_ED25519 };
+    static const enum milgi__key_type types[RIG_SIGNERS] = { MILGI__KEY_P256, MILGI__KEY_P384, MILGI__KEY_P521,
+        MILGI__KEY_RSA, MILGI__KEY_RSA_PSS, MILGI__KEY_ED25519 };
 
     if (pki.root != NULL)
         return;
@@ -71,8 +74,20 @@ void rig_prepare(void)
     for (int i = 0; i < RIG_SIGNERS; i++) {
         pki.signer[i] = identity_leaf(pki.root, keys[i], "DNS:server.test");
         fill_credential(&pki.credential[i], pki.signer[i]);
+        pki.credential[i].type = types[i];
     }
     pki.chain = with_length(pki.signer[RIG_P256], &pki.chain_len);
+}
+
+const struct identity *rig_identity(enum rig_signer signer)
+{
+    return pki.signer[signer];
+}
+
+void rig_at(enum rig_signer signer, char *uri, bool remote)
+{
+    pki.credential[signer].uri = uri;
+    pki.remote = remote;
 }
 
 void rig_done(void)
@@ -137,13 +152,19 @@ bool rig_can(const struct rig *rig, int type, uint16_t alg)
 {
     if ((rig->device->caps.ops & MILGI_OP_BIT(type)) == 0)
         return false;
+    /* p11-kit does not hand CKM_EDDSA on to another process. */
+    if (type == MILGI_OP_SIGN && alg == MILGI_SIG_ED25519 && pki.remote && strcmp(rig->ops->name, "pkcs11") == 0)
+        return false;
     return rig->ops->supports == NULL || rig->ops->supports(rig->device, type, alg) == 1;
 }
 
 bool rig_key_load(struct rig *rig, struct milgi_key *key)
 {
+    uint32_t use = key->kind == MILGI_KEY_TRUST ? MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN) : MILGI_OP_BIT(MILGI_OP_SIGN);
+    bool loads = (rig->device->caps.flags & MILGI_CAP_KEY_LOAD) != 0 && (rig->device->caps.ops & use) != 0;
+
     key->serial = milgi__key_serial();
-    if (key->kind == MILGI_KEY_AEAD || (rig->device->caps.flags & MILGI_CAP_KEY_LOAD) == 0)
+    if (key->kind == MILGI_KEY_AEAD || !loads)
         return true;
     key->dev[RIG_DEV] = rig->ops->key_load(rig->qp, key);
     return key->dev[RIG_DEV] != NULL;

@@ -52,6 +52,17 @@ void rig_close(struct rig *rig);
 /* Identities and trust, made once; the first call before there are threads. */
 void rig_prepare(void);
 void rig_done(void);
+/* What a signer's key came from, and where else it is: |uri| is borrowed. */
+struct identity;
+const struct identity *rig_identity(enum rig_signer signer);
+void rig_at(enum rig_signer signer, char *uri, bool remote);
+
+/*
+ * Puts the keys into a token too (tokens.c), for devices that look for them there, in this process or behind a server.
+ * Rigs that are opened from now on use it. false: no token can be made on this system.
+ */
+bool rig_tokens(bool remote);
+void rig_tokens_done(void);
 
 /* Loads or frees the key as an engine would. false: the device cannot load it. */
 bool rig_key_load(struct rig *rig, struct milgi_key *key);

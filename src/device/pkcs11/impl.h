@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private keys in tokens, through p11-kit. All of this runs on the crew's workers and may block; only making and
+ * freeing a key happens on an engine's thread.
+ *
+ * What a process knows of modules and tokens is one for all its devices: a login belongs to a process, and a PIN that
+ * was refused once must not be tried again by the device next to it, since tokens count wrong PINs and lock.
+ *
+ * Locks, in the order in which they are taken: key, module's life, module, token.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include <p11-kit/p11-kit.h>
+#include <p11-kit/pin.h>
+#include <p11-kit/uri.h>
+
+#include "device/device.h"
+#include "op/material.h"
+
+#define MILGI__P11_SESSIONS 64  /* kept open per token while nobody uses them */
+#define MILGI__P11_REFUSED 8    /* PINs per token that are known to be wrong */
+#define MILGI__P11_MODULES 32   /* per source */
+#define MILGI__P11_PIN_LEN 32   /* of what is remembered of a PIN */
+#define MILGI__P11_PIN_MAX 1024 /* bytes of a PIN */
+
+/* --- modules and tokens: module.c ------------------------------------------------------------------------------- */
+
+struct milgi__p11_module {
+    struct milgi__p11_module *next;
+    CK_FUNCTION_LIST *f;
+    char *file; /* what p11-kit calls it; NULL: it has no file */
+    /*
+     * Read by whoever is inside of the module, written by who starts it anew. A module cannot be finalized while
+     * anybody is inside.
+     */
+    pthread_rwlock_t life;
+    bool up;
+    unsigned epoch;       /* of its lives: handles of one mean nothing in another */
+    uint64_t started_ns;  /* the present one */
+    pthread_mutex_t lock; /* of the tokens' list */
+    struct milgi__p11_token *tokens;
+};
+
+struct milgi__p11_session {
+    CK_SESSION_HANDLE handle;
+    unsigned generation;
+};
+
+/* A token that was seen, for as long as the process has devices: it may go and come back. */
+struct milgi__p11_token {
+    struct milgi__p11_token *next;
+    struct milgi__p11_module *module;
+    CK_TOKEN_INFO info; /* under the lock, but for what identifies the token */
+    CK_SLOT_ID slot;
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    unsigned epoch;      /* of the module, when slot and sessions were found */
+    unsigned generation; /* of sessions: those of older ones are closed when they come back */
+    bool logged_in;
+    CK_SESSION_HANDLE idle[MILGI__P11_SESSIONS];
+    unsigned idle_n, out_n;
+    uint8_t refused[MILGI__P11_REFUSED][MILGI__P11_PIN_LEN];
+    unsigned refused_n;
+    uint8_t salt[MILGI__P11_PIN_LEN];
+    _Atomic uint64_t last_good_ns; /* it signed something */
+    bool counts;                   /* it shows that there were wrong PINs since the last right one */
+};
+
+/* Where a key's token is looked for. */
+struct milgi__p11_source {
+    struct milgi__p11_source *next;
+    char *path, *name; /* neither: all modules that p11-kit is configured with */
+    struct milgi__p11_module *modules[MILGI__P11_MODULES];
+    unsigned n;
+};
+
+/* A device begins and ends to use the process's modules. The last one's end closes everything. */
+void milgi__p11_attach(void);
+void milgi__p11_detach(void);
+
+/* Loads what was not loaded yet. 0 or a device code. */
+int milgi__p11_source(const char *path, const char *name, struct milgi__p11_source **source);
+
+/* Goes into the module, which is started if it is not up. 0: leave it again; else a device code. */
+int milgi__p11_enter(struct milgi__p11_module *module);
+void milgi__p11_leave(struct milgi__p11_module *module);
+/*
+ * From outside: starts the module anew, unless its life began after |since_ns|, or another of its tokens than |mine|
+ * has signed since then and so needs it as it is. False: nothing was done.
+ */
+bool milgi__p11_restart(
+    struct milgi__p11_module *module, uint64_t since_ns, const struct milgi__p11_token *mine);
+
+/* From inside: the token in |slot|, of which |info| was just read. NULL: no memory. */
+struct milgi__p11_token *milgi__p11_token(
+    struct milgi__p11_module *module, CK_SLOT_ID slot, const CK_TOKEN_INFO *info);
+
+/* --- sessions and logins: token.c, from inside of the module ------------------------------------------------------ */
+
+CK_RV milgi__p11_session_get(struct milgi__p11_token *token, struct milgi__p11_session *session);
+/* Not |usable|: closes it. */
+void milgi__p11_session_put(struct milgi__p11_token *token, const struct milgi__p11_session *session, bool usable);
+/* What is known of the token's sessions is wrong: all go, and who needs it logs in again. */
+void milgi__p11_token_reset(struct milgi__p11_token *token, unsigned generation);
+
+/* Where a key's PIN comes from. */
+struct milgi__p11_pin {
+    P11KitUri *uri;
+    char *value;        /* from the URI; NULL: none */
+    const char *source; /* NULL: none */
+};
+
+/* Logs in if the token wants that and nobody has. 0 or a device code. */
+int milgi__p11_login(
+    struct milgi__p11_token *token, CK_SESSION_HANDLE session, const struct milgi__p11_pin *pin);
+/* For keys that want the PIN for every signature, after C_SignInit. 0 or a device code. */
+int milgi__p11_login_again(
+    struct milgi__p11_token *token, CK_SESSION_HANDLE session, const struct milgi__p11_pin *pin);
+
+/* --- keys: key.c -------------------------------------------------------------------------------------------------- */
+
+struct milgi__p11_options {
+    char *module, *pin_source; /* for keys whose URI says neither; may be NULL */
+    uint64_t retry_ns;         /* how long a key that cannot be had is left alone */
+};
+
+struct milgi__p11_key;
+/* NULL: no memory. |options| stays until the key is freed. Never blocks: a URI that makes no sense shows later. */
+struct milgi__p11_key *milgi__p11_key_new(
+    const struct milgi_credential *credential, const struct milgi__p11_options *options);
+void milgi__p11_key_free(struct milgi__p11_key *key);
+/* Signs as milgi_op_sign says, into |s|. 0 or a device code. */
+int milgi__p11_key_sign(struct milgi__p11_key *key, struct milgi__crypto *cx, uint16_t scheme, struct milgi_op_sign *s);
+
+/* The device code of a return value; CKR_OK: 0. */
+int milgi__p11_code(CK_RV rv);
+
+int milgi__device_pkcs11_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);

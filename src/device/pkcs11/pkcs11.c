@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pkcs11: private keys that stay in tokens, used from threads, since PKCS#11 blocks. */
+#include "device/pkcs11/impl.h"
+#include "device/spec.h"
+#include "device/worker/crew.h"
+
+#define WORKERS_DEFAULT 4
+#define WORKERS_MAX 64
+#define DEPTH_DEFAULT 256
+#define DEPTH_MAX 65536
+#define WAKE_NS 15000
+#define RETRY_NS (500 * UINT64_C(1000000))
+#define RETRY_MAX_NS (3600 * UINT64_C(1000000000))
+
+struct pkcs11 {
+    struct milgi_device device;
+    struct milgi__p11_options options;
+    struct milgi__crew *crew;
+};
+
+struct milgi_qp {
+    struct pkcs11 *pkcs11;
+    struct milgi__crew_qp *crew;
+};
+
+/* --- on the workers --------------------------------------------------------------------------------------------- */
+
+static void *worker_new(void *ctx)
+{
+    (void)ctx;
+    return milgi__crypto_new();
+}
+
+static void worker_free(void *state)
+{
+    milgi__crypto_free(state);
+}
+
+static void worker_forget(void *state, uint64_t serial)
+{
+    milgi__aead_forget(state, serial);
+}
+
+static void worker_forget_all(void *state)
+{
+    milgi__crypto_idle(state);
+}
+
+static int perform(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    const struct milgi_key *key = op->key;
+
+    if (op->type != MILGI_OP_SIGN)
+        return MILGI_CODE_MALFORMED;
+    if (key == NULL || key->kind != MILGI_KEY_PRIVATE || op->dev >= MILGI_DEVICES_MAX || key->dev[op->dev] == NULL)
+        return MILGI_CODE_NO_KEY;
+    return milgi__p11_key_sign(key->dev[op->dev], cx, op->alg, &op->u.sign);
+}
+
+static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
+{
+    (void)worker;
+    op->device_code = perform(state, op);
+    op->status = op->device_code == 0 ? MILGI_OP_OK : MILGI_OP_BROKEN;
+}
+
+static const struct milgi__crew_ops crew_ops = {
+    .thread_name = "milgi-p11",
+    .worker_new = worker_new,
+    .worker_free = worker_free,
+    .perform = worker_perform,
+    .forget = worker_forget,
+    .forget_all = worker_forget_all,
+};
+
+/* --- on the engine's thread ------------------------------------------------------------------------------------- */
+
+static int pkcs11_supports(struct milgi_device *device, int type, uint16_t alg)
+{
+    (void)device;
+    return type == MILGI_OP_SIGN && milgi__scheme(alg) != NULL;
+}
+
+static struct milgi_qp *pkcs11_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
+{
+    struct milgi_qp *qp = milgi__alloc(sizeof(*qp));
+
+    (void)clock;
+    if (qp == NULL)
+        return NULL;
+    qp->pkcs11 = MILGI__ENTRY(device, struct pkcs11, device);
+    qp->crew = milgi__crew_open(qp->pkcs11->crew);
+    if (qp->crew == NULL) {
+        milgi__free(qp);
+        return NULL;
+    }
+    return qp;
+}
+
+static void pkcs11_qp_close(struct milgi_qp *qp)
+{
+    milgi__crew_close(qp->crew);
+    milgi__free(qp);
+}
+
+static void *pkcs11_key_load(struct milgi_qp *qp, const struct milgi_key *key)
+{
+    static const char scheme[] = "pkcs11:";
+    const struct milgi_credential *credential = key->credential;
+
+    if (key->kind != MILGI_KEY_PRIVATE || credential == NULL || credential->uri == NULL ||
+        strncmp(credential->uri, scheme, sizeof(scheme) - 1) != 0)
+        return NULL;
+    return milgi__p11_key_new(credential, &qp->pkcs11->options);
+}
+
+static void pkcs11_key_free(struct milgi_qp *qp, const struct milgi_key *key, void *loaded)
+{
+    (void)qp;
+    (void)key;
+    milgi__p11_key_free(loaded);
+}
+
+static unsigned pkcs11_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    return milgi__crew_enqueue(qp->crew, ops, n);
+}
+
+static unsigned pkcs11_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
+{
+    return milgi__crew_dequeue(qp->crew, ops, n);
+}
+
+static int pkcs11_notify_fd(struct milgi_qp *qp)
+{
+    return milgi__crew_fd(qp->crew);
+}
+
+static int pkcs11_arm(struct milgi_qp *qp)
+{
+    return milgi__crew_arm(qp->crew);
+}
+
+static void pkcs11_cancel(struct milgi_qp *qp, struct milgi_op *op)
+{
+    milgi__crew_cancel(qp->crew, op);
+}
+
+static void pkcs11_quiesce(struct milgi_qp *qp)
+{
+    milgi__crew_quiesce(qp->crew);
+}
+
+static void free_device(struct pkcs11 *pkcs11)
+{
+    milgi__free(pkcs11->options.module);
+    milgi__free(pkcs11->options.pin_source);
+    milgi__free(pkcs11);
+}
+
+static void pkcs11_destroy(struct milgi_device *device)
+{
+    struct pkcs11 *pkcs11 = MILGI__ENTRY(device, struct pkcs11, device);
+
+    milgi__crew_free(pkcs11->crew);
+    milgi__p11_detach();
+    free_device(pkcs11);
+}
+
+static const struct milgi_device_ops pkcs11_ops = {
+    .name = "pkcs11",
+    .supports = pkcs11_supports,
+    .qp_open = pkcs11_qp_open,
+    .qp_close = pkcs11_qp_close,
+    .key_load = pkcs11_key_load,
+    .key_free = pkcs11_key_free,
+    .enqueue = pkcs11_enqueue,
+    .dequeue = pkcs11_dequeue,
+    .notify_fd = pkcs11_notify_fd,
+    .arm = pkcs11_arm,
+    .cancel = pkcs11_cancel,
+    .quiesce = pkcs11_quiesce,
+    .destroy = pkcs11_destroy,
+};
+
+/* --- making ----------------------------------------------------------------------------------------------------- */
+
+struct pkcs11_words {
+    uint64_t workers, depth, retry_ns;
+    const char *module, *pin_source;
+};
+
+static int read_words(const struct milgi__spec *spec, struct pkcs11_words *words, const char **why)
+{
+    const struct milgi__spec_word table[] = {
+        { "depth", MILGI__SPEC_NUMBER, &words->depth, 1, DEPTH_MAX, "pkcs11: depth is 1 to 65536 ops" },
+        { "retry", MILGI__SPEC_TIME, &words->retry_ns, 0, RETRY_MAX_NS, "pkcs11: retry is a time up to 1h" },
+        { "module", MILGI__SPEC_TEXT, &words->module, 0, 0, "pkcs11: module is the path of a PKCS#11 module" },
+        { "pin-source", MILGI__SPEC_TEXT, &words->pin_source, 0, 0, "pkcs11: pin-source is the path of a file" },
+    };
+    unsigned from = 0;
+
+    if (spec->n > 0 && milgi__spec_number(spec->key[0], UINT64_MAX, &words->workers)) {
+        if (spec->value[0] != NULL || words->workers == 0 || words->workers > WORKERS_MAX) {
+            *why = "pkcs11: 1 to 64 threads";
+            return MILGI_EINVAL;
+        }
+        from = 1;
+    }
+    return milgi__spec_read(spec, from, table, MILGI__COUNT(table),
+        "pkcs11: the words are [threads], module=, pin-source=, depth=, retry=", why);
+}
+
+static bool copy_word(const char *word, char **to)
+{
+    if (word == NULL)
+        return true;
+    size_t size = strlen(word) + 1;
+    *to = milgi__alloc_raw(size);
+    if (*to != NULL)
+        memcpy(*to, word, size);
+    return *to != NULL;
+}
+
+static int make(struct pkcs11 *pkcs11, const struct pkcs11_words *words, const char **why)
+{
+    struct milgi__crew_options options = {
+        .ops = &crew_ops, .workers = (unsigned)words->workers, .depth = (unsigned)words->depth
+    };
+
+    if (!copy_word(words->module, &pkcs11->options.module) ||
+        !copy_word(words->pin_source, &pkcs11->options.pin_source))
+        return MILGI_ENOMEM;
+    pkcs11->options.retry_ns = words->retry_ns;
+    int error = milgi__crew_new(&options, &pkcs11->crew);
+    if (error != 0)
+        *why = "pkcs11: the threads or their contexts cannot be made";
+    return error == 0 ? 0 : MILGI_ENOMEM;
+}
+
+int milgi__device_pkcs11_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
+{
+    struct pkcs11_words words = { .workers = WORKERS_DEFAULT, .depth = DEPTH_DEFAULT, .retry_ns = RETRY_NS };
+
+    int error = read_words(spec, &words, why);
+    if (error != 0)
+        return error;
+    struct pkcs11 *pkcs11 = milgi__alloc(sizeof(*pkcs11));
+    if (pkcs11 == NULL)
+        return MILGI_ENOMEM;
+    error = make(pkcs11, &words, why);
+    if (error != 0) {
+        free_device(pkcs11);
+        return error;
+    }
+    milgi__p11_attach();
+    pkcs11->device.ops = &pkcs11_ops;
+    pkcs11->device.caps = (struct milgi_device_caps){
+        .flags = MILGI_CAP_REMOTE | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD,
+        .ops = MILGI_OP_BIT(MILGI_OP_SIGN),
+        .parallelism = (uint32_t)words.workers,
+        .max_in_flight = (uint32_t)words.depth,
+        .best_batch = MILGI__MIN((uint32_t)words.depth, 32),
+        .min_record = UINT32_MAX,
+        .wake_ns = WAKE_NS,
+    };
+    *device = &pkcs11->device;
+    return 0;
+}
