@@ -81,6 +81,7 @@ static void serve_sync(struct scene *scene)
 const struct design design_sync = {
     .name = "sync",
     .title = "OpenSSL, synchronous",
+    .fds = 1,
     .serve = serve_sync,
 };
 
@@ -144,6 +145,7 @@ static void serve_fd(struct scene *scene)
 const struct design design_fibers_fd = {
     .name = "fibers-eventfd",
     .title = "OpenSSL, fibers, eventfd",
+    .fds = 2,
     .serve = serve_fd,
 };
 
@@ -194,5 +196,6 @@ static void serve_callback(struct scene *scene)
 const struct design design_fibers_callback = {
     .name = "fibers-callback",
     .title = "OpenSSL, fibers, callback",
+    .fds = 1,
     .serve = serve_callback,
 };

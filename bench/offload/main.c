@@ -106,12 +106,18 @@ static struct row *add(const struct options *o, const char *group, const struct 
     return row;
 }
 
-/* A synchronous server has one signature in the device, however many clients wait: no more than it can serve. */
+/*
+ * No more than there are descriptors for. A synchronous server has one signature in the device, however many clients
+ * wait: no more than it can serve.
+ */
 static unsigned served(const struct design *design, unsigned clients, uint64_t latency_ns)
 {
-    uint64_t most = latency_ns > 0 ? SYNC_NS / latency_ns : clients;
+    unsigned most = rig_most_clients(design);
+    uint64_t sync = latency_ns > 0 ? SYNC_NS / latency_ns : most;
 
-    return design == &design_sync && clients > most ? (unsigned)most : clients;
+    if (design == &design_sync && sync < most)
+        most = (unsigned)sync;
+    return clients < most ? clients : most;
 }
 
 static void add_sim(const struct options *o, const char *group, const struct design *design, uint64_t latency_ns,

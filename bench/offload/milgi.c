@@ -203,6 +203,7 @@ static void serve(struct scene *scene)
 const struct design design_milgi = {
     .name = "milgi",
     .title = "Milgi",
+    .fds = 1,
     .serve = serve,
 };
 
@@ -210,5 +211,6 @@ const struct design design_milgi_verify = {
     .name = "milgi-verify",
     .title = "Milgi, verifying",
     .verifies = true,
+    .fds = 1,
     .serve = serve,
 };

@@ -60,6 +60,7 @@ struct design {
     bool verifies; /* each signature of the device is verified */
     bool plain;    /* no TLS: the client sends the same bytes */
     bool foreign;  /* primitives of another libcrypto */
+    unsigned fds;  /* descriptors that a client takes in the server */
     void (*serve)(struct scene *scene);
 };
 extern const struct design design_transport, design_sync, design_threads, design_fibers_fd, design_fibers_callback,
@@ -239,6 +240,8 @@ struct rig {
 };
 void rig_init(struct rig *rig);
 void rig_fini(struct rig *rig);
+/* How many clients there may be before this design, by the limit on descriptors. */
+unsigned rig_most_clients(const struct design *design);
 /* One run of one point. */
 struct figures rig_measure(struct rig *rig, const struct point *point);
 /* Fills in heap and stacks: all clients at once wait for their signature. */

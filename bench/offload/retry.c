@@ -167,5 +167,6 @@ const struct design design_retry = {
     .name = "retry",
     .title = "AWS-LC, retry",
     .foreign = true,
+    .fds = 1,
     .serve = serve,
 };

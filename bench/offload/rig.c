@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One server, its clients, and the clocks that are read while they work. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -10,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <milgi/error.h>
@@ -20,7 +23,8 @@
 #define PATIENCE_NS (UINT64_C(60000) * MS)
 #define HEAP_FIRST 100u /* handshakes that are parked before those that are counted */
 #define SETTLED_NS (50 * MS)
-#define SPARE_FDS 256u
+#define SPARE_FDS 64u
+#define BACKLOG 1024
 
 struct run {
     struct rig *rig;
@@ -28,7 +32,9 @@ struct run {
     struct clients clients;
     pthread_t server, client;
     pid_t server_tid, client_tid;
-    atomic_bool server_named, client_named;
+    atomic_bool client_ready, go, client_done, server_done;
+    struct sockaddr_un name; /* where clients connect to */
+    socklen_t name_len;
 };
 
 int must_system(int result, const char *what)
@@ -53,6 +59,59 @@ static void sleep_ns(uint64_t ns)
         ;
 }
 
+static void wait_for(atomic_bool *flag)
+{
+    while (!atomic_load(flag))
+        sleep_ns(MS);
+}
+
+/* --- sockets ----------------------------------------------------------------------------------------------------------- */
+
+unsigned rig_most_clients(const struct design *design)
+{
+    struct rlimit limit;
+
+    must_system(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        must_system(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+    }
+    rlim_t most = (limit.rlim_cur - SPARE_FDS) / design->fds;
+    return most < UINT_MAX ? (unsigned)most : UINT_MAX;
+}
+
+/* A socket to connect to, with a name that the kernel chooses. */
+static int listener_new(struct sockaddr_un *name, socklen_t *name_len)
+{
+    int fd = must_system(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+
+    *name = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    must_system(bind(fd, (struct sockaddr *)name, sizeof(sa_family_t)), "bind");
+    must_system(listen(fd, BACKLOG), "listen");
+    *name_len = sizeof(*name);
+    must_system(getsockname(fd, (struct sockaddr *)name, name_len), "getsockname");
+    return fd;
+}
+
+/* The client's thread has a table of descriptors of its own, so that each side has the limit for itself. */
+static void connect_all(struct run *run)
+{
+    must_system(unshare(CLONE_FILES), "unshare");
+    for (unsigned i = 0; i < run->clients.n; i++) {
+        int fd = must_system(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+        must_system(connect(fd, (struct sockaddr *)&run->name, run->name_len), "connect");
+        must_system(fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl");
+        run->clients.fd[i] = fd;
+    }
+}
+
+static void accept_all(struct run *run, int listener)
+{
+    for (unsigned i = 0; i < run->scene.n; i++)
+        run->scene.fd[i] = must_system(accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), "accept4");
+    close(listener);
+}
+
 /* --- threads ---------------------------------------------------------------------------------------------------- */
 
 static void *server_main(void *arg)
@@ -62,7 +121,6 @@ static void *server_main(void *arg)
     bench_pin(run->rig->server_cpu);
     heap_role(ROLE_SERVER);
     run->server_tid = gettid();
-    atomic_store(&run->server_named, true);
     run->scene.design->serve(&run->scene);
     return NULL;
 }
@@ -74,51 +132,33 @@ static void *client_main(void *arg)
     bench_pin(run->rig->client_cpu);
     heap_role(ROLE_CLIENT);
     run->client_tid = gettid();
-    atomic_store(&run->client_named, true);
+    connect_all(run);
+    atomic_store(&run->client_ready, true);
+    wait_for(&run->go);
     if (run->clients.design->plain)
         clients_run_plain(&run->clients);
     else
         clients_run(&run->clients);
+    atomic_store(&run->client_done, true);
+    /* Its sockets go with the thread: a server that is still at work would see them closed. */
+    wait_for(&run->server_done);
     return NULL;
-}
-
-static void wait_for(atomic_bool *flag)
-{
-    while (!atomic_load(flag))
-        sleep_ns(MS);
 }
 
 /* --- made and unmade -------------------------------------------------------------------------------------------- */
 
-static void room_for(unsigned clients)
+/* Connects both sides and starts the server; the clients wait. */
+static void start(struct run *run)
 {
-    rlim_t wanted = 4 * (rlim_t)clients + SPARE_FDS;
-    struct rlimit limit;
+    int listener = listener_new(&run->name, &run->name_len);
 
-    must_system(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-    if (limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = wanted;
-    if (limit.rlim_max < wanted)
-        limit.rlim_max = wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        bench_die("%u clients need %lu descriptors: raise the limit (ulimit -n)", clients, (unsigned long)wanted);
-}
-
-static void connect_all(struct run *run)
-{
-    unsigned n = run->clients.n;
-
-    run->scene.fd = malloc(n * sizeof(int));
-    run->clients.fd = malloc(n * sizeof(int));
-    if (run->scene.fd == NULL || run->clients.fd == NULL)
-        bench_die("out of memory");
-    for (unsigned i = 0; i < n; i++) {
-        int ends[2];
-        must_system(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), "socketpair");
-        run->scene.fd[i] = ends[0];
-        run->clients.fd[i] = ends[1];
-    }
+    if (pthread_create(&run->client, NULL, client_main, run) != 0)
+        bench_die("no thread");
+    accept_all(run, listener);
+    wait_for(&run->client_ready);
+    if (pthread_create(&run->server, NULL, server_main, run) != 0)
+        bench_die("no thread");
+    wait_for(&run->scene.ready);
 }
 
 static struct run *run_new(struct rig *rig, const struct point *point, unsigned wanted, bool gauged)
@@ -128,7 +168,6 @@ static struct run *run_new(struct rig *rig, const struct point *point, unsigned 
 
     if (run == NULL)
         bench_die("out of memory");
-    room_for(point->clients);
     run->rig = rig;
     run->scene.design = run->clients.design = point->design;
     run->scene.cert = &rig->cert;
@@ -143,21 +182,14 @@ static struct run *run_new(struct rig *rig, const struct point *point, unsigned 
         run->scene.device->caps.flags |= MILGI_CAP_LIBCRYPTO;
     if (point->design->verifies)
         run->scene.device = checked_device_new(run->scene.device, &rig->cert);
-    connect_all(run);
+    run->scene.fd = malloc(run->scene.n * sizeof(int));
+    run->clients.fd = malloc(run->clients.n * sizeof(int));
+    if (run->scene.fd == NULL || run->clients.fd == NULL)
+        bench_die("out of memory");
     run->scene.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
     run->clients.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
-    if (pthread_create(&run->server, NULL, server_main, run) != 0)
-        bench_die("no thread");
-    wait_for(&run->scene.ready);
-    wait_for(&run->server_named);
+    start(run);
     return run;
-}
-
-static void start_clients(struct run *run)
-{
-    if (pthread_create(&run->client, NULL, client_main, run) != 0)
-        bench_die("no thread");
-    wait_for(&run->client_named);
 }
 
 static void ring(int fd)
@@ -172,19 +204,19 @@ static void run_stop(struct run *run)
 {
     atomic_store(&run->clients.stop, true);
     ring(run->clients.stop_fd);
-    pthread_join(run->client, NULL);
+    wait_for(&run->client_done);
     atomic_store(&run->scene.stop, true);
     ring(run->scene.stop_fd);
     pthread_join(run->server, NULL);
+    atomic_store(&run->server_done, true);
+    pthread_join(run->client, NULL);
 }
 
 static void run_free(struct run *run)
 {
     milgi_device_free(run->scene.device);
-    for (unsigned i = 0; i < run->clients.n; i++) {
+    for (unsigned i = 0; i < run->scene.n; i++)
         close(run->scene.fd[i]);
-        close(run->clients.fd[i]);
-    }
     close(run->scene.stop_fd);
     close(run->clients.stop_fd);
     bench_samples_free(&run->clients.us);
@@ -256,8 +288,8 @@ static unsigned server_threads(const struct run *run, pid_t **threads)
 }
 
 /*
- * The clients come in waves: all say hello, all are answered. So that each phase of a wave is in it alike, the window ends
- * when every client has had the same number of handshakes, on average, once its time is over.
+ * The clients come in waves: all say hello, all are answered. So that each phase of a wave is in it alike, the window
+ * ends when every client has had the same number of handshakes, on average, once its time is over.
  */
 static struct reading window(struct run *run, const struct reading *before, uint64_t ns)
 {
@@ -347,7 +379,7 @@ struct figures rig_measure(struct rig *rig, const struct point *point)
 {
     struct run *run = run_new(rig, point, point->clients, false);
 
-    start_clients(run);
+    atomic_store(&run->go, true);
     warm_up(run);
     atomic_store(&run->clients.sampling, true);
     struct reading before = read_clocks(run);
@@ -389,7 +421,7 @@ void rig_measure_heap(struct rig *rig, const struct point *point, struct figures
 
     struct run *run = run_new(rig, point, first, true);
     heap_count(true);
-    start_clients(run);
+    atomic_store(&run->go, true);
     long before = settled(run, first);
     atomic_store(&run->clients.wanted, point->clients);
     ring(run->clients.stop_fd);

@@ -176,5 +176,6 @@ const struct design design_threads = {
     .name = "threads",
     .title = "OpenSSL, a thread each",
     .threads = true,
+    .fds = 1,
     .serve = serve,
 };

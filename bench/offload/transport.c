@@ -63,5 +63,6 @@ const struct design design_transport = {
     .name = "transport",
     .title = "sockets alone, no TLS",
     .plain = true,
+    .fds = 1,
     .serve = serve,
 };
