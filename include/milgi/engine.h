@@ -138,7 +138,6 @@ MILGI_API int milgi_engine_free(struct milgi_engine *engine);
 MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engine, struct milgi_device *device);
 
 /*
-<<<<<<< HEAD
  * Takes the device with |index| out while traffic flows. From now on nothing goes there: what waits before it and what
  * is routed there goes to the other devices of the route, else to the inline device. What is in it has |drain_ns| to
  * come back; after that it is treated as LOST (and re-run as the options say), and the device is quiesced, which may
@@ -148,7 +147,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engi
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_remove_device(
     struct milgi_engine *engine, unsigned index, uint64_t drain_ns);
-=======
+
+/*
  * Takes the memory of all chunks from the device with |index| from now on: what is received, sealed, opened and
  * verified lies where that device reaches it, in huge pages or behind a DMA mapping, and nothing is copied on its
  * account. 0: ordinary memory again. Only while no chunk is alive: right after milgi_engine_add_device(), before the
@@ -159,7 +159,6 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_remove_device(
  * alive); MILGI_ENOMEM (the device has none left: nothing has changed); MILGI_EREENTRY; MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_use_memory(struct milgi_engine *engine, unsigned index);
->>>>>>> b78d146 (wip)
 
 /*
  * Ops of the types |op_bits| (MILGI_OP_BIT) go to the device with |index| from now on, where its caps allow it: SEAL

@@ -142,37 +142,6 @@ int milgi_engine_free(struct milgi_engine *e)
     return 0;
 }
 
-<<<<<<< HEAD
-=======
-int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
-{
-    if (milgi__engine_foreign(e))
-        return MILGI_EFORK;
-    if (e->running)
-        return MILGI_EREENTRY;
-    if (e->devs_n == MILGI_DEVICES_MAX)
-        return MILGI_ELIMIT;
-    return open_device(e, device);
-}
-
-int milgi_engine_route(struct milgi_engine *e, uint32_t op_bits, unsigned index, uint32_t min_record)
-{
-    if (index >= e->devs_n)
-        return MILGI_EINVAL;
-    const struct milgi_device_caps *caps = &e->dev[index].device->caps;
-    /*= REMOTE and token devices get SIGN only; VERIFY stays in the process's trust domain. */
-    uint32_t allowed = caps->ops & ((caps->flags & MILGI_CAP_REMOTE) ? MILGI_OP_BIT(MILGI_OP_SIGN) : UINT32_MAX);
-    /* Chunks that lie elsewhere such a device cannot reach. */
-    if ((caps->flags & MILGI_CAP_OWN_MEMORY) && index != e->memory_dev)
-        allowed &= MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN);
-    for (int type = 0; type < MILGI_OP_TYPES; type++) {
-        if (op_bits & allowed & MILGI_OP_BIT(type))
-            e->route[type] = (struct milgi__route){ index, min_record ? min_record : caps->min_record };
-    }
-    return 0;
-}
-
->>>>>>> b78d146 (wip)
 /* --- what it was given -------------------------------------------------------------------------- */
 
 struct milgi__crypto *milgi__engine_crypto(struct milgi_engine *e)

@@ -145,7 +145,6 @@ struct milgi_engine {
     bool armed;        /* some device may have made the waker readable */
     struct milgi__crypto *cx;
     struct milgi__pool *pool;
-    unsigned memory_dev; /* index of the device whose memory the chunks are; 0: ordinary memory */
     uint64_t now_ns;
     uint64_t turns;
 

@@ -20,7 +20,7 @@ int milgi_engine_use_memory(struct milgi_engine *e, unsigned index)
         return MILGI_EFORK;
     if (e->running)
         return MILGI_EREENTRY;
-    if (index >= e->devs_n)
+    if (index >= e->devs_n || !e->dev[index].device)
         return MILGI_EINVAL;
     if (index == e->memory_dev)
         return 0;
