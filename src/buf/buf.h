@@ -64,7 +64,8 @@ enum milgi__reserve {
 struct milgi_chunk *milgi__chunk_alloc_from(
     struct milgi__pool *pool, size_t size, uint64_t owner, enum milgi__reserve reserve);
 /* The same; |reserve|: may use all of it, or nothing. */
-static inline struct milgi_chunk *milgi__chunk_alloc(struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
+static inline struct milgi_chunk *milgi__chunk_alloc(
+    struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
 {
     return milgi__chunk_alloc_from(pool, size, owner, reserve ? MILGI__RESERVE_ALL : MILGI__RESERVE_NONE);
 }

@@ -57,7 +57,8 @@ static uint16_t plain_version(const struct milgi__record *r, uint8_t type)
 static enum milgi__start frame_plain(struct milgi__record *r, const struct plan *plan)
 {
     const struct milgi__pending *p = r->pending;
-    if ((plan->pieces > 1 || !p->own || p->slice.len != plan->len) && !milgi__pending_merge(r, plan->len, MILGI__RESERVE_ALL))
+    bool laid_out = plan->pieces == 1 && p->own && p->slice.len == plan->len;
+    if (!laid_out && !milgi__pending_merge(r, plan->len, MILGI__RESERVE_ALL))
         return MILGI__START_ROOM;
     uint8_t type = r->pending->type;
     struct milgi_slice content;

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "configs.h"
+#include "engine/engine.h"
 #include "heap.h"
 #include "pair.h"
 
@@ -55,13 +56,14 @@ static void start(struct pair *pair, const struct milgi_engine_options *options)
 static struct milgi_chunk *taken[CHUNKS];
 static unsigned taken_n;
 
-/* All but the reserve. */
+/* All but what is kept for alerts. */
 static void take_all_chunks(struct milgi_engine *engine)
 {
     static const size_t sizes[] = { 65536, 4096, 512 };
+    struct milgi__pool *pool = milgi__engine_pool(engine);
     for (unsigned i = 0; i < 3; i++) {
         struct milgi_chunk *chunk;
-        while (taken_n < CHUNKS && (chunk = milgi_chunk_new(engine, sizes[i])) != NULL)
+        while (taken_n < CHUNKS && (chunk = milgi__chunk_alloc_from(pool, sizes[i], 0, MILGI__RESERVE_HALF)) != NULL)
             taken[taken_n++] = chunk;
     }
     assert_true(taken_n < CHUNKS);

@@ -6,15 +6,25 @@
 
 #define LIMIT ((size_t)4 << 20)
 
-/* Takes every chunk of |size| that can be had. */
-static unsigned hoard(struct rig *rig, struct milgi_chunk **all, unsigned cap)
+/* Takes every chunk that can be had without what is left of the reserve. */
+static unsigned hoard_but(struct rig *rig, enum milgi__reserve reserve, struct milgi_chunk **all, unsigned cap)
 {
     static const size_t sizes[] = { 128 << 10, 18 << 10, 4096, 512 };
     unsigned n = 0;
-    for (unsigned i = 0; i < MILGI__COUNT(sizes); i++)
-        for (struct milgi_chunk *c; (c = milgi__chunk_alloc(rig->pool, sizes[i], 0, false)) != NULL; all[n++] = c)
+    for (unsigned i = 0; i < MILGI__COUNT(sizes); i++) {
+        struct milgi_chunk *c;
+        while ((c = milgi__chunk_alloc_from(rig->pool, sizes[i], 0, reserve)) != NULL) {
             assert_true(n < cap);
+            all[n++] = c;
+        }
+    }
     return n;
+}
+
+/* All but what is kept for alerts and key changes. */
+static unsigned hoard(struct rig *rig, struct milgi_chunk **all, unsigned cap)
+{
+    return hoard_but(rig, MILGI__RESERVE_HALF, all, cap);
 }
 
 static void give_back(struct milgi_chunk **all, unsigned n)
@@ -111,6 +121,29 @@ static void alerts_and_key_changes_go_out_on_the_reserve(void **state)
         assert_int_equal(rig->messages, 2);
         rig_free(rig);
     }
+}
+
+/* What it is made from holds memory that nothing else gives back. */
+static void the_first_record_goes_on_where_others_wait(void **state)
+{
+    (void)state;
+    struct milgi_chunk *all[200];
+    struct rig *rig = rig_new(4, 16384, LIMIT);
+    uint8_t data[1500] = { 1 }; /* sealed, a chunk holds one */
+    rig_protect(rig);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(milgi__record_push(&rig->a.rec, MILGI__DATA, rig_slice(rig, data, sizeof data)), 0);
+        milgi__record_flush(&rig->a.rec);
+    }
+    unsigned n = hoard_but(rig, MILGI__RESERVE_NONE, all, MILGI__COUNT(all));
+    assert_int_equal(side_seal(&rig->a), MILGI__START_ROOM);
+    assert_int_equal(rig->a.flight_n, 1);
+    rig_send(rig);
+    give_back(all, n);
+    rig_feed(rig, rig->wire_len);
+    rig_receive_all(rig);
+    assert_int_equal(rig->messages, 2);
+    rig_free(rig);
 }
 
 static void without_ops_both_ways_wait(void **state)
@@ -320,6 +353,7 @@ int main(void)
         cmocka_unit_test(an_empty_pool_makes_opening_wait),
         cmocka_unit_test(opening_in_place_needs_no_chunk),
         cmocka_unit_test(an_empty_pool_makes_sealing_wait),
+        cmocka_unit_test(the_first_record_goes_on_where_others_wait),
         cmocka_unit_test(alerts_and_key_changes_go_out_on_the_reserve),
         cmocka_unit_test(without_ops_both_ways_wait),
         cmocka_unit_test(any_allocation_may_fail_and_nothing_is_lost),
