@@ -221,6 +221,11 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         return;
     }
     s->reading = milgi_conn_chunk(s->conn, s->read_size);
+    /* Where there is little memory a little is read: rather that than nothing. */
+    while (!s->reading && s->read_at > 0) {
+        s->read_size = read_sizes[--s->read_at];
+        s->reading = milgi_conn_chunk(s->conn, s->read_size);
+    }
     if (!s->reading) {
         *buf = uv_buf_init(NULL, 0);
         return;

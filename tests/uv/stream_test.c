@@ -149,6 +149,8 @@ static void rig_open(struct rig *r, const char *device, const struct milgi_uv_op
         assert_int_equal(milgi_device_new(device, &r->device, NULL), 0);
         int index = milgi_engine_add_device(milgi_uv_engine(r->uv), r->device);
         assert_true(index > 0);
+        if (r->device->ops->chunk_alloc)
+            assert_int_equal(milgi_engine_use_memory(milgi_uv_engine(r->uv), (unsigned)index), 0);
         assert_int_equal(milgi_engine_route(milgi_uv_engine(r->uv), r->device->caps.ops, (unsigned)index, 1), 0);
     }
     r->root = identity_root(IDENTITY_P256, "root");
@@ -255,6 +257,29 @@ static void bytes_cross_in_both_directions_and_both_ends_are_in_order(void **sta
 {
     (void)state;
     exchange(NULL);
+}
+
+/* What is read lies in the device's memory, or the device would refuse it; also when there is hardly enough. */
+static void bytes_are_read_straight_into_the_memory_of_a_device(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { "sim:latency=20us,units=8,memory=own", "sim:latency=20us,memory=own:2m" };
+    for (unsigned i = 0; i < 2; i++) {
+        struct rig r;
+        struct milgi_engine_stats stats;
+        rig_open(&r, devices[i], NULL);
+        r.a.send_len = r.b.send_len = 3000000;
+        r.a.shut_when_sent = r.b.shut_when_sent = true;
+        both(&r);
+        run(&r);
+        assert_int_equal(r.a.got_len, 3000000);
+        assert_int_equal(r.b.got_len, 3000000);
+        milgi_engine_stats(milgi_uv_engine(r.uv), &stats);
+        assert_true(stats.device[1].submitted[MILGI_OP_OPEN] >= 2 * 3000000 / 16384);
+        assert_int_equal(stats.device[1].broken, 0);
+        assert_int_equal(stats.device[0].submitted[MILGI_OP_OPEN], 0);
+        rig_close(&r);
+    }
 }
 
 static void bytes_cross_with_a_device_of_threads(void **state)
@@ -628,6 +653,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_cross_in_both_directions_and_both_ends_are_in_order),
+        cmocka_unit_test(bytes_are_read_straight_into_the_memory_of_a_device),
         cmocka_unit_test(bytes_cross_with_a_device_of_threads),
         cmocka_unit_test(bytes_cross_with_a_device_that_reorders),
         cmocka_unit_test(one_direction_may_end_long_before_the_other),
