@@ -399,12 +399,21 @@ static void end(struct master *m, bool at_once)
     m->ending = true;
 }
 
+/* To all that serve: each tells of its own engine. */
+static void pass_on(struct master *m, int signal)
+{
+    for (size_t i = 0; i < m->n; i++)
+        kill(m->workers[i].pid, signal);
+}
+
 static void on_signals(struct master *m)
 {
     struct signalfd_siginfo info;
     while (read(m->signals, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP)
             m->reload_wanted = true;
+        else if (info.ssi_signo == SIGUSR1)
+            pass_on(m, SIGUSR1);
         else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             end(m, info.ssi_signo == SIGINT);
     }
@@ -458,6 +467,7 @@ int proxy_master(struct proxy *p)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGUSR1);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGCHLD, SIG_DFL); /* ignored, it would leave nothing to wait for */
     m.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);

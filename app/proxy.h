@@ -73,7 +73,7 @@ struct proxy {
     uv_loop_t loop;
     uv_tcp_t listener; /* on a copy of listen_fd */
     enum listening listening;
-    uv_signal_t on_term, on_int, on_hup;
+    uv_signal_t on_term, on_int, on_hup, on_usr1;
     uv_poll_t orders; /* the channel */
     uv_timer_t sweep; /* for the first of each list */
     uv_timer_t drain; /* active while draining */

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -43,10 +44,12 @@ static void stop(struct proxy *p)
     shut(&p->on_term);
     shut(&p->on_int);
     shut(&p->on_hup);
+    shut(&p->on_usr1);
     /* libuv has just put the default back, and a signal too many must not spoil the exit status. */
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
     if (p->channel >= 0)
         shut(&p->orders);
     shut(&p->sweep);
@@ -172,6 +175,22 @@ static void on_stats(uv_timer_t *timer)
         (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened, s.ops_alive, s.orphans);
 }
 
+static void on_usr1(uv_signal_t *signal, int number)
+{
+    struct proxy *p = signal->data;
+    struct milgi_engine *engine = milgi_uv_engine(p->tls.uv);
+    size_t len = milgi_engine_dump(engine, NULL, 0);
+    char *text = malloc(len + 1);
+    (void)number;
+    if (!text) {
+        app_complain("no memory for the statistics");
+        return;
+    }
+    milgi_engine_dump(engine, text, len + 1);
+    app_complain("statistics\n%s", text);
+    free(text);
+}
+
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
 
 static void init_handles(struct proxy *p)
@@ -179,6 +198,7 @@ static void init_handles(struct proxy *p)
     uv_signal_init(&p->loop, &p->on_term);
     uv_signal_init(&p->loop, &p->on_int);
     uv_signal_init(&p->loop, &p->on_hup);
+    uv_signal_init(&p->loop, &p->on_usr1);
     if (p->channel >= 0)
         uv_poll_init(&p->loop, &p->orders, p->channel);
     uv_timer_init(&p->loop, &p->sweep);
@@ -186,7 +206,7 @@ static void init_handles(struct proxy *p)
     uv_timer_init(&p->loop, &p->stats);
     uv_timer_init(&p->loop, &p->held);
     uv_timer_init(&p->loop, &p->calm);
-    p->on_term.data = p->on_int.data = p->on_hup.data = p->orders.data = p;
+    p->on_term.data = p->on_int.data = p->on_hup.data = p->on_usr1.data = p->orders.data = p;
     p->sweep.data = p->drain.data = p->stats.data = p->held.data = p->calm.data = p;
 }
 
@@ -204,6 +224,7 @@ static void start(struct proxy *p)
     proxy_clients_init(p);
     uv_signal_start(&p->on_term, on_term, SIGTERM);
     uv_signal_start(&p->on_int, on_int, SIGINT);
+    uv_signal_start(&p->on_usr1, on_usr1, SIGUSR1);
     if (p->channel < 0)
         uv_signal_start(&p->on_hup, on_hup, SIGHUP);
     if (o->stats_ms)

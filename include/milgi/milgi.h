@@ -35,6 +35,7 @@
 #include <milgi/device.h>
 #include <milgi/config.h>
 #include <milgi/engine.h>
+#include <milgi/stats.h>
 #include <milgi/conn.h>
 
 #define MILGI_VERSION_MAJOR 0

@@ -70,8 +70,8 @@ enum milgi_latency_part {
     MILGI_LATENCY_QUEUE,
     MILGI_LATENCY_DEVICE, /* until the device gave it back: when the engine took it, not when it was done */
     /*
-     * until its turn came, since all before it had been delivered: of records. At the engine's last look at the
-     * clock, so 0 for what is delivered at once
+     * until its turn came: a record, when all before it had been delivered; a result of a handshake, when everything
+     * was there that the same step needs. At the engine's last look at the clock, so 0 for what is taken at once
      */
     MILGI_LATENCY_REORDER,
     MILGI_LATENCY_PARTS

@@ -126,6 +126,11 @@ static void host_compat(void *ctx)
         (void)milgi__record_write(&c->rec, MILGI__CCS, &one, 1, true);
 }
 
+static void host_in_turn(void *ctx, unsigned dev, uint64_t back_ns)
+{
+    milgi__engine_reorder(((struct milgi_conn *)ctx)->engine, dev, MILGI_CLASS_HANDSHAKE, back_ns);
+}
+
 static const struct milgi__hs_calls host_calls = {
     .random = host_random,
     .wall_s = host_wall,
@@ -139,6 +144,7 @@ static const struct milgi__hs_calls host_calls = {
     .send = host_send,
     .install = host_install,
     .compat = host_compat,
+    .in_turn = host_in_turn,
 };
 
 int milgi__conn_begin(struct milgi_conn *c)

@@ -65,9 +65,12 @@ static void put_types(struct text *t, const struct milgi_device_stats *d)
     }
 }
 
+/* What is 0 for both is left out. */
 static void put_row(struct text *t, const char *name, uint64_t records, uint64_t handshake)
 {
     char line[LINE_MAX];
+    if (records == 0 && handshake == 0)
+        return;
     snprintf(line, sizeof line, "  %-16s %14llu %14llu\n", name, (unsigned long long)records,
         (unsigned long long)handshake);
     put(t, line);
@@ -77,6 +80,8 @@ static void put_counters(struct text *t, const struct milgi_device_stats *d)
 {
     const struct milgi_class_stats *r = &d->cls[MILGI_CLASS_RECORDS], *h = &d->cls[MILGI_CLASS_HANDSHAKE];
     char line[LINE_MAX];
+    if (r->submitted + r->waiting + r->spilled + h->submitted + h->waiting + h->spilled == 0)
+        return;
     snprintf(line, sizeof line, "  %-16s %14s %14s\n", "", "records", "handshake");
     put(t, line);
     put_row(t, "submitted", r->submitted, h->submitted);
@@ -86,9 +91,9 @@ static void put_counters(struct text *t, const struct milgi_device_stats *d)
     put_row(t, "cancelled", r->cancelled, h->cancelled);
     put_row(t, "lost", r->lost, h->lost);
     put_row(t, "in flight", r->in_flight, h->in_flight);
-    put_row(t, "  at most", r->in_flight_peak, h->in_flight_peak);
+    put_row(t, "most in flight", r->in_flight_peak, h->in_flight_peak);
     put_row(t, "waiting", r->waiting, h->waiting);
-    put_row(t, "  at most", r->waiting_peak, h->waiting_peak);
+    put_row(t, "most waiting", r->waiting_peak, h->waiting_peak);
     put_row(t, "re-run elsewhere", r->rerun, h->rerun);
     put_row(t, "spilled", r->spilled, h->spilled);
     put_row(t, "dropped", r->dropped, h->dropped);
@@ -111,8 +116,6 @@ static void put_bursts(struct text *t, const struct milgi_device_stats *d)
         mean(h->burst_ops, h->bursts));
     put(t, line);
     for (unsigned i = 0; i < MILGI_BATCH_SIZES; i++) {
-        if (!r->batch[i] && !h->batch[i])
-            continue;
         if (i == 0)
             snprintf(name, sizeof name, "  of 1");
         else if (i < MILGI_BATCH_SIZES - 1)
@@ -160,7 +163,8 @@ size_t milgi_engine_dump(const struct milgi_engine *e, char *text, size_t size)
         const struct milgi_device_stats *d = &s.device[i];
         if (!d->name)
             continue;
-        snprintf(line, sizeof line, "\ndevice %u: %s, %s, owes %u ops\n", i, *d->spec ? d->spec : d->name,
+        put(&t, "\n");
+        snprintf(line, sizeof line, "device %u: %s, %s, owes %u ops\n", i, *d->spec ? d->spec : d->name,
             d->in_service ? "in service" : "out of service", d->quarantined);
         put(&t, line);
         put_types(&t, d);

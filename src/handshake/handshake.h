@@ -56,6 +56,8 @@ struct milgi__hs_calls {
         const uint8_t *secret);
     /* here middleboxes like to see a change_cipher_spec (RFC 8446 D.4) */
     void (*compat)(void *ctx);
+    /* the result of a sampled op, which came back from the device |dev| at |back_ns|, has its turn; may be NULL */
+    void (*in_turn)(void *ctx, unsigned dev, uint64_t back_ns);
 };
 
 struct milgi__hs_host {

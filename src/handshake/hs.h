@@ -176,6 +176,8 @@ struct milgi__hs {
     enum milgi__step step;
     uint32_t started, done; /* slots; in flight: started & ~done */
     struct milgi__outcome outcome[MILGI__SLOTS];
+    uint64_t sampled_ns; /* when the last sampled op came back whose result has not had its turn; 0: there is none */
+    uint8_t sampled_dev, sampled_slot;
     bool running;
     uint8_t read_level, write_level;
     struct milgi__hs_failure failure;

@@ -242,6 +242,16 @@ static bool judge(struct milgi__hs *hs, const struct milgi__row *row)
     return true;
 }
 
+/* The row has all that it needs: so much for how long the results waited. */
+static void tell_turn(struct milgi__hs *hs, const struct milgi__row *row)
+{
+    if (hs->sampled_ns == 0 || (row->needs & MILGI__ON(hs->sampled_slot)) == 0)
+        return;
+    if (hs->host.calls->in_turn != NULL)
+        hs->host.calls->in_turn(hs->host.ctx, hs->sampled_dev, hs->sampled_ns);
+    hs->sampled_ns = 0;
+}
+
 /* Ops that the row may start, and the chunks that they hold, can be had now. */
 static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, size_t message_len)
 {
@@ -308,6 +318,7 @@ static bool advance(struct milgi__hs *hs, enum milgi__hs_wait *wait)
     }
     if (!judge(hs, row))
         return true;
+    tell_turn(hs, row);
     enum arrival arrival = row->message == MILGI__NO_MESSAGE ? ARRIVED : look(hs, row, &message);
     if (arrival == MISSING) {
         *wait = MILGI__HS_INPUT;

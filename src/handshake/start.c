@@ -309,4 +309,9 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
         outcome->detail = "no memory for the handshake";
     }
     hs->done |= MILGI__ON(slot);
+    if ((op->flags & MILGI__OP_SAMPLED) != 0) {
+        hs->sampled_ns = op->e.stamp_ns;
+        hs->sampled_dev = op->dev;
+        hs->sampled_slot = (uint8_t)slot;
+    }
 }

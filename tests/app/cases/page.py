@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import ssl
 import time
 
@@ -152,6 +153,26 @@ def test_the_keylog_is_for_its_owner(world):
         labels = {line.split()[0] for line in log}
     check("SERVER_TRAFFIC_SECRET_0" in labels and "CLIENT_HANDSHAKE_TRAFFIC_SECRET" in labels, labels)
     check(os.stat(path).st_mode & 0o777 == 0o600, "others may read it")
+
+
+def test_sigusr1_writes_the_statistics(world):
+    proxy = world.proxy("--device", "pool:2", "--records", "device")
+    expect(world.client(proxy), GET, 200)
+    proxy.process.send_signal(signal.SIGUSR1)
+    until(lambda: re.search("^ +handshake device +[0-9]+ ", proxy.err(), re.M) or "full " in proxy.err(), "no statistics")
+    err = proxy.err()
+    for line in ("^milgi proxy.*: statistics$", "^engine: [0-9]+ turns, ", "^device 0: cpu, in service", "^device 1: pool:2, in service",
+                 "^  SIGN +1 submitted +1 completed$"):
+        check(re.search(line, err, re.M), f"no {line!r} in {err}")
+    expect(world.client(proxy), GET, 200)
+
+
+def test_sigusr1_goes_to_all_workers(world):
+    proxy = world.proxy("--workers", "2")
+    proxy.process.send_signal(signal.SIGUSR1)
+    until(lambda: len(re.findall("^milgi proxy.*: statistics$", proxy.err(), re.M)) == 2, "not two statistics")
+    expect(world.client(proxy), GET, 200)
+    check(proxy.stop() == 0, proxy.err())
 
 
 test_several_requests_share_a_connection.devices = True
