@@ -80,12 +80,15 @@ void app_address_text(const struct sockaddr *address, char text[APP_ADDRESS_TEXT
 struct app_material {
     struct milgi_config *config;
     FILE *keylog;
+    struct milgi_credential **elsewhere; /* those whose keys are in tokens */
+    size_t elsewhere_n;
 };
 
 struct app_tls {
     struct app_material material;
     struct milgi_uv *uv;
     struct milgi_device *device; /* NULL: cpu only */
+    struct milgi_device *tokens; /* for keys that are in tokens; NULL: there are none, or it is |device| */
 };
 
 /* Reads certificates, keys and trust; key log lines will go to what tls->material.keylog is then. */
@@ -101,6 +104,19 @@ int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options
 int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options);
 /* What milgi_uv_stop() leaves; the engine must have stopped. */
 void app_tls_close(struct app_tls *tls);
+
+/* --- keys.c: private keys in tokens ------------------------------------------------------------------------------- */
+
+/* Says why |key|, a file or a URI, cannot be had. No PIN is shown. */
+void app_key_complain(const char *key, const char *why);
+/* Remembers the credential if its key is in a token. False: no memory. */
+bool app_keys_keep(struct app_material *material, struct milgi_credential *credential);
+void app_keys_forget(struct app_material *material);
+/*
+ * Signs something with each of them, so that what is wrong shows before there are clients; makes the device for them
+ * when it is not there. Waits for the tokens. Complains.
+ */
+bool app_keys_try(struct app_tls *tls, const struct app_material *material);
 
 /* --- pieces.c: plaintext that is kept until somebody takes it ----------------------------------------------------- */
 

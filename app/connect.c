@@ -78,6 +78,8 @@ static const char *cause_of(const struct milgi_reason *reason)
         return app_chain_error(reason->device_code);
     if (reason->error == MILGI_ETRANSPORT && reason->device_code)
         return uv_strerror(-reason->device_code);
+    if (reason->cls == MILGI_CLASS_DEVICE)
+        return milgi_device_code_text(reason->device_code);
     return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEVICE_TELL_MS 5000 /* between two complaints about the same failure */
 #define BACKLOG 1024
 #define HELD_MS 100           /* how long accepting pauses when no descriptor is left */
 #define SILENT_SLACK_MS 1000u /* the handshake's own deadline, which sends an alert, comes first */
@@ -229,12 +230,27 @@ static void on_room(struct milgi_uv_stream *stream, void *arg)
         c->proxy->service->room(c);
 }
 
+/* What fails for one client because of a device fails for all: who runs this should know, but once is enough. */
+static void tell_device_failure(struct proxy *p, const struct milgi_reason *reason)
+{
+    const char *why = milgi_device_code_text(reason->device_code);
+    uint64_t now = uv_now(&p->loop);
+    if (p->device_code == reason->device_code && now - p->device_told_ms < DEVICE_TELL_MS)
+        return;
+    p->device_code = reason->device_code;
+    p->device_told_ms = now;
+    app_complain("a handshake failed: %s (device code %d)", why ? why : milgi_error_text(reason->error),
+        reason->device_code);
+}
+
 static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct client *c = arg;
     (void)stream;
     if (c->life.list == &c->proxy->shaking)
         c->proxy->failed++;
+    if (reason->cls == MILGI_CLASS_DEVICE)
+        tell_device_failure(c->proxy, reason);
     if (!reason->error)
         c->proxy->closed_in_order++;
     part(c, !reason->error);

@@ -70,6 +70,9 @@ struct proxy {
     int listen_fd; /* all workers'; what is not accepted waits here, whoever comes and goes; -1: over */
     int channel;   /* to the master; -1: there is none */
 
+    int device_code; /* of the last failure that was told, and when that was */
+    uint64_t device_told_ms;
+
     uv_loop_t loop;
     uv_tcp_t listener; /* on a copy of listen_fd */
     enum listening listening;

@@ -139,6 +139,11 @@ static void on_hup(uv_signal_t *signal, int number)
         app_complain("not reloaded: what was there stays in use");
         return;
     }
+    if (!app_keys_try(&p->tls, &material)) {
+        app_material_free(&material);
+        app_complain("not reloaded: what was there stays in use");
+        return;
+    }
     app_tls_adopt(&p->tls, &material);
     app_complain("reloaded");
 }

@@ -26,17 +26,22 @@ static bool readable(const char *file)
     return true;
 }
 
-static bool add_credential(struct milgi_config *config, const char *cert, const char *key)
+static bool add_credential(struct app_material *material, const char *cert, const char *key)
 {
     struct milgi_credential *credential;
-    if (!readable(cert) || !readable(key))
+    bool elsewhere = milgi_credential_is_uri(key);
+    if (!readable(cert) || (!elsewhere && !readable(key)))
         return false;
     int rc = milgi_credential_new_file(cert, key, &credential);
     if (!rc) {
-        rc = milgi_config_add_credential(config, credential);
+        rc = milgi_config_add_credential(material->config, credential);
+        if (!rc && !app_keys_keep(material, credential))
+            rc = MILGI_ENOMEM;
         milgi_credential_unref(credential);
     }
-    if (rc)
+    if (rc && elsewhere)
+        app_complain("%s, with a key that is in a token: %s", cert, milgi_error_text(rc));
+    else if (rc)
         app_complain("%s, %s: %s", cert, key, milgi_error_text(rc));
     return !rc;
 }
@@ -79,11 +84,12 @@ static FILE *open_keylog(const char *file)
 
 /* --- config ----------------------------------------------------------------------------------------------------- */
 
-static bool set_identity(struct milgi_config *config, const struct app_options *o)
+static bool set_identity(struct app_material *material, const struct app_options *o)
 {
+    struct milgi_config *config = material->config;
     const char *ca = o->ca ? o->ca : o->client_ca;
     for (size_t i = 0; i < o->certs.n; i++)
-        if (!add_credential(config, o->certs.items[i], o->keys.items[i]))
+        if (!add_credential(material, o->certs.items[i], o->keys.items[i]))
             return false;
     if (ca && !set_trust(config, ca))
         return false;
@@ -108,12 +114,12 @@ static bool set_policy(struct milgi_config *config, const struct app_options *o,
     return !rc;
 }
 
-static bool fill_config(struct app_tls *tls, const struct app_material *material, const struct app_options *o,
+static bool fill_config(struct app_tls *tls, struct app_material *material, const struct app_options *o,
     uint64_t handshake_ms)
 {
     const char *why = NULL;
     struct milgi_config *config = material->config;
-    if (!set_identity(config, o) || !set_policy(config, o, handshake_ms))
+    if (!set_identity(material, o) || !set_policy(config, o, handshake_ms))
         return false;
     int rc = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
     if (!rc)
@@ -141,6 +147,7 @@ int app_tls_load(
 void app_material_free(struct app_material *material)
 {
     milgi_config_unref(material->config);
+    app_keys_forget(material);
     if (material->keylog)
         fclose(material->keylog);
     *material = (struct app_material){ 0 };
@@ -197,7 +204,7 @@ int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options
         app_complain("--device %s: %s", o->device, milgi_error_text(rc));
         return APP_FAILED;
     }
-    return APP_OK;
+    return app_keys_try(tls, &tls->material) ? APP_OK : APP_FAILED;
 }
 
 int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options)
@@ -210,6 +217,7 @@ int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, con
 void app_tls_close(struct app_tls *tls)
 {
     milgi_device_free(tls->device);
+    milgi_device_free(tls->tokens);
     app_material_free(&tls->material);
     *tls = (struct app_tls){ 0 };
 }
