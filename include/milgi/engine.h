@@ -193,7 +193,7 @@ MILGI_API uint64_t milgi_engine_expected_ns(
  */
 MILGI_API int milgi_engine_run(struct milgi_engine *engine, uint64_t budget_ns, struct milgi_run_result *result);
 
-/* One descriptor, the same for the engine's life, readable when the engine should be run. -1 never happens. */
+/* One descriptor, the same for the engine's life, readable when the engine should be run. -1 in another process only. */
 MILGI_API int milgi_engine_fd(struct milgi_engine *engine);
 
 /*
