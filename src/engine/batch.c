@@ -43,7 +43,8 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
 {
     uint32_t depth = d->device->caps.max_in_flight, used = milgi__dev_inside(d);
     struct milgi_op *op;
-    *b = (struct burst){ .n = 0 };
+    b->n = b->here_n = 0;
+    b->cost_ns = b->here_ns = 0;
     while (b->n < MILGI__BURST && (op = milgi__fair_pick(e, d)) != NULL) {
         bool full = used + b->n >= depth || !time_left(e, d, b, op->e.cost_ns);
         if (sooner_here(e, d, b, op, full)) {

@@ -142,6 +142,9 @@ int milgi_engine_remove_device(struct milgi_engine *e, unsigned index, uint64_t 
 
 void milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d)
 {
+    bool idle = !milgi__dev_inside(d) && !milgi__dev_waiting(d);
+    if (idle && d->state == MILGI__DEV_SERVING && !d->device->ops->health)
+        return;
     expire(e, d);
     if (d->state == MILGI__DEV_LEAVING) {
         if (e->now_ns >= d->leave_ns && !milgi__dev_waiting(d))

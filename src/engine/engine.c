@@ -230,7 +230,8 @@ static void run_posts(struct milgi_engine *e)
 
 static void collect(struct milgi_engine *e)
 {
-    if (e->armed || atomic_load(&e->woken)) {
+    e->looks = e->armed || atomic_load(&e->woken);
+    if (e->looks) {
         /* Cleared before looking: what comes after is seen next time. */
         e->armed = false;
         milgi__port_waker_clear(&e->waker);
@@ -278,7 +279,7 @@ static unsigned poll_devices(struct milgi_engine *e)
     unsigned n = 0;
     for (unsigned i = 1; i < e->devs_n; i++) {
         struct milgi__dev *d = &e->dev[i];
-        if (milgi__dev_inside(d) || d->armed)
+        if (milgi__dev_inside(d) || (d->armed && e->looks))
             n += milgi__dev_poll(e, d);
     }
     return n;

@@ -143,6 +143,7 @@ struct milgi_engine {
     struct milgi__port_waker waker;
     atomic_bool woken; /* the waker was woken and not yet cleared */
     bool armed;        /* some device may have made the waker readable */
+    bool looks;        /* this turn looks at devices that have nothing to do, too: their notifications may come late */
     struct milgi__crypto *cx;
     struct milgi__pool *pool;
     uint64_t now_ns;

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ops by the batch, from the slab to the owner's completion function and back into the slab. */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <milgi/milgi.h>
+
+#include "asynchrony.h"
+#include "engine/engine.h"
+
+#define RING 1024u
+#define RECORD_BYTES 1400u
+
+/* --- a device that does nothing --------------------------------------------------------------------------------- */
+
+struct milgi_qp {
+    struct milgi_op *ring[RING];
+    unsigned head, tail;
+};
+
+static struct milgi_qp *null_open(struct milgi_device *device, const struct milgi_clock *clock)
+{
+    (void)device;
+    (void)clock;
+    return calloc(1, sizeof(struct milgi_qp));
+}
+
+static void null_close(struct milgi_qp *qp)
+{
+    free(qp);
+}
+
+static unsigned null_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        qp->ring[qp->tail++ % RING] = ops[i];
+    return n;
+}
+
+static unsigned null_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
+{
+    unsigned got = 0;
+
+    while (got < n && qp->head != qp->tail) {
+        ops[got] = qp->ring[qp->head++ % RING];
+        ops[got++]->status = MILGI_OP_OK;
+    }
+    return got;
+}
+
+static const struct milgi_device_ops null_ops = {
+    .name = "null",
+    .qp_open = null_open,
+    .qp_close = null_close,
+    .enqueue = null_enqueue,
+    .dequeue = null_dequeue,
+};
+
+/* --- owners ----------------------------------------------------------------------------------------------------- */
+
+struct member {
+    struct milgi__owner owner;
+    uint64_t *done;
+};
+
+struct ops {
+    struct milgi_device device;
+    struct milgi_engine *engine;
+    struct member *members;
+    unsigned members_n;
+    uint64_t done;
+};
+
+static void done(struct milgi__owner *owner, struct milgi_op *op)
+{
+    struct member *member = MILGI__ENTRY(owner, struct member, owner);
+
+    if (op->status != MILGI_OP_OK)
+        bench_die("an op came back %s", milgi_op_status_name(op->status));
+    ++*member->done;
+}
+
+static uint64_t turn(struct milgi__owner *owner, uint64_t budget_ns, bool *more)
+{
+    (void)owner;
+    (void)budget_ns;
+    *more = false;
+    return 0;
+}
+
+static void nothing(struct milgi__owner *owner)
+{
+    (void)owner;
+}
+
+static const struct milgi__owner_ops member_ops = {
+    .turn = turn,
+    .op_done = done,
+    .flush = nothing,
+    .timeout = nothing,
+    .idle = nothing,
+    .drop = nothing,
+};
+
+static void must(int result, const char *what)
+{
+    if (result < 0)
+        bench_die("%s: %s", what, milgi_error_text(result));
+}
+
+static void join(struct ops *ops, unsigned n)
+{
+    ops->members = calloc(n, sizeof *ops->members);
+    ops->members_n = n;
+    for (unsigned i = 0; i < n; i++) {
+        ops->members[i].owner.ops = &member_ops;
+        ops->members[i].done = &ops->done;
+        must(milgi__engine_attach(ops->engine, &ops->members[i].owner), "attach");
+    }
+}
+
+struct ops *ops_new(unsigned owners)
+{
+    struct ops *ops = calloc(1, sizeof *ops);
+
+    ops->device = (struct milgi_device){ .ops = &null_ops,
+        .caps = { .ops = UINT32_MAX,
+            .flags = MILGI_CAP_SCATTER,
+            .parallelism = 1,
+            .max_in_flight = RING,
+            .best_batch = BATCH },
+        .spec = "null" };
+    must(milgi_engine_new(NULL, &ops->engine), "engine");
+    int index = milgi_engine_add_device(ops->engine, &ops->device);
+    must(index, "device");
+    must(milgi_engine_route(ops->engine, UINT32_MAX, (unsigned)index, 1), "route");
+    join(ops, owners);
+    return ops;
+}
+
+void ops_free(struct ops *ops)
+{
+    for (unsigned i = 0; i < ops->members_n; i++)
+        milgi__engine_detach(ops->engine, &ops->members[i].owner);
+    milgi_engine_free(ops->engine);
+    free(ops->members);
+    free(ops);
+}
+
+static struct milgi_op *next_op(struct milgi_engine *engine)
+{
+    struct milgi_op *op = milgi__engine_op_new(engine, false);
+
+    if (op == NULL)
+        bench_die("no op");
+    return op;
+}
+
+uint64_t ops_run(struct ops *ops, unsigned n)
+{
+    struct milgi_run_result result;
+    uint64_t before = ops->done;
+
+    for (unsigned k = 0; k < n; k++) {
+        uint64_t due = ops->done + BATCH;
+        for (unsigned i = 0; i < BATCH; i++) {
+            struct milgi_op *op = next_op(ops->engine);
+            op->type = MILGI_OP_SEAL;
+            op->cls = MILGI_CLASS_RECORDS;
+            op->alg = MILGI_SUITE_AES_128_GCM_SHA256;
+            op->u.aead.dst_len = RECORD_BYTES;
+            milgi__engine_submit(ops->engine, &ops->members[i % ops->members_n].owner, op, 0);
+        }
+        while (ops->done < due)
+            must(milgi_engine_run(ops->engine, 0, &result), "run");
+    }
+    return ops->done - before;
+}
+
+uint64_t ops_bare(struct ops *ops, unsigned n)
+{
+    static struct milgi_qp qp;
+    static struct milgi_op op[BATCH];
+    struct milgi_op *in[BATCH], *out[BATCH];
+    uint64_t back = 0;
+
+    for (unsigned i = 0; i < BATCH; i++)
+        in[i] = &op[i];
+    for (unsigned k = 0; k < n; k++) {
+        const struct milgi_device_ops *volatile device = ops->device.ops;
+        back += device->enqueue(&qp, in, BATCH) == BATCH ? device->dequeue(&qp, out, BATCH) : 0;
+    }
+    return back;
+}
+
+/* --- system calls under load ------------------------------------------------------------------------------------ */
+
+/* read() and write() and their like, of all threads. */
+static uint64_t calls_so_far(void)
+{
+    char text[512];
+    int fd = open("/proc/self/io", O_RDONLY);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    if (len < 0)
+        bench_die("cannot read /proc/self/io");
+    close(fd);
+    text[len] = 0;
+    const char *in = strstr(text, "syscr: "), *out = strstr(text, "syscw: ");
+    if (in == NULL || out == NULL)
+        bench_die("/proc/self/io does not count calls");
+    return strtoull(in + 7, NULL, 10) + strtoull(out + 7, NULL, 10);
+}
+
+/* A record of 64 bytes, from a chunk into a chunk. */
+static void submit_record(struct ops *ops, struct milgi_key *key, struct milgi__owner *owner)
+{
+    struct milgi_op *op = next_op(ops->engine);
+    struct milgi_chunk *from = milgi_chunk_new(ops->engine, 512), *to = milgi_chunk_new(ops->engine, 512);
+
+    if (from == NULL || to == NULL)
+        bench_die("no chunk");
+    op->type = MILGI_OP_SEAL;
+    op->cls = MILGI_CLASS_RECORDS;
+    op->alg = MILGI_SUITE_AES_128_GCM_SHA256;
+    op->key = milgi__key_ref(key);
+    op->u.aead.aad_len = 5;
+    op->u.aead.src_n = 1;
+    op->u.aead.src[0] = (struct milgi_slice){ from, milgi_chunk_data(from), 64 };
+    op->u.aead.inner_type = 23;
+    op->u.aead.dst_chunk = to;
+    op->u.aead.dst = milgi_chunk_data(to);
+    op->u.aead.dst_len = 64 + 1 + 16;
+    milgi__engine_submit(ops->engine, owner, op, 0);
+}
+
+double ops_system_calls(uint64_t n, double *polls)
+{
+    static const uint8_t raw[16];
+    struct ops ops = { .done = 0 };
+    struct milgi_device *pool = NULL;
+    struct milgi_run_result result;
+    uint64_t submitted = 0, waits = 0;
+
+    must(milgi_device_new("pool:1", &pool, NULL), "pool");
+    must(milgi_engine_new(NULL, &ops.engine), "engine");
+    int index = milgi_engine_add_device(ops.engine, pool);
+    must(index, "add pool");
+    must(milgi_engine_route(ops.engine, UINT32_MAX, (unsigned)index, 1), "route");
+    join(&ops, BATCH);
+    struct milgi_key *key = milgi__engine_key_aead(ops.engine, MILGI_SUITE_AES_128_GCM_SHA256, raw, sizeof raw);
+    uint64_t before = calls_so_far();
+    while (ops.done < n) {
+        /* A crowd whose work never ends: the queue is never empty. */
+        for (; submitted < ops.done + 8 * (uint64_t)BATCH; submitted++)
+            submit_record(&ops, key, &ops.members[submitted % BATCH].owner);
+        must(milgi_engine_run(ops.engine, 0, &result), "run");
+        if (result.next == MILGI_RUN_AGAIN)
+            continue;
+        struct pollfd wait = { milgi_engine_fd(ops.engine), POLLIN, 0 };
+        (void)poll(&wait, 1, 1000);
+        waits++;
+    }
+    double calls = (double)(calls_so_far() - before);
+    *polls = (double)waits / (double)ops.done;
+    calls /= (double)ops.done;
+    milgi__engine_key_unref(ops.engine, key);
+    for (unsigned i = 0; i < ops.members_n; i++)
+        milgi__engine_detach(ops.engine, &ops.members[i].owner);
+    milgi_engine_free(ops.engine);
+    milgi_device_free(pool);
+    free(ops.members);
+    return calls;
+}
