@@ -167,12 +167,20 @@ static void quick_points(const struct options *o)
     }
 }
 
+/* Not the same point again, for want of clients that make a difference. */
+static bool again(const char *group, const struct design *design, uint64_t latency_ns, unsigned clients)
+{
+    return strcmp(group, "clients") == 0 && design == &design_sync && clients > SYNC_NS / latency_ns;
+}
+
 /* All designs at one point. */
 static void point(const struct options *o, const char *group, uint64_t latency_ns, unsigned units, unsigned depth,
     unsigned clients)
 {
-    for (unsigned i = 0; i < COUNT(all); i++)
-        add_sim(o, group, all[i], latency_ns, units, depth, clients);
+    for (unsigned i = 0; i < COUNT(all); i++) {
+        if (!again(group, all[i], latency_ns, clients))
+            add_sim(o, group, all[i], latency_ns, units, depth, clients);
+    }
 }
 
 static void all_points(const struct options *o)

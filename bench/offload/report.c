@@ -20,9 +20,11 @@ double row_median(const struct row *row, size_t offset)
 {
     struct bench_samples samples = { 0 };
 
-    for (unsigned i = 0; i < row->rounds; i++)
-        bench_samples_add(&samples, value(row, i, offset));
-    double median = row->rounds > 0 ? bench_samples_median(&samples) : NAN;
+    for (unsigned i = 0; i < row->rounds; i++) {
+        if (!isnan(value(row, i, offset)))
+            bench_samples_add(&samples, value(row, i, offset));
+    }
+    double median = samples.n > 0 ? bench_samples_median(&samples) : NAN;
     bench_samples_free(&samples);
     return median;
 }
@@ -32,7 +34,7 @@ double row_least(const struct row *row, size_t offset)
     double least = NAN;
 
     for (unsigned i = 0; i < row->rounds; i++)
-        least = isnan(least) ? value(row, i, offset) : fmin(least, value(row, i, offset));
+        least = fmin(least, value(row, i, offset)); /* of a number and NAN: the number */
     return least;
 }
 

@@ -20,8 +20,8 @@
 #include "offload.h"
 
 #define MS UINT64_C(1000000)
-#define PATIENCE_NS (UINT64_C(60000) * MS)
-#define HEAP_FIRST 100u /* handshakes that are parked before those that are counted */
+#define PATIENCE_NS (UINT64_C(40000) * MS) /* then a point has no figures */
+#define HEAP_FIRST 100u                    /* handshakes that are parked before those that are counted */
 #define SETTLED_NS (50 * MS)
 #define SPARE_FDS 64u
 #define BACKLOG 1024
@@ -65,7 +65,7 @@ static void wait_for(atomic_bool *flag)
         sleep_ns(MS);
 }
 
-/* --- sockets ----------------------------------------------------------------------------------------------------------- */
+/* --- sockets ------------------------------------------------------------------------------------------------------ */
 
 unsigned rig_most_clients(const struct design *design)
 {
@@ -291,7 +291,7 @@ static unsigned server_threads(const struct run *run, pid_t **threads)
  * The clients come in waves: all say hello, all are answered. So that each phase of a wave is in it alike, the window
  * ends when every client has had the same number of handshakes, on average, once its time is over.
  */
-static struct reading window(struct run *run, const struct reading *before, uint64_t ns)
+static bool window(struct run *run, const struct reading *before, uint64_t ns)
 {
     unsigned long n = run->clients.n, wanted;
 
@@ -299,10 +299,10 @@ static struct reading window(struct run *run, const struct reading *before, uint
     wanted = (atomic_load(&run->clients.finished) - before->finished) / n * n + n;
     while (atomic_load(&run->clients.finished) - before->finished < wanted) {
         if (bench_now_ns() - before->now_ns > PATIENCE_NS)
-            bench_die("%s: too slow for %lu clients", run->scene.design->name, n);
+            return false;
         sleep_ns(MS / 5);
     }
-    return read_clocks(run);
+    return true;
 }
 
 /* In a time of its own: while they are counted, system calls cost more. */
@@ -312,14 +312,13 @@ static double syscalls_per_handshake(struct run *run)
     pid_t *threads;
     unsigned n = server_threads(run, &threads);
 
-    bool all = syscalls_open(&counter, threads, n);
+    bool counted = syscalls_open(&counter, threads, n);
     struct reading before = { .now_ns = bench_now_ns(), .finished = atomic_load(&run->clients.finished) };
-    if (all)
-        (void)window(run, &before, run->rig->syscalls_ns);
+    counted = counted && window(run, &before, run->rig->syscalls_ns);
     unsigned long after = atomic_load(&run->clients.finished);
     uint64_t calls = syscalls_close(&counter);
     free(threads);
-    return all ? (double)calls / (double)(after - before.finished) : NAN;
+    return counted ? (double)calls / (double)(after - before.finished) : NAN;
 }
 
 /* --- a run ------------------------------------------------------------------------------------------------------ */
@@ -345,16 +344,17 @@ static void latencies(struct run *run, struct figures *figures)
 }
 
 /* Until each client has had its turn, and a while more. */
-static void warm_up(struct run *run)
+static bool warm_up(struct run *run)
 {
     uint64_t began = bench_now_ns();
 
     while (atomic_load(&run->clients.finished) < run->clients.n) {
         if (bench_now_ns() - began > PATIENCE_NS)
-            bench_die("%s: too slow for %u clients", run->scene.design->name, run->clients.n);
+            return false;
         sleep_ns(MS);
     }
     sleep_ns(run->rig->warm_ns);
+    return true;
 }
 
 static struct figures between(const struct reading *a, const struct reading *b)
@@ -375,18 +375,29 @@ static struct figures between(const struct reading *a, const struct reading *b)
     };
 }
 
+static const struct figures no_figures = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN };
+
+static struct figures figures_of(struct run *run)
+{
+    if (!warm_up(run))
+        return no_figures;
+    atomic_store(&run->clients.sampling, true);
+    struct reading before = read_clocks(run);
+    if (!window(run, &before, run->rig->window_ns))
+        return no_figures;
+    struct reading after = read_clocks(run);
+    atomic_store(&run->clients.sampling, false);
+    struct figures figures = between(&before, &after);
+    figures.syscalls = syscalls_per_handshake(run);
+    return figures;
+}
+
 struct figures rig_measure(struct rig *rig, const struct point *point)
 {
     struct run *run = run_new(rig, point, point->clients, false);
 
     atomic_store(&run->go, true);
-    warm_up(run);
-    atomic_store(&run->clients.sampling, true);
-    struct reading before = read_clocks(run);
-    struct reading after = window(run, &before, rig->window_ns);
-    atomic_store(&run->clients.sampling, false);
-    struct figures figures = between(&before, &after);
-    figures.syscalls = syscalls_per_handshake(run);
+    struct figures figures = figures_of(run);
     run_stop(run);
     figures.refused = (double)atomic_load(&run->scene.refused);
     latencies(run, &figures);
