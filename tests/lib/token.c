@@ -72,6 +72,7 @@ static pid_t start(const char *const *args)
         die("fork");
     if (pid > 0)
         return pid;
+    (void)setpgid(0, 0); /* so that it ends together with those that it starts */
     if (freopen("/dev/null", "w", stdout) == NULL)
         _exit(126);
     execvp(args[0], (char *const *)(uintptr_t)args);
@@ -185,7 +186,8 @@ static void end_server(void)
 {
     if (the.server == 0)
         return;
-    kill(the.server, SIGKILL);
+    if (kill(-the.server, SIGKILL) != 0)
+        kill(the.server, SIGKILL);
     while (waitpid(the.server, NULL, 0) < 0 && errno == EINTR)
         ;
     the.server = 0;

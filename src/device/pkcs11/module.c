@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process's modules: loaded when a key first needs them, started anew when their tokens went away. */
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -63,21 +64,46 @@ static void free_source(struct milgi__p11_source *source)
     milgi__free(source);
 }
 
+static void free_all(void)
+{
+    while (known.sources != NULL) {
+        struct milgi__p11_source *source = known.sources;
+        known.sources = source->next;
+        free_source(source);
+    }
+    while (known.modules != NULL) {
+        struct milgi__p11_module *module = known.modules;
+        known.modules = module->next;
+        free_module(module);
+    }
+}
+
+/*
+ * On the application's thread, which does not block signals as the workers do: p11-kit's farewell to a server that has
+ * gone would end the process.
+ */
+static void free_all_without_sigpipe(void)
+{
+    static const struct timespec now = { 0 };
+    sigset_t pipe, before, pending;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    free_all();
+    sigpending(&pending);
+    if (!was_pending && sigismember(&pending, SIGPIPE) == 1)
+        (void)sigtimedwait(&pipe, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void milgi__p11_detach(void)
 {
     pthread_mutex_lock(&known.lock);
-    if (--known.users == 0) {
-        while (known.sources != NULL) {
-            struct milgi__p11_source *source = known.sources;
-            known.sources = source->next;
-            free_source(source);
-        }
-        while (known.modules != NULL) {
-            struct milgi__p11_module *module = known.modules;
-            known.modules = module->next;
-            free_module(module);
-        }
-    }
+    if (--known.users == 0)
+        free_all_without_sigpipe();
     pthread_mutex_unlock(&known.lock);
 }
 

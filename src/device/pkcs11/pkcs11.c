@@ -194,7 +194,7 @@ static int read_words(const struct milgi__spec *spec, struct pkcs11_words *words
 {
     const struct milgi__spec_word table[] = {
         { "depth", MILGI__SPEC_NUMBER, &words->depth, 1, DEPTH_MAX, "pkcs11: depth is 1 to 65536 ops" },
-        { "retry", MILGI__SPEC_TIME, &words->retry_ns, 0, RETRY_MAX_NS, "pkcs11: retry is a time up to 1h" },
+        { "retry", MILGI__SPEC_TIME, &words->retry_ns, 0, RETRY_MAX_NS, "pkcs11: retry is a time up to 3600s" },
         { "module", MILGI__SPEC_TEXT, &words->module, 0, 0, "pkcs11: module is the path of a PKCS#11 module" },
         { "pin-source", MILGI__SPEC_TEXT, &words->pin_source, 0, 0, "pkcs11: pin-source is the path of a file" },
     };
