@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The primitives of a server's handshake beside its signature, called in the cheapest way that is known: X25519 as the
- * device `cpu` calls it, which takes less than EVP_PKEY_keygen() and EVP_PKEY_derive() with contexts made once; ECDSA by
- * EVP_PKEY_verify() with context and key made once. On the server's CPU, while the other one is busy, as it is with
+ * device `cpu` calls it, which takes less than EVP_PKEY_keygen() and EVP_PKEY_derive() with contexts made once; ECDSA
+ * by EVP_PKEY_verify() with context and key made once. On the server's CPU, while the other one is busy, as it is with
  * clients.
  */
 #include <pthread.h>
