@@ -32,6 +32,24 @@ static void on_stopped(void *arg)
     p->tls.uv = NULL;
 }
 
+/* A signal too many must not spoil the exit status: libuv puts the default back when its handles go. */
+static void deafen(struct proxy *p)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+    sigset_t ours, before;
+    sigemptyset(&ours);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaddset(&ours, numbers[i]);
+    sigprocmask(SIG_BLOCK, &ours, &before);
+    shut(&p->on_term);
+    shut(&p->on_int);
+    shut(&p->on_hup);
+    shut(&p->on_usr1);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        signal(numbers[i], SIG_IGN);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 /* The loop ends when the last handle is closed. */
 static void stop(struct proxy *p)
 {
@@ -41,15 +59,7 @@ static void stop(struct proxy *p)
     proxy_part_all(p);
     milgi_uv_stop(p->tls.uv, on_stopped, p);
     proxy_listen(p);
-    shut(&p->on_term);
-    shut(&p->on_int);
-    shut(&p->on_hup);
-    shut(&p->on_usr1);
-    /* libuv has just put the default back, and a signal too many must not spoil the exit status. */
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
+    deafen(p);
     if (p->channel >= 0)
         shut(&p->orders);
     shut(&p->sweep);

@@ -71,9 +71,11 @@ class Pki:
                      self.path(name, "key"), "-out", self.path(name), "-subj", f"/CN={name}", "-addext",
                      "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
 
-    def leaf(self, name, issuer, subject, names, purpose):
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.path(name, "key"),
-                     "-out", self.path(name, "csr"), "-subj", f"/CN={subject}")
+    def leaf(self, name, issuer, subject, names, purpose, key=None):
+        """With a new key, or that of the file |key|."""
+        which = ["-key", key] if key else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                                           self.path(name, "key")]
+        self.openssl("req", "-new", *which, "-out", self.path(name, "csr"), "-subj", f"/CN={subject}")
         with open(self.path(name, "ext"), "w") as out:
             out.write(f"keyUsage=critical,digitalSignature\nextendedKeyUsage={purpose}\n")
             if names:
@@ -82,18 +84,54 @@ class Pki:
                      "-set_serial", str(time.monotonic_ns()), "-days", "9", "-extfile", self.path(name, "ext"), "-out", self.path(name))
 
 
+class Token:
+    """A token in SoftHSM with one key in it."""
+
+    PIN = "1234"
+    MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so",
+               "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so")
+
+    @classmethod
+    def module(cls):
+        """None: there is no SoftHSM here."""
+        found = [path for path in (os.environ.get("MILGI_SOFTHSM_MODULE"), *cls.MODULES) if path and os.path.exists(path)]
+        return found[0] if found and shutil.which("softhsm2-util") else None
+
+    def __init__(self, directory, key):
+        self.directory = directory
+        os.makedirs(os.path.join(directory, "tokens"))
+        conf = os.path.join(directory, "softhsm2.conf")
+        with open(conf, "w") as out:
+            out.write(f"directories.tokendir = {directory}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+        self.environment = {"SOFTHSM2_CONF": conf}
+        self.pin_file = os.path.join(directory, "pin")
+        self.set_pin(self.PIN)
+        self.util("--init-token", "--free", "--label", "milgi", "--so-pin", "87654321")
+        self.util("--import", key, "--token", "milgi", "--label", "server", "--id", "01")
+        self.uri = f"pkcs11:token=milgi;object=server;type=private?module-path={self.module()}&pin-source={self.pin_file}"
+
+    def util(self, *arguments):
+        done = subprocess.run(["softhsm2-util", *arguments, "--pin", self.PIN], capture_output=True, text=True, timeout=60,
+                              env=dict(os.environ, **self.environment))
+        check(done.returncode == 0, f"softhsm2-util {arguments[0]}: {done.stderr}")
+
+    def set_pin(self, pin):
+        with open(self.pin_file, "w") as out:
+            out.write(pin + "\n")
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 class Command:
     """The command under test, once."""
 
-    def __init__(self, world, *arguments, stdin=subprocess.DEVNULL, files=None, **how):
+    def __init__(self, world, *arguments, stdin=subprocess.DEVNULL, files=None, environment=None, **how):
         self.under = world.under
         argv = [*world.under, world.milgi, *arguments]
         if files:
             argv = ["prlimit", f"--nofile={files}:{files}", *argv]
         # memory that a sanitizer holds back is not the command's
-        environment = dict(os.environ, ASAN_OPTIONS="quarantine_size_mb=1:thread_local_quarantine_size_kb=64")
+        environment = dict(os.environ, **(environment or {}), ASAN_OPTIONS="quarantine_size_mb=1:thread_local_quarantine_size_kb=64")
         self.err_file = tempfile.TemporaryFile(dir=world.work)
         self.process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=self.err_file,
                                         env=environment, **how)
@@ -134,10 +172,10 @@ class Command:
 class Proxy(Command):
     """`milgi proxy`, listening."""
 
-    def __init__(self, world, *arguments, cert="server", listen="127.0.0.1:0", **how):
+    def __init__(self, world, *arguments, cert="server", key=None, listen="127.0.0.1:0", **how):
         pki = world.pki
-        super().__init__(world, "proxy", "--listen", listen, "--cert", pki.path(cert), "--key", pki.path(cert, "key"),
-                         *arguments, **how)
+        super().__init__(world, "proxy", "--listen", listen, "--cert", pki.path(cert), "--key",
+                         key or pki.path(cert, "key"), *arguments, **how)
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"listening on (.*):(\d+)\n", line)
         check(found, f"the first line is {line!r}; {self.err()}")

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 
-from kit import Client, Failure, check, descriptors_of, limit, until
+from kit import Client, Failure, Token, check, descriptors_of, limit, until
 
 from cases.relay import echo
 
@@ -63,19 +63,22 @@ def reload(proxy):
 class Renewed:
     """A certificate in files of its own, which can be replaced."""
 
-    def __init__(self, world, name):
-        self.pki, self.name = world.pki, name
-        self.replace("server")
+    def __init__(self, world, name, key=None):
+        self.pki, self.name, self.key = world.pki, name, key
+        if key:
+            self.renew()
+        else:
+            self.replace("server")
 
     def replace(self, other):
         """By rename, as tools do: nobody reads half a file."""
-        for end in ("key", "pem"):
+        for end in ("pem",) if self.key else ("key", "pem"):
             shutil.copy(self.pki.path(other, end), self.pki.path(self.name, end) + ".new")
             os.rename(self.pki.path(self.name, end) + ".new", self.pki.path(self.name, end))
 
     def renew(self):
         fresh = f"{self.name}-{time.monotonic_ns()}"
-        self.pki.leaf(fresh, "ca", "localhost", "DNS:localhost,IP:127.0.0.1", "serverAuth")
+        self.pki.leaf(fresh, "ca", "localhost", "DNS:localhost,IP:127.0.0.1", "serverAuth", self.key)
         self.replace(fresh)
         return self.fingerprint()
 
@@ -138,10 +141,22 @@ def proxy_with(world, name, *arguments, workers=2):
     return files, world.proxy("--workers", str(workers), *arguments, cert=name)
 
 
+class SigningRequests:
+    """Certificates for a key that is in a token: only the test has it besides."""
+
+    def __init__(self, world, name):
+        self.key = world.pki.path(f"{name}-token", "key")
+        shutil.copy(world.pki.path("server", "key"), self.key)
+        self.token = Token(os.path.join(world.work, f"{name}-token"), self.key)
+        self.files = Renewed(world, name, self.key)
+
+    def proxy(self, world, *arguments):
+        return world.proxy(*arguments, cert=self.files.name, key=self.token.uri, environment=self.token.environment)
+
+
 # --- reload -----------------------------------------------------------------------------------------------------------
 
-def reload_under_load(world, name, *arguments, workers=2, renew=None):
-    files, proxy = proxy_with(world, name, *arguments, workers=workers)
+def reload_under_load(world, files, proxy, workers=2):
     before = until(lambda: settled(proxy, workers), "the workers")
     descriptors = descriptors_of(proxy)
     client = world.client(proxy)
@@ -172,11 +187,60 @@ def reload_under_load(world, name, *arguments, workers=2, renew=None):
 
 
 def test_reloads_under_load_lose_nothing(world):
-    reload_under_load(world, "load-cpu")
+    reload_under_load(world, *proxy_with(world, "load-cpu"))
 
 
 def test_reloads_under_load_lose_nothing_on_pool(world):
-    reload_under_load(world, "load-pool", *POOL)
+    reload_under_load(world, *proxy_with(world, "load-pool", *POOL))
+
+
+def test_reloads_under_load_lose_nothing_on_pkcs11(world):
+    if not Token.module():
+        return
+    key = SigningRequests(world, "load-token")
+    proxy = key.proxy(world, "--workers", "2")
+    reload_under_load(world, key.files, proxy)
+
+
+def test_a_token_that_cannot_be_had_leaves_the_old_workers_serving(world):
+    if not Token.module():
+        return
+    key = SigningRequests(world, "locked")
+    proxy = key.proxy(world, "--workers", "2")
+    load = world.keep(Load(world, proxy, threads=2))
+    load.more(4)
+    before, old = children(proxy), key.files.fingerprint()
+    key.token.set_pin("9999")
+    key.files.renew()
+    proxy.process.send_signal(signal.SIGHUP)
+    until(lambda: told(proxy, "not reloaded: what was there stays in use") == 1, "the failure is told")
+    check("PIN" in proxy.err() and "9999" not in proxy.err(), f"the reason: {proxy.err()}")
+    load.more(4)
+    until(lambda: children(proxy) == before, "only the old workers are there")
+    client = world.client(proxy)
+    check(seen(client) == old, "it shows another certificate")
+    client.close()
+    key.token.set_pin(Token.PIN)
+    reload(proxy)
+    load.end()
+    client = world.client(proxy)
+    check(seen(client) == key.files.fingerprint(), "it does not show the new certificate")
+    client.close()
+    check(proxy.stop() == 0, "the exit status is not 0")
+
+
+def test_a_worker_on_pkcs11_that_is_killed_is_replaced(world):
+    if not Token.module():
+        return
+    proxy = SigningRequests(world, "killed-token").proxy(world, "--workers", "2")
+    before = until(lambda: settled(proxy, 2), "two workers")
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: (settled(proxy, 2) or before) != before, "they are replaced")
+    for _ in range(6):
+        client = world.client(proxy)
+        check(client.ask(LAST_GET)[0] == 200, "nobody serves")
+        client.close()
 
 
 def test_a_broken_certificate_is_told_and_the_old_one_stays(world):
