@@ -168,6 +168,15 @@ static const struct milgi_events events = { on_output, on_data, on_pause, on_res
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
 
+static void connect_side(struct pair_side *side, int role, const struct pair_setup *setup)
+{
+    if (!setup->config[role])
+        return;
+    const char *name = role == MILGI_CLIENT ? setup->server_name : NULL;
+    if (milgi_conn_new(side->engine, setup->config[role], name, &events, side, &side->conn) != 0)
+        die("no connection");
+}
+
 static void side_init(struct pair *pair, int role, const struct pair_setup *setup)
 {
     struct pair_side *side = &pair->side[role];
@@ -192,11 +201,7 @@ static void side_init(struct pair *pair, int role, const struct pair_setup *setu
         if (index < 0 || milgi_engine_route(side->engine, UINT32_MAX, (unsigned)index, 1) != 0)
             die("the device cannot be used");
     }
-    if (!setup->config[role])
-        return;
-    const char *name = role == MILGI_CLIENT ? setup->server_name : NULL;
-    if (milgi_conn_new(side->engine, setup->config[role], name, &events, side, &side->conn) != 0)
-        die("no connection");
+    connect_side(side, role, setup);
 }
 
 void pair_init(struct pair *pair, const struct pair_setup *setup)
@@ -206,6 +211,21 @@ void pair_init(struct pair *pair, const struct pair_setup *setup)
     pair->wall_s = setup->wall_s ? setup->wall_s : (int64_t)time(NULL);
     side_init(pair, MILGI_CLIENT, setup);
     side_init(pair, MILGI_SERVER, setup);
+}
+
+void pair_again(struct pair *pair, const struct pair_setup *setup)
+{
+    for (int role = 0; role < 2; role++) {
+        struct pair_side *side = &pair->side[role];
+        milgi_conn_free(side->conn);
+        pair_bytes_drop(&side->wire, side->wire.len);
+        pair_bytes_drop(&side->got, side->got.len);
+        side->conn = NULL;
+        side->established = side->closed = side->paused = side->room = false;
+        side->alerts_n = side->decisions_n = 0;
+        side->undone = 0;
+        connect_side(side, role, setup);
+    }
 }
 
 void pair_fini(struct pair *pair)

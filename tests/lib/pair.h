@@ -69,6 +69,8 @@ struct pair_setup {
 };
 void pair_init(struct pair *pair, const struct pair_setup *setup);
 void pair_fini(struct pair *pair);
+/* Frees both connections and makes new ones in the same engines; of |setup| only configs and name. */
+void pair_again(struct pair *pair, const struct pair_setup *setup);
 
 /* One run of a side's engine; true if something may have happened: it wants to run again, or there is output. */
 enum milgi_next pair_run(struct pair_side *side, uint64_t *deadline_ns);

@@ -5,6 +5,7 @@
 #include "device/arena.h"
 #include "device/spec.h"
 #include "device/worker/crew.h"
+#include "op/material.h"
 
 #define WORKERS_MAX 256
 #define DEPTH_DEFAULT 1024
@@ -108,9 +109,10 @@ static void pool_qp_close(struct milgi_qp *qp)
 static void *pool_key_load(struct milgi_qp *qp, const struct milgi_key *key)
 {
     unsigned n = qp->pool->workers;
-    struct pool_key *mine = milgi__alloc(sizeof(*mine) + n * sizeof(void *));
 
-    (void)key;
+    if (key->kind == MILGI_KEY_PRIVATE && (key->credential == NULL || key->credential->pkcs8 == NULL))
+        return NULL; /* it is not in this process */
+    struct pool_key *mine = milgi__alloc(sizeof(*mine) + n * sizeof(void *));
     if (mine != NULL)
         mine->n = n;
     return mine;
