@@ -21,15 +21,25 @@ static int64_t wall(void *ctx)
     return (int64_t)time(NULL);
 }
 
+struct milgi_credential *credential_of(const struct bench_cert *cert)
+{
+    struct milgi_credential *credential;
+
+    if (milgi_credential_is_uri(cert->key_pem))
+        must_milgi(milgi_credential_new_uri(cert->cert_pem, cert->cert_len, cert->key_pem, &credential), "credential");
+    else
+        must_milgi(milgi_credential_new_pem(cert->cert_pem, cert->cert_len, cert->key_pem, cert->key_len, &credential),
+            "credential");
+    return credential;
+}
+
 void lane_open(struct lane *lane, struct scene *scene)
 {
     const struct milgi_device_ops *ops = scene->device->ops;
 
     *lane = (struct lane){ .device = scene->device, .scene = scene, .last = &lane->first };
     lane->clock = (struct milgi_clock){ monotonic, wall, NULL };
-    must_milgi(milgi_credential_new_pem(scene->cert->cert_pem, scene->cert->cert_len, scene->cert->key_pem,
-                   scene->cert->key_len, &lane->credential),
-        "credential");
+    lane->credential = credential_of(scene->cert);
     lane->qp = ops->qp_open(lane->device, &lane->clock);
     if (lane->qp == NULL)
         bench_die("the device has no queue pair");

@@ -17,7 +17,7 @@
 
 static const char usage[] =
     "bench_offload [--quick] [--json FILE] [--rounds N] [--window MS] [--device SPEC]... [--only WORD] [--group WORD]\n"
-    "              [--clients N]\n"
+    "              [--clients N] [--cert FILE --key FILE|URI]\n"
     "  --quick        only the points that a target names: less than a minute; without it some ten minutes\n"
     "  --json FILE    everything that was measured, with what is to be known about the machine\n"
     "  --rounds N     how often each point is measured, all of them in turn; the median is told\n"
@@ -26,12 +26,14 @@ static const char usage[] =
     "  --only WORD    only the designs in whose name this occurs\n"
     "  --group WORD   only the points of one table\n"
     "  --clients N    with --device: how many; 1000\n"
+    "  --cert FILE    a certificate with an ECDSA P-256 key, and that key: a file, or the pkcs11: URI of a key in a\n"
+    "  --key FILE|URI token; by default both are made for the run\n"
     "Exit status: 0 if every target was met, 1 if not, 2 if something went wrong.\n";
 
 #define DEVICES_MAX 8
 struct options {
     bool quick;
-    const char *json, *only, *group;
+    const char *json, *only, *group, *cert, *key;
     const char *device[DEVICES_MAX];
     unsigned devices_n, rounds, clients;
     uint64_t window_ns;
@@ -56,7 +58,8 @@ static struct options parse(int argc, char **argv)
         { "json", required_argument, NULL, 'j' }, { "rounds", required_argument, NULL, 'r' },
         { "window", required_argument, NULL, 'w' }, { "device", required_argument, NULL, 'd' },
         { "only", required_argument, NULL, 'o' }, { "group", required_argument, NULL, 'g' },
-        { "clients", required_argument, NULL, 'n' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+        { "clients", required_argument, NULL, 'n' }, { "cert", required_argument, NULL, 'C' },
+        { "key", required_argument, NULL, 'K' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
     struct options o = { .clients = 1000 };
     int option;
 
@@ -74,12 +77,16 @@ static struct options parse(int argc, char **argv)
         case 'o': o.only = optarg; break;
         case 'g': o.group = optarg; break;
         case 'n': o.clients = (unsigned)number(optarg); break;
+        case 'C': o.cert = optarg; break;
+        case 'K': o.key = optarg; break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);
         }
     }
     if (optind != argc)
         bench_die("unknown argument '%s'", argv[optind]);
+    if ((o.cert == NULL) != (o.key == NULL))
+        bench_die("--cert and --key go together");
     if (o.rounds > ROUNDS_MAX)
         bench_die("at most %d rounds", ROUNDS_MAX);
     if (o.window_ns == 0)
@@ -261,7 +268,7 @@ int main(int argc, char **argv)
 
     if (o.json != NULL && (json = fopen(o.json, "w")) == NULL)
         bench_die("cannot write '%s'", o.json);
-    rig_init(&rig);
+    rig_init(&rig, o.cert, o.key);
     rig.warm_ns = 100 * MS;
     rig.window_ns = o.window_ns;
     rig.syscalls_ns = o.quick ? 200 * MS : 500 * MS;

@@ -132,7 +132,7 @@ static struct milgi_config *config_of(const struct bench_cert *cert)
 {
     static const uint16_t group = MILGI_GROUP_X25519, suite = MILGI_SUITE_AES_128_GCM_SHA256;
     struct milgi_config *config = milgi_config_new(MILGI_SERVER);
-    struct milgi_credential *credential;
+    struct milgi_credential *credential = credential_of(cert);
     const char *why = "";
 
     if (config == NULL)
@@ -140,8 +140,6 @@ static struct milgi_config *config_of(const struct bench_cert *cert)
     must_milgi(milgi_config_set_suites(config, &suite, 1), "suites");
     must_milgi(milgi_config_set_groups(config, &group, 1), "groups");
     must_milgi(milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, HANDSHAKE_NS), "limit");
-    must_milgi(milgi_credential_new_pem(cert->cert_pem, cert->cert_len, cert->key_pem, cert->key_len, &credential),
-        "credential");
     must_milgi(milgi_config_add_credential(config, credential), "credential");
     milgi_credential_unref(credential);
     if (milgi_config_freeze(config, &why) != 0)

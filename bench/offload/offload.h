@@ -79,6 +79,8 @@ struct signing {
     int fd;
     struct signing *next;
 };
+/* Of a certificate and its key, which may be a URI. */
+struct milgi_credential *credential_of(const struct bench_cert *cert);
 struct lane {
     struct milgi_device *device;
     struct milgi_qp *qp;
@@ -238,7 +240,8 @@ struct rig {
     struct flights flights;
     uint64_t warm_ns, window_ns, syscalls_ns;
 };
-void rig_init(struct rig *rig);
+/* |cert|, |key|: a file, and a file or URI; NULL: made. */
+void rig_init(struct rig *rig, const char *cert, const char *key);
 void rig_fini(struct rig *rig);
 /* How many clients there may be before this design, by the limit on descriptors. */
 unsigned rig_most_clients(const struct design *design);

@@ -50,38 +50,32 @@ static void make_engine(void)
         bench_die("libcrypto: no engine");
 }
 
-/* The key as the engine's: the same numbers behind another method. */
-static EVP_PKEY *engine_key(EVP_PKEY *plain)
+/* The certificate's key as the engine's: its public half is all that is known here. */
+static EVP_PKEY *engine_key(X509 *x509)
 {
-    EC_KEY *numbers = EVP_PKEY_get1_EC_KEY(plain);
+    const EC_KEY *public = EVP_PKEY_get0_EC_KEY(X509_get0_pubkey(x509));
     EC_KEY *ec = EC_KEY_new_method(our.engine);
     EVP_PKEY *key = EVP_PKEY_new();
 
-    if (numbers == NULL || ec == NULL || key == NULL || EC_KEY_set_group(ec, EC_KEY_get0_group(numbers)) != 1 ||
-        EC_KEY_set_private_key(ec, EC_KEY_get0_private_key(numbers)) != 1 ||
-        EC_KEY_set_public_key(ec, EC_KEY_get0_public_key(numbers)) != 1 || EVP_PKEY_assign_EC_KEY(key, ec) != 1)
-        bench_die("libcrypto: cannot give the key to the engine");
-    EC_KEY_free(numbers);
+    if (public == NULL || ec == NULL || key == NULL || EC_KEY_set_group(ec, EC_KEY_get0_group(public)) != 1 ||
+        EC_KEY_set_public_key(ec, EC_KEY_get0_public_key(public)) != 1 || EVP_PKEY_assign_EC_KEY(key, ec) != 1)
+        bench_die("libcrypto: cannot give the key to the engine: it has to be an EC key");
     return key;
 }
 
 static void use_cert(SSL_CTX *ctx, const struct bench_cert *cert)
 {
-    BIO *cert_in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
-    BIO *key_in = BIO_new_mem_buf(cert->key_pem, (int)cert->key_len);
-    X509 *x509 = cert_in != NULL ? PEM_read_bio_X509(cert_in, NULL, NULL, NULL) : NULL;
-    EVP_PKEY *plain = key_in != NULL ? PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL) : NULL;
+    BIO *in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
+    X509 *x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
 
-    if (x509 == NULL || plain == NULL)
+    if (x509 == NULL)
         bench_die("libcrypto: cannot read the certificate");
-    EVP_PKEY *key = engine_key(plain);
+    EVP_PKEY *key = engine_key(x509);
     if (SSL_CTX_use_certificate(ctx, x509) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
         bench_die("libssl: cannot use the certificate");
     EVP_PKEY_free(key);
-    EVP_PKEY_free(plain);
     X509_free(x509);
-    BIO_free(cert_in);
-    BIO_free(key_in);
+    BIO_free(in);
 }
 
 SSL_CTX *openssl_context(const struct bench_cert *cert, struct lane *lane, wait_for_signature wait)

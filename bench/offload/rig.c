@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <milgi/error.h>
+#include <milgi/config.h>
 
 #include "offload.h"
 
@@ -25,6 +25,7 @@
 #define SETTLED_NS (50 * MS)
 #define SPARE_FDS 64u
 #define BACKLOG 1024
+#define FILE_MAX 65536u
 
 struct run {
     struct rig *rig;
@@ -461,13 +462,41 @@ static void choose_cpus(struct rig *rig)
     }
 }
 
-void rig_init(struct rig *rig)
+static char *contents(const char *name, size_t *len)
+{
+    FILE *file = fopen(name, "r");
+    char *text = malloc(FILE_MAX);
+
+    *len = file != NULL && text != NULL ? fread(text, 1, FILE_MAX, file) : 0;
+    if (*len == 0 || *len == FILE_MAX)
+        bench_die("cannot read '%s'", name);
+    fclose(file);
+    return text;
+}
+
+static struct bench_cert cert_of(const char *cert, const char *key)
+{
+    struct bench_cert made;
+
+    if (cert == NULL)
+        return bench_cert_make(BENCH_ECDSA_P256);
+    made.cert_pem = contents(cert, &made.cert_len);
+    if (!milgi_credential_is_uri(key)) {
+        made.key_pem = contents(key, &made.key_len);
+        return made;
+    }
+    made.key_pem = strdup(key);
+    made.key_len = strlen(key);
+    return made;
+}
+
+void rig_init(struct rig *rig, const char *cert, const char *key)
 {
     signal(SIGPIPE, SIG_IGN);
     *rig = (struct rig){ .server_cpu = -1 };
     choose_cpus(rig);
     bench_pin(rig->client_cpu);
-    rig->cert = bench_cert_make(BENCH_ECDSA_P256);
+    rig->cert = cert_of(cert, key);
 }
 
 void rig_fini(struct rig *rig)
