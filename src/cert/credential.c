@@ -82,7 +82,8 @@ static int read_leaf(struct milgi_credential *c)
     if (info.spki_len != c->spki_len || memcmp(info.spki, c->spki, c->spki_len) != 0)
         return MILGI_EMISMATCH;
     c->leaf_signed_with = info.signed_with;
-    memcpy(c->subject, info.subject, sizeof(c->subject));
+    if (milgi__cert_subject(walk.der, walk.der_len, c->subject, sizeof(c->subject)) != 0)
+        return MILGI_EPARSE;
     milgi__key_type_text(c->type, c->bits, c->key_type, sizeof(c->key_type));
     return 0;
 }

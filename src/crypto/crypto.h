@@ -23,7 +23,11 @@ void milgi__crypto_free(struct milgi__crypto *cx);
 /* Wipes every key that contexts still hold: before a thread goes to sleep for long. */
 void milgi__crypto_idle(struct milgi__crypto *cx);
 
-int milgi__crypto_random(void *unused, uint8_t *out, size_t len); /* 0 or negative */
+/*
+ * 0 or negative. |cx| (a struct milgi__crypto, or NULL) keeps some in store, so that not each draw costs a call of the
+ * generator; what was drawn is wiped from it. Not for use in a process that was forked since.
+ */
+int milgi__crypto_random(void *cx, uint8_t *out, size_t len);
 
 /* --- AEAD ------------------------------------------------------------------------------------------------------- */
 
@@ -76,6 +80,16 @@ int milgi__hmac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *
 /* RFC 5869; extract is HMAC(salt, ikm). */
 int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
     const uint8_t *info, size_t info_len, uint8_t *out, size_t out_len);
+
+/* Several of one key, which takes half of the time. */
+struct milgi__expansion {
+    const uint8_t *info;
+    size_t info_len;
+    uint8_t *out;
+    size_t out_len;
+};
+int milgi__hkdf_expand_all(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
+    const struct milgi__expansion *expansions, size_t n);
 
 /* --- key exchange ----------------------------------------------------------------------------------------------- */
 
@@ -141,10 +155,11 @@ struct milgi__cert_info {
     unsigned bits;        /* RSA modulus; else of the curve */
     bool may_sign;        /* keyUsage is absent or has digitalSignature */
     uint16_t signed_with; /* signature scheme that the issuer used, 0: another one */
-    char subject[256];    /* RFC 2253, cut when longer */
 };
 /* 0 or MILGI__BAD; |cx| may be NULL */
 int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info);
+/* The subject as RFC 2253 has it, cut when longer than |cap| - 1. 0 or MILGI__BAD. */
+int milgi__cert_subject(const uint8_t *der, size_t len, char *out, size_t cap);
 /* 1 if the certificate is valid for this DNS name (host name rules of RFC 6125). */
 int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name);
 

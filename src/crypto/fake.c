@@ -114,10 +114,10 @@ void milgi__fake_end(const struct milgi__fake_mixer *m, uint8_t *out, size_t out
     }
 }
 
-int milgi__crypto_random(void *unused, uint8_t *out, size_t len)
+int milgi__crypto_random(void *cx, uint8_t *out, size_t len)
 {
     static _Atomic uint64_t drawn;
-    (void)unused;
+    (void)cx;
     struct milgi__fake_mixer m;
     milgi__fake_begin(&m, 0x72616e64);
     milgi__fake_add_int(&m, atomic_fetch_add(&drawn, 1));
@@ -231,6 +231,15 @@ int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const ui
     milgi__wipe(&m, sizeof m);
     milgi__wipe(&keyed, sizeof keyed);
     return 0;
+}
+
+int milgi__hkdf_expand_all(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
+    const struct milgi__expansion *expansions, size_t n)
+{
+    int result = 0;
+    for (const struct milgi__expansion *e = expansions; e < expansions + n && result == 0; e++)
+        result = milgi__hkdf_expand(cx, hash, prk, prk_len, e->info, e->info_len, e->out, e->out_len);
+    return result;
 }
 
 /* --- AEAD ------------------------------------------------------------------------------------------------------- */

@@ -366,14 +366,20 @@ int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, s
         .bits = milgi__get16(der + AT_TYPE + 1),
         .may_sign = (der[AT_FLAGS] & MILGI__FAKE_MAY_SIGN) != 0,
         .signed_with = (uint16_t)milgi__get16(der + AT_SIGNED_WITH) };
-    memcpy(info->subject, "CN=", 3);
-    size_t names_len = len - MILGI__FAKE_CERT_HEAD;
-    for (size_t i = 0; i < names_len && i + 4 < sizeof info->subject; i++) {
-        char c = (char)der[MILGI__FAKE_CERT_HEAD + i];
-        if (c == ',')
-            break;
-        info->subject[3 + i] = c;
-    }
+    return 0;
+}
+
+int milgi__cert_subject(const uint8_t *der, size_t len, char *out, size_t cap)
+{
+    if (!proper(der, len) || cap < 4)
+        return MILGI__BAD;
+    const char *name = (const char *)der + MILGI__FAKE_CERT_HEAD;
+    size_t n = 0, names_len = len - MILGI__FAKE_CERT_HEAD;
+    while (n < names_len && n + 4 < cap && name[n] != ',')
+        n++;
+    memcpy(out, "CN=", 3);
+    memcpy(out + 3, name, n);
+    out[3 + n] = '\0';
     return 0;
 }
 

@@ -31,6 +31,8 @@ struct milgi__curve {
     size_t field_len;
 };
 
+#define MILGI__RANDOM_STORE 512
+
 struct milgi__crypto {
     struct milgi__cipher *ciphers; /* MILGI__AEAD_SUITES of them */
     struct milgi__aead_slot seal[MILGI__AEAD_SLOTS], open[MILGI__AEAD_SLOTS];
@@ -41,6 +43,8 @@ struct milgi__crypto {
     EVP_PKEY_CTX *ec_verify[MILGI__NIST_CURVES];
     EVP_PKEY_CTX *rsa_import;
     EVP_MD_CTX *eddsa;
+    uint8_t random[MILGI__RANDOM_STORE]; /* the last random_left bytes have not been drawn, the others are wiped */
+    size_t random_left;
 };
 
 /*

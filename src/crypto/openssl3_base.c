@@ -44,11 +44,12 @@ void milgi__crypto_idle(struct milgi__crypto *cx)
     /* Its pool keeps intermediate values of scalar multiplications; it is made again when it is needed. */
     BN_CTX_free(cx->bn);
     cx->bn = NULL;
+    milgi__wipe(cx->random, sizeof(cx->random));
+    cx->random_left = 0;
 }
 
-int milgi__crypto_random(void *unused, uint8_t *out, size_t len)
+static int generate(uint8_t *out, size_t len)
 {
-    (void)unused;
     while (len > 0) {
         int n = len > INT_MAX ? INT_MAX : (int)len;
         if (RAND_priv_bytes(out, n) != 1)
@@ -56,6 +57,25 @@ int milgi__crypto_random(void *unused, uint8_t *out, size_t len)
         out += n;
         len -= (size_t)n;
     }
+    return 0;
+}
+
+int milgi__crypto_random(void *store, uint8_t *out, size_t len)
+{
+    struct milgi__crypto *cx = store;
+
+    if (cx == NULL || len > sizeof(cx->random) / 4)
+        return generate(out, len);
+    if (cx->random_left < len) {
+        int result = generate(cx->random, sizeof(cx->random));
+        if (result != 0)
+            return result;
+        cx->random_left = sizeof(cx->random);
+    }
+    uint8_t *from = cx->random + sizeof(cx->random) - cx->random_left;
+    memcpy(out, from, len);
+    milgi__wipe(from, len);
+    cx->random_left -= len;
     return 0;
 }
 

@@ -20,7 +20,7 @@ struct state {
     } u;
 };
 
-/* How much of it is in use: a handshake that waits holds one. */
+/* How much of it is in use. */
 static size_t state_len(enum milgi__hash hash)
 {
     return offsetof(struct state, u) + (hash == MILGI__SHA256 ? sizeof(SHA256_CTX) : sizeof(SHA512_CTX));
@@ -39,6 +39,11 @@ size_t milgi__hash_len(enum milgi__hash hash)
 static size_t block_len(enum milgi__hash hash)
 {
     return hash == MILGI__SHA256 ? SHA256_CBLOCK : SHA512_CBLOCK;
+}
+
+static void copy_state(struct state *to, const struct state *from)
+{
+    memcpy(to, from, state_len(from->hash));
 }
 
 /* These return ints for history's sake: they have no way to fail. */
@@ -98,19 +103,18 @@ int milgi__digest_peek(struct milgi__crypto *cx, const struct milgi__digest *dig
     struct state copy;
 
     (void)cx;
-    memcpy(&copy, &digest->state, state_len(digest->state.hash));
+    copy_state(&copy, &digest->state);
     finish(&copy, out);
     return 0;
 }
 
 struct milgi__digest *milgi__digest_clone(struct milgi__crypto *cx, const struct milgi__digest *digest)
 {
-    size_t len = state_len(digest->state.hash);
-    struct milgi__digest *clone = milgi__alloc(len);
+    struct milgi__digest *clone = milgi__alloc(state_len(digest->state.hash));
 
     (void)cx;
     if (clone != NULL)
-        memcpy(clone, digest, len);
+        copy_state(&clone->state, &digest->state);
     return clone;
 }
 
@@ -180,33 +184,52 @@ int milgi__hmac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *
     return 0;
 }
 
-int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
-    const uint8_t *info, size_t info_len, uint8_t *out, size_t out_len)
+/* One expansion of a key whose states are |key|, which stay. */
+static void expand(const struct keyed *key, const struct milgi__expansion *e)
 {
-    size_t hash_len = milgi__hash_len(hash);
-    uint8_t block[MILGI__HASH_MAX];
+    size_t hash_len = milgi__hash_len(key->inner.hash), n;
+    uint8_t block[MILGI__HASH_MAX], i = 1;
+    uint8_t *out = e->out;
+
+    for (size_t left = e->out_len; left > 0; left -= n, out += n, i++) {
+        struct keyed round;
+        copy_state(&round.inner, &key->inner);
+        copy_state(&round.outer, &key->outer);
+        if (i > 1)
+            update(&round.inner, block, hash_len);
+        update(&round.inner, e->info, e->info_len);
+        update(&round.inner, &i, 1);
+        hmac_finish(&round, block);
+        n = MILGI__MIN(left, hash_len);
+        memcpy(out, block, n);
+    }
+    milgi__wipe(block, sizeof(block));
+}
+
+int milgi__hkdf_expand_all(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
+    const struct milgi__expansion *expansions, size_t n)
+{
     struct keyed key;
 
     (void)cx;
-    /*= RFC5869 2.3: "L        length of output keying material in octets (<= 255*HashLen)" */
-    if (out_len > 255 * hash_len)
-        return MILGI__BROKEN;
-    hmac_key(&key, hash, prk, prk_len);
-    for (uint8_t i = 1; out_len > 0; i++) {
-        struct keyed round = key;
-        if (i > 1)
-            update(&round.inner, block, hash_len);
-        update(&round.inner, info, info_len);
-        update(&round.inner, &i, 1);
-        hmac_finish(&round, block);
-        size_t n = MILGI__MIN(out_len, hash_len);
-        memcpy(out, block, n);
-        out += n;
-        out_len -= n;
+    for (size_t i = 0; i < n; i++) {
+        /*= RFC5869 2.3: "L        length of output keying material in octets (<= 255*HashLen)" */
+        if (expansions[i].out_len > 255 * milgi__hash_len(hash))
+            return MILGI__BROKEN;
     }
-    milgi__wipe(block, sizeof(block));
+    hmac_key(&key, hash, prk, prk_len);
+    for (size_t i = 0; i < n; i++)
+        expand(&key, &expansions[i]);
     milgi__wipe(&key, sizeof(key));
     return 0;
+}
+
+int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
+    const uint8_t *info, size_t info_len, uint8_t *out, size_t out_len)
+{
+    struct milgi__expansion one = { info, info_len, out, out_len };
+
+    return milgi__hkdf_expand_all(cx, hash, prk, prk_len, &one, 1);
 }
 
 /* --- what signature schemes sign -------------------------------------------------------------------------------- */

@@ -185,7 +185,14 @@ int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, s
     info->bits = spki.bits;
     info->may_sign = may_sign(&parts);
     info->signed_with = signed_with(parts.signature);
-    return print_name(&parts.subject, info->subject, sizeof(info->subject)) ? 0 : MILGI__BAD;
+    return 0;
+}
+
+int milgi__cert_subject(const uint8_t *der, size_t len, char *out, size_t cap)
+{
+    struct parts parts;
+
+    return take_apart(der, len, &parts) && print_name(&parts.subject, out, cap) ? 0 : MILGI__BAD;
 }
 
 /* --- names ------------------------------------------------------------------------------------------------------ */

@@ -56,6 +56,8 @@ static int engine_init(struct milgi_engine *e)
     if (milgi__port_waker_init(&e->waker) != 0)
         return MILGI_ELIMIT;
     e->cx = milgi__crypto_new();
+    if (e->o.random == milgi__crypto_random)
+        e->o.random_ctx = e->cx; /* which keeps a store of it */
     e->pool = milgi__pool_new(&pool);
     struct milgi_device *cpu = NULL;
     if (!e->cx || !e->pool || milgi_device_new("cpu", &cpu, NULL) != 0)

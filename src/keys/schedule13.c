@@ -37,23 +37,57 @@ static const struct known known[] = {
 };
 static const uint8_t zeros[MILGI__HASH_MAX];
 
-int milgi__hkdf_expand_label(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, const char *label,
-    const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
+/* HkdfLabel; returns its length. */
+static size_t write_info(uint8_t *info, size_t cap, const char *label, size_t label_len, const uint8_t *context,
+    size_t context_len, size_t out_len)
 {
     static const char prefix[6] = { 't', 'l', 's', '1', '3', ' ' };
-    uint8_t info[2 + 1 + LABEL_MAX + 1 + CONTEXT_MAX];
-    size_t label_len = strlen(label);
-    /*= RFC8446 7.1: "opaque label<7..255> = "tls13 " + Label;" */
-    if (label_len == 0 || label_len > LABEL_MAX - sizeof prefix || context_len > CONTEXT_MAX || out_len > UINT16_MAX)
-        return MILGI_EINVAL;
-    struct milgi__writer w = milgi__writer(info, sizeof info);
+    struct milgi__writer w = milgi__writer(info, cap);
     milgi__write16(&w, (unsigned)out_len);
     milgi__write8(&w, (unsigned)(sizeof prefix + label_len));
     milgi__write_bytes(&w, prefix, sizeof prefix);
     milgi__write_bytes(&w, label, label_len);
     milgi__write8(&w, (unsigned)context_len);
     milgi__write_bytes(&w, context, context_len);
-    int e = milgi__hkdf_expand(cx, hash, secret, milgi__hash_len(hash), info, milgi__written(&w), out, out_len);
+    return milgi__written(&w);
+}
+
+int milgi__hkdf_expand_label(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, const char *label,
+    const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
+{
+    uint8_t info[2 + 1 + LABEL_MAX + 1 + CONTEXT_MAX];
+    size_t label_len = strlen(label);
+    /*= RFC8446 7.1: "opaque label<7..255> = "tls13 " + Label;" */
+    if (label_len == 0 || label_len > LABEL_MAX - 6 || context_len > CONTEXT_MAX || out_len > UINT16_MAX)
+        return MILGI_EINVAL;
+    size_t len = write_info(info, sizeof info, label, label_len, context, context_len, out_len);
+    int e = milgi__hkdf_expand(cx, hash, secret, milgi__hash_len(hash), info, len, out, out_len);
+    return e == 0 ? 0 : MILGI_EINTERNAL;
+}
+
+/* What is derived from one secret: at once, since half of the work is to set up the secret. */
+struct derived {
+    const char *label;
+    uint8_t *out;
+    size_t out_len;
+};
+
+static int derive_all(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, const uint8_t *context,
+    size_t context_len, const struct derived *wanted, size_t n)
+{
+    enum {
+        MOST = 3,
+        OWN_LABEL_MAX = 12
+    };
+    uint8_t info[MOST][2 + 1 + 6 + OWN_LABEL_MAX + 1 + MILGI__HASH_MAX];
+    struct milgi__expansion expansions[MOST];
+    for (size_t i = 0; i < n; i++) {
+        const struct derived *d = &wanted[i];
+        size_t len =
+            write_info(info[i], sizeof info[i], d->label, strlen(d->label), context, context_len, d->out_len);
+        expansions[i] = (struct milgi__expansion){ info[i], len, d->out, d->out_len };
+    }
+    int e = milgi__hkdf_expand_all(cx, hash, secret, milgi__hash_len(hash), expansions, n);
     return e == 0 ? 0 : MILGI_EINTERNAL;
 }
 
@@ -97,10 +131,12 @@ int milgi__schedule13_handshake(struct milgi__schedule13 *s, struct milgi__crypt
         e = derive(cx, s->hash, s->current, "derived", k->empty, salt);
     if (e == 0)
         e = extract(s, cx, salt, shared, shared_len);
+    const struct derived wanted[] = {
+        { "c hs traffic", s->client_hs, len },
+        { "s hs traffic", s->server_hs, len },
+    };
     if (e == 0)
-        e = derive(cx, s->hash, s->current, "c hs traffic", hello_hash, s->client_hs);
-    if (e == 0)
-        e = derive(cx, s->hash, s->current, "s hs traffic", hello_hash, s->server_hs);
+        e = derive_all(cx, s->hash, s->current, hello_hash, len, wanted, MILGI__COUNT(wanted));
     milgi__wipe(salt, sizeof salt);
     return e;
 }
@@ -109,15 +145,17 @@ int milgi__schedule13_master(
     struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *server_finished_hash)
 {
     uint8_t salt[MILGI__HASH_MAX];
+    size_t len = milgi__hash_len(s->hash);
+    const struct derived wanted[] = {
+        { "c ap traffic", s->client_app, len },
+        { "s ap traffic", s->server_app, len },
+        { "exp master", s->exporter, len },
+    };
     int e = derive(cx, s->hash, s->current, "derived", known[s->hash].empty, salt);
     if (e == 0)
-        e = extract(s, cx, salt, zeros, milgi__hash_len(s->hash));
+        e = extract(s, cx, salt, zeros, len);
     if (e == 0)
-        e = derive(cx, s->hash, s->current, "c ap traffic", server_finished_hash, s->client_app);
-    if (e == 0)
-        e = derive(cx, s->hash, s->current, "s ap traffic", server_finished_hash, s->server_app);
-    if (e == 0)
-        e = derive(cx, s->hash, s->current, "exp master", server_finished_hash, s->exporter);
+        e = derive_all(cx, s->hash, s->current, server_finished_hash, len, wanted, MILGI__COUNT(wanted));
     milgi__wipe(salt, sizeof salt);
     return e;
 }
@@ -159,6 +197,6 @@ int milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t 
 int milgi__traffic_keys(
     struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12])
 {
-    int e = milgi__hkdf_expand_label(cx, suite->hash, secret, "key", NULL, 0, key, suite->key_len);
-    return e != 0 ? e : milgi__hkdf_expand_label(cx, suite->hash, secret, "iv", NULL, 0, iv, 12);
+    const struct derived wanted[] = { { "key", key, suite->key_len }, { "iv", iv, 12 } };
+    return derive_all(cx, suite->hash, secret, NULL, 0, wanted, MILGI__COUNT(wanted));
 }

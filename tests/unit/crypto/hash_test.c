@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "crypto/openssl3.h"
+
 static void assert_hex(const uint8_t *data, size_t len, const char *hex)
 {
     char text[256] = "";
@@ -106,6 +108,50 @@ static void hkdf_gives_no_more_than_255_hashes(void **state)
     assert_int_equal(milgi__hkdf_expand(*state, MILGI__SHA384, prk, 48, NULL, 0, out, 255 * 48 + 1), MILGI__BROKEN);
 }
 
+static void several_expansions_at_once_are_those_one_by_one(void **state)
+{
+    uint8_t prk[48], info[2][70], one[2][130], all[2][130];
+
+    memset(prk, 3, sizeof(prk));
+    memset(info[0], 5, sizeof(info[0]));
+    memset(info[1], 7, sizeof(info[1]));
+    for (enum milgi__hash hash = MILGI__SHA256; hash <= MILGI__SHA384; hash++) {
+        for (size_t len = 1; len <= sizeof(one[0]); len++) {
+            struct milgi__expansion both[] = { { info[0], 9, all[0], len }, { info[1], 70, all[1], 131 - len } };
+            assert_int_equal(milgi__hkdf_expand(*state, hash, prk, 48, info[0], 9, one[0], len), 0);
+            assert_int_equal(milgi__hkdf_expand(*state, hash, prk, 48, info[1], 70, one[1], 131 - len), 0);
+            assert_int_equal(milgi__hkdf_expand_all(*state, hash, prk, 48, both, 2), 0);
+            assert_memory_equal(all[0], one[0], len);
+            assert_memory_equal(all[1], one[1], 131 - len);
+        }
+    }
+    struct milgi__expansion long_one = { info[0], 9, NULL, 255 * 32 + 1 };
+    assert_int_equal(milgi__hkdf_expand_all(*state, MILGI__SHA256, prk, 48, &long_one, 1), MILGI__BROKEN);
+}
+
+/* What is drawn comes from a store that is filled now and then; nothing of it is left there, nor comes twice. */
+static void randomness_from_the_store_is_drawn_once_and_wiped(void **state)
+{
+    struct milgi__crypto *cx = *state;
+    uint8_t drawn[200][32], zeros[MILGI__RANDOM_STORE] = { 0 };
+
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(milgi__crypto_random(cx, drawn[i], 32 - i % 7), 0);
+        size_t gone = sizeof(cx->random) - cx->random_left;
+        assert_memory_equal(cx->random, zeros, gone);
+        for (unsigned k = 0; k < i; k++)
+            assert_memory_not_equal(drawn[k], drawn[i], 16);
+    }
+    uint8_t much[4 * MILGI__RANDOM_STORE] = { 0 };
+    size_t left = cx->random_left;
+    assert_int_equal(milgi__crypto_random(cx, much, sizeof(much)), 0);
+    assert_int_equal(cx->random_left, left);
+    assert_memory_not_equal(much + sizeof(much) - 16, zeros, 16);
+    milgi__crypto_idle(cx);
+    assert_int_equal(cx->random_left, 0);
+    assert_memory_equal(cx->random, zeros, sizeof(cx->random));
+}
+
 static void randomness_is_not_the_same_twice(void **state)
 {
     uint8_t a[32] = { 0 }, b[32] = { 0 };
@@ -125,6 +171,8 @@ int main(void)
         crypto_test(hmac_is_that_of_the_rfc),
         crypto_test(hkdf_is_that_of_the_rfc),
         crypto_test(hkdf_gives_no_more_than_255_hashes),
+        crypto_test(several_expansions_at_once_are_those_one_by_one),
+        crypto_test(randomness_from_the_store_is_drawn_once_and_wiped),
         crypto_test(randomness_is_not_the_same_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
