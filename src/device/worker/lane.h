@@ -39,14 +39,13 @@ static inline struct milgi__ticket *milgi__ticket(struct milgi_op *op)
     return (struct milgi__ticket *)(void *)op->scratch;
 }
 
+/* What the takers write has a line of the cache to itself, and so has what the engine writes. */
 struct milgi__lane {
-    _Atomic uint64_t head; /* ops taken so far */
-    char pad1[MILGI__CACHE_LINE - sizeof(uint64_t)];
-    _Atomic uint64_t tail; /* ops that takers may see */
-    uint64_t written;      /* the engine's: ops put, seen or not */
+    _Alignas(MILGI__CACHE_LINE) _Atomic uint64_t head; /* ops taken so far */
+    _Alignas(MILGI__CACHE_LINE) _Atomic uint64_t tail; /* ops that takers may see */
+    uint64_t written;                                  /* the engine's: ops put, seen or not */
     uint64_t mask;
     _Atomic(struct milgi_op *) *cell;
-    char pad2[MILGI__CACHE_LINE - 4 * sizeof(uint64_t)];
 };
 
 /* Engine: puts an op behind those that are there; takers see it after the next publish. */
@@ -96,8 +95,7 @@ static inline bool milgi__lane_waiting(struct milgi__lane *lane)
 }
 
 struct milgi__done {
-    _Atomic(struct milgi_op *) head; /* the last op pushed, NULL, or ARMED */
-    char pad[MILGI__CACHE_LINE - sizeof(void *)];
+    _Alignas(MILGI__CACHE_LINE) _Atomic(struct milgi_op *) head; /* the last op pushed, NULL, or ARMED */
 };
 
 /* No op has this address. */
