@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an engine has counted and measured, by device and class of work. Always on: counters are plain integers, clocks
- * are read once per burst, and one op of 16 (of those that run inline, one of 64) is measured. docs/statistics.md says
+ * are read once per burst, and one op of 31 (of those that run inline, one of 61) is measured. docs/statistics.md says
  * how to read it.
  *
  * All functions here only read, but milgi_engine_latency_reset(); they are called on the engine's thread, from

@@ -13,7 +13,7 @@ void milgi__engine_count(struct milgi_engine *e, uint64_t copied, uint64_t seale
 
 void milgi__stats_init(struct milgi__stats *st, const struct milgi_clock *clock)
 {
-    *st = (struct milgi__stats){ .clock = clock };
+    *st = (struct milgi__stats){ .clock = clock, .until = MILGI__SAMPLE, .until_inline = MILGI__SAMPLE_INLINE };
 }
 
 void milgi__stats_dev_init(struct milgi__dev_stats *s, const struct milgi_device *device)
@@ -48,6 +48,14 @@ static void part_over(
 {
     milgi__stats_time(s, op->cls, part, stamp_ns > op->e.stamp_ns ? stamp_ns - op->e.stamp_ns : 0);
     op->e.stamp_ns = stamp_ns;
+}
+
+static uint32_t in_flight(const struct milgi__class_stats *c)
+{
+    uint64_t n = c->submitted;
+    for (unsigned status = 0; status < MILGI__COUNT(c->ended); status++)
+        n -= c->ended[status];
+    return (uint32_t)n;
 }
 
 /* The place in batch[] of a burst of |n| > 0. */
@@ -91,8 +99,8 @@ void milgi__stats_burst_in(struct milgi__stats *st, struct milgi__dev_stats *s, 
         c->bursts++;
         c->burst_ops += count[cls];
         c->batch[batch_size(count[cls])]++;
-        c->in_flight += count[cls];
-        c->in_flight_peak = MILGI__MAX(c->in_flight_peak, c->in_flight);
+        uint32_t inside = in_flight(c);
+        c->in_flight_peak = MILGI__MAX(c->in_flight_peak, inside);
     }
 }
 
@@ -110,6 +118,8 @@ uint64_t milgi__stats_burst_out(
 void milgi__stats_inline_sample(struct milgi__stats *st, struct milgi__dev_stats *s, struct milgi_op *op)
 {
     uint64_t stamp_ns = milgi__stats_clock(st);
+    if (st->until_inline == 0)
+        st->until_inline = MILGI__SAMPLE_INLINE;
     /* What is run again has its queue behind it; of the others those that were sampled come from a line. */
     if ((op->flags & MILGI__OP_SAMPLED) && op->e.tries == 0)
         part_over(s, op, MILGI_LATENCY_QUEUE, stamp_ns);
@@ -140,7 +150,7 @@ static void class_stats(const struct milgi__class_stats *c, uint32_t waiting, st
         .full = c->full,
         .bursts = c->bursts,
         .burst_ops = c->burst_ops,
-        .in_flight = c->in_flight,
+        .in_flight = in_flight(c),
         .in_flight_peak = c->in_flight_peak,
         .waiting = waiting,
         .waiting_peak = MILGI__MAX(c->waiting_peak, waiting),
@@ -269,7 +279,7 @@ void milgi_engine_latency_reset(struct milgi_engine *e)
     for (unsigned i = 0; i < e->devs_n; i++) {
         for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
             struct milgi__class_stats *c = &e->dev[i].stat.cls[cls];
-            c->in_flight_peak = c->in_flight;
+            c->in_flight_peak = in_flight(c);
             c->waiting_peak = 0;
             for (unsigned part = 0; part < MILGI_LATENCY_PARTS; part++) {
                 if (c->latency[part])

@@ -22,14 +22,18 @@
 #include "engine/histogram.h"
 #include "op/op.h"
 
-#define MILGI__SAMPLE 16u        /* one of so many ops that go to a device is sampled */
-#define MILGI__SAMPLE_INLINE 64u /* of those that run inline, where two readings of the clock are the op's own time */
+/*
+ * One of so many ops is sampled; of those that run inline one of more, since there two readings of the clock take as
+ * long as a small op. Odd, so that it is not always the same place of a burst.
+ */
+#define MILGI__SAMPLE 31u
+#define MILGI__SAMPLE_INLINE 61u
 
 /* The engine's. */
 struct milgi__stats {
     const struct milgi_clock *clock;
-    uint64_t last_ns; /* what the clock said last */
-    uint32_t tick, tick_inline;
+    uint64_t last_ns;             /* what the clock said last */
+    uint32_t until, until_inline; /* ops until the next that is sampled */
 };
 
 struct milgi__class_stats {
@@ -39,7 +43,7 @@ struct milgi__class_stats {
     uint64_t full; /* bursts of which it refused some */
     uint64_t bursts, burst_ops;
     uint64_t batch[MILGI_BATCH_SIZES];
-    uint32_t in_flight, in_flight_peak, waiting_peak;
+    uint32_t in_flight_peak, waiting_peak;
     struct milgi__histogram *latency[MILGI_LATENCY_PARTS]; /* made when first used */
 };
 
@@ -74,8 +78,9 @@ static inline uint64_t milgi__stats_clock(struct milgi__stats *st)
 /* |op| goes into a device's line. */
 static inline void milgi__stats_submit(struct milgi__stats *st, struct milgi_op *op)
 {
-    if (++st->tick % MILGI__SAMPLE != 0)
+    if (--st->until != 0)
         return;
+    st->until = MILGI__SAMPLE;
     op->flags |= MILGI__OP_SAMPLED;
     op->e.stamp_ns = milgi__stats_clock(st);
 }
@@ -94,8 +99,7 @@ static inline void milgi__stats_inline_in(struct milgi__stats *st, struct milgi_
 {
     s->submitted[op->type]++;
     s->cls[op->cls].submitted++;
-    s->cls[op->cls].in_flight++;
-    if ((op->flags & MILGI__OP_SAMPLED) || ++st->tick_inline % MILGI__SAMPLE_INLINE == 0)
+    if (--st->until_inline == 0 || (op->flags & MILGI__OP_SAMPLED))
         milgi__stats_inline_sample(st, s, op);
 }
 
@@ -110,14 +114,12 @@ static inline void milgi__stats_ended(struct milgi__dev_stats *s, const struct m
 {
     s->completed[op->type]++;
     s->cls[op->cls].ended[op->status]++;
-    s->cls[op->cls].in_flight--;
 }
 
 /* |op| is past its deadline and still in the device. */
 static inline void milgi__stats_lost(struct milgi__dev_stats *s, const struct milgi_op *op)
 {
     s->cls[op->cls].ended[MILGI_OP_LOST]++;
-    s->cls[op->cls].in_flight--;
 }
 
 /* An op that was LOST came home. */

@@ -50,7 +50,7 @@ static void who_waits_before_a_full_device_shows_it_as_queue_time(void **state)
         if (i == 3 || i == 19)
             sample_next(rig.engine);
         else
-            rig.engine->stat.tick = 0;
+            rig.engine->stat.until = MILGI__SAMPLE;
         rig_keygen(&rig);
     }
     for (unsigned turn = 0; rig.done < 20; turn++) {
@@ -308,7 +308,7 @@ static void a_record_behind_an_unfinished_one_shows_reorder_time(void **state)
     struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
     static uint8_t data[2 * 16384];
     struct milgi_op *pending[4];
-    server->engine->stat.tick = MILGI__SAMPLE - 2; /* the second of them */
+    server->engine->stat.until = 2; /* the second of them */
     assert_int_equal(milgi_conn_write(client->conn, data, sizeof data), 0);
     pair_run(client, NULL);
     pair_carry(client, 0);
@@ -334,7 +334,7 @@ static void a_sealed_record_behind_an_unfinished_one_shows_reorder_time(void **s
     struct pair_side *client = &pair.side[MILGI_CLIENT];
     static uint8_t data[2 * 16384];
     struct milgi_op *pending[4];
-    client->engine->stat.tick = MILGI__SAMPLE - 2;
+    client->engine->stat.until = 2;
     assert_int_equal(milgi_conn_write(client->conn, data, sizeof data), 0);
     pair_run(client, NULL);
     assert_int_equal(milgi__sim_pending(device, pending, MILGI__COUNT(pending)), 2);
@@ -379,7 +379,7 @@ static void a_signature_that_waits_for_the_shared_secret_shows_reorder_time(void
         .seed = 1 };
     pair_init(&pair, &how);
     struct milgi_engine *engine = pair.side[MILGI_SERVER].engine;
-    engine->stat.tick = MILGI__SAMPLE - 3; /* KEYGEN, DERIVE, SIGN */
+    engine->stat.until = 3; /* KEYGEN, DERIVE, SIGN */
     pair_settle(&pair);
     assert_true(pair.side[MILGI_CLIENT].established);
     struct milgi_latency l = latency_of(engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE);

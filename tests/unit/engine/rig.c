@@ -120,7 +120,7 @@ void rig_seal(struct rig *rig, uint32_t len)
 
 void sample_next(struct milgi_engine *engine)
 {
-    engine->stat.tick = MILGI__SAMPLE - 1;
+    engine->stat.until = 1;
 }
 
 struct milgi_engine_stats stats_of(const struct milgi_engine *engine)
