@@ -116,6 +116,7 @@ static void close_dev(struct milgi_engine *e, struct milgi__dev *d)
     d->qp = NULL;
     struct milgi_device *device = d->device;
     d->device = NULL;
+    d->armed = false;
     d->state = MILGI__DEV_NONE;
     d->outstanding_ns = 0;
     if (e->o.on_device)

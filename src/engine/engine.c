@@ -232,7 +232,9 @@ static void run_posts(struct milgi_engine *e)
 
 static void collect(struct milgi_engine *e)
 {
-    e->looks = e->armed || atomic_load(&e->woken);
+    /* Run although nothing was staged: a notification may have come late, whose op was taken long ago. */
+    bool called = e->devs_n > 1 && milgi__list_empty(&e->ready) && milgi__list_empty(&e->dirty);
+    e->looks = called || e->armed || atomic_load(&e->woken);
     if (e->looks) {
         /* Cleared before looking: what comes after is seen next time. */
         e->armed = false;

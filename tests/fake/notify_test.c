@@ -153,18 +153,25 @@ static void ring(void)
 
 /* --- what is seen of it ------------------------------------------------------------------------------------------- */
 
+/* An engine whose ops go to the device; the device's index. */
+static unsigned begin(struct milgi_engine **engine, struct milgi__owner *owner)
+{
+    done = 0;
+    assert_int_equal(milgi_engine_new(NULL, engine), 0);
+    int index = milgi_engine_add_device(*engine, &late);
+    assert_true(index > 0);
+    assert_int_equal(milgi_engine_route(*engine, UINT32_MAX, (unsigned)index, 1), 0);
+    assert_int_equal(milgi__engine_attach(*engine, owner), 0);
+    return (unsigned)index;
+}
+
 static void a_notification_that_comes_late_is_taken_back_by_one_run(void **state)
 {
     struct milgi__owner owner = { .ops = &owner_ops };
     struct milgi_engine *engine;
 
     (void)state;
-    done = 0;
-    assert_int_equal(milgi_engine_new(NULL, &engine), 0);
-    int index = milgi_engine_add_device(engine, &late);
-    assert_true(index > 0);
-    assert_int_equal(milgi_engine_route(engine, UINT32_MAX, (unsigned)index, 1), 0);
-    assert_int_equal(milgi__engine_attach(engine, &owner), 0);
+    begin(&engine, &owner);
     for (unsigned round = 1; round <= 3; round++) {
         submit(engine, &owner);
         run(engine);
@@ -182,10 +189,32 @@ static void a_notification_that_comes_late_is_taken_back_by_one_run(void **state
     assert_int_equal(milgi_engine_free(engine), 0);
 }
 
+static void a_device_that_was_removed_is_not_looked_at_for_notifications(void **state)
+{
+    struct milgi__owner owner = { .ops = &owner_ops };
+    struct milgi_engine *engine;
+
+    (void)state;
+    unsigned index = begin(&engine, &owner);
+    submit(engine, &owner);
+    run(engine);
+    assert_int_equal(only.arms, 1);
+    only.ended = true;
+    run(engine);
+    assert_int_equal(done, 1);
+    assert_int_equal(milgi_engine_remove_device(engine, index, 0), 0);
+    run(engine);
+    run(engine);
+    assert_int_equal(only.arms, 1);
+    milgi__engine_detach(engine, &owner);
+    assert_int_equal(milgi_engine_free(engine), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_notification_that_comes_late_is_taken_back_by_one_run),
+        cmocka_unit_test(a_device_that_was_removed_is_not_looked_at_for_notifications),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
