@@ -159,7 +159,7 @@ def test_sigusr1_writes_the_statistics(world):
     proxy = world.proxy("--device", "pool:2", "--records", "device")
     expect(world.client(proxy), GET, 200)
     proxy.process.send_signal(signal.SIGUSR1)
-    until(lambda: re.search("^ +handshake device +[0-9]+ ", proxy.err(), re.M) or "full " in proxy.err(), "no statistics")
+    until(lambda: re.search("^  most in flight +[0-9]+ +[0-9]+$", proxy.err(), re.M), "no statistics")
     err = proxy.err()
     for line in ("^milgi proxy.*: statistics$", "^engine: [0-9]+ turns, ", "^device 0: cpu, in service", "^device 1: pool:2, in service",
                  "^  SIGN +1 submitted +1 completed$"):
