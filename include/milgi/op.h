@@ -202,7 +202,7 @@ struct milgi_op {
     struct {                                      /* the engine's; a device does not look at it */
         struct milgi_op *next, *prev;             /* in the list where it stands */
         struct milgi_op *owner_next, *owner_prev; /* among the ops of its owner */
-        struct milgi__flow *flow;                 /* from which it was taken */
+        struct milgi__flow *flow;                 /* whose turn it was when it was picked */
         uint64_t submitted_ns;
         uint64_t stamp_ns; /* of a sampled op: when it was submitted, then enqueued, then came back */
         uint32_t owner_index, owner_generation;

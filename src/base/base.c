@@ -17,6 +17,11 @@ void milgi__wipe(void *p, size_t len)
                          : "memory");
 }
 
+void milgi__zero(void *p, size_t len)
+{
+    memset(p, 0, len);
+}
+
 int milgi__ct_equal(const void *a, const void *b, size_t len)
 {
     const volatile uint8_t *x = a, *y = b;

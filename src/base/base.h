@@ -15,6 +15,11 @@
 
 /* Overwrites secrets; never optimised away. */
 void milgi__wipe(void *p, size_t len);
+/*
+ * memset() to zero, for sizes that are known where it is called: compilers turn those into instructions that take long
+ * to begin.
+ */
+void milgi__zero(void *p, size_t len);
 /* 1 if equal; takes the same time for all contents. */
 int milgi__ct_equal(const void *a, const void *b, size_t len);
 

@@ -144,7 +144,11 @@ static struct milgi__flow *pick_flow(struct milgi__line *line)
 
 static struct milgi_op *head(struct milgi__line *line)
 {
-    return line->n ? pick_flow(line)->ops.first : NULL;
+    if (!line->n)
+        return NULL;
+    struct milgi__flow *flow = pick_flow(line);
+    flow->ops.first->e.flow = flow;
+    return flow->ops.first;
 }
 
 struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
@@ -167,12 +171,11 @@ struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
 void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op)
 {
     struct milgi__line *line = &d->line[op->cls];
-    struct milgi__flow *flow = pick_flow(line);
+    struct milgi__flow *flow = op->e.flow;
     milgi__oplist_remove(&flow->ops, op);
     count_out(line, op->e.cost_ns);
     flow->deficit -= (int64_t)op->e.cost_ns;
     line->deficit -= (int64_t)op->e.cost_ns;
-    op->e.flow = flow;
     if (flow->ops.n)
         return;
     milgi__list_remove(&flow->link);
