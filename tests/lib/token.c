@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -194,6 +196,20 @@ static void end_server(void)
     unlink(the.socket);
 }
 
+/* The socket is there before somebody listens. */
+static bool answers(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        die("socket");
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", the.socket);
+    bool connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return connected;
+}
+
 void token_serve(const char *label)
 {
     static const struct timespec nap = { .tv_nsec = 10000000 };
@@ -207,7 +223,7 @@ void token_serve(const char *label)
     snprintf(address, sizeof(address), "unix:path=%s", the.socket);
     setenv("P11_KIT_SERVER_ADDRESS", address, 1);
     the.server = start(args);
-    for (unsigned naps = 0; access(the.socket, F_OK) != 0; naps++) {
+    for (unsigned naps = 0; !answers(); naps++) {
         if (naps == 2000)
             die("p11-kit server does not start");
         nanosleep(&nap, NULL);

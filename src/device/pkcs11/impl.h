@@ -86,12 +86,15 @@ int milgi__p11_source(const char *path, const char *name, struct milgi__p11_sour
 /* Goes into the module, which is started if it is not up. 0: leave it again; else a device code. */
 int milgi__p11_enter(struct milgi__p11_module *module);
 void milgi__p11_leave(struct milgi__p11_module *module);
+/* From outside: whether the module's life at |tried_ns| has ended. */
+bool milgi__p11_is_anew(struct milgi__p11_module *module, uint64_t tried_ns);
 /*
- * From outside: starts the module anew, unless its life began after |since_ns|, or another of its tokens than |mine|
- * has signed since then and so needs it as it is. False: nothing was done.
+ * From outside: starts the module anew, whose life at |tried_ns| showed no token. Not when that life has ended already;
+ * nor when it began after |since_ns| and never did |mine| any good, since then another one would not either; nor when
+ * another of its tokens has signed since then and so needs it as it is. False: it is as it was.
  */
-bool milgi__p11_restart(
-    struct milgi__p11_module *module, uint64_t since_ns, const struct milgi__p11_token *mine);
+bool milgi__p11_restart(struct milgi__p11_module *module, uint64_t tried_ns, uint64_t since_ns,
+    const struct milgi__p11_token *mine);
 
 /* From inside: the token in |slot|, of which |info| was just read. NULL: no memory. */
 struct milgi__p11_token *milgi__p11_token(

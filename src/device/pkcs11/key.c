@@ -12,6 +12,7 @@
 #define ATTRIBUTES 8  /* of a search */
 #define SLOTS_MAX 256
 #define RAW_MAX MILGI_SIGNATURE_MAX
+#define TRIES 4 /* with what is known, found anew, in a module started anew, and again if others did that meanwhile */
 
 struct place {
     struct milgi__p11_token *token;
@@ -44,7 +45,8 @@ struct work {
     size_t digest_len;
     CK_RSA_PKCS_PSS_PARAMS pss;
     CK_MECHANISM mechanism;
-    uint64_t began_ns;
+    uint64_t tried_ns; /* when the last attempt began */
+    bool revived;
     bool was_found; /* by an earlier op */
 };
 
@@ -476,14 +478,14 @@ static void rest(struct milgi__p11_key *key, int code)
 }
 
 /*
- * Some modules see what comes back only when they are started anew, the client of a remote token among them. False:
- * that would not help. Called outside of every lock.
+ * Some modules see what comes back only when they are started anew, the client of a remote token among them. Once per
+ * signature, unless others do it. False: that would not help. Called outside of every lock.
  */
 static bool revive(struct work *w)
 {
     struct milgi__p11_key *key = w->key;
     uint64_t retry_ns = key->options->retry_ns;
-    uint64_t since_ns = w->began_ns > retry_ns ? w->began_ns - retry_ns : 0;
+    uint64_t since_ns = w->tried_ns > retry_ns ? w->tried_ns - retry_ns : 0;
     bool any = false;
 
     pthread_mutex_lock(&key->lock);
@@ -491,31 +493,32 @@ static bool revive(struct work *w)
     const struct milgi__p11_token *mine = key->place.token;
     pthread_mutex_unlock(&key->lock);
     for (unsigned i = 0; source != NULL && i < source->n; i++)
-        any |= milgi__p11_restart(source->modules[i], since_ns, mine);
+        any |= milgi__p11_is_anew(source->modules[i], w->tried_ns) ||
+            (!w->revived && milgi__p11_restart(source->modules[i], w->tried_ns, since_ns, mine));
+    w->revived = true;
     return any;
 }
 
 static int sign_until_clear(struct work *w)
 {
-    struct milgi__p11_key *key = w->key;
     int code = 0;
 
-    for (unsigned tries = 0; tries < 3; tries++) {
-        if (is_resting(key, &code))
+    for (unsigned tries = 1;; tries++) {
+        if (is_resting(w->key, &code))
             return code;
+        w->tried_ns = milgi__port_monotonic_ns(NULL);
         code = attempt(w);
         bool missing = code == MILGI_CODE_PKCS11_GONE || code == MILGI_CODE_PKCS11_NO_TOKEN;
-        if (!missing)
+        if (!missing || tries == TRIES)
             return code;
         if (!w->was_found && !revive(w))
             return code;
     }
-    return code;
 }
 
 int milgi__p11_key_sign(struct milgi__p11_key *key, struct milgi__crypto *cx, uint16_t scheme, struct milgi_op_sign *s)
 {
-    struct work w = { .key = key, .cx = cx, .op = s, .scheme = scheme, .began_ns = milgi__port_monotonic_ns(NULL) };
+    struct work w = { .key = key, .cx = cx, .op = s, .scheme = scheme };
 
     int code = prepare(&w);
     if (code != 0)

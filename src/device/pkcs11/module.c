@@ -310,19 +310,38 @@ static bool is_needed(struct milgi__p11_module *module, uint64_t since_ns, const
     return needed;
 }
 
-bool milgi__p11_restart(
-    struct milgi__p11_module *module, uint64_t since_ns, const struct milgi__p11_token *mine)
+static bool has_ended(const struct milgi__p11_module *module, uint64_t tried_ns)
+{
+    return !module->up || module->started_ns >= tried_ns;
+}
+
+bool milgi__p11_is_anew(struct milgi__p11_module *module, uint64_t tried_ns)
+{
+    pthread_rwlock_rdlock(&module->life);
+    bool ended = has_ended(module, tried_ns);
+    pthread_rwlock_unlock(&module->life);
+    return ended;
+}
+
+static bool has_done_good(const struct milgi__p11_module *module, const struct milgi__p11_token *mine)
+{
+    return mine != NULL && mine->module == module && atomic_load(&mine->last_good_ns) > module->started_ns;
+}
+
+bool milgi__p11_restart(struct milgi__p11_module *module, uint64_t tried_ns, uint64_t since_ns,
+    const struct milgi__p11_token *mine)
 {
     if (is_needed(module, since_ns, mine) || !end_life(module))
         return false;
-    bool wanted = module->up && module->started_ns < since_ns;
+    bool wanted = !has_ended(module, tried_ns) && (module->started_ns < since_ns || has_done_good(module, mine));
     if (wanted) {
         (void)p11_kit_module_finalize(module->f);
         module->up = false;
         (void)start(module);
     }
+    bool anew = has_ended(module, tried_ns); /* also if somebody was faster */
     pthread_rwlock_unlock(&module->life);
-    return wanted;
+    return anew;
 }
 
 /* --- tokens ----------------------------------------------------------------------------------------------------- */
