@@ -61,7 +61,7 @@ enum sending {
 };
 
 struct links {
-    uint64_t now_ns; /* passes when nothing moves */
+    uint64_t now_ns; /* a little passes with each turn, and when nothing moves all of it up to the next deadline */
     struct side side[2];
     struct end end[2 * LINKS_MAX];
     unsigned ends_n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Chunks in a device's memory, and nothing copied on the way between network, device and application: counted by the
- * library, and seen from outside (links.h).
+ * library, and seen from outside (links.h). ctest-timeout: 120
  * ctest-wrap: milgi__engine_submit
  */
 #include "links.h"
