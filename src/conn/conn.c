@@ -43,6 +43,21 @@ static void count_copies(struct milgi_conn *c)
     c->rec.bytes_copied = 0;
 }
 
+static const struct milgi__record_calls calls = {
+    .op_new = env_op_new,
+    .route_inline = env_inline,
+    .key_release = env_key_release,
+    .in_turn = env_in_turn,
+};
+
+static const struct milgi__record_calls padding_calls = {
+    .op_new = env_op_new,
+    .route_inline = env_inline,
+    .key_release = env_key_release,
+    .padding = env_padding,
+    .in_turn = env_in_turn,
+};
+
 /* --- turn ---------------------------------------------------------------------------------------- */
 
 /*
@@ -183,11 +198,7 @@ static void init(struct milgi_conn *c)
         .ctx = c,
         .pool = milgi__engine_pool(c->engine),
         .owner = ((uint64_t)c->owner.generation << 32 | c->owner.index) + 1,
-        .op_new = env_op_new,
-        .route_inline = env_inline,
-        .key_release = env_key_release,
-        .padding = c->config->padding ? env_padding : NULL,
-        .in_turn = env_in_turn,
+        .calls = c->config->padding ? &padding_calls : &calls,
     };
     milgi__record_init(&c->rec, &c->env, (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_WINDOW),
         (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_RECORD));

@@ -45,8 +45,8 @@ static inline void milgi__entry_back(struct milgi__entry *e, const struct milgi_
 /* |e| leaves the ring in order; once, though its header may go before its body. */
 static inline void milgi__entry_leaves(const struct milgi__record *r, struct milgi__entry *e)
 {
-    if (e->back_ns && r->env->in_turn)
-        r->env->in_turn(r->env->ctx, e->dev, e->back_ns);
+    if (e->back_ns && r->env->calls->in_turn)
+        r->env->calls->in_turn(r->env->ctx, e->dev, e->back_ns);
     e->back_ns = 0;
 }
 /* The record that |op| is out for; NULL: none any more. It is most often the last before |end|, or the first. */

@@ -26,10 +26,10 @@ uint64_t milgi__limit_soft(const struct milgi_key *key)
 
 uint32_t milgi__limit_padding(struct milgi__record *r, uint32_t content)
 {
-    if (!r->env->padding)
+    if (!r->env->calls->padding)
         return 0;
     if (r->pad_for != content + 1) {
-        size_t pad = r->env->padding(r->env->ctx, content);
+        size_t pad = r->env->calls->padding(r->env->ctx, content);
         /*= RFC8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets" */
         r->pad = (uint32_t)MILGI__MIN(pad, MILGI__PLAINTEXT_MAX - content);
         r->pad_for = content + 1;

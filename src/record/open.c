@@ -84,14 +84,14 @@ static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, in
         return MILGI__START_ERROR;
     }
     struct milgi_chunk *dst = NULL;
-    if (!first || !r->env->route_inline(r->env->ctx, MILGI_OP_OPEN, e->len)) {
+    if (!first || !r->env->calls->route_inline(r->env->ctx, MILGI_OP_OPEN, e->len)) {
         /* The ciphertext of the first gives its memory back as soon as it is opened: so it never waits for others. */
         enum milgi__reserve reserve = first ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE;
         dst = milgi__chunk_alloc_from(r->env->pool, e->len, r->env->owner, reserve);
         if (!dst)
             return MILGI__START_ROOM;
     }
-    *op = r->env->op_new(r->env->ctx, false);
+    *op = r->env->calls->op_new(r->env->ctx, false);
     if (!*op) {
         milgi_chunk_unref(dst);
         return MILGI__START_ROOM;
@@ -182,7 +182,7 @@ void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, 
         r->clean = 0;
     }
     if (in->key)
-        r->env->key_release(r->env->ctx, in->key);
+        r->env->calls->key_release(r->env->ctx, in->key);
     in->key = key;
     memcpy(in->iv, iv, sizeof in->iv);
     /*= RFC8446 5.3: "Each sequence number is set to zero at the beginning of a connection and whenever the key is

@@ -84,7 +84,7 @@ static void drop_behind(struct milgi__record *r, struct milgi__pending *last)
         struct milgi__pending *next = p->next;
         r->pending_len -= p->slice.len;
         if (is_key(p))
-            r->env->key_release(r->env->ctx, p->key);
+            r->env->calls->key_release(r->env->ctx, p->key);
         else
             milgi_chunk_unref(p->slice.chunk);
         node_free(r, p);
@@ -271,7 +271,7 @@ static void change_keys(struct milgi__record *r)
     while (r->pending && is_key(r->pending)) {
         struct milgi__pending *p = r->pending;
         if (out->key)
-            r->env->key_release(r->env->ctx, out->key);
+            r->env->calls->key_release(r->env->ctx, out->key);
         out->key = p->key;
         memcpy(out->iv, p->iv, sizeof out->iv);
         /*= RFC8446 5.3: "the first record transmitted under a particular traffic key MUST use sequence number 0." */

@@ -20,7 +20,7 @@ static void fini_direction(struct milgi__record *r, struct milgi__direction *d)
 {
     milgi__ring_fini(d);
     if (d->key)
-        r->env->key_release(r->env->ctx, d->key);
+        r->env->calls->key_release(r->env->ctx, d->key);
     d->key = NULL;
     milgi__wipe(d->iv, sizeof d->iv);
 }

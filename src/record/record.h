@@ -29,16 +29,20 @@ enum milgi__content {
 #define MILGI__PENDING_COST 96u /* of a piece that waits to be framed, besides its bytes */
 
 /* What the pipeline asks of its surroundings; every function returns at once. */
-struct milgi__record_env {
-    void *ctx;
-    struct milgi__pool *pool;
-    uint64_t owner;                                              /* for chunks */
+struct milgi__record_calls {
     struct milgi_op *(*op_new)(void *ctx, bool reserve);         /* NULL: none now */
     bool (*route_inline)(void *ctx, int op_type, uint32_t size); /* would the op run inside its submission? */
     void (*key_release)(void *ctx, struct milgi_key *key);       /* gives one reference up */
     size_t (*padding)(void *ctx, size_t content_len);            /* NULL: none */
     /* a record has its turn whose op was sampled and came back from the device |dev| at |back_ns|. May be NULL */
     void (*in_turn)(void *ctx, unsigned dev, uint64_t back_ns);
+};
+
+struct milgi__record_env {
+    void *ctx;
+    struct milgi__pool *pool;
+    uint64_t owner; /* for chunks */
+    const struct milgi__record_calls *calls;
 };
 
 /* STALE: its ciphertext waits to be opened, for the first time or again. */

@@ -78,7 +78,7 @@ static bool seals_in_place(const struct milgi__record *r, const struct plan *pla
         return false;
     if (pad > 0 && (r->open != p || milgi_chunk_size(r->out_chunk) - r->out_used < pad))
         return false;
-    return r->env->route_inline(r->env->ctx, MILGI_OP_SEAL, plan->len + pad + MILGI__TRAILER);
+    return r->env->calls->route_inline(r->env->ctx, MILGI_OP_SEAL, plan->len + pad + MILGI__TRAILER);
 }
 
 /* With nothing else on its way out, what waits to be sealed would hold its memory until others give some back. */
@@ -98,7 +98,7 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     bool in_place = seals_in_place(r, plan, pad);
     if (!in_place && !milgi__out_room(r, total, r->pending_len + total - plan->len, reserve_for(r, urgent)))
         return MILGI__START_ROOM;
-    *op = r->env->op_new(r->env->ctx, urgent);
+    *op = r->env->calls->op_new(r->env->ctx, urgent);
     if (!*op)
         return MILGI__START_ROOM;
     struct milgi_chunk *chunk = in_place ? r->pending->slice.chunk : r->out_chunk;

@@ -132,10 +132,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cx = milgi__crypto_new();
     struct milgi__pool_options options = { .limit = 8 << 20 };
     struct milgi__pool *pool = milgi__pool_new(&options);
-    struct milgi__record_env env = { .pool = pool, .owner = 1 };
-    env.op_new = op_new;
-    env.route_inline = route_inline;
-    env.key_release = key_release;
+    static const struct milgi__record_calls calls = {
+        .op_new = op_new, .route_inline = route_inline, .key_release = key_release
+    };
+    struct milgi__record_env env = { .pool = pool, .owner = 1, .calls = &calls };
     struct milgi__record in, out;
     go_inline = data[0] & 1;
     milgi__record_init(&in, &env, 8, 16384);

@@ -60,13 +60,15 @@ static size_t padding(void *ctx, size_t content_len)
     return s->pad;
 }
 
+static const struct milgi__record_calls calls = { op_new, route_inline, key_release, padding, NULL };
+
 void side_init(struct side *s, struct rig *rig, unsigned window, unsigned record_max)
 {
     memset(s, 0, sizeof *s);
     s->rig = rig;
     s->ops_max = FLIGHT_MAX;
     uint64_t owner = s == &rig->a ? 11 : 22;
-    s->env = (struct milgi__record_env){ s, rig->pool, owner, op_new, route_inline, key_release, padding, NULL };
+    s->env = (struct milgi__record_env){ s, rig->pool, owner, &calls };
     milgi__record_init(&s->rec, &s->env, window, record_max);
 }
 
