@@ -115,7 +115,7 @@ static void what_is_held_until_the_handshake_is_over_waits_for_chunks(void **sta
     pair_fini(&pair);
 }
 
-/* --- KeyUpdates ---------------------------------------------------------------------------------------------------- */
+/* --- KeyUpdates --------------------------------------------------------------------------------------------------- */
 
 static void key_updates_do_not_pile_up_before_a_network_that_takes_nothing(void **state)
 {
