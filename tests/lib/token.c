@@ -239,3 +239,14 @@ void token_done(void)
         run(args);
     the.base[0] = '\0';
 }
+
+/* --- ThreadSanitizer ---------------------------------------------------------------------------------------------- */
+
+#define SEEN __attribute__((visibility("default"))) /* by the sanitizer's library */
+
+/* SoftHSM's gmtime() in C_GetTokenInfo is not made for threads; it is SoftHSM's own matter. */
+SEEN const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libsofthsm2.so\n";
+}

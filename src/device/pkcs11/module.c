@@ -294,9 +294,9 @@ static bool end_life(struct milgi__p11_module *module)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
+    clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += RESTART_PATIENCE_S;
-    return pthread_rwlock_clockwrlock(&module->life, CLOCK_MONOTONIC, &until) == 0;
+    return pthread_rwlock_timedwrlock(&module->life, &until) == 0;
 }
 
 static bool is_needed(struct milgi__p11_module *module, uint64_t since_ns, const struct milgi__p11_token *mine)
