@@ -58,7 +58,6 @@ static void on_cpu(struct tools *t, struct milgi_op *op)
 
 static void derive(struct tools *t)
 {
-    /* What comes out is where the private key was. */
     t->derive.u.kex.secret_len = t->keygen.u.kex.secret_len;
     memcpy(t->derive.u.kex.secret, t->keygen.u.kex.secret, sizeof(t->derive.u.kex.secret));
     on_cpu(t, &t->derive);

@@ -194,6 +194,36 @@ void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
     milgi__op_release(e, op);
 }
 
+/* What a device is never to write: a worker may be at everything else of the op at this moment. */
+static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
+{
+    const struct milgi_op_kex *kex = &op->u.kex;
+    const struct milgi_op_sign *sign = &op->u.sign;
+    const struct milgi_op_chain *chain = &op->u.chain;
+    switch (op->type) {
+    case MILGI_OP_SEAL:
+    case MILGI_OP_OPEN: copy->u.aead = op->u.aead; return;
+    case MILGI_OP_KEYGEN:
+        copy->u.kex = (struct milgi_op_kex){ .seed_len = kex->seed_len };
+        memcpy(copy->u.kex.seed, kex->seed, sizeof kex->seed);
+        return;
+    case MILGI_OP_DERIVE:
+        copy->u.kex = (struct milgi_op_kex){ .secret_len = kex->secret_len, .peer_len = kex->peer_len };
+        memcpy(copy->u.kex.secret, kex->secret, sizeof kex->secret);
+        memcpy(copy->u.kex.peer, kex->peer, sizeof kex->peer);
+        return;
+    case MILGI_OP_SIGN:
+        copy->u.sign = (struct milgi_op_sign){ .input_len = sign->input_len };
+        memcpy(copy->u.sign.input, sign->input, sizeof sign->input);
+        return;
+    case MILGI_OP_VERIFY: copy->u.sign = *sign; return;
+    default:
+        copy->u.chain = (struct milgi_op_chain){ chain->chain, chain->now_s, .purpose = chain->purpose,
+            .name_is_ip = chain->name_is_ip, .name_len = chain->name_len };
+        memcpy(copy->u.chain.name, chain->name, sizeof chain->name);
+    }
+}
+
 /* A copy of an op that a device still has, with a destination of its own; NULL: there is no room for one. */
 static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
 {
@@ -201,13 +231,18 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
     if (!copy)
         return NULL;
     uint32_t id = op->e.id, generation = op->e.generation;
-    memcpy(copy, op, sizeof *copy);
+    copy->type = op->type;
+    copy->cls = op->cls;
+    copy->dev = op->dev;
+    copy->alg = op->alg;
+    copy->flags = op->flags & (uint16_t)~MILGI__OP_OWNED;
+    copy->key = op->key;
+    copy->e = op->e;
+    copy_inputs(copy, op);
     copy->e.next = copy->e.prev = copy->e.owner_next = copy->e.owner_prev = NULL;
-    copy->flags &= (uint16_t)~MILGI__OP_OWNED;
     copy->e.id = id;
     copy->e.generation = generation;
     copy->e.tries = 1;
-    copy->status = MILGI_OP_PENDING;
     if (copy->key)
         milgi__key_ref(copy->key);
     if (op->type == MILGI_OP_VERIFY && op->u.sign.blob.chunk)

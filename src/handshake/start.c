@@ -235,10 +235,10 @@ static bool take_pair(struct milgi__key_pair *pair, const struct milgi_op_kex *k
 
 static bool take_shared(struct milgi__exchange *exchange, const struct milgi_op_kex *kex)
 {
-    if (kex->secret_len == 0 || kex->secret_len > sizeof exchange->shared)
+    if (kex->shared_len == 0 || kex->shared_len > sizeof exchange->shared)
         return false;
-    memcpy(exchange->shared, kex->secret, kex->secret_len);
-    exchange->shared_len = kex->secret_len;
+    memcpy(exchange->shared, kex->shared, kex->shared_len);
+    exchange->shared_len = kex->shared_len;
     return true;
 }
 

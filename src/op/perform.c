@@ -106,20 +106,14 @@ static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
 static int derive(struct milgi__crypto *cx, struct milgi_op *op)
 {
     struct milgi_op_kex *k = &op->u.kex;
-    uint8_t shared[MILGI_KEX_SECRET_MAX];
-    size_t len = sizeof(shared);
+    size_t len = sizeof(k->shared);
 
     if (k->secret_len > sizeof(k->secret) || milgi__kex_public_len(op->alg) == 0)
         return malformed(op);
     if (k->peer_len > sizeof(k->peer)) /* the length is the peer's */
         return MILGI__BAD;
-    int result = milgi__kex_derive(cx, op->alg, k->secret, k->secret_len, k->peer, k->peer_len, shared, &len);
-    if (result == 0) {
-        milgi__wipe(k->secret, sizeof(k->secret));
-        memcpy(k->secret, shared, len);
-        k->secret_len = (uint16_t)len;
-    }
-    milgi__wipe(shared, sizeof(shared));
+    int result = milgi__kex_derive(cx, op->alg, k->secret, k->secret_len, k->peer, k->peer_len, k->shared, &len);
+    k->shared_len = result == 0 ? (uint16_t)len : 0;
     return result;
 }
 

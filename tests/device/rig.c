@@ -638,9 +638,11 @@ static const char *check_ok(const struct job *job)
     switch (job->op.type) {
     case MILGI_OP_KEYGEN: return check_keygen(job);
     case MILGI_OP_DERIVE:
-        if (job->op.u.kex.secret_len != job->result_len ||
-            memcmp(job->op.u.kex.secret, job->expect, job->result_len) != 0)
+        if (job->op.u.kex.shared_len != job->result_len ||
+            memcmp(job->op.u.kex.shared, job->expect, job->result_len) != 0)
             return "the shared secret is wrong";
+        if (memcmp(job->op.u.kex.secret, job->before.u.kex.secret, sizeof job->before.u.kex.secret) != 0)
+            return "the private key was written";
         return NULL;
     case MILGI_OP_SIGN: return check_sign(job);
     default: return NULL;

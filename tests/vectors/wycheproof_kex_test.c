@@ -55,7 +55,7 @@ static enum ran derive(const struct vector *v)
         return RAN;
     }
     vector_assert(v, op.status == MILGI_OP_OK);
-    vector_assert(v, k->secret_len == shared.len && memcmp(k->secret, shared.data, shared.len) == 0);
+    vector_assert(v, k->shared_len == shared.len && memcmp(k->shared, shared.data, shared.len) == 0);
     return RAN;
 }
 

@@ -126,8 +126,8 @@ static void a_key_exchange_of_two_ops_agrees(void **state)
     milgi__op_perform(*state, &a, NULL);
     milgi__op_perform(*state, &b, NULL);
     assert_int_equal(a.status, MILGI_OP_OK);
-    assert_int_equal(a.u.kex.secret_len, 32);
-    assert_memory_equal(a.u.kex.secret, b.u.kex.secret, 32);
+    assert_int_equal(a.u.kex.shared_len, 32);
+    assert_memory_equal(a.u.kex.shared, b.u.kex.shared, 32);
 }
 
 static void a_senseless_key_exchange_is_broken_and_a_bad_share_rejected(void **state)
