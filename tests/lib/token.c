@@ -156,7 +156,11 @@ static char *plain_key(const struct identity *identity)
         PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
         die("an RSA key cannot be converted");
     long len = BIO_get_mem_data(bio, &text);
-    copy = strndup(text, (size_t)len);
+    copy = malloc((size_t)len + 1);
+    if (copy == NULL)
+        die("no memory");
+    memcpy(copy, text, (size_t)len); /* which has no end of its own */
+    copy[len] = '\0';
     OSSL_PARAM_free(params);
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(key);

@@ -5,6 +5,8 @@
  * Whether an object is the right one is not taken from its attributes, which tokens have or have not: the first
  * signature is verified with the certificate's key.
  */
+#include <time.h>
+
 #include "base/port.h"
 #include "device/pkcs11/impl.h"
 
@@ -12,7 +14,11 @@
 #define ATTRIBUTES 8  /* of a search */
 #define SLOTS_MAX 256
 #define RAW_MAX MILGI_SIGNATURE_MAX
-#define TRIES 4 /* with what is known, found anew, in a module started anew, and again if others did that meanwhile */
+/* With what is known, found anew, in a module started anew, and again if others did that meanwhile. */
+#define TRIES 4
+/* For a token that is there but does not tell which it is, and ns between two. */
+#define LOOKS 10
+#define LOOK_NAP 20000000
 
 struct place {
     struct milgi__p11_token *token;
@@ -225,6 +231,7 @@ struct search {
     struct milgi__p11_token *token;
     unsigned tokens_n; /* that fit, and differ */
     unsigned up_n;     /* modules that could be asked */
+    unsigned silent_n; /* tokens that are there and say nothing of themselves */
     int code;          /* why one could not */
 };
 
@@ -233,7 +240,11 @@ static void look_at_slot(struct search *s, struct milgi__p11_module *module, CK_
     CK_SLOT_INFO slot_info;
     CK_TOKEN_INFO info;
 
-    if (module->f->C_GetSlotInfo(slot, &slot_info) != CKR_OK || module->f->C_GetTokenInfo(slot, &info) != CKR_OK)
+    CK_RV rv = module->f->C_GetSlotInfo(slot, &slot_info);
+    if (rv == CKR_OK)
+        rv = module->f->C_GetTokenInfo(slot, &info);
+    s->silent_n += rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED;
+    if (rv != CKR_OK)
         return;
     if (!(info.flags & CKF_TOKEN_INITIALIZED) || p11_kit_uri_match_slot_info(s->key->uri, &slot_info) != 1 ||
         p11_kit_uri_match_token_info(s->key->uri, &info) != 1)
@@ -265,7 +276,7 @@ static CK_RV look_at_slots(struct search *s, struct milgi__p11_module *module)
     return rv;
 }
 
-static int find_token(struct milgi__p11_key *key, struct milgi__p11_token **token)
+static int look_for_token(struct milgi__p11_key *key, struct milgi__p11_token **token, bool *again)
 {
     struct search s = { .key = key };
 
@@ -281,11 +292,26 @@ static int find_token(struct milgi__p11_key *key, struct milgi__p11_token **toke
             s.code = code;
     }
     *token = s.token;
+    *again = s.silent_n > 0;
     if (s.tokens_n > 1)
         return MILGI_CODE_PKCS11_TOKENS;
     if (s.tokens_n == 1)
         return 0;
     return s.up_n == 0 && s.code != 0 ? s.code : MILGI_CODE_PKCS11_NO_TOKEN;
+}
+
+/* A token in software says nothing of itself while another process, just beginning, logs in: it writes to its file. */
+static int find_token(struct milgi__p11_key *key, struct milgi__p11_token **token)
+{
+    static const struct timespec nap = { .tv_nsec = LOOK_NAP };
+
+    for (unsigned looks = 1;; looks++) {
+        bool again;
+        int code = look_for_token(key, token, &again);
+        if (code != MILGI_CODE_PKCS11_NO_TOKEN || !again || looks == LOOKS)
+            return code;
+        nanosleep(&nap, NULL);
+    }
 }
 
 /* --- finding the object ----------------------------------------------------------------------------------------- */
