@@ -107,8 +107,16 @@ static void op_free(struct milgi_op *op)
     free(op);
 }
 
+/* A device for keys that are elsewhere turns down the one that was made for this. */
+static bool has_key(const struct bench *b)
+{
+    return !(b->device->caps.flags & MILGI_CAP_KEY_LOAD) || b->private_key.dev[0];
+}
+
 static bool takes(const struct bench *b, int type, uint16_t alg)
 {
+    if (type == MILGI_OP_SIGN && !has_key(b))
+        return false;
     return b->device->caps.ops & MILGI_OP_BIT(type) &&
         (!b->device->ops->supports || b->device->ops->supports(b->device, type, alg));
 }
@@ -278,8 +286,8 @@ static enum bench_verdict agree(struct bench *b, struct milgi_op *pair[2])
         return v;
     v = expect(b, make_derive, swapped, MILGI_OP_OK, &theirs);
     if (v == BENCH_OK) {
-        bool same = ours->u.kex.secret_len == theirs->u.kex.secret_len && ours->u.kex.secret_len &&
-            !memcmp(ours->u.kex.secret, theirs->u.kex.secret, ours->u.kex.secret_len);
+        bool same = ours->u.kex.shared_len == theirs->u.kex.shared_len && ours->u.kex.shared_len &&
+            !memcmp(ours->u.kex.shared, theirs->u.kex.shared, ours->u.kex.shared_len);
         v = same ? BENCH_OK : BENCH_WRONG;
         op_free(theirs);
     }
