@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Engines across fork(): a child of the process that made one can do nothing with it, nor it with the child's device. */
+/* Engines across fork(): a child can do nothing with one of its parent, nor its own engine with a device of the parent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -154,10 +154,13 @@ static int give_it_to_an_own_engine(void)
 
 static void a_device_made_before_fork_is_refused_by_an_engine_made_after_it(void **state)
 {
-    static const char *const specs[] = { "cpu", "pool:2", "sim:latency=1ms", "chaos:seed=5" };
+    static const char *const specs[] = { "cpu", "pool:2", "sim:latency=1ms", "chaos:seed=5", "pkcs11" };
     (void)state;
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
-        assert_int_equal(milgi_device_new(specs[i], &device, NULL), 0);
+        int rc = milgi_device_new(specs[i], &device, NULL);
+        if (rc == MILGI_EUNSUPPORTED)
+            continue; /* this build has none */
+        assert_int_equal(rc, 0);
         in_child(give_it_to_an_own_engine);
         milgi_device_free(device);
     }

@@ -273,11 +273,14 @@ static int free_device(struct rig *r)
 
 static void a_device_of_another_process_is_not_freed(void **state)
 {
-    static const char *const specs[] = { "cpu", "pool:3", "sim:latency=1ms", "chaos:seed=5" };
+    static const char *const specs[] = { "cpu", "pool:3", "sim:latency=1ms", "chaos:seed=5", "pkcs11" };
     struct milgi_engine *engine;
     (void)state;
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
-        assert_int_equal(milgi_device_new(specs[i], &before, NULL), 0);
+        int rc = milgi_device_new(specs[i], &before, NULL);
+        if (rc == MILGI_EUNSUPPORTED)
+            continue; /* this build has none */
+        assert_int_equal(rc, 0);
         assert_int_equal(milgi_engine_new(NULL, &engine), 0);
         in_child(free_device, NULL);
         assert_true(milgi_engine_add_device(engine, before) > 0);
