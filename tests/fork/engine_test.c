@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Engines across fork(): a child can do nothing with one of its parent, nor its own engine with a device of the parent. */
+/* Engines across fork(): a child can do nothing with its parent's, nor an engine of its own with a parent's device. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
