@@ -92,16 +92,20 @@ struct milgi_trust;      /* config.h: immutable, outlives every key that refers 
  */
 struct milgi_key {
     uint64_t serial; /* never used twice in a process */
-    uint32_t used;   /* the engine's: bit i: device i has had it */
-    uint32_t refs;
-    uint16_t alg; /* suite of an AEAD key */
-    uint8_t kind; /* enum milgi_key_kind */
+    uint16_t alg;    /* suite of an AEAD key */
+    uint8_t kind;    /* enum milgi_key_kind */
     uint8_t raw_len;
     uint8_t raw[32];
     const struct milgi_credential *credential;
     const struct milgi_trust *trust;
     void *owner; /* the engine's: what keeps credential or trust alive */
     void *dev[MILGI_DEVICES_MAX];
+    /*
+     * What the engine writes with every op is in another line of the cache than what devices read, which would have
+     * to wait for it on other cores.
+     */
+    uint32_t used; /* the engine's: bit i: device i has had it */
+    uint32_t refs;
 };
 
 #define MILGI_OP_SLICES 4 /* pieces of a record's input */
