@@ -161,7 +161,12 @@ static void route(struct one *one, const struct subject *subject, const struct s
     one->pool = bench_device(spec, cpus, subject->workers, BENCH_NORMAL);
     int index = milgi_engine_add_device(one->end[MEASURED].engine, one->pool);
     must(index, "device");
-    must(milgi_engine_route(one->end[MEASURED].engine, records, (unsigned)index, 0), "route");
+    if (subject->route == ROUTE_FIRST)
+        must(milgi_engine_route_first(one->end[MEASURED].engine, records, 1u | 1u << index, 0), "route");
+    else if (subject->route == ROUTE_FIRST)
+        must(milgi_engine_route_first(one->end[MEASURED].engine, records, 1u | 1u << index, 0), "route");
+    else
+        must(milgi_engine_route(one->end[MEASURED].engine, records, (unsigned)index, 0), "route");
 }
 
 static void handshake(struct one *one)
@@ -204,7 +209,11 @@ void *milgi_make(const struct subject *subject, const struct setup *setup)
         end->other = &one->end[!side];
         end->wired = true;
         end->config = config(setup, role);
-        must(milgi_engine_new(NULL, &end->engine), "engine");
+        struct milgi_engine_options options;
+        milgi_engine_options_init(&options);
+        if (subject->polls && side == MEASURED)
+            options.completion = MILGI_COMPLETION_BUSY;
+        must(milgi_engine_new(&options, &end->engine), "engine");
     }
     route(one, subject, setup);
     for (int side = 0; side < 2; side++) {
