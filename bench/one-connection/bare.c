@@ -114,3 +114,44 @@ void bare_end(void *state)
         EVP_CIPHER_CTX_free(bare->core[i].ctx);
     free(bare);
 }
+
+/* --- how far the cores are from each other ----------------------------------------------------------------------- */
+
+#define TRIPS 2000u
+
+struct line {
+    _Alignas(64) atomic_uint turn;
+};
+
+static void *answer(void *arg)
+{
+    struct line *line = arg;
+
+    for (unsigned i = 0; i <= TRIPS; i++) {
+        while (atomic_load(&line->turn) != 2 * i + 1)
+            ;
+        atomic_store(&line->turn, 2 * i + 2);
+    }
+    return NULL;
+}
+
+static void ask(struct line *line, unsigned i)
+{
+    atomic_store(&line->turn, 2 * i + 1);
+    while (atomic_load(&line->turn) != 2 * i + 2)
+        ;
+}
+
+double line_round_trip(const struct place *place)
+{
+    struct line line = { 0 };
+    pthread_t thread = bench_thread(place->other, BENCH_NORMAL, answer, &line);
+
+    ask(&line, 0); /* it is there */
+    uint64_t began = bench_now_ns();
+    for (unsigned i = 1; i <= TRIPS; i++)
+        ask(&line, i);
+    double ns = (double)(bench_now_ns() - began) / TRIPS;
+    pthread_join(thread, NULL);
+    return ns;
+}

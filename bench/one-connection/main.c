@@ -69,6 +69,7 @@ struct table {
     const struct suite *suite;
     struct score score[SUBJECTS_MAX];
     unsigned n;
+    struct bench_samples trip_ns; /* line_round_trip() of the rounds */
 };
 
 static unsigned long number(const char *text, unsigned long least, unsigned long most)
@@ -126,6 +127,7 @@ static void measure(struct table *table, const struct options *o, const struct s
         table->score[i].state = table->score[i].subject->make(table->score[i].subject, setup);
     for (unsigned round = 0; round <= o->rounds; round++) {
         double cores = 0;
+        bench_samples_add(&table->trip_ns, line_round_trip(&setup->place));
         for (unsigned i = 0; i < table->n; i++) {
             struct score *score = &table->score[i];
             double rate = score->subject->slice(score->state, o->slice_ns);
@@ -160,6 +162,9 @@ static void print_table(const struct table *table)
             printf(" %8.0f %%", s->share);
         putchar('\n');
     }
+    printf("a line of the cache to the other core and back: %.0f ns, quartiles %.0f-%.0f\n",
+        bench_samples_median(&table->trip_ns), bench_samples_percentile(&table->trip_ns, 25),
+        bench_samples_percentile(&table->trip_ns, 75));
 }
 
 static const struct score *targeted(const struct table *tables)
@@ -211,6 +216,9 @@ static void write_json(FILE *file, const struct options *o, const struct table *
     for (unsigned i = 0; i < SUITES; i++) {
         bench_json_open(&json, NULL, '{');
         bench_json_text(&json, "suite", tables[i].suite->name);
+        bench_json_number(&json, "line_round_trip_ns_median", bench_samples_median(&tables[i].trip_ns));
+        bench_json_number(&json, "line_round_trip_ns_p25", bench_samples_percentile(&tables[i].trip_ns, 25));
+        bench_json_number(&json, "line_round_trip_ns_p75", bench_samples_percentile(&tables[i].trip_ns, 75));
         bench_json_open(&json, "subjects", '[');
         for (unsigned k = 0; k < tables[i].n; k++)
             json_score(&json, &tables[i].score[k]);
@@ -238,6 +246,7 @@ static void free_tables(struct table *tables)
             bench_samples_free(&tables[i].score[k].rate);
             bench_samples_free(&tables[i].score[k].ratio);
         }
+        bench_samples_free(&tables[i].trip_ns);
     }
 }
 

@@ -48,6 +48,9 @@ void *bare_make(const struct subject *subject, const struct setup *setup); /* wo
 double bare_slice(void *state, uint64_t ns);
 void bare_end(void *state);
 
+/* How long a line of the cache takes to the other core and back, in nanoseconds. Virtual machines move about. */
+double line_round_trip(const struct place *place);
+
 void *openssl_make(const struct subject *subject, const struct setup *setup);
 double openssl_slice(void *state, uint64_t ns);
 void openssl_end(void *state);
