@@ -53,8 +53,15 @@ tsan_proxy() { # WORKERS
     "$root/tests/load/run" small --milgi "$root/build/tsan/milgi" --device "pool:$1"
 }
 
+# Connections that go while their ops are with the threads, and threads that go while they have ops.
+tsan_churn() {
+    build tsan milgi_failure
+    "$root/tests/failure/run" small --tool "$root/build/tsan/milgi_failure" --only pool
+}
+
 tsan_tests() {
     part tsan-tests tsan_ctest
+    part tsan-churn tsan_churn
     local workers
     for workers in 1 2 4; do
         part "tsan-proxy-pool-$workers" tsan_proxy "$workers"
