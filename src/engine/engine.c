@@ -278,6 +278,20 @@ static void wake_waiters(struct milgi_engine *e)
     }
 }
 
+static void watch_devices(struct milgi_engine *e)
+{
+    for (unsigned i = 1; i < e->devs_n; i++) {
+        struct milgi__dev *d = &e->dev[i];
+        /* Those that waited may have gone with their owners: what was noted on their account holds no more. */
+        if (!milgi__dev_waiting(d)) {
+            d->full_since_ns = 0;
+            d->more_here = false;
+        }
+        if (d->device)
+            milgi__dev_watch(e, d);
+    }
+}
+
 static unsigned poll_devices(struct milgi_engine *e)
 {
     unsigned n = 0;
@@ -387,10 +401,7 @@ static void turn(struct milgi_engine *e, uint64_t budget)
     e->now_ns = milgi__stats_clock(&e->stat);
     collect(e);
     expire_owners(e);
-    for (unsigned i = 1; i < e->devs_n; i++) {
-        if (e->dev[i].device)
-            milgi__dev_watch(e, &e->dev[i]);
-    }
+    watch_devices(e);
     for (unsigned pass = 0; pass < PASSES; pass++) {
         poll_devices(e);
         wake_waiters(e);

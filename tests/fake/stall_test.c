@@ -244,6 +244,32 @@ static void nothing_is_done_elsewhere_for_who_has_gone(void **state)
     rig_fini(&rig);
 }
 
+static void nothing_keeps_an_engine_busy_when_those_that_waited_have_gone(void **state)
+{
+    struct rig rig;
+    struct milgi_run_result result;
+    (void)state;
+    for (unsigned either = 0; either < 2; either++) {
+        struct counter gone;
+        memset(&gone, 0, sizeof gone);
+        rig_init(&rig, "sim:manual,depth=1");
+        attach(&rig, &gone);
+        assert_int_equal(milgi_engine_route_first(rig.engine, UINT32_MAX, either ? 3 : 2, 1), 0);
+        submit_keygen(&rig, &rig.counter, MILGI_GROUP_SECP384R1); /* keeps the device full, takes too long here */
+        assert_int_equal(milgi_engine_run(rig.engine, 0, &result), 0);
+        for (unsigned i = 0; i < 500; i++)
+            submit_keygen(&rig, &gone, MILGI_GROUP_X25519);
+        assert_int_equal(milgi_engine_run(rig.engine, 0, &result), 0);
+        assert_int_equal(result.next, either ? MILGI_RUN_AGAIN : MILGI_RUN_WAIT);
+        assert_true(gone.ok < 500);
+        milgi__engine_detach(rig.engine, &gone.owner);
+        milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
+        settle(&rig, rig.now_ns + 10000000);
+        assert_int_equal(rig.counter.ok, 1);
+        rig_fini(&rig);
+    }
+}
+
 /* --- another process ---------------------------------------------------------------------------------------------- */
 
 static void an_engine_of_another_process_is_not_freed(void **state)
@@ -271,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_device_whose_time_is_lost_does_not_hold_up_the_line),
         cmocka_unit_test(a_line_that_is_long_is_not_done_elsewhere_in_one_go),
         cmocka_unit_test(nothing_is_done_elsewhere_for_who_has_gone),
+        cmocka_unit_test(nothing_keeps_an_engine_busy_when_those_that_waited_have_gone),
         cmocka_unit_test(an_engine_of_another_process_is_not_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
