@@ -211,12 +211,17 @@ static void play(struct transfer *t)
     }
 }
 
+static double ms(uint64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
 /* Since the phase began until nothing was late any more. */
 static double recovered_ms(const struct transfer *t, unsigned phase)
 {
     uint64_t begin = t->begin_ns + ILL + (phase > DURING ? t->illness->ill_ns : 0) +
         (phase > SLOW ? t->illness->slow_ns : 0);
-    return t->phase[phase].late_ns > begin ? (double)(t->phase[phase].late_ns - begin) / 1e6 : 0.0;
+    return t->phase[phase].late_ns > begin ? ms(t->phase[phase].late_ns - begin) : 0.0;
 }
 
 static void report(const struct transfer *t)
@@ -225,14 +230,14 @@ static void report(const struct transfer *t)
     struct milgi_engine_stats stats;
     milgi_engine_stats(t->host.engine, &stats);
     d = &stats.device[t->host.index];
-    printf("transfers %u bytes %zu each way; worst block %.1f ms before, %.1f ms ill, %.1f ms slow, %.1f ms well; "
-           "slowest handshake %.1f ms; late until %.1f ms after it became ill, %.1f ms after it was well; ops %llu broken %llu lost %llu rerun %llu "
-           "spilled %llu owed %u\n",
-        t->n, t->bytes, (double)t->phase[BEFORE].worst_ns / 1e6, (double)t->phase[DURING].worst_ns / 1e6,
-        (double)t->phase[SLOW].worst_ns / 1e6, (double)t->phase[AFTER].worst_ns / 1e6,
-        (double)t->slowest_handshake_ns / 1e6,
-        recovered_ms(t, DURING), recovered_ms(t, AFTER), (unsigned long long)t->host.shim->n.in, (unsigned long long)d->broken, (unsigned long long)d->lost,
-        (unsigned long long)d->rerun, (unsigned long long)d->spilled, d->quarantined);
+    printf("transfers %u bytes %zu each way; worst block %.1f ms before, %.1f ms ill, %.1f ms slow, %.1f ms well; ", t->n,
+        t->bytes, ms(t->phase[BEFORE].worst_ns), ms(t->phase[DURING].worst_ns), ms(t->phase[SLOW].worst_ns),
+        ms(t->phase[AFTER].worst_ns));
+    printf("slowest handshake %.1f ms; late until %.1f ms after it became ill, %.1f ms after it was well; ",
+        ms(t->slowest_handshake_ns), recovered_ms(t, DURING), recovered_ms(t, AFTER));
+    printf("ops %llu broken %llu lost %llu rerun %llu spilled %llu owed %u\n", (unsigned long long)t->host.shim->n.in,
+        (unsigned long long)d->broken, (unsigned long long)d->lost, (unsigned long long)d->rerun,
+        (unsigned long long)d->spilled, d->quarantined);
 }
 
 /* Deadlines are real only on virtual time, where nothing else takes any. */
@@ -243,7 +248,7 @@ static unsigned too_late(const struct transfer *t)
     uint64_t bound = t->phase[BEFORE].worst_ns + t->illness->stall_ns;
     if (t->host.real || worst <= bound)
         return 0;
-    fprintf(stderr, "a block took %.1f ms, more than %.1f ms\n", (double)worst / 1e6, (double)bound / 1e6);
+    fprintf(stderr, "a block took %.1f ms, more than %.1f ms\n", ms(worst), ms(bound));
     return 1;
 }
 
