@@ -128,7 +128,10 @@ static int hold(struct milgi_conn *c, struct milgi_slice slice)
 {
     if ((uint64_t)slice.len * 4 >= slice.chunk->size) {
         struct milgi__bufq *q = held(c);
-        return q ? milgi__bufq_push(q, slice) : MILGI_ENOMEM;
+        int rv = q ? milgi__bufq_push(q, slice) : MILGI_ENOMEM;
+        if (rv == 0)
+            c->hs->held_tail = NULL; /* this one is not, even if it lies where one of ours was before it went */
+        return rv;
     }
     int rv = hold_copy(c, slice.data, slice.len);
     if (rv == 0)
