@@ -134,6 +134,7 @@ MILGI_API const char *const *milgi_device_names(void);
 #define MILGI_CODES(X) \
     X(MILGI_CODE_BAD_SIGNATURE, -1000, "the device's signature does not verify") \
     X(MILGI_CODE_NO_DEVICE, -1001, "no device of the engine can use the key") \
+    X(MILGI_CODE_RETIRED, -1002, "the only device that can use the key is out of service") \
     X(MILGI_CODE_MALFORMED, 1, "the operation made no sense to the device") \
     X(MILGI_CODE_NO_KEY, 2, "the key is of the wrong kind or was not loaded") \
     X(MILGI_CODE_CRYPTO, 3, "the crypto library failed") \
