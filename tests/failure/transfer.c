@@ -231,8 +231,8 @@ static void report(const struct transfer *t)
     milgi_engine_stats(t->host.engine, &stats);
     d = &stats.device[t->host.index];
     printf("transfers %u bytes %zu each way; ", t->n, t->bytes);
-    printf("worst block %.1f ms before, %.1f ms ill, %.1f ms slow, %.1f ms well; ", ms(t->phase[BEFORE].worst_ns), ms(t->phase[DURING].worst_ns), ms(t->phase[SLOW].worst_ns),
-        ms(t->phase[AFTER].worst_ns));
+    printf("worst block %.1f ms before, %.1f ms ill, %.1f ms slow, %.1f ms well; ", ms(t->phase[BEFORE].worst_ns),
+        ms(t->phase[DURING].worst_ns), ms(t->phase[SLOW].worst_ns), ms(t->phase[AFTER].worst_ns));
     printf("slowest handshake %.1f ms; late until %.1f ms after it became ill, %.1f ms after it was well; ",
         ms(t->slowest_handshake_ns), recovered_ms(t, DURING), recovered_ms(t, AFTER));
     printf("ops %llu broken %llu lost %llu rerun %llu spilled %llu owed %u\n", (unsigned long long)t->host.shim->n.in,
