@@ -6,6 +6,7 @@
 struct burst {
     struct milgi_op *op[MILGI__BURST];   /* for the device */
     struct milgi_op *here[MILGI__BURST]; /* for the engine's own thread, which is sooner done */
+    struct milgi__mark mark[MILGI__BURST];
     unsigned n, here_n;
     uint64_t cost_ns, here_ns;
 };
@@ -14,48 +15,50 @@ struct burst {
  * True if what is in the device leaves room for one more of this cost. A queue is bounded by time, not by depth alone,
  * so that nothing that comes waits long in it; but each unit may have an op and the next one.
  */
-static bool time_left(const struct milgi_engine *e, const struct milgi__dev *d, const struct burst *b, uint32_t more_ns)
+static bool time_left(const struct milgi__dev *d, const struct burst *b, uint32_t more_ns)
 {
-    uint32_t units = d->device->caps.parallelism;
-    if (milgi__dev_inside(d) + b->n < 2 * (uint64_t)units)
+    if (milgi__dev_flight(d) + b->n < 2 * (uint64_t)d->device->caps.parallelism)
         return true;
-    return d->outstanding_ns + b->cost_ns + more_ns <= e->o.outstanding_ns * units;
+    return d->outstanding_ns + b->cost_ns + more_ns <= d->limit_ns;
 }
 
 /*
  * Would this thread have finished it before the device, all counted that is to be done before it? |full|: the device
  * takes none now.
  */
-static bool sooner_here(const struct milgi_engine *e, const struct milgi__dev *d, const struct burst *b,
+static bool sooner_here(const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b,
     const struct milgi_op *op, bool full)
 {
     if (!(op->flags & MILGI__OP_EITHER) || b->here_n == MILGI__BURST)
         return false;
     uint32_t units = d->device->caps.parallelism;
-    uint64_t before = milgi__dev_inside(d) ? 0 : d->device->caps.wake_ns;
-    if (milgi__dev_inside(d) + b->n >= units)
-        before += (d->outstanding_ns + b->cost_ns) / units;
-    return full || b->here_ns + milgi__route_inline_ns(e, op) <= before + op->e.cost_ns;
+    uint64_t here_ns = b->here_ns + milgi__route_inline_ns(e, op), there_ns = op->e.cost_ns;
+    if (milgi__dev_flight(d) + b->n == 0)
+        there_ns += d->device->caps.wake_ns;
+    if (milgi__dev_flight(d) + b->n >= units)
+        there_ns += (d->outstanding_ns + b->cost_ns) / units;
+    return full || (here_ns <= there_ns && !milgi__route_probe(e, d, op, there_ns, here_ns));
 }
 
 /* Takes the next ops off the lines, in the order of their turns. */
 static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
 {
     uint32_t depth = d->device->caps.max_in_flight, used = milgi__dev_inside(d);
+    struct milgi__mark unused;
     struct milgi_op *op;
     b->n = b->here_n = 0;
     b->cost_ns = b->here_ns = 0;
     while (b->n < MILGI__BURST && (op = milgi__fair_pick(e, d)) != NULL) {
-        bool full = used + b->n >= depth || !time_left(e, d, b, op->e.cost_ns);
+        bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
         if (sooner_here(e, d, b, op, full)) {
-            milgi__fair_take(d, op);
+            milgi__fair_take(d, op, &unused);
             b->here[b->here_n++] = op;
             b->here_ns += milgi__route_inline_ns(e, op);
             continue;
         }
         if (full)
             break;
-        milgi__fair_take(d, op);
+        milgi__fair_take(d, op, &b->mark[b->n]);
         b->op[b->n++] = op;
         b->cost_ns += op->e.cost_ns;
     }
@@ -102,7 +105,7 @@ static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst
     }
     for (unsigned i = b->n; i > taken; i--) {
         b->op[i - 1]->e.state = MILGI__OP_WAITING;
-        milgi__fair_put_back(d, b->op[i - 1]);
+        milgi__fair_put_back(d, b->op[i - 1], &b->mark[i - 1]);
     }
     if (taken) {
         d->quiet_since_ns = e->now_ns;
@@ -112,11 +115,14 @@ static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst
     return taken;
 }
 
-/* A small burst may wait for more while the device has work; it must not for longer than the host allows. */
+/*
+ * A small burst may wait for more while the device has work; it must not for longer than the host allows, and what the
+ * device had no room for has waited already.
+ */
 static bool holds(struct milgi_engine *e, struct milgi__dev *d)
 {
-    bool may = e->o.batch_wait_ns && e->o.completion == MILGI_COMPLETION_BUSY && milgi__dev_inside(d) &&
-        milgi__dev_waiting(d) < d->burst;
+    bool may = e->o.batch_wait_ns && e->o.completion == MILGI_COMPLETION_BUSY && milgi__dev_flight(d) &&
+        !d->full_since_ns && milgi__dev_waiting(d) < d->burst;
     if (may && !d->held_since_ns)
         d->held_since_ns = e->now_ns;
     if (may && e->now_ns - d->held_since_ns < e->o.batch_wait_ns)

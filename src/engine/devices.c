@@ -12,14 +12,19 @@ static void tell(struct milgi_engine *e, struct milgi__dev *d, enum milgi_device
 
 /* --- it comes ----------------------------------------------------------------------------------- */
 
-static void init_dev(struct milgi__dev *d, struct milgi_device *device, struct milgi_qp *qp)
+static void init_dev(
+    const struct milgi_engine *e, struct milgi__dev *d, struct milgi_device *device, struct milgi_qp *qp)
 {
+    uint64_t limit_ns = e->o.outstanding_ns;
     milgi__stats_dev_fini(&d->stat);
     *d = (struct milgi__dev){ .device = device, .qp = qp, .flags = device->caps.flags };
     d->state = MILGI__DEV_SERVING;
+    d->limit_ns = limit_ns < UINT64_MAX / device->caps.parallelism ? limit_ns * device->caps.parallelism : UINT64_MAX;
     d->burst = MILGI__MIN(MILGI__MAX(device->caps.best_batch, 1), MILGI__BURST);
     for (unsigned i = 0; i < MILGI__KINDS; i++)
         d->scale[i] = MILGI__SCALE_ONE;
+    for (unsigned i = 0; i < MILGI__KINDS; i++)
+        d->learned_ms[i] = (uint32_t)(e->now_ns / 1000000);
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
         milgi__line_init(&d->line[cls]);
     milgi__stats_dev_init(&d->stat, device);
@@ -37,7 +42,7 @@ int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device)
     if (!qp)
         return MILGI_ELIMIT;
     struct milgi__dev *d = &e->dev[index];
-    init_dev(d, device, qp);
+    init_dev(e, d, device, qp);
     if (d->fd >= 0 && milgi__port_waker_add(&e->waker, d->fd) != 0) {
         device->ops->qp_close(qp);
         milgi__stats_dev_fini(&d->stat);
@@ -63,15 +68,25 @@ static void expire(struct milgi_engine *e, struct milgi__dev *d)
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
         uint64_t timeout = e->o.op_timeout_ns[cls];
         struct milgi_op *op;
-        while (timeout && (op = d->flight[cls].first) != NULL && e->now_ns >= op->e.submitted_ns + timeout)
+        while (timeout && (op = d->flight[cls].first) != NULL &&
+            e->now_ns >= milgi__after(op->e.submitted_ns, timeout))
             milgi__op_lost(e, d, op);
     }
 }
 
+uint64_t milgi__dev_patience(const struct milgi_engine *e)
+{
+    uint64_t patience = UINT64_MAX;
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        if (e->o.op_timeout_ns[cls])
+            patience = MILGI__MIN(patience, e->o.op_timeout_ns[cls]);
+    }
+    return patience;
+}
+
 static bool is_sick(const struct milgi_engine *e, const struct milgi__dev *d)
 {
-    uint64_t patience = e->o.op_timeout_ns[MILGI_CLASS_RECORDS];
-    bool stuck = d->full_since_ns && patience && e->now_ns >= d->full_since_ns + patience;
+    bool stuck = d->full_since_ns && e->now_ns >= milgi__after(d->full_since_ns, milgi__dev_patience(e));
     bool unwell = d->device->ops->health && d->device->ops->health(d->qp) != 0;
     return stuck || unwell || d->lent.n > e->o.quarantine_limit;
 }

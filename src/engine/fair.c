@@ -53,21 +53,21 @@ static struct milgi__flow *new_flow(struct milgi_engine *e, struct milgi__owner 
     struct milgi__flow *flow = e->free_flows;
     e->free_flows = flow->next;
     *flow = (struct milgi__flow){ .next = owner->flows,
-        .owner_index = owner->index,
-        .owner_generation = owner->generation,
+        .owner = owner,
         .dev = (uint8_t)dev,
         .cls = (uint8_t)cls };
     owner->flows = flow;
+    e->dev[dev].line[cls].flows++;
     return flow;
 }
 
 static void free_flow(struct milgi_engine *e, struct milgi__flow *flow)
 {
-    struct milgi__owner *owner = milgi__engine_find(e, flow->owner_index, flow->owner_generation);
-    struct milgi__flow **at = &owner->flows;
+    struct milgi__flow **at = &flow->owner->flows;
     while (*at != flow)
         at = &(*at)->next;
     *at = flow->next;
+    e->dev[flow->dev].line[flow->cls].flows--;
     milgi__list_remove(&flow->link);
     flow->next = e->free_flows;
     e->free_flows = flow;
@@ -105,8 +105,9 @@ bool milgi__line_append(struct milgi_engine *e, struct milgi__dev *d, struct mil
             return false;
         milgi__list_append(&line->round, &flow->link);
     }
-    if (!line->n || op->e.cost_ns > line->quantum_ns)
-        line->quantum_ns = op->e.cost_ns;
+    if (!line->n)
+        line->served_ns = line->quantum_ns = line->largest_ns = 0;
+    line->quantum_ns = MILGI__MAX(line->quantum_ns, op->e.cost_ns);
     milgi__oplist_append(&flow->ops, op);
     count_in(line, op->e.cost_ns);
     return true;
@@ -124,11 +125,21 @@ void milgi__line_remove(struct milgi_engine *e, struct milgi__dev *d, struct mil
 
 /* --- turns ------------------------------------------------------------------------------------------------------ */
 
+/* What is expected of its device may have changed while it waited. */
+static void reckon(const struct milgi__dev *d, struct milgi__line *line, struct milgi_op *op)
+{
+    uint32_t cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
+    line->quantum_ns = MILGI__MAX(line->quantum_ns, cost_ns);
+    line->cost_ns = line->cost_ns - op->e.cost_ns + cost_ns;
+    op->e.cost_ns = cost_ns;
+}
+
 /* The flow whose turn it is in |line|, which has one. */
-static struct milgi__flow *pick_flow(struct milgi__line *line)
+static struct milgi__flow *pick_flow(const struct milgi__dev *d, struct milgi__line *line)
 {
     for (;;) {
         struct milgi__flow *flow = MILGI__ENTRY(line->round.next, struct milgi__flow, link);
+        reckon(d, line, flow->ops.first);
         if (!flow->has_turn) {
             flow->has_turn = true;
             flow->deficit += line->quantum_ns;
@@ -142,11 +153,11 @@ static struct milgi__flow *pick_flow(struct milgi__line *line)
     }
 }
 
-static struct milgi_op *head(struct milgi__line *line)
+static struct milgi_op *head(const struct milgi__dev *d, struct milgi__line *line)
 {
     if (!line->n)
         return NULL;
-    struct milgi__flow *flow = pick_flow(line);
+    struct milgi__flow *flow = pick_flow(d, line);
     flow->ops.first->e.flow = flow;
     return flow->ops.first;
 }
@@ -157,7 +168,7 @@ struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
         return NULL;
     for (;;) {
         struct milgi__line *line = &d->line[d->turn];
-        struct milgi_op *op = head(line);
+        struct milgi_op *op = head(d, line);
         if (!op)
             line->deficit = 0; /* who has nothing to send saves nothing up */
         else if (line->deficit >= (int64_t)op->e.cost_ns)
@@ -168,10 +179,30 @@ struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
     }
 }
 
-void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op)
+/*
+ * A quantum that is larger than any op makes everybody's turn longer than it need be. It is set anew when everybody has
+ * had a turn: in between all have the same.
+ */
+static void count_served(struct milgi__line *line, uint32_t cost_ns)
+{
+    line->largest_ns = MILGI__MAX(line->largest_ns, cost_ns);
+    line->served_ns += cost_ns;
+    if (line->served_ns < 3 * (uint64_t)line->flows * line->quantum_ns)
+        return;
+    line->quantum_ns = line->largest_ns;
+    line->largest_ns = 0;
+    line->served_ns = 0;
+}
+
+void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op, struct milgi__mark *mark)
 {
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = op->e.flow;
+    mark->flow_deficit = flow->deficit;
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        mark->deficit[cls] = d->line[cls].deficit;
+    mark->turn = d->turn;
+    count_served(line, op->e.cost_ns);
     milgi__oplist_remove(&flow->ops, op);
     count_out(line, op->e.cost_ns);
     flow->deficit -= (int64_t)op->e.cost_ns;
@@ -182,7 +213,7 @@ void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op)
     milgi__list_append(&line->emptied, &flow->link);
 }
 
-void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op)
+void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struct milgi__mark *mark)
 {
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = op->e.flow;
@@ -195,9 +226,14 @@ void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op)
     flow->ops.first = op;
     flow->ops.n++;
     count_in(line, op->e.cost_ns);
-    flow->deficit += (int64_t)op->e.cost_ns;
-    line->deficit += (int64_t)op->e.cost_ns;
+    line->served_ns -= MILGI__MIN(line->served_ns, op->e.cost_ns);
+    /* Quanta that were given since are taken back with the rest, or who is refused often would save them up. */
+    flow->deficit = mark->flow_deficit;
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        d->line[cls].deficit = mark->deficit[cls];
+    d->turn = mark->turn;
     /* To the front: its turn, which had begun, goes on. */
+    flow->has_turn = true;
     milgi__list_remove(&flow->link);
     milgi__list_append(line->round.next, &flow->link);
 }

@@ -20,6 +20,8 @@
 #define MILGI__COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
 #define MILGI__SPILL_NS 1000000u     /* service time that a turn spends on what waits before one device */
 #define MILGI__QUANTUM_NS 200000     /* deficit round robin between classes: service time per share and round */
+#define MILGI__LOOKS 10000u          /* a device without a descriptor is not looked at more often in one go */
+#define MILGI__PROBE_NS 1000000000u  /* a slower device is tried again after this, if it was not measured meanwhile */
 
 /* device_code of a SIGN whose signature did not verify */
 #define MILGI__CODE_BAD_SIGNATURE (-1000)
@@ -69,7 +71,7 @@ struct milgi__flow {
     struct milgi__flow *next; /* the owner's others; in the free list */
     struct milgi__oplist ops;
     int64_t deficit;
-    uint32_t owner_index, owner_generation;
+    struct milgi__owner *owner; /* who goes takes its flows along */
     uint8_t dev, cls;
     bool has_turn; /* its quantum for this round was given */
 };
@@ -79,8 +81,17 @@ struct milgi__line {
     struct milgi__link round, emptied;
     uint32_t n;
     uint64_t cost_ns;
-    uint32_t quantum_ns; /* of a flow, per round: at least the largest op seen */
+    uint32_t flows;      /* with ops */
+    uint32_t quantum_ns; /* of a flow, per round: at least the largest op lately */
+    uint32_t largest_ns; /* since the quantum was last set */
+    uint64_t served_ns;  /* since then */
     int64_t deficit;     /* of the class */
+};
+
+/* How the turns stood before an op was taken. */
+struct milgi__mark {
+    int64_t flow_deficit, deficit[MILGI_OP_CLASSES];
+    unsigned turn;
 };
 
 /* What a device is to the engine. */
@@ -92,7 +103,8 @@ enum milgi__dev_state {
 };
 
 /* Kinds of ops whose service times are measured apart (route.c). */
-#define MILGI__KINDS 32u
+#define MILGI__SIZES 8u /* of records: each twice as long as the one before */
+#define MILGI__KINDS (6 * MILGI__SIZES + 17u)
 #define MILGI__SCALE_ONE 256u
 
 struct milgi__dev {
@@ -108,7 +120,8 @@ struct milgi__dev {
     struct milgi__line line[MILGI_OP_CLASSES];
     struct milgi__oplist flight[MILGI_OP_CLASSES]; /* in it, oldest first */
     struct milgi__oplist lent;                     /* past their deadline: quarantined */
-    uint64_t outstanding_ns;                       /* expected, of what is in it */
+    uint64_t outstanding_ns;                       /* expected, of what is in it and not lost */
+    uint64_t limit_ns;                             /* of that */
     unsigned turn;                                 /* class whose turn it is */
     uint32_t spins;                                /* answers of AGAIN since something went in or came back */
     uint64_t quiet_since_ns;                       /* nothing has come back since: for busy polling */
@@ -116,6 +129,9 @@ struct milgi__dev {
     bool more_here;                                /* this thread has more to do of what waits */
     uint32_t burst;                                /* ops after which a line is flushed at once */
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
+    uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
+    uint64_t learned;                              /* sizes of records, as bits, of which one was measured */
+    bool probed[MILGI__KINDS];                     /* one op is to find out */
     struct milgi__dev_stats stat;
 };
 
@@ -184,14 +200,33 @@ struct milgi_engine {
     uint64_t copied, sealed, opened;
 };
 
+/* What is in it and expected back. */
+static inline uint32_t milgi__dev_flight(const struct milgi__dev *d)
+{
+    return d->flight[0].n + d->flight[1].n;
+}
+
 static inline uint32_t milgi__dev_inside(const struct milgi__dev *d)
 {
-    return d->flight[0].n + d->flight[1].n + d->lent.n;
+    return milgi__dev_flight(d) + d->lent.n;
 }
 
 static inline uint32_t milgi__dev_waiting(const struct milgi__dev *d)
 {
     return d->line[0].n + d->line[1].n;
+}
+
+/* |ns| after |t_ns|; UINT64_MAX is never. */
+static inline uint64_t milgi__after(uint64_t t_ns, uint64_t ns)
+{
+    return ns < UINT64_MAX - t_ns ? t_ns + ns : UINT64_MAX;
+}
+
+/* How long a unit of |d| is expected to need for an op. */
+static inline uint32_t milgi__dev_expected_ns(const struct milgi__dev *d, unsigned kind, uint32_t estimate_ns)
+{
+    uint64_t ns = (uint64_t)estimate_ns * d->scale[kind] / MILGI__SCALE_ONE;
+    return (uint32_t)MILGI__MIN(MILGI__MAX(ns, 1), UINT32_MAX);
 }
 
 /* owners.c */
@@ -215,8 +250,14 @@ void milgi__route_drop(struct milgi_engine *e, unsigned index); /* no route name
 /* Where |op| goes, its key is ready there and its expected cost set. Device 0: run it now. */
 struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op);
 uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op);
-/* |op| came back from |d| after |ns|, measured at the device or around it. */
-void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns);
+/* |op| came back from |d| at |now_ns| after |ns|, measured at the device or around it. */
+void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns);
+/*
+ * |d| would need |there_ns| for |op| and somebody else |here_ns|, which is less. True now and then, when it was not
+ * measured for long: whether that is still so is found out by this op.
+ */
+bool milgi__route_probe(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint64_t there_ns, uint64_t here_ns);
 
 /* batch.c */
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d);
@@ -228,10 +269,13 @@ bool milgi__line_append(struct milgi_engine *e, struct milgi__dev *d, struct mil
 void milgi__line_remove(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op);
 /* The next op in the order of turns, still in its line; NULL: none waits. */
 struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d);
-/* Takes what fair_pick() gave out of its line and charges for it. */
-void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op);
-/* The reverse, in the reverse order, before milgi__fair_settle(): a refused op is offered again unchanged. */
-void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op);
+/* Takes what fair_pick() gave out of its line and charges for it; |mark| is for giving it back. */
+void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op, struct milgi__mark *mark);
+/*
+ * The reverse, in the reverse order, before milgi__fair_settle(): a refused op is offered again unchanged, and the
+ * turns stand as they stood.
+ */
+void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struct milgi__mark *mark);
 /* Flows that are left without ops go. */
 void milgi__fair_settle(struct milgi_engine *e, struct milgi__dev *d);
 void milgi__fair_fini(struct milgi_engine *e);
@@ -243,6 +287,8 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadl
 
 /* devices.c */
 int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device);
+/* with a device that accepts nothing; UINT64_MAX: endless */
+uint64_t milgi__dev_patience(const struct milgi_engine *e);
 void milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d); /* deadlines, health, leaving: once per turn */
 void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d); /* at the engine's end: nobody is told */
 

@@ -21,18 +21,21 @@ static void own(struct milgi__owner *owner, struct milgi_op *op)
     op->flags |= MILGI__OP_OWNED;
 }
 
-/* Nobody hears of it any more. */
-static void disown(struct milgi_engine *e, struct milgi_op *op)
+/* |owner| hears of it no more. */
+static void disown(struct milgi__owner *owner, struct milgi_op *op)
 {
-    if (!(op->flags & MILGI__OP_OWNED))
-        return;
     op->flags &= (uint16_t)~MILGI__OP_OWNED;
     if (op->e.owner_prev)
         op->e.owner_prev->e.owner_next = op->e.owner_next;
     else
-        milgi__engine_find(e, op->e.owner_index, op->e.owner_generation)->first_op = op->e.owner_next;
+        owner->first_op = op->e.owner_next;
     if (op->e.owner_next)
         op->e.owner_next->e.owner_prev = op->e.owner_prev;
+}
+
+static struct milgi__owner *owner_of(struct milgi_engine *e, const struct milgi_op *op)
+{
+    return milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
 }
 
 /* --- slab --------------------------------------------------------------------------------------- */
@@ -88,7 +91,8 @@ struct milgi_op *milgi__engine_op_new(struct milgi_engine *e, bool reserve)
 void milgi__op_release(struct milgi_engine *e, struct milgi_op *op)
 {
     struct milgi_key *key = op->key;
-    disown(e, op);
+    if (op->flags & MILGI__OP_OWNED)
+        disown(owner_of(e, op), op);
     if (op->flags & MILGI__OP_ORPHAN)
         e->orphans--;
     milgi__op_clear(op);
@@ -98,7 +102,8 @@ void milgi__op_release(struct milgi_engine *e, struct milgi_op *op)
     e->free_ops = op;
     e->ops_alive--;
     e->freed_something = true;
-    milgi__engine_key_unref(e, key);
+    if (key)
+        milgi__engine_key_unref(e, key);
 }
 
 void milgi__engine_op_free(struct milgi_engine *e, struct milgi_op *op)
@@ -126,7 +131,7 @@ void milgi__ops_abandon(struct milgi_engine *e, struct milgi__owner *owner)
     while (owner->first_op) {
         struct milgi_op *op = owner->first_op;
         struct milgi__dev *d = &e->dev[op->dev];
-        disown(e, op);
+        disown(owner, op);
         if (op->e.state == MILGI__OP_WAITING) {
             milgi__line_remove(e, d, op);
             milgi__stats_dropped(&d->stat, op);
@@ -159,8 +164,8 @@ static void tell_owner(struct milgi_engine *e, struct milgi_op *op)
 {
     if (!(op->flags & MILGI__OP_OWNED))
         return;
-    struct milgi__owner *owner = milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
-    disown(e, op);
+    struct milgi__owner *owner = owner_of(e, op);
+    disown(owner, op);
     owner->ops->op_done(owner, op);
 }
 
@@ -273,14 +278,16 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
     milgi__stats_lost(&d->stat, op);
     milgi__oplist_remove(&d->flight[op->cls], op);
     milgi__oplist_append(&d->lent, op);
+    /* It may never come back; what waits does not wait for it. */
+    d->outstanding_ns -= op->e.cost_ns;
     op->e.state = MILGI__OP_LENT;
     if (op->flags & MILGI__OP_ORPHAN) {
         op->flags &= (uint16_t)~MILGI__OP_ORPHAN;
         e->orphans--;
         return;
     }
-    struct milgi__owner *owner = milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
-    disown(e, op);
+    struct milgi__owner *owner = owner_of(e, op);
+    disown(owner, op);
     if (copy) {
         milgi__stats_rerun(&d->stat, op);
         own(owner, copy);
@@ -326,7 +333,7 @@ void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
         done = op;
     }
     if (learn)
-        milgi__route_learn(d, done, milgi__stats_clock(&e->stat) - begin_ns);
+        milgi__route_learn(d, done, milgi__stats_clock(&e->stat) - begin_ns, begin_ns);
     milgi__stats_inline_out(&e->stat, &d->stat, done);
     milgi__op_ended(e, done);
 }

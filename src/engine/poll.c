@@ -4,7 +4,6 @@
 
 static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op, uint64_t now_ns)
 {
-    d->outstanding_ns -= op->e.cost_ns;
     if (op->e.state == MILGI__OP_LENT) {
         /* Its owner was told long ago; only its memory comes home. */
         milgi__oplist_remove(&d->lent, op);
@@ -12,11 +11,16 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
         milgi__op_release(e, op);
         return;
     }
-    /* Around an op that did not wait for a unit the engine can take the time by itself. */
-    if (op->service_ns)
-        milgi__route_learn(d, op, op->service_ns);
+    d->outstanding_ns -= op->e.cost_ns;
+    /*
+     * Around an op that did not wait for a unit the engine can take the time by itself. What fails says nothing of how
+     * long the others take: a device that fails at once is not a fast one.
+     */
+    bool performed = op->status == MILGI_OP_OK || op->status == MILGI_OP_REJECTED;
+    if (performed && op->service_ns)
+        milgi__route_learn(d, op, op->service_ns, now_ns);
     else if (op->e.alone && op->status == MILGI_OP_OK)
-        milgi__route_learn(d, op, now_ns - op->e.submitted_ns);
+        milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;
     milgi__op_ended(e, op);
@@ -64,12 +68,13 @@ static int arm_by_time(struct milgi_engine *e, struct milgi__dev *d, uint64_t *d
         return 0;
     }
     /* Only what was lost is in it: that may never come. */
-    if (!d->flight[0].n && !d->flight[1].n) {
+    if (!milgi__dev_flight(d)) {
         sooner(deadline_ns, e->now_ns + MILGI__LENT_NS);
         return 0;
     }
     uint64_t quiet = e->now_ns - d->quiet_since_ns;
-    if (quiet < e->o.busy_poll_ns)
+    /* A clock that stands still is not looked at for ever. */
+    if (quiet < e->o.busy_poll_ns && d->spins++ < MILGI__LOOKS)
         return 1;
     /* An eighth of the time that it has been quiet, so that the wait is proportionate, between 50 us and 5 ms. */
     sooner(deadline_ns, e->now_ns + MILGI__MIN(MILGI__MAX(quiet / 8, 50000u), 5000000u));
@@ -90,10 +95,10 @@ static bool is_near(const struct milgi_engine *e, struct milgi__dev *d)
     for (unsigned cls = 0; at == UINT64_MAX && cls < MILGI_OP_CLASSES; cls++) {
         const struct milgi_op *op = d->flight[cls].first;
         /* When it should have come long ago, the expectation is worth nothing. */
-        if (op && op->e.submitted_ns + op->e.cost_ns + 2 * e->o.spin_ns >= now_ns)
+        if (op && milgi__after(op->e.submitted_ns + op->e.cost_ns, e->o.spin_ns) >= now_ns)
             at = op->e.submitted_ns + op->e.cost_ns;
     }
-    return at <= now_ns + e->o.spin_ns;
+    return at <= milgi__after(now_ns, e->o.spin_ns);
 }
 
 /* What the clock alone brings. */
@@ -101,10 +106,10 @@ static void note_deadlines(const struct milgi_engine *e, const struct milgi__dev
 {
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
         if (d->flight[cls].first && e->o.op_timeout_ns[cls])
-            sooner(deadline_ns, d->flight[cls].first->e.submitted_ns + e->o.op_timeout_ns[cls]);
+            sooner(deadline_ns, milgi__after(d->flight[cls].first->e.submitted_ns, e->o.op_timeout_ns[cls]));
     }
-    if (d->full_since_ns && e->o.op_timeout_ns[MILGI_CLASS_RECORDS])
-        sooner(deadline_ns, d->full_since_ns + e->o.op_timeout_ns[MILGI_CLASS_RECORDS]);
+    if (d->full_since_ns)
+        sooner(deadline_ns, milgi__after(d->full_since_ns, milgi__dev_patience(e)));
     if (d->state == MILGI__DEV_LEAVING)
         sooner(deadline_ns, d->leave_ns);
 }
@@ -114,14 +119,12 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadl
     note_deadlines(e, d, deadline_ns);
     if (d->more_here || (d->state != MILGI__DEV_SERVING && milgi__dev_waiting(d)))
         return 1;
-    uint32_t inside = milgi__dev_inside(d);
-    if (!inside) {
-        /* Refused everything with nothing inside: nobody will wake us, so ask again soon. */
-        if (milgi__dev_waiting(d))
-            sooner(deadline_ns, e->now_ns + MILGI__RETRY_NS);
+    /* Refused everything with nothing inside that is expected: nobody will wake us, so ask again soon. */
+    if (!milgi__dev_flight(d) && milgi__dev_waiting(d))
+        sooner(deadline_ns, e->now_ns + MILGI__RETRY_NS);
+    if (!milgi__dev_inside(d))
         return d->state == MILGI__DEV_LEAVING;
-    }
-    if (e->o.completion == MILGI_COMPLETION_BUSY && inside > d->lent.n)
+    if (e->o.completion == MILGI_COMPLETION_BUSY && milgi__dev_flight(d))
         return 1;
     if (d->fd < 0 || !d->device->ops->arm)
         return arm_by_time(e, d, deadline_ns);

@@ -5,16 +5,22 @@
 #include "engine/impl.h"
 #include "op/material.h"
 
-#define SCALE_MAX (1u << 20)
-#define LEARN 8u /* a new measurement counts for one in so many */
-#define SMALL_RECORD 2048u
+#define SCALE_MAX (1u << 28) /* a million times as long as estimated */
+#define PROBE_MOST 64u       /* much slower devices are tried so many times less often */
+#define LEARN 8u             /* a new measurement counts for one in so many */
+#define LEARN_PROBE 2u
+#define SMALLEST 128u
+#define RECORDS (6 * MILGI__SIZES) /* kinds of them */
 
 /* --- what ops cost ---------------------------------------------------------------------------------------------- */
 
 static unsigned kind_of_record(int type, uint16_t alg, uint32_t size)
 {
     unsigned suite = alg == MILGI_SUITE_CHACHA20_POLY1305_SHA256 ? 2 : alg == MILGI_SUITE_AES_256_GCM_SHA384;
-    return suite * 4 + (type == MILGI_OP_OPEN) * 2u + (size > SMALL_RECORD);
+    unsigned longer = 0;
+    for (uint32_t up_to = SMALLEST; size > up_to && longer < MILGI__SIZES - 1; up_to *= 2)
+        longer++;
+    return (suite * 2 + (type == MILGI_OP_OPEN)) * MILGI__SIZES + longer;
 }
 
 static unsigned kind_of_scheme(uint16_t alg)
@@ -34,31 +40,63 @@ static unsigned kind_of_group(uint16_t alg)
                                                                            : 2;
 }
 
-/* 12 of records, 3 + 3 of groups, 5 + 5 of schemes, 1 of chains: fewer than MILGI__KINDS. */
+/* Of records come first, then 3 + 3 of groups, 5 + 5 of schemes, 1 of chains. */
 static unsigned kind_of(int type, uint16_t alg, uint32_t size)
 {
     switch (type) {
-    case MILGI_OP_KEYGEN: return 12 + kind_of_group(alg);
-    case MILGI_OP_DERIVE: return 15 + kind_of_group(alg);
-    case MILGI_OP_SIGN: return 18 + kind_of_scheme(alg);
-    case MILGI_OP_VERIFY: return 23 + kind_of_scheme(alg);
-    case MILGI_OP_VERIFY_CHAIN: return 28;
+    case MILGI_OP_KEYGEN: return RECORDS + kind_of_group(alg);
+    case MILGI_OP_DERIVE: return RECORDS + 3 + kind_of_group(alg);
+    case MILGI_OP_SIGN: return RECORDS + 6 + kind_of_scheme(alg);
+    case MILGI_OP_VERIFY: return RECORDS + 11 + kind_of_scheme(alg);
+    case MILGI_OP_VERIFY_CHAIN: return RECORDS + 16;
     default: return kind_of_record(type, alg, size);
     }
 }
 
-static uint32_t expected_ns(const struct milgi__dev *d, unsigned kind, uint32_t estimate_ns)
+/* What is known of records of one size is the best guess for those of which nothing is known yet. */
+static void learn_sizes(struct milgi__dev *d, unsigned kind)
 {
-    uint64_t ns = (uint64_t)estimate_ns * d->scale[kind] / MILGI__SCALE_ONE;
-    return (uint32_t)MILGI__MIN(ns, UINT32_MAX);
+    unsigned first = kind - kind % MILGI__SIZES;
+    d->learned |= UINT64_C(1) << kind;
+    if ((d->learned >> first & 0xff) == 0xff)
+        return;
+    for (unsigned i = first; i < first + MILGI__SIZES; i++) {
+        if (!(d->learned >> i & 1))
+            d->scale[i] = d->scale[kind];
+    }
 }
 
-void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns)
+void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns)
 {
     uint64_t scale = ns * MILGI__SCALE_ONE / MILGI__MAX(op->e.estimate_ns, 1);
     uint32_t *known = &d->scale[op->e.kind];
     scale = MILGI__MIN(scale, SCALE_MAX);
-    *known = (uint32_t)MILGI__MAX((*known * (uint64_t)(LEARN - 1) + scale) / LEARN, 1);
+    uint32_t parts = d->probed[op->e.kind] ? LEARN_PROBE : LEARN;
+    d->probed[op->e.kind] = false;
+    d->learned_ms[op->e.kind] = (uint32_t)(now_ns / 1000000);
+    /* Rounded towards the measurement, or small steps would never be made. */
+    if (scale > *known)
+        *known += (uint32_t)((scale - *known + parts - 1) / parts);
+    else
+        *known -= (uint32_t)((*known - scale + parts - 1) / parts);
+    *known = MILGI__MAX(*known, 1);
+    if (op->e.kind < RECORDS)
+        learn_sizes(d, op->e.kind);
+}
+
+bool milgi__route_probe(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint64_t there_ns, uint64_t here_ns)
+{
+    uint32_t now_ms = (uint32_t)(e->now_ns / 1000000), times = PROBE_MOST;
+    if (milgi__dev_flight(d) >= d->device->caps.parallelism)
+        return false;
+    if (there_ns / PROBE_MOST < here_ns)
+        times = (uint32_t)(there_ns / MILGI__MAX(here_ns, 1));
+    if (now_ms - d->learned_ms[op->e.kind] < MILGI__MAX(times, 1) * (MILGI__PROBE_NS / 1000000))
+        return false;
+    d->learned_ms[op->e.kind] = now_ms;
+    d->probed[op->e.kind] = true;
+    return true;
 }
 
 uint64_t milgi_engine_expected_ns(
@@ -71,7 +109,7 @@ uint64_t milgi_engine_expected_ns(
         op.u.aead.src_n = 1;
         op.u.aead.src[0].len = size;
     }
-    return expected_ns(&e->dev[index], kind_of(type, alg, size), milgi__op_estimate_ns(&op));
+    return milgi__dev_expected_ns(&e->dev[index], kind_of(type, alg, size), milgi__op_estimate_ns(&op));
 }
 
 /* When |d| would have finished an op of |cost_ns| if it were given one now, from now on. */
@@ -79,14 +117,14 @@ static uint64_t finish_ns(const struct milgi__dev *d, uint32_t cost_ns)
 {
     const struct milgi_device_caps *caps = &d->device->caps;
     uint64_t before = d->outstanding_ns + d->line[0].cost_ns + d->line[1].cost_ns;
-    uint32_t n = milgi__dev_inside(d) + milgi__dev_waiting(d);
-    uint64_t wake = milgi__dev_inside(d) ? 0 : caps->wake_ns;
+    uint32_t n = milgi__dev_flight(d) + milgi__dev_waiting(d);
+    uint64_t wake = milgi__dev_flight(d) ? 0 : caps->wake_ns;
     return wake + cost_ns + (n < caps->parallelism ? 0 : before / caps->parallelism);
 }
 
 uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op)
 {
-    return expected_ns(&e->dev[0], op->e.kind, op->e.estimate_ns);
+    return milgi__dev_expected_ns(&e->dev[0], op->e.kind, op->e.estimate_ns);
 }
 
 /* --- the choice ------------------------------------------------------------------------------------------------- */
@@ -193,9 +231,10 @@ static bool is_elsewhere(const struct milgi_key *key)
     return key && key->kind == MILGI_KEY_PRIVATE && !key->credential->pkcs8;
 }
 
-/* The first device that has the key, also one that is failing: there is no other, and its answer says what is wrong. */
+/* The first device in service that has the key; else one that is failing, whose answer says what is wrong. */
 static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
 {
+    struct milgi__dev *failing = NULL;
     for (unsigned i = 1; i < e->devs_n; i++) {
         struct milgi__dev *d = &e->dev[i];
         if (!d->device || d->state == MILGI__DEV_LEAVING || !allows(e, d, op->type))
@@ -203,10 +242,13 @@ static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
         const struct milgi_device_ops *ops = d->device->ops;
         if (ops->supports && !ops->supports(d->device, op->type, op->alg))
             continue;
-        if ((d->flags & MILGI_CAP_KEY_LOAD) && milgi__key_ready(e, d, op->key))
+        if (!(d->flags & MILGI_CAP_KEY_LOAD) || !milgi__key_ready(e, d, op->key))
+            continue;
+        if (d->state == MILGI__DEV_SERVING)
             return d;
+        failing = failing ? failing : d;
     }
-    return NULL;
+    return failing;
 }
 
 /* The device of |r| but the inline one that would be the first to finish; NULL: none can take it. */
@@ -220,8 +262,12 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
             continue;
         if (set == (r->set & ~1u) && !(set & (set - 1)))
             return d; /* there is only this one */
-        uint64_t finish = finish_ns(d, expected_ns(d, op->e.kind, op->e.estimate_ns));
-        if (finish < soonest) {
+        uint64_t finish = finish_ns(d, milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns));
+        bool first = finish < soonest;
+        /* Those behind: from time to time one op, since what was slow may be so no longer. */
+        if (found && milgi__route_probe(e, first ? found : d, op, first ? soonest : finish, first ? finish : soonest))
+            return first ? found : d;
+        if (first) {
             soonest = finish;
             found = d;
         }
@@ -243,7 +289,7 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
     struct milgi__dev *d = elsewhere ? holder(e, op) : best(e, r, op);
     if (!d)
         return inline_dev;
-    op->e.cost_ns = expected_ns(d, op->e.kind, op->e.estimate_ns);
+    op->e.cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
     if (elsewhere)
         op->flags |= MILGI__OP_ELSEWHERE;
     else if ((r->set & 1) && milgi__route_inline_ns(e, op) <= e->o.inline_max_ns)

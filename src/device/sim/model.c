@@ -126,6 +126,8 @@ static uint64_t latency_of(struct milgi__sim_model *m, const struct milgi_op *op
 {
     uint64_t ns = op->type < MILGI_OP_TYPES ? m->latency_ns[op->type] : 0;
 
+    for (unsigned i = 0; op->type <= MILGI_OP_OPEN && i < MILGI__MIN(op->u.aead.src_n, MILGI_OP_SLICES); i++)
+        ns += m->kib_ns * op->u.aead.src[i].len / 1024;
     return m->jitter_ns == 0 ? ns : ns + draw(&m->random) % (m->jitter_ns + 1);
 }
 
@@ -155,7 +157,9 @@ static void begin(struct milgi__sim_model *m)
             return;
         unlink_op(&m->waiting, op);
         ticket(op)->stage = RUNNING;
-        ticket(op)->time = m->now_ns + latency_of(m, op);
+        uint64_t ns = latency_of(m, op);
+        op->service_ns = (uint32_t)MILGI__MIN(ns, UINT32_MAX);
+        ticket(op)->time = m->now_ns + ns;
         heap_push(m, op);
     }
 }

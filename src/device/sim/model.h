@@ -16,6 +16,7 @@ struct milgi__sim_list {
 struct milgi__sim_model {
     /* what it models */
     uint64_t latency_ns[MILGI_OP_TYPES];
+    uint64_t kib_ns;    /* added to the latency of a record for each KiB of it */
     uint64_t jitter_ns; /* up to this much is added to each latency */
     unsigned units;     /* 0: nothing begins by itself */
     unsigned depth;

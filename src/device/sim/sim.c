@@ -18,7 +18,7 @@ struct sim {
     struct milgi_device device;
     struct milgi_device_ops ops;
     struct milgi__arena *memory; /* all that it reaches; NULL: it reaches everything */
-    uint64_t latency_ns[MILGI_OP_TYPES], jitter_ns, load_ns, units, depth, seed;
+    uint64_t latency_ns[MILGI_OP_TYPES], kib_ns, jitter_ns, load_ns, units, depth, seed;
     bool in_order, canned, manual, full;
     _Atomic uint64_t opened;
     struct milgi_qp *qps; /* manual only: all engines are on one thread then */
@@ -179,6 +179,7 @@ static struct milgi_qp *new_qp(struct sim *sim, const struct milgi_clock *clock)
         return NULL;
     qp->sim = sim;
     qp->clock = clock;
+    qp->model.kib_ns = sim->kib_ns;
     qp->model.jitter_ns = sim->jitter_ns;
     qp->model.units = sim->manual ? 0 : (unsigned)sim->units;
     qp->model.depth = (unsigned)sim->depth;
@@ -417,8 +418,8 @@ bool milgi__sim_reaches(const struct milgi_device *device, const void *p, size_t
 /* --- making ----------------------------------------------------------------------------------------------------- */
 
 static const char memory_why[] = "sim: memory is own, or own:SIZE, in steps of 2m up to 1024g";
-static const char words_why[] = "sim: the words are latency=, latency.<op type>=, jitter=, load=, units=, depth=, "
-                                "order=, records=, seed=, memory=, canned, manual";
+static const char words_why[] = "sim: the words are latency=, latency.<op type>=, kib=, jitter=, load=, units=, "
+                                "depth=, order=, records=, seed=, memory=, canned, manual";
 
 /* What is not the model's own. */
 struct sim_words {
@@ -441,6 +442,7 @@ static int read_words(struct sim *sim, const struct milgi__spec *spec, struct si
         LATENCY("sign", MILGI_OP_SIGN),
         LATENCY("verify", MILGI_OP_VERIFY),
         LATENCY("verify_chain", MILGI_OP_VERIFY_CHAIN),
+        { "kib", MILGI__SPEC_TIME, &sim->kib_ns, 0, TIME_MAX / 1024, "sim: kib is a time up to 3 s" },
         { "jitter", MILGI__SPEC_TIME, &sim->jitter_ns, 0, TIME_MAX, "sim: jitter is a time up to 1 h" },
         { "load", MILGI__SPEC_TIME, &sim->load_ns, 0, TIME_MAX, "sim: load is a time up to 1 h" },
         { "units", MILGI__SPEC_NUMBER, &sim->units, 1, COUNT_MAX, "sim: units is 1 to 65536" },

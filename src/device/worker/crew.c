@@ -18,6 +18,7 @@
 #define RECORDS_AT_ONCE 8                /* records that a worker takes with one step */
 #define LONG_NS (20 * UINT64_C(1000000)) /* a sleep after which a worker's keys are wiped */
 #define NAP_NS 50000
+#define TIMED_ONE_OF 16u /* records: the clock would cost as much as a small one of them */
 
 /*
  * Queue pairs stay until the crew goes, and are used again: so a worker may look at one without asking whether it is
@@ -45,6 +46,7 @@ struct worker {
     void *state;
     unsigned index, cursor; /* cursor: the queue pair to look at first */
     bool records_last;      /* the last that it did were records */
+    uint32_t untimed;       /* records since one was timed */
     uint64_t forgotten;     /* keys gone that it has forgotten */
 };
 
@@ -91,6 +93,17 @@ static void give_back(struct milgi__crew_qp *qp, struct milgi_op *op)
         ring(qp);
 }
 
+/* Performs it and says how long that took, if that is to be known. */
+static void perform_timed(struct worker *w, struct milgi_op *op)
+{
+    bool timed = op->cls != MILGI_CLASS_RECORDS || ++w->untimed % TIMED_ONE_OF == 0;
+    uint64_t begin_ns = timed ? milgi__port_monotonic_ns(NULL) : 0;
+
+    w->crew->options.ops->perform(w->state, w->index, op);
+    if (timed)
+        op->service_ns = (uint32_t)MILGI__MIN(milgi__port_monotonic_ns(NULL) - begin_ns, UINT32_MAX);
+}
+
 static void perform(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op *op)
 {
     uint64_t state = MILGI__TICKET_WAITING;
@@ -99,7 +112,7 @@ static void perform(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op
         !atomic_compare_exchange_strong(&milgi__ticket(op)->state, &state, MILGI__TICKET_BEGUN))
         op->status = MILGI_OP_CANCELLED;
     else
-        w->crew->options.ops->perform(w->state, w->index, op);
+        perform_timed(w, op);
     give_back(qp, op);
 }
 
@@ -365,6 +378,14 @@ static struct milgi__crew_qp *find_qp(struct milgi__crew *crew)
     atomic_store(&crew->qps[n], qp);
     (void)atomic_fetch_add(&crew->qps_n, 1);
     return qp;
+}
+
+void milgi__crew_forget_all(struct milgi__crew *crew)
+{
+    pthread_mutex_lock(&crew->lock);
+    /* More than are listed: what they were nobody can know. */
+    atomic_store(&crew->gone_n, atomic_load(&crew->gone_n) + FORGET_MAX + 1);
+    pthread_mutex_unlock(&crew->lock);
 }
 
 struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew)

@@ -45,6 +45,8 @@ void milgi__crew_free(struct milgi__crew *crew);
 
 /* Any thread: every worker forgets this key before its next op, or soon when it sleeps. */
 void milgi__crew_forget(struct milgi__crew *crew, uint64_t serial);
+/* The same of all keys. */
+void milgi__crew_forget_all(struct milgi__crew *crew);
 
 /* NULL: no more of them, or no memory. The functions below are the engine's alone, as milgi/device.h says them. */
 struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew);
