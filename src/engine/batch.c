@@ -2,6 +2,9 @@
 /* From the lines before a device into it, in bursts. */
 #include "engine/impl.h"
 
+/* This thread works for so long on what it took upon itself; then it looks at the device. */
+#define LOOK_NS 20000u
+
 /* What one look at the lines decides. */
 struct burst {
     struct milgi_op *op[MILGI__BURST];   /* for the device */
@@ -10,6 +13,12 @@ struct burst {
     unsigned n, here_n;
     uint64_t cost_ns, here_ns;
 };
+
+/* How long each unit of the device has to do, what goes there now included. */
+static uint64_t ahead_ns(const struct milgi__dev *d, const struct burst *b)
+{
+    return (d->outstanding_ns + b->cost_ns) / d->device->caps.parallelism;
+}
 
 /*
  * True if what is in the device leaves room for one more of this cost. A queue is bounded by time, not by depth alone,
@@ -22,22 +31,45 @@ static bool time_left(const struct milgi__dev *d, const struct burst *b, uint32_
     return d->outstanding_ns + b->cost_ns + more_ns <= d->limit_ns;
 }
 
-/*
- * Would this thread have finished it before the device, all counted that is to be done before it? |full|: the device
- * takes none now.
- */
-static bool sooner_here(const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b,
-    const struct milgi_op *op, bool full)
+enum place {
+    THERE,
+    HERE,
+    LATER
+};
+
+/* Would this thread have finished it before the device, all counted that is to be done before it? */
+static bool sooner_here(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op)
 {
-    if (!(op->flags & MILGI__OP_EITHER) || b->here_n == MILGI__BURST)
-        return false;
-    uint32_t units = d->device->caps.parallelism;
     uint64_t here_ns = b->here_ns + milgi__route_inline_ns(e, op), there_ns = op->e.cost_ns;
     if (milgi__dev_flight(d) + b->n == 0)
         there_ns += d->device->caps.wake_ns;
-    if (milgi__dev_flight(d) + b->n >= units)
-        there_ns += (d->outstanding_ns + b->cost_ns) / units;
-    return full || (here_ns <= there_ns && !milgi__route_probe(e, d, op, there_ns, here_ns));
+    if (milgi__dev_flight(d) + b->n >= d->device->caps.parallelism)
+        there_ns += ahead_ns(d, b);
+    return here_ns <= there_ns && !milgi__route_probe(e, d, op, there_ns, here_ns);
+}
+
+/*
+ * Where the next op goes: to whoever would have finished it first. Beside a device that is about as fast as this
+ * thread, neither is to wait for the other while there is work: this thread takes upon itself no more than it does
+ * before it looks at the device, the device gets what it needs until then, and the rest stays in the line until both
+ * are further. |full|: the device takes none now.
+ */
+static enum place place_of(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op, bool full)
+{
+    if (!(op->flags & MILGI__OP_EITHER))
+        return full ? LATER : THERE;
+    bool alike = op->e.cost_ns <= 2 * milgi__route_inline_ns(e, op);
+    bool busy_here = b->here_n == MILGI__BURST || (alike && b->here_ns >= LOOK_NS);
+    if (full)
+        return busy_here ? LATER : HERE;
+    if (busy_here)
+        return ahead_ns(d, b) < 2 * LOOK_NS ? THERE : LATER;
+    bool awake = milgi__dev_flight(d) + b->n > 0;
+    if (alike && awake && ahead_ns(d, b) < LOOK_NS)
+        return THERE;
+    return sooner_here(e, d, b, op) ? HERE : THERE;
 }
 
 /* Takes the next ops off the lines, in the order of their turns. */
@@ -50,14 +82,15 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
     b->cost_ns = b->here_ns = 0;
     while (b->n < MILGI__BURST && (op = milgi__fair_pick(e, d)) != NULL) {
         bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
-        if (sooner_here(e, d, b, op, full)) {
+        enum place place = place_of(e, d, b, op, full);
+        if (place == LATER)
+            break;
+        if (place == HERE) {
             milgi__fair_take(d, op, &unused);
             b->here[b->here_n++] = op;
             b->here_ns += milgi__route_inline_ns(e, op);
             continue;
         }
-        if (full)
-            break;
         milgi__fair_take(d, op, &b->mark[b->n]);
         b->op[b->n++] = op;
         b->cost_ns += op->e.cost_ns;

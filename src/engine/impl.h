@@ -131,6 +131,7 @@ struct milgi__dev {
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
     uint64_t learned;                              /* sizes of records, as bits, of which one was measured */
+    bool tells;                                    /* its ops say how long they took, some of them at least */
     bool probed[MILGI__KINDS];                     /* one op is to find out */
     struct milgi__dev_stats stat;
 };

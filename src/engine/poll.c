@@ -13,13 +13,15 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
     }
     d->outstanding_ns -= op->e.cost_ns;
     /*
-     * Around an op that did not wait for a unit the engine can take the time by itself. What fails says nothing of how
-     * long the others take: a device that fails at once is not a fast one.
+     * Around an op that did not wait for a unit the engine can take the time by itself, with what it did meanwhile:
+     * only of a device that does not tell. What fails says nothing of how long the others take: a device that fails at
+     * once is not a fast one.
      */
     bool performed = op->status == MILGI_OP_OK || op->status == MILGI_OP_REJECTED;
-    if (performed && op->service_ns)
+    if (performed && op->service_ns) {
         milgi__route_learn(d, op, op->service_ns, now_ns);
-    else if (op->e.alone && op->status == MILGI_OP_OK)
+        d->tells = true;
+    } else if (!d->tells && op->e.alone && op->status == MILGI_OP_OK)
         milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;

@@ -8,6 +8,7 @@
 #define SCALE_MAX (1u << 28) /* a million times as long as estimated */
 #define PROBE_MOST 64u       /* much slower devices are tried so many times less often */
 #define LEARN 8u             /* a new measurement counts for one in so many */
+#define OUTLIER 8u           /* times what was known: more is not believed at once */
 #define LEARN_PROBE 2u
 #define SMALLEST 128u
 #define RECORDS (6 * MILGI__SIZES) /* kinds of them */
@@ -70,7 +71,8 @@ void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_
 {
     uint64_t scale = ns * MILGI__SCALE_ONE / MILGI__MAX(op->e.estimate_ns, 1);
     uint32_t *known = &d->scale[op->e.kind];
-    scale = MILGI__MIN(scale, SCALE_MAX);
+    /* One that was interrupted says little of the others. */
+    scale = MILGI__MIN(scale, MILGI__MIN(SCALE_MAX, (uint64_t)*known * OUTLIER));
     uint32_t parts = d->probed[op->e.kind] ? LEARN_PROBE : LEARN;
     d->probed[op->e.kind] = false;
     d->learned_ms[op->e.kind] = (uint32_t)(now_ns / 1000000);

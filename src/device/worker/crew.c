@@ -96,7 +96,7 @@ static void give_back(struct milgi__crew_qp *qp, struct milgi_op *op)
 /* Performs it and says how long that took, if that is to be known. */
 static void perform_timed(struct worker *w, struct milgi_op *op)
 {
-    bool timed = op->cls != MILGI_CLASS_RECORDS || ++w->untimed % TIMED_ONE_OF == 0;
+    bool timed = op->cls != MILGI_CLASS_RECORDS || w->untimed++ % TIMED_ONE_OF == 0;
     uint64_t begin_ns = timed ? milgi__port_monotonic_ns(NULL) : 0;
 
     w->crew->options.ops->perform(w->state, w->index, op);
