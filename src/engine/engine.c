@@ -230,11 +230,22 @@ static void run_posts(struct milgi_engine *e)
 
 /* --- the turn ----------------------------------------------------------------------------------- */
 
+/* Run although there is nothing to do: a notification may have come late, whose op was taken long ago. */
+static bool called_for_nothing(const struct milgi_engine *e)
+{
+    if (!e->ever_armed || !milgi__list_empty(&e->ready) || !milgi__list_empty(&e->dirty))
+        return false;
+    for (uint32_t set = e->live; set; set &= set - 1) {
+        const struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
+        if (milgi__dev_inside(d) || milgi__dev_waiting(d))
+            return false;
+    }
+    return true;
+}
+
 static void collect(struct milgi_engine *e)
 {
-    /* Run although nothing was staged: a notification may have come late, whose op was taken long ago. */
-    bool called = e->devs_n > 1 && milgi__list_empty(&e->ready) && milgi__list_empty(&e->dirty);
-    e->looks = called || e->armed || atomic_load(&e->woken);
+    e->looks = called_for_nothing(e) || e->armed || atomic_load(&e->woken);
     if (e->looks) {
         /* Cleared before looking: what comes after is seen next time. */
         e->armed = false;
@@ -280,34 +291,35 @@ static void wake_waiters(struct milgi_engine *e)
 
 static void watch_devices(struct milgi_engine *e)
 {
-    for (unsigned i = 1; i < e->devs_n; i++) {
+    for (uint32_t set = e->live; set; set &= set - 1) {
+        unsigned i = (unsigned)__builtin_ctz(set);
         struct milgi__dev *d = &e->dev[i];
         /* Those that waited may have gone with their owners: what was noted on their account holds no more. */
         if (!milgi__dev_waiting(d)) {
             d->full_since_ns = 0;
             d->more_here = false;
         }
-        if (d->device)
-            milgi__dev_watch(e, d);
+        if (d->device && milgi__dev_watch(e, d))
+            continue;
+        e->live &= ~(1u << i);
     }
 }
 
-static unsigned poll_devices(struct milgi_engine *e)
+static void poll_devices(struct milgi_engine *e)
 {
-    unsigned n = 0;
-    for (unsigned i = 1; i < e->devs_n; i++) {
-        struct milgi__dev *d = &e->dev[i];
+    for (uint32_t set = e->looks ? (1u << e->devs_n) - 2 : e->live; set; set &= set - 1) {
+        struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
         if (milgi__dev_inside(d) || (d->armed && e->looks))
-            n += milgi__dev_poll(e, d);
+            milgi__dev_poll(e, d);
     }
-    return n;
 }
 
 static void flush_devices(struct milgi_engine *e)
 {
-    for (unsigned i = 1; i < e->devs_n; i++) {
-        if (milgi__dev_waiting(&e->dev[i]))
-            milgi__dev_flush(e, &e->dev[i]);
+    for (uint32_t set = e->live; set; set &= set - 1) {
+        struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
+        if (milgi__dev_waiting(d))
+            milgi__dev_flush(e, d);
     }
 }
 
@@ -364,6 +376,25 @@ static void cool(struct milgi_engine *e)
     }
 }
 
+/*
+ * Without any op the slabs of a busier time go, but for one. They are all that is left of it, and as they lie between
+ * chunks that have been freed, the heap could not give those back either.
+ */
+static void trim_ops(struct milgi_engine *e)
+{
+    if (e->ops_alive || e->slabs_n < 2)
+        return;
+    for (uint32_t i = 1; i < e->slabs_n; i++)
+        milgi__free_wiped(e->slabs[i], MILGI__SLAB_OPS * sizeof(struct milgi_op));
+    e->slabs_n = 1;
+    e->ops_made = MILGI__SLAB_OPS;
+    e->free_ops = NULL;
+    for (uint32_t i = 0; i < MILGI__SLAB_OPS; i++) {
+        e->slabs[0][i].e.next = e->free_ops;
+        e->free_ops = &e->slabs[0][i];
+    }
+}
+
 static struct milgi_run_result before_sleep(struct milgi_engine *e)
 {
     struct milgi_run_result again = { MILGI_RUN_AGAIN, 0 };
@@ -372,8 +403,8 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
         return again;
     if (!milgi__list_empty(&e->waiting) && e->freed_something)
         return again;
-    for (unsigned i = 1; i < e->devs_n; i++) {
-        if (e->dev[i].device && milgi__dev_arm(e, &e->dev[i], &deadline))
+    for (uint32_t set = e->live; set; set &= set - 1) {
+        if (milgi__dev_arm(e, &e->dev[__builtin_ctz(set)], &deadline))
             return again;
     }
     if (!milgi__list_empty(&e->waiting) || milgi__pool_starved(e->pool)) {
@@ -389,6 +420,8 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
         return again;
     } else if (milgi__pool_idle(e->pool)) {
         deadline = MILGI__MIN(deadline, e->now_ns + TRIM_NS);
+    } else {
+        trim_ops(e);
     }
     if (deadline == UINT64_MAX)
         return (struct milgi_run_result){ MILGI_RUN_IDLE, 0 };
