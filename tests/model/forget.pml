@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of keys that are gone (milgi__crew_forget(), forget_keys() and forget_all_keys() of src/device/worker/crew.c),
- * for Spin: it comes round while a worker reads it.
+ * The list of keys that are gone (milgi__crew_forget(), milgi__crew_forget_all(), forget_keys() and forget_all_keys() of
+ * src/device/worker/crew.c), for Spin: it comes round while a worker reads it.
  *
  * What must hold: a key that was gone when an op was taken is forgotten when that op is performed. Keys have the numbers
  * 0, 1 ... in the order in which they go; that several engines let keys go is one writer, since they hold a lock.
@@ -13,35 +13,46 @@
 #endif
 
 byte gone_n, gone[FORGET_MAX];
-byte complete; /* not in the code: keys whose milgi__crew_forget() has returned */
+/* not in the code: keys whose milgi__crew_forget() has returned; milgi__crew_forget_all() has */
+byte complete;
+bit all;
 
 active proctype writer()
 {
-    byte n;
+    byte n, key;
 
     do
-    :: n < GONE ->
+    :: key < GONE ->
 #if BROKEN == 3 /* says that there is one before it is written */
         gone_n = n + 1;
-        gone[n % FORGET_MAX] = n;
+        gone[n % FORGET_MAX] = key;
 #else
-        gone[n % FORGET_MAX] = n;
+        gone[n % FORGET_MAX] = key;
         gone_n = n + 1;
 #endif
-        atomic { n++; complete = n }
-    :: else -> break
+        atomic { n++; key++; complete = key }
+    :: !all ->
+#if BROKEN == 4 /* by less than the length of the list */
+        gone_n = n + FORGET_MAX - 1;
+        atomic { n = n + FORGET_MAX - 1; all = 1 }
+#else
+        gone_n = n + FORGET_MAX + 1;
+        atomic { n = n + FORGET_MAX + 1; all = 1 }
+#endif
+    :: key == GONE -> break
     od
 }
 
 active proctype worker()
 {
     byte forgotten, n, i, serial, taken;
+    bit taken_all;
     byte kept = 255; /* a bit for each key: it has used all of them, those that go later too */
     byte ops = 3;
 
     do
     :: ops > 0 ->
-        taken = complete; /* serve(): an op is taken; it was put in after these keys were gone */
+        atomic { taken = complete; taken_all = all }; /* serve(): an op is taken; it was put in after these keys were gone */
         n = gone_n;
         if
         :: forgotten != n ->
@@ -69,8 +80,8 @@ active proctype worker()
         :: else
         fi;
         /* perform(): nothing of what was gone is left. */
-        assert((kept & ((1 << taken) - 1)) == 0);
-        atomic { n = 0; taken = 0; ops-- }
+        assert((kept & ((1 << taken) - 1)) == 0 && (kept == 0 || !taken_all));
+        atomic { n = 0; taken = 0; taken_all = 0; ops-- }
     :: else -> break
     od
 }
