@@ -258,7 +258,7 @@ double ops_system_calls(uint64_t n, double *polls)
         for (; submitted < ops.done + 8 * (uint64_t)BATCH; submitted++)
             submit_record(&ops, key, &ops.members[submitted % BATCH].owner);
         must(milgi_engine_run(ops.engine, 0, &result), "run");
-        if (result.next == MILGI_RUN_AGAIN)
+        if (result.next == MILGI_RUN_AGAIN || ops.done == submitted)
             continue;
         struct pollfd wait = { milgi_engine_fd(ops.engine), POLLIN, 0 };
         (void)poll(&wait, 1, 1000);

@@ -212,7 +212,7 @@ struct milgi_op {
         uint64_t stamp_ns; /* of a sampled op: when it was submitted, then enqueued, then came back */
         uint32_t owner_index, owner_generation;
         uint32_t slot;
-        uint32_t cost_ns, estimate_ns;
+        uint32_t cost_ns, estimate_ns, learned;
         uint32_t id, generation;
         uint8_t state, tries, kind, alone;
     } e;

@@ -51,6 +51,7 @@ int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device)
         return MILGI_ELIMIT;
     }
     e->devs_n = MILGI__MAX(e->devs_n, index + 1);
+    e->live |= (1u << index) & ~1u; /* the inline device never has anything that waits */
     return (int)index;
 }
 
@@ -151,16 +152,14 @@ int milgi_engine_remove_device(struct milgi_engine *e, unsigned index, uint64_t 
     uint64_t leave_ns = drain_ns < UINT64_MAX - now_ns ? now_ns + drain_ns : UINT64_MAX;
     d->leave_ns = d->state == MILGI__DEV_LEAVING ? MILGI__MIN(d->leave_ns, leave_ns) : leave_ns;
     d->state = MILGI__DEV_LEAVING;
+    e->live |= 1u << index;
     milgi__route_drop(e, index);
     milgi__engine_runnable(e);
     return 0;
 }
 
-void milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d)
+static void watch(struct milgi_engine *e, struct milgi__dev *d)
 {
-    bool idle = !milgi__dev_inside(d) && !milgi__dev_waiting(d);
-    if (idle && d->state == MILGI__DEV_SERVING && !d->device->ops->health)
-        return;
     expire(e, d);
     if (d->state == MILGI__DEV_LEAVING) {
         if (e->now_ns >= d->leave_ns && !milgi__dev_waiting(d))
@@ -177,6 +176,16 @@ void milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d)
         d->state = MILGI__DEV_SERVING;
         tell(e, d, MILGI_DEVICE_RETURNED);
     }
+}
+
+bool milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d)
+{
+    watch(e, d);
+    /* It may have gone, and another have come in its place. */
+    if (!d->device)
+        return false;
+    bool busy = milgi__dev_inside(d) || milgi__dev_waiting(d);
+    return busy || d->state != MILGI__DEV_SERVING || d->device->ops->health;
 }
 
 void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d)

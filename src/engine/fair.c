@@ -110,6 +110,7 @@ bool milgi__line_append(struct milgi_engine *e, struct milgi__dev *d, struct mil
     line->quantum_ns = MILGI__MAX(line->quantum_ns, op->e.cost_ns);
     milgi__oplist_append(&flow->ops, op);
     count_in(line, op->e.cost_ns);
+    e->live |= 1u << dev;
     return true;
 }
 
@@ -128,6 +129,9 @@ void milgi__line_remove(struct milgi_engine *e, struct milgi__dev *d, struct mil
 /* What is expected of its device may have changed while it waited. */
 static void reckon(const struct milgi__dev *d, struct milgi__line *line, struct milgi_op *op)
 {
+    if (op->e.learned == d->lessons)
+        return;
+    op->e.learned = d->lessons;
     uint32_t cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
     line->quantum_ns = MILGI__MAX(line->quantum_ns, cost_ns);
     line->cost_ns = line->cost_ns - op->e.cost_ns + cost_ns;

@@ -128,6 +128,7 @@ struct milgi__dev {
     uint64_t held_since_ns;                        /* a small burst waits for more since; 0: none does */
     bool more_here;                                /* this thread has more to do of what waits */
     uint32_t burst;                                /* ops after which a line is flushed at once */
+    uint32_t lessons;              /* how often it has changed: what expectations were reckoned with */
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
     uint64_t learned;                              /* sizes of records, as bits, of which one was measured */
@@ -160,6 +161,7 @@ struct milgi_engine {
     struct milgi__port_waker waker;
     atomic_bool woken; /* the waker was woken and not yet cleared */
     bool armed;        /* some device may have made the waker readable */
+    bool ever_armed;   /* so once */
     bool looks;        /* this turn looks at devices that have nothing to do, too: their notifications may come late */
     struct milgi__crypto *cx;
     struct milgi__pool *pool;
@@ -185,6 +187,7 @@ struct milgi_engine {
 
     struct milgi__dev dev[MILGI_DEVICES_MAX];
     unsigned devs_n; /* the highest index in use + 1 */
+    uint32_t live;   /* devices, as bits, that a turn has to look at: all others are idle and well, and cost nothing */
     struct milgi__route route[MILGI_OP_TYPES];
     unsigned memory_dev; /* the device whose memory the chunks are; 0: ordinary */
     uint32_t learn_tick;
@@ -290,7 +293,8 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadl
 int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device);
 /* with a device that accepts nothing; UINT64_MAX: endless */
 uint64_t milgi__dev_patience(const struct milgi_engine *e);
-void milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d); /* deadlines, health, leaving: once per turn */
+/* Deadlines, health, leaving: once per turn. False: there is nothing to watch until it is given an op. */
+bool milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d);
 void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d); /* at the engine's end: nobody is told */
 
 /* keys.c */

@@ -78,7 +78,7 @@ struct milgi_op *milgi__engine_op_new(struct milgi_engine *e, bool reserve)
      * What record/ and handshake/ fill in comes behind: the header and the part that says what the op holds start out
      * zero.
      */
-    milgi__zero(op, offsetof(struct milgi_op, u) + sizeof op->u.aead);
+    milgi__zero(op, offsetof(struct milgi_op, u.aead.src));
     uint64_t id = ++e->next_op;
     op->e.id = (uint32_t)id;
     op->e.generation = (uint32_t)(id >> 32);

@@ -118,6 +118,8 @@ static void note_deadlines(const struct milgi_engine *e, const struct milgi__dev
 
 int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadline_ns)
 {
+    if (!d->device)
+        return 0;
     note_deadlines(e, d, deadline_ns);
     if (d->more_here || (d->state != MILGI__DEV_SERVING && milgi__dev_waiting(d)))
         return 1;
@@ -132,7 +134,7 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadl
         return arm_by_time(e, d, deadline_ns);
     if (e->o.completion == MILGI_COMPLETION_AUTO && is_near(e, d))
         return 1;
-    e->armed = d->armed = true;
+    e->armed = e->ever_armed = d->armed = true;
     if (d->device->ops->arm(d->qp))
         return 1;
     if (d->device->ops->next_event)

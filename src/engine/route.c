@@ -82,6 +82,7 @@ void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_
     else
         *known -= (uint32_t)((*known - scale + parts - 1) / parts);
     *known = MILGI__MAX(*known, 1);
+    d->lessons++;
     if (op->e.kind < RECORDS)
         learn_sizes(d, op->e.kind);
 }
@@ -292,6 +293,7 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
     if (!d)
         return inline_dev;
     op->e.cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
+    op->e.learned = d->lessons;
     if (elsewhere)
         op->flags |= MILGI__OP_ELSEWHERE;
     else if ((r->set & 1) && milgi__route_inline_ns(e, op) <= e->o.inline_max_ns)
