@@ -128,7 +128,7 @@ struct milgi__dev {
     uint64_t held_since_ns;                        /* a small burst waits for more since; 0: none does */
     bool more_here;                                /* this thread has more to do of what waits */
     uint32_t burst;                                /* ops after which a line is flushed at once */
-    uint32_t lessons;              /* how often it has changed: what expectations were reckoned with */
+    uint32_t lessons;                              /* how often it has changed: what expectations were reckoned with */
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
     uint64_t learned;                              /* sizes of records, as bits, of which one was measured */
