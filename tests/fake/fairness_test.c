@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who gets how much of a saturated device, and how long an op may wait there. Device time is what the model of the
- * device says that each op took; the bounds are those of docs/scheduling.md.
+ * device says that each op took; the bounds are those of docs/scheduling.md. ctest-timeout: 240
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,8 +179,8 @@ static void add(struct scene *s, unsigned clients, uint32_t len, unsigned waitin
 static struct scene scene(uint32_t records, uint32_t handshakes, unsigned units)
 {
     struct scene s = { .share = { records, handshakes }, .units = units };
-    s.warm_ns = 100000000;
-    s.measured_ns = 1000000000;
+    s.warm_ns = 60000000;
+    s.measured_ns = 600000000;
     return s;
 }
 
@@ -273,10 +273,10 @@ static void connections_share_equally_whatever_the_size_of_their_records(void **
     add(&s, 1, 1000, 60);
     add(&s, 1, 3000, 60);
     s.outstanding_ns = 2000000;
-    s.measured_ns = 200000000;
+    s.measured_ns = 80000000;
     check(&s);
     s.units = 4;
-    s.measured_ns = 60000000;
+    s.measured_ns = 30000000;
     check(&s);
 }
 

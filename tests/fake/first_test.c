@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ops that go where they are done first. The inline device takes time here, too: performing an op moves the clock.
+ * ctest-wrap: milgi__op_perform
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/impl.h"
+#include "loop.h"
+
+#define ALL UINT32_MAX
+
+static struct loop loop;
+static struct loop_client client;
+
+void __real_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
+void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
+
+/* As sim models: so much for a signature, so much per KiB of a record. */
+static uint64_t inline_ns(const struct milgi_op *op)
+{
+    if (op->type == MILGI_OP_SIGN)
+        return 5000000;
+    return op->type <= MILGI_OP_OPEN ? 500 + op->u.aead.src[0].len / 4 : 40000;
+}
+
+void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
+{
+    if (op->dev == 0)
+        loop.now_ns += inline_ns(op);
+    __real_milgi__op_perform(cx, op, loaded);
+}
+
+static void begin(const char *device, const char *another, uint32_t bits, const struct milgi_engine_options *options)
+{
+    loop_init(&loop, options);
+    (void)loop_device(&loop, device);
+    if (another)
+        (void)loop_device(&loop, another);
+    assert_int_equal(milgi_engine_route_first(loop.engine, ALL, bits, 0), 0);
+    loop_attach(&loop, &client);
+}
+
+static void end(void)
+{
+    loop_settle(&loop, &client, client.given);
+    assert_int_equal(client.status[MILGI_OP_OK], client.done);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static uint64_t submitted(unsigned index, enum milgi_op_type type)
+{
+    struct milgi_engine_stats stats;
+    loop_stats(&loop, &stats);
+    return stats.device[index].submitted[type];
+}
+
+/* |waiting| records of |len| bytes are always under way, until |n| have gone out. */
+static void stream(unsigned n, uint32_t len, unsigned waiting)
+{
+    for (unsigned end_at = client.given + n; client.given < end_at;) {
+        while (client.given < end_at && client.given - client.done < waiting)
+            assert_true(loop_seal(&client, len) >= 0);
+        loop_run(&loop);
+    }
+}
+
+/* --- the engine's thread and a device ------------------------------------------------------------------------------ */
+
+static void cheap_ops_stay_and_dear_ones_go(void **state)
+{
+    (void)state;
+    begin("sim:latency.sign=1ms,latency.seal=20us,latency.keygen=1ms,units=8", NULL, 3, NULL);
+    for (unsigned i = 0; i < 50; i++) {
+        loop_seal(&client, 1000);
+        loop_sign(&client, loop.rsa);
+        loop_settle(&loop, &client, client.given);
+    }
+    assert_int_equal(submitted(1, MILGI_OP_SIGN), 50);
+    assert_int_equal(submitted(0, MILGI_OP_SIGN), 0);
+    assert_true(submitted(1, MILGI_OP_SEAL) <= 2);
+    end();
+}
+
+/* 40 us here, 50 us there: what comes at once is shared, and what is bounded is the time that the engine's thread takes. */
+static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(void **state)
+{
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    (void)state;
+    for (unsigned may = 0; may < 2; may++) {
+        options.inline_max_ns = may ? 100000 : 10000;
+        begin("sim:latency.keygen=50us,units=1", NULL, 3, &options);
+        for (unsigned i = 0; i < 400; i++)
+            loop_keygen(&client);
+        uint64_t from_ns = loop.now_ns;
+        loop_settle(&loop, &client, client.given);
+        uint64_t here = submitted(0, MILGI_OP_KEYGEN), there = submitted(1, MILGI_OP_KEYGEN);
+        assert_int_equal(here + there, 400);
+        if (may) {
+            assert_in_range(here, 150, 300);
+            assert_true(loop.now_ns - from_ns < 400 * 40000u * 3 / 4);
+        } else {
+            assert_int_equal(here, 0);
+        }
+        end();
+    }
+}
+
+static void small_records_stay(void **state)
+{
+    (void)state;
+    begin("sim:latency.seal=100ns,records=2000", NULL, 3, NULL);
+    stream(500, 1500, 100);
+    assert_int_equal(submitted(1, MILGI_OP_SEAL), 0);
+    stream(500, 8000, 100);
+    assert_true(submitted(1, MILGI_OP_SEAL) > 200);
+    end();
+}
+
+/* --- two devices --------------------------------------------------------------------------------------------------- */
+
+static void the_load_is_split_as_the_speeds_are(void **state)
+{
+    (void)state;
+    begin("sim:latency.seal=30us", "sim:latency.seal=10us", 6, NULL);
+    stream(1000, 4000, 400); /* they are measured */
+    uint64_t slow = submitted(1, MILGI_OP_SEAL), quick = submitted(2, MILGI_OP_SEAL);
+    stream(4000, 4000, 400);
+    slow = submitted(1, MILGI_OP_SEAL) - slow;
+    quick = submitted(2, MILGI_OP_SEAL) - quick;
+    assert_in_range(slow, 900, 1100);
+    assert_in_range(quick, 2900, 3100);
+    assert_int_equal(submitted(0, MILGI_OP_SEAL), 0);
+    end();
+}
+
+static void a_device_with_more_units_gets_more(void **state)
+{
+    (void)state;
+    begin("sim:latency.seal=20us,units=1", "sim:latency.seal=20us,units=4", 6, NULL);
+    stream(4000, 4000, 400);
+    assert_in_range(submitted(1, MILGI_OP_SEAL), 700, 900);
+    end();
+}
+
+static void a_device_that_becomes_slow_gets_less_and_more_when_it_recovers(void **state)
+{
+    (void)state;
+    begin("sim:kib=1us,latency.seal=1us", "sim:latency.seal=16us", 6, NULL);
+    stream(2000, 4096, 64); /* 5 us against 16 us */
+    uint64_t first = submitted(1, MILGI_OP_SEAL);
+    assert_in_range(first, 1400, 1700);
+    loop_settle(&loop, &client, client.given);
+    for (unsigned i = 0; i < MILGI__KINDS; i++)
+        loop.engine->dev[1].scale[i] *= 100; /* as after a time in which it was slow */
+    uint64_t at = submitted(1, MILGI_OP_SEAL);
+    stream(300, 4096, 8);
+    assert_int_equal(submitted(1, MILGI_OP_SEAL) - at, 0);
+    for (unsigned i = 0; i < 300; i++) { /* some time goes by */
+        loop.now_ns += 1000000000;
+        stream(20, 4096, 8);
+    }
+    at = submitted(1, MILGI_OP_SEAL);
+    stream(2000, 4096, 64);
+    assert_in_range(submitted(1, MILGI_OP_SEAL) - at, 1400, 1700);
+    end();
+}
+
+static void nobody_is_sent_to_a_device_that_fails_at_once(void **state)
+{
+    (void)state;
+    begin("chaos:fail=1,inline=1,delay=0,refuse=0,reorder=0", "sim:latency.seal=10us", 6, NULL);
+    uint64_t before = milgi_engine_expected_ns(loop.engine, 1, MILGI_OP_SEAL, loop.aead->alg, 4096);
+    stream(500, 4096, 8);
+    assert_int_equal(milgi_engine_expected_ns(loop.engine, 1, MILGI_OP_SEAL, loop.aead->alg, 4096), before);
+    end();
+}
+
+/* --- what overrides it ---------------------------------------------------------------------------------------------- */
+
+static void a_plain_route_overrides_it_and_the_reverse(void **state)
+{
+    (void)state;
+    begin("sim:latency.seal=1ms", NULL, 3, NULL);
+    assert_int_equal(milgi_engine_route(loop.engine, MILGI_OP_BIT(MILGI_OP_SEAL), 1, 1), 0);
+    stream(50, 100, 10);
+    assert_int_equal(submitted(1, MILGI_OP_SEAL), 50);
+    assert_int_equal(milgi_engine_route(loop.engine, MILGI_OP_BIT(MILGI_OP_SEAL), 0, 0), 0);
+    stream(50, 100, 10);
+    assert_int_equal(submitted(0, MILGI_OP_SEAL), 50);
+    assert_int_equal(milgi_engine_route_first(loop.engine, ALL, 2, 0), 0);
+    stream(50, 100, 10);
+    assert_int_equal(submitted(1, MILGI_OP_SEAL), 100);
+    assert_int_equal(milgi_engine_route_first(loop.engine, ALL, 0, 0), MILGI_EINVAL);
+    assert_int_equal(milgi_engine_route_first(loop.engine, ALL, 8, 0), MILGI_EINVAL);
+    end();
+}
+
+static void what_is_in_place_never_leaves(void **state)
+{
+    (void)state;
+    begin("sim:latency.seal=1ns", NULL, 2, NULL);
+    struct milgi_op *op = milgi__engine_op_new(loop.engine, false);
+    struct milgi_chunk *own = milgi_chunk_new(loop.engine, 4096 + 17);
+    assert_non_null(own);
+    op->type = MILGI_OP_SEAL;
+    op->cls = MILGI_CLASS_RECORDS;
+    op->alg = loop.aead->alg;
+    op->key = milgi__key_ref(loop.aead);
+    op->u.aead = (struct milgi_op_aead){ .aad_len = 5, .src_n = 1, .inner_type = 23, .dst_len = 4096 + 17, .in_place = 1, .dst = own->data };
+    op->u.aead.src[0] = (struct milgi_slice){ own, own->data, 4096 };
+    client.given++;
+    milgi__engine_submit(loop.engine, &client.owner, op, 0);
+    assert_int_equal(client.done, 1);
+    assert_int_equal(submitted(1, MILGI_OP_SEAL), 0);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cheap_ops_stay_and_dear_ones_go),
+        cmocka_unit_test(the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may),
+        cmocka_unit_test(small_records_stay),
+        cmocka_unit_test(the_load_is_split_as_the_speeds_are),
+        cmocka_unit_test(a_device_with_more_units_gets_more),
+        cmocka_unit_test(a_device_that_becomes_slow_gets_less_and_more_when_it_recovers),
+        cmocka_unit_test(nobody_is_sent_to_a_device_that_fails_at_once),
+        cmocka_unit_test(a_plain_route_overrides_it_and_the_reverse),
+        cmocka_unit_test(what_is_in_place_never_leaves),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
