@@ -87,8 +87,8 @@ static void print(const struct results *r)
     row("the same, each op another owner's", &r->many);
     row("two 64-byte messages inline, ns", &r->plain);
     row("the same with other devices beside", &r->beside);
-    printf("\npool with a full queue, 64-byte records: %.4f reads and writes an op, of all threads; the loop waited %.4f "
-           "times\n\n",
+    printf("\npool with a full queue, 64-byte records: %.4f reads and writes an op, of all threads; "
+           "the loop waited %.4f times\n\n",
         r->calls, r->polls);
 }
 

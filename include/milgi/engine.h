@@ -181,8 +181,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_route_first(
     struct milgi_engine *engine, uint32_t op_bits, uint32_t device_bits, uint32_t min_record);
 
 /*
- * What the engine expects an op of |type| and |alg| (for SEAL and OPEN: a record of |size| bytes) to take on one unit of
- * the device with |index|, from what it has measured, else from a built-in table; 0: no such device or type.
+ * What the engine expects an op of |type| and |alg| (for SEAL and OPEN: a record of |size| bytes) to take on one unit
+ * of the device with |index|, from what it has measured, else from a built-in table; 0: no such device or type.
  */
 MILGI_API uint64_t milgi_engine_expected_ns(
     const struct milgi_engine *engine, unsigned index, int type, uint16_t alg, uint32_t size);
@@ -193,7 +193,9 @@ MILGI_API uint64_t milgi_engine_expected_ns(
  */
 MILGI_API int milgi_engine_run(struct milgi_engine *engine, uint64_t budget_ns, struct milgi_run_result *result);
 
-/* One descriptor, the same for the engine's life, readable when the engine should be run. -1 in another process only. */
+/*
+ * One descriptor, the same for the engine's life, readable when the engine should be run. -1 in another process only.
+ */
 MILGI_API int milgi_engine_fd(struct milgi_engine *engine);
 
 /*

@@ -201,7 +201,8 @@ struct milgi_op {
     uint16_t alg;   /* suite, group or signature scheme */
     uint16_t flags; /* the engine's */
     int32_t device_code;
-    uint32_t service_ns;                          /* the device's: how long a unit worked on it, when it knows; else it leaves it 0 */
+    /* the device's: how long a unit worked on it, when it knows; else it leaves it 0 */
+    uint32_t service_ns;
     struct milgi_key *key;                        /* a reference; NULL for KEYGEN, DERIVE and VERIFY */
     uint64_t scratch[6];                          /* the device's, from enqueue to dequeue */
     struct {                                      /* the engine's; a device does not look at it */
