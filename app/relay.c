@@ -132,8 +132,9 @@ static bool push_slice(struct relay *r, struct milgi_slice slice)
         return false;
     *push = (struct push){ .req.data = push, .relay = r };
     if (milgi_slice_keep(&slice, &push->slice)) {
-        free(push);
-        return false;
+        /* The pool is empty: so it pins the whole chunk that it lies in. */
+        push->slice = slice;
+        milgi_chunk_ref(slice.chunk);
     }
     uv_buf_t buf = { .base = (char *)push->slice.data, .len = push->slice.len };
     if (uv_write(&push->req, (uv_stream_t *)&r->tcp, &buf, 1, on_pushed)) {
