@@ -143,7 +143,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engi
  * come back; after that it is treated as LOST (and re-run as the options say), and the device is quiesced, which may
  * block for as long as its longest op. Then its queue pair is closed and on_device() says REMOVED; when that happens
  * the index may be given out again. |drain_ns| 0: now, in the next turn. A second call can only shorten the time.
- * Returns 0, MILGI_EINVAL (0, or no device there), MILGI_EFORK. At any time, from callbacks too.
+ * Returns 0, MILGI_EINVAL (0, or no device there), MILGI_EBUSY (the engine uses its memory), MILGI_EFORK. At any time,
+ * from callbacks too.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_remove_device(
     struct milgi_engine *engine, unsigned index, uint64_t drain_ns);

@@ -175,13 +175,32 @@ static void a_device_that_becomes_slow_gets_less_and_more_when_it_recovers(void 
     end();
 }
 
-static void nobody_is_sent_to_a_device_that_fails_at_once(void **state)
+static struct milgi_device_ops failing;
+static unsigned (*sim_dequeue)(struct milgi_qp *qp, struct milgi_op **ops, unsigned n);
+
+static unsigned break_all(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
 {
+    n = sim_dequeue(qp, ops, n);
+    for (unsigned i = 0; i < n; i++)
+        ops[i]->status = MILGI_OP_BROKEN;
+    return n;
+}
+
+static void a_device_that_fails_at_once_is_no_quick_one(void **state)
+{
+    struct milgi_device *device;
     (void)state;
-    begin("chaos:fail=1,inline=1,delay=0,refuse=0,reorder=0", "sim:latency.seal=10us", 6, NULL);
-    uint64_t before = milgi_engine_expected_ns(loop.engine, 1, MILGI_OP_SEAL, loop.aead->alg, 4096);
+    begin("sim:latency.seal=10us", NULL, 2, NULL);
+    assert_int_equal(milgi_device_new("sim:latency=1ns", &device, NULL), 0);
+    failing = *device->ops;
+    sim_dequeue = failing.dequeue;
+    failing.dequeue = break_all;
+    device->ops = &failing;
+    assert_int_equal(loop_open(&loop, device), 2);
+    assert_int_equal(milgi_engine_route_first(loop.engine, ALL, 6, 0), 0);
+    uint64_t before = milgi_engine_expected_ns(loop.engine, 2, MILGI_OP_SEAL, loop.aead->alg, 4096);
     stream(500, 4096, 8);
-    assert_int_equal(milgi_engine_expected_ns(loop.engine, 1, MILGI_OP_SEAL, loop.aead->alg, 4096), before);
+    assert_int_equal(milgi_engine_expected_ns(loop.engine, 2, MILGI_OP_SEAL, loop.aead->alg, 4096), before);
     end();
 }
 
@@ -234,7 +253,7 @@ int main(void)
         cmocka_unit_test(the_load_is_split_as_the_speeds_are),
         cmocka_unit_test(a_device_with_more_units_gets_more),
         cmocka_unit_test(a_device_that_becomes_slow_gets_less_and_more_when_it_recovers),
-        cmocka_unit_test(nobody_is_sent_to_a_device_that_fails_at_once),
+        cmocka_unit_test(a_device_that_fails_at_once_is_no_quick_one),
         cmocka_unit_test(a_plain_route_overrides_it_and_the_reverse),
         cmocka_unit_test(what_is_in_place_never_leaves),
     };
