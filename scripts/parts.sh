@@ -40,10 +40,10 @@ release_tests() { part release-tests ctest_of release; }
 tsan_ctest() {
     cmake --preset tsan -S "$root" >/dev/null
     local pattern='pool|worker|post|thread' names
-    mapfile -t names < <(cd "$root/build/tsan" && ctest -N -R "$pattern" | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p')
+    mapfile -t names < <(cd "$root/build/tsan" && ctest -N -R "$pattern" -E '^example' | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p')
     [ ${#names[@]} != 0 ] || die "no test of threads found"
     build tsan milgi "${names[@]}"
-    run_ctest tsan -R "$pattern"
+    run_ctest tsan -R "$pattern" -E '^example'
 }
 
 # A crowd, slow readers and a slow backend, with every record on the device.
