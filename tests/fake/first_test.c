@@ -73,7 +73,7 @@ static void stream(unsigned n, uint32_t len, unsigned waiting)
     }
 }
 
-/* --- the engine's thread and a device ------------------------------------------------------------------------------ */
+/* --- the engine's thread and a device ----------------------------------------------------------------------------- */
 
 static void cheap_ops_stay_and_dear_ones_go(void **state)
 {
@@ -90,7 +90,7 @@ static void cheap_ops_stay_and_dear_ones_go(void **state)
     end();
 }
 
-/* 40 us here, 50 us there: what comes at once is shared, and what is bounded is the time that the engine's thread takes. */
+/* 40 us here, 50 us there: what comes at once is shared, unless the engine's thread may not take that long. */
 static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(void **state)
 {
     struct milgi_engine_options options;
@@ -126,7 +126,7 @@ static void small_records_stay(void **state)
     end();
 }
 
-/* --- two devices --------------------------------------------------------------------------------------------------- */
+/* --- two devices -------------------------------------------------------------------------------------------------- */
 
 static void the_load_is_split_as_the_speeds_are(void **state)
 {
@@ -204,7 +204,7 @@ static void a_device_that_fails_at_once_is_no_quick_one(void **state)
     end();
 }
 
-/* --- what overrides it ---------------------------------------------------------------------------------------------- */
+/* --- what overrides it -------------------------------------------------------------------------------------------- */
 
 static void a_plain_route_overrides_it_and_the_reverse(void **state)
 {
@@ -235,7 +235,9 @@ static void what_is_in_place_never_leaves(void **state)
     op->cls = MILGI_CLASS_RECORDS;
     op->alg = loop.aead->alg;
     op->key = milgi__key_ref(loop.aead);
-    op->u.aead = (struct milgi_op_aead){ .aad_len = 5, .src_n = 1, .inner_type = 23, .dst_len = 4096 + 17, .in_place = 1, .dst = own->data };
+    op->u.aead = (struct milgi_op_aead){ .aad_len = 5, .src_n = 1, .inner_type = 23, .dst_len = 4096 + 17 };
+    op->u.aead.in_place = 1;
+    op->u.aead.dst = own->data;
     op->u.aead.src[0] = (struct milgi_slice){ own, own->data, 4096 };
     client.given++;
     milgi__engine_submit(loop.engine, &client.owner, op, 0);
