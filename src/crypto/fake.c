@@ -114,10 +114,10 @@ void milgi__fake_end(const struct milgi__fake_mixer *m, uint8_t *out, size_t out
     }
 }
 
-int milgi__crypto_random(void *cx, uint8_t *out, size_t len)
+int milgi__crypto_random(void *store, uint8_t *out, size_t len)
 {
     static _Atomic uint64_t drawn;
-    (void)cx;
+    (void)store;
     struct milgi__fake_mixer m;
     milgi__fake_begin(&m, 0x72616e64);
     milgi__fake_add_int(&m, atomic_fetch_add(&drawn, 1));
