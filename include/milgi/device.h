@@ -57,8 +57,8 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  *            (the key is used on the inline device instead). Must not block: a device that needs long starts the work
  *            here, and holds back the ops that come before it is done.
  * key_free   the key goes: no op refers to it. Called for AEAD keys too, whenever they may have been used here: forget
- *            and wipe what was made of it, if anything was. AEAD keys that outlive the queue pair are not named any more:
- *            qp_close forgets them all.
+ *            and wipe what was made of it, if anything was. AEAD keys that outlive the queue pair are not named any
+ *            more: qp_close forgets them all.
  * enqueue    accepts the first 0..n ops and never blocks. FEWER THAN n MEANS FULL AND NOTHING ELSE: an op that the
  *            device does not understand is accepted and comes back BROKEN. A refused op is untouched and will be
  *            offered again unchanged.

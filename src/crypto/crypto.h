@@ -24,8 +24,8 @@ void milgi__crypto_free(struct milgi__crypto *cx);
 void milgi__crypto_idle(struct milgi__crypto *cx);
 
 /*
- * 0 or negative. |store| (a struct milgi__crypto, or NULL) keeps some in store, so that not each draw costs a call of the
- * generator; what was drawn is wiped from it. Not for use in a process that was forked since.
+ * 0 or negative. |store| (a struct milgi__crypto, or NULL) keeps some in store, so that not each draw costs a call of
+ * the generator; what was drawn is wiped from it. Not for use in a process that was forked since.
  */
 int milgi__crypto_random(void *store, uint8_t *out, size_t len);
 
