@@ -39,7 +39,9 @@ struct milgi__writer {
 };
 static inline struct milgi__writer milgi__writer(void *out, size_t cap)
 {
-    return (struct milgi__writer){ (uint8_t *)out, (uint8_t *)out, (uint8_t *)out + cap, false };
+    uint8_t *base = out;
+    /* Without memory there is nothing to add to. */
+    return (struct milgi__writer){ base, base, cap ? base + cap : base, false };
 }
 static inline size_t milgi__written(const struct milgi__writer *w)
 {
