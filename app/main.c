@@ -4,18 +4,30 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *app_name = "milgi";
 
 void app_complain(const char *format, ...)
 {
+    char *text = NULL, *line = NULL;
     va_list args;
-    fprintf(stderr, "%s: ", app_name);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    int len = vasprintf(&text, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    if (len < 0)
+        text = NULL; /* whatever it was left as */
+    /* At once: processes that share a standard error do not get into each other's sentences. */
+    len = len < 0 ? -1 : asprintf(&line, "%s: %s\n", app_name, text);
+    if (len < 0)
+        fprintf(stderr, "%s: %s\n", app_name, format);
+    for (ssize_t at = 0, n = 1; n > 0 && at < len; at += n)
+        n = write(STDERR_FILENO, line + at, (size_t)(len - at));
+    if (len >= 0)
+        free(line);
+    free(text);
 }
 
 static const struct {
