@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The milgi command: which subcommand it is. */
-#include "app.h"
+#include "commands.h"
+#include "common/say.h"
 
 #include <signal.h>
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private keys that are in tokens: `--key pkcs11:...`. */
-#include "app.h"
+#include "common/keys.h"
+#include "common/say.h"
 
 #include <stdlib.h>
 #include <string.h>

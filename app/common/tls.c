@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Config, engine and device from the options. */
-#include "app.h"
+#include "common/tls.h"
+#include "common/keys.h"
+#include "common/say.h"
 
 #include <errno.h>
 #include <fcntl.h>

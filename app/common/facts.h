@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "app.h"
+#include <milgi/milgi.h>
 
 /* Texts are static or the connection's; NULL: there is none. */
 struct facts {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two pages: the connection's parameters and the devices' state, for people and for programs. */
-#include "facts.h"
 #include "proxy.h"
+#include "common/facts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,13 @@
  * `milgi connect`: standard input to the server, what it says to standard output, both at once and each no faster than
  * the other side takes. Standard input and output may be anything, so they are read and written by libuv's threads.
  */
-#include "facts.h"
+#include "commands.h"
+#include "common/address.h"
+#include "common/certificate.h"
+#include "common/facts.h"
+#include "common/pieces.h"
+#include "common/say.h"
+#include "common/tls.h"
 
 #include <fcntl.h>
 #include <netdb.h>

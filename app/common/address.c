@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* "HOST:PORT" in and out. */
-#include "app.h"
+#include "common/address.h"
+#include "common/say.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +68,8 @@ void app_address_text(const struct sockaddr *address, char text[APP_ADDRESS_TEXT
     /* Both families have the port in the same place. */
     unsigned port = ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
     if (is_v6)
-        uv_ip6_name((const struct sockaddr_in6 *)(const void *)address, name, sizeof name);
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, name, sizeof name);
     else if (address->sa_family == AF_INET)
-        uv_ip4_name((const struct sockaddr_in *)(const void *)address, name, sizeof name);
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr, name, sizeof name);
     snprintf(text, APP_ADDRESS_TEXT, is_v6 ? "[%s]:%u" : "%s:%u", name, port);
 }

@@ -5,6 +5,7 @@
  * connection has no room.
  */
 #include "proxy.h"
+#include "common/say.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers of the protocol into words. */
-#include "facts.h"
+#include "common/facts.h"
 
 struct facts facts_of(const struct milgi_conn *conn)
 {

@@ -4,6 +4,7 @@
  * when answers pile up the parser pauses, and what has come stays in slices that count against the client's credit.
  */
 #include "proxy.h"
+#include "common/pieces.h"
 
 #include <http_parser.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A queue of kept slices. */
-#include "app.h"
+#include "common/pieces.h"
 
 #include <stdlib.h>
 

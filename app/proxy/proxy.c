@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `milgi proxy`: accepting, limits and timeouts. What becomes of the plaintext is a service's business. */
 #include "proxy.h"
+#include "common/certificate.h"
+#include "common/say.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the library has no business with: showing certificates to people, making throwaway ones and random bytes. */
-#include "app.h"
+#include "common/certificate.h"
 
 #include <openssl/bio.h>
 #include <openssl/ec.h>

@@ -2,7 +2,7 @@
 /* One device tried by itself, on a queue pair of its own: is it right, and how fast is it? */
 #pragma once
 
-#include "app.h"
+#include "common/certificate.h"
 
 #define BENCH_DEPTH_MAX 256
 

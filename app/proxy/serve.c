@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `milgi proxy`: a process that serves, from its engine to its end, by itself or below a master. */
 #include "proxy.h"
+#include "commands.h"
+#include "common/address.h"
+#include "common/keys.h"
+#include "common/say.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `milgi devices`: what is built in, whether it works, and how fast. */
+#include "commands.h"
+#include "common/say.h"
 #include "bench.h"
 
 #include <string.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arguments: one table of options, from which both parsing and --help come. */
-#include "app.h"
+#include "common/options.h"
+#include "common/address.h"
+#include "common/say.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -5,7 +5,8 @@
  */
 #pragma once
 
-#include "app.h"
+#include "common/address.h"
+#include "common/tls.h"
 
 struct proxy;
 struct client;

@@ -8,6 +8,7 @@
  * fails, the new ones go, and nothing has happened. Connections that nobody has accepted wait in the one socket.
  */
 #include "proxy.h"
+#include "common/say.h"
 
 #include <errno.h>
 #include <poll.h>

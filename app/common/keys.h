@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private keys in tokens. */
+#pragma once
+
+#include "common/tls.h"
+
+/* Says why |key|, a file or a URI, cannot be had. No PIN is shown. */
+void app_key_complain(const char *key, const char *why);
+/* Remembers the credential if its key is in a token. False: no memory. */
+bool app_keys_keep(struct app_material *material, struct milgi_credential *credential);
+void app_keys_forget(struct app_material *material);
+/*
+ * Signs something with each of them, so that what is wrong shows before there are clients; makes the device for them
+ * when it is not there. Waits for the tokens. Complains.
+ */
+bool app_keys_try(struct app_tls *tls, const struct app_material *material);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of all subcommands, and how they are read. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <milgi/milgi.h>
+
+#define APP_MAX_CONNS 10000 /* of the proxy, if nothing else is said and descriptors allow */
+#define APP_MAX_WORKERS 256
+
+struct app_list {
+    const char **items;
+    size_t n;
+};
+
+enum app_records {
+    APP_RECORDS_DEFAULT, /* as the device thinks best */
+    APP_RECORDS_CPU,
+    APP_RECORDS_DEVICE
+};
+
+/* The arguments of all subcommands; texts point into argv. What was not given is NULL, 0 or the default. */
+struct app_options {
+    const char *listen, *backend, *target;
+    struct app_list certs, keys; /* in pairs */
+    struct app_list alpn, suite_names, group_names;
+    uint16_t suites[16], groups[16];
+    const char *ca, *client_ca, *name, *device, *keylog;
+    enum milgi_client_auth client_auth;
+    enum app_records records;
+    bool client_auth_given, insecure, json;
+    uint32_t max_conns, update_keys, workers;
+    uint32_t handshake_ms, idle_ms, request_ms, stats_ms, timeout_ms; /* 0: none */
+    uint32_t drain_ms;
+    struct app_list rest; /* what is no option */
+};
+
+enum app_command {
+    APP_PROXY,
+    APP_CONNECT,
+    APP_DEVICES
+};
+
+/* Reads argv (argv[0] is the subcommand). False: it has complained, the exit status is APP_USAGE. */
+bool app_args(enum app_command command, int argc, char **argv, struct app_options *options);
+void app_args_free(struct app_options *options);
+void app_help(FILE *out);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Config, engine and devices from the options. Each function complains, and returns an exit status. */
+#pragma once
+
+#include <stdio.h>
+
+#include <milgi/milgi.h>
+#include <milgi_uv.h>
+
+#include "common/options.h"
+
+/* What is read from files, and may be read again. */
+struct app_material {
+    struct milgi_config *config;
+    FILE *keylog;
+    struct milgi_credential **elsewhere; /* those whose keys are in tokens */
+    size_t elsewhere_n;
+};
+
+struct app_tls {
+    struct app_material material;
+    struct milgi_uv *uv;
+    struct milgi_device *device; /* NULL: cpu only */
+    struct milgi_device *tokens; /* for keys that are in tokens; NULL: there are none, or it is |device| */
+};
+
+/* Reads certificates, keys and trust; key log lines will go to what tls->material.keylog is then. */
+int app_tls_load(
+    struct app_tls *tls, enum milgi_role role, const struct app_options *options, struct app_material *material);
+/* Takes |material|, for connections made from here on; that which it replaces goes with its last connection. */
+void app_tls_adopt(struct app_tls *tls, struct app_material *material);
+void app_material_free(struct app_material *material);
+/* The engine and its device, in this process. */
+int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *options);
+
+/* All of it at once. */
+int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options);
+/* What milgi_uv_stop() leaves; the engine must have stopped. */
+void app_tls_close(struct app_tls *tls);
