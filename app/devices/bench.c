@@ -92,7 +92,7 @@ static struct milgi_op *op_new(int type, uint16_t alg, struct milgi_key *key)
     op->type = (uint8_t)type;
     op->alg = alg;
     op->key = key;
-    op->cls = type == MILGI_OP_SEAL || type == MILGI_OP_OPEN ? MILGI_CLASS_RECORDS : MILGI_CLASS_HANDSHAKE;
+    op->cls = type == MILGI_OP_SEAL || type == MILGI_OP_OPEN ? MILGI_OP_CLASS_RECORDS : MILGI_OP_CLASS_HANDSHAKE;
     return op;
 }
 

@@ -169,7 +169,7 @@ uint64_t ops_run(struct ops *ops, unsigned n)
         for (unsigned i = 0; i < BATCH; i++) {
             struct milgi_op *op = next_op(ops->engine);
             op->type = MILGI_OP_SEAL;
-            op->cls = MILGI_CLASS_RECORDS;
+            op->cls = MILGI_OP_CLASS_RECORDS;
             op->alg = MILGI_SUITE_AES_128_GCM_SHA256;
             op->u.aead.dst_len = RECORD_BYTES;
             milgi__engine_submit(ops->engine, &ops->members[i % ops->members_n].owner, op, 0);
@@ -224,7 +224,7 @@ static void submit_record(struct ops *ops, struct milgi_key *key, struct milgi__
     if (from == NULL || to == NULL)
         bench_die("no chunk");
     op->type = MILGI_OP_SEAL;
-    op->cls = MILGI_CLASS_RECORDS;
+    op->cls = MILGI_OP_CLASS_RECORDS;
     op->alg = MILGI_SUITE_AES_128_GCM_SHA256;
     op->key = milgi__key_ref(key);
     op->u.aead.aad_len = 5;

@@ -156,7 +156,7 @@ static struct world *world_new(const struct setup *setup)
         milgi_engine_options_init(&options);
         options.schedule = schedule;
         options.schedule_ctx = &world->runnable[side];
-        options.op_timeout_ns[MILGI_CLASS_HANDSHAKE] = setup->signer != NULL ? 0 : options.op_timeout_ns[0];
+        options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = setup->signer != NULL ? 0 : options.op_timeout_ns[0];
         options.outstanding_ns = setup->signer != NULL ? UINT64_MAX / 4 : options.outstanding_ns;
         must(milgi_engine_new(&options, &world->engine[side]), "engine");
         world->config[side] = config(setup, side);

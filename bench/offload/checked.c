@@ -53,7 +53,7 @@ static void sign_once(struct milgi_qp *qp, struct milgi_op *sign)
     if (qp->checked->cpu->caps.flags & MILGI_CAP_KEY_LOAD)
         key.dev[0] = ops->key_load(qp->cpu, &key);
     sign->type = MILGI_OP_SIGN;
-    sign->cls = MILGI_CLASS_HANDSHAKE;
+    sign->cls = MILGI_OP_CLASS_HANDSHAKE;
     sign->alg = MILGI_SIG_ECDSA_SECP256R1_SHA256;
     sign->key = &key;
     /* As long as what a CertificateVerify is about. */

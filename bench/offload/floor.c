@@ -74,7 +74,7 @@ static void x25519_new(struct tools *t)
     must(t->qp != NULL);
     t->keygen.type = MILGI_OP_KEYGEN;
     t->derive.type = MILGI_OP_DERIVE;
-    t->keygen.cls = t->derive.cls = MILGI_CLASS_HANDSHAKE;
+    t->keygen.cls = t->derive.cls = MILGI_OP_CLASS_HANDSHAKE;
     t->keygen.alg = t->derive.alg = MILGI_GROUP_X25519;
     t->keygen.u.kex.seed_len = 32;
     must(RAND_bytes(t->keygen.u.kex.seed, 32) == 1);

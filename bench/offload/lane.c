@@ -92,7 +92,7 @@ void lane_sign(struct lane *lane, struct signing *signing, const void *input, si
     /* Only what is looked at: a signature has room for RSA's. */
     memset(op, 0, offsetof(struct milgi_op, u));
     op->type = MILGI_OP_SIGN;
-    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = MILGI_SIG_ECDSA_SECP256R1_SHA256;
     op->key = &lane->key;
     op->u.sign.input_len = (uint16_t)len;

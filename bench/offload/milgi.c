@@ -155,8 +155,8 @@ static void set_up(struct server *server)
     milgi_engine_options_init(&options);
     options.schedule = schedule;
     options.schedule_ctx = &server->runnable;
-    options.op_timeout_ns[MILGI_CLASS_HANDSHAKE] = 0;
-    options.op_timeout_ns[MILGI_CLASS_RECORDS] = 0;
+    options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = 0;
+    options.op_timeout_ns[MILGI_OP_CLASS_RECORDS] = 0;
     must_milgi(milgi_engine_new(&options, &server->engine), "engine");
     server->config = config_of(scene->cert);
     server->device = (unsigned)must_milgi(milgi_engine_add_device(server->engine, scene->device), "device");

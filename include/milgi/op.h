@@ -44,8 +44,8 @@ enum milgi_op_status {
 
 /* Work classes, for fairness and quotas. */
 enum milgi_op_class {
-    MILGI_CLASS_RECORDS,
-    MILGI_CLASS_HANDSHAKE,
+    MILGI_OP_CLASS_RECORDS,
+    MILGI_OP_CLASS_HANDSHAKE,
     MILGI_OP_CLASSES
 };
 

@@ -27,7 +27,7 @@ static void env_key_release(void *ctx, struct milgi_key *key)
 static void env_in_turn(void *ctx, unsigned dev, uint64_t back_ns)
 {
     struct milgi_conn *c = ctx;
-    milgi__engine_reorder(c->engine, dev, MILGI_CLASS_RECORDS, back_ns);
+    milgi__engine_reorder(c->engine, dev, MILGI_OP_CLASS_RECORDS, back_ns);
 }
 
 static size_t env_padding(void *ctx, size_t content_len)

@@ -128,7 +128,7 @@ static void host_compat(void *ctx)
 
 static void host_in_turn(void *ctx, unsigned dev, uint64_t back_ns)
 {
-    milgi__engine_reorder(((struct milgi_conn *)ctx)->engine, dev, MILGI_CLASS_HANDSHAKE, back_ns);
+    milgi__engine_reorder(((struct milgi_conn *)ctx)->engine, dev, MILGI_OP_CLASS_HANDSHAKE, back_ns);
 }
 
 static const struct milgi__hs_calls host_calls = {

@@ -73,7 +73,7 @@ static int try_on(
     int error = MILGI_EUNSUPPORTED;
     if (loaded) {
         op->type = MILGI_OP_SIGN;
-        op->cls = MILGI_CLASS_HANDSHAKE;
+        op->cls = MILGI_OP_CLASS_HANDSHAKE;
         op->alg = scheme_of(credential);
         op->key = &key;
         op->u.sign.input_len = sizeof(message);

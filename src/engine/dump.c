@@ -78,7 +78,7 @@ static void put_row(struct text *t, const char *name, uint64_t records, uint64_t
 
 static void put_counters(struct text *t, const struct milgi_device_stats *d)
 {
-    const struct milgi_class_stats *r = &d->cls[MILGI_CLASS_RECORDS], *h = &d->cls[MILGI_CLASS_HANDSHAKE];
+    const struct milgi_class_stats *r = &d->cls[MILGI_OP_CLASS_RECORDS], *h = &d->cls[MILGI_OP_CLASS_HANDSHAKE];
     char line[LINE_MAX];
     if (r->submitted + r->waiting + r->spilled + h->submitted + h->waiting + h->spilled == 0)
         return;
@@ -107,7 +107,7 @@ static double mean(uint64_t sum, uint64_t n)
 
 static void put_bursts(struct text *t, const struct milgi_device_stats *d)
 {
-    const struct milgi_class_stats *r = &d->cls[MILGI_CLASS_RECORDS], *h = &d->cls[MILGI_CLASS_HANDSHAKE];
+    const struct milgi_class_stats *r = &d->cls[MILGI_OP_CLASS_RECORDS], *h = &d->cls[MILGI_OP_CLASS_HANDSHAKE];
     char line[LINE_MAX], name[32];
     if (!d->bursts)
         return;

@@ -320,7 +320,7 @@ bool milgi__engine_refuses(struct milgi_engine *e)
         return false;
     for (uint32_t set = e->route[MILGI_OP_SIGN].set; set; set &= set - 1) {
         const struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
-        if (d->line[MILGI_CLASS_HANDSHAKE].n <= e->o.full_line)
+        if (d->line[MILGI_OP_CLASS_HANDSHAKE].n <= e->o.full_line)
             return false;
     }
     return true;

@@ -23,7 +23,7 @@ static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint
     }
     op->type = (uint8_t)type;
     op->status = MILGI_OP_PENDING;
-    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = alg;
     return op;
 }

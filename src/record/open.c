@@ -14,7 +14,7 @@ void milgi__record_op(struct milgi_op *op, enum milgi_op_type type, const struct
     const uint8_t header[MILGI__RECORD_HEADER])
 {
     op->type = (uint8_t)type;
-    op->cls = MILGI_CLASS_RECORDS;
+    op->cls = MILGI_OP_CLASS_RECORDS;
     op->alg = d->key->alg;
     op->key = d->key;
     op->key->refs++;

@@ -286,7 +286,7 @@ static struct job *job_new(struct rig *rig, enum milgi_op_type type, uint16_t al
     job->rig = rig;
     job->want = MILGI_OP_OK;
     job->op.type = (uint8_t)type;
-    job->op.cls = type <= MILGI_OP_OPEN ? MILGI_CLASS_RECORDS : MILGI_CLASS_HANDSHAKE;
+    job->op.cls = type <= MILGI_OP_OPEN ? MILGI_OP_CLASS_RECORDS : MILGI_OP_CLASS_HANDSHAKE;
     job->op.dev = RIG_DEV;
     job->op.alg = alg;
     job->op.key = key;

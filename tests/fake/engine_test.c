@@ -153,7 +153,7 @@ static void submit_keygen(struct rig *rig, struct counter *counter)
     assert_non_null(op);
     memset(&op->u.kex, 0, sizeof op->u.kex);
     op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = MILGI_GROUP_X25519;
     op->flags |= MILGI__OP_RERUN;
     op->u.kex.seed_len = 32;
@@ -168,7 +168,7 @@ static void submit_seal(struct rig *rig, struct counter *counter, struct milgi_k
     struct milgi_chunk *src = milgi_chunk_new(rig->engine, len), *dst = milgi_chunk_new(rig->engine, len + 17);
     memset(src->data, 1, len);
     op->type = MILGI_OP_SEAL;
-    op->cls = MILGI_CLASS_RECORDS;
+    op->cls = MILGI_OP_CLASS_RECORDS;
     op->alg = key->alg;
     op->key = milgi__key_ref(key);
     op->flags |= MILGI__OP_RERUN;
@@ -530,8 +530,8 @@ static void check_shares(uint32_t records, uint32_t handshakes)
     struct rig rig;
     struct milgi_engine_options options;
     milgi_engine_options_init(&options);
-    options.share[MILGI_CLASS_RECORDS] = records;
-    options.share[MILGI_CLASS_HANDSHAKE] = handshakes;
+    options.share[MILGI_OP_CLASS_RECORDS] = records;
+    options.share[MILGI_OP_CLASS_HANDSHAKE] = handshakes;
     options.outstanding_ns = 1000000;
     options.op_timeout_ns[0] = options.op_timeout_ns[1] = 0;
     rig_init(&rig, &options, "sim:latency=50us,units=1,depth=4,order=in");
@@ -540,16 +540,18 @@ static void check_shares(uint32_t records, uint32_t handshakes)
     unsigned given[MILGI_OP_CLASSES] = { 0, 0 };
     while (rig.counter.done < 4000) {
         /* Both lines stay long. */
-        for (; given[MILGI_CLASS_RECORDS] < rig.counter.done_n[MILGI_CLASS_RECORDS] + 200; given[MILGI_CLASS_RECORDS]++)
+        unsigned *sealed = &given[MILGI_OP_CLASS_RECORDS], *back = &rig.counter.done_n[MILGI_OP_CLASS_RECORDS];
+        for (; *sealed < *back + 200; ++*sealed)
             submit_seal(&rig, &rig.counter, key, 16384);
-        for (; given[MILGI_CLASS_HANDSHAKE] < rig.counter.done_n[MILGI_CLASS_HANDSHAKE] + 200;
-             given[MILGI_CLASS_HANDSHAKE]++)
+        for (; given[MILGI_OP_CLASS_HANDSHAKE] < rig.counter.done_n[MILGI_OP_CLASS_HANDSHAKE] + 200;
+             given[MILGI_OP_CLASS_HANDSHAKE]++)
             submit_keygen(&rig, &rig.counter);
         struct milgi_run_result result = run(&rig);
         if (result.next == MILGI_RUN_WAIT)
             rig.now_ns = result.deadline_ns;
     }
-    double r = (double)rig.counter.done_ns[MILGI_CLASS_RECORDS], h = (double)rig.counter.done_ns[MILGI_CLASS_HANDSHAKE];
+    double r = (double)rig.counter.done_ns[MILGI_OP_CLASS_RECORDS];
+    double h = (double)rig.counter.done_ns[MILGI_OP_CLASS_HANDSHAKE];
     double wanted = (double)records / (records + handshakes), got = r / (r + h);
     if (got < wanted - 0.1 || got > wanted + 0.1)
         fail_msg("shares %u:%u: records got %.3f of the device's time, not %.3f", records, handshakes, got, wanted);

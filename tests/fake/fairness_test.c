@@ -45,7 +45,7 @@ static uint64_t before_ns[CLIENTS];
 
 static unsigned class_of(const struct kind *kind)
 {
-    return kind->len ? MILGI_CLASS_RECORDS : MILGI_CLASS_HANDSHAKE;
+    return kind->len ? MILGI_OP_CLASS_RECORDS : MILGI_OP_CLASS_HANDSHAKE;
 }
 
 static uint64_t cost_of(const struct kind *kind)

@@ -232,7 +232,7 @@ static void what_is_in_place_never_leaves(void **state)
     struct milgi_chunk *own = milgi_chunk_new(loop.engine, 4096 + 17);
     assert_non_null(own);
     op->type = MILGI_OP_SEAL;
-    op->cls = MILGI_CLASS_RECORDS;
+    op->cls = MILGI_OP_CLASS_RECORDS;
     op->alg = loop.aead->alg;
     op->key = milgi__key_ref(loop.aead);
     op->u.aead = (struct milgi_op_aead){ .aad_len = 5, .src_n = 1, .inner_type = 23, .dst_len = 4096 + 17 };

@@ -85,7 +85,7 @@ static struct milgi_op *begin(struct loop_client *client, enum milgi_op_type typ
         return NULL;
     assert_true(client->given - client->done < LOOP_OPS);
     op->type = (uint8_t)type;
-    op->cls = type <= MILGI_OP_OPEN ? MILGI_CLASS_RECORDS : MILGI_CLASS_HANDSHAKE;
+    op->cls = type <= MILGI_OP_OPEN ? MILGI_OP_CLASS_RECORDS : MILGI_OP_CLASS_HANDSHAKE;
     op->alg = alg;
     op->flags |= MILGI__OP_RERUN;
     return op;

@@ -126,7 +126,7 @@ static void submit(struct milgi_engine *engine, struct milgi__owner *owner)
     assert_non_null(op);
     memset(&op->u.kex, 0, sizeof op->u.kex);
     op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = MILGI_GROUP_X25519;
     op->u.kex.seed_len = 32;
     milgi__engine_submit(engine, owner, op, 0);

@@ -182,7 +182,7 @@ static void what_nobody_waits_for_is_not_done_again(void **state)
         struct pair_bytes hello = { 0 };
         milgi_engine_options_init(&options);
         options.outstanding_ns = 100000000000u;
-        options.op_timeout_ns[MILGI_CLASS_HANDSHAKE] = 1000000000;
+        options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = 1000000000;
         begin("sim:manual,depth=512", 0, &options);
         take_hello(&hello);
         assert_int_equal(milgi_engine_route(server->engine, MILGI_OP_BIT(MILGI_OP_SIGN), 1, 1), 0);

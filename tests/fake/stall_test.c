@@ -131,7 +131,7 @@ static void submit_keygen(struct rig *rig, struct counter *counter, uint16_t gro
     assert_non_null(op);
     memset(&op->u.kex, 0, sizeof op->u.kex);
     op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = group;
     op->flags |= MILGI__OP_RERUN;
     op->u.kex.seed_len = (uint16_t)milgi__kex_seed_len(group);

@@ -74,7 +74,7 @@ static void submit(struct milgi_device *of, struct bench *bench, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         struct milgi_op *op = &bench->op[i];
-        *op = (struct milgi_op){ .type = MILGI_OP_SIGN, .cls = MILGI_CLASS_HANDSHAKE };
+        *op = (struct milgi_op){ .type = MILGI_OP_SIGN, .cls = MILGI_OP_CLASS_HANDSHAKE };
         op->alg = MILGI_SIG_ECDSA_SECP256R1_SHA256;
         op->key = &bench->key;
         op->u.sign.input_len = 130;

@@ -96,7 +96,7 @@ static void give_back(struct milgi__crew_qp *qp, struct milgi_op *op)
 /* Performs it and says how long that took, if that is to be known. */
 static void perform_timed(struct worker *w, struct milgi_op *op)
 {
-    bool timed = op->cls != MILGI_CLASS_RECORDS || w->untimed++ % TIMED_ONE_OF == 0;
+    bool timed = op->cls != MILGI_OP_CLASS_RECORDS || w->untimed++ % TIMED_ONE_OF == 0;
     uint64_t begin_ns = timed ? milgi__port_monotonic_ns(NULL) : 0;
 
     w->crew->options.ops->perform(w->state, w->index, op);
@@ -143,7 +143,7 @@ static bool serve(struct worker *w, enum milgi_op_class cls)
 {
     struct milgi__crew *crew = w->crew;
     struct milgi_op *ops[RECORDS_AT_ONCE];
-    unsigned max = cls == MILGI_CLASS_RECORDS ? RECORDS_AT_ONCE : 1;
+    unsigned max = cls == MILGI_OP_CLASS_RECORDS ? RECORDS_AT_ONCE : 1;
     unsigned qps_n = atomic_load_explicit(&crew->qps_n, memory_order_acquire);
 
     for (unsigned i = 0; i < qps_n; i++) {
@@ -153,7 +153,7 @@ static bool serve(struct worker *w, enum milgi_op_class cls)
         if (n == 0)
             continue;
         w->cursor = at + 1;
-        w->records_last = cls == MILGI_CLASS_RECORDS;
+        w->records_last = cls == MILGI_OP_CLASS_RECORDS;
         if (w->forgotten != atomic_load_explicit(&crew->gone_n, memory_order_acquire))
             forget_keys(w);
         for (unsigned k = 0; k < n; k++)
@@ -168,8 +168,8 @@ static bool work(struct worker *w)
     bool records_first = (w->index == 0 && w->crew->options.workers > 1) || !w->records_last;
 
     if (records_first)
-        return serve(w, MILGI_CLASS_RECORDS) || serve(w, MILGI_CLASS_HANDSHAKE);
-    return serve(w, MILGI_CLASS_HANDSHAKE) || serve(w, MILGI_CLASS_RECORDS);
+        return serve(w, MILGI_OP_CLASS_RECORDS) || serve(w, MILGI_OP_CLASS_HANDSHAKE);
+    return serve(w, MILGI_OP_CLASS_HANDSHAKE) || serve(w, MILGI_OP_CLASS_RECORDS);
 }
 
 static void relax(void)
@@ -431,8 +431,8 @@ unsigned milgi__crew_enqueue(struct milgi__crew_qp *qp, struct milgi_op *const *
         return 0;
     for (unsigned i = 0; i < n; i++) {
         atomic_init(&milgi__ticket(ops[i])->state, MILGI__TICKET_WAITING);
-        bool records = ops[i]->cls == MILGI_CLASS_RECORDS;
-        milgi__lane_put(&qp->lane[records ? MILGI_CLASS_RECORDS : MILGI_CLASS_HANDSHAKE], ops[i]);
+        bool records = ops[i]->cls == MILGI_OP_CLASS_RECORDS;
+        milgi__lane_put(&qp->lane[records ? MILGI_OP_CLASS_RECORDS : MILGI_OP_CLASS_HANDSHAKE], ops[i]);
     }
     qp->in_flight += n;
     for (int cls = 0; cls < MILGI_OP_CLASSES; cls++)

@@ -26,17 +26,17 @@ static void a_device_that_needs_20_us_shows_20_us(void **state)
         rig_run(&rig);
         assert_int_equal(rig.done, i + 1);
     }
-    struct milgi_latency l = latency_of(rig.engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE);
+    struct milgi_latency l = latency_of(rig.engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE);
     assert_int_equal(l.count, 100 / MILGI__SAMPLE);
     assert_int_equal(l.min_ns, 20 * US);
     assert_int_equal(l.mean_ns, 20 * US);
     assert_int_equal(l.p50_ns, 20 * US);
     assert_int_equal(l.p999_ns, 20 * US);
     assert_int_equal(l.max_ns, 20 * US);
-    l = latency_of(rig.engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE);
+    l = latency_of(rig.engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE);
     assert_int_equal(l.count, 100 / MILGI__SAMPLE);
     assert_int_equal(l.max_ns, 0);
-    l = latency_of(rig.engine, 1, MILGI_CLASS_RECORDS, MILGI_LATENCY_DEVICE);
+    l = latency_of(rig.engine, 1, MILGI_OP_CLASS_RECORDS, MILGI_LATENCY_DEVICE);
     assert_int_equal(l.count, 0);
     rig_fini(&rig);
 }
@@ -58,18 +58,18 @@ static void who_waits_before_a_full_device_shows_it_as_queue_time(void **state)
         rig_run(&rig);
         rig.now_ns += MS;
     }
-    struct milgi_latency l = latency_of(rig.engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE);
+    struct milgi_latency l = latency_of(rig.engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE);
     assert_int_equal(l.count, 2);
     assert_int_equal(l.min_ns, 3 * MS);
     assert_int_equal(l.max_ns, 19 * MS);
     assert_int_equal(l.mean_ns, 11 * MS);
-    l = latency_of(rig.engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE);
+    l = latency_of(rig.engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE);
     assert_int_equal(l.count, 2);
     assert_int_equal(l.min_ns, MS);
     assert_int_equal(l.max_ns, MS);
     struct milgi_engine_stats s = stats_of(rig.engine);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].in_flight_peak, 1);
-    assert_in_range(s.device[1].cls[MILGI_CLASS_HANDSHAKE].waiting_peak, 19, 20);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].in_flight_peak, 1);
+    assert_in_range(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].waiting_peak, 19, 20);
     rig_fini(&rig);
 }
 
@@ -90,10 +90,10 @@ static void what_waited_for_a_device_and_ran_inline_has_its_queue_time_there(voi
         rig_run(&rig);
     }
     assert_int_equal(rig.done, 2);
-    struct milgi_latency l = latency_of(rig.engine, 0, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE);
+    struct milgi_latency l = latency_of(rig.engine, 0, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE);
     assert_int_equal(l.count, 1);
     assert_in_range(l.min_ns, 10000 * (uint64_t)MS, 12000 * (uint64_t)MS);
-    assert_int_equal(latency_of(rig.engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE).count, 0);
+    assert_int_equal(latency_of(rig.engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE).count, 0);
     rig_fini(&rig);
 }
 
@@ -109,10 +109,10 @@ static void what_is_run_again_shows_no_queue(void **state)
     milgi__sim_finish(rig.device, 0, MILGI_OP_BROKEN);
     rig_run(&rig);
     assert_int_equal(rig.status[MILGI_OP_OK], 1);
-    assert_int_equal(latency_of(rig.engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE).max_ns, 7 * MS);
-    assert_int_equal(latency_of(rig.engine, 0, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE).count, 1);
-    assert_int_equal(latency_of(rig.engine, 0, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE).max_ns, 0);
-    assert_int_equal(latency_of(rig.engine, 0, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE).count, 0);
+    assert_int_equal(latency_of(rig.engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE).max_ns, 7 * MS);
+    assert_int_equal(latency_of(rig.engine, 0, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE).count, 1);
+    assert_int_equal(latency_of(rig.engine, 0, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE).max_ns, 0);
+    assert_int_equal(latency_of(rig.engine, 0, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_QUEUE).count, 0);
     rig_fini(&rig);
 }
 
@@ -125,10 +125,10 @@ static void inline_ops_are_measured_rarely_and_read_no_clock_otherwise(void **st
     for (unsigned i = 0; i < MILGI__SAMPLE_INLINE - 1; i++)
         rig_seal(&rig, 100);
     assert_int_equal(rig.clock_reads, before);
-    assert_int_equal(latency_of(rig.engine, 0, MILGI_CLASS_RECORDS, MILGI_LATENCY_DEVICE).count, 0);
+    assert_int_equal(latency_of(rig.engine, 0, MILGI_OP_CLASS_RECORDS, MILGI_LATENCY_DEVICE).count, 0);
     rig_seal(&rig, 100);
     assert_int_equal(rig.clock_reads, before + 2);
-    assert_int_equal(latency_of(rig.engine, 0, MILGI_CLASS_RECORDS, MILGI_LATENCY_DEVICE).count, 1);
+    assert_int_equal(latency_of(rig.engine, 0, MILGI_OP_CLASS_RECORDS, MILGI_LATENCY_DEVICE).count, 1);
     rig_fini(&rig);
 }
 
@@ -166,7 +166,7 @@ static void all_devices_and_classes_are_merged_on_demand(void **state)
     assert_int_equal(l.count, 2);
     assert_int_equal(l.min_ns, 20 * US);
     assert_int_equal(l.max_ns, 40 * US);
-    assert_int_equal(latency_of(rig.engine, MILGI_ALL, MILGI_CLASS_RECORDS, MILGI_LATENCY_DEVICE).max_ns, 40 * US);
+    assert_int_equal(latency_of(rig.engine, MILGI_ALL, MILGI_OP_CLASS_RECORDS, MILGI_LATENCY_DEVICE).max_ns, 40 * US);
     assert_int_equal(latency_of(rig.engine, MILGI_ALL, MILGI_ALL, MILGI_LATENCY_QUEUE).count, 2);
     uint64_t ns;
     assert_int_equal(milgi_engine_percentile(rig.engine, 1, MILGI_ALL, MILGI_LATENCY_DEVICE, 100, &ns), 0);
@@ -208,9 +208,9 @@ static void a_reset_begins_times_and_peaks_anew_and_leaves_the_counters(void **s
     rig_run(&rig);
     milgi_engine_latency_reset(rig.engine);
     struct milgi_engine_stats s = stats_of(rig.engine);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].ok, 6);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].in_flight_peak, 0);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].waiting_peak, 0);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].ok, 6);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].in_flight_peak, 0);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].waiting_peak, 0);
     assert_int_equal(latency_of(rig.engine, 1, MILGI_ALL, MILGI_LATENCY_DEVICE).count, 0);
     rig_fini(&rig);
 }
@@ -242,7 +242,7 @@ static void without_memory_for_a_histogram_the_op_goes_on_unmeasured(void **stat
     assert_int_equal(latency_of(rig.engine, 1, MILGI_ALL, MILGI_LATENCY_DEVICE).count, 1);
     struct milgi_latency l;
     milgi__mem_fail = no_memory;
-    int one = milgi_engine_latency(rig.engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE, &l);
+    int one = milgi_engine_latency(rig.engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE, &l);
     milgi__mem_fail = NULL;
     assert_int_equal(one, 0);
     assert_int_equal(l.count, 1);
@@ -293,11 +293,11 @@ static struct milgi_device *established(struct pair *pair, enum milgi_role role,
 
 static void assert_reorder(struct milgi_engine *engine, uint64_t ns)
 {
-    struct milgi_latency l = latency_of(engine, 1, MILGI_CLASS_RECORDS, MILGI_LATENCY_REORDER);
+    struct milgi_latency l = latency_of(engine, 1, MILGI_OP_CLASS_RECORDS, MILGI_LATENCY_REORDER);
     assert_int_equal(l.count, 1);
     assert_int_equal(l.min_ns, ns);
     assert_int_equal(l.max_ns, ns);
-    assert_int_equal(latency_of(engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_REORDER).count, 0);
+    assert_int_equal(latency_of(engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_REORDER).count, 0);
 }
 
 static void a_record_behind_an_unfinished_one_shows_reorder_time(void **state)
@@ -382,10 +382,10 @@ static void a_signature_that_waits_for_the_shared_secret_shows_reorder_time(void
     engine->stat.until = 3; /* KEYGEN, DERIVE, SIGN */
     pair_settle(&pair);
     assert_true(pair.side[MILGI_CLIENT].established);
-    struct milgi_latency l = latency_of(engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE);
+    struct milgi_latency l = latency_of(engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_DEVICE);
     assert_int_equal(l.count, 1);
     assert_int_equal(l.max_ns, 2 * MS);
-    l = latency_of(engine, 1, MILGI_CLASS_HANDSHAKE, MILGI_LATENCY_REORDER);
+    l = latency_of(engine, 1, MILGI_OP_CLASS_HANDSHAKE, MILGI_LATENCY_REORDER);
     assert_int_equal(l.count, 1);
     assert_int_equal(l.min_ns, 7 * MS);
     assert_int_equal(l.max_ns, 7 * MS);

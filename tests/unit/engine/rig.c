@@ -92,7 +92,7 @@ void rig_keygen(struct rig *rig)
     assert_non_null(op);
     memset(&op->u.kex, 0, sizeof op->u.kex);
     op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_CLASS_HANDSHAKE;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = MILGI_GROUP_X25519;
     op->flags |= MILGI__OP_RERUN;
     op->u.kex.seed_len = 32;
@@ -107,7 +107,7 @@ void rig_seal(struct rig *rig, uint32_t len)
     struct milgi_chunk *src = milgi_chunk_new(rig->engine, len), *dst = milgi_chunk_new(rig->engine, len + 17);
     memset(src->data, 1, len);
     op->type = MILGI_OP_SEAL;
-    op->cls = MILGI_CLASS_RECORDS;
+    op->cls = MILGI_OP_CLASS_RECORDS;
     op->alg = rig->key->alg;
     op->key = milgi__key_ref(rig->key);
     op->flags |= MILGI__OP_RERUN;

@@ -59,7 +59,7 @@ static void each_kind_of_end_is_counted_where_it_happened(void **state)
     struct milgi_engine_stats s = stats_of(rig.engine);
     assert_adds_up(&s);
     assert_int_equal(s.device[1].in_flight, 15);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].in_flight, 10);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].in_flight, 10);
     for (unsigned i = 0, at = 0; i < 15; i++) {
         milgi__sim_finish(rig.device, at, ends[i % 5]);
         at += ends[i % 5] == MILGI_OP_LOST; /* it stays */
@@ -71,7 +71,7 @@ static void each_kind_of_end_is_counted_where_it_happened(void **state)
     assert_adds_up(&s);
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
         const struct milgi_class_stats *c = &s.device[1].cls[cls];
-        unsigned each = cls == MILGI_CLASS_HANDSHAKE ? 2 : 1;
+        unsigned each = cls == MILGI_OP_CLASS_HANDSHAKE ? 2 : 1;
         assert_int_equal(c->ok, each);
         assert_int_equal(c->rejected, each);
         assert_int_equal(c->broken, each);
@@ -102,9 +102,9 @@ static void what_is_run_again_counts_at_both_devices(void **state)
     rig_run(&rig);
     struct milgi_engine_stats s = stats_of(rig.engine);
     assert_adds_up(&s);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].rerun, 3);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].rerun, 3);
     assert_int_equal(s.device[1].rerun, 3);
-    assert_int_equal(s.device[0].cls[MILGI_CLASS_HANDSHAKE].ok, 3);
+    assert_int_equal(s.device[0].cls[MILGI_OP_CLASS_HANDSHAKE].ok, 3);
     assert_int_equal(rig.status[MILGI_OP_OK], 3);
     rig_fini(&rig);
 }
@@ -122,10 +122,10 @@ static void ops_that_find_a_long_line_are_counted_as_spilled(void **state)
         rig_keygen(&rig);
     rig_run(&rig);
     struct milgi_engine_stats s = stats_of(rig.engine);
-    const struct milgi_class_stats *c = &s.device[1].cls[MILGI_CLASS_HANDSHAKE];
+    const struct milgi_class_stats *c = &s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE];
     assert_adds_up(&s);
     assert_true(c->spilled > 0);
-    assert_int_equal(c->spilled, s.device[0].cls[MILGI_CLASS_HANDSHAKE].ok);
+    assert_int_equal(c->spilled, s.device[0].cls[MILGI_OP_CLASS_HANDSHAKE].ok);
     assert_int_equal(c->spilled + c->submitted + c->waiting, 20);
     assert_int_equal(c->in_flight, 2);
     rig_fini(&rig);
@@ -145,7 +145,7 @@ static void what_an_owner_leaves_in_line_is_counted_as_dropped(void **state)
     milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
     rig_run(&rig);
     struct milgi_engine_stats s = stats_of(rig.engine);
-    const struct milgi_class_stats *c = &s.device[1].cls[MILGI_CLASS_HANDSHAKE];
+    const struct milgi_class_stats *c = &s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE];
     assert_adds_up(&s);
     assert_int_equal(c->dropped, 3);
     assert_int_equal(c->submitted, 2);
@@ -168,8 +168,8 @@ static void a_refusing_device_is_counted_full_once_per_burst(void **state)
     assert_adds_up(&s);
     uint64_t full = s.device[1].full;
     assert_true(full > 0);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_RECORDS].full, full);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].full, full);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_RECORDS].full, full);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].full, full);
     assert_int_equal(s.device[1].waiting, 3);
     assert_int_equal(s.device[1].bursts, 0);
     milgi__sim_refuse(rig.device, false);
@@ -179,8 +179,8 @@ static void a_refusing_device_is_counted_full_once_per_burst(void **state)
     assert_int_equal(s.device[1].full, full);
     assert_int_equal(s.device[1].bursts, 1);
     assert_int_equal(s.device[1].burst_ops, 3);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_RECORDS].batch[0], 1);
-    assert_int_equal(s.device[1].cls[MILGI_CLASS_HANDSHAKE].batch[1], 1);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_RECORDS].batch[0], 1);
+    assert_int_equal(s.device[1].cls[MILGI_OP_CLASS_HANDSHAKE].batch[1], 1);
     rig_fini(&rig);
 }
 

@@ -84,7 +84,7 @@ static void host_op_start(void *ctx, struct milgi_op *op, unsigned slot)
 {
     struct loop_end *end = ctx;
     assert_int_equal(op->status, MILGI_OP_PENDING);
-    assert_int_equal(op->cls, MILGI_CLASS_HANDSHAKE);
+    assert_int_equal(op->cls, MILGI_OP_CLASS_HANDSHAKE);
     end->slots_seen |= 1u << slot;
     end->ops_started++;
     struct loop_op item = { op, slot };

@@ -218,7 +218,7 @@ static void check_op(const struct side *s, const struct milgi_op *op)
     if (a->dst_chunk)
         assert_true(a->dst + a->dst_len <= milgi_chunk_data(a->dst_chunk) + milgi_chunk_size(a->dst_chunk));
     assert_int_equal(op->alg, op->key->alg);
-    assert_int_equal(op->cls, MILGI_CLASS_RECORDS);
+    assert_int_equal(op->cls, MILGI_OP_CLASS_RECORDS);
     /* In place only where the op runs at once; run again only where it is not in place. */
     assert_true(!a->in_place || inside(s, op->e.id - 1));
     assert_int_equal(!!(op->flags & MILGI__OP_RERUN), !a->in_place);
