@@ -90,7 +90,6 @@ function(milgi_objects name)
   add_library(${name} OBJECT ${ARGN})
   target_include_directories(${name} PRIVATE
     ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/gen)
-  target_include_directories(${name} SYSTEM PRIVATE ${hdr_include})
   target_compile_definitions(${name} PRIVATE MILGI_BUILDING)
   target_link_libraries(${name} PRIVATE OpenSSL::Crypto Threads::Threads ${device_packages})
 endfunction()
@@ -102,15 +101,15 @@ function(milgi_library name type) # objects of the library follow
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   if(type STREQUAL "SHARED")
-    target_link_libraries(${name} PRIVATE OpenSSL::Crypto Threads::Threads milgi_hdr ${device_packages})
+    target_link_libraries(${name} PRIVATE OpenSSL::Crypto Threads::Threads ${device_packages})
   else()
-    target_link_libraries(${name} PUBLIC OpenSSL::Crypto Threads::Threads milgi_hdr)
+    target_link_libraries(${name} PUBLIC OpenSSL::Crypto Threads::Threads)
     target_link_libraries(${name} PRIVATE ${device_packages})
   endif()
 endfunction()
 
 milgi_objects(milgi_core_objects ${core_sources})
-set(product_objects milgi_core_objects ${hdr_objects})
+set(product_objects milgi_core_objects)
 if(crypto_${MILGI_CRYPTO})
   milgi_objects(milgi_crypto_objects ${crypto_${MILGI_CRYPTO}})
   list(APPEND product_objects milgi_crypto_objects)
@@ -134,7 +133,7 @@ target_include_directories(milgi_internal INTERFACE ${PROJECT_SOURCE_DIR}/src ${
 # The same library on the deterministic fake backend; for tests only, never installed.
 if(crypto_fake AND NOT MILGI_CRYPTO STREQUAL "fake")
   milgi_objects(milgi_fake_objects ${crypto_fake})
-  milgi_library(milgi_fake STATIC milgi_core_objects ${hdr_objects} milgi_fake_objects)
+  milgi_library(milgi_fake STATIC milgi_core_objects milgi_fake_objects)
   set_target_properties(milgi_fake PROPERTIES EXCLUDE_FROM_ALL ON)
   target_include_directories(milgi_fake PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/gen>)

@@ -4,7 +4,7 @@
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/milgi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
-install(TARGETS milgi_static milgi_shared milgi_hdr EXPORT milgi-targets
+install(TARGETS milgi_static milgi_shared EXPORT milgi-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET milgi)
   install(TARGETS milgi RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

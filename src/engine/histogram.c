@@ -1,44 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HdrHistogram behind our allocator and our bounds. */
+/*
+ * A log-linear histogram. Values below 256 have a bucket each; above, every doubling is divided into 128 buckets of
+ * equal width, so that a bucket is never wider than 1/128 of the values in it.
+ */
 #include "engine/histogram.h"
-
-#include <hdr/hdr_histogram.h>
 
 #include "base/base.h"
 
-#define DIGITS 2
+#define STEPS_LOG 7u
+#define STEPS (1u << STEPS_LOG) /* buckets of a doubling */
+/* The largest value is less than 2^37: 2 * STEPS buckets of width 1, then STEPS for each of 29 doublings. */
+#define BUCKETS (STEPS * 31u)
 
 struct milgi__histogram {
-    struct hdr_histogram hdr;
-    uint64_t sum;
-    int64_t counts[];
+    uint64_t count, sum, min, max;
+    uint64_t counts[BUCKETS];
 };
 
-/* The shape of all of them. */
-static struct hdr_histogram_bucket_config shape(void)
+/* How many low bits the bucket of |value| does not distinguish. */
+static unsigned coarseness(uint64_t value)
 {
-    struct hdr_histogram_bucket_config config;
-    if (hdr_calculate_bucket_config(1, (int64_t)MILGI__HISTOGRAM_MAX_NS, DIGITS, &config) != 0)
-        memset(&config, 0, sizeof config);
-    return config;
+    unsigned shift = 0;
+    while (value >> shift >= 2 * STEPS)
+        shift++;
+    return shift;
+}
+
+static size_t bucket_of(uint64_t value)
+{
+    unsigned shift = coarseness(value);
+    return (size_t)shift * STEPS + (size_t)(value >> shift);
+}
+
+/* The largest value that falls into the bucket. */
+static uint64_t top_of(size_t bucket)
+{
+    if (bucket < 2 * STEPS)
+        return bucket;
+    unsigned shift = (unsigned)(bucket / STEPS) - 1;
+    return (((uint64_t)bucket - (uint64_t)shift * STEPS + 1) << shift) - 1;
 }
 
 size_t milgi__histogram_memory(void)
 {
-    return sizeof(struct milgi__histogram) + (size_t)shape().counts_len * sizeof(int64_t);
+    return sizeof(struct milgi__histogram);
 }
 
 struct milgi__histogram *milgi__histogram_new(void)
 {
-    struct hdr_histogram_bucket_config config = shape();
-    if (config.counts_len <= 0)
-        return NULL;
-    struct milgi__histogram *h = milgi__alloc(sizeof *h + (size_t)config.counts_len * sizeof h->counts[0]);
-    if (!h)
-        return NULL;
-    hdr_init_preallocated(&h->hdr, &config);
-    h->hdr.counts = h->counts;
-    return h;
+    return milgi__alloc(sizeof(struct milgi__histogram));
 }
 
 void milgi__histogram_free(struct milgi__histogram *h)
@@ -46,60 +56,74 @@ void milgi__histogram_free(struct milgi__histogram *h)
     milgi__free(h);
 }
 
+static void widen(struct milgi__histogram *h, uint64_t min, uint64_t max)
+{
+    h->min = h->count ? MILGI__MIN(h->min, min) : min;
+    h->max = MILGI__MAX(h->max, max);
+}
+
 void milgi__histogram_record(struct milgi__histogram *h, uint64_t ns)
 {
     uint64_t value = MILGI__MIN(ns, MILGI__HISTOGRAM_MAX_NS);
-    if (hdr_record_value(&h->hdr, (int64_t)value))
-        h->sum += value;
+    widen(h, value, value);
+    h->count++;
+    h->sum += value;
+    h->counts[bucket_of(value)]++;
 }
 
 void milgi__histogram_merge(struct milgi__histogram *h, const struct milgi__histogram *from)
 {
-    int64_t least = MILGI__MIN(h->hdr.min_value, from->hdr.min_value);
-    int64_t most = MILGI__MAX(h->hdr.max_value, from->hdr.max_value);
-    hdr_add(&h->hdr, &from->hdr);
+    if (!from->count)
+        return;
+    widen(h, from->min, from->max);
+    h->count += from->count;
     h->sum += from->sum;
-    /* hdr_add() knows the other's values only as accurately as they were counted. */
-    h->hdr.min_value = least;
-    h->hdr.max_value = most;
+    for (size_t i = 0; i < BUCKETS; i++)
+        h->counts[i] += from->counts[i];
 }
 
 void milgi__histogram_reset(struct milgi__histogram *h)
 {
-    hdr_reset(&h->hdr);
-    h->sum = 0;
+    memset(h, 0, sizeof *h);
 }
 
 uint64_t milgi__histogram_count(const struct milgi__histogram *h)
 {
-    return (uint64_t)h->hdr.total_count;
+    return h->count;
 }
 
-/* hdr_min() and hdr_max() answer with the bounds of a bucket; these are what was seen. */
 uint64_t milgi__histogram_min(const struct milgi__histogram *h)
 {
-    if (h->hdr.total_count == 0 || h->counts[0] > 0)
-        return 0;
-    return (uint64_t)h->hdr.min_value;
+    return h->min;
 }
 
 uint64_t milgi__histogram_max(const struct milgi__histogram *h)
 {
-    return (uint64_t)h->hdr.max_value;
+    return h->max;
 }
 
 uint64_t milgi__histogram_mean(const struct milgi__histogram *h)
 {
-    return h->hdr.total_count ? h->sum / (uint64_t)h->hdr.total_count : 0;
+    return h->count ? h->sum / h->count : 0;
+}
+
+/* The 1-based place, among all values in order, of the least that has |percent| of them at or below it. */
+static uint64_t place_of(uint64_t count, double percent)
+{
+    double exact = MILGI__MIN(percent, 100.0) * (double)count / 100;
+    uint64_t place = (uint64_t)exact;
+    place += (double)place < exact;
+    return MILGI__MIN(MILGI__MAX(place, 1), count);
 }
 
 uint64_t milgi__histogram_percentile(const struct milgi__histogram *h, double percent)
 {
-    if (h->hdr.total_count == 0)
-        return 0;
-    if (!(percent > 0))
-        return milgi__histogram_min(h);
-    /* The upper bound of a bucket may be more than anything that was seen. */
-    uint64_t value = (uint64_t)hdr_value_at_percentile(&h->hdr, MILGI__MIN(percent, 100.0));
-    return MILGI__MIN(value, milgi__histogram_max(h));
+    if (!h->count || !(percent > 0))
+        return h->min;
+    uint64_t left = place_of(h->count, percent);
+    size_t bucket = 0;
+    while (h->counts[bucket] < left)
+        left -= h->counts[bucket++];
+    /* The bucket may reach beyond anything that was seen. */
+    return MILGI__MIN(top_of(bucket), h->max);
 }

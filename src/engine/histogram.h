@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A histogram of times: the one place that knows HdrHistogram (docs/adr/0008). Two significant digits from 1 ns to
- * 100 s, 31 KiB each; what is longer counts as 100 s.
+ * A histogram of times: two significant digits from 1 ns to 100 s, 31 KiB each (docs/adr/0010). What is longer counts
+ * as 100 s.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The wrapper of HdrHistogram: bounds, accuracy, merging, and no memory. */
+/* The histogram against exact percentiles of the same values; its bounds, merging, and no memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -62,6 +63,59 @@ static void percentiles_are_right_to_one_percent(void **state)
     assert_int_equal(milgi__histogram_max(h), 100000000);
     assert_int_equal(milgi__histogram_mean(h), 50000500);
     milgi__histogram_free(h);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Values of every magnitude from 1 ns to 100 s, in sets of 1 to 4000, each against a sorted list of the same. */
+static void every_percentile_is_within_one_percent_of_the_exact_one(void **state)
+{
+    (void)state;
+    static const unsigned per_mille[] = { 0, 1, 10, 100, 250, 500, 750, 900, 990, 999, 1000 };
+    static uint64_t values[4000];
+    uint64_t x = 88172645463325252u;
+    for (unsigned n = 1; n <= MILGI__COUNT(values); n = n * 3 / 2 + 1) {
+        struct milgi__histogram *h = made();
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < n; i++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            uint64_t value = (x | UINT64_C(1) << 63) >> (x % 37 + 27); /* of 1 to 37 bits, each as often */
+            values[i] = MILGI__MIN(value, MILGI__HISTOGRAM_MAX_NS);
+            milgi__histogram_record(h, values[i]);
+            sum += values[i];
+        }
+        qsort(values, n, sizeof values[0], by_value);
+        for (unsigned i = 0; i < MILGI__COUNT(per_mille); i++) {
+            uint64_t place = ((uint64_t)per_mille[i] * n + 999) / 1000; /* so many values are at or below it */
+            uint64_t exact = values[place ? place - 1 : 0];
+            uint64_t got = milgi__histogram_percentile(h, per_mille[i] / 10.0);
+            assert_in_range(got, exact, exact + exact / 100);
+        }
+        assert_int_equal(milgi__histogram_count(h), n);
+        assert_int_equal(milgi__histogram_min(h), values[0]);
+        assert_int_equal(milgi__histogram_max(h), values[n - 1]);
+        assert_int_equal(milgi__histogram_mean(h), sum / n);
+        milgi__histogram_free(h);
+    }
+}
+
+static void both_sides_of_every_power_of_two_stay_apart(void **state)
+{
+    (void)state;
+    for (unsigned bit = 1; bit < 37; bit++) {
+        uint64_t power = UINT64_C(1) << bit;
+        struct milgi__histogram *h = made();
+        milgi__histogram_record(h, power - 1);
+        milgi__histogram_record(h, power);
+        milgi__histogram_record(h, MILGI__HISTOGRAM_MAX_NS);
+        assert_int_equal(milgi__histogram_percentile(h, 33), power - 1);
+        assert_in_range(milgi__histogram_percentile(h, 66), power, power + power / 100);
+        milgi__histogram_free(h);
+    }
 }
 
 static void percentages_out_of_range_are_the_ends(void **state)
@@ -163,6 +217,8 @@ int main(void)
         cmocka_unit_test(an_empty_histogram_says_0_to_everything),
         cmocka_unit_test(one_value_is_exact_at_every_percentile),
         cmocka_unit_test(percentiles_are_right_to_one_percent),
+        cmocka_unit_test(every_percentile_is_within_one_percent_of_the_exact_one),
+        cmocka_unit_test(both_sides_of_every_power_of_two_stay_apart),
         cmocka_unit_test(percentages_out_of_range_are_the_ends),
         cmocka_unit_test(what_is_out_of_range_counts_as_the_largest),
         cmocka_unit_test(merging_adds_and_leaves_the_other_alone),
