@@ -11,17 +11,20 @@ foreach(dir ${MILGI_PARTS})
   list(APPEND core_sources ${found})
 endforeach()
 
-# --- crypto: src/crypto/<flavour>*.c or src/crypto/<flavour>/*.c; files of no flavour are common to all ------------
-set(crypto_flavours openssl3 awslc fake)
+# --- crypto: a flavour is a directory; the files beside the directories are common to all ---------------------------
+file(GLOB crypto_dirs CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/src/crypto/*)
+set(crypto_flavours)
+foreach(path ${crypto_dirs})
+  if(IS_DIRECTORY ${path})
+    get_filename_component(flavour ${path} NAME)
+    list(APPEND crypto_flavours ${flavour})
+    file(GLOB crypto_${flavour} CONFIGURE_DEPENDS ${path}/*.c)
+  endif()
+endforeach()
 if(NOT MILGI_CRYPTO IN_LIST crypto_flavours)
   message(FATAL_ERROR "MILGI_CRYPTO=${MILGI_CRYPTO}: must be one of ${crypto_flavours}")
 endif()
-foreach(flavour ${crypto_flavours})
-  file(GLOB crypto_${flavour} CONFIGURE_DEPENDS
-    ${PROJECT_SOURCE_DIR}/src/crypto/${flavour}*.c ${PROJECT_SOURCE_DIR}/src/crypto/${flavour}/*.c)
-endforeach()
 file(GLOB crypto_common CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/crypto/*.c)
-list(REMOVE_ITEM crypto_common ${crypto_openssl3} ${crypto_awslc} ${crypto_fake})
 list(APPEND core_sources ${crypto_common})
 
 # --- devices: one directory each; cpu is always there, since everything may spill to it -----------------------------

@@ -4,7 +4,7 @@
 
 #include <milgi/config.h>
 
-#include "crypto/crypto.h"
+#include "crypto/x509.h"
 #include "op/material.h"
 #include "op/op.h"
 

@@ -3,7 +3,7 @@
 #include "cert/cert.h"
 
 #include "base/port.h"
-#include "crypto/list.h"
+#include "crypto/cert_list.h"
 
 #define URI_MAX 4096
 /* The same bounds as for keys that are read. */

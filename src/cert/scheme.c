@@ -40,7 +40,8 @@ void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, s
     case MILGI__KEY_P384: snprintf(out, cap, "ECDSA P-384"); return;
     case MILGI__KEY_P521: snprintf(out, cap, "ECDSA P-521"); return;
     case MILGI__KEY_ED25519: snprintf(out, cap, "Ed25519"); return;
-    case MILGI__KEY_NONE: break;
+    case MILGI__KEY_NONE:
+    case MILGI__KEY_TYPES: break;
     }
     snprintf(out, cap, "unknown");
 }

@@ -3,7 +3,7 @@
 #include "cert/cert.h"
 
 #include "base/port.h"
-#include "crypto/list.h"
+#include "crypto/cert_list.h"
 
 /* Takes |anchors|. */
 static int trust_new(uint8_t *anchors, size_t len, struct milgi_trust **trust)

@@ -5,7 +5,7 @@
 #include <milgi/engine.h>
 
 #include "buf/buf.h"
-#include "crypto/crypto.h"
+#include "crypto/context.h"
 #include "op/op.h"
 #include "op/owner.h"
 

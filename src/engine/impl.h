@@ -102,9 +102,6 @@ enum milgi__dev_state {
     MILGI__DEV_LEAVING  /* on its way out */
 };
 
-/* Kinds of ops whose service times are measured apart (route.c). */
-#define MILGI__SIZES 8u /* of records: each twice as long as the one before */
-#define MILGI__KINDS (6 * MILGI__SIZES + 17u)
 #define MILGI__SCALE_ONE 256u
 
 struct milgi__dev {
@@ -131,7 +128,7 @@ struct milgi__dev {
     uint32_t lessons;                              /* how often it has changed: what expectations were reckoned with */
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
-    uint64_t learned;                              /* sizes of records, as bits, of which one was measured */
+    uint8_t learned[2 * MILGI__SUITES];            /* by suite and direction: sizes, as bits, that were measured */
     bool tells;                                    /* its ops say how long they took, some of them at least */
     bool probed[MILGI__KINDS];                     /* one op is to find out */
     struct milgi__dev_stats stat;

@@ -10,60 +10,18 @@
 #define LEARN 8u             /* a new measurement counts for one in so many */
 #define OUTLIER 8u           /* times what was known: more is not believed at once */
 #define LEARN_PROBE 2u
-#define SMALLEST 128u
-#define RECORDS (6 * MILGI__SIZES) /* kinds of them */
 
 /* --- what ops cost ---------------------------------------------------------------------------------------------- */
-
-static unsigned kind_of_record(int type, uint16_t alg, uint32_t size)
-{
-    unsigned suite = alg == MILGI_SUITE_CHACHA20_POLY1305_SHA256 ? 2 : alg == MILGI_SUITE_AES_256_GCM_SHA384;
-    unsigned longer = 0;
-    for (uint32_t up_to = SMALLEST; size > up_to && longer < MILGI__SIZES - 1; up_to *= 2)
-        longer++;
-    return (suite * 2 + (type == MILGI_OP_OPEN)) * MILGI__SIZES + longer;
-}
-
-static unsigned kind_of_scheme(uint16_t alg)
-{
-    switch (alg) {
-    case MILGI_SIG_ECDSA_SECP256R1_SHA256: return 0;
-    case MILGI_SIG_ECDSA_SECP384R1_SHA384: return 1;
-    case MILGI_SIG_ECDSA_SECP521R1_SHA512: return 2;
-    case MILGI_SIG_ED25519: return 3;
-    default: return 4; /* RSA: the estimate knows its size */
-    }
-}
-
-static unsigned kind_of_group(uint16_t alg)
-{
-    return alg == MILGI_GROUP_SECP256R1 ? 0 : alg == MILGI_GROUP_SECP384R1 ? 1
-                                                                           : 2;
-}
-
-/* Of records come first, then 3 + 3 of groups, 5 + 5 of schemes, 1 of chains. */
-static unsigned kind_of(int type, uint16_t alg, uint32_t size)
-{
-    switch (type) {
-    case MILGI_OP_KEYGEN: return RECORDS + kind_of_group(alg);
-    case MILGI_OP_DERIVE: return RECORDS + 3 + kind_of_group(alg);
-    case MILGI_OP_SIGN: return RECORDS + 6 + kind_of_scheme(alg);
-    case MILGI_OP_VERIFY: return RECORDS + 11 + kind_of_scheme(alg);
-    case MILGI_OP_VERIFY_CHAIN: return RECORDS + 16;
-    default: return kind_of_record(type, alg, size);
-    }
-}
 
 /* What is known of records of one size is the best guess for those of which nothing is known yet. */
 static void learn_sizes(struct milgi__dev *d, unsigned kind)
 {
     unsigned first = kind - kind % MILGI__SIZES;
-    d->learned |= UINT64_C(1) << kind;
-    if ((d->learned >> first & 0xff) == 0xff)
-        return;
-    for (unsigned i = first; i < first + MILGI__SIZES; i++) {
-        if (!(d->learned >> i & 1))
-            d->scale[i] = d->scale[kind];
+    uint8_t *learned = &d->learned[first / MILGI__SIZES];
+    *learned = (uint8_t)(*learned | 1u << (kind - first));
+    for (unsigned i = 0; *learned != UINT8_MAX && i < MILGI__SIZES; i++) {
+        if (!(*learned >> i & 1))
+            d->scale[first + i] = d->scale[kind];
     }
 }
 
@@ -83,7 +41,7 @@ void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_
         *known -= (uint32_t)((*known - scale + parts - 1) / parts);
     *known = MILGI__MAX(*known, 1);
     d->lessons++;
-    if (op->e.kind < RECORDS)
+    if (op->e.kind < MILGI__RECORD_KINDS)
         learn_sizes(d, op->e.kind);
 }
 
@@ -112,7 +70,7 @@ uint64_t milgi_engine_expected_ns(
         op.u.aead.src_n = 1;
         op.u.aead.src[0].len = size;
     }
-    return milgi__dev_expected_ns(&e->dev[index], kind_of(type, alg, size), milgi__op_estimate_ns(&op));
+    return milgi__dev_expected_ns(&e->dev[index], milgi__op_kind(type, alg, size), milgi__op_estimate_ns(&op));
 }
 
 /* When |d| would have finished an op of |cost_ns| if it were given one now, from now on. */
@@ -288,7 +246,7 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
         return inline_dev;
     uint32_t size = op->type <= MILGI_OP_OPEN ? op->u.aead.dst_len : 0;
     op->e.estimate_ns = milgi__op_estimate_ns(op);
-    op->e.kind = (uint8_t)kind_of(op->type, op->alg, size);
+    op->e.kind = (uint8_t)milgi__op_kind(op->type, op->alg, size);
     struct milgi__dev *d = elsewhere ? holder(e, op) : best(e, r, op);
     if (!d)
         return inline_dev;

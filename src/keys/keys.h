@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "crypto/crypto.h"
+#include "crypto/hash.h"
 #include "op/op.h"
 
 /* --- transcript ------------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "crypto/crypto.h"
+#include "crypto/sign.h"
 
 /* Immutable after it is made; references are atomic. */
 struct milgi_credential {

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An op's names, its end, and what it will cost. */
+/* An op's names and its end. */
 #include "op/op.h"
 
 #include <stdatomic.h>
-
-#include "op/material.h"
 
 const char *milgi_op_type_name(int type)
 {
@@ -70,71 +68,5 @@ void milgi__op_clear(struct milgi_op *op)
         break;
     default:
         break;
-    }
-}
-
-/* --- estimates: measured on a 2.4 GHz server core ----------------------------------------------------------------- */
-
-static uint32_t estimate_record(const struct milgi_op *op)
-{
-    uint32_t len = 0;
-
-    for (size_t i = 0; i < op->u.aead.src_n && i < MILGI_OP_SLICES; i++)
-        len += op->u.aead.src[i].len;
-    if (op->alg == MILGI_SUITE_CHACHA20_POLY1305_SHA256)
-        return 400 + len / 2;
-    return 200 + len * 2 / 9;
-}
-
-static uint32_t estimate_rsa_sign(const struct milgi_op *op)
-{
-    unsigned bits = op->key != NULL && op->key->credential != NULL ? op->key->credential->bits : 2048;
-
-    /* The cube of the length. */
-    uint64_t k = bits / 256;
-    return (uint32_t)(MILGI__MIN(k, 32) * MILGI__MIN(k, 32) * MILGI__MIN(k, 32) * 1250);
-}
-
-static uint32_t estimate_sign(const struct milgi_op *op)
-{
-    switch (op->alg) {
-    case MILGI_SIG_ECDSA_SECP256R1_SHA256: return 22000;
-    case MILGI_SIG_ECDSA_SECP384R1_SHA384: return 800000;
-    case MILGI_SIG_ECDSA_SECP521R1_SHA512: return 250000;
-    case MILGI_SIG_ED25519: return 45000;
-    default: return estimate_rsa_sign(op);
-    }
-}
-
-static uint32_t estimate_verify(const struct milgi_op *op)
-{
-    switch (op->alg) {
-    case MILGI_SIG_ECDSA_SECP256R1_SHA256: return 65000;
-    case MILGI_SIG_ECDSA_SECP384R1_SHA384: return 650000;
-    case MILGI_SIG_ECDSA_SECP521R1_SHA512: return 500000;
-    case MILGI_SIG_ED25519: return 120000;
-    default: return 30000;
-    }
-}
-
-uint32_t milgi__op_estimate_ns(const struct milgi_op *op)
-{
-    switch (op->type) {
-    case MILGI_OP_SEAL:
-    case MILGI_OP_OPEN: return estimate_record(op);
-    case MILGI_OP_KEYGEN:
-        if (op->alg == MILGI_GROUP_SECP256R1)
-            return 13000;
-        return op->alg == MILGI_GROUP_SECP384R1 ? 700000 : 40000;
-    case MILGI_OP_DERIVE:
-        if (op->alg == MILGI_GROUP_SECP256R1)
-            return 45000;
-        return op->alg == MILGI_GROUP_SECP384R1 ? 700000 : 40000;
-    case MILGI_OP_SIGN: return estimate_sign(op);
-    case MILGI_OP_VERIFY: return estimate_verify(op);
-    case MILGI_OP_VERIFY_CHAIN:
-        /* Each certificate is decoded and its signature verified; they are of about 1 KB. */
-        return 100000 + op->u.chain.chain.len * 200;
-    default: return 1000;
     }
 }

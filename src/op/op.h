@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An op's life, the algorithm tables, and the one way to perform an op with the crypto library. */
+/* An op's life, and the one way to perform an op with the crypto library. */
 #pragma once
 
 #include <milgi/op.h>
 
 #include "base/base.h"
 #include "buf/buf.h"
-#include "crypto/crypto.h"
+#include "op/algorithm.h"
 
 /* States of op.e.state; engine/ moves them. */
 enum milgi__op_state {
@@ -40,34 +40,3 @@ void milgi__loaded_free(const struct milgi_key *key, void *loaded);
 
 /* A serial that no key of this process has had. */
 uint64_t milgi__key_serial(void);
-
-/* --- tables (suite.c) ------------------------------------------------------------------------------------------- */
-
-struct milgi__suite {
-    uint16_t id;
-    enum milgi__hash hash;
-    uint8_t key_len;
-    uint64_t record_limit; /* records under one key (RFC 8446 5.5), less a margin */
-    const char *name;
-};
-const struct milgi__suite *milgi__suite(uint16_t id); /* NULL: unknown */
-
-struct milgi__scheme {
-    uint16_t id;
-    enum milgi__key_type key;
-    bool tls13; /* allowed in CertificateVerify */
-    const char *name;
-};
-const struct milgi__scheme *milgi__scheme(uint16_t id);
-
-struct milgi__group {
-    uint16_t id;
-    const char *name;
-};
-const struct milgi__group *milgi__group(uint16_t id);
-
-/*
- * A guess at the service time of an op on one unit, for budgets, fairness and the model: refined by measurement
- * elsewhere.
- */
-uint32_t milgi__op_estimate_ns(const struct milgi_op *op);

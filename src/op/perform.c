@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Performing an op with the crypto library: the one place where the two meet. */
+#include "crypto/aead.h"
+#include "crypto/kex.h"
+#include "crypto/x509.h"
 #include "op/material.h"
 #include "op/op.h"
 

@@ -10,7 +10,11 @@
 #include <milgi/device.h>
 
 #include "buf/region.h"
-#include "crypto/crypto.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/kex.h"
+#include "crypto/sign.h"
+#include "crypto/x509.h"
 #include "op/op.h"
 
 #define RIG_DEV 3 /* the device's index in the engine that this stands for */

@@ -10,6 +10,7 @@
 #include <milgi/op.h>
 
 #include "fake_identity.h"
+#include "op/algorithm.h"
 
 static struct milgi__crypto *cx;
 

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "configs.h"
-#include "crypto/crypto.h"
+#include "crypto/context.h"
 #include "pair.h"
 
 #define CHILD_S 30 /* a child that hangs is ended */

@@ -4,7 +4,7 @@
 
 #include <milgi/config.h>
 
-#include "crypto/fake.h"
+#include "crypto/fake/fake.h"
 
 #define FAKE_NOW_S 1700000000 /* a time at which every identity is valid unless it is asked to be otherwise */
 

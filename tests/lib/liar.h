@@ -7,7 +7,11 @@
  */
 #pragma once
 
-#include "crypto/crypto.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/kex.h"
+#include "crypto/sign.h"
+#include "crypto/x509.h"
 #include "handshake/msg/msg.h"
 #include "keys/keys.h"
 #include "pair.h"

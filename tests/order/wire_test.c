@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
-#include "crypto/crypto.h"
+#include "crypto/aead.h"
 #include "fake_identity.h"
 
 /* --- every seal is remembered ------------------------------------------------------------------------------------- */

@@ -7,13 +7,15 @@
 
 #include <cmocka.h>
 
+#include "crypto/aead.h"
+#include "crypto/kex.h"
 #include "keys/keys.h"
 #include "rfc8448.h"
 
 #define C RFC8448_CLIENT
 #define S RFC8448_SERVER
 
-static const struct milgi__suite suite = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI__SHA256, 16, 1, "" };
+static const struct milgi__suite suite = { .id = MILGI_SUITE_AES_128_GCM_SHA256, .hash = MILGI__SHA256, .key_len = 16, .record_limit = 1 };
 static struct milgi__crypto *cx;
 
 static int setup(void **state)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/aead.h"
 #include "wycheproof.h"
 
 #define TAG_LEN 16

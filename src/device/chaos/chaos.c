@@ -5,6 +5,7 @@
  */
 #include <stdatomic.h>
 
+#include "crypto/aead.h"
 #include "device/spec.h"
 #include "device/worker/timer.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inline device: enqueue() performs its ops with the crypto library before it returns. */
+#include "crypto/aead.h"
 #include "device/device.h"
 
 #define IN_FLIGHT_MAX 1024

@@ -2,6 +2,7 @@
 /* pool: this process's libcrypto on threads of its own. */
 #include <sched.h>
 
+#include "crypto/aead.h"
 #include "device/arena.h"
 #include "device/spec.h"
 #include "device/worker/crew.h"

@@ -2,6 +2,7 @@
 /* sim: an accelerator that is only modelled. The results are real, the times are the model's. */
 #include <stdatomic.h>
 
+#include "crypto/aead.h"
 #include "device/arena.h"
 #include "device/sim/model.h"
 #include "device/spec.h"

@@ -2,7 +2,7 @@
 /* Handshake messages (RFC 8446 4): encoders write header and body, decoders read a body and leave nothing in it. */
 #pragma once
 
-#include "crypto/crypto.h"
+#include "crypto/hash.h"
 #include "handshake/ext/ext.h"
 
 enum milgi__msg {

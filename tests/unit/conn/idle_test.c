@@ -14,7 +14,7 @@
 #include <openssl/crypto.h>
 
 #include "configs.h"
-#include "crypto/crypto.h"
+#include "crypto/context.h"
 #include "heap.h"
 #include "pair.h"
 

@@ -11,7 +11,7 @@
 
 #include <milgi/op.h>
 
-#include "crypto/list.h"
+#include "crypto/cert_list.h"
 #include "identity.h"
 
 #define DAY ((int64_t)24 * 3600)

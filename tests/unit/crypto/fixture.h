@@ -9,7 +9,11 @@
 #include <cmocka.h>
 
 #include "base/base.h"
-#include "crypto/crypto.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/kex.h"
+#include "crypto/sign.h"
+#include "crypto/x509.h"
 
 int crypto_open(void **state);
 int crypto_close(void **state);

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "crypto/openssl3.h"
+#include "crypto/openssl3/openssl3.h"
 
 static void assert_hex(const uint8_t *data, size_t len, const char *hex)
 {

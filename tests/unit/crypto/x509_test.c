@@ -11,7 +11,7 @@
 
 #include <milgi/op.h>
 
-#include "crypto/list.h"
+#include "crypto/cert_list.h"
 #include "identity.h"
 
 /* --- what is in a certificate ----------------------------------------------------------------------------------- */

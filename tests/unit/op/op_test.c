@@ -54,6 +54,78 @@ static void only_certificates_are_signed_with_pkcs1(void **state)
     }
 }
 
+static void names_are_known_in_any_case_and_by_their_aliases(void **state)
+{
+    static const struct {
+        const char *name;
+        uint16_t id;
+    } groups[] = { { "X25519", MILGI_GROUP_X25519 }, { "curve25519", MILGI_GROUP_X25519 },
+        { "P-256", MILGI_GROUP_SECP256R1 }, { "p256", MILGI_GROUP_SECP256R1 },
+        { "prime256v1", MILGI_GROUP_SECP256R1 }, { "SECP384R1", MILGI_GROUP_SECP384R1 },
+        { "p-384", MILGI_GROUP_SECP384R1 }, { "P384", MILGI_GROUP_SECP384R1 }, { "x2551", 0 }, { "x25519x", 0 },
+        { "", 0 } };
+
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(groups); i++)
+        assert_int_equal(milgi_group_by_name(groups[i].name), groups[i].id);
+    assert_int_equal(milgi_suite_by_name("tls_aes_128_gcm_sha256"), MILGI_SUITE_AES_128_GCM_SHA256);
+    assert_int_equal(milgi_suite_by_name("AES-256-GCM-SHA384"), MILGI_SUITE_AES_256_GCM_SHA384);
+    assert_int_equal(milgi_suite_by_name("TLS_CHACHA20_POLY1305"), 0);
+    assert_int_equal(milgi_scheme_by_name("ECDSA-secp256r1-SHA256"), MILGI_SIG_ECDSA_SECP256R1_SHA256);
+}
+
+/* --- kinds -------------------------------------------------------------------------------------------------------- */
+
+static void remember(bool seen[MILGI__KINDS], int type, uint16_t alg, uint32_t size)
+{
+    unsigned kind = milgi__op_kind(type, alg, size);
+
+    assert_true(kind < MILGI__KINDS);
+    assert_int_equal(kind < MILGI__RECORD_KINDS, type <= MILGI_OP_OPEN);
+    assert_false(seen[kind]);
+    seen[kind] = true;
+}
+
+static void each_algorithm_is_measured_apart_and_records_by_size(void **state)
+{
+    static const uint32_t sizes[] = { 0, 129, 257, 513, 1025, 2049, 4097, 16640 };
+    static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
+        MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+    static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
+        MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
+        MILGI_SIG_RSA_PSS_PSS_SHA256 };
+    bool seen[MILGI__KINDS] = { false };
+
+    (void)state;
+    for (int open = 0; open < 2; open++) {
+        for (size_t i = 0; i < MILGI__COUNT(suites); i++) {
+            for (size_t k = 0; k < MILGI__COUNT(sizes); k++)
+                remember(seen, open ? MILGI_OP_OPEN : MILGI_OP_SEAL, suites[i], sizes[k]);
+        }
+        for (size_t i = 0; i < MILGI__COUNT(groups); i++)
+            remember(seen, open ? MILGI_OP_KEYGEN : MILGI_OP_DERIVE, groups[i], 0);
+        for (size_t i = 0; i < MILGI__COUNT(schemes); i++)
+            remember(seen, open ? MILGI_OP_SIGN : MILGI_OP_VERIFY, schemes[i], 0);
+    }
+    remember(seen, MILGI_OP_VERIFY_CHAIN, 0, 0);
+    assert_int_equal(milgi__op_kind(MILGI_OP_SEAL, suites[0], 128), milgi__op_kind(MILGI_OP_SEAL, suites[0], 1));
+    assert_int_equal(milgi__op_kind(MILGI_OP_SIGN, MILGI_SIG_RSA_PSS_RSAE_SHA256, 0),
+        milgi__op_kind(MILGI_OP_SIGN, MILGI_SIG_RSA_PSS_RSAE_SHA512, 0));
+}
+
+static void an_unknown_algorithm_is_taken_for_none_of_the_known_ones(void **state)
+{
+    bool seen[MILGI__KINDS] = { false };
+
+    (void)state;
+    remember(seen, MILGI_OP_DERIVE, MILGI_GROUP_X25519, 0);
+    remember(seen, MILGI_OP_DERIVE, 0x11ec, 0);
+    assert_int_equal(milgi__op_kind(MILGI_OP_KEYGEN, 0x11ec, 0), milgi__op_kind(MILGI_OP_DERIVE, 0x11ec, 0));
+    assert_int_equal(milgi__op_kind(MILGI_OP_SIGN, 0xfefe, 0), milgi__op_kind(MILGI_OP_DERIVE, 0x11ec, 0));
+    assert_int_equal(milgi__op_kind(MILGI_OP_SEAL, 0x1305, 16384), milgi__op_kind(MILGI_OP_DERIVE, 0x11ec, 0));
+}
+
 /*= RFC8446 5.5: "For AES-GCM, up to 2^24.5 full-size records (about 24 million) may be encrypted on a given
  *= connection" */
 static void keys_are_changed_before_their_limit(void **state)
@@ -166,6 +238,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_point_has_a_name_and_is_found_by_it),
         cmocka_unit_test(only_certificates_are_signed_with_pkcs1),
+        cmocka_unit_test(names_are_known_in_any_case_and_by_their_aliases),
+        cmocka_unit_test(each_algorithm_is_measured_apart_and_records_by_size),
+        cmocka_unit_test(an_unknown_algorithm_is_taken_for_none_of_the_known_ones),
         cmocka_unit_test(keys_are_changed_before_their_limit),
         cmocka_unit_test(types_and_statuses_have_names),
         cmocka_unit_test(serials_are_never_the_same),

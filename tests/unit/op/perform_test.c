@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
-#include "crypto/list.h"
+#include "crypto/cert_list.h"
+#include "crypto/kex.h"
+#include "crypto/x509.h"
 #include "identity.h"
 #include "op/material.h"
 #include "op/op.h"

@@ -2,6 +2,7 @@
 /* Records received: how they come in pieces, and what is refused. */
 #include <string.h>
 
+#include "crypto/aead.h"
 #include "rig.h"
 
 #define POOL ((size_t)64 << 20)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "crypto/list.h"
+#include "crypto/cert_list.h"
 
-#include "crypto/crypto.h"
+#include "crypto/x509.h"
 
 bool milgi__cert_walk_next(struct milgi__cert_walk *walk)
 {

@@ -5,14 +5,16 @@
  * P-256 key as to verify with it.
  */
 #include <openssl/core_names.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "crypto/openssl3.h"
+#include "crypto/openssl3/openssl3.h"
 
 #define RSA_VERIFY_MIN 2048
 #define RSA_VERIFY_MAX 8192 /* bounds the work that a peer can ask for */
+#define ECDSA_HALF_MAX 66   /* of P-521 */
 #define KEY_SCHEMES 4       /* that one key may be asked for */
 
 struct milgi__pkey {
@@ -182,6 +184,30 @@ int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *i
     memcpy(out, hash.value, hash.len);
     *out_len = hash.len;
     return 0;
+}
+
+int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *out_len)
+{
+    size_t half = raw_len / 2;
+    int result = MILGI__BROKEN;
+
+    if (raw_len == 0 || raw_len % 2 != 0 || half > ECDSA_HALF_MAX)
+        return MILGI__BROKEN;
+    ECDSA_SIG *sig = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(raw, (int)half, NULL);
+    BIGNUM *s = BN_bin2bn(raw + half, (int)half, NULL);
+    if (sig != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(sig, r, s) == 1) {
+        r = s = NULL; /* sig's */
+        int len = i2d_ECDSA_SIG(sig, NULL);
+        if (len > 0 && (size_t)len <= *out_len) {
+            *out_len = (size_t)i2d_ECDSA_SIG(sig, &out);
+            result = 0;
+        }
+    }
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(sig);
+    return result == 0 ? 0 : milgi__fail(result);
 }
 
 /* --- verification ----------------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
-#include "crypto/openssl3.h"
+#include "crypto/openssl3/openssl3.h"
 
 #define BLOCK_MAX SHA512_CBLOCK
 

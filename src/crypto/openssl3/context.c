@@ -7,7 +7,7 @@
 #include <openssl/objects.h>
 #include <openssl/rand.h>
 
-#include "crypto/openssl3.h"
+#include "crypto/openssl3/openssl3.h"
 
 int milgi__fail(int result)
 {

@@ -2,7 +2,7 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/provider.h>
 
-#include "crypto/openssl3.h"
+#include "crypto/openssl3/openssl3.h"
 
 /* |names| stand with colons between them. */
 static bool has_name(const char *names, const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fake backend: hashes, AEAD and key exchange that are none, but behave like them (fake.h). */
-#include "crypto/fake.h"
+#include "crypto/fake/fake.h"
 
 #include <stdatomic.h>
 
@@ -426,18 +426,6 @@ static void make_share(const struct group *g, uint64_t y, uint8_t *pub)
     expand(TAG_SHARE, g->id, &y, sizeof y, pub + head + sizeof y, g->public_len - head - sizeof y);
 }
 
-size_t milgi__kex_seed_len(uint16_t group)
-{
-    const struct group *g = find_group(group);
-    return g ? g->seed_len : 0;
-}
-
-size_t milgi__kex_public_len(uint16_t group)
-{
-    const struct group *g = find_group(group);
-    return g ? g->public_len : 0;
-}
-
 int milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t *seed, size_t seed_len, uint8_t *secret,
     size_t *secret_len, uint8_t *pub, size_t *pub_len)
 {
@@ -490,4 +478,14 @@ int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
     *shared_len = g->shared_len;
     milgi__wipe(&product, sizeof product);
     return 0;
+}
+
+/* No signature is ECDSA's here. */
+int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *out_len)
+{
+    (void)raw;
+    (void)raw_len;
+    (void)out;
+    (void)out_len;
+    return MILGI__BROKEN;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fake backend's keys, signatures and certificates; fake.h has the format. */
-#include "crypto/fake.h"
+#include "crypto/fake/fake.h"
 
 #include <milgi/op.h>
 

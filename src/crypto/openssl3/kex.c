@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key exchange: the NIST curves with the EC_POINT functions; openssl3_x25519.c has the other. */
+/* Key exchange: the NIST curves with the EC_POINT functions; x25519.c has the other. */
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
-#include "crypto/openssl3.h"
+#include "crypto/openssl3/openssl3.h"
 
 #define X25519_LEN 32
 
@@ -48,7 +48,8 @@ static struct milgi__curve *curve_of(struct milgi__crypto *cx, uint16_t group)
     return group == MILGI_GROUP_SECP384R1 ? &cx->p384 : NULL;
 }
 
-size_t milgi__kex_seed_len(uint16_t group)
+/* The same numbers as in the table of groups (op/algorithm.c), which is above. */
+static size_t seed_len_of(uint16_t group)
 {
     switch (group) {
     case MILGI_GROUP_X25519: return X25519_LEN;
@@ -58,7 +59,7 @@ size_t milgi__kex_seed_len(uint16_t group)
     }
 }
 
-size_t milgi__kex_public_len(uint16_t group)
+static size_t public_len_of(uint16_t group)
 {
     switch (group) {
     case MILGI_GROUP_X25519: return X25519_LEN;
@@ -149,8 +150,8 @@ int milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
     size_t secret_room = *secret_len;
     size_t pub_room = *pub_len;
 
-    *pub_len = milgi__kex_public_len(group);
-    if (seed_len == 0 || seed_len != milgi__kex_seed_len(group) || pub_room < *pub_len)
+    *pub_len = public_len_of(group);
+    if (seed_len == 0 || seed_len != seed_len_of(group) || pub_room < *pub_len)
         return MILGI__BROKEN;
     if (group == MILGI_GROUP_X25519) {
         *secret_len = X25519_LEN;
@@ -178,7 +179,7 @@ int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
     if (secret_len != len || room < len)
         return MILGI__BROKEN;
     *shared_len = len;
-    if (peer_len != milgi__kex_public_len(group))
+    if (peer_len != public_len_of(group))
         return MILGI__BAD;
     if (curve == NULL)
         return milgi__x25519(cx->x25519, secret, peer, shared);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the openssl3_*.c files share: the state of one thread, and the walk through a public key's DER. */
+/* What the files of this flavour share: the state of one thread, and the walk through a public key's DER. */
 #pragma once
 
 #include <openssl/bn.h>
@@ -9,13 +9,17 @@
 #include <milgi/op.h>
 
 #include "base/base.h"
-#include "crypto/crypto.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/kex.h"
+#include "crypto/sign.h"
+#include "crypto/x509.h"
 
 #define MILGI__AEAD_SLOTS 64 /* a power of two */
 #define MILGI__AEAD_SUITES 3
 #define MILGI__NIST_CURVES 3 /* P-256, P-384, P-521 */
 
-struct milgi__cipher; /* openssl3_aead.c: one of libcrypto's ciphers */
+struct milgi__cipher; /* aead.c: one of libcrypto's ciphers */
 
 /* A keyed context. serial 0: holds no key. */
 struct milgi__aead_slot {
@@ -54,14 +58,14 @@ struct milgi__crypto {
  */
 const OSSL_DISPATCH *milgi__provided(const OSSL_PROVIDER *provider, int operation, const char *name);
 
-/* openssl3_x25519.c: secrets and shares are of 32 bytes. 0, MILGI__BAD (all zeros) or MILGI__BROKEN. A public share is
+/* x25519.c: secrets and shares are of 32 bytes. 0, MILGI__BAD (all zeros) or MILGI__BROKEN. A public share is
  * the multiplication with the base point, which is faster than libcrypto's own way to it. */
 struct milgi__x25519 *milgi__x25519_new(void);
 void milgi__x25519_free(struct milgi__x25519 *x);
 int milgi__x25519(const struct milgi__x25519 *x, const uint8_t *secret, const uint8_t *peer, uint8_t *shared);
 int milgi__x25519_base(const struct milgi__x25519 *x, const uint8_t *secret, uint8_t *pub);
 
-/* openssl3_kex.c, openssl3_sign.c: their parts of the state. 0 or MILGI__BROKEN. */
+/* kex.c, sign.c: their parts of the state. 0 or MILGI__BROKEN. */
 int milgi__kex_setup(struct milgi__crypto *cx);
 void milgi__kex_teardown(struct milgi__crypto *cx);
 int milgi__verify_setup(struct milgi__crypto *cx);

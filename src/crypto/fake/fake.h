@@ -30,7 +30,11 @@
 #pragma once
 
 #include "base/base.h"
-#include "crypto/crypto.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/kex.h"
+#include "crypto/sign.h"
+#include "crypto/x509.h"
 
 /* --- the mixing function ---------------------------------------------------------------------------------------- */
 

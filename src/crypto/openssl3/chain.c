@@ -10,8 +10,8 @@
 #include <openssl/x509_vfy.h>
 
 #include "base/port.h"
-#include "crypto/list.h"
-#include "crypto/openssl3.h"
+#include "crypto/cert_list.h"
+#include "crypto/openssl3/openssl3.h"
 
 #define AUTH_LEVEL 2 /* 112 bits: RSA and DH of 2048, curves of 224, no SHA-1 */
 #define CHAIN_MAX 16 /* certificates that a peer may send, and the depth of a path */

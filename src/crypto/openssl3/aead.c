@@ -9,7 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/provider.h>
 
-#include "crypto/openssl3.h"
+#include "crypto/openssl3/openssl3.h"
 
 #define NONCE_LEN 12
 #define TAG_LEN 16

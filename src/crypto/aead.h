@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sealing and opening records. */
+#pragma once
+
+#include "crypto/context.h"
+
+struct milgi__aead_key {
+    uint64_t serial; /* identifies the key for reuse of its context */
+    uint16_t suite;
+    uint8_t raw_len;
+    const uint8_t *raw;
+};
+
+struct milgi__piece {
+    uint8_t *data;
+    size_t len;
+};
+
+/*
+ * Writes sum(src) + (type ? 1 + pad : 0) bytes and the 16 byte tag to |dst|, which may be src[0].data (then src_n is
+ * 1).
+ */
+int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, uint8_t type, size_t pad,
+    uint8_t *dst);
+/* Opens the pieces to |dst|, or in place when dst is NULL. On MILGI__BAD the destination is wiped. */
+int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
+    uint8_t *dst);
+void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates: what is in one, and whether a chain of them leads to an anchor. Keys and certificates in PEM. */
+#pragma once
+
+#include "crypto/sign.h"
+
+/*
+ * PEM private key to PKCS#8 DER, and its public half (SubjectPublicKeyInfo DER), in fresh memory (milgi__free_wiped /
+ * milgi__free). 0, MILGI_EPARSE, MILGI_EWEAK, MILGI_EUNSUPPORTED, MILGI_ENOMEM.
+ */
+int milgi__pem_private_key(const void *pem, size_t pem_len, uint8_t **pkcs8, size_t *pkcs8_len, uint8_t **spki,
+    size_t *spki_len, enum milgi__key_type *type, unsigned *bits);
+/*
+ * Calls |each| with the DER of every certificate in |pem|; it returns 0 or an error that ends the walk. 0,
+ * MILGI_EPARSE (none, or one malformed), or each's error.
+ */
+int milgi__pem_certificates(
+    const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg);
+
+struct milgi__cert_info {
+    const uint8_t *spki; /* inside the DER that was given, so borrowed from it */
+    size_t spki_len;
+    enum milgi__key_type type;
+    unsigned bits;        /* RSA modulus; else of the curve */
+    bool may_sign;        /* keyUsage is absent or has digitalSignature */
+    uint16_t signed_with; /* signature scheme that the issuer used, 0: another one */
+};
+/* 0 or MILGI__BAD; |cx| may be NULL */
+int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info);
+/* The subject as RFC 2253 has it, cut when longer than |cap| - 1. 0 or MILGI__BAD. */
+int milgi__cert_subject(const uint8_t *der, size_t len, char *out, size_t cap);
+/* 1 if the certificate is valid for this DNS name (host name rules of RFC 6125). */
+int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name);
+
+/* A set of anchors, of one thread. Built from DER certificates, each with a 3-byte length before it. */
+struct milgi__store;
+struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len);
+void milgi__store_free(struct milgi__store *store);
+/* The system's default store as such a list, in fresh memory. 0, MILGI_EFILE, MILGI_ENOMEM. */
+int milgi__system_anchors(uint8_t **anchors, size_t *len);
+
+struct milgi__chain_query {
+    const uint8_t *chain; /* DER certificates, leaf first, each with a 3-byte length before it */
+    size_t chain_len;
+    int64_t now_s;
+    int purpose;         /* enum milgi_purpose */
+    const uint8_t *name; /* NULL: any */
+    size_t name_len;
+    bool name_is_ip;
+};
+/* 0: accepted; MILGI__BAD: *verdict is X509_V_ERR_* and *alert what to tell the peer. */
+int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,
+    int32_t *verdict, uint16_t *alert);
+/* Text for a verdict; static. */
+const char *milgi__verdict_text(int32_t verdict);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The algorithms as rows: what the library knows of each code point. Another cipher suite, group or scheme is another
+ * row here, and its arithmetic in crypto/.
+ */
+#pragma once
+
+#include <milgi/op.h>
+
+#include "base/base.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
+
+enum {
+    MILGI__SUITES = 3,
+    MILGI__GROUPS = 3
+};
+
+struct milgi__suite {
+    uint16_t id;
+    enum milgi__hash hash;
+    uint8_t key_len;
+    uint64_t record_limit;        /* records under one key (RFC 8446 5.5), less a margin */
+    uint32_t record_ns, kbyte_ns; /* estimates: of any record, and of each 1024 bytes in it */
+    const char *name, *alias;     /* alias NULL: it has none */
+};
+const struct milgi__suite *milgi__suite(uint16_t id); /* NULL: unknown */
+
+struct milgi__scheme {
+    uint16_t id;
+    enum milgi__key_type key;
+    bool tls13;                  /* allowed in CertificateVerify */
+    uint32_t sign_ns, verify_ns; /* estimates; sign_ns 0: it goes by the length of the key */
+    const char *name;
+};
+const struct milgi__scheme *milgi__scheme(uint16_t id);
+
+struct milgi__group {
+    uint16_t id;
+    uint16_t seed_len, share_len;
+    uint32_t keygen_ns, derive_ns; /* estimates */
+    const char *name, *alias;
+};
+const struct milgi__group *milgi__group(uint16_t id);
+/* 0: unknown group */
+size_t milgi__kex_seed_len(uint16_t group);
+size_t milgi__kex_public_len(uint16_t group);
+
+/*
+ * A guess at the service time of an op on one unit, for budgets, fairness and the model: refined by measurement
+ * elsewhere.
+ */
+uint32_t milgi__op_estimate_ns(const struct milgi_op *op);
+
+/*
+ * Ops whose service time is measured together: an op type with a row of its table (of signature schemes: with a type
+ * of key, since the estimate knows an RSA key's length), records by their size too. Those of records come first, all
+ * sizes of one suite and direction together.
+ */
+#define MILGI__SIZES 8u /* of records: each twice as long as the one before */
+#define MILGI__RECORD_KINDS (2u * MILGI__SUITES * MILGI__SIZES)
+#define MILGI__KINDS (MILGI__RECORD_KINDS + 2u * MILGI__GROUPS + 2u * MILGI__KEY_TYPES + 2u)
+/* |size|: of a record. An algorithm that is in no table has a kind of its own. */
+unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size);
