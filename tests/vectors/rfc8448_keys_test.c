@@ -15,7 +15,12 @@
 #define C RFC8448_CLIENT
 #define S RFC8448_SERVER
 
-static const struct milgi__suite suite = { .id = MILGI_SUITE_AES_128_GCM_SHA256, .hash = MILGI__SHA256, .key_len = 16, .record_limit = 1 };
+static const struct milgi__suite suite = {
+    .id = MILGI_SUITE_AES_128_GCM_SHA256,
+    .hash = MILGI__SHA256,
+    .key_len = 16,
+    .record_limit = 1,
+};
 static struct milgi__crypto *cx;
 
 static int setup(void **state)
