@@ -155,8 +155,6 @@ static void answer_default(struct milgi__hs *hs, enum milgi__slot slot)
 
 void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks)
 {
-    if (milgi__hs_forget_slot == (int)slot)
-        return;
     hs->started |= MILGI__ON(slot);
     if (!asks)
         settle_ok(hs, slot);

@@ -183,8 +183,3 @@ struct milgi__hs_row_info {
 /* Fills in up to |cap| rows; returns how many there are. */
 size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap);
 const char *milgi__hs_slot_name(unsigned slot);
-/*
- * Tests: the op of this slot is not started although its row says so, for every handshake until it is set to -1
- * again.
- */
-extern int milgi__hs_forget_slot;

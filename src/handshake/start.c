@@ -2,8 +2,6 @@
 /* Starting ops, and what comes of them. */
 #include "handshake/hs.h"
 
-int milgi__hs_forget_slot = -1;
-
 const char *milgi__hs_slot_name(unsigned slot)
 {
     static const char *const names[MILGI__SLOTS] = {
@@ -71,8 +69,6 @@ static struct milgi__key_pair *pair_of(struct milgi__hs *hs, unsigned slot)
 
 bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group)
 {
-    if (milgi__hs_forget_slot == (int)slot)
-        return true;
     uint8_t seed[MILGI_KEX_SEED_MAX];
     size_t len = milgi__kex_seed_len(group);
     if (len == 0 || len > sizeof seed || hs->host.calls->random(hs->host.ctx, seed, len) != 0) {
@@ -93,8 +89,6 @@ bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t g
 
 bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share)
 {
-    if (milgi__hs_forget_slot == MILGI__DERIVE)
-        return true;
     struct milgi_op *op = make(hs, MILGI_OP_DERIVE, pair->group);
     if (op == NULL)
         return false;
@@ -122,8 +116,6 @@ static bool sign_input(struct milgi__hs *hs, bool by_server, struct milgi_op_sig
 
 bool milgi__start_sign(struct milgi__hs *hs)
 {
-    if (milgi__hs_forget_slot == MILGI__SIGN)
-        return true;
     struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme);
     if (op == NULL || !give_key(hs, op, hs->host.calls->key_private(hs->host.ctx, hs->credential)))
         return false;
@@ -157,8 +149,6 @@ static bool fill_chunk(
 
 bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify)
 {
-    if (milgi__hs_forget_slot == MILGI__VERIFY)
-        return true;
     struct milgi_op_sign sign = {
         .sig_len = (uint16_t)verify->signature.len,
         .spki_len = (uint32_t)hs->peer_spki.len,
@@ -192,8 +182,6 @@ static void name_wanted(const struct milgi__hs *hs, struct milgi_op_chain *chain
 
 bool milgi__start_chain(struct milgi__hs *hs)
 {
-    if (milgi__hs_forget_slot == MILGI__CHAIN)
-        return true;
     bool client = milgi__hs_role(hs) == MILGI_CLIENT;
     if (hs->config->trust == NULL || (client && hs->server_name == NULL)) {
         milgi__hs_broken(hs, MILGI_EINTERNAL);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every single failure: each op in turn is rejected, breaks, gets lost, or loses its connection. ctest-timeout: 300 */
+/*
+ * Every single failure: each op in turn is rejected, breaks, gets lost, or loses its connection. ctest-timeout: 300
+ * ctest-wrap: milgi__start_keygen milgi__start_derive milgi__start_sign milgi__start_verify milgi__start_chain
+ * ctest-wrap: milgi__start_decision
+ */
 #include "play.h"
 
 #include <setjmp.h>
@@ -10,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "forget.h"
 #include "handshake/handshake.h"
 
 /* How many ops there are when all goes well. */
@@ -191,9 +196,9 @@ static bool fails_without(int slot, bool retry)
     play.ask = true;
     play.shares = !retry;
     play.retry = retry;
-    milgi__hs_forget_slot = slot;
+    forget_slot = slot;
     play_run(&play);
-    milgi__hs_forget_slot = -1;
+    forget_slot = -1;
     bool well = play_went_well(&play), internal = false;
     for (int role = 0; role < 2 && !well; role++) {
         const struct pair_side *side = &play.pair.side[role];

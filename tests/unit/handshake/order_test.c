@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ops that end in any order, badly, late or never.  ctest-timeout: 180 */
+/*
+ * Ops that end in any order, badly, late or never.  ctest-timeout: 180
+ * ctest-wrap: milgi__start_keygen milgi__start_derive milgi__start_sign milgi__start_verify milgi__start_chain
+ * ctest-wrap: milgi__start_decision
+ */
+#include "forget.h"
 #include "loop.h"
 
 /* --- all orders ------------------------------------------------------------------------------------------------- */
@@ -308,9 +313,9 @@ static void an_op_that_was_never_started_is_never_taken_for_done(void **state)
                 continue;
             struct loop *loop = loop_for(kind);
             loop->queued = false;
-            milgi__hs_forget_slot = (int)slot;
+            forget_slot = (int)slot;
             loop_pump(loop);
-            milgi__hs_forget_slot = -1;
+            forget_slot = -1;
             struct loop_end *failed = loop->client.wait == MILGI__HS_FAILED ? &loop->client : &loop->server;
             assert_alert(failed, MILGI_ALERT_INTERNAL_ERROR);
             assert_int_equal(milgi__hs_failure(failed->hs)->error, MILGI_EINTERNAL);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The starters with a hole in them: they say that they have started what they have not. */
+#include "forget.h"
+
+#include "handshake/hs.h"
+
+int forget_slot = -1;
+
+bool __real_milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group);
+bool __wrap_milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group);
+bool __wrap_milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group)
+{
+    return forget_slot == (int)slot || __real_milgi__start_keygen(hs, slot, group);
+}
+
+bool __real_milgi__start_derive(
+    struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share);
+bool __wrap_milgi__start_derive(
+    struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share);
+bool __wrap_milgi__start_derive(
+    struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share)
+{
+    return forget_slot == MILGI__DERIVE || __real_milgi__start_derive(hs, pair, share);
+}
+
+bool __real_milgi__start_sign(struct milgi__hs *hs);
+bool __wrap_milgi__start_sign(struct milgi__hs *hs);
+bool __wrap_milgi__start_sign(struct milgi__hs *hs)
+{
+    return forget_slot == MILGI__SIGN || __real_milgi__start_sign(hs);
+}
+
+bool __real_milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify);
+bool __wrap_milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify);
+bool __wrap_milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify)
+{
+    return forget_slot == MILGI__VERIFY || __real_milgi__start_verify(hs, verify);
+}
+
+bool __real_milgi__start_chain(struct milgi__hs *hs);
+bool __wrap_milgi__start_chain(struct milgi__hs *hs);
+bool __wrap_milgi__start_chain(struct milgi__hs *hs)
+{
+    return forget_slot == MILGI__CHAIN || __real_milgi__start_chain(hs);
+}
+
+void __real_milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks);
+void __wrap_milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks);
+void __wrap_milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks)
+{
+    if (forget_slot != (int)slot)
+        __real_milgi__start_decision(hs, slot, asks);
+}
