@@ -24,8 +24,9 @@
  * Strings.    NUL-terminated UTF-8 unless a length stands beside them. Text that the library returns is static.
  * Units.      _len bytes, _ns nanoseconds, _s seconds, _n a count.
  * NULL.       Allowed only where the comment says so; every *_free() and *_unref() accepts NULL.
- * Structs.    Structs that a caller fills in have an *_init() that sets every default: call it first, so that fields
- *             added later have a meaning.
+ * Structs.    A struct that a caller fills in begins as zeros (struct milgi_events events = { 0 }); zero is the default
+ *             of every field, also of those that are added later. Where a default is another than zero, the struct has
+ *             an *_init() that sets all of them: call it first (milgi_engine_options_init()).
  */
 #pragma once
 
