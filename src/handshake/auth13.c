@@ -242,17 +242,12 @@ static bool finished_mac(struct milgi__hs *hs, const uint8_t *secret, uint8_t ma
 
 bool milgi__hs_take_finished(struct milgi__hs *hs, struct milgi__reader *body, const uint8_t *secret)
 {
-    struct milgi__fault fault;
-    const uint8_t *received;
     uint8_t mac[MILGI__HASH_MAX];
     size_t len = milgi__hash_len(hs->suite->hash);
-    if (!milgi__finished_decode(body, len, &received, &fault)) {
-        milgi__hs_refuse(hs, &fault);
-        return false;
-    }
+    struct milgi__bytes received = milgi__rest(body);
     if (!finished_mac(hs, secret, mac))
         return false;
-    bool equal = milgi__ct_equal(mac, received, len) == 1;
+    bool equal = received.len == len && milgi__ct_equal(mac, received.p, len) == 1;
     milgi__wipe(mac, sizeof mac);
     /*= RFC8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect MUST
      *= terminate the connection with a "decrypt_error" alert." */

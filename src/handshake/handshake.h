@@ -161,8 +161,9 @@ static inline bool milgi__post_mid_message(const struct milgi__post *post)
     return post->part_len != 0;
 }
 void milgi__post_fini(struct milgi__post *post);
-/* A KeyUpdate message; returns its length (5). */
-size_t milgi__key_update_message(uint8_t out[5], bool request);
+/* A KeyUpdate message; returns its length. */
+#define MILGI__KEY_UPDATE_LEN 5
+size_t milgi__key_update_message(uint8_t out[MILGI__KEY_UPDATE_LEN], bool request);
 
 /* --- for tests and docs ----------------------------------------------------------------------------------------- */
 

@@ -147,19 +147,19 @@ static void release_input(struct milgi__hs *hs)
     hs->in_cap = hs->in_from = hs->in_to = 0;
 }
 
-/* No message may be longer than the config says: known from its header, before more of it is taken. */
-static bool within_cap(const struct milgi__hs *hs)
+/* No message may be longer than the config says: known from its header, before more of it is taken. NULL: none is. */
+static const uint8_t *find_too_long(const struct milgi__hs *hs)
 {
     size_t cap = (size_t)hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE];
     for (size_t at = hs->in_from; hs->in_to - at >= MILGI__MSG_HEADER;) {
         size_t len = milgi__get24(hs->in + at + 1);
         if (len > cap)
-            return false;
+            return hs->in + at;
         if (hs->in_to - at - MILGI__MSG_HEADER < len)
             break;
         at += MILGI__MSG_HEADER + len;
     }
-    return true;
+    return NULL;
 }
 
 int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t *data, size_t len)
@@ -182,11 +182,15 @@ int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t
     memcpy(hs->in + hs->in_to, data, len);
     hs->in_to += len;
     hs->client_speaks = level == MILGI__LEVEL_HANDSHAKE;
-    if (!within_cap(hs)) {
-        milgi__hs_illegal(hs, "a handshake message longer than the limit");
-        return MILGI_EPROTO;
-    }
-    return 0;
+    const uint8_t *too_long = find_too_long(hs);
+    if (!too_long)
+        return 0;
+    /*= RFC8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect MUST
+     *= terminate the connection with a "decrypt_error" alert." Whatever their length. */
+    bool finished = too_long[0] == MILGI__MSG_FINISHED;
+    milgi__hs_fail(hs, MILGI_EPROTO, finished ? MILGI_ALERT_DECRYPT_ERROR : MILGI_ALERT_ILLEGAL_PARAMETER,
+        "a handshake message longer than the limit");
+    return MILGI_EPROTO;
 }
 
 bool milgi__hs_mid_message(const struct milgi__hs *hs)

@@ -14,9 +14,9 @@ void milgi__post_fini(struct milgi__post *post)
     *post = (struct milgi__post){ 0 };
 }
 
-size_t milgi__key_update_message(uint8_t out[5], bool request)
+size_t milgi__key_update_message(uint8_t out[MILGI__KEY_UPDATE_LEN], bool request)
 {
-    struct milgi__writer w = milgi__writer(out, 5);
+    struct milgi__writer w = milgi__writer(out, MILGI__KEY_UPDATE_LEN);
     milgi__key_update_encode(&w, request);
     return milgi__written(&w);
 }
@@ -95,6 +95,11 @@ enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_ro
         return refuse(failure, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
             "an unexpected handshake message after the handshake");
     size_t whole = sizeof header + milgi__get24(header + 1);
+    /*= RFC8446 6: "Peers which receive a message which cannot be parsed according to the syntax (e.g., have a length
+     *= extending beyond the message boundary or contain an out-of-range length) MUST terminate the connection with a
+     *= "decode_error" alert." No more of it is waited for. */
+    if (header[0] == MILGI__MSG_KEY_UPDATE && whole != MILGI__KEY_UPDATE_LEN)
+        return refuse(failure, MILGI_EPROTO, MILGI_ALERT_DECODE_ERROR, "malformed KeyUpdate");
     if (whole - sizeof header > message_cap)
         return refuse(failure, MILGI_EPROTO, MILGI_ALERT_ILLEGAL_PARAMETER, too_long);
     size_t missing = whole - post->part_len;

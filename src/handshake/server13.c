@@ -178,6 +178,9 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
      *= follows" */
     if (memcmp(digest, hs->first_hello, milgi__hash_len(MILGI__SHA256)) != 0)
         return milgi__hs_illegal(hs, "the second ClientHello differs from the first");
+    /*= RFC8446 4.1.2: "Including a "cookie" extension if one was provided in the HelloRetryRequest." We give none. */
+    if ((hello.ext.present & MILGI__EXT(MILGI__EXT_COOKIE)) != 0)
+        return milgi__hs_illegal(hs, "the second ClientHello has a cookie that was never given");
     /*= RFC8446 4.2.10: "A client MUST NOT include the "early_data" extension in its followup ClientHello." */
     if ((hello.ext.present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0)
         return milgi__hs_illegal(hs, "the second ClientHello offers early data");

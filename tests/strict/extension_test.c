@@ -342,6 +342,87 @@ static void unknown_suite(struct pair_bytes *m)
     memcpy(m->p + liar_at_suites(m) + 2, "\x12\x34", 2);
 }
 
+/* SSL 3.0, in either hello. */
+static void ssl_version(struct pair_bytes *m)
+{
+    m->p[4] = 3;
+    m->p[5] = 0;
+}
+
+static void older_than_ssl(struct pair_bytes *m)
+{
+    m->p[4] = 2;
+}
+
+static void tls_1_0(struct pair_bytes *m)
+{
+    m->p[5] = 1;
+}
+
+static void tls_1_3(struct pair_bytes *m)
+{
+    m->p[5] = 4;
+}
+
+static void suite_of_the_same_hash(struct pair_bytes *m)
+{
+    memcpy(m->p + liar_at_suites(m) + 2, "\x13\x3", 2); /* ChaCha20-Poly1305 for AES-128-GCM */
+}
+
+/* An entry before, or behind, the one in key_share. */
+static void add_share(struct pair_bytes *m, bool behind)
+{
+    static const uint8_t more[] = { 0, 0x17, 0, 4, 1, 2, 3, 4 };
+    struct pair_bytes body = { 0 };
+    size_t at = liar_block(m);
+    while (milgi__get16(m->p + at) != KEY_SHARE)
+        at += 4 + milgi__get16(m->p + at + 2);
+    size_t len = milgi__get16(m->p + at + 4);
+    uint8_t head[2];
+    milgi__put16(head, (unsigned)(len + sizeof more));
+    pair_bytes_add(&body, head, 2);
+    if (!behind)
+        pair_bytes_add(&body, more, sizeof more);
+    pair_bytes_add(&body, m->p + at + 6, len);
+    if (behind)
+        pair_bytes_add(&body, more, sizeof more);
+    liar_ext_set(m, KEY_SHARE, body.p, body.len);
+    free(body.p);
+}
+
+static void share_before(struct pair_bytes *m)
+{
+    add_share(m, false);
+}
+
+static void share_behind(struct pair_bytes *m)
+{
+    add_share(m, true);
+}
+
+/*= RFC8446 D.5: "Any endpoint receiving a Hello message with ClientHello.legacy_version or ServerHello.legacy_version
+ *= set to 0x0300 MUST abort the handshake with a "protocol_version" alert." */
+/*= RFC8446 4.2.1: "servers MUST NOT use the ClientHello.legacy_version value for version negotiation", "clients MUST
+ *= ignore the ServerHello.legacy_version value" */
+static void the_old_version_field_may_say_anything_but_ssl(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "ClientHello of SSL 3.0", HELLO, CALL, 0, NULL, 0, VERSION, 0, ssl_version },
+        { "ClientHello of something older", HELLO, CALL, 0, NULL, 0, VERSION, 0, older_than_ssl },
+        { "second ClientHello of SSL 3.0", HELLO_2, CALL, 0, NULL, 0, VERSION, 0, ssl_version },
+        { "ClientHello of TLS 1.0", HELLO, CALL, 0, NULL, 0, OK, 0, tls_1_0 },
+        { "ClientHello of TLS 1.3", HELLO, CALL, 0, NULL, 0, OK, 0, tls_1_3 },
+        { "ServerHello of SSL 3.0", ANSWER, CALL, 0, NULL, 0, VERSION, 0, ssl_version },
+        { "ServerHello of something older", ANSWER, CALL, 0, NULL, 0, VERSION, 0, older_than_ssl },
+        { "HelloRetryRequest of SSL 3.0", RETRY, CALL, 0, NULL, 0, VERSION, 0, ssl_version },
+        { "ServerHello of SSL 3.0 after a retry", ANSWER_2, CALL, 0, NULL, 0, VERSION, 0, ssl_version },
+        { "ServerHello of TLS 1.0", ANSWER, CALL, 0, NULL, 0, OK, 0, tls_1_0 },
+        { "ServerHello of TLS 1.3", ANSWER, CALL, 0, NULL, 0, OK, 0, tls_1_3 },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
 static void the_fields_of_a_client_hello_are_looked_at(void **state)
 {
     (void)state;
@@ -358,9 +439,79 @@ static void the_fields_of_a_client_hello_are_looked_at(void **state)
         { "early data again", HELLO_2, ADD, EARLY_DATA, BODY(""), ILLEGAL, 0, NULL },
         { "no share yet", HELLO_2, SET, KEY_SHARE, BODY("\0\0"), ILLEGAL, 0, NULL },
         { "another share", HELLO_2, SET, KEY_SHARE, BODY("\0\x45\0\x17\0\x41\4" SHARE SHARE), ILLEGAL, 0, NULL },
+        { "a suite of the same hash instead", HELLO_2, CALL, 0, NULL, 0, ILLEGAL, 0, suite_of_the_same_hash },
+        /*= RFC8446 4.1.2: "replacing the list of shares with a list containing a single KeyShareEntry from the
+         *= indicated group" */
+        { "a share too many, before", HELLO_2, CALL, 0, NULL, 0, ILLEGAL, 0, share_before },
+        { "a share too many, behind", HELLO_2, CALL, 0, NULL, 0, ILLEGAL, 0, share_behind },
+        /*= RFC8446 4.1.2: "Including a "cookie" extension if one was provided in the HelloRetryRequest." */
+        { "a cookie that was never given", HELLO_2, ADD, COOKIE, BODY("\0\5crumb"), ILLEGAL, 0, NULL },
         { "padding, which it may", HELLO_2, ADD, PADDING, BODY("\0\0\0"), OK, 0, NULL },
     };
     tell_all(lies, MILGI__COUNT(lies));
+}
+
+/* What the first ClientHello says in an extension, and what the second. */
+struct change {
+    unsigned iana;
+    const char *first, *second; /* NULL: nothing */
+    size_t first_len, second_len;
+};
+
+static bool say_otherwise(struct liar *liar, struct pair_bytes *m)
+{
+    const struct change *change = liar->setup.arg;
+    if (m->p[0] != MILGI__MSG_CLIENT_HELLO)
+        return true;
+    const char *body = liar->said == 0 ? change->first : change->second;
+    if (body)
+        liar_ext_set(m, change->iana, body, liar->said == 0 ? change->first_len : change->second_len);
+    else if (liar_ext_has(m, change->iana))
+        liar_ext_remove(m, change->iana);
+    return true;
+}
+
+#define CHANGE(iana, first, second) \
+    { \
+        iana, first, second, sizeof first - 1, sizeof second - 1 \
+    }
+
+/*= RFC8446 4.1.2: "In that case, the client MUST send the same ClientHello without modification, except as follows" */
+static void a_second_client_hello_repeats_each_extension(void **state)
+{
+    (void)state;
+    static const struct change changes[] = {
+        CHANGE(SERVER_NAME, "\0\4\0\0\1a", "\0\4\0\0\1b"),
+        CHANGE(STATUS_REQUEST, "\1\0\0\0\0", "\1\0\0\0\1x"),
+        CHANGE(GROUPS, "\0\4\0\x1d\0\x17", "\0\4\0\x1d\0\x18"),
+        CHANGE(SCHEMES, "\0\4\x8\7\4\3", "\0\4\x8\7\5\3"),
+        CHANGE(ALPN, "\0\3\2h2", "\0\3\2h3"),
+        CHANGE(ALPN, "\0\6\2h2\2h3", "\0\6\2h3\2h2"),
+        { ALPN, NULL, "\0\3\2h2", 0, 5 },
+        { ALPN, "\0\3\2h2", NULL, 5, 0 },
+        CHANGE(VERSIONS, "\4\3\4\3\3", "\2\3\4"),
+        CHANGE(PSK_MODES, "\1\1", "\1\0"),
+        CHANGE(AUTHORITIES, "\0\3\0\1x", "\0\3\0\1y"),
+        CHANGE(POST_AUTH, "", "x"),
+        { POST_AUTH, NULL, "", 0, 0 },
+        CHANGE(CERT_SCHEMES, "\0\2\x8\7", "\0\2\4\3"),
+        CHANGE(UNKNOWN, "a", "b"),
+    };
+    struct place place = HELLO_2;
+    struct liar_setup setup = setup_of(&place);
+    setup.edit = say_otherwise;
+    for (size_t i = 0; i < MILGI__COUNT(changes); i++) {
+        struct liar liar;
+        setup.arg = (void *)(uintptr_t)&changes[i];
+        liar_init(&liar, &setup);
+        go_on(&liar);
+        assert_int_equal(liar.said, 2);
+        if (liar.victim->reason.alert != ILLEGAL)
+            fail_msg("extension %u: %s", changes[i].iana, liar_end(&liar));
+        liar_expect_alert(&liar, ILLEGAL);
+        expect_silence(&liar);
+        liar_fini(&liar);
+    }
 }
 
 /* --- what a server may say ---------------------------------------------------------------------------------------- */
@@ -368,6 +519,11 @@ static void the_fields_of_a_client_hello_are_looked_at(void **state)
 static void other_suite(struct pair_bytes *m)
 {
     m->p[liar_at_suites(m) + 1] = 2; /* AES-256-GCM, which was offered */
+}
+
+static void other_suite_of_the_same_hash(struct pair_bytes *m)
+{
+    m->p[liar_at_suites(m) + 1] = 3; /* ChaCha20-Poly1305 for AES-128-GCM */
 }
 
 static void suite_not_offered(struct pair_bytes *m)
@@ -437,6 +593,7 @@ static void the_hellos_of_a_server_are_looked_at(void **state)
         { "another group than was asked for", ANSWER_2, SET, KEY_SHARE, BODY("\0\x1d\0\x20" SHARE), ILLEGAL, 0, NULL },
         { "a point off the curve", ANSWER_2, SET, KEY_SHARE, BODY("\0\x17\0\x41\4" SHARE SHARE), ILLEGAL, 0, NULL },
         { "another suite than before", ANSWER_2, CALL, 0, NULL, 0, ILLEGAL, 0, other_suite },
+        { "another suite of the same hash", ANSWER_2, CALL, 0, NULL, 0, ILLEGAL, 0, other_suite_of_the_same_hash },
         { "an older version than before", ANSWER_2, CALL, 0, NULL, 0, ILLEGAL, 0, older },
         { "a retry for a group that has a share", RETRY, SET, KEY_SHARE, BODY("\0\x1d"), ILLEGAL, 0, NULL },
         { "a retry for a group that is not offered", RETRY, SET, KEY_SHARE, BODY("\0\x19"), ILLEGAL, 0, NULL },
@@ -626,7 +783,9 @@ int main(void)
         cmocka_unit_test(what_a_client_leaves_out_is_missed),
         cmocka_unit_test(a_psk_stands_last),
         cmocka_unit_test(what_a_client_says_wrongly_is_refused),
+        cmocka_unit_test(the_old_version_field_may_say_anything_but_ssl),
         cmocka_unit_test(the_fields_of_a_client_hello_are_looked_at),
+        cmocka_unit_test(a_second_client_hello_repeats_each_extension),
         cmocka_unit_test(the_hellos_of_a_server_are_looked_at),
         cmocka_unit_test(a_cookie_alone_is_reason_enough_for_a_retry),
         cmocka_unit_test(the_messages_under_protection_are_looked_at),

@@ -45,6 +45,18 @@ static int alert_of_early_end(const struct place *place)
     return place->retry ? MILGI_ALERT_MISSING_EXTENSION : MILGI_ALERT_PROTOCOL_VERSION;
 }
 
+/* What is said of a body that is not as long as it should be. */
+/*= RFC8446 6: "Peers which receive a message which cannot be parsed according to the syntax (e.g., have a length
+ *= extending beyond the message boundary or contain an out-of-range length) MUST terminate the connection with a
+ *= "decode_error" alert." */
+/*= RFC8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect MUST
+ *= terminate the connection with a "decrypt_error" alert." A Finished of another length is one that is not correct;
+ *= some would say decode_error. */
+static int alert_of_length(const struct place *place)
+{
+    return place->type == MILGI__MSG_FINISHED ? MILGI_ALERT_DECRYPT_ERROR : MILGI_ALERT_DECODE_ERROR;
+}
+
 static size_t length_of(const struct place *place)
 {
     struct liar liar;
@@ -66,7 +78,7 @@ static void each_message_cut_short_is_refused(void **state)
             struct change change = { .cut = cut };
             go_to(&liar, &places[i], apply, &change);
             go_on(&liar);
-            liar_expect_alert(&liar, change.end_early ? alert_of_early_end(&places[i]) : MILGI_ALERT_DECODE_ERROR);
+            liar_expect_alert(&liar, change.end_early ? alert_of_early_end(&places[i]) : alert_of_length(&places[i]));
             expect_silence(&liar);
             liar_fini(&liar);
         }
@@ -105,7 +117,7 @@ static void each_message_with_a_byte_more_inside_is_refused(void **state)
         struct change change = { .cut = SIZE_MAX, .trailing = true };
         go_to(&liar, &places[i], apply, &change);
         go_on(&liar);
-        liar_expect_alert(&liar, MILGI_ALERT_DECODE_ERROR);
+        liar_expect_alert(&liar, alert_of_length(&places[i]));
         expect_silence(&liar);
         liar_fini(&liar);
     }
@@ -127,6 +139,30 @@ static void each_message_with_a_byte_behind_it_is_refused(void **state)
     }
 }
 
+/* However long it says that it is, and from its header where that is above any limit. */
+static void a_finished_of_any_other_length_does_not_verify(void **state)
+{
+    (void)state;
+    static const size_t lens[] = { 0, 1, 31, 33, 48, 64, 255, 4096, 65536, 65537, 0xffffff };
+    static uint8_t message[4 + 65536];
+    for (enum milgi_role role = 0; role < 2; role++) {
+        for (size_t i = 0; i < MILGI__COUNT(lens); i++) {
+            struct place place = { .role = role, .type = MILGI__MSG_FINISHED };
+            struct liar liar;
+            go_to(&liar, &place, NULL, NULL);
+            message[0] = MILGI__MSG_FINISHED;
+            message[1] = (uint8_t)(lens[i] >> 16);
+            milgi__put16(message + 2, lens[i] & 0xffff);
+            size_t len = MILGI__MIN(4 + lens[i], sizeof message);
+            for (size_t at = 0; at < len; at += 16384)
+                liar_record(&liar, LIAR_HANDSHAKE, message + at, MILGI__MIN(len - at, 16384), 0);
+            liar_expect_alert(&liar, MILGI_ALERT_DECRYPT_ERROR);
+            expect_silence(&liar);
+            liar_fini(&liar);
+        }
+    }
+}
+
 /* --- too long ----------------------------------------------------------------------------------------------------- */
 
 /* RFC 8446 names no alert for a message that is longer than anybody wants. */
@@ -145,7 +181,7 @@ static void a_message_above_the_limit_is_refused_from_its_header(void **state)
     (void)state;
     static const size_t lens[] = { 65537, 0x100000, 0xffffff };
     for (size_t i = 0; i < places_n; i++) {
-        for (size_t k = 0; k < MILGI__COUNT(lens); k++) {
+        for (size_t k = 0; k < MILGI__COUNT(lens) && places[i].type != MILGI__MSG_FINISHED; k++) {
             struct liar liar;
             go_to(&liar, &places[i], NULL, NULL);
             announce(&liar, places[i].type, lens[k]);
@@ -240,16 +276,37 @@ static void a_key_update_cut_short_or_with_a_byte_more_is_refused(void **state)
     }
 }
 
+/* Its one byte is known from the header: nothing more is waited for. */
+static void a_key_update_of_a_wrong_length_is_refused_from_its_header(void **state)
+{
+    (void)state;
+    static const size_t lens[] = { 0, 2, 3, 255, 16384, 65536, 65537, 0xffffff };
+    for (enum milgi_role role = 0; role < 2; role++) {
+        for (size_t i = 0; i < MILGI__COUNT(lens); i++) {
+            struct liar liar;
+            open_as(&liar, role);
+            announce(&liar, MILGI__MSG_KEY_UPDATE, lens[i]);
+            liar_expect_alert(&liar, MILGI_ALERT_DECODE_ERROR);
+            liar_fini(&liar);
+            open_as(&liar, role);
+            uint8_t header[4] = { MILGI__MSG_KEY_UPDATE, (uint8_t)(lens[i] >> 16), (uint8_t)(lens[i] >> 8),
+                (uint8_t)lens[i] };
+            for (unsigned k = 0; k < 4; k++)
+                liar_record(&liar, LIAR_HANDSHAKE, header + k, 1, 0);
+            liar_expect_alert(&liar, MILGI_ALERT_DECODE_ERROR);
+            liar_fini(&liar);
+        }
+    }
+}
+
 static void a_message_above_the_limit_is_refused_after_the_handshake_too(void **state)
 {
     (void)state;
-    for (enum milgi_role role = 0; role < 2; role++) {
-        struct liar liar;
-        open_as(&liar, role);
-        announce(&liar, role == MILGI_SERVER ? MILGI__MSG_NEW_SESSION_TICKET : MILGI__MSG_KEY_UPDATE, 0x100000);
-        liar_expect_alerts(&liar, too_long);
-        liar_fini(&liar);
-    }
+    struct liar liar;
+    open_as(&liar, MILGI_SERVER);
+    announce(&liar, MILGI__MSG_NEW_SESSION_TICKET, 0x100000);
+    liar_expect_alerts(&liar, too_long);
+    liar_fini(&liar);
 }
 
 int main(void)
@@ -259,10 +316,12 @@ int main(void)
         cmocka_unit_test(each_message_that_breaks_off_is_waited_for),
         cmocka_unit_test(each_message_with_a_byte_more_inside_is_refused),
         cmocka_unit_test(each_message_with_a_byte_behind_it_is_refused),
+        cmocka_unit_test(a_finished_of_any_other_length_does_not_verify),
         cmocka_unit_test(a_message_above_the_limit_is_refused_from_its_header),
         cmocka_unit_test(a_message_of_the_limit_is_waited_for_and_costs_what_came_of_it),
         cmocka_unit_test(a_ticket_cut_short_or_with_a_byte_more_is_refused),
         cmocka_unit_test(a_key_update_cut_short_or_with_a_byte_more_is_refused),
+        cmocka_unit_test(a_key_update_of_a_wrong_length_is_refused_from_its_header),
         cmocka_unit_test(a_message_above_the_limit_is_refused_after_the_handshake_too),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);

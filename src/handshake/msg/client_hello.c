@@ -53,6 +53,10 @@ bool milgi__client_hello_decode(
     }
     if (!milgi__reader_done(body) || hello->suites.len % 2 != 0 || !is_list(hello->block))
         return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed ClientHello");
+    /*= RFC8446 D.5: "Any endpoint receiving a Hello message with ClientHello.legacy_version or
+     *= ServerHello.legacy_version set to 0x0300 MUST abort the handshake with a "protocol_version" alert." */
+    if (hello->legacy_version <= MILGI__SSL3)
+        return milgi__refuse(fault, MILGI_ALERT_PROTOCOL_VERSION, "ClientHello of SSL 3.0");
     return true;
 }
 

@@ -19,6 +19,7 @@ enum milgi__msg {
 };
 #define MILGI__MSG_HEADER 4
 
+#define MILGI__SSL3 0x0300
 #define MILGI__TLS12 0x0303
 #define MILGI__TLS13 0x0304
 
@@ -121,8 +122,6 @@ bool milgi__certificate_verify_decode(
     struct milgi__reader *body, struct milgi__certificate_verify *verify, struct milgi__fault *fault);
 
 void milgi__finished_encode(struct milgi__writer *w, const uint8_t *mac, size_t mac_len);
-bool milgi__finished_decode(
-    struct milgi__reader *body, size_t mac_len, const uint8_t **mac, struct milgi__fault *fault);
 
 void milgi__key_update_encode(struct milgi__writer *w, bool request);
 bool milgi__key_update_decode(struct milgi__reader *body, bool *request, struct milgi__fault *fault);

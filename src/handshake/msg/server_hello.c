@@ -45,6 +45,10 @@ bool milgi__server_hello_decode(
     }
     if (!milgi__reader_done(body))
         return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed ServerHello");
+    /*= RFC8446 D.5: "Any endpoint receiving a Hello message with ClientHello.legacy_version or
+     *= ServerHello.legacy_version set to 0x0300 MUST abort the handshake with a "protocol_version" alert." */
+    if (hello->legacy_version <= MILGI__SSL3)
+        return milgi__refuse(fault, MILGI_ALERT_PROTOCOL_VERSION, "ServerHello of SSL 3.0");
     hello->retry = memcmp(hello->random, retry_random, sizeof retry_random) == 0;
     return true;
 }

@@ -55,6 +55,8 @@ static int alert_for_cut(const struct change *change, const struct loop_message 
 {
     size_t block = edit_block(m);
     bool hello = m->data[0] == MILGI__MSG_CLIENT_HELLO || m->data[0] == MILGI__MSG_SERVER_HELLO;
+    if (m->data[0] == MILGI__MSG_FINISHED)
+        return MILGI_ALERT_DECRYPT_ERROR;
     if (!hello || change->cut + 4 != block - 2)
         return MILGI_ALERT_DECODE_ERROR;
     if (!change->by_server)
@@ -87,10 +89,10 @@ static void cut_everywhere(bool by_server, unsigned nth, const struct loop_messa
 
 static void lengthen(bool by_server, unsigned nth, const struct loop_message *m)
 {
-    (void)m;
     struct change change = { .by_server = by_server, .nth = nth, .cut = SIZE_MAX, .trailing = true };
     struct loop *loop = play(&change);
-    assert_alert(by_server ? &loop->client : &loop->server, MILGI_ALERT_DECODE_ERROR);
+    assert_alert(by_server ? &loop->client : &loop->server,
+        m->data[0] == MILGI__MSG_FINISHED ? MILGI_ALERT_DECRYPT_ERROR : MILGI_ALERT_DECODE_ERROR);
     loop_free(loop);
 }
 
