@@ -21,7 +21,8 @@
  * submission, as a device would not: Certificate leaves before its signature is there, in a record of its own, if that
  * takes any time.
  *
- * ctest-wrap: milgi__client_hello_encode milgi__server_hello_encode milgi__encrypted_extensions_encode
+ * ctest-wrap: milgi__client_hello_encode milgi__client_hello_decode13
+ * ctest-wrap: milgi__server_hello_encode milgi__encrypted_extensions_encode
  * ctest-wrap: milgi__encrypted_extensions_decode milgi__certificate_request_encode milgi__cert_info milgi__pkey_new
  * ctest-wrap: milgi__pkey_free milgi__pkey_sign milgi__verify milgi__chain_verify
  */
@@ -172,6 +173,15 @@ void __wrap_milgi__server_hello_encode(struct milgi__writer *w, const struct mil
     __real_milgi__server_hello_encode(w, hello);
     if (hello->retry)
         replace(w, from, "ServerHello", 0, block_of_server_hello, false);
+}
+
+bool __real_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault);
+bool __wrap_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault);
+bool __wrap_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault)
+{
+    bool ok = __real_milgi__client_hello_decode13(hello, fault);
+    hello->ext.present &= ~MILGI__EXT(MILGI__EXT_COOKIE); /* it was given in our name */
+    return ok;
 }
 
 static size_t block_of_extensions(const uint8_t *m)

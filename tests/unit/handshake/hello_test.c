@@ -246,6 +246,9 @@ static void second_early_data(struct loop_message *m)
 static void second_padding(struct loop_message *m)
 {
     ADD(m, PADDING, "\0\0\0");
+}
+static void second_cookie(struct loop_message *m)
+{
     ADD(m, COOKIE, "\0\x01x");
 }
 static void second_empty_shares(struct loop_message *m)
@@ -272,6 +275,7 @@ static void the_second_client_hello_must_be_the_first_with_another_share(void **
         { second_new_extension, MILGI_ALERT_ILLEGAL_PARAMETER },
         { second_early_data, MILGI_ALERT_ILLEGAL_PARAMETER },
         { second_padding, -1 },
+        { second_cookie, MILGI_ALERT_ILLEGAL_PARAMETER },
         { second_empty_shares, MILGI_ALERT_ILLEGAL_PARAMETER },
         { second_other_group, MILGI_ALERT_ILLEGAL_PARAMETER },
     };
