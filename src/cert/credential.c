@@ -137,6 +137,16 @@ static int copy_uri(struct milgi_credential *c, const char *uri)
     return 0;
 }
 
+static void destroy(struct milgi_credential *credential)
+{
+    milgi__free(credential->chain);
+    milgi__free(credential->spki);
+    milgi__free_wiped(credential->pkcs8, credential->pkcs8_len);
+    if (credential->uri != NULL)
+        milgi__free_wiped(credential->uri, strlen(credential->uri));
+    milgi__free(credential);
+}
+
 static struct milgi_credential *credential_new(void)
 {
     struct milgi_credential *c = milgi__alloc(sizeof(*c));
@@ -144,6 +154,7 @@ static struct milgi_credential *credential_new(void)
     if (c == NULL)
         return NULL;
     atomic_init(&c->refs, 1);
+    c->destroy = destroy;
     c->serial = milgi__key_serial();
     return c;
 }
@@ -232,14 +243,8 @@ struct milgi_credential *milgi_credential_ref(struct milgi_credential *credentia
 
 void milgi_credential_unref(struct milgi_credential *credential)
 {
-    if (credential == NULL || atomic_fetch_sub_explicit(&credential->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    milgi__free(credential->chain);
-    milgi__free(credential->spki);
-    milgi__free_wiped(credential->pkcs8, credential->pkcs8_len);
-    if (credential->uri != NULL)
-        milgi__free_wiped(credential->uri, strlen(credential->uri));
-    milgi__free(credential);
+    if (credential)
+        milgi__credential_unref(credential);
 }
 
 const char *milgi_credential_subject(const struct milgi_credential *credential)

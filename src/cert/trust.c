@@ -5,6 +5,12 @@
 #include "base/port.h"
 #include "crypto/cert_list.h"
 
+static void destroy(struct milgi_trust *trust)
+{
+    milgi__free(trust->anchors);
+    milgi__free(trust);
+}
+
 /* Takes |anchors|. */
 static int trust_new(uint8_t *anchors, size_t len, struct milgi_trust **trust)
 {
@@ -14,6 +20,7 @@ static int trust_new(uint8_t *anchors, size_t len, struct milgi_trust **trust)
         return MILGI_ENOMEM;
     }
     atomic_init(&(*trust)->refs, 1);
+    (*trust)->destroy = destroy;
     (*trust)->serial = milgi__key_serial();
     (*trust)->anchors = anchors;
     (*trust)->anchors_len = len;
@@ -63,8 +70,6 @@ struct milgi_trust *milgi_trust_ref(struct milgi_trust *trust)
 
 void milgi_trust_unref(struct milgi_trust *trust)
 {
-    if (trust == NULL || atomic_fetch_sub_explicit(&trust->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    milgi__free(trust->anchors);
-    milgi__free(trust);
+    if (trust)
+        milgi__trust_unref(trust);
 }

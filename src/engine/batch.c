@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the lines before a device into it, in bursts. */
-#include "engine/impl.h"
+#include "engine/batch.h"
+
+#include "engine/enter.h"
+#include "engine/inline.h"
+#include "engine/poll.h"
+#include "engine/route.h"
 
 /* This thread works for so long on what it took upon itself; then it looks at the device. */
 #define LOOK_NS 20000u
+#define SPILL_NS 1000000u /* service time that a turn spends on what waits before one device */
 
 /* What one look at the lines decides. */
 struct burst {
@@ -80,7 +86,7 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
     struct milgi_op *op;
     b->n = b->here_n = 0;
     b->cost_ns = b->here_ns = 0;
-    while (b->n < MILGI__BURST && (op = milgi__fair_pick(e, d)) != NULL) {
+    while (b->n < MILGI__BURST && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
         bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
         enum place place = place_of(e, d, b, op, full);
         if (place == LATER)
@@ -111,7 +117,7 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
 {
     uint64_t spent = 0;
     struct milgi_op *op;
-    while (spent < MILGI__SPILL_NS && (op = milgi__fair_pick(e, d)) != NULL) {
+    while (spent < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
         spent += op->e.estimate_ns;
         milgi__op_reroute(e, op);
     }
@@ -174,10 +180,29 @@ static void run_here(struct milgi_engine *e, struct milgi__dev *d, const struct 
     milgi__dev_poll(e, d);
 }
 
+/* What waits before the inline device: second tries, for as long as a turn may take. */
+static void run_line(struct milgi_engine *e, struct milgi__dev *d)
+{
+    uint64_t spent = 0;
+    struct milgi__mark unused;
+    struct milgi_op *op;
+    while (spent < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
+        milgi__fair_take(d, op, &unused);
+        milgi__fair_settle(&e->fair, d);
+        spent += milgi__route_inline_ns(e, op);
+        milgi__op_inline(e, op);
+    }
+    d->more_here = milgi__dev_waiting(d) > 0;
+}
+
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
 {
     uint64_t spent = 0;
     d->more_here = false;
+    if (d->flags & MILGI_CAP_INLINE) {
+        run_line(e, d);
+        return;
+    }
     if (d->state != MILGI__DEV_SERVING) {
         spill(e, d);
         return;
@@ -190,10 +215,10 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
         struct burst b;
         gather(e, d, &b);
         more = b.n + b.here_n > 0 && (b.n == 0 || offer(e, d, &b) == b.n);
-        milgi__fair_settle(e, d);
+        milgi__fair_settle(&e->fair, d);
         run_here(e, d, &b);
         spent += b.here_ns;
-        d->more_here = spent >= MILGI__SPILL_NS && milgi__dev_waiting(d);
+        d->more_here = spent >= SPILL_NS && milgi__dev_waiting(d);
     }
     note_full(e, d);
 }

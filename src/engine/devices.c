@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device's life in the engine: it comes, fails and recovers, and goes, while traffic flows. */
+/* Devices come and go while traffic flows. */
+#include "engine/devices.h"
+
 #include "device/device.h"
-
-#include "engine/impl.h"
-
-static void tell(struct milgi_engine *e, struct milgi__dev *d, enum milgi_device_event event)
-{
-    if (e->o.on_device)
-        e->o.on_device(e->o.device_ctx, e, (unsigned)(d - e->dev), d->device, event);
-}
+#include "engine/end.h"
+#include "engine/health.h"
+#include "engine/keys.h"
+#include "engine/ops.h"
+#include "engine/poll.h"
+#include "engine/route.h"
 
 /* --- it comes ----------------------------------------------------------------------------------- */
 
@@ -43,7 +43,8 @@ int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device)
         return MILGI_ELIMIT;
     struct milgi__dev *d = &e->dev[index];
     init_dev(e, d, device, qp);
-    if (d->fd >= 0 && milgi__port_waker_add(&e->waker, d->fd) != 0) {
+    d->index = (uint8_t)index;
+    if (d->fd >= 0 && milgi__port_waker_add(&e->posts.waker, d->fd) != 0) {
         device->ops->qp_close(qp);
         milgi__stats_dev_fini(&d->stat);
         d->device = NULL;
@@ -60,44 +61,6 @@ int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
     if (milgi__engine_foreign(e) || milgi__device_foreign(device))
         return MILGI_EFORK;
     return milgi__dev_open(e, device);
-}
-
-/* --- it fails, and is tried again --------------------------------------------------------------- */
-
-static void expire(struct milgi_engine *e, struct milgi__dev *d)
-{
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        uint64_t timeout = e->o.op_timeout_ns[cls];
-        struct milgi_op *op;
-        while (timeout && (op = d->flight[cls].first) != NULL &&
-            e->now_ns >= milgi__after(op->e.submitted_ns, timeout))
-            milgi__op_lost(e, d, op);
-    }
-}
-
-uint64_t milgi__dev_patience(const struct milgi_engine *e)
-{
-    uint64_t patience = UINT64_MAX;
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        if (e->o.op_timeout_ns[cls])
-            patience = MILGI__MIN(patience, e->o.op_timeout_ns[cls]);
-    }
-    return patience;
-}
-
-static bool is_sick(const struct milgi_engine *e, const struct milgi__dev *d)
-{
-    bool stuck = d->full_since_ns && e->now_ns >= milgi__after(d->full_since_ns, milgi__dev_patience(e));
-    bool unwell = d->device->ops->health && d->device->ops->health(d->qp) != 0;
-    return stuck || unwell || d->lent.n > e->o.quarantine_limit;
-}
-
-static void retire(struct milgi_engine *e, struct milgi__dev *d)
-{
-    d->state = MILGI__DEV_RETIRED;
-    d->full_since_ns = 0;
-    d->retry_ns = e->now_ns + MILGI__RETIRE_NS;
-    tell(e, d, MILGI_DEVICE_RETIRED);
 }
 
 /* --- it goes ------------------------------------------------------------------------------------ */
@@ -124,10 +87,10 @@ static void release_all(struct milgi_engine *e, struct milgi__dev *d)
 
 static void close_dev(struct milgi_engine *e, struct milgi__dev *d)
 {
-    unsigned index = (unsigned)(d - e->dev);
+    unsigned index = d->index;
     milgi__keys_forget(e, index);
     if (d->fd >= 0)
-        milgi__port_waker_remove(&e->waker, d->fd);
+        milgi__port_waker_remove(&e->posts.waker, d->fd);
     d->device->ops->qp_close(d->qp);
     d->qp = NULL;
     struct milgi_device *device = d->device;
@@ -135,8 +98,7 @@ static void close_dev(struct milgi_engine *e, struct milgi__dev *d)
     d->armed = false;
     d->state = MILGI__DEV_NONE;
     d->outstanding_ns = 0;
-    if (e->o.on_device)
-        e->o.on_device(e->o.device_ctx, e, index, device, MILGI_DEVICE_REMOVED);
+    milgi__dev_tell(e, index, device, MILGI_DEVICE_REMOVED);
 }
 
 int milgi_engine_remove_device(struct milgi_engine *e, unsigned index, uint64_t drain_ns)
@@ -160,7 +122,7 @@ int milgi_engine_remove_device(struct milgi_engine *e, unsigned index, uint64_t 
 
 static void watch(struct milgi_engine *e, struct milgi__dev *d)
 {
-    expire(e, d);
+    milgi__dev_expire(e, d);
     if (d->state == MILGI__DEV_LEAVING) {
         if (e->now_ns >= d->leave_ns && !milgi__dev_waiting(d))
             release_all(e, d);
@@ -168,14 +130,7 @@ static void watch(struct milgi_engine *e, struct milgi__dev *d)
             close_dev(e, d);
         return;
     }
-    bool sick = is_sick(e, d);
-    if (sick && d->state == MILGI__DEV_SERVING)
-        retire(e, d);
-    bool paid = d->lent.n <= e->o.quarantine_limit / 2;
-    if (!sick && d->state == MILGI__DEV_RETIRED && paid && e->now_ns >= d->retry_ns) {
-        d->state = MILGI__DEV_SERVING;
-        tell(e, d, MILGI_DEVICE_RETURNED);
-    }
+    milgi__dev_check(e, d);
 }
 
 bool milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d)
@@ -192,5 +147,5 @@ void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d)
 {
     /* Every owner has gone, and with them what waited. */
     release_all(e, d);
-    milgi__fair_settle(e, d);
+    milgi__fair_settle(&e->fair, d);
 }

@@ -2,7 +2,9 @@
 /* The statistics as text for people. */
 #include <stdio.h>
 
-#include "engine/impl.h"
+#include "base/base.h"
+
+#include <milgi/engine.h>
 
 #define LINE_MAX 192
 

@@ -4,7 +4,7 @@
  * proportion of their shares, and within a class between connections, equally. docs/scheduling.md says what follows
  * for how long an op may wait.
  */
-#include "engine/impl.h"
+#include "engine/dev.h"
 
 #define FLOWS_AT_ONCE 63u
 
@@ -15,62 +15,59 @@ struct flow_slab {
     struct milgi__flow flow[FLOWS_AT_ONCE];
 };
 
-static bool grow_flows(struct milgi_engine *e)
+static bool grow_flows(struct milgi__fair *f)
 {
     struct flow_slab *slab = milgi__alloc(sizeof *slab);
     if (!slab)
         return false;
-    slab->next = e->flow_slabs;
-    e->flow_slabs = slab;
+    slab->next = f->slabs;
+    f->slabs = slab;
     for (unsigned i = 0; i < FLOWS_AT_ONCE; i++) {
-        slab->flow[i].next = e->free_flows;
-        e->free_flows = &slab->flow[i];
+        slab->flow[i].next = f->free;
+        f->free = &slab->flow[i];
     }
     return true;
 }
 
-void milgi__fair_fini(struct milgi_engine *e)
+void milgi__fair_fini(struct milgi__fair *f)
 {
-    while (e->flow_slabs) {
-        struct flow_slab *slab = e->flow_slabs;
-        e->flow_slabs = slab->next;
+    while (f->slabs) {
+        struct flow_slab *slab = f->slabs;
+        f->slabs = slab->next;
         milgi__free(slab);
     }
 }
 
-static struct milgi__flow *find_flow(const struct milgi__owner *owner, unsigned dev, unsigned cls)
+static struct milgi__flow *find_flow(const struct milgi__owner *owner, const struct milgi__line *line)
 {
     struct milgi__flow *flow = owner->flows;
-    while (flow && (flow->dev != dev || flow->cls != cls))
+    while (flow && flow->line != line)
         flow = flow->next;
     return flow;
 }
 
-static struct milgi__flow *new_flow(struct milgi_engine *e, struct milgi__owner *owner, unsigned dev, unsigned cls)
+static struct milgi__flow *new_flow(struct milgi__fair *f, struct milgi__owner *owner, struct milgi__line *line)
 {
-    if (!e->free_flows && !grow_flows(e))
+    if (!f->free && !grow_flows(f))
         return NULL;
-    struct milgi__flow *flow = e->free_flows;
-    e->free_flows = flow->next;
-    *flow = (struct milgi__flow){ .next = owner->flows,
-        .owner = owner,
-        .dev = (uint8_t)dev,
-        .cls = (uint8_t)cls };
+    struct milgi__flow *flow = f->free;
+    f->free = flow->next;
+    *flow = (struct milgi__flow){ .next = owner->flows, .owner = owner, .line = line };
     owner->flows = flow;
-    e->dev[dev].line[cls].flows++;
+    line->flows++;
     return flow;
 }
 
-static void free_flow(struct milgi_engine *e, struct milgi__flow *flow)
+static void free_flow(struct milgi__fair *f, struct milgi__flow *flow)
 {
     struct milgi__flow **at = &flow->owner->flows;
     while (*at != flow)
         at = &(*at)->next;
     *at = flow->next;
-    e->dev[flow->dev].line[flow->cls].flows--;
+    flow->line->flows--;
     milgi__list_remove(&flow->link);
-    flow->next = e->free_flows;
-    e->free_flows = flow;
+    flow->next = f->free;
+    f->free = flow;
 }
 
 /* --- lines ------------------------------------------------------------------------------------------------------ */
@@ -94,13 +91,13 @@ static void count_out(struct milgi__line *line, uint32_t cost_ns)
     line->cost_ns -= cost_ns;
 }
 
-bool milgi__line_append(struct milgi_engine *e, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
+bool milgi__line_append(
+    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
 {
-    unsigned dev = (unsigned)(d - e->dev);
     struct milgi__line *line = &d->line[op->cls];
-    struct milgi__flow *flow = find_flow(owner, dev, op->cls);
+    struct milgi__flow *flow = find_flow(owner, line);
     if (!flow) {
-        flow = new_flow(e, owner, dev, op->cls);
+        flow = new_flow(f, owner, line);
         if (!flow)
             return false;
         milgi__list_append(&line->round, &flow->link);
@@ -110,18 +107,18 @@ bool milgi__line_append(struct milgi_engine *e, struct milgi__dev *d, struct mil
     line->quantum_ns = MILGI__MAX(line->quantum_ns, op->e.cost_ns);
     milgi__oplist_append(&flow->ops, op);
     count_in(line, op->e.cost_ns);
-    e->live |= 1u << dev;
     return true;
 }
 
-void milgi__line_remove(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
+void milgi__line_remove(
+    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
 {
-    struct milgi__owner *owner = milgi__engine_find(e, op->e.owner_index, op->e.owner_generation);
-    struct milgi__flow *flow = find_flow(owner, (unsigned)(d - e->dev), op->cls);
+    struct milgi__line *line = &d->line[op->cls];
+    struct milgi__flow *flow = find_flow(owner, line);
     milgi__oplist_remove(&flow->ops, op);
-    count_out(&d->line[op->cls], op->e.cost_ns);
+    count_out(line, op->e.cost_ns);
     if (!flow->ops.n)
-        free_flow(e, flow);
+        free_flow(f, flow);
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------------ */
@@ -166,7 +163,7 @@ static struct milgi_op *head(const struct milgi__dev *d, struct milgi__line *lin
     return flow->ops.first;
 }
 
-struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
+struct milgi_op *milgi__fair_pick(const struct milgi__fair *f, struct milgi__dev *d)
 {
     if (!milgi__dev_waiting(d))
         return NULL;
@@ -179,7 +176,7 @@ struct milgi_op *milgi__fair_pick(struct milgi_engine *e, struct milgi__dev *d)
             return op;
         /* Its turn is over; the other class's begins. */
         d->turn = (d->turn + 1) % MILGI_OP_CLASSES;
-        d->line[d->turn].deficit += (int64_t)e->o.share[d->turn] * MILGI__QUANTUM_NS;
+        d->line[d->turn].deficit += (int64_t)f->share[d->turn] * MILGI__QUANTUM_NS;
     }
 }
 
@@ -221,14 +218,7 @@ void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struc
 {
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = op->e.flow;
-    op->e.prev = NULL;
-    op->e.next = flow->ops.first;
-    if (flow->ops.first)
-        flow->ops.first->e.prev = op;
-    else
-        flow->ops.last = op;
-    flow->ops.first = op;
-    flow->ops.n++;
+    milgi__oplist_prepend(&flow->ops, op);
     count_in(line, op->e.cost_ns);
     line->served_ns -= MILGI__MIN(line->served_ns, op->e.cost_ns);
     /* Quanta that were given since are taken back with the rest, or who is refused often would save them up. */
@@ -242,10 +232,10 @@ void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struc
     milgi__list_append(line->round.next, &flow->link);
 }
 
-void milgi__fair_settle(struct milgi_engine *e, struct milgi__dev *d)
+void milgi__fair_settle(struct milgi__fair *f, struct milgi__dev *d)
 {
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
         while (!milgi__list_empty(&d->line[cls].emptied))
-            free_flow(e, MILGI__ENTRY(d->line[cls].emptied.next, struct milgi__flow, link));
+            free_flow(f, MILGI__ENTRY(d->line[cls].emptied.next, struct milgi__flow, link));
     }
 }

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys: made by the engine, counted by it alone, loaded into a device at the first op that is routed there. */
-#include <milgi/config.h>
-
-#include "engine/impl.h"
+#include "engine/keys.h"
 #include "op/material.h"
+
+#define CACHE 256u /* private and trust keys kept without an op that uses them */
 
 /* A private or trust key, and its place among them. */
 struct kept {
     struct milgi_key key;
     struct milgi__link link;
 };
+
+void milgi__keys_init(struct milgi__keys *keys)
+{
+    *keys = (struct milgi__keys){ 0 };
+    milgi__list_init(&keys->all);
+}
 
 static struct milgi_key *key_init(struct milgi_key *key, uint8_t kind)
 {
@@ -40,9 +46,9 @@ static void key_free(struct milgi_engine *e, struct milgi_key *key)
     }
     struct kept *kept = MILGI__ENTRY(key, struct kept, key);
     if (key->kind == MILGI_KEY_PRIVATE)
-        milgi_credential_unref((struct milgi_credential *)key->owner);
+        milgi__credential_unref(key->owner);
     else
-        milgi_trust_unref((struct milgi_trust *)key->owner);
+        milgi__trust_unref(key->owner);
     milgi__list_remove(&kept->link);
     milgi__free_wiped(kept, sizeof *kept);
 }
@@ -69,17 +75,17 @@ void milgi__engine_key_unref(struct milgi_engine *e, struct milgi_key *key)
 /* Makes room in the cache by dropping the oldest key that nobody uses. */
 static bool cache_room(struct milgi_engine *e)
 {
-    if (e->keys_n < MILGI__KEY_CACHE) {
-        if (e->keys)
+    if (e->keys.n < CACHE) {
+        if (e->keys.cached)
             return true;
-        e->keys = milgi__alloc(MILGI__KEY_CACHE * sizeof(struct milgi_key *));
-        return e->keys != NULL;
+        e->keys.cached = milgi__alloc(CACHE * sizeof(struct milgi_key *));
+        return e->keys.cached != NULL;
     }
-    for (uint32_t i = 0; i < e->keys_n; i++) {
-        if (e->keys[i]->refs > 1)
+    for (uint32_t i = 0; i < e->keys.n; i++) {
+        if (e->keys.cached[i]->refs > 1)
             continue;
-        key_free(e, e->keys[i]);
-        memmove(e->keys + i, e->keys + i + 1, (--e->keys_n - i) * sizeof(struct milgi_key *));
+        key_free(e, e->keys.cached[i]);
+        memmove(e->keys.cached + i, e->keys.cached + i + 1, (--e->keys.n - i) * sizeof(struct milgi_key *));
         return true;
     }
     return false;
@@ -89,25 +95,29 @@ static bool cache_room(struct milgi_engine *e)
 static struct milgi_key *cached(struct milgi_engine *e, uint8_t kind, const struct milgi_credential *credential,
     const struct milgi_trust *trust)
 {
-    for (uint32_t i = e->keys_n; i-- > 0;) {
-        struct milgi_key *key = e->keys[i];
+    for (uint32_t i = e->keys.n; i-- > 0;) {
+        struct milgi_key *key = e->keys.cached[i];
         if (key->kind != kind || key->credential != credential || key->trust != trust)
             continue;
-        memmove(e->keys + i, e->keys + i + 1, (e->keys_n - 1 - i) * sizeof(struct milgi_key *));
-        e->keys[e->keys_n - 1] = key;
+        memmove(e->keys.cached + i, e->keys.cached + i + 1, (e->keys.n - 1 - i) * sizeof(struct milgi_key *));
+        e->keys.cached[e->keys.n - 1] = key;
         return milgi__key_ref(key);
     }
     struct kept *kept = milgi__alloc(sizeof *kept);
     if (!kept)
         return NULL;
     struct milgi_key *key = key_init(&kept->key, kind);
-    milgi__list_append(&e->all_keys, &kept->link);
+    milgi__list_append(&e->keys.all, &kept->link);
     key->credential = credential;
     key->trust = trust;
-    key->owner = credential ? (void *)milgi_credential_ref((struct milgi_credential *)(uintptr_t)credential)
-                            : (void *)milgi_trust_ref((struct milgi_trust *)(uintptr_t)trust);
+    /* A reference: what it was made from is immutable but for the count. */
+    if (credential)
+        atomic_fetch_add(&((struct milgi_credential *)(uintptr_t)credential)->refs, 1);
+    else
+        atomic_fetch_add(&((struct milgi_trust *)(uintptr_t)trust)->refs, 1);
+    key->owner = credential ? (void *)(uintptr_t)credential : (void *)(uintptr_t)trust;
     if (cache_room(e)) {
-        e->keys[e->keys_n++] = key;
+        e->keys.cached[e->keys.n++] = key;
         key->refs++;
     }
     return key;
@@ -123,9 +133,9 @@ struct milgi_key *milgi__engine_key_trust(struct milgi_engine *e, const struct m
     return cached(e, MILGI_KEY_TRUST, NULL, trust);
 }
 
-bool milgi__key_ready(struct milgi_engine *e, struct milgi__dev *d, struct milgi_key *key)
+bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key)
 {
-    unsigned index = (unsigned)(d - e->dev);
+    unsigned index = d->index;
     if (key->kind != MILGI_KEY_AEAD && (d->flags & MILGI_CAP_KEY_LOAD) && !key->dev[index]) {
         key->dev[index] = d->device->ops->key_load(d->qp, key);
         if (!key->dev[index])
@@ -147,25 +157,25 @@ static bool forgotten(const struct milgi_key *key)
 void milgi__keys_sweep(struct milgi_engine *e)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < e->keys_n; i++) {
-        if (forgotten(e->keys[i]))
-            key_free(e, e->keys[i]);
+    for (uint32_t i = 0; i < e->keys.n; i++) {
+        if (forgotten(e->keys.cached[i]))
+            key_free(e, e->keys.cached[i]);
         else
-            e->keys[kept++] = e->keys[i];
+            e->keys.cached[kept++] = e->keys.cached[i];
     }
-    e->keys_n = kept;
+    e->keys.n = kept;
 }
 
 /* Keys of records need no such care: a device that goes forgets them, and there is nothing in dev[] for them. */
 void milgi__keys_forget(struct milgi_engine *e, unsigned index)
 {
-    for (struct milgi__link *at = e->all_keys.next; at != &e->all_keys; at = at->next)
+    for (struct milgi__link *at = e->keys.all.next; at != &e->keys.all; at = at->next)
         unload(e, &MILGI__ENTRY(at, struct kept, link)->key, index);
 }
 
 void milgi__keys_fini(struct milgi_engine *e)
 {
-    for (uint32_t i = 0; i < e->keys_n; i++)
-        milgi__engine_key_unref(e, e->keys[i]);
-    milgi__free(e->keys);
+    for (uint32_t i = 0; i < e->keys.n; i++)
+        milgi__engine_key_unref(e, e->keys.cached[i]);
+    milgi__free(e->keys.cached);
 }

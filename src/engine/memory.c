@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whose memory the chunks are. */
-#include "engine/impl.h"
+#include "engine/parts.h"
 
 static void *slab_alloc(void *ctx, size_t size)
 {

@@ -1,47 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owners: their handles, the lists they stand in, and their deadlines (a binary heap). */
-#include "engine/impl.h"
+/* Owners: their handles and their deadlines. */
+#include "engine/owners.h"
 
 #define OWNERS_FIRST 64u
 
-static int grow_owners(struct milgi_engine *e)
+void milgi__owners_init(struct milgi__owners *o)
 {
-    uint32_t cap = e->owners_cap ? e->owners_cap * 2 : OWNERS_FIRST;
+    *o = (struct milgi__owners){ 0 };
+    milgi__list_init(&o->ready);
+    milgi__list_init(&o->dirty);
+    milgi__list_init(&o->waiting);
+    milgi__list_init(&o->waking);
+    milgi__list_init(&o->cooling);
+}
+
+void milgi__owners_fini(struct milgi__owners *o)
+{
+    milgi__free(o->slots);
+    milgi__free(o->heap);
+}
+
+/* --- handles ---------------------------------------------------------------------------------------------------- */
+
+static bool grow(struct milgi__owners *o)
+{
+    uint32_t cap = o->cap ? o->cap * 2 : OWNERS_FIRST;
     struct milgi__owner_slot *slots = milgi__alloc(cap * sizeof *slots);
     struct milgi__owner **heap = milgi__alloc(cap * sizeof(struct milgi__owner *));
     if (!slots || !heap) {
         milgi__free(slots);
         milgi__free(heap);
-        return MILGI_ENOMEM;
+        return false;
     }
-    if (e->owners_cap) {
-        memcpy(slots, e->owners, e->owners_cap * sizeof *slots);
-        memcpy(heap, e->heap, e->heap_n * sizeof(struct milgi__owner *));
+    if (o->cap) {
+        memcpy(slots, o->slots, o->cap * sizeof *slots);
+        memcpy(heap, o->heap, o->heap_n * sizeof(struct milgi__owner *));
     }
-    for (uint32_t i = cap; i > e->owners_cap; i--) {
+    for (uint32_t i = cap; i > o->cap; i--) {
         slots[i - 1].generation = 1;
-        slots[i - 1].next_free = e->owners_free;
-        e->owners_free = i;
+        slots[i - 1].next_free = o->free;
+        o->free = i;
     }
-    milgi__free(e->owners);
-    milgi__free(e->heap);
-    e->owners = slots;
-    e->heap = heap;
-    e->owners_cap = e->heap_cap = cap;
-    return 0;
+    milgi__free(o->slots);
+    milgi__free(o->heap);
+    o->slots = slots;
+    o->heap = heap;
+    o->cap = cap;
+    return true;
 }
 
-int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner)
+bool milgi__owners_add(struct milgi__owners *o, struct milgi__owner *owner)
 {
-    if (milgi__engine_foreign(e))
-        return MILGI_EFORK;
-    if (e->owners_n >= e->o.conn_limit)
-        return MILGI_ELIMIT;
-    if (!e->owners_free && grow_owners(e) != 0)
-        return MILGI_ENOMEM;
-    uint32_t index = e->owners_free - 1;
-    struct milgi__owner_slot *slot = &e->owners[index];
-    e->owners_free = slot->next_free;
+    if (!o->free && !grow(o))
+        return false;
+    uint32_t index = o->free - 1;
+    struct milgi__owner_slot *slot = &o->slots[index];
+    o->free = slot->next_free;
     slot->owner = owner;
     owner->index = index;
     owner->generation = slot->generation;
@@ -53,125 +67,95 @@ int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner)
     milgi__list_init(&owner->dirty);
     milgi__list_init(&owner->waiting);
     milgi__list_init(&owner->cooling);
-    e->owners_n++;
-    return 0;
+    o->n++;
+    return true;
 }
 
-void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner)
+void milgi__owners_remove(struct milgi__owners *o, struct milgi__owner *owner)
 {
-    struct milgi__owner_slot *slot = &e->owners[owner->index];
+    struct milgi__owner_slot *slot = &o->slots[owner->index];
     milgi__list_remove(&owner->ready);
     milgi__list_remove(&owner->dirty);
     milgi__list_remove(&owner->waiting);
     milgi__list_remove(&owner->cooling);
-    milgi__heap_remove(e, owner);
-    milgi__ops_abandon(e, owner);
+    milgi__owners_deadline(o, owner, UINT64_MAX);
     slot->owner = NULL;
     /* 0 is never a generation, so that a zeroed handle finds nothing. */
     slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
-    slot->next_free = e->owners_free;
-    e->owners_free = owner->index + 1;
-    e->owners_n--;
+    slot->next_free = o->free;
+    o->free = owner->index + 1;
+    o->n--;
 }
 
-struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, uint32_t generation)
+struct milgi__owner *milgi__owners_find(const struct milgi__owners *o, uint32_t index, uint32_t generation)
 {
-    if (index >= e->owners_cap || e->owners[index].generation != generation)
+    if (index >= o->cap || o->slots[index].generation != generation)
         return NULL;
-    return e->owners[index].owner;
+    return o->slots[index].owner;
 }
 
-void milgi__engine_runnable(struct milgi_engine *e)
-{
-    if (e->running || e->scheduled)
-        return;
-    e->scheduled = true;
-    if (e->o.schedule)
-        e->o.schedule(e->o.schedule_ctx, e);
-}
+/* --- deadlines -------------------------------------------------------------------------------------------------- */
 
-void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner)
+static void place(struct milgi__owners *o, uint32_t at, struct milgi__owner *owner)
 {
-    if (milgi__list_empty(&owner->ready))
-        milgi__list_append(&e->ready, &owner->ready);
-    milgi__engine_runnable(e);
-}
-
-void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner)
-{
-    if (milgi__list_empty(&owner->dirty))
-        milgi__list_append(&e->dirty, &owner->dirty);
-}
-
-void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner)
-{
-    if (milgi__list_empty(&owner->waiting))
-        milgi__list_append(&e->waiting, &owner->waiting);
-}
-
-/* --- deadlines ---------------------------------------------------------------------------------- */
-
-static void place(struct milgi_engine *e, uint32_t at, struct milgi__owner *owner)
-{
-    e->heap[at] = owner;
+    o->heap[at] = owner;
     owner->heap_at = at + 1;
 }
 
-static void sift_up(struct milgi_engine *e, uint32_t at)
+static void sift_up(struct milgi__owners *o, uint32_t at)
 {
-    struct milgi__owner *owner = e->heap[at];
-    while (at > 0 && e->heap[(at - 1) / 2]->deadline_ns > owner->deadline_ns) {
-        place(e, at, e->heap[(at - 1) / 2]);
+    struct milgi__owner *owner = o->heap[at];
+    while (at > 0 && o->heap[(at - 1) / 2]->deadline_ns > owner->deadline_ns) {
+        place(o, at, o->heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    place(e, at, owner);
+    place(o, at, owner);
 }
 
-static void sift_down(struct milgi_engine *e, uint32_t at)
+static void sift_down(struct milgi__owners *o, uint32_t at)
 {
-    struct milgi__owner *owner = e->heap[at];
+    struct milgi__owner *owner = o->heap[at];
     for (;;) {
         uint32_t child = 2 * at + 1;
-        if (child >= e->heap_n)
+        if (child >= o->heap_n)
             break;
-        if (child + 1 < e->heap_n && e->heap[child + 1]->deadline_ns < e->heap[child]->deadline_ns)
+        if (child + 1 < o->heap_n && o->heap[child + 1]->deadline_ns < o->heap[child]->deadline_ns)
             child++;
-        if (e->heap[child]->deadline_ns >= owner->deadline_ns)
+        if (o->heap[child]->deadline_ns >= owner->deadline_ns)
             break;
-        place(e, at, e->heap[child]);
+        place(o, at, o->heap[child]);
         at = child;
     }
-    place(e, at, owner);
+    place(o, at, owner);
 }
 
-void milgi__heap_fix(struct milgi_engine *e, struct milgi__owner *owner)
+static void fix(struct milgi__owners *o, const struct milgi__owner *owner)
 {
-    sift_up(e, owner->heap_at - 1);
-    sift_down(e, owner->heap_at - 1);
+    sift_up(o, owner->heap_at - 1);
+    sift_down(o, owner->heap_at - 1);
 }
 
-void milgi__heap_remove(struct milgi_engine *e, struct milgi__owner *owner)
+static void leave_heap(struct milgi__owners *o, struct milgi__owner *owner)
 {
     if (!owner->heap_at)
         return;
     uint32_t at = owner->heap_at - 1;
-    struct milgi__owner *last = e->heap[--e->heap_n];
+    struct milgi__owner *last = o->heap[--o->heap_n];
     owner->heap_at = 0;
     if (last == owner)
         return;
-    place(e, at, last);
-    milgi__heap_fix(e, last);
+    place(o, at, last);
+    fix(o, last);
 }
 
-void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns)
+void milgi__owners_deadline(struct milgi__owners *o, struct milgi__owner *owner, uint64_t deadline_ns)
 {
     owner->deadline_ns = deadline_ns;
     if (deadline_ns == UINT64_MAX) {
-        milgi__heap_remove(e, owner);
+        leave_heap(o, owner);
         return;
     }
-    /* The heap has a place for every owner: it grows with them. */
     if (!owner->heap_at)
-        place(e, e->heap_n++, owner);
-    milgi__heap_fix(e, owner);
+        place(o, o->heap_n++, owner);
+    fix(o, owner);
 }

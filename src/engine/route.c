@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which device an op goes to, and how long it is expected to take there. */
-#include <milgi/config.h>
+#include "engine/route.h"
 
-#include "engine/impl.h"
+#include "engine/keys.h"
 #include "op/material.h"
 
 #define SCALE_MAX (1u << 28) /* a million times as long as estimated */
+#define PROBE_NS 1000000000u /* a slower device is tried again after this, if it was not measured meanwhile */
 #define PROBE_MOST 64u       /* much slower devices are tried so many times less often */
 #define LEARN 8u             /* a new measurement counts for one in so many */
 #define OUTLIER 8u           /* times what was known: more is not believed at once */
@@ -53,7 +54,7 @@ bool milgi__route_probe(
         return false;
     if (there_ns / PROBE_MOST < here_ns)
         times = (uint32_t)(there_ns / MILGI__MAX(here_ns, 1));
-    if (now_ms - d->learned_ms[op->e.kind] < MILGI__MAX(times, 1) * (MILGI__PROBE_NS / 1000000))
+    if (now_ms - d->learned_ms[op->e.kind] < MILGI__MAX(times, 1) * (PROBE_NS / 1000000))
         return false;
     d->learned_ms[op->e.kind] = now_ms;
     d->probed[op->e.kind] = true;
@@ -105,7 +106,7 @@ static bool allows(const struct milgi_engine *e, const struct milgi__dev *d, int
     if (caps->flags & MILGI_CAP_REMOTE)
         return type == MILGI_OP_SIGN;
     /* The chunks of the pool are memory that such a device cannot reach, unless they are its own. */
-    if ((caps->flags & MILGI_CAP_OWN_MEMORY) && (unsigned)(d - e->dev) != e->memory_dev)
+    if ((caps->flags & MILGI_CAP_OWN_MEMORY) && d->index != e->memory_dev)
         return type == MILGI_OP_KEYGEN || type == MILGI_OP_DERIVE || type == MILGI_OP_SIGN;
     return true;
 }
@@ -203,7 +204,7 @@ static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
         const struct milgi_device_ops *ops = d->device->ops;
         if (ops->supports && !ops->supports(d->device, op->type, op->alg))
             continue;
-        if (!(d->flags & MILGI_CAP_KEY_LOAD) || !milgi__key_ready(e, d, op->key))
+        if (!(d->flags & MILGI_CAP_KEY_LOAD) || !milgi__key_ready(d, op->key))
             continue;
         if (d->state == MILGI__DEV_SERVING)
             return d;
@@ -219,7 +220,7 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
     uint64_t soonest = UINT64_MAX;
     for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
         struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
-        if (!takes(d, op->type, op->alg) || !suits(d, op) || (op->key && !milgi__key_ready(e, d, op->key)))
+        if (!takes(d, op->type, op->alg) || !suits(d, op) || (op->key && !milgi__key_ready(d, op->key)))
             continue;
         if (set == (r->set & ~1u) && !(set & (set - 1)))
             return d; /* there is only this one */

@@ -69,6 +69,15 @@ void milgi__stats_burst_in(struct milgi__stats *st, struct milgi__dev_stats *s, 
 uint64_t milgi__stats_burst_out(
     struct milgi__stats *st, struct milgi__dev_stats *s, struct milgi_op *const *ops, unsigned n);
 
+/* In the device, without those that are lost. */
+static inline uint32_t milgi__stats_in_flight(const struct milgi__class_stats *c)
+{
+    uint64_t n = c->submitted;
+    for (unsigned status = 0; status <= MILGI_OP_LOST; status++)
+        n -= c->ended[status];
+    return (uint32_t)n;
+}
+
 static inline uint64_t milgi__stats_clock(struct milgi__stats *st)
 {
     st->last_ns = st->clock->monotonic_ns(st->clock->ctx);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What PRIVATE and TRUST keys are made of. cert/ makes and frees these; here, since ops are performed with them. */
+/*
+ * What PRIVATE and TRUST keys are made of. cert/ makes these and says how they are freed; here, since ops are performed
+ * with them and keys hold them.
+ */
 #pragma once
 
 #include <stdatomic.h>
@@ -9,6 +12,7 @@
 /* Immutable after it is made; references are atomic. */
 struct milgi_credential {
     _Atomic uint32_t refs;
+    void (*destroy)(struct milgi_credential *credential);
     uint64_t serial;
     enum milgi__key_type type;
     unsigned bits;
@@ -28,7 +32,20 @@ struct milgi_credential {
 /* The same. */
 struct milgi_trust {
     _Atomic uint32_t refs;
+    void (*destroy)(struct milgi_trust *trust);
     uint64_t serial;
     uint8_t *anchors; /* as milgi__store_new() takes them */
     size_t anchors_len;
 };
+
+static inline void milgi__credential_unref(struct milgi_credential *credential)
+{
+    if (atomic_fetch_sub_explicit(&credential->refs, 1, memory_order_acq_rel) == 1)
+        credential->destroy(credential);
+}
+
+static inline void milgi__trust_unref(struct milgi_trust *trust)
+{
+    if (atomic_fetch_sub_explicit(&trust->refs, 1, memory_order_acq_rel) == 1)
+        trust->destroy(trust);
+}

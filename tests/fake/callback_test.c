@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "device/device.h"
-#include "engine/impl.h"
+#include "engine/parts.h"
 #include "fake_identity.h"
 #include "pair.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "engine/impl.h"
+#include "engine/parts.h"
 #include "loop.h"
 
 static struct loop loop;

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "engine/impl.h"
+#include "engine/parts.h"
 #include "loop.h"
 
 /* The modelled device: an RSA-4096 signature takes 5 ms, a record 2 us and 6 us per KiB. */

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "engine/impl.h"
+#include "engine/parts.h"
 #include "loop.h"
 
 #define ALL UINT32_MAX

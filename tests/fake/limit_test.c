@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "conn/impl.h"
-#include "engine/impl.h"
+#include "engine/parts.h"
 #include "fake_identity.h"
 #include "pair.h"
 

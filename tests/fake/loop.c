@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "engine/impl.h"
+#include "engine/parts.h"
 #include "fake_identity.h"
 
 #define RECORD_MAX 16384u

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "engine/impl.h"
+#include "engine/parts.h"
 #include "fake_identity.h"
 #include "loop.h"
 #include "op/material.h"
@@ -407,7 +407,7 @@ static void a_key_that_is_elsewhere_is_used_by_its_holder_only(void **state)
     (void)begin("sim:latency=1ms", &options);
     struct milgi_key *key = key_elsewhere();
     loop_sign(&client, key);
-    assert_int_equal(client.code, MILGI__CODE_NO_KEY); /* nobody has it */
+    assert_int_equal(client.code, MILGI_CODE_NO_DEVICE); /* nobody has it */
     unsigned first = open_holder(0, "sim:manual,depth=5");
     for (unsigned i = 0; i < 20; i++)
         loop_sign(&client, key);
@@ -419,11 +419,11 @@ static void a_key_that_is_elsewhere_is_used_by_its_holder_only(void **state)
     loop_settle(&loop, &client, 21); /* it loses five and is retired; what waits fails at once */
     assert_int_equal(client.status[MILGI_OP_LOST], 5);
     assert_int_equal(client.status[MILGI_OP_BROKEN], 16);
-    assert_int_equal(client.code, MILGI__CODE_RETIRED);
+    assert_int_equal(client.code, MILGI_CODE_RETIRED);
     loop_sign(&client, key);
     loop_run(&loop);
     assert_int_equal(client.done, 22);
-    assert_int_equal(client.code, MILGI__CODE_RETIRED);
+    assert_int_equal(client.code, MILGI_CODE_RETIRED);
     loop_stats(&loop, &stats);
     assert_int_equal(stats.device[0].submitted[MILGI_OP_SIGN], 0);
     assert_int_equal(stats.device[1].submitted[MILGI_OP_SIGN], 0);

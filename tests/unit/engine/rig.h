@@ -2,7 +2,7 @@
 /* An engine on virtual time, and an owner of nothing but ops. */
 #pragma once
 
-#include "engine/impl.h"
+#include "engine/parts.h"
 
 #define US 1000u
 #define MS 1000000u

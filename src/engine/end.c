@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of an op, once for its owner. */
+#include "engine/end.h"
+
+#include "engine/ops.h"
+#include "op/material.h"
+
+/*
+ * A signature that came from elsewhere is looked at before it is sent: a fault in its making could give the key away.
+ */
+static void check_signature(struct milgi_engine *e, struct milgi_op *op)
+{
+    const struct milgi_credential *credential = op->key->credential;
+    if (milgi__verify(e->cx, credential->spki, credential->spki_len, op->alg, op->u.sign.input, op->u.sign.input_len,
+            op->u.sign.sig, op->u.sign.sig_len) == 0)
+        return;
+    op->status = MILGI_OP_BROKEN;
+    op->device_code = MILGI_CODE_BAD_SIGNATURE;
+}
+
+static void tell_owner(struct milgi_engine *e, struct milgi_op *op)
+{
+    if (!(op->flags & MILGI__OP_OWNED))
+        return;
+    struct milgi__owner *owner = milgi__op_owner(e, op);
+    milgi__op_disown(owner, op);
+    owner->ops->op_done(owner, op);
+}
+
+static bool may_rerun(const struct milgi_engine *e, const struct milgi_op *op)
+{
+    uint16_t needed = MILGI__OP_RERUN | MILGI__OP_OWNED;
+    if (!e->o.rerun || op->e.tries || (op->flags & needed) != needed || (op->flags & MILGI__OP_ELSEWHERE))
+        return false;
+    return op->type > MILGI_OP_OPEN || !op->u.aead.in_place;
+}
+
+/* Once more, on this thread, when it is its turn: a device that fails hands back many at once. */
+static void try_inline(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op)
+{
+    op->dev = 0;
+    op->flags &= (uint16_t)~MILGI__OP_CHECK;
+    op->e.state = MILGI__OP_WAITING;
+    if (milgi__line_append(&e->fair, &e->dev[0], owner, op)) {
+        e->live |= 1u;
+        return;
+    }
+    op->status = MILGI_OP_BROKEN;
+    op->device_code = MILGI_CODE_CRYPTO;
+    tell_owner(e, op);
+    milgi__op_release(e, op);
+}
+
+void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
+{
+    struct milgi__dev *d = &e->dev[op->dev];
+    if (op->status == MILGI_OP_PENDING || op->status >= MILGI_OP_LOST) {
+        op->status = MILGI_OP_BROKEN;
+        op->device_code = 0;
+    }
+    if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED))
+        check_signature(e, op);
+    milgi__stats_ended(&d->stat, op);
+    bool failed = op->status == MILGI_OP_BROKEN || op->status == MILGI_OP_CANCELLED;
+    if (failed && !(d->flags & MILGI_CAP_INLINE) && may_rerun(e, op)) {
+        /* The device has given it back, so nobody else writes to its destination any more. */
+        milgi__stats_rerun(&d->stat, op);
+        op->e.tries++;
+        try_inline(e, milgi__op_owner(e, op), op);
+        return;
+    }
+    tell_owner(e, op);
+    milgi__op_release(e, op);
+}
+
+/* What a device is never to write: a worker may be at everything else of the op at this moment. */
+static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
+{
+    const struct milgi_op_kex *kex = &op->u.kex;
+    const struct milgi_op_sign *sign = &op->u.sign;
+    const struct milgi_op_chain *chain = &op->u.chain;
+    switch (op->type) {
+    case MILGI_OP_SEAL:
+    case MILGI_OP_OPEN: copy->u.aead = op->u.aead; return;
+    case MILGI_OP_KEYGEN:
+        copy->u.kex = (struct milgi_op_kex){ .seed_len = kex->seed_len };
+        memcpy(copy->u.kex.seed, kex->seed, sizeof kex->seed);
+        return;
+    case MILGI_OP_DERIVE:
+        copy->u.kex = (struct milgi_op_kex){ .secret_len = kex->secret_len, .peer_len = kex->peer_len };
+        memcpy(copy->u.kex.secret, kex->secret, sizeof kex->secret);
+        memcpy(copy->u.kex.peer, kex->peer, sizeof kex->peer);
+        return;
+    case MILGI_OP_SIGN:
+        copy->u.sign = (struct milgi_op_sign){ .input_len = sign->input_len };
+        memcpy(copy->u.sign.input, sign->input, sizeof sign->input);
+        return;
+    case MILGI_OP_VERIFY: copy->u.sign = *sign; return;
+    default:
+        copy->u.chain = (struct milgi_op_chain){ chain->chain, chain->now_s, .purpose = chain->purpose,
+            .name_is_ip = chain->name_is_ip, .name_len = chain->name_len };
+        memcpy(copy->u.chain.name, chain->name, sizeof chain->name);
+    }
+}
+
+/* A copy of an op that a device still has, with a destination of its own; NULL: there is no room for one. */
+static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
+{
+    struct milgi_op *copy = milgi__engine_op_new(e, true);
+    if (!copy)
+        return NULL;
+    uint32_t id = op->e.id, generation = op->e.generation;
+    copy->type = op->type;
+    copy->cls = op->cls;
+    copy->dev = op->dev;
+    copy->alg = op->alg;
+    copy->flags = op->flags & (uint16_t)~MILGI__OP_OWNED;
+    copy->key = op->key;
+    copy->e = op->e;
+    copy_inputs(copy, op);
+    copy->e.next = copy->e.prev = copy->e.owner_next = copy->e.owner_prev = NULL;
+    copy->e.id = id;
+    copy->e.generation = generation;
+    copy->e.tries = 1;
+    if (copy->key)
+        milgi__key_ref(copy->key);
+    if (op->type == MILGI_OP_VERIFY && op->u.sign.blob.chunk)
+        milgi_chunk_ref(op->u.sign.blob.chunk);
+    if (op->type == MILGI_OP_VERIFY_CHAIN && op->u.chain.chain.chunk)
+        milgi_chunk_ref(op->u.chain.chain.chunk);
+    if (op->type > MILGI_OP_OPEN)
+        return copy;
+    for (unsigned i = 0; i < op->u.aead.src_n; i++)
+        milgi_chunk_ref(op->u.aead.src[i].chunk);
+    /* Room before the destination for a record's header, as record/seal.c expects. */
+    copy->u.aead.dst_chunk = milgi__chunk_alloc(e->pool, op->u.aead.dst_len + 16, 0, true);
+    if (!copy->u.aead.dst_chunk) {
+        milgi__op_release(e, copy);
+        return NULL;
+    }
+    copy->u.aead.dst = copy->u.aead.dst_chunk->data + 16;
+    return copy;
+}
+
+/*
+ * The device still owns the op's memory: from now on it is lent. Its owner gets the result of a twin, or is told LOST
+ * by an op that holds nothing.
+ */
+void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
+{
+    struct milgi_op *copy = may_rerun(e, op) ? twin(e, op) : NULL;
+    milgi__stats_lost(&d->stat, op);
+    milgi__oplist_remove(&d->flight[op->cls], op);
+    milgi__oplist_append(&d->lent, op);
+    /* It may never come back; what waits does not wait for it. */
+    d->outstanding_ns -= op->e.cost_ns;
+    op->e.state = MILGI__OP_LENT;
+    if (op->flags & MILGI__OP_ORPHAN) {
+        op->flags &= (uint16_t)~MILGI__OP_ORPHAN;
+        e->orphans--;
+        return;
+    }
+    struct milgi__owner *owner = milgi__op_owner(e, op);
+    milgi__op_disown(owner, op);
+    if (copy) {
+        milgi__stats_rerun(&d->stat, op);
+        milgi__op_own(owner, copy);
+        try_inline(e, owner, copy);
+        return;
+    }
+    struct milgi_op word = { .type = op->type, .cls = op->cls, .dev = op->dev, .alg = op->alg };
+    word.status = MILGI_OP_LOST;
+    word.e = op->e;
+    owner->ops->op_done(owner, &word);
+}
+
+void milgi__op_fail(struct milgi_engine *e, struct milgi_op *op, int code)
+{
+    op->status = MILGI_OP_BROKEN;
+    op->device_code = code;
+    tell_owner(e, op);
+    milgi__op_release(e, op);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lines before a device: which op goes next. Deficit round robin over expected service time, between classes and,
+ * within a class, between connections.
+ */
+#pragma once
+
+#include "engine/oplist.h"
+#include "op/owner.h"
+
+#define MILGI__QUANTUM_NS 200000 /* between classes: service time per share and round */
+
+struct milgi__dev;
+
+/* The ops of one owner that wait before one device, of one class. In the round while it has ops. */
+struct milgi__flow {
+    struct milgi__link link;  /* in its line's round, or among the emptied */
+    struct milgi__flow *next; /* the owner's others; in the free list */
+    struct milgi__oplist ops;
+    int64_t deficit;
+    struct milgi__owner *owner; /* who goes takes its flows along */
+    struct milgi__line *line;
+    bool has_turn; /* its quantum for this round was given */
+};
+
+/* What waits before a device, of one class: its flows in turn. */
+struct milgi__line {
+    struct milgi__link round, emptied;
+    uint32_t n;
+    uint64_t cost_ns;
+    uint32_t flows;      /* with ops */
+    uint32_t quantum_ns; /* of a flow, per round: at least the largest op lately */
+    uint32_t largest_ns; /* since the quantum was last set */
+    uint64_t served_ns;  /* since then */
+    int64_t deficit;     /* of the class */
+};
+
+/* How the turns stood before an op was taken. */
+struct milgi__mark {
+    int64_t flow_deficit, deficit[MILGI_OP_CLASSES];
+    unsigned turn;
+};
+
+/* The engine's: where flows come from, and the weights of the classes. */
+struct milgi__fair {
+    struct milgi__flow *free;
+    void *slabs; /* each begins with the address of the next */
+    uint32_t share[MILGI_OP_CLASSES];
+};
+
+void milgi__fair_fini(struct milgi__fair *f);
+void milgi__line_init(struct milgi__line *line);
+/* false: no memory */
+bool milgi__line_append(
+    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
+void milgi__line_remove(
+    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
+/* The next op in the order of turns, still in its line; NULL: none waits. */
+struct milgi_op *milgi__fair_pick(const struct milgi__fair *f, struct milgi__dev *d);
+/* Takes what fair_pick() gave out of its line and charges for it; |mark| is for giving it back. */
+void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op, struct milgi__mark *mark);
+/*
+ * The reverse, in the reverse order, before milgi__fair_settle(): a refused op is offered again unchanged, and the
+ * turns stand as they stood.
+ */
+void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struct milgi__mark *mark);
+/* Flows that are left without ops go. */
+void milgi__fair_settle(struct milgi__fair *f, struct milgi__dev *d);

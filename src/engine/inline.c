@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ops on the engine's own thread. */
+#include "engine/inline.h"
+
+#include "engine/end.h"
+#include "engine/keys.h"
+#include "engine/route.h"
+
+#define LEARN_ONE_OF 16u /* of the inline device's ops is measured, when that is wanted */
+
+void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
+{
+    struct milgi__dev *d = &e->dev[0];
+    struct milgi_op *done = NULL;
+    op->dev = 0;
+    op->status = MILGI_OP_PENDING;
+    op->device_code = 0;
+    op->service_ns = 0;
+    op->flags &= (uint16_t)~MILGI__OP_CHECK;
+    if (op->key && !milgi__key_ready(d, op->key)) {
+        milgi__op_fail(e, op, MILGI_CODE_NO_DEVICE);
+        return;
+    }
+    op->e.state = MILGI__OP_IN_FLIGHT;
+    milgi__stats_inline_in(&e->stat, &d->stat, op);
+    bool learn = e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0;
+    uint64_t begin_ns = learn ? milgi__stats_clock(&e->stat) : 0;
+    if (d->device->ops->enqueue(d->qp, &op, 1) != 1 || d->device->ops->dequeue(d->qp, &done, 1) != 1) {
+        op->status = MILGI_OP_BROKEN;
+        done = op;
+    }
+    if (learn)
+        milgi__route_learn(d, done, milgi__stats_clock(&e->stat) - begin_ns, begin_ns);
+    milgi__stats_inline_out(&e->stat, &d->stat, done);
+    milgi__op_ended(e, done);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private and trust keys: made once per credential and trust, loaded into devices, forgotten. */
+#pragma once
+
+#include "engine/parts.h"
+
+void milgi__keys_init(struct milgi__keys *keys);
+void milgi__keys_fini(struct milgi_engine *e);
+/* loads it if the device wants that */
+bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key);
+/*
+ * Drops the keys of credentials and trusts that nobody but the cache holds any more: a private key that was replaced
+ * does not stay.
+ */
+void milgi__keys_sweep(struct milgi_engine *e);
+/* The device at |index| goes: no key remembers it. */
+void milgi__keys_forget(struct milgi_engine *e, unsigned index);

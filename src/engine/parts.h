@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine, put together from its parts: for the files that work on several of them. */
+#pragma once
+
+#include "engine/dev.h"
+#include "engine/engine.h"
+#include "engine/owners.h"
+#include "engine/posts.h"
+#include "engine/slab.h"
+
+#define MILGI__BURST 32u /* ops per enqueue() or dequeue() */
+
+/* op.flags, beside those of op.h: the engine's thread may run it itself when that is sooner */
+#define MILGI__OP_EITHER 64u
+#define MILGI__OP_ELSEWHERE 128u /* its key is where its device is: nobody else can run it */
+#define MILGI__OP_OWNED 256u     /* in the list of its owner, who will be told of its end */
+
+struct milgi__route {
+    uint32_t set; /* devices, as bits: to whichever of them finishes first; never empty */
+    uint32_t min_record;
+};
+
+/* Private and trust keys. */
+struct milgi__keys {
+    struct milgi_key **cached; /* most recent last */
+    uint32_t n;
+    struct milgi__link all; /* that are alive */
+};
+
+struct milgi_engine {
+    struct milgi_engine_options o;
+    uint64_t process;
+    bool running, scheduled;
+    bool armed;      /* some device may have made the waker readable */
+    bool ever_armed; /* so once */
+    bool looks;      /* this turn looks at devices that have nothing to do, too: their notifications may come late */
+    struct milgi__crypto *cx;
+    struct milgi__pool *pool;
+    uint64_t now_ns;
+    uint64_t turns;
+    uint64_t waiters_ns; /* when those who wait try again in any case */
+
+    struct milgi__posts posts;
+    struct milgi__owners owners;
+    struct milgi__slab slab;
+    uint32_t orphans;
+    struct milgi__fair fair;
+    struct milgi__keys keys;
+
+    struct milgi__dev dev[MILGI_DEVICES_MAX];
+    unsigned devs_n; /* the highest index in use + 1 */
+    uint32_t live;   /* devices, as bits, that a turn has to look at: all others are idle and well, and cost nothing */
+    struct milgi__route route[MILGI_OP_TYPES];
+    unsigned memory_dev; /* the device whose memory the chunks are; 0: ordinary */
+    uint32_t learn_tick;
+    bool learn_inline; /* some route has the inline device beside others: its times are wanted */
+    struct milgi__stats stat;
+
+    struct milgi_slice scratch[MILGI__SCRATCH_SLICES];
+    uint64_t copied, sealed, opened;
+};

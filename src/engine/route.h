@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where ops go, and how long they are expected to take there. */
+#pragma once
+
+#include "engine/parts.h"
+
+void milgi__route_init(struct milgi_engine *e);
+void milgi__route_drop(struct milgi_engine *e, unsigned index); /* no route names it any more */
+/* Where |op| goes, its key is ready there and its expected cost set. Device 0: run it now. */
+struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op);
+uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op);
+/* |op| came back from |d| at |now_ns| after |ns|, measured at the device or around it. */
+void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns);
+/*
+ * |d| would need |there_ns| for |op| and somebody else |here_ns|, which is less. True now and then, when it was not
+ * measured for long: whether that is still so is found out by this op.
+ */
+bool milgi__route_probe(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint64_t there_ns, uint64_t here_ns);

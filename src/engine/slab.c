@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memory of ops. */
+#include "engine/slab.h"
+
+#define SLABS_FIRST 16u
+
+static bool grow(struct milgi__slab *s)
+{
+    if (s->slabs_n == s->slabs_cap) {
+        uint32_t cap = s->slabs_cap ? s->slabs_cap * 2 : SLABS_FIRST;
+        struct milgi_op **slabs = milgi__alloc(cap * sizeof(struct milgi_op *));
+        if (!slabs)
+            return false;
+        if (s->slabs_n)
+            memcpy(slabs, s->slabs, s->slabs_n * sizeof(struct milgi_op *));
+        milgi__free(s->slabs);
+        s->slabs = slabs;
+        s->slabs_cap = cap;
+    }
+    struct milgi_op *slab = milgi__alloc(MILGI__SLAB_OPS * sizeof *slab);
+    if (!slab)
+        return false;
+    s->slabs[s->slabs_n++] = slab;
+    for (uint32_t i = 0; i < MILGI__SLAB_OPS; i++) {
+        slab[i].e.next = s->free;
+        s->free = &slab[i];
+    }
+    return true;
+}
+
+struct milgi_op *milgi__slab_take(struct milgi__slab *s)
+{
+    if (!s->free && !grow(s))
+        return NULL;
+    struct milgi_op *op = s->free;
+    s->free = op->e.next;
+    s->alive++;
+    /*
+     * What record/ and handshake/ fill in comes behind: the header and the part that says what the op holds start out
+     * zero.
+     */
+    milgi__zero(op, offsetof(struct milgi_op, u.aead.src));
+    uint64_t id = ++s->last_id;
+    op->e.id = (uint32_t)id;
+    op->e.generation = (uint32_t)(id >> 32);
+    op->e.state = MILGI__OP_MADE;
+    return op;
+}
+
+void milgi__slab_give(struct milgi__slab *s, struct milgi_op *op)
+{
+    op->e.state = MILGI__OP_FREE;
+    op->e.next = s->free;
+    s->free = op;
+    s->alive--;
+    s->freed = true;
+}
+
+void milgi__slab_trim(struct milgi__slab *s)
+{
+    if (s->alive || s->slabs_n < 2)
+        return;
+    for (uint32_t i = 1; i < s->slabs_n; i++)
+        milgi__free_wiped(s->slabs[i], MILGI__SLAB_OPS * sizeof(struct milgi_op));
+    s->slabs_n = 1;
+    s->free = NULL;
+    for (uint32_t i = 0; i < MILGI__SLAB_OPS; i++) {
+        s->slabs[0][i].e.next = s->free;
+        s->free = &s->slabs[0][i];
+    }
+}
+
+void milgi__slab_fini(struct milgi__slab *s)
+{
+    for (uint32_t i = 0; i < s->slabs_n; i++)
+        milgi__free_wiped(s->slabs[i], MILGI__SLAB_OPS * sizeof(struct milgi_op));
+    milgi__free(s->slabs);
+    *s = (struct milgi__slab){ 0 };
+}
