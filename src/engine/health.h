@@ -10,4 +10,5 @@ uint64_t milgi__dev_patience(const struct milgi_engine *e);
 void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d);
 /* Takes it out of service, or back. */
 void milgi__dev_check(struct milgi_engine *e, struct milgi__dev *d);
-void milgi__dev_tell(struct milgi_engine *e, unsigned index, struct milgi_device *device, enum milgi_device_event event);
+void milgi__dev_tell(
+    struct milgi_engine *e, unsigned index, struct milgi_device *device, enum milgi_device_event event);

@@ -43,44 +43,6 @@ void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner)
     milgi__owners_remove(&e->owners, owner);
 }
 
-struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, uint32_t generation)
-{
-    return milgi__owners_find(&e->owners, index, generation);
-}
-
-void milgi__engine_runnable(struct milgi_engine *e)
-{
-    if (e->running || e->scheduled)
-        return;
-    e->scheduled = true;
-    if (e->o.schedule)
-        e->o.schedule(e->o.schedule_ctx, e);
-}
-
-void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner)
-{
-    if (milgi__list_empty(&owner->ready))
-        milgi__list_append(&e->owners.ready, &owner->ready);
-    milgi__engine_runnable(e);
-}
-
-void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner)
-{
-    if (milgi__list_empty(&owner->dirty))
-        milgi__list_append(&e->owners.dirty, &owner->dirty);
-}
-
-void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner)
-{
-    if (milgi__list_empty(&owner->waiting))
-        milgi__list_append(&e->owners.waiting, &owner->waiting);
-}
-
-void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns)
-{
-    milgi__owners_deadline(&e->owners, owner, deadline_ns);
-}
-
 /* --- ops -------------------------------------------------------------------------------------------------------- */
 
 void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot)

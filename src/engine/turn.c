@@ -163,9 +163,10 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
 {
     struct milgi_run_result again = { MILGI_RUN_AGAIN, 0 };
     uint64_t deadline = milgi__owners_first_ns(&e->owners);
-    if (!milgi__list_empty(&e->owners.ready) || !milgi__list_empty(&e->owners.dirty) || !milgi__list_empty(&e->owners.waking))
+    const struct milgi__owners *o = &e->owners;
+    if (!milgi__list_empty(&o->ready) || !milgi__list_empty(&o->dirty) || !milgi__list_empty(&o->waking))
         return again;
-    if (!milgi__list_empty(&e->owners.waiting) && e->slab.freed)
+    if (!milgi__list_empty(&o->waiting) && e->slab.freed)
         return again;
     for (uint32_t set = e->live; set; set &= set - 1) {
         if (milgi__dev_arm(e, &e->dev[__builtin_ctz(set)], &deadline))

@@ -74,12 +74,12 @@ static void the_key_of_a_credential_that_went_goes_too(void **state)
     open_pair(&pair);
     struct milgi_engine *engine = pair.side[MILGI_SERVER].engine;
     pair_settle(&pair);
-    assert_int_equal(engine->keys_n, 1);
+    assert_int_equal(engine->keys.n, 1);
     /* The connection holds the config, and that the credential. */
     milgi_conn_free(pair.side[MILGI_SERVER].conn);
     pair.side[MILGI_SERVER].conn = NULL;
     pair_settle(&pair);
-    assert_int_equal(engine->keys_n, 0);
+    assert_int_equal(engine->keys.n, 0);
     pair_fini(&pair);
 }
 
