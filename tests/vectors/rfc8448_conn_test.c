@@ -397,6 +397,14 @@ static const struct milgi_events events = { .on_output = on_output,
 
 /* --- credentials and configs -------------------------------------------------------------------------------------- */
 
+static void destroy(struct milgi_credential *c)
+{
+    milgi__free(c->chain);
+    milgi__free(c->spki);
+    milgi__free(c->pkcs8);
+    milgi__free(c);
+}
+
 /* The document's certificate. */
 static struct milgi_credential *credential(void)
 {
@@ -406,6 +414,7 @@ static struct milgi_credential *credential(void)
     struct milgi__cert_info info;
     assert_non_null(c);
     atomic_init(&c->refs, 1);
+    c->destroy = destroy;
     c->serial = milgi__key_serial();
     c->chain_n = 1;
     c->chain_len = 3 + milgi__get24(entry);
@@ -491,7 +500,7 @@ static void draw_all(void)
 
 static void run(void)
 {
-    struct milgi_run_result result = { MILGI_RUN_AGAIN, 0 };
+    struct milgi_run_result result = { .next = MILGI_RUN_AGAIN };
     while (result.next == MILGI_RUN_AGAIN)
         MUST(milgi_engine_run(play.engine, 0, &result));
 }
