@@ -36,7 +36,7 @@ set(device_support worker)
 # What a device needs of the system: without it the device is off unless asked for, and then that is an error.
 set(device_pkcs11_needs P11KIT)
 set(device_packages)
-set(MILGI_PC_REQUIRES) # what the static library's users link too
+set(MILGI_PC_REQUIRES) # what users of the static library link too
 set(MILGI_CONFIG_REQUIRES)
 foreach(path ${device_dirs})
   get_filename_component(device ${path} NAME)
@@ -68,8 +68,7 @@ foreach(path ${device_dirs})
   if(needs)
     list(APPEND device_packages PkgConfig::${needs})
     string(APPEND MILGI_PC_REQUIRES ", ${${needs}_MODULE_NAME}")
-    string(APPEND MILGI_CONFIG_REQUIRES
-      "find_dependency(PkgConfig)\npkg_check_modules(${needs} REQUIRED IMPORTED_TARGET ${${needs}_MODULE_NAME})\n")
+    list(APPEND MILGI_CONFIG_REQUIRES "${needs}=${${needs}_MODULE_NAME}")
   endif()
 endforeach()
 if("pool" IN_LIST MILGI_DEVICES OR "pkcs11" IN_LIST MILGI_DEVICES)
@@ -120,10 +119,21 @@ endif()
 
 milgi_library(milgi_static STATIC ${product_objects})
 set_target_properties(milgi_static PROPERTIES OUTPUT_NAME milgi EXPORT_NAME milgi_static)
+add_library(milgi::milgi_static ALIAS milgi_static)
 
+# Below 1.0 a minor version may change the interface: the name that programs look for says so, and so does the rule
+# by which find_package takes a version.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(MILGI_SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  set(MILGI_COMPATIBILITY SameMinorVersion)
+else()
+  set(MILGI_SOVERSION ${PROJECT_VERSION_MAJOR})
+  set(MILGI_COMPATIBILITY SameMajorVersion)
+endif()
 milgi_library(milgi_shared SHARED ${product_objects})
 set_target_properties(milgi_shared PROPERTIES
-  OUTPUT_NAME milgi EXPORT_NAME milgi VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  OUTPUT_NAME milgi EXPORT_NAME milgi VERSION ${PROJECT_VERSION} SOVERSION ${MILGI_SOVERSION})
+add_library(milgi::milgi ALIAS milgi_shared)
 if(NOT MILGI_SANITIZE)
   target_link_options(milgi_shared PRIVATE -Wl,-z,defs)
 endif()

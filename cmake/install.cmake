@@ -1,25 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# cmake --install: headers, both libraries, pkg-config and CMake package files, the command.
+# cmake --install: headers, libraries, adapters, pkg-config and CMake package files, the command and what belongs to it.
+# Components for packages: runtime (the shared library), dev (what programs are built with), milgi (the command).
+#
+# Who links the shared library needs no development files of what it stands on (OpenSSL, p11-kit); who links the static
+# one does.
 include(CMakePackageConfigHelpers)
 
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/milgi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
-install(TARGETS milgi_static milgi_shared EXPORT milgi-targets
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-if(TARGET milgi)
-  install(TARGETS milgi RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+set(libdir ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/milgi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
+  FILES_MATCHING PATTERN "*.h")
+install(TARGETS milgi_shared EXPORT milgi-targets
+  LIBRARY DESTINATION ${libdir} COMPONENT runtime NAMELINK_COMPONENT dev)
+install(TARGETS milgi_static EXPORT milgi-static-targets ARCHIVE DESTINATION ${libdir} COMPONENT dev)
+foreach(adapter ${MILGI_ADAPTERS})
+  install(FILES $<TARGET_FILE:milgi_${adapter}> DESTINATION ${libdir} COMPONENT dev)
+  install(FILES ${MILGI_ADAPTER_${adapter}_HEADER} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+endforeach()
 
-# Relative to where milgi.pc lies, so that an installed tree may be moved.
-file(RELATIVE_PATH MILGI_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+# --- pkg-config: milgi, milgi-static; milgi-<adapter>, milgi-<adapter>-static -------------------------------------------
+# Relative to where the file lies, so that an installed tree may be moved. What the shared library stands on is named by
+# its libraries (Libs.private), not by packages: pkg-config would want those to be there even of who does not link them.
+file(RELATIVE_PATH MILGI_PC_PREFIX /${libdir}/pkgconfig /)
 string(REGEX REPLACE "/$" "" MILGI_PC_PREFIX ${MILGI_PC_PREFIX})
-configure_file(${PROJECT_SOURCE_DIR}/milgi.pc.in ${PROJECT_BINARY_DIR}/milgi.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/milgi.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+function(milgi_pkgconfig name description libs private requires)
+  set(PC_NAME ${name})
+  set(PC_DESCRIPTION ${description})
+  set(PC_LIBS ${libs})
+  set(PC_PRIVATE ${private})
+  set(PC_REQUIRES ${requires})
+  configure_file(${PROJECT_SOURCE_DIR}/milgi.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${libdir}/pkgconfig COMPONENT dev)
+endfunction()
 
-set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/milgi)
-configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/milgi-config.cmake.in
-  ${PROJECT_BINARY_DIR}/milgi-config.cmake INSTALL_DESTINATION ${package_dir})
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/milgi-config-version.cmake COMPATIBILITY SameMinorVersion)
+set(private -lcrypto)
+foreach(need ${MILGI_CONFIG_REQUIRES})
+  string(REGEX REPLACE "=.*" "" need ${need})
+  list(TRANSFORM ${need}_LIBRARIES PREPEND -l OUTPUT_VARIABLE libraries)
+  list(JOIN libraries " " libraries)
+  string(APPEND private " ${libraries}")
+endforeach()
+milgi_pkgconfig(milgi "${PROJECT_DESCRIPTION}" "-lmilgi" "${private} -pthread" "")
+milgi_pkgconfig(milgi-static "${PROJECT_DESCRIPTION}, linked statically" "-l:libmilgi.a -pthread" ""
+  "libcrypto >= 3.0${MILGI_PC_REQUIRES}")
+foreach(adapter ${MILGI_ADAPTERS})
+  set(requires ${MILGI_ADAPTER_${adapter}_MODULE})
+  milgi_pkgconfig(milgi-${adapter} "Milgi's adapter ${adapter}" "-lmilgi_${adapter}" "" "milgi ${requires}")
+  milgi_pkgconfig(milgi-${adapter}-static "Milgi's adapter ${adapter}, with Milgi linked statically"
+    "-lmilgi_${adapter}" "" "milgi-static ${requires}")
+endforeach()
+
+# --- find_package(milgi): see milgi-config.cmake.in --------------------------------------------------------------------
+set(package_dir ${libdir}/cmake/milgi)
+set(MILGI_CONFIG_ADAPTERS)
+foreach(adapter ${MILGI_ADAPTERS})
+  list(APPEND MILGI_CONFIG_ADAPTERS "${adapter}=${MILGI_ADAPTER_${adapter}_MODULE}")
+endforeach()
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/milgi-config.cmake.in ${PROJECT_BINARY_DIR}/milgi-config.cmake
+  INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/milgi-config-version.cmake COMPATIBILITY ${MILGI_COMPATIBILITY})
 install(FILES ${PROJECT_BINARY_DIR}/milgi-config.cmake ${PROJECT_BINARY_DIR}/milgi-config-version.cmake
-  DESTINATION ${package_dir})
-install(EXPORT milgi-targets NAMESPACE milgi:: DESTINATION ${package_dir})
+  DESTINATION ${package_dir} COMPONENT dev)
+install(EXPORT milgi-targets NAMESPACE milgi:: DESTINATION ${package_dir} COMPONENT dev)
+install(EXPORT milgi-static-targets NAMESPACE milgi:: DESTINATION ${package_dir} COMPONENT dev)
+
+# --- the command --------------------------------------------------------------------------------------------------------
+if(TARGET milgi)
+  install(TARGETS milgi RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT milgi)
+endif()

@@ -19,6 +19,10 @@
 
 #include <milgi/milgi.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_uv;
 struct milgi_uv_stream;
 
@@ -144,3 +148,7 @@ void milgi_uv_drop(struct milgi_uv_stream *stream);
 struct milgi_conn *milgi_uv_conn(struct milgi_uv_stream *stream);
 /* The socket, for uv_tcp_getpeername() and options. Do not read, write or close it. */
 uv_tcp_t *milgi_uv_tcp(struct milgi_uv_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif

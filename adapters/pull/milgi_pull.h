@@ -15,6 +15,10 @@
 #include <milgi/milgi.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_pull;
 
 /* How bytes are moved, when not by recv() and send() on the descriptor: both must return at once, with the number of
@@ -61,3 +65,7 @@ void milgi_pull_free(struct milgi_pull *pull);
 const struct milgi_reason *milgi_pull_reason(const struct milgi_pull *pull);
 /* For milgi_conn_info() and the like. Do not feed or free it. */
 struct milgi_conn *milgi_pull_conn(struct milgi_pull *pull);
+
+#ifdef __cplusplus
+}
+#endif

@@ -7,6 +7,10 @@
 
 #include <milgi/error.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_engine;
 struct milgi_chunk;
 
@@ -60,3 +64,7 @@ MILGI_API void milgi_chunk_release_remote(struct milgi_chunk *chunk);
  * MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_slice_keep(const struct milgi_slice *slice, struct milgi_slice *out);
+
+#ifdef __cplusplus
+}
+#endif

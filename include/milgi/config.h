@@ -11,6 +11,10 @@
 
 #include <milgi/op.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_config;
 struct milgi_conn;
 
@@ -172,3 +176,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_middlebox(struct milgi_config *c
  * authentication without trust, no group or suite left); MILGI_EFILE (the system's trust store cannot be read).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_freeze(struct milgi_config *config, const char **why);
+
+#ifdef __cplusplus
+}
+#endif

@@ -28,6 +28,10 @@
 #include <milgi/config.h>
 #include <milgi/engine.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_conn;
 
 /* Why a connection ended. */
@@ -229,3 +233,7 @@ MILGI_API const char *milgi_scheme_name(uint16_t scheme);
 MILGI_API uint16_t milgi_suite_by_name(const char *name);
 MILGI_API uint16_t milgi_group_by_name(const char *name);
 MILGI_API uint16_t milgi_scheme_by_name(const char *name);
+
+#ifdef __cplusplus
+}
+#endif

@@ -7,6 +7,10 @@
 
 #include <milgi/op.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* enqueue() completes its ops before it returns; dequeue() hands them out at once */
 #define MILGI_CAP_INLINE (1u << 0)
 #define MILGI_CAP_IN_ORDER (1u << 1) /* ops come back in the order in which they went in */
@@ -180,3 +184,7 @@ MILGI_API const char *milgi_device_code_text(int code);
  */
 MILGI_API MILGI_MUST_CHECK int milgi_device_try_key(
     struct milgi_device *device, const struct milgi_credential *credential, int *code);
+
+#ifdef __cplusplus
+}
+#endif

@@ -22,6 +22,10 @@
 #include <milgi/device.h>
 #include <milgi/stats.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_engine;
 
 enum milgi_next {
@@ -205,3 +209,7 @@ MILGI_API int milgi_engine_fd(struct milgi_engine *engine);
  * begun; what was posted before that is called by it.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_post(struct milgi_engine *engine, void (*fn)(void *arg), void *arg);
+
+#ifdef __cplusplus
+}
+#endif

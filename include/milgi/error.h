@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MILGI_API __attribute__((visibility("default")))
 #define MILGI_MUST_CHECK __attribute__((warn_unused_result))
 
@@ -100,3 +104,7 @@ enum milgi_alert {
 
 /* "handshake_failure" for 40; "unknown" for a number that has no name. Any thread. */
 MILGI_API const char *milgi_alert_name(int alert);
+
+#ifdef __cplusplus
+}
+#endif

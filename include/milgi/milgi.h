@@ -39,6 +39,24 @@
 #include <milgi/stats.h>
 #include <milgi/conn.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * The version of these headers; the one place where it is written (the build reads it here). Up to 1.0 every minor
+ * version may change the interface and has a shared object name of its own: a program built against 0.1 runs with any
+ * 0.1.x and no other.
+ */
 #define MILGI_VERSION_MAJOR 0
 #define MILGI_VERSION_MINOR 1
 #define MILGI_VERSION_PATCH 0
+#define MILGI_VERSION_NUMBER (MILGI_VERSION_MAJOR * 1000000 + MILGI_VERSION_MINOR * 1000 + MILGI_VERSION_PATCH)
+
+/* The version of the library that runs, as text ("0.1.0") and as MILGI_VERSION_NUMBER was when it was built. */
+MILGI_API const char *milgi_version(void);
+MILGI_API int milgi_version_number(void);
+
+#ifdef __cplusplus
+}
+#endif

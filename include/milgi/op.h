@@ -22,6 +22,10 @@
 
 #include <milgi/buf.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum milgi_op_type {
     MILGI_OP_SEAL,
     MILGI_OP_OPEN,
@@ -228,3 +232,7 @@ struct milgi_op {
 /* "SEAL", "VERIFY_CHAIN" ...; "OK", "REJECTED" ... Any thread. */
 MILGI_API const char *milgi_op_type_name(int type);
 MILGI_API const char *milgi_op_status_name(int status);
+
+#ifdef __cplusplus
+}
+#endif

@@ -13,6 +13,10 @@
 
 #include <milgi/op.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_engine;
 
 /* batch[i] counts bursts of 2^i to 2^(i+1) - 1 ops, the last one of all that are larger. */
@@ -106,3 +110,7 @@ MILGI_API void milgi_engine_latency_reset(struct milgi_engine *engine);
  * behind the last line that fitted. Makes no promise about its form.
  */
 MILGI_API size_t milgi_engine_dump(const struct milgi_engine *engine, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
