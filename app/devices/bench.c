@@ -447,7 +447,7 @@ void bench_close(struct bench *b)
 {
     if (b->qp) {
         struct milgi_op *late;
-        b->device->ops->quiesce(b->qp);
+        (void)b->device->ops->quiesce(b->qp, UINT64_MAX);
         while (b->device->ops->dequeue(b->qp, &late, 1)) {
         }
         key_free(b, &b->aead);

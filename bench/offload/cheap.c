@@ -111,9 +111,11 @@ static uint64_t cheap_next_event(struct milgi_qp *qp)
     return qp->n > 0 ? qp->clock->monotonic_ns(qp->clock->ctx) : UINT64_MAX;
 }
 
-static void cheap_quiesce(struct milgi_qp *qp)
+static int cheap_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
     (void)qp;
+    (void)limit_ns;
+    return 0;
 }
 
 static void cheap_destroy(struct milgi_device *device)

@@ -155,9 +155,9 @@ static uint64_t checked_next_event(struct milgi_qp *qp)
     return qp->checked->inner->ops->next_event(qp->inner);
 }
 
-static void checked_quiesce(struct milgi_qp *qp)
+static int checked_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
-    qp->checked->inner->ops->quiesce(qp->inner);
+    return qp->checked->inner->ops->quiesce(qp->inner, limit_ns);
 }
 
 static void checked_destroy(struct milgi_device *device)

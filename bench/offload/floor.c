@@ -98,7 +98,7 @@ static void tools_new(struct tools *t)
 
 static void tools_free(struct tools *t)
 {
-    t->cpu->ops->quiesce(t->qp);
+    (void)t->cpu->ops->quiesce(t->qp, UINT64_MAX);
     t->cpu->ops->qp_close(t->qp);
     milgi_device_free(t->cpu);
     EVP_PKEY_CTX_free(t->sign);

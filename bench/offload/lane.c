@@ -59,7 +59,7 @@ void lane_close(struct lane *lane)
 {
     const struct milgi_device_ops *ops = lane->device->ops;
 
-    ops->quiesce(lane->qp);
+    (void)ops->quiesce(lane->qp, UINT64_MAX);
     ops->key_free(lane->qp, &lane->key, lane->key.dev[0]);
     ops->qp_close(lane->qp);
     milgi_credential_unref(lane->credential);
@@ -139,7 +139,7 @@ void lane_end(struct lane *lane)
 
     lane->first = NULL;
     lane->last = &lane->first;
-    lane->device->ops->quiesce(lane->qp);
+    (void)lane->device->ops->quiesce(lane->qp, UINT64_MAX);
     lane_poll(lane);
     if (lane->in_flight > 0)
         bench_die("the device has kept %u signatures", lane->in_flight);

@@ -34,7 +34,7 @@ struct milgi_device_caps {
     uint32_t flags;         /* MILGI_CAP_* */
     uint32_t ops;           /* MILGI_OP_BIT()s of the types it takes */
     uint32_t parallelism;   /* ops that really run at once, at least 1 */
-    uint32_t max_in_flight; /* per queue pair: enqueue() refuses beyond it */
+    uint32_t max_in_flight; /* per queue pair, at least 1: enqueue() refuses beyond it */
     uint32_t best_batch;    /* ops per enqueue() that it likes best, at least 1 */
     /* smallest record, in bytes, that is worth sending there; UINT32_MAX: records only when asked for by policy */
     uint32_t min_record;
@@ -56,11 +56,13 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  * supports   1 if it takes this algorithm for this op type (the type is in caps.ops), else 0. May be NULL: all of
  *            them.
  * qp_open    a queue pair for one engine; |clock| stays valid until qp_close. NULL: it has no more.
- * qp_close   after quiesce(); nothing is in flight any more.
+ * qp_close   after quiesce(), whatever that answered. When it was MILGI_EBUSY, the queue pair is ABANDONED: the engine
+ *            leaves the ops that have not come back, with their memory and keys, as they are for the rest of the
+ *            process's life; the device keeps what it needs to go on with them, and tells nobody. Never blocks.
  * key_load   what the device needs of a PRIVATE or TRUST key, usable by several of its workers at once; NULL: cannot
  *            (the key is used on the inline device instead). Must not block: a device that needs long starts the work
  *            here, and holds back the ops that come before it is done.
- * key_free   the key goes: no op refers to it. Called for AEAD keys too, whenever they may have been used here: forget
+ * key_free   the key goes: no op refers to it (that of an abandoned op never goes). Called for AEAD keys too, whenever they may have been used here: forget
  *            and wipe what was made of it, if anything was. AEAD keys that outlive the queue pair are not named any
  *            more: qp_close forgets them all.
  * enqueue    accepts the first 0..n ops and never blocks. FEWER THAN n MEANS FULL AND NOTHING ELSE: an op that the
@@ -75,14 +77,19 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  *            unknown. May be NULL.
  * cancel     best effort; the op still comes back. May be NULL.
  * health     0, or a device code: do not route to it now. May be NULL.
- * quiesce    when it returns, the device writes no more to any op, chunk or key of this queue pair: ops that it had
- *            not begun come back from dequeue() as CANCELLED, those that it had lost may never come back. May block
- *            for as long as the longest op takes.
+ * quiesce    from now on the device begins nothing more: ops that it had not begun come back from dequeue() as
+ *            CANCELLED. It waits for those that it has begun, for |limit_ns| of real time at most (0: not at all).
+ *            Returns 0: it writes no more to any op, chunk or key of this queue pair, and what has not come back by
+ *            then never will; the queue pair may be used on. Returns MILGI_EBUSY: it is still at something, whose
+ *            memory nobody may touch; only dequeue(), quiesce() again and qp_close() are left. A device that works in
+ *            memory of its own takes the op away from a call that hangs, gives it back, and returns 0. May be NULL:
+ *            nothing is ever under way.
  * chunk_alloc, chunk_free   memory for the chunks of engines that want it from here (milgi_engine_use_memory()), always
  *            |size| MILGI_MEMORY_SLAB, aligned to 64 bytes at least; what is in it is nobody's secret any more when it
  *            comes back. For several engines and from any thread; chunks may outlive engine and queue pair, but not the
  *            device. chunk_alloc returns NULL when it has no more now: a state, not a failure. Both NULL: it has none.
- * destroy    frees the device; every queue pair is closed.
+ * destroy    frees the device; every queue pair is closed. In bounded time: threads that do not come out of a call
+ *            are left to the process, and with them what they may touch.
  */
 struct milgi_device_ops {
     const char *name;
@@ -98,7 +105,7 @@ struct milgi_device_ops {
     uint64_t (*next_event)(struct milgi_qp *qp);
     void (*cancel)(struct milgi_qp *qp, struct milgi_op *op);
     int (*health)(struct milgi_qp *qp);
-    void (*quiesce)(struct milgi_qp *qp);
+    int (*quiesce)(struct milgi_qp *qp, uint64_t limit_ns);
     void *(*chunk_alloc)(struct milgi_device *device, size_t size);
     void (*chunk_free)(struct milgi_device *device, void *memory, size_t size);
     void (*destroy)(struct milgi_device *device);
@@ -122,10 +129,14 @@ struct milgi_device {
 MILGI_API MILGI_MUST_CHECK int milgi_device_new(const char *spec, struct milgi_device **device, const char **why);
 
 /*
- * Frees a device that no engine uses any more. In another process than its maker's nothing happens: its threads and
- * sessions are not there.
+ * Frees a device that no engine uses any more. Blocks for a few seconds at most: a device that hangs is left to the
+ * process as it is, and counted by milgi_devices_left(). In another process than its maker's nothing happens: its
+ * threads and sessions are not there.
  */
 MILGI_API void milgi_device_free(struct milgi_device *device);
+
+/* How many devices could not be freed, since a thread of theirs has not come out of its call yet. Any thread. */
+MILGI_API unsigned milgi_devices_left(void);
 
 /* The names of the devices that are built in, NULL behind the last. Any thread. */
 MILGI_API const char *const *milgi_device_names(void);
@@ -133,34 +144,19 @@ MILGI_API const char *const *milgi_device_names(void);
 /* --- device codes ----------------------------------------------------------------------------------------------- */
 
 /*
- * What a BROKEN op says of itself in device_code, and milgi_reason.device_code hands on: those of the built-in devices
- * and of the engine. X(name, value, text)
+ * What a BROKEN or LOST op says of itself in device_code, and milgi_reason.device_code hands on: negative ones are the
+ * engine's, small ones those of libcrypto on whatever device. Devices with codes of their own have a header of their
+ * own, as device_pkcs11.h. X(name, value, text)
  */
 #define MILGI_CODES(X) \
     X(MILGI_CODE_BAD_SIGNATURE, -1000, "the device's signature does not verify") \
     X(MILGI_CODE_NO_DEVICE, -1001, "no device of the engine can use the key") \
     X(MILGI_CODE_RETIRED, -1002, "the only device that can use the key is out of service") \
+    X(MILGI_CODE_LOST, -1003, "the device has not answered in time") \
+    X(MILGI_CODE_LIED, -1004, "the device has broken its contract and is out of service") \
     X(MILGI_CODE_MALFORMED, 1, "the operation made no sense to the device") \
     X(MILGI_CODE_NO_KEY, 2, "the key is of the wrong kind or was not loaded") \
-    X(MILGI_CODE_CRYPTO, 3, "the crypto library failed") \
-    X(MILGI_CODE_PKCS11_URI, 1101, "the key's PKCS#11 URI is malformed, or names something else than a private key") \
-    X(MILGI_CODE_PKCS11_MODULE, 1102, "the PKCS#11 module cannot be loaded or does not start") \
-    X(MILGI_CODE_PKCS11_NO_TOKEN, 1103, "the token is not there") \
-    X(MILGI_CODE_PKCS11_TOKENS, 1104, "the key's URI fits several tokens: it has to say token= or serial=") \
-    X(MILGI_CODE_PKCS11_NO_PIN, 1105, "the token asks for a PIN: the key's URI has to say pin-source= or pin-value=") \
-    X(MILGI_CODE_PKCS11_PIN_SOURCE, 1106, "the PIN cannot be read from where it is said to be") \
-    X(MILGI_CODE_PKCS11_PIN_WRONG, 1107, "the PIN is wrong; this one is not tried again") \
-    X(MILGI_CODE_PKCS11_PIN_LOCKED, 1108, "the token has locked its PIN") \
-    X(MILGI_CODE_PKCS11_PIN_LAST, 1109, "a wrong PIN would now lock the token, so none is tried: log in by hand once") \
-    X(MILGI_CODE_PKCS11_PIN_CHANGE, 1110, "the token wants its PIN to be changed first") \
-    X(MILGI_CODE_PKCS11_NO_OBJECT, 1111, "the token has no such private key") \
-    X(MILGI_CODE_PKCS11_MISMATCH, 1112, "the token's private key does not belong to the certificate") \
-    X(MILGI_CODE_PKCS11_MECHANISM, 1113, "the token cannot sign in the way that TLS asks for") \
-    X(MILGI_CODE_PKCS11_NOT_ALLOWED, 1114, "the token's key may not be used for signatures") \
-    X(MILGI_CODE_PKCS11_SESSIONS, 1115, "the token has no session left") \
-    X(MILGI_CODE_PKCS11_GONE, 1116, "the token has failed or was removed") \
-    X(MILGI_CODE_PKCS11_MEMORY, 1117, "no memory left to use the token") \
-    X(MILGI_CODE_PKCS11_OTHER, 0x110000, "the token failed in a way of its own")
+    X(MILGI_CODE_CRYPTO, 3, "the crypto library failed")
 
 enum milgi_code {
 #define MILGI_X(name, value, text) name = (value),
@@ -168,16 +164,13 @@ enum milgi_code {
 #undef MILGI_X
 };
 
-/*
- * Static text for a device code of the engine or a built-in device, NULL for others. Codes from
- * MILGI_CODE_PKCS11_OTHER on are that plus what the token returned (CKR_*). Any thread.
- */
+/* Static text for a device code of the engine or a built-in device, NULL for others. Any thread. */
 MILGI_API const char *milgi_device_code_text(int code);
 
 /*
  * Signs something with the credential's private key on |device| and verifies it, to find out before the first
  * connection whether the key can be had: token there, PIN right, key the certificate's. BLOCKS for as long as the
- * device takes; any thread, the engines may be running. Returns 0, or MILGI_EDEVICE and in |*code| why
+ * device takes, but for 30 s at most; any thread, the engines may be running. Returns 0, or MILGI_EDEVICE and in |*code| why
  * (milgi_device_code_text()), MILGI_EMISMATCH (the signature is another key's), MILGI_EUNSUPPORTED (the device does not
  * take such keys), MILGI_ELIMIT (it has no queue pair left), MILGI_EFORK, MILGI_EINVAL, MILGI_ENOMEM. |code| may be
  * NULL.

@@ -2,6 +2,8 @@
 /* The devices that this build contains, by name. */
 #include "device/device.h"
 
+#include <pthread.h>
+
 #include "base/port.h"
 
 /* A device's constructor is found by its directory's name: src/device/<name>/ has milgi__device_<name>_make(). */
@@ -84,4 +86,97 @@ void milgi_device_free(struct milgi_device *device)
 {
     if (device != NULL && !milgi__device_foreign(device))
         device->ops->destroy(device);
+}
+
+/* --- devices that make no sense --------------------------------------------------------------------------------- */
+
+#define FLAGS_ALL (2 * MILGI_CAP_KEY_LOAD - 1)
+#define OPS_ALL (MILGI_OP_BIT(MILGI_OP_TYPES) - 1)
+
+static const char *complain_of_functions(const struct milgi_device *device)
+{
+    const struct milgi_device_ops *ops = device->ops;
+    uint32_t flags = device->caps.flags;
+
+    if (ops == NULL || ops->name == NULL || ops->qp_open == NULL || ops->qp_close == NULL || ops->enqueue == NULL ||
+        ops->dequeue == NULL)
+        return "a device has a name, qp_open, qp_close, enqueue and dequeue";
+    if ((flags & MILGI_CAP_KEY_LOAD) && (ops->key_load == NULL || ops->key_free == NULL))
+        return "a device with KEY_LOAD has key_load and key_free";
+    if ((ops->chunk_alloc == NULL) != (ops->chunk_free == NULL))
+        return "chunk_alloc and chunk_free come together";
+    if ((flags & MILGI_CAP_OWN_MEMORY) && ops->chunk_alloc == NULL)
+        return "a device with OWN_MEMORY has chunk_alloc and chunk_free";
+    if ((flags & MILGI_CAP_REMOTE) && (ops->notify_fd == NULL || ops->arm == NULL))
+        return "a REMOTE device has notify_fd and arm";
+    return NULL;
+}
+
+const char *milgi__device_complaint(const struct milgi_device *device)
+{
+    const struct milgi_device_caps *caps = &device->caps;
+    const char *complaint = complain_of_functions(device);
+
+    if (complaint != NULL)
+        return complaint;
+    if (caps->parallelism == 0 || caps->max_in_flight == 0 || caps->best_batch == 0)
+        return "parallelism, max_in_flight and best_batch are at least 1";
+    if ((caps->flags & ~FLAGS_ALL) != 0)
+        return "the device has flags that do not exist";
+    if ((caps->ops & OPS_ALL) == 0 || (caps->ops & ~OPS_ALL) != 0)
+        return "the device takes no ops, or ops that do not exist";
+    if ((caps->flags & MILGI_CAP_REMOTE) && (caps->ops & ~MILGI_OP_BIT(MILGI_OP_SIGN)) != 0)
+        return "a REMOTE device takes SIGN only";
+    if ((caps->flags & MILGI_CAP_REMOTE) && (caps->flags & (MILGI_CAP_INLINE | MILGI_CAP_LIBCRYPTO)))
+        return "a REMOTE device is neither INLINE nor LIBCRYPTO";
+    return NULL;
+}
+
+/* --- devices that do not end ------------------------------------------------------------------------------------ */
+
+/* Reachable from here, for tools that look for memory that nobody knows of. */
+struct left {
+    struct left *next;
+    struct milgi_device *device;
+};
+
+static struct left *left;
+static pthread_mutex_t left_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void milgi__device_leave(struct milgi_device *device)
+{
+    struct left *item = milgi__alloc(sizeof(*item));
+
+    if (item == NULL)
+        return;
+    item->device = device;
+    pthread_mutex_lock(&left_lock);
+    item->next = left;
+    left = item;
+    pthread_mutex_unlock(&left_lock);
+}
+
+void milgi__device_left(struct milgi_device *device)
+{
+    struct left **at = &left, *item;
+
+    pthread_mutex_lock(&left_lock);
+    while (*at != NULL && (*at)->device != device)
+        at = &(*at)->next;
+    item = *at;
+    if (item != NULL)
+        *at = item->next;
+    pthread_mutex_unlock(&left_lock);
+    milgi__free(item);
+}
+
+unsigned milgi_devices_left(void)
+{
+    unsigned n = 0;
+
+    pthread_mutex_lock(&left_lock);
+    for (const struct left *item = left; item != NULL; item = item->next)
+        n++;
+    pthread_mutex_unlock(&left_lock);
+    return n;
 }

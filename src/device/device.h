@@ -23,23 +23,20 @@ bool milgi__spec_fraction(const char *value, double *f);   /* 0..1, or with a % 
 
 /* Made by milgi_device_new() in another process, as before fork(). */
 bool milgi__device_foreign(const struct milgi_device *device);
+/*
+ * What is wrong with the device's functions and caps, by which nobody could work with it; NULL: nothing. To be asked
+ * before a queue pair is opened.
+ */
+const char *milgi__device_complaint(const struct milgi_device *device);
+/*
+ * destroy() leaves |device| to the process: a thread of its does not return. It is counted until milgi__device_left()
+ * takes it back, for it did in the end.
+ */
+void milgi__device_leave(struct milgi_device *device);
+void milgi__device_left(struct milgi_device *device);
 
 typedef int (*milgi__device_make)(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_cpu_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_sim_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_chaos_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
-
-/*
- * Tests drive a sim device made with the word "manual": it finishes nothing by itself.
- */
-/* what it has accepted and not finished, oldest first */
-unsigned milgi__sim_pending(struct milgi_device *device, struct milgi_op **ops, unsigned n);
-/*
- * Finishes the i-th: performs it (status OK as performed), or gives it back unperformed as REJECTED, BROKEN or
- * CANCELLED; LOST: keeps it until it is finished again or quiesced.
- */
-void milgi__sim_finish(struct milgi_device *device, unsigned i, enum milgi_op_status status);
-/* Whether the memory that a device made with "memory=own" reaches has all |len| bytes at |p|. */
-bool milgi__sim_reaches(const struct milgi_device *device, const void *p, size_t len);
-void milgi__sim_refuse(struct milgi_device *device, bool full); /* from now on accepts nothing; or again */

@@ -4,7 +4,9 @@
 #include "device/device.h"
 #include "op/material.h"
 
-#define NAP_MS 1 /* between looks at a device that has no descriptor */
+#define NAP_MS 1                             /* between looks at a device that has no descriptor */
+#define LIMIT_NS (30 * UINT64_C(1000000000)) /* for the signature, whatever the device does */
+#define END_NS 100000000                     /* for what it is still at then */
 
 static const char message[] = "whether this key can be had, asked before anybody needs it";
 
@@ -21,24 +23,38 @@ static uint16_t scheme_of(const struct milgi_credential *credential)
     return 0;
 }
 
-static void wait_for(const struct milgi_device_ops *ops, struct milgi_qp *qp)
+/* What a device that does not answer goes on using. */
+struct attempt {
+    struct milgi_key key;
+    struct milgi_op op;
+};
+
+static void wait_for(const struct milgi_device_ops *ops, struct milgi_qp *qp, uint64_t ns)
 {
-    int fd = ops->notify_fd(qp);
+    int fd = ops->notify_fd == NULL ? -1 : ops->notify_fd(qp);
 
     if (fd < 0 || ops->arm == NULL)
         milgi__port_wait(-1, NAP_MS);
     else if (ops->arm(qp) == 0)
-        milgi__port_wait(fd, -1);
+        milgi__port_wait(fd, (int)(ns / 1000000) + 1);
 }
 
-static void run(const struct milgi_device_ops *ops, struct milgi_qp *qp, struct milgi_op *op)
+/* False: it has not come back in time. */
+static bool run(const struct milgi_device_ops *ops, struct milgi_qp *qp, struct milgi_op *op)
 {
+    uint64_t now_ns = milgi__port_monotonic_ns(NULL), end_ns = now_ns + LIMIT_NS;
     struct milgi_op *back;
+    bool taken = false;
 
-    while (ops->enqueue(qp, &op, 1) != 1)
-        milgi__port_wait(-1, NAP_MS);
-    while (ops->dequeue(qp, &back, 1) != 1)
-        wait_for(ops, qp);
+    for (; now_ns < end_ns; now_ns = milgi__port_monotonic_ns(NULL)) {
+        if (taken && ops->dequeue(qp, &back, 1) == 1)
+            return true;
+        if (taken)
+            wait_for(ops, qp, end_ns - now_ns);
+        else if (!(taken = ops->enqueue(qp, &op, 1) == 1))
+            milgi__port_wait(-1, NAP_MS);
+    }
+    return false;
 }
 
 static int judge(const struct milgi_credential *credential, const struct milgi_op *op, int *code)
@@ -57,34 +73,47 @@ static int judge(const struct milgi_credential *credential, const struct milgi_o
     return verified == 0 ? 0 : MILGI_EMISMATCH;
 }
 
+static int sign(const struct milgi_device_ops *ops, struct milgi_qp *qp, struct milgi_op *op, int *code)
+{
+    const struct milgi_credential *credential = op->key->credential;
+
+    op->type = MILGI_OP_SIGN;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
+    op->alg = scheme_of(credential);
+    op->u.sign.input_len = sizeof(message);
+    memcpy(op->u.sign.input, message, sizeof(message));
+    if (run(ops, qp, op))
+        return judge(credential, op, code);
+    *code = MILGI_CODE_LOST;
+    return MILGI_EDEVICE;
+}
+
 static int try_on(
     struct milgi_device *device, struct milgi_qp *qp, const struct milgi_credential *credential, int *code)
 {
     const struct milgi_device_ops *ops = device->ops;
-    struct milgi_key key = { .serial = milgi__key_serial(), .kind = MILGI_KEY_PRIVATE, .credential = credential };
-    struct milgi_op *op = milgi__alloc(sizeof(*op));
-
-    if (op == NULL)
-        return MILGI_ENOMEM;
-    key.refs = key.used = 1;
-    if (device->caps.flags & MILGI_CAP_KEY_LOAD)
-        key.dev[0] = ops->key_load(qp, &key);
-    bool loaded = key.dev[0] != NULL || !(device->caps.flags & MILGI_CAP_KEY_LOAD);
+    struct attempt *a = milgi__alloc(sizeof(*a));
     int error = MILGI_EUNSUPPORTED;
-    if (loaded) {
-        op->type = MILGI_OP_SIGN;
-        op->cls = MILGI_OP_CLASS_HANDSHAKE;
-        op->alg = scheme_of(credential);
-        op->key = &key;
-        op->u.sign.input_len = sizeof(message);
-        memcpy(op->u.sign.input, message, sizeof(message));
-        run(ops, qp, op);
-        error = judge(credential, op, code);
+
+    if (a == NULL)
+        return MILGI_ENOMEM;
+    a->key = (struct milgi_key){ .serial = milgi__key_serial(), .kind = MILGI_KEY_PRIVATE };
+    a->key.refs = a->key.used = 1;
+    a->key.credential = credential;
+    a->op.key = &a->key;
+    if (device->caps.flags & MILGI_CAP_KEY_LOAD)
+        a->key.dev[0] = ops->key_load(qp, &a->key);
+    bool loaded = a->key.dev[0] != NULL || !(device->caps.flags & MILGI_CAP_KEY_LOAD);
+    if (loaded)
+        error = sign(ops, qp, &a->op, code);
+    if (ops->quiesce != NULL && ops->quiesce(qp, END_NS) != 0) {
+        /* The device keeps all of it. */
+        (void)atomic_fetch_add((_Atomic uint32_t *)(uintptr_t)&credential->refs, 1);
+        return error;
     }
-    ops->quiesce(qp);
     if (loaded && ops->key_free != NULL)
-        ops->key_free(qp, &key, key.dev[0]);
-    milgi__free(op);
+        ops->key_free(qp, &a->key, a->key.dev[0]);
+    milgi__free(a);
     return error;
 }
 

@@ -60,6 +60,8 @@ int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
 {
     if (milgi__engine_foreign(e) || milgi__device_foreign(device))
         return MILGI_EFORK;
+    if (milgi__device_complaint(device))
+        return MILGI_EINVAL;
     return milgi__dev_open(e, device);
 }
 
@@ -72,7 +74,7 @@ int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
 static void release_all(struct milgi_engine *e, struct milgi__dev *d)
 {
     if (d->device->ops->quiesce)
-        d->device->ops->quiesce(d->qp);
+        (void)d->device->ops->quiesce(d->qp, UINT64_MAX);
     milgi__dev_poll(e, d);
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
         while (d->flight[cls].first)

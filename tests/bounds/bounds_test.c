@@ -15,7 +15,7 @@
 
 #include "configs.h"
 #include "conn/impl.h"
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "heap.h"
 #include "pair.h"
 

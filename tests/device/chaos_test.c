@@ -71,7 +71,7 @@ static void tell(const char *spec, uint32_t story[STORY])
             story[turn] |= (job->op.e.id + 1) << 4 | job->op.status;
         rig.virtual_ns += 7000;
     }
-    rig.ops->quiesce(rig.qp);
+    assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     while (get() != NULL)
         ;
     for (uint32_t i = 0; i < STORY && jobs[i] != NULL; i++) {
@@ -138,7 +138,7 @@ static void lost_ops_come_back_at_quiesce_only(void **state)
     }
     assert_true(rig.ops->next_event(rig.qp) == UINT64_MAX);
     assert_int_equal(rig.ops->arm(rig.qp), 0);
-    rig.ops->quiesce(rig.qp);
+    assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     for (unsigned i = 0; i < 10; i++) {
         struct job *job = get();
         assert_non_null(job);
@@ -170,7 +170,7 @@ static void it_never_refuses_when_it_has_nothing_to_give_back(void **state)
     struct job *jobs[3];
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(put(jobs[i] = job_small(&rig)), 1);
-    rig.ops->quiesce(rig.qp);
+    assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     for (unsigned i = 0; i < 3; i++)
         job_free(get());
     end();

@@ -466,7 +466,7 @@ static void after_quiesce_nothing_is_written_and_everything_is_back(void **state
         for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
             jobs[i] = job_any(&rig);
         unsigned n = offer(jobs, MILGI__COUNT(jobs)), got = 0, more;
-        rig.ops->quiesce(rig.qp);
+        assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
         /* Not one more sleep: all of them are there. */
         while ((more = rig.ops->dequeue(rig.qp, ops + got, n - got)) > 0)
             got += more;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "conn/impl.h"
-#include "device/device.h"
+#include "device/sim/manual.h"
 
 #define TURN_NS 5000 /* a turn takes time, or who polls would poll for ever */
 

@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "configs.h"
 #include "conn/impl.h"
-#include "device/device.h"
+#include "device/sim/manual.h"
 
 static struct identity *root, *leaf;
 static struct milgi_config *configs[2], *frugal[2]; /* frugal: of whose connections none holds much */

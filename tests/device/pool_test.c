@@ -350,13 +350,13 @@ static void it_has_64_queue_pairs(void **state)
     while (n < 64 && (qps[n] = rig.ops->qp_open(device, &rig.clock)) != NULL)
         n++;
     assert_int_equal(n, 63);
-    rig.ops->quiesce(qps[10]);
+    assert_int_equal(rig.ops->quiesce(qps[10], UINT64_MAX), 0);
     rig.ops->qp_close(qps[10]);
     qps[10] = rig.ops->qp_open(device, &rig.clock);
     assert_non_null(qps[10]);
     assert_fine(rig_run(&rig, job_small(&rig)));
     while (n-- > 0) {
-        rig.ops->quiesce(qps[n]);
+        assert_int_equal(rig.ops->quiesce(qps[n], UINT64_MAX), 0);
         rig.ops->qp_close(qps[n]);
     }
     end();
@@ -387,7 +387,7 @@ static void quiesce_waits_for_what_is_begun_and_no_longer(void **state)
     for (unsigned i = 0; i < 200; i++)
         jobs[i] = slow();
     assert_fine(rig_enqueue(&rig, jobs, 200));
-    rig.ops->quiesce(rig.qp);
+    assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     for (unsigned i = 0; i < 200; i++) {
         struct milgi_op *op;
         assert_int_equal(rig.ops->dequeue(rig.qp, &op, 1), 1);
@@ -414,7 +414,7 @@ static void quiesce_does_not_wait_for_other_engines(void **state)
     }
     assert_fine(rig_enqueue(&other, theirs, 60));
     assert_fine(rig_enqueue(&rig, mine, 60));
-    rig.ops->quiesce(rig.qp);
+    assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     unsigned done = other.ops->dequeue(other.qp, ops, 60);
     assert_in_range(done, 0, 30);
     for (unsigned i = 0; i < done; i++)

@@ -248,7 +248,7 @@ const char *rig_open(struct rig *rig, struct milgi_device *device, bool virtual_
 void rig_close(struct rig *rig)
 {
     if (rig->qp != NULL) {
-        rig->ops->quiesce(rig->qp);
+        (void)rig->ops->quiesce(rig->qp, UINT64_MAX);
         for (int i = 0; i < RIG_SUITES; i++)
             rig_key_free(rig, &rig->aead[i]);
         for (int i = 0; i < RIG_SIGNERS; i++)

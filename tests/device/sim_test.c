@@ -13,7 +13,7 @@
 
 #include "base/base.h"
 #include "base/port.h"
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "rig.h"
 
 #define US UINT64_C(1000)
@@ -299,7 +299,7 @@ static void quiesce_ends_what_runs_and_cancels_what_waits(void **state)
     begin("sim:latency=10us,units=1,order=in");
     for (int i = 0; i < 3; i++)
         put(jobs[i] = job_small(&rig));
-    rig.ops->quiesce(rig.qp);
+    assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     for (int i = 0; i < 3; i++) {
         jobs[i]->want = i == 0 ? MILGI_OP_OK : MILGI_OP_CANCELLED;
         assert_ptr_equal(get(), jobs[i]);
@@ -429,7 +429,7 @@ static void manual_a_lost_op_comes_late_or_at_quiesce(void **state)
     milgi__sim_finish(device, 1, MILGI_OP_OK);
     assert_ptr_equal(get(), jobs[1]);
     assert_fine(job_check(jobs[1]));
-    rig.ops->quiesce(rig.qp);
+    assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     assert_ptr_equal(get(), jobs[0]);
     jobs[0]->want = MILGI_OP_CANCELLED;
     assert_fine(job_check(jobs[0]));

@@ -226,11 +226,10 @@ static uint64_t shim_next_event(struct milgi_qp *qp)
     return next;
 }
 
-static void shim_quiesce(struct milgi_qp *qp)
+static int shim_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
-    if (qp->shim->inner->ops->quiesce)
-        qp->shim->inner->ops->quiesce(qp->inner);
     qp->quiesced = true;
+    return qp->shim->inner->ops->quiesce ? qp->shim->inner->ops->quiesce(qp->inner, limit_ns) : 0;
 }
 
 /* --- the rest is the inner device's ------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "engine/engine.h"
 #include "fake_identity.h"
 #include "pair.h"

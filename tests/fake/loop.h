@@ -2,7 +2,7 @@
 /* An engine on virtual time with devices, and clients that submit ops without being connections. */
 #pragma once
 
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "engine/engine.h"
 
 #define LOOP_DEVICES 4

@@ -72,9 +72,11 @@ static int late_arm(struct milgi_qp *qp)
     return qp->ended;
 }
 
-static void late_quiesce(struct milgi_qp *qp)
+static int late_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
     (void)qp;
+    (void)limit_ns;
+    return 0;
 }
 
 static const struct milgi_device_ops late_ops = {

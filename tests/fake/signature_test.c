@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "fake_identity.h"
 #include "pair.h"
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "engine/engine.h"
 #include "fake_identity.h"
 

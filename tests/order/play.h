@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "pair.h"
 
 #define PLAY_HANDSHAKE_OPS \

@@ -64,7 +64,7 @@ static struct bench *bench_new(struct milgi_device *of, const struct milgi_crede
 
 static void bench_free(struct milgi_device *of, struct bench *bench)
 {
-    of->ops->quiesce(bench->qp);
+    assert_int_equal(of->ops->quiesce(bench->qp, UINT64_MAX), 0);
     of->ops->key_free(bench->qp, &bench->key, bench->key.dev[0]);
     of->ops->qp_close(bench->qp);
     free(bench);

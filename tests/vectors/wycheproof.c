@@ -47,7 +47,7 @@ int rig_close(void **state)
 {
     struct rig *rig = *state;
 
-    rig->device->ops->quiesce(rig->qp);
+    (void)rig->device->ops->quiesce(rig->qp, UINT64_MAX);
     rig->device->ops->qp_close(rig->qp);
     milgi_device_free(rig->device);
     milgi__crypto_free(rig->cx);

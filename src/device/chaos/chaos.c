@@ -347,8 +347,9 @@ static void chaos_cancel(struct milgi_qp *qp, struct milgi_op *op)
 }
 
 /* What was lost is found again. */
-static void chaos_quiesce(struct milgi_qp *qp)
+static int chaos_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
+    (void)limit_ns;
     for (struct milgi_op *op = qp->first; op != NULL; op = ticket(op)->next) {
         if (ticket(op)->fate != DONE)
             op->status = MILGI_OP_CANCELLED;
@@ -356,6 +357,7 @@ static void chaos_quiesce(struct milgi_qp *qp)
         ticket(op)->due = 0;
     }
     qp->lost = 0;
+    return 0;
 }
 
 static void chaos_destroy(struct milgi_device *device)

@@ -88,9 +88,11 @@ static int cpu_notify_fd(struct milgi_qp *qp)
 }
 
 /* Nothing is ever under way. */
-static void cpu_quiesce(struct milgi_qp *qp)
+static int cpu_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
     (void)qp;
+    (void)limit_ns;
+    return 0;
 }
 
 static void cpu_destroy(struct milgi_device *device)

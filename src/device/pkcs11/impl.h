@@ -16,6 +16,8 @@
 #include <p11-kit/pin.h>
 #include <p11-kit/uri.h>
 
+#include <milgi/device_pkcs11.h>
+
 #include "device/device.h"
 #include "op/material.h"
 

@@ -147,9 +147,9 @@ static void pkcs11_cancel(struct milgi_qp *qp, struct milgi_op *op)
     milgi__crew_cancel(qp->crew, op);
 }
 
-static void pkcs11_quiesce(struct milgi_qp *qp)
+static int pkcs11_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
-    milgi__crew_quiesce(qp->crew);
+    return milgi__crew_quiesce(qp->crew, limit_ns);
 }
 
 static void free_device(struct pkcs11 *pkcs11)
@@ -163,7 +163,10 @@ static void pkcs11_destroy(struct milgi_device *device)
 {
     struct pkcs11 *pkcs11 = MILGI__ENTRY(device, struct pkcs11, device);
 
-    milgi__crew_free(pkcs11->crew);
+    if (!milgi__crew_free(pkcs11->crew)) {
+        milgi__device_leave(device);
+        return;
+    }
     milgi__p11_detach();
     free_device(pkcs11);
 }

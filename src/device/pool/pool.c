@@ -161,9 +161,9 @@ static void pool_cancel(struct milgi_qp *qp, struct milgi_op *op)
     milgi__crew_cancel(qp->crew, op);
 }
 
-static void pool_quiesce(struct milgi_qp *qp)
+static int pool_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
-    milgi__crew_quiesce(qp->crew);
+    return milgi__crew_quiesce(qp->crew, limit_ns);
 }
 
 static void *pool_chunk_alloc(struct milgi_device *device, size_t size)
@@ -181,7 +181,10 @@ static void pool_destroy(struct milgi_device *device)
 {
     struct pool *pool = MILGI__ENTRY(device, struct pool, device);
 
-    milgi__crew_free(pool->crew);
+    if (!milgi__crew_free(pool->crew)) {
+        milgi__device_leave(device);
+        return;
+    }
     milgi__arena_free(pool->memory);
     milgi__free(pool);
 }
@@ -288,7 +291,7 @@ int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device 
     options.spin_ns = words.spin_ns;
     if (!make_memory(pool, &words)) {
         milgi__free(pool);
-        *why = "pool: there is not so much memory";
+        *why = "pool: not enough memory";
         return MILGI_ENOMEM;
     }
     error = milgi__crew_new(&options, &pool->crew);

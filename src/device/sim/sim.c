@@ -4,6 +4,7 @@
 
 #include "crypto/aead.h"
 #include "device/arena.h"
+#include "device/sim/manual.h"
 #include "device/sim/model.h"
 #include "device/spec.h"
 #include "device/worker/timer.h"
@@ -326,10 +327,12 @@ static void sim_cancel(struct milgi_qp *qp, struct milgi_op *op)
         (void)milgi__sim_model_end(&qp->model, op, MILGI_OP_CANCELLED);
 }
 
-static void sim_quiesce(struct milgi_qp *qp)
+static int sim_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
+    (void)limit_ns; /* what it is at is done on the spot */
     catch_up(qp);
     milgi__sim_model_flush(&qp->model);
+    return 0;
 }
 
 static void *sim_chunk_alloc(struct milgi_device *device, size_t size)
@@ -501,7 +504,7 @@ int milgi__device_sim_make(const struct milgi__spec *spec, struct milgi_device *
     sim->depth = 256;
     int error = read_words(sim, spec, &words, why);
     if (error == 0 && !make_memory(sim, &words)) {
-        *why = "sim: there is not so much memory";
+        *why = "sim: not enough memory";
         error = MILGI_ENOMEM;
     }
     if (error != 0) {

@@ -18,6 +18,7 @@
 #define RECORDS_AT_ONCE 8                /* records that a worker takes with one step */
 #define LONG_NS (20 * UINT64_C(1000000)) /* a sleep after which a worker's keys are wiped */
 #define NAP_NS 50000
+#define JOIN_S 1         /* how long a worker is waited for at the end */
 #define TIMED_ONE_OF 16u /* records: the clock would cost as much as a small one of them */
 
 /*
@@ -284,7 +285,7 @@ int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__cre
         w->index = w->cursor = crew->started;
         int error = start_worker(w);
         if (error != 0) {
-            milgi__crew_free(crew);
+            (void)milgi__crew_free(crew); /* nobody has given it an op */
             return error;
         }
     }
@@ -303,18 +304,37 @@ static void free_qp(struct milgi__crew_qp *qp)
     milgi__free(qp->memory);
 }
 
-void milgi__crew_free(struct milgi__crew *crew)
+/* Those who do not end in time are the process's from now on. */
+static bool join_workers(struct milgi__crew *crew)
+{
+    struct timespec until;
+    bool all = true;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += JOIN_S;
+    for (unsigned i = 0; i < crew->started; i++) {
+        struct worker *w = &crew->worker[i];
+        if (pthread_timedjoin_np(w->thread, NULL, &until) == 0) {
+            crew->options.ops->worker_free(w->state);
+            continue;
+        }
+        (void)pthread_detach(w->thread);
+        all = false;
+    }
+    return all;
+}
+
+bool milgi__crew_free(struct milgi__crew *crew)
 {
     (void)atomic_exchange(&crew->stopping, 1);
     milgi__bed_call(&crew->bed, UINT32_MAX);
-    for (unsigned i = 0; i < crew->started; i++) {
-        pthread_join(crew->worker[i].thread, NULL);
-        crew->options.ops->worker_free(crew->worker[i].state);
-    }
+    if (!join_workers(crew))
+        return false;
     for (unsigned i = 0; i < QPS_MAX; i++)
         free_qp(atomic_load(&crew->qps[i]));
     pthread_mutex_destroy(&crew->lock);
     milgi__free(crew->memory);
+    return true;
 }
 
 void milgi__crew_forget(struct milgi__crew *crew, uint64_t serial)
@@ -360,6 +380,78 @@ static struct milgi__crew_qp *new_qp(struct milgi__crew *crew)
     return qp;
 }
 
+/*
+ * Reads the fd when it was written, so that it is readable once per notification. True if it has read: then for more
+ * than is known of, perhaps, and the engine has to look at |done| once more, for nobody tells it again.
+ */
+static bool hush(struct milgi__crew_qp *qp)
+{
+    uint64_t count;
+
+    if (qp->rung <= 0 || read(qp->fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+        return false;
+    qp->rung -= (int64_t)count;
+    return true;
+}
+
+/* Moves what is done behind what is ready, in the order in which it was done. */
+static void collect(struct milgi__crew_qp *qp)
+{
+    struct milgi_op *op, *first = NULL;
+
+    if (!milgi__done_some(&qp->done))
+        return;
+    if (qp->armed) {
+        qp->armed = false;
+        qp->rung++;
+    }
+    op = milgi__done_take(&qp->done);
+    struct milgi_op **end = op == NULL ? qp->ready_end : &milgi__ticket(op)->next;
+    while (op != NULL) {
+        struct milgi_op *next = milgi__ticket(op)->next;
+        milgi__ticket(op)->next = first;
+        first = op;
+        op = next;
+    }
+    *qp->ready_end = first;
+    qp->ready_end = end;
+}
+
+static unsigned ready_n(struct milgi__crew_qp *qp)
+{
+    unsigned n = 0;
+
+    for (struct milgi_op *op = qp->ready; op != NULL; op = milgi__ticket(op)->next)
+        n++;
+    return n;
+}
+
+/* Nothing is in flight: whoever opens it next finds it as new. */
+static void make_new(struct milgi__crew_qp *qp)
+{
+    (void)milgi__done_take(&qp->done); /* disarms */
+    qp->armed = false;
+    (void)hush(qp);
+    qp->ready = NULL;
+    qp->ready_end = &qp->ready;
+    qp->in_flight = 0;
+    atomic_store(&qp->quiescing, false);
+}
+
+/* Closed, and with it nothing of it is still with a worker. */
+static bool is_unused(struct milgi__crew_qp *qp)
+{
+    if (qp->open)
+        return false;
+    if (qp->in_flight == 0)
+        return true;
+    collect(qp);
+    if (ready_n(qp) != qp->in_flight)
+        return false;
+    make_new(qp);
+    return true;
+}
+
 /* A closed one, or a new one behind the others. */
 static struct milgi__crew_qp *find_qp(struct milgi__crew *crew)
 {
@@ -367,7 +459,7 @@ static struct milgi__crew_qp *find_qp(struct milgi__crew *crew)
 
     for (unsigned i = 0; i < n; i++) {
         struct milgi__crew_qp *qp = atomic_load(&crew->qps[i]);
-        if (!qp->open)
+        if (is_unused(qp))
             return qp;
     }
     if (n == QPS_MAX)
@@ -398,25 +490,10 @@ struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew)
     return qp;
 }
 
-/*
- * Reads the fd when it was written, so that it is readable once per notification. True if it has read: then for more
- * than is known of, perhaps, and the engine has to look at |done| once more, for nobody tells it again.
- */
-static bool hush(struct milgi__crew_qp *qp)
-{
-    uint64_t count;
-
-    if (qp->rung <= 0 || read(qp->fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
-        return false;
-    qp->rung -= (int64_t)count;
-    return true;
-}
-
 void milgi__crew_close(struct milgi__crew_qp *qp)
 {
-    (void)milgi__done_take(&qp->done); /* disarms: nothing is in flight */
-    qp->armed = false;
-    (void)hush(qp);
+    if (qp->in_flight == 0)
+        make_new(qp);
     pthread_mutex_lock(&qp->crew->lock);
     qp->open = false;
     pthread_mutex_unlock(&qp->crew->lock);
@@ -439,29 +516,6 @@ unsigned milgi__crew_enqueue(struct milgi__crew_qp *qp, struct milgi_op *const *
         milgi__lane_publish(&qp->lane[cls]);
     milgi__bed_call(&qp->crew->bed, n);
     return n;
-}
-
-/* Moves what is done behind what is ready, in the order in which it was done. */
-static void collect(struct milgi__crew_qp *qp)
-{
-    struct milgi_op *op, *first = NULL;
-
-    if (!milgi__done_some(&qp->done))
-        return;
-    if (qp->armed) {
-        qp->armed = false;
-        qp->rung++;
-    }
-    op = milgi__done_take(&qp->done);
-    struct milgi_op **end = op == NULL ? qp->ready_end : &milgi__ticket(op)->next;
-    while (op != NULL) {
-        struct milgi_op *next = milgi__ticket(op)->next;
-        milgi__ticket(op)->next = first;
-        first = op;
-        op = next;
-    }
-    *qp->ready_end = first;
-    qp->ready_end = end;
 }
 
 unsigned milgi__crew_dequeue(struct milgi__crew_qp *qp, struct milgi_op **ops, unsigned n)
@@ -515,18 +569,10 @@ static void drain(struct milgi__crew_qp *qp)
     }
 }
 
-static unsigned ready_n(struct milgi__crew_qp *qp)
-{
-    unsigned n = 0;
-
-    for (struct milgi_op *op = qp->ready; op != NULL; op = milgi__ticket(op)->next)
-        n++;
-    return n;
-}
-
-void milgi__crew_quiesce(struct milgi__crew_qp *qp)
+int milgi__crew_quiesce(struct milgi__crew_qp *qp, uint64_t limit_ns)
 {
     static const struct timespec nap = { .tv_nsec = NAP_NS };
+    uint64_t begin_ns = milgi__port_monotonic_ns(NULL);
 
     atomic_store(&qp->quiescing, true);
     drain(qp);
@@ -534,7 +580,11 @@ void milgi__crew_quiesce(struct milgi__crew_qp *qp)
         collect(qp);
         if (ready_n(qp) == qp->in_flight)
             break;
+        /* Nor is anything begun any more: it stays as it is. */
+        if (milgi__port_monotonic_ns(NULL) - begin_ns >= limit_ns)
+            return MILGI_EBUSY;
         nanosleep(&nap, NULL);
     }
     atomic_store(&qp->quiescing, false);
+    return 0;
 }

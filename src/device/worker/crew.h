@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <milgi/op.h>
 
 #include "base/base.h"
@@ -40,15 +42,21 @@ struct milgi__crew_options {
 
 /* 0, MILGI_ENOMEM or MILGI_ELIMIT. */
 int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **out);
-/* Every queue pair is closed. Joins the threads. */
-void milgi__crew_free(struct milgi__crew *crew);
+/*
+ * Every queue pair is closed. Joins the threads. False: one of them does not come out of its op within a second; then
+ * nothing is freed, and all that |ops| and |ctx| lead to has to stay.
+ */
+bool milgi__crew_free(struct milgi__crew *crew);
 
 /* Any thread: every worker forgets this key before its next op, or soon when it sleeps. */
 void milgi__crew_forget(struct milgi__crew *crew, uint64_t serial);
 /* The same of all keys. */
 void milgi__crew_forget_all(struct milgi__crew *crew);
 
-/* NULL: no more of them, or no memory. The functions below are the engine's alone, as milgi/device.h says them. */
+/*
+ * NULL: no more of them, or no memory. The functions below are the engine's alone, as milgi/device.h says them. A queue
+ * pair that is closed with ops in it is used again only when all of them have come back.
+ */
 struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew);
 void milgi__crew_close(struct milgi__crew_qp *qp);
 unsigned milgi__crew_enqueue(struct milgi__crew_qp *qp, struct milgi_op *const *ops, unsigned n);
@@ -56,4 +64,4 @@ unsigned milgi__crew_dequeue(struct milgi__crew_qp *qp, struct milgi_op **ops, u
 int milgi__crew_fd(struct milgi__crew_qp *qp);
 int milgi__crew_arm(struct milgi__crew_qp *qp);
 void milgi__crew_cancel(struct milgi__crew_qp *qp, struct milgi_op *op);
-void milgi__crew_quiesce(struct milgi__crew_qp *qp);
+int milgi__crew_quiesce(struct milgi__crew_qp *qp, uint64_t limit_ns);

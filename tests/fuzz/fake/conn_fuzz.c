@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "fake_identity.h"
 #include "pair.h"
 

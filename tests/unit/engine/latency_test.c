@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "configs.h"
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "pair.h"
 #include "rig.h"
 

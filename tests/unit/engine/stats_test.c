@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "device/device.h"
+#include "device/sim/manual.h"
 #include "rig.h"
 
 /* --- counters ----------------------------------------------------------------------------------------------------- */
