@@ -105,8 +105,6 @@ static const char *complain_of_functions(const struct milgi_device *device)
         return "a device with KEY_LOAD has key_load and key_free";
     if ((ops->chunk_alloc == NULL) != (ops->chunk_free == NULL))
         return "chunk_alloc and chunk_free come together";
-    if ((flags & MILGI_CAP_OWN_MEMORY) && ops->chunk_alloc == NULL)
-        return "a device with OWN_MEMORY has chunk_alloc and chunk_free";
     if ((flags & MILGI_CAP_REMOTE) && (ops->notify_fd == NULL || ops->arm == NULL))
         return "a REMOTE device has notify_fd and arm";
     return NULL;
@@ -125,8 +123,6 @@ const char *milgi__device_complaint(const struct milgi_device *device)
         return "the device has flags that do not exist";
     if ((caps->ops & OPS_ALL) == 0 || (caps->ops & ~OPS_ALL) != 0)
         return "the device takes no ops, or ops that do not exist";
-    if ((caps->flags & MILGI_CAP_REMOTE) && (caps->ops & ~MILGI_OP_BIT(MILGI_OP_SIGN)) != 0)
-        return "a REMOTE device takes SIGN only";
     if ((caps->flags & MILGI_CAP_REMOTE) && (caps->flags & (MILGI_CAP_INLINE | MILGI_CAP_LIBCRYPTO)))
         return "a REMOTE device is neither INLINE nor LIBCRYPTO";
     return NULL;

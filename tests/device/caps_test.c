@@ -36,6 +36,13 @@ static int end(void **state)
     return 0;
 }
 
+static void other_free(struct milgi_device *device, void *memory, size_t size)
+{
+    (void)device;
+    (void)memory;
+    (void)size;
+}
+
 static void expect_refused(void)
 {
     assert_non_null(milgi__device_complaint(&rogue->device));
@@ -82,14 +89,13 @@ static void what_does_not_exist_is_refused(void **state)
     expect_refused();
 }
 
-static void a_remote_device_that_wants_more_than_signatures_is_refused(void **state)
+static void a_remote_device_that_claims_to_be_this_process_is_refused(void **state)
 {
     (void)state;
-    rogue->device.caps.flags |= MILGI_CAP_REMOTE;
-    rogue->device.caps.ops = MILGI_OP_BIT(MILGI_OP_SIGN) | MILGI_OP_BIT(MILGI_OP_VERIFY);
-    expect_refused();
     rogue->device.caps.flags |= MILGI_CAP_REMOTE | MILGI_CAP_LIBCRYPTO;
-    rogue->device.caps.ops = MILGI_OP_BIT(MILGI_OP_SIGN);
+    expect_refused();
+    rogue->device.caps.flags &= ~MILGI_CAP_LIBCRYPTO;
+    rogue->device.caps.flags |= MILGI_CAP_REMOTE | MILGI_CAP_INLINE;
     expect_refused();
 }
 
@@ -112,7 +118,8 @@ static void functions_that_its_caps_promise_have_to_be_there(void **state)
     rogue->device.caps.ops = MILGI_OP_BIT(MILGI_OP_SIGN);
     expect_refused();
     ops = all;
-    rogue->device.caps.flags |= MILGI_CAP_OWN_MEMORY;
+    ops.chunk_alloc = NULL;
+    ops.chunk_free = other_free;
     expect_refused();
 }
 
@@ -124,7 +131,7 @@ int main(void)
         CASE(every_built_in_device_makes_sense),
         CASE(counts_of_zero_are_refused),
         CASE(what_does_not_exist_is_refused),
-        CASE(a_remote_device_that_wants_more_than_signatures_is_refused),
+        CASE(a_remote_device_that_claims_to_be_this_process_is_refused),
         CASE(functions_that_its_caps_promise_have_to_be_there),
     };
 
