@@ -62,9 +62,9 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  * key_load   what the device needs of a PRIVATE or TRUST key, usable by several of its workers at once; NULL: cannot
  *            (the key is used on the inline device instead). Must not block: a device that needs long starts the work
  *            here, and holds back the ops that come before it is done.
- * key_free   the key goes: no op refers to it (that of an abandoned op never goes). Called for AEAD keys too, whenever they may have been used here: forget
- *            and wipe what was made of it, if anything was. AEAD keys that outlive the queue pair are not named any
- *            more: qp_close forgets them all.
+ * key_free   the key goes: no op refers to it (that of an abandoned op never goes). Called for AEAD keys too, whenever
+ *            they may have been used here: forget and wipe what was made of it, if anything was. AEAD keys that
+ *            outlive the queue pair are not named any more: qp_close forgets them all.
  * enqueue    accepts the first 0..n ops and never blocks. FEWER THAN n MEANS FULL AND NOTHING ELSE: an op that the
  *            device does not understand is accepted and comes back BROKEN. A refused op is untouched and will be
  *            offered again unchanged.
@@ -116,6 +116,15 @@ struct milgi_device {
     const struct milgi_device_ops *ops;
     struct milgi_device_caps caps;
     char spec[96]; /* as it was asked for, for people */
+    /*
+     * The application's, set before an engine has the device; NULL: it does not want to know. A device whose keys live
+     * in several places (tokens, servers) says that one of them, |part|, has become ill, and with which code
+     * (milgi_device_code_text()), or that it is well again (0). From a thread of the device's, in the order in which it
+     * happens; may not call the device, nor wait for anybody who does. |part| is valid during the call, and holds no
+     * secret.
+     */
+    void (*on_part)(void *ctx, struct milgi_device *device, const char *part, int code);
+    void *part_ctx;
     /* the process that made it; no other may use it. 0: not known, as in a device that is not built in */
     uint64_t process;
 };
@@ -170,10 +179,10 @@ MILGI_API const char *milgi_device_code_text(int code);
 /*
  * Signs something with the credential's private key on |device| and verifies it, to find out before the first
  * connection whether the key can be had: token there, PIN right, key the certificate's. BLOCKS for as long as the
- * device takes, but for 30 s at most; any thread, the engines may be running. Returns 0, or MILGI_EDEVICE and in |*code| why
- * (milgi_device_code_text()), MILGI_EMISMATCH (the signature is another key's), MILGI_EUNSUPPORTED (the device does not
- * take such keys), MILGI_ELIMIT (it has no queue pair left), MILGI_EFORK, MILGI_EINVAL, MILGI_ENOMEM. |code| may be
- * NULL.
+ * device takes, up to 30 s: no call for an event loop's thread, but for any other; the engines may be running. Returns
+ * 0, or MILGI_EDEVICE and in |*code| why (milgi_device_code_text(); MILGI_CODE_LOST: it has not answered),
+ * MILGI_EMISMATCH (the signature is another key's), MILGI_EUNSUPPORTED (the device does not take such keys),
+ * MILGI_ELIMIT (it has no queue pair left), MILGI_EFORK, MILGI_EINVAL, MILGI_ENOMEM. |code| may be NULL.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_device_try_key(
     struct milgi_device *device, const struct milgi_credential *credential, int *code);

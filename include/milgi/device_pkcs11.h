@@ -28,6 +28,8 @@
     X(MILGI_CODE_PKCS11_SESSIONS, 1115, "the token has no session left") \
     X(MILGI_CODE_PKCS11_GONE, 1116, "the token has failed or was removed") \
     X(MILGI_CODE_PKCS11_MEMORY, 1117, "no memory left to use the token") \
+    X(MILGI_CODE_PKCS11_TIMEOUT, 1118, "the token has not answered in time") \
+    X(MILGI_CODE_PKCS11_HANGS, 1119, "the token does not answer: it is left alone, but for a try now and then") \
     X(MILGI_CODE_PKCS11_OTHER, 0x110000, "the token failed in a way of its own")
 
 enum milgi_code_pkcs11 {

@@ -136,8 +136,9 @@ MILGI_API int milgi_engine_free(struct milgi_engine *engine);
 /*
  * Opens a queue pair on |device| (borrowed until milgi_engine_free(), or until on_device() says REMOVED) and returns
  * its index in the engine (> 0, below MILGI_DEVICES_MAX), or MILGI_EINVAL (its caps or functions make no sense: a
- * parallelism of 0 ...), MILGI_ELIMIT (it has no queue pair left, or there are MILGI_DEVICES_MAX), MILGI_EFORK (this engine or this device was made in another process). By itself this routes
- * nothing. At any time, while traffic flows, from callbacks too.
+ * parallelism of 0 ...), MILGI_ELIMIT (it has no queue pair left, or there are MILGI_DEVICES_MAX), MILGI_EFORK (this
+ * engine or this device was made in another process). By itself this routes nothing. At any time, while traffic flows,
+ * from callbacks too.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engine, struct milgi_device *device);
 

@@ -2,8 +2,6 @@
 /* The devices that this build contains, by name. */
 #include "device/device.h"
 
-#include <pthread.h>
-
 #include "base/port.h"
 
 /* A device's constructor is found by its directory's name: src/device/<name>/ has milgi__device_<name>_make(). */
@@ -126,53 +124,4 @@ const char *milgi__device_complaint(const struct milgi_device *device)
     if ((caps->flags & MILGI_CAP_REMOTE) && (caps->flags & (MILGI_CAP_INLINE | MILGI_CAP_LIBCRYPTO)))
         return "a REMOTE device is neither INLINE nor LIBCRYPTO";
     return NULL;
-}
-
-/* --- devices that do not end ------------------------------------------------------------------------------------ */
-
-/* Reachable from here, for tools that look for memory that nobody knows of. */
-struct left {
-    struct left *next;
-    struct milgi_device *device;
-};
-
-static struct left *left;
-static pthread_mutex_t left_lock = PTHREAD_MUTEX_INITIALIZER;
-
-void milgi__device_leave(struct milgi_device *device)
-{
-    struct left *item = milgi__alloc(sizeof(*item));
-
-    if (item == NULL)
-        return;
-    item->device = device;
-    pthread_mutex_lock(&left_lock);
-    item->next = left;
-    left = item;
-    pthread_mutex_unlock(&left_lock);
-}
-
-void milgi__device_left(struct milgi_device *device)
-{
-    struct left **at = &left, *item;
-
-    pthread_mutex_lock(&left_lock);
-    while (*at != NULL && (*at)->device != device)
-        at = &(*at)->next;
-    item = *at;
-    if (item != NULL)
-        *at = item->next;
-    pthread_mutex_unlock(&left_lock);
-    milgi__free(item);
-}
-
-unsigned milgi_devices_left(void)
-{
-    unsigned n = 0;
-
-    pthread_mutex_lock(&left_lock);
-    for (const struct left *item = left; item != NULL; item = item->next)
-        n++;
-    pthread_mutex_unlock(&left_lock);
-    return n;
 }

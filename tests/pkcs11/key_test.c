@@ -66,7 +66,7 @@ static void every_scheme_of_a_key_signs(void **state)
     (void)state;
     for (size_t i = 0; i < MILGI__COUNT(all); i++) {
         struct milgi_credential *c = desk_usual(all[i].key);
-        struct milgi__p11_key *key = milgi__p11_key_new(c, &options);
+        struct milgi__p11_key *key = milgi__p11_key_new(c, &options, NULL);
         struct milgi_op_sign s = { .input_len = 99 };
         assert_int_equal(milgi__p11_key_sign(key, cx, all[i].scheme, &s), 0);
         assert_int_equal(milgi__verify(cx, c->spki, c->spki_len, all[i].scheme, s.input, 99, s.sig, s.sig_len), 0);
@@ -75,7 +75,7 @@ static void every_scheme_of_a_key_signs(void **state)
         assert_int_equal(milgi__p11_key_sign(key, cx, all[i].scheme, &s), 0);
         assert_int_equal(milgi__verify(cx, c->spki, c->spki_len, all[i].scheme, s.input, 99, s.sig, s.sig_len), 0);
         assert_int_equal(milgi__p11_key_sign(key, cx, MILGI_SIG_ECDSA_SECP256R1_SHA256, &s), MILGI_CODE_NO_KEY);
-        milgi__p11_key_free(key);
+        milgi__p11_key_unref(key);
         milgi_credential_unref(c);
     }
     milgi__crypto_free(cx);

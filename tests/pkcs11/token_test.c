@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <p11-kit/pkcs11.h>
 
+#include "bench.h"
 #include "desk.h"
 
 static struct milgi_device *device;
@@ -33,81 +34,12 @@ static int end(void **state)
     return 0;
 }
 
-/* --- ops of one queue pair, so that the key stays found ----------------------------------------------------------- */
-
-struct bench {
-    struct milgi_qp *qp;
-    struct milgi_key key;
-    struct milgi_op op[32];
-};
-
-static uint64_t no_time(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-
-static const struct milgi_clock clock_of_test = { .monotonic_ns = no_time };
-
-static struct bench *bench_new(struct milgi_device *of, const struct milgi_credential *credential)
-{
-    struct bench *bench = calloc(1, sizeof(*bench));
-
-    assert_non_null(bench);
-    bench->qp = of->ops->qp_open(of, &clock_of_test);
-    assert_non_null(bench->qp);
-    bench->key = (struct milgi_key){ .serial = 1, .kind = MILGI_KEY_PRIVATE, .credential = credential };
-    bench->key.dev[0] = of->ops->key_load(bench->qp, &bench->key);
-    assert_non_null(bench->key.dev[0]);
-    return bench;
-}
-
-static void bench_free(struct milgi_device *of, struct bench *bench)
-{
-    assert_int_equal(of->ops->quiesce(bench->qp, UINT64_MAX), 0);
-    of->ops->key_free(bench->qp, &bench->key, bench->key.dev[0]);
-    of->ops->qp_close(bench->qp);
-    free(bench);
-}
-
-static void submit(struct milgi_device *of, struct bench *bench, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        struct milgi_op *op = &bench->op[i];
-        *op = (struct milgi_op){ .type = MILGI_OP_SIGN, .cls = MILGI_OP_CLASS_HANDSHAKE };
-        op->alg = MILGI_SIG_ECDSA_SECP256R1_SHA256;
-        op->key = &bench->key;
-        op->u.sign.input_len = 130;
-        assert_int_equal(of->ops->enqueue(bench->qp, &op, 1), 1);
-    }
-}
-
-/* How many of |n| were signed; *|code| is the last failure's. */
-static unsigned collect(struct milgi_device *of, struct bench *bench, unsigned n, int *code)
-{
-    struct milgi_op *op;
-    unsigned good = 0;
-
-    *code = 0;
-    while (n > 0) {
-        if (of->ops->dequeue(bench->qp, &op, 1) != 1) {
-            usleep(100);
-            continue;
-        }
-        n--;
-        good += op->status == MILGI_OP_OK;
-        if (op->status != MILGI_OP_OK)
-            *code = op->device_code;
-    }
-    return good;
-}
-
 static int sign_one(struct bench *bench)
 {
     int code;
 
-    submit(device, bench, 1);
-    (void)collect(device, bench, 1, &code);
+    bench_submit(device, bench, 1);
+    (void)bench_collect(device, bench, 1, &code);
     return code;
 }
 
@@ -121,11 +53,11 @@ static void each_thread_at_work_has_a_session_and_one_login_is_for_all(void **st
     (void)state;
     assert_int_equal(sign_one(bench), 0);
     desk_shim->blocked = true;
-    submit(device, bench, 32);
+    bench_submit(device, bench, 32);
     while (desk_shim->signatures < 5) /* four at once */
         usleep(100);
     desk_shim->blocked = false;
-    assert_int_equal(collect(device, bench, 32, &code), 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 32);
     assert_int_equal(desk_shim->sessions_most, 4);
     assert_int_equal(desk_shim->logins, 1);
     bench_free(device, bench);
@@ -138,8 +70,8 @@ static void a_token_with_one_session_makes_threads_wait_for_it(void **state)
 
     (void)state;
     desk_shim->sessions = 1;
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 32);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 32);
     assert_int_equal(desk_shim->sessions_most, 1);
     bench_free(device, bench);
 }
@@ -187,12 +119,12 @@ static void a_token_that_goes_fails_ops_until_it_is_back(void **state)
     for (int round = 0; round < 3; round++) {
         assert_int_equal(sign_one(bench), 0);
         desk_shim->absent = true;
-        submit(device, bench, 32);
-        assert_int_equal(collect(device, bench, 32, &code), 0);
+        bench_submit(device, bench, 32);
+        assert_int_equal(bench_collect(device, bench, 32, &code), 0);
         assert_int_equal(code, MILGI_CODE_PKCS11_NO_TOKEN);
         desk_shim->absent = false;
-        submit(device, bench, 32);
-        assert_int_equal(collect(device, bench, 32, &code), 32);
+        bench_submit(device, bench, 32);
+        assert_int_equal(bench_collect(device, bench, 32, &code), 32);
     }
     bench_free(device, bench);
 }
@@ -206,12 +138,12 @@ static void a_module_that_sees_it_only_when_started_anew_is_started_anew(void **
     desk_shim->until_anew = true;
     assert_int_equal(sign_one(bench), 0);
     desk_shim->absent = true;
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 0);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 0);
     unsigned lives = desk_shim->lives;
     desk_shim->absent = false;
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 32);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 32);
     assert_true(desk_shim->lives > lives);
     bench_free(device, bench);
 }
@@ -224,12 +156,12 @@ static void a_token_that_goes_in_the_midst_of_signatures_loses_none(void **state
     (void)state;
     assert_int_equal(sign_one(bench), 0);
     desk_shim->blocked = true;
-    submit(device, bench, 32);
+    bench_submit(device, bench, 32);
     while (desk_shim->signatures < 5)
         usleep(100);
     desk_shim->absent = true;
     desk_shim->blocked = false;
-    assert_int_equal(collect(device, bench, 32, &code), 0);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 0);
     assert_int_equal(code, MILGI_CODE_PKCS11_NO_TOKEN);
     desk_shim->absent = false;
     assert_int_equal(sign_one(bench), 0);
@@ -245,8 +177,8 @@ static void a_token_that_is_away_is_asked_for_once_and_then_left_alone(void **st
     desk_shim->absent = true;
     assert_int_equal(sign_one(bench), MILGI_CODE_PKCS11_NO_TOKEN);
     unsigned looks = desk_shim->looks;
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 0);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 0);
     assert_int_equal(code, MILGI_CODE_PKCS11_NO_TOKEN);
     assert_int_equal(desk_shim->looks, looks);
     bench_free(device, bench);
@@ -261,8 +193,8 @@ static void a_missing_token_does_not_disturb_the_one_beside_it(void **state)
     (void)state;
     assert_int_equal(sign_one(bench), 0);
     unsigned lives = desk_shim->lives, logins = desk_shim->logins;
-    submit(device, other, 1);
-    assert_int_equal(collect(device, other, 1, &code), 0);
+    bench_submit(device, other, 1);
+    assert_int_equal(bench_collect(device, other, 1, &code), 0);
     assert_int_equal(code, MILGI_CODE_PKCS11_NO_TOKEN);
     assert_int_equal(sign_one(bench), 0);
     assert_int_equal(desk_shim->lives, lives);
@@ -288,19 +220,19 @@ static void a_server_that_ends_and_comes_back_is_found_again(void **state)
         0);
     token_serve(DESK_TOKEN);
     struct bench *bench = bench_new(device, c);
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 32);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 32);
     /* Nobody sees it go. */
     token_serve(DESK_TOKEN);
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 32);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 32);
     token_serve(NULL);
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 0);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 0);
     assert_true(code == MILGI_CODE_PKCS11_NO_TOKEN || code == MILGI_CODE_PKCS11_GONE);
     token_serve(DESK_TOKEN);
-    submit(device, bench, 32);
-    assert_int_equal(collect(device, bench, 32, &code), 32);
+    bench_submit(device, bench, 32);
+    assert_int_equal(bench_collect(device, bench, 32, &code), 32);
     bench_free(device, bench);
     milgi_credential_unref(c);
     token_serve(NULL);
@@ -318,13 +250,13 @@ static void a_directory_that_is_moved_away_and_back_is_found_again(void **state)
     bench = bench_new(device, key);
     assert_int_equal(sign_one(bench), 0);
     assert_int_equal(rename(path, away), 0);
-    submit(device, bench, 8);
-    assert_int_equal(collect(device, bench, 8, &code), 0);
+    bench_submit(device, bench, 8);
+    assert_int_equal(bench_collect(device, bench, 8, &code), 0);
     assert_int_not_equal(code, 0);
     assert_non_null(milgi_device_code_text(code));
     assert_int_equal(rename(away, path), 0);
-    submit(device, bench, 8);
-    assert_int_equal(collect(device, bench, 8, &code), 8);
+    bench_submit(device, bench, 8);
+    assert_int_equal(bench_collect(device, bench, 8, &code), 8);
     bench_free(device, bench);
 }
 
@@ -368,8 +300,8 @@ static void *sign_many(void *arg)
 
     struct bench *bench = bench_new(mine, key);
     for (int i = 0; i < 5; i++) {
-        submit(mine, bench, 32);
-        if (collect(mine, bench, 32, &code) != 32)
+        bench_submit(mine, bench, 32);
+        if (bench_collect(mine, bench, 32, &code) != 32)
             return "failed";
     }
     bench_free(mine, bench);

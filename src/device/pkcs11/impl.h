@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private keys in tokens, through p11-kit. All of this runs on the crew's workers and may block; only making and
+ * Private keys in tokens, through p11-kit. All of this runs on the threads of a ward and may block; only making and
  * freeing a key happens on an engine's thread.
  *
  * What a process knows of modules and tokens is one for all its devices: a login belongs to a process, and a PIN that
@@ -11,6 +11,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/pin.h>
@@ -19,6 +20,7 @@
 #include <milgi/device_pkcs11.h>
 
 #include "device/device.h"
+#include "device/pkcs11/ward.h"
 #include "op/material.h"
 
 #define MILGI__P11_SESSIONS 64  /* kept open per token while nobody uses them */
@@ -41,8 +43,16 @@ struct milgi__p11_module {
     bool up;
     unsigned epoch;       /* of its lives: handles of one mean nothing in another */
     uint64_t started_ns;  /* the present one */
-    pthread_mutex_t lock; /* of the tokens' list */
+    pthread_mutex_t lock; /* of the lists */
     struct milgi__p11_token *tokens;
+    struct milgi__p11_call *calls;
+};
+
+/* A thread that is inside of the module, at the token in |slot|. */
+struct milgi__p11_call {
+    struct milgi__p11_call *next;
+    CK_SLOT_ID slot;
+    uint64_t begun_ns;
 };
 
 struct milgi__p11_session {
@@ -54,12 +64,12 @@ struct milgi__p11_session {
 struct milgi__p11_token {
     struct milgi__p11_token *next;
     struct milgi__p11_module *module;
-    CK_TOKEN_INFO info; /* under the lock, but for what identifies the token */
-    CK_SLOT_ID slot;
+    CK_TOKEN_INFO info;      /* under the lock, but for what identifies the token */
+    _Atomic CK_SLOT_ID slot; /* written under the lock */
     pthread_mutex_t lock;
     pthread_cond_t returned;
-    unsigned epoch;      /* of the module, when slot and sessions were found */
-    unsigned generation; /* of sessions: those of older ones are closed when they come back */
+    _Atomic unsigned epoch; /* of the module, when slot and sessions were found; written under the lock */
+    unsigned generation;    /* of sessions: those of older ones are closed when they come back */
     bool logged_in;
     CK_SESSION_HANDLE idle[MILGI__P11_SESSIONS];
     unsigned idle_n, out_n;
@@ -88,12 +98,21 @@ int milgi__p11_source(const char *path, const char *name, struct milgi__p11_sour
 /* Goes into the module, which is started if it is not up. 0: leave it again; else a device code. */
 int milgi__p11_enter(struct milgi__p11_module *module);
 void milgi__p11_leave(struct milgi__p11_module *module);
+/* From inside. */
+void milgi__p11_call_begin(struct milgi__p11_module *module, CK_SLOT_ID slot, struct milgi__p11_call *call);
+void milgi__p11_call_end(struct milgi__p11_module *module, struct milgi__p11_call *call);
+/*
+ * Whether |slot| is better not asked who it is, since a call there does not return: unless what is known of it fits
+ * |uri|, so that it is the key's own token that hangs.
+ */
+bool milgi__p11_hangs(struct milgi__p11_module *module, CK_SLOT_ID slot, P11KitUri *uri);
 /* From outside: whether the module's life at |tried_ns| has ended. */
 bool milgi__p11_is_anew(struct milgi__p11_module *module, uint64_t tried_ns);
 /*
  * From outside: starts the module anew, whose life at |tried_ns| showed no token. Not when that life has ended already;
  * nor when it began after |since_ns| and never did |mine| any good, since then another one would not either; nor when
- * another of its tokens has signed since then and so needs it as it is. False: it is as it was.
+ * another of its tokens has signed since then and so needs it as it is, or somebody inside hangs. False: it is as it
+ * was.
  */
 bool milgi__p11_restart(struct milgi__p11_module *module, uint64_t tried_ns, uint64_t since_ns,
     const struct milgi__p11_token *mine);
@@ -132,10 +151,17 @@ struct milgi__p11_options {
 };
 
 struct milgi__p11_key;
-/* NULL: no memory. |options| stays until the key is freed. Never blocks: a URI that makes no sense shows later. */
-struct milgi__p11_key *milgi__p11_key_new(
-    const struct milgi_credential *credential, const struct milgi__p11_options *options);
-void milgi__p11_key_free(struct milgi__p11_key *key);
+/*
+ * NULL: no memory. |options| and |wards| (NULL: it is signed with directly) stay until the key is gone, |credential|
+ * need not. Never blocks: a URI that makes no sense shows later. The key begins with one reference; any thread may take
+ * and drop others.
+ */
+struct milgi__p11_key *milgi__p11_key_new(const struct milgi_credential *credential,
+    const struct milgi__p11_options *options, struct milgi__wards *wards);
+void milgi__p11_key_ref(struct milgi__p11_key *key);
+void milgi__p11_key_unref(struct milgi__p11_key *key);
+/* Where its token is waited for: keys whose URIs say the same of the token share it. */
+struct milgi__ward *milgi__p11_key_ward(const struct milgi__p11_key *key);
 /* Signs as milgi_op_sign says, into |s|. 0 or a device code. */
 int milgi__p11_key_sign(struct milgi__p11_key *key, struct milgi__crypto *cx, uint16_t scheme, struct milgi_op_sign *s);
 

@@ -5,6 +5,8 @@
  * Whether an object is the right one is not taken from its attributes, which tokens have or have not: the first
  * signature is verified with the certificate's key.
  */
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/port.h"
@@ -19,6 +21,7 @@
 /* For a token that is there but does not tell which it is, and ns between two. */
 #define LOOKS 10
 #define LOOK_NAP 20000000
+#define FINDER_S 1 /* how long another thread's search for the same key is waited for */
 
 struct place {
     struct milgi__p11_token *token;
@@ -28,15 +31,21 @@ struct place {
 };
 
 struct milgi__p11_key {
-    const struct milgi_credential *credential;
+    _Atomic unsigned refs;
+    struct milgi__ward *ward;
+    enum milgi__key_type type;
+    uint8_t *spki; /* of the certificate */
+    size_t spki_len;
     const struct milgi__p11_options *options;
     struct milgi__p11_pin pin;
     P11KitUri *uri;
     int uri_code; /* what is wrong with the URI */
     pthread_mutex_t lock;
+    pthread_cond_t looked;
+    unsigned finders; /* threads that look for it */
     bool found;
     struct place place;
-    struct milgi__p11_source *source;
+    _Atomic(struct milgi__p11_source *) source;
     _Atomic uint64_t rest_until_ns;
     _Atomic int rest_code;
 };
@@ -158,7 +167,7 @@ static int prepare(struct work *w)
 
     if (w->op->input_len > sizeof(w->op->input))
         return MILGI_CODE_MALFORMED;
-    if (scheme == NULL || scheme->key != w->key->credential->type)
+    if (scheme == NULL || scheme->key != w->key->type)
         return MILGI_CODE_NO_KEY;
     if (milgi__sign_hash(w->cx, w->scheme, w->op->input, w->op->input_len, w->digest, &w->digest_len) != 0)
         return MILGI_CODE_CRYPTO;
@@ -218,10 +227,10 @@ static int sign(struct work *w, const struct place *place, CK_SESSION_HANDLE ses
 
 static int verify(const struct work *w)
 {
-    const struct milgi_credential *c = w->key->credential;
+    const struct milgi__p11_key *key = w->key;
 
     return milgi__verify(
-        w->cx, c->spki, c->spki_len, w->scheme, w->op->input, w->op->input_len, w->op->sig, w->op->sig_len);
+        w->cx, key->spki, key->spki_len, w->scheme, w->op->input, w->op->input_len, w->op->sig, w->op->sig_len);
 }
 
 /* --- finding the token ------------------------------------------------------------------------------------------ */
@@ -235,14 +244,26 @@ struct search {
     int code;          /* why one could not */
 };
 
+static CK_RV ask_slot(struct milgi__p11_module *module, CK_SLOT_ID slot, CK_SLOT_INFO *slot_info, CK_TOKEN_INFO *info)
+{
+    struct milgi__p11_call call;
+
+    milgi__p11_call_begin(module, slot, &call);
+    CK_RV rv = module->f->C_GetSlotInfo(slot, slot_info);
+    if (rv == CKR_OK)
+        rv = module->f->C_GetTokenInfo(slot, info);
+    milgi__p11_call_end(module, &call);
+    return rv;
+}
+
 static void look_at_slot(struct search *s, struct milgi__p11_module *module, CK_SLOT_ID slot)
 {
     CK_SLOT_INFO slot_info;
     CK_TOKEN_INFO info;
 
-    CK_RV rv = module->f->C_GetSlotInfo(slot, &slot_info);
-    if (rv == CKR_OK)
-        rv = module->f->C_GetTokenInfo(slot, &info);
+    if (milgi__p11_hangs(module, slot, s->key->uri))
+        return;
+    CK_RV rv = ask_slot(module, slot, &slot_info, &info);
     s->silent_n += rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED;
     if (rv != CKR_OK)
         return;
@@ -276,12 +297,13 @@ static CK_RV look_at_slots(struct search *s, struct milgi__p11_module *module)
     return rv;
 }
 
-static int look_for_token(struct milgi__p11_key *key, struct milgi__p11_token **token, bool *again)
+static int look_for_token(struct milgi__p11_key *key, const struct milgi__p11_source *source,
+    struct milgi__p11_token **token, bool *again)
 {
     struct search s = { .key = key };
 
-    for (unsigned i = 0; i < key->source->n; i++) {
-        struct milgi__p11_module *module = key->source->modules[i];
+    for (unsigned i = 0; i < source->n; i++) {
+        struct milgi__p11_module *module = source->modules[i];
         int code = milgi__p11_enter(module);
         if (code == 0) {
             code = milgi__p11_code(look_at_slots(&s, module));
@@ -301,13 +323,14 @@ static int look_for_token(struct milgi__p11_key *key, struct milgi__p11_token **
 }
 
 /* A token in software says nothing of itself while another process, just beginning, logs in: it writes to its file. */
-static int find_token(struct milgi__p11_key *key, struct milgi__p11_token **token)
+static int find_token(
+    struct milgi__p11_key *key, const struct milgi__p11_source *source, struct milgi__p11_token **token)
 {
     static const struct timespec nap = { .tv_nsec = LOOK_NAP };
 
     for (unsigned looks = 1;; looks++) {
         bool again;
-        int code = look_for_token(key, token, &again);
+        int code = look_for_token(key, source, token, &again);
         if (code != MILGI_CODE_PKCS11_NO_TOKEN || !again || looks == LOOKS)
             return code;
         nanosleep(&nap, NULL);
@@ -330,7 +353,7 @@ static int find_objects(
     struct milgi__p11_key *key, CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *objects, CK_ULONG *n)
 {
     CK_OBJECT_CLASS cls = CKO_PRIVATE_KEY;
-    CK_KEY_TYPE type = key_type(key->credential->type);
+    CK_KEY_TYPE type = key_type(key->type);
     CK_ATTRIBUTE wanted[ATTRIBUTES] = { { CKA_CLASS, &cls, sizeof(cls) }, { CKA_KEY_TYPE, &type, sizeof(type) } };
     CK_ULONG wanted_n = 2, said_n = 0;
     const CK_ATTRIBUTE *said = p11_kit_uri_get_attributes(key->uri, &said_n);
@@ -422,56 +445,76 @@ static int with_session(struct work *w, struct place *place, task todo)
 static int inside(struct work *w, struct place *place, task todo)
 {
     struct milgi__p11_module *module = place->token->module;
+    struct milgi__p11_call call;
 
     int code = milgi__p11_enter(module);
     if (code != 0)
         return code;
+    milgi__p11_call_begin(module, place->token->slot, &call);
     code = module->epoch == place->epoch ? with_session(w, place, todo) : MILGI_CODE_PKCS11_GONE;
+    milgi__p11_call_end(module, &call);
     if (code == 0)
         atomic_store(&place->token->last_good_ns, milgi__port_monotonic_ns(NULL));
     milgi__p11_leave(module);
     return code;
 }
 
-/* Under the key's lock. */
-static int find_and_sign(struct work *w)
+static int find_and_sign(struct work *w, struct place *place)
 {
     struct milgi__p11_key *key = w->key;
-    struct place place = { 0 };
+    const char *path = p11_kit_uri_get_module_path(key->uri);
+    const char *name = path == NULL ? p11_kit_uri_get_module_name(key->uri) : NULL;
+    struct milgi__p11_source *source;
 
-    if (key->source == NULL) {
-        const char *path = p11_kit_uri_get_module_path(key->uri);
-        const char *name = path == NULL ? p11_kit_uri_get_module_name(key->uri) : NULL;
-        if (path == NULL && name == NULL)
-            path = key->options->module;
-        int code = milgi__p11_source(path, name, &key->source);
-        if (code != 0)
-            return code;
-    }
-    int code = find_token(key, &place.token);
+    if (path == NULL && name == NULL)
+        path = key->options->module;
+    int code = milgi__p11_source(path, name, &source);
     if (code != 0)
         return code;
-    place.epoch = place.token->epoch;
-    code = inside(w, &place, try_objects);
-    if (code == 0) {
-        key->place = place;
-        key->found = true;
+    atomic_store(&key->source, source);
+    code = find_token(key, source, &place->token);
+    if (code != 0)
+        return code;
+    place->epoch = place->token->epoch;
+    return inside(w, place, try_objects);
+}
+
+/* Under the lock. One looks for all; when that one hangs, others look too. */
+static void wait_for_finder(struct milgi__p11_key *key)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += FINDER_S;
+    while (key->finders > 0 && !key->found) {
+        if (pthread_cond_timedwait(&key->looked, &key->lock, &until) != 0)
+            return;
     }
-    return code;
 }
 
 static int attempt(struct work *w)
 {
     struct milgi__p11_key *key = w->key;
+    struct place place = { 0 };
 
     pthread_mutex_lock(&key->lock);
+    wait_for_finder(key);
     w->was_found = key->found;
     if (!key->found) {
-        int code = find_and_sign(w);
+        key->finders++;
+        pthread_mutex_unlock(&key->lock);
+        int code = find_and_sign(w, &place);
+        pthread_mutex_lock(&key->lock);
+        key->finders--;
+        if (code == 0) {
+            key->place = place;
+            key->found = true;
+        }
+        pthread_cond_broadcast(&key->looked);
         pthread_mutex_unlock(&key->lock);
         return code;
     }
-    struct place place = key->place;
+    place = key->place;
     pthread_mutex_unlock(&key->lock);
     int code = inside(w, &place, known_object);
     if (code != MILGI_CODE_PKCS11_GONE)
@@ -514,8 +557,8 @@ static bool revive(struct work *w)
     uint64_t since_ns = w->tried_ns > retry_ns ? w->tried_ns - retry_ns : 0;
     bool any = false;
 
+    struct milgi__p11_source *source = atomic_load(&key->source);
     pthread_mutex_lock(&key->lock);
-    struct milgi__p11_source *source = key->source;
     const struct milgi__p11_token *mine = key->place.token;
     pthread_mutex_unlock(&key->lock);
     for (unsigned i = 0; source != NULL && i < source->n; i++)
@@ -593,9 +636,9 @@ static bool is_private_key(const CK_ATTRIBUTE *cls)
     return its == CKO_PRIVATE_KEY;
 }
 
-static int parse(struct milgi__p11_key *key)
+static int parse(struct milgi__p11_key *key, const char *uri)
 {
-    if (p11_kit_uri_parse(key->credential->uri, P11_KIT_URI_FOR_ANY, key->uri) != P11_KIT_URI_OK)
+    if (p11_kit_uri_parse(uri, P11_KIT_URI_FOR_ANY, key->uri) != P11_KIT_URI_OK)
         return MILGI_CODE_PKCS11_URI;
     const CK_ATTRIBUTE *cls = p11_kit_uri_get_attribute(key->uri, CKA_CLASS);
     if (p11_kit_uri_any_unrecognized(key->uri) || (cls != NULL && !is_private_key(cls)))
@@ -603,32 +646,87 @@ static int parse(struct milgi__p11_key *key)
     return take_pin(key) ? 0 : MILGI_CODE_PKCS11_MEMORY;
 }
 
-struct milgi__p11_key *milgi__p11_key_new(
-    const struct milgi_credential *credential, const struct milgi__p11_options *options)
+/* What the URI says of the token and of nothing else: no PIN, no object. To be freed by free(). */
+static char *token_name(P11KitUri *uri)
 {
-    struct milgi__p11_key *key = milgi__alloc(sizeof(*key));
+    P11KitUri *token = p11_kit_uri_new();
+    char *name = NULL;
 
-    if (key == NULL)
+    if (token == NULL)
         return NULL;
-    key->uri = p11_kit_uri_new();
-    if (key->uri == NULL || pthread_mutex_init(&key->lock, NULL) != 0) {
-        p11_kit_uri_free(key->uri);
-        milgi__free(key);
-        return NULL;
-    }
-    key->credential = credential;
-    key->options = options;
-    key->uri_code = parse(key);
-    return key;
+    *p11_kit_uri_get_token_info(token) = *p11_kit_uri_get_token_info(uri);
+    *p11_kit_uri_get_slot_info(token) = *p11_kit_uri_get_slot_info(uri);
+    *p11_kit_uri_get_module_info(token) = *p11_kit_uri_get_module_info(uri);
+    p11_kit_uri_set_slot_id(token, p11_kit_uri_get_slot_id(uri));
+    p11_kit_uri_set_module_path(token, p11_kit_uri_get_module_path(uri));
+    p11_kit_uri_set_module_name(token, p11_kit_uri_get_module_name(uri));
+    static const P11KitUriType what = P11_KIT_URI_FOR_TOKEN | P11_KIT_URI_FOR_SLOT | P11_KIT_URI_FOR_MODULE;
+    if (p11_kit_uri_format(token, what, &name) != P11_KIT_URI_OK)
+        name = NULL;
+    p11_kit_uri_free(token);
+    return name;
 }
 
-void milgi__p11_key_free(struct milgi__p11_key *key)
+static void free_key(struct milgi__p11_key *key)
 {
-    if (key == NULL)
-        return;
+    if (key->ward != NULL)
+        milgi__ward_put(key->ward);
     if (key->pin.value != NULL)
         milgi__free_wiped(key->pin.value, strlen(key->pin.value));
     p11_kit_uri_free(key->uri);
+    milgi__free(key->spki);
+    pthread_cond_destroy(&key->looked);
     pthread_mutex_destroy(&key->lock);
     milgi__free(key);
+}
+
+static bool fill(struct milgi__p11_key *key, const struct milgi_credential *credential, struct milgi__wards *wards)
+{
+    key->type = credential->type;
+    key->spki_len = credential->spki_len;
+    key->spki = milgi__alloc_raw(credential->spki_len);
+    key->uri = p11_kit_uri_new();
+    if (key->spki == NULL || key->uri == NULL)
+        return false;
+    memcpy(key->spki, credential->spki, credential->spki_len);
+    key->uri_code = parse(key, credential->uri);
+    if (wards == NULL)
+        return true;
+    char *name = token_name(key->uri);
+    key->ward = milgi__ward_get(wards, name == NULL ? "pkcs11:" : name);
+    free(name);
+    return key->ward != NULL;
+}
+
+struct milgi__p11_key *milgi__p11_key_new(const struct milgi_credential *credential,
+    const struct milgi__p11_options *options, struct milgi__wards *wards)
+{
+    struct milgi__p11_key *key = milgi__alloc(sizeof *key);
+
+    if (key == NULL)
+        return NULL;
+    (void)pthread_mutex_init(&key->lock, NULL);
+    (void)pthread_cond_init(&key->looked, NULL);
+    atomic_init(&key->refs, 1);
+    key->options = options;
+    if (fill(key, credential, wards))
+        return key;
+    free_key(key);
+    return NULL;
+}
+
+void milgi__p11_key_ref(struct milgi__p11_key *key)
+{
+    (void)atomic_fetch_add(&key->refs, 1);
+}
+
+void milgi__p11_key_unref(struct milgi__p11_key *key)
+{
+    if (key != NULL && atomic_fetch_sub(&key->refs, 1) == 1)
+        free_key(key);
+}
+
+struct milgi__ward *milgi__p11_key_ward(const struct milgi__p11_key *key)
+{
+    return key->ward;
 }

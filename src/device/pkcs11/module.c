@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process's modules: loaded when a key first needs them, started anew when their tokens went away. */
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/port.h"
 #include "device/pkcs11/impl.h"
 
-/* How long a module that is to be started anew is waited for: somebody inside may hang on its token. */
-#define RESTART_PATIENCE_S 2
+#define BUSY_NS 100000000                     /* a call that takes longer: slots of other tokens are let alone */
+#define HANGS_NS (2 * UINT64_C(1000000000))   /* a call that takes longer may never return */
+#define RESTART_NS (2 * UINT64_C(1000000000)) /* how long those who are inside are waited for */
+#define RESTART_NAP_NS 1000000
 
 static struct {
     pthread_mutex_t lock;
@@ -78,32 +79,11 @@ static void free_all(void)
     }
 }
 
-/*
- * On the application's thread, which does not block signals as the workers do: p11-kit's farewell to a server that has
- * gone would end the process.
- */
-static void free_all_without_sigpipe(void)
-{
-    static const struct timespec now = { 0 };
-    sigset_t pipe, before, pending;
-
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    free_all();
-    sigpending(&pending);
-    if (!was_pending && sigismember(&pending, SIGPIPE) == 1)
-        (void)sigtimedwait(&pipe, NULL, &now);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 void milgi__p11_detach(void)
 {
     pthread_mutex_lock(&known.lock);
     if (--known.users == 0)
-        free_all_without_sigpipe();
+        free_all();
     pthread_mutex_unlock(&known.lock);
 }
 
@@ -112,19 +92,6 @@ void milgi__p11_detach(void)
 static bool same_text(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-/* Those who are inside must not keep out for ever who wants to start it anew. */
-static bool init_life(struct milgi__p11_module *module)
-{
-    pthread_rwlockattr_t attr;
-
-    if (pthread_rwlockattr_init(&attr) != 0)
-        return false;
-    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    bool made = pthread_rwlock_init(&module->life, &attr) == 0;
-    pthread_rwlockattr_destroy(&attr);
-    return made;
 }
 
 /* Takes |f|. The same module may be reached by its path, by its name and among all: it is to have one life. */
@@ -140,7 +107,7 @@ static struct milgi__p11_module *adopt(CK_FUNCTION_LIST *f)
         return m;
     }
     struct milgi__p11_module *module = milgi__alloc(sizeof(*module));
-    if (module == NULL || !init_life(module)) {
+    if (module == NULL || pthread_rwlock_init(&module->life, NULL) != 0) {
         milgi__free(module);
         free(file);
         p11_kit_module_release(f);
@@ -289,14 +256,72 @@ void milgi__p11_leave(struct milgi__p11_module *module)
     pthread_rwlock_unlock(&module->life);
 }
 
-/* Whoever is inside has handles of this life: so it ends when all are out. */
+/* --- who is inside ---------------------------------------------------------------------------------------------- */
+
+void milgi__p11_call_begin(struct milgi__p11_module *module, CK_SLOT_ID slot, struct milgi__p11_call *call)
+{
+    call->slot = slot;
+    call->begun_ns = milgi__port_monotonic_ns(NULL);
+    pthread_mutex_lock(&module->lock);
+    call->next = module->calls;
+    module->calls = call;
+    pthread_mutex_unlock(&module->lock);
+}
+
+void milgi__p11_call_end(struct milgi__p11_module *module, struct milgi__p11_call *call)
+{
+    pthread_mutex_lock(&module->lock);
+    struct milgi__p11_call **at = &module->calls;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+    pthread_mutex_unlock(&module->lock);
+}
+
+/* Under the lock. |slot| NULL: anywhere. */
+static bool somebody_hangs(const struct milgi__p11_module *module, const CK_SLOT_ID *slot, uint64_t ns)
+{
+    uint64_t now_ns = milgi__port_monotonic_ns(NULL);
+
+    for (const struct milgi__p11_call *call = module->calls; call != NULL; call = call->next) {
+        if ((slot == NULL || call->slot == *slot) && now_ns - call->begun_ns > ns)
+            return true;
+    }
+    return false;
+}
+
+bool milgi__p11_hangs(struct milgi__p11_module *module, CK_SLOT_ID slot, P11KitUri *uri)
+{
+    pthread_mutex_lock(&module->lock);
+    const struct milgi__p11_token *there = module->tokens;
+    while (there != NULL && (there->slot != slot || there->epoch != module->epoch))
+        there = there->next;
+    bool own = there != NULL && p11_kit_uri_match_token_info(uri, (CK_TOKEN_INFO *)(uintptr_t)&there->info) == 1;
+    bool hangs = !own && somebody_hangs(module, &slot, there != NULL ? BUSY_NS : HANGS_NS);
+    pthread_mutex_unlock(&module->lock);
+    return hangs;
+}
+
+/* --- started anew ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Whoever is inside has handles of this life: so it ends when all are out. Nobody is kept out meanwhile, as a writer
+ * that waits would do: one that hangs in there would hold up all others.
+ */
 static bool end_life(struct milgi__p11_module *module)
 {
-    struct timespec until;
+    static const struct timespec nap = { .tv_nsec = RESTART_NAP_NS };
+    uint64_t until_ns = milgi__port_monotonic_ns(NULL) + RESTART_NS;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += RESTART_PATIENCE_S;
-    return pthread_rwlock_timedwrlock(&module->life, &until) == 0;
+    while (pthread_rwlock_trywrlock(&module->life) != 0) {
+        pthread_mutex_lock(&module->lock);
+        bool hangs = somebody_hangs(module, NULL, HANGS_NS);
+        pthread_mutex_unlock(&module->lock);
+        if (hangs || milgi__port_monotonic_ns(NULL) >= until_ns)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+    return true;
 }
 
 static bool is_needed(struct milgi__p11_module *module, uint64_t since_ns, const struct milgi__p11_token *mine)

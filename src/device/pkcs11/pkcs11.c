@@ -1,77 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pkcs11: private keys that stay in tokens, used from threads, since PKCS#11 blocks. */
-#include "crypto/aead.h"
+/* pkcs11: private keys that stay in tokens, used from threads, since PKCS#11 blocks; each token has its own. */
 #include "device/pkcs11/impl.h"
 #include "device/spec.h"
-#include "device/worker/crew.h"
 
 #define WORKERS_DEFAULT 4
 #define WORKERS_MAX 64
-#define DEPTH_DEFAULT 256
+#define TOKENS 64 /* as many are reckoned with when the device says how much it does at once */
+#define DEPTH_DEFAULT 16384
 #define DEPTH_MAX 65536
 #define WAKE_NS 15000
 #define RETRY_NS (500 * UINT64_C(1000000))
-#define RETRY_MAX_NS (3600 * UINT64_C(1000000000))
+#define TIMEOUT_NS (5 * UINT64_C(1000000000))
+#define TIME_MAX_NS (3600 * UINT64_C(1000000000))
 
 struct pkcs11 {
     struct milgi_device device;
     struct milgi__p11_options options;
-    struct milgi__crew *crew;
+    struct milgi__wards *wards;
 };
 
 struct milgi_qp {
     struct pkcs11 *pkcs11;
-    struct milgi__crew_qp *crew;
+    struct milgi__ward_qp *way;
 };
 
-/* --- on the workers --------------------------------------------------------------------------------------------- */
+/* --- on the threads of the wards -------------------------------------------------------------------------------- */
 
-static void *worker_new(void *ctx)
+static int perform(void *key, struct milgi__crypto *cx, uint16_t scheme, struct milgi_op_sign *sign)
+{
+    return milgi__p11_key_sign(key, cx, scheme, sign);
+}
+
+static void hold(void *key)
+{
+    milgi__p11_key_ref(key);
+}
+
+static void let_go(void *key)
+{
+    milgi__p11_key_unref(key);
+}
+
+static void tell(void *ctx, const char *name, int code)
+{
+    struct milgi_device *device = &((struct pkcs11 *)ctx)->device;
+
+    if (device->on_part != NULL)
+        device->on_part(device->part_ctx, device, name, code);
+}
+
+static void end(void *ctx)
 {
     (void)ctx;
-    return milgi__crypto_new();
+    milgi__p11_detach();
 }
 
-static void worker_free(void *state)
+static void free_device(struct pkcs11 *pkcs11)
 {
-    milgi__crypto_free(state);
+    milgi__free(pkcs11->options.module);
+    milgi__free(pkcs11->options.pin_source);
+    milgi__free(pkcs11);
 }
 
-static void worker_forget(void *state, uint64_t serial)
+static void gone(void *ctx)
 {
-    milgi__aead_forget(state, serial);
+    struct pkcs11 *pkcs11 = ctx;
+
+    milgi__device_left(&pkcs11->device);
+    free_device(pkcs11);
 }
 
-static void worker_forget_all(void *state)
-{
-    milgi__crypto_idle(state);
-}
-
-static int perform(struct milgi__crypto *cx, struct milgi_op *op)
-{
-    const struct milgi_key *key = op->key;
-
-    if (op->type != MILGI_OP_SIGN)
-        return MILGI_CODE_MALFORMED;
-    if (key == NULL || key->kind != MILGI_KEY_PRIVATE || op->dev >= MILGI_DEVICES_MAX || key->dev[op->dev] == NULL)
-        return MILGI_CODE_NO_KEY;
-    return milgi__p11_key_sign(key->dev[op->dev], cx, op->alg, &op->u.sign);
-}
-
-static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
-{
-    (void)worker;
-    op->device_code = perform(state, op);
-    op->status = op->device_code == 0 ? MILGI_OP_OK : MILGI_OP_BROKEN;
-}
-
-static const struct milgi__crew_ops crew_ops = {
-    .thread_name = "milgi-p11",
-    .worker_new = worker_new,
-    .worker_free = worker_free,
-    .perform = worker_perform,
-    .forget = worker_forget,
-    .forget_all = worker_forget_all,
+static const struct milgi__ward_ops ward_ops = {
+    .perform = perform,
+    .hold = hold,
+    .let_go = let_go,
+    .tell = tell,
+    .end = end,
+    .gone = gone,
 };
 
 /* --- on the engine's thread ------------------------------------------------------------------------------------- */
@@ -84,23 +89,22 @@ static int pkcs11_supports(struct milgi_device *device, int type, uint16_t alg)
 
 static struct milgi_qp *pkcs11_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = milgi__alloc(sizeof(*qp));
+    struct milgi_qp *qp = milgi__alloc(sizeof *qp);
 
     (void)clock;
     if (qp == NULL)
         return NULL;
     qp->pkcs11 = MILGI__ENTRY(device, struct pkcs11, device);
-    qp->crew = milgi__crew_open(qp->pkcs11->crew);
-    if (qp->crew == NULL) {
-        milgi__free(qp);
-        return NULL;
-    }
-    return qp;
+    qp->way = milgi__ward_open(qp->pkcs11->wards);
+    if (qp->way != NULL)
+        return qp;
+    milgi__free(qp);
+    return NULL;
 }
 
 static void pkcs11_qp_close(struct milgi_qp *qp)
 {
-    milgi__crew_close(qp->crew);
+    milgi__ward_close(qp->way);
     milgi__free(qp);
 }
 
@@ -112,63 +116,73 @@ static void *pkcs11_key_load(struct milgi_qp *qp, const struct milgi_key *key)
     if (key->kind != MILGI_KEY_PRIVATE || credential == NULL || credential->uri == NULL ||
         strncmp(credential->uri, scheme, sizeof(scheme) - 1) != 0)
         return NULL;
-    return milgi__p11_key_new(credential, &qp->pkcs11->options);
+    return milgi__p11_key_new(credential, &qp->pkcs11->options, qp->pkcs11->wards);
 }
 
 static void pkcs11_key_free(struct milgi_qp *qp, const struct milgi_key *key, void *loaded)
 {
     (void)qp;
     (void)key;
-    milgi__p11_key_free(loaded);
+    milgi__p11_key_unref(loaded);
+}
+
+static int complain(const struct milgi_op *op)
+{
+    const struct milgi_key *key = op->key;
+
+    if (op->type != MILGI_OP_SIGN)
+        return MILGI_CODE_MALFORMED;
+    if (key == NULL || key->kind != MILGI_KEY_PRIVATE || op->dev >= MILGI_DEVICES_MAX || key->dev[op->dev] == NULL)
+        return MILGI_CODE_NO_KEY;
+    return 0;
 }
 
 static unsigned pkcs11_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
 {
-    return milgi__crew_enqueue(qp->crew, ops, n);
+    for (unsigned i = 0; i < n; i++) {
+        int code = complain(ops[i]);
+        void *key = code == 0 ? ops[i]->key->dev[ops[i]->dev] : NULL;
+        struct milgi__ward *ward = key == NULL ? NULL : milgi__p11_key_ward(key);
+        if (!milgi__ward_enqueue(qp->way, ward, key, ops[i], code))
+            return i;
+    }
+    return n;
 }
 
 static unsigned pkcs11_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
 {
-    return milgi__crew_dequeue(qp->crew, ops, n);
+    return milgi__ward_dequeue(qp->way, ops, n);
 }
 
 static int pkcs11_notify_fd(struct milgi_qp *qp)
 {
-    return milgi__crew_fd(qp->crew);
+    return milgi__ward_fd(qp->way);
 }
 
 static int pkcs11_arm(struct milgi_qp *qp)
 {
-    return milgi__crew_arm(qp->crew);
+    return milgi__ward_arm(qp->way);
 }
 
 static void pkcs11_cancel(struct milgi_qp *qp, struct milgi_op *op)
 {
-    milgi__crew_cancel(qp->crew, op);
+    milgi__ward_cancel(qp->way, op);
 }
 
 static int pkcs11_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
-    return milgi__crew_quiesce(qp->crew, limit_ns);
-}
-
-static void free_device(struct pkcs11 *pkcs11)
-{
-    milgi__free(pkcs11->options.module);
-    milgi__free(pkcs11->options.pin_source);
-    milgi__free(pkcs11);
+    milgi__ward_quiesce(qp->way, limit_ns);
+    return 0;
 }
 
 static void pkcs11_destroy(struct milgi_device *device)
 {
     struct pkcs11 *pkcs11 = MILGI__ENTRY(device, struct pkcs11, device);
 
-    if (!milgi__crew_free(pkcs11->crew)) {
-        milgi__device_leave(device);
+    milgi__device_leave(device); /* before it may go by itself */
+    if (!milgi__wards_free(pkcs11->wards))
         return;
-    }
-    milgi__p11_detach();
-    free_device(pkcs11);
+    gone(pkcs11);
 }
 
 static const struct milgi_device_ops pkcs11_ops = {
@@ -190,7 +204,7 @@ static const struct milgi_device_ops pkcs11_ops = {
 /* --- making ----------------------------------------------------------------------------------------------------- */
 
 struct pkcs11_words {
-    uint64_t workers, depth, retry_ns;
+    uint64_t workers, depth, retry_ns, timeout_ns;
     const char *module, *pin_source;
 };
 
@@ -198,7 +212,9 @@ static int read_words(const struct milgi__spec *spec, struct pkcs11_words *words
 {
     const struct milgi__spec_word table[] = {
         { "depth", MILGI__SPEC_NUMBER, &words->depth, 1, DEPTH_MAX, "pkcs11: depth is 1 to 65536 ops" },
-        { "retry", MILGI__SPEC_TIME, &words->retry_ns, 0, RETRY_MAX_NS, "pkcs11: retry is a time up to 3600s" },
+        { "retry", MILGI__SPEC_TIME, &words->retry_ns, 0, TIME_MAX_NS, "pkcs11: retry is a time up to 3600s" },
+        { "timeout", MILGI__SPEC_TIME, &words->timeout_ns, 1000000, TIME_MAX_NS,
+            "pkcs11: timeout is a time from 1ms to 3600s" },
         { "module", MILGI__SPEC_TEXT, &words->module, 0, 0, "pkcs11: module is the path of a PKCS#11 module" },
         { "pin-source", MILGI__SPEC_TEXT, &words->pin_source, 0, 0, "pkcs11: pin-source is the path of a file" },
     };
@@ -206,13 +222,13 @@ static int read_words(const struct milgi__spec *spec, struct pkcs11_words *words
 
     if (spec->n > 0 && milgi__spec_number(spec->key[0], UINT64_MAX, &words->workers)) {
         if (spec->value[0] != NULL || words->workers == 0 || words->workers > WORKERS_MAX) {
-            *why = "pkcs11: 1 to 64 threads";
+            *why = "pkcs11: 1 to 64 threads for each token";
             return MILGI_EINVAL;
         }
         from = 1;
     }
     return milgi__spec_read(spec, from, table, MILGI__COUNT(table),
-        "pkcs11: the words are [threads], module=, pin-source=, depth=, retry=", why);
+        "pkcs11: the words are [threads], module=, pin-source=, depth=, retry=, timeout=", why);
 }
 
 static bool copy_word(const char *word, char **to)
@@ -228,23 +244,34 @@ static bool copy_word(const char *word, char **to)
 
 static int make(struct pkcs11 *pkcs11, const struct pkcs11_words *words, const char **why)
 {
-    struct milgi__crew_options options = {
-        .ops = &crew_ops, .workers = (unsigned)words->workers, .depth = (unsigned)words->depth
+    struct milgi__ward_options options = {
+        .ops = &ward_ops,
+        .ctx = pkcs11,
+        .workers = (unsigned)words->workers,
+        .depth = (unsigned)words->depth,
+        .timeout_ns = words->timeout_ns,
+        .timeout_code = MILGI_CODE_PKCS11_TIMEOUT,
+        .closed_code = MILGI_CODE_PKCS11_HANGS,
     };
 
     if (!copy_word(words->module, &pkcs11->options.module) ||
         !copy_word(words->pin_source, &pkcs11->options.pin_source))
         return MILGI_ENOMEM;
     pkcs11->options.retry_ns = words->retry_ns;
-    int error = milgi__crew_new(&options, &pkcs11->crew);
-    if (error != 0)
-        *why = "pkcs11: the threads or their contexts cannot be made";
-    return error == 0 ? 0 : MILGI_ENOMEM;
+    milgi__p11_attach();
+    int error = milgi__wards_new(&options, &pkcs11->wards);
+    if (error == 0)
+        return 0;
+    milgi__p11_detach();
+    *why = "pkcs11: no thread can be made";
+    return MILGI_ENOMEM;
 }
 
 int milgi__device_pkcs11_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
 {
-    struct pkcs11_words words = { .workers = WORKERS_DEFAULT, .depth = DEPTH_DEFAULT, .retry_ns = RETRY_NS };
+    struct pkcs11_words words = {
+        .workers = WORKERS_DEFAULT, .depth = DEPTH_DEFAULT, .retry_ns = RETRY_NS, .timeout_ns = TIMEOUT_NS
+    };
 
     int error = read_words(spec, &words, why);
     if (error != 0)
@@ -257,12 +284,12 @@ int milgi__device_pkcs11_make(const struct milgi__spec *spec, struct milgi_devic
         free_device(pkcs11);
         return error;
     }
-    milgi__p11_attach();
     pkcs11->device.ops = &pkcs11_ops;
     pkcs11->device.caps = (struct milgi_device_caps){
         .flags = MILGI_CAP_REMOTE | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD,
         .ops = MILGI_OP_BIT(MILGI_OP_SIGN),
-        .parallelism = (uint32_t)words.workers,
+        /* An engine holds nothing back because of what waits for one of them: none stands in another's way here. */
+        .parallelism = (uint32_t)words.workers * TOKENS,
         .max_in_flight = (uint32_t)words.depth,
         .best_batch = MILGI__MIN((uint32_t)words.depth, 32),
         .min_record = UINT32_MAX,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A crew: threads that execute the ops of any number of engines. What a worker does with an op is the device's: it may
- * compute, or block on a token.
+ * A crew: threads that execute the ops of any number of engines. What a worker does with an op is the device's: it
+ * computes; what may block for ever is no work for a crew, whose queue pairs it would keep from ending.
  *
  * An engine reaches the crew through a queue pair of two lanes (records, handshake) and a done list. All workers serve
  * all lanes of all queue pairs. Of the two kinds of work neither may starve the other: the first worker of several
@@ -25,7 +25,7 @@ struct milgi__crew_ops {
     /* What a worker owns; called on the maker's thread. NULL: none to be had. */
     void *(*worker_new)(void *ctx);
     void (*worker_free)(void *state);
-    /* Sets status and device_code; may block. */
+    /* Sets status and device_code. */
     void (*perform)(void *state, unsigned worker, struct milgi_op *op);
     /* Wipes what the worker keeps of the key with this serial, or of all keys (before a long sleep). */
     void (*forget)(void *state, uint64_t serial);

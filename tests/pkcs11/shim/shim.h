@@ -8,6 +8,18 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* Functions that can hang, as bits. */
+enum shim_function {
+    SHIM_SIGN = 1,
+    SHIM_SIGN_INIT = 2,
+    SHIM_LOGIN = 4,
+    SHIM_OPEN_SESSION = 8,
+    SHIM_TOKEN_INFO = 16,
+    SHIM_FIND = 32,
+    SHIM_CLOSE_SESSION = 64,
+    SHIM_FINALIZE = 128
+};
+
 struct shim {
     /* what was asked */
     _Atomic unsigned lives, logins, again, looks, signatures, sessions_most;
@@ -22,6 +34,10 @@ struct shim {
     _Atomic bool always;               /* keys want the PIN for every signature */
     _Atomic bool no_eddsa;
     _Atomic bool blocked; /* C_Sign does not return until this is false */
+    /* functions that do not return until their bit is gone, at tokens whose label begins with |hang_at| */
+    _Atomic unsigned hang;
+    char hang_at[32];
+    _Atomic unsigned hanging; /* that are inside now */
 };
 
 struct shim *shim_switches(void);
