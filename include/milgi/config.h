@@ -43,6 +43,61 @@ MILGI_API MILGI_MUST_CHECK int milgi_credential_new_uri(
  */
 MILGI_API MILGI_MUST_CHECK int milgi_credential_new_file(
     const char *chain_file, const char *key_file, struct milgi_credential **credential);
+/*
+ * What is wrong with a file, or with one of the two that make a credential, for whoever has to mend it. |text| goes
+ * on where the file's name ends: "is encrypted: ...", "line 17: ...". It never holds bytes of a key.
+ */
+enum milgi_problem_kind {
+    MILGI_PROBLEM_NONE,
+    MILGI_PROBLEM_OTHER,         /* not of the files: the error code says it */
+    MILGI_PROBLEM_UNREADABLE,    /* it cannot be read, or is too long */
+    MILGI_PROBLEM_EMPTY,         /* nothing, or only white space */
+    MILGI_PROBLEM_UTF16,         /* text, but not in ASCII or UTF-8 */
+    MILGI_PROBLEM_DER,           /* binary: DER, PKCS #12 ... */
+    MILGI_PROBLEM_NO_BLOCK,      /* no PEM block of what is wanted here */
+    MILGI_PROBLEM_LINES,         /* a block is broken: two of its lines are glued, one is cut, its end is missing */
+    MILGI_PROBLEM_UNKNOWN_BLOCK, /* a block that belongs in no such file */
+    MILGI_PROBLEM_CONTENT,       /* a block whose contents are malformed */
+    MILGI_PROBLEM_ENCRYPTED,
+    MILGI_PROBLEM_PUBLIC_KEY, /* in the place of the private one */
+    MILGI_PROBLEM_KEY_KIND,   /* a key that TLS 1.3, or Milgi, cannot use */
+    MILGI_PROBLEM_KEY_WEAK,
+    MILGI_PROBLEM_KEY_LARGE,
+    MILGI_PROBLEM_MISMATCH, /* the private key is not the certificate's */
+    MILGI_PROBLEM_ORDER,    /* the certificate of the key is there, but not first */
+    MILGI_PROBLEM_EXPIRED,  /* warnings: the credential can be used */
+    MILGI_PROBLEM_NOT_YET_VALID
+};
+enum milgi_problem_file {
+    MILGI_FILE_NONE,
+    MILGI_FILE_CHAIN, /* certificates, or anchors */
+    MILGI_FILE_KEY
+};
+struct milgi_problem {
+    int error; /* what the function returned; 0 for a warning */
+    enum milgi_problem_kind kind;
+    enum milgi_problem_file file;
+    unsigned line; /* in the file, from 1, also in |text|; 0: none in particular */
+    char text[232];
+};
+
+/*
+ * As milgi_credential_new_pem(), milgi_credential_new_file() and milgi_trust_new_file(), and fills in |problem| when
+ * they fail.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_credential_load_pem(const void *chain, size_t chain_len, const void *key,
+    size_t key_len, struct milgi_credential **credential, struct milgi_problem *problem);
+MILGI_API MILGI_MUST_CHECK int milgi_credential_load(const char *chain_file, const char *key_file,
+    struct milgi_credential **credential, struct milgi_problem *problem);
+MILGI_API MILGI_MUST_CHECK int milgi_trust_load(
+    const char *file, struct milgi_trust **trust, struct milgi_problem *problem);
+/*
+ * What is worth a warning at the time |now_s| (seconds since 1970): a certificate of the chain that has expired or is
+ * not valid yet. True if there is something; |warning| says what.
+ */
+MILGI_API bool milgi_credential_warning(
+    const struct milgi_credential *credential, int64_t now_s, struct milgi_problem *warning);
+
 /* Whether milgi_credential_new_file() takes it for a URI rather than a file. Any thread. */
 MILGI_API bool milgi_credential_is_uri(const char *key_file);
 MILGI_API struct milgi_credential *milgi_credential_ref(struct milgi_credential *credential);
@@ -55,6 +110,14 @@ MILGI_API const char *milgi_credential_subject(const struct milgi_credential *cr
 MILGI_API const char *milgi_credential_key_type(const struct milgi_credential *credential);
 /* Where the key is, or NULL when it is here. May hold a PIN: not for logs. Until the last reference goes. */
 MILGI_API const char *milgi_credential_key_uri(const struct milgi_credential *credential);
+
+/* Names that a certificate gives its owner (subjectAltName). */
+enum milgi_name_kind {
+    MILGI_NAME_DNS,
+    MILGI_NAME_IP, /* 4 or 16 bytes */
+    MILGI_NAME_EMAIL,
+    MILGI_NAME_URI
+};
 
 /* --- trust: whose certificates are accepted --------------------------------------------------------------------- */
 

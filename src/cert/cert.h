@@ -4,6 +4,7 @@
 
 #include <milgi/config.h>
 
+#include "crypto/cert_list.h"
 #include "crypto/x509.h"
 #include "op/material.h"
 #include "op/op.h"
@@ -18,8 +19,20 @@ uint16_t milgi__credential_scheme(
     const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n);
 /* True if TLS 1.3 lets this key type sign with the scheme (RFC 8446 4.2.3: curve and hash go together). */
 bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type);
+/* The schemes that a key signs with in TLS 1.3; returns how many. */
+unsigned milgi__key_schemes(const uint8_t *spki, size_t spki_len, enum milgi__key_type type, uint16_t out[4]);
 /* "ECDSA P-256", "RSA 2048" ... into |out|. */
 void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, size_t cap);
+
+/*
+ * What is wrong with texts of PEM, in words (problem.c). |problem| may be NULL; all return |error|.
+ */
+int milgi__problem(
+    struct milgi_problem *problem, int error, enum milgi_problem_kind kind, enum milgi_problem_file file);
+int milgi__problem_of_pem(struct milgi_problem *problem, int error, enum milgi_problem_file file,
+    const struct milgi__pem_fault *fault, const void *pem, size_t len);
+/* What libcrypto would pass over in silence: 0, or MILGI_EPARSE. Steps over a byte order mark. */
+int milgi__pem_lines(struct milgi_problem *problem, enum milgi_problem_file file, const void **pem, size_t *len);
 
 /*
  * What is signed (RFC 8446 4.4.3): 64 spaces, context string, 0, hash. Returns the length, at most

@@ -10,102 +10,133 @@
 #define RSA_MIN 2048
 #define RSA_MAX 4096
 
-/* The first scheme that a key of this type signs with; 0: there is none. */
-static uint16_t any_scheme(enum milgi__key_type type)
-{
-    static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
-        MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
-        MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512 };
-
-    for (size_t i = 0; i < MILGI__COUNT(schemes); i++) {
-        if (milgi__scheme_fits(schemes[i], type))
-            return schemes[i];
-    }
-    return 0;
-}
-
 /* The private key makes signatures that the certificate's key verifies: a file may hold any two numbers. */
 static int check_signing(const struct milgi_credential *c)
 {
     static const uint8_t message[] = "one half of a key and the other";
     uint8_t sig[MILGI_SIGNATURE_MAX];
-    size_t sig_len = sizeof(sig);
+    size_t sig_len = sizeof sig;
     int error = 0;
 
     struct milgi__crypto *cx = milgi__crypto_new();
-    if (cx == NULL)
+    if (!cx)
         return MILGI_ENOMEM;
     struct milgi__pkey *key = milgi__pkey_new(cx, c->pkcs8, c->pkcs8_len);
-    uint16_t scheme = any_scheme(c->type);
-    if (key == NULL) /* the crypto library has just written what it cannot read here */
+    if (!key) /* the crypto library has just written what it cannot read here */
         error = MILGI_ENOMEM;
-    else if (milgi__pkey_sign(cx, key, scheme, message, sizeof(message), sig, &sig_len) != 0)
+    else if (milgi__pkey_sign(cx, key, c->schemes[0], message, sizeof message, sig, &sig_len) != 0)
         error = MILGI_EUNSUPPORTED;
-    else if (milgi__verify(cx, c->spki, c->spki_len, scheme, message, sizeof(message), sig, sig_len) != 0)
+    else if (milgi__verify(cx, c->spki, c->spki_len, c->schemes[0], message, sizeof message, sig, sig_len) != 0)
         error = MILGI_EMISMATCH;
     milgi__pkey_free(key);
     milgi__crypto_free(cx);
     return error;
 }
 
-/* Of a key that is elsewhere the certificate says all that is known here. */
-static int public_half(struct milgi_credential *c, const struct milgi__cert_info *info)
+/* Whether the leaf's key is one that signs, as far as the leaf tells. */
+static int check_public(const struct milgi__cert_info *info, enum milgi_problem_kind *kind)
 {
     bool rsa = info->type == MILGI__KEY_RSA || info->type == MILGI__KEY_RSA_PSS;
 
-    if (any_scheme(info->type) == 0 || (rsa && info->bits > RSA_MAX))
+    *kind = MILGI_PROBLEM_KEY_KIND;
+    if (info->type == MILGI__KEY_NONE || info->costly || info->spki_len == 0)
         return MILGI_EUNSUPPORTED;
-    if (rsa && info->bits < RSA_MIN)
-        return MILGI_EWEAK;
+    *kind = MILGI_PROBLEM_KEY_LARGE;
+    if (rsa && info->bits > RSA_MAX)
+        return MILGI_EUNSUPPORTED;
+    *kind = MILGI_PROBLEM_KEY_WEAK;
+    return rsa && info->bits < RSA_MIN ? MILGI_EWEAK : 0;
+}
+
+static int take_public(struct milgi_credential *c, const struct milgi__cert_info *info)
+{
     c->spki = milgi__alloc_raw(info->spki_len);
-    if (c->spki == NULL)
+    if (!c->spki)
         return MILGI_ENOMEM;
     memcpy(c->spki, info->spki, info->spki_len);
     c->spki_len = info->spki_len;
     c->type = info->type;
     c->bits = info->bits;
-    return 0;
+    c->schemes_n = milgi__key_schemes(c->spki, c->spki_len, c->type, c->schemes);
+    c->leaf_signed_with = info->signed_with;
+    milgi__key_type_text(c->type, c->bits, c->key_type, sizeof c->key_type);
+    return c->schemes_n != 0 ? 0 : MILGI_EUNSUPPORTED;
 }
 
-static int read_leaf(struct milgi_credential *c)
+static int read_leaf(struct milgi_credential *c, struct milgi_problem *problem)
 {
     struct milgi__cert_walk walk = { .p = c->chain, .left = c->chain_len };
     struct milgi__cert_info info;
+    enum milgi_problem_kind kind;
 
-    if (!milgi__cert_walk_next(&walk) || milgi__cert_info(NULL, walk.der, walk.der_len, &info) != 0)
-        return MILGI_EPARSE;
-    if (c->uri != NULL) {
-        int error = public_half(c, &info);
-        if (error != 0)
-            return error;
-    }
-    if (info.spki_len != c->spki_len || memcmp(info.spki, c->spki, c->spki_len) != 0)
-        return MILGI_EMISMATCH;
-    c->leaf_signed_with = info.signed_with;
-    if (milgi__cert_subject(walk.der, walk.der_len, c->subject, sizeof(c->subject)) != 0)
-        return MILGI_EPARSE;
-    milgi__key_type_text(c->type, c->bits, c->key_type, sizeof(c->key_type));
-    return 0;
+    if (!milgi__cert_walk_next(&walk) || milgi__cert_info(NULL, walk.der, walk.der_len, &info) != 0 ||
+        milgi__cert_subject(walk.der, walk.der_len, c->subject, sizeof c->subject) != 0)
+        return milgi__problem_of_pem(problem, MILGI_EPARSE, MILGI_FILE_CHAIN,
+            &(struct milgi__pem_fault){ .kind = MILGI_PROBLEM_CONTENT, .what = "CERTIFICATE" }, "", 0);
+    int error = check_public(&info, &kind);
+    if (error == 0)
+        error = take_public(c, &info);
+    if (error == MILGI_ENOMEM)
+        return milgi__problem(problem, error, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    return error == 0 ? 0 : milgi__problem(problem, error, kind, MILGI_FILE_CHAIN);
 }
 
-static int read_chain(struct milgi_credential *c, const void *chain, size_t chain_len)
+static int read_chain(
+    struct milgi_credential *c, const void *chain, size_t chain_len, struct milgi_problem *problem)
 {
     struct milgi__cert_list list = { .data = NULL };
+    struct milgi__pem_fault fault;
 
-    int error = milgi__cert_list_add_pem(&list, chain, chain_len);
+    int error = milgi__pem_lines(problem, MILGI_FILE_CHAIN, &chain, &chain_len);
+    if (error != 0)
+        return error;
+    error = milgi__cert_list_add_pem(&list, chain, chain_len, &fault);
     c->chain = list.data;
     c->chain_len = list.len;
     c->chain_n = list.n;
-    return error;
+    return error == 0 ? 0 : milgi__problem_of_pem(problem, error, MILGI_FILE_CHAIN, &fault, chain, chain_len);
 }
 
-static int read_key(struct milgi_credential *c, const void *key, size_t key_len)
+/* The key is the first certificate's. */
+static int check_order(
+    const struct milgi_credential *c, const struct milgi__private_key *key, struct milgi_problem *problem)
 {
-    int error = milgi__pem_private_key(
-        key, key_len, &c->pkcs8, &c->pkcs8_len, &c->spki, &c->spki_len, &c->type, &c->bits);
+    struct milgi__cert_walk walk = { .p = c->chain, .left = c->chain_len };
+
+    for (unsigned i = 0; milgi__cert_walk_next(&walk); i++) {
+        if (!milgi__cert_has_key(walk.der, walk.der_len, key->spki, key->spki_len))
+            continue;
+        return i == 0 ? 0 : milgi__problem(problem, MILGI_EMISMATCH, MILGI_PROBLEM_ORDER, MILGI_FILE_CHAIN);
+    }
+    return milgi__problem(problem, MILGI_EMISMATCH, MILGI_PROBLEM_MISMATCH, MILGI_FILE_KEY);
+}
+
+static int read_key(struct milgi_credential *c, const void *key, size_t key_len, struct milgi_problem *problem)
+{
+    struct milgi__private_key private;
+    struct milgi__pem_fault fault;
+
+    int error = milgi__pem_lines(problem, MILGI_FILE_KEY, &key, &key_len);
+    if (error != 0)
+        return error;
+    error = milgi__pem_private_key(key, key_len, &private, &fault);
+    if (error != 0)
+        return milgi__problem_of_pem(problem, error, MILGI_FILE_KEY, &fault, key, key_len);
+    error = check_order(c, &private, problem);
     if (error == 0)
-        error = read_leaf(c);
-    return error != 0 ? error : check_signing(c);
+        error = read_leaf(c, problem);
+    if (error == 0) {
+        c->pkcs8 = private.pkcs8;
+        c->pkcs8_len = private.pkcs8_len;
+        private.pkcs8 = NULL;
+        error = check_signing(c);
+        if (error != 0)
+            (void)milgi__problem(problem, error,
+                error == MILGI_ENOMEM ? MILGI_PROBLEM_OTHER : MILGI_PROBLEM_MISMATCH,
+                error == MILGI_ENOMEM ? MILGI_FILE_NONE : MILGI_FILE_KEY);
+    }
+    milgi__private_key_clear(&private);
+    return error;
 }
 
 /* "scheme:" and printable characters behind it (RFC 3986 3.1, 2); what they mean is for devices to say. */
@@ -169,70 +200,94 @@ static int hand_out(struct milgi_credential *c, int error, struct milgi_credenti
     return error;
 }
 
+int milgi_credential_load_pem(const void *chain, size_t chain_len, const void *key, size_t key_len,
+    struct milgi_credential **credential, struct milgi_problem *problem)
+{
+    if (!credential)
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    *credential = NULL;
+    if (!chain || !key)
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    struct milgi_credential *c = credential_new();
+    if (!c)
+        return milgi__problem(problem, MILGI_ENOMEM, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    int error = read_chain(c, chain, chain_len, problem);
+    if (error == 0)
+        error = read_key(c, key, key_len, problem);
+    return hand_out(c, error, credential);
+}
+
 int milgi_credential_new_pem(
     const void *chain, size_t chain_len, const void *key, size_t key_len, struct milgi_credential **credential)
 {
-    if (credential == NULL)
-        return MILGI_EINVAL;
+    return milgi_credential_load_pem(chain, chain_len, key, key_len, credential, NULL);
+}
+
+static int load_uri(const void *chain, size_t chain_len, const char *uri, struct milgi_credential **credential,
+    struct milgi_problem *problem)
+{
+    if (!credential)
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     *credential = NULL;
-    if (chain == NULL || key == NULL)
-        return MILGI_EINVAL;
+    if (!chain || !uri || !is_uri(uri))
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     struct milgi_credential *c = credential_new();
-    if (c == NULL)
-        return MILGI_ENOMEM;
-    int error = read_chain(c, chain, chain_len);
+    if (!c)
+        return milgi__problem(problem, MILGI_ENOMEM, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    int error = copy_uri(c, uri);
+    if (error != 0)
+        (void)milgi__problem(problem, error, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     if (error == 0)
-        error = read_key(c, key, key_len);
+        error = read_chain(c, chain, chain_len, problem);
+    if (error == 0)
+        error = read_leaf(c, problem);
     return hand_out(c, error, credential);
 }
 
 int milgi_credential_new_uri(
     const void *chain, size_t chain_len, const char *uri, struct milgi_credential **credential)
 {
-    if (credential == NULL)
-        return MILGI_EINVAL;
-    *credential = NULL;
-    if (chain == NULL || uri == NULL || !is_uri(uri))
-        return MILGI_EINVAL;
-    struct milgi_credential *c = credential_new();
-    if (c == NULL)
-        return MILGI_ENOMEM;
-    int error = copy_uri(c, uri);
-    if (error == 0)
-        error = read_chain(c, chain, chain_len);
-    if (error == 0)
-        error = read_leaf(c);
-    return hand_out(c, error, credential);
+    return load_uri(chain, chain_len, uri, credential, NULL);
 }
 
 bool milgi_credential_is_uri(const char *key_file)
 {
     static const char scheme[] = "pkcs11:";
 
-    return key_file != NULL && strncmp(key_file, scheme, sizeof(scheme) - 1) == 0;
+    return key_file && strncmp(key_file, scheme, sizeof scheme - 1) == 0;
+}
+
+int milgi_credential_load(const char *chain_file, const char *key_file, struct milgi_credential **credential,
+    struct milgi_problem *problem)
+{
+    size_t chain_len;
+    size_t key_len = 0;
+    int error;
+
+    if (!credential)
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    *credential = NULL;
+    if (!chain_file || !key_file)
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    bool elsewhere = milgi_credential_is_uri(key_file);
+    uint8_t *chain = milgi__port_read_file(chain_file, &chain_len);
+    uint8_t *key = elsewhere || !chain ? NULL : milgi__port_read_file(key_file, &key_len);
+    if (!chain)
+        error = milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_CHAIN);
+    else if (elsewhere)
+        error = load_uri(chain, chain_len, key_file, credential, problem);
+    else if (!key)
+        error = milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_KEY);
+    else
+        error = milgi_credential_load_pem(chain, chain_len, key, key_len, credential, problem);
+    milgi__free_wiped(chain, chain_len);
+    milgi__free_wiped(key, key_len);
+    return error;
 }
 
 int milgi_credential_new_file(const char *chain_file, const char *key_file, struct milgi_credential **credential)
 {
-    size_t chain_len;
-    size_t key_len = 0;
-    int error = MILGI_EFILE;
-
-    if (credential == NULL)
-        return MILGI_EINVAL;
-    *credential = NULL;
-    if (chain_file == NULL || key_file == NULL)
-        return MILGI_EINVAL;
-    bool elsewhere = milgi_credential_is_uri(key_file);
-    uint8_t *chain = milgi__port_read_file(chain_file, &chain_len);
-    uint8_t *key = elsewhere ? NULL : milgi__port_read_file(key_file, &key_len);
-    if (chain != NULL && elsewhere)
-        error = milgi_credential_new_uri(chain, chain_len, key_file, credential);
-    else if (chain != NULL && key != NULL)
-        error = milgi_credential_new_pem(chain, chain_len, key, key_len, credential);
-    milgi__free_wiped(chain, chain_len);
-    milgi__free_wiped(key, key_len);
-    return error;
+    return milgi_credential_load(chain_file, key_file, credential, NULL);
 }
 
 struct milgi_credential *milgi_credential_ref(struct milgi_credential *credential)

@@ -20,12 +20,27 @@ static bool has(const uint16_t *list, size_t n, uint16_t v)
     return false;
 }
 
+unsigned milgi__key_schemes(const uint8_t *spki, size_t spki_len, enum milgi__key_type type, uint16_t out[4])
+{
+    static const uint16_t all[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
+        MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
+        MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI_SIG_RSA_PSS_PSS_SHA256,
+        MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512 };
+    unsigned n = 0;
+
+    for (size_t i = 0; i < MILGI__COUNT(all) && n < 4; i++) {
+        if (milgi__scheme_fits(all[i], type) && milgi__key_fits(spki, spki_len, all[i]))
+            out[n++] = all[i];
+    }
+    return n;
+}
+
 /* EMSA-PSS needs room for twice the hash and two bytes: no key that is accepted is too short for any of the schemes. */
 uint16_t milgi__credential_scheme(
     const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n)
 {
     for (size_t i = 0; i < peer_n; i++) {
-        if (milgi__scheme_fits(peer[i], credential->type) && has(own, own_n, peer[i]))
+        if (has(credential->schemes, credential->schemes_n, peer[i]) && has(own, own_n, peer[i]))
             return peer[i];
     }
     return 0;

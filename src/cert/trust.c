@@ -37,29 +37,45 @@ int milgi_trust_new_system(struct milgi_trust **trust)
     return error != 0 ? error : trust_new(anchors, len, trust);
 }
 
-int milgi_trust_new_pem(const void *pem, size_t pem_len, struct milgi_trust **trust)
+static int load_pem(const void *pem, size_t pem_len, struct milgi_trust **trust, struct milgi_problem *problem)
 {
     struct milgi__cert_list list = { .data = NULL };
+    struct milgi__pem_fault fault;
 
     *trust = NULL;
-    int error = milgi__cert_list_add_pem(&list, pem, pem_len);
-    if (error == 0)
-        return trust_new(list.data, list.len, trust);
-    milgi__cert_list_clear(&list);
-    return error;
+    int error = milgi__pem_lines(problem, MILGI_FILE_CHAIN, &pem, &pem_len);
+    if (error != 0)
+        return error;
+    error = milgi__cert_list_add_pem(&list, pem, pem_len, &fault);
+    if (error != 0) {
+        milgi__cert_list_clear(&list);
+        return milgi__problem_of_pem(problem, error, MILGI_FILE_CHAIN, &fault, pem, pem_len);
+    }
+    error = trust_new(list.data, list.len, trust);
+    return error == 0 ? 0 : milgi__problem(problem, error, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
 }
 
-int milgi_trust_new_file(const char *file, struct milgi_trust **trust)
+int milgi_trust_new_pem(const void *pem, size_t pem_len, struct milgi_trust **trust)
+{
+    return load_pem(pem, pem_len, trust, NULL);
+}
+
+int milgi_trust_load(const char *file, struct milgi_trust **trust, struct milgi_problem *problem)
 {
     size_t len;
     uint8_t *pem = milgi__port_read_file(file, &len);
 
     *trust = NULL;
-    if (pem == NULL)
-        return MILGI_EFILE;
-    int error = milgi_trust_new_pem(pem, len, trust);
+    if (!pem)
+        return milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_CHAIN);
+    int error = load_pem(pem, len, trust, problem);
     milgi__free_wiped(pem, len);
     return error;
+}
+
+int milgi_trust_new_file(const char *file, struct milgi_trust **trust)
+{
+    return milgi_trust_load(file, trust, NULL);
 }
 
 struct milgi_trust *milgi_trust_ref(struct milgi_trust *trust)

@@ -66,9 +66,10 @@ static int add(void *arg, const uint8_t *der, size_t len)
     return milgi__cert_list_add(arg, der, len);
 }
 
-int milgi__cert_list_add_pem(struct milgi__cert_list *list, const void *pem, size_t pem_len)
+int milgi__cert_list_add_pem(
+    struct milgi__cert_list *list, const void *pem, size_t pem_len, struct milgi__pem_fault *fault)
 {
-    return milgi__pem_certificates(pem, pem_len, add, list);
+    return milgi__pem_certificates(pem, pem_len, add, list, fault);
 }
 
 void milgi__cert_list_clear(struct milgi__cert_list *list)

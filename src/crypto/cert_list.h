@@ -13,8 +13,10 @@ struct milgi__cert_list {
 
 /* Both return 0 or an error; the list stays the caller's to clear. */
 int milgi__cert_list_add(struct milgi__cert_list *list, const uint8_t *der, size_t len);
-/* All certificates of |pem|: MILGI_EPARSE (none, or one malformed) or MILGI_ENOMEM. */
-int milgi__cert_list_add_pem(struct milgi__cert_list *list, const void *pem, size_t pem_len);
+struct milgi__pem_fault;
+/* All certificates of |pem|: MILGI_EPARSE (as |fault| says) or MILGI_ENOMEM. */
+int milgi__cert_list_add_pem(
+    struct milgi__cert_list *list, const void *pem, size_t pem_len, struct milgi__pem_fault *fault);
 void milgi__cert_list_clear(struct milgi__cert_list *list);
 bool milgi__cert_list_has(const struct milgi__cert_list *list, const uint8_t *der, size_t len);
 

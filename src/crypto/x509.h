@@ -2,33 +2,59 @@
 /* Certificates: what is in one, and whether a chain of them leads to an anchor. Keys and certificates in PEM. */
 #pragma once
 
+#include <milgi/config.h>
+
 #include "crypto/sign.h"
 
+/* What is wrong with a text of PEM. */
+struct milgi__pem_fault {
+    enum milgi_problem_kind kind; /* NONE: it is not the text's fault */
+    size_t at;                    /* the block begins here, or behind it */
+    char what[64];                /* the block's label, or what kind of key it is */
+};
+
+/* A private key in PKCS #8, and its public half (SubjectPublicKeyInfo), both in DER. */
+struct milgi__private_key {
+    uint8_t *pkcs8, *spki;
+    size_t pkcs8_len, spki_len;
+    enum milgi__key_type type;
+    unsigned bits;
+};
 /*
- * PEM private key to PKCS#8 DER, and its public half (SubjectPublicKeyInfo DER), in fresh memory (milgi__free_wiped /
- * milgi__free). 0, MILGI_EPARSE, MILGI_EWEAK, MILGI_EUNSUPPORTED, MILGI_ENOMEM.
+ * The first private key of |pem|. 0; MILGI_EPARSE, MILGI_EWEAK, MILGI_EUNSUPPORTED, as |fault| says; MILGI_ENOMEM.
  */
-int milgi__pem_private_key(const void *pem, size_t pem_len, uint8_t **pkcs8, size_t *pkcs8_len, uint8_t **spki,
-    size_t *spki_len, enum milgi__key_type *type, unsigned *bits);
+int milgi__pem_private_key(
+    const void *pem, size_t pem_len, struct milgi__private_key *key, struct milgi__pem_fault *fault);
+void milgi__private_key_clear(struct milgi__private_key *key); /* wipes it */
 /*
  * Calls |each| with the DER of every certificate in |pem|; it returns 0 or an error that ends the walk. 0,
- * MILGI_EPARSE (none, or one malformed), or each's error.
+ * MILGI_EPARSE (none, one malformed, or a block that belongs in no such text: |fault| says), or each's error.
  */
-int milgi__pem_certificates(
-    const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg);
+int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len),
+    void *arg, struct milgi__pem_fault *fault);
+
+#define MILGI__SPKI_MAX 1280 /* RSA of 8192 bits, with parameters */
 
 struct milgi__cert_info {
-    const uint8_t *spki; /* inside the DER that was given, so borrowed from it */
-    size_t spki_len;
     enum milgi__key_type type;
     unsigned bits;        /* RSA modulus; else of the curve */
+    bool costly;          /* RSA with a public exponent that is not accepted */
     bool may_sign;        /* keyUsage is absent or has digitalSignature */
     uint16_t signed_with; /* signature scheme that the issuer used, 0: another one */
+    size_t spki_len;
+    uint8_t spki[MILGI__SPKI_MAX]; /* the public key, as milgi__verify() takes it */
 };
 /* 0 or MILGI__BAD; |cx| may be NULL */
 int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info);
+/* True if it is for this public key (SubjectPublicKeyInfo), in whatever form both are written. */
+bool milgi__cert_has_key(const uint8_t *der, size_t len, const uint8_t *spki, size_t spki_len);
+/* Seconds since 1970. 0 or MILGI__BAD. */
+int milgi__cert_validity(const uint8_t *der, size_t len, int64_t *not_before_s, int64_t *not_after_s);
 /* The subject as RFC 2253 has it, cut when longer than |cap| - 1. 0 or MILGI__BAD. */
 int milgi__cert_subject(const uint8_t *der, size_t len, char *out, size_t cap);
+/* Calls |each| with every name of the subjectAltName; what is not 0 ends the walk and is returned. */
+typedef int (*milgi__cert_name_cb)(void *arg, enum milgi_name_kind kind, const uint8_t *name, size_t len);
+int milgi__cert_names(const uint8_t *der, size_t len, milgi__cert_name_cb each, void *arg);
 /* 1 if the certificate is valid for this DNS name (host name rules of RFC 6125). */
 int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name);
 

@@ -136,9 +136,15 @@ static bool check_leaf(struct milgi__hs *hs, struct milgi__bytes der)
     if (rsa && (info.bits < RSA_BITS_MIN || info.bits > RSA_BITS_MAX))
         return refuse_certificate(
             hs, MILGI_ALERT_BAD_CERTIFICATE, "the RSA key of the peer's certificate is too short or too long");
-    hs->peer_spki = (struct milgi__bytes){ info.spki, info.spki_len };
+    /* What it costs to verify with it goes by the exponent, too. */
+    if (info.costly)
+        return refuse_certificate(
+            hs, MILGI_ALERT_BAD_CERTIFICATE, "the RSA key of the peer's certificate has a bad public exponent");
+    hs->peer_spki = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ info.spki, info.spki_len });
     hs->peer_key = info.type;
-    return true;
+    if (!hs->peer_spki.p)
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+    return hs->peer_spki.p;
 }
 
 static bool copy_chain(struct milgi__hs *hs, const struct milgi__certificates *certs)

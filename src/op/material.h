@@ -24,6 +24,8 @@ struct milgi_credential {
     char *uri; /* where; may hold a PIN. NULL: it is here */
     uint8_t *spki;
     size_t spki_len;
+    uint16_t schemes[4]; /* that the key signs with in TLS 1.3 */
+    unsigned schemes_n;
     uint16_t leaf_signed_with;
     char subject[256];
     char key_type[32];

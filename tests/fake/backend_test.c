@@ -261,8 +261,11 @@ struct loaded {
 static int load(const char *pem, struct loaded *l)
 {
     *l = (struct loaded){ 0 };
-    return milgi__pem_private_key(
-        pem, strlen(pem), &l->pkcs8, &l->pkcs8_len, &l->spki, &l->spki_len, &l->type, &l->bits);
+    struct milgi__private_key key;
+    struct milgi__pem_fault fault;
+    int rv = milgi__pem_private_key(pem, strlen(pem), &key, &fault);
+    *l = (struct loaded){ key.pkcs8, key.spki, key.pkcs8_len, key.spki_len, key.type, key.bits };
+    return rv;
 }
 
 static void unload(struct loaded *l)
@@ -337,7 +340,8 @@ static int append(void *arg, const uint8_t *der, size_t len)
 static struct list list_of(const char *pem)
 {
     struct list list = { .len = 0 };
-    assert_int_equal(milgi__pem_certificates(pem, strlen(pem), append, &list), 0);
+    struct milgi__pem_fault fault;
+    assert_int_equal(milgi__pem_certificates(pem, strlen(pem), append, &list, &fault), 0);
     return list;
 }
 

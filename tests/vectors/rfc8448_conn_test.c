@@ -427,6 +427,7 @@ static struct milgi_credential *credential(void)
     c->spki_len = info.spki_len;
     c->spki = milgi__alloc(info.spki_len);
     memcpy(c->spki, info.spki, info.spki_len);
+    c->schemes_n = milgi__key_schemes(c->spki, c->spki_len, c->type, c->schemes);
     c->pkcs8_len = 1; /* never looked at */
     c->pkcs8 = milgi__alloc(1);
     return c;

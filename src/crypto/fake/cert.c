@@ -164,6 +164,12 @@ int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *i
     return MILGI__BROKEN;
 }
 
+bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme)
+{
+    const struct kind *kind = spki_len == MILGI__FAKE_SPKI_LEN ? find_kind(spki) : NULL;
+    return kind && kind_signs(kind, scheme);
+}
+
 int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len)
 {
@@ -250,35 +256,48 @@ static uint8_t *copy(const uint8_t *data, size_t len)
     return p;
 }
 
-int milgi__pem_private_key(const void *pem, size_t pem_len, uint8_t **pkcs8, size_t *pkcs8_len, uint8_t **spki,
-    size_t *spki_len, enum milgi__key_type *type, unsigned *bits)
+static int check_key(const struct kind *kind, unsigned bits, struct milgi__pem_fault *fault)
+{
+    if (!kind_is_rsa(kind) || (bits >= 2048 && bits <= 4096))
+        return 0;
+    fault->kind = bits < 2048 ? MILGI_PROBLEM_KEY_WEAK : MILGI_PROBLEM_KEY_LARGE;
+    return bits < 2048 ? MILGI_EWEAK : MILGI_EUNSUPPORTED;
+}
+
+int milgi__pem_private_key(
+    const void *pem, size_t pem_len, struct milgi__private_key *out, struct milgi__pem_fault *fault)
 {
     struct text t = { pem, (const char *)pem + pem_len };
     uint8_t key[MILGI__FAKE_KEY_LEN], public[MILGI__FAKE_SPKI_LEN];
     const struct kind *kind = NULL;
+    *out = (struct milgi__private_key){ .pkcs8 = NULL };
+    *fault = (struct milgi__pem_fault){ .kind = MILGI_PROBLEM_NO_BLOCK };
     if (skip_to(&t, "-----BEGIN FAKE PRIVATE KEY-----"))
         kind = parse_key(key, unhex(&t, "-----END FAKE PRIVATE KEY-----", key, sizeof key));
     if (!kind)
         return MILGI_EPARSE;
-    *type = kind->type;
-    *bits = milgi__get16(key + AT_TYPE + 1);
-    if (kind_is_rsa(kind) && *bits < 2048)
-        return MILGI_EWEAK;
-    if (kind_is_rsa(kind) && *bits > 4096)
-        return MILGI_EUNSUPPORTED;
+    out->type = kind->type;
+    out->bits = milgi__get16(key + AT_TYPE + 1);
+    int error = check_key(kind, out->bits, fault);
+    if (error != 0)
+        return error;
     milgi__fake_public_key(key, public);
-    *pkcs8 = copy(key, sizeof key);
-    *spki = copy(public, sizeof public);
+    out->pkcs8 = copy(key, sizeof key);
+    out->pkcs8_len = sizeof key;
+    out->spki = copy(public, sizeof public);
+    out->spki_len = sizeof public;
     milgi__wipe(key, sizeof key);
-    if (!*pkcs8 || !*spki) {
-        milgi__free_wiped(*pkcs8, sizeof key);
-        milgi__free(*spki);
-        *pkcs8 = *spki = NULL;
-        return MILGI_ENOMEM;
-    }
-    *pkcs8_len = sizeof key;
-    *spki_len = sizeof public;
-    return 0;
+    if (out->pkcs8 && out->spki)
+        return 0;
+    milgi__private_key_clear(out);
+    return MILGI_ENOMEM;
+}
+
+void milgi__private_key_clear(struct milgi__private_key *key)
+{
+    milgi__free_wiped(key->pkcs8, key->pkcs8_len);
+    milgi__free(key->spki);
+    *key = (struct milgi__private_key){ .pkcs8 = NULL };
 }
 
 static bool proper(const uint8_t *der, size_t len)
@@ -288,12 +307,13 @@ static bool proper(const uint8_t *der, size_t len)
         find_kind(der + AT_TYPE);
 }
 
-int milgi__pem_certificates(
-    const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg)
+int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len),
+    void *arg, struct milgi__pem_fault *fault)
 {
     struct text t = { pem, (const char *)pem + pem_len };
     uint8_t der[MILGI__FAKE_CERT_MAX];
     int result = MILGI_EPARSE;
+    *fault = (struct milgi__pem_fault){ .kind = MILGI_PROBLEM_NO_BLOCK };
     while (skip_to(&t, "-----BEGIN FAKE CERTIFICATE-----")) {
         size_t len = unhex(&t, "-----END FAKE CERTIFICATE-----", der, sizeof der);
         if (!proper(der, len))
@@ -360,12 +380,26 @@ int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, s
     (void)cx;
     if (!proper(der, len))
         return MILGI__BAD;
-    *info = (struct milgi__cert_info){ .spki = der + AT_TYPE,
-        .spki_len = MILGI__FAKE_SPKI_LEN,
+    *info = (struct milgi__cert_info){ .spki_len = MILGI__FAKE_SPKI_LEN,
         .type = find_kind(der + AT_TYPE)->type,
         .bits = milgi__get16(der + AT_TYPE + 1),
         .may_sign = (der[AT_FLAGS] & MILGI__FAKE_MAY_SIGN) != 0,
         .signed_with = (uint16_t)milgi__get16(der + AT_SIGNED_WITH) };
+    memcpy(info->spki, der + AT_TYPE, MILGI__FAKE_SPKI_LEN);
+    return 0;
+}
+
+bool milgi__cert_has_key(const uint8_t *der, size_t len, const uint8_t *spki, size_t spki_len)
+{
+    return proper(der, len) && spki_len == MILGI__FAKE_SPKI_LEN && memcmp(der + AT_TYPE, spki, spki_len) == 0;
+}
+
+int milgi__cert_validity(const uint8_t *der, size_t len, int64_t *not_before_s, int64_t *not_after_s)
+{
+    if (!proper(der, len))
+        return MILGI__BAD;
+    *not_before_s = get64(der + AT_NOT_BEFORE);
+    *not_after_s = get64(der + AT_NOT_AFTER);
     return 0;
 }
 
@@ -421,6 +455,22 @@ static bool has_name(const uint8_t *der, size_t len, const char *name, size_t na
         p = stop + 1;
     }
     return false;
+}
+
+int milgi__cert_names(const uint8_t *der, size_t len, milgi__cert_name_cb each, void *arg)
+{
+    if (!proper(der, len))
+        return MILGI__BAD;
+    const char *p = (const char *)der + MILGI__FAKE_CERT_HEAD, *end = (const char *)der + len;
+    int result = 0;
+    while (result == 0 && p < end) {
+        const char *comma = memchr(p, ',', (size_t)(end - p));
+        const char *stop = comma ? comma : end;
+        if (stop - p < 3 || memcmp(p, "ip:", 3) != 0)
+            result = each(arg, MILGI_NAME_DNS, (const uint8_t *)p, (size_t)(stop - p));
+        p = stop + 1;
+    }
+    return result;
 }
 
 int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name)

@@ -16,34 +16,9 @@
 #define AUTH_LEVEL 2 /* 112 bits: RSA and DH of 2048, curves of 224, no SHA-1 */
 #define CHAIN_MAX 16 /* certificates that a peer may send, and the depth of a path */
 
-#define DECODED_MAX 32
-
-/*
- * Certificates that peers sent, decoded: the same ones come again and again, and to decode one takes libcrypto longer
- * than to verify its signature. Found by all of their bytes; a new one takes the place of the one that stood there.
- */
-struct decoded {
-    uint8_t *der;
-    size_t len;
-    X509 *x;
-};
-
 struct milgi__store {
     X509_STORE *x509;
-    struct decoded decoded[DECODED_MAX];
 };
-
-static X509 *decode(const uint8_t *der, size_t len)
-{
-    const uint8_t *p = der;
-    X509 *x = d2i_X509(NULL, &p, (long)len);
-
-    if (x != NULL && p != der + len) {
-        X509_free(x);
-        x = NULL;
-    }
-    return x;
-}
 
 /* --- anchors ---------------------------------------------------------------------------------------------------- */
 
@@ -57,7 +32,7 @@ struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
     store->x509 = X509_STORE_new();
     bool ok = store->x509 != NULL;
     while (ok && milgi__cert_walk_next(&walk)) {
-        X509 *x = decode(walk.der, walk.der_len);
+        X509 *x = milgi__cert_decode(NULL, walk.der, walk.der_len);
         ok = x != NULL && X509_STORE_add_cert(store->x509, x) == 1;
         X509_free(x);
     }
@@ -68,37 +43,10 @@ struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
     return NULL;
 }
 
-static void decoded_clear(struct decoded *d)
-{
-    X509_free(d->x);
-    milgi__free(d->der);
-    *d = (struct decoded){ .x = NULL };
-}
-
-/* As decode(), with a reference for the caller. */
-static X509 *decode_again(struct milgi__store *store, const uint8_t *der, size_t len)
-{
-    /* The end of a certificate is its signature. */
-    struct decoded *d = &store->decoded[(der[len - 1] ^ der[len / 2]) % DECODED_MAX];
-
-    if (d->x == NULL || d->len != len || memcmp(d->der, der, len) != 0) {
-        X509 *x = decode(der, len);
-        uint8_t *copy = x != NULL ? milgi__alloc_raw(len) : NULL;
-        if (copy == NULL)
-            return x; /* not kept */
-        memcpy(copy, der, len);
-        decoded_clear(d);
-        *d = (struct decoded){ copy, len, x };
-    }
-    return X509_up_ref(d->x) == 1 ? d->x : NULL;
-}
-
 void milgi__store_free(struct milgi__store *store)
 {
     if (store == NULL)
         return;
-    for (size_t i = 0; i < DECODED_MAX; i++)
-        decoded_clear(&store->decoded[i]);
     X509_STORE_free(store->x509);
     milgi__free(store);
 }
@@ -114,10 +62,11 @@ static int add_file(struct milgi__cert_list *list, const char *path)
 {
     size_t len;
     uint8_t *pem = milgi__port_read_file(path, &len);
+    struct milgi__pem_fault fault;
 
     if (pem == NULL)
         return 0;
-    int error = milgi__pem_certificates(pem, len, add_new, list);
+    int error = milgi__pem_certificates(pem, len, add_new, list, &fault);
     milgi__free_wiped(pem, len);
     return error == MILGI_ENOMEM ? error : 0;
 }
@@ -214,7 +163,7 @@ static uint16_t alert_of(int verdict)
  * malformed.
  */
 static int decode_chain(
-    struct milgi__store *store, const struct milgi__chain_query *query, X509 **leaf, STACK_OF(X509) * others)
+    struct milgi__crypto *cx, const struct milgi__chain_query *query, X509 **leaf, STACK_OF(X509) * others)
 {
     struct milgi__cert_walk walk = { .p = query->chain, .left = query->chain_len };
     int n = 0;
@@ -222,7 +171,7 @@ static int decode_chain(
     while (milgi__cert_walk_next(&walk)) {
         if (++n > CHAIN_MAX)
             return X509_V_ERR_CERT_CHAIN_TOO_LONG;
-        X509 *x = decode_again(store, walk.der, walk.der_len);
+        X509 *x = milgi__cert_decode(cx, walk.der, walk.der_len);
         if (x == NULL)
             return X509_V_ERR_UNSPECIFIED;
         if (*leaf == NULL) {
@@ -275,8 +224,7 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
     STACK_OF(X509) *others = sk_X509_new_null();
     X509 *leaf = NULL;
 
-    (void)cx;
-    *verdict = others != NULL ? decode_chain(store, query, &leaf, others) : X509_V_ERR_OUT_OF_MEM;
+    *verdict = others != NULL ? decode_chain(cx, query, &leaf, others) : X509_V_ERR_OUT_OF_MEM;
     if (*verdict == X509_V_OK)
         *verdict = verify(store->x509, query, leaf, others);
     X509_free(leaf);

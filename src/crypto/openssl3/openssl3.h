@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this flavour share: the state of one thread, and the walk through a public key's DER. */
+/* What the files of this flavour share: the state of one thread, keys and certificates. */
 #pragma once
 
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include <milgi/op.h>
 
@@ -36,6 +37,14 @@ struct milgi__curve {
 };
 
 #define MILGI__RANDOM_STORE 512
+#define MILGI__CERTS 32
+
+/* A certificate that a peer sent, decoded. */
+struct milgi__decoded {
+    uint8_t *der;
+    size_t len;
+    X509 *x;
+};
 
 struct milgi__crypto {
     struct milgi__cipher *ciphers; /* MILGI__AEAD_SUITES of them */
@@ -47,6 +56,7 @@ struct milgi__crypto {
     EVP_PKEY_CTX *ec_verify[MILGI__NIST_CURVES];
     EVP_PKEY_CTX *rsa_import;
     EVP_MD_CTX *eddsa;
+    struct milgi__decoded certs[MILGI__CERTS];
     uint8_t random[MILGI__RANDOM_STORE]; /* the last random_left bytes have not been drawn, the others are wiped */
     size_t random_left;
 };
@@ -89,32 +99,37 @@ bool milgi__scheme_hash(uint16_t scheme, const uint8_t *input, size_t len, struc
 /* Names are matched as RFC 6125 has it: subjectAltName only, a wildcard is a whole label. (x509v3.h) */
 #define MILGI__HOST_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
-/* One element of DER at the front of a range, stepped over. */
-struct milgi__der {
-    const uint8_t *p;
-    long left;
-};
-static inline struct milgi__der milgi__der(const uint8_t *data, size_t len)
-{
-    return (struct milgi__der){ data, (long)len };
-}
+/* key.c: what kind of key it is, NONE: none of ours; *|bits| of an RSA modulus, else of the curve. */
+enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits);
+enum milgi__key_type milgi__curve_type(int nid, unsigned *bits);
+/* "RSA of 8192 bits", "EC on brainpoolP256r1", "Ed448". */
+void milgi__evp_text(EVP_PKEY *key, char *out, size_t cap);
 /*
- * The next element's contents, or false when it is not of |tag| (V_ASN1_*, or a context tag with MILGI__DER_CONTEXT).
+ * RSA's public exponent costs whoever verifies: odd, at least 3, at most 33 bits, as other libraries bound it, too.
  */
-#define MILGI__DER_CONTEXT 0x100
-bool milgi__der_take(struct milgi__der *der, int tag, struct milgi__der *body);
-/* True if the next element has this tag. */
-bool milgi__der_next_is(const struct milgi__der *der, int tag);
-bool milgi__der_skip(struct milgi__der *der);
-bool milgi__der_is_oid(const struct milgi__der *body, int nid);
+bool milgi__exponent_acceptable(const BIGNUM *e);
+bool milgi__evp_exponent_acceptable(EVP_PKEY *key);
 
-/* A SubjectPublicKeyInfo taken apart: |key| is the subjectPublicKey. */
+/* A SubjectPublicKeyInfo taken apart: |key| is the subjectPublicKey; n and e are of RSA. */
 struct milgi__spki {
     enum milgi__key_type type;
     unsigned bits;
     const uint8_t *key;
     size_t key_len;
-    struct milgi__der modulus, exponent; /* RSA */
+    BIGNUM *n, *e;
+    void *form; /* what |key| lies in */
 };
-/* 0; MILGI__BAD: not a SubjectPublicKeyInfo. An algorithm or curve that is not ours: type MILGI__KEY_NONE. */
+/*
+ * 0, and to be cleared; MILGI__BAD: not a SubjectPublicKeyInfo. An algorithm or curve that is not ours: type
+ * MILGI__KEY_NONE.
+ */
 int milgi__spki_parse(const uint8_t *der, size_t len, struct milgi__spki *spki);
+void milgi__spki_clear(struct milgi__spki *spki);
+
+/*
+ * x509.c: |der| decoded, with a reference for the caller; NULL: no certificate, or something behind one. The same
+ * certificates come again and again, and to decode one takes libcrypto longer than to verify its signature: |cx| keeps
+ * some (NULL: none is kept).
+ */
+X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t len);
+void milgi__certs_forget(struct milgi__crypto *cx);

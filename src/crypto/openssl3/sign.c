@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Signatures. The message is hashed here and EVP signs the hash, which spares EVP_DigestSign's work per call. Public
- * keys come as DER and are taken apart by milgi__spki_parse(), since libcrypto 3.0 takes twice as long to decode a
- * P-256 key as to verify with it.
+ * keys come as DER and are taken apart by milgi__spki_parse(), since libcrypto 3.0 takes twice as long to make an EVP_PKEY
+ * of a P-256 key as to verify with it.
  */
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
@@ -13,9 +13,9 @@
 #include "crypto/openssl3/openssl3.h"
 
 #define RSA_VERIFY_MIN 2048
-#define RSA_VERIFY_MAX 8192 /* bounds the work that a peer can ask for */
-#define ECDSA_HALF_MAX 66   /* of P-521 */
-#define KEY_SCHEMES 4       /* that one key may be asked for */
+#define RSA_VERIFY_MAX 8192
+#define ECDSA_HALF_MAX 66 /* of P-521 */
+#define KEY_SCHEMES 4     /* that one key may be asked for */
 
 struct milgi__pkey {
     EVP_PKEY *key;
@@ -71,19 +71,6 @@ static bool configure(EVP_PKEY_CTX *ctx, uint16_t scheme, const EVP_MD *md)
 
 /* --- private keys ----------------------------------------------------------------------------------------------- */
 
-static enum milgi__key_type type_of(EVP_PKEY *key)
-{
-    struct milgi__spki spki;
-    uint8_t *der = NULL;
-    enum milgi__key_type type = MILGI__KEY_NONE;
-
-    int len = i2d_PUBKEY(key, &der);
-    if (len > 0 && milgi__spki_parse(der, (size_t)len, &spki) == 0)
-        type = spki.type;
-    OPENSSL_free(der);
-    return type;
-}
-
 static EVP_PKEY *decode_private(const uint8_t *pkcs8, size_t len)
 {
     const uint8_t *p = pkcs8;
@@ -99,13 +86,14 @@ static EVP_PKEY *decode_private(const uint8_t *pkcs8, size_t len)
 struct milgi__pkey *milgi__pkey_new(struct milgi__crypto *cx, const uint8_t *pkcs8, size_t len)
 {
     struct milgi__pkey *key = milgi__alloc(sizeof(*key));
+    unsigned bits;
 
     (void)cx;
     if (key == NULL)
         return NULL;
     key->key = decode_private(pkcs8, len);
     if (key->key != NULL)
-        key->type = type_of(key->key);
+        key->type = milgi__evp_type(key->key, &bits);
     if (key->type == MILGI__KEY_ED25519)
         key->eddsa = EVP_MD_CTX_new();
     if (key->type == MILGI__KEY_NONE || (key->type == MILGI__KEY_ED25519 && key->eddsa == NULL)) {
@@ -267,28 +255,16 @@ static int verify_ec(struct milgi__crypto *cx, const struct milgi__spki *spki, c
     return verdict(EVP_PKEY_verify(cx->ec_verify[i], sig, sig_len, hash->value, hash->len));
 }
 
-/* A parameter with a big-endian number in the machine's order, as imports want it. */
-static OSSL_PARAM number_param(const char *name, const struct milgi__der *number, uint8_t *out)
-{
-    size_t len = (size_t)number->left;
-    BIGNUM *value = BN_bin2bn(number->p, (int)len, NULL);
-
-    if (value == NULL || BN_bn2nativepad(value, out, (int)len) < 0)
-        len = 0; /* which no import takes */
-    BN_free(value);
-    return OSSL_PARAM_construct_BN(name, out, len);
-}
-
 static EVP_PKEY *import_rsa(struct milgi__crypto *cx, const struct milgi__spki *spki)
 {
-    uint8_t n[RSA_VERIFY_MAX / 8];
-    uint8_t e[RSA_VERIFY_MAX / 8];
+    uint8_t n[RSA_VERIFY_MAX / 8], e[sizeof(uint64_t)];
     EVP_PKEY *key = NULL;
+    int n_len = BN_num_bytes(spki->n), e_len = BN_num_bytes(spki->e);
 
-    if (spki->exponent.left > (long)sizeof(e))
+    if (BN_bn2nativepad(spki->n, n, n_len) < 0 || BN_bn2nativepad(spki->e, e, e_len) < 0)
         return NULL;
-    OSSL_PARAM params[3] = { number_param(OSSL_PKEY_PARAM_RSA_N, &spki->modulus, n),
-        number_param(OSSL_PKEY_PARAM_RSA_E, &spki->exponent, e), OSSL_PARAM_construct_end() };
+    OSSL_PARAM params[3] = { OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, (size_t)n_len),
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, (size_t)e_len), OSSL_PARAM_construct_end() };
     return EVP_PKEY_fromdata(cx->rsa_import, &key, EVP_PKEY_PUBLIC_KEY, params) == 1 ? key : NULL;
 }
 
@@ -303,6 +279,27 @@ static EVP_PKEY *decode_public(const uint8_t *der, size_t len)
         key = NULL;
     }
     return key;
+}
+
+bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme)
+{
+    struct milgi__scheme_hash hash;
+    struct milgi__spki parsed;
+
+    if (milgi__spki_parse(spki, spki_len, &parsed) != 0)
+        return false;
+    bool fits = parsed.type != MILGI__KEY_NONE && parsed.type == key_of(scheme);
+    milgi__spki_clear(&parsed);
+    if (!fits || key_of(scheme) != MILGI__KEY_RSA_PSS)
+        return fits;
+    EVP_PKEY *key = decode_public(spki, spki_len);
+    EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+    fits = ctx && milgi__scheme_hash(scheme, NULL, 0, &hash) && EVP_PKEY_verify_init(ctx) == 1 &&
+        configure(ctx, scheme, hash.md);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return fits;
 }
 
 static int verify_rsa(EVP_PKEY *key, uint16_t scheme, const struct milgi__scheme_hash *hash, const uint8_t *sig,
@@ -332,25 +329,32 @@ static int verify_eddsa(struct milgi__crypto *cx, const struct milgi__spki *spki
     return result == 0 ? 0 : milgi__fail(result);
 }
 
+/* Bounds the work that a peer can ask for. */
+static bool rsa_acceptable(const struct milgi__spki *spki)
+{
+    return spki->bits >= RSA_VERIFY_MIN && spki->bits <= RSA_VERIFY_MAX && milgi__exponent_acceptable(spki->e);
+}
+
 int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len)
 {
     struct milgi__scheme_hash hash;
     struct milgi__spki key;
+    int result = MILGI__BAD;
 
     if (!milgi__scheme_hash(scheme, input, input_len, &hash))
         return MILGI__BROKEN;
-    if (milgi__spki_parse(spki, spki_len, &key) != 0 || key.type != key_of(scheme))
+    if (milgi__spki_parse(spki, spki_len, &key) != 0)
         return MILGI__BAD;
-    switch (key.type) {
-    case MILGI__KEY_P256:
-    case MILGI__KEY_P384:
-    case MILGI__KEY_P521: return verify_ec(cx, &key, &hash, sig, sig_len);
-    case MILGI__KEY_ED25519: return verify_eddsa(cx, &key, input, input_len, sig, sig_len);
-    default: break;
-    }
-    if (key.bits < RSA_VERIFY_MIN || key.bits > RSA_VERIFY_MAX)
-        return MILGI__BAD;
-    EVP_PKEY *rsa = key.type == MILGI__KEY_RSA ? import_rsa(cx, &key) : decode_public(spki, spki_len);
-    return verify_rsa(rsa, scheme, &hash, sig, sig_len);
+    if (key.type == MILGI__KEY_NONE || key.type != key_of(scheme))
+        result = MILGI__BAD;
+    else if (key.type == MILGI__KEY_ED25519)
+        result = verify_eddsa(cx, &key, input, input_len, sig, sig_len);
+    else if (key.type != MILGI__KEY_RSA && key.type != MILGI__KEY_RSA_PSS)
+        result = verify_ec(cx, &key, &hash, sig, sig_len);
+    else if (rsa_acceptable(&key))
+        result = verify_rsa(key.type == MILGI__KEY_RSA ? import_rsa(cx, &key) : decode_public(spki, spki_len), scheme,
+            &hash, sig, sig_len);
+    milgi__spki_clear(&key);
+    return result;
 }

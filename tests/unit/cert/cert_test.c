@@ -209,7 +209,9 @@ static void a_scheme_fits_one_type_of_key(void **state)
 
 static void the_peers_first_scheme_that_is_ours_too_is_taken(void **state)
 {
-    struct milgi_credential rsa = { .type = MILGI__KEY_RSA };
+    struct milgi_credential rsa = { .type = MILGI__KEY_RSA,
+        .schemes = { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI_SIG_RSA_PSS_RSAE_SHA512 },
+        .schemes_n = 3 };
     const uint16_t own[] = { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA512 };
     const uint16_t peer[] = { MILGI_SIG_RSA_PKCS1_SHA256, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA384,
         MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI_SIG_RSA_PSS_RSAE_SHA256 };

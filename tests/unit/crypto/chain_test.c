@@ -14,6 +14,8 @@
 #include "crypto/cert_list.h"
 #include "identity.h"
 
+static struct milgi__pem_fault fault;
+
 #define DAY ((int64_t)24 * 3600)
 
 /* root > middle > leaf. */
@@ -91,7 +93,7 @@ static struct outcome verify_pem(
 {
     struct milgi__cert_list list = { .data = NULL };
 
-    assert_int_equal(milgi__cert_list_add_pem(&list, pem, strlen(pem)), 0);
+    assert_int_equal(milgi__cert_list_add_pem(&list, pem, strlen(pem), &fault), 0);
     struct outcome o = verify_list(cx, anchor, list.data, list.len, ask);
     milgi__cert_list_clear(&list);
     return o;
@@ -261,7 +263,7 @@ static void a_damaged_chain_is_a_bad_certificate(void **state)
     struct milgi__cert_list list = { .data = NULL };
     struct ask any = { .name = NULL };
 
-    assert_int_equal(milgi__cert_list_add_pem(&list, f.leaf->chain_pem, strlen(f.leaf->chain_pem)), 0);
+    assert_int_equal(milgi__cert_list_add_pem(&list, f.leaf->chain_pem, strlen(f.leaf->chain_pem), &fault), 0);
     size_t leaf_end = 3 + f.leaf->cert_der_len;
     list.data[leaf_end - 1] ^= 1; /* of the signature */
     assert_refused(verify_list(*state, f.root, list.data, list.len, any), X509_V_ERR_CERT_SIGNATURE_FAILURE,

@@ -40,14 +40,16 @@ struct pair {
 static struct pair pair_new(struct milgi__crypto *cx, unsigned i)
 {
     struct pair p = { .identity = identity_root(keys[i].key, "signer") };
-    enum milgi__key_type type;
-    unsigned bits;
+    struct milgi__private_key key;
+    struct milgi__pem_fault fault;
 
-    assert_int_equal(milgi__pem_private_key(p.identity->key_pem, strlen(p.identity->key_pem), &p.pkcs8, &p.pkcs8_len,
-                         &p.spki, &p.spki_len, &type, &bits),
-        0);
-    assert_int_equal(type, keys[i].type);
-    assert_int_equal(bits, keys[i].bits);
+    assert_int_equal(milgi__pem_private_key(p.identity->key_pem, strlen(p.identity->key_pem), &key, &fault), 0);
+    assert_int_equal(key.type, keys[i].type);
+    assert_int_equal(key.bits, keys[i].bits);
+    p.pkcs8 = key.pkcs8;
+    p.pkcs8_len = key.pkcs8_len;
+    p.spki = key.spki;
+    p.spki_len = key.spki_len;
     p.key = milgi__pkey_new(cx, p.pkcs8, p.pkcs8_len);
     assert_non_null(p.key);
     return p;

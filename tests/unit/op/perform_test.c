@@ -14,6 +14,8 @@
 #include "op/material.h"
 #include "op/op.h"
 
+static struct milgi__pem_fault fault;
+
 static int open_crypto(void **state)
 {
     *state = milgi__crypto_new();
@@ -172,10 +174,14 @@ static struct signer *signer_new(struct milgi__crypto *cx)
     struct signer *s = milgi__alloc(sizeof(*s));
 
     s->identity = identity_root(IDENTITY_P256, "a.test");
-    assert_int_equal(milgi__pem_private_key(s->identity->key_pem, strlen(s->identity->key_pem), &s->credential.pkcs8,
-                         &s->credential.pkcs8_len, &s->credential.spki, &s->credential.spki_len, &s->credential.type,
-                         &s->credential.bits),
-        0);
+    struct milgi__private_key key;
+    assert_int_equal(milgi__pem_private_key(s->identity->key_pem, strlen(s->identity->key_pem), &key, &fault), 0);
+    s->credential.pkcs8 = key.pkcs8;
+    s->credential.pkcs8_len = key.pkcs8_len;
+    s->credential.spki = key.spki;
+    s->credential.spki_len = key.spki_len;
+    s->credential.type = key.type;
+    s->credential.bits = key.bits;
     s->key = (struct milgi_key){ .serial = 1, .kind = MILGI_KEY_PRIVATE, .credential = &s->credential };
     s->loaded = milgi__loaded_new(cx, &s->key);
     assert_non_null(s->loaded);
@@ -262,8 +268,8 @@ static void a_chain_is_verified_and_the_verdict_told(void **state)
     struct identity *root = identity_root(IDENTITY_P256, "root");
     struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:a.test");
     struct milgi__cert_list anchors = { .data = NULL }, chain = { .data = NULL };
-    assert_int_equal(milgi__cert_list_add_pem(&anchors, root->cert_pem, strlen(root->cert_pem)), 0);
-    assert_int_equal(milgi__cert_list_add_pem(&chain, leaf->chain_pem, strlen(leaf->chain_pem)), 0);
+    assert_int_equal(milgi__cert_list_add_pem(&anchors, root->cert_pem, strlen(root->cert_pem), &fault), 0);
+    assert_int_equal(milgi__cert_list_add_pem(&chain, leaf->chain_pem, strlen(leaf->chain_pem), &fault), 0);
     struct milgi_trust trust = { .anchors = anchors.data, .anchors_len = anchors.len };
     struct milgi_key key = { .serial = 1, .kind = MILGI_KEY_TRUST, .trust = &trust };
     void *loaded = milgi__loaded_new(*state, &key);

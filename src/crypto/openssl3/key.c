@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What kind of key something is, by libcrypto's own account. */
+#include <limits.h>
+#include <stdio.h>
+
+#include <openssl/asn1t.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/x509.h>
+
+#include "crypto/openssl3/openssl3.h"
+
+#define EXPONENT_BITS 33
+#define NAME_MAX_LEN 64
+
+static const struct {
+    int nid;
+    enum milgi__key_type type;
+    unsigned bits;
+} curves[] = {
+    { NID_X9_62_prime256v1, MILGI__KEY_P256, 256 },
+    { NID_secp384r1, MILGI__KEY_P384, 384 },
+    { NID_secp521r1, MILGI__KEY_P521, 521 },
+};
+
+enum milgi__key_type milgi__curve_type(int nid, unsigned *bits)
+{
+    for (size_t i = 0; i < MILGI__COUNT(curves); i++) {
+        if (curves[i].nid == nid) {
+            *bits = curves[i].bits;
+            return curves[i].type;
+        }
+    }
+    return MILGI__KEY_NONE;
+}
+
+/* Curves are named or not accepted: explicit parameters let the sender choose the generator. */
+static bool is_explicit(EVP_PKEY *key)
+{
+    int explicit = 0;
+
+    return EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit) == 1 && explicit;
+}
+
+static enum milgi__key_type ec_type(EVP_PKEY *key, unsigned *bits)
+{
+    char name[NAME_MAX_LEN];
+    size_t len;
+
+    if (is_explicit(key) || EVP_PKEY_get_group_name(key, name, sizeof name, &len) != 1)
+        return MILGI__KEY_NONE;
+    return milgi__curve_type(OBJ_txt2nid(name), bits);
+}
+
+enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits)
+{
+    *bits = (unsigned)EVP_PKEY_get_bits(key);
+    switch (EVP_PKEY_get_id(key)) {
+    case EVP_PKEY_RSA: return MILGI__KEY_RSA;
+    case EVP_PKEY_RSA_PSS: return MILGI__KEY_RSA_PSS;
+    case EVP_PKEY_EC: return ec_type(key, bits);
+    case EVP_PKEY_ED25519: *bits = 256; return MILGI__KEY_ED25519;
+    default: return MILGI__KEY_NONE;
+    }
+}
+
+void milgi__evp_text(EVP_PKEY *key, char *out, size_t cap)
+{
+    char name[NAME_MAX_LEN];
+    size_t len;
+    const char *type = EVP_PKEY_get0_type_name(key);
+
+    switch (EVP_PKEY_get_id(key)) {
+    case EVP_PKEY_RSA:
+    case EVP_PKEY_RSA_PSS: snprintf(out, cap, "%s of %d bits", type ? type : "RSA", EVP_PKEY_get_bits(key)); return;
+    case EVP_PKEY_EC:
+        if (is_explicit(key))
+            snprintf(out, cap, "EC with explicit parameters");
+        else
+            snprintf(out, cap, "EC on %s", EVP_PKEY_get_group_name(key, name, sizeof name, &len) == 1 ? name : "?");
+        return;
+    case EVP_PKEY_ED448: snprintf(out, cap, "Ed448"); return;
+    default: snprintf(out, cap, "%s", type ? type : "of an unknown algorithm");
+    }
+}
+
+bool milgi__exponent_acceptable(const BIGNUM *e)
+{
+    return BN_is_odd(e) && !BN_is_negative(e) && !BN_is_one(e) && BN_num_bits(e) <= EXPONENT_BITS;
+}
+
+bool milgi__evp_exponent_acceptable(EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+    bool ok = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && milgi__exponent_acceptable(e);
+
+    BN_free(e);
+    return ok;
+}
+
+/* --- SubjectPublicKeyInfo --------------------------------------------------------------------------------------- */
+
+/*
+ * The forms of RFC 5280 4.1 and RFC 8017 A.1.1, for libcrypto's reader: its own X509_PUBKEY makes an EVP_PKEY of each
+ * key, which takes longer than to verify with it.
+ */
+struct spki_form {
+    X509_ALGOR *algorithm;
+    ASN1_BIT_STRING *key;
+};
+struct rsa_form {
+    ASN1_INTEGER *n, *e;
+};
+
+/* clang-format off */
+ASN1_SEQUENCE(spki_form) = {
+    ASN1_SIMPLE(struct spki_form, algorithm, X509_ALGOR),
+    ASN1_SIMPLE(struct spki_form, key, ASN1_BIT_STRING),
+} static_ASN1_SEQUENCE_END_name(struct spki_form, spki_form)
+
+ASN1_SEQUENCE(rsa_form) = {
+    ASN1_SIMPLE(struct rsa_form, n, ASN1_INTEGER),
+    ASN1_SIMPLE(struct rsa_form, e, ASN1_INTEGER),
+} static_ASN1_SEQUENCE_END_name(struct rsa_form, rsa_form)
+    /* clang-format on */
+
+    /* All of |der|, or NULL. */
+    static void *
+    read_form(const ASN1_ITEM *item, const uint8_t *der, size_t len)
+{
+    const uint8_t *p = der;
+    ASN1_VALUE *value = len <= LONG_MAX ? ASN1_item_d2i(NULL, &p, (long)len, item) : NULL;
+
+    if (value && p != der + len) {
+        ASN1_item_free(value, item);
+        value = NULL;
+    }
+    return value;
+}
+
+static int parse_rsa(enum milgi__key_type type, struct milgi__spki *spki)
+{
+    struct rsa_form *form = read_form(ASN1_ITEM_rptr(rsa_form), spki->key, spki->key_len);
+
+    if (!form)
+        return MILGI__BAD;
+    spki->n = ASN1_INTEGER_to_BN(form->n, NULL);
+    spki->e = ASN1_INTEGER_to_BN(form->e, NULL);
+    ASN1_item_free((ASN1_VALUE *)form, ASN1_ITEM_rptr(rsa_form));
+    if (!spki->n || !spki->e || BN_is_negative(spki->n) || BN_is_zero(spki->n))
+        return MILGI__BAD;
+    spki->type = type;
+    spki->bits = (unsigned)BN_num_bits(spki->n);
+    return 0;
+}
+
+static int parse(const struct spki_form *form, struct milgi__spki *spki)
+{
+    const ASN1_OBJECT *object;
+    const void *parameter;
+    int kind;
+
+    X509_ALGOR_get0(&object, &kind, &parameter, form->algorithm);
+    spki->key = ASN1_STRING_get0_data(form->key);
+    spki->key_len = (size_t)ASN1_STRING_length(form->key);
+    if ((form->key->flags & 7) != 0) /* bits that are not used */
+        return MILGI__BAD;
+    switch (OBJ_obj2nid(object)) {
+    case NID_X9_62_id_ecPublicKey:
+        if (kind == V_ASN1_OBJECT)
+            spki->type = milgi__curve_type(OBJ_obj2nid(parameter), &spki->bits);
+        return 0;
+    case NID_rsaEncryption:
+        /* RFC 3279 2.3.1: the parameters are NULL. Some leave them out, which means the same. */
+        return kind == V_ASN1_NULL || kind == V_ASN1_UNDEF ? parse_rsa(MILGI__KEY_RSA, spki) : MILGI__BAD;
+    case NID_rsassaPss: return parse_rsa(MILGI__KEY_RSA_PSS, spki);
+    case NID_ED25519:
+        if (kind != V_ASN1_UNDEF || spki->key_len != 32)
+            return MILGI__BAD;
+        spki->type = MILGI__KEY_ED25519;
+        spki->bits = 256;
+        return 0;
+    default: return 0;
+    }
+}
+
+int milgi__spki_parse(const uint8_t *der, size_t len, struct milgi__spki *spki)
+{
+    *spki = (struct milgi__spki){ .type = MILGI__KEY_NONE };
+    struct spki_form *form = read_form(ASN1_ITEM_rptr(spki_form), der, len);
+    if (!form)
+        return milgi__fail(MILGI__BAD);
+    spki->form = form;
+    int result = parse(form, spki);
+    if (result != 0)
+        milgi__spki_clear(spki);
+    return result == 0 ? 0 : milgi__fail(result);
+}
+
+void milgi__spki_clear(struct milgi__spki *spki)
+{
+    BN_free(spki->n);
+    BN_free(spki->e);
+    ASN1_item_free(spki->form, ASN1_ITEM_rptr(spki_form));
+    *spki = (struct milgi__spki){ .type = MILGI__KEY_NONE };
+}
