@@ -123,11 +123,12 @@ ASN1_SEQUENCE(rsa_form) = {
     ASN1_SIMPLE(struct rsa_form, n, ASN1_INTEGER),
     ASN1_SIMPLE(struct rsa_form, e, ASN1_INTEGER),
 } static_ASN1_SEQUENCE_END_name(struct rsa_form, rsa_form)
-    /* clang-format on */
 
-    /* All of |der|, or NULL. */
-    static void *
-    read_form(const ASN1_ITEM *item, const uint8_t *der, size_t len)
+static void *read_form(const ASN1_ITEM *item, const uint8_t *der, size_t len);
+/* clang-format on */
+
+/* All of |der|, or NULL. */
+static void *read_form(const ASN1_ITEM *item, const uint8_t *der, size_t len)
 {
     const uint8_t *p = der;
     ASN1_VALUE *value = len <= LONG_MAX ? ASN1_item_d2i(NULL, &p, (long)len, item) : NULL;

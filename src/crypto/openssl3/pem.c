@@ -91,11 +91,12 @@ ASN1_SEQUENCE(one_asymmetric_key) = {
     ASN1_IMP_SET_OF_OPT(struct one_asymmetric_key, attributes, X509_ATTRIBUTE, 0),
     ASN1_IMP_OPT(struct one_asymmetric_key, public, ASN1_BIT_STRING, 1),
 } static_ASN1_SEQUENCE_END_name(struct one_asymmetric_key, one_asymmetric_key)
-    /* clang-format on */
 
-    /* The key of the second version, which libcrypto reads since 3.5: as the first version, and the two halves compared. */
-    static EVP_PKEY
-    * from_version_2(const uint8_t *der, long len)
+static EVP_PKEY *from_version_2(const uint8_t *der, long len);
+/* clang-format on */
+
+/* The second version, which libcrypto reads since 3.5: as the first, and the two halves compared. */
+static EVP_PKEY *from_version_2(const uint8_t *der, long len)
 {
     const uint8_t *p = der;
     EVP_PKEY *key = NULL;

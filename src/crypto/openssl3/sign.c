@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Signatures. The message is hashed here and EVP signs the hash, which spares EVP_DigestSign's work per call. Public
- * keys come as DER and are taken apart by milgi__spki_parse(), since libcrypto 3.0 takes twice as long to make an EVP_PKEY
- * of a P-256 key as to verify with it.
+ * keys come as DER and are taken apart by milgi__spki_parse(), since libcrypto 3.0 takes twice as long to make an
+ * EVP_PKEY of a P-256 key as to verify with it.
  */
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>

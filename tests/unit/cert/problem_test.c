@@ -143,8 +143,8 @@ static void a_block_that_belongs_elsewhere_is_not_dropped_in_silence(void **stat
     assert_int_equal(problem.kind, MILGI_PROBLEM_UNKNOWN_BLOCK);
     assert_non_null(strstr(problem.text, "PKCS7"));
     /* What people do put together: parameters, the key, a byte order mark, carriage returns. */
-    snprintf(text, sizeof text, "\xef\xbb\xbf%s-----BEGIN DH PARAMETERS-----\r\nMAA=\r\n-----END DH PARAMETERS-----\r\n%s",
-        ecdsa->cert_pem, ecdsa->key_pem);
+    static const char parameters[] = "-----BEGIN DH PARAMETERS-----\r\nMAA=\r\n-----END DH PARAMETERS-----\r\n";
+    snprintf(text, sizeof text, "\xef\xbb\xbf%s%s%s", ecdsa->cert_pem, parameters, ecdsa->key_pem);
     (void)load(text, text, 0);
 }
 
