@@ -2,33 +2,34 @@
 /* The milgi command: which subcommand it is. */
 #include "commands.h"
 #include "common/say.h"
+#include "common/show.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-const char *app_name = "milgi";
-
-void app_complain(const char *format, ...)
+/*
+ * A descriptor that was closed before the start would be the number of the first socket, and whatever is said would go
+ * to a client. What is there instead can neither be read nor written as standard descriptors are.
+ */
+static void fill_standard_descriptors(void)
 {
-    char *text = NULL, *line = NULL;
-    va_list args;
-    va_start(args, format);
-    int len = vasprintf(&text, format, args);
-    va_end(args);
-    if (len < 0)
-        text = NULL; /* whatever it was left as */
-    /* At once: processes that share a standard error do not get into each other's sentences. */
-    len = len < 0 ? -1 : asprintf(&line, "%s: %s\n", app_name, text);
-    if (len < 0)
-        fprintf(stderr, "%s: %s\n", app_name, format);
-    for (ssize_t at = 0, n = 1; n > 0 && at < len; at += n)
-        n = write(STDERR_FILENO, line + at, (size_t)(len - at));
-    if (len >= 0)
-        free(line);
-    free(text);
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            (void)!open("/", O_RDONLY | O_DIRECTORY);
+}
+
+/* A supervisor may send them as soon as there is a process; they are heard when there is somebody to hear them. */
+static void defer_signals(void)
+{
+    sigset_t early;
+    sigemptyset(&early);
+    sigaddset(&early, SIGHUP);
+    sigaddset(&early, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &early, NULL);
 }
 
 static const struct {
@@ -53,37 +54,48 @@ static int run_command(size_t i, int argc, char **argv)
 /* What was printed must have arrived, or the exit status would be a lie. */
 static int flushed(int status)
 {
-    if (fflush(stdout) && !status) {
-        app_complain("cannot write to standard output");
-        return APP_FAILED;
-    }
-    return status;
+    int error = fflush(stdout) ? errno : 0;
+    bool failed = error || ferror(stdout);
+    if (failed)
+        app_complain("cannot write to standard output: %s", error ? strerror(error) : "it failed before the end");
+    app_say_last();
+    return failed && !status ? APP_FAILED : status;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
-    signal(SIGPIPE, SIG_IGN);
+    bool asks_help = argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"));
     if (!strcmp(word, "--version")) {
         printf("milgi %s\n", MILGI_VERSION);
-        return flushed(APP_OK);
+        return APP_OK;
     }
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
         app_help(stdout);
-        return flushed(APP_OK);
+        return APP_OK;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        bool asks_help = argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"));
         if (strcmp(word, commands[i].word) != 0)
             continue;
         if (!asks_help)
-            return flushed(run_command(i, argc - 1, argv + 1));
+            return run_command(i, argc - 1, argv + 1);
         app_help(stdout);
-        return flushed(APP_OK);
+        return APP_OK;
     }
     if (*word)
         app_complain("there is no '%s': proxy, connect, devices, --help or --version", word);
     else
         app_complain("which? proxy, connect, devices, --help or --version");
     return APP_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "proxy"))
+        defer_signals();
+    signal(SIGPIPE, SIG_IGN);
+    fill_standard_descriptors();
+    app_show_arguments(argc, argv);
+    app_say_init();
+    return flushed(run(argc, argv));
 }

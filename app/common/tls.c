@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,21 +69,38 @@ static bool set_trust(struct milgi_config *config, const char *file)
 static void write_keylog(void *ctx, const char *line)
 {
     const struct app_tls *tls = ctx;
-    fprintf(tls->material.keylog, "%s\n", line);
-    fflush(tls->material.keylog);
+    char text[512];
+    int len = snprintf(text, sizeof text, "%s\n", line);
+    struct app_outlet *keylog = tls->material.keylog;
+    if (len > 0 && (size_t)len < sizeof text && !app_outlet_put(keylog, text, (size_t)len) &&
+        keylog->dropped == 1)
+        app_complain("--keylog %s: secrets of a connection are missing: %s", tls->keylog_name,
+            keylog->error ? strerror(keylog->error) : "nobody reads it");
 }
 
-static FILE *open_keylog(const char *file)
+static struct app_outlet *open_keylog(const char *file)
 {
-    /* Whoever reads this file reads the traffic: its owner only. */
-    int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    FILE *keylog = fd < 0 ? NULL : fdopen(fd, "a");
-    if (!keylog) {
-        app_complain("%s: %s", file, strerror(errno));
-        if (fd >= 0)
-            close(fd);
+    /* Whoever reads this file reads the traffic: its owner only. A FIFO is not waited for. */
+    int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+    struct app_outlet *keylog = fd < 0 ? NULL : malloc(sizeof *keylog);
+    if (keylog) {
+        app_outlet_init(keylog, fd);
+        return keylog;
     }
-    return keylog;
+    app_complain("%s: %s", file, fd < 0 && errno == ENXIO ? "nobody reads it" : strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
+static void close_keylog(struct app_outlet *keylog)
+{
+    if (!keylog)
+        return;
+    app_outlet_flush(keylog);
+    app_outlet_fini(keylog);
+    close(keylog->fd);
+    free(keylog);
 }
 
 /* --- config ----------------------------------------------------------------------------------------------------- */
@@ -136,6 +155,7 @@ int app_tls_load(
 {
     uint64_t handshake_ms = role == MILGI_SERVER ? options->handshake_ms : options->timeout_ms;
     *material = (struct app_material){ .config = milgi_config_new(role) };
+    tls->keylog_name = options->keylog;
     if (options->keylog)
         material->keylog = open_keylog(options->keylog);
     if (!material->config)
@@ -150,8 +170,7 @@ void app_material_free(struct app_material *material)
 {
     milgi_config_unref(material->config);
     app_keys_forget(material);
-    if (material->keylog)
-        fclose(material->keylog);
+    close_keylog(material->keylog);
     *material = (struct app_material){ 0 };
 }
 

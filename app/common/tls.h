@@ -2,23 +2,23 @@
 /* Config, engine and devices from the options. Each function complains, and returns an exit status. */
 #pragma once
 
-#include <stdio.h>
-
 #include <milgi/milgi.h>
 #include <milgi_uv.h>
 
 #include "common/options.h"
+#include "common/outlet.h"
 
 /* What is read from files, and may be read again. */
 struct app_material {
     struct milgi_config *config;
-    FILE *keylog;
+    struct app_outlet *keylog;
     struct milgi_credential **elsewhere; /* those whose keys are in tokens */
     size_t elsewhere_n;
 };
 
 struct app_tls {
     struct app_material material;
+    const char *keylog_name;
     struct milgi_uv *uv;
     struct milgi_device *device; /* NULL: cpu only */
     struct milgi_device *tokens; /* for keys that are in tokens; NULL: there are none, or it is |device| */

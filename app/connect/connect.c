@@ -44,24 +44,23 @@ static void try_address(struct connect *c);
 
 /* --- what is told ------------------------------------------------------------------------------------------------- */
 
+/* Nothing but ASCII without control characters, so that it is shown as it is, and is JSON still. */
 static void put_json(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    for (char *at = text; at && (at = strchr(at, 0x7f));)
+        *at = '?';
     if (text)
-        fprintf(stderr, "%s\n", text);
+        app_tell("%s", text);
     free(text);
     json_decref(object);
 }
 
 static void tell_line(const struct facts *f, const char *subject)
 {
-    fprintf(stderr, "%s, %s, %s, %s", f->protocol, f->suite, f->group, f->scheme);
-    if (f->alpn)
-        fprintf(stderr, ", ALPN %s", f->alpn);
-    if (f->hello_retry)
-        fprintf(stderr, ", hello retry");
-    fprintf(stderr, ", %s: %s\n", f->peer_authenticated ? "verified" : "NOT VERIFIED",
-        subject ? subject : "no certificate");
+    app_tell("%s, %s, %s, %s%s%s%s, %s: %s", f->protocol, f->suite, f->group, f->scheme, f->alpn ? ", ALPN " : "",
+        f->alpn ? f->alpn : "", f->hello_retry ? ", hello retry" : "",
+        f->peer_authenticated ? "verified" : "NOT VERIFIED", subject ? subject : "no certificate");
 }
 
 static void tell_parameters(struct connect *c)
@@ -93,14 +92,14 @@ static void tell_end(struct connect *c, const struct milgi_reason *reason)
 {
     const char *cause = cause_of(reason);
     const char *alert = reason->alert == MILGI_ALERT_NONE ? NULL : milgi_alert_name(reason->alert);
-    fprintf(stderr, "%s: %s: %s", app_name, c->options->target, milgi_error_text(reason->error));
-    if (*reason->detail && strcmp(reason->detail, milgi_error_text(reason->error)) != 0)
-        fprintf(stderr, ": %s", reason->detail);
-    if (cause && strcmp(cause, reason->detail) != 0)
-        fprintf(stderr, ": %s", cause);
+    const char *error = milgi_error_text(reason->error);
+    bool has_detail = *reason->detail && strcmp(reason->detail, error) != 0;
+    bool has_cause = cause && strcmp(cause, reason->detail) != 0;
+    char told[64] = "";
     if (alert)
-        fprintf(stderr, " (alert %s %s)", alert, reason->alert_from_peer ? "received" : "sent");
-    fputc('\n', stderr);
+        snprintf(told, sizeof told, " (alert %s %s)", alert, reason->alert_from_peer ? "received" : "sent");
+    app_complain("%s: %s%s%s%s%s%s", c->options->target, error, has_detail ? ": " : "",
+        has_detail ? reason->detail : "", has_cause ? ": " : "", has_cause ? cause : "", told);
     if (c->options->json)
         put_json(json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?}",
             "error", milgi_error_name(reason->error),
@@ -406,6 +405,7 @@ int app_connect(const struct app_options *options)
     if (c.reading) {
         /* A thread waits in read(), perhaps for ever, and an orderly exit would wait for the thread. */
         fflush(NULL);
+        app_say_last();
         _exit(c.status);
     }
     milgi_chunk_unref(c.in_held.chunk);

@@ -27,6 +27,7 @@
 #define PAUSE_FIRST_MS 100  /* others after this, then twice as long each time, */
 #define PAUSE_MAX_MS 10000  /* up to this */
 #define RETIRED_PER_SEAT 8u /* more than these still drain: the next reload waits */
+#define SAY_AGAIN_MS 200    /* when nobody reads what it says */
 #define NEVER UINT64_MAX
 
 enum state {
@@ -117,6 +118,7 @@ static void become_worker(struct master *m, int channel, bool candidate)
     signal(SIGHUP, SIG_IGN); /* is the master's */
     snprintf(name, sizeof name, "%s[%ld]", app_name, (long)getpid());
     app_name = name;
+    app_say_forked();
     /* Of two configs it keeps one: a key that nobody uses is nowhere. */
     if (candidate && m->next.config)
         app_tls_adopt(&p->tls, &m->next);
@@ -124,6 +126,7 @@ static void become_worker(struct master *m, int channel, bool candidate)
         app_material_free(&m->next);
     int status = proxy_serve(p);
     proxy_close_listener(p);
+    app_say_last();
     exit(status);
 }
 
@@ -234,12 +237,7 @@ static void take_over(struct master *m)
     if (m->established)
         return;
     m->established = true;
-    printf("listening on %s\n", m->proxy->listen_text);
-    if (fflush(stdout)) {
-        m->ending = true;
-        m->status = APP_FAILED;
-        retire_all(m, ORDER_STOP);
-    }
+    app_announce("listening on %s\n", m->proxy->listen_text);
 }
 
 static void reload(struct master *m)
@@ -354,7 +352,7 @@ static void kill_late(struct master *m, uint64_t now)
 
 static int until_next(const struct master *m)
 {
-    uint64_t next = NEVER, now = now_ms();
+    uint64_t now = now_ms(), next = app_say_pending() ? now + SAY_AGAIN_MS : NEVER;
     for (size_t i = 0; i < m->n; i++)
         next = m->workers[i].kill_ms < next ? m->workers[i].kill_ms : next;
     for (unsigned i = 0; i < m->proxy->options->workers && !m->ending && m->established; i++)
@@ -451,6 +449,8 @@ static void run(struct master *m)
         fill_seats(m, now);
         tell_switched(m);
         reload(m);
+        if (app_say_pending())
+            app_say_again();
         if (!wait_and_listen(m)) {
             struct timespec pause = { .tv_nsec = 100000000 };
             nanosleep(&pause, NULL); /* for memory */

@@ -82,8 +82,10 @@ struct proxy {
     uv_timer_t sweep; /* for the first of each list */
     uv_timer_t drain; /* active while draining */
     uv_timer_t stats;
-    uv_timer_t held; /* active while nothing is accepted for want of descriptors */
-    uv_timer_t calm; /* active when a crowd has left */
+    uv_timer_t held;   /* active while nothing is accepted for want of descriptors */
+    uv_timer_t calm;   /* active when a crowd has left */
+    uv_prepare_t heed; /* whether what was said has been read */
+    uv_timer_t repeat; /* active when it has not */
     struct clients shaking, open, lingering, asking;
     uint32_t clients_n, max_conns;
     uint32_t clients_most; /* at once, since memory was last given back */

@@ -19,6 +19,7 @@
 
 #define BACKLOG 1024
 #define DRAIN_TICK_MS 100
+#define SAY_AGAIN_MS 200      /* when nobody reads what it says */
 #define FAREWELL_MS 2000      /* for close_notify to get out when draining has taken too long */
 #define SPARE_DESCRIPTORS 64u /* beyond those of connections */
 
@@ -71,6 +72,8 @@ static void stop(struct proxy *p)
     shut(&p->stats);
     shut(&p->held);
     shut(&p->calm);
+    shut(&p->heed);
+    shut(&p->repeat);
 }
 
 static void close_list(struct clients *list)
@@ -180,6 +183,22 @@ static void on_order(uv_poll_t *poll, int status, int events)
     proxy_listen(p);
 }
 
+/* --- what could not be said --------------------------------------------------------------------------------------- */
+
+static void on_repeat(uv_timer_t *timer)
+{
+    (void)timer;
+    app_say_again();
+}
+
+/* Before every sleep of the loop. */
+static void on_heed(uv_prepare_t *prepare)
+{
+    struct proxy *p = prepare->data;
+    if (!p->stopping && app_say_pending() && !uv_is_active((uv_handle_t *)&p->repeat))
+        uv_timer_start(&p->repeat, on_repeat, SAY_AGAIN_MS, 0);
+}
+
 /* --- statistics --------------------------------------------------------------------------------------------------- */
 
 static void on_stats(uv_timer_t *timer)
@@ -206,7 +225,7 @@ static void on_usr1(uv_signal_t *signal, int number)
         return;
     }
     milgi_engine_dump(engine, text, len + 1);
-    app_complain("statistics\n%s", text);
+    app_report("statistics", text);
     free(text);
 }
 
@@ -225,11 +244,14 @@ static void init_handles(struct proxy *p)
     uv_timer_init(&p->loop, &p->stats);
     uv_timer_init(&p->loop, &p->held);
     uv_timer_init(&p->loop, &p->calm);
+    uv_prepare_init(&p->loop, &p->heed);
+    uv_timer_init(&p->loop, &p->repeat);
     p->on_term.data = p->on_int.data = p->on_hup.data = p->on_usr1.data = p->orders.data = p;
-    p->sweep.data = p->drain.data = p->stats.data = p->held.data = p->calm.data = p;
+    p->sweep.data = p->drain.data = p->stats.data = p->held.data = p->calm.data = p->heed.data =
+        p->repeat.data = p;
 }
 
-/* A master's workers begin with its signals blocked, so that none comes before there is somebody to hear it. */
+/* They were blocked from the start of the process on, so that none came before there was somebody to hear it. */
 static void hear_signals(void)
 {
     sigset_t all;
@@ -248,17 +270,16 @@ static void start(struct proxy *p)
         uv_signal_start(&p->on_hup, on_hup, SIGHUP);
     if (o->stats_ms)
         uv_timer_start(&p->stats, on_stats, o->stats_ms, o->stats_ms);
+    uv_prepare_start(&p->heed, on_heed);
+    hear_signals();
     if (p->channel >= 0) {
-        hear_signals();
         uv_poll_start(&p->orders, UV_READABLE, on_order);
         tell(p, TOLD_READY);
         return;
     }
     p->serving = true;
     proxy_listen(p);
-    printf("listening on %s\n", p->listen_text);
-    if (fflush(stdout))
-        stop(p);
+    app_announce("listening on %s\n", p->listen_text);
 }
 
 int proxy_serve(struct proxy *p)

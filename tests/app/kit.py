@@ -133,8 +133,8 @@ class Command:
         # memory that a sanitizer holds back is not the command's
         environment = dict(os.environ, **(environment or {}), ASAN_OPTIONS="quarantine_size_mb=1:thread_local_quarantine_size_kb=64")
         self.err_file = tempfile.TemporaryFile(dir=world.work)
-        self.process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=self.err_file,
-                                        env=environment, **how)
+        how.setdefault("stderr", self.err_file)
+        self.process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, env=environment, **how)
 
     def err(self):
         size = os.fstat(self.err_file.fileno()).st_size
