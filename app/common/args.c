@@ -2,6 +2,7 @@
 /* The arguments: one table of options, from which both parsing and --help come. */
 #include "common/options.h"
 #include "common/address.h"
+#include "common/names.h"
 #include "common/say.h"
 
 #include <errno.h>
@@ -13,14 +14,20 @@
 
 enum kind {
     TEXT,    /* const char * */
-    EACH,    /* struct app_list: may be given again */
+    EACH,    /* struct app_list: the only kind that may be given again */
     COMMAS,  /* struct app_list: one argument in parts */
     FLAG,    /* bool */
     NUMBER,  /* uint32_t */
     SECONDS, /* uint32_t, in milliseconds */
+    SIZE,    /* uint64_t, in bytes */
     AUTH,
     RECORDS
 };
+
+#define MEMORY_LEAST (UINT64_C(64) << 20)
+#define MEMORY_MOST (UINT64_C(64) << 30)
+#define MESSAGE_LEAST (UINT64_C(4) << 10)
+#define MESSAGE_MOST (UINT64_C(1) << 20)
 
 #define PROXY (1u << APP_PROXY)
 #define CONNECT (1u << APP_CONNECT)
@@ -33,11 +40,13 @@ static const struct row {
     const char *value, *help;
 } rows[] = {
 #define AT(field) offsetof(struct app_options, field)
-    { "listen", TEXT, PROXY, AT(listen), "A:P", "where to accept connections; port 0 picks one" },
+    { "listen", EACH, PROXY, AT(listen), "A:P",
+        "where to accept connections, :PORT for every address of this machine; may be given again" },
     { "backend", TEXT, PROXY, AT(backend), "A:P", "where to forward to; without it a built-in HTTP/1.1 page answers" },
     { "cert", EACH, PROXY | CONNECT, AT(certs), "FILE",
         "certificate chain in PEM, leaf first; the proxy takes several" },
-    { "key", EACH, PROXY | CONNECT, AT(keys), "FILE", "private key in PEM of the --cert in the same place" },
+    { "key", EACH, PROXY | CONNECT, AT(keys), "FILE",
+        "private key in PEM of the --cert in the same place; or pkcs11:... for one in a token" },
     { "client-ca", TEXT, PROXY, AT(client_ca), "FILE",
         "who may vouch for clients, in PEM; asks clients for certificates" },
     { "client-auth", AUTH, PROXY, AT(client_auth), "WORD", "optional, or required (the default with --client-ca)" },
@@ -48,7 +57,8 @@ static const struct row {
     { "alpn", COMMAS, PROXY | CONNECT, AT(alpn), "A,B", "application protocols, the best first" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
     { "groups", COMMAS, PROXY | CONNECT, AT(group_names), "A,B", "key exchange groups, the best first" },
-    { "device", TEXT, PROXY | CONNECT, AT(device), "SPEC", "what does the crypto: cpu, pool:N, sim:..., chaos:..." },
+    { "device", TEXT, PROXY | CONNECT, AT(device), "SPEC",
+        "what does the crypto: cpu, pool:N, pkcs11:..., sim:..., chaos:..." },
     { "records", RECORDS, PROXY | CONNECT, AT(records), "WHERE",
         "cpu, or device: records of all sizes; default: as the device prefers" },
     { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },
@@ -56,6 +66,12 @@ static const struct row {
     { "workers", NUMBER, PROXY, AT(workers), "N", "processes that serve, below one that reloads on SIGHUP; default 1" },
     { "drain", SECONDS, PROXY, AT(drain_ms), "S",
         "how long connections may go on after SIGTERM, or a reload in workers; default 10" },
+    { "memory", SIZE, PROXY, AT(memory), "SIZE",
+        "what connections may hold in buffers, of one process: 64M to 64G; default 1G" },
+    { "max-message", SIZE, PROXY | CONNECT, AT(max_message), "SIZE",
+        "the largest handshake message that is taken, 4K to 1M; default 64K" },
+    { "connect-timeout", SECONDS, PROXY | CONNECT, AT(connect_ms), "S",
+        "for all addresses of the backend, or the server, together; default 10; 0: the system's" },
     { "handshake-timeout", SECONDS, PROXY, AT(handshake_ms), "S", "default 30" },
     { "idle-timeout", SECONDS, PROXY, AT(idle_ms), "S", "default 300; 0: never" },
     { "request-timeout", SECONDS, PROXY, AT(request_ms), "S",
@@ -108,6 +124,27 @@ static bool number(const struct row *row, const char *text, double most, double 
     return false;
 }
 
+/* "65536", "64K", "1.5G". */
+static bool size(const struct row *row, const char *text, uint64_t least, uint64_t most, uint64_t *bytes)
+{
+    static const char units[] = "KMGkmg";
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    const char *unit = end != text && *end ? strchr(units, *end) : NULL;
+    if (unit) {
+        value *= (double)(UINT64_C(1) << (unit - units) % 3 * 10) * 1024;
+        end++;
+    }
+    if (end != text && !*end && !errno && value >= (double)least && value <= (double)most) {
+        *bytes = (uint64_t)value;
+        return true;
+    }
+    app_complain("--%s %s: must be a size from %lluK to %lluK, such as 64M or 1G", row->name, text,
+        (unsigned long long)least >> 10, (unsigned long long)most >> 10);
+    return false;
+}
+
 static bool word(const struct row *row, const char *text, const char *first, const char *second, int *which)
 {
     *which = !strcmp(text, first) ? 1 : !strcmp(text, second) ? 2
@@ -143,6 +180,10 @@ static bool store(const struct row *row, struct app_options *options, char *text
             return false;
         *(uint32_t *)field = (uint32_t)ceil(value * 1000);
         return true;
+    case SIZE:
+        return row->offset == offsetof(struct app_options, memory)
+            ? size(row, text, MEMORY_LEAST, MEMORY_MOST, field)
+            : size(row, text, MESSAGE_LEAST, MESSAGE_MOST, field);
     case AUTH:
         if (!word(row, text, "optional", "required", &which))
             return false;
@@ -160,37 +201,27 @@ static bool store(const struct row *row, struct app_options *options, char *text
 
 /* --- what the arguments mean together ----------------------------------------------------------------------------- */
 
-static bool numbers_of(
-    const struct app_list *names, const char *option, uint16_t (*by_name)(const char *), uint16_t *numbers, size_t room)
+static bool is_address(const char *option, const char *text, bool any)
 {
-    if (names->n > room) {
-        app_complain("--%s: more than %zu names", option, room);
-        return false;
-    }
-    for (size_t i = 0; i < names->n; i++) {
-        numbers[i] = by_name(names->items[i]);
-        if (!numbers[i]) {
-            app_complain("--%s: '%s' is not known", option, names->items[i]);
-            return false;
-        }
-    }
-    return true;
+    const char *fault = text ? app_address_fault(text, any) : NULL;
+    if (fault)
+        app_complain("%s%s: %s", option, text, fault);
+    return !fault;
 }
 
-static bool is_address(const char *option, const char *text)
+static bool are_addresses(const struct app_options *o)
 {
-    char host[256], port[8];
-    if (!text || app_address_split(text, host, sizeof host, port, sizeof port))
-        return true;
-    app_complain("%s%s: must be HOST:PORT, [ADDRESS]:PORT or :PORT", option, text);
-    return false;
+    for (size_t i = 0; i < o->listen.n; i++)
+        if (!is_address("--listen ", o->listen.items[i], true))
+            return false;
+    return is_address("--backend ", o->backend, false) && is_address("", o->target, false);
 }
 
 static const char *proxy_fault(const struct app_options *o)
 {
     if (o->rest.n)
         return "takes options only";
-    if (!o->listen)
+    if (!o->listen.n)
         return "needs --listen";
     if (!o->certs.n)
         return "needs --cert and --key";
@@ -209,6 +240,8 @@ static const char *connect_fault(const struct app_options *o)
         return "needs one HOST:PORT";
     if (o->certs.n > 1)
         return "takes one --cert";
+    if (app_address_path(o->rest.items[0]) && !o->name && !o->insecure)
+        return "needs --name: a socket in the file system does not say who should be behind it";
     return NULL;
 }
 
@@ -230,10 +263,8 @@ static bool check(enum app_command command, struct app_options *o)
     }
     if (command == APP_CONNECT)
         o->target = o->rest.items[0];
-    return numbers_of(&o->suite_names, "suites", milgi_suite_by_name, o->suites, 16) &&
-        numbers_of(&o->group_names, "groups", milgi_group_by_name, o->groups, 16) &&
-        is_address("--listen ", o->listen) &&
-        is_address("--backend ", o->backend) && is_address("", o->target);
+    return app_suites_of(&o->suite_names, "suites", o->suites, 16) &&
+        app_groups_of(&o->group_names, "groups", o->groups, 16) && are_addresses(o);
 }
 
 /* --- reading them ------------------------------------------------------------------------------------------------- */
@@ -250,13 +281,25 @@ static bool refuse(int problem, char **argv)
     return false;
 }
 
+/* Of two that contradict each other the last would win, and nobody would know. */
+static bool first_time(const struct row *row, bool *given)
+{
+    bool again = *given && row->kind != EACH;
+    *given = true;
+    if (again)
+        app_complain("--%s is given twice", row->name);
+    return !again;
+}
+
 bool app_args(enum app_command command, int argc, char **argv, struct app_options *options)
 {
     struct option known[ROWS + 1] = { 0 };
     const struct row *row_of[ROWS];
+    bool given[ROWS] = { false };
     int n = 0, index = 0, found;
     *options = (struct app_options){
         .max_conns = APP_MAX_CONNS,
+        .connect_ms = 10000,
         .workers = 1,
         .drain_ms = 10000,
         .handshake_ms = 30000,
@@ -274,7 +317,7 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
     while ((found = getopt_long(argc, argv, ":", known, &index)) != -1) {
         if (found != 1)
             return refuse(found, argv);
-        if (!store(row_of[index], options, optarg))
+        if (!first_time(row_of[index], &given[row_of[index] - rows]) || !store(row_of[index], options, optarg))
             return false;
     }
     for (; optind < argc; optind++)
@@ -285,6 +328,7 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
 
 void app_args_free(struct app_options *options)
 {
+    free(options->listen.items);
     free(options->certs.items);
     free(options->keys.items);
     free(options->alpn.items);

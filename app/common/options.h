@@ -24,7 +24,8 @@ enum app_records {
 
 /* The arguments of all subcommands; texts point into argv. What was not given is NULL, 0 or the default. */
 struct app_options {
-    const char *listen, *backend, *target;
+    const char *backend, *target;
+    struct app_list listen;
     struct app_list certs, keys; /* in pairs */
     struct app_list alpn, suite_names, group_names;
     uint16_t suites[16], groups[16];
@@ -33,7 +34,8 @@ struct app_options {
     enum app_records records;
     bool client_auth_given, insecure, json;
     uint32_t max_conns, update_keys, workers;
-    uint32_t handshake_ms, idle_ms, request_ms, stats_ms, timeout_ms; /* 0: none */
+    uint64_t memory, max_message;                                                 /* bytes; 0: the library's default */
+    uint32_t connect_ms, handshake_ms, idle_ms, request_ms, stats_ms, timeout_ms; /* 0: none */
     uint32_t drain_ms;
     struct app_list rest; /* what is no option */
 };

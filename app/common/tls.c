@@ -128,6 +128,8 @@ static bool set_policy(struct milgi_config *config, const struct app_options *o,
         rc = milgi_config_set_suites(config, o->suites, o->suite_names.n);
     if (!rc && o->group_names.n)
         rc = milgi_config_set_groups(config, o->groups, o->group_names.n);
+    if (!rc && o->max_message)
+        rc = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_MESSAGE, o->max_message);
     if (!rc && handshake_ms)
         rc = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, handshake_ms * 1000000);
     if (rc)
@@ -215,7 +217,11 @@ int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options
     int status = make_device(tls, o->device);
     if (status)
         return status;
-    int rc = milgi_uv_new(loop, NULL, &tls->uv);
+    struct milgi_uv_options uv;
+    milgi_uv_options_init(&uv);
+    if (o->memory)
+        uv.engine.memory_limit = (size_t)o->memory;
+    int rc = milgi_uv_new(loop, &uv, &tls->uv);
     if (rc) {
         app_complain("the engine: %s", milgi_error_text(rc));
         return APP_FAILED;

@@ -6,13 +6,14 @@
 #include "commands.h"
 #include "common/address.h"
 #include "common/certificate.h"
+#include "common/dial.h"
 #include "common/facts.h"
 #include "common/pieces.h"
 #include "common/say.h"
 #include "common/tls.h"
 
 #include <fcntl.h>
-#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,7 +24,8 @@ struct connect {
     uv_loop_t loop;
     const struct app_options *options;
     struct app_tls tls;
-    struct addrinfo *addresses, *address; /* all, and the one that is tried */
+    struct app_addresses addresses;
+    struct dial *dial; /* until TCP is through */
     char name[256];
     struct milgi_uv_stream *stream; /* NULL: ended */
     uv_timer_t idle;
@@ -35,12 +37,10 @@ struct connect {
     struct app_pieces out;
     bool reading, writing; /* a request is out */
     bool opened, peer_ended, we_ended, gone, stopped;
-    bool try_next; /* TCP did not get through, and there is another address */
     uint32_t pieces_sent;
 };
 
 static void read_more(struct connect *c);
-static void try_address(struct connect *c);
 
 /* --- what is told ------------------------------------------------------------------------------------------------- */
 
@@ -310,20 +310,13 @@ static void on_close(struct milgi_uv_stream *stream, void *arg, const struct mil
     c->stream = NULL;
     uv_timer_stop(&c->idle);
     c->status = status_of(c, reason);
-    c->try_next = reason->error == MILGI_ETRANSPORT && reason->device_code && !c->opened && c->address->ai_next;
-    if (c->status && !c->try_next)
+    if (c->status)
         tell_end(c, reason);
 }
 
 static void on_gone(void *arg)
 {
     struct connect *c = arg;
-    if (c->try_next) {
-        c->try_next = false;
-        c->address = c->address->ai_next;
-        try_address(c);
-        return;
-    }
     c->gone = true;
     finish_if_over(c);
 }
@@ -339,23 +332,50 @@ static const struct milgi_uv_events stream_events = {
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
 
-static void try_address(struct connect *c)
+static void not_begun(struct connect *c, const char *why)
 {
-    int rc = milgi_uv_connect(
-        c->tls.uv, c->address->ai_addr, c->tls.material.config, c->name, &stream_events, c, &c->stream);
-    if (!rc)
-        return;
-    app_complain("%s: %s: %s", c->options->target, c->name, milgi_error_text(rc));
+    app_complain("%s: %s", c->options->target, why);
     c->status = APP_FAILED;
     c->gone = true;
     finish_if_over(c);
 }
 
+static void on_dialed(void *arg, int fd, int error, const struct app_address *where)
+{
+    struct connect *c = arg;
+    c->dial = NULL;
+    if (error) {
+        char text[APP_ADDRESS_TEXT + 64], address[APP_ADDRESS_TEXT];
+        app_address_text((const struct sockaddr *)&where->socket, address);
+        snprintf(text, sizeof text, "%s: %s", address, uv_strerror(error));
+        not_begun(c, c->addresses.n > 1 ? text : uv_strerror(error));
+        return;
+    }
+    int rv = milgi_uv_open(
+        c->tls.uv, fd, c->tls.material.config, *c->name ? c->name : NULL, &stream_events, c, &c->stream);
+    if (!rv)
+        return;
+    close(fd);
+    not_begun(c, rv == MILGI_EINVAL ? "this is no name that a certificate can have: see --name" : milgi_error_text(rv));
+}
+
+/* --timeout, when it is given, is for this too. */
+static void dial(struct connect *c)
+{
+    const struct app_options *o = c->options;
+    uint32_t limit_ms = o->connect_ms;
+    if (o->timeout_ms && (!limit_ms || o->timeout_ms < limit_ms))
+        limit_ms = o->timeout_ms;
+    c->dial = dial_start(&c->loop, &c->addresses, limit_ms, on_dialed, c);
+    if (!c->dial)
+        not_begun(c, "out of memory");
+}
+
 static bool resolve(struct connect *c)
 {
-    char host[256], port[8];
+    char host[256] = "", port[8];
     const struct app_options *o = c->options;
-    if (!app_address_split(o->target, host, sizeof host, port, sizeof port))
+    if (!app_address_path(o->target) && app_address_split(o->target, host, sizeof host, port, sizeof port))
         return false;
     const char *name = o->name ? o->name : host;
     if (strlen(name) >= sizeof c->name) {
@@ -363,8 +383,7 @@ static bool resolve(struct connect *c)
         return false;
     }
     memcpy(c->name, name, strlen(name) + 1);
-    c->address = c->addresses = app_address_resolve(o->target, false);
-    return c->address;
+    return app_addresses_find(o->target, false, &c->addresses);
 }
 
 /* A terminal or pipe that another program has left non-blocking would be asked again and again. */
@@ -381,7 +400,7 @@ static void run(struct connect *c)
     make_blocking(STDOUT_FILENO);
     uv_timer_init(&c->loop, &c->idle);
     c->idle.data = c;
-    try_address(c);
+    dial(c);
     while (!c->stopped && uv_run(&c->loop, UV_RUN_DEFAULT)) {
     }
 }
@@ -400,8 +419,7 @@ int app_connect(const struct app_options *options)
         run(&c);
     else if (c.tls.uv)
         milgi_uv_stop(c.tls.uv, on_stopped, &c);
-    if (c.addresses)
-        freeaddrinfo(c.addresses);
+    app_addresses_free(&c.addresses);
     if (c.reading) {
         /* A thread waits in read(), perhaps for ever, and an orderly exit would wait for the thread. */
         fflush(NULL);

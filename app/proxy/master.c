@@ -125,7 +125,7 @@ static void become_worker(struct master *m, int channel, bool candidate)
     else
         app_material_free(&m->next);
     int status = proxy_serve(p);
-    proxy_close_listener(p);
+    listeners_close(&p->listeners);
     app_say_last();
     exit(status);
 }
@@ -237,7 +237,7 @@ static void take_over(struct master *m)
     if (m->established)
         return;
     m->established = true;
-    app_announce("listening on %s\n", m->proxy->listen_text);
+    proxy_announce(m->proxy);
 }
 
 static void reload(struct master *m)
@@ -393,7 +393,7 @@ static void listen_to(struct master *m, struct worker *w)
 static void end(struct master *m, bool at_once)
 {
     dismiss_candidates(m);
-    proxy_close_listener(m->proxy);
+    listeners_close(&m->proxy->listeners);
     retire_all(m, at_once || m->ending ? ORDER_STOP : ORDER_DRAIN);
     m->ending = true;
 }

@@ -1,385 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `milgi proxy`: accepting, limits and timeouts. What becomes of the plaintext is a service's business. */
+/* `milgi proxy`: what comes before the first loop, and after the last. */
 #include "proxy.h"
-#include "common/certificate.h"
+
+#include <sys/resource.h>
+
+#include "commands.h"
 #include "common/say.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#define SPARE_DESCRIPTORS 64u /* beyond those of connections */
 
-#define DEVICE_TELL_MS 5000 /* between two complaints about the same failure */
-#define BACKLOG 1024
-#define HELD_MS 100           /* how long accepting pauses when no descriptor is left */
-#define SILENT_SLACK_MS 1000u /* the handshake's own deadline, which sends an alert, comes first */
-#define LINGERING_MS 10000    /* for what a client that has ended left to its backend */
-#define CROWD 64u             /* clients that leave traces in the heap */
-#define CALM_MS 3000          /* after that the engine has given its idle chunks back */
-
-/*
- * glibc's: gives the system what was freed in the midst of the heap, tens of megabytes after thousands of clients.
- * Other C libraries do not have it.
- */
-extern int malloc_trim(size_t pad) __attribute__((weak));
-
-static void hold(struct proxy *p);
-
-/* --- clients in the order of their last move ---------------------------------------------------------------------- */
-
-static void on_sweep(uv_timer_t *timer);
-
-static void unlist(struct place *place)
-{
-    struct clients *list = place->list;
-    if (!list)
-        return;
-    *(place->prev ? &place->prev->next : &list->first) = place->next;
-    *(place->next ? &place->next->prev : &list->last) = place->prev;
-    place->list = NULL;
-}
-
-static void enlist(struct place *place, struct clients *list)
-{
-    struct proxy *p = place->client->proxy;
-    unlist(place);
-    place->since_ms = uv_now(&p->loop);
-    place->list = list;
-    place->next = NULL;
-    place->prev = list->last;
-    *(place->prev ? &place->prev->next : &list->first) = place;
-    list->last = place;
-    /* The timer may be set for a later one of another list: look again when it is this one's turn. */
-    bool set = uv_is_active((uv_handle_t *)&p->sweep);
-    if (list->timeout_ms && !p->stopping && (!set || uv_timer_get_due_in(&p->sweep) > list->timeout_ms))
-        uv_timer_start(&p->sweep, on_sweep, list->timeout_ms, 0);
-}
-
-void proxy_touch(struct client *c)
-{
-    if (c->life.list == &c->proxy->open)
-        enlist(&c->life, &c->proxy->open);
-}
-
-void proxy_asking(struct client *c, bool asking)
-{
-    if (!asking)
-        unlist(&c->request);
-    else if (!c->request.list)
-        enlist(&c->request, &c->proxy->asking);
-}
-
-/* The stream is another's from here on; on_gone is all that follows of it. */
-static void part(struct client *c, bool in_order)
-{
-    unlist(&c->life);
-    unlist(&c->request);
-    c->stream = NULL;
-    if (!c->served)
-        return;
-    enlist(&c->life, &c->proxy->lingering);
-    c->proxy->service->closed(c, in_order);
-}
-
-static bool crowd_has_left(const struct proxy *p)
-{
-    return p->clients_most >= CROWD && p->clients_n <= p->clients_most / 4;
-}
-
-static void on_calm(uv_timer_t *timer)
-{
-    struct proxy *p = timer->data;
-    if (!crowd_has_left(p))
-        return;
-    p->clients_most = p->clients_n;
-    if (malloc_trim)
-        malloc_trim(0);
-}
-
-static void forget(struct client *c)
-{
-    struct proxy *p = c->proxy;
-    if (!c->gone || c->served)
-        return;
-    unlist(&c->life);
-    free(c->subject);
-    free(c);
-    p->clients_n--;
-    if (crowd_has_left(p) && !p->stopping && !uv_is_active((uv_handle_t *)&p->calm))
-        uv_timer_start(&p->calm, on_calm, CALM_MS, 0);
-    proxy_listen(p);
-}
-
-void proxy_done(struct client *c)
-{
-    c->served = false;
-    c->state = NULL;
-    if (c->life.list == &c->proxy->lingering)
-        unlist(&c->life);
-    forget(c);
-}
-
-void proxy_close(struct client *c)
-{
-    struct milgi_uv_stream *stream = c->stream;
-    part(c, false);
-    if (stream)
-        milgi_uv_close(stream);
-}
-
-/* When to look at this list again, from |now| on. */
-static uint64_t sweep_list(struct clients *list, uint64_t now)
-{
-    while (list->timeout_ms && list->first) {
-        struct place *place = list->first;
-        uint64_t due = place->since_ms + list->timeout_ms;
-        if (due > now)
-            return due - now;
-        unlist(place);
-        list->late(place->client);
-    }
-    return UINT64_MAX;
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-    struct proxy *p = timer->data;
-    struct clients *lists[] = { &p->shaking, &p->open, &p->lingering, &p->asking };
-    uint64_t next = UINT64_MAX;
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        uint64_t due = sweep_list(lists[i], uv_now(&p->loop));
-        next = due < next ? due : next;
-    }
-    if (next != UINT64_MAX)
-        uv_timer_start(&p->sweep, on_sweep, next, 0);
-}
-
-static void late_request(struct client *c)
-{
-    c->proxy->service->late(c);
-}
-
-void proxy_clients_init(struct proxy *p)
+/* As many connections as descriptors allow: then accept() finds one, and so does a connection to the backend. */
+static void limit_connections(struct proxy *p)
 {
     const struct app_options *o = p->options;
-    p->shaking = (struct clients){ .late = proxy_close };
-    p->open = (struct clients){ .timeout_ms = o->idle_ms, .late = proxy_close };
-    p->lingering = (struct clients){ .timeout_ms = LINGERING_MS, .late = proxy_close };
-    p->asking = (struct clients){ .timeout_ms = o->request_ms, .late = late_request };
-    if (o->handshake_ms)
-        p->shaking.timeout_ms = o->handshake_ms + SILENT_SLACK_MS;
-}
-
-static void part_list(struct clients *list)
-{
-    for (struct place *place = list->first, *next; place; place = next) {
-        next = place->next;
-        part(place->client, false);
-    }
-}
-
-void proxy_part_all(struct proxy *p)
-{
-    part_list(&p->shaking);
-    part_list(&p->open);
-    for (struct place *place = p->lingering.first, *next; place; place = next) {
-        next = place->next;
-        p->service->closed(place->client, false);
-    }
-}
-
-/* --- what a stream tells ------------------------------------------------------------------------------------------ */
-
-static void on_open(struct milgi_uv_stream *stream, void *arg)
-{
-    struct client *c = arg;
-    struct milgi_conn_info info;
-    milgi_conn_info(milgi_uv_conn(stream), &info);
-    if (info.peer_chain_n)
-        c->subject = app_subject(&info.peer_chain[0]);
-    c->proxy->established++;
-    enlist(&c->life, &c->proxy->open);
-    c->served = c->proxy->service->open(c);
-    if (!c->served)
-        milgi_uv_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
-}
-
-static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
-{
-    struct client *c = arg;
-    (void)stream;
-    proxy_touch(c);
-    if (c->served)
-        c->proxy->service->data(c, slices, slices_n);
-}
-
-static void on_end(struct milgi_uv_stream *stream, void *arg)
-{
-    struct client *c = arg;
-    (void)stream;
-    proxy_touch(c);
-    if (c->served)
-        c->proxy->service->end(c);
-}
-
-static void on_room(struct milgi_uv_stream *stream, void *arg)
-{
-    struct client *c = arg;
-    (void)stream;
-    proxy_touch(c);
-    if (c->served)
-        c->proxy->service->room(c);
-}
-
-/* What fails for one client because of a device fails for all: who runs this should know, but once is enough. */
-static void tell_device_failure(struct proxy *p, const struct milgi_reason *reason)
-{
-    const char *why = milgi_device_code_text(reason->device_code);
-    uint64_t now = uv_now(&p->loop);
-    if (p->device_code == reason->device_code && now - p->device_told_ms < DEVICE_TELL_MS)
+    struct rlimit limit;
+    p->max_conns = (o->max_conns + o->workers - 1) / o->workers;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
         return;
-    p->device_code = reason->device_code;
-    p->device_told_ms = now;
-    app_complain("a handshake failed: %s (device code %d)", why ? why : milgi_error_text(reason->error),
-        reason->device_code);
-}
-
-static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
-{
-    struct client *c = arg;
-    (void)stream;
-    if (c->life.list == &c->proxy->shaking)
-        c->proxy->failed++;
-    if (reason->cls == MILGI_CLASS_DEVICE)
-        tell_device_failure(c->proxy, reason);
-    if (!reason->error)
-        c->proxy->closed_in_order++;
-    part(c, !reason->error);
-}
-
-static void on_gone(void *arg)
-{
-    struct client *c = arg;
-    if (c->stream)
-        part(c, false);
-    c->gone = true;
-    forget(c);
-}
-
-static const struct milgi_uv_events stream_events = {
-    .on_open = on_open,
-    .on_data = on_data,
-    .on_end = on_end,
-    .on_room = on_room,
-    .on_close = on_close,
-    .on_gone = on_gone,
-};
-
-/* --- accepting ---------------------------------------------------------------------------------------------------- */
-
-/* False: it waits still, for memory. */
-static bool accept_one(struct proxy *p)
-{
-    struct client *c = calloc(1, sizeof *c);
-    p->waits = !c;
-    if (!c)
-        return false;
-    c->proxy = p;
-    c->life.client = c->request.client = c;
-    int rc =
-        milgi_uv_accept(p->tls.uv, (uv_stream_t *)&p->listener, p->tls.material.config, &stream_events, c, &c->stream);
-    /* Only MILGI_ETRANSPORT says that there is nothing left to accept: after any other error it still waits. */
-    p->waits = rc && rc != MILGI_ETRANSPORT;
-    if (rc) {
-        app_complain("cannot take a connection: %s", milgi_error_text(rc));
-        free(c);
-        return false;
+    rlim_t each = o->backend ? 2 : 1, wanted = (rlim_t)p->max_conns * each + SPARE_DESCRIPTORS;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
     }
-    p->accepted++;
-    p->clients_n++;
-    p->clients_most = p->clients_n > p->clients_most ? p->clients_n : p->clients_most;
-    enlist(&c->life, &p->shaking);
-    return true;
-}
-
-static void on_held(uv_timer_t *timer)
-{
-    struct proxy *p = timer->data;
-    if (p->waits && p->listening == LISTENING && !accept_one(p))
-        hold(p);
-    proxy_listen(p);
-}
-
-static void hold(struct proxy *p)
-{
-    if (!p->stopping)
-        uv_timer_start(&p->held, on_held, HELD_MS, 0);
-}
-
-static void on_connection(uv_stream_t *server, int status)
-{
-    struct proxy *p = server->data;
-    if (status == UV_EMFILE || status == UV_ENFILE) {
-        app_complain("no descriptor left: connections have to wait");
-        hold(p);
-    }
-    if (!status && !accept_one(p))
-        hold(p);
-    proxy_listen(p);
-}
-
-static void on_deaf(uv_handle_t *handle)
-{
-    struct proxy *p = handle->data;
-    p->listening = LISTENING_NOT;
-    proxy_listen(p);
-}
-
-static void begin(struct proxy *p)
-{
-    int fd = fcntl(p->listen_fd, F_DUPFD_CLOEXEC, 0), rc = fd < 0 ? uv_translate_sys_error(errno) : 0;
-    if (!rc) {
-        uv_tcp_init(&p->loop, &p->listener);
-        p->listener.data = p;
-        p->listening = LISTENING;
-        rc = uv_tcp_open(&p->listener, fd);
-        if (rc)
-            close(fd);
-    }
-    if (!rc)
-        rc = uv_listen((uv_stream_t *)&p->listener, BACKLOG, on_connection);
-    if (!rc)
+    if (limit.rlim_cur >= wanted)
         return;
-    app_complain("cannot listen: %s", uv_strerror(rc));
-    hold(p);
-    if (p->listening == LISTENING) {
-        p->listening = LISTENING_ENDS;
-        uv_close((uv_handle_t *)&p->listener, on_deaf);
-    }
+    rlim_t left = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
+    p->max_conns = (uint32_t)(left / each);
+    if (o->max_conns != APP_MAX_CONNS)
+        app_complain("descriptors allow for %u connections at once", p->max_conns * o->workers);
 }
 
-/*
- * Who has no room does not listen: what is not accepted stays with the kernel, for another worker or for later. What
- * libuv has accepted and nobody had memory for is not given up.
- */
-void proxy_listen(struct proxy *p)
+static bool resolve_backend(struct proxy *p)
 {
-    bool held = uv_is_active((uv_handle_t *)&p->held);
-    bool wants = p->serving && !p->draining && !p->stopping && !held && p->clients_n < p->max_conns;
-    if (wants && p->listening == LISTENING_NOT)
-        begin(p);
-    if (wants || p->listening != LISTENING || (p->waits && !p->stopping && !p->draining))
-        return;
-    if (p->waits && !p->stopping)
-        accept_one(p);
-    p->listening = LISTENING_ENDS;
-    uv_close((uv_handle_t *)&p->listener, on_deaf);
+    p->service = p->options->backend ? &relay_service : &http_service;
+    return !p->options->backend || app_addresses_find(p->options->backend, false, &p->backend);
 }
 
-void proxy_close_listener(struct proxy *p)
+void proxy_announce(const struct proxy *p)
 {
-    if (p->listen_fd >= 0)
-        close(p->listen_fd);
-    p->listen_fd = -1;
+    for (size_t i = 0; i < p->listeners.n; i++)
+        app_announce("listening on %s\n", p->listeners.items[i].text);
+}
+
+int app_proxy(const struct app_options *options)
+{
+    struct proxy p = { .options = options, .channel = -1 };
+    int status = app_tls_load(&p.tls, MILGI_SERVER, options, &p.tls.material);
+    limit_connections(&p);
+    if (!status && (!resolve_backend(&p) || !listeners_open(&p.listeners, &options->listen)))
+        status = APP_FAILED;
+    if (!status)
+        status = options->workers > 1 ? proxy_master(&p) : proxy_serve(&p);
+    app_tls_close(&p.tls);
+    app_addresses_free(&p.backend);
+    listeners_remove(&p.listeners);
+    listeners_free(&p.listeners);
+    return status;
 }

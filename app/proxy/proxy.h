@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside `milgi proxy`: connections (proxy.c) and what is done with their plaintext (relay.c, http.c), the process that
- * serves them (serve.c), and the one above several such (master.c).
+ * Inside `milgi proxy`: connections (listen.c, accept.c, clients.c) and what is done with their plaintext (relay.c,
+ * http.c), the process that serves them (serve.c), and the one above several such (master.c).
  */
 #pragma once
 
 #include "common/address.h"
 #include "common/tls.h"
+#include "listen.h"
 
 struct proxy;
 struct client;
@@ -56,27 +57,18 @@ struct service {
     void (*late)(struct client *c);
 };
 
-enum listening {
-    LISTENING_NOT,
-    LISTENING,
-    LISTENING_ENDS /* the handle is being closed */
-};
-
 struct proxy {
     const struct app_options *options;
     struct app_tls tls;
     const struct service *service;
-    struct sockaddr_storage backend;
-    char backend_text[APP_ADDRESS_TEXT], listen_text[APP_ADDRESS_TEXT];
-    int listen_fd; /* all workers'; what is not accepted waits here, whoever comes and goes; -1: over */
-    int channel;   /* to the master; -1: there is none */
+    struct app_addresses backend;
+    struct listeners listeners;
+    int channel; /* to the master; -1: there is none */
 
     int device_code; /* of the last failure that was told, and when that was */
     uint64_t device_told_ms;
 
     uv_loop_t loop;
-    uv_tcp_t listener; /* on a copy of listen_fd */
-    enum listening listening;
     uv_signal_t on_term, on_int, on_hup, on_usr1;
     uv_poll_t orders; /* the channel */
     uv_timer_t sweep; /* for the first of each list */
@@ -89,7 +81,6 @@ struct proxy {
     struct clients shaking, open, lingering, asking;
     uint32_t clients_n, max_conns;
     uint32_t clients_most; /* at once, since memory was last given back */
-    bool waits;            /* a connection is accepted, but there was no memory for it */
     bool serving, draining, patient, stopping;
     bool asked_to_end;                      /* by a signal, besides what the master orders */
     uint64_t drain_end_ms, farewell_end_ms; /* the latter: 0 before the former */
@@ -98,8 +89,17 @@ struct proxy {
     uint64_t accepted, established, failed, closed_in_order;
 };
 
-/* --- proxy.c ---------------------------------------------------------------------------------------------------- */
+/* --- clients.c -------------------------------------------------------------------------------------------------- */
 
+/* What streams tell of clients. */
+extern const struct milgi_uv_events clients_events;
+
+/* Sets the lists up; their timers must have been made. */
+void clients_init(struct proxy *p);
+/* |c| has been accepted, with its stream. */
+void clients_add(struct client *c);
+/* All clients' streams are another's from here on: the loop is about to end. */
+void clients_part(struct proxy *p);
 /* Something moved: the connection is not idle. */
 void proxy_touch(struct client *c);
 /* A request has begun and is not whole; or now it is. */
@@ -108,14 +108,16 @@ void proxy_asking(struct client *c, bool asking);
 void proxy_close(struct client *c);
 /* The service has forgotten |c|, which may be gone with this. */
 void proxy_done(struct client *c);
-/* Sets the lists up; their timers and the listener must have been made. */
-void proxy_clients_init(struct proxy *p);
+
+/* --- accept.c --------------------------------------------------------------------------------------------------- */
+
 /* Begins or ends listening as the state demands. */
 void proxy_listen(struct proxy *p);
-/* This process takes no connection any more. When no other does either they are refused from here on. */
-void proxy_close_listener(struct proxy *p);
-/* All clients' streams are another's from here on: the loop is about to end. */
-void proxy_part_all(struct proxy *p);
+
+/* --- proxy.c ---------------------------------------------------------------------------------------------------- */
+
+/* The first lines of standard output. */
+void proxy_announce(const struct proxy *p);
 
 /* --- serve.c: one process that serves ----------------------------------------------------------------------------- */
 

@@ -5,9 +5,11 @@
  * connection has no room.
  */
 #include "proxy.h"
+#include "common/dial.h"
 #include "common/say.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define READ_SIZE 32768u
 #define PIECES 32
@@ -15,14 +17,14 @@
 
 struct relay {
     struct client *client;
+    struct dial *dial; /* until there is a connection */
     uv_tcp_t tcp;
-    union {
-        uv_connect_t connect;
-        uv_shutdown_t shutdown; /* never before |connect| is over */
-    } req;
-    struct milgi_chunk *reading; /* lent to libuv */
-    struct milgi_slice held;     /* of the backend, for which there was no room; none: chunk is NULL */
-    size_t queued;               /* bytes that libuv holds for the backend */
+    uv_shutdown_t shutdown;
+    struct milgi_chunk *reading;     /* lent to libuv */
+    struct milgi_slice held;         /* of the backend, for which there was no room; none: chunk is NULL */
+    struct push *early, *early_last; /* what came before there was a connection */
+    size_t queued;                   /* bytes that wait there, or that libuv holds for the backend */
+    const struct app_address *where; /* the backend's address that answered, or failed last; NULL: none yet */
     bool connected;
     bool client_ended;  /* close_notify came: the backend's end follows what is queued */
     bool backend_ended; /* its end came */
@@ -32,10 +34,17 @@ struct relay {
 
 /* Bytes on their way to the backend. */
 struct push {
+    struct push *next; /* of those that wait for the connection */
     uv_write_t req;
     struct relay *relay;
     struct milgi_slice slice;
 };
+
+static void free_push(struct push *push)
+{
+    milgi_chunk_unref(push->slice.chunk);
+    free(push);
+}
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
@@ -43,6 +52,10 @@ static void on_closed(uv_handle_t *handle)
 {
     struct relay *r = handle->data;
     struct client *c = r->client;
+    for (struct push *push = r->early, *next; push; push = next) {
+        next = push->next;
+        free_push(push);
+    }
     milgi_chunk_unref(r->held.chunk);
     free(r);
     proxy_done(c);
@@ -54,6 +67,9 @@ static void relay_close(struct relay *r, bool cut)
     if (r->closing)
         return;
     r->closing = true;
+    if (r->dial)
+        dial_stop(r->dial);
+    r->dial = NULL;
     if (!cut || !r->connected || uv_tcp_close_reset(&r->tcp, on_closed))
         uv_close((uv_handle_t *)&r->tcp, on_closed);
 }
@@ -83,8 +99,8 @@ static void end_to_backend(struct relay *r)
     if (!r->client_ended || !r->connected || r->closing || r->fin)
         return;
     r->fin = true;
-    r->req.shutdown.data = r;
-    if (uv_shutdown(&r->req.shutdown, (uv_stream_t *)&r->tcp, on_shutdown))
+    r->shutdown.data = r;
+    if (uv_shutdown(&r->shutdown, (uv_stream_t *)&r->tcp, on_shutdown))
         r->fin = false;
 }
 
@@ -96,8 +112,11 @@ static void backend_failed(struct relay *r, const char *what, int error)
     if (r->closing)
         return;
     if (now - p->complained_ms >= 1000 || !p->complained_ms) {
+        char where[APP_ADDRESS_TEXT];
+        const struct app_address *address = r->where ? r->where : &p->backend.items[0];
         p->complained_ms = now;
-        app_complain("%s %s: %s", what, p->backend_text, uv_strerror(error));
+        app_address_text((const struct sockaddr *)&address->socket, where);
+        app_complain("%s %s: %s", what, where, uv_strerror(error));
     }
     if (r->client->stream)
         milgi_uv_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
@@ -111,8 +130,7 @@ static void on_pushed(uv_write_t *req, int status)
     struct push *push = req->data;
     struct relay *r = push->relay;
     size_t len = push->slice.len;
-    milgi_chunk_unref(push->slice.chunk);
-    free(push);
+    free_push(push);
     r->queued -= len;
     if (r->closing)
         return;
@@ -126,6 +144,12 @@ static void on_pushed(uv_write_t *req, int status)
     }
 }
 
+static int write_push(struct relay *r, struct push *push)
+{
+    uv_buf_t buf = { .base = (char *)push->slice.data, .len = push->slice.len };
+    return uv_write(&push->req, (uv_stream_t *)&r->tcp, &buf, 1, on_pushed);
+}
+
 static bool push_slice(struct relay *r, struct milgi_slice slice)
 {
     struct push *push = malloc(sizeof *push);
@@ -137,13 +161,26 @@ static bool push_slice(struct relay *r, struct milgi_slice slice)
         push->slice = slice;
         milgi_chunk_ref(slice.chunk);
     }
-    uv_buf_t buf = { .base = (char *)push->slice.data, .len = push->slice.len };
-    if (uv_write(&push->req, (uv_stream_t *)&r->tcp, &buf, 1, on_pushed)) {
-        milgi_chunk_unref(push->slice.chunk);
-        free(push);
+    if (!r->connected) {
+        *(r->early ? &r->early_last->next : &r->early) = push;
+        r->early_last = push;
+    } else if (write_push(r, push)) {
+        free_push(push);
         return false;
     }
     r->queued += slice.len;
+    return true;
+}
+
+/* Now there is a connection. False: not all of it can be sent. */
+static bool push_early(struct relay *r)
+{
+    while (r->early) {
+        struct push *push = r->early;
+        if (write_push(r, push))
+            return false;
+        r->early = push->next;
+    }
     return true;
 }
 
@@ -260,16 +297,26 @@ static void relay_room(struct client *c)
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
 
-static void on_connect(uv_connect_t *req, int status)
+static void on_dialed(void *arg, int fd, int error, const struct app_address *where)
 {
-    struct relay *r = req->data;
-    if (r->closing)
-        return;
-    if (status) {
-        backend_failed(r, "connecting to", status);
+    struct relay *r = arg;
+    r->dial = NULL;
+    r->where = where;
+    if (!error) {
+        error = uv_tcp_open(&r->tcp, fd);
+        if (error)
+            close(fd);
+    }
+    if (error) {
+        backend_failed(r, "connecting to", error);
         return;
     }
+    uv_tcp_nodelay(&r->tcp, 1);
     r->connected = true;
+    if (!push_early(r)) {
+        backend_failed(r, "sending to", UV_ENOMEM);
+        return;
+    }
     uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read);
     end_to_backend(r);
 }
@@ -284,12 +331,10 @@ static bool relay_open(struct client *c)
     }
     r->client = c;
     c->state = r;
-    r->tcp.data = r->req.connect.data = r;
-    int rc = uv_tcp_connect(&r->req.connect, &r->tcp, (const struct sockaddr *)&p->backend, on_connect);
-    if (rc)
-        backend_failed(r, "connecting to", rc);
-    else
-        uv_tcp_nodelay(&r->tcp, 1);
+    r->tcp.data = r;
+    r->dial = dial_start(&p->loop, &p->backend, p->options->connect_ms, on_dialed, r);
+    if (!r->dial)
+        backend_failed(r, "connecting to", UV_ENOMEM);
     return true;
 }
 

@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `milgi proxy`: a process that serves, from its engine to its end, by itself or below a master. */
 #include "proxy.h"
-#include "commands.h"
-#include "common/address.h"
 #include "common/keys.h"
 #include "common/say.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
 #define DRAIN_TICK_MS 100
-#define SAY_AGAIN_MS 200      /* when nobody reads what it says */
-#define FAREWELL_MS 2000      /* for close_notify to get out when draining has taken too long */
-#define SPARE_DESCRIPTORS 64u /* beyond those of connections */
+#define SAY_AGAIN_MS 200 /* when nobody reads what it says */
+#define FAREWELL_MS 2000 /* for close_notify to get out when draining has taken too long */
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
@@ -61,7 +51,7 @@ static void stop(struct proxy *p)
     if (p->stopping)
         return;
     p->stopping = true;
-    proxy_part_all(p);
+    clients_part(p);
     milgi_uv_stop(p->tls.uv, on_stopped, p);
     proxy_listen(p);
     deafen(p);
@@ -121,7 +111,7 @@ static void drain(struct proxy *p, bool patient)
         return;
     p->draining = true;
     proxy_listen(p);
-    proxy_close_listener(p);
+    listeners_close(&p->listeners);
     tell(p, TOLD_DEAF);
 }
 
@@ -262,7 +252,7 @@ static void hear_signals(void)
 static void start(struct proxy *p)
 {
     const struct app_options *o = p->options;
-    proxy_clients_init(p);
+    clients_init(p);
     uv_signal_start(&p->on_term, on_term, SIGTERM);
     uv_signal_start(&p->on_int, on_int, SIGINT);
     uv_signal_start(&p->on_usr1, on_usr1, SIGUSR1);
@@ -279,7 +269,7 @@ static void start(struct proxy *p)
     }
     p->serving = true;
     proxy_listen(p);
-    app_announce("listening on %s\n", p->listen_text);
+    proxy_announce(p);
 }
 
 int proxy_serve(struct proxy *p)
@@ -300,90 +290,5 @@ int proxy_serve(struct proxy *p)
     uv_run(&p->loop, UV_RUN_DEFAULT);
     uv_loop_close(&p->loop);
     app_tls_close(&p->tls);
-    return status;
-}
-
-/* --- what comes before the first loop ----------------------------------------------------------------------------- */
-
-/* As many connections as descriptors allow: then accept() finds one, and so does a connection to the backend. */
-static void limit_connections(struct proxy *p)
-{
-    const struct app_options *o = p->options;
-    struct rlimit limit;
-    p->max_conns = (o->max_conns + o->workers - 1) / o->workers;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return;
-    rlim_t each = o->backend ? 2 : 1, wanted = (rlim_t)p->max_conns * each + SPARE_DESCRIPTORS;
-    if (limit.rlim_cur < wanted) {
-        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        getrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (limit.rlim_cur >= wanted)
-        return;
-    rlim_t left = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
-    p->max_conns = (uint32_t)(left / each);
-    if (o->max_conns != APP_MAX_CONNS)
-        app_complain("descriptors allow for %u connections at once", p->max_conns * o->workers);
-}
-
-static bool resolve_backend(struct proxy *p)
-{
-    p->service = p->options->backend ? &relay_service : &http_service;
-    if (!p->options->backend)
-        return true;
-    struct addrinfo *found = app_address_resolve(p->options->backend, false);
-    if (!found)
-        return false;
-    memcpy(&p->backend, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
-    app_address_text((struct sockaddr *)&p->backend, p->backend_text);
-    return true;
-}
-
-static int listening_socket(const struct addrinfo *address)
-{
-    int on = 1, off = 0, fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (address->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (!bind(fd, address->ai_addr, address->ai_addrlen) && !listen(fd, BACKLOG))
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static bool open_listener(struct proxy *p)
-{
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof bound;
-    struct addrinfo *found = app_address_resolve(p->options->listen, true);
-    if (!found)
-        return false;
-    p->listen_fd = listening_socket(found);
-    freeaddrinfo(found);
-    if (p->listen_fd < 0 || getsockname(p->listen_fd, (struct sockaddr *)&bound, &len)) {
-        app_complain("cannot listen on %s: %s", p->options->listen, strerror(errno));
-        return false;
-    }
-    app_address_text((struct sockaddr *)&bound, p->listen_text);
-    return true;
-}
-
-int app_proxy(const struct app_options *options)
-{
-    struct proxy p = { .options = options, .listen_fd = -1, .channel = -1 };
-    int status = app_tls_load(&p.tls, MILGI_SERVER, options, &p.tls.material);
-    limit_connections(&p);
-    if (!status && (!resolve_backend(&p) || !open_listener(&p)))
-        status = APP_FAILED;
-    if (!status)
-        status = options->workers > 1 ? proxy_master(&p) : proxy_serve(&p);
-    app_tls_close(&p.tls);
-    proxy_close_listener(&p);
     return status;
 }

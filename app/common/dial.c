@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attempts that run side by side; the first that succeeds wins. */
+#include "common/dial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NEXT_MS 250u /* RFC 8305 5: connection attempt delay */
+#define AGAIN_MS 50u /* before an address is tried again that had no room for us, or we no descriptor for it */
+
+struct attempt {
+    uv_poll_t poll;
+    struct dial *dial;
+    int fd;
+    size_t which; /* of the addresses */
+    bool live;
+};
+
+struct dial {
+    uv_loop_t *loop;
+    const struct app_addresses *to;
+    dial_done done; /* NULL: it is over */
+    void *arg;
+    uv_timer_t next, deadline;
+    size_t tried;              /* addresses that have been begun with */
+    unsigned live_n;           /* attempts */
+    unsigned handles_n;        /* that are not closed yet */
+    int error;                 /* of the last that failed, */
+    size_t failed;             /* which was this */
+    struct attempt attempts[]; /* one for each address */
+};
+
+static void go_on(struct dial *d);
+
+/* --- the end ------------------------------------------------------------------------------------------------------ */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct dial *d = handle->data;
+    if (!--d->handles_n)
+        free(d);
+}
+
+/* What it has found out is |fd|'s to tell; without |keep| the socket goes. */
+static void end_attempt(struct attempt *a, bool keep)
+{
+    if (!a->live)
+        return;
+    a->live = false;
+    a->dial->live_n--;
+    uv_poll_stop(&a->poll);
+    uv_close((uv_handle_t *)&a->poll, on_closed);
+    if (!keep)
+        close(a->fd);
+}
+
+void dial_stop(struct dial *d)
+{
+    if (!d->done)
+        return;
+    d->done = NULL;
+    for (size_t i = 0; i < d->tried; i++)
+        end_attempt(&d->attempts[i], false);
+    uv_close((uv_handle_t *)&d->next, on_closed);
+    uv_close((uv_handle_t *)&d->deadline, on_closed);
+}
+
+static void finish(struct dial *d, int fd, int error, size_t which)
+{
+    dial_done done = d->done;
+    void *arg = d->arg;
+    const struct app_address *where = &d->to->items[which];
+    dial_stop(d);
+    done(arg, fd, error, where);
+}
+
+/* --- one address -------------------------------------------------------------------------------------------------- */
+
+static void failed(struct dial *d, size_t which, int error)
+{
+    d->error = error;
+    d->failed = which;
+    go_on(d);
+}
+
+static void on_answer(uv_poll_t *poll, int status, int events)
+{
+    struct attempt *a = (struct attempt *)poll;
+    struct dial *d = a->dial;
+    int error = 0, fd = a->fd;
+    socklen_t len = sizeof error;
+    (void)events;
+    /* What libuv makes of an error here is not what it was. */
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+        error = errno;
+    if (!error && status)
+        error = EIO;
+    end_attempt(a, !error);
+    if (error)
+        failed(d, a->which, uv_translate_sys_error(error));
+    else
+        finish(d, fd, 0, a->which);
+}
+
+/* False: it failed at once; |*again|: for a reason that passes. */
+static bool begin(struct dial *d, size_t which, int *error, bool *again)
+{
+    const struct app_address *to = &d->to->items[which];
+    struct attempt *a = &d->attempts[which];
+    int fd = socket(to->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool began = fd >= 0 && (!connect(fd, (const struct sockaddr *)&to->socket, to->len) || errno == EINPROGRESS);
+    *error = began ? 0 : uv_translate_sys_error(errno);
+    *again = *error == UV_EMFILE || *error == UV_ENFILE || *error == UV_EAGAIN || *error == UV_ENOBUFS;
+    if (began)
+        *error = uv_poll_init(d->loop, &a->poll, fd);
+    if (*error) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    a->poll.data = d;
+    a->dial = d;
+    a->fd = fd;
+    a->which = which;
+    a->live = true;
+    d->live_n++;
+    d->handles_n++;
+    uv_poll_start(&a->poll, UV_WRITABLE, on_answer);
+    return true;
+}
+
+/* --- all of them -------------------------------------------------------------------------------------------------- */
+
+static void on_next(uv_timer_t *timer)
+{
+    struct dial *d = timer->data;
+    if (d->tried < d->to->n || d->live_n)
+        go_on(d);
+    else
+        finish(d, -1, d->error, d->failed);
+}
+
+/* Begins with the next address; when there is none left and none under way it is over. */
+static void go_on(struct dial *d)
+{
+    while (d->tried < d->to->n) {
+        int error;
+        bool again;
+        size_t which = d->tried;
+        if (begin(d, which, &error, &again)) {
+            d->tried++;
+            uv_timer_start(&d->next, on_next, NEXT_MS, 0);
+            return;
+        }
+        d->error = error;
+        d->failed = which;
+        if (again && uv_is_active((uv_handle_t *)&d->deadline)) {
+            uv_timer_start(&d->next, on_next, AGAIN_MS, 0);
+            return;
+        }
+        d->tried++;
+    }
+    if (!d->live_n)
+        uv_timer_start(&d->next, on_next, 0, 0);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct dial *d = timer->data;
+    if (d->live_n || !d->error)
+        finish(d, -1, UV_ETIMEDOUT, d->tried ? d->tried - 1 : 0);
+    else
+        finish(d, -1, d->error, d->failed);
+}
+
+struct dial *dial_start(
+    uv_loop_t *loop, const struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg)
+{
+    struct dial *d = calloc(1, sizeof *d + to->n * sizeof d->attempts[0]);
+    if (!d)
+        return NULL;
+    *d = (struct dial){ .loop = loop, .to = to, .done = done, .arg = arg, .handles_n = 2 };
+    uv_timer_init(loop, &d->next);
+    uv_timer_init(loop, &d->deadline);
+    d->next.data = d->deadline.data = d;
+    if (timeout_ms)
+        uv_timer_start(&d->deadline, on_deadline, timeout_ms, 0);
+    go_on(d);
+    return d;
+}

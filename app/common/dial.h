@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connecting to a name by all of its addresses: one after the other, the next as soon as one fails or has not answered
+ * for a moment, until one answers or the time is over (after RFC 8305).
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "common/address.h"
+
+struct dial;
+
+/*
+ * Once, unless dial_stop() comes before, from the loop and never from dial_start(): |fd| is connected and the
+ * callee's; or it is -1, and |error| (of libuv) says why the last of them, |where|, could not be had.
+ */
+typedef void (*dial_done)(void *arg, int fd, int error, const struct app_address *where);
+
+/* |to|, of at least one, is borrowed until the end. 0 ms: no limit but the system's. NULL: no memory. */
+struct dial *dial_start(
+    uv_loop_t *loop, const struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg);
+void dial_stop(struct dial *d);
