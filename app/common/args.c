@@ -299,6 +299,7 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
     int n = 0, index = 0, found;
     *options = (struct app_options){
         .max_conns = APP_MAX_CONNS,
+        .pool_by_default = command == APP_PROXY,
         .connect_ms = 10000,
         .workers = 1,
         .drain_ms = 10000,

@@ -3,6 +3,7 @@
 #include "common/keys.h"
 #include "common/say.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,53 +45,35 @@ void app_keys_forget(struct app_material *material)
     material->elsewhere_n = 0;
 }
 
-static bool is_for_tokens(const struct milgi_device *device)
+bool app_keys_are_for(const struct milgi_device *device)
 {
     return device && !strcmp(device->ops->name, spec);
 }
 
-/* The device for them, unless the one that was asked for is just that. */
-static bool open_tokens(struct app_tls *tls, const char *key)
+static bool try_key(struct milgi_device **device, const struct milgi_credential *credential)
 {
-    const char *why = NULL;
-    if (tls->tokens || is_for_tokens(tls->device))
-        return true;
-    int rc = milgi_device_new(spec, &tls->tokens, &why);
-    if (rc) {
-        app_key_complain(key, rc == MILGI_EUNSUPPORTED ? "this milgi was built without PKCS#11" : why);
+    const char *uri = milgi_credential_key_uri(credential), *why = NULL;
+    char text[160];
+    int code, rv = *device ? 0 : milgi_device_new(spec, device, &why);
+    if (rv) {
+        app_key_complain(uri, rv == MILGI_EUNSUPPORTED ? "this milgi was built without PKCS#11" : why);
         return false;
     }
-    rc = milgi_engine_add_device(milgi_uv_engine(tls->uv), tls->tokens);
-    if (rc >= 0)
+    rv = milgi_device_try_key(*device, credential, &code);
+    if (!rv)
         return true;
-    app_key_complain(key, milgi_error_text(rc));
-    milgi_device_free(tls->tokens);
-    tls->tokens = NULL;
-    return false;
-}
-
-static bool try_key(struct app_tls *tls, const struct milgi_credential *credential)
-{
-    const char *uri = milgi_credential_key_uri(credential);
-    char text[160];
-    int code;
-    if (!open_tokens(tls, uri))
-        return false;
-    int rc = milgi_device_try_key(tls->tokens ? tls->tokens : tls->device, credential, &code);
-    if (!rc)
-        return true;
-    const char *why = rc == MILGI_EDEVICE ? milgi_device_code_text(code) : milgi_error_text(rc);
-    snprintf(text, sizeof text, "%s", why ? why : milgi_error_text(rc));
+    why = rv == MILGI_EDEVICE ? milgi_device_code_text(code) : milgi_error_text(rv);
+    snprintf(text, sizeof text, "%s", why ? why : milgi_error_text(rv));
     if (code > MILGI_CODE_PKCS11_OTHER)
         snprintf(text, sizeof text, "%s (0x%x)", why, (unsigned)(code - MILGI_CODE_PKCS11_OTHER));
     app_key_complain(uri, text);
     return false;
 }
 
-bool app_keys_try(struct app_tls *tls, const struct app_material *material)
+bool app_keys_try(const struct app_material *material, struct milgi_device **device)
 {
     for (size_t i = 0; i < material->elsewhere_n; i++)
-        if (!try_key(tls, material->elsewhere[i]))
+        if (!try_key(device, material->elsewhere[i]))
             return false;
     return true;
 }

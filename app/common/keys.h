@@ -9,8 +9,10 @@ void app_key_complain(const char *key, const char *why);
 /* Remembers the credential if its key is in a token. False: no memory. */
 bool app_keys_keep(struct app_material *material, struct milgi_credential *credential);
 void app_keys_forget(struct app_material *material);
+/* Whether |device|, which may be NULL, takes keys in tokens. */
+bool app_keys_are_for(const struct milgi_device *device);
 /*
- * Signs something with each of them, so that what is wrong shows before there are clients; makes the device for them
- * when it is not there. Waits for the tokens. Complains.
+ * Signs something with each of them on |*device|, so that what is wrong shows before there are clients; makes the
+ * device when there is none. Waits for the tokens, however long that takes. From any thread. Complains.
  */
-bool app_keys_try(struct app_tls *tls, const struct app_material *material);
+bool app_keys_try(const struct app_material *material, struct milgi_device **device);

@@ -33,6 +33,7 @@ struct app_options {
     enum milgi_client_auth client_auth;
     enum app_records records;
     bool client_auth_given, insecure, json;
+    bool pool_by_default; /* without --device */
     uint32_t max_conns, update_keys, workers;
     uint64_t memory, max_message;                                                 /* bytes; 0: the library's default */
     uint32_t connect_ms, handshake_ms, idle_ms, request_ms, stats_ms, timeout_ms; /* 0: none */

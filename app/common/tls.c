@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Config, engine and device from the options. */
 #include "common/tls.h"
+#include "common/file.h"
 #include "common/keys.h"
 #include "common/say.h"
 
@@ -18,51 +19,69 @@
 
 /* --- files ------------------------------------------------------------------------------------------------------ */
 
-/* So that the complaint names the file and the reason. */
-static bool readable(const char *file)
+struct text {
+    char *data;
+    size_t len;
+};
+
+static bool read_file(const char *file, uint32_t patience_ms, struct text *text)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        app_complain("%s: %s", file, strerror(errno));
-        return false;
-    }
-    close(fd);
-    return true;
+    const char *fault = app_file_read(file, patience_ms, &text->data, &text->len);
+    if (fault)
+        app_complain("%s: %s", file, fault);
+    return !fault;
 }
 
-static bool add_credential(struct app_material *material, const char *cert, const char *key)
+static int new_credential(const char *key, const struct text *chain, const struct text *secret,
+    struct milgi_credential **credential)
+{
+    if (milgi_credential_is_uri(key))
+        return milgi_credential_new_uri(chain->data, chain->len, key, credential);
+    return milgi_credential_new_pem(chain->data, chain->len, secret->data, secret->len, credential);
+}
+
+static int take_credential(struct app_material *material, struct milgi_credential *credential)
+{
+    int rv = milgi_config_add_credential(material->config, credential);
+    if (!rv && !app_keys_keep(material, credential))
+        rv = MILGI_ENOMEM;
+    milgi_credential_unref(credential);
+    return rv;
+}
+
+static bool add_credential(struct app_material *material, const char *cert, const char *key, uint32_t patience_ms)
 {
     struct milgi_credential *credential;
-    bool elsewhere = milgi_credential_is_uri(key);
-    if (!readable(cert) || (!elsewhere && !readable(key)))
-        return false;
-    int rc = milgi_credential_new_file(cert, key, &credential);
-    if (!rc) {
-        rc = milgi_config_add_credential(material->config, credential);
-        if (!rc && !app_keys_keep(material, credential))
-            rc = MILGI_ENOMEM;
-        milgi_credential_unref(credential);
-    }
-    if (rc && elsewhere)
-        app_complain("%s, with a key that is in a token: %s", cert, milgi_error_text(rc));
-    else if (rc)
-        app_complain("%s, %s: %s", cert, key, milgi_error_text(rc));
-    return !rc;
+    struct text chain = { 0 }, secret = { 0 };
+    bool elsewhere = milgi_credential_is_uri(key), both = !strcmp(cert, key);
+    bool read = read_file(cert, patience_ms, &chain) && (elsewhere || both || read_file(key, patience_ms, &secret));
+    int rv = read ? new_credential(key, &chain, both ? &chain : &secret, &credential) : 0;
+    app_file_free(chain.data, chain.len);
+    app_file_free(secret.data, secret.len);
+    if (read && !rv)
+        rv = take_credential(material, credential);
+    if (rv && elsewhere)
+        app_complain("%s, with a key that is in a token: %s", cert, milgi_error_text(rv));
+    else if (rv)
+        app_complain("%s, %s: %s", cert, key, milgi_error_text(rv));
+    return read && !rv;
 }
 
-static bool set_trust(struct milgi_config *config, const char *file)
+static bool set_trust(struct milgi_config *config, const char *file, uint32_t patience_ms)
 {
     struct milgi_trust *trust;
-    if (!readable(file))
+    struct text text = { 0 };
+    if (!read_file(file, patience_ms, &text))
         return false;
-    int rc = milgi_trust_new_file(file, &trust);
-    if (!rc) {
-        rc = milgi_config_set_trust(config, trust);
+    int rv = milgi_trust_new_pem(text.data, text.len, &trust);
+    app_file_free(text.data, text.len);
+    if (!rv) {
+        rv = milgi_config_set_trust(config, trust);
         milgi_trust_unref(trust);
     }
-    if (rc)
-        app_complain("%s: %s", file, milgi_error_text(rc));
-    return !rc;
+    if (rv)
+        app_complain("%s: %s", file, milgi_error_text(rv));
+    return !rv;
 }
 
 /* Where it goes is looked up for every line: a reload opens the file anew. */
@@ -105,14 +124,14 @@ static void close_keylog(struct app_outlet *keylog)
 
 /* --- config ----------------------------------------------------------------------------------------------------- */
 
-static bool set_identity(struct app_material *material, const struct app_options *o)
+static bool set_identity(struct app_material *material, const struct app_options *o, uint32_t patience_ms)
 {
     struct milgi_config *config = material->config;
     const char *ca = o->ca ? o->ca : o->client_ca;
     for (size_t i = 0; i < o->certs.n; i++)
-        if (!add_credential(material, o->certs.items[i], o->keys.items[i]))
+        if (!add_credential(material, o->certs.items[i], o->keys.items[i], patience_ms))
             return false;
-    if (ca && !set_trust(config, ca))
+    if (ca && !set_trust(config, ca, patience_ms))
         return false;
     if (o->client_auth_given && milgi_config_set_client_auth(config, o->client_auth))
         return false;
@@ -121,48 +140,49 @@ static bool set_identity(struct app_material *material, const struct app_options
 
 static bool set_policy(struct milgi_config *config, const struct app_options *o, uint64_t handshake_ms)
 {
-    int rc = 0;
+    int rv = 0;
     if (o->alpn.n)
-        rc = milgi_config_set_alpn(config, o->alpn.items, o->alpn.n);
-    if (!rc && o->suite_names.n)
-        rc = milgi_config_set_suites(config, o->suites, o->suite_names.n);
-    if (!rc && o->group_names.n)
-        rc = milgi_config_set_groups(config, o->groups, o->group_names.n);
-    if (!rc && o->max_message)
-        rc = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_MESSAGE, o->max_message);
-    if (!rc && handshake_ms)
-        rc = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, handshake_ms * 1000000);
-    if (rc)
-        app_complain("the TLS settings: %s", milgi_error_text(rc));
-    return !rc;
+        rv = milgi_config_set_alpn(config, o->alpn.items, o->alpn.n);
+    if (!rv && o->suite_names.n)
+        rv = milgi_config_set_suites(config, o->suites, o->suite_names.n);
+    if (!rv && o->group_names.n)
+        rv = milgi_config_set_groups(config, o->groups, o->group_names.n);
+    if (!rv && o->max_message)
+        rv = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_MESSAGE, o->max_message);
+    if (!rv && handshake_ms)
+        rv = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, handshake_ms * 1000000);
+    if (rv)
+        app_complain("the TLS settings: %s", milgi_error_text(rv));
+    return !rv;
 }
 
 static bool fill_config(struct app_tls *tls, struct app_material *material, const struct app_options *o,
-    uint64_t handshake_ms)
+    enum milgi_role role, uint32_t patience_ms)
 {
     const char *why = NULL;
     struct milgi_config *config = material->config;
-    if (!set_identity(material, o) || !set_policy(config, o, handshake_ms))
+    uint64_t handshake_ms = role == MILGI_SERVER ? o->handshake_ms : o->timeout_ms;
+    if (!set_identity(material, o, patience_ms) || !set_policy(config, o, handshake_ms))
         return false;
-    int rc = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
-    if (!rc)
-        rc = milgi_config_freeze(config, &why);
-    if (rc)
-        app_complain("the TLS settings: %s", why ? why : milgi_error_text(rc));
-    return !rc;
+    int rv = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
+    if (!rv)
+        rv = milgi_config_freeze(config, &why);
+    if (rv)
+        app_complain("the TLS settings: %s", why ? why : milgi_error_text(rv));
+    return !rv;
 }
 
-int app_tls_load(
-    struct app_tls *tls, enum milgi_role role, const struct app_options *options, struct app_material *material)
+int app_tls_load(struct app_tls *tls, enum milgi_role role, const struct app_options *options, uint32_t patience_ms,
+    struct app_material *material)
 {
-    uint64_t handshake_ms = role == MILGI_SERVER ? options->handshake_ms : options->timeout_ms;
     *material = (struct app_material){ .config = milgi_config_new(role) };
-    tls->keylog_name = options->keylog;
+    if (tls->keylog_name != options->keylog)
+        tls->keylog_name = options->keylog;
     if (options->keylog)
         material->keylog = open_keylog(options->keylog);
     if (!material->config)
         app_complain("out of memory");
-    else if ((material->keylog || !options->keylog) && fill_config(tls, material, options, handshake_ms))
+    else if ((material->keylog || !options->keylog) && fill_config(tls, material, options, role, patience_ms))
         return APP_OK;
     app_material_free(material);
     return APP_FAILED;
@@ -186,58 +206,103 @@ void app_tls_adopt(struct app_tls *tls, struct app_material *material)
 
 /* --- engine and device ------------------------------------------------------------------------------------------ */
 
-static int make_device(struct app_tls *tls, const char *spec)
+/* Beside the loop's own thread one for every other core, shared with other workers. */
+static void default_spec(char spec[32], uint32_t workers)
 {
-    const char *why = NULL;
-    if (!spec || !strcmp(spec, "cpu"))
-        return APP_OK;
-    int rc = milgi_device_new(spec, &tls->device, &why);
-    if (!rc)
-        return APP_OK;
-    app_complain("--device %s: %s", spec, why ? why : milgi_error_text(rc));
-    return rc == MILGI_ENOMEM ? APP_FAILED : APP_USAGE;
+    unsigned cores = uv_available_parallelism(), threads = (cores - 1) / workers;
+    snprintf(spec, 32, "pool:%u", threads ? threads : 1);
 }
 
-static int route(struct milgi_engine *engine, struct milgi_device *device, enum app_records records)
+static int make_device(struct app_tls *tls, const struct app_options *o)
+{
+    const char *why = NULL, *spec = o->device;
+    char own[32];
+    if (!spec && o->pool_by_default) {
+        default_spec(own, o->workers);
+        if (milgi_device_new(own, &tls->device, &why))
+            app_complain("no threads beside the loop's, so it does all the crypto: %s", why ? why : "no memory");
+        return APP_OK;
+    }
+    if (!spec || !strcmp(spec, "cpu"))
+        return APP_OK;
+    int rv = milgi_device_new(spec, &tls->device, &why);
+    if (!rv)
+        return APP_OK;
+    app_complain("--device %s: %s", spec, why ? why : milgi_error_text(rv));
+    return rv == MILGI_ENOMEM ? APP_FAILED : APP_USAGE;
+}
+
+/* |choose|: whatever is quick stays with the loop's own thread. */
+static int route(struct milgi_engine *engine, struct milgi_device *device, enum app_records records, bool choose)
 {
     int index = milgi_engine_add_device(engine, device);
     if (index < 0)
         return index;
-    int rc = milgi_engine_route(engine, HANDSHAKE_OPS & device->caps.ops, (unsigned)index, 0);
-    if (rc || records == APP_RECORDS_CPU || !(device->caps.ops & RECORD_OPS))
-        return rc;
-    if (records == APP_RECORDS_DEFAULT && device->caps.min_record == UINT32_MAX)
+    uint32_t ops = HANDSHAKE_OPS & device->caps.ops;
+    int rv = choose ? milgi_engine_route_first(engine, ops, 1u | 1u << index, 0)
+                    : milgi_engine_route(engine, ops, (unsigned)index, 0);
+    if (rv || records == APP_RECORDS_CPU || !(device->caps.ops & RECORD_OPS))
+        return rv;
+    if (records == APP_RECORDS_DEFAULT && (choose || device->caps.min_record == UINT32_MAX))
         return 0;
     return milgi_engine_route(
         engine, RECORD_OPS & device->caps.ops, (unsigned)index, records == APP_RECORDS_DEVICE ? 1 : 0);
 }
 
+struct milgi_device *app_tls_tokens(const struct app_tls *tls)
+{
+    return app_keys_are_for(tls->device) ? tls->device : tls->tokens;
+}
+
+bool app_tls_use_tokens(struct app_tls *tls, struct milgi_device *device)
+{
+    int index = milgi_engine_add_device(milgi_uv_engine(tls->uv), device);
+    if (index >= 0) {
+        tls->tokens = device;
+        return true;
+    }
+    app_complain("the device for keys in tokens: %s", milgi_error_text(index));
+    milgi_device_free(device);
+    return false;
+}
+
+static bool start_tokens(struct app_tls *tls)
+{
+    struct milgi_device *there = app_tls_tokens(tls), *device = there;
+    bool tried = app_keys_try(&tls->material, &device);
+    if (tried && device != there)
+        return app_tls_use_tokens(tls, device);
+    if (device != there)
+        milgi_device_free(device);
+    return tried;
+}
+
 int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *o)
 {
-    int status = make_device(tls, o->device);
+    struct milgi_uv_options uv;
+    int status = make_device(tls, o);
     if (status)
         return status;
-    struct milgi_uv_options uv;
     milgi_uv_options_init(&uv);
     if (o->memory)
         uv.engine.memory_limit = (size_t)o->memory;
-    int rc = milgi_uv_new(loop, &uv, &tls->uv);
-    if (rc) {
-        app_complain("the engine: %s", milgi_error_text(rc));
+    int rv = milgi_uv_new(loop, &uv, &tls->uv);
+    if (rv) {
+        app_complain("the engine: %s", milgi_error_text(rv));
         return APP_FAILED;
     }
-    rc = tls->device ? route(milgi_uv_engine(tls->uv), tls->device, o->records) : 0;
-    if (rc) {
-        app_complain("--device %s: %s", o->device, milgi_error_text(rc));
+    rv = tls->device ? route(milgi_uv_engine(tls->uv), tls->device, o->records, !o->device) : 0;
+    if (rv) {
+        app_complain("--device %s: %s", o->device ? o->device : "pool", milgi_error_text(rv));
         return APP_FAILED;
     }
-    return app_keys_try(tls, &tls->material) ? APP_OK : APP_FAILED;
+    return start_tokens(tls) ? APP_OK : APP_FAILED;
 }
 
 int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options)
 {
     *tls = (struct app_tls){ 0 };
-    int status = app_tls_load(tls, role, options, &tls->material);
+    int status = app_tls_load(tls, role, options, APP_PATIENCE_MS, &tls->material);
     return status ? status : app_tls_start(tls, loop, options);
 }
 

@@ -8,6 +8,8 @@
 #include "common/options.h"
 #include "common/outlet.h"
 
+#define APP_PATIENCE_MS 30000u /* at the start */
+
 /* What is read from files, and may be read again. */
 struct app_material {
     struct milgi_config *config;
@@ -24,12 +26,19 @@ struct app_tls {
     struct milgi_device *tokens; /* for keys that are in tokens; NULL: there are none, or it is |device| */
 };
 
-/* Reads certificates, keys and trust; key log lines will go to what tls->material.keylog is then. */
-int app_tls_load(
-    struct app_tls *tls, enum milgi_role role, const struct app_options *options, struct app_material *material);
+/*
+ * Reads certificates, keys and trust; key log lines will go to what tls->material.keylog is then. From any thread, as
+ * long as only one does. |patience_ms|: how long to wait for whoever writes to a pipe that is named as a file.
+ */
+int app_tls_load(struct app_tls *tls, enum milgi_role role, const struct app_options *options, uint32_t patience_ms,
+    struct app_material *material);
 /* Takes |material|, for connections made from here on; that which it replaces goes with its last connection. */
 void app_tls_adopt(struct app_tls *tls, struct app_material *material);
 void app_material_free(struct app_material *material);
+/* The device for keys in tokens, NULL: there is none yet. */
+struct milgi_device *app_tls_tokens(const struct app_tls *tls);
+/* Keys in tokens are |device|'s from here on, which is taken. False: it has complained. */
+bool app_tls_use_tokens(struct app_tls *tls, struct milgi_device *device);
 /* The engine and its device, in this process. */
 int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *options);
 

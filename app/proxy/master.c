@@ -43,7 +43,8 @@ struct worker {
     enum state state;
     bool candidate; /* of the generation that is being started */
     bool ready;
-    bool deaf; /* retired, and takes no connections any more */
+    bool dismissed; /* killed before it served: that is no news */
+    bool deaf;      /* retired, and takes no connections any more */
     uint64_t begin_ms;
     uint64_t kill_ms; /* it is killed if it is still there then */
 };
@@ -93,8 +94,13 @@ static void retire(struct master *m, struct worker *w, enum order how)
     uint64_t limit_ms = now_ms() + SLACK_MS + (how == ORDER_STOP ? 0 : m->proxy->options->drain_ms);
     w->state = RETIRED;
     w->kill_ms = limit_ms < w->kill_ms ? limit_ms : w->kill_ms;
-    w->deaf |= how == ORDER_STOP;
-    order(w, how);
+    /* It may wait for a token, and hear nothing; nobody is connected to it. */
+    w->dismissed = !w->ready;
+    w->deaf |= w->dismissed || how == ORDER_STOP;
+    if (w->dismissed)
+        kill(w->pid, SIGKILL);
+    else
+        order(w, how);
 }
 
 static void retire_all(struct master *m, enum order how)
@@ -106,7 +112,7 @@ static void retire_all(struct master *m, enum order how)
 /* --- starting them ------------------------------------------------------------------------------------------------ */
 
 /* In the child: what is the master's goes, the rest is the worker's. */
-static void become_worker(struct master *m, int channel, bool candidate)
+static void become_worker(struct master *m, int channel, unsigned seat, bool candidate)
 {
     static char name[40];
     struct proxy *p = m->proxy;
@@ -115,6 +121,7 @@ static void become_worker(struct master *m, int channel, bool candidate)
     close(m->signals);
     free(m->workers);
     p->channel = channel;
+    p->quiet = seat > 0 || m->established;
     signal(SIGHUP, SIG_IGN); /* is the master's */
     snprintf(name, sizeof name, "%s[%ld]", app_name, (long)getpid());
     app_name = name;
@@ -155,7 +162,7 @@ static bool start_worker(struct master *m, unsigned seat, bool candidate)
     pid_t pid = fork();
     if (!pid) {
         close(ends[0]);
-        become_worker(m, ends[1], candidate);
+        become_worker(m, ends[1], seat, candidate);
     }
     close(ends[1]);
     if (pid < 0) {
@@ -254,7 +261,7 @@ static void reload(struct master *m)
         return;
     }
     m->reload_wanted = m->reload_told = false;
-    if (app_tls_load(&m->proxy->tls, MILGI_SERVER, m->proxy->options, &m->next))
+    if (app_tls_load(&m->proxy->tls, MILGI_SERVER, m->proxy->options, RELOAD_PATIENCE_MS, &m->next))
         app_complain("not reloaded: what was there stays in use");
     else
         muster(m);
@@ -275,6 +282,8 @@ static void tell_switched(struct master *m)
 
 static void tell_death(const struct worker *w, int how, const char *then)
 {
+    if (w->dismissed)
+        return;
     if (WIFSIGNALED(how))
         app_complain("worker %ld was killed by signal %d%s", (long)w->pid, WTERMSIG(how), then);
     else if (WEXITSTATUS(how) || w->state != RETIRED)

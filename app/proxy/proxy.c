@@ -2,33 +2,60 @@
 /* `milgi proxy`: what comes before the first loop, and after the last. */
 #include "proxy.h"
 
+#include <dirent.h>
 #include <sys/resource.h>
 
 #include "commands.h"
 #include "common/say.h"
 
-#define SPARE_DESCRIPTORS 64u /* beyond those of connections */
+#define SPARE 12u      /* descriptors for what comes and goes: files that are read again, names, sessions of tokens, */
+#define SPARE_MANY 64u /* more of it where there are plenty */
+#define PLENTY 512u
 
-/* As many connections as descriptors allow: then accept() finds one, and so does a connection to the backend. */
-static void limit_connections(struct proxy *p)
+/* As many descriptors as the connections may want, if the hard limit allows. */
+static void raise_limit(const struct app_options *o)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)o->max_conns * (o->backend ? 2 : 1) + PLENTY;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static rlim_t descriptors_open(void)
+{
+    rlim_t n = 0;
+    DIR *all = opendir("/proc/self/fd");
+    if (!all)
+        return PLENTY / 8;
+    while (readdir(all))
+        n++;
+    closedir(all);
+    return n - 3; /* itself, and two names of directories */
+}
+
+bool proxy_limit(struct proxy *p)
 {
     const struct app_options *o = p->options;
     struct rlimit limit;
+    rlim_t each = o->backend ? 2 : 1;
     p->max_conns = (o->max_conns + o->workers - 1) / o->workers;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return;
-    rlim_t each = o->backend ? 2 : 1, wanted = (rlim_t)p->max_conns * each + SPARE_DESCRIPTORS;
-    if (limit.rlim_cur < wanted) {
-        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        getrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (limit.rlim_cur >= wanted)
-        return;
-    rlim_t left = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
-    p->max_conns = (uint32_t)(left / each);
-    if (o->max_conns != APP_MAX_CONNS)
-        app_complain("descriptors allow for %u connections at once", p->max_conns * o->workers);
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    /* The kernel's side of each listener accepts one more than it is asked for. */
+    rlim_t taken = descriptors_open() + 2 * p->listeners.n + (limit.rlim_cur < PLENTY ? SPARE : SPARE_MANY);
+    rlim_t room = limit.rlim_cur > taken ? (limit.rlim_cur - taken) / each : 0;
+    if (room >= p->max_conns)
+        return true;
+    p->max_conns = (uint32_t)room;
+    if (!room)
+        app_complain("a limit of %llu descriptors allows for no connection at all: see ulimit -n",
+            (unsigned long long)limit.rlim_cur);
+    else if (!p->quiet)
+        app_complain("--max-conns %u: a limit of %llu descriptors allows for %u at once: see ulimit -n", o->max_conns,
+            (unsigned long long)limit.rlim_cur, p->max_conns * o->workers);
+    return room;
 }
 
 static bool resolve_backend(struct proxy *p)
@@ -43,18 +70,24 @@ void proxy_announce(const struct proxy *p)
         app_announce("listening on %s\n", p->listeners.items[i].text);
 }
 
+void proxy_end(struct proxy *p)
+{
+    if (p->channel < 0)
+        listeners_remove(&p->listeners);
+}
+
 int app_proxy(const struct app_options *options)
 {
     struct proxy p = { .options = options, .channel = -1 };
-    int status = app_tls_load(&p.tls, MILGI_SERVER, options, &p.tls.material);
-    limit_connections(&p);
+    raise_limit(options);
+    int status = app_tls_load(&p.tls, MILGI_SERVER, options, APP_PATIENCE_MS, &p.tls.material);
     if (!status && (!resolve_backend(&p) || !listeners_open(&p.listeners, &options->listen)))
         status = APP_FAILED;
     if (!status)
         status = options->workers > 1 ? proxy_master(&p) : proxy_serve(&p);
+    proxy_end(&p);
     app_tls_close(&p.tls);
     app_addresses_free(&p.backend);
-    listeners_remove(&p.listeners);
     listeners_free(&p.listeners);
     return status;
 }

@@ -9,6 +9,8 @@
 #include "common/tls.h"
 #include "listen.h"
 
+#define RELOAD_PATIENCE_MS 2000u /* for whoever writes to a pipe that is named as a file: a master does nothing else */
+
 struct proxy;
 struct client;
 
@@ -64,6 +66,10 @@ struct proxy {
     struct app_addresses backend;
     struct listeners listeners;
     int channel; /* to the master; -1: there is none */
+    bool quiet;  /* another worker says the same */
+
+    struct load *load; /* a reload that is under way */
+    bool reload_wanted;
 
     int device_code; /* of the last failure that was told, and when that was */
     uint64_t device_told_ms;
@@ -118,6 +124,16 @@ void proxy_listen(struct proxy *p);
 
 /* The first lines of standard output. */
 void proxy_announce(const struct proxy *p);
+/* No more than this process can hold, by what it has open now. False: it has complained that this is nothing. */
+bool proxy_limit(struct proxy *p);
+/* At the end of the only process, or of the master: what others would find of it. */
+void proxy_end(struct proxy *p);
+
+/* --- reload.c: certificates and keys for connections from here on, without waiting for files or tokens ------------ */
+
+void proxy_reload(struct proxy *p);
+/* The loop ends: what is under way is not waited for. */
+void proxy_reload_forget(struct proxy *p);
 
 /* --- serve.c: one process that serves ----------------------------------------------------------------------------- */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `milgi proxy`: a process that serves, from its engine to its end, by itself or below a master. */
 #include "proxy.h"
-#include "common/keys.h"
 #include "common/say.h"
 
 #include <signal.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #define DRAIN_TICK_MS 100
+#define END_S 5          /* for what a process does when it serves nobody any more */
 #define SAY_AGAIN_MS 200 /* when nobody reads what it says */
 #define FAREWELL_MS 2000 /* for close_notify to get out when draining has taken too long */
 
@@ -45,12 +45,27 @@ static void deafen(struct proxy *p)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+static void on_alarm(int number)
+{
+    (void)number;
+    _exit(APP_OK);
+}
+
+/* A device that hangs may hold up the engine's end, and there is nothing left to wait for. */
+static void end_anyway_in_a_while(void)
+{
+    signal(SIGALRM, on_alarm);
+    alarm(END_S);
+}
+
 /* The loop ends when the last handle is closed. */
 static void stop(struct proxy *p)
 {
     if (p->stopping)
         return;
     p->stopping = true;
+    end_anyway_in_a_while();
+    proxy_reload_forget(p);
     clients_part(p);
     milgi_uv_stop(p->tls.uv, on_stopped, p);
     proxy_listen(p);
@@ -134,25 +149,10 @@ static void on_int(uv_signal_t *signal, int number)
     stop(signal->data);
 }
 
-/* For connections from here on; those that are there keep what they began with. */
 static void on_hup(uv_signal_t *signal, int number)
 {
-    struct proxy *p = signal->data;
-    struct app_material material;
     (void)number;
-    if (p->draining)
-        return;
-    if (app_tls_load(&p->tls, MILGI_SERVER, p->options, &material)) {
-        app_complain("not reloaded: what was there stays in use");
-        return;
-    }
-    if (!app_keys_try(&p->tls, &material)) {
-        app_material_free(&material);
-        app_complain("not reloaded: what was there stays in use");
-        return;
-    }
-    app_tls_adopt(&p->tls, &material);
-    app_complain("reloaded");
+    proxy_reload(signal->data);
 }
 
 static void on_order(uv_poll_t *poll, int status, int events)
@@ -281,14 +281,24 @@ int proxy_serve(struct proxy *p)
     int status = app_tls_start(&p->tls, &p->loop, p->options);
     if (!status) {
         init_handles(p);
-        start(p);
+        status = proxy_limit(p) ? APP_OK : APP_FAILED;
+        if (!status)
+            start(p);
+        else
+            stop(p);
         uv_run(&p->loop, UV_RUN_DEFAULT);
         stop(p);
     } else if (p->tls.uv) {
         milgi_uv_stop(p->tls.uv, NULL, NULL);
     }
     uv_run(&p->loop, UV_RUN_DEFAULT);
+    if (p->load) { /* its thread waits for a token, perhaps for ever, and has what would be freed */
+        proxy_end(p);
+        app_say_last();
+        _exit(status);
+    }
     uv_loop_close(&p->loop);
     app_tls_close(&p->tls);
+    alarm(0);
     return status;
 }

@@ -5,9 +5,10 @@ import signal
 import socket
 import ssl
 import struct
+import threading
 import time
 
-from kit import Failure, check, descriptors_of, limit, read_all, until
+from kit import Client, Failure, check, descriptors_of, limit, read_all, until
 
 from cases.relay import echo
 
@@ -46,6 +47,39 @@ def test_descriptors_that_run_out_are_waited_for(world):
     for client in clients:
         client.close()
     check(world.client(proxy).ask(GET)[0] == 200, "nobody is let in any more")
+
+
+def test_nobody_is_cut_when_descriptors_are_few(world):
+    backend = world.backend(echo)
+    for arguments in (["--max-conns", "100"], [], ["--workers", "2"]):
+        proxy = world.proxy("--backend", backend.address, *arguments, files=40)
+        check("allows for" in proxy.err() and "ulimit -n" in proxy.err(), f"the limit is not told: {proxy.err()}")
+        results = []
+
+        def one():
+            try:
+                client = Client(proxy.port, world.pki)
+                client.send(b"there and back")
+                time.sleep(0.2)
+                results.append(client.read())
+                client.close()
+            except (OSError, Failure) as error:
+                results.append(error)
+        threads = [threading.Thread(target=one) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        check(results == [b"there and back"] * 20, f"{arguments}: {[r for r in results if r != b'there and back']} {proxy.err()}")
+        check(proxy.stop() == 0, proxy.err())
+
+
+def test_no_connection_at_all_is_refused_at_the_start(world):
+    pki = world.pki
+    for workers in ("1", "2"):
+        status, out, err = world.run("proxy", "--listen", "127.0.0.1:0", "--cert", pki.path("server"), "--key",
+                                     pki.path("server", "key"), "--workers", workers, files=22)
+        check(status == 1 and not out and "ulimit -n" in err, f"{status} {out} {err}")
 
 
 def test_descriptors_return(world):

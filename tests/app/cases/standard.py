@@ -289,10 +289,10 @@ def test_signals_of_the_first_milliseconds_are_heard_later(world):
                     process.send_signal(which)
                     line = process.stdout.readline()
                     check(line.startswith(b"listening on"), f"{which} after {delay}: {process.poll()}")
+                    if which == signal.SIGHUP and workers == "1":
+                        check(b"reloaded" in process.stderr.readline(), "it was forgotten")
                     process.send_signal(signal.SIGTERM)
                     check(process.wait(limit()) == 0, f"{which} after {delay}: {process.returncode}")
-                    if which == signal.SIGHUP and workers == "1":
-                        check(b"reloaded" in process.stderr.read(), "it was forgotten")
                 finally:
                     process.kill()
                     process.wait()

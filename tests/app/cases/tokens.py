@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 
+import kit
 from kit import Token, check, limit, until
 
 from cases.relay import echo
@@ -78,6 +79,20 @@ class Server:
             self.process.wait()
             os.unlink(self.path)
         self.process = None
+
+
+def hello():
+    """A ClientHello of OpenSSL's, as bytes."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    try:
+        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+HELLO = hello()
 
 
 def works(world, proxy):
@@ -178,3 +193,63 @@ def test_a_token_whose_files_are_moved_away_and_back(world):
     check(not works(world, proxy), "a handshake without the token")
     os.rename(tokens + ".away", tokens)
     until(lambda: works(world, proxy), "the token that is back")
+
+
+# --- tokens that hang -------------------------------------------------------------------------------------------------
+
+def hanging(world, *arguments):
+    """A proxy whose token has stopped to answer."""
+    keyed = Keyed(world)
+    server = Server(world, keyed)
+    server.start()
+    keyed.token.environment.update(server.environment)
+    key = f"pkcs11:token=milgi;object=server?pin-source={keyed.token.pin_file}&module-path=p11-kit-client.so"
+    proxy = keyed.proxy(world, "--backend", world.backend(echo).address, *arguments, key=key)
+    standing = world.client(proxy)
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    return server, proxy, standing
+
+
+def echoes(client):
+    client.tls.settimeout(3 * kit.patience)
+    client.send(b"still here")
+    return client.read() == b"still here"
+
+
+def test_a_reload_with_a_token_that_hangs_blocks_nobody(world):
+    if not Token.module():
+        return
+    server, proxy, standing = hanging(world)
+    proxy.process.send_signal(signal.SIGHUP)
+    for _ in range(5):
+        time.sleep(0.2)
+        check(echoes(standing), "a connection of before")
+    proxy.process.send_signal(signal.SIGHUP)
+    check(echoes(standing) and "reloaded" not in proxy.err(), proxy.err())
+    os.killpg(server.process.pid, signal.SIGCONT)
+    until(lambda: proxy.err().count("reloaded") == 2, f"both reloads: {proxy.err()}")
+    check(works(world, proxy) and echoes(standing), proxy.err())
+    check(proxy.stop() == 0, proxy.err())
+
+
+def test_sigterm_is_obeyed_whatever_a_token_does(world):
+    if not Token.module():
+        return
+    term, quick = (signal.SIGTERM,), (signal.SIGTERM, signal.SIGTERM)
+    for workers, reloads, signals in (("1", False, term), ("1", True, quick), ("2", True, term), ("2", True, quick)):
+        server, proxy, standing = hanging(world, "--workers", workers, "--drain", "2")
+        asking = world.raw(proxy)  # its handshake would want a signature
+        asking.sendall(HELLO)
+        if reloads:
+            proxy.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        begin = time.monotonic()
+        for one in signals:
+            proxy.process.send_signal(one)
+            time.sleep(0.2)
+        status = proxy.wait()
+        took, most = time.monotonic() - begin, 12 if signals == term else 8
+        check(status == 0 and took < most * kit.patience, f"{workers} {reloads} {signals}: {status} after {took} s: {proxy.err()}")
+        standing.close()
+        os.killpg(server.process.pid, signal.SIGCONT)
+        server.close()
