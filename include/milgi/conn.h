@@ -51,6 +51,8 @@ struct milgi_decision {
     uint32_t kind;              /* enum milgi_decision_kind */
 };
 
+#define MILGI_ALPN_SHOWN 64
+
 /*
  * What a decision is about: read it with milgi_decision_info(). Pointers are valid until the decision is answered or
  * the connection is closed.
@@ -59,7 +61,7 @@ struct milgi_decision_info {
     const char *server_name; /* SNI, or NULL */
     const uint16_t *schemes; /* signature schemes that the peer takes */
     size_t schemes_n;
-    const struct milgi_iov *alpn; /* protocols that the client offers */
+    const struct milgi_iov *alpn; /* protocols that the client offers: the first MILGI_ALPN_SHOWN of them */
     size_t alpn_n;
     /* PEER: the peer's certificates in DER, leaf first; none when an optional client certificate was not sent */
     const struct milgi_iov *chain;

@@ -4,28 +4,31 @@
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192
+#define CERTIFICATE_MIN 64 /* bytes: less cannot hold a key, a name and a signature */
 
 struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list)
 {
     return milgi__arena_u16(&hs->scratch, list->v, list->n);
 }
 
-bool milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
+/* Those that we know of a list that may hold anything, any number of times. */
+static void take_known(struct milgi__u16_list *known, struct milgi__bytes schemes)
 {
-    hs->peer_schemes.n = 0;
-    for (size_t i = 0; i < milgi__u16_n(ext->schemes); i++) {
-        uint16_t scheme = milgi__u16_at(ext->schemes, i);
-        bool is_new = milgi__scheme(scheme) != NULL && !milgi__list_has(&hs->peer_schemes, scheme);
-        if (is_new && hs->peer_schemes.n < MILGI__LIST_MAX)
-            hs->peer_schemes.v[hs->peer_schemes.n++] = scheme;
+    known->n = 0;
+    for (size_t i = 0; i < milgi__u16_n(schemes) && known->n < MILGI__LIST_MAX; i++) {
+        uint16_t scheme = milgi__u16_at(schemes, i);
+        if (milgi__scheme(scheme) != NULL && !milgi__list_has(known, scheme))
+            known->v[known->n++] = scheme;
     }
+}
+
+void milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    take_known(&hs->peer_schemes, ext->schemes);
     /*= RFC8446 4.2.3: "If no "signature_algorithms_cert" extension is present, then the "signature_algorithms"
      *= extension also applies to signatures appearing in certificates." */
     bool apart = (ext->present & MILGI__EXT(MILGI__EXT_CERT_SCHEMES)) != 0;
-    hs->peer_cert_schemes = milgi__arena_copy(&hs->arena, apart ? ext->cert_schemes : ext->schemes);
-    if (hs->peer_cert_schemes.p == NULL)
-        milgi__hs_broken(hs, MILGI_ENOMEM);
-    return hs->peer_cert_schemes.p != NULL;
+    take_known(&hs->peer_cert_schemes, apart ? ext->cert_schemes : ext->schemes);
 }
 
 /* --- sending and keys ------------------------------------------------------------------------------------------- */
@@ -186,6 +189,9 @@ bool milgi__hs_take_certificate(struct milgi__hs *hs, struct milgi__reader *body
     }
     if (certs.n == 0)
         return true;
+    /* What is kept of each is more than it may have in it. */
+    if (certs.shortest < CERTIFICATE_MIN)
+        return refuse_certificate(hs, MILGI_ALERT_BAD_CERTIFICATE, "the peer has sent a certificate that is none");
     if (certs.der_len + 3 * (size_t)certs.n > MILGI_CHUNK_MAX) {
         milgi__hs_fail(
             hs, MILGI_ELIMIT, MILGI_ALERT_BAD_CERTIFICATE, "the peer's certificates are longer than the limit");

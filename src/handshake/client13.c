@@ -71,7 +71,7 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
     if (rc != 0)
         return milgi__hs_broken(hs, rc);
     if (has_cookie) {
-        hs->cookie = milgi__arena_copy(&hs->arena, ext->cookie);
+        hs->cookie = milgi__arena_copy(&hs->unsent, ext->cookie);
         if (hs->cookie.p == NULL)
             return milgi__hs_broken(hs, MILGI_ENOMEM);
     }
@@ -122,7 +122,11 @@ static enum milgi__step send_hello_again(struct milgi__hs *hs, struct milgi__rea
      *= encrypted handshake flight." */
     if (hs->config->middlebox)
         hs->host.calls->compat(hs->host.ctx);
-    return milgi__send_client_hello(hs) ? MILGI__C13_RECV_HELLO_AGAIN : MILGI__FAILED;
+    if (!milgi__send_client_hello(hs))
+        return MILGI__FAILED;
+    milgi__arena_wipe(&hs->unsent);
+    hs->cookie = (struct milgi__bytes){ NULL, 0 };
+    return MILGI__C13_RECV_HELLO_AGAIN;
 }
 
 static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__reader *body)
@@ -199,8 +203,7 @@ static enum milgi__step recv_request(struct milgi__hs *hs, struct milgi__reader 
     struct milgi__certificate_request request;
     if (!milgi__certificate_request_decode(body, &request, &fault))
         return milgi__hs_refuse(hs, &fault);
-    if (!milgi__hs_take_schemes(hs, &request.ext))
-        return MILGI__FAILED;
+    milgi__hs_take_schemes(hs, &request.ext);
     hs->requested = true;
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);
     return MILGI__C13_RECV_CERTIFICATE;

@@ -74,7 +74,7 @@ bool milgi__choose_credential(struct milgi__hs *hs)
             struct milgi_credential *credential = hs->config->credentials[i];
             /*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm
              *= advertised by the client if it is able to provide such a chain" */
-            if (by_signature && !milgi__u16_has(hs->peer_cert_schemes, credential->leaf_signed_with))
+            if (by_signature && !milgi__list_has(&hs->peer_cert_schemes, credential->leaf_signed_with))
                 continue;
             if (by_name && !milgi__credential_fits_name(credential, name))
                 continue;
@@ -100,8 +100,10 @@ static void default_credential(struct milgi__hs *hs)
 
 static bool offers(const struct milgi__hs *hs, struct milgi__bytes protocol)
 {
-    for (size_t i = 0; i < hs->alpn_offers_n; i++) {
-        if (hs->alpn_offers[i].len == protocol.len && memcmp(hs->alpn_offers[i].data, protocol.p, protocol.len) == 0)
+    struct milgi__reader list = milgi__reader_of(hs->peer_alpn);
+    struct milgi__bytes name;
+    while (milgi__alpn_next(&list, &name)) {
+        if (name.len == protocol.len && memcmp(name.p, protocol.p, protocol.len) == 0)
             return true;
     }
     return false;
@@ -228,8 +230,8 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .server_name = hs->result.server_name,
         .schemes = hs->peer_schemes.v,
         .schemes_n = hs->peer_schemes.n,
-        .alpn = hs->alpn_offers,
-        .alpn_n = hs->alpn_offers_n,
+        .alpn = hs->alpn_shown,
+        .alpn_n = hs->alpn_shown_n,
         .chain = hs->result.peer_chain,
         .chain_n = hs->result.peer_chain_n,
     };

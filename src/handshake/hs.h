@@ -171,7 +171,7 @@ struct milgi__hs {
     struct milgi__hs_host host;
     struct milgi__arena arena;   /* as long as the handshake */
     struct milgi__arena scratch; /* until the step has run */
-    struct milgi__arena unsent;  /* server: its first flight, until it has been sent */
+    struct milgi__arena unsent;  /* server: its first flight, client: a cookie, until it has been sent */
 
     enum milgi__step step;
     uint32_t started, done; /* slots; in flight: started & ~done */
@@ -197,11 +197,11 @@ struct milgi__hs {
     struct milgi__exchange *kex; /* NULL: not begun, or over */
 
     /* what the peer said */
-    struct milgi__u16_list peer_schemes;   /* those that we know */
-    struct milgi__bytes peer_cert_schemes; /* for signatures in certificates */
-    struct milgi__bytes peer_alpn;         /* client's list */
-    struct milgi_iov *alpn_offers;         /* the same as pieces */
-    size_t alpn_offers_n;
+    struct milgi__u16_list peer_schemes;      /* those that we know, */
+    struct milgi__u16_list peer_cert_schemes; /* and those for signatures in certificates */
+    struct milgi__bytes peer_alpn;            /* client's list, until ALPN is settled */
+    struct milgi_iov *alpn_shown;             /* for decisions: the first of it as pieces */
+    size_t alpn_shown_n;
 
     /* ourselves */
     struct milgi_credential *credential; /* a reference */
@@ -268,8 +268,8 @@ bool milgi__choose_credential(struct milgi__hs *hs);
 
 /* A list of a config as it goes to the wire, until the step has run. */
 struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list);
-/* Takes the known ones of a peer's signature_algorithms(_cert). False: failed. */
-bool milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Takes the known ones of a peer's signature_algorithms(_cert). */
+void milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext);
 /* Sends messages; adds them to the transcript; both. */
 bool milgi__hs_emit(struct milgi__hs *hs, struct milgi__bytes messages);
 bool milgi__hs_record(struct milgi__hs *hs, struct milgi__bytes messages);

@@ -71,21 +71,28 @@ static bool choose_group(struct milgi__hs *hs, const struct milgi__exts *ext)
     return hs->retried;
 }
 
+/*
+ * The list is read where it lies in the message. Who is asked may answer later: it is kept then, and shown in pieces,
+ * which take many times as much as the names; so they are few.
+ */
 static bool take_protocols(struct milgi__hs *hs, const struct milgi__exts *ext)
 {
+    hs->peer_alpn = ext->alpn;
+    if (hs->config->ask == 0 || ext->alpn.len == 0)
+        return true;
     hs->peer_alpn = milgi__arena_copy(&hs->arena, ext->alpn);
     struct milgi__reader list = milgi__reader_of(hs->peer_alpn);
     struct milgi__bytes name;
     size_t n = 0;
-    for (struct milgi__reader r = list; milgi__alpn_next(&r, &name);)
+    for (struct milgi__reader r = list; n < MILGI_ALPN_SHOWN && milgi__alpn_next(&r, &name);)
         n++;
-    hs->alpn_offers = milgi__arena_alloc(&hs->arena, n * sizeof *hs->alpn_offers);
-    if (hs->peer_alpn.p == NULL || hs->alpn_offers == NULL) {
+    hs->alpn_shown = milgi__arena_alloc(&hs->arena, n * sizeof *hs->alpn_shown);
+    if (hs->peer_alpn.p == NULL || hs->alpn_shown == NULL) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }
-    while (milgi__alpn_next(&list, &name))
-        hs->alpn_offers[hs->alpn_offers_n++] = (struct milgi_iov){ name.p, name.len };
+    while (hs->alpn_shown_n < n && milgi__alpn_next(&list, &name))
+        hs->alpn_shown[hs->alpn_shown_n++] = (struct milgi_iov){ name.p, name.len };
     return true;
 }
 
@@ -105,7 +112,8 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
             return false;
         }
     }
-    return milgi__hs_take_schemes(hs, ext) && take_protocols(hs, ext);
+    milgi__hs_take_schemes(hs, ext);
+    return take_protocols(hs, ext);
 }
 
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
@@ -126,6 +134,8 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
         return MILGI__FAILED;
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);
     milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
+    if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
+        hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
     return hs->retried ? MILGI__S13_SEND_RETRY : MILGI__S13_START_FLIGHT;
 }
 

@@ -43,6 +43,7 @@ bool milgi__certificate_decode(
             return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed entry in Certificate");
         if (!milgi__exts_decode(milgi__rest(&block), MILGI__IN_CERTIFICATE, offered, &ext, fault))
             return false;
+        certs->shortest = certs->n == 0 ? milgi__left(&der) : MILGI__MIN(certs->shortest, milgi__left(&der));
         certs->n++;
         certs->der_len += milgi__left(&der);
     }

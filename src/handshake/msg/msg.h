@@ -99,7 +99,8 @@ struct milgi__certificates {
     struct milgi__bytes context;
     struct milgi__bytes list; /* CertificateEntry after CertificateEntry */
     unsigned n;
-    size_t der_len; /* of all certificates together */
+    size_t der_len;  /* of all certificates together */
+    size_t shortest; /* of one of them */
 };
 /* |chain|: certificates, each with a 3-byte length before it; may be empty. */
 void milgi__certificate_encode(struct milgi__writer *w, struct milgi__bytes context, struct milgi__bytes chain);
