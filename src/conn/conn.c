@@ -172,15 +172,7 @@ static int check_name(const struct milgi_config *config, const char *server_name
         return 0;
     if (!server_name)
         return config->accept_any_server ? 0 : MILGI_EINVAL;
-    size_t len = strlen(server_name);
-    /* To begin with a dot means, when certificates are checked, any host below the rest. */
-    if (len == 0 || len > 255 || server_name[0] == '.')
-        return MILGI_EINVAL;
-    for (const char *p = server_name; *p; p++) {
-        if (*p <= ' ' || *p >= 0x7f)
-            return MILGI_EINVAL;
-    }
-    return 0;
+    return milgi__name_ok(server_name) ? 0 : MILGI_EINVAL;
 }
 
 static char *copy_string(const char *s)

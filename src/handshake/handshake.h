@@ -132,6 +132,8 @@ bool milgi__hs_skips_early(const struct milgi__hs *hs);
 
 /* The bytes of an IP address literal: 4 or 16 of them in |out|; 0: it is a name, or nothing at all. */
 size_t milgi__name_ip(const char *name, uint8_t out[16]);
+/* Whether it is an address or a host name, which may end in a dot: what a certificate can be for. */
+bool milgi__name_ok(const char *name);
 
 /* --- after the handshake (post.c) ------------------------------------------------------------------------------- */
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names that are addresses: RFC 6066 3 forbids them in server_name, and certificates hold them in another form. */
+/*
+ * Names that servers are asked for. Those that are addresses RFC 6066 3 forbids in server_name, and certificates hold
+ * them in another form; those that are neither addresses nor host names nobody can have a certificate for.
+ */
 #include "handshake/hs.h"
 
 /* Four numbers with dots between them; returns what follows, or NULL. */
@@ -82,4 +85,40 @@ size_t milgi__name_ip(const char *name, uint8_t out[16])
     if (end != NULL && *end == '\0')
         return 4;
     return strchr(name, ':') != NULL && read_v6(name, out) ? 16 : 0;
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+static bool is_number(const char *label, size_t len)
+{
+    bool is_hex = len >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X');
+    for (size_t i = is_hex ? 2 : 0; i < len; i++) {
+        if (is_hex ? hex(label[i]) < 0 : label[i] < '0' || label[i] > '9')
+            return false;
+    }
+    return true;
+}
+
+bool milgi__name_ok(const char *name)
+{
+    uint8_t ip[16];
+    if (milgi__name_ip(name, ip) != 0)
+        return true;
+    size_t len = strlen(name), label = 0;
+    if (len > 0 && name[len - 1] == '.')
+        len--;
+    for (size_t i = 0; i < len && len <= 255; i++) {
+        if (name[i] == '.' && i == label)
+            return false;
+        if (name[i] == '.')
+            label = i + 1;
+        else if (!is_letter(name[i]) || i - label == 63)
+            return false;
+    }
+    /*= RFC1123 2.1: "a valid host name can never have the dotted-decimal form #.#.#.#, since at least the highest-level
+     *= component label will be alphabetic" */
+    return label < len && len <= 255 && !is_number(name + label, len - label);
 }

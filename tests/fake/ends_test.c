@@ -367,7 +367,8 @@ static void alerts_that_do_not_exist_abort_nothing(void **state)
 static void names_that_are_no_host_names_are_refused(void **state)
 {
     /* libcrypto takes a name that begins with a dot to mean any host below it. */
-    static const char *const names[] = { ".server.test", ".", "server test", "server.test\n", "s\xc3\xa9rver.test" };
+    static const char *const names[] = { ".server.test", ".", "server test", "server.test\n", "s\xc3\xa9rver.test",
+        "1.2.3.4.", "server..test", "*.server.test", "[::1]" };
     static const struct milgi_events events = { .on_output = output_only };
     struct milgi_config *c = fake_freeze(config(MILGI_CLIENT));
     struct pair_setup setup = { .wall_s = FAKE_NOW_S };

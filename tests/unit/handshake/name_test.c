@@ -56,11 +56,47 @@ static void random_texts_are_read_as_the_system_reads_them(void **state)
     assert_true(addresses > 1000);
 }
 
+/*= RFC1123 2.1: "a valid host name can never have the dotted-decimal form #.#.#.#, since at least the highest-level
+ *= component label will be alphabetic" */
+/*= RFC6066 3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"." */
+static void what_ends_in_a_number_is_no_host_name(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", ".", "..", ".a", "a..", "a..b", "a b", "a\tb", "a\x7f", "\xc3\xa9.test",
+        "1.2.3.4.", "1.2.3.4..", "1.2.3", "1", "01.2.3.4", "256.0.0.1", "0x7f.1", "0x7f000001", "0X7F000001.", "0x",
+        "server.1", "a.0x1f", "[::1]", "::1.", "1:2", "fe80::1%eth0", "*.server.test", "server/test", "user@server.test" };
+    static const char *const good[] = { "a", "a.", "server.test", "server.test.", "127.0.0.1", "::1", "1.2.3.4.test",
+        "4.test", "a1", "1a", "xn--a-b", "x.xn--p1ai", "a_b.test", "_sip.server.test", "0xg", "server.0xg", "a-1.b-2" };
+    for (size_t i = 0; i < MILGI__COUNT(bad); i++) {
+        if (milgi__name_ok(bad[i]))
+            fail_msg("\"%s\" is no name", bad[i]);
+    }
+    for (size_t i = 0; i < MILGI__COUNT(good); i++) {
+        if (!milgi__name_ok(good[i]))
+            fail_msg("\"%s\" is a name", good[i]);
+    }
+    char label[65], name[260];
+    memset(label, 'a', sizeof label);
+    label[63] = '\0';
+    assert_true(milgi__name_ok(label));
+    label[63] = 'a';
+    label[64] = '\0';
+    assert_false(milgi__name_ok(label));
+    for (size_t i = 0; i < sizeof name; i++)
+        name[i] = i % 50 == 49 ? '.' : 'a';
+    name[255] = '\0';
+    assert_true(milgi__name_ok(name));
+    name[255] = 'a';
+    name[256] = '\0';
+    assert_false(milgi__name_ok(name));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read_as_the_system_reads_them),
         cmocka_unit_test(random_texts_are_read_as_the_system_reads_them),
+        cmocka_unit_test(what_ends_in_a_number_is_no_host_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
