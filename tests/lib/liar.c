@@ -222,12 +222,23 @@ void liar_send_alert(struct liar *l, int level, int alert)
 
 static void send_handshake(struct liar *l, const uint8_t *p, size_t len)
 {
-    size_t at = 0, most = l->fragment ? l->fragment : 16384;
-    do {
+    size_t at = l->gone, most = l->fragment ? l->fragment : 16384;
+    struct pair_bytes record = { 0 };
+    must(at <= len, "more is gone than there was");
+    l->gone = 0;
+    for (bool first = at == 0; first || at < len; first = false) {
         size_t k = MILGI__MIN(len - at, most);
-        liar_record(l, LIAR_HANDSHAKE, p + at, k, 0);
+        record.len = 0;
+        pair_bytes_add(&record, p + at, k);
         at += k;
-    } while (at < len);
+        if (at == len && l->early_len) {
+            pair_bytes_add(&record, l->early, l->early_len);
+            l->gone = l->early_len;
+            l->early_len = 0;
+        }
+        liar_record(l, LIAR_HANDSHAKE, record.p, record.len, 0);
+    }
+    free(record.p);
 }
 
 void liar_say(struct liar *l, const void *message, size_t len)

@@ -73,7 +73,11 @@ struct liar {
     int due;         /* enum milgi__msg that an honest peer would say next; -1: none */
     unsigned said;   /* messages */
     size_t fragment; /* handshake bytes per record; 0: as many as fit */
-    bool asked;      /* by the victim for a certificate */
+    /* What lies behind the next message in its last record, as if it belonged to the one after that: as many bytes are
+     * then left out there. */
+    const uint8_t *early;
+    size_t early_len, gone;
+    bool asked; /* by the victim for a certificate */
     uint64_t random;
     struct pair_bytes waiting; /* said, and not yet taken by the victim: it has paused */
     /* what the victim has said */

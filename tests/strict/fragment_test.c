@@ -36,6 +36,77 @@ static void nothing_may_lie_behind_a_message_that_ends_a_flight(void **state)
     }
 }
 
+/* A message in the clear, or under an old key, that is said as it should be but for where it begins. */
+struct spill {
+    const char *name;
+    struct place place; /* behind this one */
+    uint8_t next[6];    /* as it begins; its whole, if it is no longer */
+    size_t next_len;
+    bool post; /* it is a KeyUpdate after the handshake */
+};
+
+static void spill(const struct spill *s, size_t k, const char *device)
+{
+    struct liar_setup setup = setup_of(&s->place);
+    struct liar liar;
+    setup.device = device;
+    liar_init(&liar, &setup);
+    assert_true(liar_step_to(&liar, s->place.type, s->place.nth));
+    liar.early = s->next;
+    liar.early_len = k;
+    while (liar_step(&liar))
+        continue;
+    if (s->post && liar.gone < s->next_len)
+        liar_record(&liar, LIAR_HANDSHAKE, s->next + liar.gone, s->next_len - liar.gone, 0);
+    liar_listen(&liar);
+    if (!liar.victim->closed)
+        fail_msg("%s, %zu bytes of it: open", s->name, k);
+    liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    expect_silence(&liar);
+    liar_fini(&liar);
+}
+
+#define C MILGI_CLIENT
+#define S MILGI_SERVER
+
+/*= RFC8446 5.1: "Handshake messages MUST NOT span key changes. Implementations MUST verify that all messages immediately
+ *= preceding a key change align with a record boundary; if not, then they MUST terminate the connection with an
+ *= "unexpected_message" alert." */
+/* What comes next begins, or is as a whole, in the record of the message before the change: all else is as it should be,
+ * so that who took it would go on to the end. */
+static void no_message_begins_before_the_keys_that_are_its(void **state)
+{
+    (void)state;
+    static const struct spill spills[] = {
+        { "EncryptedExtensions behind ServerHello", { .role = S, .type = MILGI__MSG_SERVER_HELLO }, { 8, 0, 0, 2, 0, 0 },
+            6, false },
+        { "EncryptedExtensions behind the second ServerHello",
+            { .role = S, .type = MILGI__MSG_SERVER_HELLO, .nth = 1, .retry = true }, { 8, 0, 0, 2, 0, 0 }, 6, false },
+        { "ServerHello behind HelloRetryRequest", { .role = S, .type = MILGI__MSG_SERVER_HELLO, .retry = true },
+            { 2, 0, 0 }, 3, false },
+        { "KeyUpdate behind the server's Finished", { .role = S, .type = MILGI__MSG_FINISHED }, { 24, 0, 0, 1, 0 }, 5,
+            true },
+        { "Finished behind ClientHello", { .role = C, .type = MILGI__MSG_CLIENT_HELLO }, { 20, 0, 0, 32 }, 4, false },
+        { "Certificate behind ClientHello", { .role = C, .type = MILGI__MSG_CLIENT_HELLO, .auth = true }, { 11, 0 }, 2,
+            false },
+        { "second ClientHello behind the first", { .role = C, .type = MILGI__MSG_CLIENT_HELLO, .retry = true },
+            { 1, 0, 0 }, 3, false },
+        { "Finished behind the second ClientHello",
+            { .role = C, .type = MILGI__MSG_CLIENT_HELLO, .nth = 1, .retry = true }, { 20, 0, 0, 32 }, 4, false },
+        { "KeyUpdate behind the client's Finished", { .role = C, .type = MILGI__MSG_FINISHED }, { 24, 0, 0, 1, 0 }, 5,
+            true },
+        { "KeyUpdate behind the client's Finished, with a certificate",
+            { .role = C, .type = MILGI__MSG_FINISHED, .auth = true }, { 24, 0, 0, 1, 0 }, 5, true },
+    };
+    static const char *const devices[] = { NULL, "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3" };
+    for (size_t i = 0; i < MILGI__COUNT(spills); i++) {
+        for (size_t k = 1; k <= spills[i].next_len; k++) {
+            for (size_t d = 0; d < MILGI__COUNT(devices); d++)
+                spill(&spills[i], k, devices[d]);
+        }
+    }
+}
+
 /* The same in a record of its own under the old key. */
 static void no_record_of_the_old_key_may_follow_a_change_of_keys(void **state)
 {
@@ -258,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_may_lie_behind_a_message_that_ends_a_flight),
+        cmocka_unit_test(no_message_begins_before_the_keys_that_are_its),
         cmocka_unit_test(no_record_of_the_old_key_may_follow_a_change_of_keys),
         cmocka_unit_test(a_key_update_ends_its_record),
         cmocka_unit_test(data_right_behind_finished_and_key_updates_is_taken),
