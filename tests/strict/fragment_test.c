@@ -69,17 +69,16 @@ static void spill(const struct spill *s, size_t k, const char *device)
 #define C MILGI_CLIENT
 #define S MILGI_SERVER
 
-/*= RFC8446 5.1: "Handshake messages MUST NOT span key changes. Implementations MUST verify that all messages immediately
- *= preceding a key change align with a record boundary; if not, then they MUST terminate the connection with an
- *= "unexpected_message" alert." */
-/* What comes next begins, or is as a whole, in the record of the message before the change: all else is as it should be,
- * so that who took it would go on to the end. */
+/*= RFC8446 5.1: "Implementations MUST verify that all messages immediately preceding a key change align with a record
+ *= boundary; if not, then they MUST terminate the connection with an "unexpected_message" alert." */
+/* What comes next begins, or is as a whole, in the record of the message before the change: all else is as it should
+ * be, so that who took it would go on to the end. */
 static void no_message_begins_before_the_keys_that_are_its(void **state)
 {
     (void)state;
     static const struct spill spills[] = {
-        { "EncryptedExtensions behind ServerHello", { .role = S, .type = MILGI__MSG_SERVER_HELLO }, { 8, 0, 0, 2, 0, 0 },
-            6, false },
+        { "EncryptedExtensions behind ServerHello", { .role = S, .type = MILGI__MSG_SERVER_HELLO },
+            { 8, 0, 0, 2, 0, 0 }, 6, false },
         { "EncryptedExtensions behind the second ServerHello",
             { .role = S, .type = MILGI__MSG_SERVER_HELLO, .nth = 1, .retry = true }, { 8, 0, 0, 2, 0, 0 }, 6, false },
         { "ServerHello behind HelloRetryRequest", { .role = S, .type = MILGI__MSG_SERVER_HELLO, .retry = true },

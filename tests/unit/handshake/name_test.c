@@ -64,7 +64,8 @@ static void what_ends_in_a_number_is_no_host_name(void **state)
     (void)state;
     static const char *const bad[] = { "", ".", "..", ".a", "a..", "a..b", "a b", "a\tb", "a\x7f", "\xc3\xa9.test",
         "1.2.3.4.", "1.2.3.4..", "1.2.3", "1", "01.2.3.4", "256.0.0.1", "0x7f.1", "0x7f000001", "0X7F000001.", "0x",
-        "server.1", "a.0x1f", "[::1]", "::1.", "1:2", "fe80::1%eth0", "*.server.test", "server/test", "user@server.test" };
+        "server.1", "a.0x1f", "[::1]", "::1.", "1:2", "fe80::1%eth0", "*.server.test", "server/test",
+        "user@server.test" };
     static const char *const good[] = { "a", "a.", "server.test", "server.test.", "127.0.0.1", "::1", "1.2.3.4.test",
         "4.test", "a1", "1a", "xn--a-b", "x.xn--p1ai", "a_b.test", "_sip.server.test", "0xg", "server.0xg", "a-1.b-2" };
     for (size_t i = 0; i < MILGI__COUNT(bad); i++) {
