@@ -163,6 +163,7 @@ MILGI_API const char *const *milgi_device_names(void);
     X(MILGI_CODE_RETIRED, -1002, "the only device that can use the key is out of service") \
     X(MILGI_CODE_LOST, -1003, "the device has not answered in time") \
     X(MILGI_CODE_LIED, -1004, "the device has broken its contract and is out of service") \
+    X(MILGI_CODE_NO_MEMORY, -1005, "there was not enough memory") \
     X(MILGI_CODE_MALFORMED, 1, "the operation made no sense to the device") \
     X(MILGI_CODE_NO_KEY, 2, "the key is of the wrong kind or was not loaded") \
     X(MILGI_CODE_CRYPTO, 3, "the crypto library failed")

@@ -6,30 +6,30 @@
 static void queue_alert(struct milgi_conn *c, int level, int alert)
 {
     uint8_t bytes[2] = { (uint8_t)level, (uint8_t)alert };
+    struct milgi__failure failure = milgi__failure(MILGI_ENOMEM, MILGI_ALERT_NONE, "no memory for an alert");
     if (milgi__record_write(&c->rec, MILGI__ALERT, bytes, 2, true) != 0)
-        c->rec.send_broken = true; /* it cannot be told: the transport's end must do */
+        milgi__record_break_send(&c->rec, &failure); /* it cannot be told: the transport's end must do */
 }
 
-void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reason)
+void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi__failure *failure)
 {
     if (c->failed || c->closed_told)
         return;
     c->failed = true;
-    c->reason = *reason;
-    c->reason.cls = milgi_error_class(reason->error);
+    c->failure = *failure;
     /* A close_notify that is not framed yet is dropped with the rest, so that its place is free. */
     c->closed_out = c->closed_out && !c->rec.pending;
     /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert
        behind it. */
-    bool own = !reason->alert_from_peer;
-    bool tells = own && reason->alert != MILGI_ALERT_NONE && !c->closed_out && !c->rec.send_broken;
+    bool own = failure->error != MILGI_EALERT;
+    bool tells = own && failure->alert != MILGI_ALERT_NONE && !c->closed_out && !milgi__record_send_broken(&c->rec);
     if (own && !tells)
-        c->reason.alert = MILGI_ALERT_NONE;
+        c->failure.alert = MILGI_ALERT_NONE;
     milgi__record_drop_pending(&c->rec);
     if (tells) {
         /*= RFC8446 6.1: user_canceled "SHOULD be followed by a "close_notify"". */
-        bool canceled = reason->alert == MILGI_ALERT_USER_CANCELED;
-        queue_alert(c, canceled ? 1 : 2, reason->alert);
+        bool canceled = failure->alert == MILGI_ALERT_USER_CANCELED;
+        queue_alert(c, canceled ? 1 : 2, failure->alert);
         if (canceled)
             queue_alert(c, 1, MILGI_ALERT_CLOSE_NOTIFY);
     }
@@ -40,19 +40,12 @@ void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reas
 
 void milgi__conn_fail(struct milgi_conn *c, int error, int alert, const char *detail)
 {
-    struct milgi_reason reason = { .error = error, .alert = alert, .op = -1, .detail = detail ? detail : "" };
-    milgi__conn_fail_with(c, &reason);
+    struct milgi__failure failure = milgi__failure(error, alert, detail);
+    milgi__conn_fail_with(c, &failure);
 }
 
 void milgi__conn_peer_alert(struct milgi_conn *c, int alert)
 {
-    struct milgi_reason reason = {
-        .error = MILGI_EALERT,
-        .alert = alert,
-        .alert_from_peer = true,
-        .op = -1,
-        .detail = c->established ? "the peer sent a fatal alert" : "the peer ended the handshake",
-    };
     if (c->events->on_alert && (alert != MILGI_ALERT_CLOSE_NOTIFY || c->established))
         c->events->on_alert(c, c->arg, alert);
     if (c->dead)
@@ -63,7 +56,8 @@ void milgi__conn_peer_alert(struct milgi_conn *c, int alert)
     } else if (alert != MILGI_ALERT_USER_CANCELED) {
         /*= RFC8446 6.2: "Upon transmission or receipt of a fatal alert message, both parties MUST immediately close the
            connection." */
-        milgi__conn_fail_with(c, &reason);
+        milgi__conn_fail(c, MILGI_EALERT, alert,
+            c->established ? "the peer sent a fatal alert" : "the peer ended the handshake");
     }
 }
 
@@ -90,6 +84,22 @@ int milgi_conn_abort(struct milgi_conn *c, int alert)
     return 0;
 }
 
+/* What failed, as the application is told it. */
+static void tell_closed(struct milgi_conn *c)
+{
+    const struct milgi__failure *f = &c->failure;
+    struct milgi_reason reason = {
+        .error = f->error,
+        .cls = milgi_error_class(f->error),
+        .alert = f->alert,
+        .alert_from_peer = f->error == MILGI_EALERT,
+        .op = f->op,
+        .device_code = f->device_code,
+        .detail = f->detail,
+    };
+    c->events->on_closed(c, c->arg, &reason);
+}
+
 void milgi__conn_close_state(struct milgi_conn *c)
 {
     uint64_t spent = 0;
@@ -101,12 +111,12 @@ void milgi__conn_close_state(struct milgi_conn *c)
     }
     if (c->failed || c->closed_out)
         milgi__conn_pump_out(c, &spent);
-    bool out_over = c->rec.send_broken || !milgi__record_out_busy(&c->rec);
+    bool out_over = milgi__record_send_broken(&c->rec) || !milgi__record_out_busy(&c->rec);
     bool over = c->failed || (c->closed_in && c->closed_out);
     if (c->dead || c->closed_told || !over || !out_over)
         return;
     c->closed_told = true;
     milgi__conn_flush(c);
     if (!c->dead && c->events->on_closed)
-        c->events->on_closed(c, c->arg, &c->reason);
+        tell_closed(c);
 }

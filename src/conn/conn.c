@@ -194,7 +194,7 @@ static void init(struct milgi_conn *c)
     };
     milgi__record_init(&c->rec, &c->env, (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_WINDOW),
         (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_RECORD));
-    c->reason = (struct milgi_reason){ .alert = MILGI_ALERT_NONE, .op = -1, .detail = "closed" };
+    c->failure = milgi__failure(0, MILGI_ALERT_NONE, "closed");
 }
 
 int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, const char *server_name,

@@ -65,6 +65,12 @@ static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
     milgi__conn_peer_alert(c, alert[1]);
 }
 
+/* Of something of ours: no memory, or a bug. */
+static int own_error(int rv)
+{
+    return rv == MILGI_ENOMEM ? MILGI_ENOMEM : MILGI_EINTERNAL;
+}
+
 /* A KeyUpdate at this record: what was opened ahead is stale. */
 static void peer_updated(struct milgi_conn *c, bool requested)
 {
@@ -73,9 +79,11 @@ static void peer_updated(struct milgi_conn *c, bool requested)
     if (control_flood(c))
         return;
     /*= RFC9846 4.7.3 / RFC8446 4.6.3: the receiver "MUST update its receiving keys". */
-    if (milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__READ]) != 0 ||
-        milgi__conn_install(c, MILGI__READ, c->suite, c->secret[MILGI__READ]) != 0) {
-        milgi__conn_fail(c, MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, "the read key could not be updated");
+    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__READ]);
+    if (rv == 0)
+        rv = milgi__conn_install(c, MILGI__READ, c->suite, c->secret[MILGI__READ]);
+    if (rv != 0) {
+        milgi__conn_fail(c, own_error(rv), MILGI_ALERT_INTERNAL_ERROR, "the read key could not be updated");
         return;
     }
     /* Several requests are answered by one KeyUpdate while that one has not left. */
@@ -89,12 +97,16 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     uint8_t message[5], iv[12];
     size_t len = milgi__key_update_message(message, ask_peer && !c->asked_update);
     int rv = milgi__next_secret(cx, c->suite->hash, c->secret[MILGI__WRITE]);
-    struct milgi_key *key = rv == 0 ? milgi__conn_key(c, c->suite, c->secret[MILGI__WRITE], iv) : NULL;
+    struct milgi_key *key = NULL;
+    if (rv == 0)
+        rv = milgi__conn_key(c, c->suite, c->secret[MILGI__WRITE], &key, iv);
     /* The message and the switch are one unit, behind the last record of the old key. */
-    if (!key || milgi__record_update_write(&c->rec, message, len, key, iv, first) != 0) {
+    if (rv == 0)
+        rv = milgi__record_update_write(&c->rec, message, len, key, iv, first);
+    if (rv != 0) {
         milgi__engine_key_unref(c->engine, key);
-        milgi__conn_fail(c, MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, "the write key could not be updated");
-        return MILGI_EINTERNAL;
+        milgi__conn_fail(c, own_error(rv), MILGI_ALERT_INTERNAL_ERROR, "the write key could not be updated");
+        return rv;
     }
     milgi__wipe(iv, sizeof iv);
     c->updates_out++;
@@ -107,7 +119,7 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
 
 static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
 {
-    struct milgi__hs_failure failure = { 0 };
+    struct milgi__failure failure;
     size_t at = 0;
     while (!c->failed) {
         enum milgi__post_event event = milgi__post_input(&c->post, c->config->role,
@@ -115,7 +127,7 @@ static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
         if (event == MILGI__POST_NONE)
             return;
         if (event == MILGI__POST_FAILED) {
-            milgi__conn_fail(c, failure.error, failure.alert, failure.detail);
+            milgi__conn_fail_with(c, &failure);
             return;
         }
         if (event == MILGI__POST_TICKET)

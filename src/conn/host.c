@@ -76,23 +76,24 @@ static int host_send(void *ctx, enum milgi__level level, const uint8_t *message,
     return milgi__record_write(&c->rec, MILGI__HANDSHAKE, message, len, true);
 }
 
-struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
-    uint8_t iv[12])
+int milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
+    struct milgi_key **key, uint8_t iv[12])
 {
     uint8_t raw[32];
-    struct milgi_key *key = NULL;
-    if (milgi__traffic_keys(milgi__engine_crypto(c->engine), suite, secret, raw, iv) == 0)
-        key = milgi__engine_key_aead(c->engine, suite->id, raw, suite->key_len);
+    int rv = milgi__traffic_keys(milgi__engine_crypto(c->engine), suite, secret, raw, iv);
+    *key = rv == 0 ? milgi__engine_key_aead(c->engine, suite->id, raw, suite->key_len) : NULL;
     milgi__wipe(raw, sizeof raw);
-    return key;
+    if (rv != 0)
+        return rv;
+    return *key ? 0 : MILGI_ENOMEM;
 }
 
 int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite,
     const uint8_t *secret)
 {
     uint8_t iv[12];
-    struct milgi_key *key = milgi__conn_key(c, suite, secret, iv);
-    int rv = key ? 0 : MILGI_ENOMEM;
+    struct milgi_key *key;
+    int rv = milgi__conn_key(c, suite, secret, &key, iv);
     if (key && dir == MILGI__READ)
         milgi__record_install_read(&c->rec, key, iv);
     else if (key)
@@ -180,19 +181,6 @@ int milgi__conn_begin(struct milgi_conn *c)
     return 0;
 }
 
-static void handshake_failed(struct milgi_conn *c)
-{
-    const struct milgi__hs_failure *f = milgi__hs_failure(c->hs->hs);
-    struct milgi_reason reason = {
-        .error = f->error,
-        .alert = f->alert,
-        .op = f->op,
-        .device_code = f->device_code,
-        .detail = f->detail,
-    };
-    milgi__conn_fail_with(c, &reason);
-}
-
 static char *copy_or_null(const char *s)
 {
     size_t len = s && *s ? strlen(s) + 1 : 0;
@@ -263,7 +251,7 @@ bool milgi__conn_handshake(struct milgi_conn *c)
     if (c->dead || c->failed)
         return false;
     if (c->hs->wait == MILGI__HS_FAILED)
-        handshake_failed(c);
+        milgi__conn_fail_with(c, milgi__hs_failure(c->hs->hs));
     else if (c->hs->wait == MILGI__HS_OPEN)
         handshake_open(c);
     else if (!c->app_open && milgi__hs_half_open(c->hs->hs))

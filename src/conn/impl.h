@@ -69,7 +69,7 @@ struct milgi_conn {
     char *server_name, *alpn;
     uint8_t secret[2][MILGI__SECRET_MAX]; /* application traffic secrets by direction */
     uint8_t exporter[MILGI__SECRET_MAX];
-    struct milgi_reason reason;
+    struct milgi__failure failure; /* with the alert that was sent or received */
     uint64_t bytes_in, bytes_out, records_in, records_out;
     uint32_t updates_in, updates_out;
 };
@@ -92,9 +92,9 @@ extern const struct milgi__owner_ops milgi__conn_owner_ops;
 int milgi__conn_begin(struct milgi_conn *c);      /* makes the handshake; 0 or an error that ends the connection */
 bool milgi__conn_handshake(struct milgi_conn *c); /* runs it; true: something happened */
 void milgi__conn_handshake_free(struct milgi_conn *c);
-/* The AEAD key of a traffic secret, with a reference for the caller, and its IV; NULL: it could not be made. */
-struct milgi_key *milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
-    uint8_t iv[12]);
+/* The AEAD key of a traffic secret, with a reference for the caller, and its IV. 0 or an error. */
+int milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
+    struct milgi_key **key, uint8_t iv[12]);
 int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite,
     const uint8_t *secret);
 
@@ -121,9 +121,9 @@ void milgi__conn_check_given(const struct milgi_conn *c);
 void milgi__conn_check_framed(const struct milgi_conn *c);
 
 /* close.c */
-/* Ends the connection: the first reason wins. |alert| MILGI_ALERT_NONE: none is sent. */
+/* Ends the connection: the first failure stays. */
+void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi__failure *failure);
 void milgi__conn_fail(struct milgi_conn *c, int error, int alert, const char *detail);
-void milgi__conn_fail_with(struct milgi_conn *c, const struct milgi_reason *reason);
 void milgi__conn_peer_alert(struct milgi_conn *c, int alert);
 /* close_notify when its time has come; on_closed when all is over */
 void milgi__conn_close_state(struct milgi_conn *c);

@@ -101,9 +101,9 @@ static bool may_open(const struct milgi_conn *c)
 }
 
 /* Rejected early data (RFC 8446 4.2.10) is dropped up to a bound; true: this record was such and is gone. */
-static bool skip_early(struct milgi_conn *c, int alert)
+static bool skip_early(struct milgi_conn *c, const struct milgi__failure *failure)
 {
-    if (!c->hs || !c->hs->hs || alert != MILGI_ALERT_BAD_RECORD_MAC || !milgi__hs_skips_early(c->hs->hs))
+    if (!c->hs || !c->hs->hs || failure->error != MILGI_EBADRECORD || !milgi__hs_skips_early(c->hs->hs))
         return false;
     if (c->hs->early_skipped > MILGI__EARLY_MAX)
         return false;
@@ -124,9 +124,8 @@ static void ask_if_due(struct milgi_conn *c)
 static bool pop(struct milgi_conn *c)
 {
     struct milgi__message message;
-    int alert = MILGI_ALERT_NONE, device_code = 0;
-    const char *detail = "";
-    switch (milgi__record_pop(&c->rec, &message, &alert, &device_code, &detail)) {
+    struct milgi__failure failure;
+    switch (milgi__record_pop(&c->rec, &message, &failure)) {
     case MILGI__POP_NONE:
         return false;
     case MILGI__POP_MESSAGE:
@@ -134,21 +133,11 @@ static bool pop(struct milgi_conn *c)
         milgi__conn_dispatch(c, &message);
         ask_if_due(c);
         return true;
-    case MILGI__POP_ERROR:
-        if (!skip_early(c, alert))
-            milgi__conn_fail(c, alert == MILGI_ALERT_BAD_RECORD_MAC ? MILGI_EBADRECORD : MILGI_EPROTO, alert, detail);
-        return true;
-    case MILGI__POP_BROKEN:
+    case MILGI__POP_FAILED:
         break;
     }
-    struct milgi_reason reason = {
-        .error = MILGI_EDEVICE,
-        .alert = MILGI_ALERT_INTERNAL_ERROR,
-        .op = MILGI_OP_OPEN,
-        .device_code = device_code,
-        .detail = "a record could not be opened by the device",
-    };
-    milgi__conn_fail_with(c, &reason);
+    if (!skip_early(c, &failure))
+        milgi__conn_fail_with(c, &failure);
     return true;
 }
 
@@ -164,12 +153,11 @@ static size_t input_len(const struct milgi_op *op)
 static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
 {
     struct milgi_op *op = NULL;
-    int alert = MILGI_ALERT_NONE;
-    const char *detail = "";
+    struct milgi__failure failure;
     if (!may_open(c))
         return false;
     c->rec.clear_data = !c->established && milgi__hs_skips_early(c->hs->hs);
-    switch (milgi__record_open(&c->rec, &op, &alert, &detail)) {
+    switch (milgi__record_open(&c->rec, &op, &failure)) {
     case MILGI__START_OP:
         *spent_ns += RECORD_NS + (input_len(op) >> BYTE_NS_SHIFT);
         milgi__engine_count(c->engine, 0, 0, input_len(op));
@@ -181,10 +169,10 @@ static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
     case MILGI__START_ROOM:
         c->blocked_room = true;
         return false;
-    case MILGI__START_ERROR:
+    case MILGI__START_FAILED:
         /* Judged in its turn: what came before it is delivered first. */
         if (!milgi__record_in_started(&c->rec))
-            milgi__conn_fail(c, MILGI_EPROTO, alert, detail);
+            milgi__conn_fail_with(c, &failure);
         return false;
     case MILGI__START_NONE:
     case MILGI__START_FULL:
@@ -224,15 +212,15 @@ static void end_of_transport(struct milgi_conn *c)
         return;
     if (c->hs && c->hs->hs && !c->established && c->hs->wait != MILGI__HS_INPUT && c->rec.input.len)
         return;
-    struct milgi_reason reason = {
+    struct milgi__failure failure = {
         .error = c->transport_error ? MILGI_ETRANSPORT : MILGI_ETRUNCATED,
         .alert = MILGI_ALERT_NONE,
-        .op = -1,
+        .op = MILGI__NO_OP,
         .device_code = c->transport_error,
         .detail = c->established ? "the transport ended without close_notify"
                                  : "the transport ended during the handshake",
     };
-    milgi__conn_fail_with(c, &reason);
+    milgi__conn_fail_with(c, &failure);
 }
 
 void milgi__conn_input_state(struct milgi_conn *c)

@@ -263,7 +263,9 @@ static bool collect(struct milgi_conn *c)
     while (milgi__record_take(&c->rec, &slice)) {
         if (milgi__bufq_push(&c->out, slice) != 0) {
             milgi_chunk_unref(slice.chunk);
-            c->rec.send_broken = true; /* a framed record is never left out: the direction ends here */
+            /* A framed record is never left out: the direction ends here. */
+            struct milgi__failure failure = milgi__failure(MILGI_ENOMEM, MILGI_ALERT_NONE, "no memory for output");
+            milgi__record_break_send(&c->rec, &failure);
             break;
         }
         any = true;
@@ -276,11 +278,11 @@ static bool collect(struct milgi_conn *c)
 bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
 {
     bool progress = false;
-    while (!c->rec.send_broken && seal_next(c, spent_ns))
+    while (!milgi__record_send_broken(&c->rec) && seal_next(c, spent_ns))
         progress = true;
     progress |= collect(c);
-    if (c->rec.send_broken && !c->failed)
-        milgi__conn_fail(c, MILGI_EDEVICE, MILGI_ALERT_NONE, "a record could not be sealed");
+    if (milgi__record_send_broken(&c->rec) && !c->failed)
+        milgi__conn_fail_with(c, &c->rec.send_failure);
     if (c->want_room && !c->failed && !c->dead && has_room(c)) {
         c->want_room = false;
         if (c->events->on_room)

@@ -18,7 +18,7 @@ void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
     op->service_ns = 0;
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
     if (op->key && !milgi__key_ready(d, op->key)) {
-        milgi__op_fail(e, op, MILGI_CODE_NO_DEVICE);
+        milgi__op_fail(e, op, milgi__key_is_here(op->key) ? MILGI_CODE_NO_MEMORY : MILGI_CODE_NO_DEVICE);
         return;
     }
     op->e.state = MILGI__OP_IN_FLIGHT;

@@ -175,10 +175,10 @@ static bool copy_chain(struct milgi__hs *hs, const struct milgi__certificates *c
 
 bool milgi__hs_take_certificate(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__certificates certs;
-    if (!milgi__certificate_decode(body, 0, &certs, &fault)) {
-        milgi__hs_refuse(hs, &fault);
+    if (!milgi__certificate_decode(body, 0, &certs, &failure)) {
+        milgi__hs_refuse(hs, &failure);
         return false;
     }
     /*= RFC8446 4.4.2: "Otherwise (in the case of server authentication), this field SHALL be zero length." Nor do we
@@ -205,10 +205,10 @@ bool milgi__hs_take_certificate(struct milgi__hs *hs, struct milgi__reader *body
 
 bool milgi__hs_take_verify(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__certificate_verify verify;
-    if (!milgi__certificate_verify_decode(body, &verify, &fault)) {
-        milgi__hs_refuse(hs, &fault);
+    if (!milgi__certificate_verify_decode(body, &verify, &failure)) {
+        milgi__hs_refuse(hs, &failure);
         return false;
     }
     /*= RFC8446 4.4.3: "the signature algorithm MUST be one offered in the client's "signature_algorithms" extension",

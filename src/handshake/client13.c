@@ -105,9 +105,9 @@ static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__ser
 
 enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__server_hello *hello)
 {
-    struct milgi__fault fault;
-    if (!milgi__server_hello_decode13(hello, hs->offered, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    struct milgi__failure failure;
+    if (!milgi__server_hello_decode13(hello, hs->offered, &failure))
+        return milgi__hs_refuse(hs, &failure);
     if (!check_hello(hs, hello))
         return MILGI__FAILED;
     return hello->retry ? take_retry(hs, hello) : take_hello(hs, hello);
@@ -131,10 +131,10 @@ static enum milgi__step send_hello_again(struct milgi__hs *hs, struct milgi__rea
 
 static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__server_hello hello;
-    if (!milgi__server_hello_decode(body, &hello, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__server_hello_decode(body, &hello, &failure))
+        return milgi__hs_refuse(hs, &failure);
     /*= RFC8446 4.1.4: "If a client receives a second HelloRetryRequest in the same connection [...], it MUST abort the
      *= handshake with an "unexpected_message" alert." */
     if (hello.retry)
@@ -144,8 +144,8 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
      *= value changes." */
     if (milgi__server_hello_version(&hello) != MILGI__TLS13)
         return milgi__hs_illegal(hs, "the server changed the version after its HelloRetryRequest");
-    if (!milgi__server_hello_decode13(&hello, hs->offered, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__server_hello_decode13(&hello, hs->offered, &failure))
+        return milgi__hs_refuse(hs, &failure);
     return check_hello(hs, &hello) ? take_hello(hs, &hello) : MILGI__FAILED;
 }
 
@@ -181,10 +181,10 @@ static bool offered_protocol(const struct milgi_config *config, struct milgi__by
 
 static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__exts ext;
-    if (!milgi__encrypted_extensions_decode(body, hs->offered, &ext, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__encrypted_extensions_decode(body, hs->offered, &ext, &failure))
+        return milgi__hs_refuse(hs, &failure);
     if ((ext.present & MILGI__EXT(MILGI__EXT_ALPN)) == 0)
         return MILGI__C13_RECV_REQUEST;
     struct milgi__reader list = milgi__reader_of(ext.alpn);
@@ -199,10 +199,10 @@ static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__read
 
 static enum milgi__step recv_request(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__certificate_request request;
-    if (!milgi__certificate_request_decode(body, &request, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__certificate_request_decode(body, &request, &failure))
+        return milgi__hs_refuse(hs, &failure);
     milgi__hs_take_schemes(hs, &request.ext);
     hs->requested = true;
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);

@@ -34,7 +34,7 @@ static void settle_no(struct milgi__hs *hs, enum milgi__slot slot, int error, in
 {
     settle(hs, slot,
         &(struct milgi__outcome){
-            .status = MILGI_OP_REJECTED, .alert = (uint16_t)alert, .error = error, .detail = detail });
+            .status = MILGI_OP_REJECTED, .failure = milgi__failure(error, alert, detail) });
 }
 
 /* --- credential ------------------------------------------------------------------------------------------------- */

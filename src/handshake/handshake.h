@@ -10,6 +10,7 @@
 
 #include <milgi/conn.h>
 
+#include "base/failure.h"
 #include "config/config.h"
 #include "keys/keys.h"
 
@@ -68,14 +69,6 @@ struct milgi__hs_host {
     const struct milgi__hs_calls *calls;
 };
 
-struct milgi__hs_failure {
-    int error; /* MILGI_E* */
-    int alert; /* to send; MILGI_ALERT_NONE: none */
-    int op;    /* -1: none */
-    int device_code;
-    const char *detail;
-};
-
 /* What is negotiated, filled in as it becomes known. */
 struct milgi__hs_result {
     uint16_t version, suite, group, scheme;
@@ -114,7 +107,7 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
 /* 0, MILGI_ESTALE (not open), MILGI_EINVAL. */
 int milgi__hs_decide(struct milgi__hs *hs, uint32_t kind, enum milgi_verdict verdict, void *result);
 int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_decision_info *info);
-const struct milgi__hs_failure *milgi__hs_failure(const struct milgi__hs *hs);
+const struct milgi__failure *milgi__hs_failure(const struct milgi__hs *hs);
 const struct milgi__hs_result *milgi__hs_result(const struct milgi__hs *hs);
 /*
  * True when a server may send application data before the client's Finished (if the config says so); its write key is
@@ -157,7 +150,7 @@ enum milgi__post_event {
  * not end its record is a failure.
  */
 enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
-    const uint8_t *data, size_t len, size_t *at, struct milgi__hs_failure *failure);
+    const uint8_t *data, size_t len, size_t *at, struct milgi__failure *failure);
 static inline bool milgi__post_mid_message(const struct milgi__post *post)
 {
     return post->part_len != 0;

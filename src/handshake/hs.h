@@ -128,10 +128,8 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
 
 /* What came of a slot. */
 struct milgi__outcome {
-    uint8_t status; /* enum milgi_op_status; PENDING until it is done */
-    uint16_t alert; /* if it is not OK */
-    int error, device_code;
-    const char *detail;
+    uint8_t status;                /* enum milgi_op_status; PENDING until it is done */
+    struct milgi__failure failure; /* if it is not OK */
 };
 
 struct milgi__key_pair {
@@ -180,7 +178,7 @@ struct milgi__hs {
     uint8_t sampled_dev, sampled_slot;
     bool running;
     uint8_t read_level, write_level;
-    struct milgi__hs_failure failure;
+    struct milgi__failure failure;
     struct milgi__hs_result result;
 
     /* unread messages: in[in_from .. in_to); NULL: there are none */
@@ -237,8 +235,7 @@ static inline enum milgi_role milgi__hs_role(const struct milgi__hs *hs)
 
 /* The first failure stays. Always MILGI__FAILED. */
 enum milgi__step milgi__hs_fail(struct milgi__hs *hs, int error, int alert, const char *detail);
-/* A peer that broke the protocol. */
-enum milgi__step milgi__hs_refuse(struct milgi__hs *hs, const struct milgi__fault *fault);
+enum milgi__step milgi__hs_refuse(struct milgi__hs *hs, const struct milgi__failure *failure);
 enum milgi__step milgi__hs_illegal(struct milgi__hs *hs, const char *detail);
 /* |rc| of something of ours: no memory, or a bug. */
 enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rc);

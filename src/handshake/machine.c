@@ -49,8 +49,7 @@ struct milgi__hs *milgi__hs_new(
     hs->config = milgi_config_ref(config);
     hs->host = *host;
     hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : MILGI__S_RECV_HELLO;
-    hs->failure.op = -1;
-    hs->failure.alert = MILGI_ALERT_NONE;
+    hs->failure = milgi__failure(0, MILGI_ALERT_NONE, NULL);
     hs->result.alpn = "";
     hs->result.schedule = &hs->schedule;
     if (server_name != NULL) {
@@ -83,20 +82,18 @@ void milgi__hs_free(struct milgi__hs *hs)
 
 /* --- failure ---------------------------------------------------------------------------------------------------- */
 
-enum milgi__step milgi__hs_fail(struct milgi__hs *hs, int error, int alert, const char *detail)
+enum milgi__step milgi__hs_refuse(struct milgi__hs *hs, const struct milgi__failure *failure)
 {
-    if (hs->failure.error == 0) {
-        hs->failure.error = error;
-        hs->failure.alert = alert;
-        hs->failure.detail = detail;
-    }
+    if (hs->failure.error == 0)
+        hs->failure = *failure;
     hs->step = MILGI__FAILED;
     return MILGI__FAILED;
 }
 
-enum milgi__step milgi__hs_refuse(struct milgi__hs *hs, const struct milgi__fault *fault)
+enum milgi__step milgi__hs_fail(struct milgi__hs *hs, int error, int alert, const char *detail)
 {
-    return milgi__hs_fail(hs, MILGI_EPROTO, fault->alert, fault->detail);
+    struct milgi__failure failure = milgi__failure(error, alert, detail);
+    return milgi__hs_refuse(hs, &failure);
 }
 
 enum milgi__step milgi__hs_illegal(struct milgi__hs *hs, const char *detail)
@@ -228,19 +225,7 @@ static bool judge(struct milgi__hs *hs, const struct milgi__row *row)
         const struct milgi__outcome *outcome = &hs->outcome[slot];
         if ((row->needs & MILGI__ON(slot)) == 0 || outcome->status == MILGI_OP_OK)
             continue;
-        static const int type[] = {
-            [MILGI__KEYGEN_1] = MILGI_OP_KEYGEN,
-            [MILGI__KEYGEN_2] = MILGI_OP_KEYGEN,
-            [MILGI__KEYGEN_3] = MILGI_OP_KEYGEN,
-            [MILGI__KEYGEN_RETRY] = MILGI_OP_KEYGEN,
-            [MILGI__DERIVE] = MILGI_OP_DERIVE,
-            [MILGI__SIGN] = MILGI_OP_SIGN,
-            [MILGI__CHAIN] = MILGI_OP_VERIFY_CHAIN,
-            [MILGI__VERIFY] = MILGI_OP_VERIFY,
-        };
-        hs->failure.op = slot < MILGI__CREDENTIAL ? type[slot] : -1;
-        hs->failure.device_code = outcome->device_code;
-        milgi__hs_fail(hs, outcome->error, outcome->alert, outcome->detail);
+        milgi__hs_refuse(hs, &outcome->failure);
         return false;
     }
     return true;
@@ -364,7 +349,7 @@ enum milgi__hs_wait milgi__hs_run(struct milgi__hs *hs)
 
 /* --- what is known ---------------------------------------------------------------------------------------------- */
 
-const struct milgi__hs_failure *milgi__hs_failure(const struct milgi__hs *hs)
+const struct milgi__failure *milgi__hs_failure(const struct milgi__hs *hs)
 {
     return &hs->failure;
 }

@@ -128,10 +128,10 @@ static enum milgi__step c_send_hello(struct milgi__hs *hs, struct milgi__reader 
 
 static enum milgi__step c_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__server_hello hello;
-    if (!milgi__server_hello_decode(body, &hello, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__server_hello_decode(body, &hello, &failure))
+        return milgi__hs_refuse(hs, &failure);
     if (milgi__server_hello_version(&hello) == MILGI__TLS13) {
         hs->result.version = MILGI__TLS13;
         return milgi__client13_hello(hs, &hello);
@@ -192,12 +192,12 @@ const struct milgi__row milgi__client_hello_rows[] = {
 
 static enum milgi__step s_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__client_hello hello;
     struct milgi__bytes versions;
-    if (!milgi__client_hello_decode(body, &hello, &fault) ||
-        !milgi__client_hello_versions(&hello, &versions, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__client_hello_decode(body, &hello, &failure) ||
+        !milgi__client_hello_versions(&hello, &versions, &failure))
+        return milgi__hs_refuse(hs, &failure);
     /*= RFC8446 4.2.1: "servers MUST NOT use the ClientHello.legacy_version value for version negotiation and MUST use
      *= only the "supported_versions" extension to determine client preferences" */
     if (milgi__u16_has(versions, MILGI__TLS13)) {

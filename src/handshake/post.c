@@ -2,9 +2,9 @@
 /* Handshake messages after the handshake (RFC 8446 4.6). */
 #include "handshake/hs.h"
 
-static enum milgi__post_event refuse(struct milgi__hs_failure *failure, int error, int alert, const char *detail)
+static enum milgi__post_event refuse(struct milgi__failure *failure, int error, int alert, const char *detail)
 {
-    *failure = (struct milgi__hs_failure){ .error = error, .alert = alert, .op = -1, .detail = detail };
+    *failure = milgi__failure(error, alert, detail);
     return MILGI__POST_FAILED;
 }
 
@@ -42,12 +42,11 @@ static bool keep(struct milgi__post *post, const uint8_t *data, size_t len)
 }
 
 static enum milgi__post_event key_update(
-    struct milgi__reader *body, bool ends_record, struct milgi__hs_failure *failure)
+    struct milgi__reader *body, bool ends_record, struct milgi__failure *failure)
 {
-    struct milgi__fault fault;
     bool request;
-    if (!milgi__key_update_decode(body, &request, &fault))
-        return refuse(failure, MILGI_EPROTO, fault.alert, fault.detail);
+    if (!milgi__key_update_decode(body, &request, failure))
+        return MILGI__POST_FAILED;
     /*= RFC8446 5.1: "implementations MUST send these messages in alignment with a record boundary" */
     if (!ends_record)
         return refuse(
@@ -57,20 +56,19 @@ static enum milgi__post_event key_update(
 
 /* One whole message. */
 static enum milgi__post_event read_message(
-    struct milgi__bytes message, bool ends_record, struct milgi__hs_failure *failure)
+    struct milgi__bytes message, bool ends_record, struct milgi__failure *failure)
 {
-    struct milgi__fault fault;
     struct milgi__reader body = milgi__reader_of(message);
     if (milgi__read32(&body) >> 24 == MILGI__MSG_KEY_UPDATE)
         return key_update(&body, ends_record, failure);
     struct milgi__new_session_ticket ticket;
-    if (!milgi__new_session_ticket_decode(&body, &ticket, &fault))
-        return refuse(failure, MILGI_EPROTO, fault.alert, fault.detail);
+    if (!milgi__new_session_ticket_decode(&body, &ticket, failure))
+        return MILGI__POST_FAILED;
     return MILGI__POST_TICKET;
 }
 
 enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
-    const uint8_t *data, size_t len, size_t *at, struct milgi__hs_failure *failure)
+    const uint8_t *data, size_t len, size_t *at, struct milgi__failure *failure)
 {
     static const char too_long[] = "a handshake message longer than the limit";
     if (len == 0)

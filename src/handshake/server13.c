@@ -118,9 +118,9 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
 
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
 {
-    struct milgi__fault fault;
-    if (!milgi__client_hello_decode13(hello, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    struct milgi__failure failure;
+    if (!milgi__client_hello_decode13(hello, &failure))
+        return milgi__hs_refuse(hs, &failure);
     if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) ||
         !take_hello(hs, hello))
         return MILGI__FAILED;
@@ -176,11 +176,11 @@ static enum milgi__step send_retry(struct milgi__hs *hs, struct milgi__reader *n
 
 static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__client_hello hello;
     uint8_t digest[MILGI__HASH_MAX];
-    if (!milgi__client_hello_decode(body, &hello, &fault) || !milgi__client_hello_decode13(&hello, &fault))
-        return milgi__hs_refuse(hs, &fault);
+    if (!milgi__client_hello_decode(body, &hello, &failure) || !milgi__client_hello_decode13(&hello, &failure))
+        return milgi__hs_refuse(hs, &failure);
     int rc = milgi__client_hello_digest(hs->host.cx, &hello, digest);
     if (rc != 0)
         return milgi__hs_broken(hs, rc);

@@ -251,36 +251,28 @@ static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigne
 }
 
 /* A verdict on the peer is its slot's alert; everything else is our own trouble. */
-static struct milgi__outcome outcome_of(const struct milgi_op *op, unsigned slot)
+static struct milgi__failure failure_of(const struct milgi_op *op, unsigned slot)
 {
-    struct milgi__outcome o = {
-        .status = op->status,
-        .alert = MILGI_ALERT_INTERNAL_ERROR,
-        .error = MILGI_EDEVICE,
-        .device_code = op->device_code,
-        .detail = "a crypto device failed",
-    };
-    if (op->status == MILGI_OP_LOST)
-        o.detail = "a crypto device did not answer in time";
+    struct milgi__failure f = milgi__op_failure(op->type, op->status, op->device_code);
     if (op->status != MILGI_OP_REJECTED)
-        return o;
+        return f;
     if (slot == MILGI__DERIVE) {
-        o.alert = MILGI_ALERT_ILLEGAL_PARAMETER;
-        o.error = MILGI_EPROTO;
-        o.detail = "the peer's key share is not valid";
+        f.alert = MILGI_ALERT_ILLEGAL_PARAMETER;
+        f.error = MILGI_EPROTO;
+        f.detail = "the peer's key share is not valid";
     } else if (slot == MILGI__VERIFY) {
         /*= RFC8446 4.4.3: "If the verification fails, the receiver MUST terminate the handshake with a "decrypt_error"
          *= alert." */
-        o.alert = MILGI_ALERT_DECRYPT_ERROR;
-        o.error = MILGI_EVERIFY;
-        o.detail = "the signature of CertificateVerify does not verify";
+        f.alert = MILGI_ALERT_DECRYPT_ERROR;
+        f.error = MILGI_EVERIFY;
+        f.detail = "the signature of CertificateVerify does not verify";
     } else if (slot == MILGI__CHAIN) {
-        o.alert = op->u.chain.alert;
-        o.error = MILGI_EVERIFY;
-        o.device_code = op->u.chain.verdict;
-        o.detail = milgi__verdict_text(op->u.chain.verdict);
+        f.alert = op->u.chain.alert;
+        f.error = MILGI_EVERIFY;
+        f.device_code = op->u.chain.verdict;
+        f.detail = milgi__verdict_text(op->u.chain.verdict);
     }
-    return o;
+    return f;
 }
 
 void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
@@ -288,14 +280,12 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
     if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
         return;
     struct milgi__outcome *outcome = &hs->outcome[slot];
-    *outcome = outcome_of(op, slot);
     int rc = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
+    *outcome = (struct milgi__outcome){ .status = op->status, .failure = failure_of(op, slot) };
     if (op->status == MILGI_OP_PENDING || rc != 0)
         outcome->status = MILGI_OP_BROKEN;
-    if (rc == MILGI_ENOMEM) {
-        outcome->error = rc;
-        outcome->detail = "no memory for the handshake";
-    }
+    if (rc == MILGI_ENOMEM)
+        outcome->failure = milgi__failure(rc, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
     hs->done |= MILGI__ON(slot);
     if ((op->flags & MILGI__OP_SAMPLED) != 0) {
         hs->sampled_ns = op->e.stamp_ns;

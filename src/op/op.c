@@ -2,6 +2,8 @@
 /* An op's names and its end. */
 #include "op/op.h"
 
+#include <milgi/device.h>
+
 #include <stdatomic.h>
 
 const char *milgi_op_type_name(int type)
@@ -69,4 +71,19 @@ void milgi__op_clear(struct milgi_op *op)
     default:
         break;
     }
+}
+
+struct milgi__failure milgi__op_failure(int type, int status, int device_code)
+{
+    bool memory = device_code == MILGI_CODE_NO_MEMORY;
+    const char *detail = memory ? "not enough memory for a crypto operation" : "a crypto device failed";
+    if (status == MILGI_OP_LOST)
+        detail = "a crypto device did not answer in time";
+    return (struct milgi__failure){
+        .error = memory ? MILGI_ENOMEM : MILGI_EDEVICE,
+        .alert = MILGI_ALERT_INTERNAL_ERROR,
+        .op = type,
+        .device_code = device_code,
+        .detail = detail,
+    };
 }

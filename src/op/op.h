@@ -5,6 +5,7 @@
 #include <milgi/op.h>
 
 #include "base/base.h"
+#include "base/failure.h"
 #include "buf/buf.h"
 #include "op/algorithm.h"
 
@@ -34,6 +35,14 @@ void milgi__op_clear(struct milgi_op *op);
  */
 void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
 
+/*
+ * Why an op of |type| that ended with |status| failed, when that is no verdict on the peer: without memory
+ * (MILGI_CODE_NO_MEMORY), or by the device's fault.
+ */
+struct milgi__failure milgi__op_failure(int type, int status, int device_code);
+
+/* Whether the key's bytes are in this process. They were read once before, so that only want of memory is in the way. */
+bool milgi__key_is_here(const struct milgi_key *key);
 /* A PRIVATE or TRUST key made usable for one thread; NULL: the key's bytes are not here, or no memory. */
 void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key);
 void milgi__loaded_free(const struct milgi_key *key, void *loaded);

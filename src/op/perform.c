@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Performing an op with the crypto library: the one place where the two meet. */
+#include <milgi/device.h>
+
 #include "crypto/aead.h"
 #include "crypto/kex.h"
 #include "crypto/x509.h"
@@ -9,23 +11,22 @@
 #define INPUT_MAX (16384u + 256u)
 #define TAG_LEN 16u
 
-/* device_code of a BROKEN op. */
-enum {
-    CODE_MALFORMED = 1, /* the op makes no sense */
-    CODE_NO_KEY = 2,    /* its key is not of the right kind, or not loaded */
-    CODE_CRYPTO = 3     /* the crypto library failed */
-};
-
 static int malformed(struct milgi_op *op)
 {
-    op->device_code = CODE_MALFORMED;
+    op->device_code = MILGI_CODE_MALFORMED;
     return MILGI__BROKEN;
 }
 
 static int no_key(struct milgi_op *op)
 {
-    op->device_code = CODE_NO_KEY;
+    op->device_code = MILGI_CODE_NO_KEY;
     return MILGI__BROKEN;
+}
+
+static int not_loaded(struct milgi_op *op, enum milgi_key_kind kind)
+{
+    bool here = op->key != NULL && op->key->kind == kind && milgi__key_is_here(op->key);
+    return here ? MILGI_ENOMEM : no_key(op);
 }
 
 /* --- records ---------------------------------------------------------------------------------------------------- */
@@ -128,7 +129,7 @@ static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
     if (s->input_len > sizeof(s->input))
         return malformed(op);
     if (loaded == NULL || op->key == NULL || op->key->kind != MILGI_KEY_PRIVATE)
-        return no_key(op);
+        return not_loaded(op, MILGI_KEY_PRIVATE);
     int result = milgi__pkey_sign(cx, loaded, op->alg, s->input, s->input_len, s->sig, &len);
     s->sig_len = result == 0 ? (uint16_t)len : 0;
     return result;
@@ -153,7 +154,7 @@ static int verify_chain(struct milgi__crypto *cx, struct milgi_op *op, void *loa
         (c->purpose != MILGI_PURPOSE_SERVER && c->purpose != MILGI_PURPOSE_CLIENT))
         return malformed(op);
     if (loaded == NULL || op->key == NULL || op->key->kind != MILGI_KEY_TRUST)
-        return no_key(op);
+        return not_loaded(op, MILGI_KEY_TRUST);
     struct milgi__chain_query query = { .chain = c->chain.data,
         .chain_len = c->chain.len,
         .now_s = c->now_s,
@@ -194,7 +195,12 @@ void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *load
     }
     op->status = MILGI_OP_BROKEN;
     if (op->device_code == 0)
-        op->device_code = CODE_CRYPTO;
+        op->device_code = result == MILGI_ENOMEM ? MILGI_CODE_NO_MEMORY : MILGI_CODE_CRYPTO;
+}
+
+bool milgi__key_is_here(const struct milgi_key *key)
+{
+    return key->kind != MILGI_KEY_PRIVATE || key->credential->pkcs8 != NULL;
 }
 
 void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key)

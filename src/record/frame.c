@@ -101,17 +101,17 @@ static enum milgi__start put_in_ring(
 /* What is wrong with a record is told only after all that came before it. */
 static enum milgi__start refused(const struct milgi__record *r)
 {
-    return r->in.head == r->in.tail ? MILGI__START_ERROR : MILGI__START_FULL;
+    return r->in.head == r->in.tail ? MILGI__START_FAILED : MILGI__START_FULL;
 }
 
 /* The common case: the record lies whole in the first slice. NONE: it does not. */
-static enum milgi__start frame_whole(struct milgi__record *r, int *alert, const char **detail)
+static enum milgi__start frame_whole(struct milgi__record *r, struct milgi__failure *failure)
 {
     const struct milgi_slice *front = &r->input.ring[r->input.head];
     uint32_t len = milgi__get16(front->data + 3);
     if (front->len < MILGI__RECORD_HEADER + len)
         return MILGI__START_NONE;
-    if (!milgi__limit_header(r, front->data, alert, detail))
+    if (!milgi__limit_header(r, front->data, failure))
         return refused(r);
     if (!milgi__ring_room(&r->in))
         return MILGI__START_ROOM;
@@ -126,21 +126,21 @@ static enum milgi__start frame_whole(struct milgi__record *r, int *alert, const 
     return MILGI__START_READY;
 }
 
-enum milgi__start milgi__frame_in(struct milgi__record *r, int *alert, const char **detail)
+enum milgi__start milgi__frame_in(struct milgi__record *r, struct milgi__failure *failure)
 {
     struct milgi__direction *in = &r->in;
     if (!r->have_header) {
         if (r->input.len < MILGI__RECORD_HEADER)
             return MILGI__START_NONE;
         if (r->input.ring[r->input.head].len >= MILGI__RECORD_HEADER) {
-            enum milgi__start start = frame_whole(r, alert, detail);
+            enum milgi__start start = frame_whole(r, failure);
             if (start != MILGI__START_NONE)
                 return start;
         }
         milgi__bufq_read(&r->input, r->header, MILGI__RECORD_HEADER);
         r->have_header = true;
     }
-    if (!milgi__limit_header(r, r->header, alert, detail))
+    if (!milgi__limit_header(r, r->header, failure))
         return refused(r);
     uint32_t len = milgi__get16(r->header + 3);
     if (!whole(r, len))

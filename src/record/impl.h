@@ -57,8 +57,8 @@ void milgi__ring_fini(struct milgi__direction *d);
 
 /* --- headers (frame.c) ------------------------------------------------------------------------------------------ */
 
-/* Moves the next record of the input to the ring, STALE. READY: done; else NONE, FULL, ROOM, ERROR. */
-enum milgi__start milgi__frame_in(struct milgi__record *r, int *alert, const char **detail);
+/* Moves the next record of the input to the ring, STALE. READY: done; else NONE, FULL, ROOM, FAILED. */
+enum milgi__start milgi__frame_in(struct milgi__record *r, struct milgi__failure *failure);
 void milgi__frame_header(uint8_t out[MILGI__RECORD_HEADER], uint8_t type, uint16_t version, size_t len);
 
 /* --- what waits to be framed (pending.c) ------------------------------------------------------------------------ */
@@ -81,9 +81,9 @@ uint64_t milgi__limit_hard(const struct milgi_key *key);
 uint64_t milgi__limit_soft(const struct milgi_key *key);
 /* Padding of a record with |content| bytes; the same answer until a record is framed. */
 uint32_t milgi__limit_padding(struct milgi__record *r, uint32_t content);
-/* Whether |header| may begin a record; false: *alert, *detail. */
+/* Whether |header| may begin a record; false: *failure. */
 bool milgi__limit_header(
-    const struct milgi__record *r, const uint8_t header[MILGI__RECORD_HEADER], int *alert, const char **detail);
+    const struct milgi__record *r, const uint8_t header[MILGI__RECORD_HEADER], struct milgi__failure *failure);
 
 /* What seal and open ops have in common, for the next record of |d| (open.c). */
 void milgi__record_op(struct milgi_op *op, enum milgi_op_type type, const struct milgi__direction *d, bool in_place,

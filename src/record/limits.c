@@ -39,23 +39,16 @@ uint32_t milgi__limit_padding(struct milgi__record *r, uint32_t content)
 
 /* --- headers received ------------------------------------------------------------------------------------------- */
 
-static bool refuse(int *alert, int why, const char **detail, const char *text)
-{
-    *alert = why;
-    *detail = text;
-    return false;
-}
-
-static bool check_type(const struct milgi__record *r, uint8_t type, unsigned len, int *alert, const char **detail)
+static bool check_type(const struct milgi__record *r, uint8_t type, unsigned len, struct milgi__failure *failure)
 {
     /*= RFC8446 5: "If a TLS implementation receives an unexpected record type, it MUST terminate the connection with an
      *= "unexpected_message" alert." */
     if (type < MILGI__CCS || type > MILGI__DATA)
-        return refuse(alert, MILGI_ALERT_UNEXPECTED_MESSAGE, detail, "unknown record type");
+        return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "unknown record type");
     if (!r->in.key) {
         /*= RFC8446 5.1: "Application Data messages are always protected." */
         if (type == MILGI__DATA && !r->clear_data)
-            return refuse(alert, MILGI_ALERT_UNEXPECTED_MESSAGE, detail, "application data without protection");
+            return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "application data without protection");
         return true;
     }
     if (type == MILGI__DATA || type == MILGI__CCS)
@@ -63,30 +56,30 @@ static bool check_type(const struct milgi__record *r, uint8_t type, unsigned len
     /* A peer that could not make its keys tells us so in the clear. Nobody can have forged away what was opened. */
     if (type == MILGI__ALERT && len == 2 && !r->seen_protected_in)
         return true;
-    return refuse(alert, MILGI_ALERT_UNEXPECTED_MESSAGE, detail, "record without protection");
+    return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "record without protection");
 }
 
 bool milgi__limit_header(
-    const struct milgi__record *r, const uint8_t header[MILGI__RECORD_HEADER], int *alert, const char **detail)
+    const struct milgi__record *r, const uint8_t header[MILGI__RECORD_HEADER], struct milgi__failure *failure)
 {
     uint8_t type = header[0];
     unsigned len = milgi__get16(header + 3);
-    if (!check_type(r, type, len, alert, detail))
+    if (!check_type(r, type, len, failure))
         return false;
     /*= RFC8446 5.1: "This field is deprecated and MUST be ignored for all purposes." Only what comes first of all is
      *= looked at, to tell a peer that speaks something else. */
     if (r->in.tail == 0 && header[1] != 3)
-        return refuse(alert, MILGI_ALERT_PROTOCOL_VERSION, detail, "this is not TLS");
+        return milgi__refuse(failure, MILGI_ALERT_PROTOCOL_VERSION, "this is not TLS");
     bool protected = type == MILGI__DATA;
     /*= RFC8446 5.1: "The length MUST NOT exceed 2^14 bytes." */
     /*= RFC8446 5.2: "The length MUST NOT exceed 2^14 + 256 bytes. An endpoint that receives a record that exceeds this
      *= length MUST terminate the connection with a "record_overflow" alert." */
     if (len > (protected ? MILGI__CIPHERTEXT_MAX : MILGI__PLAINTEXT_MAX))
-        return refuse(alert, MILGI_ALERT_RECORD_OVERFLOW, detail, "record too long");
+        return milgi__refuse(failure, MILGI_ALERT_RECORD_OVERFLOW, "record too long");
     if (protected && len < MILGI__TRAILER)
-        return refuse(alert, MILGI_ALERT_DECODE_ERROR, detail, "record too short to be protected");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "record too short to be protected");
     /*= RFC8446 5.1: "Implementations MUST NOT send zero-length fragments of Handshake types" */
     if (len == 0)
-        return refuse(alert, MILGI_ALERT_UNEXPECTED_MESSAGE, detail, "empty record");
+        return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "empty record");
     return true;
 }

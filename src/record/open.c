@@ -65,7 +65,7 @@ static void taint_all(const struct milgi__record *r, const struct milgi__entry *
         taint(r, &e->src[i]);
 }
 
-static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail)
+static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, struct milgi__failure *failure)
 {
     struct milgi__direction *in = &r->in;
     struct milgi__entry *e = milgi__ring_at(in, in->next);
@@ -79,9 +79,8 @@ static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, in
     if (in->seq >= in->epoch_records_max) {
         if (!first)
             return MILGI__START_FULL; /* a key change may be among those before it */
-        *alert = MILGI_ALERT_UNEXPECTED_MESSAGE;
-        *detail = "more records under one key than it is good for";
-        return MILGI__START_ERROR;
+        milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "more records under one key than it is good for");
+        return MILGI__START_FAILED;
     }
     struct milgi_chunk *dst = NULL;
     if (!first || !r->env->calls->route_inline(r->env->ctx, MILGI_OP_OPEN, e->len)) {
@@ -105,18 +104,18 @@ static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, in
     return MILGI__START_OP;
 }
 
-enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail)
+enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **op, struct milgi__failure *failure)
 {
     struct milgi__direction *in = &r->in;
     *op = NULL;
     if (in->next - in->head >= in->window)
         return MILGI__START_FULL;
     if (in->next == in->tail) {
-        enum milgi__start framed = milgi__frame_in(r, alert, detail);
+        enum milgi__start framed = milgi__frame_in(r, failure);
         if (framed != MILGI__START_READY)
             return framed;
     }
-    return start(r, op, alert, detail);
+    return start(r, op, failure);
 }
 
 void milgi__record_opened(struct milgi__record *r, struct milgi_op *op)
@@ -130,6 +129,7 @@ void milgi__record_opened(struct milgi__record *r, struct milgi_op *op)
         return;
     }
     e->device_code = op->device_code;
+    e->op_status = op->status;
     milgi__entry_back(e, op);
     if (op->status == MILGI_OP_OK) {
         e->state = MILGI__ENTRY_OK;

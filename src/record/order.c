@@ -92,30 +92,24 @@ static uint8_t inner_type(const struct milgi_slice *slices, unsigned n, uint32_t
     return 0;
 }
 
-/* 0 or an alert. */
-static int judge(uint8_t type, uint32_t inner_len, uint32_t len, const char **detail)
+static bool judge(uint8_t type, uint32_t inner_len, uint32_t len, struct milgi__failure *failure)
 {
     /*= RFC8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets" */
-    if (inner_len > MILGI__INNER_MAX) {
-        *detail = "plaintext too long";
-        return MILGI_ALERT_RECORD_OVERFLOW;
-    }
+    if (inner_len > MILGI__INNER_MAX)
+        return milgi__refuse(failure, MILGI_ALERT_RECORD_OVERFLOW, "plaintext too long");
     /*= RFC8446 5.4: "If a receiving implementation does not find a non-zero octet in the cleartext, it MUST terminate
      *= the connection with an "unexpected_message" alert." */
     /*= RFC8446 5: "An implementation which receives any other change_cipher_spec value or which receives a protected
      *= change_cipher_spec record MUST abort the handshake with an "unexpected_message" alert." */
-    if (type != MILGI__DATA && type != MILGI__HANDSHAKE && type != MILGI__ALERT) {
-        *detail = type ? "protected record of an unexpected type" : "record of nothing but zeros";
-        return MILGI_ALERT_UNEXPECTED_MESSAGE;
-    }
+    if (type != MILGI__DATA && type != MILGI__HANDSHAKE && type != MILGI__ALERT)
+        return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE,
+            type ? "protected record of an unexpected type" : "record of nothing but zeros");
     /*= RFC8446 5.4: "Implementations MUST NOT send Handshake and Alert records that have a zero-length
      *= TLSInnerPlaintext.content; if such a message is received, the receiving implementation MUST terminate the
      *= connection with an "unexpected_message" alert." */
-    if (len == 0 && type != MILGI__DATA) {
-        *detail = "empty record";
-        return MILGI_ALERT_UNEXPECTED_MESSAGE;
-    }
-    return 0;
+    if (len == 0 && type != MILGI__DATA)
+        return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "empty record");
+    return true;
 }
 
 /* Hands the first |len| bytes over, with the references; gives the other references up. */
@@ -145,7 +139,7 @@ static void count_clean(struct milgi__record *r)
 }
 
 enum milgi__pop milgi__record_pop(
-    struct milgi__record *r, struct milgi__message *message, int *alert, int *device_code, const char **detail)
+    struct milgi__record *r, struct milgi__message *message, struct milgi__failure *failure)
 {
     struct milgi__direction *in = &r->in;
     if (in->head == in->next)
@@ -154,16 +148,14 @@ enum milgi__pop milgi__record_pop(
     if (e->state == MILGI__ENTRY_SUBMITTED)
         return MILGI__POP_NONE;
     if (e->state == MILGI__ENTRY_BROKEN) {
-        *device_code = e->device_code;
-        *detail = "the device failed";
-        return MILGI__POP_BROKEN;
+        *failure = milgi__op_failure(MILGI_OP_OPEN, e->op_status, e->device_code);
+        return MILGI__POP_FAILED;
     }
     if (e->state != MILGI__ENTRY_OK) {
         /*= RFC8446 5.2: "If the decryption fails, the receiver MUST terminate the connection with a "bad_record_mac"
          *= alert." */
-        *alert = MILGI_ALERT_BAD_RECORD_MAC;
-        *detail = "record does not verify";
-        return MILGI__POP_ERROR;
+        *failure = milgi__failure(MILGI_EBADRECORD, MILGI_ALERT_BAD_RECORD_MAC, "record does not verify");
+        return MILGI__POP_FAILED;
     }
     struct milgi_slice *slices = e->in_place ? e->src : &e->dst;
     unsigned n = e->in_place ? e->src_n : 1;
@@ -171,11 +163,8 @@ enum milgi__pop milgi__record_pop(
     uint32_t len = e->len;
     if (e->protected) {
         type = inner_type(slices, n, &len);
-        int wrong = judge(type, e->len, len, detail);
-        if (wrong) {
-            *alert = wrong;
-            return MILGI__POP_ERROR;
-        }
+        if (!judge(type, e->len, len, failure))
+            return MILGI__POP_FAILED;
         r->seen_protected_in = true;
     }
     message->type = type;

@@ -12,6 +12,7 @@
 
 #include <milgi/op.h>
 
+#include "base/failure.h"
 #include "buf/buf.h"
 #include "op/op.h"
 
@@ -62,7 +63,8 @@ struct milgi__entry {
     uint8_t src_n;
     uint8_t in_place;
     uint8_t protected;
-    uint8_t dev; /* with back_ns */
+    uint8_t dev;       /* with back_ns */
+    uint8_t op_status; /* BROKEN: of its op */
     int32_t device_code;
     uint32_t op_id, op_generation;           /* of the op that is out for it; an op_done of another one is ignored */
     uint64_t back_ns;                        /* when its op came back, if that was sampled; else 0 */
@@ -113,13 +115,13 @@ struct milgi__record {
     /* records of application data are taken though there is no key: early data behind a HelloRetryRequest, which is
      * handed over as it is and skipped (RFC 8446 4.2.10) */
     bool clear_data;
-    bool seen_protected_in; /* a protected record has been opened */
-    bool unit_begun;        /* handshake content is framed in part: the rest cannot be dropped */
-    bool send_broken;       /* a seal failed for good: nothing more can be sent */
-    bool rekeying;          /* a change of keys was put first */
-    uint32_t stale;         /* opens that were wasted */
-    uint64_t framed_bytes;  /* of records, ever */
-    uint64_t bytes_copied;  /* of content, wherever it was not left where it was; headers and tags are not counted */
+    bool seen_protected_in;             /* a protected record has been opened */
+    bool unit_begun;                    /* handshake content is framed in part: the rest cannot be dropped */
+    bool rekeying;                      /* a change of keys was put first */
+    uint32_t stale;                     /* opens that were wasted */
+    struct milgi__failure send_failure; /* error is not 0: nothing more can be sent */
+    uint64_t framed_bytes;              /* of records, ever */
+    uint64_t bytes_copied;              /* of content, wherever it was not left where it was; headers and tags are not counted */
 };
 
 void milgi__record_init(
@@ -143,14 +145,15 @@ enum milgi__start {
     MILGI__START_READY, /* the record needs no op: pop or take it */
     MILGI__START_FULL,  /* the window is full */
     MILGI__START_ROOM,  /* no op or chunk is free now: try again when there is */
-    MILGI__START_ERROR  /* in: *alert says why; out: nothing more can be sent (send_broken) */
+    MILGI__START_FAILED /* in: *failure says why; out: nothing more can be sent */
 };
 /*
  * Starts the next record: STALE ones first, then the next of the staged input; one only. It is opened in place when the
  * route is inline and no earlier record is unpopped, else into a fresh chunk with the ciphertext left intact. So a
  * message that was popped is dispatched, and its key change installed, before this is called again.
  */
-enum milgi__start milgi__record_open(struct milgi__record *r, struct milgi_op **op, int *alert, const char **detail);
+enum milgi__start milgi__record_open(
+    struct milgi__record *r, struct milgi_op **op, struct milgi__failure *failure);
 /* Flips the state of the record that |op| was for; takes its destination. Ignores ops that belong to none any more. */
 void milgi__record_opened(struct milgi__record *r, struct milgi_op *op);
 
@@ -164,15 +167,14 @@ struct milgi__message {
 enum milgi__pop {
     MILGI__POP_NONE,
     MILGI__POP_MESSAGE,
-    MILGI__POP_ERROR,
-    MILGI__POP_BROKEN
+    MILGI__POP_FAILED
 };
 /*
- * The head, if it has been opened: content type found behind the padding (RFC 8446 5.4), limits checked. ERROR:
- * *alert (bad_record_mac, unexpected_message, record_overflow); BROKEN: the device failed, *device_code. Both stay.
+ * The head, if it has been opened: content type found behind the padding (RFC 8446 5.4), limits checked. FAILED:
+ * *failure is the peer's (bad_record_mac, unexpected_message, record_overflow) or the device's; it stays at the head.
  */
 enum milgi__pop milgi__record_pop(
-    struct milgi__record *r, struct milgi__message *message, int *alert, int *device_code, const char **detail);
+    struct milgi__record *r, struct milgi__message *message, struct milgi__failure *failure);
 
 /*
  * A new read key (takes its reference), after the record that caused it was popped. Everything started behind that
@@ -216,6 +218,12 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
 /* Content type of the next record; 0: nothing is queued. */
 uint8_t milgi__record_next_type(const struct milgi__record *r);
 void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op);
+/* Ends the direction: nothing more can be sent. The first reason stays (r->send_failure). */
+void milgi__record_break_send(struct milgi__record *r, const struct milgi__failure *failure);
+static inline bool milgi__record_send_broken(const struct milgi__record *r)
+{
+    return r->send_failure.error != 0;
+}
 /* The next finished record in order, as a slice with a reference for the caller; false: none. */
 bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice);
 /*

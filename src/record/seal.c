@@ -124,23 +124,34 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     return MILGI__START_OP;
 }
 
+/* False: what is next can never be sent, nor what is behind it. */
+static bool may_frame(struct milgi__record *r, bool plain)
+{
+    struct milgi__failure failure = milgi__failure(0, MILGI_ALERT_NONE, NULL);
+    /*= RFC8446 5.1: "Application Data records MUST NOT be written to the wire unprotected" */
+    if (plain && r->pending->type == MILGI__DATA)
+        failure = milgi__failure(MILGI_EINTERNAL, MILGI_ALERT_NONE, "application data before there is a key");
+    else if (!plain && r->out.seq >= milgi__limit_hard(r->out.key))
+        failure = milgi__failure(MILGI_ELIMIT, MILGI_ALERT_NONE, "the write key has sealed as many records as it may");
+    if (failure.error)
+        milgi__record_break_send(r, &failure);
+    return !failure.error;
+}
+
 enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **op)
 {
     struct milgi__direction *out = &r->out;
     *op = NULL;
-    if (r->send_broken)
-        return MILGI__START_ERROR;
+    if (milgi__record_send_broken(r))
+        return MILGI__START_FAILED;
     if (!r->pending)
         return MILGI__START_NONE;
     uint8_t type = r->pending->type;
     bool urgent = type != MILGI__DATA, plain = !out->key || type == MILGI__CCS;
     if (!urgent && out->tail - out->next >= out->window)
         return MILGI__START_FULL;
-    /*= RFC8446 5.1: "Application Data records MUST NOT be written to the wire unprotected" */
-    if ((plain && type == MILGI__DATA) || (!plain && out->seq >= milgi__limit_hard(out->key))) {
-        r->send_broken = true;
-        return MILGI__START_ERROR;
-    }
+    if (!may_frame(r, plain))
+        return MILGI__START_FAILED;
     if (!milgi__ring_room(out))
         return MILGI__START_ROOM;
     struct plan plan = make_plan(r);
@@ -167,8 +178,9 @@ void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op)
         return;
     if (op->status != MILGI_OP_OK) {
         e->state = MILGI__ENTRY_BROKEN;
-        e->device_code = op->device_code;
-        r->send_broken = true;
+        struct milgi__failure failure = milgi__op_failure(MILGI_OP_SEAL, op->status, op->device_code);
+        failure.alert = MILGI_ALERT_NONE; /* it could not be sent */
+        milgi__record_break_send(r, &failure);
         return;
     }
     e->state = MILGI__ENTRY_OK;
@@ -181,6 +193,12 @@ void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op)
         a->dst_chunk = NULL;
     }
     advance(&r->out);
+}
+
+void milgi__record_break_send(struct milgi__record *r, const struct milgi__failure *failure)
+{
+    if (!r->send_failure.error)
+        r->send_failure = *failure;
 }
 
 uint64_t milgi__record_write_seq(const struct milgi__record *r)

@@ -120,6 +120,11 @@ static void check_ended(unsigned long at)
     for (int i = 0; i < 2; i++) {
         if (!pair.side[i].closed)
             fail_msg("side %d does not end when allocation %lu fails", i, at);
+        /* Want of memory is no device's fault, and no bug. */
+        int error = pair.side[i].reason.error;
+        if (error == MILGI_EDEVICE || error == MILGI_EINTERNAL)
+            fail_msg("side %d: %s when allocation %lu fails: %s", i, milgi_error_name(error), at,
+                pair.side[i].reason.detail);
     }
 }
 

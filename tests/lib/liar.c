@@ -487,10 +487,10 @@ static void add_heard(struct liar *l, const uint8_t *message, size_t len)
 
 static void heard_client_hello(struct liar *l, const uint8_t *message, size_t len)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__client_hello hello;
     struct milgi__reader body = milgi__reader(message + 4, len - 4);
-    must(milgi__client_hello_decode(&body, &hello, &fault) && milgi__client_hello_decode13(&hello, &fault),
+    must(milgi__client_hello_decode(&body, &hello, &failure) && milgi__client_hello_decode13(&hello, &failure),
         "the victim's ClientHello");
     add_heard(l, message, len);
     l->session_id_len = hello.session_id.len;
@@ -508,12 +508,12 @@ static void heard_client_hello(struct liar *l, const uint8_t *message, size_t le
 
 static void heard_server_hello(struct liar *l, const uint8_t *message, size_t len)
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__server_hello hello;
     struct milgi__reader body = milgi__reader(message + 4, len - 4);
-    must(milgi__server_hello_decode(&body, &hello, &fault) &&
+    must(milgi__server_hello_decode(&body, &hello, &failure) &&
             milgi__server_hello_decode13(&hello, MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE),
-                &fault),
+                &failure),
         "the victim's ServerHello");
     if (!l->transcript.digest)
         must(milgi__transcript_start(&l->transcript, l->cx, l->suite->hash) == 0, "transcript");

@@ -114,6 +114,8 @@ static void check_device_failed(const struct play *play)
         return;
     }
     assert_int_equal(side->reason.error, MILGI_EDEVICE);
+    assert_int_equal(side->reason.op, play->fault_type);
+    assert_int_equal(side->reason.device_code, PLAY_CODE);
     /* It can be told unless the direction that would tell it is what broke, or has ended. */
     if (side->reason.alert != MILGI_ALERT_INTERNAL_ERROR)
         assert_int_equal(side->reason.alert, MILGI_ALERT_NONE);

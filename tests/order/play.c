@@ -158,6 +158,8 @@ static void end_op(struct play *play, const struct pending *p)
         side->conn = NULL;
         play->freed[p->role] = true;
     }
+    if (fault == PLAY_BREAK)
+        p->op->device_code = PLAY_CODE;
     milgi__sim_finish(side->device[0], p->index, status[fault]);
     if (fault != PLAY_LOSE && fault != PLAY_LOSE_EARLY)
         return;

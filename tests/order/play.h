@@ -13,6 +13,7 @@
         MILGI_OP_BIT(MILGI_OP_VERIFY) | MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN))
 #define PLAY_RECORD_OPS (MILGI_OP_BIT(MILGI_OP_SEAL) | MILGI_OP_BIT(MILGI_OP_OPEN))
 #define PLAY_DATA 4096
+#define PLAY_CODE 42                /* device_code of an op that breaks */
 #define PLAY_TIMEOUT_NS 1000000000u /* after which an op is lost */
 
 /* What happens to the op that ends as number |at|. */

@@ -175,11 +175,11 @@ void __wrap_milgi__server_hello_encode(struct milgi__writer *w, const struct mil
         replace(w, from, "ServerHello", 0, block_of_server_hello, false);
 }
 
-bool __real_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault);
-bool __wrap_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault);
-bool __wrap_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault)
+bool __real_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__failure *failure);
+bool __wrap_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__failure *failure);
+bool __wrap_milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__failure *failure)
 {
-    bool ok = __real_milgi__client_hello_decode13(hello, fault);
+    bool ok = __real_milgi__client_hello_decode13(hello, failure);
     hello->ext.present &= ~MILGI__EXT(MILGI__EXT_COOKIE); /* it was given in our name */
     return ok;
 }
@@ -217,11 +217,11 @@ void __wrap_milgi__certificate_request_encode(
 }
 
 bool __real_milgi__encrypted_extensions_decode(
-    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__fault *fault);
+    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__failure *failure);
 bool __wrap_milgi__encrypted_extensions_decode(
-    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__fault *fault);
+    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__failure *failure);
 bool __wrap_milgi__encrypted_extensions_decode(
-    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__fault *fault)
+    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__failure *failure)
 {
     static const uint8_t size_limit[] = { 0, 28, 0, 2, 0x40, 0x01 };
     static uint8_t seen[256];
@@ -238,7 +238,7 @@ bool __wrap_milgi__encrypted_extensions_decode(
     assert_int_equal(skipped, 1);
     milgi__put16(seen, (unsigned)len - 2);
     struct milgi__reader reader = milgi__reader(seen, len);
-    return __real_milgi__encrypted_extensions_decode(&reader, offered, ext, fault);
+    return __real_milgi__encrypted_extensions_decode(&reader, offered, ext, failure);
 }
 
 int __real_milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info);

@@ -21,7 +21,7 @@ bool milgi__alpn_next(struct milgi__reader *list, struct milgi__bytes *name)
 }
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     struct milgi__reader list = milgi__read_vec(body, 2, 2, 0xffff);
     to->alpn = (struct milgi__bytes){ list.p, milgi__left(&list) };
@@ -30,10 +30,10 @@ static bool decode(
     while (milgi__alpn_next(&list, &name))
         n++;
     if (list.bad)
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed list of protocols");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed list of protocols");
     /*= RFC7301 3.1: "except that the "ProtocolNameList" MUST contain exactly one "ProtocolName"." */
     if (place == MILGI__IN_ENCRYPTED && n > 1)
-        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "the server chose more than one protocol");
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "the server chose more than one protocol");
     return true;
 }
 

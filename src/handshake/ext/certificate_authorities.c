@@ -3,7 +3,7 @@
 #include "handshake/ext/ext.h"
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)place;
     (void)to;
@@ -11,7 +11,7 @@ static bool decode(
     while (milgi__left(&list) != 0)
         milgi__read_vec(&list, 2, 1, 0xffff);
     if (list.bad)
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed certificate_authorities");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed certificate_authorities");
     return true;
 }
 

@@ -11,10 +11,10 @@ static void encode(struct milgi__writer *w, enum milgi__place place, const struc
 }
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)place;
-    (void)fault;
+    (void)failure;
     struct milgi__reader cookie = milgi__read_vec(body, 2, 1, 0xffff);
     to->cookie = milgi__rest(&cookie);
     return true;

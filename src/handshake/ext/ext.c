@@ -56,33 +56,33 @@ static bool is_answer(enum milgi__place place)
 }
 
 static bool decode_one(unsigned iana, struct milgi__reader *body, enum milgi__place place, uint32_t offered,
-    struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__exts *to, struct milgi__failure *failure)
 {
     unsigned id = milgi__ext_find(iana);
     /*= RFC8446 4.2: "If an implementation receives an extension which it recognizes and which is not specified for
      *= the message in which it appears, it MUST abort the handshake with an "illegal_parameter" alert." */
     if (id < MILGI__EXT_N && (milgi__ext_of(id)->places & place) == 0)
-        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, milgi__ext_of(id)->misplaced);
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, milgi__ext_of(id)->misplaced);
     /*= RFC8446 4.2: "Implementations MUST NOT send extension responses if the remote endpoint did not send the
      *= corresponding extension requests [...] Upon receiving such an extension, an endpoint MUST abort the handshake
      *= with an "unsupported_extension" alert." */
     bool asked = id < MILGI__EXT_N && (offered & MILGI__EXT(id)) != 0;
     if (is_answer(place) && !asked)
-        return milgi__refuse(fault, MILGI_ALERT_UNSUPPORTED_EXTENSION, "an extension that was not asked for");
+        return milgi__refuse(failure, MILGI_ALERT_UNSUPPORTED_EXTENSION, "an extension that was not asked for");
     if (id == MILGI__EXT_N)
         return true;
     to->present |= MILGI__EXT(id);
     if (milgi__ext_of(id)->decode == NULL)
         return true;
-    if (!milgi__ext_of(id)->decode(body, place, to, fault))
+    if (!milgi__ext_of(id)->decode(body, place, to, failure))
         return false;
     if (!milgi__reader_done(body))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, milgi__ext_of(id)->malformed);
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, milgi__ext_of(id)->malformed);
     return true;
 }
 
 bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint32_t offered, struct milgi__exts *to,
-    struct milgi__fault *fault)
+    struct milgi__failure *failure)
 {
     struct milgi__u16_set seen = { { 0 } };
     struct milgi__reader r = milgi__reader_of(block);
@@ -91,15 +91,15 @@ bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint
         unsigned iana = milgi__read16(&r);
         struct milgi__reader body = milgi__read_vec(&r, 2, 0, 0xffff);
         if (r.bad)
-            return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed list of extensions");
+            return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed list of extensions");
         /*= RFC8446 4.2: "There MUST NOT be more than one extension of the same type in a given extension block." */
         if (!milgi__u16_set_add(&seen, iana))
-            return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "an extension came twice");
+            return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "an extension came twice");
         /*= RFC8446 4.2.11: "The "pre_shared_key" extension MUST be the last extension in the ClientHello" */
         if (psk && place == MILGI__IN_CLIENT_HELLO)
-            return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "pre_shared_key is not the last extension");
+            return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "pre_shared_key is not the last extension");
         psk = iana == milgi__ext_psk.iana;
-        if (!decode_one(iana, &body, place, offered, to, fault))
+        if (!decode_one(iana, &body, place, offered, to, failure))
             return false;
     }
     return true;

@@ -2,7 +2,7 @@
 /* Extensions (RFC 8446 4.2): one file and one struct each. */
 #pragma once
 
-#include "handshake/fault.h"
+#include "handshake/bytes.h"
 
 /* Where an extension stands. */
 enum milgi__place {
@@ -70,7 +70,7 @@ struct milgi__ext {
     /* Reads the body; what is left in the reader afterwards, or was missing, is a decode_error. NULL: the body is
      * nothing to us. */
     bool (*decode)(struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to,
-        struct milgi__fault *fault);
+        struct milgi__failure *failure);
 };
 
 extern const struct milgi__ext milgi__ext_server_name, milgi__ext_groups, milgi__ext_schemes, milgi__ext_cert_schemes,
@@ -91,7 +91,7 @@ void milgi__exts_encode(struct milgi__writer *w, enum milgi__place place, const 
  * sent in the message that is answered. Unknown ones are skipped in requests and refused in answers.
  */
 bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint32_t offered, struct milgi__exts *to,
-    struct milgi__fault *fault);
+    struct milgi__failure *failure);
 
 /* The body of one extension without reading the others; false: it is not there, or the block is malformed. */
 bool milgi__exts_peek(struct milgi__bytes block, unsigned iana, struct milgi__bytes *body);

@@ -33,7 +33,7 @@ bool milgi__share_next(struct milgi__reader *shares, uint16_t *group, struct mil
     return !shares->bad;
 }
 
-static bool decode_shares(struct milgi__reader list, struct milgi__exts *to, struct milgi__fault *fault)
+static bool decode_shares(struct milgi__reader list, struct milgi__exts *to, struct milgi__failure *failure)
 {
     struct milgi__u16_set seen = { { 0 } };
     uint16_t group;
@@ -42,18 +42,18 @@ static bool decode_shares(struct milgi__reader list, struct milgi__exts *to, str
     while (milgi__share_next(&list, &group, &share)) {
         /*= RFC8446 4.2.8: "Clients MUST NOT offer multiple KeyShareEntry values for the same group." */
         if (!milgi__u16_set_add(&seen, group))
-            return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "two key shares of one group");
+            return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "two key shares of one group");
     }
     if (list.bad)
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed key_share");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed key_share");
     return true;
 }
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     if (place == MILGI__IN_CLIENT_HELLO)
-        return decode_shares(milgi__read_vec(body, 2, 0, 0xffff), to, fault);
+        return decode_shares(milgi__read_vec(body, 2, 0, 0xffff), to, failure);
     if (place == MILGI__IN_RETRY)
         to->group = (uint16_t)milgi__read16(body);
     else

@@ -8,7 +8,7 @@
 #define BINDER_MIN 32
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)to;
     if (place != MILGI__IN_CLIENT_HELLO)
@@ -23,27 +23,27 @@ static bool decode(
     for (; milgi__left(&binders) != 0; binders_n++)
         milgi__read_vec(&binders, 1, BINDER_MIN, 255);
     if (identities.bad || binders.bad || body->bad)
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed pre_shared_key");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed pre_shared_key");
     if (identities_n != binders_n)
-        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "pre_shared_key: not one binder per identity");
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "pre_shared_key: not one binder per identity");
     return true;
 }
 
 static bool decode_modes(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)place;
     (void)to;
-    (void)fault;
+    (void)failure;
     milgi__read_vec(body, 1, 1, 255);
     return true;
 }
 
 static bool decode_early(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)to;
-    (void)fault;
+    (void)failure;
     if (place == MILGI__IN_TICKET)
         milgi__read32(body);
     return true;

@@ -31,7 +31,7 @@ static bool is_host_name(struct milgi__bytes name)
 }
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     if (place != MILGI__IN_CLIENT_HELLO)
         return true;
@@ -40,15 +40,15 @@ static bool decode(
         unsigned type = milgi__read8(&list);
         struct milgi__reader one = milgi__read_vec(&list, 2, 1, 0xffff);
         if (list.bad)
-            return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed server_name");
+            return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed server_name");
         if (type != HOST_NAME)
             continue;
         /*= RFC6066 3: "The ServerNameList MUST NOT contain more than one name of the same name_type." */
         if (to->server_name.p != NULL)
-            return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "two host names in server_name");
+            return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "two host names in server_name");
         to->server_name = milgi__rest(&one);
         if (!is_host_name(to->server_name))
-            return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "server_name is no host name");
+            return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "server_name is no host name");
     }
     return true;
 }

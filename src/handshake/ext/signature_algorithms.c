@@ -9,12 +9,12 @@ static void encode_list(struct milgi__writer *w, struct milgi__bytes schemes)
     milgi__write_end(w, list, 2);
 }
 
-static bool decode_list(struct milgi__reader *body, struct milgi__bytes *schemes, struct milgi__fault *fault)
+static bool decode_list(struct milgi__reader *body, struct milgi__bytes *schemes, struct milgi__failure *failure)
 {
     struct milgi__reader list = milgi__read_vec(body, 2, 2, 0xfffe);
     *schemes = milgi__rest(&list);
     if (schemes->len % 2 != 0)
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed list of signature algorithms");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed list of signature algorithms");
     return true;
 }
 
@@ -25,10 +25,10 @@ static void encode(struct milgi__writer *w, enum milgi__place place, const struc
 }
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)place;
-    return decode_list(body, &to->schemes, fault);
+    return decode_list(body, &to->schemes, failure);
 }
 
 static void encode_cert(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from)
@@ -38,10 +38,10 @@ static void encode_cert(struct milgi__writer *w, enum milgi__place place, const 
 }
 
 static bool decode_cert(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)place;
-    return decode_list(body, &to->cert_schemes, fault);
+    return decode_list(body, &to->cert_schemes, failure);
 }
 
 const struct milgi__ext milgi__ext_schemes = {

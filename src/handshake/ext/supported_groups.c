@@ -11,13 +11,13 @@ static void encode(struct milgi__writer *w, enum milgi__place place, const struc
 }
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     (void)place;
     struct milgi__reader list = milgi__read_vec(body, 2, 2, 0xffff);
     to->groups = milgi__rest(&list);
     if (to->groups.len % 2 != 0)
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed supported_groups");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed supported_groups");
     return true;
 }
 

@@ -14,7 +14,7 @@ static void encode(struct milgi__writer *w, enum milgi__place place, const struc
 }
 
 static bool decode(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__fault *fault)
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     if (place != MILGI__IN_CLIENT_HELLO) {
         to->version = (uint16_t)milgi__read16(body);
@@ -23,7 +23,7 @@ static bool decode(
     struct milgi__reader list = milgi__read_vec(body, 1, 2, 254);
     to->versions = milgi__rest(&list);
     if (to->versions.len % 2 != 0)
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed supported_versions");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed supported_versions");
     return true;
 }
 

@@ -26,7 +26,7 @@ size_t milgi__certificate_len(struct milgi__bytes context, struct milgi__bytes c
 }
 
 bool milgi__certificate_decode(
-    struct milgi__reader *body, uint32_t offered, struct milgi__certificates *certs, struct milgi__fault *fault)
+    struct milgi__reader *body, uint32_t offered, struct milgi__certificates *certs, struct milgi__failure *failure)
 {
     *certs = (struct milgi__certificates){ 0 };
     struct milgi__reader context = milgi__read_vec(body, 1, 0, 255);
@@ -34,14 +34,14 @@ bool milgi__certificate_decode(
     certs->context = milgi__rest(&context);
     certs->list = (struct milgi__bytes){ list.p, milgi__left(&list) };
     if (!milgi__reader_done(body))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed Certificate");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed Certificate");
     while (milgi__left(&list) != 0) {
         struct milgi__exts ext = { 0 };
         struct milgi__reader der = milgi__read_vec(&list, 3, 1, 0xffffff);
         struct milgi__reader block = milgi__read_vec(&list, 2, 0, 0xffff);
         if (list.bad)
-            return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed entry in Certificate");
-        if (!milgi__exts_decode(milgi__rest(&block), MILGI__IN_CERTIFICATE, offered, &ext, fault))
+            return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed entry in Certificate");
+        if (!milgi__exts_decode(milgi__rest(&block), MILGI__IN_CERTIFICATE, offered, &ext, failure))
             return false;
         certs->shortest = certs->n == 0 ? milgi__left(&der) : MILGI__MIN(certs->shortest, milgi__left(&der));
         certs->n++;

@@ -14,22 +14,22 @@ void milgi__certificate_request_encode(struct milgi__writer *w, const struct mil
 }
 
 bool milgi__certificate_request_decode(
-    struct milgi__reader *body, struct milgi__certificate_request *request, struct milgi__fault *fault)
+    struct milgi__reader *body, struct milgi__certificate_request *request, struct milgi__failure *failure)
 {
     *request = (struct milgi__certificate_request){ 0 };
     struct milgi__reader context = milgi__read_vec(body, 1, 0, 255);
     struct milgi__reader block = milgi__read_vec(body, 2, 2, 0xffff);
     request->context = milgi__rest(&context);
     if (!milgi__reader_done(body))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed CertificateRequest");
-    if (!milgi__exts_decode(milgi__rest(&block), MILGI__IN_REQUEST, 0, &request->ext, fault))
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed CertificateRequest");
+    if (!milgi__exts_decode(milgi__rest(&block), MILGI__IN_REQUEST, 0, &request->ext, failure))
         return false;
     /*= RFC8446 4.3.2: "This field SHALL be zero length unless used for the post-handshake authentication exchanges" */
     if (request->context.len != 0)
-        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "CertificateRequest with a context");
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "CertificateRequest with a context");
     /*= RFC8446 4.3.2: "The "signature_algorithms" extension MUST be specified" */
     if ((request->ext.present & MILGI__EXT(MILGI__EXT_SCHEMES)) == 0)
         return milgi__refuse(
-            fault, MILGI_ALERT_MISSING_EXTENSION, "CertificateRequest without signature_algorithms");
+            failure, MILGI_ALERT_MISSING_EXTENSION, "CertificateRequest without signature_algorithms");
     return true;
 }

@@ -13,12 +13,12 @@ void milgi__certificate_verify_encode(struct milgi__writer *w, const struct milg
 }
 
 bool milgi__certificate_verify_decode(
-    struct milgi__reader *body, struct milgi__certificate_verify *verify, struct milgi__fault *fault)
+    struct milgi__reader *body, struct milgi__certificate_verify *verify, struct milgi__failure *failure)
 {
     verify->scheme = (uint16_t)milgi__read16(body);
     struct milgi__reader signature = milgi__read_vec(body, 2, 0, 0xffff);
     verify->signature = milgi__rest(&signature);
     if (!milgi__reader_done(body))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed CertificateVerify");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed CertificateVerify");
     return true;
 }

@@ -35,7 +35,7 @@ static bool is_list(struct milgi__bytes block)
 }
 
 bool milgi__client_hello_decode(
-    struct milgi__reader *body, struct milgi__client_hello *hello, struct milgi__fault *fault)
+    struct milgi__reader *body, struct milgi__client_hello *hello, struct milgi__failure *failure)
 {
     *hello = (struct milgi__client_hello){ .legacy_version = (uint16_t)milgi__read16(body) };
     hello->random = milgi__read_bytes(body, 32);
@@ -52,16 +52,16 @@ bool milgi__client_hello_decode(
         hello->block = milgi__rest(&block);
     }
     if (!milgi__reader_done(body) || hello->suites.len % 2 != 0 || !is_list(hello->block))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed ClientHello");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed ClientHello");
     /*= RFC8446 D.5: "Any endpoint receiving a Hello message with ClientHello.legacy_version or
      *= ServerHello.legacy_version set to 0x0300 MUST abort the handshake with a "protocol_version" alert." */
     if (hello->legacy_version <= MILGI__SSL3)
-        return milgi__refuse(fault, MILGI_ALERT_PROTOCOL_VERSION, "ClientHello of SSL 3.0");
+        return milgi__refuse(failure, MILGI_ALERT_PROTOCOL_VERSION, "ClientHello of SSL 3.0");
     return true;
 }
 
 bool milgi__client_hello_versions(
-    const struct milgi__client_hello *hello, struct milgi__bytes *versions, struct milgi__fault *fault)
+    const struct milgi__client_hello *hello, struct milgi__bytes *versions, struct milgi__failure *failure)
 {
     struct milgi__bytes body;
     struct milgi__exts ext = { 0 };
@@ -69,10 +69,10 @@ bool milgi__client_hello_versions(
     if (!milgi__exts_peek(hello->block, milgi__ext_versions.iana, &body))
         return true;
     struct milgi__reader r = milgi__reader_of(body);
-    if (!milgi__ext_versions.decode(&r, MILGI__IN_CLIENT_HELLO, &ext, fault))
+    if (!milgi__ext_versions.decode(&r, MILGI__IN_CLIENT_HELLO, &ext, failure))
         return false;
     if (!milgi__reader_done(&r))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, milgi__ext_versions.malformed);
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, milgi__ext_versions.malformed);
     *versions = ext.versions;
     return true;
 }
@@ -93,40 +93,40 @@ static bool shares_fit_groups(const struct milgi__exts *ext)
     return true;
 }
 
-static bool is_complete(const struct milgi__exts *ext, struct milgi__fault *fault)
+static bool is_complete(const struct milgi__exts *ext, struct milgi__failure *failure)
 {
     const uint32_t demanded = MILGI__EXT(MILGI__EXT_SCHEMES) | MILGI__EXT(MILGI__EXT_GROUPS);
     /*= RFC8446 9.2: "If not containing a "pre_shared_key" extension, it MUST contain both a "signature_algorithms"
      *= extension and a "supported_groups" extension." No PSK is ever accepted here, so they are missed in any case. */
     if ((ext->present & demanded) != demanded)
         return milgi__refuse(
-            fault, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without signature_algorithms or supported_groups");
+            failure, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without signature_algorithms or supported_groups");
     /*= RFC8446 9.2: "If containing a "supported_groups" extension, it MUST also contain a "key_share" extension, and
      *= vice versa." */
     if ((ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) == 0)
-        return milgi__refuse(fault, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without key_share");
+        return milgi__refuse(failure, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without key_share");
     /*= RFC8446 4.2.9: "If clients offer "pre_shared_key" without a "psk_key_exchange_modes" extension, servers MUST
      *= abort the handshake." */
     if ((ext->present & MILGI__EXT(MILGI__EXT_PSK)) != 0 && (ext->present & MILGI__EXT(MILGI__EXT_PSK_MODES)) == 0)
-        return milgi__refuse(fault, MILGI_ALERT_MISSING_EXTENSION, "pre_shared_key without psk_key_exchange_modes");
+        return milgi__refuse(failure, MILGI_ALERT_MISSING_EXTENSION, "pre_shared_key without psk_key_exchange_modes");
     return true;
 }
 
-bool milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault)
+bool milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__failure *failure)
 {
     /*= RFC8446 4.1.2: "If a TLS 1.3 ClientHello is received with any other value in this field, the server MUST abort
      *= the handshake with an "illegal_parameter" alert." */
     if (hello->compressions.len != 1 || hello->compressions.p[0] != 0)
-        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "ClientHello with compression");
-    if (!milgi__exts_decode(hello->block, MILGI__IN_CLIENT_HELLO, 0, &hello->ext, fault))
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ClientHello with compression");
+    if (!milgi__exts_decode(hello->block, MILGI__IN_CLIENT_HELLO, 0, &hello->ext, failure))
         return false;
-    if (!is_complete(&hello->ext, fault))
+    if (!is_complete(&hello->ext, failure))
         return false;
     /*= RFC8446 4.2.8: "Clients MUST NOT offer any KeyShareEntry values for groups not listed in the client's
      *= "supported_groups" extension." */
     if (!shares_fit_groups(&hello->ext))
         return milgi__refuse(
-            fault, MILGI_ALERT_ILLEGAL_PARAMETER, "a key share of a group that supported_groups does not have");
+            failure, MILGI_ALERT_ILLEGAL_PARAMETER, "a key share of a group that supported_groups does not have");
     return true;
 }
 

@@ -12,11 +12,11 @@ void milgi__encrypted_extensions_encode(struct milgi__writer *w, const struct mi
 }
 
 bool milgi__encrypted_extensions_decode(
-    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__fault *fault)
+    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__failure *failure)
 {
     *ext = (struct milgi__exts){ 0 };
     struct milgi__reader block = milgi__read_vec(body, 2, 0, 0xffff);
     if (!milgi__reader_done(body))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed EncryptedExtensions");
-    return milgi__exts_decode(milgi__rest(&block), MILGI__IN_ENCRYPTED, offered, ext, fault);
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed EncryptedExtensions");
+    return milgi__exts_decode(milgi__rest(&block), MILGI__IN_ENCRYPTED, offered, ext, failure);
 }

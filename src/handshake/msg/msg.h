@@ -46,12 +46,12 @@ struct milgi__client_hello {
 void milgi__client_hello_encode(struct milgi__writer *w, const struct milgi__client_hello *hello);
 /* The frame only: the version is not known yet, and with it the meaning of the rest. */
 bool milgi__client_hello_decode(
-    struct milgi__reader *body, struct milgi__client_hello *hello, struct milgi__fault *fault);
+    struct milgi__reader *body, struct milgi__client_hello *hello, struct milgi__failure *failure);
 /* The list of supported_versions; empty when there is none. */
 bool milgi__client_hello_versions(
-    const struct milgi__client_hello *hello, struct milgi__bytes *versions, struct milgi__fault *fault);
+    const struct milgi__client_hello *hello, struct milgi__bytes *versions, struct milgi__failure *failure);
 /* The rest, as TLS 1.3 demands it. */
-bool milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__fault *fault);
+bool milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milgi__failure *failure);
 /* A hash over all that must not change between two ClientHellos (4.1.2). 0 or negative. */
 int milgi__client_hello_digest(
     struct milgi__crypto *cx, const struct milgi__client_hello *hello, uint8_t out[MILGI__HASH_MAX]);
@@ -70,20 +70,20 @@ struct milgi__server_hello {
 };
 void milgi__server_hello_encode(struct milgi__writer *w, const struct milgi__server_hello *hello);
 bool milgi__server_hello_decode(
-    struct milgi__reader *body, struct milgi__server_hello *hello, struct milgi__fault *fault);
+    struct milgi__reader *body, struct milgi__server_hello *hello, struct milgi__failure *failure);
 /* The version that it selects. */
 uint16_t milgi__server_hello_version(const struct milgi__server_hello *hello);
 /* Whether its random says that the server was made to forget TLS 1.3. */
 bool milgi__server_hello_downgraded(const struct milgi__server_hello *hello);
 /* The extensions, as TLS 1.3 demands them; |offered| by the ClientHello. */
 bool milgi__server_hello_decode13(
-    struct milgi__server_hello *hello, uint32_t offered, struct milgi__fault *fault);
+    struct milgi__server_hello *hello, uint32_t offered, struct milgi__failure *failure);
 
 /* --- EncryptedExtensions (4.3.1), CertificateRequest (4.3.2) ---------------------------------------------------- */
 
 void milgi__encrypted_extensions_encode(struct milgi__writer *w, const struct milgi__exts *ext);
 bool milgi__encrypted_extensions_decode(
-    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__fault *fault);
+    struct milgi__reader *body, uint32_t offered, struct milgi__exts *ext, struct milgi__failure *failure);
 
 struct milgi__certificate_request {
     struct milgi__bytes context;
@@ -91,7 +91,7 @@ struct milgi__certificate_request {
 };
 void milgi__certificate_request_encode(struct milgi__writer *w, const struct milgi__certificate_request *request);
 bool milgi__certificate_request_decode(
-    struct milgi__reader *body, struct milgi__certificate_request *request, struct milgi__fault *fault);
+    struct milgi__reader *body, struct milgi__certificate_request *request, struct milgi__failure *failure);
 
 /* --- Certificate (4.4.2) ---------------------------------------------------------------------------------------- */
 
@@ -108,7 +108,7 @@ void milgi__certificate_encode(struct milgi__writer *w, struct milgi__bytes cont
 size_t milgi__certificate_len(struct milgi__bytes context, struct milgi__bytes chain, unsigned chain_n);
 /* Checks every entry, with its extensions. */
 bool milgi__certificate_decode(
-    struct milgi__reader *body, uint32_t offered, struct milgi__certificates *certs, struct milgi__fault *fault);
+    struct milgi__reader *body, uint32_t offered, struct milgi__certificates *certs, struct milgi__failure *failure);
 /* The next certificate of a list that was checked; false at the end. */
 bool milgi__certificate_next(struct milgi__reader *list, struct milgi__bytes *der);
 
@@ -120,12 +120,12 @@ struct milgi__certificate_verify {
 };
 void milgi__certificate_verify_encode(struct milgi__writer *w, const struct milgi__certificate_verify *verify);
 bool milgi__certificate_verify_decode(
-    struct milgi__reader *body, struct milgi__certificate_verify *verify, struct milgi__fault *fault);
+    struct milgi__reader *body, struct milgi__certificate_verify *verify, struct milgi__failure *failure);
 
 void milgi__finished_encode(struct milgi__writer *w, const uint8_t *mac, size_t mac_len);
 
 void milgi__key_update_encode(struct milgi__writer *w, bool request);
-bool milgi__key_update_decode(struct milgi__reader *body, bool *request, struct milgi__fault *fault);
+bool milgi__key_update_decode(struct milgi__reader *body, bool *request, struct milgi__failure *failure);
 
 struct milgi__new_session_ticket {
     uint32_t lifetime, age_add;
@@ -134,4 +134,4 @@ struct milgi__new_session_ticket {
 };
 void milgi__new_session_ticket_encode(struct milgi__writer *w, const struct milgi__new_session_ticket *ticket);
 bool milgi__new_session_ticket_decode(
-    struct milgi__reader *body, struct milgi__new_session_ticket *ticket, struct milgi__fault *fault);
+    struct milgi__reader *body, struct milgi__new_session_ticket *ticket, struct milgi__failure *failure);

@@ -19,7 +19,7 @@ void milgi__new_session_ticket_encode(struct milgi__writer *w, const struct milg
 }
 
 bool milgi__new_session_ticket_decode(
-    struct milgi__reader *body, struct milgi__new_session_ticket *ticket, struct milgi__fault *fault)
+    struct milgi__reader *body, struct milgi__new_session_ticket *ticket, struct milgi__failure *failure)
 {
     *ticket = (struct milgi__new_session_ticket){ 0 };
     ticket->lifetime = milgi__read32(body);
@@ -30,6 +30,6 @@ bool milgi__new_session_ticket_decode(
     ticket->nonce = milgi__rest(&nonce);
     ticket->ticket = milgi__rest(&id);
     if (!milgi__reader_done(body))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed NewSessionTicket");
-    return milgi__exts_decode(milgi__rest(&block), MILGI__IN_TICKET, 0, &ticket->ext, fault);
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed NewSessionTicket");
+    return milgi__exts_decode(milgi__rest(&block), MILGI__IN_TICKET, 0, &ticket->ext, failure);
 }

@@ -31,7 +31,7 @@ void milgi__server_hello_encode(struct milgi__writer *w, const struct milgi__ser
 }
 
 bool milgi__server_hello_decode(
-    struct milgi__reader *body, struct milgi__server_hello *hello, struct milgi__fault *fault)
+    struct milgi__reader *body, struct milgi__server_hello *hello, struct milgi__failure *failure)
 {
     *hello = (struct milgi__server_hello){ .legacy_version = (uint16_t)milgi__read16(body) };
     hello->random = milgi__read_bytes(body, 32);
@@ -44,11 +44,11 @@ bool milgi__server_hello_decode(
         hello->block = milgi__rest(&block);
     }
     if (!milgi__reader_done(body))
-        return milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "malformed ServerHello");
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed ServerHello");
     /*= RFC8446 D.5: "Any endpoint receiving a Hello message with ClientHello.legacy_version or
      *= ServerHello.legacy_version set to 0x0300 MUST abort the handshake with a "protocol_version" alert." */
     if (hello->legacy_version <= MILGI__SSL3)
-        return milgi__refuse(fault, MILGI_ALERT_PROTOCOL_VERSION, "ServerHello of SSL 3.0");
+        return milgi__refuse(failure, MILGI_ALERT_PROTOCOL_VERSION, "ServerHello of SSL 3.0");
     hello->retry = memcmp(hello->random, retry_random, sizeof retry_random) == 0;
     return true;
 }
@@ -69,23 +69,23 @@ bool milgi__server_hello_downgraded(const struct milgi__server_hello *hello)
     return memcmp(last, downgraded, sizeof downgraded) == 0 && last[7] <= 1;
 }
 
-bool milgi__server_hello_decode13(struct milgi__server_hello *hello, uint32_t offered, struct milgi__fault *fault)
+bool milgi__server_hello_decode13(struct milgi__server_hello *hello, uint32_t offered, struct milgi__failure *failure)
 {
     /* The one answer that needs no question (4.2.2). */
     if (hello->retry)
         offered |= MILGI__EXT(MILGI__EXT_COOKIE);
-    if (!milgi__exts_decode(hello->block, place_of(hello), offered, &hello->ext, fault))
+    if (!milgi__exts_decode(hello->block, place_of(hello), offered, &hello->ext, failure))
         return false;
     /*= RFC8446 4.1.4: "The server's extensions MUST contain "supported_versions"." */
     if ((hello->ext.present & MILGI__EXT(MILGI__EXT_VERSIONS)) == 0)
-        return milgi__refuse(fault, MILGI_ALERT_MISSING_EXTENSION, "ServerHello without supported_versions");
+        return milgi__refuse(failure, MILGI_ALERT_MISSING_EXTENSION, "ServerHello without supported_versions");
     /*= RFC8446 4.2.1: "If the "supported_versions" extension in the ServerHello contains a version not offered by the
      *= client or contains a version prior to TLS 1.3, the client MUST abort the handshake with an "illegal_parameter"
      *= alert." */
     if (hello->ext.version != MILGI__TLS13)
-        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "the server selected a version not offered");
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "the server selected a version not offered");
     /*= RFC8446 4.1.3: "legacy_compression_method:  A single byte which MUST have the value 0." */
     if (hello->compression != 0)
-        return milgi__refuse(fault, MILGI_ALERT_ILLEGAL_PARAMETER, "ServerHello with compression");
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ServerHello with compression");
     return true;
 }

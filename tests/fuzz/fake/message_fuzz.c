@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct milgi__crypto *cx;
 
-static bool client_hello(struct milgi__reader *r, struct milgi__fault *f)
+static bool client_hello(struct milgi__reader *r, struct milgi__failure *f)
 {
     struct milgi__client_hello hello;
     struct milgi__bytes versions;
@@ -25,7 +25,7 @@ static bool client_hello(struct milgi__reader *r, struct milgi__fault *f)
     return milgi__client_hello_digest(cx, &hello, digest) == 0;
 }
 
-static bool server_hello(struct milgi__reader *r, struct milgi__fault *f)
+static bool server_hello(struct milgi__reader *r, struct milgi__failure *f)
 {
     struct milgi__server_hello hello;
     if (!milgi__server_hello_decode(r, &hello, f))
@@ -35,19 +35,19 @@ static bool server_hello(struct milgi__reader *r, struct milgi__fault *f)
     return milgi__server_hello_decode13(&hello, UINT32_MAX, f);
 }
 
-static bool encrypted_extensions(struct milgi__reader *r, struct milgi__fault *f)
+static bool encrypted_extensions(struct milgi__reader *r, struct milgi__failure *f)
 {
     struct milgi__exts ext = { 0 };
     return milgi__encrypted_extensions_decode(r, UINT32_MAX, &ext, f);
 }
 
-static bool certificate_request(struct milgi__reader *r, struct milgi__fault *f)
+static bool certificate_request(struct milgi__reader *r, struct milgi__failure *f)
 {
     struct milgi__certificate_request request = { 0 };
     return milgi__certificate_request_decode(r, &request, f);
 }
 
-static bool certificate(struct milgi__reader *r, struct milgi__fault *f)
+static bool certificate(struct milgi__reader *r, struct milgi__failure *f)
 {
     struct milgi__certificates certs = { 0 };
     if (!milgi__certificate_decode(r, UINT32_MAX, &certs, f))
@@ -67,19 +67,19 @@ static bool certificate(struct milgi__reader *r, struct milgi__fault *f)
     return true;
 }
 
-static bool certificate_verify(struct milgi__reader *r, struct milgi__fault *f)
+static bool certificate_verify(struct milgi__reader *r, struct milgi__failure *f)
 {
     struct milgi__certificate_verify verify;
     return milgi__certificate_verify_decode(r, &verify, f);
 }
 
-static bool key_update(struct milgi__reader *r, struct milgi__fault *f)
+static bool key_update(struct milgi__reader *r, struct milgi__failure *f)
 {
     bool request;
     return milgi__key_update_decode(r, &request, f);
 }
 
-static bool new_session_ticket(struct milgi__reader *r, struct milgi__fault *f)
+static bool new_session_ticket(struct milgi__reader *r, struct milgi__failure *f)
 {
     struct milgi__new_session_ticket ticket;
     return milgi__new_session_ticket_decode(r, &ticket, f);
@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* ClientHello, which has the most in it, a second time where Finished, which has nothing, would be: the inputs in
      * the corpus go by these places. */
-    static bool (*const decode[])(struct milgi__reader *, struct milgi__fault *) = { client_hello, server_hello,
+    static bool (*const decode[])(struct milgi__reader *, struct milgi__failure *) = { client_hello, server_hello,
         encrypted_extensions, certificate_request, certificate, certificate_verify, client_hello, key_update,
         new_session_ticket };
     if (size < 1)
@@ -103,9 +103,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(body, data + 1, len);
     struct milgi__reader r = milgi__reader(body, len);
-    struct milgi__fault fault = { 0 };
-    bool ok = decode[data[0] % (sizeof decode / sizeof decode[0])](&r, &fault);
-    if (r.p > r.end || (!ok && (!fault.detail || fault.alert == 0)))
+    struct milgi__failure failure = { 0 };
+    bool ok = decode[data[0] % (sizeof decode / sizeof decode[0])](&r, &failure);
+    if (r.p > r.end || (!ok && (!failure.detail || failure.alert == 0)))
         abort();
     free(body);
     return 0;

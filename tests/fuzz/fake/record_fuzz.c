@@ -85,9 +85,8 @@ static bool pump(struct milgi__record *r)
     for (unsigned guard = 0; guard < 100000; guard++) {
         struct milgi__message m;
         struct milgi_op *op = NULL;
-        int alert = 0, code = 0;
-        const char *detail = NULL;
-        enum milgi__pop pop = milgi__record_pop(r, &m, &alert, &code, &detail);
+        struct milgi__failure failure;
+        enum milgi__pop pop = milgi__record_pop(r, &m, &failure);
         if (pop == MILGI__POP_MESSAGE) {
             for (unsigned i = 0; i < m.slices_n; i++)
                 milgi_chunk_unref(m.slice[i].chunk);
@@ -95,7 +94,7 @@ static bool pump(struct milgi__record *r)
         }
         if (pop != MILGI__POP_NONE)
             return false;
-        enum milgi__start start = milgi__record_open(r, &op, &alert, &detail);
+        enum milgi__start start = milgi__record_open(r, &op, &failure);
         if (start == MILGI__START_OP && !go_inline && held_n < 64)
             held[held_n++] = op;
         else if (start == MILGI__START_OP)
@@ -103,7 +102,7 @@ static bool pump(struct milgi__record *r)
         else if (start != MILGI__START_READY && held_n)
             finish_all(r);
         else if (start != MILGI__START_READY)
-            return start != MILGI__START_ERROR;
+            return start != MILGI__START_FAILED;
     }
     abort();
 }

@@ -330,7 +330,7 @@ static void assert_same_keys(struct loop *loop, enum milgi__level level)
 
 static void show_failure(const struct loop_end *end, const char *who)
 {
-    const struct milgi__hs_failure *f = milgi__hs_failure(end->hs);
+    const struct milgi__failure *f = milgi__hs_failure(end->hs);
     if (end->wait == MILGI__HS_FAILED)
         print_error("%s: %s, %s: %s\n", who, milgi_error_name(f->error), milgi_alert_name(f->alert), f->detail);
 }
@@ -359,7 +359,7 @@ void assert_open(struct loop *loop)
 void assert_alert(const struct loop_end *end, int alert)
 {
     assert_int_equal(end->wait, MILGI__HS_FAILED);
-    const struct milgi__hs_failure *f = milgi__hs_failure(end->hs);
+    const struct milgi__failure *f = milgi__hs_failure(end->hs);
     if (f->alert != alert)
         print_error("%s: %s\n", milgi_alert_name(f->alert), f->detail);
     assert_int_equal(f->alert, alert);

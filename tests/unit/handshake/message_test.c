@@ -34,11 +34,11 @@ static void assert_bytes(struct milgi__bytes a, struct milgi__bytes b)
 }
 
 /* A decoder refuses every cut of the message, and the message with a byte more, with decode_error. */
-static void assert_strict(bool (*decode)(struct milgi__reader *r, struct milgi__fault *fault))
+static void assert_strict(bool (*decode)(struct milgi__reader *r, struct milgi__failure *failure))
 {
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__reader r = body();
-    assert_true(decode(&r, &fault));
+    assert_true(decode(&r, &failure));
     assert_true(milgi__reader_done(&r));
     for (size_t len = 0; len <= message_len - 4 + 1; len++) {
         if (len == message_len - 4)
@@ -47,10 +47,10 @@ static void assert_strict(bool (*decode)(struct milgi__reader *r, struct milgi__
         assert_non_null(copy);
         memcpy(copy + 1, message + 4, len);
         r = milgi__reader(copy + 1, len);
-        fault = (struct milgi__fault){ 0 };
-        assert_false(decode(&r, &fault));
-        assert_int_equal(fault.alert, MILGI_ALERT_DECODE_ERROR);
-        assert_non_null(fault.detail);
+        failure = (struct milgi__failure){ 0 };
+        assert_false(decode(&r, &failure));
+        assert_int_equal(failure.alert, MILGI_ALERT_DECODE_ERROR);
+        assert_non_null(failure.detail);
         free(copy);
     }
 }
@@ -58,12 +58,12 @@ static void assert_strict(bool (*decode)(struct milgi__reader *r, struct milgi__
 static const uint8_t random32[32] = { 1, 2, 3, 31 };
 static const uint8_t u16s[] = { 0x13, 0x01, 0x8a, 0x8a };
 
-static bool decode_client_hello(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_client_hello(struct milgi__reader *r, struct milgi__failure *failure)
 {
     struct milgi__client_hello hello;
-    return milgi__client_hello_decode(r, &hello, fault) &&
-        (hello.block.p != NULL || milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
-        milgi__client_hello_decode13(&hello, fault);
+    return milgi__client_hello_decode(r, &hello, failure) &&
+        (hello.block.p != NULL || milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
+        milgi__client_hello_decode13(&hello, failure);
 }
 
 static void a_client_hello_is_read_as_it_was_written(void **state)
@@ -92,13 +92,13 @@ static void a_client_hello_is_read_as_it_was_written(void **state)
     milgi__client_hello_encode(&w, &hello);
     end(&w, MILGI__MSG_CLIENT_HELLO);
     struct milgi__client_hello read;
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__bytes versions;
     struct milgi__reader r = body();
-    assert_true(milgi__client_hello_decode(&r, &read, &fault));
-    assert_true(milgi__client_hello_versions(&read, &versions, &fault));
+    assert_true(milgi__client_hello_decode(&r, &read, &failure));
+    assert_true(milgi__client_hello_versions(&read, &versions, &failure));
     assert_bytes(versions, hello.ext.versions);
-    assert_true(milgi__client_hello_decode13(&read, &fault));
+    assert_true(milgi__client_hello_decode13(&read, &failure));
     assert_int_equal(read.legacy_version, 0x0303);
     assert_memory_equal(read.random, random32, 32);
     assert_bytes(read.session_id, hello.session_id);
@@ -115,12 +115,12 @@ static void a_client_hello_is_read_as_it_was_written(void **state)
     assert_strict(decode_client_hello);
 }
 
-static bool decode_server_hello(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_server_hello(struct milgi__reader *r, struct milgi__failure *failure)
 {
     struct milgi__server_hello hello;
-    return milgi__server_hello_decode(r, &hello, fault) &&
-        (hello.block.p != NULL || milgi__refuse(fault, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
-        milgi__server_hello_decode13(&hello, UINT32_MAX, fault);
+    return milgi__server_hello_decode(r, &hello, failure) &&
+        (hello.block.p != NULL || milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
+        milgi__server_hello_decode13(&hello, UINT32_MAX, failure);
 }
 
 static void a_server_hello_and_a_retry_are_read_as_they_were_written(void **state)
@@ -146,10 +146,10 @@ static void a_server_hello_and_a_retry_are_read_as_they_were_written(void **stat
         milgi__server_hello_encode(&w, &hello);
         end(&w, MILGI__MSG_SERVER_HELLO);
         struct milgi__server_hello read;
-        struct milgi__fault fault;
+        struct milgi__failure failure;
         struct milgi__reader r = body();
-        assert_true(milgi__server_hello_decode(&r, &read, &fault));
-        assert_true(milgi__server_hello_decode13(&read, UINT32_MAX, &fault));
+        assert_true(milgi__server_hello_decode(&r, &read, &failure));
+        assert_true(milgi__server_hello_decode13(&read, UINT32_MAX, &failure));
         assert_int_equal(read.retry, hello.retry);
         assert_bytes(read.session_id, hello.session_id);
         assert_int_equal(read.suite, hello.suite);
@@ -165,10 +165,10 @@ static void a_server_hello_and_a_retry_are_read_as_they_were_written(void **stat
     }
 }
 
-static bool decode_extensions(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_extensions(struct milgi__reader *r, struct milgi__failure *failure)
 {
     struct milgi__exts ext;
-    return milgi__encrypted_extensions_decode(r, UINT32_MAX, &ext, fault);
+    return milgi__encrypted_extensions_decode(r, UINT32_MAX, &ext, failure);
 }
 
 static void encrypted_extensions_are_read_as_they_were_written(void **state)
@@ -184,19 +184,19 @@ static void encrypted_extensions_are_read_as_they_were_written(void **state)
     milgi__encrypted_extensions_encode(&w, &ext);
     end(&w, MILGI__MSG_ENCRYPTED_EXTENSIONS);
     struct milgi__exts read;
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__reader r = body();
-    assert_true(milgi__encrypted_extensions_decode(&r, UINT32_MAX, &read, &fault));
+    assert_true(milgi__encrypted_extensions_decode(&r, UINT32_MAX, &read, &failure));
     assert_int_equal(read.present, ext.present);
     assert_bytes(read.alpn, ext.alpn);
     assert_bytes(read.groups, ext.groups);
     assert_strict(decode_extensions);
 }
 
-static bool decode_request(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_request(struct milgi__reader *r, struct milgi__failure *failure)
 {
     struct milgi__certificate_request request;
-    return milgi__certificate_request_decode(r, &request, fault);
+    return milgi__certificate_request_decode(r, &request, failure);
 }
 
 static void a_certificate_request_is_read_as_it_was_written(void **state)
@@ -213,18 +213,18 @@ static void a_certificate_request_is_read_as_it_was_written(void **state)
     milgi__certificate_request_encode(&w, &request);
     end(&w, MILGI__MSG_CERTIFICATE_REQUEST);
     struct milgi__certificate_request read;
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__reader r = body();
-    assert_true(milgi__certificate_request_decode(&r, &read, &fault));
+    assert_true(milgi__certificate_request_decode(&r, &read, &failure));
     assert_bytes(read.ext.schemes, request.ext.schemes);
     assert_bytes(read.ext.cert_schemes, request.ext.cert_schemes);
     assert_strict(decode_request);
 }
 
-static bool decode_certificate(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_certificate(struct milgi__reader *r, struct milgi__failure *failure)
 {
     struct milgi__certificates certs;
-    return milgi__certificate_decode(r, 0, &certs, fault);
+    return milgi__certificate_decode(r, 0, &certs, failure);
 }
 
 static void certificates_are_read_as_they_were_written(void **state)
@@ -236,9 +236,9 @@ static void certificates_are_read_as_they_were_written(void **state)
     end(&w, MILGI__MSG_CERTIFICATE);
     assert_true(message_len <= milgi__certificate_len(context, chain, 3));
     struct milgi__certificates certs;
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__reader r = body();
-    assert_true(milgi__certificate_decode(&r, 0, &certs, &fault));
+    assert_true(milgi__certificate_decode(&r, 0, &certs, &failure));
     assert_int_equal(certs.n, 3);
     assert_int_equal(certs.der_len, 13);
     assert_bytes(certs.context, context);
@@ -256,28 +256,28 @@ static void certificates_are_read_as_they_were_written(void **state)
     assert_strict(decode_certificate);
 }
 
-static bool decode_verify(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_verify(struct milgi__reader *r, struct milgi__failure *failure)
 {
     struct milgi__certificate_verify verify;
-    return milgi__certificate_verify_decode(r, &verify, fault);
+    return milgi__certificate_verify_decode(r, &verify, failure);
 }
 
-static bool decode_update(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_update(struct milgi__reader *r, struct milgi__failure *failure)
 {
     bool request;
-    return milgi__key_update_decode(r, &request, fault);
+    return milgi__key_update_decode(r, &request, failure);
 }
 
 static void the_short_messages_are_read_as_they_were_written(void **state)
 {
     (void)state;
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__certificate_verify verify = { 0x0804, BYTES("signature") }, read;
     struct milgi__writer w = begin();
     milgi__certificate_verify_encode(&w, &verify);
     end(&w, MILGI__MSG_CERTIFICATE_VERIFY);
     struct milgi__reader r = body();
-    assert_true(milgi__certificate_verify_decode(&r, &read, &fault));
+    assert_true(milgi__certificate_verify_decode(&r, &read, &failure));
     assert_int_equal(read.scheme, 0x0804);
     assert_bytes(read.signature, verify.signature);
     assert_strict(decode_verify);
@@ -294,16 +294,16 @@ static void the_short_messages_are_read_as_they_were_written(void **state)
         milgi__key_update_encode(&w, request != 0);
         end(&w, MILGI__MSG_KEY_UPDATE);
         r = body();
-        assert_true(milgi__key_update_decode(&r, &asked, &fault));
+        assert_true(milgi__key_update_decode(&r, &asked, &failure));
         assert_int_equal(asked, request != 0);
         assert_strict(decode_update);
     }
 }
 
-static bool decode_ticket(struct milgi__reader *r, struct milgi__fault *fault)
+static bool decode_ticket(struct milgi__reader *r, struct milgi__failure *failure)
 {
     struct milgi__new_session_ticket ticket;
-    return milgi__new_session_ticket_decode(r, &ticket, fault);
+    return milgi__new_session_ticket_decode(r, &ticket, failure);
 }
 
 static void a_ticket_is_read_as_it_was_written(void **state)
@@ -316,9 +316,9 @@ static void a_ticket_is_read_as_it_was_written(void **state)
     milgi__new_session_ticket_encode(&w, &ticket);
     end(&w, MILGI__MSG_NEW_SESSION_TICKET);
     struct milgi__new_session_ticket read;
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__reader r = body();
-    assert_true(milgi__new_session_ticket_decode(&r, &read, &fault));
+    assert_true(milgi__new_session_ticket_decode(&r, &read, &failure));
     assert_int_equal(read.lifetime, 604800);
     assert_int_equal(read.age_add, 0xdeadbeef);
     assert_bytes(read.nonce, ticket.nonce);
@@ -351,13 +351,13 @@ static void hostile_lists_of_extensions_are_read_in_linear_time(void **state)
         milgi__put16(block + 4 * i + 2, 0);
     }
     struct milgi__exts ext = { 0 };
-    struct milgi__fault fault;
+    struct milgi__failure failure;
     struct milgi__bytes all = { block, 4 * N };
     for (unsigned i = 0; i < 200; i++)
-        assert_true(milgi__exts_decode(all, MILGI__IN_CLIENT_HELLO, 0, &ext, &fault));
+        assert_true(milgi__exts_decode(all, MILGI__IN_CLIENT_HELLO, 0, &ext, &failure));
     milgi__put16(block + 4 * (N - 1), 1000);
-    assert_false(milgi__exts_decode(all, MILGI__IN_CLIENT_HELLO, 0, &ext, &fault));
-    assert_int_equal(fault.alert, MILGI_ALERT_ILLEGAL_PARAMETER);
+    assert_false(milgi__exts_decode(all, MILGI__IN_CLIENT_HELLO, 0, &ext, &failure));
+    assert_int_equal(failure.alert, MILGI_ALERT_ILLEGAL_PARAMETER);
     free(block);
 }
 
@@ -374,14 +374,14 @@ static void each_extension_is_refused_where_it_may_not_be(void **state)
             uint8_t block[4] = { (uint8_t)(e->iana >> 8), (uint8_t)e->iana, 0, 0 };
             struct milgi__bytes bytes = { block, 4 };
             struct milgi__exts ext = { 0 };
-            struct milgi__fault fault = { 0 };
-            bool ok = milgi__exts_decode(bytes, places[i], UINT32_MAX, &ext, &fault);
+            struct milgi__failure failure = { 0 };
+            bool ok = milgi__exts_decode(bytes, places[i], UINT32_MAX, &ext, &failure);
             if ((e->places & places[i]) == 0) {
                 assert_false(ok);
-                assert_int_equal(fault.alert, MILGI_ALERT_ILLEGAL_PARAMETER);
+                assert_int_equal(failure.alert, MILGI_ALERT_ILLEGAL_PARAMETER);
                 continue;
             }
-            assert_true(ok || fault.alert == MILGI_ALERT_DECODE_ERROR); /* empty may be malformed, not misplaced */
+            assert_true(ok || failure.alert == MILGI_ALERT_DECODE_ERROR); /* empty may be malformed, not misplaced */
         }
     }
     assert_int_equal(milgi__ext_find(0x0a0a), MILGI__EXT_N);

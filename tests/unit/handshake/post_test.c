@@ -9,14 +9,14 @@ enum {
 static const uint8_t ticket[] = { 4, 0, 0, 16, 0, 0, 0, 60, 0, 0, 0, 1, 1, 0, 0, 2, 'i', 'd', 0, 0 };
 
 static enum milgi__post_event one(struct milgi__post *post, enum milgi_role role, const void *data, size_t len,
-    size_t *at, struct milgi__hs_failure *failure)
+    size_t *at, struct milgi__failure *failure)
 {
     return milgi__post_input(post, role, CAP, data, len, at, failure);
 }
 
 /* The events of one record; the last is NONE or FAILED. */
 static unsigned all(struct milgi__post *post, enum milgi_role role, const void *data, size_t len,
-    enum milgi__post_event *events, struct milgi__hs_failure *failure)
+    enum milgi__post_event *events, struct milgi__failure *failure)
 {
     size_t at = 0;
     unsigned n = 0;
@@ -34,7 +34,7 @@ static void a_key_update_is_read_in_any_pieces(void **state)
         assert_int_equal(milgi__key_update_message(message, request != 0), 5);
         for (size_t cut = 0; cut < 5; cut++) {
             struct milgi__post post = { 0 };
-            struct milgi__hs_failure failure;
+            struct milgi__failure failure;
             enum milgi__post_event events[16];
             if (cut > 0) {
                 assert_int_equal(all(&post, MILGI_SERVER, message, cut, events, &failure), 1);
@@ -59,7 +59,7 @@ static void tickets_are_read_by_clients_one_after_another(void **state)
     memcpy(two + sizeof ticket, ticket, sizeof ticket);
     for (size_t cut = 1; cut < sizeof two; cut++) {
         struct milgi__post post = { 0 };
-        struct milgi__hs_failure failure;
+        struct milgi__failure failure;
         enum milgi__post_event events[16];
         unsigned tickets = 0;
         for (unsigned half = 0; half < 2; half++) {
@@ -102,7 +102,7 @@ static void what_may_not_come_is_refused_with_its_alert(void **state)
     };
     for (unsigned i = 0; i < MILGI__COUNT(cases); i++) {
         struct milgi__post post = { 0 };
-        struct milgi__hs_failure failure = { 0 };
+        struct milgi__failure failure = { 0 };
         enum milgi__post_event events[16];
         unsigned n = all(&post, cases[i].role, cases[i].data, cases[i].len, events, &failure);
         if (events[n - 1] != MILGI__POST_FAILED || failure.alert != cases[i].alert)
@@ -121,7 +121,7 @@ static void a_ticket_cut_or_lengthened_is_refused(void **state)
         memcpy(cut, ticket, sizeof ticket);
         cut[3] = (uint8_t)len;
         struct milgi__post post = { 0 };
-        struct milgi__hs_failure failure = { 0 };
+        struct milgi__failure failure = { 0 };
         size_t at = 0;
         assert_int_equal(one(&post, MILGI_CLIENT, cut, len + 4, &at, &failure), MILGI__POST_FAILED);
         assert_int_equal(failure.alert, MILGI_ALERT_DECODE_ERROR);
@@ -138,7 +138,7 @@ static void without_memory_a_partial_message_fails(void **state)
 {
     (void)state;
     struct milgi__post post = { 0 };
-    struct milgi__hs_failure failure = { 0 };
+    struct milgi__failure failure = { 0 };
     size_t at = 0;
     milgi__mem_fail = fail_all;
     enum milgi__post_event event = one(&post, MILGI_CLIENT, ticket, 7, &at, &failure);

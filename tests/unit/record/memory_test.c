@@ -48,10 +48,9 @@ static void an_empty_pool_makes_opening_wait(void **state)
             rig_feed(rig, rig->wire_len * i / pieces - rig->wire_fed);
         unsigned n = hoard(rig, all, MILGI__COUNT(all));
         struct milgi_op *op;
-        int alert;
-        const char *detail;
+        struct milgi__failure failure;
         for (unsigned i = 0; i < 3; i++)
-            assert_int_equal(milgi__record_open(&rig->b.rec, &op, &alert, &detail), MILGI__START_ROOM);
+            assert_int_equal(milgi__record_open(&rig->b.rec, &op, &failure), MILGI__START_ROOM);
         assert_true(milgi__record_in_busy(&rig->b.rec));
         give_back(all, n);
         rig_receive_all(rig);
@@ -164,10 +163,9 @@ static void without_ops_both_ways_wait(void **state)
     rig->b.ops_max = 0;
     size_t used = milgi__pool_used(rig->pool);
     struct milgi_op *op;
-    int alert;
-    const char *detail;
+    struct milgi__failure failure;
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(milgi__record_open(&rig->b.rec, &op, &alert, &detail), MILGI__START_ROOM);
+        assert_int_equal(milgi__record_open(&rig->b.rec, &op, &failure), MILGI__START_ROOM);
     assert_int_equal(milgi__pool_used(rig->pool), used);
     rig->b.ops_max = 1;
     rig_receive_all(rig);

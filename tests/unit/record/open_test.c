@@ -125,14 +125,13 @@ static void plaintext_lies_where_the_network_put_the_ciphertext(void **state)
     struct milgi_slice whole = rig_slice(rig, rig->wire, rig->wire_len);
     assert_int_equal(milgi__record_feed(&rig->b.rec, whole), 0);
     struct milgi_op *op;
-    int alert, code;
-    const char *detail;
-    assert_int_equal(milgi__record_open(&rig->b.rec, &op, &alert, &detail), MILGI__START_OP);
+    struct milgi__failure failure;
+    assert_int_equal(milgi__record_open(&rig->b.rec, &op, &failure), MILGI__START_OP);
     assert_true(op->u.aead.in_place);
     assert_null(op->u.aead.dst);
     side_submit(&rig->b, op);
     struct milgi__message m;
-    assert_int_equal(milgi__record_pop(&rig->b.rec, &m, &alert, &code, &detail), MILGI__POP_MESSAGE);
+    assert_int_equal(milgi__record_pop(&rig->b.rec, &m, &failure), MILGI__POP_MESSAGE);
     assert_int_equal(m.slices_n, 1);
     assert_ptr_equal(m.slice[0].data, whole.data + 5);
     assert_int_equal(m.slice[0].len, 600);

@@ -415,7 +415,7 @@ static void a_seal_that_fails_ends_the_direction_at_its_place(void **state)
             side_seal(&rig->a);
             assert_int_equal(rig->a.flight_n, 5);
             side_finish(&rig->a, bad, statuses[i]);
-            assert_true(rig->a.rec.send_broken);
+            assert_true(milgi__record_send_broken(&rig->a.rec));
             while (rig->a.flight_n > 0)
                 side_finish(&rig->a, rig->a.flight_n - 1, MILGI_OP_OK);
             rig_take(rig);
@@ -426,7 +426,7 @@ static void a_seal_that_fails_ends_the_direction_at_its_place(void **state)
             assert_memory_equal(rig->wire, want, len);
             write_pattern(&rig->a, MILGI__ALERT, 2, 1);
             struct milgi_op *op;
-            assert_int_equal(milgi__record_seal(&rig->a.rec, &op), MILGI__START_ERROR);
+            assert_int_equal(milgi__record_seal(&rig->a.rec, &op), MILGI__START_FAILED);
             rig_free(rig);
         }
 }

@@ -314,7 +314,7 @@ void rig_send(struct rig *rig)
         if (rig->a.flight_n > 0)
             side_finish(&rig->a, 0, MILGI_OP_OK);
         rig_take(rig);
-    } while (milgi__record_out_busy(&rig->a.rec) && !rig->a.rec.send_broken);
+    } while (milgi__record_out_busy(&rig->a.rec) && !milgi__record_send_broken(&rig->a.rec));
 }
 
 void rig_feed(struct rig *rig, size_t len)
@@ -350,15 +350,17 @@ static void dispatch(struct rig *rig, struct milgi__message *m)
 static bool pop(struct rig *rig)
 {
     struct milgi__message m;
-    int device_code = 0;
+    struct milgi__failure failure;
     memset(&m, 0xa5, sizeof m);
-    switch (milgi__record_pop(&rig->b.rec, &m, &rig->alert, &device_code, &rig->detail)) {
+    switch (milgi__record_pop(&rig->b.rec, &m, &failure)) {
     case MILGI__POP_MESSAGE: dispatch(rig, &m); return true;
-    case MILGI__POP_BROKEN:
-        assert_int_equal(device_code, 42);
-        rig->broken = true;
+    case MILGI__POP_FAILED:
+        rig->broken = failure.error == MILGI_EDEVICE;
+        assert_int_equal(failure.op, rig->broken ? MILGI_OP_OPEN : MILGI__NO_OP);
+        assert_int_equal(failure.device_code, rig->broken ? 42 : 0);
+        if (!rig->broken)
+            rig->alert = failure.alert;
         return false;
-    case MILGI__POP_ERROR: assert_true(rig->alert >= 0); return false;
     case MILGI__POP_NONE: break;
     }
     return false;
@@ -373,12 +375,13 @@ bool rig_receive(struct rig *rig)
             any = true;
         if (rig->alert >= 0 || rig->broken)
             return any;
-        enum milgi__start start = milgi__record_open(&rig->b.rec, &op, &rig->alert, &rig->detail);
+        struct milgi__failure failure;
+        enum milgi__start start = milgi__record_open(&rig->b.rec, &op, &failure);
         if (start == MILGI__START_OP)
             side_submit(&rig->b, op);
         else if (start != MILGI__START_READY) {
-            if (start != MILGI__START_ERROR)
-                rig->alert = -1;
+            if (start == MILGI__START_FAILED)
+                rig->alert = failure.alert;
             return any;
         }
         any = true;

@@ -52,7 +52,6 @@ struct rig {
     size_t log_len;
     unsigned messages;
     int alert; /* what b found wrong; -1: nothing */
-    const char *detail;
     bool broken;
     struct {
         uint64_t serial;

@@ -470,9 +470,8 @@ static void only_what_is_sent_before_anything_was_received_is_version_0301(void 
     assert_int_equal(milgi__get16(rig->wire + 1), 0x0301);
     assert_int_equal(milgi__record_feed(&rig->a.rec, rig_slice(rig, hello, sizeof hello)), 0);
     struct milgi_op *op;
-    int alert;
-    const char *detail;
-    assert_int_equal(milgi__record_open(&rig->a.rec, &op, &alert, &detail), MILGI__START_READY);
+    struct milgi__failure failure;
+    assert_int_equal(milgi__record_open(&rig->a.rec, &op, &failure), MILGI__START_READY);
     rig->wire_len = 0;
     write_pattern(&rig->a, MILGI__HANDSHAKE, 100, 1);
     rig_send(rig);
@@ -502,8 +501,8 @@ static void data_is_never_sent_in_the_clear(void **state)
     (void)state;
     struct rig *rig = plain(16384, true);
     write_pattern(&rig->a, MILGI__DATA, 10, 1);
-    assert_int_equal(side_seal(&rig->a), MILGI__START_ERROR);
-    assert_true(rig->a.rec.send_broken);
+    assert_int_equal(side_seal(&rig->a), MILGI__START_FAILED);
+    assert_true(milgi__record_send_broken(&rig->a.rec));
     assert_int_equal(rig_take(rig), 0);
     rig_free(rig);
 }
@@ -608,10 +607,10 @@ static void a_used_up_key_ends_the_direction(void **state)
     rig->a.rec.out.seq = 23726565;
     write_pattern(&rig->a, MILGI__DATA, 10, 0);
     rig_send(rig);
-    assert_false(rig->a.rec.send_broken);
+    assert_false(milgi__record_send_broken(&rig->a.rec));
     write_pattern(&rig->a, MILGI__DATA, 10, 0);
-    assert_int_equal(side_seal(&rig->a), MILGI__START_ERROR);
-    assert_true(rig->a.rec.send_broken);
+    assert_int_equal(side_seal(&rig->a), MILGI__START_FAILED);
+    assert_true(milgi__record_send_broken(&rig->a.rec));
     rig_free(rig);
 }
 

@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the codecs of messages and extensions share. */
+/* Ranges of bytes inside a message, and lists of 16-bit numbers in them: what the codecs share. */
 #pragma once
 
-#include <milgi/error.h>
-
+#include "base/failure.h"
 #include "buf/codec.h"
-
-/* Why a message was refused. */
-struct milgi__fault {
-    int alert;
-    const char *detail; /* static */
-};
-
-/* Notes the fault; false, so that a decoder can return it. */
-static inline bool milgi__refuse(struct milgi__fault *fault, int alert, const char *detail)
-{
-    fault->alert = alert;
-    fault->detail = detail;
-    return false;
-}
 
 /* A range inside a message; borrowed from it. */
 struct milgi__bytes {
