@@ -5,7 +5,7 @@
  */
 #include <assert.h>
 
-#include "conn/impl.h"
+#include "conn/bound.h"
 
 #define PIN 4u                /* a slice is at least a quarter of its chunk, or it is copied */
 #define BODY (18u << 10)      /* the chunk of a record */
@@ -20,13 +20,13 @@ static uint64_t limit(const struct milgi_config *config, enum milgi_limit which)
 }
 
 /* Bytes staged and not parsed: a host that ignores PAUSE has no connection any more. */
-static uint64_t staged_max(const struct milgi_config *config)
+uint64_t milgi__staged_max(const struct milgi_config *config)
 {
     return 2 * limit(config, MILGI_LIMIT_INPUT) + MILGI_CHUNK_MAX;
 }
 
 /* Records are opened while there is credit; those that are then on their way are delivered too. */
-static uint64_t delivered_max(const struct milgi_config *config)
+uint64_t milgi__delivered_max(const struct milgi_config *config)
 {
     return limit(config, MILGI_LIMIT_CREDIT) + limit(config, MILGI_LIMIT_WINDOW) * MILGI__PLAINTEXT_MAX;
 }
@@ -37,7 +37,7 @@ static uint64_t framed_max(const struct milgi_config *config)
     return limit(config, MILGI_LIMIT_OUTPUT) + RECORD_ON_WIRE;
 }
 
-static uint64_t pending_max(const struct milgi_config *config)
+uint64_t milgi__given_max(const struct milgi_config *config)
 {
     return 2 * limit(config, MILGI_LIMIT_OUTPUT);
 }
@@ -48,14 +48,13 @@ uint64_t milgi__conn_bound(const struct milgi_config *config)
     uint64_t chain = 0;
     for (size_t i = 0; i < config->credentials_n; i++)
         chain = MILGI__MAX(chain, config->credentials[i]->chain_len);
-    uint64_t entry = sizeof(struct milgi__entry) + sizeof(struct milgi_op);
-    uint64_t fixed = sizeof(struct milgi_conn) + sizeof(struct milgi__conn_hs) + 2 * 64 * entry;
+    uint64_t fixed = sizeof(struct milgi_conn) + sizeof(struct milgi__conn_hs) + milgi__transport_size(64);
     /* staged, with the front of its first chunk; in the ring, with what they are opened to; a record in crumbs */
-    uint64_t in = PIN * staged_max(config) + staged_max(config) / CRUMB * SLICE_COST + MILGI_CHUNK_MAX;
+    uint64_t in = PIN * milgi__staged_max(config) + milgi__staged_max(config) / CRUMB * SLICE_COST + MILGI_CHUNK_MAX;
     in += window * (PIN * RECORD_ON_WIRE + BODY) + 3 * BODY;
-    uint64_t delivered = PIN * delivered_max(config);
+    uint64_t delivered = PIN * milgi__delivered_max(config);
     /* not framed; framed, with what is sealed still pinned; a record of 23 bytes is the shortest that costs a slice */
-    uint64_t out = PIN * pending_max(config) + window * PIN * RECORD_ON_WIRE;
+    uint64_t out = PIN * milgi__given_max(config) + window * PIN * RECORD_ON_WIRE;
     out += 2 * framed_max(config) + framed_max(config) / 23 * SLICE_COST + 2 * BODY;
     /* The message as it came in, what is kept of it, and what ops hold; our own chain as it is written and framed. */
     uint64_t handshake = HANDSHAKE + 6 * message + 6 * chain;
@@ -65,18 +64,18 @@ uint64_t milgi__conn_bound(const struct milgi_config *config)
 void milgi__conn_check_in(const struct milgi_conn *c)
 {
     (void)c; /* where assertions are left out */
-    assert(c->rec.input.len <= staged_max(c->config));
-    assert(c->unconsumed <= delivered_max(c->config));
+    assert(milgi__transport_staged(c->transport) <= milgi__staged_max(c->config));
+    assert(c->unconsumed <= milgi__delivered_max(c->config));
 }
 
 void milgi__conn_check_given(const struct milgi_conn *c)
 {
     (void)c;
-    assert(milgi__conn_backlog(c) <= pending_max(c->config));
+    assert(milgi__conn_backlog(c) <= milgi__given_max(c->config));
 }
 
 void milgi__conn_check_framed(const struct milgi_conn *c)
 {
     (void)c;
-    assert(c->rec.framed_bytes - c->done_bytes <= framed_max(c->config));
+    assert(milgi__conn_with_network(c) <= framed_max(c->config));
 }

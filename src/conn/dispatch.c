@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one opened record means, in order. */
-#include "conn/impl.h"
+#include "conn/dispatch.h"
+
+#include "conn/bound.h"
+#include "conn/fail.h"
+#include "conn/keys.h"
 
 static void drop(struct milgi__message *m)
 {
@@ -20,7 +24,8 @@ static bool control_flood(struct milgi_conn *c)
 
 static bool mid_message(const struct milgi_conn *c)
 {
-    return c->hs && c->hs->hs && !c->established ? milgi__hs_mid_message(c->hs->hs) : milgi__post_mid_message(&c->post);
+    const struct milgi__hs *hs = milgi__conn_hs(c);
+    return hs ? milgi__hs_mid_message(hs) : milgi__post_mid_message(&c->post);
 }
 
 /* The first bytes of a message whose slices may be several. */
@@ -42,10 +47,29 @@ static void take_ccs(struct milgi_conn *c, const struct milgi__message *m)
 {
     uint8_t byte = 0;
     bool ok = !m->protected && m->len == 1 && peek(m, &byte, 1) == 1 && byte == 1 && !mid_message(c);
-    if (!ok || c->established || !c->hs || !c->hs->hs || !milgi__hs_takes_ccs(c->hs->hs))
+    const struct milgi__hs *hs = milgi__conn_hs(c);
+    if (!ok || !hs || !milgi__hs_takes_ccs(hs))
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "change_cipher_spec is not allowed here");
     else
         control_flood(c);
+}
+
+static void peer_alert(struct milgi_conn *c, int alert)
+{
+    bool established = c->phase == MILGI__ESTABLISHED;
+    if (c->events->on_alert && (alert != MILGI_ALERT_CLOSE_NOTIFY || established))
+        c->events->on_alert(c, c->arg, alert);
+    if (!milgi__conn_live(c))
+        return;
+    if (alert == MILGI_ALERT_CLOSE_NOTIFY && established) {
+        c->in = c->in == MILGI__IN_ENDED ? MILGI__IN_OVER : MILGI__IN_CLOSED;
+        milgi__transport_drop_input(c->transport);
+    } else if (alert != MILGI_ALERT_USER_CANCELED) {
+        /*= RFC8446 6.2: "Upon transmission or receipt of a fatal alert message, both parties MUST immediately close the
+           connection." */
+        milgi__conn_fail(c, MILGI_EALERT, alert,
+            established ? "the peer sent a fatal alert" : "the peer ended the handshake");
+    }
 }
 
 static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
@@ -62,13 +86,7 @@ static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
     }
     if (alert[1] == MILGI_ALERT_USER_CANCELED && control_flood(c))
         return;
-    milgi__conn_peer_alert(c, alert[1]);
-}
-
-/* Of something of ours: no memory, or a bug. */
-static int own_error(int rv)
-{
-    return rv == MILGI_ENOMEM ? MILGI_ENOMEM : MILGI_EINTERNAL;
+    peer_alert(c, alert[1]);
 }
 
 /* A KeyUpdate at this record: what was opened ahead is stale. */
@@ -79,49 +97,18 @@ static void peer_updated(struct milgi_conn *c, bool requested)
     if (control_flood(c))
         return;
     /*= RFC9846 4.7.3 / RFC8446 4.6.3: the receiver "MUST update its receiving keys". */
-    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__READ]);
-    if (rv == 0)
-        rv = milgi__conn_install(c, MILGI__READ, c->suite, c->secret[MILGI__READ]);
-    if (rv != 0) {
-        milgi__conn_fail(c, own_error(rv), MILGI_ALERT_INTERNAL_ERROR, "the read key could not be updated");
+    if (!milgi__conn_update_read(c))
         return;
-    }
     /* Several requests are answered by one KeyUpdate while that one has not left. */
-    if (requested && !c->closed_out && c->done_bytes >= c->reply_until)
+    if (requested && c->out != MILGI__OUT_CLOSED && c->done_bytes >= c->reply_until)
         milgi__conn_update_write(c, false, false);
-}
-
-int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
-{
-    struct milgi__crypto *cx = milgi__engine_crypto(c->engine);
-    uint8_t message[5], iv[12];
-    size_t len = milgi__key_update_message(message, ask_peer && !c->asked_update);
-    int rv = milgi__next_secret(cx, c->suite->hash, c->secret[MILGI__WRITE]);
-    struct milgi_key *key = NULL;
-    if (rv == 0)
-        rv = milgi__conn_key(c, c->suite, c->secret[MILGI__WRITE], &key, iv);
-    /* The message and the switch are one unit, behind the last record of the old key. */
-    if (rv == 0)
-        rv = milgi__record_update_write(&c->rec, message, len, key, iv, first);
-    if (rv != 0) {
-        milgi__engine_key_unref(c->engine, key);
-        milgi__conn_fail(c, own_error(rv), MILGI_ALERT_INTERNAL_ERROR, "the write key could not be updated");
-        return rv;
-    }
-    milgi__wipe(iv, sizeof iv);
-    c->updates_out++;
-    c->reply_until = c->done_bytes + milgi__conn_backlog(c);
-    if (ask_peer && !c->asked_update)
-        c->asked_until = c->reply_until;
-    c->asked_update = c->asked_update || ask_peer;
-    return 0;
 }
 
 static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
 {
     struct milgi__failure failure;
     size_t at = 0;
-    while (!c->failed) {
+    while (milgi__conn_live(c)) {
         enum milgi__post_event event = milgi__post_input(&c->post, c->config->role,
             (size_t)milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_MESSAGE), data, len, &at, &failure);
         if (event == MILGI__POST_NONE)
@@ -139,11 +126,12 @@ static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
 
 static void take_handshake(struct milgi_conn *c, const struct milgi__message *m)
 {
-    if (!c->established) {
-        bool ok = c->hs && c->hs->hs;
+    struct milgi__hs *hs = milgi__conn_hs(c);
+    if (hs) {
+        /* If it fails it says why when it runs, which is next. */
+        bool ok = true;
         for (unsigned i = 0; ok && i < m->slices_n; i++)
-            ok = milgi__hs_input(c->hs->hs, c->level[MILGI__READ], m->slice[i].data, m->slice[i].len) == 0;
-        milgi__conn_handshake(c); /* if it has failed it says why now */
+            ok = milgi__hs_input(hs, c->level[MILGI__READ], m->slice[i].data, m->slice[i].len) == 0;
         return;
     }
     if (m->slices_n == 1) {
@@ -163,9 +151,10 @@ static void take_handshake(struct milgi_conn *c, const struct milgi__message *m)
 
 static void take_data(struct milgi_conn *c, struct milgi__message *m)
 {
-    if (!c->established) {
+    if (c->phase != MILGI__ESTABLISHED) {
         /* Early data that was not asked for, behind a HelloRetryRequest: dropped, up to a bound. */
-        if (c->hs && c->hs->hs && !m->protected && milgi__hs_skips_early(c->hs->hs)) {
+        const struct milgi__hs *hs = milgi__conn_hs(c);
+        if (hs && !m->protected && milgi__hs_skips_early(hs)) {
             c->hs->early_skipped += m->len + 64;
             if (c->hs->early_skipped <= MILGI__EARLY_MAX)
                 return;
@@ -189,7 +178,7 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
     milgi__conn_check_in(c);
     if (c->data_n + m->slices_n > MILGI__DATA_SLICES)
         milgi__conn_deliver(c);
-    if (c->dead || c->failed)
+    if (!milgi__conn_live(c))
         return;
     memcpy(c->data + c->data_n, m->slice, m->slices_n * sizeof m->slice[0]);
     c->data_n += m->slices_n;
@@ -204,7 +193,7 @@ void milgi__conn_deliver(struct milgi_conn *c)
     unsigned n = c->data_n;
     memcpy(slices, c->data, n * sizeof *slices);
     c->data_n = 0;
-    if (c->events->on_data && !c->dead && !c->closed_told)
+    if (c->events->on_data && c->phase < MILGI__CLOSED)
         c->events->on_data(c, c->arg, slices, n);
     if (!c->events->on_data)
         c->unconsumed = 0; /* nobody has taken it, so nobody gives credit back */
@@ -216,7 +205,7 @@ void milgi__conn_dispatch(struct milgi_conn *c, struct milgi__message *m)
 {
     if (m->type != MILGI__DATA)
         milgi__conn_deliver(c); /* what came before it is seen before it */
-    if (!c->dead && !c->failed) {
+    if (milgi__conn_live(c)) {
         switch (m->type) {
         case MILGI__CCS:
             take_ccs(c, m);

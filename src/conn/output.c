@@ -3,32 +3,29 @@
  * To the network: what the application gives is framed, sealed, taken in order and handed out; how much may pile up is
  * bounded.
  */
-#include "conn/impl.h"
+#include "conn/output.h"
+
+#include "conn/bound.h"
+#include "conn/fail.h"
+#include "conn/keys.h"
 
 #define IOVS 256u
 #define HELD_CHUNK 65536u
 #define HELD_SMALL 2048u
-#define RECORD_NS 300u
-#define BYTE_NS_SHIFT 2u
 
 /* --- from the application -------------------------------------------------------------------------- */
-
-size_t milgi__conn_backlog(const struct milgi_conn *c)
-{
-    size_t held = c->hs ? c->hs->held.len : 0;
-    return held + c->rec.pending_len + (size_t)(c->rec.framed_bytes - c->done_bytes);
-}
 
 /* What the backlog takes: a piece costs more than its bytes, so that many small ones count too. */
 static uint64_t cost(const struct milgi_conn *c)
 {
-    return milgi__conn_backlog(c) + (uint64_t)c->rec.pending_n * MILGI__PENDING_COST;
+    return milgi__conn_backlog(c) + milgi__transport_pieces_cost(c->transport);
 }
 
 size_t milgi_conn_output_pending(const struct milgi_conn *c)
 {
-    /* A close_notify that is wanted and not yet queued counts too. */
-    return milgi__conn_backlog(c) + (c->shutdown_wanted && !c->closed_out && !c->failed);
+    /* An alert that is wanted and not yet queued counts too. */
+    bool alert = c->phase == MILGI__FAILING || (milgi__conn_live(c) && c->out == MILGI__OUT_CLOSING);
+    return milgi__conn_backlog(c) + alert;
 }
 
 bool milgi_conn_output_full(const struct milgi_conn *c)
@@ -45,7 +42,7 @@ static bool has_room(const struct milgi_conn *c)
 /* Framed data that the network has not taken: no more is sealed than it can be given. */
 static bool network_full(const struct milgi_conn *c)
 {
-    return c->rec.framed_bytes - c->done_bytes >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
+    return milgi__conn_with_network(c) >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
 }
 
 /* Whether |len| more bytes are taken: 0 or an error. */
@@ -53,7 +50,7 @@ static int may_send(const struct milgi_conn *c, size_t len)
 {
     if (milgi__engine_foreign(c->engine))
         return MILGI_EFORK;
-    if (c->dead || c->failed || c->shutdown_wanted || c->closed_told)
+    if (!milgi__conn_live(c) || c->out != MILGI__OUT_OPEN)
         return MILGI_ECLOSED;
     /* One call may be of any size up to the limit, but not again and again in spite of PAUSE. */
     return cost(c) + len > 2 * milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) ? MILGI_ELIMIT : 0;
@@ -82,8 +79,8 @@ static bool hold_behind(struct milgi_conn *c, const uint8_t *data, size_t len)
     memcpy(to, data, len);
     last->len += (uint32_t)len;
     q->len += len;
-    c->rec.bytes_copied += len;
-    milgi__chunk_taint(last->chunk, (uint32_t)(to + len - last->chunk->data), c->env.owner);
+    c->copied += len;
+    milgi__chunk_taint(last->chunk, (uint32_t)(to + len - last->chunk->data), milgi__owner_chunks(&c->owner));
     return true;
 }
 
@@ -97,7 +94,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
         return 0;
     for (size_t at = 0; at < len;) {
         size_t k = MILGI__MIN(len - at, HELD_CHUNK);
-        struct milgi_chunk *chunk = milgi__chunk_alloc(c->env.pool, MILGI__MAX(k, HELD_SMALL), c->env.owner, false);
+        struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(c->engine), MILGI__MAX(k, HELD_SMALL), milgi__owner_chunks(&c->owner), false);
         if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){ chunk, chunk->data, (uint32_t)k }) != 0) {
             if (chunk)
                 milgi_chunk_unref(chunk);
@@ -105,8 +102,8 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
             return MILGI_ENOMEM;
         }
         memcpy(chunk->data, data + at, k);
-        c->rec.bytes_copied += k;
-        milgi__chunk_taint(chunk, (uint32_t)k, c->env.owner);
+        c->copied += k;
+        milgi__chunk_taint(chunk, (uint32_t)k, milgi__owner_chunks(&c->owner));
         at += k;
     }
     struct milgi_slice slice;
@@ -158,9 +155,9 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
             milgi_chunk_unref(slice.chunk);
         return 0;
     }
-    milgi__chunk_taint(slice.chunk, (uint32_t)(slice.data - slice.chunk->data) + slice.len, c->env.owner);
+    milgi__chunk_taint(slice.chunk, (uint32_t)(slice.data - slice.chunk->data) + slice.len, milgi__owner_chunks(&c->owner));
     if (c->app_open) {
-        rv = milgi__record_push(&c->rec, MILGI__DATA, slice);
+        rv = milgi__transport_send(c->transport, MILGI__DATA, slice);
     } else {
         rv = hold(c, slice);
     }
@@ -175,8 +172,8 @@ int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
     if (!c->app_open) {
         rv = hold_copy(c, data, len);
     } else {
-        rv = milgi__record_write(&c->rec, MILGI__DATA, data, len, false);
-        c->rec.bytes_copied += rv == 0 ? len : 0;
+        rv = milgi__transport_write(c->transport, MILGI__DATA, data, len, false);
+        c->copied += rv == 0 ? len : 0;
     }
     return rv != 0 ? rv : sent(c, len);
 }
@@ -187,7 +184,7 @@ bool milgi__conn_release_held(struct milgi_conn *c)
     struct milgi__bufq *q = &c->hs->held;
     while (!c->app_open && q->n) {
         struct milgi_slice slice = q->ring[q->head];
-        if (milgi__record_push(&c->rec, MILGI__DATA, slice) != 0) {
+        if (milgi__transport_send(c->transport, MILGI__DATA, slice) != 0) {
             c->blocked_room = true;
             return false;
         }
@@ -197,54 +194,22 @@ bool milgi__conn_release_held(struct milgi_conn *c)
     return true;
 }
 
-int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
-{
-    if (milgi__engine_foreign(c->engine))
-        return MILGI_EFORK;
-    if (c->dead || c->failed || c->closed_out || c->closed_told)
-        return MILGI_ECLOSED;
-    if (!c->established)
-        return MILGI_EINVAL;
-    /* One that has not left serves this call too: else there would be no end to what piles up. */
-    bool unsent = c->done_bytes < c->reply_until;
-    bool asked = c->asked_update || c->done_bytes < c->asked_until;
-    if (unsent && (asked || !ask_peer))
-        return 0;
-    int rv = milgi__conn_update_write(c, ask_peer, false);
-    milgi__engine_ready(c->engine, &c->owner);
-    return rv != 0 ? MILGI_ECLOSED : 0;
-}
-
 /* --- framing ---------------------------------------------------------------------------------------- */
-
-/*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
-   */
-static void rekey_if_due(struct milgi_conn *c)
-{
-    if (c->established && !c->failed && c->rec.pending_len &&
-        milgi__record_write_seq(&c->rec) >=
-            MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS), c->rec.out.epoch_records_max))
-        milgi__conn_update_write(c, false, true);
-}
 
 /* Frames and submits the next record. True: one was framed. */
 static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
 {
-    struct milgi_op *op = NULL;
-    rekey_if_due(c);
-    bool data = milgi__record_next_type(&c->rec) == MILGI__DATA;
+    milgi__conn_rekey_if_due(c);
+    if (c->phase == MILGI__FAILING)
+        return false;
+    bool data = milgi__transport_next_type(c->transport) == MILGI__DATA;
     if (data && network_full(c))
         return false;
-    switch (milgi__record_seal(&c->rec, &op)) {
+    switch (milgi__transport_seal(c->transport, spent_ns)) {
     case MILGI__START_OP:
+    case MILGI__START_READY:
         if (data)
             milgi__conn_check_framed(c);
-        c->records_out++;
-        *spent_ns += RECORD_NS + (op->u.aead.dst_len >> BYTE_NS_SHIFT);
-        milgi__engine_count(c->engine, 0, op->u.aead.dst_len, 0);
-        milgi__engine_submit(c->engine, &c->owner, op, MILGI__SLOT_SEAL);
-        return true;
-    case MILGI__START_READY:
         c->records_out++;
         return true;
     case MILGI__START_ROOM:
@@ -260,12 +225,12 @@ static bool collect(struct milgi_conn *c)
 {
     struct milgi_slice slice;
     bool any = false;
-    while (milgi__record_take(&c->rec, &slice)) {
-        if (milgi__bufq_push(&c->out, slice) != 0) {
+    while (milgi__transport_take(c->transport, &slice)) {
+        if (milgi__bufq_push(&c->output, slice) != 0) {
             milgi_chunk_unref(slice.chunk);
             /* A framed record is never left out: the direction ends here. */
             struct milgi__failure failure = milgi__failure(MILGI_ENOMEM, MILGI_ALERT_NONE, "no memory for output");
-            milgi__record_break_send(&c->rec, &failure);
+            milgi__transport_break(c->transport, &failure);
             break;
         }
         any = true;
@@ -278,12 +243,14 @@ static bool collect(struct milgi_conn *c)
 bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
 {
     bool progress = false;
-    while (!milgi__record_send_broken(&c->rec) && seal_next(c, spent_ns))
+    /* What is not framed when it fails is not framed any more: the turn drops it first. */
+    while (c->phase < MILGI__CLOSED && c->phase != MILGI__FAILING && seal_next(c, spent_ns))
         progress = true;
     progress |= collect(c);
-    if (milgi__record_send_broken(&c->rec) && !c->failed)
-        milgi__conn_fail_with(c, &c->rec.send_failure);
-    if (c->want_room && !c->failed && !c->dead && has_room(c)) {
+    const struct milgi__failure *broken = milgi__transport_broken(c->transport);
+    if (broken)
+        milgi__conn_fail_with(c, broken);
+    if (c->want_room && milgi__conn_live(c) && has_room(c)) {
         c->want_room = false;
         if (c->events->on_room)
             c->events->on_room(c, c->arg);
@@ -297,10 +264,10 @@ bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
 void milgi__conn_flush(struct milgi_conn *c)
 {
     struct milgi_iov iov[IOVS];
-    while (!c->dead && c->out_handed < c->out.n) {
+    while (c->phase != MILGI__FREED && c->out_handed < c->output.n) {
         size_t n = 0;
-        while (n < IOVS && c->out_handed < c->out.n) {
-            const struct milgi_slice *s = &c->out.ring[(c->out.head + c->out_handed) & (c->out.cap - 1)];
+        while (n < IOVS && c->out_handed < c->output.n) {
+            const struct milgi_slice *s = &c->output.ring[(c->output.head + c->out_handed) & (c->output.cap - 1)];
             iov[n++] = (struct milgi_iov){ s->data, s->len };
             c->out_handed++;
         }
@@ -314,22 +281,22 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
         return;
     bool was_full = network_full(c);
     while (bytes && c->out_handed) {
-        struct milgi_slice *s = &c->out.ring[c->out.head & (c->out.cap - 1)];
+        struct milgi_slice *s = &c->output.ring[c->output.head & (c->output.cap - 1)];
         uint32_t k = (uint32_t)MILGI__MIN(bytes, s->len);
         bytes -= k;
         c->done_bytes += k;
         s->data += k;
         s->len -= k;
-        c->out.len -= k;
+        c->output.len -= k;
         if (s->len)
             break;
         milgi_chunk_unref(s->chunk);
-        c->out.head = (c->out.head + 1) & (c->out.cap - 1);
-        c->out.n--;
+        c->output.head = (c->output.head + 1) & (c->output.cap - 1);
+        c->output.n--;
         c->out_handed--;
     }
-    if (c->out.n == 0 && c->hs && !c->established)
-        milgi__bufq_clear(&c->out); /* the handshake may have to wait for long */
-    if (!c->dead && ((c->want_room && has_room(c)) || (was_full && !network_full(c))))
+    if (c->output.n == 0 && c->phase == MILGI__HANDSHAKING)
+        milgi__bufq_clear(&c->output); /* the handshake may have to wait for long */
+    if (c->phase != MILGI__FREED && ((c->want_room && has_room(c)) || (was_full && !network_full(c))))
         milgi__engine_ready(c->engine, &c->owner);
 }

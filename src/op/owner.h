@@ -44,3 +44,9 @@ struct milgi__owner {
     uint64_t deadline_ns;       /* UINT64_MAX: none */
     uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */
 };
+
+/* Whose the plaintext in a chunk is: its owner's, by this number; 0 is nobody's. */
+static inline uint64_t milgi__owner_chunks(const struct milgi__owner *owner)
+{
+    return ((uint64_t)owner->generation << 32 | owner->index) + 1;
+}

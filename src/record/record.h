@@ -12,22 +12,9 @@
 
 #include <milgi/op.h>
 
-#include "base/failure.h"
 #include "buf/buf.h"
 #include "op/op.h"
-
-enum milgi__content {
-    MILGI__CCS = 20,
-    MILGI__ALERT = 21,
-    MILGI__HANDSHAKE = 22,
-    MILGI__DATA = 23
-};
-
-#define MILGI__PLAINTEXT_MAX 16384u
-#define MILGI__CIPHERTEXT_MAX (MILGI__PLAINTEXT_MAX + 256u)
-#define MILGI__RECORD_HEADER 5u
-#define MILGI__TAG 16u
-#define MILGI__PENDING_COST 96u /* of a piece that waits to be framed, besides its bytes */
+#include "record/content.h"
 
 /* What the pipeline asks of its surroundings; every function returns at once. */
 struct milgi__record_calls {
@@ -139,14 +126,6 @@ bool milgi__record_out_busy(const struct milgi__record *r);
 /* Takes the reference. 0 or MILGI_ENOMEM (taken and dropped). */
 int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice);
 
-enum milgi__start {
-    MILGI__START_NONE,  /* nothing to start: no whole record, or (out) nothing pending */
-    MILGI__START_OP,    /* *op is made: submit it, with any slot */
-    MILGI__START_READY, /* the record needs no op: pop or take it */
-    MILGI__START_FULL,  /* the window is full */
-    MILGI__START_ROOM,  /* no op or chunk is free now: try again when there is */
-    MILGI__START_FAILED /* in: *failure says why; out: nothing more can be sent */
-};
 /*
  * Starts the next record: STALE ones first, then the next of the staged input; one only. It is opened in place when the
  * route is inline and no earlier record is unpopped, else into a fresh chunk with the ciphertext left intact. So a
@@ -157,18 +136,6 @@ enum milgi__start milgi__record_open(
 /* Flips the state of the record that |op| was for; takes its destination. Ignores ops that belong to none any more. */
 void milgi__record_opened(struct milgi__record *r, struct milgi_op *op);
 
-struct milgi__message {
-    uint8_t type; /* content type */
-    bool protected;
-    struct milgi_slice slice[MILGI_OP_SLICES]; /* the content; references of the caller's */
-    uint8_t slices_n;
-    uint32_t len;
-};
-enum milgi__pop {
-    MILGI__POP_NONE,
-    MILGI__POP_MESSAGE,
-    MILGI__POP_FAILED
-};
 /*
  * The head, if it has been opened: content type found behind the padding (RFC 8446 5.4), limits checked. FAILED:
  * *failure is the peer's (bad_record_mac, unexpected_message, record_overflow) or the device's; it stays at the head.

@@ -12,7 +12,8 @@
 #include <cmocka.h>
 
 #include "configs.h"
-#include "conn/impl.h"
+#include "conn/records.h"
+#include "conn/state.h"
 #include "heap.h"
 #include "liar.h"
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "configs.h"
-#include "conn/impl.h"
+#include "conn/bound.h"
 #include "device/sim/manual.h"
 #include "heap.h"
 #include "pair.h"

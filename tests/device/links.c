@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conn/impl.h"
+#include "conn/state.h"
 #include "device/sim/manual.h"
 
 #define TURN_NS 5000 /* a turn takes time, or who polls would poll for ever */

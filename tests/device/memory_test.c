@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 #include "configs.h"
-#include "conn/impl.h"
+#include "conn/state.h"
 #include "device/sim/manual.h"
 
 static struct identity *root, *leaf;

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "conn/impl.h"
+#include "conn/records.h"
+#include "conn/state.h"
 #include "engine/parts.h"
 #include "fake_identity.h"
 #include "pair.h"
@@ -33,8 +34,8 @@ static void a_peer_that_does_not_renew_its_keys_is_asked_to(void **state)
     struct milgi_conn *client = pair.side[MILGI_CLIENT].conn, *server = pair.side[MILGI_SERVER].conn;
     /* The server has sent nearly as many records as the key is good for, and would not care. */
     uint64_t limit = client->suite->record_limit;
-    client->rec.in.seq = server->rec.out.seq = limit - 2;
-    server->config->limit[MILGI_LIMIT_REKEY_RECORDS] = server->rec.out.epoch_records_max = UINT64_MAX;
+    client->transport->rec.in.seq = server->transport->rec.out.seq = limit - 2;
+    server->config->limit[MILGI_LIMIT_REKEY_RECORDS] = server->transport->rec.out.epoch_records_max = UINT64_MAX;
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(milgi_conn_write(server, "x", 1), 0);
         pair_settle(&pair);
@@ -44,7 +45,7 @@ static void a_peer_that_does_not_renew_its_keys_is_asked_to(void **state)
     assert_int_equal(info.key_updates_in, 1);
     assert_int_equal(info.key_updates_out, 1);
     assert_int_equal(pair.side[MILGI_CLIENT].got.len, 4);
-    assert_true(client->rec.in.seq < 4);
+    assert_true(client->transport->rec.in.seq < 4);
     pair_fini(&pair);
 }
 
@@ -58,7 +59,7 @@ static void keys_are_renewed_before_the_limit_that_is_set(void **state)
     for (unsigned i = 0; i < 23; i++) {
         assert_int_equal(milgi_conn_write(server, "x", 1), 0);
         pair_settle(&pair);
-        assert_true(server->rec.out.seq <= 5 + 1); /* and the KeyUpdate itself */
+        assert_true(server->transport->rec.out.seq <= 5 + 1); /* and the KeyUpdate itself */
     }
     struct milgi_conn_info info;
     milgi_conn_info(server, &info);

@@ -40,7 +40,8 @@
 
 #include "cert/cert.h"
 #include "config/config.h"
-#include "conn/impl.h"
+#include "conn/records.h"
+#include "conn/state.h"
 #include "handshake/msg/msg.h"
 #include "identity.h"
 #include "pair.h"
@@ -527,7 +528,7 @@ static void cause(const char *name, struct rfc8448_bytes payload)
     else if (strcmp(name, "alert") == 0)
         MUST(milgi_conn_shutdown(play.conn));
     else if (is_ticket(payload))
-        MUST(milgi__record_write(&play.conn->rec, MILGI__HANDSHAKE, payload.data, payload.len, false));
+        MUST(milgi__record_write(&play.conn->transport->rec, MILGI__HANDSHAKE, payload.data, payload.len, false));
     else
         return;
     if (is_ticket(payload)) /* the pipeline alone does not ask for a turn */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the handshake asks of its connection, and the connection's side of its beginning and end. */
-#include "conn/impl.h"
+/* The handshake inside its connection: what it asks for, how it is run, what is kept of it. */
+#include "conn/handshake.h"
+
+#include "conn/fail.h"
+#include "conn/keys.h"
+#include "conn/output.h"
 
 static int host_random(void *ctx, uint8_t *out, size_t len)
 {
@@ -12,16 +16,11 @@ static int64_t host_wall(void *ctx)
     return milgi__engine_wall(((struct milgi_conn *)ctx)->engine);
 }
 
-/* A callback from inside a step has ended the connection: the rest of it and the steps behind neither ask nor send. */
-static bool is_over(const struct milgi_conn *c)
-{
-    return c->failed || c->dead;
-}
-
 static bool host_room(void *ctx, unsigned ops, size_t bytes)
 {
     struct milgi_conn *c = ctx;
-    if (is_over(c))
+    /* Has a callback from inside a step ended the connection, the rest of it and the steps behind neither ask nor send. */
+    if (!milgi__conn_live(c))
         return false;
     if (milgi__engine_room(c->engine, ops, bytes))
         return true;
@@ -59,7 +58,7 @@ static void host_decide(void *ctx, uint32_t kind)
 {
     struct milgi_conn *c = ctx;
     struct milgi_decision d = { c->owner.index, c->owner.generation, kind };
-    if (is_over(c))
+    if (!milgi__conn_live(c))
         return;
     if (c->events->on_decide)
         c->events->on_decide(c, c->arg, &d);
@@ -71,48 +70,20 @@ static int host_send(void *ctx, enum milgi__level level, const uint8_t *message,
 {
     struct milgi_conn *c = ctx;
     (void)level; /* the order of send() and install() says it */
-    if (is_over(c))
+    if (!milgi__conn_live(c))
         return MILGI_ECLOSED;
-    return milgi__record_write(&c->rec, MILGI__HANDSHAKE, message, len, true);
-}
-
-int milgi__conn_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
-    struct milgi_key **key, uint8_t iv[12])
-{
-    uint8_t raw[32];
-    int rv = milgi__traffic_keys(milgi__engine_crypto(c->engine), suite, secret, raw, iv);
-    *key = rv == 0 ? milgi__engine_key_aead(c->engine, suite->id, raw, suite->key_len) : NULL;
-    milgi__wipe(raw, sizeof raw);
-    if (rv != 0)
-        return rv;
-    return *key ? 0 : MILGI_ENOMEM;
-}
-
-int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite,
-    const uint8_t *secret)
-{
-    uint8_t iv[12];
-    struct milgi_key *key;
-    int rv = milgi__conn_key(c, suite, secret, &key, iv);
-    if (key && dir == MILGI__READ)
-        milgi__record_install_read(&c->rec, key, iv);
-    else if (key)
-        rv = milgi__record_install_write(&c->rec, key, iv);
-    if (rv != 0)
-        milgi__engine_key_unref(c->engine, key);
-    milgi__wipe(iv, sizeof iv);
-    return rv;
+    return milgi__transport_write(c->transport, MILGI__HANDSHAKE, message, len, true);
 }
 
 static int host_install(void *ctx, enum milgi__level level, enum milgi__dir dir, const struct milgi__suite *suite,
     const uint8_t *secret)
 {
     struct milgi_conn *c = ctx;
-    if (is_over(c))
+    if (!milgi__conn_live(c))
         return MILGI_ECLOSED;
     /*= RFC8446 5.1: "Handshake messages MUST NOT span key changes." The window is 1 until here, so that nothing can
        have been started behind. */
-    if (dir == MILGI__READ && milgi__record_in_started(&c->rec))
+    if (dir == MILGI__READ && milgi__transport_in_flight(c->transport))
         return MILGI_EPROTO;
     c->level[dir] = (uint8_t)level;
     return milgi__conn_install(c, dir, suite, secret);
@@ -123,8 +94,8 @@ static void host_compat(void *ctx)
 {
     static const uint8_t one = 1;
     struct milgi_conn *c = ctx;
-    if (!is_over(c))
-        (void)milgi__record_write(&c->rec, MILGI__CCS, &one, 1, true);
+    if (milgi__conn_live(c))
+        (void)milgi__transport_write(c->transport, MILGI__CCS, &one, 1, true);
 }
 
 static void host_in_turn(void *ctx, unsigned dev, uint64_t back_ns)
@@ -148,37 +119,31 @@ static const struct milgi__hs_calls host_calls = {
     .in_turn = host_in_turn,
 };
 
-int milgi__conn_begin(struct milgi_conn *c)
+void milgi__conn_begin(struct milgi_conn *c)
 {
-    c->started = true;
-    if (c->failed)
-        return 0;
-    struct milgi__conn_hs *x = c->hs ? c->hs : milgi__alloc(sizeof *x);
-    if (!x) {
-        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
-        return MILGI_ENOMEM;
+    c->phase = MILGI__HANDSHAKING;
+    if (c->config->role == MILGI_SERVER && milgi__engine_refuses(c->engine)) {
+        milgi__conn_fail(c, MILGI_EBUSY, MILGI_ALERT_INTERNAL_ERROR, "new handshakes are refused at the moment");
+        return;
     }
-    c->hs = x;
+    c->hs = c->hs ? c->hs : milgi__alloc(sizeof *c->hs);
     struct milgi__hs_host host = {
         .ctx = c,
         .cx = milgi__engine_crypto(c->engine),
         .pool = milgi__engine_pool(c->engine),
-        .owner = c->env.owner,
+        .owner = milgi__owner_chunks(&c->owner),
         .calls = &host_calls,
     };
-    x->wait = MILGI__HS_INPUT;
-    if (c->config->role == MILGI_SERVER && milgi__engine_refuses(c->engine)) {
-        milgi__conn_fail(c, MILGI_EBUSY, MILGI_ALERT_INTERNAL_ERROR, "new handshakes are refused at the moment");
-        return MILGI_EBUSY;
+    if (c->hs) {
+        c->hs->wait = MILGI__HS_INPUT;
+        c->hs->hs = milgi__hs_new(c->config, &host, c->server_name);
     }
-    x->hs = milgi__hs_new(c->config, &host, c->server_name);
-    if (!x->hs) {
+    if (!c->hs || !c->hs->hs) {
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
-        return MILGI_ENOMEM;
+        return;
     }
     milgi__engine_deadline(c->engine, &c->owner,
         milgi__engine_now(c->engine) + milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_NS));
-    return 0;
 }
 
 static char *copy_or_null(const char *s)
@@ -194,7 +159,7 @@ static char *copy_or_null(const char *s)
 static bool keep_result(struct milgi_conn *c, const struct milgi__hs_result *r)
 {
     bool client = c->config->role == MILGI_CLIENT;
-    c->suite = milgi__suite(r->suite);
+    const struct milgi__suite *suite = milgi__suite(r->suite);
     c->group = r->group;
     c->scheme = r->scheme;
     c->hello_retry = r->hello_retry;
@@ -208,7 +173,10 @@ static bool keep_result(struct milgi_conn *c, const struct milgi__hs_result *r)
     memcpy(c->secret[MILGI__READ], client ? s->server_app : s->client_app, MILGI__SECRET_MAX);
     memcpy(c->secret[MILGI__WRITE], client ? s->client_app : s->server_app, MILGI__SECRET_MAX);
     memcpy(c->exporter, s->exporter, MILGI__SECRET_MAX);
-    return c->suite && (c->alpn || !r->alpn[0]) && (client || c->server_name || !r->server_name || !*r->server_name);
+    if (!suite || (!c->alpn && r->alpn[0]) || (!client && !c->server_name && r->server_name && *r->server_name))
+        return false;
+    c->suite = suite;
+    return true;
 }
 
 static void handshake_open(struct milgi_conn *c)
@@ -217,12 +185,12 @@ static void handshake_open(struct milgi_conn *c)
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the connection's parameters");
         return;
     }
-    c->established = true;
+    c->phase = MILGI__ESTABLISHED;
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
-    milgi__record_speculate(&c->rec);
+    milgi__transport_speculate(c->transport);
     if (c->events->on_established)
         c->events->on_established(c, c->arg);
-    if (c->dead || c->failed)
+    if (!milgi__conn_live(c))
         return;
     milgi__hs_free(c->hs->hs);
     c->hs->hs = NULL;
@@ -230,25 +198,20 @@ static void handshake_open(struct milgi_conn *c)
         milgi__conn_handshake_free(c);
 }
 
-/* What the application gave before it could be sent waits for room. */
-static bool still_held(const struct milgi_conn *c)
-{
-    return c->hs && c->established && !c->failed;
-}
-
 bool milgi__conn_handshake(struct milgi_conn *c)
 {
-    if (still_held(c)) {
+    /* What the application gave before it could be sent waits for room. */
+    if (c->phase == MILGI__ESTABLISHED && c->hs) {
         if (!milgi__conn_release_held(c))
             return false;
         milgi__conn_handshake_free(c);
         return true;
     }
-    if (!c->hs || !c->hs->hs || c->established || c->failed)
+    if (!milgi__conn_hs(c))
         return false;
     enum milgi__hs_wait before = c->hs->wait;
     c->hs->wait = milgi__hs_run(c->hs->hs);
-    if (c->dead || c->failed)
+    if (!milgi__conn_live(c))
         return false;
     if (c->hs->wait == MILGI__HS_FAILED)
         milgi__conn_fail_with(c, milgi__hs_failure(c->hs->hs));

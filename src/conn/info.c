@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be asked of a connection, and the answers to what it asks. */
+#include "conn/turn.h"
+
+/* What the connection has no copy of, or not yet: it goes with the handshake. */
+static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info *info)
+{
+    const struct milgi__hs_result *r = milgi__hs_result(c->hs->hs);
+    info->peer_chain = r->peer_chain;
+    info->peer_chain_n = r->peer_chain_n;
+    if (c->suite)
+        return;
+    info->version = r->version;
+    info->suite = r->suite;
+    info->group = r->group;
+    info->signature_scheme = r->scheme;
+    info->hello_retry = r->hello_retry;
+    info->alpn = r->alpn[0] ? r->alpn : NULL;
+    info->credential = r->credential;
+    if (!info->server_name)
+        info->server_name = r->server_name;
+}
+
+void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
+{
+    *info = (struct milgi_conn_info){
+        .version = c->suite ? 0x0304 : 0,
+        .suite = c->suite ? c->suite->id : 0,
+        .group = c->group,
+        .signature_scheme = c->scheme,
+        .established = c->suite != NULL,
+        .hello_retry = c->hello_retry,
+        .peer_authenticated = c->peer_authenticated,
+        .server_name = c->server_name,
+        .alpn = c->alpn,
+        .credential = c->credential,
+        .bytes_in = c->bytes_in,
+        .bytes_out = c->bytes_out,
+        .records_in = c->records_in,
+        .records_out = c->records_out,
+        .key_updates_in = c->updates_in,
+        .key_updates_out = c->updates_out,
+        .stale_opens = milgi__transport_stale(c->transport),
+    };
+    if (c->hs && c->hs->hs)
+        info_of_handshake(c, info);
+}
+
+int milgi_conn_export(struct milgi_conn *c, const char *label, const void *context, size_t context_len, uint8_t *out,
+    size_t out_len)
+{
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
+    /*= Before the barrier nobody gives out exporters. */
+    if (!c->suite)
+        return MILGI_EINVAL;
+    if (strlen(label) > 249 || out_len > 255 * milgi__hash_len(c->suite->hash))
+        return MILGI_EINVAL;
+    int rv = milgi__export13(milgi__engine_crypto(c->engine), c->suite->hash, c->exporter, label, context, context_len,
+        out, out_len);
+    return rv == 0 ? 0 : MILGI_EINTERNAL;
+}
+
+static struct milgi__hs *hs_of(struct milgi_engine *engine, const struct milgi_decision *decision,
+    struct milgi_conn **conn)
+{
+    struct milgi__owner *owner = milgi__engine_find(engine, decision->index, decision->generation);
+    if (!owner || owner->ops != &milgi__conn_owner_ops)
+        return NULL;
+    *conn = milgi__conn_of(owner);
+    return milgi__conn_hs(*conn);
+}
+
+int milgi_decide(struct milgi_engine *engine, struct milgi_decision decision, enum milgi_verdict verdict, void *result)
+{
+    struct milgi_conn *c;
+    if (milgi__engine_foreign(engine))
+        return MILGI_EFORK;
+    struct milgi__hs *hs = hs_of(engine, &decision, &c);
+    if (!hs)
+        return MILGI_ESTALE;
+    int rv = milgi__hs_decide(hs, decision.kind, verdict, result);
+    if (rv == 0)
+        milgi__engine_ready(engine, &c->owner);
+    return rv;
+}
+
+int milgi_decision_info(struct milgi_engine *engine, struct milgi_decision decision, struct milgi_decision_info *info)
+{
+    struct milgi_conn *c;
+    if (milgi__engine_foreign(engine))
+        return MILGI_EFORK;
+    struct milgi__hs *hs = hs_of(engine, &decision, &c);
+    return hs ? milgi__hs_decision_info(hs, decision.kind, info) : MILGI_ESTALE;
+}

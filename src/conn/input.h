@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "conn/state.h"
+
+/* Takes up, hands on and dispatches what came in; true: something moved. */
+bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns);
+/* Pause, resume, the end of the transport. */
+void milgi__conn_input_state(struct milgi_conn *c);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Traffic keys, and when they change. */
+#include "conn/keys.h"
+
+#include "conn/fail.h"
+
+/* The AEAD key of a traffic secret, with a reference for the caller, and its IV. 0 or an error. */
+static int make_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
+    struct milgi_key **key, uint8_t iv[12])
+{
+    uint8_t raw[32];
+    int rv = milgi__traffic_keys(milgi__engine_crypto(c->engine), suite, secret, raw, iv);
+    *key = rv == 0 ? milgi__engine_key_aead(c->engine, suite->id, raw, suite->key_len) : NULL;
+    milgi__wipe(raw, sizeof raw);
+    if (rv != 0)
+        return rv;
+    return *key ? 0 : MILGI_ENOMEM;
+}
+
+int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite,
+    const uint8_t *secret)
+{
+    uint8_t iv[12];
+    struct milgi_key *key;
+    int rv = make_key(c, suite, secret, &key, iv);
+    if (rv == 0)
+        rv = milgi__transport_install(c->transport, dir, key, iv);
+    if (rv != 0)
+        milgi__engine_key_unref(c->engine, key);
+    milgi__wipe(iv, sizeof iv);
+    return rv;
+}
+
+/* |rv| of something of ours: no memory, or a bug. */
+static void fail_of_ours(struct milgi_conn *c, int rv, const char *detail)
+{
+    milgi__conn_fail(c, rv == MILGI_ENOMEM ? rv : MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, detail);
+}
+
+bool milgi__conn_update_read(struct milgi_conn *c)
+{
+    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__READ]);
+    if (rv == 0)
+        rv = milgi__conn_install(c, MILGI__READ, c->suite, c->secret[MILGI__READ]);
+    if (rv != 0)
+        fail_of_ours(c, rv, "the read key could not be updated");
+    return rv == 0;
+}
+
+int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
+{
+    uint8_t message[5], iv[12];
+    size_t len = milgi__key_update_message(message, ask_peer && !c->asked_update);
+    struct milgi_key *key = NULL;
+    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__WRITE]);
+    if (rv == 0)
+        rv = make_key(c, c->suite, c->secret[MILGI__WRITE], &key, iv);
+    /* The message and the switch are one unit, behind the last record of the old key. */
+    if (rv == 0)
+        rv = milgi__transport_update_write(c->transport, message, len, key, iv, first);
+    if (rv != 0) {
+        milgi__engine_key_unref(c->engine, key);
+        fail_of_ours(c, rv, "the write key could not be updated");
+        return rv;
+    }
+    milgi__wipe(iv, sizeof iv);
+    c->updates_out++;
+    c->reply_until = c->done_bytes + milgi__conn_backlog(c);
+    if (ask_peer && !c->asked_update)
+        c->asked_until = c->reply_until;
+    c->asked_update = c->asked_update || ask_peer;
+    return 0;
+}
+
+/*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
+   */
+void milgi__conn_rekey_if_due(struct milgi_conn *c)
+{
+    if (c->phase != MILGI__ESTABLISHED || !milgi__transport_unframed(c->transport))
+        return;
+    uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
+        milgi__transport_records_max(c->transport));
+    if (milgi__transport_records(c->transport, MILGI__WRITE) >= most)
+        milgi__conn_update_write(c, false, true);
+}
+
+/* A peer that does not do it by itself is asked. */
+void milgi__conn_ask_if_due(struct milgi_conn *c)
+{
+    if (c->phase == MILGI__ESTABLISHED && !c->asked_update && c->out != MILGI__OUT_CLOSED &&
+        milgi__transport_records(c->transport, MILGI__READ) >= c->suite->record_limit)
+        milgi__conn_update_write(c, true, false);
+}
+
+int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
+{
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
+    if (!milgi__conn_live(c) || c->out == MILGI__OUT_CLOSED)
+        return MILGI_ECLOSED;
+    if (c->phase != MILGI__ESTABLISHED)
+        return MILGI_EINVAL;
+    /* One that has not left serves this call too: else there would be no end to what piles up. */
+    bool unsent = c->done_bytes < c->reply_until;
+    bool asked = c->asked_update || c->done_bytes < c->asked_until;
+    if (unsent && (asked || !ask_peer))
+        return 0;
+    int rv = milgi__conn_update_write(c, ask_peer, false);
+    milgi__engine_ready(c->engine, &c->owner);
+    return rv != 0 ? MILGI_ECLOSED : 0;
+}

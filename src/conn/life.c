@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a connection begins, and how the application ends it. */
+#include "conn/close.h"
+#include "conn/turn.h"
+
+static int check_name(const struct milgi_config *config, const char *server_name)
+{
+    if (config->role == MILGI_SERVER)
+        return 0;
+    if (!server_name)
+        return config->accept_any_server ? 0 : MILGI_EINVAL;
+    return milgi__name_ok(server_name) ? 0 : MILGI_EINVAL;
+}
+
+static char *copy_string(const char *s)
+{
+    size_t len = strlen(s) + 1;
+    char *copy = milgi__alloc_raw(len);
+    if (copy)
+        memcpy(copy, s, len);
+    return copy;
+}
+
+/* Attached to its engine, with all that is made with it. 0 or an error: what there is of it is destroyed. */
+static int init(struct milgi_conn *c, const char *server_name)
+{
+    bool named = server_name && c->config->role == MILGI_CLIENT;
+    c->transport = milgi__transport_new(c->engine, &c->owner, c->config);
+    c->server_name = named ? copy_string(server_name) : NULL;
+    c->failure = milgi__failure(0, MILGI_ALERT_NONE, "closed");
+    if (c->transport && (c->server_name || !named))
+        return 0;
+    milgi__conn_destroy(c);
+    return MILGI_ENOMEM;
+}
+
+int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, const char *server_name,
+    const struct milgi_events *events, void *arg, struct milgi_conn **conn)
+{
+    *conn = NULL;
+    if (!config->frozen || !events || !events->on_output || check_name(config, server_name) != 0)
+        return MILGI_EINVAL;
+    if (milgi__engine_foreign(engine))
+        return MILGI_EFORK;
+    struct milgi_conn *c = milgi__alloc(sizeof *c);
+    if (!c)
+        return MILGI_ENOMEM;
+    c->engine = engine;
+    c->owner.ops = &milgi__conn_owner_ops;
+    c->events = events;
+    c->arg = arg;
+    int rv = milgi__engine_attach(engine, &c->owner);
+    if (rv != 0) {
+        milgi__free(c);
+        return rv;
+    }
+    c->config = milgi_config_ref(config);
+    rv = init(c, server_name);
+    if (rv != 0)
+        return rv;
+    if (config->role == MILGI_CLIENT)
+        milgi__engine_ready(engine, &c->owner);
+    *conn = c;
+    return 0;
+}
+
+void milgi_conn_free(struct milgi_conn *c)
+{
+    if (!c || c->phase == MILGI__FREED || milgi__engine_foreign(c->engine))
+        return;
+    c->phase = MILGI__FREED;
+    if (c->busy == 0)
+        milgi__conn_destroy(c);
+}
+
+struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *c, size_t size)
+{
+    if (size == 0 || size > MILGI_CHUNK_MAX)
+        return NULL;
+    return milgi__chunk_alloc(milgi__engine_pool(c->engine), size, milgi__owner_chunks(&c->owner), false);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a connection is: its phase, the state of each direction, and what it holds. */
+#pragma once
+
+#include <milgi/conn.h>
+
+#include "conn/transport.h"
+
+#define MILGI__EARLY_MAX (16u * MILGI__CIPHERTEXT_MAX) /* bytes of early data that are skipped */
+
+#define MILGI__DATA_SLICES MILGI__SCRATCH_SLICES /* on_data hands over at most this many at once */
+
+/* Only forward. */
+enum milgi__phase {
+    MILGI__NEW, /* its first turn is to come */
+    MILGI__HANDSHAKING,
+    MILGI__ESTABLISHED,
+    MILGI__FAILING, /* |failure| is set, and the turn has not acted on it */
+    MILGI__ENDING,  /* it has: what is framed leaves, with the alert behind it, and nothing else */
+    MILGI__CLOSED,  /* on_closed was the last callback */
+    MILGI__FREED    /* by the application, while we were at work */
+};
+
+enum milgi__in_state {
+    MILGI__IN_OPEN,
+    MILGI__IN_ENDED, /* the transport has ended; what came before is still to be judged */
+    MILGI__IN_CLOSED, /* by the peer's close_notify */
+    MILGI__IN_OVER    /* both */
+};
+
+enum milgi__out_state {
+    MILGI__OUT_OPEN,
+    MILGI__OUT_CLOSING, /* close_notify goes behind what was given */
+    MILGI__OUT_CLOSED   /* it is queued, or nothing more can be */
+};
+
+/* What exists only during the handshake. */
+struct milgi__conn_hs {
+    struct milgi__hs *hs;
+    enum milgi__hs_wait wait;
+    uint32_t early_skipped;        /* bytes of rejected early data */
+    struct milgi__bufq held;       /* application data given before it could be sent */
+    struct milgi_chunk *held_tail; /* the last of held, when it is ours to append to */
+};
+
+struct milgi_conn {
+    struct milgi__owner owner;
+    struct milgi_engine *engine;
+    struct milgi_config *config;
+    const struct milgi_events *events;
+    void *arg;
+    struct milgi__transport *transport;
+    struct milgi__conn_hs *hs; /* NULL: not begun, or over */
+    struct milgi__post post;
+
+    uint8_t phase, in, out;        /* enum milgi__phase, milgi__in_state, milgi__out_state */
+    int busy;                      /* depth of our own functions that call back: freeing waits for 0 */
+    struct milgi__failure failure; /* with the alert that was sent or received */
+    int transport_error;
+
+    struct milgi__bufq output;   /* finished records: handed out and not done, then not handed out */
+    uint32_t out_handed;         /* how many slices of it have been handed out */
+    uint64_t done_bytes;         /* ciphertext: taken by the network, ever */
+    uint64_t reply_until;        /* a KeyUpdate of ours is not on its way before done_bytes reaches this */
+    uint64_t asked_until;        /* the same of one that asks the peer to update, too */
+    struct milgi_chunk *in_tail; /* the chunk that small inputs are gathered in (a reference) */
+    uint32_t in_tail_used;
+    unsigned data_n;
+    struct milgi_slice *data; /* opened application data on its way to on_data: the engine's scratch, within a turn */
+    size_t unconsumed;        /* delivered and not consumed: against the credit */
+    uint64_t copied;          /* bytes of content, since the last turn's end */
+    uint32_t control;         /* KeyUpdates, empty records ... since the last application data */
+    bool app_open;            /* application data may be framed */
+    bool in_paused, pause_told, want_room;
+    bool asked_update; /* our update_requested is not yet answered */
+    bool blocked_room; /* waits for an op or a chunk */
+    uint8_t level[2];  /* enum milgi__level by enum milgi__dir */
+
+    const struct milgi__suite *suite; /* NULL: not established yet */
+    uint16_t group, scheme;
+    bool hello_retry, peer_authenticated;
+    struct milgi_credential *credential;
+    char *server_name, *alpn;
+    uint8_t secret[2][MILGI__SECRET_MAX]; /* application traffic secrets by direction */
+    uint8_t exporter[MILGI__SECRET_MAX];
+    uint64_t bytes_in, bytes_out, records_in, records_out;
+    uint32_t updates_in, updates_out;
+};
+
+static inline struct milgi_conn *milgi__conn_of(struct milgi__owner *owner)
+{
+    return MILGI__ENTRY(owner, struct milgi_conn, owner);
+}
+
+static inline uint64_t milgi__conn_limit(const struct milgi_conn *c, enum milgi_limit limit)
+{
+    return c->config->limit[limit];
+}
+
+/* Neither failed nor over: everything but finishing what is framed asks this first, and again after a callback. */
+static inline bool milgi__conn_live(const struct milgi_conn *c)
+{
+    return c->phase <= MILGI__ESTABLISHED;
+}
+
+/* The handshake is at work. */
+static inline struct milgi__hs *milgi__conn_hs(const struct milgi_conn *c)
+{
+    return c->phase == MILGI__HANDSHAKING && c->hs ? c->hs->hs : NULL;
+}
+
+/* Framed bytes that the network has not taken. */
+static inline uint64_t milgi__conn_with_network(const struct milgi_conn *c)
+{
+    return milgi__transport_framed(c->transport) - c->done_bytes;
+}
+
+/* Bytes given and not yet taken by the network. */
+static inline size_t milgi__conn_backlog(const struct milgi_conn *c)
+{
+    size_t held = c->hs ? c->hs->held.len : 0;
+    return held + milgi__transport_unframed(c->transport) + (size_t)milgi__conn_with_network(c);
+}

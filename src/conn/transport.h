@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection's transport side as one interface: what the network brings is fed in and comes out as messages in
+ * order; what is to be sent goes in as content and key changes in order, and comes out as bytes for the network. The
+ * record pipeline (records.c) is its implementation; nothing else of the connection sees a record. Its ops are
+ * submitted for the connection and come back through milgi__transport_op_done().
+ */
+#pragma once
+
+#include "config/config.h"
+#include "engine/engine.h"
+#include "handshake/handshake.h"
+#include "record/content.h"
+
+/* Slots of its ops: below these, the handshake's own. */
+#define MILGI__SLOT_TRANSPORT 0x100u
+
+struct milgi__transport;
+
+/* NULL: no memory. |owner| is attached to |engine|; all are borrowed. */
+struct milgi__transport *milgi__transport_new(
+    struct milgi_engine *engine, struct milgi__owner *owner, const struct milgi_config *config);
+void milgi__transport_free(struct milgi__transport *t); /* ops in flight keep what they need themselves */
+/* Gives back what holds nothing: an idle connection has keys and state only. */
+void milgi__transport_idle(struct milgi__transport *t);
+/* An op has come back whose slot is MILGI__SLOT_TRANSPORT or above: only flips a state. */
+void milgi__transport_op_done(struct milgi__transport *t, struct milgi_op *op);
+
+/* --- keys ------------------------------------------------------------------------------------------------------- */
+
+/*
+ * A new key (takes its reference when it succeeds). READ: behind the message that was handed on last; what was opened
+ * ahead of it is opened again. WRITE: behind what was given to be sent. 0 or an error.
+ */
+int milgi__transport_install(
+    struct milgi__transport *t, enum milgi__dir dir, struct milgi_key *key, const uint8_t iv[12]);
+/* A handshake message and a change of the write key as one unit; |first|: before all that is not framed. */
+int milgi__transport_update_write(struct milgi__transport *t, const void *message, size_t len, struct milgi_key *key,
+    const uint8_t iv[12], bool first);
+/* Records under the key of this direction; after how many it is to be changed (WRITE). */
+uint64_t milgi__transport_records(const struct milgi__transport *t, enum milgi__dir dir);
+uint64_t milgi__transport_records_max(const struct milgi__transport *t);
+/* From now on several records are in flight each way: the peer is authenticated. */
+void milgi__transport_speculate(struct milgi__transport *t);
+
+/* --- in --------------------------------------------------------------------------------------------------------- */
+
+/* Takes the reference. 0 or MILGI_ENOMEM (taken and dropped). */
+int milgi__transport_feed(struct milgi__transport *t, struct milgi_slice slice);
+/*
+ * Takes up the next record that was fed; never OP. |clear_data|: application data may come in the clear (rejected early
+ * data). FAILED: *failure. Estimated work is added to *work_ns.
+ */
+enum milgi__start milgi__transport_open(
+    struct milgi__transport *t, bool clear_data, uint64_t *work_ns, struct milgi__failure *failure);
+/* The next message in order, with the caller's references; FAILED: *failure, now and ever. */
+enum milgi__pop milgi__transport_next(
+    struct milgi__transport *t, struct milgi__message *message, struct milgi__failure *failure);
+/* What next() has just refused for its tag is gone as if it had never come. Its length. */
+uint32_t milgi__transport_skip(struct milgi__transport *t);
+void milgi__transport_drop_input(struct milgi__transport *t);
+size_t milgi__transport_staged(const struct milgi__transport *t);    /* bytes fed and not taken up */
+bool milgi__transport_in_flight(const struct milgi__transport *t);   /* records taken up and not handed on */
+uint64_t milgi__transport_opening(const struct milgi__transport *t); /* at most so many bytes of content in them */
+bool milgi__transport_in_busy(const struct milgi__transport *t);     /* either */
+
+/* --- out -------------------------------------------------------------------------------------------------------- */
+
+/* Content for framing: send() takes the reference, write() copies. 0 or MILGI_ENOMEM (nothing is taken). */
+int milgi__transport_send(struct milgi__transport *t, enum milgi__content type, struct milgi_slice slice);
+int milgi__transport_write(
+    struct milgi__transport *t, enum milgi__content type, const void *data, size_t len, bool reserve);
+/* Frames the next record; never OP. FAILED: nothing more can be sent. */
+enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *work_ns);
+/* The next bytes for the network in order, with a reference for the caller; false: none now. */
+bool milgi__transport_take(struct milgi__transport *t, struct milgi_slice *slice);
+/* What is given from here on shares no record with what was given before. */
+void milgi__transport_flush(struct milgi__transport *t);
+/* Drops application data and alerts that are not framed; what the handshake sent, and key changes, stay. */
+void milgi__transport_drop_output(struct milgi__transport *t);
+/* Nothing more can be sent; the first reason stays. */
+void milgi__transport_break(struct milgi__transport *t, const struct milgi__failure *failure);
+const struct milgi__failure *milgi__transport_broken(const struct milgi__transport *t); /* NULL: it is not */
+
+uint8_t milgi__transport_next_type(const struct milgi__transport *t);    /* of what seal() frames next; 0: nothing */
+size_t milgi__transport_unframed(const struct milgi__transport *t);      /* bytes given and not framed */
+uint64_t milgi__transport_pieces_cost(const struct milgi__transport *t); /* of them, besides their bytes */
+uint64_t milgi__transport_framed(const struct milgi__transport *t);      /* bytes framed, ever */
+bool milgi__transport_out_busy(const struct milgi__transport *t);        /* there is something to frame or to take */
+
+/* --- what is counted -------------------------------------------------------------------------------------------- */
+
+uint64_t milgi__transport_copied(struct milgi__transport *t);      /* bytes of content copied since it was last asked */
+uint32_t milgi__transport_stale(const struct milgi__transport *t); /* opens that were wasted */
+size_t milgi__transport_size(unsigned window);                     /* of it, with |window| records each way */

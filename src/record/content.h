@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What records carry, and how their taking up and handing on may end: as far as others than the pipeline know them. */
+#pragma once
+
+#include <milgi/op.h>
+
+#include "base/failure.h"
+
+enum milgi__content {
+    MILGI__CCS = 20,
+    MILGI__ALERT = 21,
+    MILGI__HANDSHAKE = 22,
+    MILGI__DATA = 23
+};
+
+#define MILGI__PLAINTEXT_MAX 16384u
+#define MILGI__CIPHERTEXT_MAX (MILGI__PLAINTEXT_MAX + 256u)
+#define MILGI__RECORD_HEADER 5u
+#define MILGI__TAG 16u
+#define MILGI__PENDING_COST 96u /* of a piece that waits to be framed, besides its bytes */
+
+enum milgi__start {
+    MILGI__START_NONE,  /* nothing to start: no whole record, or (out) nothing pending */
+    MILGI__START_OP,    /* *op is made: submit it, with any slot */
+    MILGI__START_READY, /* the record needs no op: pop or take it */
+    MILGI__START_FULL,  /* the window is full */
+    MILGI__START_ROOM,  /* no op or chunk is free now: try again when there is */
+    MILGI__START_FAILED /* in: *failure says why; out: nothing more can be sent */
+};
+struct milgi__message {
+    uint8_t type; /* content type */
+    bool protected;
+    struct milgi_slice slice[MILGI_OP_SLICES]; /* the content; references of the caller's */
+    uint8_t slices_n;
+    uint32_t len;
+};
+enum milgi__pop {
+    MILGI__POP_NONE,
+    MILGI__POP_MESSAGE,
+    MILGI__POP_FAILED
+};
