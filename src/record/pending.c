@@ -366,12 +366,41 @@ int milgi__record_update_write(struct milgi__record *r, const void *message, siz
     return 0;
 }
 
+void milgi__pending_clear(struct milgi__record *r)
+{
+    drop_behind(r, NULL);
+}
+
+/*
+ * What the handshake has said stays said, with its changes of keys, however much of it is framed: that depends on the
+ * device's speed, and the peer is to see the same. Without the change of keys it would not understand the alert.
+ */
+static bool stays(const struct milgi__pending *p)
+{
+    return is_key(p) || p->type == MILGI__HANDSHAKE || p->type == MILGI__CCS;
+}
+
 void milgi__record_drop_pending(struct milgi__record *r)
 {
-    /* A handshake message that is out in part has to be ended, and so has the change of keys that goes with it: the
-     * alert behind them would not be understood. */
-    drop_behind(r, unit_end(r));
-    r->rekeying = false;
+    struct milgi__pending *p = r->pending;
+    r->pending = r->pending_last = NULL;
+    while (p) {
+        struct milgi__pending *next = p->next;
+        p->next = NULL;
+        if (stays(p)) {
+            if (r->pending)
+                r->pending_last->next = p;
+            else
+                r->pending = p;
+            r->pending_last = p;
+        } else {
+            r->pending_len -= p->slice.len;
+            milgi_chunk_unref(p->slice.chunk);
+            node_free(r, p);
+        }
+        p = next;
+    }
+    change_keys(r);
 }
 
 /* --- framing ---------------------------------------------------------------------------------------------------- */

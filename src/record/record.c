@@ -27,8 +27,7 @@ static void fini_direction(struct milgi__record *r, struct milgi__direction *d)
 
 void milgi__record_fini(struct milgi__record *r)
 {
-    r->unit_begun = false;
-    milgi__record_drop_pending(r);
+    milgi__pending_clear(r);
     milgi__record_drop_input(r);
     fini_direction(r, &r->in);
     fini_direction(r, &r->out);

@@ -199,8 +199,8 @@ bool milgi__record_take(struct milgi__record *r, struct milgi_slice *slice);
  */
 void milgi__record_flush(struct milgi__record *r);
 /*
- * Drops what is not framed yet (on failure), key changes included; but not the rest of handshake content that is
- * framed in part, nor the key change that follows it.
+ * Drops application data and alerts that are not framed yet (on failure). Handshake content, change_cipher_spec and key
+ * changes stay: the bytes on the wire are the same however much of them was framed by then.
  */
 void milgi__record_drop_pending(struct milgi__record *r);
 /* Records framed under the key that the next one will have: 0 as soon as a change of keys was put first. */

@@ -177,7 +177,12 @@ static void set_limit(struct milgi_config *config, enum milgi_limit limit, uint6
 
 static struct milgi_config *config_of(const struct play *play, int role)
 {
-    struct milgi_config *config = fake_config((enum milgi_role)role, NULL);
+    unsigned no_signer = MILGI__FAKE_SERVER | MILGI__FAKE_CLIENT;
+    struct fake_options of_server = { .flags = play->flaw == PLAY_SERVER_MAY_NOT_SIGN ? no_signer : 0,
+        .root = play->flaw == PLAY_SERVER_UNTRUSTED && role == MILGI_SERVER };
+    struct fake_options of_client = { .flags = play->flaw == PLAY_CLIENT_MAY_NOT_SIGN ? no_signer : 0,
+        .root = play->flaw == PLAY_CLIENT_UNTRUSTED };
+    struct milgi_config *config = fake_config((enum milgi_role)role, &of_server);
     static const uint16_t few[] = { MILGI_GROUP_SECP256R1 }, both[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1 };
     set_limit(config, MILGI_LIMIT_RECORD, 256);
     set_limit(config, MILGI_LIMIT_WINDOW, 8);
@@ -188,7 +193,7 @@ static struct milgi_config *config_of(const struct play *play, int role)
         milgi_trust_unref(trust);
     }
     if (play->client_auth && role == MILGI_CLIENT) {
-        struct milgi_credential *credential = fake_credential(NULL);
+        struct milgi_credential *credential = fake_credential(&of_client);
         assert_int_equal(milgi_config_add_credential(config, credential), 0);
         milgi_credential_unref(credential);
     }
@@ -198,6 +203,10 @@ static struct milgi_config *config_of(const struct play *play, int role)
     }
     if (play->shares && role == MILGI_CLIENT)
         assert_int_equal(milgi_config_set_key_shares(config, 3), 0);
+    if (play->flaw == PLAY_NO_PROTOCOL) {
+        const char *protocol = role == MILGI_SERVER ? "x" : "y";
+        assert_int_equal(milgi_config_set_alpn(config, &protocol, 1), 0);
+    }
     unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (role == MILGI_SERVER ? MILGI_DECIDE_ALPN : 0u);
     if (play->ask)
         assert_int_equal(milgi_config_set_ask(config, ask), 0);
@@ -217,11 +226,12 @@ static void make(struct play *play)
         .config = { config_of(play, MILGI_CLIENT), config_of(play, MILGI_SERVER) },
         .device = { spec, spec },
         .options = &options,
-        .server_name = "server.test",
+        .server_name = play->flaw == PLAY_SERVER_MISNAMED ? "another.test" : "server.test",
         .seed = 7,
         .wall_s = FAKE_NOW_S,
     };
     pair_init(&play->pair, &setup);
+    play->pair.keep_wire = play->keep_wire;
     for (int role = 0; role < 2; role++) {
         struct milgi_engine *engine = play->pair.side[role].engine;
         assert_int_equal(milgi_engine_route(engine, UINT32_MAX, 0, 0), 0);

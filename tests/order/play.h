@@ -26,13 +26,27 @@ enum play_fault {
     PLAY_FREE        /* the connection that it belongs to is freed before it ends */
 };
 
+/* Why the handshake fails. */
+enum play_flaw {
+    PLAY_NO_FLAW,
+    PLAY_SERVER_MAY_NOT_SIGN, /* found by the client inline */
+    PLAY_SERVER_UNTRUSTED,    /* by its VERIFY_CHAIN */
+    PLAY_SERVER_MISNAMED,
+    PLAY_CLIENT_MAY_NOT_SIGN, /* by the server */
+    PLAY_CLIENT_UNTRUSTED,
+    PLAY_NO_PROTOCOL, /* in common */
+    PLAY_FLAWS
+};
+
 struct play {
     struct pair pair;
+    enum play_flaw flaw;
     uint32_t routed;              /* op bits that go to the manual devices; the others are inline */
     uint32_t min_record;          /* records from this size on go there; 0: all */
     bool rerun;                   /* engines re-run what broke or got lost */
     bool client_auth, ask, retry; /* client certificate; ask every decision and answer late; HelloRetryRequest */
     bool handshake_only;
+    bool keep_wire;
     bool shares;        /* the client offers three key shares */
     unsigned depth;     /* of the devices; 0: 256 */
     unsigned update_at; /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "crypto/aead.h"
 #include "fake_identity.h"
+#include "record/content.h"
 
 /* --- every seal is remembered ------------------------------------------------------------------------------------- */
 
@@ -203,12 +204,96 @@ static void a_handshake_is_the_same_bytes_in_every_order(void **state)
     }
 }
 
+/* --- the same bytes of who fails ---------------------------------------------------------------------------------- */
+
+/*
+ * What a peer makes of the bytes: how much of which type comes in a row, in plaintext which bytes, and the last record
+ * by itself, which is the alert. How the rest is cut into records depends on when ops come back.
+ */
+struct shape {
+    unsigned n;
+    struct {
+        uint8_t type;
+        size_t len;       /* of content */
+        uint64_t content; /* a hash, of plaintext */
+    } run[16];
+    size_t last_len;
+};
+
+static struct shape shape_of(const struct pair_bytes *wire)
+{
+    struct shape s = { .n = 0 };
+    for (size_t at = 0; at < wire->len; at += 5 + s.last_len) {
+        uint8_t type = wire->p[at];
+        bool protected = type == MILGI__DATA;
+        s.last_len = milgi__get16(wire->p + at + 3);
+        if (s.n == 0 || s.run[s.n - 1].type != type) {
+            assert_true(s.n < MILGI__COUNT(s.run));
+            s.run[s.n].type = type;
+            s.run[s.n].len = 0;
+            s.run[s.n++].content = 0xcbf29ce484222325ull;
+        }
+        s.run[s.n - 1].len += s.last_len - (protected ? 1 + MILGI__TAG : 0);
+        if (!protected)
+            s.run[s.n - 1].content = mix(s.run[s.n - 1].content, wire->p + at + 5, s.last_len);
+    }
+    return s;
+}
+
+static void same_shape(const struct shape *a, const struct shape *b, enum play_flaw flaw, unsigned routes)
+{
+    bool same = a->n == b->n && a->last_len == b->last_len;
+    for (unsigned i = 0; i < a->n && same; i++)
+        same = a->run[i].type == b->run[i].type && a->run[i].len == b->run[i].len &&
+            a->run[i].content == b->run[i].content;
+    if (!same)
+        fail_msg("flaw %d: the wire is another one when ops %#x are elsewhere", (int)flaw, routes);
+}
+
+static struct milgi_conn_info info_of(const struct pair_side *side)
+{
+    struct milgi_conn_info info;
+    milgi_conn_info(side->conn, &info);
+    return info;
+}
+
+/* Every kind of op is inline or elsewhere, apart from the others. */
+static void who_fails_puts_the_same_bytes_on_the_wire_wherever_ops_are_done(void **state)
+{
+    (void)state;
+    for (enum play_flaw flaw = PLAY_NO_FLAW + 1; flaw < PLAY_FLAWS; flaw++) {
+        struct shape first = { .n = 0 };
+        for (unsigned routes = 0; routes < 1u << MILGI_OP_TYPES; routes++) {
+            struct play play = { .routed = routes, .handshake_only = true, .client_auth = true, .flaw = flaw };
+            play.choose = play_first;
+            play.keep_wire = true;
+            forget();
+            play_run(&play);
+            int failing = play.pair.side[0].reason.alert_from_peer || !play.pair.side[0].closed;
+            const struct pair_side *side = &play.pair.side[failing];
+            assert_true(side->closed);
+            assert_int_not_equal(side->reason.error, 0);
+            assert_false(side->reason.alert_from_peer);
+            assert_int_not_equal(side->reason.alert, MILGI_ALERT_NONE);
+            /* The other side has understood the alert. */
+            assert_int_equal(pair_other((struct pair_side *)side)->reason.alert, side->reason.alert);
+            assert_false(info_of(side).established && failing == MILGI_SERVER);
+            struct shape shape = shape_of(&side->sent_wire);
+            if (routes == 0)
+                first = shape;
+            same_shape(&first, &shape, flaw, routes);
+            play_fini(&play);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_nonce_is_used_for_two_records_in_any_order_or_after_any_failure),
         cmocka_unit_test(keys_that_are_used_up_make_way_for_others_and_no_nonce_comes_twice),
         cmocka_unit_test(a_handshake_is_the_same_bytes_in_every_order),
+        cmocka_unit_test(who_fails_puts_the_same_bytes_on_the_wire_wherever_ops_are_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -639,7 +639,7 @@ static void data_waits_for_the_window_and_the_rest_does_not(void **state)
     rig_free(rig);
 }
 
-static void dropping_keeps_what_is_framed(void **state)
+static void dropping_keeps_what_is_framed_and_what_the_handshake_said(void **state)
 {
     (void)state;
     struct rig *rig = ready(16384, false);
@@ -650,13 +650,14 @@ static void dropping_keeps_what_is_framed(void **state)
     rig_key_update(rig, false);
     write_pattern(&rig->a, MILGI__HANDSHAKE, 100, 3);
     milgi__record_drop_pending(&rig->a.rec);
-    assert_int_equal(rig->a.rec.pending_len, 0);
+    assert_int_equal(rig->a.rec.pending_len, 5 + 100);
     static const uint8_t alert[] = { 2, 80 };
     assert_int_equal(milgi__record_write(&rig->a.rec, MILGI__ALERT, alert, 2, true), 0);
     rig_send(rig);
     receive(rig);
-    assert_int_equal(rig->messages, 2);
+    assert_int_equal(rig->messages, 4); /* data, KeyUpdate, what was said under the new key, the alert */
     check_data(rig, (const size_t[]){ 100 }, 1);
+    assert_int_equal(rig->a.rec.out.key->raw[0], 2);
     rig_free(rig);
 }
 
@@ -709,7 +710,7 @@ int main(void)
         cmocka_unit_test(sequence_numbers_start_again_with_each_key),
         cmocka_unit_test(a_used_up_key_ends_the_direction),
         cmocka_unit_test(data_waits_for_the_window_and_the_rest_does_not),
-        cmocka_unit_test(dropping_keeps_what_is_framed),
+        cmocka_unit_test(dropping_keeps_what_is_framed_and_what_the_handshake_said),
         cmocka_unit_test(dropping_keeps_the_rest_of_a_begun_message_and_its_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
