@@ -19,7 +19,7 @@ static int64_t host_wall(void *ctx)
 static bool host_room(void *ctx, unsigned ops, size_t bytes)
 {
     struct milgi_conn *c = ctx;
-    /* Has a callback from inside a step ended the connection, the rest of it and the steps behind neither ask nor send. */
+    /* A callback from inside a step has ended the connection: what is left of the step neither asks nor sends. */
     if (!milgi__conn_live(c))
         return false;
     if (milgi__engine_room(c->engine, ops, bytes))

@@ -94,7 +94,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
         return 0;
     for (size_t at = 0; at < len;) {
         size_t k = MILGI__MIN(len - at, HELD_CHUNK);
-        struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(c->engine), MILGI__MAX(k, HELD_SMALL), milgi__owner_chunks(&c->owner), false);
+        struct milgi_chunk *chunk = milgi_conn_chunk(c, MILGI__MAX(k, HELD_SMALL));
         if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){ chunk, chunk->data, (uint32_t)k }) != 0) {
             if (chunk)
                 milgi_chunk_unref(chunk);
@@ -155,7 +155,8 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
             milgi_chunk_unref(slice.chunk);
         return 0;
     }
-    milgi__chunk_taint(slice.chunk, (uint32_t)(slice.data - slice.chunk->data) + slice.len, milgi__owner_chunks(&c->owner));
+    uint32_t end = (uint32_t)(slice.data - slice.chunk->data) + slice.len;
+    milgi__chunk_taint(slice.chunk, end, milgi__owner_chunks(&c->owner));
     if (c->app_open) {
         rv = milgi__transport_send(c->transport, MILGI__DATA, slice);
     } else {

@@ -23,7 +23,7 @@ enum milgi__phase {
 
 enum milgi__in_state {
     MILGI__IN_OPEN,
-    MILGI__IN_ENDED, /* the transport has ended; what came before is still to be judged */
+    MILGI__IN_ENDED,  /* the transport has ended; what came before is still to be judged */
     MILGI__IN_CLOSED, /* by the peer's close_notify */
     MILGI__IN_OVER    /* both */
 };

@@ -41,7 +41,7 @@ void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *load
  */
 struct milgi__failure milgi__op_failure(int type, int status, int device_code);
 
-/* Whether the key's bytes are in this process. They were read once before, so that only want of memory is in the way. */
+/* Whether the key's bytes are in this process. They were read before: only want of memory is in the way. */
 bool milgi__key_is_here(const struct milgi_key *key);
 /* A PRIVATE or TRUST key made usable for one thread; NULL: the key's bytes are not here, or no memory. */
 void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key);

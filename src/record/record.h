@@ -108,7 +108,7 @@ struct milgi__record {
     uint32_t stale;                     /* opens that were wasted */
     struct milgi__failure send_failure; /* error is not 0: nothing more can be sent */
     uint64_t framed_bytes;              /* of records, ever */
-    uint64_t bytes_copied;              /* of content, wherever it was not left where it was; headers and tags are not counted */
+    uint64_t bytes_copied;              /* of content that was not left where it was; headers and tags do not count */
 };
 
 void milgi__record_init(
