@@ -58,12 +58,13 @@ static int alert_of(const struct place *place, const struct flip *flip)
 }
 
 /*
- * Fields that mean nothing to the victim: version and random of a first ClientHello, and of a ServerHello (that of a
- * HelloRetryRequest tells that it is one).
+ * Fields that mean nothing to the victim: version (unless it becomes that of SSL) and random of a first ClientHello,
+ * and of a ServerHello (that of a HelloRetryRequest tells that it is one).
  */
 static bool means_nothing(const struct place *place, const struct flip *flip)
 {
-    bool version = flip->at == 4 || flip->at == 5, random = flip->at >= 6 && flip->at < 6 + 32;
+    bool ssl = flip->at == 4 && (3 ^ flip->mask) < 3;
+    bool version = (flip->at == 4 || flip->at == 5) && !ssl, random = flip->at >= 6 && flip->at < 6 + 32;
     if (place->type == MILGI__MSG_CLIENT_HELLO)
         return (version || random) && place->nth == 0;
     if (place->type != MILGI__MSG_SERVER_HELLO)
