@@ -68,3 +68,61 @@ install(EXPORT milgi-static-targets NAMESPACE milgi:: DESTINATION ${package_dir}
 if(TARGET milgi)
   install(TARGETS milgi RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT milgi)
 endif()
+
+# --- what belongs to it ---------------------------------------------------------------------------------------------------
+function(milgi_man page component)
+  string(REGEX REPLACE "^.*\\." "" section ${page})
+  set(out ${PROJECT_BINARY_DIR}/man/${page})
+  add_custom_command(OUTPUT ${out}
+    COMMAND sh -c "mkdir -p man && \"$0\" \"$1\" ${PROJECT_VERSION} >\"$2\""
+      ${PROJECT_SOURCE_DIR}/scripts/man-page ${PROJECT_SOURCE_DIR}/docs/${page}.md ${out}
+    DEPENDS ${PROJECT_SOURCE_DIR}/scripts/man-page ${PROJECT_SOURCE_DIR}/docs/${page}.md
+    WORKING_DIRECTORY ${PROJECT_BINARY_DIR} VERBATIM)
+  install(FILES ${out} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT ${component})
+  set(man_pages ${man_pages} ${out} PARENT_SCOPE)
+endfunction()
+
+set(man_pages)
+milgi_man(milgi.3 dev)
+if(TARGET milgi)
+  milgi_man(milgi.1 milgi)
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/milgi.bash-completion RENAME milgi
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT milgi)
+  configure_file(${PROJECT_SOURCE_DIR}/packaging/milgi-proxy.service.in ${PROJECT_BINARY_DIR}/milgi-proxy.service @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/milgi-proxy.service DESTINATION lib/systemd/system COMPONENT milgi)
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/milgi.sysusers RENAME milgi.conf
+    DESTINATION lib/sysusers.d COMPONENT milgi)
+endif()
+add_custom_target(milgi_man ALL DEPENDS ${man_pages})
+
+# --- cpack: milgi, libmilgi<version>, libmilgi-dev for Debian (scripts/deb) ----------------------------------------------
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_CONTACT "Milgi <milgi@localhost>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENTS_ALL milgi runtime dev)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_MILGI_PACKAGE_NAME milgi)
+set(CPACK_DEBIAN_MILGI_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_MILGI_PACKAGE_DEPENDS passwd)
+set(CPACK_DEBIAN_MILGI_PACKAGE_RECOMMENDS ca-certificates)
+set(CPACK_DEBIAN_MILGI_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/packaging/deb/postinst
+  ${PROJECT_SOURCE_DIR}/packaging/deb/prerm ${PROJECT_SOURCE_DIR}/packaging/deb/postrm)
+set(CPACK_COMPONENT_MILGI_DESCRIPTION "TLS proxy and client on Milgi
+ A TLS 1.3 terminating proxy and a verifying client, whose private keys may be
+ in tokens and whose crypto may be done by threads and other devices.")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libmilgi${MILGI_SOVERSION})
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
+set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "TLS library with a push structure, for asynchronous crypto
+ The shared library.")
+set(CPACK_DEBIAN_DEV_PACKAGE_NAME libmilgi-dev)
+set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libmilgi${MILGI_SOVERSION} (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "libuv1-dev, libssl-dev, libp11-kit-dev")
+set(CPACK_COMPONENT_DEV_DESCRIPTION "TLS library with a push structure, development files
+ Headers, static libraries, adapters, pkg-config and CMake package files.")
+include(CPack)

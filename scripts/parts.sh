@@ -93,6 +93,22 @@ valgrind_crowd() {
 valgrind_interop() { part valgrind-interop valgrind_peers; }
 valgrind_load() { part valgrind-load valgrind_crowd; }
 
+# What somebody does who wants to use it: install, and packages.
+install_below() {
+    local at
+    at=$(mktemp -d)
+    DESTDIR=$at "$root/scripts/install" --prefix /usr
+    for wanted in bin/milgi include/milgi/milgi.h share/man/man1/milgi.1 share/man/man3/milgi.3 \
+        lib/systemd/system/milgi-proxy.service share/bash-completion/completions/milgi; do
+        [ -s "$at/usr/$wanted" ] || die "not installed: $wanted"
+    done
+    "$at/usr/bin/milgi" --version
+    rm -rf "$at"
+}
+
+install_check() { part install install_below; }
+deb_check() { part deb "$root/scripts/deb" --check; }
+
 run_check() { part run-check "$root/scripts/run" --check; }
 
 # The library without any device but cpu: a build option selects files and table rows, so it must still link.

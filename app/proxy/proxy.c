@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "commands.h"
+#include "common/notify.h"
 #include "common/say.h"
 
 #define SPARE 12u      /* descriptors for what comes and goes: files that are read again, names, sessions of tokens, */
@@ -68,6 +69,7 @@ void proxy_announce(const struct proxy *p)
 {
     for (size_t i = 0; i < p->listeners.n; i++)
         app_announce("listening on %s\n", p->listeners.items[i].text);
+    app_notify("READY=1");
 }
 
 void proxy_end(struct proxy *p)

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tells whoever supervises the process (systemd's Type=notify) how it is. */
+#pragma once
+
+/*
+ * Sends |state|, such as "READY=1", to the socket that the environment's NOTIFY_SOCKET names. Without one, or when
+ * nobody listens there, it does nothing: a service must not fail because nobody watches it. Never waits.
+ */
+void app_notify(const char *state);
