@@ -81,7 +81,7 @@ static const struct milgi_events events = {
 
 static void run(struct tax *tax)
 {
-    struct milgi_run_result result = { MILGI_RUN_AGAIN, 0 };
+    struct milgi_run_result result = { .next = MILGI_RUN_AGAIN };
 
     while (result.next == MILGI_RUN_AGAIN)
         must(milgi_engine_run(tax->engine, 0, &result), "run");

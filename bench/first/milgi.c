@@ -97,7 +97,7 @@ static void schedule(void *ctx, struct milgi_engine *engine)
 /* As a host does: as long as the engine asks for it. */
 static void run(struct world *world, enum side side)
 {
-    struct milgi_run_result result = { MILGI_RUN_IDLE, 0 };
+    struct milgi_run_result result = { .next = MILGI_RUN_IDLE };
 
     do {
         world->runnable[side] = false;

@@ -220,7 +220,7 @@ static void turn(struct crowd *crowd, struct milgi_run_result *result)
 void clients_run(struct clients *clients)
 {
     struct crowd crowd = { .clients = clients };
-    struct milgi_run_result result = { MILGI_RUN_AGAIN, 0 };
+    struct milgi_run_result result = { .next = MILGI_RUN_AGAIN };
 
     set_up(&crowd);
     set_up_engine(&crowd);

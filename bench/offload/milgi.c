@@ -176,7 +176,7 @@ static void set_up(struct server *server)
 static void serve(struct scene *scene)
 {
     struct server server = { .scene = scene };
-    struct milgi_run_result result = { MILGI_RUN_AGAIN, 0 };
+    struct milgi_run_result result = { .next = MILGI_RUN_AGAIN };
 
     set_up(&server);
     atomic_store(&scene->ready, true);

@@ -231,7 +231,7 @@ static int patience(const struct milgi_run_result *result)
 void milgi_loop(struct server *server)
 {
     struct loop loop = { .server = server, .epoll = epoll_create1(EPOLL_CLOEXEC) };
-    struct milgi_run_result result = { MILGI_RUN_IDLE, 0 };
+    struct milgi_run_result result = { .next = MILGI_RUN_IDLE };
     struct epoll_event events[EVENTS];
     bool going = true;
 

@@ -14,6 +14,9 @@
  * 2. after each run, look at the answer: AGAIN: run again soon (after other events had their chance); WAIT: run at the
  *    deadline at the latest; IDLE: nothing;
  * 3. poll milgi_engine_fd() for reading; when it is readable, run.
+ *
+ * CLOCKS. Deadlines are times of the engine's monotonic clock (options.clock; by default CLOCK_MONOTONIC), in
+ * nanoseconds. milgi_engine_now() reads it. Certificates are judged by the wall clock of the same options.
  */
 #pragma once
 
@@ -34,9 +37,19 @@ enum milgi_next {
     MILGI_RUN_IDLE
 };
 
+/*
+ * With MILGI_RUN_WAIT two times are told, which milgi_engine_now() is to be compared with. |deadline_ns|: a run must
+ * not come later, so set a timer for it, rounded up to what timers can do. |convenient_ns|, never later than that: from
+ * then on a run would put something in order that can wait (memory of connections that have gone quiet, keys that
+ * nobody needs any more, a device that is to be tried again). Do not wake up for it; but when the host is awake after
+ * it for another reason, a run is worth while. A host may ignore it: |deadline_ns| comes at most a second behind it.
+ *
+ * A deadline is judged by a turn, after what has come by then: bring what the sockets have before a run that is due. A
+ * host that was stopped for longer than it meant to is answered AGAIN once, before any deadline is judged.
+ */
 struct milgi_run_result {
     enum milgi_next next;
-    uint64_t deadline_ns; /* of the engine's clock; only with MILGI_RUN_WAIT */
+    uint64_t deadline_ns, convenient_ns;
 };
 
 /* What to do when the device of an op is full (its queue, or what may be outstanding on it). */
@@ -137,8 +150,10 @@ MILGI_API int milgi_engine_free(struct milgi_engine *engine);
  * Opens a queue pair on |device| (borrowed until milgi_engine_free(), or until on_device() says REMOVED) and returns
  * its index in the engine (> 0, below MILGI_DEVICES_MAX), or MILGI_EINVAL (its caps or functions make no sense: a
  * parallelism of 0 ...), MILGI_ELIMIT (it has no queue pair left, or there are MILGI_DEVICES_MAX), MILGI_EFORK (this
- * engine or this device was made in another process). By itself this routes nothing. At any time, while traffic flows,
- * from callbacks too.
+ * engine or this device was made in another process). By itself this routes nothing but what would hold up everybody:
+ * an op of a handshake (never a record) for whose type no device was named, and which the inline device is expected to
+ * need longer for than a whole turn may take (an RSA-4096 signature), goes to the device that would finish it first,
+ * of those that take it and are not MILGI_CAP_REMOTE. At any time, while traffic flows, from callbacks too.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engine, struct milgi_device *device);
 
@@ -168,7 +183,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_use_memory(struct milgi_engine *engi
 
 /*
  * Ops of the types |op_bits| (MILGI_OP_BIT) go to the device with |index| from now on, where its caps allow it: SEAL
- * and OPEN from |min_record| bytes on (0: the device's own min_record). Index 0: to the inline device. Returns 0 or
+ * and OPEN from |min_record| bytes on (0: the device's own min_record). Index 0: to the inline device, whatever they
+ * take. Returns 0 or
  * MILGI_EINVAL (no device there).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_route(
@@ -194,10 +210,15 @@ MILGI_API uint64_t milgi_engine_expected_ns(
     const struct milgi_engine *engine, unsigned index, int type, uint16_t alg, uint32_t size);
 
 /*
- * One turn, of about |budget_ns| estimated nanoseconds of work (0: 1 ms). Calls the callbacks. Not from a callback.
+ * One turn, of about |budget_ns| nanoseconds of work (0: 1 ms): inline ops of handshakes as they were measured, records
+ * and parsing as estimated. Connections that are established and those that are not get their turns in the proportion
+ * of options.share. It ends with the first op that uses the budget up. Calls the callbacks. Not from a callback.
  * Returns 0, MILGI_EREENTRY or MILGI_EFORK (then *|result| says IDLE).
  */
 MILGI_API int milgi_engine_run(struct milgi_engine *engine, uint64_t budget_ns, struct milgi_run_result *result);
+
+/* The engine's monotonic clock, now: what every deadline is compared with. On the engine's thread. */
+MILGI_API uint64_t milgi_engine_now(const struct milgi_engine *engine);
 
 /*
  * One descriptor, the same for the engine's life, readable when the engine should be run. -1 in another process only.

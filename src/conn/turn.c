@@ -48,7 +48,10 @@ static bool rounds(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
 {
     bool progress = true;
     /* One round at least, however little is left of the budget: else who asks for little would never get anywhere. */
-    for (unsigned round = 0; progress && round < ROUNDS && (!round || *spent_ns < budget_ns); round++) {
+    uint64_t begin_ns = milgi__engine_spent(c->engine);
+    for (unsigned round = 0; progress && round < ROUNDS; round++) {
+        if (round && *spent_ns + milgi__engine_spent(c->engine) - begin_ns >= budget_ns)
+            break;
         progress = milgi__conn_handshake(c);
         milgi__conn_settle(c);
         progress |= milgi__conn_pump_out(c, spent_ns);

@@ -10,6 +10,9 @@
 /* This thread works for so long on what it took upon itself; then it looks at the device. */
 #define LOOK_NS 20000u
 #define SPILL_NS 1000000u /* service time that a turn spends on what waits before one device */
+/* A device that is full with nothing in flight is asked again after the first of these, then twice that ... */
+#define RETRY_NS 100000u
+#define RETRY_MAX_NS 10000000u
 
 /* What one look at the lines decides. */
 struct burst {
@@ -103,9 +106,18 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
     }
 }
 
-/* Says to milgi__dev_watch() since when something waits and nothing is accepted: refused, or no place in it. */
+/*
+ * Says to milgi__dev_watch() since when something waits and nothing is accepted: refused, or no place in it. With
+ * nothing in it that will come back nobody will say when there is room: it is asked again, less and less often.
+ */
 static void note_full(const struct milgi_engine *e, struct milgi__dev *d)
 {
+    if (!milgi__dev_waiting(d) || milgi__dev_flight(d)) {
+        d->retry_after_ns = 0;
+    } else if (e->now_ns >= d->ask_ns || !d->retry_after_ns) {
+        d->retry_after_ns = MILGI__MIN(MILGI__MAX(2 * d->retry_after_ns, RETRY_NS), RETRY_MAX_NS);
+        d->ask_ns = e->now_ns + d->retry_after_ns;
+    }
     if (!milgi__dev_waiting(d))
         d->full_since_ns = 0;
     else if (!d->full_since_ns)
@@ -115,12 +127,14 @@ static void note_full(const struct milgi_engine *e, struct milgi__dev *d)
 /* The line before a device that takes none: some of it elsewhere, the rest in the next turn. */
 static void spill(struct milgi_engine *e, struct milgi__dev *d)
 {
-    uint64_t spent = 0;
+    uint64_t spent = 0, begin_ns = e->spent_ns;
     struct milgi_op *op;
-    while (spent < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
-        spent += op->e.estimate_ns;
+    while (spent + e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
+        /* Records are not measured. */
+        spent += op->cls == MILGI_OP_CLASS_RECORDS ? op->e.estimate_ns : 0;
         milgi__op_reroute(e, op);
     }
+    e->spent_ns += spent;
 }
 
 /* Offers the burst; what is refused goes back to where it was. Returns how many were taken. */
@@ -170,34 +184,31 @@ static bool holds(struct milgi_engine *e, struct milgi__dev *d)
     return false;
 }
 
-/* What it took upon itself, and a look at what the device has done meanwhile. */
-static void run_here(struct milgi_engine *e, struct milgi__dev *d, const struct burst *b)
+/* |op| on this thread, charged to the turn. */
+static void run_here(struct milgi_engine *e, struct milgi_op *op)
 {
-    if (!b->here_n)
-        return;
-    for (unsigned i = 0; i < b->here_n; i++)
-        milgi__op_inline(e, b->here[i]);
-    milgi__dev_poll(e, d);
+    if (op->cls == MILGI_OP_CLASS_RECORDS)
+        e->spent_ns += milgi__route_inline_ns(e, op);
+    milgi__op_inline(e, op);
 }
 
 /* What waits before the inline device: second tries, for as long as a turn may take. */
 static void run_line(struct milgi_engine *e, struct milgi__dev *d)
 {
-    uint64_t spent = 0;
+    uint64_t begin_ns = e->spent_ns;
     struct milgi__mark unused;
     struct milgi_op *op;
-    while (spent < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
+    while (e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
         milgi__fair_take(d, op, &unused);
         milgi__fair_settle(&e->fair, d);
-        spent += milgi__route_inline_ns(e, op);
-        milgi__op_inline(e, op);
+        run_here(e, op);
     }
     d->more_here = milgi__dev_waiting(d) > 0;
 }
 
 void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
 {
-    uint64_t spent = 0;
+    uint64_t begin_ns = e->spent_ns;
     d->more_here = false;
     if (d->flags & MILGI_CAP_INLINE) {
         run_line(e, d);
@@ -216,9 +227,11 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
         gather(e, d, &b);
         more = b.n + b.here_n > 0 && (b.n == 0 || offer(e, d, &b) == b.n);
         milgi__fair_settle(&e->fair, d);
-        run_here(e, d, &b);
-        spent += b.here_ns;
-        d->more_here = spent >= SPILL_NS && milgi__dev_waiting(d);
+        for (unsigned i = 0; i < b.here_n; i++)
+            run_here(e, b.here[i]);
+        if (b.here_n) /* what has the device done meanwhile? */
+            milgi__dev_poll(e, d);
+        d->more_here = e->spent_ns - begin_ns >= SPILL_NS && milgi__dev_waiting(d);
     }
     note_full(e, d);
 }

@@ -23,10 +23,12 @@ struct milgi__dev {
     uint8_t index;
     int fd;
     enum milgi__dev_state state;
-    bool armed;             /* it was once: notifications may come late */
-    uint64_t full_since_ns; /* ops wait and none was accepted since; 0: not so */
-    uint64_t retry_ns;      /* RETIRED: until then */
-    uint64_t leave_ns;      /* LEAVING: until then what is in it may come back */
+    bool armed;              /* it was once: notifications may come late */
+    uint64_t full_since_ns;  /* ops wait and none was accepted since; 0: not so */
+    uint64_t ask_ns;         /* with nothing in it that will come back it is offered what waits at this time */
+    uint64_t retry_after_ns; /* how long that was off; 0: it was not refused */
+    uint64_t retry_ns;       /* RETIRED: until then */
+    uint64_t leave_ns;       /* LEAVING: until then what is in it may come back */
     struct milgi__line line[MILGI_OP_CLASSES];
     struct milgi__oplist flight[MILGI_OP_CLASSES]; /* in it, oldest first */
     struct milgi__oplist lent;                     /* past their deadline: quarantined */

@@ -33,7 +33,8 @@ static int engine_init(struct milgi_engine *e)
     int rv = milgi__posts_init(&e->posts);
     milgi__owners_init(&e->owners);
     milgi__keys_init(&e->keys);
-    e->waiters_ns = UINT64_MAX;
+    e->waiters_ns = e->due_ns = UINT64_MAX;
+    e->budget_ns = MILGI__BUDGET_NS;
     memcpy(e->fair.share, e->o.share, sizeof e->fair.share);
     milgi__route_init(e);
     milgi__stats_init(&e->stat, &e->o.clock);

@@ -57,6 +57,8 @@ void milgi__engine_key_unref(struct milgi_engine *e, struct milgi_key *key);
 struct milgi__crypto *milgi__engine_crypto(struct milgi_engine *e);
 struct milgi__pool *milgi__engine_pool(struct milgi_engine *e);
 uint64_t milgi__engine_now(struct milgi_engine *e); /* monotonic, read once per turn */
+/* what this turn has spent so far: turns that have ended, and inline ops of handshakes, measured */
+uint64_t milgi__engine_spent(const struct milgi_engine *e);
 int64_t milgi__engine_wall(struct milgi_engine *e);
 int milgi__engine_random(struct milgi_engine *e, uint8_t *out, size_t len);
 /* Room for slices that an owner uses during its turn and nobody keeps. */

@@ -26,6 +26,16 @@ uint64_t milgi__engine_now(struct milgi_engine *e)
     return e->now_ns;
 }
 
+uint64_t milgi__engine_spent(const struct milgi_engine *e)
+{
+    return e->spent_ns;
+}
+
+uint64_t milgi_engine_now(const struct milgi_engine *e)
+{
+    return e->o.clock.monotonic_ns(e->o.clock.ctx);
+}
+
 int64_t milgi__engine_wall(struct milgi_engine *e)
 {
     return e->o.clock.wall_s(e->o.clock.ctx);
@@ -75,7 +85,7 @@ void milgi__engine_runnable(struct milgi_engine *e)
 void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner)
 {
     if (milgi__list_empty(&owner->ready))
-        milgi__list_append(&e->owners.ready, &owner->ready);
+        milgi__list_append(&e->owners.ready[owner->cls], &owner->ready);
     milgi__engine_runnable(e);
 }
 

@@ -14,7 +14,7 @@ void milgi__dev_tell(struct milgi_engine *e, unsigned index, struct milgi_device
 
 void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d)
 {
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+    for (unsigned cls = 0; !e->grace && cls < MILGI_OP_CLASSES; cls++) {
         uint64_t timeout = e->o.op_timeout_ns[cls];
         struct milgi_op *op;
         while (timeout && (op = d->flight[cls].first) != NULL &&

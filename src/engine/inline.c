@@ -23,14 +23,19 @@ void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
     }
     op->e.state = MILGI__OP_IN_FLIGHT;
     milgi__stats_inline_in(&e->stat, &d->stat, op);
-    bool learn = e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0;
-    uint64_t begin_ns = learn ? milgi__stats_clock(&e->stat) : 0;
+    /* Ops of handshakes are dear enough to be timed all; records are charged by their owner's estimate. */
+    bool handshake = op->cls == MILGI_OP_CLASS_HANDSHAKE;
+    bool timed = handshake || (e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0);
+    uint64_t begin_ns = timed ? milgi__stats_clock(&e->stat) : 0;
     if (d->device->ops->enqueue(d->qp, &op, 1) != 1 || d->device->ops->dequeue(d->qp, &done, 1) != 1) {
         op->status = MILGI_OP_BROKEN;
         done = op;
     }
-    if (learn)
-        milgi__route_learn(d, done, milgi__stats_clock(&e->stat) - begin_ns, begin_ns);
+    uint64_t took_ns = timed ? milgi__stats_clock(&e->stat) - begin_ns : 0;
+    if (handshake) /* a clock that stands still says nothing */
+        e->spent_ns += took_ns ? took_ns : milgi__route_inline_ns(e, op);
+    if (took_ns && op->e.estimate_ns && (done->status == MILGI_OP_OK || done->status == MILGI_OP_REJECTED))
+        milgi__route_learn(d, done, took_ns, begin_ns);
     milgi__stats_inline_out(&e->stat, &d->stat, done);
     milgi__op_ended(e, done);
 }

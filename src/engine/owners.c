@@ -7,7 +7,8 @@
 void milgi__owners_init(struct milgi__owners *o)
 {
     *o = (struct milgi__owners){ 0 };
-    milgi__list_init(&o->ready);
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__list_init(&o->ready[cls]);
     milgi__list_init(&o->dirty);
     milgi__list_init(&o->waiting);
     milgi__list_init(&o->waking);
@@ -63,6 +64,7 @@ bool milgi__owners_add(struct milgi__owners *o, struct milgi__owner *owner)
     owner->heap_at = 0;
     owner->first_op = NULL;
     owner->flows = NULL;
+    owner->cls = MILGI_OP_CLASS_HANDSHAKE;
     milgi__list_init(&owner->ready);
     milgi__list_init(&owner->dirty);
     milgi__list_init(&owner->waiting);
@@ -151,6 +153,7 @@ static void leave_heap(struct milgi__owners *o, struct milgi__owner *owner)
 void milgi__owners_deadline(struct milgi__owners *o, struct milgi__owner *owner, uint64_t deadline_ns)
 {
     owner->deadline_ns = deadline_ns;
+    owner->expired = false;
     if (deadline_ns == UINT64_MAX) {
         leave_heap(o, owner);
         return;

@@ -13,7 +13,8 @@ struct milgi__owner_slot {
 struct milgi__owners {
     struct milgi__owner_slot *slots;
     uint32_t cap, n, free;
-    struct milgi__link ready, dirty;
+    struct milgi__link ready[MILGI_OP_CLASSES]; /* by owner->cls */
+    struct milgi__link dirty;
     struct milgi__link waiting; /* for ops or chunks */
     struct milgi__link waking;  /* waited, and are to try again */
     struct milgi__link cooling; /* were busy lately, the longest idle first */

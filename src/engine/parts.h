@@ -8,7 +8,8 @@
 #include "engine/posts.h"
 #include "engine/slab.h"
 
-#define MILGI__BURST 32u /* ops per enqueue() or dequeue() */
+#define MILGI__BUDGET_NS 1000000u /* of a turn that was given none */
+#define MILGI__BURST 32u          /* ops per enqueue() or dequeue() */
 
 /* op.flags, beside those of op.h: the engine's thread may run it itself when that is sooner */
 #define MILGI__OP_EITHER 64u
@@ -18,6 +19,7 @@
 struct milgi__route {
     uint32_t set; /* devices, as bits: to whichever of them finishes first; never empty */
     uint32_t min_record;
+    bool named; /* by the host; else what takes long goes to a device that can do it */
 };
 
 /* Private and trust keys. */
@@ -38,7 +40,11 @@ struct milgi_engine {
     struct milgi__pool *pool;
     uint64_t now_ns;
     uint64_t turns;
-    uint64_t waiters_ns; /* when those who wait try again in any case */
+    uint64_t budget_ns, spent_ns;         /* of this turn, or the last */
+    uint64_t served_ns[MILGI_OP_CLASSES]; /* by the turns of owners of each class, in proportion to its share */
+    uint64_t due_ns;                      /* when the host was told to run again; UINT64_MAX: whenever it likes */
+    bool grace;                           /* it came much later: no deadline is judged in this turn */
+    uint64_t waiters_ns;                  /* when those who wait try again in any case */
 
     struct milgi__posts posts;
     struct milgi__owners owners;

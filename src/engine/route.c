@@ -129,7 +129,8 @@ int milgi_engine_route(struct milgi_engine *e, uint32_t op_bits, unsigned index,
         if (!(op_bits & MILGI_OP_BIT(type)) || !allows(e, d, type))
             continue;
         e->route[type] = (struct milgi__route){ .set = 1u << index,
-            .min_record = min_record ? min_record : d->device->caps.min_record };
+            .min_record = min_record ? min_record : d->device->caps.min_record,
+            .named = true };
     }
     return 0;
 }
@@ -157,7 +158,7 @@ int milgi_engine_route_first(struct milgi_engine *e, uint32_t op_bits, uint32_t 
         for (unsigned i = 0; i < e->devs_n; i++)
             set |= (device_bits & 1u << i) && allows(e, &e->dev[i], type) ? 1u << i : 0;
         if (set)
-            e->route[type] = (struct milgi__route){ .set = set, .min_record = min };
+            e->route[type] = (struct milgi__route){ .set = set, .min_record = min, .named = true };
     }
     e->learn_inline |= (device_bits & 1) && device_bits != 1;
     return 0;
@@ -168,7 +169,7 @@ void milgi__route_drop(struct milgi_engine *e, unsigned index)
     for (int type = 0; type < MILGI_OP_TYPES; type++) {
         e->route[type].set &= ~(1u << index);
         if (!e->route[type].set)
-            e->route[type].set = 1;
+            e->route[type] = (struct milgi__route){ .set = 1 };
     }
 }
 
@@ -237,18 +238,43 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
     return found;
 }
 
-struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
+/* The kind of |op|, and what it is thought to cost before anything was measured. */
+static void describe(struct milgi_op *op)
 {
-    const struct milgi__route *r = &e->route[op->type];
-    struct milgi__dev *inline_dev = &e->dev[0];
-    bool elsewhere = is_elsewhere(op->key);
-    op->flags &= (uint16_t) ~(MILGI__OP_EITHER | MILGI__OP_ELSEWHERE);
-    if ((r->set == 1 && !elsewhere) || (op->type <= MILGI_OP_OPEN && op->u.aead.dst_len < r->min_record))
-        return inline_dev;
     uint32_t size = op->type <= MILGI_OP_OPEN ? op->u.aead.dst_len : 0;
     op->e.estimate_ns = milgi__op_estimate_ns(op);
     op->e.kind = (uint8_t)milgi__op_kind(op->type, op->alg, size);
-    struct milgi__dev *d = elsewhere ? holder(e, op) : best(e, r, op);
+}
+
+/* Of ops for which the host has named no device: what would hold up the turn for longer than a whole one may take. */
+static struct milgi__dev *relief(struct milgi_engine *e, struct milgi_op *op)
+{
+    struct milgi__route others = { .set = 0 };
+    if (milgi__route_inline_ns(e, op) <= e->budget_ns)
+        return NULL;
+    for (unsigned i = 1; i < e->devs_n; i++) {
+        const struct milgi__dev *d = &e->dev[i];
+        if (d->device && !(d->flags & (MILGI_CAP_REMOTE | MILGI_CAP_INLINE)) && allows(e, d, op->type))
+            others.set |= 1u << i;
+    }
+    return others.set ? best(e, &others, op) : NULL;
+}
+
+struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
+{
+    const struct milgi__route *r = &e->route[op->type];
+    struct milgi__dev *inline_dev = &e->dev[0], *d;
+    bool elsewhere = is_elsewhere(op->key), record = op->type <= MILGI_OP_OPEN;
+    op->flags &= (uint16_t) ~(MILGI__OP_EITHER | MILGI__OP_ELSEWHERE);
+    if (record && (r->set == 1 || op->u.aead.dst_len < r->min_record))
+        return inline_dev;
+    describe(op);
+    if (elsewhere)
+        d = holder(e, op);
+    else if (r->set == 1)
+        d = r->named ? NULL : relief(e, op);
+    else
+        d = best(e, r, op);
     if (!d)
         return inline_dev;
     op->e.cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);

@@ -4,28 +4,22 @@
 
 #include "engine/health.h"
 
-#define RETRY_NS 100000u   /* a device that is full with nothing in flight is asked again after this */
 #define SPINS 32u          /* a device is not waited for by more turns than these in a row */
 #define LENT_NS 100000000u /* a device that owes only lost ops is looked at this often */
 #define LOOKS 10000u       /* a device without a descriptor is not looked at more often in one go */
 
-static void sooner(uint64_t *deadline_ns, uint64_t t)
-{
-    if (t < *deadline_ns)
-        *deadline_ns = t;
-}
-
 /* Without a descriptor to wait for: look often at first, then by timer. */
-static int arm_by_time(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadline_ns)
+static int arm_by_time(struct milgi_engine *e, struct milgi__dev *d, struct milgi__wake *wake)
 {
     uint64_t at = d->device->ops->next_event ? d->device->ops->next_event(d->qp) : UINT64_MAX;
-    if (at != UINT64_MAX) {
-        sooner(deadline_ns, at);
+    /* One that names a time that has passed, and then has nothing, is believed a few times. */
+    if (at != UINT64_MAX && (at > e->now_ns || d->spins++ < LOOKS)) {
+        milgi__sooner(&wake->must_ns, at);
         return 0;
     }
     /* Only what was lost is in it: that may never come. */
     if (!milgi__dev_flight(d)) {
-        sooner(deadline_ns, e->now_ns + LENT_NS);
+        milgi__sooner(&wake->convenient_ns, e->now_ns + LENT_NS);
         return 0;
     }
     uint64_t quiet = e->now_ns - d->quiet_since_ns;
@@ -33,7 +27,7 @@ static int arm_by_time(struct milgi_engine *e, struct milgi__dev *d, uint64_t *d
     if (quiet < e->o.busy_poll_ns && d->spins++ < LOOKS)
         return 1;
     /* An eighth of the time that it has been quiet, so that the wait is proportionate, between 50 us and 5 ms. */
-    sooner(deadline_ns, e->now_ns + MILGI__MIN(MILGI__MAX(quiet / 8, 50000u), 5000000u));
+    milgi__sooner(&wake->must_ns, e->now_ns + MILGI__MIN(MILGI__MAX(quiet / 8, 50000u), 5000000u));
     return 0;
 }
 
@@ -58,40 +52,40 @@ static bool is_near(const struct milgi_engine *e, struct milgi__dev *d)
 }
 
 /* What the clock alone brings. */
-static void note_deadlines(const struct milgi_engine *e, const struct milgi__dev *d, uint64_t *deadline_ns)
+static void note_deadlines(const struct milgi_engine *e, const struct milgi__dev *d, struct milgi__wake *wake)
 {
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
         if (d->flight[cls].first && e->o.op_timeout_ns[cls])
-            sooner(deadline_ns, milgi__after(d->flight[cls].first->e.submitted_ns, e->o.op_timeout_ns[cls]));
+            milgi__sooner(&wake->must_ns, milgi__after(d->flight[cls].first->e.submitted_ns, e->o.op_timeout_ns[cls]));
     }
     if (d->full_since_ns)
-        sooner(deadline_ns, milgi__after(d->full_since_ns, milgi__dev_patience(e)));
+        milgi__sooner(&wake->must_ns, milgi__after(d->full_since_ns, milgi__dev_patience(e)));
     if (d->state == MILGI__DEV_LEAVING)
-        sooner(deadline_ns, d->leave_ns);
+        milgi__sooner(&wake->must_ns, d->leave_ns);
 }
 
-int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, uint64_t *deadline_ns)
+int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, struct milgi__wake *wake)
 {
     if (!d->device)
         return 0;
-    note_deadlines(e, d, deadline_ns);
+    note_deadlines(e, d, wake);
     if (d->more_here || (d->state != MILGI__DEV_SERVING && milgi__dev_waiting(d)))
         return 1;
-    /* Refused everything with nothing inside that is expected: nobody will wake us, so ask again soon. */
+    /* Refused everything with nothing inside that is expected: nobody will wake us. */
     if (!milgi__dev_flight(d) && milgi__dev_waiting(d))
-        sooner(deadline_ns, e->now_ns + RETRY_NS);
+        milgi__sooner(&wake->must_ns, d->ask_ns);
     if (!milgi__dev_inside(d))
         return d->state == MILGI__DEV_LEAVING;
     if (e->o.completion == MILGI_COMPLETION_BUSY && milgi__dev_flight(d))
         return 1;
     if (d->fd < 0 || !d->device->ops->arm)
-        return arm_by_time(e, d, deadline_ns);
+        return arm_by_time(e, d, wake);
     if (e->o.completion == MILGI_COMPLETION_AUTO && is_near(e, d))
         return 1;
     e->armed = e->ever_armed = d->armed = true;
     if (d->device->ops->arm(d->qp))
         return 1;
     if (d->device->ops->next_event)
-        sooner(deadline_ns, d->device->ops->next_event(d->qp));
+        milgi__sooner(&wake->must_ns, d->device->ops->next_event(d->qp));
     return 0;
 }

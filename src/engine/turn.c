@@ -6,18 +6,28 @@
 #include "engine/poll.h"
 #include "engine/sleep.h"
 
-#define PASSES 3u          /* what was staged before the run, and twice what its callbacks stage */
-#define BUDGET_NS 1000000u /* of a run that was given none */
+#define PASSES 3u /* what was staged before the run, and twice what its callbacks stage */
 #define WAITERS_AT_ONCE 64u
 #define WAITERS_NS 100000000u /* who waits for ops or chunks tries again after this, whatever was freed */
 #define COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
+#define SLACK_NS 1000000000u  /* what is done whenever it is convenient is done this much later at most */
+#define LATE_NS 50000000u     /* a host that comes so much later than it was told to was stopped */
 #define TRIM_AT_ONCE 32u
 #define TRIM_NS 1000000000u /* idle chunks that nobody has needed for so long go, also when nothing else happens */
+
+static bool anybody_ready(const struct milgi_engine *e)
+{
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
+        if (!milgi__list_empty(&e->owners.ready[cls]))
+            return true;
+    }
+    return false;
+}
 
 /* Run although there is nothing to do: a notification may have come late, whose op was taken long ago. */
 static bool called_for_nothing(const struct milgi_engine *e)
 {
-    if (!e->ever_armed || !milgi__list_empty(&e->owners.ready) || !milgi__list_empty(&e->owners.dirty))
+    if (!e->ever_armed || anybody_ready(e) || !milgi__list_empty(&e->owners.dirty))
         return false;
     for (uint32_t set = e->live; set; set &= set - 1) {
         const struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
@@ -39,13 +49,29 @@ static void collect(struct milgi_engine *e)
     milgi__posts_run(&e->posts);
 }
 
+/*
+ * Deadlines are judged behind what has come in time: results were polled before this, and who has something to do, a
+ * staged input or an answer, does that first.
+ */
 static void expire_owners(struct milgi_engine *e)
 {
     while (milgi__owners_first_ns(&e->owners) <= e->now_ns) {
         struct milgi__owner *owner = e->owners.heap[0];
         milgi__engine_deadline(e, owner, UINT64_MAX);
-        owner->ops->timeout(owner);
+        if (milgi__list_empty(&owner->ready))
+            owner->ops->timeout(owner);
+        else
+            owner->expired = true;
     }
+}
+
+/*
+ * A host that comes much later than it was told to was stopped, and what came meanwhile is still outside: it brings
+ * that before the next turn, in which the deadlines are judged.
+ */
+static bool gives_grace(const struct milgi_engine *e)
+{
+    return !e->grace && e->now_ns > milgi__after(e->due_ns, LATE_NS);
 }
 
 /*
@@ -106,30 +132,62 @@ static void flush_devices(struct milgi_engine *e)
     }
 }
 
-/* The turns of all that are ready now; returns the budget that is left. */
-static uint64_t run_ready(struct milgi_engine *e, uint64_t budget)
+static void give_turn(struct milgi_engine *e, struct milgi__owner *owner)
+{
+    uint32_t index = owner->index, generation = owner->generation;
+    bool more = false;
+    milgi__list_remove(&owner->ready);
+    e->spent_ns += owner->ops->turn(owner, e->budget_ns - e->spent_ns, &more);
+    if (!milgi__engine_find(e, index, generation))
+        return; /* it was freed */
+    milgi__list_remove(&owner->cooling);
+    milgi__list_append(&e->owners.cooling, &owner->cooling);
+    owner->busy_ns = e->now_ns;
+    if (more && milgi__list_empty(&owner->ready))
+        milgi__list_append(&e->owners.ready[owner->cls], &owner->ready);
+    if (owner->expired) {
+        owner->expired = false;
+        owner->ops->timeout(owner);
+    }
+}
+
+/*
+ * The class whose turn it is of those that have somebody before |last|; MILGI_OP_CLASSES: none has. An established
+ * connection does not wait for hundreds of handshakes, nor these for it: the class that was served less, for its share,
+ * goes first. Who has nothing to do saves nothing up.
+ */
+static unsigned next_class(struct milgi_engine *e, const struct milgi__link last[MILGI_OP_CLASSES])
+{
+    uint64_t *served = e->served_ns;
+    const struct milgi__link *ready = e->owners.ready;
+    bool records = ready[MILGI_OP_CLASS_RECORDS].next != &last[MILGI_OP_CLASS_RECORDS];
+    bool handshakes = ready[MILGI_OP_CLASS_HANDSHAKE].next != &last[MILGI_OP_CLASS_HANDSHAKE];
+    if (!records)
+        served[MILGI_OP_CLASS_RECORDS] =
+            MILGI__MAX(served[MILGI_OP_CLASS_RECORDS], served[MILGI_OP_CLASS_HANDSHAKE]);
+    if (!handshakes)
+        served[MILGI_OP_CLASS_HANDSHAKE] =
+            MILGI__MAX(served[MILGI_OP_CLASS_HANDSHAKE], served[MILGI_OP_CLASS_RECORDS]);
+    if (records && (!handshakes || served[MILGI_OP_CLASS_RECORDS] <= served[MILGI_OP_CLASS_HANDSHAKE]))
+        return MILGI_OP_CLASS_RECORDS;
+    return handshakes ? MILGI_OP_CLASS_HANDSHAKE : MILGI_OP_CLASSES;
+}
+
+/* The turns of all that are ready now, until the budget is used up. */
+static void run_ready(struct milgi_engine *e)
 {
     /* Who becomes ready from here on comes behind |last|: after all that were ready before, now or later. */
-    struct milgi__link last;
-    milgi__list_append(&e->owners.ready, &last);
-    while (budget && e->owners.ready.next != &last) {
-        struct milgi__owner *owner = MILGI__ENTRY(e->owners.ready.next, struct milgi__owner, ready);
-        milgi__list_remove(&owner->ready);
-        uint32_t index = owner->index, generation = owner->generation;
-        bool more = false;
-        uint64_t spent = owner->ops->turn(owner, budget, &more);
-        budget = spent < budget ? budget - spent : 0;
-        owner = milgi__engine_find(e, index, generation); /* it may have been freed */
-        if (!owner)
-            continue;
-        milgi__list_remove(&owner->cooling);
-        milgi__list_append(&e->owners.cooling, &owner->cooling);
-        owner->busy_ns = e->now_ns;
-        if (more && milgi__list_empty(&owner->ready))
-            milgi__list_append(&e->owners.ready, &owner->ready);
+    struct milgi__link last[MILGI_OP_CLASSES];
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__list_append(&e->owners.ready[cls], &last[cls]);
+    unsigned cls;
+    while (e->spent_ns < e->budget_ns && (cls = next_class(e, last)) < MILGI_OP_CLASSES) {
+        uint64_t before_ns = e->spent_ns;
+        give_turn(e, MILGI__ENTRY(e->owners.ready[cls].next, struct milgi__owner, ready));
+        e->served_ns[cls] += (e->spent_ns - before_ns) / e->o.share[cls];
     }
-    milgi__list_remove(&last);
-    return budget;
+    for (cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__list_remove(&last[cls]);
 }
 
 static void flush_owners(struct milgi_engine *e)
@@ -159,55 +217,75 @@ static void cool(struct milgi_engine *e)
     }
 }
 
+static bool work_left(const struct milgi_engine *e)
+{
+    const struct milgi__owners *o = &e->owners;
+    return anybody_ready(e) || !milgi__list_empty(&o->dirty) || !milgi__list_empty(&o->waking) ||
+        (!milgi__list_empty(&o->waiting) && e->slab.freed);
+}
+
+/* What is put in order while nobody is busy. True: there is more of it now. */
+static bool tidy(struct milgi_engine *e, struct milgi__wake *wake)
+{
+    if (!milgi__list_empty(&e->owners.cooling)) {
+        const struct milgi__owner *first = MILGI__ENTRY(e->owners.cooling.next, struct milgi__owner, cooling);
+        milgi__sooner(&wake->convenient_ns, first->busy_ns + COOL_NS);
+        return false;
+    }
+    milgi__keys_sweep(e);
+    if (milgi__pool_trim(e->pool, TRIM_AT_ONCE))
+        return true;
+    if (milgi__pool_idle(e->pool))
+        milgi__sooner(&wake->convenient_ns, e->now_ns + TRIM_NS);
+    else
+        milgi__slab_trim(&e->slab);
+    return false;
+}
+
 static struct milgi_run_result before_sleep(struct milgi_engine *e)
 {
-    struct milgi_run_result again = { MILGI_RUN_AGAIN, 0 };
-    uint64_t deadline = milgi__owners_first_ns(&e->owners);
-    const struct milgi__owners *o = &e->owners;
-    if (!milgi__list_empty(&o->ready) || !milgi__list_empty(&o->dirty) || !milgi__list_empty(&o->waking))
-        return again;
-    if (!milgi__list_empty(&o->waiting) && e->slab.freed)
+    struct milgi_run_result again = { .next = MILGI_RUN_AGAIN };
+    struct milgi__wake wake = { milgi__owners_first_ns(&e->owners), UINT64_MAX };
+    if (e->grace || work_left(e))
         return again;
     for (uint32_t set = e->live; set; set &= set - 1) {
-        if (milgi__dev_arm(e, &e->dev[__builtin_ctz(set)], &deadline))
+        if (milgi__dev_arm(e, &e->dev[__builtin_ctz(set)], &wake))
             return again;
     }
     if (!milgi__list_empty(&e->owners.waiting) || milgi__pool_starved(e->pool)) {
         e->waiters_ns = MILGI__MIN(e->waiters_ns, e->now_ns + WAITERS_NS);
-        deadline = MILGI__MIN(deadline, e->waiters_ns);
+        milgi__sooner(&wake.must_ns, e->waiters_ns);
     }
-    if (milgi__list_empty(&e->owners.cooling))
-        milgi__keys_sweep(e);
-    if (!milgi__list_empty(&e->owners.cooling)) {
-        const struct milgi__owner *first = MILGI__ENTRY(e->owners.cooling.next, struct milgi__owner, cooling);
-        deadline = MILGI__MIN(deadline, first->busy_ns + COOL_NS);
-    } else if (milgi__pool_trim(e->pool, TRIM_AT_ONCE)) {
+    if (tidy(e, &wake))
         return again;
-    } else if (milgi__pool_idle(e->pool)) {
-        deadline = MILGI__MIN(deadline, e->now_ns + TRIM_NS);
-    } else {
-        milgi__slab_trim(&e->slab);
-    }
-    if (deadline == UINT64_MAX)
-        return (struct milgi_run_result){ MILGI_RUN_IDLE, 0 };
-    return (struct milgi_run_result){ MILGI_RUN_WAIT, deadline };
+    milgi__sooner(&wake.must_ns, milgi__after(wake.convenient_ns, SLACK_NS));
+    if (wake.must_ns == UINT64_MAX)
+        return (struct milgi_run_result){ .next = MILGI_RUN_IDLE };
+    milgi__sooner(&wake.convenient_ns, wake.must_ns);
+    return (struct milgi_run_result){ MILGI_RUN_WAIT, wake.must_ns, wake.convenient_ns };
 }
 
 static void turn(struct milgi_engine *e, uint64_t budget)
 {
     e->turns++;
+    e->budget_ns = budget;
+    e->spent_ns = 0;
     e->now_ns = milgi__stats_clock(&e->stat);
+    e->grace = gives_grace(e);
     collect(e);
-    expire_owners(e);
+    poll_devices(e);
+    if (!e->grace)
+        expire_owners(e);
     watch_devices(e);
     for (unsigned pass = 0; pass < PASSES; pass++) {
-        poll_devices(e);
+        if (pass)
+            poll_devices(e);
         wake_waiters(e);
-        if (milgi__list_empty(&e->owners.ready) && pass)
+        if (pass && !anybody_ready(e))
             break;
-        budget = run_ready(e, budget);
+        run_ready(e);
         flush_devices(e);
-        if (budget == 0)
+        if (e->spent_ns >= e->budget_ns)
             break;
     }
     flush_devices(e);
@@ -217,16 +295,19 @@ static void turn(struct milgi_engine *e, uint64_t budget)
 
 int milgi_engine_run(struct milgi_engine *e, uint64_t budget_ns, struct milgi_run_result *result)
 {
-    *result = (struct milgi_run_result){ MILGI_RUN_IDLE, 0 };
+    *result = (struct milgi_run_result){ .next = MILGI_RUN_IDLE };
     if (milgi__engine_foreign(e))
         return MILGI_EFORK;
     if (e->running)
         return MILGI_EREENTRY;
     e->running = true;
-    turn(e, budget_ns ? budget_ns : BUDGET_NS);
+    turn(e, budget_ns ? budget_ns : MILGI__BUDGET_NS);
     *result = before_sleep(e);
     e->running = false;
     /* AGAIN is the host's promise to run: no need to call schedule() until then. */
     e->scheduled = result->next == MILGI_RUN_AGAIN;
+    e->due_ns = result->next == MILGI_RUN_WAIT ? result->deadline_ns
+        : result->next == MILGI_RUN_AGAIN      ? e->now_ns
+                                               : UINT64_MAX;
     return 0;
 }

@@ -10,8 +10,9 @@ struct milgi__owner;
 
 struct milgi__owner_ops {
     /*
-     * Does everything that can be done now: parse, start ops, deliver. Returns estimated ns of work. True in *more:
-     * it stopped for the budget, not for lack of work.
+     * Does everything that can be done now: parse, start ops, deliver. Returns estimated ns of its own work and of
+     * its records; ops of the handshake that ran inline the engine has measured (milgi__engine_spent()). True in
+     * *more: it stopped for the budget, not for lack of work.
      */
     uint64_t (*turn)(struct milgi__owner *owner, uint64_t budget_ns, bool *more);
     /*
@@ -40,6 +41,8 @@ struct milgi__owner {
     struct milgi__link dirty;   /* in the list of those to flush */
     struct milgi__link waiting; /* for ops or chunks */
     struct milgi__link cooling; /* among those that were busy lately */
+    uint8_t cls;                /* enum milgi_op_class: what its turns are mostly spent on; HANDSHAKE at first */
+    bool expired;               /* its deadline has passed, and what it has to do comes first */
     uint64_t busy_ns;           /* when its last turn was */
     uint64_t deadline_ns;       /* UINT64_MAX: none */
     uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */

@@ -248,7 +248,7 @@ static void what_comes_after_close_notify_is_ignored(void **state)
             liar_listen(&liar);
             liar_raw(&liar, "\0\0\0\0garbage", 11);
             liar_send_alert(&liar, 2, MILGI_ALERT_INTERNAL_ERROR);
-            liar_listen_for(&liar, SECOND);
+            liar_listen_for(&liar, 2 * SECOND);
             assert_int_equal(v->got.len, 4);
             assert_int_equal(v->alerts_n, 1);
             assert_int_equal(v->alerts[0], MILGI_ALERT_CLOSE_NOTIFY);

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a turn does and in which order: work is charged as it was measured, established connections do not wait for
+ * crowds of new ones, deadlines are judged behind what has come, and what can wait does. Performing an op moves the
+ * clock. ctest-wrap: milgi__op_perform
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/parts.h"
+#include "loop.h"
+
+#define MS 1000000u
+#define CROWD 300
+
+static struct loop loop;
+static struct loop_client client, crowd[CROWD];
+
+void __real_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
+void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
+
+void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
+{
+    if (op->dev == 0 && op->cls == MILGI_OP_CLASS_HANDSHAKE)
+        loop.now_ns += loop.inline_ns;
+    __real_milgi__op_perform(cx, op, loaded);
+}
+
+static struct milgi_run_result run(void)
+{
+    struct milgi_run_result result;
+    assert_int_equal(milgi_engine_run(loop.engine, 0, &result), 0);
+    return result;
+}
+
+static void sign_once(struct loop_client *c)
+{
+    if (c->given == 0)
+        (void)loop_sign(c, loop.rsa);
+}
+
+/* Each of them has one signature of 5 ms to make, on this thread. */
+static void crowd_comes(void)
+{
+    loop.inline_ns = 5 * MS;
+    for (unsigned i = 0; i < CROWD; i++) {
+        loop_attach(&loop, &crowd[i]);
+        crowd[i].on_turn = sign_once;
+        milgi__engine_ready(loop.engine, &crowd[i].owner);
+    }
+}
+
+static void crowd_goes(void)
+{
+    for (unsigned i = 0; i < CROWD; i++)
+        loop_detach(&crowd[i]);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static unsigned signed_n(void)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CROWD; i++)
+        n += crowd[i].done;
+    return n;
+}
+
+/* --- what is charged ---------------------------------------------------------------------------------------------- */
+
+static void a_turn_ends_with_the_op_that_uses_its_budget_up(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    crowd_comes();
+    for (unsigned i = 0; i < CROWD; i++) {
+        uint64_t before_ns = loop.now_ns;
+        assert_int_equal(run().next, i + 1 < CROWD ? MILGI_RUN_AGAIN : MILGI_RUN_WAIT);
+        assert_int_equal(loop.now_ns - before_ns, 5 * MS);
+        assert_int_equal(milgi__engine_spent(loop.engine) / MS, 5);
+    }
+    assert_int_equal(signed_n(), CROWD);
+    crowd_goes();
+}
+
+static unsigned turns;
+
+static void count_turns(struct loop_client *c)
+{
+    (void)c;
+    turns++;
+}
+
+static void an_established_connection_waits_for_one_op_of_a_crowd_at_most(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    client.owner.cls = MILGI_OP_CLASS_RECORDS;
+    client.on_turn = count_turns;
+    turns = 0;
+    crowd_comes();
+    for (unsigned i = 0; signed_n() < CROWD; i++) {
+        milgi__engine_ready(loop.engine, &client.owner);
+        run();
+        assert_int_equal(turns, i + 1); /* in every turn */
+        assert_true(i <= CROWD);
+    }
+    crowd_goes();
+}
+
+static void use_5_ms(struct loop_client *c)
+{
+    turns++;
+    (void)loop_keygen(c); /* a dear one; stands for any work */
+    milgi__engine_ready(loop.engine, &c->owner);
+}
+
+static void neither_do_established_connections_keep_new_ones_out(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    client.owner.cls = MILGI_OP_CLASS_RECORDS;
+    client.on_turn = use_5_ms;
+    turns = 0;
+    crowd_comes();
+    milgi__engine_ready(loop.engine, &client.owner);
+    for (unsigned i = 0; i < 100; i++)
+        run();
+    assert_in_range(signed_n(), 48, 52);
+    assert_in_range(turns, 48, 52);
+    client.on_turn = NULL;
+    crowd_goes();
+}
+
+static void a_class_that_had_nothing_to_do_has_saved_nothing_up(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    client.owner.cls = MILGI_OP_CLASS_RECORDS;
+    crowd_comes();
+    for (unsigned i = 0; i < 100; i++)
+        run();
+    client.on_turn = use_5_ms;
+    milgi__engine_ready(loop.engine, &client.owner);
+    unsigned before = signed_n();
+    for (unsigned i = 0; i < 20; i++)
+        run();
+    assert_in_range(signed_n() - before, 9, 11);
+    client.on_turn = NULL;
+    crowd_goes();
+}
+
+/* --- what goes to another device by itself ------------------------------------------------------------------------ */
+
+static uint64_t submitted(unsigned index, enum milgi_op_type type)
+{
+    struct milgi_engine_stats stats;
+    loop_stats(&loop, &stats);
+    return stats.device[index].submitted[type];
+}
+
+static void what_takes_longer_than_a_turn_goes_to_a_device_that_is_there(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    (void)loop_device(&loop, "sim:latency=20ms,units=4");
+    loop.inline_ns = 100000;
+    (void)loop_sign(&client, loop.rsa);
+    (void)loop_keygen(&client);
+    (void)loop_seal(&client, 1000);
+    loop_settle(&loop, &client, 3);
+    assert_int_equal(submitted(1, MILGI_OP_SIGN), 1);
+    assert_int_equal(submitted(0, MILGI_OP_SIGN), 0);
+    assert_int_equal(submitted(0, MILGI_OP_KEYGEN), 1);
+    assert_int_equal(submitted(0, MILGI_OP_SEAL), 1);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static void the_measurement_decides_not_the_table(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    (void)loop_device(&loop, "sim:latency=20ms,units=4");
+    loop.inline_ns = 5 * MS; /* of a key generation, which the table takes for a cheap one */
+    for (unsigned i = 0; i < 40; i++) {
+        (void)loop_keygen(&client);
+        loop_settle(&loop, &client, i + 1);
+    }
+    assert_true(submitted(1, MILGI_OP_KEYGEN) > 10);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static void a_host_that_names_the_inline_device_gets_it(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    (void)loop_device(&loop, "sim:latency=20ms,units=4");
+    assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, 0, 0), 0);
+    (void)loop_sign(&client, loop.rsa);
+    loop_settle(&loop, &client, 1);
+    assert_int_equal(submitted(0, MILGI_OP_SIGN), 1);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------------------------- */
+
+static void what_is_finished_when_the_host_wakes_up_is_not_lost(void **state)
+{
+    struct milgi_engine_options options;
+    (void)state;
+    milgi_engine_options_init(&options);
+    options.rerun = false;
+    for (unsigned late_ms = 10000; late_ms <= 11000; late_ms += 1000) {
+        loop_init(&loop, &options);
+        loop_attach(&loop, &client);
+        unsigned index = loop_device(&loop, "sim:latency=1ms");
+        assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, index, 0), 0);
+        (void)loop_keygen(&client);
+        run();
+        loop.now_ns += late_ms * (uint64_t)MS;
+        run();
+        assert_int_equal(client.status[MILGI_OP_OK], 1);
+        loop_detach(&client);
+        loop_fini(&loop);
+    }
+}
+
+static unsigned timeouts;
+
+static void count_timeouts(struct milgi__owner *owner)
+{
+    (void)owner;
+    timeouts++;
+}
+
+/* What it has to do takes its deadline away: the last message of a handshake was there in time. */
+static void finish_in_time(struct loop_client *c)
+{
+    milgi__engine_deadline(loop.engine, &c->owner, UINT64_MAX);
+}
+
+static void what_came_in_time_is_done_before_a_deadline_is_judged(void **state)
+{
+    struct milgi__owner_ops ops;
+    (void)state;
+    for (unsigned staged = 0; staged < 2; staged++) {
+        loop_init(&loop, NULL);
+        loop_attach(&loop, &client);
+        ops = *client.owner.ops;
+        ops.timeout = count_timeouts;
+        client.owner.ops = &ops;
+        client.on_turn = finish_in_time;
+        timeouts = 0;
+        milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 10 * MS);
+        run();
+        loop.now_ns += 10 * MS;
+        if (staged)
+            milgi__engine_ready(loop.engine, &client.owner);
+        run();
+        assert_int_equal(timeouts, !staged);
+        loop_detach(&client);
+        loop_fini(&loop);
+    }
+}
+
+static void who_is_always_at_work_is_told_of_its_deadline_all_the_same(void **state)
+{
+    struct milgi__owner_ops ops;
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    ops = *client.owner.ops;
+    ops.timeout = count_timeouts;
+    client.owner.ops = &ops;
+    timeouts = 0;
+    milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 10 * MS);
+    for (unsigned i = 0; i < 10; i++) {
+        milgi__engine_ready(loop.engine, &client.owner);
+        run();
+        loop.now_ns += 2 * MS;
+    }
+    assert_int_equal(timeouts, 1);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static void a_host_that_was_stopped_may_bring_what_came_meanwhile(void **state)
+{
+    struct milgi__owner_ops ops;
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    ops = *client.owner.ops;
+    ops.timeout = count_timeouts;
+    client.owner.ops = &ops;
+    timeouts = 0;
+    milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 1000 * MS);
+    run();
+    loop.now_ns += 11000 * (uint64_t)MS;
+    assert_int_equal(run().next, MILGI_RUN_AGAIN);
+    assert_int_equal(timeouts, 0);
+    run(); /* it had nothing */
+    assert_int_equal(timeouts, 1);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+/* --- what can wait ------------------------------------------------------------------------------------------------ */
+
+static unsigned idles;
+
+static void count_idles(struct milgi__owner *owner)
+{
+    (void)owner;
+    idles++;
+}
+
+static void nobody_is_woken_up_to_put_things_in_order(void **state)
+{
+    struct milgi__owner_ops ops;
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    ops = *client.owner.ops;
+    ops.idle = count_idles;
+    client.owner.ops = &ops;
+    idles = 0;
+    milgi__engine_ready(loop.engine, &client.owner);
+    struct milgi_run_result result = run();
+    assert_int_equal(result.next, MILGI_RUN_WAIT);
+    assert_int_equal(result.convenient_ns - loop.now_ns, 5 * MS);
+    assert_true(result.deadline_ns - loop.now_ns >= 500 * MS);
+    loop.now_ns = result.convenient_ns; /* awake for another reason */
+    run();
+    assert_int_equal(idles, 1);
+    milgi__engine_ready(loop.engine, &client.owner);
+    result = run();
+    loop.now_ns = result.deadline_ns; /* a host that knows of no convenience */
+    run();
+    assert_int_equal(idles, 2);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static void a_deadline_that_must_be_kept_is_told_as_it_is(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 3 * MS);
+    milgi__engine_ready(loop.engine, &client.owner);
+    struct milgi_run_result result = run();
+    assert_int_equal(result.deadline_ns - loop.now_ns, 3 * MS);
+    assert_int_equal(result.convenient_ns, result.deadline_ns);
+    assert_int_equal(milgi_engine_now(loop.engine), loop.now_ns);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static unsigned offers;
+
+static unsigned refuse(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    (void)qp;
+    (void)ops;
+    (void)n;
+    offers++;
+    return 0;
+}
+
+static void a_device_that_refuses_is_asked_less_and_less_often(void **state)
+{
+    struct milgi_device_ops ops;
+    struct milgi_device *device;
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    assert_int_equal(milgi_device_new("sim:latency=1ms", &device, NULL), 0);
+    ops = *device->ops;
+    ops.enqueue = refuse;
+    device->ops = &ops;
+    assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, loop_open(&loop, device), 0), 0);
+    offers = 0;
+    (void)loop_keygen(&client);
+    uint64_t until_ns = loop.now_ns + 5000 * (uint64_t)MS;
+    while (loop.now_ns < until_ns)
+        (void)loop_run(&loop);
+    assert_in_range(offers, 400, 1200); /* once or twice in 10 ms, and not every 100 us */
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_turn_ends_with_the_op_that_uses_its_budget_up),
+        cmocka_unit_test(an_established_connection_waits_for_one_op_of_a_crowd_at_most),
+        cmocka_unit_test(neither_do_established_connections_keep_new_ones_out),
+        cmocka_unit_test(a_class_that_had_nothing_to_do_has_saved_nothing_up),
+        cmocka_unit_test(what_takes_longer_than_a_turn_goes_to_a_device_that_is_there),
+        cmocka_unit_test(the_measurement_decides_not_the_table),
+        cmocka_unit_test(a_host_that_names_the_inline_device_gets_it),
+        cmocka_unit_test(what_is_finished_when_the_host_wakes_up_is_not_lost),
+        cmocka_unit_test(what_came_in_time_is_done_before_a_deadline_is_judged),
+        cmocka_unit_test(who_is_always_at_work_is_told_of_its_deadline_all_the_same),
+        cmocka_unit_test(a_host_that_was_stopped_may_bring_what_came_meanwhile),
+        cmocka_unit_test(nobody_is_woken_up_to_put_things_in_order),
+        cmocka_unit_test(a_deadline_that_must_be_kept_is_told_as_it_is),
+        cmocka_unit_test(a_device_that_refuses_is_asked_less_and_less_often),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
