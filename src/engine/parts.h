@@ -34,7 +34,7 @@ struct milgi_engine {
     uint64_t process;
     bool running, scheduled;
     bool armed;      /* some device may have made the waker readable */
-    bool ever_armed; /* so once */
+    bool ever_armed; /* something may ring late: a device was armed once, or another thread has woken the engine */
     bool looks;      /* this turn looks at devices that have nothing to do, too: their notifications may come late */
     struct milgi__crypto *cx;
     struct milgi__pool *pool;

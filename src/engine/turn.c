@@ -39,7 +39,9 @@ static bool called_for_nothing(const struct milgi_engine *e)
 
 static void collect(struct milgi_engine *e)
 {
-    e->looks = called_for_nothing(e) || e->armed || atomic_load(&e->posts.woken);
+    bool woken = atomic_load(&e->posts.woken);
+    e->looks = called_for_nothing(e) || e->armed || woken;
+    e->ever_armed |= woken; /* who wakes writes the descriptor after that, perhaps long after what it was for is done */
     if (e->looks) {
         /* Cleared before looking: what comes after is seen next time. */
         e->armed = false;

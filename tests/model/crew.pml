@@ -6,7 +6,7 @@
  *
  * Sizes (-D): WORKERS; ENGINES, each with one queue pair at a time; QPS queue pairs of the crew; DEPTH of each; OPS that
  * an engine puts in before it closes; CLASSES of ops: 1 records, 2 handshake too; AT_ONCE records that a worker takes.
- * Choices: EARLY engines may go with ops in flight; CANCEL; LOOP 0 the engine's turn, 1 whoever does no more than what
+ * Choices: EARLY engines may go with ops in flight; ABANDON they may go without waiting for those; CANCEL; LOOP 0 the engine's turn, 1 whoever does no more than what
  * milgi/device.h asks for. BROKEN n: one rule is broken, and something has to be found.
  *
  * Each statement, and each atomic { }, has at most one access to what others may touch at that moment. Loops around a
@@ -18,6 +18,9 @@
 #endif
 #ifndef EARLY
 #define EARLY 0
+#endif
+#ifndef ABANDON
+#define ABANDON 0
 #endif
 #ifndef CANCEL
 #define CANCEL 0
@@ -80,6 +83,12 @@ bit asleep[WORKERS]; /* in futex(FUTEX_WAIT) */
 bit stopping;
 byte state[NOPS], next[NOPS], has[NOPS];
 byte engines_gone, workers_gone;
+#if ABANDON
+byte undone[QPS]; /* ops that were not given back yet; not in the code */
+#define UNDONE(q, more) undone[q] = undone[q] + more
+#else
+#define UNDONE(q, more) skip
+#endif
 
 #if CLASSES == 2
 #define CLASS_OF(op) ((op) % 2)
@@ -188,6 +197,7 @@ inline give_back(q, op)
 #endif
                 qp[q].done = op;
                 has[op] = DONE;
+                UNDONE(q, -1);
                 break
             :: else -> h = qp[q].done
             fi
@@ -462,6 +472,7 @@ inline enqueue(q)
             qp[q].lane[CLASS_OF(k)].cell[qp[q].lane[CLASS_OF(k)].written % CELLS] = me * DEPTH + k;
             qp[q].lane[CLASS_OF(k)].written++;
             qp[q].in_flight++;
+            UNDONE(q, 1);
             left--;
             n++;
             if
@@ -539,9 +550,15 @@ inline quiesce(q)
 #else
         :: n != qp[q].in_flight -> n = 0; SOME(q) /* naps until there is something */
 #endif
+#if ABANDON
+        :: n != qp[q].in_flight -> n = 0; abandoned = 1; break /* its time is over */
+#endif
         fi
     od;
-    qp[q].quiescing = 0
+    if
+    :: abandoned
+    :: else -> qp[q].quiescing = 0
+    fi
 }
 
 inline count_ready()
@@ -557,14 +574,54 @@ inline count_ready()
     }
 }
 
+/* is_unused() of a queue pair that was abandoned, and make_new(). Uses h, k. */
+#if ABANDON
+#if BROKEN == 16 /* used again although something of it is under way */
+#define BACK(q) true
+#else
+#define BACK(q) (undone[q] == 0)
+#endif
+inline make_new(q)
+{
+    k = 0;
+    h = qp[q].done;
+    do
+    :: h != NONE && h != ARMED -> assert(has[h] == DONE); qp[q].ready = qp[q].ready | BIT(h); h = next[h]
+    :: else -> break
+    od;
+    if
+    :: SOME(q) && qp[q].armed -> qp[q].rung++
+    :: else
+    fi;
+    count_ready();
+#if BROKEN != 16
+    assert(n == qp[q].in_flight);
+#endif
+    if
+    :: qp[q].rung > 0 -> qp[q].rung = qp[q].rung - qp[q].fd; qp[q].fd = 0
+    :: else
+    fi;
+    n = 0;
+    h = 0;
+    qp[q].done = NONE;
+    qp[q].armed = 0;
+    qp[q].ready = 0;
+    qp[q].in_flight = 0;
+    qp[q].quiescing = 0
+}
+#else
+#define BACK(q) true
+#define make_new(q) skip
+#endif
+
 /* milgi__crew_open() with find_qp(), under the lock: a closed one, or a new one. */
 inline crew_open()
 {
     atomic {
         if
-        :: qps_n > 0 && !qp[0].open -> q = 0
+        :: qps_n > 0 && !qp[0].open && BACK(0) -> q = 0; make_new(q)
 #if QPS > 1
-        :: qps_n > 1 && !qp[1].open -> q = 1
+        :: qps_n > 1 && !qp[1].open && BACK(1) -> q = 1; make_new(q)
 #endif
         :: qps_n < QPS && (qps_n == 0 || qp[0].open) -> q = qps_n; qp[q].mem = 1; qps_n++
         fi;
@@ -584,7 +641,7 @@ proctype engine(byte me)
     byte got[1];
     byte q, c, h, t, n, k, called, got_n;
     byte left = OPS;
-    bit asked, may_ring, used;
+    bit asked, may_ring, used, abandoned;
 
     crew_open();
 
@@ -685,11 +742,14 @@ quit: /* drain_device(), and its qp_close */
     :: qp[q].ready != 0 -> dequeue(q); got_n = 0
     :: else -> break
     od;
-    assert(qp[q].in_flight == 0);
     /* milgi__crew_close() */
-    collect_taken(q);
-    qp[q].armed = 0;
-    hush(q);
+    if
+    :: qp[q].in_flight == 0 ->
+        collect_taken(q);
+        atomic { qp[q].armed = 0; qp[q].quiescing = 0 };
+        hush(q)
+    :: else -> assert(ABANDON)
+    fi;
 #if BROKEN == 8 /* the queue pair's memory goes when it is closed */
     qp[q].mem = 0;
 #endif
@@ -729,8 +789,12 @@ init
         assert(parked == 0 && tokens == 0);
         do
         :: k < qps_n ->
-            assert(qp[k].done == NONE && qp[k].ready == 0 && qp[k].in_flight == 0);
-            assert(qp[k].fd == qp[k].rung);
+            if
+            :: ABANDON && qp[k].in_flight > 0
+            :: else ->
+                assert(qp[k].done == NONE && qp[k].ready == 0 && qp[k].in_flight == 0);
+                assert(qp[k].fd == qp[k].rung)
+            fi;
             c = 0;
             do
             :: c < CLASSES ->
@@ -743,7 +807,7 @@ init
         od;
         k = 0;
         do
-        :: k < NOPS -> assert(has[k] == OWNERS); k++
+        :: k < NOPS -> assert(has[k] == OWNERS || (ABANDON && has[k] == DONE)); k++
         :: else -> break
         od
     }
