@@ -240,6 +240,9 @@ static const char *connect_fault(const struct app_options *o)
         return "needs one HOST:PORT";
     if (o->certs.n > 1)
         return "takes one --cert";
+    for (const char *at = o->name ? o->name : ""; *at; at++)
+        if ((unsigned char)*at > 126)
+            return "--name: it is not ASCII: write it as DNS has it (xn--...)";
     if (app_address_path(o->rest.items[0]) && !o->name && !o->insecure)
         return "needs --name: a socket in the file system does not say who should be behind it";
     return NULL;

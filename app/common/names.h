@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of suites and groups as people write them: in any case, with or without dashes, by other usual names. */
+/* Names of suites and groups, or what is said of those that there are not. */
 #pragma once
 
 #include <stdbool.h>

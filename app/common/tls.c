@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HANDSHAKE_OPS \
@@ -32,12 +33,31 @@ static bool read_file(const char *file, uint32_t patience_ms, struct text *text)
     return !fault;
 }
 
-static int new_credential(const char *key, const struct text *chain, const struct text *secret,
-    struct milgi_credential **credential)
+/* "FILE is encrypted: ...", of the file that it is about. */
+static void complain_of(const struct milgi_problem *problem, const char *cert, const char *key, int error)
+{
+    const char *file = problem->file == MILGI_FILE_KEY ? key : cert;
+    if (problem->file == MILGI_FILE_NONE || !*problem->text)
+        app_complain("%s, %s: %s", cert, milgi_credential_is_uri(key) ? "with a key that is in a token" : key,
+            milgi_error_text(error));
+    else
+        app_complain("%s: %s", file, problem->text);
+}
+
+static int load_credential(const char *key, const struct text *chain, const struct text *secret,
+    struct milgi_credential **credential, struct milgi_problem *problem)
 {
     if (milgi_credential_is_uri(key))
-        return milgi_credential_new_uri(chain->data, chain->len, key, credential);
-    return milgi_credential_new_pem(chain->data, chain->len, secret->data, secret->len, credential);
+        return milgi_credential_load_uri(chain->data, chain->len, key, credential, problem);
+    return milgi_credential_load_pem(chain->data, chain->len, secret->data, secret->len, credential, problem);
+}
+
+/* What it is said of: not a reason to refuse it, but somebody should know. */
+static void warn(const struct milgi_credential *credential, const char *cert)
+{
+    struct milgi_problem warning;
+    if (milgi_credential_warning(credential, time(NULL), &warning))
+        app_complain("warning: %s: %s", cert, warning.text);
 }
 
 static int take_credential(struct app_material *material, struct milgi_credential *credential)
@@ -51,36 +71,38 @@ static int take_credential(struct app_material *material, struct milgi_credentia
 
 static bool add_credential(struct app_material *material, const char *cert, const char *key, uint32_t patience_ms)
 {
-    struct milgi_credential *credential;
+    struct milgi_credential *credential = NULL;
+    struct milgi_problem problem = { 0 };
     struct text chain = { 0 }, secret = { 0 };
     bool elsewhere = milgi_credential_is_uri(key), both = !strcmp(cert, key);
     bool read = read_file(cert, patience_ms, &chain) && (elsewhere || both || read_file(key, patience_ms, &secret));
-    int rv = read ? new_credential(key, &chain, both ? &chain : &secret, &credential) : 0;
+    int rv = read ? load_credential(key, &chain, both ? &chain : &secret, &credential, &problem) : 0;
     app_file_free(chain.data, chain.len);
     app_file_free(secret.data, secret.len);
-    if (read && !rv)
+    if (read && !rv) {
+        warn(credential, cert);
         rv = take_credential(material, credential);
-    if (rv && elsewhere)
-        app_complain("%s, with a key that is in a token: %s", cert, milgi_error_text(rv));
-    else if (rv)
-        app_complain("%s, %s: %s", cert, key, milgi_error_text(rv));
+    }
+    if (rv)
+        complain_of(&problem, cert, key, rv);
     return read && !rv;
 }
 
 static bool set_trust(struct milgi_config *config, const char *file, uint32_t patience_ms)
 {
     struct milgi_trust *trust;
+    struct milgi_problem problem = { 0 };
     struct text text = { 0 };
     if (!read_file(file, patience_ms, &text))
         return false;
-    int rv = milgi_trust_new_pem(text.data, text.len, &trust);
+    int rv = milgi_trust_load_pem(text.data, text.len, &trust, &problem);
     app_file_free(text.data, text.len);
     if (!rv) {
         rv = milgi_config_set_trust(config, trust);
         milgi_trust_unref(trust);
     }
     if (rv)
-        app_complain("%s: %s", file, milgi_error_text(rv));
+        app_complain("%s: %s", file, *problem.text ? problem.text : milgi_error_text(rv));
     return !rv;
 }
 

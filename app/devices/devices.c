@@ -23,6 +23,23 @@ static const struct {
     { MILGI_CAP_KEY_LOAD, "loads keys" },
 };
 
+static const struct {
+    const char *name, *purpose;
+} purposes[] = {
+    { "cpu", "everything at once, on the loop's own thread; always there" },
+    { "pool", "threads for what would keep the loop from other connections: RSA, crowds of handshakes, large records" },
+    { "pkcs11", "private keys that stay in a token or HSM; named by --key pkcs11:..." },
+    { "sim", "a modelled accelerator, to try what a card would change" },
+    { "chaos", "delays, reorders, refuses and fails, to test what is built on top" },
+};
+
+static void show_purpose(const char *name)
+{
+    for (size_t i = 0; i < sizeof purposes / sizeof purposes[0]; i++)
+        if (!strcmp(name, purposes[i].name))
+            printf("  what for      %s\n", purposes[i].purpose);
+}
+
 static void show_caps(const struct milgi_device_caps *caps)
 {
     const char *between = "";
@@ -59,28 +76,47 @@ static bool show_verdict(const char *between, const char *what, enum bench_verdi
     return verdict != BENCH_WRONG;
 }
 
-static bool show_tests(struct bench *b)
+struct verdicts {
+    bool right;
+    enum bench_verdict aead, sign; /* of what is measured */
+};
+
+static struct verdicts show_tests(struct bench *b)
 {
     static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
         MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
     static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
-    bool right = true;
+    struct verdicts v = { .right = true };
     printf("  self-test     ");
-    for (int i = 0; i < 3; i++)
-        right &= show_verdict(i ? ", " : "", milgi_suite_name(suites[i]), bench_test_aead(b, suites[i]));
+    for (int i = 0; i < 3; i++) {
+        enum bench_verdict verdict = bench_test_aead(b, suites[i]);
+        v.right &= show_verdict(i ? ", " : "", milgi_suite_name(suites[i]), verdict);
+        v.aead = i ? v.aead : verdict;
+    }
     printf("\n                ");
     for (int i = 0; i < 3; i++)
-        right &= show_verdict(i ? ", " : "", milgi_group_name(groups[i]), bench_test_group(b, groups[i]));
-    right &= show_verdict(", ", "signatures", bench_test_sign(b));
+        v.right &= show_verdict(i ? ", " : "", milgi_group_name(groups[i]), bench_test_group(b, groups[i]));
+    v.sign = bench_test_sign(b);
+    v.right &= show_verdict(", ", "signatures", v.sign);
     printf("\n");
-    return right;
+    return v;
 }
 
-static void show_speed(struct bench *b)
+/* A rate is of something that was tried and came back. */
+static void show_speed(struct bench *b, const struct verdicts *v)
 {
-    double sign = bench_sign(b, MEASURE_MS), seal = bench_seal(b, MILGI_SUITE_AES_128_GCM_SHA256, 16384, MEASURE_MS);
-    printf("  speed         %.0f ECDSA P-256 signatures/s, %.0f records/s of 16 KiB (AES-128-GCM, %.2f GB/s)\n", sign,
-        seal, seal * 16384 / 1e9);
+    double sign = v->sign == BENCH_SKIPPED ? 0 : bench_sign(b, MEASURE_MS);
+    double seal = v->aead == BENCH_SKIPPED ? 0 : bench_seal(b, MILGI_SUITE_AES_128_GCM_SHA256, 16384, MEASURE_MS);
+    printf("  speed         ");
+    if (sign > 0)
+        printf("%.0f ECDSA P-256 signatures/s", sign);
+    if (seal > 0)
+        printf("%s%.0f records/s of 16 KiB (AES-128-GCM, %.2f GB/s)", sign > 0 ? ", " : "", seal, seal * 16384 / 1e9);
+    if (v->sign == BENCH_SKIPPED && v->aead == BENCH_SKIPPED)
+        printf("not measured: it takes neither records nor keys of ours");
+    else if (!(sign > 0) && !(seal > 0))
+        printf("nothing came back");
+    printf("\n");
     if (b->abandoned_n)
         printf("  not returned  %u operations\n", b->abandoned_n);
 }
@@ -95,9 +131,11 @@ static int show(const char *spec)
         app_complain("%s: %s", spec, why ? why : milgi_error_text(rc));
     } else {
         printf("%s\n", b.device->spec[0] ? b.device->spec : spec);
+        show_purpose(b.device->ops->name);
         show_caps(&b.device->caps);
-        right = show_tests(&b);
-        show_speed(&b);
+        struct verdicts found = show_tests(&b);
+        right = found.right;
+        show_speed(&b, &found);
         fflush(stdout);
     }
     bench_close(&b);

@@ -19,6 +19,12 @@ static const char head[] =
     "th, td { text-align: left; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line); }\n"
     "td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }\n"
     "th { font-weight: 600; vertical-align: top; } .facts th { width: 14rem; } td { overflow-wrap: anywhere; }\n"
+    "@media (max-width: 40rem) {\n"
+    "body { margin: 1rem auto; } .facts th { width: 8rem; }\n"
+    ".stack tr:first-child { display: none; } .stack tr { display: block; padding: .5rem 0; }\n"
+    ".stack tr { border-bottom: 2px solid var(--line); }\n"
+    ".stack td { display: flex; justify-content: space-between; text-align: right; border: 0; padding: .1rem 0; }\n"
+    ".stack td::before { content: attr(data-of); font-weight: 600; padding-right: 1rem; text-align: left; }\n}\n"
     "a { color: var(--accent); }\n</style>\n</head>\n<body>\n";
 
 static void put_text(FILE *out, const char *text)
@@ -85,7 +91,7 @@ static void put_devices(FILE *out, const struct milgi_engine_stats *s)
 {
     static const char *const columns[] = { "Operations", "In flight", "Waiting", "Rejected", "Broken", "Lost", "Re-run",
         "Spilled", "Full" };
-    fputs("<h2>Devices</h2>\n<table>\n<tr><th>Device</th> <th>State</th>", out);
+    fputs("<h2>Devices</h2>\n<table class=\"stack\">\n<tr><th>Device</th> <th>State</th>", out);
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
         fprintf(out, " <th class=\"n\">%s</th>", columns[i]);
     fputs("</tr>\n", out);
@@ -93,11 +99,11 @@ static void put_devices(FILE *out, const struct milgi_engine_stats *s)
         const struct milgi_device_stats *d = &s->device[i];
         const uint64_t numbers[] = { sum(d->completed), d->in_flight, d->waiting, d->rejected, d->broken, d->lost,
             d->rerun, d->spilled, d->full };
-        fputs("<tr><td>", out);
+        fputs("<tr><td data-of=\"Device\">", out);
         put_text(out, spec_of(d));
-        fprintf(out, "</td> <td>%s</td>", state_of(d));
+        fprintf(out, "</td> <td data-of=\"State\">%s</td>", state_of(d));
         for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++)
-            fprintf(out, " <td class=\"n\">%llu</td>", (unsigned long long)numbers[k]);
+            fprintf(out, " <td class=\"n\" data-of=\"%s\">%llu</td>", columns[k], (unsigned long long)numbers[k]);
         fputs("</tr>\n", out);
     }
     fputs("</table>\n", out);
@@ -105,7 +111,7 @@ static void put_devices(FILE *out, const struct milgi_engine_stats *s)
 
 static void put_operations(FILE *out, const struct milgi_engine_stats *s)
 {
-    fputs("<h2>Operations done</h2>\n<table>\n<tr><th>Type</th>", out);
+    fputs("<h2>Operations done</h2>\n<table class=\"stack\">\n<tr><th>Type</th>", out);
     for (unsigned i = 0; i < s->devices_n; i++) {
         fputs(" <th class=\"n\">", out);
         put_text(out, s->device[i].name);
@@ -113,9 +119,10 @@ static void put_operations(FILE *out, const struct milgi_engine_stats *s)
     }
     fputs("</tr>\n", out);
     for (int type = 0; type < MILGI_OP_TYPES; type++) {
-        fprintf(out, "<tr><td>%s</td>", milgi_op_type_name(type));
+        fprintf(out, "<tr><td data-of=\"Type\">%s</td>", milgi_op_type_name(type));
         for (unsigned i = 0; i < s->devices_n; i++)
-            fprintf(out, " <td class=\"n\">%llu</td>", (unsigned long long)s->device[i].completed[type]);
+            fprintf(out, " <td class=\"n\" data-of=\"%s\">%llu</td>", s->device[i].name,
+                (unsigned long long)s->device[i].completed[type]);
         fputs("</tr>\n", out);
     }
     fputs("</table>\n", out);

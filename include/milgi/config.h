@@ -82,13 +82,16 @@ struct milgi_problem {
 };
 
 /*
- * As milgi_credential_new_pem(), milgi_credential_new_file() and milgi_trust_new_file(), and fills in |problem| when
- * they fail.
+ * As the functions called new where these are called load, and fills in |problem| (which may be NULL) when they fail.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_credential_load_pem(const void *chain, size_t chain_len, const void *key,
     size_t key_len, struct milgi_credential **credential, struct milgi_problem *problem);
+MILGI_API MILGI_MUST_CHECK int milgi_credential_load_uri(const void *chain, size_t chain_len, const char *uri,
+    struct milgi_credential **credential, struct milgi_problem *problem);
 MILGI_API MILGI_MUST_CHECK int milgi_credential_load(const char *chain_file, const char *key_file,
     struct milgi_credential **credential, struct milgi_problem *problem);
+MILGI_API MILGI_MUST_CHECK int milgi_trust_load_pem(
+    const void *pem, size_t pem_len, struct milgi_trust **trust, struct milgi_problem *problem);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_load(
     const char *file, struct milgi_trust **trust, struct milgi_problem *problem);
 /*

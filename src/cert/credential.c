@@ -223,8 +223,8 @@ int milgi_credential_new_pem(
     return milgi_credential_load_pem(chain, chain_len, key, key_len, credential, NULL);
 }
 
-static int load_uri(const void *chain, size_t chain_len, const char *uri, struct milgi_credential **credential,
-    struct milgi_problem *problem)
+int milgi_credential_load_uri(const void *chain, size_t chain_len, const char *uri,
+    struct milgi_credential **credential, struct milgi_problem *problem)
 {
     if (!credential)
         return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
@@ -247,14 +247,19 @@ static int load_uri(const void *chain, size_t chain_len, const char *uri, struct
 int milgi_credential_new_uri(
     const void *chain, size_t chain_len, const char *uri, struct milgi_credential **credential)
 {
-    return load_uri(chain, chain_len, uri, credential, NULL);
+    return milgi_credential_load_uri(chain, chain_len, uri, credential, NULL);
 }
 
 bool milgi_credential_is_uri(const char *key_file)
 {
-    static const char scheme[] = "pkcs11:";
+    static const char scheme[] = "pkcs11:", capitals[] = "PKCS11:";
 
-    return key_file && strncmp(key_file, scheme, sizeof scheme - 1) == 0;
+    /*= RFC3986 3.1: "schemes are case-insensitive" */
+    for (size_t i = 0; key_file && scheme[i] != '\0'; i++) {
+        if (key_file[i] != scheme[i] && key_file[i] != capitals[i])
+            return false;
+    }
+    return key_file;
 }
 
 int milgi_credential_load(const char *chain_file, const char *key_file, struct milgi_credential **credential,
@@ -275,7 +280,7 @@ int milgi_credential_load(const char *chain_file, const char *key_file, struct m
     if (!chain)
         error = milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_CHAIN);
     else if (elsewhere)
-        error = load_uri(chain, chain_len, key_file, credential, problem);
+        error = milgi_credential_load_uri(chain, chain_len, key_file, credential, problem);
     else if (!key)
         error = milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_KEY);
     else

@@ -37,7 +37,8 @@ int milgi_trust_new_system(struct milgi_trust **trust)
     return error != 0 ? error : trust_new(anchors, len, trust);
 }
 
-static int load_pem(const void *pem, size_t pem_len, struct milgi_trust **trust, struct milgi_problem *problem)
+int milgi_trust_load_pem(
+    const void *pem, size_t pem_len, struct milgi_trust **trust, struct milgi_problem *problem)
 {
     struct milgi__cert_list list = { .data = NULL };
     struct milgi__pem_fault fault;
@@ -57,7 +58,7 @@ static int load_pem(const void *pem, size_t pem_len, struct milgi_trust **trust,
 
 int milgi_trust_new_pem(const void *pem, size_t pem_len, struct milgi_trust **trust)
 {
-    return load_pem(pem, pem_len, trust, NULL);
+    return milgi_trust_load_pem(pem, pem_len, trust, NULL);
 }
 
 int milgi_trust_load(const char *file, struct milgi_trust **trust, struct milgi_problem *problem)
@@ -68,7 +69,7 @@ int milgi_trust_load(const char *file, struct milgi_trust **trust, struct milgi_
     *trust = NULL;
     if (!pem)
         return milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_CHAIN);
-    int error = load_pem(pem, len, trust, problem);
+    int error = milgi_trust_load_pem(pem, len, trust, problem);
     milgi__free_wiped(pem, len);
     return error;
 }

@@ -3,6 +3,8 @@
 #include "device/pkcs11/impl.h"
 #include "device/spec.h"
 
+#include <strings.h>
+
 #define WORKERS_DEFAULT 4
 #define WORKERS_MAX 64
 #define TOKENS 64 /* as many are reckoned with when the device says how much it does at once */
@@ -113,8 +115,8 @@ static void *pkcs11_key_load(struct milgi_qp *qp, const struct milgi_key *key)
     static const char scheme[] = "pkcs11:";
     const struct milgi_credential *credential = key->credential;
 
-    if (key->kind != MILGI_KEY_PRIVATE || credential == NULL || credential->uri == NULL ||
-        strncmp(credential->uri, scheme, sizeof(scheme) - 1) != 0)
+    if (key->kind != MILGI_KEY_PRIVATE || !credential || !credential->uri ||
+        strncasecmp(credential->uri, scheme, sizeof scheme - 1) != 0)
         return NULL;
     return milgi__p11_key_new(credential, &qp->pkcs11->options, qp->pkcs11->wards);
 }

