@@ -8,10 +8,13 @@
 # --- of the text -------------------------------------------------------------------------------------------------------
 checks() {
     local name
-    for name in format layers size words; do
+    for name in format layers size words docs; do
         part "check-$name" "$root/scripts/check-$name"
     done
+    api_reference
 }
+
+api_reference() { part api-reference "$root/scripts/api-reference"; }
 
 tidy() {
     part check-tidy "$root/scripts/check-tidy"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A throwaway certificate for both ends of a measurement. */
 #include <stdlib.h>
 #include <string.h>
 

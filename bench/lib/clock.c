@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Spans of time, how they are counted, and what ends a measurement early. */
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>

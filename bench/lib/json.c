@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Results as JSON, written as they come. */
 #include <math.h>
 
 #include "bench.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What machine and which versions the figures are from. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* On which CPU a thread runs, and before whom. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Medians and percentiles of what was measured. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -208,6 +208,10 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_ask(struct milgi_config *config,
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_keylog(struct milgi_config *config, milgi_keylog_cb cb, void *ctx);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_padding(struct milgi_config *config, milgi_padding_cb cb, void *ctx);
 
+/*
+ * Bounds. A value outside of what stands beside its name is MILGI_EINVAL; a connection that reaches one ends with
+ * MILGI_ELIMIT or MILGI_ETIMEOUT, or pauses where that is said.
+ */
 enum milgi_limit {
     MILGI_LIMIT_WINDOW, /* records in flight per direction, 1..64; default 16 */
     /* from the first byte (client: from start) to open, decisions included; default 30 s */

@@ -63,6 +63,7 @@ struct milgi_engine_stats {
     unsigned devices_n;
     struct milgi_device_stats device[MILGI_DEVICES_MAX];
 };
+/* Fills in |stats| with what is true now. Not free: it adds up every device; call it when somebody asks. */
 MILGI_API void milgi_engine_stats(const struct milgi_engine *engine, struct milgi_engine_stats *stats);
 
 /* The time of an op, in three parts. */

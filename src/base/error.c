@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The texts and classes of the public error codes. */
 #include <milgi/error.h>
 
 #include "base/base.h"

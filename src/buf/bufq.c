@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Queues of slices. */
 #include <assert.h>
 
 #include "buf/buf.h"

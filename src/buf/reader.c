@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reading the wire: a reader that was asked for more than there is stays poisoned. */
 #include "buf/codec.h"
 
 /* |len| bytes to look at, or NULL and the reader is poisoned: nothing is left in it then. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writing the wire: a writer that ran out of room stays poisoned. */
 #include "buf/codec.h"
 
 /* |len| bytes to fill in, or NULL and the writer is poisoned. */

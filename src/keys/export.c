@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Exporters (RFC 8446 7.5). */
 #include "keys/keys.h"
 
 /*= RFC8446 7.5: "TLS-Exporter(label, context_value, key_length) = HKDF-Expand-Label(Derive-Secret(Secret, label, ""),

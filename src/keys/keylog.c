@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of the NSS key log format. */
 #include "keys/keys.h"
 
 static char *hex(char *out, const uint8_t *bytes, size_t len)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The hash of all handshake messages, which more can be added to after it was read. */
 #include "keys/keys.h"
 
 /* Rare and small: the messages before the suite is known are one ClientHello, or two. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The pkcs11 device in the suite of all devices: a token in software, made for the test. */
 #include <stdio.h>
 
 #include "identity.h"

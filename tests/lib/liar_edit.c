@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What the lying peer changes in the messages that it sends. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The TLS side of the load: a config and an engine for all clients. */
 #include "load.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The provider's own functions for AEADs and X25519, without the EVP layer in between. */
 #include <openssl/core_dispatch.h>
 #include <openssl/provider.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Wiping, comparing, memory that fails when it is told to, lists, errors and alerts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What the operating system gives: clocks, files, descriptors that wake. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Queues of slices: what goes in comes out, with its references. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Readers and writers of the wire, at and beyond their ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

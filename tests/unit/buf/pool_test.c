@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The chunk pool: sizes, references, limits, other threads, and wiping. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

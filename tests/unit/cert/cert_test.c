@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Credentials, trust, and signature schemes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Configs: what they refuse, and that they do not change once they are frozen. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* AEADs against known answers, in place and apart, and with every kind of wrong input. */
 #include "fixture.h"
 
 #include <milgi/op.h>

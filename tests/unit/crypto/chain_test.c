@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Certificate chains: which are believed, which are not, and why. */
 #include "fixture.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Hashes, HMAC and HKDF against known answers. */
 #include "fixture.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Key exchange: both sides agree, and bad shares are refused. */
 #include "fixture.h"
 #include "op/algorithm.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Signatures of every scheme, made, verified and forged. */
 #include "fixture.h"
 
 #include <stdlib.h>

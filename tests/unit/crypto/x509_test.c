@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What is read from certificates, and names against them. */
 #include "fixture.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Which server names are names. */
 #include "loop.h"
 
 #include <arpa/inet.h>

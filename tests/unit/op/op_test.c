@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* An op from its slab to its end, and what it holds meanwhile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A TLS client and server of the JDK, for the interoperability matrix. */
 
 import java.io.FileInputStream;
 import java.io.IOException;
