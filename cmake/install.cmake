@@ -15,7 +15,7 @@ install(TARGETS milgi_shared EXPORT milgi-targets
 install(TARGETS milgi_static EXPORT milgi-static-targets ARCHIVE DESTINATION ${libdir} COMPONENT dev)
 foreach(adapter ${MILGI_ADAPTERS})
   install(FILES $<TARGET_FILE:milgi_${adapter}> DESTINATION ${libdir} COMPONENT dev)
-  install(FILES ${MILGI_ADAPTER_${adapter}_HEADER} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+  install(FILES ${MILGI_ADAPTER_${adapter}_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
 endforeach()
 
 # --- pkg-config: milgi, milgi-static; milgi-<adapter>, milgi-<adapter>-static -------------------------------------------

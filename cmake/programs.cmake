@@ -2,33 +2,37 @@
 #
 # What stands on the public API only: adapters, the milgi command, examples, benchmarks.
 
-# --- adapters: adapters/<name>/*.c become libmilgi_<short>.a ----------------------------------------------------------
+# --- adapters: adapters/<dir>/*.c become libmilgi_<short>.a; adapters for loops contain adapters/common, too -------------
 # The same archive goes with both libraries: milgi::<short> links the shared one, milgi::<short>_static (milgi_<short>
 # in this build) the static one.
 set(MILGI_ADAPTERS)
 set(MILGI_ADAPTER_uv_MODULE libuv) # what pkg-config calls what it stands on
-function(milgi_adapter dir short) # further: what it links
-  file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/adapters/${dir}/*.c)
-  list(FILTER found EXCLUDE REGEX "(_test|example)\\.c$")
-  if(NOT found)
-    return()
-  endif()
+function(milgi_adapter dirs short) # further: what it links
+  list(TRANSFORM dirs PREPEND ${PROJECT_SOURCE_DIR}/adapters/)
+  set(found)
+  set(headers)
+  foreach(dir ${dirs})
+    file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.c)
+    file(GLOB public CONFIGURE_DEPENDS ${dir}/milgi_*.h)
+    list(APPEND found ${sources})
+    list(APPEND headers ${public})
+  endforeach()
   add_library(milgi_${short} STATIC ${found})
   target_link_libraries(milgi_${short} PUBLIC milgi_static ${ARGN})
-  target_include_directories(milgi_${short} PUBLIC ${PROJECT_SOURCE_DIR}/adapters/${dir})
+  target_include_directories(milgi_${short} PUBLIC ${dirs})
   add_library(milgi::${short}_static ALIAS milgi_${short})
   add_library(milgi_${short}_on_shared INTERFACE)
   add_dependencies(milgi_${short}_on_shared milgi_${short})
   target_link_libraries(milgi_${short}_on_shared INTERFACE $<TARGET_FILE:milgi_${short}> milgi_shared ${ARGN})
-  target_include_directories(milgi_${short}_on_shared INTERFACE ${PROJECT_SOURCE_DIR}/adapters/${dir})
+  target_include_directories(milgi_${short}_on_shared INTERFACE ${dirs})
   add_library(milgi::${short} ALIAS milgi_${short}_on_shared)
   set(MILGI_ADAPTERS ${MILGI_ADAPTERS} ${short} PARENT_SCOPE)
-  set(MILGI_ADAPTER_${short}_HEADER ${PROJECT_SOURCE_DIR}/adapters/${dir}/milgi_${short}.h PARENT_SCOPE)
+  set(MILGI_ADAPTER_${short}_HEADERS ${headers} PARENT_SCOPE)
 endfunction()
 
 milgi_adapter(pull pull)
 if(TARGET PkgConfig::LIBUV)
-  milgi_adapter(libuv uv PkgConfig::LIBUV)
+  milgi_adapter("libuv;common" uv PkgConfig::LIBUV)
 else()
   message(STATUS "libuv not found: no libuv adapter, no milgi command")
 endif()

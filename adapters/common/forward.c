@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From one stream to another, or back to itself: nothing is lost, and no more is read than can be sent. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "loop.h"
+
+static bool hold(struct milgi_stream *to, struct milgi_slice slice)
+{
+    struct milgi_forward *f = &to->forward;
+    if (f->first + f->n == f->max) {
+        uint32_t max = f->n < f->max / 2 ? f->max : 2 * f->max + 8;
+        struct milgi_slice *grown = max > f->max ? realloc(f->held, max * sizeof *grown) : f->held;
+        if (!grown)
+            return false;
+        memmove(grown, grown + f->first, f->n * sizeof *grown);
+        *f = (struct milgi_forward){ grown, 0, f->n, max, f->from, f->to, f->owed, f->shut };
+    }
+    f->held[f->first + f->n++] = slice;
+    return true;
+}
+
+/* 0: there is room for more. Takes the slice unless it answers MILGI_ECLOSED. */
+static int pass(struct milgi_stream *to, struct milgi_slice slice)
+{
+    int rv = to->forward.n ? MILGI_ENOMEM : milgi_conn_send(to->conn, slice);
+    if (rv != MILGI_ENOMEM && rv != MILGI_ELIMIT)
+        return rv;
+    if (rv == MILGI_ENOMEM)
+        milgi_stream_await_memory(to);
+    return hold(to, slice) ? MILGI_PAUSE : MILGI_ENOMEM;
+}
+
+static void pair(struct milgi_stream *from, struct milgi_stream *to)
+{
+    if (to->forward.from == from)
+        return;
+    if (to->forward.from)
+        to->forward.from->forward.to = NULL;
+    if (from->forward.to)
+        from->forward.to->forward.from = NULL;
+    to->forward.from = from;
+    to->forward.owed = 0;
+    from->forward.to = to;
+}
+
+int milgi_stream_forward(
+    struct milgi_stream *from, struct milgi_stream *to, const struct milgi_slice *slices, size_t slices_n)
+{
+    int rv = to->ended || to->forward.shut ? MILGI_ECLOSED : 0;
+    size_t len = 0;
+    if (!rv)
+        pair(from, to);
+    for (size_t i = 0; i < slices_n && rv >= 0; i++) {
+        struct milgi_slice kept;
+        if (milgi_slice_keep(&slices[i], &kept)) {
+            kept = slices[i]; /* no memory for a copy: then it pins the whole chunk that it lies in */
+            milgi_chunk_ref(kept.chunk);
+        }
+        int now = pass(to, kept);
+        if (now < 0)
+            milgi_chunk_unref(kept.chunk);
+        rv = now ? now : rv;
+        len += slices[i].len;
+    }
+    if (rv == MILGI_ENOMEM)
+        milgi_stream_cut(to); /* a gap must show */
+    if (rv < 0)
+        return rv;
+    if (rv == MILGI_PAUSE)
+        to->forward.owed += len;
+    else
+        milgi_stream_consumed(from, len);
+    return 0;
+}
+
+bool milgi__forward_more(struct milgi_stream *to)
+{
+    struct milgi_forward *f = &to->forward;
+    while (f->n) {
+        int rv = milgi_conn_send(to->conn, f->held[f->first]);
+        if (rv == MILGI_ENOMEM)
+            milgi_stream_await_memory(to);
+        if (rv < 0)
+            return rv == MILGI_ECLOSED;
+        f->first++;
+        f->n--;
+        if (rv == MILGI_PAUSE)
+            return false;
+    }
+    if (f->shut) {
+        f->shut = false;
+        milgi_conn_shutdown(to->conn);
+    }
+    if (f->from && f->owed)
+        milgi_stream_consumed(f->from, f->owed);
+    f->owed = 0;
+    return true;
+}
+
+void milgi__forward_end(struct milgi_stream *s)
+{
+    struct milgi_forward *f = &s->forward;
+    if (f->from)
+        f->from->forward.to = NULL;
+    if (f->to)
+        f->to->forward.from = NULL;
+    for (uint32_t i = 0; i < f->n; i++)
+        milgi_chunk_unref(f->held[f->first + i].chunk);
+    free(f->held);
+    *f = (struct milgi_forward){ 0 };
+}

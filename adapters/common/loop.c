@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine in a loop: when it runs, when it is woken, and the list of streams that linger. */
+#include "loop.h"
+
+#define NS_PER_MS 1000000u
+#define LINGERS_MAX 10 /* times linger_ms, whatever moves */
+
+/* --- the turn --------------------------------------------------------------------------------------------------- */
+
+uint64_t milgi__loop_now(const struct milgi_loop *loop)
+{
+    return loop->options.engine.clock.monotonic_ns(loop->options.engine.clock.ctx);
+}
+
+static void arm(struct milgi_loop *loop)
+{
+    uint64_t due = loop->linger_first ? loop->linger_first->linger_due : UINT64_MAX;
+    if (!loop->stopping)
+        loop->hooks->timer(loop, due < loop->engine_due ? due : loop->engine_due);
+}
+
+void milgi__loop_turn(struct milgi_loop *loop)
+{
+    struct milgi_run_result result;
+    if (loop->stopping || milgi_engine_run(loop->engine, loop->options.budget_ns, &result) || loop->stopping)
+        return;
+    loop->engine_due = result.next == MILGI_RUN_WAIT ? result.deadline_ns : UINT64_MAX;
+    if (result.next == MILGI_RUN_AGAIN)
+        loop->hooks->soon(loop);
+    arm(loop);
+}
+
+static void on_schedule(void *ctx, struct milgi_engine *engine)
+{
+    struct milgi_loop *loop = ctx;
+    (void)engine;
+    if (!loop->stopping)
+        loop->hooks->soon(loop);
+}
+
+static void on_memory(void *ctx, struct milgi_engine *engine)
+{
+    struct milgi_loop *loop = ctx;
+    (void)engine;
+    if (!loop->starved)
+        return;
+    loop->starved = false;
+    for (struct milgi_stream *s = loop->streams; s; s = s->next)
+        milgi__stream_refill(s);
+}
+
+/* --- lingering: a list in order, since all are looked at equally often ------------------------------------------- */
+
+void milgi__loop_linger_end(struct milgi_stream *s)
+{
+    struct milgi_loop *loop = s->loop;
+    if (!s->lingers)
+        return;
+    s->lingers = false;
+    *(s->linger_prev ? &s->linger_prev->linger_next : &loop->linger_first) = s->linger_next;
+    *(s->linger_next ? &s->linger_next->linger_prev : &loop->linger_last) = s->linger_prev;
+}
+
+static void look_later(struct milgi_stream *s, uint64_t now)
+{
+    struct milgi_loop *loop = s->loop;
+    milgi__loop_linger_end(s);
+    s->linger_due = now + (uint64_t)loop->options.linger_ms * NS_PER_MS;
+    s->lingers = true;
+    s->linger_next = NULL;
+    s->linger_prev = loop->linger_last;
+    *(s->linger_prev ? &s->linger_prev->linger_next : &loop->linger_first) = s;
+    loop->linger_last = s;
+}
+
+void milgi__loop_linger(struct milgi_stream *s)
+{
+    if (s->lingers)
+        return;
+    uint64_t now = milgi__loop_now(s->loop);
+    if (!s->linger_began)
+        s->linger_began = s->moved_ns = now;
+    look_later(s, now);
+    if (s->loop->linger_first == s)
+        arm(s->loop);
+}
+
+/*
+ * A peer that is slow has a right to what was sent before an end in order, as long as it takes some of it now and then;
+ * one that has gone away has said all that there is in the socket. Others have a moment.
+ */
+static bool still_lingers(struct milgi_stream *s)
+{
+    const struct milgi_stream_options *o = &s->loop->options;
+    bool left = milgi__stream_look(s) != 0;
+    uint64_t now = milgi__loop_now(s->loop);
+    uint64_t quiet_ms = o->linger_ms, total_ms = LINGERS_MAX * (uint64_t)o->linger_ms;
+    if (s->error && !s->ended) {
+        total_ms = UINT64_MAX / NS_PER_MS;
+    } else if (left && s->established && !s->cut && !s->error) {
+        quiet_ms = o->flush_ms;
+        total_ms = o->flush_total_ms;
+    }
+    return now - s->moved_ns < quiet_ms * NS_PER_MS && now - s->linger_began < total_ms * NS_PER_MS;
+}
+
+void milgi__loop_timer(struct milgi_loop *loop)
+{
+    if (loop->stopping)
+        return;
+    uint64_t now = milgi__loop_now(loop);
+    while (loop->linger_first && loop->linger_first->linger_due <= now) {
+        struct milgi_stream *s = loop->linger_first;
+        if (still_lingers(s))
+            look_later(s, now);
+        else
+            milgi__stream_expired(s);
+    }
+    if (loop->engine_due <= now)
+        loop->hooks->soon(loop);
+    else
+        arm(loop);
+}
+
+/* --- its life --------------------------------------------------------------------------------------------------- */
+
+void milgi_stream_options_init(struct milgi_stream_options *options)
+{
+    *options = (struct milgi_stream_options){
+        .linger_ms = 2000,
+        .linger_bytes = 64 * 1024,
+        .flush_ms = 30000,
+        .flush_total_ms = 120000,
+    };
+    milgi_engine_options_init(&options->engine);
+}
+
+int milgi__loop_init(
+    struct milgi_loop *loop, const struct milgi_loop_hooks *hooks, const struct milgi_stream_options *options)
+{
+    if (options)
+        loop->options = *options;
+    else
+        milgi_stream_options_init(&loop->options);
+    loop->hooks = hooks;
+    loop->engine_due = UINT64_MAX;
+    loop->options.engine.schedule = on_schedule;
+    loop->options.engine.schedule_ctx = loop;
+    loop->options.engine.on_memory = on_memory;
+    loop->options.engine.memory_ctx = loop;
+    return milgi_engine_new(&loop->options.engine, &loop->engine);
+}
+
+void milgi__loop_stop(struct milgi_loop *loop)
+{
+    loop->stopping = true;
+    for (struct milgi_stream *s = loop->streams; s; s = s->next)
+        milgi__stream_destroy(s, false);
+}

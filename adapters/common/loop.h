@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every loop needs, behind hooks: an adapter is this with the calls of one loop filled in.
+ *
+ * An adapter embeds struct milgi_loop in its own struct for a loop, and struct milgi_stream, as the first member, in
+ * its own for a connection. It implements struct milgi_loop_hooks and calls the functions below when its loop has
+ * something to tell. All policy (when the engine runs, how much is read at once, what waits for memory, how a stream
+ * ends, how long it lingers) is here; all system calls are in the adapter.
+ */
+#pragma once
+
+#include "milgi_stream.h"
+
+struct milgi_loop;
+
+struct milgi_loop_hooks {
+    /* Call milgi__loop_turn() once, soon: after the loop's next poll, so that what came in together shares a turn. */
+    void (*soon)(struct milgi_loop *loop);
+    /* Call milgi__loop_timer() at |due_ns| of the engine's clock, not before; UINT64_MAX: not at all. One at a time. */
+    void (*timer)(struct milgi_loop *loop, uint64_t due_ns);
+
+    /* Starts, stops reading: milgi__stream_room() and milgi__stream_read() for what comes. 0 or a negative errno. */
+    int (*read)(struct milgi_stream *stream, bool on);
+    /*
+     * Takes all of |iov|, which stays valid until it is counted. Returns how many bytes the kernel has at once, to be
+     * counted by the caller, and calls milgi__stream_written() for the rest when it has them too; or a negative errno.
+     */
+    long (*write)(struct milgi_stream *stream, const struct milgi_iov *iov, size_t iov_n);
+    /* Nothing is being written any more: shuts down writing; milgi__stream_shut() when that is done. */
+    int (*shut)(struct milgi_stream *stream);
+    /* Closes the socket, with a reset or in order, and calls milgi__stream_gone() from the loop, not from here. */
+    void (*close)(struct milgi_stream *stream, bool reset);
+    /*
+     * How many bytes the kernel has that the peer's has not acknowledged; |*ago_ms|: how long ago it acknowledged the
+     * last, 0 if that is not known. milgi__socket_unsent() is this for sockets.
+     */
+    size_t (*unsent)(struct milgi_stream *stream, uint64_t *ago_ms);
+    const char *(*error_text)(int error); /* static text for a negative errno */
+};
+
+struct milgi_loop {
+    const struct milgi_loop_hooks *hooks;
+    struct milgi_engine *engine;
+    struct milgi_stream_options options;
+    struct milgi_stream *streams; /* all that hold a socket */
+    unsigned streams_n;
+    struct milgi_stream *linger_first, *linger_last; /* in order of when they are looked at */
+    uint64_t engine_due;                             /* when the engine wants to run */
+    bool starved;                                    /* somebody waits for chunks */
+    bool stopping;
+    uint8_t waste[16384]; /* where bytes go that nobody wants */
+};
+
+/* Copies |options| (NULL: defaults) and makes the engine: 0 or an error of milgi_engine_new(). |loop| is all zeros. */
+int milgi__loop_init(
+    struct milgi_loop *loop, const struct milgi_loop_hooks *hooks, const struct milgi_stream_options *options);
+uint64_t milgi__loop_now(const struct milgi_loop *loop);
+/* What was staged is done. */
+void milgi__loop_turn(struct milgi_loop *loop);
+/* It is as late as the timer was set for. */
+void milgi__loop_timer(struct milgi_loop *loop);
+/* Closes every stream; no turn comes after it. When the last is gone the adapter frees the engine. */
+void milgi__loop_stop(struct milgi_loop *loop);
+
+struct milgi_stream {
+    struct milgi_loop *loop;
+    struct milgi_stream *next, *prev;
+    struct milgi_conn *conn; /* NULL once the socket is being closed */
+    const struct milgi_stream_events *events;
+    void *arg;
+
+    /* in */
+    struct milgi_chunk *reading; /* lent to the loop from room to read */
+    uint32_t read_at;            /* which of the sizes the next chunk has: follows what comes */
+    uint32_t wasted;             /* bytes thrown away after the end */
+
+    /* out */
+    size_t queued;                /* bytes that the loop has and the kernel has not */
+    uint64_t given;               /* bytes that the kernel has been given */
+    uint64_t acked;               /* of these, what the peer was last seen to have */
+    uint64_t moved_ns;            /* when anything was last seen to move */
+    int error;                    /* sending has failed; the peer's last words are still read */
+    struct milgi_forward {        /* what milgi_stream_forward() has not done yet */
+        struct milgi_slice *held; /* there was no room or memory to send it */
+        uint32_t first, n, max;
+        struct milgi_stream *from, *to; /* whose credit comes back when there is room; the other end of that */
+        size_t owed;                    /* this credit */
+        bool shut;                      /* then our direction ends */
+    } forward;
+
+    struct milgi_stream *linger_next, *linger_prev;
+    uint64_t linger_began, linger_due; /* began: 0: not yet */
+
+    bool connected, reading_on, eof;
+    bool paused;        /* the connection wants no input */
+    bool starved_read;  /* there was no chunk to read into */
+    bool starved_write; /* the application waits for chunks */
+    bool established;
+    bool peer_ended; /* its close_notify came */
+    bool ended;      /* TLS has: on_closed came, or the transport failed */
+    bool detached;   /* the application wants no callbacks but on_gone */
+    bool cut;        /* what is left need not be waited for */
+    bool lingers;
+    bool fin;     /* writing is shut down */
+    bool closing; /* the socket is being closed */
+};
+
+/*
+ * A stream of the loop over a transport that the adapter has made: |stream| is all zeros. Returns 0 or an error of
+ * milgi_conn_new(); then there is no stream, and the transport is still the adapter's to close.
+ */
+int milgi__stream_init(struct milgi_stream *stream, struct milgi_loop *loop, struct milgi_config *config,
+    const char *server_name, const struct milgi_stream_events *events, void *arg);
+/* The transport is connected: reading begins. */
+void milgi__stream_connected(struct milgi_stream *stream);
+/* It could not be connected, or cannot be used: a negative errno. */
+void milgi__stream_failed(struct milgi_stream *stream, int error);
+/* Where the next bytes go; |*len| 0: there is no memory, milgi__stream_read() with MILGI__NO_ROOM says so. */
+uint8_t *milgi__stream_room(struct milgi_stream *stream, size_t *len);
+#define MILGI__NO_ROOM (-0x10000)
+#define MILGI__EOF (-0x10001)
+/* |len| bytes are there; 0: none after all; MILGI__EOF, MILGI__NO_ROOM, or a negative errno. */
+void milgi__stream_read(struct milgi_stream *stream, long len);
+/* The kernel has taken |len| bytes of what the loop had; |error|: or it has not. */
+void milgi__stream_written(struct milgi_stream *stream, size_t len, int error);
+void milgi__stream_shut(struct milgi_stream *stream, int error);
+/* The socket is closed. The adapter frees the stream. */
+void milgi__stream_gone(struct milgi_stream *stream);
+
+/* --- between loop.c and stream.c ---------------------------------------------------------------------------------- */
+
+/* There are chunks again. */
+void milgi__stream_refill(struct milgi_stream *stream);
+/* Closes the socket now; on_gone follows. */
+void milgi__stream_destroy(struct milgi_stream *stream, bool reset);
+/* It has lingered long enough. */
+void milgi__stream_expired(struct milgi_stream *stream);
+/* Asks the kernel what has moved. Returns how much is not acknowledged, in the kernel or before it. */
+size_t milgi__stream_look(struct milgi_stream *stream);
+/* From now on, or for longer, the stream is closed when nothing moves; and no more. */
+void milgi__loop_linger(struct milgi_stream *stream);
+void milgi__loop_linger_end(struct milgi_stream *stream);
+
+/* There is room: what was held back goes on, and the credit returns. True: all of it. */
+bool milgi__forward_more(struct milgi_stream *stream);
+void milgi__forward_end(struct milgi_stream *stream);
+
+/* hooks->unsent for a socket. */
+size_t milgi__socket_unsent(int fd, uint64_t *ago_ms);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A byte stream with TLS over it, in whatever event loop: what an application sees of an adapter.
+ *
+ * A stream is one transport connection with one milgi_conn over it. The adapter of a loop makes it (milgi_uv_accept(),
+ * milgi_uv_connect(), ...); from then on the calls and callbacks here are the same in every loop. Bytes are read from
+ * the transport straight into chunks of the engine and written from the connection's output without a copy. Everything
+ * belongs to the loop's thread. The conventions of <milgi/milgi.h> hold.
+ *
+ * BACKPRESSURE. What on_data delivers counts against the credit until milgi_stream_consumed(); without credit the
+ * stream is not read, and TCP stops the peer. The other way, milgi_stream_send() answers MILGI_PAUSE when enough is on
+ * its way, and on_room comes when there is room. An application that passes bytes on gives credit only when the bytes
+ * have gone: milgi_stream_forward() is that, in one call.
+ *
+ * HOW A STREAM ENDS. There are four ways, and no peer can take one for another:
+ *
+ *   milgi_stream_shutdown()   our direction has ended in order: close_notify behind everything that was sent
+ *   milgi_stream_close()      the same, and what the peer still sends is not wanted
+ *   milgi_stream_cut()        in the middle of something: a fatal alert instead, never close_notify
+ *   milgi_stream_reset()      at once, and the kernel takes back what it has not delivered
+ *
+ * TLS ends first, once, and on_close says why; the transport outlives it for a moment, so that the last record reaches
+ * the peer: the output is written out, writing is shut down, and what the peer still sends is read and thrown away, for
+ * then no reset overtakes the alert. That takes until the peer closes, or until nothing has moved for linger_ms; after
+ * linger_bytes nothing more is read. Output of a connection that was open and has not been cut has flush_ms to make
+ * progress and flush_total_ms in all: a slow peer gets all of it, but one that takes a byte now and then does not hold
+ * the connection for ever. Then the socket is closed and on_gone comes.
+ *
+ * A peer that never reads is ended like any other: milgi_stream_close() if it was sent all there is, else
+ * milgi_stream_cut(); both end by themselves after these times without being called again. How long nothing has moved
+ * is milgi_stream_idle_ms(). Who wants the memory back now calls milgi_stream_drop() or milgi_stream_reset().
+ *
+ * The two directions end by themselves. When sending has failed (the peer is gone), what it had sent before is still
+ * read and delivered, to its close_notify, at the pace of the credit; then on_close tells of the failure. What was sent
+ * meanwhile has gone nowhere.
+ */
+#pragma once
+
+#include <milgi/milgi.h>
+
+struct milgi_stream;
+
+/* The options of an adapter; one set per loop. */
+struct milgi_stream_options {
+    /*
+     * The engine's. schedule and on_memory are the adapter's and are overwritten; the rest is free, but a clock whose
+     * monotonic time does not run like the system's makes timers early or late.
+     */
+    struct milgi_engine_options engine;
+    uint64_t budget_ns;      /* of one turn; default 0: the engine's default */
+    uint32_t linger_ms;      /* how long to wait for the peer's end after our last record; default 2000 */
+    uint32_t linger_bytes;   /* how many bytes to read and throw away meanwhile; default 64 KiB */
+    uint32_t flush_ms;       /* how long a peer may take nothing of what is still to be written; default 30000 */
+    uint32_t flush_total_ms; /* how long it may take for all of that; default 120000 */
+};
+
+/* Fills in every default. */
+void milgi_stream_options_init(struct milgi_stream_options *options);
+
+/*
+ * What a stream tells. Each may be NULL. Called from the loop, never from inside a call of the application to a stream.
+ * All but on_gone may call every function here.
+ *
+ * on_open   the handshake is complete. Read milgi_conn_info() here.
+ * on_data   plaintext, in order. Borrowed: milgi_slice_keep() for longer. It counts against the credit until
+ *           milgi_stream_consumed(); when the credit is used up reading stops. Without on_data it is thrown away.
+ * on_end    the peer's close_notify: all that it had to say has been delivered. Our direction is still open: end it
+ *           with milgi_stream_shutdown().
+ * on_room   milgi_stream_send() or milgi_stream_write() had answered MILGI_PAUSE or MILGI_ENOMEM: go on.
+ * on_decide as in <milgi/conn.h>.
+ * on_close  TLS has ended; |reason| is valid until it returns. reason->error is 0 only when both directions were closed
+ *           in order. Once, unless milgi_stream_close() or milgi_stream_cut() was called before. Nothing but
+ *           milgi_stream_conn() may be called for the stream after it returned.
+ * on_gone   the socket is closed and the stream is freed: the last callback. |arg| only.
+ */
+struct milgi_stream_events {
+    void (*on_open)(struct milgi_stream *stream, void *arg);
+    void (*on_data)(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n);
+    void (*on_end)(struct milgi_stream *stream, void *arg);
+    void (*on_room)(struct milgi_stream *stream, void *arg);
+    void (*on_decide)(struct milgi_stream *stream, void *arg, const struct milgi_decision *decision);
+    void (*on_close)(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason);
+    void (*on_gone)(void *arg);
+};
+
+/*
+ * As milgi_conn_send() (takes the reference) and milgi_conn_write() (copies), and with their results: 0; MILGI_PAUSE:
+ * taken, stop until on_room; MILGI_ENOMEM: nothing taken, try again at on_room; MILGI_ECLOSED or MILGI_ELIMIT: nothing
+ * taken.
+ */
+MILGI_MUST_CHECK int milgi_stream_send(struct milgi_stream *stream, struct milgi_slice slice);
+MILGI_MUST_CHECK int milgi_stream_write(struct milgi_stream *stream, const void *data, size_t len);
+
+/* milgi_chunk_new() has answered NULL: asks for an on_room when the engine has chunks again. */
+void milgi_stream_await_memory(struct milgi_stream *stream);
+
+/* The application is done with |bytes| of what on_data gave it; more than was delivered counts as all. */
+void milgi_stream_consumed(struct milgi_stream *stream, size_t bytes);
+
+/*
+ * Passes on what on_data delivers: call it there, with its slices. They are sent on |to| (which may be |from|: an echo),
+ * without a copy, and |from| has its credit back when |to| has room for more; neither PAUSE nor lack of memory loses
+ * anything. Meant for streams that are forwarded as a whole: what is sent on |to| besides must be sent from on_room.
+ * milgi_stream_shutdown() goes behind what was forwarded. Either may end first: forwarding to a stream that has ended
+ * returns MILGI_ECLOSED and does nothing, and it is for the caller to end |from|. Else 0, or MILGI_ENOMEM when not even
+ * the note of what is waiting found room: |to| has been cut then.
+ */
+MILGI_MUST_CHECK int milgi_stream_forward(
+    struct milgi_stream *from, struct milgi_stream *to, const struct milgi_slice *slices, size_t slices_n);
+
+/*
+ * Ends our direction behind what was sent: close_notify. The peer may go on sending; when it has ended too, on_close
+ * comes with error 0. Returns 0 or MILGI_ECLOSED.
+ */
+int milgi_stream_shutdown(struct milgi_stream *stream);
+
+/* Ends at once with a fatal alert; on_close follows. Returns 0, MILGI_ECLOSED, or MILGI_EINVAL as milgi_conn_abort(). */
+int milgi_stream_abort(struct milgi_stream *stream, int alert);
+
+/*
+ * The application gives the stream up, in order: what was sent and a close_notify still go out (during the handshake:
+ * the alert user_canceled), what comes in is thrown away. Of the callbacks only on_gone follows. Not after on_close.
+ */
+void milgi_stream_close(struct milgi_stream *stream);
+
+/*
+ * The application gives the stream up in the middle of something (a timeout, the end of the process, a source that has
+ * failed): what is in records already still goes out, then the fatal alert internal_error, then the transport's end; of
+ * what was sent the rest is dropped. Only if milgi_stream_shutdown() has been called before and its close_notify is in
+ * a record has the peer all of it; it is told nothing more then. Of the callbacks only on_gone follows. Not after
+ * on_close.
+ */
+void milgi_stream_cut(struct milgi_stream *stream);
+
+/* As milgi_stream_cut(), but now: no alert, and what the transport has not taken yet is lost. Allowed after on_close
+ * too (until on_gone). */
+void milgi_stream_drop(struct milgi_stream *stream);
+
+/* As milgi_stream_drop(), with a TCP reset: the kernel takes back what it has not delivered either. */
+void milgi_stream_reset(struct milgi_stream *stream);
+
+/*
+ * For how many milliseconds nothing has moved on the wire: no byte has come in, and the peer's host has acknowledged
+ * none of what went out. That is the measure of an idle connection: what the application does, and what the kernel's
+ * buffers take, says nothing of a peer that reads slowly. Costs a system call or two: ask when a timer ends, not for
+ * every byte. Where the kernel does not tell when it was, progress since the last call counts as made now.
+ */
+uint64_t milgi_stream_idle_ms(struct milgi_stream *stream);
+
+/* The connection, for milgi_conn_info(), milgi_conn_update_keys(), milgi_conn_export(). Do not feed or free it. NULL
+ * when its socket is being closed. */
+struct milgi_conn *milgi_stream_conn(struct milgi_stream *stream);

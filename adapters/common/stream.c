@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One transport under one TLS connection: bytes in, bytes out, and the ends of both directions. */
+#include "loop.h"
+
+#define PIECES 16 /* of output given to the loop at once, so that progress shows */
+
+/* Reads are as large as the engine's chunks are: a little, one record, several. */
+static const uint32_t read_sizes[] = { 4096, 18432, 69632 };
+#define READ_SIZES (sizeof read_sizes / sizeof read_sizes[0])
+
+static void finish_if_over(struct milgi_stream *s);
+static void update_reading(struct milgi_stream *s);
+
+/* --- the end ---------------------------------------------------------------------------------------------------- */
+
+void milgi__stream_destroy(struct milgi_stream *s, bool reset)
+{
+    if (s->closing)
+        return;
+    s->closing = s->ended = s->detached = true;
+    milgi__loop_linger_end(s);
+    milgi__forward_end(s);
+    /* The socket first: from here on the loop does not read the output, which goes with the connection. */
+    s->loop->hooks->close(s, reset);
+    milgi_conn_free(s->conn);
+    s->conn = NULL;
+}
+
+void milgi__stream_gone(struct milgi_stream *s)
+{
+    *(s->prev ? &s->prev->next : &s->loop->streams) = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    s->loop->streams_n--;
+    if (s->events->on_gone)
+        s->events->on_gone(s->arg);
+}
+
+/* TLS has ended; what was handed out is still written, what comes is thrown away. */
+static void end(struct milgi_stream *s, const struct milgi_reason *reason)
+{
+    s->ended = true;
+    if (!s->detached && s->events->on_close)
+        s->events->on_close(s, s->arg, reason);
+    s->detached = true;
+    if (s->closing)
+        return;
+    milgi__loop_linger(s);
+    update_reading(s);
+    finish_if_over(s);
+}
+
+void milgi__stream_failed(struct milgi_stream *s, int error)
+{
+    if (s->closing)
+        return;
+    struct milgi_reason reason = {
+        .error = MILGI_ETRANSPORT,
+        .cls = MILGI_CLASS_IO,
+        .alert = MILGI_ALERT_NONE,
+        .op = -1,
+        .device_code = -error,
+        .detail = s->loop->hooks->error_text(error),
+    };
+    s->error = error;
+    if (!s->ended)
+        end(s, &reason);
+    milgi__stream_destroy(s, false);
+}
+
+void milgi__stream_expired(struct milgi_stream *s)
+{
+    if (s->error)
+        milgi__stream_failed(s, s->error);
+    else
+        milgi__stream_destroy(s, false);
+}
+
+/*
+ * Nothing more goes out. What the peer has said before it went away may still lie in the socket, or here and wait for
+ * the application's credit: it is delivered, and its end tells. A peer that has gone without an end has linger_ms in
+ * which nothing comes.
+ */
+static void sending_failed(struct milgi_stream *s, int error)
+{
+    if (s->closing || s->error)
+        return;
+    s->error = error;
+    if (s->ended || s->peer_ended)
+        milgi__stream_failed(s, error);
+    else if (s->reading_on)
+        milgi__loop_linger(s);
+}
+
+void milgi__stream_shut(struct milgi_stream *s, int error)
+{
+    if (!s->closing && (error || s->eof))
+        milgi__stream_destroy(s, false);
+}
+
+static void finish_if_over(struct milgi_stream *s)
+{
+    if (!s->ended || s->closing || s->fin || s->queued)
+        return;
+    s->fin = true;
+    if (!s->connected || s->error || s->loop->hooks->shut(s))
+        milgi__stream_destroy(s, false);
+}
+
+/* --- out -------------------------------------------------------------------------------------------------------- */
+
+static void given(struct milgi_stream *s, size_t len)
+{
+    s->given += len;
+    milgi_conn_output_done(s->conn, len);
+}
+
+void milgi__stream_written(struct milgi_stream *s, size_t len, int error)
+{
+    s->queued -= len;
+    if (s->closing)
+        return;
+    given(s, len);
+    if (error)
+        sending_failed(s, error);
+    else
+        finish_if_over(s);
+}
+
+static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    while (iov_n && !s->closing) {
+        size_t n = iov_n < PIECES ? iov_n : PIECES, len = 0;
+        for (size_t i = 0; i < n; i++)
+            len += iov[i].len;
+        long done = s->error ? 0 : s->loop->hooks->write(s, iov, n);
+        if (done < 0)
+            sending_failed(s, (int)done);
+        if (s->closing)
+            return;
+        if (s->error)
+            done = (long)len; /* nobody will get it: no reason to hold it */
+        given(s, (size_t)done);
+        s->queued += len - (size_t)done;
+        iov += n;
+        iov_n -= n;
+    }
+    finish_if_over(s);
+}
+
+size_t milgi__stream_look(struct milgi_stream *s)
+{
+    uint64_t ago_ms = 0;
+    size_t unsent = s->connected && !s->closing ? s->loop->hooks->unsent(s, &ago_ms) : 0;
+    uint64_t acked = s->given - (unsent < s->given ? unsent : s->given);
+    if (acked > s->acked) {
+        uint64_t moved = milgi__loop_now(s->loop) - ago_ms * 1000000;
+        s->acked = acked;
+        s->moved_ns = moved > s->moved_ns ? moved : s->moved_ns;
+    }
+    return unsent + s->queued;
+}
+
+uint64_t milgi_stream_idle_ms(struct milgi_stream *s)
+{
+    milgi__stream_look(s);
+    return (milgi__loop_now(s->loop) - s->moved_ns) / 1000000;
+}
+
+/* --- in --------------------------------------------------------------------------------------------------------- */
+
+uint8_t *milgi__stream_room(struct milgi_stream *s, size_t *len)
+{
+    if (s->ended) {
+        *len = sizeof s->loop->waste;
+        return s->loop->waste;
+    }
+    s->reading = milgi_conn_chunk(s->conn, read_sizes[s->read_at]);
+    /* Where there is little memory a little is read: rather that than nothing. */
+    while (!s->reading && s->read_at > 0)
+        s->reading = milgi_conn_chunk(s->conn, read_sizes[--s->read_at]);
+    *len = s->reading ? read_sizes[s->read_at] : 0;
+    return s->reading ? milgi_chunk_data(s->reading) : NULL;
+}
+
+static void wait_for_chunks(struct milgi_stream *s)
+{
+    s->starved_read = s->loop->starved = true;
+    update_reading(s);
+}
+
+/* Either the end of the peer's sending, or (|error|) of both directions. */
+static void read_ended(struct milgi_stream *s, int error)
+{
+    s->eof = true;
+    if (error && !s->error)
+        s->error = error;
+    update_reading(s);
+    if (s->ended) {
+        if (s->fin || s->error)
+            milgi__stream_destroy(s, false);
+    } else if (s->error && s->peer_ended) {
+        milgi__stream_failed(s, s->error);
+    } else if (milgi_conn_receive_eof(s->conn, -s->error) && s->error) {
+        milgi__stream_failed(s, s->error);
+    }
+}
+
+/* A full chunk asks for a larger one next time, one that is mostly empty for a smaller one. */
+static void adapt(struct milgi_stream *s, uint32_t len)
+{
+    if (len == read_sizes[s->read_at] && s->read_at + 1 < READ_SIZES)
+        s->read_at++;
+    else if (len < read_sizes[s->read_at] / 4 && s->read_at > 0)
+        s->read_at--;
+}
+
+void milgi__stream_read(struct milgi_stream *s, long len)
+{
+    struct milgi_slice slice = { s->reading, NULL, len > 0 ? (uint32_t)len : 0 };
+    s->reading = NULL;
+    if (len <= 0)
+        milgi_chunk_unref(slice.chunk);
+    if (s->closing || !len)
+        return;
+    if (len == MILGI__NO_ROOM) {
+        wait_for_chunks(s);
+        return;
+    }
+    if (len < 0) {
+        read_ended(s, len == MILGI__EOF ? 0 : (int)len);
+        return;
+    }
+    s->moved_ns = milgi__loop_now(s->loop);
+    if (s->detached)
+        s->wasted += slice.len;
+    if (slice.chunk) {
+        slice.data = milgi_chunk_data(slice.chunk);
+        adapt(s, slice.len);
+        if (milgi_conn_receive(s->conn, slice) == MILGI_PAUSE)
+            s->paused = true;
+    }
+    update_reading(s);
+}
+
+/* What nobody wants is read for the sake of the peer, up to a bound: from there on its TCP waits until the socket is
+ * closed, and our last record has long been with it. */
+static void update_reading(struct milgi_stream *s)
+{
+    bool flows = s->ended || (!s->paused && !s->starved_read);
+    bool want = s->connected && !s->eof && !s->closing && flows && s->wasted <= s->loop->options.linger_bytes;
+    if (want == s->reading_on)
+        return;
+    s->reading_on = want;
+    int error = s->loop->hooks->read(s, want);
+    if (error && want)
+        milgi__stream_failed(s, error);
+    else if (s->error && !s->ended && want)
+        milgi__loop_linger(s);
+    else if (s->error && !s->ended)
+        milgi__loop_linger_end(s); /* as long as the application takes */
+}
+
+/* --- what the connection tells ---------------------------------------------------------------------------------- */
+
+static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t slices_n)
+{
+    struct milgi_stream *s = arg;
+    if (!s->detached && s->events->on_data) {
+        s->events->on_data(s, s->arg, slices, slices_n);
+        return;
+    }
+    for (size_t i = 0; i < slices_n; i++)
+        milgi_conn_consumed(conn, slices[i].len);
+}
+
+static void on_pause(struct milgi_conn *conn, void *arg)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    s->paused = true;
+    update_reading(s);
+}
+
+static void on_resume(struct milgi_conn *conn, void *arg)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    s->paused = false;
+    update_reading(s);
+}
+
+static void on_room(struct milgi_conn *conn, void *arg)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    if (milgi__forward_more(s) && !s->detached && s->events->on_room)
+        s->events->on_room(s, s->arg);
+}
+
+static void on_established(struct milgi_conn *conn, void *arg)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    s->established = true;
+    if (!s->detached && s->events->on_open)
+        s->events->on_open(s, s->arg);
+}
+
+static void on_decide(struct milgi_conn *conn, void *arg, const struct milgi_decision *decision)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    if (!s->detached && s->events->on_decide)
+        s->events->on_decide(s, s->arg, decision);
+}
+
+static void on_alert(struct milgi_conn *conn, void *arg, int alert)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    if (alert != MILGI_ALERT_CLOSE_NOTIFY)
+        return;
+    s->peer_ended = true;
+    if (!s->detached && s->events->on_end)
+        s->events->on_end(s, s->arg);
+    if (s->error)
+        milgi__stream_failed(s, s->error);
+}
+
+static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    if (!s->ended)
+        end(s, reason);
+}
+
+static const struct milgi_events conn_events = {
+    .on_output = on_output,
+    .on_data = on_data,
+    .on_pause = on_pause,
+    .on_resume = on_resume,
+    .on_room = on_room,
+    .on_established = on_established,
+    .on_decide = on_decide,
+    .on_alert = on_alert,
+    .on_closed = on_closed,
+};
+
+void milgi__stream_refill(struct milgi_stream *s)
+{
+    if (s->starved_read) {
+        s->starved_read = false;
+        update_reading(s);
+    }
+    if (s->starved_write && !s->closing) {
+        s->starved_write = false;
+        on_room(s->conn, s);
+    }
+}
+
+/* --- making one ------------------------------------------------------------------------------------------------- */
+
+int milgi__stream_init(struct milgi_stream *s, struct milgi_loop *loop, struct milgi_config *config,
+    const char *server_name, const struct milgi_stream_events *events, void *arg)
+{
+    s->loop = loop;
+    s->events = events;
+    s->arg = arg;
+    if (loop->stopping)
+        return MILGI_ECLOSED;
+    int rv = milgi_conn_new(loop->engine, config, server_name, &conn_events, s, &s->conn);
+    if (rv)
+        return rv;
+    s->moved_ns = milgi__loop_now(loop);
+    s->next = loop->streams;
+    if (s->next)
+        s->next->prev = s;
+    loop->streams = s;
+    loop->streams_n++;
+    return 0;
+}
+
+void milgi__stream_connected(struct milgi_stream *s)
+{
+    if (s->closing)
+        return;
+    s->connected = true;
+    update_reading(s);
+    finish_if_over(s);
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------ */
+
+void milgi_stream_await_memory(struct milgi_stream *s)
+{
+    s->starved_write = s->loop->starved = true;
+}
+
+/* What was forwarded is first. */
+static int may_send(struct milgi_stream *s)
+{
+    if (s->ended || s->forward.shut)
+        return MILGI_ECLOSED;
+    return s->forward.n ? MILGI_ENOMEM : 0;
+}
+
+int milgi_stream_send(struct milgi_stream *s, struct milgi_slice slice)
+{
+    int rv = may_send(s);
+    if (!rv)
+        rv = milgi_conn_send(s->conn, slice);
+    if (rv == MILGI_ENOMEM)
+        milgi_stream_await_memory(s);
+    return rv;
+}
+
+int milgi_stream_write(struct milgi_stream *s, const void *data, size_t len)
+{
+    int rv = may_send(s);
+    if (!rv)
+        rv = milgi_conn_write(s->conn, data, len);
+    if (rv == MILGI_ENOMEM)
+        milgi_stream_await_memory(s);
+    return rv;
+}
+
+void milgi_stream_consumed(struct milgi_stream *s, size_t bytes)
+{
+    if (!s->ended)
+        milgi_conn_consumed(s->conn, bytes);
+}
+
+int milgi_stream_shutdown(struct milgi_stream *s)
+{
+    if (s->ended)
+        return MILGI_ECLOSED;
+    if (!s->forward.n)
+        return milgi_conn_shutdown(s->conn);
+    s->forward.shut = true;
+    return 0;
+}
+
+int milgi_stream_abort(struct milgi_stream *s, int alert)
+{
+    return s->ended ? MILGI_ECLOSED : milgi_conn_abort(s->conn, alert);
+}
+
+/* No callbacks from here on, and nobody takes what comes. */
+static void give_up(struct milgi_stream *s)
+{
+    s->detached = true;
+    milgi_conn_consumed(s->conn, SIZE_MAX);
+    milgi__loop_linger(s);
+}
+
+void milgi_stream_close(struct milgi_stream *s)
+{
+    if (s->ended || s->detached)
+        return;
+    if (s->established)
+        milgi_stream_shutdown(s);
+    else
+        milgi_conn_abort(s->conn, MILGI_ALERT_USER_CANCELED);
+    give_up(s);
+}
+
+void milgi_stream_cut(struct milgi_stream *s)
+{
+    if (s->ended || s->cut)
+        return;
+    s->cut = true;
+    milgi_conn_abort(s->conn, MILGI_ALERT_INTERNAL_ERROR);
+    give_up(s);
+}
+
+void milgi_stream_drop(struct milgi_stream *s)
+{
+    milgi__stream_destroy(s, false);
+}
+
+void milgi_stream_reset(struct milgi_stream *s)
+{
+    milgi__stream_destroy(s, true);
+}
+
+struct milgi_conn *milgi_stream_conn(struct milgi_stream *s)
+{
+    return s->conn;
+}
