@@ -98,8 +98,8 @@ void milgi_stream_await_memory(struct milgi_stream *stream);
 void milgi_stream_consumed(struct milgi_stream *stream, size_t bytes);
 
 /*
- * Passes on what on_data delivers: call it there, with its slices. They are sent on |to| (which may be |from|: an echo),
- * without a copy, and |from| has its credit back when |to| has room for more; neither PAUSE nor lack of memory loses
+ * Passes on what on_data delivers: call it there, with its slices. They are sent on |to| (which may be |from|: an
+ * echo), without a copy, and |from| has its credit back when |to| has room for more; neither PAUSE nor lack of memory loses
  * anything. Meant for streams that are forwarded as a whole: what is sent on |to| besides must be sent from on_room.
  * milgi_stream_shutdown() goes behind what was forwarded. Either may end first: forwarding to a stream that has ended
  * returns MILGI_ECLOSED and does nothing, and it is for the caller to end |from|. Else 0, or MILGI_ENOMEM when not even
@@ -114,7 +114,7 @@ MILGI_MUST_CHECK int milgi_stream_forward(
  */
 int milgi_stream_shutdown(struct milgi_stream *stream);
 
-/* Ends at once with a fatal alert; on_close follows. Returns 0, MILGI_ECLOSED, or MILGI_EINVAL as milgi_conn_abort(). */
+/* Ends at once with a fatal alert; on_close follows. Returns as milgi_conn_abort(). */
 int milgi_stream_abort(struct milgi_stream *stream, int alert);
 
 /*
