@@ -14,6 +14,8 @@
 #define DRAIN_MS 2000
 #define DRAIN_BYTES 65536u
 
+#define KEPT_SIZE 16384u /* what an idle connection may hold on to */
+
 struct bytes {
     uint8_t *data;
     size_t first, len, room;
@@ -31,12 +33,20 @@ struct milgi_pull {
     struct milgi_reason reason;
 };
 
+/*
+ * What has been taken from the front is used again before there is more: so the memory follows what is held at one time
+ * (the connection's limits bound it), not what has ever passed.
+ */
 static bool append(struct bytes *b, const void *data, size_t len)
 {
-    if (b->first == b->len)
-        b->first = b->len = 0;
+    size_t held = b->len - b->first;
+    if (b->room - b->len < len && b->first && held <= b->first) {
+        memmove(b->data, b->data + b->first, held);
+        b->first = 0;
+        b->len = held;
+    }
     if (b->room - b->len < len) {
-        size_t room = 2 * (b->len + len);
+        size_t room = b->first + 2 * (held + len);
         uint8_t *grown = realloc(b->data, room);
         if (!grown)
             return false;
@@ -46,6 +56,18 @@ static bool append(struct bytes *b, const void *data, size_t len)
     memcpy(b->data + b->len, data, len);
     b->len += len;
     return true;
+}
+
+static void take(struct bytes *b, size_t len)
+{
+    b->first += len;
+    if (b->first < b->len)
+        return;
+    b->first = b->len = 0;
+    if (b->room <= KEPT_SIZE)
+        return;
+    free(b->data);
+    *b = (struct bytes){ 0 };
 }
 
 /* --- what the connection tells ---------------------------------------------------------------------------------- */
@@ -64,7 +86,7 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
 static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct milgi_pull *p = arg;
-    for (size_t i = 0; i < slices_n && !p->error; i++)
+    for (size_t i = 0; i < slices_n && p->error != MILGI_ENOMEM; i++)
         if (!append(&p->in, slices[i].data, slices[i].len)) {
             p->error = MILGI_ENOMEM; /* what follows a gap must not be read */
             milgi_conn_abort(conn, MILGI_ALERT_INTERNAL_ERROR);
@@ -124,20 +146,20 @@ static bool is_sent(const struct milgi_pull *p)
 /* True if bytes went out: then the engine has something to do. */
 static bool move_out(struct milgi_pull *p)
 {
-    size_t first = p->out.first;
+    size_t moved = 0;
     while (p->out.first < p->out.len && !p->error) {
         ssize_t n = p->io.send(p->io.ctx, p->out.data + p->out.first, p->out.len - p->out.first);
         if (n == -EAGAIN || n == -EINTR)
             break;
-        if (n < 0)
+        if (n < 0) {
             p->error = MILGI_ETRANSPORT; /* but what the peer has said before is still read */
-        else
-            p->out.first += (size_t)n;
+            n = (ssize_t)(p->out.len - p->out.first);
+        }
+        take(&p->out, (size_t)n);
+        moved += (size_t)n;
     }
-    if (p->error)
-        p->out.first = p->out.len;
-    milgi_conn_output_done(p->conn, p->out.first - first);
-    return p->out.first != first;
+    milgi_conn_output_done(p->conn, moved);
+    return moved != 0;
 }
 
 static void move_in(struct milgi_pull *p)
@@ -174,9 +196,13 @@ static int sleep_ms(const struct milgi_run_result *result, uint64_t until_ms)
     return ms > 3600000 ? 3600000 : (int)ms;
 }
 
-/* Runs and moves bytes until |done| says so: 0; or the connection's error; or MILGI_ETIMEOUT. */
+/*
+ * Runs and moves bytes until |done| says so: 0; or the connection's error; or MILGI_ETIMEOUT. Whoever waits for
+ * sending is told when it has failed, but not before it is known what the peer said about it.
+ */
 static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
 {
+    bool sends = done != is_readable;
     uint64_t until_ms = p->timeout_ms < 0 ? UINT64_MAX : now_ms() + (uint64_t)p->timeout_ms;
     struct milgi_run_result result;
     for (;;) {
@@ -186,9 +212,10 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
         p->working = result.next == MILGI_RUN_AGAIN;
         if (move_out(p))
             continue;
-        if (done(p))
+        bool failed = sends && p->error;
+        if (!failed && done(p))
             return 0;
-        if (p->closed && done != is_sent) /* the last record is still worth waiting for */
+        if (p->closed && (failed || done != is_sent)) /* the last record is still worth waiting for */
             return p->reason.error ? p->reason.error : MILGI_ECLOSED;
         bool reads = !p->eof && !milgi_conn_input_paused(p->conn);
         if (p->error && (p->error != MILGI_ETRANSPORT || !reads))
@@ -218,7 +245,7 @@ ssize_t milgi_pull_read(struct milgi_pull *p, void *data, size_t len)
         return p->error == MILGI_ENOMEM ? p->error : rc;
     n = n < len ? n : len;
     memcpy(data, p->in.data + p->in.first, n);
-    p->in.first += n;
+    take(&p->in, n);
     milgi_conn_consumed(p->conn, n);
     return (ssize_t)n;
 }

@@ -8,7 +8,9 @@
  * lost, the call may be repeated. After any other negative result the connection has ended: milgi_pull_reason() says
  * why, milgi_pull_free() is what is left to do. None of them may be called from a callback of the library. Time is the
  * system's monotonic clock, which is an engine's default.
- * /
+ *
+ * What the peer had sent before sending to it failed can still be read, to its end. A connection that is freed without
+ * milgi_pull_shutdown() is a cut for the peer, never an end.
  */
 #pragma once
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -303,6 +304,106 @@ static void bytes_may_be_moved_by_the_callers_functions(void **state)
     rig_close(&r);
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t heap(void)
+{
+    if (__sanitizer_get_current_allocated_bytes)
+        return __sanitizer_get_current_allocated_bytes();
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+struct narrow {
+    int fd;
+    size_t most; /* bytes of heap at any time */
+};
+
+static ssize_t narrow_receive(void *ctx, void *data, size_t len)
+{
+    struct narrow *narrow = ctx;
+    size_t now = heap();
+    narrow->most = now > narrow->most ? now : narrow->most;
+    ssize_t n = recv(narrow->fd, data, len, MSG_DONTWAIT);
+    return n < 0 ? -errno : n;
+}
+
+/* Never all of it at once, so that something is always left behind. */
+static ssize_t narrow_send(void *ctx, const void *data, size_t len)
+{
+    struct narrow *narrow = ctx;
+    size_t now = heap();
+    narrow->most = now > narrow->most ? now : narrow->most;
+    ssize_t n = send(narrow->fd, data, len > 3000 ? 3000 : len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+#define PIECE 1000000
+#define PIECES 24
+
+static bool write_pieces(struct side *b)
+{
+    int small = 4096;
+    struct narrow narrow = { b->fd, 0 };
+    struct milgi_pull_io io = { narrow_receive, narrow_send, &narrow };
+    setsockopt(b->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    milgi_pull_free(b->pull);
+    if (milgi_pull_new(b->engine, b->rig->server, NULL, b->fd, &io, &b->pull))
+        return false;
+    milgi_pull_set_timeout(b->pull, 20000);
+    bool ok = milgi_pull_handshake(b->pull) == 0;
+    size_t before = heap();
+    uint8_t *data = calloc(PIECES, PIECE);
+    ok = ok && milgi_pull_write(b->pull, data, (size_t)PIECES * PIECE) == 0 && milgi_pull_shutdown(b->pull) == 0;
+    free(data);
+    return ok && narrow.most - before < (size_t)PIECES * PIECE + 6000000;
+}
+
+/* The writer's socket is narrow, the reader takes less at a time than there is: neither buffer is ever empty. */
+static void memory_follows_what_is_held_not_what_has_passed(void **state)
+{
+    struct rig r;
+    uint8_t block[999];
+    size_t got = 0;
+    ssize_t n;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", write_pieces);
+    while ((n = milgi_pull_read(r.a.pull, block, sizeof block)) > 0)
+        got += (size_t)n;
+    assert_int_equal(n, 0);
+    assert_int_equal(got, (size_t)PIECES * PIECE);
+    rig_close(&r);
+}
+
+/* --- one direction fails ------------------------------------------------------------------------------------------ */
+
+/* It says all that it has to say, and hears nothing. */
+static bool say_and_go(struct side *b)
+{
+    bool ok = write_pattern(b->pull, 100000) && milgi_pull_shutdown(b->pull) == 0;
+    shutdown(b->fd, SHUT_RD);
+    return ok;
+}
+
+static void what_the_peer_said_is_read_though_sending_to_it_has_failed(void **state)
+{
+    struct rig r;
+    uint8_t byte = 0;
+    int rc = 0;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", say_and_go);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    for (int i = 0; i < 10000 && !rc; i++) {
+        rc = milgi_pull_write(r.a.pull, &byte, 1);
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(rc, MILGI_ETRANSPORT);
+    assert_int_equal(read_pattern(r.a.pull, 200000), 100000);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +415,8 @@ int main(void)
         cmocka_unit_test(a_cut_is_not_an_end),
         cmocka_unit_test(a_timeout_loses_nothing),
         cmocka_unit_test(bytes_may_be_moved_by_the_callers_functions),
+        cmocka_unit_test(memory_follows_what_is_held_not_what_has_passed),
+        cmocka_unit_test(what_the_peer_said_is_read_though_sending_to_it_has_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
