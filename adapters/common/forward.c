@@ -20,15 +20,43 @@ static bool hold(struct milgi_stream *to, struct milgi_slice slice)
     return true;
 }
 
-/* 0: there is room for more. Takes the slice unless it answers MILGI_ECLOSED. */
-static int pass(struct milgi_stream *to, struct milgi_slice slice)
+/*
+ * Sends of the slice what may be sent, in pieces where the limits ask for it; what is left stays in it. 0: all, and
+ * there is room for more; MILGI_PAUSE: wait for on_room with the rest, if any; MILGI_ENOMEM or MILGI_ECLOSED.
+ */
+static int offer(struct milgi_stream *to, struct milgi_slice *slice)
 {
-    int rv = to->forward.n ? MILGI_ENOMEM : milgi_conn_send(to->conn, slice);
-    if (rv != MILGI_ENOMEM && rv != MILGI_ELIMIT)
-        return rv;
+    int rv = 0;
+    for (uint32_t len = slice->len; slice->len && rv != MILGI_PAUSE;) {
+        len = len < slice->len ? len : slice->len;
+        rv = milgi_conn_send(to->conn, (struct milgi_slice){ milgi_chunk_ref(slice->chunk), slice->data, len });
+        if (rv < 0)
+            milgi_chunk_unref(slice->chunk);
+        if (rv == MILGI_ELIMIT && milgi_conn_output_full(to->conn)) {
+            rv = MILGI_PAUSE;
+        } else if (rv == MILGI_ELIMIT && len > 1) {
+            len /= 2;
+        } else if (rv < 0) {
+            break;
+        } else {
+            slice->data += len;
+            slice->len -= len;
+        }
+    }
     if (rv == MILGI_ENOMEM)
         milgi_stream_await_memory(to);
-    return hold(to, slice) ? MILGI_PAUSE : MILGI_ENOMEM;
+    if (!slice->len)
+        milgi_chunk_unref(slice->chunk);
+    return rv;
+}
+
+/* As offer(), but the slice is taken, unless it answers MILGI_ECLOSED or has no memory to hold the rest. */
+static int pass(struct milgi_stream *to, struct milgi_slice *slice)
+{
+    int rv = to->forward.n ? MILGI_PAUSE : offer(to, slice);
+    if (!slice->len || (rv < 0 && rv != MILGI_ENOMEM))
+        return rv;
+    return hold(to, *slice) ? MILGI_PAUSE : MILGI_ENOMEM;
 }
 
 static void pair(struct milgi_stream *from, struct milgi_stream *to)
@@ -57,7 +85,7 @@ int milgi_stream_forward(
             kept = slices[i]; /* no memory for a copy: then it pins the whole chunk that it lies in */
             milgi_chunk_ref(kept.chunk);
         }
-        int now = pass(to, kept);
+        int now = pass(to, &kept);
         if (now < 0)
             milgi_chunk_unref(kept.chunk);
         rv = now ? now : rv;
@@ -78,15 +106,14 @@ bool milgi__forward_more(struct milgi_stream *to)
 {
     struct milgi_forward *f = &to->forward;
     while (f->n) {
-        int rv = milgi_conn_send(to->conn, f->held[f->first]);
-        if (rv == MILGI_ENOMEM)
-            milgi_stream_await_memory(to);
-        if (rv < 0)
+        struct milgi_slice *slice = &f->held[f->first];
+        int rv = offer(to, slice);
+        if (!slice->len) {
+            f->first++;
+            f->n--;
+        }
+        if (rv)
             return rv == MILGI_ECLOSED;
-        f->first++;
-        f->n--;
-        if (rv == MILGI_PAUSE)
-            return false;
     }
     if (f->shut) {
         f->shut = false;

@@ -154,12 +154,12 @@ size_t milgi__stream_look(struct milgi_stream *s)
 {
     uint64_t ago_ms = 0;
     size_t unsent = s->connected && !s->closing ? s->loop->hooks->unsent(s, &ago_ms) : 0;
-    uint64_t acked = s->given - (unsent < s->given ? unsent : s->given);
-    if (acked > s->acked) {
+    int64_t taken = (int64_t)s->given - (int64_t)unsent; /* some sockets count more than bytes: below 0 perhaps */
+    if (taken > s->taken) {
         uint64_t moved = milgi__loop_now(s->loop) - ago_ms * 1000000;
-        s->acked = acked;
         s->moved_ns = moved > s->moved_ns ? moved : s->moved_ns;
     }
+    s->taken = taken;
     return unsent + s->queued;
 }
 

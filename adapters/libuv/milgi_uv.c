@@ -2,6 +2,7 @@
 /* libuv behind the hooks of adapters/common: the engine's descriptor and timers in the loop, uv_tcp_t as transport. */
 #include "milgi_uv.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -366,6 +367,14 @@ static int make_handles(struct milgi_uv *uv)
     return 0;
 }
 
+/* libuv writes to sockets as to files, so that a peer that has gone would end the process. */
+static void outlive_peers(void)
+{
+    struct sigaction action;
+    if (!sigaction(SIGPIPE, NULL, &action) && action.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 int milgi_uv_new(uv_loop_t *loop, const struct milgi_stream_options *options, struct milgi_uv **out)
 {
     struct milgi_uv *uv = calloc(1, sizeof *uv);
@@ -385,6 +394,7 @@ int milgi_uv_new(uv_loop_t *loop, const struct milgi_stream_options *options, st
         milgi_uv_stop(uv, NULL, NULL);
     else
         *out = uv;
+    outlive_peers();
     return rv;
 }
 
