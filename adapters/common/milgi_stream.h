@@ -38,6 +38,10 @@
 
 #include <milgi/milgi.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct milgi_stream;
 
 /* The options of an adapter; one set per loop. */
@@ -150,3 +154,7 @@ uint64_t milgi_stream_idle_ms(struct milgi_stream *stream);
 /* The connection, for milgi_conn_info(), milgi_conn_update_keys(), milgi_conn_export(). Do not feed or free it. NULL
  * when its socket is being closed. */
 struct milgi_conn *milgi_stream_conn(struct milgi_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif
