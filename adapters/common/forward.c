@@ -72,10 +72,10 @@ static void pair(struct milgi_stream *from, struct milgi_stream *to)
     from->forward.to = to;
 }
 
-int milgi_stream_forward(
+void milgi_stream_forward(
     struct milgi_stream *from, struct milgi_stream *to, const struct milgi_slice *slices, size_t slices_n)
 {
-    int rv = to->ended || to->forward.shut ? MILGI_ECLOSED : 0;
+    int rv = !to || to->ended || to->forward.shut ? MILGI_ECLOSED : 0;
     size_t len = 0;
     if (!rv)
         pair(from, to);
@@ -91,15 +91,15 @@ int milgi_stream_forward(
         rv = now ? now : rv;
         len += slices[i].len;
     }
+    /* A gap must show, at both ends. */
     if (rv == MILGI_ENOMEM)
-        milgi_stream_cut(to); /* a gap must show */
+        milgi_stream_abort(to, MILGI_ALERT_INTERNAL_ERROR);
     if (rv < 0)
-        return rv;
-    if (rv == MILGI_PAUSE)
+        milgi_stream_abort(from, MILGI_ALERT_INTERNAL_ERROR);
+    else if (rv == MILGI_PAUSE)
         to->forward.owed += len;
     else
         milgi_stream_consumed(from, len);
-    return 0;
 }
 
 bool milgi__forward_more(struct milgi_stream *to)
@@ -128,6 +128,8 @@ bool milgi__forward_more(struct milgi_stream *to)
 void milgi__forward_end(struct milgi_stream *s)
 {
     struct milgi_forward *f = &s->forward;
+    if (f->from && f->from != s && f->owed)
+        milgi_stream_abort(f->from, MILGI_ALERT_INTERNAL_ERROR); /* some of it has got nowhere */
     if (f->from)
         f->from->forward.to = NULL;
     if (f->to)

@@ -105,11 +105,10 @@ void milgi_stream_consumed(struct milgi_stream *stream, size_t bytes);
  * Passes on what on_data delivers: call it there, with its slices. They are sent on |to| (which may be |from|: an
  * echo), without a copy, and |from| has its credit back when |to| has room for more; neither PAUSE nor lack of memory
  * loses anything. Meant for streams that are forwarded as a whole: what is sent on |to| besides must be sent from
- * on_room. milgi_stream_shutdown() goes behind what was forwarded. Either may end first: forwarding to a stream that
- * has ended returns MILGI_ECLOSED and does nothing, and it is for the caller to end |from|. Else 0, or MILGI_ENOMEM
- * when not even the note of what is waiting found room: |to| has been cut then.
+ * on_room. milgi_stream_shutdown() goes behind what was forwarded. When |to| has ended, or is NULL because it is gone,
+ * or ends before it has taken everything, |from| is ended as by milgi_stream_abort().
  */
-MILGI_MUST_CHECK int milgi_stream_forward(
+void milgi_stream_forward(
     struct milgi_stream *from, struct milgi_stream *to, const struct milgi_slice *slices, size_t slices_n);
 
 /*

@@ -41,32 +41,26 @@ struct worker {
     bool stopping;
 };
 
-static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     (void)arg;
-    for (size_t i = 0; i < slices_n; i++) {
-        struct milgi_slice kept;
-        must(milgi_slice_keep(&slices[i], &kept), "slice");
-        if (milgi_uv_send(stream, kept) < 0)
-            milgi_chunk_unref(kept.chunk);
-        milgi_uv_consumed(stream, slices[i].len);
-    }
+    milgi_stream_forward(stream, stream, slices, slices_n);
 }
 
-static void on_end(struct milgi_uv_stream *stream, void *arg)
+static void on_end(struct milgi_stream *stream, void *arg)
 {
     (void)arg;
-    milgi_uv_shutdown(stream);
+    milgi_stream_shutdown(stream);
 }
 
-static const struct milgi_uv_events events = { .on_data = on_data, .on_end = on_end };
+static const struct milgi_stream_events events = { .on_data = on_data, .on_end = on_end };
 
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct worker *w = listener->data;
-    struct milgi_uv_stream *stream;
+    struct milgi_stream *stream;
     /* Another worker may have been faster, or there is no room: the next one will be there. */
-    if (!status && milgi_uv_accept(w->uv, listener, w->config, &events, w, &stream) < 0)
+    if (!status && milgi_uv_accept(w->uv, listener, w->config, &events, NULL, &stream) < 0)
         fprintf(stderr, "worker %ld: a connection was not taken\n", (long)getpid());
 }
 

@@ -7,7 +7,7 @@
 static void echo_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     (void)arg;
-    assert_int_equal(milgi_stream_forward(stream, stream, slices, slices_n), 0);
+    milgi_stream_forward(stream, stream, slices, slices_n);
 }
 
 static void echo_end(struct milgi_stream *stream, void *arg)
