@@ -77,7 +77,7 @@ struct milgi_stream {
     /* out */
     size_t queued;                /* bytes that the loop has and the kernel has not */
     uint64_t given;               /* bytes that the kernel has been given */
-    int64_t taken;     /* of these, what the peer was last seen to have */
+    int64_t taken;                /* of these, what the peer was last seen to have */
     uint64_t moved_ns;            /* when anything was last seen to move */
     int error;                    /* sending has failed; the peer's last words are still read */
     struct milgi_forward {        /* what milgi_stream_forward() has not done yet */

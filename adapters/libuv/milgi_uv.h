@@ -18,8 +18,8 @@ struct milgi_uv;
 /*
  * Makes an engine and puts it into |loop| (borrowed until it has stopped). |options| is copied; NULL: all defaults. The
  * engine's handles keep the loop alive as long as there are streams. SIGPIPE is ignored from here on, unless the
- * application has said something about it: libuv's writes would end the process with it when a peer goes. Returns 0, an error of milgi_engine_new(), or
- * MILGI_ELIMIT when libuv has no descriptor left.
+ * application has said something about it: libuv's writes would end the process with it when a peer goes. Returns 0,
+ * an error of milgi_engine_new(), or MILGI_ELIMIT when libuv has no descriptor left.
  */
 MILGI_MUST_CHECK int milgi_uv_new(uv_loop_t *loop, const struct milgi_stream_options *options, struct milgi_uv **uv);
 

@@ -10,14 +10,13 @@
 #include <unistd.h>
 
 #define PEERS 1000 /* fewer than there are descriptors, so that one too many can be taken and closed */
-
 static struct peer {
     struct milgi_conn *conn;
     size_t out_len; /* bytes of on_output that the kernel has not taken */
     time_t closed;  /* when TLS has ended; 0: not yet */
     bool readable, eof;
-} peers[PEERS];                        /* by descriptor; edge-triggered, so that who is not read is heard of once */
-static uint8_t out[PEERS][512 * 1024]; /* MILGI_LIMIT_OUTPUT and a record are the most that is framed */
+} peers[PEERS];                         /* by descriptor; edge-triggered, so that who is not read is heard of once */
+static uint8_t out[PEERS][1024 * 1024]; /* MILGI_LIMIT_OUTPUT and a record are the most that is framed */
 
 static void end(struct peer *p)
 {
@@ -35,8 +34,7 @@ static bool receive(struct peer *p)
         return false; /* no memory: perhaps in a second */
     ssize_t n = recv((int)(p - peers), milgi_chunk_data(chunk), 18432, MSG_DONTWAIT);
     p->readable = n > 0;
-    p->eof = !n || (n < 0 && errno != EAGAIN);
-    if (p->eof)
+    if ((p->eof = !n || (n < 0 && errno != EAGAIN)))
         milgi_conn_receive_eof(p->conn, n ? errno : 0); /* unless it was ended in order, this is a failure */
     if (n > 0)                                          /* dropped when the connection has ended */
         milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n });
@@ -90,8 +88,7 @@ static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice
 static void on_alert(struct milgi_conn *conn, void *arg, int alert)
 {
     if (alert == MILGI_ALERT_CLOSE_NOTIFY)
-        milgi_conn_shutdown(conn); /* behind all that is still to be echoed */
-    (void)arg;
+        milgi_conn_shutdown(conn), (void)arg; /* behind all that is still to be echoed */
 }
 
 static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
@@ -103,17 +100,16 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
 /* A turn; for how many milliseconds there is nothing to do then: a second at most, since somebody may be waiting. */
 static int turn(struct milgi_engine *engine, const struct milgi_clock *clock)
 {
-    struct milgi_run_result next;
-    milgi_engine_run(engine, 0, &next);
-    uint64_t now = clock->monotonic_ns(clock->ctx);
-    uint64_t left = next.next == MILGI_RUN_WAIT && next.deadline_ns > now ? next.deadline_ns - now : 0;
-    return next.next == MILGI_RUN_IDLE || left > 999000000 ? 1000 : left ? (int)(left / 1000000) + 1
-                                                                         : 0;
+    struct milgi_run_result r;
+    milgi_engine_run(engine, 0, &r);
+    uint64_t now = clock->monotonic_ns(clock->ctx), due = r.next == MILGI_RUN_WAIT ? r.deadline_ns : now;
+    return r.next == MILGI_RUN_IDLE || due > now + 999000000 ? 1000 : due > now ? (int)((due - now) / 1000000) + 1
+                                                                                : 0;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct milgi_events events = { .on_output = on_output, .on_data = on_data, .on_room = go_on, .on_resume = go_on, .on_alert = on_alert, .on_closed = on_closed };
+    const struct milgi_events events = { on_output, on_data, NULL, go_on, go_on, NULL, NULL, on_alert, on_closed };
     struct milgi_config *config = milgi_config_new(MILGI_SERVER);
     struct milgi_credential *credential = NULL;
     struct milgi_engine *engine = NULL;
@@ -124,9 +120,10 @@ int main(int argc, char **argv)
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
     milgi_engine_options_init(&options);
     if (argc < 3 || milgi_credential_new_file(argv[1], argv[2], &credential) ||
-        milgi_config_add_credential(config, credential) || milgi_config_freeze(config, NULL) ||
-        milgi_engine_new(&options, &engine) || bind(listener, (struct sockaddr *)&address, len) ||
-        listen(listener, 128) || getsockname(listener, (struct sockaddr *)&address, &len))
+        milgi_config_add_credential(config, credential) || milgi_config_set_limit(config, MILGI_LIMIT_OUTPUT, 640000) ||
+        milgi_config_freeze(config, NULL) || milgi_engine_new(&options, &engine) ||
+        bind(listener, (struct sockaddr *)&address, len) || listen(listener, 128) ||
+        getsockname(listener, (struct sockaddr *)&address, &len))
         return 1;
     for (int i = 0, fd[] = { listener, milgi_engine_fd(engine), STDIN_FILENO }; i < 3; i++)
         epoll_ctl(epoll, EPOLL_CTL_ADD, fd[i], &(struct epoll_event){ EPOLLIN, { .fd = fd[i] } });
@@ -148,7 +145,6 @@ int main(int argc, char **argv)
                 settle(p); /* who has been heard of, who waits for memory, who has lingered */
     }
     milgi_engine_free(engine); /* and the connections, without a close_notify: nobody takes that for an end in order */
-    milgi_credential_unref(credential);
-    milgi_config_unref(config);
+    milgi_credential_unref(credential), milgi_config_unref(config);
     return 0;
 }

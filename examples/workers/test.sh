@@ -72,3 +72,4 @@ for device in cpu pool:2; do
     done
     echo "$device: renewed, refused what was broken, replaced who died"
 done
+python3 "$(cd "$(dirname "$0")" && pwd)/../../tests/docs/echo_client" "$example"

@@ -114,7 +114,7 @@ static void a_peer_that_takes_a_little_now_and_then_is_not_waited_for_without_en
     (void)state;
     milgi_stream_options_init(&options);
     options.linger_ms = 50;
-    options.flush_ms = 1500;
+    options.flush_ms = 6000;
     for (int patient = 0; patient < 2; patient++) {
         options.flush_total_ms = patient ? 19000 : 300;
         rig_open(&r, NULL, &options);
@@ -336,7 +336,7 @@ static void a_fatal_alert_reaches_a_peer_that_sends_without_end(void **state)
     (void)state;
     milgi_stream_options_init(&options);
     options.linger_bytes = 10000;
-    options.linger_ms = 400;
+    options.linger_ms = 3000;
     rig_open(&r, NULL, &options);
     tcp_server(&r, &tcp, &address);
     int fd = raw_client(&address);

@@ -161,7 +161,7 @@ static void the_adapter_stops_with_streams_in_every_state(void **state)
     assert_false(more[2].closed);
 }
 
-/* --- TCP ------------------------------------------------------------------------------------------------------------ */
+/* --- TCP ----------------------------------------------------------------------------------------------------------*/
 
 static void streams_connect_and_are_accepted_over_tcp(void **state)
 {
