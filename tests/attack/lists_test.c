@@ -4,6 +4,7 @@
  * and as small pieces as there can be. What a victim holds of them while it waits for a device or a decision is what it
  * needs later, not what it was sent.
  */
+#include "conn/bound.h"
 #include "fixture.h"
 
 #define FULL 60000u /* bytes of a list: with all else in the message it stays below MILGI_LIMIT_HANDSHAKE_MESSAGE */
