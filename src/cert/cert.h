@@ -9,8 +9,6 @@
 #include "op/material.h"
 #include "op/op.h"
 
-/* True if the leaf is valid for the name. */
-bool milgi__credential_fits_name(const struct milgi_credential *credential, const char *name);
 /*
  * The first scheme of |peer| (the peer's order) that the credential's key can sign with in TLS 1.3 and that |own|
  * allows; 0: none.

@@ -321,10 +321,3 @@ const char *milgi_credential_key_type(const struct milgi_credential *credential)
 {
     return credential->key_type;
 }
-
-bool milgi__credential_fits_name(const struct milgi_credential *credential, const char *name)
-{
-    struct milgi__cert_walk walk = { .p = credential->chain, .left = credential->chain_len };
-
-    return milgi__cert_walk_next(&walk) && milgi__cert_matches_name(walk.der, walk.der_len, name) == 1;
-}

@@ -92,6 +92,7 @@ void milgi_config_unref(struct milgi_config *config)
     for (size_t i = 0; i < config->credentials_n; i++)
         milgi_credential_unref(config->credentials[i]);
     milgi__free(config->credentials);
+    milgi__names_clear(&config->names);
     milgi_trust_unref(config->trust);
     milgi__free(config->alpn);
     milgi__free(config);
@@ -359,6 +360,11 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
     error = check_credentials(config, why);
     if (error == 0)
         error = config->role == MILGI_SERVER ? check_server(config, why) : check_client(config, why);
+    if (error == 0) {
+        error = milgi__names_build(&config->names, config->credentials, config->credentials_n);
+        if (error != 0)
+            *why = milgi_error_text(error);
+    }
     if (error != 0)
         return error;
     config->cert_schemes = config->schemes;

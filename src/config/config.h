@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "cert/cert.h"
+#include "config/names.h"
 
 #define MILGI__LIST_MAX 24
 
@@ -23,6 +24,7 @@ struct milgi_config {
     enum milgi_client_auth client_auth;
     struct milgi_credential **credentials;
     size_t credentials_n;
+    struct milgi__names names; /* of the credentials; made by freeze */
     struct milgi_trust *trust;
     uint8_t *alpn; /* ProtocolNameList: each with its length byte before it */
     size_t alpn_len;

@@ -35,6 +35,10 @@ int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *a
 
 #define MILGI__SPKI_MAX 1280 /* RSA of 8192 bits, with parameters */
 
+/* The same, passing over whatever is malformed or of another kind. 0, MILGI_ENOMEM, or each's error. */
+int milgi__pem_good_certificates(
+    const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg);
+
 struct milgi__cert_info {
     enum milgi__key_type type;
     unsigned bits;        /* RSA modulus; else of the curve */

@@ -58,6 +58,22 @@ static bool use_credential(struct milgi__hs *hs, struct milgi_credential *creden
     return true;
 }
 
+/* The first of |fits| that can sign as the peer wishes; |by_signature|: and is signed so itself. */
+static bool choose_of(struct milgi__hs *hs, struct milgi__fits fits, bool by_signature)
+{
+    size_t i;
+    while (milgi__fits_next(&fits, &i)) {
+        struct milgi_credential *credential = hs->config->credentials[i];
+        /*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm
+         *= advertised by the client if it is able to provide such a chain" */
+        if (by_signature && !milgi__list_has(&hs->peer_cert_schemes, credential->leaf_signed_with))
+            continue;
+        if (use_credential(hs, credential))
+            return true;
+    }
+    return false;
+}
+
 /*
  * The first that fits the name and is signed as the peer wishes; then the first that fits the name; then without
  * regard to the name the same way. It must be able to sign as the peer wishes in any case.
@@ -65,24 +81,13 @@ static bool use_credential(struct milgi__hs *hs, struct milgi_credential *creden
 bool milgi__choose_credential(struct milgi__hs *hs)
 {
     const char *name = milgi__hs_role(hs) == MILGI_SERVER ? hs->result.server_name : NULL;
-    bool several = hs->config->credentials_n > 1;
-    for (int pass = 0; pass < 4; pass++) {
-        bool by_name = pass < 2, by_signature = pass % 2 == 0;
-        if ((by_name && name == NULL) || (!several && pass < 3))
-            continue;
-        for (size_t i = 0; i < hs->config->credentials_n; i++) {
-            struct milgi_credential *credential = hs->config->credentials[i];
-            /*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm
-             *= advertised by the client if it is able to provide such a chain" */
-            if (by_signature && !milgi__list_has(&hs->peer_cert_schemes, credential->leaf_signed_with))
-                continue;
-            if (by_name && !milgi__credential_fits_name(credential, name))
-                continue;
-            if (use_credential(hs, credential))
-                return true;
-        }
+    const struct milgi__names *names = &hs->config->names;
+    if (name != NULL) {
+        struct milgi__fits fits = milgi__names_find(names, name);
+        if (choose_of(hs, fits, true) || choose_of(hs, fits, false))
+            return true;
     }
-    return false;
+    return choose_of(hs, milgi__names_any(names), true) || choose_of(hs, milgi__names_any(names), false);
 }
 
 static void default_credential(struct milgi__hs *hs)

@@ -22,21 +22,30 @@ static void must(int ok, const char *what)
     abort();
 }
 
-static EVP_PKEY *make_rsa(const char *algorithm, unsigned bits)
+static EVP_PKEY *make_rsa(const char *algorithm, unsigned bits, unsigned long exponent)
 {
+    BIGNUM *e = BN_new();
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
     must(ctx != NULL && EVP_PKEY_keygen_init(ctx) > 0, "RSA context");
     must(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)(bits != 0 ? bits : 2048)), "RSA size");
+    must(e != NULL && BN_set_word(e, exponent != 0 ? exponent : 65537), "RSA exponent");
+    must(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e), "RSA exponent");
     must(EVP_PKEY_generate(ctx, &key), "RSA key");
+    BN_free(e);
     EVP_PKEY_CTX_free(ctx);
     return key;
 }
 
-static EVP_PKEY *make_key(enum identity_key type, unsigned bits)
+static EVP_PKEY *make_key(const struct identity_options *options)
 {
     EVP_PKEY *key = NULL;
-    switch (type) {
+    if (options->key_of != NULL) {
+        key = options->key_of->private_key;
+        must(EVP_PKEY_up_ref(key), "key");
+        return key;
+    }
+    switch (options->key) {
     case IDENTITY_P256:
         key = EVP_EC_gen("P-256");
         break;
@@ -47,10 +56,10 @@ static EVP_PKEY *make_key(enum identity_key type, unsigned bits)
         key = EVP_EC_gen("P-521");
         break;
     case IDENTITY_RSA:
-        key = make_rsa("RSA", bits);
+        key = make_rsa("RSA", options->rsa_bits, options->rsa_exponent);
         break;
     case IDENTITY_RSA_PSS:
-        key = make_rsa("RSA-PSS", bits);
+        key = make_rsa("RSA-PSS", options->rsa_bits, options->rsa_exponent);
         break;
     case IDENTITY_ED25519:
         key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -82,8 +91,10 @@ static void add_extensions(X509 *cert, X509 *issuer, const struct identity_optio
         add_extension(cert, issuer, NID_key_usage, "critical,keyAgreement");
     else
         add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature");
-    add_extension(cert, issuer, NID_subject_key_identifier, "hash");
-    add_extension(cert, issuer, NID_authority_key_identifier, "keyid");
+    if (!options->no_key_ids) {
+        add_extension(cert, issuer, NID_subject_key_identifier, "hash");
+        add_extension(cert, issuer, NID_authority_key_identifier, "keyid");
+    }
     if (options->names != NULL)
         add_extension(cert, issuer, NID_subject_alt_name, options->names);
     if (options->purpose != IDENTITY_ANY)
@@ -143,7 +154,7 @@ struct identity *identity_new(const struct identity_options *options)
     static long serial = 1;
     struct identity *id = calloc(1, sizeof *id);
     must(id != NULL, "memory");
-    EVP_PKEY *key = make_key(options->key, options->rsa_bits);
+    EVP_PKEY *key = make_key(options);
     X509 *cert = X509_new();
     must(cert != NULL, "certificate");
     id->private_key = key;

@@ -27,7 +27,10 @@ struct identity;
 
 struct identity_options {
     enum identity_key key;
-    unsigned rsa_bits; /* 0: 2048 */
+    unsigned rsa_bits;             /* 0: 2048 */
+    unsigned long rsa_exponent;    /* 0: 65537 */
+    const struct identity *key_of; /* has this one's key */
+    bool no_key_ids;               /* neither subjectKeyIdentifier nor authorityKeyIdentifier */
     const char *common_name;
     const char *names; /* subjectAltName as "DNS:a.test,DNS:*.b.test,IP:127.0.0.1"; NULL: none */
     bool is_ca;

@@ -14,11 +14,21 @@
 #include "crypto/openssl3/openssl3.h"
 
 #define AUTH_LEVEL 2 /* 112 bits: RSA and DH of 2048, curves of 224, no SHA-1 */
-#define CHAIN_MAX 16 /* certificates that a peer may send, and the depth of a path */
+/*
+ * What a verification may cost. How many certificates are sent is not bounded here, only how much of a path is built of
+ * them, and how many signatures are checked.
+ */
+#define PATH_MAX_LEN 16
+#define PATHS_MAX 12
+#define SIGNATURES_MAX 64
+#define RSA_ISSUER_MAX 8192
 
 struct milgi__store {
     X509_STORE *x509;
 };
+
+/* Whether |issuer| may stand above |subject| in a path. */
+static int may_be_issuer(X509_STORE_CTX *ctx, X509 *subject, X509 *issuer);
 
 /* --- anchors ---------------------------------------------------------------------------------------------------- */
 
@@ -31,6 +41,8 @@ struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
         return NULL;
     store->x509 = X509_STORE_new();
     bool ok = store->x509 != NULL;
+    if (ok)
+        X509_STORE_set_check_issued(store->x509, may_be_issuer);
     while (ok && milgi__cert_walk_next(&walk)) {
         X509 *x = milgi__cert_decode(NULL, walk.der, walk.der_len);
         ok = x != NULL && X509_STORE_add_cert(store->x509, x) == 1;
@@ -62,13 +74,12 @@ static int add_file(struct milgi__cert_list *list, const char *path)
 {
     size_t len;
     uint8_t *pem = milgi__port_read_file(path, &len);
-    struct milgi__pem_fault fault;
 
     if (pem == NULL)
         return 0;
-    int error = milgi__pem_certificates(pem, len, add_new, list, &fault);
+    int error = milgi__pem_good_certificates(pem, len, add_new, list);
     milgi__free_wiped(pem, len);
-    return error == MILGI_ENOMEM ? error : 0;
+    return error;
 }
 
 /* "4f06f81d.0": what libcrypto looks for in a directory of anchors. */
@@ -166,11 +177,8 @@ static int decode_chain(
     struct milgi__crypto *cx, const struct milgi__chain_query *query, X509 **leaf, STACK_OF(X509) * others)
 {
     struct milgi__cert_walk walk = { .p = query->chain, .left = query->chain_len };
-    int n = 0;
 
     while (milgi__cert_walk_next(&walk)) {
-        if (++n > CHAIN_MAX)
-            return X509_V_ERR_CERT_CHAIN_TOO_LONG;
         X509 *x = milgi__cert_decode(cx, walk.der, walk.der_len);
         if (x == NULL)
             return X509_V_ERR_UNSPECIFIED;
@@ -191,9 +199,11 @@ static bool set_policy(X509_STORE_CTX *ctx, const struct milgi__chain_query *que
 
     if (X509_STORE_CTX_set_purpose(ctx, purpose) != 1)
         return false;
+    /* An anchor is a name and a key (RFC 5280 6.1.1): it need not have signed itself. */
+    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
     X509_VERIFY_PARAM_set_time(param, (time_t)query->now_s);
     X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
-    X509_VERIFY_PARAM_set_depth(param, CHAIN_MAX);
+    X509_VERIFY_PARAM_set_depth(param, PATH_MAX_LEN);
     X509_VERIFY_PARAM_set_hostflags(param, MILGI__HOST_FLAGS);
     if (query->name == NULL)
         return true;
@@ -202,20 +212,118 @@ static bool set_policy(X509_STORE_CTX *ctx, const struct milgi__chain_query *que
     return X509_VERIFY_PARAM_set1_host(param, (const char *)query->name, query->name_len) == 1;
 }
 
-/* X509_V_OK or what is wrong. */
-static int verify(X509_STORE *store, const struct milgi__chain_query *query, X509 *leaf, STACK_OF(X509) * others)
+/* --- other paths ------------------------------------------------------------------------------------------------ */
+
+/*
+ * libcrypto builds one path: where several certificates could be an issuer it takes one and stays with it. When that
+ * path fails above the leaf, the step that led there is barred and another path is built, as long as there is one and
+ * the work stays bounded. The first path's fault is the one that is reported.
+ */
+struct search {
+    struct step {
+        X509 *subject, *issuer; /* of the path that failed, which holds them */
+    } barred[PATHS_MAX];
+    unsigned barred_n;
+    unsigned signatures; /* that were to be checked */
+    bool costly;         /* an issuer was left out, since its key is one that is not verified with */
+};
+
+/* Bounds what an issuer's key can cost, as milgi__verify() does with a leaf's. */
+static bool key_acceptable(X509 *issuer)
+{
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+    unsigned bits;
+
+    if (!key) /* for libcrypto to complain of */
+        return true;
+    enum milgi__key_type type = milgi__evp_type(key, &bits);
+    if (type != MILGI__KEY_RSA && type != MILGI__KEY_RSA_PSS)
+        return true;
+    return bits <= RSA_ISSUER_MAX && milgi__evp_exponent_acceptable(key);
+}
+
+static int may_be_issuer(X509_STORE_CTX *ctx, X509 *subject, X509 *issuer)
+{
+    struct search *search = X509_STORE_CTX_get_app_data(ctx);
+
+    int issued = X509_check_issued(issuer, subject);
+    if (issued != X509_V_OK && issued != X509_V_ERR_KEYUSAGE_NO_CERTSIGN) /* which is for the path to fail by */
+        return 0;
+    for (unsigned i = 0; search && i < search->barred_n; i++) {
+        const struct step *step = &search->barred[i];
+        if (X509_cmp(step->subject, subject) == 0 && X509_cmp(step->issuer, issuer) == 0)
+            return 0;
+    }
+    if (key_acceptable(issuer))
+        return 1;
+    if (search)
+        search->costly = true;
+    return 0;
+}
+
+/* Bars the step of the path in |ctx| that led to what is wrong; false: none did. */
+static bool bar(struct search *search, X509_STORE_CTX *ctx, int verdict)
+{
+    STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
+    int at = X509_STORE_CTX_get_error_depth(ctx), n = sk_X509_num(path);
+
+    search->signatures += n > 0 ? (unsigned)n : 0;
+    if (search->barred_n == PATHS_MAX || search->signatures > SIGNATURES_MAX)
+        return false;
+    /* A signature that does not verify: perhaps another issuer of that name made it. */
+    if (verdict == X509_V_ERR_CERT_SIGNATURE_FAILURE)
+        at++;
+    if (at < 1 || at >= n)
+        return false;
+    struct step *step = &search->barred[search->barred_n];
+    *step = (struct step){ sk_X509_value(path, at - 1), sk_X509_value(path, at) };
+    if (X509_up_ref(step->subject) != 1)
+        return false;
+    if (X509_up_ref(step->issuer) != 1) {
+        X509_free(step->subject);
+        return false;
+    }
+    search->barred_n++;
+    return true;
+}
+
+/* X509_V_OK or what is wrong with one path; *again: there may be another. */
+static int verify_path(X509_STORE *store, const struct milgi__chain_query *query, X509 *leaf,
+    STACK_OF(X509) * others, struct search *search, bool *again)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     int verdict = X509_V_ERR_OUT_OF_MEM;
 
-    if (ctx != NULL && X509_STORE_CTX_init(ctx, store, leaf, others) == 1 && set_policy(ctx, query)) {
+    *again = false;
+    if (ctx && X509_STORE_CTX_init(ctx, store, leaf, others) == 1 && X509_STORE_CTX_set_app_data(ctx, search) == 1 &&
+        set_policy(ctx, query)) {
         int result = X509_verify_cert(ctx);
         verdict = X509_STORE_CTX_get_error(ctx);
         if (result != 1 && verdict == X509_V_OK)
             verdict = X509_V_ERR_UNSPECIFIED;
+        *again = verdict != X509_V_OK && verdict != X509_V_ERR_OUT_OF_MEM && bar(search, ctx, verdict);
     }
     X509_STORE_CTX_free(ctx);
     return verdict;
+}
+
+/* X509_V_OK or what is wrong. */
+static int verify(X509_STORE *store, const struct milgi__chain_query *query, X509 *leaf, STACK_OF(X509) * others)
+{
+    struct search search = { .barred_n = 0 };
+    bool again;
+    int first = verify_path(store, query, leaf, others, &search, &again);
+
+    for (int verdict = first; again && verdict != X509_V_OK;) {
+        verdict = verify_path(store, query, leaf, others, &search, &again);
+        if (verdict == X509_V_OK)
+            first = X509_V_OK;
+    }
+    for (unsigned i = 0; i < search.barred_n; i++) {
+        X509_free(search.barred[i].subject);
+        X509_free(search.barred[i].issuer);
+    }
+    return first != X509_V_OK && search.costly ? X509_V_ERR_CERT_REJECTED : first;
 }
 
 int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,

@@ -310,34 +310,79 @@ static int take_certificate(const struct block *b, int (*each)(void *arg, const 
     return each(arg, b->data, (size_t)b->len);
 }
 
+/* Where the first block behind |at| begins; |len|: there is none. */
+static size_t next_begin(const char *text, size_t len, size_t at)
+{
+    static const char begin[] = "\n-----BEGIN ";
+    size_t n = sizeof begin - 1;
+
+    for (; at + n <= len; at++) {
+        if (memcmp(text + at, begin, n) == 0)
+            return at + 1;
+    }
+    return len;
+}
+
+/* Hands over the certificates, up to the first thing that is wrong; *n counts them. */
+static int walk(const char *pem, size_t len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg,
+    size_t *n, struct block *b, struct milgi__pem_fault *fault)
+{
+    int error = 0, found = 0;
+
+    BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
+    if (!bio)
+        return MILGI_ENOMEM;
+    while (error == 0 && (found = block_next(bio, len, b)) == 1) {
+        if (is(b, PEM_STRING_X509) || is(b, PEM_STRING_X509_OLD)) {
+            error = take_certificate(b, each, arg, fault);
+            ++*n;
+        } else if (!may_stand_by(b)) {
+            error = blame(fault, MILGI_EPARSE, MILGI_PROBLEM_UNKNOWN_BLOCK, b, NULL);
+        } else {
+            (void)blame(fault, 0, MILGI_PROBLEM_NONE, b, NULL);
+        }
+    }
+    BIO_free(bio);
+    return error == 0 && found < 0 ? blame(fault, MILGI_EPARSE, MILGI_PROBLEM_LINES, b, NULL) : error;
+}
+
 int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len),
     void *arg, struct milgi__pem_fault *fault)
 {
     struct block b = { .label = NULL };
     size_t n = 0;
-    int error = 0, found = 0;
 
     *fault = (struct milgi__pem_fault){ .kind = MILGI_PROBLEM_NONE };
-    BIO *bio = pem_len <= INT_MAX ? BIO_new_mem_buf(pem, (int)pem_len) : NULL;
-    if (!bio)
-        return milgi__fail(MILGI_ENOMEM);
-    while (error == 0 && (found = block_next(bio, pem_len, &b)) == 1) {
-        if (is(&b, PEM_STRING_X509) || is(&b, PEM_STRING_X509_OLD)) {
-            error = take_certificate(&b, each, arg, fault);
-            n++;
-        } else if (!may_stand_by(&b)) {
-            error = blame(fault, MILGI_EPARSE, MILGI_PROBLEM_UNKNOWN_BLOCK, &b, NULL);
-        } else {
-            (void)blame(fault, 0, MILGI_PROBLEM_NONE, &b, NULL);
-        }
-    }
-    if (error == 0 && found < 0)
-        error = blame(fault, MILGI_EPARSE, MILGI_PROBLEM_LINES, &b, NULL);
+    int error = walk(pem, pem_len, each, arg, &n, &b, fault);
     if (error == 0 && n == 0) { /* fault->what: of the last block that there was */
         error = MILGI_EPARSE;
         fault->kind = MILGI_PROBLEM_NO_BLOCK;
     }
     block_clear(&b);
-    BIO_free(bio);
+    return milgi__fail(error);
+}
+
+int milgi__pem_good_certificates(
+    const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg)
+{
+    const char *text = pem;
+    struct block b = { .label = NULL };
+    struct milgi__pem_fault fault;
+    size_t n = 0, at = 0;
+    int error = 0;
+
+    while (at < pem_len) {
+        fault.kind = MILGI_PROBLEM_NONE;
+        error = walk(text + at, pem_len - at, each, arg, &n, &b, &fault);
+        if (error == 0 || fault.kind == MILGI_PROBLEM_NONE)
+            break;
+        /* It begins at the first block behind where it was looked for. */
+        size_t bad = at + fault.at;
+        if (bad + 11 > pem_len || memcmp(text + bad, "-----BEGIN ", 11) != 0)
+            bad = next_begin(text, pem_len, bad);
+        at = next_begin(text, pem_len, bad);
+        error = 0;
+    }
+    block_clear(&b);
     return milgi__fail(error);
 }

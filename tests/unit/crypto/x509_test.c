@@ -321,6 +321,39 @@ static void system_anchors_come_from_where_the_environment_says(void **state)
     identity_free(two);
 }
 
+static void a_bad_entry_of_the_systems_store_hides_none_behind_it(void **state)
+{
+    static const char *const bad[] = { "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nMAA=\n",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICAT-----\n", "-----BEGIN X509 CRL-----\nMAA=\n"
+                                                                         "-----END X509 CRL-----\n",
+        "-----BEGIN \n", "-----BEGIN CERTIFICATE-----" };
+    char dir[] = "/tmp/milgi-anchors-XXXXXX";
+    struct identity *one = identity_root(IDENTITY_P256, "one");
+    struct identity *two = identity_root(IDENTITY_P256, "two");
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+    for (size_t i = 0; i < MILGI__COUNT(bad); i++) {
+        char text[16384];
+        snprintf(text, sizeof text, "%s%s%s\n%s%s", bad[i], one->cert_pem, bad[i], two->cert_pem, bad[i]);
+        char *file = identity_write(dir, "anchors.pem", text);
+        setenv("SSL_CERT_FILE", file, 1);
+        unsigned n = anchors_n(0);
+        if (n < 2 && i != 6) /* which is glued to what follows it */
+            fail_msg("%zu: %u anchors", i, n);
+        assert_true(n >= 1);
+        unlink(file);
+        free(file);
+    }
+    unsetenv("SSL_CERT_FILE");
+    unsetenv("SSL_CERT_DIR");
+    rmdir(dir);
+    identity_free(one);
+    identity_free(two);
+}
+
 static void malformed_anchors_make_no_store(void **state)
 {
     struct identity *id = identity_root(IDENTITY_P256, "root");
@@ -351,6 +384,7 @@ int main(void)
         crypto_test(certificates_are_read_among_other_things),
         crypto_test(a_malformed_certificate_fails_the_whole),
         crypto_test(system_anchors_come_from_where_the_environment_says),
+        crypto_test(a_bad_entry_of_the_systems_store_hides_none_behind_it),
         crypto_test(malformed_anchors_make_no_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
