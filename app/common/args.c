@@ -41,7 +41,7 @@ static const struct row {
 } rows[] = {
 #define AT(field) offsetof(struct app_options, field)
     { "listen", EACH, PROXY, AT(listen), "A:P",
-        "where to accept connections, :PORT for every address of this machine; may be given again" },
+        "where to accept connections: HOST:PORT, :PORT for every address, unix:/PATH; may be given again" },
     { "backend", TEXT, PROXY, AT(backend), "A:P", "where to forward to; without it a built-in HTTP/1.1 page answers" },
     { "cert", EACH, PROXY | CONNECT, AT(certs), "FILE",
         "certificate chain in PEM, leaf first; the proxy takes several" },

@@ -9,8 +9,10 @@
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* What a memory BIO holds, as text to be freed. */
 static char *text_of(BIO *bio)
@@ -20,18 +22,71 @@ static char *text_of(BIO *bio)
     return len >= 0 ? strndup(data, (size_t)len) : NULL;
 }
 
-char *app_subject(const struct milgi_iov *certificate)
+static X509 *read_der(const struct milgi_iov *certificate)
 {
     const unsigned char *der = certificate->data;
-    X509 *x = d2i_X509(NULL, &der, (long)certificate->len);
+    return d2i_X509(NULL, &der, (long)certificate->len);
+}
+
+static char *name_text(const X509_NAME *name)
+{
     BIO *bio = BIO_new(BIO_s_mem());
     unsigned long style = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB; /* UTF-8 as it is */
-    char *text = NULL;
-    if (x && bio && X509_NAME_print_ex(bio, X509_get_subject_name(x), 0, style) >= 0)
-        text = text_of(bio);
+    char *text = bio && X509_NAME_print_ex(bio, name, 0, style) >= 0 ? text_of(bio) : NULL;
     BIO_free(bio);
+    return text;
+}
+
+char *app_subject(const struct milgi_iov *certificate)
+{
+    X509 *x = read_der(certificate);
+    char *text = x ? name_text(X509_get_subject_name(x)) : NULL;
     X509_free(x);
     return text;
+}
+
+static char *names_text(const X509 *x)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+    BIO *bio = BIO_new(BIO_s_mem());
+    for (int i = 0; bio && i < sk_GENERAL_NAME_num(names); i++) {
+        BIO_puts(bio, i ? ", " : "");
+        GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(names, i));
+    }
+    char *text = bio && names ? text_of(bio) : NULL;
+    BIO_free(bio);
+    GENERAL_NAMES_free(names);
+    return text;
+}
+
+static void time_text(const ASN1_TIME *time, char text[24])
+{
+    struct tm t;
+    *text = 0;
+    if (ASN1_TIME_to_tm(time, &t))
+        strftime(text, 24, "%Y-%m-%dT%H:%M:%SZ", &t);
+}
+
+void app_certificate_read(const struct milgi_iov *der, struct app_certificate *certificate)
+{
+    X509 *x = read_der(der);
+    *certificate = (struct app_certificate){ 0 };
+    if (!x)
+        return;
+    certificate->subject = name_text(X509_get_subject_name(x));
+    certificate->issuer = name_text(X509_get_issuer_name(x));
+    certificate->names = names_text(x);
+    time_text(X509_get0_notBefore(x), certificate->from);
+    time_text(X509_get0_notAfter(x), certificate->until);
+    X509_free(x);
+}
+
+void app_certificate_free(struct app_certificate *certificate)
+{
+    free(certificate->subject);
+    free(certificate->issuer);
+    free(certificate->names);
+    *certificate = (struct app_certificate){ 0 };
 }
 
 const char *app_chain_error(int code)

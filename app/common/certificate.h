@@ -9,6 +9,16 @@
 
 /* The subject of a certificate in DER, RFC 2253, UTF-8; to be freed. NULL: it cannot be read. */
 char *app_subject(const struct milgi_iov *certificate);
+
+/* Of a certificate, for people; each text may be NULL when it cannot be had. */
+struct app_certificate {
+    char *subject, *issuer;   /* RFC 2253, UTF-8 */
+    char *names;              /* "DNS:localhost, IP Address:127.0.0.1" */
+    char from[24], until[24]; /* "2026-11-29T07:00:00Z" */
+};
+void app_certificate_read(const struct milgi_iov *der, struct app_certificate *certificate);
+void app_certificate_free(struct app_certificate *certificate);
+
 /* What X509_V_ERR_* |code| means. */
 const char *app_chain_error(int code);
 

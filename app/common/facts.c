@@ -2,6 +2,8 @@
 /* Numbers of the protocol into words. */
 #include "common/facts.h"
 
+#include <string.h>
+
 struct facts facts_of(const struct milgi_conn *conn)
 {
     struct milgi_conn_info info;
@@ -16,6 +18,12 @@ struct facts facts_of(const struct milgi_conn *conn)
         .hello_retry = info.hello_retry,
         .peer_authenticated = info.peer_authenticated,
     };
+}
+
+const char *facts_advice(const struct milgi_reason *reason)
+{
+    bool is_long = strstr(reason->detail, "longer than the limit");
+    return is_long && !reason->alert_from_peer ? "--max-message allows for more" : NULL;
 }
 
 /* json_string() takes UTF-8 only, and a subject is whatever a certificate says. */

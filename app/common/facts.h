@@ -12,6 +12,9 @@ struct facts {
     bool hello_retry, peer_authenticated;
 };
 
+/* What whoever runs the command can do about |reason|; NULL: nothing that an option would change. */
+const char *facts_advice(const struct milgi_reason *reason);
+
 struct facts facts_of(const struct milgi_conn *conn);
 /* The same as an object, with |subject| (of the peer's certificate; may be NULL); a new reference, NULL: no memory. */
 json_t *facts_json(const struct facts *facts, const char *subject);

@@ -63,6 +63,33 @@ static void tell_line(const struct facts *f, const char *subject)
         f->peer_authenticated ? "verified" : "NOT VERIFIED", subject ? subject : "no certificate");
 }
 
+/* The certificates that the server sent, a line for each. */
+static void tell_chain(const struct milgi_conn_info *info)
+{
+    for (size_t i = 0; i < info->peer_chain_n; i++) {
+        struct app_certificate x;
+        app_certificate_read(&info->peer_chain[i], &x);
+        app_tell("  certificate %zu: %s, by %s, from %s until %s%s%s", i, x.subject ? x.subject : "(unreadable)",
+            x.issuer ? x.issuer : "(unreadable)", x.from, x.until, x.names ? ", for " : "", x.names ? x.names : "");
+        app_certificate_free(&x);
+    }
+}
+
+static json_t *chain_json(const struct milgi_conn_info *info)
+{
+    json_t *chain = json_array();
+    for (size_t i = 0; i < info->peer_chain_n; i++) {
+        struct app_certificate x;
+        app_certificate_read(&info->peer_chain[i], &x);
+        /* What is no UTF-8 is no JSON either: then that certificate is missing, but not the others. */
+        json_array_append_new(chain,
+            json_pack("{s:s?, s:s?, s:s, s:s, s:s?}", "subject", x.subject, "issuer", x.issuer, "not_before", x.from,
+                "not_after", x.until, "names", x.names));
+        app_certificate_free(&x);
+    }
+    return chain;
+}
+
 static void tell_parameters(struct connect *c)
 {
     struct milgi_conn *conn = milgi_uv_conn(c->stream);
@@ -70,10 +97,14 @@ static void tell_parameters(struct connect *c)
     struct milgi_conn_info info;
     milgi_conn_info(conn, &info);
     char *subject = info.peer_chain_n ? app_subject(&info.peer_chain[0]) : NULL;
-    if (c->options->json)
-        put_json(facts_json(&f, subject));
-    else
+    if (c->options->json) {
+        json_t *facts = facts_json(&f, subject);
+        json_object_set_new(facts, "peer_chain", chain_json(&info));
+        put_json(facts);
+    } else {
         tell_line(&f, subject);
+        tell_chain(&info);
+    }
     free(subject);
 }
 
@@ -95,11 +126,13 @@ static void tell_end(struct connect *c, const struct milgi_reason *reason)
     const char *error = milgi_error_text(reason->error);
     bool has_detail = *reason->detail && strcmp(reason->detail, error) != 0;
     bool has_cause = cause && strcmp(cause, reason->detail) != 0;
+    const char *advice = facts_advice(reason);
     char told[64] = "";
     if (alert)
         snprintf(told, sizeof told, " (alert %s %s)", alert, reason->alert_from_peer ? "received" : "sent");
-    app_complain("%s: %s%s%s%s%s%s", c->options->target, error, has_detail ? ": " : "",
-        has_detail ? reason->detail : "", has_cause ? ": " : "", has_cause ? cause : "", told);
+    app_complain("%s: %s%s%s%s%s%s%s%s", c->options->target, error, has_detail ? ": " : "",
+        has_detail ? reason->detail : "", has_cause ? ": " : "", has_cause ? cause : "", told, advice ? ": " : "",
+        advice ? advice : "");
     if (c->options->json)
         put_json(json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?}",
             "error", milgi_error_name(reason->error),

@@ -177,3 +177,37 @@ def test_standard_input_may_be_a_file(world):
         command = world.keep(Command(world, "connect", f"localhost:{proxy.port}", "--ca", world.pki.path("ca"), stdin=stdin))
         out = command.process.stdout.read()
     check(command.wait() == 0 and out == wanted, f"{len(out)} bytes came back; {command.err()}")
+
+
+def test_the_servers_chain_is_told(world):
+    pki = world.pki
+    chain = pki.path("server-and-ca")
+    with open(chain, "w") as out:
+        for name in ("server", "ca"):
+            with open(pki.path(name)) as part:
+                out.write(part.read())
+    proxy = world.proxy("--backend", world.backend(echo).address, cert="server-and-ca", key=pki.path("server", "key"))
+    command = world.connect(proxy.port)
+    command.finish(b"x")
+    lines = command.err().splitlines()
+    check(len(lines) == 3 and "certificate 0: CN=localhost, by CN=ca, from 20" in lines[1] and "DNS:milgi.test" in lines[1] and
+          "certificate 1: CN=ca, by CN=ca" in lines[2], lines)
+    command = world.connect(proxy.port, "--json")
+    command.finish(b"x")
+    told = json.loads(command.err())["peer_chain"]
+    check([entry["issuer"] for entry in told] == ["CN=ca", "CN=ca"] and told[0]["not_after"].endswith("Z") and
+          "DNS:localhost" in told[0]["names"], told)
+
+
+def test_a_message_beyond_the_limit_names_the_option(world):
+    pki = world.pki
+    chain = pki.path("long-chain")
+    with open(chain, "w") as out:
+        for name in ["server"] + ["ca"] * 14:
+            with open(pki.path(name)) as part:
+                out.write(part.read())
+    proxy = world.proxy("--backend", world.backend(echo).address, cert="long-chain", key=pki.path("server", "key"))
+    status, _ = (command := world.connect(proxy.port, "--max-message", "4K")).finish(b"x")
+    check(status == 1 and "--max-message" in command.err(), command.err())
+    status, out = (command := world.connect(proxy.port, "--max-message", "64K")).finish(b"x")
+    check(status == 0 and out == b"x", command.err())
