@@ -90,7 +90,7 @@ static size_t exact_len(const char *value, const char *end, bool in_query)
 /* Of a value in the midst of a sentence. */
 static size_t likely_len(const char *value)
 {
-    size_t len = 0;
+    size_t len = strspn(value, " ");
     while (value[len] && !strchr(";&\"'<> \t\n\r", value[len]) &&
         !(value[len] == ':' && (!value[len + 1] || value[len + 1] == ' ')))
         len++;
