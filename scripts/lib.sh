@@ -71,8 +71,8 @@ run_ctest() {
     shift
     mkdir -p "$logs"
     out=$logs/ctest-$preset.$$
-    (cd "$root/build/$preset" && ctest -j "$(jobs_n)" --output-on-failure --no-tests=error "$@") >"$out" 2>&1 || rc=$?
-    cat "$out"
+    # Seen while it runs: each test has its line.
+    (cd "$root/build/$preset" && ctest -j "$(jobs_n)" --output-on-failure --no-tests=error "$@") 2>&1 | tee "$out" || rc=$?
     all=$(sed -nE 's/^[0-9]+% tests passed, [0-9]+ tests failed out of ([0-9]+)$/\1/p' "$out")
     failed=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of [0-9]+$/\1/p' "$out")
     rm -f "$out"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ops that go where they are done first. The inline device takes time here, too: performing an op moves the clock.
- * ctest-wrap: milgi__op_perform
+ * ctest-timeout: 240; ctest-wrap: milgi__op_perform
  */
 #include <setjmp.h>
 #include <stdarg.h>
