@@ -228,8 +228,18 @@ enum milgi_limit {
      * 8446 5.5)
      */
     MILGI_LIMIT_REKEY_RECORDS,
-    /* KeyUpdates, empty records, CCS and ignored alerts between application data; default 32 */
+    /*
+     * Records for nothing that a peer may send at once: KeyUpdates that are not answers to our own requests, empty
+     * records, ignored alerts, and, apart from these, the handshake's change_cipher_spec. Four a second more, and one
+     * with each message or KiB of application data in either direction, may come for ever. Default 32.
+     */
     MILGI_LIMIT_IDLE_CONTROL,
+    MILGI_LIMIT_TICKETS, /* client: NewSessionTickets, in the same way; default 256 */
+    /*
+     * Server: bytes of early data that are skipped, as they are on the wire and at least 64 of each record, when a
+     * client sends some that it was not asked for (RFC 8446 4.2.10); default 16384
+     */
+    MILGI_LIMIT_EARLY_DATA,
     MILGI_LIMITS
 };
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_limit(

@@ -53,6 +53,8 @@ static const struct {
     /* No suite allows more; each suite's own limit is applied where keys are used. */
     [MILGI_LIMIT_REKEY_RECORDS] = { 1, (UINT64_C(1) << 48) - 1, (UINT64_C(1) << 48) - 1 },
     [MILGI_LIMIT_IDLE_CONTROL] = { 1, 1024 * 1024, 32 },
+    [MILGI_LIMIT_TICKETS] = { 1, 1024 * 1024, 256 },
+    [MILGI_LIMIT_EARLY_DATA] = { 0, 1024 * 1024 * 1024, 16384 },
 };
 
 static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)

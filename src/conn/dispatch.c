@@ -13,13 +13,18 @@ static void drop(struct milgi__message *m)
     m->slices_n = 0;
 }
 
-/* Records that bring the application nothing are counted: too many in a row are an attack. */
-static bool control_flood(struct milgi_conn *c)
+/* What brings the application nothing is counted: too much of it is an attack. */
+static bool is_flood(struct milgi_conn *c, struct milgi__flood *flood, enum milgi_limit limit)
 {
-    if (++c->control <= milgi__conn_limit(c, MILGI_LIMIT_IDLE_CONTROL))
+    if (milgi__flood_spend(flood, milgi__conn_limit(c, limit), milgi__engine_now(c->engine)))
         return false;
     milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_UNEXPECTED_MESSAGE, "too many records without application data");
     return true;
+}
+
+static bool control_flood(struct milgi_conn *c)
+{
+    return is_flood(c, &c->idle_control, MILGI_LIMIT_IDLE_CONTROL);
 }
 
 static bool mid_message(const struct milgi_conn *c)
@@ -92,16 +97,19 @@ static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
 /* A KeyUpdate at this record: what was opened ahead is stale. */
 static void peer_updated(struct milgi_conn *c, bool requested)
 {
+    bool answers = c->asked_update;
     c->updates_in++;
     c->asked_update = false;
-    if (control_flood(c))
+    if (!answers && control_flood(c))
         return;
     /*= RFC9846 4.7.3 / RFC8446 4.6.3: the receiver "MUST update its receiving keys". */
     if (!milgi__conn_update_read(c))
         return;
-    /* Several requests are answered by one KeyUpdate while that one has not left. */
-    if (requested && c->out != MILGI__OUT_CLOSED && c->done_bytes >= c->reply_until)
-        milgi__conn_update_write(c, false, false);
+    /*= RFC8446 4.6.3: "the receiver MUST send a KeyUpdate of its own with request_update set to "update_not_requested"
+     *= prior to sending its next Application Data record." */
+    /* One that waits to be framed answers them all. */
+    if (requested && c->out != MILGI__OUT_CLOSED && !milgi__transport_updating(c->transport))
+        milgi__conn_update_write(c, false, true);
 }
 
 static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
@@ -118,7 +126,7 @@ static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
             return;
         }
         if (event == MILGI__POST_TICKET)
-            control_flood(c);
+            is_flood(c, &c->tickets, MILGI_LIMIT_TICKETS);
         else
             peer_updated(c, event == MILGI__POST_KEY_UPDATE_REQUESTED);
     }
@@ -152,13 +160,11 @@ static void take_handshake(struct milgi_conn *c, const struct milgi__message *m)
 static void take_data(struct milgi_conn *c, struct milgi__message *m)
 {
     if (c->phase != MILGI__ESTABLISHED) {
-        /* Early data that was not asked for, behind a HelloRetryRequest: dropped, up to a bound. */
+        /*= RFC8446 4.2.10: "skipping all records with an external content type of "application_data" [...], up to the
+         *= configured max_early_data_size" */
         const struct milgi__hs *hs = milgi__conn_hs(c);
-        if (hs && !m->protected && milgi__hs_skips_early(hs)) {
-            c->hs->early_skipped += m->len + 64;
-            if (c->hs->early_skipped <= MILGI__EARLY_MAX)
-                return;
-        }
+        if (hs && !m->protected && milgi__hs_skips_early(hs) && !mid_message(c) && milgi__conn_skip_early(c, m->len))
+            return;
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
             "application data before the handshake is complete");
         return;
@@ -172,7 +178,7 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
         control_flood(c);
         return;
     }
-    c->control = 0;
+    milgi__conn_data_moves(c, m->len);
     c->bytes_in += m->len;
     c->unconsumed += m->len;
     milgi__conn_check_in(c);

@@ -107,16 +107,14 @@ static bool may_open(const struct milgi_conn *c)
     return c->unconsumed < milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
 }
 
-/* Rejected early data (RFC 8446 4.2.10) is dropped up to a bound; true: this record was such and is gone. */
-static bool skip_early(struct milgi_conn *c, const struct milgi__failure *failure)
+/*= RFC8446 4.2.10: "discarding records which fail deprotection (up to the configured max_early_data_size)" */
+/* True: what has just been refused was such and is gone. */
+static bool skip_early(struct milgi_conn *c)
 {
     const struct milgi__hs *hs = milgi__conn_hs(c);
-    if (!hs || failure->error != MILGI_EBADRECORD || !milgi__hs_skips_early(hs))
-        return false;
-    if (c->hs->early_skipped > MILGI__EARLY_MAX)
-        return false;
-    c->hs->early_skipped += milgi__transport_skip(c->transport) + 64; /* so that small ones count */
-    return true;
+    uint32_t len;
+    return hs && milgi__hs_skips_early(hs) && milgi__transport_skip(c->transport, &len) &&
+        milgi__conn_skip_early(c, len);
 }
 
 /* The next message in order to what it is for. True: there was one. */
@@ -137,7 +135,7 @@ static bool hand_on(struct milgi_conn *c)
     case MILGI__POP_FAILED:
         break;
     }
-    if (!skip_early(c, &failure))
+    if (!skip_early(c))
         milgi__conn_fail_with(c, &failure);
     return true;
 }

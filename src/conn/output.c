@@ -139,6 +139,7 @@ static int hold(struct milgi_conn *c, struct milgi_slice slice)
 static int sent(struct milgi_conn *c, size_t len)
 {
     c->bytes_out += len;
+    milgi__conn_data_moves(c, len);
     milgi__engine_ready(c->engine, &c->owner);
     c->want_room = milgi_conn_output_full(c);
     milgi__conn_check_given(c);
@@ -203,8 +204,10 @@ static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
     milgi__conn_rekey_if_due(c);
     if (c->phase == MILGI__FAILING)
         return false;
-    bool data = milgi__transport_next_type(c->transport) == MILGI__DATA;
-    if (data && network_full(c))
+    uint8_t type = milgi__transport_next_type(c->transport);
+    bool data = type == MILGI__DATA;
+    /* KeyUpdates, which are all of the handshake's that there is after it, wait too: else answers would pile up. */
+    if ((data || (type == MILGI__HANDSHAKE && c->phase == MILGI__ESTABLISHED)) && network_full(c))
         return false;
     switch (milgi__transport_seal(c->transport, spent_ns)) {
     case MILGI__START_OP:

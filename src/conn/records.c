@@ -104,6 +104,11 @@ int milgi__transport_update_write(struct milgi__transport *t, const void *messag
     return milgi__record_update_write(&t->rec, message, len, key, iv, first);
 }
 
+bool milgi__transport_updating(const struct milgi__transport *t)
+{
+    return t->rec.rekeying;
+}
+
 uint64_t milgi__transport_records(const struct milgi__transport *t, enum milgi__dir dir)
 {
     return dir == MILGI__READ ? t->rec.in.seq : milgi__record_write_seq(&t->rec);
@@ -156,9 +161,9 @@ enum milgi__pop milgi__transport_next(
     return milgi__record_pop(&t->rec, message, failure);
 }
 
-uint32_t milgi__transport_skip(struct milgi__transport *t)
+bool milgi__transport_skip(struct milgi__transport *t, uint32_t *len)
 {
-    return milgi__record_unread(&t->rec);
+    return milgi__record_unread(&t->rec, len);
 }
 
 void milgi__transport_drop_input(struct milgi__transport *t)

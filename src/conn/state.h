@@ -4,9 +4,10 @@
 
 #include <milgi/conn.h>
 
+#include "conn/flood.h"
 #include "conn/transport.h"
 
-#define MILGI__EARLY_MAX (16u * MILGI__CIPHERTEXT_MAX) /* bytes of early data that are skipped */
+#define MILGI__EARLY_MIN 64u /* of a record that is skipped: its bytes are not all that it costs */
 
 #define MILGI__DATA_SLICES MILGI__SCRATCH_SLICES /* on_data hands over at most this many at once */
 
@@ -38,7 +39,7 @@ enum milgi__out_state {
 struct milgi__conn_hs {
     struct milgi__hs *hs;
     enum milgi__hs_wait wait;
-    uint32_t early_skipped;        /* bytes of rejected early data */
+    uint64_t early_skipped;        /* bytes of rejected early data */
     struct milgi__bufq held;       /* application data given before it could be sent */
     struct milgi_chunk *held_tail; /* the last of held, when it is ours to append to */
 };
@@ -69,8 +70,8 @@ struct milgi_conn {
     struct milgi_slice *data; /* opened application data on its way to on_data: the engine's scratch, within a turn */
     size_t unconsumed;        /* delivered and not consumed: against the credit */
     uint64_t copied;          /* bytes of content, since the last turn's end */
-    uint32_t control;         /* KeyUpdates, empty records ... since the last application data */
-    bool app_open;            /* application data may be framed */
+    struct milgi__flood idle_control, tickets;
+    bool app_open; /* application data may be framed */
     bool in_paused, pause_told, want_room;
     bool asked_update; /* our update_requested is not yet answered */
     bool blocked_room; /* waits for an op or a chunk */
@@ -107,6 +108,20 @@ static inline bool milgi__conn_live(const struct milgi_conn *c)
 static inline struct milgi__hs *milgi__conn_hs(const struct milgi_conn *c)
 {
     return c->phase == MILGI__HANDSHAKING && c->hs ? c->hs->hs : NULL;
+}
+
+/* Application data in either direction pays for what else the peer does. */
+static inline void milgi__conn_data_moves(struct milgi_conn *c, size_t len)
+{
+    milgi__flood_refill(&c->idle_control, len);
+    milgi__flood_refill(&c->tickets, len);
+}
+
+/* A record of |len| bytes that may be rejected early data is skipped; false: there have been too many. */
+static inline bool milgi__conn_skip_early(struct milgi_conn *c, uint32_t len)
+{
+    c->hs->early_skipped += MILGI__MAX(len, MILGI__EARLY_MIN);
+    return c->hs->early_skipped <= milgi__conn_limit(c, MILGI_LIMIT_EARLY_DATA);
 }
 
 /* Framed bytes that the network has not taken. */

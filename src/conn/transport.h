@@ -37,6 +37,8 @@ int milgi__transport_install(
 /* A handshake message and a change of the write key as one unit; |first|: before all that is not framed. */
 int milgi__transport_update_write(struct milgi__transport *t, const void *message, size_t len, struct milgi_key *key,
     const uint8_t iv[12], bool first);
+/* True: one stands before all that is not framed. */
+bool milgi__transport_updating(const struct milgi__transport *t);
 /* Records under the key of this direction; after how many it is to be changed (WRITE). */
 uint64_t milgi__transport_records(const struct milgi__transport *t, enum milgi__dir dir);
 uint64_t milgi__transport_records_max(const struct milgi__transport *t);
@@ -56,8 +58,11 @@ enum milgi__start milgi__transport_open(
 /* The next message in order, with the caller's references; FAILED: *failure, now and ever. */
 enum milgi__pop milgi__transport_next(
     struct milgi__transport *t, struct milgi__message *message, struct milgi__failure *failure);
-/* What next() has just refused for its tag is gone as if it had never come. Its length. */
-uint32_t milgi__transport_skip(struct milgi__transport *t);
+/*
+ * What next() has just refused for its tag is gone as if it had never come; *len: of it. false: it was refused for
+ * another reason, or something had been opened before it.
+ */
+bool milgi__transport_skip(struct milgi__transport *t, uint32_t *len);
 void milgi__transport_drop_input(struct milgi__transport *t);
 size_t milgi__transport_staged(const struct milgi__transport *t);    /* bytes fed and not taken up */
 bool milgi__transport_in_flight(const struct milgi__transport *t);   /* records taken up and not handed on */

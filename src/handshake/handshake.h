@@ -117,9 +117,9 @@ bool milgi__hs_half_open(const struct milgi__hs *hs);
 /* Whether a change_cipher_spec may come now (RFC 8446 5): after the first ClientHello, before the peer's Finished. */
 bool milgi__hs_takes_ccs(const struct milgi__hs *hs);
 /*
- * Whether records may be early data that was offered and not accepted (RFC 8446 4.2.10): while nothing has been heard
- * under the read key, records that cannot be opened, and, while there is no key yet (behind a HelloRetryRequest),
- * records of application data are dropped. The caller bounds how many bytes of them.
+ * Whether records may be early data that was offered and not accepted (RFC 8446 4.2.10): until one has been opened
+ * under the read key, records that cannot be, and, while there is no key yet (behind a HelloRetryRequest), records of
+ * application data are dropped. The caller knows whether one has been opened, and bounds how many bytes of them.
  */
 bool milgi__hs_skips_early(const struct milgi__hs *hs);
 

@@ -222,7 +222,6 @@ struct milgi__hs {
     /* server */
     uint8_t first_hello[MILGI__HASH_MAX]; /* what a second ClientHello must repeat */
     bool retried, early_data;
-    bool client_speaks; /* something was read under the handshake keys */
     bool half_open;
 };
 

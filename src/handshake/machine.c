@@ -178,7 +178,6 @@ int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t
     }
     memcpy(hs->in + hs->in_to, data, len);
     hs->in_to += len;
-    hs->client_speaks = level == MILGI__LEVEL_HANDSHAKE;
     const uint8_t *too_long = find_too_long(hs);
     if (!too_long)
         return 0;
@@ -371,7 +370,7 @@ bool milgi__hs_takes_ccs(const struct milgi__hs *hs)
 
 bool milgi__hs_skips_early(const struct milgi__hs *hs)
 {
-    return hs->early_data && !hs->client_speaks && row_now(hs)->policy != MILGI__READ_NORMAL;
+    return hs->early_data && row_now(hs)->policy != MILGI__READ_NORMAL;
 }
 
 size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap)

@@ -68,7 +68,7 @@ static bool take_body(struct milgi__record *r, struct milgi__entry *e, uint32_t 
 {
     if (!r->partial) {
         e->src_n = (uint8_t)milgi__bufq_take(&r->input, len, e->src, MILGI_OP_SLICES);
-        if (e->src_n > 0) {
+        if (e->src_n > 0 || len + tag == 0) {
             milgi__bufq_read(&r->input, e->tag, tag);
             return true;
         }
@@ -84,13 +84,20 @@ static bool take_body(struct milgi__record *r, struct milgi__entry *e, uint32_t 
     return true;
 }
 
+/* How many bytes of a record of |len| are its tag. */
+static uint32_t tag_of(const struct milgi__record *r, uint8_t type, uint32_t len)
+{
+    return r->in.key && type == MILGI__DATA && len >= MILGI__TAG ? MILGI__TAG : 0;
+}
+
 static enum milgi__start put_in_ring(
     struct milgi__record *r, struct milgi__entry *e, const uint8_t header[MILGI__RECORD_HEADER], uint32_t len)
 {
     e->type = header[0];
     e->back_ns = 0;
     e->protected = r->in.key && e->type == MILGI__DATA;
-    e->len = len - (e->protected ? MILGI__TAG : 0);
+    e->bare = e->protected && len < MILGI__TAG;
+    e->len = len - tag_of(r, e->type, len);
     e->dst.chunk = NULL;
     memcpy(e->header, header, MILGI__RECORD_HEADER);
     e->state = MILGI__ENTRY_STALE;
@@ -121,8 +128,7 @@ static enum milgi__start frame_whole(struct milgi__record *r, struct milgi__fail
     put_in_ring(r, e, s->data, len);
     s->data += MILGI__RECORD_HEADER;
     s->len = e->len;
-    if (e->protected)
-        memcpy(e->tag, s->data + s->len, MILGI__TAG);
+    memcpy(e->tag, s->data + s->len, len - e->len);
     return MILGI__START_READY;
 }
 
@@ -148,7 +154,7 @@ enum milgi__start milgi__frame_in(struct milgi__record *r, struct milgi__failure
     if (!milgi__ring_room(in))
         return MILGI__START_ROOM;
     struct milgi__entry *e = milgi__ring_at(in, in->tail);
-    uint32_t tag = in->key && r->header[0] == MILGI__DATA ? MILGI__TAG : 0;
+    uint32_t tag = tag_of(r, r->header[0], len);
     if (!take_body(r, e, len - tag, tag))
         return MILGI__START_ROOM;
     r->have_header = false;

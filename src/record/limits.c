@@ -76,10 +76,8 @@ bool milgi__limit_header(
      *= length MUST terminate the connection with a "record_overflow" alert." */
     if (len > (protected ? MILGI__CIPHERTEXT_MAX : MILGI__PLAINTEXT_MAX))
         return milgi__refuse(failure, MILGI_ALERT_RECORD_OVERFLOW, "record too long");
-    if (protected && len < MILGI__TRAILER)
-        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "record too short to be protected");
     /*= RFC8446 5.1: "Implementations MUST NOT send zero-length fragments of Handshake types" */
-    if (len == 0)
+    if (len == 0 && !protected)
         return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "empty record");
     return true;
 }

@@ -46,8 +46,8 @@ static void fill_op(struct milgi__record *r, struct milgi__entry *e, struct milg
     a->inner_type = 0;
     a->pad_len = 0;
     memcpy(a->tag, e->tag, MILGI__TAG);
-    a->src_n = e->src_n;
-    for (unsigned i = 0; i < e->src_n; i++) {
+    a->src_n = e->len ? e->src_n : 0; /* a tag alone is over nothing */
+    for (unsigned i = 0; i < a->src_n; i++) {
         a->src[i] = e->src[i];
         milgi_chunk_ref(e->src[i].chunk);
     }
@@ -75,6 +75,14 @@ static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, st
         in->next++;
         return MILGI__START_READY;
     }
+    /*= RFC8446 6.2: "bad_record_mac:  This alert is returned if a record is received which cannot be deprotected. [...]
+     *= this alert is used for all deprotection failures." */
+    if (e->bare) {
+        e->in_place = true;
+        e->state = MILGI__ENTRY_REJECTED;
+        in->next++;
+        return MILGI__START_READY;
+    }
     bool first = in->next == in->head;
     if (in->seq >= in->epoch_records_max) {
         if (!first)
@@ -86,7 +94,7 @@ static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, st
     if (!first || !r->env->calls->route_inline(r->env->ctx, MILGI_OP_OPEN, e->len)) {
         /* The ciphertext of the first gives its memory back as soon as it is opened: so it never waits for others. */
         enum milgi__reserve reserve = first ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE;
-        dst = milgi__chunk_alloc_from(r->env->pool, e->len, r->env->owner, reserve);
+        dst = milgi__chunk_alloc_from(r->env->pool, MILGI__MAX(e->len, 1), r->env->owner, reserve);
         if (!dst)
             return MILGI__START_ROOM;
     }
@@ -150,13 +158,13 @@ static void make_stale(struct milgi__record *r, struct milgi__entry *e)
 {
     if (e->state == MILGI__ENTRY_STALE)
         return;
-    if (e->protected && e->in_place) {
+    if (e->protected && e->in_place && !e->bare) {
         /* It was first in line, so a key change before it had to be known when it was started. It was not: whatever
          * came out of it was opened with the wrong key. */
         e->state = MILGI__ENTRY_REJECTED;
         return;
     }
-    if (e->protected)
+    if (e->protected && !e->bare)
         r->stale++;
     if (e->dst.chunk) {
         milgi__wipe(e->dst.data, e->dst.len);

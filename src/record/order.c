@@ -178,18 +178,21 @@ enum milgi__pop milgi__record_pop(
     return MILGI__POP_MESSAGE;
 }
 
-uint32_t milgi__record_unread(struct milgi__record *r)
+/*= RFC8446 4.2.10: "Once a record is deprotected successfully, it is treated as the start of the client's second
+ *= flight" */
+bool milgi__record_unread(struct milgi__record *r, uint32_t *len)
 {
     struct milgi__direction *in = &r->in;
-    if (in->head == in->next)
-        return 0;
+    if (in->head == in->next || in->tail != in->head + 1 || r->seen_protected_in)
+        return false;
     struct milgi__entry *e = milgi__ring_at(in, in->head);
-    if (e->state != MILGI__ENTRY_REJECTED || in->tail != in->head + 1)
-        return 0;
+    if (e->state != MILGI__ENTRY_REJECTED)
+        return false;
     unref_all(e->src, e->src_n);
     in->head++;
-    in->seq--;
-    return e->len;
+    in->seq -= !e->bare;
+    *len = e->len + (e->bare ? 0 : MILGI__TAG);
+    return true;
 }
 
 /* --- out -------------------------------------------------------------------------------------------------------- */

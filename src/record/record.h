@@ -50,6 +50,7 @@ struct milgi__entry {
     uint8_t src_n;
     uint8_t in_place;
     uint8_t protected;
+    uint8_t bare;      /* in: protected and shorter than a tag, so that there is nothing to open */
     uint8_t dev;       /* with back_ns */
     uint8_t op_status; /* BROKEN: of its op */
     int32_t device_code;
@@ -149,9 +150,10 @@ enum milgi__pop milgi__record_pop(
  * restarts at 1 and doubles per clean window.
  */
 void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
-/* Drops the head, which was REJECTED, as if it had not been received: its sequence number is used again. For skipping
- * early data (RFC 8446 4.2.10); the window is 1. Returns how many bytes of content it may have had. */
-uint32_t milgi__record_unread(struct milgi__record *r);
+/* Drops the head, which was REJECTED, as if it had not been received: its sequence number is used again. *len: of it,
+ * without its header. For skipping early data (RFC 8446 4.2.10); the window is 1. false: nothing was REJECTED, or a
+ * record has been opened before. */
+bool milgi__record_unread(struct milgi__record *r, uint32_t *len);
 /* Drops everything that was received and not popped, staged or started. */
 void milgi__record_drop_input(struct milgi__record *r);
 /* True if records have been taken up behind the one that was popped last (staged bytes do not count). */

@@ -5,7 +5,8 @@
  */
 #include "fixture.h"
 
-#define LIMIT 32 /* MILGI_LIMIT_IDLE_CONTROL by default */
+#define LIMIT 32    /* MILGI_LIMIT_IDLE_CONTROL by default */
+#define TICKETS 256 /* MILGI_LIMIT_TICKETS by default */
 
 /* Sends |send| again and again; returns how many it took until the victim had enough. */
 static unsigned flood(struct liar *liar, void (*send)(struct liar *), unsigned most)
@@ -47,7 +48,14 @@ static void ends_at_limit_at_once(enum milgi_role role, void (*send)(struct liar
     liar_fini(&liar);
 }
 
-/* Data in between makes it a conversation again. */
+static void send_data(struct liar *liar)
+{
+    static const uint8_t data[16384];
+    liar_record(liar, LIAR_DATA, data, sizeof data, 0);
+    liar_record(liar, LIAR_DATA, data, sizeof data, 0);
+}
+
+/* Data in between pays for it. */
 static void goes_on_with_data(enum milgi_role role, void (*send)(struct liar *), const char *device)
 {
     struct liar liar;
@@ -55,14 +63,14 @@ static void goes_on_with_data(enum milgi_role role, void (*send)(struct liar *),
     for (unsigned i = 0; i < 20 * LIMIT; i++) {
         send(&liar);
         if (i % LIMIT == LIMIT - 1)
-            liar_record(&liar, LIAR_DATA, "data", 4, 0);
+            send_data(&liar);
         if (i % LIMIT == LIMIT / 2)
             liar_listen(&liar);
     }
     liar_listen(&liar);
     if (liar.victim->closed)
         fail_msg("ended with %s", liar_end(&liar));
-    assert_int_equal(liar.victim->got.len, 20 * 4);
+    assert_int_equal(liar.victim->got.len, 20 * 2 * 16384);
     assert_true(peak_of(&liar) <= 1024 * 1024);
     liar_fini(&liar);
 }
@@ -153,8 +161,12 @@ static void send_ticket(struct liar *liar)
 static void tickets_come_to_an_end(void **state)
 {
     (void)state;
-    ends_at_limit(MILGI_SERVER, send_ticket);
-    ends_at_limit_at_once(MILGI_SERVER, send_ticket, NULL);
+    struct liar liar;
+    open_as(&liar, MILGI_SERVER, NULL);
+    assert_int_equal(flood(&liar, send_ticket, 1000), TICKETS + 1);
+    assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
+    liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    liar_fini(&liar);
     goes_on_with_data(MILGI_SERVER, send_ticket, NULL);
 }
 
@@ -211,56 +223,6 @@ static void warnings_during_the_handshake_come_to_an_end(void **state)
     }
 }
 
-/* --- early data that nobody has asked for ------------------------------------------------------------------------- */
-
-static bool offer_early_data(struct liar *liar, struct pair_bytes *m)
-{
-    if (m->p[0] == MILGI__MSG_CLIENT_HELLO && liar->said == 0)
-        liar_ext_add(m, 42, "", 0, false);
-    return true;
-}
-
-static void send_early(struct liar *liar, size_t len)
-{
-    uint8_t record[5 + 16640] = { LIAR_DATA, 3, 3, (uint8_t)(len >> 8), (uint8_t)len };
-    liar_raw(liar, record, 5 + len);
-}
-
-/* Skipped up to a bound of about 256 KiB, whatever the size of its records; then the handshake goes on, or does not. */
-static void early_data_is_skipped_up_to_a_bound(void **state)
-{
-    (void)state;
-    static const struct {
-        size_t len;
-        unsigned n;
-        bool fits;
-    } cases[] = { { 16640, 15, true }, { 16640, 18, false }, { 100, 1000, true }, { 100, 3000, false },
-        { 17, 3000, true }, { 17, 5000, false } };
-    for (size_t i = 0; i < MILGI__COUNT(cases); i++) {
-        for (int retry = 0; retry < 2; retry++) {
-            struct liar_setup setup = setup_as(MILGI_CLIENT);
-            struct liar liar;
-            setup.retry = retry;
-            setup.edit = offer_early_data;
-            liar_init(&liar, &setup);
-            assert_true(liar_step(&liar));
-            for (unsigned k = 0; k < cases[i].n && !liar.victim->closed; k++) {
-                send_early(&liar, cases[i].len);
-                liar_listen(&liar);
-            }
-            assert_true(memory_of(&liar) <= 128 * 1024);
-            if (cases[i].fits) {
-                liar_handshake(&liar);
-                assert_int_equal(liar.victim->got.len, 0);
-            } else {
-                liar_expect_alert(&liar, retry ? MILGI_ALERT_UNEXPECTED_MESSAGE : MILGI_ALERT_BAD_RECORD_MAC);
-                assert_false(liar.victim->established);
-            }
-            liar_fini(&liar);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,7 +236,6 @@ int main(void)
         cmocka_unit_test(tickets_in_one_record_come_to_an_end),
         cmocka_unit_test(ccs_during_the_handshake_come_to_an_end),
         cmocka_unit_test(warnings_during_the_handshake_come_to_an_end),
-        cmocka_unit_test(early_data_is_skipped_up_to_a_bound),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

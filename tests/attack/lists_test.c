@@ -9,7 +9,7 @@
 
 #define FULL 60000u /* bytes of a list: with all else in the message it stays below MILGI_LIMIT_HANDSHAKE_MESSAGE */
 #define LITTLE (8u << 10)
-#define STUCK "sim:latency=5s,units=64,depth=64"
+#define STUCK "sim:latency=9s,units=64,depth=64"
 
 enum extension {
     SERVER_NAME = 0,
@@ -222,7 +222,7 @@ static size_t held(const struct list *list, struct milgi_config *victim, const c
         fail_msg("%s: %s", list->name, liar_end(&liar));
     assert_false(liar.victim->established);
     assert_null(liar.setup.edit);
-    liar_listen_for(&liar, 500000000u);
+    liar_listen_for(&liar, UINT64_C(3000000000)); /* what has cooled down is given back by then */
     forget_bytes(&liar.waiting);
     forget_bytes(&liar.victim->wire);
     forget_bytes(&liar.heard);

@@ -559,6 +559,7 @@ static void heard_message(struct liar *l, const uint8_t *message, size_t len)
     case MILGI__MSG_FINISHED: heard_finished(l, message, len); break;
     case MILGI__MSG_KEY_UPDATE:
         l->updates_n++;
+        l->updated_at = l->got.len;
         next_keys(l, &l->read);
         break;
     case MILGI__MSG_CERTIFICATE_REQUEST: l->asked = true; /* fall through */

@@ -84,6 +84,7 @@ struct liar {
     struct pair_bytes heard; /* of a message, the beginning */
     unsigned char types[64]; /* of its messages */
     unsigned types_n, ccs_n, records_n, updates_n;
+    size_t updated_at;      /* bytes of data that had come before the last KeyUpdate */
     int alert_level, alert; /* -1: none */
     bool deaf;              /* it says something that cannot be understood: its keys are others */
     bool finished;          /* its Finished came and was right */

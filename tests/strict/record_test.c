@@ -46,7 +46,6 @@ static const int overflow[] = { MILGI_ALERT_RECORD_OVERFLOW, -1 };
 static const int bad_mac[] = { MILGI_ALERT_BAD_RECORD_MAC, -1 };
 /* RFC 8446 names no alert for these. */
 static const int malformed_alert[] = { MILGI_ALERT_DECODE_ERROR, MILGI_ALERT_UNEXPECTED_MESSAGE, -1 };
-static const int too_short[] = { MILGI_ALERT_DECODE_ERROR, MILGI_ALERT_BAD_RECORD_MAC, -1 };
 
 /* --- types -------------------------------------------------------------------------------------------------------- */
 
@@ -288,17 +287,75 @@ static void the_longest_records_are_taken(void **state)
 
 static void send_short(struct liar *liar)
 {
-    uint8_t record[5 + 16] = { LIAR_DATA, 3, 3, 0, (uint8_t)the_len };
+    uint8_t record[5 + 18] = { LIAR_DATA, 3, 3, 0, (uint8_t)the_len };
     liar_raw(liar, record, 5 + the_len);
 }
 
-static void a_record_too_short_to_be_protected_is_refused(void **state)
+static void send_nothing(struct liar *liar)
+{
+    liar_inner(liar, LIAR_DATA, NULL, 0);
+}
+
+/*= RFC8446 6.2: "bad_record_mac:  This alert is returned if a record is received which cannot be deprotected. [...]
+ *= this alert is used for all deprotection failures." */
+/* One that is a tag and nothing else can be: then it says nothing, not even what it is. */
+static void a_record_too_short_to_be_protected_cannot_be_deprotected(void **state)
 {
     (void)state;
-    for (the_len = 1; the_len <= 16; the_len++) {
+    for (the_len = 0; the_len <= 18; the_len++) {
         for (enum milgi_role role = 0; role < 2; role++) {
-            refused(role, HANDSHAKE, send_short, too_short);
-            refused(role, OPEN, send_short, too_short);
+            refused(role, HANDSHAKE, send_short, bad_mac);
+            refused(role, OPEN, send_short, bad_mac);
+        }
+    }
+    for (enum milgi_role role = 0; role < 2; role++) {
+        refused(role, HANDSHAKE, send_nothing, unexpected);
+        refused(role, OPEN, send_nothing, unexpected);
+    }
+}
+
+static void a_tag_over_nothing_is_opened_with_every_suite(void **state)
+{
+    (void)state;
+    static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
+        MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
+    static const char *const devices[] = { NULL, "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3" };
+    for (size_t i = 0; i < MILGI__COUNT(suites) * MILGI__COUNT(devices); i++) {
+        struct place place = { .role = MILGI_CLIENT };
+        struct liar_setup setup = setup_of(&place);
+        struct liar liar;
+        setup.suite = suites[i / 2];
+        setup.device = devices[i % 2];
+        liar_init(&liar, &setup);
+        liar_handshake(&liar);
+        liar.pair.piece = 1 + 20 * (i % 3); /* in crumbs, or whole */
+        send_nothing(&liar);
+        liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        liar_fini(&liar);
+    }
+}
+
+/* What came before one is delivered first. */
+static void a_short_record_is_judged_in_its_turn(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { NULL, "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3" };
+    for (the_len = 0; the_len <= 16; the_len += 4) {
+        for (unsigned i = 0; i < 2 * MILGI__COUNT(devices); i++) {
+            struct place place = { .role = (enum milgi_role)(i & 1) };
+            struct liar_setup setup = setup_of(&place);
+            struct liar liar;
+            setup.device = devices[i / 2];
+            liar_init(&liar, &setup);
+            liar_handshake(&liar);
+            for (unsigned k = 0; k < 10; k++)
+                liar_record(&liar, LIAR_DATA, "before", 6, 0);
+            send_short(&liar);
+            liar_record(&liar, LIAR_DATA, "never", 5, 0);
+            liar_expect_alert(&liar, MILGI_ALERT_BAD_RECORD_MAC);
+            assert_int_equal(liar.victim->reason.error, MILGI_EBADRECORD);
+            assert_int_equal(liar.victim->got.len, 60);
+            liar_fini(&liar);
         }
     }
 }
@@ -442,7 +499,9 @@ int main(void)
         cmocka_unit_test(a_record_too_long_is_refused_from_its_header),
         cmocka_unit_test(a_plaintext_too_long_is_refused_padding_or_not),
         cmocka_unit_test(the_longest_records_are_taken),
-        cmocka_unit_test(a_record_too_short_to_be_protected_is_refused),
+        cmocka_unit_test(a_record_too_short_to_be_protected_cannot_be_deprotected),
+        cmocka_unit_test(a_tag_over_nothing_is_opened_with_every_suite),
+        cmocka_unit_test(a_short_record_is_judged_in_its_turn),
         cmocka_unit_test(a_record_of_nothing_but_zeros_is_refused),
         cmocka_unit_test(records_forged_left_out_or_repeated_are_refused),
         cmocka_unit_test(a_protected_record_says_that_it_is_application_data),

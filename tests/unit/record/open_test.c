@@ -214,7 +214,7 @@ static void headers_that_may_not_be_are_refused(void **state)
         if (type == MILGI__CCS)
             want = -1;
         if (type == MILGI__DATA)
-            want = MILGI_ALERT_DECODE_ERROR;
+            want = MILGI_ALERT_BAD_RECORD_MAC;
         assert_int_equal(try_header(true, (uint8_t)type, 0x0303, 4, 4), want);
     }
     /* What is wrong is seen before the body is there. */
@@ -222,9 +222,9 @@ static void headers_that_may_not_be_are_refused(void **state)
     assert_int_equal(try_header(false, MILGI__HANDSHAKE, 0x0303, 16385, 0), MILGI_ALERT_RECORD_OVERFLOW);
     assert_int_equal(try_header(true, MILGI__DATA, 0x0303, 16384 + 256, 0), -1);
     assert_int_equal(try_header(true, MILGI__DATA, 0x0303, 16384 + 257, 0), MILGI_ALERT_RECORD_OVERFLOW);
-    assert_int_equal(try_header(true, MILGI__DATA, 0x0303, 17, 17), MILGI_ALERT_BAD_RECORD_MAC);
-    for (unsigned len = 0; len < 17; len++)
-        assert_int_equal(try_header(true, MILGI__DATA, 0x0303, len, len), MILGI_ALERT_DECODE_ERROR);
+    /*= RFC8446 6.2: "bad_record_mac:  This alert is returned if a record is received which cannot be deprotected." */
+    for (unsigned len = 0; len <= 17; len++)
+        assert_int_equal(try_header(true, MILGI__DATA, 0x0303, len, len), MILGI_ALERT_BAD_RECORD_MAC);
     for (unsigned type = MILGI__CCS; type <= MILGI__HANDSHAKE; type++)
         assert_int_equal(try_header(false, (uint8_t)type, 0x0303, 0, 0), MILGI_ALERT_UNEXPECTED_MESSAGE);
 }
@@ -481,11 +481,21 @@ static void a_rejected_record_can_be_unread(void **state)
         rig_feed(rig, rig->wire_len);
         rig_receive_all(rig);
         assert_int_equal(rig->alert, MILGI_ALERT_BAD_RECORD_MAC);
-        milgi__record_unread(&rig->b.rec);
+        uint32_t len = 0;
+        assert_true(milgi__record_unread(&rig->b.rec, &len));
+        assert_int_equal(len, sizeof record - 5);
+        assert_false(milgi__record_unread(&rig->b.rec, &len));
         rig->alert = -1;
         rig_receive_all(rig);
         assert_int_equal(rig->alert, -1);
         assert_int_equal(rig->messages, 1);
+        /* Once a record has been opened no other can be. */
+        rig->wire_fed = 0;
+        memcpy(rig->wire, record, rig->wire_len = sizeof record);
+        rig_feed(rig, rig->wire_len);
+        rig_receive_all(rig);
+        assert_int_equal(rig->alert, MILGI_ALERT_BAD_RECORD_MAC);
+        assert_false(milgi__record_unread(&rig->b.rec, &len));
         rig_free(rig);
     }
 }
