@@ -17,6 +17,7 @@ struct app_address {
 struct app_addresses {
     struct app_address *items;
     size_t n;
+    size_t first; /* the one to begin with: that which answered last */
 };
 
 /* The path of "unix:/PATH", NULL: it is no such address. */

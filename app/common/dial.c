@@ -19,7 +19,8 @@ struct attempt {
 
 struct dial {
     uv_loop_t *loop;
-    const struct app_addresses *to;
+    struct app_addresses *to;
+    size_t first;   /* of them: the others follow, round and round */
     dial_done done; /* NULL: it is over */
     void *arg;
     uv_timer_t next, deadline;
@@ -32,6 +33,12 @@ struct dial {
 };
 
 static void go_on(struct dial *d);
+
+/* Which address attempt number |i| is of. */
+static size_t address_of(const struct dial *d, size_t i)
+{
+    return (d->first + i) % d->to->n;
+}
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
@@ -71,6 +78,8 @@ static void finish(struct dial *d, int fd, int error, size_t which)
     dial_done done = d->done;
     void *arg = d->arg;
     const struct app_address *where = &d->to->items[which];
+    if (!error)
+        d->to->first = which;
     dial_stop(d);
     done(arg, fd, error, where);
 }
@@ -107,7 +116,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
 static bool begin(struct dial *d, size_t which, int *error, bool *again)
 {
     const struct app_address *to = &d->to->items[which];
-    struct attempt *a = &d->attempts[which];
+    struct attempt *a = &d->attempts[d->tried];
     int fd = socket(to->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool began = fd >= 0 && (!connect(fd, (const struct sockaddr *)&to->socket, to->len) || errno == EINPROGRESS);
     *error = began ? 0 : uv_translate_sys_error(errno);
@@ -147,7 +156,7 @@ static void go_on(struct dial *d)
     while (d->tried < d->to->n) {
         int error;
         bool again;
-        size_t which = d->tried;
+        size_t which = address_of(d, d->tried);
         if (begin(d, which, &error, &again)) {
             d->tried++;
             uv_timer_start(&d->next, on_next, NEXT_MS, 0);
@@ -169,18 +178,18 @@ static void on_deadline(uv_timer_t *timer)
 {
     struct dial *d = timer->data;
     if (d->live_n || !d->error)
-        finish(d, -1, UV_ETIMEDOUT, d->tried ? d->tried - 1 : 0);
+        finish(d, -1, UV_ETIMEDOUT, address_of(d, d->tried ? d->tried - 1 : 0));
     else
         finish(d, -1, d->error, d->failed);
 }
 
 struct dial *dial_start(
-    uv_loop_t *loop, const struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg)
+    uv_loop_t *loop, struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg)
 {
     struct dial *d = calloc(1, sizeof *d + to->n * sizeof d->attempts[0]);
     if (!d)
         return NULL;
-    *d = (struct dial){ .loop = loop, .to = to, .done = done, .arg = arg, .handles_n = 2 };
+    *d = (struct dial){ .loop = loop, .to = to, .first = to->first, .done = done, .arg = arg, .handles_n = 2 };
     uv_timer_init(loop, &d->next);
     uv_timer_init(loop, &d->deadline);
     d->next.data = d->deadline.data = d;

@@ -17,7 +17,10 @@ struct dial;
  */
 typedef void (*dial_done)(void *arg, int fd, int error, const struct app_address *where);
 
-/* |to|, of at least one, is borrowed until the end. 0 ms: no limit but the system's. NULL: no memory. */
+/*
+ * |to|, of at least one, is borrowed until the end; whoever answers is the first to be asked the next time. 0 ms: no
+ * limit but the system's. NULL: no memory.
+ */
 struct dial *dial_start(
-    uv_loop_t *loop, const struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg);
+    uv_loop_t *loop, struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg);
 void dial_stop(struct dial *d);

@@ -184,7 +184,7 @@ static int open_one(struct listeners *l, const char *text)
         rv = bind_both(l, &found);
         if (!rv)
             break;
-        copy = (struct app_addresses){ malloc(found.n * sizeof *copy.items), found.n };
+        copy = (struct app_addresses){ .items = malloc(found.n * sizeof *copy.items), .n = found.n };
         if (!copy.items)
             break;
         memcpy(copy.items, found.items, found.n * sizeof *copy.items);

@@ -253,3 +253,24 @@ def test_sigterm_is_obeyed_whatever_a_token_does(world):
         standing.close()
         os.killpg(server.process.pid, signal.SIGCONT)
         server.close()
+
+
+def test_a_token_that_hangs_at_the_start_does_not_keep_the_proxy_from_ending(world):
+    if not Token.module():
+        return
+    keyed = Keyed(world)
+    server = Server(world, keyed)
+    server.start()
+    keyed.token.environment.update(server.environment)
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    key = f"pkcs11:token=milgi;object=server?pin-source={keyed.token.pin_file}&module-path=p11-kit-client.so"
+    for workers, wanted in (("1", -signal.SIGTERM), ("2", 0)):
+        command = world.keep(kit.Command(world, "proxy", "--listen", "127.0.0.1:0", "--cert", world.pki.path(keyed.cert), "--key", key,
+                                         "--workers", workers, environment=keyed.token.environment))
+        time.sleep(1)
+        begin = time.monotonic()
+        command.process.send_signal(signal.SIGTERM)
+        status = command.wait()
+        check(status == wanted and time.monotonic() - begin < 5 * kit.patience, f"{workers}: {status} {command.err()}")
+        command.process.returncode = 0  # as it should be
+    os.killpg(server.process.pid, signal.SIGCONT)

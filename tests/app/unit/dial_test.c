@@ -151,6 +151,28 @@ static void one_that_is_silent_does_not_keep_the_others_waiting(void **state)
     assert_true(uv_hrtime() - begin < UINT64_C(10000000000));
 }
 
+static void whoever_has_answered_is_asked_first_the_next_time(void **state)
+{
+    struct rig *r = *state;
+    add_that_is_silent(r);
+    add_that_answers(r);
+    add_that_refuses(r);
+    connects_to(r, 1);
+    close(r->fd);
+    r->calls = 0;
+    uint64_t begin = uv_hrtime();
+    connects_to(r, 1);
+    assert_true(uv_hrtime() - begin < UINT64_C(200000000)); /* sooner than a second attempt begins */
+    close(r->sockets[1 + FILLERS]);                         /* nobody is there any more: the others have their turn */
+    r->sockets[1 + FILLERS] = dup(r->sockets[0]);
+    close(r->fd);
+    r->fd = -1;
+    r->calls = 0;
+    dial(r, 500);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+    assert_int_equal(r->error, UV_ETIMEDOUT);
+}
+
 static void when_all_refuse_the_last_one_says_why(void **state)
 {
     struct rig *r = *state;
@@ -245,6 +267,7 @@ int main(void)
         TEST(the_first_that_answers_is_taken),
         TEST(one_that_refuses_is_passed_over),
         TEST(one_that_is_silent_does_not_keep_the_others_waiting),
+        TEST(whoever_has_answered_is_asked_first_the_next_time),
         TEST(when_all_refuse_the_last_one_says_why),
         TEST(when_all_are_silent_the_time_is_over_once),
         TEST(one_that_refuses_late_does_not_end_what_is_under_way),
