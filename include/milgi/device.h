@@ -82,8 +82,8 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  *            Returns 0: it writes no more to any op, chunk or key of this queue pair, and what has not come back by
  *            then never will; the queue pair may be used on. Returns MILGI_EBUSY: it is still at something, whose
  *            memory nobody may touch; only dequeue(), quiesce() again and qp_close() are left. A device that works in
- *            memory of its own takes the op away from a call that hangs, gives it back, and returns 0. May be NULL:
- *            nothing is ever under way.
+ *            memory of its own takes the op away from a call that hangs, gives it back as CANCELLED, and returns 0.
+ *            May be NULL: nothing is ever under way.
  * chunk_alloc, chunk_free   memory for the chunks of engines that want it from here (milgi_engine_use_memory()), always
  *            |size| MILGI_MEMORY_SLAB, aligned to 64 bytes at least; what is in it is nobody's secret any more when it
  *            comes back. For several engines and from any thread; chunks may outlive engine and queue pair, but not the

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A crew whose workers do not come out of an op: everything that waits for them ends in bounded time. */
+/*
+ * A crew's workers: how they share what there is to do, and that everything that waits for one that does not come out of
+ * an op ends in bounded time.
+ */
 #include "device/worker/crew.h"
 
 #include <setjmp.h>
@@ -16,8 +19,15 @@
 
 #define MS UINT64_C(1000000)
 
+#define WORKERS 2
+
 static _Atomic bool hangs;
 static _Atomic unsigned begun, ended;
+static _Atomic bool held[WORKERS]; /* this worker does not go on */
+
+/* What each worker has begun, in order. */
+static uint8_t classes[WORKERS][64];
+static _Atomic unsigned classes_n[WORKERS];
 
 static void nap(void)
 {
@@ -43,9 +53,9 @@ static void worker_forget(void *state, uint64_t serial)
 static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
 {
     (void)state;
-    (void)worker;
+    classes[worker][classes_n[worker]++] = op->cls;
     begun++;
-    while (hangs)
+    while (hangs || held[worker])
         nap();
     op->status = MILGI_OP_OK;
     ended++;
@@ -55,15 +65,19 @@ static const struct milgi__crew_ops crew_ops = { "test", worker_new, worker_noth
     worker_nothing };
 
 static struct milgi__crew *crew;
-static struct milgi_op op[8], more[8]; /* those of a queue pair that was abandoned are never used again */
+static struct milgi_op op[8], more[48]; /* those of a queue pair that was abandoned are never used again */
 
 static int begin(void **state)
 {
-    struct milgi__crew_options options = { .ops = &crew_ops, .ctx = op, .workers = 2, .depth = MILGI__COUNT(op) };
+    struct milgi__crew_options options = { .ops = &crew_ops, .ctx = op, .workers = WORKERS, .depth = 64 };
 
     (void)state;
     hangs = false;
     begun = ended = 0;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        held[i] = false;
+        classes_n[i] = 0;
+    }
     return milgi__crew_new(&options, &crew);
 }
 
@@ -77,6 +91,103 @@ static void submit(struct milgi__crew_qp *qp, struct milgi_op *of)
     }
     assert_int_equal(milgi__crew_enqueue(qp, ops, MILGI__COUNT(op)), MILGI__COUNT(op));
 }
+
+static bool comes(_Atomic unsigned *count, unsigned n)
+{
+    for (unsigned naps = 0; *count < n; naps++) {
+        if (naps == 50000)
+            return false;
+        nap();
+    }
+    return true;
+}
+
+/* --- sharing ------------------------------------------------------------------------------------------------------ */
+
+static void put(struct milgi__crew_qp *qp, struct milgi_op *of, unsigned n, uint8_t cls)
+{
+    struct milgi_op *ops[MILGI__COUNT(more)];
+
+    for (unsigned i = 0; i < n; i++) {
+        of[i] = (struct milgi_op){ .cls = cls };
+        ops[i] = &of[i];
+    }
+    assert_int_equal(milgi__crew_enqueue(qp, ops, n), n);
+}
+
+static void finish(struct milgi__crew_qp *qp)
+{
+    for (unsigned i = 0; i < WORKERS; i++)
+        held[i] = false;
+    assert_int_equal(milgi__crew_quiesce(qp, UINT64_MAX), 0);
+    milgi__crew_close(qp);
+    assert_true(milgi__crew_free(crew));
+}
+
+static void no_worker_takes_all_of_a_burst_of_records(void **state)
+{
+    struct milgi__crew_qp *qp = milgi__crew_open(crew);
+
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        struct milgi_op *back;
+        unsigned got = 0;
+        begun = ended = 0;
+        hangs = true;
+        put(qp, more, 4, MILGI_OP_CLASS_RECORDS);
+        assert_true(comes(&begun, 2)); /* each is at one: else one had all four */
+        hangs = false;
+        while (got < 4)
+            got += milgi__crew_dequeue(qp, &back, 1);
+        classes_n[0] = classes_n[1] = 0;
+    }
+    finish(qp);
+}
+
+/* Both workers are at a handshake op; |who| alone goes on with 20 records and 10 handshake ops. */
+static struct milgi__crew_qp *alone_with_both(unsigned who)
+{
+    struct milgi__crew_qp *qp = milgi__crew_open(crew);
+
+    held[0] = held[1] = true;
+    put(qp, op, 2, MILGI_OP_CLASS_HANDSHAKE);
+    assert_true(comes(&begun, 2));
+    put(qp, more, 20, MILGI_OP_CLASS_RECORDS);
+    put(qp, more + 20, 10, MILGI_OP_CLASS_HANDSHAKE);
+    held[who] = false;
+    assert_true(comes(&classes_n[who], 31));
+    return qp;
+}
+
+static void the_first_worker_takes_records_before_handshake_ops(void **state)
+{
+    struct milgi__crew_qp *qp = alone_with_both(0);
+
+    (void)state;
+    for (unsigned i = 1; i < 31; i++)
+        assert_int_equal(classes[0][i], i <= 20 ? MILGI_OP_CLASS_RECORDS : MILGI_OP_CLASS_HANDSHAKE);
+    finish(qp);
+}
+
+/* At most 8 records at once, then one handshake op. */
+static void every_other_worker_takes_both_in_turn(void **state)
+{
+    struct milgi__crew_qp *qp = alone_with_both(1);
+    unsigned records = 0;
+
+    (void)state;
+    assert_int_equal(classes[1][1], MILGI_OP_CLASS_RECORDS);
+    for (unsigned i = 1, in_row = 0; i < 31 && records < 20; i++) {
+        bool is_record = classes[1][i] == MILGI_OP_CLASS_RECORDS;
+        records += is_record;
+        in_row = is_record ? in_row + 1 : 0;
+        assert_true(in_row <= 8);
+        assert_true(is_record || classes[1][i - 1] == MILGI_OP_CLASS_RECORDS);
+    }
+    finish(qp);
+}
+
+/* --- hanging ------------------------------------------------------------------------------------------------------ */
 
 static struct milgi__crew_qp *hang_both(void)
 {
@@ -170,6 +281,9 @@ static void a_crew_that_hangs_is_left_behind(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        CASE(no_worker_takes_all_of_a_burst_of_records),
+        CASE(the_first_worker_takes_records_before_handshake_ops),
+        CASE(every_other_worker_takes_both_in_turn),
         CASE(quiesce_gives_up_at_its_limit_and_gives_back_what_was_not_begun),
         CASE(an_abandoned_queue_pair_is_used_again_when_all_is_back_and_not_before),
         CASE(a_crew_that_hangs_is_left_behind),

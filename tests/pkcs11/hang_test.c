@@ -235,8 +235,8 @@ static void quiesce_ends_and_the_late_result_is_written_nowhere(void **state)
     for (; device->ops->dequeue(ill->qp, &op, 1) == 1; n++) /* all of them are there */
         cancelled += op->status == MILGI_OP_CANCELLED;
     assert_int_equal(n, BENCH_OPS);
-    assert_int_equal(cancelled, BENCH_OPS - 4);
-    bench_free(device, ill); /* ops, key and queue pair go, as an engine's would */
+    assert_int_equal(cancelled, BENCH_OPS); /* what hangs, too: nothing of it will be seen */
+    bench_free(device, ill);                /* ops, key and queue pair go, as an engine's would */
     ill = NULL;
     desk_shim->hang = 0;
     while (desk_shim->hanging > 0)

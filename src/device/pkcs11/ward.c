@@ -203,11 +203,13 @@ static void get_ill(struct milgi__ward *ward)
     }
 }
 
-/* Takes the op, if it still has one, from a thread that may never return. */
+/* Takes the op, if it still has one, from a thread that may never return. |code| 0: it is cancelled. */
 static void give_up(struct worker *w, int code)
 {
     if (w->op) {
-        break_op(w->qp, w->op, code);
+        w->op->status = code ? MILGI_OP_BROKEN : MILGI_OP_CANCELLED;
+        w->op->device_code = code;
+        give_back(w->qp, w->op);
         w->qp->calls--;
         w->op = NULL;
     }
@@ -667,7 +669,7 @@ static void give_up_all(struct milgi__ward_qp *qp)
     for (struct milgi__ward *ward = qp->wards->first; ward; ward = ward->next) {
         for (struct worker *w = ward->workers; w; w = w->next) {
             if (w->op && w->qp == qp)
-                give_up(w, qp->wards->options.timeout_code);
+                give_up(w, 0);
         }
     }
 }
