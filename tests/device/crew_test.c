@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A crew's workers: how they share what there is to do, and that everything that waits for one that does not come out of
- * an op ends in bounded time.
+ * A crew's workers: how they share what there is to do, and that everything that waits for one that hangs ends in
+ * bounded time.
  */
 #include "device/worker/crew.h"
 
