@@ -91,6 +91,15 @@ if(MILGI_EXAMPLES)
   endforeach()
 endif()
 
+# --- what the documentation shows is tried ------------------------------------------------------------------------------
+if(BUILD_TESTING AND MILGI_EXAMPLES AND TARGET milgi)
+  add_executable(docs_quotes ${PROJECT_SOURCE_DIR}/tests/docs/quotes.c)
+  target_link_libraries(docs_quotes PRIVATE milgi_static)
+  add_test(NAME docs.quotes COMMAND docs_quotes)
+  add_test(NAME docs.blocks COMMAND python3 ${PROJECT_SOURCE_DIR}/tests/docs/blocks $<TARGET_FILE:milgi> --not-yet README.md)
+  set_tests_properties(docs.quotes docs.blocks PROPERTIES LABELS docs TIMEOUT 60)
+endif()
+
 # --- benchmarks: bench/<name>.c or bench/<name>/*.c, libssl beside ours; bench/lib/*.c is common to all -----------------
 if(MILGI_BENCH)
   if(NOT TARGET OpenSSL::SSL)
