@@ -9,7 +9,7 @@
 
 uint64_t milgi__loop_now(const struct milgi_loop *loop)
 {
-    return loop->options.engine.clock.monotonic_ns(loop->options.engine.clock.ctx);
+    return milgi_engine_now(loop->engine);
 }
 
 static void arm(struct milgi_loop *loop)
@@ -25,6 +25,7 @@ void milgi__loop_turn(struct milgi_loop *loop)
     if (loop->stopping || milgi_engine_run(loop->engine, loop->options.budget_ns, &result) || loop->stopping)
         return;
     loop->engine_due = result.next == MILGI_RUN_WAIT ? result.deadline_ns : UINT64_MAX;
+    loop->engine_may = result.next == MILGI_RUN_WAIT ? result.convenient_ns : UINT64_MAX;
     if (result.next == MILGI_RUN_AGAIN)
         loop->hooks->soon(loop);
     arm(loop);
@@ -116,7 +117,7 @@ void milgi__loop_timer(struct milgi_loop *loop)
         else
             milgi__stream_expired(s);
     }
-    if (loop->engine_due <= now)
+    if (loop->engine_may <= now) /* awake anyway */
         loop->hooks->soon(loop);
     else
         arm(loop);
@@ -143,7 +144,7 @@ int milgi__loop_init(
     else
         milgi_stream_options_init(&loop->options);
     loop->hooks = hooks;
-    loop->engine_due = UINT64_MAX;
+    loop->engine_due = loop->engine_may = UINT64_MAX;
     loop->options.engine.schedule = on_schedule;
     loop->options.engine.schedule_ctx = loop;
     loop->options.engine.on_memory = on_memory;

@@ -4,15 +4,12 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "../common/loop.h"
 
 #define NS_PER_MS 1000000u
-#define NEAR_NS (2 * NS_PER_MS) /* nearer than that the loop's milliseconds are too coarse */
 #define PIECES 16
-#define HANDLES 5
+#define HANDLES 4
 
 struct milgi_uv {
     struct milgi_loop common;
@@ -21,9 +18,7 @@ struct milgi_uv {
     uv_check_t check; /* runs the turn, right after the loop has polled; active only while there is one to run */
     uv_idle_t idle;   /* active with |check|, so that the loop does not sleep before it */
     uv_timer_t timer;
-    uv_poll_t near; /* a timerfd, for deadlines that |timer| cannot tell from now */
-    int near_fd;
-    uint64_t timer_due;           /* what one of the two is set for */
+    uint64_t timer_due;           /* what it is set for; UINT64_MAX: it is not */
     uv_handle_t *handle[HANDLES]; /* all of these */
     unsigned handles;             /* those that are not closed */
     void (*stopped)(void *arg);
@@ -93,16 +88,6 @@ static void on_timer(uv_timer_t *timer)
     milgi__loop_timer(&uv->common);
 }
 
-static void on_near(uv_poll_t *poll, int status, int events)
-{
-    struct milgi_uv *uv = poll->data;
-    uint64_t times;
-    (void)status;
-    (void)events;
-    if (read(uv->near_fd, &times, sizeof times) == (ssize_t)sizeof times)
-        on_timer(&uv->timer);
-}
-
 static void timer(struct milgi_loop *loop, uint64_t due_ns)
 {
     struct milgi_uv *uv = uv_of(loop);
@@ -113,13 +98,8 @@ static void timer(struct milgi_loop *loop, uint64_t due_ns)
     if (due_ns == UINT64_MAX)
         return;
     uint64_t now = milgi__loop_now(loop), left = due_ns > now ? due_ns - now : 1;
-    if (left < NEAR_NS) {
-        struct itimerspec spec = { .it_value.tv_nsec = (long)left };
-        timerfd_settime(uv->near_fd, 0, &spec, NULL);
-    } else {
-        uv_update_time(uv->loop);
-        uv_timer_start(&uv->timer, on_timer, left / NS_PER_MS + 1, 0); /* up: not before it is due */
-    }
+    uv_update_time(uv->loop);
+    uv_timer_start(&uv->timer, on_timer, left / NS_PER_MS + 1, 0); /* up: not before it is due */
 }
 
 /* --- a stream ----------------------------------------------------------------------------------------------------- */
@@ -332,8 +312,6 @@ static void free_if_over(struct milgi_uv *uv)
     if (!uv->common.stopping || uv->handles || uv->common.streams_n)
         return;
     milgi_engine_free(uv->common.engine);
-    if (uv->near_fd >= 0)
-        close(uv->near_fd);
     if (uv->stopped)
         uv->stopped(uv->stopped_arg);
     free(uv);
@@ -358,12 +336,7 @@ static int make_handles(struct milgi_uv *uv)
     if (uv_poll_init(uv->loop, &uv->poll, milgi_engine_fd(uv->common.engine)))
         return MILGI_ELIMIT;
     adopt(uv, &uv->poll);
-    uv->near_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (uv->near_fd < 0 || uv_poll_init(uv->loop, &uv->near, uv->near_fd))
-        return MILGI_ELIMIT;
-    adopt(uv, &uv->near);
     uv_poll_start(&uv->poll, UV_READABLE, on_engine_fd);
-    uv_poll_start(&uv->near, UV_READABLE, on_near);
     return 0;
 }
 
@@ -382,7 +355,6 @@ int milgi_uv_new(uv_loop_t *loop, const struct milgi_stream_options *options, st
     if (!uv)
         return MILGI_ENOMEM;
     uv->loop = loop;
-    uv->near_fd = -1;
     uv->timer_due = UINT64_MAX;
     int rv = milgi__loop_init(&uv->common, &hooks, options);
     if (rv) {

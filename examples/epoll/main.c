@@ -98,11 +98,11 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
 }
 
 /* A turn; for how many milliseconds there is nothing to do then: a second at most, since somebody may be waiting. */
-static int turn(struct milgi_engine *engine, const struct milgi_clock *clock)
+static int turn(struct milgi_engine *engine)
 {
     struct milgi_run_result r;
     milgi_engine_run(engine, 0, &r);
-    uint64_t now = clock->monotonic_ns(clock->ctx), due = r.next == MILGI_RUN_WAIT ? r.deadline_ns : now;
+    uint64_t now = milgi_engine_now(engine), due = r.next == MILGI_RUN_WAIT ? r.deadline_ns : now;
     return r.next == MILGI_RUN_IDLE || due > now + 999000000 ? 1000 : due > now ? (int)((due - now) / 1000000) + 1
                                                                                 : 0;
 }
@@ -113,15 +113,13 @@ int main(int argc, char **argv)
     struct milgi_config *config = milgi_config_new(MILGI_SERVER);
     struct milgi_credential *credential = NULL;
     struct milgi_engine *engine = NULL;
-    struct milgi_engine_options options;
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct epoll_event event[64];
     socklen_t len = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
-    milgi_engine_options_init(&options);
     if (argc < 3 || milgi_credential_new_file(argv[1], argv[2], &credential) ||
         milgi_config_add_credential(config, credential) || milgi_config_set_limit(config, MILGI_LIMIT_OUTPUT, 640000) ||
-        milgi_config_freeze(config, NULL) || milgi_engine_new(&options, &engine) ||
+        milgi_config_freeze(config, NULL) || milgi_engine_new(NULL, &engine) ||
         bind(listener, (struct sockaddr *)&address, len) || listen(listener, 128) ||
         getsockname(listener, (struct sockaddr *)&address, &len))
         return 1;
@@ -129,7 +127,7 @@ int main(int argc, char **argv)
         epoll_ctl(epoll, EPOLL_CTL_ADD, fd[i], &(struct epoll_event){ EPOLLIN, { .fd = fd[i] } });
     dprintf(STDOUT_FILENO, "port %d\n", ntohs(address.sin_port));
     for (bool over = false; !over;) {
-        for (int i = 0, n = epoll_wait(epoll, event, 64, turn(engine, &options.clock)); i < n; i++) {
+        for (int i = 0, n = epoll_wait(epoll, event, 64, turn(engine)); i < n; i++) {
             int fd = event[i].data.fd, new = fd == listener ? accept4(fd, NULL, NULL, SOCK_NONBLOCK) : -1;
             over |= fd == STDIN_FILENO;
             peers[fd < PEERS ? fd : 0].readable |= (event[i].events & ~(uint32_t)EPOLLOUT) != 0;
