@@ -45,7 +45,7 @@ struct milgi_loop {
     struct milgi_stream *streams; /* all that hold a socket */
     unsigned streams_n;
     struct milgi_stream *linger_first, *linger_last; /* in order of when they are looked at */
-    uint64_t engine_due, engine_may;                 /* when the engine has to run, and from when on it would make sense */
+    uint64_t engine_due, engine_may;                 /* when the engine has to run; from when on that makes sense */
     bool starved;                                    /* somebody waits for chunks */
     bool stopping;
     uint8_t waste[16384]; /* where bytes go that nobody wants */
