@@ -47,7 +47,7 @@ struct client {
  * had sent close_notify. What is still on its way to elsewhere may then take its time, until proxy_done(), which the
  * service has to call; a second closed(), not in order, tells it to end now. The others come before closed(). busy():
  * the client would miss something if it were closed now; |patient|: it may take its time. late(), which may be NULL:
- * what proxy_asking() began has taken too long. /
+ * what proxy_asking() began has taken too long.
  */
 struct service {
     bool (*open)(struct client *c);

@@ -44,8 +44,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_credential_new_uri(
 MILGI_API MILGI_MUST_CHECK int milgi_credential_new_file(
     const char *chain_file, const char *key_file, struct milgi_credential **credential);
 /*
- * What is wrong with a file, or with one of the two that make a credential, for whoever has to mend it. |text| goes
- * on where the file's name ends: "is encrypted: ...", "line 17: ...". It never holds bytes of a key.
+ * What is wrong with a file, or with one of the two that make a credential, for the person who has to mend it. |text|
+ * goes on where the file's name ends: "is encrypted: ...", "line 17: ...". It never holds bytes of a key.
  */
 enum milgi_problem_kind {
     MILGI_PROBLEM_NONE,
@@ -164,7 +164,7 @@ enum milgi_decision_kind {
 typedef void (*milgi_keylog_cb)(void *ctx, const char *line);
 /*
  * How many bytes of padding (0 .. 2^14 - content_len) to add to a record with |content_len| bytes of application
- * data. More than fits is cut.
+ * data. More than fits is cut off.
  */
 typedef size_t (*milgi_padding_cb)(void *ctx, size_t content_len);
 

@@ -80,7 +80,7 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  * quiesce    from now on the device begins nothing more: ops that it had not begun come back from dequeue() as
  *            CANCELLED. It waits for those that it has begun, for |limit_ns| of real time at most (0: not at all).
  *            Returns 0: it writes no more to any op, chunk or key of this queue pair, and what has not come back by
- *            then never will; the queue pair may be used on. Returns MILGI_EBUSY: it is still at something, whose
+ *            then never will; the queue pair may be used on. Returns MILGI_EBUSY: it still works on something whose
  *            memory nobody may touch; only dequeue(), quiesce() again and qp_close() are left. A device that works in
  *            memory of its own takes the op away from a call that hangs, gives it back as CANCELLED, and returns 0.
  *            May be NULL: nothing is ever under way.

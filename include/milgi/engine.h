@@ -42,7 +42,7 @@ enum milgi_next {
  * not come later, so set a timer for it, rounded up to what timers can do. |convenient_ns|, never later than that: from
  * then on a run would put something in order that can wait (memory of connections that have gone quiet, keys that
  * nobody needs any more, a device that is to be tried again). Do not wake up for it; but when the host is awake after
- * it for another reason, a run is worth while. A host may ignore it: |deadline_ns| comes at most a second behind it.
+ * it for another reason, a run is worthwhile. A host may ignore it: |deadline_ns| comes at most a second behind it.
  *
  * A deadline is judged by a turn, after what has come by then: bring what the sockets have before a run that is due. A
  * host that was stopped for longer than it meant to is answered AGAIN once, before any deadline is judged.
@@ -150,7 +150,7 @@ MILGI_API int milgi_engine_free(struct milgi_engine *engine);
  * Opens a queue pair on |device| (borrowed until milgi_engine_free(), or until on_device() says REMOVED) and returns
  * its index in the engine (> 0, below MILGI_DEVICES_MAX), or MILGI_EINVAL (its caps or functions make no sense: a
  * parallelism of 0 ...), MILGI_ELIMIT (it has no queue pair left, or there are MILGI_DEVICES_MAX), MILGI_EFORK (this
- * engine or this device was made in another process). By itself this routes nothing but what would hold up everybody:
+ * engine or this device was made in another process). By itself this routes only what would hold up everybody:
  * an op of a handshake (never a record) for whose type no device was named, and which the inline device is expected to
  * need longer for than a whole turn may take (an RSA-4096 signature), goes to the device that would finish it first,
  * of those that take it and are not MILGI_CAP_REMOTE. At any time, while traffic flows, from callbacks too.
@@ -184,8 +184,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_use_memory(struct milgi_engine *engi
 /*
  * Ops of the types |op_bits| (MILGI_OP_BIT) go to the device with |index| from now on, where its caps allow it: SEAL
  * and OPEN from |min_record| bytes on (0: the device's own min_record). Index 0: to the inline device, whatever they
- * take. Returns 0 or
- * MILGI_EINVAL (no device there).
+ * take. Returns 0 or MILGI_EINVAL (no device there).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_route(
     struct milgi_engine *engine, uint32_t op_bits, unsigned index, uint32_t min_record);

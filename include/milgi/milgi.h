@@ -17,7 +17,7 @@
  *             does more than exec() is not forked from inside a callback, nor while devices have threads: make
  *             devices and engines afterwards (docs/processes.md).
  * Callbacks.  The library calls back only from inside milgi_engine_run() (and schedule(), see engine.h). A callback
- *             may call every function of the library but milgi_engine_run() and milgi_engine_free(); it may free the
+ *             may call every function of the library except milgi_engine_run() and milgi_engine_free(); it may free the
  *             connection it is called for.
  * Borrowing.  A pointer argument is borrowed for the length of the call, unless the comment says "takes" (the
  *             reference or the object becomes the library's), "copies" or "until".

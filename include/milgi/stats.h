@@ -4,7 +4,7 @@
  * are read once per burst, and one op of 31 (of those that run inline, one of 61) is measured. docs/statistics.md says
  * how to read it.
  *
- * All functions here only read, but milgi_engine_latency_reset(); they are called on the engine's thread, from
+ * All functions here only read, except milgi_engine_latency_reset(); they are called on the engine's thread, from
  * callbacks too. In a child of fork() they tell what was true then.
  */
 #pragma once
@@ -76,7 +76,8 @@ enum milgi_latency_part {
     MILGI_LATENCY_DEVICE, /* until the device gave it back: when the engine took it, not when it was done */
     /*
      * until its turn came: a record, when all before it had been delivered; a result of a handshake, when everything
-     * was there that the same step needs. At the engine's last look at the clock, so 0 for what is taken at once
+     * was there that the same step needs. Measured at the engine's last look at the clock, so 0 for what is taken at
+     * once
      */
     MILGI_LATENCY_REORDER,
     MILGI_LATENCY_PARTS

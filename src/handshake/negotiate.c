@@ -140,7 +140,7 @@ static enum milgi__step c_recv_hello(struct milgi__hs *hs, struct milgi__reader 
      *= bytes are not equal to either of these values. [...] If a match is found, the client MUST abort the handshake
      *= with an "illegal_parameter" alert." */
     if (milgi__server_hello_downgraded(&hello))
-        return milgi__hs_illegal(hs, "somebody made the server choose an older version than it has");
+        return milgi__hs_illegal(hs, "downgrade detected");
     return milgi__hs_fail(
         hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the server chose a version below TLS 1.3");
 }
