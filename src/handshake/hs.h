@@ -215,7 +215,7 @@ struct milgi__hs {
 
     /* client */
     const char *server_name;
-    uint32_t offered; /* extensions of our ClientHello */
+    uint32_t offered; /* extensions of our ClientHello; of the client's first */
     struct milgi__bytes cookie;
     bool requested; /* a CertificateRequest came */
 

@@ -104,6 +104,7 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
     hs->session_id_len = (uint8_t)hello->session_id.len;
     if (hello->session_id.len != 0)
         memcpy(hs->session_id, hello->session_id.p, hello->session_id.len);
+    hs->offered = ext->present;
     hs->early_data = (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0;
     if (ext->server_name.len != 0) {
         hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, ext->server_name).p;
@@ -191,6 +192,9 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
     /*= RFC8446 4.1.2: "Including a "cookie" extension if one was provided in the HelloRetryRequest." We give none. */
     if ((hello.ext.present & MILGI__EXT(MILGI__EXT_COOKIE)) != 0)
         return milgi__hs_illegal(hs, "the second ClientHello has a cookie that was never given");
+    /*= RFC8446 4.1.2: "Updating the "pre_shared_key" extension if present" */
+    if ((hello.ext.present & ~hs->offered & MILGI__EXT(MILGI__EXT_PSK)) != 0)
+        return milgi__hs_illegal(hs, "the second ClientHello has a pre_shared_key that the first had not");
     /*= RFC8446 4.2.10: "A client MUST NOT include the "early_data" extension in its followup ClientHello." */
     if ((hello.ext.present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0)
         return milgi__hs_illegal(hs, "the second ClientHello offers early data");

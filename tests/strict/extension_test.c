@@ -296,6 +296,11 @@ static void what_a_client_says_wrongly_is_refused(void **state)
         { "no protocol", HELLO, ADD, ALPN, BODY("\0\0"), DECODE, 0, NULL },
         { "an empty protocol", HELLO, ADD, ALPN, BODY("\0\2\0\0"), DECODE, 0, NULL },
         { "an empty cookie", HELLO, ADD, COOKIE, BODY("\0\0"), DECODE, 0, NULL },
+        /*= RFC8446 4.2.6: "The "extension_data" field of the "post_handshake_auth" extension is zero length." */
+        { "post_handshake_auth with something in it", HELLO, ADD, POST_AUTH, BODY("x"), DECODE, 0, NULL },
+        { "post_handshake_auth, which it may", HELLO, ADD, POST_AUTH, BODY(""), OK, 0, NULL },
+        { "early data of some size", HELLO, ADD, EARLY_DATA, BODY("\0\0\0\1"), DECODE, 0, NULL },
+        { "no psk_key_exchange_modes", HELLO, ADD, PSK_MODES, BODY("\0"), DECODE, 0, NULL },
     };
     tell_all(lies, MILGI__COUNT(lies));
 }
@@ -458,6 +463,39 @@ struct change {
     size_t first_len, second_len;
 };
 
+/* What only the second has, and does not demand another that the first lacks. */
+static bool add_psk(struct liar *liar, struct pair_bytes *m)
+{
+    const bool *both = liar->setup.arg;
+    if (m->p[0] != MILGI__MSG_CLIENT_HELLO)
+        return true;
+    liar_ext_add(m, PSK_MODES, "\1\1", 2, false);
+    if (liar->said == 1 || *both)
+        liar_ext_add(m, PSK, PSK_BODY, sizeof PSK_BODY - 1, true);
+    return true;
+}
+
+/*= RFC8446 4.1.2: "Updating the "pre_shared_key" extension if present" */
+static void a_second_client_hello_offers_no_psk_that_the_first_has_not(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct place place = HELLO_2;
+        struct liar_setup setup = setup_of(&place);
+        struct liar liar;
+        bool both = i;
+        setup.edit = add_psk;
+        setup.arg = &both;
+        liar_init(&liar, &setup);
+        go_on(&liar);
+        if (both)
+            assert_true(liar.victim->established);
+        else
+            liar_expect_alert(&liar, ILLEGAL);
+        liar_fini(&liar);
+    }
+}
+
 static bool say_otherwise(struct liar *liar, struct pair_bytes *m)
 {
     const struct change *change = liar->setup.arg;
@@ -492,7 +530,6 @@ static void a_second_client_hello_repeats_each_extension(void **state)
         CHANGE(VERSIONS, "\4\3\4\3\3", "\2\3\4"),
         CHANGE(PSK_MODES, "\1\1", "\1\0"),
         CHANGE(AUTHORITIES, "\0\3\0\1x", "\0\3\0\1y"),
-        CHANGE(POST_AUTH, "", "x"),
         { POST_AUTH, NULL, "", 0, 0 },
         CHANGE(CERT_SCHEMES, "\0\2\x8\7", "\0\2\4\3"),
         CHANGE(UNKNOWN, "a", "b"),
@@ -786,6 +823,7 @@ int main(void)
         cmocka_unit_test(the_old_version_field_may_say_anything_but_ssl),
         cmocka_unit_test(the_fields_of_a_client_hello_are_looked_at),
         cmocka_unit_test(a_second_client_hello_repeats_each_extension),
+        cmocka_unit_test(a_second_client_hello_offers_no_psk_that_the_first_has_not),
         cmocka_unit_test(the_hellos_of_a_server_are_looked_at),
         cmocka_unit_test(a_cookie_alone_is_reason_enough_for_a_retry),
         cmocka_unit_test(the_messages_under_protection_are_looked_at),

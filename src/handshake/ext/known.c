@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Extensions that we neither send nor use: known so that one in a wrong place is refused. */
+/* Extensions that we neither send nor use: known so that one in a wrong place, or malformed beyond use, is refused. */
 #include "handshake/ext/ext.h"
 
 #define REQUEST_AND_ANSWER (MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED)
 #define OF_CERTIFICATES (MILGI__IN_CLIENT_HELLO | MILGI__IN_REQUEST | MILGI__IN_CERTIFICATE)
+
+/*= RFC8446 4.2.6: "The "extension_data" field of the "post_handshake_auth" extension is zero length." */
+static bool decode_nothing(
+    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
+{
+    (void)body; /* what is left in it is refused */
+    (void)place;
+    (void)to;
+    (void)failure;
+    return true;
+}
 
 const struct milgi__ext milgi__ext_known[10] = {
     { .iana = 1, .places = REQUEST_AND_ANSWER, .misplaced = "max_fragment_length in a wrong message" },
@@ -15,5 +26,9 @@ const struct milgi__ext milgi__ext_known[10] = {
     { .iana = 20, .places = REQUEST_AND_ANSWER, .misplaced = "server_certificate_type in a wrong message" },
     { .iana = 21, .places = MILGI__IN_CLIENT_HELLO, .misplaced = "padding in a wrong message" },
     { .iana = 48, .places = MILGI__IN_REQUEST, .misplaced = "oid_filters in a wrong message" },
-    { .iana = 49, .places = MILGI__IN_CLIENT_HELLO, .misplaced = "post_handshake_auth in a wrong message" },
+    { .iana = 49,
+        .places = MILGI__IN_CLIENT_HELLO,
+        .misplaced = "post_handshake_auth in a wrong message",
+        .malformed = "malformed post_handshake_auth",
+        .decode = decode_nothing },
 };
