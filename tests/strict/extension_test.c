@@ -456,101 +456,6 @@ static void the_fields_of_a_client_hello_are_looked_at(void **state)
     tell_all(lies, MILGI__COUNT(lies));
 }
 
-/* What the first ClientHello says in an extension, and what the second. */
-struct change {
-    unsigned iana;
-    const char *first, *second; /* NULL: nothing */
-    size_t first_len, second_len;
-};
-
-/* What only the second has, and does not demand another that the first lacks. */
-static bool add_psk(struct liar *liar, struct pair_bytes *m)
-{
-    const bool *both = liar->setup.arg;
-    if (m->p[0] != MILGI__MSG_CLIENT_HELLO)
-        return true;
-    liar_ext_add(m, PSK_MODES, "\1\1", 2, false);
-    if (liar->said == 1 || *both)
-        liar_ext_add(m, PSK, PSK_BODY, sizeof PSK_BODY - 1, true);
-    return true;
-}
-
-/*= RFC8446 4.1.2: "Updating the "pre_shared_key" extension if present" */
-static void a_second_client_hello_offers_no_psk_that_the_first_has_not(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 2; i++) {
-        struct place place = HELLO_2;
-        struct liar_setup setup = setup_of(&place);
-        struct liar liar;
-        bool both = i;
-        setup.edit = add_psk;
-        setup.arg = &both;
-        liar_init(&liar, &setup);
-        go_on(&liar);
-        if (both)
-            assert_true(liar.victim->established);
-        else
-            liar_expect_alert(&liar, ILLEGAL);
-        liar_fini(&liar);
-    }
-}
-
-static bool say_otherwise(struct liar *liar, struct pair_bytes *m)
-{
-    const struct change *change = liar->setup.arg;
-    if (m->p[0] != MILGI__MSG_CLIENT_HELLO)
-        return true;
-    const char *body = liar->said == 0 ? change->first : change->second;
-    if (body)
-        liar_ext_set(m, change->iana, body, liar->said == 0 ? change->first_len : change->second_len);
-    else if (liar_ext_has(m, change->iana))
-        liar_ext_remove(m, change->iana);
-    return true;
-}
-
-#define CHANGE(iana, first, second) \
-    { \
-        iana, first, second, sizeof first - 1, sizeof second - 1 \
-    }
-
-/*= RFC8446 4.1.2: "In that case, the client MUST send the same ClientHello without modification, except as follows" */
-static void a_second_client_hello_repeats_each_extension(void **state)
-{
-    (void)state;
-    static const struct change changes[] = {
-        CHANGE(SERVER_NAME, "\0\4\0\0\1a", "\0\4\0\0\1b"),
-        CHANGE(STATUS_REQUEST, "\1\0\0\0\0", "\1\0\0\0\1x"),
-        CHANGE(GROUPS, "\0\4\0\x1d\0\x17", "\0\4\0\x1d\0\x18"),
-        CHANGE(SCHEMES, "\0\4\x8\7\4\3", "\0\4\x8\7\5\3"),
-        CHANGE(ALPN, "\0\3\2h2", "\0\3\2h3"),
-        CHANGE(ALPN, "\0\6\2h2\2h3", "\0\6\2h3\2h2"),
-        { ALPN, NULL, "\0\3\2h2", 0, 5 },
-        { ALPN, "\0\3\2h2", NULL, 5, 0 },
-        CHANGE(VERSIONS, "\4\3\4\3\3", "\2\3\4"),
-        CHANGE(PSK_MODES, "\1\1", "\1\0"),
-        CHANGE(AUTHORITIES, "\0\3\0\1x", "\0\3\0\1y"),
-        { POST_AUTH, NULL, "", 0, 0 },
-        CHANGE(CERT_SCHEMES, "\0\2\x8\7", "\0\2\4\3"),
-        CHANGE(UNKNOWN, "a", "b"),
-    };
-    struct place place = HELLO_2;
-    struct liar_setup setup = setup_of(&place);
-    setup.edit = say_otherwise;
-    for (size_t i = 0; i < MILGI__COUNT(changes); i++) {
-        struct liar liar;
-        setup.arg = (void *)(uintptr_t)&changes[i];
-        liar_init(&liar, &setup);
-        go_on(&liar);
-        assert_int_equal(liar.said, 2);
-        if (liar.victim->reason.alert != ILLEGAL)
-            fail_msg("extension %u: %s", changes[i].iana, liar_end(&liar));
-        liar_expect_alert(&liar, ILLEGAL);
-        expect_silence(&liar);
-        liar_fini(&liar);
-    }
-}
-
 /* --- what a server may say ---------------------------------------------------------------------------------------- */
 
 static void other_suite(struct pair_bytes *m)
@@ -822,8 +727,6 @@ int main(void)
         cmocka_unit_test(what_a_client_says_wrongly_is_refused),
         cmocka_unit_test(the_old_version_field_may_say_anything_but_ssl),
         cmocka_unit_test(the_fields_of_a_client_hello_are_looked_at),
-        cmocka_unit_test(a_second_client_hello_repeats_each_extension),
-        cmocka_unit_test(a_second_client_hello_offers_no_psk_that_the_first_has_not),
         cmocka_unit_test(the_hellos_of_a_server_are_looked_at),
         cmocka_unit_test(a_cookie_alone_is_reason_enough_for_a_retry),
         cmocka_unit_test(the_messages_under_protection_are_looked_at),
