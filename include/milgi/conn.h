@@ -13,13 +13,24 @@
  *
  *   staged input    2 * INPUT + MILGI_CHUNK_MAX, then the connection fails; a host that heeds PAUSE: INPUT and a slice
  *   records         WINDOW of them in each direction, as ciphertext and as plaintext
- *   delivered       CREDIT + WINDOW * 16 KiB, until milgi_conn_consumed()
- *   output          2 * OUTPUT not framed; OUTPUT and a record framed, until milgi_conn_output_done()
+ *   delivered       CREDIT + 16 KiB, until milgi_conn_consumed()
+ *   output          OUTPUT + the larger of OUTPUT and 2 * (CREDIT + 16 KiB) given; OUTPUT and a record of it framed,
+ *                   until milgi_conn_output_done()
  *   handshake       six times HANDSHAKE_MESSAGE and our own chain, until on_established
  *
  * in bytes of chunks that are pinned: up to four times as many, since a slice below a quarter of its chunk is copied
  * and a larger one is not. With the defaults and everything driven to its end at once that is below 12 MiB; with full
  * chunks, a host that heeds PAUSE and an application that reads nothing, below 1 MiB.
+ *
+ * When more than half of the engine's chunks are in use, OUTPUT shrinks for all its connections alike, down to a record:
+ * PAUSE comes earlier, so that peers that never read cannot use up the memory of those that do.
+ *
+ * RELAY. What comes in on one connection can go out on another as it comes, however slow its peer is: withhold credit
+ * from MILGI_PAUSE to on_room. What is delivered by then always fits, if both have the same CREDIT and OUTPUT:
+ *
+ *   on_data(from):  for each slice: { milgi_slice_keep(&slice); rv = milgi_conn_send(to, slice); }
+ *                   owed += bytes;  if (rv == 0) { milgi_conn_consumed(from, owed); owed = 0; }
+ *   on_room(to):    milgi_conn_consumed(from, owed); owed = 0;
  */
 #pragma once
 
@@ -152,8 +163,8 @@ MILGI_API int milgi_conn_receive_eof(struct milgi_conn *conn, int error);
  * released it; write() copies. Data given before the handshake is complete waits for it. An empty slice or len 0
  * sends nothing. Records are framed at the end of the turn, so that small writes of one turn share records. Returns
  * 0; MILGI_PAUSE: taken, but stop until on_room; MILGI_ECLOSED (after milgi_conn_shutdown() or the end; nothing is
- * taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken; engine's on_memory); MILGI_ELIMIT (more than
- * twice MILGI_LIMIT_OUTPUT would be waiting, in spite of PAUSE or because one call gives so much; nothing is taken).
+ * taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken; engine's on_memory); MILGI_ELIMIT (more would be
+ * waiting than is said under MEMORY, in spite of PAUSE or because one call gives so much; nothing is taken).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice);
 MILGI_API MILGI_MUST_CHECK int milgi_conn_write(struct milgi_conn *conn, const void *data, size_t len);
@@ -219,8 +230,9 @@ MILGI_API bool milgi_conn_output_full(const struct milgi_conn *conn);
 MILGI_API size_t milgi_conn_output_pending(const struct milgi_conn *conn);
 
 /*
- * Keying material for other protocols (RFC 8446 7.5). Returns 0, MILGI_EINVAL (before on_established, label too long,
- * out_len > 255 * hash).
+ * Keying material for other protocols (RFC 8446 7.5). |context| may be NULL with a length of 0. Returns 0,
+ * MILGI_EINVAL (before on_established; label empty or of more than 249 bytes; out_len 0 or above 255 times the hash's
+ * length), MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_export(
     struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);

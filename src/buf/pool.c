@@ -383,6 +383,12 @@ bool milgi__pool_recovered(struct milgi__pool *pool)
     return true;
 }
 
+uint64_t milgi__pool_free_share(const struct milgi__pool *pool)
+{
+    uint64_t limit = pool->options.limit, used = MILGI__MIN(pool->used, limit);
+    return limit ? (limit - used) * MILGI__SHARE_ALL / limit : 0;
+}
+
 size_t milgi__pool_used(const struct milgi__pool *pool)
 {
     return pool->used;

@@ -25,10 +25,10 @@ uint64_t milgi__staged_max(const struct milgi_config *config)
     return 2 * limit(config, MILGI_LIMIT_INPUT) + MILGI_CHUNK_MAX;
 }
 
-/* Records are opened while there is credit; those that are then on their way are delivered too. */
+/* A record is opened while there is credit, what those on their way will deliver taken off. */
 uint64_t milgi__delivered_max(const struct milgi_config *config)
 {
-    return limit(config, MILGI_LIMIT_CREDIT) + limit(config, MILGI_LIMIT_WINDOW) * MILGI__PLAINTEXT_MAX;
+    return limit(config, MILGI_LIMIT_CREDIT) + MILGI__PLAINTEXT_MAX;
 }
 
 /* Data is framed while the network has less than its limit. */
@@ -37,9 +37,14 @@ static uint64_t framed_max(const struct milgi_config *config)
     return limit(config, MILGI_LIMIT_OUTPUT) + RECORD_ON_WIRE;
 }
 
+/*
+ * A relay is told PAUSE at OUTPUT and then passes on what it is delivered, which as small pieces or short records takes up
+ * to twice as much.
+ */
 uint64_t milgi__given_max(const struct milgi_config *config)
 {
-    return 2 * limit(config, MILGI_LIMIT_OUTPUT);
+    uint64_t output = limit(config, MILGI_LIMIT_OUTPUT);
+    return output + MILGI__MAX(output, 2 * milgi__delivered_max(config));
 }
 
 uint64_t milgi__conn_bound(const struct milgi_config *config)

@@ -54,7 +54,8 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
     /*= Before the barrier nobody gives out exporters. */
     if (!c->suite)
         return MILGI_EINVAL;
-    if (strlen(label) > 249 || out_len > 255 * milgi__hash_len(c->suite->hash))
+    if (!label || !*label || strlen(label) > 249 || (!context && context_len) || out_len == 0 ||
+        out_len > 255 * milgi__hash_len(c->suite->hash))
         return MILGI_EINVAL;
     int rv = milgi__export13(milgi__engine_crypto(c->engine), c->suite->hash, c->exporter, label, context, context_len,
         out, out_len);

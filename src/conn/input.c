@@ -104,7 +104,7 @@ static bool may_open(const struct milgi_conn *c)
     /* Records of the next read epoch wait as ciphertext until the handshake asks for input. */
     if (c->phase != MILGI__ESTABLISHED)
         return milgi__conn_hs(c) && c->hs->wait == MILGI__HS_INPUT;
-    return c->unconsumed < milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
+    return c->unconsumed + milgi__transport_opening(c->transport) < milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
 }
 
 /*= RFC8446 4.2.10: "discarding records which fail deprotection (up to the configured max_early_data_size)" */

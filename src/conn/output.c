@@ -28,21 +28,35 @@ size_t milgi_conn_output_pending(const struct milgi_conn *c)
     return milgi__conn_backlog(c) + alert;
 }
 
+/*
+ * How much may be on its way out: less as the engine's chunks run out, so that those whose peers do not read leave
+ * some to the others, but a record in any case.
+ */
+static uint64_t output_limit(const struct milgi_conn *c)
+{
+    uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
+    uint64_t share = MILGI__MIN(2 * milgi__pool_free_share(milgi__engine_pool(c->engine)), MILGI__SHARE_ALL);
+    if (share == MILGI__SHARE_ALL)
+        return limit;
+    uint64_t least = MILGI__MIN(limit, MILGI__CIPHERTEXT_MAX);
+    return MILGI__MAX(least, limit / MILGI__SHARE_ALL * share / MILGI__SHARE_ALL * share);
+}
+
 bool milgi_conn_output_full(const struct milgi_conn *c)
 {
-    return cost(c) >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
+    return cost(c) >= output_limit(c);
 }
 
 /* Room enough for on_room. */
 static bool has_room(const struct milgi_conn *c)
 {
-    return cost(c) <= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) / 2;
+    return cost(c) <= output_limit(c) / 2;
 }
 
 /* Framed data that the network has not taken: no more is sealed than it can be given. */
 static bool network_full(const struct milgi_conn *c)
 {
-    return milgi__conn_with_network(c) >= milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
+    return milgi__conn_with_network(c) >= output_limit(c);
 }
 
 /* Whether |len| more bytes are taken: 0 or an error. */
@@ -53,7 +67,7 @@ static int may_send(const struct milgi_conn *c, size_t len)
     if (!milgi__conn_live(c) || c->out != MILGI__OUT_OPEN)
         return MILGI_ECLOSED;
     /* One call may be of any size up to the limit, but not again and again in spite of PAUSE. */
-    return cost(c) + len > 2 * milgi__conn_limit(c, MILGI_LIMIT_OUTPUT) ? MILGI_ELIMIT : 0;
+    return cost(c) + len > milgi__given_max(c->config) ? MILGI_ELIMIT : 0;
 }
 
 /*
@@ -283,7 +297,6 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
 {
     if (milgi__engine_foreign(c->engine))
         return;
-    bool was_full = network_full(c);
     while (bytes && c->out_handed) {
         struct milgi_slice *s = &c->output.ring[c->output.head & (c->output.cap - 1)];
         uint32_t k = (uint32_t)MILGI__MIN(bytes, s->len);
@@ -301,6 +314,6 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
     }
     if (c->output.n == 0 && c->phase == MILGI__HANDSHAKING)
         milgi__bufq_clear(&c->output); /* the handshake may have to wait for long */
-    if (c->phase != MILGI__FREED && ((c->want_room && has_room(c)) || (was_full && !network_full(c))))
+    if (c->phase != MILGI__FREED && ((c->want_room && has_room(c)) || (milgi__transport_unframed(c->transport) && !network_full(c))))
         milgi__engine_ready(c->engine, &c->owner);
 }

@@ -183,7 +183,7 @@ bool milgi__transport_in_flight(const struct milgi__transport *t)
 
 uint64_t milgi__transport_opening(const struct milgi__transport *t)
 {
-    return (uint64_t)(t->rec.in.tail - t->rec.in.head) * MILGI__PLAINTEXT_MAX;
+    return (uint64_t)(t->rec.in.next - t->rec.in.head) * MILGI__PLAINTEXT_MAX;
 }
 
 bool milgi__transport_in_busy(const struct milgi__transport *t)

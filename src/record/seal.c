@@ -93,7 +93,7 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     struct milgi_op **op)
 {
     struct milgi__direction *out = &r->out;
-    uint32_t pad = milgi__limit_padding(r, plan->len);
+    uint32_t pad = urgent ? 0 : milgi__limit_padding(r, plan->len); /* application data only */
     uint32_t body = plan->len + pad + MILGI__TRAILER, total = MILGI__RECORD_HEADER + body;
     bool in_place = seals_in_place(r, plan, pad);
     if (!in_place && !milgi__out_room(r, total, r->pending_len + total - plan->len, reserve_for(r, urgent)))

@@ -138,6 +138,140 @@ static void a_connection_may_be_freed_from_every_callback_and_none_follows(void 
     }
 }
 
+/* --- every call from every callback ------------------------------------------------------------------------------- */
+
+static void call_shutdown(struct milgi_conn *conn)
+{
+    (void)milgi_conn_shutdown(conn);
+}
+
+static void call_abort(struct milgi_conn *conn)
+{
+    (void)milgi_conn_abort(conn, MILGI_ALERT_INTERNAL_ERROR);
+}
+
+static void call_cancel(struct milgi_conn *conn)
+{
+    (void)milgi_conn_abort(conn, MILGI_ALERT_USER_CANCELED);
+}
+
+static void call_update(struct milgi_conn *conn)
+{
+    (void)milgi_conn_update_keys(conn, true);
+}
+
+static void call_write(struct milgi_conn *conn)
+{
+    static const uint8_t data[20000];
+    (void)!milgi_conn_write(conn, data, sizeof data);
+    (void)!milgi_conn_write(conn, data, 1);
+}
+
+static void call_send(struct milgi_conn *conn)
+{
+    struct milgi_chunk *chunk = milgi_conn_chunk(conn, 3000);
+    struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), 3000 };
+    memset(slice.data, 0, slice.len);
+    int rv = milgi_conn_send(conn, slice);
+    if (rv != 0 && rv != MILGI_PAUSE)
+        milgi_chunk_unref(chunk);
+}
+
+static void call_receive(struct milgi_conn *conn)
+{
+    struct milgi_chunk *chunk = milgi_conn_chunk(conn, 64);
+    struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), 64 };
+    memset(slice.data, 0xff, slice.len);
+    (void)milgi_conn_receive(conn, slice);
+}
+
+static void call_eof(struct milgi_conn *conn)
+{
+    (void)milgi_conn_receive_eof(conn, 0);
+}
+
+static void call_consumed(struct milgi_conn *conn)
+{
+    milgi_conn_consumed(conn, SIZE_MAX);
+}
+
+static void call_export(struct milgi_conn *conn)
+{
+    uint8_t out[16];
+    (void)!milgi_conn_export(conn, "label", NULL, 0, out, sizeof out);
+}
+
+static void (*const calls[])(struct milgi_conn *conn) = { milgi_conn_free, call_shutdown, call_abort, call_cancel,
+    call_update, call_write, call_send, call_receive, call_eof, call_consumed, call_export };
+
+static const char *call_at;
+static void (*call)(struct milgi_conn *conn);
+
+static void do_call(struct pair_side *side)
+{
+    if (!side->conn || seen++ >= 3)
+        return;
+    struct milgi_conn *conn = side->conn;
+    if (call == milgi_conn_free)
+        side->conn = NULL;
+    call(conn);
+}
+
+static void call_at_event(struct pair_side *side, const char *event)
+{
+    if (side == free_who && strcmp(event, call_at) == 0)
+        do_call(side);
+}
+
+static size_t padding(void *ctx, size_t content_len)
+{
+    (void)ctx;
+    assert_true(content_len > 0);
+    assert_true(!free_who->conn || free_who->established); /* handshake records are not its */
+    if (strcmp(call_at, "padding") == 0)
+        do_call(free_who);
+    return 100;
+}
+
+static void call_from(int role, const char *event, size_t which, const char *device)
+{
+    struct milgi_config *c[2] = { config(MILGI_CLIENT, true), config(MILGI_SERVER, true) };
+    assert_int_equal(milgi_config_set_padding(c[role], padding, NULL), 0);
+    call_at = event;
+    call = calls[which];
+    seen = 0;
+    begin(c[0], c[1], device);
+    free_who = &pair.side[role];
+    client->on_event = server->on_event = call_at_event;
+    converse(false);
+    if (seen == 0)
+        fail_msg("%s never came to side %d", event, role);
+    /* What was begun ends, too. */
+    for (int i = 0; i < 2; i++) {
+        if (pair.side[i].conn)
+            (void)milgi_conn_receive_eof(pair.side[i].conn, 0);
+    }
+    pair_settle(&pair);
+    for (int i = 0; i < 2; i++)
+        assert_true(pair.side[i].closed || !pair.side[i].conn);
+    pair_fini(&pair);
+}
+
+static void every_call_may_be_made_from_every_callback(void **state)
+{
+    static const char *const devices[] = { NULL, "sim:latency=20us,depth=4" };
+    (void)state;
+    for (size_t which = 0; which < sizeof calls / sizeof calls[0]; which++) {
+        for (size_t d = 0; d < sizeof devices / sizeof devices[0]; d++) {
+            for (int role = 0; role < 2; role++) {
+                for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+                    call_from(role, names[i], which, devices[d]);
+                call_from(role, "padding", which, devices[d]);
+            }
+        }
+    }
+}
+
 /* --- output ------------------------------------------------------------------------------------------------------- */
 
 static void output_comes_once_per_turn(void **state)
@@ -313,6 +447,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_may_be_freed_from_every_callback_and_none_follows),
+        cmocka_unit_test(every_call_may_be_made_from_every_callback),
         cmocka_unit_test(output_comes_once_per_turn),
         cmocka_unit_test(what_is_staged_asks_an_idle_host_for_one_turn_and_calls_nothing_back),
         cmocka_unit_test(what_a_callback_stages_asks_for_nothing),
