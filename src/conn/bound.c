@@ -38,8 +38,8 @@ static uint64_t framed_max(const struct milgi_config *config)
 }
 
 /*
- * A relay is told PAUSE at OUTPUT and then passes on what it is delivered, which as small pieces or short records takes up
- * to twice as much.
+ * A relay is told PAUSE at OUTPUT and then passes on what it is delivered, which takes up to twice as
+ * much as small pieces or short records.
  */
 uint64_t milgi__given_max(const struct milgi_config *config)
 {

@@ -314,6 +314,8 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
     }
     if (c->output.n == 0 && c->phase == MILGI__HANDSHAKING)
         milgi__bufq_clear(&c->output); /* the handshake may have to wait for long */
-    if (c->phase != MILGI__FREED && ((c->want_room && has_room(c)) || (milgi__transport_unframed(c->transport) && !network_full(c))))
+    if (c->phase == MILGI__FREED)
+        return;
+    if ((c->want_room && has_room(c)) || (milgi__transport_unframed(c->transport) && !network_full(c)))
         milgi__engine_ready(c->engine, &c->owner);
 }
