@@ -191,6 +191,10 @@ static void exporters_agree_behind_the_barrier(void **state)
     (void)state;
     begin(fake_config(MILGI_CLIENT, NULL), fake_config(MILGI_SERVER, NULL), 0, 0);
     pair_settle(&pair);
+    assert_int_equal(milgi_conn_export(client->conn, "", "c", 1, a, sizeof a), MILGI_EINVAL);
+    assert_int_equal(milgi_conn_export(client->conn, NULL, "c", 1, a, sizeof a), MILGI_EINVAL);
+    assert_int_equal(milgi_conn_export(client->conn, "EXPERIMENTAL x", "c", 1, a, 0), MILGI_EINVAL);
+    assert_int_equal(milgi_conn_export(client->conn, "EXPERIMENTAL x", NULL, 1, a, sizeof a), MILGI_EINVAL);
     assert_int_equal(milgi_conn_export(client->conn, "EXPERIMENTAL x", "c", 1, a, sizeof a), 0);
     assert_int_equal(milgi_conn_export(server->conn, "EXPERIMENTAL x", "c", 1, b, sizeof b), 0);
     assert_memory_equal(a, b, sizeof a);
