@@ -301,11 +301,11 @@ static bool start_tokens(struct app_tls *tls)
 
 int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *o)
 {
-    struct milgi_uv_options uv;
+    struct milgi_stream_options uv;
     int status = make_device(tls, o);
     if (status)
         return status;
-    milgi_uv_options_init(&uv);
+    milgi_stream_options_init(&uv);
     if (o->memory)
         uv.engine.memory_limit = (size_t)o->memory;
     int rv = milgi_uv_new(loop, &uv, &tls->uv);

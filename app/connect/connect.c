@@ -27,7 +27,7 @@ struct connect {
     struct app_addresses addresses;
     struct dial *dial; /* until TCP is through */
     char name[256];
-    struct milgi_uv_stream *stream; /* NULL: ended */
+    struct milgi_stream *stream; /* NULL: ended */
     uv_timer_t idle;
     int status;
 
@@ -92,7 +92,7 @@ static json_t *chain_json(const struct milgi_conn_info *info)
 
 static void tell_parameters(struct connect *c)
 {
-    struct milgi_conn *conn = milgi_uv_conn(c->stream);
+    struct milgi_conn *conn = milgi_stream_conn(c->stream);
     struct facts f = facts_of(conn);
     struct milgi_conn_info info;
     milgi_conn_info(conn, &info);
@@ -167,7 +167,7 @@ static void fail(struct connect *c, const char *what, int error)
     c->status = APP_FAILED;
     app_pieces_clear(&c->out);
     if (c->stream)
-        milgi_uv_close(c->stream);
+        milgi_stream_close(c->stream);
     c->stream = NULL;
     finish_if_over(c);
 }
@@ -200,7 +200,7 @@ static void on_written(uv_fs_t *req)
     if (len > 0) {
         app_pieces_done(&c->out, (size_t)len);
         if (c->stream)
-            milgi_uv_consumed(c->stream, (size_t)len);
+            milgi_stream_consumed(c->stream, (size_t)len);
     }
     touch(c);
     write_more(c);
@@ -223,7 +223,7 @@ static void write_more(struct connect *c)
 static void end_input(struct connect *c)
 {
     c->we_ended = true;
-    milgi_uv_shutdown(c->stream);
+    milgi_stream_shutdown(c->stream);
 }
 
 /* Sends |slice|, or keeps it for on_room; true if more may be read. */
@@ -232,8 +232,8 @@ static bool send_input(struct connect *c, struct milgi_slice slice)
     uint32_t every = c->options->update_keys;
     /* Before a piece, so that there is something for the new keys to protect. */
     if (every && c->pieces_sent && c->pieces_sent % every == 0)
-        milgi_conn_update_keys(milgi_uv_conn(c->stream), true);
-    int rc = milgi_uv_send(c->stream, slice);
+        milgi_conn_update_keys(milgi_stream_conn(c->stream), true);
+    int rc = milgi_stream_send(c->stream, slice);
     if (rc == MILGI_ENOMEM) {
         c->in_held = slice;
         return false;
@@ -241,7 +241,7 @@ static bool send_input(struct connect *c, struct milgi_slice slice)
     c->pieces_sent++;
     if (rc < 0) {
         milgi_chunk_unref(slice.chunk);
-        milgi_uv_abort(c->stream, MILGI_ALERT_INTERNAL_ERROR); /* unless it has ended anyway: a gap must show */
+        milgi_stream_abort(c->stream, MILGI_ALERT_INTERNAL_ERROR); /* unless it has ended anyway: a gap must show */
     }
     return !rc;
 }
@@ -273,10 +273,10 @@ static void read_more(struct connect *c)
 {
     if (c->reading || c->we_ended || !c->stream)
         return;
-    struct milgi_conn *conn = milgi_uv_conn(c->stream);
+    struct milgi_conn *conn = milgi_stream_conn(c->stream);
     c->in_chunk = conn ? milgi_conn_chunk(conn, READ_SIZE) : NULL;
     if (!c->in_chunk) {
-        milgi_uv_await_memory(c->stream);
+        milgi_stream_await_memory(c->stream);
         return;
     }
     uv_buf_t buf = uv_buf_init((char *)milgi_chunk_data(c->in_chunk), READ_SIZE);
@@ -287,7 +287,7 @@ static void read_more(struct connect *c)
 
 /* --- what the stream tells ---------------------------------------------------------------------------------------- */
 
-static void on_open(struct milgi_uv_stream *stream, void *arg)
+static void on_open(struct milgi_stream *stream, void *arg)
 {
     struct connect *c = arg;
     (void)stream;
@@ -297,19 +297,19 @@ static void on_open(struct milgi_uv_stream *stream, void *arg)
     read_more(c);
 }
 
-static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct connect *c = arg;
     touch(c);
     for (size_t i = 0; i < slices_n; i++)
         if (!app_pieces_keep(&c->out, &slices[i])) {
-            milgi_uv_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
+            milgi_stream_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
             return;
         }
     write_more(c);
 }
 
-static void on_end(struct milgi_uv_stream *stream, void *arg)
+static void on_end(struct milgi_stream *stream, void *arg)
 {
     struct connect *c = arg;
     (void)stream;
@@ -318,7 +318,7 @@ static void on_end(struct milgi_uv_stream *stream, void *arg)
         end_input(c); /* nobody there is going to end it */
 }
 
-static void on_room(struct milgi_uv_stream *stream, void *arg)
+static void on_room(struct milgi_stream *stream, void *arg)
 {
     struct connect *c = arg;
     struct milgi_slice held = c->in_held;
@@ -336,7 +336,7 @@ static int status_of(const struct connect *c, const struct milgi_reason *reason)
     return reason->cls == MILGI_CLASS_AUTH && !reason->alert_from_peer ? APP_UNVERIFIED : APP_FAILED;
 }
 
-static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
+static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct connect *c = arg;
     (void)stream;
@@ -354,7 +354,7 @@ static void on_gone(void *arg)
     finish_if_over(c);
 }
 
-static const struct milgi_uv_events stream_events = {
+static const struct milgi_stream_events stream_events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_end = on_end,

@@ -32,20 +32,30 @@ static void unlist(struct place *place)
     place->list = NULL;
 }
 
-static void enlist(struct place *place, struct clients *list)
+/* As one that moved last at |since_ms|. */
+static void enlist_at(struct place *place, struct clients *list, uint64_t since_ms)
 {
     struct proxy *p = place->client->proxy;
     unlist(place);
-    place->since_ms = uv_now(&p->loop);
+    place->since_ms = since_ms;
     place->list = list;
     place->next = NULL;
     place->prev = list->last;
+    while (place->prev && place->prev->since_ms > since_ms) {
+        place->next = place->prev;
+        place->prev = place->prev->prev;
+    }
     *(place->prev ? &place->prev->next : &list->first) = place;
-    list->last = place;
+    *(place->next ? &place->next->prev : &list->last) = place;
     /* The timer may be set for a later one of another list: look again when it is this one's turn. */
     bool set = uv_is_active((uv_handle_t *)&p->sweep);
     if (list->timeout_ms && !p->stopping && (!set || uv_timer_get_due_in(&p->sweep) > list->timeout_ms))
         uv_timer_start(&p->sweep, on_sweep, list->timeout_ms, 0);
+}
+
+static void enlist(struct place *place, struct clients *list)
+{
+    enlist_at(place, list, uv_now(&place->client->proxy->loop));
 }
 
 void proxy_touch(struct client *c)
@@ -114,10 +124,27 @@ void proxy_done(struct client *c)
 
 void proxy_close(struct client *c)
 {
-    struct milgi_uv_stream *stream = c->stream;
+    struct milgi_stream *stream = c->stream;
     part(c, false);
     if (stream)
-        milgi_uv_close(stream);
+        milgi_stream_close(stream);
+}
+
+void proxy_cut(struct client *c)
+{
+    struct milgi_stream *stream = c->stream;
+    part(c, false);
+    if (stream)
+        milgi_stream_cut(stream);
+}
+
+void proxy_end(struct client *c)
+{
+    bool (*at_rest)(const struct client *) = c->proxy->service->at_rest;
+    if (at_rest && c->served && at_rest(c))
+        proxy_close(c);
+    else
+        proxy_cut(c);
 }
 
 /* When to look at this list again, from |now| on. */
@@ -147,6 +174,39 @@ static void on_sweep(uv_timer_t *timer)
         uv_timer_start(&p->sweep, on_sweep, next, 0);
 }
 
+/*
+ * For how long nothing has moved on either side. What we read and write says little of that: a peer that reads slowly
+ * but all the time lives off the kernel's buffers, and it is not idle.
+ */
+static uint64_t idle_ms(struct client *c)
+{
+    uint64_t front = c->stream ? milgi_stream_idle_ms(c->stream) : UINT64_MAX;
+    uint64_t back = c->served && c->proxy->service->idle_ms ? c->proxy->service->idle_ms(c) : UINT64_MAX;
+    return front < back ? front : back;
+}
+
+/* True: it is not idle at all, and listed again. */
+static bool moves(struct client *c, struct clients *list)
+{
+    uint64_t idle = idle_ms(c), now = uv_now(&c->proxy->loop);
+    if (idle >= list->timeout_ms)
+        return false;
+    enlist_at(&c->life, list, now > idle ? now - idle : 0);
+    return true;
+}
+
+static void late_open(struct client *c)
+{
+    if (!moves(c, &c->proxy->open))
+        proxy_end(c);
+}
+
+static void late_lingering(struct client *c)
+{
+    if (!moves(c, &c->proxy->lingering))
+        proxy_cut(c);
+}
+
 static void late_request(struct client *c)
 {
     c->proxy->service->late(c);
@@ -156,8 +216,8 @@ void clients_init(struct proxy *p)
 {
     const struct app_options *o = p->options;
     p->shaking = (struct clients){ .late = proxy_close };
-    p->open = (struct clients){ .timeout_ms = o->idle_ms, .late = proxy_close };
-    p->lingering = (struct clients){ .timeout_ms = LINGERING_MS, .late = proxy_close };
+    p->open = (struct clients){ .timeout_ms = o->idle_ms, .late = late_open };
+    p->lingering = (struct clients){ .timeout_ms = LINGERING_MS, .late = late_lingering };
     p->asking = (struct clients){ .timeout_ms = o->request_ms, .late = late_request };
     if (o->handshake_ms)
         p->shaking.timeout_ms = o->handshake_ms + SILENT_SLACK_MS;
@@ -192,21 +252,21 @@ void clients_add(struct client *c)
 
 /* --- what a stream tells ------------------------------------------------------------------------------------------ */
 
-static void on_open(struct milgi_uv_stream *stream, void *arg)
+static void on_open(struct milgi_stream *stream, void *arg)
 {
     struct client *c = arg;
     struct milgi_conn_info info;
-    milgi_conn_info(milgi_uv_conn(stream), &info);
+    milgi_conn_info(milgi_stream_conn(stream), &info);
     if (info.peer_chain_n)
         c->subject = app_subject(&info.peer_chain[0]);
     c->proxy->established++;
     enlist(&c->life, &c->proxy->open);
     c->served = c->proxy->service->open(c);
     if (!c->served)
-        milgi_uv_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
+        milgi_stream_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
 }
 
-static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct client *c = arg;
     (void)stream;
@@ -215,7 +275,7 @@ static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milg
         c->proxy->service->data(c, slices, slices_n);
 }
 
-static void on_end(struct milgi_uv_stream *stream, void *arg)
+static void on_end(struct milgi_stream *stream, void *arg)
 {
     struct client *c = arg;
     (void)stream;
@@ -224,7 +284,7 @@ static void on_end(struct milgi_uv_stream *stream, void *arg)
         c->proxy->service->end(c);
 }
 
-static void on_room(struct milgi_uv_stream *stream, void *arg)
+static void on_room(struct milgi_stream *stream, void *arg)
 {
     struct client *c = arg;
     (void)stream;
@@ -246,7 +306,7 @@ static void tell_device_failure(struct proxy *p, const struct milgi_reason *reas
         reason->device_code);
 }
 
-static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
+static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct client *c = arg;
     (void)stream;
@@ -268,7 +328,7 @@ static void on_gone(void *arg)
     forget(c);
 }
 
-const struct milgi_uv_events clients_events = {
+const struct milgi_stream_events clients_events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_end = on_end,

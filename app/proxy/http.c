@@ -56,14 +56,14 @@ static void finish(struct http *h)
 {
     if (!h->last)
         return;
-    milgi_uv_shutdown(h->client->stream);
+    milgi_stream_shutdown(h->client->stream);
     proxy_asking(h->client, true);
 }
 
 /* Sends |text|, which is to be freed, or keeps it until there is room. */
 static void send_text(struct http *h, char *text, size_t len)
 {
-    int rc = milgi_uv_write(h->client->stream, text, len);
+    int rc = milgi_stream_write(h->client->stream, text, len);
     if (rc == MILGI_ENOMEM) {
         h->unsent = text;
         h->unsent_len = len;
@@ -73,7 +73,7 @@ static void send_text(struct http *h, char *text, size_t len)
     free(text);
     h->full = rc == MILGI_PAUSE;
     if (rc < 0)
-        milgi_uv_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
+        milgi_stream_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
     else
         finish(h);
 }
@@ -86,7 +86,7 @@ static void answer(struct http *h, int status, const char *type, const char *bod
     struct tm tm;
     FILE *out = open_memstream(&text, &len);
     if (!out) {
-        milgi_uv_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
+        milgi_stream_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
         return;
     }
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
@@ -100,7 +100,7 @@ static void answer(struct http *h, int status, const char *type, const char *bod
         fwrite(body, 1, body_len, out);
     if (fclose(out)) {
         free(text);
-        milgi_uv_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
+        milgi_stream_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
         return;
     }
     h->started = false;
@@ -259,11 +259,11 @@ static void http_data(struct client *c, const struct milgi_slice *slices, size_t
     for (size_t i = 0; i < slices_n; i++) {
         struct milgi_slice rest = slices[i];
         size_t done = h->full || h->waiting.first ? 0 : parse(h, rest.data, rest.len);
-        milgi_uv_consumed(c->stream, done);
+        milgi_stream_consumed(c->stream, done);
         rest.data += done;
         rest.len -= (uint32_t)done;
         if (rest.len && !app_pieces_keep(&h->waiting, &rest)) {
-            milgi_uv_abort(c->stream, MILGI_ALERT_INTERNAL_ERROR);
+            milgi_stream_abort(c->stream, MILGI_ALERT_INTERNAL_ERROR);
             return;
         }
     }
@@ -292,7 +292,7 @@ static void http_room(struct client *c)
     while (h->waiting.first && !h->full) {
         struct milgi_slice slice = h->waiting.first->slice;
         size_t done = parse(h, slice.data, slice.len);
-        milgi_uv_consumed(c->stream, done);
+        milgi_stream_consumed(c->stream, done);
         app_pieces_done(&h->waiting, done);
     }
     end_if_over(h);
@@ -350,6 +350,12 @@ static bool http_busy(const struct client *c, bool patient)
     return h->started || h->full || h->waiting.first || is_fresh;
 }
 
+static bool http_at_rest(const struct client *c)
+{
+    const struct http *h = c->state;
+    return !h->started && !h->full && !h->waiting.first;
+}
+
 const struct service http_service = {
     .open = http_open,
     .data = http_data,
@@ -358,4 +364,5 @@ const struct service http_service = {
     .closed = http_closed,
     .busy = http_busy,
     .late = http_late,
+    .at_rest = http_at_rest,
 };

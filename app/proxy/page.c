@@ -56,7 +56,7 @@ static void put_number(FILE *out, const char *label, uint64_t value)
 
 static void put_connection(FILE *out, const struct client *c)
 {
-    struct facts f = facts_of(milgi_uv_conn(c->stream));
+    struct facts f = facts_of(milgi_stream_conn(c->stream));
     fputs("<h2>This connection</h2>\n<table class=\"facts\">\n", out);
     put_fact(out, "Protocol", f.protocol);
     put_fact(out, "Suite", f.suite);
@@ -228,7 +228,7 @@ static json_t *server_json(const struct proxy *p, const struct milgi_engine_stat
 char *page_json(const struct client *c, size_t *len)
 {
     struct milgi_engine_stats stats;
-    struct facts facts = facts_of(milgi_uv_conn(c->stream));
+    struct facts facts = facts_of(milgi_stream_conn(c->stream));
     milgi_engine_stats(milgi_uv_engine(c->proxy->tls.uv), &stats);
     json_t *devices = json_array();
     for (unsigned i = 0; i < stats.devices_n; i++)

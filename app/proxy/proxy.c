@@ -72,7 +72,7 @@ void proxy_announce(const struct proxy *p)
     app_notify("READY=1");
 }
 
-void proxy_end(struct proxy *p)
+void proxy_leave(struct proxy *p)
 {
     if (p->channel < 0)
         listeners_remove(&p->listeners);
@@ -87,7 +87,7 @@ int app_proxy(const struct app_options *options)
         status = APP_FAILED;
     if (!status)
         status = options->workers > 1 ? proxy_master(&p) : proxy_serve(&p);
-    proxy_end(&p);
+    proxy_leave(&p);
     app_tls_close(&p.tls);
     app_addresses_free(&p.backend);
     listeners_free(&p.listeners);

@@ -32,13 +32,13 @@ struct place {
 /* One connection from its acceptance until its socket is closed and the service is done with it. */
 struct client {
     struct proxy *proxy;
-    struct milgi_uv_stream *stream; /* NULL: ended; nothing may be sent */
-    struct place life;              /* in shaking, then open, then lingering; from its last move on */
-    struct place request;           /* in asking, from its first byte on, while the service waits for the rest of it */
-    char *subject;                  /* of the client's certificate, or NULL */
-    void *state;                    /* the service's, from open() to proxy_done() */
-    bool served;                    /* between open() and proxy_done() */
-    bool gone;                      /* the socket is closed */
+    struct milgi_stream *stream; /* NULL: ended; nothing may be sent */
+    struct place life;           /* in shaking, then open, then lingering; from its last move on */
+    struct place request;        /* in asking, from its first byte on, while the service waits for the rest of it */
+    char *subject;               /* of the client's certificate, or NULL */
+    void *state;                 /* the service's, from open() to proxy_done() */
+    bool served;                 /* between open() and proxy_done() */
+    bool gone;                   /* the socket is closed */
 };
 
 /*
@@ -47,7 +47,9 @@ struct client {
  * had sent close_notify. What is still on its way to elsewhere may then take its time, until proxy_done(), which the
  * service has to call; a second closed(), not in order, tells it to end now. The others come before closed(). busy():
  * the client would miss something if it were closed now; |patient|: it may take its time. late(), which may be NULL:
- * what proxy_asking() began has taken too long.
+ * what proxy_asking() began has taken too long. at_rest(), which may be NULL: nothing is under way, so that an end now
+ * would be one in order. idle_ms(), which may be NULL: for how long nothing has moved on the service's own side; asked
+ * when the client's has been silent for too long.
  */
 struct service {
     bool (*open)(struct client *c);
@@ -57,6 +59,8 @@ struct service {
     void (*closed)(struct client *c, bool in_order);
     bool (*busy)(const struct client *c, bool patient);
     void (*late)(struct client *c);
+    bool (*at_rest)(const struct client *c);
+    uint64_t (*idle_ms)(const struct client *c);
 };
 
 struct proxy {
@@ -89,6 +93,7 @@ struct proxy {
     uint32_t clients_most; /* at once, since memory was last given back */
     bool serving, draining, patient, stopping;
     bool asked_to_end;                      /* by a signal, besides what the master orders */
+    bool hurried;                           /* by SIGINT */
     uint64_t drain_end_ms, farewell_end_ms; /* the latter: 0 before the former */
     uint64_t complained_ms;                 /* about the backend: at most once a second */
 
@@ -98,7 +103,7 @@ struct proxy {
 /* --- clients.c -------------------------------------------------------------------------------------------------- */
 
 /* What streams tell of clients. */
-extern const struct milgi_uv_events clients_events;
+extern const struct milgi_stream_events clients_events;
 
 /* Sets the lists up; their timers must have been made. */
 void clients_init(struct proxy *p);
@@ -110,8 +115,12 @@ void clients_part(struct proxy *p);
 void proxy_touch(struct client *c);
 /* A request has begun and is not whole; or now it is. */
 void proxy_asking(struct client *c, bool asking);
-/* Nothing more will be sent to or taken from this client: an end in order, as far as that goes. */
+/* Nothing more will be sent to or taken from this client, which had all there is: an end in order. */
 void proxy_close(struct client *c);
+/* The same in the middle of something: the client cannot take what it got for the whole. */
+void proxy_cut(struct client *c);
+/* One of the two, as the service says. */
+void proxy_end(struct client *c);
 /* The service has forgotten |c|, which may be gone with this. */
 void proxy_done(struct client *c);
 
@@ -127,7 +136,7 @@ void proxy_announce(const struct proxy *p);
 /* No more than this process can hold, by what it has open now. False: it has complained that this is nothing. */
 bool proxy_limit(struct proxy *p);
 /* At the end of the only process, or of the master: what others would find of it. */
-void proxy_end(struct proxy *p);
+void proxy_leave(struct proxy *p);
 
 /* --- reload.c: certificates and keys for connections from here on, without waiting for files or tokens ------------ */
 

@@ -8,27 +8,35 @@
 #include "common/dial.h"
 #include "common/say.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define READ_SIZE 32768u
 #define PIECES 32
-#define QUIET_MS 1000 /* a relay that was silent for so long is not in the middle of something */
+#define COMPLAIN_MS 1000u    /* between two complaints about the backend */
+#define WASTE_MAX (1u << 20) /* bytes that a client may send to a backend that takes none */
+#define QUIET_MS 1000        /* a relay that was silent for so long is not in the middle of something */
 
 struct relay {
     struct client *client;
+    int unsent;        /* bytes that the backend's host had not acknowledged when that was asked last */
     struct dial *dial; /* until there is a connection */
     uv_tcp_t tcp;
     uv_shutdown_t shutdown;
     struct milgi_chunk *reading;     /* lent to libuv */
     struct milgi_slice held;         /* of the backend, for which there was no room; none: chunk is NULL */
     struct push *early, *early_last; /* what came before there was a connection */
+    size_t wasted;                   /* bytes that it did not take */
     size_t queued;                   /* bytes that wait there, or that libuv holds for the backend */
     const struct app_address *where; /* the backend's address that answered, or failed last; NULL: none yet */
     bool connected;
     bool client_ended;  /* close_notify came: the backend's end follows what is queued */
     bool backend_ended; /* its end came */
     bool fin;           /* shutdown is asked for */
+    bool deaf;          /* the backend takes nothing any more */
+    bool parted;        /* the client's connection is over */
     bool closing;
 };
 
@@ -45,6 +53,9 @@ static void free_push(struct push *push)
     milgi_chunk_unref(push->slice.chunk);
     free(push);
 }
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf);
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
@@ -74,13 +85,26 @@ static void relay_close(struct relay *r, bool cut)
         uv_close((uv_handle_t *)&r->tcp, on_closed);
 }
 
+/*
+ * The client's own stream may have been whole although the connection is over: then the backend gets all of it and
+ * its end, and what it answers is thrown away. Closing with unread input would be a reset, which takes back what the
+ * backend has not read yet.
+ */
 static void relay_closed(struct client *c, bool in_order)
 {
     struct relay *r = c->state;
-    if (!in_order)
+    bool again = r->parted;
+    r->parted = true;
+    milgi_chunk_unref(r->held.chunk);
+    r->held.chunk = NULL;
+    if (again || !(in_order || r->client_ended)) {
         relay_close(r, true);
-    else if (!r->fin)
+    } else if (!r->backend_ended) {
+        if (r->connected)
+            uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read);
+    } else if (!r->fin) {
         relay_close(r, false);
+    }
 }
 
 static void on_shutdown(uv_shutdown_t *req, int status)
@@ -89,7 +113,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
     if (r->closing)
         return;
     r->fin = false;
-    if (!r->client->stream)
+    if (!r->client->stream && (status || r->backend_ended))
         relay_close(r, status != 0);
 }
 
@@ -104,23 +128,47 @@ static void end_to_backend(struct relay *r)
         r->fin = false;
 }
 
+static void complain(struct relay *r, const char *what, int error)
+{
+    struct proxy *p = r->client->proxy;
+    char where[APP_ADDRESS_TEXT];
+    const struct app_address *address = r->where ? r->where : &p->backend.items[0];
+    uint64_t now = uv_now(&p->loop);
+    if (p->complained_ms && now - p->complained_ms < COMPLAIN_MS)
+        return;
+    p->complained_ms = now;
+    app_address_text((const struct sockaddr *)&address->socket, where);
+    app_complain("%s %s: %s", what, where, uv_strerror(error));
+}
+
 /* The backend is lost: the client must not take what it got for the whole. */
 static void backend_failed(struct relay *r, const char *what, int error)
 {
-    struct proxy *p = r->client->proxy;
-    uint64_t now = uv_now(&p->loop);
     if (r->closing)
         return;
-    if (now - p->complained_ms >= 1000 || !p->complained_ms) {
-        char where[APP_ADDRESS_TEXT];
-        const struct app_address *address = r->where ? r->where : &p->backend.items[0];
-        p->complained_ms = now;
-        app_address_text((const struct sockaddr *)&address->socket, where);
-        app_complain("%s %s: %s", what, where, uv_strerror(error));
-    }
+    complain(r, what, error);
     if (r->client->stream)
-        milgi_uv_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
+        milgi_stream_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
     relay_close(r, false);
+}
+
+/*
+ * The backend takes nothing any more. What it has said is for the client all the same, up to its end: an answer may
+ * have come before everything was sent. What the client still sends is thrown away, within limits.
+ */
+static void backend_is_deaf(struct relay *r, int error)
+{
+    if (!r->deaf)
+        complain(r, "sending to", error);
+    r->deaf = true;
+}
+
+static void waste(struct relay *r, size_t len)
+{
+    r->wasted += len;
+    milgi_stream_consumed(r->client->stream, len);
+    if (r->wasted > WASTE_MAX)
+        proxy_cut(r->client);
 }
 
 /* --- to the backend ----------------------------------------------------------------------------------------------- */
@@ -134,14 +182,17 @@ static void on_pushed(uv_write_t *req, int status)
     r->queued -= len;
     if (r->closing)
         return;
-    if (status) {
-        backend_failed(r, "sending to", status);
+    if (status)
+        backend_is_deaf(r, status);
+    if (status && r->parted)
+        relay_close(r, true); /* nobody is there for its answer either */
+    if (!r->client->stream)
         return;
-    }
-    if (r->client->stream) {
-        proxy_touch(r->client);
-        milgi_uv_consumed(r->client->stream, len);
-    }
+    proxy_touch(r->client);
+    if (status)
+        waste(r, len);
+    else
+        milgi_stream_consumed(r->client->stream, len);
 }
 
 static int write_push(struct relay *r, struct push *push)
@@ -202,6 +253,11 @@ static void relay_data(struct client *c, const struct milgi_slice *slices, size_
     struct relay *r = c->state;
     if (r->closing)
         return;
+    if (r->deaf) {
+        for (size_t i = 0; i < slices_n && c->stream; i++)
+            waste(r, slices[i].len);
+        return;
+    }
     size_t done = push_now(r, slices, slices_n), skip = done;
     for (size_t i = 0; i < slices_n; i++) {
         struct milgi_slice rest = slices[i];
@@ -215,7 +271,7 @@ static void relay_data(struct client *c, const struct milgi_slice *slices, size_
         }
     }
     if (done)
-        milgi_uv_consumed(c->stream, done);
+        milgi_stream_consumed(c->stream, done);
 }
 
 static void relay_end(struct client *c)
@@ -229,9 +285,14 @@ static void relay_end(struct client *c)
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
+    static char waste[READ_SIZE];
     struct relay *r = handle->data;
     (void)suggested;
-    struct milgi_conn *conn = r->client->stream ? milgi_uv_conn(r->client->stream) : NULL;
+    if (!r->client->stream) {
+        *buf = uv_buf_init(waste, sizeof waste);
+        return;
+    }
+    struct milgi_conn *conn = r->client->stream ? milgi_stream_conn(r->client->stream) : NULL;
     r->reading = conn ? milgi_conn_chunk(conn, READ_SIZE) : NULL;
     *buf = r->reading ? uv_buf_init((char *)milgi_chunk_data(r->reading), READ_SIZE) : uv_buf_init(NULL, 0);
 }
@@ -239,12 +300,13 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 /* True if there is room for more; if not, relay_room() comes. */
 static bool answer(struct relay *r, struct milgi_slice slice)
 {
-    int rc = milgi_uv_send(r->client->stream, slice);
+    int rc = milgi_stream_send(r->client->stream, slice);
     if (rc == MILGI_ENOMEM) {
         r->held = slice;
     } else if (rc < 0) {
         milgi_chunk_unref(slice.chunk);
-        milgi_uv_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR); /* unless it has ended anyway: a gap must show */
+        /* Unless it has ended anyway: a gap must show. */
+        milgi_stream_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
     }
     return !rc;
 }
@@ -253,8 +315,10 @@ static void backend_ended(struct relay *r)
 {
     r->backend_ended = true;
     uv_read_stop((uv_stream_t *)&r->tcp);
+    if (r->parted && !r->fin)
+        relay_close(r, false);
     if (r->client->stream && !r->held.chunk)
-        milgi_uv_shutdown(r->client->stream);
+        milgi_stream_shutdown(r->client->stream);
 }
 
 static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf)
@@ -269,13 +333,18 @@ static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf)
         return;
     }
     milgi_chunk_unref(slice.chunk);
-    if (len == UV_EOF) {
+    if (len >= 0)
+        return;
+    if (len == UV_EOF && !r->deaf) {
         backend_ended(r);
+    } else if (len == UV_EOF) {
+        /* A reset that a write has met is no error any more when it is read: nobody knows whether this is an end. */
+        backend_failed(r, "reading from", UV_ECONNRESET);
     } else if (len == UV_ENOBUFS) {
         uv_read_stop(handle);
         if (r->client->stream)
-            milgi_uv_await_memory(r->client->stream);
-    } else if (len < 0) {
+            milgi_stream_await_memory(r->client->stream);
+    } else {
         backend_failed(r, "reading from", (int)len);
     }
 }
@@ -290,7 +359,7 @@ static void relay_room(struct client *c)
     if (held.chunk && !answer(r, held))
         return;
     if (r->backend_ended)
-        milgi_uv_shutdown(c->stream); /* again, when it was said before: harmless */
+        milgi_stream_shutdown(c->stream); /* again, when it was said before: harmless */
     else if (r->connected)
         uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read); /* if it is on already: harmless */
 }
@@ -344,6 +413,19 @@ static bool relay_busy(const struct client *c, bool patient)
     return patient || r->queued || uv_now(&c->proxy->loop) - c->life.since_ms < QUIET_MS;
 }
 
+/* What the kernel still has for the backend has become less since this was asked last. */
+static uint64_t relay_idle_ms(const struct client *c)
+{
+    struct relay *r = c->state;
+    uv_os_fd_t fd;
+    int unsent = 0;
+    if (!r->connected || uv_fileno((uv_handle_t *)&r->tcp, &fd) || ioctl(fd, SIOCOUTQ, &unsent))
+        return UINT64_MAX;
+    bool moves = unsent > 0 && unsent != r->unsent;
+    r->unsent = unsent;
+    return moves ? 0 : UINT64_MAX;
+}
+
 const struct service relay_service = {
     .open = relay_open,
     .data = relay_data,
@@ -351,4 +433,5 @@ const struct service relay_service = {
     .room = relay_room,
     .closed = relay_closed,
     .busy = relay_busy,
+    .idle_ms = relay_idle_ms,
 };

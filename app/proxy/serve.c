@@ -10,6 +10,7 @@
 
 #define DRAIN_TICK_MS 100
 #define END_S 5          /* for what a process does when it serves nobody any more */
+#define HURRY_MS 500     /* the same when somebody is in a hurry */
 #define SAY_AGAIN_MS 200 /* when nobody reads what it says */
 #define FAREWELL_MS 2000 /* for close_notify to get out when draining has taken too long */
 
@@ -81,10 +82,14 @@ static void stop(struct proxy *p)
     shut(&p->repeat);
 }
 
-static void close_list(struct clients *list)
+/* Who has it all ends in order, everybody else is told that there was more. */
+static void say_farewell(struct proxy *p, uint32_t ms)
 {
-    while (list->first)
-        proxy_close(list->first->client);
+    while (p->shaking.first)
+        proxy_close(p->shaking.first->client);
+    while (p->open.first)
+        proxy_end(p->open.first->client);
+    p->farewell_end_ms = p->farewell_end_ms ? p->farewell_end_ms : uv_now(&p->loop) + ms;
 }
 
 static void on_drain(uv_timer_t *timer)
@@ -94,15 +99,25 @@ static void on_drain(uv_timer_t *timer)
     for (struct place *place = p->open.first, *next; place; place = next) {
         next = place->next;
         if (!p->service->busy(place->client, p->patient))
-            proxy_close(place->client);
+            proxy_end(place->client);
     }
-    if (now >= p->drain_end_ms) {
-        close_list(&p->shaking);
-        close_list(&p->open);
-        p->farewell_end_ms = p->farewell_end_ms ? p->farewell_end_ms : now + FAREWELL_MS;
-    }
+    if (now >= p->drain_end_ms)
+        say_farewell(p, FAREWELL_MS);
     if (!p->clients_n || (p->farewell_end_ms && now >= p->farewell_end_ms))
         stop(p);
+}
+
+/* Somebody is in a hurry: nobody is waited for, but all are told. */
+static void hurry(struct proxy *p)
+{
+    if (p->stopping)
+        return;
+    p->draining = true;
+    proxy_listen(p);
+    listeners_close(&p->listeners);
+    p->farewell_end_ms = 0;
+    say_farewell(p, HURRY_MS);
+    uv_timer_start(&p->drain, on_drain, 0, DRAIN_TICK_MS);
 }
 
 static void tell(struct proxy *p, enum order what)
@@ -137,7 +152,7 @@ static void on_term(uv_signal_t *signal, int number)
     struct proxy *p = signal->data;
     (void)number;
     if (p->asked_to_end)
-        stop(p); /* the second one: somebody is in a hurry */
+        hurry(p);
     else
         drain(p, false);
     p->asked_to_end = true;
@@ -145,8 +160,13 @@ static void on_term(uv_signal_t *signal, int number)
 
 static void on_int(uv_signal_t *signal, int number)
 {
+    struct proxy *p = signal->data;
     (void)number;
-    stop(signal->data);
+    if (p->hurried)
+        stop(p);
+    else
+        hurry(p);
+    p->hurried = true;
 }
 
 static void on_hup(uv_signal_t *signal, int number)
@@ -164,7 +184,8 @@ static void on_order(uv_poll_t *poll, int status, int events)
     if (len < 0)
         return;
     if (!len || order == ORDER_STOP) {
-        stop(p); /* nobody replaces it, nor tells it anything, when the master is gone */
+        uv_poll_stop(&p->orders);
+        hurry(p); /* nobody replaces it, nor tells it anything, when the master is gone */
         return;
     }
     if (order == ORDER_RETIRE || order == ORDER_DRAIN)
@@ -293,7 +314,7 @@ int proxy_serve(struct proxy *p)
     }
     uv_run(&p->loop, UV_RUN_DEFAULT);
     if (p->load) { /* its thread waits for a token, perhaps for ever, and has what would be freed */
-        proxy_end(p);
+        proxy_leave(p);
         app_say_last();
         _exit(status);
     }

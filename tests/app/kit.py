@@ -351,6 +351,18 @@ class Client:
                 return b"".join(parts)
             parts.append(data)
 
+    def read_cut(self):
+        """All up to a fatal alert that says that there was more."""
+        parts = []
+        while True:
+            try:
+                data = self.tls.recv(65536)
+            except ssl.SSLError as error:
+                check("internal error" in str(error), f"another end: {error}")
+                return b"".join(parts)
+            check(data, f"after {sum(map(len, parts))} bytes it ended as if that were all")
+            parts.append(data)
+
     def answer(self):
         """One HTTP answer: (status, head, body)."""
         head = b""

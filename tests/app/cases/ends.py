@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends: what was cut never looks like what ended in order, and an error in one direction leaves the other alone."""
+
+import os
+import signal
+import socket
+import threading
+import time
+
+from kit import check, limit, reset, until
+
+from cases.relay import echo
+
+GET = "GET / HTTP/1.1\nHost: localhost\n\n"
+
+
+def endless(sock):
+    while True:
+        sock.sendall(b"x" * 1000)
+        time.sleep(0.05)
+
+
+def test_an_idle_relay_is_cut(world):
+    proxy = world.proxy("--backend", world.backend(echo).address, "--idle-timeout", "0.5")
+    client = world.client(proxy)
+    client.send(b"x")
+    check(client.read(1) == b"x", "no echo")
+    check(client.read_cut() == b"", "something came")
+
+
+def test_a_drain_that_takes_too_long_cuts(world):
+    for workers in ("1", "2"):
+        proxy = world.proxy("--backend", world.backend(endless).address, "--drain", "0.5", "--workers", workers)
+        client = world.client(proxy)
+        check(client.read(), "nothing came")
+        proxy.process.send_signal(signal.SIGTERM)
+        client.read_cut()
+        client.close()
+        check(proxy.wait() == 0, proxy.err())
+
+
+def test_a_silent_relay_is_cut_at_sigterm(world):
+    proxy = world.proxy("--backend", world.backend(echo).address)
+    client = world.client(proxy)
+    client.send(b"x")
+    check(client.read(1) == b"x", "no echo")
+    time.sleep(1.2)
+    proxy.process.send_signal(signal.SIGTERM)
+    check(client.read_cut() == b"", "something came")
+    client.close()
+    check(proxy.wait() == 0, proxy.err())
+
+
+def test_a_second_signal_cuts_and_says_so(world):
+    for workers in ("1", "2"):
+        for signals in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,), (signal.SIGTERM, signal.SIGINT)):
+            proxy = world.proxy("--backend", world.backend(endless).address, "--workers", workers)
+            client = world.client(proxy)
+            check(client.read(), "nothing came")
+            begin = time.monotonic()
+            for one in signals:
+                proxy.process.send_signal(one)
+                time.sleep(0.2)
+            client.read_cut()
+            client.close()
+            check(proxy.wait() == 0 and time.monotonic() - begin < 4, f"{workers} {signals}: {proxy.err()}")
+
+
+def test_an_answer_of_the_page_in_the_middle_of_a_second_signal_is_cut(world):
+    proxy = world.proxy()
+    client = world.client(proxy)
+    client.send(b"GET / HTTP/1.1\r\nHost: local")
+    time.sleep(0.3)
+    proxy.process.send_signal(signal.SIGINT)
+    check(client.read_cut() == b"", "something came")
+    client.close()
+
+
+def test_a_backend_that_fails_in_mid_answer_cuts(world):
+    def fails(sock):
+        sock.recv(10)
+        sock.sendall(b"half of it")
+        time.sleep(0.2)
+        reset(sock)
+    proxy = world.proxy("--backend", world.backend(fails).address)
+    client = world.client(proxy)
+    client.send(b"?")
+    check(client.read_cut() == b"half of it", "not what the backend had said")
+
+
+def test_a_download_that_moves_is_not_idle(world):
+    total = 8_000_000
+    proxy = world.proxy("--backend", world.backend(lambda sock: sock.sendall(bytes(total))).address, "--idle-timeout", "1")
+    client = world.client(proxy, receive_buffer=65536)
+    got = 0
+    while got < total:
+        data = client.read(16384)
+        check(data, f"it ended after {got} bytes")
+        got += len(data)
+        time.sleep(0.01)
+    check(client.read_end() == b"", "more than there was")
+
+
+def slow_reader(total, results):
+    def serve(sock):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        time.sleep(0.5)
+        got = 0
+        while True:
+            data = sock.recv(65536)
+            if not data:
+                break
+            got += len(data)
+            try:
+                sock.sendall(b"ok\n")
+            except OSError as error:
+                results.append(error)
+            time.sleep(0.05)
+        results.append(got)
+    return serve
+
+
+def test_an_upload_is_delivered_when_nobody_is_there_for_the_answer(world):
+    total, results = 600_000, []
+    proxy = world.proxy("--backend", world.backend(slow_reader(total, results)).address)
+    client = world.client(proxy)
+    client.send(bytes(total))
+    client.tls.settimeout(0.2)
+    try:
+        client.tls.unwrap()  # sends close_notify; the answer is not waited for
+    except OSError:
+        pass
+    client.close()
+    until(lambda: results, "the end of the upload")
+    check(results == [total], f"{results}")
+    check(proxy.stop() == 0, proxy.err())
+
+
+def test_an_upload_to_a_slow_backend_is_not_idle(world):
+    """All of it is in the kernel's buffers soon; the backend's host takes it little by little."""
+    total = 3_000_000
+
+    def serve(sock):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        got = 0
+        while got < total:
+            got += len(sock.recv(65536))
+            time.sleep(0.08)
+        sock.sendall(b"all of it")
+    proxy = world.proxy("--backend", world.backend(serve).address, "--idle-timeout", "1")
+    client = world.client(proxy)
+    client.send(bytes(total))
+    check(client.read() == b"all of it", "another answer")
+
+
+def test_an_answer_that_comes_before_the_upload_is_whole_is_passed_on(world):
+    answer = b"too large" * 1000
+
+    def early(sock):
+        sock.recv(10)
+        sock.sendall(answer)
+        sock.shutdown(socket.SHUT_WR)
+        time.sleep(0.5)  # and closes with unread input: a reset
+    proxy = world.proxy("--backend", world.backend(early).address)
+    client = world.client(proxy)
+    client.send(os.urandom(150_000))
+    check(client.read_end() == answer, "not the answer")
+
+
+def test_a_reset_that_a_write_has_met_is_no_end(world):
+    """After it a read says "end": that must not become close_notify."""
+    def fails(sock):
+        sock.recv(10)
+        sock.sendall(b"half of it")
+        time.sleep(0.3)
+        reset(sock)
+    proxy = world.proxy("--backend", world.backend(fails).address)
+    client = world.client(proxy)
+    end = time.monotonic() + limit()
+
+    def send():
+        try:
+            while time.monotonic() < end:
+                client.send(b"more")
+                time.sleep(0.001)
+        except OSError:
+            pass
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    check(client.read_cut() in (b"half of it", b""), "not what the backend had said")
+    end = 0
+    thread.join()
