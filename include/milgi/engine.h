@@ -75,9 +75,14 @@ enum milgi_completion {
 
 /* What became of a device, for on_device(). */
 enum milgi_device_event {
-    MILGI_DEVICE_RETIRED,  /* failing: nothing goes there for a while */
-    MILGI_DEVICE_RETURNED, /* it is tried again */
-    MILGI_DEVICE_REMOVED   /* milgi_engine_remove_device() has ended: its index is free, the engine uses it no more */
+    MILGI_DEVICE_RETIRED,  /* failing: nothing goes there until an op that tries it has succeeded */
+    MILGI_DEVICE_RETURNED, /* one has: it is in service again */
+    MILGI_DEVICE_REMOVED,  /* milgi_engine_remove_device() has ended: the engine uses it no more */
+    /*
+     * It has broken the contract of devices (milgi_device_stats.lie says how: an op given back twice ...). Nothing
+     * goes there again; remove it.
+     */
+    MILGI_DEVICE_LIED
 };
 
 struct milgi_engine_options {
@@ -126,7 +131,17 @@ struct milgi_engine_options {
      * while another of its devices is in service; default 50 us
      */
     uint64_t inline_max_ns;
-    uint32_t quarantine_limit; /* LOST ops that a device may owe before it is taken out of service; default 256 */
+    /*
+     * LOST ops that a device may owe before it is taken out of service; default 256. A quarter of its max_in_flight is
+     * too much in any case
+     */
+    uint32_t quarantine_limit;
+    /*
+     * How long a device that is removed, or whose engine is freed, may take to end what it is at. After that its queue
+     * pair is abandoned: what it has stays its own for the rest of the process's life, and is counted
+     * (milgi_engine_stats.abandoned). Default 5 s
+     */
+    uint64_t quiesce_ns;
 };
 
 /* Fills in every default. */
@@ -141,8 +156,9 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_new(
 
 /*
  * Frees the engine. Connections that are left are freed without a callback; devices are quiesced, so this may block
- * for as long as their longest op. Chunks that the application still holds stay valid until their last reference
- * goes. Not from a callback (MILGI_EREENTRY), nor in another process (MILGI_EFORK): nothing is freed then.
+ * for as long as their longest op, but for options.quiesce_ns in all: a device that hangs is abandoned. Chunks that the
+ * application still holds stay valid until their last reference goes. Not from a callback (MILGI_EREENTRY), nor in
+ * another process (MILGI_EFORK): nothing is freed then.
  */
 MILGI_API int milgi_engine_free(struct milgi_engine *engine);
 
@@ -160,11 +176,11 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_add_device(struct milgi_engine *engi
 /*
  * Takes the device with |index| out while traffic flows. From now on nothing goes there: what waits before it and what
  * is routed there goes to the other devices of the route, else to the inline device. What is in it has |drain_ns| to
- * come back; after that it is treated as LOST (and re-run as the options say), and the device is quiesced, which may
- * block for as long as its longest op. Then its queue pair is closed and on_device() says REMOVED; when that happens
- * the index may be given out again. |drain_ns| 0: now, in the next turn. A second call can only shorten the time.
- * Returns 0, MILGI_EINVAL (0, or no device there), MILGI_EBUSY (the engine uses its memory), MILGI_EFORK. At any time,
- * from callbacks too.
+ * come back; after that it is treated as LOST (and re-run as the options say), and the device has options.quiesce_ns to
+ * end, for which nobody waits. Then its queue pair is closed, or abandoned, and on_device() says REMOVED; when that
+ * happens the index may be given out again (not that of one that was abandoned). |drain_ns| 0: now, in the next turn. A
+ * second call can only shorten the time. Returns 0, MILGI_EINVAL (0, or no device there), MILGI_EBUSY (the engine uses
+ * its memory), MILGI_EFORK. At any time, from callbacks too.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_remove_device(
     struct milgi_engine *engine, unsigned index, uint64_t drain_ns);

@@ -51,14 +51,16 @@ struct milgi_device_stats {
     uint32_t in_flight, waiting;
     uint32_t quarantined; /* LOST ops that the device has not given back */
     bool in_service;
+    const char *lie; /* how it broke the contract of devices; NULL: it has not */
     struct milgi_class_stats cls[MILGI_OP_CLASSES];
 };
 
 struct milgi_engine_stats {
     uint64_t turns;
     uint32_t conns, ops_alive, orphans;
-    size_t memory, memory_peak; /* bytes of chunks in use */
-    uint64_t bytes_copied;      /* by the library between network and application, both ways */
+    uint32_t abandoned, abandoned_ops; /* queue pairs of devices that did not end in time, and ops left to them */
+    size_t memory, memory_peak;        /* bytes of chunks in use */
+    uint64_t bytes_copied;             /* by the library between network and application, both ways */
     uint64_t bytes_sealed, bytes_opened;
     unsigned devices_n;
     struct milgi_device_stats device[MILGI_DEVICES_MAX];

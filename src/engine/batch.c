@@ -3,6 +3,7 @@
 #include "engine/batch.h"
 
 #include "engine/enter.h"
+#include "engine/health.h"
 #include "engine/inline.h"
 #include "engine/poll.h"
 #include "engine/route.h"
@@ -151,6 +152,10 @@ static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst
         op->e.alone = before + i < d->device->caps.parallelism;
     }
     unsigned taken = d->device->ops->enqueue(d->qp, b->op, b->n);
+    if (taken > b->n) {
+        milgi__dev_lied(e, d, "it says that it took more ops than it was offered");
+        taken = b->n;
+    }
     milgi__stats_burst_in(&e->stat, &d->stat, b->op, b->n, taken, stamp);
     for (unsigned i = 0; i < taken; i++) {
         d->outstanding_ns += b->op[i]->e.cost_ns;
@@ -214,7 +219,7 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
         run_line(e, d);
         return;
     }
-    if (d->state != MILGI__DEV_SERVING) {
+    if (d->state != MILGI__DEV_SERVING && d->trial != MILGI__TRIAL_TAKEN) {
         spill(e, d);
         return;
     }

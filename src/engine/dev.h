@@ -8,10 +8,18 @@
 #include "engine/stats.h"
 
 enum milgi__dev_state {
-    MILGI__DEV_NONE,    /* the index is free */
-    MILGI__DEV_SERVING, /* takes ops */
-    MILGI__DEV_RETIRED, /* is failing: tried again after a while */
-    MILGI__DEV_LEAVING  /* on its way out */
+    MILGI__DEV_NONE,     /* the index is free */
+    MILGI__DEV_SERVING,  /* takes ops */
+    MILGI__DEV_RETIRED,  /* is failing: tried again after a while */
+    MILGI__DEV_LEAVING,  /* on its way out */
+    MILGI__DEV_ABANDONED /* left behind, with keys that know it by its index: that is not given out again */
+};
+
+/* A device out of service that cannot be asked by an op of the engine's own is tried with one of somebody else's. */
+enum milgi__trial {
+    MILGI__TRIAL_NONE,
+    MILGI__TRIAL_OPEN, /* the next op that would go there does */
+    MILGI__TRIAL_TAKEN /* it is on its way */
 };
 
 #define MILGI__SCALE_ONE 256u
@@ -27,8 +35,15 @@ struct milgi__dev {
     uint64_t full_since_ns;  /* ops wait and none was accepted since; 0: not so */
     uint64_t ask_ns;         /* with nothing in it that will come back it is offered what waits at this time */
     uint64_t retry_after_ns; /* how long that was off; 0: it was not refused */
-    uint64_t retry_ns;       /* RETIRED: until then */
-    uint64_t leave_ns;       /* LEAVING: until then what is in it may come back */
+    uint64_t retry_ns;       /* RETIRED: until then; UINT64_MAX: for good */
+    uint64_t retry_wait_ns;  /* how long that was off */
+    enum milgi__trial trial;
+    bool probing;      /* an op of the engine's own is in it */
+    bool silent;       /* an op was lost, and nothing has come back in time since it went in */
+    uint32_t losses;   /* rises with what is lost, falls with what comes back in time */
+    uint64_t heard_ns; /* when something came back in time */
+    const char *lie;   /* how it broke its contract; NULL: it has not */
+    uint64_t leave_ns; /* LEAVING: until then what is in it may come back */
     struct milgi__line line[MILGI_OP_CLASSES];
     struct milgi__oplist flight[MILGI_OP_CLASSES]; /* in it, oldest first */
     struct milgi__oplist lent;                     /* past their deadline: quarantined */
@@ -63,6 +78,12 @@ static inline uint32_t milgi__dev_inside(const struct milgi__dev *d)
 static inline uint32_t milgi__dev_waiting(const struct milgi__dev *d)
 {
     return d->line[0].n + d->line[1].n;
+}
+
+/* Does it take ops now, be it one on trial? */
+static inline bool milgi__dev_takes(const struct milgi__dev *d)
+{
+    return d->state == MILGI__DEV_SERVING || (d->state == MILGI__DEV_RETIRED && d->trial == MILGI__TRIAL_OPEN);
 }
 
 /* |ns| after |t_ns|; UINT64_MAX is never. */

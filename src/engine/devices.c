@@ -34,7 +34,7 @@ static void init_dev(
 int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device)
 {
     unsigned index = 0;
-    while (index < e->devs_n && e->dev[index].device)
+    while (index < e->devs_n && (e->dev[index].device || e->dev[index].state == MILGI__DEV_ABANDONED))
         index++;
     if (index == MILGI_DEVICES_MAX)
         return MILGI_ELIMIT;
@@ -67,19 +67,11 @@ int milgi_engine_add_device(struct milgi_engine *e, struct milgi_device *device)
 
 /* --- it goes ------------------------------------------------------------------------------------ */
 
-/*
- * quiesce() guarantees that nothing is written any more: what has not come back by then never will, and its memory is
- * the engine's again.
- */
+/* The device has ended: what has not come back by now never will, and its memory is the engine's again. */
 static void release_all(struct milgi_engine *e, struct milgi__dev *d)
 {
-    if (d->device->ops->quiesce)
-        (void)d->device->ops->quiesce(d->qp, UINT64_MAX);
     milgi__dev_poll(e, d);
-    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        while (d->flight[cls].first)
-            milgi__op_lost(e, d, d->flight[cls].first);
-    }
+    milgi__dev_lose(e, d);
     while (d->lent.first) {
         struct milgi_op *op = d->lent.first;
         milgi__oplist_remove(&d->lent, op);
@@ -87,10 +79,33 @@ static void release_all(struct milgi_engine *e, struct milgi__dev *d)
     }
 }
 
+/* It has not ended, and may write to what it has whenever it likes: that is left to it, with what it loaded of keys. */
+static void abandon(struct milgi_engine *e, struct milgi__dev *d)
+{
+    milgi__dev_poll(e, d);
+    milgi__dev_lose(e, d);
+    e->abandoned++;
+    e->abandoned_ops += d->lent.n;
+    while (d->lent.first) {
+        struct milgi_op *op = d->lent.first;
+        milgi__oplist_remove(&d->lent, op);
+        op->e.state = MILGI__OP_ABANDONED;
+    }
+    milgi__keys_leave(e, d->index);
+}
+
+/* True: it has, within |limit_ns|. */
+static bool has_ended(struct milgi__dev *d, uint64_t limit_ns)
+{
+    return !d->device->ops->quiesce || d->device->ops->quiesce(d->qp, limit_ns) == 0;
+}
+
 static void close_dev(struct milgi_engine *e, struct milgi__dev *d)
 {
     unsigned index = d->index;
-    milgi__keys_forget(e, index);
+    bool left = d->state == MILGI__DEV_ABANDONED;
+    if (!left)
+        milgi__keys_forget(e, index);
     if (d->fd >= 0)
         milgi__port_waker_remove(&e->posts.waker, d->fd);
     d->device->ops->qp_close(d->qp);
@@ -98,7 +113,7 @@ static void close_dev(struct milgi_engine *e, struct milgi__dev *d)
     struct milgi_device *device = d->device;
     d->device = NULL;
     d->armed = false;
-    d->state = MILGI__DEV_NONE;
+    d->state = left ? MILGI__DEV_ABANDONED : MILGI__DEV_NONE;
     d->outstanding_ns = 0;
     milgi__dev_tell(e, index, device, MILGI_DEVICE_REMOVED);
 }
@@ -122,14 +137,32 @@ int milgi_engine_remove_device(struct milgi_engine *e, unsigned index, uint64_t 
     return 0;
 }
 
+/* What is in it comes home, or is lost when its time is over. Nobody waits here: it is asked in every turn. */
+static void leave(struct milgi_engine *e, struct milgi__dev *d)
+{
+    if (milgi__dev_waiting(d))
+        return;
+    if (e->now_ns < d->leave_ns && milgi__dev_inside(d))
+        return;
+    bool ended = has_ended(d, 0);
+    milgi__dev_poll(e, d); /* what it had not begun comes back */
+    milgi__dev_lose(e, d);
+    if (ended) {
+        release_all(e, d);
+    } else if (e->now_ns >= milgi__after(d->leave_ns, e->o.quiesce_ns)) {
+        abandon(e, d);
+        d->state = MILGI__DEV_ABANDONED;
+    } else {
+        return;
+    }
+    close_dev(e, d);
+}
+
 static void watch(struct milgi_engine *e, struct milgi__dev *d)
 {
     milgi__dev_expire(e, d);
     if (d->state == MILGI__DEV_LEAVING) {
-        if (e->now_ns >= d->leave_ns && !milgi__dev_waiting(d))
-            release_all(e, d);
-        if (!milgi__dev_inside(d) && !milgi__dev_waiting(d))
-            close_dev(e, d);
+        leave(e, d);
         return;
     }
     milgi__dev_check(e, d);
@@ -145,9 +178,12 @@ bool milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d)
     return busy || d->state != MILGI__DEV_SERVING || d->device->ops->health;
 }
 
-void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d)
+void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d, uint64_t limit_ns)
 {
     /* Every owner has gone, and with them what waited. */
-    release_all(e, d);
+    if (has_ended(d, limit_ns))
+        release_all(e, d);
+    else
+        abandon(e, d);
     milgi__fair_settle(&e->fair, d);
 }

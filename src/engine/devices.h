@@ -7,4 +7,5 @@
 int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device);
 /* Deadlines, health, leaving: once per turn. False: there is nothing to watch until it is given an op. */
 bool milgi__dev_watch(struct milgi_engine *e, struct milgi__dev *d);
-void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d); /* at the engine's end: nobody is told */
+/* At the engine's end: nobody is told. It may take |limit_ns| to end what it is at. */
+void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d, uint64_t limit_ns);

@@ -53,6 +53,11 @@ static void put_engine(struct text *t, const struct milgi_engine_stats *s)
         s->memory, s->memory_peak, (unsigned long long)s->bytes_copied, (unsigned long long)s->bytes_sealed,
         (unsigned long long)s->bytes_opened);
     put(t, line);
+    if (s->abandoned == 0)
+        return;
+    snprintf(line, sizeof line, "  abandoned: %u queue pairs of devices that did not end, with %u ops\n", s->abandoned,
+        s->abandoned_ops);
+    put(t, line);
 }
 
 static void put_types(struct text *t, const struct milgi_device_stats *d)
@@ -169,6 +174,10 @@ size_t milgi_engine_dump(const struct milgi_engine *e, char *text, size_t size)
         snprintf(line, sizeof line, "device %u: %s, %s, owes %u ops\n", i, *d->spec ? d->spec : d->name,
             d->in_service ? "in service" : "out of service", d->quarantined);
         put(&t, line);
+        if (d->lie) {
+            snprintf(line, sizeof line, "  broke its contract: %s\n", d->lie);
+            put(&t, line);
+        }
         put_types(&t, d);
         put_counters(&t, d);
         put_bursts(&t, d);

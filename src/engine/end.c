@@ -54,10 +54,6 @@ static void try_inline(struct milgi_engine *e, struct milgi__owner *owner, struc
 void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
 {
     struct milgi__dev *d = &e->dev[op->dev];
-    if (op->status == MILGI_OP_PENDING || op->status >= MILGI_OP_LOST) {
-        op->status = MILGI_OP_BROKEN;
-        op->device_code = 0;
-    }
     if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED))
         check_signature(e, op);
     milgi__stats_ended(&d->stat, op);
@@ -158,8 +154,9 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
     if (op->flags & MILGI__OP_ORPHAN) {
         op->flags &= (uint16_t)~MILGI__OP_ORPHAN;
         e->orphans--;
-        return;
     }
+    if (!(op->flags & MILGI__OP_OWNED))
+        return;
     struct milgi__owner *owner = milgi__op_owner(e, op);
     milgi__op_disown(owner, op);
     if (copy) {
@@ -170,6 +167,7 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
     }
     struct milgi_op word = { .type = op->type, .cls = op->cls, .dev = op->dev, .alg = op->alg };
     word.status = MILGI_OP_LOST;
+    word.device_code = MILGI_CODE_LOST;
     word.e = op->e;
     owner->ops->op_done(owner, &word);
 }

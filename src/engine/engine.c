@@ -24,6 +24,7 @@ void milgi_engine_options_init(struct milgi_engine_options *options)
         .busy_poll_ns = 50000,
         .inline_max_ns = 50000,
         .quarantine_limit = 256,
+        .quiesce_ns = 5000000000u,
     };
 }
 
@@ -119,9 +120,12 @@ int milgi_engine_free(struct milgi_engine *e)
         if (owner)
             owner->ops->drop(owner);
     }
+    /* In real time: devices that hang are not to hold up the process, all of them together no longer than one. */
+    uint64_t until_ns = milgi__after(milgi__port_monotonic_ns(NULL), e->o.quiesce_ns);
     for (unsigned i = 0; i < e->devs_n; i++) {
+        uint64_t now_ns = milgi__port_monotonic_ns(NULL);
         if (e->dev[i].device)
-            milgi__dev_drain(e, &e->dev[i]);
+            milgi__dev_drain(e, &e->dev[i], until_ns > now_ns ? until_ns - now_ns : 0);
     }
     milgi__pool_collect(e->pool);
     engine_fini(e);

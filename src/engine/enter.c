@@ -33,6 +33,8 @@ void milgi__op_enter(struct milgi_engine *e, struct milgi__owner *owner, struct 
     if (wants_check(d, op))
         op->flags |= MILGI__OP_CHECK;
     op->e.state = MILGI__OP_WAITING;
+    if (d->state == MILGI__DEV_RETIRED && d->trial == MILGI__TRIAL_OPEN)
+        d->trial = MILGI__TRIAL_TAKEN;
     e->live |= 1u << d->index;
 }
 

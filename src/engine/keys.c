@@ -173,6 +173,12 @@ void milgi__keys_forget(struct milgi_engine *e, unsigned index)
         unload(e, &MILGI__ENTRY(at, struct kept, link)->key, index);
 }
 
+void milgi__keys_leave(struct milgi_engine *e, unsigned index)
+{
+    for (struct milgi__link *at = e->keys.all.next; at != &e->keys.all; at = at->next)
+        MILGI__ENTRY(at, struct kept, link)->key.used &= ~(1u << index);
+}
+
 void milgi__keys_fini(struct milgi_engine *e)
 {
     for (uint32_t i = 0; i < e->keys.n; i++)

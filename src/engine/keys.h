@@ -15,3 +15,5 @@ bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key);
 void milgi__keys_sweep(struct milgi_engine *e);
 /* The device at |index| goes: no key remembers it. */
 void milgi__keys_forget(struct milgi_engine *e, unsigned index);
+/* It is left behind, with what it has loaded: nothing of that is touched again. */
+void milgi__keys_leave(struct milgi_engine *e, unsigned index);

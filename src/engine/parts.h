@@ -15,6 +15,8 @@
 #define MILGI__OP_EITHER 64u
 #define MILGI__OP_ELSEWHERE 128u /* its key is where its device is: nobody else can run it */
 #define MILGI__OP_OWNED 256u     /* in the list of its owner, who will be told of its end */
+#define MILGI__OP_PROBE 512u     /* the engine's own: does a device that failed work again? */
+#define MILGI__OP_BACK 1024u     /* its device has just given it back */
 
 struct milgi__route {
     uint32_t set; /* devices, as bits: to whichever of them finishes first; never empty */
@@ -50,6 +52,7 @@ struct milgi_engine {
     struct milgi__owners owners;
     struct milgi__slab slab;
     uint32_t orphans;
+    uint32_t abandoned, abandoned_ops; /* queue pairs of devices that did not end, and what they still have */
     struct milgi__fair fair;
     struct milgi__keys keys;
 

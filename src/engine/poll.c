@@ -3,11 +3,18 @@
 #include "engine/poll.h"
 
 #include "engine/end.h"
+#include "engine/health.h"
 #include "engine/ops.h"
 #include "engine/route.h"
 
 static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op, uint64_t now_ns)
 {
+    op->flags &= (uint16_t)~MILGI__OP_BACK;
+    if (op->status == MILGI_OP_PENDING || op->status >= MILGI_OP_LOST) {
+        milgi__dev_lied(e, d, "it gave back an op without saying how that ended");
+        op->status = MILGI_OP_BROKEN;
+        op->device_code = MILGI_CODE_LIED;
+    }
     if (op->e.state == MILGI__OP_LENT) {
         /* Its owner was told long ago; only its memory comes home. */
         milgi__oplist_remove(&d->lent, op);
@@ -29,7 +36,38 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
         milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;
+    milgi__dev_heard(e, d, op);
     milgi__op_ended(e, op);
+}
+
+/* NULL, or what is wrong with |op|, which |d| says it gives back. It may be any address. */
+static const char *complaint(const struct milgi_engine *e, const struct milgi__dev *d, const struct milgi_op *op)
+{
+    if (!milgi__slab_has(&e->slab, op))
+        return "it gave back what is no op of this engine";
+    if (op->dev != d->index || (op->e.state != MILGI__OP_IN_FLIGHT && op->e.state != MILGI__OP_LENT))
+        return "it gave back an op that it did not have";
+    return op->flags & MILGI__OP_BACK ? "it gave back an op twice" : NULL;
+}
+
+/* The next ops that |d| gives back, at most MILGI__BURST, without those that it has no business with. */
+static unsigned take(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op **burst)
+{
+    unsigned n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST), kept = 0;
+    if (n > MILGI__BURST) {
+        milgi__dev_lied(e, d, "it says that it gave back more ops than it was asked for");
+        n = MILGI__BURST;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        const char *wrong = complaint(e, d, burst[i]);
+        if (wrong) {
+            milgi__dev_lied(e, d, wrong);
+            continue;
+        }
+        burst[i]->flags |= MILGI__OP_BACK;
+        burst[kept++] = burst[i];
+    }
+    return kept;
 }
 
 unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
@@ -42,7 +80,7 @@ unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
      * for a notification may come late, and the descriptor would stay readable.
      */
     do {
-        n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST);
+        n = take(e, d, burst);
         if (n == 0)
             break;
         uint64_t now_ns = milgi__stats_burst_out(&e->stat, &d->stat, burst, n);
@@ -53,6 +91,7 @@ unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
     if (total) {
         d->quiet_since_ns = e->now_ns;
         d->spins = 0;
+        d->retry_after_ns = 0; /* there is room in it */
     }
     return total;
 }

@@ -53,6 +53,7 @@ static void device_stats(const struct milgi__dev *d, struct milgi_device_stats *
         .burst_ops = s->burst_ops,
         .quarantined = d->lent.n,
         .in_service = d->state == MILGI__DEV_SERVING,
+        .lie = d->lie,
     };
     memcpy(out->submitted, s->submitted, sizeof out->submitted);
     memcpy(out->completed, s->completed, sizeof out->completed);
@@ -79,6 +80,8 @@ void milgi_engine_stats(const struct milgi_engine *e, struct milgi_engine_stats 
         .conns = e->owners.n,
         .ops_alive = e->slab.alive,
         .orphans = e->orphans,
+        .abandoned = e->abandoned,
+        .abandoned_ops = e->abandoned_ops,
         .memory = milgi__pool_used(e->pool),
         .memory_peak = milgi__pool_peak(e->pool),
         .bytes_copied = e->copied + milgi__pool_copied(e->pool),

@@ -176,7 +176,7 @@ void milgi__route_drop(struct milgi_engine *e, unsigned index)
 static bool takes(const struct milgi__dev *d, int type, uint16_t alg)
 {
     const struct milgi_device_ops *ops = d->device->ops;
-    return d->state == MILGI__DEV_SERVING && (!alg || !ops->supports || ops->supports(d->device, type, alg));
+    return milgi__dev_takes(d) && (!alg || !ops->supports || ops->supports(d->device, type, alg));
 }
 
 /* A device that cannot be given this record: one piece of memory, or a destination of its own, is what it wants. */
@@ -207,7 +207,7 @@ static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
             continue;
         if (!(d->flags & MILGI_CAP_KEY_LOAD) || !milgi__key_ready(d, op->key))
             continue;
-        if (d->state == MILGI__DEV_SERVING)
+        if (milgi__dev_takes(d))
             return d;
         failing = failing ? failing : d;
     }

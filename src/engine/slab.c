@@ -2,6 +2,8 @@
 /* The memory of ops. */
 #include "engine/slab.h"
 
+#include <stdatomic.h>
+
 #define SLABS_FIRST 16u
 
 static bool grow(struct milgi__slab *s)
@@ -20,7 +22,10 @@ static bool grow(struct milgi__slab *s)
     struct milgi_op *slab = milgi__alloc(MILGI__SLAB_OPS * sizeof *slab);
     if (!slab)
         return false;
-    s->slabs[s->slabs_n++] = slab;
+    uint32_t at = s->slabs_n++;
+    for (; at > 0 && (uintptr_t)s->slabs[at - 1] > (uintptr_t)slab; at--)
+        s->slabs[at] = s->slabs[at - 1];
+    s->slabs[at] = slab;
     for (uint32_t i = 0; i < MILGI__SLAB_OPS; i++) {
         slab[i].e.next = s->free;
         s->free = &slab[i];
@@ -56,6 +61,23 @@ void milgi__slab_give(struct milgi__slab *s, struct milgi_op *op)
     s->freed = true;
 }
 
+bool milgi__slab_has(const struct milgi__slab *s, const struct milgi_op *op)
+{
+    uintptr_t at = (uintptr_t)op;
+    uint32_t low = 0, high = s->slabs_n; /* it is in none before |low| and in none from |high| on */
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        uintptr_t begin = (uintptr_t)s->slabs[middle];
+        if (at < begin)
+            high = middle;
+        else if (at - begin >= MILGI__SLAB_OPS * sizeof *op)
+            low = middle + 1;
+        else
+            return (at - begin) % sizeof *op == 0;
+    }
+    return false;
+}
+
 void milgi__slab_trim(struct milgi__slab *s)
 {
     if (s->alive || s->slabs_n < 2)
@@ -70,10 +92,41 @@ void milgi__slab_trim(struct milgi__slab *s)
     }
 }
 
+/* What was left behind, reachable for tools that look for memory that nobody knows of. */
+struct left {
+    struct left *next;
+    struct milgi_op *slab;
+};
+static _Atomic(struct left *) all_left;
+
+static bool is_left(const struct milgi_op *slab)
+{
+    for (uint32_t i = 0; i < MILGI__SLAB_OPS; i++) {
+        if (slab[i].e.state == MILGI__OP_ABANDONED)
+            return true;
+    }
+    return false;
+}
+
+static void leave(struct milgi_op *slab)
+{
+    struct left *left = milgi__alloc(sizeof *left);
+    if (!left)
+        return;
+    left->slab = slab;
+    left->next = atomic_load(&all_left);
+    while (!atomic_compare_exchange_weak(&all_left, &left->next, left))
+        ;
+}
+
 void milgi__slab_fini(struct milgi__slab *s)
 {
-    for (uint32_t i = 0; i < s->slabs_n; i++)
-        milgi__free_wiped(s->slabs[i], MILGI__SLAB_OPS * sizeof(struct milgi_op));
+    for (uint32_t i = 0; i < s->slabs_n; i++) {
+        if (is_left(s->slabs[i]))
+            leave(s->slabs[i]);
+        else
+            milgi__free_wiped(s->slabs[i], MILGI__SLAB_OPS * sizeof(struct milgi_op));
+    }
     milgi__free(s->slabs);
     *s = (struct milgi__slab){ 0 };
 }

@@ -8,7 +8,7 @@
 
 /* All zeros: empty. */
 struct milgi__slab {
-    struct milgi_op **slabs;
+    struct milgi_op **slabs; /* by address */
     uint32_t slabs_n, slabs_cap;
     struct milgi_op *free;
     uint32_t alive;
@@ -19,9 +19,12 @@ struct milgi__slab {
 /* One that is MILGI__OP_MADE, its header zero and its id its own; NULL: no memory. */
 struct milgi_op *milgi__slab_take(struct milgi__slab *s);
 void milgi__slab_give(struct milgi__slab *s, struct milgi_op *op);
+/* Is |op|, which may be any address, an op of these? */
+bool milgi__slab_has(const struct milgi__slab *s, const struct milgi_op *op);
 /*
  * Without any op the slabs of a busier time go, but for one. They are all that is left of it, and as they lie between
  * chunks that have been freed, the heap could not give those back either.
  */
 void milgi__slab_trim(struct milgi__slab *s);
+/* Slabs with an op that was abandoned stay for the rest of the process's life. */
 void milgi__slab_fini(struct milgi__slab *s);

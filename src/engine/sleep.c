@@ -4,6 +4,7 @@
 
 #include "engine/health.h"
 
+#define LEAVE_NS 1000000u  /* a device that is to be gone and is at something still is looked at this often */
 #define SPINS 32u          /* a device is not waited for by more turns than these in a row */
 #define LENT_NS 100000000u /* a device that owes only lost ops is looked at this often */
 #define LOOKS 10000u       /* a device without a descriptor is not looked at more often in one go */
@@ -61,7 +62,9 @@ static void note_deadlines(const struct milgi_engine *e, const struct milgi__dev
     if (d->full_since_ns)
         milgi__sooner(&wake->must_ns, milgi__after(d->full_since_ns, milgi__dev_patience(e)));
     if (d->state == MILGI__DEV_LEAVING)
-        milgi__sooner(&wake->must_ns, d->leave_ns);
+        milgi__sooner(&wake->must_ns, MILGI__MAX(d->leave_ns, e->now_ns + LEAVE_NS));
+    if (d->state == MILGI__DEV_RETIRED && !d->probing && d->trial == MILGI__TRIAL_NONE)
+        milgi__sooner(&wake->convenient_ns, d->retry_ns);
 }
 
 int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, struct milgi__wake *wake)
@@ -69,13 +72,13 @@ int milgi__dev_arm(struct milgi_engine *e, struct milgi__dev *d, struct milgi__w
     if (!d->device)
         return 0;
     note_deadlines(e, d, wake);
-    if (d->more_here || (d->state != MILGI__DEV_SERVING && milgi__dev_waiting(d)))
+    if (d->more_here || (d->state != MILGI__DEV_SERVING && d->trial != MILGI__TRIAL_TAKEN && milgi__dev_waiting(d)))
         return 1;
     /* Refused everything with nothing inside that is expected: nobody will wake us. */
     if (!milgi__dev_flight(d) && milgi__dev_waiting(d))
         milgi__sooner(&wake->must_ns, d->ask_ns);
     if (!milgi__dev_inside(d))
-        return d->state == MILGI__DEV_LEAVING;
+        return d->state == MILGI__DEV_LEAVING && e->now_ns >= d->leave_ns;
     if (e->o.completion == MILGI_COMPLETION_BUSY && milgi__dev_flight(d))
         return 1;
     if (d->fd < 0 || !d->device->ops->arm)

@@ -15,7 +15,8 @@ enum milgi__op_state {
     MILGI__OP_MADE,      /* its owner fills it in */
     MILGI__OP_WAITING,   /* in a line before a device */
     MILGI__OP_IN_FLIGHT, /* a device has it */
-    MILGI__OP_LENT       /* past its deadline: its owner has been told LOST, the device still has it */
+    MILGI__OP_LENT,      /* past its deadline: its owner has been told LOST, the device still has it */
+    MILGI__OP_ABANDONED  /* left to a device that never gave it back, until the process ends */
 };
 
 /* op.flags */

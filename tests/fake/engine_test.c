@@ -469,10 +469,15 @@ static void a_device_that_owes_too_much_is_taken_out_and_comes_back(void **state
     while (milgi__sim_pending(rig.device, &op, 1))
         milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
     run(&rig);
-    rig.now_ns += 2000000000;
+    rig.now_ns += 1000000000;
     run(&rig);
+    assert_int_equal(milgi__sim_pending(rig.device, &op, 1), 1); /* it is asked whether it works again */
     milgi_engine_stats(rig.engine, &stats);
     assert_int_equal(stats.device[1].quarantined, 0);
+    assert_false(stats.device[1].in_service);
+    milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
+    run(&rig);
+    milgi_engine_stats(rig.engine, &stats);
     assert_true(stats.device[1].in_service);
     assert_int_equal(rig.counter.done, 9);
     rig_fini(&rig);

@@ -40,7 +40,7 @@ static void client_done(struct milgi__owner *owner, struct milgi_op *op)
     c->loop->done++;
     c->status[op->status]++;
     c->done_type[op->type]++;
-    if (op->status == MILGI_OP_BROKEN)
+    if (op->status == MILGI_OP_BROKEN || op->status == MILGI_OP_LOST)
         c->code = op->device_code;
     c->device_ns += op->service_ns;
     if (c->bound_ns[op->e.slot])

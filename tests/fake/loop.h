@@ -24,7 +24,7 @@ struct loop_client {
     struct milgi__owner owner;
     struct loop *loop;
     unsigned given, done, status[MILGI_OP_LOST + 1];
-    int32_t code; /* of the last that was BROKEN */
+    int32_t code; /* of the last that was BROKEN or LOST */
     unsigned done_type[MILGI_OP_TYPES];
     uint64_t device_ns;          /* what a device has worked for it */
     uint64_t at_ns[LOOP_OPS];    /* when each was submitted */

@@ -148,13 +148,15 @@ static void what_was_lost_before_is_given_up_with_the_device(void **state)
     options.op_timeout_ns[0] = options.op_timeout_ns[1] = 1000000;
     options.rerun = false;
     unsigned index = begin("sim:manual,depth=64", &options);
-    submit(9);
-    loop_settle(&loop, &client, 9);
-    assert_int_equal(client.status[MILGI_OP_LOST], 9);
+    submit(7);
+    loop_run(&loop);
+    milgi__sim_finish(loop.device[index], 0, MILGI_OP_OK); /* or it would be out of service */
+    loop_settle(&loop, &client, 7);
+    assert_int_equal(client.status[MILGI_OP_LOST], 6);
     submit(6);
     loop_run(&loop);
     assert_int_equal(milgi_engine_remove_device(loop.engine, index, 0), 0);
-    loop_settle(&loop, &client, 15);
+    loop_settle(&loop, &client, 13);
     assert_int_equal(client.status[MILGI_OP_CANCELLED], 6); /* they had not begun */
     until_idle();
     assert_int_equal(removed, 1);
