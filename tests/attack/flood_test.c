@@ -186,6 +186,35 @@ static void tickets_in_one_record_come_to_an_end(void **state)
     liar_fini(&liar);
 }
 
+/* The limits count as far as they may be set: a counter of 16 bits would not. */
+static void a_flood_is_counted_as_far_as_limits_go(void **state)
+{
+    (void)state;
+    static const unsigned limits[] = { 1, 2, 255, 256, 65534, 65535, 65536, 70000 };
+    for (size_t i = 0; i < MILGI__COUNT(limits); i++) {
+        for (int tickets = 0; tickets < 2; tickets++) {
+            struct liar_setup setup = setup_as(MILGI_SERVER);
+            struct liar liar;
+            setup.victim = configs_begin(MILGI_CLIENT, NULL, fixture.root);
+            MUST(milgi_config_set_limit(
+                setup.victim, tickets ? MILGI_LIMIT_TICKETS : MILGI_LIMIT_IDLE_CONTROL, limits[i]));
+            configs_freeze(setup.victim);
+            liar_init(&liar, &setup);
+            liar_handshake(&liar);
+            for (unsigned k = 0; k < limits[i]; k++)
+                (tickets ? send_ticket : send_empty)(&liar);
+            liar_listen(&liar);
+            if (liar.victim->closed)
+                fail_msg("limit %u: %s", limits[i], liar_end(&liar));
+            (tickets ? send_ticket : send_empty)(&liar);
+            liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+            assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
+            liar_fini(&liar);
+            milgi_config_unref(setup.victim);
+        }
+    }
+}
+
 /* --- during the handshake ----------------------------------------------------------------------------------------- */
 
 static void ccs_during_the_handshake_come_to_an_end(void **state)
@@ -234,6 +263,7 @@ int main(void)
         cmocka_unit_test(warning_alerts_come_to_an_end),
         cmocka_unit_test(tickets_come_to_an_end),
         cmocka_unit_test(tickets_in_one_record_come_to_an_end),
+        cmocka_unit_test(a_flood_is_counted_as_far_as_limits_go),
         cmocka_unit_test(ccs_during_the_handshake_come_to_an_end),
         cmocka_unit_test(warnings_during_the_handshake_come_to_an_end),
     };

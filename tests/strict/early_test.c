@@ -18,11 +18,12 @@ static bool offer(struct liar *liar, struct pair_bytes *m)
 }
 
 /* The liar has offered early data, and has the answer: a HelloRetryRequest, or the server's flight. */
-static void begin(struct liar *liar, bool retry, struct milgi_config *victim)
+static void begin(struct liar *liar, bool retry, struct milgi_config *victim, const char *device)
 {
     struct place place = { .role = MILGI_CLIENT, .retry = retry };
     struct liar_setup setup = setup_of(&place);
     setup.edit = offer;
+    setup.device = device;
     setup.victim = victim ? victim : setup.victim;
     liar_init(liar, &setup);
     assert_true(liar_step(liar));
@@ -64,10 +65,10 @@ static void expect_open(struct liar *liar)
 /* |n| records of |len| bytes, all at once or one by one: whether the handshake goes on. */
 static void skips(struct milgi_config *victim, size_t len, unsigned n, bool fits)
 {
-    for (unsigned how = 0; how < 4; how++) {
+    for (unsigned how = 0; how < 6; how++) {
         bool retry = how & 1;
         struct liar liar;
-        begin(&liar, retry, victim);
+        begin(&liar, retry, victim, how & 4 ? "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3" : NULL);
         for (unsigned i = 0; i < n && !liar.victim->closed; i++) {
             send_early(&liar, len);
             if (how & 2)
@@ -143,7 +144,7 @@ static void the_first_record_that_opens_ends_it(void **state)
     for (size_t i = 0; i < MILGI__COUNT(opens); i++) {
         for (int more = 0; more < 2; more++) {
             struct liar liar;
-            begin(&liar, false, NULL);
+            begin(&liar, false, NULL, NULL);
             if (more)
                 send_early(&liar, 500);
             opens[i](&liar);
@@ -161,7 +162,7 @@ static void a_change_cipher_spec_does_not_end_it(void **state)
     (void)state;
     for (int retry = 0; retry < 2; retry++) {
         struct liar liar;
-        begin(&liar, retry, NULL);
+        begin(&liar, retry, NULL, NULL);
         for (unsigned i = 0; i < 3; i++) {
             send_early(&liar, 500);
             liar_send_ccs(&liar);
@@ -176,7 +177,7 @@ static void the_second_client_hello_ends_it(void **state)
 {
     (void)state;
     struct liar liar;
-    begin(&liar, true, NULL);
+    begin(&liar, true, NULL, NULL);
     send_early(&liar, 500);
     assert_true(liar_step(&liar));
     assert_int_equal(liar.due, MILGI__MSG_FINISHED);
@@ -213,7 +214,7 @@ static void behind_a_retry_only_application_data_is_skipped(void **state)
     static const uint8_t types[] = { 0, 19, LIAR_CCS, LIAR_HANDSHAKE, 24, 25, 255 };
     for (size_t i = 0; i < MILGI__COUNT(types); i++) {
         struct liar liar;
-        begin(&liar, true, NULL);
+        begin(&liar, true, NULL, NULL);
         send_early(&liar, 500);
         liar_plain(&liar, types[i], "\7\0\0\20\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7", 20);
         liar_expect_alerts(&liar, wrong);
@@ -221,7 +222,7 @@ static void behind_a_retry_only_application_data_is_skipped(void **state)
         liar_fini(&liar);
     }
     struct liar liar;
-    begin(&liar, true, NULL);
+    begin(&liar, true, NULL, NULL);
     liar_send_alert(&liar, 2, MILGI_ALERT_INTERNAL_ERROR);
     liar_listen(&liar);
     assert_true(liar.victim->closed && liar.victim->reason.alert_from_peer);
@@ -234,7 +235,7 @@ static void early_data_inside_the_second_client_hello_is_refused(void **state)
 {
     (void)state;
     struct liar liar;
-    begin(&liar, true, NULL);
+    begin(&liar, true, NULL, NULL);
     liar_plain(&liar, LIAR_HANDSHAKE, "\1\0\0\144\3\3", 6);
     liar_listen(&liar);
     assert_false(liar.victim->closed);
@@ -268,7 +269,7 @@ static void a_record_that_a_device_failed_to_open_is_not_skipped(void **state)
     (void)state;
     for (int own = 0; own < 2; own++) {
         struct liar liar;
-        begin(&liar, false, NULL);
+        begin(&liar, false, NULL, NULL);
         breaks = &liar;
         if (own)
             send_warning(&liar);
