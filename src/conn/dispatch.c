@@ -155,6 +155,19 @@ static void take_handshake(struct milgi_conn *c, const struct milgi__message *m)
     milgi__free_wiped(whole, m->len);
 }
 
+/* --- early data ------------------------------------------------------------------------------------ */
+
+#define EARLY_MIN 64u /* of a record that is skipped: its bytes are not all that it costs */
+
+void milgi__conn_skip_early(struct milgi_conn *c, uint32_t len)
+{
+    c->hs->early_skipped += MILGI__MAX(len, EARLY_MIN);
+    /*= RFC8446 4.6.1: "A server receiving more than max_early_data_size bytes of 0-RTT data SHOULD terminate the
+     *= connection with an "unexpected_message" alert." */
+    if (c->hs->early_skipped > milgi__conn_limit(c, MILGI_LIMIT_EARLY_DATA))
+        milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_UNEXPECTED_MESSAGE, "more early data than is skipped");
+}
+
 /* --- application data ------------------------------------------------------------------------------ */
 
 static void take_data(struct milgi_conn *c, struct milgi__message *m)
@@ -163,8 +176,10 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
         /*= RFC8446 4.2.10: "skipping all records with an external content type of "application_data" [...], up to the
          *= configured max_early_data_size" */
         const struct milgi__hs *hs = milgi__conn_hs(c);
-        if (hs && !m->protected && milgi__hs_skips_early(hs) && !mid_message(c) && milgi__conn_skip_early(c, m->len))
+        if (hs && !m->protected && milgi__hs_skips_early(hs) && !mid_message(c)) {
+            milgi__conn_skip_early(c, m->len);
             return;
+        }
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
             "application data before the handshake is complete");
         return;

@@ -113,8 +113,10 @@ static bool skip_early(struct milgi_conn *c)
 {
     const struct milgi__hs *hs = milgi__conn_hs(c);
     uint32_t len;
-    return hs && milgi__hs_skips_early(hs) && milgi__transport_skip(c->transport, &len) &&
-        milgi__conn_skip_early(c, len);
+    if (!hs || !milgi__hs_skips_early(hs) || !milgi__transport_skip(c->transport, &len))
+        return false;
+    milgi__conn_skip_early(c, len);
+    return true;
 }
 
 /* The next message in order to what it is for. True: there was one. */

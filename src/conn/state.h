@@ -7,8 +7,6 @@
 #include "conn/flood.h"
 #include "conn/transport.h"
 
-#define MILGI__EARLY_MIN 64u /* of a record that is skipped: its bytes are not all that it costs */
-
 #define MILGI__DATA_SLICES MILGI__SCRATCH_SLICES /* on_data hands over at most this many at once */
 
 /* Only forward. */
@@ -115,13 +113,6 @@ static inline void milgi__conn_data_moves(struct milgi_conn *c, size_t len)
 {
     milgi__flood_refill(&c->idle_control, len);
     milgi__flood_refill(&c->tickets, len);
-}
-
-/* A record of |len| bytes that may be rejected early data is skipped; false: there have been too many. */
-static inline bool milgi__conn_skip_early(struct milgi_conn *c, uint32_t len)
-{
-    c->hs->early_skipped += MILGI__MAX(len, MILGI__EARLY_MIN);
-    return c->hs->early_skipped <= milgi__conn_limit(c, MILGI_LIMIT_EARLY_DATA);
 }
 
 /* Framed bytes that the network has not taken. */

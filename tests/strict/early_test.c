@@ -51,6 +51,15 @@ static void expect_end(struct liar *liar, bool retry)
     expect_silence(liar);
 }
 
+/*= RFC8446 4.6.1: "A server receiving more than max_early_data_size bytes of 0-RTT data SHOULD terminate the
+ *= connection with an "unexpected_message" alert." */
+static void expect_too_much(struct liar *liar)
+{
+    liar_expect_alert(liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    assert_int_equal(liar->victim->reason.error, MILGI_ELIMIT);
+    expect_silence(liar);
+}
+
 static void expect_open(struct liar *liar)
 {
     liar_handshake(liar);
@@ -80,7 +89,7 @@ static void skips(struct milgi_config *victim, size_t len, unsigned n, bool fits
         if (fits)
             expect_open(&liar);
         else
-            expect_end(&liar, retry);
+            expect_too_much(&liar);
         liar_fini(&liar);
     }
 }
