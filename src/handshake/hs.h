@@ -94,12 +94,6 @@ enum milgi__step {
 #define NONE MILGI__NO_MESSAGE
 #define KEYS(read, write) .read_level = MILGI__LEVEL_##read, .write_level = MILGI__LEVEL_##write
 
-enum milgi__read_policy {
-    MILGI__READ_NORMAL,
-    MILGI__READ_SKIP,            /* rejected early data: records that cannot be opened */
-    MILGI__READ_SKIP_AFTER_RETRY /* the same before there is a key: records of application data */
-};
-
 struct milgi__row {
     const char *name;
     /* NULL: an end. |body|: of the message awaited; the step reads all of it. */
@@ -112,7 +106,6 @@ struct milgi__row {
     uint8_t sends[4];           /* enum milgi__msg in order, */
     uint8_t sends_maybe;        /* those with their bit set only sometimes */
     uint8_t read_level, write_level;
-    uint8_t policy;   /* enum milgi__read_policy */
     bool flight_ends; /* nothing may be left behind its message, or (no message) when it runs: the key changes */
     bool takes_ccs;
 };
@@ -221,7 +214,8 @@ struct milgi__hs {
 
     /* server */
     uint8_t first_hello[MILGI__HASH_MAX]; /* what a second ClientHello must repeat */
-    bool retried, early_data;
+    bool retried;
+    bool early_data; /* was offered, and the client has not said anything since that takes it back */
     bool half_open;
 };
 

@@ -370,7 +370,7 @@ bool milgi__hs_takes_ccs(const struct milgi__hs *hs)
 
 bool milgi__hs_skips_early(const struct milgi__hs *hs)
 {
-    return hs->early_data && row_now(hs)->policy != MILGI__READ_NORMAL;
+    return hs->early_data && hs->step != MILGI__FAILED;
 }
 
 size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap)

@@ -434,12 +434,12 @@ const struct milgi__row milgi__server13_rows[] = {
         .name = "send_retry", .run = send_retry, .message = NONE,
         .next = TO(S13_RECV_HELLO_AGAIN),
         .sends = { MSG(SERVER_HELLO) },
-        KEYS(INITIAL, INITIAL), .policy = MILGI__READ_SKIP_AFTER_RETRY, .takes_ccs = true,
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
     [MILGI__S13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(CLIENT_HELLO),
         .next = TO(S13_START_FLIGHT),
-        KEYS(INITIAL, INITIAL), .policy = MILGI__READ_SKIP_AFTER_RETRY, .flight_ends = true, .takes_ccs = true,
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__S13_START_FLIGHT - FIRST] = {
         .name = "start_flight", .run = start_flight, .message = NONE,
@@ -460,13 +460,13 @@ const struct milgi__row milgi__server13_rows[] = {
         .needs = ON(SIGN),
         .next = TO(S13_RECV_CERTIFICATE) | TO(S13_RECV_FINISHED_ANONYMOUS),
         .sends = { MSG(CERTIFICATE_VERIFY), MSG(FINISHED) },
-        KEYS(HANDSHAKE, HANDSHAKE), .policy = MILGI__READ_SKIP, .takes_ccs = true,
+        KEYS(HANDSHAKE, HANDSHAKE), .takes_ccs = true,
     },
     [MILGI__S13_RECV_CERTIFICATE - FIRST] = {
         .name = "recv_certificate", .run = recv_certificate, .message = MSG(CERTIFICATE),
         .starts = ON(CHAIN) | ON(PEER),
         .next = TO(S13_RECV_VERIFY) | TO(S13_RECV_FINISHED_EMPTY),
-        KEYS(HANDSHAKE, APP), .policy = MILGI__READ_SKIP, .takes_ccs = true,
+        KEYS(HANDSHAKE, APP), .takes_ccs = true,
     },
     [MILGI__S13_RECV_VERIFY - FIRST] = {
         .name = "recv_verify", .run = recv_verify, .message = MSG(CERTIFICATE_VERIFY),
@@ -487,7 +487,7 @@ const struct milgi__row milgi__server13_rows[] = {
     [MILGI__S13_RECV_FINISHED_ANONYMOUS - FIRST] = {
         .name = "recv_finished_anonymous", .run = recv_finished_anonymous, .message = MSG(FINISHED),
         .next = TO(S13_ANONYMOUS),
-        KEYS(HANDSHAKE, APP), .policy = MILGI__READ_SKIP, .flight_ends = true, .takes_ccs = true,
+        KEYS(HANDSHAKE, APP), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__S13_JUDGE - FIRST] = {
         .name = "judge", .run = judge, .message = NONE,
