@@ -125,33 +125,33 @@ static void start_plain(struct bad *b)
 
 /* --- those with TLS ----------------------------------------------------------------------------------------------- */
 
-static void on_open(struct milgi_uv_stream *stream, void *arg)
+static void on_open(struct milgi_stream *stream, void *arg)
 {
     struct bad *b = arg;
     side_shook(b->side, b->begin_ms);
     /* An error becomes an on_close that nobody expects. */
-    if (milgi_uv_write(stream, text_at(b->start, 0), b->kind == SPOILT_RECORD ? 4096 : 65536) < 0)
-        milgi_uv_drop(stream);
+    if (milgi_stream_write(stream, text_at(b->start, 0), b->kind == SPOILT_RECORD ? 4096 : 65536) < 0)
+        milgi_stream_drop(stream);
 }
 
-static void spoil(struct milgi_uv_stream *stream, uv_os_fd_t fd)
+static void spoil(struct milgi_stream *stream, uv_os_fd_t fd)
 {
     uint8_t record[5 + 200] = { 23, 3, 3, 0, 200 };
     (void)stream;
     memcpy(record + 5, text_at(0, 0), 200);
     if (send(fd, record, sizeof record, MSG_NOSIGNAL) < 0)
-        milgi_uv_drop(stream);
+        milgi_stream_drop(stream);
 }
 
 /* The proxy wants no more of it. */
-static void on_end(struct milgi_uv_stream *stream, void *arg)
+static void on_end(struct milgi_stream *stream, void *arg)
 {
     (void)arg;
-    milgi_uv_shutdown(stream);
+    milgi_stream_shutdown(stream);
 }
 
 /* The echo has come: now. */
-static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct bad *b = arg;
     const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
@@ -159,7 +159,7 @@ static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milg
     size_t len = 0;
     for (size_t i = 0; i < slices_n; i++)
         len += slices[i].len;
-    milgi_uv_consumed(stream, len);
+    milgi_stream_consumed(stream, len);
     if (b->acted || uv_fileno((uv_handle_t *)milgi_uv_tcp(stream), &fd))
         return;
     b->acted = true;
@@ -169,11 +169,11 @@ static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milg
         shutdown(fd, SHUT_WR);
     } else {
         b->right = !setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        milgi_uv_drop(stream);
+        milgi_stream_drop(stream);
     }
 }
 
-static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
+static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct bad *b = arg;
     (void)stream;
@@ -191,7 +191,7 @@ static void on_gone(void *arg)
     over(arg);
 }
 
-static const struct milgi_uv_events tls_events = {
+static const struct milgi_stream_events tls_events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_end = on_end,
@@ -202,7 +202,7 @@ static const struct milgi_uv_events tls_events = {
 static void start_tls(struct bad *b)
 {
     struct side *side = b->side;
-    struct milgi_uv_stream *stream;
+    struct milgi_stream *stream;
     const struct sockaddr *address = (const struct sockaddr *)&side->address;
     must(milgi_uv_connect(side->uv, address, side->config, side->options->name, &tls_events, b, &stream), "connect");
 }

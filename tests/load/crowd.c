@@ -11,8 +11,8 @@ struct crowd;
 
 struct member {
     struct crowd *crowd;
-    struct milgi_uv_stream *stream; /* NULL: over */
-    uint64_t start;                 /* of its text */
+    struct milgi_stream *stream; /* NULL: over */
+    uint64_t start;              /* of its text */
     uint64_t sent, back, begin_ms;
     bool opened, wrong;
 };
@@ -40,15 +40,15 @@ static void fill(struct member *m)
         return;
     while (!rc && m->sent < bytes) {
         size_t n = bytes - m->sent < PIECE ? (size_t)(bytes - m->sent) : PIECE;
-        rc = milgi_uv_write(m->stream, text_at(m->start, m->sent), n);
+        rc = milgi_stream_write(m->stream, text_at(m->start, m->sent), n);
         if (!rc || rc == MILGI_PAUSE)
             m->sent += n;
     }
     if (m->sent == bytes)
-        milgi_uv_shutdown(m->stream);
+        milgi_stream_shutdown(m->stream);
 }
 
-static void on_open(struct milgi_uv_stream *stream, void *arg)
+static void on_open(struct milgi_stream *stream, void *arg)
 {
     struct member *m = arg;
     (void)stream;
@@ -59,7 +59,7 @@ static void on_open(struct milgi_uv_stream *stream, void *arg)
     pump(m->crowd);
 }
 
-static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct member *m = arg;
     size_t len = 0;
@@ -68,16 +68,16 @@ static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milg
         m->back += slices[i].len;
         len += slices[i].len;
     }
-    milgi_uv_consumed(stream, len);
+    milgi_stream_consumed(stream, len);
 }
 
-static void on_room(struct milgi_uv_stream *stream, void *arg)
+static void on_room(struct milgi_stream *stream, void *arg)
 {
     (void)stream;
     fill(arg);
 }
 
-static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
+static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct member *m = arg;
     struct crowd *w = m->crowd;
@@ -106,7 +106,7 @@ static void on_gone(void *arg)
     m->crowd->gone++;
 }
 
-static const struct milgi_uv_events events = {
+static const struct milgi_stream_events events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_room = on_room,

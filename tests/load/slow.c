@@ -12,7 +12,7 @@ struct slow;
 
 struct member {
     struct slow *slow;
-    struct milgi_uv_stream *stream; /* NULL: over */
+    struct milgi_stream *stream; /* NULL: over */
     uint64_t index;
     uint64_t moved; /* bytes received or sent */
     uint64_t owed;  /* of them, not consumed */
@@ -33,7 +33,7 @@ static bool quick(const struct member *m)
     return m->slow->quick && m->index < m->slow->side.options->finish;
 }
 
-static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct member *m = arg;
     for (size_t i = 0; i < slices_n; i++) {
@@ -43,28 +43,28 @@ static void on_data(struct milgi_uv_stream *stream, void *arg, const struct milg
     }
     if (!quick(m))
         return;
-    milgi_uv_consumed(stream, m->owed);
+    milgi_stream_consumed(stream, m->owed);
     m->owed = 0;
 }
 
-static void on_end(struct milgi_uv_stream *stream, void *arg)
+static void on_end(struct milgi_stream *stream, void *arg)
 {
     struct member *m = arg;
     m->whole = m->moved == m->slow->side.options->bytes;
-    milgi_uv_shutdown(stream);
+    milgi_stream_shutdown(stream);
 }
 
 static void fill(struct member *m)
 {
     int rc = m->slow->writes && m->stream ? 0 : MILGI_PAUSE;
     while (!rc) {
-        rc = milgi_uv_write(m->stream, text_at(0, m->moved), PIECE);
+        rc = milgi_stream_write(m->stream, text_at(0, m->moved), PIECE);
         if (!rc || rc == MILGI_PAUSE)
             m->moved += PIECE;
     }
 }
 
-static void on_open(struct milgi_uv_stream *stream, void *arg)
+static void on_open(struct milgi_stream *stream, void *arg)
 {
     struct member *m = arg;
     (void)stream;
@@ -73,13 +73,13 @@ static void on_open(struct milgi_uv_stream *stream, void *arg)
     fill(m);
 }
 
-static void on_room(struct milgi_uv_stream *stream, void *arg)
+static void on_room(struct milgi_stream *stream, void *arg)
 {
     (void)stream;
     fill(arg);
 }
 
-static void on_close(struct milgi_uv_stream *stream, void *arg, const struct milgi_reason *reason)
+static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct member *m = arg;
     (void)stream;
@@ -93,7 +93,7 @@ static void on_close(struct milgi_uv_stream *stream, void *arg, const struct mil
         milgi_error_text(reason->error), reason->detail, (unsigned long long)m->moved, m->wrong ? ", wrong ones" : "");
 }
 
-static const struct milgi_uv_events events = {
+static const struct milgi_stream_events events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_end = on_end,
@@ -121,10 +121,10 @@ static void finish(struct slow *s)
             continue;
         if (quick(m)) {
             set_room(m, 1 << 20); /* TCP with a window below its segments moves a few of them a second */
-            milgi_uv_consumed(m->stream, m->owed);
+            milgi_stream_consumed(m->stream, m->owed);
             m->owed = 0;
         } else {
-            milgi_uv_drop(m->stream);
+            milgi_stream_drop(m->stream);
             m->stream = NULL;
         }
     }
@@ -146,7 +146,7 @@ static void on_tick(uv_timer_t *timer)
         if (!m->stream || !n)
             continue;
         m->owed -= n;
-        milgi_uv_consumed(m->stream, n);
+        milgi_stream_consumed(m->stream, n);
     }
 }
 
