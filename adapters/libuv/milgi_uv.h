@@ -63,21 +63,6 @@ MILGI_MUST_CHECK int milgi_uv_open(struct milgi_uv *uv, uv_os_sock_t fd, struct 
 /* The socket, for uv_tcp_getpeername() and options. Do not read, write or close it. */
 uv_tcp_t *milgi_uv_tcp(struct milgi_stream *stream);
 
-/* Names that have moved to milgi_stream.h. */
-#define milgi_uv_stream milgi_stream
-#define milgi_uv_events milgi_stream_events
-#define milgi_uv_options milgi_stream_options
-#define milgi_uv_options_init milgi_stream_options_init
-#define milgi_uv_send milgi_stream_send
-#define milgi_uv_write milgi_stream_write
-#define milgi_uv_await_memory milgi_stream_await_memory
-#define milgi_uv_consumed milgi_stream_consumed
-#define milgi_uv_shutdown milgi_stream_shutdown
-#define milgi_uv_abort milgi_stream_abort
-#define milgi_uv_close milgi_stream_close
-#define milgi_uv_drop milgi_stream_drop
-#define milgi_uv_conn milgi_stream_conn
-
 #ifdef __cplusplus
 }
 #endif
