@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/port.h"
 #include "configs.h"
 #include "desk.h"
 #include "pair.h"
@@ -135,6 +136,29 @@ static uint64_t signed_by(struct pair *pair, unsigned index)
 
     milgi_engine_stats(pair->side[MILGI_SERVER].engine, &stats);
     return stats.device[index].submitted[MILGI_OP_SIGN];
+}
+
+static void an_engine_is_freed_while_a_signature_hangs(void **state)
+{
+    struct pair_setup setup = setup_of(server_with(desk_usual(IDENTITY_P256), NULL), "server.test");
+    struct pair pair;
+    uint64_t deadline;
+
+    (void)state;
+    pair_init(&pair, &setup);
+    add_tokens(&pair, MILGI_SERVER);
+    desk_shim->blocked = true;
+    while (desk_shim->signatures == 0) {
+        for (int role = 0; role < 2; role++) {
+            (void)pair_run(&pair.side[role], &deadline);
+            (void)pair_carry(&pair.side[role], 0);
+        }
+        usleep(100);
+    }
+    uint64_t from_ns = milgi__port_monotonic_ns(NULL);
+    drop(&pair, &setup);
+    assert_true(milgi__port_monotonic_ns(NULL) - from_ns < UINT64_C(3000000000)); /* the token has 5 s */
+    desk_shim->blocked = false;
 }
 
 /* --- handshakes --------------------------------------------------------------------------------------------------- */
@@ -389,6 +413,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         CASE(every_kind_of_key_makes_handshakes),
+        CASE(an_engine_is_freed_while_a_signature_hangs),
         CASE(ordinary_keys_sign_where_they_are_sent_and_those_in_tokens_there),
         CASE(ordinary_keys_do_not_go_to_tokens_even_if_sent_there),
         CASE(engines_of_client_and_server_share_a_device),
