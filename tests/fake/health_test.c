@@ -151,6 +151,22 @@ static void one_silence_is_enough_and_what_is_in_it_waits_no_longer(void **state
     end();
 }
 
+static void a_device_that_accepts_now_and_then_is_in_service(void **state)
+{
+    struct milgi_engine_options options;
+    (void)state;
+    milgi_engine_options_init(&options);
+    options.op_timeout_ns[0] = options.op_timeout_ns[1] = 10 * MS;
+    begin(&options);
+    route_to(loop_device(&loop, "sim:latency=6ms,units=1,depth=1"));
+    for (unsigned i = 0; i < 10; i++)
+        (void)loop_keygen(&client);
+    loop_settle(&loop, &client, 10);
+    assert_int_equal(events[MILGI_DEVICE_RETIRED], 0);
+    assert_int_equal(stats_of(1).ok, 10);
+    end();
+}
+
 static void a_lost_op_says_that_its_device_has_not_answered(void **state)
 {
     struct milgi_engine_options options;
@@ -345,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_device_that_keeps_all_that_fits_is_out_of_service),
         cmocka_unit_test(what_it_may_owe_is_bounded_by_the_option_and_by_its_depth),
         cmocka_unit_test(one_silence_is_enough_and_what_is_in_it_waits_no_longer),
+        cmocka_unit_test(a_device_that_accepts_now_and_then_is_in_service),
         cmocka_unit_test(a_lost_op_says_that_its_device_has_not_answered),
         cmocka_unit_test(an_idle_engine_finds_out_that_a_device_works_again),
         cmocka_unit_test(a_device_that_answers_wrongly_does_not_come_back),

@@ -4,6 +4,7 @@
  * crowds of new ones, deadlines are judged behind what has come, and what can wait does. Performing an op moves the
  * clock. ctest-wrap: milgi__op_perform
  */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <cmocka.h>
 
 #include "engine/parts.h"
+#include "fake_identity.h"
 #include "loop.h"
 
 #define MS 1000000u
@@ -405,6 +407,70 @@ static void a_device_that_refuses_is_asked_less_and_less_often(void **state)
     loop_fini(&loop);
 }
 
+/* --- keys, handles, posts ----------------------------------------------------------------------------------------- */
+
+static void a_key_that_was_replaced_goes_whatever_the_load(void **state)
+{
+    struct fake_options options = { .type = MILGI__KEY_P256 };
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    struct milgi_credential *credential = fake_credential(&options);
+    milgi__engine_key_unref(loop.engine, milgi__engine_key_private(loop.engine, credential));
+    uint32_t before = loop.engine->keys.n;
+    milgi_credential_unref(credential); /* only the engine has it now */
+    for (unsigned i = 0; i < 1100; i++) {
+        milgi__engine_ready(loop.engine, &client.owner);
+        run();
+        loop.now_ns += MS;
+    }
+    assert_int_equal(loop.engine->keys.n, before - 1);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static void a_handle_of_who_has_gone_finds_nobody(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    uint32_t index = client.owner.index, generation = client.owner.generation;
+    loop_detach(&client);
+    loop_attach(&loop, &client); /* in the same place */
+    assert_int_equal(client.owner.index, index);
+    assert_null(milgi__engine_find(loop.engine, index, generation));
+    assert_ptr_equal(milgi__engine_find(loop.engine, index, client.owner.generation), &client.owner);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static unsigned posted;
+
+static void post_again(void *arg)
+{
+    (void)arg;
+    if (posted++ == 0)
+        assert_int_equal(milgi_engine_post(loop.engine, post_again, NULL), 0);
+}
+
+static void what_is_posted_while_posts_run_wakes_the_engine(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    posted = 0;
+    assert_int_equal(milgi_engine_post(loop.engine, post_again, NULL), 0);
+    run();
+    assert_int_equal(posted, 1);
+    struct pollfd fd = { .fd = milgi_engine_fd(loop.engine), .events = POLLIN };
+    assert_int_equal(poll(&fd, 1, 0), 1);
+    run();
+    assert_int_equal(posted, 2);
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +488,9 @@ int main(void)
         cmocka_unit_test(nobody_is_woken_up_to_put_things_in_order),
         cmocka_unit_test(a_deadline_that_must_be_kept_is_told_as_it_is),
         cmocka_unit_test(a_device_that_refuses_is_asked_less_and_less_often),
+        cmocka_unit_test(a_key_that_was_replaced_goes_whatever_the_load),
+        cmocka_unit_test(a_handle_of_who_has_gone_finds_nobody),
+        cmocka_unit_test(what_is_posted_while_posts_run_wakes_the_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
