@@ -114,13 +114,33 @@ MILGI_API const char *milgi_credential_key_type(const struct milgi_credential *c
 /* Where the key is, or NULL when it is here. May hold a PIN: not for logs. Until the last reference goes. */
 MILGI_API const char *milgi_credential_key_uri(const struct milgi_credential *credential);
 
-/* Names that a certificate gives its owner (subjectAltName). */
+/* --- certificates: what one says -------------------------------------------------------------------------------- */
+
+/*
+ * Of a certificate in DER, as milgi_conn_info and decisions hand out a peer's. Nothing of it has been checked but what
+ * the connection checked. Texts are printable ASCII: whatever else stands in a certificate is written as \xNN. All
+ * return 0, or MILGI_EPARSE: |der| is no certificate. Any thread.
+ */
+/* The owner's and the issuer's name in one line (RFC 2253), cut to |cap| - 1 characters. */
+MILGI_API int milgi_certificate_subject(const void *der, size_t len, char *out, size_t cap);
+MILGI_API int milgi_certificate_issuer(const void *der, size_t len, char *out, size_t cap);
+/* In seconds since 1970. */
+MILGI_API int milgi_certificate_validity(const void *der, size_t len, int64_t *not_before_s, int64_t *not_after_s);
+/* "ECDSA P-256", "RSA 2048" ..., "unknown". */
+MILGI_API int milgi_certificate_key_type(const void *der, size_t len, char *out, size_t cap);
+
 enum milgi_name_kind {
     MILGI_NAME_DNS,
-    MILGI_NAME_IP, /* 4 or 16 bytes */
+    MILGI_NAME_IP, /* "192.0.2.1", "2001:db8:0:0:0:0:0:1" */
     MILGI_NAME_EMAIL,
     MILGI_NAME_URI
 };
+/*
+ * Calls |each| with every name of the subjectAltName of these kinds; |text| until it returns. What it returns that is
+ * not 0 ends the walk and is returned.
+ */
+MILGI_API int milgi_certificate_names(const void *der, size_t len,
+    int (*each)(void *arg, enum milgi_name_kind kind, const char *text), void *arg);
 
 /* --- trust: whose certificates are accepted --------------------------------------------------------------------- */
 

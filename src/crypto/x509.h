@@ -56,6 +56,7 @@ bool milgi__cert_has_key(const uint8_t *der, size_t len, const uint8_t *spki, si
 int milgi__cert_validity(const uint8_t *der, size_t len, int64_t *not_before_s, int64_t *not_after_s);
 /* The subject as RFC 2253 has it, cut when longer than |cap| - 1. 0 or MILGI__BAD. */
 int milgi__cert_subject(const uint8_t *der, size_t len, char *out, size_t cap);
+int milgi__cert_issuer(const uint8_t *der, size_t len, char *out, size_t cap);
 /* Calls |each| with every name of the subjectAltName; what is not 0 ends the walk and is returned. */
 typedef int (*milgi__cert_name_cb)(void *arg, enum milgi_name_kind kind, const uint8_t *name, size_t len);
 int milgi__cert_names(const uint8_t *der, size_t len, milgi__cert_name_cb each, void *arg);

@@ -207,6 +207,16 @@ int milgi__cert_subject(const uint8_t *der, size_t len, char *out, size_t cap)
     return result;
 }
 
+int milgi__cert_issuer(const uint8_t *der, size_t len, char *out, size_t cap)
+{
+    X509 *x = decode(der, len);
+    int result = x && print_name(X509_get_issuer_name(x), out, cap) ? 0 : MILGI__BAD;
+
+    X509_free(x);
+    ERR_clear_error();
+    return result;
+}
+
 /* --- names ------------------------------------------------------------------------------------------------------ */
 
 static int hand_over(const GENERAL_NAME *name, milgi__cert_name_cb each, void *arg)
