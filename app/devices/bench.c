@@ -96,6 +96,14 @@ static struct milgi_op *op_new(int type, uint16_t alg, struct milgi_key *key)
     return op;
 }
 
+static struct milgi_chunk *chunk_new(struct bench *b, size_t size)
+{
+    struct milgi_chunk *chunk = milgi_chunk_new(b->engine, size);
+    if (!chunk)
+        abort(); /* of a pool of 1 GiB */
+    return chunk;
+}
+
 static void op_free(struct milgi_op *op)
 {
     if (op->type == MILGI_OP_SEAL || op->type == MILGI_OP_OPEN) {
@@ -104,6 +112,8 @@ static void op_free(struct milgi_op *op)
     }
     if (op->type == MILGI_OP_VERIFY)
         milgi_chunk_unref(op->u.sign.blob.chunk);
+    if (op->type == MILGI_OP_KEYGEN || op->type == MILGI_OP_DERIVE)
+        milgi_chunk_unref(op->u.kex.share.chunk);
     free(op);
 }
 
@@ -177,14 +187,6 @@ static enum bench_verdict expect(struct bench *b, struct milgi_op *(*make)(struc
 
 /* --- records ------------------------------------------------------------------------------------------------------ */
 
-static struct milgi_chunk *chunk_new(struct bench *b, size_t size)
-{
-    struct milgi_chunk *chunk = milgi_chunk_new(b->engine, size);
-    if (!chunk)
-        abort(); /* of a pool of 1 GiB */
-    return chunk;
-}
-
 static struct milgi_op *aead_op(struct bench *b, int type, uint32_t src_len, uint32_t dst_len)
 {
     struct milgi_op *op = op_new(type, b->aead.alg, &b->aead);
@@ -254,11 +256,17 @@ enum bench_verdict bench_test_aead(struct bench *b, uint16_t suite)
 
 /* --- key exchange ------------------------------------------------------------------------------------------------- */
 
+static void give_share(struct bench *b, struct milgi_op *op, uint32_t len)
+{
+    struct milgi_chunk *chunk = chunk_new(b, len);
+    op->u.kex.share = (struct milgi_slice){ chunk, milgi_chunk_data(chunk), len };
+}
+
 static struct milgi_op *make_keygen(struct bench *b, const void *arg)
 {
     uint16_t group = *(const uint16_t *)arg;
     struct milgi_op *op = op_new(MILGI_OP_KEYGEN, group, NULL);
-    (void)b;
+    give_share(b, op, MILGI_KEX_PUBLIC_MAX);
     op->u.kex.seed_len = group == MILGI_GROUP_X25519 ? 32 : group == MILGI_GROUP_SECP256R1 ? 40
                                                                                            : 56;
     app_random(op->u.kex.seed, op->u.kex.seed_len);
@@ -270,11 +278,10 @@ static struct milgi_op *make_derive(struct bench *b, const void *arg)
 {
     struct milgi_op *const *pair = arg;
     struct milgi_op *op = op_new(MILGI_OP_DERIVE, pair[0]->alg, NULL);
-    (void)b;
+    give_share(b, op, pair[1]->u.kex.pub_len);
     op->u.kex.secret_len = pair[0]->u.kex.secret_len;
     memcpy(op->u.kex.secret, pair[0]->u.kex.secret, sizeof op->u.kex.secret);
-    op->u.kex.peer_len = pair[1]->u.kex.pub_len;
-    memcpy(op->u.kex.peer, pair[1]->u.kex.pub, sizeof op->u.kex.peer);
+    memcpy(op->u.kex.share.data, pair[1]->u.kex.share.data, op->u.kex.share.len);
     return op;
 }
 

@@ -15,8 +15,9 @@ struct cheap {
 struct milgi_qp {
     struct cheap *cheap;
     const struct milgi_clock *clock;
-    struct milgi_qp *cpu;   /* the inline device's, which does DERIVE */
-    struct milgi_op *share; /* a KEYGEN that was done once */
+    struct milgi_qp *cpu;                 /* the inline device's, which does DERIVE */
+    struct milgi_op *share;               /* a KEYGEN that was done once */
+    uint8_t public[MILGI_KEX_PUBLIC_MAX]; /* what it made */
     struct milgi_op *done[DEPTH];
     unsigned first, n;
 };
@@ -38,9 +39,13 @@ static void keygen(struct milgi_qp *qp, struct milgi_op *op)
         if (qp->share == NULL)
             bench_die("out of memory");
         memcpy(qp->share, op, sizeof(*op));
+        qp->share->u.kex.share = (struct milgi_slice){ NULL, qp->public, sizeof(qp->public) };
         on_cpu(qp, qp->share);
     }
+    struct milgi_slice own = op->u.kex.share;
     op->u.kex = qp->share->u.kex;
+    op->u.kex.share = own;
+    memcpy(own.data, qp->public, op->u.kex.pub_len);
     op->status = qp->share->status;
 }
 

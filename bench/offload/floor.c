@@ -22,6 +22,7 @@ struct tools {
     struct milgi_qp *qp;
     struct milgi_clock clock;
     struct milgi_op keygen, derive;
+    uint8_t share[32];
     EVP_PKEY *ecdsa;
     EVP_PKEY_CTX *sign, *verify;
     uint8_t public[32], private[32]; /* AWS-LC's */
@@ -78,9 +79,9 @@ static void x25519_new(struct tools *t)
     t->keygen.alg = t->derive.alg = MILGI_GROUP_X25519;
     t->keygen.u.kex.seed_len = 32;
     must(RAND_bytes(t->keygen.u.kex.seed, 32) == 1);
+    t->keygen.u.kex.share = (struct milgi_slice){ NULL, t->share, sizeof(t->share) };
     on_cpu(t, &t->keygen);
-    t->derive.u.kex.peer_len = t->keygen.u.kex.pub_len;
-    memcpy(t->derive.u.kex.peer, t->keygen.u.kex.pub, sizeof(t->derive.u.kex.peer));
+    t->derive.u.kex.share = t->keygen.u.kex.share;
 }
 
 static void tools_new(struct tools *t)

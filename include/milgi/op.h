@@ -113,9 +113,10 @@ struct milgi_key {
 };
 
 #define MILGI_OP_SLICES 4 /* pieces of a record's input */
-#define MILGI_KEX_SEED_MAX 64
-#define MILGI_KEX_PUBLIC_MAX 136
-#define MILGI_KEX_SECRET_MAX 72
+/* Room for a hybrid of X25519 and ML-KEM-768. */
+#define MILGI_KEX_SEED_MAX 96
+#define MILGI_KEX_PUBLIC_MAX 1216
+#define MILGI_KEX_SECRET_MAX 96
 #define MILGI_SIGN_INPUT_MAX 272
 #define MILGI_SIGNATURE_MAX 512 /* RSA-4096 */
 
@@ -145,19 +146,19 @@ struct milgi_op_aead {
 };
 
 /*
- * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share |pub|. seed is
- *         32 bytes for X25519 (the private key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).
- * DERIVE: |secret| holds the private key, |peer| the peer's share; the shared secret goes to |shared| (RFC 8446
+ * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share, which is written
+ *         to |share|, where there is room for share.len bytes; pub_len of them are written. seed is 32 bytes for X25519
+ *         (the private key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).
+ * DERIVE: |secret| holds the private key, |share| the peer's share; the shared secret goes to |shared| (RFC 8446
  *         7.4.2: the X coordinate). A share that is no point of the curve, of the wrong length, or (X25519) gives all
  *         zeros, is REJECTED.
  */
 struct milgi_op_kex {
-    uint16_t seed_len, secret_len, pub_len, peer_len, shared_len;
+    uint16_t seed_len, secret_len, pub_len, shared_len;
     uint8_t seed[MILGI_KEX_SEED_MAX];
     uint8_t secret[MILGI_KEX_SECRET_MAX];
-    uint8_t pub[MILGI_KEX_PUBLIC_MAX];
-    uint8_t peer[MILGI_KEX_PUBLIC_MAX];
     uint8_t shared[MILGI_KEX_SECRET_MAX];
+    struct milgi_slice share; /* a reference; its chunk may be NULL when the memory outlives the op */
 };
 
 /*

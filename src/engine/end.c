@@ -79,13 +79,12 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
     case MILGI_OP_SEAL:
     case MILGI_OP_OPEN: copy->u.aead = op->u.aead; return;
     case MILGI_OP_KEYGEN:
-        copy->u.kex = (struct milgi_op_kex){ .seed_len = kex->seed_len };
+        copy->u.kex = (struct milgi_op_kex){ .seed_len = kex->seed_len, .share = { .len = kex->share.len } };
         memcpy(copy->u.kex.seed, kex->seed, sizeof kex->seed);
         return;
     case MILGI_OP_DERIVE:
-        copy->u.kex = (struct milgi_op_kex){ .secret_len = kex->secret_len, .peer_len = kex->peer_len };
+        copy->u.kex = (struct milgi_op_kex){ .secret_len = kex->secret_len, .share = kex->share };
         memcpy(copy->u.kex.secret, kex->secret, sizeof kex->secret);
-        memcpy(copy->u.kex.peer, kex->peer, sizeof kex->peer);
         return;
     case MILGI_OP_SIGN:
         copy->u.sign = (struct milgi_op_sign){ .input_len = sign->input_len };
@@ -97,6 +96,19 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
             .name_is_ip = chain->name_is_ip, .name_len = chain->name_len };
         memcpy(copy->u.chain.name, chain->name, sizeof chain->name);
     }
+}
+
+/* A public share is written elsewhere than the first device may still write; false: the copy is gone. */
+static bool give_room(struct milgi_engine *e, struct milgi_op *copy)
+{
+    struct milgi_slice *share = &copy->u.kex.share;
+    share->chunk = milgi__chunk_alloc(e->pool, share->len, 0, true);
+    if (!share->chunk) {
+        milgi__op_release(e, copy);
+        return false;
+    }
+    share->data = share->chunk->data;
+    return true;
 }
 
 /* A copy of an op that a device still has, with a destination of its own; NULL: there is no room for one. */
@@ -124,6 +136,10 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
         milgi_chunk_ref(op->u.sign.blob.chunk);
     if (op->type == MILGI_OP_VERIFY_CHAIN && op->u.chain.chain.chunk)
         milgi_chunk_ref(op->u.chain.chain.chunk);
+    if (op->type == MILGI_OP_DERIVE && op->u.kex.share.chunk)
+        milgi_chunk_ref(op->u.kex.share.chunk);
+    if (op->type == MILGI_OP_KEYGEN && !give_room(e, copy))
+        return NULL;
     if (op->type > MILGI_OP_OPEN)
         return copy;
     for (unsigned i = 0; i < op->u.aead.src_n; i++)

@@ -107,7 +107,7 @@ static bool allows(const struct milgi_engine *e, const struct milgi__dev *d, int
         return type == MILGI_OP_SIGN;
     /* The chunks of the pool are memory that such a device cannot reach, unless they are its own. */
     if ((caps->flags & MILGI_CAP_OWN_MEMORY) && d->index != e->memory_dev)
-        return type == MILGI_OP_KEYGEN || type == MILGI_OP_DERIVE || type == MILGI_OP_SIGN;
+        return type == MILGI_OP_SIGN;
     return true;
 }
 

@@ -127,9 +127,9 @@ struct milgi__outcome {
 
 struct milgi__key_pair {
     uint16_t group;
-    uint16_t secret_len, pub_len;
+    uint16_t secret_len;
     uint8_t secret[MILGI_KEX_SECRET_MAX];
-    uint8_t pub[MILGI_KEX_PUBLIC_MAX];
+    struct milgi__bytes pub; /* in the handshake's arena */
 };
 
 /*
@@ -138,9 +138,9 @@ struct milgi__key_pair {
  */
 struct milgi__exchange {
     uint8_t hello_hash[MILGI__HASH_MAX]; /* ClientHello .. ServerHello */
-    uint8_t peer[MILGI_KEX_PUBLIC_MAX];  /* server: the client's share */
+    struct milgi__bytes peer;            /* server: the client's share, in the handshake's arena */
     uint8_t shared[MILGI_KEX_SECRET_MAX];
-    uint16_t peer_len, shared_len;
+    uint16_t shared_len;
     uint16_t pairs_n; /* that are in use */
     uint16_t room;    /* that there is memory for */
     struct milgi__key_pair pair[];

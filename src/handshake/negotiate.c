@@ -38,13 +38,15 @@ static enum milgi__step c_take_share(struct milgi__hs *hs, struct milgi__reader 
 static struct milgi__bytes shares_of(struct milgi__hs *hs)
 {
     const struct milgi__exchange *kex = hs->kex;
-    size_t cap = kex->pairs_n * (size_t)(4 + MILGI_KEX_PUBLIC_MAX) + 1;
+    size_t cap = 1;
+    for (unsigned i = 0; i < kex->pairs_n; i++)
+        cap += 4 + kex->pair[i].pub.len;
     uint8_t *p = milgi__arena_alloc(&hs->scratch, cap);
     struct milgi__writer w = milgi__writer(p, p != NULL ? cap : 0);
     for (unsigned i = 0; i < kex->pairs_n; i++) {
         milgi__write16(&w, kex->pair[i].group);
-        milgi__write16(&w, kex->pair[i].pub_len);
-        milgi__write_bytes(&w, kex->pair[i].pub, kex->pair[i].pub_len);
+        milgi__write16(&w, (unsigned)kex->pair[i].pub.len);
+        milgi__write_bytes(&w, kex->pair[i].pub.p, kex->pair[i].pub.len);
     }
     return (struct milgi__bytes){ p, p != NULL ? milgi__written(&w) : 0 };
 }

@@ -32,9 +32,10 @@ static bool take_share(struct milgi__hs *hs, struct milgi__bytes share)
         milgi__hs_illegal(hs, "a key share of a wrong length");
         return false;
     }
-    memcpy(hs->kex->peer, share.p, share.len);
-    hs->kex->peer_len = (uint16_t)share.len;
-    return true;
+    hs->kex->peer = milgi__arena_copy(&hs->arena, share);
+    if (hs->kex->peer.p == NULL)
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+    return hs->kex->peer.p != NULL;
 }
 
 static bool find_share(const struct milgi__exts *ext, uint16_t group, struct milgi__bytes *found)
@@ -215,17 +216,15 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
 
 static bool write_hello(struct milgi__hs *hs)
 {
-    enum {
-        CAP = 512
-    };
     const struct milgi__key_pair *pair = &hs->kex->pair[0];
+    size_t cap = 512 + pair->pub.len;
     uint8_t random[32];
-    uint8_t *message = milgi__arena_alloc(&hs->unsent, CAP);
+    uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
     if (message == NULL || hs->host.calls->random(hs->host.ctx, random, sizeof random) != 0) {
         milgi__hs_broken(hs, message == NULL ? MILGI_ENOMEM : MILGI_EINTERNAL);
         return false;
     }
-    struct milgi__writer w = milgi__writer(message, CAP);
+    struct milgi__writer w = milgi__writer(message, cap);
     struct milgi__server_hello hello = {
         .random = random,
         .session_id = { hs->session_id, hs->session_id_len },
@@ -234,7 +233,7 @@ static bool write_hello(struct milgi__hs *hs)
             .present = MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE),
             .version = MILGI__TLS13,
             .group = hs->result.group,
-            .share = { pair->pub, pair->pub_len },
+            .share = pair->pub,
         },
     };
     milgi__server_hello_encode(&w, &hello);
@@ -308,8 +307,7 @@ static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader 
 {
     (void)none;
     const struct milgi__exchange *kex = hs->kex;
-    struct milgi__bytes share = { kex->peer, kex->peer_len };
-    if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], share))
+    if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], kex->peer))
         return MILGI__FAILED;
     if (!write_flight(hs) || !milgi__start_sign(hs))
         return MILGI__FAILED;

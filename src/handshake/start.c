@@ -67,6 +67,29 @@ static struct milgi__key_pair *pair_of(struct milgi__hs *hs, unsigned slot)
     return &hs->kex->pair[slot <= MILGI__KEYGEN_3 ? slot : 0];
 }
 
+static bool take_chunk(struct milgi__hs *hs, size_t len, struct milgi_slice *slice)
+{
+    struct milgi_chunk *chunk = milgi__chunk_alloc(hs->host.pool, len, hs->host.owner, true);
+    if (chunk == NULL) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    *slice = (struct milgi_slice){ chunk, chunk->data, (uint32_t)len };
+    return true;
+}
+
+/* A chunk that holds |a| and |b|. */
+static bool fill_chunk(
+    struct milgi__hs *hs, struct milgi__bytes a, struct milgi__bytes b, struct milgi_slice *slice)
+{
+    if (!take_chunk(hs, a.len + b.len, slice))
+        return false;
+    memcpy(slice->data, a.p, a.len);
+    if (b.len != 0)
+        memcpy(slice->data + a.len, b.p, b.len);
+    return true;
+}
+
 bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group)
 {
     uint8_t seed[MILGI_KEX_SEED_MAX];
@@ -75,10 +98,16 @@ bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t g
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return false;
     }
-    struct milgi_op *op = make(hs, MILGI_OP_KEYGEN, group);
+    struct milgi_slice share;
+    struct milgi_op *op = NULL;
+    if (take_chunk(hs, milgi__kex_public_len(group), &share)) {
+        op = make(hs, MILGI_OP_KEYGEN, group);
+        if (op == NULL)
+            milgi_chunk_unref(share.chunk);
+    }
     if (op != NULL) {
         op->flags |= MILGI__OP_RERUN;
-        op->u.kex = (struct milgi_op_kex){ .seed_len = (uint16_t)len };
+        op->u.kex = (struct milgi_op_kex){ .seed_len = (uint16_t)len, .share = share };
         memcpy(op->u.kex.seed, seed, len);
         pair_of(hs, slot)->group = group;
         submit(hs, op, slot);
@@ -89,13 +118,17 @@ bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t g
 
 bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share)
 {
-    struct milgi_op *op = make(hs, MILGI_OP_DERIVE, pair->group);
-    if (op == NULL)
+    struct milgi_slice peer;
+    if (!fill_chunk(hs, share, (struct milgi__bytes){ NULL, 0 }, &peer))
         return false;
+    struct milgi_op *op = make(hs, MILGI_OP_DERIVE, pair->group);
+    if (op == NULL) {
+        milgi_chunk_unref(peer.chunk);
+        return false;
+    }
     op->flags |= MILGI__OP_RERUN;
-    op->u.kex = (struct milgi_op_kex){ .secret_len = pair->secret_len, .peer_len = (uint16_t)share.len };
+    op->u.kex = (struct milgi_op_kex){ .secret_len = pair->secret_len, .share = peer };
     memcpy(op->u.kex.secret, pair->secret, pair->secret_len);
-    memcpy(op->u.kex.peer, share.p, share.len);
     submit(hs, op, MILGI__DERIVE);
     return true;
 }
@@ -127,23 +160,6 @@ bool milgi__start_sign(struct milgi__hs *hs)
     if (hs->credential->pkcs8 != NULL)
         op->flags |= MILGI__OP_RERUN;
     submit(hs, op, MILGI__SIGN);
-    return true;
-}
-
-/* A chunk that holds |a| and |b|. */
-static bool fill_chunk(
-    struct milgi__hs *hs, struct milgi__bytes a, struct milgi__bytes b, struct milgi_slice *slice)
-{
-    size_t len = a.len + b.len;
-    struct milgi_chunk *chunk = milgi__chunk_alloc(hs->host.pool, len, hs->host.owner, true);
-    if (chunk == NULL) {
-        milgi__hs_broken(hs, MILGI_ENOMEM);
-        return false;
-    }
-    memcpy(chunk->data, a.p, a.len);
-    if (b.len != 0)
-        memcpy(chunk->data + a.len, b.p, b.len);
-    *slice = (struct milgi_slice){ chunk, chunk->data, (uint32_t)len };
     return true;
 }
 
@@ -209,16 +225,15 @@ bool milgi__start_chain(struct milgi__hs *hs)
 
 /* --- what comes back -------------------------------------------------------------------------------------------- */
 
-static bool take_pair(struct milgi__key_pair *pair, const struct milgi_op_kex *kex)
+static int take_pair(struct milgi__hs *hs, struct milgi__key_pair *pair, const struct milgi_op_kex *kex)
 {
     if (kex->secret_len == 0 || kex->secret_len > sizeof pair->secret ||
-        kex->pub_len != milgi__kex_public_len(pair->group) || kex->pub_len > sizeof pair->pub)
-        return false;
+        kex->pub_len != milgi__kex_public_len(pair->group) || kex->pub_len > kex->share.len)
+        return MILGI_EDEVICE;
     memcpy(pair->secret, kex->secret, kex->secret_len);
-    memcpy(pair->pub, kex->pub, kex->pub_len);
     pair->secret_len = kex->secret_len;
-    pair->pub_len = kex->pub_len;
-    return true;
+    pair->pub = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ kex->share.data, kex->pub_len });
+    return pair->pub.p != NULL ? 0 : MILGI_ENOMEM;
 }
 
 static bool take_shared(struct milgi__exchange *exchange, const struct milgi_op_kex *kex)
@@ -246,7 +261,7 @@ static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigne
     case MILGI__VERIFY:
         return 0;
     default:
-        return take_pair(pair_of(hs, slot), &op->u.kex) ? 0 : MILGI_EDEVICE;
+        return take_pair(hs, pair_of(hs, slot), &op->u.kex);
     }
 }
 

@@ -40,6 +40,9 @@ uint64_t milgi__key_serial(void)
     return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
+/* Key exchange must not make every op larger: its shares lie outside. */
+_Static_assert(sizeof(struct milgi_op_kex) <= sizeof(struct milgi_op_sign), "signatures are the largest");
+
 static void drop(struct milgi_chunk **chunk)
 {
     if (*chunk != NULL)
@@ -60,6 +63,7 @@ void milgi__op_clear(struct milgi_op *op)
         break;
     case MILGI_OP_KEYGEN:
     case MILGI_OP_DERIVE:
+        drop(&op->u.kex.share.chunk);
         milgi__wipe(&op->u.kex, sizeof(op->u.kex));
         break;
     case MILGI_OP_VERIFY:

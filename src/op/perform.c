@@ -94,12 +94,13 @@ static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
 {
     struct milgi_op_kex *k = &op->u.kex;
     size_t secret_len = sizeof(k->secret);
-    size_t pub_len = sizeof(k->pub);
+    size_t pub_len = milgi__kex_public_len(op->alg);
 
-    if (k->seed_len == 0 || k->seed_len != milgi__kex_seed_len(op->alg))
+    if (k->share.data == NULL || k->share.len < pub_len || k->seed_len == 0 ||
+        k->seed_len != milgi__kex_seed_len(op->alg))
         return malformed(op);
     int result =
-        milgi__kex_keygen(cx, op->alg, k->seed, k->seed_len, k->secret, &secret_len, k->pub, &pub_len);
+        milgi__kex_keygen(cx, op->alg, k->seed, k->seed_len, k->secret, &secret_len, k->share.data, &pub_len);
     if (result != 0)
         return result;
     k->secret_len = (uint16_t)secret_len;
@@ -114,9 +115,11 @@ static int derive(struct milgi__crypto *cx, struct milgi_op *op)
 
     if (k->secret_len > sizeof(k->secret) || milgi__kex_public_len(op->alg) == 0)
         return malformed(op);
-    if (k->peer_len > sizeof(k->peer)) /* the length is the peer's */
+    if (k->share.len > MILGI_KEX_PUBLIC_MAX) /* the length is the peer's */
         return MILGI__BAD;
-    int result = milgi__kex_derive(cx, op->alg, k->secret, k->secret_len, k->peer, k->peer_len, k->shared, &len);
+    if (k->share.data == NULL)
+        return malformed(op);
+    int result = milgi__kex_derive(cx, op->alg, k->secret, k->secret_len, k->share.data, k->share.len, k->shared, &len);
     k->shared_len = result == 0 ? (uint16_t)len : 0;
     return result;
 }

@@ -424,6 +424,8 @@ struct job *job_keygen(struct rig *rig, uint16_t group)
     struct job *job = job_new(rig, MILGI_OP_KEYGEN, group, NULL);
     struct milgi_op_kex *k = &job->op.u.kex;
 
+    job_memory(job, 0, milgi__kex_public_len(group));
+    k->share = (struct milgi_slice){ NULL, job->dst, (uint32_t)job->dst_len };
     k->seed_len = (uint16_t)milgi__kex_seed_len(group);
     random_bytes(rig, k->seed, k->seed_len);
     return job_made(job);
@@ -460,19 +462,20 @@ struct job *job_derive(struct rig *rig, uint16_t group, enum job_share share)
             rig->cx, group, theirs.secret, theirs.secret_len, ours.pub, ours.pub_len, job->expect, &len) != 0)
         die("cannot derive");
     memcpy(k->secret, ours.secret, ours.secret_len);
-    memcpy(k->peer, theirs.pub, theirs.pub_len);
+    job_memory(job, theirs.pub_len, 0);
+    memcpy(job->src, theirs.pub, theirs.pub_len);
     k->secret_len = (uint16_t)ours.secret_len;
-    k->peer_len = (uint16_t)theirs.pub_len;
+    k->share = (struct milgi_slice){ NULL, job->src, (uint32_t)theirs.pub_len };
     job->result_len = len;
     if (share == SHARE_GOOD)
         return job_made(job);
     job->want = MILGI_OP_REJECTED;
     if (share == SHARE_SHORT)
-        k->peer_len--;
+        k->share.len--;
     else if (group == MILGI_GROUP_X25519)
-        memset(k->peer, 0, k->peer_len);
+        memset(job->src, 0, k->share.len);
     else
-        k->peer[k->peer_len - 1] ^= 1;
+        job->src[k->share.len - 1] ^= 1;
     return job_made(job);
 }
 
@@ -615,7 +618,7 @@ static const char *check_keygen(const struct job *job)
     if (milgi__kex_keygen(job->rig->cx, job->op.alg, job->before.u.kex.seed, job->before.u.kex.seed_len, pair.secret,
             &pair.secret_len, pair.pub, &pair.pub_len) != 0)
         return "cannot make the key pair to compare with";
-    if (k->pub_len != pair.pub_len || memcmp(k->pub, pair.pub, pair.pub_len) != 0)
+    if (k->pub_len != pair.pub_len || memcmp(job->dst, pair.pub, pair.pub_len) != 0)
         return "the public share is wrong";
     if (k->secret_len != pair.secret_len || memcmp(k->secret, pair.secret, pair.secret_len) != 0)
         return "the private key is wrong";

@@ -130,6 +130,9 @@ int loop_keygen(struct loop_client *client)
     if (!op)
         return -1;
     memset(&op->u.kex, 0, sizeof op->u.kex);
+    struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(client->loop->engine), 128, 0, true);
+    assert_non_null(chunk);
+    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
     op->u.kex.seed_len = 32;
     memset(op->u.kex.seed, 7, 32);
     return submit(client, op);

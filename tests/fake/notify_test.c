@@ -127,6 +127,9 @@ static void submit(struct milgi_engine *engine, struct milgi__owner *owner)
     struct milgi_op *op = milgi__engine_op_new(engine, false);
     assert_non_null(op);
     memset(&op->u.kex, 0, sizeof op->u.kex);
+    struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(engine), 128, 0, true);
+    assert_non_null(chunk);
+    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
     op->type = MILGI_OP_KEYGEN;
     op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = MILGI_GROUP_X25519;

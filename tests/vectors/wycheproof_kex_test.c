@@ -45,8 +45,9 @@ static enum ran derive(const struct vector *v)
     size_t secret_len = group == MILGI_GROUP_X25519 ? 32 : (milgi__kex_public_len(group) - 1) / 2;
 
     put_private(k, hex_of(v->test, "private", 2), secret_len);
-    k->peer_len = (uint16_t)peer.len;
-    memcpy(k->peer, peer.data, MILGI__MIN(peer.len, sizeof(k->peer)));
+    static uint8_t share[MILGI_KEX_PUBLIC_MAX];
+    memcpy(share, peer.data, MILGI__MIN(peer.len, sizeof share));
+    k->share = (struct milgi_slice){ NULL, share, (uint32_t)peer.len };
     rig_execute(v->rig, &op);
 
     /* TLS takes no compressed points, and no shared secret of zeros. */

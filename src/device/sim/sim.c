@@ -114,6 +114,8 @@ static bool reaches_all(const struct sim *sim, const struct milgi_op *op)
     switch (op->type) {
     case MILGI_OP_SEAL:
     case MILGI_OP_OPEN: return reaches_record(sim, &op->u.aead);
+    case MILGI_OP_KEYGEN:
+    case MILGI_OP_DERIVE: return reaches(sim, op->u.kex.share.data, op->u.kex.share.len);
     case MILGI_OP_VERIFY: return reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
     case MILGI_OP_VERIFY_CHAIN: return reaches(sim, op->u.chain.chain.data, op->u.chain.chain.len);
     default: return true;

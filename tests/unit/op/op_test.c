@@ -206,11 +206,12 @@ static void clear_gives_every_chunk_back_once(void **state)
         milgi__op_clear(&op);
         assert_int_equal(milgi__pool_used(pool), 0);
     }
-    const uint8_t types[] = { MILGI_OP_VERIFY, MILGI_OP_VERIFY_CHAIN };
-    for (unsigned i = 0; i < 2; i++) {
+    const uint8_t types[] = { MILGI_OP_VERIFY, MILGI_OP_VERIFY_CHAIN, MILGI_OP_KEYGEN, MILGI_OP_DERIVE };
+    for (unsigned i = 0; i < 4; i++) {
         memset(&op, 0, sizeof(op));
         op.type = types[i];
-        struct milgi_slice *slice = i == 0 ? &op.u.sign.blob : &op.u.chain.chain;
+        struct milgi_slice *slice = i == 0 ? &op.u.sign.blob : i == 1 ? &op.u.chain.chain
+                                                                      : &op.u.kex.share;
         slice->chunk = milgi__chunk_alloc(pool, 100, 1, false);
         assert_true(milgi__pool_used(pool) > 0);
         milgi__op_clear(&op);
@@ -218,6 +219,15 @@ static void clear_gives_every_chunk_back_once(void **state)
         assert_int_equal(milgi__pool_used(pool), 0);
     }
     milgi__pool_close(pool);
+}
+
+/* Those of X25519MLKEM768; no op gets larger for them. */
+static void the_largest_key_share_fits(void **state)
+{
+    (void)state;
+    assert_true(MILGI_KEX_PUBLIC_MAX >= 1184 + 32);
+    assert_true(MILGI_KEX_SEED_MAX >= 64 + 32 && MILGI_KEX_SECRET_MAX >= 64 + 32);
+    assert_true(sizeof(struct milgi_op_kex) < sizeof(struct milgi_op_sign));
 }
 
 static void clear_wipes_secrets(void **state)
@@ -229,6 +239,7 @@ static void clear_wipes_secrets(void **state)
     for (uint8_t type = MILGI_OP_KEYGEN; type <= MILGI_OP_DERIVE; type++) {
         memset(&op, 0xab, sizeof(op));
         op.type = type;
+        op.u.kex.share.chunk = NULL;
         milgi__op_clear(&op);
         assert_memory_equal(&op.u.kex, &zeros, sizeof(zeros));
     }
@@ -247,6 +258,7 @@ int main(void)
         cmocka_unit_test(serials_are_never_the_same),
         cmocka_unit_test(longer_work_is_estimated_longer),
         cmocka_unit_test(clear_gives_every_chunk_back_once),
+        cmocka_unit_test(the_largest_key_share_fits),
         cmocka_unit_test(clear_wipes_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

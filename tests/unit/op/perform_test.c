@@ -112,10 +112,13 @@ static void a_senseless_record_op_is_broken(void **state)
 static void a_key_exchange_of_two_ops_agrees(void **state)
 {
     struct milgi_op a = { .type = MILGI_OP_KEYGEN, .alg = MILGI_GROUP_SECP256R1 };
+    static uint8_t shares[2][65];
     a.u.kex.seed_len = 40;
+    a.u.kex.share = (struct milgi_slice){ NULL, shares[0], sizeof shares[0] };
     struct milgi_op b = a;
     a.u.kex.seed[3] = 1;
     b.u.kex.seed[3] = 2;
+    b.u.kex.share.data = shares[1];
 
     milgi__op_perform(*state, &a, NULL);
     milgi__op_perform(*state, &b, NULL);
@@ -124,8 +127,7 @@ static void a_key_exchange_of_two_ops_agrees(void **state)
     struct milgi_op *ops[] = { &a, &b };
     for (unsigned i = 0; i < 2; i++) {
         ops[i]->type = MILGI_OP_DERIVE;
-        ops[i]->u.kex.peer_len = 65;
-        memcpy(ops[i]->u.kex.peer, ops[1 - i]->u.kex.pub, 65);
+        ops[i]->u.kex.share.data = shares[1 - i];
     }
     milgi__op_perform(*state, &a, NULL);
     milgi__op_perform(*state, &b, NULL);
@@ -138,6 +140,14 @@ static void a_senseless_key_exchange_is_broken_and_a_bad_share_rejected(void **s
 {
     struct milgi_op op = { .type = MILGI_OP_KEYGEN, .alg = MILGI_GROUP_X25519 };
 
+    static uint8_t share[64];
+    op.u.kex.seed_len = 32;
+    milgi__op_perform(*state, &op, NULL); /* nowhere to write to */
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.u.kex.share = (struct milgi_slice){ NULL, share, 31 }; /* too little room */
+    milgi__op_perform(*state, &op, NULL);
+    assert_int_equal(op.status, MILGI_OP_BROKEN);
+    op.u.kex.share.len = sizeof share;
     op.u.kex.seed_len = 31;
     milgi__op_perform(*state, &op, NULL);
     assert_int_equal(op.status, MILGI_OP_BROKEN);
@@ -152,10 +162,10 @@ static void a_senseless_key_exchange_is_broken_and_a_bad_share_rejected(void **s
     milgi__op_perform(*state, &op, NULL);
     assert_int_equal(op.status, MILGI_OP_BROKEN);
     op.u.kex.secret_len = 32;
-    op.u.kex.peer_len = 33;
+    op.u.kex.share.len = 33;
     milgi__op_perform(*state, &op, NULL);
     assert_int_equal(op.status, MILGI_OP_REJECTED);
-    op.u.kex.peer_len = 60000;
+    op.u.kex.share.len = 60000;
     milgi__op_perform(*state, &op, NULL);
     assert_int_equal(op.status, MILGI_OP_REJECTED);
 }
