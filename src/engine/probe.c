@@ -17,7 +17,9 @@ static bool can(const struct milgi__dev *d, int type, uint16_t alg)
         (!ops->supports || ops->supports(d->device, type, alg));
 }
 
-static bool fill_keygen(struct milgi_op *op, uint16_t group, uint16_t seed_len)
+#define SHARE_LEN 65u /* of the larger of the two groups */
+
+static void fill_keygen(struct milgi_op *op, uint16_t group, uint16_t seed_len, struct milgi_slice share)
 {
     op->type = MILGI_OP_KEYGEN;
     op->cls = MILGI_OP_CLASS_HANDSHAKE;
@@ -25,7 +27,15 @@ static bool fill_keygen(struct milgi_op *op, uint16_t group, uint16_t seed_len)
     memset(&op->u.kex, 0, sizeof op->u.kex);
     op->u.kex.seed_len = seed_len;
     memset(op->u.kex.seed, 0x55, seed_len);
-    return true;
+    op->u.kex.share = share;
+}
+
+/* false: no memory */
+static bool fill_keygen_of(struct milgi_engine *e, struct milgi_op *op, uint16_t group, uint16_t seed_len)
+{
+    struct milgi_chunk *chunk = milgi__chunk_alloc(e->pool, SHARE_LEN, 0, true);
+    fill_keygen(op, group, seed_len, (struct milgi_slice){ chunk, chunk ? chunk->data : NULL, SHARE_LEN });
+    return chunk;
 }
 
 /* false: no memory */
@@ -53,7 +63,7 @@ enum milgi__probed milgi__probe(struct milgi_engine *e, struct milgi__dev *d)
     bool x25519 = can(d, MILGI_OP_KEYGEN, MILGI_GROUP_X25519), p256 = can(d, MILGI_OP_KEYGEN, MILGI_GROUP_SECP256R1);
     /* The chunks have to be where it reaches them. */
     bool reached = !(d->flags & MILGI_CAP_OWN_MEMORY) || d->index == e->memory_dev;
-    if (!x25519 && !p256 && (!reached || !can(d, MILGI_OP_SEAL, MILGI_SUITE_AES_128_GCM_SHA256)))
+    if (!reached || (!x25519 && !p256 && !can(d, MILGI_OP_SEAL, MILGI_SUITE_AES_128_GCM_SHA256)))
         return MILGI__PROBE_CANNOT;
     if (milgi__dev_inside(d) >= d->device->caps.max_in_flight)
         return MILGI__PROBE_REFUSED;
@@ -62,8 +72,8 @@ enum milgi__probed milgi__probe(struct milgi_engine *e, struct milgi__dev *d)
         return MILGI__PROBE_REFUSED;
     op->dev = d->index;
     op->flags |= MILGI__OP_PROBE;
-    bool filled = x25519 ? fill_keygen(op, MILGI_GROUP_X25519, 32)
-        : p256           ? fill_keygen(op, MILGI_GROUP_SECP256R1, 40)
+    bool filled = x25519 ? fill_keygen_of(e, op, MILGI_GROUP_X25519, 32)
+        : p256           ? fill_keygen_of(e, op, MILGI_GROUP_SECP256R1, 40)
                          : fill_seal(e, op);
     if (filled) {
         uint64_t stamp_ns = milgi__stats_clock(&e->stat);
@@ -83,7 +93,7 @@ enum milgi__probed milgi__probe(struct milgi_engine *e, struct milgi__dev *d)
 bool milgi__probe_passed(struct milgi_engine *e, const struct milgi_op *op)
 {
     const struct milgi__dev *d = &e->dev[0];
-    uint8_t sealed[SEALED_LEN];
+    uint8_t sealed[SEALED_LEN], share[SHARE_LEN];
     struct milgi_op twin, *at = &twin;
     if (op->status != MILGI_OP_OK)
         return false;
@@ -93,11 +103,11 @@ bool milgi__probe_passed(struct milgi_engine *e, const struct milgi_op *op)
     if (op->type == MILGI_OP_SEAL)
         twin.u.aead.dst = sealed;
     else
-        fill_keygen(&twin, op->alg, op->u.kex.seed_len);
+        fill_keygen(&twin, op->alg, op->u.kex.seed_len, (struct milgi_slice){ NULL, share, sizeof share });
     if (d->device->ops->enqueue(d->qp, &at, 1) != 1 || d->device->ops->dequeue(d->qp, &at, 1) != 1 ||
         twin.status != MILGI_OP_OK)
         return false;
     if (op->type == MILGI_OP_SEAL)
         return memcmp(sealed, op->u.aead.dst, sizeof sealed) == 0;
-    return op->u.kex.pub_len == twin.u.kex.pub_len && memcmp(op->u.kex.pub, twin.u.kex.pub, twin.u.kex.pub_len) == 0;
+    return op->u.kex.pub_len == twin.u.kex.pub_len && memcmp(op->u.kex.share.data, share, twin.u.kex.pub_len) == 0;
 }
