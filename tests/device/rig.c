@@ -426,8 +426,7 @@ struct job *job_keygen(struct rig *rig, uint16_t group)
 
     job_memory(job, 0, milgi__kex_public_len(group));
     k->share = (struct milgi_slice){ NULL, job->dst, (uint32_t)job->dst_len };
-    k->seed_len = (uint16_t)milgi__kex_seed_len(group);
-    random_bytes(rig, k->seed, k->seed_len);
+    random_bytes(rig, k->seed, k->seed_len = (uint16_t)milgi__kex_seed_len(group));
     return job_made(job);
 }
 
@@ -454,7 +453,6 @@ struct job *job_derive(struct rig *rig, uint16_t group, enum job_share share)
     struct milgi_op_kex *k = &job->op.u.kex;
     struct pair ours, theirs;
     size_t len = sizeof(job->expect);
-
     make_pair(rig, group, &ours);
     make_pair(rig, group, &theirs);
     /* What the other side finds. */

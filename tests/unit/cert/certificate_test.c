@@ -31,7 +31,11 @@ static void a_certificate_tells_its_owner_issuer_names_time_and_key(void **state
 {
     static const char names[] = "DNS:a.test,IP:192.0.2.1,IP:2001:db8::1,email:a@b.test,URI:spiffe://a.test/b,RID:1.2.3";
     struct identity *root = identity_root(IDENTITY_P256, "the root");
-    struct identity *id = identity_new(&(struct identity_options){ .key = IDENTITY_RSA, .common_name = "a\x1b[2Jb, c", .names = names, .issuer = root, .not_before_s = 1000000000, .not_after_s = 4000000000 });
+    struct identity_options options = { .key = IDENTITY_RSA, .names = names, .issuer = root };
+    options.common_name = "a\x1b[2Jb, c";
+    options.not_before_s = 1000000000;
+    options.not_after_s = 4000000000;
+    struct identity *id = identity_new(&options);
     char text[512] = "";
     int64_t from_s, to_s;
 

@@ -111,6 +111,134 @@ static void names_match_by_alternative_names_and_whole_label_wildcards(void **st
     identity_free(id);
 }
 
+/* --- encodings ---------------------------------------------------------------------------------------------------- */
+
+/* Certificates below |issuer| that are written by hand: parts of a real one, and whatever extensions. */
+struct built {
+    uint8_t der[4096];
+    size_t len;
+};
+
+static size_t wrap(uint8_t tag, const uint8_t *body, size_t len, uint8_t *out)
+{
+    uint8_t head[4] = { tag, 0x82, (uint8_t)(len >> 8), (uint8_t)len };
+
+    memmove(out + sizeof head, body, len);
+    memcpy(out, head, sizeof head);
+    return len + sizeof head;
+}
+
+/* The extensions of |tbs| (contents of a TBSCertificate): their list's contents; *before: what stands before them. */
+static const uint8_t *extensions_of(const uint8_t *tbs, size_t len, size_t *before, size_t *ext_len)
+{
+    const uint8_t *p = tbs;
+
+    for (;;) {
+        const uint8_t *start = p;
+        long body;
+        int tag, class;
+        ASN1_get_object(&p, &body, &tag, &class, (long)(tbs + len - p));
+        if (class != V_ASN1_CONTEXT_SPECIFIC || tag != 3) {
+            p += body;
+            continue;
+        }
+        *before = (size_t)(start - tbs);
+        ASN1_get_object(&p, &body, &tag, &class, body);
+        *ext_len = (size_t)body;
+        return p;
+    }
+}
+
+/* |leaf| signed again by |issuer| with the first extension in the indefinite form. */
+static struct built in_ber(const struct identity *leaf, const struct identity *issuer)
+{
+    static struct built b;
+    uint8_t body[2048], tbs[2048], *whole = NULL, signature[512];
+    const uint8_t *p, *ext;
+    size_t before, ext_len, n, signature_len = sizeof signature;
+    long len;
+    int tag, class, whole_len = i2d_re_X509_tbs(leaf->certificate, &whole);
+
+    p = whole;
+    ASN1_get_object(&p, &len, &tag, &class, whole_len);
+    ext = extensions_of(p, (size_t)len, &before, &ext_len);
+    const uint8_t *first = ext;
+    ASN1_get_object(&first, &len, &tag, &class, (long)ext_len);
+    n = 0;
+    memcpy(body, (uint8_t[]){ 0x30, 0x80 }, 2);
+    memcpy(body + 2, first, (size_t)len);
+    n = 2 + (size_t)len;
+    body[n++] = 0;
+    body[n++] = 0;
+    size_t rest = ext_len - (size_t)(first + len - ext);
+    memcpy(body + n, first + len, rest);
+    n = wrap(0x30, body, n + rest, body);
+    n = wrap(0xa3, body, n, body);
+    memmove(body + before, body, n);
+    memcpy(body, p, before);
+    size_t tbs_len = wrap(0x30, body, before + n, tbs);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, issuer->private_key), 1);
+    assert_int_equal(EVP_DigestSign(ctx, signature, &signature_len, tbs, tbs_len), 1);
+    EVP_MD_CTX_free(ctx);
+    const X509_ALGOR *algorithm;
+    X509_get0_signature(NULL, &algorithm, leaf->certificate);
+    uint8_t *out = body + tbs_len;
+    memcpy(body, tbs, tbs_len);
+    (void)i2d_X509_ALGOR(algorithm, &out); /* moves |out| */
+    memmove(signature + 1, signature, signature_len);
+    signature[0] = 0;
+    out += wrap(0x03, signature, signature_len + 1, out);
+    b.len = wrap(0x30, body, (size_t)(out - body), b.der);
+    OPENSSL_free(whole);
+    return b;
+}
+
+/* The same answer in every form that libcrypto reads: no reader of ours sees less of a certificate than it does. */
+static void a_key_that_may_not_sign_says_so_in_any_encoding(void **state)
+{
+    struct identity *root = identity_root(IDENTITY_P256, "root");
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct identity *leaf = identity_new(&(struct identity_options){
+            .common_name = "leaf", .names = "DNS:a.test", .issuer = root, .may_not_sign = i == 0 });
+        struct built b = in_ber(leaf, root);
+        struct milgi__cert_info info;
+        assert_int_equal(milgi__cert_info(*state, leaf->cert_der, leaf->cert_der_len, &info), 0);
+        assert_int_equal(info.may_sign, i == 1);
+        int result = milgi__cert_info(*state, b.der, b.len, &info);
+        assert_int_equal(result, 0); /* libcrypto reads it */
+        assert_int_equal(info.may_sign, i == 1);
+        assert_int_equal(milgi__cert_info(*state, b.der, b.len + 1, &info), MILGI__BAD);
+        identity_free(leaf);
+    }
+    identity_free(root);
+}
+
+static void an_rsa_exponent_that_costs_too_much_is_told(void **state)
+{
+    static const struct {
+        unsigned long e;
+        bool costly;
+    } cases[] = { { 3, false }, { 65537, false }, { (1ul << 33) - 1, false }, { (1ul << 33) + 1, true },
+        { (1ul << 62) + 1, true } };
+
+    for (size_t i = 0; i < MILGI__COUNT(cases); i++) {
+        struct identity *id = identity_new(
+            &(struct identity_options){ .key = IDENTITY_RSA, .rsa_exponent = cases[i].e, .common_name = "rsa" });
+        struct milgi__cert_info info;
+        assert_int_equal(milgi__cert_info(*state, id->cert_der, id->cert_der_len, &info), 0);
+        assert_int_equal(info.costly, cases[i].costly);
+        /* A device that is given the key all the same does not verify with it. */
+        uint8_t sig[256] = { 0 };
+        sig[255] = 1;
+        assert_int_equal(milgi__verify(*state, info.spki, info.spki_len, MILGI_SIG_RSA_PSS_RSAE_SHA256, sig, 10, sig,
+                             sizeof sig),
+            MILGI__BAD);
+        identity_free(id);
+    }
+}
+
 /* --- PEM -------------------------------------------------------------------------------------------------------- */
 
 static int read_key(const char *pem, enum milgi__key_type *type)
@@ -377,6 +505,8 @@ int main(void)
         crypto_test(info_tells_key_type_usage_signer_and_subject),
         crypto_test(info_of_a_key_that_may_not_sign_says_so),
         crypto_test(info_of_half_a_certificate_is_refused),
+        crypto_test(a_key_that_may_not_sign_says_so_in_any_encoding),
+        crypto_test(an_rsa_exponent_that_costs_too_much_is_told),
         crypto_test(names_match_by_alternative_names_and_whole_label_wildcards),
         crypto_test(private_keys_are_read_in_all_three_forms),
         crypto_test(encrypted_keys_are_refused_without_asking),
