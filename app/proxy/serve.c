@@ -320,6 +320,5 @@ int proxy_serve(struct proxy *p)
     }
     uv_loop_close(&p->loop);
     app_tls_close(&p->tls);
-    alarm(0);
-    return status;
+    return status; /* the alarm stays: what the libraries of tokens do at the end of the process may hang, too */
 }
