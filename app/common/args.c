@@ -21,7 +21,9 @@ enum kind {
     SECONDS, /* uint32_t, in milliseconds */
     SIZE,    /* uint64_t, in bytes */
     AUTH,
-    RECORDS
+    RECORDS,
+    INTRODUCE,
+    FORMAT
 };
 
 #define MEMORY_LEAST (UINT64_C(64) << 20)
@@ -76,6 +78,13 @@ static const struct row {
     { "idle-timeout", SECONDS, PROXY, AT(idle_ms), "S", "default 300; 0: never" },
     { "request-timeout", SECONDS, PROXY, AT(request_ms), "S",
         "the built-in page: for a whole request; default 30; 0: for ever" },
+    { "access-log", TEXT, PROXY, AT(access_log), "FILE",
+        "append a line for every connection that has ended; - is standard output" },
+    { "access-log-format", FORMAT, PROXY, AT(log_text), "WORD", "json (the default), or text" },
+    { "proxy-protocol", INTRODUCE, PROXY, AT(introduce), "WORD",
+        "v1 or v2: tell the backend by a PROXY header who the client is; v2 tells of its TLS, too" },
+    { "accept-proxy", FLAG, PROXY, AT(accept_proxy), NULL,
+        "every connection begins with a PROXY header of what stands in front; others are refused" },
     { "stats-interval", SECONDS, PROXY, AT(stats_ms), "S", "a line of statistics on stderr every S seconds" },
     { "timeout", SECONDS, CONNECT, AT(timeout_ms), "S",
         "give up when the handshake takes longer, or nothing moves for so long" },
@@ -195,6 +204,16 @@ static bool store(const struct row *row, struct app_options *options, char *text
             return false;
         options->records = which == 1 ? APP_RECORDS_CPU : APP_RECORDS_DEVICE;
         return true;
+    case INTRODUCE:
+        if (!word(row, text, "v1", "v2", &which))
+            return false;
+        options->introduce = which == 1 ? APP_INTRODUCE_V1 : APP_INTRODUCE_V2;
+        return true;
+    case FORMAT:
+        if (!word(row, text, "json", "text", &which))
+            return false;
+        options->log_text = which == 2;
+        return true;
     }
     return false;
 }
@@ -227,6 +246,10 @@ static const char *proxy_fault(const struct app_options *o)
         return "needs --cert and --key";
     if (o->client_auth_given && !o->client_ca)
         return "--client-auth needs --client-ca";
+    if (o->introduce != APP_INTRODUCE_NOT && !o->backend)
+        return "--proxy-protocol needs --backend";
+    if (o->log_text && !o->access_log)
+        return "--access-log-format needs --access-log";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
     if (!o->workers || o->workers > APP_MAX_WORKERS)

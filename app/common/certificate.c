@@ -45,6 +45,25 @@ char *app_subject(const struct milgi_iov *certificate)
     return text;
 }
 
+char *app_common_name(const struct milgi_iov *certificate)
+{
+    X509 *x = read_der(certificate);
+    const X509_NAME *subject = x ? X509_get_subject_name(x) : NULL;
+    unsigned char *utf8 = NULL;
+    char *text = NULL;
+    int last = -1;
+    for (int at = -1; subject && (at = X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_commonName, at)) >= 0;)
+        last = at;
+    if (last >= 0) {
+        const X509_NAME_ENTRY *entry = X509_NAME_get_entry(subject, last);
+        int len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(entry));
+        text = len >= 0 ? strndup((const char *)utf8, (size_t)len) : NULL;
+        OPENSSL_free(utf8);
+    }
+    X509_free(x);
+    return text;
+}
+
 static char *names_text(const X509 *x)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);

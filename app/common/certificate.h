@@ -10,6 +10,9 @@
 /* The subject of a certificate in DER, RFC 2253, UTF-8; to be freed. NULL: it cannot be read. */
 char *app_subject(const struct milgi_iov *certificate);
 
+/* The last common name of its subject, UTF-8; to be freed. NULL: it has none. */
+char *app_common_name(const struct milgi_iov *certificate);
+
 /* Of a certificate, for people; each text may be NULL when it cannot be had. */
 struct app_certificate {
     char *subject, *issuer;   /* RFC 2253, UTF-8 */

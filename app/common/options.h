@@ -22,6 +22,13 @@ enum app_records {
     APP_RECORDS_DEVICE
 };
 
+/* The PROXY protocol's header, before everything that a backend gets. */
+enum app_introduce {
+    APP_INTRODUCE_NOT,
+    APP_INTRODUCE_V1,
+    APP_INTRODUCE_V2
+};
+
 /* The arguments of all subcommands; texts point into argv. What was not given is NULL, 0 or the default. */
 struct app_options {
     const char *backend, *target;
@@ -32,6 +39,9 @@ struct app_options {
     const char *ca, *client_ca, *name, *device, *keylog;
     enum milgi_client_auth client_auth;
     enum app_records records;
+    enum app_introduce introduce;
+    const char *access_log;
+    bool log_text, accept_proxy;
     bool client_auth_given, insecure, json;
     bool pool_by_default; /* without --device */
     uint32_t max_conns, update_keys, workers;

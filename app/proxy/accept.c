@@ -24,8 +24,10 @@ static bool accept_one(struct listener *l)
         return false;
     c->proxy = p;
     c->life.client = c->request.client = c;
-    int rv = milgi_uv_accept(
-        p->tls.uv, (uv_stream_t *)&l->handle, p->tls.material.config, &clients_events, c, &c->stream);
+    int rv = p->options->accept_proxy
+        ? preface_start(c, (uv_stream_t *)&l->handle)
+        : milgi_uv_accept(
+              p->tls.uv, (uv_stream_t *)&l->handle, p->tls.material.config, &clients_events, c, &c->stream);
     /* Only MILGI_ETRANSPORT says that there is nothing left to accept: after any other error it still waits. */
     l->waits = rv && rv != MILGI_ETRANSPORT;
     if (!rv) {

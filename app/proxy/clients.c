@@ -5,8 +5,8 @@
 #include "common/say.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
-#define DEVICE_TELL_MS 5000   /* between two complaints about the same failure */
 #define SILENT_SLACK_MS 1000u /* the handshake's own deadline, which sends an alert, comes first */
 #define LINGERING_MS 10000    /* for what a client that has ended left to its backend */
 #define CROWD 64u             /* clients that leave traces in the heap */
@@ -72,9 +72,22 @@ void proxy_asking(struct client *c, bool asking)
         enlist(&c->request, &c->proxy->asking);
 }
 
+/* Once: what is to be told of its end. |reason| NULL: it is our doing. */
+static void tell_end(struct client *c, const struct milgi_reason *reason)
+{
+    const char *why = c->why ? c->why : "the proxy ended";
+    if (c->logged)
+        return;
+    c->logged = true;
+    if (c->life.list == &c->proxy->shaking)
+        failures_count(c, reason, why);
+    access_log_end(&c->proxy->log, c, reason, why);
+}
+
 /* The stream is another's from here on; on_gone is all that follows of it. */
 static void part(struct client *c, bool in_order)
 {
+    tell_end(c, NULL);
     unlist(&c->life);
     unlist(&c->request);
     c->stream = NULL;
@@ -106,6 +119,7 @@ static void forget(struct client *c)
         return;
     unlist(&c->life);
     free(c->subject);
+    free(c->common_name);
     free(c);
     p->clients_n--;
     if (crowd_has_left(p) && !p->stopping && !uv_is_active((uv_handle_t *)&p->calm))
@@ -126,6 +140,8 @@ void proxy_close(struct client *c)
 {
     struct milgi_stream *stream = c->stream;
     part(c, false);
+    if (c->preface)
+        preface_stop(c);
     if (stream)
         milgi_stream_close(stream);
 }
@@ -155,7 +171,6 @@ static uint64_t sweep_list(struct clients *list, uint64_t now)
         uint64_t due = place->since_ms + list->timeout_ms;
         if (due > now)
             return due - now;
-        unlist(place);
         list->late(place->client);
     }
     return UINT64_MAX;
@@ -195,10 +210,18 @@ static bool moves(struct client *c, struct clients *list)
     return true;
 }
 
+static void late_handshake(struct client *c)
+{
+    c->why = "handshake timeout";
+    proxy_close(c);
+}
+
 static void late_open(struct client *c)
 {
-    if (!moves(c, &c->proxy->open))
-        proxy_end(c);
+    if (moves(c, &c->proxy->open))
+        return;
+    c->why = "idle timeout";
+    proxy_end(c);
 }
 
 static void late_lingering(struct client *c)
@@ -209,13 +232,15 @@ static void late_lingering(struct client *c)
 
 static void late_request(struct client *c)
 {
+    c->why = "request timeout";
+    unlist(&c->request);
     c->proxy->service->late(c);
 }
 
 void clients_init(struct proxy *p)
 {
     const struct app_options *o = p->options;
-    p->shaking = (struct clients){ .late = proxy_close };
+    p->shaking = (struct clients){ .late = late_handshake };
     p->open = (struct clients){ .timeout_ms = o->idle_ms, .late = late_open };
     p->lingering = (struct clients){ .timeout_ms = LINGERING_MS, .late = late_lingering };
     p->asking = (struct clients){ .timeout_ms = o->request_ms, .late = late_request };
@@ -227,6 +252,8 @@ static void part_list(struct clients *list)
 {
     for (struct place *place = list->first, *next; place; place = next) {
         next = place->next;
+        if (place->client->preface)
+            preface_stop(place->client);
         part(place->client, false);
     }
 }
@@ -241,10 +268,22 @@ void clients_part(struct proxy *p)
     }
 }
 
+/* Now: of a client that has left the socket says no more who it was. */
+static void socket_ends(struct proxy_ends *ends, const uv_tcp_t *tcp)
+{
+    int from_len = sizeof ends->from, to_len = sizeof ends->to;
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ends->from, &from_len) ||
+        uv_tcp_getsockname(tcp, (struct sockaddr *)&ends->to, &to_len))
+        *ends = (struct proxy_ends){ .from.ss_family = AF_UNSPEC, .to.ss_family = AF_UNSPEC };
+}
+
 void clients_add(struct client *c)
 {
     struct proxy *p = c->proxy;
-    p->accepted++;
+    c->begin_ms = uv_now(&p->loop);
+    if (c->stream)
+        socket_ends(&c->ends, milgi_uv_tcp(c->stream));
+    p->counts.accepted++;
     p->clients_n++;
     p->clients_most = p->clients_n > p->clients_most ? p->clients_n : p->clients_most;
     enlist(&c->life, &p->shaking);
@@ -259,11 +298,25 @@ static void on_open(struct milgi_stream *stream, void *arg)
     milgi_conn_info(milgi_stream_conn(stream), &info);
     if (info.peer_chain_n)
         c->subject = app_subject(&info.peer_chain[0]);
-    c->proxy->established++;
+    if (info.peer_chain_n)
+        c->common_name = app_common_name(&info.peer_chain[0]);
+    c->proxy->counts.established++;
     enlist(&c->life, &c->proxy->open);
     c->served = c->proxy->service->open(c);
     if (!c->served)
         milgi_stream_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
+}
+
+void client_prefaced(struct client *c, int fd)
+{
+    struct proxy *p = c->proxy;
+    c->preface = NULL;
+    int rv = milgi_uv_open(p->tls.uv, fd, p->tls.material.config, NULL, &clients_events, c, &c->stream);
+    if (!rv)
+        return;
+    app_complain("cannot take a connection: %s", milgi_error_text(rv));
+    close(fd);
+    client_gone(c);
 }
 
 static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
@@ -293,39 +346,27 @@ static void on_room(struct milgi_stream *stream, void *arg)
         c->proxy->service->room(c);
 }
 
-/* What fails for one client because of a device fails for all: who runs this should know, but once is enough. */
-static void tell_device_failure(struct proxy *p, const struct milgi_reason *reason)
-{
-    const char *why = milgi_device_code_text(reason->device_code);
-    uint64_t now = uv_now(&p->loop);
-    if (p->device_code == reason->device_code && now - p->device_told_ms < DEVICE_TELL_MS)
-        return;
-    p->device_code = reason->device_code;
-    p->device_told_ms = now;
-    app_complain("a handshake failed: %s (device code %d)", why ? why : milgi_error_text(reason->error),
-        reason->device_code);
-}
-
 static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct client *c = arg;
     (void)stream;
-    if (c->life.list == &c->proxy->shaking)
-        c->proxy->failed++;
-    if (reason->cls == MILGI_CLASS_DEVICE)
-        tell_device_failure(c->proxy, reason);
+    tell_end(c, reason);
     if (!reason->error)
-        c->proxy->closed_in_order++;
+        c->proxy->counts.in_order++;
     part(c, !reason->error);
+}
+
+void client_gone(struct client *c)
+{
+    if (c->stream || c->life.list == &c->proxy->shaking)
+        part(c, false);
+    c->gone = true;
+    forget(c);
 }
 
 static void on_gone(void *arg)
 {
-    struct client *c = arg;
-    if (c->stream)
-        part(c, false);
-    c->gone = true;
-    forget(c);
+    client_gone(arg);
 }
 
 const struct milgi_stream_events clients_events = {

@@ -132,9 +132,9 @@ static void put_proxy(FILE *out, const struct proxy *p, const struct milgi_engin
 {
     fputs("<h2>Server</h2>\n<table class=\"facts\">\n", out);
     put_number(out, "Connections", p->clients_n);
-    put_number(out, "Accepted", p->accepted);
-    put_number(out, "Established", p->established);
-    put_number(out, "Failed handshakes", p->failed);
+    put_number(out, "Accepted", p->counts.accepted);
+    put_number(out, "Established", p->counts.established);
+    put_number(out, "Failed handshakes", p->counts.failed);
     put_number(out, "Buffer bytes in use", s->memory);
     put_number(out, "Buffer bytes at most", s->memory_peak);
     put_number(out, "Bytes sealed", s->bytes_sealed);
@@ -211,9 +211,9 @@ static json_t *server_json(const struct proxy *p, const struct milgi_engine_stat
     json_t *server = json_object();
     json_object_set_new(server, "version", json_string(MILGI_VERSION));
     set_count(server, "connections", p->clients_n);
-    set_count(server, "accepted", p->accepted);
-    set_count(server, "established", p->established);
-    set_count(server, "failed", p->failed);
+    set_count(server, "accepted", p->counts.accepted);
+    set_count(server, "established", p->counts.established);
+    set_count(server, "failed", p->counts.failed);
     set_count(server, "memory", s->memory);
     set_count(server, "memory_peak", s->memory_peak);
     set_count(server, "bytes_sealed", s->bytes_sealed);

@@ -7,7 +7,9 @@
 
 #include "common/address.h"
 #include "common/tls.h"
+#include "access_log.h"
 #include "listen.h"
+#include "proxy_protocol.h"
 
 #define RELOAD_PATIENCE_MS 2000u /* for whoever writes to a pipe that is named as a file: a master does nothing else */
 
@@ -32,10 +34,15 @@ struct place {
 /* One connection from its acceptance until its socket is closed and the service is done with it. */
 struct client {
     struct proxy *proxy;
-    struct milgi_stream *stream; /* NULL: ended; nothing may be sent */
+    struct milgi_stream *stream; /* NULL: ended, or its preface is to come; nothing may be sent */
+    struct preface *preface;     /* until it has said who it speaks for */
+    struct proxy_ends ends;
+    uint64_t begin_ms;
+    const char *why; /* it is ended, when that is our doing: a text that stays */
+    bool logged;
     struct place life;           /* in shaking, then open, then lingering; from its last move on */
     struct place request;        /* in asking, from its first byte on, while the service waits for the rest of it */
-    char *subject;               /* of the client's certificate, or NULL */
+    char *subject, *common_name; /* of the client's certificate, or NULL */
     void *state;                 /* the service's, from open() to proxy_done() */
     bool served;                 /* between open() and proxy_done() */
     bool gone;                   /* the socket is closed */
@@ -63,6 +70,11 @@ struct service {
     uint64_t (*idle_ms)(const struct client *c);
 };
 
+/* What statistics tell of clients. Who leaves before a whole record (a health check, a scan) has not failed. */
+struct proxy_counts {
+    uint64_t accepted, established, failed, probes, in_order;
+};
+
 struct proxy {
     const struct app_options *options;
     struct app_tls tls;
@@ -75,8 +87,8 @@ struct proxy {
     struct load *load; /* a reload that is under way */
     bool reload_wanted;
 
-    int device_code; /* of the last failure that was told, and when that was */
-    uint64_t device_told_ms;
+    struct access_log log;
+    struct failures failures; /* of handshakes, as they are told */
 
     uv_loop_t loop;
     uv_signal_t on_term, on_int, on_hup, on_usr1;
@@ -86,6 +98,7 @@ struct proxy {
     uv_timer_t stats;
     uv_timer_t held;   /* active while nothing is accepted for want of descriptors */
     uv_timer_t calm;   /* active when a crowd has left */
+    uv_timer_t later;  /* active when failed handshakes were not told */
     uv_prepare_t heed; /* whether what was said has been read */
     uv_timer_t repeat; /* active when it has not */
     struct clients shaking, open, lingering, asking;
@@ -97,7 +110,7 @@ struct proxy {
     uint64_t drain_end_ms, farewell_end_ms; /* the latter: 0 before the former */
     uint64_t complained_ms;                 /* about the backend: at most once a second */
 
-    uint64_t accepted, established, failed, closed_in_order;
+    struct proxy_counts counts;
 };
 
 /* --- clients.c -------------------------------------------------------------------------------------------------- */
@@ -123,6 +136,19 @@ void proxy_cut(struct client *c);
 void proxy_end(struct client *c);
 /* The service has forgotten |c|, which may be gone with this. */
 void proxy_done(struct client *c);
+
+/* --- preface.c: what stands in front of us says first who the client is ------------------------------------------- */
+
+/* client.why of one that has left without a byte. */
+extern const char preface_nothing[];
+/* Takes the connection that waits at |server|. 0, or an error: it is gone. */
+int preface_start(struct client *c, uv_stream_t *server);
+/* client_gone() follows. */
+void preface_stop(struct client *c);
+/* c->ends is known, and |fd| its socket, which is taken. */
+void client_prefaced(struct client *c, int fd);
+/* Its socket is closed. */
+void client_gone(struct client *c);
 
 /* --- accept.c --------------------------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
  */
 #include "proxy.h"
 #include "common/dial.h"
+#include "common/facts.h"
 #include "common/say.h"
 
 #include <linux/sockios.h>
@@ -223,6 +224,51 @@ static bool push_slice(struct relay *r, struct milgi_slice slice)
     return true;
 }
 
+/* --- who the client is -------------------------------------------------------------------------------------------- */
+
+struct introduction {
+    uv_write_t req;
+    uint8_t bytes[PROXY_HEADER_V2_MAX];
+};
+
+static void on_introduced(uv_write_t *req, int status)
+{
+    (void)status; /* a failure comes again with what follows */
+    free(req->data);
+}
+
+/* The PROXY protocol's header goes before everything. False: it cannot be sent. */
+static bool introduce(struct relay *r)
+{
+    struct client *c = r->client;
+    enum app_introduce how = c->proxy->options->introduce;
+    if (how == APP_INTRODUCE_NOT)
+        return true;
+    struct introduction *intro = malloc(sizeof *intro);
+    if (!intro)
+        return false;
+    struct milgi_conn *conn = c->stream ? milgi_stream_conn(c->stream) : NULL;
+    struct facts facts = conn ? facts_of(conn) : (struct facts){ 0 };
+    struct proxy_tls_facts tls = {
+        .server_name = facts.server_name,
+        .alpn = facts.alpn,
+        .version = facts.protocol,
+        .cipher = facts.suite,
+        .sig_alg = facts.scheme,
+        .common_name = c->common_name,
+        .client_certificate = c->subject,
+        .verified = facts.peer_authenticated,
+    };
+    size_t len = how == APP_INTRODUCE_V1 ? proxy_header_v1(intro->bytes, &c->ends)
+                                         : proxy_header_v2(intro->bytes, &c->ends, &tls);
+    uv_buf_t buf = uv_buf_init((char *)intro->bytes, (unsigned)len);
+    intro->req.data = intro;
+    if (!uv_write(&intro->req, (uv_stream_t *)&r->tcp, &buf, 1, on_introduced))
+        return true;
+    free(intro);
+    return false;
+}
+
 /* Now there is a connection. False: not all of it can be sent. */
 static bool push_early(struct relay *r)
 {
@@ -382,7 +428,7 @@ static void on_dialed(void *arg, int fd, int error, const struct app_address *wh
     }
     uv_tcp_nodelay(&r->tcp, 1);
     r->connected = true;
-    if (!push_early(r)) {
+    if (!introduce(r) || !push_early(r)) {
         backend_failed(r, "sending to", UV_ENOMEM);
         return;
     }

@@ -3,9 +3,11 @@
 #include "proxy.h"
 #include "common/say.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DRAIN_TICK_MS 100
@@ -78,17 +80,25 @@ static void stop(struct proxy *p)
     shut(&p->stats);
     shut(&p->held);
     shut(&p->calm);
+    shut(&p->later);
     shut(&p->heed);
     shut(&p->repeat);
+    failures_tell(&p->failures);
 }
+
+static const char ends[] = "the proxy ends";
 
 /* Who has it all ends in order, everybody else is told that there was more. */
 static void say_farewell(struct proxy *p, uint32_t ms)
 {
-    while (p->shaking.first)
+    while (p->shaking.first) {
+        p->shaking.first->client->why = ends;
         proxy_close(p->shaking.first->client);
-    while (p->open.first)
+    }
+    while (p->open.first) {
+        p->open.first->client->why = ends;
         proxy_end(p->open.first->client);
+    }
     p->farewell_end_ms = p->farewell_end_ms ? p->farewell_end_ms : uv_now(&p->loop) + ms;
 }
 
@@ -98,8 +108,10 @@ static void on_drain(uv_timer_t *timer)
     uint64_t now = uv_now(&p->loop);
     for (struct place *place = p->open.first, *next; place; place = next) {
         next = place->next;
-        if (!p->service->busy(place->client, p->patient))
-            proxy_end(place->client);
+        if (p->service->busy(place->client, p->patient))
+            continue;
+        place->client->why = ends;
+        proxy_end(place->client);
     }
     if (now >= p->drain_end_ms)
         say_farewell(p, FAREWELL_MS);
@@ -217,11 +229,12 @@ static void on_stats(uv_timer_t *timer)
     struct proxy *p = timer->data;
     struct milgi_engine_stats s;
     milgi_engine_stats(milgi_uv_engine(p->tls.uv), &s);
-    app_complain("connections %u accepted %llu established %llu failed %llu in_order %llu memory %zu peak %zu "
-                 "sealed %llu opened %llu ops %u orphans %u",
-        p->clients_n, (unsigned long long)p->accepted, (unsigned long long)p->established,
-        (unsigned long long)p->failed, (unsigned long long)p->closed_in_order, s.memory, s.memory_peak,
-        (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened, s.ops_alive, s.orphans);
+    const struct proxy_counts *n = &p->counts;
+    app_complain("connections %u accepted %llu established %llu failed %llu probes %llu in_order %llu memory %zu "
+                 "peak %zu sealed %llu opened %llu ops %u orphans %u",
+        p->clients_n, (unsigned long long)n->accepted, (unsigned long long)n->established,
+        (unsigned long long)n->failed, (unsigned long long)n->probes, (unsigned long long)n->in_order, s.memory,
+        s.memory_peak, (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened, s.ops_alive, s.orphans);
 }
 
 static void on_usr1(uv_signal_t *signal, int number)
@@ -255,10 +268,11 @@ static void init_handles(struct proxy *p)
     uv_timer_init(&p->loop, &p->stats);
     uv_timer_init(&p->loop, &p->held);
     uv_timer_init(&p->loop, &p->calm);
+    uv_timer_init(&p->loop, &p->later);
     uv_prepare_init(&p->loop, &p->heed);
     uv_timer_init(&p->loop, &p->repeat);
     p->on_term.data = p->on_int.data = p->on_hup.data = p->on_usr1.data = p->orders.data = p;
-    p->sweep.data = p->drain.data = p->stats.data = p->held.data = p->calm.data = p->heed.data =
+    p->sweep.data = p->drain.data = p->stats.data = p->held.data = p->calm.data = p->later.data = p->heed.data =
         p->repeat.data = p;
 }
 
@@ -274,6 +288,8 @@ static void start(struct proxy *p)
 {
     const struct app_options *o = p->options;
     clients_init(p);
+    if (!access_log_open(&p->log, o))
+        app_complain("--access-log %s: %s: there is no log", o->access_log, strerror(errno));
     uv_signal_start(&p->on_term, on_term, SIGTERM);
     uv_signal_start(&p->on_int, on_int, SIGINT);
     uv_signal_start(&p->on_usr1, on_usr1, SIGUSR1);
@@ -318,6 +334,7 @@ int proxy_serve(struct proxy *p)
         app_say_last();
         _exit(status);
     }
+    access_log_close(&p->log);
     uv_loop_close(&p->loop);
     app_tls_close(&p->tls);
     return status; /* the alarm stays: what the libraries of tokens do at the end of the process may hang, too */

@@ -210,7 +210,7 @@ struct milgi_conn_info {
     uint16_t version;                        /* 0x0304 */
     uint16_t suite, group, signature_scheme; /* scheme: of the peer's (client) or our own (server) CertificateVerify */
     bool established, hello_retry, peer_authenticated;
-    const char *server_name; /* wanted (client) or received (server) */
+    const char *server_name; /* wanted (client) or received (server); of a handshake that has failed, too */
     const char *alpn;
     const struct milgi_iov *peer_chain; /* DER, leaf first; kept only until on_established returns */
     size_t peer_chain_n;

@@ -22,6 +22,7 @@ void milgi__conn_settle(struct milgi_conn *c)
     struct milgi__failure *f = &c->failure;
     c->phase = MILGI__ENDING;
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
+    milgi__conn_keep_name(c);
     milgi__conn_handshake_free(c);
     milgi__transport_drop_input(c->transport);
     /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert

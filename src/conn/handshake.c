@@ -226,6 +226,12 @@ bool milgi__conn_handshake(struct milgi_conn *c)
     return true;
 }
 
+void milgi__conn_keep_name(struct milgi_conn *c)
+{
+    if (!c->server_name && c->hs && c->hs->hs)
+        c->server_name = copy_or_null(milgi__hs_result(c->hs->hs)->server_name);
+}
+
 void milgi__conn_handshake_free(struct milgi_conn *c)
 {
     if (!c->hs)

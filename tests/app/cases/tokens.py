@@ -174,7 +174,7 @@ def test_a_token_behind_a_server_that_ends_and_comes_back(world):
     check(works(world, proxy), proxy.err())
     server.close()
     check(not works(world, proxy), "a handshake without the token")
-    until(lambda: "a handshake failed: the token" in proxy.err(), f"the reason: {proxy.err()}")
+    until(lambda: "a crypto device failed: the token" in proxy.err(), f"the reason: {proxy.err()}")
     standing.send(b"still here")
     check(standing.read() == b"still here", "a connection of before")
     server.start()

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is told of connections: a line for each that has ended, and for each handshake that failed."""
+
+import json
+import os
+import re
+import socket
+import ssl
+import time
+
+from kit import check, until
+
+
+def greet(sock):
+    sock.recv(5)
+    sock.sendall(b"greetings\n")
+    sock.recv(1)
+
+
+def lines_of(path):
+    return open(path, encoding="utf-8").read().splitlines() if os.path.exists(path) else []
+
+
+def log_of(world):
+    return os.path.join(world.work, f"access-{time.monotonic_ns()}.log")
+
+
+def test_a_connection_is_a_line_of_json(world):
+    log = log_of(world)
+    backend = world.backend(greet)
+    proxy = world.proxy("--backend", backend.address, "--access-log", log, "--alpn", "x", "--client-ca",
+                        world.pki.path("ca"))
+    client = world.client(proxy, cert="alice", alpn=["x"])
+    port = client.tls.getsockname()[1]
+    client.send(b"hello")
+    check(client.read() == b"greetings\n", "another answer")
+    client.tls.unwrap().close()
+    line = json.loads(until(lambda: lines_of(log), "no line in the log")[0])
+    wanted = {"client": f"127.0.0.1:{port}", "server_name": "localhost", "protocol": "TLSv1.3", "alpn": "x",
+              "peer_subject": "CN=alice", "bytes_in": 5, "bytes_out": 10, "established": True, "in_order": True,
+              "end": "in order", "alert": None, "fault": "nobody's"}
+    check({k: line[k] for k in wanted} == wanted, line)
+    check(line["suite"].startswith("TLS_") and line["group"] and line["duration_ms"] >= 0, line)
+    check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]), line["time"])
+
+
+def test_a_connection_is_a_line_of_text(world):
+    log = log_of(world)
+    proxy = world.proxy("--access-log", log, "--access-log-format", "text")
+    client = world.client(proxy)
+    client.ask("GET / HTTP/1.1\nHost: localhost\nConnection: close\n\n")
+    client.tls.unwrap().close()
+    line = until(lambda: lines_of(log), "no line in the log")[0]
+    check(re.search(r' 127\.0\.0\.1:\d+ sni="localhost" version=TLSv1\.3 suite=TLS_\S+ group=\S+ alpn=- subject=- in=\d+ '
+                    r'out=\d+ ms=\d+ established end="in order" alert=-$', line), line)
+
+
+def test_the_log_may_be_standard_output(world):
+    proxy = world.proxy("--access-log", "-")
+    client = world.client(proxy)
+    client.tls.unwrap().close()
+    line = json.loads(proxy.process.stdout.readline())
+    check(line["established"], line)
+
+
+def test_a_log_that_cannot_be_opened_is_told(world):
+    proxy = world.proxy("--access-log", os.path.join(world.work, "nowhere", "log"))
+    until(lambda: "--access-log" in proxy.err() and "No such file" in proxy.err(), proxy.err())
+
+
+def test_a_handshake_that_fails_is_told(world):
+    log = log_of(world)
+    proxy = world.proxy("--access-log", log)
+    context = ssl.create_default_context(cafile=world.pki.path("other-ca"))
+    sock = world.raw(proxy)
+    port = sock.getsockname()[1]
+    try:
+        context.wrap_socket(sock, server_hostname="localhost")
+        check(False, "a certificate of another authority was believed")
+    except ssl.SSLError:
+        pass
+    line = until(lambda: re.search(r".*the handshake failed.*", proxy.err()), "nothing is told").group(0)
+    check(f"127.0.0.1:{port}" in line and 'name "localhost"' in line and "unknown_ca" in line and
+          "from the client" in line, line)
+    entry = json.loads(until(lambda: lines_of(log), "no line in the log")[0])
+    check(entry["established"] is False and entry["alert"] == "unknown_ca" and entry["fault"], entry)
+
+
+def test_nonsense_is_the_clients_fault(world):
+    proxy = world.proxy()
+    sock = world.raw(proxy)
+    sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    line = until(lambda: re.search(r".*the handshake failed.*", proxy.err()), "nothing is told").group(0)
+    check("fault the client's" in line, line)
+
+
+def test_health_checks_have_not_failed(world):
+    proxy = world.proxy("--stats-interval", "0.2")
+    for _ in range(5):
+        world.raw(proxy).close()
+    counts = until(lambda: re.findall(r"accepted (\d+) .* failed (\d+) probes (\d+)", proxy.err())
+                   if "probes 5" in proxy.err() else None, "five probes are not counted")[-1]
+    check(counts[1] == "0", counts)
+    check("the handshake failed" not in proxy.err(), proxy.err())
+
+
+def test_many_failures_are_counted_not_told(world):
+    proxy = world.proxy()
+    for _ in range(60):
+        sock = world.raw(proxy)
+        sock.sendall(b"nonsense, nonsense")
+        sock.close()
+    until(lambda: re.search(r"(\d+) more handshakes have failed", proxy.err()), "no count of what was held back")
+    until(lambda: len(re.findall("the handshake failed", proxy.err())) +
+          sum(int(n) for n in re.findall(r"(\d+) more handshakes have failed", proxy.err())) == 60,
+          "not all are told or counted")
+    check(len(re.findall("the handshake failed", proxy.err())) <= 40, "too many lines")
+
+
+def test_what_a_client_says_breaks_no_line(world):
+    log = log_of(world)
+    proxy = world.proxy("--access-log", log, "--access-log-format", "text")
+    world.connect(proxy.port, "--name", 'x"y', ca=None).finish()
+    for line in lines_of(log):
+        check(re.search(r' sni=(-|"[^"\\]*(\\.[^"\\]*)*") ', line), line)
+
+
+def test_the_reason_of_a_cut_is_in_the_log(world):
+    log = log_of(world)
+    proxy = world.proxy("--access-log", log, "--backend", world.backend(greet).address, "--idle-timeout", "0.5")
+    client = world.client(proxy)
+    entry = json.loads(until(lambda: lines_of(log), "no line in the log")[0])
+    check(entry["end"] == "idle timeout" and entry["in_order"] is False and entry["fault"] == "ours", entry)
+    client.close()
