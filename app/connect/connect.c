@@ -167,7 +167,7 @@ static void fail(struct connect *c, const char *what, int error)
     c->status = APP_FAILED;
     app_pieces_clear(&c->out);
     if (c->stream)
-        milgi_stream_close(c->stream);
+        milgi_stream_cut(c->stream); /* the server must not take what it got for the whole */
     c->stream = NULL;
     finish_if_over(c);
 }

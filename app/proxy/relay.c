@@ -99,7 +99,9 @@ static void relay_closed(struct client *c, bool in_order)
     milgi_chunk_unref(r->held.chunk);
     r->held.chunk = NULL;
     if (again || !(in_order || r->client_ended)) {
-        relay_close(r, true);
+        /* The kernel has all of a whole stream, and its end: it delivers them, whatever becomes of us. */
+        bool has_all = r->client_ended && r->connected && !r->queued && !r->fin;
+        relay_close(r, !has_all);
     } else if (!r->backend_ended) {
         if (r->connected)
             uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read);
@@ -467,7 +469,7 @@ static uint64_t relay_idle_ms(const struct client *c)
     int unsent = 0;
     if (!r->connected || uv_fileno((uv_handle_t *)&r->tcp, &fd) || ioctl(fd, SIOCOUTQ, &unsent))
         return UINT64_MAX;
-    bool moves = unsent > 0 && unsent != r->unsent;
+    bool moves = unsent != r->unsent;
     r->unsent = unsent;
     return moves ? 0 : UINT64_MAX;
 }

@@ -136,6 +136,24 @@ def test_an_upload_is_delivered_when_nobody_is_there_for_the_answer(world):
     check(proxy.stop() == 0, proxy.err())
 
 
+def test_an_upload_that_the_kernel_has_survives_the_end_of_the_proxy(world):
+    total, results = 400_000, []
+    proxy = world.proxy("--backend", world.backend(slow_reader(total, results)).address)
+    client = world.client(proxy)
+    client.send(bytes(total))
+    client.tls.settimeout(0.2)
+    try:
+        client.tls.unwrap()
+    except OSError:
+        pass
+    client.close()
+    time.sleep(0.2)
+    proxy.process.send_signal(signal.SIGINT)
+    check(proxy.wait() == 0, proxy.err())
+    until(lambda: any(isinstance(result, int) for result in results), "the end of the upload")
+    check(total in results, f"{results}")
+
+
 def test_an_upload_to_a_slow_backend_is_not_idle(world):
     """All of it is in the kernel's buffers soon; the backend's host takes it little by little."""
     total = 3_000_000
@@ -190,3 +208,25 @@ def test_a_reset_that_a_write_has_met_is_no_end(world):
     check(client.read_cut() in (b"half of it", b""), "not what the backend had said")
     end = 0
     thread.join()
+
+
+def test_connect_that_gives_up_does_not_end_in_order(world):
+    """The proxy makes a reset of what was cut, and an end of what ended."""
+    def serve(sock):
+        try:
+            while True:
+                if not sock.recv(100):
+                    return "end"
+        except ConnectionResetError:
+            return "reset"
+    for arguments, wanted in ((["--timeout", "0.7"], "reset"), ([], "end")):
+        backend = world.backend(serve)
+        proxy = world.proxy("--backend", backend.address)
+        command = world.connect(proxy.port, *arguments)
+        command.process.stdin.write(b"a beginning")
+        command.process.stdin.flush()
+        if not arguments:
+            command.process.stdin.close()
+        check(backend.result() == wanted, f"{arguments}: {backend.results}")
+        if arguments:
+            check(command.wait() == 1 and "nothing moves" in command.err(), command.err())
