@@ -149,8 +149,10 @@ static bool size(const struct row *row, const char *text, uint64_t least, uint64
         *bytes = (uint64_t)value;
         return true;
     }
-    app_complain("--%s %s: must be a size from %lluK to %lluK, such as 64M or 1G", row->name, text,
-        (unsigned long long)least >> 10, (unsigned long long)most >> 10);
+    bool large = least >= 1 << 20; /* both ends are whole numbers of the unit */
+    app_complain("--%s %s: must be a size from %llu%s to %llu%s, such as %s", row->name, text,
+        (unsigned long long)least >> (large ? 20 : 10), large ? "M" : "K",
+        (unsigned long long)most >> (large ? 30 : 20), large ? "G" : "M", large ? "256M or 2G" : "128K");
     return false;
 }
 

@@ -82,6 +82,23 @@ def test_no_connection_at_all_is_refused_at_the_start(world):
         check(status == 1 and not out and "ulimit -n" in err, f"{status} {out} {err}")
 
 
+def test_clients_that_do_not_read_leave_memory_for_those_that_do(world):
+    def flood(sock):
+        while True:
+            sock.sendall(bytes(65536))
+    proxy = world.proxy("--backend", world.backend(flood).address, "--memory", "64M")
+    silent = [world.client(proxy, receive_buffer=4096) for _ in range(300)]
+    time.sleep(2)
+    client = world.client(proxy)
+    begin, got = time.monotonic(), 0
+    while got < 5_000_000:
+        got += len(client.read())
+    check(time.monotonic() - begin < limit() / 3, f"it took {time.monotonic() - begin} s")
+    for one in (client, *silent):
+        one.close()
+    check(proxy.stop() == 0, proxy.err())
+
+
 def test_descriptors_return(world):
     backend = world.backend(echo)
     proxy = world.proxy("--backend", backend.address)
