@@ -2,6 +2,7 @@
 /* Lines about connections. No text of a peer reaches a terminal or breaks a line. */
 #include "access_log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,18 +18,22 @@
 #define TOLD_MOST 10u /* failed handshakes in a second */
 #define SECOND_MS 1000u
 
-bool access_log_open(struct access_log *log, const struct app_options *o)
+void access_log_open(struct access_log *log, const struct app_options *o)
 {
+    /* A FIFO that nobody reads is refused at once. */
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
     if (!o->access_log)
-        return true;
-    int fd = strcmp(o->access_log, "-") ? open(o->access_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640)
-                                        : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (fd < 0)
-        return false;
+        return;
+    int fd = strcmp(o->access_log, "-") ? open(o->access_log, flags, 0640) : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) {
+        app_complain("--access-log %s: %s: %s", o->access_log, strerror(errno),
+            log->open ? "the file that was open stays in use" : "there is no log");
+        return;
+    }
+    access_log_close(log);
     app_outlet_init(&log->outlet, fd);
     log->text = o->log_text;
     log->open = true;
-    return true;
 }
 
 void access_log_close(struct access_log *log)

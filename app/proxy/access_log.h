@@ -20,8 +20,11 @@ struct access_log {
     bool open, text;
 };
 
-/* Without --access-log nothing is opened. False: it cannot be, errno says why. */
-bool access_log_open(struct access_log *log, const struct app_options *options);
+/*
+ * Opens it, or opens it anew: the file may have been moved away. Without --access-log nothing is opened. It complains
+ * when that cannot be; what was open stays so.
+ */
+void access_log_open(struct access_log *log, const struct app_options *options);
 void access_log_close(struct access_log *log);
 /* |c| has ended: by |reason|, or, NULL, because of |why|. Its connection is still there, if there ever was one. */
 void access_log_end(

@@ -28,6 +28,7 @@
 #define PAUSE_MAX_MS 10000  /* up to this */
 #define RETIRED_PER_SEAT 8u /* more than these still drain: the next reload waits */
 #define SAY_AGAIN_MS 200    /* when nobody reads what it says */
+#define REPORT_MS 1000      /* for all workers to tell of themselves */
 #define NEVER UINT64_MAX
 
 enum state {
@@ -45,6 +46,8 @@ struct worker {
     bool ready;
     bool dismissed; /* killed before it served: that is no news */
     bool deaf;      /* retired, and takes no connections any more */
+    bool asked;     /* for its report, and has not told */
+    struct report *report;
     uint64_t begin_ms;
     uint64_t kill_ms; /* it is killed if it is still there then */
 };
@@ -66,7 +69,8 @@ struct master {
     bool mustering;           /* there are candidates, or are about to be */
     bool established;         /* one generation has served */
     bool reload_wanted, reload_told;
-    bool switching; /* the generation before may still take connections */
+    bool switching;     /* the generation before may still take connections */
+    uint64_t report_ms; /* when statistics are told, whoever has not answered; NEVER: nobody has asked for them */
     bool ending;
     int status;
 };
@@ -112,7 +116,7 @@ static void retire_all(struct master *m, enum order how)
 /* --- starting them ------------------------------------------------------------------------------------------------ */
 
 /* In the child: what is the master's goes, the rest is the worker's. */
-static void become_worker(struct master *m, int channel, unsigned seat, bool candidate)
+static void become_worker(struct master *m, int channel, unsigned seat, bool candidate, struct report *report)
 {
     static char name[40];
     struct proxy *p = m->proxy;
@@ -121,6 +125,7 @@ static void become_worker(struct master *m, int channel, unsigned seat, bool can
     close(m->signals);
     free(m->workers);
     p->channel = channel;
+    p->report = report;
     p->quiet = seat > 0 || m->established;
     signal(SIGHUP, SIG_IGN); /* is the master's */
     snprintf(name, sizeof name, "%s[%ld]", app_name, (long)getpid());
@@ -159,14 +164,16 @@ static bool start_worker(struct master *m, unsigned seat, bool candidate)
         return false;
     }
     fflush(NULL);
+    struct report *report = report_new();
     pid_t pid = fork();
     if (!pid) {
         close(ends[0]);
-        become_worker(m, ends[1], seat, candidate);
+        become_worker(m, ends[1], seat, candidate, report);
     }
     close(ends[1]);
     if (pid < 0) {
         app_complain("cannot start a worker: %s", strerror(errno));
+        report_free(report);
         close(ends[0]);
         return false;
     }
@@ -176,6 +183,7 @@ static bool start_worker(struct master *m, unsigned seat, bool candidate)
         .channel = ends[0],
         .seat = seat,
         .candidate = candidate,
+        .report = report,
         .begin_ms = now,
         .kill_ms = now + READY_MS,
     };
@@ -307,6 +315,7 @@ static void died(struct master *m, size_t i, int how)
     struct worker w = m->workers[i];
     bool was_here = w.state != RETIRED && !w.candidate && !m->ending;
     close(w.channel);
+    report_free(w.report);
     m->workers[i] = m->workers[--m->n];
     if (w.state != RETIRED && w.candidate) {
         if (WIFSIGNALED(how))
@@ -362,6 +371,7 @@ static void kill_late(struct master *m, uint64_t now)
 static int until_next(const struct master *m)
 {
     uint64_t now = now_ms(), next = app_say_pending() ? now + SAY_AGAIN_MS : NEVER;
+    next = m->report_ms < next ? m->report_ms : next;
     for (size_t i = 0; i < m->n; i++)
         next = m->workers[i].kill_ms < next ? m->workers[i].kill_ms : next;
     for (unsigned i = 0; i < m->proxy->options->workers && !m->ending && m->established; i++)
@@ -394,6 +404,7 @@ static void listen_to(struct master *m, struct worker *w)
     size_t at = (size_t)(w - m->workers);
     for (ssize_t i = 0; i < len; i++) {
         m->workers[at].deaf |= what[i] == TOLD_DEAF;
+        m->workers[at].asked &= what[i] != TOLD_REPORT;
         if (what[i] == TOLD_READY)
             on_ready(m, &m->workers[at]);
     }
@@ -407,11 +418,43 @@ static void end(struct master *m, bool at_once)
     m->ending = true;
 }
 
-/* To all that serve: each tells of its own engine. */
-static void pass_on(struct master *m, int signal)
+/* Each tells of its own engine; the master of all together. */
+static void ask_for_reports(struct master *m)
 {
+    m->report_ms = now_ms() + REPORT_MS;
+    for (size_t i = 0; i < m->n; i++) {
+        struct worker *w = &m->workers[i];
+        w->asked = w->ready && w->report;
+        if (w->asked)
+            kill(w->pid, SIGUSR1);
+    }
+}
+
+static void tell_reports(struct master *m, uint64_t now)
+{
+    size_t waiting = 0, n = 0;
     for (size_t i = 0; i < m->n; i++)
-        kill(m->workers[i].pid, signal);
+        waiting += m->workers[i].asked;
+    if (m->report_ms == NEVER || (waiting && now < m->report_ms))
+        return;
+    m->report_ms = NEVER;
+    const struct report **reports = calloc(m->n + 1, sizeof *reports);
+    long *pids = calloc(m->n + 1, sizeof *pids);
+    for (size_t i = 0; reports && pids && i < m->n; i++) {
+        const struct worker *w = &m->workers[i];
+        if (!w->ready)
+            continue;
+        reports[n] = w->asked ? NULL : w->report;
+        pids[n++] = (long)w->pid;
+    }
+    char *text = reports && pids ? report_all(reports, pids, n) : NULL;
+    if (text)
+        app_report("statistics", text);
+    else
+        app_complain("no memory for the statistics");
+    free(text);
+    free(reports);
+    free(pids);
 }
 
 static void on_signals(struct master *m)
@@ -421,7 +464,7 @@ static void on_signals(struct master *m)
         if (info.ssi_signo == SIGHUP)
             m->reload_wanted = true;
         else if (info.ssi_signo == SIGUSR1)
-            pass_on(m, SIGUSR1);
+            ask_for_reports(m);
         else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             end(m, info.ssi_signo == SIGINT);
     }
@@ -457,6 +500,7 @@ static void run(struct master *m)
         kill_late(m, now);
         fill_seats(m, now);
         tell_switched(m);
+        tell_reports(m, now);
         reload(m);
         if (app_say_pending())
             app_say_again();
@@ -470,7 +514,7 @@ static void run(struct master *m)
 
 int proxy_master(struct proxy *p)
 {
-    struct master m = { .proxy = p };
+    struct master m = { .proxy = p, .report_ms = NEVER };
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGHUP);

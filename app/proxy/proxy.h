@@ -10,6 +10,7 @@
 #include "access_log.h"
 #include "listen.h"
 #include "proxy_protocol.h"
+#include "report.h"
 
 #define RELOAD_PATIENCE_MS 2000u /* for whoever writes to a pipe that is named as a file: a master does nothing else */
 
@@ -70,19 +71,15 @@ struct service {
     uint64_t (*idle_ms)(const struct client *c);
 };
 
-/* What statistics tell of clients. Who leaves before a whole record (a health check, a scan) has not failed. */
-struct proxy_counts {
-    uint64_t accepted, established, failed, probes, in_order;
-};
-
 struct proxy {
     const struct app_options *options;
     struct app_tls tls;
     const struct service *service;
     struct app_addresses backend;
     struct listeners listeners;
-    int channel; /* to the master; -1: there is none */
-    bool quiet;  /* another worker says the same */
+    int channel;           /* to the master; -1: there is none */
+    struct report *report; /* a worker's, for its master; else NULL */
+    bool quiet;            /* another worker says the same */
 
     struct load *load; /* a reload that is under way */
     bool reload_wanted;
@@ -179,7 +176,8 @@ enum order {
     ORDER_DRAIN = 'd',  /* to a worker: as after SIGTERM */
     ORDER_STOP = 'x',   /* to a worker: end at once */
     TOLD_READY = 'R',   /* to the master: the engine and its device are made */
-    TOLD_DEAF = 'D'     /* to the master: no connection is taken any more */
+    TOLD_DEAF = 'D',    /* to the master: no connection is taken any more */
+    TOLD_REPORT = 'S'   /* to the master: its report is written */
 };
 
 /* Serves until it is told to end, by signals or by a master, or the master is gone. The exit status. */

@@ -94,6 +94,7 @@ void proxy_reload(struct proxy *p)
 {
     if (p->draining || p->stopping)
         return;
+    access_log_open(&p->log, p->options);
     p->reload_wanted = p->load != NULL;
     struct load *l = p->load ? NULL : calloc(1, sizeof *l);
     if (p->load)

@@ -240,10 +240,15 @@ static void on_stats(uv_timer_t *timer)
 static void on_usr1(uv_signal_t *signal, int number)
 {
     struct proxy *p = signal->data;
+    (void)number;
+    if (p->report) {
+        report_fill(p->report, p);
+        tell(p, TOLD_REPORT);
+        return;
+    }
     struct milgi_engine *engine = milgi_uv_engine(p->tls.uv);
     size_t len = milgi_engine_dump(engine, NULL, 0);
     char *text = malloc(len + 1);
-    (void)number;
     if (!text) {
         app_complain("no memory for the statistics");
         return;
@@ -288,8 +293,7 @@ static void start(struct proxy *p)
 {
     const struct app_options *o = p->options;
     clients_init(p);
-    if (!access_log_open(&p->log, o))
-        app_complain("--access-log %s: %s: there is no log", o->access_log, strerror(errno));
+    access_log_open(&p->log, o);
     uv_signal_start(&p->on_term, on_term, SIGTERM);
     uv_signal_start(&p->on_int, on_int, SIGINT);
     uv_signal_start(&p->on_usr1, on_usr1, SIGUSR1);

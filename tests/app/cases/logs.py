@@ -4,7 +4,7 @@
 import json
 import os
 import re
-import socket
+import signal
 import ssl
 import time
 
@@ -132,3 +132,36 @@ def test_the_reason_of_a_cut_is_in_the_log(world):
     entry = json.loads(until(lambda: lines_of(log), "no line in the log")[0])
     check(entry["end"] == "idle timeout" and entry["in_order"] is False and entry["fault"] == "ours", entry)
     client.close()
+
+
+def test_a_log_that_was_moved_away_is_opened_anew(world):
+    log = log_of(world)
+    proxy = world.proxy("--access-log", log)
+    world.client(proxy).tls.unwrap().close()
+    until(lambda: lines_of(log), "no line in the log")
+    os.rename(log, log + ".old")
+    proxy.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded" in proxy.err(), proxy.err())
+    world.client(proxy).tls.unwrap().close()
+    until(lambda: lines_of(log), "no line in the new log")
+    check(len(lines_of(log + ".old")) == 1 and len(lines_of(log)) == 1, "lines in the wrong file")
+
+
+def test_nobody_waits_for_who_reads_the_log(world):
+    log = log_of(world)
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    proxy = world.proxy("--access-log", log)
+    for _ in range(400):  # more than a pipe takes
+        world.client(proxy).tls.close()
+    until(lambda: re.search("nobody took [0-9]+ lines", proxy.err()) or proxy.process.poll() is not None or
+          len(os.read(reader, 1)) == 1, "the log is not written")
+    check(proxy.stop() == 0, proxy.err())
+    os.close(reader)
+
+
+def test_a_log_that_is_a_pipe_without_a_reader_is_told(world):
+    log = log_of(world)
+    os.mkfifo(log)
+    proxy = world.proxy("--access-log", log)
+    until(lambda: "there is no log" in proxy.err(), proxy.err())

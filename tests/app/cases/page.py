@@ -168,11 +168,28 @@ def test_sigusr1_writes_the_statistics(world):
     expect(world.client(proxy), GET, 200)
 
 
-def test_sigusr1_goes_to_all_workers(world):
+def test_sigusr1_has_one_answer_of_all_workers(world):
     proxy = world.proxy("--workers", "2")
+    for _ in range(6):
+        expect(world.client(proxy), GET, 200)
     proxy.process.send_signal(signal.SIGUSR1)
-    until(lambda: len(re.findall("^milgi proxy.*: statistics$", proxy.err(), re.M)) == 2, "not two statistics")
-    expect(world.client(proxy), GET, 200)
+    until(lambda: len(re.findall("^engine: ", proxy.err(), re.M)) == 2, "not two engines")
+    err = proxy.err()
+    check(len(re.findall("^milgi proxy: statistics$", err, re.M)) == 1, err)
+    check(re.search("^all workers: connections [0-6] accepted 6 established 6 failed 0 ", err, re.M), err)
+    each = re.findall("^worker [0-9]+: .* accepted ([0-9]+) ", err, re.M)
+    check(len(each) == 2 and sum(map(int, each)) == 6, err)
+    check(proxy.stop() == 0, proxy.err())
+
+
+def test_a_worker_that_does_not_answer_is_not_waited_for(world):
+    proxy = world.proxy("--workers", "2")
+    children = open(f"/proc/{proxy.process.pid}/task/{proxy.process.pid}/children").read().split()
+    os.kill(int(children[0]), signal.SIGSTOP)
+    proxy.process.send_signal(signal.SIGUSR1)
+    until(lambda: f"worker {children[0]}: no answer" in proxy.err(), "no answer of the others")
+    check(len(re.findall("^engine: ", proxy.err(), re.M)) == 1, proxy.err())
+    os.kill(int(children[0]), signal.SIGCONT)
     check(proxy.stop() == 0, proxy.err())
 
 
