@@ -50,8 +50,9 @@ static void add(struct report *sum, const struct report *r)
 static void put_counts(FILE *out, const char *name, const struct report *r)
 {
     const struct proxy_counts *n = &r->counts;
-    fprintf(out, "%s: connections %llu accepted %llu established %llu failed %llu probes %llu in_order %llu memory %llu "
-                 "sealed %llu opened %llu\n",
+    fprintf(out,
+        "%s: connections %llu accepted %llu established %llu failed %llu probes %llu in_order %llu "
+        "memory %llu sealed %llu opened %llu\n",
         name, (unsigned long long)r->connections, (unsigned long long)n->accepted,
         (unsigned long long)n->established, (unsigned long long)n->failed, (unsigned long long)n->probes,
         (unsigned long long)n->in_order, (unsigned long long)r->memory, (unsigned long long)r->sealed,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker tells of itself, in memory that it shares with its master: so all workers' statistics are one answer. */
+/* What a worker tells of itself, in memory shared with its master: so all workers' statistics are one answer. */
 #pragma once
 
 #include <stddef.h>
