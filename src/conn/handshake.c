@@ -62,8 +62,8 @@ static void host_decide(void *ctx, uint32_t kind)
         return;
     if (c->events->on_decide)
         c->events->on_decide(c, c->arg, &d);
-    else
-        milgi_decide(c->engine, d, MILGI_DEFAULT, NULL);
+    else if (milgi__hs_decide(c->hs->hs, kind, MILGI_DEFAULT, NULL) == 0)
+        milgi__engine_ready(c->engine, &c->owner);
 }
 
 static int host_send(void *ctx, enum milgi__level level, const uint8_t *message, size_t len)

@@ -93,8 +93,8 @@ int milgi__transport_install(
     struct milgi__transport *t, enum milgi__dir dir, struct milgi_key *key, const uint8_t iv[12])
 {
     if (dir == MILGI__WRITE)
-        return milgi__record_install_write(&t->rec, key, iv);
-    milgi__record_install_read(&t->rec, key, iv);
+        return milgi__record_install_write(&t->rec, &milgi__format_tls13, key, iv);
+    milgi__record_install_read(&t->rec, &milgi__format_tls13, key, iv);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 #include "op/material.h"
 #include "op/op.h"
 
-#define INPUT_MAX (16384u + 256u)
+#define INPUT_MAX (16384u + 2048u) /* a body of any version: RFC 5246 6.2.3 allows the longest */
 #define TAG_LEN 16u
 
 static int malformed(struct milgi_op *op)

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records on the wire: headers, and whole records out of what the network delivers. */
-#include "record/impl.h"
+/* Whole records out of what the network delivers. */
+#include "record/frame.h"
 
-void milgi__frame_header(uint8_t out[MILGI__RECORD_HEADER], uint8_t type, uint16_t version, size_t len)
-{
-    out[0] = type;
-    milgi__put16(out + 1, version);
-    milgi__put16(out + 3, (unsigned)len);
-}
+#include "record/limits.h"
+#include "record/ring.h"
 
 /* Crumbs that lie side by side are one slice: how the network cuts the bytes costs nothing. */
 static bool joins_input(struct milgi__bufq *q, const struct milgi_slice *slice)
@@ -84,22 +80,35 @@ static bool take_body(struct milgi__record *r, struct milgi__entry *e, uint32_t 
     return true;
 }
 
-/* How many bytes of a record of |len| are its tag. */
-static uint32_t tag_of(const struct milgi__record *r, uint8_t type, uint32_t len)
+/* What a record has besides its content: how many bytes stand before it, behind its header, and how many behind it. */
+struct besides {
+    bool protected, bare;
+    uint32_t before, tag;
+};
+
+static struct besides look(const struct milgi__record *r, uint8_t type, uint32_t len)
 {
-    return r->in.key && type == MILGI__DATA && len >= MILGI__TAG ? MILGI__TAG : 0;
+    const struct milgi__format *f = r->in.format;
+    struct besides b = { .protected = r->in.key && milgi__format_has(f->protects, type) };
+    b.bare = b.protected && len < (uint32_t)f->explicit_len + f->tag_len;
+    if (b.protected && !b.bare) {
+        b.before = f->explicit_len;
+        b.tag = f->tag_len;
+    }
+    return b;
 }
 
+/* |len|: of the body. */
 static enum milgi__start put_in_ring(
-    struct milgi__record *r, struct milgi__entry *e, const uint8_t header[MILGI__RECORD_HEADER], uint32_t len)
+    struct milgi__record *r, struct milgi__entry *e, const uint8_t *front, const struct besides *b, uint32_t len)
 {
-    e->type = header[0];
+    e->type = front[0];
     e->back_ns = 0;
-    e->protected = r->in.key && e->type == MILGI__DATA;
-    e->bare = e->protected && len < MILGI__TAG;
-    e->len = len - tag_of(r, e->type, len);
+    e->protected = b->protected;
+    e->bare = b->bare;
+    e->len = len - b->before - b->tag;
     e->dst.chunk = NULL;
-    memcpy(e->header, header, MILGI__RECORD_HEADER);
+    memcpy(e->front, front, r->in.format->header_len + b->before);
     e->state = MILGI__ENTRY_STALE;
     r->in.tail++;
     return MILGI__START_READY;
@@ -114,49 +123,59 @@ static enum milgi__start refused(const struct milgi__record *r)
 /* The common case: the record lies whole in the first slice. NONE: it does not. */
 static enum milgi__start frame_whole(struct milgi__record *r, struct milgi__failure *failure)
 {
-    const struct milgi_slice *front = &r->input.ring[r->input.head];
-    uint32_t len = milgi__get16(front->data + 3);
-    if (front->len < MILGI__RECORD_HEADER + len)
+    const struct milgi_slice *first = &r->input.ring[r->input.head];
+    uint32_t header_len = r->in.format->header_len, len = milgi__format_body(r->in.format, first->data);
+    if (first->len < header_len + len)
         return MILGI__START_NONE;
-    if (!milgi__limit_header(r, front->data, failure))
+    if (!milgi__limit_header(r, first->data, failure))
         return refused(r);
     if (!milgi__ring_room(&r->in))
         return MILGI__START_ROOM;
     struct milgi__entry *e = milgi__ring_at(&r->in, r->in.tail);
-    e->src_n = (uint8_t)milgi__bufq_take(&r->input, MILGI__RECORD_HEADER + len, e->src, 1);
+    e->src_n = (uint8_t)milgi__bufq_take(&r->input, header_len + len, e->src, 1);
     struct milgi_slice *s = &e->src[0];
-    put_in_ring(r, e, s->data, len);
-    s->data += MILGI__RECORD_HEADER;
+    struct besides b = look(r, s->data[0], len);
+    put_in_ring(r, e, s->data, &b, len);
+    s->data += header_len + b.before;
     s->len = e->len;
-    memcpy(e->tag, s->data + s->len, len - e->len);
+    memcpy(e->tag, s->data + s->len, b.tag);
     return MILGI__START_READY;
+}
+
+/* Reads the front until there are |len| bytes of it; false: they are not here yet. */
+static bool read_front(struct milgi__record *r, uint32_t len)
+{
+    if (r->front_len >= len)
+        return true;
+    if (r->input.len < len - r->front_len)
+        return false;
+    milgi__bufq_read(&r->input, r->front + r->front_len, len - r->front_len);
+    r->front_len = (uint8_t)len;
+    return true;
 }
 
 enum milgi__start milgi__frame_in(struct milgi__record *r, struct milgi__failure *failure)
 {
     struct milgi__direction *in = &r->in;
-    if (!r->have_header) {
-        if (r->input.len < MILGI__RECORD_HEADER)
-            return MILGI__START_NONE;
-        if (r->input.ring[r->input.head].len >= MILGI__RECORD_HEADER) {
-            enum milgi__start start = frame_whole(r, failure);
-            if (start != MILGI__START_NONE)
-                return start;
-        }
-        milgi__bufq_read(&r->input, r->header, MILGI__RECORD_HEADER);
-        r->have_header = true;
+    uint32_t header_len = in->format->header_len;
+    if (r->front_len == 0 && r->input.len > 0 && r->input.ring[r->input.head].len >= header_len) {
+        enum milgi__start start = frame_whole(r, failure);
+        if (start != MILGI__START_NONE)
+            return start;
     }
-    if (!milgi__limit_header(r, r->header, failure))
+    if (!read_front(r, header_len))
+        return MILGI__START_NONE;
+    if (!milgi__limit_header(r, r->front, failure))
         return refused(r);
-    uint32_t len = milgi__get16(r->header + 3);
-    if (!whole(r, len))
+    uint32_t len = milgi__format_body(in->format, r->front);
+    struct besides b = look(r, r->front[0], len);
+    if (!read_front(r, header_len + b.before) || !whole(r, len - b.before))
         return MILGI__START_NONE;
     if (!milgi__ring_room(in))
         return MILGI__START_ROOM;
     struct milgi__entry *e = milgi__ring_at(in, in->tail);
-    uint32_t tag = tag_of(r, r->header[0], len);
-    if (!take_body(r, e, len - tag, tag))
+    if (!take_body(r, e, len - b.before - b.tag, b.tag))
         return MILGI__START_ROOM;
-    r->have_header = false;
-    return put_in_ring(r, e, r->header, len);
+    r->front_len = 0;
+    return put_in_ring(r, e, r->front, &b, len);
 }

@@ -1,37 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records received, from the wire to their op and back into the ring. */
-#include "record/impl.h"
-
-static inline uint64_t network_order(uint64_t v)
-{
-    uint8_t p[8] = { (uint8_t)(v >> 56), (uint8_t)(v >> 48), (uint8_t)(v >> 40), (uint8_t)(v >> 32), (uint8_t)(v >> 24),
-        (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v };
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-void milgi__record_op(struct milgi_op *op, enum milgi_op_type type, const struct milgi__direction *d, bool in_place,
-    const uint8_t header[MILGI__RECORD_HEADER])
-{
-    op->type = (uint8_t)type;
-    op->cls = MILGI_OP_CLASS_RECORDS;
-    op->alg = d->key->alg;
-    op->key = d->key;
-    op->key->refs++;
-    if (!in_place)
-        op->flags |= MILGI__OP_RERUN;
-    struct milgi_op_aead *a = &op->u.aead;
-    /*= RFC8446 5.3: "The padded sequence number is XORed with either the static client_write_iv or server_write_iv" */
-    uint64_t iv, seq = network_order(d->seq);
-    memcpy(&iv, d->iv + 4, sizeof iv);
-    iv ^= seq;
-    memcpy(a->nonce, d->iv, 4);
-    memcpy(a->nonce + 4, &iv, sizeof iv);
-    /*= RFC8446 5.2: "the additional data input is the record header" */
-    memcpy(a->aad, header, MILGI__RECORD_HEADER);
-    a->aad_len = MILGI__RECORD_HEADER;
-    a->in_place = in_place;
-}
+#include "record/frame.h"
+#include "record/limits.h"
+#include "record/ring.h"
 
 static void taint(const struct milgi__record *r, const struct milgi_slice *slice)
 {
@@ -41,7 +12,7 @@ static void taint(const struct milgi__record *r, const struct milgi_slice *slice
 
 static void fill_op(struct milgi__record *r, struct milgi__entry *e, struct milgi_op *op, struct milgi_chunk *dst)
 {
-    milgi__record_op(op, MILGI_OP_OPEN, &r->in, !dst, e->header);
+    milgi__format_open_op(op, &r->in, e->front, e->len, !dst);
     struct milgi_op_aead *a = &op->u.aead;
     a->inner_type = 0;
     a->pad_len = 0;
@@ -174,7 +145,8 @@ static void make_stale(struct milgi__record *r, struct milgi__entry *e)
     e->state = MILGI__ENTRY_STALE;
 }
 
-void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12])
+void milgi__record_install_read(
+    struct milgi__record *r, const struct milgi__format *f, struct milgi_key *key, const uint8_t iv[12])
 {
     struct milgi__direction *in = &r->in;
     uint32_t wasted = r->stale, from = in->head;
@@ -192,11 +164,12 @@ void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, 
     if (in->key)
         r->env->calls->key_release(r->env->ctx, in->key);
     in->key = key;
+    in->format = f;
     memcpy(in->iv, iv, sizeof in->iv);
     /*= RFC8446 5.3: "Each sequence number is set to zero at the beginning of a connection and whenever the key is
      *= changed" */
     in->seq = 0;
-    in->epoch_records_max = MILGI__MIN(in->epoch_records_max, milgi__limit_hard(key));
+    in->epoch_records_max = MILGI__MIN(in->epoch_records_max, milgi__limit_hard(f, key));
 }
 
 void milgi__record_speculate(struct milgi__record *r)
@@ -212,7 +185,7 @@ void milgi__record_drop_input(struct milgi__record *r)
     milgi__bufq_clear(&r->input);
     milgi_chunk_unref(r->partial);
     r->partial = NULL;
-    r->have_header = false;
+    r->front_len = 0;
 }
 
 bool milgi__record_in_started(const struct milgi__record *r)

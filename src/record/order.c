@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ring of each direction: records finish in any order and leave it in theirs. */
-#include "record/impl.h"
+#include "record/ring.h"
 
 /* --- the ring --------------------------------------------------------------------------------------------------- */
 
@@ -92,10 +92,11 @@ static uint8_t inner_type(const struct milgi_slice *slices, unsigned n, uint32_t
     return 0;
 }
 
-static bool judge(uint8_t type, uint32_t inner_len, uint32_t len, struct milgi__failure *failure)
+static bool judge(
+    const struct milgi__format *f, uint8_t type, uint32_t inner_len, uint32_t len, struct milgi__failure *failure)
 {
     /*= RFC8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets" */
-    if (inner_len > MILGI__INNER_MAX)
+    if (inner_len > MILGI__PLAINTEXT_MAX + f->inner_len)
         return milgi__refuse(failure, MILGI_ALERT_RECORD_OVERFLOW, "plaintext too long");
     /*= RFC8446 5.4: "If a receiving implementation does not find a non-zero octet in the cleartext, it MUST terminate
      *= the connection with an "unexpected_message" alert." */
@@ -162,8 +163,9 @@ enum milgi__pop milgi__record_pop(
     uint8_t type = e->type;
     uint32_t len = e->len;
     if (e->protected) {
-        type = inner_type(slices, n, &len);
-        if (!judge(type, e->len, len, failure))
+        if (in->format->inner_len)
+            type = inner_type(slices, n, &len);
+        if (!judge(in->format, type, e->len, len, failure))
             return MILGI__POP_FAILED;
         r->seen_protected_in = true;
     }
@@ -191,7 +193,7 @@ bool milgi__record_unread(struct milgi__record *r, uint32_t *len)
     unref_all(e->src, e->src_n);
     in->head++;
     in->seq -= !e->bare;
-    *len = e->len + (e->bare ? 0 : MILGI__TAG);
+    *len = e->len + (e->bare ? 0 : in->format->explicit_len + in->format->tag_len);
     return true;
 }
 

@@ -3,19 +3,20 @@
  * What waits to be framed: content and key changes, in order. Content that is written is laid out as it will stand in
  * its record, in a chunk which it shares with others:
  *
- *     | header | content ...... | type, tag | header | content ... -> grows   | type, tag |   free   |
- *     <------------ own -------------------> <------------ open ------------------------->^ out_used
+ *     | front | content ...... | trailer | front | content ... -> grows   | trailer |   free   |
+ *     <------------ own -----------------> <------------ open -------------------->^ out_used
  *
  * so that it can be sealed where it stands. Content that is pushed stays where it is.
  */
 #include <assert.h>
 
-#include "record/impl.h"
+#include "record/limits.h"
+#include "record/pending.h"
 
-#define OVERHEAD (MILGI__RECORD_HEADER + MILGI__TRAILER)
 #define COPY_MAX 512u /* a slice of so few bytes is cheaper to copy than to carry along */
 
-static_assert(sizeof(struct milgi__pending) + OVERHEAD <= MILGI__PENDING_COST, "what a piece costs");
+static_assert(sizeof(struct milgi__pending) + MILGI__RECORD_HEADER + 1 + MILGI__TAG <= MILGI__PENDING_COST,
+    "what a piece costs");
 
 static bool is_key(const struct milgi__pending *p)
 {
@@ -122,18 +123,18 @@ bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, enum
     return true;
 }
 
-/* A new piece that is laid out as a record, empty, at the end; there is room for it. */
-static struct milgi__pending *lay_out(struct milgi__record *r, uint8_t type)
+/* A new piece that is laid out as a record of format |f|, empty, at the end; there is room for it. */
+static struct milgi__pending *lay_out(struct milgi__record *r, const struct milgi__format *f, uint8_t type)
 {
     struct milgi__pending *p = node_new(r, type);
     if (!p)
         return NULL;
-    p->own = true;
+    p->format = f;
     /*= RFC8446 5.1: "a record with an Alert type MUST contain exactly one message" */
     p->ends = type == MILGI__ALERT || type == MILGI__CCS;
     p->slice.chunk = milgi_chunk_ref(r->out_chunk);
-    p->slice.data = milgi_chunk_data(r->out_chunk) + r->out_used + MILGI__RECORD_HEADER;
-    r->out_used += OVERHEAD;
+    p->slice.data = milgi_chunk_data(r->out_chunk) + r->out_used + milgi__format_front(f);
+    r->out_used += milgi__format_overhead(f);
     return p;
 }
 
@@ -159,14 +160,16 @@ static bool can_extend(const struct milgi__record *r, enum milgi__content type)
 
 static bool write_all(struct milgi__record *r, enum milgi__content type, const uint8_t *data, size_t len, bool reserve)
 {
+    const struct milgi__format *f = r->queued_format;
+    uint32_t overhead = milgi__format_overhead(f);
     while (len > 0) {
         if (!can_extend(r, type) || r->open->slice.len >= r->record_max ||
             milgi_chunk_size(r->out_chunk) == r->out_used) {
-            size_t piece = MILGI__MIN(len, r->record_max) + OVERHEAD;
-            size_t wanted = len + (len / r->record_max + 1) * OVERHEAD;
+            size_t piece = MILGI__MIN(len, r->record_max) + overhead;
+            size_t wanted = len + (len / r->record_max + 1) * overhead;
             struct milgi__pending *p = NULL;
             if (milgi__out_room(r, (uint32_t)piece, wanted, reserve ? MILGI__RESERVE_ALL : MILGI__RESERVE_NONE))
-                p = lay_out(r, (uint8_t)type);
+                p = lay_out(r, f, (uint8_t)type);
             if (!p)
                 return false;
             append(r, p);
@@ -212,10 +215,10 @@ int milgi__record_write(struct milgi__record *r, enum milgi__content type, const
     /* In the common case there is room in the chunk, and nothing that would have to be undone. */
     size_t room = r->out_chunk ? milgi_chunk_size(r->out_chunk) - r->out_used : 0;
     bool more = can_extend(r, type) && r->open->slice.len < r->record_max;
-    if (room < len + OVERHEAD || len > r->record_max - (more ? r->open->slice.len : 0))
+    if (room < len + milgi__format_overhead(r->queued_format) || len > r->record_max - (more ? r->open->slice.len : 0))
         return write_or_undo(r, type, data, len, reserve);
     if (!more) {
-        struct milgi__pending *p = lay_out(r, (uint8_t)type);
+        struct milgi__pending *p = lay_out(r, r->queued_format, (uint8_t)type);
         if (!p)
             return MILGI_ENOMEM;
         append(r, p);
@@ -228,7 +231,7 @@ int milgi__record_write(struct milgi__record *r, enum milgi__content type, const
 /* Slices that stand side by side are one. */
 static bool joins(const struct milgi__pending *last, enum milgi__content type, const struct milgi_slice *slice)
 {
-    return last && !last->own && !last->ends && last->type == type && last->slice.chunk == slice->chunk &&
+    return last && !last->format && !last->ends && last->type == type && last->slice.chunk == slice->chunk &&
         last->slice.data + last->slice.len == slice->data && slice->len <= UINT32_MAX - last->slice.len;
 }
 
@@ -273,30 +276,35 @@ static void change_keys(struct milgi__record *r)
         if (out->key)
             r->env->calls->key_release(r->env->ctx, out->key);
         out->key = p->key;
+        out->format = p->format;
         memcpy(out->iv, p->iv, sizeof out->iv);
         /*= RFC8446 5.3: "the first record transmitted under a particular traffic key MUST use sequence number 0." */
         out->seq = 0;
         r->rekeying = false;
-        out->epoch_records_max = MILGI__MIN(out->epoch_records_max, milgi__limit_soft(p->key));
+        out->epoch_records_max = MILGI__MIN(out->epoch_records_max, milgi__limit_soft(p->format, p->key));
         drop_front(r);
     }
 }
 
-static struct milgi__pending *key_new(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12])
+static struct milgi__pending *key_new(
+    struct milgi__record *r, const struct milgi__format *f, struct milgi_key *key, const uint8_t iv[12])
 {
     struct milgi__pending *p = node_new(r, 0);
     if (!p)
         return NULL;
     p->key = key;
+    p->format = f;
     memcpy(p->iv, iv, sizeof p->iv);
     return p;
 }
 
-int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12])
+int milgi__record_install_write(
+    struct milgi__record *r, const struct milgi__format *f, struct milgi_key *key, const uint8_t iv[12])
 {
-    struct milgi__pending *p = key_new(r, key, iv);
+    struct milgi__pending *p = key_new(r, f, key, iv);
     if (!p)
         return MILGI_ENOMEM;
+    r->queued_format = f;
     append(r, p);
     change_keys(r);
     return 0;
@@ -348,9 +356,11 @@ static void insert(
 int milgi__record_update_write(struct milgi__record *r, const void *message, size_t len, struct milgi_key *key,
     const uint8_t iv[12], bool first)
 {
-    struct milgi__pending *change = key_new(r, key, iv), *p = NULL;
-    if (change && milgi__out_room(r, (uint32_t)len + OVERHEAD, len + OVERHEAD, MILGI__RESERVE_ALL))
-        p = lay_out(r, MILGI__HANDSHAKE);
+    const struct milgi__format *f = r->queued_format;
+    uint32_t overhead = milgi__format_overhead(f);
+    struct milgi__pending *change = key_new(r, f, key, iv), *p = NULL;
+    if (change && milgi__out_room(r, (uint32_t)len + overhead, len + overhead, MILGI__RESERVE_ALL))
+        p = lay_out(r, f, MILGI__HANDSHAKE);
     if (!p) {
         if (change)
             node_free(r, change);
@@ -419,7 +429,7 @@ unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi
             out[n++].len = len;
             p->slice.data += len;
             p->slice.len -= len;
-            p->own = false; /* what lies before it now belongs to others */
+            p->format = NULL; /* what lies before it now belongs to others */
             break;
         }
         len -= p->slice.len;
@@ -434,9 +444,11 @@ unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi
 
 bool milgi__pending_merge(struct milgi__record *r, uint32_t len, enum milgi__reserve reserve)
 {
+    const struct milgi__format *f = r->out.format;
+    uint32_t overhead = milgi__format_overhead(f);
     struct milgi__pending *p = NULL;
-    if (milgi__out_room(r, len + OVERHEAD, r->pending_len + OVERHEAD, reserve))
-        p = lay_out(r, r->pending->type);
+    if (milgi__out_room(r, len + overhead, r->pending_len + overhead, reserve))
+        p = lay_out(r, f, r->pending->type);
     if (!p)
         return false;
     r->open = NULL;
@@ -452,7 +464,7 @@ bool milgi__pending_merge(struct milgi__record *r, uint32_t len, enum milgi__res
         if (part < front->slice.len) {
             front->slice.data += part;
             front->slice.len -= part;
-            front->own = false;
+            front->format = NULL;
             break;
         }
         p->ends = front->ends;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pipeline's life. */
-#include "record/impl.h"
+#include "record/limits.h"
+#include "record/pending.h"
+#include "record/ring.h"
 
 #define RECORD_MIN 64u /* as in RFC 8449 4; a KeyUpdate has to fit */
 
@@ -13,6 +15,7 @@ void milgi__record_init(
     r->record_max = record_max >= RECORD_MIN && record_max < MILGI__PLAINTEXT_MAX ? record_max : MILGI__PLAINTEXT_MAX;
     r->in.window = 1;
     r->out.window = r->window_max;
+    r->in.format = r->out.format = r->queued_format = &milgi__format_plain;
     r->in.epoch_records_max = r->out.epoch_records_max = UINT64_MAX;
 }
 
@@ -56,7 +59,7 @@ void milgi__record_idle(struct milgi__record *r)
 
 bool milgi__record_in_busy(const struct milgi__record *r)
 {
-    return r->in.head != r->in.tail || r->have_header || r->input.len > 0;
+    return r->in.head != r->in.tail || r->front_len > 0 || r->input.len > 0;
 }
 
 bool milgi__record_out_busy(const struct milgi__record *r)

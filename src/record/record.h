@@ -14,7 +14,7 @@
 
 #include "buf/buf.h"
 #include "op/op.h"
-#include "record/content.h"
+#include "record/format.h"
 
 /* What the pipeline asks of its surroundings; every function returns at once. */
 struct milgi__record_calls {
@@ -50,21 +50,22 @@ struct milgi__entry {
     uint8_t src_n;
     uint8_t in_place;
     uint8_t protected;
-    uint8_t bare;      /* in: protected and shorter than a tag, so that there is nothing to open */
+    uint8_t bare;      /* in: protected, and shorter than what it has besides content: nothing to open */
     uint8_t dev;       /* with back_ns */
     uint8_t op_status; /* BROKEN: of its op */
     int32_t device_code;
     uint32_t op_id, op_generation;           /* of the op that is out for it; an op_done of another one is ignored */
     uint64_t back_ns;                        /* when its op came back, if that was sampled; else 0 */
-    uint32_t len;                            /* in: what is opened, without the tag; out: the whole record */
+    uint32_t len;                            /* in: what is opened, without its front and tag; out: the whole record */
     struct milgi_slice src[MILGI_OP_SLICES]; /* in: intact ciphertext, needed until it is popped; out: the body, when it
                                                 does not follow its header */
     struct milgi_slice dst;                  /* in: plaintext; out: the record as it goes to the wire */
-    uint8_t header[MILGI__RECORD_HEADER], tag[MILGI__TAG];
+    uint8_t front[MILGI__FRONT_MAX], tag[MILGI__TAG];
 };
 
 struct milgi__direction {
     struct milgi_key *key; /* NULL: plaintext */
+    const struct milgi__format *format;
     uint8_t iv[12];
     uint64_t seq;
     /*
@@ -92,13 +93,14 @@ struct milgi__record {
     struct milgi__pending *pending_last;
     struct milgi__pending *open; /* pending_last, if small writes can be added to it; else NULL */
     struct milgi__pending *spare;
-    size_t pending_len;            /* bytes of it */
-    uint32_t pending_n;            /* pieces, and changes of keys */
-    struct milgi_chunk *out_chunk; /* shared by small records; filled up to out_used */
+    const struct milgi__format *queued_format; /* of what is queued next */
+    size_t pending_len;                        /* bytes of it */
+    uint32_t pending_n;                        /* pieces, and changes of keys */
+    struct milgi_chunk *out_chunk;             /* shared by small records; filled up to out_used */
     uint32_t out_used;
-    uint32_t pad_for, pad; /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
-    uint8_t header[MILGI__RECORD_HEADER];
-    bool have_header; /* |header| is that of the record which input begins with */
+    uint32_t pad_for, pad;           /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
+    uint8_t front[MILGI__FRONT_MAX]; /* of the record whose rest input begins with */
+    uint8_t front_len;               /* bytes of it; 0: no record is begun */
     bool speculating;
     /* records of application data are taken though there is no key: early data behind a HelloRetryRequest, which is
      * handed over as it is and skipped (RFC 8446 4.2.10) */
@@ -145,11 +147,12 @@ enum milgi__pop milgi__record_pop(
     struct milgi__record *r, struct milgi__message *message, struct milgi__failure *failure);
 
 /*
- * A new read key (takes its reference), after the record that caused it was popped. Everything started behind that
- * record is STALE: wiped, and started again under the new key from intact ciphertext; if there was any, the window
- * restarts at 1 and doubles per clean window.
+ * A new read key (takes its reference) for records of format |f|, after the record that caused it was popped.
+ * Everything started behind that record is STALE: wiped, and started again under the new key from intact ciphertext;
+ * if there was any, the window restarts at 1 and doubles per clean window.
  */
-void milgi__record_install_read(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
+void milgi__record_install_read(
+    struct milgi__record *r, const struct milgi__format *f, struct milgi_key *key, const uint8_t iv[12]);
 /* Drops the head, which was REJECTED, as if it had not been received: its sequence number is used again. *len: of it,
  * without its header. For skipping early data (RFC 8446 4.2.10); the window is 1. false: nothing was REJECTED, or a
  * record has been opened before. */
@@ -170,8 +173,10 @@ void milgi__record_speculate(struct milgi__record *r);
  */
 int milgi__record_push(struct milgi__record *r, enum milgi__content type, struct milgi_slice slice);
 int milgi__record_write(struct milgi__record *r, enum milgi__content type, const void *data, size_t len, bool reserve);
-/* Queues a change of the write key behind what is queued (takes the key's reference). 0 or MILGI_ENOMEM (not taken). */
-int milgi__record_install_write(struct milgi__record *r, struct milgi_key *key, const uint8_t iv[12]);
+/* Queues a change of the write key, and of the format of records, behind what is queued (takes the key's reference). 0
+ * or MILGI_ENOMEM (not taken). */
+int milgi__record_install_write(
+    struct milgi__record *r, const struct milgi__format *f, struct milgi_key *key, const uint8_t iv[12]);
 /*
  * Queues a handshake message (KeyUpdate) and, as one unit with it, a change of the write key. |first|: before all that
  * is queued, save the rest of handshake content that is framed in part; the keys keep their order. Draws on the

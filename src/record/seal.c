@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records sent: framed in order, sealed by their op, taken when it is done. */
-#include "record/impl.h"
+#include "record/limits.h"
+#include "record/pending.h"
+#include "record/ring.h"
 
 /* The content of the next record. */
 struct plan {
@@ -46,26 +48,22 @@ static void advance(struct milgi__direction *out)
         out->next++;
 }
 
-/* What is sent before anything was received can only be an initial ClientHello. */
-static uint16_t plain_version(const struct milgi__record *r, uint8_t type)
-{
-    /*= RFC8446 5.1: "In order to maximize backward compatibility, a record containing an initial ClientHello SHOULD
-     *= have version 0x0301 (reflecting TLS 1.0)" */
-    return type == MILGI__HANDSHAKE && r->in.tail == 0 ? 0x0301 : 0x0303;
-}
-
 static enum milgi__start frame_plain(struct milgi__record *r, const struct plan *plan)
 {
     const struct milgi__pending *p = r->pending;
-    bool laid_out = plan->pieces == 1 && p->own && p->slice.len == plan->len;
-    if (!laid_out && !milgi__pending_merge(r, plan->len, MILGI__RESERVE_ALL))
+    const struct milgi__format *f = r->out.format->clear;
+    bool laid_out = p->format && milgi__format_front(p->format) >= f->header_len;
+    if (!(laid_out && plan->pieces == 1 && p->slice.len == plan->len) &&
+        !milgi__pending_merge(r, plan->len, MILGI__RESERVE_ALL))
         return MILGI__START_ROOM;
     uint8_t type = r->pending->type;
+    /* What is sent before anything was received can only be an initial ClientHello. */
+    bool hello = type == MILGI__HANDSHAKE && r->in.tail == 0;
     struct milgi_slice content;
     (void)milgi__pending_take(r, plan->len, &content);
-    uint8_t *start = content.data - MILGI__RECORD_HEADER;
-    milgi__frame_header(start, type, plain_version(r, type), plan->len);
-    commit(r, content.chunk, start, MILGI__RECORD_HEADER + plan->len)->state = MILGI__ENTRY_OK;
+    uint8_t *start = content.data - f->header_len;
+    milgi__format_header(f, start, type, hello, 0, plan->len);
+    commit(r, content.chunk, start, f->header_len + plan->len)->state = MILGI__ENTRY_OK;
     advance(&r->out);
     return MILGI__START_READY;
 }
@@ -74,11 +72,12 @@ static enum milgi__start frame_plain(struct milgi__record *r, const struct plan 
 static bool seals_in_place(const struct milgi__record *r, const struct plan *plan, uint32_t pad)
 {
     const struct milgi__pending *p = r->pending;
-    if (plan->pieces != 1 || !p->own || p->slice.len != plan->len)
+    if (plan->pieces != 1 || p->format != r->out.format || p->slice.len != plan->len)
         return false;
     if (pad > 0 && (r->open != p || milgi_chunk_size(r->out_chunk) - r->out_used < pad))
         return false;
-    return r->env->calls->route_inline(r->env->ctx, MILGI_OP_SEAL, plan->len + pad + MILGI__TRAILER);
+    uint32_t size = plan->len + pad + milgi__format_trailer(p->format);
+    return r->env->calls->route_inline(r->env->ctx, MILGI_OP_SEAL, size);
 }
 
 /* With nothing else on its way out, what waits to be sealed would hold its memory until others give some back. */
@@ -94,7 +93,9 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
 {
     struct milgi__direction *out = &r->out;
     uint32_t pad = urgent ? 0 : milgi__limit_padding(r, plan->len); /* application data only */
-    uint32_t body = plan->len + pad + MILGI__TRAILER, total = MILGI__RECORD_HEADER + body;
+    const struct milgi__format *f = out->format;
+    uint32_t front = milgi__format_front(f), sealed = plan->len + pad + milgi__format_trailer(f);
+    uint32_t total = front + sealed;
     bool in_place = seals_in_place(r, plan, pad);
     if (!in_place && !milgi__out_room(r, total, r->pending_len + total - plan->len, reserve_for(r, urgent)))
         return MILGI__START_ROOM;
@@ -104,22 +105,22 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     struct milgi_chunk *chunk = in_place ? r->pending->slice.chunk : r->out_chunk;
     uint8_t *start = milgi_chunk_data(chunk) + r->out_used;
     if (in_place)
-        start = r->pending->slice.data - MILGI__RECORD_HEADER;
+        start = r->pending->slice.data - front;
     r->out_used += in_place ? pad : total;
     if (!in_place)
         r->open = NULL; /* what follows it is the record now */
-    /*= RFC8446 5.2: "The outer opaque_type field of a TLSCiphertext record is always set to the value 23" */
-    milgi__frame_header(start, MILGI__DATA, 0x0303, body);
-    milgi__record_op(*op, MILGI_OP_SEAL, out, in_place, start);
+    uint8_t type = r->pending->type;
+    milgi__format_header(f, start, type, false, out->seq, total - f->header_len);
+    milgi__format_seal_op(*op, out, start, sealed - f->tag_len, in_place);
     struct milgi__entry *e = commit(r, milgi_chunk_ref(chunk), start, total);
     milgi__entry_started(e, *op);
     out->seq++;
     struct milgi_op_aead *a = &(*op)->u.aead;
-    a->inner_type = r->pending->type;
+    a->inner_type = f->inner_len ? type : 0;
     a->pad_len = (uint16_t)pad;
     a->dst_chunk = in_place ? NULL : milgi_chunk_ref(chunk);
-    a->dst = start + MILGI__RECORD_HEADER;
-    a->dst_len = body;
+    a->dst = start + front;
+    a->dst_len = sealed;
     a->src_n = (uint8_t)milgi__pending_take(r, plan->len, a->src);
     return MILGI__START_OP;
 }
@@ -131,7 +132,7 @@ static bool may_frame(struct milgi__record *r, bool plain)
     /*= RFC8446 5.1: "Application Data records MUST NOT be written to the wire unprotected" */
     if (plain && r->pending->type == MILGI__DATA)
         failure = milgi__failure(MILGI_EINTERNAL, MILGI_ALERT_NONE, "application data before there is a key");
-    else if (!plain && r->out.seq >= milgi__limit_hard(r->out.key))
+    else if (!plain && r->out.seq >= milgi__limit_hard(r->out.format, r->out.key))
         failure = milgi__failure(MILGI_ELIMIT, MILGI_ALERT_NONE, "the write key has sealed as many records as it may");
     if (failure.error)
         milgi__record_break_send(r, &failure);
@@ -147,7 +148,7 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
     if (!r->pending)
         return MILGI__START_NONE;
     uint8_t type = r->pending->type;
-    bool urgent = type != MILGI__DATA, plain = !out->key || type == MILGI__CCS;
+    bool urgent = type != MILGI__DATA, plain = !milgi__format_has(out->format->seals, type);
     if (!urgent && out->tail - out->next >= out->window)
         return MILGI__START_FULL;
     if (!may_frame(r, plain))
@@ -187,8 +188,8 @@ void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op)
     milgi__entry_back(e, op);
     if (!a->in_place && a->dst_chunk != e->dst.chunk) {
         /* It was run again elsewhere, and the first device may still write behind our header: the body is the other. */
-        e->dst.len = MILGI__RECORD_HEADER;
-        e->src[0] = (struct milgi_slice){ a->dst_chunk, a->dst, e->len - MILGI__RECORD_HEADER };
+        e->dst.len = e->len - a->dst_len;
+        e->src[0] = (struct milgi_slice){ a->dst_chunk, a->dst, a->dst_len };
         e->src_n = 1;
         a->dst_chunk = NULL;
     }

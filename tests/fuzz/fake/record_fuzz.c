@@ -146,8 +146,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t at = 2; at < size && alive;) {
         size_t n = size - at < piece ? size - at : piece;
         if (data[at] == 0xfe) {
-            milgi__record_install_read(&in, key_new((uint8_t)n), iv);
-            (void)milgi__record_install_write(&out, key_new((uint8_t)n), iv);
+            milgi__record_install_read(&in, &milgi__format_tls13, key_new((uint8_t)n), iv);
+            (void)milgi__record_install_write(&out, &milgi__format_tls13, key_new((uint8_t)n), iv);
         } else if (data[at] == 0xff && out.out.key) {
             feed_sealed(&in, &out, pool, data + at, n);
         } else {

@@ -193,7 +193,7 @@ static bool traffic(unsigned failing, unsigned mask)
     until_failure = failing;
     milgi__mem_fail = fail_one;
     struct milgi_key *key = rig_key(rig, rig->a.epoch = 1, iv);
-    while (milgi__record_install_write(&rig->a.rec, key, iv) != 0)
+    while (milgi__record_install_write(&rig->a.rec, rig_format, key, iv) != 0)
         assert_int_equal(key->refs, 1);
     side_read_key(&rig->b);
     milgi__record_speculate(&rig->b.rec);

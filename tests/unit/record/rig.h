@@ -23,6 +23,9 @@
 #define KEY_UPDATE_LEN 5
 extern const uint8_t key_update[KEY_UPDATE_LEN];
 
+/* Of protected records. */
+extern const struct milgi__format *rig_format;
+
 struct rig;
 
 struct side {

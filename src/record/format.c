@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows, and what is made by them: headers, nonces, additional data. */
+#include "record/format.h"
+
+#include "record/record.h"
+
+/*= RFC8446 5.2: "the additional data input is the record header" */
+static uint8_t aad_header(
+    const struct milgi__format *f, uint8_t out[13], const uint8_t *front, uint64_t seq, uint32_t len)
+{
+    (void)seq;
+    (void)len;
+    memcpy(out, front, f->header_len);
+    return f->header_len;
+}
+
+const struct milgi__format milgi__format_plain = {
+    .clear = &milgi__format_plain,
+    .version = 0x0303,
+    /*= RFC8446 5.1: "In order to maximize backward compatibility, a record containing an initial ClientHello SHOULD
+     *= have version 0x0301 (reflecting TLS 1.0)" */
+    .hello_version = 0x0301,
+    .header_len = MILGI__RECORD_HEADER,
+    .takes = MILGI__TYPE(MILGI__CCS) | MILGI__TYPE(MILGI__ALERT) | MILGI__TYPE(MILGI__HANDSHAKE),
+    /*= RFC8446 5.1: "Application Data messages are always protected." */
+    .protects = MILGI__TYPE(MILGI__DATA),
+    .clear_max = MILGI__PLAINTEXT_MAX,
+    .protected_max = MILGI__CIPHERTEXT_MAX,
+    .seq_max = UINT64_MAX,
+};
+
+const struct milgi__format milgi__format_tls13 = {
+    .clear = &milgi__format_plain,
+    .version = 0x0303,
+    .hello_version = 0x0303,
+    .header_len = MILGI__RECORD_HEADER,
+    .inner_len = 1,
+    .tag_len = MILGI__TAG,
+    /*= RFC8446 5.2: "The outer opaque_type field of a TLSCiphertext record is always set to the value 23" */
+    .outer_type = MILGI__DATA,
+    .seals = MILGI__TYPE(MILGI__ALERT) | MILGI__TYPE(MILGI__HANDSHAKE) | MILGI__TYPE(MILGI__DATA),
+    .takes = MILGI__TYPE(MILGI__CCS) | MILGI__TYPE(MILGI__DATA),
+    .protects = MILGI__TYPE(MILGI__DATA),
+    /* A peer that could not make its keys tells us so in the clear. Nobody can have forged away what was opened. */
+    .until_open = MILGI__TYPE(MILGI__ALERT),
+    /*= RFC8446 5.1: "The length MUST NOT exceed 2^14 bytes." */
+    .clear_max = MILGI__PLAINTEXT_MAX,
+    /*= RFC8446 5.2: "The length MUST NOT exceed 2^14 + 256 bytes." */
+    .protected_max = MILGI__CIPHERTEXT_MAX,
+    /*= RFC8446 5.3: "If a TLS implementation would need to wrap a sequence number, it MUST either rekey (Section 4.6.3)
+     *= or terminate the connection." */
+    .seq_max = UINT64_MAX,
+    .aad = aad_header,
+};
+
+void milgi__format_header(
+    const struct milgi__format *f, uint8_t *out, uint8_t type, bool hello, uint64_t seq, uint32_t len)
+{
+    out[0] = f->outer_type ? f->outer_type : type;
+    milgi__put16(out + 1, hello ? f->hello_version : f->version);
+    for (unsigned i = 0; i < f->number_len; i++)
+        out[3 + i] = (uint8_t)(seq >> 8 * (f->number_len - 1 - i));
+    milgi__put16(out + f->header_len - 2, len);
+}
+
+static inline uint64_t network_order(uint64_t v)
+{
+    uint8_t p[8] = { (uint8_t)(v >> 56), (uint8_t)(v >> 48), (uint8_t)(v >> 40), (uint8_t)(v >> 32), (uint8_t)(v >> 24),
+        (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v };
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static void fill(struct milgi_op *op, enum milgi_op_type type, const struct milgi__direction *d, const uint8_t *front,
+    uint32_t len, bool in_place)
+{
+    op->type = (uint8_t)type;
+    op->cls = MILGI_OP_CLASS_RECORDS;
+    op->alg = d->key->alg;
+    op->key = d->key;
+    op->key->refs++;
+    if (!in_place)
+        op->flags |= MILGI__OP_RERUN;
+    struct milgi_op_aead *a = &op->u.aead;
+    /*= RFC8446 5.3: "The padded sequence number is XORed with either the static client_write_iv or server_write_iv" */
+    uint64_t iv, seq = network_order(d->seq);
+    memcpy(&iv, d->iv + 4, sizeof iv);
+    iv ^= seq;
+    memcpy(a->nonce, d->iv, 4);
+    memcpy(a->nonce + 4, &iv, sizeof iv);
+    a->aad_len = d->format->aad(d->format, a->aad, front, d->seq, len);
+    a->in_place = in_place;
+}
+
+void milgi__format_seal_op(
+    struct milgi_op *op, const struct milgi__direction *d, uint8_t *front, uint32_t len, bool in_place)
+{
+    const struct milgi__format *f = d->format;
+    fill(op, MILGI_OP_SEAL, d, front, len, in_place);
+    memcpy(front + f->header_len, op->u.aead.nonce + 12 - f->explicit_len, f->explicit_len);
+}
+
+void milgi__format_open_op(
+    struct milgi_op *op, const struct milgi__direction *d, const uint8_t *front, uint32_t len, bool in_place)
+{
+    const struct milgi__format *f = d->format;
+    fill(op, MILGI_OP_OPEN, d, front, len, in_place);
+    memcpy(op->u.aead.nonce + 12 - f->explicit_len, front + f->header_len, f->explicit_len);
+}
