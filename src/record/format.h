@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How records look: all that differs between the versions of TLS, and between what is protected and what is not, as rows
- * of plain numbers. A direction has the row of its key; another version is another row, and the rest of the
+ * How records look: all that differs between the versions of TLS, and between what is protected and what is not, as
+ * rows of plain numbers. A direction has the row of its key; another version is another row, and the rest of the
  * pipeline does not know which one it works with.
  *
  *     | header | explicit | content, its type and padding | tag |       what is sealed: from content to padding
