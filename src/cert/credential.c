@@ -2,6 +2,8 @@
 /* Credentials: a chain and its key, read and checked once. */
 #include "cert/cert.h"
 
+#include <stdio.h>
+
 #include "base/port.h"
 #include "crypto/cert_list.h"
 
@@ -63,6 +65,24 @@ static int take_public(struct milgi_credential *c, const struct milgi__cert_info
     return c->schemes_n != 0 ? 0 : MILGI_EUNSUPPORTED;
 }
 
+/* The leaf's key is of no use: which it is, and what is in the way. */
+static int blame_leaf(
+    const struct milgi__cert_info *info, int error, enum milgi_problem_kind kind, struct milgi_problem *problem)
+{
+    struct milgi__pem_fault fault = { .kind = kind };
+    /* It is of a kind that signs, and no signature scheme is left: what its parameters ask for is in none. */
+    bool restricted = kind == MILGI_PROBLEM_KEY_WEAK && error == MILGI_EUNSUPPORTED;
+    char type[24] = "";
+
+    if (restricted)
+        fault.kind = MILGI_PROBLEM_KEY_KIND;
+    if (info->type != MILGI__KEY_NONE)
+        milgi__key_type_text(info->type, info->bits, type, sizeof type);
+    snprintf(fault.what, sizeof fault.what, "%s%s", *type ? type : "of a kind that is not known",
+        restricted ? ", its hash or salt not TLS 1.3's" : "");
+    return milgi__problem_of_pem(problem, error, MILGI_FILE_CHAIN, &fault, "", 0);
+}
+
 static int read_leaf(struct milgi_credential *c, struct milgi_problem *problem)
 {
     struct milgi__cert_walk walk = { .p = c->chain, .left = c->chain_len };
@@ -78,7 +98,7 @@ static int read_leaf(struct milgi_credential *c, struct milgi_problem *problem)
         error = take_public(c, &info);
     if (error == MILGI_ENOMEM)
         return milgi__problem(problem, error, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
-    return error == 0 ? 0 : milgi__problem(problem, error, kind, MILGI_FILE_CHAIN);
+    return error == 0 ? 0 : blame_leaf(&info, error, kind, problem);
 }
 
 static int read_chain(
