@@ -144,21 +144,6 @@ static void release_input(struct milgi__hs *hs)
     hs->in_cap = hs->in_from = hs->in_to = 0;
 }
 
-/* No message may be longer than the config says: known from its header, before more of it is taken. NULL: none is. */
-static const uint8_t *find_too_long(const struct milgi__hs *hs)
-{
-    size_t cap = (size_t)hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE];
-    for (size_t at = hs->in_from; hs->in_to - at >= MILGI__MSG_HEADER;) {
-        size_t len = milgi__get24(hs->in + at + 1);
-        if (len > cap)
-            return hs->in + at;
-        if (hs->in_to - at - MILGI__MSG_HEADER < len)
-            break;
-        at += MILGI__MSG_HEADER + len;
-    }
-    return NULL;
-}
-
 int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t *data, size_t len)
 {
     if (hs->step == MILGI__FAILED)
@@ -178,15 +163,7 @@ int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t
     }
     memcpy(hs->in + hs->in_to, data, len);
     hs->in_to += len;
-    const uint8_t *too_long = find_too_long(hs);
-    if (!too_long)
-        return 0;
-    /*= RFC8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect MUST
-     *= terminate the connection with a "decrypt_error" alert." Whatever their length. */
-    bool finished = too_long[0] == MILGI__MSG_FINISHED;
-    milgi__hs_fail(hs, MILGI_EPROTO, finished ? MILGI_ALERT_DECRYPT_ERROR : MILGI_ALERT_ILLEGAL_PARAMETER,
-        "a handshake message longer than the limit");
-    return MILGI_EPROTO;
+    return 0;
 }
 
 bool milgi__hs_mid_message(const struct milgi__hs *hs)
@@ -199,7 +176,8 @@ bool milgi__hs_mid_message(const struct milgi__hs *hs)
 enum arrival {
     MISSING,
     ARRIVED,
-    OTHER
+    OTHER,
+    TOO_LONG /* than the config says: known from its header, before more of it is taken */
 };
 
 /* The message that the row awaits, whole. */
@@ -211,10 +189,24 @@ static enum arrival look(const struct milgi__hs *hs, const struct milgi__row *ro
     const uint8_t *p = hs->in + hs->in_from;
     if (p[0] != row->message)
         return OTHER;
-    if (left < MILGI__MSG_HEADER || left - MILGI__MSG_HEADER < milgi__get24(p + 1))
+    if (left < MILGI__MSG_HEADER)
         return MISSING;
-    *message = (struct milgi__bytes){ p, MILGI__MSG_HEADER + milgi__get24(p + 1) };
+    size_t len = milgi__get24(p + 1);
+    if (len > hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE])
+        return TOO_LONG;
+    if (left - MILGI__MSG_HEADER < len)
+        return MISSING;
+    *message = (struct milgi__bytes){ p, MILGI__MSG_HEADER + len };
     return ARRIVED;
+}
+
+static void refuse_length(struct milgi__hs *hs, const struct milgi__row *row)
+{
+    /*= RFC8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect MUST
+     *= terminate the connection with a "decrypt_error" alert." Whatever their length. */
+    bool finished = row->message == MILGI__MSG_FINISHED;
+    milgi__hs_fail(hs, MILGI_EPROTO, finished ? MILGI_ALERT_DECRYPT_ERROR : MILGI_ALERT_ILLEGAL_PARAMETER,
+        "a handshake message longer than the limit");
 }
 
 /* Whether all that the row needs came back well; the first in slot order that did not is why it fails. */
@@ -318,6 +310,10 @@ static bool advance(struct milgi__hs *hs, enum milgi__hs_wait *wait)
     }
     if (arrival == OTHER) {
         unexpected(hs, "an unexpected handshake message");
+        return true;
+    }
+    if (arrival == TOO_LONG) {
+        refuse_length(hs, row);
         return true;
     }
     /*= RFC8446 5.1: "Implementations MUST verify that all messages immediately preceding a key change align with a

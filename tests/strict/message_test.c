@@ -163,6 +163,49 @@ static void a_finished_of_any_other_length_does_not_verify(void **state)
     }
 }
 
+static bool resize_signature(struct liar *liar, struct pair_bytes *m)
+{
+    static uint8_t zeros[65000];
+    const size_t *len = liar->setup.arg;
+    uint8_t head[2];
+    milgi__put16(head, (unsigned)*len);
+    size_t old = milgi__get16(m->p + 6);
+    if (*len < old)
+        liar_splice(m, 8 + *len, old - *len, NULL, 0);
+    else
+        liar_splice(m, 8 + old, 0, zeros, *len - old);
+    liar_splice(m, 6, 2, head, 2);
+    return true;
+}
+
+/*= RFC8446 4.4.3: "If the verification fails, the receiver MUST terminate the handshake with a "decrypt_error" alert." */
+/* Whatever it is that cannot be a signature: the algorithm judges, not the message's syntax. */
+static void a_signature_of_any_other_length_does_not_verify(void **state)
+{
+    (void)state;
+    static const size_t lens[] = { 0, 1, 32, 63, 65, 128, 512, 1024, 1025, 5000, 16384, 65000 };
+    static const char *const devices[] = { NULL, "sim:latency=1ms,units=4,depth=8,order=out,jitter=1ms,seed=3" };
+    for (size_t i = 0; i < MILGI__COUNT(lens) * 4; i++) {
+        enum milgi_role role = (enum milgi_role)(i & 1);
+        struct place place = { .role = role, .type = MILGI__MSG_CERTIFICATE_VERIFY, .auth = role == MILGI_CLIENT };
+        struct liar_setup setup = setup_of(&place);
+        struct liar liar;
+        setup.device = devices[i / 2 % 2];
+        liar_init(&liar, &setup);
+        assert_true(liar_step_to(&liar, place.type, 0));
+        liar.setup.edit = resize_signature;
+        liar.setup.arg = (void *)(uintptr_t)&lens[i / 4];
+        liar_step(&liar);
+        liar.setup.edit = NULL;
+        go_on(&liar);
+        if (liar.victim->reason.alert != MILGI_ALERT_DECRYPT_ERROR)
+            fail_msg("%zu bytes: %s", lens[i / 4], liar_end(&liar));
+        liar_expect_alert(&liar, MILGI_ALERT_DECRYPT_ERROR);
+        expect_silence(&liar);
+        liar_fini(&liar);
+    }
+}
+
 /* --- too long ----------------------------------------------------------------------------------------------------- */
 
 /* RFC 8446 names no alert for a message that is longer than anybody wants. */
@@ -186,6 +229,24 @@ static void a_message_above_the_limit_is_refused_from_its_header(void **state)
             go_to(&liar, &places[i], NULL, NULL);
             announce(&liar, places[i].type, lens[k]);
             liar_expect_alerts(&liar, too_long);
+            expect_silence(&liar);
+            liar_fini(&liar);
+        }
+    }
+}
+
+/*= RFC8446 6.2: "unexpected_message:  An inappropriate message (e.g., the wrong handshake message, premature Application
+ *= Data, etc.) was received." */
+static void a_message_that_nobody_awaits_is_unexpected_however_long(void **state)
+{
+    (void)state;
+    static const int types[] = { 0, 3, MILGI__MSG_NEW_SESSION_TICKET, 99, MILGI__MSG_KEY_UPDATE };
+    for (size_t i = 0; i < places_n; i++) {
+        for (size_t k = 0; k < MILGI__COUNT(types); k++) {
+            struct liar liar;
+            go_to(&liar, &places[i], NULL, NULL);
+            announce(&liar, types[k], 0xffffff);
+            liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
             expect_silence(&liar);
             liar_fini(&liar);
         }
@@ -317,7 +378,9 @@ int main(void)
         cmocka_unit_test(each_message_with_a_byte_more_inside_is_refused),
         cmocka_unit_test(each_message_with_a_byte_behind_it_is_refused),
         cmocka_unit_test(a_finished_of_any_other_length_does_not_verify),
+        cmocka_unit_test(a_signature_of_any_other_length_does_not_verify),
         cmocka_unit_test(a_message_above_the_limit_is_refused_from_its_header),
+        cmocka_unit_test(a_message_that_nobody_awaits_is_unexpected_however_long),
         cmocka_unit_test(a_message_of_the_limit_is_waited_for_and_costs_what_came_of_it),
         cmocka_unit_test(a_ticket_cut_short_or_with_a_byte_more_is_refused),
         cmocka_unit_test(a_key_update_cut_short_or_with_a_byte_more_is_refused),

@@ -186,7 +186,7 @@ static void a_message_above_the_limit_is_refused_from_its_header(void **state)
     MUST(milgi_config_set_limit(server, MILGI_LIMIT_HANDSHAKE_MESSAGE, 4096));
     loop = loop_of(client, server);
     loop_run(&loop->server);
-    assert_int_equal(milgi__hs_input(loop->server.hs, MILGI__LEVEL_INITIAL, too_long, 4), MILGI_EPROTO);
+    MUST(milgi__hs_input(loop->server.hs, MILGI__LEVEL_INITIAL, too_long, 4));
     loop_run(&loop->server);
     assert_alert(&loop->server, MILGI_ALERT_ILLEGAL_PARAMETER);
     loop_free(loop);
