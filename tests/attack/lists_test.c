@@ -324,6 +324,7 @@ static void certificates_of_a_byte_are_refused(void **state)
     while (liar_step(&liar))
         continue;
     liar_expect_alert(&liar, MILGI_ALERT_BAD_CERTIFICATE);
+    assert_non_null(strstr(liar.victim->reason.detail, "certificate that is none"));
     liar_fini(&liar);
 }
 

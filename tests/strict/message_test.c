@@ -178,7 +178,8 @@ static bool resize_signature(struct liar *liar, struct pair_bytes *m)
     return true;
 }
 
-/*= RFC8446 4.4.3: "If the verification fails, the receiver MUST terminate the handshake with a "decrypt_error" alert." */
+/*= RFC8446 4.4.3: "If the verification fails, the receiver MUST terminate the handshake with a "decrypt_error"
+ *= alert." */
 /* Whatever it is that cannot be a signature: the algorithm judges, not the message's syntax. */
 static void a_signature_of_any_other_length_does_not_verify(void **state)
 {
@@ -235,8 +236,8 @@ static void a_message_above_the_limit_is_refused_from_its_header(void **state)
     }
 }
 
-/*= RFC8446 6.2: "unexpected_message:  An inappropriate message (e.g., the wrong handshake message, premature Application
- *= Data, etc.) was received." */
+/*= RFC8446 6.2: "unexpected_message:  An inappropriate message (e.g., the wrong handshake message, premature
+ *= Application Data, etc.) was received." */
 static void a_message_that_nobody_awaits_is_unexpected_however_long(void **state)
 {
     (void)state;

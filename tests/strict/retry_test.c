@@ -14,6 +14,7 @@ enum extension {
     AUTHORITIES = 47,
     POST_AUTH = 49,
     CERT_SCHEMES = 50,
+    KEY_SHARE = 51,
     UNKNOWN = 0x1234
 };
 
@@ -117,11 +118,46 @@ static void a_second_client_hello_repeats_each_extension(void **state)
     }
 }
 
+static bool share_of_another(struct liar *liar, struct pair_bytes *m)
+{
+    uint8_t share[2 + 4 + MILGI_KEX_PUBLIC_MAX];
+    if (m->p[0] != MILGI__MSG_CLIENT_HELLO)
+        return true;
+    liar_ext_set(m, GROUPS, "\0\4\0\x1d\x40\0", 6);
+    if (liar->said == 0)
+        return true;
+    milgi__put16(share, (unsigned)liar->pub_len + 4);
+    milgi__put16(share + 2, 0x4000);
+    milgi__put16(share + 4, (unsigned)liar->pub_len);
+    memcpy(share + 6, liar->pub, liar->pub_len);
+    liar_ext_set(m, KEY_SHARE, share, 6 + liar->pub_len);
+    return true;
+}
+
+/*= RFC8446 4.1.2: "replacing the list of shares with a list containing a single KeyShareEntry from the indicated
+ *= group" */
+/* A share that would do, but for the group that it says it is of. */
+static void a_second_client_hello_has_a_share_of_the_group_that_was_asked_for(void **state)
+{
+    (void)state;
+    struct place place = { .role = MILGI_CLIENT, .retry = true };
+    struct liar_setup setup = setup_of(&place);
+    struct liar liar;
+    setup.edit = share_of_another;
+    liar_init(&liar, &setup);
+    go_on(&liar);
+    assert_int_equal(liar.said, 2);
+    liar_expect_alert(&liar, MILGI_ALERT_ILLEGAL_PARAMETER);
+    expect_silence(&liar);
+    liar_fini(&liar);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_second_client_hello_repeats_each_extension),
         cmocka_unit_test(a_second_client_hello_offers_no_psk_that_the_first_has_not),
+        cmocka_unit_test(a_second_client_hello_has_a_share_of_the_group_that_was_asked_for),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
