@@ -37,6 +37,8 @@ ctest_of() { # PRESET [CTEST ARGUMENTS...]
 }
 
 debug_tests() { part debug-tests ctest_of debug; }
+# Layers once more, by what the objects of that build want of each other.
+symbols() { part check-symbols "$root/scripts/check-layers" "$root/build/debug"; }
 release_tests() { part release-tests ctest_of release; }
 
 # ThreadSanitizer is for what has threads: the worker devices, posting, and the proxy on them.
