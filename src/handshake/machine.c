@@ -3,7 +3,7 @@
  * The driver of the step tables. It does what a step could forget:
  *   - a need that was never started is an internal error, one that is out is waited for, one that failed fails the
  *     handshake, judged in slot order whatever came back first;
- *   - a message that is missing is waited for, a wrong one refused;
+ *   - a message that is missing is waited for, a wrong one, or one that is too long, refused;
  *   - bytes behind a message that ends a flight, or inside a message, are refused;
  *   - ops are started only when there is room for all that the row may start;
  *   - the successor must be one that the row names, and only then the message is consumed.
