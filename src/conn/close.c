@@ -5,6 +5,7 @@
 #include "conn/fail.h"
 #include "conn/handshake.h"
 #include "conn/output.h"
+#include "conn/trace.h"
 
 /* An alert behind what is queued; drawn from the reserve. */
 static void queue_alert(struct milgi_conn *c, int level, int alert)
@@ -13,6 +14,8 @@ static void queue_alert(struct milgi_conn *c, int level, int alert)
     struct milgi__failure failure = milgi__failure(MILGI_ENOMEM, MILGI_ALERT_NONE, "no memory for an alert");
     if (milgi__transport_write(c->transport, MILGI__ALERT, bytes, 2, true) != 0)
         milgi__transport_break(c->transport, &failure); /* it cannot be told: the transport's end must do */
+    else if (milgi__traced(c->tracer))
+        milgi__conn_trace_alert(c, MILGI_TRACE_ALERT_SENT, alert);
 }
 
 void milgi__conn_settle(struct milgi_conn *c)
@@ -79,7 +82,10 @@ static void tell_closed(struct milgi_conn *c)
         .device_code = f->device_code,
         .detail = f->detail,
     };
-    c->events->on_closed(c, c->arg, &reason);
+    if (milgi__traced(c->tracer))
+        milgi__conn_trace_closed(c, &reason);
+    if (c->events->on_closed)
+        c->events->on_closed(c, c->arg, &reason);
 }
 
 /* Both directions are closed, or one has failed; and nothing is left that could be sent. */
@@ -105,7 +111,7 @@ void milgi__conn_close_state(struct milgi_conn *c)
         return;
     c->phase = MILGI__CLOSED;
     milgi__conn_flush(c);
-    if (c->phase != MILGI__FREED && c->events->on_closed)
+    if (c->phase != MILGI__FREED)
         tell_closed(c);
 }
 

@@ -5,6 +5,7 @@
 #include "conn/bound.h"
 #include "conn/fail.h"
 #include "conn/keys.h"
+#include "conn/trace.h"
 
 static void drop(struct milgi__message *m)
 {
@@ -62,6 +63,8 @@ static void take_ccs(struct milgi_conn *c, const struct milgi__message *m)
 static void peer_alert(struct milgi_conn *c, int alert)
 {
     bool established = c->phase == MILGI__ESTABLISHED;
+    if (milgi__traced(c->tracer))
+        milgi__conn_trace_alert(c, MILGI_TRACE_ALERT_RECEIVED, alert);
     if (c->events->on_alert && (alert != MILGI_ALERT_CLOSE_NOTIFY || established))
         c->events->on_alert(c, c->arg, alert);
     if (!milgi__conn_live(c))
@@ -195,7 +198,11 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
     }
     milgi__conn_data_moves(c, m->len);
     c->bytes_in += m->len;
+    uint64_t credit = milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
+    bool had_credit = c->unconsumed < credit;
     c->unconsumed += m->len;
+    if (milgi__traced(c->tracer) && had_credit && c->unconsumed >= credit && c->events->on_data)
+        milgi__conn_trace_pause(c, MILGI_TRACE_PAUSE, MILGI_TRACE_CREDIT);
     milgi__conn_check_in(c);
     if (c->data_n + m->slices_n > MILGI__DATA_SLICES)
         milgi__conn_deliver(c);

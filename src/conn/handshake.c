@@ -5,6 +5,7 @@
 #include "conn/fail.h"
 #include "conn/keys.h"
 #include "conn/output.h"
+#include "conn/trace.h"
 
 static int host_random(void *ctx, uint8_t *out, size_t len)
 {
@@ -131,7 +132,8 @@ void milgi__conn_begin(struct milgi_conn *c)
         .ctx = c,
         .cx = milgi__engine_crypto(c->engine),
         .pool = milgi__engine_pool(c->engine),
-        .owner = milgi__owner_chunks(&c->owner),
+        .owner = milgi__owner_id(&c->owner),
+        .tracer = c->tracer,
         .calls = &host_calls,
     };
     if (c->hs) {
@@ -200,6 +202,14 @@ static void handshake_open(struct milgi_conn *c)
         milgi__conn_handshake_free(c);
 }
 
+/* It begins, or ceases, to wait for ops and decisions. */
+static void trace_wait(const struct milgi_conn *c, enum milgi__hs_wait before)
+{
+    bool waits = c->hs->wait == MILGI__HS_OPS;
+    if (waits != (before == MILGI__HS_OPS))
+        milgi__conn_trace_pause(c, waits ? MILGI_TRACE_PAUSE : MILGI_TRACE_RESUME, MILGI_TRACE_HANDSHAKE);
+}
+
 bool milgi__conn_handshake(struct milgi_conn *c)
 {
     /* What the application gave before it could be sent waits for room. */
@@ -213,6 +223,8 @@ bool milgi__conn_handshake(struct milgi_conn *c)
         return false;
     enum milgi__hs_wait before = c->hs->wait;
     c->hs->wait = milgi__hs_run(c->hs->hs);
+    if (milgi__traced(c->tracer))
+        trace_wait(c, before);
     if (!milgi__conn_live(c))
         return false;
     if (c->hs->wait == MILGI__HS_FAILED)

@@ -7,6 +7,7 @@
 #include "conn/fail.h"
 #include "conn/handshake.h"
 #include "conn/keys.h"
+#include "conn/trace.h"
 
 #define TAIL_SIZE 4096u /* small inputs are gathered in chunks of this size */
 
@@ -24,7 +25,7 @@ static bool gather(struct milgi_conn *c, const struct milgi_slice *slice, struct
     }
     if (!c->in_tail) {
         c->in_tail = milgi__chunk_alloc(milgi__engine_pool(c->engine), MILGI__MAX(slice->len, TAIL_SIZE),
-            milgi__owner_chunks(&c->owner), true);
+            milgi__owner_id(&c->owner), true);
         c->in_tail_used = 0;
     }
     if (!c->in_tail)
@@ -85,8 +86,11 @@ void milgi_conn_consumed(struct milgi_conn *c, size_t bytes)
     uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
     bool held_back = c->unconsumed >= limit;
     c->unconsumed -= MILGI__MIN(bytes, c->unconsumed);
-    if (held_back && c->unconsumed < limit)
-        milgi__engine_ready(c->engine, &c->owner);
+    if (!held_back || c->unconsumed >= limit)
+        return;
+    milgi__engine_ready(c->engine, &c->owner);
+    if (milgi__traced(c->tracer))
+        milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_CREDIT);
 }
 
 bool milgi_conn_input_paused(const struct milgi_conn *c)
@@ -215,11 +219,15 @@ void milgi__conn_input_state(struct milgi_conn *c)
         c->in_paused = true;
     if (c->in_paused && !c->pause_told && milgi__conn_live(c)) {
         c->pause_told = true;
+        if (milgi__traced(c->tracer))
+            milgi__conn_trace_pause(c, MILGI_TRACE_PAUSE, MILGI_TRACE_INPUT);
         if (c->events->on_pause)
             c->events->on_pause(c, c->arg);
     }
     if (milgi__conn_live(c) && c->in_paused && milgi__transport_staged(c->transport) <= limit / 2) {
         c->in_paused = c->pause_told = false;
+        if (milgi__traced(c->tracer))
+            milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_INPUT);
         if (c->events->on_resume)
             c->events->on_resume(c, c->arg);
     }

@@ -3,6 +3,7 @@
 #include "conn/keys.h"
 
 #include "conn/fail.h"
+#include "conn/trace.h"
 
 /* The AEAD key of a traffic secret, with a reference for the caller, and its IV. 0 or an error. */
 static int make_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
@@ -17,16 +18,27 @@ static int make_key(struct milgi_conn *c, const struct milgi__suite *suite, cons
     return *key ? 0 : MILGI_ENOMEM;
 }
 
+static void tell_key(
+    const struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite, uint32_t stale)
+{
+    milgi__conn_trace_key(c, dir, suite);
+    if (stale)
+        milgi__conn_trace_stale(c, stale);
+}
+
 int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct milgi__suite *suite,
     const uint8_t *secret)
 {
     uint8_t iv[12];
     struct milgi_key *key;
     int rv = make_key(c, suite, secret, &key, iv);
+    uint32_t stale = milgi__transport_stale(c->transport);
     if (rv == 0)
         rv = milgi__transport_install(c->transport, dir, key, iv);
     if (rv != 0)
         milgi__engine_key_unref(c->engine, key);
+    else if (milgi__traced(c->tracer))
+        tell_key(c, dir, suite, milgi__transport_stale(c->transport) - stale);
     milgi__wipe(iv, sizeof iv);
     return rv;
 }
@@ -65,6 +77,8 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     }
     milgi__wipe(iv, sizeof iv);
     c->updates_out++;
+    if (milgi__traced(c->tracer))
+        milgi__conn_trace_key(c, MILGI__WRITE, c->suite);
     c->reply_until = c->done_bytes + milgi__conn_backlog(c);
     if (ask_peer && !c->asked_update)
         c->asked_until = c->reply_until;

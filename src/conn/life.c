@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a connection begins, and how the application ends it. */
 #include "conn/close.h"
+#include "conn/trace.h"
 #include "conn/turn.h"
 
 static int check_name(const struct milgi_config *config, const char *server_name)
@@ -46,6 +47,7 @@ int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, con
     if (!c)
         return MILGI_ENOMEM;
     c->engine = engine;
+    c->tracer = milgi__engine_tracer(engine);
     c->owner.ops = &milgi__conn_owner_ops;
     c->events = events;
     c->arg = arg;
@@ -58,6 +60,8 @@ int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, con
     rv = init(c, server_name);
     if (rv != 0)
         return rv;
+    if (milgi__traced(c->tracer))
+        milgi__conn_trace(c, MILGI_TRACE_NEW);
     if (config->role == MILGI_CLIENT)
         milgi__engine_ready(engine, &c->owner);
     *conn = c;
@@ -69,6 +73,8 @@ void milgi_conn_free(struct milgi_conn *c)
     if (!c || c->phase == MILGI__FREED || milgi__engine_foreign(c->engine))
         return;
     c->phase = MILGI__FREED;
+    if (milgi__traced(c->tracer))
+        milgi__conn_trace(c, MILGI_TRACE_FREED);
     if (c->busy == 0)
         milgi__conn_destroy(c);
 }
@@ -77,5 +83,5 @@ struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *c, size_t size)
 {
     if (size == 0 || size > MILGI_CHUNK_MAX)
         return NULL;
-    return milgi__chunk_alloc(milgi__engine_pool(c->engine), size, milgi__owner_chunks(&c->owner), false);
+    return milgi__chunk_alloc(milgi__engine_pool(c->engine), size, milgi__owner_id(&c->owner), false);
 }

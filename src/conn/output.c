@@ -8,6 +8,7 @@
 #include "conn/bound.h"
 #include "conn/fail.h"
 #include "conn/keys.h"
+#include "conn/trace.h"
 
 #define IOVS 256u
 #define HELD_CHUNK 65536u
@@ -94,7 +95,7 @@ static bool hold_behind(struct milgi_conn *c, const uint8_t *data, size_t len)
     last->len += (uint32_t)len;
     q->len += len;
     c->copied += len;
-    milgi__chunk_taint(last->chunk, (uint32_t)(to + len - last->chunk->data), milgi__owner_chunks(&c->owner));
+    milgi__chunk_taint(last->chunk, (uint32_t)(to + len - last->chunk->data), milgi__owner_id(&c->owner));
     return true;
 }
 
@@ -118,7 +119,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
         }
         memcpy(chunk->data, data + at, k);
         c->copied += k;
-        milgi__chunk_taint(chunk, (uint32_t)k, milgi__owner_chunks(&c->owner));
+        milgi__chunk_taint(chunk, (uint32_t)k, milgi__owner_id(&c->owner));
         at += k;
     }
     struct milgi_slice slice;
@@ -156,7 +157,10 @@ static int sent(struct milgi_conn *c, size_t len)
     c->bytes_out += len;
     milgi__conn_data_moves(c, len);
     milgi__engine_ready(c->engine, &c->owner);
+    bool wanted = c->want_room;
     c->want_room = milgi_conn_output_full(c);
+    if (milgi__traced(c->tracer) && c->want_room != wanted)
+        milgi__conn_trace_pause(c, wanted ? MILGI_TRACE_RESUME : MILGI_TRACE_PAUSE, MILGI_TRACE_OUTPUT);
     milgi__conn_check_given(c);
     return c->want_room ? MILGI_PAUSE : 0;
 }
@@ -172,7 +176,7 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
         return 0;
     }
     uint32_t end = (uint32_t)(slice.data - slice.chunk->data) + slice.len;
-    milgi__chunk_taint(slice.chunk, end, milgi__owner_chunks(&c->owner));
+    milgi__chunk_taint(slice.chunk, end, milgi__owner_id(&c->owner));
     if (c->app_open) {
         rv = milgi__transport_send(c->transport, MILGI__DATA, slice);
     } else {
@@ -271,6 +275,8 @@ bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
         milgi__conn_fail_with(c, broken);
     if (c->want_room && milgi__conn_live(c) && has_room(c)) {
         c->want_room = false;
+        if (milgi__traced(c->tracer))
+            milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_OUTPUT);
         if (c->events->on_room)
             c->events->on_room(c, c->arg);
         progress = true;

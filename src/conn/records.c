@@ -58,7 +58,7 @@ struct milgi__transport *milgi__transport_new(
     t->env = (struct milgi__record_env){
         .ctx = t,
         .pool = milgi__engine_pool(engine),
-        .owner = milgi__owner_chunks(owner),
+        .owner = milgi__owner_id(owner),
         .calls = &calls,
     };
     milgi__record_init(&t->rec, &t->env, (uint32_t)config->limit[MILGI_LIMIT_WINDOW],

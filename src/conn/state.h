@@ -48,6 +48,7 @@ struct milgi_conn {
     struct milgi_config *config;
     const struct milgi_events *events;
     void *arg;
+    const struct milgi__tracer *tracer; /* the engine's */
     struct milgi__transport *transport;
     struct milgi__conn_hs *hs; /* NULL: not begun, or over */
     struct milgi__post post;
@@ -113,6 +114,12 @@ static inline void milgi__conn_data_moves(struct milgi_conn *c, size_t len)
 {
     milgi__flood_refill(&c->idle_control, len);
     milgi__flood_refill(&c->tickets, len);
+}
+
+/* Of the key of this direction: its level, and one more for each update. */
+static inline uint64_t milgi__conn_epoch(const struct milgi_conn *c, enum milgi__dir dir)
+{
+    return (uint64_t)c->level[dir] + (dir == MILGI__READ ? c->updates_in : c->updates_out);
 }
 
 /* Framed bytes that the network has not taken. */

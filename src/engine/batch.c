@@ -7,6 +7,7 @@
 #include "engine/inline.h"
 #include "engine/poll.h"
 #include "engine/route.h"
+#include "engine/trace.h"
 
 /* This thread works for so long on what it took upon itself; then it looks at the device. */
 #define LOOK_NS 20000u
@@ -160,6 +161,8 @@ static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst
     for (unsigned i = 0; i < taken; i++) {
         d->outstanding_ns += b->op[i]->e.cost_ns;
         milgi__oplist_append(&d->flight[b->op[i]->cls], b->op[i]);
+        if (milgi__traced(&e->tracer))
+            milgi__trace_op_sent(e, d, b->op[i]);
     }
     for (unsigned i = b->n; i > taken; i--) {
         b->op[i - 1]->e.state = MILGI__OP_WAITING;

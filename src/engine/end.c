@@ -3,6 +3,7 @@
 #include "engine/end.h"
 
 #include "engine/ops.h"
+#include "engine/trace.h"
 #include "op/material.h"
 
 /*
@@ -27,6 +28,15 @@ static void tell_owner(struct milgi_engine *e, struct milgi_op *op)
     owner->ops->op_done(owner, op);
 }
 
+/* No device had it. */
+static void finish(struct milgi_engine *e, struct milgi_op *op)
+{
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_end(e, op);
+    tell_owner(e, op);
+    milgi__op_release(e, op);
+}
+
 static bool may_rerun(const struct milgi_engine *e, const struct milgi_op *op)
 {
     uint16_t needed = MILGI__OP_RERUN | MILGI__OP_OWNED;
@@ -41,14 +51,15 @@ static void try_inline(struct milgi_engine *e, struct milgi__owner *owner, struc
     op->dev = 0;
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
     op->e.state = MILGI__OP_WAITING;
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_start(e, &e->dev[0], op);
     if (milgi__line_append(&e->fair, &e->dev[0], owner, op)) {
         e->live |= 1u;
         return;
     }
     op->status = MILGI_OP_BROKEN;
     op->device_code = MILGI_CODE_CRYPTO;
-    tell_owner(e, op);
-    milgi__op_release(e, op);
+    finish(e, op);
 }
 
 void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
@@ -57,6 +68,8 @@ void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
     if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED))
         check_signature(e, op);
     milgi__stats_ended(&d->stat, op);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_end(e, op);
     bool failed = op->status == MILGI_OP_BROKEN || op->status == MILGI_OP_CANCELLED;
     if (failed && !(d->flags & MILGI_CAP_INLINE) && may_rerun(e, op)) {
         /* The device has given it back, so nobody else writes to its destination any more. */
@@ -162,6 +175,8 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
 {
     struct milgi_op *copy = may_rerun(e, op) ? twin(e, op) : NULL;
     milgi__stats_lost(&d->stat, op);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_gone(e, op, MILGI_OP_LOST);
     milgi__oplist_remove(&d->flight[op->cls], op);
     milgi__oplist_append(&d->lent, op);
     /* It may never come back; what waits does not wait for it. */
@@ -192,6 +207,5 @@ void milgi__op_fail(struct milgi_engine *e, struct milgi_op *op, int code)
 {
     op->status = MILGI_OP_BROKEN;
     op->device_code = code;
-    tell_owner(e, op);
-    milgi__op_release(e, op);
+    finish(e, op);
 }

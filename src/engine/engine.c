@@ -39,6 +39,7 @@ static int engine_init(struct milgi_engine *e)
     memcpy(e->fair.share, e->o.share, sizeof e->fair.share);
     milgi__route_init(e);
     milgi__stats_init(&e->stat, &e->o.clock);
+    e->tracer.clock = &e->o.clock;
     e->process = milgi__port_process();
     e->now_ns = e->o.clock.monotonic_ns(e->o.clock.ctx);
     if (rv != 0)

@@ -8,6 +8,7 @@
 #include "crypto/context.h"
 #include "op/op.h"
 #include "op/owner.h"
+#include "op/trace.h"
 
 /* --- owners ----------------------------------------------------------------------------------------------------- */
 
@@ -54,6 +55,7 @@ void milgi__engine_key_unref(struct milgi_engine *e, struct milgi_key *key);
 
 /* --- what it was given ------------------------------------------------------------------------------------------ */
 
+const struct milgi__tracer *milgi__engine_tracer(const struct milgi_engine *e); /* as long as the engine */
 struct milgi__crypto *milgi__engine_crypto(struct milgi_engine *e);
 struct milgi__pool *milgi__engine_pool(struct milgi_engine *e);
 uint64_t milgi__engine_now(struct milgi_engine *e); /* monotonic, read once per turn */

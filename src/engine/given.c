@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an engine was given, and what it is told: who is ready, who waits, until when. */
-#include "engine/parts.h"
+#include "engine/trace.h"
 
 /* --- what it was given ------------------------------------------------------------------------------------------ */
 
@@ -97,8 +97,11 @@ void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner)
 
 void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner)
 {
-    if (milgi__list_empty(&owner->waiting))
-        milgi__list_append(&e->owners.waiting, &owner->waiting);
+    if (!milgi__list_empty(&owner->waiting))
+        return;
+    milgi__list_append(&e->owners.waiting, &owner->waiting);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_memory(e, owner, true);
 }
 
 void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns)

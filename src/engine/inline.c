@@ -5,6 +5,7 @@
 #include "engine/end.h"
 #include "engine/keys.h"
 #include "engine/route.h"
+#include "engine/trace.h"
 
 #define LEARN_ONE_OF 16u /* of the inline device's ops is measured, when that is wanted */
 
@@ -23,6 +24,8 @@ void milgi__op_inline(struct milgi_engine *e, struct milgi_op *op)
     }
     op->e.state = MILGI__OP_IN_FLIGHT;
     milgi__stats_inline_in(&e->stat, &d->stat, op);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_sent(e, d, op);
     /* Ops of handshakes are dear enough to be timed all; records are charged by their owner's estimate. */
     bool handshake = op->cls == MILGI_OP_CLASS_HANDSHAKE;
     bool timed = handshake || (e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0);

@@ -7,6 +7,7 @@
 #include "engine/owners.h"
 #include "engine/posts.h"
 #include "engine/slab.h"
+#include "op/trace.h"
 
 #define MILGI__BUDGET_NS 1000000u /* of a turn that was given none */
 #define MILGI__BURST 32u          /* ops per enqueue() or dequeue() */
@@ -32,6 +33,7 @@ struct milgi__keys {
 };
 
 struct milgi_engine {
+    struct milgi__tracer tracer;
     struct milgi_engine_options o;
     uint64_t process;
     bool running, scheduled;

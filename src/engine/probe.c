@@ -6,6 +6,7 @@
 #include "engine/probe.h"
 
 #include "engine/ops.h"
+#include "engine/trace.h"
 
 #define RECORD_LEN 64u
 #define SEALED_LEN (RECORD_LEN + 1 + 16)
@@ -83,6 +84,8 @@ enum milgi__probed milgi__probe(struct milgi_engine *e, struct milgi__dev *d)
         milgi__stats_burst_in(&e->stat, &d->stat, &op, 1, taken, stamp_ns);
         if (taken) {
             milgi__oplist_append(&d->flight[op->cls], op);
+            if (milgi__traced(&e->tracer))
+                milgi__trace_op_sent(e, d, op);
             return MILGI__PROBE_SENT;
         }
     }

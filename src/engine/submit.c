@@ -5,6 +5,7 @@
 #include "engine/inline.h"
 #include "engine/ops.h"
 #include "engine/route.h"
+#include "engine/trace.h"
 
 /* --- owners ----------------------------------------------------------------------------------------------------- */
 
@@ -27,6 +28,8 @@ static void abandon(struct milgi_engine *e, struct milgi__owner *owner)
         if (op->e.state == MILGI__OP_WAITING) {
             milgi__line_remove(&e->fair, d, owner, op);
             milgi__stats_dropped(&d->stat, op);
+            if (milgi__traced(&e->tracer))
+                milgi__trace_op_gone(e, op, MILGI_OP_CANCELLED);
             milgi__op_release(e, op);
         } else if (op->e.state == MILGI__OP_IN_FLIGHT && !(d->flags & MILGI_CAP_INLINE)) {
             op->flags |= MILGI__OP_ORPHAN;
@@ -50,6 +53,8 @@ void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, st
     milgi__op_own(owner, op);
     op->e.slot = slot;
     struct milgi__dev *d = milgi__route_op(e, op);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_start(e, d, op);
     if (d->flags & MILGI_CAP_INLINE) {
         milgi__op_inline(e, op);
         return;

@@ -5,6 +5,7 @@
 #include "engine/keys.h"
 #include "engine/poll.h"
 #include "engine/sleep.h"
+#include "engine/trace.h"
 
 #define PASSES 3u /* what was staged before the run, and twice what its callbacks stage */
 #define WAITERS_AT_ONCE 64u
@@ -97,6 +98,8 @@ static void wake_waiters(struct milgi_engine *e)
     for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&e->owners.waking); i++) {
         struct milgi__owner *owner = MILGI__ENTRY(e->owners.waking.next, struct milgi__owner, waiting);
         milgi__list_remove(&owner->waiting);
+        if (milgi__traced(&e->tracer))
+            milgi__trace_memory(e, owner, false);
         milgi__engine_ready(e, owner);
     }
 }

@@ -13,6 +13,7 @@
 #include "base/failure.h"
 #include "config/config.h"
 #include "keys/keys.h"
+#include "op/trace.h"
 
 struct milgi__hs;
 
@@ -66,6 +67,7 @@ struct milgi__hs_host {
     struct milgi__crypto *cx;
     struct milgi__pool *pool;
     uint64_t owner;
+    const struct milgi__tracer *tracer; /* may be NULL */
     const struct milgi__hs_calls *calls;
 };
 
@@ -159,6 +161,14 @@ void milgi__post_fini(struct milgi__post *post);
 /* A KeyUpdate message; returns its length. */
 #define MILGI__KEY_UPDATE_LEN 5
 size_t milgi__key_update_message(uint8_t out[MILGI__KEY_UPDATE_LEN], bool request);
+
+/* --- for people ------------------------------------------------------------------------------------------------- */
+
+/* The step that is next, in static text. */
+const char *milgi__hs_step(const struct milgi__hs *hs);
+/* Slots that it needs and that are out; the type of the message that it awaits, -1: none. */
+uint32_t milgi__hs_missing(const struct milgi__hs *hs);
+int milgi__hs_awaits(const struct milgi__hs *hs);
 
 /* --- for tests and docs ----------------------------------------------------------------------------------------- */
 

@@ -246,6 +246,13 @@ static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, s
     return ops == 0 || hs->host.calls->room(hs->host.ctx, ops, bytes);
 }
 
+static void tell_step(const struct milgi__hs *hs, const struct milgi__row *row)
+{
+    struct milgi_trace_event event = { .kind = MILGI_TRACE_STEP };
+    event.u.step.name = row->name;
+    milgi__trace(hs->host.tracer, hs->host.owner, &event);
+}
+
 /* Runs the row's step and goes to its successor. */
 static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milgi__bytes message)
 {
@@ -253,6 +260,8 @@ static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milg
     struct milgi__reader body = milgi__reader_of(message);
     if (has_message)
         milgi__read32(&body);
+    if (milgi__traced(hs->host.tracer))
+        tell_step(hs, row);
     enum milgi__step next = row->run(hs, &body);
     milgi__arena_wipe(&hs->scratch);
     if (hs->step == MILGI__FAILED)
@@ -284,6 +293,8 @@ static bool advance(struct milgi__hs *hs, enum milgi__hs_wait *wait)
     const struct milgi__row *row = row_now(hs);
     struct milgi__bytes message = { NULL, 0 };
     if (row->run == NULL) {
+        if (milgi__traced(hs->host.tracer))
+            tell_step(hs, row);
         *wait = hs->step == MILGI__OPEN ? MILGI__HS_OPEN : MILGI__HS_FAILED;
         return false;
     }
@@ -367,6 +378,21 @@ bool milgi__hs_takes_ccs(const struct milgi__hs *hs)
 bool milgi__hs_skips_early(const struct milgi__hs *hs)
 {
     return hs->early_data && hs->step != MILGI__FAILED;
+}
+
+const char *milgi__hs_step(const struct milgi__hs *hs)
+{
+    return row_now(hs)->name;
+}
+
+uint32_t milgi__hs_missing(const struct milgi__hs *hs)
+{
+    return row_now(hs)->needs & ~hs->done;
+}
+
+int milgi__hs_awaits(const struct milgi__hs *hs)
+{
+    return row_now(hs)->message;
 }
 
 size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap)

@@ -48,8 +48,14 @@ struct milgi__owner {
     uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */
 };
 
-/* Whose the plaintext in a chunk is: its owner's, by this number; 0 is nobody's. */
-static inline uint64_t milgi__owner_chunks(const struct milgi__owner *owner)
+/* A handle as one number; 0 is nobody's. */
+static inline uint64_t milgi__handle_id(uint32_t index, uint32_t generation)
 {
-    return ((uint64_t)owner->generation << 32 | owner->index) + 1;
+    return ((uint64_t)generation << 32 | index) + 1;
+}
+
+/* Whose an event is, and the plaintext in a chunk: its owner's, by this number. */
+static inline uint64_t milgi__owner_id(const struct milgi__owner *owner)
+{
+    return milgi__handle_id(owner->index, owner->generation);
 }

@@ -236,6 +236,7 @@ static void make(struct play *play)
         struct milgi_engine *engine = play->pair.side[role].engine;
         assert_int_equal(milgi_engine_route(engine, UINT32_MAX, 0, 0), 0);
         assert_int_equal(milgi_engine_route(engine, play->routed, 1, play->min_record ? play->min_record : 1), 0);
+        assert_int_equal(milgi_engine_set_trace(engine, play->trace, play->trace_ctx[role]), 0);
         milgi_config_unref(setup.config[role]);
     }
 }

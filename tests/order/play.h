@@ -54,6 +54,9 @@ struct play {
     enum play_fault fault;
     unsigned never; /* bits of decisions that nobody answers */
     bool twice;     /* answers come twice; the second must be stale */
+    /* Told of the events of each side's engine, with trace_ctx[role]; NULL: nobody is. */
+    milgi_trace_fn *trace;
+    void *trace_ctx[2];
     /* Which of |n| pending ops ends next. */
     unsigned (*choose)(struct play *play, unsigned n);
     uint64_t random;
