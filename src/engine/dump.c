@@ -2,27 +2,9 @@
 /* The statistics as text for people. */
 #include <stdio.h>
 
-#include "base/base.h"
+#include "base/text.h"
 
 #include <milgi/engine.h>
-
-#define LINE_MAX 192
-
-struct text {
-    char *at;
-    size_t size, len;
-    bool cut; /* a line did not fit: neither does what follows */
-};
-
-/* Whole lines only; what does not fit is counted. */
-static void put(struct text *t, const char *line)
-{
-    size_t n = strlen(line);
-    t->cut = t->cut || t->len + n >= t->size;
-    if (!t->cut)
-        memcpy(t->at + t->len, line, n + 1);
-    t->len += n;
-}
 
 /* "17 ns", "3.25 us", "120 ms": three digits, in |out|. */
 static const char *time_text(uint64_t ns, char out[16])
@@ -43,54 +25,44 @@ static const char *time_text(uint64_t ns, char out[16])
     return out;
 }
 
-static void put_engine(struct text *t, const struct milgi_engine_stats *s)
+static void put_engine(struct milgi__text *t, const struct milgi_engine_stats *s)
 {
-    char line[LINE_MAX];
-    snprintf(line, sizeof line, "engine: %llu turns, %u connections, %u ops alive, %u of them without a connection\n",
+    milgi__text_line(t, "engine: %llu turns, %u connections, %u ops alive, %u of them without a connection",
         (unsigned long long)s->turns, s->conns, s->ops_alive, s->orphans);
-    put(t, line);
-    snprintf(line, sizeof line, "  chunks: %zu bytes, at most %zu; bytes copied %llu, sealed %llu, opened %llu\n",
+    milgi__text_line(t, "  chunks: %zu bytes, at most %zu; bytes copied %llu, sealed %llu, opened %llu",
         s->memory, s->memory_peak, (unsigned long long)s->bytes_copied, (unsigned long long)s->bytes_sealed,
         (unsigned long long)s->bytes_opened);
-    put(t, line);
     if (s->abandoned == 0)
         return;
-    snprintf(line, sizeof line, "  abandoned: %u queue pairs of devices that did not end, with %u ops\n", s->abandoned,
+    milgi__text_line(t, "  abandoned: %u queue pairs of devices that did not end, with %u ops", s->abandoned,
         s->abandoned_ops);
-    put(t, line);
 }
 
-static void put_types(struct text *t, const struct milgi_device_stats *d)
+static void put_types(struct milgi__text *t, const struct milgi_device_stats *d)
 {
-    char line[LINE_MAX];
     for (int type = 0; type < MILGI_OP_TYPES; type++) {
         if (!d->submitted[type])
             continue;
-        snprintf(line, sizeof line, "  %-16s %14llu submitted %14llu completed\n", milgi_op_type_name(type),
+        milgi__text_line(t, "  %-16s %14llu submitted %14llu completed", milgi_op_type_name(type),
             (unsigned long long)d->submitted[type], (unsigned long long)d->completed[type]);
-        put(t, line);
     }
 }
 
 /* What is 0 for both is left out. */
-static void put_row(struct text *t, const char *name, uint64_t records, uint64_t handshake)
+static void put_row(struct milgi__text *t, const char *name, uint64_t records, uint64_t handshake)
 {
-    char line[LINE_MAX];
     if (records == 0 && handshake == 0)
         return;
-    snprintf(line, sizeof line, "  %-16s %14llu %14llu\n", name, (unsigned long long)records,
+    milgi__text_line(t, "  %-16s %14llu %14llu", name, (unsigned long long)records,
         (unsigned long long)handshake);
-    put(t, line);
 }
 
-static void put_counters(struct text *t, const struct milgi_device_stats *d)
+static void put_counters(struct milgi__text *t, const struct milgi_device_stats *d)
 {
     const struct milgi_class_stats *r = &d->cls[MILGI_OP_CLASS_RECORDS], *h = &d->cls[MILGI_OP_CLASS_HANDSHAKE];
-    char line[LINE_MAX];
     if (r->submitted + r->waiting + r->spilled + h->submitted + h->waiting + h->spilled == 0)
         return;
-    snprintf(line, sizeof line, "  %-16s %14s %14s\n", "", "records", "handshake");
-    put(t, line);
+    milgi__text_line(t, "  %-16s %14s %14s", "", "records", "handshake");
     put_row(t, "submitted", r->submitted, h->submitted);
     put_row(t, "ok", r->ok, h->ok);
     put_row(t, "rejected", r->rejected, h->rejected);
@@ -112,16 +84,15 @@ static double mean(uint64_t sum, uint64_t n)
     return n ? (double)sum / (double)n : 0;
 }
 
-static void put_bursts(struct text *t, const struct milgi_device_stats *d)
+static void put_bursts(struct milgi__text *t, const struct milgi_device_stats *d)
 {
     const struct milgi_class_stats *r = &d->cls[MILGI_OP_CLASS_RECORDS], *h = &d->cls[MILGI_OP_CLASS_HANDSHAKE];
-    char line[LINE_MAX], name[32];
+    char name[32];
     if (!d->bursts)
         return;
     put_row(t, "bursts", r->bursts, h->bursts);
-    snprintf(line, sizeof line, "  %-16s %14.1f %14.1f\n", "  ops in each", mean(r->burst_ops, r->bursts),
+    milgi__text_line(t, "  %-16s %14.1f %14.1f", "  ops in each", mean(r->burst_ops, r->bursts),
         mean(h->burst_ops, h->bursts));
-    put(t, line);
     for (unsigned i = 0; i < MILGI_BATCH_SIZES; i++) {
         if (i == 0)
             snprintf(name, sizeof name, "  of 1");
@@ -133,10 +104,10 @@ static void put_bursts(struct text *t, const struct milgi_device_stats *d)
     }
 }
 
-static void put_times(struct text *t, const struct milgi_engine *e, unsigned index)
+static void put_times(struct milgi__text *t, const struct milgi_engine *e, unsigned index)
 {
     static const char *const classes[] = { "records", "handshake" }, *const parts[] = { "queue", "device", "reorder" };
-    char line[LINE_MAX], at[6][16];
+    char at[6][16];
     bool begun = false;
     for (unsigned i = 0; i < MILGI_OP_CLASSES * MILGI_LATENCY_PARTS; i++) {
         unsigned cls = i / MILGI_LATENCY_PARTS, part = i % MILGI_LATENCY_PARTS;
@@ -144,39 +115,32 @@ static void put_times(struct text *t, const struct milgi_engine *e, unsigned ind
         if (milgi_engine_latency(e, index, cls, (enum milgi_latency_part)part, &l) != 0 || l.count == 0)
             continue;
         if (!begun) {
-            snprintf(line, sizeof line, "  %-18s %10s %9s %9s %9s %9s %9s %9s\n", "measured", "ops", "mean", "50 %",
+            milgi__text_line(t, "  %-18s %10s %9s %9s %9s %9s %9s %9s", "measured", "ops", "mean", "50 %",
                 "90 %", "99 %", "99.9 %", "most");
-            put(t, line);
             begun = true;
         }
-        snprintf(line, sizeof line, "  %-10s%-8s %10llu %9s %9s %9s %9s %9s %9s\n", classes[cls], parts[part],
+        milgi__text_line(t, "  %-10s%-8s %10llu %9s %9s %9s %9s %9s %9s", classes[cls], parts[part],
             (unsigned long long)l.count, time_text(l.mean_ns, at[0]), time_text(l.p50_ns, at[1]),
             time_text(l.p90_ns, at[2]), time_text(l.p99_ns, at[3]), time_text(l.p999_ns, at[4]),
             time_text(l.max_ns, at[5]));
-        put(t, line);
     }
 }
 
 size_t milgi_engine_dump(const struct milgi_engine *e, char *text, size_t size)
 {
-    struct text t = { .at = text, .size = size };
+    struct milgi__text t = milgi__text_begin(text, size);
     struct milgi_engine_stats s;
-    char line[LINE_MAX];
-    if (size)
-        text[0] = '\0';
     milgi_engine_stats(e, &s);
     put_engine(&t, &s);
     for (unsigned i = 0; i < s.devices_n; i++) {
         const struct milgi_device_stats *d = &s.device[i];
         if (!d->name)
             continue;
-        put(&t, "\n");
-        snprintf(line, sizeof line, "device %u: %s, %s, owes %u ops\n", i, *d->spec ? d->spec : d->name,
+        milgi__text_line(&t, "%s", "");
+        milgi__text_line(&t, "device %u: %s, %s, owes %u ops", i, *d->spec ? d->spec : d->name,
             d->in_service ? "in service" : "out of service", d->quarantined);
-        put(&t, line);
         if (d->lie) {
-            snprintf(line, sizeof line, "  broke its contract: %s\n", d->lie);
-            put(&t, line);
+            milgi__text_line(&t, "  broke its contract: %s", d->lie);
         }
         put_types(&t, d);
         put_counters(&t, d);
