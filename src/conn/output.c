@@ -110,7 +110,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
     for (size_t at = 0; at < len;) {
         size_t k = MILGI__MIN(len - at, HELD_CHUNK);
         struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(c->engine), MILGI__MAX(k, HELD_SMALL),
-            milgi__owner_chunks(&c->owner), false);
+            milgi__owner_id(&c->owner), false);
         if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){ chunk, chunk->data, (uint32_t)k }) != 0) {
             if (chunk)
                 milgi_chunk_unref(chunk);
