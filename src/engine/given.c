@@ -66,6 +66,20 @@ int milgi_engine_post(struct milgi_engine *e, void (*fn)(void *arg), void *arg)
     return milgi__engine_foreign(e) ? MILGI_EFORK : milgi__posts_add(&e->posts, fn, arg);
 }
 
+int milgi_engine_set_trace(struct milgi_engine *e, milgi_trace_fn *fn, void *ctx)
+{
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    e->tracer.fn = fn;
+    e->tracer.ctx = ctx;
+    return 0;
+}
+
+const struct milgi__tracer *milgi__engine_tracer(const struct milgi_engine *e)
+{
+    return &e->tracer;
+}
+
 /* --- what it is told -------------------------------------------------------------------------------------------- */
 
 struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, uint32_t generation)

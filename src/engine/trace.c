@@ -1,20 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events of ops, and who is told. */
+/* Events of ops, and of who waits for memory. */
 #include "engine/trace.h"
-
-int milgi_engine_set_trace(struct milgi_engine *e, milgi_trace_fn *fn, void *ctx)
-{
-    if (milgi__engine_foreign(e))
-        return MILGI_EFORK;
-    e->tracer.fn = fn;
-    e->tracer.ctx = ctx;
-    return 0;
-}
-
-const struct milgi__tracer *milgi__engine_tracer(const struct milgi_engine *e)
-{
-    return &e->tracer;
-}
 
 static uint64_t now_ns(const struct milgi_engine *e)
 {
