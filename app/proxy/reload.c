@@ -52,6 +52,11 @@ static void drop(struct load *l)
         milgi_device_free(l->tokens);
 }
 
+static void let_go(void *arg)
+{
+    (void)arg;
+}
+
 static void take(struct load *l)
 {
     struct proxy *p = l->p;
@@ -66,6 +71,9 @@ static void take(struct load *l)
         return;
     }
     app_tls_adopt(&p->tls, &l->material);
+    /* An engine that has nothing to do would keep the keys that were replaced. */
+    if (milgi_engine_post(milgi_uv_engine(p->tls.uv), let_go, NULL))
+        app_complain("no memory: keys that were replaced stay until the next connection");
     app_complain("reloaded");
 }
 

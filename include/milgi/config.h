@@ -103,6 +103,11 @@ MILGI_API bool milgi_credential_warning(
 
 /* Whether milgi_credential_new_file() takes it for a URI rather than a file. Any thread. */
 MILGI_API bool milgi_credential_is_uri(const char *key_file);
+/*
+ * One more, one fewer reference. An engine that has signed with it keeps its key until nobody but the engine has the
+ * credential, and drops it within a second while it runs; one that has nothing to do has to be run for that, as
+ * milgi_engine_post() of anything does.
+ */
 MILGI_API struct milgi_credential *milgi_credential_ref(struct milgi_credential *credential);
 MILGI_API void milgi_credential_unref(struct milgi_credential *credential);
 /*

@@ -2,9 +2,12 @@
 """Keys of RSA-PSS, whose parameters may allow for one hash only: whatever TLS 1.3 can use works, the rest is named."""
 
 import os
+import shutil
+import signal
 import subprocess
+import time
 
-from kit import check
+from kit import check, until
 
 ORDERS = ([], ["-sigalgs", "rsa_pss_pss_sha512:rsa_pss_pss_sha384:rsa_pss_pss_sha256"])
 
@@ -68,3 +71,45 @@ def test_what_tls_cannot_do_is_named(world):
         path = restricted(world, name, *parameters, sign=sign)
         status, _, err = world.run("proxy", "--listen", "127.0.0.1:0", "--cert", path + ".pem", "--key", path + ".key")
         check(status == 1 and "cannot be used (RSA-PSS" in err and "hash or salt" in err, (name, status, err))
+
+
+def scalar_of(path):
+    """The private number of an EC key as libcrypto computes with it. (What its decoders leave behind is not ours.)"""
+    done = subprocess.run(["openssl", "pkey", "-in", path, "-noout", "-text"], capture_output=True, check=True, timeout=60)
+    text = done.stdout.decode().split("priv:")[1].split("pub:")[0]
+    return bytes.fromhex("".join(text.split()).replace(":", ""))[-32:][::-1]
+
+
+def times_in_memory(process, needle):
+    found = 0
+    with open(f"/proc/{process.pid}/maps", encoding="ascii") as maps, open(f"/proc/{process.pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, access = line.split()[:2]
+            begin, end = (int(x, 16) for x in span.split("-"))
+            if not access.startswith("rw") or end - begin > 1 << 28:
+                continue
+            try:
+                memory.seek(begin)
+                data = memory.read(end - begin)
+            except OSError:
+                continue
+            found += data.count(needle)
+    return found
+
+
+def test_a_key_that_was_replaced_is_gone_from_an_idle_process(world):
+    path = os.path.join(world.work, f"replaced-{os.getpid()}-{id(world)}")
+    for end in ("pem", "key"):
+        shutil.copy(world.pki.path("server", end), f"{path}.{end}")
+    proxy = proxy_of(world, path)
+    scalar = scalar_of(f"{path}.key")
+    client = world.client(proxy)
+    client.ask("GET / HTTP/1.1\nHost: localhost\nConnection: close\n\n")
+    client.close()
+    check(times_in_memory(proxy.process, scalar) > 0, "the key cannot be found even while it is in use")
+    time.sleep(4)  # until the engine has put everything in order, and sleeps for good
+    for end in ("pem", "key"):
+        shutil.copy(world.pki.path("second", end), f"{path}.{end}")
+    proxy.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded" in proxy.err(), proxy.err())
+    until(lambda: times_in_memory(proxy.process, scalar) == 0, "the key that was replaced is still there")
