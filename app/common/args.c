@@ -64,6 +64,8 @@ static const struct row {
     { "records", RECORDS, PROXY | CONNECT, AT(records), "WHERE",
         "cpu, or device: records of all sizes; default: as the device prefers" },
     { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },
+    { "trace", TEXT, PROXY, AT(trace), "FILE",
+        "append what happens inside, step by step, as JSON lines" },
     { "max-conns", NUMBER, PROXY, AT(max_conns), "N", "connections at once; more wait in the backlog; default 10000" },
     { "workers", NUMBER, PROXY, AT(workers), "N", "processes that serve, below one that reloads on SIGHUP; default 1" },
     { "drain", SECONDS, PROXY, AT(drain_ms), "S",

@@ -40,7 +40,7 @@ struct app_options {
     enum milgi_client_auth client_auth;
     enum app_records records;
     enum app_introduce introduce;
-    const char *access_log;
+    const char *access_log, *trace;
     bool log_text, accept_proxy;
     bool client_auth_given, insecure, json;
     bool pool_by_default; /* without --device */

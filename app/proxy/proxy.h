@@ -9,6 +9,7 @@
 #include "common/tls.h"
 #include "access_log.h"
 #include "listen.h"
+#include "trace.h"
 #include "proxy_protocol.h"
 #include "report.h"
 
@@ -85,6 +86,7 @@ struct proxy {
     bool reload_wanted;
 
     struct access_log log;
+    struct trace trace;
     struct failures failures; /* of handshakes, as they are told */
 
     uv_loop_t loop;

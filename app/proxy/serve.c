@@ -322,7 +322,8 @@ int proxy_serve(struct proxy *p)
     int status = app_tls_start(&p->tls, &p->loop, p->options);
     if (!status) {
         init_handles(p);
-        status = proxy_limit(p) ? APP_OK : APP_FAILED;
+        bool ready = trace_open(&p->trace, p->options->trace, milgi_uv_engine(p->tls.uv)) && proxy_limit(p);
+        status = ready ? APP_OK : APP_FAILED;
         if (!status)
             start(p);
         else
@@ -339,6 +340,7 @@ int proxy_serve(struct proxy *p)
         _exit(status);
     }
     access_log_close(&p->log);
+    trace_close(&p->trace);
     uv_loop_close(&p->loop);
     app_tls_close(&p->tls);
     return status; /* the alarm stays: what the libraries of tokens do at the end of the process may hang, too */
