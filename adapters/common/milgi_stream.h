@@ -28,7 +28,7 @@
  *
  * A peer that never reads is ended like any other: milgi_stream_close() if it was sent all there is, else
  * milgi_stream_cut(); both end by themselves after these times without being called again. How long nothing has moved
- * is milgi_stream_idle_ms(). Who wants the memory back now calls milgi_stream_drop() or milgi_stream_reset().
+ * is milgi_stream_idle_ms(). To have the memory back at once, call milgi_stream_drop() or milgi_stream_reset().
  *
  * The two directions end by themselves. When sending has failed (the peer is gone), what it had sent before is still
  * read and delivered, to its close_notify, at the pace of the credit; then on_close tells of the failure. What was sent

@@ -35,7 +35,7 @@ struct milgi_device_caps {
     uint32_t ops;           /* MILGI_OP_BIT()s of the types it takes */
     uint32_t parallelism;   /* ops that really run at once, at least 1 */
     uint32_t max_in_flight; /* per queue pair, at least 1: enqueue() refuses beyond it */
-    uint32_t best_batch;    /* ops per enqueue() that it likes best, at least 1 */
+    uint32_t best_batch;    /* ops per enqueue() that suit it best, at least 1 */
     /* smallest record, in bytes, that is worth sending there; UINT32_MAX: records only when asked for by policy */
     uint32_t min_record;
     uint32_t wake_ns; /* what waking it costs */

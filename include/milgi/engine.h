@@ -38,7 +38,7 @@ enum milgi_next {
 };
 
 /*
- * With MILGI_RUN_WAIT two times are told, which milgi_engine_now() is to be compared with. |deadline_ns|: a run must
+ * With MILGI_RUN_WAIT there are two times, to be compared with milgi_engine_now(). |deadline_ns|: a run must
  * not come later, so set a timer for it, rounded up to what timers can do. |convenient_ns|, never later than that: from
  * then on a run would put something in order that can wait (memory of connections that have gone quiet, keys that
  * nobody needs any more, a device that is to be tried again). Do not wake up for it; but when the host is awake after

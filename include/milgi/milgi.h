@@ -16,10 +16,9 @@
  *             true at fork(). Configs, credentials and trusts are plain data: they may cross fork(). A child that
  *             does more than exec() is not forked from inside a callback, nor while devices have threads: make
  *             devices and engines afterwards (docs/processes.md).
- * Callbacks.  The library calls back only from inside milgi_engine_run() (but for schedule(), see engine.h, and what
- *             listens to events, see trace.h). A callback
- *             may call every function of the library except milgi_engine_run() and milgi_engine_free(); it may free the
- *             connection it is called for.
+ * Callbacks.  The library calls back only from inside milgi_engine_run() (but for schedule(), see engine.h, and the
+ *             listener to events, see trace.h). A callback may call every function of the library except
+ *             milgi_engine_run() and milgi_engine_free(); it may free the connection it is called for.
  * Borrowing.  A pointer argument is borrowed for the length of the call, unless the comment says "takes" (the
  *             reference or the object becomes the library's), "copies" or "until".
  * Strings.    NUL-terminated UTF-8 unless a length stands beside them. Text that the library returns is static.

@@ -371,7 +371,7 @@ def test_connections_outlive_the_reload(world):
     clients = [world.client(proxy) for _ in range(4)]
     files.renew()
     reload(proxy)
-    time.sleep(1.5)  # longer than a silent connection is let be after SIGTERM
+    time.sleep(1.5)  # longer than a silent connection is left alone after SIGTERM
     for client in clients:
         client.send(b"still there?")
         check(client.read(12) == b"still there?", "it was cut")
