@@ -230,6 +230,14 @@ MILGI_API bool milgi_conn_output_full(const struct milgi_conn *conn);
 MILGI_API size_t milgi_conn_output_pending(const struct milgi_conn *conn);
 
 /*
+ * What the connection is doing, as text for people: its phase, what its handshake waits for, keys (their epochs, no
+ * secrets), windows, queues, credit, ops, why it failed. Writes up to |size| - 1 bytes and a NUL to |text| (NULL when
+ * |size| is 0) and returns the length of the whole text, like snprintf(); a text that is cut ends behind a whole line.
+ * Makes no promise about its form. From callbacks too.
+ */
+MILGI_API size_t milgi_conn_dump(const struct milgi_conn *conn, char *text, size_t size);
+
+/*
  * Keying material for other protocols (RFC 8446 7.5). |context| may be NULL with a length of 0. Returns 0,
  * MILGI_EINVAL (before on_established; label empty or of more than 249 bytes; out_len 0 or above 255 times the hash's
  * length), MILGI_EFORK.

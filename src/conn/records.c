@@ -267,6 +267,19 @@ bool milgi__transport_out_busy(const struct milgi__transport *t)
     return milgi__record_out_busy(&t->rec);
 }
 
+/* --- for people ------------------------------------------------------------------------------------------------- */
+
+struct milgi__transport_state milgi__transport_state(const struct milgi__transport *t, enum milgi__dir dir)
+{
+    const struct milgi__direction *d = dir == MILGI__READ ? &t->rec.in : &t->rec.out;
+    return (struct milgi__transport_state){
+        .records = d->seq,
+        .window = d->window,
+        .in_flight = d->tail - d->head,
+        .has_key = d->key != NULL,
+    };
+}
+
 /* --- what is counted -------------------------------------------------------------------------------------------- */
 
 uint64_t milgi__transport_copied(struct milgi__transport *t)

@@ -93,6 +93,16 @@ uint64_t milgi__transport_pieces_cost(const struct milgi__transport *t); /* of t
 uint64_t milgi__transport_framed(const struct milgi__transport *t);      /* bytes framed, ever */
 bool milgi__transport_out_busy(const struct milgi__transport *t);        /* there is something to frame or to take */
 
+/* --- for people ------------------------------------------------------------------------------------------------- */
+
+/* One direction. */
+struct milgi__transport_state {
+    uint64_t records; /* under its key */
+    uint32_t window, in_flight;
+    bool has_key;
+};
+struct milgi__transport_state milgi__transport_state(const struct milgi__transport *t, enum milgi__dir dir);
+
 /* --- what is counted -------------------------------------------------------------------------------------------- */
 
 uint64_t milgi__transport_copied(struct milgi__transport *t);      /* bytes of content copied since it was last asked */
