@@ -112,7 +112,7 @@ static void peer_updated(struct milgi_conn *c, bool requested)
      *= prior to sending its next Application Data record." */
     /* One that waits to be framed answers them all. */
     if (requested && c->out != MILGI__OUT_CLOSED && !milgi__transport_updating(c->transport))
-        milgi__conn_update_write(c, false, true);
+        c->owes_update = true;
 }
 
 static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)

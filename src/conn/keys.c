@@ -77,6 +77,7 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     }
     milgi__wipe(iv, sizeof iv);
     c->updates_out++;
+    c->owes_update = false;
     if (milgi__traced(c->tracer))
         milgi__conn_trace_key(c, MILGI__WRITE, c->suite);
     c->reply_until = c->done_bytes + milgi__conn_backlog(c);
@@ -90,7 +91,12 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
    */
 void milgi__conn_rekey_if_due(struct milgi_conn *c)
 {
-    if (c->phase != MILGI__ESTABLISHED || !milgi__transport_unframed(c->transport))
+    if (c->phase != MILGI__ESTABLISHED)
+        return;
+    bool unframed = milgi__transport_unframed(c->transport) > 0;
+    if (c->owes_update && (unframed || milgi__conn_may_answer(c)))
+        milgi__conn_update_write(c, false, true);
+    if (!unframed || c->phase != MILGI__ESTABLISHED)
         return;
     uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
         milgi__transport_records_max(c->transport));

@@ -323,6 +323,7 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
         milgi__bufq_clear(&c->output); /* the handshake may have to wait for long */
     if (c->phase == MILGI__FREED)
         return;
-    if ((c->want_room && has_room(c)) || (milgi__transport_unframed(c->transport) && !network_full(c)))
+    bool answer = c->owes_update && milgi__conn_may_answer(c);
+    if ((c->want_room && has_room(c)) || answer || (milgi__transport_unframed(c->transport) && !network_full(c)))
         milgi__engine_ready(c->engine, &c->owner);
 }

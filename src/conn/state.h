@@ -73,6 +73,7 @@ struct milgi_conn {
     bool app_open; /* application data may be framed */
     bool in_paused, pause_told, want_room;
     bool asked_update; /* our update_requested is not yet answered */
+    bool owes_update;  /* the peer's is not, nor does an answer wait to be framed */
     bool blocked_room; /* waits for an op or a chunk */
     uint8_t level[2];  /* enum milgi__level by enum milgi__dir */
 
@@ -133,4 +134,13 @@ static inline size_t milgi__conn_backlog(const struct milgi_conn *c)
 {
     size_t held = c->hs ? c->hs->held.len : 0;
     return held + milgi__transport_unframed(c->transport) + (size_t)milgi__conn_with_network(c);
+}
+
+/*
+ * With nothing to send an answer to a KeyUpdate waits until the one before it has left, and then answers all that came
+ * meanwhile: however many are asked for, they do not pile up before a network that takes nothing.
+ */
+static inline bool milgi__conn_may_answer(const struct milgi_conn *c)
+{
+    return c->out != MILGI__OUT_CLOSED && c->done_bytes >= c->reply_until;
 }

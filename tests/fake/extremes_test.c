@@ -16,7 +16,7 @@
 #include "fake_identity.h"
 #include "pair.h"
 
-#define BYTES 60000u
+#define BYTES 24000u
 #define PIECE 700u
 
 /* As the header says; what is beyond is refused. */
