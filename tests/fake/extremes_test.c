@@ -53,7 +53,8 @@ static void set(struct milgi_config *config, unsigned limit, enum choice choice)
 
 static void begin(struct pair *pair, struct milgi_config *client, struct milgi_config *server, const char *device)
 {
-    struct pair_setup setup = { .config = { 0 }, .device = { device, device }, .server_name = "server.test", .seed = 4, .wall_s = FAKE_NOW_S };
+    struct pair_setup setup = { .server_name = "server.test", .seed = 4, .wall_s = FAKE_NOW_S };
+    setup.device[MILGI_CLIENT] = setup.device[MILGI_SERVER] = device;
     setup.config[MILGI_CLIENT] = fake_freeze(client);
     setup.config[MILGI_SERVER] = fake_freeze(server);
     pair_init(pair, &setup);
