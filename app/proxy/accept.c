@@ -101,7 +101,7 @@ static void begin(struct listener *l)
 }
 
 /*
- * Who has no room does not listen: what is not accepted stays with the kernel, for another worker or for later. What
+ * Without room it does not listen: what is not accepted stays with the kernel, for another worker or for later. What
  * libuv has accepted and nobody had memory for is not given up.
  */
 static void listen_one(struct listener *l, bool wants)

@@ -51,7 +51,7 @@ static const char *phrase(int status)
     }
 }
 
-/* Who goes on sending behind the last answer is not listened to for longer than a request may take. */
+/* A client that goes on sending behind the last answer is not listened to for longer than a request may take. */
 static void finish(struct http *h)
 {
     if (!h->last)

@@ -23,7 +23,7 @@
 
 #define READY_MS 30000      /* for a worker to make its engine and device */
 #define SLACK_MS 10000      /* beyond what draining may take, before it is killed */
-#define STEADY_MS 10000     /* who has lived so long is replaced at once */
+#define STEADY_MS 10000     /* a worker that has lived so long is replaced at once */
 #define PAUSE_FIRST_MS 100  /* others after this, then twice as long each time, */
 #define PAUSE_MAX_MS 10000  /* up to this */
 #define RETIRED_PER_SEAT 8u /* more than these still drain: the next reload waits */

@@ -88,7 +88,7 @@ static void stop(struct proxy *p)
 
 static const char ends[] = "the proxy ends";
 
-/* Who has it all ends in order, everybody else is told that there was more. */
+/* Those that have it all end in order, everybody else is told that there was more. */
 static void say_farewell(struct proxy *p, uint32_t ms)
 {
     while (p->shaking.first) {

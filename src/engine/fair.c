@@ -171,7 +171,7 @@ struct milgi_op *milgi__fair_pick(const struct milgi__fair *f, struct milgi__dev
         struct milgi__line *line = &d->line[d->turn];
         struct milgi_op *op = head(d, line);
         if (!op)
-            line->deficit = 0; /* who has nothing to send saves nothing up */
+            line->deficit = 0; /* whoever has nothing to send saves nothing up */
         else if (line->deficit >= (int64_t)op->e.cost_ns)
             return op;
         /* Its turn is over; the other class's begins. */

@@ -18,7 +18,7 @@ struct milgi__flow {
     struct milgi__flow *next; /* the owner's others; in the free list */
     struct milgi__oplist ops;
     int64_t deficit;
-    struct milgi__owner *owner; /* who goes takes its flows along */
+    struct milgi__owner *owner; /* when it goes its flows go, too */
     struct milgi__line *line;
     bool has_turn; /* its quantum for this round was given */
 };

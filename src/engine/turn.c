@@ -9,7 +9,7 @@
 
 #define PASSES 3u /* what was staged before the run, and twice what its callbacks stage */
 #define WAITERS_AT_ONCE 64u
-#define WAITERS_NS 100000000u /* who waits for ops or chunks tries again after this, whatever was freed */
+#define WAITERS_NS 100000000u /* those that wait for ops or chunks try again after this, whatever was freed */
 #define COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
 #define SLACK_NS 1000000000u  /* what is done whenever it is convenient is done this much later at most */
 #define LATE_NS 50000000u     /* a host that comes so much later than it was told to was stopped */
@@ -160,7 +160,7 @@ static void give_turn(struct milgi_engine *e, struct milgi__owner *owner)
 /*
  * The class whose turn it is of those that have somebody before |last|; MILGI_OP_CLASSES: none has. An established
  * connection does not wait for hundreds of handshakes, nor these for it: the class that was served less, for its share,
- * goes first. Who has nothing to do saves nothing up.
+ * goes first. Whoever has nothing to do saves nothing up.
  */
 static unsigned next_class(struct milgi_engine *e, const struct milgi__link last[MILGI_OP_CLASSES])
 {

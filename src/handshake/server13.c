@@ -73,7 +73,7 @@ static bool choose_group(struct milgi__hs *hs, const struct milgi__exts *ext)
 }
 
 /*
- * The list is read where it lies in the message. Who is asked may answer later: it is kept then, and shown in pieces,
+ * The list is read where it lies in the message. If the answer may come later it is kept, and shown in pieces,
  * which take many times as much as the names; so they are few.
  */
 static bool take_protocols(struct milgi__hs *hs, const struct milgi__exts *ext)

@@ -268,7 +268,7 @@ static void a_server_that_waits_for_a_device_holds_no_list(void **state)
         holds_little(&hellos[i], NULL, STUCK, LITTLE);
 }
 
-/* Who is asked is shown what the client offers: as it came, and no more than a few pieces of it. */
+/* Whoever is asked is shown what the client offers: as it came, and no more than a few pieces of it. */
 static void a_server_that_waits_for_a_decision_holds_no_more_than_it_shows(void **state)
 {
     (void)state;

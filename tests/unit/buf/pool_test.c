@@ -385,7 +385,7 @@ static void memory_that_is_all_used_is_a_state_like_the_limit(void **state)
     assert_non_null(urgent);
     assert_null(milgi__chunk_alloc(pool, 128 * KIB, 1, true));
     assert_int_equal(wakes, 1);
-    milgi_chunk_unref(urgent); /* who may use all of the reserve need not wait until it is full again */
+    milgi_chunk_unref(urgent); /* what may use all of the reserve need not wait until it is full again */
     assert_int_equal(wakes, 2);
     assert_true(milgi__pool_recovered(pool));
     milgi_chunk_unref(first);
