@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an engine was given, and what it is told: who is ready, who waits, until when. */
+/* What an engine was given, and what it is told: who is ready, who waits, until when, and what there is to count. */
 #include "engine/trace.h"
 
 /* --- what it was given ------------------------------------------------------------------------------------------ */
@@ -121,4 +121,19 @@ void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner)
 void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns)
 {
     milgi__owners_deadline(&e->owners, owner, deadline_ns);
+}
+
+/* --- counting --------------------------------------------------------------------------------------------------- */
+
+void milgi__engine_count(struct milgi_engine *e, uint64_t copied, uint64_t sealed, uint64_t opened)
+{
+    e->copied += copied;
+    e->sealed += sealed;
+    e->opened += opened;
+}
+
+void milgi__engine_reorder(struct milgi_engine *e, unsigned dev, unsigned cls, uint64_t back_ns)
+{
+    uint64_t now_ns = e->stat.last_ns;
+    milgi__stats_time(&e->dev[dev].stat, cls, MILGI_LATENCY_REORDER, now_ns > back_ns ? now_ns - back_ns : 0);
 }

@@ -2,22 +2,7 @@
 /* What an engine has counted, for whoever asks. */
 #include "engine/parts.h"
 
-/* --- counting --------------------------------------------------------------------------------------------------- */
-
-void milgi__engine_count(struct milgi_engine *e, uint64_t copied, uint64_t sealed, uint64_t opened)
-{
-    e->copied += copied;
-    e->sealed += sealed;
-    e->opened += opened;
-}
-
-void milgi__engine_reorder(struct milgi_engine *e, unsigned dev, unsigned cls, uint64_t back_ns)
-{
-    uint64_t now_ns = e->stat.last_ns;
-    milgi__stats_time(&e->dev[dev].stat, cls, MILGI_LATENCY_REORDER, now_ns > back_ns ? now_ns - back_ns : 0);
-}
-
-/* --- asking: counters ------------------------------------------------------------------------------------------- */
+/* --- counters ----------------------------------------------------------------------------------------------------- */
 
 static void class_stats(const struct milgi__class_stats *c, uint32_t waiting, struct milgi_class_stats *out)
 {
@@ -94,7 +79,7 @@ void milgi_engine_stats(const struct milgi_engine *e, struct milgi_engine_stats 
     }
 }
 
-/* --- asking: times ---------------------------------------------------------------------------------------------- */
+/* --- times -------------------------------------------------------------------------------------------------------- */
 
 /* The times that |index|, |cls| and |part| name, in *|one| if they are in one histogram (NULL: no times), else merged
  * into a new one, *|merged|. 0, MILGI_EINVAL, MILGI_ENOMEM. */
