@@ -81,6 +81,24 @@ static void a_clock_that_stands_still_is_not_polled_for_ever(void **state)
     }
 }
 
+/* Turns that were spent in waiting for one op say nothing of the next. */
+static void whatever_goes_in_or_comes_back_is_polled_for_anew(void **state)
+{
+    (void)state;
+    begin("sim:latency=4us,units=1", NULL);
+    loop_keygen(&client);
+    while (turn().next == MILGI_RUN_AGAIN)
+        ;
+    loop_keygen(&client); /* goes in */
+    assert_int_equal(turn().next, MILGI_RUN_AGAIN);
+    while (turn().next == MILGI_RUN_AGAIN)
+        ;
+    loop.now_ns += 4000;
+    assert_int_equal(turn().next, MILGI_RUN_AGAIN); /* the first comes back */
+    assert_int_equal(client.done, 1);
+    end();
+}
+
 /* A device that nobody can wait for: it is looked at, often at first. */
 static void a_device_without_a_descriptor_is_looked_at_and_not_for_ever(void **state)
 {
@@ -219,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_near_is_polled_for_and_what_is_far_is_waited_for),
         cmocka_unit_test(a_clock_that_stands_still_is_not_polled_for_ever),
+        cmocka_unit_test(whatever_goes_in_or_comes_back_is_polled_for_anew),
         cmocka_unit_test(a_device_without_a_descriptor_is_looked_at_and_not_for_ever),
         cmocka_unit_test(who_wants_to_sleep_sleeps),
         cmocka_unit_test(who_has_a_core_for_it_polls),

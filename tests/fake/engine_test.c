@@ -533,43 +533,61 @@ static void a_lost_op_that_cannot_be_rerun_is_told_once(void **state)
 
 /* --- fairness ----------------------------------------------------------------------------------------------------- */
 
-static void check_shares(uint32_t records, uint32_t handshakes)
+/* Both lines stay as long as is said. */
+static void keep_lines(
+    struct rig *rig, struct milgi_key *key, unsigned given[MILGI_OP_CLASSES], const unsigned waiting[MILGI_OP_CLASSES])
 {
-    struct rig rig;
+    const unsigned *done = rig->counter.done_n;
+    for (unsigned *n = &given[MILGI_OP_CLASS_RECORDS]; *n < done[MILGI_OP_CLASS_RECORDS] + waiting[0]; ++*n)
+        submit_seal(rig, &rig->counter, key, 16384);
+    for (unsigned *n = &given[MILGI_OP_CLASS_HANDSHAKE]; *n < done[MILGI_OP_CLASS_HANDSHAKE] + waiting[1]; ++*n)
+        submit_keygen(rig, &rig->counter);
+    struct milgi_run_result result = run(rig);
+    if (result.next == MILGI_RUN_WAIT)
+        rig->now_ns = result.deadline_ns;
+}
+
+static void saturated(struct rig *rig, uint32_t records, uint32_t handshakes)
+{
     struct milgi_engine_options options;
     milgi_engine_options_init(&options);
     options.share[MILGI_OP_CLASS_RECORDS] = records;
     options.share[MILGI_OP_CLASS_HANDSHAKE] = handshakes;
     options.outstanding_ns = 1000000;
     options.op_timeout_ns[0] = options.op_timeout_ns[1] = 0;
-    rig_init(&rig, &options, "sim:latency=50us,units=1,depth=4,order=in");
-    uint8_t raw[16] = { 1 };
-    struct milgi_key *key = milgi__engine_key_aead(rig.engine, MILGI_SUITE_AES_128_GCM_SHA256, raw, sizeof raw);
+    rig_init(rig, &options, "sim:latency=50us,units=1,depth=4,order=in");
+}
+
+static struct milgi_key *some_key(struct rig *rig)
+{
+    static const uint8_t raw[16] = { 1 };
+    return milgi__engine_key_aead(rig->engine, MILGI_SUITE_AES_128_GCM_SHA256, raw, sizeof raw);
+}
+
+static void finish_lines(struct rig *rig, struct milgi_key *key, unsigned given[MILGI_OP_CLASSES])
+{
+    static const unsigned nothing[MILGI_OP_CLASSES];
+    milgi__engine_key_unref(rig->engine, key);
+    while (rig->counter.done < given[0] + given[1])
+        keep_lines(rig, key, given, nothing);
+    rig_fini(rig);
+}
+
+static void check_shares(uint32_t records, uint32_t handshakes)
+{
+    static const unsigned both[MILGI_OP_CLASSES] = { 200, 200 };
+    struct rig rig;
+    saturated(&rig, records, handshakes);
+    struct milgi_key *key = some_key(&rig);
     unsigned given[MILGI_OP_CLASSES] = { 0, 0 };
-    while (rig.counter.done < 4000) {
-        /* Both lines stay long. */
-        unsigned *sealed = &given[MILGI_OP_CLASS_RECORDS], *back = &rig.counter.done_n[MILGI_OP_CLASS_RECORDS];
-        for (; *sealed < *back + 200; ++*sealed)
-            submit_seal(&rig, &rig.counter, key, 16384);
-        for (; given[MILGI_OP_CLASS_HANDSHAKE] < rig.counter.done_n[MILGI_OP_CLASS_HANDSHAKE] + 200;
-             given[MILGI_OP_CLASS_HANDSHAKE]++)
-            submit_keygen(&rig, &rig.counter);
-        struct milgi_run_result result = run(&rig);
-        if (result.next == MILGI_RUN_WAIT)
-            rig.now_ns = result.deadline_ns;
-    }
+    while (rig.counter.done < 4000)
+        keep_lines(&rig, key, given, both);
     double r = (double)rig.counter.done_ns[MILGI_OP_CLASS_RECORDS];
     double h = (double)rig.counter.done_ns[MILGI_OP_CLASS_HANDSHAKE];
     double wanted = (double)records / (records + handshakes), got = r / (r + h);
     if (got < wanted - 0.1 || got > wanted + 0.1)
         fail_msg("shares %u:%u: records got %.3f of the device's time, not %.3f", records, handshakes, got, wanted);
-    milgi__engine_key_unref(rig.engine, key);
-    while (rig.counter.done < given[0] + given[1]) {
-        struct milgi_run_result result = run(&rig);
-        if (result.next == MILGI_RUN_WAIT)
-            rig.now_ns = result.deadline_ns;
-    }
-    rig_fini(&rig);
+    finish_lines(&rig, key, given);
 }
 
 static void classes_get_their_shares_of_a_saturated_device(void **state)
@@ -578,6 +596,26 @@ static void classes_get_their_shares_of_a_saturated_device(void **state)
     check_shares(1, 1);
     check_shares(3, 1);
     check_shares(1, 4);
+}
+
+static void a_class_of_which_nothing_waited_has_saved_nothing_up(void **state)
+{
+    static const unsigned both[MILGI_OP_CLASSES] = { 200, 200 };
+    (void)state;
+    for (unsigned absent = 0; absent < MILGI_OP_CLASSES; absent++) {
+        struct rig rig;
+        unsigned given[MILGI_OP_CLASSES] = { 0, 0 }, waiting[MILGI_OP_CLASSES] = { 200, 200 };
+        saturated(&rig, 1, 1);
+        struct milgi_key *key = some_key(&rig);
+        waiting[absent] = 0;
+        while (rig.counter.done < 2000)
+            keep_lines(&rig, key, given, waiting);
+        unsigned others = rig.counter.done_n[!absent];
+        while (rig.counter.done_n[absent] < 500)
+            keep_lines(&rig, key, given, both);
+        assert_in_range(rig.counter.done_n[!absent] - others, 400, 600);
+        finish_lines(&rig, key, given);
+    }
 }
 
 /* --- copies and memory -------------------------------------------------------------------------------------------- */
@@ -678,6 +716,7 @@ int main(void)
         cmocka_unit_test(a_device_that_accepts_nothing_is_given_up),
         cmocka_unit_test(a_lost_op_that_cannot_be_rerun_is_told_once),
         cmocka_unit_test(classes_get_their_shares_of_a_saturated_device),
+        cmocka_unit_test(a_class_of_which_nothing_waited_has_saved_nothing_up),
         cmocka_unit_test(nothing_is_copied_with_an_inline_device),
         cmocka_unit_test(an_empty_pool_says_when_it_has_room_again),
     };

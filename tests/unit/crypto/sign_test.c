@@ -6,6 +6,7 @@
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include <milgi/op.h>
@@ -189,6 +190,148 @@ static void short_rsa_keys_are_refused(void **state)
     }
 }
 
+/*
+ * Signs |message| with rsa_pkcs1_sha256 and a new key of any length and exponent: its modulus has so many small factors
+ * that it is made in no time. Returns what milgi__verify() says.
+ */
+static int verdict_on_rsa(struct milgi__crypto *cx, unsigned bits, uint64_t exponent)
+{
+    static const uint8_t prefix[] = { 0x00, 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04,
+        0x02, 0x01, 0x05, 0x00, 0x04, 0x20 };
+    static uint8_t sig[2048];
+    BN_CTX *bn = BN_CTX_new();
+    BIGNUM *n = BN_new(), *e = BN_new(), *phi = BN_new(), *p = BN_new(), *em = BN_new();
+    uint8_t hash[MILGI__HASH_MAX];
+
+    assert_int_equal(BN_hex2bn(&e, "0"), 1);
+    assert_int_equal(BN_add_word(e, exponent), 1);
+    BN_one(n);
+    BN_one(phi);
+    for (unsigned i = 0; BN_num_bits(n) < (int)bits; i++) {
+        int left = (int)bits - BN_num_bits(n);
+        int part = left >= 400 ? 200 : left + (int)(i & 1); /* the product is shorter than both by a bit, or not */
+        assert_int_equal(BN_generate_prime_ex(p, part, 0, NULL, NULL, NULL), 1);
+        BIGNUM *product = BN_new(), *inverse;
+        assert_int_equal(BN_mul(product, n, p, bn), 1);
+        BN_sub_word(p, 1);
+        inverse = BN_mod_inverse(NULL, e, p, bn);
+        if (inverse && (part == 200 || BN_num_bits(product) == (int)bits)) {
+            BN_copy(n, product);
+            BN_mul(phi, phi, p, bn);
+        }
+        BN_free(inverse);
+        BN_free(product);
+    }
+    size_t len = (bits + 7) / 8;
+    memset(sig, 0xff, len);
+    sig[0] = 0;
+    sig[1] = 1;
+    milgi__hash(cx, MILGI__SHA256, message, sizeof message, hash);
+    memcpy(sig + len - 32 - sizeof prefix, prefix, sizeof prefix);
+    memcpy(sig + len - 32, hash, 32);
+    BN_bin2bn(sig, (int)len, em);
+    BIGNUM *d = BN_mod_inverse(NULL, e, phi, bn);
+    assert_int_equal(BN_mod_exp(em, em, d, n, bn), 1);
+    BN_bn2binpad(em, sig, (int)len);
+
+    uint8_t n_bytes[1100], e_bytes[8];
+    assert_int_equal(BN_bn2nativepad(n, n_bytes, (int)len), len);
+    assert_int_equal(BN_bn2nativepad(e, e_bytes, sizeof e_bytes), sizeof e_bytes);
+    OSSL_PARAM params[] = { OSSL_PARAM_construct_BN("n", n_bytes, len),
+        OSSL_PARAM_construct_BN("e", e_bytes, sizeof e_bytes), OSSL_PARAM_construct_end() };
+    EVP_PKEY_CTX *import = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    EVP_PKEY *key = NULL;
+    assert_int_equal(EVP_PKEY_fromdata_init(import), 1);
+    assert_int_equal(EVP_PKEY_fromdata(import, &key, EVP_PKEY_PUBLIC_KEY, params), 1);
+    size_t spki_len;
+    uint8_t *spki = spki_of(key, &spki_len);
+    int result = milgi__verify(cx, spki, spki_len, MILGI_SIG_RSA_PKCS1_SHA256, message, sizeof message, sig, len);
+    OPENSSL_free(spki);
+    EVP_PKEY_free(key);
+    EVP_PKEY_CTX_free(import);
+    BIGNUM *const all[] = { n, e, phi, p, em, d };
+    for (unsigned i = 0; i < MILGI__COUNT(all); i++)
+        BN_free(all[i]);
+    BN_CTX_free(bn);
+    return result;
+}
+
+static void long_rsa_keys_are_refused(void **state)
+{
+    assert_int_equal(verdict_on_rsa(*state, 8192, 65537), 0);
+    assert_int_equal(verdict_on_rsa(*state, 8193, 65537), MILGI__BAD);
+    assert_int_equal(verdict_on_rsa(*state, 8200, 65537), MILGI__BAD);
+}
+
+/* A signature costs its verifier as many multiplications as the exponent has bits. */
+static void rsa_exponents_are_bounded(void **state)
+{
+    assert_int_equal(verdict_on_rsa(*state, 2048, 3), 0);
+    assert_int_equal(verdict_on_rsa(*state, 2048, 0x10000000f), 0);
+    assert_int_equal(verdict_on_rsa(*state, 2048, 0x200000011), MILGI__BAD);
+    assert_int_equal(verdict_on_rsa(*state, 2048, 1), MILGI__BAD);
+}
+
+static void a_key_verifies_nothing_of_a_scheme_that_is_not_its_own(void **state)
+{
+    static const uint16_t others[] = { MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA256 };
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct pair p = pair_new(*state, i + 4);
+        uint8_t sig[MILGI_SIGNATURE_MAX];
+        size_t len = sizeof sig;
+        assert_int_equal(
+            milgi__pkey_sign(*state, p.key, keys[i + 4].schemes[0], message, sizeof message, sig, &len), 0);
+        assert_int_equal(verify(*state, &p, keys[i + 4].schemes[0], sig, len), 0);
+        assert_int_equal(verify(*state, &p, others[i], sig, len), MILGI__BAD);
+        pair_free(&p);
+    }
+}
+
+/*= RFC8446 4.2.3: "The length of the Salt MUST be equal to the length of the output of the digest algorithm." */
+static void a_salt_of_another_length_is_refused(void **state)
+{
+    struct pair p = pair_new(*state, 4);
+    uint8_t sig[MILGI_SIGNATURE_MAX], hash[MILGI__HASH_MAX];
+
+    milgi__hash(*state, MILGI__SHA256, message, sizeof message, hash);
+    for (int salt = 0; salt <= 64; salt += 32) {
+        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, p.identity->private_key, NULL);
+        size_t len = sizeof sig;
+        assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt), 1);
+        assert_int_equal(EVP_PKEY_sign(ctx, sig, &len, hash, 32), 1);
+        assert_int_equal(verify(*state, &p, MILGI_SIG_RSA_PSS_RSAE_SHA256, sig, len), salt == 32 ? 0 : MILGI__BAD);
+        EVP_PKEY_CTX_free(ctx);
+    }
+    pair_free(&p);
+}
+
+/* Anybody can sign for the key that is the point at infinity: with k = 1, r is the generator's x and s the hash. */
+static void the_point_at_infinity_is_no_key(void **state)
+{
+    static const uint8_t generator_x[32] = { 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63,
+        0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2,
+        0x96 };
+    struct pair p = pair_new(*state, 0);
+    uint8_t raw[64], sig[MILGI_SIGNATURE_MAX], hash[MILGI__HASH_MAX];
+    size_t len = sizeof sig;
+
+    milgi__hash(*state, MILGI__SHA256, message, sizeof message, hash);
+    memcpy(raw, generator_x, 32);
+    memcpy(raw + 32, hash, 32);
+    assert_int_equal(milgi__ecdsa_der(raw, sizeof raw, sig, &len), 0);
+    size_t head = p.spki_len - 68; /* the algorithm; then BIT STRING, its length, no unused bits, the point */
+    p.spki[1] = (uint8_t)(head - 2 + 4);
+    p.spki[head + 1] = 2;
+    p.spki[head + 3] = 0;
+    p.spki_len = head + 4;
+    assert_int_equal(verify(*state, &p, keys[0].schemes[0], sig, len), MILGI__BAD);
+    pair_free(&p);
+}
+
 static void explicit_curve_parameters_are_refused(void **state)
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
@@ -234,6 +377,11 @@ int main(void)
         crypto_test(keys_do_not_mix),
         crypto_test(a_damaged_public_key_is_refused),
         crypto_test(short_rsa_keys_are_refused),
+        crypto_test(long_rsa_keys_are_refused),
+        crypto_test(rsa_exponents_are_bounded),
+        crypto_test(a_key_verifies_nothing_of_a_scheme_that_is_not_its_own),
+        crypto_test(a_salt_of_another_length_is_refused),
+        crypto_test(the_point_at_infinity_is_no_key),
         crypto_test(explicit_curve_parameters_are_refused),
         crypto_test(a_damaged_private_key_is_no_key),
     };
