@@ -23,6 +23,11 @@ static int new_pem(const char *chain, const char *key, struct milgi_credential *
     return error;
 }
 
+static int new_uri(const char *chain, const char *uri, struct milgi_credential **credential)
+{
+    return milgi_credential_new_uri(chain, strlen(chain), uri, credential);
+}
+
 /* --- credentials -------------------------------------------------------------------------------------------------- */
 
 static void a_credential_tells_its_subject_and_key_type(void **state)
@@ -96,6 +101,45 @@ static void a_key_file_with_halves_of_two_keys_is_a_mismatch(void **state)
     }
     identity_free(a);
     identity_free(b);
+}
+
+static void a_leaf_is_judged_though_its_key_is_elsewhere(void **state)
+{
+    static const struct {
+        unsigned bits;
+        unsigned long exponent;
+        int error;
+    } cases[] = { { 2048, 0, 0 }, { 1024, 0, MILGI_EWEAK }, { 2048, 0x200000011, MILGI_EUNSUPPORTED } };
+    struct milgi_credential *c;
+
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(cases); i++) {
+        struct identity *id = identity_new(&(struct identity_options){
+            .key = IDENTITY_RSA, .rsa_bits = cases[i].bits, .rsa_exponent = cases[i].exponent });
+        assert_int_equal(new_uri(id->chain_pem, "pkcs11:object=a", &c), cases[i].error);
+        milgi_credential_unref(c);
+        identity_free(id);
+    }
+}
+
+static void a_uri_has_a_scheme_and_is_printable(void **state)
+{
+    static const char *const bad[] = { "", "pkcs11", ":a", "pkcs11:", "1:a", "pkcs11:a b", "pkcs11:a\n", "a:\x80" };
+    struct identity *id = identity_root(IDENTITY_P256, "a");
+    struct milgi_credential *c;
+
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(bad); i++)
+        assert_int_equal(new_uri(id->chain_pem, bad[i], &c), MILGI_EINVAL);
+    assert_int_equal(new_uri(id->chain_pem, "a+b-c.1:x", &c), 0);
+    assert_string_equal(milgi_credential_key_uri(c), "a+b-c.1:x");
+    milgi_credential_unref(c);
+    identity_free(id);
+    assert_true(milgi_credential_is_uri("pkcs11:object=a"));
+    assert_true(milgi_credential_is_uri("PkCs11:object=a"));
+    assert_false(milgi_credential_is_uri("pkcs12:object=a"));
+    assert_false(milgi_credential_is_uri("pkcs11"));
+    assert_false(milgi_credential_is_uri(NULL));
 }
 
 static void weak_and_malformed_credentials_are_refused(void **state)
@@ -259,6 +303,8 @@ int main(void)
         cmocka_unit_test(a_credential_tells_its_subject_and_key_type),
         cmocka_unit_test(a_key_that_is_not_the_leafs_is_a_mismatch),
         cmocka_unit_test(a_key_file_with_halves_of_two_keys_is_a_mismatch),
+        cmocka_unit_test(a_leaf_is_judged_though_its_key_is_elsewhere),
+        cmocka_unit_test(a_uri_has_a_scheme_and_is_printable),
         cmocka_unit_test(weak_and_malformed_credentials_are_refused),
         cmocka_unit_test(credentials_and_trust_come_from_files),
         cmocka_unit_test(every_failing_allocation_is_told_and_leaks_nothing),

@@ -11,6 +11,7 @@
 
 #include <milgi/op.h>
 
+#include "crypto/openssl3/openssl3.h"
 #include "identity.h"
 
 static const uint8_t message[130] = "what is signed";
@@ -153,6 +154,17 @@ static void a_damaged_public_key_is_refused(void **state)
             p.spki[at] ^= 0x20;
         }
         assert_int_equal(verify(*state, &p, scheme, sig, len), 0);
+        uint8_t *longer = milgi__alloc(p.spki_len + 1);
+        memcpy(longer, p.spki, p.spki_len);
+        assert_int_equal(milgi__verify(*state, longer, p.spki_len + 1, scheme, message, sizeof message, sig, len),
+            MILGI__BAD);
+        if (keys[i].key == IDENTITY_ED25519) { /* one byte more where its forms say so */
+            longer[1]++;
+            longer[10]++;
+            assert_int_equal(milgi__verify(*state, longer, p.spki_len + 1, scheme, message, sizeof message, sig, len),
+                MILGI__BAD);
+        }
+        milgi__free(longer);
         pair_free(&p);
     }
 }
@@ -270,6 +282,16 @@ static void rsa_exponents_are_bounded(void **state)
     assert_int_equal(verdict_on_rsa(*state, 2048, 0x10000000f), 0);
     assert_int_equal(verdict_on_rsa(*state, 2048, 0x200000011), MILGI__BAD);
     assert_int_equal(verdict_on_rsa(*state, 2048, 1), MILGI__BAD);
+    BIGNUM *e = BN_new(); /* no key can be made with these */
+    for (unsigned even = 0; even <= 32; even++) {
+        BN_zero(e);
+        assert_int_equal(BN_set_bit(e, (int)even), 1);
+        assert_false(milgi__exponent_acceptable(e));
+    }
+    BN_set_word(e, 3);
+    BN_set_negative(e, 1);
+    assert_false(milgi__exponent_acceptable(e));
+    BN_free(e);
 }
 
 static void a_key_verifies_nothing_of_a_scheme_that_is_not_its_own(void **state)

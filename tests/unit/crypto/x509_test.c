@@ -395,6 +395,16 @@ static void a_malformed_certificate_fails_the_whole(void **state)
     snprintf(text, sizeof(text), "%s", id->cert_pem);
     text[strlen(text) / 2] = '\0'; /* no end */
     assert_int_equal(count_in(text, &n), MILGI_EPARSE);
+    uint8_t *longer = calloc(1, id->cert_der_len + 1);
+    char *pem;
+    BIO *bio = BIO_new(BIO_s_mem());
+    memcpy(longer, id->cert_der, id->cert_der_len);
+    assert_true(PEM_write_bio(bio, "CERTIFICATE", "", longer, (long)id->cert_der_len + 1) > 0);
+    long pem_len = BIO_get_mem_data(bio, &pem);
+    snprintf(text, sizeof text, "%.*s", (int)pem_len, pem);
+    assert_int_equal(count_in(text, &n), MILGI_EPARSE);
+    BIO_free(bio);
+    free(longer);
     identity_free(id);
 }
 

@@ -89,6 +89,13 @@ static void spoil_record(struct milgi_op *op, unsigned how)
         op->u.aead.in_place = 1;
         op->u.aead.src_n = op->type == MILGI_OP_SEAL ? 1 : 5;
         break;
+    case 10: /* each piece is of a good length, all together are not */
+        op->u.aead.src_n = 2;
+        op->u.aead.src[0].len = 16384;
+        op->u.aead.src[1] = (struct milgi_slice){ NULL, op->u.aead.src[0].data, 257 };
+        op->u.aead.dst_len = 40000;
+        break;
+    case 11: op->u.aead.dst_len = op->type == MILGI_OP_SEAL ? 100 + 1 + 15 : 99; break;
     default: op->type = 200; break;
     }
 }
@@ -98,7 +105,7 @@ static void a_senseless_record_op_is_broken(void **state)
     static uint8_t src[40000], dst[40000];
     struct milgi_key key = aead_key();
 
-    for (unsigned how = 0; how <= 10; how++) {
+    for (unsigned how = 0; how <= 12; how++) {
         for (uint8_t type = MILGI_OP_SEAL; type <= MILGI_OP_OPEN; type++) {
             struct milgi_op op = record_op(&key, type, src, 100, dst);
             spoil_record(&op, how);
