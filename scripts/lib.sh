@@ -27,7 +27,7 @@ part() {
     # In the background and waited for: so `set -e` holds inside functions, as it would not in a condition.
     ("$@") >"$logs/$name.log" 2>&1 </dev/null &
     wait $! || rc=$?
-    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$logs/$name.log" | tail -n 1 || true)
+    counts=$(grep -E '^[0-9]+ (passed|killed), [0-9]+ (failed|survived)$' "$logs/$name.log" | tail -n 1 || true)
     if [ -n "$counts" ]; then
         read -r passed _ failed _ <<<"$counts"
     elif [ $rc = 0 ]; then

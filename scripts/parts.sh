@@ -12,6 +12,7 @@ checks() {
         part "check-$name" "$root/scripts/check-$name"
     done
     api_reference
+    part check-mutants "$root/scripts/mutants" --check
 }
 
 api_reference() { part api-reference "$root/scripts/api-reference"; }
@@ -123,6 +124,9 @@ lean_build() {
         -DMILGI_DEVICE_SIM=OFF -DMILGI_DEVICE_CHAOS=OFF
     cmake --build build/lean -j "$(jobs_n)"
 }
+
+# Whether tests notice what they are there for: a sample, other mutants with every commit. All of them: scripts/mutants.
+mutants() { part mutants "$root/scripts/mutants" --sample 24; }
 
 lean() { part lean-build lean_build; }
 
