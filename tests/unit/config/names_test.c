@@ -48,13 +48,16 @@ static const char *fit(const struct milgi_config *config, const char *name)
 static void names_fit_exactly_or_by_one_label(void **state)
 {
     static const char *const names[] = { "DNS:other.test", "DNS:a.w.test,DNS:b.test", "DNS:*.w.test",
-        "DNS:A.UPPER.Test,DNS:*.x_y.test", "IP:192.0.2.1,IP:97.46.98.99,email:a@mail.test,DNS:f*.part.test,DNS:xn--bcher-kva.test" };
+        "DNS:A.UPPER.Test,DNS:*.x_y.test",
+        "IP:192.0.2.1,IP:97.46.98.99,email:a@mail.test,"
+        "DNS:f*.part.test,DNS:xn--bcher-kva.test" };
     static const struct {
         const char *name, *fits;
     } cases[] = { { "other.test", "0" }, { "b.test", "1" }, { "B.Test", "1" }, { "a.w.test", "12" },
         { "c.w.test", "2" },
         { "_srv.w.test", "2" }, { "xn--a.w.test", "2" }, { "w.test", "" }, { "d.c.w.test", "" }, { "*.w.test", "2" },
-        { "a.upper.test", "3" }, { "q.X_Y.test", "3" }, { "192.0.2.1", "" }, { "a.bc", "" }, /* the bytes of an address */
+        { "a.upper.test", "3" }, { "q.X_Y.test", "3" }, { "192.0.2.1", "" },
+        { "a.bc", "" }, /* the bytes of an address */
         { "a@mail.test", "" }, { "mail.test", "" },
         { "foo.part.test", "" },
         { "f*.part.test", "" }, { "XN--BCHER-KVA.test", "4" }, { "no.such", "" }, { "names", "" },
