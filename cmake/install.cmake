@@ -10,6 +10,7 @@ include(CMakePackageConfigHelpers)
 set(libdir ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/milgi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
   FILES_MATCHING PATTERN "*.h")
+install(FILES ${PROJECT_SOURCE_DIR}/scripts/gdb/milgi.py DESTINATION ${CMAKE_INSTALL_DATADIR}/milgi/gdb COMPONENT dev)
 install(TARGETS milgi_shared EXPORT milgi-targets
   LIBRARY DESTINATION ${libdir} COMPONENT runtime NAMELINK_COMPONENT dev)
 install(TARGETS milgi_static EXPORT milgi-static-targets ARCHIVE DESTINATION ${libdir} COMPONENT dev)
