@@ -222,22 +222,55 @@ static void a_device_that_answers_wrongly_does_not_come_back(void **state)
 {
     struct milgi_op *op;
     (void)state;
-    begin(NULL);
-    route_to(loop_device(&loop, "sim:manual,depth=4"));
-    (void)loop_keygen(&client);
-    loop_settle(&loop, &client, 1);
-    milgi__sim_finish(loop.device[1], 0, MILGI_OP_OK);
-    uint64_t until_ns = loop.now_ns + 40 * (uint64_t)SECOND;
-    unsigned probes = 0;
-    while (loop.now_ns < until_ns) {
+    for (unsigned wrong = 0; wrong < 2; wrong++) { /* it fails, or says that all is well */
+        begin(NULL);
+        route_to(loop_device(&loop, "sim:manual,depth=4"));
+        (void)loop_keygen(&client);
+        loop_settle(&loop, &client, 1);
+        milgi__sim_finish(loop.device[1], 0, MILGI_OP_OK);
+        uint64_t until_ns = loop.now_ns + 40 * (uint64_t)SECOND;
+        unsigned probes = 0;
+        while (loop.now_ns < until_ns) {
+            (void)loop_run(&loop);
+            if (!milgi__sim_pending(loop.device[1], &op, 1))
+                continue;
+            probes++;
+            milgi__sim_finish(loop.device[1], 0, wrong ? MILGI_OP_OK : MILGI_OP_BROKEN);
+            op->u.kex.share.data[0] ^= 1;
+        }
+        assert_int_equal(events[MILGI_DEVICE_RETURNED], 0);
+        assert_in_range(probes, 3, 6); /* after 1 s, 2, 4 ... */
+        end();
+    }
+}
+
+static void a_device_that_owes_returns_when_it_has_paid_back(void **state)
+{
+    struct milgi_engine_options options;
+    struct milgi_op *op[16];
+    unsigned n;
+    (void)state;
+    milgi_engine_options_init(&options);
+    options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = MS;
+    begin(&options);
+    route_to(loop_device(&loop, "sim:manual,depth=16"));
+    owe(5);
+    assert_false(stats_of(1).in_service);
+    uint64_t until_ns = loop.now_ns + 10 * (uint64_t)SECOND;
+    while (loop.now_ns < until_ns) { /* what is new it would do */
         (void)loop_run(&loop);
-        if (!milgi__sim_pending(loop.device[1], &op, 1))
-            continue;
-        probes++;
-        milgi__sim_finish(loop.device[1], 0, MILGI_OP_BROKEN);
+        n = milgi__sim_pending(loop.device[1], op, 16);
+        if (n > 5)
+            milgi__sim_finish(loop.device[1], n - 1, MILGI_OP_OK);
     }
     assert_int_equal(events[MILGI_DEVICE_RETURNED], 0);
-    assert_in_range(probes, 3, 6); /* after 1 s, 2, 4 ... */
+    until_ns = loop.now_ns + 70 * (uint64_t)SECOND;
+    while (loop.now_ns < until_ns && !events[MILGI_DEVICE_RETURNED]) {
+        while (milgi__sim_pending(loop.device[1], op, 1))
+            milgi__sim_finish(loop.device[1], 0, MILGI_OP_OK);
+        (void)loop_run(&loop);
+    }
+    assert_int_equal(events[MILGI_DEVICE_RETURNED], 1);
     end();
 }
 
@@ -365,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_lost_op_says_that_its_device_has_not_answered),
         cmocka_unit_test(an_idle_engine_finds_out_that_a_device_works_again),
         cmocka_unit_test(a_device_that_answers_wrongly_does_not_come_back),
+        cmocka_unit_test(a_device_that_owes_returns_when_it_has_paid_back),
         cmocka_unit_test(a_device_of_signatures_is_tried_with_one_of_somebody_who_wants_it),
         cmocka_unit_test(a_device_that_lies_is_named_and_gets_no_more),
         cmocka_unit_test(a_device_that_hangs_is_removed_all_the_same),
