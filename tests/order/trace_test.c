@@ -394,6 +394,56 @@ static void what_a_freed_connection_leaves_is_told_to_its_end(void **state)
     play_fini(&play);
 }
 
+/* --- pauses ------------------------------------------------------------------------------------------------------ */
+
+static unsigned pauses(const struct told *t, enum milgi_trace_kind kind, enum milgi_trace_cause cause)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        n += t->event[i].kind == kind && t->event[i].u.pause.cause == cause;
+    return n;
+}
+
+/* Only pauses: there are many records. */
+static void listen_to_pauses(void *ctx, const struct milgi_trace_event *event)
+{
+    if (event->kind == MILGI_TRACE_PAUSE || event->kind == MILGI_TRACE_RESUME)
+        listen_to(ctx, event);
+}
+
+static void pauses_are_told_with_their_cause(void **state)
+{
+    (void)state;
+    static const uint8_t data[65536];
+    struct play play = { .handshake_only = true };
+    run(&play);
+    struct pair_side *client = &play.pair.side[MILGI_CLIENT], *server = &play.pair.side[MILGI_SERVER];
+    for (int role = 0; role < 2; role++) {
+        told[role].n = 0;
+        struct milgi_engine *engine = play.pair.side[role].engine;
+        assert_int_equal(milgi_engine_set_trace(engine, listen_to_pauses, &told[role]), 0);
+    }
+    server->keep_credit = true;
+    for (unsigned i = 0; i < 64 && !milgi_conn_output_full(client->conn); i++) {
+        int rv = milgi_conn_write(client->conn, data, sizeof data);
+        assert_true(rv == 0 || rv == MILGI_PAUSE);
+    }
+    assert_int_equal(pauses(&told[MILGI_CLIENT], MILGI_TRACE_PAUSE, MILGI_TRACE_OUTPUT), 1);
+    pair_settle(&play.pair);
+    while (pauses(&told[MILGI_SERVER], MILGI_TRACE_PAUSE, MILGI_TRACE_CREDIT) == 0) {
+        int rv = milgi_conn_write(client->conn, data, sizeof data);
+        assert_true(rv == 0 || rv == MILGI_PAUSE);
+        pair_settle(&play.pair);
+    }
+    assert_int_equal(pauses(&told[MILGI_SERVER], MILGI_TRACE_RESUME, MILGI_TRACE_CREDIT), 0);
+    assert_true(pauses(&told[MILGI_CLIENT], MILGI_TRACE_RESUME, MILGI_TRACE_OUTPUT) > 0);
+    server->keep_credit = false;
+    milgi_conn_consumed(server->conn, SIZE_MAX);
+    assert_int_equal(pauses(&told[MILGI_SERVER], MILGI_TRACE_RESUME, MILGI_TRACE_CREDIT), 1);
+    pair_settle(&play.pair);
+    play_fini(&play);
+}
+
 /* --- who listens ------------------------------------------------------------------------------------------------- */
 
 static void nobody_is_told_any_more_when_nobody_listens(void **state)
@@ -438,6 +488,7 @@ int main(void)
         cmocka_unit_test(keys_of_both_sides_meet_and_stale_records_are_told),
         cmocka_unit_test(an_op_that_breaks_or_is_lost_is_told_and_so_is_its_second_try),
         cmocka_unit_test(what_a_freed_connection_leaves_is_told_to_its_end),
+        cmocka_unit_test(pauses_are_told_with_their_cause),
         cmocka_unit_test(nobody_is_told_any_more_when_nobody_listens),
         cmocka_unit_test(all_kinds_and_causes_have_names),
     };
