@@ -242,7 +242,7 @@ static int make_device(struct app_tls *tls, const struct app_options *o)
     if (!spec && o->pool_by_default) {
         default_spec(own, o->workers);
         if (milgi_device_new(own, &tls->device, &why))
-            app_complain("no threads beside the loop's, so it does all the crypto: %s", why ? why : "no memory");
+            app_complain("no threads beside the loop's, so it does all the crypto: %s", why ? why : "out of memory");
         return APP_OK;
     }
     if (!spec || !strcmp(spec, "cpu"))

@@ -34,7 +34,7 @@ static bool accept_one(struct listener *l)
         clients_add(c);
         return true;
     }
-    app_complain("cannot take a connection: %s", milgi_error_text(rv));
+    app_complain("cannot accept a connection: %s", milgi_error_text(rv));
     free(c);
     return false;
 }

@@ -192,7 +192,7 @@ void access_log_end(
     free(line);
     uint64_t dropped = app_outlet_dropped(&log->outlet);
     if (dropped)
-        app_complain("--access-log: nobody took %llu lines", (unsigned long long)dropped);
+        app_complain("--access-log: %llu lines were dropped: nobody read them in time", (unsigned long long)dropped);
 }
 
 /* --- handshakes that fail ----------------------------------------------------------------------------------------- */

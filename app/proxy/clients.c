@@ -314,7 +314,7 @@ void client_prefaced(struct client *c, int fd)
     int rv = milgi_uv_open(p->tls.uv, fd, p->tls.material.config, NULL, &clients_events, c, &c->stream);
     if (!rv)
         return;
-    app_complain("cannot take a connection: %s", milgi_error_text(rv));
+    app_complain("cannot accept a connection: %s", milgi_error_text(rv));
     close(fd);
     client_gone(c);
 }

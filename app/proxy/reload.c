@@ -73,7 +73,7 @@ static void take(struct load *l)
     app_tls_adopt(&p->tls, &l->material);
     /* An engine that has nothing to do would keep the keys that were replaced. */
     if (milgi_engine_post(milgi_uv_engine(p->tls.uv), let_go, NULL))
-        app_complain("no memory: keys that were replaced stay until the next connection");
+        app_complain("not enough memory: replaced keys stay in memory until the next connection");
     app_complain("reloaded");
 }
 
