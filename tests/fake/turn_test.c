@@ -159,21 +159,6 @@ static void a_class_that_had_nothing_to_do_has_saved_nothing_up(void **state)
     assert_in_range(signed_n() - before, 9, 11);
     client.on_turn = NULL;
     crowd_goes();
-    /* The other way round. */
-    loop_init(&loop, NULL);
-    loop_attach(&loop, &client);
-    client.owner.cls = MILGI_OP_CLASS_RECORDS;
-    client.on_turn = use_5_ms;
-    milgi__engine_ready(loop.engine, &client.owner);
-    for (unsigned i = 0; i < 100; i++)
-        run();
-    crowd_comes();
-    before = signed_n();
-    for (unsigned i = 0; i < 20; i++)
-        run();
-    assert_in_range(signed_n() - before, 9, 11);
-    client.on_turn = NULL;
-    crowd_goes();
 }
 
 /* --- what goes to another device by itself ------------------------------------------------------------------------ */
