@@ -177,11 +177,14 @@ uint8_t *milgi__stream_room(struct milgi_stream *s, size_t *len)
         *len = sizeof s->loop->waste;
         return s->loop->waste;
     }
-    s->reading = milgi_conn_chunk(s->conn, read_sizes[s->read_at]);
+    *len = milgi_conn_read_size(s->conn, read_sizes[s->read_at]);
+    s->reading = milgi_conn_chunk(s->conn, *len);
     /* Where there is little memory a little is read: rather that than nothing. */
-    while (!s->reading && s->read_at > 0)
-        s->reading = milgi_conn_chunk(s->conn, read_sizes[--s->read_at]);
-    *len = s->reading ? read_sizes[s->read_at] : 0;
+    while (!s->reading && s->read_at > 0) {
+        *len = read_sizes[--s->read_at];
+        s->reading = milgi_conn_chunk(s->conn, *len);
+    }
+    *len = s->reading ? *len : 0;
     return s->reading ? milgi_chunk_data(s->reading) : NULL;
 }
 

@@ -12,6 +12,7 @@
 #define SPARE 12u      /* descriptors for what comes and goes: files that are read again, names, sessions of tokens, */
 #define SPARE_MANY 64u /* more of it where there are plenty */
 #define PLENTY 512u
+#define LEAST (128u << 10) /* what a connection may hold of the memory however little is left */
 
 /* As many descriptors as the connections may want, if the hard limit allows. */
 static void raise_limit(const struct app_options *o)
@@ -36,12 +37,25 @@ static rlim_t descriptors_open(void)
     return n - 3; /* itself, and two names of directories */
 }
 
+/* No more connections than the memory has enough for, though all of them are stuck. */
+static void limit_by_memory(struct proxy *p)
+{
+    const struct app_options *o = p->options;
+    if (!o->memory || o->memory / LEAST >= p->max_conns)
+        return;
+    p->max_conns = (uint32_t)(o->memory / LEAST);
+    if (!p->quiet)
+        app_complain("--max-conns %u: --memory %lluM allows for %u at once", o->max_conns,
+            (unsigned long long)o->memory >> 20, p->max_conns * o->workers);
+}
+
 bool proxy_limit(struct proxy *p)
 {
     const struct app_options *o = p->options;
     struct rlimit limit;
     rlim_t each = o->backend ? 2 : 1;
     p->max_conns = (o->max_conns + o->workers - 1) / o->workers;
+    limit_by_memory(p);
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return true;
     /* The kernel's side of each listener accepts one more than it is asked for. */

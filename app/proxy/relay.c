@@ -341,8 +341,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         return;
     }
     struct milgi_conn *conn = r->client->stream ? milgi_stream_conn(r->client->stream) : NULL;
-    r->reading = conn ? milgi_conn_chunk(conn, READ_SIZE) : NULL;
-    *buf = r->reading ? uv_buf_init((char *)milgi_chunk_data(r->reading), READ_SIZE) : uv_buf_init(NULL, 0);
+    unsigned size = conn ? (unsigned)milgi_conn_read_size(conn, READ_SIZE) : 0;
+    r->reading = conn ? milgi_conn_chunk(conn, size) : NULL;
+    *buf = r->reading ? uv_buf_init((char *)milgi_chunk_data(r->reading), size) : uv_buf_init(NULL, 0);
 }
 
 /* True if there is room for more; if not, relay_room() comes. */

@@ -244,7 +244,11 @@ enum milgi_limit {
     MILGI_LIMIT_HANDSHAKE_MESSAGE, /* largest handshake message accepted, bytes; default 64 KiB, up to 1 MiB */
     /* unparsed input after which milgi_conn_receive() says PAUSE; default 64 KiB, at least two records */
     MILGI_LIMIT_INPUT,
-    MILGI_LIMIT_CREDIT, /* bytes delivered and not yet milgi_conn_consumed(); default 256 KiB */
+    /*
+     * Bytes delivered and not yet milgi_conn_consumed(); default 256 KiB. Like INPUT and OUTPUT less, but always enough for
+     * a record, when more than a quarter of the engine's memory is used.
+     */
+    MILGI_LIMIT_CREDIT,
     /* bytes sent by the application and not yet milgi_conn_output_done(); default 256 KiB */
     MILGI_LIMIT_OUTPUT,
     MILGI_LIMIT_RECORD, /* largest plaintext of a record that is sent, 64..16384; default 16384 */

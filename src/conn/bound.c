@@ -66,6 +66,29 @@ uint64_t milgi__conn_bound(const struct milgi_config *config)
     return fixed + in + delivered + out + handshake;
 }
 
+/* Of MILGI__SHARE_ALL: all until a quarter of the pool is used, then by how much is free. */
+static uint64_t share_now(const struct milgi_conn *c)
+{
+    return MILGI__MIN(milgi__pool_free_share(milgi__engine_pool(c->engine)) * 4 / 3, MILGI__SHARE_ALL);
+}
+
+/* By the fourth power, since those who came first keep what they have: there must be enough for many more. */
+uint64_t milgi__conn_share(const struct milgi_conn *c, enum milgi_limit which)
+{
+    uint64_t most = limit(c->config, which), share = share_now(c);
+    if (share == MILGI__SHARE_ALL)
+        return most;
+    /* Half of INPUT must hold a record that is not whole yet: it is then that reading goes on. */
+    uint64_t least = which == MILGI_LIMIT_INPUT ? 2 * RECORD_ON_WIRE : MILGI__CIPHERTEXT_MAX;
+    uint64_t square = share * share / MILGI__SHARE_ALL;
+    return MILGI__MAX(MILGI__MIN(most, least), most / MILGI__SHARE_ALL * square / MILGI__SHARE_ALL * square);
+}
+
+size_t milgi_conn_read_size(const struct milgi_conn *c, size_t most)
+{
+    return share_now(c) == MILGI__SHARE_ALL ? most : MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
+}
+
 void milgi__conn_check_in(const struct milgi_conn *c)
 {
     (void)c; /* where assertions are left out */

@@ -9,6 +9,11 @@ uint64_t milgi__conn_bound(const struct milgi_config *config);
 uint64_t milgi__staged_max(const struct milgi_config *config);
 uint64_t milgi__delivered_max(const struct milgi_config *config);
 uint64_t milgi__given_max(const struct milgi_config *config);
+/*
+ * Of CREDIT, INPUT or OUTPUT what a connection may have now: less as the engine's chunks run out, so that those whose
+ * peer or application takes nothing leave some to the others, but always enough for the next record.
+ */
+uint64_t milgi__conn_share(const struct milgi_conn *c, enum milgi_limit which);
 /* Checks of them. */
 void milgi__conn_check_in(const struct milgi_conn *c);
 void milgi__conn_check_given(const struct milgi_conn *c);

@@ -198,7 +198,7 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
     }
     milgi__conn_data_moves(c, m->len);
     c->bytes_in += m->len;
-    uint64_t credit = milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
+    uint64_t credit = milgi__conn_share(c, MILGI_LIMIT_CREDIT);
     bool had_credit = c->unconsumed < credit;
     c->unconsumed += m->len;
     if (milgi__traced(c->tracer) && had_credit && c->unconsumed >= credit && c->events->on_data)

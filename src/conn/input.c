@@ -62,7 +62,7 @@ int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
     if (milgi__transport_feed(c->transport, slice) != 0)
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for input");
     milgi__conn_check_in(c);
-    if (milgi__transport_staged(c->transport) >= milgi__conn_limit(c, MILGI_LIMIT_INPUT))
+    if (milgi__transport_staged(c->transport) >= milgi__conn_share(c, MILGI_LIMIT_INPUT))
         c->in_paused = true;
     return c->in_paused ? MILGI_PAUSE : 0;
 }
@@ -83,13 +83,14 @@ void milgi_conn_consumed(struct milgi_conn *c, size_t bytes)
 {
     if (c->phase == MILGI__FREED || milgi__engine_foreign(c->engine))
         return;
-    uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
-    bool held_back = c->unconsumed >= limit;
+    uint64_t credit = milgi__conn_share(c, MILGI_LIMIT_CREDIT);
+    bool held_back = c->unconsumed >= credit;
     c->unconsumed -= MILGI__MIN(bytes, c->unconsumed);
-    if (!held_back || c->unconsumed >= limit)
+    /* The limit moves with what others use: whoever may have been held back looks again. */
+    if (c->unconsumed >= credit || (!held_back && !milgi__transport_staged(c->transport)))
         return;
     milgi__engine_ready(c->engine, &c->owner);
-    if (milgi__traced(c->tracer))
+    if (milgi__traced(c->tracer) && held_back)
         milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_CREDIT);
 }
 
@@ -108,7 +109,7 @@ static bool may_open(const struct milgi_conn *c)
     /* Records of the next read epoch wait as ciphertext until the handshake asks for input. */
     if (c->phase != MILGI__ESTABLISHED)
         return milgi__conn_hs(c) && c->hs->wait == MILGI__HS_INPUT;
-    return c->unconsumed + milgi__transport_opening(c->transport) < milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
+    return c->unconsumed + milgi__transport_opening(c->transport) < milgi__conn_share(c, MILGI_LIMIT_CREDIT);
 }
 
 /*= RFC8446 4.2.10: "discarding records which fail deprotection (up to the configured max_early_data_size)" */
@@ -196,7 +197,7 @@ static void end_of_transport(struct milgi_conn *c)
         return;
     /* What came before the end is judged first; held back by the application's credit it waits. */
     bool established = c->phase == MILGI__ESTABLISHED;
-    bool stuck = established && c->unconsumed >= milgi__conn_limit(c, MILGI_LIMIT_CREDIT);
+    bool stuck = established && c->unconsumed >= milgi__conn_share(c, MILGI_LIMIT_CREDIT);
     bool waits = milgi__conn_hs(c) && c->hs->wait != MILGI__HS_INPUT;
     if ((stuck || waits || c->blocked_room) && milgi__transport_staged(c->transport))
         return;
@@ -213,7 +214,7 @@ static void end_of_transport(struct milgi_conn *c)
 
 void milgi__conn_input_state(struct milgi_conn *c)
 {
-    uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_INPUT);
+    uint64_t limit = milgi__conn_share(c, MILGI_LIMIT_INPUT);
     size_t len = milgi__transport_staged(c->transport);
     if (len >= limit)
         c->in_paused = true;

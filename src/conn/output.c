@@ -29,35 +29,21 @@ size_t milgi_conn_output_pending(const struct milgi_conn *c)
     return milgi__conn_backlog(c) + alert;
 }
 
-/*
- * How much may be on its way out: less as the engine's chunks run out, so that those whose peers do not read leave
- * some to the others, but a record in any case.
- */
-static uint64_t output_limit(const struct milgi_conn *c)
-{
-    uint64_t limit = milgi__conn_limit(c, MILGI_LIMIT_OUTPUT);
-    uint64_t share = MILGI__MIN(2 * milgi__pool_free_share(milgi__engine_pool(c->engine)), MILGI__SHARE_ALL);
-    if (share == MILGI__SHARE_ALL)
-        return limit;
-    uint64_t least = MILGI__MIN(limit, MILGI__CIPHERTEXT_MAX);
-    return MILGI__MAX(least, limit / MILGI__SHARE_ALL * share / MILGI__SHARE_ALL * share);
-}
-
 bool milgi_conn_output_full(const struct milgi_conn *c)
 {
-    return cost(c) >= output_limit(c);
+    return cost(c) >= milgi__conn_share(c, MILGI_LIMIT_OUTPUT);
 }
 
 /* Room enough for on_room. */
 static bool has_room(const struct milgi_conn *c)
 {
-    return cost(c) <= output_limit(c) / 2;
+    return cost(c) <= milgi__conn_share(c, MILGI_LIMIT_OUTPUT) / 2;
 }
 
 /* Framed data that the network has not taken: no more is sealed than it can be given. */
 static bool network_full(const struct milgi_conn *c)
 {
-    return milgi__conn_with_network(c) >= output_limit(c);
+    return milgi__conn_with_network(c) >= milgi__conn_share(c, MILGI_LIMIT_OUTPUT);
 }
 
 /* Whether |len| more bytes are taken: 0 or an error. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits, timeouts, alerts on broken connections, and the end of the proxy."""
 
+import re
 import signal
 import socket
 import ssl
@@ -95,6 +96,48 @@ def test_clients_that_do_not_read_leave_memory_for_those_that_do(world):
         got += len(client.read())
     check(time.monotonic() - begin < limit() / 3, f"it took {time.monotonic() - begin} s")
     for one in (client, *silent):
+        one.close()
+    check(proxy.stop() == 0, proxy.err())
+
+
+def test_as_many_as_the_memory_allows_may_be_stuck(world):
+    proxy = world.proxy("--backend", world.backend(lambda sock: sock.sendall(bytes(4 << 20))).address, "--memory", "64M",
+                        "--drain", "1")
+    allowed = int(re.search(r"--memory 64M allows for (\d+) at once", proxy.err()).group(1))
+    silent = [world.client(proxy, receive_buffer=4096) for _ in range(allowed - 32)]
+    client = world.client(proxy)
+    check(len(client.read_end()) == 4 << 20, "not all of it came")
+    for one in (client, *silent):
+        one.close()
+    check(proxy.stop() == 0, proxy.err())
+
+
+def test_uploads_that_a_backend_does_not_take_leave_memory_for_others(world):
+    release = threading.Event()
+
+    def serve(sock):
+        if sock.recv(1) == b"E":
+            echo(sock)
+        else:
+            release.wait(limit() * 4)
+    proxy = world.proxy("--backend", world.backend(serve).address, "--memory", "64M", "--drain", "1")
+    stuck = []
+    for _ in range(250):
+        client = world.client(proxy)
+        client.tls.settimeout(0)
+        try:
+            for _ in range(256):
+                client.tls.send(bytes(16384))
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            pass
+        stuck.append(client)
+    client = world.client(proxy)
+    client.send(b"E" + bytes(50_000))
+    got = 0
+    while got < 50_000:
+        got += len(client.read())
+    release.set()
+    for one in (client, *stuck):
         one.close()
     check(proxy.stop() == 0, proxy.err())
 
