@@ -176,11 +176,14 @@ static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
 bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
 {
     bool progress = false;
+    c->in_dry = false;
     while (milgi__conn_live(c) && c->in < MILGI__IN_CLOSED) {
         bool popped = hand_on(c);
         bool opened = open_next(c, spent_ns);
-        if (!popped && !opened)
+        if (!popped && !opened) {
+            c->in_dry = may_open(c) && !c->blocked_room;
             break;
+        }
         progress = true;
         if (*spent_ns >= budget_ns)
             break;
@@ -195,11 +198,9 @@ static void end_of_transport(struct milgi_conn *c)
 {
     if (c->in != MILGI__IN_ENDED || !milgi__conn_live(c) || milgi__transport_in_flight(c->transport))
         return;
-    /* What came before the end is judged first; held back by the application's credit it waits. */
+    /* What came before the end is judged first: it may wait for credit, room, the handshake, or the next turn. */
     bool established = c->phase == MILGI__ESTABLISHED;
-    bool stuck = established && c->unconsumed >= milgi__conn_share(c, MILGI_LIMIT_CREDIT);
-    bool waits = milgi__conn_hs(c) && c->hs->wait != MILGI__HS_INPUT;
-    if ((stuck || waits || c->blocked_room) && milgi__transport_staged(c->transport))
+    if (!c->in_dry && milgi__transport_staged(c->transport))
         return;
     struct milgi__failure failure = {
         .error = c->transport_error ? MILGI_ETRANSPORT : MILGI_ETRUNCATED,

@@ -75,6 +75,7 @@ struct milgi_conn {
     bool asked_update; /* our update_requested is not yet answered */
     bool owes_update;  /* the peer's is not, nor does an answer wait to be framed */
     bool blocked_room; /* waits for an op or a chunk */
+    bool in_dry;       /* no more could be opened of what is staged, though it might have been */
     uint8_t level[2];  /* enum milgi__level by enum milgi__dir */
 
     const struct milgi__suite *suite; /* NULL: not established yet */
