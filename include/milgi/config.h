@@ -245,8 +245,8 @@ enum milgi_limit {
     /* unparsed input after which milgi_conn_receive() says PAUSE; default 64 KiB, at least two records */
     MILGI_LIMIT_INPUT,
     /*
-     * Bytes delivered and not yet milgi_conn_consumed(); default 256 KiB. Like INPUT and OUTPUT less, but always enough for
-     * a record, when more than a quarter of the engine's memory is used.
+     * Bytes delivered and not yet milgi_conn_consumed(); default 256 KiB. Like INPUT and OUTPUT less, but always
+     * enough for a record, when more than a quarter of the engine's memory is used.
      */
     MILGI_LIMIT_CREDIT,
     /* bytes sent by the application and not yet milgi_conn_output_done(); default 256 KiB */

@@ -144,8 +144,9 @@ MILGI_API void milgi_conn_free(struct milgi_conn *conn);
 MILGI_API struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *conn, size_t size);
 
 /*
- * How many bytes to read at once, of at most |most|, for this connection: of its own, or of somebody whose bytes it is to
- * send. Less when more than a quarter of the engine's memory is used, so that who cannot pass on what was read holds little.
+ * How many bytes to read at once, of at most |most|, for this connection: of its own, or of somebody whose bytes it is
+ * to send. Less when more than a quarter of the engine's memory is used, so that who cannot pass on what was read
+ * holds little.
  */
 MILGI_API size_t milgi_conn_read_size(const struct milgi_conn *conn, size_t most);
 
