@@ -78,7 +78,7 @@ static void spoil_record(struct milgi_op *op, unsigned how)
     switch (how) {
     case 0: op->u.aead.src_n = MILGI_OP_SLICES + 1; break;
     case 1: op->u.aead.src[0].data = NULL; break;
-    case 2: op->u.aead.src[0].len = 16384 + 257; break;
+    case 2: op->u.aead.src[0].len = 16384 + 2049; break;
     case 3: op->u.aead.dst = NULL; break;
     case 4: op->u.aead.dst_len = 10; break;
     case 5: op->u.aead.aad_len = 14; break;
@@ -92,7 +92,7 @@ static void spoil_record(struct milgi_op *op, unsigned how)
     case 10: /* each piece is of a good length, all together are not */
         op->u.aead.src_n = 2;
         op->u.aead.src[0].len = 16384;
-        op->u.aead.src[1] = (struct milgi_slice){ NULL, op->u.aead.src[0].data, 257 };
+        op->u.aead.src[1] = (struct milgi_slice){ NULL, op->u.aead.src[0].data, 2049 };
         op->u.aead.dst_len = 40000;
         break;
     case 11: op->u.aead.dst_len = op->type == MILGI_OP_SEAL ? 100 + 1 + 15 : 99; break;
@@ -110,7 +110,8 @@ static void a_senseless_record_op_is_broken(void **state)
             struct milgi_op op = record_op(&key, type, src, 100, dst);
             spoil_record(&op, how);
             milgi__op_perform(*state, &op, NULL);
-            assert_int_equal(op.status, MILGI_OP_BROKEN);
+            if (op.status != MILGI_OP_BROKEN)
+                fail_msg("case %u of type %u", how, type);
             assert_true(op.device_code != 0);
         }
     }
