@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "desk.h"
-#include "device/pkcs11/impl.h"
+#include "device/pkcs11/shelf.h"
 
 static struct milgi_device *device;
 

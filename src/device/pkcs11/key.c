@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/port.h"
-#include "device/pkcs11/impl.h"
+#include "device/pkcs11/shelf.h"
 
 #define CANDIDATES 16 /* objects that fit a URI */
 #define ATTRIBUTES 8  /* of a search */

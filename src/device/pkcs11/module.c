@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "base/port.h"
-#include "device/pkcs11/impl.h"
+#include "device/pkcs11/shelf.h"
 
 #define BUSY_NS 100000000                     /* a call that takes longer: slots of other tokens are let alone */
 #define HANGS_NS (2 * UINT64_C(1000000000))   /* a call that takes longer may never return */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pkcs11: private keys that stay in tokens, used from threads, since PKCS#11 blocks; each token has its own. */
-#include "device/pkcs11/impl.h"
+#include "device/pkcs11/shelf.h"
 #include "device/spec.h"
 
 #include <strings.h>

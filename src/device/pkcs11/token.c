@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions and logins. */
 #include "base/port.h"
-#include "device/pkcs11/impl.h"
+#include "device/pkcs11/shelf.h"
 
 /* --- sessions --------------------------------------------------------------------------------------------------- */
 
