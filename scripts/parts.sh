@@ -8,7 +8,7 @@
 # --- of the text -------------------------------------------------------------------------------------------------------
 checks() {
     local name
-    for name in format layers size words docs; do
+    for name in format dialect layers size words docs; do
         part "check-$name" "$root/scripts/check-$name"
     done
     api_reference

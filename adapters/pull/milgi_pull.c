@@ -206,9 +206,9 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
     uint64_t until_ms = p->timeout_ms < 0 ? UINT64_MAX : now_ms() + (uint64_t)p->timeout_ms;
     struct milgi_run_result result;
     for (;;) {
-        int rc = milgi_engine_run(p->engine, 0, &result);
-        if (rc)
-            return rc;
+        int rv = milgi_engine_run(p->engine, 0, &result);
+        if (rv)
+            return rv;
         p->working = result.next == MILGI_RUN_AGAIN;
         if (move_out(p))
             continue;
@@ -239,10 +239,10 @@ int milgi_pull_handshake(struct milgi_pull *p)
 
 ssize_t milgi_pull_read(struct milgi_pull *p, void *data, size_t len)
 {
-    int rc = drive(p, is_readable);
+    int rv = drive(p, is_readable);
     size_t n = p->in.len - p->in.first;
-    if (rc || !n)
-        return p->error == MILGI_ENOMEM ? p->error : rc;
+    if (rv || !n)
+        return p->error == MILGI_ENOMEM ? p->error : rv;
     n = n < len ? n : len;
     memcpy(data, p->in.data + p->in.first, n);
     take(&p->in, n);
@@ -255,11 +255,11 @@ int milgi_pull_write(struct milgi_pull *p, const void *data, size_t len)
     const uint8_t *from = data;
     while (len) {
         size_t n = len < WRITE_SIZE ? len : WRITE_SIZE;
-        int rc = drive(p, has_room);
-        if (!rc)
-            rc = milgi_conn_write(p->conn, from, n);
-        if (rc < 0)
-            return rc;
+        int rv = drive(p, has_room);
+        if (!rv)
+            rv = milgi_conn_write(p->conn, from, n);
+        if (rv < 0)
+            return rv;
         from += n;
         len -= n;
     }
@@ -268,8 +268,8 @@ int milgi_pull_write(struct milgi_pull *p, const void *data, size_t len)
 
 int milgi_pull_shutdown(struct milgi_pull *p)
 {
-    int rc = milgi_conn_shutdown(p->conn);
-    return rc ? rc : drive(p, is_sent);
+    int rv = milgi_conn_shutdown(p->conn);
+    return rv ? rv : drive(p, is_sent);
 }
 
 /* --- its life --------------------------------------------------------------------------------------------------- */
@@ -297,12 +297,12 @@ int milgi_pull_new(struct milgi_engine *engine, struct milgi_config *config, con
     p->fd = fd;
     p->timeout_ms = -1;
     p->io = io ? *io : (struct milgi_pull_io){ socket_receive, socket_send, p };
-    int rc = milgi_conn_new(engine, config, server_name, &events, p, &p->conn);
-    if (rc)
+    int rv = milgi_conn_new(engine, config, server_name, &events, p, &p->conn);
+    if (rv)
         free(p);
     else
         *pull = p;
-    return rc;
+    return rv;
 }
 
 /* A socket that is closed with bytes unread resets the connection, and the alert may be lost on its way. */

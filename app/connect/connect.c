@@ -233,17 +233,17 @@ static bool send_input(struct connect *c, struct milgi_slice slice)
     /* Before a piece, so that there is something for the new keys to protect. */
     if (every && c->pieces_sent && c->pieces_sent % every == 0)
         milgi_conn_update_keys(milgi_stream_conn(c->stream), true);
-    int rc = milgi_stream_send(c->stream, slice);
-    if (rc == MILGI_ENOMEM) {
+    int rv = milgi_stream_send(c->stream, slice);
+    if (rv == MILGI_ENOMEM) {
         c->in_held = slice;
         return false;
     }
     c->pieces_sent++;
-    if (rc < 0) {
+    if (rv < 0) {
         milgi_chunk_unref(slice.chunk);
         milgi_stream_abort(c->stream, MILGI_ALERT_INTERNAL_ERROR); /* unless it has ended anyway: a gap must show */
     }
-    return !rc;
+    return !rv;
 }
 
 static void on_input(uv_fs_t *req)

@@ -51,10 +51,10 @@ static int open_key(struct bench *b)
     if (!app_throwaway_make(&b->throwaway))
         return MILGI_EINTERNAL;
     const struct app_throwaway *t = &b->throwaway;
-    int rc = milgi_credential_new_pem(
+    int rv = milgi_credential_new_pem(
         t->chain_pem, strlen(t->chain_pem), t->key_pem, strlen(t->key_pem), &b->credential);
-    if (rc)
-        return rc;
+    if (rv)
+        return rv;
     b->private_key = (struct milgi_key){
         .serial = next_serial(),
         .refs = 1,
@@ -71,13 +71,13 @@ int bench_open(struct bench *b, const char *spec, const char **why)
     *b = (struct bench){ 0 };
     milgi_engine_options_init(&options);
     b->clock = options.clock;
-    int rc = milgi_device_new(spec, &b->device, why);
-    if (rc)
-        return rc;
+    int rv = milgi_device_new(spec, &b->device, why);
+    if (rv)
+        return rv;
     *why = NULL;
-    rc = milgi_engine_new(&options, &b->engine);
-    if (rc)
-        return rc;
+    rv = milgi_engine_new(&options, &b->engine);
+    if (rv)
+        return rv;
     b->qp = b->device->ops->qp_open(b->device, &b->clock);
     return b->qp ? open_key(b) : MILGI_ELIMIT;
 }

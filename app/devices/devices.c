@@ -125,10 +125,10 @@ static int show(const char *spec)
 {
     struct bench b;
     const char *why = NULL;
-    int rc = bench_open(&b, spec, &why);
+    int rv = bench_open(&b, spec, &why);
     bool right = true;
-    if (rc) {
-        app_complain("%s: %s", spec, why ? why : milgi_error_text(rc));
+    if (rv) {
+        app_complain("%s: %s", spec, why ? why : milgi_error_text(rv));
     } else {
         printf("%s\n", b.device->spec[0] ? b.device->spec : spec);
         show_purpose(b.device->ops->name);
@@ -139,8 +139,8 @@ static int show(const char *spec)
         fflush(stdout);
     }
     bench_close(&b);
-    if (rc)
-        return rc == MILGI_EINVAL || rc == MILGI_EUNSUPPORTED ? APP_USAGE : APP_FAILED;
+    if (rv)
+        return rv == MILGI_EINVAL || rv == MILGI_EUNSUPPORTED ? APP_USAGE : APP_FAILED;
     return right ? APP_OK : APP_FAILED;
 }
 

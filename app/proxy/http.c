@@ -63,16 +63,16 @@ static void finish(struct http *h)
 /* Sends |text|, which is to be freed, or keeps it until there is room. */
 static void send_text(struct http *h, char *text, size_t len)
 {
-    int rc = milgi_stream_write(h->client->stream, text, len);
-    if (rc == MILGI_ENOMEM) {
+    int rv = milgi_stream_write(h->client->stream, text, len);
+    if (rv == MILGI_ENOMEM) {
         h->unsent = text;
         h->unsent_len = len;
         h->full = true;
         return;
     }
     free(text);
-    h->full = rc == MILGI_PAUSE;
-    if (rc < 0)
+    h->full = rv == MILGI_PAUSE;
+    if (rv < 0)
         milgi_stream_abort(h->client->stream, MILGI_ALERT_INTERNAL_ERROR);
     else
         finish(h);

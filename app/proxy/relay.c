@@ -349,15 +349,15 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 /* True if there is room for more; if not, relay_room() comes. */
 static bool answer(struct relay *r, struct milgi_slice slice)
 {
-    int rc = milgi_stream_send(r->client->stream, slice);
-    if (rc == MILGI_ENOMEM) {
+    int rv = milgi_stream_send(r->client->stream, slice);
+    if (rv == MILGI_ENOMEM) {
         r->held = slice;
-    } else if (rc < 0) {
+    } else if (rv < 0) {
         milgi_chunk_unref(slice.chunk);
         /* Unless it has ended anyway: a gap must show. */
         milgi_stream_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
     }
-    return !rc;
+    return !rv;
 }
 
 static void backend_ended(struct relay *r)

@@ -109,7 +109,7 @@ static void write_json(const char *name, const struct results *r, const struct t
 {
     struct bench_json json = { .file = fopen(name, "w") };
 
-    if (json.file == NULL)
+    if (!json.file)
         bench_die("cannot write '%s'", name);
     bench_json_open(&json, NULL, '{');
     bench_json_text(&json, "program", "asynchrony");

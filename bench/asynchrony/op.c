@@ -154,7 +154,7 @@ static struct milgi_op *next_op(struct milgi_engine *engine)
 {
     struct milgi_op *op = milgi__engine_op_new(engine, false);
 
-    if (op == NULL)
+    if (!op)
         bench_die("no op");
     return op;
 }
@@ -210,7 +210,7 @@ static uint64_t calls_so_far(void)
     close(fd);
     text[len] = 0;
     const char *in = strstr(text, "syscr: "), *out = strstr(text, "syscw: ");
-    if (in == NULL || out == NULL)
+    if (!in || !out)
         bench_die("/proc/self/io does not count calls");
     return strtoull(in + 7, NULL, 10) + strtoull(out + 7, NULL, 10);
 }
@@ -221,7 +221,7 @@ static void submit_record(struct ops *ops, struct milgi_key *key, struct milgi__
     struct milgi_op *op = next_op(ops->engine);
     struct milgi_chunk *from = milgi_chunk_new(ops->engine, 512), *to = milgi_chunk_new(ops->engine, 512);
 
-    if (from == NULL || to == NULL)
+    if (!from || !to)
         bench_die("no chunk");
     op->type = MILGI_OP_SEAL;
     op->cls = MILGI_OP_CLASS_RECORDS;

@@ -36,7 +36,7 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
 
     for (size_t i = 0; i < iov_n; i++) {
         struct milgi_chunk *chunk = milgi_conn_chunk(to->conn, iov[i].len);
-        if (chunk == NULL)
+        if (!chunk)
             bench_die("no chunk");
         memcpy(milgi_chunk_data(chunk), iov[i].data, iov[i].len);
         const struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), (uint32_t)iov[i].len };

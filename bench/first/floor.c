@@ -41,32 +41,32 @@ static void keygen(void)
 static void derive(void)
 {
     uint8_t secret[32];
-    size_t len = sizeof(secret);
+    size_t len = sizeof secret;
 
     must(EVP_PKEY_derive_set_peer_ex(f.derive, f.peer, 0) == 1 && EVP_PKEY_derive(f.derive, secret, &len) == 1);
 }
 
 static void sign(enum bench_key key)
 {
-    f.signature_len[key] = sizeof(f.signature[key]);
-    must(EVP_PKEY_sign(f.sign[key], f.signature[key], &f.signature_len[key], f.digest, sizeof(f.digest)) == 1);
+    f.signature_len[key] = sizeof f.signature[key];
+    must(EVP_PKEY_sign(f.sign[key], f.signature[key], &f.signature_len[key], f.digest, sizeof f.digest) == 1);
 }
 
 static void verify(enum bench_key key)
 {
-    must(EVP_PKEY_verify(f.verify[key], f.signature[key], f.signature_len[key], f.digest, sizeof(f.digest)) == 1);
+    must(EVP_PKEY_verify(f.verify[key], f.signature[key], f.signature_len[key], f.digest, sizeof f.digest) == 1);
 }
 
 static void seal(unsigned suite, int len)
 {
     static const uint8_t nonce[12], aad[5];
     uint8_t tag[16];
-    OSSL_PARAM params[2] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, sizeof(tag)),
+    OSSL_PARAM params[2] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, sizeof tag),
         OSSL_PARAM_construct_end() };
     int n;
 
     must(EVP_EncryptInit_ex2(f.aead[suite], NULL, NULL, nonce, NULL) == 1 &&
-        EVP_EncryptUpdate(f.aead[suite], NULL, &n, aad, sizeof(aad)) == 1 &&
+        EVP_EncryptUpdate(f.aead[suite], NULL, &n, aad, sizeof aad) == 1 &&
         EVP_EncryptUpdate(f.aead[suite], f.out, &n, f.in, len) == 1 &&
         EVP_EncryptFinal_ex(f.aead[suite], f.out + len, &n) == 1 &&
         EVP_CIPHER_CTX_get_params(f.aead[suite], params) == 1);

@@ -25,8 +25,8 @@ static void ground_new(struct ground *g, const struct subject *subject, struct s
     setup.suite = 0x1301;
     g->world = subject->world_new(&setup);
     pair_init(&g->first, subject, g->world);
-    g->pairs = calloc(n, sizeof(*g->pairs));
-    if (g->pairs == NULL)
+    g->pairs = calloc(n, sizeof *g->pairs);
+    if (!g->pairs)
         bench_die("out of memory");
     for (unsigned i = 0; i < n; i++)
         g->pairs[i] = g->first;
@@ -135,9 +135,9 @@ unsigned heap_child(struct heap heaps[HEAPS_MAX])
     }
     close(ends[1]);
     FILE *out = fdopen(ends[0], "r");
-    while (out != NULL && n < HEAPS_MAX && fgets(line, sizeof(line), out) != NULL)
+    while (out && n < HEAPS_MAX && fgets(line, sizeof line, out))
         parse(&heaps[n++], line);
-    if (out != NULL)
+    if (out)
         fclose(out);
     if (waitpid(child, &status, 0) != child || status != 0)
         bench_die("measuring the heap failed");

@@ -70,8 +70,8 @@ static bool chosen(const struct options *o, const struct timed *timed)
 {
     char title[128];
 
-    snprintf(title, sizeof(title), "%s, %s", timed->test, timed->row);
-    return o->filter == NULL || strstr(title, o->filter) != NULL;
+    snprintf(title, sizeof title, "%s, %s", timed->test, timed->row);
+    return !o->filter || strstr(title, o->filter);
 }
 
 struct family {
@@ -139,17 +139,17 @@ static bool measure(const struct options *o)
     struct report report = { .options = o, .cases = cases, .floors = floors, .heaps = heaps };
     FILE *json = NULL;
 
-    if (o->json != NULL && (json = fopen(o->json, "w")) == NULL)
+    if (o->json && !(json = fopen(o->json, "w")))
         bench_die("cannot write '%s'", o->json);
     report.cpu = bench_pin(o->cpu);
     report.connections = HEAP_CONNECTIONS;
-    if (o->filter == NULL)
+    if (!o->filter)
         report.heaps_n = heap_child(heaps);
     floor_setup(floors);
     report.cases_n = make_cases(o, cases);
     timed_rounds(o, cases, report.cases_n, floors);
     bool met = report_print(&report, stdout);
-    if (json != NULL) {
+    if (json) {
         report_json(&report, json);
         if (fclose(json) != 0)
             bench_die("cannot write '%s'", o->json);

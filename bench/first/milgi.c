@@ -114,7 +114,7 @@ static struct milgi_config *config(const struct setup *setup, enum side side)
     struct milgi_credential *credential;
     const char *why = "";
 
-    if (c == NULL)
+    if (!c)
         bench_die("out of memory");
     must(milgi_config_set_suites(c, &setup->suite, 1), "suites");
     must(milgi_config_set_groups(c, &group, 1), "groups");
@@ -147,26 +147,26 @@ static void route_signatures(struct world *world, const char *spec)
 
 static struct world *world_new(const struct setup *setup)
 {
-    struct world *world = calloc(1, sizeof(*world));
+    struct world *world = calloc(1, sizeof *world);
 
-    if (world == NULL)
+    if (!world)
         bench_die("out of memory");
     for (enum side side = CLIENT; side <= SERVER; side++) {
         struct milgi_engine_options options;
         milgi_engine_options_init(&options);
         options.schedule = schedule;
         options.schedule_ctx = &world->runnable[side];
-        options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = setup->signer != NULL ? 0 : options.op_timeout_ns[0];
-        options.outstanding_ns = setup->signer != NULL ? UINT64_MAX / 4 : options.outstanding_ns;
+        options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = setup->signer ? 0 : options.op_timeout_ns[0];
+        options.outstanding_ns = setup->signer ? UINT64_MAX / 4 : options.outstanding_ns;
         must(milgi_engine_new(&options, &world->engine[side]), "engine");
         world->config[side] = config(setup, side);
     }
-    if (setup->signer != NULL)
+    if (setup->signer)
         route_signatures(world, setup->signer);
     for (size_t i = 0; i < MESSAGE_MAX; i++)
         message[i] = pattern(i);
     world->message = milgi_chunk_new(world->engine[SERVER], MESSAGE_MAX);
-    if (world->message == NULL)
+    if (!world->message)
         bench_die("milgi: no chunk");
     memcpy(milgi_chunk_data(world->message), message, MESSAGE_MAX);
     return world;
@@ -179,7 +179,7 @@ static void world_free(struct world *world)
         must(milgi_engine_free(world->engine[side]), "freeing an engine");
         milgi_config_unref(world->config[side]);
     }
-    if (world->signer != NULL)
+    if (world->signer)
         milgi_device_free(world->signer);
     free(world);
 }
@@ -188,9 +188,9 @@ static void world_free(struct world *world)
 
 static struct end *end_new(struct world *world, enum side side, struct wire *in, struct wire *out)
 {
-    struct end *end = calloc(1, sizeof(*end));
+    struct end *end = calloc(1, sizeof *end);
 
-    if (end == NULL)
+    if (!end)
         bench_die("out of memory");
     *end = (struct end){ .world = world, .side = side, .in = in, .out = out };
     must(milgi_conn_new(world->engine[side], world->config[side], side == CLIENT ? "localhost" : NULL, &events, end,
@@ -216,7 +216,7 @@ static void progress(struct end *end, size_t want)
     while (wire_pending(end->in) > 0) {
         uint32_t size = read_sizes[end->read];
         struct milgi_chunk *chunk = milgi_conn_chunk(end->conn, size);
-        if (chunk == NULL)
+        if (!chunk)
             bench_die("milgi: no chunk");
         uint32_t len = (uint32_t)wire_get(end->in, milgi_chunk_data(chunk), size);
         adapt(end, len);

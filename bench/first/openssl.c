@@ -65,7 +65,7 @@ static void host_receives(struct end *end)
 {
     size_t len;
 
-    while (end->received_bio != NULL && (len = wire_get(end->in, network, sizeof(network))) > 0) {
+    while (end->received_bio && (len = wire_get(end->in, network, sizeof network)) > 0) {
         if (BIO_write(end->received_bio, network, (int)len) != (int)len)
             bench_die("libssl: a memory BIO is full");
     }
@@ -76,7 +76,7 @@ static void host_sends(struct end *end)
 {
     char *data;
 
-    if (end->send_bio == NULL)
+    if (!end->send_bio)
         return;
     long len = BIO_get_mem_data(end->send_bio, &data);
     if (len > 0) {
@@ -107,7 +107,7 @@ static SSL_CTX *context(const struct setup *setup, const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
 
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, suite_name(setup->suite)) != 1 || SSL_CTX_set1_groups_list(ctx, "X25519") != 1 ||
         SSL_CTX_set_num_tickets(ctx, 0) != 1)
         bench_die("libssl: cannot set up");
@@ -121,10 +121,10 @@ static void use_cert(SSL_CTX *ctx, const struct bench_cert *cert)
 {
     BIO *cert_in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
     BIO *key_in = BIO_new_mem_buf(cert->key_pem, (int)cert->key_len);
-    X509 *x509 = cert_in != NULL ? PEM_read_bio_X509(cert_in, NULL, NULL, NULL) : NULL;
-    EVP_PKEY *key = key_in != NULL ? PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL) : NULL;
+    X509 *x509 = cert_in ? PEM_read_bio_X509(cert_in, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = key_in ? PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL) : NULL;
 
-    if (x509 == NULL || key == NULL || SSL_CTX_use_certificate(ctx, x509) != 1 ||
+    if (!x509 || !key || SSL_CTX_use_certificate(ctx, x509) != 1 ||
         SSL_CTX_use_PrivateKey(ctx, key) != 1)
         bench_die("libssl: cannot use the certificate");
     X509_free(x509);
@@ -135,9 +135,9 @@ static void use_cert(SSL_CTX *ctx, const struct bench_cert *cert)
 
 static struct world *world_new(const struct setup *setup)
 {
-    struct world *world = calloc(1, sizeof(*world));
+    struct world *world = calloc(1, sizeof *world);
 
-    if (world == NULL)
+    if (!world)
         bench_die("out of memory");
     world->memory_bios = setup->memory_bios;
     world->ctx[SERVER] = context(setup, TLS_server_method());
@@ -146,7 +146,7 @@ static struct world *world_new(const struct setup *setup)
     /* Without this, libssl builds and verifies the chain even when nobody wants the verdict. */
     SSL_CTX_set_cert_verify_callback(world->ctx[CLIENT], accept_any, NULL);
     world->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wire");
-    if (world->method == NULL || BIO_meth_set_write(world->method, bio_write) != 1 ||
+    if (!world->method || BIO_meth_set_write(world->method, bio_write) != 1 ||
         BIO_meth_set_read(world->method, bio_read) != 1 || BIO_meth_set_ctrl(world->method, bio_ctrl) != 1)
         bench_die("libssl: cannot make a BIO");
     for (size_t i = 0; i < MESSAGE_MAX; i++)
@@ -168,7 +168,7 @@ static void attach_memory(struct end *end)
 {
     end->received_bio = BIO_new(BIO_s_mem());
     end->send_bio = BIO_new(BIO_s_mem());
-    if (end->received_bio == NULL || end->send_bio == NULL)
+    if (!end->received_bio || !end->send_bio)
         bench_die("out of memory");
     BIO_set_mem_eof_return(end->received_bio, -1);
     SSL_set_bio(end->ssl, end->received_bio, end->send_bio);
@@ -178,7 +178,7 @@ static void attach_wires(struct end *end, const BIO_METHOD *method)
 {
     BIO *bio = BIO_new(method);
 
-    if (bio == NULL)
+    if (!bio)
         bench_die("out of memory");
     BIO_set_data(bio, end);
     BIO_set_init(bio, 1);
@@ -187,10 +187,10 @@ static void attach_wires(struct end *end, const BIO_METHOD *method)
 
 static struct end *end_new(struct world *world, enum side side, struct wire *in, struct wire *out)
 {
-    struct end *end = calloc(1, sizeof(*end));
+    struct end *end = calloc(1, sizeof *end);
     SSL *ssl = SSL_new(world->ctx[side]);
 
-    if (end == NULL || ssl == NULL)
+    if (!end || !ssl)
         bench_die("out of memory");
     *end = (struct end){ .ssl = ssl, .in = in, .out = out };
     if (world->memory_bios)
@@ -224,7 +224,7 @@ static void progress(struct end *end, size_t want)
         return;
     }
     while (want > 0) {
-        int n = SSL_read(end->ssl, arrived, sizeof(arrived));
+        int n = SSL_read(end->ssl, arrived, sizeof arrived);
         if (n <= 0 || (size_t)n > want)
             bench_die("libssl: reading failed");
         if (end->received < CHECKED)

@@ -81,7 +81,7 @@ void pair_init(struct pair *pair, const struct subject *subject, struct world *w
     *pair = (struct pair){ .subject = subject, .world = world };
     for (int i = 0; i < 2; i++) {
         pair->wire[i].bytes = malloc(WIRE_SIZE);
-        if (pair->wire[i].bytes == NULL)
+        if (!pair->wire[i].bytes)
             bench_die("out of memory");
         memset(pair->wire[i].bytes, 1, WIRE_SIZE);
     }

@@ -12,7 +12,7 @@ void pair_work(struct pair *pair, enum side side, enum step step, const struct m
     case STEP_PROGRESS: subject->progress(*end, message->len * message->n); break;
     case STEP_SEND: subject->send(*end, message->way, message->len, message->n); break;
     case STEP_SETTLE:
-        if (subject->settle != NULL)
+        if (subject->settle)
             subject->settle(pair->world, side);
         break;
     case STEP_FREE: subject->end_free(*end); break;

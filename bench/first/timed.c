@@ -56,9 +56,9 @@ static void whole_handshake(struct pair *pair, struct used *used)
 
 static struct handshakes *handshakes_new(enum bench_key key)
 {
-    struct handshakes *h = calloc(1, sizeof(*h));
+    struct handshakes *h = calloc(1, sizeof *h);
 
-    if (h == NULL)
+    if (!h)
         bench_die("out of memory");
     h->cert = bench_cert_make(key);
     const struct setup setup = { .cert = &h->cert, .suite = 0x1301 };
@@ -202,10 +202,10 @@ static void add(struct timed *timed, const char *label, const struct subject *su
 
 static void records_case(struct timed *timed, const struct record_row *row)
 {
-    struct records *r = calloc(1, sizeof(*r));
+    struct records *r = calloc(1, sizeof *r);
     bool large = row->len == MESSAGE_MAX;
 
-    if (r == NULL)
+    if (!r)
         bench_die("out of memory");
     r->cert = bench_cert_make(BENCH_ECDSA_P256);
     *timed = (struct timed){ .row = row->row, .bytes = row->len, .burst = row->burst, .state = r };
@@ -223,7 +223,7 @@ static void records_case(struct timed *timed, const struct record_row *row)
 
 unsigned record_cases(struct timed *cases)
 {
-    unsigned n = sizeof(record_rows) / sizeof(record_rows[0]);
+    unsigned n = sizeof record_rows / sizeof record_rows[0];
 
     for (unsigned i = 0; i < n; i++)
         records_case(&cases[i], &record_rows[i]);

@@ -17,7 +17,7 @@ static char *taken(BIO *bio, size_t *len)
     long n = BIO_get_mem_data(bio, &data);
     char *copy = malloc((size_t)n + 1);
 
-    if (n <= 0 || copy == NULL)
+    if (n <= 0 || !copy)
         bench_die("cannot write PEM");
     memcpy(copy, data, (size_t)n);
     copy[n] = 0;
@@ -32,11 +32,11 @@ static X509 *self_signed(EVP_PKEY *key)
     X509_NAME *name = X509_NAME_new();
     X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost");
 
-    if (cert == NULL || name == NULL || san == NULL ||
+    if (!cert || !name || !san ||
         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0) != 1 ||
         X509_set_version(cert, X509_VERSION_3) != 1 || ASN1_INTEGER_set(X509_get_serialNumber(cert), 1) != 1 ||
-        X509_gmtime_adj(X509_getm_notBefore(cert), -86400) == NULL ||
-        X509_gmtime_adj(X509_getm_notAfter(cert), 86400L * 30) == NULL || X509_set_subject_name(cert, name) != 1 ||
+        !X509_gmtime_adj(X509_getm_notBefore(cert), -86400) ||
+        !X509_gmtime_adj(X509_getm_notAfter(cert), 86400L * 30) || X509_set_subject_name(cert, name) != 1 ||
         X509_set_issuer_name(cert, name) != 1 || X509_set_pubkey(cert, key) != 1 || X509_add_ext(cert, san, -1) != 1 ||
         X509_sign(cert, key, EVP_sha256()) <= 0)
         bench_die("cannot make a certificate");
@@ -52,7 +52,7 @@ static struct bench_cert cert_for(EVP_PKEY *key)
     BIO *cert_out = BIO_new(BIO_s_mem());
     BIO *key_out = BIO_new(BIO_s_mem());
 
-    if (key == NULL || cert_out == NULL || key_out == NULL)
+    if (!key || !cert_out || !key_out)
         bench_die("cannot make a key");
     X509 *cert = self_signed(key);
     if (PEM_write_bio_X509(cert_out, cert) != 1 ||

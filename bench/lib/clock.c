@@ -53,7 +53,7 @@ int bench_pin(int cpu)
 
     if (cpu < 0) {
         CPU_ZERO(&set);
-        if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        if (sched_getaffinity(0, sizeof set, &set) != 0)
             bench_die("cannot read the CPUs that may be used");
         for (int i = 0; i < CPU_SETSIZE; i++) {
             if (CPU_ISSET((size_t)i, &set))
@@ -64,7 +64,7 @@ int bench_pin(int cpu)
         bench_die("there is no CPU %d", cpu);
     CPU_ZERO(&set);
     CPU_SET((size_t)cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) != 0)
+    if (sched_setaffinity(0, sizeof set, &set) != 0)
         bench_die("cannot pin to CPU %d", cpu);
     span.read_ns = cost_of_reading();
     return cpu;

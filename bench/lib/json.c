@@ -25,7 +25,7 @@ static void lead(struct bench_json *json, const char *name)
         fputc(',', json->file);
     if (json->depth > 0)
         fprintf(json->file, "\n%*s", (int)(json->depth * 2), "");
-    if (name != NULL) {
+    if (name) {
         quoted(json->file, name);
         fputs(": ", json->file);
     }
@@ -34,7 +34,7 @@ static void lead(struct bench_json *json, const char *name)
 
 void bench_json_open(struct bench_json *json, const char *name, char bracket)
 {
-    if (json->file == NULL)
+    if (!json->file)
         return;
     lead(json, name);
     fputc(bracket, json->file);
@@ -44,7 +44,7 @@ void bench_json_open(struct bench_json *json, const char *name, char bracket)
 
 void bench_json_close(struct bench_json *json, char bracket)
 {
-    if (json->file == NULL)
+    if (!json->file)
         return;
     json->depth--;
     fprintf(json->file, "\n%*s%c", (int)(json->depth * 2), "", bracket);
@@ -55,7 +55,7 @@ void bench_json_close(struct bench_json *json, char bracket)
 
 void bench_json_text(struct bench_json *json, const char *name, const char *value)
 {
-    if (json->file == NULL)
+    if (!json->file)
         return;
     lead(json, name);
     quoted(json->file, value);
@@ -63,7 +63,7 @@ void bench_json_text(struct bench_json *json, const char *name, const char *valu
 
 void bench_json_number(struct bench_json *json, const char *name, double value)
 {
-    if (json->file == NULL)
+    if (!json->file)
         return;
     lead(json, name);
     if (isfinite(value))
@@ -74,7 +74,7 @@ void bench_json_number(struct bench_json *json, const char *name, double value)
 
 void bench_json_bool(struct bench_json *json, const char *name, bool value)
 {
-    if (json->file == NULL)
+    if (!json->file)
         return;
     lead(json, name);
     fputs(value ? "true" : "false", json->file);

@@ -24,15 +24,15 @@ static void cpuinfo(const char *name, char *out, size_t size)
     static char line[8192];
 
     out[0] = 0;
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+    while (file && fgets(line, sizeof line, file)) {
         char *colon = strchr(line, ':');
-        if (strncmp(line, name, strlen(name)) != 0 || colon == NULL)
+        if (strncmp(line, name, strlen(name)) != 0 || !colon)
             continue;
         line[strcspn(line, "\n")] = 0;
         snprintf(out, size, "%s", colon + 1 + (colon[1] == ' '));
         break;
     }
-    if (file != NULL)
+    if (file)
         fclose(file);
 }
 
@@ -43,13 +43,13 @@ static void crypto_flags(char *out, size_t size)
     static char all[8192];
     static char found[8200];
 
-    cpuinfo("flags", all, sizeof(all));
-    snprintf(found, sizeof(found), " %s ", all);
+    cpuinfo("flags", all, sizeof all);
+    snprintf(found, sizeof found, " %s ", all);
     out[0] = 0;
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         char word[32];
-        snprintf(word, sizeof(word), " %s ", wanted[i]);
-        if (strstr(found, word) == NULL || strlen(out) + strlen(word) >= size)
+        snprintf(word, sizeof word, " %s ", wanted[i]);
+        if (!strstr(found, word) || strlen(out) + strlen(word) >= size)
             continue;
         strcat(out, out[0] ? word : word + 1);
         out[strlen(out) - 1] = 0;
@@ -63,15 +63,15 @@ static struct facts gather(void)
     time_t now = time(NULL);
     struct tm tm;
 
-    cpuinfo("model name", f.model, sizeof(f.model));
-    crypto_flags(f.flags, sizeof(f.flags));
+    cpuinfo("model name", f.model, sizeof f.model);
+    crypto_flags(f.flags, sizeof f.flags);
     if (uname(&u) == 0)
-        snprintf(f.system, sizeof(f.system), "%.40s %.60s %.40s", u.sysname, u.release, u.machine);
-    if (gmtime_r(&now, &tm) != NULL)
-        strftime(f.date, sizeof(f.date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+        snprintf(f.system, sizeof f.system, "%.40s %.60s %.40s", u.sysname, u.release, u.machine);
+    if (gmtime_r(&now, &tm))
+        strftime(f.date, sizeof f.date, "%Y-%m-%dT%H:%M:%SZ", &tm);
     if (getloadavg(&f.load, 1) != 1)
         f.load = -1;
-    snprintf(f.milgi, sizeof(f.milgi), "%d.%d.%d", MILGI_VERSION_MAJOR, MILGI_VERSION_MINOR, MILGI_VERSION_PATCH);
+    snprintf(f.milgi, sizeof f.milgi, "%d.%d.%d", MILGI_VERSION_MAJOR, MILGI_VERSION_MINOR, MILGI_VERSION_PATCH);
     return f;
 }
 

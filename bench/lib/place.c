@@ -14,7 +14,7 @@ unsigned bench_cpus(int cpus[BENCH_CPUS_MAX])
     unsigned n = 0;
 
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
         bench_die("cannot read the CPUs that may be used");
     for (int i = 0; i < CPU_SETSIZE && n < BENCH_CPUS_MAX; i++) {
         if (CPU_ISSET((size_t)i, &set))
@@ -61,7 +61,7 @@ bool bench_place(int cpu, enum bench_rank rank)
 {
     cpu_set_t set = set_of(&cpu, 1);
 
-    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
+    if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0)
         bench_die("cannot pin a thread");
     return stand(rank);
 }
@@ -84,15 +84,15 @@ static void *placed(void *arg)
 /* It is there from its first moment: beside its maker it might wait for that one to sleep. */
 static pthread_t begin(const int *cpus, unsigned cpus_n, enum bench_rank rank, void *(*run)(void *), void *arg)
 {
-    struct start *start = malloc(sizeof(*start));
+    struct start *start = malloc(sizeof *start);
     cpu_set_t set = set_of(cpus, cpus_n);
     pthread_attr_t attr;
     pthread_t thread;
 
-    if (start == NULL)
+    if (!start)
         bench_die("out of memory");
     *start = (struct start){ rank, run, arg };
-    if (pthread_attr_init(&attr) != 0 || pthread_attr_setaffinity_np(&attr, sizeof(set), &set) != 0 ||
+    if (pthread_attr_init(&attr) != 0 || pthread_attr_setaffinity_np(&attr, sizeof set, &set) != 0 ||
         pthread_create(&thread, &attr, placed, start) != 0)
         bench_die("cannot start a thread");
     pthread_attr_destroy(&attr);

@@ -10,8 +10,8 @@ void bench_samples_add(struct bench_samples *samples, double value)
 {
     if (samples->n == samples->cap) {
         samples->cap = samples->cap ? samples->cap * 2 : 256;
-        samples->v = realloc(samples->v, samples->cap * sizeof(*samples->v));
-        if (samples->v == NULL)
+        samples->v = realloc(samples->v, samples->cap * sizeof *samples->v);
+        if (!samples->v)
             bench_die("out of memory");
     }
     samples->v[samples->n++] = value;
@@ -48,12 +48,12 @@ double bench_samples_min(const struct bench_samples *samples)
 
 static double *in_order(const struct bench_samples *samples)
 {
-    double *sorted = malloc(samples->n * sizeof(*sorted));
+    double *sorted = malloc(samples->n * sizeof *sorted);
 
-    if (samples->n == 0 || sorted == NULL)
+    if (samples->n == 0 || !sorted)
         bench_die("no samples");
-    memcpy(sorted, samples->v, samples->n * sizeof(*sorted));
-    qsort(sorted, samples->n, sizeof(*sorted), ascending);
+    memcpy(sorted, samples->v, samples->n * sizeof *sorted);
+    qsort(sorted, samples->n, sizeof *sorted, ascending);
     return sorted;
 }
 

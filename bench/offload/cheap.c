@@ -34,12 +34,12 @@ static void on_cpu(struct milgi_qp *qp, struct milgi_op *op)
 /* The same share for all clients: from the first seed that came. */
 static void keygen(struct milgi_qp *qp, struct milgi_op *op)
 {
-    if (qp->share == NULL) {
-        qp->share = malloc(sizeof(*qp->share));
-        if (qp->share == NULL)
+    if (!qp->share) {
+        qp->share = malloc(sizeof *qp->share);
+        if (!qp->share)
             bench_die("out of memory");
-        memcpy(qp->share, op, sizeof(*op));
-        qp->share->u.kex.share = (struct milgi_slice){ NULL, qp->public, sizeof(qp->public) };
+        memcpy(qp->share, op, sizeof *op);
+        qp->share->u.kex.share = (struct milgi_slice){ NULL, qp->public, sizeof qp->public };
         on_cpu(qp, qp->share);
     }
     struct milgi_slice own = op->u.kex.share;
@@ -79,14 +79,14 @@ static unsigned cheap_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsign
 
 static struct milgi_qp *cheap_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = calloc(1, sizeof(*qp));
+    struct milgi_qp *qp = calloc(1, sizeof *qp);
 
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     qp->cheap = (struct cheap *)(void *)device;
     qp->clock = clock;
     qp->cpu = qp->cheap->cpu->ops->qp_open(qp->cheap->cpu, clock);
-    if (qp->cpu == NULL)
+    if (!qp->cpu)
         bench_die("the inline device has no queue pair");
     return qp;
 }
@@ -145,10 +145,10 @@ struct milgi_device *cheap_device_new(void)
         .quiesce = cheap_quiesce,
         .destroy = cheap_destroy,
     };
-    struct cheap *cheap = calloc(1, sizeof(*cheap));
+    struct cheap *cheap = calloc(1, sizeof *cheap);
     const char *why = "";
 
-    if (cheap == NULL)
+    if (!cheap)
         bench_die("out of memory");
     if (milgi_device_new("cpu", &cheap->cpu, &why) != 0)
         bench_die("%s", why);

@@ -67,16 +67,16 @@ static void prepare(struct milgi_qp *qp)
 {
     const struct bench_cert *cert = qp->checked->cert;
     BIO *in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
-    X509 *x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    X509 *x509 = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
     struct milgi_op *v = &qp->verify;
     uint8_t *spki = NULL;
-    int len = x509 != NULL ? i2d_PUBKEY(X509_get0_pubkey(x509), &spki) : -1;
+    int len = x509 ? i2d_PUBKEY(X509_get0_pubkey(x509), &spki) : -1;
 
     if (len <= 0)
         bench_die("libcrypto: no public key");
     sign_once(qp, v);
     qp->blob = malloc((size_t)len + v->u.sign.sig_len);
-    if (qp->blob == NULL)
+    if (!qp->blob)
         bench_die("out of memory");
     memcpy(qp->blob, spki, (size_t)len);
     memcpy(qp->blob + len, v->u.sign.sig, v->u.sign.sig_len);
@@ -91,14 +91,14 @@ static void prepare(struct milgi_qp *qp)
 
 static struct milgi_qp *checked_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = calloc(1, sizeof(*qp));
+    struct milgi_qp *qp = calloc(1, sizeof *qp);
 
-    if (qp == NULL)
+    if (!qp)
         bench_die("out of memory");
     qp->checked = of(device);
     qp->inner = qp->checked->inner->ops->qp_open(qp->checked->inner, clock);
     qp->cpu = qp->checked->cpu->ops->qp_open(qp->checked->cpu, clock);
-    if (qp->inner == NULL || qp->cpu == NULL)
+    if (!qp->inner || !qp->cpu)
         bench_die("no queue pair");
     prepare(qp);
     return qp;
@@ -183,10 +183,10 @@ struct milgi_device *checked_device_new(struct milgi_device *inner, const struct
         .quiesce = checked_quiesce,
         .destroy = checked_destroy,
     };
-    struct checked *checked = calloc(1, sizeof(*checked));
+    struct checked *checked = calloc(1, sizeof *checked);
     const char *why = "";
 
-    if (checked == NULL)
+    if (!checked)
         bench_die("out of memory");
     if (milgi_device_new("cpu", &checked->cpu, &why) != 0)
         bench_die("%s", why);
@@ -196,6 +196,6 @@ struct milgi_device *checked_device_new(struct milgi_device *inner, const struct
     checked->device.caps = inner->caps;
     checked->device.caps.flags |= MILGI_CAP_LIBCRYPTO; /* the engine's own look would fail */
     checked->device.caps.flags &= ~MILGI_CAP_CANCEL;
-    memcpy(checked->device.spec, inner->spec, sizeof(checked->device.spec));
+    memcpy(checked->device.spec, inner->spec, sizeof checked->device.spec);
     return &checked->device;
 }

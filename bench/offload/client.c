@@ -102,7 +102,7 @@ static void readable(struct client *client)
     struct milgi_conn_info info;
     struct milgi_chunk *chunk = milgi_conn_chunk(client->conn, READ_SIZE);
 
-    if (chunk == NULL)
+    if (!chunk)
         bench_die("milgi: no chunk");
     ssize_t len = read(client->fd, milgi_chunk_data(chunk), READ_SIZE);
     milgi_conn_info(client->conn, &info);
@@ -134,7 +134,7 @@ static struct milgi_config *client_config(void)
     struct milgi_config *config = milgi_config_new(MILGI_CLIENT);
     const char *why = "";
 
-    if (config == NULL)
+    if (!config)
         bench_die("out of memory");
     must_milgi(milgi_config_set_suites(config, &suite, 1), "suites");
     must_milgi(milgi_config_set_groups(config, &group, 1), "groups");
@@ -152,8 +152,8 @@ static void set_up(struct crowd *crowd)
     struct clients *clients = crowd->clients;
 
     crowd->epoll = must_system(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    crowd->all = calloc(clients->n, sizeof(*crowd->all));
-    if (crowd->all == NULL)
+    crowd->all = calloc(clients->n, sizeof *crowd->all);
+    if (!crowd->all)
         bench_die("out of memory");
     for (unsigned i = 0; i < clients->n; i++) {
         crowd->all[i].crowd = crowd;
@@ -256,7 +256,7 @@ static void plain_readable(struct client *client)
 {
     static uint8_t bytes[READ_SIZE];
     struct clients *clients = client->crowd->clients;
-    ssize_t len = read(client->fd, bytes, sizeof(bytes));
+    ssize_t len = read(client->fd, bytes, sizeof bytes);
 
     if (len <= 0)
         return;

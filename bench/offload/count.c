@@ -20,9 +20,9 @@ static long number_in(const char *path)
     FILE *file = fopen(path, "r");
     long number = -1;
 
-    if (file == NULL || fscanf(file, "%ld", &number) != 1)
+    if (!file || fscanf(file, "%ld", &number) != 1)
         number = -1;
-    if (file != NULL)
+    if (file)
         fclose(file);
     return number;
 }
@@ -40,9 +40,9 @@ static long mounted_elsewhere(void)
         if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
             mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL) == 0)
             id = number_in("/sys/kernel/tracing/" EVENT_ID);
-        _exit(write(ends[1], &id, sizeof(id)) == sizeof(id) ? 0 : 1);
+        _exit(write(ends[1], &id, sizeof id) == sizeof id ? 0 : 1);
     }
-    if (child > 0 && read(ends[0], &id, sizeof(id)) != sizeof(id))
+    if (child > 0 && read(ends[0], &id, sizeof id) != sizeof id)
         id = -1;
     if (child > 0)
         waitpid(child, NULL, 0);
@@ -68,12 +68,12 @@ bool syscalls_open(struct syscall_counter *counter, const pid_t *threads, unsign
     struct perf_event_attr attr;
     long id = entered();
 
-    memset(&attr, 0, sizeof(attr));
+    memset(&attr, 0, sizeof attr);
     attr.type = PERF_TYPE_TRACEPOINT;
-    attr.size = sizeof(attr);
+    attr.size = sizeof attr;
     attr.config = (uint64_t)id;
     *counter = (struct syscall_counter){ malloc(n * sizeof(int)), 0 };
-    if (id < 0 || counter->fd == NULL)
+    if (id < 0 || !counter->fd)
         return false;
     for (unsigned i = 0; i < n; i++) {
         int fd = (int)syscall(SYS_perf_event_open, &attr, threads[i], -1, -1, 0);
@@ -89,7 +89,7 @@ uint64_t syscalls_close(struct syscall_counter *counter)
 
     for (unsigned i = 0; i < counter->n; i++) {
         uint64_t one;
-        if (read(counter->fd[i], &one, sizeof(one)) == sizeof(one))
+        if (read(counter->fd[i], &one, sizeof one) == sizeof one)
             all += one;
         close(counter->fd[i]);
     }
@@ -104,18 +104,18 @@ unsigned threads_list(pid_t **threads)
     unsigned n = 0, cap = 0;
 
     *threads = NULL;
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (dir && (entry = readdir(dir))) {
         if (entry->d_name[0] == '.')
             continue;
         if (n == cap) {
             cap = cap == 0 ? 64 : cap * 2;
-            *threads = realloc(*threads, cap * sizeof(**threads));
-            if (*threads == NULL)
+            *threads = realloc(*threads, cap * sizeof **threads);
+            if (!*threads)
                 bench_die("out of memory");
         }
         (*threads)[n++] = (pid_t)atol(entry->d_name);
     }
-    if (dir != NULL)
+    if (dir)
         closedir(dir);
     return n;
 }
@@ -125,14 +125,14 @@ uint64_t switches_of(pid_t thread)
     char path[64], line[256];
     uint64_t all = 0;
 
-    snprintf(path, sizeof(path), "/proc/self/task/%d/status", (int)thread);
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)thread);
     FILE *file = fopen(path, "r");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+    while (file && fgets(line, sizeof line, file)) {
         const char *at = strstr(line, "ctxt_switches:");
-        if (at != NULL)
+        if (at)
             all += strtoull(at + strlen("ctxt_switches:"), NULL, 10);
     }
-    if (file != NULL)
+    if (file)
         fclose(file);
     return all;
 }

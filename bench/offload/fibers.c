@@ -101,7 +101,7 @@ static void told_by_fd(struct signing *signing)
 {
     const uint64_t one = 1;
 
-    if (write(signing->fd, &one, sizeof(one)) != sizeof(one))
+    if (write(signing->fd, &one, sizeof one) != sizeof one)
         bench_die("cannot write to an eventfd");
 }
 
@@ -121,7 +121,7 @@ static int wait_fd(struct lane *lane, struct signing *signing, const void *diges
     lane_sign(lane, signing, digest, len);
     while (!signing->done)
         ASYNC_pause_job();
-    return read(signing->fd, &count, sizeof(count)) == sizeof(count);
+    return read(signing->fd, &count, sizeof count) == sizeof count;
 }
 
 static int fd_of(struct slot *slot)

@@ -60,7 +60,7 @@ static void on_cpu(struct tools *t, struct milgi_op *op)
 static void derive(struct tools *t)
 {
     t->derive.u.kex.secret_len = t->keygen.u.kex.secret_len;
-    memcpy(t->derive.u.kex.secret, t->keygen.u.kex.secret, sizeof(t->derive.u.kex.secret));
+    memcpy(t->derive.u.kex.secret, t->keygen.u.kex.secret, sizeof t->derive.u.kex.secret);
     on_cpu(t, &t->derive);
 }
 
@@ -79,22 +79,22 @@ static void x25519_new(struct tools *t)
     t->keygen.alg = t->derive.alg = MILGI_GROUP_X25519;
     t->keygen.u.kex.seed_len = 32;
     must(RAND_bytes(t->keygen.u.kex.seed, 32) == 1);
-    t->keygen.u.kex.share = (struct milgi_slice){ NULL, t->share, sizeof(t->share) };
+    t->keygen.u.kex.share = (struct milgi_slice){ NULL, t->share, sizeof t->share };
     on_cpu(t, &t->keygen);
     t->derive.u.kex.share = t->keygen.u.kex.share;
 }
 
 static void tools_new(struct tools *t)
 {
-    memset(t, 0, sizeof(*t));
+    memset(t, 0, sizeof *t);
     x25519_new(t);
     t->ecdsa = EVP_EC_gen("P-256");
     must(t->ecdsa != NULL);
     t->sign = EVP_PKEY_CTX_new(t->ecdsa, NULL);
     t->verify = EVP_PKEY_CTX_new(t->ecdsa, NULL);
     must(EVP_PKEY_sign_init(t->sign) == 1 && EVP_PKEY_verify_init(t->verify) == 1);
-    t->signature_len = sizeof(t->signature);
-    must(EVP_PKEY_sign(t->sign, t->signature, &t->signature_len, t->digest, sizeof(t->digest)) == 1);
+    t->signature_len = sizeof t->signature;
+    must(EVP_PKEY_sign(t->sign, t->signature, &t->signature_len, t->digest, sizeof t->digest) == 1);
 }
 
 static void tools_free(struct tools *t)
@@ -115,7 +115,7 @@ static void once(struct tools *t, enum primitive primitive)
     case PRIMITIVE_KEYGEN_AWS_LC:
     case PRIMITIVE_DERIVE_AWS_LC: retry_primitive(primitive, t->public, t->private); break;
     default:
-        must(EVP_PKEY_verify(t->verify, t->signature, t->signature_len, t->digest, sizeof(t->digest)) == 1);
+        must(EVP_PKEY_verify(t->verify, t->signature, t->signature_len, t->digest, sizeof t->digest) == 1);
         break;
     }
 }
@@ -158,7 +158,7 @@ static void *measure(void *arg)
 
     bench_pin(work->cpu);
     tools_new(&t);
-    enum primitive n_here = retry_library() != NULL ? PRIMITIVES : PRIMITIVE_KEYGEN_AWS_LC;
+    enum primitive n_here = retry_library() ? PRIMITIVES : PRIMITIVE_KEYGEN_AWS_LC;
     for (enum primitive primitive = 0; primitive < n_here; primitive++) {
         uint64_t began = thread_ns(), now = began;
         unsigned n = 0;

@@ -43,7 +43,7 @@ long heap_live(enum role role)
 
 static void count(void *block, long sign)
 {
-    if (block != NULL && atomic_load_explicit(&counting, memory_order_relaxed))
+    if (block && atomic_load_explicit(&counting, memory_order_relaxed))
         atomic_fetch_add_explicit(
             &live[mine], sign * (long)(malloc_usable_size(block) + HEADER), memory_order_relaxed);
 }
@@ -68,7 +68,7 @@ FOR_ALL void *realloc(void *old, size_t size)
 {
     count(old, -1);
     void *block = __libc_realloc(old, size);
-    count(block != NULL || size == 0 ? block : old, 1);
+    count(block || size == 0 ? block : old, 1);
     return block;
 }
 
@@ -88,7 +88,7 @@ FOR_ALL void *aligned_alloc(size_t alignment, size_t size)
 FOR_ALL int posix_memalign(void **block, size_t alignment, size_t size)
 {
     *block = memalign(alignment, size);
-    return *block == NULL ? ENOMEM : 0;
+    return !*block ? ENOMEM : 0;
 }
 
 FOR_ALL void free(void *block)

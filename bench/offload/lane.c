@@ -41,13 +41,13 @@ void lane_open(struct lane *lane, struct scene *scene)
     lane->clock = (struct milgi_clock){ monotonic, wall, NULL };
     lane->credential = credential_of(scene->cert);
     lane->qp = ops->qp_open(lane->device, &lane->clock);
-    if (lane->qp == NULL)
+    if (!lane->qp)
         bench_die("the device has no queue pair");
     lane->key = (struct milgi_key){ .serial = UINT64_MAX - 1, .refs = 1, .kind = MILGI_KEY_PRIVATE };
     lane->key.credential = lane->credential;
     if (lane->device->caps.flags & MILGI_CAP_KEY_LOAD) {
         lane->key.dev[0] = ops->key_load(lane->qp, &lane->key);
-        if (lane->key.dev[0] == NULL)
+        if (!lane->key.dev[0])
             bench_die("the device cannot load the key");
     }
     lane->fd = ops->notify_fd(lane->qp);
@@ -74,13 +74,13 @@ static void gauge(struct lane *lane, int more)
 /* As far as the device takes them. */
 static void offer(struct lane *lane)
 {
-    while (lane->first != NULL) {
+    while (lane->first) {
         struct milgi_op *op = &lane->first->op;
         if (lane->device->ops->enqueue(lane->qp, &op, 1) != 1)
             return;
         lane->in_flight++;
         lane->first = lane->first->next;
-        if (lane->first == NULL)
+        if (!lane->first)
             lane->last = &lane->first;
     }
 }
@@ -103,7 +103,7 @@ void lane_sign(struct lane *lane, struct signing *signing, const void *input, si
     *lane->last = signing;
     lane->last = &signing->next;
     offer(lane);
-    if (lane->first != NULL)
+    if (lane->first)
         atomic_fetch_add_explicit(&lane->scene->refused, 1, memory_order_relaxed);
 }
 
@@ -143,7 +143,7 @@ void lane_end(struct lane *lane)
     lane_poll(lane);
     if (lane->in_flight > 0)
         bench_die("the device has kept %u signatures", lane->in_flight);
-    while (waiting != NULL) {
+    while (waiting) {
         struct signing *next = waiting->next;
         waiting->op.status = MILGI_OP_CANCELLED;
         came_back(lane, waiting);

@@ -70,7 +70,7 @@ static void shake(struct slot *slot)
     struct loop *loop = slot->loop;
     int fd;
 
-    if (slot->ssl == NULL)
+    if (!slot->ssl)
         slot->ssl = loop->library->open(slot);
     switch (loop->library->shake(slot)) {
     case SHAKEN_DONE:
@@ -78,7 +78,7 @@ static void shake(struct slot *slot)
         answer_done(slot->fd);
         break;
     case SHAKEN_PARKED:
-        if (loop->library->wait_fd != NULL && (fd = loop->library->wait_fd(slot)) >= 0)
+        if (loop->library->wait_fd && (fd = loop->library->wait_fd(slot)) >= 0)
             loop_watch(loop->epoll, fd, OF_JOB | (uint64_t)(slot - loop->slots));
         break;
     case SHAKEN_FAILED:
@@ -97,7 +97,7 @@ static void shake_ready(struct loop *loop)
     /* What becomes ready meanwhile comes in the next turn. */
     loop->first = NULL;
     loop->last = &loop->first;
-    while (slot != NULL) {
+    while (slot) {
         struct slot *next = slot->next;
         slot->ready = false;
         shake(slot);
@@ -108,7 +108,7 @@ static void shake_ready(struct loop *loop)
 static void turn(struct loop *loop)
 {
     struct epoll_event events[EVENTS];
-    bool at_once = loop->first != NULL || (loop->lane.in_flight > 0 && lane_arm(&loop->lane));
+    bool at_once = loop->first || (loop->lane.in_flight > 0 && lane_arm(&loop->lane));
     int n = epoll_wait(loop->epoll, events, EVENTS, at_once ? 0 : -1);
 
     if (n < 0 && errno != EINTR)
@@ -128,8 +128,8 @@ static void set_up(struct loop *loop)
 
     loop->last = &loop->first;
     loop->epoll = must_system(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    loop->slots = calloc(scene->n, sizeof(*loop->slots));
-    if (loop->slots == NULL)
+    loop->slots = calloc(scene->n, sizeof *loop->slots);
+    if (!loop->slots)
         bench_die("out of memory");
     for (unsigned i = 0; i < scene->n; i++) {
         loop->slots[i].loop = loop;
@@ -153,12 +153,12 @@ void loop_run(struct loop *loop, const struct library *library, struct scene *sc
     loop->stopping = true;
     lane_end(&loop->lane);
     for (unsigned i = 0; i < scene->n; i++) {
-        if (loop->slots[i].ssl != NULL)
+        if (loop->slots[i].ssl)
             loop_ready(&loop->slots[i]);
     }
     shake_ready(loop);
     for (unsigned i = 0; i < scene->n; i++) {
-        if (loop->slots[i].ssl != NULL)
+        if (loop->slots[i].ssl)
             end(&loop->slots[i]);
     }
     free(loop->slots);

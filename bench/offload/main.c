@@ -85,7 +85,7 @@ static struct options parse(int argc, char **argv)
     }
     if (optind != argc)
         bench_die("unknown argument '%s'", argv[optind]);
-    if ((o.cert == NULL) != (o.key == NULL))
+    if ((!o.cert) != (!o.key))
         bench_die("--cert and --key go together");
     if (o.rounds > ROUNDS_MAX)
         bench_die("at most %d rounds", ROUNDS_MAX);
@@ -98,17 +98,17 @@ static struct options parse(int argc, char **argv)
 
 static struct row *add(const struct options *o, const char *group, const struct design *design, const char *device)
 {
-    if (o->only != NULL && strstr(design->name, o->only) == NULL)
+    if (o->only && !strstr(design->name, o->only))
         return NULL;
-    if (o->group != NULL && strcmp(o->group, group) != 0)
+    if (o->group && strcmp(o->group, group) != 0)
         return NULL;
-    if (design == &design_retry && retry_library() == NULL)
+    if (design == &design_retry && !retry_library())
         return NULL;
     if (rows_n == ROWS_MAX)
         bench_die("too many points");
     struct row *row = &rows[rows_n++];
     *row = (struct row){ .group = group, .point.design = design, .point.clients = o->clients };
-    snprintf(row->device, sizeof(row->device), "%s", device);
+    snprintf(row->device, sizeof row->device, "%s", device);
     row->point.device = row->device;
     return row;
 }
@@ -132,10 +132,10 @@ static void add_sim(const struct options *o, const char *group, const struct des
 {
     char spec[96];
 
-    snprintf(spec, sizeof(spec), "sim:latency=%luus,units=%u,depth=%u,canned", (unsigned long)(latency_ns / US), units,
+    snprintf(spec, sizeof spec, "sim:latency=%luus,units=%u,depth=%u,canned", (unsigned long)(latency_ns / US), units,
         depth);
     struct row *row = add(o, group, design, spec);
-    if (row == NULL)
+    if (!row)
         return;
     row->point.latency_ns = latency_ns;
     row->point.units = units;
@@ -147,7 +147,7 @@ static void add_heap(const struct options *o, const struct design *design)
 {
     struct row *row = add(o, GROUP_HEAP, design, HEAP_DEVICE);
 
-    if (row == NULL)
+    if (!row)
         return;
     row->point.latency_ns = 100 * MS;
     row->point.units = HEAP_UNITS;
@@ -266,7 +266,7 @@ int main(int argc, char **argv)
     FILE *json = NULL;
     uint64_t began = bench_now_ns();
 
-    if (o.json != NULL && (json = fopen(o.json, "w")) == NULL)
+    if (o.json && !(json = fopen(o.json, "w")))
         bench_die("cannot write '%s'", o.json);
     rig_init(&rig, o.cert, o.key);
     rig.warm_ns = 100 * MS;
@@ -284,7 +284,7 @@ int main(int argc, char **argv)
     results.n = rows_n;
     results.seconds = (double)(bench_now_ns() - began) / 1e9;
     report_print(&results, stdout);
-    if (json != NULL) {
+    if (json) {
         report_json(&results, json);
         if (fclose(json) != 0)
             bench_die("cannot write '%s'", o.json);

@@ -69,10 +69,10 @@ static void readable(struct end *end)
 {
     struct server *server = end->server;
 
-    if (end->conn == NULL)
+    if (!end->conn)
         must_milgi(milgi_conn_new(server->engine, server->config, NULL, &events, end, &end->conn), "connection");
     struct milgi_chunk *chunk = milgi_conn_chunk(end->conn, READ_SIZE);
-    if (chunk == NULL)
+    if (!chunk)
         bench_die("milgi: no chunk");
     ssize_t len = read(end->fd, milgi_chunk_data(chunk), READ_SIZE);
     if (len <= 0) {
@@ -135,7 +135,7 @@ static struct milgi_config *config_of(const struct bench_cert *cert)
     struct milgi_credential *credential = credential_of(cert);
     const char *why = "";
 
-    if (config == NULL)
+    if (!config)
         bench_die("out of memory");
     must_milgi(milgi_config_set_suites(config, &suite, 1), "suites");
     must_milgi(milgi_config_set_groups(config, &group, 1), "groups");
@@ -162,8 +162,8 @@ static void set_up(struct server *server)
     server->device = (unsigned)must_milgi(milgi_engine_add_device(server->engine, scene->device), "device");
     must_milgi(milgi_engine_route(server->engine, MILGI_OP_BIT(MILGI_OP_SIGN), server->device, 0), "route");
     server->epoll = must_system(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    server->ends = calloc(scene->n, sizeof(*server->ends));
-    if (server->ends == NULL)
+    server->ends = calloc(scene->n, sizeof *server->ends);
+    if (!server->ends)
         bench_die("out of memory");
     for (unsigned i = 0; i < scene->n; i++) {
         server->ends[i] = (struct end){ server, scene->fd[i], NULL };
@@ -189,7 +189,7 @@ static void serve(struct scene *scene)
         bench_die("milgi: the device did not do all signatures");
     atomic_store(&scene->refused, device->full);
     for (unsigned i = 0; i < scene->n; i++) {
-        if (server.ends[i].conn != NULL)
+        if (server.ends[i].conn)
             milgi_conn_free(server.ends[i].conn);
     }
     must_milgi(milgi_engine_free(server.engine), "freeing the engine");

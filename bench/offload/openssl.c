@@ -42,7 +42,7 @@ static void make_engine(void)
 {
     our.engine = ENGINE_new();
     our.method = EC_KEY_METHOD_new(EC_KEY_OpenSSL());
-    if (our.engine == NULL || our.method == NULL)
+    if (!our.engine || !our.method)
         bench_die("libcrypto: no engine");
     EC_KEY_METHOD_set_sign(our.method, engine_sign, NULL, NULL);
     if (ENGINE_set_id(our.engine, "offload") != 1 || ENGINE_set_name(our.engine, "bench/offload") != 1 ||
@@ -57,7 +57,7 @@ static EVP_PKEY *engine_key(X509 *x509)
     EC_KEY *ec = EC_KEY_new_method(our.engine);
     EVP_PKEY *key = EVP_PKEY_new();
 
-    if (public == NULL || ec == NULL || key == NULL || EC_KEY_set_group(ec, EC_KEY_get0_group(public)) != 1 ||
+    if (!public || !ec || !key || EC_KEY_set_group(ec, EC_KEY_get0_group(public)) != 1 ||
         EC_KEY_set_public_key(ec, EC_KEY_get0_public_key(public)) != 1 || EVP_PKEY_assign_EC_KEY(key, ec) != 1)
         bench_die("libcrypto: cannot give the key to the engine: it has to be an EC key");
     return key;
@@ -66,9 +66,9 @@ static EVP_PKEY *engine_key(X509 *x509)
 static void use_cert(SSL_CTX *ctx, const struct bench_cert *cert)
 {
     BIO *in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
-    X509 *x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    X509 *x509 = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
 
-    if (x509 == NULL)
+    if (!x509)
         bench_die("libcrypto: cannot read the certificate");
     EVP_PKEY *key = engine_key(x509);
     if (SSL_CTX_use_certificate(ctx, x509) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
@@ -85,7 +85,7 @@ SSL_CTX *openssl_context(const struct bench_cert *cert, struct lane *lane, wait_
     make_engine();
     our.lane = lane;
     our.wait = wait;
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") != 1 || SSL_CTX_set1_groups_list(ctx, "X25519") != 1 ||
         SSL_CTX_set_num_tickets(ctx, 0) != 1)
         bench_die("libssl: cannot set up");
@@ -107,7 +107,7 @@ SSL *openssl_new(SSL_CTX *ctx, int fd)
 {
     SSL *ssl = SSL_new(ctx);
 
-    if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
+    if (!ssl || SSL_set_fd(ssl, fd) != 1)
         bench_die("libssl: no connection");
     SSL_set_accept_state(ssl);
     return ssl;

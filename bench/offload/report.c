@@ -163,14 +163,14 @@ static double fibers_us(const struct results *r, bool least)
     const struct row *fd = find(r, GROUP_TARGET, &design_fibers_fd);
     const struct row *callback = find(r, GROUP_TARGET, &design_fibers_callback);
 
-    return fd != NULL && callback != NULL ? fmin(beyond_us(r, fd, least), beyond_us(r, callback, least)) : NAN;
+    return fd && callback ? fmin(beyond_us(r, fd, least), beyond_us(r, callback, least)) : NAN;
 }
 
 static bool cpu_target(const struct results *r, const struct design *design, FILE *out)
 {
     const struct row *row = find(r, GROUP_TARGET, design);
 
-    if (row == NULL || isnan(fibers_us(r, true)))
+    if (!row || isnan(fibers_us(r, true)))
         return true;
     double least = beyond_us(r, row, true) / fibers_us(r, true);
     double median = beyond_us(r, row, false) / fibers_us(r, false);
@@ -185,7 +185,7 @@ static bool heap_target(const struct results *r, FILE *out)
 {
     const struct row *row = find(r, GROUP_HEAP, &design_milgi);
 
-    if (row == NULL)
+    if (!row)
         return true;
     bool met = MEDIAN(row, heap) <= HEAP_WANTED;
     fprintf(out, "%-5s %.0f, wanted at most %.0f: %s: bytes of heap per handshake that waits for its signature\n",
@@ -205,7 +205,7 @@ static bool rate_target(const struct results *r, const char *group, const struct
 {
     const struct row *row = find(r, group, design);
 
-    if (row == NULL)
+    if (!row)
         return true;
     double ratio = MEDIAN(row, per_second) / bound(row);
     bool met = ratio >= RATE_WANTED;
@@ -273,7 +273,7 @@ void report_json(const struct results *r, FILE *out)
     bench_json_open(&json, NULL, '{');
     bench_json_text(&json, "benchmark", "offload");
     bench_json_bool(&json, "quick", r->quick);
-    if (retry_library() != NULL)
+    if (retry_library())
         bench_json_text(&json, "aws_lc", retry_library());
     bench_json_number(&json, "server_cpu", r->rig->server_cpu);
     bench_json_number(&json, "clients_cpu", r->rig->client_cpu);

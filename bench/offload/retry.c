@@ -34,22 +34,22 @@ static void find(void *function, const char *name)
 {
     void *at = dlsym(lib.handle, name);
 
-    if (at == NULL)
+    if (!at)
         bench_die("%s is not in %s", name, LIBRARY);
-    memcpy(function, &at, sizeof(at));
+    memcpy(function, &at, sizeof at);
 }
 
 static void load(void)
 {
     char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof(LIBRARY));
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - sizeof LIBRARY);
 
     if (len < 0)
         return;
     path[len] = 0;
     strcpy(strrchr(path, '/') + 1, LIBRARY);
     lib.handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (lib.handle == NULL)
+    if (!lib.handle)
         return;
     find(&lib.context_new, "retry_context_new");
     find(&lib.context_free, "retry_context_free");
@@ -62,9 +62,9 @@ static void load(void)
 
 const char *retry_library(void)
 {
-    if (lib.handle == NULL)
+    if (!lib.handle)
         load();
-    return lib.handle != NULL ? lib.version() : NULL;
+    return lib.handle ? lib.version() : NULL;
 }
 
 void retry_primitive(enum primitive primitive, uint8_t public[32], uint8_t private[32])
@@ -83,8 +83,8 @@ static void begin(void *arg, const uint8_t *input, size_t len)
 {
     struct slot *slot = arg;
 
-    slot->sign = malloc(sizeof(*slot->sign));
-    if (slot->sign == NULL)
+    slot->sign = malloc(sizeof *slot->sign);
+    if (!slot->sign)
         bench_die("out of memory");
     slot->sign->told = told_slot;
     slot->sign->arg = slot;
@@ -112,7 +112,7 @@ static void *open_ssl(struct slot *slot)
 {
     void *ssl = lib.open(slot->loop->ctx, slot->fd, slot);
 
-    if (ssl == NULL)
+    if (!ssl)
         bench_die("AWS-LC: no connection");
     return ssl;
 }
@@ -134,14 +134,14 @@ static void close_ssl(struct slot *slot)
 static void *context(const struct bench_cert *cert)
 {
     BIO *in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
-    X509 *x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    X509 *x509 = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
     uint8_t *der = NULL;
-    int len = x509 != NULL ? i2d_X509(x509, &der) : -1;
+    int len = x509 ? i2d_X509(x509, &der) : -1;
 
     if (len <= 0)
         bench_die("libcrypto: cannot read the certificate");
     void *ctx = lib.context_new((struct signer){ begin, fetch }, der, (size_t)len);
-    if (ctx == NULL)
+    if (!ctx)
         bench_die("AWS-LC: cannot set up");
     OPENSSL_free(der);
     X509_free(x509);
@@ -154,7 +154,7 @@ static void serve(struct scene *scene)
     static const struct library library = { open_ssl, shake, NULL, close_ssl };
     struct loop loop = { .epoll = -1 };
 
-    if (retry_library() == NULL)
+    if (!retry_library())
         bench_die("%s is not there", LIBRARY);
     lane_open(&loop.lane, scene);
     void *ctx = context(scene->cert);

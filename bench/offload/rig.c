@@ -89,7 +89,7 @@ static int listener_new(struct sockaddr_un *name, socklen_t *name_len)
     *name = (struct sockaddr_un){ .sun_family = AF_UNIX };
     must_system(bind(fd, (struct sockaddr *)name, sizeof(sa_family_t)), "bind");
     must_system(listen(fd, BACKLOG), "listen");
-    *name_len = sizeof(*name);
+    *name_len = sizeof *name;
     must_system(getsockname(fd, (struct sockaddr *)name, name_len), "getsockname");
     return fd;
 }
@@ -164,10 +164,10 @@ static void start(struct run *run)
 
 static struct run *run_new(struct rig *rig, const struct point *point, unsigned wanted, bool gauged)
 {
-    struct run *run = calloc(1, sizeof(*run));
+    struct run *run = calloc(1, sizeof *run);
     const char *why = "";
 
-    if (run == NULL)
+    if (!run)
         bench_die("out of memory");
     run->rig = rig;
     run->scene.design = run->clients.design = point->design;
@@ -185,7 +185,7 @@ static struct run *run_new(struct rig *rig, const struct point *point, unsigned 
         run->scene.device = checked_device_new(run->scene.device, &rig->cert);
     run->scene.fd = malloc(run->scene.n * sizeof(int));
     run->clients.fd = malloc(run->clients.n * sizeof(int));
-    if (run->scene.fd == NULL || run->clients.fd == NULL)
+    if (!run->scene.fd || !run->clients.fd)
         bench_die("out of memory");
     run->scene.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
     run->clients.stop_fd = must_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
@@ -197,7 +197,7 @@ static void ring(int fd)
 {
     const uint64_t one = 1;
 
-    if (write(fd, &one, sizeof(one)) != sizeof(one))
+    if (write(fd, &one, sizeof one) != sizeof one)
         bench_die("cannot write to an eventfd");
 }
 
@@ -339,7 +339,7 @@ static void latencies(struct run *run, struct figures *figures)
     figures->p50_us = figures->p99_us = NAN;
     if (us->n == 0)
         return;
-    qsort(us->v, us->n, sizeof(*us->v), ascending);
+    qsort(us->v, us->n, sizeof *us->v, ascending);
     figures->p50_us = us->v[us->n / 2];
     figures->p99_us = us->v[us->n * 99 / 100];
 }
@@ -450,7 +450,7 @@ static void choose_cpus(struct rig *rig)
 {
     cpu_set_t set;
 
-    must_system(sched_getaffinity(0, sizeof(set), &set), "sched_getaffinity");
+    must_system(sched_getaffinity(0, sizeof set, &set), "sched_getaffinity");
     if (CPU_COUNT(&set) < 2)
         bench_die("two CPUs are needed, one for the server and one for its clients");
     rig->client_cpu = rig->server_cpu = -1;
@@ -467,7 +467,7 @@ static char *contents(const char *name, size_t *len)
     FILE *file = fopen(name, "r");
     char *text = malloc(FILE_MAX);
 
-    *len = file != NULL && text != NULL ? fread(text, 1, FILE_MAX, file) : 0;
+    *len = file && text ? fread(text, 1, FILE_MAX, file) : 0;
     if (*len == 0 || *len == FILE_MAX)
         bench_die("cannot read '%s'", name);
     fclose(file);
@@ -478,7 +478,7 @@ static struct bench_cert cert_of(const char *cert, const char *key)
 {
     struct bench_cert made;
 
-    if (cert == NULL)
+    if (!cert)
         return bench_cert_make(BENCH_ECDSA_P256);
     made.cert_pem = contents(cert, &made.cert_len);
     if (!milgi_credential_is_uri(key)) {

@@ -98,10 +98,10 @@ static void start_workers(struct server *server)
     unsigned n = server->scene->n;
     pthread_attr_t attr;
 
-    server->workers = calloc(n, sizeof(*server->workers));
+    server->workers = calloc(n, sizeof *server->workers);
     server->stacks = mmap(NULL, (size_t)n * STACK, PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (server->workers == NULL || server->stacks == MAP_FAILED)
+    if (!server->workers || server->stacks == MAP_FAILED)
         bench_die("out of memory");
     madvise(server->stacks, (size_t)n * STACK, MADV_NOHUGEPAGE);
     for (unsigned i = 0; i < n; i++) {
@@ -122,7 +122,7 @@ static size_t stacks_used(const struct server *server)
     size_t len = (size_t)server->scene->n * STACK, page = (size_t)sysconf(_SC_PAGESIZE), used = 0;
     unsigned char *resident = malloc(len / page);
 
-    if (resident == NULL || mincore(server->stacks, len, resident) != 0)
+    if (!resident || mincore(server->stacks, len, resident) != 0)
         bench_die("cannot see the stacks");
     for (size_t i = 0; i < len / page; i++)
         used += resident[i] & 1 ? page : 0;

@@ -21,7 +21,7 @@ static void readable(struct plain *plain, unsigned answer)
 {
     static const uint8_t filler[65536];
     static uint8_t bytes[4096];
-    ssize_t len = read(plain->fd, bytes, sizeof(bytes));
+    ssize_t len = read(plain->fd, bytes, sizeof bytes);
 
     if (len <= 0)
         return;
@@ -34,11 +34,11 @@ static void readable(struct plain *plain, unsigned answer)
 
 static void serve(struct scene *scene)
 {
-    struct plain *all = calloc(scene->n, sizeof(*all));
+    struct plain *all = calloc(scene->n, sizeof *all);
     struct epoll_event got[EVENTS];
     int epoll = must_system(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
 
-    if (all == NULL)
+    if (!all)
         bench_die("out of memory");
     for (unsigned i = 0; i < scene->n; i++) {
         all[i].fd = scene->fd[i];

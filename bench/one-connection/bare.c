@@ -37,7 +37,7 @@ static void seal(struct core *core)
     for (unsigned i = 0; i < 8; i++)
         nonce[4 + i] = (uint8_t)(core->sequence >> 8 * i);
     if (EVP_EncryptInit_ex2(core->ctx, NULL, NULL, nonce, NULL) != 1 ||
-        EVP_EncryptUpdate(core->ctx, NULL, &n, aad, sizeof(aad)) != 1 ||
+        EVP_EncryptUpdate(core->ctx, NULL, &n, aad, sizeof aad) != 1 ||
         EVP_EncryptUpdate(core->ctx, core->out, &n, core->in, RECORD) != 1 ||
         EVP_EncryptFinal_ex(core->ctx, core->out + n, &n) != 1 || EVP_CIPHER_CTX_get_params(core->ctx, params) != 1)
         bench_die("libcrypto: sealing failed");
@@ -60,10 +60,10 @@ static double run(struct core *core, uint64_t ns)
 void *bare_make(const struct subject *subject, const struct setup *setup)
 {
     static const uint8_t key[32] = { 1 };
-    struct bare *bare = calloc(1, sizeof(*bare));
+    struct bare *bare = calloc(1, sizeof *bare);
     EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, setup->suite->cipher, NULL);
 
-    if (bare == NULL || cipher == NULL)
+    if (!bare || !cipher)
         bench_die("libcrypto: no %s", setup->suite->cipher);
     bare->cores = 1 + subject->workers;
     bare->other = setup->place.other;

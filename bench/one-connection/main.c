@@ -114,7 +114,7 @@ static bool chosen(const struct options *o, const struct subject *subject)
 {
     if (o->quick && subject->receives)
         return false;
-    return subject == &subjects[0] || o->only == NULL || strstr(subject->name, o->only) != NULL;
+    return subject == &subjects[0] || !o->only || strstr(subject->name, o->only);
 }
 
 static void measure(struct table *table, const struct options *o, const struct setup *setup)
@@ -227,7 +227,7 @@ static void write_json(FILE *file, const struct options *o, const struct table *
     }
     bench_json_close(&json, ']');
     bench_json_open(&json, "targets", '[');
-    if (score != NULL) {
+    if (score) {
         bench_json_open(&json, NULL, '{');
         bench_json_text(&json, "what", "ChaCha20-Poly1305, sending, loop and 1 worker, of what two cores can do");
         bench_json_number(&json, "wanted", WANTED);
@@ -257,7 +257,7 @@ static bool run(const struct options *o, const struct setup *base)
     FILE *json = NULL;
     bool ok = true;
 
-    if (o->json != NULL && (json = fopen(o->json, "w")) == NULL)
+    if (o->json && !(json = fopen(o->json, "w")))
         bench_die("cannot write '%s'", o->json);
     bench_machine_print(stdout, base->place.loop);
     printf("16 KiB records, %u in flight; the loop on CPU %d, the worker on CPU %d; %u rounds of %.0f ms\n", o->window,
@@ -270,13 +270,13 @@ static bool run(const struct options *o, const struct setup *base)
         print_table(&tables[i]);
         fflush(stdout);
     }
-    if (json != NULL) {
+    if (json) {
         write_json(json, o, tables, base);
         if (fclose(json) != 0)
             bench_die("cannot write '%s'", o->json);
     }
     const struct score *score = targeted(tables);
-    if (score != NULL) {
+    if (score) {
         ok = met(score);
         printf("\n%-5s %.3f of what two cores can do: one connection, ChaCha20-Poly1305, sending, loop and 1 worker; "
                "wanted: %.2f\n",

@@ -56,7 +56,7 @@ static void deliver(struct end *to, const void *data, size_t len)
 {
     struct milgi_chunk *chunk = milgi_conn_chunk(to->conn, len);
 
-    if (chunk == NULL)
+    if (!chunk)
         bench_die("milgi: no chunk");
     memcpy(milgi_chunk_data(chunk), data, len);
     const struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), (uint32_t)len };
@@ -79,7 +79,7 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
     for (size_t i = 0; i < iov_n; i++) {
         if (end->wired)
             deliver(end->other, iov[i].data, iov[i].len);
-        else if (recording != NULL)
+        else if (recording)
             record(recording, iov[i].data, iov[i].len);
         len += iov[i].len;
     }
@@ -128,7 +128,7 @@ static struct milgi_config *config(const struct setup *setup, enum milgi_role ro
     struct milgi_credential *credential;
     const char *why = "";
 
-    if (c == NULL)
+    if (!c)
         bench_die("out of memory");
     must(milgi_config_set_suites(c, &setup->suite->id, 1), "suites");
     must(milgi_config_set_limit(c, MILGI_LIMIT_WINDOW, setup->window), "window");
@@ -157,7 +157,7 @@ static void route(struct one *one, const struct subject *subject, const struct s
     if (subject->route == ROUTE_CPU)
         return;
     /* Two workers have both cores, and the loop beside one of them: then nobody spins. */
-    snprintf(spec, sizeof(spec), "pool:%u,min=4096,spin=%s", subject->workers, subject->workers == 1 ? SPIN : "0us");
+    snprintf(spec, sizeof spec, "pool:%u,min=4096,spin=%s", subject->workers, subject->workers == 1 ? SPIN : "0us");
     one->pool = bench_device(spec, cpus, subject->workers, BENCH_NORMAL);
     int index = milgi_engine_add_device(one->end[MEASURED].engine, one->pool);
     must(index, "device");
@@ -187,7 +187,7 @@ static void make_sources(struct one *one, struct milgi_engine *engine)
 {
     for (unsigned i = 0; i < SOURCES; i++) {
         one->source[i] = milgi_chunk_new(engine, RECORD);
-        if (one->source[i] == NULL)
+        if (!one->source[i])
             bench_die("milgi: no chunk");
         memset(milgi_chunk_data(one->source[i]), (int)i, RECORD);
     }
@@ -195,9 +195,9 @@ static void make_sources(struct one *one, struct milgi_engine *engine)
 
 void *milgi_make(const struct subject *subject, const struct setup *setup)
 {
-    struct one *one = calloc(1, sizeof(*one));
+    struct one *one = calloc(1, sizeof *one);
 
-    if (one == NULL)
+    if (!one)
         bench_die("out of memory");
     one->receives = subject->receives;
     one->polls = subject->polls;
@@ -293,7 +293,7 @@ static unsigned lay_out(struct one *one, struct milgi_slice *slices)
     for (size_t at = 0; at < one->tape_len; n++) {
         size_t len = one->tape_len - at < READ ? one->tape_len - at : READ;
         slices[n].chunk = milgi_conn_chunk(one->end[MEASURED].conn, READ);
-        if (slices[n].chunk == NULL)
+        if (!slices[n].chunk)
             bench_die("milgi: no chunk");
         slices[n].data = milgi_chunk_data(slices[n].chunk);
         slices[n].len = (uint32_t)len;

@@ -33,7 +33,7 @@ static SSL_CTX *context(const SSL_METHOD *method, const struct suite *suite)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
 
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, suite->openssl) != 1 || SSL_CTX_set_num_tickets(ctx, 0) != 1)
         bench_die("libssl: cannot set up");
     return ctx;
@@ -43,10 +43,10 @@ static void use_cert(SSL_CTX *ctx, const struct bench_cert *cert)
 {
     BIO *cert_in = BIO_new_mem_buf(cert->cert_pem, (int)cert->cert_len);
     BIO *key_in = BIO_new_mem_buf(cert->key_pem, (int)cert->key_len);
-    X509 *x509 = cert_in != NULL ? PEM_read_bio_X509(cert_in, NULL, NULL, NULL) : NULL;
-    EVP_PKEY *key = key_in != NULL ? PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL) : NULL;
+    X509 *x509 = cert_in ? PEM_read_bio_X509(cert_in, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = key_in ? PEM_read_bio_PrivateKey(key_in, NULL, NULL, NULL) : NULL;
 
-    if (x509 == NULL || key == NULL || SSL_CTX_use_certificate(ctx, x509) != 1 ||
+    if (!x509 || !key || SSL_CTX_use_certificate(ctx, x509) != 1 ||
         SSL_CTX_use_PrivateKey(ctx, key) != 1)
         bench_die("libssl: cannot use the certificate");
     X509_free(x509);
@@ -63,7 +63,7 @@ static void connect_pair(struct openssl *o)
         bench_die("libssl: no pair");
     for (int i = 0; i < 2; i++) {
         o->ssl[i] = SSL_new(o->ctx[i]);
-        if (o->ssl[i] == NULL)
+        if (!o->ssl[i])
             bench_die("out of memory");
         SSL_set_bio(o->ssl[i], bio[i], bio[i]);
     }
@@ -79,20 +79,20 @@ static void connect_pair(struct openssl *o)
 
 void *openssl_make(const struct subject *subject, const struct setup *setup)
 {
-    struct openssl *o = calloc(1, sizeof(*o));
+    struct openssl *o = calloc(1, sizeof *o);
 
     (void)subject;
-    if (o == NULL)
+    if (!o)
         bench_die("out of memory");
     o->ctx[0] = context(TLS_server_method(), setup->suite);
     o->ctx[1] = context(TLS_client_method(), setup->suite);
     use_cert(o->ctx[0], setup->cert);
     connect_pair(o);
     o->sink = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sink");
-    if (o->sink == NULL || BIO_meth_set_write(o->sink, sink_write) != 1 || BIO_meth_set_ctrl(o->sink, sink_ctrl) != 1)
+    if (!o->sink || BIO_meth_set_write(o->sink, sink_write) != 1 || BIO_meth_set_ctrl(o->sink, sink_ctrl) != 1)
         bench_die("libssl: no sink");
     BIO *sink = BIO_new(o->sink);
-    if (sink == NULL)
+    if (!sink)
         bench_die("out of memory");
     BIO_set_init(sink, 1);
     SSL_set0_wbio(o->ssl[0], sink);

@@ -62,9 +62,9 @@ static void shake_hands(struct line *line)
 
 struct echo *echo_new(const struct server *server, unsigned connections)
 {
-    struct echo *echo = calloc(1, sizeof(*echo));
+    struct echo *echo = calloc(1, sizeof *echo);
 
-    if (echo == NULL || (echo->lines = calloc(connections, sizeof(*echo->lines))) == NULL)
+    if (!echo || !(echo->lines = calloc(connections, sizeof *echo->lines)))
         bench_die("out of memory");
     echo->ctx = client_context();
     echo->n = connections;
@@ -76,7 +76,7 @@ struct echo *echo_new(const struct server *server, unsigned connections)
     for (unsigned i = 0; i < connections; i++) {
         struct line *line = &echo->lines[i];
         line->ssl = SSL_new(echo->ctx);
-        if (line->ssl == NULL || SSL_set_fd(line->ssl, connected(server->port)) != 1)
+        if (!line->ssl || SSL_set_fd(line->ssl, connected(server->port)) != 1)
             bench_die("out of memory");
         SSL_set_connect_state(line->ssl);
         shake_hands(line);

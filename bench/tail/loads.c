@@ -29,7 +29,7 @@ SSL_CTX *client_context(void)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") != 1 || SSL_CTX_set1_groups_list(ctx, "X25519") != 1)
         bench_die("libssl: cannot set up a client");
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -46,9 +46,9 @@ int connected(int port)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+    if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         bench_die("no socket: %s", strerror(errno));
-    if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS)
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS)
         bench_die("cannot connect: %s", strerror(errno));
     return fd;
 }
@@ -64,7 +64,7 @@ static void next_handshake(struct client *client, SSL_CTX *ctx, int epoll, int p
     int fd = connected(port);
 
     client->ssl = SSL_new(ctx);
-    if (client->ssl == NULL || SSL_set_fd(client->ssl, fd) != 1)
+    if (!client->ssl || SSL_set_fd(client->ssl, fd) != 1)
         bench_die("out of memory");
     SSL_set_connect_state(client->ssl);
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client };
@@ -97,11 +97,11 @@ static void *storm(void *arg)
 {
     struct load *load = arg;
     SSL_CTX *ctx = client_context();
-    struct client *clients = calloc(load->clients, sizeof(*clients));
+    struct client *clients = calloc(load->clients, sizeof *clients);
     struct epoll_event events[EVENTS];
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    if (clients == NULL || epoll < 0)
+    if (!clients || epoll < 0)
         bench_die("out of memory");
     for (unsigned i = 0; i < load->clients; i++)
         next_handshake(&clients[i], ctx, epoll, load->port);
@@ -142,17 +142,17 @@ static void *burn(void *arg)
     unsigned char signature[1024];
     uint64_t began = bench_now_ns();
 
-    if (sign == NULL || EVP_PKEY_sign_init(sign) != 1 || EVP_PKEY_CTX_set_signature_md(sign, EVP_sha256()) != 1 ||
+    if (!sign || EVP_PKEY_sign_init(sign) != 1 || EVP_PKEY_CTX_set_signature_md(sign, EVP_sha256()) != 1 ||
         EVP_PKEY_CTX_set_rsa_padding(sign, RSA_PKCS1_PSS_PADDING) != 1)
         bench_die("libcrypto: cannot sign");
     while (!atomic_load(&load->stop)) {
         double due = load->rate * (double)(bench_now_ns() - began) / 1e9;
-        size_t len = sizeof(signature);
+        size_t len = sizeof signature;
         if ((double)atomic_load(&load->done) >= due) {
             nap(200000);
             continue;
         }
-        if (EVP_PKEY_sign(sign, signature, &len, digest, sizeof(digest)) != 1)
+        if (EVP_PKEY_sign(sign, signature, &len, digest, sizeof digest) != 1)
             bench_die("libcrypto: cannot sign");
         (void)atomic_fetch_add(&load->done, 1);
     }

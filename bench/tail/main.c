@@ -198,7 +198,7 @@ static void print_scores(const struct score *scores, unsigned n)
                 phase == QUIET ? 0 : s->done[phase] / s->seconds[phase], 100 * s->cpu_s[phase] / s->seconds[phase]);
         }
         printf("%-27s %-6s", "", "x");
-        for (size_t k = 0; k < sizeof(shown) / sizeof(shown[0]); k++)
+        for (size_t k = 0; k < sizeof shown / sizeof shown[0]; k++)
             printf(" %9.2f", times(s, shown[k]));
         putchar('\n');
     }
@@ -214,7 +214,7 @@ static void json_phase(struct bench_json *json, const struct score *s, enum phas
 
     bench_json_open(json, phase_names[phase], '{');
     bench_json_number(json, "messages", (double)s->us[phase].n);
-    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
         bench_json_number(json, shown[i].name, bench_samples_percentile(&s->us[phase], shown[i].percent));
     bench_json_number(json, "p99_median_of_rounds_us", bench_samples_median(&s->p99[phase]));
     bench_json_number(
@@ -276,7 +276,7 @@ static unsigned set_up(struct score *scores, const struct options *o, const stru
     unsigned n = 0;
 
     for (unsigned i = 0; i < DESIGNS; i++) {
-        if (o->only != NULL && strstr(designs[i].name, o->only) == NULL)
+        if (o->only && !strstr(designs[i].name, o->only))
             continue;
         struct score *s = &scores[n++];
         s->design = &designs[i];
@@ -332,7 +332,7 @@ static bool measure(const struct options *o, const struct ground *ground)
     FILE *json = NULL;
     bool ok = true;
 
-    if (o->json != NULL && (json = fopen(o->json, "w")) == NULL)
+    if (o->json && !(json = fopen(o->json, "w")))
         bench_die("cannot write '%s'", o->json);
     double alone = signatures_alone(ground);
     unsigned n = set_up(scores, o, ground);
@@ -346,7 +346,7 @@ static bool measure(const struct options *o, const struct ground *ground)
         }
     }
     print_scores(scores, n);
-    if (json != NULL) {
+    if (json) {
         write_json(json, o, ground, scores, n, alone);
         if (fclose(json) != 0)
             bench_die("cannot write '%s'", o->json);

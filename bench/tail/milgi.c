@@ -126,9 +126,9 @@ static const struct milgi_events tls_events = {
 
 static void conn_new(struct loop *loop, int fd)
 {
-    struct conn *conn = calloc(1, sizeof(*conn));
+    struct conn *conn = calloc(1, sizeof *conn);
 
-    if (conn == NULL)
+    if (!conn)
         bench_die("out of memory");
     *conn = (struct conn){ .loop = loop, .fd = fd };
     must(milgi_conn_new(loop->engine, loop->config, NULL, &tls_events, conn, &conn->tls), "connection");
@@ -144,7 +144,7 @@ static void receive(struct conn *conn, bool ended)
 
     do {
         struct milgi_chunk *chunk = milgi_conn_chunk(conn->tls, READ);
-        if (chunk == NULL)
+        if (!chunk)
             bench_die("milgi: no chunk");
         n = read(conn->fd, milgi_chunk_data(chunk), READ);
         if (n <= 0) {
@@ -168,7 +168,7 @@ static void make_config(struct loop *loop)
     struct milgi_credential *credential;
     const char *why = "";
 
-    if (c == NULL)
+    if (!c)
         bench_die("out of memory");
     must(milgi_config_set_suites(c, &suite, 1), "suites");
     must(milgi_config_set_groups(c, &group, 1), "groups");
@@ -188,7 +188,7 @@ static void make_engine(struct loop *loop)
         MILGI_OP_BIT(MILGI_OP_SIGN) | MILGI_OP_BIT(MILGI_OP_VERIFY);
 
     must(milgi_engine_new(NULL, &loop->engine), "engine");
-    if (spec == NULL)
+    if (!spec)
         return;
     loop->device = bench_device(spec, &loop->server->ground->place.other, 1, BENCH_LAST);
     int index = milgi_engine_add_device(loop->engine, loop->device);

@@ -42,9 +42,9 @@ struct offload {
 EVP_PKEY *bench_key(const struct bench_cert *cert)
 {
     BIO *in = BIO_new_mem_buf(cert->key_pem, (int)cert->key_len);
-    EVP_PKEY *key = in != NULL ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
 
-    if (key == NULL)
+    if (!key)
         bench_die("libcrypto: cannot read the key");
     BIO_free(in);
     return key;
@@ -61,9 +61,9 @@ static void tell(int fd, ASYNC_callback_fn told, void *told_arg)
 {
     static const uint64_t one = 1;
 
-    if (told != NULL)
+    if (told)
         (void)told(told_arg);
-    else if (write(fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+    else if (write(fd, &one, sizeof one) != (ssize_t)sizeof one)
         bench_die("cannot write to an eventfd");
 }
 
@@ -74,14 +74,14 @@ static void *worker(void *arg)
     pthread_mutex_lock(&offload->lock);
     for (;;) {
         struct job *job = offload->first;
-        if (job == NULL && offload->stopping)
+        if (!job && offload->stopping)
             break;
-        if (job == NULL) {
+        if (!job) {
             pthread_cond_wait(&offload->some, &offload->lock);
             continue;
         }
         offload->first = job->next;
-        if (offload->first == NULL)
+        if (!offload->first)
             offload->end = &offload->first;
         pthread_mutex_unlock(&offload->lock);
         job->result = in_software()(job->len, job->from, job->to, job->rsa, job->padding);
@@ -137,33 +137,33 @@ static int hand_over(int len, const unsigned char *from, unsigned char *to, RSA 
     struct job job = { .from = from, .to = to, .rsa = rsa, .len = len, .padding = padding, .fd = -1 };
     uint64_t count;
 
-    if (fiber == NULL)
+    if (!fiber)
         return in_software()(len, from, to, rsa, padding);
     ASYNC_WAIT_CTX *wait = ASYNC_get_wait_ctx(fiber);
     if (!offload->by_callback)
         job.fd = wait_fd(offload, wait);
-    else if (ASYNC_WAIT_CTX_get_callback(wait, &job.told, &job.told_arg) != 1 || job.told == NULL)
+    else if (ASYNC_WAIT_CTX_get_callback(wait, &job.told, &job.told_arg) != 1 || !job.told)
         bench_die("a fiber without a callback");
     submit(offload, &job);
     while (!atomic_load(&job.done))
         ASYNC_pause_job();
-    if (job.fd >= 0 && read(job.fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+    if (job.fd >= 0 && read(job.fd, &count, sizeof count) != (ssize_t)sizeof count)
         bench_die("a fiber was resumed before it was told");
     return job.result;
 }
 
 struct offload *offload_new(const struct place *place, bool by_callback)
 {
-    struct offload *offload = calloc(1, sizeof(*offload));
+    struct offload *offload = calloc(1, sizeof *offload);
 
-    if (offload == NULL)
+    if (!offload)
         bench_die("out of memory");
     offload->by_callback = by_callback;
     offload->end = &offload->first;
     pthread_mutex_init(&offload->lock, NULL);
     pthread_cond_init(&offload->some, NULL);
     offload->method = RSA_meth_dup(RSA_PKCS1_OpenSSL());
-    if (offload->method == NULL || RSA_meth_set0_app_data(offload->method, offload) != 1 ||
+    if (!offload->method || RSA_meth_set0_app_data(offload->method, offload) != 1 ||
         RSA_meth_set_priv_enc(offload->method, hand_over) != 1)
         bench_die("libcrypto: no method");
     offload->thread = bench_thread(place->other, BENCH_LAST, worker, offload);
@@ -176,7 +176,7 @@ EVP_PKEY *offload_key(struct offload *offload, const struct bench_cert *cert)
     EVP_PKEY *key = EVP_PKEY_new();
     RSA *rsa = EVP_PKEY_get1_RSA(plain);
 
-    if (key == NULL || rsa == NULL || RSA_set_method(rsa, offload->method) != 1 || EVP_PKEY_assign_RSA(key, rsa) != 1)
+    if (!key || !rsa || RSA_set_method(rsa, offload->method) != 1 || EVP_PKEY_assign_RSA(key, rsa) != 1)
         bench_die("libcrypto: no key");
     EVP_PKEY_free(plain);
     return key;
@@ -184,7 +184,7 @@ EVP_PKEY *offload_key(struct offload *offload, const struct bench_cert *cert)
 
 void offload_free(struct offload *offload)
 {
-    if (offload == NULL)
+    if (!offload)
         return;
     pthread_mutex_lock(&offload->lock);
     offload->stopping = true;

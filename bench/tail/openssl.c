@@ -52,18 +52,18 @@ static SSL_CTX *context(struct loop *loop)
     const struct ground *ground = loop->server->ground;
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     BIO *in = BIO_new_mem_buf(ground->cert.cert_pem, (int)ground->cert.cert_len);
-    X509 *cert = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    X509 *cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
     EVP_PKEY *key =
-        loop->offload != NULL ? offload_key(loop->offload, &ground->cert) : bench_key(&ground->cert);
+        loop->offload ? offload_key(loop->offload, &ground->cert) : bench_key(&ground->cert);
 
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") != 1 || SSL_CTX_set1_groups_list(ctx, "X25519") != 1 ||
-        SSL_CTX_set_num_tickets(ctx, 0) != 1 || cert == NULL || SSL_CTX_use_certificate(ctx, cert) != 1 ||
+        SSL_CTX_set_num_tickets(ctx, 0) != 1 || !cert || SSL_CTX_use_certificate(ctx, cert) != 1 ||
         SSL_CTX_use_PrivateKey(ctx, key) != 1)
         bench_die("libssl: cannot set up a server");
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_read_ahead(ctx, 1);
-    if (loop->offload != NULL)
+    if (loop->offload)
         SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC);
     X509_free(cert);
     EVP_PKEY_free(key);
@@ -83,7 +83,7 @@ static int told(SSL *ssl, void *arg)
     do
         conn->told = first;
     while (!atomic_compare_exchange_weak(&loop->told, &first, conn));
-    if (first == NULL && write(loop->told_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+    if (!first && write(loop->told_fd, &one, sizeof one) != (ssize_t)sizeof one)
         bench_die("cannot write to an eventfd");
     return 1;
 }
@@ -105,12 +105,12 @@ static void withdraw(struct conn *conn)
 
 static void conn_new(struct loop *loop, int fd)
 {
-    struct conn *conn = calloc(1, sizeof(*conn));
+    struct conn *conn = calloc(1, sizeof *conn);
 
-    if (conn == NULL)
+    if (!conn)
         bench_die("out of memory");
     *conn = (struct conn){ .loop = loop, .fd = fd, .ssl = SSL_new(loop->ctx) };
-    if (conn->ssl == NULL || SSL_set_fd(conn->ssl, fd) != 1)
+    if (!conn->ssl || SSL_set_fd(conn->ssl, fd) != 1)
         bench_die("out of memory");
     SSL_set_accept_state(conn->ssl);
     conn->socket = (struct source){ conn, false };
@@ -201,10 +201,10 @@ static void resume_told(struct loop *loop)
 {
     uint64_t count;
 
-    if (read(loop->told_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+    if (read(loop->told_fd, &count, sizeof count) < 0 && errno != EAGAIN)
         bench_die("cannot read an eventfd");
     struct conn *conn = atomic_exchange(&loop->told, NULL);
-    while (conn != NULL) {
+    while (conn) {
         struct conn *next = conn->told;
         go_on(conn);
         conn = next;

@@ -29,7 +29,7 @@ int accepted(int listener)
 
     if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED)
         bench_die("accept: %s", strerror(errno));
-    if (fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+    if (fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         bench_die("TCP_NODELAY: %s", strerror(errno));
     return fd;
 }
@@ -37,11 +37,11 @@ int accepted(int listener)
 static void listen_somewhere(struct server *server)
 {
     struct sockaddr_in at = { .sin_family = AF_INET };
-    socklen_t len = sizeof(at);
+    socklen_t len = sizeof at;
 
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (server->listener < 0 || bind(server->listener, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+    if (server->listener < 0 || bind(server->listener, (struct sockaddr *)&at, sizeof at) != 0 ||
         listen(server->listener, 1024) != 0 || getsockname(server->listener, (struct sockaddr *)&at, &len) != 0)
         bench_die("cannot listen: %s", strerror(errno));
     server->port = ntohs(at.sin_port);
@@ -70,7 +70,7 @@ void server_stop(struct server *server)
 {
     static const uint64_t one = 1;
 
-    if (write(server->stop_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+    if (write(server->stop_fd, &one, sizeof one) != (ssize_t)sizeof one)
         bench_die("cannot write to an eventfd");
     pthread_join(server->thread, NULL);
     close(server->stop_fd);

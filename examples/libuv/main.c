@@ -19,11 +19,11 @@ static struct milgi_config *config;
 static struct milgi_credential *credential;
 static struct milgi_device *pool;
 
-static void must(int rc, const char *what)
+static void must(int rv, const char *what)
 {
-    if (rc >= 0)
+    if (rv >= 0)
         return;
-    fprintf(stderr, "%s: %s\n", what, milgi_error_text(rc));
+    fprintf(stderr, "%s: %s\n", what, milgi_error_text(rv));
     exit(1);
 }
 

@@ -23,11 +23,11 @@ struct side {
     int fd;
 };
 
-static void must(ssize_t rc, const char *what)
+static void must(ssize_t rv, const char *what)
 {
-    if (rc >= 0)
+    if (rv >= 0)
         return;
-    fprintf(stderr, "%s: %s\n", what, milgi_error_text((int)rc));
+    fprintf(stderr, "%s: %s\n", what, milgi_error_text((int)rv));
     exit(1);
 }
 

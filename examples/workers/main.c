@@ -20,11 +20,11 @@
 #define WORKERS 2
 #define DRAIN_MS 5000
 
-static void must(int rc, const char *what)
+static void must(int rv, const char *what)
 {
-    if (rc >= 0)
+    if (rv >= 0)
         return;
-    fprintf(stderr, "%s: %s\n", what, milgi_error_text(rc));
+    fprintf(stderr, "%s: %s\n", what, milgi_error_text(rv));
     exit(1);
 }
 
@@ -156,15 +156,15 @@ static struct milgi_config *make_config(const struct master *m)
 {
     struct milgi_credential *credential = NULL;
     struct milgi_config *config = milgi_config_new(MILGI_SERVER);
-    int rc = config ? milgi_credential_new_file(m->chain, m->key, &credential) : MILGI_ENOMEM;
-    if (!rc)
-        rc = milgi_config_add_credential(config, credential);
-    if (!rc)
-        rc = milgi_config_freeze(config, NULL);
+    int rv = config ? milgi_credential_new_file(m->chain, m->key, &credential) : MILGI_ENOMEM;
+    if (!rv)
+        rv = milgi_config_add_credential(config, credential);
+    if (!rv)
+        rv = milgi_config_freeze(config, NULL);
     milgi_credential_unref(credential);
-    if (!rc)
+    if (!rv)
         return config;
-    fprintf(stderr, "%s, %s: %s\n", m->chain, m->key, milgi_error_text(rc));
+    fprintf(stderr, "%s, %s: %s\n", m->chain, m->key, milgi_error_text(rv));
     milgi_config_unref(config);
     return NULL;
 }

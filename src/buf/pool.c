@@ -129,7 +129,7 @@ static struct milgi_chunk *pick(struct shelf *shelf, uint64_t owner)
 
 static void destroy_idle(struct milgi__pool *pool, struct shelf *shelf)
 {
-    destroy(pool, unshelve(shelf, shelf->clean == NULL));
+    destroy(pool, unshelve(shelf, !shelf->clean));
     shelf->idle_min = MILGI__MIN(shelf->idle_min, shelf->dirty_n + shelf->clean_n);
 }
 

@@ -93,7 +93,7 @@ bool milgi__region_grow(struct milgi__region *region)
     if (!slab)
         return false;
     slab->base = region->memory.alloc(region->memory.ctx, MILGI_MEMORY_SLAB);
-    region->full = slab->base == NULL;
+    region->full = !slab->base;
     if (!slab->base) {
         milgi__free(slab);
         return false;

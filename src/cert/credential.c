@@ -166,7 +166,7 @@ static bool is_uri(const char *uri)
     size_t len = strlen(uri), scheme = 0;
 
     while ((uri[scheme] >= 'a' && uri[scheme] <= 'z') || (uri[scheme] >= 'A' && uri[scheme] <= 'Z') ||
-        (scheme > 0 && uri[scheme] != '\0' && strchr(others, uri[scheme]) != NULL))
+        (scheme > 0 && uri[scheme] != '\0' && strchr(others, uri[scheme])))
         scheme++;
     if (scheme == 0 || uri[scheme] != ':' || uri[scheme + 1] == '\0' || len > URI_MAX)
         return false;
@@ -182,7 +182,7 @@ static int copy_uri(struct milgi_credential *c, const char *uri)
     size_t size = strlen(uri) + 1;
 
     c->uri = milgi__alloc_raw(size);
-    if (c->uri == NULL)
+    if (!c->uri)
         return MILGI_ENOMEM;
     memcpy(c->uri, uri, size);
     return 0;
@@ -193,16 +193,16 @@ static void destroy(struct milgi_credential *credential)
     milgi__free(credential->chain);
     milgi__free(credential->spki);
     milgi__free_wiped(credential->pkcs8, credential->pkcs8_len);
-    if (credential->uri != NULL)
+    if (credential->uri)
         milgi__free_wiped(credential->uri, strlen(credential->uri));
     milgi__free(credential);
 }
 
 static struct milgi_credential *credential_new(void)
 {
-    struct milgi_credential *c = milgi__alloc(sizeof(*c));
+    struct milgi_credential *c = milgi__alloc(sizeof *c);
 
-    if (c == NULL)
+    if (!c)
         return NULL;
     atomic_init(&c->refs, 1);
     c->destroy = destroy;

@@ -8,7 +8,7 @@ bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type)
 {
     const struct milgi__scheme *found = milgi__scheme(scheme);
 
-    return found != NULL && found->tls13 && type != MILGI__KEY_NONE && found->key == type;
+    return found && found->tls13 && type != MILGI__KEY_NONE && found->key == type;
 }
 
 static bool has(const uint16_t *list, size_t n, uint16_t v)
@@ -76,8 +76,8 @@ size_t milgi__certificate_verify_input(
     p += 64;
     /*= RFC8446 4.4.3: "A single 0 byte which serves as the separator" */
     /* ... is the string's own. */
-    memcpy(p, context, sizeof(server));
-    p += sizeof(server);
+    memcpy(p, context, sizeof server);
+    p += sizeof server;
     memcpy(p, transcript_hash, hash_len);
     return (size_t)(p - out) + hash_len;
 }

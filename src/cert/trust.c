@@ -14,8 +14,8 @@ static void destroy(struct milgi_trust *trust)
 /* Takes |anchors|. */
 static int trust_new(uint8_t *anchors, size_t len, struct milgi_trust **trust)
 {
-    *trust = milgi__alloc(sizeof(**trust));
-    if (*trust == NULL) {
+    *trust = milgi__alloc(sizeof **trust);
+    if (!*trust) {
         milgi__free(anchors);
         return MILGI_ENOMEM;
     }

@@ -60,14 +60,14 @@ static const struct {
 static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)
 {
     list->n = (uint16_t)n;
-    memcpy(list->v, values, n * sizeof(*values));
+    memcpy(list->v, values, n * sizeof *values);
 }
 
 struct milgi_config *milgi_config_new(enum milgi_role role)
 {
-    struct milgi_config *config = milgi__alloc(sizeof(*config));
+    struct milgi_config *config = milgi__alloc(sizeof *config);
 
-    if (config == NULL)
+    if (!config)
         return NULL;
     atomic_init(&config->refs, 1);
     config->role = role;
@@ -89,7 +89,7 @@ struct milgi_config *milgi_config_ref(struct milgi_config *config)
 
 void milgi_config_unref(struct milgi_config *config)
 {
-    if (config == NULL || atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) != 1)
+    if (!config || atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (size_t i = 0; i < config->credentials_n; i++)
         milgi_credential_unref(config->credentials[i]);
@@ -104,12 +104,12 @@ void milgi_config_unref(struct milgi_config *config)
 
 int milgi_config_add_credential(struct milgi_config *config, struct milgi_credential *credential)
 {
-    if (config->frozen || credential == NULL)
+    if (config->frozen || !credential)
         return MILGI_EINVAL;
     size_t n = config->credentials_n;
     if ((n & (n - 1)) == 0) { /* full: room grows by doubling */
         struct milgi_credential **grown = milgi__alloc((n > 0 ? 2 * n : 1) * sizeof(struct milgi_credential *));
-        if (grown == NULL)
+        if (!grown)
             return MILGI_ENOMEM;
         if (n > 0)
             memcpy(grown, config->credentials, n * sizeof(struct milgi_credential *));
@@ -123,7 +123,7 @@ int milgi_config_add_credential(struct milgi_config *config, struct milgi_creden
 
 int milgi_config_set_trust(struct milgi_config *config, struct milgi_trust *trust)
 {
-    if (config->frozen || trust == NULL)
+    if (config->frozen || !trust)
         return MILGI_EINVAL;
     milgi_trust_ref(trust);
     milgi_trust_unref(config->trust);
@@ -157,7 +157,7 @@ static bool alpn_valid(const char *const *protocols, size_t n, size_t *total)
 {
     *total = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t len = protocols[i] != NULL ? strlen(protocols[i]) : 0;
+        size_t len = protocols[i] ? strlen(protocols[i]) : 0;
         if (len < 1 || len > 255)
             return false;
         *total += 1 + len;
@@ -169,10 +169,10 @@ int milgi_config_set_alpn(struct milgi_config *config, const char *const *protoc
 {
     size_t total;
 
-    if (config->frozen || (n > 0 && protocols == NULL) || !alpn_valid(protocols, n, &total))
+    if (config->frozen || (n > 0 && !protocols) || !alpn_valid(protocols, n, &total))
         return MILGI_EINVAL;
     uint8_t *list = n > 0 ? milgi__alloc_raw(total) : NULL;
-    if (n > 0 && list == NULL)
+    if (n > 0 && !list)
         return MILGI_ENOMEM;
     uint8_t *p = list;
     for (size_t i = 0; i < n; i++) {
@@ -193,7 +193,7 @@ static int set_list(struct milgi_config *config, struct milgi__u16_list *list, c
 {
     struct milgi__u16_list made = { .n = 0 };
 
-    if (config->frozen || n == 0 || n > MILGI__LIST_MAX || values == NULL)
+    if (config->frozen || n == 0 || n > MILGI__LIST_MAX || !values)
         return MILGI_EINVAL;
     for (size_t i = 0; i < n; i++) {
         if (!known(values[i]))
@@ -220,7 +220,7 @@ static bool known_scheme(uint16_t value)
 {
     const struct milgi__scheme *scheme = milgi__scheme(value);
 
-    return scheme != NULL && scheme->tls13;
+    return scheme && scheme->tls13;
 }
 
 int milgi_config_set_suites(struct milgi_config *config, const uint16_t *suites, size_t n)
@@ -313,7 +313,7 @@ static int check_server(const struct milgi_config *config, const char **why)
         *why = "a server needs a credential, or to be asked for one";
         return MILGI_EINVAL;
     }
-    if (config->client_auth != MILGI_CLIENT_AUTH_NONE && config->trust == NULL) {
+    if (config->client_auth != MILGI_CLIENT_AUTH_NONE && !config->trust) {
         *why = "client authentication needs a trust";
         return MILGI_EINVAL;
     }
@@ -326,7 +326,7 @@ static int check_client(struct milgi_config *config, const char **why)
         *why = "more key shares than groups";
         return MILGI_EINVAL;
     }
-    if (config->trust != NULL || config->accept_any_server)
+    if (config->trust || config->accept_any_server)
         return 0;
     int error = milgi_trust_new_system(&config->trust);
     if (error != 0)
@@ -352,7 +352,7 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
     const char *reason = NULL;
     int error;
 
-    if (why == NULL)
+    if (!why)
         why = &reason;
     *why = NULL;
     if (config->frozen) {

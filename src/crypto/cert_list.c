@@ -36,7 +36,7 @@ static bool grow(struct milgi__cert_list *list, size_t need)
         return true;
     size_t cap = list->cap * 2 + need;
     uint8_t *data = milgi__alloc_raw(cap);
-    if (data == NULL)
+    if (!data)
         return false;
     if (list->len > 0)
         memcpy(data, list->data, list->len);

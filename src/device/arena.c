@@ -19,14 +19,14 @@ struct milgi__arena {
 struct milgi__arena *milgi__arena_new(size_t size)
 {
     size_t slabs = size / MILGI_MEMORY_SLAB, words = (slabs + WORD_BITS - 1) / WORD_BITS;
-    struct milgi__arena *arena = milgi__alloc(sizeof(*arena) + words * sizeof(arena->out[0]));
+    struct milgi__arena *arena = milgi__alloc(sizeof *arena + words * sizeof arena->out[0]);
 
-    if (arena == NULL)
+    if (!arena)
         return NULL;
     arena->size = size;
     arena->slabs = (unsigned)slabs;
     arena->base = milgi__port_map(size, MILGI_MEMORY_SLAB);
-    if (arena->base == NULL) {
+    if (!arena->base) {
         milgi__free(arena);
         return NULL;
     }
@@ -35,7 +35,7 @@ struct milgi__arena *milgi__arena_new(size_t size)
 
 void milgi__arena_free(struct milgi__arena *arena)
 {
-    if (arena == NULL)
+    if (!arena)
         return;
     assert(milgi__arena_used(arena) == 0);
     milgi__port_unmap(arena->base, arena->size);
@@ -59,7 +59,7 @@ static unsigned take_of_word(_Atomic uint64_t *word, unsigned slabs)
 
 void *milgi__arena_take(struct milgi__arena *arena)
 {
-    if (milgi__mem_fail != NULL && milgi__mem_fail())
+    if (milgi__mem_fail && milgi__mem_fail())
         return NULL;
     for (unsigned at = 0; at < arena->slabs; at += WORD_BITS) {
         unsigned i = take_of_word(&arena->out[at / WORD_BITS], arena->slabs - at);
@@ -99,7 +99,7 @@ bool milgi__arena_word(const char *value, const char *kind, uint64_t *size)
 {
     size_t len = strlen(kind);
 
-    if (value == NULL || strncmp(value, kind, len) != 0)
+    if (!value || strncmp(value, kind, len) != 0)
         return false;
     if (value[len] == '\0')
         return true;

@@ -46,7 +46,7 @@ int milgi_device_new(const char *spec, struct milgi_device **device, const char 
     milgi__device_make make;
     int error;
 
-    if (device == NULL)
+    if (!device)
         return MILGI_EINVAL;
     *device = NULL;
     error = milgi__spec_parse(&parsed, spec);
@@ -55,7 +55,7 @@ int milgi_device_new(const char *spec, struct milgi_device **device, const char 
         goto out;
     }
     make = find(parsed.text);
-    if (make == NULL) {
+    if (!make) {
         error = MILGI_EUNSUPPORTED;
         reason = "no device of this name is built in";
         goto out;
@@ -68,9 +68,9 @@ int milgi_device_new(const char *spec, struct milgi_device **device, const char 
     memcpy((*device)->spec, spec, strlen(spec) + 1);
     (*device)->process = milgi__port_process();
 out:
-    if (error != 0 && reason == NULL)
+    if (error != 0 && !reason)
         reason = milgi_error_text(error);
-    if (why != NULL)
+    if (why)
         *why = reason;
     return error;
 }
@@ -82,7 +82,7 @@ bool milgi__device_foreign(const struct milgi_device *device)
 
 void milgi_device_free(struct milgi_device *device)
 {
-    if (device != NULL && !milgi__device_foreign(device))
+    if (device && !milgi__device_foreign(device))
         device->ops->destroy(device);
 }
 
@@ -96,14 +96,14 @@ static const char *complain_of_functions(const struct milgi_device *device)
     const struct milgi_device_ops *ops = device->ops;
     uint32_t flags = device->caps.flags;
 
-    if (ops == NULL || ops->name == NULL || ops->qp_open == NULL || ops->qp_close == NULL || ops->enqueue == NULL ||
-        ops->dequeue == NULL)
+    if (!ops || !ops->name || !ops->qp_open || !ops->qp_close || !ops->enqueue ||
+        !ops->dequeue)
         return "a device has a name, qp_open, qp_close, enqueue and dequeue";
-    if ((flags & MILGI_CAP_KEY_LOAD) && (ops->key_load == NULL || ops->key_free == NULL))
+    if ((flags & MILGI_CAP_KEY_LOAD) && (!ops->key_load || !ops->key_free))
         return "a device with KEY_LOAD has key_load and key_free";
-    if ((ops->chunk_alloc == NULL) != (ops->chunk_free == NULL))
+    if ((!ops->chunk_alloc) != (!ops->chunk_free))
         return "chunk_alloc and chunk_free come together";
-    if ((flags & MILGI_CAP_REMOTE) && (ops->notify_fd == NULL || ops->arm == NULL))
+    if ((flags & MILGI_CAP_REMOTE) && (!ops->notify_fd || !ops->arm))
         return "a REMOTE device has notify_fd and arm";
     return NULL;
 }
@@ -113,7 +113,7 @@ const char *milgi__device_complaint(const struct milgi_device *device)
     const struct milgi_device_caps *caps = &device->caps;
     const char *complaint = complain_of_functions(device);
 
-    if (complaint != NULL)
+    if (complaint)
         return complaint;
     if (caps->parallelism == 0 || caps->max_in_flight == 0 || caps->best_batch == 0)
         return "parallelism, max_in_flight and best_batch are at least 1";

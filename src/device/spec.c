@@ -28,7 +28,7 @@ static bool read_digits(const char **text, uint64_t max, uint64_t *out)
 
 bool milgi__spec_number(const char *value, uint64_t max, uint64_t *n)
 {
-    return value != NULL && read_digits(&value, max, n) && *value == '\0';
+    return value && read_digits(&value, max, n) && *value == '\0';
 }
 
 bool milgi__spec_time(const char *value, uint64_t *ns)
@@ -39,7 +39,7 @@ bool milgi__spec_time(const char *value, uint64_t *ns)
     } units[] = { { "", 1 }, { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 } };
     uint64_t n;
 
-    if (value == NULL || !read_digits(&value, UINT64_MAX, &n))
+    if (!value || !read_digits(&value, UINT64_MAX, &n))
         return false;
     for (size_t i = 0; i < MILGI__COUNT(units); i++) {
         if (strcmp(value, units[i].unit) != 0)
@@ -57,15 +57,15 @@ bool milgi__spec_size(const char *value, uint64_t *bytes)
     static const char units[] = "kmg";
     uint64_t n;
 
-    if (value == NULL || !read_digits(&value, UINT64_MAX, &n))
+    if (!value || !read_digits(&value, UINT64_MAX, &n))
         return false;
     if (*value == '\0') {
         *bytes = n;
         return true;
     }
     const char *unit = strchr(units, *value);
-    unsigned shift = unit == NULL ? 0 : 10 * (unsigned)(unit - units + 1);
-    if (unit == NULL || value[1] != '\0' || n > UINT64_MAX >> shift)
+    unsigned shift = !unit ? 0 : 10 * (unsigned)(unit - units + 1);
+    if (!unit || value[1] != '\0' || n > UINT64_MAX >> shift)
         return false;
     *bytes = n << shift;
     return true;
@@ -77,7 +77,7 @@ bool milgi__spec_fraction(const char *value, double *f)
     uint64_t whole, part = 0;
     double scale = 1;
 
-    if (value == NULL || !read_digits(&value, 100, &whole))
+    if (!value || !read_digits(&value, 100, &whole))
         return false;
     if (*value == '.') {
         const char *digits = ++value;
@@ -111,9 +111,9 @@ static bool take_word(struct milgi__spec *spec, char *word)
 {
     char *value = strchr(word, '=');
 
-    if (value != NULL)
+    if (value)
         *value++ = '\0';
-    if (*word == '\0' || (value != NULL && *value == '\0'))
+    if (*word == '\0' || (value && *value == '\0'))
         return false;
     if (spec->n == MILGI__COUNT(spec->key) || said_before(spec, word))
         return false;
@@ -124,25 +124,25 @@ static bool take_word(struct milgi__spec *spec, char *word)
 
 int milgi__spec_parse(struct milgi__spec *spec, const char *text)
 {
-    size_t len = text == NULL ? 0 : strlen(text);
+    size_t len = !text ? 0 : strlen(text);
 
-    memset(spec, 0, sizeof(*spec));
-    if (len == 0 || len >= sizeof(spec->text))
+    memset(spec, 0, sizeof *spec);
+    if (len == 0 || len >= sizeof spec->text)
         return MILGI_EINVAL;
     memcpy(spec->text, text, len);
     char *word = strchr(spec->text, ':');
-    if (word == NULL)
+    if (!word)
         return 0;
     if (word == spec->text)
         return MILGI_EINVAL;
     *word++ = '\0';
     for (;;) {
         char *comma = strchr(word, ',');
-        if (comma != NULL)
+        if (comma)
             *comma = '\0';
         if (!take_word(spec, word))
             return MILGI_EINVAL;
-        if (comma == NULL)
+        if (!comma)
             return 0;
         word = comma + 1;
     }
@@ -155,7 +155,7 @@ static bool read_value(const struct milgi__spec_word *word, const char *value)
     switch (word->kind) {
     case MILGI__SPEC_FLAG:
         *(bool *)word->to = true;
-        return value == NULL;
+        return !value;
     case MILGI__SPEC_TEXT:
         *(const char **)word->to = value;
         return value != NULL;

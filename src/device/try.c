@@ -31,9 +31,9 @@ struct attempt {
 
 static void wait_for(const struct milgi_device_ops *ops, struct milgi_qp *qp, uint64_t ns)
 {
-    int fd = ops->notify_fd == NULL ? -1 : ops->notify_fd(qp);
+    int fd = !ops->notify_fd ? -1 : ops->notify_fd(qp);
 
-    if (fd < 0 || ops->arm == NULL)
+    if (fd < 0 || !ops->arm)
         milgi__port_wait(-1, NAP_MS);
     else if (ops->arm(qp) == 0)
         milgi__port_wait(fd, (int)(ns / 1000000) + 1);
@@ -65,7 +65,7 @@ static int judge(const struct milgi_credential *credential, const struct milgi_o
     if (op->status != MILGI_OP_OK)
         return MILGI_EDEVICE;
     struct milgi__crypto *cx = milgi__crypto_new();
-    if (cx == NULL)
+    if (!cx)
         return MILGI_ENOMEM;
     int verified =
         milgi__verify(cx, credential->spki, credential->spki_len, op->alg, s->input, s->input_len, s->sig, s->sig_len);
@@ -80,8 +80,8 @@ static int sign(const struct milgi_device_ops *ops, struct milgi_qp *qp, struct 
     op->type = MILGI_OP_SIGN;
     op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = scheme_of(credential);
-    op->u.sign.input_len = sizeof(message);
-    memcpy(op->u.sign.input, message, sizeof(message));
+    op->u.sign.input_len = sizeof message;
+    memcpy(op->u.sign.input, message, sizeof message);
     if (run(ops, qp, op))
         return judge(credential, op, code);
     *code = MILGI_CODE_LOST;
@@ -92,10 +92,10 @@ static int try_on(
     struct milgi_device *device, struct milgi_qp *qp, const struct milgi_credential *credential, int *code)
 {
     const struct milgi_device_ops *ops = device->ops;
-    struct attempt *a = milgi__alloc(sizeof(*a));
+    struct attempt *a = milgi__alloc(sizeof *a);
     int error = MILGI_EUNSUPPORTED;
 
-    if (a == NULL)
+    if (!a)
         return MILGI_ENOMEM;
     a->key = (struct milgi_key){ .serial = milgi__key_serial(), .kind = MILGI_KEY_PRIVATE };
     a->key.refs = a->key.used = 1;
@@ -103,15 +103,15 @@ static int try_on(
     a->op.key = &a->key;
     if (device->caps.flags & MILGI_CAP_KEY_LOAD)
         a->key.dev[0] = ops->key_load(qp, &a->key);
-    bool loaded = a->key.dev[0] != NULL || !(device->caps.flags & MILGI_CAP_KEY_LOAD);
+    bool loaded = a->key.dev[0] || !(device->caps.flags & MILGI_CAP_KEY_LOAD);
     if (loaded)
         error = sign(ops, qp, &a->op, code);
-    if (ops->quiesce != NULL && ops->quiesce(qp, END_NS) != 0) {
+    if (ops->quiesce && ops->quiesce(qp, END_NS) != 0) {
         /* The device keeps all of it. */
         (void)atomic_fetch_add((_Atomic uint32_t *)(uintptr_t)&credential->refs, 1);
         return error;
     }
-    if (loaded && ops->key_free != NULL)
+    if (loaded && ops->key_free)
         ops->key_free(qp, &a->key, a->key.dev[0]);
     milgi__free(a);
     return error;
@@ -122,19 +122,19 @@ int milgi_device_try_key(struct milgi_device *device, const struct milgi_credent
     static const struct milgi_clock clock = { .monotonic_ns = milgi__port_monotonic_ns, .wall_s = milgi__port_wall_s };
     int unwanted;
 
-    if (code == NULL)
+    if (!code)
         code = &unwanted;
     *code = 0;
-    if (device == NULL || credential == NULL)
+    if (!device || !credential)
         return MILGI_EINVAL;
     if (milgi__device_foreign(device))
         return MILGI_EFORK;
     uint16_t scheme = scheme_of(credential);
     if (!(device->caps.ops & MILGI_OP_BIT(MILGI_OP_SIGN)) ||
-        (device->ops->supports != NULL && device->ops->supports(device, MILGI_OP_SIGN, scheme) != 1))
+        (device->ops->supports && device->ops->supports(device, MILGI_OP_SIGN, scheme) != 1))
         return MILGI_EUNSUPPORTED;
     struct milgi_qp *qp = device->ops->qp_open(device, &clock);
-    if (qp == NULL)
+    if (!qp)
         return MILGI_ELIMIT;
     int error = try_on(device, qp, credential, code);
     device->ops->qp_close(qp);

@@ -91,7 +91,7 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
     struct milgi_op *op;
     b->n = b->here_n = 0;
     b->cost_ns = b->here_ns = 0;
-    while (b->n < MILGI__BURST && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
+    while (b->n < MILGI__BURST && (op = milgi__fair_pick(&e->fair, d))) {
         bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
         enum place place = place_of(e, d, b, op, full);
         if (place == LATER)
@@ -131,7 +131,7 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
 {
     uint64_t spent = 0, begin_ns = e->spent_ns;
     struct milgi_op *op;
-    while (spent + e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
+    while (spent + e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
         /* Records are not measured. */
         spent += op->cls == MILGI_OP_CLASS_RECORDS ? op->e.estimate_ns : 0;
         milgi__op_reroute(e, op);
@@ -206,7 +206,7 @@ static void run_line(struct milgi_engine *e, struct milgi__dev *d)
     uint64_t begin_ns = e->spent_ns;
     struct milgi__mark unused;
     struct milgi_op *op;
-    while (e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d)) != NULL) {
+    while (e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
         milgi__fair_take(d, op, &unused);
         milgi__fair_settle(&e->fair, d);
         run_here(e, op);

@@ -67,7 +67,7 @@ void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d)
     for (unsigned cls = 0; !e->grace && cls < MILGI_OP_CLASSES; cls++) {
         uint64_t timeout = e->o.op_timeout_ns[cls];
         struct milgi_op *op;
-        while (timeout && (op = d->flight[cls].first) != NULL &&
+        while (timeout && (op = d->flight[cls].first) &&
             e->now_ns >= milgi__after(op->e.submitted_ns, timeout))
             lose(e, d, op);
     }

@@ -14,10 +14,10 @@ void *milgi__arena_alloc(struct milgi__arena *arena, size_t size)
 {
     size_t rounded = (size + 15) & ~(size_t)15;
     struct milgi__arena_block *block = arena->first;
-    if (block == NULL || block->size - block->used < rounded) {
+    if (!block || block->size - block->used < rounded) {
         size_t room = MILGI__MAX(rounded, BLOCK_MIN);
         block = milgi__alloc(sizeof *block + room);
-        if (block == NULL)
+        if (!block)
             return NULL;
         block->size = room;
         block->next = arena->first;
@@ -31,7 +31,7 @@ void *milgi__arena_alloc(struct milgi__arena *arena, size_t size)
 struct milgi__bytes milgi__arena_copy(struct milgi__arena *arena, struct milgi__bytes from)
 {
     uint8_t *p = milgi__arena_alloc(arena, from.len + 1); /* so that nothing is not NULL, and text ends in a zero */
-    if (p != NULL && from.len != 0)
+    if (p && from.len != 0)
         memcpy(p, from.p, from.len);
     return (struct milgi__bytes){ p, from.len };
 }
@@ -39,14 +39,14 @@ struct milgi__bytes milgi__arena_copy(struct milgi__arena *arena, struct milgi__
 struct milgi__bytes milgi__arena_u16(struct milgi__arena *arena, const uint16_t *list, size_t n)
 {
     uint8_t *p = milgi__arena_alloc(arena, 2 * n + 1);
-    for (size_t i = 0; p != NULL && i < n; i++)
+    for (size_t i = 0; p && i < n; i++)
         milgi__put16(p + 2 * i, list[i]);
     return (struct milgi__bytes){ p, 2 * n };
 }
 
 void milgi__arena_wipe(struct milgi__arena *arena)
 {
-    while (arena->first != NULL) {
+    while (arena->first) {
         struct milgi__arena_block *block = arena->first;
         arena->first = block->next;
         milgi__free_wiped(block, sizeof *block + block->size);

@@ -17,7 +17,7 @@ static void take_known(struct milgi__u16_list *known, struct milgi__bytes scheme
     known->n = 0;
     for (size_t i = 0; i < milgi__u16_n(schemes) && known->n < MILGI__LIST_MAX; i++) {
         uint16_t scheme = milgi__u16_at(schemes, i);
-        if (milgi__scheme(scheme) != NULL && !milgi__list_has(known, scheme))
+        if (milgi__scheme(scheme) && !milgi__list_has(known, scheme))
             known->v[known->n++] = scheme;
     }
 }
@@ -35,18 +35,18 @@ void milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
 
 bool milgi__hs_emit(struct milgi__hs *hs, struct milgi__bytes messages)
 {
-    int rc = hs->host.calls->send(hs->host.ctx, (enum milgi__level)hs->write_level, messages.p, messages.len);
-    if (rc != 0)
-        milgi__hs_broken(hs, rc);
-    return rc == 0;
+    int rv = hs->host.calls->send(hs->host.ctx, (enum milgi__level)hs->write_level, messages.p, messages.len);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
 }
 
 bool milgi__hs_record(struct milgi__hs *hs, struct milgi__bytes messages)
 {
-    int rc = milgi__transcript_add(&hs->transcript, messages.p, messages.len);
-    if (rc != 0)
-        milgi__hs_broken(hs, rc);
-    return rc == 0;
+    int rv = milgi__transcript_add(&hs->transcript, messages.p, messages.len);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
 }
 
 bool milgi__hs_send(struct milgi__hs *hs, struct milgi__bytes messages)
@@ -57,23 +57,23 @@ bool milgi__hs_send(struct milgi__hs *hs, struct milgi__bytes messages)
 bool milgi__hs_install(
     struct milgi__hs *hs, enum milgi__level level, enum milgi__dir dir, const uint8_t *secret)
 {
-    int rc = hs->host.calls->install(hs->host.ctx, level, dir, hs->suite, secret);
-    if (rc == MILGI_EPROTO)
+    int rv = hs->host.calls->install(hs->host.ctx, level, dir, hs->suite, secret);
+    if (rv == MILGI_EPROTO)
         milgi__hs_fail(
             hs, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "records of the old key behind a change of keys");
-    else if (rc != 0)
-        milgi__hs_broken(hs, rc);
+    else if (rv != 0)
+        milgi__hs_broken(hs, rv);
     else if (dir == MILGI__READ)
         hs->read_level = (uint8_t)level;
     else
         hs->write_level = (uint8_t)level;
-    return rc == 0;
+    return rv == 0;
 }
 
 static void log_secret(const struct milgi__hs *hs, const char *label, const uint8_t *secret)
 {
     char line[256];
-    if (hs->config->keylog == NULL)
+    if (!hs->config->keylog)
         return;
     if (milgi__keylog_line(
             line, sizeof line, label, hs->client_random, secret, milgi__hash_len(hs->suite->hash)) != 0)
@@ -84,12 +84,12 @@ static void log_secret(const struct milgi__hs *hs, const char *label, const uint
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs)
 {
     const struct milgi__exchange *kex = hs->kex;
-    int rc = milgi__schedule13_early(&hs->schedule, hs->host.cx, hs->suite->hash, NULL, 0);
-    if (rc == 0)
-        rc = milgi__schedule13_handshake(&hs->schedule, hs->host.cx, kex->shared, kex->shared_len, kex->hello_hash);
+    int rv = milgi__schedule13_early(&hs->schedule, hs->host.cx, hs->suite->hash, NULL, 0);
+    if (rv == 0)
+        rv = milgi__schedule13_handshake(&hs->schedule, hs->host.cx, kex->shared, kex->shared_len, kex->hello_hash);
     milgi__end_exchange(hs);
-    if (rc != 0) {
-        milgi__hs_broken(hs, rc);
+    if (rv != 0) {
+        milgi__hs_broken(hs, rv);
         return false;
     }
     log_secret(hs, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", hs->schedule.client_hs);
@@ -100,11 +100,11 @@ bool milgi__hs_handshake_secrets(struct milgi__hs *hs)
 bool milgi__hs_app_secrets(struct milgi__hs *hs)
 {
     uint8_t hash[MILGI__HASH_MAX];
-    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
-    if (rc == 0)
-        rc = milgi__schedule13_master(&hs->schedule, hs->host.cx, hash);
-    if (rc != 0) {
-        milgi__hs_broken(hs, rc);
+    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
+    if (rv == 0)
+        rv = milgi__schedule13_master(&hs->schedule, hs->host.cx, hash);
+    if (rv != 0) {
+        milgi__hs_broken(hs, rv);
         return false;
     }
     log_secret(hs, "CLIENT_TRAFFIC_SECRET_0", hs->schedule.client_app);
@@ -155,7 +155,7 @@ static bool copy_chain(struct milgi__hs *hs, const struct milgi__certificates *c
     struct milgi_iov *pieces = milgi__arena_alloc(&hs->arena, certs->n * sizeof *pieces);
     size_t len = certs->der_len + 3 * (size_t)certs->n;
     uint8_t *chain = milgi__arena_alloc(&hs->arena, len);
-    if (pieces == NULL || chain == NULL) {
+    if (!pieces || !chain) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }
@@ -244,12 +244,12 @@ bool milgi__hs_send_verify(struct milgi__hs *hs)
 static bool finished_mac(struct milgi__hs *hs, const uint8_t *secret, uint8_t mac[MILGI__HASH_MAX])
 {
     uint8_t hash[MILGI__HASH_MAX];
-    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
-    if (rc == 0)
-        rc = milgi__finished_mac(hs->host.cx, hs->suite->hash, secret, hash, mac);
-    if (rc != 0)
-        milgi__hs_broken(hs, rc);
-    return rc == 0;
+    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
+    if (rv == 0)
+        rv = milgi__finished_mac(hs->host.cx, hs->suite->hash, secret, hash, mac);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
 }
 
 bool milgi__hs_take_finished(struct milgi__hs *hs, struct milgi__reader *body, const uint8_t *secret)

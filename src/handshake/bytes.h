@@ -20,7 +20,7 @@ static inline struct milgi__bytes milgi__rest(struct milgi__reader *r)
 static inline struct milgi__reader milgi__reader_of(struct milgi__bytes bytes)
 {
     static const uint8_t nothing[1];
-    return milgi__reader(bytes.p != NULL ? bytes.p : nothing, bytes.len);
+    return milgi__reader(bytes.p ? bytes.p : nothing, bytes.len);
 }
 
 /* Lists of 16-bit code points stay as they are on the wire. */

@@ -22,30 +22,30 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
     }
     /*= RFC8446 4.1.3: "A client which receives a cipher suite that was not offered MUST abort the handshake with an
      *= "illegal_parameter" alert." */
-    if (!milgi__list_has(&hs->config->suites, hello->suite) || milgi__suite(hello->suite) == NULL) {
+    if (!milgi__list_has(&hs->config->suites, hello->suite) || !milgi__suite(hello->suite)) {
         milgi__hs_illegal(hs, "the server selected a cipher suite that was not offered");
         return false;
     }
     /*= RFC8446 4.1.4: "clients MUST check that the cipher suite supplied in the ServerHello is the same as that in the
      *= HelloRetryRequest and otherwise abort the handshake with an "illegal_parameter" alert" */
-    if (hs->suite != NULL && hs->suite->id != hello->suite) {
+    if (hs->suite && hs->suite->id != hello->suite) {
         milgi__hs_illegal(hs, "the server changed the cipher suite after its HelloRetryRequest");
         return false;
     }
-    if (hs->suite != NULL)
+    if (hs->suite)
         return true;
     hs->suite = milgi__suite(hello->suite);
     hs->result.suite = hello->suite;
-    int rc = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
-    if (rc != 0)
-        milgi__hs_broken(hs, rc);
-    return rc == 0;
+    int rv = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
 }
 
 static const struct milgi__key_pair *pair_of(const struct milgi__hs *hs, uint16_t group)
 {
     const struct milgi__exchange *kex = hs->kex;
-    for (unsigned i = 0; kex != NULL && i < kex->pairs_n; i++) {
+    for (unsigned i = 0; kex && i < kex->pairs_n; i++) {
         if (kex->pair[i].group == group)
             return &kex->pair[i];
     }
@@ -64,15 +64,15 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
     /*= RFC8446 4.2.8: "the client MUST verify that (1) the selected_group field corresponds to a group which was
      *= provided in the "supported_groups" extension in the original ClientHello and (2) the selected_group field does
      *= not correspond to a group which was provided in the "key_share" extension in the original ClientHello." */
-    if (asks_group && (!milgi__list_has(&hs->config->groups, ext->group) || pair_of(hs, ext->group) != NULL))
+    if (asks_group && (!milgi__list_has(&hs->config->groups, ext->group) || pair_of(hs, ext->group)))
         return milgi__hs_illegal(hs, "a HelloRetryRequest for a group that was not offered or had a share");
     hs->result.hello_retry = true;
-    int rc = milgi__transcript_retry(&hs->transcript, hs->host.cx);
-    if (rc != 0)
-        return milgi__hs_broken(hs, rc);
+    int rv = milgi__transcript_retry(&hs->transcript, hs->host.cx);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
     if (has_cookie) {
         hs->cookie = milgi__arena_copy(&hs->unsent, ext->cookie);
-        if (hs->cookie.p == NULL)
+        if (!hs->cookie.p)
             return milgi__hs_broken(hs, MILGI_ENOMEM);
     }
     if (!asks_group)
@@ -95,7 +95,7 @@ static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__ser
      *= client MUST verify that the selected NamedGroup in the ServerHello is the same as that in the
      *= HelloRetryRequest" */
     const struct milgi__key_pair *pair = pair_of(hs, ext->group);
-    if (pair == NULL)
+    if (!pair)
         return milgi__hs_illegal(hs, "the server's key share is of a group that has no share of ours");
     if (ext->share.len != milgi__kex_public_len(ext->group) || ext->share.len > MILGI_KEX_PUBLIC_MAX)
         return milgi__hs_illegal(hs, "a key share of a wrong length");
@@ -152,9 +152,9 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
 static enum milgi__step install_keys(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->kex->hello_hash);
-    if (rc != 0)
-        return milgi__hs_broken(hs, rc);
+    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->kex->hello_hash);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
     if (!milgi__hs_handshake_secrets(hs) ||
         !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.server_hs))
         return MILGI__FAILED;
@@ -192,7 +192,7 @@ static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__read
     if (!milgi__alpn_next(&list, &chosen) || !offered_protocol(hs->config, chosen))
         return milgi__hs_illegal(hs, "the server chose an application protocol that was not offered");
     hs->result.alpn = (const char *)milgi__arena_copy(&hs->arena, chosen).p;
-    if (hs->result.alpn == NULL)
+    if (!hs->result.alpn)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
     return MILGI__C13_RECV_REQUEST;
 }
@@ -284,11 +284,11 @@ static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__rea
     (void)none;
     const struct milgi_credential *credential = hs->credential;
     struct milgi__bytes context = { NULL, 0 }, chain = { NULL, 0 };
-    if (credential != NULL)
+    if (credential)
         chain = (struct milgi__bytes){ credential->chain, credential->chain_len };
-    size_t cap = milgi__certificate_len(context, chain, credential != NULL ? credential->chain_n : 0);
+    size_t cap = milgi__certificate_len(context, chain, credential ? credential->chain_n : 0);
     uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
-    if (message == NULL)
+    if (!message)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
     struct milgi__writer w = milgi__writer(message, cap);
     milgi__certificate_encode(&w, context, chain);
@@ -296,7 +296,7 @@ static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__rea
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     if (!milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) }))
         return MILGI__FAILED;
-    if (credential == NULL)
+    if (!credential)
         return MILGI__C13_SEND_FINISHED;
     return milgi__start_sign(hs) ? MILGI__C13_SEND_VERIFY : MILGI__FAILED;
 }

@@ -82,7 +82,7 @@ bool milgi__choose_credential(struct milgi__hs *hs)
 {
     const char *name = milgi__hs_role(hs) == MILGI_SERVER ? hs->result.server_name : NULL;
     const struct milgi__names *names = &hs->config->names;
-    if (name != NULL) {
+    if (name) {
         struct milgi__fits fits = milgi__names_find(names, name);
         if (choose_of(hs, fits, true) || choose_of(hs, fits, false))
             return true;
@@ -118,7 +118,7 @@ static bool offers(const struct milgi__hs *hs, struct milgi__bytes protocol)
 static void use_protocol(struct milgi__hs *hs, struct milgi__bytes protocol)
 {
     const char *name = (const char *)milgi__arena_copy(&hs->arena, protocol).p;
-    if (name == NULL) {
+    if (!name) {
         settle_no(hs, MILGI__ALPN, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
         return;
     }
@@ -177,7 +177,7 @@ static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
         settle_ok(hs, slot);
         return 0;
     }
-    if (result == NULL)
+    if (!result)
         return MILGI_EINVAL;
     if (slot == MILGI__CREDENTIAL) {
         if (!use_credential(hs, result))

@@ -230,8 +230,8 @@ static inline enum milgi_role milgi__hs_role(const struct milgi__hs *hs)
 enum milgi__step milgi__hs_fail(struct milgi__hs *hs, int error, int alert, const char *detail);
 enum milgi__step milgi__hs_refuse(struct milgi__hs *hs, const struct milgi__failure *failure);
 enum milgi__step milgi__hs_illegal(struct milgi__hs *hs, const char *detail);
-/* |rc| of something of ours: no memory, or a bug. */
-enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rc);
+/* |rv| of something of ours: no memory, or a bug. */
+enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rv);
 
 /* --- starting ops (start.c): false: the handshake has failed ---------------------------------------------------- */
 

@@ -44,7 +44,7 @@ struct milgi__hs *milgi__hs_new(
     struct milgi_config *config, const struct milgi__hs_host *host, const char *server_name)
 {
     struct milgi__hs *hs = milgi__alloc(sizeof *hs);
-    if (hs == NULL)
+    if (!hs)
         return NULL;
     hs->config = milgi_config_ref(config);
     hs->host = *host;
@@ -52,10 +52,10 @@ struct milgi__hs *milgi__hs_new(
     hs->failure = milgi__failure(0, MILGI_ALERT_NONE, NULL);
     hs->result.alpn = "";
     hs->result.schedule = &hs->schedule;
-    if (server_name != NULL) {
+    if (server_name) {
         struct milgi__bytes name = { (const uint8_t *)server_name, strlen(server_name) };
         hs->server_name = (const char *)milgi__arena_copy(&hs->arena, name).p;
-        if (hs->server_name == NULL) {
+        if (!hs->server_name) {
             milgi__hs_free(hs);
             return NULL;
         }
@@ -67,7 +67,7 @@ struct milgi__hs *milgi__hs_new(
 
 void milgi__hs_free(struct milgi__hs *hs)
 {
-    if (hs == NULL)
+    if (!hs)
         return;
     milgi__transcript_free(&hs->transcript);
     milgi__end_exchange(hs);
@@ -101,9 +101,9 @@ enum milgi__step milgi__hs_illegal(struct milgi__hs *hs, const char *detail)
     return milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_ILLEGAL_PARAMETER, detail);
 }
 
-enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rc)
+enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rv)
 {
-    if (rc == MILGI_ENOMEM)
+    if (rv == MILGI_ENOMEM)
         return milgi__hs_fail(hs, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
     return milgi__hs_fail(hs, MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, "the handshake could not be computed");
 }
@@ -124,7 +124,7 @@ static bool reserve(struct milgi__hs *hs, size_t len)
     /* An incomplete message, and the record that it ends in; twice the latter for growth. */
     assert(cap <= hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE] + MILGI__MSG_HEADER + 2 * 16384);
     uint8_t *in = milgi__alloc_raw(cap);
-    if (in == NULL)
+    if (!in)
         return false;
     if (used != 0)
         memcpy(in, hs->in + hs->in_from, used);
@@ -227,7 +227,7 @@ static void tell_turn(struct milgi__hs *hs, const struct milgi__row *row)
 {
     if (hs->sampled_ns == 0 || (row->needs & MILGI__ON(hs->sampled_slot)) == 0)
         return;
-    if (hs->host.calls->in_turn != NULL)
+    if (hs->host.calls->in_turn)
         hs->host.calls->in_turn(hs->host.ctx, hs->sampled_dev, hs->sampled_ns);
     hs->sampled_ns = 0;
 }
@@ -275,9 +275,9 @@ static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milg
         return;
     }
     if (has_message) {
-        int rc = milgi__transcript_add(&hs->transcript, message.p, message.len);
-        if (rc != 0) {
-            milgi__hs_broken(hs, rc);
+        int rv = milgi__transcript_add(&hs->transcript, message.p, message.len);
+        if (rv != 0) {
+            milgi__hs_broken(hs, rv);
             return;
         }
         hs->in_from += message.len;
@@ -292,7 +292,7 @@ static bool advance(struct milgi__hs *hs, enum milgi__hs_wait *wait)
 {
     const struct milgi__row *row = row_now(hs);
     struct milgi__bytes message = { NULL, 0 };
-    if (row->run == NULL) {
+    if (!row->run) {
         if (milgi__traced(hs->host.tracer))
             tell_step(hs, row);
         *wait = hs->step == MILGI__OPEN ? MILGI__HS_OPEN : MILGI__HS_FAILED;

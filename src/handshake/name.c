@@ -59,12 +59,12 @@ static bool read_v6(const char *s, uint8_t out[16])
             continue;
         }
         const char *end = n <= 12 ? read_v4(s, out + n) : NULL;
-        if (end != NULL && *end == '\0') {
+        if (end && *end == '\0') {
             n += 4;
             break;
         }
         s = n <= 14 ? read_group(s, out + n) : NULL;
-        if (s == NULL || (*s != ':' && *s != '\0'))
+        if (!s || (*s != ':' && *s != '\0'))
             return false;
         n += 2;
         if (*s == ':' && *++s == '\0')
@@ -82,9 +82,9 @@ static bool read_v6(const char *s, uint8_t out[16])
 size_t milgi__name_ip(const char *name, uint8_t out[16])
 {
     const char *end = read_v4(name, out);
-    if (end != NULL && *end == '\0')
+    if (end && *end == '\0')
         return 4;
-    return strchr(name, ':') != NULL && read_v6(name, out) ? 16 : 0;
+    return strchr(name, ':') && read_v6(name, out) ? 16 : 0;
 }
 
 static bool is_letter(char c)

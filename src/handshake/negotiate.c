@@ -42,13 +42,13 @@ static struct milgi__bytes shares_of(struct milgi__hs *hs)
     for (unsigned i = 0; i < kex->pairs_n; i++)
         cap += 4 + kex->pair[i].pub.len;
     uint8_t *p = milgi__arena_alloc(&hs->scratch, cap);
-    struct milgi__writer w = milgi__writer(p, p != NULL ? cap : 0);
+    struct milgi__writer w = milgi__writer(p, p ? cap : 0);
     for (unsigned i = 0; i < kex->pairs_n; i++) {
         milgi__write16(&w, kex->pair[i].group);
         milgi__write16(&w, (unsigned)kex->pair[i].pub.len);
         milgi__write_bytes(&w, kex->pair[i].pub.p, kex->pair[i].pub.len);
     }
-    return (struct milgi__bytes){ p, p != NULL ? milgi__written(&w) : 0 };
+    return (struct milgi__bytes){ p, p ? milgi__written(&w) : 0 };
 }
 
 /*= RFC6066 3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName".", "without a trailing dot" */
@@ -56,7 +56,7 @@ static struct milgi__bytes host_name(const struct milgi__hs *hs)
 {
     uint8_t ip[16];
     struct milgi__bytes name = { (const uint8_t *)hs->server_name, 0 };
-    if (hs->server_name == NULL || milgi__name_ip(hs->server_name, ip) != 0)
+    if (!hs->server_name || milgi__name_ip(hs->server_name, ip) != 0)
         return name;
     name.len = strlen(hs->server_name);
     if (name.len > 1 && hs->server_name[name.len - 1] == '.')
@@ -106,8 +106,8 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
     size_t cap = 512 + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
         ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len;
     uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
-    if (message == NULL || hello.suites.p == NULL || ext->groups.p == NULL || ext->schemes.p == NULL ||
-        ext->cert_schemes.p == NULL || ext->shares.p == NULL) {
+    if (!message || !hello.suites.p || !ext->groups.p || !ext->schemes.p ||
+        !ext->cert_schemes.p || !ext->shares.p) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }

@@ -28,7 +28,7 @@ static bool keep(struct milgi__post *post, const uint8_t *data, size_t len)
     if (need > post->part_cap) {
         size_t cap = MILGI__MAX(need, MILGI__MIN(2 * post->part_cap, need + 16384));
         uint8_t *part = milgi__alloc_raw(cap);
-        if (part == NULL)
+        if (!part)
             return false;
         if (post->part_len != 0)
             memcpy(part, post->part, post->part_len);

@@ -11,13 +11,13 @@
 
 static bool choose_suite(struct milgi__hs *hs, struct milgi__bytes offered)
 {
-    for (unsigned i = 0; i < hs->config->suites.n && hs->suite == NULL; i++) {
+    for (unsigned i = 0; i < hs->config->suites.n && !hs->suite; i++) {
         if (milgi__u16_has(offered, hs->config->suites.v[i]))
             hs->suite = milgi__suite(hs->config->suites.v[i]);
     }
     /*= RFC8446 4.1.1: "If the server is unable to negotiate a supported set of parameters [...], it MUST abort the
      *= handshake with either a "handshake_failure" or "insufficient_security" fatal alert" */
-    if (hs->suite == NULL) {
+    if (!hs->suite) {
         milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE, "no cipher suite in common");
         return false;
     }
@@ -33,7 +33,7 @@ static bool take_share(struct milgi__hs *hs, struct milgi__bytes share)
         return false;
     }
     hs->kex->peer = milgi__arena_copy(&hs->arena, share);
-    if (hs->kex->peer.p == NULL)
+    if (!hs->kex->peer.p)
         milgi__hs_broken(hs, MILGI_ENOMEM);
     return hs->kex->peer.p != NULL;
 }
@@ -88,7 +88,7 @@ static bool take_protocols(struct milgi__hs *hs, const struct milgi__exts *ext)
     for (struct milgi__reader r = list; n < MILGI_ALPN_SHOWN && milgi__alpn_next(&r, &name);)
         n++;
     hs->alpn_shown = milgi__arena_alloc(&hs->arena, n * sizeof *hs->alpn_shown);
-    if (hs->peer_alpn.p == NULL || hs->alpn_shown == NULL) {
+    if (!hs->peer_alpn.p || !hs->alpn_shown) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }
@@ -109,7 +109,7 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
     hs->early_data = (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0;
     if (ext->server_name.len != 0) {
         hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, ext->server_name).p;
-        if (hs->result.server_name == NULL) {
+        if (!hs->result.server_name) {
             milgi__hs_broken(hs, MILGI_ENOMEM);
             return false;
         }
@@ -126,11 +126,11 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
     if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) ||
         !take_hello(hs, hello))
         return MILGI__FAILED;
-    int rc = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
-    if (rc == 0 && hs->retried)
-        rc = milgi__client_hello_digest(hs->host.cx, hello, hs->first_hello);
-    if (rc != 0)
-        return milgi__hs_broken(hs, rc);
+    int rv = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
+    if (rv == 0 && hs->retried)
+        rv = milgi__client_hello_digest(hs->host.cx, hello, hs->first_hello);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
     hs->result.hello_retry = hs->retried;
     if (!milgi__start_keygen(hs, MILGI__KEYGEN_1, hs->result.group))
         return MILGI__FAILED;
@@ -167,9 +167,9 @@ static enum milgi__step send_retry(struct milgi__hs *hs, struct milgi__reader *n
         },
     };
     milgi__server_hello_encode(&w, &retry);
-    int rc = milgi__transcript_retry(&hs->transcript, hs->host.cx);
-    if (rc != 0)
-        return milgi__hs_broken(hs, rc);
+    int rv = milgi__transcript_retry(&hs->transcript, hs->host.cx);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
     if (!milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) }))
         return MILGI__FAILED;
     please_middleboxes(hs);
@@ -183,9 +183,9 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
     uint8_t digest[MILGI__HASH_MAX];
     if (!milgi__client_hello_decode(body, &hello, &failure) || !milgi__client_hello_decode13(&hello, &failure))
         return milgi__hs_refuse(hs, &failure);
-    int rc = milgi__client_hello_digest(hs->host.cx, &hello, digest);
-    if (rc != 0)
-        return milgi__hs_broken(hs, rc);
+    int rv = milgi__client_hello_digest(hs->host.cx, &hello, digest);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
     /*= RFC8446 4.1.2: "In that case, the client MUST send the same ClientHello without modification, except as
      *= follows" */
     if (memcmp(digest, hs->first_hello, milgi__hash_len(MILGI__SHA256)) != 0)
@@ -220,8 +220,8 @@ static bool write_hello(struct milgi__hs *hs)
     size_t cap = 512 + pair->pub.len;
     uint8_t random[32];
     uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
-    if (message == NULL || hs->host.calls->random(hs->host.ctx, random, sizeof random) != 0) {
-        milgi__hs_broken(hs, message == NULL ? MILGI_ENOMEM : MILGI_EINTERNAL);
+    if (!message || hs->host.calls->random(hs->host.ctx, random, sizeof random) != 0) {
+        milgi__hs_broken(hs, !message ? MILGI_ENOMEM : MILGI_EINTERNAL);
         return false;
     }
     struct milgi__writer w = milgi__writer(message, cap);
@@ -240,10 +240,10 @@ static bool write_hello(struct milgi__hs *hs)
     hs->hello = (struct milgi__bytes){ message, milgi__written(&w) };
     if (!milgi__hs_record(hs, hs->hello))
         return false;
-    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->kex->hello_hash);
-    if (rc != 0)
-        milgi__hs_broken(hs, rc);
-    return rc == 0;
+    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hs->kex->hello_hash);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
 }
 
 static void write_extensions(struct milgi__hs *hs, struct milgi__writer *w)
@@ -256,7 +256,7 @@ static void write_extensions(struct milgi__hs *hs, struct milgi__writer *w)
     if (len != 0)
         ext.present |= MILGI__EXT(MILGI__EXT_ALPN);
     /*= RFC6066 3: "In this event, the server SHALL include an extension of type "server_name"" */
-    if (hs->result.server_name != NULL)
+    if (hs->result.server_name)
         ext.present |= MILGI__EXT(MILGI__EXT_SERVER_NAME);
     milgi__encrypted_extensions_encode(w, &ext);
 }
@@ -272,7 +272,7 @@ static bool write_request(struct milgi__hs *hs, struct milgi__writer *w)
     };
     if (hs->config->cert_schemes.n == 0)
         request.ext.present = MILGI__EXT(MILGI__EXT_SCHEMES);
-    if (request.ext.schemes.p == NULL || request.ext.cert_schemes.p == NULL)
+    if (!request.ext.schemes.p || !request.ext.cert_schemes.p)
         return false;
     milgi__certificate_request_encode(w, &request);
     return true;
@@ -284,8 +284,8 @@ static bool write_flight(struct milgi__hs *hs)
     struct milgi__bytes none = { NULL, 0 }, chain = { credential->chain, credential->chain_len };
     size_t cap = 1024 + milgi__certificate_len(none, chain, credential->chain_n);
     uint8_t *messages = milgi__arena_alloc(&hs->unsent, cap);
-    struct milgi__writer w = milgi__writer(messages, messages != NULL ? cap : 0);
-    if (messages == NULL) {
+    struct milgi__writer w = milgi__writer(messages, messages ? cap : 0);
+    if (!messages) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }

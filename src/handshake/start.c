@@ -15,7 +15,7 @@ const char *milgi__hs_slot_name(unsigned slot)
 static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint16_t alg)
 {
     struct milgi_op *op = hs->host.calls->op_new(hs->host.ctx);
-    if (op == NULL) {
+    if (!op) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return NULL;
     }
@@ -30,7 +30,7 @@ static struct milgi_op *make(struct milgi__hs *hs, enum milgi_op_type type, uint
 static bool give_key(struct milgi__hs *hs, struct milgi_op *op, struct milgi_key *key)
 {
     op->key = key;
-    if (key != NULL)
+    if (key)
         return true;
     hs->host.calls->op_drop(hs->host.ctx, op);
     milgi__hs_broken(hs, MILGI_ENOMEM);
@@ -47,7 +47,7 @@ bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs)
 {
     milgi__end_exchange(hs);
     hs->kex = milgi__alloc(sizeof *hs->kex + pairs * sizeof hs->kex->pair[0]);
-    if (hs->kex == NULL) {
+    if (!hs->kex) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }
@@ -57,7 +57,7 @@ bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs)
 
 void milgi__end_exchange(struct milgi__hs *hs)
 {
-    if (hs->kex != NULL)
+    if (hs->kex)
         milgi__free_wiped(hs->kex, sizeof *hs->kex + hs->kex->room * sizeof hs->kex->pair[0]);
     hs->kex = NULL;
 }
@@ -70,7 +70,7 @@ static struct milgi__key_pair *pair_of(struct milgi__hs *hs, unsigned slot)
 static bool take_chunk(struct milgi__hs *hs, size_t len, struct milgi_slice *slice)
 {
     struct milgi_chunk *chunk = milgi__chunk_alloc(hs->host.pool, len, hs->host.owner, true);
-    if (chunk == NULL) {
+    if (!chunk) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }
@@ -102,10 +102,10 @@ bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t g
     struct milgi_op *op = NULL;
     if (take_chunk(hs, milgi__kex_public_len(group), &share)) {
         op = make(hs, MILGI_OP_KEYGEN, group);
-        if (op == NULL)
+        if (!op)
             milgi_chunk_unref(share.chunk);
     }
-    if (op != NULL) {
+    if (op) {
         op->flags |= MILGI__OP_RERUN;
         op->u.kex = (struct milgi_op_kex){ .seed_len = (uint16_t)len, .share = share };
         memcpy(op->u.kex.seed, seed, len);
@@ -122,7 +122,7 @@ bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pai
     if (!fill_chunk(hs, share, (struct milgi__bytes){ NULL, 0 }, &peer))
         return false;
     struct milgi_op *op = make(hs, MILGI_OP_DERIVE, pair->group);
-    if (op == NULL) {
+    if (!op) {
         milgi_chunk_unref(peer.chunk);
         return false;
     }
@@ -137,9 +137,9 @@ bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pai
 static bool sign_input(struct milgi__hs *hs, bool by_server, struct milgi_op_sign *sign)
 {
     uint8_t hash[MILGI__HASH_MAX];
-    int rc = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
-    if (rc != 0) {
-        milgi__hs_broken(hs, rc);
+    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
+    if (rv != 0) {
+        milgi__hs_broken(hs, rv);
         return false;
     }
     sign->input_len = (uint16_t)milgi__certificate_verify_input(
@@ -150,14 +150,14 @@ static bool sign_input(struct milgi__hs *hs, bool by_server, struct milgi_op_sig
 bool milgi__start_sign(struct milgi__hs *hs)
 {
     struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme);
-    if (op == NULL || !give_key(hs, op, hs->host.calls->key_private(hs->host.ctx, hs->credential)))
+    if (!op || !give_key(hs, op, hs->host.calls->key_private(hs->host.ctx, hs->credential)))
         return false;
     if (!sign_input(hs, milgi__hs_role(hs) == MILGI_SERVER, &op->u.sign)) {
         hs->host.calls->op_drop(hs->host.ctx, op);
         return false;
     }
     op->u.sign.sig_len = 0;
-    if (hs->credential->pkcs8 != NULL)
+    if (hs->credential->pkcs8)
         op->flags |= MILGI__OP_RERUN;
     submit(hs, op, MILGI__SIGN);
     return true;
@@ -173,7 +173,7 @@ bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_v
         !fill_chunk(hs, hs->peer_spki, verify->signature, &sign.blob))
         return false;
     struct milgi_op *op = make(hs, MILGI_OP_VERIFY, verify->scheme);
-    if (op == NULL) {
+    if (!op) {
         milgi_chunk_unref(sign.blob.chunk);
         return false;
     }
@@ -199,12 +199,12 @@ static void name_wanted(const struct milgi__hs *hs, struct milgi_op_chain *chain
 bool milgi__start_chain(struct milgi__hs *hs)
 {
     bool client = milgi__hs_role(hs) == MILGI_CLIENT;
-    if (hs->config->trust == NULL || (client && hs->server_name == NULL)) {
+    if (!hs->config->trust || (client && !hs->server_name)) {
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return false;
     }
     struct milgi_op *op = make(hs, MILGI_OP_VERIFY_CHAIN, 0);
-    if (op == NULL)
+    if (!op)
         return false;
     op->u.chain = (struct milgi_op_chain){
         .now_s = hs->host.calls->wall_s(hs->host.ctx),
@@ -233,7 +233,7 @@ static int take_pair(struct milgi__hs *hs, struct milgi__key_pair *pair, const s
     memcpy(pair->secret, kex->secret, kex->secret_len);
     pair->secret_len = kex->secret_len;
     pair->pub = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ kex->share.data, kex->pub_len });
-    return pair->pub.p != NULL ? 0 : MILGI_ENOMEM;
+    return pair->pub.p ? 0 : MILGI_ENOMEM;
 }
 
 static bool take_shared(struct milgi__exchange *exchange, const struct milgi_op_kex *kex)
@@ -256,7 +256,7 @@ static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigne
         if (sign->sig_len == 0 || sign->sig_len > sizeof sign->sig)
             return MILGI_EDEVICE;
         hs->signature = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ sign->sig, sign->sig_len });
-        return hs->signature.p != NULL ? 0 : MILGI_ENOMEM;
+        return hs->signature.p ? 0 : MILGI_ENOMEM;
     case MILGI__CHAIN:
     case MILGI__VERIFY:
         return 0;
@@ -295,12 +295,12 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
     if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
         return;
     struct milgi__outcome *outcome = &hs->outcome[slot];
-    int rc = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
+    int rv = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
     *outcome = (struct milgi__outcome){ .status = op->status, .failure = failure_of(op, slot) };
-    if (op->status == MILGI_OP_PENDING || rc != 0)
+    if (op->status == MILGI_OP_PENDING || rv != 0)
         outcome->status = MILGI_OP_BROKEN;
-    if (rc == MILGI_ENOMEM)
-        outcome->failure = milgi__failure(rc, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+    if (rv == MILGI_ENOMEM)
+        outcome->failure = milgi__failure(rv, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
     hs->done |= MILGI__ON(slot);
     if ((op->flags & MILGI__OP_SAMPLED) != 0) {
         hs->sampled_ns = op->e.stamp_ns;

@@ -45,7 +45,7 @@ _Static_assert(sizeof(struct milgi_op_kex) <= sizeof(struct milgi_op_sign), "sig
 
 static void drop(struct milgi_chunk **chunk)
 {
-    if (*chunk != NULL)
+    if (*chunk)
         milgi_chunk_unref(*chunk);
     *chunk = NULL;
 }
@@ -64,7 +64,7 @@ void milgi__op_clear(struct milgi_op *op)
     case MILGI_OP_KEYGEN:
     case MILGI_OP_DERIVE:
         drop(&op->u.kex.share.chunk);
-        milgi__wipe(&op->u.kex, sizeof(op->u.kex));
+        milgi__wipe(&op->u.kex, sizeof op->u.kex);
         break;
     case MILGI_OP_VERIFY:
         drop(&op->u.sign.blob.chunk);

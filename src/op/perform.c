@@ -25,7 +25,7 @@ static int no_key(struct milgi_op *op)
 
 static int not_loaded(struct milgi_op *op, enum milgi_key_kind kind)
 {
-    bool here = op->key != NULL && op->key->kind == kind && milgi__key_is_here(op->key);
+    bool here = op->key && op->key->kind == kind && milgi__key_is_here(op->key);
     return here ? MILGI_ENOMEM : no_key(op);
 }
 
@@ -35,10 +35,10 @@ static int not_loaded(struct milgi_op *op, enum milgi_key_kind kind)
 static bool pieces(const struct milgi_op_aead *a, struct milgi__piece out[MILGI_OP_SLICES], size_t *len)
 {
     *len = 0;
-    if (a->src_n > MILGI_OP_SLICES || a->aad_len > sizeof(a->aad))
+    if (a->src_n > MILGI_OP_SLICES || a->aad_len > sizeof a->aad)
         return false;
     for (size_t i = 0; i < a->src_n; i++) {
-        if (a->src[i].len > INPUT_MAX || (a->src[i].data == NULL && a->src[i].len > 0))
+        if (a->src[i].len > INPUT_MAX || (!a->src[i].data && a->src[i].len > 0))
             return false;
         out[i] = (struct milgi__piece){ a->src[i].data, a->src[i].len };
         *len += a->src[i].len;
@@ -57,14 +57,14 @@ static int seal(struct milgi__crypto *cx, struct milgi_op *op)
     struct milgi__piece src[MILGI_OP_SLICES];
     size_t len;
 
-    if (!pieces(a, src, &len) || a->dst == NULL)
+    if (!pieces(a, src, &len) || !a->dst)
         return malformed(op);
     if (a->in_place && (a->src_n != 1 || a->dst != src[0].data))
         return malformed(op);
     size_t tail = a->inner_type != 0 ? 1u + a->pad_len : 0;
     if (len + tail > INPUT_MAX || a->dst_len < len + tail + TAG_LEN)
         return malformed(op);
-    if (op->key == NULL || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
+    if (!op->key || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
         return no_key(op);
     struct milgi__aead_key key = aead_key(op->key);
     return milgi__aead_seal(
@@ -79,9 +79,9 @@ static int open(struct milgi__crypto *cx, struct milgi_op *op)
 
     if (!pieces(a, src, &len))
         return malformed(op);
-    if (!a->in_place && (a->dst == NULL || a->dst_len < len))
+    if (!a->in_place && (!a->dst || a->dst_len < len))
         return malformed(op);
-    if (op->key == NULL || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
+    if (!op->key || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
         return no_key(op);
     struct milgi__aead_key key = aead_key(op->key);
     return milgi__aead_open(
@@ -93,10 +93,10 @@ static int open(struct milgi__crypto *cx, struct milgi_op *op)
 static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
 {
     struct milgi_op_kex *k = &op->u.kex;
-    size_t secret_len = sizeof(k->secret);
+    size_t secret_len = sizeof k->secret;
     size_t pub_len = milgi__kex_public_len(op->alg);
 
-    if (k->share.data == NULL || k->share.len < pub_len || k->seed_len == 0 ||
+    if (!k->share.data || k->share.len < pub_len || k->seed_len == 0 ||
         k->seed_len != milgi__kex_seed_len(op->alg))
         return malformed(op);
     int result =
@@ -111,13 +111,13 @@ static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
 static int derive(struct milgi__crypto *cx, struct milgi_op *op)
 {
     struct milgi_op_kex *k = &op->u.kex;
-    size_t len = sizeof(k->shared);
+    size_t len = sizeof k->shared;
 
-    if (k->secret_len > sizeof(k->secret) || milgi__kex_public_len(op->alg) == 0)
+    if (k->secret_len > sizeof k->secret || milgi__kex_public_len(op->alg) == 0)
         return malformed(op);
     if (k->share.len > MILGI_KEX_PUBLIC_MAX) /* the length is the peer's */
         return MILGI__BAD;
-    if (k->share.data == NULL)
+    if (!k->share.data)
         return malformed(op);
     int result = milgi__kex_derive(cx, op->alg, k->secret, k->secret_len, k->share.data, k->share.len, k->shared, &len);
     k->shared_len = result == 0 ? (uint16_t)len : 0;
@@ -127,11 +127,11 @@ static int derive(struct milgi__crypto *cx, struct milgi_op *op)
 static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
 {
     struct milgi_op_sign *s = &op->u.sign;
-    size_t len = sizeof(s->sig);
+    size_t len = sizeof s->sig;
 
-    if (s->input_len > sizeof(s->input))
+    if (s->input_len > sizeof s->input)
         return malformed(op);
-    if (loaded == NULL || op->key == NULL || op->key->kind != MILGI_KEY_PRIVATE)
+    if (!loaded || !op->key || op->key->kind != MILGI_KEY_PRIVATE)
         return not_loaded(op, MILGI_KEY_PRIVATE);
     int result = milgi__pkey_sign(cx, loaded, op->alg, s->input, s->input_len, s->sig, &len);
     s->sig_len = result == 0 ? (uint16_t)len : 0;
@@ -142,7 +142,7 @@ static int verify(struct milgi__crypto *cx, struct milgi_op *op)
 {
     struct milgi_op_sign *s = &op->u.sign;
 
-    if (s->input_len > sizeof(s->input) || s->blob.data == NULL || s->spki_len > s->blob.len ||
+    if (s->input_len > sizeof s->input || !s->blob.data || s->spki_len > s->blob.len ||
         s->sig_len > s->blob.len - s->spki_len)
         return malformed(op);
     return milgi__verify(
@@ -153,10 +153,10 @@ static int verify_chain(struct milgi__crypto *cx, struct milgi_op *op, void *loa
 {
     struct milgi_op_chain *c = &op->u.chain;
 
-    if (c->chain.data == NULL || c->name_len > sizeof(c->name) ||
+    if (!c->chain.data || c->name_len > sizeof c->name ||
         (c->purpose != MILGI_PURPOSE_SERVER && c->purpose != MILGI_PURPOSE_CLIENT))
         return malformed(op);
-    if (loaded == NULL || op->key == NULL || op->key->kind != MILGI_KEY_TRUST)
+    if (!loaded || !op->key || op->key->kind != MILGI_KEY_TRUST)
         return not_loaded(op, MILGI_KEY_TRUST);
     struct milgi__chain_query query = { .chain = c->chain.data,
         .chain_len = c->chain.len,
@@ -203,21 +203,21 @@ void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *load
 
 bool milgi__key_is_here(const struct milgi_key *key)
 {
-    return key->kind != MILGI_KEY_PRIVATE || key->credential->pkcs8 != NULL;
+    return key->kind != MILGI_KEY_PRIVATE || key->credential->pkcs8;
 }
 
 void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key)
 {
-    if (key->kind == MILGI_KEY_PRIVATE && key->credential != NULL && key->credential->pkcs8 != NULL)
+    if (key->kind == MILGI_KEY_PRIVATE && key->credential && key->credential->pkcs8)
         return milgi__pkey_new(cx, key->credential->pkcs8, key->credential->pkcs8_len);
-    if (key->kind == MILGI_KEY_TRUST && key->trust != NULL)
+    if (key->kind == MILGI_KEY_TRUST && key->trust)
         return milgi__store_new(key->trust->anchors, key->trust->anchors_len);
     return NULL;
 }
 
 void milgi__loaded_free(const struct milgi_key *key, void *loaded)
 {
-    if (loaded == NULL)
+    if (!loaded)
         return;
     if (key->kind == MILGI_KEY_PRIVATE)
         milgi__pkey_free(loaded);

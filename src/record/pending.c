@@ -20,7 +20,7 @@ static_assert(sizeof(struct milgi__pending) + MILGI__RECORD_HEADER + 1 + MILGI__
 
 static bool is_key(const struct milgi__pending *p)
 {
-    return p->slice.chunk == NULL;
+    return !p->slice.chunk;
 }
 
 /* --- nodes ------------------------------------------------------------------------------------------------------ */

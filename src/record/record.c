@@ -64,5 +64,5 @@ bool milgi__record_in_busy(const struct milgi__record *r)
 
 bool milgi__record_out_busy(const struct milgi__record *r)
 {
-    return r->out.head != r->out.tail || r->pending != NULL;
+    return r->out.head != r->out.tail || r->pending;
 }

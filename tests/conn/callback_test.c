@@ -86,7 +86,7 @@ static void count_or_free(struct pair_side *side, const char *event)
 {
     if (side != free_who)
         return;
-    after += side->conn == NULL;
+    after += !side->conn;
     if (strcmp(event, free_at) != 0)
         return;
     seen++;
@@ -106,7 +106,7 @@ static bool free_at_event(int role, unsigned nth, const char *device, bool garba
     countdown = nth;
     seen = after = 0;
     converse(garbage);
-    bool freed = free_who->conn == NULL;
+    bool freed = !free_who->conn;
     assert_int_equal(after, 0);
     if (freed) {
         milgi_engine_stats(free_who->engine, &stats);

@@ -17,7 +17,7 @@ static struct rig rig;
 #define assert_fine(complaint) \
     do { \
         const char *fine_why = (complaint); \
-        if (fine_why != NULL) \
+        if (fine_why) \
             fail_msg("%s", fine_why); \
     } while (0)
 
@@ -59,7 +59,7 @@ static void tell(const char *spec, uint32_t story[STORY])
 
     begin(spec);
     for (uint32_t turn = 0; turn < STORY; turn++) {
-        if (jobs[offered] == NULL) {
+        if (!jobs[offered]) {
             jobs[offered] = job_small(&rig);
             jobs[offered]->op.e.id = offered;
         }
@@ -67,14 +67,14 @@ static void tell(const char *spec, uint32_t story[STORY])
         offered += taken;
         struct job *job = get();
         story[turn] = taken << 16;
-        if (job != NULL)
+        if (job)
             story[turn] |= (job->op.e.id + 1) << 4 | job->op.status;
         rig.virtual_ns += 7000;
     }
     assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
-    while (get() != NULL)
+    while (get())
         ;
-    for (uint32_t i = 0; i < STORY && jobs[i] != NULL; i++) {
+    for (uint32_t i = 0; i < STORY && jobs[i]; i++) {
         assert_true(jobs[i]->back || i == offered);
         job_free(jobs[i]);
     }
@@ -89,13 +89,13 @@ static void the_same_seed_does_the_same(void **state)
 
     (void)state;
     for (unsigned i = 0; i < MILGI__COUNT(words); i++) {
-        snprintf(spec, sizeof(spec), "chaos:seed=7%s", words[i]);
+        snprintf(spec, sizeof spec, "chaos:seed=7%s", words[i]);
         tell(spec, first);
         tell(spec, again);
-        snprintf(spec, sizeof(spec), "chaos:seed=8%s", words[i]);
+        snprintf(spec, sizeof spec, "chaos:seed=8%s", words[i]);
         tell(spec, other);
-        assert_memory_equal(first, again, sizeof(first));
-        assert_memory_not_equal(first, other, sizeof(first));
+        assert_memory_equal(first, again, sizeof first);
+        assert_memory_not_equal(first, other, sizeof first);
     }
 }
 
@@ -111,7 +111,7 @@ static void failing_ops_are_broken_and_their_sources_intact(void **state)
         assert_fine(rig_enqueue(&rig, &job, 1));
         assert_fine(rig_finish(&rig, &job, 1));
         assert_int_not_equal(job->op.device_code, 0);
-        if (job->src != NULL) {
+        if (job->src) {
             size_t before = (size_t)(job->dst - job->src);
             assert_memory_equal(job->src, job->src_before, before);
             assert_memory_equal(

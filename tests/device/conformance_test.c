@@ -41,7 +41,7 @@ static struct rig rig;
 #define assert_fine(complaint) \
     do { \
         const char *fine_why = (complaint); \
-        if (fine_why != NULL) \
+        if (fine_why) \
             fail_msg("%s", fine_why); \
     } while (0)
 
@@ -54,9 +54,9 @@ static int setup(void **state)
         return -1;
     }
     why = rig_open(&rig, device, false, 7);
-    if (why != NULL)
+    if (why)
         print_error("%s: %s\n", (const char *)*state, why);
-    return why == NULL ? 0 : -1;
+    return !why ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -228,7 +228,7 @@ static void expect_broken(struct job *job)
         assert_true(tries < 100);
     assert_fine(rig_finish(&rig, &job, 1));
     assert_int_not_equal(op->device_code, 0); /* it says why */
-    if (job->src != NULL)
+    if (job->src)
         assert_memory_equal(job->src, job->src_before, job->size);
     job_free(job);
 }
@@ -281,7 +281,7 @@ static void it_gives_malformed_records_back_broken(void **state)
             struct job *job = open == 1 ? job_open(&rig, &record) : job_seal(&rig, &record);
             struct milgi_op_aead *aead = &job->op.u.aead;
             switch (fault) {
-            case 0: aead->aad_len = sizeof(aead->aad) + 1; break;
+            case 0: aead->aad_len = sizeof aead->aad + 1; break;
             case 1: aead->src[0].data = NULL; break;
             case 2: aead->src[0].len = 0xffffffff; break;
             case 3: aead->dst_len = 0; break;
@@ -314,7 +314,7 @@ static void it_gives_malformed_handshake_ops_back_broken(void **state)
     job->op.key = NULL;
     expect_broken(job);
     job = job_chain(&rig, "server.test");
-    job->op.u.chain.name_len = sizeof(job->op.u.chain.name) + 1;
+    job->op.u.chain.name_len = sizeof job->op.u.chain.name + 1;
     expect_broken(job);
 }
 
@@ -365,7 +365,7 @@ static unsigned offer(struct job **jobs, unsigned n)
 static void it_refuses_when_full_and_leaves_the_refused_op_alone(void **state)
 {
     unsigned max = device->caps.max_in_flight, n = max + 3;
-    struct job **jobs = calloc(n, sizeof(*jobs));
+    struct job **jobs = calloc(n, sizeof *jobs);
 
     (void)state;
     assert_non_null(jobs);
@@ -390,19 +390,19 @@ static const char *load(struct rig *r, unsigned rounds)
     struct job *jobs[48];
     const char *why = NULL;
 
-    for (unsigned round = 0; round < rounds && why == NULL; round++) {
+    for (unsigned round = 0; round < rounds && !why; round++) {
         unsigned n = (unsigned)(1 + rig_random(r) % MILGI__COUNT(jobs));
         for (unsigned i = 0; i < n; i++)
             jobs[i] = job_any(r);
-        for (unsigned at = 0; at < n && why == NULL;) {
+        for (unsigned at = 0; at < n && !why;) {
             unsigned burst = (unsigned)(1 + rig_random(r) % 12);
             burst = MILGI__MIN(burst, n - at);
             why = rig_enqueue(r, jobs + at, burst);
             at += burst;
         }
-        if (why == NULL)
+        if (!why)
             why = rig_finish(r, jobs, n);
-        if (why != NULL)
+        if (why)
             return why; /* what is still with the device must not be freed */
         for (unsigned i = 0; i < n; i++)
             job_free(jobs[i]);
@@ -515,9 +515,9 @@ static void expect_done_or_cancelled(struct job **jobs, unsigned n)
             assert_fine(job_check(jobs[i]));
             continue;
         }
-        if (jobs[i]->src != NULL)
+        if (jobs[i]->src)
             assert_memory_equal(jobs[i]->src, jobs[i]->src_before, jobs[i]->size);
-        assert_memory_equal(&jobs[i]->op.u, &jobs[i]->before.u, sizeof(jobs[i]->op.u));
+        assert_memory_equal(&jobs[i]->op.u, &jobs[i]->before.u, sizeof jobs[i]->op.u);
     }
 }
 
@@ -526,7 +526,7 @@ static void a_cancelled_op_comes_back_once_and_undone(void **state)
     struct job *jobs[24];
 
     (void)state;
-    if (rig.ops->cancel == NULL)
+    if (!rig.ops->cancel)
         skip();
     for (unsigned round = 0; round < rounds(20); round++) {
         for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
@@ -637,10 +637,10 @@ static void *run_engine(void *arg)
     struct rig mine;
 
     engine->why = rig_open(&mine, device, false, engine->seed);
-    if (engine->why == NULL)
+    if (!engine->why)
         engine->why = load(&mine, rounds(6));
-    if (engine->why != NULL) { /* the text is the thread's */
-        snprintf(engine->text, sizeof(engine->text), "%s", engine->why);
+    if (engine->why) { /* the text is the thread's */
+        snprintf(engine->text, sizeof engine->text, "%s", engine->why);
         engine->why = engine->text;
         return NULL;
     }
@@ -706,14 +706,14 @@ static int run_suite(const char *spec)
     struct CMUnitTest tests[MILGI__COUNT(suite)];
     char names[MILGI__COUNT(suite)][160], text[100];
 
-    snprintf(text, sizeof(text), "%s", spec);
+    snprintf(text, sizeof text, "%s", spec);
     if (is_for(spec, "pkcs11") && !rig_tokens(strstr(spec, "p11-kit-client") != NULL)) {
         print_message("%s: not tested, since SoftHSM or p11-kit is not installed\n", spec);
         return 0;
     }
     for (unsigned i = 0; i < MILGI__COUNT(suite); i++) {
         tests[i] = suite[i];
-        snprintf(names[i], sizeof(names[i]), "%s: %s", spec, suite[i].name);
+        snprintf(names[i], sizeof names[i], "%s: %s", spec, suite[i].name);
         tests[i].name = names[i];
         tests[i].initial_state = text;
     }
@@ -741,7 +741,7 @@ int main(int argc, char **argv)
     rig_prepare();
     for (int i = 1; i < argc; i++)
         failed += run_suite(argv[i]);
-    for (const char *const *name = milgi_device_names(); argc == 1 && *name != NULL; name++)
+    for (const char *const *name = milgi_device_names(); argc == 1 && *name; name++)
         failed += run_device(*name);
     rig_tokens_done();
     rig_done();

@@ -185,12 +185,12 @@ static void the_first_record_goes_on_however_little_there_is(void **state)
     links_begin(frugal, "sim:latency=1ms,memory=own:4m", false, 1);
     links_establish();
     struct milgi_engine *engine = links.side[MILGI_SERVER].engine;
-    while (n < 64 && (held[n] = milgi_chunk_new(engine, BLOCK)) != NULL)
+    while (n < 64 && (held[n] = milgi_chunk_new(engine, BLOCK)))
         n++;
-    while (n > 0 && (block = milgi_chunk_new(engine, BLOCK)) == NULL)
+    while (n > 0 && !(block = milgi_chunk_new(engine, BLOCK)))
         milgi_chunk_unref(held[--n]);
     assert_true(n > 40);
-    while (n < 128 && (held[n] = milgi_chunk_new(engine, 4 * KIB)) != NULL)
+    while (n < 128 && (held[n] = milgi_chunk_new(engine, 4 * KIB)))
         n++;
     milgi_chunk_unref(block);
     /* Whole records: one that is begun would need another block. */
@@ -210,7 +210,7 @@ static void the_first_record_goes_on_however_little_there_is(void **state)
 static unsigned take_all(struct milgi_device *device, void **slab, unsigned max)
 {
     unsigned n = 0;
-    while (n < max && (slab[n] = device->ops->chunk_alloc(device, MILGI_MEMORY_SLAB)) != NULL)
+    while (n < max && (slab[n] = device->ops->chunk_alloc(device, MILGI_MEMORY_SLAB)))
         n++;
     return n;
 }

@@ -25,7 +25,7 @@ static struct rig rig;
 #define assert_fine(complaint) \
     do { \
         const char *fine_why = (complaint); \
-        if (fine_why != NULL) \
+        if (fine_why) \
             fail_msg("%s", fine_why); \
     } while (0)
 
@@ -163,7 +163,7 @@ static void the_descriptor_is_written_once_per_arming_and_only_then(void **state
         assert_int_equal(rig.ops->arm(rig.qp), 0);
         finish_unseen(jobs, 32);
         nap(20);
-        assert_int_equal(read(fd, &count, sizeof(count)), (int)sizeof(count));
+        assert_int_equal(read(fd, &count, sizeof count), (int)sizeof count);
         assert_int_equal(count, 1);
         (void)place_of(jobs, 32, NULL);
     }
@@ -273,10 +273,10 @@ static unsigned long long status_of(const char *thread, const char *line)
     char path[300], text[256];
     unsigned long long value = 0;
 
-    snprintf(path, sizeof(path), "/proc/self/task/%s/status", thread);
+    snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
-    while (fgets(text, sizeof(text), file) != NULL) {
+    while (fgets(text, sizeof text, file)) {
         if (strncmp(text, line, strlen(line)) == 0)
             value = strtoull(text + strlen(line), NULL, 16);
     }
@@ -288,11 +288,11 @@ static bool is_worker(const char *thread)
 {
     char path[300], name[32] = "";
 
-    snprintf(path, sizeof(path), "/proc/self/task/%s/comm", thread);
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", thread);
     FILE *file = fopen(path, "r");
-    if (file == NULL)
+    if (!file)
         return false;
-    bool read = fgets(name, sizeof(name), file) != NULL;
+    bool read = fgets(name, sizeof name, file) != NULL;
     fclose(file);
     return read && strncmp(name, "milgi-", 6) == 0;
 }
@@ -305,7 +305,7 @@ static unsigned workers(void)
     unsigned n = 0;
 
     assert_non_null(dir);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+    for (struct dirent *entry; (entry = readdir(dir));) {
         if (entry->d_name[0] == '.' || !is_worker(entry->d_name))
             continue;
         n++;
@@ -322,12 +322,12 @@ static void workers_block_signals_and_go_with_the_pool(void **state)
     sigset_t before, after;
 
     (void)state;
-    memset(&before, 0, sizeof(before)); /* only a part of it is filled in */
-    memset(&after, 0, sizeof(after));
+    memset(&before, 0, sizeof before); /* only a part of it is filled in */
+    memset(&after, 0, sizeof after);
     pthread_sigmask(SIG_SETMASK, NULL, &before);
     begin("pool:3");
     pthread_sigmask(SIG_SETMASK, NULL, &after);
-    assert_memory_equal(&before, &after, sizeof(before));
+    assert_memory_equal(&before, &after, sizeof before);
     nap(5);
     assert_int_equal(workers(), 3);
     end();
@@ -347,7 +347,7 @@ static void it_has_64_queue_pairs(void **state)
 
     (void)state;
     begin("pool:1,depth=4"); /* the rig's is the first */
-    while (n < 64 && (qps[n] = rig.ops->qp_open(device, &rig.clock)) != NULL)
+    while (n < 64 && (qps[n] = rig.ops->qp_open(device, &rig.clock)))
         n++;
     assert_int_equal(n, 63);
     assert_int_equal(rig.ops->quiesce(qps[10], UINT64_MAX), 0);

@@ -38,7 +38,7 @@ static uint8_t *with_length(const struct identity *id, size_t *len)
 {
     uint8_t *out = malloc(id->cert_der_len + 3);
 
-    if (out == NULL)
+    if (!out)
         die("no memory");
     out[0] = (uint8_t)(id->cert_der_len >> 16);
     milgi__put16(out + 1, (unsigned)id->cert_der_len & 0xffff);
@@ -67,7 +67,7 @@ void rig_prepare(void)
     static const enum milgi__key_type types[RIG_SIGNERS] = { MILGI__KEY_P256, MILGI__KEY_P384, MILGI__KEY_P521,
         MILGI__KEY_RSA, MILGI__KEY_RSA_PSS, MILGI__KEY_ED25519 };
 
-    if (pki.root != NULL)
+    if (pki.root)
         return;
     pki.root = identity_root(IDENTITY_P256, "root");
     pki.trust.anchors = with_length(pki.root, &pki.trust.anchors_len);
@@ -100,7 +100,7 @@ void rig_done(void)
     identity_free(pki.root);
     free(pki.trust.anchors);
     free(pki.chain);
-    memset(&pki, 0, sizeof(pki));
+    memset(&pki, 0, sizeof pki);
 }
 
 const uint16_t *rig_schemes(enum rig_signer signer)
@@ -155,7 +155,7 @@ bool rig_can(const struct rig *rig, int type, uint16_t alg)
     /* p11-kit does not hand CKM_EDDSA on to another process. */
     if (type == MILGI_OP_SIGN && alg == MILGI_SIG_ED25519 && pki.remote && strcmp(rig->ops->name, "pkcs11") == 0)
         return false;
-    return rig->ops->supports == NULL || rig->ops->supports(rig->device, type, alg) == 1;
+    return !rig->ops->supports || rig->ops->supports(rig->device, type, alg) == 1;
 }
 
 bool rig_key_load(struct rig *rig, struct milgi_key *key)
@@ -218,7 +218,7 @@ static void slab_free(void *ctx, void *p, size_t size)
 
 const char *rig_open(struct rig *rig, struct milgi_device *device, bool virtual_time, uint64_t seed)
 {
-    memset(rig, 0, sizeof(*rig));
+    memset(rig, 0, sizeof *rig);
     rig->device = device;
     rig->ops = device->ops;
     rig->is_virtual = virtual_time;
@@ -237,17 +237,17 @@ const char *rig_open(struct rig *rig, struct milgi_device *device, bool virtual_
     rig->trust.trust = &pki.trust;
     rig->memory.memory = (struct milgi__memory){ slab_alloc, slab_free, device };
     rig->cx = milgi__crypto_new();
-    if (rig->cx == NULL)
+    if (!rig->cx)
         return "no crypto";
     rig->qp = rig->ops->qp_open(device, &rig->clock);
-    if (rig->qp == NULL)
+    if (!rig->qp)
         return "qp_open failed";
     return load_keys(rig) ? NULL : "key_load failed";
 }
 
 void rig_close(struct rig *rig)
 {
-    if (rig->qp != NULL) {
+    if (rig->qp) {
         (void)rig->ops->quiesce(rig->qp, UINT64_MAX);
         for (int i = 0; i < RIG_SUITES; i++)
             rig_key_free(rig, &rig->aead[i]);
@@ -269,19 +269,19 @@ struct job *job_of(struct milgi_op *op)
 /* From the device's memory, if it gives some. */
 static uint8_t *job_alloc(struct job *job)
 {
-    void *p = job->rig->ops->chunk_alloc != NULL ? milgi__region_alloc(&job->rig->memory, job->size, &job->slab)
-                                                 : malloc(job->size);
+    void *p = job->rig->ops->chunk_alloc ? milgi__region_alloc(&job->rig->memory, job->size, &job->slab)
+                                         : malloc(job->size);
 
-    if (p == NULL)
+    if (!p)
         die("no memory");
     return p;
 }
 
 static struct job *job_new(struct rig *rig, enum milgi_op_type type, uint16_t alg, struct milgi_key *key)
 {
-    struct job *job = calloc(1, sizeof(*job));
+    struct job *job = calloc(1, sizeof *job);
 
-    if (job == NULL)
+    if (!job)
         die("no memory");
     job->rig = rig;
     job->want = MILGI_OP_OK;
@@ -308,10 +308,10 @@ static void job_memory(struct job *job, size_t src_len, size_t dst_len)
 static struct job *job_made(struct job *job)
 {
     job->before = job->op;
-    if (job->src == NULL)
+    if (!job->src)
         return job;
     job->src_before = malloc(job->size);
-    if (job->src_before == NULL)
+    if (!job->src_before)
         die("no memory");
     memcpy(job->src_before, job->src, job->size);
     return job;
@@ -319,7 +319,7 @@ static struct job *job_made(struct job *job)
 
 void job_free(struct job *job)
 {
-    if (job->slab != NULL)
+    if (job->slab)
         milgi__region_free(&job->rig->memory, job->slab, job->src, job->size);
     else
         free(job->src);
@@ -358,7 +358,7 @@ struct job *job_seal(struct rig *rig, const struct job_aead *what)
     job->result_len = what->len + tail + 16;
     job_memory(job, what->in_place ? 0 : what->len, job->result_len);
     random_bytes(rig, what->in_place ? job->dst : job->src, what->len);
-    random_bytes(rig, a->nonce, sizeof(a->nonce));
+    random_bytes(rig, a->nonce, sizeof a->nonce);
     a->aad_len = what->inner == 0 ? 13 : 5;
     random_bytes(rig, a->aad, a->aad_len);
     a->inner_type = what->inner;
@@ -369,7 +369,7 @@ struct job *job_seal(struct rig *rig, const struct job_aead *what)
     cut(a, what->in_place ? job->dst : job->src, what->len, what->pieces);
     job->result = malloc(job->result_len);
     struct milgi__piece piece = { what->in_place ? job->dst : job->src, what->len };
-    if (job->result == NULL)
+    if (!job->result)
         die("no memory");
     if (milgi__aead_seal(rig->cx, &direct, a->nonce, a->aad, a->aad_len, &piece, 1, what->inner, what->pad,
             job->result) != 0)
@@ -388,10 +388,10 @@ struct job *job_open(struct rig *rig, const struct job_aead *what)
     job_memory(job, what->len, what->in_place ? 0 : what->len);
     job->result = malloc(what->len + 1);
     job->result_len = what->len;
-    if (sealed == NULL || job->result == NULL)
+    if (!sealed || !job->result)
         die("no memory");
     random_bytes(rig, job->result, what->len);
-    random_bytes(rig, a->nonce, sizeof(a->nonce));
+    random_bytes(rig, a->nonce, sizeof a->nonce);
     a->aad_len = 5;
     random_bytes(rig, a->aad, a->aad_len);
     struct milgi__piece piece = { job->result, what->len };
@@ -439,9 +439,9 @@ static void make_pair(struct rig *rig, uint16_t group, struct pair *pair)
 {
     uint8_t seed[MILGI_KEX_SEED_MAX];
 
-    random_bytes(rig, seed, sizeof(seed));
-    pair->secret_len = sizeof(pair->secret);
-    pair->pub_len = sizeof(pair->pub);
+    random_bytes(rig, seed, sizeof seed);
+    pair->secret_len = sizeof pair->secret;
+    pair->pub_len = sizeof pair->pub;
     if (milgi__kex_keygen(rig->cx, group, seed, milgi__kex_seed_len(group), pair->secret, &pair->secret_len, pair->pub,
             &pair->pub_len) != 0)
         die("cannot make a key pair");
@@ -452,7 +452,7 @@ struct job *job_derive(struct rig *rig, uint16_t group, enum job_share share)
     struct job *job = job_new(rig, MILGI_OP_DERIVE, group, NULL);
     struct milgi_op_kex *k = &job->op.u.kex;
     struct pair ours, theirs;
-    size_t len = sizeof(job->expect);
+    size_t len = sizeof job->expect;
     make_pair(rig, group, &ours);
     make_pair(rig, group, &theirs);
     /* What the other side finds. */
@@ -498,7 +498,7 @@ static size_t sign_directly(
     struct milgi__pkey *key = milgi__pkey_new(rig->cx, credential->pkcs8, credential->pkcs8_len);
     size_t len = MILGI_SIGNATURE_MAX;
 
-    if (key == NULL || milgi__pkey_sign(rig->cx, key, scheme, s->input, s->input_len, sig, &len) != 0)
+    if (!key || milgi__pkey_sign(rig->cx, key, scheme, s->input, s->input_len, sig, &len) != 0)
         die("cannot sign");
     milgi__pkey_free(key);
     return len;
@@ -611,7 +611,7 @@ static const char *check_record(const struct job *job)
 static const char *check_keygen(const struct job *job)
 {
     const struct milgi_op_kex *k = &job->op.u.kex;
-    struct pair pair = { .secret_len = sizeof(pair.secret), .pub_len = sizeof(pair.pub) };
+    struct pair pair = { .secret_len = sizeof pair.secret, .pub_len = sizeof pair.pub };
 
     if (milgi__kex_keygen(job->rig->cx, job->op.alg, job->before.u.kex.seed, job->before.u.kex.seed_len, pair.secret,
             &pair.secret_len, pair.pub, &pair.pub_len) != 0)
@@ -669,9 +669,9 @@ const char *job_check(struct job *job)
         why = check_ok(job);
     else if (job->op.type == MILGI_OP_VERIFY_CHAIN && job->op.u.chain.alert == 0)
         why = "a refused chain has no alert";
-    if (why == NULL)
+    if (!why)
         return NULL;
-    snprintf(text, sizeof(text), "%s 0x%04x is %s (wanted %s): %s", milgi_op_type_name(job->op.type), job->op.alg,
+    snprintf(text, sizeof text, "%s 0x%04x is %s (wanted %s): %s", milgi_op_type_name(job->op.type), job->op.alg,
         milgi_op_status_name(job->op.status), milgi_op_status_name((int)job->want), why);
     return text;
 }
@@ -680,11 +680,11 @@ const char *job_untouched(const struct job *job)
 {
     struct milgi_op now = job->op;
 
-    memcpy(now.scratch, job->before.scratch, sizeof(now.scratch));
+    memcpy(now.scratch, job->before.scratch, sizeof now.scratch);
     now.status = job->before.status;
-    if (memcmp(&now, &job->before, sizeof(now)) != 0)
+    if (memcmp(&now, &job->before, sizeof now) != 0)
         return "the op was changed";
-    if (job->src != NULL && memcmp(job->src, job->src_before, job->size) != 0)
+    if (job->src && memcmp(job->src, job->src_before, job->size) != 0)
         return "its memory was changed";
     return NULL;
 }
@@ -718,7 +718,7 @@ static void sleep_ns(uint64_t ns)
 /* One sleep, until the device's descriptor or the time it named. false: the descriptor never became readable. */
 static bool sleep_once(struct rig *rig)
 {
-    uint64_t next = rig->ops->next_event == NULL ? UINT64_MAX : rig->ops->next_event(rig->qp);
+    uint64_t next = !rig->ops->next_event ? UINT64_MAX : rig->ops->next_event(rig->qp);
     uint64_t now = rig_now(rig);
     int fd = rig->ops->notify_fd(rig->qp);
 
@@ -743,7 +743,7 @@ const char *rig_wait(struct rig *rig)
     for (;;) {
         unsigned got;
         const char *why = take(rig, &got);
-        if (why != NULL || got > 0)
+        if (why || got > 0)
             return why;
         if (!sleep_once(rig))
             return "a wake-up was lost";
@@ -768,9 +768,9 @@ const char *rig_enqueue(struct rig *rig, struct job *const *jobs, unsigned n)
         if (accepted == offered)
             continue;
         const char *why = job_untouched(jobs[at]);
-        if (why == NULL)
+        if (!why)
             why = rig_wait(rig);
-        if (why != NULL)
+        if (why)
             return why;
     }
     return NULL;
@@ -780,11 +780,11 @@ const char *rig_finish(struct rig *rig, struct job *const *jobs, unsigned n)
 {
     const char *why = NULL;
 
-    for (unsigned i = 0; i < n && why == NULL; i++) {
-        while (!jobs[i]->back && why == NULL)
+    for (unsigned i = 0; i < n && !why; i++) {
+        while (!jobs[i]->back && !why)
             why = rig_wait(rig);
     }
-    for (unsigned i = 0; i < n && why == NULL; i++)
+    for (unsigned i = 0; i < n && !why; i++)
         why = job_check(jobs[i]);
     return why;
 }
@@ -793,7 +793,7 @@ const char *rig_run(struct rig *rig, struct job *job)
 {
     const char *why = rig_enqueue(rig, &job, 1);
 
-    if (why == NULL)
+    if (!why)
         why = rig_finish(rig, &job, 1);
     job_free(job);
     return why;

@@ -24,7 +24,7 @@ static struct rig rig;
 #define assert_fine(complaint) \
     do { \
         const char *fine_why = (complaint); \
-        if (fine_why != NULL) \
+        if (fine_why) \
             fail_msg("%s", fine_why); \
     } while (0)
 
@@ -240,8 +240,8 @@ static void jitter_is_bounded_and_repeats_with_the_seed(void **state)
     times_of("sim:latency=10us,jitter=5us,units=20,seed=1", first);
     times_of("sim:latency=10us,jitter=5us,units=20,seed=1", again);
     times_of("sim:latency=10us,jitter=5us,units=20,seed=2", other);
-    assert_memory_equal(first, again, sizeof(first));
-    assert_memory_not_equal(first, other, sizeof(first));
+    assert_memory_equal(first, again, sizeof first);
+    assert_memory_not_equal(first, other, sizeof first);
     for (int i = 0; i < 20; i++) {
         assert_in_range(first[i], 10 * US, 15 * US);
         differ = differ || first[i] != first[0];
@@ -542,7 +542,7 @@ static void *take_and_give(void *arg)
 
     for (unsigned i = 0; i < 3000; i++) {
         uint64_t *slab = device->ops->chunk_alloc(device, MILGI_MEMORY_SLAB), mine = (uintptr_t)arg + i;
-        if (slab == NULL)
+        if (!slab)
             continue;
         __atomic_store_n(slab, mine, __ATOMIC_RELAXED);
         sched_yield();

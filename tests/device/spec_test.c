@@ -38,10 +38,10 @@ static void malformed_descriptions_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < MILGI__COUNT(bad); i++)
         assert_int_equal(milgi__spec_parse(&spec, bad[i]), MILGI_EINVAL);
-    memset(text, 'x', sizeof(text));
-    text[sizeof(spec.text)] = '\0';
+    memset(text, 'x', sizeof text);
+    text[sizeof spec.text] = '\0';
     assert_int_equal(milgi__spec_parse(&spec, text), MILGI_EINVAL);
-    text[sizeof(spec.text) - 1] = '\0';
+    text[sizeof spec.text - 1] = '\0';
     assert_int_equal(milgi__spec_parse(&spec, text), 0);
     assert_int_equal(milgi__spec_parse(&spec, "x:a,b,c,d,e,f,g,h,i,j,k,l"), 0);
 }
@@ -119,7 +119,7 @@ static void expect_refusal(const char *spec, int error, const char *says)
     assert_int_equal(milgi_device_new(spec, &device, &why), error);
     assert_null(device);
     assert_non_null(why);
-    if (strstr(why, says) == NULL)
+    if (!strstr(why, says))
         fail_msg("\"%s\": \"%s\" does not speak of \"%s\"", spec, why, says);
     assert_int_equal(milgi_device_new(spec, &device, NULL), error);
 }
@@ -210,7 +210,7 @@ static void a_device_that_cannot_have_memory_is_not_made(void **state)
     (void)state;
     for (size_t i = 0; i < MILGI__COUNT(specs); i++) {
         struct milgi_qp *qp = NULL;
-        for (unsigned n = 0; qp == NULL; n++) {
+        for (unsigned n = 0; !qp; n++) {
             struct milgi_device *device;
             assert_true(n < 1000);
             allocations_left = n;
@@ -221,7 +221,7 @@ static void a_device_that_cannot_have_memory_is_not_made(void **state)
             else
                 assert_int_equal(error, MILGI_ENOMEM);
             milgi__mem_fail = NULL;
-            if (qp != NULL)
+            if (qp)
                 device->ops->qp_close(qp);
             milgi_device_free(device);
         }

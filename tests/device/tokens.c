@@ -32,9 +32,9 @@ bool rig_tokens(bool remote)
         make();
     for (int i = 0; i < RIG_SIGNERS; i++) {
         if (remote)
-            snprintf(uri[i], sizeof(uri[i]), REMOTE, name_of(i), token_pin_file());
+            snprintf(uri[i], sizeof uri[i], REMOTE, name_of(i), token_pin_file());
         else
-            snprintf(uri[i], sizeof(uri[i]), LOCAL, name_of(i), token_module());
+            snprintf(uri[i], sizeof uri[i], LOCAL, name_of(i), token_module());
         rig_at((enum rig_signer)i, uri[i], remote);
     }
     token_serve(remote ? LABEL : NULL);

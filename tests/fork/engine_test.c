@@ -46,7 +46,7 @@ static void await_quiet_threads(void)
         DIR *tasks = opendir("/proc/self/task");
         assert_non_null(tasks);
         busy = 0;
-        for (const struct dirent *task; (task = readdir(tasks)) != NULL;)
+        for (const struct dirent *task; (task = readdir(tasks));)
             busy += task->d_name[0] != '.' && atoi(task->d_name) != getpid() && !sleeps(task->d_name);
         closedir(tasks);
     } while (busy);
@@ -157,10 +157,10 @@ static void a_device_made_before_fork_is_refused_by_an_engine_made_after_it(void
     static const char *const specs[] = { "cpu", "pool:2", "sim:latency=1ms", "chaos:seed=5", "pkcs11" };
     (void)state;
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
-        int rc = milgi_device_new(specs[i], &device, NULL);
-        if (rc == MILGI_EUNSUPPORTED)
+        int rv = milgi_device_new(specs[i], &device, NULL);
+        if (rv == MILGI_EUNSUPPORTED)
             continue; /* this build has none */
-        assert_int_equal(rc, 0);
+        assert_int_equal(rv, 0);
         in_child(give_it_to_an_own_engine);
         milgi_device_free(device);
     }

@@ -178,7 +178,7 @@ static int use_connection(struct rig *r)
     CHECK(milgi_conn_export(conn, "label", "", 0, key, sizeof key) == MILGI_EFORK);
     CHECK(milgi_decide(engine, decision, MILGI_ACCEPT, NULL) == MILGI_EFORK);
     CHECK(milgi_decision_info(engine, decision, &about) == MILGI_EFORK);
-    CHECK(milgi_conn_chunk(conn, 100) == NULL);
+    CHECK(!milgi_conn_chunk(conn, 100));
     milgi_conn_consumed(conn, SIZE_MAX);
     milgi_conn_output_done(conn, SIZE_MAX);
     CHECK(!is_awake(r));
@@ -228,7 +228,7 @@ static int give_chunks_back(struct rig *r)
 {
     struct milgi_slice slice = { r->chunk, milgi_chunk_data(r->chunk), 4000 }, kept;
     CHECK(milgi_slice_keep(&slice, &kept) == MILGI_EFORK);
-    CHECK(milgi_chunk_new(r->pair.side[MILGI_CLIENT].engine, 100) == NULL);
+    CHECK(!milgi_chunk_new(r->pair.side[MILGI_CLIENT].engine, 100));
     milgi_chunk_release_remote(r->chunk);
     milgi_chunk_unref(r->chunk);
     for (size_t i = 0; i < 4000; i++)
@@ -244,7 +244,7 @@ static void chunks_of_another_process_stay_where_they_are(void **state)
     size_t n = 0;
     (void)state;
     rig_init(&r, NULL);
-    while (n < 16384 && (all[n] = milgi_chunk_new(r.pair.side[MILGI_CLIENT].engine, MILGI_CHUNK_MAX)) != NULL)
+    while (n < 16384 && (all[n] = milgi_chunk_new(r.pair.side[MILGI_CLIENT].engine, MILGI_CHUNK_MAX)))
         n++;
     assert_true(n < 16384);
     in_child(give_chunks_back, &r);
@@ -277,10 +277,10 @@ static void a_device_of_another_process_is_not_freed(void **state)
     struct milgi_engine *engine;
     (void)state;
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
-        int rc = milgi_device_new(specs[i], &before, NULL);
-        if (rc == MILGI_EUNSUPPORTED)
+        int rv = milgi_device_new(specs[i], &before, NULL);
+        if (rv == MILGI_EUNSUPPORTED)
             continue; /* this build has none */
-        assert_int_equal(rc, 0);
+        assert_int_equal(rv, 0);
         assert_int_equal(milgi_engine_new(NULL, &engine), 0);
         in_child(free_device, NULL);
         assert_true(milgi_engine_add_device(engine, before) > 0);

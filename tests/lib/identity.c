@@ -27,9 +27,9 @@ static EVP_PKEY *make_rsa(const char *algorithm, unsigned bits, unsigned long ex
     BIGNUM *e = BN_new();
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
-    must(ctx != NULL && EVP_PKEY_keygen_init(ctx) > 0, "RSA context");
+    must(ctx && EVP_PKEY_keygen_init(ctx) > 0, "RSA context");
     must(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)(bits != 0 ? bits : 2048)), "RSA size");
-    must(e != NULL && BN_set_word(e, exponent != 0 ? exponent : 65537), "RSA exponent");
+    must(e && BN_set_word(e, exponent != 0 ? exponent : 65537), "RSA exponent");
     must(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e), "RSA exponent");
     must(EVP_PKEY_generate(ctx, &key), "RSA key");
     BN_free(e);
@@ -40,7 +40,7 @@ static EVP_PKEY *make_rsa(const char *algorithm, unsigned bits, unsigned long ex
 static EVP_PKEY *make_key(const struct identity_options *options)
 {
     EVP_PKEY *key = NULL;
-    if (options->key_of != NULL) {
+    if (options->key_of) {
         key = options->key_of->private_key;
         must(EVP_PKEY_up_ref(key), "key");
         return key;
@@ -95,7 +95,7 @@ static void add_extensions(X509 *cert, X509 *issuer, const struct identity_optio
         add_extension(cert, issuer, NID_subject_key_identifier, "hash");
         add_extension(cert, issuer, NID_authority_key_identifier, "keyid");
     }
-    if (options->names != NULL)
+    if (options->names)
         add_extension(cert, issuer, NID_subject_alt_name, options->names);
     if (options->purpose != IDENTITY_ANY)
         add_extension(
@@ -142,8 +142,8 @@ static void to_text(struct identity *id, const struct identity *issuer)
     bio = BIO_new(BIO_s_mem());
     must(PEM_write_bio_PKCS8PrivateKey(bio, id->private_key, NULL, NULL, 0, NULL, NULL), "key to PEM");
     id->key_pem = take_bio(bio);
-    id->chain_pem = join(id->cert_pem, issuer != NULL ? issuer->above_pem : "");
-    id->above_pem = join(issuer != NULL ? id->chain_pem : "", "");
+    id->chain_pem = join(id->cert_pem, issuer ? issuer->above_pem : "");
+    id->above_pem = join(issuer ? id->chain_pem : "", "");
     int len = i2d_X509(id->certificate, &id->cert_der);
     must(len, "certificate to DER");
     id->cert_der_len = (size_t)len;
@@ -163,10 +163,10 @@ struct identity *identity_new(const struct identity_options *options)
     must(ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++), "serial number");
     set_times(cert, options);
     X509_NAME *name = X509_get_subject_name(cert);
-    const char *cn = options->common_name != NULL ? options->common_name : "test";
+    const char *cn = options->common_name ? options->common_name : "test";
     must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0), "subject");
-    X509 *issuer = options->issuer != NULL ? options->issuer->certificate : cert;
-    EVP_PKEY *signer = options->issuer != NULL ? options->issuer->private_key : key;
+    X509 *issuer = options->issuer ? options->issuer->certificate : cert;
+    EVP_PKEY *signer = options->issuer ? options->issuer->private_key : key;
     must(X509_set_issuer_name(cert, X509_get_subject_name(issuer)), "issuer");
     must(X509_set_pubkey(cert, key), "public key");
     add_extensions(cert, issuer, options);
@@ -178,7 +178,7 @@ struct identity *identity_new(const struct identity_options *options)
 
 void identity_free(struct identity *id)
 {
-    if (id == NULL)
+    if (!id)
         return;
     X509_free(id->certificate);
     EVP_PKEY_free(id->private_key);

@@ -36,9 +36,9 @@ const char *token_module(void)
         "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so" };
     const char *said = getenv("MILGI_SOFTHSM_MODULE");
 
-    if (said != NULL)
+    if (said)
         return said;
-    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         if (access(paths[i], R_OK) == 0)
             return paths[i];
     }
@@ -47,12 +47,12 @@ const char *token_module(void)
 
 static bool is_command(const char *name)
 {
-    char path[256], *list = strdup(getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin");
+    char path[256], *list = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin");
     bool found = false;
     char *rest = list;
 
-    for (char *dir = strtok_r(list, ":", &rest); dir != NULL && !found; dir = strtok_r(NULL, ":", &rest)) {
-        snprintf(path, sizeof(path), "%s/%s", dir, name);
+    for (char *dir = strtok_r(list, ":", &rest); dir && !found; dir = strtok_r(NULL, ":", &rest)) {
+        snprintf(path, sizeof path, "%s/%s", dir, name);
         found = access(path, X_OK) == 0;
     }
     free(list);
@@ -61,7 +61,7 @@ static bool is_command(const char *name)
 
 bool token_possible(void)
 {
-    return token_module() != NULL && is_command("softhsm2-util") && is_command("p11-kit");
+    return token_module() && is_command("softhsm2-util") && is_command("p11-kit");
 }
 
 /* --- other programs ----------------------------------------------------------------------------------------------- */
@@ -75,7 +75,7 @@ static pid_t start(const char *const *args)
     if (pid > 0)
         return pid;
     (void)setpgid(0, 0); /* so that it ends together with those that it starts */
-    if (freopen("/dev/null", "w", stdout) == NULL)
+    if (!freopen("/dev/null", "w", stdout))
         _exit(126);
     execvp(args[0], (char *const *)(uintptr_t)args);
     _exit(127);
@@ -102,22 +102,22 @@ static void make_dir(void)
 {
     if (the.base[0] != '\0')
         return;
-    snprintf(the.base, sizeof(the.base), "/tmp/milgi-token-XXXXXX");
-    if (mkdtemp(the.base) == NULL)
+    snprintf(the.base, sizeof the.base, "/tmp/milgi-token-XXXXXX");
+    if (!mkdtemp(the.base))
         die("mkdtemp");
-    snprintf(the.dir, sizeof(the.dir), "%s/tokens", the.base);
-    snprintf(the.conf, sizeof(the.conf), "%s/softhsm2.conf", the.base);
-    snprintf(the.socket, sizeof(the.socket), "%s/socket", the.base);
+    snprintf(the.dir, sizeof the.dir, "%s/tokens", the.base);
+    snprintf(the.conf, sizeof the.conf, "%s/softhsm2.conf", the.base);
+    snprintf(the.socket, sizeof the.socket, "%s/socket", the.base);
     if (mkdir(the.dir, 0700) != 0)
         die("mkdir");
     FILE *f = fopen(the.conf, "w");
-    if (f == NULL)
+    if (!f)
         die(the.conf);
     fprintf(f, "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", the.dir);
     if (fclose(f) != 0)
         die(the.conf);
     setenv("SOFTHSM2_CONF", the.conf, 1);
-    snprintf(the.pin, sizeof(the.pin), "%s/pin", the.base);
+    snprintf(the.pin, sizeof the.pin, "%s/pin", the.base);
     free(identity_write(the.base, "pin", TOKEN_PIN "\n"));
 }
 
@@ -151,13 +151,13 @@ static char *plain_key(const struct identity *identity)
     char *text, *copy;
 
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    if (bio == NULL || ctx == NULL || EVP_PKEY_todata(identity->private_key, EVP_PKEY_KEYPAIR, &params) != 1 ||
+    if (!bio || !ctx || EVP_PKEY_todata(identity->private_key, EVP_PKEY_KEYPAIR, &params) != 1 ||
         EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1 ||
         PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
         die("an RSA key cannot be converted");
     long len = BIO_get_mem_data(bio, &text);
     copy = malloc((size_t)len + 1);
-    if (copy == NULL)
+    if (!copy)
         die("no memory");
     memcpy(copy, text, (size_t)len); /* which has no end of its own */
     copy[len] = '\0';
@@ -208,8 +208,8 @@ static bool answers(void)
 
     if (fd < 0)
         die("socket");
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", the.socket);
-    bool connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", the.socket);
+    bool connected = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
     close(fd);
     return connected;
 }
@@ -221,10 +221,10 @@ void token_serve(const char *label)
     const char *const args[] = { "p11-kit", "server", "-f", "-n", the.socket, "--provider", token_module(), uri, NULL };
 
     end_server();
-    if (label == NULL)
+    if (!label)
         return;
-    snprintf(uri, sizeof(uri), "pkcs11:token=%s", label);
-    snprintf(address, sizeof(address), "unix:path=%s", the.socket);
+    snprintf(uri, sizeof uri, "pkcs11:token=%s", label);
+    snprintf(address, sizeof address, "unix:path=%s", the.socket);
     setenv("P11_KIT_SERVER_ADDRESS", address, 1);
     the.server = start(args);
     for (unsigned naps = 0; !answers(); naps++) {

@@ -245,16 +245,16 @@ int load_backend(enum backend_kind kind, const struct load_options *options)
     b.listener.data = b.term.data = b.tick.data = &b;
     uv_signal_start(&b.term, on_term, SIGTERM);
     uv_ip4_addr("127.0.0.1", 0, &address);
-    int rc = uv_tcp_bind(&b.listener, (const struct sockaddr *)&address, 0);
-    if (!rc && kind == BACKEND_SINK) {
+    int rv = uv_tcp_bind(&b.listener, (const struct sockaddr *)&address, 0);
+    if (!rv && kind == BACKEND_SINK) {
         uv_recv_buffer_size((uv_handle_t *)&b.listener, &small);
         uv_timer_start(&b.tick, on_tick, TICK_MS, TICK_MS);
     }
-    if (!rc)
-        rc = uv_listen((uv_stream_t *)&b.listener, 4096, on_connection);
-    if (!rc)
-        rc = uv_tcp_getsockname(&b.listener, (struct sockaddr *)&address, &len);
-    must(rc ? MILGI_ELIMIT : 0, "listen");
+    if (!rv)
+        rv = uv_listen((uv_stream_t *)&b.listener, 4096, on_connection);
+    if (!rv)
+        rv = uv_tcp_getsockname(&b.listener, (struct sockaddr *)&address, &len);
+    must(rv ? MILGI_ELIMIT : 0, "listen");
     printf("listening on 127.0.0.1:%u\n", (unsigned)ntohs(address.sin_port));
     uv_run(&b.loop, UV_RUN_DEFAULT);
     report(&b);

@@ -35,13 +35,13 @@ static void pump(struct crowd *w);
 static void fill(struct member *m)
 {
     uint64_t bytes = m->crowd->side.options->bytes;
-    int rc = 0;
+    int rv = 0;
     if (m->sent == bytes)
         return;
-    while (!rc && m->sent < bytes) {
+    while (!rv && m->sent < bytes) {
         size_t n = bytes - m->sent < PIECE ? (size_t)(bytes - m->sent) : PIECE;
-        rc = milgi_stream_write(m->stream, text_at(m->start, m->sent), n);
-        if (!rc || rc == MILGI_PAUSE)
+        rv = milgi_stream_write(m->stream, text_at(m->start, m->sent), n);
+        if (!rv || rv == MILGI_PAUSE)
             m->sent += n;
     }
     if (m->sent == bytes)

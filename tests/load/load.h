@@ -39,8 +39,8 @@ struct side {
     uint64_t slowest_ms; /* handshake */
 };
 
-/* Ends the program with a message when |rc| is negative. */
-void must(int rc, const char *what);
+/* Ends the program with a message when |rv| is negative. */
+void must(int rv, const char *what);
 /* |credit|: bytes that a connection takes in before its application has consumed them. */
 void side_open(struct side *side, uv_loop_t *loop, const struct load_options *options, uint64_t credit);
 /* A handshake that began at |begin_ms| is complete. */

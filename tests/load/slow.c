@@ -56,10 +56,10 @@ static void on_end(struct milgi_stream *stream, void *arg)
 
 static void fill(struct member *m)
 {
-    int rc = m->slow->writes && m->stream ? 0 : MILGI_PAUSE;
-    while (!rc) {
-        rc = milgi_stream_write(m->stream, text_at(0, m->moved), PIECE);
-        if (!rc || rc == MILGI_PAUSE)
+    int rv = m->slow->writes && m->stream ? 0 : MILGI_PAUSE;
+    while (!rv) {
+        rv = milgi_stream_write(m->stream, text_at(0, m->moved), PIECE);
+        if (!rv || rv == MILGI_PAUSE)
             m->moved += PIECE;
     }
 }

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-void must(int rc, const char *what)
+void must(int rv, const char *what)
 {
-    if (rc >= 0)
+    if (rv >= 0)
         return;
-    fprintf(stderr, "milgi_load: %s: %s\n", what, milgi_error_text(rc));
+    fprintf(stderr, "milgi_load: %s: %s\n", what, milgi_error_text(rv));
     exit(1);
 }
 

@@ -152,7 +152,7 @@ static void walk_drawing(
         add(walks, before);
         return;
     }
-    for (const struct edge *e = edges; e->messages != NULL; e++) {
+    for (const struct edge *e = edges; e->messages; e++) {
         char text[64];
         if (e->from != at || (e->retry && retried))
             continue;

@@ -39,7 +39,7 @@ static void check(enum milgi_role role, const char *name)
     assert_non_null(to);
     size_t len = strlen(expected);
     bool same = (size_t)(to - from) == len && memcmp(from, expected, len) == 0;
-    if (!same && getenv("MILGI_UPDATE_DOCS") != NULL)
+    if (!same && getenv("MILGI_UPDATE_DOCS"))
         write_all(text, (size_t)(from - text), expected, to);
     else if (!same)
         fail_msg("docs/handshake.md shows another table of the %s (MILGI_UPDATE_DOCS=1 rewrites it)", name);

@@ -19,7 +19,7 @@ static const struct milgi_clock clock_of_test = { .monotonic_ns = no_time };
 
 struct bench *bench_new(struct milgi_device *of, const struct milgi_credential *credential)
 {
-    struct bench *bench = calloc(1, sizeof(*bench));
+    struct bench *bench = calloc(1, sizeof *bench);
 
     assert_non_null(bench);
     bench->qp = of->ops->qp_open(of, &clock_of_test);

@@ -34,7 +34,7 @@ bool desk_set_up(void)
     token_new(DESK_OTHER);
     token_put(DESK_OTHER, desk_stranger, "stranger");
     module = dlopen(MILGI_SHIM, RTLD_NOW | RTLD_LOCAL);
-    if (module == NULL)
+    if (!module)
         fail_msg("%s", dlerror());
     *(void **)&switches = dlsym(module, "shim_switches");
     assert_non_null(switches);
@@ -53,7 +53,7 @@ void desk_tear_down(void)
 
 void desk_calm(void)
 {
-    memset((void *)desk_shim, 0, sizeof(*desk_shim));
+    memset((void *)desk_shim, 0, sizeof *desk_shim);
 }
 
 struct milgi_credential *desk_credential(const struct identity *identity, const char *path, const char *query)
@@ -61,7 +61,7 @@ struct milgi_credential *desk_credential(const struct identity *identity, const 
     struct milgi_credential *credential;
     char uri[512];
 
-    snprintf(uri, sizeof(uri), "pkcs11:%s?module-path=" MILGI_SHIM "%s%s", path, query[0] == '\0' ? "" : "&", query);
+    snprintf(uri, sizeof uri, "pkcs11:%s?module-path=" MILGI_SHIM "%s%s", path, query[0] == '\0' ? "" : "&", query);
     assert_int_equal(
         milgi_credential_new_uri(identity->chain_pem, strlen(identity->chain_pem), uri, &credential), 0);
     return credential;
@@ -71,7 +71,7 @@ struct milgi_credential *desk_usual(enum identity_key key)
 {
     char path[128];
 
-    snprintf(path, sizeof(path), "token=" DESK_TOKEN ";object=%s", identity_key_name(key));
+    snprintf(path, sizeof path, "token=" DESK_TOKEN ";object=%s", identity_key_name(key));
     return desk_credential(desk_key[key], path, "pin-value=" TOKEN_PIN);
 }
 
@@ -100,7 +100,7 @@ char *desk_file(const char *name, const char *text)
 {
     char dir[256];
 
-    snprintf(dir, sizeof(dir), "%s", token_dir());
+    snprintf(dir, sizeof dir, "%s", token_dir());
     *strrchr(dir, '/') = '\0';
     return identity_write(dir, name, text);
 }

@@ -42,9 +42,9 @@ static struct milgi_config *server_with(struct milgi_credential *first, struct m
         MILGI_SIG_RSA_PSS_PSS_SHA256 };
 
     assert_int_equal(
-        milgi_config_set_signature_schemes(config, schemes, sizeof(schemes) / sizeof(schemes[0])), 0);
+        milgi_config_set_signature_schemes(config, schemes, sizeof schemes / sizeof schemes[0]), 0);
     assert_int_equal(milgi_config_add_credential(config, first), 0);
-    if (second != NULL)
+    if (second)
         assert_int_equal(milgi_config_add_credential(config, second), 0);
     milgi_credential_unref(first);
     milgi_credential_unref(second);
@@ -59,7 +59,7 @@ static struct milgi_config *client(void)
         MILGI_SIG_RSA_PSS_PSS_SHA256 };
 
     assert_int_equal(
-        milgi_config_set_signature_schemes(config, schemes, sizeof(schemes) / sizeof(schemes[0])), 0);
+        milgi_config_set_signature_schemes(config, schemes, sizeof schemes / sizeof schemes[0]), 0);
     return configs_freeze(config);
 }
 
@@ -366,7 +366,7 @@ static void what_is_no_uri_is_refused(void **state)
     char *large = malloc(5000);
 
     (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(made_of(desk_key[IDENTITY_P256], bad[i]), MILGI_EINVAL);
     memset(large, 'a', 4999);
     memcpy(large, "pkcs11:", 7);

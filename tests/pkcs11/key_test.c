@@ -101,7 +101,7 @@ static void the_device_may_say_where_modules_and_pins_are(void **state)
 
     (void)state;
     assert_int_equal(milgi_credential_new_uri(P256->chain_pem, strlen(P256->chain_pem), uri, &c), 0);
-    snprintf(spec, sizeof(spec), "pkcs11:module=%s,pin-source=%s", token_module(), token_pin_file());
+    snprintf(spec, sizeof spec, "pkcs11:module=%s,pin-source=%s", token_module(), token_pin_file());
     struct milgi_device *other = desk_device(spec);
     assert_int_equal(desk_try(other, c), 0);
     milgi_device_free(other);
@@ -184,7 +184,7 @@ static void a_pin_comes_from_a_file_by_path_or_uri(void **state)
 
     (void)state;
     for (size_t i = 0; i < MILGI__COUNT(forms); i++) {
-        snprintf(query, sizeof(query), forms[i], token_pin_file());
+        snprintf(query, sizeof query, forms[i], token_pin_file());
         assert_int_equal(code_of(desk_credential(P256, "token=" DESK_TOKEN ";object=p256", query)), 0);
     }
 }
@@ -251,7 +251,7 @@ static void a_pin_file_that_is_put_right_helps_without_a_restart(void **state)
     char *file = desk_file("changing", "9999\n"), query[256];
 
     (void)state;
-    snprintf(query, sizeof(query), "pin-source=%s", file);
+    snprintf(query, sizeof query, "pin-source=%s", file);
     struct milgi_credential *c = desk_credential(P256, "token=" DESK_TOKEN ";object=p256", query);
     assert_int_equal(desk_try(device, c), MILGI_CODE_PKCS11_PIN_WRONG);
     unlink(file);

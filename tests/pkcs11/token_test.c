@@ -21,7 +21,7 @@ static struct milgi_credential *key;
 static int begin(void **state)
 {
     desk_calm();
-    device = desk_device(*state != NULL ? *state : "pkcs11:4,retry=0");
+    device = desk_device(*state ? *state : "pkcs11:4,retry=0");
     key = desk_usual(IDENTITY_P256);
     return 0;
 }
@@ -83,7 +83,7 @@ static void whatever_handle_is_not_valid_any_more_is_got_anew(void **state)
     struct bench *bench = bench_new(device, key);
 
     (void)state;
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         assert_int_equal(sign_one(bench), 0);
         desk_shim->sign_error = all[i];
         desk_shim->sign_errors = 1;
@@ -213,7 +213,7 @@ static void a_server_that_ends_and_comes_back_is_found_again(void **state)
     int code;
 
     (void)state;
-    snprintf(uri, sizeof(uri), "pkcs11:token=" DESK_TOKEN ";object=p256?pin-source=%s&module-path=%s",
+    snprintf(uri, sizeof uri, "pkcs11:token=" DESK_TOKEN ";object=p256?pin-source=%s&module-path=%s",
         token_pin_file(), TOKEN_REMOTE_MODULE);
     assert_int_equal(milgi_credential_new_uri(desk_key[IDENTITY_P256]->chain_pem,
                          strlen(desk_key[IDENTITY_P256]->chain_pem), uri, &c),
@@ -245,8 +245,8 @@ static void a_directory_that_is_moved_away_and_back_is_found_again(void **state)
     int code;
 
     (void)state;
-    snprintf(away, sizeof(away), "%s.away", token_dir());
-    snprintf(path, sizeof(path), "%s", token_dir());
+    snprintf(away, sizeof away, "%s.away", token_dir());
+    snprintf(path, sizeof path, "%s", token_dir());
     bench = bench_new(device, key);
     assert_int_equal(sign_one(bench), 0);
     assert_int_equal(rename(path, away), 0);
@@ -270,7 +270,7 @@ static void a_device_of_before_a_fork_is_refused_and_a_new_one_works(void **stat
     int status, code;
 
     (void)state;
-    if (__tsan_init != NULL)
+    if (__tsan_init)
         skip();
     assert_int_equal(desk_try(device, key), 0);
     pid_t child = fork();

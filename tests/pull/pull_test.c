@@ -391,15 +391,15 @@ static void what_the_peer_said_is_read_though_sending_to_it_has_failed(void **st
 {
     struct rig r;
     uint8_t byte = 0;
-    int rc = 0;
+    int rv = 0;
     (void)state;
     rig_open(&r, NULL, "pull.test", say_and_go);
     assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
-    for (int i = 0; i < 10000 && !rc; i++) {
-        rc = milgi_pull_write(r.a.pull, &byte, 1);
+    for (int i = 0; i < 10000 && !rv; i++) {
+        rv = milgi_pull_write(r.a.pull, &byte, 1);
         poll(NULL, 0, 1);
     }
-    assert_int_equal(rc, MILGI_ETRANSPORT);
+    assert_int_equal(rv, MILGI_ETRANSPORT);
     assert_int_equal(read_pattern(r.a.pull, 200000), 100000);
     rig_close(&r);
 }

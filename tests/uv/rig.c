@@ -14,11 +14,11 @@ void send_more(struct end *e)
         size_t n = e->send_len - e->sent_len < sizeof block ? e->send_len - e->sent_len : sizeof block;
         for (size_t i = 0; i < n; i++)
             block[i] = pattern(e->sent_len + i);
-        int rc = milgi_stream_write(e->stream, block, n);
-        if (rc < 0)
+        int rv = milgi_stream_write(e->stream, block, n);
+        if (rv < 0)
             return;
         e->sent_len += n;
-        if (rc == MILGI_PAUSE)
+        if (rv == MILGI_PAUSE)
             return;
     }
     if (e->stream && e->shut_when_sent) {

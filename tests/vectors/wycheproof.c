@@ -29,18 +29,18 @@ static const struct milgi_clock the_clock = { monotonic_ns, wall_s, NULL };
 
 int rig_open(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
+    struct rig *rig = calloc(1, sizeof *rig);
     const char *spec = getenv("MILGI_TEST_DEVICE");
     const char *why = "no memory";
 
-    if (rig == NULL || milgi_device_new(spec != NULL ? spec : "cpu", &rig->device, &why) != 0) {
+    if (!rig || milgi_device_new(spec ? spec : "cpu", &rig->device, &why) != 0) {
         print_error("no device: %s\n", why);
         return -1;
     }
     rig->qp = rig->device->ops->qp_open(rig->device, &the_clock);
     rig->cx = milgi__crypto_new();
     *state = rig;
-    return rig->qp != NULL && rig->cx != NULL ? 0 : -1;
+    return rig->qp && rig->cx ? 0 : -1;
 }
 
 int rig_close(void **state)
@@ -81,11 +81,11 @@ static json_t *load(const char *file)
     char path[512];
     json_error_t error;
 
-    if (directory == NULL)
+    if (!directory)
         directory = MILGI_TESTS_DIR "/../build/vectors/wycheproof";
-    snprintf(path, sizeof(path), "%s/%s", directory, file);
+    snprintf(path, sizeof path, "%s/%s", directory, file);
     json_t *root = json_load_file(path, 0, &error);
-    if (root == NULL)
+    if (!root)
         fail_msg("%s: %s (tests/vectors/setup brings the vectors)", path, error.text);
     return root;
 }
@@ -144,7 +144,7 @@ struct bytes hex_of(const json_t *object, const char *field, unsigned slot)
     const char *hex = text_of(object, field);
     struct bytes out = { slots[slot], strlen(hex) / 2 };
 
-    assert_true(strlen(hex) % 2 == 0 && out.len <= sizeof(slots[0]));
+    assert_true(strlen(hex) % 2 == 0 && out.len <= sizeof slots[0]);
     for (size_t i = 0; i < out.len; i++)
         out.data[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
     return out;

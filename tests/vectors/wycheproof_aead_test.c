@@ -36,7 +36,7 @@ static struct record record_of(const struct vector *v)
 
 static uint16_t suite_of(const struct vector *v, const struct record *r)
 {
-    if (v->arg != NULL)
+    if (v->arg)
         return MILGI_SUITE_CHACHA20_POLY1305_SHA256;
     return r->key.len == 16 ? MILGI_SUITE_AES_128_GCM_SHA256 : MILGI_SUITE_AES_256_GCM_SHA384;
 }
@@ -90,7 +90,7 @@ static void check_open(const struct vector *v, const struct record *r, struct mi
     struct milgi_op op = op_of(r, MILGI_OP_OPEN, key);
 
     memcpy(src, r->ct.data, r->ct.len);
-    memset(dst, 0xee, sizeof(dst));
+    memset(dst, 0xee, sizeof dst);
     memcpy(op.u.aead.tag, r->tag.data, TAG_LEN);
     const uint8_t *out = arrange(&op.u.aead, shape, true, src, r->ct.len, dst);
     rig_execute(v->rig, &op);

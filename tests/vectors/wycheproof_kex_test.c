@@ -95,7 +95,7 @@ static enum ran hkdf(const struct vector *v)
     size_t size = (size_t)number_of(v->test, "size");
     uint8_t prk[MILGI__HASH_MAX];
 
-    vector_assert(v, size <= sizeof(out));
+    vector_assert(v, size <= sizeof out);
     vector_assert(v, milgi__hmac(v->rig->cx, hash, salt.data, salt.len, ikm.data, ikm.len, prk) == 0);
     int result = milgi__hkdf_expand(
         v->rig->cx, hash, prk, milgi__hash_len(hash), info.data, info.len, out, size);

@@ -17,7 +17,7 @@ static bool verifies(const struct vector *v, uint16_t scheme, struct bytes msg)
 
     if (msg.len > MILGI_SIGN_INPUT_MAX)
         return milgi__verify(v->rig->cx, key.data, key.len, scheme, msg.data, msg.len, sig.data, sig.len) == 0;
-    vector_assert(v, key.len + sig.len <= sizeof(blob));
+    vector_assert(v, key.len + sig.len <= sizeof blob);
     memcpy(blob, key.data, key.len);
     memcpy(blob + key.len, sig.data, sig.len);
     struct milgi_op op = { .type = MILGI_OP_VERIFY, .alg = scheme };

@@ -53,23 +53,23 @@ static bool cipher_setup(struct milgi__cipher *c, uint16_t suite, uint8_t key_le
     c->suite = suite;
     c->key_len = key_len;
     c->fetched = EVP_CIPHER_fetch(NULL, name, NULL);
-    if (c->fetched == NULL)
+    if (!c->fetched)
         return false;
     const OSSL_PROVIDER *provider = EVP_CIPHER_get0_provider(c->fetched);
     const OSSL_DISPATCH *functions = milgi__provided(provider, OSSL_OP_CIPHER, name);
     c->provider = OSSL_PROVIDER_get0_provider_ctx(provider);
-    if (functions != NULL)
+    if (functions)
         find_functions(c, functions);
-    return c->ctx_new != NULL && c->ctx_free != NULL && c->encrypt_init != NULL && c->decrypt_init != NULL &&
-        c->update != NULL && c->final != NULL && c->get_params != NULL;
+    return c->ctx_new && c->ctx_free && c->encrypt_init && c->decrypt_init &&
+        c->update && c->final && c->get_params;
 }
 
 int milgi__aead_setup(struct milgi__crypto *cx)
 {
-    struct milgi__cipher *c = milgi__alloc(MILGI__AEAD_SUITES * sizeof(*c));
+    struct milgi__cipher *c = milgi__alloc(MILGI__AEAD_SUITES * sizeof *c);
 
     cx->ciphers = c;
-    return c != NULL && cipher_setup(&c[0], MILGI_SUITE_AES_128_GCM_SHA256, 16, "AES-128-GCM") &&
+    return c && cipher_setup(&c[0], MILGI_SUITE_AES_128_GCM_SHA256, 16, "AES-128-GCM") &&
             cipher_setup(&c[1], MILGI_SUITE_AES_256_GCM_SHA384, 32, "AES-256-GCM") &&
             cipher_setup(&c[2], MILGI_SUITE_CHACHA20_POLY1305_SHA256, 32, "ChaCha20-Poly1305")
         ? 0
@@ -78,7 +78,7 @@ int milgi__aead_setup(struct milgi__crypto *cx)
 
 static void slot_wipe(struct milgi__aead_slot *slot)
 {
-    if (slot->ctx != NULL)
+    if (slot->ctx)
         slot->cipher->ctx_free(slot->ctx);
     *slot = (struct milgi__aead_slot){ .serial = 0 };
 }
@@ -94,7 +94,7 @@ void milgi__aead_wipe(struct milgi__crypto *cx)
 void milgi__aead_teardown(struct milgi__crypto *cx)
 {
     milgi__aead_wipe(cx);
-    for (size_t i = 0; cx->ciphers != NULL && i < MILGI__AEAD_SUITES; i++)
+    for (size_t i = 0; cx->ciphers && i < MILGI__AEAD_SUITES; i++)
         EVP_CIPHER_free(cx->ciphers[i].fetched);
     milgi__free(cx->ciphers);
 }
@@ -126,7 +126,7 @@ static bool slot_prepare(struct milgi__crypto *cx, struct milgi__aead_slot *slot
     size_t i = 0;
 
     *raw = NULL;
-    if (slot->serial == key->serial && slot->ctx != NULL)
+    if (slot->serial == key->serial && slot->ctx)
         return slot->cipher->suite == key->suite;
     while (i < MILGI__AEAD_SUITES && cx->ciphers[i].suite != key->suite)
         i++;
@@ -214,7 +214,7 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
 
     if (!slot_prepare(cx, slot, key, &raw))
         return slot_broken(slot);
-    size_t raw_len = raw != NULL ? key->raw_len : 0;
+    size_t raw_len = raw ? key->raw_len : 0;
     if (slot->cipher->encrypt_init(slot->ctx, raw, raw_len, nonce, NONCE_LEN, NULL) != 1 ||
         !pass(slot, NULL, aad, aad_len))
         return slot_broken(slot);
@@ -237,14 +237,14 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
 static bool decrypt(const struct milgi__aead_slot *slot, const struct milgi__piece *src, size_t src_n, size_t len,
     uint8_t *dst)
 {
-    if (dst != NULL && src_n > 1 && len <= GATHER_MAX) {
+    if (dst && src_n > 1 && len <= GATHER_MAX) {
         gather(src, src_n, dst);
         return pass(slot, dst, dst, len);
     }
     for (size_t i = 0; i < src_n; i++) {
-        if (!pass(slot, dst != NULL ? dst : src[i].data, src[i].data, src[i].len))
+        if (!pass(slot, dst ? dst : src[i].data, src[i].data, src[i].len))
             return false;
-        if (dst != NULL)
+        if (dst)
             dst += src[i].len;
     }
     return true;
@@ -252,7 +252,7 @@ static bool decrypt(const struct milgi__aead_slot *slot, const struct milgi__pie
 
 static void wipe_destination(const struct milgi__piece *src, size_t src_n, size_t len, uint8_t *dst)
 {
-    if (dst != NULL) {
+    if (dst) {
         milgi__wipe(dst, len);
         return;
     }
@@ -267,7 +267,7 @@ static bool open_begin(const struct milgi__aead_slot *slot, const struct milgi__
     OSSL_PARAM params[2] = { OSSL_PARAM_construct_octet_string(
                                  OSSL_CIPHER_PARAM_AEAD_TAG, (void *)(uintptr_t)tag, TAG_LEN),
         OSSL_PARAM_construct_end() };
-    size_t raw_len = raw != NULL ? key->raw_len : 0;
+    size_t raw_len = raw ? key->raw_len : 0;
 
     return slot->cipher->decrypt_init(slot->ctx, raw, raw_len, nonce, NONCE_LEN, params) == 1;
 }
@@ -289,7 +289,7 @@ int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key
         wipe_destination(src, src_n, len, dst);
         return slot_broken(slot);
     }
-    if (slot->cipher->final(slot->ctx, end, &n, sizeof(end)) == 1)
+    if (slot->cipher->final(slot->ctx, end, &n, sizeof end) == 1)
         return 0;
     wipe_destination(src, src_n, len, dst);
     return milgi__fail(MILGI__BAD);

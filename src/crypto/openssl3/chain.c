@@ -35,9 +35,9 @@ static int may_be_issuer(X509_STORE_CTX *ctx, X509 *subject, X509 *issuer);
 struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
 {
     struct milgi__cert_walk walk = { .p = anchors, .left = len };
-    struct milgi__store *store = milgi__alloc(sizeof(*store));
+    struct milgi__store *store = milgi__alloc(sizeof *store);
 
-    if (store == NULL)
+    if (!store)
         return NULL;
     store->x509 = X509_STORE_new();
     bool ok = store->x509 != NULL;
@@ -45,7 +45,7 @@ struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
         X509_STORE_set_check_issued(store->x509, may_be_issuer);
     while (ok && milgi__cert_walk_next(&walk)) {
         X509 *x = milgi__cert_decode(NULL, walk.der, walk.der_len);
-        ok = x != NULL && X509_STORE_add_cert(store->x509, x) == 1;
+        ok = x && X509_STORE_add_cert(store->x509, x) == 1;
         X509_free(x);
     }
     ERR_clear_error();
@@ -57,7 +57,7 @@ struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len)
 
 void milgi__store_free(struct milgi__store *store)
 {
-    if (store == NULL)
+    if (!store)
         return;
     X509_STORE_free(store->x509);
     milgi__free(store);
@@ -75,7 +75,7 @@ static int add_file(struct milgi__cert_list *list, const char *path)
     size_t len;
     uint8_t *pem = milgi__port_read_file(path, &len);
 
-    if (pem == NULL)
+    if (!pem)
         return 0;
     int error = milgi__pem_good_certificates(pem, len, add_new, list);
     milgi__free_wiped(pem, len);
@@ -86,7 +86,7 @@ static int add_file(struct milgi__cert_list *list, const char *path)
 static bool is_hash_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
+    const char *name = slash ? slash + 1 : path;
 
     return strspn(name, "0123456789abcdef") == 8 && name[8] == '.' && name[9] != '\0' &&
         strspn(name + 9, "0123456789") == strlen(name + 9);
@@ -97,11 +97,11 @@ static int add_directory(struct milgi__cert_list *list, const char *path)
     OSSL_STORE_CTX *directory = OSSL_STORE_open(path, NULL, NULL, NULL, NULL);
     int error = 0;
 
-    while (directory != NULL && error == 0 && !OSSL_STORE_eof(directory)) {
+    while (directory && error == 0 && !OSSL_STORE_eof(directory)) {
         OSSL_STORE_INFO *info = OSSL_STORE_load(directory);
-        if (info == NULL && OSSL_STORE_error(directory))
+        if (!info && OSSL_STORE_error(directory))
             break;
-        if (info != NULL && OSSL_STORE_INFO_get_type(info) == OSSL_STORE_INFO_NAME) {
+        if (info && OSSL_STORE_INFO_get_type(info) == OSSL_STORE_INFO_NAME) {
             const char *name = OSSL_STORE_INFO_get0_NAME(info);
             if (is_hash_name(name))
                 error = add_file(list, name);
@@ -118,9 +118,9 @@ int milgi__system_anchors(uint8_t **anchors, size_t *len)
     const char *directory = secure_getenv(X509_get_default_cert_dir_env());
     struct milgi__cert_list list = { .data = NULL };
 
-    int error = add_file(&list, file != NULL ? file : X509_get_default_cert_file());
+    int error = add_file(&list, file ? file : X509_get_default_cert_file());
     if (error == 0)
-        error = add_directory(&list, directory != NULL ? directory : X509_get_default_cert_dir());
+        error = add_directory(&list, directory ? directory : X509_get_default_cert_dir());
     if (error == 0 && list.len == 0)
         error = MILGI_EFILE;
     if (error != 0)
@@ -180,16 +180,16 @@ static int decode_chain(
 
     while (milgi__cert_walk_next(&walk)) {
         X509 *x = milgi__cert_decode(cx, walk.der, walk.der_len);
-        if (x == NULL)
+        if (!x)
             return X509_V_ERR_UNSPECIFIED;
-        if (*leaf == NULL) {
+        if (!*leaf) {
             *leaf = x;
         } else if (sk_X509_push(others, x) == 0) {
             X509_free(x);
             return X509_V_ERR_OUT_OF_MEM;
         }
     }
-    return walk.bad || *leaf == NULL ? X509_V_ERR_UNSPECIFIED : X509_V_OK;
+    return walk.bad || !*leaf ? X509_V_ERR_UNSPECIFIED : X509_V_OK;
 }
 
 static bool set_policy(X509_STORE_CTX *ctx, const struct milgi__chain_query *query)
@@ -205,7 +205,7 @@ static bool set_policy(X509_STORE_CTX *ctx, const struct milgi__chain_query *que
     X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
     X509_VERIFY_PARAM_set_depth(param, PATH_MAX_LEN);
     X509_VERIFY_PARAM_set_hostflags(param, MILGI__HOST_FLAGS);
-    if (query->name == NULL)
+    if (!query->name)
         return true;
     if (query->name_is_ip)
         return X509_VERIFY_PARAM_set1_ip(param, query->name, query->name_len) == 1;
@@ -332,7 +332,7 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
     STACK_OF(X509) *others = sk_X509_new_null();
     X509 *leaf = NULL;
 
-    *verdict = others != NULL ? decode_chain(cx, query, &leaf, others) : X509_V_ERR_OUT_OF_MEM;
+    *verdict = others ? decode_chain(cx, query, &leaf, others) : X509_V_ERR_OUT_OF_MEM;
     if (*verdict == X509_V_OK)
         *verdict = verify(store->x509, query, leaf, others);
     X509_free(leaf);

@@ -15,8 +15,8 @@ int milgi__fail(int result)
 
 struct milgi__crypto *milgi__crypto_new(void)
 {
-    struct milgi__crypto *cx = milgi__alloc(sizeof(*cx));
-    if (cx == NULL)
+    struct milgi__crypto *cx = milgi__alloc(sizeof *cx);
+    if (!cx)
         return NULL;
     if (milgi__aead_setup(cx) != 0 || milgi__kex_setup(cx) != 0 || milgi__verify_setup(cx) != 0) {
         milgi__crypto_free(cx);
@@ -28,13 +28,13 @@ struct milgi__crypto *milgi__crypto_new(void)
 
 void milgi__crypto_free(struct milgi__crypto *cx)
 {
-    if (cx == NULL)
+    if (!cx)
         return;
     milgi__aead_teardown(cx);
     milgi__kex_teardown(cx);
     milgi__verify_teardown(cx);
     milgi__certs_forget(cx);
-    milgi__free_wiped(cx, sizeof(*cx));
+    milgi__free_wiped(cx, sizeof *cx);
 }
 
 void milgi__crypto_idle(struct milgi__crypto *cx)
@@ -43,7 +43,7 @@ void milgi__crypto_idle(struct milgi__crypto *cx)
     /* Its pool keeps intermediate values of scalar multiplications; it is made again when it is needed. */
     BN_CTX_free(cx->bn);
     cx->bn = NULL;
-    milgi__wipe(cx->random, sizeof(cx->random));
+    milgi__wipe(cx->random, sizeof cx->random);
     cx->random_left = 0;
 }
 
@@ -63,15 +63,15 @@ int milgi__crypto_random(void *store, uint8_t *out, size_t len)
 {
     struct milgi__crypto *cx = store;
 
-    if (cx == NULL || len > sizeof(cx->random) / 4)
+    if (!cx || len > sizeof cx->random / 4)
         return generate(out, len);
     if (cx->random_left < len) {
-        int result = generate(cx->random, sizeof(cx->random));
+        int result = generate(cx->random, sizeof cx->random);
         if (result != 0)
             return result;
-        cx->random_left = sizeof(cx->random);
+        cx->random_left = sizeof cx->random;
     }
-    uint8_t *from = cx->random + sizeof(cx->random) - cx->random_left;
+    uint8_t *from = cx->random + sizeof cx->random - cx->random_left;
     memcpy(out, from, len);
     milgi__wipe(from, len);
     cx->random_left -= len;

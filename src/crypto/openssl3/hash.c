@@ -81,14 +81,14 @@ struct milgi__digest *milgi__digest_new(struct milgi__crypto *cx, enum milgi__ha
     struct milgi__digest *digest = milgi__alloc(state_len(hash));
 
     (void)cx;
-    if (digest != NULL)
+    if (digest)
         start(&digest->state, hash);
     return digest;
 }
 
 void milgi__digest_free(struct milgi__digest *digest)
 {
-    if (digest != NULL)
+    if (digest)
         milgi__free_wiped(digest, state_len(digest->state.hash));
 }
 
@@ -113,7 +113,7 @@ struct milgi__digest *milgi__digest_clone(struct milgi__crypto *cx, const struct
     struct milgi__digest *clone = milgi__alloc(state_len(digest->state.hash));
 
     (void)cx;
-    if (clone != NULL)
+    if (clone)
         copy_state(&clone->state, &digest->state);
     return clone;
 }
@@ -157,7 +157,7 @@ static void hmac_key(struct keyed *keyed, enum milgi__hash hash, const uint8_t *
         block[i] ^= 0x36 ^ 0x5c;
     start(&keyed->outer, hash);
     update(&keyed->outer, block, n);
-    milgi__wipe(block, sizeof(block));
+    milgi__wipe(block, sizeof block);
 }
 
 /* Consumes |keyed|. */
@@ -169,7 +169,7 @@ static void hmac_finish(struct keyed *keyed, uint8_t out[MILGI__HASH_MAX])
     finish(&keyed->inner, inner);
     update(&keyed->outer, inner, n);
     finish(&keyed->outer, out);
-    milgi__wipe(inner, sizeof(inner));
+    milgi__wipe(inner, sizeof inner);
 }
 
 int milgi__hmac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *key, size_t key_len, const void *data,
@@ -203,7 +203,7 @@ static void expand(const struct keyed *key, const struct milgi__expansion *e)
         n = MILGI__MIN(left, hash_len);
         memcpy(out, block, n);
     }
-    milgi__wipe(block, sizeof(block));
+    milgi__wipe(block, sizeof block);
 }
 
 int milgi__hkdf_expand_all(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *prk, size_t prk_len,
@@ -220,7 +220,7 @@ int milgi__hkdf_expand_all(struct milgi__crypto *cx, enum milgi__hash hash, cons
     hmac_key(&key, hash, prk, prk_len);
     for (size_t i = 0; i < n; i++)
         expand(&key, &expansions[i]);
-    milgi__wipe(&key, sizeof(key));
+    milgi__wipe(&key, sizeof key);
     return 0;
 }
 

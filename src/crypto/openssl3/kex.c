@@ -12,11 +12,11 @@
 static bool curve_setup(struct milgi__curve *curve, int nid)
 {
     curve->group = EC_GROUP_new_by_curve_name(nid);
-    if (curve->group == NULL)
+    if (!curve->group)
         return false;
     curve->field_len = ((size_t)EC_GROUP_get_degree(curve->group) + 7) / 8;
     curve->order_less_1 = BN_dup(EC_GROUP_get0_order(curve->group));
-    return curve->order_less_1 != NULL && BN_sub_word(curve->order_less_1, 1) == 1;
+    return curve->order_less_1 && BN_sub_word(curve->order_less_1, 1) == 1;
 }
 
 int milgi__kex_setup(struct milgi__crypto *cx)
@@ -24,7 +24,7 @@ int milgi__kex_setup(struct milgi__crypto *cx)
     if (!curve_setup(&cx->p256, NID_X9_62_prime256v1) || !curve_setup(&cx->p384, NID_secp384r1))
         return MILGI__BROKEN;
     cx->x25519 = milgi__x25519_new();
-    return cx->x25519 != NULL ? 0 : MILGI__BROKEN;
+    return cx->x25519 ? 0 : MILGI__BROKEN;
 }
 
 void milgi__kex_teardown(struct milgi__crypto *cx)
@@ -39,9 +39,9 @@ void milgi__kex_teardown(struct milgi__crypto *cx)
 
 static struct milgi__curve *curve_of(struct milgi__crypto *cx, uint16_t group)
 {
-    if (cx->bn == NULL)
+    if (!cx->bn)
         cx->bn = BN_CTX_new();
-    if (cx->bn == NULL)
+    if (!cx->bn)
         return NULL;
     if (group == MILGI_GROUP_SECP256R1)
         return &cx->p256;
@@ -76,7 +76,7 @@ static bool scalar_from_seed(
     struct milgi__crypto *cx, const struct milgi__curve *curve, const uint8_t *seed, size_t seed_len, BIGNUM *k)
 {
     BN_set_flags(k, BN_FLG_CONSTTIME);
-    return BN_bin2bn(seed, (int)seed_len, k) != NULL && BN_mod(k, k, curve->order_less_1, cx->bn) == 1 &&
+    return BN_bin2bn(seed, (int)seed_len, k) && BN_mod(k, k, curve->order_less_1, cx->bn) == 1 &&
         BN_add_word(k, 1) == 1;
 }
 
@@ -88,7 +88,7 @@ static int nist_keygen(struct milgi__crypto *cx, const struct milgi__curve *curv
     EC_POINT *point = EC_POINT_new(curve->group);
     int result = MILGI__BROKEN;
 
-    if (k == NULL || point == NULL || !scalar_from_seed(cx, curve, seed, seed_len, k))
+    if (!k || !point || !scalar_from_seed(cx, curve, seed, seed_len, k))
         goto out;
     if (EC_POINT_mul(curve->group, point, k, NULL, NULL, cx->bn) != 1)
         goto out;
@@ -108,7 +108,7 @@ static bool shared_x(struct milgi__crypto *cx, const struct milgi__curve *curve,
 {
     EC_POINT *point = EC_POINT_new(curve->group);
     BIGNUM *x = BN_new();
-    bool done = point != NULL && x != NULL && EC_POINT_mul(curve->group, point, NULL, peer, k, cx->bn) == 1 &&
+    bool done = point && x && EC_POINT_mul(curve->group, point, NULL, peer, k, cx->bn) == 1 &&
         EC_POINT_get_affine_coordinates(curve->group, point, x, NULL, cx->bn) == 1 &&
         BN_bn2binpad(x, shared, (int)curve->field_len) == (int)curve->field_len;
 
@@ -124,7 +124,7 @@ static int nist_derive(struct milgi__crypto *cx, const struct milgi__curve *curv
     BIGNUM *k = BN_new();
     int result = MILGI__BROKEN;
 
-    if (point == NULL || k == NULL || BN_bin2bn(secret, (int)curve->field_len, k) == NULL)
+    if (!point || !k || !BN_bin2bn(secret, (int)curve->field_len, k))
         goto out;
     BN_set_flags(k, BN_FLG_CONSTTIME);
     if (BN_is_zero(k) || BN_cmp(k, curve->order_less_1) > 0)
@@ -161,7 +161,7 @@ int milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
         return 0;
     }
     const struct milgi__curve *curve = curve_of(cx, group);
-    if (curve == NULL || secret_room < curve->field_len)
+    if (!curve || secret_room < curve->field_len)
         return MILGI__BROKEN;
     *secret_len = curve->field_len;
     return nist_keygen(cx, curve, seed, seed_len, secret, pub);
@@ -173,15 +173,15 @@ int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
     const struct milgi__curve *curve = group == MILGI_GROUP_X25519 ? NULL : curve_of(cx, group);
     size_t room = *shared_len;
 
-    if (group != MILGI_GROUP_X25519 && curve == NULL)
+    if (group != MILGI_GROUP_X25519 && !curve)
         return MILGI__BROKEN;
-    size_t len = curve == NULL ? X25519_LEN : curve->field_len;
+    size_t len = !curve ? X25519_LEN : curve->field_len;
     if (secret_len != len || room < len)
         return MILGI__BROKEN;
     *shared_len = len;
     if (peer_len != public_len_of(group))
         return MILGI__BAD;
-    if (curve == NULL)
+    if (!curve)
         return milgi__x25519(cx->x25519, secret, peer, shared);
     /* RFC 8446 4.2.8.2: the uncompressed form only. */
     if (peer[0] != POINT_CONVERSION_UNCOMPRESSED)

@@ -26,7 +26,7 @@ const OSSL_DISPATCH *milgi__provided(const OSSL_PROVIDER *provider, int operatio
     int no_cache;
 
     const OSSL_ALGORITHM *list = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
-    for (const OSSL_ALGORITHM *a = list; found == NULL && a != NULL && a->algorithm_names != NULL; a++) {
+    for (const OSSL_ALGORITHM *a = list; !found && a && a->algorithm_names; a++) {
         if (has_name(a->algorithm_names, name))
             found = a->implementation;
     }

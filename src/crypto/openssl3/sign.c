@@ -78,25 +78,25 @@ static EVP_PKEY *decode_private(const uint8_t *pkcs8, size_t len)
     if (len > LONG_MAX)
         return NULL;
     PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long)len);
-    EVP_PKEY *key = info != NULL && p == pkcs8 + len ? EVP_PKCS82PKEY(info) : NULL;
+    EVP_PKEY *key = info && p == pkcs8 + len ? EVP_PKCS82PKEY(info) : NULL;
     PKCS8_PRIV_KEY_INFO_free(info); /* wipes */
     return key;
 }
 
 struct milgi__pkey *milgi__pkey_new(struct milgi__crypto *cx, const uint8_t *pkcs8, size_t len)
 {
-    struct milgi__pkey *key = milgi__alloc(sizeof(*key));
+    struct milgi__pkey *key = milgi__alloc(sizeof *key);
     unsigned bits;
 
     (void)cx;
-    if (key == NULL)
+    if (!key)
         return NULL;
     key->key = decode_private(pkcs8, len);
-    if (key->key != NULL)
+    if (key->key)
         key->type = milgi__evp_type(key->key, &bits);
     if (key->type == MILGI__KEY_ED25519)
         key->eddsa = EVP_MD_CTX_new();
-    if (key->type == MILGI__KEY_NONE || (key->type == MILGI__KEY_ED25519 && key->eddsa == NULL)) {
+    if (key->type == MILGI__KEY_NONE || (key->type == MILGI__KEY_ED25519 && !key->eddsa)) {
         milgi__pkey_free(key);
         key = NULL;
     }
@@ -106,7 +106,7 @@ struct milgi__pkey *milgi__pkey_new(struct milgi__crypto *cx, const uint8_t *pkc
 
 void milgi__pkey_free(struct milgi__pkey *key)
 {
-    if (key == NULL)
+    if (!key)
         return;
     for (size_t i = 0; i < KEY_SCHEMES; i++)
         EVP_PKEY_CTX_free(key->ready[i].ctx);
@@ -120,17 +120,17 @@ static EVP_PKEY_CTX *ready(struct milgi__pkey *key, uint16_t scheme, const EVP_M
 {
     size_t i = 0;
 
-    while (i < KEY_SCHEMES && key->ready[i].ctx != NULL && key->ready[i].scheme != scheme)
+    while (i < KEY_SCHEMES && key->ready[i].ctx && key->ready[i].scheme != scheme)
         i++;
     if (i == KEY_SCHEMES) {
         i = 0;
         EVP_PKEY_CTX_free(key->ready[i].ctx);
         key->ready[i].ctx = NULL;
     }
-    if (key->ready[i].ctx != NULL)
+    if (key->ready[i].ctx)
         return key->ready[i].ctx;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, NULL);
-    if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 || !configure(ctx, scheme, md)) {
+    if (!ctx || EVP_PKEY_sign_init(ctx) != 1 || !configure(ctx, scheme, md)) {
         EVP_PKEY_CTX_free(ctx);
         return NULL;
     }
@@ -156,7 +156,7 @@ int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t
     if (key->type == MILGI__KEY_ED25519)
         return sign_eddsa(key, input, input_len, sig, sig_len) ? 0 : milgi__fail(MILGI__BROKEN);
     EVP_PKEY_CTX *ctx = ready(key, scheme, hash.md);
-    if (ctx == NULL || EVP_PKEY_sign(ctx, sig, sig_len, hash.value, hash.len) != 1)
+    if (!ctx || EVP_PKEY_sign(ctx, sig, sig_len, hash.value, hash.len) != 1)
         return milgi__fail(MILGI__BROKEN);
     return 0;
 }
@@ -184,7 +184,7 @@ int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *o
     ECDSA_SIG *sig = ECDSA_SIG_new();
     BIGNUM *r = BN_bin2bn(raw, (int)half, NULL);
     BIGNUM *s = BN_bin2bn(raw + half, (int)half, NULL);
-    if (sig != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(sig, r, s) == 1) {
+    if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1) {
         r = s = NULL; /* sig's */
         int len = i2d_ECDSA_SIG(sig, NULL);
         if (len > 0 && (size_t)len <= *out_len) {
@@ -205,22 +205,22 @@ static const char ec_names[MILGI__NIST_CURVES][6] = { "P-256", "P-384", "P-521" 
 int milgi__verify_setup(struct milgi__crypto *cx)
 {
     EVP_PKEY_CTX *import = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    bool ok = import != NULL && EVP_PKEY_fromdata_init(import) == 1;
+    bool ok = import && EVP_PKEY_fromdata_init(import) == 1;
 
     for (size_t i = 0; ok && i < MILGI__NIST_CURVES; i++) {
-        char name[sizeof(ec_names[i])];
-        memcpy(name, ec_names[i], sizeof(name));
+        char name[sizeof ec_names[i]];
+        memcpy(name, ec_names[i], sizeof name);
         OSSL_PARAM params[2] = { OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
             OSSL_PARAM_construct_end() };
         ok = EVP_PKEY_fromdata(import, &cx->ec_key[i], EVP_PKEY_KEY_PARAMETERS, params) == 1;
         if (ok)
             cx->ec_verify[i] = EVP_PKEY_CTX_new_from_pkey(NULL, cx->ec_key[i], NULL);
-        ok = ok && cx->ec_verify[i] != NULL;
+        ok = ok && cx->ec_verify[i];
     }
     EVP_PKEY_CTX_free(import);
     cx->rsa_import = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
     cx->eddsa = EVP_MD_CTX_new();
-    ok = ok && cx->eddsa != NULL && cx->rsa_import != NULL && EVP_PKEY_fromdata_init(cx->rsa_import) == 1;
+    ok = ok && cx->eddsa && cx->rsa_import && EVP_PKEY_fromdata_init(cx->rsa_import) == 1;
     return ok ? 0 : MILGI__BROKEN;
 }
 
@@ -274,7 +274,7 @@ static EVP_PKEY *decode_public(const uint8_t *der, size_t len)
     const uint8_t *p = der;
     EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)len);
 
-    if (key != NULL && p != der + len) {
+    if (key && p != der + len) {
         EVP_PKEY_free(key);
         key = NULL;
     }
@@ -305,10 +305,10 @@ bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme)
 static int verify_rsa(EVP_PKEY *key, uint16_t scheme, const struct milgi__scheme_hash *hash, const uint8_t *sig,
     size_t sig_len)
 {
-    EVP_PKEY_CTX *ctx = key != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+    EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
     int result = MILGI__BAD;
 
-    if (ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 && configure(ctx, scheme, hash->md))
+    if (ctx && EVP_PKEY_verify_init(ctx) == 1 && configure(ctx, scheme, hash->md))
         result = verdict(EVP_PKEY_verify(ctx, sig, sig_len, hash->value, hash->len));
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(key);
@@ -322,7 +322,7 @@ static int verify_eddsa(struct milgi__crypto *cx, const struct milgi__spki *spki
     EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, spki->key, spki->key_len);
     int result = MILGI__BROKEN;
 
-    if (key != NULL && EVP_DigestVerifyInit_ex(cx->eddsa, NULL, NULL, NULL, NULL, key, NULL) == 1)
+    if (key && EVP_DigestVerifyInit_ex(cx->eddsa, NULL, NULL, NULL, NULL, key, NULL) == 1)
         result = verdict(EVP_DigestVerify(cx->eddsa, sig, sig_len, input, input_len));
     EVP_MD_CTX_reset(cx->eddsa);
     EVP_PKEY_free(key);

@@ -59,25 +59,25 @@ static void find_exchange(struct milgi__x25519 *x, const OSSL_DISPATCH *f)
 
 struct milgi__x25519 *milgi__x25519_new(void)
 {
-    struct milgi__x25519 *x = milgi__alloc(sizeof(*x));
+    struct milgi__x25519 *x = milgi__alloc(sizeof *x);
 
-    if (x == NULL)
+    if (!x)
         return NULL;
     x->manager = EVP_KEYMGMT_fetch(NULL, "X25519", NULL);
-    const OSSL_PROVIDER *provider = x->manager != NULL ? EVP_KEYMGMT_get0_provider(x->manager) : NULL;
+    const OSSL_PROVIDER *provider = x->manager ? EVP_KEYMGMT_get0_provider(x->manager) : NULL;
     const OSSL_DISPATCH *management = NULL;
     const OSSL_DISPATCH *exchange = NULL;
-    if (provider != NULL) {
+    if (provider) {
         x->provider = OSSL_PROVIDER_get0_provider_ctx(provider);
         management = milgi__provided(provider, OSSL_OP_KEYMGMT, "X25519");
         exchange = milgi__provided(provider, OSSL_OP_KEYEXCH, "X25519");
     }
-    if (management != NULL)
+    if (management)
         find_management(x, management);
-    if (exchange != NULL)
+    if (exchange)
         find_exchange(x, exchange);
-    if (x->key_new != NULL && x->key_free != NULL && x->key_import != NULL && x->ctx_new != NULL &&
-        x->ctx_free != NULL && x->init != NULL && x->set_peer != NULL && x->derive != NULL)
+    if (x->key_new && x->key_free && x->key_import && x->ctx_new &&
+        x->ctx_free && x->init && x->set_peer && x->derive)
         return x;
     milgi__x25519_free(x);
     return NULL;
@@ -85,7 +85,7 @@ struct milgi__x25519 *milgi__x25519_new(void)
 
 void milgi__x25519_free(struct milgi__x25519 *x)
 {
-    if (x == NULL)
+    if (!x)
         return;
     EVP_KEYMGMT_free(x->manager);
     milgi__free(x);
@@ -108,13 +108,13 @@ static void *import(const struct milgi__x25519 *x, const uint8_t *pub, const uin
     int selection = OSSL_KEYMGMT_SELECT_PUBLIC_KEY;
     void *key = x->key_new(x->provider);
 
-    if (secret != NULL) {
+    if (secret) {
         params[1] = param(OSSL_PKEY_PARAM_PRIV_KEY, secret);
         selection = OSSL_KEYMGMT_SELECT_KEYPAIR;
     }
-    if (key != NULL && x->key_import(key, selection, params) == 1)
+    if (key && x->key_import(key, selection, params) == 1)
         return key;
-    if (key != NULL)
+    if (key)
         x->key_free(key);
     return NULL;
 }
@@ -127,17 +127,17 @@ int milgi__x25519(const struct milgi__x25519 *x, const uint8_t *secret, const ui
     int result = MILGI__BROKEN;
     size_t len = LEN;
 
-    if (own != NULL && other != NULL && ctx != NULL && x->init(ctx, own, NULL) == 1 && x->set_peer(ctx, other) == 1) {
+    if (own && other && ctx && x->init(ctx, own, NULL) == 1 && x->set_peer(ctx, other) == 1) {
         /*= RFC8446 7.4.2: "Implementations MUST check whether the computed Diffie-Hellman shared secret is the
          *= all-zero value and abort if so" */
         /* libcrypto does: with everything set up this is the one way to fail. */
         result = x->derive(ctx, shared, &len, LEN) == 1 && len == LEN ? 0 : MILGI__BAD;
     }
-    if (ctx != NULL)
+    if (ctx)
         x->ctx_free(ctx);
-    if (other != NULL)
+    if (other)
         x->key_free(other);
-    if (own != NULL)
+    if (own)
         x->key_free(own);
     return result == 0 ? 0 : milgi__fail(result);
 }

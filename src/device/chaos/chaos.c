@@ -82,7 +82,7 @@ static void perform(struct milgi_qp *qp, struct milgi_op *op)
 {
     void *loaded = NULL;
 
-    if (op->key != NULL && op->key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
+    if (op->key && op->key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
         loaded = op->key->dev[op->dev];
     milgi__op_perform(qp->cx, op, loaded);
 }
@@ -93,11 +93,11 @@ static void scribble(struct milgi_qp *qp, struct milgi_op *op)
     struct milgi_op_aead *aead = &op->u.aead;
 
     if (op->type == MILGI_OP_SIGN) {
-        for (size_t i = 0; i < sizeof(op->u.sign.sig); i++)
+        for (size_t i = 0; i < sizeof op->u.sign.sig; i++)
             op->u.sign.sig[i] = (uint8_t)draw(qp);
         return;
     }
-    if (op->type > MILGI_OP_OPEN || aead->in_place || aead->dst == NULL)
+    if (op->type > MILGI_OP_OPEN || aead->in_place || !aead->dst)
         return;
     uint64_t len = op->type == MILGI_OP_SEAL ? 16 + (aead->inner_type == 0 ? 0 : 1u + aead->pad_len) : 0;
     for (unsigned i = 0; i < MILGI__MIN(aead->src_n, MILGI_OP_SLICES); i++)
@@ -139,7 +139,7 @@ static void accept_op(struct milgi_qp *qp, struct milgi_op *op)
 
     t->next = NULL;
     t->prev = qp->last;
-    if (qp->last != NULL)
+    if (qp->last)
         ticket(qp->last)->next = op;
     else
         qp->first = op;
@@ -168,15 +168,15 @@ static void accept_op(struct milgi_qp *qp, struct milgi_op *op)
 
 static struct milgi_qp *chaos_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = milgi__alloc(sizeof(*qp));
+    struct milgi_qp *qp = milgi__alloc(sizeof *qp);
 
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     qp->chaos = MILGI__ENTRY(device, struct chaos, device);
     qp->clock = clock;
     qp->random = qp->chaos->seed * UINT64_C(0x100000001b3) + atomic_fetch_add(&qp->chaos->opened, 1);
     qp->cx = milgi__crypto_new();
-    if (qp->cx == NULL)
+    if (!qp->cx)
         goto no_crypto;
     if (!milgi__timer_init(&qp->timer))
         goto no_timer;
@@ -204,7 +204,7 @@ static void chaos_key_free(struct milgi_qp *qp, const struct milgi_key *key, voi
 {
     if (key->kind == MILGI_KEY_AEAD)
         milgi__aead_forget(qp->cx, key->serial);
-    if (loaded != NULL)
+    if (loaded)
         milgi__loaded_free(key, loaded);
 }
 
@@ -213,7 +213,7 @@ static uint64_t first_due(const struct milgi_qp *qp)
 {
     uint64_t due = UINT64_MAX;
 
-    for (const struct milgi_op *op = qp->first; op != NULL; op = ticket(op)->next) {
+    for (const struct milgi_op *op = qp->first; op; op = ticket(op)->next) {
         if (ticket(op)->fate != LOST)
             due = MILGI__MIN(due, ticket(op)->due);
     }
@@ -265,7 +265,7 @@ static struct milgi_op *choose(struct milgi_qp *qp, uint64_t now)
 {
     uint64_t due_n = 0;
 
-    for (struct milgi_op *op = qp->first; op != NULL; op = ticket(op)->next)
+    for (struct milgi_op *op = qp->first; op; op = ticket(op)->next)
         due_n += is_due(op, now);
     if (due_n == 0)
         return NULL;
@@ -280,11 +280,11 @@ static void take_out(struct milgi_qp *qp, struct milgi_op *op)
 {
     struct ticket *t = ticket(op);
 
-    if (t->prev != NULL)
+    if (t->prev)
         ticket(t->prev)->next = t->next;
     else
         qp->first = t->next;
-    if (t->next != NULL)
+    if (t->next)
         ticket(t->next)->prev = t->prev;
     else
         qp->last = t->prev;
@@ -300,7 +300,7 @@ static unsigned chaos_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsign
     qp->polled_ns = qp->clock->monotonic_ns(qp->clock->ctx);
     for (; got < n; got++) {
         ops[got] = choose(qp, qp->chaos->liking.by_time ? qp->polled_ns : qp->polls);
-        if (ops[got] == NULL)
+        if (!ops[got])
             break;
         take_out(qp, ops[got]);
         finish(qp, ops[got]);
@@ -350,7 +350,7 @@ static void chaos_cancel(struct milgi_qp *qp, struct milgi_op *op)
 static int chaos_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
     (void)limit_ns;
-    for (struct milgi_op *op = qp->first; op != NULL; op = ticket(op)->next) {
+    for (struct milgi_op *op = qp->first; op; op = ticket(op)->next) {
         if (ticket(op)->fate != DONE)
             op->status = MILGI_OP_CANCELLED;
         ticket(op)->fate = DONE;
@@ -409,7 +409,7 @@ static int read_words(struct chaos *chaos, const struct milgi__spec *spec, uint6
     if (milgi__spec_number(max_delay, POLLS_MAX, &liking->max_delay))
         return 0;
     liking->by_time = milgi__spec_time(max_delay, &liking->max_delay) && liking->max_delay <= TIME_MAX;
-    if (liking->by_time && strpbrk(max_delay, "nums") != NULL)
+    if (liking->by_time && strpbrk(max_delay, "nums"))
         return 0;
     *why = delay_why;
     return MILGI_EINVAL;
@@ -417,10 +417,10 @@ static int read_words(struct chaos *chaos, const struct milgi__spec *spec, uint6
 
 int milgi__device_chaos_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
 {
-    struct chaos *chaos = milgi__alloc(sizeof(*chaos));
+    struct chaos *chaos = milgi__alloc(sizeof *chaos);
     uint64_t records = 0;
 
-    if (chaos == NULL)
+    if (!chaos)
         return MILGI_ENOMEM;
     chaos->depth = 128;
     chaos->liking = (struct liking){ .delay = 0.5, .reorder = 0.5, .refuse = 0.1, .inlined = 0.1 };

@@ -18,14 +18,14 @@ static struct milgi_op *next_of(const struct milgi_op *op)
 
 static struct milgi_qp *cpu_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = milgi__alloc(sizeof(*qp));
+    struct milgi_qp *qp = milgi__alloc(sizeof *qp);
 
     (void)device;
     (void)clock;
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     qp->cx = milgi__crypto_new();
-    if (qp->cx == NULL) {
+    if (!qp->cx) {
         milgi__free(qp);
         return NULL;
     }
@@ -57,7 +57,7 @@ static unsigned cpu_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, un
 
     for (i = 0; i < n && qp->n < IN_FLIGHT_MAX; i++) {
         struct milgi_op *op = ops[i];
-        void *loaded = op->key != NULL && op->key->kind != MILGI_KEY_AEAD ? op->key->dev[op->dev] : NULL;
+        void *loaded = op->key && op->key->kind != MILGI_KEY_AEAD ? op->key->dev[op->dev] : NULL;
         milgi__op_perform(qp->cx, op, loaded);
         op->scratch[0] = 0;
         if (qp->n++ == 0)
@@ -119,8 +119,8 @@ int milgi__device_cpu_make(const struct milgi__spec *spec, struct milgi_device *
         *why = "cpu takes no settings";
         return MILGI_EINVAL;
     }
-    *device = milgi__alloc(sizeof(**device));
-    if (*device == NULL)
+    *device = milgi__alloc(sizeof **device);
+    if (!*device)
         return MILGI_ENOMEM;
     (*device)->ops = &cpu_ops;
     (*device)->caps = (struct milgi_device_caps){

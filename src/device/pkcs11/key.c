@@ -141,9 +141,9 @@ static void ask_pkcs1(struct work *w)
     const uint8_t *info = w->digest_len == 32 ? info_sha256 : w->digest_len == 48 ? info_sha384
                                                                                   : info_sha512;
 
-    memmove(w->digest + sizeof(info_sha256), w->digest, w->digest_len);
-    memcpy(w->digest, info, sizeof(info_sha256));
-    w->digest_len += sizeof(info_sha256);
+    memmove(w->digest + sizeof info_sha256, w->digest, w->digest_len);
+    memcpy(w->digest, info, sizeof info_sha256);
+    w->digest_len += sizeof info_sha256;
     w->mechanism.mechanism = CKM_RSA_PKCS;
 }
 
@@ -157,7 +157,7 @@ static void ask_pss(struct work *w)
     w->pss.sLen = w->digest_len;
     w->mechanism.mechanism = CKM_RSA_PKCS_PSS;
     w->mechanism.pParameter = &w->pss;
-    w->mechanism.ulParameterLen = sizeof(w->pss);
+    w->mechanism.ulParameterLen = sizeof w->pss;
 }
 
 /* 0 or a device code. */
@@ -165,9 +165,9 @@ static int prepare(struct work *w)
 {
     const struct milgi__scheme *scheme = milgi__scheme(w->scheme);
 
-    if (w->op->input_len > sizeof(w->op->input))
+    if (w->op->input_len > sizeof w->op->input)
         return MILGI_CODE_MALFORMED;
-    if (scheme == NULL || scheme->key != w->key->type)
+    if (!scheme || scheme->key != w->key->type)
         return MILGI_CODE_NO_KEY;
     if (milgi__sign_hash(w->cx, w->scheme, w->op->input, w->op->input_len, w->digest, &w->digest_len) != 0)
         return MILGI_CODE_CRYPTO;
@@ -188,7 +188,7 @@ static int prepare(struct work *w)
 /* The token's answer, as TLS has it. */
 static int take_signature(struct work *w, const uint8_t *raw, CK_ULONG len)
 {
-    size_t out_len = sizeof(w->op->sig);
+    size_t out_len = sizeof w->op->sig;
 
     if (w->mechanism.mechanism == CKM_ECDSA) {
         if (milgi__ecdsa_der(raw, len, w->op->sig, &out_len) != 0)
@@ -209,7 +209,7 @@ static int sign(struct work *w, const struct place *place, CK_SESSION_HANDLE ses
     const uint8_t *data = whole ? w->op->input : w->digest;
     CK_ULONG data_len = whole ? w->op->input_len : w->digest_len;
     uint8_t raw[RAW_MAX];
-    CK_ULONG len = sizeof(raw);
+    CK_ULONG len = sizeof raw;
 
     CK_RV rv = f->C_SignInit(session, &w->mechanism, place->object);
     if (rv != CKR_OK)
@@ -222,7 +222,7 @@ static int sign(struct work *w, const struct place *place, CK_SESSION_HANDLE ses
     rv = f->C_Sign(session, (CK_BYTE_PTR)(uintptr_t)data, data_len, raw, &len);
     if (rv != CKR_OK)
         return milgi__p11_code(rv);
-    return len > sizeof(raw) ? MILGI_CODE_PKCS11_GONE : take_signature(w, raw, len);
+    return len > sizeof raw ? MILGI_CODE_PKCS11_GONE : take_signature(w, raw, len);
 }
 
 static int verify(const struct work *w)
@@ -273,10 +273,10 @@ static void look_at_slot(struct search *s, struct milgi__p11_module *module, CK_
     CK_SLOT_ID wanted = p11_kit_uri_get_slot_id(s->key->uri);
     if (wanted != (CK_SLOT_ID)-1 && wanted != slot)
         return;
-    if (s->token != NULL && s->token->module == module && s->token->slot == slot)
+    if (s->token && s->token->module == module && s->token->slot == slot)
         return;
     struct milgi__p11_token *token = milgi__p11_token(module, slot, &info);
-    if (token == NULL)
+    if (!token)
         s->code = MILGI_CODE_PKCS11_MEMORY;
     else if (s->tokens_n++ == 0)
         s->token = token;
@@ -354,7 +354,7 @@ static int find_objects(
 {
     CK_OBJECT_CLASS cls = CKO_PRIVATE_KEY;
     CK_KEY_TYPE type = key_type(key->type);
-    CK_ATTRIBUTE wanted[ATTRIBUTES] = { { CKA_CLASS, &cls, sizeof(cls) }, { CKA_KEY_TYPE, &type, sizeof(type) } };
+    CK_ATTRIBUTE wanted[ATTRIBUTES] = { { CKA_CLASS, &cls, sizeof cls }, { CKA_KEY_TYPE, &type, sizeof type } };
     CK_ULONG wanted_n = 2, said_n = 0;
     const CK_ATTRIBUTE *said = p11_kit_uri_get_attributes(key->uri, &said_n);
 
@@ -375,7 +375,7 @@ static int find_objects(
 static bool wants_pin_always(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
 {
     CK_BBOOL always = CK_FALSE;
-    CK_ATTRIBUTE attribute = { CKA_ALWAYS_AUTHENTICATE, &always, sizeof(always) };
+    CK_ATTRIBUTE attribute = { CKA_ALWAYS_AUTHENTICATE, &always, sizeof always };
 
     return f->C_GetAttributeValue(session, object, &attribute, 1) == CKR_OK && always == CK_TRUE;
 }
@@ -463,10 +463,10 @@ static int find_and_sign(struct work *w, struct place *place)
 {
     struct milgi__p11_key *key = w->key;
     const char *path = p11_kit_uri_get_module_path(key->uri);
-    const char *name = path == NULL ? p11_kit_uri_get_module_name(key->uri) : NULL;
+    const char *name = !path ? p11_kit_uri_get_module_name(key->uri) : NULL;
     struct milgi__p11_source *source;
 
-    if (path == NULL && name == NULL)
+    if (!path && !name)
         path = key->options->module;
     int code = milgi__p11_source(path, name, &source);
     if (code != 0)
@@ -561,7 +561,7 @@ static bool revive(struct work *w)
     pthread_mutex_lock(&key->lock);
     const struct milgi__p11_token *mine = key->place.token;
     pthread_mutex_unlock(&key->lock);
-    for (unsigned i = 0; source != NULL && i < source->n; i++)
+    for (unsigned i = 0; source && i < source->n; i++)
         any |= milgi__p11_is_anew(source->modules[i], w->tried_ns) ||
             (!w->revived && milgi__p11_restart(source->modules[i], w->tried_ns, since_ns, mine));
     w->revived = true;
@@ -599,7 +599,7 @@ int milgi__p11_key_sign(struct milgi__p11_key *key, struct milgi__crypto *cx, ui
     code = sign_until_clear(&w);
     if (code != 0)
         rest(key, code);
-    milgi__wipe(w.digest, sizeof(w.digest));
+    milgi__wipe(w.digest, sizeof w.digest);
     return code;
 }
 
@@ -612,13 +612,13 @@ static bool take_pin(struct milgi__p11_key *key)
 
     key->pin.uri = key->uri;
     key->pin.source = p11_kit_uri_get_pin_source(key->uri);
-    if (key->pin.source == NULL && value == NULL)
+    if (!key->pin.source && !value)
         key->pin.source = key->options->pin_source;
-    if (value == NULL)
+    if (!value)
         return true;
     size_t len = strlen(value);
     key->pin.value = milgi__alloc_raw(len + 1);
-    if (key->pin.value == NULL)
+    if (!key->pin.value)
         return false;
     memcpy(key->pin.value, value, len + 1);
     milgi__wipe((void *)(uintptr_t)value, len);
@@ -630,9 +630,9 @@ static bool is_private_key(const CK_ATTRIBUTE *cls)
 {
     CK_OBJECT_CLASS its;
 
-    if (cls->ulValueLen != sizeof(its))
+    if (cls->ulValueLen != sizeof its)
         return false;
-    memcpy(&its, cls->pValue, sizeof(its));
+    memcpy(&its, cls->pValue, sizeof its);
     return its == CKO_PRIVATE_KEY;
 }
 
@@ -641,7 +641,7 @@ static int parse(struct milgi__p11_key *key, const char *uri)
     if (p11_kit_uri_parse(uri, P11_KIT_URI_FOR_ANY, key->uri) != P11_KIT_URI_OK)
         return MILGI_CODE_PKCS11_URI;
     const CK_ATTRIBUTE *cls = p11_kit_uri_get_attribute(key->uri, CKA_CLASS);
-    if (p11_kit_uri_any_unrecognized(key->uri) || (cls != NULL && !is_private_key(cls)))
+    if (p11_kit_uri_any_unrecognized(key->uri) || (cls && !is_private_key(cls)))
         return MILGI_CODE_PKCS11_URI;
     return take_pin(key) ? 0 : MILGI_CODE_PKCS11_MEMORY;
 }
@@ -652,7 +652,7 @@ static char *token_name(P11KitUri *uri)
     P11KitUri *token = p11_kit_uri_new();
     char *name = NULL;
 
-    if (token == NULL)
+    if (!token)
         return NULL;
     *p11_kit_uri_get_token_info(token) = *p11_kit_uri_get_token_info(uri);
     *p11_kit_uri_get_slot_info(token) = *p11_kit_uri_get_slot_info(uri);
@@ -669,9 +669,9 @@ static char *token_name(P11KitUri *uri)
 
 static void free_key(struct milgi__p11_key *key)
 {
-    if (key->ward != NULL)
+    if (key->ward)
         milgi__ward_put(key->ward);
-    if (key->pin.value != NULL)
+    if (key->pin.value)
         milgi__free_wiped(key->pin.value, strlen(key->pin.value));
     p11_kit_uri_free(key->uri);
     milgi__free(key->spki);
@@ -686,14 +686,14 @@ static bool fill(struct milgi__p11_key *key, const struct milgi_credential *cred
     key->spki_len = credential->spki_len;
     key->spki = milgi__alloc_raw(credential->spki_len);
     key->uri = p11_kit_uri_new();
-    if (key->spki == NULL || key->uri == NULL)
+    if (!key->spki || !key->uri)
         return false;
     memcpy(key->spki, credential->spki, credential->spki_len);
     key->uri_code = parse(key, credential->uri);
-    if (wards == NULL)
+    if (!wards)
         return true;
     char *name = token_name(key->uri);
-    key->ward = milgi__ward_get(wards, name == NULL ? "pkcs11:" : name);
+    key->ward = milgi__ward_get(wards, !name ? "pkcs11:" : name);
     free(name);
     return key->ward != NULL;
 }
@@ -703,7 +703,7 @@ struct milgi__p11_key *milgi__p11_key_new(const struct milgi_credential *credent
 {
     struct milgi__p11_key *key = milgi__alloc(sizeof *key);
 
-    if (key == NULL)
+    if (!key)
         return NULL;
     (void)pthread_mutex_init(&key->lock, NULL);
     (void)pthread_cond_init(&key->looked, NULL);
@@ -722,7 +722,7 @@ void milgi__p11_key_ref(struct milgi__p11_key *key)
 
 void milgi__p11_key_unref(struct milgi__p11_key *key)
 {
-    if (key != NULL && atomic_fetch_sub(&key->refs, 1) == 1)
+    if (key && atomic_fetch_sub(&key->refs, 1) == 1)
         free_key(key);
 }
 

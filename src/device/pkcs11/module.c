@@ -37,12 +37,12 @@ static void free_token(struct milgi__p11_token *token)
 {
     pthread_cond_destroy(&token->returned);
     pthread_mutex_destroy(&token->lock);
-    milgi__free_wiped(token, sizeof(*token));
+    milgi__free_wiped(token, sizeof *token);
 }
 
 static void free_module(struct milgi__p11_module *module)
 {
-    while (module->tokens != NULL) {
+    while (module->tokens) {
         struct milgi__p11_token *token = module->tokens;
         module->tokens = token->next;
         free_token(token);
@@ -58,7 +58,7 @@ static void free_module(struct milgi__p11_module *module)
 
 static void free_source(struct milgi__p11_source *source)
 {
-    if (source == NULL)
+    if (!source)
         return;
     milgi__free(source->path);
     milgi__free(source->name);
@@ -67,12 +67,12 @@ static void free_source(struct milgi__p11_source *source)
 
 static void free_all(void)
 {
-    while (known.sources != NULL) {
+    while (known.sources) {
         struct milgi__p11_source *source = known.sources;
         known.sources = source->next;
         free_source(source);
     }
-    while (known.modules != NULL) {
+    while (known.modules) {
         struct milgi__p11_module *module = known.modules;
         known.modules = module->next;
         free_module(module);
@@ -91,7 +91,7 @@ void milgi__p11_detach(void)
 
 static bool same_text(const char *a, const char *b)
 {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+    return !a || !b ? a == b : strcmp(a, b) == 0;
 }
 
 /* Takes |f|. The same module may be reached by its path, by its name and among all: it is to have one life. */
@@ -99,15 +99,15 @@ static struct milgi__p11_module *adopt(CK_FUNCTION_LIST *f)
 {
     char *file = p11_kit_module_get_filename(f);
 
-    for (struct milgi__p11_module *m = known.modules; m != NULL; m = m->next) {
-        if (file == NULL || m->file == NULL || strcmp(m->file, file) != 0)
+    for (struct milgi__p11_module *m = known.modules; m; m = m->next) {
+        if (!file || !m->file || strcmp(m->file, file) != 0)
             continue;
         free(file);
         p11_kit_module_release(f);
         return m;
     }
-    struct milgi__p11_module *module = milgi__alloc(sizeof(*module));
-    if (module == NULL || pthread_rwlock_init(&module->life, NULL) != 0) {
+    struct milgi__p11_module *module = milgi__alloc(sizeof *module);
+    if (!module || pthread_rwlock_init(&module->life, NULL) != 0) {
         milgi__free(module);
         free(file);
         p11_kit_module_release(f);
@@ -128,13 +128,13 @@ static int add_module(struct milgi__p11_source *source, CK_FUNCTION_LIST *f)
         return 0;
     }
     source->modules[source->n] = adopt(f);
-    return source->modules[source->n++] == NULL ? MILGI_CODE_PKCS11_MEMORY : 0;
+    return !source->modules[source->n++] ? MILGI_CODE_PKCS11_MEMORY : 0;
 }
 
 static bool has_name(CK_FUNCTION_LIST *f, const char *name)
 {
     char *its = p11_kit_module_get_name(f);
-    bool same = name == NULL || same_text(its, name);
+    bool same = !name || same_text(its, name);
 
     free(its);
     return same;
@@ -146,7 +146,7 @@ static int load_configured(struct milgi__p11_source *source)
     CK_FUNCTION_LIST **all = p11_kit_modules_load(NULL, 0);
     int code = 0;
 
-    for (size_t i = 0; all != NULL && all[i] != NULL; i++) {
+    for (size_t i = 0; all && all[i]; i++) {
         if (code == 0 && has_name(all[i], source->name))
             code = add_module(source, all[i]);
         else
@@ -160,10 +160,10 @@ static int load_configured(struct milgi__p11_source *source)
 
 static int load(struct milgi__p11_source *source)
 {
-    if (source->path == NULL)
+    if (!source->path)
         return load_configured(source);
     CK_FUNCTION_LIST *f = p11_kit_module_load(source->path, 0);
-    return f == NULL ? MILGI_CODE_PKCS11_MODULE : add_module(source, f);
+    return !f ? MILGI_CODE_PKCS11_MODULE : add_module(source, f);
 }
 
 static char *copy_text(const char *text)
@@ -171,22 +171,22 @@ static char *copy_text(const char *text)
     size_t size = strlen(text) + 1;
     char *copy = milgi__alloc_raw(size);
 
-    if (copy != NULL)
+    if (copy)
         memcpy(copy, text, size);
     return copy;
 }
 
 static struct milgi__p11_source *new_source(const char *path, const char *name)
 {
-    struct milgi__p11_source *source = milgi__alloc(sizeof(*source));
+    struct milgi__p11_source *source = milgi__alloc(sizeof *source);
 
-    if (source == NULL)
+    if (!source)
         return NULL;
-    if (path != NULL)
+    if (path)
         source->path = copy_text(path);
-    if (name != NULL)
+    if (name)
         source->name = copy_text(name);
-    if ((path != NULL && source->path == NULL) || (name != NULL && source->name == NULL)) {
+    if ((path && !source->path) || (name && !source->name)) {
         free_source(source);
         return NULL;
     }
@@ -195,14 +195,14 @@ static struct milgi__p11_source *new_source(const char *path, const char *name)
 
 static int find_source(const char *path, const char *name, struct milgi__p11_source **out)
 {
-    for (struct milgi__p11_source *s = known.sources; s != NULL; s = s->next) {
+    for (struct milgi__p11_source *s = known.sources; s; s = s->next) {
         if (same_text(s->path, path) && same_text(s->name, name)) {
             *out = s;
             return 0;
         }
     }
     struct milgi__p11_source *source = new_source(path, name);
-    if (source == NULL)
+    if (!source)
         return MILGI_CODE_PKCS11_MEMORY;
     int code = load(source);
     if (code != 0) {
@@ -283,8 +283,8 @@ static bool somebody_hangs(const struct milgi__p11_module *module, const CK_SLOT
 {
     uint64_t now_ns = milgi__port_monotonic_ns(NULL);
 
-    for (const struct milgi__p11_call *call = module->calls; call != NULL; call = call->next) {
-        if ((slot == NULL || call->slot == *slot) && now_ns - call->begun_ns > ns)
+    for (const struct milgi__p11_call *call = module->calls; call; call = call->next) {
+        if ((!slot || call->slot == *slot) && now_ns - call->begun_ns > ns)
             return true;
     }
     return false;
@@ -294,10 +294,10 @@ bool milgi__p11_hangs(struct milgi__p11_module *module, CK_SLOT_ID slot, P11KitU
 {
     pthread_mutex_lock(&module->lock);
     const struct milgi__p11_token *there = module->tokens;
-    while (there != NULL && (there->slot != slot || there->epoch != module->epoch))
+    while (there && (there->slot != slot || there->epoch != module->epoch))
         there = there->next;
-    bool own = there != NULL && p11_kit_uri_match_token_info(uri, (CK_TOKEN_INFO *)(uintptr_t)&there->info) == 1;
-    bool hangs = !own && somebody_hangs(module, &slot, there != NULL ? BUSY_NS : HANGS_NS);
+    bool own = there && p11_kit_uri_match_token_info(uri, (CK_TOKEN_INFO *)(uintptr_t)&there->info) == 1;
+    bool hangs = !own && somebody_hangs(module, &slot, there ? BUSY_NS : HANGS_NS);
     pthread_mutex_unlock(&module->lock);
     return hangs;
 }
@@ -329,7 +329,7 @@ static bool is_needed(struct milgi__p11_module *module, uint64_t since_ns, const
     bool needed = false;
 
     pthread_mutex_lock(&module->lock);
-    for (struct milgi__p11_token *token = module->tokens; token != NULL; token = token->next)
+    for (struct milgi__p11_token *token = module->tokens; token; token = token->next)
         needed |= token != mine && atomic_load(&token->last_good_ns) > since_ns;
     pthread_mutex_unlock(&module->lock);
     return needed;
@@ -350,7 +350,7 @@ bool milgi__p11_is_anew(struct milgi__p11_module *module, uint64_t tried_ns)
 
 static bool has_done_good(const struct milgi__p11_module *module, const struct milgi__p11_token *mine)
 {
-    return mine != NULL && mine->module == module && atomic_load(&mine->last_good_ns) > module->started_ns;
+    return mine && mine->module == module && atomic_load(&mine->last_good_ns) > module->started_ns;
 }
 
 bool milgi__p11_restart(struct milgi__p11_module *module, uint64_t tried_ns, uint64_t since_ns,
@@ -373,19 +373,19 @@ bool milgi__p11_restart(struct milgi__p11_module *module, uint64_t tried_ns, uin
 
 static bool is_same_token(const CK_TOKEN_INFO *a, const CK_TOKEN_INFO *b)
 {
-    return memcmp(a->label, b->label, sizeof(a->label)) == 0 &&
-        memcmp(a->manufacturerID, b->manufacturerID, sizeof(a->manufacturerID)) == 0 &&
-        memcmp(a->model, b->model, sizeof(a->model)) == 0 &&
-        memcmp(a->serialNumber, b->serialNumber, sizeof(a->serialNumber)) == 0;
+    return memcmp(a->label, b->label, sizeof a->label) == 0 &&
+        memcmp(a->manufacturerID, b->manufacturerID, sizeof a->manufacturerID) == 0 &&
+        memcmp(a->model, b->model, sizeof a->model) == 0 &&
+        memcmp(a->serialNumber, b->serialNumber, sizeof a->serialNumber) == 0;
 }
 
 static struct milgi__p11_token *new_token(struct milgi__p11_module *module, const CK_TOKEN_INFO *info)
 {
-    struct milgi__p11_token *token = milgi__alloc(sizeof(*token));
+    struct milgi__p11_token *token = milgi__alloc(sizeof *token);
 
-    if (token == NULL)
+    if (!token)
         return NULL;
-    if (milgi__crypto_random(NULL, token->salt, sizeof(token->salt)) != 0) {
+    if (milgi__crypto_random(NULL, token->salt, sizeof token->salt) != 0) {
         milgi__free(token);
         return NULL;
     }
@@ -400,7 +400,7 @@ static struct milgi__p11_token *new_token(struct milgi__p11_module *module, cons
 
 static struct milgi__p11_token *find_token(struct milgi__p11_module *module, const CK_TOKEN_INFO *info)
 {
-    for (struct milgi__p11_token *token = module->tokens; token != NULL; token = token->next) {
+    for (struct milgi__p11_token *token = module->tokens; token; token = token->next) {
         if (is_same_token(&token->info, info))
             return token;
     }
@@ -412,7 +412,7 @@ struct milgi__p11_token *milgi__p11_token(struct milgi__p11_module *module, CK_S
     pthread_mutex_lock(&module->lock);
     struct milgi__p11_token *token = find_token(module, info);
     pthread_mutex_unlock(&module->lock);
-    if (token == NULL)
+    if (!token)
         return NULL;
     pthread_mutex_lock(&token->lock);
     token->info.flags = info->flags;

@@ -47,7 +47,7 @@ static void tell(void *ctx, const char *name, int code)
 {
     struct milgi_device *device = &((struct pkcs11 *)ctx)->device;
 
-    if (device->on_part != NULL)
+    if (device->on_part)
         device->on_part(device->part_ctx, device, name, code);
 }
 
@@ -86,7 +86,7 @@ static const struct milgi__ward_ops ward_ops = {
 static int pkcs11_supports(struct milgi_device *device, int type, uint16_t alg)
 {
     (void)device;
-    return type == MILGI_OP_SIGN && milgi__scheme(alg) != NULL;
+    return type == MILGI_OP_SIGN && milgi__scheme(alg);
 }
 
 static struct milgi_qp *pkcs11_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
@@ -94,11 +94,11 @@ static struct milgi_qp *pkcs11_qp_open(struct milgi_device *device, const struct
     struct milgi_qp *qp = milgi__alloc(sizeof *qp);
 
     (void)clock;
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     qp->pkcs11 = MILGI__ENTRY(device, struct pkcs11, device);
     qp->way = milgi__ward_open(qp->pkcs11->wards);
-    if (qp->way != NULL)
+    if (qp->way)
         return qp;
     milgi__free(qp);
     return NULL;
@@ -134,7 +134,7 @@ static int complain(const struct milgi_op *op)
 
     if (op->type != MILGI_OP_SIGN)
         return MILGI_CODE_MALFORMED;
-    if (key == NULL || key->kind != MILGI_KEY_PRIVATE || op->dev >= MILGI_DEVICES_MAX || key->dev[op->dev] == NULL)
+    if (!key || key->kind != MILGI_KEY_PRIVATE || op->dev >= MILGI_DEVICES_MAX || !key->dev[op->dev])
         return MILGI_CODE_NO_KEY;
     return 0;
 }
@@ -144,7 +144,7 @@ static unsigned pkcs11_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops,
     for (unsigned i = 0; i < n; i++) {
         int code = complain(ops[i]);
         void *key = code == 0 ? ops[i]->key->dev[ops[i]->dev] : NULL;
-        struct milgi__ward *ward = key == NULL ? NULL : milgi__p11_key_ward(key);
+        struct milgi__ward *ward = !key ? NULL : milgi__p11_key_ward(key);
         if (!milgi__ward_enqueue(qp->way, ward, key, ops[i], code))
             return i;
     }
@@ -223,7 +223,7 @@ static int read_words(const struct milgi__spec *spec, struct pkcs11_words *words
     unsigned from = 0;
 
     if (spec->n > 0 && milgi__spec_number(spec->key[0], UINT64_MAX, &words->workers)) {
-        if (spec->value[0] != NULL || words->workers == 0 || words->workers > WORKERS_MAX) {
+        if (spec->value[0] || words->workers == 0 || words->workers > WORKERS_MAX) {
             *why = "pkcs11: 1 to 64 threads for each token";
             return MILGI_EINVAL;
         }
@@ -235,11 +235,11 @@ static int read_words(const struct milgi__spec *spec, struct pkcs11_words *words
 
 static bool copy_word(const char *word, char **to)
 {
-    if (word == NULL)
+    if (!word)
         return true;
     size_t size = strlen(word) + 1;
     *to = milgi__alloc_raw(size);
-    if (*to != NULL)
+    if (*to)
         memcpy(*to, word, size);
     return *to != NULL;
 }
@@ -278,8 +278,8 @@ int milgi__device_pkcs11_make(const struct milgi__spec *spec, struct milgi_devic
     int error = read_words(spec, &words, why);
     if (error != 0)
         return error;
-    struct pkcs11 *pkcs11 = milgi__alloc(sizeof(*pkcs11));
-    if (pkcs11 == NULL)
+    struct pkcs11 *pkcs11 = milgi__alloc(sizeof *pkcs11);
+    if (!pkcs11)
         return MILGI_ENOMEM;
     error = make(pkcs11, &words, why);
     if (error != 0) {

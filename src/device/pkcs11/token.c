@@ -67,7 +67,7 @@ struct pin {
 
 static int set_pin(struct pin *pin, const void *text, size_t len)
 {
-    if (len > sizeof(pin->text))
+    if (len > sizeof pin->text)
         return MILGI_CODE_PKCS11_PIN_SOURCE;
     memcpy(pin->text, text, len);
     pin->len = len;
@@ -78,10 +78,10 @@ static int set_pin(struct pin *pin, const void *text, size_t len)
 static bool asked_program(struct pin *pin, const struct milgi__p11_pin *from, P11KitPinFlags flags, int *code)
 {
     P11KitPin *given = p11_kit_pin_request(
-        from->source == NULL ? P11_KIT_PIN_FALLBACK : from->source, from->uri, "private key", flags);
+        !from->source ? P11_KIT_PIN_FALLBACK : from->source, from->uri, "private key", flags);
     size_t len;
 
-    if (given == NULL)
+    if (!given)
         return false;
     const unsigned char *text = p11_kit_pin_get_value(given, &len);
     *code = set_pin(pin, text, len);
@@ -99,13 +99,13 @@ static int read_pin_file(struct pin *pin, const char *source)
     static const char scheme[] = "file:";
     size_t len;
 
-    if (strncmp(source, scheme, sizeof(scheme) - 1) == 0) {
-        source += sizeof(scheme) - 1;
+    if (strncmp(source, scheme, sizeof scheme - 1) == 0) {
+        source += sizeof scheme - 1;
         if (strncmp(source, "//", 2) == 0) /* an empty authority */
             source += 2;
     }
     uint8_t *text = milgi__port_read_file(source, &len);
-    if (text == NULL)
+    if (!text)
         return MILGI_CODE_PKCS11_PIN_SOURCE;
     size_t size = len;
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
@@ -119,11 +119,11 @@ static int get_pin(struct pin *pin, const struct milgi__p11_pin *from, P11KitPin
 {
     int code = 0;
 
-    if (from->value != NULL)
+    if (from->value)
         return set_pin(pin, from->value, strlen(from->value));
     if (asked_program(pin, from, flags, &code))
         return code;
-    return from->source == NULL ? MILGI_CODE_PKCS11_NO_PIN : read_pin_file(pin, from->source);
+    return !from->source ? MILGI_CODE_PKCS11_NO_PIN : read_pin_file(pin, from->source);
 }
 
 /* --- what was refused ------------------------------------------------------------------------------------------- */
@@ -133,11 +133,11 @@ static bool digest_pin(const struct pin *pin, const struct milgi__p11_token *tok
 {
     struct milgi__crypto *cx = milgi__crypto_new();
 
-    if (cx == NULL)
+    if (!cx)
         return false;
-    int rc = milgi__hmac(cx, MILGI__SHA256, token->salt, sizeof(token->salt), pin->text, pin->len, out);
+    int rv = milgi__hmac(cx, MILGI__SHA256, token->salt, sizeof token->salt, pin->text, pin->len, out);
     milgi__crypto_free(cx);
-    return rc == 0;
+    return rv == 0;
 }
 
 /* When there were too many to remember, no other is tried either. */
@@ -211,7 +211,7 @@ static int login(struct milgi__p11_token *token, CK_SESSION_HANDLE session, CK_U
         code = MILGI_CODE_PKCS11_PIN_LAST;
     if (code == 0)
         code = try_pin(token, session, user, &pin);
-    milgi__wipe(&pin, sizeof(pin));
+    milgi__wipe(&pin, sizeof pin);
     return code;
 }
 

@@ -66,12 +66,12 @@ static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
     struct milgi_key *key = op->key;
     struct pool_key *mine = NULL;
 
-    if (key != NULL && key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
+    if (key && key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
         mine = key->dev[op->dev];
-    if (mine != NULL && mine->loaded[worker] == NULL)
+    if (mine && !mine->loaded[worker])
         mine->loaded[worker] = milgi__loaded_new(state, key);
     /* Without what it needs of its key the op is found to be BROKEN. */
-    milgi__op_perform(state, op, mine == NULL ? NULL : mine->loaded[worker]);
+    milgi__op_perform(state, op, !mine ? NULL : mine->loaded[worker]);
 }
 
 static const struct milgi__crew_ops crew_ops = {
@@ -87,14 +87,14 @@ static const struct milgi__crew_ops crew_ops = {
 
 static struct milgi_qp *pool_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = milgi__alloc(sizeof(*qp));
+    struct milgi_qp *qp = milgi__alloc(sizeof *qp);
 
     (void)clock;
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     qp->pool = MILGI__ENTRY(device, struct pool, device);
     qp->crew = milgi__crew_open(qp->pool->crew);
-    if (qp->crew == NULL) {
+    if (!qp->crew) {
         milgi__free(qp);
         return NULL;
     }
@@ -113,10 +113,10 @@ static void *pool_key_load(struct milgi_qp *qp, const struct milgi_key *key)
 {
     unsigned n = qp->pool->workers;
 
-    if (key->kind == MILGI_KEY_PRIVATE && (key->credential == NULL || key->credential->pkcs8 == NULL))
+    if (key->kind == MILGI_KEY_PRIVATE && (!key->credential || !key->credential->pkcs8))
         return NULL; /* it is not in this process */
-    struct pool_key *mine = milgi__alloc(sizeof(*mine) + n * sizeof(void *));
-    if (mine != NULL)
+    struct pool_key *mine = milgi__alloc(sizeof *mine + n * sizeof(void *));
+    if (mine)
         mine->n = n;
     return mine;
 }
@@ -127,10 +127,10 @@ static void pool_key_free(struct milgi_qp *qp, const struct milgi_key *key, void
 
     if (key->kind == MILGI_KEY_AEAD)
         milgi__crew_forget(qp->pool->crew, key->serial);
-    if (mine == NULL)
+    if (!mine)
         return;
     for (unsigned i = 0; i < mine->n; i++) {
-        if (mine->loaded[i] != NULL)
+        if (mine->loaded[i])
             milgi__loaded_free(key, mine->loaded[i]);
     }
     milgi__free(mine);
@@ -211,7 +211,7 @@ static unsigned cores(void)
 {
     cpu_set_t set;
 
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
         return 1;
     unsigned n = (unsigned)CPU_COUNT(&set);
     return n == 0 ? 1 : MILGI__MIN(n, WORKERS_MAX);
@@ -235,7 +235,7 @@ static int read_words(const struct milgi__spec *spec, struct pool_words *words, 
     unsigned from = 0;
 
     if (spec->n > 0 && milgi__spec_number(spec->key[0], UINT64_MAX, &words->workers)) {
-        if (spec->value[0] != NULL || words->workers == 0 || words->workers > WORKERS_MAX) {
+        if (spec->value[0] || words->workers == 0 || words->workers > WORKERS_MAX) {
             *why = "pool: 1 to 256 threads";
             return MILGI_EINVAL;
         }
@@ -243,7 +243,7 @@ static int read_words(const struct milgi__spec *spec, struct pool_words *words, 
     }
     int error = milgi__spec_read(
         spec, from, table, MILGI__COUNT(table), "pool: the words are [threads], min=, depth=, spin=, memory=", why);
-    if (error == 0 && words->memory != NULL && !milgi__arena_word(words->memory, "huge", &words->memory_size)) {
+    if (error == 0 && words->memory && !milgi__arena_word(words->memory, "huge", &words->memory_size)) {
         *why = memory_why;
         error = MILGI_EINVAL;
     }
@@ -255,7 +255,7 @@ static bool make_memory(struct pool *pool, const struct pool_words *words)
 {
     pool->ops = pool_ops;
     pool->device.ops = &pool->ops;
-    if (words->memory == NULL)
+    if (!words->memory)
         return true;
     pool->memory = milgi__arena_new(words->memory_size);
     pool->ops.chunk_alloc = pool_chunk_alloc;
@@ -283,8 +283,8 @@ int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device 
     /* A worker that looks for work takes its core from those that have some, the engines among them. */
     if (words.spin_ns == UINT64_MAX)
         words.spin_ns = words.workers < here ? SPIN_NS : 0;
-    pool = milgi__alloc(sizeof(*pool));
-    if (pool == NULL)
+    pool = milgi__alloc(sizeof *pool);
+    if (!pool)
         return MILGI_ENOMEM;
     pool->workers = options.workers = (unsigned)words.workers;
     options.depth = (unsigned)words.depth;

@@ -27,7 +27,7 @@ static void append(struct milgi__sim_list *list, struct milgi_op *op)
 {
     ticket(op)->next = NULL;
     ticket(op)->prev = list->last;
-    if (list->last != NULL)
+    if (list->last)
         ticket(list->last)->next = op;
     else
         list->first = op;
@@ -38,11 +38,11 @@ static void unlink_op(struct milgi__sim_list *list, struct milgi_op *op)
 {
     struct ticket *t = ticket(op);
 
-    if (t->prev != NULL)
+    if (t->prev)
         ticket(t->prev)->next = t->next;
     else
         list->first = t->next;
-    if (t->next != NULL)
+    if (t->next)
         ticket(t->next)->prev = t->prev;
     else
         list->last = t->prev;
@@ -99,7 +99,7 @@ int milgi__sim_model_init(struct milgi__sim_model *m)
     m->order_mask = cells - 1;
     m->running = milgi__alloc((m->units + 1) * sizeof(struct milgi_op *));
     m->order = milgi__alloc(cells * sizeof(struct milgi_op *));
-    if (m->running != NULL && m->order != NULL)
+    if (m->running && m->order)
         return 0;
     milgi__sim_model_fini(m);
     return MILGI_ENOMEM;
@@ -144,7 +144,7 @@ static struct milgi_op *may_begin(const struct milgi__sim_model *m)
 {
     struct milgi_op *op = m->waiting.first;
 
-    while (op != NULL && ticket(op)->time > m->now_ns)
+    while (op && ticket(op)->time > m->now_ns)
         op = ticket(op)->next;
     return op;
 }
@@ -153,7 +153,7 @@ static void begin(struct milgi__sim_model *m)
 {
     while (m->running_n < m->units) {
         struct milgi_op *op = may_begin(m);
-        if (op == NULL)
+        if (!op)
             return;
         unlink_op(&m->waiting, op);
         ticket(op)->stage = RUNNING;
@@ -171,7 +171,7 @@ static uint64_t next_change(const struct milgi__sim_model *m)
 
     if (m->running_n >= m->units)
         return next;
-    for (struct milgi_op *op = m->waiting.first; op != NULL; op = ticket(op)->next)
+    for (struct milgi_op *op = m->waiting.first; op; op = ticket(op)->next)
         next = MILGI__MIN(next, ticket(op)->time);
     return next;
 }
@@ -215,7 +215,7 @@ static struct milgi_op *deliverable(const struct milgi__sim_model *m)
     if (!m->in_order)
         return m->finished.first;
     struct milgi_op *op = oldest(m);
-    return op != NULL && ticket(op)->stage == FINISHED ? op : NULL;
+    return op && ticket(op)->stage == FINISHED ? op : NULL;
 }
 
 bool milgi__sim_model_some(const struct milgi__sim_model *m)
@@ -227,7 +227,7 @@ struct milgi_op *milgi__sim_model_take(struct milgi__sim_model *m)
 {
     struct milgi_op *op = deliverable(m);
 
-    if (op == NULL)
+    if (!op)
         return NULL;
     if (!m->in_order)
         unlink_op(&m->finished, op);
@@ -238,10 +238,10 @@ struct milgi_op *milgi__sim_model_take(struct milgi__sim_model *m)
 
 uint64_t milgi__sim_model_next(const struct milgi__sim_model *m)
 {
-    if (deliverable(m) != NULL)
+    if (deliverable(m))
         return m->now_ns;
     struct milgi_op *op = m->in_order ? oldest(m) : NULL;
-    if (op != NULL && ticket(op)->stage == RUNNING)
+    if (op && ticket(op)->stage == RUNNING)
         return ticket(op)->time;
     return next_change(m);
 }
@@ -259,7 +259,7 @@ void milgi__sim_model_flush(struct milgi__sim_model *m)
 {
     while (m->running_n > 0)
         finish(m, heap_pop(m), MILGI_OP_OK);
-    while (m->waiting.first != NULL)
+    while (m->waiting.first)
         (void)milgi__sim_model_end(m, m->waiting.first, MILGI_OP_CANCELLED);
 }
 
@@ -267,7 +267,7 @@ struct milgi_op *milgi__sim_model_waiting(const struct milgi__sim_model *m, unsi
 {
     struct milgi_op *op = m->waiting.first;
 
-    for (; op != NULL && i > 0; i--)
+    for (; op && i > 0; i--)
         op = ticket(op)->next;
     return op;
 }

@@ -53,7 +53,7 @@ struct sim_key {
 
 static struct sim_key *key_of(const struct milgi_op *op)
 {
-    if (op->key == NULL || op->key->kind == MILGI_KEY_AEAD || op->dev >= MILGI_DEVICES_MAX)
+    if (!op->key || op->key->kind == MILGI_KEY_AEAD || op->dev >= MILGI_DEVICES_MAX)
         return NULL;
     return op->key->dev[op->dev];
 }
@@ -62,7 +62,7 @@ static void perform_now(struct milgi_qp *qp, struct milgi_op *op)
 {
     const struct sim_key *key = key_of(op);
 
-    milgi__op_perform(qp->cx, op, key == NULL ? NULL : key->loaded);
+    milgi__op_perform(qp->cx, op, !key ? NULL : key->loaded);
 }
 
 static bool give_canned(const struct sim_key *key, struct milgi_op *op)
@@ -83,10 +83,10 @@ static void sign_canned(struct milgi_qp *qp, struct milgi_op *op)
 {
     struct sim_key *key = key_of(op);
 
-    if (key != NULL && give_canned(key, op))
+    if (key && give_canned(key, op))
         return;
     perform_now(qp, op);
-    if (key == NULL || op->status != MILGI_OP_OK || key->canned_n == CANNED_MAX)
+    if (!key || op->status != MILGI_OP_OK || key->canned_n == CANNED_MAX)
         return;
     struct canned *can = &key->canned[key->canned_n++];
     can->scheme = op->alg;
@@ -96,7 +96,7 @@ static void sign_canned(struct milgi_qp *qp, struct milgi_op *op)
 
 static bool reaches(const struct sim *sim, const void *p, size_t len)
 {
-    return sim->memory == NULL || milgi__arena_has(sim->memory, p, len);
+    return !sim->memory || milgi__arena_has(sim->memory, p, len);
 }
 
 static bool reaches_record(const struct sim *sim, const struct milgi_op_aead *aead)
@@ -105,7 +105,7 @@ static bool reaches_record(const struct sim *sim, const struct milgi_op_aead *ae
         if (!reaches(sim, aead->src[i].data, aead->src[i].len))
             return false;
     }
-    return aead->dst == NULL || reaches(sim, aead->dst, aead->dst_len);
+    return !aead->dst || reaches(sim, aead->dst, aead->dst_len);
 }
 
 /* Whether all that the op points to lies where the device can read and write. */
@@ -177,9 +177,9 @@ static void catch_up(struct milgi_qp *qp)
 
 static struct milgi_qp *new_qp(struct sim *sim, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = milgi__alloc(sizeof(*qp));
+    struct milgi_qp *qp = milgi__alloc(sizeof *qp);
 
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     qp->sim = sim;
     qp->clock = clock;
@@ -191,11 +191,11 @@ static struct milgi_qp *new_qp(struct sim *sim, const struct milgi_clock *clock)
     qp->model.random = sim->seed + atomic_fetch_add(&sim->opened, 1);
     qp->model.ended = ended;
     qp->model.ctx = qp;
-    memcpy(qp->model.latency_ns, sim->latency_ns, sizeof(sim->latency_ns));
+    memcpy(qp->model.latency_ns, sim->latency_ns, sizeof sim->latency_ns);
     if (milgi__sim_model_init(&qp->model) != 0)
         goto no_model;
     qp->cx = milgi__crypto_new();
-    if (qp->cx == NULL)
+    if (!qp->cx)
         goto no_crypto;
     if (!milgi__timer_init(&qp->timer))
         goto no_timer;
@@ -214,9 +214,9 @@ static struct milgi_qp *sim_qp_open(struct milgi_device *device, const struct mi
     struct sim *sim = MILGI__ENTRY(device, struct sim, device);
     struct milgi_qp *qp = new_qp(sim, clock), **end = &sim->qps;
 
-    if (qp == NULL || !sim->manual)
+    if (!qp || !sim->manual)
         return qp;
-    while (*end != NULL)
+    while (*end)
         end = &(*end)->next;
     *end = qp;
     return qp;
@@ -240,12 +240,12 @@ static void sim_qp_close(struct milgi_qp *qp)
 static void *sim_key_load(struct milgi_qp *qp, const struct milgi_key *key)
 {
     unsigned cans = qp->sim->canned ? CANNED_MAX : 0;
-    struct sim_key *mine = milgi__alloc(sizeof(*mine) + cans * sizeof(struct canned));
+    struct sim_key *mine = milgi__alloc(sizeof *mine + cans * sizeof(struct canned));
 
-    if (mine == NULL)
+    if (!mine)
         return NULL;
     mine->loaded = milgi__loaded_new(qp->cx, key);
-    if (mine->loaded == NULL) {
+    if (!mine->loaded) {
         milgi__free(mine);
         return NULL;
     }
@@ -259,7 +259,7 @@ static void sim_key_free(struct milgi_qp *qp, const struct milgi_key *key, void 
 
     if (key->kind == MILGI_KEY_AEAD)
         milgi__aead_forget(qp->cx, key->serial);
-    if (mine == NULL)
+    if (!mine)
         return;
     milgi__loaded_free(key, mine->loaded);
     milgi__free(mine);
@@ -281,7 +281,7 @@ static unsigned sim_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, un
     n = MILGI__MIN(n, qp->model.depth - qp->model.in_flight);
     for (unsigned i = 0; i < n; i++) {
         const struct sim_key *key = key_of(ops[i]);
-        milgi__sim_model_submit(&qp->model, ops[i], key == NULL ? 0 : key->ready_ns);
+        milgi__sim_model_submit(&qp->model, ops[i], !key ? 0 : key->ready_ns);
     }
     if (qp->armed && !qp->timer.set)
         set_alarm(qp);
@@ -377,9 +377,9 @@ static const struct milgi_device_ops sim_ops = {
 /* The i-th op that is pending, over all queue pairs in the order in which they were opened. */
 static struct milgi_op *pending(struct sim *sim, unsigned i, struct milgi_qp **of)
 {
-    for (struct milgi_qp *qp = sim->qps; qp != NULL; qp = qp->next) {
+    for (struct milgi_qp *qp = sim->qps; qp; qp = qp->next) {
         struct milgi_op *op;
-        for (unsigned k = 0; (op = milgi__sim_model_waiting(&qp->model, k)) != NULL; k++) {
+        for (unsigned k = 0; (op = milgi__sim_model_waiting(&qp->model, k)); k++) {
             if (i-- > 0)
                 continue;
             *of = qp;
@@ -394,9 +394,9 @@ unsigned milgi__sim_pending(struct milgi_device *device, struct milgi_op **ops, 
     struct sim *sim = MILGI__ENTRY(device, struct sim, device);
     unsigned got = 0;
 
-    for (struct milgi_qp *qp = sim->qps; qp != NULL; qp = qp->next) {
+    for (struct milgi_qp *qp = sim->qps; qp; qp = qp->next) {
         struct milgi_op *op = milgi__sim_model_waiting(&qp->model, 0);
-        for (; op != NULL && got < n; op = milgi__sim_model_behind(op))
+        for (; op && got < n; op = milgi__sim_model_behind(op))
             ops[got++] = op;
     }
     return got;
@@ -407,7 +407,7 @@ void milgi__sim_finish(struct milgi_device *device, unsigned i, enum milgi_op_st
     struct milgi_qp *qp;
     struct milgi_op *op = pending(MILGI__ENTRY(device, struct sim, device), i, &qp);
 
-    if (op != NULL && status != MILGI_OP_LOST)
+    if (op && status != MILGI_OP_LOST)
         (void)milgi__sim_model_end(&qp->model, op, status);
 }
 
@@ -475,7 +475,7 @@ static int read_words(struct sim *sim, const struct milgi__spec *spec, struct si
         return MILGI_EINVAL;
     }
     sim->in_order = words->order[0] == 'i';
-    if (words->memory != NULL && !milgi__arena_word(words->memory, "own", &words->memory_size)) {
+    if (words->memory && !milgi__arena_word(words->memory, "own", &words->memory_size)) {
         *why = memory_why;
         return MILGI_EINVAL;
     }
@@ -487,7 +487,7 @@ static bool make_memory(struct sim *sim, const struct sim_words *words)
 {
     sim->ops = sim_ops;
     sim->device.ops = &sim->ops;
-    if (words->memory == NULL)
+    if (!words->memory)
         return true;
     sim->memory = milgi__arena_new(words->memory_size);
     sim->ops.chunk_alloc = sim_chunk_alloc;
@@ -497,10 +497,10 @@ static bool make_memory(struct sim *sim, const struct sim_words *words)
 
 int milgi__device_sim_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
 {
-    struct sim *sim = milgi__alloc(sizeof(*sim));
+    struct sim *sim = milgi__alloc(sizeof *sim);
     struct sim_words words = { .latency_ns = 1000000, .memory_size = MEMORY_DEFAULT, .order = "out" };
 
-    if (sim == NULL)
+    if (!sim)
         return MILGI_ENOMEM;
     sim->units = 1;
     sim->depth = 256;
@@ -515,7 +515,7 @@ int milgi__device_sim_make(const struct milgi__spec *spec, struct milgi_device *
     }
     sim->device.caps = (struct milgi_device_caps){
         .flags = MILGI_CAP_SCATTER | MILGI_CAP_KEY_LOAD | (sim->manual ? 0 : MILGI_CAP_CANCEL) |
-            (sim->in_order ? MILGI_CAP_IN_ORDER : 0) | (sim->memory == NULL ? 0 : MILGI_CAP_OWN_MEMORY),
+            (sim->in_order ? MILGI_CAP_IN_ORDER : 0) | (!sim->memory ? 0 : MILGI_CAP_OWN_MEMORY),
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
         .parallelism = (uint32_t)sim->units,
         .max_in_flight = (uint32_t)sim->depth,

@@ -72,7 +72,7 @@ struct milgi__crew {
 static void *lines_new(size_t size, void **memory)
 {
     *memory = milgi__alloc(size + MILGI__CACHE_LINE - 1);
-    if (*memory == NULL)
+    if (!*memory)
         return NULL;
     uintptr_t at = (uintptr_t)*memory;
     return (char *)*memory + (MILGI__CACHE_LINE - at % MILGI__CACHE_LINE) % MILGI__CACHE_LINE;
@@ -84,7 +84,7 @@ static void ring(struct milgi__crew_qp *qp)
 {
     static const uint64_t one = 1;
     /* Fails only when the count is at its end, and then it is readable. */
-    ssize_t n = write(qp->fd, &one, sizeof(one));
+    ssize_t n = write(qp->fd, &one, sizeof one);
     (void)n;
 }
 
@@ -250,7 +250,7 @@ static int start_worker(struct worker *w)
     int error;
 
     w->state = w->crew->options.ops->worker_new(w->crew->options.ctx);
-    if (w->state == NULL)
+    if (!w->state)
         return MILGI_ENOMEM;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -260,7 +260,7 @@ static int start_worker(struct worker *w)
         w->crew->options.ops->worker_free(w->state);
         return MILGI_ELIMIT;
     }
-    snprintf(name, sizeof(name), "%.9s-%u", w->crew->options.ops->thread_name, w->index);
+    snprintf(name, sizeof name, "%.9s-%u", w->crew->options.ops->thread_name, w->index);
     (void)pthread_setname_np(w->thread, name);
     return 0;
 }
@@ -268,10 +268,10 @@ static int start_worker(struct worker *w)
 int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__crew **out)
 {
     void *memory;
-    struct milgi__crew *crew = lines_new(sizeof(*crew) + options->workers * sizeof(struct worker), &memory);
+    struct milgi__crew *crew = lines_new(sizeof *crew + options->workers * sizeof(struct worker), &memory);
 
     *out = NULL;
-    if (crew == NULL)
+    if (!crew)
         return MILGI_ENOMEM;
     crew->memory = memory;
     crew->options = *options;
@@ -295,7 +295,7 @@ int milgi__crew_new(const struct milgi__crew_options *options, struct milgi__cre
 
 static void free_qp(struct milgi__crew_qp *qp)
 {
-    if (qp == NULL)
+    if (!qp)
         return;
     if (qp->fd >= 0)
         close(qp->fd);
@@ -355,16 +355,16 @@ static bool init_lane(struct milgi__lane *lane, unsigned depth)
     while (cells < depth)
         cells *= 2;
     lane->mask = cells - 1;
-    lane->cell = milgi__alloc(cells * sizeof(*lane->cell));
+    lane->cell = milgi__alloc(cells * sizeof *lane->cell);
     return lane->cell != NULL;
 }
 
 static struct milgi__crew_qp *new_qp(struct milgi__crew *crew)
 {
     void *memory;
-    struct milgi__crew_qp *qp = lines_new(sizeof(*qp), &memory);
+    struct milgi__crew_qp *qp = lines_new(sizeof *qp, &memory);
 
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     qp->memory = memory;
     qp->crew = crew;
@@ -388,7 +388,7 @@ static bool hush(struct milgi__crew_qp *qp)
 {
     uint64_t count;
 
-    if (qp->rung <= 0 || read(qp->fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+    if (qp->rung <= 0 || read(qp->fd, &count, sizeof count) != (ssize_t)sizeof count)
         return false;
     qp->rung -= (int64_t)count;
     return true;
@@ -406,8 +406,8 @@ static void collect(struct milgi__crew_qp *qp)
         qp->rung++;
     }
     op = milgi__done_take(&qp->done);
-    struct milgi_op **end = op == NULL ? qp->ready_end : &milgi__ticket(op)->next;
-    while (op != NULL) {
+    struct milgi_op **end = !op ? qp->ready_end : &milgi__ticket(op)->next;
+    while (op) {
         struct milgi_op *next = milgi__ticket(op)->next;
         milgi__ticket(op)->next = first;
         first = op;
@@ -421,7 +421,7 @@ static unsigned ready_n(struct milgi__crew_qp *qp)
 {
     unsigned n = 0;
 
-    for (struct milgi_op *op = qp->ready; op != NULL; op = milgi__ticket(op)->next)
+    for (struct milgi_op *op = qp->ready; op; op = milgi__ticket(op)->next)
         n++;
     return n;
 }
@@ -465,7 +465,7 @@ static struct milgi__crew_qp *find_qp(struct milgi__crew *crew)
     if (n == QPS_MAX)
         return NULL;
     struct milgi__crew_qp *qp = new_qp(crew);
-    if (qp == NULL)
+    if (!qp)
         return NULL;
     atomic_store(&crew->qps[n], qp);
     (void)atomic_fetch_add(&crew->qps_n, 1);
@@ -484,7 +484,7 @@ struct milgi__crew_qp *milgi__crew_open(struct milgi__crew *crew)
 {
     pthread_mutex_lock(&crew->lock);
     struct milgi__crew_qp *qp = find_qp(crew);
-    if (qp != NULL)
+    if (qp)
         qp->open = true;
     pthread_mutex_unlock(&crew->lock);
     return qp;
@@ -525,10 +525,10 @@ unsigned milgi__crew_dequeue(struct milgi__crew_qp *qp, struct milgi_op **ops, u
     collect(qp);
     if (hush(qp))
         collect(qp);
-    for (; got < n && qp->ready != NULL; got++) {
+    for (; got < n && qp->ready; got++) {
         ops[got] = qp->ready;
         qp->ready = milgi__ticket(ops[got])->next;
-        if (qp->ready == NULL)
+        if (!qp->ready)
             qp->ready_end = &qp->ready;
     }
     qp->in_flight -= got;
@@ -542,7 +542,7 @@ int milgi__crew_fd(struct milgi__crew_qp *qp)
 
 int milgi__crew_arm(struct milgi__crew_qp *qp)
 {
-    if (qp->ready != NULL || !milgi__done_arm(&qp->done))
+    if (qp->ready || !milgi__done_arm(&qp->done))
         return 1;
     qp->armed = true;
     return 0;

@@ -116,7 +116,7 @@ static inline bool milgi__done_push(struct milgi__done *done, struct milgi_op *o
 static inline bool milgi__done_some(struct milgi__done *done)
 {
     struct milgi_op *head = atomic_load_explicit(&done->head, memory_order_acquire);
-    return head != NULL && head != MILGI__ARMED;
+    return head && head != MILGI__ARMED;
 }
 
 /* Engine: takes all of them, the last pushed first. */

@@ -15,9 +15,9 @@ static pthread_mutex_t left_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void milgi__device_leave(struct milgi_device *device)
 {
-    struct left *item = milgi__alloc(sizeof(*item));
+    struct left *item = milgi__alloc(sizeof *item);
 
-    if (item == NULL)
+    if (!item)
         return;
     item->device = device;
     pthread_mutex_lock(&left_lock);
@@ -31,10 +31,10 @@ void milgi__device_left(struct milgi_device *device)
     struct left **at = &left, *item;
 
     pthread_mutex_lock(&left_lock);
-    while (*at != NULL && (*at)->device != device)
+    while (*at && (*at)->device != device)
         at = &(*at)->next;
     item = *at;
-    if (item != NULL)
+    if (item)
         *at = item->next;
     pthread_mutex_unlock(&left_lock);
     milgi__free(item);
@@ -45,7 +45,7 @@ unsigned milgi_devices_left(void)
     unsigned n = 0;
 
     pthread_mutex_lock(&left_lock);
-    for (const struct left *item = left; item != NULL; item = item->next)
+    for (const struct left *item = left; item; item = item->next)
         n++;
     pthread_mutex_unlock(&left_lock);
     return n;

@@ -46,6 +46,6 @@ static inline void milgi__timer_clear(struct milgi__timer *timer)
 {
     uint64_t count;
 
-    if (timer->set && read(timer->fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
+    if (timer->set && read(timer->fd, &count, sizeof count) == (ssize_t)sizeof count)
         timer->set = false;
 }

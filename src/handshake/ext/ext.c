@@ -72,7 +72,7 @@ static bool decode_one(unsigned iana, struct milgi__reader *body, enum milgi__pl
     if (id == MILGI__EXT_N)
         return true;
     to->present |= MILGI__EXT(id);
-    if (milgi__ext_of(id)->decode == NULL)
+    if (!milgi__ext_of(id)->decode)
         return true;
     if (!milgi__ext_of(id)->decode(body, place, to, failure))
         return false;

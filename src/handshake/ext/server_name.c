@@ -44,7 +44,7 @@ static bool decode(
         if (type != HOST_NAME)
             continue;
         /*= RFC6066 3: "The ServerNameList MUST NOT contain more than one name of the same name_type." */
-        if (to->server_name.p != NULL)
+        if (to->server_name.p)
             return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "two host names in server_name");
         to->server_name = milgi__rest(&one);
         if (!is_host_name(to->server_name))

@@ -167,18 +167,18 @@ int milgi__client_hello_digest(
     struct milgi__crypto *cx, const struct milgi__client_hello *hello, uint8_t out[MILGI__HASH_MAX])
 {
     struct milgi__digest *digest = milgi__digest_new(cx, MILGI__SHA256);
-    if (digest == NULL)
+    if (!digest)
         return MILGI_ENOMEM;
     uint8_t version[2];
     milgi__put16(version, hello->legacy_version);
-    int rc = add_part(digest, (struct milgi__bytes){ version, sizeof version });
-    rc = rc != 0 ? rc : add_part(digest, (struct milgi__bytes){ hello->random, 32 });
-    rc = rc != 0 ? rc : add_part(digest, hello->session_id);
-    rc = rc != 0 ? rc : add_part(digest, hello->suites);
-    rc = rc != 0 ? rc : add_part(digest, hello->compressions);
-    rc = rc != 0 ? rc : add_extensions(digest, hello->block);
-    if (rc == 0 && milgi__digest_peek(cx, digest, out) != 0)
-        rc = MILGI_EINTERNAL;
+    int rv = add_part(digest, (struct milgi__bytes){ version, sizeof version });
+    rv = rv != 0 ? rv : add_part(digest, (struct milgi__bytes){ hello->random, 32 });
+    rv = rv != 0 ? rv : add_part(digest, hello->session_id);
+    rv = rv != 0 ? rv : add_part(digest, hello->suites);
+    rv = rv != 0 ? rv : add_part(digest, hello->compressions);
+    rv = rv != 0 ? rv : add_extensions(digest, hello->block);
+    if (rv == 0 && milgi__digest_peek(cx, digest, out) != 0)
+        rv = MILGI_EINTERNAL;
     milgi__digest_free(digest);
-    return rc;
+    return rv;
 }

@@ -79,7 +79,7 @@ static CK_RV initialize(void *args)
 
 static CK_RV get_slot_list(CK_BBOOL with_token, CK_SLOT_ID *slots, CK_ULONG *n)
 {
-    if (slots != NULL)
+    if (slots)
         shim.looks++;
     if (!gone())
         return real->C_GetSlotList(with_token, slots, n);
@@ -191,12 +191,12 @@ static CK_RV sign(CK_SESSION_HANDLE session, unsigned char *data, CK_ULONG len, 
 EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 {
     const char *path = getenv("MILGI_SHIM_MODULE");
-    void *module = path == NULL ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *module = !path ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
     CK_C_GetFunctionList get = NULL;
 
-    if (module != NULL)
+    if (module)
         *(void **)&get = dlsym(module, "C_GetFunctionList");
-    if (get == NULL || get(&real) != CKR_OK)
+    if (!get || get(&real) != CKR_OK)
         return CKR_GENERAL_ERROR;
     own = *real;
     own.C_Initialize = initialize;

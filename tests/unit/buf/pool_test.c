@@ -147,10 +147,10 @@ static void limit_is_kept_and_the_reserve_lies_on_top(void **state)
     struct milgi_chunk *chunk[8], *more[4];
     struct milgi__pool *pool = pool_of(4 * 128 * KIB);
     unsigned n = 0, m = 0;
-    while ((chunk[n] = milgi__chunk_alloc(pool, 128 * KIB, 1, false)) != NULL)
+    while ((chunk[n] = milgi__chunk_alloc(pool, 128 * KIB, 1, false)))
         n++;
     assert_int_equal(n, 4);
-    while ((more[m] = milgi__chunk_alloc(pool, 128 * KIB, 1, true)) != NULL)
+    while ((more[m] = milgi__chunk_alloc(pool, 128 * KIB, 1, true)))
         m++;
     assert_int_equal(m, 2); /* 256 KiB */
     assert_null(milgi__chunk_alloc(pool, 1, 1, false));
@@ -366,7 +366,7 @@ static void memory_that_is_all_used_is_a_state_like_the_limit(void **state)
     struct milgi_chunk *chunk[64];
     unsigned n = 0;
     assert_int_equal(milgi__pool_use_memory(pool, &memory), 0);
-    while ((chunk[n] = milgi__chunk_alloc(pool, 128 * KIB, 1, false)) != NULL)
+    while ((chunk[n] = milgi__chunk_alloc(pool, 128 * KIB, 1, false)))
         n++;
     assert_int_equal(n, 32);
     assert_true(milgi__pool_starved(pool));

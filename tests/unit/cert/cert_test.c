@@ -206,23 +206,23 @@ static void every_failing_allocation_is_told_and_leaks_nothing(void **state)
     unsigned n;
 
     (void)state;
-    for (n = 0; c == NULL; n++) {
+    for (n = 0; !c; n++) {
         assert_true(n < 1000);
         allocations = n;
         milgi__mem_fail = fail_at_zero;
         int error = new_pem(id->chain_pem, id->key_pem, &c);
         milgi__mem_fail = NULL;
-        assert_int_equal(error, c != NULL ? 0 : MILGI_ENOMEM);
+        assert_int_equal(error, c ? 0 : MILGI_ENOMEM);
     }
     assert_true(n > 4);
     milgi_credential_unref(c);
-    for (n = 0; t == NULL; n++) {
+    for (n = 0; !t; n++) {
         assert_true(n < 1000);
         allocations = n;
         milgi__mem_fail = fail_at_zero;
         int error = milgi_trust_new_pem(id->cert_pem, strlen(id->cert_pem), &t);
         milgi__mem_fail = NULL;
-        assert_int_equal(error, t != NULL ? 0 : MILGI_ENOMEM);
+        assert_int_equal(error, t ? 0 : MILGI_ENOMEM);
     }
     assert_true(n > 2);
     assert_ptr_equal(milgi_trust_ref(t), t);
@@ -272,7 +272,7 @@ static void what_is_signed_is_as_in_the_rfc(void **state)
     uint8_t hash[48], out[MILGI_SIGN_INPUT_MAX], expected[200];
 
     (void)state;
-    memset(hash, 1, sizeof(hash));
+    memset(hash, 1, sizeof hash);
     memset(expected, 0x20, 64);
     memcpy(expected + 64, context, 33);
     expected[97] = 0;
@@ -289,9 +289,9 @@ static void key_types_have_texts(void **state)
     char text[32];
 
     (void)state;
-    milgi__key_type_text(MILGI__KEY_RSA, 3072, text, sizeof(text));
+    milgi__key_type_text(MILGI__KEY_RSA, 3072, text, sizeof text);
     assert_string_equal(text, "RSA 3072");
-    milgi__key_type_text(MILGI__KEY_NONE, 0, text, sizeof(text));
+    milgi__key_type_text(MILGI__KEY_NONE, 0, text, sizeof text);
     assert_string_equal(text, "unknown");
     milgi__key_type_text(MILGI__KEY_P384, 0, text, 6);
     assert_string_equal(text, "ECDSA");

@@ -20,7 +20,7 @@ struct fixture {
 
 static int fixture_open(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
     struct identity *id = identity_root(IDENTITY_P256, "a.test");
 
     f->identity = id;

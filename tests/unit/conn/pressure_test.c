@@ -63,7 +63,7 @@ static void take_all_chunks(struct milgi_engine *engine)
     struct milgi__pool *pool = milgi__engine_pool(engine);
     for (unsigned i = 0; i < 3; i++) {
         struct milgi_chunk *chunk;
-        while (taken_n < CHUNKS && (chunk = milgi__chunk_alloc_from(pool, sizes[i], 0, MILGI__RESERVE_HALF)) != NULL)
+        while (taken_n < CHUNKS && (chunk = milgi__chunk_alloc_from(pool, sizes[i], 0, MILGI__RESERVE_HALF)))
             taken[taken_n++] = chunk;
     }
     assert_true(taken_n < CHUNKS);

@@ -24,7 +24,7 @@ static struct milgi__aead_key key_of(unsigned suite, uint64_t serial)
 {
     static uint8_t raw[32];
 
-    for (unsigned i = 0; i < sizeof(raw); i++)
+    for (unsigned i = 0; i < sizeof raw; i++)
         raw[i] = (uint8_t)(serial * 31 + i);
     return (struct milgi__aead_key){ serial, suites[suite].id, suites[suite].key_len, raw };
 }
@@ -57,7 +57,7 @@ static void reference(
     fill(plain, len);
     plain[len] = 23;
     memset(plain + len + 1, 0, pad);
-    assert_int_equal(milgi__aead_seal(cx, key, nonce, aad, sizeof(aad), &src, 1, 0, 0, out), 0);
+    assert_int_equal(milgi__aead_seal(cx, key, nonce, aad, sizeof aad, &src, 1, 0, 0, out), 0);
 }
 
 static void seal_of_every_shape_is_the_same(void **state)
@@ -131,15 +131,15 @@ static void check_flaw(struct milgi__crypto *cx, unsigned suite, enum flaw flaw,
     struct milgi__piece src[4] = { { data, len } };
     uint8_t iv[12], a[5], tag[TAG_LEN];
 
-    memcpy(iv, nonce, sizeof(iv));
-    memcpy(a, aad, sizeof(a));
+    memcpy(iv, nonce, sizeof iv);
+    memcpy(a, aad, sizeof a);
     fill(data, len);
     assert_int_equal(milgi__aead_seal(cx, &key, iv, a, 5, src, 1, 0, 0, data), 0);
     memcpy(tag, data + len, TAG_LEN);
     if (flaw == IN_KEY)
         key = key_of(suite, 78 + 100 * suite);
     uint8_t *victims[FLAWS] = { &data[len / 2], &tag[15], &a[3], &iv[0], NULL };
-    if (victims[flaw] != NULL)
+    if (victims[flaw])
         *victims[flaw] ^= 0x80;
     if (n == 4)
         split(data, len, src);
@@ -170,7 +170,7 @@ static void many_keys_in_turn_do_not_mix(void **state)
             fill(data, 32);
             assert_int_equal(milgi__aead_seal(*state, &key, nonce, aad, 5, &src, 1, 23, 0, data), 0);
             if (round == 0)
-                memcpy(first[i], data, sizeof(data));
+                memcpy(first[i], data, sizeof data);
             assert_memory_equal(data, first[i], 32 + 1 + TAG_LEN);
             const uint8_t *tag = first[i] + 33;
             struct milgi__piece sealed = { data, 33 };

@@ -48,7 +48,7 @@ static struct milgi__store *store_of(const struct identity *anchor)
 {
     struct milgi__cert_list list = { .data = NULL };
 
-    if (anchor != NULL)
+    if (anchor)
         assert_int_equal(milgi__cert_list_add(&list, anchor->cert_der, anchor->cert_der_len), 0);
     struct milgi__store *store = milgi__store_new(list.data, list.len);
     assert_non_null(store);
@@ -81,9 +81,9 @@ static struct outcome verify_list(
     query.now_s = ask.now_s != 0 ? ask.now_s : time(NULL);
     query.purpose = ask.purpose != 0 ? ask.purpose : MILGI_PURPOSE_SERVER;
     query.name_is_ip = ask.ip != NULL;
-    query.name = ask.ip != NULL ? ask.ip : (const uint8_t *)ask.name;
-    if (query.name != NULL)
-        query.name_len = ask.ip != NULL ? ask.ip_len : strlen(ask.name);
+    query.name = ask.ip ? ask.ip : (const uint8_t *)ask.name;
+    if (query.name)
+        query.name_len = ask.ip ? ask.ip_len : strlen(ask.name);
     o.result = milgi__chain_verify(cx, store, &query, &o.verdict, &o.alert);
     milgi__store_free(store);
     return o;
@@ -485,7 +485,7 @@ static void a_store_tells_apart_what_it_has_seen(void **state)
 
     for (unsigned i = 0; i < 40; i++) {
         char names[32];
-        snprintf(names, sizeof(names), "DNS:n%u.test", i);
+        snprintf(names, sizeof names, "DNS:n%u.test", i);
         struct identity *leaf = identity_leaf(root, IDENTITY_P256, names);
         chains[i] = (struct milgi__cert_list){ .data = NULL };
         assert_int_equal(milgi__cert_list_add(&chains[i], leaf->cert_der, leaf->cert_der_len), 0);
@@ -494,7 +494,7 @@ static void a_store_tells_apart_what_it_has_seen(void **state)
     for (unsigned i = 0; i < 40 * 40; i++) {
         char name[32];
         struct milgi__cert_list *list = &chains[i % 40];
-        int len = snprintf(name, sizeof(name), "n%u.test", i / 40);
+        int len = snprintf(name, sizeof name, "n%u.test", i / 40);
         struct milgi__chain_query query = { .chain = list->data, .chain_len = list->len, .now_s = time(NULL) };
         query.purpose = MILGI_PURPOSE_SERVER;
         query.name = (const uint8_t *)name;

@@ -6,7 +6,7 @@
 int crypto_open(void **state)
 {
     *state = milgi__crypto_new();
-    return *state != NULL ? 0 : -1;
+    return *state ? 0 : -1;
 }
 
 int crypto_close(void **state)

@@ -10,7 +10,7 @@ static void assert_hex(const uint8_t *data, size_t len, const char *hex)
 {
     char text[256] = "";
 
-    assert_true(len * 2 < sizeof(text));
+    assert_true(len * 2 < sizeof text);
     for (size_t i = 0; i < len; i++)
         snprintf(text + 2 * i, 3, "%02x", data[i]);
     assert_string_equal(text, hex);
@@ -33,11 +33,11 @@ static void a_peek_does_not_disturb_the_hash(void **state)
     const enum milgi__hash hashes[] = { MILGI__SHA256, MILGI__SHA384 };
     uint8_t message[600], out[MILGI__HASH_MAX], expected[MILGI__HASH_MAX];
 
-    for (unsigned i = 0; i < sizeof(message); i++)
+    for (unsigned i = 0; i < sizeof message; i++)
         message[i] = (uint8_t)i;
     for (unsigned h = 0; h < MILGI__COUNT(hashes); h++) {
         struct milgi__digest *digest = milgi__digest_new(*state, hashes[h]);
-        for (size_t len = 0; len < sizeof(message); len++) {
+        for (size_t len = 0; len < sizeof message; len++) {
             assert_int_equal(milgi__hash(*state, hashes[h], message, len, expected), 0);
             assert_int_equal(milgi__digest_peek(*state, digest, out), 0);
             assert_memory_equal(out, expected, milgi__hash_len(hashes[h]));
@@ -75,10 +75,10 @@ static void hmac_is_that_of_the_rfc(void **state)
                          out),
         0);
     assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-    memset(key, 0xaa, sizeof(key));
-    assert_int_equal(milgi__hmac(*state, MILGI__SHA256, key, sizeof(key), data, strlen(data), out), 0);
+    memset(key, 0xaa, sizeof key);
+    assert_int_equal(milgi__hmac(*state, MILGI__SHA256, key, sizeof key, data, strlen(data), out), 0);
     assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
-    assert_int_equal(milgi__hmac(*state, MILGI__SHA384, key, sizeof(key), data, strlen(data), out), 0);
+    assert_int_equal(milgi__hmac(*state, MILGI__SHA384, key, sizeof key, data, strlen(data), out), 0);
     assert_hex(out, 48,
         "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c60c2ef6ab4030fe8296248df163f44952");
 }
@@ -88,14 +88,14 @@ static void hkdf_is_that_of_the_rfc(void **state)
 {
     uint8_t ikm[22], salt[13], info[10], prk[MILGI__HASH_MAX], okm[42];
 
-    memset(ikm, 0x0b, sizeof(ikm));
-    for (unsigned i = 0; i < sizeof(salt); i++)
+    memset(ikm, 0x0b, sizeof ikm);
+    for (unsigned i = 0; i < sizeof salt; i++)
         salt[i] = (uint8_t)i;
-    for (unsigned i = 0; i < sizeof(info); i++)
+    for (unsigned i = 0; i < sizeof info; i++)
         info[i] = (uint8_t)(0xf0 + i);
-    assert_int_equal(milgi__hmac(*state, MILGI__SHA256, salt, sizeof(salt), ikm, sizeof(ikm), prk), 0);
-    assert_int_equal(milgi__hkdf_expand(*state, MILGI__SHA256, prk, 32, info, sizeof(info), okm, sizeof(okm)), 0);
-    assert_hex(okm, sizeof(okm),
+    assert_int_equal(milgi__hmac(*state, MILGI__SHA256, salt, sizeof salt, ikm, sizeof ikm, prk), 0);
+    assert_int_equal(milgi__hkdf_expand(*state, MILGI__SHA256, prk, 32, info, sizeof info, okm, sizeof okm), 0);
+    assert_hex(okm, sizeof okm,
         "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
 }
 
@@ -113,11 +113,11 @@ static void several_expansions_at_once_are_those_one_by_one(void **state)
 {
     uint8_t prk[48], info[2][70], one[2][130], all[2][130];
 
-    memset(prk, 3, sizeof(prk));
-    memset(info[0], 5, sizeof(info[0]));
-    memset(info[1], 7, sizeof(info[1]));
+    memset(prk, 3, sizeof prk);
+    memset(info[0], 5, sizeof info[0]);
+    memset(info[1], 7, sizeof info[1]);
     for (enum milgi__hash hash = MILGI__SHA256; hash <= MILGI__SHA384; hash++) {
-        for (size_t len = 1; len <= sizeof(one[0]); len++) {
+        for (size_t len = 1; len <= sizeof one[0]; len++) {
             struct milgi__expansion both[] = { { info[0], 9, all[0], len }, { info[1], 70, all[1], 131 - len } };
             assert_int_equal(milgi__hkdf_expand(*state, hash, prk, 48, info[0], 9, one[0], len), 0);
             assert_int_equal(milgi__hkdf_expand(*state, hash, prk, 48, info[1], 70, one[1], 131 - len), 0);
@@ -138,19 +138,19 @@ static void randomness_from_the_store_is_drawn_once_and_wiped(void **state)
 
     for (unsigned i = 0; i < 200; i++) {
         assert_int_equal(milgi__crypto_random(cx, drawn[i], 32 - i % 7), 0);
-        size_t gone = sizeof(cx->random) - cx->random_left;
+        size_t gone = sizeof cx->random - cx->random_left;
         assert_memory_equal(cx->random, zeros, gone);
         for (unsigned k = 0; k < i; k++)
             assert_memory_not_equal(drawn[k], drawn[i], 16);
     }
     uint8_t much[4 * MILGI__RANDOM_STORE] = { 0 };
     size_t left = cx->random_left;
-    assert_int_equal(milgi__crypto_random(cx, much, sizeof(much)), 0);
+    assert_int_equal(milgi__crypto_random(cx, much, sizeof much), 0);
     assert_int_equal(cx->random_left, left);
-    assert_memory_not_equal(much + sizeof(much) - 16, zeros, 16);
+    assert_memory_not_equal(much + sizeof much - 16, zeros, 16);
     milgi__crypto_idle(cx);
     assert_int_equal(cx->random_left, 0);
-    assert_memory_equal(cx->random, zeros, sizeof(cx->random));
+    assert_memory_equal(cx->random, zeros, sizeof cx->random);
 }
 
 static void randomness_is_not_the_same_twice(void **state)
@@ -158,9 +158,9 @@ static void randomness_is_not_the_same_twice(void **state)
     uint8_t a[32] = { 0 }, b[32] = { 0 };
 
     (void)state;
-    assert_int_equal(milgi__crypto_random(NULL, a, sizeof(a)), 0);
-    assert_int_equal(milgi__crypto_random(NULL, b, sizeof(b)), 0);
-    assert_memory_not_equal(a, b, sizeof(a));
+    assert_int_equal(milgi__crypto_random(NULL, a, sizeof a), 0);
+    assert_int_equal(milgi__crypto_random(NULL, b, sizeof b), 0);
+    assert_memory_not_equal(a, b, sizeof a);
 }
 
 int main(void)

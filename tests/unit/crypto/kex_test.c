@@ -83,12 +83,12 @@ static void a_scalar_is_the_seed_modulo_one_less_than_the_order_and_one(void **s
     uint8_t seed[40] = { 0 };
 
     struct share one = keygen(*state, MILGI_GROUP_SECP256R1, seed); /* 0 + 1 */
-    assert_memory_equal(one.pub, g256, sizeof(g256));
+    assert_memory_equal(one.pub, g256, sizeof g256);
     assert_int_equal(one.secret[31], 1);
     memcpy(seed + 8, n256, 32);
     seed[39] -= 1; /* n - 1: the same again */
     struct share again = keygen(*state, MILGI_GROUP_SECP256R1, seed);
-    assert_memory_equal(again.pub, g256, sizeof(g256));
+    assert_memory_equal(again.pub, g256, sizeof g256);
     seed[39] -= 1; /* n - 2: the scalar n - 1, the point -G */
     struct share minus = keygen(*state, MILGI_GROUP_SECP256R1, seed);
     assert_memory_equal(minus.pub, g256, 33);
@@ -110,10 +110,10 @@ static void a_share_that_is_no_point_is_refused(void **state)
             share[at] ^= 1;
             assert_int_equal(derive(*state, groups[i], &s, share, s.pub_len, out), MILGI__BAD);
         }
-        memset(share, 0xff, sizeof(share)); /* coordinates beyond the field */
+        memset(share, 0xff, sizeof share); /* coordinates beyond the field */
         share[0] = 4;
         assert_int_equal(derive(*state, groups[i], &s, share, s.pub_len, out), MILGI__BAD);
-        memset(share, 0, sizeof(share));
+        memset(share, 0, sizeof share);
         assert_int_equal(derive(*state, groups[i], &s, share, s.pub_len, out), MILGI__BAD);
     }
 }
@@ -145,7 +145,7 @@ static void x25519_refuses_a_shared_secret_of_zeros(void **state)
     uint8_t seed[32], out[MILGI_KEX_SECRET_MAX];
     uint8_t low[2][32] = { { 0 }, { 1 } };
 
-    memset(seed, 0x42, sizeof(seed));
+    memset(seed, 0x42, sizeof seed);
     struct share s = keygen(*state, MILGI_GROUP_X25519, seed);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(derive(*state, MILGI_GROUP_X25519, &s, low[i], 32, out), MILGI__BAD);

@@ -68,21 +68,21 @@ static void pair_free(struct pair *p)
 
 static int verify(struct milgi__crypto *cx, const struct pair *p, uint16_t scheme, const uint8_t *sig, size_t sig_len)
 {
-    return milgi__verify(cx, p->spki, p->spki_len, scheme, message, sizeof(message), sig, sig_len);
+    return milgi__verify(cx, p->spki, p->spki_len, scheme, message, sizeof message, sig, sig_len);
 }
 
 static void check_signatures(struct milgi__crypto *cx, const struct pair *p, uint16_t scheme)
 {
-    uint8_t sig[MILGI_SIGNATURE_MAX], other[sizeof(message)];
-    size_t len = sizeof(sig);
+    uint8_t sig[MILGI_SIGNATURE_MAX], other[sizeof message];
+    size_t len = sizeof sig;
 
-    assert_int_equal(milgi__pkey_sign(cx, p->key, scheme, message, sizeof(message), sig, &len), 0);
+    assert_int_equal(milgi__pkey_sign(cx, p->key, scheme, message, sizeof message, sig, &len), 0);
     assert_int_equal(verify(cx, p, scheme, sig, len), 0);
     assert_int_equal(verify(cx, p, scheme, sig, len - 1), MILGI__BAD);
     assert_int_equal(verify(cx, p, scheme, sig, 0), MILGI__BAD);
-    memcpy(other, message, sizeof(message));
+    memcpy(other, message, sizeof message);
     other[100] ^= 1;
-    assert_int_equal(milgi__verify(cx, p->spki, p->spki_len, scheme, other, sizeof(other), sig, len), MILGI__BAD);
+    assert_int_equal(milgi__verify(cx, p->spki, p->spki_len, scheme, other, sizeof other, sig, len), MILGI__BAD);
     sig[len / 2] ^= 1;
     assert_int_equal(verify(cx, p, scheme, sig, len), MILGI__BAD);
     sig[len / 2] ^= 1;
@@ -96,7 +96,7 @@ static void every_key_signs_with_its_schemes_and_no_others(void **state)
         for (unsigned j = 0; j < MILGI__COUNT(keys) * 4; j++) {
             uint16_t scheme = keys[j / 4].schemes[j % 4];
             uint8_t sig[MILGI_SIGNATURE_MAX];
-            size_t len = sizeof(sig);
+            size_t len = sizeof sig;
             if (scheme == 0)
                 continue;
             if (j / 4 == i) {
@@ -104,7 +104,7 @@ static void every_key_signs_with_its_schemes_and_no_others(void **state)
                 check_signatures(*state, &p, scheme); /* with what was kept of the first time */
                 continue;
             }
-            int result = milgi__pkey_sign(*state, p.key, scheme, message, sizeof(message), sig, &len);
+            int result = milgi__pkey_sign(*state, p.key, scheme, message, sizeof message, sig, &len);
             assert_int_equal(result, MILGI__BROKEN);
             assert_int_equal(verify(*state, &p, scheme, sig, 64), MILGI__BAD);
         }
@@ -121,9 +121,9 @@ static void keys_do_not_mix(void **state)
     size_t len[3];
 
     for (unsigned i = 0; i < 3; i++) {
-        len[i] = sizeof(sig[i]);
+        len[i] = sizeof sig[i];
         assert_int_equal(
-            milgi__pkey_sign(*state, p[i].key, schemes[i], message, sizeof(message), sig[i], &len[i]), 0);
+            milgi__pkey_sign(*state, p[i].key, schemes[i], message, sizeof message, sig[i], &len[i]), 0);
     }
     for (unsigned i = 0; i < 9; i++) {
         int result = verify(*state, &p[i / 3], schemes[i / 3], sig[i % 3], len[i % 3]);
@@ -142,9 +142,9 @@ static void a_damaged_public_key_is_refused(void **state)
     for (unsigned i = 0; i < MILGI__COUNT(keys); i++) {
         struct pair p = pair_new(*state, i);
         uint8_t sig[MILGI_SIGNATURE_MAX];
-        size_t len = sizeof(sig);
+        size_t len = sizeof sig;
         uint16_t scheme = keys[i].schemes[0];
-        assert_int_equal(milgi__pkey_sign(*state, p.key, scheme, message, sizeof(message), sig, &len), 0);
+        assert_int_equal(milgi__pkey_sign(*state, p.key, scheme, message, sizeof message, sig, &len), 0);
         size_t whole = p.spki_len;
         for (p.spki_len = 0; p.spki_len < whole; p.spki_len++)
             assert_int_equal(verify(*state, &p, scheme, sig, len), MILGI__BAD);
@@ -187,14 +187,14 @@ static void short_rsa_keys_are_refused(void **state)
         EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)sizes[i]);
         EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
         uint8_t hash[MILGI__HASH_MAX], sig[256];
-        size_t sig_len = sizeof(sig), len;
+        size_t sig_len = sizeof sig, len;
         uint8_t *spki = spki_of(key, &len);
-        milgi__hash(*state, MILGI__SHA256, message, sizeof(message), hash);
+        milgi__hash(*state, MILGI__SHA256, message, sizeof message, hash);
         assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
         assert_int_equal(EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()), 1);
         assert_int_equal(EVP_PKEY_sign(ctx, sig, &sig_len, hash, 32), 1);
         int result = milgi__verify(
-            *state, spki, len, MILGI_SIG_RSA_PKCS1_SHA256, message, sizeof(message), sig, sig_len);
+            *state, spki, len, MILGI_SIG_RSA_PKCS1_SHA256, message, sizeof message, sig, sig_len);
         assert_int_equal(result, sizes[i] < 2048 ? MILGI__BAD : 0);
         OPENSSL_free(spki);
         EVP_PKEY_CTX_free(ctx);
@@ -359,7 +359,7 @@ static void explicit_curve_parameters_are_refused(void **state)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     EVP_PKEY *key = NULL;
     uint8_t sig[MILGI_SIGNATURE_MAX], hash[MILGI__HASH_MAX];
-    size_t sig_len = sizeof(sig), len;
+    size_t sig_len = sizeof sig, len;
 
     assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
     assert_int_equal(EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx, NID_X9_62_prime256v1), 1);
@@ -368,11 +368,11 @@ static void explicit_curve_parameters_are_refused(void **state)
     EVP_PKEY_CTX_free(ctx);
     uint8_t *spki = spki_of(key, &len);
     ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    milgi__hash(*state, MILGI__SHA256, message, sizeof(message), hash);
+    milgi__hash(*state, MILGI__SHA256, message, sizeof message, hash);
     assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
     assert_int_equal(EVP_PKEY_sign(ctx, sig, &sig_len, hash, 32), 1);
     int result = milgi__verify(
-        *state, spki, len, MILGI_SIG_ECDSA_SECP256R1_SHA256, message, sizeof(message), sig, sig_len);
+        *state, spki, len, MILGI_SIG_ECDSA_SECP256R1_SHA256, message, sizeof message, sig, sig_len);
     assert_int_equal(result, MILGI__BAD);
     OPENSSL_free(spki);
     EVP_PKEY_CTX_free(ctx);

@@ -368,10 +368,10 @@ static void certificates_are_read_among_other_things(void **state)
     unsigned n;
 
     (void)state;
-    snprintf(text, sizeof(text), "hello\n%s%s\nmore\n%sthe end", id->cert_pem, id->key_pem, id->cert_pem);
+    snprintf(text, sizeof text, "hello\n%s%s\nmore\n%sthe end", id->cert_pem, id->key_pem, id->cert_pem);
     assert_int_equal(count_in(text, &n), 0);
     assert_int_equal(n, 2);
-    snprintf(text, sizeof(text), "%s%s%s%s", id->cert_pem, id->cert_pem, id->cert_pem, id->cert_pem);
+    snprintf(text, sizeof text, "%s%s%s%s", id->cert_pem, id->cert_pem, id->cert_pem, id->cert_pem);
     assert_int_equal(count_in(text, &n), MILGI_ELIMIT); /* what the callback said */
     assert_int_equal(n, 3);
     assert_int_equal(count_in("", &n), MILGI_EPARSE);
@@ -386,13 +386,13 @@ static void a_malformed_certificate_fails_the_whole(void **state)
     unsigned n;
 
     (void)state;
-    snprintf(text, sizeof(text), "%s-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", id->cert_pem);
+    snprintf(text, sizeof text, "%s-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", id->cert_pem);
     assert_int_equal(count_in(text, &n), MILGI_EPARSE);
     assert_int_equal(n, 1);
-    snprintf(text, sizeof(text), "%s", id->cert_pem);
+    snprintf(text, sizeof text, "%s", id->cert_pem);
     text[strlen(text) / 2] = '!';
     assert_int_equal(count_in(text, &n), MILGI_EPARSE);
-    snprintf(text, sizeof(text), "%s", id->cert_pem);
+    snprintf(text, sizeof text, "%s", id->cert_pem);
     text[strlen(text) / 2] = '\0'; /* no end */
     assert_int_equal(count_in(text, &n), MILGI_EPARSE);
     uint8_t *longer = calloc(1, id->cert_der_len + 1);
@@ -436,7 +436,7 @@ static void system_anchors_come_from_where_the_environment_says(void **state)
 
     (void)state;
     assert_non_null(mkdtemp(dir));
-    snprintf(text, sizeof(text), "%s%s", one->cert_pem, one->cert_pem); /* counts once */
+    snprintf(text, sizeof text, "%s%s", one->cert_pem, one->cert_pem); /* counts once */
     char *file = identity_write(dir, "anchors.pem", text);
     char *hashed = identity_write(dir, "0123abcd.0", two->cert_pem);
     setenv("SSL_CERT_FILE", file, 1);

@@ -321,7 +321,7 @@ static void a_text_that_does_not_fit_ends_behind_a_whole_line(void **state)
             assert_int_equal(part[i], 'z');
         /* No line that would have fitted is missing. */
         const char *end = strchr(text + got, '\n');
-        assert_true(end == NULL || (size_t)(end - text) + 1 >= size);
+        assert_true(!end || (size_t)(end - text) + 1 >= size);
     }
     assert_string_equal(part, text);
     free(part);

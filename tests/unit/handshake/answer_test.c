@@ -286,7 +286,7 @@ static void a_wrong_signature_is_refused_even_if_any_server_is_accepted(void **s
         loop->tamper = edit_apply;
         loop->tamper_arg = &edit;
         loop->queued = true;
-        for (unsigned k = 0; k < 64 && loop_sent(&loop->server, MILGI__MSG_FINISHED, 0) == NULL; k++) {
+        for (unsigned k = 0; k < 64 && !loop_sent(&loop->server, MILGI__MSG_FINISHED, 0); k++) {
             loop_pump(loop);
             while (loop->client.ops_n > 0)
                 loop_finish(&loop->client, 0, MILGI_OP_OK);

@@ -208,7 +208,7 @@ static void the_server_answers_each_client_hello_as_the_rfc_says(void **state)
                 print_error("case %u\n", i);
             assert_alert(&loop->server, cases[i].alert);
         } else {
-            if (loop_sent(&loop->server, MILGI__MSG_FINISHED, 0) == NULL)
+            if (!loop_sent(&loop->server, MILGI__MSG_FINISHED, 0))
                 fail_msg("case %u: %s", i, milgi__hs_failure(loop->server.hs)->detail);
         }
         loop_free(loop);

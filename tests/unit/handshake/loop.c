@@ -110,7 +110,7 @@ static struct milgi_key *key_of(struct loop *loop, enum milgi_key_kind kind, con
     key->credential = credential;
     key->trust = trust;
     loop->loaded[loop->keys_n] = milgi__loaded_new(loop->cx, key);
-    if (loop->loaded[loop->keys_n] == NULL) {
+    if (!loop->loaded[loop->keys_n]) {
         free(key);
         return NULL;
     }
@@ -122,7 +122,7 @@ static struct milgi_key *key_of(struct loop *loop, enum milgi_key_kind kind, con
 static struct milgi_key *hold(struct loop_end *end, struct milgi_key *key)
 {
     bool refused = end->keys_left > 0 && --end->keys_left == 0;
-    if (refused || key == NULL)
+    if (refused || !key)
         return NULL;
     end->keys_held++;
     return key;
@@ -278,7 +278,7 @@ bool loop_deliver(struct loop *loop, struct loop_end *from)
     if (from->taken == from->sent_n || to->wait != MILGI__HS_INPUT)
         return false;
     struct loop_message *m = &from->sent[from->taken++];
-    if (loop->tamper != NULL && !loop->tamper(loop, from, m))
+    if (loop->tamper && !loop->tamper(loop, from, m))
         return true;
     loop_input(to, m->level, m->data, m->len);
     return true;
@@ -441,10 +441,10 @@ struct milgi_config *server_config(enum identity_key key)
 void freeze(struct milgi_config *config)
 {
     const char *why = NULL;
-    int rc = milgi_config_freeze(config, &why);
-    if (rc != 0)
-        print_error("%s\n", why != NULL ? why : "?");
-    assert_int_equal(rc, 0);
+    int rv = milgi_config_freeze(config, &why);
+    if (rv != 0)
+        print_error("%s\n", why ? why : "?");
+    assert_int_equal(rv, 0);
 }
 
 struct loop *loop_of(struct milgi_config *client, struct milgi_config *server)

@@ -62,7 +62,7 @@ static bool decode_client_hello(struct milgi__reader *r, struct milgi__failure *
 {
     struct milgi__client_hello hello;
     return milgi__client_hello_decode(r, &hello, failure) &&
-        (hello.block.p != NULL || milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
+        (hello.block.p || milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
         milgi__client_hello_decode13(&hello, failure);
 }
 
@@ -119,7 +119,7 @@ static bool decode_server_hello(struct milgi__reader *r, struct milgi__failure *
 {
     struct milgi__server_hello hello;
     return milgi__server_hello_decode(r, &hello, failure) &&
-        (hello.block.p != NULL || milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
+        (hello.block.p || milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "without extensions")) &&
         milgi__server_hello_decode13(&hello, UINT32_MAX, failure);
 }
 

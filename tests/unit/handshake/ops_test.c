@@ -91,7 +91,7 @@ static void every_order_gives_the_same_messages(void **state)
             while (anything(loop, &walk))
                 continue;
             assert_open(loop);
-            if (first == NULL) {
+            if (!first) {
                 first = loop;
                 continue;
             }
@@ -249,14 +249,14 @@ static bool one_failure(enum kind kind, unsigned nth, enum milgi_op_status statu
             moved = loop_deliver(loop, &loop->client) || loop_deliver(loop, &loop->server);
             continue;
         }
-        bool now = end == NULL && nth-- == 0;
+        bool now = !end && nth-- == 0;
         if (now) {
             end = busy;
             slot = busy->ops[0].slot;
         }
         loop_finish(busy, 0, now ? status : MILGI_OP_OK);
     }
-    if (end == NULL) {
+    if (!end) {
         assert_open(loop);
     } else {
         assert_alert(end, alert_for(slot, status));

@@ -226,7 +226,7 @@ static void nothing_may_follow_a_message_that_ends_a_flight(void **state)
             loop_run(&loop->client);
             loop_run(&loop->server);
             const struct loop_message *wanted = loop_sent(from, cases[i].type, cases[i].nth);
-            if (wanted == NULL || wanted != &from->sent[from->taken]) {
+            if (!wanted || wanted != &from->sent[from->taken]) {
                 assert_true(loop_deliver(loop, &loop->client) || loop_deliver(loop, &loop->server));
                 continue;
             }

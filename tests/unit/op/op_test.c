@@ -19,17 +19,17 @@ static void every_code_point_has_a_name_and_is_found_by_it(void **state)
     (void)state;
     for (unsigned v = 0; v <= 0xffff; v++) {
         uint16_t id = (uint16_t)v;
-        if (milgi_suite_name(id) != NULL) {
+        if (milgi_suite_name(id)) {
             assert_int_equal(milgi_suite_by_name(milgi_suite_name(id)), id);
             assert_int_equal(milgi__suite(id)->id, id);
             suites++;
         }
-        if (milgi_group_name(id) != NULL) {
+        if (milgi_group_name(id)) {
             assert_int_equal(milgi_group_by_name(milgi_group_name(id)), id);
             assert_true(milgi__kex_public_len(id) > 0);
             groups++;
         }
-        if (milgi_scheme_name(id) != NULL) {
+        if (milgi_scheme_name(id)) {
             assert_int_equal(milgi_scheme_by_name(milgi_scheme_name(id)), id);
             schemes++;
         }
@@ -50,7 +50,7 @@ static void only_certificates_are_signed_with_pkcs1(void **state)
     (void)state;
     for (unsigned v = 0; v <= 0xffff; v++) {
         const struct milgi__scheme *scheme = milgi__scheme((uint16_t)v);
-        if (scheme != NULL)
+        if (scheme)
             assert_int_equal(scheme->tls13, (v & 0xff) != 1);
     }
 }
@@ -196,7 +196,7 @@ static void clear_gives_every_chunk_back_once(void **state)
 
     (void)state;
     for (uint8_t n = 0; n <= MILGI_OP_SLICES; n++) {
-        memset(&op, 0, sizeof(op));
+        memset(&op, 0, sizeof op);
         op.type = MILGI_OP_OPEN;
         op.u.aead.dst_chunk = milgi__chunk_alloc(pool, 100, 1, false);
         op.u.aead.src_n = n;
@@ -208,7 +208,7 @@ static void clear_gives_every_chunk_back_once(void **state)
     }
     const uint8_t types[] = { MILGI_OP_VERIFY, MILGI_OP_VERIFY_CHAIN, MILGI_OP_KEYGEN, MILGI_OP_DERIVE };
     for (unsigned i = 0; i < 4; i++) {
-        memset(&op, 0, sizeof(op));
+        memset(&op, 0, sizeof op);
         op.type = types[i];
         struct milgi_slice *slice = i == 0 ? &op.u.sign.blob : i == 1 ? &op.u.chain.chain
                                                                       : &op.u.kex.share;
@@ -237,11 +237,11 @@ static void clear_wipes_secrets(void **state)
 
     (void)state;
     for (uint8_t type = MILGI_OP_KEYGEN; type <= MILGI_OP_DERIVE; type++) {
-        memset(&op, 0xab, sizeof(op));
+        memset(&op, 0xab, sizeof op);
         op.type = type;
         op.u.kex.share.chunk = NULL;
         milgi__op_clear(&op);
-        assert_memory_equal(&op.u.kex, &zeros, sizeof(zeros));
+        assert_memory_equal(&op.u.kex, &zeros, sizeof zeros);
     }
 }
 

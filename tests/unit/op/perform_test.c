@@ -19,7 +19,7 @@ static struct milgi__pem_fault fault;
 static int open_crypto(void **state)
 {
     *state = milgi__crypto_new();
-    return *state != NULL ? 0 : -1;
+    return *state ? 0 : -1;
 }
 
 static int close_crypto(void **state)
@@ -52,7 +52,7 @@ static void a_sealed_record_opens(void **state)
 {
     static uint8_t plain[100] = "plain", sealed[200], out[200];
     struct milgi_key key = aead_key();
-    struct milgi_op op = record_op(&key, MILGI_OP_SEAL, plain, sizeof(plain), sealed);
+    struct milgi_op op = record_op(&key, MILGI_OP_SEAL, plain, sizeof plain, sealed);
 
     op.u.aead.pad_len = 7;
     milgi__op_perform(*state, &op, NULL);
@@ -61,7 +61,7 @@ static void a_sealed_record_opens(void **state)
     memcpy(op.u.aead.tag, sealed + 108, 16);
     milgi__op_perform(*state, &op, NULL);
     assert_int_equal(op.status, MILGI_OP_OK);
-    assert_memory_equal(out, plain, sizeof(plain));
+    assert_memory_equal(out, plain, sizeof plain);
     assert_int_equal(out[100], 23);
     assert_int_equal(out[101] | out[107], 0);
     op.u.aead.tag[0] ^= 1;
@@ -189,7 +189,7 @@ struct signer {
 
 static struct signer *signer_new(struct milgi__crypto *cx)
 {
-    struct signer *s = milgi__alloc(sizeof(*s));
+    struct signer *s = milgi__alloc(sizeof *s);
 
     s->identity = identity_root(IDENTITY_P256, "a.test");
     struct milgi__private_key key;

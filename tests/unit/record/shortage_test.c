@@ -13,7 +13,7 @@ static unsigned hoard_but(struct rig *rig, enum milgi__reserve reserve, struct m
     unsigned n = 0;
     for (unsigned i = 0; i < MILGI__COUNT(sizes); i++) {
         struct milgi_chunk *c;
-        while ((c = milgi__chunk_alloc_from(rig->pool, sizes[i], 0, reserve)) != NULL) {
+        while ((c = milgi__chunk_alloc_from(rig->pool, sizes[i], 0, reserve))) {
             assert_true(n < cap);
             all[n++] = c;
         }
