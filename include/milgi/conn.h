@@ -22,8 +22,9 @@
  * and a larger one is not. With the defaults and everything driven to its end at once that is below 12 MiB; with full
  * chunks, a host that heeds PAUSE and an application that reads nothing, below 1 MiB.
  *
- * When more than half of the engine's chunks are in use, OUTPUT shrinks for all its connections alike, down to a
- * record: PAUSE comes earlier, so that peers that never read cannot use up the memory of those that do.
+ * When more than a quarter of the engine's chunks are in use, INPUT, CREDIT and OUTPUT shrink together for all its
+ * connections alike, down to a record each way: PAUSE comes earlier, so that peers that never read, or that nobody
+ * reads, cannot use up the memory of the others. milgi_conn_read_size() says how much to read at once.
  *
  * RELAY. What comes in on one connection can go out on another as it comes, however slow its peer is: withhold credit
  * from MILGI_PAUSE to on_room. What is delivered by then always fits, if both have the same CREDIT and OUTPUT:
