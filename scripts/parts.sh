@@ -45,11 +45,11 @@ release_tests() { part release-tests ctest_of release; }
 # ThreadSanitizer is for what has threads: the worker devices, posting, and the proxy on them.
 tsan_ctest() {
     cmake --preset tsan -S "$root" >/dev/null
-    local pattern='pool|worker|post|thread' names
-    mapfile -t names < <(cd "$root/build/tsan" && ctest -N -R "$pattern" -E '^example' | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p')
+    local pattern='pool|worker|post|thread|crew' names except='^(example|app)'
+    mapfile -t names < <(cd "$root/build/tsan" && ctest -N -R "$pattern" -E "$except" | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p')
     [ ${#names[@]} != 0 ] || die "no test of threads found"
     build tsan milgi "${names[@]}"
-    run_ctest tsan -R "$pattern" -E '^example'
+    run_ctest tsan -R "$pattern" -E "$except"
 }
 
 # A crowd, slow readers and a slow backend, with every record on the device.

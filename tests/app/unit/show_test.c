@@ -60,7 +60,7 @@ static void what_a_terminal_would_obey_becomes_harmless(void **state)
 {
     (void)state;
     shows("a\033[2Jb", "a\\x1b[2Jb");
-    shows("a\nb\rv\td", "a\\x0ab\\x0dc\\x09d");
+    shows("a\nb\rc\td", "a\\x0ab\\x0dc\\x09d");
     shows("\x7f", "\\x7f");
     shows("\xc2\x9b", "\\xc2\\x9b");
     shows("\xe2\x80\xae"
