@@ -438,7 +438,7 @@ static void tell_reports(struct master *m, uint64_t now)
     if (m->report_ms == NEVER || (waiting && now < m->report_ms))
         return;
     m->report_ms = NEVER;
-    const struct report **reports = calloc(m->n + 1, sizeof *reports);
+    const struct report **reports = calloc(m->n + 1, sizeof(struct report *));
     long *pids = calloc(m->n + 1, sizeof *pids);
     for (size_t i = 0; reports && pids && i < m->n; i++) {
         const struct worker *w = &m->workers[i];

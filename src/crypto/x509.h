@@ -24,7 +24,7 @@ struct milgi__private_key {
  * The first private key of |pem|. 0; MILGI_EPARSE, MILGI_EWEAK, MILGI_EUNSUPPORTED, as |fault| says; MILGI_ENOMEM.
  */
 int milgi__pem_private_key(
-    const void *pem, size_t pem_len, struct milgi__private_key *key, struct milgi__pem_fault *fault);
+    const void *pem, size_t pem_len, struct milgi__private_key *out, struct milgi__pem_fault *fault);
 void milgi__private_key_clear(struct milgi__private_key *key); /* wipes it */
 /*
  * Calls |each| with the DER of every certificate in |pem|; it returns 0 or an error that ends the walk. 0,

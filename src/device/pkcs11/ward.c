@@ -166,10 +166,10 @@ static void break_op(struct milgi__ward_qp *qp, struct milgi_op *op, int code)
     give_back(qp, op);
 }
 
-/* Out of its ward's line. */
-static void leave_line(struct milgi_op *op)
+/* Out of the line of |ward|, its own. */
+static void leave_line(struct milgi__ward *ward, struct milgi_op *op)
 {
-    take_out(&ticket(op)->ward->line, op);
+    take_out(&ward->line, op);
     ticket(op)->ward = NULL;
 }
 
@@ -198,7 +198,7 @@ static void get_ill(struct milgi__ward *ward)
     ward->probing = false;
     while (ward->line.first) {
         struct milgi_op *op = ward->line.first;
-        leave_line(op);
+        leave_line(ward, op);
         break_op(ticket(op)->qp, op, o->closed_code);
     }
 }
@@ -225,7 +225,7 @@ static void give_up(struct worker *w, int code)
 static void begin_call(struct worker *w, struct milgi_op *op)
 {
     struct milgi__wards *wards = w->ward->wards;
-    leave_line(op);
+    leave_line(w->ward, op);
     w->op = op;
     w->qp = ticket(op)->qp;
     w->qp->calls++;
@@ -639,7 +639,7 @@ int milgi__ward_arm(struct milgi__ward_qp *qp)
 static void cancel(struct milgi_op *op)
 {
     ticket(op)->ward->probing = false; /* if it was to try a token that was ill, the next one does */
-    leave_line(op);
+    leave_line(ticket(op)->ward, op);
     op->status = MILGI_OP_CANCELLED;
     give_back(ticket(op)->qp, op);
 }
