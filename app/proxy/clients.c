@@ -10,7 +10,7 @@
 #define SILENT_SLACK_MS 1000u /* the handshake's own deadline, which sends an alert, comes first */
 #define LINGERING_MS 10000    /* for what a client that has ended left to its backend */
 #define CROWD 64u             /* clients that leave traces in the heap */
-#define CALM_MS 3000          /* after that the engine has given its idle chunks back */
+#define CALM_MS 6000          /* after that the engine has given its idle chunks back, if its host lets it be late */
 
 /*
  * glibc's: gives the system what was freed in the midst of the heap, tens of megabytes after thousands of clients.
