@@ -127,7 +127,7 @@ struct ops *ops_new(unsigned owners)
     struct ops *ops = calloc(1, sizeof *ops);
 
     ops->device = (struct milgi_device){ .ops = &null_ops,
-        .caps = { .ops = UINT32_MAX,
+        .caps = { .ops = (1u << MILGI_OP_TYPES) - 1,
             .flags = MILGI_CAP_SCATTER,
             .parallelism = 1,
             .max_in_flight = RING,
