@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/x509.h"
 #include "handshake/msg/msg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
