@@ -119,7 +119,8 @@ static const char *cause_of(const struct milgi_reason *reason)
     return NULL;
 }
 
-static void tell_end(struct connect *c, const struct milgi_reason *reason)
+/* |info|: of the connection, which is still there. */
+static void tell_end(struct connect *c, const struct milgi_reason *reason, const struct milgi_conn_info *info)
 {
     const char *cause = cause_of(reason);
     const char *alert = reason->alert == MILGI_ALERT_NONE ? NULL : milgi_alert_name(reason->alert);
@@ -134,13 +135,16 @@ static void tell_end(struct connect *c, const struct milgi_reason *reason)
         has_detail ? reason->detail : "", has_cause ? ": " : "", has_cause ? cause : "", told, advice ? ": " : "",
         advice ? advice : "");
     if (c->options->json)
-        put_json(json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?}",
+        put_json(json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?, s:o}",
             "error", milgi_error_name(reason->error),
             "text", milgi_error_text(reason->error),
             "alert", alert,
             "alert_from_peer", reason->alert_from_peer,
             "detail", reason->detail,
-            "cause", cause));
+            "cause", cause,
+            "peer_chain", chain_json(info)));
+    else
+        tell_chain(info); /* whoever looks for the reason wants to see it now */
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
@@ -339,12 +343,13 @@ static int status_of(const struct connect *c, const struct milgi_reason *reason)
 static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason)
 {
     struct connect *c = arg;
-    (void)stream;
+    struct milgi_conn_info info;
+    milgi_conn_info(milgi_stream_conn(stream), &info);
     c->stream = NULL;
     uv_timer_stop(&c->idle);
     c->status = status_of(c, reason);
     if (c->status)
-        tell_end(c, reason);
+        tell_end(c, reason, &info);
 }
 
 static void on_gone(void *arg)

@@ -255,11 +255,14 @@ void failures_count(struct client *c, const struct milgi_reason *reason, const c
     if (!may_tell(p))
         return;
     struct account a = account_of(c, reason, why);
-    char *name = quoted(a.facts.server_name);
+    char *name = quoted(a.facts.server_name), *subject = quoted(c->subject);
+    bool shown = c->subject && subject;
     const char *code = reason && reason->cls == MILGI_CLASS_DEVICE ? milgi_device_code_text(reason->device_code) : NULL;
     const char *advice = reason ? facts_advice(reason) : NULL;
-    app_complain("%s: the handshake failed: %s%s%s%s%s (name %s, alert %s%s, fault %s)", a.from, a.end,
+    app_complain("%s: the handshake failed: %s%s%s%s%s (name %s%s%s, alert %s%s, fault %s)", a.from, a.end,
         code ? ": " : "", code ? code : "", advice ? ": " : "", advice ? advice : "", name ? name : "-",
-        a.alert ? a.alert : "none", reason && a.alert && reason->alert_from_peer ? " from the client" : "", a.fault);
+        shown ? ", certificate " : "", shown ? subject : "", a.alert ? a.alert : "none",
+        reason && a.alert && reason->alert_from_peer ? " from the client" : "", a.fault);
     free(name);
+    free(subject);
 }

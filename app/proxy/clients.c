@@ -291,15 +291,21 @@ void clients_add(struct client *c)
 
 /* --- what a stream tells ------------------------------------------------------------------------------------------ */
 
+/* What its certificate says, verified or not. */
+static void read_certificate(struct client *c)
+{
+    struct milgi_conn_info info;
+    milgi_conn_info(milgi_stream_conn(c->stream), &info);
+    if (!info.peer_chain_n || c->subject)
+        return;
+    c->subject = app_subject(&info.peer_chain[0]);
+    c->common_name = app_common_name(&info.peer_chain[0]);
+}
+
 static void on_open(struct milgi_stream *stream, void *arg)
 {
     struct client *c = arg;
-    struct milgi_conn_info info;
-    milgi_conn_info(milgi_stream_conn(stream), &info);
-    if (info.peer_chain_n)
-        c->subject = app_subject(&info.peer_chain[0]);
-    if (info.peer_chain_n)
-        c->common_name = app_common_name(&info.peer_chain[0]);
+    read_certificate(c);
     c->proxy->counts.established++;
     enlist(&c->life, &c->proxy->open);
     c->served = c->proxy->service->open(c);
@@ -350,6 +356,7 @@ static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_
 {
     struct client *c = arg;
     (void)stream;
+    read_certificate(c);
     tell_end(c, reason);
     if (!reason->error)
         c->proxy->counts.in_order++;

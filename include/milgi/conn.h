@@ -212,7 +212,7 @@ MILGI_API int milgi_decision_info(
 
 /*
  * What was negotiated; fields are 0 or NULL while unknown. Pointers until the connection is freed; those that are taken
- * before on_established, until the callback returns.
+ * before on_established, until the callback returns. peer_chain lives shorter.
  */
 struct milgi_conn_info {
     uint16_t version;                        /* 0x0304 */
@@ -220,7 +220,11 @@ struct milgi_conn_info {
     bool established, hello_retry, peer_authenticated;
     const char *server_name; /* wanted (client) or received (server); of a handshake that has failed, too */
     const char *alpn;
-    const struct milgi_iov *peer_chain; /* DER, leaf first; kept only until on_established returns */
+    /*
+     * What the peer sent: DER, leaf first. Kept only until on_established returns; of a handshake that has failed,
+     * until on_closed returns, and then nobody may have verified it.
+     */
+    const struct milgi_iov *peer_chain;
     size_t peer_chain_n;
     const struct milgi_credential *credential;             /* our own */
     uint64_t bytes_in, bytes_out, records_in, records_out; /* application data; records of all types */

@@ -25,7 +25,7 @@ void milgi__conn_settle(struct milgi_conn *c)
     struct milgi__failure *f = &c->failure;
     c->phase = MILGI__ENDING;
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
-    milgi__conn_keep_name(c);
+    milgi__conn_keep_peer(c);
     milgi__conn_handshake_free(c);
     milgi__transport_drop_input(c->transport);
     /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert
@@ -113,6 +113,7 @@ void milgi__conn_close_state(struct milgi_conn *c)
     milgi__conn_flush(c);
     if (c->phase != MILGI__FREED)
         tell_closed(c);
+    milgi__conn_forget_chain(c);
 }
 
 void milgi__conn_destroy(struct milgi_conn *c)
@@ -125,6 +126,7 @@ void milgi__conn_destroy(struct milgi_conn *c)
     milgi_chunk_unref(c->in_tail);
     milgi_credential_unref(c->credential);
     milgi_config_unref(c->config);
+    milgi__conn_forget_chain(c);
     milgi__free(c->server_name);
     milgi__free(c->alpn);
     milgi__free_wiped(c, sizeof *c);

@@ -238,10 +238,37 @@ bool milgi__conn_handshake(struct milgi_conn *c)
     return true;
 }
 
-void milgi__conn_keep_name(struct milgi_conn *c)
+/* Without memory for it there is none to be seen. */
+static void keep_chain(struct milgi_conn *c, const struct milgi_iov *chain, size_t n)
 {
-    if (!c->server_name && c->hs && c->hs->hs)
-        c->server_name = copy_or_null(milgi__hs_result(c->hs->hs)->server_name);
+    size_t len = n * sizeof *chain;
+    for (size_t i = 0; i < n; i++)
+        len += chain[i].len;
+    c->peer_chain = n ? milgi__alloc_raw(len) : NULL;
+    c->peer_chain_n = c->peer_chain ? n : 0;
+    uint8_t *to = (uint8_t *)(c->peer_chain + c->peer_chain_n);
+    for (size_t i = 0; i < c->peer_chain_n; i++) {
+        memcpy(to, chain[i].data, chain[i].len);
+        c->peer_chain[i] = (struct milgi_iov){ to, chain[i].len };
+        to += chain[i].len;
+    }
+}
+
+void milgi__conn_keep_peer(struct milgi_conn *c)
+{
+    if (c->suite || !c->hs || !c->hs->hs)
+        return;
+    const struct milgi__hs_result *r = milgi__hs_result(c->hs->hs);
+    if (!c->server_name)
+        c->server_name = copy_or_null(r->server_name);
+    keep_chain(c, r->peer_chain, r->peer_chain_n);
+}
+
+void milgi__conn_forget_chain(struct milgi_conn *c)
+{
+    milgi__free(c->peer_chain);
+    c->peer_chain = NULL;
+    c->peer_chain_n = 0;
 }
 
 void milgi__conn_handshake_free(struct milgi_conn *c)

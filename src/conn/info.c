@@ -33,6 +33,8 @@ void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
         .peer_authenticated = c->peer_authenticated,
         .server_name = c->server_name,
         .alpn = c->alpn,
+        .peer_chain = c->peer_chain,
+        .peer_chain_n = c->peer_chain_n,
         .credential = c->credential,
         .bytes_in = c->bytes_in,
         .bytes_out = c->bytes_out,

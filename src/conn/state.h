@@ -83,6 +83,8 @@ struct milgi_conn {
     bool hello_retry, peer_authenticated;
     struct milgi_credential *credential;
     char *server_name, *alpn;
+    struct milgi_iov *peer_chain; /* with the bytes behind it; only from a handshake's failure until on_closed */
+    size_t peer_chain_n;
     uint8_t secret[2][MILGI__SECRET_MAX]; /* application traffic secrets by direction */
     uint8_t exporter[MILGI__SECRET_MAX];
     uint64_t bytes_in, bytes_out, records_in, records_out;

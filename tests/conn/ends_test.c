@@ -362,6 +362,69 @@ static void alerts_that_do_not_exist_abort_nothing(void **state)
     pair_fini(&pair);
 }
 
+/* --- whom it was with --------------------------------------------------------------------------------------------- */
+
+static size_t chain_n, chain_bytes;
+
+static void count_chain(struct pair_side *side, const char *event)
+{
+    struct milgi_conn_info info;
+    if (strcmp(event, "closed") != 0)
+        return;
+    milgi_conn_info(side->conn, &info);
+    chain_n = info.peer_chain_n;
+    for (size_t i = 0; i < info.peer_chain_n; i++) {
+        assert_int_equal(*(const uint8_t *)info.peer_chain[i].data, 'F'); /* as all fake certificates begin */
+        chain_bytes += info.peer_chain[i].len;
+    }
+}
+
+/* |refuser| trusts another root than the one that vouches for its peer. */
+static void check_refused_chain(enum milgi_role refuser, bool trusts)
+{
+    const struct fake_options options = { .intermediates = 2, .root = 1 };
+    struct milgi_config *c = config(MILGI_CLIENT), *s = fake_config(MILGI_SERVER, &options);
+    struct milgi_trust *trust = fake_trust(trusts ? 1 : 2), *own = fake_trust(1);
+    struct milgi_credential *credential = fake_credential(&options);
+    struct milgi_conn_info info;
+    assert_int_equal(milgi_config_set_trust(refuser == MILGI_CLIENT ? c : s, trust), 0);
+    if (refuser == MILGI_SERVER) {
+        assert_int_equal(milgi_config_set_trust(c, own), 0);
+        assert_int_equal(milgi_config_add_credential(c, credential), 0);
+    }
+    begin(c, s, NULL, NULL);
+    chain_n = chain_bytes = 0;
+    pair.side[refuser].on_event = count_chain;
+    pair_settle(&pair);
+    assert_int_equal(pair.side[refuser].closed, !trusts);
+    if (trusts)
+        assert_int_equal(milgi_conn_abort(pair.side[refuser].conn, MILGI_ALERT_INTERNAL_ERROR), 0);
+    pair_settle(&pair);
+    assert_true(pair.side[refuser].closed);
+    assert_int_equal(chain_n, trusts ? 0 : 3);
+    assert_int_equal(chain_bytes > 0, !trusts);
+    milgi_conn_info(pair.side[refuser].conn, &info);
+    assert_int_equal(info.peer_chain_n, 0);
+    pair_fini(&pair);
+    milgi_credential_unref(credential);
+    milgi_trust_unref(trust);
+    milgi_trust_unref(own);
+}
+
+static void a_chain_that_was_refused_can_be_seen_until_the_end_is_told(void **state)
+{
+    (void)state;
+    check_refused_chain(MILGI_CLIENT, false);
+    check_refused_chain(MILGI_SERVER, false);
+}
+
+static void a_chain_that_was_accepted_does_not_outlive_the_handshake(void **state)
+{
+    (void)state;
+    check_refused_chain(MILGI_CLIENT, true);
+    check_refused_chain(MILGI_SERVER, true);
+}
+
 /* --- names -------------------------------------------------------------------------------------------------------- */
 
 static void names_that_are_no_host_names_are_refused(void **state)
@@ -399,6 +462,8 @@ int main(void)
         cmocka_unit_test(what_info_points_to_lives_as_long_as_the_connection),
         cmocka_unit_test(data_that_nobody_listens_to_holds_nothing_up),
         cmocka_unit_test(alerts_that_do_not_exist_abort_nothing),
+        cmocka_unit_test(a_chain_that_was_refused_can_be_seen_until_the_end_is_told),
+        cmocka_unit_test(a_chain_that_was_accepted_does_not_outlive_the_handshake),
         cmocka_unit_test(names_that_are_no_host_names_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

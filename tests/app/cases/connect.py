@@ -211,3 +211,16 @@ def test_a_message_beyond_the_limit_names_the_option(world):
     check(status == 1 and "--max-message" in command.err(), command.err())
     status, out = (command := world.connect(proxy.port, "--max-message", "64K")).finish(b"x")
     check(status == 0 and out == b"x", command.err())
+
+
+def test_the_chain_of_a_server_that_is_not_believed_is_told(world):
+    pki = world.pki
+    proxy = world.proxy(cert="strange")
+    for arguments in ((), ("--name", "elsewhere.test", "--ca", pki.path("other-ca"))):
+        command = world.connect(proxy.port, *arguments, ca=None if arguments else "ca")
+        status, _ = command.finish()
+        check(status == 3 and "certificate 0: CN=localhost, by CN=other-ca, from " in command.err(), command.err())
+    command = world.connect(proxy.port, "--json")
+    status, _ = command.finish()
+    told = json.loads(command.err().splitlines()[-1])
+    check(status == 3 and [one["issuer"] for one in told["peer_chain"]] == ["CN=other-ca"], told)

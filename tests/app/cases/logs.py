@@ -86,6 +86,23 @@ def test_a_handshake_that_fails_is_told(world):
     check(entry["established"] is False and entry["alert"] == "unknown_ca" and entry["fault"], entry)
 
 
+def test_whose_certificate_was_refused_is_told(world):
+    pki, log = world.pki, log_of(world)
+    pki.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                pki.path("rude", "key"), "-out", pki.path("rude", "csr"), "-utf8", "-subj", '/CN=x, alert none\u202e"\x1b[31m\n')
+    pki.openssl("x509", "-req", "-in", pki.path("rude", "csr"), "-CA", pki.path("other-ca"), "-CAkey",
+                pki.path("other-ca", "key"), "-set_serial", "7", "-days", "9", "-out", pki.path("rude"))
+    proxy = world.proxy("--client-ca", pki.path("ca"), "--access-log", log)
+    for name in ("mallory", "rude"):
+        command = world.connect(proxy.port, "--cert", pki.path(name), "--key", pki.path(name, "key"))
+        check(command.finish()[0] == 1, command.err())
+    lines = until(lambda: re.findall(r".*the handshake failed.*", proxy.err())[:2][1:] and proxy.err().splitlines()[-2:], "")
+    check(', certificate "CN=mallory", alert unknown_ca, fault ' in lines[0], lines)
+    check("\x1b" not in lines[1] and "\u202e" not in lines[1] and lines[1].count('"') - lines[1].count('\\"') == 2, lines)
+    entries = [json.loads(line) for line in until(lambda: lines_of(log)[1:] and lines_of(log), "two lines in the log")]
+    check(entries[0]["peer_subject"] == "CN=mallory" and not entries[0]["established"], entries)
+
+
 def test_nonsense_is_the_clients_fault(world):
     proxy = world.proxy()
     sock = world.raw(proxy)
