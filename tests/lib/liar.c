@@ -123,6 +123,7 @@ static void install(struct liar *l, struct liar_keys *k, const uint8_t *secret)
         milgi__aead_forget(l->cx, k->serial);
     k->serial = ++serial;
     k->seq = 0;
+    k->epoch++;
     k->on = true;
 }
 
@@ -579,6 +580,8 @@ static void heard_handshake(struct liar *l, const uint8_t *data, size_t len)
 
 static void heard_content(struct liar *l, unsigned type, const uint8_t *data, size_t len)
 {
+    if (l->setup.hear)
+        l->setup.hear(l, type, data, len);
     switch (type) {
     case LIAR_HANDSHAKE: heard_handshake(l, data, len); break;
     case LIAR_ALERT:
@@ -607,6 +610,8 @@ static void heard_record(struct liar *l, uint8_t *p, size_t len)
         nonce_of(&l->read, nonce);
     if (!l->read.on || milgi__aead_open(l->cx, &key, nonce, p, 5, &piece, 1, tag, NULL) != 0) {
         l->deaf = true;
+        if (l->setup.hear)
+            l->setup.hear(l, p[0], p + 5, len - 5);
         return;
     }
     size_t n = piece.len;
@@ -659,7 +664,8 @@ bool liar_step(struct liar *l)
     if (l->due < 0 || l->victim->closed)
         return false;
     say_due(l);
-    liar_listen(l);
+    if (!l->setup.hurry || l->due < 0)
+        liar_listen(l);
     return true;
 }
 

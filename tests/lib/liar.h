@@ -21,6 +21,7 @@ struct liar_keys {
     bool on;
     uint8_t secret[MILGI__SECRET_MAX], key[32], iv[12];
     uint64_t serial, seq;
+    unsigned epoch; /* keys so far */
 };
 
 enum {
@@ -37,6 +38,11 @@ struct liar;
  * is as the change leaves it.
  */
 typedef bool (*liar_edit_cb)(struct liar *liar, struct pair_bytes *message);
+/*
+ * Told of each record that the victim has sent: its content, under the liar's read.epoch. When it cannot be understood:
+ * what is on the wire behind its header, and the liar is deaf.
+ */
+typedef void (*liar_hear_cb)(struct liar *liar, unsigned type, const uint8_t *data, size_t len);
 
 struct liar_setup {
     enum milgi_role role;                /* the liar's */
@@ -48,7 +54,9 @@ struct liar_setup {
     bool middlebox;                      /* client: sends a session id; both send a CCS where it belongs */
     const char *device;                  /* the victim's; NULL: inline */
     const struct milgi_engine_options *options;
+    bool hurry; /* it says all of a flight before the victim runs */
     liar_edit_cb edit;
+    liar_hear_cb hear;
     void *arg;
 };
 
