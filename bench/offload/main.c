@@ -11,7 +11,7 @@
 #define MS UINT64_C(1000000)
 #define US UINT64_C(1000)
 #define DEPTH 1024u
-#define HEAP_DEVICE "sim:latency=100ms,units=16,depth=256,canned"
+#define HEAP_DEVICE "sim:latency=100s,units=16,depth=256,canned"
 #define HEAP_UNITS 16u
 #define SYNC_NS (1000 * MS) /* so long at most may a round of a synchronous server's clients take */
 
