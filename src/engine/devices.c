@@ -3,7 +3,6 @@
 #include "engine/devices.h"
 
 #include "device/device.h"
-#include "engine/end.h"
 #include "engine/health.h"
 #include "engine/keys.h"
 #include "engine/ops.h"

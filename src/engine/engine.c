@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine: its life, and what it was given. */
+/* The engine: its life, and what else its host asks of it. */
 #include "engine/devices.h"
 #include "engine/keys.h"
 #include "engine/route.h"
@@ -130,5 +130,38 @@ int milgi_engine_free(struct milgi_engine *e)
     }
     milgi__pool_collect(e->pool);
     engine_fini(e);
+    return 0;
+}
+
+/* --- from its host ---------------------------------------------------------------------------------------------- */
+
+struct milgi_chunk *milgi_chunk_new(struct milgi_engine *e, size_t size)
+{
+    if (size == 0 || size > MILGI_CHUNK_MAX)
+        return NULL;
+    return milgi__chunk_alloc(e->pool, size, 0, false);
+}
+
+uint64_t milgi_engine_now(const struct milgi_engine *e)
+{
+    return e->o.clock.monotonic_ns(e->o.clock.ctx);
+}
+
+int milgi_engine_fd(struct milgi_engine *e)
+{
+    return milgi__engine_foreign(e) ? -1 : e->posts.waker.poll_fd;
+}
+
+int milgi_engine_post(struct milgi_engine *e, void (*fn)(void *arg), void *arg)
+{
+    return milgi__engine_foreign(e) ? MILGI_EFORK : milgi__posts_add(&e->posts, fn, arg);
+}
+
+int milgi_engine_set_trace(struct milgi_engine *e, milgi_trace_fn *fn, void *ctx)
+{
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    e->tracer.fn = fn;
+    e->tracer.ctx = ctx;
     return 0;
 }

@@ -2,7 +2,7 @@
 /* Devices that fail. */
 #include "engine/health.h"
 
-#include "engine/end.h"
+#include "engine/ops.h"
 #include "engine/probe.h"
 
 #define RETRY_NS 1000000000u /* a device out of service is tried after this, then twice this ... */

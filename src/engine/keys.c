@@ -36,7 +36,7 @@ static void unload(struct milgi_engine *e, struct milgi_key *key, unsigned index
     key->dev[index] = NULL;
 }
 
-static void key_free(struct milgi_engine *e, struct milgi_key *key)
+void milgi__key_free(struct milgi_engine *e, struct milgi_key *key)
 {
     for (unsigned i = 0; i < e->devs_n; i++)
         unload(e, key, i);
@@ -69,7 +69,7 @@ struct milgi_key *milgi__engine_key_aead(struct milgi_engine *e, uint16_t suite,
 void milgi__engine_key_unref(struct milgi_engine *e, struct milgi_key *key)
 {
     if (key && --key->refs == 0)
-        key_free(e, key);
+        milgi__key_free(e, key);
 }
 
 /* Makes room in the cache by dropping the oldest key that nobody uses. */
@@ -84,7 +84,7 @@ static bool cache_room(struct milgi_engine *e)
     for (uint32_t i = 0; i < e->keys.n; i++) {
         if (e->keys.cached[i]->refs > 1)
             continue;
-        key_free(e, e->keys.cached[i]);
+        milgi__key_free(e, e->keys.cached[i]);
         memmove(e->keys.cached + i, e->keys.cached + i + 1, (--e->keys.n - i) * sizeof(struct milgi_key *));
         return true;
     }
@@ -133,7 +133,7 @@ struct milgi_key *milgi__engine_key_trust(struct milgi_engine *e, const struct m
     return cached(e, MILGI_KEY_TRUST, NULL, trust);
 }
 
-bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key)
+bool milgi__key_load(struct milgi__dev *d, struct milgi_key *key)
 {
     unsigned index = d->index;
     if (key->kind != MILGI_KEY_AEAD && (d->flags & MILGI_CAP_KEY_LOAD) && !key->dev[index]) {
@@ -159,7 +159,7 @@ void milgi__keys_sweep(struct milgi_engine *e)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < e->keys.n; i++) {
         if (forgotten(e->keys.cached[i]))
-            key_free(e, e->keys.cached[i]);
+            milgi__key_free(e, e->keys.cached[i]);
         else
             e->keys.cached[kept++] = e->keys.cached[i];
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owners: their handles and their deadlines. */
+/* Owners: their handles and deadlines, what they tell the engine, and what it gives them. */
 #include "engine/owners.h"
+
+#include "engine/trace.h"
 
 #define OWNERS_FIRST 64u
 
@@ -96,6 +98,20 @@ struct milgi__owner *milgi__owners_find(const struct milgi__owners *o, uint32_t 
     return o->slots[index].owner;
 }
 
+int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner)
+{
+    if (milgi__engine_foreign(e))
+        return MILGI_EFORK;
+    if (e->owners.n >= e->o.conn_limit)
+        return MILGI_ELIMIT;
+    return milgi__owners_add(&e->owners, owner) ? 0 : MILGI_ENOMEM;
+}
+
+struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, uint32_t generation)
+{
+    return milgi__owners_find(&e->owners, index, generation);
+}
+
 /* --- deadlines -------------------------------------------------------------------------------------------------- */
 
 static void place(struct milgi__owners *o, uint32_t at, struct milgi__owner *owner)
@@ -161,4 +177,107 @@ void milgi__owners_deadline(struct milgi__owners *o, struct milgi__owner *owner,
     if (!owner->heap_at)
         place(o, o->heap_n++, owner);
     fix(o, owner);
+}
+
+uint64_t milgi__owners_first_ns(const struct milgi__owners *o)
+{
+    return o->heap_n ? o->heap[0]->deadline_ns : UINT64_MAX;
+}
+
+void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns)
+{
+    milgi__owners_deadline(&e->owners, owner, deadline_ns);
+}
+
+/* --- what they tell ----------------------------------------------------------------------------------------------- */
+
+void milgi__engine_runnable(struct milgi_engine *e)
+{
+    if (e->running || e->scheduled)
+        return;
+    e->scheduled = true;
+    if (e->o.schedule)
+        e->o.schedule(e->o.schedule_ctx, e);
+}
+
+void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner)
+{
+    if (milgi__list_empty(&owner->ready))
+        milgi__list_append(&e->owners.ready[owner->cls], &owner->ready);
+    milgi__engine_runnable(e);
+}
+
+void milgi__engine_dirty(struct milgi_engine *e, struct milgi__owner *owner)
+{
+    if (milgi__list_empty(&owner->dirty))
+        milgi__list_append(&e->owners.dirty, &owner->dirty);
+}
+
+void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner)
+{
+    if (!milgi__list_empty(&owner->waiting))
+        return;
+    milgi__list_append(&e->owners.waiting, &owner->waiting);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_memory(e, owner, true);
+}
+
+/* --- what they are given ------------------------------------------------------------------------------------------ */
+
+struct milgi__crypto *milgi__engine_crypto(struct milgi_engine *e)
+{
+    return e->cx;
+}
+
+struct milgi__pool *milgi__engine_pool(struct milgi_engine *e)
+{
+    return e->pool;
+}
+
+uint64_t milgi__engine_now(struct milgi_engine *e)
+{
+    return e->now_ns;
+}
+
+uint64_t milgi__engine_spent(const struct milgi_engine *e)
+{
+    return e->spent_ns;
+}
+
+int64_t milgi__engine_wall(struct milgi_engine *e)
+{
+    return e->o.clock.wall_s(e->o.clock.ctx);
+}
+
+int milgi__engine_random(struct milgi_engine *e, uint8_t *out, size_t len)
+{
+    return e->o.random(e->o.random_ctx, out, len);
+}
+
+struct milgi_slice *milgi__engine_scratch(struct milgi_engine *e)
+{
+    return e->scratch;
+}
+
+bool milgi__engine_foreign(const struct milgi_engine *e)
+{
+    return e->process != milgi__port_process();
+}
+
+const struct milgi__tracer *milgi__engine_tracer(const struct milgi_engine *e)
+{
+    return &e->tracer;
+}
+
+void milgi__engine_count(struct milgi_engine *e, uint64_t copied, uint64_t sealed, uint64_t opened)
+{
+    e->copied += copied;
+    e->sealed += sealed;
+    e->opened += opened;
+}
+
+void milgi__engine_reorder(struct milgi_engine *e, unsigned dev, unsigned cls, uint64_t back_ns)
+{
+    uint64_t now_ns = e->stat.last_ns;
+    milgi__stats_time(&e->dev[dev].stat, cls, MILGI_LATENCY_REORDER, now_ns > back_ns ? now_ns - back_ns : 0);
 }

@@ -31,7 +31,4 @@ void milgi__owners_remove(struct milgi__owners *o, struct milgi__owner *owner);
 struct milgi__owner *milgi__owners_find(const struct milgi__owners *o, uint32_t index, uint32_t generation);
 void milgi__owners_deadline(struct milgi__owners *o, struct milgi__owner *owner, uint64_t deadline_ns);
 /* UINT64_MAX: nobody has one */
-static inline uint64_t milgi__owners_first_ns(const struct milgi__owners *o)
-{
-    return o->heap_n ? o->heap[0]->deadline_ns : UINT64_MAX;
-}
+uint64_t milgi__owners_first_ns(const struct milgi__owners *o);

@@ -2,7 +2,6 @@
 /* Out of the devices again. */
 #include "engine/poll.h"
 
-#include "engine/end.h"
 #include "engine/health.h"
 #include "engine/ops.h"
 #include "engine/route.h"

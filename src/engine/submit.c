@@ -1,52 +1,337 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What connections ask of an engine: to be known to it, to have their turn, to have their ops done. */
-#include "engine/batch.h"
-#include "engine/enter.h"
-#include "engine/inline.h"
+/* How an op gets into its device: at once, on the engine's own thread, or through a line and from there in bursts. */
+#include "engine/submit.h"
+
+#include "engine/health.h"
+#include "engine/keys.h"
 #include "engine/ops.h"
+#include "engine/poll.h"
 #include "engine/route.h"
 #include "engine/trace.h"
 
-/* --- owners ----------------------------------------------------------------------------------------------------- */
+#define LEARN_ONE_OF 16u /* of the inline device's ops is measured, when that is wanted */
+/* This thread works for so long on what it took upon itself; then it looks at the device. */
+#define LOOK_NS 20000u
+#define SPILL_NS 1000000u /* service time that a turn spends on what waits before one device */
+/* A device that is full with nothing in flight is asked again after the first of these, then twice that ... */
+#define RETRY_NS 100000u
+#define RETRY_MAX_NS 10000000u
 
-int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner)
+/* --- at once ------------------------------------------------------------------------------------------------------ */
+
+static void run_inline(struct milgi_engine *e, struct milgi_op *op)
 {
-    if (milgi__engine_foreign(e))
-        return MILGI_EFORK;
-    if (e->owners.n >= e->o.conn_limit)
-        return MILGI_ELIMIT;
-    return milgi__owners_add(&e->owners, owner) ? 0 : MILGI_ENOMEM;
+    struct milgi__dev *d = &e->dev[0];
+    struct milgi_op *done = NULL;
+    op->dev = 0;
+    op->status = MILGI_OP_PENDING;
+    op->device_code = 0;
+    op->service_ns = 0;
+    op->flags &= (uint16_t)~MILGI__OP_CHECK;
+    if (!milgi__key_ready(d, op->key)) {
+        milgi__op_fail(e, op, milgi__key_is_here(op->key) ? MILGI_CODE_NO_MEMORY : MILGI_CODE_NO_DEVICE);
+        return;
+    }
+    op->e.state = MILGI__OP_IN_FLIGHT;
+    milgi__stats_inline_in(&e->stat, &d->stat, op);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_sent(e, d, op);
+    /* Ops of handshakes are dear enough to be timed all; records are charged by their owner's estimate. */
+    bool handshake = op->cls == MILGI_OP_CLASS_HANDSHAKE;
+    bool timed = handshake || (e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0);
+    uint64_t begin_ns = timed ? milgi__stats_clock(&e->stat) : 0;
+    if (d->device->ops->enqueue(d->qp, &op, 1) != 1 || d->device->ops->dequeue(d->qp, &done, 1) != 1) {
+        op->status = MILGI_OP_BROKEN;
+        done = op;
+    }
+    uint64_t took_ns = timed ? milgi__stats_clock(&e->stat) - begin_ns : 0;
+    if (handshake) /* a clock that stands still says nothing */
+        e->spent_ns += took_ns ? took_ns : milgi__route_inline_ns(e, op);
+    if (took_ns && op->e.estimate_ns && (done->status == MILGI_OP_OK || done->status == MILGI_OP_REJECTED))
+        milgi__route_learn(d, done, took_ns, begin_ns);
+    milgi__stats_inline_out(&e->stat, &d->stat, done);
+    milgi__op_ended(e, done);
 }
 
-/* What has not begun never does, what is in a device becomes an orphan. */
-static void abandon(struct milgi_engine *e, struct milgi__owner *owner)
+/* --- into the line ------------------------------------------------------------------------------------------------ */
+
+/*= Offloaded RSA signatures always; the others when the device does not run this process's libcrypto. */
+static bool wants_check(const struct milgi__dev *d, const struct milgi_op *op)
 {
-    while (owner->first_op) {
-        struct milgi_op *op = owner->first_op;
-        struct milgi__dev *d = &e->dev[op->dev];
-        milgi__op_disown(owner, op);
-        if (op->e.state == MILGI__OP_WAITING) {
-            milgi__line_remove(&e->fair, d, owner, op);
-            milgi__stats_dropped(&d->stat, op);
-            if (milgi__traced(&e->tracer))
-                milgi__trace_op_gone(e, op, MILGI_OP_CANCELLED);
-            milgi__op_release(e, op);
-        } else if (op->e.state == MILGI__OP_IN_FLIGHT && !(d->flags & MILGI_CAP_INLINE)) {
-            op->flags |= MILGI__OP_ORPHAN;
-            e->orphans++;
-            if ((d->flags & MILGI_CAP_CANCEL) && d->device->ops->cancel)
-                d->device->ops->cancel(d->qp, op);
+    if (op->type != MILGI_OP_SIGN || (d->flags & MILGI_CAP_INLINE))
+        return false;
+    const struct milgi__scheme *scheme = milgi__scheme(op->alg);
+    bool rsa = !scheme || scheme->key == MILGI__KEY_RSA || scheme->key == MILGI__KEY_RSA_PSS;
+    return rsa || !(d->flags & MILGI_CAP_LIBCRYPTO);
+}
+
+static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct milgi__dev *d, struct milgi_op *op)
+{
+    bool spills = e->o.full_policy == MILGI_FULL_SPILL && !(op->flags & MILGI__OP_ELSEWHERE);
+    if (!(d->flags & MILGI_CAP_INLINE) && spills && d->line[op->cls].n > e->o.full_line) {
+        milgi__stats_spilled(&d->stat, op);
+        d = &e->dev[0];
+    }
+    if ((d->flags & MILGI_CAP_INLINE) || !milgi__line_append(&e->fair, d, owner, op)) {
+        run_inline(e, op);
+        return;
+    }
+    op->dev = d->index;
+    op->flags &= (uint16_t)~MILGI__OP_CHECK;
+    if (wants_check(d, op))
+        op->flags |= MILGI__OP_CHECK;
+    op->e.state = MILGI__OP_WAITING;
+    if (d->state == MILGI__DEV_RETIRED && d->trial == MILGI__TRIAL_OPEN)
+        d->trial = MILGI__TRIAL_TAKEN;
+    e->live |= 1u << d->index;
+}
+
+/* What waits before its device goes elsewhere. */
+static void reroute(struct milgi_engine *e, struct milgi_op *op)
+{
+    struct milgi__dev *from = &e->dev[op->dev], *to;
+    struct milgi__owner *owner = milgi__op_owner(e, op);
+    milgi__line_remove(&e->fair, from, owner, op);
+    milgi__stats_spilled(&from->stat, op);
+    bool elsewhere = (op->flags & MILGI__OP_ELSEWHERE) != 0;
+    to = milgi__route_op(e, op);
+    if (elsewhere && (to == from || (to->flags & MILGI_CAP_INLINE)))
+        milgi__op_fail(e, op, MILGI_CODE_RETIRED);
+    else
+        enter(e, owner, to, op);
+}
+
+/* --- out of the line, in bursts ----------------------------------------------------------------------------------- */
+
+/* What one look at the lines decides. */
+struct burst {
+    struct milgi_op *op[MILGI__BURST];   /* for the device */
+    struct milgi_op *here[MILGI__BURST]; /* for the engine's own thread, which is sooner done */
+    struct milgi__mark mark[MILGI__BURST];
+    unsigned n, here_n;
+    uint64_t cost_ns, here_ns;
+};
+
+/* How long each unit of the device has to do, what goes there now included. */
+static uint64_t ahead_ns(const struct milgi__dev *d, const struct burst *b)
+{
+    return (d->outstanding_ns + b->cost_ns) / d->device->caps.parallelism;
+}
+
+/*
+ * True if what is in the device leaves room for one more of this cost. A queue is bounded by time, not by depth alone,
+ * so that nothing that comes waits long in it; but each unit may have an op and the next one.
+ */
+static bool time_left(const struct milgi__dev *d, const struct burst *b, uint32_t more_ns)
+{
+    if (milgi__dev_flight(d) + b->n < 2 * (uint64_t)d->device->caps.parallelism)
+        return true;
+    return d->outstanding_ns + b->cost_ns + more_ns <= d->limit_ns;
+}
+
+enum place {
+    THERE,
+    HERE,
+    LATER
+};
+
+/* Would this thread have finished it before the device, all counted that is to be done before it? */
+static bool sooner_here(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op)
+{
+    uint64_t here_ns = b->here_ns + milgi__route_inline_ns(e, op), there_ns = op->e.cost_ns;
+    if (milgi__dev_flight(d) + b->n == 0)
+        there_ns += d->device->caps.wake_ns;
+    if (milgi__dev_flight(d) + b->n >= d->device->caps.parallelism)
+        there_ns += ahead_ns(d, b);
+    return here_ns <= there_ns && !milgi__route_probe(e, d, op, there_ns, here_ns);
+}
+
+/*
+ * Where the next op goes: to whoever would have finished it first. Beside a device that is about as fast as this
+ * thread, neither is to wait for the other while there is work: this thread takes upon itself no more than it does
+ * before it looks at the device, the device gets what it needs until then, and the rest stays in the line until both
+ * are further. |full|: the device takes none now.
+ */
+static enum place place_of(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op, bool full)
+{
+    if (!(op->flags & MILGI__OP_EITHER))
+        return full ? LATER : THERE;
+    bool alike = op->e.cost_ns <= 2 * milgi__route_inline_ns(e, op);
+    bool busy_here = b->here_n == MILGI__BURST || (alike && b->here_ns >= LOOK_NS);
+    if (full)
+        return busy_here ? LATER : HERE;
+    if (busy_here)
+        return ahead_ns(d, b) < 2 * LOOK_NS ? THERE : LATER;
+    bool awake = milgi__dev_flight(d) + b->n > 0;
+    if (alike && awake && ahead_ns(d, b) < LOOK_NS)
+        return THERE;
+    return sooner_here(e, d, b, op) ? HERE : THERE;
+}
+
+/* Takes the next ops off the lines, in the order of their turns. */
+static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
+{
+    uint32_t depth = d->device->caps.max_in_flight, used = milgi__dev_inside(d);
+    struct milgi__mark unused;
+    struct milgi_op *op;
+    b->n = b->here_n = 0;
+    b->cost_ns = b->here_ns = 0;
+    while (b->n < MILGI__BURST && (op = milgi__fair_pick(&e->fair, d))) {
+        bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
+        enum place place = place_of(e, d, b, op, full);
+        if (place == LATER)
+            break;
+        if (place == HERE) {
+            milgi__fair_take(d, op, &unused);
+            b->here[b->here_n++] = op;
+            b->here_ns += milgi__route_inline_ns(e, op);
+            continue;
         }
+        milgi__fair_take(d, op, &b->mark[b->n]);
+        b->op[b->n++] = op;
+        b->cost_ns += op->e.cost_ns;
     }
 }
 
-void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner)
+/*
+ * Says to milgi__dev_watch() since when something waits and nothing is accepted: refused, or no place in it. With
+ * nothing in it that will come back nobody will say when there is room: it is asked again, less and less often.
+ */
+static void note_full(const struct milgi_engine *e, struct milgi__dev *d)
 {
-    abandon(e, owner);
-    milgi__owners_remove(&e->owners, owner);
+    if (!milgi__dev_waiting(d) || milgi__dev_flight(d)) {
+        d->retry_after_ns = 0;
+    } else if (e->now_ns >= d->ask_ns || !d->retry_after_ns) {
+        d->retry_after_ns = MILGI__MIN(MILGI__MAX(2 * d->retry_after_ns, RETRY_NS), RETRY_MAX_NS);
+        d->ask_ns = e->now_ns + d->retry_after_ns;
+    }
+    if (!milgi__dev_waiting(d))
+        d->full_since_ns = 0;
+    else if (!d->full_since_ns)
+        d->full_since_ns = e->now_ns;
 }
 
-/* --- ops -------------------------------------------------------------------------------------------------------- */
+/* The line before a device that takes none: some of it elsewhere, the rest in the next turn. */
+static void spill(struct milgi_engine *e, struct milgi__dev *d)
+{
+    uint64_t spent = 0, begin_ns = e->spent_ns;
+    struct milgi_op *op;
+    while (spent + e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
+        /* Records are not measured. */
+        spent += op->cls == MILGI_OP_CLASS_RECORDS ? op->e.estimate_ns : 0;
+        reroute(e, op);
+    }
+    e->spent_ns += spent;
+}
+
+/* Offers the burst; what is refused goes back to where it was. Returns how many were taken. */
+static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
+{
+    uint64_t stamp = milgi__stats_clock(&e->stat);
+    uint32_t before = milgi__dev_inside(d);
+    for (unsigned i = 0; i < b->n; i++) {
+        struct milgi_op *op = b->op[i];
+        op->status = MILGI_OP_PENDING;
+        op->service_ns = 0;
+        op->e.submitted_ns = stamp;
+        op->e.state = MILGI__OP_IN_FLIGHT;
+        op->e.alone = before + i < d->device->caps.parallelism;
+    }
+    unsigned taken = d->device->ops->enqueue(d->qp, b->op, b->n);
+    if (taken > b->n) {
+        milgi__dev_lied(e, d, "it says that it took more ops than it was offered");
+        taken = b->n;
+    }
+    milgi__stats_burst_in(&e->stat, &d->stat, b->op, b->n, taken, stamp);
+    for (unsigned i = 0; i < taken; i++) {
+        d->outstanding_ns += b->op[i]->e.cost_ns;
+        milgi__oplist_append(&d->flight[b->op[i]->cls], b->op[i]);
+        if (milgi__traced(&e->tracer))
+            milgi__trace_op_sent(e, d, b->op[i]);
+    }
+    for (unsigned i = b->n; i > taken; i--) {
+        b->op[i - 1]->e.state = MILGI__OP_WAITING;
+        milgi__fair_put_back(d, b->op[i - 1], &b->mark[i - 1]);
+    }
+    if (taken) {
+        d->quiet_since_ns = e->now_ns;
+        d->full_since_ns = 0;
+        d->spins = 0;
+    }
+    return taken;
+}
+
+/*
+ * A small burst may wait for more while the device has work; it must not for longer than the host allows, and what the
+ * device had no room for has waited already.
+ */
+static bool holds(struct milgi_engine *e, struct milgi__dev *d)
+{
+    bool may = e->o.batch_wait_ns && e->o.completion == MILGI_COMPLETION_BUSY && milgi__dev_flight(d) &&
+        !d->full_since_ns && milgi__dev_waiting(d) < d->burst;
+    if (may && !d->held_since_ns)
+        d->held_since_ns = e->now_ns;
+    if (may && e->now_ns - d->held_since_ns < e->o.batch_wait_ns)
+        return true;
+    d->held_since_ns = 0;
+    return false;
+}
+
+/* |op| on this thread, charged to the turn. */
+static void run_here(struct milgi_engine *e, struct milgi_op *op)
+{
+    if (op->cls == MILGI_OP_CLASS_RECORDS)
+        e->spent_ns += milgi__route_inline_ns(e, op);
+    run_inline(e, op);
+}
+
+/* What waits before the inline device: second tries, for as long as a turn may take. */
+static void run_line(struct milgi_engine *e, struct milgi__dev *d)
+{
+    uint64_t begin_ns = e->spent_ns;
+    struct milgi__mark unused;
+    struct milgi_op *op;
+    while (e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
+        milgi__fair_take(d, op, &unused);
+        milgi__fair_settle(&e->fair, d);
+        run_here(e, op);
+    }
+    d->more_here = milgi__dev_waiting(d) > 0;
+}
+
+void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
+{
+    uint64_t begin_ns = e->spent_ns;
+    d->more_here = false;
+    if (d->flags & MILGI_CAP_INLINE) {
+        run_line(e, d);
+        return;
+    }
+    if (d->state != MILGI__DEV_SERVING && d->trial != MILGI__TRIAL_TAKEN) {
+        spill(e, d);
+        return;
+    }
+    if (holds(e, d))
+        return;
+    for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
+        milgi__stats_line(&d->stat, cls, d->line[cls].n);
+    for (bool more = true; more && !d->more_here;) {
+        struct burst b;
+        gather(e, d, &b);
+        more = b.n + b.here_n > 0 && (b.n == 0 || offer(e, d, &b) == b.n);
+        milgi__fair_settle(&e->fair, d);
+        for (unsigned i = 0; i < b.here_n; i++)
+            run_here(e, b.here[i]);
+        if (b.here_n) /* what has the device done meanwhile? */
+            milgi__dev_poll(e, d);
+        d->more_here = e->spent_ns - begin_ns >= SPILL_NS && milgi__dev_waiting(d);
+    }
+    note_full(e, d);
+}
+
+/* --- from its owner ----------------------------------------------------------------------------------------------- */
 
 void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot)
 {
@@ -56,11 +341,11 @@ void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, st
     if (milgi__traced(&e->tracer))
         milgi__trace_op_start(e, d, op);
     if (d->flags & MILGI_CAP_INLINE) {
-        milgi__op_inline(e, op);
+        run_inline(e, op);
         return;
     }
     milgi__stats_submit(&e->stat, op);
-    milgi__op_enter(e, owner, d, op);
+    enter(e, owner, d, op);
     if (milgi__dev_waiting(d) >= d->burst && milgi__dev_inside(d) < d->device->caps.max_in_flight)
         milgi__dev_flush(e, d);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The turn. */
-#include "engine/batch.h"
 #include "engine/devices.h"
 #include "engine/keys.h"
 #include "engine/poll.h"
 #include "engine/sleep.h"
+#include "engine/submit.h"
 #include "engine/trace.h"
 
 #define PASSES 3u /* what was staged before the run, and twice what its callbacks stage */
@@ -50,7 +50,8 @@ static void collect(struct milgi_engine *e)
         milgi__posts_clear(&e->posts);
     }
     milgi__pool_collect(e->pool);
-    milgi__posts_run(&e->posts);
+    if (e->looks) /* else nobody has woken the engine, as everybody does who posts */
+        milgi__posts_run(&e->posts);
 }
 
 /*
@@ -75,7 +76,7 @@ static void expire_owners(struct milgi_engine *e)
  */
 static bool gives_grace(const struct milgi_engine *e)
 {
-    return !e->grace && e->now_ns > milgi__after(e->due_ns, LATE_NS);
+    return !e->grace && e->now_ns > e->due_ns && e->now_ns - e->due_ns > LATE_NS;
 }
 
 /*
@@ -298,7 +299,7 @@ static void turn(struct milgi_engine *e, uint64_t budget)
     flush_owners(e);
     cool(e);
     /* Under load, too: a private key that was replaced does not stay. */
-    if (e->now_ns >= milgi__after(e->swept_ns, SWEEP_NS)) {
+    if (e->now_ns - e->swept_ns >= SWEEP_NS) {
         e->swept_ns = e->now_ns;
         milgi__keys_sweep(e);
     }

@@ -114,12 +114,16 @@ turn: /* collect() */
     :: else
     fi;
     /* milgi__posts_run() */
+    if
+    :: !looks -> h = NONE /* it is not called: nobody has woken the engine yet */
+    :: else ->
 #if BROKEN == 5 /* looks, then stores */
-    h = head;
-    head = NONE;
+        h = head;
+        head = NONE
 #else
-    atomic { h = head; head = NONE };
+        atomic { h = head; head = NONE }
 #endif
+    fi;
     d_step {
         do
         :: h != NONE ->
