@@ -25,7 +25,7 @@ static bool next_line(const char **p, const char *end, struct line *line)
     line->len = (size_t)((stop ? stop : end) - *p);
     line->number++;
     *p = stop ? stop + 1 : end;
-    while (line->len > 0 && (line->p[line->len - 1] == '\r' || line->p[line->len - 1] == ' '))
+    while (line->len > 0 && (unsigned char)line->p[line->len - 1] <= ' ')
         line->len--;
     return true;
 }
@@ -162,8 +162,10 @@ static void put_in_words(struct milgi_problem *problem, const char *what)
     case MILGI_PROBLEM_EMPTY: say(problem, "is empty"); return;
     case MILGI_PROBLEM_UTF16: say(problem, "is UTF-16: PEM is plain ASCII, save it as such or as UTF-8"); return;
     case MILGI_PROBLEM_DER:
-        say(problem, "is binary (DER or PKCS #12), not PEM: convert it with \"openssl %s\"",
-            problem->file == MILGI_FILE_KEY ? "pkey -inform DER" : "x509 -inform DER");
+        say(problem,
+            "is binary, not PEM: convert it with \"openssl %s -inform DER\", or with \"openssl pkcs12 -nodes\" if it "
+            "is PKCS #12",
+            problem->file == MILGI_FILE_KEY ? "pkey" : "x509");
         return;
     case MILGI_PROBLEM_NO_BLOCK: say_no_block(problem, what); return;
     case MILGI_PROBLEM_LINES:

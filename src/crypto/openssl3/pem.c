@@ -150,16 +150,19 @@ static EVP_PKEY *from_pkcs8(const uint8_t *der, long len, char *what, size_t cap
     return key;
 }
 
-static EVP_PKEY *from_traditional(int type, const uint8_t *der, long len)
+/* PKCS #1 or SEC 1. What it is called is not asked: some tools call everything a PRIVATE KEY. */
+static EVP_PKEY *from_traditional(const uint8_t *der, long len)
 {
-    const uint8_t *p = der;
-    EVP_PKEY *key = d2i_PrivateKey(type, NULL, &p, len);
+    static const int types[] = { EVP_PKEY_RSA, EVP_PKEY_EC };
 
-    if (key && p != der + len) {
+    for (size_t i = 0; i < MILGI__COUNT(types); i++) {
+        const uint8_t *p = der;
+        EVP_PKEY *key = d2i_PrivateKey(types[i], NULL, &p, len);
+        if (key && p == der + len)
+            return key;
         EVP_PKEY_free(key);
-        key = NULL;
     }
-    return key;
+    return NULL;
 }
 
 /* 0, or what is wrong with a block that is called a private key. */
@@ -172,12 +175,10 @@ static int read_key(const struct block *b, EVP_PKEY **key, struct milgi__pem_fau
         return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_ENCRYPTED, b, NULL);
     if (is(b, PEM_STRING_PKCS8INF))
         *key = from_pkcs8(b->data, b->len, what, sizeof what);
-    else if (is(b, PEM_STRING_RSA))
-        *key = from_traditional(EVP_PKEY_RSA, b->data, b->len);
-    else if (is(b, PEM_STRING_ECPRIVATEKEY))
-        *key = from_traditional(EVP_PKEY_EC, b->data, b->len);
-    else
+    else if (!is(b, PEM_STRING_RSA) && !is(b, PEM_STRING_ECPRIVATEKEY))
         return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, NULL);
+    if (!*key && !*what)
+        *key = from_traditional(b->data, b->len);
     if (*key)
         return 0;
     if (*what)

@@ -106,7 +106,7 @@ static void a_file_that_is_no_pem_is_called_what_it_is(void **state)
     is(load(cert, cert, MILGI_EPARSE), MILGI_PROBLEM_NO_BLOCK, MILGI_FILE_KEY, 0, "but a CERTIFICATE");
     assert_int_equal(
         milgi_credential_load_pem(ecdsa->cert_der, ecdsa->cert_der_len, key, strlen(key), &c, &problem), MILGI_EPARSE);
-    is(problem, MILGI_PROBLEM_DER, MILGI_FILE_CHAIN, 0, "DER");
+    is(problem, MILGI_PROBLEM_DER, MILGI_FILE_CHAIN, 0, "x509 -inform DER\", or with \"openssl pkcs12");
 }
 
 static void broken_lines_are_named(void **state)
@@ -148,7 +148,48 @@ static void a_block_that_belongs_elsewhere_is_not_dropped_in_silence(void **stat
     (void)load(text, text, 0);
 }
 
+/* As libcrypto reads it. */
+static void white_space_behind_lines_means_nothing(void **state)
+{
+    static const char *const spaces[] = { "\r", " ", "\t", "\t \r", "\v\f" };
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(spaces); i++) {
+        const char *from[] = { ecdsa->cert_pem, ecdsa->key_pem };
+        char text[2][8192] = { "", "" };
+        for (unsigned file = 0; file < 2; file++) {
+            char *to = text[file];
+            for (const char *p = from[file]; *p; p++) {
+                if (*p == '\n')
+                    to = stpcpy(to, spaces[i]);
+                *to++ = *p;
+            }
+        }
+        (void)load(text[0], text[1], 0);
+    }
+}
+
 /* --- keys --------------------------------------------------------------------------------------------------------- */
+
+/* PKCS #1 and SEC 1 under any name that says that it is a private key. */
+static void a_key_is_read_whatever_its_form_is_called(void **state)
+{
+    static const char *const names[] = { "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY" };
+    const struct identity *identities[] = { ecdsa, identity_leaf(NULL, IDENTITY_RSA, "DNS:server.test") };
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(identities) * MILGI__COUNT(names); i++) {
+        const struct identity *identity = identities[i % 2];
+        unsigned char *der = NULL;
+        BIO *bio = BIO_new(BIO_s_mem());
+        int len = i2d_PrivateKey(identity->private_key, &der);
+        assert_true(len > 0);
+        assert_true(PEM_write_bio(bio, names[i / 2], "", der, len) > 0);
+        char *text = text_of(bio);
+        (void)load(identity->cert_pem, text, 0);
+        free(text);
+        OPENSSL_free(der);
+    }
+    identity_free((struct identity *)(uintptr_t)identities[1]);
+}
 
 static void an_encrypted_key_is_called_encrypted(void **state)
 {
@@ -349,6 +390,8 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_pem_is_called_what_it_is),
         cmocka_unit_test(broken_lines_are_named),
         cmocka_unit_test(a_block_that_belongs_elsewhere_is_not_dropped_in_silence),
+        cmocka_unit_test(white_space_behind_lines_means_nothing),
+        cmocka_unit_test(a_key_is_read_whatever_its_form_is_called),
         cmocka_unit_test(an_encrypted_key_is_called_encrypted),
         cmocka_unit_test(a_key_of_a_kind_that_cannot_be_used_is_named),
         cmocka_unit_test(the_key_of_another_certificate_and_a_leaf_that_is_not_first_are_told_apart),
