@@ -12,17 +12,19 @@
 #define MILGI__NO_OP (-1)
 
 struct milgi__failure {
-    int error;          /* MILGI_E*; 0: nothing has failed */
-    int alert;          /* to send, or (MILGI_EALERT) received; MILGI_ALERT_NONE: none */
-    int op;             /* enum milgi_op_type, or MILGI__NO_OP */
-    int device_code;    /* of the op; of the transport (MILGI_ETRANSPORT) */
-    const char *detail; /* static text for people; NULL while nothing has failed */
+    const char *detail;  /* static text for people; NULL while nothing has failed */
+    int32_t device_code; /* of the op; of the transport (MILGI_ETRANSPORT) */
+    int16_t alert;       /* to send, or (MILGI_EALERT) received; MILGI_ALERT_NONE: none */
+    int8_t error;        /* MILGI_E*; 0: nothing has failed */
+    int8_t op;           /* enum milgi_op_type, or MILGI__NO_OP */
 };
 
 /* What is nobody's device. */
 static inline struct milgi__failure milgi__failure(int error, int alert, const char *detail)
 {
-    return (struct milgi__failure){ .error = error, .alert = alert, .op = MILGI__NO_OP, .detail = detail };
+    return (struct milgi__failure){
+        .error = (int8_t)error, .alert = (int16_t)alert, .op = MILGI__NO_OP, .detail = detail
+    };
 }
 
 /* The peer has broken the protocol. False, so that a decoder can return it. */

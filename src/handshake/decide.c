@@ -19,22 +19,15 @@ static uint32_t kind_of(enum milgi__slot slot)
     return slot == MILGI__ALPN ? MILGI_DECIDE_ALPN : MILGI_DECIDE_PEER;
 }
 
-static void settle(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__outcome *outcome)
-{
-    hs->outcome[slot] = *outcome;
-    hs->done |= MILGI__ON(slot);
-}
-
 static void settle_ok(struct milgi__hs *hs, enum milgi__slot slot)
 {
-    settle(hs, slot, &(struct milgi__outcome){ .status = MILGI_OP_OK });
+    hs->done |= MILGI__ON(slot);
 }
 
 static void settle_no(struct milgi__hs *hs, enum milgi__slot slot, int error, int alert, const char *detail)
 {
-    settle(hs, slot,
-        &(struct milgi__outcome){
-            .status = MILGI_OP_REJECTED, .failure = milgi__failure(error, alert, detail) });
+    hs->outcome[slot] = milgi__failure(error, alert, detail);
+    hs->done |= MILGI__ON(slot);
 }
 
 /* --- credential ------------------------------------------------------------------------------------------------- */

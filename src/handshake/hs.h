@@ -120,11 +120,6 @@ enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__serve
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello);
 
 /* What came of a slot. */
-struct milgi__outcome {
-    uint8_t status;                /* enum milgi_op_status; PENDING until it is done */
-    struct milgi__failure failure; /* if it is not OK */
-};
-
 struct milgi__key_pair {
     uint16_t group;
     uint16_t secret_len;
@@ -166,7 +161,7 @@ struct milgi__hs {
 
     enum milgi__step step;
     uint32_t started, done; /* slots; in flight: started & ~done */
-    struct milgi__outcome outcome[MILGI__SLOTS];
+    struct milgi__failure outcome[MILGI__SLOTS]; /* of what is done; error is 0: it came back well */
     uint64_t sampled_ns; /* when the last sampled op came back whose result has not had its turn; 0: there is none */
     uint8_t sampled_dev, sampled_slot;
     bool running;

@@ -213,10 +213,9 @@ static void refuse_length(struct milgi__hs *hs, const struct milgi__row *row)
 static bool judge(struct milgi__hs *hs, const struct milgi__row *row)
 {
     for (unsigned slot = 0; slot < MILGI__SLOTS; slot++) {
-        const struct milgi__outcome *outcome = &hs->outcome[slot];
-        if ((row->needs & MILGI__ON(slot)) == 0 || outcome->status == MILGI_OP_OK)
+        if ((row->needs & MILGI__ON(slot)) == 0 || hs->outcome[slot].error == 0)
             continue;
-        milgi__hs_refuse(hs, &outcome->failure);
+        milgi__hs_refuse(hs, &hs->outcome[slot]);
         return false;
     }
     return true;

@@ -282,7 +282,7 @@ static struct milgi__failure failure_of(const struct milgi_op *op, unsigned slot
         f.error = MILGI_EVERIFY;
         f.detail = "the signature of CertificateVerify does not verify";
     } else if (slot == MILGI__CHAIN) {
-        f.alert = op->u.chain.alert;
+        f.alert = (int16_t)op->u.chain.alert;
         f.error = MILGI_EVERIFY;
         f.device_code = op->u.chain.verdict;
         f.detail = milgi__verdict_text(op->u.chain.verdict);
@@ -294,13 +294,11 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
 {
     if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
         return;
-    struct milgi__outcome *outcome = &hs->outcome[slot];
     int rv = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
-    *outcome = (struct milgi__outcome){ .status = op->status, .failure = failure_of(op, slot) };
-    if (op->status == MILGI_OP_PENDING || rv != 0)
-        outcome->status = MILGI_OP_BROKEN;
+    if (op->status != MILGI_OP_OK || rv != 0)
+        hs->outcome[slot] = failure_of(op, slot);
     if (rv == MILGI_ENOMEM)
-        outcome->failure = milgi__failure(rv, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+        hs->outcome[slot] = milgi__failure(rv, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
     hs->done |= MILGI__ON(slot);
     if ((op->flags & MILGI__OP_SAMPLED) != 0) {
         hs->sampled_ns = op->e.stamp_ns;

@@ -86,7 +86,7 @@ struct milgi__failure milgi__op_failure(int type, int status, int device_code)
     return (struct milgi__failure){
         .error = memory ? MILGI_ENOMEM : MILGI_EDEVICE,
         .alert = MILGI_ALERT_INTERNAL_ERROR,
-        .op = type,
+        .op = (int8_t)type,
         .device_code = device_code,
         .detail = detail,
     };
