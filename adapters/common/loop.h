@@ -119,6 +119,8 @@ void milgi__stream_failed(struct milgi_stream *stream, int error);
 uint8_t *milgi__stream_room(struct milgi_stream *stream, size_t *len);
 #define MILGI__NO_ROOM (-0x10000)
 #define MILGI__EOF (-0x10001)
+/* Takes back milgi__stream_init(), of a stream that nobody knows yet. */
+void milgi__stream_fini(struct milgi_stream *stream);
 /* |len| bytes are there; 0: none after all; MILGI__EOF, MILGI__NO_ROOM, or a negative errno. */
 void milgi__stream_read(struct milgi_stream *stream, long len);
 /* The kernel has taken |len| bytes of what the loop had; |error|: or it has not. */

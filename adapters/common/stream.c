@@ -26,12 +26,24 @@ void milgi__stream_destroy(struct milgi_stream *s, bool reset)
     s->conn = NULL;
 }
 
-void milgi__stream_gone(struct milgi_stream *s)
+static void unlist(struct milgi_stream *s)
 {
     *(s->prev ? &s->prev->next : &s->loop->streams) = s->next;
     if (s->next)
         s->next->prev = s->prev;
     s->loop->streams_n--;
+}
+
+void milgi__stream_fini(struct milgi_stream *s)
+{
+    milgi_conn_free(s->conn);
+    s->conn = NULL;
+    unlist(s);
+}
+
+void milgi__stream_gone(struct milgi_stream *s)
+{
+    unlist(s);
     if (s->events->on_gone)
         s->events->on_gone(s->arg);
 }

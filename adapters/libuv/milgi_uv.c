@@ -173,14 +173,19 @@ static int shut(struct milgi_stream *s)
 
 static void free_if_over(struct milgi_uv *uv);
 
+static void unref_if_alone(struct milgi_uv *uv)
+{
+    if (!uv->common.streams_n && !uv->common.stopping)
+        uv_unref((uv_handle_t *)&uv->poll);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct milgi_stream *s = handle->data;
     struct milgi_uv *uv = uv_of(s->loop);
     milgi__stream_gone(s);
     free(tcp_of(s));
-    if (!uv->common.streams_n && !uv->common.stopping)
-        uv_unref((uv_handle_t *)&uv->poll);
+    unref_if_alone(uv);
     free_if_over(uv);
 }
 
@@ -240,11 +245,16 @@ static int stream_new(struct milgi_uv *uv, struct tcp_stream *t, int error, stru
         uv_close((uv_handle_t *)&t->tcp, on_unmade);
         return rv;
     }
-    uv_tcp_nodelay(&t->tcp, 1); /* a turn's output is one write: nothing to wait for */
     if (uv->common.streams_n == 1)
         uv_ref((uv_handle_t *)&uv->poll);
     *stream = &t->common;
     return 0;
+}
+
+static void connected(struct tcp_stream *t)
+{
+    uv_tcp_nodelay(&t->tcp, 1); /* a turn's output is one write: nothing to wait for; other sockets do not know it */
+    milgi__stream_connected(&t->common);
 }
 
 int milgi_uv_accept(struct milgi_uv *uv, uv_stream_t *server, struct milgi_config *config,
@@ -257,7 +267,7 @@ int milgi_uv_accept(struct milgi_uv *uv, uv_stream_t *server, struct milgi_confi
         return rv;
     rv = stream_new(uv, t, uv_accept(server, (uv_stream_t *)&t->tcp), config, NULL, events, arg, stream);
     if (!rv)
-        milgi__stream_connected(&t->common);
+        connected(t);
     return rv;
 }
 
@@ -266,7 +276,7 @@ static void on_connect(uv_connect_t *req, int status)
     if (status)
         milgi__stream_failed(req->data, status);
     else
-        milgi__stream_connected(req->data);
+        connected(tcp_of(req->data));
 }
 
 int milgi_uv_connect(struct milgi_uv *uv, const struct sockaddr *address, struct milgi_config *config,
@@ -294,10 +304,19 @@ int milgi_uv_open(struct milgi_uv *uv, uv_os_sock_t fd, struct milgi_config *con
     int rv = transport_new(uv, &t);
     if (rv)
         return rv;
-    rv = stream_new(uv, t, uv_tcp_open(&t->tcp, fd), config, server_name, events, arg, stream);
-    if (!rv)
-        milgi__stream_connected(&t->common);
-    return rv;
+    rv = stream_new(uv, t, 0, config, server_name, events, arg, stream);
+    if (rv)
+        return rv;
+    /* Last, since what libuv has been given it closes. */
+    if (!uv_tcp_open(&t->tcp, fd)) {
+        connected(t);
+        return 0;
+    }
+    *stream = NULL;
+    milgi__stream_fini(&t->common);
+    unref_if_alone(uv);
+    uv_close((uv_handle_t *)&t->tcp, on_unmade);
+    return MILGI_ETRANSPORT;
 }
 
 uv_tcp_t *milgi_uv_tcp(struct milgi_stream *stream)

@@ -1,127 +1,151 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accepting: from every listener while there is room, and from none when there is not. */
+/*
+ * Accepting: from every listener while there is room, and from none when there is not. Not by libuv, which closes those
+ * who wait when descriptors run out, so as to be rid of them.
+ */
 #include "proxy.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/say.h"
 
-#define BACKLOG 1024
-#define HELD_MS 100 /* how long accepting pauses when no descriptor is left */
+#define AT_ONCE 16         /* connections, before those that are there have their turn */
+#define HELD_MS 100        /* how long accepting pauses when it fails */
+#define SAY_AGAIN_MS 10000 /* that it does */
 
-static void hold(struct proxy *p);
+static void on_held(uv_timer_t *timer);
 
-/* False: it waits still, for memory. */
+/* For a moment. */
+static void hold(struct proxy *p, const char *where, const char *why)
+{
+    uint64_t now = uv_now(&p->loop);
+    if (!p->held_told_ms || now - p->held_told_ms >= SAY_AGAIN_MS) {
+        app_complain("cannot accept at %s: %s: connections have to wait", where, why);
+        p->held_told_ms = now;
+    }
+    if (!p->stopping)
+        uv_timer_start(&p->held, on_held, HELD_MS, 0);
+}
+
+/* Of the next that waits; or a negative errno. */
+static int next_of(struct listener *l)
+{
+    int fd = l->accepted;
+    l->accepted = -1;
+    if (fd < 0)
+        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Errors of one connection, which has gone before it was accepted (accept(2), "Error handling"). */
+static bool is_its_own(int error)
+{
+    static const int errors[] = { EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH,
+        EOPNOTSUPP, ENETUNREACH, EPERM, ETIMEDOUT };
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (error == errors[i])
+            return true;
+    return false;
+}
+
+/* False: there is no other, or it has to wait. */
 static bool accept_one(struct listener *l)
 {
     struct proxy *p = l->proxy;
     struct client *c = calloc(1, sizeof *c);
-    l->waits = !c;
-    if (!c)
-        return false;
+    int fd = c ? next_of(l) : -ENOMEM;
+    if (fd < 0) {
+        free(c);
+        if (fd != -EAGAIN && !is_its_own(-fd))
+            hold(p, l->text, strerror(-fd));
+        return is_its_own(-fd);
+    }
     c->proxy = p;
     c->life.client = c->request.client = c;
     int rv = p->options->accept_proxy
-        ? preface_start(c, (uv_stream_t *)&l->handle)
-        : milgi_uv_accept(
-              p->tls.uv, (uv_stream_t *)&l->handle, p->tls.material.config, &clients_events, c, &c->stream);
-    /* Only MILGI_ETRANSPORT says that there is nothing left to accept: after any other error it still waits. */
-    l->waits = rv && rv != MILGI_ETRANSPORT;
+        ? preface_start(c, fd)
+        : milgi_uv_open(p->tls.uv, fd, p->tls.material.config, NULL, &clients_events, c, &c->stream);
     if (!rv) {
         clients_add(c);
         return true;
     }
-    app_complain("cannot accept a connection: %s", milgi_error_text(rv));
     free(c);
+    l->accepted = fd; /* not given up: there may be memory in a moment */
+    hold(p, l->text, milgi_error_text(rv));
     return false;
+}
+
+static bool may_accept(const struct proxy *p)
+{
+    bool held = uv_is_active((const uv_handle_t *)&p->held);
+    return p->serving && !p->draining && !p->stopping && !held && p->clients_n < p->max_conns;
+}
+
+static void accept_some(struct listener *l)
+{
+    for (int i = 0; i < AT_ONCE && may_accept(l->proxy) && accept_one(l); i++)
+        continue;
+}
+
+static void on_waiting(uv_poll_t *poll, int status, int events)
+{
+    struct listener *l = poll->data;
+    (void)status; /* accept() says it better */
+    (void)events;
+    accept_some(l);
+    proxy_listen(l->proxy);
 }
 
 static void on_held(uv_timer_t *timer)
 {
     struct proxy *p = timer->data;
-    for (size_t i = 0; i < p->listeners.n; i++) {
-        struct listener *l = &p->listeners.items[i];
-        if (l->waits && l->state == LISTENING && !accept_one(l))
-            hold(p);
-    }
+    for (size_t i = 0; i < p->listeners.n; i++)
+        if (p->listeners.items[i].accepted >= 0)
+            accept_some(&p->listeners.items[i]);
     proxy_listen(p);
 }
 
-static void hold(struct proxy *p)
+/* It will never be asked again. */
+static void end(struct listener *l)
 {
-    if (!p->stopping)
-        uv_timer_start(&p->held, on_held, HELD_MS, 0);
+    if (l->accepted >= 0)
+        close(l->accepted);
+    l->accepted = -1;
+    if (l->made && !uv_is_closing((uv_handle_t *)&l->poll))
+        uv_close((uv_handle_t *)&l->poll, NULL);
 }
 
-static void on_connection(uv_stream_t *server, int status)
-{
-    struct listener *l = server->data;
-    struct proxy *p = l->proxy;
-    if (status == UV_EMFILE || status == UV_ENFILE) {
-        app_complain("no descriptor left: connections have to wait");
-        hold(p);
-    }
-    if (!status && !accept_one(l))
-        hold(p);
-    proxy_listen(p);
-}
-
-static void on_deaf(uv_handle_t *handle)
-{
-    struct listener *l = handle->data;
-    l->state = LISTENING_NOT;
-    proxy_listen(l->proxy);
-}
-
-static void begin(struct listener *l)
-{
-    struct proxy *p = l->proxy;
-    int fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0), rv = fd < 0 ? uv_translate_sys_error(errno) : 0;
-    if (!rv) {
-        uv_tcp_init(&p->loop, &l->handle);
-        l->handle.data = l;
-        l->state = LISTENING;
-        rv = uv_tcp_open(&l->handle, fd);
-        if (rv)
-            close(fd);
-    }
-    if (!rv)
-        rv = uv_listen((uv_stream_t *)&l->handle, BACKLOG, on_connection);
-    if (!rv)
-        return;
-    app_complain("cannot listen on %s: %s", l->text, uv_strerror(rv));
-    hold(p);
-    if (l->state == LISTENING) {
-        l->state = LISTENING_ENDS;
-        uv_close((uv_handle_t *)&l->handle, on_deaf);
-    }
-}
-
-/*
- * Without room it does not listen: what is not accepted stays with the kernel, for another worker or for later. What
- * libuv has accepted and nobody had memory for is not given up.
- */
 static void listen_one(struct listener *l, bool wants)
 {
     struct proxy *p = l->proxy;
-    if (wants && l->state == LISTENING_NOT)
-        begin(l);
-    if (wants || l->state != LISTENING || (l->waits && !p->stopping && !p->draining))
+    if (p->draining || p->stopping) {
+        end(l);
         return;
-    if (l->waits && !p->stopping)
-        accept_one(l);
-    l->state = LISTENING_ENDS;
-    uv_close((uv_handle_t *)&l->handle, on_deaf);
+    }
+    if (wants && !l->made) {
+        int rv = uv_poll_init(&p->loop, &l->poll, l->fd);
+        l->made = !rv;
+        l->poll.data = l;
+        if (rv)
+            hold(p, l->text, uv_strerror(rv));
+    }
+    if (l->made && wants != uv_is_active((uv_handle_t *)&l->poll)) {
+        if (wants)
+            uv_poll_start(&l->poll, UV_READABLE, on_waiting);
+        else
+            uv_poll_stop(&l->poll);
+    }
 }
 
+/* Without room nobody is asked: what is not accepted stays with the kernel, for another worker or for later. */
 void proxy_listen(struct proxy *p)
 {
+    bool wants = may_accept(p);
     for (size_t i = 0; i < p->listeners.n; i++) {
-        bool held = uv_is_active((uv_handle_t *)&p->held);
-        bool wants = p->serving && !p->draining && !p->stopping && !held && p->clients_n < p->max_conns;
         p->listeners.items[i].proxy = p;
         listen_one(&p->listeners.items[i], wants);
     }

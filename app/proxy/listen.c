@@ -104,7 +104,7 @@ static int keep(struct listeners *l, int fd)
     }
     l->items = items;
     struct listener *one = &items[l->n++];
-    *one = (struct listener){ .fd = fd };
+    *one = (struct listener){ .fd = fd, .accepted = -1 };
     if (getsockname(fd, (struct sockaddr *)&bound.socket, &bound.len))
         return -errno;
     app_address_text((struct sockaddr *)&bound.socket, one->text);
@@ -174,40 +174,117 @@ static int bind_both(struct listeners *l, struct app_addresses *found)
     return -EAFNOSUPPORT;
 }
 
-static int open_one(struct listeners *l, const char *text)
+/* |both|: nobody else wants the port for IPv4. */
+static int bind_found(struct listeners *l, const struct app_addresses *found, bool both)
 {
-    struct app_addresses found, copy;
-    int rv = 0;
-    if (!app_addresses_find(text, true, &found))
-        return 1;
-    for (int i = 0; i < PORT_TRIES; i++) {
-        rv = bind_both(l, &found);
-        if (!rv)
-            break;
-        copy = (struct app_addresses){ .items = malloc(found.n * sizeof *copy.items), .n = found.n };
-        if (!copy.items)
-            break;
-        memcpy(copy.items, found.items, found.n * sizeof *copy.items);
-        rv = bind_all(l, &copy);
-        free(copy.items);
+    struct app_addresses copy = { .items = malloc(found->n * sizeof *copy.items), .n = found->n };
+    int rv = -ENOMEM;
+    for (int i = 0; copy.items && i < PORT_TRIES; i++) {
+        memcpy(copy.items, found->items, found->n * sizeof *copy.items);
+        rv = both ? bind_both(l, &copy) : -EAFNOSUPPORT;
+        if (rv)
+            rv = bind_all(l, &copy);
         /* Port 0: what the first address was given may be taken at the second. */
-        if (rv != -EADDRINUSE || found.n < 2 || !is_internet(&found.items[0]) || *port_of(&found.items[0]))
+        if (rv != -EADDRINUSE || found->n < 2 || !is_internet(&found->items[0]) || *port_of(&found->items[0]))
             break;
     }
-    app_addresses_free(&found);
+    free(copy.items);
     return rv;
 }
 
-bool listeners_open(struct listeners *l, const struct app_list *addresses)
+/* --- all names ---------------------------------------------------------------------------------------------------- */
+
+/* Both of the internet, of one family, and with one port that is known. */
+static bool have_one_port(struct app_address *a, struct app_address *b)
 {
-    for (size_t i = 0; i < addresses->n; i++) {
-        int rv = open_one(l, addresses->items[i]);
-        if (rv < 0)
-            app_complain("cannot listen on %s: %s", addresses->items[i], strerror(-rv));
-        if (rv)
-            return false;
+    return is_internet(a) && a->socket.ss_family == b->socket.ss_family && *port_of(a) && *port_of(a) == *port_of(b);
+}
+
+/* Of one family: 0.0.0.0 or [::]. */
+static bool is_any(struct app_address *a)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&a->socket;
+    return a->socket.ss_family == AF_INET ? v4->sin_addr.s_addr == INADDR_ANY : is_any_v6(a);
+}
+
+static bool have_one_host(struct app_address *a, struct app_address *b)
+{
+    const struct sockaddr_in *x = (const struct sockaddr_in *)(const void *)&a->socket,
+                             *y = (const struct sockaddr_in *)(const void *)&b->socket;
+    if (is_any(a) || is_any(b))
+        return true;
+    return a->socket.ss_family == AF_INET ? x->sin_addr.s_addr == y->sin_addr.s_addr
+                                          : IN6_ARE_ADDR_EQUAL(&v6_of(a)->sin6_addr, &v6_of(b)->sin6_addr);
+}
+
+/* The kernel lets but one of them be listened on. */
+static bool overlap(struct app_address *a, struct app_address *b)
+{
+    if (a->socket.ss_family == AF_UNIX && b->socket.ss_family == AF_UNIX)
+        return !strcmp(path_of(a), path_of(b));
+    return have_one_port(a, b) && have_one_host(a, b);
+}
+
+/* Whether another than |found[which]| wants the port of its IPv6 address for IPv4. */
+static bool wants_v4(const struct app_addresses *found, size_t n, size_t which)
+{
+    for (size_t i = 0; i < found[which].n; i++) {
+        struct app_address v4 = found[which].items[i];
+        v4.socket.ss_family = AF_INET;
+        for (size_t k = 0; k < n && is_any_v6(&found[which].items[i]); k++)
+            for (size_t j = 0; k != which && j < found[k].n; j++)
+                if (have_one_port(&found[k].items[j], &v4))
+                    return true;
+    }
+    return false;
+}
+
+/* The first before |which| that takes an address of it; |which|: none. */
+static size_t taker_of(const struct app_addresses *found, size_t which)
+{
+    for (size_t k = 0; k < which; k++)
+        for (size_t i = 0; i < found[which].n; i++)
+            for (size_t j = 0; j < found[k].n; j++)
+                if (overlap(&found[k].items[j], &found[which].items[i]))
+                    return k;
+    return which;
+}
+
+static void complain(const struct app_list *texts, const struct app_addresses *found, size_t which, int error)
+{
+    size_t taker = error == EADDRINUSE ? taker_of(found, which) : which;
+    if (taker != which)
+        app_complain("--listen %s is given twice: --listen %s takes its address already", texts->items[which],
+            texts->items[taker]);
+    else
+        app_complain("cannot listen on %s: %s", texts->items[which], strerror(error));
+}
+
+static bool open_found(struct listeners *l, const struct app_list *texts, const struct app_addresses *found)
+{
+    for (size_t i = 0; i < texts->n; i++) {
+        int rv = bind_found(l, &found[i], !wants_v4(found, texts->n, i));
+        if (!rv)
+            continue;
+        complain(texts, found, i, -rv);
+        return false;
     }
     return true;
+}
+
+bool listeners_open(struct listeners *l, const struct app_list *texts)
+{
+    struct app_addresses *found = calloc(texts->n, sizeof *found);
+    bool done = found != NULL;
+    if (!done)
+        app_complain("out of memory");
+    for (size_t i = 0; done && i < texts->n; i++)
+        done = app_addresses_find(texts->items[i], true, &found[i]);
+    done = done && open_found(l, texts, found);
+    for (size_t i = 0; found && i < texts->n; i++)
+        app_addresses_free(&found[i]);
+    free(found);
+    return done;
 }
 
 void listeners_close(struct listeners *l)

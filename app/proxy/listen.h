@@ -9,12 +9,6 @@
 #include "common/address.h"
 #include "common/options.h"
 
-enum listening {
-    LISTENING_NOT,
-    LISTENING,
-    LISTENING_ENDS /* the handle is being closed */
-};
-
 struct listener {
     struct proxy *proxy;
     int fd; /* what is not accepted waits here, whoever comes and goes; -1: over */
@@ -23,9 +17,9 @@ struct listener {
     dev_t dev;
     ino_t ino;
 
-    uv_tcp_t handle; /* on a copy of |fd|, whatever its family */
-    enum listening state;
-    bool waits; /* a connection is accepted, but there was no memory for it */
+    uv_poll_t poll; /* of |fd|; there is one when |made| */
+    bool made;
+    int accepted; /* a connection for which there was no memory yet; -1: none */
 };
 
 struct listeners {

@@ -4,7 +4,6 @@
  * only then TLS begins.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -81,27 +80,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
-static void on_handle_closed(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-/* The descriptor of the connection that waits, which libuv gives out in a handle only. */
-static int accepted_fd(struct client *c, uv_stream_t *server, int *fd)
-{
-    uv_os_fd_t own;
-    uv_tcp_t *handle = malloc(sizeof *handle);
-    if (!handle)
-        return MILGI_ENOMEM;
-    uv_tcp_init(&c->proxy->loop, handle);
-    int rv = uv_accept(server, (uv_stream_t *)handle);
-    if (!rv)
-        rv = uv_fileno((uv_handle_t *)handle, &own);
-    *fd = rv ? -1 : fcntl(own, F_DUPFD_CLOEXEC, 0);
-    uv_close((uv_handle_t *)handle, on_handle_closed);
-    return *fd < 0 ? MILGI_ETRANSPORT : 0;
-}
-
 static void socket_ends(struct proxy_ends *ends, int fd)
 {
     socklen_t from_len = sizeof ends->from, to_len = sizeof ends->to;
@@ -110,20 +88,16 @@ static void socket_ends(struct proxy_ends *ends, int fd)
         *ends = (struct proxy_ends){ .from.ss_family = AF_UNSPEC, .to.ss_family = AF_UNSPEC };
 }
 
-int preface_start(struct client *c, uv_stream_t *server)
+int preface_start(struct client *c, int fd)
 {
     struct preface *preface = calloc(1, sizeof *preface);
     if (!preface)
         return MILGI_ENOMEM;
-    int rv = accepted_fd(c, server, &preface->fd);
-    if (!rv && uv_poll_init(&c->proxy->loop, &preface->poll, preface->fd)) {
-        close(preface->fd);
-        rv = MILGI_ETRANSPORT;
-    }
-    if (rv) {
+    if (uv_poll_init(&c->proxy->loop, &preface->poll, fd)) {
         free(preface);
-        return rv;
+        return MILGI_ELIMIT;
     }
+    preface->fd = fd;
     preface->client = c;
     socket_ends(&c->ends, preface->fd);
     preface->poll.data = preface;

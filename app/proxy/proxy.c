@@ -58,8 +58,7 @@ bool proxy_limit(struct proxy *p)
     limit_by_memory(p);
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return true;
-    /* The kernel's side of each listener accepts one more than it is asked for. */
-    rlim_t taken = descriptors_open() + 2 * p->listeners.n + (limit.rlim_cur < PLENTY ? SPARE : SPARE_MANY);
+    rlim_t taken = descriptors_open() + (limit.rlim_cur < PLENTY ? SPARE : SPARE_MANY);
     rlim_t room = limit.rlim_cur > taken ? (limit.rlim_cur - taken) / each : 0;
     if (room >= p->max_conns)
         return true;

@@ -95,7 +95,7 @@ struct proxy {
     uv_timer_t sweep; /* for the first of each list */
     uv_timer_t drain; /* active while draining */
     uv_timer_t stats;
-    uv_timer_t held;   /* active while nothing is accepted for want of descriptors */
+    uv_timer_t held;   /* active while nothing is accepted for want of descriptors or memory */
     uv_timer_t calm;   /* active when a crowd has left */
     uv_timer_t later;  /* active when failed handshakes were not told */
     uv_prepare_t heed; /* whether what was said has been read */
@@ -108,6 +108,7 @@ struct proxy {
     bool hurried;                           /* by SIGINT */
     uint64_t drain_end_ms, farewell_end_ms; /* the latter: 0 before the former */
     uint64_t complained_ms;                 /* about the backend: at most once a second */
+    uint64_t held_told_ms;                  /* that connections have to wait */
 
     struct proxy_counts counts;
 };
@@ -140,8 +141,8 @@ void proxy_done(struct client *c);
 
 /* client.why of one that has left without a byte. */
 extern const char preface_nothing[];
-/* Takes the connection that waits at |server|. 0, or an error: it is gone. */
-int preface_start(struct client *c, uv_stream_t *server);
+/* Takes |fd|, a connection. 0, or an error: it is not taken. */
+int preface_start(struct client *c, int fd);
 /* client_gone() follows. */
 void preface_stop(struct client *c);
 /* c->ends is known, and |fd| its socket, which is taken. */

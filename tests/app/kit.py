@@ -398,6 +398,13 @@ def memory_of(command):
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def cpu_of(command):
+    """Seconds of processor time that it has used."""
+    with open(f"/proc/{command.process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def descriptors_of(command):
     return len(os.listdir(f"/proc/{command.process.pid}/fd"))
 

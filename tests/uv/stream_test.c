@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams in a libuv loop: bytes both ways, backpressure, devices, connecting and accepting. */
+#include <fcntl.h>
+
 #include "rig.h"
 
 /* --- tests -------------------------------------------------------------------------------------------------------- */
@@ -161,6 +163,26 @@ static void the_adapter_stops_with_streams_in_every_state(void **state)
     assert_false(more[2].closed);
 }
 
+static void a_socket_that_was_not_taken_stays_the_callers(void **state)
+{
+    struct rig r;
+    struct end more = { 0 };
+    int fd[2];
+    (void)state;
+    rig_open(&r, NULL, NULL);
+    socket_pair(fd);
+    assert_int_equal(milgi_uv_open(r.uv, fd[0], r.client, "no..name", &events, &more, &more.stream), MILGI_EINVAL);
+    assert_int_equal(milgi_uv_open(r.uv, -1, r.client, "uv.test", &events, &more, &more.stream), MILGI_ETRANSPORT);
+    assert_null(more.stream);
+    uv_run(&r.loop, UV_RUN_NOWAIT);
+    assert_true(fcntl(fd[0], F_GETFD) >= 0);
+    assert_int_equal(milgi_uv_streams(r.uv), 0);
+    close(fd[0]);
+    close(fd[1]);
+    rig_close(&r);
+    assert_false(more.closed || more.gone);
+}
+
 /* --- TCP ----------------------------------------------------------------------------------------------------------*/
 
 static void streams_connect_and_are_accepted_over_tcp(void **state)
@@ -213,6 +235,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_is_closed_says_close_notify_behind_its_data),
         cmocka_unit_test(a_stream_that_is_dropped_is_a_cut_for_the_peer),
         cmocka_unit_test(the_adapter_stops_with_streams_in_every_state),
+        cmocka_unit_test(a_socket_that_was_not_taken_stays_the_callers),
         cmocka_unit_test(streams_connect_and_are_accepted_over_tcp),
         cmocka_unit_test(a_refused_connection_is_told_with_its_errno),
     };

@@ -89,9 +89,26 @@ def test_both_families_may_be_listened_on_apart(world):
         return
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command, _ = listens(world, 2, *arguments(world, f"0.0.0.0:{port}", f"[::]:{port}"))
-    check(answers(world, "127.0.0.1", port) and answers(world, "[::1]", port), command.err())
-    end(command)
+    v4, v6 = [f"0.0.0.0:{port}", f"127.0.0.1:{port}"], [f"[::]:{port}", f"[::1]:{port}"]
+    for one, other in ((v4[0], v6[0]), (v6[0], v4[0]), (v6[0], v4[1]), (v4[1], v6[0]), (v6[1], v4[0]), (v4[1], v6[1])):
+        command, said = listens(world, 2, *arguments(world, one, other))
+        check(said == [one, other], said)
+        check(answers(world, "127.0.0.1", port) and answers(world, "[::1]", port), f"{one} {other} {command.err()}")
+        end(command)
+
+
+def test_an_address_that_is_given_twice_is_told(world):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    path = UNIX + os.path.join(world.work, "twice.sock")
+    for one, other in ((f":{port}", f":{port}"), (f"127.0.0.1:{port}", f"127.0.0.1:{port}"), (f":{port}", f"127.0.0.1:{port}"),
+                       (f"127.0.0.1:{port}", f":{port}"), (f"0.0.0.0:{port}", f"127.0.0.1:{port}"), (path, path),
+                       (f"localhost:{port}", f"127.0.0.1:{port}")):
+        status, out, err = world.run(*arguments(world, one, "127.0.0.1:0", other))
+        check(status == 1 and not out and f"--listen {other} is given twice: --listen {one} takes" in err, f"{status} {err}")
+    with socket.create_server(("127.0.0.2", port)):
+        status, out, err = world.run(*arguments(world, f"127.0.0.1:{port}", f"127.0.0.2:{port}"))
+        check(status == 1 and "cannot listen on 127.0.0.2" in err and "in use" in err, err)
 
 
 # --- sockets in the file system ---------------------------------------------------------------------------------------

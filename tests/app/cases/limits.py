@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits, timeouts, alerts on broken connections, and the end of the proxy."""
 
+import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -9,7 +11,7 @@ import struct
 import threading
 import time
 
-from kit import Client, Failure, check, descriptors_of, limit, read_all, until
+from kit import Client, Failure, check, cpu_of, descriptors_of, limit, read_all, until
 
 from cases.relay import echo
 
@@ -72,6 +74,43 @@ def test_nobody_is_cut_when_descriptors_are_few(world):
         for thread in threads:
             thread.join()
         check(results == [b"there and back"] * 20, f"{arguments}: {[r for r in results if r != b'there and back']} {proxy.err()}")
+        check(proxy.stop() == 0, proxy.err())
+
+
+def test_who_comes_when_descriptors_have_run_out_waits(world):
+    backend = world.backend(echo)
+    for arguments in ([], ["--accept-proxy"], ["--listen", "unix:" + os.path.join(world.work, "full.socket")]):
+        proxy = world.proxy("--backend", backend.address, *arguments)
+        before = resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (descriptors_of(proxy) + 2, before[1]))
+        results, threads = [], []
+
+        def one():
+            try:
+                sock = socket.create_connection(("127.0.0.1", proxy.port), limit())
+                sock.sendall(b"PROXY UNKNOWN\r\n" if "--accept-proxy" in arguments else b"")
+                context = ssl.create_default_context(cafile=world.pki.path("ca"))
+                tls = context.wrap_socket(sock, server_hostname="localhost")
+                tls.sendall(b"there and back")
+                results.append(tls.recv(100))
+                time.sleep(0.3)
+                tls.close()
+            except OSError as error:
+                results.append(error)
+        for _ in range(12):
+            threads.append(threading.Thread(target=one))
+            threads[-1].start()
+        until(lambda: "connections have to wait" in proxy.err(), "that there is no descriptor is not told")
+        time.sleep(0.5)
+        spent = cpu_of(proxy)
+        time.sleep(0.5)
+        check(cpu_of(proxy) - spent < 0.1, "it waits busily")
+        check(not [r for r in results if r != b"there and back"], f"{arguments}: {results}")
+        resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, before)
+        for thread in threads:
+            thread.join()
+        check(results == [b"there and back"] * 12, f"{arguments}: {results} {proxy.err()}")
+        check(len(re.findall("have to wait", proxy.err())) == 1, proxy.err())
         check(proxy.stop() == 0, proxy.err())
 
 
@@ -145,7 +184,13 @@ def test_uploads_that_a_backend_does_not_take_leave_memory_for_others(world):
 def test_descriptors_return(world):
     backend = world.backend(echo)
     proxy = world.proxy("--backend", backend.address)
-    before = descriptors_of(proxy)
+    first = world.client(proxy)
+    first.send(b"x")
+    first.read()
+    before = descriptors_of(proxy)  # what libuv opens with its first stream among them
+    first.close()
+    until(lambda: descriptors_of(proxy) == before - 2, "the first client's descriptors return")
+    before -= 2
     for i in range(40):
         if i % 3 == 0:
             world.raw(proxy).close()
