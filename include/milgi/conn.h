@@ -188,8 +188,9 @@ MILGI_API void milgi_conn_output_done(struct milgi_conn *conn, size_t bytes);
  */
 MILGI_API int milgi_conn_shutdown(struct milgi_conn *conn);
 /*
- * Ends at once with |alert| (internal_error, user_canceled ...; MILGI_ALERT_NONE: without one) as the last record;
- * on_closed follows with MILGI_EREFUSED. Returns 0, MILGI_ECLOSED, or MILGI_EINVAL (close_notify, or no alert at all).
+ * Ends at once with |alert| (internal_error, user_canceled ...; MILGI_ALERT_NONE: without one) as the last record, but
+ * for the close_notify behind a user_canceled in the handshake; on_closed follows with MILGI_EREFUSED. Returns 0,
+ * MILGI_ECLOSED, or MILGI_EINVAL (close_notify, or no alert at all). [RFC 8446 6.1]
  */
 MILGI_API int milgi_conn_abort(struct milgi_conn *conn, int alert);
 /*

@@ -39,10 +39,11 @@ void milgi__conn_settle(struct milgi_conn *c)
         f->alert = MILGI_ALERT_NONE;
     if (f->alert == MILGI_ALERT_NONE)
         return;
-    /*= RFC8446 6.1: user_canceled "SHOULD be followed by a "close_notify"". */
     bool canceled = f->alert == MILGI_ALERT_USER_CANCELED;
     queue_alert(c, canceled ? 1 : 2, f->alert);
-    if (canceled)
+    /*= RFC8446 6.1: user_canceled "SHOULD be followed by a "close_notify"". Behind data it would say that this was all,
+       which is not so. */
+    if (canceled && !c->app_open)
         queue_alert(c, 1, MILGI_ALERT_CLOSE_NOTIFY);
 }
 

@@ -84,6 +84,24 @@ static void an_end_behind_a_turn_that_came_to_nothing_cuts_nothing_off(void **st
     pair_fini(&pair);
 }
 
+/* The turn's time is up when the application has just made room for more. */
+static void an_end_behind_data_that_waited_for_credit_cuts_nothing_off(void **state)
+{
+    (void)state;
+    for (uint64_t budget_ns = 100; budget_ns < 20000; budget_ns += 100) {
+        struct milgi_config *s = config(MILGI_SERVER);
+        assert_int_equal(milgi_config_set_limit(s, MILGI_LIMIT_CREDIT, 1024), 0);
+        begin(config(MILGI_CLIENT), s, NULL, NULL);
+        establish();
+        stage_the_end(40000);
+        pair.budget_ns = budget_ns;
+        for (unsigned i = 0; i < 100; i++)
+            pair_run(server, NULL);
+        check_the_end(40000);
+        pair_fini(&pair);
+    }
+}
+
 static void an_end_while_there_is_no_memory_cuts_nothing_off(void **state)
 {
     (void)state;
@@ -107,6 +125,173 @@ static void an_end_while_there_is_no_memory_cuts_nothing_off(void **state)
     pair_settle(&pair);
     check_the_end(40000);
     pair_fini(&pair);
+}
+
+/* --- the end of the transport ------------------------------------------------------------------------------------- */
+
+static const char *const devices[] = { NULL, "sim:latency=100us,units=4,depth=8,order=out,jitter=200us,seed=2" };
+
+/* What the other one has to say is staged at |side|. */
+static void stage_for(struct pair_side *side)
+{
+    struct pair_side *from = pair_other(side);
+    uint64_t until_ns = pair.now_ns + 10000000, deadline_ns = 0;
+    while (pair_run(from, &deadline_ns) == MILGI_RUN_AGAIN || deadline_ns < until_ns) /* it may have a device */
+        pair.now_ns = deadline_ns < until_ns && deadline_ns > pair.now_ns ? deadline_ns : pair.now_ns;
+    pair_feed(side, from->wire.p, from->wire.len);
+    pair_bytes_drop(&from->wire, from->wire.len);
+}
+
+static void data_for(struct pair_side *side, size_t len)
+{
+    static const uint8_t data[40000];
+    assert_int_equal(milgi_conn_write(pair_other(side)->conn, data, len), 0);
+    stage_for(side);
+}
+
+static void end_of(struct pair_side *side, int error)
+{
+    uint8_t byte = 0;
+    assert_int_equal(milgi_conn_receive_eof(side->conn, error), 0);
+    assert_int_equal(milgi_conn_receive_eof(side->conn, error), MILGI_ECLOSED);
+    assert_int_equal(pair_feed(side, &byte, 1), MILGI_ECLOSED);
+}
+
+static void expect_cut(const struct pair_side *side, int error)
+{
+    assert_true(side->closed);
+    assert_int_equal(side->reason.error, error ? MILGI_ETRANSPORT : MILGI_ETRUNCATED);
+    assert_int_equal(side->reason.cls, milgi_error_class(side->reason.error));
+    assert_int_equal(side->reason.device_code, error);
+    assert_int_equal(side->reason.alert, MILGI_ALERT_NONE);
+    assert_int_equal(side->reason.op, -1);
+    assert_int_equal(side->wire.len, 0); /* nobody is there who could be told */
+}
+
+static void an_end_without_close_notify_is_told_behind_all_that_came(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 8; n++) {
+        struct pair_side *side = &pair.side[n & 1];
+        int error = n & 2 ? 104 : 0;
+        begin(config(MILGI_CLIENT), config(MILGI_SERVER), devices[n >> 2], NULL);
+        establish();
+        size_t wire = side->wire.len;
+        assert_int_equal(wire, 0);
+        data_for(side, 40000);
+        end_of(side, error);
+        assert_false(side->closed);
+        pair_settle(&pair);
+        assert_int_equal(side->got.len, 40000);
+        assert_int_equal(side->alerts_n, 0);
+        expect_cut(side, error);
+        pair_fini(&pair);
+    }
+}
+
+static void an_end_in_the_handshake_is_a_cut_too(void **state)
+{
+    (void)state;
+    for (size_t bytes = 0; bytes < 400; bytes += 50) {
+        for (int error = 0; error < 2; error++) {
+            begin(config(MILGI_CLIENT), config(MILGI_SERVER), NULL, NULL);
+            pair_run(client, NULL);
+            if (bytes)
+                (void)pair_carry(client, bytes);
+            pair_run(server, NULL);
+            if (client->wire.len) { /* not all of the first message */
+                end_of(server, error);
+                pair_settle_until(&pair, pair.now_ns);
+                expect_cut(server, error);
+            }
+            (void)pair_carry(server, bytes);
+            end_of(client, error);
+            pair_settle_until(&pair, pair.now_ns);
+            expect_cut(client, error);
+            assert_string_equal(client->reason.detail, "the transport ended during the handshake");
+            pair_fini(&pair);
+        }
+    }
+}
+
+static void an_end_behind_close_notify_is_in_order(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 16; n++) {
+        struct pair_side *side = &pair.side[n & 1], *peer = &pair.side[!(n & 1)];
+        begin(config(MILGI_CLIENT), config(MILGI_SERVER), devices[n >> 3], NULL);
+        establish();
+        assert_int_equal(milgi_conn_shutdown(peer->conn), 0);
+        stage_for(side);
+        if (n & 2) /* else both come at once */
+            pair_settle(&pair);
+        assert_int_equal(milgi_conn_receive_eof(side->conn, n & 4 ? 104 : 0), 0);
+        pair_settle(&pair);
+        assert_int_equal(milgi_conn_receive_eof(side->conn, 0), MILGI_ECLOSED);
+        assert_int_equal(side->alerts_n, 1);
+        assert_int_equal(side->alerts[0], MILGI_ALERT_CLOSE_NOTIFY);
+        assert_false(side->closed);
+        /* Our own half is open still. */
+        data_for(peer, 100);
+        assert_int_equal(milgi_conn_shutdown(side->conn), 0);
+        pair_settle(&pair);
+        assert_int_equal(peer->got.len, 100);
+        for (int i = 0; i < 2; i++) {
+            assert_true(pair.side[i].closed);
+            assert_int_equal(pair.side[i].reason.error, 0);
+        }
+        pair_fini(&pair);
+    }
+}
+
+/* --- user_canceled ------------------------------------------------------------------------------------------------ */
+
+/*= RFC8446 6.1: user_canceled "SHOULD be followed by a "close_notify"". */
+static void a_handshake_that_is_canceled_is_ended_in_order(void **state)
+{
+    (void)state;
+    for (int role = 0; role < 2; role++) {
+        struct pair_side *side = &pair.side[role], *peer = &pair.side[!role];
+        begin(config(MILGI_CLIENT), config(MILGI_SERVER), NULL, NULL);
+        pair.keep_wire = true;
+        pair_run(client, NULL);
+        size_t before = side->sent_wire.len;
+        assert_int_equal(milgi_conn_abort(side->conn, MILGI_ALERT_USER_CANCELED), 0);
+        pair_run(side, NULL);
+        static const uint8_t last[] = { 21, 3, 3, 0, 2, 1, MILGI_ALERT_USER_CANCELED, 21, 3, 3, 0, 2, 1, 0 };
+        assert_int_equal(side->sent_wire.len, before + sizeof last);
+        assert_memory_equal(side->sent_wire.p + before, last, sizeof last);
+        assert_true(side->closed);
+        assert_int_equal(side->reason.error, MILGI_EREFUSED);
+        assert_int_equal(side->reason.alert, MILGI_ALERT_USER_CANCELED);
+        pair_settle(&pair);
+        if (role == MILGI_CLIENT) /* the server has begun, and waits for more */
+            assert_true(peer->closed);
+        pair_fini(&pair);
+    }
+}
+
+/* What was sent before would seem to be all. */
+static void a_connection_that_is_canceled_later_does_not_seem_to_end_in_order(void **state)
+{
+    (void)state;
+    for (int role = 0; role < 2; role++) {
+        struct pair_side *side = &pair.side[role], *peer = &pair.side[!role];
+        begin(config(MILGI_CLIENT), config(MILGI_SERVER), NULL, NULL);
+        establish();
+        data_for(peer, 100);
+        assert_int_equal(milgi_conn_abort(side->conn, MILGI_ALERT_USER_CANCELED), 0);
+        pair_settle(&pair);
+        assert_true(side->closed);
+        assert_int_equal(peer->got.len, 100);
+        assert_int_equal(peer->alerts_n, 1);
+        assert_int_equal(peer->alerts[0], MILGI_ALERT_USER_CANCELED);
+        assert_false(peer->closed);
+        assert_int_equal(milgi_conn_receive_eof(peer->conn, 0), 0);
+        pair_settle(&pair);
+        assert_int_equal(peer->reason.error, MILGI_ETRUNCATED);
+        pair_fini(&pair);
+    }
 }
 
 /* --- the last words ----------------------------------------------------------------------------------------------- */
@@ -268,7 +453,6 @@ static unsigned live_until(const char *device, enum deed what, unsigned at)
 
 static void end_in_every_event(enum deed what)
 {
-    static const char *const devices[] = { NULL, "sim:latency=100us,units=4,depth=8,order=out,jitter=200us,seed=2" };
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
         unsigned all = live_until(devices[i], what, 0);
         assert_true(all > 20);
@@ -453,7 +637,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_end_behind_a_turn_that_came_to_nothing_cuts_nothing_off),
+        cmocka_unit_test(an_end_behind_data_that_waited_for_credit_cuts_nothing_off),
         cmocka_unit_test(an_end_while_there_is_no_memory_cuts_nothing_off),
+        cmocka_unit_test(an_end_without_close_notify_is_told_behind_all_that_came),
+        cmocka_unit_test(an_end_in_the_handshake_is_a_cut_too),
+        cmocka_unit_test(an_end_behind_close_notify_is_in_order),
+        cmocka_unit_test(a_handshake_that_is_canceled_is_ended_in_order),
+        cmocka_unit_test(a_connection_that_is_canceled_later_does_not_seem_to_end_in_order),
         cmocka_unit_test(a_failure_behind_an_unsent_close_notify_is_told_at_once),
         cmocka_unit_test(a_transport_that_fails_behind_an_unsent_close_notify_is_told_at_once),
         cmocka_unit_test(nothing_follows_the_alert_of_an_abort_inside_a_decision),
