@@ -3,10 +3,12 @@
 #include "common/notify.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 void app_notify(const char *state)
@@ -26,4 +28,14 @@ void app_notify(const char *state)
     ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to, to_len);
     (void)sent;
     close(fd);
+}
+
+void app_notify_reloading(void)
+{
+    struct timespec t;
+    char state[80];
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
+        (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000);
+    app_notify(state);
 }

@@ -7,3 +7,5 @@
  * nobody listens there, it does nothing: a service must not fail because nobody watches it. Never waits.
  */
 void app_notify(const char *state);
+/* That a reload has begun, and when; "READY=1" says that it is over, whatever came of it. */
+void app_notify_reloading(void);

@@ -8,6 +8,7 @@
  * fails, the new ones go, and nothing has happened. Connections that nobody has accepted wait in the one socket.
  */
 #include "proxy.h"
+#include "common/notify.h"
 #include "common/say.h"
 
 #include <errno.h>
@@ -209,11 +210,18 @@ static void dismiss_candidates(struct master *m)
             retire(m, &m->workers[i], ORDER_STOP);
 }
 
+static void not_reloaded(const struct master *m)
+{
+    app_complain("not reloaded: what was there stays in use");
+    if (!m->ending)
+        app_notify("READY=1");
+}
+
 static void muster_failed(struct master *m, int status)
 {
     dismiss_candidates(m);
     if (m->established) {
-        app_complain("not reloaded: what was there stays in use");
+        not_reloaded(m);
         return;
     }
     m->status = status;
@@ -269,8 +277,9 @@ static void reload(struct master *m)
         return;
     }
     m->reload_wanted = m->reload_told = false;
+    app_notify_reloading();
     if (app_tls_load(&m->proxy->tls, MILGI_SERVER, m->proxy->options, RELOAD_PATIENCE_MS, &m->next))
-        app_complain("not reloaded: what was there stays in use");
+        not_reloaded(m);
     else
         muster(m);
 }
@@ -281,8 +290,10 @@ static void tell_switched(struct master *m)
     for (size_t i = 0; i < m->n; i++)
         if (m->workers[i].state == RETIRED && !m->workers[i].deaf)
             return;
-    if (m->switching && !m->ending)
+    if (m->switching && !m->ending) {
         app_complain("reloaded");
+        app_notify("READY=1");
+    }
     m->switching = false;
 }
 
@@ -412,6 +423,8 @@ static void listen_to(struct master *m, struct worker *w)
 
 static void end(struct master *m, bool at_once)
 {
+    if (!m->ending)
+        app_notify("STOPPING=1");
     dismiss_candidates(m);
     listeners_close(&m->proxy->listeners);
     retire_all(m, at_once || m->ending ? ORDER_STOP : ORDER_DRAIN);

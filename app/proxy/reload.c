@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "common/keys.h"
+#include "common/notify.h"
 #include "common/say.h"
 
 #define LONG_MS 10000 /* after which it is told that this takes long */
@@ -87,6 +88,8 @@ static void on_done(uv_async_t *async)
         drop(l);
     else
         take(l);
+    if (!p->draining && !p->stopping)
+        app_notify("READY=1");
     close_handles(l);
     if (p->reload_wanted)
         proxy_reload(p);
@@ -100,9 +103,12 @@ static void on_slow(uv_timer_t *timer)
 
 void proxy_reload(struct proxy *p)
 {
-    if (p->draining || p->stopping)
+    if (p->stopping)
         return;
     access_log_open(&p->log, p->options);
+    trace_open(&p->trace, p->options->trace, milgi_uv_engine(p->tls.uv));
+    if (p->draining)
+        return;
     p->reload_wanted = p->load != NULL;
     struct load *l = p->load ? NULL : calloc(1, sizeof *l);
     if (p->load)
@@ -128,6 +134,7 @@ void proxy_reload(struct proxy *p)
         return;
     }
     p->load = l;
+    app_notify_reloading();
     uv_timer_start(&l->slow, on_slow, LONG_MS, 0);
 }
 

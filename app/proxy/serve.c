@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `milgi proxy`: a process that serves, from its engine to its end, by itself or below a master. */
 #include "proxy.h"
+#include "common/notify.h"
 #include "common/say.h"
 
 #include <errno.h>
@@ -119,14 +120,22 @@ static void on_drain(uv_timer_t *timer)
         stop(p);
 }
 
+/* It takes no connection any more. */
+static void close_doors(struct proxy *p)
+{
+    if (p->channel < 0 && !p->draining)
+        app_notify("STOPPING=1");
+    p->draining = true;
+    proxy_listen(p);
+    listeners_close(&p->listeners);
+}
+
 /* Somebody is in a hurry: nobody is waited for, but all are told. */
 static void hurry(struct proxy *p)
 {
     if (p->stopping)
         return;
-    p->draining = true;
-    proxy_listen(p);
-    listeners_close(&p->listeners);
+    close_doors(p);
     p->farewell_end_ms = 0;
     say_farewell(p, HURRY_MS);
     uv_timer_start(&p->drain, on_drain, 0, DRAIN_TICK_MS);
@@ -151,9 +160,7 @@ static void drain(struct proxy *p, bool patient)
     uv_timer_start(&p->drain, on_drain, 0, DRAIN_TICK_MS);
     if (p->draining)
         return;
-    p->draining = true;
-    proxy_listen(p);
-    listeners_close(&p->listeners);
+    close_doors(p);
     tell(p, TOLD_DEAF);
 }
 

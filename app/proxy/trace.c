@@ -200,9 +200,11 @@ bool trace_open(struct trace *t, const char *file, struct milgi_engine *engine)
     /* A FIFO that nobody reads is refused at once. */
     int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
     if (fd < 0) {
-        app_complain("--trace %s: %s", file, errno == ENXIO ? "nobody reads it" : strerror(errno));
+        app_complain("--trace %s: %s%s", file, errno == ENXIO ? "nobody reads it" : strerror(errno),
+            t->file ? ": the file that was open stays in use" : "");
         return false;
     }
+    trace_close(t);
     app_outlet_init(&t->outlet, fd);
     t->file = file;
     put_begin(t, engine);

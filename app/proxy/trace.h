@@ -12,7 +12,10 @@ struct trace {
     bool told;        /* that lines are missing */
 };
 
-/* Events of |engine| go to |file| from here on; |trace| outlives the engine. False: it has complained. */
+/*
+ * Events of |engine| go to |file| from here on; |trace| outlives the engine. Again, when the file may have been moved
+ * away. False: it has complained; what was open stays so.
+ */
 bool trace_open(struct trace *trace, const char *file, struct milgi_engine *engine);
-/* When there is no engine any more. */
+/* When there is no engine any more, or another file. */
 void trace_close(struct trace *trace);

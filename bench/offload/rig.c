@@ -22,7 +22,7 @@
 #define MS UINT64_C(1000000)
 #define PATIENCE_NS (UINT64_C(40000) * MS) /* then a point has no figures */
 #define HEAP_FIRST 100u                    /* handshakes that are parked before those that are counted */
-#define SETTLED_NS (4000 * MS)          /* what is idle has gone back by then, whatever the host wakes up for */
+#define SETTLED_NS (4000 * MS)             /* what is idle has gone back by then, whatever the host wakes up for */
 #define SPARE_FDS 64u
 #define BACKLOG 1024
 #define FILE_MAX 65536u

@@ -160,9 +160,9 @@ struct milgi__hs {
     struct milgi__arena unsent;  /* server: its first flight, client: a cookie, until it has been sent */
 
     enum milgi__step step;
-    uint32_t started, done; /* slots; in flight: started & ~done */
+    uint32_t started, done;                      /* slots; in flight: started & ~done */
     struct milgi__failure outcome[MILGI__SLOTS]; /* of what is done; error is 0: it came back well */
-    uint64_t sampled_ns; /* when the last sampled op came back whose result has not had its turn; 0: there is none */
+    uint64_t sampled_ns;                         /* when the last sampled op came back whose result has not had its turn; 0: there is none */
     uint8_t sampled_dev, sampled_slot;
     bool running;
     uint8_t read_level, write_level;

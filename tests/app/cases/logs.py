@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import time
 
@@ -162,6 +163,26 @@ def test_a_log_that_was_moved_away_is_opened_anew(world):
     world.client(proxy).tls.unwrap().close()
     until(lambda: lines_of(log), "no line in the new log")
     check(len(lines_of(log + ".old")) == 1 and len(lines_of(log)) == 1, "lines in the wrong file")
+
+
+def test_a_log_is_opened_anew_while_the_proxy_drains(world):
+    log = log_of(world)
+    proxy = world.proxy("--access-log", log, "--backend", world.backend(greet).address)
+    client = world.client(proxy)
+    client.send(b"hello")
+    check(client.read() == b"greetings\n", "another answer")
+    proxy.process.send_signal(signal.SIGTERM)
+
+    def drains():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", proxy.port))
+    until(drains, "it listens on")
+    os.rename(log, log + ".old")
+    proxy.process.send_signal(signal.SIGHUP)
+    until(lambda: os.path.exists(log), "it is not opened anew")
+    client.close()
+    check(proxy.wait() == 0, proxy.err())
+    check(len(lines_of(log)) == 1 and not lines_of(log + ".old"), "the line is in the wrong file")
 
 
 def test_nobody_waits_for_who_reads_the_log(world):

@@ -2,41 +2,62 @@
 """The proxy as a service: what it tells its supervisor, and what stands around it in an installation."""
 
 import os
+import re
 import select
+import shutil
+import signal
 import socket
 import subprocess
+import time
 
-from kit import Client, check, limit
+from kit import Client, Proxy, check, limit
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
-def heard(world, address, *arguments):
-    """What a supervisor that listens at |address| is told until the proxy has served somebody."""
-    supervisor = world.keep(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+def next_of(supervisor):
+    check(select.select([supervisor], [], [], limit())[0], "the supervisor is told nothing")
+    return supervisor.recv(1000)
+
+
+def check_told(world, address, *arguments):
+    """What a supervisor that listens at |address| is told by a proxy that serves, reloads well and badly, and ends."""
+    cert, supervisor = world.pki.path(f"supervised-{time.monotonic_ns()}"), world.keep(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    shutil.copy(world.pki.path("server"), cert)
     supervisor.bind(address)
     name = "@" + address[1:] if address[0] == "\0" else address
-    proxy = world.proxy(*arguments, environment={"NOTIFY_SOCKET": name})
-    check(select.select([supervisor], [], [], limit())[0], "the supervisor is told that the proxy is ready")
-    told = supervisor.recv(1000)
+    proxy = world.keep(Proxy(world, *arguments, cert=os.path.basename(cert)[:-4], key=world.pki.path("server", "key"),
+                             environment={"NOTIFY_SOCKET": name}))
+    check(next_of(supervisor) == b"READY=1", "READY=1")
     client = Client(proxy.port, world.pki)
     check(client.ask("GET / HTTP/1.1\nHost: localhost\nConnection: close\n\n")[0] == 200, "it serves")
     client.close()
-    check(proxy.stop() == 0, "it ends as intended")
-    check(not select.select([supervisor], [], [], 0)[0], "the supervisor is told so once, by one process")
-    return told
+    for good in (True, False):
+        if not good:
+            os.unlink(cert)
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        proxy.process.send_signal(signal.SIGHUP)
+        told = next_of(supervisor)
+        found = re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=(\d+)", told)
+        check(found and before <= int(found.group(1)) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, told)
+        check(next_of(supervisor) == b"READY=1", "READY=1 again")
+        check(("not reloaded" in proxy.err()) is not good, proxy.err())
+    proxy.process.send_signal(signal.SIGTERM)
+    check(next_of(supervisor) == b"STOPPING=1", "STOPPING=1")
+    check(proxy.wait() == 0, "it ends as intended")
+    check(not select.select([supervisor], [], [], 0)[0], "the supervisor is told all once, by one process")
 
 
-def test_the_supervisor_is_told_when_it_serves(world):
-    check(heard(world, os.path.join(world.work, "notify-one")) == b"READY=1", "READY=1")
+def test_the_supervisor_is_told_what_the_proxy_does(world):
+    check_told(world, os.path.join(world.work, "notify-one"))
 
 
-def test_the_supervisor_of_workers_is_told_once(world):
-    check(heard(world, os.path.join(world.work, "notify-two"), "--workers", "2") == b"READY=1", "READY=1")
+def test_the_supervisor_of_workers_is_told_by_the_master_alone(world):
+    check_told(world, os.path.join(world.work, "notify-two"), "--workers", "2")
 
 
 def test_the_supervisors_socket_may_be_no_file(world):
-    check(heard(world, f"\0milgi-test-{os.getpid()}") == b"READY=1", "READY=1")
+    check_told(world, f"\0milgi-test-{os.getpid()}")
 
 
 def test_a_supervisor_that_is_gone_does_not_matter(world):

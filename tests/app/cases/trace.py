@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import time
 
 from kit import check, until
@@ -137,3 +138,23 @@ def test_a_trace_that_cannot_be_written_is_told_at_the_start(world):
     status, _, err = world.run("proxy", "--listen", "127.0.0.1:0", "--cert", world.pki.path("server"), "--key",
                                world.pki.path("server", "key"), "--trace", path)
     check(status == 1 and "--trace" in err and "No such file" in err, (status, err))
+
+
+def test_a_trace_that_was_moved_away_is_opened_anew(world):
+    path = os.path.join(world.work, f"trace-{time.monotonic_ns()}")
+    proxy = world.proxy("--trace", path)
+    world.client(proxy).close()
+    until(lambda: of(lines_of(path), "freed"), "the first client is not told of")
+    os.rename(path, path + ".old")
+    proxy.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded" in proxy.err(), proxy.err())
+    world.client(proxy).close()
+    until(lambda: of(lines_of(path), "freed"), "the second client is not told of")
+    check(lines_of(path)[0]["name"] == "tls:begin", "a new trace does not say how to read it")
+    check(len(of(lines_of(path + ".old"), "new")) == 1, "the old one goes on")
+    os.rename(path, path + ".old")
+    os.mkdir(path)
+    proxy.process.send_signal(signal.SIGHUP)
+    until(lambda: "the file that was open stays in use" in proxy.err(), proxy.err())
+    world.client(proxy).close()
+    until(lambda: len(of(lines_of(path + ".old"), "freed")) == 2, "the trace is lost")
