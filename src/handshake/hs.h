@@ -162,7 +162,7 @@ struct milgi__hs {
     enum milgi__step step;
     uint32_t started, done;                      /* slots; in flight: started & ~done */
     struct milgi__failure outcome[MILGI__SLOTS]; /* of what is done; error is 0: it came back well */
-    uint64_t sampled_ns;                         /* when the last sampled op came back whose result has not had its turn; 0: there is none */
+    uint64_t sampled_ns;                         /* when a sampled op came back that had no turn yet; 0: none did */
     uint8_t sampled_dev, sampled_slot;
     bool running;
     uint8_t read_level, write_level;
