@@ -70,12 +70,12 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     /* The message and the switch are one unit, behind the last record of the old key. */
     if (rv == 0)
         rv = milgi__transport_update_write(c->transport, message, len, key, iv, first);
+    milgi__wipe(iv, sizeof iv);
     if (rv != 0) {
         milgi__engine_key_unref(c->engine, key);
         fail_of_ours(c, rv, "the write key could not be updated");
         return rv;
     }
-    milgi__wipe(iv, sizeof iv);
     c->updates_out++;
     c->owes_update = false;
     if (milgi__traced(c->tracer))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is left in memory that somebody else may get: no key, no plaintext of another connection.
- * ctest-wrap: milgi__free milgi__free_wiped milgi__aead_seal milgi__kex_derive milgi__kex_keygen
+ * ctest-wrap: milgi__free milgi__free_wiped milgi__aead_seal milgi__kex_derive milgi__kex_keygen milgi__traffic_keys
+ * ctest-wrap: milgi__next_secret milgi__wipe milgi__alloc milgi__alloc_raw
  */
 #include <malloc.h>
 #include <setjmp.h>
@@ -14,12 +15,16 @@
 
 #include <cmocka.h>
 
+#include "base/base.h"
 #include "buf/buf.h"
 #include "fake_identity.h"
+#include "keys/keys.h"
 #include "pair.h"
 
-#define SECRETS_MAX 256
+#define SECRETS_MAX 512
 #define MARK_LEN 24
+#define BLOCKS_MAX 4096
+#define COPIES_MAX 64
 
 static struct pair pair;
 static struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
@@ -39,9 +44,109 @@ static void learn(const uint8_t *bytes, size_t len)
         if (memcmp(secrets[i].bytes, bytes, len) == 0)
             return;
     }
-    assert_true(secrets_n < SECRETS_MAX && len >= 16);
+    assert_true(secrets_n < SECRETS_MAX && len >= 12);
     memcpy(secrets[secrets_n].bytes, bytes, len);
     secrets[secrets_n++].len = len;
+}
+
+/* What is in use of the heap. */
+static uint8_t *blocks[BLOCKS_MAX];
+static size_t blocks_n;
+
+void *__real_milgi__alloc(size_t size);
+void *__wrap_milgi__alloc(size_t size);
+void *__wrap_milgi__alloc(size_t size)
+{
+    assert_true(blocks_n < BLOCKS_MAX);
+    void *p = __real_milgi__alloc(size);
+    if (p)
+        blocks[blocks_n++] = p;
+    return p;
+}
+
+void *__real_milgi__alloc_raw(size_t size);
+void *__wrap_milgi__alloc_raw(size_t size);
+void *__wrap_milgi__alloc_raw(size_t size)
+{
+    assert_true(blocks_n < BLOCKS_MAX);
+    void *p = __real_milgi__alloc_raw(size);
+    if (p)
+        blocks[blocks_n++] = p;
+    return p;
+}
+
+static void forget_block(const void *p)
+{
+    for (size_t i = 0; i < blocks_n; i++) {
+        if (blocks[i] == p) {
+            blocks[i] = blocks[--blocks_n];
+            return;
+        }
+    }
+}
+
+/* Idle chunks are poisoned: who looks into them is not to be told so. */
+__attribute__((no_sanitize("address"))) static bool holds(
+    const uint8_t *block, size_t size, const uint8_t *bytes, size_t len)
+{
+    for (size_t at = 0; at + len <= size; at++) {
+        size_t i = 0;
+        while (i < len && block[at + i] == bytes[i])
+            i++;
+        if (i == len)
+            return true;
+    }
+    return false;
+}
+
+/* How many of the secrets from |first| up to |end| lie somewhere in the heap. */
+static unsigned lying_about(size_t first, size_t end)
+{
+    unsigned n = 0;
+    for (size_t i = first; i < end; i++) {
+        for (size_t k = 0; k < blocks_n; k++)
+            n += holds(blocks[k], malloc_usable_size(blocks[k]), secrets[i].bytes, secrets[i].len);
+    }
+    return n;
+}
+
+/* Keys and nonces are made where whoever makes them has to wipe them again, in the stack for the most part. */
+static const uint8_t *copy[COPIES_MAX];
+static size_t copies_n;
+
+void __real_milgi__wipe(void *p, size_t len);
+void __wrap_milgi__wipe(void *p, size_t len);
+void __wrap_milgi__wipe(void *p, size_t len)
+{
+    __real_milgi__wipe(p, len);
+    for (size_t i = copies_n; i-- > 0;) {
+        if (copy[i] >= (const uint8_t *)p && copy[i] < (const uint8_t *)p + len)
+            copy[i] = copy[--copies_n];
+    }
+}
+
+int __real_milgi__traffic_keys(
+    struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12]);
+int __wrap_milgi__traffic_keys(
+    struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12]);
+int __wrap_milgi__traffic_keys(
+    struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12])
+{
+    int rv = __real_milgi__traffic_keys(cx, suite, secret, key, iv);
+    learn(key, suite->key_len);
+    learn(iv, 12);
+    assert_true(copies_n + 2 < COPIES_MAX);
+    copy[copies_n++] = key;
+    copy[copies_n++] = iv;
+    return rv;
+}
+
+int __real_milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t *secret);
+int __wrap_milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t *secret);
+int __wrap_milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t *secret)
+{
+    learn(secret, MARK_LEN);
+    return __real_milgi__next_secret(cx, hash, secret);
 }
 
 static void look_at(const void *p)
@@ -59,6 +164,7 @@ void __wrap_milgi__free(void *p);
 void __wrap_milgi__free(void *p)
 {
     look_at(p);
+    forget_block(p);
     __real_milgi__free(p);
 }
 
@@ -67,7 +173,7 @@ void __wrap_milgi__free_wiped(void *p, size_t size);
 void __wrap_milgi__free_wiped(void *p, size_t size)
 {
     if (p)
-        milgi__wipe(p, size);
+        __real_milgi__wipe(p, size);
     __wrap_milgi__free(p);
 }
 
@@ -113,6 +219,7 @@ int __wrap_milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uin
 }
 
 static unsigned lines;
+static size_t exporter; /* which of the secrets */
 
 /* LABEL client_random secret */
 static void keylog(void *ctx, const char *line)
@@ -126,6 +233,8 @@ static void keylog(void *ctx, const char *line)
         assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
         secret[i] = (uint8_t)byte;
     }
+    if (strncmp(line, "EXPORTER_SECRET", 15) == 0 && lines < 10)
+        exporter = secrets_n;
     learn(secret, sizeof secret);
 }
 
@@ -146,6 +255,7 @@ static void begin(const char *device)
         .seed = 21,
         .wall_s = FAKE_NOW_S };
     secrets_n = frees = leaks = lines = 0;
+    copies_n = 0;
     pair_init(&pair, &setup);
     milgi_config_unref(setup.config[0]);
     milgi_config_unref(setup.config[1]);
@@ -171,6 +281,71 @@ static void no_block_is_freed_with_a_key_in_it(void **state)
         assert_true(secrets_n >= 16);
         pair_fini(&pair);
         assert_true(frees > 20);
+        assert_int_equal(leaks, 0);
+    }
+}
+
+static void new_keys(unsigned times)
+{
+    for (unsigned k = 0; k < times; k++) {
+        assert_int_equal(milgi_conn_update_keys(client->conn, true), 0);
+        pair_settle(&pair);
+    }
+}
+
+/*= RFC8446 7.2: "implementations SHOULD delete client_/server_application_traffic_secret_N and its associated traffic
+ *= keys" */
+static void what_a_new_key_replaces_is_nowhere_any_more(void **state)
+{
+    static const uint8_t data[3000];
+    (void)state;
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        begin(devices[i]);
+        pair_settle(&pair);
+        assert_true(client->established && server->established);
+        assert_int_equal(copies_n, 0);
+        size_t old = secrets_n;
+        assert_true(lying_about(0, old) > 0);
+        for (unsigned k = 0; k < 3; k++) {
+            assert_int_equal(milgi_conn_write(client->conn, data, sizeof data), 0);
+            assert_int_equal(milgi_conn_write(server->conn, data, sizeof data), 0);
+            old = secrets_n;
+            new_keys(1);
+        }
+        assert_int_equal(copies_n, 0);
+        assert_int_equal(lying_about(0, old), 2); /* both know the exporter secret, */
+        assert_int_equal(lying_about(exporter, exporter + 1), 2);
+        for (int role = 0; role < 2; role++) {
+            milgi_conn_free(pair.side[role].conn);
+            pair.side[role].conn = NULL;
+        }
+        assert_int_equal(lying_about(0, secrets_n), 0); /* until they go */
+        pair_fini(&pair);
+    }
+}
+
+static unsigned allowed;
+
+static bool fail_behind_allowed(void)
+{
+    return allowed == 0 || allowed-- == 0;
+}
+
+static void no_copy_is_left_of_a_key_that_could_not_be_installed(void **state)
+{
+    (void)state;
+    int rv = MILGI_ECLOSED;
+    for (unsigned n = 0; rv != 0; n++) {
+        assert_true(n < 20);
+        begin(NULL);
+        pair_settle(&pair);
+        assert_int_equal(copies_n, 0);
+        allowed = n;
+        milgi__mem_fail = fail_behind_allowed;
+        rv = milgi_conn_update_keys(client->conn, false);
+        milgi__mem_fail = NULL;
+        assert_int_equal(copies_n, 0);
+        pair_fini(&pair);
         assert_int_equal(leaks, 0);
     }
 }
@@ -309,6 +484,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_block_is_freed_with_a_key_in_it),
+        cmocka_unit_test(what_a_new_key_replaces_is_nowhere_any_more),
+        cmocka_unit_test(no_copy_is_left_of_a_key_that_could_not_be_installed),
         cmocka_unit_test(a_handshake_that_fails_leaves_no_key_either),
         cmocka_unit_test(what_the_handshake_kept_is_wiped_with_it),
         cmocka_unit_test(another_connection_sees_no_plaintext_of_the_one_before),

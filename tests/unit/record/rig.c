@@ -93,7 +93,10 @@ struct rig *rig_new(unsigned window, unsigned record_max, size_t pool_limit)
 
 static void side_fini(struct side *s)
 {
+    static const uint8_t zeros[12];
     milgi__record_fini(&s->rec);
+    assert_memory_equal(s->rec.in.iv, zeros, sizeof zeros);
+    assert_memory_equal(s->rec.out.iv, zeros, sizeof zeros);
     assert_null(s->rec.in.ring);
     assert_null(s->rec.out.ring);
     while (s->flight_n > 0) {
