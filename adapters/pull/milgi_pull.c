@@ -164,10 +164,11 @@ static bool move_out(struct milgi_pull *p)
 
 static void move_in(struct milgi_pull *p)
 {
-    struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, READ_SIZE);
+    size_t size = milgi_conn_read_size(p->conn, READ_SIZE);
+    struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
     if (!chunk)
         return; /* none free: the next turn may free some */
-    ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), READ_SIZE);
+    ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), size);
     if (n > 0) {
         milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n });
         return;

@@ -29,10 +29,11 @@ static void end(struct peer *p)
 static bool receive(struct peer *p)
 {
     bool may = p->readable && (p->closed || !milgi_conn_input_paused(p->conn));
-    struct milgi_chunk *chunk = may ? milgi_conn_chunk(p->conn, 18432) : NULL;
+    size_t size = milgi_conn_read_size(p->conn, 18432);
+    struct milgi_chunk *chunk = may ? milgi_conn_chunk(p->conn, size) : NULL;
     if (!chunk)
         return false; /* no memory: perhaps in a second */
-    ssize_t n = recv((int)(p - peers), milgi_chunk_data(chunk), 18432, MSG_DONTWAIT);
+    ssize_t n = recv((int)(p - peers), milgi_chunk_data(chunk), size, MSG_DONTWAIT);
     p->readable = n > 0;
     if ((p->eof = !n || (n < 0 && errno != EAGAIN)))
         milgi_conn_receive_eof(p->conn, n ? errno : 0); /* unless it was ended in order, this is a failure */
