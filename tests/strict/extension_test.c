@@ -3,152 +3,7 @@
  * Extensions and fields of messages that must not be as they are, and GREASE, which must not matter.
  * ctest-timeout: 120
  */
-#include "fixture.h"
-
-#define C MILGI_CLIENT
-#define S MILGI_SERVER
-#define OK (-2)
-#define MSG(name) MILGI__MSG_##name
-
-enum extension {
-    SERVER_NAME = 0,
-    STATUS_REQUEST = 5,
-    GROUPS = 10,
-    SCHEMES = 13,
-    ALPN = 16,
-    PADDING = 21,
-    PSK = 41,
-    EARLY_DATA = 42,
-    VERSIONS = 43,
-    COOKIE = 44,
-    PSK_MODES = 45,
-    AUTHORITIES = 47,
-    OID_FILTERS = 48,
-    POST_AUTH = 49,
-    CERT_SCHEMES = 50,
-    KEY_SHARE = 51,
-    UNKNOWN = 0x1234,
-    GREASE = 0x3a3a
-};
-
-/* One lie: an edit of one message, and what comes of it. */
-struct lie {
-    const char *name;
-    struct place place;
-    enum {
-        ADD,
-        ADD_LAST,
-        SET,
-        REMOVE,
-        DOUBLE,
-        CALL
-    } what;
-    unsigned iana;
-    const char *body;
-    size_t len;
-    int alert, other; /* other: also right, 0: none */
-    void (*call)(struct pair_bytes *m);
-};
-
-#define BODY(text) text, sizeof text - 1
-
-static bool apply(struct liar *liar, struct pair_bytes *m)
-{
-    const struct lie *lie = liar->setup.arg;
-    liar->setup.edit = NULL;
-    switch (lie->what) {
-    case ADD:
-    case ADD_LAST: liar_ext_add(m, lie->iana, lie->body, lie->len, lie->what == ADD_LAST); break;
-    case SET: liar_ext_set(m, lie->iana, lie->body, lie->len); break;
-    case REMOVE: liar_ext_remove(m, lie->iana); break;
-    case DOUBLE: {
-        size_t at = liar_block(m);
-        struct pair_bytes first = { 0 };
-        pair_bytes_add(&first, m->p + at + 4, milgi__get16(m->p + at + 2));
-        liar_ext_add(m, milgi__get16(m->p + at), first.p, first.len, true);
-        free(first.p);
-        break;
-    }
-    case CALL: lie->call(m); break;
-    }
-    return true;
-}
-
-static void tell(const struct lie *lie)
-{
-    struct liar liar;
-    go_to(&liar, &lie->place, apply, (void *)(uintptr_t)lie);
-    go_on(&liar);
-    bool open = liar.victim->established;
-    if (open != (lie->alert == OK))
-        fail_msg("%s: %s", lie->name, liar_end(&liar));
-    if (!open) {
-        int alerts[] = { lie->alert, lie->other ? lie->other : lie->alert, -1 };
-        if (liar.victim->reason.alert != alerts[0] && liar.victim->reason.alert != alerts[1])
-            fail_msg("%s: %s", lie->name, liar_end(&liar));
-        liar_expect_alerts(&liar, alerts);
-        expect_silence(&liar);
-    }
-    liar_fini(&liar);
-}
-
-static void tell_all(const struct lie *lies, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        tell(&lies[i]);
-}
-
-#define HELLO \
-    { \
-        C, MSG(CLIENT_HELLO), 0, false, false, true, "" \
-    }
-#define HELLO_2 \
-    { \
-        C, MSG(CLIENT_HELLO), 1, true, false, true, "" \
-    }
-#define HELLO_AUTH \
-    { \
-        C, MSG(CLIENT_HELLO), 0, false, true, true, "" \
-    }
-#define CLIENT_CERT \
-    { \
-        C, MSG(CERTIFICATE), 0, false, true, false, "" \
-    }
-#define RETRY \
-    { \
-        S, MSG(SERVER_HELLO), 0, true, false, true, "" \
-    }
-#define ANSWER \
-    { \
-        S, MSG(SERVER_HELLO), 0, false, false, true, "" \
-    }
-#define ANSWER_2 \
-    { \
-        S, MSG(SERVER_HELLO), 1, true, false, true, "" \
-    }
-#define EXTENSIONS \
-    { \
-        S, MSG(ENCRYPTED_EXTENSIONS), 0, false, false, false, "" \
-    }
-#define REQUEST \
-    { \
-        S, MSG(CERTIFICATE_REQUEST), 0, false, true, false, "" \
-    }
-#define CERT \
-    { \
-        S, MSG(CERTIFICATE), 0, false, false, false, "" \
-    }
-#define CERT_VERIFY \
-    { \
-        S, MSG(CERTIFICATE_VERIFY), 0, false, false, false, "" \
-    }
-
-#define ILLEGAL MILGI_ALERT_ILLEGAL_PARAMETER
-#define DECODE MILGI_ALERT_DECODE_ERROR
-#define MISSING MILGI_ALERT_MISSING_EXTENSION
-#define UNSUPPORTED MILGI_ALERT_UNSUPPORTED_EXTENSION
-#define VERSION MILGI_ALERT_PROTOCOL_VERSION
-#define FAILURE MILGI_ALERT_HANDSHAKE_FAILURE
+#include "lie.h"
 
 /* --- unknown, twice, misplaced ------------------------------------------------------------------------------------ */
 
@@ -552,16 +407,10 @@ static void the_hellos_of_a_server_are_looked_at(void **state)
 static void a_cookie_alone_is_reason_enough_for_a_retry(void **state)
 {
     (void)state;
-    struct place place = RETRY;
-    struct lie lie = { "cookie", RETRY, CALL, 0, NULL, 0, OK, 0, cookie_alone };
-    struct liar_setup setup = setup_of(&place);
-    struct liar liar;
+    const struct lie lie = { "cookie", RETRY, CALL, 0, NULL, 0, OK, 0, cookie_alone };
+    struct liar_setup setup = setup_of(&lie.place);
     setup.group = MILGI_GROUP_X25519;
-    setup.edit = apply;
-    setup.arg = &lie;
-    liar_init(&liar, &setup);
-    liar_handshake(&liar);
-    liar_fini(&liar);
+    tell_as(&lie, &setup, NULL);
 }
 
 /* --- the messages under protection -------------------------------------------------------------------------------- */
