@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
@@ -22,14 +24,76 @@ static void must(int ok, const char *what)
     abort();
 }
 
+#define FACTOR_BITS 192
+
+/* A modulus of primes that are found in no time, and what undoes |e|; *d is NULL if nothing does. */
+static BIGNUM *make_modulus(int bits, const BIGNUM *e, BIGNUM **d)
+{
+    BN_CTX *bn = BN_CTX_new();
+    BIGNUM *n = BN_new(), *phi = BN_new(), *p = BN_new();
+    must(bn && phi && p && n && BN_one(n) && BN_one(phi), "memory");
+    while (BN_num_bits(n) < bits) {
+        int left = bits - BN_num_bits(n);
+        bool last = left < 2 * FACTOR_BITS;
+        must(BN_generate_prime_ex(p, last ? left + BN_num_bits(n) % 2 : FACTOR_BITS, 0, NULL, NULL, NULL), "prime");
+        BIGNUM *product = BN_new();
+        must(BN_mul(product, n, p, bn), "product");
+        if (!last || BN_num_bits(product) == bits) {
+            BN_copy(n, product);
+            must(BN_sub_word(p, 1) && BN_mul(phi, phi, p, bn), "product");
+        }
+        BN_free(product);
+    }
+    *d = BN_is_odd(e) ? BN_mod_inverse(NULL, e, phi, bn) : NULL;
+    BN_free(phi);
+    BN_free(p);
+    BN_CTX_free(bn);
+    return n;
+}
+
+static EVP_PKEY *import_rsa(const char *algorithm, const BIGNUM *n, const BIGNUM *e, const BIGNUM *d)
+{
+    EVP_PKEY *key = NULL;
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    must(build && OSSL_PARAM_BLD_push_BN(build, "n", n) && OSSL_PARAM_BLD_push_BN(build, "e", e), "RSA numbers");
+    must(!d || OSSL_PARAM_BLD_push_BN(build, "d", d), "RSA numbers");
+    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
+    must(params && ctx && EVP_PKEY_fromdata_init(ctx) > 0, "RSA import");
+    must(EVP_PKEY_fromdata(ctx, &key, d ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, params), "RSA import");
+    EVP_PKEY_CTX_free(ctx);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(build);
+    return key;
+}
+
+/* A key of any size and exponent. Nobody's secret is safe with it. */
+static EVP_PKEY *make_quick_rsa(const char *algorithm, unsigned bits, const BIGNUM *e)
+{
+    BIGNUM *d, *n = make_modulus((int)bits, e, &d);
+    while (!d && BN_is_odd(e)) { /* the exponent divides what it must not */
+        BN_free(n);
+        n = make_modulus((int)bits, e, &d);
+    }
+    EVP_PKEY *key = import_rsa(algorithm, n, e, d);
+    BN_free(n);
+    BN_free(d);
+    return key;
+}
+
 static EVP_PKEY *make_rsa(const char *algorithm, unsigned bits, unsigned long exponent)
 {
     BIGNUM *e = BN_new();
     EVP_PKEY *key = NULL;
+    must(e && BN_set_word(e, exponent != 0 ? exponent : 65537), "RSA exponent");
+    if (bits > 4096 || exponent == 1 || (exponent != 0 && exponent % 2 == 0)) {
+        key = make_quick_rsa(algorithm, bits != 0 ? bits : 2048, e);
+        BN_free(e);
+        return key;
+    }
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
     must(ctx && EVP_PKEY_keygen_init(ctx) > 0, "RSA context");
     must(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)(bits != 0 ? bits : 2048)), "RSA size");
-    must(e && BN_set_word(e, exponent != 0 ? exponent : 65537), "RSA exponent");
     must(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e), "RSA exponent");
     must(EVP_PKEY_generate(ctx, &key), "RSA key");
     BN_free(e);
@@ -75,6 +139,8 @@ static EVP_PKEY *make_key(const struct identity_options *options)
 static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
     X509V3_CTX ctx;
+    if (*value == '\0')
+        return;
     X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
     must(extension != NULL, value);
@@ -84,13 +150,11 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 
 static void add_extensions(X509 *cert, X509 *issuer, const struct identity_options *options)
 {
-    add_extension(cert, issuer, NID_basic_constraints, options->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
-    if (options->is_ca)
-        add_extension(cert, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
-    else if (options->may_not_sign)
-        add_extension(cert, issuer, NID_key_usage, "critical,keyAgreement");
-    else
-        add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature");
+    const char *usual = options->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE";
+    add_extension(cert, issuer, NID_basic_constraints, options->constraints ? options->constraints : usual);
+    usual = options->is_ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature";
+    add_extension(cert, issuer, NID_key_usage, options->usage ? options->usage : usual);
+    add_extension(cert, issuer, NID_name_constraints, options->limits ? options->limits : "");
     if (!options->no_key_ids) {
         add_extension(cert, issuer, NID_subject_key_identifier, "hash");
         add_extension(cert, issuer, NID_authority_key_identifier, "keyid");
@@ -134,14 +198,26 @@ static char *join(const char *a, const char *b)
     return text;
 }
 
+/* Those of RSA need their factors for it. */
+static bool can_be_written(EVP_PKEY *key)
+{
+    BIGNUM *factor = NULL;
+    bool rsa = EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS");
+    bool whole = !rsa || EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_FACTOR1, &factor) == 1;
+    BN_free(factor);
+    return whole;
+}
+
 static void to_text(struct identity *id, const struct identity *issuer)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     must(PEM_write_bio_X509(bio, id->certificate), "certificate to PEM");
     id->cert_pem = take_bio(bio);
-    bio = BIO_new(BIO_s_mem());
-    must(PEM_write_bio_PKCS8PrivateKey(bio, id->private_key, NULL, NULL, 0, NULL, NULL), "key to PEM");
-    id->key_pem = take_bio(bio);
+    if (can_be_written(id->private_key)) {
+        bio = BIO_new(BIO_s_mem());
+        must(PEM_write_bio_PKCS8PrivateKey(bio, id->private_key, NULL, NULL, 0, NULL, NULL), "key to PEM");
+        id->key_pem = take_bio(bio);
+    }
     id->chain_pem = join(id->cert_pem, issuer ? issuer->above_pem : "");
     id->above_pem = join(issuer ? id->chain_pem : "", "");
     int len = i2d_X509(id->certificate, &id->cert_der);
@@ -166,7 +242,8 @@ struct identity *identity_new(const struct identity_options *options)
     const char *cn = options->common_name ? options->common_name : "test";
     must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0), "subject");
     X509 *issuer = options->issuer ? options->issuer->certificate : cert;
-    EVP_PKEY *signer = options->issuer ? options->issuer->private_key : key;
+    const struct identity *by = options->signer ? options->signer : options->issuer;
+    EVP_PKEY *signer = by ? by->private_key : key;
     must(X509_set_issuer_name(cert, X509_get_subject_name(issuer)), "issuer");
     must(X509_set_pubkey(cert, key), "public key");
     add_extensions(cert, issuer, options);

@@ -27,23 +27,26 @@ struct identity;
 
 struct identity_options {
     enum identity_key key;
-    unsigned rsa_bits;             /* 0: 2048 */
-    unsigned long rsa_exponent;    /* 0: 65537 */
+    unsigned rsa_bits;             /* 0: 2048; more than 4096 are made quickly, of many small factors */
+    unsigned long rsa_exponent;    /* 0: 65537; with one or an even one the key cannot sign */
     const struct identity *key_of; /* has this one's key */
     bool no_key_ids;               /* neither subjectKeyIdentifier nor authorityKeyIdentifier */
     const char *common_name;
     const char *names; /* subjectAltName as "DNS:a.test,DNS:*.b.test,IP:127.0.0.1"; NULL: none */
     bool is_ca;
     enum identity_purpose purpose;
-    bool may_not_sign;                 /* keyUsage without digitalSignature */
+    const char *usage;                 /* keyUsage as "critical,keyAgreement"; NULL: what is usual; "": none */
+    const char *constraints;           /* basicConstraints as "critical,CA:TRUE,pathlen:0"; in the same way */
+    const char *limits;                /* nameConstraints as "critical,permitted;DNS:a.test"; NULL: none */
     int64_t not_before_s, not_after_s; /* both 0: from yesterday for a year */
     const struct identity *issuer;     /* NULL: self-signed */
+    const struct identity *signer;     /* whose key signs; NULL: the issuer's */
 };
 
 struct identity {
     char *chain_pem; /* the certificate, then those of its issuers but the root's */
     char *cert_pem;  /* the certificate alone: of a root, what trusts it */
-    char *key_pem;   /* PKCS#8 */
+    char *key_pem;   /* PKCS#8; NULL: its key was made quickly, or cannot sign */
     uint8_t *cert_der;
     size_t cert_der_len;
     void *certificate, *private_key; /* X509 *, EVP_PKEY * */

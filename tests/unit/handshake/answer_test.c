@@ -500,7 +500,7 @@ static void keys_that_cannot_sign_well_are_refused_at_once(void **state)
         int alert;
     } cases[] = {
         { { .key = IDENTITY_ED448 }, MILGI_ALERT_UNSUPPORTED_CERTIFICATE },
-        { { .key = IDENTITY_P256, .may_not_sign = true }, MILGI_ALERT_UNSUPPORTED_CERTIFICATE },
+        { { .key = IDENTITY_P256, .usage = "critical,keyAgreement" }, MILGI_ALERT_UNSUPPORTED_CERTIFICATE },
         { { .key = IDENTITY_RSA, .rsa_bits = 1024 }, MILGI_ALERT_BAD_CERTIFICATE },
         { { .key = IDENTITY_RSA, .rsa_bits = 2048 }, MILGI_ALERT_ILLEGAL_PARAMETER }, /* the signature is another's */
     };
