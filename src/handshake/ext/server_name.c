@@ -38,7 +38,9 @@ static bool decode(
     struct milgi__reader list = milgi__read_vec(body, 2, 1, 0xffff);
     while (milgi__left(&list) != 0) {
         unsigned type = milgi__read8(&list);
-        struct milgi__reader one = milgi__read_vec(&list, 2, 1, 0xffff);
+        /*= RFC6066 3: "For backward compatibility, all future data structures associated with new NameTypes MUST begin
+         *= with a 16-bit length field." */
+        struct milgi__reader one = milgi__read_vec(&list, 2, type == HOST_NAME ? 1 : 0, 0xffff);
         if (list.bad)
             return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed server_name");
         if (type != HOST_NAME)
