@@ -32,10 +32,10 @@ static BIGNUM *make_modulus(int bits, const BIGNUM *e, BIGNUM **d)
     BN_CTX *bn = BN_CTX_new();
     BIGNUM *n = BN_new(), *phi = BN_new(), *p = BN_new();
     must(bn && phi && p && n && BN_one(n) && BN_one(phi), "memory");
-    while (BN_num_bits(n) < bits) {
+    for (int i = 0; BN_num_bits(n) < bits; i++) {
         int left = bits - BN_num_bits(n);
-        bool last = left < 2 * FACTOR_BITS;
-        must(BN_generate_prime_ex(p, last ? left + BN_num_bits(n) % 2 : FACTOR_BITS, 0, NULL, NULL, NULL), "prime");
+        bool last = left < 2 * FACTOR_BITS; /* the product is shorter than both by a bit, or not */
+        must(BN_generate_prime_ex(p, last ? left + i % 2 : FACTOR_BITS, 0, NULL, NULL, NULL), "prime");
         BIGNUM *product = BN_new();
         must(BN_mul(product, n, p, bn), "product");
         if (!last || BN_num_bits(product) == bits) {
