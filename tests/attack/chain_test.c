@@ -46,7 +46,7 @@ static int setup(void **state)
     MUST(milgi_config_dangerously_accept_any_server(any));
     configs_freeze(any);
     middle = identity_new(
-        &(struct identity_options){ .key = IDENTITY_P256, .common_name = "middle", .is_ca = true, .issuer = fixture.root });
+        &(struct identity_options){ .common_name = "middle", .is_ca = true, .issuer = fixture.root });
     return 0;
 }
 

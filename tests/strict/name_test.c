@@ -20,7 +20,7 @@ static bool wish_so(struct liar *liar, struct pair_bytes *m)
 
 static void judge(const struct wish *wish)
 {
-    struct lie lie = { .name = "a name", .place = HELLO, .what = SET, .iana = SERVER_NAME, .body = wish->body, .len = wish->len, .alert = wish->alert };
+    struct lie lie = { "a name", HELLO, SET, SERVER_NAME, wish->body, wish->len, wish->alert, 0, NULL };
     struct liar_setup setup = setup_of(&lie.place);
     tell(&lie);
     if (wish->alert != OK)
