@@ -240,7 +240,8 @@ struct identity *identity_new(const struct identity_options *options)
     set_times(cert, options);
     X509_NAME *name = X509_get_subject_name(cert);
     const char *cn = options->common_name ? options->common_name : "test";
-    must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0), "subject");
+    if (*cn)
+        must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0), "subject");
     X509 *issuer = options->issuer ? options->issuer->certificate : cert;
     const struct identity *by = options->signer ? options->signer : options->issuer;
     EVP_PKEY *signer = by ? by->private_key : key;

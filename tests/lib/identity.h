@@ -31,8 +31,8 @@ struct identity_options {
     unsigned long rsa_exponent;    /* 0: 65537; with one or an even one the key cannot sign */
     const struct identity *key_of; /* has this one's key */
     bool no_key_ids;               /* neither subjectKeyIdentifier nor authorityKeyIdentifier */
-    const char *common_name;
-    const char *names; /* subjectAltName as "DNS:a.test,DNS:*.b.test,IP:127.0.0.1"; NULL: none */
+    const char *common_name;       /* "": no subject at all */
+    const char *names;             /* subjectAltName as "DNS:a.test,DNS:*.b.test,IP:127.0.0.1"; NULL: none */
     bool is_ca;
     enum identity_purpose purpose;
     const char *usage;                 /* keyUsage as "critical,keyAgreement"; NULL: what is usual; "": none */

@@ -19,7 +19,7 @@
  * them, and how many signatures are checked.
  */
 #define PATH_MAX_LEN 16
-#define PATHS_MAX 12
+#define PATHS_MAX 32
 #define SIGNATURES_MAX 64
 #define RSA_ISSUER_MAX 8192
 
@@ -261,18 +261,35 @@ static int may_be_issuer(X509_STORE_CTX *ctx, X509 *subject, X509 *issuer)
     return 0;
 }
 
+/* A name is forbidden by somebody above it. */
+static bool is_constraint(int verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_PERMITTED_VIOLATION:
+    case X509_V_ERR_EXCLUDED_VIOLATION:
+    case X509_V_ERR_SUBTREE_MINMAX:
+    case X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE:
+    case X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX:
+    case X509_V_ERR_UNSUPPORTED_NAME_SYNTAX: return true;
+    default: return false;
+    }
+}
+
 /* Bars the step of the path in |ctx| that led to what is wrong; false: none did. */
 static bool bar(struct search *search, X509_STORE_CTX *ctx, int verdict)
 {
     STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
     int at = X509_STORE_CTX_get_error_depth(ctx), n = sk_X509_num(path);
 
-    search->signatures += n > 0 ? (unsigned)n : 0;
+    search->signatures += n > 1 ? (unsigned)n - 1 : 0; /* an anchor's own is not looked at */
     if (search->barred_n == PATHS_MAX || search->signatures > SIGNATURES_MAX)
         return false;
     /* A signature that does not verify: perhaps another issuer of that name made it. */
     if (verdict == X509_V_ERR_CERT_SIGNATURE_FAILURE)
         at++;
+    /* By whom is not told: it is the last, or else one of those that have no other issuer in the end. */
+    if (is_constraint(verdict))
+        at = n - 1;
     if (at < 1 || at >= n)
         return false;
     struct step *step = &search->barred[search->barred_n];

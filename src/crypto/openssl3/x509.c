@@ -188,8 +188,9 @@ static bool print_name(const X509_NAME *name, char *out, size_t cap)
     if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0) {
         char *text;
         long len = BIO_get_mem_data(bio, &text);
-        size_t n = MILGI__MIN((size_t)len, cap - 1);
-        memcpy(out, text, n);
+        size_t n = len > 0 ? MILGI__MIN((size_t)len, cap - 1) : 0; /* a name may be empty */
+        if (n)
+            memcpy(out, text, n);
         out[n] = '\0';
         ok = true;
     }

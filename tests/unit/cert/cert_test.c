@@ -58,6 +58,22 @@ static void a_credential_tells_its_subject_and_key_type(void **state)
     milgi_credential_unref(NULL);
 }
 
+/* RFC 5280 4.1.2.6: the names are all in subjectAltName then. */
+static void a_leaf_need_not_have_a_subject(void **state)
+{
+    struct identity *root = identity_root(IDENTITY_P256, "root");
+    struct identity *leaf = identity_new(
+        &(struct identity_options){ .common_name = "", .names = "critical,DNS:a.test", .issuer = root });
+    struct milgi_credential *c;
+
+    (void)state;
+    assert_int_equal(new_pem(leaf->chain_pem, leaf->key_pem, &c), 0);
+    assert_string_equal(milgi_credential_subject(c), "");
+    milgi_credential_unref(c);
+    identity_free(leaf);
+    identity_free(root);
+}
+
 static void a_key_that_is_not_the_leafs_is_a_mismatch(void **state)
 {
     struct identity *a = identity_root(IDENTITY_P256, "a");
@@ -301,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_credential_tells_its_subject_and_key_type),
+        cmocka_unit_test(a_leaf_need_not_have_a_subject),
         cmocka_unit_test(a_key_that_is_not_the_leafs_is_a_mismatch),
         cmocka_unit_test(a_key_file_with_halves_of_two_keys_is_a_mismatch),
         cmocka_unit_test(a_leaf_is_judged_though_its_key_is_elsewhere),

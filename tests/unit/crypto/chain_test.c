@@ -421,6 +421,52 @@ static void a_good_path_beside_a_bad_one_is_found(void **state)
     identity_free(old);
 }
 
+/* As many as a CA's keys in all its years. */
+static void many_anchors_of_a_name_are_tried(void **state)
+{
+    struct identity *root[28 + 1] = { NULL };
+
+    for (unsigned i = 0; i < 28; i++)
+        root[i] = identity_new(&(struct identity_options){ .common_name = "same", .is_ca = true, .no_key_ids = true });
+    for (unsigned i = 0; i < 28; i += 27) {
+        struct identity *leaf = identity_new(
+            &(struct identity_options){ .common_name = "leaf", .issuer = root[i], .no_key_ids = true });
+        assert_accepted(verify_paths(*state, root, LIST(leaf), 0));
+        identity_free(leaf);
+    }
+    for (unsigned i = 0; i < 28; i++)
+        identity_free(root[i]);
+}
+
+/* What is forbidden is a name below, whoever forbids it. */
+static void a_path_beside_one_whose_names_are_constrained_is_found(void **state)
+{
+    static const char *const limits[] = { "critical,permitted;DNS:b.test", "critical,excluded;DNS:a.test" };
+    struct identity *root = identity_root(IDENTITY_P256, "root");
+    struct identity *good = identity_new(
+        &(struct identity_options){ .common_name = "middle", .is_ca = true, .issuer = root });
+    struct identity *leaf = identity_leaf(good, IDENTITY_P256, "DNS:a.test");
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct identity *bad = identity_new(&(struct identity_options){
+            .common_name = "middle", .is_ca = true, .issuer = root, .key_of = good, .limits = limits[i] });
+        struct identity *above = identity_new(&(struct identity_options){
+            .common_name = "root", .is_ca = true, .key_of = root, .limits = limits[i] });
+        assert_accepted(verify_paths(*state, LIST(root), LIST(leaf, bad, good), 0));
+        assert_accepted(verify_paths(*state, LIST(above, root), LIST(leaf, good), 0));
+        assert_accepted(verify_paths(*state, LIST(root, above), LIST(leaf, bad, good), 0));
+        int32_t verdict = i ? X509_V_ERR_EXCLUDED_VIOLATION : X509_V_ERR_PERMITTED_VIOLATION;
+        assert_refused(verify_paths(*state, LIST(root), LIST(leaf, bad), 0), verdict, MILGI_ALERT_CERTIFICATE_UNKNOWN);
+        assert_refused(
+            verify_paths(*state, LIST(above), LIST(leaf, good), 0), verdict, MILGI_ALERT_CERTIFICATE_UNKNOWN);
+        identity_free(above);
+        identity_free(bad);
+    }
+    identity_free(leaf);
+    identity_free(good);
+    identity_free(root);
+}
+
 /* Certificates that might each be the issuer of all others: the search ends all the same. */
 static void a_maze_of_issuers_costs_a_bounded_number_of_paths(void **state)
 {
@@ -539,7 +585,9 @@ int main(void)
         crypto_test(a_path_that_is_too_long_is_refused),
         crypto_test(an_anchor_need_not_have_signed_itself),
         crypto_test(every_anchor_of_a_name_is_tried),
+        crypto_test(many_anchors_of_a_name_are_tried),
         crypto_test(a_good_path_beside_a_bad_one_is_found),
+        crypto_test(a_path_beside_one_whose_names_are_constrained_is_found),
         crypto_test(a_maze_of_issuers_costs_a_bounded_number_of_paths),
         crypto_test(an_issuers_rsa_key_is_bounded_too),
         crypto_test(a_store_tells_apart_what_it_has_seen),
