@@ -86,12 +86,11 @@ static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct mil
     e->live |= 1u << d->index;
 }
 
-/* What waits before its device goes elsewhere. */
+/* What waited before its device goes elsewhere. */
 static void reroute(struct milgi_engine *e, struct milgi_op *op)
 {
     struct milgi__dev *from = &e->dev[op->dev], *to;
     struct milgi__owner *owner = milgi__op_owner(e, op);
-    milgi__line_remove(&e->fair, from, owner, op);
     milgi__stats_spilled(&from->stat, op);
     bool elsewhere = (op->flags & MILGI__OP_ELSEWHERE) != 0;
     to = milgi__route_op(e, op);
@@ -213,12 +212,15 @@ static void note_full(const struct milgi_engine *e, struct milgi__dev *d)
         d->full_since_ns = e->now_ns;
 }
 
-/* The line before a device that takes none: some of it elsewhere, the rest in the next turn. */
+/* The line before a device that takes none, in the order of turns: some of it elsewhere, the rest in the next turn. */
 static void spill(struct milgi_engine *e, struct milgi__dev *d)
 {
     uint64_t spent = 0, begin_ns = e->spent_ns;
+    struct milgi__mark unused;
     struct milgi_op *op;
     while (spent + e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
+        milgi__fair_take(d, op, &unused);
+        milgi__fair_settle(&e->fair, d);
         /* Records are not measured. */
         spent += op->cls == MILGI_OP_CLASS_RECORDS ? op->e.estimate_ns : 0;
         reroute(e, op);

@@ -131,6 +131,54 @@ static void what_it_may_owe_is_bounded_by_the_option_and_by_its_depth(void **sta
     }
 }
 
+/* One op in |of| comes back, but late; after how many of these the device is out of service, 0 for not at all. */
+static unsigned late_ones(unsigned of, unsigned most)
+{
+    struct milgi_op *ops[64];
+    unsigned n = 0;
+    while (n < most && stats_of(1).in_service) {
+        for (unsigned i = 0; i < of; i++)
+            (void)loop_keygen(&client);
+        run();
+        while (milgi__sim_pending(loop.device[1], ops, 64) > 1)
+            milgi__sim_finish(loop.device[1], 1, MILGI_OP_OK);
+        run();
+        loop.now_ns += MS;
+        run();
+        assert_int_equal(stats_of(1).quarantined, 1);
+        milgi__sim_finish(loop.device[1], 0, MILGI_OP_OK); /* so that it never owes much */
+        run();
+        n++;
+    }
+    return stats_of(1).in_service ? 0 : n;
+}
+
+static void a_device_that_is_late_too_often_is_out_of_service(void **state)
+{
+    static const struct {
+        unsigned of, least, most;
+    } cases[] = { { 2, 9, 10 }, { 5, 15, 17 }, { 9, 0, 0 } }; /* one in nine is not too many */
+    struct milgi_engine_options options;
+    struct milgi_op *op;
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(cases); i++) {
+        milgi_engine_options_init(&options);
+        options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = MS;
+        begin(&options);
+        route_to(loop_device(&loop, "sim:manual,depth=64"));
+        assert_in_range(late_ones(cases[i].of, 1000), cases[i].least, cases[i].most);
+        for (unsigned guard = 0; !stats_of(1).in_service; guard++) {
+            assert_true(guard < 100);
+            (void)loop_run(&loop);
+            if (milgi__sim_pending(loop.device[1], &op, 1))
+                milgi__sim_finish(loop.device[1], 0, MILGI_OP_OK);
+        }
+        /* It is back, and what it lost before is not held against it. */
+        assert_in_range(late_ones(cases[i].of, 1000), cases[i].least, cases[i].most);
+        end();
+    }
+}
+
 static void one_silence_is_enough_and_what_is_in_it_waits_no_longer(void **state)
 {
     (void)state;
@@ -393,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_that_keeps_all_that_fits_is_out_of_service),
         cmocka_unit_test(what_it_may_owe_is_bounded_by_the_option_and_by_its_depth),
+        cmocka_unit_test(a_device_that_is_late_too_often_is_out_of_service),
         cmocka_unit_test(one_silence_is_enough_and_what_is_in_it_waits_no_longer),
         cmocka_unit_test(a_device_that_accepts_now_and_then_is_in_service),
         cmocka_unit_test(a_lost_op_says_that_its_device_has_not_answered),

@@ -142,7 +142,7 @@ static void neither_do_established_connections_keep_new_ones_out(void **state)
     crowd_goes();
 }
 
-static void a_class_that_had_nothing_to_do_has_saved_nothing_up(void **state)
+static void established_connections_that_had_nothing_to_do_have_saved_nothing_up(void **state)
 {
     (void)state;
     loop_init(&loop, NULL);
@@ -159,6 +159,114 @@ static void a_class_that_had_nothing_to_do_has_saved_nothing_up(void **state)
     assert_in_range(signed_n() - before, 9, 11);
     client.on_turn = NULL;
     crowd_goes();
+}
+
+static void new_connections_have_saved_nothing_up_when_they_come(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    client.owner.cls = MILGI_OP_CLASS_RECORDS;
+    client.on_turn = use_5_ms;
+    loop.inline_ns = 5 * MS;
+    milgi__engine_ready(loop.engine, &client.owner);
+    for (unsigned i = 0; i < 100; i++)
+        run();
+    crowd_comes();
+    for (unsigned i = 0; i < 20; i++)
+        run();
+    assert_in_range(signed_n(), 9, 11);
+    client.on_turn = NULL;
+    crowd_goes();
+}
+
+static void turns_are_given_by_the_shares_of_the_classes(void **state)
+{
+    struct milgi_engine_options options;
+    (void)state;
+    milgi_engine_options_init(&options);
+    options.share[MILGI_OP_CLASS_RECORDS] = 3;
+    options.share[MILGI_OP_CLASS_HANDSHAKE] = 1;
+    loop_init(&loop, &options);
+    loop_attach(&loop, &client);
+    client.owner.cls = MILGI_OP_CLASS_RECORDS;
+    client.on_turn = use_5_ms;
+    turns = 0;
+    crowd_comes();
+    milgi__engine_ready(loop.engine, &client.owner);
+    for (unsigned i = 0; i < 100; i++)
+        run();
+    assert_in_range(signed_n(), 23, 27);
+    client.on_turn = NULL;
+    crowd_goes();
+}
+
+/* --- what waited for a device that fails -------------------------------------------------------------------------- */
+
+/* A device that takes nothing; what waits before it is done here from the next run on. */
+static void waits_in_vain(void)
+{
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.op_timeout_ns[0] = options.op_timeout_ns[1] = MS;
+    loop_init(&loop, &options);
+    loop_attach(&loop, &client);
+    loop_attach(&loop, &crowd[0]);
+    assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, loop_device(&loop, "sim:manual,depth=1"), 1), 0);
+    milgi__sim_refuse(loop.device[1], true);
+}
+
+static void gone(void)
+{
+    loop_detach(&crowd[0]);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+static void records_that_are_done_here_instead_are_charged_to_the_turn(void **state)
+{
+    (void)state;
+    waits_in_vain();
+    for (unsigned i = 0; i < 4000; i++)
+        (void)loop_seal(&client, 16384);
+    run();
+    loop.now_ns += MS;
+    for (unsigned before = 0; client.done < 3000; before = client.done) {
+        assert_int_equal(run().next, MILGI_RUN_AGAIN);
+        unsigned done = client.done - before;
+        assert_in_range(done, 1, 1000);
+        uint64_t each_ns = milgi_engine_expected_ns(loop.engine, 0, MILGI_OP_SEAL, loop.aead->alg, 16384);
+        assert_in_range(milgi__engine_spent(loop.engine), done * each_ns * 9 / 10, done * each_ns * 11 / 10);
+        assert_in_range(milgi__engine_spent(loop.engine), MS, 3 * MS);
+    }
+    while (client.done < 4000)
+        run();
+    gone();
+}
+
+static void what_is_done_here_instead_takes_turns_too(void **state)
+{
+    (void)state;
+    for (unsigned records = 0; records < 2; records++) {
+        waits_in_vain();
+        for (unsigned i = 0; i < 100; i++)
+            (void)loop_keygen(&client);
+        for (unsigned i = 0; i < (records ? 100 : 1); i++)
+            (void)(records ? loop_seal(&crowd[0], 1000) : loop_keygen(&crowd[0]));
+        run();
+        loop.now_ns += MS;
+        loop.inline_ns = 5 * MS;
+        while (crowd[0].done < (records ? 100 : 1)) {
+            unsigned before = loop.done;
+            run();
+            if (!records)
+                assert_int_equal(milgi__engine_spent(loop.engine), (loop.done - before) * 5 * MS);
+            assert_true(client.done <= 10); /* nobody waits for all of another's */
+        }
+        while (client.done < 100)
+            run();
+        gone();
+    }
 }
 
 /* --- what goes to another device by itself ------------------------------------------------------------------------ */
@@ -496,7 +604,11 @@ int main(void)
         cmocka_unit_test(a_turn_ends_with_the_op_that_uses_its_budget_up),
         cmocka_unit_test(an_established_connection_waits_for_one_op_of_a_crowd_at_most),
         cmocka_unit_test(neither_do_established_connections_keep_new_ones_out),
-        cmocka_unit_test(a_class_that_had_nothing_to_do_has_saved_nothing_up),
+        cmocka_unit_test(established_connections_that_had_nothing_to_do_have_saved_nothing_up),
+        cmocka_unit_test(new_connections_have_saved_nothing_up_when_they_come),
+        cmocka_unit_test(turns_are_given_by_the_shares_of_the_classes),
+        cmocka_unit_test(records_that_are_done_here_instead_are_charged_to_the_turn),
+        cmocka_unit_test(what_is_done_here_instead_takes_turns_too),
         cmocka_unit_test(what_takes_longer_than_a_turn_goes_to_a_device_that_is_there),
         cmocka_unit_test(the_measurement_decides_not_the_table),
         cmocka_unit_test(a_host_that_names_the_inline_device_gets_it),
