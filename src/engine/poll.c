@@ -31,7 +31,7 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
     if (performed && op->service_ns) {
         milgi__route_learn(d, op, op->service_ns, now_ns);
         d->tells = true;
-    } else if (!d->tells && op->e.alone && op->status == MILGI_OP_OK)
+    } else if (!d->tells && op->e.alone && op->status == MILGI_OP_OK && now_ns > op->e.submitted_ns)
         milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;

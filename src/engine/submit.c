@@ -44,8 +44,9 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
         op->status = MILGI_OP_BROKEN;
         done = op;
     }
-    uint64_t took_ns = timed ? milgi__stats_clock(&e->stat) - begin_ns : 0;
-    if (handshake) /* a clock that stands still says nothing */
+    uint64_t end_ns = timed ? milgi__stats_clock(&e->stat) : 0;
+    uint64_t took_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+    if (handshake) /* a clock that stands still or jumps back says nothing */
         e->spent_ns += took_ns ? took_ns : milgi__route_inline_ns(e, op);
     if (took_ns && op->e.estimate_ns && (done->status == MILGI_OP_OK || done->status == MILGI_OP_REJECTED))
         milgi__route_learn(d, done, took_ns, begin_ns);

@@ -99,6 +99,35 @@ static void whatever_goes_in_or_comes_back_is_polled_for_anew(void **state)
     end();
 }
 
+static uint64_t long_ago(struct milgi_qp *qp)
+{
+    (void)qp;
+    return 1;
+}
+
+/* It promises something for a time that has passed, and has nothing. */
+static void a_device_whose_time_has_passed_is_not_believed_for_ever(void **state)
+{
+    static struct milgi_device_ops ops;
+    struct milgi_device *device;
+    (void)state;
+    loop_init(&loop, NULL);
+    assert_int_equal(milgi_device_new("sim:manual", &device, NULL), 0);
+    ops = *device->ops;
+    ops.notify_fd = NULL;
+    ops.arm = NULL;
+    ops.next_event = long_ago;
+    device->ops = &ops;
+    assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, loop_open(&loop, device), 1), 0);
+    loop_attach(&loop, &client);
+    loop_keygen(&client);
+    struct milgi_run_result result;
+    for (unsigned runs = 0; (result = turn()).next != MILGI_RUN_WAIT || result.deadline_ns <= loop.now_ns; runs++)
+        assert_true(runs < 30000);
+    milgi__sim_finish(device, 0, MILGI_OP_OK);
+    end();
+}
+
 /* A device that nobody can wait for: it is looked at, often at first. */
 static void a_device_without_a_descriptor_is_looked_at_and_not_for_ever(void **state)
 {
@@ -238,6 +267,7 @@ int main(void)
         cmocka_unit_test(what_is_near_is_polled_for_and_what_is_far_is_waited_for),
         cmocka_unit_test(a_clock_that_stands_still_is_not_polled_for_ever),
         cmocka_unit_test(whatever_goes_in_or_comes_back_is_polled_for_anew),
+        cmocka_unit_test(a_device_whose_time_has_passed_is_not_believed_for_ever),
         cmocka_unit_test(a_device_without_a_descriptor_is_looked_at_and_not_for_ever),
         cmocka_unit_test(who_wants_to_sleep_sleeps),
         cmocka_unit_test(who_has_a_core_for_it_polls),

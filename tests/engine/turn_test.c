@@ -201,6 +201,49 @@ static void turns_are_given_by_the_shares_of_the_classes(void **state)
     crowd_goes();
 }
 
+/* --- clocks that are none ----------------------------------------------------------------------------------------- */
+
+static void a_turn_ends_though_the_clock_stands_still(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    crowd_comes();
+    loop.inline_ns = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        run();
+        assert_int_equal(signed_n(), i + 1); /* each takes longer than a turn, as far as is known */
+    }
+    crowd_goes();
+}
+
+static void nobody_is_charged_for_a_clock_that_jumps_back(void **state)
+{
+    (void)state;
+    for (unsigned crowded = 0; crowded < 2; crowded++) { /* whoever is at work when it does */
+        loop_init(&loop, NULL);
+        loop.now_ns += 7200000 * (uint64_t)MS;
+        loop_attach(&loop, &client);
+        client.owner.cls = MILGI_OP_CLASS_RECORDS;
+        client.on_turn = crowded ? NULL : use_5_ms;
+        crowd_comes();
+        milgi__engine_ready(loop.engine, &client.owner);
+        loop.inline_ns = 0 - 3600000 * (uint64_t)MS;
+        run();
+        loop.inline_ns = 5 * MS;
+        client.on_turn = use_5_ms;
+        milgi__engine_ready(loop.engine, &client.owner);
+        unsigned before = signed_n();
+        turns = 0;
+        for (unsigned i = 0; i < 40; i++)
+            run();
+        assert_in_range(signed_n() - before, 18, 22);
+        assert_in_range(turns, 18, 22);
+        client.on_turn = NULL;
+        crowd_goes();
+    }
+}
+
 /* --- what waited for a device that fails -------------------------------------------------------------------------- */
 
 /* A device that takes nothing; what waits before it is done here from the next run on. */
@@ -607,6 +650,8 @@ int main(void)
         cmocka_unit_test(established_connections_that_had_nothing_to_do_have_saved_nothing_up),
         cmocka_unit_test(new_connections_have_saved_nothing_up_when_they_come),
         cmocka_unit_test(turns_are_given_by_the_shares_of_the_classes),
+        cmocka_unit_test(a_turn_ends_though_the_clock_stands_still),
+        cmocka_unit_test(nobody_is_charged_for_a_clock_that_jumps_back),
         cmocka_unit_test(records_that_are_done_here_instead_are_charged_to_the_turn),
         cmocka_unit_test(what_is_done_here_instead_takes_turns_too),
         cmocka_unit_test(what_takes_longer_than_a_turn_goes_to_a_device_that_is_there),
