@@ -352,6 +352,22 @@ static void a_certificate_out_of_its_time_is_refused(void **state)
     }
 }
 
+/* A client asks for its server; a server asks for nobody in particular. */
+static void a_leaf_of_another_name_is_no_server(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "DNS:other.test", "DNS:*.server.test", "DNS:*.test.test", "email:server.test",
+        "URI:https://server.test", "" };
+    const struct judgement refused = { MILGI_ALERT_BAD_CERTIFICATE, X509_V_ERR_HOSTNAME_MISMATCH, NULL };
+    for (size_t i = 0; i < MILGI__COUNT(names); i++) {
+        struct identity *leaf = identity_new(&(struct identity_options){
+            .common_name = "server.test", .names = names[i], .issuer = fixture.root });
+        judge_by(victims[C], C, SHOW(leaf), &refused, names[i]);
+        judge_by(victims[S], S, SHOW(leaf), &good, names[i]);
+        identity_free(leaf);
+    }
+}
+
 static void names_out_of_an_issuers_limits_are_refused(void **state)
 {
     (void)state;
@@ -503,6 +519,7 @@ int main(void)
         cmocka_unit_test(an_anchor_whose_rsa_key_is_out_of_bounds_vouches_for_nobody),
         cmocka_unit_test(a_leaf_for_the_other_role_is_refused),
         cmocka_unit_test(a_certificate_out_of_its_time_is_refused),
+        cmocka_unit_test(a_leaf_of_another_name_is_no_server),
         cmocka_unit_test(names_out_of_an_issuers_limits_are_refused),
         cmocka_unit_test(an_issuer_that_is_no_ca_is_refused),
         cmocka_unit_test(a_path_longer_than_an_issuer_allows_is_refused),

@@ -358,6 +358,14 @@ static bool said(const struct liar *liar, unsigned type)
     return false;
 }
 
+static bool call_so(struct liar *liar, struct pair_bytes *m)
+{
+    const struct lie *lie = liar->setup.arg;
+    if (m->p[0] == lie->place.type)
+        lie->call(m);
+    return true;
+}
+
 static bool ask_so(struct liar *liar, struct pair_bytes *m)
 {
     const struct lie *lie = liar->setup.arg;
@@ -417,6 +425,56 @@ static void a_request_for_any_signature_algorithms_is_answered_with_what_there_i
     milgi_config_unref(victim);
 }
 
+#define LONG 60 /* more than are kept */
+
+/* In front of the one that is ours: many unknown ones, or one of another key's many times. */
+static void far_behind(struct pair_bytes *m, bool unknown)
+{
+    uint8_t body[2 + 2 * (LONG + 1)];
+    milgi__put16(body, sizeof body - 2);
+    for (unsigned i = 0; i < LONG; i++)
+        milgi__put16(body + 2 + 2 * (size_t)i, unknown ? 0xfe00 + i : MILGI_SIG_ECDSA_SECP256R1_SHA256);
+    milgi__put16(body + sizeof body - 2, MILGI_SIG_ED25519);
+    liar_ext_set(m, SCHEMES, body, sizeof body);
+}
+
+static void behind_unknown(struct pair_bytes *m)
+{
+    far_behind(m, true);
+}
+
+static void behind_the_same(struct pair_bytes *m)
+{
+    far_behind(m, false);
+}
+
+/* Of either side: a server signs with it, and a client does. */
+static void an_algorithm_of_ours_is_found_however_far_behind(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "of a client, behind unknown ones", HELLO, CALL, 0, NULL, 0, OK, 0, behind_unknown },
+        { "of a client, behind the same ones", HELLO, CALL, 0, NULL, 0, OK, 0, behind_the_same },
+        { "of a server, behind unknown ones", REQUEST, CALL, 0, NULL, 0, OK, 0, behind_unknown },
+        { "of a server, behind the same ones", REQUEST, CALL, 0, NULL, 0, OK, 0, behind_the_same },
+    };
+    struct milgi_config *victim = configs_freeze(configs_begin(MILGI_CLIENT, fixture.leaf, fixture.root));
+    for (size_t i = 0; i < MILGI__COUNT(lies); i++) {
+        struct liar_setup setup = setup_of(&lies[i].place);
+        struct liar liar;
+        bool asks = setup.role == S;
+        if (asks)
+            setup.victim = victim;
+        setup.edit = call_so;
+        setup.arg = (void *)(uintptr_t)&lies[i];
+        liar_init(&liar, &setup);
+        liar_handshake(&liar);
+        assert_true(said(&liar, MSG(CERTIFICATE_VERIFY)));
+        liar_fini(&liar);
+    }
+    milgi_config_unref(victim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +489,7 @@ int main(void)
         cmocka_unit_test(an_entry_of_key_share_has_bytes),
         cmocka_unit_test(groups_that_are_obsolete_or_unknown_are_passed_over),
         cmocka_unit_test(a_request_for_any_signature_algorithms_is_answered_with_what_there_is),
+        cmocka_unit_test(an_algorithm_of_ours_is_found_however_far_behind),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
