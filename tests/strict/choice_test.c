@@ -230,6 +230,47 @@ static void a_protocol_that_was_not_offered_is_refused(void **state)
     milgi_config_unref(victim);
 }
 
+#define NO_PROTOCOL MILGI_ALERT_NO_APPLICATION_PROTOCOL
+
+/*= RFC7301 3.2: "In the event that the server supports no protocols that the client advertises, then the server SHALL
+ *= respond with a fatal "no_application_protocol" alert." */
+static void a_server_chooses_a_protocol_that_was_offered_or_none(void **state)
+{
+    (void)state;
+    static const char *const own[] = { "h2", "http/1.1" };
+    static const struct {
+        struct lie lie;
+        const char *chosen;
+    } cases[] = {
+        { { "both", HELLO, ADD, ALPN, BODY("\0\14\10http/1.1\2h2"), OK, 0, NULL }, "h2" },
+        { { "one behind another", HELLO, ADD, ALPN, BODY("\0\13\1x\10http/1.1"), OK, 0, NULL }, "http/1.1" },
+        { { "more than one", HELLO, ADD, ALPN, BODY("\0\4\3h2c"), NO_PROTOCOL, 0, NULL }, NULL },
+        { { "less than one", HELLO, ADD, ALPN, BODY("\0\7\1h\4http"), NO_PROTOCOL, 0, NULL }, NULL },
+        { { "one in capitals", HELLO, ADD, ALPN, BODY("\0\3\2H2"), NO_PROTOCOL, 0, NULL }, NULL },
+        { { "others", HELLO, ADD, ALPN, BODY("\0\6\2h3\2h1"), NO_PROTOCOL, 0, NULL }, NULL },
+    };
+    struct milgi_config *victim = configs_begin(MILGI_SERVER, fixture.leaf, NULL);
+    MUST(milgi_config_set_alpn(victim, own, 2));
+    configs_freeze(victim);
+    for (size_t i = 0; i < MILGI__COUNT(cases); i++) {
+        struct liar_setup setup = setup_of(&cases[i].lie.place);
+        struct milgi_conn_info info;
+        struct liar liar;
+        setup.victim = victim;
+        tell_as(&cases[i].lie, &setup, NULL);
+        if (!cases[i].chosen)
+            continue;
+        setup.edit = lie_edit;
+        setup.arg = (void *)(uintptr_t)&cases[i].lie;
+        liar_init(&liar, &setup);
+        liar_handshake(&liar);
+        milgi_conn_info(liar.victim->conn, &info);
+        assert_string_equal(info.alpn, cases[i].chosen);
+        liar_fini(&liar);
+    }
+    milgi_config_unref(victim);
+}
+
 /* --- groups and shares that a client offers ----------------------------------------------------------------------- */
 
 /*= RFC8446 4.2.8: "opaque key_exchange<1..2^16-1>": a length out of the vector's bounds is one that cannot be decoded,
@@ -358,22 +399,6 @@ static bool said(const struct liar *liar, unsigned type)
     return false;
 }
 
-static bool call_so(struct liar *liar, struct pair_bytes *m)
-{
-    const struct lie *lie = liar->setup.arg;
-    if (m->p[0] == lie->place.type)
-        lie->call(m);
-    return true;
-}
-
-static bool ask_so(struct liar *liar, struct pair_bytes *m)
-{
-    const struct lie *lie = liar->setup.arg;
-    if (m->p[0] == MSG(CERTIFICATE_REQUEST))
-        liar_ext_set(m, lie->iana, lie->body, lie->len);
-    return true;
-}
-
 /*= RFC8446 4.2.3: "SignatureScheme supported_signature_algorithms<2..2^16-2>" */
 static void a_request_for_any_signature_algorithms_is_answered_with_what_there_is(void **state)
 {
@@ -405,7 +430,7 @@ static void a_request_for_any_signature_algorithms_is_answered_with_what_there_i
         struct liar_setup setup = setup_of(&lie->place);
         struct liar liar;
         setup.victim = victim;
-        setup.edit = ask_so;
+        setup.edit = lie_edit;
         setup.arg = (void *)(uintptr_t)lie;
         liar_init(&liar, &setup);
         go_on(&liar);
@@ -465,7 +490,7 @@ static void an_algorithm_of_ours_is_found_however_far_behind(void **state)
         bool asks = setup.role == S;
         if (asks)
             setup.victim = victim;
-        setup.edit = call_so;
+        setup.edit = lie_edit;
         setup.arg = (void *)(uintptr_t)&lies[i];
         liar_init(&liar, &setup);
         liar_handshake(&liar);
@@ -486,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_retry_asks_for_a_group_that_was_offered_without_a_share),
         cmocka_unit_test(a_share_is_one_entry_and_has_bytes),
         cmocka_unit_test(a_protocol_that_was_not_offered_is_refused),
+        cmocka_unit_test(a_server_chooses_a_protocol_that_was_offered_or_none),
         cmocka_unit_test(an_entry_of_key_share_has_bytes),
         cmocka_unit_test(groups_that_are_obsolete_or_unknown_are_passed_over),
         cmocka_unit_test(a_request_for_any_signature_algorithms_is_answered_with_what_there_is),

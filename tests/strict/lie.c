@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lie.h"
 
-static bool apply(struct liar *liar, struct pair_bytes *m)
+bool lie_edit(struct liar *liar, struct pair_bytes *m)
 {
     const struct lie *lie = liar->setup.arg;
+    if (m->p[0] != lie->place.type)
+        return true;
     liar->setup.edit = NULL;
     switch (lie->what) {
     case ADD:
@@ -28,7 +30,7 @@ void tell_as(const struct lie *lie, const struct liar_setup *setup, const char *
     struct liar liar;
     liar_init(&liar, setup);
     assert_true(liar_step_to(&liar, lie->place.type, lie->place.nth));
-    liar.setup.edit = apply;
+    liar.setup.edit = lie_edit;
     liar.setup.arg = (void *)(uintptr_t)lie;
     go_on(&liar);
     bool open = liar.victim->established;

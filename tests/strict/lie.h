@@ -103,6 +103,8 @@ struct lie {
 #define VERSION MILGI_ALERT_PROTOCOL_VERSION
 #define FAILURE MILGI_ALERT_HANDSHAKE_FAILURE
 
+/* For a setup of the test's own: tells the lie that |arg| points to in the next message of its type. */
+bool lie_edit(struct liar *liar, struct pair_bytes *m);
 /* A handshake with the lie ends as the lie says, in either way; of a failure nothing reaches the application. */
 void tell(const struct lie *lie);
 void tell_all(const struct lie *lies, size_t n);

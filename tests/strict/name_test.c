@@ -10,14 +10,6 @@ struct wish {
     int alert;
 };
 
-static bool wish_so(struct liar *liar, struct pair_bytes *m)
-{
-    const struct wish *wish = liar->setup.arg;
-    if (m->p[0] == MSG(CLIENT_HELLO))
-        liar_ext_set(m, SERVER_NAME, wish->body, wish->len);
-    return true;
-}
-
 static void judge(const struct wish *wish)
 {
     struct lie lie = { "a name", HELLO, SET, SERVER_NAME, wish->body, wish->len, wish->alert, 0, NULL };
@@ -27,8 +19,8 @@ static void judge(const struct wish *wish)
         return;
     struct liar liar;
     struct milgi_conn_info info;
-    setup.edit = wish_so;
-    setup.arg = (void *)(uintptr_t)wish;
+    setup.edit = lie_edit;
+    setup.arg = &lie;
     liar_init(&liar, &setup);
     liar_handshake(&liar);
     milgi_conn_info(liar.victim->conn, &info);
