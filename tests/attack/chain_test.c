@@ -100,13 +100,14 @@ struct judgement {
 
 static const struct judgement good = { MILGI_ALERT_NONE, 0, NULL };
 
-static void judge_by(struct milgi_config *victim, enum milgi_role role, const struct shown *shown,
-    const struct judgement *j, const char *what)
+static void judge_on(const char *device, struct milgi_config *victim, enum milgi_role role,
+    const struct shown *shown, const struct judgement *j, const char *what)
 {
     struct liar liar;
     struct liar_setup setup = {
         .role = role == C ? S : C,
         .victim = victim,
+        .device = device,
         .credential = fixture.credential,
         .edit = show,
         .arg = (void *)(uintptr_t)shown,
@@ -125,6 +126,14 @@ static void judge_by(struct milgi_config *victim, enum milgi_role role, const st
         assert_int_equal(liar.victim->got.len, 0);
     }
     liar_fini(&liar);
+}
+
+/* The same whether the path is judged at once, or when all that comes after has been heard. */
+static void judge_by(struct milgi_config *victim, enum milgi_role role, const struct shown *shown,
+    const struct judgement *j, const char *what)
+{
+    judge_on(NULL, victim, role, shown, j, what);
+    judge_on(SLOW, victim, role, shown, j, what);
 }
 
 /* In both roles; the leaf is for either. */

@@ -59,6 +59,54 @@ static void a_cipher_suite_that_was_not_offered_is_refused(void **state)
     }
 }
 
+/* --- lengths of fields -------------------------------------------------------------------------------------------- */
+
+static void long_session_id(struct pair_bytes *m)
+{
+    uint8_t id[34];
+    memset(id, 33, sizeof id);
+    liar_splice(m, liar_at_session_id(m), 1 + (size_t)m->p[liar_at_session_id(m)], id, sizeof id);
+}
+
+static void no_suites(struct pair_bytes *m)
+{
+    liar_splice(m, liar_at_suites(m), 4, "\0\0", 2);
+}
+
+static void suite_and_a_half(struct pair_bytes *m)
+{
+    liar_splice(m, liar_at_suites(m), 4, "\0\3\x13\1\x13", 5);
+}
+
+static void half_a_suite(struct pair_bytes *m)
+{
+    liar_splice(m, liar_at_suites(m), 4, "\0\1\x13", 3);
+}
+
+static void no_compressions(struct pair_bytes *m)
+{
+    liar_splice(m, liar_at_suites(m) + 4, 2, "", 1);
+}
+
+/*= RFC8446 4.1.2: "opaque legacy_session_id<0..32>;", "CipherSuite cipher_suites<2..2^16-2>;", "opaque
+ *= legacy_compression_methods<1..2^8-1>;" */
+static void a_field_of_a_length_that_it_cannot_have_is_malformed(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "a session id of 33", HELLO, CALL, 0, NULL, 0, DECODE, 0, long_session_id },
+        { "no suites", HELLO, CALL, 0, NULL, 0, DECODE, 0, no_suites },
+        { "a suite and a half", HELLO, CALL, 0, NULL, 0, DECODE, 0, suite_and_a_half },
+        { "half a suite", HELLO, CALL, 0, NULL, 0, DECODE, 0, half_a_suite },
+        { "no compressions", HELLO, CALL, 0, NULL, 0, DECODE, 0, no_compressions },
+        { "no suites in the second", HELLO_2, CALL, 0, NULL, 0, DECODE, 0, no_suites },
+        { "a session id of 33 in the second", HELLO_2, CALL, 0, NULL, 0, DECODE, 0, long_session_id },
+        { "a server's session id of 33", ANSWER, CALL, 0, NULL, 0, DECODE, 0, long_session_id },
+        { "a retry's session id of 33", RETRY, CALL, 0, NULL, 0, DECODE, 0, long_session_id },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
 /* --- versions ----------------------------------------------------------------------------------------------------- */
 
 /*= RFC8446 4.2.1: "If the "supported_versions" extension in the ServerHello contains a version not offered by the
@@ -191,6 +239,31 @@ static void a_share_is_one_entry_and_has_bytes(void **state)
         { "half a group in a retry", RETRY, SET, KEY_SHARE, BODY("\0"), DECODE, 0, NULL },
     };
     tell_all(lies, MILGI__COUNT(lies));
+}
+
+#define SHARE_31 "0123456789abcdef0123456789abcde"
+
+/*= RFC8446 4.2.8.2: "For X25519 and X448, the contents of the public value are the byte string inputs and outputs of
+ *= the corresponding functions defined in [RFC7748]: 32 bytes for X25519 and 56 bytes for X448." */
+/* Known before anybody is asked to compute with it. */
+static void a_share_of_another_length_is_refused(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "a client's of 31", HELLO, SET, KEY_SHARE, BODY("\0\x23\0\x1d\0\x1f" SHARE_31), ILLEGAL, 0, NULL },
+        { "a client's of 33", HELLO, SET, KEY_SHARE, BODY("\0\x25\0\x1d\0\x21" SHARE_31 "fg"), ILLEGAL, 0, NULL },
+        { "a client's, pressed", HELLO, SET, KEY_SHARE, BODY("\0\x25\0\x17\0\x21\2" SHARE_31 "f"), ILLEGAL, 0,
+            NULL },
+        { "a client's, at infinity", HELLO, SET, KEY_SHARE, BODY("\0\5\0\x17\0\1\0"), ILLEGAL, 0, NULL },
+        { "a server's of 31", ANSWER, SET, KEY_SHARE, BODY("\0\x1d\0\x1f" SHARE_31), ILLEGAL, 0, NULL },
+        { "a server's of 33", ANSWER, SET, KEY_SHARE, BODY("\0\x1d\0\x21" SHARE_31 "fg"), ILLEGAL, 0, NULL },
+        { "a server's, pressed", ANSWER_2, SET, KEY_SHARE, BODY("\0\x17\0\x21\2" SHARE_31 "f"), ILLEGAL, 0, NULL },
+        { "a server's, at infinity", ANSWER_2, SET, KEY_SHARE, BODY("\0\x17\0\1\0"), ILLEGAL, 0, NULL },
+    };
+    for (size_t i = 0; i < MILGI__COUNT(lies); i++) {
+        struct liar_setup setup = setup_of(&lies[i].place);
+        tell_as(&lies[i], &setup, "a key share of a wrong length");
+    }
 }
 
 /* --- protocols ---------------------------------------------------------------------------------------------------- */
@@ -504,12 +577,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cipher_suite_that_was_not_offered_is_refused),
+        cmocka_unit_test(a_field_of_a_length_that_it_cannot_have_is_malformed),
         cmocka_unit_test(a_version_that_was_not_offered_is_refused),
         cmocka_unit_test(a_version_is_one_number),
         cmocka_unit_test(a_share_of_a_group_that_has_none_of_ours_is_refused),
         cmocka_unit_test(after_a_retry_the_first_share_is_no_longer_offered),
         cmocka_unit_test(a_retry_asks_for_a_group_that_was_offered_without_a_share),
         cmocka_unit_test(a_share_is_one_entry_and_has_bytes),
+        cmocka_unit_test(a_share_of_another_length_is_refused),
         cmocka_unit_test(a_protocol_that_was_not_offered_is_refused),
         cmocka_unit_test(a_server_chooses_a_protocol_that_was_offered_or_none),
         cmocka_unit_test(an_entry_of_key_share_has_bytes),
