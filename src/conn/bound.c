@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one connection can hold at most, whatever the peer, the network, the device and the application do. Each part
- * is bounded where it grows: the checks here are called from there, and the bound is the sum of the parts.
+ * What one connection can hold at most, whatever the peer, the network, the device and the application do: the sum of
+ * its parts (state.h), each of which is kept where it grows.
  */
-#include <assert.h>
-
 #include "conn/bound.h"
 
 #define PIN 4u                /* a slice is at least a quarter of its chunk, or it is copied */
@@ -12,39 +10,10 @@
 #define SLICE_COST 48u        /* of a slice in a queue that has just grown */
 #define CRUMB 128u            /* a slice this short is gathered with its neighbours: a quarter of the smallest chunk */
 #define HANDSHAKE (96u << 10) /* of a handshake, besides what grows with its messages */
-#define RECORD_ON_WIRE (MILGI__RECORD_HEADER + MILGI__CIPHERTEXT_MAX)
 
 static uint64_t limit(const struct milgi_config *config, enum milgi_limit which)
 {
     return config->limit[which];
-}
-
-/* Bytes staged and not parsed: a host that ignores PAUSE has no connection any more. */
-uint64_t milgi__staged_max(const struct milgi_config *config)
-{
-    return 2 * limit(config, MILGI_LIMIT_INPUT) + MILGI_CHUNK_MAX;
-}
-
-/* A record is opened while there is credit, what those on their way will deliver taken off. */
-uint64_t milgi__delivered_max(const struct milgi_config *config)
-{
-    return limit(config, MILGI_LIMIT_CREDIT) + MILGI__PLAINTEXT_MAX;
-}
-
-/* Data is framed while the network has less than its limit. */
-static uint64_t framed_max(const struct milgi_config *config)
-{
-    return limit(config, MILGI_LIMIT_OUTPUT) + RECORD_ON_WIRE;
-}
-
-/*
- * A relay is told PAUSE at OUTPUT and then passes on what it is delivered, which takes up to twice as
- * much as small pieces or short records.
- */
-uint64_t milgi__given_max(const struct milgi_config *config)
-{
-    uint64_t output = limit(config, MILGI_LIMIT_OUTPUT);
-    return output + MILGI__MAX(output, 2 * milgi__delivered_max(config));
 }
 
 uint64_t milgi__conn_bound(const struct milgi_config *config)
@@ -56,54 +25,27 @@ uint64_t milgi__conn_bound(const struct milgi_config *config)
     uint64_t fixed = sizeof(struct milgi_conn) + sizeof(struct milgi__conn_hs) + milgi__transport_size(64);
     /* staged, with the front of its first chunk; in the ring, with what they are opened to; a record in crumbs */
     uint64_t in = PIN * milgi__staged_max(config) + milgi__staged_max(config) / CRUMB * SLICE_COST + MILGI_CHUNK_MAX;
-    in += window * (PIN * RECORD_ON_WIRE + BODY) + 3 * BODY;
+    in += window * (PIN * MILGI__RECORD_ON_WIRE + BODY) + 3 * BODY;
     uint64_t delivered = PIN * milgi__delivered_max(config);
     /* not framed; framed, with what is sealed still pinned; a record of 23 bytes is the shortest that costs a slice */
-    uint64_t out = PIN * milgi__given_max(config) + window * PIN * RECORD_ON_WIRE;
-    out += 2 * framed_max(config) + framed_max(config) / 23 * SLICE_COST + 2 * BODY;
+    uint64_t out = PIN * milgi__given_max(config) + window * PIN * MILGI__RECORD_ON_WIRE;
+    out += 2 * milgi__framed_max(config) + milgi__framed_max(config) / 23 * SLICE_COST + 2 * BODY;
     /* The message as it came in, what is kept of it, and what ops hold; our own chain as it is written and framed. */
     uint64_t handshake = HANDSHAKE + 6 * message + 6 * chain;
     return fixed + in + delivered + out + handshake;
 }
 
-/* Of MILGI__SHARE_ALL: all until a quarter of the pool is used, then by how much is free. */
-static uint64_t share_now(const struct milgi_conn *c)
-{
-    return MILGI__MIN(milgi__pool_free_share(milgi__engine_pool(c->engine)) * 4 / 3, MILGI__SHARE_ALL);
-}
-
 /* By the fourth power, since those who came first keep what they have: there must be enough for many more. */
-uint64_t milgi__conn_share(const struct milgi_conn *c, enum milgi_limit which)
+uint64_t milgi__conn_share_less(const struct milgi_conn *c, enum milgi_limit which, uint64_t share)
 {
-    uint64_t most = limit(c->config, which), share = share_now(c);
-    if (share == MILGI__SHARE_ALL)
-        return most;
+    uint64_t most = limit(c->config, which);
     /* Half of INPUT must hold a record that is not whole yet: it is then that reading goes on. */
-    uint64_t least = which == MILGI_LIMIT_INPUT ? 2 * RECORD_ON_WIRE : MILGI__CIPHERTEXT_MAX;
+    uint64_t least = which == MILGI_LIMIT_INPUT ? 2 * MILGI__RECORD_ON_WIRE : MILGI__CIPHERTEXT_MAX;
     uint64_t square = share * share / MILGI__SHARE_ALL;
     return MILGI__MAX(MILGI__MIN(most, least), most / MILGI__SHARE_ALL * square / MILGI__SHARE_ALL * square);
 }
 
 size_t milgi_conn_read_size(const struct milgi_conn *c, size_t most)
 {
-    return share_now(c) == MILGI__SHARE_ALL ? most : MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
-}
-
-void milgi__conn_check_in(const struct milgi_conn *c)
-{
-    (void)c; /* where assertions are left out */
-    assert(milgi__transport_staged(c->transport) <= milgi__staged_max(c->config));
-    assert(c->unconsumed <= milgi__delivered_max(c->config));
-}
-
-void milgi__conn_check_given(const struct milgi_conn *c)
-{
-    (void)c;
-    assert(milgi__conn_backlog(c) <= milgi__given_max(c->config));
-}
-
-void milgi__conn_check_framed(const struct milgi_conn *c)
-{
-    (void)c;
-    assert(milgi__conn_with_network(c) <= framed_max(c->config));
+    return milgi__conn_share_now(c) == MILGI__SHARE_ALL ? most : MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
 }

@@ -2,7 +2,8 @@
 /* What one opened record means, in order. */
 #include "conn/dispatch.h"
 
-#include "conn/bound.h"
+#include <assert.h>
+
 #include "conn/fail.h"
 #include "conn/keys.h"
 #include "conn/trace.h"
@@ -203,7 +204,7 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
     c->unconsumed += m->len;
     if (milgi__traced(c->tracer) && had_credit && c->unconsumed >= credit && c->events->on_data)
         milgi__conn_trace_pause(c, MILGI_TRACE_PAUSE, MILGI_TRACE_CREDIT);
-    milgi__conn_check_in(c);
+    assert(c->unconsumed <= milgi__delivered_max(c->config));
     if (c->data_n + m->slices_n > MILGI__DATA_SLICES)
         milgi__conn_deliver(c);
     if (!milgi__conn_live(c))

@@ -2,7 +2,8 @@
 /* From the network: staged input is framed, opened and popped in order; how much is taken is bounded. */
 #include "conn/input.h"
 
-#include "conn/bound.h"
+#include <assert.h>
+
 #include "conn/dispatch.h"
 #include "conn/fail.h"
 #include "conn/handshake.h"
@@ -61,7 +62,7 @@ int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
     }
     if (milgi__transport_feed(c->transport, slice) != 0)
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for input");
-    milgi__conn_check_in(c);
+    assert(milgi__transport_staged(c->transport) <= milgi__staged_max(c->config));
     if (milgi__transport_staged(c->transport) >= milgi__conn_share(c, MILGI_LIMIT_INPUT))
         c->in_paused = true;
     return c->in_paused ? MILGI_PAUSE : 0;
@@ -124,6 +125,13 @@ static bool skip_early(struct milgi_conn *c)
     return true;
 }
 
+/* The peer's key is at its limit, and the peer does not change it by itself: it is asked. */
+static bool wants_update(const struct milgi_conn *c)
+{
+    return c->phase == MILGI__ESTABLISHED && !c->asked_update && c->out != MILGI__OUT_CLOSED &&
+        milgi__transport_records(c->transport, MILGI__READ) >= c->suite->record_limit;
+}
+
 /* The next message in order to what it is for. True: there was one. */
 static bool hand_on(struct milgi_conn *c)
 {
@@ -137,7 +145,8 @@ static bool hand_on(struct milgi_conn *c)
         milgi__conn_dispatch(c, &message);
         if (c->phase == MILGI__HANDSHAKING)
             milgi__conn_handshake(c);
-        milgi__conn_ask_if_due(c);
+        if (wants_update(c))
+            milgi__conn_update_write(c, true, false);
         return true;
     case MILGI__POP_FAILED:
         break;

@@ -87,31 +87,6 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     return 0;
 }
 
-/*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
-   */
-void milgi__conn_rekey_if_due(struct milgi_conn *c)
-{
-    if (c->phase != MILGI__ESTABLISHED)
-        return;
-    bool unframed = milgi__transport_unframed(c->transport) > 0;
-    if (c->owes_update && (unframed || milgi__conn_may_answer(c)))
-        milgi__conn_update_write(c, false, true);
-    if (!unframed || c->phase != MILGI__ESTABLISHED)
-        return;
-    uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
-        milgi__transport_records_max(c->transport));
-    if (milgi__transport_records(c->transport, MILGI__WRITE) >= most)
-        milgi__conn_update_write(c, false, true);
-}
-
-/* A peer that does not do it by itself is asked. */
-void milgi__conn_ask_if_due(struct milgi_conn *c)
-{
-    if (c->phase == MILGI__ESTABLISHED && !c->asked_update && c->out != MILGI__OUT_CLOSED &&
-        milgi__transport_records(c->transport, MILGI__READ) >= c->suite->record_limit)
-        milgi__conn_update_write(c, true, false);
-}
-
 int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
 {
     if (milgi__engine_foreign(c->engine))

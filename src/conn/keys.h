@@ -10,6 +10,3 @@ int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct 
 bool milgi__conn_update_read(struct milgi_conn *c);
 /* Our own, behind what is queued or, |first|, before what is not framed. 0 or an error: the connection has failed. */
 int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first);
-/* Before the limit of a key is reached: our own is changed, the peer is asked to change its. */
-void milgi__conn_rekey_if_due(struct milgi_conn *c);
-void milgi__conn_ask_if_due(struct milgi_conn *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a connection begins, and how the application ends it. */
-#include "conn/close.h"
+#include "conn/fail.h"
 #include "conn/trace.h"
 #include "conn/turn.h"
 
@@ -65,6 +65,29 @@ int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, con
     if (config->role == MILGI_CLIENT)
         milgi__engine_ready(engine, &c->owner);
     *conn = c;
+    return 0;
+}
+
+int milgi_conn_shutdown(struct milgi_conn *c)
+{
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
+    if (!milgi__conn_live(c) || c->out != MILGI__OUT_OPEN)
+        return MILGI_ECLOSED;
+    c->out = MILGI__OUT_CLOSING;
+    milgi__engine_ready(c->engine, &c->owner);
+    return 0;
+}
+
+int milgi_conn_abort(struct milgi_conn *c, int alert)
+{
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
+    if (!milgi__conn_live(c))
+        return MILGI_ECLOSED;
+    if (alert <= MILGI_ALERT_CLOSE_NOTIFY || alert > MILGI_ALERT_NONE)
+        return MILGI_EINVAL; /* no alert, or one that would say that all is well */
+    milgi__conn_fail(c, MILGI_EREFUSED, alert, "aborted by the application");
     return 0;
 }
 

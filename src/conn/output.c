@@ -5,7 +5,8 @@
  */
 #include "conn/output.h"
 
-#include "conn/bound.h"
+#include <assert.h>
+
 #include "conn/fail.h"
 #include "conn/keys.h"
 #include "conn/trace.h"
@@ -147,7 +148,7 @@ static int sent(struct milgi_conn *c, size_t len)
     c->want_room = milgi_conn_output_full(c);
     if (milgi__traced(c->tracer) && c->want_room != wanted)
         milgi__conn_trace_pause(c, wanted ? MILGI_TRACE_RESUME : MILGI_TRACE_PAUSE, MILGI_TRACE_OUTPUT);
-    milgi__conn_check_given(c);
+    assert(milgi__conn_backlog(c) <= milgi__given_max(c->config));
     return c->want_room ? MILGI_PAUSE : 0;
 }
 
@@ -203,10 +204,28 @@ bool milgi__conn_release_held(struct milgi_conn *c)
 
 /* --- framing ---------------------------------------------------------------------------------------- */
 
+/* Our key is changed before what comes next: the peer has asked for it, or the key is at its limit. */
+/*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
+   */
+static void update_if_due(struct milgi_conn *c)
+{
+    if (c->phase != MILGI__ESTABLISHED)
+        return;
+    bool unframed = milgi__transport_unframed(c->transport) > 0;
+    if (c->owes_update && (unframed || milgi__conn_may_answer(c)))
+        milgi__conn_update_write(c, false, true);
+    if (!unframed || c->phase != MILGI__ESTABLISHED)
+        return;
+    uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
+        milgi__transport_records_max(c->transport));
+    if (milgi__transport_records(c->transport, MILGI__WRITE) >= most)
+        milgi__conn_update_write(c, false, true);
+}
+
 /* Frames and submits the next record. True: one was framed. */
 static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
 {
-    milgi__conn_rekey_if_due(c);
+    update_if_due(c);
     if (c->phase == MILGI__FAILING)
         return false;
     uint8_t type = milgi__transport_next_type(c->transport);
@@ -218,7 +237,7 @@ static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
     case MILGI__START_OP:
     case MILGI__START_READY:
         if (data)
-            milgi__conn_check_framed(c);
+            assert(milgi__conn_with_network(c) <= milgi__framed_max(c->config));
         c->records_out++;
         return true;
     case MILGI__START_ROOM:

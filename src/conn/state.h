@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a connection is: its phase, the state of each direction, and what it holds. */
+/* What a connection is: its phase, the state of each direction, and what it holds and may hold. */
 #pragma once
 
 #include <milgi/conn.h>
@@ -146,4 +146,53 @@ static inline size_t milgi__conn_backlog(const struct milgi_conn *c)
 static inline bool milgi__conn_may_answer(const struct milgi_conn *c)
 {
     return c->out != MILGI__OUT_CLOSED && c->done_bytes >= c->reply_until;
+}
+
+/* --- what it may hold ------------------------------------------------------------------------------------------- */
+
+#define MILGI__RECORD_ON_WIRE (MILGI__RECORD_HEADER + MILGI__CIPHERTEXT_MAX)
+
+/* Bytes staged and not parsed: a host that ignores PAUSE has no connection any more. */
+static inline uint64_t milgi__staged_max(const struct milgi_config *config)
+{
+    return 2 * config->limit[MILGI_LIMIT_INPUT] + MILGI_CHUNK_MAX;
+}
+
+/* A record is opened while there is credit, what those on their way will deliver taken off. */
+static inline uint64_t milgi__delivered_max(const struct milgi_config *config)
+{
+    return config->limit[MILGI_LIMIT_CREDIT] + MILGI__PLAINTEXT_MAX;
+}
+
+/*
+ * Given and not taken by the network. A relay is told PAUSE at OUTPUT and then passes on what it is delivered, which
+ * takes up to twice as much as small pieces or short records.
+ */
+static inline uint64_t milgi__given_max(const struct milgi_config *config)
+{
+    uint64_t output = config->limit[MILGI_LIMIT_OUTPUT];
+    return output + MILGI__MAX(output, 2 * milgi__delivered_max(config));
+}
+
+/* Data is framed while the network has less than its limit. */
+static inline uint64_t milgi__framed_max(const struct milgi_config *config)
+{
+    return config->limit[MILGI_LIMIT_OUTPUT] + MILGI__RECORD_ON_WIRE;
+}
+
+/* Of MILGI__SHARE_ALL: all until a quarter of the engine's chunks is used, then by how much is free. */
+static inline uint64_t milgi__conn_share_now(const struct milgi_conn *c)
+{
+    return MILGI__MIN(milgi__pool_free_share(milgi__engine_pool(c->engine)) * 4 / 3, MILGI__SHARE_ALL);
+}
+
+uint64_t milgi__conn_share_less(const struct milgi_conn *c, enum milgi_limit which, uint64_t share);
+/*
+ * Of CREDIT, INPUT or OUTPUT what a connection may have now: less as the engine's chunks run out, so that those whose
+ * peer or application takes nothing leave some to the others, but always enough for the next record.
+ */
+static inline uint64_t milgi__conn_share(const struct milgi_conn *c, enum milgi_limit which)
+{
+    uint64_t share = milgi__conn_share_now(c);
+    return share == MILGI__SHARE_ALL ? milgi__conn_limit(c, which) : milgi__conn_share_less(c, which, share);
 }

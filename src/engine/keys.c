@@ -133,7 +133,7 @@ struct milgi_key *milgi__engine_key_trust(struct milgi_engine *e, const struct m
     return cached(e, MILGI_KEY_TRUST, NULL, trust);
 }
 
-bool milgi__key_load(struct milgi__dev *d, struct milgi_key *key)
+bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key)
 {
     unsigned index = d->index;
     if (key->kind != MILGI_KEY_AEAD && (d->flags & MILGI_CAP_KEY_LOAD) && !key->dev[index]) {

@@ -6,13 +6,8 @@
 
 void milgi__keys_init(struct milgi__keys *keys);
 void milgi__keys_fini(struct milgi_engine *e);
-/* Loads it if the device wants that, and has not got it yet; false: the device does not take it. */
-bool milgi__key_load(struct milgi__dev *d, struct milgi_key *key);
-/* |key|, which may be NULL, can be used on |d|. */
-static inline bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key)
-{
-    return !key || key->used >> d->index & 1 || milgi__key_load(d, key);
-}
+/* loads it if the device wants that; what key->used says was has been loaded */
+bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key);
 /* Nobody has it any more. */
 void milgi__key_free(struct milgi_engine *e, struct milgi_key *key);
 /*

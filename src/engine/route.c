@@ -221,7 +221,7 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
     uint64_t soonest = UINT64_MAX;
     for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
         struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
-        if (!takes(d, op->type, op->alg) || !suits(d, op) || !milgi__key_ready(d, op->key))
+        if (!takes(d, op->type, op->alg) || !suits(d, op) || (op->key && !milgi__key_ready(d, op->key)))
             continue;
         if (set == (r->set & ~1u) && !(set & (set - 1)))
             return d; /* there is only this one */

@@ -28,7 +28,7 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
     op->device_code = 0;
     op->service_ns = 0;
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
-    if (!milgi__key_ready(d, op->key)) {
+    if (op->key && !(op->key->used & 1) && !milgi__key_ready(d, op->key)) {
         milgi__op_fail(e, op, milgi__key_is_here(op->key) ? MILGI_CODE_NO_MEMORY : MILGI_CODE_NO_DEVICE);
         return;
     }

@@ -56,13 +56,3 @@ void milgi__record_idle(struct milgi__record *r)
         r->spare = next;
     }
 }
-
-bool milgi__record_in_busy(const struct milgi__record *r)
-{
-    return r->in.head != r->in.tail || r->front_len > 0 || r->input.len > 0;
-}
-
-bool milgi__record_out_busy(const struct milgi__record *r)
-{
-    return r->out.head != r->out.tail || r->pending;
-}

@@ -121,8 +121,14 @@ void milgi__record_fini(struct milgi__record *r);
 /* Gives rings and partly used chunks back when nothing is in flight: an idle connection has none. */
 void milgi__record_idle(struct milgi__record *r);
 /* True if ciphertext, records or output are still in it. */
-bool milgi__record_in_busy(const struct milgi__record *r);
-bool milgi__record_out_busy(const struct milgi__record *r);
+static inline bool milgi__record_in_busy(const struct milgi__record *r)
+{
+    return r->in.head != r->in.tail || r->front_len > 0 || r->input.len > 0;
+}
+static inline bool milgi__record_out_busy(const struct milgi__record *r)
+{
+    return r->out.head != r->out.tail || r->pending;
+}
 
 /* --- in --------------------------------------------------------------------------------------------------------- */
 
