@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An op's names and its end. */
+/* An op: its names, how it is performed with the crypto library, which is the one place where the two meet, its end. */
 #include "op/op.h"
 
 #include <milgi/device.h>
 
 #include <stdatomic.h>
+
+#include "crypto/aead.h"
+#include "crypto/kex.h"
+#include "crypto/x509.h"
+#include "op/material.h"
+
+#define INPUT_MAX (16384u + 2048u) /* a body of any version: RFC 5246 6.2.3 allows the longest */
+#define TAG_LEN 16u
+
+/* Key exchange must not make every op larger: its shares lie outside. */
+_Static_assert(sizeof(struct milgi_op_kex) <= sizeof(struct milgi_op_sign), "signatures are the largest");
 
 const char *milgi_op_type_name(int type)
 {
@@ -40,8 +51,221 @@ uint64_t milgi__key_serial(void)
     return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
-/* Key exchange must not make every op larger: its shares lie outside. */
-_Static_assert(sizeof(struct milgi_op_kex) <= sizeof(struct milgi_op_sign), "signatures are the largest");
+static int malformed(struct milgi_op *op)
+{
+    op->device_code = MILGI_CODE_MALFORMED;
+    return MILGI__BROKEN;
+}
+
+static int no_key(struct milgi_op *op)
+{
+    op->device_code = MILGI_CODE_NO_KEY;
+    return MILGI__BROKEN;
+}
+
+static int not_loaded(struct milgi_op *op, enum milgi_key_kind kind)
+{
+    bool here = op->key && op->key->kind == kind && milgi__key_is_here(op->key);
+    return here ? MILGI_ENOMEM : no_key(op);
+}
+
+/* --- records ---------------------------------------------------------------------------------------------------- */
+
+/* The input as pieces; false: it is no valid input. */
+static bool pieces(const struct milgi_op_aead *a, struct milgi__piece out[MILGI_OP_SLICES], size_t *len)
+{
+    *len = 0;
+    if (a->src_n > MILGI_OP_SLICES || a->aad_len > sizeof a->aad)
+        return false;
+    for (size_t i = 0; i < a->src_n; i++) {
+        if (a->src[i].len > INPUT_MAX || (!a->src[i].data && a->src[i].len > 0))
+            return false;
+        out[i] = (struct milgi__piece){ a->src[i].data, a->src[i].len };
+        *len += a->src[i].len;
+    }
+    return *len <= INPUT_MAX;
+}
+
+static struct milgi__aead_key aead_key(const struct milgi_key *key)
+{
+    return (struct milgi__aead_key){ key->serial, key->alg, key->raw_len, key->raw };
+}
+
+static int seal(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi_op_aead *a = &op->u.aead;
+    struct milgi__piece src[MILGI_OP_SLICES];
+    size_t len;
+
+    if (!pieces(a, src, &len) || !a->dst)
+        return malformed(op);
+    if (a->in_place && (a->src_n != 1 || a->dst != src[0].data))
+        return malformed(op);
+    size_t tail = a->inner_type != 0 ? 1u + a->pad_len : 0;
+    if (len + tail > INPUT_MAX || a->dst_len < len + tail + TAG_LEN)
+        return malformed(op);
+    if (!op->key || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
+        return no_key(op);
+    struct milgi__aead_key key = aead_key(op->key);
+    return milgi__aead_seal(
+        cx, &key, a->nonce, a->aad, a->aad_len, src, a->src_n, a->inner_type, a->pad_len, a->dst);
+}
+
+static int open(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi_op_aead *a = &op->u.aead;
+    struct milgi__piece src[MILGI_OP_SLICES];
+    size_t len;
+
+    if (!pieces(a, src, &len))
+        return malformed(op);
+    if (!a->in_place && (!a->dst || a->dst_len < len))
+        return malformed(op);
+    if (!op->key || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
+        return no_key(op);
+    struct milgi__aead_key key = aead_key(op->key);
+    return milgi__aead_open(
+        cx, &key, a->nonce, a->aad, a->aad_len, src, a->src_n, a->tag, a->in_place ? NULL : a->dst);
+}
+
+/* --- handshakes ------------------------------------------------------------------------------------------------- */
+
+static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi_op_kex *k = &op->u.kex;
+    size_t secret_len = sizeof k->secret;
+    size_t pub_len = milgi__kex_public_len(op->alg);
+
+    if (!k->share.data || k->share.len < pub_len || k->seed_len == 0 ||
+        k->seed_len != milgi__kex_seed_len(op->alg))
+        return malformed(op);
+    int result =
+        milgi__kex_keygen(cx, op->alg, k->seed, k->seed_len, k->secret, &secret_len, k->share.data, &pub_len);
+    if (result != 0)
+        return result;
+    k->secret_len = (uint16_t)secret_len;
+    k->pub_len = (uint16_t)pub_len;
+    return 0;
+}
+
+static int derive(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi_op_kex *k = &op->u.kex;
+    size_t len = sizeof k->shared;
+
+    if (k->secret_len > sizeof k->secret || milgi__kex_public_len(op->alg) == 0)
+        return malformed(op);
+    if (k->share.len > MILGI_KEX_PUBLIC_MAX) /* the length is the peer's */
+        return MILGI__BAD;
+    if (!k->share.data)
+        return malformed(op);
+    int result = milgi__kex_derive(cx, op->alg, k->secret, k->secret_len, k->share.data, k->share.len, k->shared, &len);
+    k->shared_len = result == 0 ? (uint16_t)len : 0;
+    return result;
+}
+
+static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
+{
+    struct milgi_op_sign *s = &op->u.sign;
+    size_t len = sizeof s->sig;
+
+    if (s->input_len > sizeof s->input)
+        return malformed(op);
+    if (!loaded || !op->key || op->key->kind != MILGI_KEY_PRIVATE)
+        return not_loaded(op, MILGI_KEY_PRIVATE);
+    int result = milgi__pkey_sign(cx, loaded, op->alg, s->input, s->input_len, s->sig, &len);
+    s->sig_len = result == 0 ? (uint16_t)len : 0;
+    return result;
+}
+
+static int verify(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi_op_sign *s = &op->u.sign;
+
+    if (s->input_len > sizeof s->input || !s->blob.data || s->spki_len > s->blob.len ||
+        s->sig_len > s->blob.len - s->spki_len)
+        return malformed(op);
+    return milgi__verify(
+        cx, s->blob.data, s->spki_len, op->alg, s->input, s->input_len, s->blob.data + s->spki_len, s->sig_len);
+}
+
+static int verify_chain(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
+{
+    struct milgi_op_chain *c = &op->u.chain;
+
+    if (!c->chain.data || c->name_len > sizeof c->name ||
+        (c->purpose != MILGI_PURPOSE_SERVER && c->purpose != MILGI_PURPOSE_CLIENT))
+        return malformed(op);
+    if (!loaded || !op->key || op->key->kind != MILGI_KEY_TRUST)
+        return not_loaded(op, MILGI_KEY_TRUST);
+    struct milgi__chain_query query = { .chain = c->chain.data,
+        .chain_len = c->chain.len,
+        .now_s = c->now_s,
+        .purpose = c->purpose,
+        .name = c->name_len > 0 ? c->name : NULL,
+        .name_len = c->name_len,
+        .name_is_ip = c->name_is_ip != 0 };
+    return milgi__chain_verify(cx, loaded, &query, &c->verdict, &c->alert);
+}
+
+/* --- all -------------------------------------------------------------------------------------------------------- */
+
+static int perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
+{
+    switch (op->type) {
+    case MILGI_OP_SEAL: return seal(cx, op);
+    case MILGI_OP_OPEN: return open(cx, op);
+    case MILGI_OP_KEYGEN: return keygen(cx, op);
+    case MILGI_OP_DERIVE: return derive(cx, op);
+    case MILGI_OP_SIGN: return sign(cx, op, loaded);
+    case MILGI_OP_VERIFY: return verify(cx, op);
+    case MILGI_OP_VERIFY_CHAIN: return verify_chain(cx, op, loaded);
+    default: return malformed(op);
+    }
+}
+
+void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
+{
+    op->device_code = 0;
+    int result = perform(cx, op, loaded);
+    if (result == 0) {
+        op->status = MILGI_OP_OK;
+        return;
+    }
+    if (result == MILGI__BAD) {
+        op->status = MILGI_OP_REJECTED;
+        return;
+    }
+    op->status = MILGI_OP_BROKEN;
+    if (op->device_code == 0)
+        op->device_code = result == MILGI_ENOMEM ? MILGI_CODE_NO_MEMORY : MILGI_CODE_CRYPTO;
+}
+
+bool milgi__key_is_here(const struct milgi_key *key)
+{
+    return key->kind != MILGI_KEY_PRIVATE || key->credential->pkcs8;
+}
+
+void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key)
+{
+    if (key->kind == MILGI_KEY_PRIVATE && key->credential && key->credential->pkcs8)
+        return milgi__pkey_new(cx, key->credential->pkcs8, key->credential->pkcs8_len);
+    if (key->kind == MILGI_KEY_TRUST && key->trust)
+        return milgi__store_new(key->trust->anchors, key->trust->anchors_len);
+    return NULL;
+}
+
+void milgi__loaded_free(const struct milgi_key *key, void *loaded)
+{
+    if (!loaded)
+        return;
+    if (key->kind == MILGI_KEY_PRIVATE)
+        milgi__pkey_free(loaded);
+    else if (key->kind == MILGI_KEY_TRUST)
+        milgi__store_free(loaded);
+}
+
+/* --- its end ------------------------------------------------------------------------------------------------------ */
 
 static void drop(struct milgi_chunk **chunk)
 {

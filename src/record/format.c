@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows, and what is made by them: headers, nonces, additional data. */
+/* The rows, and what is made by them: headers, nonces, additional data; how many records a key may be used for. */
 #include "record/format.h"
 
 #include "record/record.h"
@@ -106,4 +106,20 @@ void milgi__format_open_op(
     const struct milgi__format *f = d->format;
     fill(op, MILGI_OP_OPEN, d, front, len, in_place);
     memcpy(op->u.aead.nonce + 12 - f->explicit_len, front + f->header_len, f->explicit_len);
+}
+
+uint64_t milgi__format_records_max(const struct milgi__format *f, const struct milgi_key *key)
+{
+    /*= RFC8446 5.5: "For AES-GCM, up to 2^24.5 full-size records (about 24 million) may be encrypted on a given
+     *= connection while keeping a safety margin" */
+    if (key->alg == MILGI_SUITE_AES_128_GCM_SHA256 || key->alg == MILGI_SUITE_AES_256_GCM_SHA384)
+        return MILGI__MIN(UINT64_C(23726566), f->seq_max);
+    return f->seq_max;
+}
+
+uint64_t milgi__format_rekey_at(const struct milgi__format *f, const struct milgi_key *key)
+{
+    const struct milgi__suite *suite = milgi__suite(key->alg);
+    uint64_t hard = milgi__format_records_max(f, key);
+    return suite ? MILGI__MIN(suite->record_limit, hard) : hard;
 }

@@ -64,6 +64,10 @@ static inline uint32_t milgi__format_body(const struct milgi__format *f, const u
     return milgi__get16(header + f->header_len - 2);
 }
 
+/* Records that may ever be sealed or opened with this key, and after how many to change it. */
+uint64_t milgi__format_records_max(const struct milgi__format *f, const struct milgi_key *key);
+uint64_t milgi__format_rekey_at(const struct milgi__format *f, const struct milgi_key *key);
+
 /* Writes the header of a record with |len| bytes of body. |hello|: nothing has come yet. */
 void milgi__format_header(
     const struct milgi__format *f, uint8_t *out, uint8_t type, bool hello, uint64_t seq, uint32_t len);

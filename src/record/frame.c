@@ -2,8 +2,7 @@
 /* Whole records out of what the network delivers. */
 #include "record/frame.h"
 
-#include "record/limits.h"
-#include "record/ring.h"
+#include "record/record.h"
 
 /* Crumbs that lie side by side are one slice: how the network cuts the bytes costs nothing. */
 static bool joins_input(struct milgi__bufq *q, const struct milgi_slice *slice)
@@ -26,6 +25,44 @@ int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice)
     if (rv != 0 || slice.len == 0)
         milgi_chunk_unref(slice.chunk);
     return rv;
+}
+
+static bool check_type(const struct milgi__record *r, uint8_t type, uint32_t len, struct milgi__failure *failure)
+{
+    const struct milgi__format *f = r->in.format;
+    /*= RFC8446 5: "If a TLS implementation receives an unexpected record type, it MUST terminate the connection with an
+     *= "unexpected_message" alert." */
+    if (type < MILGI__CCS || type > MILGI__DATA)
+        return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "unknown record type");
+    if (milgi__format_has(f->takes, type) || (type == MILGI__DATA && r->clear_data))
+        return true;
+    if (milgi__format_has(f->until_open, type) && len == 2 && !r->seen_protected_in)
+        return true;
+    return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE,
+        type == MILGI__DATA ? "application data without protection" : "record without protection");
+}
+
+/* Whether |header| may begin a record; false: *failure. */
+static bool check_header(const struct milgi__record *r, const uint8_t *header, struct milgi__failure *failure)
+{
+    const struct milgi__format *f = r->in.format;
+    uint8_t type = header[0];
+    uint32_t len = milgi__format_body(f, header);
+    if (!check_type(r, type, len, failure))
+        return false;
+    /*= RFC8446 5.1: "This field is deprecated and MUST be ignored for all purposes." Only what comes first of all is
+     *= looked at, to tell a peer that speaks something else. */
+    if (r->in.tail == 0 && header[1] != f->version >> 8)
+        return milgi__refuse(failure, MILGI_ALERT_PROTOCOL_VERSION, "this is not TLS");
+    bool protected = milgi__format_has(f->protects, type);
+    /*= RFC8446 5.2: "An endpoint that receives a record that exceeds this length MUST terminate the connection with a
+     *= "record_overflow" alert." */
+    if (len > (protected ? f->protected_max : f->clear_max))
+        return milgi__refuse(failure, MILGI_ALERT_RECORD_OVERFLOW, "record too long");
+    /*= RFC8446 5.1: "Implementations MUST NOT send zero-length fragments of Handshake types" */
+    if (len == 0 && !protected)
+        return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, "empty record");
+    return true;
 }
 
 /* Moves what has arrived of the body to r->partial, which has room for all |len| bytes of it. */
@@ -127,7 +164,7 @@ static enum milgi__start frame_whole(struct milgi__record *r, struct milgi__fail
     uint32_t header_len = r->in.format->header_len, len = milgi__format_body(r->in.format, first->data);
     if (first->len < header_len + len)
         return MILGI__START_NONE;
-    if (!milgi__limit_header(r, first->data, failure))
+    if (!check_header(r, first->data, failure))
         return refused(r);
     if (!milgi__ring_room(&r->in))
         return MILGI__START_ROOM;
@@ -165,7 +202,7 @@ enum milgi__start milgi__frame_in(struct milgi__record *r, struct milgi__failure
     }
     if (!read_front(r, header_len))
         return MILGI__START_NONE;
-    if (!milgi__limit_header(r, r->front, failure))
+    if (!check_header(r, r->front, failure))
         return refused(r);
     uint32_t len = milgi__format_body(in->format, r->front);
     struct besides b = look(r, r->front[0], len);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records received, from the wire to their op and back into the ring. */
 #include "record/frame.h"
-#include "record/limits.h"
-#include "record/ring.h"
+#include "record/record.h"
 
 static void taint(const struct milgi__record *r, const struct milgi_slice *slice)
 {
@@ -169,7 +168,7 @@ void milgi__record_install_read(
     /*= RFC8446 5.3: "Each sequence number is set to zero at the beginning of a connection and whenever the key is
      *= changed" */
     in->seq = 0;
-    in->epoch_records_max = MILGI__MIN(in->epoch_records_max, milgi__limit_hard(f, key));
+    in->epoch_records_max = MILGI__MIN(in->epoch_records_max, milgi__format_records_max(f, key));
 }
 
 void milgi__record_speculate(struct milgi__record *r)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ring of each direction: records finish in any order and leave it in theirs. */
-#include "record/ring.h"
+#include "record/record.h"
 
 /* --- the ring --------------------------------------------------------------------------------------------------- */
 

@@ -10,7 +10,6 @@
  */
 #include <assert.h>
 
-#include "record/limits.h"
 #include "record/pending.h"
 
 #define COPY_MAX 512u /* a slice of so few bytes is cheaper to copy than to carry along */
@@ -281,7 +280,7 @@ static void change_keys(struct milgi__record *r)
         /*= RFC8446 5.3: "the first record transmitted under a particular traffic key MUST use sequence number 0." */
         out->seq = 0;
         r->rekeying = false;
-        out->epoch_records_max = MILGI__MIN(out->epoch_records_max, milgi__limit_soft(p->format, p->key));
+        out->epoch_records_max = MILGI__MIN(out->epoch_records_max, milgi__format_rekey_at(p->format, p->key));
         drop_front(r);
     }
 }

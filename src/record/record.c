@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pipeline's life. */
-#include "record/limits.h"
 #include "record/pending.h"
-#include "record/ring.h"
+#include "record/record.h"
 
 #define RECORD_MIN 64u /* as in RFC 8449 4; a KeyUpdate has to fit */
 

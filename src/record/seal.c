@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records sent: framed in order, sealed by their op, taken when it is done. */
-#include "record/limits.h"
 #include "record/pending.h"
-#include "record/ring.h"
+#include "record/record.h"
 
 /* The content of the next record. */
 struct plan {
@@ -88,11 +87,25 @@ static enum milgi__reserve reserve_for(const struct milgi__record *r, bool urgen
     return r->out.head == r->out.tail ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE;
 }
 
+/* Padding of a record with |content| bytes; the same answer until a record is framed. */
+static uint32_t padding(struct milgi__record *r, uint32_t content)
+{
+    if (!r->env->calls->padding || !r->out.format->inner_len)
+        return 0;
+    if (r->pad_for != content + 1) {
+        size_t pad = r->env->calls->padding(r->env->ctx, content);
+        /*= RFC8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets" */
+        r->pad = (uint32_t)MILGI__MIN(pad, MILGI__PLAINTEXT_MAX - content);
+        r->pad_for = content + 1;
+    }
+    return r->pad;
+}
+
 static enum milgi__start frame_protected(struct milgi__record *r, const struct plan *plan, bool urgent,
     struct milgi_op **op)
 {
     struct milgi__direction *out = &r->out;
-    uint32_t pad = urgent ? 0 : milgi__limit_padding(r, plan->len); /* application data only */
+    uint32_t pad = urgent ? 0 : padding(r, plan->len); /* application data only */
     const struct milgi__format *f = out->format;
     uint32_t front = milgi__format_front(f), sealed = plan->len + pad + milgi__format_trailer(f);
     uint32_t total = front + sealed;
@@ -132,7 +145,7 @@ static bool may_frame(struct milgi__record *r, bool plain)
     /*= RFC8446 5.1: "Application Data records MUST NOT be written to the wire unprotected" */
     if (plain && r->pending->type == MILGI__DATA)
         failure = milgi__failure(MILGI_EINTERNAL, MILGI_ALERT_NONE, "application data before there is a key");
-    else if (!plain && r->out.seq >= milgi__limit_hard(r->out.format, r->out.key))
+    else if (!plain && r->out.seq >= milgi__format_records_max(r->out.format, r->out.key))
         failure = milgi__failure(MILGI_ELIMIT, MILGI_ALERT_NONE, "the write key has sealed as many records as it may");
     if (failure.error)
         milgi__record_break_send(r, &failure);
