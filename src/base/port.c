@@ -34,13 +34,13 @@ int64_t milgi__port_wall_s(void *unused)
 /* --- process ---------------------------------------------------------------------------------------------------- */
 
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
-_Atomic uint64_t milgi__port_process_id;
+static _Atomic uint64_t process_id; /* 0: nobody has asked yet */
 
 /* The number of forks since the first look, above the process id: two processes of one ancestor never share it. */
 static void renew_process(void)
 {
-    uint64_t forks = (atomic_load_explicit(&milgi__port_process_id, memory_order_relaxed) >> 32) + 1;
-    atomic_store_explicit(&milgi__port_process_id, forks << 32 | (uint32_t)getpid(), memory_order_relaxed);
+    uint64_t forks = (atomic_load_explicit(&process_id, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&process_id, forks << 32 | (uint32_t)getpid(), memory_order_relaxed);
 }
 
 static void watch_forks(void)
@@ -49,10 +49,13 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, renew_process);
 }
 
-uint64_t milgi__port_process_first(void)
+uint64_t milgi__port_process(void)
 {
+    uint64_t id = atomic_load_explicit(&process_id, memory_order_relaxed);
+    if (id)
+        return id;
     pthread_once(&process_once, watch_forks);
-    return atomic_load_explicit(&milgi__port_process_id, memory_order_relaxed);
+    return atomic_load_explicit(&process_id, memory_order_relaxed);
 }
 
 /* --- waker ------------------------------------------------------------------------------------------------------ */

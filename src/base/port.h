@@ -32,13 +32,7 @@ uint64_t milgi__port_monotonic_ns(void *unused);
 int64_t milgi__port_wall_s(void *unused);
 
 /* A process identity that differs after fork(), never 0; cheap (no system call). */
-extern _Atomic uint64_t milgi__port_process_id; /* 0: nobody has asked yet */
-uint64_t milgi__port_process_first(void);
-static inline uint64_t milgi__port_process(void)
-{
-    uint64_t id = atomic_load_explicit(&milgi__port_process_id, memory_order_relaxed);
-    return id ? id : milgi__port_process_first();
-}
+uint64_t milgi__port_process(void);
 
 /* A set of descriptors that is itself one pollable descriptor, with one wake-up event of its own. */
 struct milgi__port_waker {
