@@ -197,6 +197,7 @@ struct milgi_op_chain {
 };
 
 struct milgi__flow;
+struct milgi__owner;
 
 struct milgi_op {
     uint8_t type;   /* enum milgi_op_type */
@@ -212,6 +213,7 @@ struct milgi_op {
     uint64_t scratch[6];                          /* the device's, from enqueue to dequeue */
     struct {                                      /* the engine's; a device does not look at it */
         struct milgi_op *next, *prev;             /* in the list where it stands */
+        struct milgi__owner *owner;               /* as long as it is told of its end */
         struct milgi_op *owner_next, *owner_prev; /* among the ops of its owner */
         struct milgi__flow *flow;                 /* whose turn it was when it was picked */
         uint64_t submitted_ns;

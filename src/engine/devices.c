@@ -184,5 +184,4 @@ void milgi__dev_drain(struct milgi_engine *e, struct milgi__dev *d, uint64_t lim
         release_all(e, d);
     else
         abandon(e, d);
-    milgi__fair_settle(&e->fair, d);
 }

@@ -52,22 +52,25 @@ static struct milgi__flow *new_flow(struct milgi__fair *f, struct milgi__owner *
         return NULL;
     struct milgi__flow *flow = f->free;
     f->free = flow->next;
-    *flow = (struct milgi__flow){ .next = owner->flows, .owner = owner, .line = line };
+    *flow = (struct milgi__flow){ .next = owner->flows, .line = line };
+    milgi__list_init(&flow->link);
     owner->flows = flow;
-    line->flows++;
     return flow;
 }
 
-static void free_flow(struct milgi__fair *f, struct milgi__flow *flow)
+void milgi__fair_forget(struct milgi__fair *f, struct milgi__owner *owner)
 {
-    struct milgi__flow **at = &flow->owner->flows;
-    while (*at != flow)
-        at = &(*at)->next;
-    *at = flow->next;
-    flow->line->flows--;
-    milgi__list_remove(&flow->link);
-    flow->next = f->free;
-    f->free = flow;
+    struct milgi__flow **at = &owner->flows;
+    while (*at) {
+        struct milgi__flow *flow = *at;
+        if (flow->ops.n) {
+            at = &flow->next;
+            continue;
+        }
+        *at = flow->next;
+        flow->next = f->free;
+        f->free = flow;
+    }
 }
 
 /* --- lines ------------------------------------------------------------------------------------------------------ */
@@ -76,7 +79,6 @@ void milgi__line_init(struct milgi__line *line)
 {
     *line = (struct milgi__line){ .n = 0 };
     milgi__list_init(&line->round);
-    milgi__list_init(&line->emptied);
 }
 
 static void count_in(struct milgi__line *line, uint32_t cost_ns)
@@ -91,34 +93,42 @@ static void count_out(struct milgi__line *line, uint32_t cost_ns)
     line->cost_ns -= cost_ns;
 }
 
+/* Whoever had nothing to send has saved nothing up. */
+static void join_round(struct milgi__line *line, struct milgi__flow *flow)
+{
+    flow->deficit = 0;
+    flow->has_turn = false;
+    milgi__list_append(&line->round, &flow->link);
+    line->flows++;
+}
+
 bool milgi__line_append(
     struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
 {
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = find_flow(owner, line);
-    if (!flow) {
-        flow = new_flow(f, owner, line);
-        if (!flow)
-            return false;
-        milgi__list_append(&line->round, &flow->link);
-    }
+    if (!flow && !(flow = new_flow(f, owner, line)))
+        return false;
     if (!line->n)
         line->served_ns = line->quantum_ns = line->largest_ns = 0;
+    if (!flow->ops.n)
+        join_round(line, flow);
     line->quantum_ns = MILGI__MAX(line->quantum_ns, op->e.cost_ns);
     milgi__oplist_append(&flow->ops, op);
     count_in(line, op->e.cost_ns);
     return true;
 }
 
-void milgi__line_remove(
-    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
+void milgi__line_remove(struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
 {
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = find_flow(owner, line);
     milgi__oplist_remove(&flow->ops, op);
     count_out(line, op->e.cost_ns);
-    if (!flow->ops.n)
-        free_flow(f, flow);
+    if (flow->ops.n)
+        return;
+    milgi__list_remove(&flow->link);
+    line->flows--;
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------------ */
@@ -211,13 +221,14 @@ void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op, struct milgi__m
     if (flow->ops.n)
         return;
     milgi__list_remove(&flow->link);
-    milgi__list_append(&line->emptied, &flow->link);
+    line->emptied++;
 }
 
 void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struct milgi__mark *mark)
 {
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = op->e.flow;
+    line->emptied -= !flow->ops.n;
     milgi__oplist_prepend(&flow->ops, op);
     count_in(line, op->e.cost_ns);
     line->served_ns -= MILGI__MIN(line->served_ns, op->e.cost_ns);
@@ -232,10 +243,10 @@ void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struc
     milgi__list_append(line->round.next, &flow->link);
 }
 
-void milgi__fair_settle(struct milgi__fair *f, struct milgi__dev *d)
+void milgi__fair_settle(struct milgi__dev *d)
 {
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        while (!milgi__list_empty(&d->line[cls].emptied))
-            free_flow(f, MILGI__ENTRY(d->line[cls].emptied.next, struct milgi__flow, link));
+        d->line[cls].flows -= d->line[cls].emptied;
+        d->line[cls].emptied = 0;
     }
 }

@@ -12,23 +12,23 @@
 
 struct milgi__dev;
 
-/* The ops of one owner that wait before one device, of one class. In the round while it has ops. */
+/* The ops of one owner that wait before one device, of one class. In the round while it has ops; its owner keeps it. */
 struct milgi__flow {
-    struct milgi__link link;  /* in its line's round, or among the emptied */
+    struct milgi__link link;  /* in its line's round */
     struct milgi__flow *next; /* the owner's others; in the free list */
     struct milgi__oplist ops;
     int64_t deficit;
-    struct milgi__owner *owner; /* when it goes its flows go, too */
     struct milgi__line *line;
     bool has_turn; /* its quantum for this round was given */
 };
 
 /* What waits before a device, of one class: its flows in turn. */
 struct milgi__line {
-    struct milgi__link round, emptied;
+    struct milgi__link round;
     uint32_t n;
     uint64_t cost_ns;
-    uint32_t flows;      /* with ops */
+    uint32_t flows;      /* in the round, or in it when the burst began that is being made up */
+    uint32_t emptied;    /* of them: in it no more */
     uint32_t quantum_ns; /* of a flow, per round: at least the largest op lately */
     uint32_t largest_ns; /* since the quantum was last set */
     uint64_t served_ns;  /* since then */
@@ -53,8 +53,7 @@ void milgi__line_init(struct milgi__line *line);
 /* false: no memory */
 bool milgi__line_append(
     struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
-void milgi__line_remove(
-    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
+void milgi__line_remove(struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
 /* The next op in the order of turns, still in its line; NULL: none waits. */
 struct milgi_op *milgi__fair_pick(const struct milgi__fair *f, struct milgi__dev *d);
 /* Takes what fair_pick() gave out of its line and charges for it; |mark| is for giving it back. */
@@ -64,5 +63,7 @@ void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op, struct milgi__m
  * turns stand as they stood.
  */
 void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struct milgi__mark *mark);
-/* Flows that are left without ops go. */
-void milgi__fair_settle(struct milgi__fair *f, struct milgi__dev *d);
+/* The burst is made up. */
+void milgi__fair_settle(struct milgi__dev *d);
+/* |owner| has nothing to do: what was kept for it goes. */
+void milgi__fair_forget(struct milgi__fair *f, struct milgi__owner *owner);

@@ -73,10 +73,9 @@ void milgi__dev_expire(struct milgi_engine *e, struct milgi__dev *d)
     }
 }
 
-void milgi__dev_heard(struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op)
+void milgi__dev_judge(struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op)
 {
     bool performed = op->status == MILGI_OP_OK || op->status == MILGI_OP_REJECTED;
-    d->heard_ns = MILGI__MAX(e->now_ns, op->e.submitted_ns + 1);
     d->losses -= d->losses > 0;
     if (op->flags & MILGI__OP_PROBE)
         judge(e, d, milgi__probe_passed(e, op));

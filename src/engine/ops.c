@@ -10,13 +10,9 @@
 
 /* --- whose it is ------------------------------------------------------------------------------------------------ */
 
-struct milgi__owner *milgi__op_owner(const struct milgi_engine *e, const struct milgi_op *op)
-{
-    return milgi__owners_find(&e->owners, op->e.owner_index, op->e.owner_generation);
-}
-
 void milgi__op_own(struct milgi__owner *owner, struct milgi_op *op)
 {
+    op->e.owner = owner;
     op->e.owner_index = owner->index;
     op->e.owner_generation = owner->generation;
     op->e.owner_prev = NULL;
@@ -55,7 +51,7 @@ void milgi__op_release(struct milgi_engine *e, struct milgi_op *op)
 {
     struct milgi_key *key = op->key;
     if (op->flags & MILGI__OP_OWNED)
-        disown(milgi__op_owner(e, op), op);
+        disown(op->e.owner, op);
     if (op->flags & MILGI__OP_ORPHAN)
         e->orphans--;
     milgi__op_clear(op);
@@ -91,11 +87,11 @@ static void check_signature(struct milgi_engine *e, struct milgi_op *op)
     op->device_code = MILGI_CODE_BAD_SIGNATURE;
 }
 
-static void tell_owner(struct milgi_engine *e, struct milgi_op *op)
+static void tell_owner(struct milgi_op *op)
 {
     if (!(op->flags & MILGI__OP_OWNED))
         return;
-    struct milgi__owner *owner = milgi__op_owner(e, op);
+    struct milgi__owner *owner = op->e.owner;
     disown(owner, op);
     owner->ops->op_done(owner, op);
 }
@@ -105,7 +101,7 @@ static void finish(struct milgi_engine *e, struct milgi_op *op)
 {
     if (milgi__traced(&e->tracer))
         milgi__trace_op_end(e, op);
-    tell_owner(e, op);
+    tell_owner(op);
     milgi__op_release(e, op);
 }
 
@@ -134,10 +130,9 @@ static void try_inline(struct milgi_engine *e, struct milgi__owner *owner, struc
     finish(e, op);
 }
 
-void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
+void milgi__op_ended(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
 {
-    struct milgi__dev *d = &e->dev[op->dev];
-    if (op->status == MILGI_OP_OK && (op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED))
+    if ((op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED) && op->status == MILGI_OP_OK)
         check_signature(e, op);
     milgi__stats_ended(&d->stat, op);
     if (milgi__traced(&e->tracer))
@@ -147,10 +142,10 @@ void milgi__op_ended(struct milgi_engine *e, struct milgi_op *op)
         /* The device has given it back, so nobody else writes to its destination any more. */
         milgi__stats_rerun(&d->stat, op);
         op->e.tries++;
-        try_inline(e, milgi__op_owner(e, op), op);
+        try_inline(e, op->e.owner, op);
         return;
     }
-    tell_owner(e, op);
+    tell_owner(op);
     milgi__op_release(e, op);
 }
 
@@ -269,7 +264,7 @@ void milgi__op_lost(struct milgi_engine *e, struct milgi__dev *d, struct milgi_o
     }
     if (!(op->flags & MILGI__OP_OWNED))
         return;
-    struct milgi__owner *owner = milgi__op_owner(e, op);
+    struct milgi__owner *owner = op->e.owner;
     disown(owner, op);
     if (copy) {
         milgi__stats_rerun(&d->stat, op);
@@ -294,7 +289,7 @@ static void abandon(struct milgi_engine *e, struct milgi__owner *owner)
         struct milgi__dev *d = &e->dev[op->dev];
         disown(owner, op);
         if (op->e.state == MILGI__OP_WAITING) {
-            milgi__line_remove(&e->fair, d, owner, op);
+            milgi__line_remove(d, owner, op);
             milgi__stats_dropped(&d->stat, op);
             if (milgi__traced(&e->tracer))
                 milgi__trace_op_gone(e, op, MILGI_OP_CANCELLED);
@@ -311,5 +306,6 @@ static void abandon(struct milgi_engine *e, struct milgi__owner *owner)
 void milgi__engine_detach(struct milgi_engine *e, struct milgi__owner *owner)
 {
     abandon(e, owner);
+    milgi__fair_forget(&e->fair, owner);
     milgi__owners_remove(&e->owners, owner);
 }

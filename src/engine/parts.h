@@ -17,7 +17,6 @@
 #define MILGI__OP_ELSEWHERE 128u /* its key is where its device is: nobody else can run it */
 #define MILGI__OP_OWNED 256u     /* in the list of its owner, who will be told of its end */
 #define MILGI__OP_PROBE 512u     /* the engine's own: does a device that failed work again? */
-#define MILGI__OP_BACK 1024u     /* its device has just given it back */
 
 struct milgi__route {
     uint32_t set; /* devices, as bits: to whichever of them finishes first; never empty */

@@ -6,9 +6,33 @@
 #include "engine/ops.h"
 #include "engine/route.h"
 
+/* NULL, or what is wrong with |op|, which |d| says it gives back. It may be any address. */
+static const char *complaint(const struct milgi_engine *e, const struct milgi__dev *d, const struct milgi_op *op)
+{
+    if (!milgi__slab_has(&e->slab, op))
+        return "it gave back what is no op of this engine";
+    /* One that it gives back twice is somebody else's by now, or nobody's. */
+    bool has = op->dev == d->index && (op->e.state == MILGI__OP_IN_FLIGHT || op->e.state == MILGI__OP_LENT);
+    return has ? NULL : "it gave back an op that it did not have";
+}
+
+/*
+ * Around an op that did not wait for a unit the engine can take the time by itself, with what it did meanwhile: only of
+ * a device that does not tell. What fails says nothing of how long the others take: a device that fails at once is not a
+ * fast one.
+ */
+static void learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t now_ns)
+{
+    if (op->service_ns && (op->status == MILGI_OP_OK || op->status == MILGI_OP_REJECTED)) {
+        milgi__route_learn(d, op, op->service_ns, now_ns);
+        d->tells = true;
+    } else if (op->e.alone && !d->tells && op->status == MILGI_OP_OK && now_ns > op->e.submitted_ns)
+        milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);
+}
+
 static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op, uint64_t now_ns)
 {
-    op->flags &= (uint16_t)~MILGI__OP_BACK;
+    milgi__stats_out(&d->stat, op, now_ns);
     if (op->status == MILGI_OP_PENDING || op->status >= MILGI_OP_LOST) {
         milgi__dev_lied(e, d, "it gave back an op without saying how that ended");
         op->status = MILGI_OP_BROKEN;
@@ -22,49 +46,26 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
         return;
     }
     d->outstanding_ns -= op->e.cost_ns;
-    /*
-     * Around an op that did not wait for a unit the engine can take the time by itself, with what it did meanwhile:
-     * only of a device that does not tell. What fails says nothing of how long the others take: a device that fails at
-     * once is not a fast one.
-     */
-    bool performed = op->status == MILGI_OP_OK || op->status == MILGI_OP_REJECTED;
-    if (performed && op->service_ns) {
-        milgi__route_learn(d, op, op->service_ns, now_ns);
-        d->tells = true;
-    } else if (!d->tells && op->e.alone && op->status == MILGI_OP_OK && now_ns > op->e.submitted_ns)
-        milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);
+    learn(d, op, now_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;
     milgi__dev_heard(e, d, op);
-    milgi__op_ended(e, op);
+    milgi__op_ended(e, d, op);
 }
 
-/* NULL, or what is wrong with |op|, which |d| says it gives back. It may be any address. */
-static const char *complaint(const struct milgi_engine *e, const struct milgi__dev *d, const struct milgi_op *op)
+/* What |d| says it gives back, without what it has no business with. Returns how many ops have come back. */
+static unsigned take(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *burst, unsigned n)
 {
-    if (!milgi__slab_has(&e->slab, op))
-        return "it gave back what is no op of this engine";
-    if (op->dev != d->index || (op->e.state != MILGI__OP_IN_FLIGHT && op->e.state != MILGI__OP_LENT))
-        return "it gave back an op that it did not have";
-    return op->flags & MILGI__OP_BACK ? "it gave back an op twice" : NULL;
-}
-
-/* The next ops that |d| gives back, at most MILGI__BURST, without those that it has no business with. */
-static unsigned take(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op **burst)
-{
-    unsigned n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST), kept = 0;
-    if (n > MILGI__BURST) {
-        milgi__dev_lied(e, d, "it says that it gave back more ops than it was asked for");
-        n = MILGI__BURST;
-    }
+    uint64_t now_ns = milgi__stats_clock(&e->stat);
+    unsigned kept = 0;
     for (unsigned i = 0; i < n; i++) {
         const char *wrong = complaint(e, d, burst[i]);
         if (wrong) {
             milgi__dev_lied(e, d, wrong);
             continue;
         }
-        burst[i]->flags |= MILGI__OP_BACK;
-        burst[kept++] = burst[i];
+        came_back(e, d, burst[i], now_ns);
+        kept++;
     }
     return kept;
 }
@@ -72,21 +73,23 @@ static unsigned take(struct milgi_engine *e, struct milgi__dev *d, struct milgi_
 unsigned milgi__dev_poll(struct milgi_engine *e, struct milgi__dev *d)
 {
     struct milgi_op *burst[MILGI__BURST];
-    unsigned total = 0, n;
+    unsigned total = 0, n, kept;
     uint32_t expected = milgi__dev_inside(d);
     /*
      * Bounded by what is in it now: what callbacks add comes in the next pass. With nothing in it once all the same,
      * for a notification may come late, and the descriptor would stay readable.
      */
     do {
-        n = take(e, d, burst);
+        n = d->device->ops->dequeue(d->qp, burst, MILGI__BURST);
         if (n == 0)
             break;
-        uint64_t now_ns = milgi__stats_burst_out(&e->stat, &d->stat, burst, n);
-        for (unsigned i = 0; i < n; i++)
-            came_back(e, d, burst[i], now_ns);
-        total += n;
-    } while (total < expected);
+        if (n > MILGI__BURST) {
+            milgi__dev_lied(e, d, "it says that it gave back more ops than it was asked for");
+            n = MILGI__BURST;
+        }
+        kept = take(e, d, burst, n);
+        total += kept;
+    } while (kept && total < expected);
     if (total) {
         d->quiet_since_ns = e->now_ns;
         d->spins = 0;

@@ -214,6 +214,12 @@ static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
     return failing;
 }
 
+/* |d| can be given |op| now, and has its key. */
+static bool serves(struct milgi__dev *d, const struct milgi_op *op)
+{
+    return takes(d, op->type, op->alg) && suits(d, op) && (!op->key || milgi__key_ready(d, op->key));
+}
+
 /* The device of |r| but the inline one that would be the first to finish; NULL: none can take it. */
 static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
 {
@@ -221,10 +227,8 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
     uint64_t soonest = UINT64_MAX;
     for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
         struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
-        if (!takes(d, op->type, op->alg) || !suits(d, op) || (op->key && !milgi__key_ready(d, op->key)))
+        if (!serves(d, op))
             continue;
-        if (set == (r->set & ~1u) && !(set & (set - 1)))
-            return d; /* there is only this one */
         uint64_t finish = finish_ns(d, milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns));
         bool first = finish < soonest;
         /* Those behind: from time to time one op, since what was slow may be so no longer. */
@@ -264,6 +268,7 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
 {
     const struct milgi__route *r = &e->route[op->type];
     struct milgi__dev *inline_dev = &e->dev[0], *d;
+    uint32_t others = r->set & ~1u;
     bool elsewhere = is_elsewhere(op->key), record = op->type <= MILGI_OP_OPEN;
     op->flags &= (uint16_t) ~(MILGI__OP_EITHER | MILGI__OP_ELSEWHERE);
     if (record && (r->set == 1 || op->u.aead.dst_len < r->min_record))
@@ -273,8 +278,10 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
         d = holder(e, op);
     else if (r->set == 1)
         d = r->named ? NULL : relief(e, op);
-    else
+    else if (others & (others - 1))
         d = best(e, r, op);
+    else
+        d = serves(&e->dev[__builtin_ctz(others)], op) ? &e->dev[__builtin_ctz(others)] : NULL;
     if (!d)
         return inline_dev;
     op->e.cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);

@@ -87,15 +87,9 @@ void milgi__stats_burst_in(struct milgi__stats *st, struct milgi__dev_stats *s, 
     }
 }
 
-uint64_t milgi__stats_burst_out(
-    struct milgi__stats *st, struct milgi__dev_stats *s, struct milgi_op *const *ops, unsigned n)
+void milgi__stats_device_over(struct milgi__dev_stats *s, struct milgi_op *op, uint64_t stamp_ns)
 {
-    uint64_t stamp_ns = milgi__stats_clock(st);
-    for (unsigned i = 0; i < n; i++) {
-        if (ops[i]->flags & MILGI__OP_SAMPLED)
-            part_over(s, ops[i], MILGI_LATENCY_DEVICE, stamp_ns);
-    }
-    return stamp_ns;
+    part_over(s, op, MILGI_LATENCY_DEVICE, stamp_ns);
 }
 
 void milgi__stats_inline_sample(struct milgi__stats *st, struct milgi__dev_stats *s, struct milgi_op *op)

@@ -7,7 +7,7 @@
  *   into the line             milgi__stats_submit                         before it is put there
  *   the line is looked at     milgi__stats_line                           flush, once per class
  *   the burst goes in         milgi__stats_clock, milgi__stats_burst_in   before and after enqueue()
- *   the burst comes out       milgi__stats_burst_out                      after dequeue(), before anything else
+ *   the burst comes out       milgi__stats_clock, milgi__stats_out        after dequeue(); of each op, before all else
  *   inline instead of these   milgi__stats_inline_in, _out                around enqueue() and dequeue()
  *   its end                   milgi__stats_ended or milgi__stats_lost     once for each that went in
  *   its turn                  milgi__engine_reorder (engine.h)            delivered in order, if it was sampled
@@ -65,9 +65,8 @@ void milgi__stats_dev_fini(struct milgi__dev_stats *s);
 void milgi__stats_time(struct milgi__dev_stats *s, unsigned cls, enum milgi_latency_part part, uint64_t ns);
 void milgi__stats_burst_in(struct milgi__stats *st, struct milgi__dev_stats *s, struct milgi_op *const *ops,
     unsigned offered, unsigned taken, uint64_t stamp_ns);
-/* Returns the time. */
-uint64_t milgi__stats_burst_out(
-    struct milgi__stats *st, struct milgi__dev_stats *s, struct milgi_op *const *ops, unsigned n);
+/* The time of a sampled op in its device is over. */
+void milgi__stats_device_over(struct milgi__dev_stats *s, struct milgi_op *op, uint64_t stamp_ns);
 
 /* In the device, without those that are lost. */
 static inline uint32_t milgi__stats_in_flight(const struct milgi__class_stats *c)
@@ -115,7 +114,14 @@ static inline void milgi__stats_inline_in(struct milgi__stats *st, struct milgi_
 static inline void milgi__stats_inline_out(struct milgi__stats *st, struct milgi__dev_stats *s, struct milgi_op *op)
 {
     if (op->flags & MILGI__OP_SAMPLED)
-        milgi__stats_burst_out(st, s, &op, 1);
+        milgi__stats_device_over(s, op, milgi__stats_clock(st));
+}
+
+/* |op| has come out of its device, at |stamp_ns|. */
+static inline void milgi__stats_out(struct milgi__dev_stats *s, struct milgi_op *op, uint64_t stamp_ns)
+{
+    if (op->flags & MILGI__OP_SAMPLED)
+        milgi__stats_device_over(s, op, stamp_ns);
 }
 
 /* |op| is back for its owner, its status final; also when it is to be re-run. */

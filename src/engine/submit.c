@@ -51,7 +51,7 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
     if (took_ns && op->e.estimate_ns && (done->status == MILGI_OP_OK || done->status == MILGI_OP_REJECTED))
         milgi__route_learn(d, done, took_ns, begin_ns);
     milgi__stats_inline_out(&e->stat, &d->stat, done);
-    milgi__op_ended(e, done);
+    milgi__op_ended(e, d, done);
 }
 
 /* --- into the line ------------------------------------------------------------------------------------------------ */
@@ -91,7 +91,7 @@ static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct mil
 static void reroute(struct milgi_engine *e, struct milgi_op *op)
 {
     struct milgi__dev *from = &e->dev[op->dev], *to;
-    struct milgi__owner *owner = milgi__op_owner(e, op);
+    struct milgi__owner *owner = op->e.owner;
     milgi__stats_spilled(&from->stat, op);
     bool elsewhere = (op->flags & MILGI__OP_ELSEWHERE) != 0;
     to = milgi__route_op(e, op);
@@ -221,7 +221,7 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
     struct milgi_op *op;
     while (spent + e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
         milgi__fair_take(d, op, &unused);
-        milgi__fair_settle(&e->fair, d);
+        milgi__fair_settle(d);
         /* Records are not measured. */
         spent += op->cls == MILGI_OP_CLASS_RECORDS ? op->e.estimate_ns : 0;
         reroute(e, op);
@@ -298,7 +298,7 @@ static void run_line(struct milgi_engine *e, struct milgi__dev *d)
     struct milgi_op *op;
     while (e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
         milgi__fair_take(d, op, &unused);
-        milgi__fair_settle(&e->fair, d);
+        milgi__fair_settle(d);
         run_here(e, op);
     }
     d->more_here = milgi__dev_waiting(d) > 0;
@@ -324,7 +324,7 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
         struct burst b;
         gather(e, d, &b);
         more = b.n + b.here_n > 0 && (b.n == 0 || offer(e, d, &b) == b.n);
-        milgi__fair_settle(&e->fair, d);
+        milgi__fair_settle(d);
         for (unsigned i = 0; i < b.here_n; i++)
             run_here(e, b.here[i]);
         if (b.here_n) /* what has the device done meanwhile? */

@@ -220,6 +220,7 @@ static void cool(struct milgi_engine *e)
         if (e->now_ns - owner->busy_ns < COOL_NS)
             return;
         milgi__list_remove(&owner->cooling);
+        milgi__fair_forget(&e->fair, owner);
         owner->ops->idle(owner);
     }
 }

@@ -206,18 +206,31 @@ static uint32_t estimate_sign(const struct milgi_op *op)
 /* A guess at an algorithm that is in no table. */
 #define UNKNOWN_NS 100000
 
-uint32_t milgi__op_estimate_ns(const struct milgi_op *op)
+static uint32_t estimate_kex(const struct milgi_op *op)
 {
     const struct milgi__group *group = milgi__group(op->alg);
+
+    if (!group)
+        return UNKNOWN_NS;
+    return op->type == MILGI_OP_KEYGEN ? group->keygen_ns : group->derive_ns;
+}
+
+static uint32_t estimate_verify(const struct milgi_op *op)
+{
     const struct milgi__scheme *scheme = milgi__scheme(op->alg);
 
+    return scheme ? scheme->verify_ns : UNKNOWN_NS;
+}
+
+uint32_t milgi__op_estimate_ns(const struct milgi_op *op)
+{
     switch (op->type) {
     case MILGI_OP_SEAL:
     case MILGI_OP_OPEN: return estimate_record(op);
-    case MILGI_OP_KEYGEN: return group ? group->keygen_ns : UNKNOWN_NS;
-    case MILGI_OP_DERIVE: return group ? group->derive_ns : UNKNOWN_NS;
+    case MILGI_OP_KEYGEN:
+    case MILGI_OP_DERIVE: return estimate_kex(op);
     case MILGI_OP_SIGN: return estimate_sign(op);
-    case MILGI_OP_VERIFY: return scheme ? scheme->verify_ns : UNKNOWN_NS;
+    case MILGI_OP_VERIFY: return estimate_verify(op);
     case MILGI_OP_VERIFY_CHAIN:
         /* Each certificate is decoded and its signature verified; they are of about 1 KB. */
         return 100000 + op->u.chain.chain.len * 200;
@@ -240,12 +253,11 @@ _Static_assert(OTHERS + 1 == MILGI__KINDS, "all kinds are counted");
 static unsigned kind_of_record(int type, uint16_t alg, uint32_t size)
 {
     const struct milgi__suite *suite = milgi__suite(alg);
-    unsigned longer = 0;
 
     if (!suite)
         return OTHERS;
-    for (uint32_t up_to = SMALLEST; size > up_to && longer < MILGI__SIZES - 1; up_to *= 2)
-        longer++;
+    unsigned doublings = size > SMALLEST ? 32u - (unsigned)__builtin_clz((size - 1) / SMALLEST) : 0;
+    unsigned longer = MILGI__MIN(doublings, MILGI__SIZES - 1);
     return ((unsigned)(suite - suites) * 2 + (type == MILGI_OP_OPEN)) * MILGI__SIZES + longer;
 }
 

@@ -284,7 +284,7 @@ void milgi__op_clear(struct milgi_op *op)
             drop(&op->u.aead.src[i].chunk);
         op->u.aead.src_n = 0;
         op->u.aead.dst = NULL;
-        milgi__zero(op->u.aead.nonce, sizeof op->u.aead.nonce); /* of the first record it is the key's own IV */
+        memset(op->u.aead.nonce, 0, sizeof op->u.aead.nonce); /* of the first record it is the key's own IV */
         break;
     case MILGI_OP_KEYGEN:
     case MILGI_OP_DERIVE:
