@@ -242,14 +242,6 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
     return found;
 }
 
-/* The kind of |op|, and what it is thought to cost before anything was measured. */
-static void describe(struct milgi_op *op)
-{
-    uint32_t size = op->type <= MILGI_OP_OPEN ? op->u.aead.dst_len : 0;
-    op->e.estimate_ns = milgi__op_estimate_ns(op);
-    op->e.kind = (uint8_t)milgi__op_kind(op->type, op->alg, size);
-}
-
 /* Of ops for which the host has named no device: what would hold up the turn for longer than a whole one may take. */
 static struct milgi__dev *relief(struct milgi_engine *e, struct milgi_op *op)
 {
@@ -273,7 +265,7 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
     op->flags &= (uint16_t) ~(MILGI__OP_EITHER | MILGI__OP_ELSEWHERE);
     if (record && (r->set == 1 || op->u.aead.dst_len < r->min_record))
         return inline_dev;
-    describe(op);
+    milgi__op_describe(op);
     if (elsewhere)
         d = holder(e, op);
     else if (r->set == 1)

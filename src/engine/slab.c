@@ -52,32 +52,6 @@ struct milgi_op *milgi__slab_take(struct milgi__slab *s)
     return op;
 }
 
-void milgi__slab_give(struct milgi__slab *s, struct milgi_op *op)
-{
-    op->e.state = MILGI__OP_FREE;
-    op->e.next = s->free;
-    s->free = op;
-    s->alive--;
-    s->freed = true;
-}
-
-bool milgi__slab_has(const struct milgi__slab *s, const struct milgi_op *op)
-{
-    uintptr_t at = (uintptr_t)op;
-    uint32_t low = 0, high = s->slabs_n; /* it is in none before |low| and in none from |high| on */
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        uintptr_t begin = (uintptr_t)s->slabs[middle];
-        if (at < begin)
-            high = middle;
-        else if (at - begin >= MILGI__SLAB_OPS * sizeof *op)
-            low = middle + 1;
-        else
-            return (at - begin) % sizeof *op == 0;
-    }
-    return false;
-}
-
 void milgi__slab_trim(struct milgi__slab *s)
 {
     if (s->alive || s->slabs_n < 2)

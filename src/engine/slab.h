@@ -18,9 +18,31 @@ struct milgi__slab {
 
 /* One that is MILGI__OP_MADE, its header zero and its id its own; NULL: no memory. */
 struct milgi_op *milgi__slab_take(struct milgi__slab *s);
-void milgi__slab_give(struct milgi__slab *s, struct milgi_op *op);
+static inline void milgi__slab_give(struct milgi__slab *s, struct milgi_op *op)
+{
+    op->e.state = MILGI__OP_FREE;
+    op->e.next = s->free;
+    s->free = op;
+    s->alive--;
+    s->freed = true;
+}
 /* Is |op|, which may be any address, an op of these? */
-bool milgi__slab_has(const struct milgi__slab *s, const struct milgi_op *op);
+static inline bool milgi__slab_has(const struct milgi__slab *s, const struct milgi_op *op)
+{
+    uintptr_t at = (uintptr_t)op;
+    uint32_t low = 0, high = s->slabs_n; /* it is in none before |low| and in none from |high| on */
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        uintptr_t begin = (uintptr_t)s->slabs[middle];
+        if (at < begin)
+            high = middle;
+        else if (at - begin >= MILGI__SLAB_OPS * sizeof *op)
+            low = middle + 1;
+        else
+            return (at - begin) % sizeof *op == 0;
+    }
+    return false;
+}
 /*
  * Without any op the slabs of a busier time go, but for one. They are all that is left of it, and as they lie between
  * chunks that have been freed, the heap could not give those back either.

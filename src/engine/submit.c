@@ -233,14 +233,15 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
 static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
 {
     uint64_t stamp = milgi__stats_clock(&e->stat);
-    uint32_t before = milgi__dev_inside(d);
+    uint32_t before = milgi__dev_inside(d), parallelism = d->device->caps.parallelism;
+    bool traced = milgi__traced(&e->tracer);
     for (unsigned i = 0; i < b->n; i++) {
         struct milgi_op *op = b->op[i];
         op->status = MILGI_OP_PENDING;
         op->service_ns = 0;
         op->e.submitted_ns = stamp;
         op->e.state = MILGI__OP_IN_FLIGHT;
-        op->e.alone = before + i < d->device->caps.parallelism;
+        op->e.alone = before + i < parallelism;
     }
     unsigned taken = d->device->ops->enqueue(d->qp, b->op, b->n);
     if (taken > b->n) {
@@ -249,10 +250,11 @@ static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst
     }
     milgi__stats_burst_in(&e->stat, &d->stat, b->op, b->n, taken, stamp);
     for (unsigned i = 0; i < taken; i++) {
-        d->outstanding_ns += b->op[i]->e.cost_ns;
-        milgi__oplist_append(&d->flight[b->op[i]->cls], b->op[i]);
-        if (milgi__traced(&e->tracer))
-            milgi__trace_op_sent(e, d, b->op[i]);
+        struct milgi_op *op = b->op[i];
+        d->outstanding_ns += op->e.cost_ns;
+        milgi__oplist_append(&d->flight[op->cls], op);
+        if (traced)
+            milgi__trace_op_sent(e, d, op);
     }
     for (unsigned i = b->n; i > taken; i--) {
         b->op[i - 1]->e.state = MILGI__OP_WAITING;

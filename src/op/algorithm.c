@@ -175,9 +175,8 @@ uint16_t milgi_scheme_by_name(const char *name)
 
 /* --- estimates -------------------------------------------------------------------------------------------------- */
 
-static uint32_t estimate_record(const struct milgi_op *op)
+static uint32_t estimate_record(const struct milgi__suite *suite, const struct milgi_op *op)
 {
-    const struct milgi__suite *suite = milgi__suite(op->alg);
     uint32_t len = 0;
 
     for (size_t i = 0; i < op->u.aead.src_n && i < MILGI_OP_SLICES; i++)
@@ -226,7 +225,7 @@ uint32_t milgi__op_estimate_ns(const struct milgi_op *op)
 {
     switch (op->type) {
     case MILGI_OP_SEAL:
-    case MILGI_OP_OPEN: return estimate_record(op);
+    case MILGI_OP_OPEN: return estimate_record(milgi__suite(op->alg), op);
     case MILGI_OP_KEYGEN:
     case MILGI_OP_DERIVE: return estimate_kex(op);
     case MILGI_OP_SIGN: return estimate_sign(op);
@@ -250,10 +249,8 @@ enum {
 };
 _Static_assert(OTHERS + 1 == MILGI__KINDS, "all kinds are counted");
 
-static unsigned kind_of_record(int type, uint16_t alg, uint32_t size)
+static unsigned kind_of_record(const struct milgi__suite *suite, int type, uint32_t size)
 {
-    const struct milgi__suite *suite = milgi__suite(alg);
-
     if (!suite)
         return OTHERS;
     unsigned doublings = size > SMALLEST ? 32u - (unsigned)__builtin_clz((size - 1) / SMALLEST) : 0;
@@ -279,7 +276,7 @@ unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size)
 {
     switch (type) {
     case MILGI_OP_SEAL:
-    case MILGI_OP_OPEN: return kind_of_record(type, alg, size);
+    case MILGI_OP_OPEN: return kind_of_record(milgi__suite(alg), type, size);
     case MILGI_OP_KEYGEN: return kind_of_group(KEYGENS, alg);
     case MILGI_OP_DERIVE: return kind_of_group(DERIVES, alg);
     case MILGI_OP_SIGN: return kind_of_scheme(SIGNS, alg);
@@ -287,4 +284,16 @@ unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size)
     case MILGI_OP_VERIFY_CHAIN: return CHAINS;
     default: return OTHERS;
     }
+}
+
+void milgi__op_describe(struct milgi_op *op)
+{
+    if (op->type > MILGI_OP_OPEN) {
+        op->e.estimate_ns = milgi__op_estimate_ns(op);
+        op->e.kind = (uint8_t)milgi__op_kind(op->type, op->alg, 0);
+        return;
+    }
+    const struct milgi__suite *suite = milgi__suite(op->alg);
+    op->e.estimate_ns = estimate_record(suite, op);
+    op->e.kind = (uint8_t)kind_of_record(suite, op->type, op->u.aead.dst_len);
 }

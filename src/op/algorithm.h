@@ -62,3 +62,5 @@ uint32_t milgi__op_estimate_ns(const struct milgi_op *op);
 #define MILGI__KINDS (MILGI__RECORD_KINDS + 2u * MILGI__GROUPS + 2u * MILGI__KEY_TYPES + 2u)
 /* |size|: of a record. An algorithm that is in no table has a kind of its own. */
 unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size);
+/* Both, of |op|, which is about to be given to somebody. */
+void milgi__op_describe(struct milgi_op *op);
