@@ -18,8 +18,8 @@ static const char *complaint(const struct milgi_engine *e, const struct milgi__d
 
 /*
  * Around an op that did not wait for a unit the engine can take the time by itself, with what it did meanwhile: only of
- * a device that does not tell. What fails says nothing of how long the others take: a device that fails at once is not a
- * fast one.
+ * a device that does not tell. What fails says nothing of how long the others take: a device that fails at once is not
+ * a fast one.
  */
 static void learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t now_ns)
 {
