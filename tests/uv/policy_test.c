@@ -112,7 +112,7 @@ static long writing(struct milgi_stream *stream, const struct milgi_iov *iov, si
 static int shut(struct milgi_stream *stream)
 {
     struct sock *s = sock_of(stream);
-    assert_false(s->shut); /* once, */
+    assert_false(s->shut);               /* once, */
     assert_int_equal(s->waiting_len, 0); /* and behind all that was given */
     s->shut = true;
     return 0;
@@ -362,6 +362,31 @@ static void a_stream_that_has_ended_is_read_up_to_a_bound(void **state)
     end();
 }
 
+/* --- sleeping ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * Memory of the connections and then that of all is put in order when it is convenient, which may be up to a second
+ * after it makes sense; then there is nothing to wake up for, however long it takes.
+ */
+static void nobody_is_woken_up_where_nothing_happens(void **state)
+{
+    unsigned turns = 0;
+    (void)state;
+    begin();
+    for (; loop.due_ns != UINT64_MAX; turns++) {
+        assert_true(turns < 10);
+        assert_true(loop.due_ns >= loop.now_ns + 1000 * MS);
+        loop.now_ns = loop.due_ns;
+        milgi__loop_timer(&loop.common);
+        settle();
+    }
+    assert_int_equal(turns, 2);
+    assert_int_equal(milgi_stream_write(&client.common, data, 100), 0); /* and it is not asleep for ever */
+    settle();
+    assert_int_equal(server.got_len, 100);
+    end();
+}
+
 /* --- ends --------------------------------------------------------------------------------------------------------- */
 
 /* The socket's end is the last that is sent, however the stream ends; the hook shut() looks. */
@@ -417,6 +442,7 @@ int main(void)
         cmocka_unit_test(no_stream_is_read_for_longer_than_what_it_may_stage),
         cmocka_unit_test(a_stream_whose_application_takes_nothing_is_not_read),
         cmocka_unit_test(a_stream_that_has_ended_is_read_up_to_a_bound),
+        cmocka_unit_test(nobody_is_woken_up_where_nothing_happens),
         cmocka_unit_test(an_end_is_sent_behind_all_that_is_queued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,7 @@ static void next_message(uv_timer_t *timer)
         uv_timer_stop(timer);
 }
 
-/* The timer that sends it, and the arrival; a little more for deadlines and for a loop that is interrupted. */
+/* The timer that sends it, the arrival, and the sleep behind that; a little more for deadlines. */
 static void a_message_on_a_quiet_connection_wakes_the_loop_a_few_times(void **state)
 {
     struct rig r;
@@ -57,7 +57,7 @@ static void a_message_on_a_quiet_connection_wakes_the_loop_a_few_times(void **st
         uv_run(&r.loop, UV_RUN_ONCE);
     assert_false(r.late);
     print_message("%u wake-ups for %d messages\n", c.iterations, MESSAGES);
-    assert_true(c.iterations <= 5 * MESSAGES);
+    assert_true(c.iterations <= 3 * MESSAGES + 6);
     counter_close(&c);
     rig_close(&r);
 }
@@ -67,23 +67,32 @@ static void on_over(uv_timer_t *timer)
     uv_stop(timer->loop);
 }
 
+#define QUIET 2     /* iterations of a loop in which nothing happens but the end of the window */
+#define WINDOW 2200 /* ms: longer than anything that is done when it is convenient is put off */
+
+/* Two things are put in order when it is convenient, memory of the connection and then of all: and no more, ever. */
 static void connections_on_which_nothing_happens_wake_nobody(void **state)
 {
     struct rig r;
     struct counter c;
+    unsigned windows = 0, more = 0;
     (void)state;
     rig_open(&r, NULL, NULL);
     both(&r);
     run_until(&r, &r.b.opened);
     settle(&r, 50);
     counter_open(&c, &r);
-    uv_timer_start(&c.timer, on_over, 1500, 0); /* what could wait a second is over */
-    uv_run(&r.loop, UV_RUN_DEFAULT);
-    c.iterations = 0;
-    uv_timer_start(&c.timer, on_over, 2500, 0);
-    uv_run(&r.loop, UV_RUN_DEFAULT);
-    print_message("%u wake-ups in 2.5 s\n", c.iterations);
-    assert_true(c.iterations <= 6);
+    for (;; windows++) {
+        assert_true(windows < 5);
+        c.iterations = 0;
+        uv_timer_start(&c.timer, on_over, WINDOW, 0);
+        uv_run(&r.loop, UV_RUN_DEFAULT);
+        if (c.iterations <= QUIET)
+            break;
+        more += c.iterations - QUIET;
+    }
+    print_message("%u iterations more than none, in %u windows\n", more, windows);
+    assert_true(more <= 2 * 2);
     counter_close(&c);
     rig_close(&r);
 }
