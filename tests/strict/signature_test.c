@@ -173,6 +173,29 @@ static void context_of_255(struct pair_bytes *m)
     liar_splice(m, 4, 1, context, sizeof context);
 }
 
+static void no_bytes(struct pair_bytes *m)
+{
+    liar_splice(m, 4, m->len - 4, "\0\0\0\5\0\0\0\0\0", 9);
+}
+
+static void no_extensions(struct pair_bytes *m)
+{
+    liar_splice(m, 4, m->len - 4, "\0\0\0\4\0\0\1x", 8);
+}
+
+/*= RFC8446 4.4.2: "opaque cert_data<1..2^24-1>;", "Extension extensions<0..2^16-1>;" */
+static void an_entry_of_a_certificate_has_bytes_and_extensions(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "a server's of no bytes", CERT, CALL, 0, NULL, 0, DECODE, 0, no_bytes },
+        { "a server's without extensions", CERT, CALL, 0, NULL, 0, DECODE, 0, no_extensions },
+        { "a client's of no bytes", CLIENT_CERT, CALL, 0, NULL, 0, DECODE, 0, no_bytes },
+        { "a client's without extensions", CLIENT_CERT, CALL, 0, NULL, 0, DECODE, 0, no_extensions },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
 /*= RFC8446 4.4.2: "If this message is in response to a CertificateRequest, the value of certificate_request_context in
  *= that message.  Otherwise (in the case of server authentication), this field SHALL be zero length." */
 static void a_certificate_has_the_context_that_was_asked_for_which_is_none(void **state)
@@ -197,6 +220,7 @@ int main(void)
         cmocka_unit_test(an_algorithm_that_does_not_fit_the_key_is_refused),
         cmocka_unit_test(pkcs1_and_what_is_obsolete_sign_no_handshake),
         cmocka_unit_test(an_algorithm_that_fits_the_key_must_be_offered_too),
+        cmocka_unit_test(an_entry_of_a_certificate_has_bytes_and_extensions),
         cmocka_unit_test(a_certificate_has_the_context_that_was_asked_for_which_is_none),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
