@@ -51,6 +51,14 @@ static int run_command(size_t i, int argc, char **argv)
     return status;
 }
 
+/* So that nothing is written before it is flushed, where an error can be told with its reason. */
+static void hold_output(void)
+{
+    static char room[65536];
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, room, _IOFBF, sizeof room);
+}
+
 /* What was printed must have arrived, or the exit status would be a lie. */
 static int flushed(int status)
 {
@@ -94,7 +102,9 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "proxy"))
         defer_signals();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log that must not grow is an error like others */
     fill_standard_descriptors();
+    hold_output();
     app_show_arguments(argc, argv);
     app_say_init();
     return flushed(run(argc, argv));

@@ -70,7 +70,9 @@ const char *app_address_fault(const char *text, bool any)
         return strlen(path) < sizeof((struct sockaddr_un *)NULL)->sun_path ? NULL
                                                                            : "the path is too long for a socket";
     const char *fault = app_address_split(text, host, sizeof host, port, sizeof port);
-    return fault || any || *host ? fault : "the host is missing: 127.0.0.1 is this machine";
+    if (!fault && !any && !*host)
+        return "the host is missing: 127.0.0.1 is this machine";
+    return fault || any || strtoul(port, NULL, 10) ? fault : "nobody listens on port 0";
 }
 
 /* --- resolving ---------------------------------------------------------------------------------------------------- */

@@ -5,7 +5,6 @@
 #include "common/names.h"
 #include "common/say.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stddef.h>
@@ -30,6 +29,7 @@ enum kind {
 #define MEMORY_MOST (UINT64_C(64) << 30)
 #define MESSAGE_LEAST (UINT64_C(4) << 10)
 #define MESSAGE_MOST (UINT64_C(1) << 20)
+#define ALPN_MOST 65000u /* bytes on the wire */
 
 #define PROXY (1u << APP_PROXY)
 #define CONNECT (1u << APP_CONNECT)
@@ -123,12 +123,20 @@ static bool split(struct app_list *list, char *text)
     return true;
 }
 
+/* A decimal number at the beginning of |text|, and where it ends; not what else strtod() takes for one. */
+static double decimal(const char *text, const char **end)
+{
+    char *last;
+    double value = strtod(text, &last);
+    *end = strspn(text, "0123456789.") >= (size_t)(last - text) ? last : text;
+    return value;
+}
+
 static bool number(const struct row *row, const char *text, double most, double *value)
 {
-    char *end;
-    errno = 0;
-    *value = strtod(text, &end);
-    bool is_number = end != text && !*end && !errno && *value >= 0 && *value <= most;
+    const char *end;
+    *value = decimal(text, &end);
+    bool is_number = end != text && !*end && *value >= 0 && *value <= most;
     if (is_number && (row->kind == SECONDS || *value == floor(*value)))
         return true;
     app_complain("--%s %s: must be a number from 0 to %.0f", row->name, text, most);
@@ -139,15 +147,14 @@ static bool number(const struct row *row, const char *text, double most, double 
 static bool size(const struct row *row, const char *text, uint64_t least, uint64_t most, uint64_t *bytes)
 {
     static const char units[] = "KMGkmg";
-    char *end;
-    errno = 0;
-    double value = strtod(text, &end);
+    const char *end;
+    double value = decimal(text, &end);
     const char *unit = end != text && *end ? strchr(units, *end) : NULL;
     if (unit) {
         value *= (double)(UINT64_C(1) << (unit - units) % 3 * 10) * 1024;
         end++;
     }
-    if (end != text && !*end && !errno && value >= (double)least && value <= (double)most) {
+    if (end != text && !*end && value >= (double)least && value <= (double)most) {
         *bytes = (uint64_t)value;
         return true;
     }
@@ -256,6 +263,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "--access-log-format needs --access-log";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
+    if (!o->handshake_ms)
+        return "--handshake-timeout must be more than 0: whoever says nothing would be waited for without end";
     if (!o->workers || o->workers > APP_MAX_WORKERS)
         return "--workers must be a number from 1 to 256";
     return NULL;
@@ -275,6 +284,23 @@ static const char *connect_fault(const struct app_options *o)
     return NULL;
 }
 
+static const char *alpn_fault(const struct app_list *protocols)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < protocols->n; i++) {
+        size_t len = strlen(protocols->items[i]);
+        if (!len || len > 255)
+            return "--alpn: a protocol has 1 to 255 bytes";
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(protocols->items[k], protocols->items[i]))
+                return "--alpn: a protocol is named twice";
+        total += 1 + len;
+        if (total > ALPN_MOST)
+            return "--alpn: more than 64 KiB of protocols";
+    }
+    return NULL;
+}
+
 static bool check(enum app_command command, struct app_options *o)
 {
     const char *fault = NULL;
@@ -284,9 +310,8 @@ static bool check(enum app_command command, struct app_options *o)
         fault = connect_fault(o);
     if (!fault && o->certs.n != o->keys.n)
         fault = "every --cert needs its --key";
-    for (size_t i = 0; i < o->alpn.n && !fault; i++)
-        if (!*o->alpn.items[i] || strlen(o->alpn.items[i]) > 255)
-            fault = "--alpn: a protocol has 1 to 255 bytes";
+    if (!fault)
+        fault = alpn_fault(&o->alpn);
     if (fault) {
         app_complain("%s", fault);
         return false;
@@ -308,6 +333,26 @@ static bool refuse(int problem, char **argv)
         app_complain("%s: takes no value", what);
     else
         app_complain("there is no option %s", what);
+    return false;
+}
+
+/* getopt takes the beginning of a name for the first option that begins so, which is a guess. */
+static bool is_whole(const struct row *row, char **argv)
+{
+    const char *what = argv[optind - (row->value && optarg == argv[optind - 1] ? 2 : 1)];
+    size_t len = strlen(row->name);
+    if (!strncmp(what, "--", 2) && !strncmp(what + 2, row->name, len) && (!what[2 + len] || what[2 + len] == '='))
+        return true;
+    app_complain("there is no option %s", what);
+    return false;
+}
+
+/* As a script passes on a variable that nobody has set. */
+static bool is_given(const struct row *row)
+{
+    if (!row->value || *optarg)
+        return true;
+    app_complain("--%s: the value is empty", row->name);
     return false;
 }
 
@@ -348,7 +393,9 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
     while ((found = getopt_long(argc, argv, ":", known, &index)) != -1) {
         if (found != 1)
             return refuse(found, argv);
-        if (!first_time(row_of[index], &given[row_of[index] - rows]) || !store(row_of[index], options, optarg))
+        const struct row *row = row_of[index];
+        if (!is_whole(row, argv) || !is_given(row) || !first_time(row, &given[row - rows]) ||
+            !store(row, options, optarg))
             return false;
     }
     for (; optind < argc; optind++)

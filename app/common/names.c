@@ -36,6 +36,11 @@ static bool numbers_of(
             complain(kind, option, names->items[i]);
             return false;
         }
+        for (size_t k = 0; k < i; k++)
+            if (numbers[k] == numbers[i]) {
+                app_complain("--%s: %s is named twice", option, kind->name(numbers[i]));
+                return false;
+            }
     }
     return true;
 }

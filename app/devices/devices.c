@@ -136,7 +136,6 @@ static int show(const char *spec)
         struct verdicts found = show_tests(&b);
         right = found.right;
         show_speed(&b, &found);
-        fflush(stdout);
     }
     bench_close(&b);
     if (rv)

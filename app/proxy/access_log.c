@@ -187,12 +187,13 @@ void access_log_end(
         return;
     struct account a = account_of(c, reason, why);
     char *line = log->text ? text_line(&a) : json_line(&a);
-    if (line)
-        app_outlet_put(&log->outlet, line, strlen(line));
+    bool lost = line && !app_outlet_put(&log->outlet, line, strlen(line));
     free(line);
+    if (lost && log->outlet.error && log->outlet.dropped == 1)
+        app_complain("--access-log: lines are missing: %s", strerror(log->outlet.error));
     uint64_t dropped = app_outlet_dropped(&log->outlet);
     if (dropped)
-        app_complain("--access-log: %llu lines were dropped: nobody read them in time", (unsigned long long)dropped);
+        app_complain("--access-log: %llu lines were dropped: they were not taken in time", (unsigned long long)dropped);
 }
 
 /* --- handshakes that fail ----------------------------------------------------------------------------------------- */

@@ -253,7 +253,11 @@ static size_t taker_of(const struct app_addresses *found, size_t which)
 static void complain(const struct app_list *texts, const struct app_addresses *found, size_t which, int error)
 {
     size_t taker = error == EADDRINUSE ? taker_of(found, which) : which;
-    if (taker != which)
+    const char *path = app_address_path(texts->items[which]);
+    struct stat info;
+    if (error == EADDRINUSE && path && !lstat(path, &info) && !S_ISSOCK(info.st_mode))
+        app_complain("cannot listen on %s: what is there is no socket", texts->items[which]);
+    else if (taker != which)
         app_complain("--listen %s is given twice: --listen %s takes its address already", texts->items[which],
             texts->items[taker]);
     else

@@ -12,17 +12,27 @@
 #define SPARE 12u      /* descriptors for what comes and goes: files that are read again, names, sessions of tokens, */
 #define SPARE_MANY 64u /* more of it where there are plenty */
 #define PLENTY 512u
+#define FEWEST 24u         /* descriptors, below which no process comes as far as to a connection */
 #define LEAST (128u << 10) /* what a connection may hold of the memory however little is left */
 
-/* As many descriptors as the connections may want, if the hard limit allows. */
-static void raise_limit(const struct app_options *o)
+static void complain_of_none(const struct rlimit *limit)
+{
+    app_complain("a limit of %llu descriptors allows for no connection at all: see ulimit -n",
+        (unsigned long long)limit->rlim_cur);
+}
+
+/* As many descriptors as the connections may want, if the hard limit allows. False: it has complained. */
+static bool raise_limit(const struct app_options *o)
 {
     struct rlimit limit;
     rlim_t wanted = (rlim_t)o->max_conns * (o->backend ? 2 : 1) + PLENTY;
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
-        return;
+        return true;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < FEWEST)
+        complain_of_none(&limit);
+    return limit.rlim_cur >= FEWEST;
 }
 
 static rlim_t descriptors_open(void)
@@ -64,8 +74,7 @@ bool proxy_limit(struct proxy *p)
         return true;
     p->max_conns = (uint32_t)room;
     if (!room)
-        app_complain("a limit of %llu descriptors allows for no connection at all: see ulimit -n",
-            (unsigned long long)limit.rlim_cur);
+        complain_of_none(&limit);
     else if (!p->quiet)
         app_complain("--max-conns %u: a limit of %llu descriptors allows for %u at once: see ulimit -n", o->max_conns,
             (unsigned long long)limit.rlim_cur, p->max_conns * o->workers);
@@ -94,7 +103,8 @@ void proxy_leave(struct proxy *p)
 int app_proxy(const struct app_options *options)
 {
     struct proxy p = { .options = options, .channel = -1 };
-    raise_limit(options);
+    if (!raise_limit(options))
+        return APP_FAILED;
     int status = app_tls_load(&p.tls, MILGI_SERVER, options, APP_PATIENCE_MS, &p.tls.material);
     if (!status && (!resolve_backend(&p) || !listeners_open(&p.listeners, &options->listen)))
         status = APP_FAILED;

@@ -14,6 +14,8 @@
 #define V2_LOCAL 0x20
 #define V2_TCP4 0x11
 #define V2_TCP6 0x21
+#define V2_FAMILY_MOST 3u   /* unspecified, IPv4, IPv6, UNIX; "other values ... must be rejected as invalid" */
+#define V2_PROTOCOL_MOST 2u /* unspecified, stream, datagram; the same of them */
 
 /* Types of what may follow the addresses. */
 enum {
@@ -247,7 +249,11 @@ static enum proxy_read took_v2(struct proxy_reader *r, struct proxy_ends *ends)
         return PROXY_READ_MORE;
     size_t address = r->buf[13] == V2_TCP4 ? 4 : r->buf[13] == V2_TCP6 ? 16
                                                                        : 0;
-    if (r->buf[12] == V2_LOCAL || !address)
+    if (r->buf[12] == V2_LOCAL)
+        return PROXY_READ_DONE;
+    if (r->buf[13] >> 4 > V2_FAMILY_MOST || (r->buf[13] & 15) > V2_PROTOCOL_MOST)
+        return PROXY_READ_BAD;
+    if (!address)
         return PROXY_READ_DONE;
     if (len < 2 * address + 4)
         return PROXY_READ_BAD;

@@ -123,45 +123,66 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Without regard to case, and to which of "-" and "_" stands between words. */
+static bool is_gap(char c)
+{
+    return c == '-' || c == '_';
+}
+
+/* Without regard to case, and to what stands between words, if anything does. */
 static bool same(const char *a, const char *b)
 {
     if (!b)
         return false;
-    for (; *a != '\0' && *b != '\0'; a++, b++) {
-        bool gap = (*a == '-' || *a == '_') && (*b == '-' || *b == '_');
-        if (lower(*a) != lower(*b) && !gap)
+    for (;; a++, b++) {
+        while (is_gap(*a))
+            a++;
+        while (is_gap(*b))
+            b++;
+        if (lower(*a) != lower(*b))
             return false;
+        if (!*a)
+            return true;
     }
-    return *a == *b;
+}
+
+struct other_name {
+    const char *name;
+    uint16_t id;
+};
+
+static uint16_t other_id(const struct other_name *others, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (same(name, others[i].name))
+            return others[i].id;
+    return 0;
 }
 
 uint16_t milgi_suite_by_name(const char *name)
 {
+    static const struct other_name others[] = { { "AES_128_GCM", MILGI_SUITE_AES_128_GCM_SHA256 },
+        { "AES_256_GCM", MILGI_SUITE_AES_256_GCM_SHA384 },
+        { "CHACHA20_POLY1305", MILGI_SUITE_CHACHA20_POLY1305_SHA256 },
+        { "TLS13_AES_128_GCM_SHA256", MILGI_SUITE_AES_128_GCM_SHA256 },
+        { "TLS13_AES_256_GCM_SHA384", MILGI_SUITE_AES_256_GCM_SHA384 },
+        { "TLS13_CHACHA20_POLY1305_SHA256", MILGI_SUITE_CHACHA20_POLY1305_SHA256 } };
+
     for (size_t i = 0; i < MILGI__COUNT(suites); i++) {
         if (same(name, suites[i].name) || same(name, suites[i].alias))
             return suites[i].id;
     }
-    return 0;
+    return other_id(others, MILGI__COUNT(others), name);
 }
 
 uint16_t milgi_group_by_name(const char *name)
 {
-    static const struct {
-        const char *name;
-        uint16_t id;
-    } others[] = { { "prime256v1", MILGI_GROUP_SECP256R1 }, { "P256", MILGI_GROUP_SECP256R1 },
-        { "P384", MILGI_GROUP_SECP384R1 } };
+    static const struct other_name others[] = { { "prime256v1", MILGI_GROUP_SECP256R1 } };
 
     for (size_t i = 0; i < MILGI__COUNT(groups); i++) {
         if (same(name, groups[i].name) || same(name, groups[i].alias))
             return groups[i].id;
     }
-    for (size_t i = 0; i < MILGI__COUNT(others); i++) {
-        if (same(name, others[i].name))
-            return others[i].id;
-    }
-    return 0;
+    return other_id(others, MILGI__COUNT(others), name);
 }
 
 uint16_t milgi_scheme_by_name(const char *name)

@@ -146,7 +146,7 @@ def test_a_file_that_is_no_socket_is_left_alone(world):
     with open(path, "w") as out:
         out.write("mine")
     status, _, err = world.run(*arguments(world, UNIX + path))
-    check(status == 1 and "in use" in err and open(path).read() == "mine", f"{status} {err}")
+    check(status == 1 and "is no socket" in err and open(path).read() == "mine", f"{status} {err}")
 
 
 class UnixBackend(Backend):
@@ -323,7 +323,7 @@ def test_names_of_groups_and_suites_are_taken_in_any_usual_spelling(world):
 
 
 def test_sizes_are_sizes(world):
-    for value in ("1K", "65G", "x", "64MB", "-64M", ""):
+    for value in ("1K", "65G", "x", "64MB", "-64M"):
         status, _, err = world.run(*arguments(world, "127.0.0.1:0"), "--memory", value)
         check(status == 2 and "--memory" in err and "64M" in err, f"{value}: {status} {err}")
     proxy = world.proxy("--memory", "64M", "--max-message", "256k")

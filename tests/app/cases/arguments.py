@@ -58,6 +58,45 @@ def test_wrong_values_are_status_2(world):
     refuses(world, ["devices", "abacus"], 2, "abacus")
 
 
+def test_numbers_are_decimal(world):
+    for value in ("0x10", " 1", "+1", "1e1", "inf", "nan", "1,5", "1.5.", "1_0", "\u0661"):
+        refuses(world, proxy(world, "--drain", value), 2, "--drain")
+        refuses(world, proxy(world, "--max-conns", value), 2, "--max-conns")
+        refuses(world, proxy(world, "--memory", value + "G"), 2, "--memory")
+    refuses(world, proxy(world, "--handshake-timeout", "0"), 2, "--handshake-timeout")
+    refuses(world, proxy(world, "--backend", "127.0.0.1:0"), 2, "port 0")
+    refuses(world, ["connect", "localhost:0"], 2, "port 0")
+
+
+def test_an_option_without_a_value_is_not_taken_for_one(world):
+    for option in ("listen", "backend", "client-ca", "device", "keylog", "trace", "access-log", "alpn", "groups", "drain",
+                   "memory"):
+        refuses(world, proxy(world, f"--{option}="), 2, f"--{option}: the value is empty")
+    for option in ("ca", "name", "keylog"):
+        refuses(world, ["connect", "localhost:1", f"--{option}", ""], 2, f"--{option}: the value is empty")
+
+
+def test_options_are_not_guessed_from_their_beginning(world):
+    for option in (["--max", "5"], ["--max-c", "5"], ["--accept"], ["--client=x"]):
+        refuses(world, proxy(world, *option), 2, "there is no option --")
+    refuses(world, ["connect", "localhost:1", "--js"], 2, "there is no option --js")
+    status, _, err = world.run("connect", "--timeout=1", "127.0.0.1:1", "--insecure", "--json")
+    check(status == 1 and "refused" in err, err)
+
+
+def test_what_is_named_twice_is_told(world):
+    refuses(world, proxy(world, "--groups", "x25519,secp256r1,X25519"), 2, "--groups: x25519 is named twice")
+    refuses(world, proxy(world, "--suites", "TLS_AES_128_GCM_SHA256,aes128-gcm"), 2, "TLS_AES_128_GCM_SHA256 is named twice")
+    refuses(world, proxy(world, "--alpn", "h2,http/1.1,h2"), 2, "--alpn")
+    refuses(world, proxy(world, "--alpn", ",".join(f"{i:0250}" for i in range(270))), 2, "--alpn")
+
+
+def test_a_path_that_is_no_socket_is_told(world):
+    path = os.path.join(world.work, "no-socket")
+    os.mkdir(path)
+    refuses(world, proxy(world, "--listen", f"unix:{path}"), 1, "is no socket")
+
+
 def test_files_that_cannot_be_used_are_status_1(world):
     pki = world.pki
     listen = ["proxy", "--listen", "127.0.0.1:0"]

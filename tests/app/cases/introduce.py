@@ -43,6 +43,25 @@ def parse_v2(data):
     return source, destination, tlvs(body[12:]), rest
 
 
+def test_families_that_do_not_exist_are_refused(world):
+    proxy = world.proxy("--accept-proxy")
+    addresses = bytes(12)
+    for family in range(256):
+        known = family >> 4 <= 3 and family & 15 <= 2
+        if known and family not in (0x00, 0x12, 0x31) or not known and family & 0x12 != 0x12 and family not in (0x03, 0x13, 0x40):
+            continue
+        for command in (0x21, 0x20):
+            sock = world.raw(proxy)
+            sock.sendall(SIGNATURE + bytes([command, family]) + struct.pack("!H", 12) + addresses)
+            context = ssl.create_default_context(cafile=world.pki.path("ca"))
+            try:
+                context.wrap_socket(sock, server_hostname="localhost").close()
+                taken = True
+            except OSError:
+                taken = False
+            check(taken == (known or command == 0x20), f"family {family:02x} of {command:02x}")
+
+
 def test_version_1_names_both_ends(world):
     def serve(sock):
         return sock.makefile("rb").readline()

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -203,3 +204,16 @@ def test_a_log_that_is_a_pipe_without_a_reader_is_told(world):
     os.mkfifo(log)
     proxy = world.proxy("--access-log", log)
     until(lambda: "there is no log" in proxy.err(), proxy.err())
+
+
+def test_a_log_that_takes_no_more_is_told_and_ends_nothing(world):
+    def small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    for words, why in ((["--access-log", "/dev/full"], "No space left"), (["--access-log", log_of(world)], "too large"),
+                       (["--trace", log_of(world)], "too large"), (["--keylog", log_of(world)], "too large")):
+        for workers in ("1", "2"):
+            proxy = world.proxy(*words, "--workers", workers, preexec_fn=small)
+            for _ in range(40):
+                world.client(proxy).tls.close()
+            until(lambda: "missing: " in proxy.err() and why in proxy.err(), f"{words} {proxy.err()}")
+            check(len(proxy.err()) < 1000 and proxy.stop() == 0, proxy.err())

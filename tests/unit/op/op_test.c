@@ -71,6 +71,13 @@ static void names_are_known_in_any_case_and_by_their_aliases(void **state)
         assert_int_equal(milgi_group_by_name(groups[i].name), groups[i].id);
     assert_int_equal(milgi_suite_by_name("tls_aes_128_gcm_sha256"), MILGI_SUITE_AES_128_GCM_SHA256);
     assert_int_equal(milgi_suite_by_name("AES-256-GCM-SHA384"), MILGI_SUITE_AES_256_GCM_SHA384);
+    assert_int_equal(milgi_suite_by_name("aes128-gcm"), MILGI_SUITE_AES_128_GCM_SHA256);
+    assert_int_equal(milgi_suite_by_name("AES256-GCM-SHA384"), MILGI_SUITE_AES_256_GCM_SHA384);
+    assert_int_equal(milgi_suite_by_name("TLS1-3"), 0);
+    assert_int_equal(milgi_suite_by_name("TLS13_CHACHA20_POLY1305_SHA256"), MILGI_SUITE_CHACHA20_POLY1305_SHA256);
+    assert_int_equal(milgi_suite_by_name("chacha20-poly1305"), MILGI_SUITE_CHACHA20_POLY1305_SHA256);
+    assert_int_equal(milgi_suite_by_name(""), 0);
+    assert_int_equal(milgi_suite_by_name("-"), 0);
     assert_int_equal(milgi_suite_by_name("TLS_CHACHA20_POLY1305"), 0);
     assert_int_equal(milgi_scheme_by_name("ECDSA-secp256r1-SHA256"), MILGI_SIG_ECDSA_SECP256R1_SHA256);
 }
