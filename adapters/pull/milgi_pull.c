@@ -29,6 +29,7 @@ struct milgi_pull {
     struct bytes in, out; /* plaintext not yet read, output not yet sent; the connection's limits bound both */
     bool ended, eof, closed;
     bool working; /* the last turn has left something to do */
+    bool starved; /* there was no chunk to read into: the next turn may free some, the engine says when to look */
     int error;    /* no memory for |in| or |out|, or the socket failed */
     struct milgi_reason reason;
 };
@@ -166,8 +167,9 @@ static void move_in(struct milgi_pull *p)
 {
     size_t size = milgi_conn_read_size(p->conn, READ_SIZE);
     struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
+    p->starved = !chunk;
     if (!chunk)
-        return; /* none free: the next turn may free some */
+        return;
     ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), size);
     if (n > 0) {
         milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n });
@@ -223,8 +225,9 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
             return p->error;
         if (now_ms() >= until_ms)
             return MILGI_ETIMEOUT;
-        short want = (short)((reads ? POLLIN : 0) | (p->out.first < p->out.len ? POLLOUT : 0));
+        short want = (short)((reads && !p->starved ? POLLIN : 0) | (p->out.first < p->out.len ? POLLOUT : 0));
         struct pollfd fds[2] = { { want ? p->fd : -1, want, 0 }, { milgi_engine_fd(p->engine), POLLIN, 0 } };
+        p->starved = false;
         poll(fds, 2, sleep_ms(&result, until_ms));
         if (want & POLLIN && fds[0].revents & (POLLIN | POLLHUP | POLLERR))
             move_in(p);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The blocking adapter: a client in the test's thread, a server in another, a socket pair between them. */
+/*
+ * The blocking adapter: a client in the test's thread, a server in another, a socket pair between them.
+ * ctest-wrap: poll
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,6 +40,17 @@ struct rig {
     pthread_t thread;
     bool (*serve)(struct side *b);
 };
+
+static size_t memory_limit; /* of the engines that are made; 0: the default */
+static __thread unsigned polls;
+
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+    polls++;
+    return __real_poll(fds, n, timeout);
+}
 
 static uint8_t pattern(size_t at)
 {
@@ -80,7 +94,10 @@ static void side_open(struct side *s, struct rig *r, struct milgi_config *config
     s->rig = r;
     s->fd = fd;
     s->ok = true;
-    assert_int_equal(milgi_engine_new(NULL, &s->engine), 0);
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.memory_limit = memory_limit ? memory_limit : options.memory_limit;
+    assert_int_equal(milgi_engine_new(&options, &s->engine), 0);
     if (device) {
         assert_int_equal(milgi_device_new(device, &s->device, NULL), 0);
         int index = milgi_engine_add_device(s->engine, s->device);
@@ -257,6 +274,36 @@ static void a_timeout_loses_nothing(void **state)
     rig_close(&r);
 }
 
+/* What is readable and has nowhere to go is looked at now and then, not without end. */
+static void nobody_spins_while_there_is_no_memory_to_read_into(void **state)
+{
+    struct rig r;
+    struct milgi_chunk *chunk[2048];
+    size_t n = 0;
+    uint8_t byte;
+    (void)state;
+    memory_limit = 1 << 20;
+    rig_open(&r, NULL, "pull.test", end_later);
+    memory_limit = 0;
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    for (size_t size = MILGI_CHUNK_MAX; size >= 512; size /= 2) {
+        while (n < 2048 && (chunk[n] = milgi_chunk_new(r.a.engine, size)))
+            n++;
+    }
+    assert_true(n > 0 && n < 2048);
+    struct pollfd readable = { r.a.fd, POLLIN, 0 };
+    assert_int_equal(poll(&readable, 1, 20000), 1);
+    milgi_pull_set_timeout(r.a.pull, 500);
+    polls = 0;
+    assert_int_equal(milgi_pull_read(r.a.pull, &byte, 1), MILGI_ETIMEOUT);
+    assert_in_range(polls, 1, 50);
+    while (n > 0)
+        milgi_chunk_unref(chunk[--n]);
+    milgi_pull_set_timeout(r.a.pull, 20000);
+    assert_int_equal(read_pattern(r.a.pull, 200), 100);
+    rig_close(&r);
+}
+
 /* --- transports of the caller ------------------------------------------------------------------------------------- */
 
 struct slow {
@@ -414,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_wrong_name_is_an_error_here_and_an_alert_there),
         cmocka_unit_test(a_cut_is_not_an_end),
         cmocka_unit_test(a_timeout_loses_nothing),
+        cmocka_unit_test(nobody_spins_while_there_is_no_memory_to_read_into),
         cmocka_unit_test(bytes_may_be_moved_by_the_callers_functions),
         cmocka_unit_test(memory_follows_what_is_held_not_what_has_passed),
         cmocka_unit_test(what_the_peer_said_is_read_though_sending_to_it_has_failed),

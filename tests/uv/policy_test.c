@@ -40,6 +40,7 @@ struct sock {
     size_t waiting_len, takes; /* takes: what the kernel has room for */
     bool reading, shut, shut_told, eof_told, closing, gone;
     size_t read_len; /* since the last turn */
+    unsigned reads;  /* and tries */
 
     size_t got_len; /* application data */
     bool opened, ended, closed, keep_credit;
@@ -188,8 +189,10 @@ static const struct milgi_stream_events events = { .on_open = on_open,
 static void poll_in(struct sock *s)
 {
     struct pair_bytes *from = &s->peer->sent;
-    while (s->reading && from->len && !s->closing) {
+    for (unsigned guard = 0; s->reading && from->len && !s->closing; guard++) {
         size_t room;
+        assert_true(guard < 10000);
+        s->reads++;
         uint8_t *to = milgi__stream_room(&s->common, &room);
         size_t len = room < from->len ? room : from->len;
         if (to)
@@ -264,6 +267,7 @@ static void begin(void)
     identity_free(leaf);
     identity_free(root);
     milgi_stream_options_init(&options);
+    options.engine.memory_limit = 8 << 20;
     options.engine.clock = (struct milgi_clock){ clock_ns, clock_s, &loop };
     loop = (struct loop){ .now_ns = 1000 * MS, .due_ns = UINT64_MAX };
     assert_int_equal(milgi__loop_init(&loop.common, &hooks, &options), 0);
@@ -340,6 +344,38 @@ static void a_stream_whose_application_takes_nothing_is_not_read(void **state)
     }
     assert_int_equal(server.got_len, 16 * 200000);
     assert_true(server.reading);
+    end();
+}
+
+/* Where there is no memory to read into, it is tried now and then: nothing says when the heap has room. */
+static void a_stream_without_memory_is_not_read(void **state)
+{
+    struct milgi_chunk *chunk[2048];
+    size_t n = 0;
+    (void)state;
+    begin();
+    client_sends(1);
+    size_t left = client.sent.len;
+    for (size_t size = MILGI_CHUNK_MAX; size >= 512; size /= 2) {
+        while (n < 2048 && (chunk[n] = milgi_chunk_new(loop.common.engine, size)))
+            n++;
+    }
+    assert_true(n > 0 && n < 2048);
+    poll_in(&server);
+    assert_false(server.reading);
+    server.reads = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        loop.now_ns += 1000 * MS;
+        milgi__loop_timer(&loop.common);
+        settle();
+    }
+    assert_true(server.reads <= 40); /* in ten seconds */
+    assert_int_equal(client.sent.len, left);
+    while (n > 0)
+        milgi_chunk_unref(chunk[--n]);
+    turn();
+    settle();
+    assert_int_equal(server.got_len, 200000);
     end();
 }
 
@@ -441,6 +477,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_stream_is_read_for_longer_than_what_it_may_stage),
         cmocka_unit_test(a_stream_whose_application_takes_nothing_is_not_read),
+        cmocka_unit_test(a_stream_without_memory_is_not_read),
         cmocka_unit_test(a_stream_that_has_ended_is_read_up_to_a_bound),
         cmocka_unit_test(nobody_is_woken_up_where_nothing_happens),
         cmocka_unit_test(an_end_is_sent_behind_all_that_is_queued),
