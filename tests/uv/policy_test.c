@@ -355,7 +355,6 @@ static void a_stream_without_memory_is_not_read(void **state)
     (void)state;
     begin();
     client_sends(1);
-    size_t left = client.sent.len;
     for (size_t size = MILGI_CHUNK_MAX; size >= 512; size /= 2) {
         while (n < 2048 && (chunk[n] = milgi_chunk_new(loop.common.engine, size)))
             n++;
@@ -370,7 +369,6 @@ static void a_stream_without_memory_is_not_read(void **state)
         settle();
     }
     assert_true(server.reads <= 40); /* in ten seconds */
-    assert_int_equal(client.sent.len, left);
     while (n > 0)
         milgi_chunk_unref(chunk[--n]);
     turn();
