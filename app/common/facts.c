@@ -46,3 +46,12 @@ json_t *facts_json(const struct facts *f, const char *subject)
         "peer_authenticated", f->peer_authenticated,
         "peer_subject", text(subject));
 }
+
+char *facts_line(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    for (char *at = text; at && (at = strchr(at, 0x7f));)
+        *at = '?';
+    json_decref(object);
+    return text;
+}

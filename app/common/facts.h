@@ -18,3 +18,8 @@ const char *facts_advice(const struct milgi_reason *reason);
 struct facts facts_of(const struct milgi_conn *conn);
 /* The same as an object, with |subject| (of the peer's certificate; may be NULL); a new reference, NULL: no memory. */
 json_t *facts_json(const struct facts *facts, const char *subject);
+/*
+ * An object on one line, which is taken: nothing but ASCII without control characters, so that it can be looked at as
+ * it is, and is JSON still. To be freed; NULL: no memory.
+ */
+char *facts_line(json_t *object);

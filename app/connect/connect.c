@@ -44,16 +44,12 @@ static void read_more(struct connect *c);
 
 /* --- what is told ------------------------------------------------------------------------------------------------- */
 
-/* Nothing but ASCII without control characters, so that it is shown as it is, and is JSON still. */
 static void put_json(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-    for (char *at = text; at && (at = strchr(at, 0x7f));)
-        *at = '?';
+    char *text = facts_line(object);
     if (text)
         app_tell("%s", text);
     free(text);
-    json_decref(object);
 }
 
 static void tell_line(const struct facts *f, const char *subject)

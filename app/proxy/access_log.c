@@ -172,8 +172,7 @@ static char *json_line(const struct account *a)
     json_object_set_new(line, "end", json_string(a->end));
     json_object_set_new(line, "alert", a->alert ? json_string(a->alert) : json_null());
     json_object_set_new(line, "fault", json_string(a->fault));
-    char *text = json_dumps(line, JSON_COMPACT), *whole = NULL;
-    json_decref(line);
+    char *text = facts_line(line), *whole = NULL;
     if (text && asprintf(&whole, "%s\n", text) < 0)
         whole = NULL;
     free(text);

@@ -207,6 +207,7 @@ bool trace_open(struct trace *t, const char *file, struct milgi_engine *engine)
     trace_close(t);
     app_outlet_init(&t->outlet, fd);
     t->file = file;
+    t->told = false;
     put_begin(t, engine);
     milgi_engine_set_trace(engine, on_event, t);
     return true;

@@ -217,3 +217,21 @@ def test_a_log_that_takes_no_more_is_told_and_ends_nothing(world):
                 world.client(proxy).tls.close()
             until(lambda: "missing: " in proxy.err() and why in proxy.err(), f"{words} {proxy.err()}")
             check(len(proxy.err()) < 1000 and proxy.stop() == 0, proxy.err())
+
+
+def test_a_certificate_gives_no_orders_to_who_looks_at_the_log(world):
+    pki = world.pki
+    rude = "x\u009b31m\u202e\u2066\u2028\x7f\x1b]0;\"\n"
+    pki.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pki.path("ruder", "key"),
+                "-out", pki.path("ruder", "csr"), "-utf8", "-subj", f"/CN={rude}")
+    pki.openssl("x509", "-req", "-in", pki.path("ruder", "csr"), "-CA", pki.path("ca"), "-CAkey", pki.path("ca", "key"),
+                "-set_serial", "8", "-days", "9", "-out", pki.path("ruder"))
+    for kind in ("json", "text"):
+        log = log_of(world)
+        proxy = world.proxy("--client-ca", pki.path("ca"), "--access-log", log, "--access-log-format", kind)
+        client = world.client(proxy, cert="ruder")
+        check(client.ask("GET /json HTTP/1.1\nHost: localhost\n\n")[0] == 200, proxy.err())
+        client.close()
+        line = until(lambda: lines_of(log), "no line in the log")[0]
+        check(len(lines_of(log)) == 1 and all(" " <= c <= "~" for c in line), ascii(line))
+        check(kind == "text" or "\u009b31m\u202e" in json.loads(line)["peer_subject"], line)
