@@ -383,10 +383,12 @@ bool milgi__pool_recovered(struct milgi__pool *pool)
     return true;
 }
 
-uint64_t milgi__pool_free_share(const struct milgi__pool *pool)
+uint64_t milgi__pool_share(const struct milgi__pool *pool)
 {
     uint64_t limit = pool->options.limit, used = MILGI__MIN(pool->used, limit);
-    return limit ? (limit - used) * MILGI__SHARE_ALL / limit : 0;
+    if (used <= limit / 4)
+        return MILGI__SHARE_ALL;
+    return (limit - used) * MILGI__SHARE_ALL / limit * 4 / 3;
 }
 
 size_t milgi__pool_used(const struct milgi__pool *pool)

@@ -180,12 +180,6 @@ static inline uint64_t milgi__framed_max(const struct milgi_config *config)
     return config->limit[MILGI_LIMIT_OUTPUT] + MILGI__RECORD_ON_WIRE;
 }
 
-/* Of MILGI__SHARE_ALL: all until a quarter of the engine's chunks is used, then by how much is free. */
-static inline uint64_t milgi__conn_share_now(const struct milgi_conn *c)
-{
-    return MILGI__MIN(milgi__pool_free_share(milgi__engine_pool(c->engine)) * 4 / 3, MILGI__SHARE_ALL);
-}
-
 uint64_t milgi__conn_share_less(const struct milgi_conn *c, enum milgi_limit which, uint64_t share);
 /*
  * Of CREDIT, INPUT or OUTPUT what a connection may have now: less as the engine's chunks run out, so that those whose
@@ -193,6 +187,6 @@ uint64_t milgi__conn_share_less(const struct milgi_conn *c, enum milgi_limit whi
  */
 static inline uint64_t milgi__conn_share(const struct milgi_conn *c, enum milgi_limit which)
 {
-    uint64_t share = milgi__conn_share_now(c);
+    uint64_t share = milgi__pool_share(milgi__engine_pool(c->engine));
     return share == MILGI__SHARE_ALL ? milgi__conn_limit(c, which) : milgi__conn_share_less(c, which, share);
 }

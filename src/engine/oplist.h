@@ -43,6 +43,5 @@ static inline void milgi__oplist_remove(struct milgi__oplist *list, struct milgi
         op->e.next->e.prev = op->e.prev;
     else
         list->last = op->e.prev;
-    op->e.next = op->e.prev = NULL;
     list->n--;
 }

@@ -6,7 +6,7 @@
 
 #define SLABS_FIRST 16u
 
-static bool grow(struct milgi__slab *s)
+bool milgi__slab_grow(struct milgi__slab *s)
 {
     if (s->slabs_n == s->slabs_cap) {
         uint32_t cap = s->slabs_cap ? s->slabs_cap * 2 : SLABS_FIRST;
@@ -31,25 +31,6 @@ static bool grow(struct milgi__slab *s)
         s->free = &slab[i];
     }
     return true;
-}
-
-struct milgi_op *milgi__slab_take(struct milgi__slab *s)
-{
-    if (!s->free && !grow(s))
-        return NULL;
-    struct milgi_op *op = s->free;
-    s->free = op->e.next;
-    s->alive++;
-    /*
-     * What record/ and handshake/ fill in comes behind: the header and the part that says what the op holds start out
-     * zero.
-     */
-    milgi__zero(op, offsetof(struct milgi_op, u.aead.src));
-    uint64_t id = ++s->last_id;
-    op->e.id = (uint32_t)id;
-    op->e.generation = (uint32_t)(id >> 32);
-    op->e.state = MILGI__OP_MADE;
-    return op;
 }
 
 void milgi__slab_trim(struct milgi__slab *s)

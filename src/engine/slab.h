@@ -16,8 +16,27 @@ struct milgi__slab {
     bool freed; /* something was, since somebody last asked */
 };
 
+/* More of them that are free; false: no memory. */
+bool milgi__slab_grow(struct milgi__slab *s);
 /* One that is MILGI__OP_MADE, its header zero and its id its own; NULL: no memory. */
-struct milgi_op *milgi__slab_take(struct milgi__slab *s);
+static inline struct milgi_op *milgi__slab_take(struct milgi__slab *s)
+{
+    if (!s->free && !milgi__slab_grow(s))
+        return NULL;
+    struct milgi_op *op = s->free;
+    s->free = op->e.next;
+    s->alive++;
+    /*
+     * What record/ and handshake/ fill in comes behind: the header and the part that says what the op holds start out
+     * zero.
+     */
+    milgi__zero(op, offsetof(struct milgi_op, u.aead.src));
+    uint64_t id = ++s->last_id;
+    op->e.id = (uint32_t)id;
+    op->e.generation = (uint32_t)(id >> 32);
+    op->e.state = MILGI__OP_MADE;
+    return op;
+}
 static inline void milgi__slab_give(struct milgi__slab *s, struct milgi_op *op)
 {
     op->e.state = MILGI__OP_FREE;
