@@ -93,8 +93,8 @@ void milgi__pool_retry(struct milgi__pool *pool);
 /* Whether |bytes| more can be had now; if not, milgi__pool_recovered() tells when they can. */
 bool milgi__pool_room(struct milgi__pool *pool, size_t bytes);
 /*
- * What each of its users may have of all that it might: MILGI__SHARE_ALL until a quarter of the pool is used, then less,
- * in proportion to what is free. The reserve is not counted.
+ * What each of its users may have of all that it might: MILGI__SHARE_ALL until a quarter of the pool is used, then
+ * less, in proportion to what is free. The reserve is not counted.
  */
 #define MILGI__SHARE_ALL 1024u
 uint64_t milgi__pool_share(const struct milgi__pool *pool);

@@ -47,5 +47,6 @@ uint64_t milgi__conn_share_less(const struct milgi_conn *c, enum milgi_limit whi
 
 size_t milgi_conn_read_size(const struct milgi_conn *c, size_t most)
 {
-    return milgi__pool_share(milgi__engine_pool(c->engine)) == MILGI__SHARE_ALL ? most : MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
+    bool all = milgi__pool_share(milgi__engine_pool(c->engine)) == MILGI__SHARE_ALL;
+    return all ? most : MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
 }

@@ -10,6 +10,19 @@
 
 /* --- whose it is ------------------------------------------------------------------------------------------------ */
 
+void milgi__op_own(struct milgi__owner *owner, struct milgi_op *op)
+{
+    op->e.owner = owner;
+    op->e.owner_index = owner->index;
+    op->e.owner_generation = owner->generation;
+    op->e.owner_prev = NULL;
+    op->e.owner_next = owner->first_op;
+    if (owner->first_op)
+        owner->first_op->e.owner_prev = op;
+    owner->first_op = op;
+    op->flags |= MILGI__OP_OWNED;
+}
+
 /* |owner| hears of it no more. */
 static void disown(struct milgi__owner *owner, struct milgi_op *op)
 {

@@ -4,19 +4,7 @@
 
 #include "engine/parts.h"
 
-/* |owner| is told of its end. */
-static inline void milgi__op_own(struct milgi__owner *owner, struct milgi_op *op)
-{
-    op->e.owner = owner;
-    op->e.owner_index = owner->index;
-    op->e.owner_generation = owner->generation;
-    op->e.owner_prev = NULL;
-    op->e.owner_next = owner->first_op;
-    if (owner->first_op)
-        owner->first_op->e.owner_prev = op;
-    owner->first_op = op;
-    op->flags |= MILGI__OP_OWNED;
-}
+void milgi__op_own(struct milgi__owner *owner, struct milgi_op *op); /* who is told of its end */
 void milgi__op_release(struct milgi_engine *e, struct milgi_op *op);
 /* Its status is final and |d|, where it was, has it no more. */
 void milgi__op_ended(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op);
