@@ -260,7 +260,10 @@ void liar_update(struct liar *l, bool request, size_t pad)
     uint8_t message[5];
     struct milgi__writer w = milgi__writer(message, sizeof message);
     milgi__key_update_encode(&w, request);
-    liar_record(l, LIAR_HANDSHAKE, message, sizeof message, pad);
+    if (l->fragment)
+        send_handshake(l, message, sizeof message);
+    else
+        liar_record(l, LIAR_HANDSHAKE, message, sizeof message, pad);
     next_keys(l, &l->write);
 }
 

@@ -126,7 +126,7 @@ void liar_inner(struct liar *liar, unsigned outer_type, const void *inner, size_
 void liar_raw(struct liar *liar, const void *data, size_t len);
 void liar_send_ccs(struct liar *liar);
 void liar_send_alert(struct liar *liar, int level, int alert);
-/* A KeyUpdate, padded, and new keys for what follows. */
+/* A KeyUpdate, padded, or in records as |fragment| says, and new keys for what follows. */
 void liar_update(struct liar *liar, bool request, size_t pad);
 
 /* The victim has ended with this alert, told us so (if it can be understood), and given nothing to its application. */

@@ -144,6 +144,31 @@ static void a_key_update_ends_its_record(void **state)
     }
 }
 
+/*= RFC8446 5.1: "Handshake messages MAY be [...] fragmented across several records" */
+static void a_key_update_may_come_in_pieces(void **state)
+{
+    static const char *const devices[] = { NULL, "sim:latency=1ms,units=8,jitter=5ms,seed=2" };
+    (void)state;
+    for (size_t i = 0; i < 2 * 2 * 4; i++) {
+        struct place place = { .role = (enum milgi_role)(i & 1) };
+        struct liar_setup setup = setup_of(&place);
+        struct liar liar;
+        setup.device = devices[i / 2 % 2];
+        liar_init(&liar, &setup);
+        liar_handshake(&liar);
+        liar.fragment = 1 + i / 4;
+        for (unsigned round = 0; round < 8; round++) {
+            liar_update(&liar, round & 1, 0);
+            liar_record(&liar, LIAR_DATA, "data", 4, round);
+        }
+        liar_listen(&liar);
+        assert_int_equal(liar.victim->got.len, 8 * 4);
+        assert_true(liar.updates_n >= 1);
+        assert_false(liar.deaf || liar.victim->closed);
+        liar_fini(&liar);
+    }
+}
+
 static void data_right_behind_finished_and_key_updates_is_taken(void **state)
 {
     (void)state;
@@ -331,6 +356,7 @@ int main(void)
         cmocka_unit_test(no_message_begins_before_the_keys_that_are_its),
         cmocka_unit_test(no_record_of_the_old_key_may_follow_a_change_of_keys),
         cmocka_unit_test(a_key_update_ends_its_record),
+        cmocka_unit_test(a_key_update_may_come_in_pieces),
         cmocka_unit_test(data_right_behind_finished_and_key_updates_is_taken),
         cmocka_unit_test(nothing_may_come_between_the_parts_of_a_message),
         cmocka_unit_test(nothing_may_come_between_the_parts_of_a_later_message),
