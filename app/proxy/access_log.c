@@ -68,9 +68,11 @@ static void write_time(char text[40])
 }
 
 /* Whose doing the end was, as far as can be said. */
-static const char *fault_of(const struct milgi_reason *reason)
+static const char *fault_of(const struct client *c, const struct milgi_reason *reason)
 {
-    if (!reason)
+    if (c->why == relay_failed)
+        return "the backend's";
+    if (!reason || reason->error == MILGI_EREFUSED) /* we have aborted it */
         return "ours";
     switch (reason->cls) {
     case MILGI_CLASS_NONE: return "nobody's";
@@ -91,7 +93,7 @@ static struct account account_of(const struct client *c, const struct milgi_reas
 {
     const struct proxy *p = c->proxy;
     bool late = c->life.list == &p->shaking && !p->draining && !p->stopping; /* it has kept us waiting */
-    struct account a = { .subject = c->subject, .fault = !reason && late ? "the client's" : fault_of(reason) };
+    struct account a = { .subject = c->subject, .fault = !reason && late ? "the client's" : fault_of(c, reason) };
     struct milgi_conn *conn = c->stream ? milgi_stream_conn(c->stream) : NULL;
     write_time(a.time);
     if (c->ends.from.ss_family == AF_UNSPEC)
@@ -99,7 +101,8 @@ static struct account account_of(const struct client *c, const struct milgi_reas
     else
         app_address_text((const struct sockaddr *)&c->ends.from, a.from);
     a.duration_ms = uv_now(&c->proxy->loop) - c->begin_ms;
-    a.end = reason ? (reason->error ? reason->detail : "in order") : why;
+    a.end = reason && !reason->error ? "in order" : reason && !c->why ? reason->detail
+                                                                      : why;
     a.in_order = reason && !reason->error;
     a.alert = reason && reason->error && reason->alert != MILGI_ALERT_NONE ? milgi_alert_name(reason->alert) : NULL;
     if (!conn)

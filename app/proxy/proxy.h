@@ -192,6 +192,7 @@ int proxy_serve(struct proxy *p);
 int proxy_master(struct proxy *p);
 
 extern const struct service relay_service; /* to the backend, and back */
+extern const char relay_failed[];          /* client.why of one whose backend did */
 extern const struct service http_service;  /* the built-in pages */
 
 /* The pages; to be freed. NULL: no memory. */

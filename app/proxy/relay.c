@@ -9,9 +9,11 @@
 #include "common/facts.h"
 #include "common/say.h"
 
+#include <errno.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define READ_SIZE 32768u
@@ -19,6 +21,8 @@
 #define COMPLAIN_MS 1000u    /* between two complaints about the backend */
 #define WASTE_MAX (1u << 20) /* bytes that a client may send to a backend that takes none */
 #define QUIET_MS 1000        /* a relay that was silent for so long is not in the middle of something */
+
+const char relay_failed[] = "the backend failed";
 
 struct relay {
     struct client *client;
@@ -150,6 +154,7 @@ static void backend_failed(struct relay *r, const char *what, int error)
     if (r->closing)
         return;
     complain(r, what, error);
+    r->client->why = relay_failed;
     if (r->client->stream)
         milgi_stream_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
     relay_close(r, false);
@@ -370,9 +375,29 @@ static void backend_ended(struct relay *r)
         milgi_stream_shutdown(r->client->stream);
 }
 
+/*
+ * What |len|, which libuv has read, really is. When a connection has been reset while there was something to read
+ * libuv reads that, and calls it an end without having asked for more: the error is still there.
+ */
+static ssize_t what_was_read(uv_stream_t *handle, ssize_t len)
+{
+    uv_os_fd_t fd;
+    char byte;
+    if (len != UV_EOF || uv_fileno((uv_handle_t *)handle, &fd))
+        return len;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (!n)
+        return UV_EOF;
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        return uv_translate_sys_error(errno);
+    int rv = uv_read_start(handle, on_alloc, on_read); /* there is more, or will be */
+    return rv < 0 ? rv : 0;
+}
+
 static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf)
 {
     struct relay *r = handle->data;
+    len = what_was_read(handle, len);
     struct milgi_slice slice = { r->reading, (uint8_t *)buf->base, len > 0 ? (uint32_t)len : 0 };
     r->reading = NULL;
     if (len > 0 && r->client->stream) {

@@ -76,6 +76,28 @@ def test_an_answer_of_the_page_in_the_middle_of_a_second_signal_is_cut(world):
     client.close()
 
 
+def test_a_reset_behind_much_that_is_unread_is_no_end(world):
+    """What the proxy has not read yet when the reset comes: libuv reads it, and calls the rest an end."""
+    def sends(size, unread):
+        def serve(sock):
+            sock.recv(1 if unread else 1000)
+            sock.sendall(b"d" * size)
+            if unread:
+                sock.close()
+            else:
+                reset(sock)
+        return serve
+    for size in (1, 20000, 500000, 2000000):
+        for unread in (False, True):
+            proxy = world.proxy("--backend", world.backend(sends(size, unread)).address)
+            for _ in range(3):
+                client = world.client(proxy)
+                client.send(b"x" * 100)
+                client.read_cut()
+                client.close()
+            check("reset" in proxy.err(), proxy.err())
+
+
 def test_a_backend_that_fails_in_mid_answer_cuts(world):
     def fails(sock):
         sock.recv(10)

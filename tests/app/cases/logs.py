@@ -235,3 +235,13 @@ def test_a_certificate_gives_no_orders_to_who_looks_at_the_log(world):
         line = until(lambda: lines_of(log), "no line in the log")[0]
         check(len(lines_of(log)) == 1 and all(" " <= c <= "~" for c in line), ascii(line))
         check(kind == "text" or "\u009b31m\u202e" in json.loads(line)["peer_subject"], line)
+
+
+def test_a_backend_that_fails_is_in_the_log(world):
+    log = log_of(world)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    proxy = world.proxy("--access-log", log, "--backend", f"127.0.0.1:{port}")
+    world.client(proxy).read_cut()
+    entry = json.loads(until(lambda: lines_of(log), "no line in the log")[0])
+    check(entry["end"] == "the backend failed" and not entry["in_order"] and entry["fault"] == "the backend's", entry)
