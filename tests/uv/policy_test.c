@@ -2,6 +2,7 @@
 /*
  * What adapters/common decides, whatever the loop: when it reads, when it stops, when an end is sent. The loop is the
  * test's own: its kernel takes and gives what the test wants, and its clock moves when the test says so.
+ * ctest-wrap: milgi_conn_send
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,11 @@ struct sock {
     size_t read_len; /* since the last turn */
     unsigned reads;  /* and tries */
 
-    size_t got_len; /* application data */
+    size_t room; /* that was there for the last of them */
+
+    size_t got_len;          /* application data */
+    struct milgi_stream *to; /* where it is forwarded to; else it is only counted */
+    bool forwards;
     bool opened, ended, closed, keep_credit;
     struct milgi_reason reason;
 };
@@ -148,9 +153,22 @@ static void on_open(struct milgi_stream *stream, void *arg)
     ((struct sock *)arg)->opened = true;
 }
 
+static bool unlucky; /* there is no memory to send anything */
+
+int __real_milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice);
+int __wrap_milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice);
+int __wrap_milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice)
+{
+    return unlucky ? MILGI_ENOMEM : __real_milgi_conn_send(conn, slice);
+}
+
 static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct sock *s = arg;
+    if (s->forwards) {
+        milgi_stream_forward(stream, s->to, slices, slices_n);
+        return;
+    }
     for (size_t i = 0; i < slices_n; i++) {
         s->got_len += slices[i].len;
         if (!s->keep_credit)
@@ -194,6 +212,7 @@ static void poll_in(struct sock *s)
         assert_true(guard < 10000);
         s->reads++;
         uint8_t *to = milgi__stream_room(&s->common, &room);
+        s->room = room;
         size_t len = room < from->len ? room : from->len;
         if (to)
             memcpy(to, from->p, len);
@@ -257,7 +276,7 @@ static void open_sock(struct sock *s, enum milgi_role role, struct sock *peer)
     milgi__stream_connected(&s->common);
 }
 
-static void begin(void)
+static void begin_handshake(void)
 {
     struct identity *root = identity_root(IDENTITY_P256, "root");
     struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:uv.test");
@@ -273,6 +292,11 @@ static void begin(void)
     assert_int_equal(milgi__loop_init(&loop.common, &hooks, &options), 0);
     open_sock(&client, MILGI_CLIENT, &server);
     open_sock(&server, MILGI_SERVER, &client);
+}
+
+static void begin(void)
+{
+    begin_handshake();
     settle();
     assert_true(client.opened && server.opened);
 }
@@ -377,6 +401,22 @@ static void a_stream_without_memory_is_not_read(void **state)
     end();
 }
 
+/* Much is read at once where much comes, and little where little does. */
+static void reads_are_as_large_as_what_comes(void **state)
+{
+    (void)state;
+    begin();
+    client_sends(3);
+    settle();
+    assert_int_equal(server.room, READ_MOST);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(milgi_stream_write(&client.common, data, 100), 0);
+        settle();
+    }
+    assert_int_equal(server.room, 4096);
+    end();
+}
+
 /* What nobody wants is read for the peer's sake, so that it hears the alert, and not without end. */
 static void a_stream_that_has_ended_is_read_up_to_a_bound(void **state)
 {
@@ -470,15 +510,119 @@ static void an_end_is_sent_behind_all_that_is_queued(void **state)
     }
 }
 
+/* Its peer may have more to say, and would lose the last record if it were reset for it. */
+static void a_socket_is_not_closed_before_the_peer_has_ended(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(milgi_stream_abort(&server.common, MILGI_ALERT_INTERNAL_ERROR), 0);
+    turn();
+    poll_out(&server);
+    assert_true(server.shut_told);
+    assert_false(server.closing);
+    settle();
+    assert_true(server.gone && client.closed);
+    end();
+}
+
+/* Its application has not taken all and will not any more: nothing waits for that. */
+static void a_stream_that_is_closed_ends_in_order_all_the_same(void **state)
+{
+    (void)state;
+    begin();
+    server.keep_credit = true;
+    assert_int_equal(milgi_stream_write(&client.common, data, 300000), MILGI_PAUSE);
+    assert_int_equal(milgi_stream_shutdown(&client.common), 0);
+    settle();
+    assert_false(server.ended);
+    milgi_stream_close(&server.common);
+    settle();
+    assert_true(server.gone && client.closed);
+    assert_int_equal(client.reason.error, 0);
+    end();
+}
+
+static void a_stream_that_is_closed_in_the_handshake_cancels_it(void **state)
+{
+    (void)state;
+    begin_handshake();
+    turn();
+    milgi_stream_close(&client.common);
+    settle();
+    assert_false(server.opened);
+    assert_true(server.closed);
+    assert_int_equal(server.reason.error, MILGI_EALERT);
+    end();
+}
+
+/* --- forwarding --------------------------------------------------------------------------------------------------- */
+
+static void forward_without_memory(struct milgi_stream *to)
+{
+    server.forwards = unlucky = true;
+    server.to = to;
+    assert_int_equal(milgi_stream_write(&client.common, data, 1000), 0);
+    settle();
+    server.forwards = unlucky = false;
+}
+
+static void what_is_held_back_is_before_all_that_is_said_later(void **state)
+{
+    (void)state;
+    begin();
+    forward_without_memory(&server.common);
+    assert_int_equal(client.got_len, 0);
+    assert_int_equal(milgi_stream_write(&server.common, data, 1), MILGI_ENOMEM);
+    assert_int_equal(milgi_stream_shutdown(&server.common), 0);
+    assert_int_equal(milgi_stream_write(&server.common, data, 1), MILGI_ECLOSED);
+    settle();
+    assert_false(client.ended);
+    milgi__stream_refill(&server.common);
+    settle();
+    assert_int_equal(client.got_len, 1000);
+    assert_true(client.ended);
+    end();
+}
+
+static void a_source_is_ended_with_the_one_that_has_not_sent_all_of_it(void **state)
+{
+    (void)state;
+    begin();
+    forward_without_memory(&client.common);
+    assert_false(server.closed);
+    milgi_stream_drop(&client.common);
+    settle();
+    assert_true(server.closed);
+    assert_int_equal(server.reason.alert, MILGI_ALERT_INTERNAL_ERROR);
+    end();
+}
+
+static void a_source_is_ended_that_has_nowhere_to_send_to(void **state)
+{
+    (void)state;
+    begin();
+    forward_without_memory(NULL);
+    assert_true(server.closed);
+    assert_int_equal(server.reason.alert, MILGI_ALERT_INTERNAL_ERROR);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_stream_is_read_for_longer_than_what_it_may_stage),
         cmocka_unit_test(a_stream_whose_application_takes_nothing_is_not_read),
+        cmocka_unit_test(reads_are_as_large_as_what_comes),
         cmocka_unit_test(a_stream_without_memory_is_not_read),
         cmocka_unit_test(a_stream_that_has_ended_is_read_up_to_a_bound),
         cmocka_unit_test(nobody_is_woken_up_where_nothing_happens),
         cmocka_unit_test(an_end_is_sent_behind_all_that_is_queued),
+        cmocka_unit_test(a_socket_is_not_closed_before_the_peer_has_ended),
+        cmocka_unit_test(a_stream_that_is_closed_ends_in_order_all_the_same),
+        cmocka_unit_test(a_stream_that_is_closed_in_the_handshake_cancels_it),
+        cmocka_unit_test(what_is_held_back_is_before_all_that_is_said_later),
+        cmocka_unit_test(a_source_is_ended_with_the_one_that_has_not_sent_all_of_it),
+        cmocka_unit_test(a_source_is_ended_that_has_nowhere_to_send_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
