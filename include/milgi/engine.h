@@ -103,8 +103,8 @@ struct milgi_engine_options {
     void (*on_device)(void *ctx, struct milgi_engine *engine, unsigned index, struct milgi_device *device,
         enum milgi_device_event event);
     void *device_ctx;
-    size_t memory_limit;                      /* bytes of chunks; default 1 GiB */
-    uint32_t op_limit;                        /* ops alive at once; default 65536 */
+    size_t memory_limit;                      /* bytes of chunks, 64 KiB at least; default 1 GiB */
+    uint32_t op_limit;                        /* ops alive at once, 16 at least; default 65536 */
     uint32_t conn_limit;                      /* connections; default 1048576 */
     enum milgi_full_policy full_policy;       /* default WAIT */
     uint32_t full_line;                       /* default 256 */
@@ -149,7 +149,7 @@ MILGI_API void milgi_engine_options_init(struct milgi_engine_options *options);
 
 /*
  * A new engine with the inline device "cpu" at index 0. |options| is copied; NULL: all defaults. Make it after
- * fork(). Returns 0, MILGI_EINVAL, MILGI_ENOMEM, MILGI_ELIMIT (no descriptor left).
+ * fork(). Returns 0, MILGI_EINVAL (an option that makes no sense), MILGI_ENOMEM, MILGI_ELIMIT (no descriptor left).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_new(
     const struct milgi_engine_options *options, struct milgi_engine **engine);

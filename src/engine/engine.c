@@ -77,10 +77,16 @@ static void engine_fini(struct milgi_engine *e)
     milgi__free_wiped(e, sizeof *e);
 }
 
+/* With less no connection would ever come to be: all that a step starts has to fit, and a record. */
+#define OPS_MIN 16u
+#define MEMORY_MIN 65536u
+
 static bool options_make_sense(const struct milgi_engine_options *o)
 {
-    return o->clock.monotonic_ns && o->clock.wall_s && o->random && o->op_limit && o->conn_limit && o->memory_limit &&
-        o->share[0] && o->share[1] && o->full_policy <= MILGI_FULL_REFUSE && o->completion <= MILGI_COMPLETION_BUSY;
+    bool given = o->clock.monotonic_ns && o->clock.wall_s && o->random;
+    bool limits = o->op_limit >= OPS_MIN && o->memory_limit >= MEMORY_MIN && o->conn_limit;
+    return given && limits && o->share[0] && o->share[1] && o->full_policy <= MILGI_FULL_REFUSE &&
+        o->completion <= MILGI_COMPLETION_BUSY;
 }
 
 int milgi_engine_new(const struct milgi_engine_options *options, struct milgi_engine **engine)

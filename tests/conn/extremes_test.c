@@ -216,6 +216,65 @@ static void a_burst_of_any_size_ends(void **state)
     }
 }
 
+/* --- the engine's ----------------------------------------------------------------------------------------------- */
+
+static bool makes_engine(uint32_t op_limit, size_t memory_limit)
+{
+    struct milgi_engine_options options;
+    struct milgi_engine *engine;
+    milgi_engine_options_init(&options);
+    options.op_limit = op_limit;
+    options.memory_limit = memory_limit;
+    int rv = milgi_engine_new(&options, &engine);
+    assert_true(rv == 0 || rv == MILGI_EINVAL);
+    milgi_engine_free(engine);
+    return rv == 0;
+}
+
+/* With less a handshake would wait for room until its time is over, and nobody would be told why. */
+static void an_engine_in_which_no_handshake_has_room_is_not_made(void **state)
+{
+    (void)state;
+    for (uint32_t n = 0; n < 16; n++)
+        assert_false(makes_engine(n, 1 << 20));
+    for (size_t n = 0; n < 65536; n = 2 * n + 1)
+        assert_false(makes_engine(1000, n));
+    assert_true(makes_engine(16, 65536));
+}
+
+/* Three key shares, certificates on both sides. */
+static void the_least_engine_is_enough_for_a_connection(void **state)
+{
+    (void)state;
+    for (size_t d = 0; d < MILGI__COUNT(devices); d++) {
+        struct milgi_config *c = fake_config(MILGI_CLIENT, NULL), *s = fake_config(MILGI_SERVER, NULL);
+        struct milgi_trust *trust = fake_trust(0);
+        struct milgi_credential *credential = fake_credential(NULL);
+        struct milgi_engine_options options;
+        struct pair pair;
+        milgi_engine_options_init(&options);
+        options.op_limit = 16;
+        options.memory_limit = 65536;
+        assert_int_equal(milgi_config_set_key_shares(c, 3), 0);
+        assert_int_equal(milgi_config_add_credential(c, credential), 0);
+        assert_int_equal(milgi_config_set_trust(s, trust), 0);
+        milgi_credential_unref(credential);
+        milgi_trust_unref(trust);
+        struct pair_setup setup = { .server_name = "server.test", .seed = 4, .wall_s = FAKE_NOW_S };
+        setup.device[0] = setup.device[1] = devices[d];
+        setup.config[MILGI_CLIENT] = fake_freeze(c);
+        setup.config[MILGI_SERVER] = fake_freeze(s);
+        setup.options = &options;
+        pair_init(&pair, &setup);
+        milgi_config_unref(c);
+        milgi_config_unref(s);
+        pair_settle(&pair);
+        assert_true(pair.side[0].established && pair.side[1].established);
+        talk(&pair);
+        pair_fini(&pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +282,8 @@ int main(void)
         cmocka_unit_test(all_limits_may_be_extreme_at_once),
         cmocka_unit_test(what_is_out_of_its_range_is_refused_and_changes_nothing),
         cmocka_unit_test(a_burst_of_any_size_ends),
+        cmocka_unit_test(an_engine_in_which_no_handshake_has_room_is_not_made),
+        cmocka_unit_test(the_least_engine_is_enough_for_a_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
