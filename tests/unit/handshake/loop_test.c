@@ -257,6 +257,48 @@ static void the_credential_is_chosen_by_name_then_by_signature(void **state)
     identity_free(other);
 }
 
+/*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm advertised by the
+ *= client if it is able to provide such a chain (see Section 4.2.3)." */
+static void a_credential_that_is_signed_as_the_client_wishes_goes_first(void **state)
+{
+    (void)state;
+    static const uint16_t ed25519 = MILGI_SIG_ED25519;
+    struct identity *root = identity_root(IDENTITY_ED25519, "another root");
+    struct identity *leaf[] = { identity_leaf(fixture.root, IDENTITY_ED25519, "DNS:a.test"),
+        identity_leaf(root, IDENTITY_ED25519, "DNS:a.test") };
+    struct milgi_credential *credential[2];
+    for (unsigned i = 0; i < 2; i++)
+        MUST(milgi_credential_new_pem(leaf[i]->chain_pem, strlen(leaf[i]->chain_pem), leaf[i]->key_pem,
+            strlen(leaf[i]->key_pem), &credential[i]));
+    static const struct {
+        unsigned n;
+        bool wishes;
+        unsigned chosen;
+    } cases[] = { { 2, false, 0 }, { 2, true, 1 }, { 1, true, 0 } }; /* better one that it may not know than none */
+    for (unsigned i = 0; i < 2 * MILGI__COUNT(cases); i++) {
+        struct milgi_config *client = milgi_config_new(MILGI_CLIENT), *server = milgi_config_new(MILGI_SERVER);
+        MUST(milgi_config_dangerously_accept_any_server(client));
+        for (unsigned k = 0; k < cases[i / 2].n; k++)
+            MUST(milgi_config_add_credential(server, credential[k]));
+        if (cases[i / 2].wishes)
+            MUST(milgi_config_set_signature_schemes(client, &ed25519, 1));
+        freeze(client);
+        freeze(server);
+        struct loop *loop = loop_new(client, server, i % 2 ? "nobody.test" : "a.test");
+        loop_pump(loop);
+        assert_open(loop);
+        assert_ptr_equal(milgi__hs_result(loop->server.hs)->credential, credential[cases[i / 2].chosen]);
+        loop_free(loop);
+        milgi_config_unref(client);
+        milgi_config_unref(server);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        milgi_credential_unref(credential[i]);
+        identity_free(leaf[i]);
+    }
+    identity_free(root);
+}
+
 static void take_line(void *arg, const char *line)
 {
     struct {
@@ -342,6 +384,7 @@ int main(void)
         cmocka_unit_test(one_side_alone_with_protocols_gets_none),
         cmocka_unit_test(addresses_are_verified_and_not_sent_as_names),
         cmocka_unit_test(the_credential_is_chosen_by_name_then_by_signature),
+        cmocka_unit_test(a_credential_that_is_signed_as_the_client_wishes_goes_first),
         cmocka_unit_test(the_key_log_has_five_lines_on_each_side),
         cmocka_unit_test(ccs_is_taken_from_the_first_hello_to_the_peers_finished),
         cmocka_unit_test(a_server_is_half_open_only_if_its_config_says_so),
