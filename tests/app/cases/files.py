@@ -117,7 +117,7 @@ def test_what_is_wrong_with_a_file_is_said_of_that_file(world):
                         (files.write("words.pem", "a certificate\n"), ("no PEM", "no certificate")),
                         (files.write("glued.pem", pem.rstrip("\n") + pem), ("line",)),
                         (files.write("cut.pem", pem[:200]), ("line",)),
-                        (files.write("second.pem", pem + "-----BEGIN NONSENSE-----\nAAAA\n-----END NONSENSE-----\n"), ("line", "NONSENSE")),
+                        (files.write("second-block.pem", pem + "-----BEGIN NONSENSE-----\nAAAA\n-----END NONSENSE-----\n"), ("line", "NONSENSE")),
                         (files.write("broken-second.pem", pem + lines[0] + "AAAA\n" + lines[-1]), ("line",)),
                         (files.write("order.pem", files.text("ca") + pem), ("first",))):
         files.refused(path, key, path, *words)
