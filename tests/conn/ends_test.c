@@ -265,8 +265,11 @@ static void a_handshake_that_is_canceled_is_ended_in_order(void **state)
         assert_int_equal(side->reason.error, MILGI_EREFUSED);
         assert_int_equal(side->reason.alert, MILGI_ALERT_USER_CANCELED);
         pair_settle(&pair);
-        if (role == MILGI_CLIENT) /* the server has begun, and waits for more */
+        if (role == MILGI_CLIENT) { /* the server has begun, and waits for more */
             assert_true(peer->closed);
+            assert_int_equal(peer->alerts_n, 1); /* close_notify is the end of data, of which there was none */
+            assert_int_equal(peer->alerts[0], MILGI_ALERT_USER_CANCELED);
+        }
         pair_fini(&pair);
     }
 }
@@ -340,6 +343,31 @@ static void a_transport_that_fails_behind_an_unsent_close_notify_is_told_at_once
     assert_int_equal(client->reason.error, MILGI_ETRANSPORT);
     assert_int_equal(client->reason.alert, MILGI_ALERT_NONE);
     pair_fini(&pair);
+}
+
+static void expect_nothing_behind_the_end(struct pair_side *side, const char *event)
+{
+    assert_true(!side->closed || strcmp(event, "closed") == 0);
+}
+
+static void all_output_is_handed_out_before_the_end_is_told(void **state)
+{
+    (void)state;
+    for (int abort = 0; abort < 2; abort++) {
+        begin(config(MILGI_CLIENT), config(MILGI_SERVER), NULL, NULL);
+        establish();
+        client->on_event = server->on_event = expect_nothing_behind_the_end;
+        assert_int_equal(milgi_conn_shutdown(server->conn), 0);
+        pair_settle(&pair);
+        if (abort)
+            assert_int_equal(milgi_conn_abort(client->conn, MILGI_ALERT_INTERNAL_ERROR), 0);
+        else
+            assert_int_equal(milgi_conn_shutdown(client->conn), 0);
+        pair_settle(&pair);
+        assert_true(client->closed);
+        assert_int_equal(server->alerts_n, 1);
+        pair_fini(&pair);
+    }
 }
 
 static void answer_and_abort(struct pair_side *side, const struct milgi_decision *decision)
@@ -646,6 +674,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_is_canceled_later_does_not_seem_to_end_in_order),
         cmocka_unit_test(a_failure_behind_an_unsent_close_notify_is_told_at_once),
         cmocka_unit_test(a_transport_that_fails_behind_an_unsent_close_notify_is_told_at_once),
+        cmocka_unit_test(all_output_is_handed_out_before_the_end_is_told),
         cmocka_unit_test(nothing_follows_the_alert_of_an_abort_inside_a_decision),
         cmocka_unit_test(a_connection_may_be_freed_from_every_event),
         cmocka_unit_test(a_connection_may_be_aborted_from_every_event),

@@ -274,6 +274,31 @@ static void room_is_no_matter_of_a_connection_that_ends(void **state)
     }
 }
 
+static void say_that_all_is_done(struct pair_side *side, const char *event)
+{
+    if (strcmp(event, "data") == 0)
+        milgi_conn_output_done(side->conn, SIZE_MAX);
+}
+
+/* What is ready and has not been handed out cannot have been taken. */
+static void more_than_was_handed_out_is_never_done(void **state)
+{
+    (void)state;
+    begin(NULL);
+    server->on_event = say_that_all_is_done;
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(milgi_conn_write(client->conn, pattern, 1000), 0);
+        run_alone(client);
+        (void)pair_carry(client, 0);
+        assert_int_equal(milgi_conn_write(server->conn, pattern + i * 1000, 1000), 0);
+        run_alone(server);
+    }
+    pair_settle(&pair);
+    assert_int_equal(client->got.len, 10000);
+    assert_memory_equal(client->got.p, pattern, 10000);
+    pair_fini(&pair);
+}
+
 /* --- behind our own end ------------------------------------------------------------------------------------------- */
 
 static void nothing_is_taken_behind_a_shutdown(void **state)
@@ -425,6 +450,7 @@ int main(void)
         cmocka_unit_test(credit_that_has_grown_opens_what_waits),
         cmocka_unit_test(room_is_told_once_to_who_was_told_to_pause_and_to_nobody_else),
         cmocka_unit_test(room_is_no_matter_of_a_connection_that_ends),
+        cmocka_unit_test(more_than_was_handed_out_is_never_done),
         cmocka_unit_test(nothing_is_taken_behind_a_shutdown),
         cmocka_unit_test(what_the_peer_says_behind_our_end_is_delivered),
         cmocka_unit_test(a_peer_that_has_not_answered_is_not_asked_again),
