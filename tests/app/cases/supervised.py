@@ -48,11 +48,11 @@ def check_told(world, address, *arguments):
     check(not select.select([supervisor], [], [], 0)[0], "the supervisor is told all once, by one process")
 
 
-def test_the_supervisor_is_told_what_the_proxy_does(world):
+def test_the_supervisor_is_told_when_it_serves(world):
     check_told(world, os.path.join(world.work, "notify-one"))
 
 
-def test_the_supervisor_of_workers_is_told_by_the_master_alone(world):
+def test_the_supervisor_of_workers_is_told_once(world):
     check_told(world, os.path.join(world.work, "notify-two"), "--workers", "2")
 
 
