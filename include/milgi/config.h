@@ -151,7 +151,7 @@ MILGI_API int milgi_certificate_names(const void *der, size_t len,
 
 /*
  * The system's trust store, PEM certificates (copied), or a PEM file. Returns 0, MILGI_EFILE, MILGI_EPARSE,
- * MILGI_ENOMEM. The reference is the caller's.
+ * MILGI_ENOMEM, MILGI_EINVAL (a NULL). The reference is the caller's.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_system(struct milgi_trust **trust);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_pem(const void *pem, size_t pem_len, struct milgi_trust **trust);
@@ -195,7 +195,7 @@ typedef size_t (*milgi_padding_cb)(void *ctx, size_t content_len);
 
 /*
  * A new config with secure defaults: verification on (a client trusts the system's store), host name checked. One
- * reference, the caller's. NULL: no memory.
+ * reference, the caller's. NULL: no memory, or no such role.
  */
 MILGI_API struct milgi_config *milgi_config_new(enum milgi_role role);
 MILGI_API struct milgi_config *milgi_config_ref(struct milgi_config *config);

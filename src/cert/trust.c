@@ -32,6 +32,8 @@ int milgi_trust_new_system(struct milgi_trust **trust)
     uint8_t *anchors;
     size_t len;
 
+    if (!trust)
+        return MILGI_EINVAL;
     *trust = NULL;
     int error = milgi__system_anchors(&anchors, &len);
     return error != 0 ? error : trust_new(anchors, len, trust);
@@ -43,6 +45,8 @@ int milgi_trust_load_pem(
     struct milgi__cert_list list = { .data = NULL };
     struct milgi__pem_fault fault;
 
+    if (!trust)
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     *trust = NULL;
     int error = milgi__pem_lines(problem, MILGI_FILE_CHAIN, &pem, &pem_len);
     if (error != 0)
@@ -63,9 +67,10 @@ int milgi_trust_new_pem(const void *pem, size_t pem_len, struct milgi_trust **tr
 
 int milgi_trust_load(const char *file, struct milgi_trust **trust, struct milgi_problem *problem)
 {
+    if (!file || !trust)
+        return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     size_t len;
     uint8_t *pem = milgi__port_read_file(file, &len);
-
     *trust = NULL;
     if (!pem)
         return milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_CHAIN);

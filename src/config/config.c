@@ -65,8 +65,9 @@ static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)
 
 struct milgi_config *milgi_config_new(enum milgi_role role)
 {
+    if (role != MILGI_CLIENT && role != MILGI_SERVER)
+        return NULL;
     struct milgi_config *config = milgi__alloc(sizeof *config);
-
     if (!config)
         return NULL;
     atomic_init(&config->refs, 1);

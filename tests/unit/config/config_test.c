@@ -66,6 +66,17 @@ static void defaults_are_secure(void **state)
     assert_int_equal(f->server->client_auth, MILGI_CLIENT_AUTH_NONE);
 }
 
+static void what_cannot_be_made_is_refused(void **state)
+{
+    (void)state;
+    assert_null(milgi_config_new((enum milgi_role)7));
+    struct milgi_trust *trust;
+    assert_int_equal(milgi_trust_new_system(NULL), MILGI_EINVAL);
+    assert_int_equal(milgi_trust_new_pem("", 0, NULL), MILGI_EINVAL);
+    assert_int_equal(milgi_trust_new_file("/", NULL), MILGI_EINVAL);
+    assert_int_equal(milgi_trust_new_file(NULL, &trust), MILGI_EINVAL);
+}
+
 static void a_server_needs_a_credential_or_to_be_asked(void **state)
 {
     struct fixture *f = *state;
@@ -315,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         config_test(defaults_are_secure),
+        cmocka_unit_test(what_cannot_be_made_is_refused),
         config_test(a_server_needs_a_credential_or_to_be_asked),
         config_test(client_authentication_needs_a_trust),
         config_test(a_servers_trust_requires_client_certificates),
