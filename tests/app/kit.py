@@ -22,6 +22,13 @@ def limit():
     return 30.0 * patience
 
 
+def is_readable(f, seconds):
+    """Within so many seconds; of any descriptor, where select() knows the first 1024."""
+    poll = select.poll()
+    poll.register(f, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 class Failure(Exception):
     """A case went wrong; the text says how."""
 
@@ -384,7 +391,7 @@ class Client:
         return self.answer()
 
     def readable(self, seconds):
-        return bool(self.tls.pending() or select.select([self.tls], [], [], seconds)[0])
+        return bool(self.tls.pending() or is_readable(self.tls, seconds))
 
     def close(self):
         self.tls.close()

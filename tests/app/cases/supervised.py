@@ -3,20 +3,19 @@
 
 import os
 import re
-import select
 import shutil
 import signal
 import socket
 import subprocess
 import time
 
-from kit import Client, Proxy, check, limit
+from kit import Client, Proxy, check, is_readable, limit
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
 def next_of(supervisor):
-    check(select.select([supervisor], [], [], limit())[0], "the supervisor is told nothing")
+    check(is_readable(supervisor, limit()), "the supervisor is told nothing")
     return supervisor.recv(1000)
 
 
@@ -45,7 +44,7 @@ def check_told(world, address, *arguments):
     proxy.process.send_signal(signal.SIGTERM)
     check(next_of(supervisor) == b"STOPPING=1", "STOPPING=1")
     check(proxy.wait() == 0, "it ends as intended")
-    check(not select.select([supervisor], [], [], 0)[0], "the supervisor is told all once, by one process")
+    check(not is_readable(supervisor, 0), "the supervisor is told all once, by one process")
 
 
 def test_the_supervisor_is_told_when_it_serves(world):
