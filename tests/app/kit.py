@@ -413,7 +413,15 @@ def cpu_of(command):
 
 
 def descriptors_of(command):
-    return len(os.listdir(f"/proc/{command.process.pid}/fd"))
+    """What its descriptors are of; one that is closed meanwhile is not among them."""
+    found = []
+    directory = f"/proc/{command.process.pid}/fd"
+    for fd in os.listdir(directory):
+        try:
+            found.append(os.readlink(f"{directory}/{fd}"))
+        except FileNotFoundError:
+            pass
+    return found
 
 
 def remove(directory):

@@ -158,7 +158,7 @@ class SigningRequests:
 
 def reload_under_load(world, files, proxy, workers=2):
     before = until(lambda: settled(proxy, workers), "the workers")
-    descriptors = descriptors_of(proxy)
+    descriptors = len(descriptors_of(proxy))
     client = world.client(proxy)
     check(client.ask(GET)[0] == 200, "no answer")
     inside = max(descriptors_in(pid) for pid in before)  # of the one that serves, with a connection
@@ -178,7 +178,7 @@ def reload_under_load(world, files, proxy, workers=2):
               "an old certificate was shown after the reload")
     after = until(lambda: settled(proxy, workers), "the old workers are gone, and no zombie is left")
     check(not set(before) & set(after), "a worker with the old certificate is left")
-    until(lambda: descriptors_of(proxy) == descriptors, "the master leaks descriptors")
+    until(lambda: len(descriptors_of(proxy)) == descriptors, "the master leaks descriptors")
     until(lambda: all(descriptors_in(pid) < inside for pid in after), "workers inherit what is not theirs")
     check(proxy.stop() == 0, "the exit status is not 0")
     for pid in after:
@@ -280,7 +280,7 @@ def test_workers_that_cannot_be_started_leave_the_old_ones_serving(world):
     files, proxy = proxy_with(world, "starved")
     first = files.fingerprint()
     before = until(lambda: settled(proxy, 2), "the workers")
-    open_now = descriptors_of(proxy)
+    open_now = len(descriptors_of(proxy))
     soft, hard = resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE)
     load = world.keep(Load(world, proxy, threads=2))
     files.renew()
