@@ -246,7 +246,7 @@ static void keep_chain(struct milgi_conn *c, const struct milgi_iov *chain, size
         len += chain[i].len;
     c->peer_chain = n ? milgi__alloc_raw(len) : NULL;
     c->peer_chain_n = c->peer_chain ? n : 0;
-    uint8_t *to = (uint8_t *)(c->peer_chain + c->peer_chain_n);
+    uint8_t *to = c->peer_chain ? (uint8_t *)(c->peer_chain + n) : NULL;
     for (size_t i = 0; i < c->peer_chain_n; i++) {
         memcpy(to, chain[i].data, chain[i].len);
         c->peer_chain[i] = (struct milgi_iov){ to, chain[i].len };

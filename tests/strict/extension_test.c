@@ -124,6 +124,38 @@ static void a_psk_stands_last(void **state)
     tell_all(lies, MILGI__COUNT(lies));
 }
 
+static void psk_with_a_binder_too_few(struct pair_bytes *m)
+{
+    static const char body[] = "\0\x0e\0\1i\0\0\0\0\0\1j\0\0\0\0"
+                               "\0\x21\x20"
+                               "0123456789abcdef0123456789abcdef";
+    liar_ext_add(m, PSK_MODES, "\1\1", 2, false);
+    liar_ext_add(m, PSK, body, sizeof body - 1, true);
+}
+
+static void psk_with_a_binder_too_many(struct pair_bytes *m)
+{
+    static const char body[] = "\0\7\0\1i\0\0\0\0"
+                               "\0\x42\x20"
+                               "0123456789abcdef0123456789abcdef"
+                               "\x20"
+                               "0123456789abcdef0123456789abcdef";
+    liar_ext_add(m, PSK_MODES, "\1\1", 2, false);
+    liar_ext_add(m, PSK, body, sizeof body - 1, true);
+}
+
+/*= RFC8446 4.2.11: "binders:  A series of HMAC values, one for each value in the identities list and in the same
+ *= order" */
+static void a_psk_has_a_binder_for_each_identity(void **state)
+{
+    (void)state;
+    static const struct lie lies[] = {
+        { "one too few", HELLO, CALL, 0, NULL, 0, ILLEGAL, 0, psk_with_a_binder_too_few },
+        { "one too many", HELLO, CALL, 0, NULL, 0, ILLEGAL, 0, psk_with_a_binder_too_many },
+    };
+    tell_all(lies, MILGI__COUNT(lies));
+}
+
 #define SHARE "0123456789abcdef0123456789abcdef"
 #define ZEROS "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
@@ -573,6 +605,7 @@ int main(void)
         cmocka_unit_test(answers_to_what_was_not_asked_are_refused),
         cmocka_unit_test(what_a_client_leaves_out_is_missed),
         cmocka_unit_test(a_psk_stands_last),
+        cmocka_unit_test(a_psk_has_a_binder_for_each_identity),
         cmocka_unit_test(what_a_client_says_wrongly_is_refused),
         cmocka_unit_test(the_old_version_field_may_say_anything_but_ssl),
         cmocka_unit_test(the_fields_of_a_client_hello_are_looked_at),
