@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sealing and opening records, in terms of vectors: included once by each kernel, behind one of lanes128.h, lanes256.h
+ * and lanes512.h. docs/internals/aesgcm.md has the outline.
+ */
+#pragma once
+
+#define VECTOR ((size_t)LANES * 16)
+#define BATCH ((size_t)VECTORS * VECTOR)
+#define BATCH_BLOCKS (VECTORS * LANES)
+#define UNROLL _Pragma("GCC unroll 16")
+
+_Static_assert(BATCH <= MILGI__GCM_BATCH, "the key has powers enough");
+_Static_assert(BATCH_BLOCKS + 2 <= MILGI__GCM_POWERS, "for additional data, a full batch and the lengths");
+
+/* --- constants that depend on where a vector is -------------------------------------------------------------------- */
+
+/* What is added to the counter in each lane of a batch's vectors. */
+static const uint32_t steps[20][4] = { { 0 }, { 1 }, { 2 }, { 3 }, { 4 }, { 5 }, { 6 }, { 7 }, { 8 }, { 9 }, { 10 },
+    { 11 }, { 12 }, { 13 }, { 14 }, { 15 }, { 16 }, { 17 }, { 18 }, { 19 } };
+static const uint64_t one_lane[14] = { [6] = UINT64_MAX, [7] = UINT64_MAX };
+static const uint8_t one_byte[128] = { [64] = 0xff };
+static const uint64_t low_bytes[16] = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+    UINT64_MAX, UINT64_MAX };
+
+MILGI__INLINE vec mask_of_lane(unsigned lane)
+{
+    return v_load(one_lane + 6 - 2 * lane);
+}
+
+MILGI__INLINE vec mask_of_byte(size_t at)
+{
+    return v_load(one_byte + 64 - at);
+}
+
+MILGI__INLINE vec mask_of_bytes(size_t n)
+{
+    return v_load((const uint8_t *)low_bytes + 64 - n);
+}
+
+/* --- GHASH --------------------------------------------------------------------------------------------------------- */
+
+MILGI__INLINE struct products products_of(vec x, vec power)
+{
+    return (struct products){ v_multiply_low(x, power), v_multiply_high(x, power),
+        v_multiply_low(v_halves(x), v_halves(power)) };
+}
+
+MILGI__INLINE void products_add(struct products *sum, vec x, const uint8_t *power)
+{
+    struct products p = products_of(x, v_load(power));
+
+    sum->low = v_xor(sum->low, p.low);
+    sum->high = v_xor(sum->high, p.high);
+    sum->middle = v_xor(sum->middle, p.middle);
+}
+
+MILGI__INLINE __m128i products_reduce(struct products p)
+{
+    return product_reduce((struct product){ v_sum(p.low), v_sum(p.high), v_sum(p.middle) });
+}
+
+/* H^|n| and the powers behind it. */
+MILGI__INLINE const uint8_t *power_of(const struct milgi__gcm_key *key, size_t n)
+{
+    return key->power[MILGI__GCM_POWERS - n];
+}
+
+/* --- a record on its way ------------------------------------------------------------------------------------------- */
+
+struct run {
+    const struct milgi__gcm_key *key;
+    __m128i nonce; /* the counter block, reversed, with a counter of 0 */
+    uint32_t block; /* the next block's counter */
+    /*
+     * The hash of what there was, with |ahead| 1 not multiplied yet: so additional data begin, which are one block in
+     * TLS.
+     */
+    __m128i hash;
+    unsigned ahead;
+};
+
+static __m128i hash_additional(const struct milgi__gcm_key *key, const uint8_t *aad, size_t len)
+{
+    __m128i hash = _mm_setzero_si128();
+
+    for (; len > 16; aad += 16, len -= 16) {
+        hash = _mm_xor_si128(hash, block_reverse(block_load(aad)));
+        hash = block_multiply(hash, block_load(power_of(key, 1)));
+    }
+    __m128i last = len == 16 ? block_load(aad) : block_load_part(aad, len);
+    return _mm_xor_si128(hash, block_reverse(last));
+}
+
+MILGI__INLINE struct run run_begin(const struct milgi__gcm_record *r)
+{
+    __m128i nonce = _mm_set_epi64x((int64_t)bytes_load4(r->nonce + 8), (int64_t)bytes_load8(r->nonce));
+
+    return (struct run){ r->key, block_reverse(nonce), 2, hash_additional(r->key, r->aad, r->aad_len), 1 };
+}
+
+/* --- batches ------------------------------------------------------------------------------------------------------- */
+
+MILGI__INLINE vec counter_at(const struct run *run)
+{
+    return v_each(_mm_add_epi32(run->nonce, _mm_cvtsi32_si128((int)run->block)));
+}
+
+MILGI__INLINE void batch_begin(vec b[VECTORS], vec counter, const struct milgi__gcm_key *key)
+{
+    vec k = v_load_each(key->round[0]);
+
+    UNROLL
+    for (unsigned j = 0; j < VECTORS; j++)
+        b[j] = v_xor(v_reverse(v_add32(counter, v_load(steps[j * LANES]))), k);
+}
+
+MILGI__INLINE void batch_round(vec b[VECTORS], const struct milgi__gcm_key *key, unsigned r)
+{
+    vec k = v_load_each(key->round[r]);
+
+    UNROLL
+    for (unsigned j = 0; j < VECTORS; j++)
+        b[j] = v_round(b[j], k);
+}
+
+/* The rounds behind the ninth, and the data. */
+MILGI__INLINE void batch_end(vec b[VECTORS], const struct milgi__gcm_key *key, const uint8_t *src, uint8_t *dst)
+{
+    if (key->rounds > 10) {
+        UNROLL
+        for (unsigned r = 10; r < MILGI__GCM_ROUNDS; r++)
+            batch_round(b, key, r);
+    }
+    vec k = v_load_each(key->round[key->rounds]);
+    UNROLL
+    for (unsigned j = 0; j < VECTORS; j++)
+        v_store(dst + j * VECTOR, v_round_last(b[j], v_xor(k, v_load(src + j * VECTOR))));
+}
+
+MILGI__INLINE void hash_vector(
+    struct products *sum, const struct milgi__gcm_key *key, const uint8_t *hashed, unsigned j)
+{
+    products_add(sum, v_reverse(v_load(hashed + j * VECTOR)), power_of(key, BATCH_BLOCKS) + j * VECTOR);
+}
+
+MILGI__INLINE struct products hash_first(const struct milgi__gcm_key *key, const uint8_t *hashed, __m128i hash)
+{
+    vec x = v_xor(v_reverse(v_load(hashed)), v_first(hash));
+
+    return products_of(x, v_load(power_of(key, BATCH_BLOCKS)));
+}
+
+static void batch_cipher(
+    const struct milgi__gcm_key *key, vec counter, const uint8_t *src, uint8_t *dst)
+{
+    vec b[VECTORS];
+
+    batch_begin(b, counter, key);
+    UNROLL
+    for (unsigned r = 1; r < 10; r++)
+        batch_round(b, key, r);
+    batch_end(b, key, src, dst);
+}
+
+static __m128i batch_hash(const struct milgi__gcm_key *key, const uint8_t *hashed, __m128i hash)
+{
+    struct products sum = hash_first(key, hashed, hash);
+
+    UNROLL
+    for (unsigned j = 1; j < VECTORS; j++)
+        hash_vector(&sum, key, hashed, j);
+    return products_reduce(sum);
+}
+
+/* |n| batches, with each of which one of those at |hashed| is hashed. Between two rounds stands a vector of these. */
+static __m128i batches_mixed(const struct milgi__gcm_key *key, vec counter, const uint8_t *src, uint8_t *dst,
+    const uint8_t *hashed, size_t n, __m128i hash)
+{
+    const vec step = v_each(_mm_cvtsi32_si128(BATCH_BLOCKS));
+
+    for (; n > 0; n--, src += BATCH, dst += BATCH, hashed += BATCH) {
+        vec b[VECTORS];
+        batch_begin(b, counter, key);
+        counter = v_add32(counter, step);
+        struct products sum = hash_first(key, hashed, hash);
+        UNROLL
+        for (unsigned r = 1; r < 10; r++) {
+            batch_round(b, key, r);
+            if (r % (8 / VECTORS) == 0 && r / (8 / VECTORS) < VECTORS)
+                hash_vector(&sum, key, hashed, r / (8 / VECTORS));
+        }
+        batch_end(b, key, src, dst);
+        hash = products_reduce(sum);
+    }
+    return hash;
+}
+
+MILGI__INLINE void batches_begin(struct run *run)
+{
+    if (run->ahead)
+        run->hash = block_multiply(run->hash, block_load(power_of(run->key, 1)));
+    run->ahead = 0;
+}
+
+static void batches_seal(struct run *run, const uint8_t *src, uint8_t *dst, size_t n)
+{
+    const struct milgi__gcm_key *key = run->key;
+    vec counter = counter_at(run);
+
+    batches_begin(run);
+    batch_cipher(key, counter, src, dst);
+    counter = v_add32(counter, v_each(_mm_cvtsi32_si128(BATCH_BLOCKS)));
+    run->hash = batches_mixed(key, counter, src + BATCH, dst + BATCH, dst, n - 1, run->hash);
+    run->hash = batch_hash(key, dst + (n - 1) * BATCH, run->hash);
+    run->block += (uint32_t)(n * BATCH_BLOCKS);
+}
+
+static void batches_open(struct run *run, const uint8_t *src, uint8_t *dst, size_t n)
+{
+    batches_begin(run);
+    run->hash = batches_mixed(run->key, counter_at(run), src, dst, src, n, run->hash);
+    run->block += (uint32_t)(n * BATCH_BLOCKS);
+}
+
+/* --- the end of a record ------------------------------------------------------------------------------------------- */
+
+/* An end that is encrypted or decrypted, and has to be hashed. */
+struct end {
+    vec hashed[VECTORS]; /* its ciphertext, reversed */
+    unsigned n;
+    const struct milgi__gcm_key *key;
+    const uint8_t *power;       /* of its first block */
+    const uint8_t *power_first; /* of |first| */
+    __m128i first;              /* the hash so far */
+    __m128i lengths, mask;
+};
+
+/* |n| is a constant, at most 9: a batch and one more. */
+MILGI__INLINE void encrypt(vec *blocks, unsigned n, const struct milgi__gcm_key *key)
+{
+    vec b[9];
+    vec k = v_load_each(key->round[0]);
+
+    UNROLL
+    for (unsigned j = 0; j < n; j++)
+        b[j] = v_xor(blocks[j], k);
+    UNROLL
+    for (unsigned r = 1; r < 10; r++) {
+        k = v_load_each(key->round[r]);
+        UNROLL
+        for (unsigned j = 0; j < n; j++)
+            b[j] = v_round(b[j], k);
+    }
+    if (key->rounds > 10) {
+        UNROLL
+        for (unsigned r = 10; r < MILGI__GCM_ROUNDS; r++) {
+            k = v_load_each(key->round[r]);
+            UNROLL
+            for (unsigned j = 0; j < n; j++)
+                b[j] = v_round(b[j], k);
+        }
+    }
+    k = v_load_each(key->round[key->rounds]);
+    UNROLL
+    for (unsigned j = 0; j < n; j++)
+        blocks[j] = v_round_last(b[j], k);
+}
+
+static void encrypt_any(vec *blocks, unsigned n, const struct milgi__gcm_key *key)
+{
+    switch (n) {
+    case 1: encrypt(blocks, 1, key); break;
+    case 2: encrypt(blocks, 2, key); break;
+    case 3: encrypt(blocks, 3, key); break;
+    case 4: encrypt(blocks, 4, key); break;
+    case 5: encrypt(blocks, 5, key); break;
+    case 6: encrypt(blocks, 6, key); break;
+    case 7: encrypt(blocks, 7, key); break;
+    case 8: encrypt(blocks, 8, key); break;
+    default: encrypt(blocks, 9, key); break;
+    }
+}
+
+/*
+ * Keystream for |len| bytes, at most a batch, to |stream|, and all that is known of the end without its ciphertext. The
+ * block that masks the tag, of counter 1, is encrypted in the lane behind the others.
+ */
+MILGI__INLINE void end_begin(
+    struct end *e, vec stream[VECTORS + 1], const struct run *run, size_t len, size_t aad_len, size_t all_len)
+{
+    unsigned blocks = (unsigned)((len + 15) / 16);
+    unsigned n = blocks / LANES + 1;
+    vec counter = counter_at(run);
+
+    for (unsigned j = 0; j < n; j++)
+        stream[j] = v_reverse(v_add32(counter, v_load(steps[j * LANES])));
+    vec first = v_each(block_reverse(_mm_add_epi32(run->nonce, _mm_cvtsi32_si128(1))));
+    stream[n - 1] = v_choose(stream[n - 1], first, mask_of_lane(blocks % LANES));
+    encrypt_any(stream, n, run->key);
+
+    e->n = (blocks + LANES - 1) / LANES;
+    e->key = run->key;
+    e->power = power_of(run->key, blocks + 1);
+    e->power_first = power_of(run->key, blocks + 1 + run->ahead);
+    e->first = run->hash;
+    e->lengths = _mm_set_epi64x((int64_t)(aad_len * 8), (int64_t)(all_len * 8));
+    e->mask = block_load((const uint8_t *)stream + (size_t)blocks * 16);
+}
+
+/* The tag. */
+MILGI__INLINE __m128i end_hash(const struct end *e)
+{
+    struct products sum = v_two_products(e->first, e->power_first, e->lengths, power_of(e->key, 1));
+
+    for (unsigned j = 0; j < e->n; j++)
+        products_add(&sum, e->hashed[j], e->power + j * VECTOR);
+    return _mm_xor_si128(block_reverse(products_reduce(sum)), e->mask);
+}
+
+/* --- sealing ------------------------------------------------------------------------------------------------------- */
+
+/* The |plain| bytes at |src|, then |type|, if it is not 0, and zeros: |len| bytes, at most a batch. */
+static void end_seal(struct end *e, const struct run *run, const struct milgi__gcm_record *r, const uint8_t *src,
+    size_t plain, uint8_t type, size_t len, uint8_t *dst, size_t all_len)
+{
+    vec stream[VECTORS + 1];
+    unsigned j = 0;
+
+    end_begin(e, stream, run, len, r->aad_len, all_len);
+    for (; (j + 1) * VECTOR <= plain; j++) {
+        vec c = v_xor(stream[j], v_load(src + j * VECTOR));
+        v_store(dst + j * VECTOR, c);
+        e->hashed[j] = v_reverse(c);
+    }
+    for (; j * VECTOR < len; j++) {
+        size_t at = j * VECTOR;
+        size_t n = MILGI__MIN(len - at, VECTOR);
+        vec x = v_and(stream[j], mask_of_bytes(n));
+        if (at <= plain) {
+            x = v_xor(x, v_load_part(src + at, plain - at));
+            x = v_xor(x, v_and(v_bytes(type), mask_of_byte(plain - at)));
+        }
+        v_store_blocks(dst + at, x, n); /* the tag has room behind */
+        e->hashed[j] = v_reverse(x);
+    }
+}
+
+/* Where a record's input in several pieces is read. */
+struct cursor {
+    const struct milgi__piece *piece;
+    size_t left; /* pieces, with this one */
+    size_t at;   /* in this one */
+};
+
+static const uint8_t *cursor_at(const struct cursor *c)
+{
+    return c->piece->data + c->at;
+}
+
+/* How much lies in one piece from here. */
+static size_t cursor_run(struct cursor *c)
+{
+    while (c->left > 0 && c->at == c->piece->len) {
+        c->piece++;
+        c->left--;
+        c->at = 0;
+    }
+    return c->left > 0 ? c->piece->len - c->at : 0;
+}
+
+/* Up to |n| bytes to |dst|, where they may be already. Returns how many there were. */
+static size_t cursor_read(struct cursor *c, uint8_t *dst, size_t n)
+{
+    size_t done = 0;
+    size_t run;
+
+    while (done < n && (run = cursor_run(c)) > 0) {
+        run = MILGI__MIN(run, n - done);
+        if (cursor_at(c) != dst + done)
+            memmove(dst + done, cursor_at(c), run);
+        c->at += run;
+        done += run;
+    }
+    return done;
+}
+
+static void cursor_write(struct cursor *c, const uint8_t *src, size_t n)
+{
+    size_t run;
+
+    while (n > 0 && (run = cursor_run(c)) > 0) {
+        run = MILGI__MIN(run, n);
+        memcpy(c->piece->data + c->at, src, run);
+        c->at += run;
+        src += run;
+        n -= run;
+    }
+}
+
+static void seal_pieces(struct end *e, struct run *run, const struct milgi__gcm_record *r, size_t plain, size_t len)
+{
+    struct cursor c = { r->src, r->src_n, 0 };
+    size_t at = 0;
+
+    for (;;) {
+        size_t n = cursor_run(&c) / BATCH;
+        if (n > 0) {
+            batches_seal(run, cursor_at(&c), r->dst + at, n);
+            c.at += n * BATCH;
+            at += n * BATCH;
+            continue;
+        }
+        n = MILGI__MIN(len - at, BATCH);
+        size_t have = cursor_read(&c, r->dst + at, n);
+        if (have < n) {
+            memset(r->dst + at + have, 0, n - have);
+            if (at + have == plain)
+                r->dst[plain] = r->type;
+        }
+        if (n < BATCH) {
+            end_seal(e, run, r, r->dst + at, n, 0, n, r->dst + at, len);
+            return;
+        }
+        batches_seal(run, r->dst + at, r->dst + at, 1);
+        at += BATCH;
+    }
+}
+
+static size_t total(const struct milgi__piece *src, size_t src_n)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < src_n; i++)
+        len += src[i].len;
+    return len;
+}
+
+static uint8_t *seal_one(struct end *e, const struct milgi__gcm_record *r)
+{
+    struct run run = run_begin(r);
+    size_t plain = total(r->src, r->src_n);
+    size_t len = plain + (r->type != 0 ? 1 + r->pad : 0);
+    size_t n = plain / BATCH;
+
+    if (r->src_n == 1 && len - n * BATCH <= BATCH) {
+        const uint8_t *src = r->src[0].data;
+        if (n > 0)
+            batches_seal(&run, src, r->dst, n);
+        size_t at = n * BATCH;
+        end_seal(e, &run, r, src + at, plain - at, r->type, len - at, r->dst + at, len);
+    } else {
+        seal_pieces(e, &run, r, plain, len);
+    }
+    return r->dst + len;
+}
+
+static void seal(struct milgi__gcm_record *records, size_t n)
+{
+    struct end ends[2];
+    uint8_t *tags[2];
+
+    for (size_t i = 0; i < n; i++) {
+        tags[i & 1] = seal_one(&ends[i & 1], &records[i]);
+        if (i > 0)
+            block_store(tags[~i & 1], end_hash(&ends[~i & 1]));
+    }
+    if (n > 0)
+        block_store(tags[~n & 1], end_hash(&ends[~n & 1]));
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------- */
+
+static void end_open(struct end *e, const struct run *run, const struct milgi__gcm_record *r, const uint8_t *src,
+    size_t len, uint8_t *dst, size_t all_len)
+{
+    vec stream[VECTORS + 1];
+    unsigned j = 0;
+
+    end_begin(e, stream, run, len, r->aad_len, all_len);
+    for (; (j + 1) * VECTOR <= len; j++) {
+        vec c = v_load(src + j * VECTOR);
+        e->hashed[j] = v_reverse(c);
+        v_store(dst + j * VECTOR, v_xor(stream[j], c));
+    }
+    if (j * VECTOR < len) {
+        vec c = v_load_part(src + j * VECTOR, len - j * VECTOR);
+        e->hashed[j] = v_reverse(c);
+        v_store_part(dst + j * VECTOR, v_xor(stream[j], c), len - j * VECTOR);
+    }
+}
+
+static void open_pieces(struct end *e, struct run *run, const struct milgi__gcm_record *r, size_t len)
+{
+    struct cursor c = { r->src, r->src_n, 0 };
+    uint8_t between[BATCH];
+    size_t n = BATCH;
+
+    for (size_t at = 0; n == BATCH; at += n) {
+        n = cursor_run(&c) / BATCH * BATCH;
+        if (n > 0) {
+            uint8_t *in = c.piece->data + c.at;
+            batches_open(run, in, r->dst ? r->dst + at : in, n / BATCH);
+            c.at += n;
+            at += n - BATCH;
+            n = BATCH;
+            continue;
+        }
+        struct cursor back = c;
+        uint8_t *work = r->dst ? r->dst + at : between;
+        n = cursor_read(&c, work, BATCH);
+        if (n == BATCH)
+            batches_open(run, work, work, 1);
+        else
+            end_open(e, run, r, work, n, work, len);
+        if (!r->dst)
+            cursor_write(&back, between, n);
+    }
+    if (!r->dst)
+        milgi__wipe(between, sizeof between);
+}
+
+static void open_one(struct end *e, const struct milgi__gcm_record *r)
+{
+    struct run run = run_begin(r);
+
+    if (r->src_n != 1) {
+        open_pieces(e, &run, r, total(r->src, r->src_n));
+        return;
+    }
+    const uint8_t *src = r->src[0].data;
+    uint8_t *dst = r->dst ? r->dst : r->src[0].data;
+    size_t len = r->src[0].len;
+    size_t n = len / BATCH;
+    if (n > 0)
+        batches_open(&run, src, dst, n);
+    size_t at = n * BATCH;
+    end_open(e, &run, r, src + at, len - at, dst + at, len);
+}
+
+MILGI__INLINE void compare(struct milgi__gcm_record *r, const struct end *e)
+{
+    block_store(r->diff, _mm_xor_si128(end_hash(e), block_load(r->tag)));
+}
+
+static void open(struct milgi__gcm_record *records, size_t n)
+{
+    struct end ends[2];
+
+    for (size_t i = 0; i < n; i++) {
+        open_one(&ends[i & 1], &records[i]);
+        if (i > 0)
+            compare(&records[i - 1], &ends[~i & 1]);
+    }
+    if (n > 0)
+        compare(&records[n - 1], &ends[~n & 1]);
+}
