@@ -65,7 +65,7 @@ static __m128i hash_key(const struct milgi__gcm_key *key)
 {
     vec zeros = _mm_setzero_si128();
 
-    encrypt_any(&zeros, 1, key);
+    encrypt(&zeros, 1, key);
     __m128i h = block_reverse(zeros);
     __m128i carries = _mm_srli_epi64(h, 63);
     __m128i top = _mm_srai_epi32(_mm_shuffle_epi32(h, 0xff), 31); /* of the highest bit */
