@@ -54,6 +54,11 @@ MILGI__INLINE vec v_xor(vec a, vec b)
     EACH(_mm_xor_si128(a.at[i], b.at[i]));
 }
 
+MILGI__INLINE vec v_now(vec x)
+{
+    return x;
+}
+
 MILGI__INLINE vec v_and(vec a, vec b)
 {
     EACH(_mm_and_si128(a.at[i], b.at[i]));

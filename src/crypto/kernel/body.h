@@ -50,9 +50,9 @@ MILGI__INLINE void products_add(struct products *sum, vec x, const uint8_t *powe
 {
     struct products p = products_of(x, v_load(power));
 
-    sum->low = v_xor(sum->low, p.low);
-    sum->high = v_xor(sum->high, p.high);
-    sum->middle = v_xor(sum->middle, p.middle);
+    sum->low = v_now(v_xor(sum->low, p.low));
+    sum->high = v_now(v_xor(sum->high, p.high));
+    sum->middle = v_now(v_xor(sum->middle, p.middle));
 }
 
 MILGI__INLINE __m128i products_reduce(struct products p)

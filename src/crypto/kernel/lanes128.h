@@ -45,6 +45,16 @@ MILGI__INLINE vec v_xor(vec a, vec b)
     return _mm_xor_si128(a, b);
 }
 
+/*
+ * The same, computed here: else the compiler turns a chain of additions, of which one is under way at a time, into a tree
+ * of which all are, and has not registers enough.
+ */
+MILGI__INLINE vec v_now(vec x)
+{
+    __asm__("" : "+x"(x));
+    return x;
+}
+
 MILGI__INLINE vec v_and(vec a, vec b)
 {
     return _mm_and_si128(a, b);

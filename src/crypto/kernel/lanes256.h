@@ -43,6 +43,12 @@ MILGI__INLINE vec v_xor(vec a, vec b)
     return _mm256_xor_si256(a, b);
 }
 
+MILGI__INLINE vec v_now(vec x)
+{
+    __asm__("" : "+x"(x));
+    return x;
+}
+
 MILGI__INLINE vec v_and(vec a, vec b)
 {
     return _mm256_and_si256(a, b);

@@ -43,6 +43,12 @@ MILGI__INLINE vec v_xor(vec a, vec b)
     return _mm512_xor_si512(a, b);
 }
 
+MILGI__INLINE vec v_now(vec x)
+{
+    __asm__("" : "+v"(x));
+    return x;
+}
+
 MILGI__INLINE vec v_and(vec a, vec b)
 {
     return _mm512_and_si512(a, b);
