@@ -132,12 +132,19 @@ MILGI__INLINE void v_store_blocks(uint8_t *p, vec x, size_t n)
     memcpy(p, &x, n);
 }
 
+MILGI__INLINE vec v_two(__m128i a, __m128i b)
+{
+    vec out = v_first(a);
+
+    out.at[1] = b;
+    return out;
+}
+
 MILGI__INLINE struct products v_two_products(__m128i a, const uint8_t *power_a, __m128i b, const uint8_t *power_b)
 {
-    vec x = v_first(a);
-    vec h = v_first(block_load(power_a));
+    vec x = v_two(a, b);
+    vec h = v_two(block_load(power_a), block_load(power_b));
+    vec halves = v_two(block_load(halves_of(power_a)), block_load(halves_of(power_b)));
 
-    x.at[1] = b;
-    h.at[1] = block_load(power_b);
-    return (struct products){ v_multiply_low(x, h), v_multiply_high(x, h), v_multiply_low(v_halves(x), v_halves(h)) };
+    return (struct products){ v_multiply_low(x, h), v_multiply_high(x, h), v_multiply_low(v_halves(x), halves) };
 }

@@ -88,9 +88,12 @@ void milgi__gcm_key_init(struct milgi__gcm_key *key, const uint8_t *raw, size_t 
         for (unsigned i = 1; i <= have && have + i <= MILGI__GCM_POWERS; i++)
             h[have + i] = block_multiply(h[have], h[i]);
     }
-    for (unsigned i = 1; i <= MILGI__GCM_POWERS; i++)
+    for (unsigned i = 1; i <= MILGI__GCM_POWERS; i++) {
         block_store(key->power[MILGI__GCM_POWERS - i], h[i]);
-    memset(key->power[MILGI__GCM_POWERS], 0, sizeof key->power - MILGI__GCM_POWERS * sizeof key->power[0]);
+        block_store(key->halves[MILGI__GCM_POWERS - i], block_halves(h[i]));
+    }
+    memset(key->power[MILGI__GCM_POWERS], 0, 3 * sizeof key->power[0]);
+    memset(key->halves[MILGI__GCM_POWERS], 0, 3 * sizeof key->halves[0]);
     milgi__wipe(h, sizeof h);
 }
 

@@ -90,15 +90,21 @@ MILGI__INLINE __m128i block_halves(__m128i x)
     return _mm_xor_si128(x, _mm_shuffle_epi32(x, 0x4e));
 }
 
+/* The halves of a power that stands in a key. */
+MILGI__INLINE const uint8_t *halves_of(const uint8_t *power)
+{
+    return power + offsetof(struct milgi__gcm_key, halves) - offsetof(struct milgi__gcm_key, power);
+}
+
 /* A sum of products by Karatsuba: of the low halves, of the high halves, and of the sums of both. */
 struct product {
     __m128i low, high, middle;
 };
 
-MILGI__INLINE struct product block_product(__m128i a, __m128i b)
+MILGI__INLINE struct product block_product(__m128i a, __m128i b, __m128i b_halves)
 {
     return (struct product){ _mm_clmulepi64_si128(a, b, 0x00), _mm_clmulepi64_si128(a, b, 0x11),
-        _mm_clmulepi64_si128(block_halves(a), block_halves(b), 0x00) };
+        _mm_clmulepi64_si128(block_halves(a), b_halves, 0x00) };
 }
 
 MILGI__INLINE struct product product_add(struct product p, struct product q)
@@ -125,5 +131,5 @@ MILGI__INLINE __m128i product_reduce(struct product p)
 
 MILGI__INLINE __m128i block_multiply(__m128i a, __m128i b)
 {
-    return product_reduce(block_product(a, b));
+    return product_reduce(block_product(a, b, block_halves(b)));
 }

@@ -40,15 +40,17 @@ MILGI__INLINE vec mask_of_bytes(size_t n)
 
 /* --- GHASH --------------------------------------------------------------------------------------------------------- */
 
-MILGI__INLINE struct products products_of(vec x, vec power)
+MILGI__INLINE struct products products_of(vec x, const uint8_t *power)
 {
-    return (struct products){ v_multiply_low(x, power), v_multiply_high(x, power),
-        v_multiply_low(v_halves(x), v_halves(power)) };
+    vec h = v_load(power);
+
+    return (struct products){ v_multiply_low(x, h), v_multiply_high(x, h),
+        v_multiply_low(v_halves(x), v_load(halves_of(power))) };
 }
 
 MILGI__INLINE void products_add(struct products *sum, vec x, const uint8_t *power)
 {
-    struct products p = products_of(x, v_load(power));
+    struct products p = products_of(x, power);
 
     sum->low = v_now(v_xor(sum->low, p.low));
     sum->high = v_now(v_xor(sum->high, p.high));
@@ -148,7 +150,7 @@ MILGI__INLINE struct products hash_first(const struct milgi__gcm_key *key, const
 {
     vec x = v_xor(v_reverse(v_load(hashed)), v_first(hash));
 
-    return products_of(x, v_load(power_of(key, BATCH_BLOCKS)));
+    return products_of(x, power_of(key, BATCH_BLOCKS));
 }
 
 static void batch_cipher(

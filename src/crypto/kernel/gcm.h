@@ -13,7 +13,9 @@
 
 /* A key, the same for all kernels. It has no pointers; its owner wipes it. */
 struct milgi__gcm_key {
-    uint8_t power[MILGI__GCM_POWERS + 3][16]; /* of the hash key, highest first; three zero blocks behind them */
+    /* Powers of the hash key, highest first, and the sum of each one's halves, twice; three zero blocks behind them. */
+    uint8_t power[MILGI__GCM_POWERS + 3][16];
+    uint8_t halves[MILGI__GCM_POWERS + 3][16];
     uint8_t round[MILGI__GCM_ROUNDS + 1][16];
     uint32_t rounds; /* 10 or 14 */
 };

@@ -134,8 +134,8 @@ MILGI__INLINE void v_store_blocks(uint8_t *p, vec x, size_t n)
 /* a * power_a + b * power_b, not summed up. */
 MILGI__INLINE struct products v_two_products(__m128i a, const uint8_t *power_a, __m128i b, const uint8_t *power_b)
 {
-    struct product p = block_product(a, block_load(power_a));
-    struct product q = block_product(b, block_load(power_b));
+    struct product p = block_product(a, block_load(power_a), block_load(halves_of(power_a)));
+    struct product q = block_product(b, block_load(power_b), block_load(halves_of(power_b)));
     struct product sum = product_add(p, q);
 
     return (struct products){ sum.low, sum.high, sum.middle };

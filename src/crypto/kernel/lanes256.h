@@ -131,11 +131,16 @@ MILGI__INLINE void v_store_blocks(uint8_t *p, vec x, size_t n)
         block_store(p, _mm256_castsi256_si128(x));
 }
 
+MILGI__INLINE vec v_two(const uint8_t *a, const uint8_t *b)
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(block_load(a)), block_load(b), 1);
+}
+
 MILGI__INLINE struct products v_two_products(__m128i a, const uint8_t *power_a, __m128i b, const uint8_t *power_b)
 {
     vec x = _mm256_set_m128i(b, a);
-    vec h = _mm256_inserti128_si256(_mm256_castsi128_si256(block_load(power_a)), block_load(power_b), 1);
+    vec h = v_two(power_a, power_b);
 
     return (struct products){ v_multiply_low(x, h), v_multiply_high(x, h),
-        v_multiply_low(v_halves(x), v_halves(h)) };
+        v_multiply_low(v_halves(x), v_two(halves_of(power_a), halves_of(power_b))) };
 }
