@@ -82,7 +82,8 @@ struct run {
     unsigned ahead;
 };
 
-MILGI__INLINE __m128i hash_additional(const struct milgi__gcm_key *key, const uint8_t *aad, size_t len)
+/* More than a block of additional data: all but the last. */
+static __m128i hash_additional(const struct milgi__gcm_key *key, const uint8_t *aad, size_t len)
 {
     __m128i hash = _mm_setzero_si128();
 
@@ -90,15 +91,24 @@ MILGI__INLINE __m128i hash_additional(const struct milgi__gcm_key *key, const ui
         hash = _mm_xor_si128(hash, block_reverse(block_load(aad)));
         hash = block_multiply(hash, block_load(power_of(key, 1)));
     }
-    __m128i last = len == 16 ? block_load(aad) : block_load_part(aad, len);
-    return _mm_xor_si128(hash, block_reverse(last));
+    return hash;
 }
 
 MILGI__INLINE struct run run_begin(const struct milgi__gcm_record *r)
 {
     __m128i nonce = _mm_set_epi64x((int64_t)bytes_load4(r->nonce + 8), (int64_t)bytes_load8(r->nonce));
+    __m128i hash = _mm_setzero_si128();
+    const uint8_t *aad = r->aad;
+    size_t len = r->aad_len;
 
-    return (struct run){ r->key, block_reverse(nonce), 2, hash_additional(r->key, r->aad, r->aad_len), 1 };
+    if (len > 16) {
+        size_t before = (len - 1) / 16 * 16;
+        hash = hash_additional(r->key, aad, len);
+        aad += before;
+        len -= before;
+    }
+    __m128i last = len == 16 ? block_load(aad) : block_load_part(aad, len);
+    return (struct run){ r->key, block_reverse(nonce), 2, _mm_xor_si128(hash, block_reverse(last)), 1 };
 }
 
 /* --- batches ------------------------------------------------------------------------------------------------------- */
@@ -362,17 +372,6 @@ MILGI__INLINE vec load_up_to(const uint8_t *src, size_t n)
     return n == VECTOR ? v_load(src) : v_load_part(src, n);
 }
 
-/* The |plain| bytes at |src|, then |type|, if it is not 0, and zeros: |len| bytes, which end in the same vector. */
-static void end_seal(const struct run *run, const uint8_t *src, size_t plain, uint8_t type, size_t len,
-    uint8_t *dst, __m128i lengths)
-{
-    size_t at = last_at(len);
-    vec last = v_xor(load_up_to(src + at, plain - at), v_and(v_bytes(type), mask_of_byte(plain - at)));
-    struct end e = { src, dst, (unsigned)((len + 15) / 16), len - at, last, lengths };
-
-    block_store(dst + len, end_any(&e, true, run));
-}
-
 /* Where a record's input in several pieces is read. */
 struct cursor {
     const struct milgi__piece *piece;
@@ -425,7 +424,14 @@ static void cursor_write(struct cursor *c, const uint8_t *src, size_t n)
     }
 }
 
-static void seal_pieces(struct run *run, const struct milgi__gcm_record *r, size_t plain, size_t len)
+/* A record that is ready to be ended: |plain| bytes at |src|, then |type|, if it is not 0, and zeros, |len| bytes. */
+struct tail {
+    const uint8_t *src;
+    size_t plain, len;
+    uint8_t type;
+};
+
+static struct tail seal_pieces(struct run *run, const struct milgi__gcm_record *r, size_t plain, size_t len)
 {
     struct cursor c = { r->src, r->src_n, 0 };
     size_t at = 0;
@@ -446,11 +452,10 @@ static void seal_pieces(struct run *run, const struct milgi__gcm_record *r, size
                 r->dst[plain] = r->type;
         }
         if (n < BATCH)
-            break;
+            return (struct tail){ r->dst + at, n, n, 0 };
         batches_seal(run, r->dst + at, r->dst + at, 1);
         at += BATCH;
     }
-    end_seal(run, r->dst + at, len - at, 0, len - at, r->dst + at, lengths_of(r->aad_len, len));
 }
 
 static size_t total(const struct milgi__piece *src, size_t src_n)
@@ -467,16 +472,22 @@ static void seal_one(const struct milgi__gcm_record *r)
     struct run run = run_begin(r);
     size_t plain = r->src_n == 1 ? r->src[0].len : total(r->src, r->src_n);
     size_t len = plain + (r->type != 0 ? 1 + r->pad : 0);
-    size_t at = plain / BATCH * BATCH;
+    size_t done = plain / BATCH * BATCH;
+    struct tail t = { NULL, plain - done, len - done, r->type };
 
-    if (r->src_n != 1 || len - at > BATCH || plain - at < last_at(len - at)) {
-        seal_pieces(&run, r, plain, len);
-        return;
+    if (r->src_n == 1 && t.len <= BATCH && t.plain >= last_at(t.len)) {
+        t.src = r->src[0].data + done;
+        if (done > 0)
+            batches_seal(&run, r->src[0].data, r->dst, done / BATCH);
+    } else {
+        t = seal_pieces(&run, r, plain, len);
+        done = len - t.len;
     }
-    const uint8_t *src = r->src[0].data;
-    if (at > 0)
-        batches_seal(&run, src, r->dst, at / BATCH);
-    end_seal(&run, src + at, plain - at, r->type, len - at, r->dst + at, lengths_of(r->aad_len, len));
+    size_t at = last_at(t.len);
+    struct end e = { t.src, r->dst + done, (unsigned)((t.len + 15) / 16), t.len - at,
+        load_up_to(t.src + at, t.plain - at), lengths_of(r->aad_len, len) };
+    e.last = v_xor(e.last, v_and(v_bytes(t.type), mask_of_byte(t.plain - at)));
+    block_store(r->dst + len, end_any(&e, true, &run));
 }
 
 static void seal(struct milgi__gcm_record *records, size_t n)
@@ -487,7 +498,33 @@ static void seal(struct milgi__gcm_record *records, size_t n)
 
 /* --- opening ------------------------------------------------------------------------------------------------------- */
 
-static __m128i end_open(
+/* All but the end, which is put together at |end_of|, less than a batch; the cursor stands before it. */
+static size_t open_pieces(struct run *run, const struct milgi__gcm_record *r, struct cursor *c, size_t len,
+    uint8_t between[BATCH])
+{
+    size_t at = 0;
+
+    while (len - at >= BATCH) {
+        size_t n = cursor_run(c) / BATCH;
+        if (n > 0) {
+            uint8_t *in = c->piece->data + c->at;
+            batches_open(run, in, r->dst ? r->dst + at : in, n);
+            c->at += n * BATCH;
+            at += n * BATCH;
+            continue;
+        }
+        struct cursor back = *c;
+        uint8_t *work = r->dst ? r->dst + at : between;
+        cursor_read(c, work, BATCH);
+        batches_open(run, work, work, 1);
+        if (!r->dst)
+            cursor_write(&back, between, BATCH);
+        at += BATCH;
+    }
+    return at;
+}
+
+MILGI__INLINE __m128i end_open(
     const struct run *run, const uint8_t *src, size_t len, uint8_t *dst, __m128i lengths)
 {
     size_t at = last_at(len);
@@ -497,54 +534,35 @@ static __m128i end_open(
     return end_any(&e, false, run);
 }
 
-static __m128i open_pieces(struct run *run, const struct milgi__gcm_record *r, size_t len)
-{
-    struct cursor c = { r->src, r->src_n, 0 };
-    uint8_t between[BATCH];
-    size_t at = 0;
-    size_t n;
-
-    while (len - at >= BATCH) {
-        n = cursor_run(&c) / BATCH;
-        if (n > 0) {
-            uint8_t *in = c.piece->data + c.at;
-            batches_open(run, in, r->dst ? r->dst + at : in, n);
-            c.at += n * BATCH;
-            at += n * BATCH;
-            continue;
-        }
-        struct cursor back = c;
-        uint8_t *work = r->dst ? r->dst + at : between;
-        cursor_read(&c, work, BATCH);
-        batches_open(run, work, work, 1);
-        if (!r->dst)
-            cursor_write(&back, between, BATCH);
-        at += BATCH;
-    }
-    struct cursor back = c;
-    uint8_t *work = r->dst ? r->dst + at : between;
-    n = cursor_read(&c, work, len - at);
-    __m128i tag = end_open(run, work, n, work, lengths_of(r->aad_len, len));
-    if (!r->dst) {
-        cursor_write(&back, between, n);
-        milgi__wipe(between, sizeof between);
-    }
-    return tag;
-}
-
 static __m128i open_one(const struct milgi__gcm_record *r)
 {
     struct run run = run_begin(r);
-
-    if (r->src_n != 1)
-        return open_pieces(&run, r, total(r->src, r->src_n));
-    const uint8_t *src = r->src[0].data;
-    uint8_t *dst = r->dst ? r->dst : r->src[0].data;
-    size_t len = r->src[0].len;
+    struct cursor c = { r->src, r->src_n, 0 };
+    uint8_t between[BATCH];
+    bool whole = r->src_n == 1;
+    size_t len = whole ? r->src[0].len : total(r->src, r->src_n);
     size_t at = len / BATCH * BATCH;
-    if (at > 0)
-        batches_open(&run, src, dst, at / BATCH);
-    return end_open(&run, src + at, len - at, dst + at, lengths_of(r->aad_len, len));
+    const uint8_t *src;
+    uint8_t *dst;
+
+    if (whole) {
+        src = r->src[0].data + at;
+        dst = (r->dst ? r->dst : r->src[0].data) + at;
+        if (at > 0)
+            batches_open(&run, src - at, dst - at, at / BATCH);
+    } else {
+        open_pieces(&run, r, &c, len, between);
+        dst = r->dst ? r->dst + at : between;
+        struct cursor read = c;
+        cursor_read(&read, dst, len - at);
+        src = dst;
+    }
+    __m128i tag = end_open(&run, src, len - at, dst, lengths_of(r->aad_len, len));
+    if (!whole && !r->dst) {
+        cursor_write(&c, between, len - at);
+        milgi__wipe(between, sizeof between);
+    }
+    return tag;
 }
 
 static void open(struct milgi__gcm_record *records, size_t n)
