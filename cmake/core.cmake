@@ -30,7 +30,7 @@ list(APPEND core_sources ${crypto_common})
 # --- AES-GCM by instructions of the processor: a file and a row for each instruction set, the least first ------------
 option(MILGI_KERNEL "AES-GCM by instructions of the processor, where that is faster than the crypto library" ON)
 set(kernel_dir ${PROJECT_SOURCE_DIR}/src/crypto/kernel)
-list(APPEND core_sources ${kernel_dir}/gcm.c)
+list(APPEND core_sources ${kernel_dir}/gcm.c ${kernel_dir}/choose.c)
 set(kernels)
 if(MILGI_KERNEL AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
   set(kernels aesni vaes256 vaes512)

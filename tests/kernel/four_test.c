@@ -10,7 +10,9 @@
 
 int main(void)
 {
-    static const struct milgi__gcm_kernel four = { "four lanes of aesni", milgi__cpu_has_aesni, seal, open };
+    static const struct milgi__gcm_kernel four = {
+        "four lanes of aesni", MILGI__GCM_KINDS, milgi__cpu_has_aesni, milgi__gcm_key_init, seal, open
+    };
 
     return kernel_checks_run(&four);
 }

@@ -97,4 +97,6 @@ void milgi__gcm_key_init(struct milgi__gcm_key *key, const uint8_t *raw, size_t 
     milgi__wipe(h, sizeof h);
 }
 
-const struct milgi__gcm_kernel milgi__gcm_aesni = { "aesni", milgi__cpu_has_aesni, seal, open };
+const struct milgi__gcm_kernel milgi__gcm_aesni = {
+    "aesni", MILGI__GCM_AESNI, milgi__cpu_has_aesni, milgi__gcm_key_init, seal, open
+};

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "crypto/aead.h"
+#include "crypto/kernel/kernel.h"
 
 #define MILGI__GCM_ROUNDS 14 /* of AES-256 */
 #define MILGI__GCM_POWERS 18
@@ -45,14 +45,16 @@ struct milgi__gcm_record {
  */
 struct milgi__gcm_kernel {
     const char *name;
+    enum milgi__gcm_kind kind;
     bool (*usable)(void); /* on this processor and system */
+    void (*key_init)(struct milgi__gcm_key *key, const uint8_t *raw, size_t len); /* 16 or 32 bytes */
     void (*seal)(struct milgi__gcm_record *records, size_t n);
     void (*open)(struct milgi__gcm_record *records, size_t n);
 };
 
 extern const struct milgi__gcm_kernel milgi__gcm_aesni, milgi__gcm_vaes256, milgi__gcm_vaes512;
 
-/* aesni.c, for all kernels: a key of 16 or 32 bytes. */
+/* aesni.c, for all kernels. */
 void milgi__gcm_key_init(struct milgi__gcm_key *key, const uint8_t *raw, size_t len);
 
 /* The kernels of this build, from the least to the best; NULL behind them. */

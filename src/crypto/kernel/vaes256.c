@@ -6,4 +6,6 @@
 
 #include "crypto/kernel/body.h"
 
-const struct milgi__gcm_kernel milgi__gcm_vaes256 = { "vaes256", milgi__cpu_has_vaes256, seal, open };
+const struct milgi__gcm_kernel milgi__gcm_vaes256 = {
+    "vaes256", MILGI__GCM_VAES256, milgi__cpu_has_vaes256, milgi__gcm_key_init, seal, open
+};

@@ -6,4 +6,6 @@
 
 #include "crypto/kernel/body.h"
 
-const struct milgi__gcm_kernel milgi__gcm_vaes512 = { "vaes512", milgi__cpu_has_vaes512, seal, open };
+const struct milgi__gcm_kernel milgi__gcm_vaes512 = {
+    "vaes512", MILGI__GCM_VAES512, milgi__cpu_has_vaes512, milgi__gcm_key_init, seal, open
+};

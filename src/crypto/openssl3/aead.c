@@ -64,10 +64,19 @@ static bool cipher_setup(struct milgi__cipher *c, uint16_t suite, uint8_t key_le
         c->update && c->final && c->get_params;
 }
 
+/*
+ * Records of AES-GCM that are done without libcrypto, whose own instructions are those of AES-NI, or of AVX-512, which is
+ * better with long ones.
+ */
+static const size_t kernel_up_to[MILGI__GCM_KINDS] = {
+    [MILGI__GCM_AESNI] = SIZE_MAX, [MILGI__GCM_VAES256] = SIZE_MAX, [MILGI__GCM_VAES512] = SIZE_MAX
+};
+
 int milgi__aead_setup(struct milgi__crypto *cx)
 {
     struct milgi__cipher *c = milgi__alloc(MILGI__AEAD_SUITES * sizeof *c);
 
+    cx->kernel = milgi__kernel_new(kernel_up_to);
     cx->ciphers = c;
     return c && cipher_setup(&c[0], MILGI_SUITE_AES_128_GCM_SHA256, 16, "AES-128-GCM") &&
             cipher_setup(&c[1], MILGI_SUITE_AES_256_GCM_SHA384, 32, "AES-256-GCM") &&
@@ -85,6 +94,7 @@ static void slot_wipe(struct milgi__aead_slot *slot)
 
 void milgi__aead_wipe(struct milgi__crypto *cx)
 {
+    milgi__kernel_wipe(cx->kernel);
     for (size_t i = 0; i < MILGI__AEAD_SLOTS; i++) {
         slot_wipe(&cx->seal[i]);
         slot_wipe(&cx->open[i]);
@@ -94,6 +104,7 @@ void milgi__aead_wipe(struct milgi__crypto *cx)
 void milgi__aead_teardown(struct milgi__crypto *cx)
 {
     milgi__aead_wipe(cx);
+    milgi__kernel_free(cx->kernel);
     for (size_t i = 0; cx->ciphers && i < MILGI__AEAD_SUITES; i++)
         EVP_CIPHER_free(cx->ciphers[i].fetched);
     milgi__free(cx->ciphers);
@@ -110,6 +121,7 @@ void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial)
 {
     size_t i = slot_of(serial);
 
+    milgi__kernel_forget(cx->kernel, serial);
     if (cx->seal[i].serial == serial)
         slot_wipe(&cx->seal[i]);
     if (cx->open[i].serial == serial)
@@ -211,7 +223,10 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
 {
     struct milgi__aead_slot *slot = &cx->seal[slot_of(key->serial)];
     const uint8_t *raw;
+    int rv = milgi__kernel_seal(cx->kernel, key, nonce, aad, aad_len, src, src_n, type, pad, dst);
 
+    if (rv != MILGI__NOT_MINE)
+        return rv;
     if (!slot_prepare(cx, slot, key, &raw))
         return slot_broken(slot);
     size_t raw_len = raw ? key->raw_len : 0;
@@ -281,7 +296,10 @@ int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key
     const uint8_t *raw;
     uint8_t end[TAG_LEN];
     size_t n;
+    int rv = milgi__kernel_open(cx->kernel, key, nonce, aad, aad_len, src, src_n, tag, dst);
 
+    if (rv != MILGI__NOT_MINE)
+        return rv;
     if (!slot_prepare(cx, slot, key, &raw))
         return slot_broken(slot);
     if (!open_begin(slot, key, raw, nonce, tag) || !pass(slot, NULL, aad, aad_len) ||

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "crypto/aead.h"
 #include "crypto/hash.h"
+#include "crypto/kernel/kernel.h"
 #include "crypto/kex.h"
 #include "crypto/sign.h"
 #include "crypto/x509.h"
@@ -47,6 +48,7 @@ struct milgi__decoded {
 };
 
 struct milgi__crypto {
+    struct milgi__kernel *kernel;
     struct milgi__cipher *ciphers; /* MILGI__AEAD_SUITES of them */
     struct milgi__aead_slot seal[MILGI__AEAD_SLOTS], open[MILGI__AEAD_SLOTS];
     struct milgi__curve p256, p384;

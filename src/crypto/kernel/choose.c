@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of a thread, expanded, and the choice between kernel and crypto library. */
+#include <milgi/op.h>
+
+#include "base/base.h"
+
+#include "crypto/kernel/gcm.h"
+
+#define SLOTS 64 /* a power of two */
+
+/* serial 0: holds no key. */
+struct slot {
+    uint64_t serial;
+    uint16_t suite;
+    struct milgi__gcm_key key;
+};
+
+struct milgi__kernel {
+    const struct milgi__gcm_kernel *gcm;
+    size_t up_to;
+    struct slot slots[SLOTS];
+};
+
+struct milgi__kernel *milgi__kernel_new(const size_t up_to[MILGI__GCM_KINDS])
+{
+    const struct milgi__gcm_kernel *best = milgi__gcm_best();
+    struct milgi__kernel *k = best && up_to[best->kind] > 0 ? milgi__alloc(sizeof *k) : NULL;
+
+    if (k) {
+        k->gcm = best;
+        k->up_to = up_to[best->kind];
+    }
+    return k;
+}
+
+void milgi__kernel_wipe(struct milgi__kernel *k)
+{
+    for (size_t i = 0; k && i < SLOTS; i++) {
+        if (k->slots[i].serial != 0)
+            milgi__wipe(&k->slots[i], sizeof k->slots[i]);
+    }
+}
+
+void milgi__kernel_free(struct milgi__kernel *k)
+{
+    milgi__kernel_wipe(k);
+    milgi__free(k);
+}
+
+static struct slot *slot_of(struct milgi__kernel *k, uint64_t serial)
+{
+    return &k->slots[(size_t)((serial * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (SLOTS - 1)];
+}
+
+void milgi__kernel_forget(struct milgi__kernel *k, uint64_t serial)
+{
+    if (k && serial != 0 && slot_of(k, serial)->serial == serial)
+        milgi__wipe(slot_of(k, serial), sizeof(struct slot));
+}
+
+/* 0: *|found| is the key; MILGI__NOT_MINE; MILGI__BROKEN: a serial that stood for a key of another suite. */
+static int find(struct milgi__kernel *k, const struct milgi__aead_key *key, const struct milgi__gcm_key **found)
+{
+    size_t len = key->suite == MILGI_SUITE_AES_128_GCM_SHA256 ? 16
+        : key->suite == MILGI_SUITE_AES_256_GCM_SHA384        ? 32
+                                                              : 0;
+    struct slot *slot = slot_of(k, key->serial);
+
+    if (slot->serial == key->serial && slot->suite != key->suite && key->serial != 0)
+        return MILGI__BROKEN;
+    if (len == 0 || key->raw_len != len || key->serial == 0)
+        return MILGI__NOT_MINE;
+    if (slot->serial != key->serial) {
+        k->gcm->key_init(&slot->key, key->raw, len);
+        slot->serial = key->serial;
+        slot->suite = key->suite;
+    }
+    *found = &slot->key;
+    return 0;
+}
+
+static bool is_longer(const struct milgi__piece *src, size_t src_n, size_t up_to)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < src_n; i++)
+        len += src[i].len;
+    return len > up_to;
+}
+
+int milgi__kernel_seal(struct milgi__kernel *k, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, uint8_t type, size_t pad,
+    uint8_t *dst)
+{
+    struct milgi__gcm_record r = { .nonce = nonce,
+        .aad = aad,
+        .aad_len = aad_len,
+        .src = src,
+        .src_n = src_n,
+        .dst = dst,
+        .type = type,
+        .pad = pad };
+
+    if (!k || is_longer(src, src_n, k->up_to))
+        return MILGI__NOT_MINE;
+    int rv = find(k, key, &r.key);
+    if (rv == 0)
+        k->gcm->seal(&r, 1);
+    return rv;
+}
+
+int milgi__kernel_open(struct milgi__kernel *k, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
+    uint8_t *dst)
+{
+    struct milgi__gcm_record r = {
+        .nonce = nonce, .aad = aad, .aad_len = aad_len, .src = src, .src_n = src_n, .dst = dst, .tag = tag
+    };
+    int8_t verdict;
+
+    if (!k || is_longer(src, src_n, k->up_to))
+        return MILGI__NOT_MINE;
+    int rv = find(k, key, &r.key);
+    if (rv != 0)
+        return rv;
+    milgi__gcm_open(k->gcm, &r, 1, &verdict);
+    return verdict;
+}
