@@ -13,7 +13,7 @@
 #define MANY 40
 #define PIECES 4
 
-/* --- one record in every form ---------------------------------------------------------------------------------------- */
+/* --- one record in every form ------------------------------------------------------------------------------------ */
 
 /* Sealed by libcrypto, and how it is to be given to a kernel. */
 struct trial {
@@ -152,9 +152,9 @@ static void seal_end(const struct trial *t, const struct shape *s, const struct 
     if (memcmp(slot->out, t->sealed, t->len + 16) != 0 || !wrote_only(s, slot, t->len + 16))
         fail_msg("sealing %zu + %u + %zu bytes, AAD %zu, key %zu, %u pieces, %s: %s", t->content, t->type != 0, t->pad,
             t->aad_len, t->key_len, s->pieces, s->in_place ? "in place" : "apart",
-            memcmp(slot->out, t->sealed, t->len) != 0 ? "other ciphertext"
+            memcmp(slot->out, t->sealed, t->len) != 0            ? "other ciphertext"
                 : memcmp(slot->out, t->sealed, t->len + 16) != 0 ? "other tag"
-                                                                  : "it wrote around its output");
+                                                                 : "it wrote around its output");
     if (!s->in_place)
         assert_memory_equal(slot->in, t->plain, t->content);
 }
@@ -164,9 +164,9 @@ static void open_end(const struct trial *t, const struct shape *s, const struct 
     if (verdict != 0 || memcmp(slot->out, t->plain, t->len) != 0 || !wrote_only(s, slot, t->len))
         fail_msg("opening %zu bytes, AAD %zu, key %zu, %u pieces, %s: %s", t->len, t->aad_len, t->key_len, s->pieces,
             s->in_place ? "in place" : "apart",
-            verdict != 0 ? "rejected"
+            verdict != 0                                   ? "rejected"
                 : memcmp(slot->out, t->plain, t->len) != 0 ? "other plaintext"
-                                                            : "it wrote around its output");
+                                                           : "it wrote around its output");
     if (!s->in_place)
         assert_memory_equal(slot->in, t->sealed, t->len);
 }
@@ -198,7 +198,7 @@ static void agree(const struct milgi__gcm_kernel *kernel, size_t n)
         open_end(&trials[i], &shapes[i], &slots[i], verdicts[i]);
 }
 
-/* --- the checks ------------------------------------------------------------------------------------------------------ */
+/* --- the checks -------------------------------------------------------------------------------------------------- */
 
 const struct milgi__gcm_kernel *kernel_of(void **state)
 {
@@ -281,7 +281,7 @@ static void pads_as_libcrypto_seals_what_is_padded(void **state)
     }
 }
 
-/* --- forgeries ------------------------------------------------------------------------------------------------------- */
+/* --- forgeries --------------------------------------------------------------------------------------------------- */
 
 /* Opens trials[0] with a fault between two that are right. */
 static void rejects(const struct milgi__gcm_kernel *kernel, void (*fault)(struct milgi__gcm_record *, unsigned),
@@ -382,7 +382,7 @@ static void hashes_the_lengths(void **state)
     }
 }
 
-/* --- all ------------------------------------------------------------------------------------------------------------- */
+/* --- all --------------------------------------------------------------------------------------------------------- */
 
 int kernel_checks_run(const struct milgi__gcm_kernel *kernel)
 {

@@ -61,7 +61,7 @@ static bool seals(const struct milgi__gcm_kernel *kernel, const struct milgi__gc
     return memcmp(out, v->sealed.data, v->sealed.len) == 0 && memcmp(out + v->sealed.len, v->tag.data, 16) == 0;
 }
 
-/* --- Wycheproof ------------------------------------------------------------------------------------------------------ */
+/* --- Wycheproof -------------------------------------------------------------------------------------------------- */
 
 static enum ran wycheproof(const struct vector *v)
 {
@@ -82,7 +82,7 @@ static void seals_and_opens_as_wycheproof_says(void **state)
     vectors_run(NULL, "aes_gcm_test.json", 183, wycheproof, usable(state));
 }
 
-/* --- NIST ------------------------------------------------------------------------------------------------------------ */
+/* --- NIST -------------------------------------------------------------------------------------------------------- */
 
 static unsigned digit(char c)
 {

@@ -13,7 +13,7 @@
 _Static_assert(BATCH <= MILGI__GCM_BATCH, "the key has powers enough");
 _Static_assert(BATCH_BLOCKS + 2 <= MILGI__GCM_POWERS, "for additional data, a full batch and the lengths");
 
-/* --- constants that depend on where a vector is -------------------------------------------------------------------- */
+/* --- constants that depend on where a vector is ------------------------------------------------------------------ */
 
 /* What is added to the counter in each lane of a batch's vectors. */
 static const uint32_t steps[20][4] = { { 0 }, { 1 }, { 2 }, { 3 }, { 4 }, { 5 }, { 6 }, { 7 }, { 8 }, { 9 }, { 10 },
@@ -38,7 +38,7 @@ MILGI__INLINE vec mask_of_bytes(size_t n)
     return v_load((const uint8_t *)low_bytes + 64 - n);
 }
 
-/* --- GHASH --------------------------------------------------------------------------------------------------------- */
+/* --- GHASH ------------------------------------------------------------------------------------------------------- */
 
 MILGI__INLINE struct products products_of(vec x, const uint8_t *power)
 {
@@ -68,11 +68,11 @@ MILGI__INLINE const uint8_t *power_of(const struct milgi__gcm_key *key, size_t n
     return key->power[MILGI__GCM_POWERS - n];
 }
 
-/* --- a record on its way ------------------------------------------------------------------------------------------- */
+/* --- a record on its way ----------------------------------------------------------------------------------------- */
 
 struct run {
     const struct milgi__gcm_key *key;
-    __m128i nonce; /* the counter block, reversed, with a counter of 0 */
+    __m128i nonce;  /* the counter block, reversed, with a counter of 0 */
     uint32_t block; /* the next block's counter */
     /*
      * The hash of what there was, with |ahead| 1 not multiplied yet: so additional data begin, which are one block in
@@ -111,7 +111,7 @@ MILGI__INLINE struct run run_begin(const struct milgi__gcm_record *r)
     return (struct run){ r->key, block_reverse(nonce), 2, _mm_xor_si128(hash, block_reverse(last)), 1 };
 }
 
-/* --- batches ------------------------------------------------------------------------------------------------------- */
+/* --- batches ----------------------------------------------------------------------------------------------------- */
 
 MILGI__INLINE vec counter_at(const struct run *run)
 {
@@ -235,7 +235,7 @@ static void batches_open(struct run *run, const uint8_t *src, uint8_t *dst, size
     run->block += (uint32_t)(n * BATCH_BLOCKS);
 }
 
-/* --- the end of a record ------------------------------------------------------------------------------------------- */
+/* --- the end of a record ----------------------------------------------------------------------------------------- */
 
 /* |n| is a constant, at most 9: a batch and one more. */
 MILGI__INLINE void encrypt(vec *blocks, unsigned n, const struct milgi__gcm_key *key)
@@ -359,7 +359,7 @@ MILGI__INLINE __m128i lengths_of(size_t aad_len, size_t len)
     return _mm_set_epi64x((int64_t)(aad_len * 8), (int64_t)(len * 8));
 }
 
-/* --- sealing ------------------------------------------------------------------------------------------------------- */
+/* --- sealing ----------------------------------------------------------------------------------------------------- */
 
 /* Where the last vector of |len| bytes begins. */
 MILGI__INLINE size_t last_at(size_t len)
@@ -496,7 +496,7 @@ static void seal(struct milgi__gcm_record *records, size_t n)
         seal_one(&records[i]);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------- */
+/* --- opening ----------------------------------------------------------------------------------------------------- */
 
 /* All but the end, which is put together at |end_of|, less than a batch; the cursor stands before it. */
 static size_t open_pieces(struct run *run, const struct milgi__gcm_record *r, struct cursor *c, size_t len,

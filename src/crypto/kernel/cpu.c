@@ -25,7 +25,9 @@ static struct features features(void)
     if (!__get_cpuid_count(7, 0, &a, &f.ebx7, &f.ecx7, &d))
         f.ebx7 = f.ecx7 = 0;
     if (f.ecx1 & bit_OSXSAVE) {
-        __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+        __asm__ volatile("xgetbv"
+                         : "=a"(a), "=d"(d)
+                         : "c"(0));
         f.saved = a;
     }
     (void)b;

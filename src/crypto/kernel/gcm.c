@@ -20,6 +20,14 @@ const struct milgi__gcm_kernel *milgi__gcm_best(void)
     return best;
 }
 
+static bool is_zero(const uint8_t diff[16])
+{
+    uint64_t half[2];
+
+    memcpy(half, diff, sizeof half);
+    return (half[0] | half[1]) == 0;
+}
+
 static void wipe_output(const struct milgi__gcm_record *r)
 {
     size_t len = 0;
@@ -36,13 +44,12 @@ static void wipe_output(const struct milgi__gcm_record *r)
 size_t milgi__gcm_open(
     const struct milgi__gcm_kernel *kernel, struct milgi__gcm_record *records, size_t n, int8_t *verdicts)
 {
-    static const uint8_t right[16];
     size_t bad = 0;
 
     kernel->open(records, n);
     for (size_t i = 0; i < n; i++) {
         verdicts[i] = 0;
-        if (milgi__ct_equal(records[i].diff, right, sizeof right))
+        if (is_zero(records[i].diff))
             continue;
         wipe_output(&records[i]);
         verdicts[i] = MILGI__BAD;

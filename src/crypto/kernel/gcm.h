@@ -46,7 +46,7 @@ struct milgi__gcm_record {
 struct milgi__gcm_kernel {
     const char *name;
     enum milgi__gcm_kind kind;
-    bool (*usable)(void); /* on this processor and system */
+    bool (*usable)(void);                                                         /* on this processor and system */
     void (*key_init)(struct milgi__gcm_key *key, const uint8_t *raw, size_t len); /* 16 or 32 bytes */
     void (*seal)(struct milgi__gcm_record *records, size_t n);
     void (*open)(struct milgi__gcm_record *records, size_t n);

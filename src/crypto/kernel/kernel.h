@@ -17,13 +17,19 @@ enum milgi__gcm_kind {
     MILGI__GCM_KINDS
 };
 
+/*
+ * A flavour's: the longest record, as bytes of input, that a kernel does in no more time than its library; 0: none.
+ * `bench kernel` measures it.
+ */
+extern const size_t milgi__kernel_up_to[MILGI__GCM_KINDS];
+
+/* For tests and benchmarks: what is made while it is set leaves all to the library. */
+extern bool milgi__kernel_off;
+
 /* The keys that a thread has used last, ready for the kernel that is the best here. NULL will do everywhere below. */
 struct milgi__kernel;
 
-/*
- * |up_to|: for each kernel the longest record, as bytes of content, with which it beats this flavour's library, 0: none.
- * NULL: no kernel can be used here or gains anything, or there is no memory; the library does it all.
- */
+/* NULL: no kernel can be used here or gains anything, or there is no memory; the library does it all. */
 struct milgi__kernel *milgi__kernel_new(const size_t up_to[MILGI__GCM_KINDS]);
 void milgi__kernel_free(struct milgi__kernel *k);
 void milgi__kernel_wipe(struct milgi__kernel *k); /* every key */

@@ -45,7 +45,8 @@ MILGI__INLINE vec v_xor(vec a, vec b)
 
 MILGI__INLINE vec v_now(vec x)
 {
-    __asm__("" : "+v"(x));
+    __asm__(""
+            : "+v"(x));
     return x;
 }
 

@@ -64,11 +64,8 @@ static bool cipher_setup(struct milgi__cipher *c, uint16_t suite, uint8_t key_le
         c->update && c->final && c->get_params;
 }
 
-/*
- * Records of AES-GCM that are done without libcrypto, whose own instructions are those of AES-NI, or of AVX-512, which is
- * better with long ones.
- */
-static const size_t kernel_up_to[MILGI__GCM_KINDS] = {
+/* Of AES-GCM libcrypto 3.0 has AES-NI only. */
+const size_t milgi__kernel_up_to[MILGI__GCM_KINDS] = {
     [MILGI__GCM_AESNI] = SIZE_MAX, [MILGI__GCM_VAES256] = SIZE_MAX, [MILGI__GCM_VAES512] = SIZE_MAX
 };
 
@@ -76,7 +73,7 @@ int milgi__aead_setup(struct milgi__crypto *cx)
 {
     struct milgi__cipher *c = milgi__alloc(MILGI__AEAD_SUITES * sizeof *c);
 
-    cx->kernel = milgi__kernel_new(kernel_up_to);
+    cx->kernel = milgi__kernel_new(milgi__kernel_up_to);
     cx->ciphers = c;
     return c && cipher_setup(&c[0], MILGI_SUITE_AES_128_GCM_SHA256, 16, "AES-128-GCM") &&
             cipher_setup(&c[1], MILGI_SUITE_AES_256_GCM_SHA384, 32, "AES-256-GCM") &&

@@ -4,6 +4,8 @@
 
 #include <milgi/op.h>
 
+#include "crypto/kernel/kernel.h"
+
 #define ROOM 17000
 #define TAG_LEN 16
 
@@ -250,5 +252,8 @@ int main(void)
         crypto_test(an_idle_thread_holds_no_key),
         crypto_test(a_key_that_fits_no_suite_is_broken),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("as records are done here", tests, NULL, NULL);
+
+    milgi__kernel_off = true;
+    return failed + cmocka_run_group_tests_name("by the crypto library alone", tests, NULL, NULL);
 }
