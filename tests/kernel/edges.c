@@ -79,7 +79,9 @@ static void one(const struct milgi__gcm_kernel *kernel, const struct field *fiel
     reference_seal(raw, key_len, nonce, aad, aad_len, plain, len, sealed);
     milgi__gcm_key_init(&key, raw, key_len);
     memcpy(src.data, plain, len - tail);
-    struct milgi__gcm_record r = { .key = &key, .nonce = nonce, .aad = aad, .aad_len = aad_len, .src = &src, .src_n = 1 };
+    struct milgi__gcm_record r = {
+        .key = &key, .nonce = nonce, .aad = aad, .aad_len = aad_len, .src = &src, .src_n = 1
+    };
     r.dst = in_place ? src.data : at(field, DST, len + 16);
     r.type = tail ? 23 : 0;
     kernel->seal(&r, 1);

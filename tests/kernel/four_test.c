@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of vaes512.c on four lanes of AES-NI beside libcrypto: all of that kernel but its instructions. ctest-timeout: 300 */
+/*
+ * The text of vaes512.c on four lanes of AES-NI beside libcrypto: all of that kernel but its instructions.
+ * ctest-timeout: 300
+ */
 #include "checks.h"
 
 #include "base/base.h"
+#include "crypto/kernel/cpu.h"
 
 #include "lanes_four.h"
 

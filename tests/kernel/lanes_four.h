@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Vectors of four blocks made of four registers of one: what lanes512.h has, for processors without AVX-512. So the text
- * of the kernels is tried with four lanes, too.
+ * Vectors of four blocks made of four registers of one: what lanes512.h has, for processors without AVX-512. So the
+ * text of the kernels is tried with four lanes, too.
  */
 #pragma once
 

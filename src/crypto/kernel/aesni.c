@@ -2,6 +2,7 @@
 /* The kernel for AES-NI, PCLMULQDQ and SSE 4.1, which every x86-64 processor of interest has; keys for all kernels. */
 #include "base/base.h"
 
+#include "crypto/kernel/cpu.h"
 #include "crypto/kernel/lanes128.h"
 
 #include "crypto/kernel/body.h"
@@ -16,8 +17,8 @@ MILGI__INLINE __m128i add_up(__m128i k)
 }
 
 /*
- * The last round's bytes substituted: as all columns are the same, ShiftRows changes nothing. |rotate|: its last word is
- * rotated first.
+ * The last word, with its bytes substituted, in all places: as columns are the same, ShiftRows changes nothing. |rotate|:
+ * the word is rotated first.
  */
 MILGI__INLINE __m128i substituted(__m128i k, bool rotate, uint32_t constant)
 {

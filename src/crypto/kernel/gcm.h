@@ -68,8 +68,3 @@ const struct milgi__gcm_kernel *milgi__gcm_best(void);
  */
 size_t milgi__gcm_open(
     const struct milgi__gcm_kernel *kernel, struct milgi__gcm_record *records, size_t n, int8_t *verdicts);
-
-/* cpu.c */
-bool milgi__cpu_has_aesni(void);
-bool milgi__cpu_has_vaes256(void);
-bool milgi__cpu_has_vaes512(void);

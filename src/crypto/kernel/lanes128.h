@@ -46,8 +46,8 @@ MILGI__INLINE vec v_xor(vec a, vec b)
 }
 
 /*
- * The same, computed here: else the compiler turns a chain of additions, of which one is under way at a time, into a tree
- * of which all are, and has not registers enough.
+ * The same, computed here: else the compiler turns a chain of additions, of which one is under way at a time, into a
+ * tree of which all are, and has not registers enough.
  */
 MILGI__INLINE vec v_now(vec x)
 {

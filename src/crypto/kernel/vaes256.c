@@ -2,6 +2,7 @@
 /* The kernel for VAES and VPCLMULQDQ on 256 bits, for processors without AVX-512. */
 #include "base/base.h"
 
+#include "crypto/kernel/cpu.h"
 #include "crypto/kernel/lanes256.h"
 
 #include "crypto/kernel/body.h"

@@ -2,6 +2,7 @@
 /* The kernel for VAES and VPCLMULQDQ on 512 bits. */
 #include "base/base.h"
 
+#include "crypto/kernel/cpu.h"
 #include "crypto/kernel/lanes512.h"
 
 #include "crypto/kernel/body.h"

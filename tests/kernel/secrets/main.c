@@ -9,6 +9,7 @@
 
 #include <valgrind/memcheck.h>
 
+#include "crypto/kernel/cpu.h"
 #include "crypto/kernel/gcm.h"
 
 #define ROOM 2048
