@@ -28,6 +28,13 @@
 #define MILGI__UNPOISON(p, len) ((void)(p), (void)(len))
 #endif
 
+/* Before a loop: as many copies of its body as it has passes, up to 16, whatever the compiler thinks of that. */
+#if defined(__clang__)
+#define MILGI__UNROLL _Pragma("unroll")
+#else
+#define MILGI__UNROLL _Pragma("GCC unroll 16")
+#endif
+
 uint64_t milgi__port_monotonic_ns(void *unused);
 int64_t milgi__port_wall_s(void *unused);
 

@@ -5,10 +5,11 @@
  */
 #pragma once
 
+#include "base/port.h"
+
 #define VECTOR ((size_t)LANES * 16)
 #define BATCH ((size_t)VECTORS * VECTOR)
 #define BATCH_BLOCKS (VECTORS * LANES)
-#define UNROLL _Pragma("GCC unroll 16")
 
 _Static_assert(BATCH <= MILGI__GCM_BATCH, "the key has powers enough");
 _Static_assert(BATCH_BLOCKS + 2 <= MILGI__GCM_POWERS, "for additional data, a full batch and the lengths");
@@ -122,7 +123,7 @@ MILGI__INLINE void batch_begin(vec b[VECTORS], vec counter, const struct milgi__
 {
     vec k = v_load_each(key->round[0]);
 
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 0; j < VECTORS; j++)
         b[j] = v_xor(v_reverse(v_add32(counter, v_load(steps[j * LANES]))), k);
 }
@@ -131,7 +132,7 @@ MILGI__INLINE void batch_round(vec b[VECTORS], const struct milgi__gcm_key *key,
 {
     vec k = v_load_each(key->round[r]);
 
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 0; j < VECTORS; j++)
         b[j] = v_round(b[j], k);
 }
@@ -140,12 +141,12 @@ MILGI__INLINE void batch_round(vec b[VECTORS], const struct milgi__gcm_key *key,
 MILGI__INLINE void batch_end(vec b[VECTORS], const struct milgi__gcm_key *key, const uint8_t *src, uint8_t *dst)
 {
     if (key->rounds > 10) {
-        UNROLL
+        MILGI__UNROLL
         for (unsigned r = 10; r < MILGI__GCM_ROUNDS; r++)
             batch_round(b, key, r);
     }
     vec k = v_load_each(key->round[key->rounds]);
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 0; j < VECTORS; j++)
         v_store(dst + j * VECTOR, v_round_last(b[j], v_xor(k, v_load(src + j * VECTOR))));
 }
@@ -169,7 +170,7 @@ static void batch_cipher(
     vec b[VECTORS];
 
     batch_begin(b, counter, key);
-    UNROLL
+    MILGI__UNROLL
     for (unsigned r = 1; r < 10; r++)
         batch_round(b, key, r);
     batch_end(b, key, src, dst);
@@ -179,7 +180,7 @@ static __m128i batch_hash(const struct milgi__gcm_key *key, const uint8_t *hashe
 {
     struct products sum = hash_first(key, hashed, hash);
 
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 1; j < VECTORS; j++)
         hash_vector(&sum, key, hashed, j);
     return products_reduce(sum);
@@ -196,7 +197,7 @@ static __m128i batches_mixed(const struct milgi__gcm_key *key, vec counter, cons
         batch_begin(b, counter, key);
         counter = v_add32(counter, step);
         struct products sum = hash_first(key, hashed, hash);
-        UNROLL
+        MILGI__UNROLL
         for (unsigned r = 1; r < 10; r++) {
             batch_round(b, key, r);
             if (r % (8 / VECTORS) == 0 && r / (8 / VECTORS) < VECTORS)
@@ -242,27 +243,27 @@ MILGI__INLINE void encrypt(vec *blocks, unsigned n, const struct milgi__gcm_key 
 {
     vec k = v_load_each(key->round[0]);
 
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 0; j < n; j++)
         blocks[j] = v_xor(blocks[j], k);
-    UNROLL
+    MILGI__UNROLL
     for (unsigned r = 1; r < 10; r++) {
         k = v_load_each(key->round[r]);
-        UNROLL
+        MILGI__UNROLL
         for (unsigned j = 0; j < n; j++)
             blocks[j] = v_round(blocks[j], k);
     }
     if (key->rounds > 10) {
-        UNROLL
+        MILGI__UNROLL
         for (unsigned r = 10; r < MILGI__GCM_ROUNDS; r++) {
             k = v_load_each(key->round[r]);
-            UNROLL
+            MILGI__UNROLL
             for (unsigned j = 0; j < n; j++)
                 blocks[j] = v_round(blocks[j], k);
         }
     }
     k = v_load_each(key->round[key->rounds]);
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 0; j < n; j++)
         blocks[j] = v_round_last(blocks[j], k);
 }
@@ -314,7 +315,7 @@ MILGI__INLINE __m128i end_fixed(const struct end *e, bool sealing, unsigned n, c
     vec first = v_each(block_reverse(_mm_add_epi32(run->nonce, _mm_cvtsi32_si128(1))));
     const uint8_t *power = power_of(run->key, e->blocks + 1);
 
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 0; j < n; j++)
         stream[j] = v_reverse(v_add32(counter, v_load(steps[j * LANES])));
     stream[n - 1] = v_choose(stream[n - 1], first, mask_of_lane(lane));
@@ -322,7 +323,7 @@ MILGI__INLINE __m128i end_fixed(const struct end *e, bool sealing, unsigned n, c
     v_store(lanes, stream[n - 1]);
 
     struct products sum = v_two_products(run->hash, power - 16 * run->ahead, e->lengths, power_of(run->key, 1));
-    UNROLL
+    MILGI__UNROLL
     for (unsigned j = 0; j + 2 < n; j++)
         end_full(e, sealing, j, stream[j], &sum, power);
     if (lane != 0) {
