@@ -30,7 +30,7 @@
 
 /* Before a loop: as many copies of its body as it has passes, up to 16, whatever the compiler thinks of that. */
 #if defined(__clang__)
-#define MILGI__UNROLL _Pragma("unroll")
+#define MILGI__UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define MILGI__UNROLL _Pragma("GCC unroll 16")
 #endif
