@@ -14,7 +14,7 @@
 #include "crypto/kernel/gcm.h"
 #include "reference.h"
 
-/* --- processors ---------------------------------------------------------------------------------------------------- */
+/* --- processors -------------------------------------------------------------------------------------------------- */
 
 static const struct milgi__cpu all = {
     .ecx1 = bit_AES | bit_PCLMUL | bit_SSSE3 | bit_SSE4_1 | bit_OSXSAVE | bit_AVX,
@@ -74,7 +74,7 @@ static void a_system_that_does_not_keep_registers_has_no_kernel_that_uses_them(v
     }
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------- */
+/* --- records ----------------------------------------------------------------------------------------------------- */
 
 #define LIMIT 1000
 

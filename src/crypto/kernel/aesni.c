@@ -17,8 +17,8 @@ MILGI__INLINE __m128i add_up(__m128i k)
 }
 
 /*
- * The last word, with its bytes substituted, in all places: as columns are the same, ShiftRows changes nothing. |rotate|:
- * the word is rotated first.
+ * The last word, with its bytes substituted, in all places: as columns are the same, ShiftRows changes nothing.
+ * |rotate|: the word is rotated first.
  */
 MILGI__INLINE __m128i substituted(__m128i k, bool rotate, uint32_t constant)
 {
