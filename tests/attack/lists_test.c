@@ -5,24 +5,12 @@
  * needs later, not what it was sent.
  */
 #include "conn/bound.h"
+#include "extensions.h"
 #include "fixture.h"
 
 #define FULL 60000u /* bytes of a list: with all else in the message it stays below MILGI_LIMIT_HANDSHAKE_MESSAGE */
 #define LITTLE (8u << 10)
 #define STUCK "sim:latency=9s,units=64,depth=64"
-
-enum extension {
-    SERVER_NAME = 0,
-    GROUPS = 10,
-    SCHEMES = 13,
-    ALPN = 16,
-    PADDING = 21,
-    COOKIE = 44,
-    AUTHORITIES = 47,
-    CERT_SCHEMES = 50,
-    KEY_SHARE = 51,
-    UNKNOWN = 0x1234
-};
 
 /* One message, and what is done to it. */
 struct list {

@@ -402,6 +402,18 @@ static void count_timeouts(struct milgi__owner *owner)
     timeouts++;
 }
 
+/* A loop with one client, whose timeouts are counted. */
+static void set_up_to_count(void)
+{
+    static struct milgi__owner_ops ops;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    ops = *client.owner.ops;
+    ops.timeout = count_timeouts;
+    client.owner.ops = &ops;
+    timeouts = 0;
+}
+
 /* What it has to do takes its deadline away: the last message of a handshake was there in time. */
 static void finish_in_time(struct loop_client *c)
 {
@@ -410,16 +422,10 @@ static void finish_in_time(struct loop_client *c)
 
 static void what_came_in_time_is_done_before_a_deadline_is_judged(void **state)
 {
-    struct milgi__owner_ops ops;
     (void)state;
     for (unsigned staged = 0; staged < 2; staged++) {
-        loop_init(&loop, NULL);
-        loop_attach(&loop, &client);
-        ops = *client.owner.ops;
-        ops.timeout = count_timeouts;
-        client.owner.ops = &ops;
+        set_up_to_count();
         client.on_turn = finish_in_time;
-        timeouts = 0;
         milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 10 * MS);
         run();
         loop.now_ns += 10 * MS;
@@ -434,14 +440,8 @@ static void what_came_in_time_is_done_before_a_deadline_is_judged(void **state)
 
 static void who_is_always_at_work_is_told_of_its_deadline_all_the_same(void **state)
 {
-    struct milgi__owner_ops ops;
     (void)state;
-    loop_init(&loop, NULL);
-    loop_attach(&loop, &client);
-    ops = *client.owner.ops;
-    ops.timeout = count_timeouts;
-    client.owner.ops = &ops;
-    timeouts = 0;
+    set_up_to_count();
     milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 10 * MS);
     for (unsigned i = 0; i < 10; i++) {
         milgi__engine_ready(loop.engine, &client.owner);
@@ -455,14 +455,8 @@ static void who_is_always_at_work_is_told_of_its_deadline_all_the_same(void **st
 
 static void a_host_that_was_stopped_may_bring_what_came_meanwhile(void **state)
 {
-    struct milgi__owner_ops ops;
     (void)state;
-    loop_init(&loop, NULL);
-    loop_attach(&loop, &client);
-    ops = *client.owner.ops;
-    ops.timeout = count_timeouts;
-    client.owner.ops = &ops;
-    timeouts = 0;
+    set_up_to_count();
     milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 1000 * MS);
     run();
     loop.now_ns += 11000 * (uint64_t)MS;

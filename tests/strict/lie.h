@@ -2,33 +2,13 @@
 /* Lies: one message of an otherwise honest handshake is changed, and the victim's judgement is known beforehand. */
 #pragma once
 
+#include "extensions.h"
 #include "fixture.h"
 
 #define C MILGI_CLIENT
 #define S MILGI_SERVER
 #define OK (-2)
 #define MSG(name) MILGI__MSG_##name
-
-enum extension {
-    SERVER_NAME = 0,
-    STATUS_REQUEST = 5,
-    GROUPS = 10,
-    SCHEMES = 13,
-    ALPN = 16,
-    PADDING = 21,
-    PSK = 41,
-    EARLY_DATA = 42,
-    VERSIONS = 43,
-    COOKIE = 44,
-    PSK_MODES = 45,
-    AUTHORITIES = 47,
-    OID_FILTERS = 48,
-    POST_AUTH = 49,
-    CERT_SCHEMES = 50,
-    KEY_SHARE = 51,
-    UNKNOWN = 0x1234,
-    GREASE = 0x3a3a
-};
 
 /* One lie: an edit of one message, and what comes of it. */
 struct lie {

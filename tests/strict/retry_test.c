@@ -1,22 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The second ClientHello is the first but for what a HelloRetryRequest changes (RFC 8446 4.1.2). */
+#include "extensions.h"
 #include "fixture.h"
-
-enum extension {
-    SERVER_NAME = 0,
-    STATUS_REQUEST = 5,
-    GROUPS = 10,
-    SCHEMES = 13,
-    ALPN = 16,
-    PSK = 41,
-    VERSIONS = 43,
-    PSK_MODES = 45,
-    AUTHORITIES = 47,
-    POST_AUTH = 49,
-    CERT_SCHEMES = 50,
-    KEY_SHARE = 51,
-    UNKNOWN = 0x1234
-};
 
 #define PSK_BODY \
     "\0\7\0\1i\0\0\0\0" \

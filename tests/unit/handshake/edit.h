@@ -2,6 +2,7 @@
 /* Changes messages on their way, with all lengths kept right. */
 #pragma once
 
+#include "extensions.h"
 #include "loop.h"
 
 /* Where the extensions of a message stand (behind the length of their block); SIZE_MAX: it has none. */
@@ -32,21 +33,5 @@ bool edit_apply(struct loop *loop, struct loop_end *from, struct loop_message *m
 /* Runs a whole handshake with this change. */
 struct loop *edited(const struct edit *edit, struct milgi_config *client, struct milgi_config *server);
 
-enum {
-    SERVER_NAME = 0,
-    STATUS_REQUEST = 5,
-    GROUPS = 10,
-    SCHEMES = 13,
-    ALPN = 16,
-    PADDING = 21,
-    PSK = 41,
-    EARLY_DATA = 42,
-    VERSIONS = 43,
-    COOKIE = 44,
-    PSK_MODES = 45,
-    OID_FILTERS = 48,
-    KEY_SHARE = 51,
-    GREASE = 0x8a8a
-};
 #define SET(m, iana, body) edit_set(m, iana, body, sizeof(body) - 1)
 #define ADD(m, iana, body) edit_add(m, iana, body, sizeof(body) - 1, false)
