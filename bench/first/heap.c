@@ -1,84 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heap bytes per connection: the difference that many connections make to malloc's own count, by side. */
+/* Heap bytes per connection: a crowd of each subject's, in a process of its own. */
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "first.h"
 
-#define KIB 1024u
-
-/* Many connections. They share the wires' memory, since only one of them exchanges bytes at a time. */
-struct ground {
-    struct bench_cert cert;
-    struct world *world;
-    struct pair first;
-    struct pair *pairs;
-    unsigned n;
-};
-
-static void ground_new(struct ground *g, const struct subject *subject, struct setup setup, unsigned n)
+static void measure(const struct subject *subject, struct setup setup, unsigned n, enum crowd_state state,
+    const char *name, const char *label)
 {
-    g->cert = bench_cert_make(BENCH_ECDSA_P256);
-    g->n = n;
-    setup.cert = &g->cert;
+    struct bench_cert cert = bench_cert_make(BENCH_ECDSA_P256);
+
+    setup.cert = &cert;
     setup.suite = 0x1301;
-    g->world = subject->world_new(&setup);
-    pair_init(&g->first, subject, g->world);
-    g->pairs = calloc(n, sizeof *g->pairs);
-    if (!g->pairs)
-        bench_die("out of memory");
-    for (unsigned i = 0; i < n; i++)
-        g->pairs[i] = g->first;
-}
-
-static void ground_free(struct ground *g)
-{
-    const struct subject *subject = g->first.subject;
-    struct used unused = { { 0 }, { 0 } };
-
-    for (unsigned i = 0; i < g->n; i++)
-        pair_free(&g->pairs[i], MEASURE_NOTHING, &unused);
-    subject->world_free(g->world);
-    pair_fini(&g->first);
-    free(g->pairs);
-    bench_cert_free(&g->cert);
-}
-
-static void idle_one(struct pair *pair, struct used *used)
-{
-    static const struct message kib = { BY_COPY, KIB, 1 };
-
-    pair_handshake(pair, MEASURE_HEAP, used);
-    pair_exchange(pair, CLIENT, &kib, MEASURE_HEAP, used);
-    pair_exchange(pair, SERVER, &kib, MEASURE_HEAP, used);
-}
-
-static void halfway_one(struct pair *pair, struct used *used)
-{
-    pair_halfway(pair, MEASURE_HEAP, used);
-    /* What the server has said is dropped. */
-    pair->wire[CLIENT].head = pair->wire[CLIENT].tail = 0;
-}
-
-static void measure(const struct subject *subject, struct setup setup, unsigned n,
-    void (*one)(struct pair *, struct used *), const char *state, const char *label)
-{
-    struct ground g;
-    struct used used = { { 0 }, { 0 } };
-    unsigned warm = n / 10 + 1;
-
-    /* The first ones pay for what is made once: slabs, caches, fetched algorithms. */
-    ground_new(&g, subject, setup, n + warm);
-    for (unsigned i = 0; i < warm; i++)
-        one(&g.pairs[i], &used);
-    pair_settle(&g.pairs[0], MEASURE_HEAP, &used);
-    used = (struct used){ { 0 }, { 0 } };
-    for (unsigned i = warm; i < n + warm; i++)
-        one(&g.pairs[i], &used);
-    pair_settle(&g.pairs[0], MEASURE_HEAP, &used);
-    ground_free(&g);
-    printf("%.0f|%.0f|%s|%s\n", used.own[SERVER] / n, used.own[CLIENT] / n, state, label);
+    struct used used = crowd(subject, &setup, state, n);
+    bench_cert_free(&cert);
+    printf("%.0f|%.0f|%s|%s\n", used.own[SERVER], used.own[CLIENT], name, label);
 }
 
 void heap_measure(unsigned n)
@@ -89,13 +26,13 @@ void heap_measure(unsigned n)
     const struct setup lean = { .lean = true };
     const struct setup slow = { .signer = "sim:latency=1000s,units=65536,depth=65536" };
 
-    measure(&subject_milgi, plain, n, idle_one, idle, "Milgi");
-    measure(&subject_openssl, plain, n, idle_one, idle, "OpenSSL");
-    measure(&subject_openssl, lean, n, idle_one, idle, "OpenSSL, RELEASE_BUFFERS");
-    measure(&subject_milgi, plain, n, halfway_one, halfway, "Milgi");
-    measure(&subject_openssl, plain, n, halfway_one, halfway, "OpenSSL");
-    measure(&subject_openssl, lean, n, halfway_one, halfway, "OpenSSL, RELEASE_BUFFERS");
-    measure(&subject_milgi, slow, n, halfway_one, "server's signature in flight", "Milgi");
+    measure(&subject_milgi, plain, n, CROWD_IDLE, idle, "Milgi");
+    measure(&subject_openssl, plain, n, CROWD_IDLE, idle, "OpenSSL");
+    measure(&subject_openssl, lean, n, CROWD_IDLE, idle, "OpenSSL, RELEASE_BUFFERS");
+    measure(&subject_milgi, plain, n, CROWD_HALFWAY, halfway, "Milgi");
+    measure(&subject_openssl, plain, n, CROWD_HALFWAY, halfway, "OpenSSL");
+    measure(&subject_openssl, lean, n, CROWD_HALFWAY, halfway, "OpenSSL, RELEASE_BUFFERS");
+    measure(&subject_milgi, slow, n, CROWD_HALFWAY, "server's signature in flight", "Milgi");
 }
 
 /* One line of the child's: "server|client|state|label". */

@@ -6,7 +6,7 @@
 
 #include <milgi/milgi.h>
 
-#include "first.h"
+#include "ends.h"
 
 /* How much a host reads at once. The second is for one full record, the third for four. */
 #define READ_SIZES 3
@@ -107,6 +107,19 @@ static void run(struct world *world, enum side side)
 
 /* --- what is set up once ---------------------------------------------------------------------------------------- */
 
+static void trust(struct milgi_config *c, const struct setup *setup)
+{
+    struct milgi_trust *anchors;
+
+    if (!setup->anchor_pem) {
+        must(milgi_config_dangerously_accept_any_server(c), "trust");
+        return;
+    }
+    must(milgi_trust_new_pem(setup->anchor_pem, setup->anchor_len, &anchors), "anchor");
+    must(milgi_config_set_trust(c, anchors), "trust");
+    milgi_trust_unref(anchors);
+}
+
 static struct milgi_config *config(const struct setup *setup, enum side side)
 {
     static const uint16_t group = MILGI_GROUP_X25519;
@@ -127,7 +140,7 @@ static struct milgi_config *config(const struct setup *setup, enum side side)
         must(milgi_config_add_credential(c, credential), "credential");
         milgi_credential_unref(credential);
     } else {
-        must(milgi_config_dangerously_accept_any_server(c), "trust");
+        trust(c, setup);
     }
     if (milgi_config_freeze(c, &why) != 0)
         bench_die("milgi: config: %s", why);

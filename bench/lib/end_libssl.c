@@ -10,12 +10,13 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
-#include "first.h"
+#include "ends.h"
+#include "libssl.h"
 
 struct world {
     SSL_CTX *ctx[2];
     BIO_METHOD *method;
-    bool memory_bios;
+    bool memory_bios, verifies;
 };
 
 struct end {
@@ -94,23 +95,15 @@ static int accept_any(X509_STORE_CTX *store, void *unused)
     return 1;
 }
 
-static const char *suite_name(uint16_t suite)
-{
-    switch (suite) {
-    case 0x1301: return "TLS_AES_128_GCM_SHA256";
-    case 0x1302: return "TLS_AES_256_GCM_SHA384";
-    default: return "TLS_CHACHA20_POLY1305_SHA256";
-    }
-}
-
 static SSL_CTX *context(const struct setup *setup, const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
 
     if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
-        SSL_CTX_set_ciphersuites(ctx, suite_name(setup->suite)) != 1 || SSL_CTX_set1_groups_list(ctx, "X25519") != 1 ||
+        !libssl_set_suite(ctx, setup->suite) || SSL_CTX_set1_groups_list(ctx, "X25519") != 1 ||
         SSL_CTX_set_num_tickets(ctx, 0) != 1)
         bench_die("libssl: cannot set up");
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     if (setup->lean)
         SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
@@ -133,6 +126,25 @@ static void use_cert(SSL_CTX *ctx, const struct bench_cert *cert)
     BIO_free(key_in);
 }
 
+static void trust(struct world *world, const struct setup *setup)
+{
+    SSL_CTX *ctx = world->ctx[CLIENT];
+
+    if (!setup->anchor_pem) {
+        /* Without this, libssl builds and verifies the chain even when nobody wants the verdict. */
+        SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
+        return;
+    }
+    BIO *in = BIO_new_mem_buf(setup->anchor_pem, (int)setup->anchor_len);
+    X509 *anchor = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    if (!anchor || X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), anchor) != 1)
+        bench_die("libssl: cannot use the anchor");
+    X509_free(anchor);
+    BIO_free(in);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    world->verifies = true;
+}
+
 static struct world *world_new(const struct setup *setup)
 {
     struct world *world = calloc(1, sizeof *world);
@@ -143,8 +155,7 @@ static struct world *world_new(const struct setup *setup)
     world->ctx[SERVER] = context(setup, TLS_server_method());
     world->ctx[CLIENT] = context(setup, TLS_client_method());
     use_cert(world->ctx[SERVER], setup->cert);
-    /* Without this, libssl builds and verifies the chain even when nobody wants the verdict. */
-    SSL_CTX_set_cert_verify_callback(world->ctx[CLIENT], accept_any, NULL);
+    trust(world, setup);
     world->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wire");
     if (!world->method || BIO_meth_set_write(world->method, bio_write) != 1 ||
         BIO_meth_set_read(world->method, bio_read) != 1 || BIO_meth_set_ctrl(world->method, bio_ctrl) != 1)
@@ -202,6 +213,8 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
     } else {
         SSL_set_connect_state(ssl);
         SSL_set_tlsext_host_name(ssl, "localhost");
+        if (world->verifies && SSL_set1_host(ssl, "localhost") != 1)
+            bench_die("libssl: cannot set the name");
     }
     return end;
 }

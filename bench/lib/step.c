@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The work of one side. A file of its own, so that these stay functions which a profiler can see. */
-#include "first.h"
+#include "ends.h"
 
 void pair_work(struct pair *pair, enum side side, enum step step, const struct message *message)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "first.h"
+#include "ends.h"
 
 #define PASSES_MAX 16
 
@@ -41,6 +41,8 @@ void check_arrived(size_t at, const uint8_t *data, size_t len)
     }
 }
 
+uint64_t (*pair_mallocs)(void);
+
 static double heap_used(void)
 {
     struct mallinfo2 m = mallinfo2();
@@ -67,6 +69,11 @@ static void step(struct pair *pair, enum side side, enum step what, const struct
         before = heap_used();
         pair_work(pair, side, what, message);
         used->own[side] += heap_used() - before;
+        break;
+    case MEASURE_MALLOCS:
+        before = (double)pair_mallocs();
+        pair_work(pair, side, what, message);
+        used->own[side] += (double)pair_mallocs() - before;
         break;
     case MEASURE_PROFILE:
         if (side == SERVER)

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the libraries that have a libssl differ; a file for each answers. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+/* Only this suite of TLS 1.3. False: it cannot be chosen. */
+bool libssl_set_suite(SSL_CTX *ctx, uint16_t suite);
