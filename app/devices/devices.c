@@ -21,6 +21,8 @@ static const struct {
     { MILGI_CAP_OWN_MEMORY, "own memory" },
     { MILGI_CAP_LIBCRYPTO, "libcrypto" },
     { MILGI_CAP_KEY_LOAD, "loads keys" },
+    { MILGI_CAP_CALLER, "on the loop's thread" },
+    { MILGI_CAP_TESTED, "tested here" },
 };
 
 static const struct {
@@ -28,6 +30,7 @@ static const struct {
 } purposes[] = {
     { "cpu", "everything at once, on the loop's own thread; always there" },
     { "pool", "threads for what would keep the loop from other connections: RSA, crowds of handshakes, large records" },
+    { "batch", "like operations of many connections side by side in the processor's vector registers" },
     { "pkcs11", "private keys that stay in a token or HSM; named by --key pkcs11:..." },
     { "sim", "a modelled accelerator, to try what a card would change" },
     { "chaos", "delays, reorders, refuses and fails, to test what is built on top" },
@@ -121,18 +124,26 @@ static void show_speed(struct bench *b, const struct verdicts *v)
         printf("  not returned  %u operations\n", b->abandoned_n);
 }
 
-static int show(const char *spec)
+/* |asked|: by name. Else it is one of all that are built in, and need not run here. */
+static int show(const char *spec, bool asked)
 {
     struct bench b;
     const char *why = NULL;
     int rv = bench_open(&b, spec, &why);
     bool right = true;
-    if (rv) {
+    if (rv == MILGI_EUNSUPPORTED && !asked) {
+        printf("%s\n", spec);
+        show_purpose(spec);
+        printf("  not here      %s\n", why);
+        rv = 0;
+    } else if (rv) {
         app_complain("%s: %s", spec, why ? why : milgi_error_text(rv));
     } else {
         printf("%s\n", b.device->spec[0] ? b.device->spec : spec);
         show_purpose(b.device->ops->name);
         show_caps(&b.device->caps);
+        if (b.device->note)
+            printf("  note          %s\n", b.device->note);
         struct verdicts found = show_tests(&b);
         right = found.right;
         show_speed(&b, &found);
@@ -148,7 +159,8 @@ int app_devices(const struct app_options *options)
     int worst = APP_OK;
     const char *const *names = milgi_device_names();
     for (size_t i = 0; options->rest.n ? i < options->rest.n : names[i] != NULL; i++) {
-        int status = show(options->rest.n ? options->rest.items[i] : names[i]);
+        bool asked = options->rest.n;
+        int status = show(asked ? options->rest.items[i] : names[i], asked);
         worst = status > worst ? status : worst;
     }
     return worst;

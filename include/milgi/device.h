@@ -27,6 +27,16 @@ extern "C" {
 /* runs this process's libcrypto: its ECDSA and EdDSA signatures need no second look */
 #define MILGI_CAP_LIBCRYPTO (1u << 7)
 #define MILGI_CAP_KEY_LOAD (1u << 8) /* key_load() must be called for PRIVATE and TRUST keys before their first op */
+/*
+ * does its work inside enqueue() and dequeue(), on the engine's thread: what its ops take (service_ns) is charged to
+ * the turn, and what is in it when the turn ends is taken from it before
+ */
+#define MILGI_CAP_CALLER (1u << 9)
+/*
+ * its signatures are made by code of this process that has passed known-answer tests on this processor: as those of
+ * libcrypto they need no second look, unless the engine's options want one (check_tested)
+ */
+#define MILGI_CAP_TESTED (1u << 10)
 
 #define MILGI_OP_BIT(type) (1u << (type))
 
@@ -39,6 +49,8 @@ struct milgi_device_caps {
     /* smallest record, in bytes, that is worth sending there; UINT32_MAX: records only when asked for by policy */
     uint32_t min_record;
     uint32_t wake_ns; /* what waking it costs */
+    /* of a CALLER: how long an op waits for others that it could be done with; 0: until all have had their turn */
+    uint32_t gather_ns;
 };
 
 struct milgi_clock {
@@ -127,6 +139,7 @@ struct milgi_device {
     void *part_ctx;
     /* the process that made it; no other may use it. 0: not known, as in a device that is not built in */
     uint64_t process;
+    const char *note; /* for people: what it cannot do here although others of its name can; NULL: nothing */
 };
 
 /*

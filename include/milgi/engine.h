@@ -132,6 +132,11 @@ struct milgi_engine_options {
      */
     uint64_t inline_max_ns;
     /*
+     * ECDSA and EdDSA signatures of devices that say MILGI_CAP_TESTED are verified before they are used, as those of
+     * devices that are not this process's code always are; default false. RSA's are in any case
+     */
+    bool check_tested;
+    /*
      * LOST ops that a device may owe before it is taken out of service; default 256. A quarter of its max_in_flight is
      * too much in any case
      */

@@ -88,7 +88,7 @@ void milgi_device_free(struct milgi_device *device)
 
 /* --- devices that make no sense --------------------------------------------------------------------------------- */
 
-#define FLAGS_ALL (2 * MILGI_CAP_KEY_LOAD - 1)
+#define FLAGS_ALL (2 * MILGI_CAP_TESTED - 1)
 #define OPS_ALL (MILGI_OP_BIT(MILGI_OP_TYPES) - 1)
 
 static const char *complain_of_functions(const struct milgi_device *device)
@@ -121,7 +121,8 @@ const char *milgi__device_complaint(const struct milgi_device *device)
         return "the device has flags that do not exist";
     if ((caps->ops & OPS_ALL) == 0 || (caps->ops & ~OPS_ALL) != 0)
         return "the device takes no ops, or ops that do not exist";
-    if ((caps->flags & MILGI_CAP_REMOTE) && (caps->flags & (MILGI_CAP_INLINE | MILGI_CAP_LIBCRYPTO)))
-        return "a REMOTE device is neither INLINE nor LIBCRYPTO";
+    if ((caps->flags & MILGI_CAP_REMOTE) &&
+        (caps->flags & (MILGI_CAP_INLINE | MILGI_CAP_LIBCRYPTO | MILGI_CAP_CALLER | MILGI_CAP_TESTED)))
+        return "a REMOTE device is neither INLINE nor LIBCRYPTO, nor CALLER or TESTED";
     return NULL;
 }

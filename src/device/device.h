@@ -39,4 +39,5 @@ typedef int (*milgi__device_make)(const struct milgi__spec *spec, struct milgi_d
 int milgi__device_cpu_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_sim_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
+int milgi__device_batch_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);
 int milgi__device_chaos_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why);

@@ -53,6 +53,7 @@ struct milgi__dev {
     uint32_t spins;                                /* answers of AGAIN since something went in or came back */
     uint64_t quiet_since_ns;                       /* nothing has come back since: for busy polling */
     uint64_t held_since_ns;                        /* a small burst waits for more since; 0: none does */
+    uint64_t gather_since_ns;                      /* CALLER: the first of what waits or is in it came then */
     bool more_here;                                /* this thread has more to do of what waits */
     uint32_t burst;                                /* ops after which a line is flushed at once */
     uint32_t lessons;                              /* how often it has changed: what expectations were reckoned with */

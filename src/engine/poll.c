@@ -46,6 +46,8 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
         return;
     }
     d->outstanding_ns -= op->e.cost_ns;
+    if (d->flags & MILGI_CAP_CALLER) /* a clock that stands still says nothing */
+        e->spent_ns += op->service_ns ? op->service_ns : op->e.cost_ns;
     learn(d, op, now_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;

@@ -223,13 +223,19 @@ static bool serves(struct milgi__dev *d, const struct milgi_op *op)
 /* The device of |r| but the inline one that would be the first to finish; NULL: none can take it. */
 static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
 {
-    struct milgi__dev *found = NULL;
+    struct milgi__dev *found = NULL, *last = NULL;
     uint64_t soonest = UINT64_MAX;
     for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
         struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
         if (!serves(d, op))
             continue;
-        uint64_t finish = finish_ns(d, milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns));
+        uint32_t expected = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
+        /* What takes long on this thread holds up everybody: only if nobody else can do it. */
+        if ((d->flags & MILGI_CAP_CALLER) && expected > e->o.inline_max_ns) {
+            last = d;
+            continue;
+        }
+        uint64_t finish = finish_ns(d, expected);
         bool first = finish < soonest;
         /* Those behind: from time to time one op, since what was slow may be so no longer. */
         if (found && milgi__route_probe(e, first ? found : d, op, first ? soonest : finish, first ? finish : soonest))
@@ -239,7 +245,7 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
             found = d;
         }
     }
-    return found;
+    return found ? found : last;
 }
 
 /* Of ops for which the host has named no device: what would hold up the turn for longer than a whole one may take. */
@@ -250,7 +256,8 @@ static struct milgi__dev *relief(struct milgi_engine *e, struct milgi_op *op)
         return NULL;
     for (unsigned i = 1; i < e->devs_n; i++) {
         const struct milgi__dev *d = &e->dev[i];
-        if (d->device && !(d->flags & (MILGI_CAP_REMOTE | MILGI_CAP_INLINE)) && allows(e, d, op->type))
+        if (d->device && !(d->flags & (MILGI_CAP_REMOTE | MILGI_CAP_INLINE | MILGI_CAP_CALLER)) &&
+            allows(e, d, op->type))
             others.set |= 1u << i;
     }
     return others.set ? best(e, &others, op) : NULL;
@@ -280,7 +287,8 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
     op->e.learned = d->lessons;
     if (elsewhere)
         op->flags |= MILGI__OP_ELSEWHERE;
-    else if ((r->set & 1) && milgi__route_inline_ns(e, op) <= e->o.inline_max_ns)
+    else if ((r->set & 1) && !(d->flags & MILGI_CAP_CALLER) &&
+        milgi__route_inline_ns(e, op) <= e->o.inline_max_ns)
         op->flags |= MILGI__OP_EITHER;
     return d;
 }

@@ -56,14 +56,15 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
 
 /* --- into the line ------------------------------------------------------------------------------------------------ */
 
-/*= Offloaded RSA signatures always; the others when the device does not run this process's libcrypto. */
-static bool wants_check(const struct milgi__dev *d, const struct milgi_op *op)
+/*= Offloaded RSA signatures always; the others when it is not code of this process, tested on this processor. */
+static bool wants_check(const struct milgi_engine *e, const struct milgi__dev *d, const struct milgi_op *op)
 {
+    uint32_t trusted = MILGI_CAP_LIBCRYPTO | (e->o.check_tested ? 0 : MILGI_CAP_TESTED);
     if (op->type != MILGI_OP_SIGN || (d->flags & MILGI_CAP_INLINE))
         return false;
     const struct milgi__scheme *scheme = milgi__scheme(op->alg);
     bool rsa = !scheme || scheme->key == MILGI__KEY_RSA || scheme->key == MILGI__KEY_RSA_PSS;
-    return rsa || !(d->flags & MILGI_CAP_LIBCRYPTO);
+    return rsa || !(d->flags & trusted);
 }
 
 static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct milgi__dev *d, struct milgi_op *op)
@@ -78,8 +79,10 @@ static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct mil
         return;
     }
     op->dev = d->index;
+    if ((d->flags & MILGI_CAP_CALLER) && milgi__dev_waiting(d) + milgi__dev_flight(d) == 1)
+        d->gather_since_ns = milgi__stats_clock(&e->stat);
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
-    if (wants_check(d, op))
+    if (wants_check(e, d, op))
         op->flags |= MILGI__OP_CHECK;
     op->e.state = MILGI__OP_WAITING;
     if (d->state == MILGI__DEV_RETIRED && d->trial == MILGI__TRIAL_OPEN)
@@ -120,10 +123,13 @@ static uint64_t ahead_ns(const struct milgi__dev *d, const struct burst *b)
 
 /*
  * True if what is in the device leaves room for one more of this cost. A queue is bounded by time, not by depth alone,
- * so that nothing that comes waits long in it; but each unit may have an op and the next one.
+ * so that nothing that comes waits long in it; but each unit may have an op and the next one. What works on this thread
+ * is given no more than a turn may add to what it has done.
  */
 static bool time_left(const struct milgi__dev *d, const struct burst *b, uint32_t more_ns)
 {
+    if (d->flags & MILGI_CAP_CALLER)
+        return milgi__dev_flight(d) + b->n == 0 || d->outstanding_ns + b->cost_ns + more_ns <= SPILL_NS;
     if (milgi__dev_flight(d) + b->n < 2 * (uint64_t)d->device->caps.parallelism)
         return true;
     return d->outstanding_ns + b->cost_ns + more_ns <= d->limit_ns;

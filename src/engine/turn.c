@@ -139,6 +139,24 @@ static void flush_devices(struct milgi_engine *e)
     }
 }
 
+/* What works on this thread does the rest of what it has: nobody else comes, or its first has waited long enough. */
+static void end_gathering(struct milgi_engine *e, bool now)
+{
+    for (uint32_t set = e->live; set; set &= set - 1) {
+        struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
+        if (!(d->flags & MILGI_CAP_CALLER) || milgi__dev_waiting(d) + milgi__dev_flight(d) == 0)
+            continue;
+        uint32_t gather_ns = d->device->caps.gather_ns;
+        if (!now && (!gather_ns || milgi__stats_clock(&e->stat) - d->gather_since_ns < gather_ns))
+            continue;
+        if (milgi__dev_waiting(d))
+            milgi__dev_flush(e, d);
+        milgi__dev_poll(e, d);
+        d->gather_since_ns = e->stat.last_ns;
+        d->more_here |= milgi__dev_waiting(d) > 0;
+    }
+}
+
 static void give_turn(struct milgi_engine *e, struct milgi__owner *owner)
 {
     uint32_t index = owner->index, generation = owner->generation;
@@ -191,6 +209,7 @@ static void run_ready(struct milgi_engine *e)
     while (e->spent_ns < e->budget_ns && (cls = next_class(e, last)) < MILGI_OP_CLASSES) {
         uint64_t before_ns = e->spent_ns;
         give_turn(e, MILGI__ENTRY(e->owners.ready[cls].next, struct milgi__owner, ready));
+        end_gathering(e, false);
         e->served_ns[cls] += (e->spent_ns - before_ns) / e->o.share[cls];
     }
     for (cls = 0; cls < MILGI_OP_CLASSES; cls++)
@@ -297,6 +316,7 @@ static void turn(struct milgi_engine *e, uint64_t budget)
             break;
     }
     flush_devices(e);
+    end_gathering(e, true);
     flush_owners(e);
     cool(e);
     /* Under load, too: a private key that was replaced does not stay. */

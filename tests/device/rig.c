@@ -75,6 +75,7 @@ void rig_prepare(void)
         pki.signer[i] = identity_leaf(pki.root, keys[i], "DNS:server.test");
         fill_credential(&pki.credential[i], pki.signer[i]);
         pki.credential[i].type = types[i];
+        pki.credential[i].bits = (unsigned)EVP_PKEY_bits(pki.signer[i]->private_key);
     }
     pki.chain = with_length(pki.signer[RIG_P256], &pki.chain_len);
 }
@@ -438,7 +439,6 @@ struct pair {
 static void make_pair(struct rig *rig, uint16_t group, struct pair *pair)
 {
     uint8_t seed[MILGI_KEX_SEED_MAX];
-
     random_bytes(rig, seed, sizeof seed);
     pair->secret_len = sizeof pair->secret;
     pair->pub_len = sizeof pair->pub;

@@ -154,7 +154,8 @@ static int give_it_to_an_own_engine(void)
 
 static void a_device_made_before_fork_is_refused_by_an_engine_made_after_it(void **state)
 {
-    static const char *const specs[] = { "cpu", "pool:2", "sim:latency=1ms", "chaos:seed=5", "pkcs11" };
+    static const char *const specs[] = { "cpu", "pool:2", "sim:latency=1ms", "chaos:seed=5", "pkcs11",
+        "batch:lanes=libcrypto" };
     (void)state;
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
         int rv = milgi_device_new(specs[i], &device, NULL);

@@ -273,7 +273,8 @@ static int free_device(struct rig *r)
 
 static void a_device_of_another_process_is_not_freed(void **state)
 {
-    static const char *const specs[] = { "cpu", "pool:3", "sim:latency=1ms", "chaos:seed=5", "pkcs11" };
+    static const char *const specs[] = { "cpu", "pool:3", "sim:latency=1ms", "chaos:seed=5", "pkcs11",
+        "batch:lanes=libcrypto" };
     struct milgi_engine *engine;
     (void)state;
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {

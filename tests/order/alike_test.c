@@ -44,6 +44,8 @@ static const struct way {
     { "chaos:seed=1,max_delay=20ms", UINT32_MAX },
     { "chaos:seed=2,delay=0.9,reorder=0.9,refuse=0.5", UINT32_MAX },
     { "pool:2", UINT32_MAX },
+    { "batch:lanes=libcrypto", UINT32_MAX },
+    { "batch:lanes=libcrypto,from=1,wait=0", UINT32_MAX },
 };
 
 /* --- what kind of handshake, and what the victim finds wrong about it by itself ----------------------------------- */

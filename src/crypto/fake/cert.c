@@ -4,6 +4,8 @@
 
 #include <milgi/op.h>
 
+#include "crypto/raw.h"
+
 enum tag {
     TAG_ID = 100,
     TAG_SIGN,
@@ -690,4 +692,37 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
             *alert = verdicts[i].alert;
     }
     return *verdict == 0 ? 0 : MILGI__BAD;
+}
+
+/* --- numbers: this backend has none ----------------------------------------------------------------------------- */
+
+int milgi__raw_private(const struct milgi__pkey *key, struct milgi__raw_key *out)
+{
+    (void)key;
+    memset(out, 0, sizeof *out);
+    return MILGI__BROKEN;
+}
+
+int milgi__raw_pss(const struct milgi__pkey *key, uint16_t scheme, const uint8_t *input, size_t input_len, uint8_t *out)
+{
+    (void)key;
+    (void)scheme;
+    (void)input;
+    (void)input_len;
+    (void)out;
+    return MILGI__BROKEN;
+}
+
+int milgi__raw_p256(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len, struct milgi__raw_p256 *out)
+{
+    (void)cx;
+    (void)spki;
+    (void)spki_len;
+    (void)input;
+    (void)input_len;
+    (void)sig;
+    (void)sig_len;
+    (void)out;
+    return MILGI__BROKEN;
 }

@@ -101,6 +101,9 @@ bool milgi__scheme_hash(uint16_t scheme, const uint8_t *input, size_t len, struc
 /* Names are matched as RFC 6125 has it: subjectAltName only, a wildcard is a whole label. (x509v3.h) */
 #define MILGI__HOST_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
+/* sign.c: what is inside. */
+EVP_PKEY *milgi__pkey_evp(const struct milgi__pkey *key);
+
 /* key.c: what kind of key it is, NONE: none of ours; *|bits| of an RSA modulus, else of the curve. */
 enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits);
 enum milgi__key_type milgi__curve_type(int nid, unsigned *bits);

@@ -115,6 +115,11 @@ void milgi__pkey_free(struct milgi__pkey *key)
     milgi__free(key);
 }
 
+EVP_PKEY *milgi__pkey_evp(const struct milgi__pkey *key)
+{
+    return key->key;
+}
+
 /* A context ready to sign for |scheme|: made once, then kept. */
 static EVP_PKEY_CTX *ready(struct milgi__pkey *key, uint16_t scheme, const EVP_MD *md)
 {
