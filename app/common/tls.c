@@ -36,12 +36,13 @@ static bool read_file(const char *file, uint32_t patience_ms, struct text *text)
 /* "FILE is encrypted: ...", of the file that it is about. */
 static void complain_of(const struct milgi_problem *problem, const char *cert, const char *key, int error)
 {
-    const char *file = problem->file == MILGI_FILE_KEY ? key : cert;
     if (problem->file == MILGI_FILE_NONE || !*problem->text)
         app_complain("%s, %s: %s", cert, milgi_credential_is_uri(key) ? "with a key that is in a token" : key,
             milgi_error_text(error));
+    else if (problem->file == MILGI_FILE_KEY)
+        app_key_complain(key, problem->text);
     else
-        app_complain("%s: %s", file, problem->text);
+        app_complain("%s: %s", cert, problem->text);
 }
 
 static int load_credential(const char *key, const struct text *chain, const struct text *secret,

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "common/address.h"
 #include "common/certificate.h"
+#include "common/descriptors.h"
 #include "common/dial.h"
 #include "common/facts.h"
 #include "common/pieces.h"
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #define READ_SIZE 16384u
+#define DESCRIPTORS 10u /* that loop, engine, names and a connection take, and two in reserve */
 
 struct connect {
     uv_loop_t loop;
@@ -41,6 +43,19 @@ struct connect {
 };
 
 static void read_more(struct connect *c);
+
+/* A terminal or pipe that another program has left non-blocking would be asked again and again. */
+static bool make_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (!(flags & O_NONBLOCK) || !fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
+}
+
+/* That a request has met what passes: asked again, it waits. */
+static bool will_wait(int fd, ssize_t len)
+{
+    return len == UV_EINTR || (len == UV_EAGAIN && make_blocking(fd));
+}
 
 /* --- what is told ------------------------------------------------------------------------------------------------- */
 
@@ -193,7 +208,7 @@ static void on_written(uv_fs_t *req)
     ssize_t len = req->result;
     uv_fs_req_cleanup(req);
     c->writing = false;
-    if (len < 0 && len != UV_EAGAIN && len != UV_EINTR) {
+    if (len < 0 && !will_wait(STDOUT_FILENO, len)) {
         fail(c, "standard output", (int)len);
         return;
     }
@@ -259,7 +274,7 @@ static void on_input(uv_fs_t *req)
     if (!c->stream)
         return;
     touch(c);
-    if (len == UV_EAGAIN || len == UV_EINTR)
+    if (will_wait(STDIN_FILENO, len))
         read_more(c);
     else if (len < 0)
         fail(c, "standard input", (int)len);
@@ -420,14 +435,6 @@ static bool resolve(struct connect *c)
     return app_addresses_find(o->target, false, &c->addresses);
 }
 
-/* A terminal or pipe that another program has left non-blocking would be asked again and again. */
-static void make_blocking(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0 && flags & O_NONBLOCK)
-        fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-}
-
 static void run(struct connect *c)
 {
     make_blocking(STDIN_FILENO);
@@ -439,9 +446,20 @@ static void run(struct connect *c)
     }
 }
 
+static bool has_descriptors(void)
+{
+    rlim_t wanted = app_descriptors_open() + DESCRIPTORS, limit = app_descriptors_raise(wanted);
+    if (limit < wanted)
+        app_complain("a limit of %llu descriptors is too low: %llu are needed: see ulimit -n",
+            (unsigned long long)limit, (unsigned long long)wanted);
+    return limit >= wanted;
+}
+
 int app_connect(const struct app_options *options)
 {
     struct connect c = { .options = options };
+    if (!has_descriptors())
+        return APP_FAILED;
     if (uv_loop_init(&c.loop)) {
         app_complain("no event loop: out of descriptors or memory");
         return APP_FAILED;

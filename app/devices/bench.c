@@ -82,6 +82,20 @@ int bench_open(struct bench *b, const char *spec, const char **why)
     return b->qp ? open_key(b) : MILGI_ELIMIT;
 }
 
+int bench_test_module(struct bench *b)
+{
+    static const char nowhere[] = "pkcs11:token=milgi%20devices;object=none"; /* which needs the module, and no PIN */
+    const char *chain = b->throwaway.chain_pem;
+    struct milgi_credential *credential;
+    int code = 0;
+    if (strcmp(b->device->ops->name, "pkcs11") || milgi_credential_new_uri(chain, strlen(chain), nowhere, &credential))
+        return 0;
+    if (milgi_device_try_key(b->device, credential, &code) != MILGI_EDEVICE)
+        code = 0;
+    milgi_credential_unref(credential);
+    return code == MILGI_CODE_PKCS11_MODULE || code == MILGI_CODE_PKCS11_HANGS ? code : 0;
+}
+
 /* --- ops ---------------------------------------------------------------------------------------------------------- */
 
 static struct milgi_op *op_new(int type, uint16_t alg, struct milgi_key *key)

@@ -29,6 +29,8 @@ enum bench_verdict {
 
 /* Returns 0 or an error; |*why| says more, or is NULL. */
 int bench_open(struct bench *b, const char *spec, const char **why);
+/* Why this device can use no key in a token, whichever it is: a device code; 0: it can, as far as is known. */
+int bench_test_module(struct bench *b);
 void bench_close(struct bench *b);
 
 /* Seals and opens a record, and sees that a forged one is rejected. */

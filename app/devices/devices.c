@@ -147,6 +147,10 @@ static int show(const char *spec, bool asked)
         struct verdicts found = show_tests(&b);
         right = found.right;
         show_speed(&b, &found);
+        int code = bench_test_module(&b);
+        if (code)
+            app_complain("%s: %s", spec, milgi_device_code_text(code));
+        right &= !code;
     }
     bench_close(&b);
     if (rv)

@@ -41,7 +41,10 @@ static int next_of(struct listener *l)
     return fd < 0 ? -errno : fd;
 }
 
-/* Errors of one connection, which has gone before it was accepted (accept(2), "Error handling"). */
+/*
+ * Errors of one connection, which has gone before it was accepted (accept(2), "Error handling"). A listener may have
+ * the same for ever, by a filter of system calls for instance: so many of them in a row are taken for that.
+ */
 static bool is_its_own(int error)
 {
     static const int errors[] = { EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH,
@@ -49,6 +52,19 @@ static bool is_its_own(int error)
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
         if (error == errors[i])
             return true;
+    return false;
+}
+
+/* True: the next may do better. */
+static bool accept_failed(struct listener *l, int error)
+{
+    if (error == EAGAIN) {
+        l->failed_n = 0; /* whoever failed is not in the queue any more */
+        return false;
+    }
+    if (is_its_own(error) && ++l->failed_n < AT_ONCE)
+        return true;
+    hold(l->proxy, l->text, strerror(error));
     return false;
 }
 
@@ -60,10 +76,9 @@ static bool accept_one(struct listener *l)
     int fd = c ? next_of(l) : -ENOMEM;
     if (fd < 0) {
         free(c);
-        if (fd != -EAGAIN && !is_its_own(-fd))
-            hold(p, l->text, strerror(-fd));
-        return is_its_own(-fd);
+        return accept_failed(l, -fd);
     }
+    l->failed_n = 0;
     c->proxy = p;
     c->life.client = c->request.client = c;
     int rv = p->options->accept_proxy
@@ -94,9 +109,11 @@ static void accept_some(struct listener *l)
 static void on_waiting(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
-    (void)status; /* accept() says it better */
     (void)events;
     accept_some(l);
+    /* accept() says it better, unless it finds nothing: then it would be asked again at once. */
+    if (status && may_accept(l->proxy))
+        hold(l->proxy, l->text, uv_strerror(status));
     proxy_listen(l->proxy);
 }
 

@@ -19,7 +19,8 @@ struct listener {
 
     uv_poll_t poll; /* of |fd|; there is one when |made| */
     bool made;
-    int accepted; /* a connection for which there was no memory yet; -1: none */
+    int accepted;      /* a connection for which there was no memory yet; -1: none */
+    unsigned failed_n; /* connections in a row that failed by themselves */
 };
 
 struct listeners {

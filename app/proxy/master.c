@@ -41,6 +41,7 @@ enum state {
 struct worker {
     pid_t pid;
     int channel;
+    bool hung_up; /* nothing comes from the channel any more */
     unsigned seat;
     enum state state;
     bool candidate; /* of the generation that is being started */
@@ -411,6 +412,7 @@ static void listen_to(struct master *m, struct worker *w)
 {
     char what[16];
     ssize_t len = read(w->channel, what, sizeof what);
+    w->hung_up = !len || (len < 0 && errno != EAGAIN && errno != EINTR);
     /* Starting another moves the workers in memory. */
     size_t at = (size_t)(w - m->workers);
     for (ssize_t i = 0; i < len; i++) {
@@ -484,6 +486,7 @@ static void on_signals(struct master *m)
     reap(m); /* several children that die may make one signal */
 }
 
+/* False: it cannot, for want of memory. */
 static bool wait_and_listen(struct master *m)
 {
     size_t n = m->n;
@@ -492,15 +495,16 @@ static bool wait_and_listen(struct master *m)
         return false;
     fds[0] = (struct pollfd){ .fd = m->signals, .events = POLLIN };
     for (size_t i = 0; i < n; i++)
-        fds[1 + i] = (struct pollfd){ .fd = m->workers[i].channel, .events = POLLIN };
+        fds[1 + i] = (struct pollfd){ .fd = m->workers[i].hung_up ? -1 : m->workers[i].channel, .events = POLLIN };
     int got = poll(fds, (nfds_t)n + 1, until_next(m));
+    bool failed = got < 0 && errno != EINTR;
     for (size_t i = 0; got > 0 && i < n; i++)
-        if (fds[1 + i].revents & POLLIN)
+        if (fds[1 + i].revents)
             listen_to(m, &m->workers[i]);
     if (got > 0 && fds[0].revents)
         on_signals(m);
     free(fds);
-    return true;
+    return !failed;
 }
 
 /* --- its life ----------------------------------------------------------------------------------------------------- */

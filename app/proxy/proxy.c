@@ -2,49 +2,31 @@
 /* `milgi proxy`: what comes before the first loop, and after the last. */
 #include "proxy.h"
 
-#include <dirent.h>
-#include <sys/resource.h>
-
 #include "commands.h"
+#include "common/descriptors.h"
 #include "common/notify.h"
 #include "common/say.h"
 
 #define SPARE 12u      /* descriptors for what comes and goes: files that are read again, names, sessions of tokens, */
 #define SPARE_MANY 64u /* more of it where there are plenty */
 #define PLENTY 512u
-#define FEWEST 24u         /* descriptors, below which no process comes as far as to a connection */
+#define FEWEST 21u         /* descriptors more than are open, below which no process comes as far as to a connection */
 #define LEAST (128u << 10) /* what a connection may hold of the memory however little is left */
 
-static void complain_of_none(const struct rlimit *limit)
+static void complain_of_none(rlim_t limit)
 {
     app_complain("a limit of %llu descriptors allows for no connection at all: see ulimit -n",
-        (unsigned long long)limit->rlim_cur);
+        (unsigned long long)limit);
 }
 
 /* As many descriptors as the connections may want, if the hard limit allows. False: it has complained. */
 static bool raise_limit(const struct app_options *o)
 {
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)o->max_conns * (o->backend ? 2 : 1) + PLENTY;
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
-        return true;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < FEWEST)
-        complain_of_none(&limit);
-    return limit.rlim_cur >= FEWEST;
-}
-
-static rlim_t descriptors_open(void)
-{
-    rlim_t n = 0;
-    DIR *all = opendir("/proc/self/fd");
-    if (!all)
-        return PLENTY / 8;
-    while (readdir(all))
-        n++;
-    closedir(all);
-    return n - 3; /* itself, and two names of directories */
+    rlim_t limit = app_descriptors_raise((rlim_t)o->max_conns * (o->backend ? 2 : 1) + PLENTY);
+    bool enough = limit >= app_descriptors_open() + FEWEST;
+    if (!enough)
+        complain_of_none(limit);
+    return enough;
 }
 
 /* No more connections than the memory has enough for, though all of them are stuck. */
@@ -68,13 +50,13 @@ bool proxy_limit(struct proxy *p)
     limit_by_memory(p);
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return true;
-    rlim_t taken = descriptors_open() + (limit.rlim_cur < PLENTY ? SPARE : SPARE_MANY);
+    rlim_t taken = app_descriptors_open() + (limit.rlim_cur < PLENTY ? SPARE : SPARE_MANY);
     rlim_t room = limit.rlim_cur > taken ? (limit.rlim_cur - taken) / each : 0;
     if (room >= p->max_conns)
         return true;
     p->max_conns = (uint32_t)room;
     if (!room)
-        complain_of_none(&limit);
+        complain_of_none(limit.rlim_cur);
     else if (!p->quiet)
         app_complain("--max-conns %u: a limit of %llu descriptors allows for %u at once: see ulimit -n", o->max_conns,
             (unsigned long long)limit.rlim_cur, p->max_conns * o->workers);

@@ -200,9 +200,9 @@ static void on_order(uv_poll_t *poll, int status, int events)
     char order;
     (void)events;
     ssize_t len = status ? 0 : read(p->channel, &order, 1);
-    if (len < 0)
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (!len || order == ORDER_STOP) {
+    if (len <= 0 || order == ORDER_STOP) {
         uv_poll_stop(&p->orders);
         hurry(p); /* nobody replaces it, nor tells it anything, when the master is gone */
         return;

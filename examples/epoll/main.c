@@ -118,27 +118,28 @@ int main(int argc, char **argv)
     struct epoll_event event[64];
     socklen_t len = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
-    if (argc < 3 || milgi_credential_new_file(argv[1], argv[2], &credential) ||
+    if (argc < 3 || listener >= PEERS || milgi_credential_new_file(argv[1], argv[2], &credential) ||
         milgi_config_add_credential(config, credential) || milgi_config_set_limit(config, MILGI_LIMIT_OUTPUT, 640000) ||
         milgi_config_freeze(config, NULL) || milgi_engine_new(NULL, &engine) ||
         bind(listener, (struct sockaddr *)&address, len) || listen(listener, 128) ||
         getsockname(listener, (struct sockaddr *)&address, &len))
         return 1;
-    for (int i = 0, fd[] = { listener, milgi_engine_fd(engine), STDIN_FILENO }; i < 3; i++)
-        epoll_ctl(epoll, EPOLL_CTL_ADD, fd[i], &(struct epoll_event){ EPOLLIN, { .fd = fd[i] } });
+    for (int i = 0, f[] = { listener, milgi_engine_fd(engine), STDIN_FILENO }; i < 3; i++)
+        epoll_ctl(epoll, EPOLL_CTL_ADD, f[i], &(struct epoll_event){ i ? EPOLLIN : EPOLLIN | EPOLLET, { .fd = f[i] } });
     dprintf(STDOUT_FILENO, "port %d\n", ntohs(address.sin_port));
     for (bool over = false; !over;) {
-        for (int i = 0, n = epoll_wait(epoll, event, 64, turn(engine)); i < n; i++) {
-            int fd = event[i].data.fd, new = fd == listener ? accept4(fd, NULL, NULL, SOCK_NONBLOCK) : -1;
-            over |= fd == STDIN_FILENO;
-            peers[fd < PEERS ? fd : 0].readable |= (event[i].events & ~(uint32_t)EPOLLOUT) != 0;
-            event[i] = (struct epoll_event){ EPOLLIN | EPOLLOUT | EPOLLET, { .fd = new } };
-            struct peer *p = &peers[new >= 0 && new < PEERS ? new : 0];
-            if (new >= 0 && (p == peers || milgi_conn_new(engine, config, NULL, &events, p, &p->conn)))
-                close(new);
-            else if (new >= 0)
-                epoll_ctl(epoll, EPOLL_CTL_ADD, new, &event[i]);
+        for (int i = 0, n = epoll_wait(epoll, event, 64, turn(engine)); i < n; i++)
+            peers[event[i].data.fd % PEERS].readable |= (event[i].events & ~(uint32_t)EPOLLOUT) != 0,
+                over |= event[i].data.fd == STDIN_FILENO;
+        for (int fd; peers[listener].readable && (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) != -1;) {
+            struct peer *p = &peers[fd < PEERS ? fd : 0];
+            if (p == peers || milgi_conn_new(engine, config, NULL, &events, p, &p->conn))
+                close(fd);
+            else
+                epoll_ctl(
+                    epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){ EPOLLIN | EPOLLOUT | EPOLLET, { .fd = fd } });
         }
+        peers[listener].readable &= errno != EAGAIN; /* it failed, for want of descriptors perhaps: again in a round */
         for (struct peer *p = peers; p < peers + PEERS; p++)
             if (p->conn)
                 settle(p); /* who has been heard of, who waits for memory, who has lingered */

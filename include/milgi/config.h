@@ -66,7 +66,8 @@ enum milgi_problem_kind {
     MILGI_PROBLEM_MISMATCH, /* the private key is not the certificate's */
     MILGI_PROBLEM_ORDER,    /* the certificate of the key is there, but not first */
     MILGI_PROBLEM_EXPIRED,  /* warnings: the credential can be used */
-    MILGI_PROBLEM_NOT_YET_VALID
+    MILGI_PROBLEM_NOT_YET_VALID,
+    MILGI_PROBLEM_URI /* the key's: it names nothing, or is no URI */
 };
 enum milgi_problem_file {
     MILGI_FILE_NONE,

@@ -27,6 +27,7 @@ void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, s
  */
 int milgi__problem(
     struct milgi_problem *problem, int error, enum milgi_problem_kind kind, enum milgi_problem_file file);
+int milgi__problem_of_uri(struct milgi_problem *problem, const char *what);
 int milgi__problem_of_pem(struct milgi_problem *problem, int error, enum milgi_problem_file file,
     const struct milgi__pem_fault *fault, const void *pem, size_t len);
 /* What libcrypto would pass over in silence: 0, or MILGI_EPARSE. Steps over a byte order mark. */

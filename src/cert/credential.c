@@ -159,8 +159,11 @@ static int read_key(struct milgi_credential *c, const void *key, size_t key_len,
     return error;
 }
 
-/* "scheme:" and printable characters behind it (RFC 3986 3.1, 2); what they mean is for devices to say. */
-static bool is_uri(const char *uri)
+/*
+ * NULL for "scheme:" and printable characters behind it (RFC 3986 3.1, 2), of which devices say what they mean; or what
+ * is wrong, without the URI itself: there may be a PIN in it.
+ */
+static const char *uri_fault(const char *uri)
 {
     static const char others[] = "+-.0123456789";
     size_t len = strlen(uri), scheme = 0;
@@ -168,13 +171,17 @@ static bool is_uri(const char *uri)
     while ((uri[scheme] >= 'a' && uri[scheme] <= 'z') || (uri[scheme] >= 'A' && uri[scheme] <= 'Z') ||
         (scheme > 0 && uri[scheme] != '\0' && strchr(others, uri[scheme])))
         scheme++;
-    if (scheme == 0 || uri[scheme] != ':' || uri[scheme + 1] == '\0' || len > URI_MAX)
-        return false;
+    if (scheme == 0 || uri[scheme] != ':')
+        return "is no URI of a key: that begins with a scheme, as in \"pkcs11:token=web;object=www\"";
+    if (uri[scheme + 1] == '\0')
+        return "names no key: at least its object is needed, as in \"pkcs11:token=web;object=www\"";
+    if (len > URI_MAX)
+        return "is too long for the URI of a key";
     for (size_t i = scheme; i < len; i++) {
         if (uri[i] <= ' ' || uri[i] > '~')
-            return false;
+            return "has a character that no URI has: spaces and the like are written as in \"%20\"";
     }
-    return true;
+    return NULL;
 }
 
 static int copy_uri(struct milgi_credential *c, const char *uri)
@@ -249,8 +256,11 @@ int milgi_credential_load_uri(const void *chain, size_t chain_len, const char *u
     if (!credential)
         return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     *credential = NULL;
-    if (!chain || !uri || !is_uri(uri))
+    if (!chain || !uri)
         return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
+    const char *fault = uri_fault(uri);
+    if (fault)
+        return milgi__problem_of_uri(problem, fault);
     struct milgi_credential *c = credential_new();
     if (!c)
         return milgi__problem(problem, MILGI_ENOMEM, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);

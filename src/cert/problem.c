@@ -173,6 +173,7 @@ static void put_in_words(struct milgi_problem *problem, const char *what)
         return;
     case MILGI_PROBLEM_UNKNOWN_BLOCK: say(problem, "a block \"%s\" is not understood here", what); return;
     case MILGI_PROBLEM_CONTENT: say(problem, "the %s that begins here is malformed", what); return;
+    case MILGI_PROBLEM_URI: say(problem, "%s", what); return;
     case MILGI_PROBLEM_ORDER:
         say(problem, "the certificate of the private key has to be the first, before those of its issuers");
         return;
@@ -190,6 +191,15 @@ int milgi__problem(
     *problem = (struct milgi_problem){ .error = error, .kind = kind, .file = file };
     put_in_words(problem, "");
     return error;
+}
+
+int milgi__problem_of_uri(struct milgi_problem *problem, const char *what)
+{
+    if (!problem)
+        return MILGI_EINVAL;
+    *problem = (struct milgi_problem){ .error = MILGI_EINVAL, .kind = MILGI_PROBLEM_URI, .file = MILGI_FILE_KEY };
+    put_in_words(problem, what);
+    return MILGI_EINVAL;
 }
 
 int milgi__problem_of_pem(struct milgi_problem *problem, int error, enum milgi_problem_file file,

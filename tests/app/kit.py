@@ -132,9 +132,11 @@ class Token:
 class Command:
     """The command under test, once."""
 
-    def __init__(self, world, *arguments, stdin=subprocess.DEVNULL, files=None, environment=None, **how):
+    def __init__(self, world, *arguments, stdin=subprocess.DEVNULL, files=None, denied=None, environment=None, **how):
         self.under = world.under
         argv = [*world.under, world.milgi, *arguments]
+        if denied:  # a system call, and its error
+            argv = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "deny"), *denied, *argv]
         if files:
             argv = ["prlimit", f"--nofile={files}:{files}", *argv]
         # memory that a sanitizer holds back is not the command's
@@ -410,6 +412,16 @@ def cpu_of(command):
     with open(f"/proc/{command.process.pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def is_at_rest(pid):
+    """Whether it sleeps most of the time, however little of the processor others leave it."""
+    asleep = 0
+    for _ in range(50):
+        with open(f"/proc/{pid}/stat") as stat:
+            asleep += stat.read().rsplit(")", 1)[1].split()[0] == "S"
+        time.sleep(0.01)
+    return asleep > 25
 
 
 def descriptors_of(command):

@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 
-from kit import Command, check
+from kit import Command, check, cpu_of
 
 from cases.relay import echo
 
@@ -62,6 +62,41 @@ def test_suites_and_groups_are_chosen(world):
             status, _ = command.finish(b"x")
             told = json.loads(command.err())
             check(status == 0 and told["suite"] == suite and told["group"] == group and told["hello_retry"], told)
+
+
+def test_too_few_descriptors_are_told_at_the_start(world):
+    proxy = world.proxy("--backend", world.backend(echo).address)
+    served = 0
+    for files in range(6, 24):
+        begin = time.monotonic()
+        command = world.connect(proxy.port, "--connect-timeout", "60", files=files)
+        status, out = command.finish(b"x")
+        check(time.monotonic() - begin < 20, f"{files}: it waited")
+        if status:
+            check(status == 1 and not out and "ulimit -n" in command.err() and not served, f"{files}: {status} {command.err()}")
+        else:
+            check(out == b"x", f"{files}: {out}")
+        served += not status
+    check(served, "with 23 descriptors, too")
+
+
+def test_a_pipe_that_somebody_makes_non_blocking_is_not_asked_busily(world):
+    proxy = world.proxy("--backend", world.backend(echo).address)
+    theirs, ours = os.pipe()
+    command = world.keep(Command(world, "connect", f"127.0.0.1:{proxy.port}", "--ca", world.pki.path("ca"), stdin=theirs))
+    os.write(ours, b"first\n")
+    check(command.process.stdout.readline() == b"first\n", command.err())
+    os.set_blocking(theirs, False)
+    os.write(ours, b"second\n")
+    check(command.process.stdout.readline() == b"second\n", command.err())
+    before = cpu_of(command)  # of the thread that reads, not the loop's
+    time.sleep(0.5)
+    check(cpu_of(command) - before < 0.05, "it is asked busily")
+    os.write(ours, b"third\n")
+    os.close(ours)
+    os.close(theirs)
+    status, out = command.finish()
+    check(status == 0 and out == b"third\n", f"{status} {out} {command.err()}")
 
 
 def test_a_stranger_is_status_3(world):

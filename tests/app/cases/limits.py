@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 
-from kit import Client, Failure, check, cpu_of, descriptors_of, limit, read_all, until
+from kit import Client, Failure, check, cpu_of, descriptors_of, is_at_rest, limit, read_all, until
 
 from cases.relay import echo
 
@@ -114,12 +114,35 @@ def test_who_comes_when_descriptors_have_run_out_waits(world):
         check(proxy.stop() == 0, proxy.err())
 
 
+def test_a_listener_that_fails_for_ever_is_left_alone_for_a_while(world):
+    for error in ("EPERM", "EOPNOTSUPP", "ENETDOWN", "ECONNABORTED", "EINTR", "ENOMEM"):
+        proxy = world.proxy(denied=("accept4", error))
+        world.raw(proxy)
+        until(lambda: "connections have to wait" in proxy.err(), f"{error}: that it fails is not told")
+        check(is_at_rest(proxy.process.pid), f"{error}: it is asked busily")
+        check(len(proxy.err().splitlines()) == 1 and "cannot accept at 127.0.0.1" in proxy.err(), proxy.err())
+        check(proxy.stop() == 0, proxy.err())
+
+
+def test_a_backend_that_fails_at_once_is_not_asked_busily(world):
+    for error in ("EPERM", "EADDRNOTAVAIL", "EAGAIN", "EMFILE"):
+        proxy = world.proxy("--backend", "localhost:1", "--connect-timeout", "2", denied=("connect", error))
+        clients = [world.client(proxy) for _ in range(10)]
+        check(is_at_rest(proxy.process.pid), f"{error}: it is asked busily")
+        for client in clients:
+            client.read_cut()
+            client.close()
+        check("connecting to" in proxy.err(), proxy.err())
+        check(proxy.stop() == 0, proxy.err())
+
+
 def test_no_connection_at_all_is_refused_at_the_start(world):
     pki = world.pki
     for workers in ("1", "2"):
-        status, out, err = world.run("proxy", "--listen", "127.0.0.1:0", "--cert", pki.path("server"), "--key",
-                                     pki.path("server", "key"), "--workers", workers, files=22)
-        check(status == 1 and not out and "ulimit -n" in err, f"{status} {out} {err}")
+        for files in (6, 12, 22):
+            status, out, err = world.run("proxy", "--listen", "127.0.0.1:0", "--cert", pki.path("server"), "--key",
+                                         pki.path("server", "key"), "--workers", workers, files=files)
+            check(status == 1 and not out and "ulimit -n" in err, f"{status} {out} {err}")
 
 
 def test_clients_that_do_not_read_leave_memory_for_those_that_do(world):

@@ -20,6 +20,26 @@ SCHEMES = {"p256": "ecdsa_secp256r1_sha256", "p384": "ecdsa_secp384r1_sha384", "
            "ed25519": "ed25519"}
 
 
+def test_a_module_that_does_not_load_is_an_error_of_the_device(world):
+    for module in ("/nonexistent", "/etc/passwd"):
+        status, out, err = world.run("devices", f"pkcs11:module={module}")
+        check(status == 1 and b"SIGN" in out, f"{status} {out}")
+        check(err == f"milgi devices: pkcs11:module={module}: the PKCS#11 module cannot be loaded or does not start\n", err)
+    for spec in ("pkcs11", f"pkcs11:module={Token.module()}"):
+        status, _, err = world.run("devices", spec)
+        check(status == 0 and not err, f"{spec}: {status} {err}")
+
+
+def test_what_is_wrong_with_the_uri_of_a_key_is_told_without_its_pin(world):
+    words = {"pkcs11:": "names no key", "PKCS11:": "names no key", "pkcs11:token=a b": "no URI has",
+             "pkcs11:?pin-value=4711\t": "no URI has", "pkcs11:token=" + 9000 * "x": "too long"}
+    for uri, word in words.items():
+        for command in (["proxy", "--listen", "127.0.0.1:0"], ["connect", "127.0.0.1:1"]):
+            status, out, err = world.run(*command, "--cert", world.pki.path("server"), "--key", uri)
+            check(status == 1 and not out and len(err.splitlines()) == 1, f"{status} {out} {err}")
+            check(word in err and "4711" not in err and "invalid argument" not in err, err)
+
+
 class Keyed:
     """A certificate of the case's own CA with its key in a token. The file with the key goes."""
 
