@@ -99,6 +99,14 @@ valgrind_crowd() {
 valgrind_interop() { part valgrind-interop valgrind_peers; }
 valgrind_load() { part valgrind-load valgrind_crowd; }
 
+# That the benchmark beside other libraries works; no time is judged.
+bench_peers() {
+    build release bench_peers
+    run_ctest release -R '^bench\.'
+}
+
+bench_check() { part bench-check bench_peers; }
+
 # What somebody does who wants to use it: install, and packages.
 install_below() {
     local at

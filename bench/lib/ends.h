@@ -57,6 +57,8 @@ struct subject {
     void (*end_free)(struct end *end);
     /* What a side does when nothing comes for a while. NULL: nothing. */
     void (*settle)(struct world *world, enum side side);
+    /* Whether it can be held to this suite. NULL: to any. */
+    bool (*can)(uint16_t suite);
 };
 
 extern const struct subject subject_milgi, subject_openssl;
