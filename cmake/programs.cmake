@@ -137,6 +137,8 @@ if(MILGI_BENCH)
   # What asynchrony itself costs is measured where it is paid, inside the engine, and kernels are only inside.
   target_include_directories(bench_asynchrony PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_include_directories(bench_kernel PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_sources(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/bench/asynchrony/op.c)
+  target_include_directories(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/src)
 
   # bench/peers: a program for each library, which links nothing of another. Those in other languages: bench/peers/crates.
   if(NOT MILGI_SANITIZE) # their malloc is counted

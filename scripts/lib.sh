@@ -3,13 +3,15 @@
 #
 # Common to our scripts: they source it after `set -euo pipefail`. Counting rule: every part prints a line
 # `N passed, N failed`; `part` runs one, adds its last such line up and prints the part's time. A part that fails
-# without counting a failure, or that counts nothing at all, is one failure.
+# without counting a failure, or that counts nothing at all, is one failure. One whose exit status is 77 was not judged,
+# since what it needs is not here: it counts as neither, and is named at the end.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 logs=${MILGI_LOGS:-$root/build/logs}
 total_passed=0
 total_failed=0
 failed_parts=()
+not_judged=()
 
 say() { printf '%s\n' "$@"; }
 die() {
@@ -27,6 +29,11 @@ part() {
     # In the background and waited for: so `set -e` holds inside functions, as it would not in a condition.
     ("$@") >"$logs/$name.log" 2>&1 </dev/null &
     wait $! || rc=$?
+    if [ $rc = 77 ]; then
+        not_judged+=("$name")
+        printf '%-24s %4d s   NOT JUDGED: %s\n' "$name" $((SECONDS - start)) "$(tail -n 1 "$logs/$name.log")"
+        return
+    fi
     counts=$(grep -E '^[0-9]+ (passed|killed), [0-9]+ (failed|survived)$' "$logs/$name.log" | tail -n 1 || true)
     if [ -n "$counts" ]; then
         read -r passed _ failed _ <<<"$counts"
@@ -51,6 +58,9 @@ part() {
 total() {
     if [ ${#failed_parts[@]} != 0 ]; then
         say "failed: ${failed_parts[*]}"
+    fi
+    if [ ${#not_judged[@]} != 0 ]; then
+        say "NOT JUDGED, neither passed nor failed: ${not_judged[*]}"
     fi
     say "$total_passed passed, $total_failed failed"
     [ "$total_failed" = 0 ] && [ "$total_passed" != 0 ]

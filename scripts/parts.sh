@@ -41,6 +41,8 @@ debug_tests() { part debug-tests ctest_of debug; }
 # Layers once more, by what the objects of that build want of each other.
 symbols() { part check-symbols "$root/scripts/check-layers" "$root/build/debug"; }
 release_tests() { part release-tests ctest_of release; }
+# What handshakes, records and ops cost, in instructions: noise does not move them.
+instructions() { part check-instructions "$root/scripts/check-instructions"; }
 
 # ThreadSanitizer is for what has threads: the worker devices, posting, and the proxy on them.
 tsan_ctest() {

@@ -11,6 +11,8 @@
 struct ops; /* an engine, a device that gives back what it was given, owners */
 
 struct ops *ops_new(unsigned owners);
+struct milgi_engine_options;
+struct ops *ops_new_in(const struct milgi_engine_options *options, unsigned owners); /* NULL: all defaults */
 /* Submits BATCH ops, runs the engine until they are back; |n| times. Returns how many ops came back. */
 uint64_t ops_run(struct ops *ops, unsigned n);
 void ops_free(struct ops *ops);

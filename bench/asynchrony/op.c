@@ -124,6 +124,11 @@ static void join(struct ops *ops, unsigned n)
 
 struct ops *ops_new(unsigned owners)
 {
+    return ops_new_in(NULL, owners);
+}
+
+struct ops *ops_new_in(const struct milgi_engine_options *options, unsigned owners)
+{
     struct ops *ops = calloc(1, sizeof *ops);
 
     ops->device = (struct milgi_device){ .ops = &null_ops,
@@ -133,7 +138,7 @@ struct ops *ops_new(unsigned owners)
             .max_in_flight = RING,
             .best_batch = BATCH },
         .spec = "null" };
-    must(milgi_engine_new(NULL, &ops->engine), "engine");
+    must(milgi_engine_new(options, &ops->engine), "engine");
     int index = milgi_engine_add_device(ops->engine, &ops->device);
     must(index, "device");
     must(milgi_engine_route(ops->engine, UINT32_MAX, (unsigned)index, 1), "route");

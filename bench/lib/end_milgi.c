@@ -167,6 +167,8 @@ static struct world *world_new(const struct setup *setup)
     for (enum side side = CLIENT; side <= SERVER; side++) {
         struct milgi_engine_options options;
         milgi_engine_options_init(&options);
+        if (setup->engine)
+            options = *setup->engine;
         options.schedule = schedule;
         options.schedule_ctx = &world->runnable[side];
         options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = setup->signer ? 0 : options.op_timeout_ns[0];

@@ -29,6 +29,8 @@ enum way {
     BY_REFERENCE /* milgi_conn_send: a chunk that the application keeps */
 };
 
+struct milgi_engine_options;
+
 struct setup {
     const struct bench_cert *cert;
     const char *anchor_pem; /* clients verify the chain up to it, and the name; NULL: neither */
@@ -38,6 +40,8 @@ struct setup {
     bool lean;           /* libssl: gives its buffers back when they are empty */
     bool memory_bios;    /* libssl: its host does the I/O */
     const char *signer;  /* Milgi: the device for the server's signatures; NULL: cpu */
+    /* Milgi: of both engines, but for what the subject needs itself; NULL: the defaults */
+    const struct milgi_engine_options *engine;
 };
 
 struct world;
