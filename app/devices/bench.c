@@ -26,13 +26,13 @@ static uint64_t next_serial(void)
 static void key_load(struct bench *b, struct milgi_key *key)
 {
     if (key->kind != MILGI_KEY_AEAD && b->device->caps.flags & MILGI_CAP_KEY_LOAD)
-        key->dev[0] = b->device->ops->key_load(b->qp, key);
+        key->loaded.dev[0] = b->device->ops->key_load(b->qp, key);
 }
 
 static void key_free(struct bench *b, struct milgi_key *key)
 {
     if (key->serial && b->device->ops->key_free)
-        b->device->ops->key_free(b->qp, key, key->dev[0]);
+        b->device->ops->key_free(b->qp, key, key->kind == MILGI_KEY_AEAD ? NULL : key->loaded.dev[0]);
     key->serial = 0;
 }
 
@@ -59,7 +59,7 @@ static int open_key(struct bench *b)
         .serial = next_serial(),
         .refs = 1,
         .kind = MILGI_KEY_PRIVATE,
-        .credential = b->credential,
+        .loaded = { .credential = b->credential, .dev = b->private_key_dev },
     };
     key_load(b, &b->private_key);
     return 0;
@@ -134,7 +134,7 @@ static void op_free(struct milgi_op *op)
 /* A device for keys that are elsewhere turns down the one that was made for this. */
 static bool has_key(const struct bench *b)
 {
-    return !(b->device->caps.flags & MILGI_CAP_KEY_LOAD) || b->private_key.dev[0];
+    return !(b->device->caps.flags & MILGI_CAP_KEY_LOAD) || b->private_key_dev[0];
 }
 
 static bool takes(const struct bench *b, int type, uint16_t alg)

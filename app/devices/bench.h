@@ -14,6 +14,7 @@ struct bench {
     struct milgi_credential *credential;
     struct app_throwaway throwaway;
     struct milgi_key aead, private_key;
+    void *private_key_dev[MILGI_DEVICES_MAX];
     struct milgi_op *abandoned; /* that the device did not give back in time; linked through e.next */
     unsigned abandoned_n;
 };

@@ -49,9 +49,11 @@ static void sign_once(struct milgi_qp *qp, struct milgi_op *sign)
 
     must_milgi(milgi_credential_new_pem(cert->cert_pem, cert->cert_len, cert->key_pem, cert->key_len, &credential),
         "credential");
-    struct milgi_key key = { .serial = UINT64_MAX - 2, .refs = 1, .kind = MILGI_KEY_PRIVATE, .credential = credential };
+    struct milgi_key key = { .serial = UINT64_MAX - 2, .refs = 1, .kind = MILGI_KEY_PRIVATE };
+    void *dev[MILGI_DEVICES_MAX] = { NULL };
+    key.loaded = (struct milgi_loaded_key){ .credential = credential, .dev = dev };
     if (qp->checked->cpu->caps.flags & MILGI_CAP_KEY_LOAD)
-        key.dev[0] = ops->key_load(qp->cpu, &key);
+        dev[0] = ops->key_load(qp->cpu, &key);
     sign->type = MILGI_OP_SIGN;
     sign->cls = MILGI_OP_CLASS_HANDSHAKE;
     sign->alg = MILGI_SIG_ECDSA_SECP256R1_SHA256;
@@ -59,7 +61,7 @@ static void sign_once(struct milgi_qp *qp, struct milgi_op *sign)
     /* As long as what a CertificateVerify is about. */
     sign->u.sign.input_len = 130;
     on_cpu(qp, sign);
-    ops->key_free(qp->cpu, &key, key.dev[0]);
+    ops->key_free(qp->cpu, &key, dev[0]);
     milgi_credential_unref(credential);
 }
 

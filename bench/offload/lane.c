@@ -44,10 +44,10 @@ void lane_open(struct lane *lane, struct scene *scene)
     if (!lane->qp)
         bench_die("the device has no queue pair");
     lane->key = (struct milgi_key){ .serial = UINT64_MAX - 1, .refs = 1, .kind = MILGI_KEY_PRIVATE };
-    lane->key.credential = lane->credential;
+    lane->key.loaded = (struct milgi_loaded_key){ .credential = lane->credential, .dev = lane->loaded };
     if (lane->device->caps.flags & MILGI_CAP_KEY_LOAD) {
-        lane->key.dev[0] = ops->key_load(lane->qp, &lane->key);
-        if (!lane->key.dev[0])
+        lane->loaded[0] = ops->key_load(lane->qp, &lane->key);
+        if (!lane->loaded[0])
             bench_die("the device cannot load the key");
     }
     lane->fd = ops->notify_fd(lane->qp);
@@ -60,7 +60,7 @@ void lane_close(struct lane *lane)
     const struct milgi_device_ops *ops = lane->device->ops;
 
     (void)ops->quiesce(lane->qp, UINT64_MAX);
-    ops->key_free(lane->qp, &lane->key, lane->key.dev[0]);
+    ops->key_free(lane->qp, &lane->key, lane->loaded[0]);
     ops->qp_close(lane->qp);
     milgi_credential_unref(lane->credential);
 }

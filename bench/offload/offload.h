@@ -87,6 +87,7 @@ struct lane {
     struct milgi_clock clock;
     struct milgi_credential *credential;
     struct milgi_key key;
+    void *loaded[MILGI_DEVICES_MAX];
     int fd; /* readable when ops have come back after lane_arm() */
     unsigned in_flight;
     struct signing *first, **last; /* waiting */

@@ -91,25 +91,30 @@ struct milgi_trust;      /* config.h: immutable, outlives every key that refers 
 #define MILGI_DEVICES_MAX 8 /* per engine */
 
 /*
- * A key: immutable, ref-counted by its engine, held by every op that uses it. |dev| is what a device's key_load()
- * returned, by the device's index in the engine.
+ * Of a PRIVATE or TRUST key: what it was made from, and what each device's key_load() returned for it, by the device's
+ * index in the engine: MILGI_DEVICES_MAX of them.
+ */
+struct milgi_loaded_key {
+    const struct milgi_credential *credential;
+    const struct milgi_trust *trust;
+    void **dev;
+};
+
+/*
+ * A key: immutable, ref-counted by its engine, held by every op that uses it. Each connection has two AEAD keys, all of
+ * which are bytes that an idle one keeps: so they share their place with what only the other kinds have.
  */
 struct milgi_key {
     uint64_t serial; /* never used twice in a process */
     uint16_t alg;    /* suite of an AEAD key */
     uint8_t kind;    /* enum milgi_key_kind */
     uint8_t raw_len;
-    uint8_t raw[32];
-    const struct milgi_credential *credential;
-    const struct milgi_trust *trust;
-    void *owner; /* the engine's: what keeps credential or trust alive */
-    void *dev[MILGI_DEVICES_MAX];
-    /*
-     * What the engine writes with every op is in another line of the cache than what devices read, which would have
-     * to wait for it on other cores.
-     */
     uint32_t used; /* the engine's: bit i: device i has had it */
-    uint32_t refs;
+    uint32_t refs; /* the engine's */
+    union {
+        uint8_t raw[32];                /* AEAD */
+        struct milgi_loaded_key loaded; /* PRIVATE, TRUST */
+    };
 };
 
 #define MILGI_OP_SLICES 4 /* pieces of a record's input */

@@ -26,6 +26,7 @@ static uint16_t scheme_of(const struct milgi_credential *credential)
 /* What a device that does not answer goes on using. */
 struct attempt {
     struct milgi_key key;
+    void *dev[MILGI_DEVICES_MAX];
     struct milgi_op op;
 };
 
@@ -75,7 +76,7 @@ static int judge(const struct milgi_credential *credential, const struct milgi_o
 
 static int sign(const struct milgi_device_ops *ops, struct milgi_qp *qp, struct milgi_op *op, int *code)
 {
-    const struct milgi_credential *credential = op->key->credential;
+    const struct milgi_credential *credential = op->key->loaded.credential;
 
     op->type = MILGI_OP_SIGN;
     op->cls = MILGI_OP_CLASS_HANDSHAKE;
@@ -99,11 +100,12 @@ static int try_on(
         return MILGI_ENOMEM;
     a->key = (struct milgi_key){ .serial = milgi__key_serial(), .kind = MILGI_KEY_PRIVATE };
     a->key.refs = a->key.used = 1;
-    a->key.credential = credential;
+    a->key.loaded.credential = credential;
+    a->key.loaded.dev = a->dev;
     a->op.key = &a->key;
     if (device->caps.flags & MILGI_CAP_KEY_LOAD)
-        a->key.dev[0] = ops->key_load(qp, &a->key);
-    bool loaded = a->key.dev[0] || !(device->caps.flags & MILGI_CAP_KEY_LOAD);
+        a->dev[0] = ops->key_load(qp, &a->key);
+    bool loaded = a->dev[0] || !(device->caps.flags & MILGI_CAP_KEY_LOAD);
     if (loaded)
         error = sign(ops, qp, &a->op, code);
     if (ops->quiesce && ops->quiesce(qp, END_NS) != 0) {
@@ -112,7 +114,7 @@ static int try_on(
         return error;
     }
     if (loaded && ops->key_free)
-        ops->key_free(qp, &a->key, a->key.dev[0]);
+        ops->key_free(qp, &a->key, a->dev[0]);
     milgi__free(a);
     return error;
 }

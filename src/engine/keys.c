@@ -8,6 +8,7 @@
 /* A private or trust key, and its place among them. */
 struct kept {
     struct milgi_key key;
+    void *dev[MILGI_DEVICES_MAX];
     struct milgi__link link;
 };
 
@@ -30,10 +31,12 @@ static void unload(struct milgi_engine *e, struct milgi_key *key, unsigned index
     const struct milgi__dev *d = &e->dev[index];
     if (!(key->used & 1u << index) || !d->device)
         return;
+    bool loaded = key->kind != MILGI_KEY_AEAD;
     if (d->device->ops->key_free)
-        d->device->ops->key_free(d->qp, key, key->dev[index]);
+        d->device->ops->key_free(d->qp, key, loaded ? key->loaded.dev[index] : NULL);
     key->used &= ~(1u << index);
-    key->dev[index] = NULL;
+    if (loaded)
+        key->loaded.dev[index] = NULL;
 }
 
 void milgi__key_free(struct milgi_engine *e, struct milgi_key *key)
@@ -46,9 +49,9 @@ void milgi__key_free(struct milgi_engine *e, struct milgi_key *key)
     }
     struct kept *kept = MILGI__ENTRY(key, struct kept, key);
     if (key->kind == MILGI_KEY_PRIVATE)
-        milgi__credential_unref(key->owner);
+        milgi__credential_unref((struct milgi_credential *)(uintptr_t)key->loaded.credential);
     else
-        milgi__trust_unref(key->owner);
+        milgi__trust_unref((struct milgi_trust *)(uintptr_t)key->loaded.trust);
     milgi__list_remove(&kept->link);
     milgi__free_wiped(kept, sizeof *kept);
 }
@@ -97,7 +100,7 @@ static struct milgi_key *cached(struct milgi_engine *e, uint8_t kind, const stru
 {
     for (uint32_t i = e->keys.n; i-- > 0;) {
         struct milgi_key *key = e->keys.cached[i];
-        if (key->kind != kind || key->credential != credential || key->trust != trust)
+        if (key->kind != kind || key->loaded.credential != credential || key->loaded.trust != trust)
             continue;
         memmove(e->keys.cached + i, e->keys.cached + i + 1, (e->keys.n - 1 - i) * sizeof(struct milgi_key *));
         e->keys.cached[e->keys.n - 1] = key;
@@ -108,14 +111,12 @@ static struct milgi_key *cached(struct milgi_engine *e, uint8_t kind, const stru
         return NULL;
     struct milgi_key *key = key_init(&kept->key, kind);
     milgi__list_append(&e->keys.all, &kept->link);
-    key->credential = credential;
-    key->trust = trust;
+    key->loaded = (struct milgi_loaded_key){ credential, trust, kept->dev };
     /* A reference: what it was made from is immutable but for the count. */
     if (credential)
         atomic_fetch_add(&((struct milgi_credential *)(uintptr_t)credential)->refs, 1);
     else
         atomic_fetch_add(&((struct milgi_trust *)(uintptr_t)trust)->refs, 1);
-    key->owner = credential ? (void *)(uintptr_t)credential : (void *)(uintptr_t)trust;
     if (cache_room(e)) {
         e->keys.cached[e->keys.n++] = key;
         key->refs++;
@@ -136,9 +137,9 @@ struct milgi_key *milgi__engine_key_trust(struct milgi_engine *e, const struct m
 bool milgi__key_ready(struct milgi__dev *d, struct milgi_key *key)
 {
     unsigned index = d->index;
-    if (key->kind != MILGI_KEY_AEAD && (d->flags & MILGI_CAP_KEY_LOAD) && !key->dev[index]) {
-        key->dev[index] = d->device->ops->key_load(d->qp, key);
-        if (!key->dev[index])
+    if (key->kind != MILGI_KEY_AEAD && (d->flags & MILGI_CAP_KEY_LOAD) && !key->loaded.dev[index]) {
+        key->loaded.dev[index] = d->device->ops->key_load(d->qp, key);
+        if (!key->loaded.dev[index])
             return false;
     }
     key->used |= 1u << index;
@@ -150,7 +151,7 @@ static bool forgotten(const struct milgi_key *key)
 {
     if (key->refs > 1)
         return false;
-    const _Atomic uint32_t *refs = key->credential ? &key->credential->refs : &key->trust->refs;
+    const _Atomic uint32_t *refs = key->loaded.credential ? &key->loaded.credential->refs : &key->loaded.trust->refs;
     return atomic_load(refs) == 1;
 }
 

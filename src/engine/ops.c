@@ -79,7 +79,7 @@ bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes)
  */
 static void check_signature(struct milgi_engine *e, struct milgi_op *op)
 {
-    const struct milgi_credential *credential = op->key->credential;
+    const struct milgi_credential *credential = op->key->loaded.credential;
     if (milgi__verify(e->cx, credential->spki, credential->spki_len, op->alg, op->u.sign.input, op->u.sign.input_len,
             op->u.sign.sig, op->u.sign.sig_len) == 0)
         return;

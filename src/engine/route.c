@@ -191,7 +191,7 @@ static bool suits(const struct milgi__dev *d, const struct milgi_op *op)
 /* The private key is not in this process: only a device that knows where it is can sign with it. */
 static bool is_elsewhere(const struct milgi_key *key)
 {
-    return key && key->kind == MILGI_KEY_PRIVATE && !key->credential->pkcs8;
+    return key && key->kind == MILGI_KEY_PRIVATE && !key->loaded.credential->pkcs8;
 }
 
 /* The first device in service that has the key; else one that is failing, whose answer says what is wrong. */

@@ -209,7 +209,7 @@ static uint32_t estimate_record(const struct milgi__suite *suite, const struct m
 
 static uint32_t estimate_rsa_sign(const struct milgi_op *op)
 {
-    unsigned bits = op->key && op->key->credential ? op->key->credential->bits : 2048;
+    unsigned bits = op->key && op->key->kind == MILGI_KEY_PRIVATE ? op->key->loaded.credential->bits : 2048;
 
     /* The cube of the length. */
     uint64_t k = MILGI__MIN(bits / 256, 32);

@@ -243,15 +243,15 @@ void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *load
 
 bool milgi__key_is_here(const struct milgi_key *key)
 {
-    return key->kind != MILGI_KEY_PRIVATE || key->credential->pkcs8;
+    return key->kind != MILGI_KEY_PRIVATE || key->loaded.credential->pkcs8;
 }
 
 void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key)
 {
-    if (key->kind == MILGI_KEY_PRIVATE && key->credential && key->credential->pkcs8)
-        return milgi__pkey_new(cx, key->credential->pkcs8, key->credential->pkcs8_len);
-    if (key->kind == MILGI_KEY_TRUST && key->trust)
-        return milgi__store_new(key->trust->anchors, key->trust->anchors_len);
+    if (key->kind == MILGI_KEY_PRIVATE && key->loaded.credential && key->loaded.credential->pkcs8)
+        return milgi__pkey_new(cx, key->loaded.credential->pkcs8, key->loaded.credential->pkcs8_len);
+    if (key->kind == MILGI_KEY_TRUST && key->loaded.trust)
+        return milgi__store_new(key->loaded.trust->anchors, key->loaded.trust->anchors_len);
     return NULL;
 }
 

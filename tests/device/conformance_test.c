@@ -341,11 +341,12 @@ static void a_malformed_op_does_no_harm_to_the_others_of_its_burst(void **state)
 static void it_breaks_an_op_whose_key_it_was_not_given(void **state)
 {
     struct milgi_key stranger = rig.signer[RIG_P256];
+    void *nothing[MILGI_DEVICES_MAX] = { NULL };
 
     (void)state;
     if (!has(MILGI_CAP_KEY_LOAD))
         skip();
-    stranger.dev[RIG_DEV] = NULL;
+    stranger.loaded.dev = nothing;
     struct job *job = job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256);
     job->op.key = &stranger;
     expect_broken(job);

@@ -167,15 +167,18 @@ bool rig_key_load(struct rig *rig, struct milgi_key *key)
     key->serial = milgi__key_serial();
     if (key->kind == MILGI_KEY_AEAD || !loads)
         return true;
-    key->dev[RIG_DEV] = rig->ops->key_load(rig->qp, key);
-    return key->dev[RIG_DEV] != NULL;
+    key->loaded.dev[RIG_DEV] = rig->ops->key_load(rig->qp, key);
+    return key->loaded.dev[RIG_DEV] != NULL;
 }
 
 void rig_key_free(struct rig *rig, struct milgi_key *key)
 {
-    rig->ops->key_free(rig->qp, key, key->dev[RIG_DEV]);
+    bool loaded = key->kind != MILGI_KEY_AEAD;
+
+    rig->ops->key_free(rig->qp, key, loaded ? key->loaded.dev[RIG_DEV] : NULL);
     milgi__aead_forget(rig->cx, key->serial);
-    key->dev[RIG_DEV] = NULL;
+    if (loaded)
+        key->loaded.dev[RIG_DEV] = NULL;
 }
 
 static void make_aead_keys(struct rig *rig)
@@ -232,10 +235,10 @@ const char *rig_open(struct rig *rig, struct milgi_device *device, bool virtual_
     make_aead_keys(rig);
     for (int i = 0; i < RIG_SIGNERS; i++) {
         rig->signer[i].kind = MILGI_KEY_PRIVATE;
-        rig->signer[i].credential = &pki.credential[i];
+        rig->signer[i].loaded = (struct milgi_loaded_key){ &pki.credential[i], NULL, rig->signer_dev[i] };
     }
     rig->trust.kind = MILGI_KEY_TRUST;
-    rig->trust.trust = &pki.trust;
+    rig->trust.loaded = (struct milgi_loaded_key){ NULL, &pki.trust, rig->trust_dev };
     rig->memory.memory = (struct milgi__memory){ slab_alloc, slab_free, device };
     rig->cx = milgi__crypto_new();
     if (!rig->cx)
@@ -626,7 +629,7 @@ static const char *check_keygen(const struct job *job)
 static const char *check_sign(const struct job *job)
 {
     const struct milgi_op_sign *s = &job->op.u.sign, *before = &job->before.u.sign;
-    const struct milgi_credential *credential = job->op.key->credential;
+    const struct milgi_credential *credential = job->op.key->loaded.credential;
 
     if (milgi__verify(job->rig->cx, credential->spki, credential->spki_len, job->op.alg, before->input,
             before->input_len, s->sig, s->sig_len) != 0)

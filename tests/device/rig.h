@@ -45,6 +45,7 @@ struct rig {
     bool is_virtual;
     struct milgi__crypto *cx; /* to find out by itself what is right */
     struct milgi_key aead[RIG_SUITES], signer[RIG_SIGNERS], trust;
+    void *signer_dev[RIG_SIGNERS][MILGI_DEVICES_MAX], *trust_dev[MILGI_DEVICES_MAX];
     uint64_t random;
     struct milgi__region memory; /* of the device, for jobs */
 };

@@ -211,7 +211,7 @@ static void the_next_device_at_the_index_gets_its_own_keys(void **state)
         assert_int_equal(milgi_engine_remove_device(loop.engine, index, turn % 2 ? 3000000 : 0), 0);
         while (removed == turn)
             loop_run(&loop);
-        assert_null(loop.rsa->dev[index]);
+        assert_null(loop.rsa->loaded.dev[index]);
         assert_int_equal(loop_device(&loop, turn % 2 ? "pool:2" : "sim:latency=2ms,units=3"), index);
         assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, index, 1), 0);
     }

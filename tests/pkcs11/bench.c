@@ -24,16 +24,20 @@ struct bench *bench_new(struct milgi_device *of, const struct milgi_credential *
     assert_non_null(bench);
     bench->qp = of->ops->qp_open(of, &clock_of_test);
     assert_non_null(bench->qp);
-    bench->key = (struct milgi_key){ .serial = 1, .kind = MILGI_KEY_PRIVATE, .credential = credential };
-    bench->key.dev[0] = of->ops->key_load(bench->qp, &bench->key);
-    assert_non_null(bench->key.dev[0]);
+    bench->key = (struct milgi_key){
+        .serial = 1,
+        .kind = MILGI_KEY_PRIVATE,
+    };
+    bench->key.loaded = (struct milgi_loaded_key){ .credential = credential, .dev = bench->dev };
+    bench->dev[0] = of->ops->key_load(bench->qp, &bench->key);
+    assert_non_null(bench->dev[0]);
     return bench;
 }
 
 void bench_free(struct milgi_device *of, struct bench *bench)
 {
     assert_int_equal(of->ops->quiesce(bench->qp, UINT64_MAX), 0);
-    of->ops->key_free(bench->qp, &bench->key, bench->key.dev[0]);
+    of->ops->key_free(bench->qp, &bench->key, bench->dev[0]);
     of->ops->qp_close(bench->qp);
     free(bench);
 }

@@ -9,6 +9,7 @@
 struct bench {
     struct milgi_qp *qp;
     struct milgi_key key;
+    void *dev[MILGI_DEVICES_MAX];
     struct milgi_op op[BENCH_OPS];
 };
 

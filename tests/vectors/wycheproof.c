@@ -70,7 +70,7 @@ void rig_execute(struct rig *rig, struct milgi_op *op)
 
 void rig_forget(struct rig *rig, const struct milgi_key *key)
 {
-    rig->device->ops->key_free(rig->qp, key, key->dev[0]);
+    rig->device->ops->key_free(rig->qp, key, NULL);
 }
 
 /* --- vectors ---------------------------------------------------------------------------------------------------- */

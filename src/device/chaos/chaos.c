@@ -83,7 +83,7 @@ static void perform(struct milgi_qp *qp, struct milgi_op *op)
     void *loaded = NULL;
 
     if (op->key && op->key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
-        loaded = op->key->dev[op->dev];
+        loaded = op->key->loaded.dev[op->dev];
     milgi__op_perform(qp->cx, op, loaded);
 }
 

@@ -57,7 +57,7 @@ static unsigned cpu_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, un
 
     for (i = 0; i < n && qp->n < IN_FLIGHT_MAX; i++) {
         struct milgi_op *op = ops[i];
-        void *loaded = op->key && op->key->kind != MILGI_KEY_AEAD ? op->key->dev[op->dev] : NULL;
+        void *loaded = op->key && op->key->kind != MILGI_KEY_AEAD ? op->key->loaded.dev[op->dev] : NULL;
         milgi__op_perform(qp->cx, op, loaded);
         op->scratch[0] = 0;
         if (qp->n++ == 0)

@@ -113,7 +113,7 @@ static void pkcs11_qp_close(struct milgi_qp *qp)
 static void *pkcs11_key_load(struct milgi_qp *qp, const struct milgi_key *key)
 {
     static const char scheme[] = "pkcs11:";
-    const struct milgi_credential *credential = key->credential;
+    const struct milgi_credential *credential = key->loaded.credential;
 
     if (key->kind != MILGI_KEY_PRIVATE || !credential || !credential->uri ||
         strncasecmp(credential->uri, scheme, sizeof scheme - 1) != 0)
@@ -134,7 +134,7 @@ static int complain(const struct milgi_op *op)
 
     if (op->type != MILGI_OP_SIGN)
         return MILGI_CODE_MALFORMED;
-    if (!key || key->kind != MILGI_KEY_PRIVATE || op->dev >= MILGI_DEVICES_MAX || !key->dev[op->dev])
+    if (!key || key->kind != MILGI_KEY_PRIVATE || op->dev >= MILGI_DEVICES_MAX || !key->loaded.dev[op->dev])
         return MILGI_CODE_NO_KEY;
     return 0;
 }
@@ -143,7 +143,7 @@ static unsigned pkcs11_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops,
 {
     for (unsigned i = 0; i < n; i++) {
         int code = complain(ops[i]);
-        void *key = code == 0 ? ops[i]->key->dev[ops[i]->dev] : NULL;
+        void *key = code == 0 ? ops[i]->key->loaded.dev[ops[i]->dev] : NULL;
         struct milgi__ward *ward = !key ? NULL : milgi__p11_key_ward(key);
         if (!milgi__ward_enqueue(qp->way, ward, key, ops[i], code))
             return i;

@@ -67,7 +67,7 @@ static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
     struct pool_key *mine = NULL;
 
     if (key && key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
-        mine = key->dev[op->dev];
+        mine = key->loaded.dev[op->dev];
     if (mine && !mine->loaded[worker])
         mine->loaded[worker] = milgi__loaded_new(state, key);
     /* Without what it needs of its key the op is found to be BROKEN. */
@@ -113,7 +113,7 @@ static void *pool_key_load(struct milgi_qp *qp, const struct milgi_key *key)
 {
     unsigned n = qp->pool->workers;
 
-    if (key->kind == MILGI_KEY_PRIVATE && (!key->credential || !key->credential->pkcs8))
+    if (key->kind == MILGI_KEY_PRIVATE && (!key->loaded.credential || !key->loaded.credential->pkcs8))
         return NULL; /* it is not in this process */
     struct pool_key *mine = milgi__alloc(sizeof *mine + n * sizeof(void *));
     if (mine)

@@ -55,7 +55,7 @@ static struct sim_key *key_of(const struct milgi_op *op)
 {
     if (!op->key || op->key->kind == MILGI_KEY_AEAD || op->dev >= MILGI_DEVICES_MAX)
         return NULL;
-    return op->key->dev[op->dev];
+    return op->key->loaded.dev[op->dev];
 }
 
 static void perform_now(struct milgi_qp *qp, struct milgi_op *op)

@@ -100,15 +100,14 @@ static struct milgi_key *key_of(struct loop *loop, enum milgi_key_kind kind, con
     const struct milgi_trust *trust)
 {
     for (unsigned i = 0; i < loop->keys_n; i++) {
-        if (loop->keys[i]->credential == credential && loop->keys[i]->trust == trust)
+        if (loop->keys[i]->loaded.credential == credential && loop->keys[i]->loaded.trust == trust)
             return loop->keys[i];
     }
     struct milgi_key *key = calloc(1, sizeof *key);
     key->serial = milgi__key_serial();
     key->refs = 1;
     key->kind = (uint8_t)kind;
-    key->credential = credential;
-    key->trust = trust;
+    key->loaded = (struct milgi_loaded_key){ .credential = credential, .trust = trust };
     loop->loaded[loop->keys_n] = milgi__loaded_new(loop->cx, key);
     if (!loop->loaded[loop->keys_n]) {
         free(key);

@@ -200,7 +200,7 @@ static struct signer *signer_new(struct milgi__crypto *cx)
     s->credential.spki_len = key.spki_len;
     s->credential.type = key.type;
     s->credential.bits = key.bits;
-    s->key = (struct milgi_key){ .serial = 1, .kind = MILGI_KEY_PRIVATE, .credential = &s->credential };
+    s->key = (struct milgi_key){ .serial = 1, .kind = MILGI_KEY_PRIVATE, .loaded.credential = &s->credential };
     s->loaded = milgi__loaded_new(cx, &s->key);
     assert_non_null(s->loaded);
     return s;
@@ -273,7 +273,7 @@ static void signing_without_a_fitting_key_is_broken(void **state)
 static void a_key_whose_bytes_are_elsewhere_is_not_loaded(void **state)
 {
     struct milgi_credential elsewhere = { .type = MILGI__KEY_P256 };
-    struct milgi_key key = { .serial = 1, .kind = MILGI_KEY_PRIVATE, .credential = &elsewhere };
+    struct milgi_key key = { .serial = 1, .kind = MILGI_KEY_PRIVATE, .loaded.credential = &elsewhere };
 
     assert_null(milgi__loaded_new(*state, &key));
     key = aead_key();
@@ -289,7 +289,7 @@ static void a_chain_is_verified_and_the_verdict_told(void **state)
     assert_int_equal(milgi__cert_list_add_pem(&anchors, root->cert_pem, strlen(root->cert_pem), &fault), 0);
     assert_int_equal(milgi__cert_list_add_pem(&chain, leaf->chain_pem, strlen(leaf->chain_pem), &fault), 0);
     struct milgi_trust trust = { .anchors = anchors.data, .anchors_len = anchors.len };
-    struct milgi_key key = { .serial = 1, .kind = MILGI_KEY_TRUST, .trust = &trust };
+    struct milgi_key key = { .serial = 1, .kind = MILGI_KEY_TRUST, .loaded.trust = &trust };
     void *loaded = milgi__loaded_new(*state, &key);
     struct milgi_op op = { .type = MILGI_OP_VERIFY_CHAIN, .key = &key };
     struct milgi_op_chain *c = &op.u.chain;
