@@ -64,7 +64,7 @@ static void take_ccs(struct milgi_conn *c, const struct milgi__message *m)
 static void peer_alert(struct milgi_conn *c, int alert)
 {
     bool established = c->phase == MILGI__ESTABLISHED;
-    if (milgi__traced(c->tracer))
+    if (milgi__traced(milgi__conn_tracer(c)))
         milgi__conn_trace_alert(c, MILGI_TRACE_ALERT_RECEIVED, alert);
     if (c->events->on_alert && (alert != MILGI_ALERT_CLOSE_NOTIFY || established))
         c->events->on_alert(c, c->arg, alert);
@@ -202,14 +202,14 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
     uint64_t credit = milgi__conn_share(c, MILGI_LIMIT_CREDIT);
     bool had_credit = c->unconsumed < credit;
     c->unconsumed += m->len;
-    if (milgi__traced(c->tracer) && had_credit && c->unconsumed >= credit && c->events->on_data)
+    if (milgi__traced(milgi__conn_tracer(c)) && had_credit && c->unconsumed >= credit && c->events->on_data)
         milgi__conn_trace_pause(c, MILGI_TRACE_PAUSE, MILGI_TRACE_CREDIT);
     assert(c->unconsumed <= milgi__delivered_max(c->config));
     if (c->data_n + m->slices_n > MILGI__DATA_SLICES)
         milgi__conn_deliver(c);
     if (!milgi__conn_live(c))
         return;
-    memcpy(c->data + c->data_n, m->slice, m->slices_n * sizeof m->slice[0]);
+    memcpy(milgi__engine_scratch(c->engine) + c->data_n, m->slice, m->slices_n * sizeof m->slice[0]);
     c->data_n += m->slices_n;
     m->slices_n = 0;
 }
@@ -220,7 +220,7 @@ void milgi__conn_deliver(struct milgi_conn *c)
         return;
     struct milgi_slice slices[MILGI__DATA_SLICES];
     unsigned n = c->data_n;
-    memcpy(slices, c->data, n * sizeof *slices);
+    memcpy(slices, milgi__engine_scratch(c->engine), n * sizeof *slices);
     c->data_n = 0;
     if (c->events->on_data && c->phase < MILGI__CLOSED)
         c->events->on_data(c, c->arg, slices, n);

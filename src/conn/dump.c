@@ -109,8 +109,9 @@ size_t milgi_conn_dump(const struct milgi_conn *c, char *text, size_t size)
     milgi__text_line(&t, "connection %llx: %s, %s", (unsigned long long)milgi__owner_id(&c->owner),
         c->config->role == MILGI_CLIENT ? "client" : "server", phase_name(c->phase));
     put_handshake(&t, c);
-    if (c->suite)
-        milgi__text_line(&t, "  negotiated: %s, %s", milgi_suite_name(c->suite->id), milgi_group_name(c->group));
+    if (c->outcome)
+        milgi__text_line(&t, "  negotiated: %s, %s", milgi_suite_name(c->outcome->suite->id),
+            milgi_group_name(c->outcome->group));
     put_key(&t, c, MILGI__READ);
     put_key(&t, c, MILGI__WRITE);
     put_in(&t, c);

@@ -11,21 +11,16 @@
 #define MILGI__FLOOD_REFILL_BYTES 1024u
 
 struct milgi__flood {
-    uint32_t spent;   /* of the burst */
-    uint64_t when_ns; /* time has been counted until then */
+    uint32_t spent; /* of the burst */
+    uint32_t when;  /* time has been counted until then: in steps of MILGI__FLOOD_REFILL_NS, from zero again after 34 years */
 };
 
 /* One more; false: it is one too many. */
 static inline bool milgi__flood_spend(struct milgi__flood *f, uint64_t burst, uint64_t now_ns)
 {
-    uint64_t back = (now_ns - f->when_ns) / MILGI__FLOOD_REFILL_NS;
-    if (back >= f->spent) {
-        f->spent = 0;
-        f->when_ns = now_ns;
-    } else {
-        f->spent -= (uint32_t)back;
-        f->when_ns += back * MILGI__FLOOD_REFILL_NS;
-    }
+    uint32_t now = (uint32_t)(now_ns / MILGI__FLOOD_REFILL_NS);
+    f->spent -= MILGI__MIN(f->spent, now - f->when);
+    f->when = now;
     if (f->spent >= burst)
         return false;
     f->spent++;

@@ -133,7 +133,7 @@ void milgi__conn_begin(struct milgi_conn *c)
         .cx = milgi__engine_crypto(c->engine),
         .pool = milgi__engine_pool(c->engine),
         .owner = milgi__owner_id(&c->owner),
-        .tracer = c->tracer,
+        .tracer = milgi__conn_tracer(c),
         .calls = &host_calls,
     };
     if (c->hs) {
@@ -148,42 +148,67 @@ void milgi__conn_begin(struct milgi_conn *c)
         milgi__engine_now(c->engine) + milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_NS));
 }
 
+/* With its NUL; 0: there is none. */
+static size_t text_size(const char *s)
+{
+    return s && *s ? strlen(s) + 1 : 0;
+}
+
 static char *copy_or_null(const char *s)
 {
-    size_t len = s && *s ? strlen(s) + 1 : 0;
-    char *copy = len ? milgi__alloc_raw(len) : NULL;
+    size_t size = text_size(s);
+    char *copy = size ? milgi__alloc_raw(size) : NULL;
     if (copy)
-        memcpy(copy, s, len);
+        memcpy(copy, s, size);
     return copy;
 }
 
-/* What outlives the handshake. False: no memory. */
-static bool keep_result(struct milgi_conn *c, const struct milgi__hs_result *r)
+/* What outlives the handshake. False: no memory, or a suite that there is not. */
+static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs_result *r)
 {
     bool client = c->config->role == MILGI_CLIENT;
     const struct milgi__suite *suite = milgi__suite(r->suite);
-    c->group = r->group;
-    c->scheme = r->scheme;
-    c->hello_retry = r->hello_retry;
-    c->peer_authenticated = r->peer_authenticated;
-    c->alpn = copy_or_null(r->alpn);
-    if (!client)
-        c->server_name = copy_or_null(r->server_name);
-    if (r->credential)
-        c->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
     const struct milgi__schedule13 *s = r->schedule;
-    memcpy(c->secret[MILGI__READ], client ? s->server_app : s->client_app, MILGI__SECRET_MAX);
-    memcpy(c->secret[MILGI__WRITE], client ? s->client_app : s->server_app, MILGI__SECRET_MAX);
-    memcpy(c->exporter, s->exporter, MILGI__SECRET_MAX);
-    if (!suite || (!c->alpn && r->alpn[0]) || (!client && !c->server_name && r->server_name && *r->server_name))
+    const char *server_name = client ? c->server_name : r->server_name;
+    size_t secret_len = suite ? milgi__hash_len(suite->hash) : 0;
+    size_t rest = MILGI__SECRETS * secret_len + text_size(server_name) + text_size(r->alpn);
+    size_t size = MILGI__MAX(offsetof(struct milgi__outcome, secrets) + rest, sizeof(struct milgi__outcome));
+    struct milgi__outcome *o = suite ? milgi__alloc(size) : NULL;
+    if (!o)
         return false;
-    c->suite = suite;
+    c->outcome = o;
+    o->suite = suite;
+    o->group = r->group;
+    o->scheme = r->scheme;
+    o->hello_retry = r->hello_retry;
+    o->peer_authenticated = r->peer_authenticated;
+    if (r->credential)
+        o->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
+    o->secret_len = (uint8_t)secret_len;
+    memcpy(milgi__conn_secret(c, MILGI__SECRET_READ), client ? s->server_app : s->client_app, secret_len);
+    memcpy(milgi__conn_secret(c, MILGI__SECRET_WRITE), client ? s->client_app : s->server_app, secret_len);
+    memcpy(milgi__conn_secret(c, MILGI__SECRET_EXPORTER), s->exporter, secret_len);
+    uint8_t *text = o->secrets + MILGI__SECRETS * secret_len;
+    o->server_name_size = (uint16_t)text_size(server_name);
+    o->alpn_size = (uint16_t)text_size(r->alpn);
+    memcpy(text, server_name ? server_name : "", o->server_name_size);
+    memcpy(text + o->server_name_size, r->alpn, o->alpn_size);
     return true;
+}
+
+void milgi__conn_forget_outcome(struct milgi_conn *c)
+{
+    struct milgi__outcome *o = c->outcome;
+    if (!o)
+        return;
+    milgi_credential_unref(o->credential);
+    milgi__free_wiped(o, offsetof(struct milgi__outcome, secrets) + (size_t)MILGI__SECRETS * o->secret_len);
+    c->outcome = NULL;
 }
 
 static void handshake_open(struct milgi_conn *c)
 {
-    if (!keep_result(c, milgi__hs_result(c->hs->hs))) {
+    if (!keep_outcome(c, milgi__hs_result(c->hs->hs))) {
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the connection's parameters");
         return;
     }
@@ -198,6 +223,8 @@ static void handshake_open(struct milgi_conn *c)
         return;
     milgi__hs_free(c->hs->hs);
     c->hs->hs = NULL;
+    milgi__free(c->server_name); /* the outcome has it */
+    c->server_name = NULL;
     if (milgi__conn_release_held(c))
         milgi__conn_handshake_free(c);
 }
@@ -223,7 +250,7 @@ bool milgi__conn_handshake(struct milgi_conn *c)
         return false;
     enum milgi__hs_wait before = c->hs->wait;
     c->hs->wait = milgi__hs_run(c->hs->hs);
-    if (milgi__traced(c->tracer))
+    if (milgi__traced(milgi__conn_tracer(c)))
         trace_wait(c, before);
     if (!milgi__conn_live(c))
         return false;
@@ -239,36 +266,39 @@ bool milgi__conn_handshake(struct milgi_conn *c)
 }
 
 /* Without memory for it there is none to be seen. */
-static void keep_chain(struct milgi_conn *c, const struct milgi_iov *chain, size_t n)
+static struct milgi__peer_chain *copy_chain(const struct milgi_iov *chain, size_t n)
 {
-    size_t len = n * sizeof *chain;
+    struct milgi__peer_chain *copy;
+    size_t len = sizeof *copy + n * sizeof *chain;
     for (size_t i = 0; i < n; i++)
         len += chain[i].len;
-    c->peer_chain = n ? milgi__alloc_raw(len) : NULL;
-    c->peer_chain_n = c->peer_chain ? n : 0;
-    uint8_t *to = c->peer_chain ? (uint8_t *)(c->peer_chain + n) : NULL;
-    for (size_t i = 0; i < c->peer_chain_n; i++) {
+    copy = n ? milgi__alloc_raw(len) : NULL;
+    if (!copy)
+        return NULL;
+    copy->n = n;
+    uint8_t *to = (uint8_t *)(copy->certificate + n);
+    for (size_t i = 0; i < n; i++) {
         memcpy(to, chain[i].data, chain[i].len);
-        c->peer_chain[i] = (struct milgi_iov){ to, chain[i].len };
+        copy->certificate[i] = (struct milgi_iov){ to, chain[i].len };
         to += chain[i].len;
     }
+    return copy;
 }
 
 void milgi__conn_keep_peer(struct milgi_conn *c)
 {
-    if (c->suite || !c->hs || !c->hs->hs)
+    if (c->outcome || !c->hs || !c->hs->hs)
         return;
     const struct milgi__hs_result *r = milgi__hs_result(c->hs->hs);
     if (!c->server_name)
         c->server_name = copy_or_null(r->server_name);
-    keep_chain(c, r->peer_chain, r->peer_chain_n);
+    c->peer_chain = copy_chain(r->peer_chain, r->peer_chain_n);
 }
 
 void milgi__conn_forget_chain(struct milgi_conn *c)
 {
     milgi__free(c->peer_chain);
     c->peer_chain = NULL;
-    c->peer_chain_n = 0;
 }
 
 void milgi__conn_handshake_free(struct milgi_conn *c)

@@ -9,3 +9,4 @@ void milgi__conn_handshake_free(struct milgi_conn *c);
 /* Of a handshake that has failed: whom the client had asked for, and what the peer showed, so that it can be told. */
 void milgi__conn_keep_peer(struct milgi_conn *c);
 void milgi__conn_forget_chain(struct milgi_conn *c);
+void milgi__conn_forget_outcome(struct milgi_conn *c); /* frees it */

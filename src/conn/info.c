@@ -8,7 +8,7 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
     const struct milgi__hs_result *r = milgi__hs_result(c->hs->hs);
     info->peer_chain = r->peer_chain;
     info->peer_chain_n = r->peer_chain_n;
-    if (c->suite)
+    if (c->outcome)
         return;
     info->version = r->version;
     info->suite = r->suite;
@@ -21,21 +21,27 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
         info->server_name = r->server_name;
 }
 
+static void info_of_outcome(const struct milgi__outcome *o, struct milgi_conn_info *info)
+{
+    info->version = 0x0304;
+    info->suite = o->suite->id;
+    info->group = o->group;
+    info->signature_scheme = o->scheme;
+    info->established = true;
+    info->hello_retry = o->hello_retry;
+    info->peer_authenticated = o->peer_authenticated;
+    const char *text = (const char *)o->secrets + (size_t)MILGI__SECRETS * o->secret_len;
+    info->server_name = o->server_name_size ? text : NULL;
+    info->alpn = o->alpn_size ? text + o->server_name_size : NULL;
+    info->credential = o->credential;
+}
+
 void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
 {
     *info = (struct milgi_conn_info){
-        .version = c->suite ? 0x0304 : 0,
-        .suite = c->suite ? c->suite->id : 0,
-        .group = c->group,
-        .signature_scheme = c->scheme,
-        .established = c->suite != NULL,
-        .hello_retry = c->hello_retry,
-        .peer_authenticated = c->peer_authenticated,
         .server_name = c->server_name,
-        .alpn = c->alpn,
-        .peer_chain = c->peer_chain,
-        .peer_chain_n = c->peer_chain_n,
-        .credential = c->credential,
+        .peer_chain = c->peer_chain ? c->peer_chain->certificate : NULL,
+        .peer_chain_n = c->peer_chain ? c->peer_chain->n : 0,
         .bytes_in = c->bytes_in,
         .bytes_out = c->bytes_out,
         .records_in = c->records_in,
@@ -44,6 +50,8 @@ void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
         .key_updates_out = c->updates_out,
         .stale_opens = milgi__transport_stale(c->transport),
     };
+    if (c->outcome)
+        info_of_outcome(c->outcome, info);
     if (c->hs && c->hs->hs)
         info_of_handshake(c, info);
 }
@@ -54,13 +62,17 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
     if (milgi__engine_foreign(c->engine))
         return MILGI_EFORK;
     /*= Before the barrier nobody gives out exporters. */
-    if (!c->suite)
+    if (!c->outcome)
         return MILGI_EINVAL;
+    const struct milgi__suite *suite = c->outcome->suite;
     if (!label || !*label || strlen(label) > 249 || (!context && context_len) || out_len == 0 ||
-        out_len > 255 * milgi__hash_len(c->suite->hash))
+        out_len > 255 * milgi__hash_len(suite->hash))
         return MILGI_EINVAL;
-    int rv = milgi__export13(milgi__engine_crypto(c->engine), c->suite->hash, c->exporter, label, context, context_len,
-        out, out_len);
+    if (c->phase >= MILGI__CLOSED)
+        return MILGI_ECLOSED; /* its secrets are wiped */
+    const uint8_t *secret = milgi__conn_secret(c, MILGI__SECRET_EXPORTER);
+    int rv = milgi__export13(
+        milgi__engine_crypto(c->engine), suite->hash, secret, label, context, context_len, out, out_len);
     return rv == 0 ? 0 : MILGI_EINTERNAL;
 }
 

@@ -34,7 +34,7 @@ static bool gather(struct milgi_conn *c, const struct milgi_slice *slice, struct
     *out = (struct milgi_slice){ milgi_chunk_ref(c->in_tail), c->in_tail->data + c->in_tail_used, slice->len };
     memcpy(out->data, slice->data, slice->len);
     c->in_tail_used += slice->len;
-    c->copied += slice->len;
+    milgi__engine_count(c->engine, slice->len, 0, 0);
     return true;
 }
 
@@ -91,7 +91,7 @@ void milgi_conn_consumed(struct milgi_conn *c, size_t bytes)
     if (c->unconsumed >= credit || (!held_back && !milgi__transport_staged(c->transport)))
         return;
     milgi__engine_ready(c->engine, &c->owner);
-    if (milgi__traced(c->tracer) && held_back)
+    if (milgi__traced(milgi__conn_tracer(c)) && held_back)
         milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_CREDIT);
 }
 
@@ -129,7 +129,7 @@ static bool skip_early(struct milgi_conn *c)
 static bool wants_update(const struct milgi_conn *c)
 {
     return c->phase == MILGI__ESTABLISHED && !c->asked_update && c->out != MILGI__OUT_CLOSED &&
-        milgi__transport_records(c->transport, MILGI__READ) >= c->suite->record_limit;
+        milgi__transport_records(c->transport, MILGI__READ) >= c->outcome->suite->record_limit;
 }
 
 /* The next message in order to what it is for. True: there was one. */
@@ -230,14 +230,14 @@ void milgi__conn_input_state(struct milgi_conn *c)
         c->in_paused = true;
     if (c->in_paused && !c->pause_told && milgi__conn_live(c)) {
         c->pause_told = true;
-        if (milgi__traced(c->tracer))
+        if (milgi__traced(milgi__conn_tracer(c)))
             milgi__conn_trace_pause(c, MILGI_TRACE_PAUSE, MILGI_TRACE_INPUT);
         if (c->events->on_pause)
             c->events->on_pause(c, c->arg);
     }
     if (milgi__conn_live(c) && c->in_paused && milgi__transport_staged(c->transport) <= limit / 2) {
         c->in_paused = c->pause_told = false;
-        if (milgi__traced(c->tracer))
+        if (milgi__traced(milgi__conn_tracer(c)))
             milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_INPUT);
         if (c->events->on_resume)
             c->events->on_resume(c, c->arg);

@@ -37,7 +37,7 @@ int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct 
         rv = milgi__transport_install(c->transport, dir, key, iv);
     if (rv != 0)
         milgi__engine_key_unref(c->engine, key);
-    else if (milgi__traced(c->tracer))
+    else if (milgi__traced(milgi__conn_tracer(c)))
         tell_key(c, dir, suite, milgi__transport_stale(c->transport) - stale);
     milgi__wipe(iv, sizeof iv);
     return rv;
@@ -51,9 +51,11 @@ static void fail_of_ours(struct milgi_conn *c, int rv, const char *detail)
 
 bool milgi__conn_update_read(struct milgi_conn *c)
 {
-    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__READ]);
+    const struct milgi__suite *suite = c->outcome->suite;
+    uint8_t *secret = milgi__conn_secret(c, MILGI__SECRET_READ);
+    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), suite->hash, secret);
     if (rv == 0)
-        rv = milgi__conn_install(c, MILGI__READ, c->suite, c->secret[MILGI__READ]);
+        rv = milgi__conn_install(c, MILGI__READ, suite, secret);
     if (rv != 0)
         fail_of_ours(c, rv, "the read key could not be updated");
     return rv == 0;
@@ -63,10 +65,12 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
 {
     uint8_t message[5], iv[12];
     size_t len = milgi__key_update_message(message, ask_peer && !c->asked_update);
+    const struct milgi__suite *suite = c->outcome->suite;
+    uint8_t *secret = milgi__conn_secret(c, MILGI__SECRET_WRITE);
     struct milgi_key *key = NULL;
-    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->suite->hash, c->secret[MILGI__WRITE]);
+    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), suite->hash, secret);
     if (rv == 0)
-        rv = make_key(c, c->suite, c->secret[MILGI__WRITE], &key, iv);
+        rv = make_key(c, suite, secret, &key, iv);
     /* The message and the switch are one unit, behind the last record of the old key. */
     if (rv == 0)
         rv = milgi__transport_update_write(c->transport, message, len, key, iv, first);
@@ -78,8 +82,8 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     }
     c->updates_out++;
     c->owes_update = false;
-    if (milgi__traced(c->tracer))
-        milgi__conn_trace_key(c, MILGI__WRITE, c->suite);
+    if (milgi__traced(milgi__conn_tracer(c)))
+        milgi__conn_trace_key(c, MILGI__WRITE, suite);
     c->reply_until = c->done_bytes + milgi__conn_backlog(c);
     if (ask_peer && !c->asked_update)
         c->asked_until = c->reply_until;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a connection begins, and how the application ends it. */
+#include <assert.h>
+
 #include "conn/fail.h"
 #include "conn/trace.h"
 #include "conn/turn.h"
@@ -22,14 +24,16 @@ static char *copy_string(const char *s)
     return copy;
 }
 
+static_assert(sizeof(struct milgi_conn) % _Alignof(uint64_t) == 0, "the transport's part lies behind it");
+
 /* Attached to its engine, with all that is made with it. 0 or an error: what there is of it is destroyed. */
 static int init(struct milgi_conn *c, const char *server_name)
 {
     bool named = server_name && c->config->role == MILGI_CLIENT;
-    c->transport = milgi__transport_new(c->engine, &c->owner, c->config);
+    c->transport = milgi__transport_init(c + 1, c->engine, &c->owner, c->config);
     c->server_name = named ? copy_string(server_name) : NULL;
     c->failure = milgi__failure(0, MILGI_ALERT_NONE, "closed");
-    if (c->transport && (c->server_name || !named))
+    if (c->server_name || !named)
         return 0;
     milgi__conn_destroy(c);
     return MILGI_ENOMEM;
@@ -43,11 +47,10 @@ int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, con
         return MILGI_EINVAL;
     if (milgi__engine_foreign(engine))
         return MILGI_EFORK;
-    struct milgi_conn *c = milgi__alloc(sizeof *c);
+    struct milgi_conn *c = milgi__alloc(sizeof *c + milgi__transport_place());
     if (!c)
         return MILGI_ENOMEM;
     c->engine = engine;
-    c->tracer = milgi__engine_tracer(engine);
     c->owner.ops = &milgi__conn_owner_ops;
     c->events = events;
     c->arg = arg;
@@ -60,7 +63,7 @@ int milgi_conn_new(struct milgi_engine *engine, struct milgi_config *config, con
     rv = init(c, server_name);
     if (rv != 0)
         return rv;
-    if (milgi__traced(c->tracer))
+    if (milgi__traced(milgi__conn_tracer(c)))
         milgi__conn_trace(c, MILGI_TRACE_NEW);
     if (config->role == MILGI_CLIENT)
         milgi__engine_ready(engine, &c->owner);
@@ -96,7 +99,7 @@ void milgi_conn_free(struct milgi_conn *c)
     if (!c || c->phase == MILGI__FREED || milgi__engine_foreign(c->engine))
         return;
     c->phase = MILGI__FREED;
-    if (milgi__traced(c->tracer))
+    if (milgi__traced(milgi__conn_tracer(c)))
         milgi__conn_trace(c, MILGI_TRACE_FREED);
     if (c->busy == 0)
         milgi__conn_destroy(c);

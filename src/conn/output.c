@@ -81,7 +81,7 @@ static bool hold_behind(struct milgi_conn *c, const uint8_t *data, size_t len)
     memcpy(to, data, len);
     last->len += (uint32_t)len;
     q->len += len;
-    c->copied += len;
+    milgi__engine_count(c->engine, len, 0, 0);
     milgi__chunk_taint(last->chunk, (uint32_t)(to + len - last->chunk->data), milgi__owner_id(&c->owner));
     return true;
 }
@@ -105,7 +105,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
             return MILGI_ENOMEM;
         }
         memcpy(chunk->data, data + at, k);
-        c->copied += k;
+        milgi__engine_count(c->engine, k, 0, 0);
         milgi__chunk_taint(chunk, (uint32_t)k, milgi__owner_id(&c->owner));
         at += k;
     }
@@ -146,7 +146,7 @@ static int sent(struct milgi_conn *c, size_t len)
     milgi__engine_ready(c->engine, &c->owner);
     bool wanted = c->want_room;
     c->want_room = milgi_conn_output_full(c);
-    if (milgi__traced(c->tracer) && c->want_room != wanted)
+    if (milgi__traced(milgi__conn_tracer(c)) && c->want_room != wanted)
         milgi__conn_trace_pause(c, wanted ? MILGI_TRACE_RESUME : MILGI_TRACE_PAUSE, MILGI_TRACE_OUTPUT);
     assert(milgi__conn_backlog(c) <= milgi__given_max(c->config));
     return c->want_room ? MILGI_PAUSE : 0;
@@ -181,7 +181,7 @@ int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
         rv = hold_copy(c, data, len);
     } else {
         rv = milgi__transport_write(c->transport, MILGI__DATA, data, len, false);
-        c->copied += rv == 0 ? len : 0;
+        milgi__engine_count(c->engine, rv == 0 ? len : 0, 0, 0);
     }
     return rv != 0 ? rv : sent(c, len);
 }
@@ -280,7 +280,7 @@ bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
         milgi__conn_fail_with(c, broken);
     if (c->want_room && milgi__conn_live(c) && has_room(c)) {
         c->want_room = false;
-        if (milgi__traced(c->tracer))
+        if (milgi__traced(milgi__conn_tracer(c)))
             milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_OUTPUT);
         if (c->events->on_room)
             c->events->on_room(c, c->arg);

@@ -46,32 +46,32 @@ static const struct milgi__record_calls calls = {
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
 
-struct milgi__transport *milgi__transport_new(
-    struct milgi_engine *engine, struct milgi__owner *owner, const struct milgi_config *config)
+size_t milgi__transport_place(void)
 {
-    struct milgi__transport *t = milgi__alloc(sizeof *t);
-    if (!t)
-        return NULL;
+    return sizeof(struct milgi__transport);
+}
+
+struct milgi__transport *milgi__transport_init(
+    void *place, struct milgi_engine *engine, struct milgi__owner *owner, const struct milgi_config *config)
+{
+    struct milgi__transport *t = place;
     t->engine = engine;
     t->owner = owner;
     t->config = config;
-    t->env = (struct milgi__record_env){
+    struct milgi__record_env env = {
         .ctx = t,
         .pool = milgi__engine_pool(engine),
         .owner = milgi__owner_id(owner),
         .calls = &calls,
     };
-    milgi__record_init(&t->rec, &t->env, (uint32_t)config->limit[MILGI_LIMIT_WINDOW],
+    milgi__record_init(&t->rec, &env, (uint32_t)config->limit[MILGI_LIMIT_WINDOW],
         (uint32_t)config->limit[MILGI_LIMIT_RECORD]);
     return t;
 }
 
-void milgi__transport_free(struct milgi__transport *t)
+void milgi__transport_fini(struct milgi__transport *t)
 {
-    if (!t)
-        return;
     milgi__record_fini(&t->rec);
-    milgi__free_wiped(t, sizeof *t);
 }
 
 void milgi__transport_idle(struct milgi__transport *t)

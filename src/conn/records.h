@@ -7,7 +7,6 @@
 
 struct milgi__transport {
     struct milgi__record rec;
-    struct milgi__record_env env;
     struct milgi_engine *engine;
     struct milgi__owner *owner;
     const struct milgi_config *config;

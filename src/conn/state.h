@@ -42,51 +42,69 @@ struct milgi__conn_hs {
     struct milgi_chunk *held_tail; /* the last of held, when it is ours to append to */
 };
 
+/* Secrets that outlive the handshake. The first two are of the traffic, by direction. */
+enum milgi__kept_secret {
+    MILGI__SECRET_READ = MILGI__READ,
+    MILGI__SECRET_WRITE = MILGI__WRITE,
+    MILGI__SECRET_EXPORTER,
+    MILGI__SECRETS
+};
+
+/* What a handshake has come to: in one block, as large as it has to be, from its end on. */
+struct milgi__outcome {
+    const struct milgi__suite *suite;
+    struct milgi_credential *credential; /* our own; NULL: none */
+    uint16_t group, scheme;
+    uint16_t server_name_size, alpn_size; /* with their NUL; 0: there is none */
+    bool hello_retry, peer_authenticated;
+    uint8_t secret_len;
+    uint8_t secrets[]; /* MILGI__SECRETS, each as long as the suite's hash; behind them server name and ALPN */
+};
+
+/* What the peer showed in a handshake that failed. */
+struct milgi__peer_chain {
+    size_t n;
+    struct milgi_iov certificate[]; /* their bytes behind them */
+};
+
+/* The transport's part lies behind it, in the same block. Members are in the order that leaves no holes. */
 struct milgi_conn {
     struct milgi__owner owner;
     struct milgi_engine *engine;
     struct milgi_config *config;
     const struct milgi_events *events;
     void *arg;
-    const struct milgi__tracer *tracer; /* the engine's */
     struct milgi__transport *transport;
-    struct milgi__conn_hs *hs; /* NULL: not begun, or over */
-    struct milgi__post post;
 
-    uint8_t phase, in, out;        /* enum milgi__phase, milgi__in_state, milgi__out_state */
-    int busy;                      /* depth of our own functions that call back: freeing waits for 0 */
-    struct milgi__failure failure; /* with the alert that was sent or received */
-    int transport_error;
-
-    struct milgi__bufq output;   /* finished records: handed out and not done, then not handed out */
-    uint32_t out_handed;         /* how many slices of it have been handed out */
-    uint64_t done_bytes;         /* ciphertext: taken by the network, ever */
-    uint64_t reply_until;        /* a KeyUpdate of ours is not on its way before done_bytes reaches this */
-    uint64_t asked_until;        /* the same of one that asks the peer to update, too */
-    struct milgi_chunk *in_tail; /* the chunk that small inputs are gathered in (a reference) */
-    uint32_t in_tail_used;
-    unsigned data_n;
-    struct milgi_slice *data; /* opened application data on its way to on_data: the engine's scratch, within a turn */
-    size_t unconsumed;        /* delivered and not consumed: against the credit */
-    uint64_t copied;          /* bytes of content, since the last turn's end */
-    struct milgi__flood idle_control, tickets;
-    bool app_open; /* application data may be framed */
+    uint8_t phase, in, out; /* enum milgi__phase, milgi__in_state, milgi__out_state */
+    uint8_t level[2];       /* enum milgi__level by enum milgi__dir */
+    uint8_t busy;           /* depth of our own functions that call back: freeing waits for 0 */
+    bool app_open;          /* application data may be framed */
     bool in_paused, pause_told, want_room;
     bool asked_update; /* our update_requested is not yet answered */
     bool owes_update;  /* the peer's is not, nor does an answer wait to be framed */
     bool blocked_room; /* waits for an op or a chunk */
     bool in_dry;       /* no more could be opened of what is staged, though it might have been */
-    uint8_t level[2];  /* enum milgi__level by enum milgi__dir */
 
-    const struct milgi__suite *suite; /* NULL: not established yet */
-    uint16_t group, scheme;
-    bool hello_retry, peer_authenticated;
-    struct milgi_credential *credential;
-    char *server_name, *alpn;
-    struct milgi_iov *peer_chain; /* with the bytes behind it; only from a handshake's failure until on_closed */
-    size_t peer_chain_n;
-    uint8_t secret[2][MILGI__SECRET_MAX]; /* application traffic secrets by direction */
-    uint8_t exporter[MILGI__SECRET_MAX];
+    struct milgi__conn_hs *hs;            /* NULL: not begun, or over */
+    struct milgi__outcome *outcome;       /* NULL: not established yet */
+    char *server_name;                    /* that a client asks for; of a failed handshake; else in |outcome| */
+    struct milgi__peer_chain *peer_chain; /* only from a handshake's failure until on_closed */
+    struct milgi__post post;
+    struct milgi__failure failure; /* with the alert that was sent or received */
+    int transport_error;
+
+    uint32_t out_handed;         /* how many slices of |output| have been handed out */
+    struct milgi__bufq output;   /* finished records: handed out and not done, then not handed out */
+    uint64_t done_bytes;         /* ciphertext: taken by the network, ever */
+    uint64_t reply_until;        /* a KeyUpdate of ours is not on its way before done_bytes reaches this */
+    uint64_t asked_until;        /* the same of one that asks the peer to update, too */
+    struct milgi_chunk *in_tail; /* the chunk that small inputs are gathered in (a reference) */
+    uint32_t in_tail_used;
+    uint32_t data_n;   /* slices of application data on their way to on_data: in the engine's scratch */
+    size_t unconsumed; /* delivered and not consumed: against the credit */
+    struct milgi__flood idle_control, tickets;
+
     uint64_t bytes_in, bytes_out, records_in, records_out;
     uint32_t updates_in, updates_out;
 };
@@ -111,6 +129,16 @@ static inline bool milgi__conn_live(const struct milgi_conn *c)
 static inline struct milgi__hs *milgi__conn_hs(const struct milgi_conn *c)
 {
     return c->phase == MILGI__HANDSHAKING && c->hs ? c->hs->hs : NULL;
+}
+
+static inline const struct milgi__tracer *milgi__conn_tracer(const struct milgi_conn *c)
+{
+    return milgi__engine_tracer(c->engine);
+}
+
+static inline uint8_t *milgi__conn_secret(const struct milgi_conn *c, enum milgi__kept_secret which)
+{
+    return c->outcome->secrets + (size_t)which * c->outcome->secret_len;
 }
 
 /* Application data in either direction pays for what else the peer does. */

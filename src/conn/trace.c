@@ -4,7 +4,7 @@
 
 static void tell(const struct milgi_conn *c, struct milgi_trace_event *event)
 {
-    milgi__trace(c->tracer, milgi__owner_id(&c->owner), event);
+    milgi__trace(milgi__conn_tracer(c), milgi__owner_id(&c->owner), event);
 }
 
 uint64_t milgi_conn_id(const struct milgi_conn *c)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events of connections; each only if milgi__traced(c->tracer). */
+/* Events of connections; each only if milgi__traced(milgi__conn_tracer(c)). */
 #pragma once
 
 #include "conn/state.h"

@@ -17,10 +17,18 @@
 
 struct milgi__transport;
 
-/* NULL: no memory. |owner| is attached to |engine|; all are borrowed. */
-struct milgi__transport *milgi__transport_new(
-    struct milgi_engine *engine, struct milgi__owner *owner, const struct milgi_config *config);
-void milgi__transport_free(struct milgi__transport *t); /* ops in flight keep what they need themselves */
+/*
+ * In |place|: milgi__transport_place() bytes of zeros, aligned as uint64_t is, which the connection keeps for it and
+ * frees, wiped. |owner| is attached to |engine|; all are borrowed.
+ */
+struct milgi__transport *milgi__transport_init(
+    void *place, struct milgi_engine *engine, struct milgi__owner *owner, const struct milgi_config *config);
+size_t milgi__transport_place(void);
+/*
+ * Lets everything go: keys, what was fed, what is not framed or not taken. Nothing more is to be given to it. Ops in
+ * flight keep what they need themselves.
+ */
+void milgi__transport_fini(struct milgi__transport *t);
 /* Gives back what holds nothing: an idle connection has keys and state only. */
 void milgi__transport_idle(struct milgi__transport *t);
 /* An op has come back whose slot is MILGI__SLOT_TRANSPORT or above: only flips a state. */

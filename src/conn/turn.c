@@ -22,7 +22,7 @@ static void queue_alert(struct milgi_conn *c, int level, int alert)
     struct milgi__failure failure = milgi__failure(MILGI_ENOMEM, MILGI_ALERT_NONE, "no memory for an alert");
     if (milgi__transport_write(c->transport, MILGI__ALERT, bytes, 2, true) != 0)
         milgi__transport_break(c->transport, &failure); /* it cannot be told: the transport's end must do */
-    else if (milgi__traced(c->tracer))
+    else if (milgi__traced(milgi__conn_tracer(c)))
         milgi__conn_trace_alert(c, MILGI_TRACE_ALERT_SENT, alert);
 }
 
@@ -73,7 +73,7 @@ static void tell_closed(struct milgi_conn *c)
         .device_code = f->device_code,
         .detail = f->detail,
     };
-    if (milgi__traced(c->tracer))
+    if (milgi__traced(milgi__conn_tracer(c)))
         milgi__conn_trace_closed(c, &reason);
     if (c->events->on_closed)
         c->events->on_closed(c, c->arg, &reason);
@@ -85,6 +85,15 @@ static bool is_over(const struct milgi_conn *c)
     bool in_order = milgi__conn_live(c) && c->in >= MILGI__IN_CLOSED && c->out == MILGI__OUT_CLOSED;
     return (in_order || c->phase == MILGI__ENDING) &&
         (milgi__transport_broken(c->transport) || !milgi__transport_out_busy(c->transport));
+}
+
+/*= RFC8446 7.2 asks it of secrets that were replaced; here of all, since nothing is sealed or opened any more. The
+ *= application may keep the connection for long. */
+static void forget_secrets(struct milgi_conn *c)
+{
+    milgi__transport_fini(c->transport);
+    if (c->outcome)
+        milgi__wipe(c->outcome->secrets, (size_t)MILGI__SECRETS * c->outcome->secret_len);
 }
 
 /* close_notify when its time has come; on_closed when all is over. */
@@ -103,6 +112,7 @@ static void close_state(struct milgi_conn *c)
         return;
     c->phase = MILGI__CLOSED;
     milgi__conn_flush(c);
+    forget_secrets(c);
     if (c->phase != MILGI__FREED)
         tell_closed(c);
     milgi__conn_forget_chain(c);
@@ -113,15 +123,14 @@ void milgi__conn_destroy(struct milgi_conn *c)
     milgi__engine_detach(c->engine, &c->owner);
     milgi__conn_handshake_free(c);
     milgi__post_fini(&c->post);
-    milgi__transport_free(c->transport);
+    milgi__transport_fini(c->transport);
     milgi__bufq_clear(&c->output);
     milgi_chunk_unref(c->in_tail);
-    milgi_credential_unref(c->credential);
     milgi_config_unref(c->config);
     milgi__conn_forget_chain(c);
+    milgi__conn_forget_outcome(c);
     milgi__free(c->server_name);
-    milgi__free(c->alpn);
-    milgi__free_wiped(c, sizeof *c);
+    milgi__free_wiped(c, sizeof *c + milgi__transport_place());
 }
 
 /* Frees at last, if a callback asked for it while we were at work. */
@@ -145,10 +154,9 @@ static void park(struct milgi_conn *c)
 
 static void count_copies(struct milgi_conn *c)
 {
-    uint64_t copied = c->copied + milgi__transport_copied(c->transport);
+    uint64_t copied = milgi__transport_copied(c->transport);
     if (copied)
         milgi__engine_count(c->engine, copied, 0, 0);
-    c->copied = 0;
 }
 
 /* Whether another round could move anything, now that the last one has. */
@@ -214,7 +222,6 @@ static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool 
     uint64_t spent_ns = TURN_NS;
     c->busy++;
     c->blocked_room = false;
-    c->data = milgi__engine_scratch(c->engine);
     if (c->phase == MILGI__NEW)
         milgi__conn_begin(c);
     *more = rounds(c, budget_ns, &spent_ns);

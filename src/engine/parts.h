@@ -32,7 +32,7 @@ struct milgi__keys {
 };
 
 struct milgi_engine {
-    struct milgi__tracer tracer;
+    struct milgi__tracer tracer; /* first: milgi__engine_tracer() */
     struct milgi_engine_options o;
     uint64_t process;
     bool running, scheduled;

@@ -138,7 +138,7 @@ bool milgi__name_ok(const char *name);
  */
 struct milgi__post {
     uint8_t *part;
-    size_t part_len, part_cap;
+    uint32_t part_len, part_cap; /* a message has less than 2^24 + 4 bytes */
 };
 enum milgi__post_event {
     MILGI__POST_NONE,       /* all was read */

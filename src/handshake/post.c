@@ -26,7 +26,7 @@ static bool keep(struct milgi__post *post, const uint8_t *data, size_t len)
 {
     size_t need = post->part_len + len;
     if (need > post->part_cap) {
-        size_t cap = MILGI__MAX(need, MILGI__MIN(2 * post->part_cap, need + 16384));
+        size_t cap = MILGI__MAX(need, MILGI__MIN(2 * (size_t)post->part_cap, need + 16384));
         uint8_t *part = milgi__alloc_raw(cap);
         if (!part)
             return false;
@@ -34,10 +34,10 @@ static bool keep(struct milgi__post *post, const uint8_t *data, size_t len)
             memcpy(part, post->part, post->part_len);
         milgi__free_wiped(post->part, post->part_cap);
         post->part = part;
-        post->part_cap = cap;
+        post->part_cap = (uint32_t)cap;
     }
     memcpy(post->part + post->part_len, data, len);
-    post->part_len = need;
+    post->part_len = (uint32_t)need;
     return true;
 }
 

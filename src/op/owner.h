@@ -41,11 +41,11 @@ struct milgi__owner {
     struct milgi__link dirty;   /* in the list of those to flush */
     struct milgi__link waiting; /* for ops or chunks */
     struct milgi__link cooling; /* among those that were busy lately */
-    uint8_t cls;                /* enum milgi_op_class: what its turns are mostly spent on; HANDSHAKE at first */
-    bool expired;               /* its deadline has passed, and what it has to do comes first */
     uint64_t busy_ns;           /* when its last turn was */
     uint64_t deadline_ns;       /* UINT64_MAX: none */
     uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */
+    uint8_t cls;                /* enum milgi_op_class: what its turns are mostly spent on; HANDSHAKE at first */
+    bool expired;               /* its deadline has passed, and what it has to do comes first */
 };
 
 /* A handle as one number; 0 is nobody's. */

@@ -77,7 +77,7 @@ static void gather(struct milgi__record *r, uint32_t len)
 static bool begin_gathering(struct milgi__record *r, uint32_t len)
 {
     enum milgi__reserve reserve = r->in.head == r->in.tail ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE;
-    r->partial = milgi__chunk_alloc_from(r->env->pool, len, r->env->owner, reserve);
+    r->partial = milgi__chunk_alloc_from(r->env.pool, len, r->env.owner, reserve);
     r->partial_len = 0;
     return r->partial != NULL;
 }

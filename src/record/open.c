@@ -6,7 +6,7 @@
 static void taint(const struct milgi__record *r, const struct milgi_slice *slice)
 {
     uint32_t end = (uint32_t)(slice->data - milgi_chunk_data(slice->chunk)) + slice->len;
-    milgi__chunk_taint(slice->chunk, end, r->env->owner);
+    milgi__chunk_taint(slice->chunk, end, r->env.owner);
 }
 
 static void fill_op(struct milgi__record *r, struct milgi__entry *e, struct milgi_op *op, struct milgi_chunk *dst)
@@ -30,7 +30,7 @@ static void fill_op(struct milgi__record *r, struct milgi__entry *e, struct milg
 static void taint_all(const struct milgi__record *r, const struct milgi__entry *e, struct milgi_chunk *dst)
 {
     if (dst)
-        milgi__chunk_taint(dst, e->len, r->env->owner);
+        milgi__chunk_taint(dst, e->len, r->env.owner);
     for (unsigned i = 0; !dst && i < e->src_n; i++)
         taint(r, &e->src[i]);
 }
@@ -61,14 +61,14 @@ static enum milgi__start start(struct milgi__record *r, struct milgi_op **op, st
         return MILGI__START_FAILED;
     }
     struct milgi_chunk *dst = NULL;
-    if (!first || !r->env->calls->route_inline(r->env->ctx, MILGI_OP_OPEN, e->len)) {
+    if (!first || !r->env.calls->route_inline(r->env.ctx, MILGI_OP_OPEN, e->len)) {
         /* The ciphertext of the first gives its memory back as soon as it is opened: so it never waits for others. */
         enum milgi__reserve reserve = first ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE;
-        dst = milgi__chunk_alloc_from(r->env->pool, MILGI__MAX(e->len, 1), r->env->owner, reserve);
+        dst = milgi__chunk_alloc_from(r->env.pool, MILGI__MAX(e->len, 1), r->env.owner, reserve);
         if (!dst)
             return MILGI__START_ROOM;
     }
-    *op = r->env->calls->op_new(r->env->ctx, false);
+    *op = r->env.calls->op_new(r->env.ctx, false);
     if (!*op) {
         milgi_chunk_unref(dst);
         return MILGI__START_ROOM;
@@ -161,7 +161,7 @@ void milgi__record_install_read(
         r->clean = 0;
     }
     if (in->key)
-        r->env->calls->key_release(r->env->ctx, in->key);
+        r->env.calls->key_release(r->env.ctx, in->key);
     in->key = key;
     in->format = f;
     memcpy(in->iv, iv, sizeof in->iv);

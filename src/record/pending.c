@@ -84,7 +84,7 @@ static void drop_behind(struct milgi__record *r, struct milgi__pending *last)
         struct milgi__pending *next = p->next;
         r->pending_len -= p->slice.len;
         if (is_key(p))
-            r->env->calls->key_release(r->env->ctx, p->key);
+            r->env.calls->key_release(r->env.ctx, p->key);
         else
             milgi_chunk_unref(p->slice.chunk);
         node_free(r, p);
@@ -108,7 +108,7 @@ bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, enum
 {
     if (r->out_chunk && milgi_chunk_size(r->out_chunk) - r->out_used >= size)
         return true;
-    const struct milgi__record_env *env = r->env;
+    const struct milgi__record_env *env = &r->env;
     size_t good = MILGI__MAX(chunk_size(MILGI__MAX(wanted, size), r->out_chunk != NULL), size);
     struct milgi_chunk *chunk = milgi__chunk_alloc(env->pool, good, env->owner, false);
     if (!chunk)
@@ -146,7 +146,7 @@ static uint32_t extend(struct milgi__record *r, struct milgi__pending *p, const 
     memcpy(p->slice.data + p->slice.len, data, part);
     p->slice.len += part;
     r->out_used += part;
-    milgi__chunk_taint(r->out_chunk, r->out_used, r->env->owner);
+    milgi__chunk_taint(r->out_chunk, r->out_used, r->env.owner);
     return part;
 }
 
@@ -273,7 +273,7 @@ static void change_keys(struct milgi__record *r)
     while (r->pending && is_key(r->pending)) {
         struct milgi__pending *p = r->pending;
         if (out->key)
-            r->env->calls->key_release(r->env->ctx, out->key);
+            r->env.calls->key_release(r->env.ctx, out->key);
         out->key = p->key;
         out->format = p->format;
         memcpy(out->iv, p->iv, sizeof out->iv);
@@ -452,7 +452,7 @@ bool milgi__pending_merge(struct milgi__record *r, uint32_t len, enum milgi__res
         return false;
     r->open = NULL;
     r->out_used += len;
-    milgi__chunk_taint(r->out_chunk, r->out_used, r->env->owner);
+    milgi__chunk_taint(r->out_chunk, r->out_used, r->env.owner);
     r->bytes_copied += len;
     while (len > 0) {
         struct milgi__pending *front = r->pending;

@@ -9,7 +9,7 @@ void milgi__record_init(
     struct milgi__record *r, const struct milgi__record_env *env, uint32_t window_max, uint32_t record_max)
 {
     memset(r, 0, sizeof *r);
-    r->env = env;
+    r->env = *env;
     r->window_max = MILGI__MAX(window_max, 1);
     r->record_max = record_max >= RECORD_MIN && record_max < MILGI__PLAINTEXT_MAX ? record_max : MILGI__PLAINTEXT_MAX;
     r->in.window = 1;
@@ -22,7 +22,7 @@ static void fini_direction(struct milgi__record *r, struct milgi__direction *d)
 {
     milgi__ring_fini(d);
     if (d->key)
-        r->env->calls->key_release(r->env->ctx, d->key);
+        r->env.calls->key_release(r->env.ctx, d->key);
     d->key = NULL;
     milgi__wipe(d->iv, sizeof d->iv);
 }

@@ -67,6 +67,7 @@ struct milgi__direction {
     struct milgi_key *key; /* NULL: plaintext */
     const struct milgi__format *format;
     uint8_t iv[12];
+    uint32_t window; /* in: records that may be started and not yet popped; out: framed and unfinished */
     uint64_t seq;
     /*
      * out: the connection is to change keys when milgi__record_write_seq() reaches it. in: no more records are taken
@@ -77,11 +78,10 @@ struct milgi__direction {
     uint32_t ring_size;        /* a power of two, or 0 */
     uint32_t head, tail;       /* positions, counted up for ever */
     uint32_t next;             /* in: the first that is STALE, out: the first that is unfinished; else tail */
-    uint32_t window;           /* in: records that may be started and not yet popped; out: framed and unfinished */
 };
 
 struct milgi__record {
-    const struct milgi__record_env *env;
+    struct milgi__record_env env;
     struct milgi__direction in, out;
     struct milgi__bufq input;    /* staged, unparsed */
     struct milgi_chunk *partial; /* body of an unfinished record that came in too many pieces; NULL: none */
@@ -94,10 +94,11 @@ struct milgi__record {
     struct milgi__pending *open; /* pending_last, if small writes can be added to it; else NULL */
     struct milgi__pending *spare;
     const struct milgi__format *queued_format; /* of what is queued next */
-    size_t pending_len;                        /* bytes of it */
-    uint32_t pending_n;                        /* pieces, and changes of keys */
     struct milgi_chunk *out_chunk;             /* shared by small records; filled up to out_used */
+    size_t pending_len;                        /* bytes of what is queued */
+    uint32_t pending_n;                        /* pieces of it, and changes of keys */
     uint32_t out_used;
+    uint32_t stale;                  /* opens that were wasted */
     uint32_t pad_for, pad;           /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
     uint8_t front[MILGI__FRONT_MAX]; /* of the record whose rest input begins with */
     uint8_t front_len;               /* bytes of it; 0: no record is begun */
@@ -108,7 +109,6 @@ struct milgi__record {
     bool seen_protected_in;             /* a protected record has been opened */
     bool unit_begun;                    /* handshake content is framed in part: the rest cannot be dropped */
     bool rekeying;                      /* a change of keys was put first */
-    uint32_t stale;                     /* opens that were wasted */
     struct milgi__failure send_failure; /* error is not 0: nothing more can be sent */
     uint64_t framed_bytes;              /* of records, ever */
     uint64_t bytes_copied;              /* of content that was not left where it was; headers and tags do not count */
@@ -246,8 +246,8 @@ static inline void milgi__entry_back(struct milgi__entry *e, const struct milgi_
 /* |e| leaves the ring in order; once, though its header may go before its body. */
 static inline void milgi__entry_leaves(const struct milgi__record *r, struct milgi__entry *e)
 {
-    if (e->back_ns && r->env->calls->in_turn)
-        r->env->calls->in_turn(r->env->ctx, e->dev, e->back_ns);
+    if (e->back_ns && r->env.calls->in_turn)
+        r->env.calls->in_turn(r->env.ctx, e->dev, e->back_ns);
     e->back_ns = 0;
 }
 /* The record that |op| is out for; NULL: none any more. It is most often the last before |end|, or the first. */

@@ -76,7 +76,7 @@ static bool seals_in_place(const struct milgi__record *r, const struct plan *pla
     if (pad > 0 && (r->open != p || milgi_chunk_size(r->out_chunk) - r->out_used < pad))
         return false;
     uint32_t size = plan->len + pad + milgi__format_trailer(p->format);
-    return r->env->calls->route_inline(r->env->ctx, MILGI_OP_SEAL, size);
+    return r->env.calls->route_inline(r->env.ctx, MILGI_OP_SEAL, size);
 }
 
 /* With nothing else on its way out, what waits to be sealed would hold its memory until others give some back. */
@@ -90,10 +90,10 @@ static enum milgi__reserve reserve_for(const struct milgi__record *r, bool urgen
 /* Padding of a record with |content| bytes; the same answer until a record is framed. */
 static uint32_t padding(struct milgi__record *r, uint32_t content)
 {
-    if (!r->env->calls->padding || !r->out.format->inner_len)
+    if (!r->env.calls->padding || !r->out.format->inner_len)
         return 0;
     if (r->pad_for != content + 1) {
-        size_t pad = r->env->calls->padding(r->env->ctx, content);
+        size_t pad = r->env.calls->padding(r->env.ctx, content);
         /*= RFC8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets" */
         r->pad = (uint32_t)MILGI__MIN(pad, MILGI__PLAINTEXT_MAX - content);
         r->pad_for = content + 1;
@@ -112,7 +112,7 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     bool in_place = seals_in_place(r, plan, pad);
     if (!in_place && !milgi__out_room(r, total, r->pending_len + total - plan->len, reserve_for(r, urgent)))
         return MILGI__START_ROOM;
-    *op = r->env->calls->op_new(r->env->ctx, urgent);
+    *op = r->env.calls->op_new(r->env.ctx, urgent);
     if (!*op)
         return MILGI__START_ROOM;
     struct milgi_chunk *chunk = in_place ? r->pending->slice.chunk : r->out_chunk;

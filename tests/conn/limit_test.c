@@ -33,7 +33,7 @@ static void a_peer_that_does_not_renew_its_keys_is_asked_to(void **state)
     open_pair(&pair);
     struct milgi_conn *client = pair.side[MILGI_CLIENT].conn, *server = pair.side[MILGI_SERVER].conn;
     /* The server has sent nearly as many records as the key is good for, and would not care. */
-    uint64_t limit = client->suite->record_limit;
+    uint64_t limit = client->outcome->suite->record_limit;
     client->transport->rec.in.seq = server->transport->rec.out.seq = limit - 2;
     server->config->limit[MILGI_LIMIT_REKEY_RECORDS] = server->transport->rec.out.epoch_records_max = UINT64_MAX;
     for (unsigned i = 0; i < 4; i++) {

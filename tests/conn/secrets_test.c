@@ -324,6 +324,32 @@ static void what_a_new_key_replaces_is_nowhere_any_more(void **state)
     }
 }
 
+/* Until it is freed, which may be long after, it can be asked what it was; but it has nothing that is secret. */
+static void what_a_closed_connection_knew_is_nowhere_any_more(void **state)
+{
+    (void)state;
+    for (unsigned aborted = 0; aborted < 2; aborted++) {
+        struct milgi_conn_info info;
+        uint8_t out[16];
+        begin(NULL);
+        pair_settle(&pair);
+        assert_int_equal(milgi_conn_export(client->conn, "label", NULL, 0, out, sizeof out), 0);
+        if (aborted) {
+            assert_int_equal(milgi_conn_abort(client->conn, MILGI_ALERT_INTERNAL_ERROR), 0);
+        } else {
+            assert_int_equal(milgi_conn_shutdown(client->conn), 0);
+            assert_int_equal(milgi_conn_shutdown(server->conn), 0);
+        }
+        pair_settle(&pair);
+        assert_true(client->closed && server->closed);
+        assert_int_equal(lying_about(0, secrets_n), 0);
+        milgi_conn_info(server->conn, &info);
+        assert_string_equal(info.server_name, "server.test");
+        assert_int_equal(milgi_conn_export(client->conn, "label", NULL, 0, out, sizeof out), MILGI_ECLOSED);
+        pair_fini(&pair);
+    }
+}
+
 static unsigned allowed;
 
 static bool fail_behind_allowed(void)
@@ -485,6 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_block_is_freed_with_a_key_in_it),
         cmocka_unit_test(what_a_new_key_replaces_is_nowhere_any_more),
+        cmocka_unit_test(what_a_closed_connection_knew_is_nowhere_any_more),
         cmocka_unit_test(no_copy_is_left_of_a_key_that_could_not_be_installed),
         cmocka_unit_test(a_handshake_that_fails_leaves_no_key_either),
         cmocka_unit_test(what_the_handshake_kept_is_wiped_with_it),

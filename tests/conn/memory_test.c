@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a connection holds of the heap, block by block as malloc() counts them: docs/memory.md says what for.
+ * ctest-wrap: milgi__free milgi__free_wiped
+ */
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "engine/owners.h"
+#include "fake_identity.h"
+#include "pair.h"
+
+/* Its share of the engine's tables, which grow by a quarter. */
+#define TABLES ((sizeof(struct milgi__owner_slot) + sizeof(struct milgi__owner *)) * 5 / 4)
+
+static struct pair pair;
+static struct milgi_config *config[2];
+static size_t freed, blocks;
+
+/* --- every block that is freed ------------------------------------------------------------------------------------ */
+
+void __real_milgi__free(void *p);
+void __wrap_milgi__free(void *p);
+void __wrap_milgi__free(void *p)
+{
+    if (p) {
+        freed += (malloc_usable_size(p) + sizeof(size_t) + 15) / 16 * 16; /* glibc's blocks, under any allocator */
+        blocks++;
+    }
+    __real_milgi__free(p);
+}
+
+void __wrap_milgi__free_wiped(void *p, size_t size);
+void __wrap_milgi__free_wiped(void *p, size_t size)
+{
+    if (p)
+        milgi__wipe(p, size);
+    __wrap_milgi__free(p);
+}
+
+/* --- plays -------------------------------------------------------------------------------------------------------- */
+
+static void begin(void)
+{
+    struct pair_setup setup = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
+    for (int role = 0; role < 2; role++)
+        setup.config[role] = config[role] = fake_freeze(fake_config((enum milgi_role)role, NULL));
+    pair_init(&pair, &setup);
+}
+
+static void end(void)
+{
+    pair_fini(&pair);
+    for (int role = 0; role < 2; role++)
+        milgi_config_unref(config[role]);
+}
+
+/* All that goes with it, and no more of it than its share of what all have. */
+static size_t held_by(enum milgi_role role)
+{
+    freed = blocks = 0;
+    milgi_conn_free(pair.side[role].conn);
+    pair.side[role].conn = NULL;
+    return freed + TABLES;
+}
+
+static void an_idle_connection_is_a_few_small_blocks(void **state)
+{
+    static const uint8_t data[1024];
+    (void)state;
+    begin();
+    pair_settle(&pair);
+    assert_true(pair.side[MILGI_CLIENT].established && pair.side[MILGI_SERVER].established);
+    assert_int_equal(milgi_conn_write(pair.side[MILGI_CLIENT].conn, data, sizeof data), 0);
+    assert_int_equal(milgi_conn_write(pair.side[MILGI_SERVER].conn, data, sizeof data), 0);
+    pair_settle(&pair);
+    assert_in_range(held_by(MILGI_SERVER), 1, 1100);
+    assert_int_equal(blocks, 4); /* itself, what its handshake came to, a key each way */
+    assert_in_range(held_by(MILGI_CLIENT), 1, 1500);
+    assert_int_equal(blocks, 4);
+    end();
+}
+
+static void a_handshake_that_waits_holds_what_it_knows(void **state)
+{
+    uint64_t deadline_ns;
+    (void)state;
+    begin();
+    struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+    (void)pair_run(client, &deadline_ns);
+    assert_true(pair_carry(client, 0) > 0);
+    (void)pair_run(server, &deadline_ns);
+    assert_true(server->wire.len > 0);
+    pair_bytes_drop(&server->wire, server->wire.len);
+    pair_settle(&pair);
+    assert_false(server->established);
+    assert_in_range(held_by(MILGI_SERVER), 1, 3300);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_idle_connection_is_a_few_small_blocks),
+        cmocka_unit_test(a_handshake_that_waits_holds_what_it_knows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
