@@ -113,7 +113,7 @@ static void run_bin(struct milgi_qp *qp, unsigned row)
 static void take(struct milgi_qp *qp, struct milgi_op *op)
 {
     bool has_key = op->key && op->key->kind == MILGI_KEY_PRIVATE && op->dev < MILGI_DEVICES_MAX;
-    struct milgi__lane lane = { op, has_key ? op->key->dev[op->dev] : NULL };
+    struct milgi__lane lane = { op, has_key ? op->key->loaded.dev[op->dev] : NULL };
     enum milgi__row row = milgi__lanes_row(&qp->lanes, op, lane.key);
 
     qp->n++;

@@ -196,7 +196,7 @@ static bool load_key(struct trial *t, const struct milgi__lanes_kind *kind)
     t->credential.pkcs8 = (uint8_t *)(uintptr_t)s->pkcs8; /* read only */
     t->credential.pkcs8_len = s->pkcs8_len;
     t->key.kind = MILGI_KEY_PRIVATE;
-    t->key.credential = &t->credential;
+    t->key.loaded.credential = &t->credential;
     t->loaded = milgi__lanes_key_new(kind, t->cx, &t->key);
     return t->loaded && (!kind->raw || t->loaded->raw);
 }

@@ -94,7 +94,7 @@ static bool is_whole(const struct milgi_op *op, const struct milgi__lanes_key *k
     switch (op->type) {
     case MILGI_OP_KEYGEN: return kex->seed_len == X25519_LEN && kex->share.data && kex->share.len >= X25519_LEN;
     case MILGI_OP_DERIVE: return kex->secret_len == X25519_LEN && kex->share.data && kex->share.len == X25519_LEN;
-    case MILGI_OP_SIGN: return key && op->key->credential && sign->input_len <= sizeof sign->input;
+    case MILGI_OP_SIGN: return key && op->key->loaded.credential && sign->input_len <= sizeof sign->input;
     case MILGI_OP_VERIFY:
         return sign->input_len <= sizeof sign->input && sign->blob.data && sign->spki_len <= sign->blob.len &&
             sign->sig_len <= sign->blob.len - sign->spki_len;
@@ -110,9 +110,9 @@ static bool key_fits(const struct milgi__lanes *lanes, unsigned row, const struc
 
     if (op->type != MILGI_OP_SIGN)
         return true;
-    if (!scheme || op->key->credential->type != scheme->key)
+    if (!scheme || op->key->loaded.credential->type != scheme->key)
         return false;
-    if (table[row].bits && op->key->credential->bits != table[row].bits)
+    if (table[row].bits && op->key->loaded.credential->bits != table[row].bits)
         return false;
     return !lanes->kind->raw || (key->raw && (!table[row].bits || key->raw->bits == table[row].bits));
 }
