@@ -12,7 +12,7 @@
 
 struct milgi__flood {
     uint32_t spent; /* of the burst */
-    uint32_t when;  /* time has been counted until then: in steps of MILGI__FLOOD_REFILL_NS, from zero again after 34 years */
+    uint32_t when;  /* time has been counted until then, in steps of MILGI__FLOOD_REFILL_NS */
 };
 
 /* One more; false: it is one too many. */

@@ -173,12 +173,10 @@ bool rig_key_load(struct rig *rig, struct milgi_key *key)
 
 void rig_key_free(struct rig *rig, struct milgi_key *key)
 {
-    bool loaded = key->kind != MILGI_KEY_AEAD;
-
-    rig->ops->key_free(rig->qp, key, loaded ? key->loaded.dev[RIG_DEV] : NULL);
+    void *none = NULL, **loaded = key->kind == MILGI_KEY_AEAD ? &none : &key->loaded.dev[RIG_DEV];
+    rig->ops->key_free(rig->qp, key, *loaded);
     milgi__aead_forget(rig->cx, key->serial);
-    if (loaded)
-        key->loaded.dev[RIG_DEV] = NULL;
+    *loaded = NULL;
 }
 
 static void make_aead_keys(struct rig *rig)
