@@ -167,8 +167,7 @@ bool rig_key_load(struct rig *rig, struct milgi_key *key)
     key->serial = milgi__key_serial();
     if (key->kind == MILGI_KEY_AEAD || !loads)
         return true;
-    key->loaded.dev[RIG_DEV] = rig->ops->key_load(rig->qp, key);
-    return key->loaded.dev[RIG_DEV] != NULL;
+    return (key->loaded.dev[RIG_DEV] = rig->ops->key_load(rig->qp, key)) != NULL;
 }
 
 void rig_key_free(struct rig *rig, struct milgi_key *key)
