@@ -47,6 +47,23 @@ list(TRANSFORM kernels REPLACE "^(.+)$" "&milgi__gcm_\\1," OUTPUT_VARIABLE kerne
 list(JOIN kernel_rows "\n" kernel_rows)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gen/gcm_kernels.inc CONTENT "@kernel_rows@\n" @ONLY)
 
+# --- the lanes of the device `batch`, where scripts/crypto_mb/setup has brought them ----------------------------------
+if(DEFINED ENV{MILGI_PACKAGES})
+  set(crypto_mb $ENV{MILGI_PACKAGES}/crypto_mb)
+else()
+  set(crypto_mb ${PROJECT_SOURCE_DIR}/build/packages/crypto_mb)
+endif()
+set(crypto_mb_default OFF)
+if(EXISTS ${crypto_mb}/crypto_mb.o AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+  set(crypto_mb_default ON)
+endif()
+option(MILGI_CRYPTO_MB "Public-key ops in vector lanes by Intel's crypto_mb, as scripts/crypto_mb/setup brings it"
+  ${crypto_mb_default})
+if(MILGI_CRYPTO_MB AND NOT EXISTS ${crypto_mb}/crypto_mb.o)
+  message(FATAL_ERROR "crypto_mb is not in ${crypto_mb}: scripts/crypto_mb/setup brings it")
+endif()
+set(crypto_mb_objects)
+
 # --- devices: one directory each; cpu is always there, since everything may spill to it -----------------------------
 file(GLOB device_common CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/*.c)
 list(APPEND core_sources ${device_common})
@@ -98,7 +115,16 @@ endif()
 if("batch" IN_LIST MILGI_DEVICES)
   file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/lanes/*.c)
   list(APPEND core_sources ${found})
-  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gen/lanes_kinds.inc CONTENT "" @ONLY)
+  set(lanes_kinds)
+  if(MILGI_CRYPTO_MB)
+    set(lanes_kinds "&milgi__lanes_mb,")
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/src/device/lanes/mb.c PROPERTIES
+      COMPILE_OPTIONS "-isystem;${crypto_mb}/include")
+    set(crypto_mb_objects ${crypto_mb}/crypto_mb.o)
+  else()
+    list(REMOVE_ITEM core_sources ${PROJECT_SOURCE_DIR}/src/device/lanes/mb.c)
+  endif()
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gen/lanes_kinds.inc CONTENT "${lanes_kinds}\n" @ONLY)
 endif()
 if("cpu" IN_LIST MILGI_DEVICES) # first in the table
   list(REMOVE_ITEM MILGI_DEVICES cpu)
@@ -123,7 +149,7 @@ endfunction()
 
 function(milgi_library name type) # objects of the library follow
   list(TRANSFORM ARGN REPLACE "^(.+)$" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
-  add_library(${name} ${type} ${objects})
+  add_library(${name} ${type} ${objects} ${crypto_mb_objects})
   set_target_properties(${name} PROPERTIES LINKER_LANGUAGE C)
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

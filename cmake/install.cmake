@@ -96,6 +96,11 @@ if(TARGET milgi)
 endif()
 add_custom_target(milgi_man ALL DEPENDS ${man_pages})
 
+# What is inside has its licence: crypto_mb's stands beside ours.
+if(MILGI_CRYPTO_MB)
+  install(FILES ${crypto_mb}/LICENSE RENAME LICENSE.crypto_mb DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
+endif()
+
 # --- cpack: milgi, libmilgi<version>, libmilgi-dev for Debian (scripts/deb) ----------------------------------------------
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "Milgi <milgi@localhost>")

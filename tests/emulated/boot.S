@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first sector of a disk: loads the program behind it to 0x10000, goes to long mode with the first gigabyte mapped as
+ * The first sector of a disk: loads the program behind it to 0x100000, goes to long mode with the first gigabyte mapped as
  * it lies, lets programs have the registers of AVX-512, and calls main().
  */
 .set PIECE, 64 /* sectors: 32 KiB, so that no piece crosses a segment */
@@ -16,23 +16,43 @@ _start:
     movw %ax, %ss
     movw $0x7c00, %sp
     movb %dl, drive
-    movw $PIECES, %cx
-1:  movb $0x42, %ah /* the BIOS's extended read */
-    movb drive, %dl
-    movw $packet, %si
-    pushw %cx
-    int $0x13
-    popw %cx
-    jc stop
-    addw $(PIECE * 512 / 16), packet + 6
-    addl $PIECE, packet + 8
-    loop 1b
-
-    cli
     inb $0x92, %al /* the 21st address line */
     orb $2, %al
     outb %al, $0x92
 
+    /* Segments of 4 GiB, which stay so large in real mode: for copies to where the BIOS does not read to. */
+    lgdt descriptors
+    movl %cr0, %eax
+    orb $1, %al
+    movl %eax, %cr0
+    movw $24, %bx
+    movw %bx, %ds
+    movw %bx, %es
+    andb $0xfe, %al
+    movl %eax, %cr0
+    xorw %ax, %ax
+    movw %ax, %ds
+    movw %ax, %es
+
+    movl $0x100000, %edi
+    movw $PIECES, %cx
+1:  movb $0x42, %ah /* the BIOS's extended read, to 0x10000 */
+    movb drive, %dl
+    movw $packet, %si
+    pushw %cx
+    pushl %edi
+    int $0x13
+    popl %edi
+    jc stop
+    movl $0x10000, %esi
+    movl $(PIECE * 512 / 4), %ecx
+    cld
+    addr32 rep movsl
+    popw %cx
+    addl $PIECE, packet + 8
+    loop 1b
+
+    cli
     /* Tables of pages at 0x1000, 0x2000 and 0x3000: 512 pages of 2 MiB. */
     movw $0x1000, %di
     xorl %eax, %eax
@@ -55,7 +75,6 @@ _start:
     rdmsr
     orl $0x100, %eax
     wrmsr
-    lgdt descriptors
     movl $0x80000033, %eax /* PG, NE, ET, MP, PE */
     movl %eax, %cr0
     ljmp $8, $long
@@ -81,7 +100,7 @@ long:
 
 .align 8
 table:
-    .quad 0, 0x00209a0000000000, 0x0000920000000000
+    .quad 0, 0x00209a0000000000, 0x0000920000000000, 0x00cf92000000ffff
 descriptors:
     .word descriptors - table - 1
     .long table
