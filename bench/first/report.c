@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tables for people, JSON for programs. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "first.h"
 
@@ -154,6 +155,38 @@ static void print_heaps(FILE *out, const struct report *report)
             report->heaps[i].side[SERVER], report->heaps[i].side[CLIENT]);
 }
 
+/* The most that one of Milgi's connections may take: docs/memory.md. */
+static const struct bound {
+    const char *state;
+    double most[2];
+} bounds[] = {
+    { "idle, established", { [SERVER] = 1100, [CLIENT] = 1500 } },
+    { "server waits for Finished", { [SERVER] = 3300, [CLIENT] = 3300 } },
+    { "server's signature in flight", { [SERVER] = 4189, [CLIENT] = 3300 } },
+};
+
+/* True if all are kept. */
+static bool print_bounds(FILE *out, const struct report *report)
+{
+    static const char *const sides[2] = { [SERVER] = "server", [CLIENT] = "client" };
+    bool all = true;
+
+    for (unsigned i = 0; i < report->heaps_n; i++) {
+        const struct heap *heap = &report->heaps[i];
+        for (size_t k = 0; k < sizeof bounds / sizeof bounds[0]; k++) {
+            if (strcmp(heap->label, "Milgi") != 0 || strcmp(heap->state, bounds[k].state) != 0)
+                continue;
+            for (enum side side = CLIENT; side <= SERVER; side++) {
+                bool kept = heap->side[side] <= bounds[k].most[side];
+                fprintf(out, "%-5s %.0f bytes, at most %.0f: heap of a %s: %s\n", kept ? "ok" : "short",
+                    heap->side[side], bounds[k].most[side], sides[side], heap->state);
+                all = all && kept;
+            }
+        }
+    }
+    return all;
+}
+
 static const char legend[] =
     "best: least of the rounds' medians; x: times as fast as OpenSSL doing its own I/O; x copies: with the copies\n"
     "counted, for both, that stand for send() and recv(); x memory: times as fast as OpenSSL behind memory BIOs\n";
@@ -192,7 +225,7 @@ bool report_print(const struct report *report, FILE *out)
         print_note(out, timed, report->floors);
         all = all && met;
     }
-    return all;
+    return print_bounds(out, report) && all;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------------------- */

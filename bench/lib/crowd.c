@@ -54,6 +54,12 @@ static void halfway_one(struct pair *pair, struct used *used)
     pair->wire[CLIENT].head = pair->wire[CLIENT].tail = 0;
 }
 
+/* As malloc() counts it. */
+static double block(size_t len)
+{
+    return len == 0 ? 0 : (double)((len + sizeof(size_t) + 15) / 16 * 16);
+}
+
 struct used crowd(const struct subject *subject, const struct setup *setup, enum crowd_state state, unsigned n)
 {
     void (*one)(struct pair *, struct used *) = state == CROWD_IDLE ? idle_one : halfway_one;
@@ -71,7 +77,7 @@ struct used crowd(const struct subject *subject, const struct setup *setup, enum
         one(&g.pairs[i], &used);
     pair_settle(&g.pairs[0], MEASURE_HEAP, &used);
     ground_free(&g);
-    used.own[SERVER] /= n;
-    used.own[CLIENT] /= n;
+    for (enum side side = CLIENT; side <= SERVER; side++)
+        used.own[side] = used.own[side] / n - block(subject->host_len);
     return used;
 }

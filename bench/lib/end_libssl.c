@@ -283,4 +283,5 @@ const struct subject subject_openssl = {
     .send = send_messages,
     .received = received,
     .end_free = end_free,
+    .host_len = sizeof(struct end),
 };

@@ -299,4 +299,5 @@ const struct subject subject_milgi = {
     .received = received,
     .end_free = end_free,
     .settle = settle,
+    .host_len = sizeof(struct end),
 };

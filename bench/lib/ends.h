@@ -61,6 +61,7 @@ struct subject {
     void (*end_free)(struct end *end);
     /* What a side does when nothing comes for a while. NULL: nothing. */
     void (*settle)(struct world *world, enum side side);
+    size_t host_len; /* of what end_new() allocates for the host itself, which is not counted as heap */
     /* Whether it can be held to this suite. NULL: to any. */
     bool (*can)(uint16_t suite);
 };

@@ -229,7 +229,7 @@ static void what_has_no_row_is_done_alone(void **state)
     (void)state;
     make(1);
     const struct milgi__lanes *lanes = milgi__batch_lanes(rig.qp);
-    struct milgi_credential *credential = (struct milgi_credential *)(uintptr_t)rig.signer[RIG_RSA].credential;
+    struct milgi_credential *credential = (struct milgi_credential *)(uintptr_t)rig.signer[RIG_RSA].loaded.credential;
     credential->bits = 2056;
     go(MILGI__ROW_RSA2048_SIGN, 8);
     credential->bits = 2048;
