@@ -26,7 +26,7 @@ struct milgi_loop_hooks {
      * counted by the caller, and calls milgi__stream_written() for the rest when it has them too; or a negative errno.
      */
     long (*write)(struct milgi_stream *stream, const struct milgi_iov *iov, size_t iov_n);
-    /* Nothing is being written any more: shuts down writing; milgi__stream_shut() when that is done. */
+    /* Nothing is being written any more: shuts down writing; milgi__stream_shut() when that is done, or from here. */
     int (*shut)(struct milgi_stream *stream);
     /* Closes the socket, with a reset or in order, and calls milgi__stream_gone() from the loop, not from here. */
     void (*close)(struct milgi_stream *stream, bool reset);

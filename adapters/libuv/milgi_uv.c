@@ -2,8 +2,10 @@
 /* libuv behind the hooks of adapters/common: the engine's descriptor and timers in the loop, uv_tcp_t as transport. */
 #include "milgi_uv.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "../common/loop.h"
 
@@ -167,8 +169,15 @@ static void on_shut(uv_shutdown_t *req, int status)
 
 static int shut(struct milgi_stream *s)
 {
+    uv_stream_t *tcp = (uv_stream_t *)&tcp_of(s)->tcp;
+    uv_os_fd_t fd;
+    /* libuv would do the same in its next turn, and ask epoll for more than it needs. */
+    if (!tcp->write_queue_size && !uv_fileno((uv_handle_t *)tcp, &fd)) {
+        milgi__stream_shut(s, shutdown(fd, SHUT_WR) ? uv_translate_sys_error(errno) : 0);
+        return 0;
+    }
     tcp_of(s)->req.shutdown.data = s;
-    return uv_shutdown(&tcp_of(s)->req.shutdown, (uv_stream_t *)&tcp_of(s)->tcp, on_shut);
+    return uv_shutdown(&tcp_of(s)->req.shutdown, tcp, on_shut);
 }
 
 static void free_if_over(struct milgi_uv *uv);

@@ -27,6 +27,7 @@ struct dial {
     size_t tried;              /* addresses that have been begun with */
     unsigned live_n;           /* attempts */
     unsigned handles_n;        /* that are not closed yet */
+    int begun;                 /* a socket for the first that is under way already; -1: none */
     int error;                 /* of the last that failed, */
     size_t failed;             /* which was this */
     struct attempt attempts[]; /* one for each address */
@@ -56,7 +57,6 @@ static void end_attempt(struct attempt *a, bool keep)
         return;
     a->live = false;
     a->dial->live_n--;
-    uv_poll_stop(&a->poll);
     uv_close((uv_handle_t *)&a->poll, on_closed);
     if (!keep)
         close(a->fd);
@@ -112,16 +112,31 @@ static void on_answer(uv_poll_t *poll, int status, int events)
         finish(d, fd, 0, a->which);
 }
 
+/* A socket; |*error| 0: it is connected, UV_EALREADY: it is about to be. Or -1. */
+static int open_to(const struct app_address *to, int *error)
+{
+    const struct sockaddr *address = (const struct sockaddr *)&to->socket;
+    int fd = socket(to->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int rv = fd < 0 ? -1 : connect(fd, address, to->len);
+    /* Asked again it is known whether somebody on this machine has answered: no need to watch the socket for that. */
+    if (fd >= 0 && rv && errno == EINPROGRESS)
+        rv = connect(fd, address, to->len);
+    *error = rv ? uv_translate_sys_error(errno) : 0;
+    if (!rv || *error == UV_EALREADY)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 /* False: it failed at once; |*again|: for a reason that passes. */
 static bool begin(struct dial *d, size_t which, int *error, bool *again)
 {
-    const struct app_address *to = &d->to->items[which];
     struct attempt *a = &d->attempts[d->tried];
-    int fd = socket(to->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool began = fd >= 0 && (!connect(fd, (const struct sockaddr *)&to->socket, to->len) || errno == EINPROGRESS);
-    *error = began ? 0 : uv_translate_sys_error(errno);
+    int fd = d->begun < 0 ? open_to(&d->to->items[which], error) : d->begun;
+    d->begun = -1;
     *again = *error == UV_EMFILE || *error == UV_ENFILE || *error == UV_EAGAIN || *error == UV_ENOBUFS;
-    if (began)
+    if (fd >= 0)
         *error = uv_poll_init(d->loop, &a->poll, fd);
     if (*error) {
         if (fd >= 0)
@@ -154,7 +169,7 @@ static void on_next(uv_timer_t *timer)
 static void go_on(struct dial *d)
 {
     while (d->tried < d->to->n) {
-        int error;
+        int error = 0;
         bool again;
         size_t which = address_of(d, d->tried);
         if (begin(d, which, &error, &again)) {
@@ -184,12 +199,23 @@ static void on_deadline(uv_timer_t *timer)
 }
 
 struct dial *dial_start(
-    uv_loop_t *loop, struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg)
+    uv_loop_t *loop, struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg, int *now)
 {
-    struct dial *d = calloc(1, sizeof *d + to->n * sizeof d->attempts[0]);
-    if (!d)
+    int error, fd = open_to(&to->items[to->first], &error);
+    *now = -1;
+    if (fd >= 0 && !error) {
+        *now = fd;
         return NULL;
-    *d = (struct dial){ .loop = loop, .to = to, .first = to->first, .done = done, .arg = arg, .handles_n = 2 };
+    }
+    struct dial *d = calloc(1, sizeof *d + to->n * sizeof d->attempts[0]);
+    if (!d) {
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    *d = (struct dial){
+        .loop = loop, .to = to, .first = to->first, .done = done, .arg = arg, .handles_n = 2, .begun = fd
+    };
     uv_timer_init(loop, &d->next);
     uv_timer_init(loop, &d->deadline);
     d->next.data = d->deadline.data = d;

@@ -19,8 +19,9 @@ typedef void (*dial_done)(void *arg, int fd, int error, const struct app_address
 
 /*
  * |to|, of at least one, is borrowed until the end; whoever answers is the first to be asked the next time. 0 ms: no
- * limit but the system's. NULL: no memory.
+ * limit but the system's. When the first answers at once, as one on this machine does, it is over at once: |*now| is
+ * connected and the caller's, and NULL is returned. NULL and |*now| -1: no memory.
  */
 struct dial *dial_start(
-    uv_loop_t *loop, struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg);
+    uv_loop_t *loop, struct app_addresses *to, uint32_t timeout_ms, dial_done done, void *arg, int *now);
 void dial_stop(struct dial *d);

@@ -415,8 +415,11 @@ static void dial(struct connect *c)
     uint32_t limit_ms = o->connect_ms;
     if (o->timeout_ms && (!limit_ms || o->timeout_ms < limit_ms))
         limit_ms = o->timeout_ms;
-    c->dial = dial_start(&c->loop, &c->addresses, limit_ms, on_dialed, c);
-    if (!c->dial)
+    int fd;
+    c->dial = dial_start(&c->loop, &c->addresses, limit_ms, on_dialed, c, &fd);
+    if (fd >= 0)
+        on_dialed(c, fd, 0, &c->addresses.items[c->addresses.first]);
+    else if (!c->dial)
         not_begun(c, "out of memory");
 }
 

@@ -13,7 +13,7 @@
 
 #include "common/say.h"
 
-#define AT_ONCE 16         /* connections, before those that are there have their turn */
+#define AT_ONCE 16u        /* connections, before those that are there have their turn */
 #define HELD_MS 100        /* how long accepting pauses when it fails */
 #define SAY_AGAIN_MS 10000 /* that it does */
 
@@ -31,14 +31,27 @@ static void hold(struct proxy *p, const char *where, const char *why)
         uv_timer_start(&p->held, on_held, HELD_MS, 0);
 }
 
-/* Of the next that waits; or a negative errno. */
-static int next_of(struct listener *l)
+/* Of the next that waits, and who it is: later the socket might not say any more. Or a negative errno. */
+static int next_of(struct listener *l, struct sockaddr_storage *from)
 {
+    socklen_t len = sizeof *from;
     int fd = l->accepted;
+    if (fd < 0) {
+        fd = accept4(l->fd, (struct sockaddr *)from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        return fd < 0 ? -errno : fd;
+    }
     l->accepted = -1;
-    if (fd < 0)
-        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    if (getpeername(fd, (struct sockaddr *)from, &len))
+        from->ss_family = AF_UNSPEC;
+    return fd;
+}
+
+/* The backend is told by which address the client came. */
+static void know_end(struct client *c, int fd)
+{
+    socklen_t len = sizeof c->ends.to;
+    if (c->proxy->options->introduce != APP_INTRODUCE_NOT && getsockname(fd, (struct sockaddr *)&c->ends.to, &len))
+        c->ends = (struct proxy_ends){ .from.ss_family = AF_UNSPEC, .to.ss_family = AF_UNSPEC };
 }
 
 /*
@@ -73,7 +86,7 @@ static bool accept_one(struct listener *l)
 {
     struct proxy *p = l->proxy;
     struct client *c = calloc(1, sizeof *c);
-    int fd = c ? next_of(l) : -ENOMEM;
+    int fd = c ? next_of(l, &c->ends.from) : -ENOMEM;
     if (fd < 0) {
         free(c);
         return accept_failed(l, -fd);
@@ -81,6 +94,7 @@ static bool accept_one(struct listener *l)
     l->failed_n = 0;
     c->proxy = p;
     c->life.client = c->request.client = c;
+    know_end(c, fd);
     int rv = p->options->accept_proxy
         ? preface_start(c, fd)
         : milgi_uv_open(p->tls.uv, fd, p->tls.material.config, NULL, &clients_events, c, &c->stream);
@@ -100,17 +114,33 @@ static bool may_accept(const struct proxy *p)
     return p->serving && !p->draining && !p->stopping && !held && p->clients_n < p->max_conns;
 }
 
-static void accept_some(struct listener *l)
+/* False: fewer than |most| were there. */
+static bool accept_some(struct listener *l, unsigned most)
 {
-    for (int i = 0; i < AT_ONCE && may_accept(l->proxy) && accept_one(l); i++)
-        continue;
+    for (unsigned i = 0; i < most && may_accept(l->proxy); i++)
+        if (!accept_one(l))
+            return false;
+    return true;
+}
+
+/*
+ * Where one waits there is mostly one: to ask for a second would be in vain. Where there was another in the very next
+ * turn of the loop there may be many.
+ */
+static unsigned at_once(struct listener *l)
+{
+    struct proxy *p = l->proxy;
+    bool more = l->all_taken && l->turn + 1 == p->turns;
+    l->turn = p->turns;
+    l->at_once = more ? 2 * l->at_once : 1;
+    return l->at_once < AT_ONCE ? l->at_once : (l->at_once = AT_ONCE);
 }
 
 static void on_waiting(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
     (void)events;
-    accept_some(l);
+    l->all_taken = accept_some(l, at_once(l));
     /* accept() says it better, unless it finds nothing: then it would be asked again at once. */
     if (status && may_accept(l->proxy))
         hold(l->proxy, l->text, uv_strerror(status));
@@ -122,7 +152,7 @@ static void on_held(uv_timer_t *timer)
     struct proxy *p = timer->data;
     for (size_t i = 0; i < p->listeners.n; i++)
         if (p->listeners.items[i].accepted >= 0)
-            accept_some(&p->listeners.items[i]);
+            accept_some(&p->listeners.items[i], AT_ONCE);
     proxy_listen(p);
 }
 

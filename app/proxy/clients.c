@@ -268,21 +268,10 @@ void clients_part(struct proxy *p)
     }
 }
 
-/* Now: of a client that has left the socket says no more who it was. */
-static void socket_ends(struct proxy_ends *ends, const uv_tcp_t *tcp)
-{
-    int from_len = sizeof ends->from, to_len = sizeof ends->to;
-    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ends->from, &from_len) ||
-        uv_tcp_getsockname(tcp, (struct sockaddr *)&ends->to, &to_len))
-        *ends = (struct proxy_ends){ .from.ss_family = AF_UNSPEC, .to.ss_family = AF_UNSPEC };
-}
-
 void clients_add(struct client *c)
 {
     struct proxy *p = c->proxy;
     c->begin_ms = uv_now(&p->loop);
-    if (c->stream)
-        socket_ends(&c->ends, milgi_uv_tcp(c->stream));
     p->counts.accepted++;
     p->clients_n++;
     p->clients_most = p->clients_n > p->clients_most ? p->clients_n : p->clients_most;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,12 @@ void listeners_remove(struct listeners *l)
     }
 }
 
+void proxy_bound_unsent(int fd)
+{
+    int most = PROXY_UNSENT_MAX;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+}
+
 /* --- one address -------------------------------------------------------------------------------------------------- */
 
 /* |both|: IPv4 too, where the address is any of IPv6. Returns the descriptor or a negative errno. */
@@ -77,8 +84,10 @@ static int bind_one(struct app_address *a, bool both)
     int on = 1, v6only = !both, fd = socket(a->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    if (is_internet(a))
+    if (is_internet(a)) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        proxy_bound_unsent(fd); /* so are the sockets that it accepts */
+    }
     if (a->socket.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
     int rv = bind(fd, (struct sockaddr *)&a->socket, a->len);

@@ -9,6 +9,15 @@
 #include "common/address.h"
 #include "common/options.h"
 
+/*
+ * The kernel holds no more of a stream than what is on its way and this, however slowly the peer reads: else a crowd of
+ * slow readers would use up the memory that TCP has on the whole machine. What is more waits in the connection, whose
+ * memory is bounded.
+ */
+#define PROXY_UNSENT_MAX (128 << 10)
+/* Sockets other than of TCP do not know it, and have their bound: net.core.wmem_default. */
+void proxy_bound_unsent(int fd);
+
 struct listener {
     struct proxy *proxy;
     int fd; /* what is not accepted waits here, whoever comes and goes; -1: over */
@@ -21,6 +30,9 @@ struct listener {
     bool made;
     int accepted;      /* a connection for which there was no memory yet; -1: none */
     unsigned failed_n; /* connections in a row that failed by themselves */
+    unsigned at_once;  /* how many were asked for in the turn */
+    uint64_t turn;     /* of the loop, when some were there last, */
+    bool all_taken;    /* and there may have been more */
 };
 
 struct listeners {

@@ -80,14 +80,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
-static void socket_ends(struct proxy_ends *ends, int fd)
-{
-    socklen_t from_len = sizeof ends->from, to_len = sizeof ends->to;
-    if (getpeername(fd, (struct sockaddr *)&ends->from, &from_len) ||
-        getsockname(fd, (struct sockaddr *)&ends->to, &to_len))
-        *ends = (struct proxy_ends){ .from.ss_family = AF_UNSPEC, .to.ss_family = AF_UNSPEC };
-}
-
 int preface_start(struct client *c, int fd)
 {
     struct preface *preface = calloc(1, sizeof *preface);
@@ -99,7 +91,6 @@ int preface_start(struct client *c, int fd)
     }
     preface->fd = fd;
     preface->client = c;
-    socket_ends(&c->ends, preface->fd);
     preface->poll.data = preface;
     c->preface = preface;
     uv_poll_start(&preface->poll, UV_READABLE, on_readable);

@@ -109,6 +109,7 @@ struct proxy {
     uint64_t drain_end_ms, farewell_end_ms; /* the latter: 0 before the former */
     uint64_t complained_ms;                 /* about the backend: at most once a second */
     uint64_t held_told_ms;                  /* that connections have to wait */
+    uint64_t turns;                         /* of the loop */
 
     struct proxy_counts counts;
 };
@@ -120,7 +121,7 @@ extern const struct milgi_stream_events clients_events;
 
 /* Sets the lists up; their timers must have been made. */
 void clients_init(struct proxy *p);
-/* |c| has been accepted, with its stream. */
+/* |c| has been accepted, with its stream; it is known who it is. */
 void clients_add(struct client *c);
 /* All clients' streams are another's from here on: the loop is about to end. */
 void clients_part(struct proxy *p);

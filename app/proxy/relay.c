@@ -114,9 +114,8 @@ static void relay_closed(struct client *c, bool in_order)
     }
 }
 
-static void on_shutdown(uv_shutdown_t *req, int status)
+static void shut_down(struct relay *r, int status)
 {
-    struct relay *r = req->data;
     if (r->closing)
         return;
     r->fin = false;
@@ -124,11 +123,22 @@ static void on_shutdown(uv_shutdown_t *req, int status)
         relay_close(r, status != 0);
 }
 
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+    shut_down(req->data, status);
+}
+
 /* The client has ended: so does our sending, behind what is queued. */
 static void end_to_backend(struct relay *r)
 {
+    uv_os_fd_t fd;
     if (!r->client_ended || !r->connected || r->closing || r->fin)
         return;
+    /* libuv would do the same in its next turn, and ask epoll for more than it needs. */
+    if (!r->tcp.write_queue_size && !uv_fileno((uv_handle_t *)&r->tcp, &fd)) {
+        shut_down(r, shutdown(fd, SHUT_WR) ? uv_translate_sys_error(errno) : 0);
+        return;
+    }
     r->fin = true;
     r->shutdown.data = r;
     if (uv_shutdown(&r->shutdown, (uv_stream_t *)&r->tcp, on_shutdown))
@@ -455,6 +465,7 @@ static void on_dialed(void *arg, int fd, int error, const struct app_address *wh
         return;
     }
     uv_tcp_nodelay(&r->tcp, 1);
+    proxy_bound_unsent(fd);
     r->connected = true;
     if (!introduce(r) || !push_early(r)) {
         backend_failed(r, "sending to", UV_ENOMEM);
@@ -475,8 +486,11 @@ static bool relay_open(struct client *c)
     r->client = c;
     c->state = r;
     r->tcp.data = r;
-    r->dial = dial_start(&p->loop, &p->backend, p->options->connect_ms, on_dialed, r);
-    if (!r->dial)
+    int fd;
+    r->dial = dial_start(&p->loop, &p->backend, p->options->connect_ms, on_dialed, r, &fd);
+    if (fd >= 0)
+        on_dialed(r, fd, 0, &p->backend.items[p->backend.first]);
+    else if (!r->dial)
         backend_failed(r, "connecting to", UV_ENOMEM);
     return true;
 }

@@ -225,6 +225,7 @@ static void on_repeat(uv_timer_t *timer)
 static void on_heed(uv_prepare_t *prepare)
 {
     struct proxy *p = prepare->data;
+    p->turns++;
     if (!p->stopping && app_say_pending() && !uv_is_active((uv_handle_t *)&p->repeat))
         uv_timer_start(&p->repeat, on_repeat, SAY_AGAIN_MS, 0);
 }

@@ -162,6 +162,51 @@ def test_clients_that_do_not_read_leave_memory_for_those_that_do(world):
     check(proxy.stop() == 0, proxy.err())
 
 
+def unsent(**of):
+    """Bytes that the kernel holds for the peer of each TCP connection of this machine with the port |here| or |there|."""
+    found = []
+    with open("/proc/net/tcp") as lines:
+        for line in list(lines)[1:]:
+            words = line.split()
+            ports = {"here": words[1], "there": words[2]}
+            if words[3] == "01" and all(int(ports[end].split(":")[1], 16) == port for end, port in of.items()):
+                found.append(int(words[4].split(":")[0], 16))
+    return found
+
+
+def is_stuck_with_little(**of):
+    before = None
+    while before != unsent(**of) or not any(before):
+        before = unsent(**of)
+        time.sleep(0.3)
+    check(max(before) <= 300_000, f"the kernel holds {before}")
+
+
+def test_the_kernel_holds_little_for_whoever_does_not_read(world):
+    def serve(sock):
+        if sock.recv(1) == b"g":
+            sock.sendall(bytes(32 << 20))
+        time.sleep(limit())
+    backend = world.backend(serve)
+    proxy = world.proxy("--backend", backend.address, "--drain", "1")
+    clients = [world.client(proxy, receive_buffer=4096) for _ in range(3)]
+    for client in clients:
+        client.send(b"g")
+    is_stuck_with_little(here=proxy.port)
+    clients.append(world.client(proxy))
+    clients[-1].tls.settimeout(0)
+    try:
+        for _ in range(2048):
+            clients[-1].tls.send(bytes(16384))
+            time.sleep(0.001)
+    except (BlockingIOError, ssl.SSLWantWriteError):
+        pass
+    is_stuck_with_little(there=backend.port)
+    for client in clients:
+        client.close()
+    check(proxy.stop() == 0, proxy.err())
+
+
 def test_as_many_as_the_memory_allows_may_be_stuck(world):
     proxy = world.proxy("--backend", world.backend(lambda sock: sock.sendall(bytes(4 << 20))).address, "--memory", "64M",
                         "--drain", "1")
