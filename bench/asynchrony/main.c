@@ -16,10 +16,11 @@
 #define POOL_OPS 200000u
 
 static const char usage[] =
-    "bench_asynchrony [--quick] [--json FILE] [--rounds N]\n"
+    "bench_asynchrony [--quick] [--json FILE] [--rounds N] [--profile N]\n"
     "  --quick      a quarter of the rounds\n"
     "  --json FILE  everything that was measured, with what is to be known about the machine\n"
     "  --rounds N   of all in turn; 400\n"
+    "  --profile N  nothing is measured: N batches, each op another owner's; a profiler can be told to look at ops_run\n"
     "Exit status: 0 if every target was met, 1 if not, 2 if something went wrong.\n";
 
 struct results {
@@ -72,6 +73,14 @@ static void measure(struct results *r, unsigned rounds)
     tax_free(beside);
     bench_cert_free(&cert);
     r->calls = ops_system_calls(POOL_OPS, &r->polls);
+}
+
+static void profile(unsigned batches)
+{
+    struct ops *many = ops_new(BATCH);
+
+    (void)ops_run(many, batches);
+    ops_free(many);
 }
 
 static void row(const char *name, const struct bench_samples *s)
@@ -154,8 +163,9 @@ int main(int argc, char **argv)
 {
     static const struct option known[] = { { "quick", no_argument, NULL, 'q' },
         { "json", required_argument, NULL, 'j' }, { "rounds", required_argument, NULL, 'r' },
+        { "profile", required_argument, NULL, 'p' },
         { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-    unsigned rounds = 400;
+    unsigned rounds = 400, batches = 0;
     const char *json = NULL;
     bool quick = false;
     int option;
@@ -165,12 +175,17 @@ int main(int argc, char **argv)
         case 'q': quick = true; break;
         case 'j': json = optarg; break;
         case 'r': rounds = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'p': batches = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'h': fputs(usage, stdout); return 0;
         default: fputs(usage, stderr); return 2;
         }
     }
     if (optind != argc || rounds == 0)
         bench_die("wrong arguments; --help tells");
+    if (batches) {
+        profile(batches);
+        return 0;
+    }
     int cpu = bench_pin(-1);
     struct results r = { .calls = 0 };
     bench_machine_print(stdout, cpu);
