@@ -13,6 +13,9 @@
 #define MILGI__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MILGI__MAX(a, b) ((a) > (b) ? (a) : (b))
 
+/* Of a function that is called now and then, by one that is called often and stays short by it. */
+#define MILGI__APART __attribute__((noinline))
+
 /* Overwrites secrets; never optimised away. */
 void milgi__wipe(void *p, size_t len);
 /*

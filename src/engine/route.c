@@ -263,34 +263,60 @@ static struct milgi__dev *relief(struct milgi_engine *e, struct milgi_op *op)
     return others.set ? best(e, &others, op) : NULL;
 }
 
-struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
+/* Where the host's route, or what the op takes, leads; NULL: to the inline device. */
+static struct milgi__dev *chosen(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
 {
-    const struct milgi__route *r = &e->route[op->type];
-    struct milgi__dev *inline_dev = &e->dev[0], *d;
     uint32_t others = r->set & ~1u;
-    bool elsewhere = is_elsewhere(op->key), record = op->type <= MILGI_OP_OPEN;
-    op->flags &= (uint16_t) ~(MILGI__OP_EITHER | MILGI__OP_ELSEWHERE);
-    if (record && (r->set == 1 || op->u.aead.dst_len < r->min_record))
-        return inline_dev;
-    milgi__op_describe(op);
-    if (elsewhere)
-        d = holder(e, op);
-    else if (r->set == 1)
-        d = r->named ? NULL : relief(e, op);
-    else if (others & (others - 1))
-        d = best(e, r, op);
-    else
-        d = serves(&e->dev[__builtin_ctz(others)], op) ? &e->dev[__builtin_ctz(others)] : NULL;
-    if (!d)
-        return inline_dev;
+    if (!others)
+        return r->named ? NULL : relief(e, op);
+    if (others & (others - 1))
+        return best(e, r, op);
+    struct milgi__dev *d = &e->dev[__builtin_ctz(others)];
+    return serves(d, op) ? d : NULL;
+}
+
+/* What |op| is expected to cost |d|, to which it goes. */
+static struct milgi__dev *goes_to(struct milgi__dev *d, struct milgi_op *op)
+{
     op->e.cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
     op->e.learned = d->lessons;
+    return d;
+}
+
+static MILGI__APART struct milgi__dev *weigh(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
+{
+    bool elsewhere = is_elsewhere(op->key);
+    struct milgi__dev *d = elsewhere ? holder(e, op) : chosen(e, r, op);
+    if (!d)
+        return &e->dev[0];
     if (elsewhere)
         op->flags |= MILGI__OP_ELSEWHERE;
     else if ((r->set & 1) && !(d->flags & MILGI_CAP_CALLER) &&
         milgi__route_inline_ns(e, op) <= e->o.inline_max_ns)
         op->flags |= MILGI__OP_EITHER;
-    return d;
+    return goes_to(d, op);
+}
+
+/* There is nothing to weigh for a record whose route names this device only, which is in service and takes all. */
+static bool has_one_way(const struct milgi__route *r, const struct milgi__dev *d, const struct milgi_op *op)
+{
+    return r->set == 1u << d->index && op->type <= MILGI_OP_OPEN && d->state == MILGI__DEV_SERVING &&
+        !d->device->ops->supports && suits(d, op) && (!op->key || op->key->kind == MILGI_KEY_AEAD);
+}
+
+struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op)
+{
+    const struct milgi__route *r = &e->route[op->type];
+    op->flags &= (uint16_t) ~(MILGI__OP_EITHER | MILGI__OP_ELSEWHERE);
+    if (op->type <= MILGI_OP_OPEN && (r->set == 1 || op->u.aead.dst_len < r->min_record))
+        return &e->dev[0];
+    milgi__op_describe(op);
+    struct milgi__dev *d = &e->dev[__builtin_ctz(r->set)];
+    if (!has_one_way(r, d, op))
+        return weigh(e, r, op);
+    if (op->key) /* as milgi__key_ready() of a key that no device loads */
+        op->key->used |= 1u << d->index;
+    return goes_to(d, op);
 }
 
 bool milgi__engine_inline(struct milgi_engine *e, int op_type, uint32_t size)
