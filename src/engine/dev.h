@@ -45,6 +45,7 @@ struct milgi__dev {
     const char *lie;   /* how it broke its contract; NULL: it has not */
     uint64_t leave_ns; /* LEAVING: until then what is in it may come back */
     struct milgi__line line[MILGI_OP_CLASSES];
+    struct milgi__fresh fresh;                     /* of what waits, what is not sorted into the lines */
     struct milgi__oplist flight[MILGI_OP_CLASSES]; /* in it, oldest first */
     struct milgi__oplist lent;                     /* past their deadline: quarantined */
     uint64_t outstanding_ns;                       /* expected, of what is in it and not lost */

@@ -26,6 +26,7 @@ static bool grow_flows(struct milgi__fair *f)
         slab->flow[i].next = f->free;
         f->free = &slab->flow[i];
     }
+    f->free_n += FLOWS_AT_ONCE;
     return true;
 }
 
@@ -48,10 +49,11 @@ static struct milgi__flow *find_flow(const struct milgi__owner *owner, const str
 
 static struct milgi__flow *new_flow(struct milgi__fair *f, struct milgi__owner *owner, struct milgi__line *line)
 {
-    if (!f->free && !grow_flows(f))
+    if (f->free_n <= f->promised && !grow_flows(f))
         return NULL;
     struct milgi__flow *flow = f->free;
     f->free = flow->next;
+    f->free_n--;
     *flow = (struct milgi__flow){ .next = owner->flows, .line = line };
     milgi__list_init(&flow->link);
     owner->flows = flow;
@@ -70,6 +72,7 @@ void milgi__fair_forget(struct milgi__fair *f, struct milgi__owner *owner)
         *at = flow->next;
         flow->next = f->free;
         f->free = flow;
+        f->free_n++;
     }
 }
 
@@ -102,8 +105,7 @@ static void join_round(struct milgi__line *line, struct milgi__flow *flow)
     line->flows++;
 }
 
-bool milgi__line_append(
-    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
+static bool sort_in(struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
 {
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = find_flow(owner, line);
@@ -119,8 +121,75 @@ bool milgi__line_append(
     return true;
 }
 
-void milgi__line_remove(struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
+/* --- fresh ops -------------------------------------------------------------------------------------------------- */
+
+/* Nothing waits: from here on what comes is fresh. False: there is no memory to sort it with. */
+static bool begin_fresh(struct milgi__fair *f, struct milgi__dev *d, const struct milgi_op *first)
 {
+    if (f->free_n < f->promised + MILGI__BURST && !grow_flows(f))
+        return false;
+    f->promised += MILGI__BURST;
+    d->fresh.number = ++f->freshes;
+    d->fresh.lessons = first->e.learned;
+    d->fresh.flags = d->fresh.classes = 0;
+    d->fresh.alone = d->fresh.apart = true;
+    return true;
+}
+
+static void end_fresh(struct milgi__fair *f, struct milgi__dev *d)
+{
+    d->fresh.n = 0;
+    f->promised -= MILGI__BURST;
+}
+
+static void sort(struct milgi__fair *f, struct milgi__dev *d)
+{
+    uint32_t n = d->fresh.n;
+    if (!n)
+        return;
+    end_fresh(f, d);
+    for (uint32_t i = 0; i < n; i++)
+        count_out(&d->line[d->fresh.op[i]->cls], d->fresh.op[i]->e.cost_ns);
+    for (uint32_t i = 0; i < n; i++)
+        (void)sort_in(f, d, d->fresh.op[i]->e.owner, d->fresh.op[i]); /* what it takes was promised */
+}
+
+/* Whether |op| may be kept as it comes: nothing waits but what came so, too. */
+static bool is_fresh(struct milgi__fair *f, struct milgi__dev *d, const struct milgi_op *op)
+{
+    if (d->fresh.n != milgi__dev_waiting(d) || d->fresh.n == MILGI__BURST || f->sorts)
+        return false;
+    return d->fresh.n || begin_fresh(f, d, op);
+}
+
+bool milgi__line_append(
+    struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
+{
+    struct milgi__fresh *fresh = &d->fresh;
+    if (!is_fresh(f, d, op)) {
+        sort(f, d);
+        return sort_in(f, d, owner, op);
+    }
+    fresh->op[fresh->n++] = op;
+    fresh->apart = fresh->apart && owner->fresh != fresh->number;
+    fresh->alone = fresh->alone && owner == fresh->op[0]->e.owner;
+    fresh->flags |= op->flags;
+    fresh->classes |= (uint8_t)(1u << op->cls);
+    owner->fresh = fresh->number;
+    count_in(&d->line[op->cls], op->e.cost_ns);
+    return true;
+}
+
+bool milgi__fair_in_order(const struct milgi__dev *d)
+{
+    const struct milgi__fresh *fresh = &d->fresh;
+    bool one_class = !(fresh->classes & (fresh->classes - 1));
+    return fresh->n && one_class && (fresh->apart || fresh->alone) && fresh->lessons == d->lessons;
+}
+
+void milgi__line_remove(struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op)
+{
+    sort(f, d);
     struct milgi__line *line = &d->line[op->cls];
     struct milgi__flow *flow = find_flow(owner, line);
     milgi__oplist_remove(&flow->ops, op);
@@ -173,8 +242,16 @@ static struct milgi_op *head(const struct milgi__dev *d, struct milgi__line *lin
     return flow->ops.first;
 }
 
-struct milgi_op *milgi__fair_pick(const struct milgi__fair *f, struct milgi__dev *d)
+/* The turn of a class is over; the other class's begins. */
+static void next_class(const struct milgi__fair *f, struct milgi__dev *d)
 {
+    d->turn = (d->turn + 1) % MILGI_OP_CLASSES;
+    d->line[d->turn].deficit += (int64_t)f->share[d->turn] * MILGI__QUANTUM_NS;
+}
+
+struct milgi_op *milgi__fair_pick(struct milgi__fair *f, struct milgi__dev *d)
+{
+    sort(f, d);
     if (!milgi__dev_waiting(d))
         return NULL;
     for (;;) {
@@ -184,10 +261,26 @@ struct milgi_op *milgi__fair_pick(const struct milgi__fair *f, struct milgi__dev
             line->deficit = 0; /* whoever has nothing to send saves nothing up */
         else if (line->deficit >= (int64_t)op->e.cost_ns)
             return op;
-        /* Its turn is over; the other class's begins. */
-        d->turn = (d->turn + 1) % MILGI_OP_CLASSES;
-        d->line[d->turn].deficit += (int64_t)f->share[d->turn] * MILGI__QUANTUM_NS;
+        next_class(f, d);
     }
+}
+
+void milgi__fair_gone(struct milgi__fair *f, struct milgi__dev *d)
+{
+    unsigned cls = d->fresh.op[0]->cls;
+    struct milgi__line *line = &d->line[cls];
+    for (uint32_t i = 0; i < d->fresh.n; i++) {
+        int64_t cost_ns = d->fresh.op[i]->e.cost_ns;
+        while (d->turn != cls || line->deficit < cost_ns) {
+            if (d->turn != cls)
+                d->line[d->turn].deficit = 0;
+            next_class(f, d);
+        }
+        line->deficit -= cost_ns;
+    }
+    line->n = 0;
+    line->cost_ns = 0;
+    end_fresh(f, d);
 }
 
 /*

@@ -8,6 +8,7 @@
 #include "engine/oplist.h"
 #include "op/owner.h"
 
+#define MILGI__BURST 32u         /* ops per enqueue() or dequeue() */
 #define MILGI__QUANTUM_NS 200000 /* between classes: service time per share and round */
 
 struct milgi__dev;
@@ -35,6 +36,22 @@ struct milgi__line {
     int64_t deficit;     /* of the class */
 };
 
+/*
+ * What has come since nothing waited before a device, as it came. It counts as waiting in its lines, but turns are not
+ * worked out yet: if all of it goes in at once, and would have gone in this order, they need never be. Otherwise it is
+ * sorted into the lines first, and everything is as if it had gone there when it came.
+ */
+struct milgi__fresh {
+    struct milgi_op *op[MILGI__BURST];
+    uint32_t n;
+    uint16_t number;  /* comes round again: an owner that took no part may look as if it did, never the reverse */
+    uint32_t lessons; /* its device's, when the first came */
+    uint16_t flags;   /* of any */
+    uint8_t classes;  /* of any, as bits */
+    bool alone;       /* all are of one owner */
+    bool apart;       /* each is another owner's */
+};
+
 /* How the turns stood before an op was taken. */
 struct milgi__mark {
     int64_t flow_deficit, deficit[MILGI_OP_CLASSES];
@@ -44,7 +61,10 @@ struct milgi__mark {
 /* The engine's: where flows come from, and the weights of the classes. */
 struct milgi__fair {
     struct milgi__flow *free;
-    void *slabs; /* each begins with the address of the next */
+    uint32_t free_n, promised; /* of them to fresh ops, so that sorting finds what it needs */
+    uint16_t freshes;          /* how often something came where nothing waited */
+    bool sorts;                /* at once: the turns are always worked out */
+    void *slabs;               /* each begins with the address of the next */
     uint32_t share[MILGI_OP_CLASSES];
 };
 
@@ -53,9 +73,16 @@ void milgi__line_init(struct milgi__line *line);
 /* false: no memory */
 bool milgi__line_append(
     struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
-void milgi__line_remove(struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
+void milgi__line_remove(struct milgi__fair *f, struct milgi__dev *d, struct milgi__owner *owner, struct milgi_op *op);
+/*
+ * All that waits before |d| is fresh, and in the order in which turns would let it go if it went at once: each op has
+ * the first turn of its owner, or all are of one owner, and of one class.
+ */
+bool milgi__fair_in_order(const struct milgi__dev *d);
+/* All that was fresh has gone in as it came: the turns of the classes stand as if it had been taken op by op. */
+void milgi__fair_gone(struct milgi__fair *f, struct milgi__dev *d);
 /* The next op in the order of turns, still in its line; NULL: none waits. */
-struct milgi_op *milgi__fair_pick(const struct milgi__fair *f, struct milgi__dev *d);
+struct milgi_op *milgi__fair_pick(struct milgi__fair *f, struct milgi__dev *d);
 /* Takes what fair_pick() gave out of its line and charges for it; |mark| is for giving it back. */
 void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op, struct milgi__mark *mark);
 /*

@@ -289,7 +289,7 @@ static void abandon(struct milgi_engine *e, struct milgi__owner *owner)
         struct milgi__dev *d = &e->dev[op->dev];
         disown(owner, op);
         if (op->e.state == MILGI__OP_WAITING) {
-            milgi__line_remove(d, owner, op);
+            milgi__line_remove(&e->fair, d, owner, op);
             milgi__stats_dropped(&d->stat, op);
             if (milgi__traced(&e->tracer))
                 milgi__trace_op_gone(e, op, MILGI_OP_CANCELLED);

@@ -69,6 +69,7 @@ bool milgi__owners_add(struct milgi__owners *o, struct milgi__owner *owner)
     owner->heap_at = 0;
     owner->first_op = NULL;
     owner->flows = NULL;
+    owner->fresh = 0;
     owner->cls = MILGI_OP_CLASS_HANDSHAKE;
     milgi__list_init(&owner->ready);
     milgi__list_init(&owner->dirty);

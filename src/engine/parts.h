@@ -10,7 +10,6 @@
 #include "op/trace.h"
 
 #define MILGI__BUDGET_NS 1000000u /* of a turn that was given none */
-#define MILGI__BURST 32u          /* ops per enqueue() or dequeue() */
 
 /* op.flags, beside those of op.h: the engine's thread may run it itself when that is sooner */
 #define MILGI__OP_EITHER 64u

@@ -235,44 +235,103 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
     e->spent_ns += spent;
 }
 
-/* Offers the burst; what is refused goes back to where it was. Returns how many were taken. */
-static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
+/* Offers |n| ops. Returns how many were taken; what the engine notes of that is up to enter_flight(). */
+static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n)
 {
     uint64_t stamp = milgi__stats_clock(&e->stat);
     uint32_t before = milgi__dev_inside(d), parallelism = d->device->caps.parallelism;
-    bool traced = milgi__traced(&e->tracer);
-    for (unsigned i = 0; i < b->n; i++) {
-        struct milgi_op *op = b->op[i];
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi_op *op = ops[i];
         op->status = MILGI_OP_PENDING;
         op->service_ns = 0;
         op->e.submitted_ns = stamp;
         op->e.state = MILGI__OP_IN_FLIGHT;
         op->e.alone = before + i < parallelism;
     }
-    unsigned taken = d->device->ops->enqueue(d->qp, b->op, b->n);
-    if (taken > b->n) {
-        milgi__dev_lied(e, d, "it says that it took more ops than it was offered");
-        taken = b->n;
-    }
-    milgi__stats_burst_in(&e->stat, &d->stat, b->op, b->n, taken, stamp);
+    unsigned taken = d->device->ops->enqueue(d->qp, ops, n);
+    if (taken <= n)
+        return taken;
+    milgi__dev_lied(e, d, "it says that it took more ops than it was offered");
+    return n;
+}
+
+/* Of |n| ops that were offered |d| has the first |taken|. */
+static void note_taken(
+    struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n, unsigned taken)
+{
+    bool traced = milgi__traced(&e->tracer);
+    milgi__stats_burst_in(&e->stat, &d->stat, ops, n, taken, ops[0]->e.submitted_ns);
     for (unsigned i = 0; i < taken; i++) {
-        struct milgi_op *op = b->op[i];
+        struct milgi_op *op = ops[i];
         d->outstanding_ns += op->e.cost_ns;
         milgi__oplist_append(&d->flight[op->cls], op);
         if (traced)
             milgi__trace_op_sent(e, d, op);
-    }
-    for (unsigned i = b->n; i > taken; i--) {
-        b->op[i - 1]->e.state = MILGI__OP_WAITING;
-        milgi__fair_put_back(d, b->op[i - 1], &b->mark[i - 1]);
     }
     if (taken) {
         d->quiet_since_ns = e->now_ns;
         d->full_since_ns = 0;
         d->spins = 0;
     }
-    return taken;
 }
+
+/* What was refused of a burst goes back to where it was. */
+static void take_back(struct milgi__dev *d, struct burst *b, unsigned taken)
+{
+    for (unsigned i = b->n; i > taken; i--) {
+        b->op[i - 1]->e.state = MILGI__OP_WAITING;
+        milgi__fair_put_back(d, b->op[i - 1], &b->mark[i - 1]);
+    }
+}
+
+/* The burst is offered. True: it was taken whole. */
+static bool send(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
+{
+    unsigned taken = offer(e, d, b->op, b->n);
+    note_taken(e, d, b->op, b->n, taken);
+    take_back(d, b, taken);
+    return taken == b->n;
+}
+
+/* --- straight in ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * The one place that decides it: what has come since nothing waited goes in as it came, if that is the order in which
+ * it would go, this thread has no part in it, and there is room for all of it.
+ */
+static bool goes_straight(const struct milgi__dev *d)
+{
+    const struct milgi__fresh *fresh = &d->fresh;
+    if (!milgi__fair_in_order(d) || (fresh->flags & MILGI__OP_EITHER))
+        return false;
+    const struct milgi_device_caps *caps = &d->device->caps;
+    uint64_t cost_ns = d->line[fresh->op[0]->cls].cost_ns;
+    bool in_time = d->outstanding_ns + cost_ns <= d->limit_ns ||
+        milgi__dev_flight(d) + fresh->n <= 2 * (uint64_t)caps->parallelism;
+    return in_time && milgi__dev_inside(d) + fresh->n <= caps->max_in_flight;
+}
+
+/* As send() of a burst that was gathered; the turns are worked out only when something is refused. */
+static void send_straight(struct milgi_engine *e, struct milgi__dev *d)
+{
+    struct milgi__fresh *fresh = &d->fresh;
+    unsigned n = fresh->n, taken = offer(e, d, fresh->op, n);
+    if (taken == n) {
+        note_taken(e, d, fresh->op, n, taken);
+        milgi__fair_gone(&e->fair, d);
+        return;
+    }
+    struct burst b = { .n = n };
+    for (unsigned i = 0; i < n; i++) {
+        b.op[i] = milgi__fair_pick(&e->fair, d);
+        milgi__fair_take(d, b.op[i], &b.mark[i]);
+    }
+    note_taken(e, d, b.op, n, taken);
+    take_back(d, &b, taken);
+    milgi__fair_settle(d);
+}
+
+/* --- when ----------------------------------------------------------------------------------------------------------- */
 
 /*
  * A small burst may wait for more while the device has work; it must not for longer than the host allows, and what the
@@ -328,10 +387,15 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
         return;
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
         milgi__stats_line(&d->stat, cls, d->line[cls].n);
+    if (goes_straight(d)) {
+        send_straight(e, d);
+        note_full(e, d);
+        return;
+    }
     for (bool more = true; more && !d->more_here;) {
         struct burst b;
         gather(e, d, &b);
-        more = b.n + b.here_n > 0 && (b.n == 0 || offer(e, d, &b) == b.n);
+        more = b.n + b.here_n > 0 && (b.n == 0 || send(e, d, &b));
         milgi__fair_settle(d);
         for (unsigned i = 0; i < b.here_n; i++)
             run_here(e, b.here[i]);

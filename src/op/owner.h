@@ -46,6 +46,7 @@ struct milgi__owner {
     uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */
     uint8_t cls;                /* enum milgi_op_class: what its turns are mostly spent on; HANDSHAKE at first */
     bool expired;               /* its deadline has passed, and what it has to do comes first */
+    uint16_t fresh;             /* number of the fresh ops before a device that it has last added to */
 };
 
 /* A handle as one number; 0 is nobody's. */
