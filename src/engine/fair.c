@@ -171,8 +171,8 @@ bool milgi__line_append(
         return sort_in(f, d, owner, op);
     }
     fresh->op[fresh->n++] = op;
-    fresh->apart = fresh->apart && owner->fresh != fresh->number;
-    fresh->alone = fresh->alone && owner == fresh->op[0]->e.owner;
+    fresh->apart &= owner->fresh != fresh->number;
+    fresh->alone &= owner == fresh->op[0]->e.owner;
     fresh->flags |= op->flags;
     fresh->classes |= (uint8_t)(1u << op->cls);
     owner->fresh = fresh->number;

@@ -302,7 +302,7 @@ static bool send(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
 static bool goes_straight(const struct milgi__dev *d)
 {
     const struct milgi__fresh *fresh = &d->fresh;
-    if (!milgi__fair_in_order(d) || (fresh->flags & MILGI__OP_EITHER))
+    if (!milgi__fair_in_order(d) || (fresh->flags & MILGI__OP_EITHER) || (d->flags & MILGI_CAP_CALLER))
         return false;
     const struct milgi_device_caps *caps = &d->device->caps;
     uint64_t cost_ns = d->line[fresh->op[0]->cls].cost_ns;
