@@ -20,7 +20,7 @@ static const char usage[] =
     "  --quick      a quarter of the rounds\n"
     "  --json FILE  everything that was measured, with what is to be known about the machine\n"
     "  --rounds N   of all in turn; 400\n"
-    "  --profile N  nothing is measured: N batches, each op another owner's; a profiler can be told to look at ops_run\n"
+    "  --profile N  nothing is measured: N batches, for a profiler, which can be told to look at ops_run\n"
     "Exit status: 0 if every target was met, 1 if not, 2 if something went wrong.\n";
 
 struct results {

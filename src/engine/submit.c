@@ -293,7 +293,7 @@ static bool send(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
     return taken == b->n;
 }
 
-/* --- straight in ---------------------------------------------------------------------------------------------------- */
+/* --- straight in -------------------------------------------------------------------------------------------------- */
 
 /*
  * The one place that decides it: what has come since nothing waited goes in as it came, if that is the order in which
@@ -331,7 +331,7 @@ static void send_straight(struct milgi_engine *e, struct milgi__dev *d)
     milgi__fair_settle(d);
 }
 
-/* --- when ----------------------------------------------------------------------------------------------------------- */
+/* --- when --------------------------------------------------------------------------------------------------------- */
 
 /*
  * A small burst may wait for more while the device has work; it must not for longer than the host allows, and what the

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ops that go straight into a device go as if turns had been worked out for them. Two engines are given the same work on
- * the same device, one of them sorts everything that waits; what reaches the device, what comes back and what is counted
- * must be the same.
+ * Ops that go straight into a device go as if turns had been worked out for them. Two engines are given the same work
+ * on the same device, and one of them sorts everything that waits; what reaches the device, what comes back and what is
+ * counted must be the same.
  */
 #include <setjmp.h>
 #include <stdarg.h>
