@@ -2,13 +2,13 @@
 /*
  * Waves of handshakes, as the script `run` asks for them on the standard input, a line each:
  *
- *   wave N on|off MS     cpu COUNT P5 P50 P95 P99: nanoseconds of the server for a handshake, making and freeing it included;
- *                        answer COUNT P5 ...: nanoseconds from the arrival of the wave to the server's answer
+ *   wave N on|off MS     cpu COUNT P5 P50 P95 P99: nanoseconds of the server for a handshake, making and freeing it
+ *                        included; answer COUNT P5 ...: nanoseconds from the arrival of the wave to the server's answer
  *
  * Each answer ends in a line "end". The first line says which lanes there are.
  *
- * In a wave N clients have said hello at once. The server reads them as a loop does, EVENTS of them, then a turn, and so on;
- * then the clients answer, all at once again. Clients have an engine of their own, and nobody times them.
+ * In a wave N clients have said hello at once. The server reads them as a loop does, EVENTS of them, then a turn, and
+ * so on; then the clients answer, all at once again. Clients have an engine of their own, and nobody times them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -193,8 +193,9 @@ static void begin(struct end *end, unsigned engine)
 {
     bool server = engine > 0;
 
-    must(milgi_conn_new(bench.engine[engine], bench.config[server], server ? NULL : "localhost", &events, end, &end->conn),
-        "connection");
+    int rv = milgi_conn_new(
+        bench.engine[engine], bench.config[server], server ? NULL : "localhost", &events, end, &end->conn);
+    must(rv, "connection");
 }
 
 static void hear(struct end *end)
