@@ -16,6 +16,7 @@
 struct world {
     SSL_CTX *ctx[2];
     BIO_METHOD *method;
+    uint16_t suite;
     bool memory_bios, verifies;
 };
 
@@ -24,6 +25,7 @@ struct end {
     BIO *received_bio, *send_bio; /* memory BIOs; NULL: it does its own I/O */
     struct wire *in, *out;
     size_t received;
+    uint16_t suite;
     bool established;
 };
 
@@ -151,6 +153,7 @@ static struct world *world_new(const struct setup *setup)
 
     if (!world)
         bench_die("out of memory");
+    world->suite = setup->suite;
     world->memory_bios = setup->memory_bios;
     world->ctx[SERVER] = context(setup, TLS_server_method());
     world->ctx[CLIENT] = context(setup, TLS_client_method());
@@ -203,7 +206,7 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
 
     if (!end || !ssl)
         bench_die("out of memory");
-    *end = (struct end){ .ssl = ssl, .in = in, .out = out };
+    *end = (struct end){ .ssl = ssl, .in = in, .out = out, .suite = world->suite };
     if (world->memory_bios)
         attach_memory(end);
     else
@@ -226,6 +229,8 @@ static void handshake(struct end *end)
     end->established = result == 1;
     if (result != 1 && SSL_get_error(end->ssl, result) != SSL_ERROR_WANT_READ)
         bench_die("libssl: the handshake failed");
+    if (result == 1 && (uint16_t)SSL_CIPHER_get_id(SSL_get_current_cipher(end->ssl)) != end->suite)
+        bench_die("libssl: another suite was chosen");
     host_sends(end);
 }
 
@@ -284,4 +289,5 @@ const struct subject subject_openssl = {
     .received = received,
     .end_free = end_free,
     .host_len = sizeof(struct end),
+    .can = libssl_has_suite,
 };

@@ -182,6 +182,7 @@ static const struct subject subject_gnutls = {
     .send = send_messages,
     .received = received,
     .end_free = end_free,
+    .host_len = sizeof(struct end),
 };
 
 const struct peer peers[] = { { "", &subject_gnutls, false }, { NULL, NULL, false } };

@@ -180,6 +180,7 @@ static const struct subject subject_wolfssl = {
     .send = send_messages,
     .received = received,
     .end_free = end_free,
+    .host_len = sizeof(struct end),
 };
 
 const struct peer peers[] = { { "", &subject_wolfssl, false }, { NULL, NULL, false } };
