@@ -122,11 +122,7 @@ int milgi_engine_free(struct milgi_engine *e)
     e->running = true;
     while (milgi__posts_run(&e->posts))
         ;
-    for (uint32_t i = 0; i < e->owners.cap; i++) {
-        struct milgi__owner *owner = e->owners.slots[i].owner;
-        if (owner)
-            owner->ops->drop(owner);
-    }
+    milgi__owners_drop(&e->owners);
     /* In real time: devices that hang are not to hold up the process, all of them together no longer than one. */
     uint64_t until_ns = milgi__after(milgi__port_monotonic_ns(NULL), e->o.quiesce_ns);
     for (unsigned i = 0; i < e->devs_n; i++) {

@@ -6,8 +6,7 @@
 
 #include "engine/trace.h"
 
-#define OWNERS_FIRST 64u
-#define GROWTH 4u /* by a quarter: what there is too much of is memory of every connection */
+#define BLOCKS_FIRST 4u
 
 void milgi__owners_init(struct milgi__owners *o)
 {
@@ -17,41 +16,53 @@ void milgi__owners_init(struct milgi__owners *o)
     milgi__list_init(&o->dirty);
     milgi__list_init(&o->waiting);
     milgi__list_init(&o->waking);
+    milgi__list_init(&o->tried);
     milgi__list_init(&o->cooling);
 }
 
 void milgi__owners_fini(struct milgi__owners *o)
 {
-    milgi__free(o->slots);
-    milgi__free(o->heap);
+    for (uint32_t i = 0; i < o->blocks_n; i++)
+        milgi__free(o->blocks[i]);
+    milgi__free(o->blocks);
 }
 
 /* --- handles ---------------------------------------------------------------------------------------------------- */
 
+static struct milgi__owner_slot *slot_at(const struct milgi__owners *o, uint32_t index)
+{
+    return &o->blocks[index / MILGI__OWNERS_BLOCK]->slot[index % MILGI__OWNERS_BLOCK];
+}
+
+/* Room for one more block: of pointers alone, one for MILGI__OWNERS_BLOCK owners. */
+static bool make_room(struct milgi__owners *o)
+{
+    if (o->blocks_n < o->blocks_cap)
+        return true;
+    uint32_t cap = o->blocks_cap ? o->blocks_cap * 2 : BLOCKS_FIRST;
+    struct milgi__owner_block **blocks = milgi__alloc(cap * sizeof(struct milgi__owner_block *));
+    if (!blocks)
+        return false;
+    if (o->blocks_n)
+        memcpy(blocks, o->blocks, o->blocks_n * sizeof(struct milgi__owner_block *));
+    milgi__free(o->blocks);
+    o->blocks = blocks;
+    o->blocks_cap = cap;
+    return true;
+}
+
 static bool grow(struct milgi__owners *o)
 {
-    uint32_t cap = o->cap ? o->cap + o->cap / GROWTH : OWNERS_FIRST;
-    struct milgi__owner_slot *slots = milgi__alloc(cap * sizeof *slots);
-    struct milgi__owner **heap = milgi__alloc(cap * sizeof(struct milgi__owner *));
-    if (!slots || !heap) {
-        milgi__free(slots);
-        milgi__free(heap);
+    struct milgi__owner_block *block = make_room(o) ? milgi__alloc(sizeof *block) : NULL;
+    if (!block)
         return false;
+    uint32_t first = o->blocks_n * MILGI__OWNERS_BLOCK;
+    o->blocks[o->blocks_n++] = block;
+    for (uint32_t i = MILGI__OWNERS_BLOCK; i-- > 0;) {
+        block->slot[i].generation = 1;
+        block->slot[i].next_free = o->free;
+        o->free = first + i + 1;
     }
-    if (o->cap) {
-        memcpy(slots, o->slots, o->cap * sizeof *slots);
-        memcpy(heap, o->heap, o->heap_n * sizeof(struct milgi__owner *));
-    }
-    for (uint32_t i = cap; i > o->cap; i--) {
-        slots[i - 1].generation = 1;
-        slots[i - 1].next_free = o->free;
-        o->free = i;
-    }
-    milgi__free(o->slots);
-    milgi__free(o->heap);
-    o->slots = slots;
-    o->heap = heap;
-    o->cap = cap;
     return true;
 }
 
@@ -60,7 +71,7 @@ bool milgi__owners_add(struct milgi__owners *o, struct milgi__owner *owner)
     if (!o->free && !grow(o))
         return false;
     uint32_t index = o->free - 1;
-    struct milgi__owner_slot *slot = &o->slots[index];
+    struct milgi__owner_slot *slot = slot_at(o, index);
     o->free = slot->next_free;
     slot->owner = owner;
     owner->index = index;
@@ -71,6 +82,7 @@ bool milgi__owners_add(struct milgi__owners *o, struct milgi__owner *owner)
     owner->flows = NULL;
     owner->fresh = 0;
     owner->cls = MILGI_OP_CLASS_HANDSHAKE;
+    owner->woken = false;
     milgi__list_init(&owner->ready);
     milgi__list_init(&owner->dirty);
     milgi__list_init(&owner->waiting);
@@ -81,7 +93,7 @@ bool milgi__owners_add(struct milgi__owners *o, struct milgi__owner *owner)
 
 void milgi__owners_remove(struct milgi__owners *o, struct milgi__owner *owner)
 {
-    struct milgi__owner_slot *slot = &o->slots[owner->index];
+    struct milgi__owner_slot *slot = slot_at(o, owner->index);
     milgi__list_remove(&owner->ready);
     milgi__list_remove(&owner->dirty);
     milgi__list_remove(&owner->waiting);
@@ -97,9 +109,19 @@ void milgi__owners_remove(struct milgi__owners *o, struct milgi__owner *owner)
 
 struct milgi__owner *milgi__owners_find(const struct milgi__owners *o, uint32_t index, uint32_t generation)
 {
-    if (index >= o->cap || o->slots[index].generation != generation)
+    if (index >= o->blocks_n * MILGI__OWNERS_BLOCK)
         return NULL;
-    return o->slots[index].owner;
+    const struct milgi__owner_slot *slot = slot_at(o, index);
+    return slot->generation == generation ? slot->owner : NULL;
+}
+
+void milgi__owners_drop(struct milgi__owners *o)
+{
+    for (uint32_t i = 0; i < o->blocks_n * MILGI__OWNERS_BLOCK; i++) {
+        struct milgi__owner *owner = slot_at(o, i)->owner;
+        if (owner)
+            owner->ops->drop(owner);
+    }
 }
 
 int milgi__engine_attach(struct milgi_engine *e, struct milgi__owner *owner)
@@ -118,17 +140,22 @@ struct milgi__owner *milgi__engine_find(struct milgi_engine *e, uint32_t index, 
 
 /* --- deadlines -------------------------------------------------------------------------------------------------- */
 
+static struct milgi__owner **heap_at(const struct milgi__owners *o, uint32_t at)
+{
+    return &o->blocks[at / MILGI__OWNERS_BLOCK]->heap[at % MILGI__OWNERS_BLOCK];
+}
+
 static void place(struct milgi__owners *o, uint32_t at, struct milgi__owner *owner)
 {
-    o->heap[at] = owner;
+    *heap_at(o, at) = owner;
     owner->heap_at = at + 1;
 }
 
 static void sift_up(struct milgi__owners *o, uint32_t at)
 {
-    struct milgi__owner *owner = o->heap[at];
-    while (at > 0 && o->heap[(at - 1) / 2]->deadline_ns > owner->deadline_ns) {
-        place(o, at, o->heap[(at - 1) / 2]);
+    struct milgi__owner *owner = *heap_at(o, at), *parent;
+    while (at > 0 && (parent = *heap_at(o, (at - 1) / 2))->deadline_ns > owner->deadline_ns) {
+        place(o, at, parent);
         at = (at - 1) / 2;
     }
     place(o, at, owner);
@@ -136,16 +163,16 @@ static void sift_up(struct milgi__owners *o, uint32_t at)
 
 static void sift_down(struct milgi__owners *o, uint32_t at)
 {
-    struct milgi__owner *owner = o->heap[at];
+    struct milgi__owner *owner = *heap_at(o, at);
     for (;;) {
         uint32_t child = 2 * at + 1;
         if (child >= o->heap_n)
             break;
-        if (child + 1 < o->heap_n && o->heap[child + 1]->deadline_ns < o->heap[child]->deadline_ns)
+        if (child + 1 < o->heap_n && (*heap_at(o, child + 1))->deadline_ns < (*heap_at(o, child))->deadline_ns)
             child++;
-        if (o->heap[child]->deadline_ns >= owner->deadline_ns)
+        if ((*heap_at(o, child))->deadline_ns >= owner->deadline_ns)
             break;
-        place(o, at, o->heap[child]);
+        place(o, at, *heap_at(o, child));
         at = child;
     }
     place(o, at, owner);
@@ -162,7 +189,7 @@ static void leave_heap(struct milgi__owners *o, struct milgi__owner *owner)
     if (!owner->heap_at)
         return;
     uint32_t at = owner->heap_at - 1;
-    struct milgi__owner *last = o->heap[--o->heap_n];
+    struct milgi__owner *last = *heap_at(o, --o->heap_n);
     owner->heap_at = 0;
     if (last == owner)
         return;
@@ -183,9 +210,14 @@ void milgi__owners_deadline(struct milgi__owners *o, struct milgi__owner *owner,
     fix(o, owner);
 }
 
+struct milgi__owner *milgi__owners_first(const struct milgi__owners *o)
+{
+    return o->heap_n ? *heap_at(o, 0) : NULL;
+}
+
 uint64_t milgi__owners_first_ns(const struct milgi__owners *o)
 {
-    return o->heap_n ? o->heap[0]->deadline_ns : UINT64_MAX;
+    return o->heap_n ? milgi__owners_first(o)->deadline_ns : UINT64_MAX;
 }
 
 void milgi__engine_deadline(struct milgi_engine *e, struct milgi__owner *owner, uint64_t deadline_ns)
@@ -221,7 +253,7 @@ void milgi__engine_wait(struct milgi_engine *e, struct milgi__owner *owner)
 {
     if (!milgi__list_empty(&owner->waiting))
         return;
-    milgi__list_append(&e->owners.waiting, &owner->waiting);
+    milgi__list_append(owner->woken ? &e->owners.tried : &e->owners.waiting, &owner->waiting);
     if (milgi__traced(&e->tracer))
         milgi__trace_memory(e, owner, true);
 }

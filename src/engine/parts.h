@@ -48,6 +48,9 @@ struct milgi_engine {
     uint64_t due_ns;                      /* when the host was told to run again; UINT64_MAX: whenever it likes */
     bool grace;                           /* it came much later: no deadline is judged in this turn */
     uint64_t waiters_ns;                  /* when those who wait try again in any case */
+    uint32_t tries, vain;                 /* since they were last woken; those in a row that have found nothing */
+    bool all_try;                         /* and those behind them are to look, too */
+    bool wake;                            /* something was freed that they have not been woken for */
 
     struct milgi__posts posts;
     struct milgi__owners owners;

@@ -9,6 +9,9 @@
 
 #define PASSES 3u /* what was staged before the run, and twice what its callbacks stage */
 #define WAITERS_AT_ONCE 64u
+#define EXPIRED_AT_ONCE 64u   /* deadlines that are judged in one turn; the others in the next */
+#define VAIN_AT_ONCE 256u     /* when so many in a row have found nothing, there is none */
+#define TRY_NS 10000u         /* and this later for each that has tried before */
 #define WAITERS_NS 100000000u /* those that wait for ops or chunks try again after this, whatever was freed */
 #define COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
 #define SLACK_NS 1000000000u  /* what is done whenever it is convenient is done this much later at most */
@@ -60,8 +63,8 @@ static void collect(struct milgi_engine *e)
  */
 static void expire_owners(struct milgi_engine *e)
 {
-    while (milgi__owners_first_ns(&e->owners) <= e->now_ns) {
-        struct milgi__owner *owner = e->owners.heap[0];
+    for (unsigned i = 0; i < EXPIRED_AT_ONCE && milgi__owners_first_ns(&e->owners) <= e->now_ns; i++) {
+        struct milgi__owner *owner = milgi__owners_first(&e->owners);
         milgi__engine_deadline(e, owner, UINT64_MAX);
         if (milgi__list_empty(&owner->ready))
             owner->ops->timeout(owner);
@@ -79,26 +82,50 @@ static bool gives_grace(const struct milgi_engine *e)
     return !e->grace && e->now_ns > e->due_ns && e->now_ns - e->due_ns > LATE_NS;
 }
 
+/* One line again: who has tried in vain, who has not tried yet, who came meanwhile. */
+static void line_up(struct milgi__owners *o)
+{
+    milgi__list_move(&o->tried, &o->waking);
+    milgi__list_move(&o->tried, &o->waiting);
+    milgi__list_move(&o->waiting, &o->tried);
+}
+
 /*
  * All who wait for ops or chunks try again when some have been freed, the longest waiting first; a batch of them at
- * once, since the first may need all of it. Those who still find nothing wait for the next time; that comes by itself
- * after a while, for what was short may have been the heap, of which nobody tells when it has room.
+ * once, since the first may need all of it. When many in a row have found nothing, the others need not look: what an op
+ * that ends costs does not grow with the crowd that waits for it. After a while all try, whatever was freed: they may
+ * want less than those before them, and what was short may have been the heap, of which nobody tells when it has room.
+ * A large crowd does so less often.
  */
 static void wake_waiters(struct milgi_engine *e)
 {
-    if (e->now_ns >= e->waiters_ns)
+    struct milgi__owners *o = &e->owners;
+    bool all = e->now_ns >= e->waiters_ns;
+    if (all)
         milgi__pool_retry(e->pool);
     bool recovered = milgi__pool_recovered(e->pool);
     if (recovered && e->o.on_memory)
         e->o.on_memory(e->o.memory_ctx, e);
-    if (recovered || e->slab.freed || e->now_ns >= e->waiters_ns) {
-        milgi__list_move(&e->owners.waking, &e->owners.waiting);
-        e->waiters_ns = UINT64_MAX;
-    }
+    e->wake |= recovered || e->slab.freed || all;
     e->slab.freed = false;
-    for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&e->owners.waking); i++) {
-        struct milgi__owner *owner = MILGI__ENTRY(e->owners.waking.next, struct milgi__owner, waiting);
+    bool under_way = e->all_try && !milgi__list_empty(&o->waking);
+    if (e->wake && !under_way) {
+        line_up(o);
+        milgi__list_move(&o->waking, &o->waiting);
+        e->waiters_ns = all ? UINT64_MAX : e->waiters_ns;
+        e->all_try = all;
+        e->wake = false;
+        e->tries = e->vain = 0;
+    } else if (milgi__list_empty(&o->waking)) {
+        line_up(o);
+    } else if (!under_way && e->vain >= VAIN_AT_ONCE) {
+        line_up(o);
+        e->waiters_ns = MILGI__MIN(e->waiters_ns, e->now_ns + WAITERS_NS);
+    }
+    for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&o->waking); i++) {
+        struct milgi__owner *owner = MILGI__ENTRY(o->waking.next, struct milgi__owner, waiting);
         milgi__list_remove(&owner->waiting);
+        owner->woken = true;
         if (milgi__traced(&e->tracer))
             milgi__trace_memory(e, owner, false);
         milgi__engine_ready(e, owner);
@@ -165,6 +192,11 @@ static void give_turn(struct milgi_engine *e, struct milgi__owner *owner)
     e->spent_ns += owner->ops->turn(owner, e->budget_ns - e->spent_ns, &more);
     if (!milgi__engine_find(e, index, generation))
         return; /* it was freed */
+    if (owner->woken) {
+        e->tries++;
+        e->vain = milgi__list_empty(&owner->waiting) ? 0 : e->vain + 1;
+        owner->woken = false;
+    }
     milgi__list_remove(&owner->cooling);
     milgi__list_append(&e->owners.cooling, &owner->cooling);
     owner->busy_ns = e->now_ns;
@@ -247,8 +279,9 @@ static void cool(struct milgi_engine *e)
 static bool work_left(const struct milgi_engine *e)
 {
     const struct milgi__owners *o = &e->owners;
+    bool wait = !milgi__list_empty(&o->waiting) || !milgi__list_empty(&o->tried);
     return anybody_ready(e) || !milgi__list_empty(&o->dirty) || !milgi__list_empty(&o->waking) ||
-        (!milgi__list_empty(&o->waiting) && e->slab.freed);
+        (wait && (e->slab.freed || e->wake)) || milgi__owners_first_ns(o) <= e->now_ns;
 }
 
 /* What is put in order while nobody is busy. True: there is more of it now. */
@@ -279,8 +312,9 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
         if (milgi__dev_arm(e, &e->dev[__builtin_ctz(set)], &wake))
             return again;
     }
+    line_up(&e->owners);
     if (!milgi__list_empty(&e->owners.waiting) || milgi__pool_starved(e->pool)) {
-        e->waiters_ns = MILGI__MIN(e->waiters_ns, e->now_ns + WAITERS_NS);
+        e->waiters_ns = MILGI__MIN(e->waiters_ns, e->now_ns + WAITERS_NS + (uint64_t)e->tries * TRY_NS);
         milgi__sooner(&wake.must_ns, e->waiters_ns);
     }
     if (tidy(e, &wake))

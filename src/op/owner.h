@@ -45,7 +45,8 @@ struct milgi__owner {
     uint64_t deadline_ns;       /* UINT64_MAX: none */
     uint32_t heap_at;           /* place in the timer heap + 1; 0: not in it */
     uint8_t cls;                /* enum milgi_op_class: what its turns are mostly spent on; HANDSHAKE at first */
-    bool expired;               /* its deadline has passed, and what it has to do comes first */
+    bool expired : 1;           /* its deadline has passed, and what it has to do comes first */
+    bool woken : 1;             /* waited for ops or chunks, and its next turn is to try again */
     uint16_t fresh;             /* number of the fresh ops before a device that it has last added to */
 };
 

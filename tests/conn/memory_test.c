@@ -17,8 +17,8 @@
 #include "fake_identity.h"
 #include "pair.h"
 
-/* Its share of the engine's tables, which grow by a quarter. */
-#define TABLES ((sizeof(struct milgi__owner_slot) + sizeof(struct milgi__owner *)) * 5 / 4)
+/* Its share of the engine's tables, and of the list of their blocks. */
+#define TABLES (sizeof(struct milgi__owner_block) / MILGI__OWNERS_BLOCK + 1)
 
 static struct pair pair;
 static struct milgi_config *config[2];
