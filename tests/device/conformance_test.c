@@ -25,6 +25,7 @@ static const char *const specs[] = {
     "pool:2",
     "pool:3,depth=16,spin=20us",
     "pool:2,memory=huge:256m",
+    "pool:2,lanes=libcrypto",
     "batch:lanes=libcrypto",
     "batch:lanes=libcrypto,from=1,wait=0",
     "sim:latency=50us,units=4,depth=64",

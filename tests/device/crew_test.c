@@ -61,8 +61,40 @@ static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
     ended++;
 }
 
-static const struct milgi__crew_ops crew_ops = { "test", worker_new, worker_nothing, worker_perform, worker_forget,
-    worker_nothing };
+/* What is done together, and how many at once. */
+#define TOGETHER 77 /* in op.alg */
+static _Atomic unsigned together_n[64], togethers;
+
+static bool is_together(void *ctx, const struct milgi_op *of)
+{
+    (void)ctx;
+    return of->alg == TOGETHER;
+}
+
+static void worker_perform_together(void *state, unsigned worker, struct milgi_op *const *ops, unsigned n)
+{
+    (void)state;
+    together_n[togethers] = n;
+    togethers++;
+    begun += n;
+    classes[worker][classes_n[worker]++] = TOGETHER;
+    while (hangs || held[worker])
+        nap();
+    for (unsigned i = 0; i < n; i++)
+        ops[i]->status = MILGI_OP_OK;
+    ended += n;
+}
+
+static const struct milgi__crew_ops crew_ops = {
+    .thread_name = "test",
+    .worker_new = worker_new,
+    .worker_free = worker_nothing,
+    .perform = worker_perform,
+    .together = is_together,
+    .perform_together = worker_perform_together,
+    .forget = worker_forget,
+    .forget_all = worker_nothing,
+};
 
 static struct milgi__crew *crew;
 static struct milgi_op op[8], more[48]; /* those of a queue pair that was abandoned are never used again */
@@ -73,7 +105,7 @@ static int begin(void **state)
 
     (void)state;
     hangs = false;
-    begun = ended = 0;
+    begun = ended = togethers = 0;
     for (unsigned i = 0; i < WORKERS; i++) {
         held[i] = false;
         classes_n[i] = 0;
@@ -142,6 +174,87 @@ static void no_worker_takes_all_of_a_burst_of_records(void **state)
         classes_n[0] = classes_n[1] = 0;
     }
     finish(qp);
+}
+
+/* Both workers are at a handshake op; meanwhile |n| come that are done together, and |alone| that are not. */
+static struct milgi__crew_qp *both_at_work(unsigned n, unsigned alone)
+{
+    struct milgi__crew_qp *qp = milgi__crew_open(crew);
+    struct milgi_op *ops[MILGI__COUNT(more)];
+
+    held[0] = held[1] = true;
+    put(qp, op, 2, MILGI_OP_CLASS_HANDSHAKE);
+    assert_true(comes(&begun, 2));
+    for (unsigned i = 0; i < n + alone; i++) {
+        more[i] = (struct milgi_op){ .cls = MILGI_OP_CLASS_HANDSHAKE, .alg = i < n ? TOGETHER : 0 };
+        ops[i] = &more[i];
+    }
+    assert_int_equal(milgi__crew_enqueue(qp, ops, n + alone), n + alone);
+    return qp;
+}
+
+static void what_is_done_together_is_taken_at_once(void **state)
+{
+    struct milgi__crew_qp *qp = both_at_work(20, 0);
+
+    (void)state;
+    held[0] = false;
+    assert_true(comes(&ended, 1 + 20));
+    assert_int_equal(togethers, 2);
+    assert_int_equal(together_n[0], MILGI__CREW_TOGETHER);
+    assert_int_equal(together_n[1], 20 - MILGI__CREW_TOGETHER);
+    finish(qp);
+}
+
+/* Whatever crowd comes of the one kind. */
+static void neither_kind_of_handshake_ops_starves(void **state)
+{
+    struct milgi__crew_qp *qp = both_at_work(40, 8);
+
+    (void)state;
+    held[0] = false;
+    assert_true(comes(&ended, 1 + 48));
+    /* Some of them, then one of the others, as long as both wait. */
+    for (unsigned i = 2; i < 6; i++)
+        assert_int_not_equal(classes[0][i] == TOGETHER, classes[0][i - 1] == TOGETHER);
+    finish(qp);
+}
+
+static void what_is_done_together_can_be_cancelled(void **state)
+{
+    struct milgi__crew_qp *qp = both_at_work(10, 0);
+    struct milgi_op *back[16];
+    unsigned got = 0, cancelled = 0;
+
+    (void)state;
+    milgi__crew_cancel(qp, &more[3]);
+    milgi__crew_cancel(qp, &more[9]);
+    held[0] = held[1] = false;
+    for (unsigned naps = 0; got < 12 && naps < 50000; naps++) {
+        got += milgi__crew_dequeue(qp, back + got, 16 - got);
+        nap();
+    }
+    assert_int_equal(got, 12);
+    for (unsigned i = 0; i < got; i++)
+        cancelled += back[i]->status == MILGI_OP_CANCELLED;
+    assert_int_equal(cancelled, 2);
+    assert_int_equal(more[3].status, MILGI_OP_CANCELLED);
+    assert_int_equal(together_n[0], 8);
+    finish(qp);
+}
+
+static void quiesce_takes_back_what_is_done_together(void **state)
+{
+    struct milgi__crew_qp *qp = both_at_work(10, 0);
+    struct milgi_op *back[16];
+
+    (void)state;
+    assert_int_equal(milgi__crew_quiesce(qp, 0), MILGI_EBUSY);
+    assert_int_equal(milgi__crew_dequeue(qp, back, 16), 10);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(back[i]->status, MILGI_OP_CANCELLED);
+    finish(qp);
+    assert_int_equal(togethers, 0);
 }
 
 /* Both workers are at a handshake op; |who| alone goes on with 20 records and 10 handshake ops. */
@@ -282,6 +395,10 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         CASE(no_worker_takes_all_of_a_burst_of_records),
+        CASE(what_is_done_together_is_taken_at_once),
+        CASE(neither_kind_of_handshake_ops_starves),
+        CASE(what_is_done_together_can_be_cancelled),
+        CASE(quiesce_takes_back_what_is_done_together),
         CASE(the_first_worker_takes_records_before_handshake_ops),
         CASE(every_other_worker_takes_both_in_turn),
         CASE(quiesce_gives_up_at_its_limit_and_gives_back_what_was_not_begun),

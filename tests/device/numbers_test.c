@@ -395,7 +395,7 @@ static void no_nonce_comes_twice(void **state)
 static void a_key_without_its_numbers_is_used_with_libcrypto(void **state)
 {
     struct job *jobs[MILGI__LANES];
-    struct milgi__lanes_key *key = rig.signer[RIG_RSA].dev[RIG_DEV];
+    struct milgi__lanes_key *key = rig.signer[RIG_RSA].loaded.dev[RIG_DEV];
 
     (void)state;
     key->raw->bits = 3072;
@@ -403,9 +403,9 @@ static void a_key_without_its_numbers_is_used_with_libcrypto(void **state)
         jobs[i] = make(MILGI__ROW_RSA2048_SIGN, false);
     go(jobs, MILGI__LANES);
     assert_int_equal(seen.calls, 0);
-    key = rig.signer[RIG_P521].dev[RIG_DEV];
+    key = rig.signer[RIG_P521].loaded.dev[RIG_DEV];
     assert_null(key->raw);
-    key = rig.signer[RIG_RSA_PSS].dev[RIG_DEV];
+    key = rig.signer[RIG_RSA_PSS].loaded.dev[RIG_DEV];
     assert_int_equal(key->raw->bits, 2048);
 }
 

@@ -6,8 +6,6 @@
  */
 #include "device/batch/batch.h"
 
-#include <stdio.h>
-
 #include "device/spec.h"
 
 #define DEPTH 1024u
@@ -20,7 +18,7 @@ struct batch {
     const struct milgi__lanes_kind *kind;
     uint32_t rows;
     unsigned from;
-    char note[160];
+    char note[MILGI__LANES_NOTE];
 };
 
 struct bin {
@@ -249,17 +247,6 @@ static const struct milgi__lanes_kind *choose(const struct words *words, int *er
     return *why ? NULL : kind;
 }
 
-/* Says which rows are not done in lanes since they came out wrong. */
-static void note_wrong(struct batch *batch, uint32_t wrong)
-{
-    int at = snprintf(batch->note, sizeof batch->note, "known answers came out wrong, so libcrypto does them:");
-
-    for (; wrong && at > 0 && (size_t)at < sizeof batch->note; wrong &= wrong - 1)
-        at += snprintf(batch->note + at, sizeof batch->note - (size_t)at, " %s%s",
-            milgi__row_name((enum milgi__row)__builtin_ctz(wrong)), wrong & (wrong - 1) ? "," : "");
-    batch->device.note = batch->note;
-}
-
 static struct milgi_device_caps caps_of(const struct batch *batch, uint64_t wait_ns)
 {
     return (struct milgi_device_caps){
@@ -277,24 +264,21 @@ int milgi__batch_make(const struct milgi__lanes_kind *kind, uint64_t wait_ns, un
     struct milgi_device **device, const char **why)
 {
     struct batch *batch = milgi__alloc(sizeof *batch);
-    uint32_t all = kind->rows();
 
     if (!batch)
         return MILGI_ENOMEM;
-    batch->rows = all;
-    if (!(kind->caps & MILGI_CAP_LIBCRYPTO) && milgi__lanes_try(kind, all, &batch->rows) != 0) {
-        milgi__free(batch);
-        return MILGI_ENOMEM;
-    }
-    if (!batch->rows) {
-        milgi__free(batch);
+    int error = milgi__lanes_prove(kind, &batch->rows, batch->note);
+    if (error == 0 && !batch->rows) {
         *why = "batch: no algorithm gives the known answers in lanes on this processor";
-        return MILGI_EUNSUPPORTED;
+        error = MILGI_EUNSUPPORTED;
+    }
+    if (error != 0) {
+        milgi__free(batch);
+        return error;
     }
     batch->kind = kind;
     batch->from = from;
-    if (batch->rows != all)
-        note_wrong(batch, all & ~batch->rows);
+    batch->device.note = batch->note[0] ? batch->note : NULL;
     batch->device.ops = &batch_ops;
     batch->device.caps = caps_of(batch, wait_ns);
     *device = &batch->device;

@@ -2,6 +2,8 @@
 /* The rows: which ops go together, from how many on that gains, and what becomes of the others. */
 #include "device/lanes/lanes.h"
 
+#include <stdio.h>
+
 #include "device/lanes/kinds.h"
 #include "op/material.h"
 
@@ -157,6 +159,50 @@ void milgi__lanes_run(struct milgi__lanes *lanes, enum milgi__row row, const str
     for (unsigned i = 0; i < n; i++)
         lane[i].op->service_ns = (uint32_t)MILGI__MIN(took_ns / n, UINT32_MAX);
     lanes->in_lanes[row] += n;
+}
+
+void milgi__lanes_sort(struct milgi__lanes *lanes, const struct milgi__lane *lane, unsigned n)
+{
+    struct milgi__lane bin[MILGI__ROWS][MILGI__LANES];
+    unsigned some[MILGI__ROWS] = { 0 };
+
+    for (unsigned i = 0; i < n; i++) {
+        enum milgi__row row = milgi__lanes_row(lanes, lane[i].op, lane[i].key);
+        if (row == MILGI__ROWS) {
+            milgi__lanes_alone(lanes, &lane[i]);
+            continue;
+        }
+        bin[row][some[row]++] = lane[i];
+        if (some[row] == MILGI__LANES) {
+            milgi__lanes_run(lanes, row, bin[row], MILGI__LANES);
+            some[row] = 0;
+        }
+    }
+    for (unsigned row = 0; row < MILGI__ROWS; row++) {
+        if (some[row] > 0)
+            milgi__lanes_run(lanes, (enum milgi__row)row, bin[row], some[row]);
+    }
+}
+
+/* --- proof ------------------------------------------------------------------------------------------------------ */
+
+int milgi__lanes_prove(const struct milgi__lanes_kind *kind, uint32_t *rows, char note[MILGI__LANES_NOTE])
+{
+    uint32_t all = kind->rows();
+
+    note[0] = '\0';
+    *rows = all;
+    if (kind->caps & MILGI_CAP_LIBCRYPTO)
+        return 0;
+    int rv = milgi__lanes_try(kind, all, rows);
+    uint32_t wrong = all & ~*rows;
+    if (rv != 0 || !wrong)
+        return rv;
+    int at = snprintf(note, MILGI__LANES_NOTE, "known answers came out wrong, so they are not done in lanes:");
+    for (; wrong && at > 0 && at < MILGI__LANES_NOTE; wrong &= wrong - 1)
+        at += snprintf(note + at, (size_t)(MILGI__LANES_NOTE - at), " %s%s",
+            milgi__row_name((enum milgi__row)__builtin_ctz(wrong)), wrong & (wrong - 1) ? "," : "");
+    return 0;
 }
 
 /* --- keys ------------------------------------------------------------------------------------------------------- */

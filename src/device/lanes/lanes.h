@@ -93,5 +93,17 @@ struct milgi__lanes_key *milgi__lanes_key_new(
     const struct milgi__lanes_kind *kind, struct milgi__crypto *cx, const struct milgi_key *key);
 void milgi__lanes_key_free(const struct milgi_key *key, struct milgi__lanes_key *loaded);
 
+/*
+ * Does any number of ops that may be of different rows: those of one together, all others alone. Their order does not
+ * matter.
+ */
+void milgi__lanes_sort(struct milgi__lanes *lanes, const struct milgi__lane *lane, unsigned n);
+
+/*
+ * The rows of |kind| that can be relied on: of libcrypto itself all, else those that give the known answers. Of the
+ * others |note| says so; it is empty when there are none. 0 or MILGI_ENOMEM.
+ */
+#define MILGI__LANES_NOTE 256
+int milgi__lanes_prove(const struct milgi__lanes_kind *kind, uint32_t *rows, char note[MILGI__LANES_NOTE]);
 /* Which of |rows| give the known answers here, in every lane, and refuse what is wrong. 0 or MILGI_ENOMEM. */
 int milgi__lanes_try(const struct milgi__lanes_kind *kind, uint32_t rows, uint32_t *right);

@@ -2,8 +2,10 @@
 /* pool: this process's libcrypto on threads of its own. */
 #include <sched.h>
 
+#include "base/port.h"
 #include "crypto/aead.h"
 #include "device/arena.h"
+#include "device/lanes/lanes.h"
 #include "device/spec.h"
 #include "device/worker/crew.h"
 #include "op/material.h"
@@ -13,6 +15,7 @@
 #define DEPTH_MAX 65536
 #define WAKE_NS 15000
 #define SPIN_NS 5000
+#define TOGETHER_BITS_MAX 2048u
 #define MEMORY_DEFAULT (UINT64_C(1) << 30)
 
 struct pool {
@@ -21,6 +24,9 @@ struct pool {
     struct milgi__arena *memory; /* that it gives; NULL: none */
     struct milgi__crew *crew;
     unsigned workers;
+    const struct milgi__lanes_kind *kind; /* of the lanes in which workers do like ops together */
+    uint32_t rows;                        /* that are done so; 0: none */
+    char note[MILGI__LANES_NOTE];
 };
 
 struct milgi_qp {
@@ -35,33 +41,50 @@ struct milgi_qp {
  */
 struct pool_key {
     unsigned n;
-    void *loaded[]; /* one per worker */
+    struct milgi__lanes_key *loaded[]; /* one per worker */
 };
 
 /* --- on the workers --------------------------------------------------------------------------------------------- */
 
+static uint64_t worker_ns(void *ctx)
+{
+    return milgi__port_monotonic_ns(ctx);
+}
+
 static void *worker_new(void *ctx)
 {
-    (void)ctx;
-    return milgi__crypto_new();
+    const struct pool *pool = ctx;
+    struct milgi__lanes *lanes = milgi__alloc(sizeof *lanes);
+
+    if (!lanes)
+        return NULL;
+    *lanes = (struct milgi__lanes){ .kind = pool->kind, .rows = pool->rows, .now_ns = worker_ns };
+    lanes->cx = milgi__crypto_new();
+    if (!lanes->cx) {
+        milgi__free(lanes);
+        return NULL;
+    }
+    return lanes;
 }
 
 static void worker_free(void *state)
 {
-    milgi__crypto_free(state);
+    milgi__crypto_free(((struct milgi__lanes *)state)->cx);
+    milgi__free(state);
 }
 
 static void worker_forget(void *state, uint64_t serial)
 {
-    milgi__aead_forget(state, serial);
+    milgi__aead_forget(((struct milgi__lanes *)state)->cx, serial);
 }
 
 static void worker_forget_all(void *state)
 {
-    milgi__crypto_idle(state);
+    milgi__crypto_idle(((struct milgi__lanes *)state)->cx);
 }
 
-static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
+/* NULL: it has none, or there is no memory for it. Without what it needs of its key an op is found to be BROKEN. */
+static const struct milgi__lanes_key *key_of(struct milgi__lanes *lanes, unsigned worker, const struct milgi_op *op)
 {
     struct milgi_key *key = op->key;
     struct pool_key *mine = NULL;
@@ -69,9 +92,36 @@ static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
     if (key && key->kind != MILGI_KEY_AEAD && op->dev < MILGI_DEVICES_MAX)
         mine = key->loaded.dev[op->dev];
     if (mine && !mine->loaded[worker])
-        mine->loaded[worker] = milgi__loaded_new(state, key);
-    /* Without what it needs of its key the op is found to be BROKEN. */
-    milgi__op_perform(state, op, !mine ? NULL : mine->loaded[worker]);
+        mine->loaded[worker] = milgi__lanes_key_new(lanes->kind, lanes->cx, key);
+    return !mine ? NULL : mine->loaded[worker];
+}
+
+static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
+{
+    struct milgi__lanes *lanes = state;
+    const struct milgi__lanes_key *key = key_of(lanes, worker, op);
+
+    milgi__op_perform(lanes->cx, op, !key ? NULL : key->loaded);
+}
+
+static void worker_perform_together(void *state, unsigned worker, struct milgi_op *const *ops, unsigned n)
+{
+    struct milgi__lanes *lanes = state;
+    struct milgi__lane lane[MILGI__CREW_TOGETHER];
+
+    for (unsigned i = 0; i < n; i++)
+        lane[i] = (struct milgi__lane){ ops[i], key_of(lanes, worker, ops[i]) };
+    milgi__lanes_sort(lanes, lane, n);
+}
+
+/* What takes long is not gathered: records wait for it, and other workers may have nothing to do. */
+static bool is_together(void *ctx, const struct milgi_op *op)
+{
+    const struct pool *pool = ctx;
+    bool is_long = op->type == MILGI_OP_SIGN && op->key && op->key->kind == MILGI_KEY_PRIVATE &&
+        op->key->loaded.credential && op->key->loaded.credential->bits > TOGETHER_BITS_MAX;
+
+    return pool->rows && !is_long && milgi__rows_have(pool->rows, op->type, op->alg);
 }
 
 static const struct milgi__crew_ops crew_ops = {
@@ -79,6 +129,8 @@ static const struct milgi__crew_ops crew_ops = {
     .worker_new = worker_new,
     .worker_free = worker_free,
     .perform = worker_perform,
+    .together = is_together,
+    .perform_together = worker_perform_together,
     .forget = worker_forget,
     .forget_all = worker_forget_all,
 };
@@ -115,7 +167,7 @@ static void *pool_key_load(struct milgi_qp *qp, const struct milgi_key *key)
 
     if (key->kind == MILGI_KEY_PRIVATE && (!key->loaded.credential || !key->loaded.credential->pkcs8))
         return NULL; /* it is not in this process */
-    struct pool_key *mine = milgi__alloc(sizeof *mine + n * sizeof(void *));
+    struct pool_key *mine = milgi__alloc(sizeof *mine + n * sizeof mine->loaded[0]);
     if (mine)
         mine->n = n;
     return mine;
@@ -131,7 +183,7 @@ static void pool_key_free(struct milgi_qp *qp, const struct milgi_key *key, void
         return;
     for (unsigned i = 0; i < mine->n; i++) {
         if (mine->loaded[i])
-            milgi__loaded_free(key, mine->loaded[i]);
+            milgi__lanes_key_free(key, mine->loaded[i]);
     }
     milgi__free(mine);
 }
@@ -219,10 +271,12 @@ static unsigned cores(void)
 
 struct pool_words {
     uint64_t workers, min, depth, spin_ns, memory_size;
-    const char *memory;
+    const char *memory, *lanes;
 };
 
 static const char memory_why[] = "pool: memory is huge, or huge:SIZE, in steps of 2m up to 1024g";
+
+static const char lanes_why[] = "pool: lanes is mb, libcrypto or none";
 
 static int read_words(const struct milgi__spec *spec, struct pool_words *words, const char **why)
 {
@@ -231,6 +285,7 @@ static int read_words(const struct milgi__spec *spec, struct pool_words *words, 
         { "depth", MILGI__SPEC_NUMBER, &words->depth, 1, DEPTH_MAX, "pool: depth is 1 to 65536 ops" },
         { "spin", MILGI__SPEC_TIME, &words->spin_ns, 0, UINT32_MAX, "pool: spin is a time up to 4s" },
         { "memory", MILGI__SPEC_TEXT, &words->memory, 0, 0, memory_why },
+        { "lanes", MILGI__SPEC_TEXT, &words->lanes, 0, 0, lanes_why },
     };
     unsigned from = 0;
 
@@ -241,8 +296,8 @@ static int read_words(const struct milgi__spec *spec, struct pool_words *words, 
         }
         from = 1;
     }
-    int error = milgi__spec_read(
-        spec, from, table, MILGI__COUNT(table), "pool: the words are [threads], min=, depth=, spin=, memory=", why);
+    const char *unknown = "pool: the words are [threads], min=, depth=, spin=, memory=, lanes=";
+    int error = milgi__spec_read(spec, from, table, MILGI__COUNT(table), unknown, why);
     if (error == 0 && words->memory && !milgi__arena_word(words->memory, "huge", &words->memory_size)) {
         *why = memory_why;
         error = MILGI_EINVAL;
@@ -261,6 +316,25 @@ static bool make_memory(struct pool *pool, const struct pool_words *words)
     pool->ops.chunk_alloc = pool_chunk_alloc;
     pool->ops.chunk_free = pool_chunk_free;
     return pool->memory != NULL;
+}
+
+/* Unless something else was asked for, the vectors where there are some. */
+static int make_lanes(struct pool *pool, const struct pool_words *words, const char **why)
+{
+    bool none = words->lanes && strcmp(words->lanes, "none") == 0;
+    const struct milgi__lanes_kind *kind = none ? NULL : milgi__lanes_kind(words->lanes ? words->lanes : "mb");
+
+    pool->kind = milgi__lanes_kind("libcrypto");
+    if (none || (!words->lanes && (!kind || kind->unusable())))
+        return 0;
+    *why = !kind ? lanes_why : kind->unusable();
+    if (*why)
+        return !kind && strcmp(words->lanes, "mb") != 0 ? MILGI_EINVAL : MILGI_EUNSUPPORTED;
+    pool->kind = kind;
+    if (milgi__lanes_prove(kind, &pool->rows, pool->note) != 0)
+        return MILGI_ENOMEM;
+    pool->device.note = pool->note[0] ? pool->note : NULL;
+    return 0;
 }
 
 int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
@@ -289,11 +363,16 @@ int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device 
     pool->workers = options.workers = (unsigned)words.workers;
     options.depth = (unsigned)words.depth;
     options.spin_ns = words.spin_ns;
-    if (!make_memory(pool, &words)) {
-        milgi__free(pool);
+    error = make_lanes(pool, &words, why);
+    if (error == 0 && !make_memory(pool, &words)) {
         *why = "pool: not enough memory";
-        return MILGI_ENOMEM;
+        error = MILGI_ENOMEM;
     }
+    if (error != 0) {
+        milgi__free(pool);
+        return error;
+    }
+    options.ctx = pool;
     error = milgi__crew_new(&options, &pool->crew);
     if (error != 0) {
         milgi__arena_free(pool->memory);
@@ -302,7 +381,7 @@ int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device 
         return MILGI_ENOMEM;
     }
     pool->device.caps = (struct milgi_device_caps){
-        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_LIBCRYPTO | MILGI_CAP_KEY_LOAD,
+        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | pool->kind->caps,
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
         .parallelism = (uint32_t)words.workers,
         .max_in_flight = (uint32_t)words.depth,

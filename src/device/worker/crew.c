@@ -21,6 +21,12 @@
 #define JOIN_S 1         /* how long a worker is waited for at the end */
 #define TIMED_ONE_OF 16u /* records: the clock would cost as much as a small one of them */
 
+/* Ways to the workers: those of the classes, and one for what is done together. */
+enum {
+    TOGETHER = MILGI_OP_CLASSES,
+    LANES
+};
+
 /*
  * Queue pairs stay until the crew goes, and are used again: so a worker may look at one without asking whether it is
  * still there, and a wake-up that comes late finds an open descriptor (and costs its next owner one idle turn).
@@ -31,7 +37,7 @@ struct milgi__crew_qp {
     int fd;
     bool open;              /* under crew->lock */
     _Atomic bool quiescing; /* ops that are not begun are not to be */
-    struct milgi__lane lane[MILGI_OP_CLASSES];
+    struct milgi__lane lane[LANES];
     struct milgi__done done;
     /* the engine's */
     _Alignas(MILGI__CACHE_LINE) struct milgi_op *ready; /* taken from |done|, in order */
@@ -47,6 +53,7 @@ struct worker {
     void *state;
     unsigned index, cursor; /* cursor: the queue pair to look at first */
     bool records_last;      /* the last that it did were records */
+    bool together_last;     /* ... were handshake ops done together */
     uint32_t untimed;       /* records since one was timed */
     uint64_t forgotten;     /* keys gone that it has forgotten */
 };
@@ -105,16 +112,38 @@ static void perform_timed(struct worker *w, struct milgi_op *op)
         op->service_ns = (uint32_t)MILGI__MIN(milgi__port_monotonic_ns(NULL) - begin_ns, UINT32_MAX);
 }
 
-static void perform(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op *op)
+/* False: it was cancelled before it was begun. */
+static bool begin(struct milgi__crew_qp *qp, struct milgi_op *op)
 {
     uint64_t state = MILGI__TICKET_WAITING;
 
-    if (atomic_load(&qp->quiescing) ||
-        !atomic_compare_exchange_strong(&milgi__ticket(op)->state, &state, MILGI__TICKET_BEGUN))
-        op->status = MILGI_OP_CANCELLED;
-    else
+    if (!atomic_load(&qp->quiescing) &&
+        atomic_compare_exchange_strong(&milgi__ticket(op)->state, &state, MILGI__TICKET_BEGUN))
+        return true;
+    op->status = MILGI_OP_CANCELLED;
+    return false;
+}
+
+static void perform(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op *op)
+{
+    if (begin(qp, op))
         perform_timed(w, op);
     give_back(qp, op);
+}
+
+static void perform_together(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    struct milgi_op *begun[MILGI__CREW_TOGETHER];
+    unsigned begun_n = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (begin(qp, ops[i]))
+            begun[begun_n++] = ops[i];
+    }
+    if (begun_n > 0)
+        w->crew->options.ops->perform_together(w->state, w->index, begun, begun_n);
+    for (unsigned i = 0; i < n; i++)
+        give_back(qp, ops[i]);
 }
 
 static void forget_all_keys(struct worker *w)
@@ -139,24 +168,43 @@ static void forget_keys(struct worker *w)
         forget_all_keys(w);
 }
 
-/* Takes from the lanes of one class and performs what it got. */
-static bool serve(struct worker *w, enum milgi_op_class cls)
+/*
+ * How many a worker takes with one step, and among how many workers what waits is divided: what is done together is
+ * not, for that would make it dearer.
+ */
+static unsigned take(struct worker *w, struct milgi__crew_qp *qp, int lane, struct milgi_op **ops)
+{
+    unsigned workers = w->crew->options.workers;
+
+    switch (lane) {
+    case TOGETHER: return milgi__lane_take(&qp->lane[lane], ops, MILGI__CREW_TOGETHER, 1);
+    case MILGI_OP_CLASS_RECORDS: return milgi__lane_take(&qp->lane[lane], ops, RECORDS_AT_ONCE, workers);
+    default: return milgi__lane_take(&qp->lane[lane], ops, 1, workers);
+    }
+}
+
+/* Takes from the lanes of one kind and performs what it got. */
+static bool serve(struct worker *w, int lane)
 {
     struct milgi__crew *crew = w->crew;
-    struct milgi_op *ops[RECORDS_AT_ONCE];
-    unsigned max = cls == MILGI_OP_CLASS_RECORDS ? RECORDS_AT_ONCE : 1;
+    struct milgi_op *ops[MILGI__CREW_TOGETHER];
     unsigned qps_n = atomic_load_explicit(&crew->qps_n, memory_order_acquire);
 
     for (unsigned i = 0; i < qps_n; i++) {
         unsigned at = (w->cursor + i) % qps_n;
         struct milgi__crew_qp *qp = atomic_load_explicit(&crew->qps[at], memory_order_acquire);
-        unsigned n = milgi__lane_take(&qp->lane[cls], ops, max, crew->options.workers);
+        unsigned n = take(w, qp, lane, ops);
         if (n == 0)
             continue;
         w->cursor = at + 1;
-        w->records_last = cls == MILGI_OP_CLASS_RECORDS;
+        w->records_last = lane == MILGI_OP_CLASS_RECORDS;
+        w->together_last = lane == TOGETHER;
         if (w->forgotten != atomic_load_explicit(&crew->gone_n, memory_order_acquire))
             forget_keys(w);
+        if (lane == TOGETHER) {
+            perform_together(w, qp, ops, n);
+            return true;
+        }
         for (unsigned k = 0; k < n; k++)
             perform(w, qp, ops[k]);
         return true;
@@ -164,13 +212,23 @@ static bool serve(struct worker *w, enum milgi_op_class cls)
     return false;
 }
 
+/* Of handshake ops those that it has not done last. */
+static bool serve_handshakes(struct worker *w)
+{
+    if (!w->crew->options.ops->together)
+        return serve(w, MILGI_OP_CLASS_HANDSHAKE);
+    if (w->together_last)
+        return serve(w, MILGI_OP_CLASS_HANDSHAKE) || serve(w, TOGETHER);
+    return serve(w, TOGETHER) || serve(w, MILGI_OP_CLASS_HANDSHAKE);
+}
+
 static bool work(struct worker *w)
 {
     bool records_first = (w->index == 0 && w->crew->options.workers > 1) || !w->records_last;
 
     if (records_first)
-        return serve(w, MILGI_OP_CLASS_RECORDS) || serve(w, MILGI_OP_CLASS_HANDSHAKE);
-    return serve(w, MILGI_OP_CLASS_HANDSHAKE) || serve(w, MILGI_OP_CLASS_RECORDS);
+        return serve(w, MILGI_OP_CLASS_RECORDS) || serve_handshakes(w);
+    return serve_handshakes(w) || serve(w, MILGI_OP_CLASS_RECORDS);
 }
 
 static void relax(void)
@@ -204,8 +262,8 @@ static bool anything_waits(struct milgi__crew *crew)
 
     for (unsigned i = 0; i < qps_n; i++) {
         struct milgi__crew_qp *qp = atomic_load(&crew->qps[i]);
-        for (int cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-            if (milgi__lane_waiting(&qp->lane[cls]))
+        for (int lane = 0; lane < LANES; lane++) {
+            if (milgi__lane_waiting(&qp->lane[lane]))
                 return true;
         }
     }
@@ -299,8 +357,8 @@ static void free_qp(struct milgi__crew_qp *qp)
         return;
     if (qp->fd >= 0)
         close(qp->fd);
-    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++)
-        milgi__free((void *)qp->lane[cls].cell);
+    for (int lane = 0; lane < LANES; lane++)
+        milgi__free((void *)qp->lane[lane].cell);
     milgi__free(qp->memory);
 }
 
@@ -371,8 +429,8 @@ static struct milgi__crew_qp *new_qp(struct milgi__crew *crew)
     qp->ready_end = &qp->ready;
     qp->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     bool made = qp->fd >= 0;
-    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++)
-        made = made && init_lane(&qp->lane[cls], crew->options.depth);
+    for (int lane = 0; lane < LANES; lane++)
+        made = made && init_lane(&qp->lane[lane], crew->options.depth);
     if (!made) {
         free_qp(qp);
         return NULL;
@@ -499,6 +557,15 @@ void milgi__crew_close(struct milgi__crew_qp *qp)
     pthread_mutex_unlock(&qp->crew->lock);
 }
 
+static int lane_of(const struct milgi__crew *crew, const struct milgi_op *op)
+{
+    const struct milgi__crew_options *options = &crew->options;
+
+    if (op->cls == MILGI_OP_CLASS_RECORDS)
+        return MILGI_OP_CLASS_RECORDS;
+    return options->ops->together && options->ops->together(options->ctx, op) ? TOGETHER : MILGI_OP_CLASS_HANDSHAKE;
+}
+
 unsigned milgi__crew_enqueue(struct milgi__crew_qp *qp, struct milgi_op *const *ops, unsigned n)
 {
     unsigned room = qp->crew->options.depth - qp->in_flight;
@@ -508,12 +575,11 @@ unsigned milgi__crew_enqueue(struct milgi__crew_qp *qp, struct milgi_op *const *
         return 0;
     for (unsigned i = 0; i < n; i++) {
         atomic_init(&milgi__ticket(ops[i])->state, MILGI__TICKET_WAITING);
-        bool records = ops[i]->cls == MILGI_OP_CLASS_RECORDS;
-        milgi__lane_put(&qp->lane[records ? MILGI_OP_CLASS_RECORDS : MILGI_OP_CLASS_HANDSHAKE], ops[i]);
+        milgi__lane_put(&qp->lane[lane_of(qp->crew, ops[i])], ops[i]);
     }
     qp->in_flight += n;
-    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++)
-        milgi__lane_publish(&qp->lane[cls]);
+    for (int lane = 0; lane < LANES; lane++)
+        milgi__lane_publish(&qp->lane[lane]);
     milgi__bed_call(&qp->crew->bed, n);
     return n;
 }
@@ -561,8 +627,8 @@ static void drain(struct milgi__crew_qp *qp)
 {
     struct milgi_op *op;
 
-    for (int cls = 0; cls < MILGI_OP_CLASSES; cls++) {
-        while (milgi__lane_take(&qp->lane[cls], &op, 1, 1) == 1) {
+    for (int lane = 0; lane < LANES; lane++) {
+        while (milgi__lane_take(&qp->lane[lane], &op, 1, 1) == 1) {
             op->status = MILGI_OP_CANCELLED;
             give_back(qp, op);
         }

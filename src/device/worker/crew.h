@@ -3,10 +3,10 @@
  * A crew: threads that execute the ops of any number of engines. What a worker does with an op is the device's: it
  * computes; what may block for ever is no work for a crew, whose queue pairs it would keep from ending.
  *
- * An engine reaches the crew through a queue pair of two lanes (records, handshake) and a done list. All workers serve
- * all lanes of all queue pairs. Of the two kinds of work neither may starve the other: the first worker of several
- * takes records before handshake ops, so never are all of them on handshake ops while records wait; every other one
- * (and a worker that is alone) prefers what it has not done last.
+ * An engine reaches the crew through a queue pair of three lanes (records, handshake ops, and those of the latter that
+ * are done together) and a done list. All workers serve all lanes of all queue pairs. Of the two kinds of work neither
+ * may starve the other: the first worker of several takes records before handshake ops, so never are all of them on
+ * handshake ops while records wait; every other one (and a worker that is alone) prefers what it has not done last.
  */
 #pragma once
 
@@ -19,6 +19,8 @@
 struct milgi__crew;
 struct milgi__crew_qp;
 
+#define MILGI__CREW_TOGETHER 16u
+
 struct milgi__crew_ops {
     /* up to 9 characters */
     const char *thread_name;
@@ -27,6 +29,13 @@ struct milgi__crew_ops {
     void (*worker_free)(void *state);
     /* Sets status and device_code. */
     void (*perform)(void *state, unsigned worker, struct milgi_op *op);
+    /*
+     * Handshake ops that a worker takes several of at once, up to MILGI__CREW_TOGETHER, because that is done sooner
+     * than one by one; asked on the engine's thread. NULL: there are none.
+     */
+    bool (*together)(void *ctx, const struct milgi_op *op);
+    /* Sets status, device_code and service_ns of each. */
+    void (*perform_together)(void *state, unsigned worker, struct milgi_op *const *ops, unsigned n);
     /* Wipes what the worker keeps of the key with this serial, or of all keys (before a long sleep). */
     void (*forget)(void *state, uint64_t serial);
     void (*forget_all)(void *state);
