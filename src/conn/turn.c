@@ -130,7 +130,7 @@ void milgi__conn_destroy(struct milgi_conn *c)
     milgi__conn_forget_chain(c);
     milgi__conn_forget_outcome(c);
     milgi__free(c->server_name);
-    milgi__free_wiped(c, sizeof *c + milgi__transport_place());
+    milgi__free(c); /* what was secret in it has been wiped */
 }
 
 /* Frees at last, if a callback asked for it while we were at work. */
