@@ -140,6 +140,11 @@ if(MILGI_BENCH)
   target_sources(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/bench/asynchrony/op.c)
   target_include_directories(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/src)
 
+  if(BUILD_TESTING AND TARGET milgi)
+    add_test(NAME bench.proxy COMMAND ${PROJECT_SOURCE_DIR}/tests/bench/proxy ${PROJECT_BINARY_DIR})
+    set_tests_properties(bench.proxy PROPERTIES LABELS bench TIMEOUT 300)
+  endif()
+
   # bench/peers: a program for each library, which links nothing of another. Those in other languages: bench/peers/crates.
   if(NOT MILGI_SANITIZE) # their malloc is counted
     find_library(GNUTLS gnutls)

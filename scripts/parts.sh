@@ -101,9 +101,9 @@ valgrind_crowd() {
 valgrind_interop() { part valgrind-interop valgrind_peers; }
 valgrind_load() { part valgrind-load valgrind_crowd; }
 
-# That the benchmark beside other libraries works; no time is judged.
+# That the benchmarks beside other libraries and proxies work; no time is judged.
 bench_peers() {
-    build release bench_peers
+    build release bench_peers milgi bench_proxy
     run_ctest release -R '^bench\.'
 }
 

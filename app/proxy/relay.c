@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE 32768u
+#define READ_SIZE 65536u
 #define PIECES 32
 #define COMPLAIN_MS 1000u    /* between two complaints about the backend */
 #define WASTE_MAX (1u << 20) /* bytes that a client may send to a backend that takes none */
