@@ -81,6 +81,8 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  *            device does not understand is accepted and comes back BROKEN. A refused op is untouched and will be
  *            offered again unchanged.
  * dequeue    up to n finished ops, in any order, each with its final status; 0 if there are none now.
+ * process    seals or opens (|type|) |n| records of one AEAD key at once, on the calling thread, and sets the status of
+ *            each: no op, nothing under way afterwards. For inline devices alone, beside enqueue(). May be NULL.
  * notify_fd  an fd that becomes readable when ops have finished after arm(); -1: none. The same for the life of the
  *            queue pair.
  * arm        asks for one notification when an op finishes. Returns 1 if finished ops are waiting already (nothing is
@@ -112,6 +114,8 @@ struct milgi_device_ops {
     void (*key_free)(struct milgi_qp *qp, const struct milgi_key *key, void *loaded);
     unsigned (*enqueue)(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n);
     unsigned (*dequeue)(struct milgi_qp *qp, struct milgi_op **ops, unsigned n);
+    void (*process)(struct milgi_qp *qp, int type, const struct milgi_key *key, struct milgi_op_record *records,
+        unsigned n);
     int (*notify_fd)(struct milgi_qp *qp);
     int (*arm)(struct milgi_qp *qp);
     uint64_t (*next_event)(struct milgi_qp *qp);

@@ -112,6 +112,12 @@ struct milgi_engine_options {
     /* re-run a BROKEN or LOST op once on the inline device when its inputs are intact; default true */
     bool rerun;
     /*
+     * Records of established connections that run inline are sealed and opened in one go, without an op for each, as
+     * long as nothing about them is out of the ordinary; default true. It changes nothing but speed: what the
+     * application, the peer and the statistics see is the same
+     */
+    bool short_path;
+    /*
      * Service time that may be outstanding per unit of a device's parallelism; default 20 ms. Two ops per unit may be
      * in a device however long they take.
      */

@@ -151,6 +151,25 @@ struct milgi_op_aead {
 };
 
 /*
+ * A record that a device seals or opens while it is asked to (milgi_device_ops.process), under the same rules as SEAL
+ * and OPEN, in one piece. |dst| may be |src|; they overlap in no other way.
+ *
+ * SEAL: the |len| bytes at |src|, with inner_type and padding; |dst| has room for len + 1 + pad_len + 16 bytes.
+ * OPEN: the |len| bytes at |src|, which the tag stands behind; as many go to |dst|, wiped if the tag is wrong.
+ */
+struct milgi_op_record {
+    uint8_t nonce[12];
+    uint8_t aad_len;
+    uint8_t aad[13];
+    uint8_t inner_type; /* SEAL */
+    uint8_t status;     /* enum milgi_op_status: OK, REJECTED or BROKEN */
+    uint16_t pad_len;   /* SEAL */
+    uint32_t len;
+    int32_t device_code;
+    uint8_t *src, *dst;
+};
+
+/*
  * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share, which is written
  *         to |share|, where there is room for share.len bytes; pub_len of them are written. seed is 32 bytes for X25519
  *         (the private key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).

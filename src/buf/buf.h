@@ -115,6 +115,8 @@ struct milgi__bufq {
 };
 /* takes the reference; 0 or MILGI_ENOMEM (not taken) */
 int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice);
+/* Makes sure that one more can be pushed; false: no memory. */
+bool milgi__bufq_room(struct milgi__bufq *q);
 /* Copies |len| bytes from offset |at| without consuming; false when there are fewer. */
 bool milgi__bufq_peek(const struct milgi__bufq *q, size_t at, void *out, size_t len);
 /*

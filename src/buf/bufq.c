@@ -26,13 +26,18 @@ static int grow(struct milgi__bufq *q)
     return 0;
 }
 
+bool milgi__bufq_room(struct milgi__bufq *q)
+{
+    return q->n < q->cap || grow(q) == 0;
+}
+
 int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice)
 {
     if (slice.len == 0) {
         milgi_chunk_unref(slice.chunk);
         return 0;
     }
-    if (q->n == q->cap && grow(q) != 0)
+    if (!milgi__bufq_room(q))
         return MILGI_ENOMEM;
     *at(q, q->n++) = slice;
     q->len += slice.len;

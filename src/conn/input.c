@@ -132,6 +132,16 @@ static bool wants_update(const struct milgi_conn *c)
         milgi__transport_records(c->transport, MILGI__READ) >= c->outcome->suite->record_limit;
 }
 
+static void take_message(struct milgi_conn *c, struct milgi__message *message)
+{
+    c->records_in++;
+    milgi__conn_dispatch(c, message);
+    if (c->phase == MILGI__HANDSHAKING)
+        milgi__conn_handshake(c);
+    if (wants_update(c))
+        milgi__conn_update_write(c, true, false);
+}
+
 /* The next message in order to what it is for. True: there was one. */
 static bool hand_on(struct milgi_conn *c)
 {
@@ -141,12 +151,7 @@ static bool hand_on(struct milgi_conn *c)
     case MILGI__POP_NONE:
         return false;
     case MILGI__POP_MESSAGE:
-        c->records_in++;
-        milgi__conn_dispatch(c, &message);
-        if (c->phase == MILGI__HANDSHAKING)
-            milgi__conn_handshake(c);
-        if (wants_update(c))
-            milgi__conn_update_write(c, true, false);
+        take_message(c, &message);
         return true;
     case MILGI__POP_FAILED:
         break;
@@ -182,13 +187,27 @@ static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
     return false;
 }
 
+/* Opens and hands on all that can be at once. True: something was opened. */
+static bool open_data(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
+{
+    struct milgi__message message;
+    bool any = false, opened = c->phase == MILGI__ESTABLISHED;
+    while (opened && may_open(c)) {
+        if (milgi__transport_open_data(c->transport, budget_ns, spent_ns, &message, &opened) != MILGI__POP_MESSAGE)
+            return any || opened;
+        take_message(c, &message);
+        any = true;
+    }
+    return any;
+}
+
 bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
 {
     bool progress = false;
     c->in_dry = false;
     while (milgi__conn_live(c) && c->in < MILGI__IN_CLOSED) {
         bool popped = hand_on(c);
-        bool opened = open_next(c, spent_ns);
+        bool opened = open_data(c, budget_ns, spent_ns) || open_next(c, spent_ns);
         if (!popped && !opened) {
             c->in_dry = may_open(c) && !c->blocked_room;
             break;

@@ -204,6 +204,12 @@ bool milgi__conn_release_held(struct milgi_conn *c)
 
 /* --- framing ---------------------------------------------------------------------------------------- */
 
+/* How many records are sent under one key. */
+static uint64_t rekey_at(const struct milgi_conn *c)
+{
+    return MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS), milgi__transport_records_max(c->transport));
+}
+
 /* Our key is changed before what comes next: the peer has asked for it, or the key is at its limit. */
 /*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
    */
@@ -216,14 +222,44 @@ static void update_if_due(struct milgi_conn *c)
         milgi__conn_update_write(c, false, true);
     if (!unframed || c->phase != MILGI__ESTABLISHED)
         return;
-    uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
-        milgi__transport_records_max(c->transport));
-    if (milgi__transport_records(c->transport, MILGI__WRITE) >= most)
+    if (milgi__transport_records(c->transport, MILGI__WRITE) >= rekey_at(c))
         milgi__conn_update_write(c, false, true);
 }
 
-/* Frames and submits the next record. True: one was framed. */
-static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
+/* A finished record, or several side by side: one slice with those of this round that stand before it. */
+static void put_out(struct milgi_conn *c, struct milgi_slice slice, uint32_t round)
+{
+    struct milgi__bufq *q = &c->output;
+    struct milgi_slice *last = q->n > round ? &q->ring[(q->head + q->n - 1) & (q->cap - 1)] : NULL;
+    if (last && last->chunk == slice.chunk && last->data + last->len == slice.data) {
+        last->len += slice.len;
+        q->len += slice.len;
+        milgi_chunk_unref(slice.chunk);
+    } else {
+        (void)milgi__bufq_push(q, slice); /* there is room */
+        milgi__engine_dirty(c->engine, &c->owner);
+    }
+}
+
+/* Seals as much of the application data as can be at once. True: some of it was. */
+static bool seal_data(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
+{
+    struct milgi__sealed sealed;
+    uint64_t most = rekey_at(c), records = milgi__transport_records(c->transport, MILGI__WRITE);
+    uint64_t limit = milgi__conn_share(c, MILGI_LIMIT_OUTPUT), with_network = milgi__conn_with_network(c);
+    if (c->phase != MILGI__ESTABLISHED || c->owes_update || records >= most || !milgi__bufq_room(&c->output))
+        return false;
+    milgi__transport_seal_data(c->transport, most - records, limit - with_network, c->output.cap - c->output.n,
+        spent_ns, &sealed);
+    for (unsigned i = 0; i < sealed.slices_n; i++)
+        put_out(c, sealed.slice[i], round);
+    assert(milgi__conn_with_network(c) <= milgi__framed_max(c->config));
+    c->records_out += sealed.n;
+    return sealed.n > 0;
+}
+
+/* Frames and submits the next record, or several. True: one was framed. */
+static bool seal_next(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
 {
     update_if_due(c);
     if (c->phase == MILGI__FAILING)
@@ -233,6 +269,8 @@ static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
     /* KeyUpdates, which are all of the handshake's that there is after it, wait too: else answers would pile up. */
     if ((data || (type == MILGI__HANDSHAKE && c->phase == MILGI__ESTABLISHED)) && network_full(c))
         return false;
+    if (data && seal_data(c, round, spent_ns))
+        return true;
     switch (milgi__transport_seal(c->transport, spent_ns)) {
     case MILGI__START_OP:
     case MILGI__START_READY:
@@ -249,32 +287,31 @@ static bool seal_next(struct milgi_conn *c, uint64_t *spent_ns)
 }
 
 /* Finished records, in order, to the list of what on_output hands over. */
-static bool collect(struct milgi_conn *c)
+static bool collect(struct milgi_conn *c, uint32_t round)
 {
     struct milgi_slice slice;
     bool any = false;
-    while (milgi__transport_take(c->transport, &slice)) {
-        if (milgi__bufq_push(&c->output, slice) != 0) {
-            milgi_chunk_unref(slice.chunk);
+    while (milgi__transport_finished(c->transport)) {
+        if (!milgi__bufq_room(&c->output)) {
             /* A framed record is never left out: the direction ends here. */
             struct milgi__failure failure = milgi__failure(MILGI_ENOMEM, MILGI_ALERT_NONE, "no memory for output");
             milgi__transport_break(c->transport, &failure);
             break;
         }
-        any = true;
+        any = milgi__transport_take(c->transport, &slice);
+        put_out(c, slice, round);
     }
-    if (any)
-        milgi__engine_dirty(c->engine, &c->owner);
     return any;
 }
 
 bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
 {
     bool progress = false;
+    uint32_t round = c->output.n;
     /* What is not framed when it fails is not framed any more: the turn drops it first. */
-    while (c->phase < MILGI__CLOSED && c->phase != MILGI__FAILING && seal_next(c, spent_ns))
+    while (c->phase < MILGI__CLOSED && c->phase != MILGI__FAILING && seal_next(c, round, spent_ns))
         progress = true;
-    progress |= collect(c);
+    progress |= collect(c, round);
     const struct milgi__failure *broken = milgi__transport_broken(c->transport);
     if (broken)
         milgi__conn_fail_with(c, broken);

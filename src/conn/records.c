@@ -36,11 +36,18 @@ static size_t env_padding(void *ctx, size_t content_len)
     return config->padding ? config->padding(config->padding_ctx, content_len) : 0;
 }
 
+static void env_process(
+    void *ctx, int type, struct milgi_key *key, struct milgi_op_record *records, unsigned n)
+{
+    milgi__engine_process(((struct milgi__transport *)ctx)->engine, type, key, records, n);
+}
+
 static const struct milgi__record_calls calls = {
     .op_new = env_op_new,
     .route_inline = env_inline,
     .key_release = env_key_release,
     .padding = env_padding,
+    .process = env_process,
     .in_turn = env_in_turn,
 };
 
@@ -155,6 +162,19 @@ enum milgi__start milgi__transport_open(
     return MILGI__START_READY;
 }
 
+enum milgi__pop milgi__transport_open_data(struct milgi__transport *t, uint64_t budget_ns, uint64_t *work_ns,
+    struct milgi__message *message, bool *opened)
+{
+    uint32_t len = milgi__short_next(&t->rec, milgi__engine_short(t->engine, MILGI_OP_OPEN));
+    *opened = len > 0;
+    if (!len)
+        return MILGI__POP_NONE;
+    *work_ns += RECORD_NS + (len >> BYTE_NS_SHIFT);
+    milgi__engine_count(t->engine, 0, 0, len);
+    bool hold = *work_ns >= budget_ns; /* what is opened last in a turn is handed on in the next */
+    return milgi__short_open(&t->rec, len, hold, message) ? MILGI__POP_MESSAGE : MILGI__POP_NONE;
+}
+
 enum milgi__pop milgi__transport_next(
     struct milgi__transport *t, struct milgi__message *message, struct milgi__failure *failure)
 {
@@ -215,6 +235,25 @@ enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *wo
     milgi__engine_count(t->engine, 0, len, 0);
     milgi__engine_submit(t->engine, t->owner, op, SLOT_SEAL);
     return MILGI__START_READY;
+}
+
+void milgi__transport_seal_data(struct milgi__transport *t, uint64_t most, uint64_t room, unsigned slices,
+    uint64_t *work_ns, struct milgi__sealed *sealed)
+{
+    uint64_t bytes = 0;
+    uint32_t below = t->config->padding ? 0 : milgi__engine_short(t->engine, MILGI_OP_SEAL);
+    milgi__short_seal(&t->rec, below, most, room, slices, sealed);
+    for (unsigned i = 0; i < sealed->n; i++) {
+        bytes += sealed->len[i];
+        *work_ns += RECORD_NS + (sealed->len[i] >> BYTE_NS_SHIFT);
+    }
+    if (bytes)
+        milgi__engine_count(t->engine, 0, bytes, 0);
+}
+
+bool milgi__transport_finished(const struct milgi__transport *t)
+{
+    return t->rec.out.head != t->rec.out.next;
 }
 
 bool milgi__transport_take(struct milgi__transport *t, struct milgi_slice *slice)

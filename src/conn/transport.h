@@ -63,6 +63,13 @@ int milgi__transport_feed(struct milgi__transport *t, struct milgi_slice slice);
  */
 enum milgi__start milgi__transport_open(
     struct milgi__transport *t, bool clear_data, uint64_t *work_ns, struct milgi__failure *failure);
+/*
+ * The same for application data that can be taken up and handed on at once: MESSAGE, with the caller's references. NONE
+ * and *opened: it was taken up, for next(); with it |budget_ns| is used up, or it is not what it seemed to be. Else
+ * there is nothing such: open() says what there is.
+ */
+enum milgi__pop milgi__transport_open_data(struct milgi__transport *t, uint64_t budget_ns, uint64_t *work_ns,
+    struct milgi__message *message, bool *opened);
 /* The next message in order, with the caller's references; FAILED: *failure, now and ever. */
 enum milgi__pop milgi__transport_next(
     struct milgi__transport *t, struct milgi__message *message, struct milgi__failure *failure);
@@ -85,8 +92,16 @@ int milgi__transport_write(
     struct milgi__transport *t, enum milgi__content type, const void *data, size_t len, bool reserve);
 /* Frames the next record; never OP. FAILED: nothing more can be sent. */
 enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *work_ns);
+/*
+ * Frames and finishes as much as can be at once of the application data that is next, at most |most| records and until
+ * |room| bytes are reached, in at most |slices| slices. Nothing of it goes through take(). sealed->n is 0: seal() says
+ * what there is.
+ */
+void milgi__transport_seal_data(struct milgi__transport *t, uint64_t most, uint64_t room, unsigned slices,
+    uint64_t *work_ns, struct milgi__sealed *sealed);
 /* The next bytes for the network in order, with a reference for the caller; false: none now. */
 bool milgi__transport_take(struct milgi__transport *t, struct milgi_slice *slice);
+bool milgi__transport_finished(const struct milgi__transport *t); /* there are some */
 /* What is given from here on shares no record with what was given before. */
 void milgi__transport_flush(struct milgi__transport *t);
 /* Drops application data and alerts that are not framed; what the handshake sent, and key changes, stay. */

@@ -18,6 +18,7 @@ void milgi_engine_options_init(struct milgi_engine_options *options)
         .full_line = 256,
         .op_timeout_ns = { 10000000000u, 10000000000u },
         .rerun = true,
+        .short_path = true,
         .outstanding_ns = 20000000,
         .share = { 1, 1 },
         .spin_ns = 5000,

@@ -35,6 +35,14 @@ void milgi__engine_op_free(struct milgi_engine *e, struct milgi_op *op);     /* 
 /* Takes the op. owner->ops->op_done() comes later, or from inside this call when the route is inline. */
 void milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot);
 bool milgi__engine_inline(struct milgi_engine *e, int op_type, uint32_t size); /* would submit() run it at once? */
+/*
+ * Records of less than so many bytes may be given to milgi__engine_process() now instead of submitting an op of |type|
+ * (SEAL or OPEN) for each; 0: none. Sizes are those of milgi__engine_inline().
+ */
+uint32_t milgi__engine_short(const struct milgi_engine *e, int type);
+/* Seals or opens them at once; sets the status of each. They are counted, and sampled, as ops are. */
+void milgi__engine_process(
+    struct milgi_engine *e, int type, struct milgi_key *key, struct milgi_op_record *records, unsigned n);
 bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes);
 /* MILGI_FULL_REFUSE and the line is long */
 bool milgi__engine_refuses(struct milgi_engine *e);

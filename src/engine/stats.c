@@ -103,3 +103,10 @@ void milgi__stats_inline_sample(struct milgi__stats *st, struct milgi__dev_stats
     op->flags |= MILGI__OP_SAMPLED;
     op->e.stamp_ns = stamp_ns;
 }
+
+void milgi__stats_records_sample(struct milgi__stats *st, struct milgi__dev_stats *s, uint64_t begin_ns)
+{
+    uint64_t end_ns = milgi__stats_clock(st);
+    milgi__stats_time(s, MILGI_OP_CLASS_RECORDS, MILGI_LATENCY_DEVICE, end_ns > begin_ns ? end_ns - begin_ns : 0);
+    milgi__stats_time(s, MILGI_OP_CLASS_RECORDS, MILGI_LATENCY_REORDER, 0);
+}

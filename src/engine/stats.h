@@ -9,6 +9,7 @@
  *   the burst goes in         milgi__stats_clock, milgi__stats_burst_in   before and after enqueue()
  *   the burst comes out       milgi__stats_clock, milgi__stats_out        after dequeue(); of each op, before all else
  *   inline instead of these   milgi__stats_inline_in, _out                around enqueue() and dequeue()
+ *   records without ops       milgi__stats_records_in, _out               around process(), all of this at once
  *   its end                   milgi__stats_ended or milgi__stats_lost     once for each that went in
  *   its turn                  milgi__engine_reorder (engine.h)            delivered in order, if it was sampled
  */
@@ -116,6 +117,32 @@ static inline void milgi__stats_inline_out(struct milgi__stats *st, struct milgi
     if (op->flags & MILGI__OP_SAMPLED)
         milgi__stats_device_over(s, op, milgi__stats_clock(st));
 }
+
+/* |n| records that have no op begin on the inline device. True: one of them is sampled, and now is st->last_ns. */
+static inline bool milgi__stats_records_in(struct milgi__stats *st, struct milgi__dev_stats *s, int type, unsigned n)
+{
+    s->submitted[type] += n;
+    s->cls[MILGI_OP_CLASS_RECORDS].submitted += n;
+    if (st->until_inline > n) {
+        st->until_inline -= n;
+        return false;
+    }
+    st->until_inline = st->until_inline + MILGI__SAMPLE_INLINE - n;
+    milgi__stats_clock(st);
+    return true;
+}
+
+/* They have come out, and have their turn. */
+static inline void milgi__stats_records_out(
+    struct milgi__dev_stats *s, int type, const struct milgi_op_record *records, unsigned n)
+{
+    s->completed[type] += n;
+    for (unsigned i = 0; i < n; i++)
+        s->cls[MILGI_OP_CLASS_RECORDS].ended[records[i].status]++;
+}
+
+/* The sampled one of those that have come out just now and had begun at |begin_ns|. */
+void milgi__stats_records_sample(struct milgi__stats *st, struct milgi__dev_stats *s, uint64_t begin_ns);
 
 /* |op| has come out of its device, at |stamp_ns|. */
 static inline void milgi__stats_out(struct milgi__dev_stats *s, struct milgi_op *op, uint64_t stamp_ns)

@@ -54,6 +54,27 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
     milgi__op_ended(e, d, done);
 }
 
+uint32_t milgi__engine_short(const struct milgi_engine *e, int type)
+{
+    const struct milgi__route *r = &e->route[type];
+    if (!e->o.short_path || milgi__traced(&e->tracer) || !e->dev[0].device->ops->process)
+        return 0;
+    return r->set == 1 ? UINT32_MAX : r->min_record;
+}
+
+void milgi__engine_process(
+    struct milgi_engine *e, int type, struct milgi_key *key, struct milgi_op_record *records, unsigned n)
+{
+    struct milgi__dev *d = &e->dev[0];
+    key->used |= 1u; /* it is an AEAD key, which needs no more to be ready */
+    bool sampled = milgi__stats_records_in(&e->stat, &d->stat, type, n);
+    uint64_t begin_ns = e->stat.last_ns;
+    d->device->ops->process(d->qp, type, key, records, n);
+    milgi__stats_records_out(&d->stat, type, records, n);
+    if (sampled)
+        milgi__stats_records_sample(&e->stat, &d->stat, begin_ns);
+}
+
 /* --- into the line ------------------------------------------------------------------------------------------------ */
 
 /*= Offloaded RSA signatures always; the others when it is not code of this process, tested on this processor. */

@@ -128,6 +128,16 @@ static int open(struct milgi__crypto *cx, struct milgi_op *op)
         cx, &key, a->nonce, a->aad, a->aad_len, src, a->src_n, a->tag, a->in_place ? NULL : a->dst);
 }
 
+static int record(struct milgi__crypto *cx, int type, const struct milgi__aead_key *key, struct milgi_op_record *r)
+{
+    struct milgi__piece src = { r->src, r->len };
+    if (type == MILGI_OP_SEAL)
+        return milgi__aead_seal(
+            cx, key, r->nonce, r->aad, r->aad_len, &src, 1, r->inner_type, r->pad_len, r->dst);
+    return milgi__aead_open(cx, key, r->nonce, r->aad, r->aad_len, &src, 1, r->src + r->len,
+        r->dst == r->src ? NULL : r->dst);
+}
+
 /* --- handshakes ------------------------------------------------------------------------------------------------- */
 
 static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
@@ -224,21 +234,33 @@ static int perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
     }
 }
 
+/* What |result| means; |code| keeps what it says already. */
+static uint8_t judge(int result, int32_t *code)
+{
+    if (result == 0)
+        return MILGI_OP_OK;
+    if (result == MILGI__BAD)
+        return MILGI_OP_REJECTED;
+    if (*code == 0)
+        *code = result == MILGI_ENOMEM ? MILGI_CODE_NO_MEMORY : MILGI_CODE_CRYPTO;
+    return MILGI_OP_BROKEN;
+}
+
 void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
 {
     op->device_code = 0;
     int result = perform(cx, op, loaded);
-    if (result == 0) {
-        op->status = MILGI_OP_OK;
-        return;
+    op->status = judge(result, &op->device_code);
+}
+
+void milgi__op_records(struct milgi__crypto *cx, int type, const struct milgi_key *key,
+    struct milgi_op_record *records, unsigned n)
+{
+    struct milgi__aead_key aead = aead_key(key);
+    for (unsigned i = 0; i < n; i++) {
+        records[i].device_code = 0;
+        records[i].status = judge(record(cx, type, &aead, &records[i]), &records[i].device_code);
     }
-    if (result == MILGI__BAD) {
-        op->status = MILGI_OP_REJECTED;
-        return;
-    }
-    op->status = MILGI_OP_BROKEN;
-    if (op->device_code == 0)
-        op->device_code = result == MILGI_ENOMEM ? MILGI_CODE_NO_MEMORY : MILGI_CODE_CRYPTO;
 }
 
 bool milgi__key_is_here(const struct milgi_key *key)

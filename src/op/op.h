@@ -36,6 +36,10 @@ void milgi__op_clear(struct milgi_op *op);
  */
 void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
 
+/* Seals or opens (|type|) records of an AEAD key here and now, in order; sets status and device_code of each. */
+void milgi__op_records(struct milgi__crypto *cx, int type, const struct milgi_key *key,
+    struct milgi_op_record *records, unsigned n);
+
 /*
  * Why an op of |type| that ended with |status| failed, when that is no verdict on the peer: without memory
  * (MILGI_CODE_NO_MEMORY), or by the device's fault.

@@ -39,3 +39,11 @@ enum milgi__pop {
     MILGI__POP_MESSAGE,
     MILGI__POP_FAILED
 };
+
+#define MILGI__SHORT_MAX 32u /* records that are sealed at once */
+/* They, finished; each slice is one or more records that stand side by side, with a reference for the caller. */
+struct milgi__sealed {
+    unsigned n, slices_n;
+    uint32_t len[MILGI__SHORT_MAX]; /* of each record, without its front */
+    struct milgi_slice slice[MILGI__SHORT_MAX];
+};

@@ -71,6 +71,23 @@ static inline uint64_t network_order(uint64_t v)
     return v;
 }
 
+/*= RFC8446 5.3: "The padded sequence number is XORed with either the static client_write_iv or server_write_iv" */
+static void make_nonce(const struct milgi__direction *d, uint64_t number, uint8_t nonce[12])
+{
+    uint64_t iv, seq = network_order(number);
+    memcpy(&iv, d->iv + 4, sizeof iv);
+    iv ^= seq;
+    memcpy(nonce, d->iv, 4);
+    memcpy(nonce + 4, &iv, sizeof iv);
+}
+
+void milgi__format_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
+    const uint8_t *front, uint32_t len)
+{
+    make_nonce(d, seq, record->nonce);
+    record->aad_len = d->format->aad(d->format, record->aad, front, seq, len);
+}
+
 static void fill(struct milgi_op *op, enum milgi_op_type type, const struct milgi__direction *d, const uint8_t *front,
     uint32_t len, bool in_place)
 {
@@ -82,12 +99,7 @@ static void fill(struct milgi_op *op, enum milgi_op_type type, const struct milg
     if (!in_place)
         op->flags |= MILGI__OP_RERUN;
     struct milgi_op_aead *a = &op->u.aead;
-    /*= RFC8446 5.3: "The padded sequence number is XORed with either the static client_write_iv or server_write_iv" */
-    uint64_t iv, seq = network_order(d->seq);
-    memcpy(&iv, d->iv + 4, sizeof iv);
-    iv ^= seq;
-    memcpy(a->nonce, d->iv, 4);
-    memcpy(a->nonce + 4, &iv, sizeof iv);
+    make_nonce(d, d->seq, a->nonce);
     a->aad_len = d->format->aad(d->format, a->aad, front, d->seq, len);
     a->in_place = in_place;
 }

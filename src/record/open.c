@@ -109,18 +109,12 @@ void milgi__record_opened(struct milgi__record *r, struct milgi_op *op)
     e->device_code = op->device_code;
     e->op_status = op->status;
     milgi__entry_back(e, op);
-    if (op->status == MILGI_OP_OK) {
-        e->state = MILGI__ENTRY_OK;
-        if (e->in_place)
-            return;
-        e->dst = (struct milgi_slice){ a->dst_chunk, a->dst, e->len };
-        a->dst_chunk = NULL;
-        a->dst = NULL;
-    } else if (op->status == MILGI_OP_REJECTED) {
-        e->state = MILGI__ENTRY_REJECTED;
-    } else {
-        e->state = MILGI__ENTRY_BROKEN;
-    }
+    e->state = milgi__entry_state(op->status);
+    if (e->state != MILGI__ENTRY_OK || e->in_place)
+        return;
+    e->dst = (struct milgi_slice){ a->dst_chunk, a->dst, e->len };
+    a->dst_chunk = NULL;
+    a->dst = NULL;
 }
 
 /* Back to its ciphertext. */

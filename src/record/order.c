@@ -76,8 +76,7 @@ static uint32_t without_zeros(const uint8_t *p, uint32_t len)
     return len;
 }
 
-/* The content type, and in *|len| how many bytes come before it; 0: there is none. */
-static uint8_t inner_type(const struct milgi_slice *slices, unsigned n, uint32_t *len)
+uint8_t milgi__inner_type(const struct milgi_slice *slices, unsigned n, uint32_t *len)
 {
     /*= RFC8446 5.4: "the receiving implementation scans the field from the end toward the beginning until it finds a
      *= non-zero octet. This non-zero octet is the content type of the message." */
@@ -129,8 +128,7 @@ static void hand_over(struct milgi__message *message, const struct milgi_slice *
     }
 }
 
-/* A window in which no open was wasted doubles the next one. */
-static void count_clean(struct milgi__record *r)
+void milgi__count_clean(struct milgi__record *r)
 {
     struct milgi__direction *in = &r->in;
     if (!r->speculating || in->window >= r->window_max || ++r->clean < in->window)
@@ -164,7 +162,7 @@ enum milgi__pop milgi__record_pop(
     uint32_t len = e->len;
     if (e->protected) {
         if (in->format->inner_len)
-            type = inner_type(slices, n, &len);
+            type = milgi__inner_type(slices, n, &len);
         if (!judge(in->format, type, e->len, len, failure))
             return MILGI__POP_FAILED;
         r->seen_protected_in = true;
@@ -176,7 +174,7 @@ enum milgi__pop milgi__record_pop(
         unref_all(e->src, e->src_n);
     milgi__entry_leaves(r, e);
     in->head++;
-    count_clean(r);
+    milgi__count_clean(r);
     return MILGI__POP_MESSAGE;
 }
 

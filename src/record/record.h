@@ -22,6 +22,8 @@ struct milgi__record_calls {
     bool (*route_inline)(void *ctx, int op_type, uint32_t size); /* would the op run inside its submission? */
     void (*key_release)(void *ctx, struct milgi_key *key);       /* gives one reference up */
     size_t (*padding)(void *ctx, size_t content_len);            /* NULL: none */
+    /* seals or opens (|type|) records at once and sets the status of each; see below, the short way */
+    void (*process)(void *ctx, int type, struct milgi_key *key, struct milgi_op_record *records, unsigned n);
     /* a record has its turn whose op was sampled and came back from the device |dev| at |back_ns|. May be NULL */
     void (*in_turn)(void *ctx, unsigned dev, uint64_t back_ns);
 };
@@ -219,6 +221,31 @@ void milgi__record_drop_pending(struct milgi__record *r);
 /* Records framed under the key that the next one will have: 0 as soon as a change of keys was put first. */
 uint64_t milgi__record_write_seq(const struct milgi__record *r);
 
+/* --- the short way ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Application data whose ops would run inside their submission needs none: it is opened and sealed on the spot, as long
+ * as nothing else is under way in its direction. What is out of the ordinary is left to the functions above, as it is,
+ * or, when it shows only in what was opened, in the ring. Nobody can tell which way a record went. |below|: how large
+ * it may be, as with route_inline(), less one; 0: none may.
+ */
+
+/* What milgi__short_open() would open next, as bytes of ciphertext without the tag; 0: nothing. */
+uint32_t milgi__short_next(struct milgi__record *r, uint32_t below);
+/*
+ * Opens it, in place: |len| is what milgi__short_next() has just said. True: *message has it, as if it had been popped.
+ * False: it is at the head of the ring, where milgi__record_pop() finds it; always so if |hold|.
+ */
+bool milgi__short_open(struct milgi__record *r, uint32_t len, bool hold, struct milgi__message *message);
+
+/*
+ * Seals at most |most| records, the last of them the one with which |room| bytes are reached or passed, into at most
+ * |slices| slices. Nothing (sealed->n is 0) when the next one is not ordinary or there is no memory. If one fails, it
+ * counts, is in no slice, and nothing more can be sent.
+ */
+void milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t most, uint64_t room, unsigned slices,
+    struct milgi__sealed *sealed);
+
 /* --- the ring, for the files of this directory -------------------------------------------------------------------- */
 
 static inline struct milgi__entry *milgi__ring_at(const struct milgi__direction *d, uint32_t position)
@@ -234,6 +261,13 @@ static inline void milgi__entry_started(struct milgi__entry *e, const struct mil
     e->op_generation = op->e.generation;
     e->back_ns = 0;
     e->state = MILGI__ENTRY_SUBMITTED;
+}
+/* Of an open that ended with |status|. */
+static inline enum milgi__entry_state milgi__entry_state(int status)
+{
+    if (status == MILGI_OP_OK)
+        return MILGI__ENTRY_OK;
+    return status == MILGI_OP_REJECTED ? MILGI__ENTRY_REJECTED : MILGI__ENTRY_BROKEN;
 }
 /* |op| has come back for |e|. */
 static inline void milgi__entry_back(struct milgi__entry *e, const struct milgi_op *op)
@@ -252,6 +286,10 @@ static inline void milgi__entry_leaves(const struct milgi__record *r, struct mil
 }
 /* The record that |op| is out for; NULL: none any more. It is most often the last before |end|, or the first. */
 struct milgi__entry *milgi__ring_find(const struct milgi__direction *d, const struct milgi_op *op, uint32_t end);
+/* The content type, and in *|len| how many bytes of the plaintext |slices| come before it; 0: there is none. */
+uint8_t milgi__inner_type(const struct milgi_slice *slices, unsigned n, uint32_t *len);
+/* A record was handed on: a window in which no open was wasted doubles the next one. */
+void milgi__count_clean(struct milgi__record *r);
 /* Drops all records in it. */
 void milgi__ring_clear(struct milgi__direction *d);
 void milgi__ring_fini(struct milgi__direction *d);

@@ -81,6 +81,12 @@ static unsigned cpu_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned
     return i;
 }
 
+static void cpu_process(struct milgi_qp *qp, int type, const struct milgi_key *key, struct milgi_op_record *records,
+    unsigned n)
+{
+    milgi__op_records(qp->cx, type, key, records, n);
+}
+
 static int cpu_notify_fd(struct milgi_qp *qp)
 {
     (void)qp;
@@ -108,6 +114,7 @@ static const struct milgi_device_ops cpu_ops = {
     .key_free = cpu_key_free,
     .enqueue = cpu_enqueue,
     .dequeue = cpu_dequeue,
+    .process = cpu_process,
     .notify_fd = cpu_notify_fd,
     .quiesce = cpu_quiesce,
     .destroy = cpu_destroy,

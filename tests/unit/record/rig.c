@@ -62,7 +62,19 @@ static size_t padding(void *ctx, size_t content_len)
     return s->pad;
 }
 
-static const struct milgi__record_calls calls = { op_new, route_inline, key_release, padding, NULL };
+static void process(void *ctx, int type, struct milgi_key *key, struct milgi_op_record *records, unsigned n)
+{
+    struct side *s = ctx;
+    milgi__op_records(s->rig->cx, type, key, records, n);
+}
+
+static const struct milgi__record_calls calls = {
+    .op_new = op_new,
+    .route_inline = route_inline,
+    .key_release = key_release,
+    .padding = padding,
+    .process = process,
+};
 
 void side_init(struct side *s, struct rig *rig, unsigned window, unsigned record_max)
 {

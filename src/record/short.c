@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The short way: application data is opened and sealed on the spot, without an op and without a place in the ring,
+ * while nothing else is under way in its direction. Whatever is not ordinary is left to the rest of the pipeline.
+ */
+#include "record/pending.h"
+#include "record/record.h"
+
+/* A row whose records of data the functions here can make and read: the type inside, nothing before the ciphertext. */
+static bool suits(const struct milgi__direction *d)
+{
+    const struct milgi__format *f = d->format;
+    return d->key && f->inner_len && f->outer_type == MILGI__DATA && !f->explicit_len && d->head == d->tail;
+}
+
+/* --- in --------------------------------------------------------------------------------------------------------- */
+
+uint32_t milgi__short_next(struct milgi__record *r, uint32_t below)
+{
+    struct milgi__direction *in = &r->in;
+    /* Once a protected record has been taken nothing is special about those that follow. */
+    if (!below || !r->seen_protected_in || r->front_len || r->partial || !r->input.n || !suits(in) ||
+        in->seq >= in->epoch_records_max)
+        return 0;
+    const struct milgi__format *f = in->format;
+    const struct milgi_slice *first = &r->input.ring[r->input.head];
+    if (first->len < f->header_len || first->data[0] != f->outer_type)
+        return 0;
+    uint32_t body = milgi__format_body(f, first->data);
+    if (body <= f->tag_len || body > f->protected_max || first->len - f->header_len < body)
+        return 0;
+    uint32_t len = body - f->tag_len;
+    if (len >= below || len > MILGI__PLAINTEXT_MAX + f->inner_len)
+        return 0;
+    return milgi__ring_room(in) ? len : 0; /* for what comes out of it */
+}
+
+/* What was opened is judged, or waits, in the ring, as if it had gone there first. */
+static void keep(
+    struct milgi__record *r, const struct milgi_slice *plaintext, const struct milgi_op_record *record)
+{
+    struct milgi__direction *in = &r->in;
+    struct milgi__entry *e = milgi__ring_at(in, in->tail++);
+    in->next = in->tail;
+    e->type = in->format->outer_type;
+    e->src[0] = *plaintext;
+    e->src_n = 1;
+    e->in_place = e->protected = true;
+    e->bare = false;
+    e->back_ns = 0;
+    e->len = plaintext->len;
+    e->dst.chunk = NULL;
+    e->op_status = record->status;
+    e->device_code = record->device_code;
+    e->state = milgi__entry_state(record->status);
+}
+
+bool milgi__short_open(struct milgi__record *r, uint32_t len, bool hold, struct milgi__message *message)
+{
+    struct milgi__direction *in = &r->in;
+    const struct milgi__format *f = in->format;
+    struct milgi_slice slice;
+    (void)milgi__bufq_take(&r->input, f->header_len + len + f->tag_len, &slice, 1);
+    struct milgi_op_record record = { .len = len };
+    milgi__format_record(&record, in, in->seq++, slice.data, len);
+    slice.data += f->header_len;
+    slice.len = len;
+    record.src = record.dst = slice.data;
+    uint32_t end = (uint32_t)(slice.data - milgi_chunk_data(slice.chunk)) + len;
+    milgi__chunk_taint(slice.chunk, end, r->env->owner);
+    r->env->calls->process(r->env->ctx, MILGI_OP_OPEN, in->key, &record, 1);
+    uint32_t content = len;
+    bool data = record.status == MILGI_OP_OK && milgi__inner_type(&slice, 1, &content) == MILGI__DATA;
+    if (!data || content == 0 || hold) {
+        keep(r, &slice, &record);
+        return false;
+    }
+    slice.len = content;
+    message->type = MILGI__DATA;
+    message->protected = true;
+    message->slice[0] = slice;
+    message->slices_n = 1;
+    message->len = content;
+    milgi__count_clean(r);
+    return true;
+}
+
+/* --- out -------------------------------------------------------------------------------------------------------- */
+
+/* Application data that is a record by itself where it stands: what comes behind it begins another. */
+static bool is_record(const struct milgi__record *r, const struct milgi__pending *p)
+{
+    return p->slice.chunk && p->type == MILGI__DATA && p->format == r->out.format && p->slice.len <= r->record_max &&
+        (p->slice.len == r->record_max || p->ends || !p->next || p->next->type != MILGI__DATA);
+}
+
+/* The record |p|, ready to be sealed in place. */
+static void prepare(
+    struct milgi__record *r, const struct milgi__pending *p, uint64_t seq, struct milgi_op_record *record)
+{
+    const struct milgi__format *f = r->out.format;
+    uint8_t *header = p->slice.data - f->header_len;
+    uint32_t body = p->slice.len + milgi__format_trailer(f);
+    milgi__format_header(f, header, MILGI__DATA, false, seq, body);
+    milgi__format_record(record, &r->out, seq, header, body - f->tag_len);
+    record->inner_type = MILGI__DATA;
+    record->pad_len = 0;
+    record->len = p->slice.len;
+    record->src = record->dst = p->slice.data;
+}
+
+/* Whether the record |p| is sent in one slice with the one before it. */
+static bool follows(const struct milgi__format *f, const struct milgi__pending *p, const struct milgi__pending *before)
+{
+    return before && p->slice.chunk == before->slice.chunk &&
+        p->slice.data == before->slice.data + before->slice.len + milgi__format_overhead(f);
+}
+
+/* The record that is first in line has been sealed, or could not be. */
+static void commit(struct milgi__record *r, const struct milgi_op_record *record, struct milgi__sealed *sealed)
+{
+    const struct milgi__format *f = r->out.format;
+    uint32_t total = record->len + milgi__format_overhead(f);
+    struct milgi_slice slice;
+    (void)milgi__pending_take(r, record->len, &slice);
+    r->framed_bytes += total;
+    r->out.seq++;
+    sealed->len[sealed->n++] = total - f->header_len;
+    struct milgi_slice *last = sealed->slices_n ? &sealed->slice[sealed->slices_n - 1] : NULL;
+    slice.data -= f->header_len;
+    slice.len = total;
+    if (record->status != MILGI_OP_OK) {
+        struct milgi__failure failure = milgi__op_failure(MILGI_OP_SEAL, record->status, record->device_code);
+        failure.alert = MILGI_ALERT_NONE; /* it could not be sent */
+        milgi__record_break_send(r, &failure);
+        milgi_chunk_unref(slice.chunk);
+    } else if (last && last->chunk == slice.chunk && last->data + last->len == slice.data) {
+        last->len += total;
+        milgi_chunk_unref(slice.chunk);
+    } else {
+        sealed->slice[sealed->slices_n++] = slice;
+    }
+}
+
+void milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t most, uint64_t room, unsigned slices,
+    struct milgi__sealed *sealed)
+{
+    struct milgi_op_record record[MILGI__SHORT_MAX];
+    const struct milgi__format *f = r->out.format;
+    const struct milgi__pending *before = NULL;
+    unsigned n = 0;
+    uint64_t bytes = 0;
+    sealed->n = sealed->slices_n = 0;
+    if (!suits(&r->out) || milgi__record_send_broken(r))
+        return;
+    most = MILGI__MIN(most, MILGI__SHORT_MAX);
+    for (const struct milgi__pending *p = r->pending; p && n < most && bytes < room; before = p, p = p->next) {
+        if (!is_record(r, p) || p->slice.len + milgi__format_trailer(f) >= below)
+            break;
+        if (!follows(f, p, before) && slices-- == 0)
+            break;
+        prepare(r, p, r->out.seq + n, &record[n]);
+        bytes += p->slice.len + milgi__format_overhead(f);
+        n++;
+    }
+    if (n == 0)
+        return;
+    r->env->calls->process(r->env->ctx, MILGI_OP_SEAL, r->out.key, record, n);
+    for (unsigned i = 0; i < n && !milgi__record_send_broken(r); i++)
+        commit(r, &record[i], sealed);
+}
