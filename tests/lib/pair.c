@@ -76,6 +76,8 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
         len += iov[i].len;
     }
     side->outputs++;
+    if (side->on_output)
+        side->on_output(side, iov, iov_n);
     if (side->keep_output)
         side->undone += len;
     else

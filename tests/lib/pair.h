@@ -40,6 +40,7 @@ struct pair_side {
     unsigned outputs, datas; /* calls */
     /* The test's own; called from the event of the same name after it was recorded. Each may be NULL. */
     void (*decide)(struct pair_side *side, const struct milgi_decision *decision);
+    void (*on_output)(struct pair_side *side, const struct milgi_iov *iov, size_t n);
     void (*on_data)(struct pair_side *side, const struct milgi_slice *slices, size_t n);
     /* "output" "data" "pause" "resume" "room" "established" "decide" "alert" "closed" */
     void (*on_event)(struct pair_side *side, const char *event);
