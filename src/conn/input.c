@@ -187,15 +187,23 @@ static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
     return false;
 }
 
-/* Opens and hands on all that can be at once. True: something was opened. */
+/* Takes up and hands on all that can be at once. True: something was taken up. */
 static bool open_data(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
 {
     struct milgi__message message;
-    bool any = false, opened = c->phase == MILGI__ESTABLISHED;
-    while (opened && may_open(c)) {
-        if (milgi__transport_open_data(c->transport, budget_ns, spent_ns, &message, &opened) != MILGI__POP_MESSAGE)
-            return any || opened;
-        take_message(c, &message);
+    struct milgi__opened opened;
+    bool any = false, plain = c->phase == MILGI__ESTABLISHED;
+    while (plain && may_open(c)) {
+        uint64_t credit = milgi__conn_share(c, MILGI_LIMIT_CREDIT) - c->unconsumed;
+        uint64_t left_ns = budget_ns - MILGI__MIN(*spent_ns, budget_ns);
+        if (!milgi__transport_open_data(c->transport, credit, left_ns, &opened))
+            break;
+        do {
+            plain = milgi__transport_next_data(c->transport, &opened, budget_ns, spent_ns, &message);
+            if (plain)
+                take_message(c, &message);
+        } while (plain && opened.at < opened.n && may_open(c));
+        milgi__transport_close_data(c->transport, &opened);
         any = true;
     }
     return any;
@@ -205,7 +213,7 @@ bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spe
 {
     bool progress = false;
     c->in_dry = false;
-    while (milgi__conn_live(c) && c->in < MILGI__IN_CLOSED) {
+    while (milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && milgi__transport_in_busy(c->transport)) {
         bool popped = hand_on(c);
         bool opened = open_data(c, budget_ns, spent_ns) || open_next(c, spent_ns);
         if (!popped && !opened) {

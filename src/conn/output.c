@@ -204,12 +204,6 @@ bool milgi__conn_release_held(struct milgi_conn *c)
 
 /* --- framing ---------------------------------------------------------------------------------------- */
 
-/* How many records are sent under one key. */
-static uint64_t rekey_at(const struct milgi_conn *c)
-{
-    return MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS), milgi__transport_records_max(c->transport));
-}
-
 /* Our key is changed before what comes next: the peer has asked for it, or the key is at its limit. */
 /*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."
    */
@@ -222,7 +216,9 @@ static void update_if_due(struct milgi_conn *c)
         milgi__conn_update_write(c, false, true);
     if (!unframed || c->phase != MILGI__ESTABLISHED)
         return;
-    if (milgi__transport_records(c->transport, MILGI__WRITE) >= rekey_at(c))
+    uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
+        milgi__transport_records_max(c->transport));
+    if (milgi__transport_records(c->transport, MILGI__WRITE) >= most)
         milgi__conn_update_write(c, false, true);
 }
 
@@ -241,26 +237,28 @@ static void put_out(struct milgi_conn *c, struct milgi_slice slice, uint32_t rou
     }
 }
 
-/* Seals as much of the application data as can be at once. True: some of it was. */
+/* Seals as much of the application data as can be at once, if the key need not change first. True: some of it was. */
 static bool seal_data(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
 {
     struct milgi__sealed sealed;
-    uint64_t most = rekey_at(c), records = milgi__transport_records(c->transport, MILGI__WRITE);
-    uint64_t limit = milgi__conn_share(c, MILGI_LIMIT_OUTPUT), with_network = milgi__conn_with_network(c);
-    if (c->phase != MILGI__ESTABLISHED || c->owes_update || records >= most || !milgi__bufq_room(&c->output))
+    if (c->phase != MILGI__ESTABLISHED || c->owes_update || !milgi__bufq_room(&c->output))
         return false;
-    milgi__transport_seal_data(c->transport, most - records, limit - with_network, c->output.cap - c->output.n,
-        spent_ns, &sealed);
+    uint64_t until = c->done_bytes + milgi__conn_share(c, MILGI_LIMIT_OUTPUT);
+    if (!milgi__transport_seal_data(c->transport, milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS), until,
+            c->output.cap - c->output.n, spent_ns, &sealed))
+        return false;
     for (unsigned i = 0; i < sealed.slices_n; i++)
         put_out(c, sealed.slice[i], round);
     assert(milgi__conn_with_network(c) <= milgi__framed_max(c->config));
     c->records_out += sealed.n;
-    return sealed.n > 0;
+    return true;
 }
 
 /* Frames and submits the next record, or several. True: one was framed. */
 static bool seal_next(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
 {
+    if (seal_data(c, round, spent_ns))
+        return true;
     update_if_due(c);
     if (c->phase == MILGI__FAILING)
         return false;
@@ -269,8 +267,6 @@ static bool seal_next(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
     /* KeyUpdates, which are all of the handshake's that there is after it, wait too: else answers would pile up. */
     if ((data || (type == MILGI__HANDSHAKE && c->phase == MILGI__ESTABLISHED)) && network_full(c))
         return false;
-    if (data && seal_data(c, round, spent_ns))
-        return true;
     switch (milgi__transport_seal(c->transport, spent_ns)) {
     case MILGI__START_OP:
     case MILGI__START_READY:
@@ -309,7 +305,8 @@ bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
     bool progress = false;
     uint32_t round = c->output.n;
     /* What is not framed when it fails is not framed any more: the turn drops it first. */
-    while (c->phase < MILGI__CLOSED && c->phase != MILGI__FAILING && seal_next(c, round, spent_ns))
+    while ((milgi__transport_next_type(c->transport) || c->owes_update) && c->phase < MILGI__CLOSED &&
+        c->phase != MILGI__FAILING && seal_next(c, round, spent_ns))
         progress = true;
     progress |= collect(c, round);
     const struct milgi__failure *broken = milgi__transport_broken(c->transport);

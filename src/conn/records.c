@@ -42,12 +42,18 @@ static void env_process(
     milgi__engine_process(((struct milgi__transport *)ctx)->engine, type, key, records, n);
 }
 
+static void env_unprocess(void *ctx, int type, const struct milgi_op_record *records, unsigned n)
+{
+    milgi__engine_unprocess(((struct milgi__transport *)ctx)->engine, type, records, n);
+}
+
 static const struct milgi__record_calls calls = {
     .op_new = env_op_new,
     .route_inline = env_inline,
     .key_release = env_key_release,
     .padding = env_padding,
     .process = env_process,
+    .unprocess = env_unprocess,
     .in_turn = env_in_turn,
 };
 
@@ -162,17 +168,25 @@ enum milgi__start milgi__transport_open(
     return MILGI__START_READY;
 }
 
-enum milgi__pop milgi__transport_open_data(struct milgi__transport *t, uint64_t budget_ns, uint64_t *work_ns,
-    struct milgi__message *message, bool *opened)
+bool milgi__transport_open_data(struct milgi__transport *t, uint64_t credit, uint64_t budget_ns,
+    struct milgi__opened *opened)
 {
-    uint32_t len = milgi__short_next(&t->rec, milgi__engine_short(t->engine, MILGI_OP_OPEN));
-    *opened = len > 0;
-    if (!len)
-        return MILGI__POP_NONE;
+    uint32_t below = milgi__engine_short(t->engine, MILGI_OP_OPEN);
+    return milgi__short_open(&t->rec, below, 1 + budget_ns / RECORD_NS, credit, opened);
+}
+
+bool milgi__transport_next_data(struct milgi__transport *t, struct milgi__opened *opened, uint64_t budget_ns,
+    uint64_t *work_ns, struct milgi__message *message)
+{
+    uint32_t len = opened->record[opened->at].len;
     *work_ns += RECORD_NS + (len >> BYTE_NS_SHIFT);
     milgi__engine_count(t->engine, 0, 0, len);
-    bool hold = *work_ns >= budget_ns; /* what is opened last in a turn is handed on in the next */
-    return milgi__short_open(&t->rec, len, hold, message) ? MILGI__POP_MESSAGE : MILGI__POP_NONE;
+    return milgi__short_next(&t->rec, opened, *work_ns >= budget_ns, message);
+}
+
+void milgi__transport_close_data(struct milgi__transport *t, struct milgi__opened *opened)
+{
+    milgi__short_close(&t->rec, opened);
 }
 
 enum milgi__pop milgi__transport_next(
@@ -237,18 +251,22 @@ enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *wo
     return MILGI__START_READY;
 }
 
-void milgi__transport_seal_data(struct milgi__transport *t, uint64_t most, uint64_t room, unsigned slices,
+bool milgi__transport_seal_data(struct milgi__transport *t, uint64_t records_max, uint64_t until, unsigned slices,
     uint64_t *work_ns, struct milgi__sealed *sealed)
 {
-    uint64_t bytes = 0;
-    uint32_t below = t->config->padding ? 0 : milgi__engine_short(t->engine, MILGI_OP_SEAL);
-    milgi__short_seal(&t->rec, below, most, room, slices, sealed);
+    uint64_t bytes = 0, quarters = 0;
+    if (t->config->padding)
+        return false;
+    uint32_t below = milgi__engine_short(t->engine, MILGI_OP_SEAL);
+    if (!below || !milgi__short_seal(&t->rec, below, records_max, until, slices, sealed))
+        return false;
     for (unsigned i = 0; i < sealed->n; i++) {
         bytes += sealed->len[i];
-        *work_ns += RECORD_NS + (sealed->len[i] >> BYTE_NS_SHIFT);
+        quarters += sealed->len[i] >> BYTE_NS_SHIFT;
     }
-    if (bytes)
-        milgi__engine_count(t->engine, 0, bytes, 0);
+    *work_ns += (uint64_t)sealed->n * RECORD_NS + quarters;
+    milgi__engine_count(t->engine, 0, bytes, 0);
+    return true;
 }
 
 bool milgi__transport_finished(const struct milgi__transport *t)

@@ -64,12 +64,20 @@ int milgi__transport_feed(struct milgi__transport *t, struct milgi_slice slice);
 enum milgi__start milgi__transport_open(
     struct milgi__transport *t, bool clear_data, uint64_t *work_ns, struct milgi__failure *failure);
 /*
- * The same for application data that can be taken up and handed on at once: MESSAGE, with the caller's references. NONE
- * and *opened: it was taken up, for next(); with it |budget_ns| is used up, or it is not what it seemed to be. Else
- * there is nothing such: open() says what there is.
+ * Takes up as much as can be at once of the application data that was fed, at most |credit| bytes, or |budget_ns| of
+ * work, and one record more.
+ * False: there is none such, and open() says what there is. Each is handed on by next_data(), then close_data() puts
+ * back what was not.
  */
-enum milgi__pop milgi__transport_open_data(struct milgi__transport *t, uint64_t budget_ns, uint64_t *work_ns,
-    struct milgi__message *message, bool *opened);
+bool milgi__transport_open_data(struct milgi__transport *t, uint64_t credit, uint64_t budget_ns,
+    struct milgi__opened *opened);
+/*
+ * The next of it, of which there is some, with the caller's references; estimated work is added to *work_ns. False: it
+ * comes with next(), since it is not what it seemed to be, or |budget_ns| is used up; and it is the last of these.
+ */
+bool milgi__transport_next_data(struct milgi__transport *t, struct milgi__opened *opened, uint64_t budget_ns,
+    uint64_t *work_ns, struct milgi__message *message);
+void milgi__transport_close_data(struct milgi__transport *t, struct milgi__opened *opened);
 /* The next message in order, with the caller's references; FAILED: *failure, now and ever. */
 enum milgi__pop milgi__transport_next(
     struct milgi__transport *t, struct milgi__message *message, struct milgi__failure *failure);
@@ -93,11 +101,11 @@ int milgi__transport_write(
 /* Frames the next record; never OP. FAILED: nothing more can be sent. */
 enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *work_ns);
 /*
- * Frames and finishes as much as can be at once of the application data that is next, at most |most| records and until
- * |room| bytes are reached, in at most |slices| slices. Nothing of it goes through take(). sealed->n is 0: seal() says
- * what there is.
+ * Frames and finishes as much as can be at once of the application data that is next: while the key has been used for
+ * less than |records_max| records and framed() is less than |until|, in at most |slices| slices, which do not go
+ * through take(). False: none of it; seal() says what there is.
  */
-void milgi__transport_seal_data(struct milgi__transport *t, uint64_t most, uint64_t room, unsigned slices,
+bool milgi__transport_seal_data(struct milgi__transport *t, uint64_t records_max, uint64_t until, unsigned slices,
     uint64_t *work_ns, struct milgi__sealed *sealed);
 /* The next bytes for the network in order, with a reference for the caller; false: none now. */
 bool milgi__transport_take(struct milgi__transport *t, struct milgi_slice *slice);

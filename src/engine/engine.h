@@ -43,6 +43,9 @@ uint32_t milgi__engine_short(const struct milgi_engine *e, int type);
 /* Seals or opens them at once; sets the status of each. They are counted, and sampled, as ops are. */
 void milgi__engine_process(
     struct milgi_engine *e, int type, struct milgi_key *key, struct milgi_op_record *records, unsigned n);
+/* Nobody will see what became of these: they are not counted. */
+void milgi__engine_unprocess(
+    struct milgi_engine *e, int type, const struct milgi_op_record *records, unsigned n);
 bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes);
 /* MILGI_FULL_REFUSE and the line is long */
 bool milgi__engine_refuses(struct milgi_engine *e);

@@ -141,6 +141,17 @@ static inline void milgi__stats_records_out(
         s->cls[MILGI_OP_CLASS_RECORDS].ended[records[i].status]++;
 }
 
+/* They are as if they had never been. */
+static inline void milgi__stats_records_off(
+    struct milgi__dev_stats *s, int type, const struct milgi_op_record *records, unsigned n)
+{
+    s->submitted[type] -= n;
+    s->completed[type] -= n;
+    s->cls[MILGI_OP_CLASS_RECORDS].submitted -= n;
+    for (unsigned i = 0; i < n; i++)
+        s->cls[MILGI_OP_CLASS_RECORDS].ended[records[i].status]--;
+}
+
 /* The sampled one of those that have come out just now and had begun at |begin_ns|. */
 void milgi__stats_records_sample(struct milgi__stats *st, struct milgi__dev_stats *s, uint64_t begin_ns);
 

@@ -75,6 +75,11 @@ void milgi__engine_process(
         milgi__stats_records_sample(&e->stat, &d->stat, begin_ns);
 }
 
+void milgi__engine_unprocess(struct milgi_engine *e, int type, const struct milgi_op_record *records, unsigned n)
+{
+    milgi__stats_records_off(&e->dev[0].stat, type, records, n);
+}
+
 /* --- into the line ------------------------------------------------------------------------------------------------ */
 
 /*= Offloaded RSA signatures always; the others when it is not code of this process, tested on this processor. */

@@ -40,8 +40,15 @@ enum milgi__pop {
     MILGI__POP_FAILED
 };
 
-#define MILGI__SHORT_MAX 32u /* records that are sealed at once */
-/* They, finished; each slice is one or more records that stand side by side, with a reference for the caller. */
+#define MILGI__SHORT_MAX 32u    /* records that are opened or sealed at once */
+#define MILGI__SHORT_KEPT 4096u /* bytes of ciphertext that are kept until those before them have been taken */
+/* Records that were opened at once; |at|: taken. */
+struct milgi__opened {
+    unsigned n, at;
+    struct milgi_op_record record[MILGI__SHORT_MAX];
+    uint8_t kept[MILGI__SHORT_KEPT]; /* of all but the first, one behind the other */
+};
+/* Those that were sealed at once, finished; each slice is one or more records that stand side by side, with a reference for the caller. */
 struct milgi__sealed {
     unsigned n, slices_n;
     uint32_t len[MILGI__SHORT_MAX]; /* of each record, without its front */

@@ -33,8 +33,7 @@ static struct milgi__pending *node_new(struct milgi__record *r, uint8_t type)
         p = milgi__alloc_raw(sizeof *p);
     if (!p)
         return NULL;
-    memset(p, 0, sizeof *p);
-    p->type = type;
+    *p = (struct milgi__pending){ .type = type };
     r->pending_n++;
     return p;
 }

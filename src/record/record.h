@@ -24,6 +24,8 @@ struct milgi__record_calls {
     size_t (*padding)(void *ctx, size_t content_len);            /* NULL: none */
     /* seals or opens (|type|) records at once and sets the status of each; see below, the short way */
     void (*process)(void *ctx, int type, struct milgi_key *key, struct milgi_op_record *records, unsigned n);
+    /* they were processed for nothing: it does not count */
+    void (*unprocess)(void *ctx, int type, const struct milgi_op_record *records, unsigned n);
     /* a record has its turn whose op was sampled and came back from the device |dev| at |back_ns|. May be NULL */
     void (*in_turn)(void *ctx, unsigned dev, uint64_t back_ns);
 };
@@ -230,20 +232,28 @@ uint64_t milgi__record_write_seq(const struct milgi__record *r);
  * it may be, as with route_inline(), less one; 0: none may.
  */
 
-/* What milgi__short_open() would open next, as bytes of ciphertext without the tag; 0: nothing. */
-uint32_t milgi__short_next(struct milgi__record *r, uint32_t below);
 /*
- * Opens it, in place: |len| is what milgi__short_next() has just said. True: *message has it, as if it had been popped.
- * False: it is at the head of the ring, where milgi__record_pop() finds it; always so if |hold|.
+ * Opens, in place, at most |most| of the records that the first slice of the input begins with, as long as there is
+ * |credit| if all that is in them is content. False: there is none. They stay in the input until each is taken; nothing else may happen to
+ * the input, but that more is fed, until milgi__short_close().
  */
-bool milgi__short_open(struct milgi__record *r, uint32_t len, bool hold, struct milgi__message *message);
+bool milgi__short_open(
+    struct milgi__record *r, uint32_t below, uint64_t most, uint64_t credit, struct milgi__opened *opened);
+/*
+ * Takes the next of them; there is one. True: *message has it, as if it had been popped. False: it is at the head of
+ * the ring, where milgi__record_pop() finds it, always so if |hold|; no other can be taken.
+ */
+bool milgi__short_next(
+    struct milgi__record *r, struct milgi__opened *opened, bool hold, struct milgi__message *message);
+/* Those that have not been taken, the first not among them, are ciphertext again, as if they had not been opened. */
+void milgi__short_close(struct milgi__record *r, struct milgi__opened *opened);
 
 /*
- * Seals at most |most| records, the last of them the one with which |room| bytes are reached or passed, into at most
- * |slices| slices. Nothing (sealed->n is 0) when the next one is not ordinary or there is no memory. If one fails, it
- * counts, is in no slice, and nothing more can be sent.
+ * Seals the records that are next, while the key has had less than |records_max| and less than |until| bytes have been
+ * framed, ever; into at most |slices| slices. False: the first of them is not ordinary. If one fails, it counts, is in
+ * no slice, and nothing more can be sent.
  */
-void milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t most, uint64_t room, unsigned slices,
+bool milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t records_max, uint64_t until, unsigned slices,
     struct milgi__sealed *sealed);
 
 /* --- the ring, for the files of this directory -------------------------------------------------------------------- */

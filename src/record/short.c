@@ -15,24 +15,63 @@ static bool suits(const struct milgi__direction *d)
 
 /* --- in --------------------------------------------------------------------------------------------------------- */
 
-uint32_t milgi__short_next(struct milgi__record *r, uint32_t below)
+/* The record at |p|, if it lies whole before |end| and may be opened here: how much ciphertext it has; else 0. */
+static uint32_t ordinary(const struct milgi__format *f, const uint8_t *p, const uint8_t *end, uint32_t below)
+{
+    if (end - p < f->header_len || p[0] != f->outer_type)
+        return 0;
+    uint32_t body = milgi__format_body(f, p), len = body - f->tag_len;
+    if (body <= f->tag_len || end - p - f->header_len < (ptrdiff_t)body)
+        return 0;
+    return len < below && len <= MILGI__PLAINTEXT_MAX + f->inner_len ? len : 0;
+}
+
+/* How many records can be opened at once; the ciphertext of all but the first is kept. */
+static void gather(
+    struct milgi__record *r, uint32_t below, uint64_t most, uint64_t credit, struct milgi__opened *o)
 {
     struct milgi__direction *in = &r->in;
-    /* Once a protected record has been taken nothing is special about those that follow. */
-    if (!below || !r->seen_protected_in || r->front_len || r->partial || !r->input.n || !suits(in) ||
-        in->seq >= in->epoch_records_max)
-        return 0;
     const struct milgi__format *f = in->format;
     const struct milgi_slice *first = &r->input.ring[r->input.head];
-    if (first->len < f->header_len || first->data[0] != f->outer_type)
-        return 0;
-    uint32_t body = milgi__format_body(f, first->data);
-    if (body <= f->tag_len || body > f->protected_max || first->len - f->header_len < body)
-        return 0;
-    uint32_t len = body - f->tag_len;
-    if (len >= below || len > MILGI__PLAINTEXT_MAX + f->inner_len)
-        return 0;
-    return milgi__ring_room(in) ? len : 0; /* for what comes out of it */
+    uint8_t *p = first->data, *end = p + first->len;
+    uint64_t given = 0;
+    uint32_t kept = 0, len;
+    most = MILGI__MIN(MILGI__MIN(most, MILGI__SHORT_MAX), in->epoch_records_max - in->seq);
+    while (o->n < most && given < credit && (len = ordinary(f, p, end, below)) > 0) {
+        struct milgi_op_record *record = &o->record[o->n];
+        uint8_t *data = p + f->header_len;
+        if (o->n > 0) {
+            if (len > sizeof o->kept - kept)
+                break;
+            memcpy(o->kept + kept, data, len);
+            kept += len;
+        }
+        milgi__format_record(record, in, in->seq + o->n, p, len);
+        record->len = len;
+        record->src = record->dst = data;
+        o->n++;
+        given += len;
+        p = data + len + f->tag_len;
+    }
+}
+
+bool milgi__short_open(
+    struct milgi__record *r, uint32_t below, uint64_t most, uint64_t credit, struct milgi__opened *o)
+{
+    struct milgi__direction *in = &r->in;
+    o->n = o->at = 0;
+    /* Once a protected record has been taken nothing is special about those that follow. */
+    if (!below || !r->seen_protected_in || r->front_len || r->partial || !r->input.n || !suits(in) ||
+        in->seq >= in->epoch_records_max || !milgi__ring_room(in)) /* for what comes out of one */
+        return false;
+    gather(r, below, most, credit, o);
+    if (o->n == 0)
+        return false;
+    struct milgi_chunk *chunk = r->input.ring[r->input.head].chunk;
+    const struct milgi_op_record *last = &o->record[o->n - 1];
+    milgi__chunk_taint(chunk, (uint32_t)(last->dst - milgi_chunk_data(chunk)) + last->len, r->env->owner);
+    r->env->calls->process(r->env->ctx, MILGI_OP_OPEN, in->key, o->record, o->n);
+    return true;
 }
 
 /* What was opened is judged, or waits, in the ring, as if it had gone there first. */
@@ -55,24 +94,19 @@ static void keep(
     e->state = milgi__entry_state(record->status);
 }
 
-bool milgi__short_open(struct milgi__record *r, uint32_t len, bool hold, struct milgi__message *message)
+bool milgi__short_next(struct milgi__record *r, struct milgi__opened *o, bool hold, struct milgi__message *message)
 {
-    struct milgi__direction *in = &r->in;
-    const struct milgi__format *f = in->format;
+    const struct milgi__format *f = r->in.format;
+    const struct milgi_op_record *record = &o->record[o->at++];
     struct milgi_slice slice;
-    (void)milgi__bufq_take(&r->input, f->header_len + len + f->tag_len, &slice, 1);
-    struct milgi_op_record record = { .len = len };
-    milgi__format_record(&record, in, in->seq++, slice.data, len);
+    (void)milgi__bufq_take(&r->input, f->header_len + record->len + f->tag_len, &slice, 1);
     slice.data += f->header_len;
-    slice.len = len;
-    record.src = record.dst = slice.data;
-    uint32_t end = (uint32_t)(slice.data - milgi_chunk_data(slice.chunk)) + len;
-    milgi__chunk_taint(slice.chunk, end, r->env->owner);
-    r->env->calls->process(r->env->ctx, MILGI_OP_OPEN, in->key, &record, 1);
-    uint32_t content = len;
-    bool data = record.status == MILGI_OP_OK && milgi__inner_type(&slice, 1, &content) == MILGI__DATA;
+    slice.len = record->len;
+    r->in.seq++;
+    uint32_t content = record->len;
+    bool data = record->status == MILGI_OP_OK && milgi__inner_type(&slice, 1, &content) == MILGI__DATA;
     if (!data || content == 0 || hold) {
-        keep(r, &slice, &record);
+        keep(r, &slice, record);
         return false;
     }
     slice.len = content;
@@ -83,6 +117,21 @@ bool milgi__short_open(struct milgi__record *r, uint32_t len, bool hold, struct 
     message->len = content;
     milgi__count_clean(r);
     return true;
+}
+
+void milgi__short_close(struct milgi__record *r, struct milgi__opened *o)
+{
+    const uint8_t *kept = o->kept;
+    if (o->at == o->n)
+        return;
+    for (unsigned i = 1; i < o->n; i++) {
+        const struct milgi_op_record *record = &o->record[i];
+        if (i >= o->at)
+            memcpy(record->dst, kept, record->len);
+        kept += record->len;
+    }
+    r->env->calls->unprocess(r->env->ctx, MILGI_OP_OPEN, o->record + o->at, o->n - o->at);
+    o->n = o->at;
 }
 
 /* --- out -------------------------------------------------------------------------------------------------------- */
@@ -142,30 +191,31 @@ static void commit(struct milgi__record *r, const struct milgi_op_record *record
     }
 }
 
-void milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t most, uint64_t room, unsigned slices,
+bool milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t records_max, uint64_t until, unsigned slices,
     struct milgi__sealed *sealed)
 {
+    struct milgi__direction *out = &r->out;
     struct milgi_op_record record[MILGI__SHORT_MAX];
-    const struct milgi__format *f = r->out.format;
-    const struct milgi__pending *before = NULL;
+    const struct milgi__format *f = out->format;
+    const struct milgi__pending *before = NULL, *p = r->pending;
+    uint64_t framed = r->framed_bytes, end = MILGI__MIN(records_max, out->epoch_records_max);
     unsigned n = 0;
-    uint64_t bytes = 0;
-    sealed->n = sealed->slices_n = 0;
-    if (!suits(&r->out) || milgi__record_send_broken(r))
-        return;
-    most = MILGI__MIN(most, MILGI__SHORT_MAX);
-    for (const struct milgi__pending *p = r->pending; p && n < most && bytes < room; before = p, p = p->next) {
+    if (!p || !suits(out) || milgi__record_send_broken(r))
+        return false;
+    for (; p && n < MILGI__SHORT_MAX && out->seq + n < end && framed < until; before = p, p = p->next) {
         if (!is_record(r, p) || p->slice.len + milgi__format_trailer(f) >= below)
             break;
         if (!follows(f, p, before) && slices-- == 0)
             break;
-        prepare(r, p, r->out.seq + n, &record[n]);
-        bytes += p->slice.len + milgi__format_overhead(f);
+        prepare(r, p, out->seq + n, &record[n]);
+        framed += p->slice.len + milgi__format_overhead(f);
         n++;
     }
     if (n == 0)
-        return;
-    r->env->calls->process(r->env->ctx, MILGI_OP_SEAL, r->out.key, record, n);
+        return false;
+    r->env->calls->process(r->env->ctx, MILGI_OP_SEAL, out->key, record, n);
+    sealed->n = sealed->slices_n = 0;
     for (unsigned i = 0; i < n && !milgi__record_send_broken(r); i++)
         commit(r, &record[i], sealed);
+    return true;
 }

@@ -68,12 +68,21 @@ static void process(void *ctx, int type, struct milgi_key *key, struct milgi_op_
     milgi__op_records(s->rig->cx, type, key, records, n);
 }
 
+static void unprocess(void *ctx, int type, const struct milgi_op_record *records, unsigned n)
+{
+    (void)ctx;
+    (void)type;
+    (void)records;
+    (void)n;
+}
+
 static const struct milgi__record_calls calls = {
     .op_new = op_new,
     .route_inline = route_inline,
     .key_release = key_release,
     .padding = padding,
     .process = process,
+    .unprocess = unprocess,
 };
 
 void side_init(struct side *s, struct rig *rig, unsigned window, unsigned record_max)
