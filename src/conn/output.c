@@ -243,9 +243,14 @@ static bool seal_data(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
     struct milgi__sealed sealed;
     if (c->phase != MILGI__ESTABLISHED || c->owes_update || !milgi__bufq_room(&c->output))
         return false;
-    uint64_t until = c->done_bytes + milgi__conn_share(c, MILGI_LIMIT_OUTPUT);
-    if (!milgi__transport_seal_data(c->transport, milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS), until,
-            c->output.cap - c->output.n, spent_ns, &sealed))
+    struct milgi__short_limits limits = {
+        .records = milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
+        .framed = c->done_bytes + milgi__conn_share(c, MILGI_LIMIT_OUTPUT),
+        .slices = c->output.cap - c->output.n,
+        /* As in the pipeline: for what is alone on its way. */
+        .reserve = c->output.n == round ? MILGI__RESERVE_HALF : MILGI__RESERVE_NONE,
+    };
+    if (!milgi__transport_seal_data(c->transport, &limits, spent_ns, &sealed))
         return false;
     for (unsigned i = 0; i < sealed.slices_n; i++)
         put_out(c, sealed.slice[i], round);

@@ -251,14 +251,14 @@ enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *wo
     return MILGI__START_READY;
 }
 
-bool milgi__transport_seal_data(struct milgi__transport *t, uint64_t records_max, uint64_t until, unsigned slices,
+bool milgi__transport_seal_data(struct milgi__transport *t, const struct milgi__short_limits *limits,
     uint64_t *work_ns, struct milgi__sealed *sealed)
 {
     uint64_t bytes = 0, quarters = 0;
     if (t->config->padding)
         return false;
     uint32_t below = milgi__engine_short(t->engine, MILGI_OP_SEAL);
-    if (!below || !milgi__short_seal(&t->rec, below, records_max, until, slices, sealed))
+    if (!below || !milgi__short_seal(&t->rec, below, limits, sealed))
         return false;
     for (unsigned i = 0; i < sealed->n; i++) {
         bytes += sealed->len[i];

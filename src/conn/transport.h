@@ -101,11 +101,10 @@ int milgi__transport_write(
 /* Frames the next record; never OP. FAILED: nothing more can be sent. */
 enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *work_ns);
 /*
- * Frames and finishes as much as can be at once of the application data that is next: while the key has been used for
- * less than |records_max| records and framed() is less than |until|, in at most |slices| slices, which do not go
+ * Frames and finishes as much as can be at once, within |limits|, of the application data that is next; it does not go
  * through take(). False: none of it; seal() says what there is.
  */
-bool milgi__transport_seal_data(struct milgi__transport *t, uint64_t records_max, uint64_t until, unsigned slices,
+bool milgi__transport_seal_data(struct milgi__transport *t, const struct milgi__short_limits *limits,
     uint64_t *work_ns, struct milgi__sealed *sealed);
 /* The next bytes for the network in order, with a reference for the caller; false: none now. */
 bool milgi__transport_take(struct milgi__transport *t, struct milgi_slice *slice);

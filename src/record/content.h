@@ -5,6 +5,7 @@
 #include <milgi/op.h>
 
 #include "base/failure.h"
+#include "buf/buf.h"
 
 enum milgi__content {
     MILGI__CCS = 20,
@@ -47,6 +48,13 @@ struct milgi__opened {
     unsigned n, at;
     struct milgi_op_record record[MILGI__SHORT_MAX];
     uint8_t kept[MILGI__SHORT_KEPT]; /* of all but the first, one behind the other */
+};
+/* Records are sealed at once while these are not reached. */
+struct milgi__short_limits {
+    uint64_t records; /* under the key */
+    uint64_t framed;  /* bytes, ever */
+    unsigned slices;  /* that they lie in */
+    enum milgi__reserve reserve; /* what may be drawn on for them */
 };
 /* Those that were sealed at once, finished; each slice is one or more records that stand side by side, with a reference for the caller. */
 struct milgi__sealed {

@@ -33,7 +33,12 @@ static struct milgi__pending *node_new(struct milgi__record *r, uint8_t type)
         p = milgi__alloc_raw(sizeof *p);
     if (!p)
         return NULL;
-    *p = (struct milgi__pending){ .type = type };
+    p->next = NULL;
+    p->slice = (struct milgi_slice){ .chunk = NULL };
+    p->key = NULL;
+    p->format = NULL;
+    p->type = type;
+    p->ends = false;
     r->pending_n++;
     return p;
 }

@@ -249,11 +249,10 @@ bool milgi__short_next(
 void milgi__short_close(struct milgi__record *r, struct milgi__opened *opened);
 
 /*
- * Seals the records that are next, while the key has had less than |records_max| and less than |until| bytes have been
- * framed, ever; into at most |slices| slices. False: the first of them is not ordinary. If one fails, it counts, is in
- * no slice, and nothing more can be sent.
+ * Seals the records that are next, as far as |limits| allow. False: the first of them is not ordinary. If one fails, it
+ * counts, is in no slice, and nothing more can be sent.
  */
-bool milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t records_max, uint64_t until, unsigned slices,
+bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct milgi__short_limits *limits,
     struct milgi__sealed *sealed);
 
 /* --- the ring, for the files of this directory -------------------------------------------------------------------- */

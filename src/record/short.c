@@ -136,33 +136,60 @@ void milgi__short_close(struct milgi__record *r, struct milgi__opened *o)
 
 /* --- out -------------------------------------------------------------------------------------------------------- */
 
-/* Application data that is a record by itself where it stands: what comes behind it begins another. */
-static bool is_record(const struct milgi__record *r, const struct milgi__pending *p)
+/* How much of |p| is a record by itself: what comes behind it begins another. 0: it is not ordinary. */
+static inline uint32_t record_of(const struct milgi__record *r, const struct milgi__pending *p, uint32_t below)
 {
-    return p->slice.chunk && p->type == MILGI__DATA && p->format == r->out.format && p->slice.len <= r->record_max &&
-        (p->slice.len == r->record_max || p->ends || !p->next || p->next->type != MILGI__DATA);
+    uint32_t len = MILGI__MIN(p->slice.len, r->record_max);
+    if (!p->slice.chunk || p->type != MILGI__DATA || len + milgi__format_trailer(r->out.format) >= below)
+        return 0;
+    return len == r->record_max || p->ends || !p->next || p->next->type != MILGI__DATA ? len : 0;
 }
 
-/* The record |p|, ready to be sealed in place. */
-static void prepare(
-    struct milgi__record *r, const struct milgi__pending *p, uint64_t seq, struct milgi_op_record *record)
+/*
+ * Where the record of the first |len| bytes of |p| goes: where they stand, if that is laid out for it, or else to the
+ * shared chunk, for which only the |first| may get more memory.
+ */
+static inline bool place(struct milgi__record *r, const struct milgi__pending *p, uint32_t len, bool first,
+    enum milgi__reserve reserve, struct milgi_slice *at)
 {
     const struct milgi__format *f = r->out.format;
-    uint8_t *header = p->slice.data - f->header_len;
-    uint32_t body = p->slice.len + milgi__format_trailer(f);
-    milgi__format_header(f, header, MILGI__DATA, false, seq, body);
-    milgi__format_record(record, &r->out, seq, header, body - f->tag_len);
-    record->inner_type = MILGI__DATA;
-    record->pad_len = 0;
-    record->len = p->slice.len;
-    record->src = record->dst = p->slice.data;
+    at->len = len + milgi__format_overhead(f);
+    if (p->format == f && p->slice.len == len) {
+        at->chunk = p->slice.chunk;
+        at->data = p->slice.data - f->header_len;
+        return true;
+    }
+    bool room = r->out_chunk && milgi_chunk_size(r->out_chunk) - r->out_used >= at->len;
+    if (!room && (!first || !milgi__out_room(r, at->len, r->pending_len + at->len - len, reserve)))
+        return false;
+    at->chunk = r->out_chunk;
+    at->data = milgi_chunk_data(at->chunk) + r->out_used;
+    return true;
 }
 
-/* Whether the record |p| is sent in one slice with the one before it. */
-static bool follows(const struct milgi__format *f, const struct milgi__pending *p, const struct milgi__pending *before)
+/* Whether |b| is sent in one slice with |a|, which comes before it. */
+static inline bool adjacent(const struct milgi_slice *a, const struct milgi_slice *b)
 {
-    return before && p->slice.chunk == before->slice.chunk &&
-        p->slice.data == before->slice.data + before->slice.len + milgi__format_overhead(f);
+    return a->chunk == b->chunk && a->data + a->len == b->data;
+}
+
+/* A record with the number |seq| of |len| bytes of |p|, from |start| on. */
+static inline void prepare(struct milgi__record *r, const struct milgi__pending *p, uint32_t len, uint64_t seq,
+    uint8_t *start, struct milgi_op_record *record)
+{
+    const struct milgi__format *f = r->out.format;
+    uint32_t body = len + milgi__format_trailer(f);
+    milgi__format_header(f, start, MILGI__DATA, false, seq, body);
+    milgi__format_record(record, &r->out, seq, start, body - f->tag_len);
+    record->inner_type = MILGI__DATA;
+    record->pad_len = 0;
+    record->len = len;
+    record->src = p->slice.data;
+    record->dst = start + f->header_len;
+    if (record->src == record->dst)
+        return;
+    r->out_used += f->header_len + body;
+    r->open = NULL; /* what follows it is the record now */
 }
 
 /* The record that is first in line has been sealed, or could not be. */
@@ -170,20 +197,23 @@ static void commit(struct milgi__record *r, const struct milgi_op_record *record
 {
     const struct milgi__format *f = r->out.format;
     uint32_t total = record->len + milgi__format_overhead(f);
-    struct milgi_slice slice;
+    struct milgi_slice slice, *last = sealed->slices_n ? &sealed->slice[sealed->slices_n - 1] : NULL;
     (void)milgi__pending_take(r, record->len, &slice);
+    if (record->dst != record->src) {
+        milgi_chunk_unref(slice.chunk);
+        slice.chunk = milgi_chunk_ref(r->out_chunk);
+    }
+    slice.data = record->dst - f->header_len;
+    slice.len = total;
     r->framed_bytes += total;
     r->out.seq++;
     sealed->len[sealed->n++] = total - f->header_len;
-    struct milgi_slice *last = sealed->slices_n ? &sealed->slice[sealed->slices_n - 1] : NULL;
-    slice.data -= f->header_len;
-    slice.len = total;
     if (record->status != MILGI_OP_OK) {
         struct milgi__failure failure = milgi__op_failure(MILGI_OP_SEAL, record->status, record->device_code);
         failure.alert = MILGI_ALERT_NONE; /* it could not be sent */
         milgi__record_break_send(r, &failure);
         milgi_chunk_unref(slice.chunk);
-    } else if (last && last->chunk == slice.chunk && last->data + last->len == slice.data) {
+    } else if (last && adjacent(last, &slice)) {
         last->len += total;
         milgi_chunk_unref(slice.chunk);
     } else {
@@ -191,25 +221,26 @@ static void commit(struct milgi__record *r, const struct milgi_op_record *record
     }
 }
 
-bool milgi__short_seal(struct milgi__record *r, uint32_t below, uint64_t records_max, uint64_t until, unsigned slices,
+bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct milgi__short_limits *limits,
     struct milgi__sealed *sealed)
 {
     struct milgi__direction *out = &r->out;
     struct milgi_op_record record[MILGI__SHORT_MAX];
-    const struct milgi__format *f = out->format;
-    const struct milgi__pending *before = NULL, *p = r->pending;
-    uint64_t framed = r->framed_bytes, end = MILGI__MIN(records_max, out->epoch_records_max);
-    unsigned n = 0;
-    if (!p || !suits(out) || milgi__record_send_broken(r))
+    uint64_t framed = r->framed_bytes, end = MILGI__MIN(limits->records, out->epoch_records_max);
+    unsigned n = 0, slices = limits->slices;
+    struct milgi_slice at, before = { .chunk = NULL };
+    if (!suits(out) || milgi__record_send_broken(r))
         return false;
-    for (; p && n < MILGI__SHORT_MAX && out->seq + n < end && framed < until; before = p, p = p->next) {
-        if (!is_record(r, p) || p->slice.len + milgi__format_trailer(f) >= below)
+    const struct milgi__pending *p = r->pending;
+    while (p && n < MILGI__SHORT_MAX && out->seq + n < end && framed < limits->framed) {
+        uint32_t len = record_of(r, p, below);
+        if (!len || !place(r, p, len, n == 0, limits->reserve, &at) || (!adjacent(&before, &at) && slices-- == 0))
             break;
-        if (!follows(f, p, before) && slices-- == 0)
-            break;
-        prepare(r, p, out->seq + n, &record[n]);
-        framed += p->slice.len + milgi__format_overhead(f);
+        prepare(r, p, len, out->seq + n, at.data, &record[n]);
         n++;
+        before = at;
+        framed += at.len;
+        p = len == p->slice.len ? p->next : NULL;
     }
     if (n == 0)
         return false;
