@@ -199,11 +199,12 @@ static void take_data(struct milgi_conn *c, struct milgi__message *m)
     }
     milgi__conn_data_moves(c, m->len);
     c->bytes_in += m->len;
-    uint64_t credit = milgi__conn_share(c, MILGI_LIMIT_CREDIT);
-    bool had_credit = c->unconsumed < credit;
     c->unconsumed += m->len;
-    if (milgi__traced(milgi__conn_tracer(c)) && had_credit && c->unconsumed >= credit && c->events->on_data)
-        milgi__conn_trace_pause(c, MILGI_TRACE_PAUSE, MILGI_TRACE_CREDIT);
+    if (milgi__traced(milgi__conn_tracer(c)) && c->events->on_data) {
+        uint64_t credit = milgi__conn_share(c, MILGI_LIMIT_CREDIT);
+        if (c->unconsumed - m->len < credit && c->unconsumed >= credit)
+            milgi__conn_trace_pause(c, MILGI_TRACE_PAUSE, MILGI_TRACE_CREDIT);
+    }
     assert(c->unconsumed <= milgi__delivered_max(c->config));
     if (c->data_n + m->slices_n > MILGI__DATA_SLICES)
         milgi__conn_deliver(c);

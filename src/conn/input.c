@@ -193,7 +193,7 @@ static bool open_data(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_
     struct milgi__message message;
     struct milgi__opened opened;
     bool any = false, plain = c->phase == MILGI__ESTABLISHED;
-    while (plain && may_open(c)) {
+    while (plain && milgi__transport_staged(c->transport) && may_open(c)) {
         uint64_t credit = milgi__conn_share(c, MILGI_LIMIT_CREDIT) - c->unconsumed;
         uint64_t left_ns = budget_ns - MILGI__MIN(*spent_ns, budget_ns);
         if (!milgi__transport_open_data(c->transport, credit, left_ns, &opened))

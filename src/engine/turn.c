@@ -252,11 +252,7 @@ static void flush_owners(struct milgi_engine *e)
 {
     struct milgi__link batch;
     milgi__list_init(&batch);
-    while (!milgi__list_empty(&e->owners.dirty)) {
-        struct milgi__link *link = e->owners.dirty.next;
-        milgi__list_remove(link);
-        milgi__list_append(&batch, link);
-    }
+    milgi__list_move(&batch, &e->owners.dirty);
     while (!milgi__list_empty(&batch)) {
         struct milgi__owner *owner = MILGI__ENTRY(batch.next, struct milgi__owner, dirty);
         milgi__list_remove(&owner->dirty);
