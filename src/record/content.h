@@ -51,9 +51,9 @@ struct milgi__opened {
 };
 /* Records are sealed at once while these are not reached. */
 struct milgi__short_limits {
-    uint64_t records; /* under the key */
-    uint64_t framed;  /* bytes, ever */
-    unsigned slices;  /* that they lie in */
+    uint64_t records;            /* under the key */
+    uint64_t framed;             /* bytes, ever */
+    unsigned slices;             /* that they lie in */
     enum milgi__reserve reserve; /* what may be drawn on for them */
 };
 /* Those that were sealed at once, finished; each slice is one or more records that stand side by side, with a reference for the caller. */

@@ -80,6 +80,6 @@ void milgi__format_seal_op(
     struct milgi_op *op, const struct milgi__direction *d, uint8_t *front, uint32_t len, bool in_place);
 void milgi__format_open_op(
     struct milgi_op *op, const struct milgi__direction *d, const uint8_t *front, uint32_t len, bool in_place);
-/* The same for a record that is sealed or opened without an op, with the number |seq|; its row has no explicit bytes. */
+/* The same for a record that has no op and the number |seq|; its row has no explicit bytes. */
 void milgi__format_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
     const uint8_t *front, uint32_t len);

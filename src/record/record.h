@@ -226,16 +226,16 @@ uint64_t milgi__record_write_seq(const struct milgi__record *r);
 /* --- the short way ---------------------------------------------------------------------------------------------- */
 
 /*
- * Application data whose ops would run inside their submission needs none: it is opened and sealed on the spot, as long
- * as nothing else is under way in its direction. What is out of the ordinary is left to the functions above, as it is,
- * or, when it shows only in what was opened, in the ring. Nobody can tell which way a record went. |below|: how large
- * it may be, as with route_inline(), less one; 0: none may.
+ * For application data behind the peer's Finished whose ops would run inside their submission: it is opened and sealed
+ * on the spot, as long as nothing else is under way in its direction. What is out of the ordinary is left to the
+ * functions above as it is or, when it shows only in what was opened, in the ring. Nobody can tell which way a record
+ * went. |below|: its size, as it is given to route_inline(), is less than this; 0: no record is.
  */
 
 /*
  * Opens, in place, at most |most| of the records that the first slice of the input begins with, as long as there is
- * |credit| if all that is in them is content. False: there is none. They stay in the input until each is taken; nothing else may happen to
- * the input, but that more is fed, until milgi__short_close().
+ * |credit| if all that is in them is content. False: there is none. They stay in the input until each is taken; until
+ * milgi__short_close() nothing may happen to the input but that more is fed.
  */
 bool milgi__short_open(
     struct milgi__record *r, uint32_t below, uint64_t most, uint64_t credit, struct milgi__opened *opened);

@@ -60,9 +60,8 @@ bool milgi__short_open(
 {
     struct milgi__direction *in = &r->in;
     o->n = o->at = 0;
-    /* Once a protected record has been taken nothing is special about those that follow. */
-    if (!below || !r->seen_protected_in || r->front_len || r->partial || !r->input.n || !suits(in) ||
-        in->seq >= in->epoch_records_max || !milgi__ring_room(in)) /* for what comes out of one */
+    if (!below || r->front_len || !r->input.n || !suits(in) || in->seq >= in->epoch_records_max ||
+        !milgi__ring_room(in)) /* for what comes out of one */
         return false;
     gather(r, below, most, credit, o);
     if (o->n == 0)
@@ -105,7 +104,7 @@ bool milgi__short_next(struct milgi__record *r, struct milgi__opened *o, bool ho
     r->in.seq++;
     uint32_t content = record->len;
     bool data = record->status == MILGI_OP_OK && milgi__inner_type(&slice, 1, &content) == MILGI__DATA;
-    if (!data || content == 0 || hold) {
+    if (!data || hold) {
         keep(r, &slice, record);
         return false;
     }
@@ -248,5 +247,7 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
     sealed->n = sealed->slices_n = 0;
     for (unsigned i = 0; i < n && !milgi__record_send_broken(r); i++)
         commit(r, &record[i], sealed);
+    if (sealed->n < n) /* behind one that failed; they have not been framed */
+        r->env->calls->unprocess(r->env->ctx, MILGI_OP_SEAL, record + sealed->n, n - sealed->n);
     return true;
 }

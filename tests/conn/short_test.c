@@ -3,7 +3,7 @@
  * The short path beside the general one: the same calls, with the same bytes cut in the same places, on two pairs of
  * connections that differ in options.short_path alone. All that the application, the network and the statistics see has
  * to be the same: which callbacks, with which slices, which answers, alerts, counters, states. ctest-timeout: 240
- * ctest-wrap: milgi__engine_process
+ * ctest-wrap: milgi__engine_process milgi__aead_seal milgi__aead_open
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,6 +42,48 @@ void __wrap_milgi__engine_process(
     __real_milgi__engine_process(e, type, key, records, n);
 }
 
+/* Crypto that fails, for the same records whoever asks. */
+static uint32_t ill = UINT32_MAX;
+
+static uint32_t digest(const uint8_t *p, size_t len)
+{
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 16777619u;
+    return h;
+}
+
+int __real_milgi__aead_seal(struct milgi__crypto *crypto, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, uint8_t type, size_t pad,
+    uint8_t *dst);
+int __wrap_milgi__aead_seal(struct milgi__crypto *crypto, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, uint8_t type, size_t pad,
+    uint8_t *dst);
+int __real_milgi__aead_open(struct milgi__crypto *crypto, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
+    uint8_t *dst);
+int __wrap_milgi__aead_open(struct milgi__crypto *crypto, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
+    uint8_t *dst);
+
+int __wrap_milgi__aead_seal(struct milgi__crypto *crypto, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, uint8_t type, size_t pad,
+    uint8_t *dst)
+{
+    if (digest(nonce, 12) % 300 == ill)
+        return MILGI__BROKEN;
+    return __real_milgi__aead_seal(crypto, key, nonce, aad, aad_len, src, src_n, type, pad, dst);
+}
+
+int __wrap_milgi__aead_open(struct milgi__crypto *crypto, const struct milgi__aead_key *key, const uint8_t nonce[12],
+    const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
+    uint8_t *dst)
+{
+    if (digest(nonce, 12) % 300 == ill + 150)
+        return MILGI_ENOMEM;
+    return __real_milgi__aead_open(crypto, key, nonce, aad, aad_len, src, src_n, tag, dst);
+}
+
 static uint32_t chance(uint32_t n)
 {
     state_of_chance = state_of_chance * 6364136223846793005u + 1442695040888963407u;
@@ -65,14 +107,6 @@ static void note(const char *format, ...)
 static unsigned role_of(const struct pair_side *side)
 {
     return (unsigned)(side - pair.side);
-}
-
-static uint32_t digest(const uint8_t *p, size_t len)
-{
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ p[i]) * 16777619u;
-    return h;
 }
 
 static void see_output(struct pair_side *side, const struct milgi_iov *iov, size_t n)
@@ -112,6 +146,8 @@ static void see_stats(struct pair_side *side)
 {
     struct milgi_engine_stats s;
     milgi_engine_stats(side->engine, &s);
+    if (side->conn && milgi__transport_broken(side->conn->transport))
+        s.memory = s.memory_peak = 0; /* the ring keeps what has failed */
     note("%u memory %zu of %zu, copied %llu sealed %llu opened %llu", role_of(side), s.memory, s.memory_peak,
         (unsigned long long)s.bytes_copied, (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened);
     for (unsigned i = 0; i < s.devices_n; i++) {
@@ -134,6 +170,8 @@ static void see_state(struct pair_side *side)
         (unsigned long long)info.records_out, info.key_updates_in, info.key_updates_out,
         milgi_conn_output_pending(side->conn), milgi_conn_input_paused(side->conn),
         milgi_conn_output_full(side->conn));
+    if (milgi__transport_broken(side->conn->transport))
+        return; /* of the record that failed the dump says whether it was in the ring */
     (void)milgi_conn_dump(side->conn, text, sizeof text);
     /* Which op of the slab it is may differ. */
     char *rest = text;
@@ -150,7 +188,8 @@ static uint8_t data[40000];
 
 static void give(struct pair_side *side)
 {
-    size_t len = 1 + (chance(3) ? chance(300) : chance(3) ? chance(3000) : chance(sizeof data - 1));
+    size_t len = 1 + (chance(3) ? chance(300) : chance(3) ? chance(3000)
+                                                          : chance(sizeof data - 1));
     if (chance(3)) {
         note("write %zu: %d\n", len, milgi_conn_write(side->conn, data, len));
         return;
@@ -173,7 +212,7 @@ static void forge(struct pair_side *side)
     struct milgi__direction *out = &rec->out;
     const struct milgi_conn *c = side->conn;
     size_t len = 1;
-    uint32_t kind = chance(12);
+    uint32_t kind = chance(14);
     /* Nothing of its own may be on the way. */
     if (!side->established || side->closed || out->head != out->tail || c->out_handed != c->output.n)
         return;
@@ -183,14 +222,38 @@ static void forge(struct pair_side *side)
     case 0: break; /* nothing but a zero */
     case 1: inner[0] = 23; break;
     case 2: inner[len = chance(200)] = 99; break;
-    case 3: inner[len = chance(200)] = 23; len += chance(300); break; /* padded */
+    case 3:
+        inner[len = chance(200)] = 23;
+        len += chance(300);
+        break; /* padded */
     case 4: inner[len = 16384] = 23; break;
     case 5: inner[len = 16385] = 23; break;
-    case 6: memcpy(inner, "\1\132\25", 3); len = 2; break; /* user_canceled */
-    case 7: memcpy(inner, "\1\0\25", 3); len = 2; break;   /* close_notify */
-    case 8: len = 1 + chance(16384); break;                /* zeros, perhaps */
+    case 6:
+        memcpy(inner, "\1\132\25", 3);
+        len = 2;
+        break; /* user_canceled */
+    case 7:
+        memcpy(inner, "\1\0\25", 3);
+        len = 2;
+        break;                              /* close_notify */
+    case 8: len = 1 + chance(16384); break; /* zeros, perhaps */
     case 9: inner[len = chance(200)] = 20; break;
-    case 10: memcpy(inner, "\30\0\0", 3); inner[3] = 22; len = 3; break; /* part of a message */
+    case 10:
+        memcpy(inner, "\30\0\0", 3);
+        inner[3] = 22;
+        len = 3;
+        break; /* part of a message */
+    case 11:   /* not protected */
+        note("clear\n");
+        memcpy(wire, "\24\3\3\0\1\1", 6);
+        wire[0] = (uint8_t)(20 + chance(6));
+        pair_bytes_add(&side->wire, wire, 6);
+        return;
+    case 12: /* less than a tag */
+        memcpy(wire, "\27\3\3\0\1", 5);
+        wire[4] = (uint8_t)chance(18);
+        pair_bytes_add(&side->wire, wire, 5u + wire[4]);
+        return;
     default: inner[len = 1 + chance(150)] = 23;
     }
     len++;
@@ -203,7 +266,7 @@ static void forge(struct pair_side *side)
     memcpy(wire + 5, inner, len);
     milgi__format_record(&record, out, out->seq++, wire, (uint32_t)len);
     assert_int_equal(
-        milgi__aead_seal(cx, &key, record.nonce, record.aad, record.aad_len, &piece, 1, 0, 0, wire + 5), 0);
+        __real_milgi__aead_seal(cx, &key, record.nonce, record.aad, record.aad_len, &piece, 1, 0, 0, wire + 5), 0);
     pair_bytes_add(&side->wire, wire, 5 + len + 16);
     note("%u forges %u of %zu\n", role_of(side), kind, len);
 }
@@ -313,6 +376,14 @@ static void live(uint64_t seed, bool short_path, struct pair_bytes *seen)
     pair_settle(&pair);
     for (unsigned role = 0; role < 2; role++)
         pair.side[role].keep_credit = pair.side[role].keep_output = chance(2);
+    for (unsigned role = 0; role < 2; role++) {
+        struct milgi__record *rec = &pair.side[role].conn->transport->rec;
+        if (chance(5) == 0)
+            rec->in.epoch_records_max = rec->in.seq + chance(40);
+        if (chance(5) == 0)
+            rec->out.epoch_records_max = rec->out.seq + chance(20);
+    }
+    ill = chance(3) ? UINT32_MAX : chance(150);
     for (unsigned i = 0; i < STEPS; i++) {
         step(&pair.side[chance(2)]);
         see_state(&pair.side[0]);
@@ -325,6 +396,7 @@ static void live(uint64_t seed, bool short_path, struct pair_bytes *seen)
     see_stats(&pair.side[0]);
     see_stats(&pair.side[1]);
     pair_fini(&pair);
+    ill = UINT32_MAX;
 }
 
 static const char *line_of(const struct pair_bytes *bytes, size_t at, char text[300])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Engines without the short path, when MILGI_TESTS_BY_OPS is set: for test programs in which calls of milgi_engine_new()
- * go here (tests/CMakeLists.txt).
+ * Engines without the short path, when MILGI_TESTS_BY_OPS is set: for test programs in which calls of
+ * milgi_engine_new() go here (tests/CMakeLists.txt).
  */
 #include <stdlib.h>
 
