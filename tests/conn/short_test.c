@@ -274,7 +274,7 @@ static void forge(struct pair_side *side)
 static void watch(void *ctx, const struct milgi_trace_event *event)
 {
     (void)ctx;
-    (void)event;
+    note("event %d\n", event->kind);
 }
 
 static void step(struct pair_side *side)
