@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <milgi/device.h>
+
 #include "crypto/cert_list.h"
 #include "crypto/kex.h"
 #include "crypto/x509.h"
@@ -68,6 +70,44 @@ static void a_sealed_record_opens(void **state)
     milgi__op_perform(*state, &op, NULL);
     assert_int_equal(op.status, MILGI_OP_REJECTED);
     assert_int_equal(out[0], 0);
+}
+
+/* Those that have no op: the same bytes, in place and aside; one that is bad harms no other. */
+static void records_without_ops_are_as_those_with_them(void **state)
+{
+    static uint8_t plain[100] = "plain", sealed[3][200], out[3][200];
+    struct milgi_key key = aead_key();
+    struct milgi_op_record record[3];
+    struct milgi_op op = record_op(&key, MILGI_OP_SEAL, plain, sizeof plain, out[0]);
+
+    op.u.aead.pad_len = 7;
+    milgi__op_perform(*state, &op, NULL);
+    for (int i = 0; i < 3; i++) {
+        memcpy(sealed[i], plain, sizeof plain);
+        record[i] = (struct milgi_op_record){ .inner_type = 23, .pad_len = 7, .len = sizeof plain };
+        record[i].src = i == 0 ? plain : sealed[i];
+        record[i].dst = sealed[i];
+    }
+    milgi__op_records(*state, MILGI_OP_SEAL, &key, record, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(record[i].status, MILGI_OP_OK);
+        assert_memory_equal(sealed[i], out[0], 108 + 16);
+        record[i] = (struct milgi_op_record){ .len = 108, .src = sealed[i], .dst = i == 0 ? out[2] : sealed[i] };
+    }
+    sealed[1][108] ^= 1;
+    milgi__op_records(*state, MILGI_OP_OPEN, &key, record, 3);
+    assert_int_equal(record[0].status, MILGI_OP_OK);
+    assert_memory_equal(out[2], plain, sizeof plain);
+    assert_int_equal(record[1].status, MILGI_OP_REJECTED);
+    for (int i = 0; i < 108; i++)
+        assert_int_equal(sealed[1][i], 0);
+    assert_int_equal(record[2].status, MILGI_OP_OK);
+    assert_memory_equal(sealed[2], plain, sizeof plain);
+    assert_int_equal(sealed[2][100], 23);
+    key.alg = 0x1399;
+    milgi__op_records(*state, MILGI_OP_SEAL, &key, record, 1);
+    assert_int_equal(record[0].status, MILGI_OP_BROKEN);
+    assert_int_equal(record[0].device_code, MILGI_CODE_CRYPTO);
 }
 
 /* One by one, what makes a record op senseless. */
@@ -328,6 +368,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         op_test(a_sealed_record_opens),
+        op_test(records_without_ops_are_as_those_with_them),
         op_test(a_senseless_record_op_is_broken),
         op_test(a_key_exchange_of_two_ops_agrees),
         op_test(a_senseless_key_exchange_is_broken_and_a_bad_share_rejected),
