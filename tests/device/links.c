@@ -286,6 +286,7 @@ static void begin_engine(struct side *side, struct milgi_device *device)
 {
     struct milgi_engine_options options;
     milgi_engine_options_init(&options);
+    options.short_path = false; /* where the bytes are is seen in ops */
     options.clock.monotonic_ns = clock_ns;
     options.on_memory = on_memory;
     options.memory_ctx = side;
