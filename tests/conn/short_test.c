@@ -204,6 +204,21 @@ static void give(struct pair_side *side)
         milgi_chunk_unref(chunk);
 }
 
+static void seal(const struct milgi__direction *out, const uint8_t *inner, size_t len, uint8_t *wire)
+{
+    struct milgi_op_record record;
+    struct milgi__aead_key key = { out->key->serial, out->key->alg, out->key->raw_len, out->key->raw };
+    struct milgi__piece piece = { wire + 5, len };
+    wire[0] = 23;
+    milgi__put16(wire + 1, 0x0303);
+    milgi__put16(wire + 3, (uint32_t)len + 16);
+    memcpy(wire + 5, inner, len);
+    milgi__format_record(&record, out, out->seq, wire, (uint32_t)len);
+    assert_int_equal(__real_milgi__aead_seal(cx, &key, record.nonce, record.aad, record.aad_len, &piece, 1, 0, 0,
+                         wire + 5),
+        0);
+}
+
 /* A record that no honest sender makes, under the right key and number. */
 static void forge(struct pair_side *side)
 {
@@ -212,7 +227,7 @@ static void forge(struct pair_side *side)
     struct milgi__direction *out = &rec->out;
     const struct milgi_conn *c = side->conn;
     size_t len = 1;
-    uint32_t kind = chance(14);
+    uint32_t kind = chance(15);
     /* Nothing of its own may be on the way. */
     if (!side->established || side->closed || out->head != out->tail || c->out_handed != c->output.n)
         return;
@@ -254,20 +269,25 @@ static void forge(struct pair_side *side)
         wire[4] = (uint8_t)chance(18);
         pair_bytes_add(&side->wire, wire, 5u + wire[4]);
         return;
+    case 13: inner[len = 150] = 23; break;
     default: inner[len = 1 + chance(150)] = 23;
     }
     len++;
-    struct milgi_op_record record;
-    struct milgi__aead_key key = { out->key->serial, out->key->alg, out->key->raw_len, out->key->raw };
-    struct milgi__piece piece = { wire + 5, len };
-    wire[0] = 23;
-    milgi__put16(wire + 1, 0x0303);
-    milgi__put16(wire + 3, (uint32_t)len + 16);
-    memcpy(wire + 5, inner, len);
-    milgi__format_record(&record, out, out->seq++, wire, (uint32_t)len);
-    assert_int_equal(
-        __real_milgi__aead_seal(cx, &key, record.nonce, record.aad, record.aad_len, &piece, 1, 0, 0, wire + 5), 0);
+    /* It begins with what looks like a header, and its own has come before it. */
+    if (kind == 13) {
+        seal(out, inner, len, wire);
+        for (unsigned i = 0; i < 5; i++)
+            inner[i] ^= wire[5 + i] ^ (uint8_t) "\27\3\3\0\50"[i];
+        note("carried %zu\n", pair_carry(side, 0));
+    }
+    seal(out, inner, len, wire);
+    out->seq++;
     pair_bytes_add(&side->wire, wire, 5 + len + 16);
+    if (kind == 13 && side->wire.len == 5 + len + 16) {
+        assert_memory_equal(wire + 5, "\27\3\3\0\50", 5);
+        note("carried %zu\n", pair_carry(side, 5));
+        note("run %d\n", pair_run(pair_other(side), NULL));
+    }
     note("%u forges %u of %zu\n", role_of(side), kind, len);
 }
 
