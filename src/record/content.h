@@ -41,14 +41,17 @@ enum milgi__pop {
     MILGI__POP_FAILED
 };
 
-#define MILGI__SHORT_MAX 32u    /* records that are opened or sealed at once */
-#define MILGI__SHORT_KEPT 4096u /* bytes of ciphertext that are kept until those before them have been taken */
+#define MILGI__SHORT_MAX 32u /* records that are opened or sealed at once */
+/* Bytes of ciphertext that are kept until what stands before them has been taken. */
+#define MILGI__SHORT_KEPT 4096u
+
 /* Records that were opened at once; |at|: taken. */
 struct milgi__opened {
     unsigned n, at;
     struct milgi_op_record record[MILGI__SHORT_MAX];
     uint8_t kept[MILGI__SHORT_KEPT]; /* of all but the first, one behind the other */
 };
+
 /* Records are sealed at once while these are not reached. */
 struct milgi__short_limits {
     uint64_t records;            /* under the key */

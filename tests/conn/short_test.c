@@ -260,9 +260,11 @@ static void forge(struct pair_side *side)
         break; /* part of a message */
     case 11:   /* not protected */
         note("clear\n");
+        len = 1 + chance(60);
         memcpy(wire, "\24\3\3\0\1\1", 6);
         wire[0] = (uint8_t)(20 + chance(6));
-        pair_bytes_add(&side->wire, wire, 6);
+        wire[4] = (uint8_t)len;
+        pair_bytes_add(&side->wire, wire, 5 + len);
         return;
     case 12: /* less than a tag */
         memcpy(wire, "\27\3\3\0\1", 5);
@@ -308,7 +310,7 @@ static void step(struct pair_side *side)
         pair.budget_ns = chance(3) ? 0 : 300 + chance(4000);
         note("run %d\n", pair_run(side, NULL));
     } else if (what < 30) {
-        pair.piece = chance(3) ? 0 : 1 + chance(3000);
+        pair.piece = chance(3) ? 65536 : 1 + chance(3000);
         note("carried %zu\n", pair_carry(side, chance(4) ? 0 : 1 + chance(5000)));
     } else if (what < 32) {
         milgi_conn_consumed(side->conn, chance(2) ? SIZE_MAX : chance(5000));
