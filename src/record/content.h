@@ -59,7 +59,10 @@ struct milgi__short_limits {
     unsigned slices;             /* that they lie in */
     enum milgi__reserve reserve; /* what may be drawn on for them */
 };
-/* Those that were sealed at once, finished; each slice is one or more records that stand side by side, with a reference for the caller. */
+/*
+ * Those that were sealed at once, finished; each slice is one or more records that stand side by side, with a reference
+ * for the caller.
+ */
 struct milgi__sealed {
     unsigned n, slices_n;
     uint32_t len[MILGI__SHORT_MAX]; /* of each record, without its front */
