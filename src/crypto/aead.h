@@ -4,6 +4,8 @@
 
 #include "crypto/context.h"
 
+struct milgi_op_record;
+
 struct milgi__aead_key {
     uint64_t serial; /* identifies the key for reuse of its context */
     uint16_t suite;
@@ -27,4 +29,12 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
 int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],
     const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
     uint8_t *dst);
+#define MILGI__AEAD_MANY 32u /* the most that are done together */
+/*
+ * Seals or opens together as many of the |n| records of one key as can be, from the first on, each as the functions
+ * above would: how many these are, with what those would have returned in |verdicts|. 0: the first has to be done by
+ * itself.
+ */
+unsigned milgi__aead_many(struct milgi__crypto *cx, const struct milgi__aead_key *key, bool seal,
+    const struct milgi_op_record *records, unsigned n, int8_t verdicts[MILGI__AEAD_MANY]);
 void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial);

@@ -253,13 +253,26 @@ void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *load
     op->status = judge(result, &op->device_code);
 }
 
+static void ended(struct milgi_op_record *r, int result)
+{
+    r->device_code = 0;
+    r->status = judge(result, &r->device_code);
+}
+
 void milgi__op_records(struct milgi__crypto *cx, int type, const struct milgi_key *key,
     struct milgi_op_record *records, unsigned n)
 {
     struct milgi__aead_key aead = aead_key(key);
-    for (unsigned i = 0; i < n; i++) {
-        records[i].device_code = 0;
-        records[i].status = judge(record(cx, type, &aead, &records[i]), &records[i].device_code);
+    int8_t verdicts[MILGI__AEAD_MANY];
+    unsigned done = 0;
+    while (done < n) {
+        unsigned many = milgi__aead_many(cx, &aead, type == MILGI_OP_SEAL, records + done, n - done, verdicts);
+        for (unsigned i = 0; i < many; i++)
+            ended(&records[done++], verdicts[i]);
+        if (many == 0) {
+            ended(&records[done], record(cx, type, &aead, &records[done]));
+            done++;
+        }
     }
 }
 

@@ -106,6 +106,7 @@ struct milgi__record {
     uint32_t pad_for, pad;           /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
     uint8_t front[MILGI__FRONT_MAX]; /* of the record whose rest input begins with */
     uint8_t front_len;               /* bytes of it; 0: no record is begun */
+    uint8_t wary;                    /* how often MILGI__SHORT_MAX is halved: opens ahead were wasted not long ago */
     bool speculating;
     /* records of application data are taken though there is no key: early data behind a HelloRetryRequest, which is
      * handed over as it is and skipped (RFC 8446 4.2.10) */
@@ -245,7 +246,10 @@ bool milgi__short_open(
  */
 bool milgi__short_next(
     struct milgi__record *r, struct milgi__opened *opened, bool hold, struct milgi__message *message);
-/* Those that have not been taken, the first not among them, are ciphertext again, as if they had not been opened. */
+/*
+ * Those that have not been taken, the first not among them, are ciphertext again, as if they had not been opened. After
+ * that only one is opened at first, then twice as many each time.
+ */
 void milgi__short_close(struct milgi__record *r, struct milgi__opened *opened);
 
 /*

@@ -6,6 +6,8 @@
 #include "record/pending.h"
 #include "record/record.h"
 
+#define WARY 5 /* MILGI__SHORT_MAX >> WARY is 1 */
+
 /* A row whose records of data the functions here can make and read: the type inside, nothing before the ciphertext. */
 static bool suits(const struct milgi__direction *d)
 {
@@ -36,7 +38,7 @@ static void gather(
     uint8_t *p = first->data, *end = p + first->len;
     uint64_t given = 0;
     uint32_t kept = 0, len;
-    most = MILGI__MIN(MILGI__MIN(most, MILGI__SHORT_MAX), in->epoch_records_max - in->seq);
+    most = MILGI__MIN(MILGI__MIN(most, MILGI__SHORT_MAX >> r->wary), in->epoch_records_max - in->seq);
     while (o->n < most && given < credit && (len = ordinary(f, p, end, below)) > 0) {
         struct milgi_op_record *record = &o->record[o->n];
         uint8_t *data = p + f->header_len;
@@ -121,8 +123,12 @@ bool milgi__short_next(struct milgi__record *r, struct milgi__opened *o, bool ho
 void milgi__short_close(struct milgi__record *r, struct milgi__opened *o)
 {
     const uint8_t *kept = o->kept;
-    if (o->at == o->n)
+    if (o->at == o->n) {
+        if (r->wary)
+            r->wary--;
         return;
+    }
+    r->wary = WARY;
     for (unsigned i = 1; i < o->n; i++) {
         const struct milgi_op_record *record = &o->record[i];
         if (i >= o->at)

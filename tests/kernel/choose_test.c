@@ -211,6 +211,39 @@ static void a_serial_stands_for_one_key_until_it_is_forgotten_or_all_are_wiped(v
     assert_true(is_sealed_with(two, 32, 20, out));
 }
 
+static void of_several_records_those_before_a_longer_one_are_done_together(void **state)
+{
+    struct milgi__kernel *k = kernel_or_skip(state);
+    struct milgi__aead_key key = key_of(7, MILGI_SUITE_AES_128_GCM_SHA256, one);
+    struct milgi__aead_key chacha = key_of(8, MILGI_SUITE_CHACHA20_POLY1305_SHA256, one);
+    static uint8_t wire[MILGI__AEAD_MANY + 3][LIMIT + 1 + 16];
+    struct milgi_op_record r[MILGI__AEAD_MANY + 3];
+    int8_t verdicts[MILGI__AEAD_MANY];
+
+    for (unsigned i = 0; i < MILGI__COUNT(r); i++) {
+        r[i] = (struct milgi_op_record){ .nonce = { 1 }, .aad_len = 5, .aad = { 23, 3, 3 }, .len = LIMIT - i };
+        r[i].src = r[i].dst = wire[i];
+    }
+    r[3].len = LIMIT + 1;
+    assert_int_equal(milgi__kernel_many(k, &key, true, r, 10, verdicts), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(verdicts[i], 0);
+        assert_true(is_sealed_with(one, 16, LIMIT - i, wire[i]));
+    }
+    assert_int_equal(wire[4][0], 0);
+    assert_int_equal(milgi__kernel_many(k, &key, true, r + 3, 7, verdicts), 0);
+    wire[1][0] ^= 1;
+    assert_int_equal(milgi__kernel_many(k, &key, false, r, 10, verdicts), 3);
+    assert_int_equal(verdicts[0], 0);
+    assert_int_equal(verdicts[1], MILGI__BAD);
+    assert_int_equal(verdicts[2], 0);
+    r[3].len = 1;
+    assert_int_equal(milgi__kernel_many(k, &key, true, r, MILGI__COUNT(r), verdicts), MILGI__AEAD_MANY);
+    assert_int_equal(milgi__kernel_many(k, &key, true, r, 0, verdicts), 0);
+    assert_int_equal(milgi__kernel_many(k, &chacha, true, r, 3, verdicts), 0);
+    assert_int_equal(milgi__kernel_many(NULL, &key, true, r, 3, verdicts), 0);
+}
+
 static void without_a_kernel_all_is_the_library_s(void **state)
 {
     static const size_t none[MILGI__GCM_KINDS];
@@ -241,6 +274,7 @@ int main(void)
         record_test(other_suites_and_keys_of_other_lengths_are_the_library_s),
         record_test(both_lengths_of_keys_are_the_kernel_s_and_do_not_mix),
         record_test(a_serial_stands_for_one_key_until_it_is_forgotten_or_all_are_wiped),
+        record_test(of_several_records_those_before_a_longer_one_are_done_together),
         cmocka_unit_test(without_a_kernel_all_is_the_library_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,3 +128,36 @@ int milgi__kernel_open(struct milgi__kernel *k, const struct milgi__aead_key *ke
     milgi__gcm_open(k->gcm, &r, 1, &verdict);
     return verdict;
 }
+
+unsigned milgi__kernel_many(struct milgi__kernel *k, const struct milgi__aead_key *key, bool seal,
+    const struct milgi_op_record *records, unsigned n, int8_t verdicts[MILGI__AEAD_MANY])
+{
+    struct milgi__gcm_record all[MILGI__AEAD_MANY];
+    struct milgi__piece src[MILGI__AEAD_MANY];
+    const struct milgi__gcm_key *expanded;
+    unsigned i;
+
+    if (!k || n == 0 || records->len > k->up_to || find(k, key, &expanded) != 0)
+        return 0;
+    for (i = 0; i < n && i < MILGI__AEAD_MANY && records[i].len <= k->up_to; i++) {
+        const struct milgi_op_record *r = &records[i];
+        src[i] = (struct milgi__piece){ r->src, r->len };
+        all[i] = (struct milgi__gcm_record){ .key = expanded,
+            .nonce = r->nonce,
+            .aad = r->aad,
+            .aad_len = r->aad_len,
+            .src = &src[i],
+            .src_n = 1,
+            .dst = r->dst,
+            .type = r->inner_type,
+            .pad = r->pad_len,
+            .tag = r->src + r->len };
+    }
+    if (!seal) {
+        milgi__gcm_open(k->gcm, all, i, verdicts);
+        return i;
+    }
+    k->gcm->seal(all, i);
+    memset(verdicts, 0, i);
+    return i;
+}

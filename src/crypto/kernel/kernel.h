@@ -42,3 +42,6 @@ int milgi__kernel_seal(struct milgi__kernel *k, const struct milgi__aead_key *ke
 int milgi__kernel_open(struct milgi__kernel *k, const struct milgi__aead_key *key, const uint8_t nonce[12],
     const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
     uint8_t *dst);
+/* As milgi__aead_many(). */
+unsigned milgi__kernel_many(struct milgi__kernel *k, const struct milgi__aead_key *key, bool seal,
+    const struct milgi_op_record *records, unsigned n, int8_t verdicts[MILGI__AEAD_MANY]);

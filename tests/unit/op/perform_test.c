@@ -9,6 +9,7 @@
 
 #include <milgi/device.h>
 
+#include "crypto/aead.h"
 #include "crypto/cert_list.h"
 #include "crypto/kex.h"
 #include "crypto/x509.h"
@@ -137,6 +138,110 @@ static void spoil_record(struct milgi_op *op, unsigned how)
         break;
     case 11: op->u.aead.dst_len = op->type == MILGI_OP_SEAL ? 100 + 1 + 15 : 99; break;
     default: op->type = 200; break;
+    }
+}
+
+/* --- many at once ------------------------------------------------------------------------------------------------- */
+
+#define MANY 40 /* more than are done together */
+#define LONG 700
+#define LONGEST (LONG + 1 + 40 + 16)
+
+static uint32_t chance(uint32_t n)
+{
+    static uint64_t state = 1;
+
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 33) % n;
+}
+
+struct many {
+    struct milgi_op_record record[MANY];
+    uint8_t src[MANY][LONGEST], dst[MANY][LONGEST], expected[MANY][LONGEST];
+};
+
+/* A record of any length and shape, with its bytes where |in_place| wants them. */
+static void any_record(struct many *m, unsigned i, bool in_place)
+{
+    struct milgi_op_record *r = &m->record[i];
+
+    *r = (struct milgi_op_record){ .aad_len = chance(2) ? 5 : 13, .device_code = 99, .src = m->src[i] };
+    r->len = chance(4) ? chance(100) : chance(LONG + 1);
+    r->inner_type = chance(4) ? 23 : 0;
+    r->pad_len = (uint16_t)(chance(3) || !r->inner_type ? 0 : chance(41));
+    r->dst = in_place ? m->src[i] : m->dst[i];
+    for (unsigned k = 0; k < sizeof r->nonce; k++)
+        r->nonce[k] = (uint8_t)chance(256);
+    for (unsigned k = 0; k < r->aad_len; k++)
+        r->aad[k] = (uint8_t)chance(256);
+    for (unsigned k = 0; k < r->len; k++)
+        m->src[i][k] = (uint8_t)chance(256);
+}
+
+static uint32_t length_of(const struct milgi_op_record *r)
+{
+    return r->len + (r->inner_type ? 1u + r->pad_len : 0);
+}
+
+/* What each becomes by itself; then all at once, opened with some of them spoilt. */
+static void check_many(struct milgi__crypto *cx, struct milgi_key *key, struct many *m, unsigned n)
+{
+    struct milgi__aead_key aead = { key->serial, key->alg, key->raw_len, key->raw };
+    bool in_place = chance(2);
+    static uint8_t plain[MANY][LONGEST], zeros[LONGEST];
+
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi_op_record *r = &m->record[i];
+        any_record(m, i, in_place);
+        memset(plain[i], 0, LONGEST);
+        memcpy(plain[i], r->src, r->len);
+        plain[i][r->len] = r->inner_type;
+        struct milgi__piece src = { r->src, r->len };
+        assert_int_equal(milgi__aead_seal(cx, &aead, r->nonce, r->aad, r->aad_len, &src, 1, r->inner_type,
+                             r->pad_len, m->expected[i]),
+            0);
+    }
+    milgi__op_records(cx, MILGI_OP_SEAL, key, m->record, n);
+    unsigned bad = chance(3) ? chance(n) : n;
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi_op_record *r = &m->record[i];
+        assert_int_equal(r->status, MILGI_OP_OK);
+        assert_int_equal(r->device_code, 0);
+        assert_memory_equal(r->dst, m->expected[i], length_of(r) + 16);
+        memcpy(m->src[i], r->dst, length_of(r) + 16);
+        r->len = length_of(r);
+        if (i == bad)
+            m->src[i][chance(r->len + 16)] ^= (uint8_t)(1u << chance(8));
+    }
+    milgi__op_records(cx, MILGI_OP_OPEN, key, m->record, n);
+    for (unsigned i = 0; i < n; i++) {
+        const struct milgi_op_record *r = &m->record[i];
+        assert_int_equal(r->status, i == bad ? MILGI_OP_REJECTED : MILGI_OP_OK);
+        assert_int_equal(r->device_code, 0);
+        assert_memory_equal(r->dst, i == bad ? zeros : plain[i], r->len);
+    }
+}
+
+/* Those that a kernel does together: any number of any lengths, one bad among them. */
+static void many_records_at_once_are_as_each_by_itself(void **state)
+{
+    static const struct {
+        uint16_t suite;
+        uint8_t len;
+    } suites[] = { { MILGI_SUITE_AES_128_GCM_SHA256, 16 }, { MILGI_SUITE_AES_256_GCM_SHA384, 32 },
+        { MILGI_SUITE_CHACHA20_POLY1305_SHA256, 32 } };
+    static struct many many;
+
+    for (unsigned round = 0; round < 30; round++) {
+        for (unsigned n = 1; n <= MANY; n++) {
+            struct milgi_key key = aead_key();
+            unsigned i = chance(MILGI__COUNT(suites));
+            key.alg = suites[i].suite;
+            key.raw_len = suites[i].len;
+            for (unsigned k = 0; k < key.raw_len; k++)
+                key.raw[k] = (uint8_t)chance(256);
+            check_many(*state, &key, &many, n);
+        }
     }
 }
 
@@ -369,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         op_test(a_sealed_record_opens),
         op_test(records_without_ops_are_as_those_with_them),
+        op_test(many_records_at_once_are_as_each_by_itself),
         op_test(a_senseless_record_op_is_broken),
         op_test(a_key_exchange_of_two_ops_agrees),
         op_test(a_senseless_key_exchange_is_broken_and_a_bad_share_rejected),
