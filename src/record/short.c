@@ -70,8 +70,8 @@ bool milgi__short_open(
         return false;
     struct milgi_chunk *chunk = r->input.ring[r->input.head].chunk;
     const struct milgi_op_record *last = &o->record[o->n - 1];
-    milgi__chunk_taint(chunk, (uint32_t)(last->dst - milgi_chunk_data(chunk)) + last->len, r->env->owner);
-    r->env->calls->process(r->env->ctx, MILGI_OP_OPEN, in->key, o->record, o->n);
+    milgi__chunk_taint(chunk, (uint32_t)(last->dst - milgi_chunk_data(chunk)) + last->len, r->env.owner);
+    r->env.calls->process(r->env.ctx, MILGI_OP_OPEN, in->key, o->record, o->n);
     return true;
 }
 
@@ -135,7 +135,7 @@ void milgi__short_close(struct milgi__record *r, struct milgi__opened *o)
             memcpy(record->dst, kept, record->len);
         kept += record->len;
     }
-    r->env->calls->unprocess(r->env->ctx, MILGI_OP_OPEN, o->record + o->at, o->n - o->at);
+    r->env.calls->unprocess(r->env.ctx, MILGI_OP_OPEN, o->record + o->at, o->n - o->at);
     o->n = o->at;
 }
 
@@ -249,11 +249,11 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
     }
     if (n == 0)
         return false;
-    r->env->calls->process(r->env->ctx, MILGI_OP_SEAL, out->key, record, n);
+    r->env.calls->process(r->env.ctx, MILGI_OP_SEAL, out->key, record, n);
     sealed->n = sealed->slices_n = 0;
     for (unsigned i = 0; i < n && !milgi__record_send_broken(r); i++)
         commit(r, &record[i], sealed);
     if (sealed->n < n) /* behind one that failed; they have not been framed */
-        r->env->calls->unprocess(r->env->ctx, MILGI_OP_SEAL, record + sealed->n, n - sealed->n);
+        r->env.calls->unprocess(r->env.ctx, MILGI_OP_SEAL, record + sealed->n, n - sealed->n);
     return true;
 }
