@@ -27,7 +27,8 @@ struct dial {
     size_t tried;              /* addresses that have been begun with */
     unsigned live_n;           /* attempts */
     unsigned handles_n;        /* that are not closed yet */
-    int begun;                 /* a socket for the first that is under way already; -1: none */
+    bool first_begun;          /* by dial_start(): */
+    int first_fd, first_error; /* what open_to() said, to be taken by begin() */
     int error;                 /* of the last that failed, */
     size_t failed;             /* which was this */
     struct attempt attempts[]; /* one for each address */
@@ -119,10 +120,11 @@ static int open_to(const struct app_address *to, int *error)
     int fd = socket(to->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int rv = fd < 0 ? -1 : connect(fd, address, to->len);
     /* Asked again it is known whether somebody on this machine has answered: no need to watch the socket for that. */
-    if (fd >= 0 && rv && errno == EINPROGRESS)
+    bool under_way = fd >= 0 && rv && errno == EINPROGRESS;
+    if (under_way)
         rv = connect(fd, address, to->len);
-    *error = rv ? uv_translate_sys_error(errno) : 0;
-    if (!rv || *error == UV_EALREADY)
+    *error = rv && errno != EISCONN ? uv_translate_sys_error(errno) : 0;
+    if (!*error || (under_way && *error == UV_EALREADY))
         return fd;
     if (fd >= 0)
         close(fd);
@@ -133,8 +135,11 @@ static int open_to(const struct app_address *to, int *error)
 static bool begin(struct dial *d, size_t which, int *error, bool *again)
 {
     struct attempt *a = &d->attempts[d->tried];
-    int fd = d->begun < 0 ? open_to(&d->to->items[which], error) : d->begun;
-    d->begun = -1;
+    int fd = d->first_fd;
+    *error = d->first_error;
+    if (!d->first_begun)
+        fd = open_to(&d->to->items[which], error);
+    d->first_begun = false;
     *again = *error == UV_EMFILE || *error == UV_ENFILE || *error == UV_EAGAIN || *error == UV_ENOBUFS;
     if (fd >= 0)
         *error = uv_poll_init(d->loop, &a->poll, fd);
@@ -169,7 +174,7 @@ static void on_next(uv_timer_t *timer)
 static void go_on(struct dial *d)
 {
     while (d->tried < d->to->n) {
-        int error = 0;
+        int error;
         bool again;
         size_t which = address_of(d, d->tried);
         if (begin(d, which, &error, &again)) {
@@ -214,7 +219,15 @@ struct dial *dial_start(
         return NULL;
     }
     *d = (struct dial){
-        .loop = loop, .to = to, .first = to->first, .done = done, .arg = arg, .handles_n = 2, .begun = fd
+        .loop = loop,
+        .to = to,
+        .first = to->first,
+        .done = done,
+        .arg = arg,
+        .handles_n = 2,
+        .first_begun = true,
+        .first_fd = fd,
+        .first_error = error,
     };
     uv_timer_init(loop, &d->next);
     uv_timer_init(loop, &d->deadline);

@@ -90,6 +90,30 @@ static void is(struct milgi_problem problem, enum milgi_problem_kind kind, enum 
 
 /* --- texts -------------------------------------------------------------------------------------------------------- */
 
+static void what_is_wrong_with_the_uri_of_a_key_is_said_without_the_uri(void **state)
+{
+    static const struct {
+        const char *uri, *text;
+    } cases[] = {
+        { "", "is no URI of a key" },
+        { "4711:a", "is no URI of a key" },
+        { "pkcs11:", "names no key" },
+        { "pkcs11:?pin-value=4711 ", "has a character that no URI has" },
+        { "pkcs11:?pin-value=4711\x7f", "has a character that no URI has" },
+    };
+    struct milgi_problem problem;
+    struct milgi_credential *c;
+
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(cases); i++) {
+        assert_int_equal(milgi_credential_load_uri(
+                             ecdsa->chain_pem, strlen(ecdsa->chain_pem), cases[i].uri, &c, &problem),
+            MILGI_EINVAL);
+        is(problem, MILGI_PROBLEM_URI, MILGI_FILE_KEY, 0, cases[i].text);
+        assert_null(strstr(problem.text, "4711"));
+    }
+}
+
 static void a_file_that_is_no_pem_is_called_what_it_is(void **state)
 {
     static const char utf16[] = "\xff\xfe-";
@@ -387,6 +411,7 @@ static void certificates_out_of_their_time_are_a_warning(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_wrong_with_the_uri_of_a_key_is_said_without_the_uri),
         cmocka_unit_test(a_file_that_is_no_pem_is_called_what_it_is),
         cmocka_unit_test(broken_lines_are_named),
         cmocka_unit_test(a_block_that_belongs_elsewhere_is_not_dropped_in_silence),
