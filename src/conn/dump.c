@@ -46,9 +46,10 @@ static void put_key(struct milgi__text *t, const struct milgi_conn *c, enum milg
 {
     struct milgi__transport_state s = milgi__transport_state(c->transport, dir);
     const char *name = dir == MILGI__READ ? "read" : "write";
-    if (s.has_key)
-        milgi__text_line(t, "  %s key: epoch %llu, %llu records", name, (unsigned long long)milgi__conn_epoch(c, dir),
-            (unsigned long long)s.records);
+    uint64_t epoch = milgi__conn_epoch(c, dir);
+    if (epoch)
+        milgi__text_line(t, "  %s key: epoch %llu, %llu records%s", name, (unsigned long long)epoch,
+            (unsigned long long)s.records, s.has_key ? "" : "; wiped");
     else
         milgi__text_line(t, "  %s key: none", name);
 }

@@ -63,7 +63,9 @@ static void keys_and_the_end_are_shown(void **state)
     snprintf(line, sizeof line, "read key: epoch %u,", 3 + info.key_updates_in);
     assert_non_null(strstr(seen, ": server, closed\n"));
     assert_non_null(strstr(seen, "negotiated: TLS_AES_128_GCM_SHA256, x25519\n"));
-    assert_non_null(strstr(seen, line));
+    const char *key = strstr(seen, line);
+    assert_non_null(key);
+    assert_non_null(strstr(key, "; wiped\n"));
     assert_null(strstr(seen, "failed"));
     play_fini(&play);
 }
