@@ -16,6 +16,7 @@
 #define HANDSHAKE_OPS \
     (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN) | \
         MILGI_OP_BIT(MILGI_OP_VERIFY) | MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN))
+#define DEVICE_INDEX 1u /* of the first device that an engine is given, behind cpu */
 #define RECORD_OPS (MILGI_OP_BIT(MILGI_OP_SEAL) | MILGI_OP_BIT(MILGI_OP_OPEN))
 
 /* --- files ------------------------------------------------------------------------------------------------------ */
@@ -244,6 +245,8 @@ static int make_device(struct app_tls *tls, const struct app_options *o)
         default_spec(own, o->workers);
         if (milgi_device_new(own, &tls->device, &why))
             app_complain("no threads beside the loop's, so it does all the crypto: %s", why ? why : "out of memory");
+        if (milgi_device_new("batch", &tls->lanes, NULL) == 0 && tls->lanes->note)
+            app_complain("batch: %s", tls->lanes->note);
         return APP_OK;
     }
     if (!spec || !strcmp(spec, "cpu"))
@@ -270,6 +273,17 @@ static int route(struct milgi_engine *engine, struct milgi_device *device, enum 
         return 0;
     return milgi_engine_route(
         engine, RECORD_OPS & device->caps.ops, (unsigned)index, records == APP_RECORDS_DEVICE ? 1 : 0);
+}
+
+/* What they do the loop's thread does with them, unless there is so much that others had better help. */
+static int route_lanes(const struct app_tls *tls)
+{
+    struct milgi_engine *engine = milgi_uv_engine(tls->uv);
+    int index = milgi_engine_add_device(engine, tls->lanes);
+    if (index < 0)
+        return index;
+    return milgi_engine_route_first(
+        engine, tls->lanes->caps.ops, 1u | 1u << index | (tls->device ? 1u << DEVICE_INDEX : 0), 0);
 }
 
 struct milgi_device *app_tls_tokens(const struct app_tls *tls)
@@ -315,6 +329,8 @@ int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options
         return APP_FAILED;
     }
     rv = tls->device ? route(milgi_uv_engine(tls->uv), tls->device, o->records, !o->device) : 0;
+    if (!rv && tls->lanes)
+        rv = route_lanes(tls);
     if (rv) {
         app_complain("--device %s: %s", o->device ? o->device : "pool", milgi_error_text(rv));
         return APP_FAILED;
@@ -332,6 +348,7 @@ int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, con
 void app_tls_close(struct app_tls *tls)
 {
     milgi_device_free(tls->device);
+    milgi_device_free(tls->lanes);
     milgi_device_free(tls->tokens);
     app_material_free(&tls->material);
     *tls = (struct app_tls){ 0 };

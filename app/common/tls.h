@@ -23,6 +23,7 @@ struct app_tls {
     const char *keylog_name;
     struct milgi_uv *uv;
     struct milgi_device *device; /* NULL: cpu only */
+    struct milgi_device *lanes;  /* beside it, on the loop's own thread; NULL: there are none */
     struct milgi_device *tokens; /* for keys that are in tokens; NULL: there are none, or it is |device| */
 };
 

@@ -11,6 +11,8 @@
 #define LEARN 8u             /* a new measurement counts for one in so many */
 #define OUTLIER 8u           /* times what was known: more is not believed at once */
 #define LEARN_PROBE 2u
+/* What works on this thread is given what takes so many times as long as the inline device may take over, at most. */
+#define CALLER_TIMES 2u
 
 /* --- what ops cost ---------------------------------------------------------------------------------------------- */
 
@@ -74,11 +76,16 @@ uint64_t milgi_engine_expected_ns(
     return milgi__dev_expected_ns(&e->dev[index], milgi__op_kind(type, alg, size), milgi__op_estimate_ns(&op));
 }
 
+static uint64_t backlog_ns(const struct milgi__dev *d)
+{
+    return d->outstanding_ns + d->line[0].cost_ns + d->line[1].cost_ns;
+}
+
 /* When |d| would have finished an op of |cost_ns| if it were given one now, from now on. */
 static uint64_t finish_ns(const struct milgi__dev *d, uint32_t cost_ns)
 {
     const struct milgi_device_caps *caps = &d->device->caps;
-    uint64_t before = d->outstanding_ns + d->line[0].cost_ns + d->line[1].cost_ns;
+    uint64_t before = backlog_ns(d);
     uint32_t n = milgi__dev_flight(d) + milgi__dev_waiting(d);
     uint64_t wake = milgi__dev_flight(d) ? 0 : caps->wake_ns;
     return wake + cost_ns + (n < caps->parallelism ? 0 : before / caps->parallelism);
@@ -220,7 +227,11 @@ static bool serves(struct milgi__dev *d, const struct milgi_op *op)
     return takes(d, op->type, op->alg) && suits(d, op) && (!op->key || milgi__key_ready(d, op->key));
 }
 
-/* The device of |r| but the inline one that would be the first to finish; NULL: none can take it. */
+/*
+ * The device of |r| but the inline one that would be the first to finish; NULL: none can take it. What is quick stays
+ * with one that works on this thread as long as it has no more to do than a turn may take; what is long goes there only
+ * when nobody else can do it, for it holds up everybody.
+ */
 static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
 {
     struct milgi__dev *found = NULL, *last = NULL;
@@ -230,10 +241,12 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
         if (!serves(d, op))
             continue;
         uint32_t expected = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
-        /* What takes long on this thread holds up everybody: only if nobody else can do it. */
-        if ((d->flags & MILGI_CAP_CALLER) && expected > e->o.inline_max_ns) {
+        if (d->flags & MILGI_CAP_CALLER) {
             last = d;
-            continue;
+            if (expected > CALLER_TIMES * e->o.inline_max_ns)
+                continue;
+            if (backlog_ns(d) + expected <= e->budget_ns)
+                return d;
         }
         uint64_t finish = finish_ns(d, expected);
         bool first = finish < soonest;
@@ -283,6 +296,17 @@ static struct milgi__dev *goes_to(struct milgi__dev *d, struct milgi_op *op)
     return d;
 }
 
+/* A device of |r| that works on this thread takes it: then this thread does not do it alone. */
+static bool done_here_with_others(struct milgi_engine *e, const struct milgi__route *r, const struct milgi_op *op)
+{
+    for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
+        const struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
+        if ((d->flags & MILGI_CAP_CALLER) && takes(d, op->type, op->alg))
+            return true;
+    }
+    return false;
+}
+
 static MILGI__APART struct milgi__dev *weigh(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
 {
     bool elsewhere = is_elsewhere(op->key);
@@ -291,8 +315,7 @@ static MILGI__APART struct milgi__dev *weigh(struct milgi_engine *e, const struc
         return &e->dev[0];
     if (elsewhere)
         op->flags |= MILGI__OP_ELSEWHERE;
-    else if ((r->set & 1) && !(d->flags & MILGI_CAP_CALLER) &&
-        milgi__route_inline_ns(e, op) <= e->o.inline_max_ns)
+    else if ((r->set & 1) && milgi__route_inline_ns(e, op) <= e->o.inline_max_ns && !done_here_with_others(e, r, op))
         op->flags |= MILGI__OP_EITHER;
     return goes_to(d, op);
 }

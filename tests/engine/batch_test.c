@@ -226,6 +226,28 @@ static void what_takes_long_goes_to_another_device(void **state)
     loop_fini(&loop);
 }
 
+/* As long as there is no more than a turn's worth of it; what is beyond others had better help with. */
+static void what_is_quick_stays_until_it_is_too_much(void **state)
+{
+    (void)state;
+    begin("batch:lanes=libcrypto", NULL);
+    unsigned sim = loop_device(&loop, "sim:latency=40us,units=4");
+    uint32_t set = 1u | 1u << index_of_batch | 1u << sim;
+    assert_int_equal(milgi_engine_route_first(loop.engine, MILGI_OP_BIT(MILGI_OP_KEYGEN), set, 0), 0);
+    loop_attach(&loop, &client);
+    (void)run(); /* so that it knows what a turn may take: 1 ms, of 40 us each */
+    for (unsigned i = 0; i < 25; i++)
+        (void)loop_keygen(&client);
+    assert_int_equal(milgi__dev_waiting(&loop.engine->dev[sim]) + milgi__dev_flight(&loop.engine->dev[sim]), 0);
+    for (unsigned i = 0; i < 10; i++)
+        (void)loop_keygen(&client);
+    assert_true(milgi__dev_waiting(&loop.engine->dev[sim]) + milgi__dev_flight(&loop.engine->dev[sim]) >= 5);
+    loop_settle(&loop, &client, 35);
+    assert_int_equal(client.status[MILGI_OP_OK], 35);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
 static void it_is_no_relief_for_what_takes_long(void **state)
 {
     (void)state;
@@ -289,6 +311,7 @@ int main(void)
         cmocka_unit_test(the_turn_is_charged_with_what_its_ops_take),
         cmocka_unit_test(beside_the_inline_device_it_gets_all),
         cmocka_unit_test(what_takes_long_goes_to_another_device),
+        cmocka_unit_test(what_is_quick_stays_until_it_is_too_much),
         cmocka_unit_test(it_is_no_relief_for_what_takes_long),
         cmocka_unit_test(tested_code_of_this_process_is_trusted_unless_policy_says_no),
     };
