@@ -16,7 +16,7 @@
 struct world {
     SSL_CTX *ctx[2];
     BIO_METHOD *method;
-    uint16_t suite;
+    uint16_t suite; /* 0: one of TLS 1.2 */
     bool memory_bios, verifies;
 };
 
@@ -28,6 +28,8 @@ struct end {
     uint16_t suite;
     bool established;
 };
+
+#define SUITES_12 "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
 
 static uint8_t network[65536]; /* what the host receives into */
 static uint8_t message[MESSAGE_MAX];
@@ -97,13 +99,33 @@ static int accept_any(X509_STORE_CTX *store, void *unused)
     return 1;
 }
 
+static const char *group_name(enum shake shake)
+{
+    switch (shake) {
+    case SHAKE_13_HYBRID: return "X25519MLKEM768";
+    case SHAKE_12: return "X25519:P-256"; /* the certificate's curve is to be among them, too */
+    default: return "X25519";
+    }
+}
+
+static bool shakes(enum shake shake)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    bool known = ctx && SSL_CTX_set1_groups_list(ctx, group_name(shake)) == 1;
+
+    SSL_CTX_free(ctx);
+    return known;
+}
+
 static SSL_CTX *context(const struct setup *setup, const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
+    bool old = setup->shake == SHAKE_12;
 
-    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
-        !libssl_set_suite(ctx, setup->suite) || SSL_CTX_set1_groups_list(ctx, "X25519") != 1 ||
-        SSL_CTX_set_num_tickets(ctx, 0) != 1)
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, old ? TLS1_2_VERSION : TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_max_proto_version(ctx, old ? TLS1_2_VERSION : TLS1_3_VERSION) != 1 ||
+        !libssl_set_suite(ctx, setup->suite) || (old && SSL_CTX_set_cipher_list(ctx, SUITES_12) != 1) ||
+        SSL_CTX_set1_groups_list(ctx, group_name(setup->shake)) != 1 || SSL_CTX_set_num_tickets(ctx, 0) != 1)
         bench_die("libssl: cannot set up");
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -153,7 +175,7 @@ static struct world *world_new(const struct setup *setup)
 
     if (!world)
         bench_die("out of memory");
-    world->suite = setup->suite;
+    world->suite = setup->shake == SHAKE_12 ? 0 : setup->suite;
     world->memory_bios = setup->memory_bios;
     world->ctx[SERVER] = context(setup, TLS_server_method());
     world->ctx[CLIENT] = context(setup, TLS_client_method());
@@ -229,7 +251,7 @@ static void handshake(struct end *end)
     end->established = result == 1;
     if (result != 1 && SSL_get_error(end->ssl, result) != SSL_ERROR_WANT_READ)
         bench_die("libssl: the handshake failed");
-    if (result == 1 && (uint16_t)SSL_CIPHER_get_id(SSL_get_current_cipher(end->ssl)) != end->suite)
+    if (result == 1 && end->suite != 0 && (uint16_t)SSL_CIPHER_get_id(SSL_get_current_cipher(end->ssl)) != end->suite)
         bench_die("libssl: another suite was chosen");
     host_sends(end);
 }
@@ -290,4 +312,5 @@ const struct subject subject_openssl = {
     .end_free = end_free,
     .host_len = sizeof(struct end),
     .can = libssl_has_suite,
+    .shakes = shakes,
 };

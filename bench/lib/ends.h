@@ -29,13 +29,22 @@ enum way {
     BY_REFERENCE /* milgi_conn_send: a chunk that the application keeps */
 };
 
+/* Kinds of full handshakes. */
+enum shake {
+    SHAKE_13,
+    SHAKE_13_HYBRID, /* X25519MLKEM768 */
+    SHAKE_12,        /* ECDHE with X25519, AES-128-GCM */
+    SHAKES
+};
+
 struct milgi_engine_options;
 
 struct setup {
     const struct bench_cert *cert;
     const char *anchor_pem; /* clients verify the chain up to it, and the name; NULL: neither */
     size_t anchor_len;
-    uint16_t suite;      /* code point */
+    uint16_t suite; /* code point, of TLS 1.3 */
+    enum shake shake;
     uint32_t record_len; /* plaintext of the records that are sent; 0: the library's default */
     bool lean;           /* libssl: gives its buffers back when they are empty */
     bool memory_bios;    /* libssl: its host does the I/O */
@@ -62,8 +71,9 @@ struct subject {
     /* What a side does when nothing comes for a while. NULL: nothing. */
     void (*settle)(struct world *world, enum side side);
     size_t host_len; /* of what end_new() allocates for the host itself, which is not counted as heap */
-    /* Whether it can be held to this suite. NULL: to any. */
+    /* Whether it can be held to this suite, and to this kind of handshake. NULL: to any suite, to SHAKE_13. */
     bool (*can)(uint16_t suite);
+    bool (*shakes)(enum shake shake);
 };
 
 extern const struct subject subject_milgi, subject_openssl;

@@ -50,9 +50,12 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *out, size_t max)
     return -1;
 }
 
-static const char *priority(uint16_t suite)
+static const char *priority(const struct setup *setup)
 {
-    switch (suite) {
+    if (setup->shake == SHAKE_12)
+        return "NONE:+VERS-TLS1.2:+AES-128-GCM:+AEAD:+ECDHE-ECDSA:+ECDHE-RSA:+SHA256:+GROUP-X25519:"
+               "+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256:+SIGN-RSA-SHA256:+CTYPE-X509";
+    switch (setup->suite) {
     case 0x1301:
         return "NONE:+VERS-TLS1.3:+AES-128-GCM:+AEAD:+SHA256:+GROUP-X25519:+SIGN-ECDSA-SECP256R1-SHA256:"
                "+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256:+CTYPE-X509:%DISABLE_TLS13_COMPAT_MODE";
@@ -85,7 +88,7 @@ static struct world *world_new(const struct setup *setup)
     must(gnutls_certificate_set_x509_key_mem(world->credentials[SERVER], &cert, &key, GNUTLS_X509_FMT_PEM),
         "certificate");
     must(gnutls_certificate_set_x509_trust_mem(world->credentials[CLIENT], &anchor, GNUTLS_X509_FMT_PEM), "anchor");
-    must(gnutls_priority_init(&world->priority, priority(setup->suite), &at), "priorities");
+    must(gnutls_priority_init(&world->priority, priority(setup), &at), "priorities");
     world->record_len = setup->record_len;
     for (size_t i = 0; i < MESSAGE_MAX; i++)
         message[i] = pattern(i);
@@ -172,6 +175,11 @@ static void end_free(struct end *end)
     free(end);
 }
 
+static bool shakes(enum shake shake)
+{
+    return shake != SHAKE_13_HYBRID;
+}
+
 static const struct subject subject_gnutls = {
     .name = "GnuTLS",
     .world_new = world_new,
@@ -182,6 +190,7 @@ static const struct subject subject_gnutls = {
     .send = send_messages,
     .received = received,
     .end_free = end_free,
+    .shakes = shakes,
     .host_len = sizeof(struct end),
 };
 

@@ -2,7 +2,7 @@
 /*
  * What a peer is asked for, a line each, and its answers:
  *
- *   handshake ecdsa|rsa MS                  server N P5 P50 P95 P99, client ...: nanoseconds an item
+ *   handshake ecdsa|rsa 1.3|hybrid|1.2 MS   server N P5 P50 P95 P99, client ...: nanoseconds an item
  *   records SUITE LEN BURST copy|reference MS
  *   primitives MS                           keygen N P5 ..., and so on
  *   mallocs handshake|record                server COUNT, client COUNT; own-server, own-client: not libcrypto's
@@ -88,10 +88,20 @@ static uint64_t slice(const char *ms)
 
 static void handshake(struct state *s, char **word)
 {
+    enum bench_key key = strcmp(word[1], "rsa") == 0 ? BENCH_RSA_2048 : BENCH_ECDSA_P256;
+    bool (*shakes)(enum shake) = s->peer->subject->shakes;
     struct work work = { { { 0 } } };
+    enum shake shake = SHAKE_13;
 
-    work_handshakes(&work, s->peer, &s->certs, strcmp(word[1], "rsa") == 0 ? BENCH_RSA_2048 : BENCH_ECDSA_P256,
-        slice(word[2]));
+    if (strcmp(word[2], "hybrid") == 0)
+        shake = SHAKE_13_HYBRID;
+    else if (strcmp(word[2], "1.2") == 0)
+        shake = SHAKE_12;
+    if (shake != SHAKE_13 && (!shakes || !shakes(shake))) {
+        no("it has no such handshake");
+        return;
+    }
+    work_handshakes(&work, s->peer, &s->certs, key, shake, slice(word[3]));
     tell_work(&work);
 }
 
@@ -167,7 +177,7 @@ static const struct {
     unsigned words;
     void (*serve)(struct state *s, char **word);
 } requests[] = {
-    { "handshake", 3, handshake },
+    { "handshake", 4, handshake },
     { "records", 6, records },
     { "primitives", 2, primitives },
     { "mallocs", 2, mallocs },

@@ -36,7 +36,7 @@ struct work {
     struct bench_samples side[2]; /* nanoseconds an item */
 };
 void work_handshakes(struct work *work, const struct peer *peer, const struct certs *certs, enum bench_key key,
-    uint64_t slice_ns);
+    enum shake shake, uint64_t slice_ns);
 /* Records that the server seals and the client opens. */
 struct record_shape {
     uint16_t suite;

@@ -11,6 +11,7 @@
 
 struct world {
     WOLFSSL_CTX *ctx[2];
+    bool old; /* TLS 1.2 */
 };
 
 struct end {
@@ -47,9 +48,11 @@ static int pull(WOLFSSL *ssl, char *out, int max, void *ctx)
     return len > 0 ? (int)len : WOLFSSL_CBIO_ERR_WANT_READ;
 }
 
-static const char *suite_name(uint16_t suite)
+static const char *suite_name(const struct setup *setup)
 {
-    switch (suite) {
+    if (setup->shake == SHAKE_12)
+        return "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
+    switch (setup->suite) {
     case 0x1301: return "TLS13-AES128-GCM-SHA256";
     case 0x1302: return "TLS13-AES256-GCM-SHA384";
     default: return "TLS13-CHACHA20-POLY1305-SHA256";
@@ -62,7 +65,7 @@ static WOLFSSL_CTX *context(const struct setup *setup, WOLFSSL_METHOD *method)
 
     if (!ctx)
         bench_die("wolfSSL: cannot set up");
-    must(wolfSSL_CTX_set_cipher_list(ctx, suite_name(setup->suite)), "suite");
+    must(wolfSSL_CTX_set_cipher_list(ctx, suite_name(setup)), "suite");
     (void)wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
     wolfSSL_CTX_SetIORecv(ctx, pull);
     wolfSSL_CTX_SetIOSend(ctx, push);
@@ -76,8 +79,9 @@ static struct world *world_new(const struct setup *setup)
 
     if (!world)
         bench_die("out of memory");
-    world->ctx[SERVER] = context(setup, wolfTLSv1_3_server_method());
-    world->ctx[CLIENT] = context(setup, wolfTLSv1_3_client_method());
+    world->old = setup->shake == SHAKE_12;
+    world->ctx[SERVER] = context(setup, world->old ? wolfTLSv1_2_server_method() : wolfTLSv1_3_server_method());
+    world->ctx[CLIENT] = context(setup, world->old ? wolfTLSv1_2_client_method() : wolfTLSv1_3_client_method());
     must(wolfSSL_CTX_use_certificate_buffer(world->ctx[SERVER], (const uint8_t *)cert->cert_pem, (long)cert->cert_len,
              WOLFSSL_FILETYPE_PEM),
         "certificate");
@@ -112,7 +116,9 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
     wolfSSL_SetIOReadCtx(ssl, end);
     wolfSSL_SetIOWriteCtx(ssl, end);
     if (side == CLIENT) {
-        must(wolfSSL_UseKeyShare(ssl, WOLFSSL_ECC_X25519), "X25519");
+        must(wolfSSL_UseSupportedCurve(ssl, WOLFSSL_ECC_X25519), "X25519");
+        if (!world->old)
+            must(wolfSSL_UseKeyShare(ssl, WOLFSSL_ECC_X25519), "X25519");
         must(wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, "localhost", (unsigned short)strlen("localhost")), "name");
         must(wolfSSL_check_domain_name(ssl, "localhost"), "name");
     }
@@ -170,6 +176,11 @@ static void end_free(struct end *end)
     free(end);
 }
 
+static bool shakes(enum shake shake)
+{
+    return shake != SHAKE_13_HYBRID;
+}
+
 static const struct subject subject_wolfssl = {
     .name = "wolfSSL",
     .world_new = world_new,
@@ -180,6 +191,7 @@ static const struct subject subject_wolfssl = {
     .send = send_messages,
     .received = received,
     .end_free = end_free,
+    .shakes = shakes,
     .host_len = sizeof(struct end),
 };
 

@@ -32,24 +32,26 @@ static void whole_handshake(struct pair *pair, enum measure measure, struct used
 }
 
 /* What is set up once stays for all slices. */
-static struct pair *handshaker(const struct peer *peer, const struct certs *certs, enum bench_key key)
+static struct pair *handshaker(
+    const struct peer *peer, const struct certs *certs, enum bench_key key, enum shake shake)
 {
-    static struct pair kept[BENCH_KEYS];
-    struct pair *pair = &kept[key];
+    static struct pair kept[BENCH_KEYS][SHAKES];
+    struct pair *pair = &kept[key][shake];
     struct used unused = { { 0 }, { 0 } };
 
     if (!pair->subject) {
-        const struct setup setup = setup_for(certs, key, 0x1301);
+        struct setup setup = setup_for(certs, key, 0x1301);
+        setup.shake = shake;
         pair_init(pair, peer->subject, peer->subject->world_new(&setup));
         whole_handshake(pair, MEASURE_NOTHING, &unused);
     }
     return pair;
 }
 
-void work_handshakes(
-    struct work *work, const struct peer *peer, const struct certs *certs, enum bench_key key, uint64_t slice_ns)
+void work_handshakes(struct work *work, const struct peer *peer, const struct certs *certs, enum bench_key key,
+    enum shake shake, uint64_t slice_ns)
 {
-    struct pair *pair = handshaker(peer, certs, key);
+    struct pair *pair = handshaker(peer, certs, key, shake);
     struct used unused = { { 0 }, { 0 } };
 
     whole_handshake(pair, MEASURE_NOTHING, &unused); /* into the caches: other peers ran since the last slice */
@@ -119,7 +121,7 @@ void work_records(struct work *work, const struct peer *peer, const struct certs
 /* Without the one of the rig for each end. */
 struct used work_mallocs_of_handshake(const struct peer *peer, const struct certs *certs)
 {
-    struct pair *pair = handshaker(peer, certs, BENCH_ECDSA_P256);
+    struct pair *pair = handshaker(peer, certs, BENCH_ECDSA_P256, SHAKE_13);
     struct used used = { { 0 }, { 0 } };
 
     for (unsigned i = 0; i < COUNTED; i++)

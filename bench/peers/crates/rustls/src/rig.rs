@@ -12,6 +12,9 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{version, ClientConfig, RootCertStore, ServerConfig};
 
 pub const SERVER: u32 = 1;
+const SHAKE_13_HYBRID: u32 = 1;
+const SHAKE_12: u32 = 2;
+const SUITES_12: [u16; 2] = [0xc02b, 0xc02f];
 const MESSAGE_MAX: usize = 16384;
 const CHECKED: usize = 65536;
 
@@ -29,6 +32,7 @@ pub struct Setup {
     anchor_pem: *const u8,
     anchor_len: usize,
     suite: u16,
+    shake: u32,
 }
 
 #[repr(C)]
@@ -45,6 +49,7 @@ pub struct Subject {
     settle: *const (),
     host_len: usize,
     can: *const (),
+    shakes: extern "C" fn(u32) -> bool,
 }
 unsafe impl Sync for Subject {}
 
@@ -147,6 +152,7 @@ impl<E: End> Of<E> {
         settle: std::ptr::null(),
         host_len: size_of::<Held<E>>() - E::LIBRARY_LEN,
         can: std::ptr::null(),
+        shakes,
     };
 }
 
@@ -154,21 +160,31 @@ unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
     std::slice::from_raw_parts(data, len)
 }
 
-/// X25519 and one suite.
-fn provider(suite: u16) -> Arc<CryptoProvider> {
+extern "C" fn shakes(_shake: u32) -> bool {
+    true
+}
+
+/// One group and one suite; for TLS 1.2 one for each kind of key.
+fn provider(setup: &Setup) -> Arc<CryptoProvider> {
+    let suites = if setup.shake == SHAKE_12 { SUITES_12 } else { [setup.suite, setup.suite] };
     let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites.retain(|known| u16::from(known.suite()) == suite);
-    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    provider.cipher_suites.retain(|known| suites.contains(&u16::from(known.suite())));
+    provider.kx_groups = vec![if setup.shake == SHAKE_13_HYBRID {
+        aws_lc_rs::kx_group::X25519MLKEM768
+    } else {
+        aws_lc_rs::kx_group::X25519
+    }];
     Arc::new(provider)
 }
 
 unsafe extern "C" fn world_new(setup: *const Setup) -> *mut World {
     let setup = &*setup;
     let cert = &*setup.cert;
+    let versions = if setup.shake == SHAKE_12 { &[&version::TLS12] } else { &[&version::TLS13] };
     let chain = vec![CertificateDer::from_pem_slice(bytes(cert.cert_pem, cert.cert_len)).expect("certificate")];
     let key = PrivateKeyDer::from_pem_slice(bytes(cert.key_pem, cert.key_len)).expect("key");
-    let mut server = ServerConfig::builder_with_provider(provider(setup.suite))
-        .with_protocol_versions(&[&version::TLS13])
+    let mut server = ServerConfig::builder_with_provider(provider(setup))
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_no_client_auth()
         .with_single_cert(chain, key)
@@ -178,8 +194,8 @@ unsafe extern "C" fn world_new(setup: *const Setup) -> *mut World {
     let mut anchors = RootCertStore::empty();
     let anchor = CertificateDer::from_pem_slice(bytes(setup.anchor_pem, setup.anchor_len)).expect("anchor");
     anchors.add(anchor).expect("anchor");
-    let mut client = ClientConfig::builder_with_provider(provider(setup.suite))
-        .with_protocol_versions(&[&version::TLS13])
+    let mut client = ClientConfig::builder_with_provider(provider(setup))
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_root_certificates(anchors)
         .with_no_client_auth();
