@@ -136,9 +136,21 @@ def test_devices_are_tested_and_measured(world):
     status, out, err = world.run("devices")
     text = out.decode()
     check(status == 0 and not err, f"{status} {err!r}")
-    for word in ("cpu", "pool", "sim", "chaos", "TLS_AES_128_GCM_SHA256 ok", "x25519 ok", "signatures ok", "signatures/s"):
+    for word in ("cpu", "pool", "batch", "sim", "chaos", "TLS_AES_128_GCM_SHA256 ok", "x25519 ok", "signatures ok", "signatures/s"):
         check(word in text, f"no {word!r} in {text}")
     check(text.count("  what for ") == len([line for line in text.splitlines() if line and line[0] != " "]), text)
     check(" 0 ECDSA" not in text and " 0 records/s" not in text, f"a rate of what was not tried: {text}")
     status, out, err = world.run("devices", "pool:1")
     check(status == 0 and out.startswith(b"pool:1\n"), f"{status} {out!r}")
+
+
+def test_a_device_that_does_not_run_here_says_why(world):
+    _, listed, _ = world.run("devices")
+    here = "avx512ifma" in open("/proc/cpuinfo", encoding="utf-8", errors="replace").read()
+    status, out, err = world.run("devices", "batch")
+    if here and status == 0:
+        check(b"  not here" not in listed, listed)
+        return
+    check(status == 2 and not out and ("AVX-512" in err or "crypto_mb" in err), f"{status} {err!r}")
+    check(b"batch\n  what for" in listed and b"  not here      batch: " in listed, listed)
+    refuses(world, proxy(world, "--device", "batch"), 2, "batch")

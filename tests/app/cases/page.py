@@ -168,6 +168,16 @@ def test_sigusr1_writes_the_statistics(world):
     expect(world.client(proxy), GET, 200)
 
 
+def test_vector_lanes_serve_a_crowd(world):
+    serving = world.proxy("--device", "batch:lanes=libcrypto")
+    clients = [world.client(serving) for _ in range(24)]
+    for client in clients:
+        expect(client, GET, 200)
+    serving.process.send_signal(signal.SIGUSR1)
+    until(lambda: re.search("^device 1: batch:lanes=libcrypto, in service", serving.err(), re.M), "no statistics")
+    check(re.search("^  SIGN +24 submitted +24 completed$", serving.err(), re.M), serving.err())
+
+
 def test_sigusr1_has_one_answer_of_all_workers(world):
     proxy = world.proxy("--workers", "2")
     for _ in range(6):
