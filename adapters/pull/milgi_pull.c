@@ -150,7 +150,7 @@ static bool move_out(struct milgi_pull *p)
     size_t moved = 0;
     while (p->out.first < p->out.len && !p->error) {
         ssize_t n = p->io.send(p->io.ctx, p->out.data + p->out.first, p->out.len - p->out.first);
-        if (n == -EAGAIN || n == -EINTR)
+        if (n == 0 || n == -EAGAIN || n == -EINTR)
             break;
         if (n < 0) {
             p->error = MILGI_ETRANSPORT; /* but what the peer has said before is still read */
@@ -228,8 +228,9 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
         short want = (short)((reads && !p->starved ? POLLIN : 0) | (p->out.first < p->out.len ? POLLOUT : 0));
         struct pollfd fds[2] = { { want ? p->fd : -1, want, 0 }, { milgi_engine_fd(p->engine), POLLIN, 0 } };
         p->starved = false;
-        poll(fds, 2, sleep_ms(&result, until_ms));
-        if (want & POLLIN && fds[0].revents & (POLLIN | POLLHUP | POLLERR))
+        if (poll(fds, 2, sleep_ms(&result, until_ms)) < 0 && errno != EINTR)
+            return MILGI_ETRANSPORT; /* for want of memory perhaps: asked again it would fail again */
+        if (want & POLLIN && fds[0].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL))
             move_in(p);
     }
 }

@@ -43,12 +43,17 @@ struct rig {
 
 static size_t memory_limit; /* of the engines that are made; 0: the default */
 static __thread unsigned polls;
+static __thread int poll_error; /* what it fails with; 0: it does not */
 
 int __real_poll(struct pollfd *fds, nfds_t n, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
     polls++;
+    if (poll_error) {
+        errno = poll_error;
+        return -1;
+    }
     return __real_poll(fds, n, timeout);
 }
 
@@ -304,6 +309,49 @@ static void nobody_spins_while_there_is_no_memory_to_read_into(void **state)
     rig_close(&r);
 }
 
+static bool wait_for_the_end(struct side *b)
+{
+    bool ok = milgi_pull_handshake(b->pull) == 0;
+    return ok && read_pattern(b->pull, 1) == 0;
+}
+
+static void nobody_spins_when_there_is_nothing_to_wait_with(void **state)
+{
+    struct rig r;
+    uint8_t byte;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", end_later);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    polls = 0;
+    poll_error = ENOMEM;
+    milgi_pull_set_timeout(r.a.pull, 500);
+    assert_int_equal(milgi_pull_read(r.a.pull, &byte, 1), MILGI_ETRANSPORT);
+    assert_in_range(polls, 1, 3);
+    poll_error = 0;
+    milgi_pull_set_timeout(r.a.pull, 20000);
+    assert_int_equal(read_pattern(r.a.pull, 200), 100); /* nothing is lost by it */
+    rig_close(&r);
+}
+
+static void nobody_spins_over_a_descriptor_that_is_closed(void **state)
+{
+    struct rig r;
+    uint8_t byte;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", wait_for_the_end);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    assert_int_equal(milgi_pull_shutdown(r.a.pull), 0);
+    int kept = dup(r.a.fd);
+    close(r.a.fd);
+    polls = 0;
+    milgi_pull_set_timeout(r.a.pull, 500);
+    assert_int_equal(milgi_pull_read(r.a.pull, &byte, 1), MILGI_ETRANSPORT);
+    assert_in_range(polls, 1, 3);
+    assert_int_equal(dup2(kept, r.a.fd), r.a.fd);
+    close(kept);
+    rig_close(&r);
+}
+
 /* --- transports of the caller ------------------------------------------------------------------------------------- */
 
 struct slow {
@@ -462,6 +510,8 @@ int main(void)
         cmocka_unit_test(a_cut_is_not_an_end),
         cmocka_unit_test(a_timeout_loses_nothing),
         cmocka_unit_test(nobody_spins_while_there_is_no_memory_to_read_into),
+        cmocka_unit_test(nobody_spins_when_there_is_nothing_to_wait_with),
+        cmocka_unit_test(nobody_spins_over_a_descriptor_that_is_closed),
         cmocka_unit_test(bytes_may_be_moved_by_the_callers_functions),
         cmocka_unit_test(memory_follows_what_is_held_not_what_has_passed),
         cmocka_unit_test(what_the_peer_said_is_read_though_sending_to_it_has_failed),
