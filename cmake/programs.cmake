@@ -145,6 +145,11 @@ if(MILGI_BENCH)
     set_tests_properties(bench.proxy PROPERTIES LABELS bench TIMEOUT 300)
   endif()
 
+  if(BUILD_TESTING)
+    add_test(NAME bench.batch COMMAND ${PROJECT_SOURCE_DIR}/tests/bench/batch ${PROJECT_BINARY_DIR})
+    set_tests_properties(bench.batch PROPERTIES LABELS bench TIMEOUT 300)
+  endif()
+
   # bench/peers: a program for each library, which links nothing of another. Those in other languages: bench/peers/crates.
   if(NOT MILGI_SANITIZE) # their malloc is counted
     find_library(GNUTLS gnutls)
