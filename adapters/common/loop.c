@@ -3,7 +3,8 @@
 #include "loop.h"
 
 #define NS_PER_MS 1000000u
-#define LINGERS_MAX 10 /* times linger_ms, whatever moves */
+#define LINGERS_MAX 10     /* times linger_ms, whatever moves */
+#define LINGERS_AT_ONCE 64 /* streams that are looked at in one go: a crowd that ends at once does not hold up others */
 
 /* --- the turn --------------------------------------------------------------------------------------------------- */
 
@@ -39,15 +40,42 @@ static void on_schedule(void *ctx, struct milgi_engine *engine)
         loop->hooks->soon(loop);
 }
 
+/* Those that starve now, and once each: who finds nothing starves again. Others are not looked at. */
 static void on_memory(void *ctx, struct milgi_engine *engine)
 {
     struct milgi_loop *loop = ctx;
     (void)engine;
-    if (!loop->starved)
-        return;
-    loop->starved = false;
-    for (struct milgi_stream *s = loop->streams; s; s = s->next)
+    for (unsigned n = loop->starved_n; n && loop->starved_first; n--) {
+        struct milgi_stream *s = loop->starved_first;
+        milgi__loop_sated(s);
         milgi__stream_refill(s);
+    }
+}
+
+/* --- starving ----------------------------------------------------------------------------------------------------- */
+
+void milgi__loop_starves(struct milgi_stream *s)
+{
+    struct milgi_loop *loop = s->loop;
+    if (s->starves)
+        return;
+    s->starves = true;
+    loop->starved_n++;
+    s->starved_next = NULL;
+    s->starved_prev = loop->starved_last;
+    *(s->starved_prev ? &s->starved_prev->starved_next : &loop->starved_first) = s;
+    loop->starved_last = s;
+}
+
+void milgi__loop_sated(struct milgi_stream *s)
+{
+    struct milgi_loop *loop = s->loop;
+    if (!s->starves)
+        return;
+    s->starves = false;
+    loop->starved_n--;
+    *(s->starved_prev ? &s->starved_prev->starved_next : &loop->starved_first) = s->starved_next;
+    *(s->starved_next ? &s->starved_next->starved_prev : &loop->starved_last) = s->starved_prev;
 }
 
 /* --- lingering: a list in order, since all are looked at equally often ------------------------------------------- */
@@ -110,7 +138,7 @@ void milgi__loop_timer(struct milgi_loop *loop)
     if (loop->stopping)
         return;
     uint64_t now = milgi__loop_now(loop);
-    while (loop->linger_first && loop->linger_first->linger_due <= now) {
+    for (unsigned i = 0; i < LINGERS_AT_ONCE && loop->linger_first && loop->linger_first->linger_due <= now; i++) {
         struct milgi_stream *s = loop->linger_first;
         if (still_lingers(s))
             look_later(s, now);

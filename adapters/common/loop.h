@@ -44,9 +44,10 @@ struct milgi_loop {
     struct milgi_stream_options options;
     struct milgi_stream *streams; /* all that hold a socket */
     unsigned streams_n;
-    struct milgi_stream *linger_first, *linger_last; /* in order of when they are looked at */
-    uint64_t engine_due, engine_may;                 /* when the engine has to run; from when on that makes sense */
-    bool starved;                                    /* somebody waits for chunks */
+    struct milgi_stream *linger_first, *linger_last;   /* in order of when they are looked at */
+    uint64_t engine_due, engine_may;                   /* when the engine has to run; from when on that makes sense */
+    struct milgi_stream *starved_first, *starved_last; /* those that wait for chunks, the longest waiting first */
+    unsigned starved_n;
     bool stopping;
     uint8_t waste[16384]; /* where bytes go that nobody wants */
 };
@@ -88,6 +89,7 @@ struct milgi_stream {
         bool shut;                      /* then our direction ends */
     } forward;
 
+    struct milgi_stream *starved_next, *starved_prev;
     struct milgi_stream *linger_next, *linger_prev;
     uint64_t linger_began, linger_due; /* began: 0: not yet */
 
@@ -95,6 +97,7 @@ struct milgi_stream {
     bool paused;        /* the connection wants no input */
     bool starved_read;  /* there was no chunk to read into */
     bool starved_write; /* the application waits for chunks */
+    bool starves;       /* for either: it is in the loop's list */
     bool established;
     bool peer_ended; /* its close_notify came */
     bool ended;      /* TLS has: on_closed came, or the transport failed */
@@ -139,6 +142,9 @@ void milgi__stream_destroy(struct milgi_stream *stream, bool reset);
 void milgi__stream_expired(struct milgi_stream *stream);
 /* Asks the kernel what has moved. Returns how much is not acknowledged, in the kernel or before it. */
 size_t milgi__stream_look(struct milgi_stream *stream);
+/* It waits for chunks: milgi__stream_refill() follows when the engine has some. */
+void milgi__loop_starves(struct milgi_stream *stream);
+void milgi__loop_sated(struct milgi_stream *stream);
 /* From now on, or for longer, the stream is closed when nothing moves; and no more. */
 void milgi__loop_linger(struct milgi_stream *stream);
 void milgi__loop_linger_end(struct milgi_stream *stream);

@@ -28,6 +28,7 @@ void milgi__stream_destroy(struct milgi_stream *s, bool reset)
 
 static void unlist(struct milgi_stream *s)
 {
+    milgi__loop_sated(s);
     *(s->prev ? &s->prev->next : &s->loop->streams) = s->next;
     if (s->next)
         s->next->prev = s->prev;
@@ -202,7 +203,8 @@ uint8_t *milgi__stream_room(struct milgi_stream *s, size_t *len)
 
 static void wait_for_chunks(struct milgi_stream *s)
 {
-    s->starved_read = s->loop->starved = true;
+    s->starved_read = true;
+    milgi__loop_starves(s);
     update_reading(s);
 }
 
@@ -412,7 +414,8 @@ void milgi__stream_connected(struct milgi_stream *s)
 
 void milgi_stream_await_memory(struct milgi_stream *s)
 {
-    s->starved_write = s->loop->starved = true;
+    s->starved_write = true;
+    milgi__loop_starves(s);
 }
 
 /* What was forwarded is first. */

@@ -9,6 +9,7 @@
 
 #define SILENT_SLACK_MS 1000u /* the handshake's own deadline, which sends an alert, comes first */
 #define LINGERING_MS 10000    /* for what a client that has ended left to its backend */
+#define LATE_AT_ONCE 64u      /* a crowd that is late at the same time does not hold up others */
 #define CROWD 64u             /* clients that leave traces in the heap */
 #define CALM_MS 6000          /* after that the engine has given its idle chunks back, if its host lets it be late */
 
@@ -163,14 +164,16 @@ void proxy_end(struct client *c)
         proxy_cut(c);
 }
 
-/* When to look at this list again, from |now| on. */
+/* When to look at this list again, from |now| on: soon, when there are too many for one go. */
 static uint64_t sweep_list(struct clients *list, uint64_t now)
 {
-    while (list->timeout_ms && list->first) {
+    for (unsigned i = 0; list->timeout_ms && list->first; i++) {
         struct place *place = list->first;
         uint64_t due = place->since_ms + list->timeout_ms;
         if (due > now)
             return due - now;
+        if (i == LATE_AT_ONCE)
+            return 1;
         list->late(place->client);
     }
     return UINT64_MAX;

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Very many streams of one loop: what concerns some of them does not have all of them looked at, nor many in one go. The
+ * loop's hooks do nothing. ctest-wrap: milgi__stream_refill
+ */
+#include "../../adapters/common/loop.h"
+#include "configs.h"
+#include "rig.h"
+
+#define CROWD 2000u
+
+struct crowd {
+    struct identity *root;
+    struct milgi_config *config;
+    struct milgi_loop loop;
+    struct milgi_stream *streams;
+};
+
+static uint64_t now_ns, timer_ns;
+static unsigned refills, closes;
+static bool again; /* who is given room finds none */
+
+void __real_milgi__stream_refill(struct milgi_stream *s);
+void __wrap_milgi__stream_refill(struct milgi_stream *s);
+void __wrap_milgi__stream_refill(struct milgi_stream *s)
+{
+    refills++;
+    if (again)
+        milgi_stream_await_memory(s);
+}
+
+static uint64_t monotonic(void *ctx)
+{
+    (void)ctx;
+    return now_ns;
+}
+
+static int64_t wall(void *ctx)
+{
+    (void)ctx;
+    return 1700000000;
+}
+
+static void soon(struct milgi_loop *loop)
+{
+    (void)loop;
+}
+
+static void timer(struct milgi_loop *loop, uint64_t due_ns)
+{
+    (void)loop;
+    timer_ns = due_ns;
+}
+
+static int reading(struct milgi_stream *s, bool on)
+{
+    (void)s;
+    (void)on;
+    return 0;
+}
+
+static void closing(struct milgi_stream *s, bool reset)
+{
+    (void)s;
+    (void)reset;
+    closes++;
+}
+
+static size_t unsent(struct milgi_stream *s, uint64_t *ago_ms)
+{
+    (void)s;
+    *ago_ms = 0;
+    return 0;
+}
+
+static const struct milgi_loop_hooks hooks = {
+    .soon = soon,
+    .timer = timer,
+    .read = reading,
+    .close = closing,
+    .unsent = unsent,
+};
+static const struct milgi_stream_events nobody_listens = { .on_gone = NULL };
+
+static void crowd_open(struct crowd *c)
+{
+    struct milgi_stream_options options;
+    milgi_stream_options_init(&options);
+    options.engine.clock = (struct milgi_clock){ monotonic, wall, NULL };
+    now_ns = 1;
+    timer_ns = UINT64_MAX;
+    refills = closes = 0;
+    again = false;
+    *c = (struct crowd){ .root = identity_root(IDENTITY_P256, "root") };
+    c->config = configs_freeze(configs_begin(MILGI_CLIENT, NULL, c->root));
+    c->streams = calloc(CROWD, sizeof *c->streams);
+    assert_non_null(c->streams);
+    assert_int_equal(milgi__loop_init(&c->loop, &hooks, &options), 0);
+    for (unsigned i = 0; i < CROWD; i++) {
+        assert_int_equal(
+            milgi__stream_init(&c->streams[i], &c->loop, c->config, "server.test", &nobody_listens, NULL), 0);
+    }
+}
+
+static void crowd_close(struct crowd *c)
+{
+    for (unsigned i = 0; i < CROWD; i++) {
+        if (!c->streams[i].closing)
+            milgi__stream_destroy(&c->streams[i], false);
+        milgi__stream_gone(&c->streams[i]);
+    }
+    assert_null(c->loop.starved_first);
+    assert_null(c->loop.linger_first);
+    assert_int_equal(milgi_engine_free(c->loop.engine), 0);
+    milgi_config_unref(c->config);
+    identity_free(c->root);
+    free(c->streams);
+}
+
+static void memory_comes_back(struct crowd *c)
+{
+    c->loop.options.engine.on_memory(c->loop.options.engine.memory_ctx, c->loop.engine);
+}
+
+static void memory_that_comes_back_is_told_to_those_who_wait_for_it(void **state)
+{
+    struct crowd c;
+    (void)state;
+    crowd_open(&c);
+    memory_comes_back(&c);
+    assert_int_equal(refills, 0);
+    for (unsigned i = 0; i < 3; i++)
+        milgi_stream_await_memory(&c.streams[i * 700]);
+    milgi_stream_await_memory(&c.streams[700]);
+    memory_comes_back(&c);
+    assert_int_equal(refills, 3);
+    memory_comes_back(&c);
+    assert_int_equal(refills, 3);
+    crowd_close(&c);
+}
+
+static void who_finds_none_again_waits_for_the_next_time(void **state)
+{
+    struct crowd c;
+    (void)state;
+    crowd_open(&c);
+    again = true;
+    for (unsigned i = 0; i < 10; i++)
+        milgi_stream_await_memory(&c.streams[i]);
+    memory_comes_back(&c);
+    assert_int_equal(refills, 10);
+    milgi__stream_destroy(&c.streams[4], false);
+    memory_comes_back(&c);
+    assert_in_range(refills, 19, 20);
+    crowd_close(&c);
+}
+
+static void a_crowd_that_lingers_is_closed_bit_by_bit(void **state)
+{
+    struct crowd c;
+    (void)state;
+    crowd_open(&c);
+    for (unsigned i = 0; i < CROWD; i++)
+        milgi__loop_linger(&c.streams[i]);
+    assert_true(timer_ns < UINT64_MAX);
+    now_ns = timer_ns;
+    for (unsigned before = 0; closes < CROWD; before = closes) {
+        assert_true(timer_ns <= now_ns);
+        milgi__loop_timer(&c.loop);
+        assert_in_range(closes - before, 1, 64);
+    }
+    crowd_close(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_that_comes_back_is_told_to_those_who_wait_for_it),
+        cmocka_unit_test(who_finds_none_again_waits_for_the_next_time),
+        cmocka_unit_test(a_crowd_that_lingers_is_closed_bit_by_bit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
