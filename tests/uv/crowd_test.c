@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Very many streams of one loop: what concerns some of them does not have all of them looked at, nor many in one go. The
- * loop's hooks do nothing. ctest-wrap: milgi__stream_refill
+ * Very many streams of one loop: what concerns some of them does not have all of them looked at, nor many in one go.
+ * The loop's hooks do nothing. ctest-wrap: milgi__stream_refill
  */
 #include "../../adapters/common/loop.h"
 #include "configs.h"
