@@ -23,40 +23,60 @@ extern int malloc_trim(size_t pad) __attribute__((weak));
 
 static void on_sweep(uv_timer_t *timer);
 
+static struct place *first_from(const struct clients *list, unsigned part)
+{
+    struct place *first = NULL;
+    for (; !first && part < CLIENTS_PARTS; part++)
+        first = list->part[part].first;
+    return first;
+}
+
+struct place *clients_first(const struct clients *list)
+{
+    return first_from(list, 0);
+}
+
+struct place *clients_next(const struct place *place)
+{
+    return place->next ? place->next : first_from(place->list, place->part + 1u);
+}
+
 static void unlist(struct place *place)
 {
     struct clients *list = place->list;
     if (!list)
         return;
-    *(place->prev ? &place->prev->next : &list->first) = place->next;
-    *(place->next ? &place->next->prev : &list->last) = place->prev;
+    *(place->prev ? &place->prev->next : &list->part[place->part].first) = place->next;
+    *(place->next ? &place->next->prev : &list->part[place->part].last) = place->prev;
     place->list = NULL;
 }
 
-/* As one that moved last at |since_ms|. */
-static void enlist_at(struct place *place, struct clients *list, uint64_t since_ms)
+/* How long a client may stay in this part. */
+static uint64_t stay_ms(const struct clients *list, unsigned part)
+{
+    return list->timeout_ms - (uint64_t)list->timeout_ms * part / CLIENTS_PARTS;
+}
+
+static void enlist_in(struct place *place, struct clients *list, unsigned part)
 {
     struct proxy *p = place->client->proxy;
     unlist(place);
-    place->since_ms = since_ms;
+    place->since_ms = uv_now(&p->loop);
     place->list = list;
+    place->part = (uint8_t)part;
     place->next = NULL;
-    place->prev = list->last;
-    while (place->prev && place->prev->since_ms > since_ms) {
-        place->next = place->prev;
-        place->prev = place->prev->prev;
-    }
-    *(place->prev ? &place->prev->next : &list->first) = place;
-    *(place->next ? &place->next->prev : &list->last) = place;
+    place->prev = list->part[part].last;
+    *(place->prev ? &place->prev->next : &list->part[part].first) = place;
+    list->part[part].last = place;
     /* The timer may be set for a later one of another list: look again when it is this one's turn. */
     bool set = uv_is_active((uv_handle_t *)&p->sweep);
-    if (list->timeout_ms && !p->stopping && (!set || uv_timer_get_due_in(&p->sweep) > list->timeout_ms))
-        uv_timer_start(&p->sweep, on_sweep, list->timeout_ms, 0);
+    if (list->timeout_ms && !p->stopping && (!set || uv_timer_get_due_in(&p->sweep) > stay_ms(list, part)))
+        uv_timer_start(&p->sweep, on_sweep, stay_ms(list, part), 0);
 }
 
 static void enlist(struct place *place, struct clients *list)
 {
-    enlist_at(place, list, uv_now(&place->client->proxy->loop));
+    enlist_in(place, list, 0);
 }
 
 void proxy_touch(struct client *c)
@@ -167,16 +187,19 @@ void proxy_end(struct client *c)
 /* When to look at this list again, from |now| on: soon, when there are too many for one go. */
 static uint64_t sweep_list(struct clients *list, uint64_t now)
 {
-    for (unsigned i = 0; list->timeout_ms && list->first; i++) {
-        struct place *place = list->first;
-        uint64_t due = place->since_ms + list->timeout_ms;
-        if (due > now)
-            return due - now;
-        if (i == LATE_AT_ONCE)
-            return 1;
-        list->late(place->client);
+    uint64_t next = UINT64_MAX;
+    unsigned n = 0;
+    for (unsigned part = 0; list->timeout_ms && part < CLIENTS_PARTS; part++) {
+        struct place *place;
+        while ((place = list->part[part].first) && place->since_ms + stay_ms(list, part) <= now) {
+            if (n++ == LATE_AT_ONCE)
+                return 1;
+            list->late(place->client);
+        }
+        if (place && place->since_ms + stay_ms(list, part) - now < next)
+            next = place->since_ms + stay_ms(list, part) - now;
     }
-    return UINT64_MAX;
+    return next;
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -203,13 +226,13 @@ static uint64_t idle_ms(struct client *c)
     return front < back ? front : back;
 }
 
-/* True: it is not idle at all, and listed again. */
+/* True: it is not idle at all, and listed again: for a sixteenth of the limit too long at most, never too short. */
 static bool moves(struct client *c, struct clients *list)
 {
-    uint64_t idle = idle_ms(c), now = uv_now(&c->proxy->loop);
+    uint64_t idle = idle_ms(c);
     if (idle >= list->timeout_ms)
         return false;
-    enlist_at(&c->life, list, now > idle ? now - idle : 0);
+    enlist_in(&c->life, list, (unsigned)(idle * CLIENTS_PARTS / list->timeout_ms));
     return true;
 }
 
@@ -253,8 +276,8 @@ void clients_init(struct proxy *p)
 
 static void part_list(struct clients *list)
 {
-    for (struct place *place = list->first, *next; place; place = next) {
-        next = place->next;
+    for (struct place *place = clients_first(list), *next; place; place = next) {
+        next = clients_next(place);
         if (place->client->preface)
             preface_stop(place->client);
         part(place->client, false);
@@ -265,8 +288,8 @@ void clients_part(struct proxy *p)
 {
     part_list(&p->shaking);
     part_list(&p->open);
-    for (struct place *place = p->lingering.first, *next; place; place = next) {
-        next = place->next;
+    for (struct place *place = clients_first(&p->lingering), *next; place; place = next) {
+        next = clients_next(place);
         p->service->closed(place->client, false);
     }
 }

@@ -18,12 +18,21 @@
 struct proxy;
 struct client;
 
-/* In order of |since_ms|, the oldest first. */
+/*
+ * Clients in the order in which they came into each part; what is done for one of them does not grow with how many
+ * there are. Those of part 0 have just moved, those of part k had been idle for k in CLIENTS_PARTS of the time limit.
+ */
+#define CLIENTS_PARTS 16u
 struct clients {
-    struct place *first, *last;
-    uint32_t timeout_ms; /* after which late() is called for the first; 0: never */
+    struct {
+        struct place *first, *last;
+    } part[CLIENTS_PARTS];
+    uint32_t timeout_ms; /* after which late() is called; 0: never */
     void (*late)(struct client *c);
 };
+/* All of them, one after the other; NULL: there is no more. */
+struct place *clients_first(const struct clients *list);
+struct place *clients_next(const struct place *place);
 
 /* A client's in one list; or nowhere. */
 struct place {
@@ -31,6 +40,7 @@ struct place {
     struct clients *list;
     struct place *next, *prev;
     uint64_t since_ms;
+    uint8_t part;
 };
 
 /* One connection from its acceptance until its socket is closed and the service is done with it. */

@@ -92,13 +92,14 @@ static const char ends[] = "the proxy ends";
 /* Those that have it all end in order, everybody else is told that there was more. */
 static void say_farewell(struct proxy *p, uint32_t ms)
 {
-    while (p->shaking.first) {
-        p->shaking.first->client->why = ends;
-        proxy_close(p->shaking.first->client);
+    struct place *place;
+    while ((place = clients_first(&p->shaking))) {
+        place->client->why = ends;
+        proxy_close(place->client);
     }
-    while (p->open.first) {
-        p->open.first->client->why = ends;
-        proxy_end(p->open.first->client);
+    while ((place = clients_first(&p->open))) {
+        place->client->why = ends;
+        proxy_end(place->client);
     }
     p->farewell_end_ms = p->farewell_end_ms ? p->farewell_end_ms : uv_now(&p->loop) + ms;
 }
@@ -107,8 +108,8 @@ static void on_drain(uv_timer_t *timer)
 {
     struct proxy *p = timer->data;
     uint64_t now = uv_now(&p->loop);
-    for (struct place *place = p->open.first, *next; place; place = next) {
-        next = place->next;
+    for (struct place *place = clients_first(&p->open), *next; place; place = next) {
+        next = clients_next(place);
         if (p->service->busy(place->client, p->patient))
             continue;
         place->client->why = ends;
