@@ -3,8 +3,8 @@
 # cmake --install: headers, libraries, adapters, pkg-config and CMake package files, the command and what belongs to it.
 # Components for packages: runtime (the shared library), dev (what programs are built with), milgi (the command).
 #
-# Who links the shared library needs no development files of what it stands on (OpenSSL, p11-kit); who links the static
-# one does.
+# Who links the shared library needs no development files of what it stands on (p11-kit, perhaps OpenSSL); who links the
+# static one does. AWS-LC is inside both.
 include(CMakePackageConfigHelpers)
 
 set(libdir ${CMAKE_INSTALL_LIBDIR})
@@ -34,16 +34,23 @@ function(milgi_pkgconfig name description libs private requires)
   install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${libdir}/pkgconfig COMPONENT dev)
 endfunction()
 
-set(private -lcrypto)
+set(private)
+set(requires)
+if(MILGI_CRYPTO STREQUAL "openssl")
+  set(private -lcrypto)
+  set(requires "libcrypto >= 3.0")
+endif()
 foreach(need ${MILGI_CONFIG_REQUIRES})
   string(REGEX REPLACE "=.*" "" need ${need})
   list(TRANSFORM ${need}_LIBRARIES PREPEND -l OUTPUT_VARIABLE libraries)
   list(JOIN libraries " " libraries)
   string(APPEND private " ${libraries}")
 endforeach()
-milgi_pkgconfig(milgi "${PROJECT_DESCRIPTION}" "-lmilgi" "${private} -pthread" "")
-milgi_pkgconfig(milgi-static "${PROJECT_DESCRIPTION}, linked statically" "-l:libmilgi.a -pthread" ""
-  "libcrypto >= 3.0${MILGI_PC_REQUIRES}")
+string(STRIP "${private} -pthread" private)
+string(APPEND requires "${MILGI_PC_REQUIRES}")
+string(REGEX REPLACE "^, " "" requires "${requires}")
+milgi_pkgconfig(milgi "${PROJECT_DESCRIPTION}" "-lmilgi" "${private}" "")
+milgi_pkgconfig(milgi-static "${PROJECT_DESCRIPTION}, linked statically" "-l:libmilgi.a -pthread" "" "${requires}")
 foreach(adapter ${MILGI_ADAPTERS})
   set(requires ${MILGI_ADAPTER_${adapter}_MODULE})
   milgi_pkgconfig(milgi-${adapter} "Milgi's adapter ${adapter}" "-lmilgi_${adapter}" "" "milgi ${requires}")
@@ -96,9 +103,12 @@ if(TARGET milgi)
 endif()
 add_custom_target(milgi_man ALL DEPENDS ${man_pages})
 
-# What is inside has its licence: crypto_mb's stands beside ours.
+# What is inside has its licence, which stands beside ours.
 if(MILGI_CRYPTO_MB)
   install(FILES ${crypto_mb}/LICENSE RENAME LICENSE.crypto_mb DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
+endif()
+if(MILGI_CRYPTO STREQUAL "awslc")
+  install(FILES ${MILGI_AWSLC}/LICENSE RENAME LICENSE.AWS-LC DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
 endif()
 
 # --- cpack: milgi, libmilgi<version>, libmilgi-dev for Debian (scripts/deb) ----------------------------------------------
@@ -128,7 +138,10 @@ set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "TLS library with a push structure, for 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libmilgi-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libmilgi${MILGI_SOVERSION} (= ${PROJECT_VERSION})")
-set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "libuv1-dev, libssl-dev, libp11-kit-dev")
+set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "libuv1-dev, libp11-kit-dev")
+if(MILGI_CRYPTO STREQUAL "openssl")
+  string(APPEND CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS ", libssl-dev")
+endif()
 set(CPACK_COMPONENT_DEV_DESCRIPTION "TLS library with a push structure, development files
  Headers, static libraries, adapters, pkg-config and CMake package files.")
 include(CPack)

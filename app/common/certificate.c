@@ -6,12 +6,12 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 /* What a memory BIO holds, as text to be freed. */
@@ -68,9 +68,12 @@ static char *names_text(const X509 *x)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
     BIO *bio = BIO_new(BIO_s_mem());
-    for (int i = 0; bio && i < sk_GENERAL_NAME_num(names); i++) {
-        BIO_puts(bio, i ? ", " : "");
-        GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(names, i));
+    const char *comma = "";
+    for (GENERAL_NAME *name; bio && names && (name = sk_GENERAL_NAME_shift(names)) != NULL;) {
+        BIO_puts(bio, comma);
+        GENERAL_NAME_print(bio, name);
+        GENERAL_NAME_free(name);
+        comma = ", ";
     }
     char *text = bio && names ? text_of(bio) : NULL;
     BIO_free(bio);
@@ -122,9 +125,20 @@ static bool fill(X509 *x, EVP_PKEY *key)
         X509_set_issuer_name(x, name) && X509_set_pubkey(x, key) && X509_sign(x, key, EVP_sha256());
 }
 
+static EVP_PKEY *new_key(void)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
+    EVP_PKEY *key = NULL;
+    if (!ctx || EVP_PKEY_keygen_init(ctx) != 1 ||
+        EVP_PKEY_CTX_set_ec_paramgen_curve_nid(ctx, NID_X9_62_prime256v1) != 1 || EVP_PKEY_keygen(ctx, &key) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
 bool app_throwaway_make(struct app_throwaway *made)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = new_key();
     X509 *x = X509_new();
     BIO *chain = BIO_new(BIO_s_mem()), *secret = BIO_new(BIO_s_mem());
     *made = (struct app_throwaway){ 0 };
@@ -150,5 +164,5 @@ void app_throwaway_free(struct app_throwaway *made)
 
 bool app_random(void *out, size_t len)
 {
-    return RAND_bytes(out, (int)len) == 1;
+    return getrandom(out, len, 0) == (ssize_t)len; /* all of it, up to 256 bytes */
 }

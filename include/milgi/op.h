@@ -172,7 +172,7 @@ struct milgi_op_record {
 /*
  * KEYGEN: from |seed| (randomness drawn at submission) the private key |secret| and the public share, which is written
  *         to |share|, where there is room for share.len bytes; pub_len of them are written. seed is 32 bytes for X25519
- *         (the private key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod (n-1) + 1).
+ *         (the private key itself), 40 for P-256 and 56 for P-384 (scalar = seed mod n, which is not to be 0).
  * DERIVE: |secret| holds the private key, |share| the peer's share; the shared secret goes to |shared| (RFC 8446
  *         7.4.2: the X coordinate). A share that is no point of the curve, of the wrong length, or (X25519) gives all
  *         zeros, is REJECTED.

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/port.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -205,4 +207,21 @@ uint8_t *milgi__port_read_file(const char *path, size_t *len)
     }
     *len = c.len;
     return c.data;
+}
+
+int milgi__port_each_file(const char *directory, int (*each)(void *arg, const char *path), void *arg)
+{
+    char path[4096];
+    int error = 0;
+
+    DIR *all = opendir(directory);
+    if (!all)
+        return 0;
+    for (struct dirent *entry; error == 0 && (entry = readdir(all)) != NULL;) {
+        int len = snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
+        if (len > 0 && (size_t)len < sizeof path)
+            error = each(arg, path);
+    }
+    closedir(all);
+    return error;
 }

@@ -67,3 +67,8 @@ void milgi__port_wait(int fd, int ms);
 
 /* A whole file in fresh memory (milgi__free_wiped), or NULL. Refuses more than 16 MiB. */
 uint8_t *milgi__port_read_file(const char *path, size_t *len);
+/*
+ * Calls |each| with the path of every entry of a directory, in no order; it returns 0 or an error that ends the walk. 0
+ * (also when there is no such directory) or that error.
+ */
+int milgi__port_each_file(const char *directory, int (*each)(void *arg, const char *path), void *arg);

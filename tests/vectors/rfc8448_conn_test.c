@@ -468,15 +468,13 @@ static void draw(struct rfc8448_bytes bytes)
     pair_bytes_add(&play.randoms, bytes.data, bytes.len);
 }
 
-/* The seed from which KEYGEN makes this key: for P-256 the number below it, of 40 bytes. */
+/* The seed from which KEYGEN makes this key: for P-256 the same number in 40 bytes. */
 static void draw_key(const struct rfc8448_item *item)
 {
     struct rfc8448_bytes key = rfc8448_bytes(item);
     if (strcmp(item->name, "P-256") == 0) {
         static const uint8_t zeros[8];
         pair_bytes_add(&play.randoms, zeros, sizeof zeros);
-        for (size_t i = key.len; i-- > 0 && key.data[i]-- == 0;)
-            continue;
     }
     draw(key);
 }

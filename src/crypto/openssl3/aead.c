@@ -69,12 +69,11 @@ const size_t milgi__kernel_up_to[MILGI__GCM_KINDS] = {
     [MILGI__GCM_AESNI] = SIZE_MAX, [MILGI__GCM_VAES256] = SIZE_MAX, [MILGI__GCM_VAES512] = SIZE_MAX
 };
 
-int milgi__aead_setup(struct milgi__crypto *cx)
+int milgi__aead_setup(struct milgi__flavour *own)
 {
     struct milgi__cipher *c = milgi__alloc(MILGI__AEAD_SUITES * sizeof *c);
 
-    cx->kernel = milgi__kernel_new(milgi__kernel_up_to);
-    cx->ciphers = c;
+    own->ciphers = c;
     return c && cipher_setup(&c[0], MILGI_SUITE_AES_128_GCM_SHA256, 16, "AES-128-GCM") &&
             cipher_setup(&c[1], MILGI_SUITE_AES_256_GCM_SHA384, 32, "AES-256-GCM") &&
             cipher_setup(&c[2], MILGI_SUITE_CHACHA20_POLY1305_SHA256, 32, "ChaCha20-Poly1305")
@@ -89,22 +88,20 @@ static void slot_wipe(struct milgi__aead_slot *slot)
     *slot = (struct milgi__aead_slot){ .serial = 0 };
 }
 
-void milgi__aead_wipe(struct milgi__crypto *cx)
+void milgi__aead_wipe(struct milgi__flavour *own)
 {
-    milgi__kernel_wipe(cx->kernel);
     for (size_t i = 0; i < MILGI__AEAD_SLOTS; i++) {
-        slot_wipe(&cx->seal[i]);
-        slot_wipe(&cx->open[i]);
+        slot_wipe(&own->seal[i]);
+        slot_wipe(&own->open[i]);
     }
 }
 
-void milgi__aead_teardown(struct milgi__crypto *cx)
+void milgi__aead_teardown(struct milgi__flavour *own)
 {
-    milgi__aead_wipe(cx);
-    milgi__kernel_free(cx->kernel);
-    for (size_t i = 0; cx->ciphers && i < MILGI__AEAD_SUITES; i++)
-        EVP_CIPHER_free(cx->ciphers[i].fetched);
-    milgi__free(cx->ciphers);
+    milgi__aead_wipe(own);
+    for (size_t i = 0; own->ciphers && i < MILGI__AEAD_SUITES; i++)
+        EVP_CIPHER_free(own->ciphers[i].fetched);
+    milgi__free(own->ciphers);
 }
 
 /* --- contexts --------------------------------------------------------------------------------------------------- */
@@ -119,10 +116,10 @@ void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial)
     size_t i = slot_of(serial);
 
     milgi__kernel_forget(cx->kernel, serial);
-    if (cx->seal[i].serial == serial)
-        slot_wipe(&cx->seal[i]);
-    if (cx->open[i].serial == serial)
-        slot_wipe(&cx->open[i]);
+    if (cx->own->seal[i].serial == serial)
+        slot_wipe(&cx->own->seal[i]);
+    if (cx->own->open[i].serial == serial)
+        slot_wipe(&cx->own->open[i]);
 }
 
 /*
@@ -137,13 +134,13 @@ static bool slot_prepare(struct milgi__crypto *cx, struct milgi__aead_slot *slot
     *raw = NULL;
     if (slot->serial == key->serial && slot->ctx)
         return slot->cipher->suite == key->suite;
-    while (i < MILGI__AEAD_SUITES && cx->ciphers[i].suite != key->suite)
+    while (i < MILGI__AEAD_SUITES && cx->own->ciphers[i].suite != key->suite)
         i++;
-    if (i == MILGI__AEAD_SUITES || key->raw_len != cx->ciphers[i].key_len || key->serial == 0)
+    if (i == MILGI__AEAD_SUITES || key->raw_len != cx->own->ciphers[i].key_len || key->serial == 0)
         return false;
-    if (slot->cipher != &cx->ciphers[i]) {
+    if (slot->cipher != &cx->own->ciphers[i]) {
         slot_wipe(slot);
-        slot->cipher = &cx->ciphers[i];
+        slot->cipher = &cx->own->ciphers[i];
         slot->ctx = slot->cipher->ctx_new(slot->cipher->provider);
     }
     *raw = key->raw;
@@ -218,7 +215,7 @@ int milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key
     const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, uint8_t type, size_t pad,
     uint8_t *dst)
 {
-    struct milgi__aead_slot *slot = &cx->seal[slot_of(key->serial)];
+    struct milgi__aead_slot *slot = &cx->own->seal[slot_of(key->serial)];
     const uint8_t *raw;
     int rv = milgi__kernel_seal(cx->kernel, key, nonce, aad, aad_len, src, src_n, type, pad, dst);
 
@@ -288,7 +285,7 @@ int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key
     const uint8_t *aad, size_t aad_len, const struct milgi__piece *src, size_t src_n, const uint8_t tag[16],
     uint8_t *dst)
 {
-    struct milgi__aead_slot *slot = &cx->open[slot_of(key->serial)];
+    struct milgi__aead_slot *slot = &cx->own->open[slot_of(key->serial)];
     size_t len = total(src, src_n);
     const uint8_t *raw;
     uint8_t end[TAG_LEN];

@@ -119,8 +119,9 @@ static void *import(const struct milgi__x25519 *x, const uint8_t *pub, const uin
     return NULL;
 }
 
-int milgi__x25519(const struct milgi__x25519 *x, const uint8_t *secret, const uint8_t *peer, uint8_t *shared)
+int milgi__x25519(struct milgi__crypto *cx, const uint8_t *secret, const uint8_t *peer, uint8_t *shared)
 {
+    const struct milgi__x25519 *x = cx->own->x25519;
     void *own = import(x, base_point, secret);
     void *other = import(x, peer, NULL);
     void *ctx = x->ctx_new(x->provider);
@@ -142,7 +143,7 @@ int milgi__x25519(const struct milgi__x25519 *x, const uint8_t *secret, const ui
     return result == 0 ? 0 : milgi__fail(result);
 }
 
-int milgi__x25519_base(const struct milgi__x25519 *x, const uint8_t *secret, uint8_t *pub)
+int milgi__x25519_base(struct milgi__crypto *cx, const uint8_t *secret, uint8_t *pub)
 {
-    return milgi__x25519(x, secret, base_point, pub);
+    return milgi__x25519(cx, secret, base_point, pub);
 }

@@ -7,19 +7,19 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "cert/cert.h"
+#include "inside.h"
 #include "identity.h"
 
 static int new_pem(const char *chain, const char *key, struct milgi_credential **credential)
 {
     int error = milgi_credential_new_pem(chain, strlen(chain), key, strlen(key), credential);
 
-    assert_int_equal(ERR_peek_error(), 0);
+    assert_false(inside_errors_left());
     return error;
 }
 
@@ -109,7 +109,7 @@ static void a_key_file_with_halves_of_two_keys_is_a_mismatch(void **state)
     long pem_len = BIO_get_mem_data(bio, &pem);
     int error =
         milgi_credential_new_pem(a->chain_pem, strlen(a->chain_pem), pem, (size_t)pem_len, &credential);
-    assert_int_equal(error, MILGI_EMISMATCH);
+    assert_true(error == MILGI_EMISMATCH || error == MILGI_EPARSE); /* some libcryptos see it themselves */
     BIO_free(bio);
     for (unsigned i = 0; i < 2; i++) {
         OPENSSL_free(der[i]);

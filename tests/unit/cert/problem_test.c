@@ -11,13 +11,13 @@
 #include <cmocka.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include "cert/cert.h"
+#include "inside.h"
 #include "identity.h"
 
 static struct identity *ecdsa; /* what is not under test */
@@ -69,7 +69,7 @@ static struct milgi_problem load(const char *chain, const char *key, int expecte
     if (rv != expected)
         print_error("%s\n", problem.text);
     assert_int_equal(rv, expected);
-    assert_int_equal(ERR_peek_error(), 0);
+    assert_false(inside_errors_left());
     if (rv != 0)
         assert_int_equal(problem.error, expected);
     assert_true((c != NULL) == (rv == 0));

@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#include "crypto/openssl3/openssl3.h"
-
 static void assert_hex(const uint8_t *data, size_t len, const char *hex)
 {
     char text[256] = "";
@@ -130,29 +128,6 @@ static void several_expansions_at_once_are_those_one_by_one(void **state)
     assert_int_equal(milgi__hkdf_expand_all(*state, MILGI__SHA256, prk, 48, &long_one, 1), MILGI__BROKEN);
 }
 
-/* What is drawn comes from a store that is filled now and then; nothing of it is left there, nor comes twice. */
-static void randomness_from_the_store_is_drawn_once_and_wiped(void **state)
-{
-    struct milgi__crypto *cx = *state;
-    uint8_t drawn[200][32], zeros[MILGI__RANDOM_STORE] = { 0 };
-
-    for (unsigned i = 0; i < 200; i++) {
-        assert_int_equal(milgi__crypto_random(cx, drawn[i], 32 - i % 7), 0);
-        size_t gone = sizeof cx->random - cx->random_left;
-        assert_memory_equal(cx->random, zeros, gone);
-        for (unsigned k = 0; k < i; k++)
-            assert_memory_not_equal(drawn[k], drawn[i], 16);
-    }
-    uint8_t much[4 * MILGI__RANDOM_STORE] = { 0 };
-    size_t left = cx->random_left;
-    assert_int_equal(milgi__crypto_random(cx, much, sizeof much), 0);
-    assert_int_equal(cx->random_left, left);
-    assert_memory_not_equal(much + sizeof much - 16, zeros, 16);
-    milgi__crypto_idle(cx);
-    assert_int_equal(cx->random_left, 0);
-    assert_memory_equal(cx->random, zeros, sizeof cx->random);
-}
-
 static void randomness_is_not_the_same_twice(void **state)
 {
     uint8_t a[32] = { 0 }, b[32] = { 0 };
@@ -173,7 +148,6 @@ int main(void)
         crypto_test(hkdf_is_that_of_the_rfc),
         crypto_test(hkdf_gives_no_more_than_255_hashes),
         crypto_test(several_expansions_at_once_are_those_one_by_one),
-        crypto_test(randomness_from_the_store_is_drawn_once_and_wiped),
         crypto_test(randomness_is_not_the_same_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

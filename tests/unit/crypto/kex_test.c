@@ -78,24 +78,32 @@ static const uint8_t g256[65] = { 4, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0
 static const uint8_t n256[32] = { 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51 };
 
-static void a_scalar_is_the_seed_modulo_one_less_than_the_order_and_one(void **state)
+static void a_scalar_is_the_seed_modulo_the_order(void **state)
 {
-    uint8_t seed[40] = { 0 };
+    uint8_t seed[40] = { [39] = 1 }, secret[MILGI_KEX_SECRET_MAX], pub[MILGI_KEX_PUBLIC_MAX];
 
-    struct share one = keygen(*state, MILGI_GROUP_SECP256R1, seed); /* 0 + 1 */
+    struct share one = keygen(*state, MILGI_GROUP_SECP256R1, seed);
     assert_memory_equal(one.pub, g256, sizeof g256);
     assert_int_equal(one.secret[31], 1);
     memcpy(seed + 8, n256, 32);
-    seed[39] -= 1; /* n - 1: the same again */
+    seed[39] += 1; /* n + 1: the same again */
     struct share again = keygen(*state, MILGI_GROUP_SECP256R1, seed);
     assert_memory_equal(again.pub, g256, sizeof g256);
-    seed[39] -= 1; /* n - 2: the scalar n - 1, the point -G */
+    seed[39] -= 2; /* n - 1: the point -G */
     struct share minus = keygen(*state, MILGI_GROUP_SECP256R1, seed);
     assert_memory_equal(minus.pub, g256, 33);
     assert_memory_not_equal(minus.pub + 33, g256 + 33, 32);
     seed[0] = 1; /* bits above the order count */
     struct share high = keygen(*state, MILGI_GROUP_SECP256R1, seed);
     assert_memory_not_equal(high.pub, minus.pub, 65);
+    for (unsigned i = 0; i < 2; i++) { /* 0 and n are no scalars */
+        size_t secret_len = sizeof secret, pub_len = sizeof pub;
+        memset(seed, 0, sizeof seed);
+        if (i == 1)
+            memcpy(seed + 8, n256, 32);
+        assert_int_equal(milgi__kex_keygen(*state, MILGI_GROUP_SECP256R1, seed, 40, secret, &secret_len, pub, &pub_len),
+            MILGI__BROKEN);
+    }
 }
 
 static void a_share_that_is_no_point_is_refused(void **state)
@@ -176,7 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         crypto_test(both_sides_derive_the_same),
         crypto_test(x25519_is_that_of_the_rfc),
-        crypto_test(a_scalar_is_the_seed_modulo_one_less_than_the_order_and_one),
+        crypto_test(a_scalar_is_the_seed_modulo_the_order),
         crypto_test(a_share_that_is_no_point_is_refused),
         crypto_test(only_the_uncompressed_form_of_the_right_length_is_taken),
         crypto_test(x25519_refuses_a_shared_secret_of_zeros),

@@ -4,10 +4,12 @@
 
 #include "crypto/raw.h"
 
+#include <limits.h>
+
 #include <openssl/ecdsa.h>
 #include <openssl/rsa.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
 #define P256_LEN 32
 #define ED25519_LEN 32u

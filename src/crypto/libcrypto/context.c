@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a thread's state, and randomness. */
-#include <limits.h>
-
 #include <openssl/err.h>
-#include <openssl/rand.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
 int milgi__fail(int result)
 {
@@ -18,11 +15,12 @@ struct milgi__crypto *milgi__crypto_new(void)
     struct milgi__crypto *cx = milgi__alloc(sizeof *cx);
     if (!cx)
         return NULL;
-    if (milgi__aead_setup(cx) != 0 || milgi__kex_setup(cx) != 0 || milgi__verify_setup(cx) != 0) {
+    if (milgi__flavour_setup(cx) != 0 || milgi__kex_setup(cx) != 0) {
         milgi__crypto_free(cx);
         ERR_clear_error();
         return NULL;
     }
+    cx->kernel = milgi__kernel_new(milgi__kernel_up_to);
     return cx;
 }
 
@@ -30,16 +28,17 @@ void milgi__crypto_free(struct milgi__crypto *cx)
 {
     if (!cx)
         return;
-    milgi__aead_teardown(cx);
+    milgi__kernel_free(cx->kernel);
+    milgi__flavour_teardown(cx);
     milgi__kex_teardown(cx);
-    milgi__verify_teardown(cx);
     milgi__certs_forget(cx);
     milgi__free_wiped(cx, sizeof *cx);
 }
 
 void milgi__crypto_idle(struct milgi__crypto *cx)
 {
-    milgi__aead_wipe(cx);
+    milgi__kernel_wipe(cx->kernel);
+    milgi__flavour_idle(cx);
     /* Its pool keeps intermediate values of scalar multiplications; it is made again when it is needed. */
     BN_CTX_free(cx->bn);
     cx->bn = NULL;
@@ -47,26 +46,14 @@ void milgi__crypto_idle(struct milgi__crypto *cx)
     cx->random_left = 0;
 }
 
-static int generate(uint8_t *out, size_t len)
-{
-    while (len > 0) {
-        int n = len > INT_MAX ? INT_MAX : (int)len;
-        if (RAND_priv_bytes(out, n) != 1)
-            return milgi__fail(MILGI_EINTERNAL);
-        out += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 int milgi__crypto_random(void *store, uint8_t *out, size_t len)
 {
     struct milgi__crypto *cx = store;
 
     if (!cx || len > sizeof cx->random / 4)
-        return generate(out, len);
+        return milgi__flavour_random(out, len);
     if (cx->random_left < len) {
-        int result = generate(cx->random, sizeof cx->random);
+        int result = milgi__flavour_random(cx->random, sizeof cx->random);
         if (result != 0)
             return result;
         cx->random_left = sizeof cx->random;

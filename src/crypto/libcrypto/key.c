@@ -4,15 +4,13 @@
 #include <stdio.h>
 
 #include <openssl/asn1t.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/x509.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
 #define EXPONENT_BITS 33
-#define NAME_MAX_LEN 64
 
 static const struct {
     int nid;
@@ -24,7 +22,7 @@ static const struct {
     { NID_secp521r1, MILGI__KEY_P521, 521 },
 };
 
-enum milgi__key_type milgi__curve_type(int nid, unsigned *bits)
+static enum milgi__key_type curve_type(int nid, unsigned *bits)
 {
     for (size_t i = 0; i < MILGI__COUNT(curves); i++) {
         if (curves[i].nid == nid) {
@@ -35,31 +33,14 @@ enum milgi__key_type milgi__curve_type(int nid, unsigned *bits)
     return MILGI__KEY_NONE;
 }
 
-/* Curves are named or not accepted: explicit parameters let the sender choose the generator. */
-static bool is_explicit(EVP_PKEY *key)
-{
-    int explicit = 0;
-
-    return EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit) == 1 && explicit;
-}
-
-static enum milgi__key_type ec_type(EVP_PKEY *key, unsigned *bits)
-{
-    char name[NAME_MAX_LEN];
-    size_t len;
-
-    if (is_explicit(key) || EVP_PKEY_get_group_name(key, name, sizeof name, &len) != 1)
-        return MILGI__KEY_NONE;
-    return milgi__curve_type(OBJ_txt2nid(name), bits);
-}
-
 enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits)
 {
-    *bits = (unsigned)EVP_PKEY_get_bits(key);
-    switch (EVP_PKEY_get_id(key)) {
+    *bits = (unsigned)EVP_PKEY_bits(key);
+    switch (EVP_PKEY_id(key)) {
     case EVP_PKEY_RSA: return MILGI__KEY_RSA;
     case EVP_PKEY_RSA_PSS: return MILGI__KEY_RSA_PSS;
-    case EVP_PKEY_EC: return ec_type(key, bits);
+    /* Curves are named or not accepted: explicit parameters let the sender choose the generator. */
+    case EVP_PKEY_EC: return curve_type(milgi__evp_curve(key), bits);
     case EVP_PKEY_ED25519: *bits = 256; return MILGI__KEY_ED25519;
     default: return MILGI__KEY_NONE;
     }
@@ -67,36 +48,27 @@ enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits)
 
 void milgi__evp_text(EVP_PKEY *key, char *out, size_t cap)
 {
-    char name[NAME_MAX_LEN];
-    size_t len;
-    const char *type = EVP_PKEY_get0_type_name(key);
+    int id = EVP_PKEY_id(key), curve;
+    const char *name = OBJ_nid2sn(id);
 
-    switch (EVP_PKEY_get_id(key)) {
-    case EVP_PKEY_RSA:
-    case EVP_PKEY_RSA_PSS: snprintf(out, cap, "%s of %d bits", type ? type : "RSA", EVP_PKEY_get_bits(key)); return;
+    switch (id) {
+    case EVP_PKEY_RSA: snprintf(out, cap, "RSA of %d bits", EVP_PKEY_bits(key)); return;
+    case EVP_PKEY_RSA_PSS: snprintf(out, cap, "RSA-PSS of %d bits", EVP_PKEY_bits(key)); return;
     case EVP_PKEY_EC:
-        if (is_explicit(key))
+        curve = milgi__evp_curve(key);
+        if (curve == NID_undef)
             snprintf(out, cap, "EC with explicit parameters");
         else
-            snprintf(out, cap, "EC on %s", EVP_PKEY_get_group_name(key, name, sizeof name, &len) == 1 ? name : "?");
+            snprintf(out, cap, "EC on %s", OBJ_nid2sn(curve));
         return;
-    case EVP_PKEY_ED448: snprintf(out, cap, "Ed448"); return;
-    default: snprintf(out, cap, "%s", type ? type : "of an unknown algorithm");
+    case NID_ED448: snprintf(out, cap, "Ed448"); return;
+    default: snprintf(out, cap, "%s", name ? name : "of an unknown algorithm");
     }
 }
 
 bool milgi__exponent_acceptable(const BIGNUM *e)
 {
     return BN_is_odd(e) && !BN_is_negative(e) && !BN_is_one(e) && BN_num_bits(e) <= EXPONENT_BITS;
-}
-
-bool milgi__evp_exponent_acceptable(EVP_PKEY *key)
-{
-    BIGNUM *e = NULL;
-    bool ok = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && milgi__exponent_acceptable(e);
-
-    BN_free(e);
-    return ok;
 }
 
 /* --- SubjectPublicKeyInfo --------------------------------------------------------------------------------------- */
@@ -114,15 +86,18 @@ struct rsa_form {
 };
 
 /* clang-format off */
-ASN1_SEQUENCE(spki_form) = {
+DECLARE_ASN1_ITEM(milgi__spki_form)
+DECLARE_ASN1_ITEM(milgi__rsa_form)
+
+ASN1_SEQUENCE(milgi__spki_form) = {
     ASN1_SIMPLE(struct spki_form, algorithm, X509_ALGOR),
     ASN1_SIMPLE(struct spki_form, key, ASN1_BIT_STRING),
-} static_ASN1_SEQUENCE_END_name(struct spki_form, spki_form)
+} ASN1_SEQUENCE_END_name(struct spki_form, milgi__spki_form)
 
-ASN1_SEQUENCE(rsa_form) = {
+ASN1_SEQUENCE(milgi__rsa_form) = {
     ASN1_SIMPLE(struct rsa_form, n, ASN1_INTEGER),
     ASN1_SIMPLE(struct rsa_form, e, ASN1_INTEGER),
-} static_ASN1_SEQUENCE_END_name(struct rsa_form, rsa_form)
+} ASN1_SEQUENCE_END_name(struct rsa_form, milgi__rsa_form)
 
 static void *read_form(const ASN1_ITEM *item, const uint8_t *der, size_t len);
 /* clang-format on */
@@ -142,13 +117,13 @@ static void *read_form(const ASN1_ITEM *item, const uint8_t *der, size_t len)
 
 static int parse_rsa(enum milgi__key_type type, struct milgi__spki *spki)
 {
-    struct rsa_form *form = read_form(ASN1_ITEM_rptr(rsa_form), spki->key, spki->key_len);
+    struct rsa_form *form = read_form(ASN1_ITEM_rptr(milgi__rsa_form), spki->key, spki->key_len);
 
     if (!form)
         return MILGI__BAD;
     spki->n = ASN1_INTEGER_to_BN(form->n, NULL);
     spki->e = ASN1_INTEGER_to_BN(form->e, NULL);
-    ASN1_item_free((ASN1_VALUE *)form, ASN1_ITEM_rptr(rsa_form));
+    ASN1_item_free((ASN1_VALUE *)form, ASN1_ITEM_rptr(milgi__rsa_form));
     if (!spki->n || !spki->e || BN_is_negative(spki->n) || BN_is_zero(spki->n))
         return MILGI__BAD;
     spki->type = type;
@@ -170,7 +145,7 @@ static int parse(const struct spki_form *form, struct milgi__spki *spki)
     switch (OBJ_obj2nid(object)) {
     case NID_X9_62_id_ecPublicKey:
         if (kind == V_ASN1_OBJECT)
-            spki->type = milgi__curve_type(OBJ_obj2nid(parameter), &spki->bits);
+            spki->type = curve_type(OBJ_obj2nid(parameter), &spki->bits);
         return 0;
     case NID_rsaEncryption:
         /* RFC 3279 2.3.1: the parameters are NULL. Some leave them out, which means the same. */
@@ -189,7 +164,7 @@ static int parse(const struct spki_form *form, struct milgi__spki *spki)
 int milgi__spki_parse(const uint8_t *der, size_t len, struct milgi__spki *spki)
 {
     *spki = (struct milgi__spki){ .type = MILGI__KEY_NONE };
-    struct spki_form *form = read_form(ASN1_ITEM_rptr(spki_form), der, len);
+    struct spki_form *form = read_form(ASN1_ITEM_rptr(milgi__spki_form), der, len);
     if (!form)
         return milgi__fail(MILGI__BAD);
     spki->form = form;
@@ -203,6 +178,6 @@ void milgi__spki_clear(struct milgi__spki *spki)
 {
     BN_free(spki->n);
     BN_free(spki->e);
-    ASN1_item_free(spki->form, ASN1_ITEM_rptr(spki_form));
+    ASN1_item_free(spki->form, ASN1_ITEM_rptr(milgi__spki_form));
     *spki = (struct milgi__spki){ .type = MILGI__KEY_NONE };
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key exchange: the NIST curves with the EC_POINT functions; x25519.c has the other. */
+/* Key exchange: the NIST curves with the EC_POINT functions; X25519 is the flavour's. */
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
 #define X25519_LEN 32
 
@@ -23,8 +23,7 @@ int milgi__kex_setup(struct milgi__crypto *cx)
 {
     if (!curve_setup(&cx->p256, NID_X9_62_prime256v1) || !curve_setup(&cx->p384, NID_secp384r1))
         return MILGI__BROKEN;
-    cx->x25519 = milgi__x25519_new();
-    return cx->x25519 ? 0 : MILGI__BROKEN;
+    return 0;
 }
 
 void milgi__kex_teardown(struct milgi__crypto *cx)
@@ -34,7 +33,6 @@ void milgi__kex_teardown(struct milgi__crypto *cx)
     BN_free(cx->p256.order_less_1);
     BN_free(cx->p384.order_less_1);
     BN_CTX_free(cx->bn);
-    milgi__x25519_free(cx->x25519);
 }
 
 static struct milgi__curve *curve_of(struct milgi__crypto *cx, uint16_t group)
@@ -71,15 +69,6 @@ static size_t public_len_of(uint16_t group)
 
 /* --- NIST curves ------------------------------------------------------------------------------------------------ */
 
-/* k = seed mod (n - 1) + 1, in time that does not depend on it. */
-static bool scalar_from_seed(
-    struct milgi__crypto *cx, const struct milgi__curve *curve, const uint8_t *seed, size_t seed_len, BIGNUM *k)
-{
-    BN_set_flags(k, BN_FLG_CONSTTIME);
-    return BN_bin2bn(seed, (int)seed_len, k) && BN_mod(k, k, curve->order_less_1, cx->bn) == 1 &&
-        BN_add_word(k, 1) == 1;
-}
-
 static int nist_keygen(struct milgi__crypto *cx, const struct milgi__curve *curve, const uint8_t *seed, size_t seed_len,
     uint8_t *secret, uint8_t *pub)
 {
@@ -88,7 +77,7 @@ static int nist_keygen(struct milgi__crypto *cx, const struct milgi__curve *curv
     EC_POINT *point = EC_POINT_new(curve->group);
     int result = MILGI__BROKEN;
 
-    if (!k || !point || !scalar_from_seed(cx, curve, seed, seed_len, k))
+    if (!k || !point || !milgi__scalar_reduce(cx, curve, seed, seed_len, k) || BN_is_zero(k))
         goto out;
     if (EC_POINT_mul(curve->group, point, k, NULL, NULL, cx->bn) != 1)
         goto out;
@@ -124,9 +113,8 @@ static int nist_derive(struct milgi__crypto *cx, const struct milgi__curve *curv
     BIGNUM *k = BN_new();
     int result = MILGI__BROKEN;
 
-    if (!point || !k || !BN_bin2bn(secret, (int)curve->field_len, k))
+    if (!point || !k || !milgi__bn(secret, curve->field_len, k))
         goto out;
-    BN_set_flags(k, BN_FLG_CONSTTIME);
     if (BN_is_zero(k) || BN_cmp(k, curve->order_less_1) > 0)
         goto out;
     result = MILGI__BAD;
@@ -155,7 +143,7 @@ int milgi__kex_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
         return MILGI__BROKEN;
     if (group == MILGI_GROUP_X25519) {
         *secret_len = X25519_LEN;
-        if (secret_room < X25519_LEN || milgi__x25519_base(cx->x25519, seed, pub) != 0)
+        if (secret_room < X25519_LEN || milgi__x25519_base(cx, seed, pub) != 0)
             return MILGI__BROKEN;
         memmove(secret, seed, X25519_LEN);
         return 0;
@@ -182,7 +170,7 @@ int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
     if (peer_len != public_len_of(group))
         return MILGI__BAD;
     if (!curve)
-        return milgi__x25519(cx->x25519, secret, peer, shared);
+        return milgi__x25519(cx, secret, peer, shared);
     /* RFC 8446 4.2.8.2: the uncompressed form only. */
     if (peer[0] != POINT_CONVERSION_UNCOMPRESSED)
         return MILGI__BAD;

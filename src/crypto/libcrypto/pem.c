@@ -4,12 +4,11 @@
 #include <stdio.h>
 
 #include <openssl/asn1t.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
 #define RSA_MIN 2048
 #define RSA_MAX 4096
@@ -84,106 +83,205 @@ struct one_asymmetric_key {
 };
 
 /* clang-format off */
-ASN1_SEQUENCE(one_asymmetric_key) = {
+DECLARE_ASN1_ITEM(milgi__one_asymmetric_key)
+
+ASN1_SEQUENCE(milgi__one_asymmetric_key) = {
     ASN1_SIMPLE(struct one_asymmetric_key, version, ASN1_INTEGER),
     ASN1_SIMPLE(struct one_asymmetric_key, algorithm, X509_ALGOR),
     ASN1_SIMPLE(struct one_asymmetric_key, private, ASN1_OCTET_STRING),
     ASN1_IMP_SET_OF_OPT(struct one_asymmetric_key, attributes, X509_ATTRIBUTE, 0),
     ASN1_IMP_OPT(struct one_asymmetric_key, public, ASN1_BIT_STRING, 1),
-} static_ASN1_SEQUENCE_END_name(struct one_asymmetric_key, one_asymmetric_key)
+} ASN1_SEQUENCE_END_name(struct one_asymmetric_key, milgi__one_asymmetric_key)
 
-static EVP_PKEY *from_version_2(const uint8_t *der, long len);
+static void free_form(struct one_asymmetric_key *form);
 /* clang-format on */
 
-/* The second version, which libcrypto reads since 3.5: as the first, and the two halves compared. */
-static EVP_PKEY *from_version_2(const uint8_t *der, long len)
+static void free_form(struct one_asymmetric_key *form)
 {
-    const uint8_t *p = der;
-    EVP_PKEY *key = NULL;
-
-    struct one_asymmetric_key *v2 =
-        (struct one_asymmetric_key *)ASN1_item_d2i(NULL, &p, len, ASN1_ITEM_rptr(one_asymmetric_key));
-    if (!v2)
-        return NULL;
-    if (p == der + len && ASN1_INTEGER_set(v2->version, 0) == 1) {
-        ASN1_BIT_STRING *public = v2->public;
-        uint8_t *v1 = NULL;
-        v2->public = NULL;
-        int v1_len = ASN1_item_i2d((ASN1_VALUE *)v2, &v1, ASN1_ITEM_rptr(one_asymmetric_key));
-        const uint8_t *q = v1;
-        PKCS8_PRIV_KEY_INFO *info = v1_len > 0 ? d2i_PKCS8_PRIV_KEY_INFO(NULL, &q, v1_len) : NULL;
-        key = info ? EVP_PKCS82PKEY(info) : NULL;
-        PKCS8_PRIV_KEY_INFO_free(info); /* wipes */
-        OPENSSL_clear_free(v1, v1_len > 0 ? (size_t)v1_len : 0);
-        uint8_t raw[32];
-        size_t raw_len = sizeof raw;
-        bool ed25519 = key && EVP_PKEY_is_a(key, "ED25519") && EVP_PKEY_get_raw_public_key(key, raw, &raw_len) == 1;
-        if (ed25519 && public &&
-            (ASN1_STRING_length(public) != (int)raw_len ||
-                memcmp(ASN1_STRING_get0_data(public), raw, raw_len) != 0)) {
-            EVP_PKEY_free(key);
-            key = NULL;
-        }
-        ASN1_BIT_STRING_free(public);
-    }
-    OPENSSL_cleanse((uint8_t *)ASN1_STRING_get0_data(v2->private), (size_t)ASN1_STRING_length(v2->private));
-    ASN1_item_free((ASN1_VALUE *)v2, ASN1_ITEM_rptr(one_asymmetric_key));
-    return key;
+    OPENSSL_cleanse((uint8_t *)ASN1_STRING_get0_data(form->private), (size_t)ASN1_STRING_length(form->private));
+    ASN1_item_free((ASN1_VALUE *)form, ASN1_ITEM_rptr(milgi__one_asymmetric_key));
 }
 
-/* |what|: the algorithm of a key that libcrypto does not know, if it says one. */
-static EVP_PKEY *from_pkcs8(const uint8_t *der, long len, char *what, size_t cap)
-{
-    const uint8_t *p = der;
-    const ASN1_OBJECT *algorithm = NULL;
-    EVP_PKEY *key = NULL;
+/* A private key, and the bytes that it was made of; |what|: the algorithm of one that libcrypto does not know. */
+struct read {
+    EVP_PKEY *key;
+    uint8_t *pkcs8; /* of version 1; or NULL */
+    size_t pkcs8_len;
+    char what[sizeof((struct milgi__pem_fault *)0)->what];
+    unsigned rsa_bits; /* of an RSA key that libcrypto does not take; 0: it is none */
+    bool rsa_exponent; /* is acceptable */
+};
 
-    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, len);
-    if (!info)
-        return from_version_2(der, len);
+static void read_clear(struct read *read)
+{
+    EVP_PKEY_free(read->key);
+    OPENSSL_clear_free(read->pkcs8, read->pkcs8_len);
+    *read = (struct read){ .key = NULL };
+}
+
+/* PKCS #8 of either version as the first, which every libcrypto reads. The length, or 0. */
+static size_t to_version_1(struct one_asymmetric_key *form, uint8_t **v1)
+{
+    ASN1_BIT_STRING *public = form->public;
+    long version = ASN1_INTEGER_get(form->version);
+    int len = 0;
+
+    form->public = NULL;
+    /*= RFC5958 2: "publicKey ... When present, the version is v2" */
+    bool ok = version == 1 || (version == 0 && !public);
+    if (ok && ASN1_INTEGER_set(form->version, 0) == 1)
+        len = ASN1_item_i2d((ASN1_VALUE *)form, v1, ASN1_ITEM_rptr(milgi__one_asymmetric_key));
+    form->public = public;
+    return len > 0 ? (size_t)len : 0;
+}
+
+/* Whether the public half that stands beside a private key is the right one; not all kinds are looked at. */
+static bool halves_match(const EVP_PKEY *key, const ASN1_BIT_STRING *public)
+{
+    uint8_t raw[32];
+    size_t len = sizeof raw;
+
+    if (!public || EVP_PKEY_id(key) != EVP_PKEY_ED25519 || EVP_PKEY_get_raw_public_key(key, raw, &len) != 1)
+        return true;
+    return ASN1_STRING_length(public) == (int)len && memcmp(ASN1_STRING_get0_data(public), raw, len) == 0;
+}
+
+/* The algorithm of a key, unless it is one of those that are read. */
+static void name_unknown(const struct one_asymmetric_key *form, char *what, size_t cap)
+{
+    const ASN1_OBJECT *algorithm;
+
+    X509_ALGOR_get0(&algorithm, NULL, NULL, form->algorithm);
+    switch (OBJ_obj2nid(algorithm)) {
+    case NID_rsaEncryption:
+    case NID_rsassaPss:
+    case NID_X9_62_id_ecPublicKey:
+    case NID_ED25519: break;
+    case NID_ED448: snprintf(what, cap, "Ed448"); break;
+    default: OBJ_obj2txt(what, (int)cap, algorithm, 0);
+    }
+}
+
+/* What stands first in an RSAPrivateKey (RFC 8017 A.1.2): for keys that libcrypto does not take, to say why. */
+static void measure_rsa(const uint8_t *der, long len, struct read *out)
+{
+    const uint8_t *p = der, *end = der + len;
+    BIGNUM *number[3] = { NULL };
+    int tag, class;
+    long inside;
+
+    bool ok = (ASN1_get_object(&p, &inside, &tag, &class, len) & 0x80) == 0 && tag == V_ASN1_SEQUENCE;
+    for (size_t i = 0; ok && i < MILGI__COUNT(number); i++) { /* the version, n, e */
+        ASN1_INTEGER *integer = d2i_ASN1_INTEGER(NULL, &p, end - p);
+        number[i] = integer ? ASN1_INTEGER_to_BN(integer, NULL) : NULL;
+        ASN1_INTEGER_free(integer);
+        ok = number[i] != NULL;
+    }
+    if (ok) {
+        out->rsa_bits = (unsigned)BN_num_bits(number[1]);
+        out->rsa_exponent = milgi__exponent_acceptable(number[2]);
+    }
+    for (size_t i = 0; i < MILGI__COUNT(number); i++)
+        BN_free(number[i]);
+}
+
+static void from_pkcs8(const uint8_t *der, long len, struct read *out)
+{
+    const ASN1_OBJECT *algorithm;
+    const uint8_t *p = der;
+
+    struct one_asymmetric_key *form =
+        (struct one_asymmetric_key *)ASN1_item_d2i(NULL, &p, len, ASN1_ITEM_rptr(milgi__one_asymmetric_key));
+    if (!form)
+        return;
     if (p == der + len)
-        key = EVP_PKCS82PKEY(info);
-    if (!key && ERR_GET_REASON(ERR_peek_last_error()) == EVP_R_UNSUPPORTED_PRIVATE_KEY_ALGORITHM &&
-        PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) == 1)
-        OBJ_obj2txt(what, (int)cap, algorithm, 0);
+        out->pkcs8_len = to_version_1(form, &out->pkcs8);
+    p = out->pkcs8;
+    PKCS8_PRIV_KEY_INFO *info = p ? d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long)out->pkcs8_len) : NULL;
+    out->key = info ? EVP_PKCS82PKEY(info) : NULL;
     PKCS8_PRIV_KEY_INFO_free(info); /* wipes */
-    return key;
+    if (out->key && !halves_match(out->key, form->public)) {
+        EVP_PKEY_free(out->key);
+        out->key = NULL;
+    }
+    if (!out->key) {
+        name_unknown(form, out->what, sizeof out->what);
+        X509_ALGOR_get0(&algorithm, NULL, NULL, form->algorithm);
+        if (OBJ_obj2nid(algorithm) == NID_rsaEncryption)
+            measure_rsa(ASN1_STRING_get0_data(form->private), ASN1_STRING_length(form->private), out);
+    }
+    free_form(form);
 }
 
 /* PKCS #1 or SEC 1. What it is called is not asked: some tools call everything a PRIVATE KEY. */
-static EVP_PKEY *from_traditional(const uint8_t *der, long len)
+static void from_traditional(const uint8_t *der, long len, struct read *out)
 {
     static const int types[] = { EVP_PKEY_RSA, EVP_PKEY_EC };
 
     for (size_t i = 0; i < MILGI__COUNT(types); i++) {
         const uint8_t *p = der;
         EVP_PKEY *key = d2i_PrivateKey(types[i], NULL, &p, len);
-        if (key && p == der + len)
-            return key;
+        if (key && p == der + len) {
+            out->key = key;
+            return;
+        }
         EVP_PKEY_free(key);
     }
-    return NULL;
+    measure_rsa(der, len, out);
+}
+
+static int check_rsa(unsigned bits, bool exponent, const struct block *b, struct milgi__pem_fault *fault,
+    const char *what)
+{
+    if (bits < RSA_MIN)
+        return blame(fault, MILGI_EWEAK, MILGI_PROBLEM_KEY_WEAK, b, what);
+    if (bits > RSA_MAX)
+        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_LARGE, b, what);
+    if (!exponent)
+        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, "RSA with such a public exponent");
+    return 0;
+}
+
+/* Whether it is a key that we sign with; |out| gets its type and length. */
+static int check(EVP_PKEY *key, const struct block *b, struct milgi__private_key *out, struct milgi__pem_fault *fault)
+{
+    char what[sizeof fault->what];
+
+    milgi__evp_text(key, what, sizeof what);
+    out->type = milgi__evp_type(key, &out->bits);
+    if (out->type == MILGI__KEY_NONE)
+        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, what);
+    if (out->type != MILGI__KEY_RSA && out->type != MILGI__KEY_RSA_PSS)
+        return 0;
+    return check_rsa(out->bits, milgi__evp_exponent_acceptable(key), b, fault, what);
+}
+
+/* What is wrong with a key that libcrypto does not take. */
+static int refuse(struct read *read, const struct block *b, struct milgi__pem_fault *fault)
+{
+    if (read->rsa_bits > 0) {
+        snprintf(read->what, sizeof read->what, "RSA of %u bits", read->rsa_bits);
+        int error = check_rsa(read->rsa_bits, read->rsa_exponent, b, fault, read->what);
+        if (error != 0)
+            return error;
+    } else if (*read->what) {
+        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, read->what);
+    }
+    return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_CONTENT, b, NULL);
 }
 
 /* 0, or what is wrong with a block that is called a private key. */
-static int read_key(const struct block *b, EVP_PKEY **key, struct milgi__pem_fault *fault)
+static int read_key(const struct block *b, struct read *out, struct milgi__pem_fault *fault)
 {
-    char what[sizeof fault->what] = "";
-
-    *key = NULL;
     if (is(b, PEM_STRING_PKCS8) || strstr(b->header, "ENCRYPTED"))
         return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_ENCRYPTED, b, NULL);
     if (is(b, PEM_STRING_PKCS8INF))
-        *key = from_pkcs8(b->data, b->len, what, sizeof what);
+        from_pkcs8(b->data, b->len, out);
     else if (!is(b, PEM_STRING_RSA) && !is(b, PEM_STRING_ECPRIVATEKEY))
         return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, NULL);
-    if (!*key && !*what)
-        *key = from_traditional(b->data, b->len);
-    if (*key)
-        return 0;
-    if (*what)
-        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, what);
-    return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_CONTENT, b, NULL);
+    if (!out->key && !*out->what && out->rsa_bits == 0)
+        from_traditional(b->data, b->len, out);
+    return out->key ? 0 : refuse(out, b, fault);
 }
 
 /* Takes what libcrypto allocated into memory of ours, and wipes it. */
@@ -199,49 +297,27 @@ static int move(uint8_t *from, int len, uint8_t **to, size_t *to_len)
     return *to ? 0 : MILGI_ENOMEM;
 }
 
-static int encode(EVP_PKEY *key, struct milgi__private_key *out)
+static int encode(const struct read *read, struct milgi__private_key *out)
 {
     uint8_t *der = NULL;
-    int len = i2d_PUBKEY(key, &der);
+    int len = milgi__evp_public(read->key, read->pkcs8, read->pkcs8_len, &der);
     int error = move(der, len, &out->spki, &out->spki_len);
 
     if (error != 0)
         return error;
-    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
     der = NULL;
-    len = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &der) : 0;
-    PKCS8_PRIV_KEY_INFO_free(info); /* wipes */
+    len = milgi__evp_private(read->key, read->pkcs8, read->pkcs8_len, &der);
     return move(der, len, &out->pkcs8, &out->pkcs8_len);
 }
 
-/* Whether it is a key that we sign with; |out| gets its type and length. */
-static int check(EVP_PKEY *key, const struct block *b, struct milgi__private_key *out, struct milgi__pem_fault *fault)
-{
-    char what[sizeof fault->what];
-
-    milgi__evp_text(key, what, sizeof what);
-    out->type = milgi__evp_type(key, &out->bits);
-    if (out->type == MILGI__KEY_NONE)
-        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, what);
-    if (out->type != MILGI__KEY_RSA && out->type != MILGI__KEY_RSA_PSS)
-        return 0;
-    if (out->bits < RSA_MIN)
-        return blame(fault, MILGI_EWEAK, MILGI_PROBLEM_KEY_WEAK, b, what);
-    if (out->bits > RSA_MAX)
-        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_LARGE, b, what);
-    if (!milgi__evp_exponent_acceptable(key))
-        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, "RSA with such a public exponent");
-    return 0;
-}
-
 /* The first private key. */
-static int find_key(BIO *bio, size_t len, struct block *b, EVP_PKEY **key, struct milgi__pem_fault *fault)
+static int find_key(BIO *bio, size_t len, struct block *b, struct read *out, struct milgi__pem_fault *fault)
 {
     int found;
 
     while ((found = block_next(bio, len, b)) == 1) {
         if (ends_with(b->label, "PRIVATE KEY"))
-            return read_key(b, key, fault);
+            return read_key(b, out, fault);
         if (fault->kind == MILGI_PROBLEM_PUBLIC_KEY || is_harmless(b))
             continue;
         bool public = ends_with(b->label, "PUBLIC KEY");
@@ -258,19 +334,19 @@ int milgi__pem_private_key(
     const void *pem, size_t pem_len, struct milgi__private_key *out, struct milgi__pem_fault *fault)
 {
     struct block b = { .label = NULL };
-    EVP_PKEY *key = NULL;
+    struct read read = { .key = NULL };
 
     *out = (struct milgi__private_key){ .pkcs8 = NULL };
     *fault = (struct milgi__pem_fault){ .kind = MILGI_PROBLEM_NONE };
     BIO *bio = pem_len <= INT_MAX ? BIO_new_mem_buf(pem, (int)pem_len) : NULL;
     if (!bio)
         return milgi__fail(MILGI_ENOMEM);
-    int error = find_key(bio, pem_len, &b, &key, fault);
+    int error = find_key(bio, pem_len, &b, &read, fault);
     if (error == 0)
-        error = check(key, &b, out, fault);
+        error = check(read.key, &b, out, fault);
     if (error == 0)
-        error = encode(key, out);
-    EVP_PKEY_free(key);
+        error = encode(&read, out);
+    read_clear(&read);
     block_clear(&b);
     BIO_free(bio);
     if (error != 0)

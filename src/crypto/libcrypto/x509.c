@@ -5,9 +5,10 @@
 
 #include <openssl/err.h>
 #include <openssl/objects.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
 /* --- decoding --------------------------------------------------------------------------------------------------- */
 
@@ -59,13 +60,46 @@ X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t le
 
 /* --- what is in it ---------------------------------------------------------------------------------------------- */
 
+/* The digest of a signature by RSASSA-PSS, which stands in its parameters (RFC 4055 3.1: without one it is SHA-1). */
+static int pss_digest(const X509 *x)
+{
+    const X509_ALGOR *algorithm;
+    const void *value;
+    int kind, nid = NID_undef;
+
+    X509_get0_signature(NULL, &algorithm, x);
+    X509_ALGOR_get0(NULL, &kind, &value, algorithm);
+    if (kind != V_ASN1_SEQUENCE)
+        return NID_undef;
+    const uint8_t *p = ASN1_STRING_get0_data(value);
+    RSA_PSS_PARAMS *params = d2i_RSA_PSS_PARAMS(NULL, &p, ASN1_STRING_length(value));
+    if (params)
+        nid = params->hashAlgorithm ? OBJ_obj2nid(params->hashAlgorithm->algorithm) : NID_sha1;
+    else
+        ERR_clear_error();
+    RSA_PSS_PARAMS_free(params);
+    return nid;
+}
+
+unsigned milgi__cert_signature_bits(const X509 *x)
+{
+    int nid = X509_get_signature_nid(x), digest = NID_undef;
+
+    if (nid == NID_ED25519)
+        return 128;
+    if (nid == NID_ED448)
+        return 224;
+    if (nid == NID_rsassaPss)
+        digest = pss_digest(x);
+    else if (OBJ_find_sigid_algs(nid, &digest, NULL) != 1)
+        return 0;
+    const EVP_MD *md = EVP_get_digestbynid(digest);
+    return md ? (unsigned)EVP_MD_size(md) * 4 : 0; /* half of its bits */
+}
+
 static uint16_t pss_scheme(const X509 *x)
 {
-    int nid = NID_undef;
-
-    if (X509_get_signature_info((X509 *)x, &nid, NULL, NULL, NULL) != 1)
-        ERR_clear_error();
-    switch (nid) {
+    switch (pss_digest(x)) {
     case NID_sha256: return MILGI_SIG_RSA_PSS_RSAE_SHA256;
     case NID_sha384: return MILGI_SIG_RSA_PSS_RSAE_SHA384;
     case NID_sha512: return MILGI_SIG_RSA_PSS_RSAE_SHA512;
@@ -88,21 +122,38 @@ static uint16_t signed_with(const X509 *x)
     }
 }
 
-/* A key that libcrypto cannot read: of a kind that it does not know (0), or malformed. */
-static int unreadable_key(const X509 *x)
+/*
+ * A key that libcrypto cannot read: of a kind that it does not know (0), or malformed; or RSA with numbers that are not
+ * accepted here either (0).
+ */
+static int unreadable_key(const X509 *x, struct milgi__cert_info *info)
 {
     ASN1_OBJECT *algorithm = NULL;
+    struct milgi__spki spki;
+    uint8_t *der = NULL;
+    int result = MILGI__BAD;
 
     ERR_clear_error();
     if (X509_PUBKEY_get0_param(&algorithm, NULL, NULL, NULL, X509_get_X509_PUBKEY(x)) != 1)
         return MILGI__BAD;
     switch (OBJ_obj2nid(algorithm)) {
-    case NID_rsaEncryption:
-    case NID_rsassaPss:
     case NID_X9_62_id_ecPublicKey:
     case NID_ED25519: return MILGI__BAD;
+    case NID_rsaEncryption:
+    case NID_rsassaPss: break;
     default: return 0;
     }
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
+    if (len > 0 && milgi__spki_parse(der, (size_t)len, &spki) == 0) {
+        info->type = spki.type;
+        info->bits = spki.bits;
+        info->costly |= !milgi__exponent_acceptable(spki.e);
+        if (info->costly || info->bits < MILGI__RSA_VERIFY_MIN || info->bits > MILGI__RSA_VERIFY_MAX)
+            result = 0;
+        milgi__spki_clear(&spki);
+    }
+    OPENSSL_free(der);
+    return result;
 }
 
 static int key_info(X509 *x, struct milgi__cert_info *info)
@@ -110,19 +161,18 @@ static int key_info(X509 *x, struct milgi__cert_info *info)
     EVP_PKEY *key = X509_get0_pubkey(x);
     uint8_t *p = info->spki;
 
-    if (!key)
-        return unreadable_key(x);
-    info->type = milgi__evp_type(key, &info->bits);
-    if (info->type == MILGI__KEY_RSA || info->type == MILGI__KEY_RSA_PSS)
-        info->costly = !milgi__evp_exponent_acceptable(key);
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), NULL);
     if (len <= 0)
         return MILGI__BAD;
-    if ((size_t)len > sizeof info->spki) {
+    if ((size_t)len > sizeof info->spki)
         info->costly = true;
-        return 0;
-    }
-    info->spki_len = (size_t)i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &p);
+    else
+        info->spki_len = (size_t)i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &p);
+    if (!key)
+        return unreadable_key(x, info);
+    info->type = milgi__evp_type(key, &info->bits);
+    if (info->type == MILGI__KEY_RSA || info->type == MILGI__KEY_RSA_PSS)
+        info->costly |= !milgi__evp_exponent_acceptable(key);
     return 0;
 }
 
@@ -146,7 +196,7 @@ bool milgi__cert_has_key(const uint8_t *der, size_t len, const uint8_t *spki, si
     X509 *x = decode(der, len);
     EVP_PKEY *key = spki_len <= LONG_MAX ? d2i_PUBKEY(NULL, &p, (long)spki_len) : NULL;
     EVP_PKEY *own = x ? X509_get0_pubkey(x) : NULL;
-    bool same = key && own && EVP_PKEY_eq(key, own) == 1;
+    bool same = key && own && milgi__evp_same(key, own);
 
     EVP_PKEY_free(key);
     X509_free(x);
@@ -243,8 +293,10 @@ int milgi__cert_names(const uint8_t *der, size_t len, milgi__cert_name_cb each, 
     if (!x)
         return MILGI__BAD;
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-    for (int i = 0; result == 0 && i < sk_GENERAL_NAME_num(names); i++)
-        result = hand_over(sk_GENERAL_NAME_value(names, i), each, arg);
+    for (GENERAL_NAME *name; result == 0 && names && (name = sk_GENERAL_NAME_shift(names)) != NULL;) {
+        result = hand_over(name, each, arg);
+        GENERAL_NAME_free(name);
+    }
     GENERAL_NAMES_free(names);
     X509_free(x);
     ERR_clear_error();

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Signatures. The message is hashed here and EVP signs the hash, which spares EVP_DigestSign's work per call. Public
- * keys come as DER and are taken apart by milgi__spki_parse(), since libcrypto 3.0 takes twice as long to make an
- * EVP_PKEY of a P-256 key as to verify with it.
+ * keys come as DER and are taken apart by milgi__spki_parse(), since OpenSSL 3.0 takes twice as long to make an
+ * EVP_PKEY of a P-256 key as to verify with it; the flavour verifies with what they are made of.
  */
-#include <openssl/core_names.h>
+#include <limits.h>
+
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
-#define RSA_VERIFY_MIN 2048
-#define RSA_VERIFY_MAX 8192
 #define ECDSA_HALF_MAX 66 /* of P-521 */
 #define KEY_SCHEMES 4     /* that one key may be asked for */
 
@@ -48,20 +47,19 @@ static enum milgi__key_type key_of(uint16_t scheme)
     }
 }
 
-static bool is_pkcs1(uint16_t scheme)
+bool milgi__scheme_is_pkcs1(uint16_t scheme)
 {
     return scheme == MILGI_SIG_RSA_PKCS1_SHA256 || scheme == MILGI_SIG_RSA_PKCS1_SHA384 ||
         scheme == MILGI_SIG_RSA_PKCS1_SHA512;
 }
 
-/* Padding and hash of a context that is set up for an RSA key; nothing for other keys. */
-static bool configure(EVP_PKEY_CTX *ctx, uint16_t scheme, const EVP_MD *md)
+bool milgi__scheme_configure(EVP_PKEY_CTX *ctx, uint16_t scheme, const EVP_MD *md)
 {
     enum milgi__key_type type = key_of(scheme);
 
     if (type != MILGI__KEY_RSA && type != MILGI__KEY_RSA_PSS)
         return true;
-    if (is_pkcs1(scheme))
+    if (milgi__scheme_is_pkcs1(scheme))
         return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 && EVP_PKEY_CTX_set_signature_md(ctx, md) == 1;
     /*= RFC8446 4.2.3: "The length of the Salt MUST be equal to the length of the output of the digest algorithm." */
     return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
@@ -134,8 +132,8 @@ static EVP_PKEY_CTX *ready(struct milgi__pkey *key, uint16_t scheme, const EVP_M
     }
     if (key->ready[i].ctx)
         return key->ready[i].ctx;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, NULL);
-    if (!ctx || EVP_PKEY_sign_init(ctx) != 1 || !configure(ctx, scheme, md)) {
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key->key, NULL);
+    if (!ctx || EVP_PKEY_sign_init(ctx) != 1 || !milgi__scheme_configure(ctx, scheme, md)) {
         EVP_PKEY_CTX_free(ctx);
         return NULL;
     }
@@ -146,7 +144,8 @@ static EVP_PKEY_CTX *ready(struct milgi__pkey *key, uint16_t scheme, const EVP_M
 
 static bool sign_eddsa(struct milgi__pkey *key, const uint8_t *input, size_t len, uint8_t *sig, size_t *sig_len)
 {
-    return EVP_DigestSignInit_ex(key->eddsa, NULL, NULL, NULL, NULL, key->key, NULL) == 1 &&
+    return EVP_MD_CTX_reset(key->eddsa) == 1 &&
+        EVP_DigestSignInit(key->eddsa, NULL, NULL, NULL, key->key) == 1 &&
         EVP_DigestSign(key->eddsa, sig, sig_len, input, len) == 1;
 }
 
@@ -187,8 +186,8 @@ int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *o
     if (raw_len == 0 || raw_len % 2 != 0 || half > ECDSA_HALF_MAX)
         return MILGI__BROKEN;
     ECDSA_SIG *sig = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(raw, (int)half, NULL);
-    BIGNUM *s = BN_bin2bn(raw + half, (int)half, NULL);
+    BIGNUM *r = milgi__bn(raw, half, NULL);
+    BIGNUM *s = milgi__bn(raw + half, half, NULL);
     if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1) {
         r = s = NULL; /* sig's */
         int len = i2d_ECDSA_SIG(sig, NULL);
@@ -204,74 +203,6 @@ int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *o
 }
 
 /* --- verification ----------------------------------------------------------------------------------------------- */
-
-static const char ec_names[MILGI__NIST_CURVES][6] = { "P-256", "P-384", "P-521" };
-
-int milgi__verify_setup(struct milgi__crypto *cx)
-{
-    EVP_PKEY_CTX *import = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    bool ok = import && EVP_PKEY_fromdata_init(import) == 1;
-
-    for (size_t i = 0; ok && i < MILGI__NIST_CURVES; i++) {
-        char name[sizeof ec_names[i]];
-        memcpy(name, ec_names[i], sizeof name);
-        OSSL_PARAM params[2] = { OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
-            OSSL_PARAM_construct_end() };
-        ok = EVP_PKEY_fromdata(import, &cx->ec_key[i], EVP_PKEY_KEY_PARAMETERS, params) == 1;
-        if (ok)
-            cx->ec_verify[i] = EVP_PKEY_CTX_new_from_pkey(NULL, cx->ec_key[i], NULL);
-        ok = ok && cx->ec_verify[i];
-    }
-    EVP_PKEY_CTX_free(import);
-    cx->rsa_import = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    cx->eddsa = EVP_MD_CTX_new();
-    ok = ok && cx->eddsa && cx->rsa_import && EVP_PKEY_fromdata_init(cx->rsa_import) == 1;
-    return ok ? 0 : MILGI__BROKEN;
-}
-
-void milgi__verify_teardown(struct milgi__crypto *cx)
-{
-    for (size_t i = 0; i < MILGI__NIST_CURVES; i++) {
-        EVP_PKEY_CTX_free(cx->ec_verify[i]);
-        EVP_PKEY_free(cx->ec_key[i]);
-    }
-    EVP_PKEY_CTX_free(cx->rsa_import);
-    EVP_MD_CTX_free(cx->eddsa);
-}
-
-/* EVP's answers: 1 good, 0 or negative not; it does not tell malformed signatures from failures of its own. */
-static int verdict(int result)
-{
-    return result == 1 ? 0 : milgi__fail(MILGI__BAD);
-}
-
-static int verify_ec(struct milgi__crypto *cx, const struct milgi__spki *spki, const struct milgi__scheme_hash *hash,
-    const uint8_t *sig, size_t sig_len)
-{
-    size_t i = (size_t)(spki->type - MILGI__KEY_P256);
-
-    /* Checks that the point is on the curve, but takes infinity, whose form is one byte. When it fails, what the key
-     * then holds is not used. */
-    if (spki->key_len <= 1 ||
-        EVP_PKEY_set1_encoded_public_key(cx->ec_key[i], spki->key, spki->key_len) != 1)
-        return milgi__fail(MILGI__BAD);
-    if (EVP_PKEY_verify_init(cx->ec_verify[i]) != 1)
-        return milgi__fail(MILGI__BROKEN);
-    return verdict(EVP_PKEY_verify(cx->ec_verify[i], sig, sig_len, hash->value, hash->len));
-}
-
-static EVP_PKEY *import_rsa(struct milgi__crypto *cx, const struct milgi__spki *spki)
-{
-    uint8_t n[RSA_VERIFY_MAX / 8], e[sizeof(uint64_t)];
-    EVP_PKEY *key = NULL;
-    int n_len = BN_num_bytes(spki->n), e_len = BN_num_bytes(spki->e);
-
-    if (BN_bn2nativepad(spki->n, n, n_len) < 0 || BN_bn2nativepad(spki->e, e, e_len) < 0)
-        return NULL;
-    OSSL_PARAM params[3] = { OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, (size_t)n_len),
-        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, (size_t)e_len), OSSL_PARAM_construct_end() };
-    return EVP_PKEY_fromdata(cx->rsa_import, &key, EVP_PKEY_PUBLIC_KEY, params) == 1 ? key : NULL;
-}
 
 /* A key of id-RSASSA-PSS may have restrictions in its parameters: libcrypto's decoder knows them. */
 static EVP_PKEY *decode_public(const uint8_t *der, size_t len)
@@ -298,46 +229,33 @@ bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme)
     if (!fits || key_of(scheme) != MILGI__KEY_RSA_PSS)
         return fits;
     EVP_PKEY *key = decode_public(spki, spki_len);
-    EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+    EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new(key, NULL) : NULL;
     fits = ctx && milgi__scheme_hash(scheme, NULL, 0, &hash) && EVP_PKEY_verify_init(ctx) == 1 &&
-        configure(ctx, scheme, hash.md);
+        milgi__scheme_configure(ctx, scheme, hash.md);
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(key);
     ERR_clear_error();
     return fits;
 }
 
-static int verify_rsa(EVP_PKEY *key, uint16_t scheme, const struct milgi__scheme_hash *hash, const uint8_t *sig,
-    size_t sig_len)
+static int verify_restricted(const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const struct milgi__scheme_hash *hash, const uint8_t *sig, size_t sig_len)
 {
-    EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
-    int result = MILGI__BAD;
+    EVP_PKEY *key = decode_public(spki, spki_len);
+    EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new(key, NULL) : NULL;
+    bool good = ctx && EVP_PKEY_verify_init(ctx) == 1 && milgi__scheme_configure(ctx, scheme, hash->md) &&
+        EVP_PKEY_verify(ctx, sig, sig_len, hash->value, hash->len) == 1;
 
-    if (ctx && EVP_PKEY_verify_init(ctx) == 1 && configure(ctx, scheme, hash->md))
-        result = verdict(EVP_PKEY_verify(ctx, sig, sig_len, hash->value, hash->len));
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(key);
-    ERR_clear_error();
-    return result;
-}
-
-static int verify_eddsa(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
-    size_t input_len, const uint8_t *sig, size_t sig_len)
-{
-    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, spki->key, spki->key_len);
-    int result = MILGI__BROKEN;
-
-    if (key && EVP_DigestVerifyInit_ex(cx->eddsa, NULL, NULL, NULL, NULL, key, NULL) == 1)
-        result = verdict(EVP_DigestVerify(cx->eddsa, sig, sig_len, input, input_len));
-    EVP_MD_CTX_reset(cx->eddsa);
-    EVP_PKEY_free(key);
-    return result == 0 ? 0 : milgi__fail(result);
+    return good ? 0 : milgi__fail(MILGI__BAD);
 }
 
 /* Bounds the work that a peer can ask for. */
 static bool rsa_acceptable(const struct milgi__spki *spki)
 {
-    return spki->bits >= RSA_VERIFY_MIN && spki->bits <= RSA_VERIFY_MAX && milgi__exponent_acceptable(spki->e);
+    return spki->bits >= MILGI__RSA_VERIFY_MIN && spki->bits <= MILGI__RSA_VERIFY_MAX &&
+        milgi__exponent_acceptable(spki->e);
 }
 
 int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
@@ -354,12 +272,15 @@ int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len
     if (key.type == MILGI__KEY_NONE || key.type != key_of(scheme))
         result = MILGI__BAD;
     else if (key.type == MILGI__KEY_ED25519)
-        result = verify_eddsa(cx, &key, input, input_len, sig, sig_len);
+        result = milgi__verify_ed25519(cx, &key, input, input_len, sig, sig_len);
     else if (key.type != MILGI__KEY_RSA && key.type != MILGI__KEY_RSA_PSS)
-        result = verify_ec(cx, &key, &hash, sig, sig_len);
-    else if (rsa_acceptable(&key))
-        result = verify_rsa(key.type == MILGI__KEY_RSA ? import_rsa(cx, &key) : decode_public(spki, spki_len), scheme,
-            &hash, sig, sig_len);
+        result = milgi__verify_ec(cx, &key, &hash, sig, sig_len);
+    else if (!rsa_acceptable(&key))
+        result = MILGI__BAD;
+    else if (key.type == MILGI__KEY_RSA)
+        result = milgi__verify_rsa(cx, &key, scheme, &hash, sig, sig_len);
+    else
+        result = verify_restricted(spki, spki_len, scheme, &hash, sig, sig_len);
     milgi__spki_clear(&key);
     return result;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hashes, HMAC and HKDF on libcrypto's plain SHA-2 calls, which are deprecated in favour of EVP: an HMAC over EVP
- * digests takes half as long again, EVP_MAC twice, EVP_KDF eight times as long, and a handshake makes thirty. A
+ * Hashes, HMAC and HKDF on libcrypto's plain SHA-2 calls, which OpenSSL deprecates in favour of EVP: there an HMAC over
+ * EVP digests takes half as long again, EVP_MAC twice, EVP_KDF eight times as long, and a handshake makes thirty. A
  * running hash is a plain struct here: to look at its value or to clone it is to copy it. This is the only file that
  * uses them.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
-#include "crypto/openssl3/openssl3.h"
+#include "crypto/libcrypto/libcrypto.h"
 
 #define BLOCK_MAX SHA512_CBLOCK
 
@@ -234,7 +234,7 @@ int milgi__hkdf_expand(struct milgi__crypto *cx, enum milgi__hash hash, const ui
 
 /* --- what signature schemes sign -------------------------------------------------------------------------------- */
 
-/* libcrypto's one-shot SHA256() and its like look the hash up by name each time. */
+/* OpenSSL's one-shot SHA256() and its like look the hash up by name each time. */
 static void hash_256_or_384(enum milgi__hash hash, const uint8_t *input, size_t len, struct milgi__scheme_hash *out)
 {
     struct state state;

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OpenSSL >= 3.0: the state, randomness, numbers and keys in its own calls. */
+#include <limits.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+
+#include "crypto/openssl3/openssl3.h"
+
+#define NAME_MAX_LEN 64
+
+int milgi__flavour_setup(struct milgi__crypto *cx)
+{
+    cx->own = milgi__alloc(sizeof *cx->own);
+    if (!cx->own || milgi__aead_setup(cx->own) != 0 || milgi__verify_setup(cx->own) != 0)
+        return MILGI__BROKEN;
+    cx->own->x25519 = milgi__x25519_new();
+    return cx->own->x25519 ? 0 : MILGI__BROKEN;
+}
+
+void milgi__flavour_teardown(struct milgi__crypto *cx)
+{
+    if (!cx->own)
+        return;
+    milgi__aead_teardown(cx->own);
+    milgi__verify_teardown(cx->own);
+    milgi__x25519_free(cx->own->x25519);
+    milgi__free(cx->own);
+}
+
+void milgi__flavour_idle(struct milgi__crypto *cx)
+{
+    milgi__aead_wipe(cx->own);
+}
+
+int milgi__flavour_random(uint8_t *out, size_t len)
+{
+    while (len > 0) {
+        int n = len > INT_MAX ? INT_MAX : (int)len;
+        if (RAND_priv_bytes(out, n) != 1)
+            return milgi__fail(MILGI_EINTERNAL);
+        out += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+BIGNUM *milgi__bn(const uint8_t *bytes, size_t len, BIGNUM *into)
+{
+    BIGNUM *number = BN_bin2bn(bytes, (int)len, into);
+
+    if (number)
+        BN_set_flags(number, BN_FLG_CONSTTIME);
+    return number;
+}
+
+bool milgi__scalar_reduce(
+    struct milgi__crypto *cx, const struct milgi__curve *curve, const uint8_t *seed, size_t seed_len, BIGNUM *k)
+{
+    return milgi__bn(seed, seed_len, k) && BN_mod(k, k, EC_GROUP_get0_order(curve->group), cx->bn) == 1;
+}
+
+int milgi__evp_curve(EVP_PKEY *key)
+{
+    char name[NAME_MAX_LEN];
+    int explicit = 0;
+    size_t len;
+
+    if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit) == 1 && explicit)
+        return NID_undef;
+    return EVP_PKEY_get_group_name(key, name, sizeof name, &len) == 1 ? OBJ_txt2nid(name) : NID_undef;
+}
+
+bool milgi__evp_exponent_acceptable(EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+    bool ok = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && milgi__exponent_acceptable(e);
+
+    BN_free(e);
+    return ok;
+}
+
+bool milgi__evp_same(EVP_PKEY *a, EVP_PKEY *b)
+{
+    return EVP_PKEY_eq(a, b) == 1;
+}
+
+int milgi__evp_private(EVP_PKEY *key, const uint8_t *pkcs8, size_t len, uint8_t **der)
+{
+    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
+    int n = info ? i2d_PKCS8_PRIV_KEY_INFO(info, der) : 0;
+
+    (void)pkcs8;
+    (void)len;
+    PKCS8_PRIV_KEY_INFO_free(info); /* wipes */
+    return n;
+}
+
+int milgi__evp_public(EVP_PKEY *key, const uint8_t *pkcs8, size_t len, uint8_t **der)
+{
+    (void)pkcs8;
+    (void)len;
+    return i2d_PUBKEY(key, der);
+}
+
+int32_t milgi__verdict_number(int verdict)
+{
+    return verdict;
+}
+
+const char *milgi__verdict_text(int32_t verdict)
+{
+    return X509_verify_cert_error_string(verdict);
+}
