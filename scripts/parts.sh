@@ -44,6 +44,20 @@ release_tests() { part release-tests ctest_of release; }
 # What handshakes, records and ops cost, in instructions: noise does not move them.
 instructions() { part check-instructions "$root/scripts/check-instructions"; }
 
+# The other libcrypto: what stands on it directly, and handshakes in which something is wrong.
+openssl_ctest() {
+    test_data
+    cmake --preset debug-openssl -S "$root" >/dev/null
+    local pattern='^(unit\.(crypto|libcrypto|cert|op)|vectors|attack\.chain|strict|pull|device\.conformance)\.?' names
+    mapfile -t names < <(cd "$root/build/debug-openssl" && ctest -N -R "$pattern" | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p')
+    [ ${#names[@]} != 0 ] || die "no test of libcrypto found"
+    build debug-openssl "${names[@]}"
+    run_ctest debug-openssl -R "$pattern"
+}
+
+openssl_tests() { part openssl-tests openssl_ctest; }
+openssl_all() { part openssl-all ctest_of debug-openssl; }
+
 # ThreadSanitizer is for what has threads: the worker devices, posting, and the proxy on them.
 tsan_ctest() {
     cmake --preset tsan -S "$root" >/dev/null
