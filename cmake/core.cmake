@@ -141,8 +141,6 @@ function(milgi_objects name)
   target_link_libraries(${name} PRIVATE Threads::Threads ${device_packages})
 endfunction()
 
-# AWS-LC goes into the library: into the archive as its objects, into the shared one as far as it is used. Nobody sees it
-# from outside, since its names are prefixed and hidden.
 function(milgi_library name type) # objects of the library follow
   list(TRANSFORM ARGN REPLACE "^(.+)$" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
   add_library(${name} ${type} ${objects} ${crypto_mb_objects})
@@ -157,6 +155,8 @@ function(milgi_library name type) # objects of the library follow
   endif()
 endfunction()
 
+# AWS-LC goes into the library: into the archive as its objects, into the shared one as far as it is used. Nobody sees it
+# from outside, since its names are prefixed and hidden.
 function(milgi_with_libcrypto name)
   get_target_property(type ${name} TYPE)
   if(MILGI_CRYPTO STREQUAL "openssl")

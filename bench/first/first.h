@@ -14,7 +14,7 @@ struct score {
     const char *label;
     struct bench_samples own[2], copied[2], both, both_copied;
 };
-/* Raw primitives of libcrypto in the shape that a handshake and a record need them. */
+/* Primitives in the shape that a handshake and a record need them. */
 struct floor {
     const char *name;
     struct bench_samples ns;

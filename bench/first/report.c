@@ -138,7 +138,7 @@ static void print_case(FILE *out, const struct timed *timed, const struct floor 
 
 static void print_floors(FILE *out, const struct report *report)
 {
-    fprintf(out, "\nlibcrypto alone, contexts made once\n");
+    fprintf(out, "\nprimitives alone, keys and contexts made once\n");
     for (unsigned i = 0; i < FLOORS; i++)
         fprintf(out, "  %-26s %10.0f ns %10.0f ns median\n", report->floors[i].name,
             bench_samples_min(&report->floors[i].ns), bench_samples_median(&report->floors[i].ns));

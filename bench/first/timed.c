@@ -80,11 +80,11 @@ unsigned handshake_cases(struct timed *cases)
         score_init(&cases[key], 1, subject_openssl.name);
         cases[key].state = handshakes_new((enum bench_key)key);
     }
-    /* A share is a derivation with the base point. */
-    cases[BENCH_ECDSA_P256].primitives[FLOOR_DERIVE] = 2;
-    cases[BENCH_ECDSA_P256].primitives[FLOOR_ECDSA_SIGN] = 1;
-    cases[BENCH_RSA_2048].primitives[FLOOR_DERIVE] = 2;
-    cases[BENCH_RSA_2048].primitives[FLOOR_RSA_SIGN] = 1;
+    for (int key = 0; key < BENCH_KEYS; key++) {
+        cases[key].primitives[FLOOR_KEYGEN] = 1;
+        cases[key].primitives[FLOOR_DERIVE] = 1;
+        cases[key].primitives[key == BENCH_ECDSA_P256 ? FLOOR_ECDSA_SIGN : FLOOR_RSA_SIGN] = 1;
+    }
     cases[BENCH_ECDSA_P256].target = (struct target){ "of the server", 1.5, true, 1 };
     return BENCH_KEYS;
 }

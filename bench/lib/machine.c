@@ -90,6 +90,7 @@ void bench_machine_json(struct bench_json *json, int cpu)
     bench_json_text(json, "compiler", __VERSION__);
     bench_json_text(json, "openssl", OpenSSL_version(OPENSSL_VERSION));
     bench_json_text(json, "milgi", f.milgi);
+    bench_json_text(json, "milgi_on", MILGI_CRYPTO_NAME);
     bench_json_close(json, '}');
 }
 
@@ -98,5 +99,6 @@ void bench_machine_print(FILE *out, int cpu)
     struct facts f = gather();
 
     fprintf(out, "%s; %s (%s), %ld CPUs, pinned to %d, load %.1f\n", f.date, f.model, f.flags, f.cpus, cpu, f.load);
-    fprintf(out, "%s; gcc %s; %s; milgi %s\n", f.system, __VERSION__, OpenSSL_version(OPENSSL_VERSION), f.milgi);
+    fprintf(out, "%s; gcc %s; %s; milgi %s on %s\n", f.system, __VERSION__, OpenSSL_version(OPENSSL_VERSION), f.milgi,
+        MILGI_CRYPTO_NAME);
 }

@@ -81,6 +81,7 @@ static void serve_sync(struct scene *scene)
 const struct design design_sync = {
     .name = "sync",
     .title = "OpenSSL, synchronous",
+    .keygen = PRIMITIVE_KEYGEN_OPENSSL,
     .fds = 1,
     .serve = serve_sync,
 };
@@ -145,6 +146,7 @@ static void serve_fd(struct scene *scene)
 const struct design design_fibers_fd = {
     .name = "fibers-eventfd",
     .title = "OpenSSL, fibers, eventfd",
+    .keygen = PRIMITIVE_KEYGEN_OPENSSL,
     .fds = 2,
     .serve = serve_fd,
 };
@@ -196,6 +198,7 @@ static void serve_callback(struct scene *scene)
 const struct design design_fibers_callback = {
     .name = "fibers-callback",
     .title = "OpenSSL, fibers, callback",
+    .keygen = PRIMITIVE_KEYGEN_OPENSSL,
     .fds = 1,
     .serve = serve_callback,
 };

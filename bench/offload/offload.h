@@ -53,14 +53,26 @@ struct scene {
     size_t stacks;        /* bytes of stacks in use while parked, apart from the heap; 0: none but one */
 };
 
+/* The key exchange's halves, of each libcrypto; the verification of Milgi's. */
+enum primitive {
+    PRIMITIVE_KEYGEN,
+    PRIMITIVE_DERIVE,
+    PRIMITIVE_VERIFY,
+    PRIMITIVE_KEYGEN_OPENSSL,
+    PRIMITIVE_DERIVE_OPENSSL,
+    PRIMITIVE_KEYGEN_AWS_LC,
+    PRIMITIVE_DERIVE_AWS_LC,
+    PRIMITIVES
+};
+
 struct design {
     const char *name, *title;
-    bool threads;  /* more than one thread serves */
-    bool blocking; /* the server's ends block */
-    bool verifies; /* each signature of the device is verified */
-    bool plain;    /* no TLS: the client sends the same bytes */
-    bool foreign;  /* primitives of another libcrypto */
-    unsigned fds;  /* descriptors that a client takes in the server */
+    bool threads;          /* more than one thread serves */
+    bool blocking;         /* the server's ends block */
+    bool verifies;         /* each signature of the device is verified */
+    bool plain;            /* no TLS: the client sends the same bytes */
+    enum primitive keygen; /* of whose libcrypto; the other half follows it */
+    unsigned fds;          /* descriptors that a client takes in the server */
     void (*serve)(struct scene *scene);
 };
 extern const struct design design_transport, design_sync, design_threads, design_fibers_fd, design_fibers_callback,
@@ -252,14 +264,6 @@ struct figures rig_measure(struct rig *rig, const struct point *point);
 void rig_measure_heap(struct rig *rig, const struct point *point, struct figures *figures);
 
 /* What the primitives take, on the server's CPU with the other one busy alike, in us. */
-enum primitive {
-    PRIMITIVE_KEYGEN,
-    PRIMITIVE_DERIVE,
-    PRIMITIVE_VERIFY,
-    PRIMITIVE_KEYGEN_AWS_LC,
-    PRIMITIVE_DERIVE_AWS_LC,
-    PRIMITIVES
-};
 struct primitives {
     struct bench_samples us[PRIMITIVES];
 };

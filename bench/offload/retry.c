@@ -166,7 +166,7 @@ static void serve(struct scene *scene)
 const struct design design_retry = {
     .name = "retry",
     .title = "AWS-LC, retry",
-    .foreign = true,
+    .keygen = PRIMITIVE_KEYGEN_AWS_LC,
     .fds = 1,
     .serve = serve,
 };

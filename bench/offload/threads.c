@@ -175,6 +175,7 @@ static void serve(struct scene *scene)
 const struct design design_threads = {
     .name = "threads",
     .title = "OpenSSL, a thread each",
+    .keygen = PRIMITIVE_KEYGEN_OPENSSL,
     .threads = true,
     .fds = 1,
     .serve = serve,

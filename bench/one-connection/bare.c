@@ -3,17 +3,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-
 #include "one.h"
+#include "primitives.h"
 
 #define TAG 16
 
 struct core {
-    EVP_CIPHER_CTX *ctx;
-    uint64_t sequence;
-    uint8_t in[RECORD], out[RECORD + TAG];
+    struct bench_primitives *primitives;
+    uint16_t suite;
+    uint8_t in[RECORD], out[RECORD + 1 + TAG];
 };
 
 struct bare {
@@ -25,24 +23,6 @@ struct bare {
     atomic_uint ready;
 };
 
-static void seal(struct core *core)
-{
-    static const uint8_t aad[5] = { 23, 3, 3, 0x40, 0x11 };
-    uint8_t nonce[12] = { 0 };
-    OSSL_PARAM params[2] = { OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, core->out + RECORD, TAG),
-        OSSL_PARAM_construct_end() };
-    int n;
-
-    core->sequence++;
-    for (unsigned i = 0; i < 8; i++)
-        nonce[4 + i] = (uint8_t)(core->sequence >> 8 * i);
-    if (EVP_EncryptInit_ex2(core->ctx, NULL, NULL, nonce, NULL) != 1 ||
-        EVP_EncryptUpdate(core->ctx, NULL, &n, aad, sizeof aad) != 1 ||
-        EVP_EncryptUpdate(core->ctx, core->out, &n, core->in, RECORD) != 1 ||
-        EVP_EncryptFinal_ex(core->ctx, core->out + n, &n) != 1 || EVP_CIPHER_CTX_get_params(core->ctx, params) != 1)
-        bench_die("libcrypto: sealing failed");
-}
-
 static double run(struct core *core, uint64_t ns)
 {
     uint64_t began = bench_now_ns();
@@ -51,7 +31,7 @@ static double run(struct core *core, uint64_t ns)
 
     for (; now - began < ns; now = bench_now_ns()) {
         for (unsigned i = 0; i < 4; i++)
-            seal(core);
+            bench_seal(core->primitives, core->suite, core->in, RECORD, core->out);
         records += 4;
     }
     return (double)records * RECORD * 1e9 / (double)(now - began);
@@ -59,20 +39,16 @@ static double run(struct core *core, uint64_t ns)
 
 void *bare_make(const struct subject *subject, const struct setup *setup)
 {
-    static const uint8_t key[32] = { 1 };
     struct bare *bare = calloc(1, sizeof *bare);
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, setup->suite->cipher, NULL);
 
-    if (!bare || !cipher)
-        bench_die("libcrypto: no %s", setup->suite->cipher);
+    if (!bare)
+        bench_die("no memory");
     bare->cores = 1 + subject->workers;
     bare->other = setup->place.other;
     for (unsigned i = 0; i < bare->cores; i++) {
-        bare->core[i].ctx = EVP_CIPHER_CTX_new();
-        if (EVP_EncryptInit_ex2(bare->core[i].ctx, cipher, key, key, NULL) != 1)
-            bench_die("libcrypto: no %s", setup->suite->cipher);
+        bare->core[i].primitives = bench_primitives_new();
+        bare->core[i].suite = setup->suite->id;
     }
-    EVP_CIPHER_free(cipher);
     return bare;
 }
 
@@ -111,7 +87,7 @@ void bare_end(void *state)
     struct bare *bare = state;
 
     for (unsigned i = 0; i < bare->cores; i++)
-        EVP_CIPHER_CTX_free(bare->core[i].ctx);
+        bench_primitives_free(bare->core[i].primitives);
     free(bare);
 }
 

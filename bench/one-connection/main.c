@@ -23,9 +23,9 @@ static const char usage[] =
     "Exit status: 0 if the target was met, 1 if not, 2 if something went wrong.\n";
 
 const struct suite suites[SUITES] = {
-    { "ChaCha20-Poly1305", MILGI_SUITE_CHACHA20_POLY1305_SHA256, "ChaCha20-Poly1305", "TLS_CHACHA20_POLY1305_SHA256" },
-    { "AES-128-GCM", MILGI_SUITE_AES_128_GCM_SHA256, "AES-128-GCM", "TLS_AES_128_GCM_SHA256" },
-    { "AES-256-GCM", MILGI_SUITE_AES_256_GCM_SHA384, "AES-256-GCM", "TLS_AES_256_GCM_SHA384" },
+    { "ChaCha20-Poly1305", MILGI_SUITE_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256" },
+    { "AES-128-GCM", MILGI_SUITE_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256" },
+    { "AES-256-GCM", MILGI_SUITE_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384" },
 };
 
 #define BARE bare_make, bare_slice, bare_end

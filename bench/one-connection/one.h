@@ -10,7 +10,7 @@
 struct suite {
     const char *name;
     uint16_t id; /* code point */
-    const char *cipher, *openssl;
+    const char *openssl;
 };
 extern const struct suite suites[SUITES]; /* the first is the one of the target */
 
