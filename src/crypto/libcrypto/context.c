@@ -32,6 +32,7 @@ void milgi__crypto_free(struct milgi__crypto *cx)
     milgi__flavour_teardown(cx);
     milgi__kex_teardown(cx);
     milgi__certs_forget(cx);
+    milgi__spki_forget(cx);
     milgi__free_wiped(cx, sizeof *cx);
 }
 

@@ -181,3 +181,42 @@ void milgi__spki_clear(struct milgi__spki *spki)
     ASN1_item_free(spki->form, ASN1_ITEM_rptr(milgi__spki_form));
     *spki = (struct milgi__spki){ .type = MILGI__KEY_NONE };
 }
+
+/* --- keys that are kept ----------------------------------------------------------------------------------------- */
+
+static void forget(struct milgi__known_key *known)
+{
+    milgi__free(known->der);
+    milgi__spki_clear(&known->spki);
+    known->der = NULL;
+    known->len = 0;
+}
+
+void milgi__spki_forget(struct milgi__crypto *cx)
+{
+    for (size_t i = 0; i < MILGI__KEYS; i++)
+        forget(&cx->keys[i]);
+}
+
+/* Found by all of its bytes; a new one takes the place of the one that stood there. */
+int milgi__spki_known(struct milgi__crypto *cx, const uint8_t *der, size_t len, const struct milgi__spki **spki)
+{
+    struct milgi__spki parsed;
+    struct milgi__known_key *known = &cx->keys[len > 0 ? der[len - 1] % MILGI__KEYS : 0];
+
+    *spki = &known->spki;
+    if (known->der && known->len == len && memcmp(known->der, der, len) == 0)
+        return 0;
+    int result = milgi__spki_parse(der, len, &parsed);
+    if (result != 0)
+        return result;
+    uint8_t *copy = milgi__alloc_raw(len);
+    if (!copy) {
+        milgi__spki_clear(&parsed);
+        return MILGI__BROKEN;
+    }
+    memcpy(copy, der, len);
+    forget(known);
+    *known = (struct milgi__known_key){ copy, len, parsed };
+    return 0;
+}

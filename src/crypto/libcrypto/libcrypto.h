@@ -33,11 +33,31 @@ struct milgi__curve {
 #define MILGI__RANDOM_STORE 512
 #define MILGI__CERTS 32
 
-/* A certificate that a peer sent, decoded. */
+/* A certificate that a peer sent, decoded; and what milgi__cert_info() says of it, if it was asked. */
 struct milgi__decoded {
     uint8_t *der;
     size_t len;
     X509 *x;
+    struct milgi__cert_info *info;
+};
+
+/* A SubjectPublicKeyInfo taken apart: |key| is the subjectPublicKey; n and e are of RSA. */
+struct milgi__spki {
+    enum milgi__key_type type;
+    unsigned bits;
+    const uint8_t *key;
+    size_t key_len;
+    BIGNUM *n, *e;
+    void *form; /* what |key| lies in */
+};
+
+#define MILGI__KEYS 8
+
+/* A public key that verified something. */
+struct milgi__known_key {
+    uint8_t *der;
+    size_t len;
+    struct milgi__spki spki;
 };
 
 struct milgi__crypto {
@@ -46,6 +66,7 @@ struct milgi__crypto {
     struct milgi__curve p256, p384;
     BN_CTX *bn;
     struct milgi__decoded certs[MILGI__CERTS];
+    struct milgi__known_key keys[MILGI__KEYS];
     uint8_t random[MILGI__RANDOM_STORE]; /* the last random_left bytes have not been drawn, the others are wiped */
     size_t random_left;
 };
@@ -89,21 +110,15 @@ void milgi__evp_text(EVP_PKEY *key, char *out, size_t cap);
  */
 bool milgi__exponent_acceptable(const BIGNUM *e);
 
-/* A SubjectPublicKeyInfo taken apart: |key| is the subjectPublicKey; n and e are of RSA. */
-struct milgi__spki {
-    enum milgi__key_type type;
-    unsigned bits;
-    const uint8_t *key;
-    size_t key_len;
-    BIGNUM *n, *e;
-    void *form; /* what |key| lies in */
-};
 /*
  * 0, and to be cleared; MILGI__BAD: not a SubjectPublicKeyInfo. An algorithm or curve that is not ours: type
  * MILGI__KEY_NONE.
  */
 int milgi__spki_parse(const uint8_t *der, size_t len, struct milgi__spki *spki);
 void milgi__spki_clear(struct milgi__spki *spki);
+/* The same, of a key that |cx| keeps until others take its place: clients meet the same servers again. */
+int milgi__spki_known(struct milgi__crypto *cx, const uint8_t *der, size_t len, const struct milgi__spki **spki);
+void milgi__spki_forget(struct milgi__crypto *cx);
 
 /*
  * x509.c: |der| decoded, with a reference for the caller; NULL: no certificate, or something behind one. The same

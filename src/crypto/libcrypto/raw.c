@@ -48,7 +48,7 @@ static bool raw_rsa(EVP_PKEY *key, struct milgi__raw_key *out)
     size_t half = out->bits / 16;
     if (out->bits % 1024 != 0 || half > MILGI__RAW_HALF_MAX || !p || !q)
         return false;
-    if (BN_num_bits(p) != (int)(out->bits / 2) || BN_num_bits(q) != (int)(out->bits / 2))
+    if ((unsigned)BN_num_bits(p) != out->bits / 2 || (unsigned)BN_num_bits(q) != out->bits / 2)
         return false;
     return put(p, out->u.rsa.p, half) && put(q, out->u.rsa.q, half) && put(dp, out->u.rsa.dp, half) &&
         put(dq, out->u.rsa.dq, half) && put(qinv, out->u.rsa.qinv, half);
@@ -140,16 +140,15 @@ int milgi__raw_p256(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_l
     size_t input_len, const uint8_t *sig, size_t sig_len, struct milgi__raw_p256 *out)
 {
     struct milgi__scheme_hash hash;
-    struct milgi__spki key;
+    const struct milgi__spki *key;
 
     if (!milgi__scheme_hash(MILGI_SIG_ECDSA_SECP256R1_SHA256, input, input_len, &hash))
         return MILGI__BROKEN;
-    if (milgi__spki_parse(spki, spki_len, &key) != 0)
-        return MILGI__BAD;
-    bool good = key.type == MILGI__KEY_P256 && point_parts(&cx->p256, &key, out) &&
-        signature_parts(&cx->p256, sig, sig_len, out);
-    milgi__spki_clear(&key);
-    if (!good)
+    int result = milgi__spki_known(cx, spki, spki_len, &key);
+    if (result != 0)
+        return result;
+    if (key->type != MILGI__KEY_P256 || !point_parts(&cx->p256, key, out) ||
+        !signature_parts(&cx->p256, sig, sig_len, out))
         return milgi__fail(MILGI__BAD);
     memcpy(out->hash, hash.value, sizeof out->hash);
     return 0;

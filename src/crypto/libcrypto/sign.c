@@ -262,25 +262,22 @@ int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len
     size_t input_len, const uint8_t *sig, size_t sig_len)
 {
     struct milgi__scheme_hash hash;
-    struct milgi__spki key;
-    int result = MILGI__BAD;
+    const struct milgi__spki *key;
 
     if (!milgi__scheme_hash(scheme, input, input_len, &hash))
         return MILGI__BROKEN;
-    if (milgi__spki_parse(spki, spki_len, &key) != 0)
+    int result = milgi__spki_known(cx, spki, spki_len, &key);
+    if (result != 0)
+        return result;
+    if (key->type == MILGI__KEY_NONE || key->type != key_of(scheme))
         return MILGI__BAD;
-    if (key.type == MILGI__KEY_NONE || key.type != key_of(scheme))
-        result = MILGI__BAD;
-    else if (key.type == MILGI__KEY_ED25519)
-        result = milgi__verify_ed25519(cx, &key, input, input_len, sig, sig_len);
-    else if (key.type != MILGI__KEY_RSA && key.type != MILGI__KEY_RSA_PSS)
-        result = milgi__verify_ec(cx, &key, &hash, sig, sig_len);
-    else if (!rsa_acceptable(&key))
-        result = MILGI__BAD;
-    else if (key.type == MILGI__KEY_RSA)
-        result = milgi__verify_rsa(cx, &key, scheme, &hash, sig, sig_len);
-    else
-        result = verify_restricted(spki, spki_len, scheme, &hash, sig, sig_len);
-    milgi__spki_clear(&key);
-    return result;
+    if (key->type == MILGI__KEY_ED25519)
+        return milgi__verify_ed25519(cx, key, input, input_len, sig, sig_len);
+    if (key->type != MILGI__KEY_RSA && key->type != MILGI__KEY_RSA_PSS)
+        return milgi__verify_ec(cx, key, &hash, sig, sig_len);
+    if (!rsa_acceptable(key))
+        return MILGI__BAD;
+    if (key->type == MILGI__KEY_RSA)
+        return milgi__verify_rsa(cx, key, scheme, &hash, sig, sig_len);
+    return verify_restricted(spki, spki_len, scheme, &hash, sig, sig_len);
 }

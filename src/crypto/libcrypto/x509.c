@@ -30,6 +30,7 @@ static void forget(struct milgi__decoded *d)
 {
     X509_free(d->x);
     milgi__free(d->der);
+    milgi__free(d->info);
     *d = (struct milgi__decoded){ .x = NULL };
 }
 
@@ -39,9 +40,10 @@ void milgi__certs_forget(struct milgi__crypto *cx)
         forget(&cx->certs[i]);
 }
 
-/* Found by all of its bytes; a new one takes the place of the one that stood there. */
-X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t len)
+/* Found by all of its bytes; a new one takes the place of the one that stood there. |*slot| NULL: it is not kept. */
+static X509 *kept(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__decoded **slot)
 {
+    *slot = NULL;
     if (!cx || len == 0)
         return decode(der, len);
     /* The end of a certificate is its signature. */
@@ -50,12 +52,20 @@ X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t le
         X509 *x = decode(der, len);
         uint8_t *copy = x ? milgi__alloc_raw(len) : NULL;
         if (!copy)
-            return x; /* not kept */
+            return x;
         memcpy(copy, der, len);
         forget(d);
-        *d = (struct milgi__decoded){ copy, len, x };
+        *d = (struct milgi__decoded){ copy, len, x, NULL };
     }
+    *slot = d;
     return X509_up_ref(d->x) == 1 ? d->x : NULL;
+}
+
+X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t len)
+{
+    struct milgi__decoded *slot;
+
+    return kept(cx, der, len, &slot);
 }
 
 /* --- what is in it ---------------------------------------------------------------------------------------------- */
@@ -176,17 +186,29 @@ static int key_info(X509 *x, struct milgi__cert_info *info)
     return 0;
 }
 
-int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info)
+static int info_of(X509 *x, struct milgi__cert_info *info)
 {
     memset(info, 0, sizeof *info);
-    X509 *x = milgi__cert_decode(cx, der, len);
-    if (!x)
-        return MILGI__BAD;
     int result = (X509_get_extension_flags(x) & EXFLAG_INVALID) != 0 ? MILGI__BAD : key_info(x, info);
     info->may_sign = (X509_get_key_usage(x) & KU_DIGITAL_SIGNATURE) != 0;
     info->signed_with = signed_with(x);
-    X509_free(x);
     ERR_clear_error();
+    return result;
+}
+
+int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info)
+{
+    struct milgi__decoded *slot;
+    X509 *x = kept(cx, der, len, &slot);
+    int result = 0;
+
+    if (!x)
+        return MILGI__BAD;
+    if (slot && slot->info)
+        *info = *slot->info;
+    else if ((result = info_of(x, info)) == 0 && slot && (slot->info = milgi__alloc_raw(sizeof *info)) != NULL)
+        *slot->info = *info;
+    X509_free(x);
     return result;
 }
 

@@ -381,9 +381,38 @@ static void a_damaged_private_key_is_no_key(void **state)
     pair_free(&p);
 }
 
+/* Public keys are kept as they were taken apart, more of them come here than are kept. */
+static void a_key_is_not_taken_for_one_that_was_seen(void **state)
+{
+    enum {
+        KEYS_N = 20
+    };
+    struct pair p[KEYS_N];
+    uint8_t sig[KEYS_N][MILGI_SIGNATURE_MAX];
+    size_t len[KEYS_N];
+
+    for (unsigned i = 0; i < KEYS_N; i++) {
+        p[i] = pair_new(*state, 0);
+        len[i] = sizeof sig[i];
+        assert_int_equal(milgi__pkey_sign(*state, p[i].key, MILGI_SIG_ECDSA_SECP256R1_SHA256, message, sizeof message,
+                             sig[i], &len[i]),
+            0);
+    }
+    for (unsigned i = 0; i < KEYS_N * KEYS_N; i++) {
+        unsigned by = i / KEYS_N, of = i % KEYS_N;
+        assert_int_equal(verify(*state, &p[by], MILGI_SIG_ECDSA_SECP256R1_SHA256, sig[of], len[of]),
+            by == of ? 0 : MILGI__BAD);
+    }
+    for (unsigned i = 0; i < KEYS_N; i++) {
+        assert_int_equal(verify(*state, &p[i], MILGI_SIG_ECDSA_SECP256R1_SHA256, sig[i], len[i]), 0);
+        pair_free(&p[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        crypto_test(a_key_is_not_taken_for_one_that_was_seen),
         crypto_test(every_key_signs_with_its_schemes_and_no_others),
         crypto_test(keys_do_not_mix),
         crypto_test(a_damaged_public_key_is_refused),

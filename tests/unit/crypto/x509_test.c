@@ -68,6 +68,34 @@ static void info_of_a_key_that_may_not_sign_says_so(void **state)
     identity_free(id);
 }
 
+/* What was said is kept with the certificate; more of them come here than are kept. */
+static void info_is_the_same_as_often_as_it_is_asked_for(void **state)
+{
+    enum {
+        CERTS_N = 40
+    };
+    struct identity *id[CERTS_N];
+
+    for (unsigned i = 0; i < 2 * CERTS_N; i++) {
+        struct milgi__cert_info fresh, kept;
+        struct identity **one = &id[i % CERTS_N];
+        if (i < CERTS_N)
+            *one = identity_root(i % 2 == 0 ? IDENTITY_P256 : IDENTITY_ED25519, "root");
+        assert_int_equal(milgi__cert_info(NULL, (*one)->cert_der, (*one)->cert_der_len, &fresh), 0);
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(milgi__cert_info(*state, (*one)->cert_der, (*one)->cert_der_len, &kept), 0);
+            assert_int_equal(kept.type, fresh.type);
+            assert_int_equal(kept.bits, fresh.bits);
+            assert_int_equal(kept.may_sign, fresh.may_sign);
+            assert_int_equal(kept.signed_with, fresh.signed_with);
+            assert_int_equal(kept.spki_len, fresh.spki_len);
+            assert_memory_equal(kept.spki, fresh.spki, fresh.spki_len);
+        }
+    }
+    for (unsigned i = 0; i < CERTS_N; i++)
+        identity_free(id[i]);
+}
+
 static void info_of_half_a_certificate_is_refused(void **state)
 {
     struct identity *id = identity_root(IDENTITY_P256, "root");
@@ -515,6 +543,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         crypto_test(info_tells_key_type_usage_signer_and_subject),
         crypto_test(info_of_a_key_that_may_not_sign_says_so),
+        crypto_test(info_is_the_same_as_often_as_it_is_asked_for),
         crypto_test(info_of_half_a_certificate_is_refused),
         crypto_test(a_key_that_may_not_sign_says_so_in_any_encoding),
         crypto_test(an_rsa_exponent_that_costs_too_much_is_told),
