@@ -13,9 +13,12 @@ int milgi__fail(int result)
 struct milgi__crypto *milgi__crypto_new(void)
 {
     struct milgi__crypto *cx = milgi__alloc(sizeof *cx);
+    uint8_t first;
+
     if (!cx)
         return NULL;
-    if (milgi__flavour_setup(cx) != 0 || milgi__kex_setup(cx) != 0) {
+    /* The generator is seeded here, not in the middle of the first handshake. */
+    if (milgi__flavour_setup(cx) != 0 || milgi__kex_setup(cx) != 0 || milgi__flavour_random(&first, 1) != 0) {
         milgi__crypto_free(cx);
         ERR_clear_error();
         return NULL;
