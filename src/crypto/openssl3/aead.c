@@ -306,11 +306,3 @@ int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key
     wipe_destination(src, src_n, len, dst);
     return milgi__fail(MILGI__BAD);
 }
-
-/* --- several ---------------------------------------------------------------------------------------------------- */
-
-unsigned milgi__aead_many(struct milgi__crypto *cx, const struct milgi__aead_key *key, bool seal,
-    const struct milgi_op_record *records, unsigned n, int8_t verdicts[MILGI__AEAD_MANY])
-{
-    return milgi__kernel_many(cx->kernel, key, seal, records, n, verdicts);
-}
