@@ -81,8 +81,8 @@ static void print(const struct results *r, const struct options *o)
     row("1000 connections, all active", &r->few);
     row("all connections, 1 in 100 active", &r->many);
     if (s->asked) {
-        printf("\n%u sockets of %u (%s)\n", s->n, s->asked, s->bounded_by);
-        printf("bytes of each: %.0f of the server process, %.0f of the kernel for both ends; CPU idle: %.4f\n",
+        printf("\n%u sockets of %u, %u servers (%s)\n", s->n, s->asked, s->processes, s->bounded_by);
+        printf("bytes of each: %.0f of the server's process, %.0f of the kernel for both ends; CPU idle: %.4f\n",
             s->resident, s->kernel, s->idle_cpu);
     }
     printf("\n");
@@ -144,6 +144,7 @@ static void write_json(
     bench_json_open(&json, "sockets", '{');
     bench_json_number(&json, "asked", r->sockets.asked);
     bench_json_number(&json, "connections", r->sockets.n);
+    bench_json_number(&json, "servers", r->sockets.processes);
     bench_json_text(&json, "bounded_by", r->sockets.bounded_by ? r->sockets.bounded_by : "");
     bench_json_number(&json, "resident_bytes", r->sockets.resident);
     bench_json_number(&json, "kernel_bytes", r->sockets.kernel);

@@ -31,8 +31,9 @@ double resident_bytes(void);
 
 struct sockets {
     unsigned asked, n;      /* connections that were wanted, and that there were */
+    unsigned processes;     /* of servers, and of clients as many */
     const char *bounded_by; /* why there are not more */
-    double resident;        /* bytes of the server process for each */
+    double resident;        /* bytes of the servers' processes for each */
     double kernel;          /* bytes of the kernel for each, both ends */
     double idle_cpu;        /* of one CPU, while nobody says anything */
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * As many real sockets as the machine holds: a server in a process of its own, in a loop of libuv's, and clients which,
- * once connected, keep nothing but the socket.
+ * As many real sockets as the machine holds: servers in processes of their own, each in a loop of libuv's, and clients
+ * which, once connected, keep nothing but the socket. As many of both as it takes with the descriptors that a process
+ * may have.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -208,13 +209,20 @@ static double memory_of(const char *name)
 /* How many descriptors a process may have, after asking for |n|. */
 static unsigned descriptors(unsigned n)
 {
-    struct rlimit limit = { n, n };
+    struct rlimit limit;
 
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < n) {
+        limit.rlim_cur = n;
+        limit.rlim_max = limit.rlim_max < n ? n : limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < n && limit.rlim_cur < limit.rlim_max) { /* more than the hard limit is not to be had */
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
     }
-    getrlimit(RLIMIT_NOFILE, &limit);
     return limit.rlim_cur < n ? (unsigned)limit.rlim_cur : n;
 }
 
@@ -243,60 +251,150 @@ static int client(struct milgi_engine *engine, struct milgi_config *config, cons
     return fd;
 }
 
-/* Until |s->n| are there, or something is short. */
-static void connect_all(struct sockets *s, const struct child *child, int *fds)
+/* --- a process of clients, and its server ------------------------------------------------------------------------- */
+
+#define BY_MEMORY (-1)
+
+static double available; /* memory, when the first one began */
+
+/* What it tells, once when its connections are there and once when they have been idle. */
+struct group_says {
+    unsigned n;
+    int short_of; /* BY_MEMORY, or an errno; 0: nothing */
+    double resident, idle_cpu;
+};
+
+struct group {
+    pid_t pid;
+    int go, says;
+};
+
+/* Until |n| are there, or something is short. */
+static void connect_all(struct group_says *says, unsigned n, const struct child *child)
 {
     struct milgi_config *c = config(MILGI_CLIENT, NULL);
     struct milgi_engine *engine;
-    double before = memory_of("MemAvailable");
-    unsigned n = s->n;
 
     must(milgi_engine_new(NULL, &engine), "engine");
-    for (s->n = 0; s->n < n; s->n++) {
-        if (s->n % LOOK_EACH == 0 && before - memory_of("MemAvailable") > LIMIT_BYTES) {
-            s->bounded_by = "memory";
+    for (; says->n < n; says->n++) {
+        if (says->n % LOOK_EACH == 0 && available - memory_of("MemAvailable") > LIMIT_BYTES)
+            says->short_of = BY_MEMORY;
+        else if (client(engine, c, child, says->n) < 0)
+            says->short_of = errno;
+        if (says->short_of != 0)
             break;
-        }
-        fds[s->n] = client(engine, c, child, s->n);
-        if (fds[s->n] < 0) {
-            s->bounded_by = strerror(errno);
-            break;
-        }
     }
     milgi_engine_free(engine);
     milgi_config_unref(c);
 }
 
-struct sockets sockets_measure(const struct bench_cert *cert, unsigned n)
+static void tell(int fd, const struct group_says *says)
 {
-    struct sockets s = { .asked = n, .bounded_by = "as many as were asked for" };
-    unsigned most = descriptors(n + SPARE_FDS) - SPARE_FDS;
-    int *fds = malloc(n * sizeof *fds);
+    if (write(fd, says, sizeof *says) != sizeof *says)
+        _exit(2);
+}
+
+/* Its sockets are closed by its end. */
+static _Noreturn void group_run(const struct bench_cert *cert, unsigned n, int go, int fd)
+{
+    struct group_says says = { .n = 0 };
     struct child child = child_new(cert);
     struct said before = ask(&child), after, later;
-    double slab = memory_of("Slab");
+    char byte;
 
-    if (!fds)
-        bench_die("out of memory");
-    s.n = most < n ? most : n;
-    if (most < n)
-        s.bounded_by = "the number of descriptors that a process may have";
-    connect_all(&s, &child, fds);
-    sleep(STEADY_S);
+    connect_all(&says, n, &child);
+    tell(fd, &says);
+    (void)!read(go, &byte, 1);
     after = ask(&child);
     sleep(IDLE_S);
     later = ask(&child);
-    if (after.open != s.n)
-        bench_die("%u of %u connections are there", after.open, s.n);
-    s.resident = (after.resident - before.resident) / s.n;
-    s.kernel = (memory_of("Slab") - slab) / s.n;
-    s.idle_cpu = (later.cpu_s - after.cpu_s) / IDLE_S;
+    if (after.open != says.n)
+        bench_die("%u of %u connections are there", after.open, says.n);
+    says.resident = after.resident - before.resident;
+    says.idle_cpu = (later.cpu_s - after.cpu_s) / IDLE_S;
+    tell(fd, &says);
+    (void)!read(go, &byte, 1);
     kill(child.pid, SIGKILL);
     (void)waitpid(child.pid, NULL, 0);
-    for (unsigned i = 0; i < s.n; i++)
-        close(fds[i]);
-    free(fds);
-    close(child.question);
-    close(child.answer);
+    _exit(0);
+}
+
+static struct group group_new(const struct bench_cert *cert, unsigned n)
+{
+    int go[2], says[2];
+
+    if (pipe(go) != 0 || pipe(says) != 0)
+        bench_die("no pipe");
+    fflush(stdout);
+    struct group group = { .pid = fork(), .go = go[1], .says = says[0] };
+    if (group.pid < 0)
+        bench_die("no process");
+    if (group.pid == 0) {
+        close(go[1]);
+        close(says[0]);
+        group_run(cert, n, go[0], says[1]);
+    }
+    close(go[0]);
+    close(says[1]);
+    return group;
+}
+
+static struct group_says heard(const struct group *group)
+{
+    struct group_says says;
+
+    if (read(group->says, &says, sizeof says) != sizeof says)
+        bench_die("a process of the sockets has gone");
+    return says;
+}
+
+static void go_on(const struct group *group)
+{
+    if (write(group->go, "!", 1) != 1)
+        bench_die("a process of the sockets has gone");
+}
+
+/* --- all of them ------------------------------------------------------------------------------------------------- */
+
+static const char *name_of(int short_of)
+{
+    if (short_of == 0)
+        return "as many as were asked for";
+    return short_of == BY_MEMORY ? "memory: no more was to be taken" : strerror(short_of);
+}
+
+struct sockets sockets_measure(const struct bench_cert *cert, unsigned n)
+{
+    unsigned most = descriptors(n + SPARE_FDS) - SPARE_FDS, groups_n = (n + most - 1) / most;
+    struct sockets s = { .asked = n, .processes = groups_n, .bounded_by = name_of(0) };
+    struct group *groups = calloc(groups_n, sizeof *groups);
+    double slab = memory_of("Slab");
+
+    available = memory_of("MemAvailable");
+    if (!groups)
+        bench_die("out of memory");
+    /* One after the other, so that the last one sees what the others have taken. */
+    for (unsigned i = 0; i < groups_n; i++) {
+        groups[i] = group_new(cert, n / groups_n + (i < n % groups_n));
+        struct group_says says = heard(&groups[i]);
+        s.n += says.n;
+        s.bounded_by = says.short_of ? name_of(says.short_of) : s.bounded_by;
+    }
+    sleep(STEADY_S);
+    s.kernel = (memory_of("Slab") - slab) / s.n;
+    for (unsigned i = 0; i < groups_n; i++)
+        go_on(&groups[i]);
+    for (unsigned i = 0; i < groups_n; i++) {
+        struct group_says says = heard(&groups[i]);
+        s.resident += says.resident / s.n;
+        s.idle_cpu += says.idle_cpu;
+    }
+    for (unsigned i = 0; i < groups_n; i++) {
+        go_on(&groups[i]);
+        (void)waitpid(groups[i].pid, NULL, 0);
+        close(groups[i].go);
+        close(groups[i].says);
+    }
+    free(groups);
     return s;
 }
