@@ -88,7 +88,9 @@ int bench_test_module(struct bench *b)
     const char *chain = b->throwaway.chain_pem;
     struct milgi_credential *credential;
     int code = 0;
-    if (strcmp(b->device->ops->name, "pkcs11") || milgi_credential_new_uri(chain, strlen(chain), nowhere, &credential))
+    if (strcmp(b->device->ops->name, "pkcs11") != 0)
+        return 0;
+    if (milgi_credential_new_uri(chain, strlen(chain), nowhere, &credential))
         return 0;
     if (milgi_device_try_key(b->device, credential, &code) != MILGI_EDEVICE)
         code = 0;
