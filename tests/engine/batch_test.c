@@ -300,6 +300,50 @@ static void tested_code_of_this_process_is_trusted_unless_policy_says_no(void **
     assert_true(checked(MILGI_CAP_LIBCRYPTO, false, rsa));
 }
 
+/* --- lanes and a crypto library that do not go together ----------------------------------------------------------- */
+
+static const char *usable(void)
+{
+    return NULL;
+}
+
+static uint32_t keygens(void)
+{
+    return 1u << MILGI__ROW_X25519_KEYGEN;
+}
+
+/* The answers of RFC 7748 6.1, which are right. */
+static bool answer(struct milgi__crypto *cx, enum milgi__row row, const struct milgi__lane *lane, unsigned n)
+{
+    static const uint8_t alice[32] = { 0x85, 0x20, 0xf0, 0x09, 0x89, 0x30, 0xa7, 0x54, 0x74, 0x8b, 0x7d, 0xdc, 0xb4, 0x3e, 0xf7, 0x5a, 0x0d, 0xbf, 0x3a, 0x0d, 0x26, 0x38, 0x1a, 0xf4, 0xeb, 0xa4, 0xa9, 0x8e, 0xaa, 0x9b, 0x4e, 0x6a };
+    static const uint8_t bob[32] = { 0xde, 0x9e, 0xdb, 0x7d, 0x7b, 0x7d, 0xc1, 0xb4, 0xd3, 0x5b, 0x61, 0xc2, 0xec, 0xe4, 0x35, 0x37, 0x3f, 0x83, 0x43, 0xc8, 0x5b, 0x78, 0x67, 0x4d, 0xad, 0xfc, 0x7e, 0x14, 0x6f, 0x88, 0x2b, 0x4f };
+
+    (void)cx;
+    (void)row;
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi_op_kex *kex = &lane[i].op->u.kex;
+        memcpy(kex->share.data, kex->seed[0] == 0x77 ? alice : bob, 32);
+        memcpy(kex->secret, kex->seed, 32);
+        kex->secret_len = kex->pub_len = 32;
+        lane[i].op->status = MILGI_OP_OK;
+    }
+    return true;
+}
+
+/* This backend's answers are not those of the standards. */
+static void a_library_that_gives_other_answers_has_no_lanes(void **state)
+{
+    (void)state;
+    const struct milgi__lanes_kind kind = {
+        .name = "other", .caps = MILGI_CAP_TESTED, .unusable = usable, .rows = keygens, .run = answer
+    };
+    uint32_t rows;
+    char note[MILGI__LANES_NOTE];
+    assert_int_equal(milgi__lanes_prove(&kind, &rows, note), 0);
+    assert_int_equal(rows, 0);
+    assert_memory_not_equal(note, "", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +357,7 @@ int main(void)
         cmocka_unit_test(what_takes_long_goes_to_another_device),
         cmocka_unit_test(what_is_quick_stays_until_it_is_too_much),
         cmocka_unit_test(it_is_no_relief_for_what_takes_long),
+        cmocka_unit_test(a_library_that_gives_other_answers_has_no_lanes),
         cmocka_unit_test(tested_code_of_this_process_is_trusted_unless_policy_says_no),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
