@@ -104,7 +104,7 @@ endif()
 add_custom_target(milgi_man ALL DEPENDS ${man_pages})
 
 # What is inside has its licence, which stands beside ours.
-if(MILGI_CRYPTO_MB)
+if(has_crypto_mb)
   install(FILES ${crypto_mb}/LICENSE RENAME LICENSE.crypto_mb DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
 endif()
 if(MILGI_CRYPTO STREQUAL "awslc")

@@ -26,6 +26,7 @@ static struct rig rig;
 static struct {
     unsigned calls, last_n;
     enum milgi__row last_row;
+    bool lenient;     /* they find nothing bad */
     bool cannot;      /* they leave it to libcrypto */
     uint32_t spoiled; /* rows, as bits, in which one lane errs */
     unsigned spoiled_lane;
@@ -63,6 +64,8 @@ static bool watched_run(struct milgi__crypto *cx, enum milgi__row row, const str
         return false;
     if (!milgi__lanes_libcrypto.run(cx, row, lane, n))
         return false;
+    for (unsigned i = 0; watched.lenient && i < n; i++)
+        lane[i].op->status = MILGI_OP_OK;
     if (watched.spoiled >> row & 1 && watched.spoiled_lane < n)
         spoil(lane[watched.spoiled_lane].op);
     return true;
@@ -317,6 +320,20 @@ static void every_lane_is_tried(void **state)
     }
 }
 
+static void lanes_that_find_nothing_bad_are_found_out(void **state)
+{
+    static const enum milgi__row judging[] = { MILGI__ROW_X25519_DERIVE, MILGI__ROW_P256_VERIFY };
+    uint32_t right;
+
+    (void)state;
+    memset(&watched, 0, sizeof watched);
+    watched.lenient = true;
+    for (unsigned i = 0; i < MILGI__COUNT(judging); i++) {
+        assert_int_equal(milgi__lanes_try(&watching, 1u << judging[i], &right), 0);
+        assert_int_equal(right, 0);
+    }
+}
+
 static void right_answers_are_found_right(void **state)
 {
     uint32_t right;
@@ -470,6 +487,7 @@ int main(void)
         CASE(what_lanes_cannot_do_libcrypto_does),
         CASE(a_row_that_answers_wrong_is_not_used),
         CASE(every_lane_is_tried),
+        CASE(lanes_that_find_nothing_bad_are_found_out),
         CASE(right_answers_are_found_right),
         CASE(the_algorithm_of_a_wrong_row_is_turned_down),
         CASE(without_one_right_row_there_is_no_device),
