@@ -196,6 +196,21 @@ static void the_turn_is_charged_with_what_its_ops_take(void **state)
     crowd_goes(CROWD);
 }
 
+/* However much is staged at once: the turn that follows does it, a millisecond's worth at a time. */
+static void no_more_goes_in_than_a_turn_may_add(void **state)
+{
+    (void)state;
+    begin("batch:lanes=libcrypto", NULL);
+    loop_attach(&loop, &client);
+    for (unsigned i = 0; i < 200; i++)
+        (void)loop_keygen(&client); /* of 40 us each, as far as is known */
+    assert_in_range(in_lanes() + alone(), 8, 32);
+    loop_settle(&loop, &client, 200);
+    assert_int_equal(client.status[MILGI_OP_OK], 200);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
 /* It works on the thread that would do it otherwise: there is no choosing between the two. */
 static void beside_the_inline_device_it_gets_all(void **state)
 {
@@ -359,6 +374,7 @@ int main(void)
         cmocka_unit_test(an_op_waits_no_longer_than_it_says),
         cmocka_unit_test(the_bound_is_50_us_by_default),
         cmocka_unit_test(the_turn_is_charged_with_what_its_ops_take),
+        cmocka_unit_test(no_more_goes_in_than_a_turn_may_add),
         cmocka_unit_test(beside_the_inline_device_it_gets_all),
         cmocka_unit_test(what_takes_long_goes_to_another_device),
         cmocka_unit_test(what_is_quick_stays_until_it_is_too_much),
