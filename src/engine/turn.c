@@ -113,14 +113,13 @@ static void wake_waiters(struct milgi_engine *e)
         line_up(o);
         milgi__list_move(&o->waking, &o->waiting);
         e->waiters_ns = all ? UINT64_MAX : e->waiters_ns;
+        if (!all && !milgi__list_empty(&o->waking)) /* for those whom this round does not reach */
+            milgi__sooner(&e->waiters_ns, e->now_ns + WAITERS_NS);
         e->all_try = all;
         e->wake = false;
         e->tries = e->vain = 0;
-    } else if (milgi__list_empty(&o->waking)) {
+    } else if (milgi__list_empty(&o->waking) || (!under_way && e->vain >= VAIN_AT_ONCE)) {
         line_up(o);
-    } else if (!under_way && e->vain >= VAIN_AT_ONCE) {
-        line_up(o);
-        e->waiters_ns = MILGI__MIN(e->waiters_ns, e->now_ns + WAITERS_NS);
     }
     for (unsigned i = 0; i < WAITERS_AT_ONCE && !milgi__list_empty(&o->waking); i++) {
         struct milgi__owner *owner = MILGI__ENTRY(o->waking.next, struct milgi__owner, waiting);

@@ -279,12 +279,12 @@ static void those_behind_have_their_try_although_others_are_served_all_the_time(
     for (unsigned i = 0; i < OPS; i++)
         assert_non_null(crowd[i].op);
     unsigned before = last->turns;
-    for (unsigned i = 0; i < 2000 && last->turns == before; i++) {
+    for (unsigned i = 0; i < 2000 && last->turns < before + 2; i++) {
         engine->slab.freed = true; /* something was, and somebody else was quicker */
         assert_int_equal(run().next, MILGI_RUN_AGAIN);
         now_ns += 1000000;
     }
-    assert_int_equal(last->turns, before + 1);
+    assert_int_equal(last->turns, before + 2);
 }
 
 int main(void)
