@@ -10,7 +10,6 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 60  # seconds for anything that must happen
 
 
@@ -28,6 +27,11 @@ def make_certificate(work, *key):
         for name in ("key.pem", "cert.pem"):
             with open(os.path.join(work, name), encoding="ascii") as part:
                 both.write(part.read())
+
+
+def cpu_clock(pid):
+    """The clock of a process's CPU time, with threads that have ended, in ns: /proc/PID/stat has ticks of 10 ms."""
+    return ~pid << 3 | 2  # clock_getcpuclockid(3), which Python does not have
 
 
 class Proxy:
@@ -55,13 +59,12 @@ class Proxy:
         while queue:
             pid = queue.pop()
             try:
-                fields = open("/proc/%d/stat" % pid, encoding="ascii").read().rsplit(")", 1)[1].split()
                 queue += [int(p) for t in os.listdir("/proc/%d/task" % pid)
                           for p in open("/proc/%d/task/%s/children" % (pid, t), encoding="ascii").read().split()]
+                total += time.clock_gettime(cpu_clock(pid))
             except OSError:
                 continue
-            total += int(fields[11]) + int(fields[12])
-        return total / TICK
+        return total
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
