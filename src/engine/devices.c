@@ -51,6 +51,8 @@ int milgi__dev_open(struct milgi_engine *e, struct milgi_device *device)
         return MILGI_ELIMIT;
     }
     e->devs_n = MILGI__MAX(e->devs_n, index + 1);
+    if (d->flags & MILGI_CAP_CALLER)
+        e->callers |= 1u << index;
     e->live |= (1u << index) & ~1u; /* the inline device never has anything that waits */
     return (int)index;
 }
@@ -111,6 +113,7 @@ static void close_dev(struct milgi_engine *e, struct milgi__dev *d)
     d->qp = NULL;
     struct milgi_device *device = d->device;
     d->device = NULL;
+    e->callers &= ~(1u << index);
     d->armed = false;
     d->state = left ? MILGI__DEV_ABANDONED : MILGI__DEV_NONE;
     d->outstanding_ns = 0;

@@ -61,8 +61,9 @@ struct milgi_engine {
     struct milgi__keys keys;
 
     struct milgi__dev dev[MILGI_DEVICES_MAX];
-    unsigned devs_n; /* the highest index in use + 1 */
-    uint32_t live;   /* devices, as bits, that a turn has to look at: all others are idle and well, and cost nothing */
+    unsigned devs_n;  /* the highest index in use + 1 */
+    uint32_t live;    /* devices, as bits, that a turn has to look at: all others are idle and well, and cost nothing */
+    uint32_t callers; /* devices, as bits, that work on this thread: MILGI_CAP_CALLER */
     struct milgi__route route[MILGI_OP_TYPES];
     unsigned memory_dev; /* the device whose memory the chunks are; 0: ordinary */
     uint32_t learn_tick;

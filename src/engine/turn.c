@@ -168,9 +168,9 @@ static void flush_devices(struct milgi_engine *e)
 /* What works on this thread does the rest of what it has: nobody else comes, or its first has waited long enough. */
 static void end_gathering(struct milgi_engine *e, bool now)
 {
-    for (uint32_t set = e->live; set; set &= set - 1) {
+    for (uint32_t set = e->live & e->callers; set; set &= set - 1) {
         struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
-        if (!(d->flags & MILGI_CAP_CALLER) || milgi__dev_waiting(d) + milgi__dev_flight(d) == 0)
+        if (milgi__dev_waiting(d) + milgi__dev_flight(d) == 0)
             continue;
         uint32_t gather_ns = d->device->caps.gather_ns;
         if (!now && (!gather_ns || milgi__stats_clock(&e->stat) - d->gather_since_ns < gather_ns))

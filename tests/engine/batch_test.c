@@ -211,6 +211,43 @@ static void no_more_goes_in_than_a_turn_may_add(void **state)
     loop_fini(&loop);
 }
 
+/* Who stages hundreds of ops at once is one of many. */
+static void who_stages_much_holds_up_nobody(void **state)
+{
+    (void)state;
+    begin("batch:lanes=libcrypto", NULL);
+    op_ns = 40 * US;
+    loop_attach(&loop, &client);
+    loop_attach(&loop, &crowd[0]);
+    for (unsigned i = 0; i < 400; i++)
+        (void)loop_keygen(&client);
+    (void)loop_keygen(&crowd[0]);
+    (void)run();
+    assert_int_equal(crowd[0].done, 1);
+    assert_true(client.done < 100);
+    loop_settle(&loop, &client, 400);
+    loop_detach(&crowd[0]);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
+/* A device that goes, and one in its place that has a thread of its own. */
+static void its_place_is_free_when_it_has_gone(void **state)
+{
+    (void)state;
+    begin("batch:lanes=libcrypto", NULL);
+    crowd_comes(8);
+    (void)run();
+    assert_int_equal(milgi_engine_remove_device(loop.engine, index_of_batch, 0), 0);
+    (void)run();
+    milgi_device_free(loop.device[index_of_batch]);
+    loop.device[index_of_batch] = NULL;
+    assert_int_equal(loop.engine->callers, 0);
+    assert_int_equal(loop_device(&loop, "sim:latency=1ms"), index_of_batch);
+    assert_int_equal(loop.engine->callers, 0);
+    crowd_goes(8);
+}
+
 /* It works on the thread that would do it otherwise: there is no choosing between the two. */
 static void beside_the_inline_device_it_gets_all(void **state)
 {
@@ -375,6 +412,8 @@ int main(void)
         cmocka_unit_test(the_bound_is_50_us_by_default),
         cmocka_unit_test(the_turn_is_charged_with_what_its_ops_take),
         cmocka_unit_test(no_more_goes_in_than_a_turn_may_add),
+        cmocka_unit_test(who_stages_much_holds_up_nobody),
+        cmocka_unit_test(its_place_is_free_when_it_has_gone),
         cmocka_unit_test(beside_the_inline_device_it_gets_all),
         cmocka_unit_test(what_takes_long_goes_to_another_device),
         cmocka_unit_test(what_is_quick_stays_until_it_is_too_much),
