@@ -288,6 +288,11 @@ static void settle(struct world *world, enum side side)
     }
 }
 
+static bool shakes(enum shake shake)
+{
+    return shake == SHAKE_13 || shake == SHAKE_13_BARE;
+}
+
 const struct subject subject_milgi = {
     .name = "Milgi",
     .world_new = world_new,
@@ -299,5 +304,6 @@ const struct subject subject_milgi = {
     .received = received,
     .end_free = end_free,
     .settle = settle,
+    .shakes = shakes,
     .host_len = sizeof(struct end),
 };

@@ -34,6 +34,7 @@ enum shake {
     SHAKE_13,
     SHAKE_13_HYBRID, /* X25519MLKEM768 */
     SHAKE_12,        /* ECDHE with X25519, AES-128-GCM */
+    SHAKE_13_BARE,   /* the client looks at no chain: there is no anchor */
     SHAKES
 };
 

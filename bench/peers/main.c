@@ -2,7 +2,7 @@
 /*
  * What a peer is asked for, a line each, and its answers:
  *
- *   handshake ecdsa|rsa 1.3|hybrid|1.2 MS   server N P5 P50 P95 P99, client ...: nanoseconds an item
+ *   handshake ecdsa|rsa 1.3|hybrid|1.2|bare MS  server N P5 P50 P95 P99, client ...: nanoseconds an item
  *   records SUITE LEN BURST copy|reference MS
  *   primitives MS                           keygen N P5 ..., and so on
  *   mallocs handshake|record                server COUNT, client COUNT; own-server, own-client: not libcrypto's
@@ -86,22 +86,22 @@ static uint64_t slice(const char *ms)
 
 /* --- requests --------------------------------------------------------------------------------------------------- */
 
+static const char *const shake_names[SHAKES] = { "1.3", "hybrid", "1.2", "bare" };
+
 static void handshake(struct state *s, char **word)
 {
     enum bench_key key = strcmp(word[1], "rsa") == 0 ? BENCH_RSA_2048 : BENCH_ECDSA_P256;
     bool (*shakes)(enum shake) = s->peer->subject->shakes;
     struct work work = { { { 0 } } };
-    enum shake shake = SHAKE_13;
+    int shake = 0;
 
-    if (strcmp(word[2], "hybrid") == 0)
-        shake = SHAKE_13_HYBRID;
-    else if (strcmp(word[2], "1.2") == 0)
-        shake = SHAKE_12;
-    if (shake != SHAKE_13 && (!shakes || !shakes(shake))) {
+    while (shake < SHAKES - 1 && strcmp(word[2], shake_names[shake]) != 0)
+        shake++;
+    if (shake != SHAKE_13 && (!shakes || !shakes((enum shake)shake))) {
         no("it has no such handshake");
         return;
     }
-    work_handshakes(&work, s->peer, &s->certs, key, shake, slice(word[3]));
+    work_handshakes(&work, s->peer, &s->certs, key, (enum shake)shake, slice(word[3]));
     tell_work(&work);
 }
 
