@@ -124,6 +124,12 @@ static bool all_right(unsigned n, size_t len)
     return right;
 }
 
+/* Beside each lane that fails, but not for each number of lanes: the emulator is slow. */
+static bool tries_bad(unsigned n)
+{
+    return n == 3 || n == MILGI__LANES;
+}
+
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
 static void try_x25519(unsigned n)
@@ -140,7 +146,7 @@ static void try_x25519(unsigned n)
         unhex(x25519_common, want[i]);
     }
     check(milgi__vectors_mb.x25519(n, outs, as, bs) == 0 && all_right(n, 32), "X25519 secrets", n);
-    for (unsigned bad = 0; bad < n; bad++) {
+    for (unsigned bad = 0; bad < n && tries_bad(n); bad++) {
         uint8_t before[32];
         memcpy(before, b[bad], 32);
         memset(b[bad], 0, 32);
@@ -178,7 +184,7 @@ static void try_verify(unsigned n)
         unhex(p256_public[1], sigs[i].y);
     }
     check(milgi__vectors_mb.p256_verify(n, sig_of) == 0, "P-256 verifications", n);
-    for (unsigned bad = 0; bad < n; bad++) {
+    for (unsigned bad = 0; bad < n && tries_bad(n); bad++) {
         uint8_t *const part[] = { sigs[bad].hash, sigs[bad].r, sigs[bad].s, sigs[bad].x, sigs[bad].y };
         for (unsigned k = 0; k < 5; k++) {
             part[k][31 - k] ^= 1;
