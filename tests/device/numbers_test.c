@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ops that are taken apart into numbers, done in lanes, and put together again. The arithmetic is OpenSSL's here, one
- * lane behind the other, so all but the vectors themselves is tried on any processor.
+ * lane behind the other, so all but the vectors themselves is tried on any processor. ctest-wrap: milgi__crypto_random
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -189,6 +189,44 @@ static void no_nonce_comes_twice(void **state)
     }
 }
 
+/* What the generator gives first: zero, the order of P-256, and more than that. */
+static unsigned bad_draws, draws;
+
+int __real_milgi__crypto_random(void *store, uint8_t *out, size_t len);
+int __wrap_milgi__crypto_random(void *store, uint8_t *out, size_t len);
+
+int __wrap_milgi__crypto_random(void *store, uint8_t *out, size_t len)
+{
+    static const uint8_t order[32] = { 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51 };
+
+    draws++;
+    if (draws > bad_draws || len != 32)
+        return __real_milgi__crypto_random(store, out, len);
+    memset(out, draws % 3 == 0 ? 0xff : 0, len);
+    if (draws % 3 == 1)
+        memcpy(out, order, len);
+    return 0;
+}
+
+/* One is out of range once in 2^32 times; a generator that gives nothing else is not asked for ever. */
+static void nonces_out_of_range_are_drawn_anew(void **state)
+{
+    struct job *jobs[MILGI__LANES];
+
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < MILGI__LANES; i++)
+            jobs[i] = make(MILGI__ROW_P256_SIGN, false);
+        draws = 0;
+        bad_draws = round == 0 ? 7 : 1000;
+        go(jobs, MILGI__LANES); /* by libcrypto, if there is no nonce */
+        bad_draws = 0;
+        assert_int_equal(seen.calls, 1);
+        assert_int_equal(seen.nonces, MILGI__LANES);
+    }
+}
+
 /* A key whose numbers are of another length than its certificate says, or that has no numbers. */
 static void a_key_without_its_numbers_is_used_with_libcrypto(void **state)
 {
@@ -255,6 +293,7 @@ int main(void)
         CASE(bad_input_is_rejected_in_its_lane),
         CASE(what_cannot_be_taken_apart_is_rejected),
         CASE(no_nonce_comes_twice),
+        CASE(nonces_out_of_range_are_drawn_anew),
         CASE(a_key_without_its_numbers_is_used_with_libcrypto),
         CASE(any_allocation_may_fail),
     };
