@@ -51,7 +51,7 @@ openssl_ctest() {
     local pattern='^(unit\.(crypto|libcrypto|cert|op)|vectors|attack\.chain|strict|pull|device\.conformance)\.?' names
     mapfile -t names < <(cd "$root/build/debug-openssl" && ctest -N -R "$pattern" | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p')
     [ ${#names[@]} != 0 ] || die "no test of libcrypto found"
-    build debug-openssl "${names[@]}"
+    build debug-openssl $(printf '%s\n' "${names[@]%.by_ops}" | sort -u)
     run_ctest debug-openssl -R "$pattern"
 }
 

@@ -111,7 +111,7 @@ struct milgi_key {
     uint8_t raw_len;
     uint32_t used; /* the engine's: bit i: device i has had it */
     uint32_t refs; /* the engine's */
-    union {
+    __extension__ union { /* without a name in C99, too */
         uint8_t raw[32];                /* AEAD */
         struct milgi_loaded_key loaded; /* PRIVATE, TRUST */
     };

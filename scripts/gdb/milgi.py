@@ -144,10 +144,12 @@ def conns_of(engine):
     """All owners of an engine that are connections, which is all there are."""
     conn = gdb.lookup_type("struct milgi_conn")
     offset = next(field.bitpos // 8 for field in conn.fields() if field.name == "owner")
-    for i in range(int(engine["owners"]["cap"])):
-        owner = engine["owners"]["slots"][i]["owner"]
-        if int(owner):
-            yield gdb.Value(int(owner) - offset).cast(conn.pointer()).dereference()
+    for i in range(int(engine["owners"]["blocks_n"])):
+        slots = engine["owners"]["blocks"][i]["slot"]
+        for j in range(slots.type.range()[1] + 1):
+            owner = slots[j]["owner"]
+            if int(owner):
+                yield gdb.Value(int(owner) - offset).cast(conn.pointer()).dereference()
 
 
 class Milgi(gdb.Command):
