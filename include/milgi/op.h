@@ -109,9 +109,9 @@ struct milgi_key {
     uint16_t alg;    /* suite of an AEAD key */
     uint8_t kind;    /* enum milgi_key_kind */
     uint8_t raw_len;
-    uint32_t used; /* the engine's: bit i: device i has had it */
-    uint32_t refs; /* the engine's */
-    __extension__ union { /* without a name in C99, too */
+    uint32_t used;                      /* the engine's: bit i: device i has had it */
+    uint32_t refs;                      /* the engine's */
+    __extension__ union {               /* without a name in C99, too */
         uint8_t raw[32];                /* AEAD */
         struct milgi_loaded_key loaded; /* PRIVATE, TRUST */
     };

@@ -262,9 +262,9 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
 }
 
 /* Offers |n| ops. Returns how many were taken; what the engine notes of that is up to enter_flight(). */
-static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n)
+static unsigned offer(
+    struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n, uint64_t stamp)
 {
-    uint64_t stamp = milgi__stats_clock(&e->stat);
     uint32_t before = milgi__dev_inside(d), parallelism = d->device->caps.parallelism;
     for (unsigned i = 0; i < n; i++) {
         struct milgi_op *op = ops[i];
@@ -281,12 +281,12 @@ static unsigned offer(struct milgi_engine *e, struct milgi__dev *d, struct milgi
     return n;
 }
 
-/* Of |n| ops that were offered |d| has the first |taken|. */
-static void note_taken(
-    struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n, unsigned taken)
+/* Of |n| ops that were offered at |stamp| |d| has the first |taken|. */
+static void note_taken(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n,
+    unsigned taken, uint64_t stamp)
 {
     bool traced = milgi__traced(&e->tracer);
-    milgi__stats_burst_in(&e->stat, &d->stat, ops, n, taken, ops[0]->e.submitted_ns);
+    milgi__stats_burst_in(&e->stat, &d->stat, ops, n, taken, stamp);
     for (unsigned i = 0; i < taken; i++) {
         struct milgi_op *op = ops[i];
         d->outstanding_ns += op->e.cost_ns;
@@ -313,8 +313,9 @@ static void take_back(struct milgi__dev *d, struct burst *b, unsigned taken)
 /* The burst is offered. True: it was taken whole. */
 static bool send(struct milgi_engine *e, struct milgi__dev *d, struct burst *b)
 {
-    unsigned taken = offer(e, d, b->op, b->n);
-    note_taken(e, d, b->op, b->n, taken);
+    uint64_t stamp = milgi__stats_clock(&e->stat);
+    unsigned taken = offer(e, d, b->op, b->n, stamp);
+    note_taken(e, d, b->op, b->n, taken, stamp);
     take_back(d, b, taken);
     return taken == b->n;
 }
@@ -341,9 +342,10 @@ static bool goes_straight(const struct milgi__dev *d)
 static void send_straight(struct milgi_engine *e, struct milgi__dev *d)
 {
     struct milgi__fresh *fresh = &d->fresh;
-    unsigned n = fresh->n, taken = offer(e, d, fresh->op, n);
+    uint64_t stamp = milgi__stats_clock(&e->stat);
+    unsigned n = fresh->n, taken = offer(e, d, fresh->op, n, stamp);
     if (taken == n) {
-        note_taken(e, d, fresh->op, n, taken);
+        note_taken(e, d, fresh->op, n, taken, stamp);
         milgi__fair_gone(&e->fair, d);
         return;
     }
@@ -352,7 +354,7 @@ static void send_straight(struct milgi_engine *e, struct milgi__dev *d)
         b.op[i] = milgi__fair_pick(&e->fair, d);
         milgi__fair_take(d, b.op[i], &b.mark[i]);
     }
-    note_taken(e, d, b.op, n, taken);
+    note_taken(e, d, b.op, n, taken, stamp);
     take_back(d, &b, taken);
     milgi__fair_settle(d);
 }

@@ -167,7 +167,7 @@ static void *pool_key_load(struct milgi_qp *qp, const struct milgi_key *key)
 
     if (key->kind == MILGI_KEY_PRIVATE && (!key->loaded.credential || !key->loaded.credential->pkcs8))
         return NULL; /* it is not in this process */
-    struct pool_key *mine = milgi__alloc(sizeof *mine + n * sizeof mine->loaded[0]);
+    struct pool_key *mine = milgi__alloc(sizeof *mine + n * sizeof(void *));
     if (mine)
         mine->n = n;
     return mine;
