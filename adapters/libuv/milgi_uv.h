@@ -40,8 +40,9 @@ unsigned milgi_uv_streams(const struct milgi_uv *uv);
  * Takes the connection that waits at |server| (uv_accept()); call it in or after the callback of uv_listen(). |config|
  * is referenced as milgi_conn_new() does; |events| is borrowed until on_gone. Returns 0 and the stream; or an error of
  * milgi_conn_new(), or MILGI_ETRANSPORT when accepting failed: there is no stream then, and the connection that waited
- * is closed, or, if there was not even memory to take it (MILGI_ENOMEM), waits until this is called again. Mind that uv_listen() closes all that wait when no descriptor is left; a server that would rather have
- * them wait uses uv_poll_t, accept() and milgi_uv_open(), and pauses when accept() says EMFILE.
+ * is closed, or, if there was not even memory to take it (MILGI_ENOMEM), waits until this is called again. Mind that
+ * uv_listen() closes all that wait when no descriptor is left; a server that would rather have them wait uses
+ * uv_poll_t, accept() and milgi_uv_open(), and pauses when accept() says EMFILE.
  */
 MILGI_MUST_CHECK int milgi_uv_accept(struct milgi_uv *uv, uv_stream_t *server, struct milgi_config *config,
     const struct milgi_stream_events *events, void *arg, struct milgi_stream **stream);

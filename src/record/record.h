@@ -275,8 +275,8 @@ static inline void milgi__entry_started(struct milgi__entry *e, const struct mil
     e->back_ns = 0;
     e->state = MILGI__ENTRY_SUBMITTED;
 }
-/* Of an open that ended with |status|. */
-static inline enum milgi__entry_state milgi__entry_state(int status)
+/* Of an open that ended with |status|: enum milgi__entry_state. */
+static inline uint8_t milgi__entry_state(int status)
 {
     if (status == MILGI_OP_OK)
         return MILGI__ENTRY_OK;
