@@ -58,6 +58,37 @@ static void info_tells_key_type_usage_signer_and_subject(void **state)
     }
 }
 
+/* Its name is the same whichever digest it has: that stands in the parameters. */
+static void the_digest_of_a_pss_signature_is_told(void **state)
+{
+    const struct {
+        const EVP_MD *md;
+        uint16_t scheme;
+    } digests[] = { { EVP_sha256(), MILGI_SIG_RSA_PSS_RSAE_SHA256 }, { EVP_sha384(), MILGI_SIG_RSA_PSS_RSAE_SHA384 },
+        { EVP_sha512(), MILGI_SIG_RSA_PSS_RSAE_SHA512 }, { EVP_sha224(), 0 } };
+    struct identity *root = identity_root(IDENTITY_RSA, "root");
+
+    for (unsigned i = 0; i < sizeof digests / sizeof *digests; i++) {
+        struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:a.test");
+        EVP_MD_CTX *md = EVP_MD_CTX_new();
+        EVP_PKEY_CTX *ctx;
+        struct milgi__cert_info info;
+        uint8_t *der = NULL;
+        assert_int_equal(EVP_DigestSignInit(md, &ctx, digests[i].md, NULL, root->private_key), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST), 1);
+        assert_true(X509_sign_ctx(leaf->certificate, md) > 0);
+        int len = i2d_X509(leaf->certificate, &der);
+        assert_true(len > 0);
+        assert_int_equal(milgi__cert_info(*state, der, (size_t)len, &info), 0);
+        assert_int_equal(info.signed_with, digests[i].scheme);
+        OPENSSL_free(der);
+        EVP_MD_CTX_free(md);
+        identity_free(leaf);
+    }
+    identity_free(root);
+}
+
 static void info_of_a_key_that_may_not_sign_says_so(void **state)
 {
     struct identity *id = identity_new(&(struct identity_options){ .usage = "critical,keyAgreement" });
@@ -542,6 +573,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         crypto_test(info_tells_key_type_usage_signer_and_subject),
+        crypto_test(the_digest_of_a_pss_signature_is_told),
         crypto_test(info_of_a_key_that_may_not_sign_says_so),
         crypto_test(info_is_the_same_as_often_as_it_is_asked_for),
         crypto_test(info_of_half_a_certificate_is_refused),
