@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credentials, trust, and signature schemes. */
+/*
+ * Credentials, trust, and signature schemes.
+ * ctest-wrap: milgi__pkey_sign
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +17,21 @@
 #include "cert/cert.h"
 #include "inside.h"
 #include "identity.h"
+
+static bool signs_badly;
+
+int __real_milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len);
+int __wrap_milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len);
+int __wrap_milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len)
+{
+    int rv = __real_milgi__pkey_sign(cx, key, scheme, input, input_len, sig, sig_len);
+    if (rv == 0 && signs_badly)
+        sig[*sig_len - 1] ^= 1;
+    return rv;
+}
 
 static int new_pem(const char *chain, const char *key, struct milgi_credential **credential)
 {
@@ -117,6 +135,21 @@ static void a_key_file_with_halves_of_two_keys_is_a_mismatch(void **state)
     }
     identity_free(a);
     identity_free(b);
+}
+
+static void a_key_whose_signatures_do_not_verify_is_a_mismatch(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < IDENTITY_KEYS; i++) {
+        struct identity *id = identity_root((enum identity_key)i, "a");
+        struct milgi_credential *credential;
+        signs_badly = true;
+        assert_int_equal(new_pem(id->chain_pem, id->key_pem, &credential), MILGI_EMISMATCH);
+        signs_badly = false;
+        assert_int_equal(new_pem(id->chain_pem, id->key_pem, &credential), 0);
+        milgi_credential_unref(credential);
+        identity_free(id);
+    }
 }
 
 static void a_leaf_is_judged_though_its_key_is_elsewhere(void **state)
@@ -320,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_leaf_need_not_have_a_subject),
         cmocka_unit_test(a_key_that_is_not_the_leafs_is_a_mismatch),
         cmocka_unit_test(a_key_file_with_halves_of_two_keys_is_a_mismatch),
+        cmocka_unit_test(a_key_whose_signatures_do_not_verify_is_a_mismatch),
         cmocka_unit_test(a_leaf_is_judged_though_its_key_is_elsewhere),
         cmocka_unit_test(a_uri_has_a_scheme_and_is_printable),
         cmocka_unit_test(weak_and_malformed_credentials_are_refused),
