@@ -34,6 +34,15 @@ def cpu_clock(pid):
     return ~pid << 3 | 2  # clock_getcpuclockid(3), which Python does not have
 
 
+def children(pid, thread):
+    """Of a thread that may be gone by now."""
+    try:
+        with open("/proc/%d/task/%s/children" % (pid, thread), encoding="ascii") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
 class Proxy:
     """|cpus|: those that it may run on; None: all."""
 
@@ -59,11 +68,11 @@ class Proxy:
         while queue:
             pid = queue.pop()
             try:
-                queue += [int(p) for t in os.listdir("/proc/%d/task" % pid)
-                          for p in open("/proc/%d/task/%s/children" % (pid, t), encoding="ascii").read().split()]
                 total += time.clock_gettime(cpu_clock(pid))
+                threads = os.listdir("/proc/%d/task" % pid)
             except OSError:
                 continue
+            queue += [child for thread in threads for child in children(pid, thread)]
         return total
 
     def stop(self):
