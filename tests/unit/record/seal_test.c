@@ -681,6 +681,50 @@ static void dropping_keeps_the_rest_of_a_begun_message_and_its_key(void **state)
     rig_free(rig);
 }
 
+/* By the short path, until |framed| bytes are framed. */
+static void seal_short(struct rig *rig, uint64_t framed, struct milgi__sealed *sealed)
+{
+    struct milgi__record *r = &rig->a.rec;
+    struct milgi__short_limits limits = {
+        .records = UINT64_MAX,
+        .framed = r->framed_bytes + framed,
+        .slices = MILGI__COUNT(sealed->slice),
+        .reserve = MILGI__RESERVE_NONE,
+    };
+    assert_true(milgi__short_seal(r, UINT32_MAX, &limits, sealed));
+}
+
+static void take_sealed(struct rig *rig, const struct milgi__sealed *sealed)
+{
+    for (unsigned i = 0; i < sealed->slices_n; i++) {
+        memcpy(rig->wire + rig->wire_len, sealed->slice[i].data, sealed->slice[i].len);
+        rig->wire_len += sealed->slice[i].len;
+        milgi_chunk_unref(sealed->slice[i].chunk);
+    }
+}
+
+/* A slice is sealed into the chunk in which the next record has begun. */
+static void what_is_written_behind_a_slice_that_was_sealed_begins_a_record(void **state)
+{
+    static const size_t lens[] = { 2048, 1024, 100, 100 };
+    struct rig *rig = ready(1024, true);
+    struct milgi__sealed sealed;
+
+    (void)state;
+    (void)side_seal(&rig->a); /* the key */
+    write_pattern(&rig->a, MILGI__DATA, lens[0], 0);
+    push_pattern(rig, lens[1], 1);
+    write_pattern(&rig->a, MILGI__DATA, lens[2], 2);
+    seal_short(rig, 3072, &sealed);
+    assert_int_equal(sealed.n, 3);
+    write_pattern(&rig->a, MILGI__DATA, lens[3], 3);
+    take_sealed(rig, &sealed);
+    rig_send(rig);
+    receive(rig);
+    check_data(rig, lens, MILGI__COUNT(lens));
+    rig_free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -697,6 +741,7 @@ int main(void)
         cmocka_unit_test(records_are_the_same_inside_and_outside),
         cmocka_unit_test(types_do_not_share_records_and_each_alert_is_one),
         cmocka_unit_test(a_flush_ends_a_record),
+        cmocka_unit_test(what_is_written_behind_a_slice_that_was_sealed_begins_a_record),
         cmocka_unit_test(records_of_one_turn_leave_as_one_slice),
         cmocka_unit_test(padding_is_sealed_in_place_where_there_is_room),
         cmocka_unit_test(padding_is_cut_to_what_a_record_may_hold),
