@@ -19,14 +19,14 @@ struct milgi__transport;
 
 /*
  * In |place|: milgi__transport_place() bytes of zeros, aligned as uint64_t is, which the connection keeps for it and
- * frees, wiped. |owner| is attached to |engine|; all are borrowed.
+ * frees, behind fini(). |owner| is attached to |engine|; all are borrowed.
  */
 struct milgi__transport *milgi__transport_init(
     void *place, struct milgi_engine *engine, struct milgi__owner *owner, const struct milgi_config *config);
 size_t milgi__transport_place(void);
 /*
- * Lets everything go: keys, what was fed, what is not framed or not taken. Nothing more is to be given to it. Ops in
- * flight keep what they need themselves.
+ * Lets everything go: keys, what was fed, what is not framed or not taken; nothing that is secret is left in its place.
+ * Nothing more is to be given to it. Ops in flight keep what they need themselves.
  */
 void milgi__transport_fini(struct milgi__transport *t);
 /* Gives back what holds nothing: an idle connection has keys and state only. */

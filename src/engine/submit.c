@@ -261,7 +261,7 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
     e->spent_ns += spent;
 }
 
-/* Offers |n| ops. Returns how many were taken; what the engine notes of that is up to enter_flight(). */
+/* Offers |n| ops. Returns how many were taken; what the engine notes of that is up to note_taken(). */
 static unsigned offer(
     struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n, uint64_t stamp)
 {
