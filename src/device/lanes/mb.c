@@ -24,6 +24,8 @@
 #include <crypto_mb/x25519.h>
 #pragma GCC visibility pop
 
+#include <assert.h>
+
 #include "device/lanes/kinds.h"
 #include "device/lanes/numbers.h"
 
@@ -143,11 +145,15 @@ static uint32_t eddsa_sign(unsigned n, uint8_t *const *sig, const uint8_t *const
 
 /* --- RSA -------------------------------------------------------------------------------------------------------- */
 
+#define LINE 64u /* bytes of a register, on whose multiples its numbers lie */
+
 /* What a call needs beside the messages. */
 struct rsa_room {
     int64u words[HALVES][MILGI__LANES][HALF_WORDS];
-    _Alignas(64) int8u buffer[];
+    int8u buffer[];
 };
+
+static_assert(sizeof(struct rsa_room) % LINE == 0, "the buffer begins on a line, as the whole does");
 
 static uint32_t rsa(unsigned n, unsigned bits, uint8_t *const *sig, const uint8_t *const *message,
     const struct milgi__raw_key *const *key)
@@ -156,11 +162,12 @@ static uint32_t rsa(unsigned n, unsigned bits, uint8_t *const *sig, const uint8_
     const int64u *number[HALVES][MILGI__LANES] = { { NULL } };
     const int8u *in[MILGI__LANES] = { NULL };
     int8u *out[MILGI__LANES] = { NULL };
-    size_t size = sizeof(struct rsa_room) + (!method ? 0 : (size_t)mbx_RSA_Method_BufSize(method));
-    struct rsa_room *room = !method ? NULL : milgi__alloc_raw(size);
+    size_t size = LINE + sizeof(struct rsa_room) + (!method ? 0 : (size_t)mbx_RSA_Method_BufSize(method));
+    uint8_t *memory = !method ? NULL : milgi__alloc_raw(size);
 
-    if (!room)
+    if (!memory)
         return UINT32_MAX;
+    struct rsa_room *room = (struct rsa_room *)(void *)(memory + (LINE - (uintptr_t)memory % LINE));
     for (unsigned i = 0; i < n; i++) {
         const uint8_t *const half[HALVES] = { key[i]->u.rsa.p, key[i]->u.rsa.q, key[i]->u.rsa.dp, key[i]->u.rsa.dq,
             key[i]->u.rsa.qinv };
@@ -173,7 +180,7 @@ static uint32_t rsa(unsigned n, unsigned bits, uint8_t *const *sig, const uint8_
     }
     mbx_status status = mbx_rsa_private_crt_mb8(
         in, out, number[0], number[1], number[2], number[3], number[4], (int)bits, method, room->buffer);
-    milgi__free_wiped(room, size);
+    milgi__free_wiped(memory, size);
     return failed(status, n);
 }
 
