@@ -4,9 +4,6 @@
 # list of directories below src/crypto/.
 set(MILGI_CRYPTO awslc CACHE STRING "The libcrypto: awslc (built in, hidden) or openssl (OpenSSL >= 3.0 of the system)")
 set_property(CACHE MILGI_CRYPTO PROPERTY STRINGS awslc openssl)
-if(MILGI_CRYPTO STREQUAL "openssl3") # in a build directory of the time when that was the only one
-  set_property(CACHE MILGI_CRYPTO PROPERTY VALUE awslc)
-endif()
 set(crypto_directories_awslc libcrypto awslc)
 set(crypto_directories_openssl libcrypto openssl3)
 set(crypto_directories ${crypto_directories_${MILGI_CRYPTO}})
