@@ -245,6 +245,25 @@ static void a_key_without_its_numbers_is_used_with_libcrypto(void **state)
     assert_int_equal(key->raw->bits, 2048);
 }
 
+/* Its numbers mean something else, so they never get into lanes. */
+static void a_key_of_another_type_than_the_scheme_is_refused(void **state)
+{
+    static const enum rig_signer others[] = { RIG_P384, RIG_RSA, RIG_ED25519 };
+
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(others); i++) {
+        struct job *job = job_sign(&rig, others[i], MILGI_SIG_ECDSA_SECP256R1_SHA256);
+        struct milgi_op *op = &job->op, *back = NULL;
+        op->status = MILGI_OP_PENDING;
+        assert_int_equal(rig.ops->enqueue(rig.qp, &op, 1), 1);
+        assert_int_equal(rig.ops->dequeue(rig.qp, &back, 1), 1);
+        assert_ptr_equal(back, op);
+        assert_int_equal(op->status, MILGI_OP_BROKEN);
+        assert_int_equal(seen.calls, 0);
+        job_free(job);
+    }
+}
+
 /* --- without memory ---------------------------------------------------------------------------------------------- */
 
 static unsigned allocations, fails_at;
@@ -295,6 +314,7 @@ int main(void)
         CASE(no_nonce_comes_twice),
         CASE(nonces_out_of_range_are_drawn_anew),
         CASE(a_key_without_its_numbers_is_used_with_libcrypto),
+        CASE(a_key_of_another_type_than_the_scheme_is_refused),
         CASE(any_allocation_may_fail),
     };
     rig_prepare();
