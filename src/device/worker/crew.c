@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/worker/crew.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -182,6 +183,8 @@ static unsigned take(struct worker *w, struct milgi__crew_qp *qp, int lane, stru
     default: return milgi__lane_take(&qp->lane[lane], ops, 1, workers);
     }
 }
+
+static_assert(RECORDS_AT_ONCE <= MILGI__CREW_TOGETHER, "serve() has room for either");
 
 /* Takes from the lanes of one kind and performs what it got. */
 static bool serve(struct worker *w, int lane)
