@@ -142,11 +142,40 @@ function(milgi_objects name)
     ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/gen)
   target_compile_definitions(${name} PRIVATE MILGI_BUILDING)
   target_link_libraries(${name} PRIVATE Threads::Threads ${device_packages})
+  if(MILGI_WHOLE)
+    target_compile_options(${name} PRIVATE -flto --param=max-inline-insns-auto=30 --param=inline-min-speedup=15)
+  endif()
+endfunction()
+
+# All objects as one, which the compiler has optimised as a whole: what is asked across rooms is inlined then. Whoever
+# links it needs no compiler for that, and sees an object like any other. Without MILGI_WHOLE: the objects themselves.
+function(milgi_whole result) # objects of the library follow
+  list(TRANSFORM ARGN REPLACE "^(.+)$" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+  if(MILGI_WHOLE)
+    list(JOIN ARGN "+" file)
+    set(whole ${PROJECT_BINARY_DIR}/${file}.o)
+    get_property(known GLOBAL PROPERTY milgi_whole)
+    if(NOT whole IN_LIST known)
+      separate_arguments(flags UNIX_COMMAND "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_RELEASE}")
+      add_custom_command(OUTPUT ${whole}
+        COMMAND ${CMAKE_C_COMPILER} ${flags} -fPIC -ffunction-sections -r -nostdlib -flto=auto
+          -flinker-output=nolto-rel -o ${whole} ${objects}
+        DEPENDS ${objects} COMMAND_EXPAND_LISTS VERBATIM COMMENT "Optimising ${file} as a whole")
+      add_custom_target(${file}-whole DEPENDS ${whole})
+      set_property(GLOBAL APPEND PROPERTY milgi_whole ${whole})
+    endif()
+    set(objects ${whole})
+  endif()
+  set(${result} ${objects} PARENT_SCOPE)
 endfunction()
 
 function(milgi_library name type) # objects of the library follow
-  list(TRANSFORM ARGN REPLACE "^(.+)$" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+  milgi_whole(objects ${ARGN})
   add_library(${name} ${type} ${objects} ${crypto_mb_objects})
+  if(MILGI_WHOLE)
+    list(JOIN ARGN "+" file)
+    add_dependencies(${name} ${file}-whole)
+  endif()
   set_target_properties(${name} PROPERTIES LINKER_LANGUAGE C)
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
