@@ -22,8 +22,6 @@ function(milgi_testlib name lib)
     set(scope INTERFACE)
   endif()
   target_include_directories(${name} ${scope} ${PROJECT_SOURCE_DIR}/tests/lib ${PROJECT_SOURCE_DIR}/tests)
-  target_compile_definitions(${name} ${scope}
-    MILGI_TESTS_DIR="${PROJECT_SOURCE_DIR}/tests" MILGI_BUILD_DIR="${PROJECT_BINARY_DIR}")
   if(CMOCKA_FOUND)
     target_link_libraries(${name} ${scope} PkgConfig::CMOCKA)
   endif()
