@@ -81,8 +81,8 @@ run_ctest() {
     shift
     mkdir -p "$logs"
     out=$logs/ctest-$preset.$$
-    # Seen while it runs: each test has its line.
-    (cd "$root/build/$preset" && ctest -j "$(jobs_n)" --output-on-failure --no-tests=error "$@") 2>&1 | tee "$out" || rc=$?
+    # Seen while it runs: each test has its line. Those that compute take two of these jobs (tests/CMakeLists.txt).
+    (cd "$root/build/$preset" && ctest -j $((2 * $(jobs_n))) --output-on-failure --no-tests=error "$@") 2>&1 | tee "$out" || rc=$?
     all=$(sed -nE 's/^[0-9]+% tests passed, [0-9]+ tests failed out of ([0-9]+)$/\1/p' "$out")
     failed=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of [0-9]+$/\1/p' "$out")
     rm -f "$out"
