@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A config from the flags. What Milgi has no setting for is said to be absent, never left out. */
+#include "shim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TLS10 0x0301
+#define TLS12 0x0303
+#define TLS13 0x0304
+#define NAME "test" /* in the runner's certificates */
+
+/* --- versions --------------------------------------------------------------------------------------------------- */
+
+static bool wants(const struct shim_options *o, uint16_t version)
+{
+    const bool off[] = { o->no_tls1, o->no_tls11, o->no_tls12, o->no_tls13 };
+    return !off[version - TLS10] && version >= o->min_version && (!o->max_version || version <= o->max_version);
+}
+
+bool shim_wants_older(const struct shim_options *o)
+{
+    for (uint16_t version = TLS10; version < TLS13; version++) {
+        if (wants(o, version))
+            return true;
+    }
+    return false;
+}
+
+static int check_versions(const struct shim_options *o, const char **why)
+{
+    if (wants(o, TLS13))
+        return 0;
+    *why = wants(o, TLS12) ? "TLS 1.2" : "versions below TLS 1.2";
+    return SHIM_ABSENT;
+}
+
+/* --- lists ------------------------------------------------------------------------------------------------------ */
+
+/* Names of suites in BoringSSL's language; of those that TLS 1.3 has not, none is negotiated in it. */
+static int set_suites(struct milgi_config *config, const char *names, const char **why)
+{
+    uint16_t suites[SHIM_LIST_MAX];
+    size_t n = 0;
+    while (*names && n < SHIM_LIST_MAX) {
+        char name[64];
+        size_t len = strcspn(names, ":");
+        snprintf(name, sizeof name, "%.*s", (int)len, names);
+        uint16_t suite = milgi_suite_by_name(name);
+        if (suite)
+            suites[n++] = suite;
+        names += len + (names[len] == ':');
+    }
+    if (n && !milgi_config_set_suites(config, suites, n))
+        return 0;
+    *why = "suites that are not those of TLS 1.3";
+    return SHIM_ABSENT;
+}
+
+static bool is_prefix(const struct shim_numbers *some, const struct shim_numbers *all)
+{
+    return some->n <= all->n && !memcmp(some->v, all->v, some->n * sizeof *some->v);
+}
+
+static int set_groups(struct milgi_config *config, const struct shim_options *o, const char **why)
+{
+    const struct shim_numbers *curves = &o->curves, *shares = &o->key_shares;
+    if (curves->n && milgi_config_set_groups(config, curves->v, curves->n)) {
+        *why = "a group that Milgi has not";
+        return SHIM_ABSENT;
+    }
+    if (!shares->n || o->server)
+        return 0;
+    if (is_prefix(shares, curves) && !milgi_config_set_key_shares(config, shares->n))
+        return 0;
+    *why = "key shares other than those of the first groups";
+    return SHIM_ABSENT;
+}
+
+/* All that TLS 1.3 has; what one would sign with and what one takes are one list, so it is not cut short. */
+static const uint16_t schemes[] = { 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0807, 0x0809, 0x080a, 0x080b };
+
+static bool has(const uint16_t *list, size_t n, uint16_t value)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] == value)
+            return true;
+    }
+    return false;
+}
+
+static void add_scheme(struct shim_numbers *list, uint16_t scheme)
+{
+    bool known = has(schemes, sizeof schemes / sizeof *schemes, scheme) && milgi_scheme_name(scheme);
+    if (known && !has(list->v, list->n, scheme))
+        list->v[list->n++] = scheme;
+}
+
+static int choose_schemes(struct milgi_config *config, const struct shim_options *o, const char **why)
+{
+    const struct shim_numbers *sign = &o->credential[0].signing_prefs, *verify = &o->verify_prefs;
+    const struct shim_numbers *prefs = sign->n ? sign : verify;
+    bool both = o->server ? o->require_any_client_certificate || o->verify_peer : o->credential[0].cert_file != NULL;
+    struct shim_numbers list = { .n = 0 };
+    bool own = sign->n && verify->n;
+    for (size_t i = 1; i <= o->credentials_n; i++)
+        own |= o->credential[i].signing_prefs.n > 0;
+    for (size_t i = 0; i < prefs->n; i++)
+        add_scheme(&list, prefs->v[i]);
+    if (own || (prefs->n && !list.n)) {
+        *why = own ? "signature schemes of a credential's own" : "signature schemes that are not those of TLS 1.3";
+        return SHIM_ABSENT;
+    }
+    bool whole = sign->n ? !o->server || both : o->server || both; /* the list is also one of the other kind */
+    for (size_t i = 0; prefs->n && whole && i < sizeof schemes / sizeof *schemes; i++)
+        add_scheme(&list, schemes[i]);
+    return prefs->n && milgi_config_set_signature_schemes(config, list.v, list.n) ? 1 : 0;
+}
+
+/* A list as it is on the wire, as strings. */
+static int set_alpn(struct milgi_config *config, const char *wire, const char **why)
+{
+    char text[1024];
+    const char *protocols[SHIM_LIST_MAX];
+    size_t n = 0, at = 0, used = 0, len = strlen(wire);
+    while (at < len && n < SHIM_LIST_MAX) {
+        size_t one = (uint8_t)wire[at++];
+        if (one > len - at || used + one + 1 > sizeof text)
+            break;
+        protocols[n++] = memcpy(text + used, wire + at, one);
+        text[used + one] = '\0';
+        used += one + 1;
+        at += one;
+    }
+    if (at == len && !milgi_config_set_alpn(config, protocols, n))
+        return 0;
+    *why = "a malformed list of application protocols";
+    return SHIM_ABSENT;
+}
+
+/* --- who -------------------------------------------------------------------------------------------------------- */
+
+static int add_credentials(struct shim_config *made, const struct shim_options *o, const char **why)
+{
+    for (size_t n = 0; n <= o->credentials_n; n++) {
+        size_t i = (n + 1) % (o->credentials_n + 1); /* the default one comes last */
+        const struct shim_credential *from = &o->credential[i];
+        if (!from->cert_file)
+            continue;
+        int rv = milgi_credential_new_file(from->cert_file, from->key_file, &made->credential[i]);
+        if (rv == MILGI_EWEAK || rv == MILGI_EUNSUPPORTED) {
+            *why = rv == MILGI_EWEAK ? "keys that are too weak" : "a kind of key that Milgi has not";
+            return SHIM_ABSENT;
+        }
+        if (!rv)
+            rv = milgi_config_add_credential(made->config, made->credential[i]);
+        if (rv) {
+            *why = milgi_error_text(rv);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/*
+ * The runner's roots where they are known. A server that is told of none asks for certificates all the same: then those
+ * of its own will do.
+ */
+static int set_trust(struct shim_config *made, const struct shim_options *o, const char **why)
+{
+    struct milgi_trust *trust;
+    const char *file = o->trust_cert && o->trust_cert[0] ? o->trust_cert : o->credential[o->credentials_n].cert_file;
+    int rv = milgi_trust_new_file(file, &trust);
+    if (!rv) {
+        rv = milgi_config_set_trust(made->config, trust);
+        milgi_trust_unref(trust);
+    }
+    if (rv)
+        *why = milgi_error_text(rv);
+    return rv ? 1 : 0;
+}
+
+static int set_client_auth(struct shim_config *made, const struct shim_options *o, const char **why)
+{
+    if (!o->require_any_client_certificate && !o->verify_peer)
+        return 0;
+    int rv = set_trust(made, o, why);
+    enum milgi_client_auth mode = o->verify_peer ? MILGI_CLIENT_AUTH_OPTIONAL : MILGI_CLIENT_AUTH_REQUIRED;
+    return !rv && milgi_config_set_client_auth(made->config, mode) ? 1 : rv;
+}
+
+/* BoringSSL's shim takes any server, and asks for none by its name. */
+static int set_peer(struct shim_config *made, const struct shim_options *o, const char **why)
+{
+    if (o->server)
+        return set_client_auth(made, o, why);
+    made->server_name = o->host_name;
+    if (!o->verified || o->host_name || !o->trust_cert || !o->trust_cert[0])
+        return milgi_config_dangerously_accept_any_server(made->config);
+    made->server_name = NAME;
+    return set_trust(made, o, why);
+}
+
+/* --- all -------------------------------------------------------------------------------------------------------- */
+
+static int set_limits(struct milgi_config *config, const struct shim_options *o, const char **why)
+{
+    int rv = 0;
+    if (o->max_cert_list)
+        rv = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_MESSAGE, o->max_cert_list);
+    if (!rv && o->max_send_fragment)
+        rv = milgi_config_set_limit(config, MILGI_LIMIT_RECORD, o->max_send_fragment);
+    if (!rv)
+        return 0;
+    *why = "a limit out of range";
+    return SHIM_ABSENT;
+}
+
+static int fill(struct shim_config *made, const struct shim_options *o, const char **why)
+{
+    struct milgi_config *config = made->config;
+    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (o->server ? MILGI_DECIDE_ALPN : 0);
+    int rv = add_credentials(made, o, why);
+    if (!rv)
+        rv = set_peer(made, o, why);
+    if (!rv && o->cipher)
+        rv = set_suites(config, o->cipher, why);
+    if (!rv)
+        rv = set_groups(config, o, why);
+    if (!rv)
+        rv = choose_schemes(config, o, why);
+    if (!rv && o->advertise_alpn && !o->server)
+        rv = set_alpn(config, o->advertise_alpn, why);
+    if (!rv)
+        rv = set_limits(config, o, why);
+    if (!rv)
+        rv = milgi_config_set_ask(config, ask) ? 1 : 0;
+    return rv;
+}
+
+int shim_config(const struct shim_options *o, milgi_keylog_cb keylog, void *ctx, struct shim_config *made,
+    const char **why)
+{
+    *made = (struct shim_config){ .config = milgi_config_new(o->server ? MILGI_SERVER : MILGI_CLIENT) };
+    *why = "no config";
+    int rv = check_versions(o, why);
+    if (!rv)
+        rv = fill(made, o, why);
+    if (!rv)
+        rv = milgi_config_set_keylog(made->config, keylog, ctx) || milgi_config_freeze(made->config, why) ? 1 : 0;
+    if (rv)
+        shim_config_fini(made);
+    return rv;
+}
+
+void shim_config_fini(struct shim_config *made)
+{
+    for (size_t i = 0; i <= SHIM_CREDENTIALS_MAX; i++)
+        milgi_credential_unref(made->credential[i]);
+    milgi_config_unref(made->config);
+    *made = (struct shim_config){ 0 };
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the connection says, and what is answered. */
+#include "shim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_SIZE 512 /* a record is echoed in several pieces */
+
+/* --- decisions -------------------------------------------------------------------------------------------------- */
+
+static void decide(
+    struct shim_exchange *x, const struct milgi_decision *decision, enum milgi_verdict verdict, void *with)
+{
+    int rv = milgi_decide(x->late->engine, *decision, verdict, with);
+    if (rv && rv != MILGI_ESTALE)
+        shim_complain(x, "a decision was answered wrongly: %s", milgi_error_text(rv));
+}
+
+/* The protocols that the client offers, as they came. */
+static void check_offer(struct shim_exchange *x, const struct milgi_decision_info *info)
+{
+    uint8_t wire[1024];
+    size_t len = 0;
+    const char *expected = x->options->expect_advertised_alpn;
+    for (size_t i = 0; expected && i < info->alpn_n && len + 1 + info->alpn[i].len <= sizeof wire; i++) {
+        wire[len++] = (uint8_t)info->alpn[i].len;
+        memcpy(wire + len, info->alpn[i].data, info->alpn[i].len);
+        len += info->alpn[i].len;
+    }
+    if (expected && (len != strlen(expected) || memcmp(wire, expected, len) != 0))
+        shim_complain(x, "other application protocols were offered than expected");
+}
+
+static void answer_alpn(
+    struct shim_exchange *x, const struct milgi_decision *decision, const struct milgi_decision_info *info)
+{
+    const struct shim_options *o = x->options;
+    check_offer(x, info);
+    if (o->reject_alpn)
+        decide(x, decision, MILGI_REFUSE, NULL);
+    else if (o->select_alpn && !o->decline_alpn)
+        decide(x, decision, MILGI_ACCEPT, (void *)(uintptr_t)o->select_alpn);
+    else
+        decide(x, decision, MILGI_DEFAULT, NULL);
+}
+
+void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision)
+{
+    const struct shim_options *o = x->options;
+    struct milgi_decision_info info;
+    if (milgi_decision_info(x->late->engine, *decision, &info))
+        return; /* the connection has failed meanwhile */
+    if (decision->kind == MILGI_DECIDE_ALPN) {
+        answer_alpn(x, decision, &info);
+        return;
+    }
+    bool peer = decision->kind == MILGI_DECIDE_PEER;
+    int alert = o->use_custom_verify_callback ? MILGI_ALERT_CERTIFICATE_UNKNOWN : MILGI_ALERT_HANDSHAKE_FAILURE;
+    if (peer && o->verify_fail && info.chain_n) /* with the alerts of BoringSSL's callbacks */
+        milgi_conn_abort(x->conn, alert);
+    else if (!peer && o->fail_cert_callback)
+        milgi_conn_abort(x->conn, MILGI_ALERT_INTERNAL_ERROR);
+    else
+        decide(x, decision, !peer && o->fail_early_callback ? MILGI_REFUSE : MILGI_DEFAULT, NULL);
+}
+
+static void on_decide(struct milgi_conn *conn, void *arg, const struct milgi_decision *decision)
+{
+    struct shim_exchange *x = arg;
+    (void)conn;
+    if (x->options->async)
+        shim_late_keep(x->late, decision);
+    else
+        shim_answer(x, decision);
+}
+
+/* --- data ------------------------------------------------------------------------------------------------------- */
+
+static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t n)
+{
+    struct shim_exchange *x = arg;
+    struct shim_output *out = &x->out;
+    (void)conn;
+    if (out->n + n > out->cap) {
+        size_t cap = 2 * (out->n + n);
+        struct milgi_iov *grown = realloc(out->iov, cap * sizeof *grown);
+        if (!grown) {
+            shim_complain(x, "no memory");
+            return;
+        }
+        out->iov = grown;
+        out->cap = cap;
+    }
+    memcpy(out->iov + out->n, iov, n * sizeof *iov);
+    out->n += n;
+}
+
+static void echo(struct shim_exchange *x, const uint8_t *data, size_t len)
+{
+    uint8_t back[16384];
+    const struct shim_options *o = x->options;
+    size_t most = o->read_size && o->read_size < sizeof back ? o->read_size : READ_SIZE;
+    for (size_t at = 0; at < len && !x->failed; at += most) {
+        size_t n = len - at < most ? len - at : most;
+        for (size_t i = 0; i < n; i++)
+            back[i] = data[at + i] ^ 0xff;
+        if (o->key_update && milgi_conn_update_keys(x->conn, false) < 0)
+            shim_complain(x, "keys cannot be updated");
+        if (milgi_conn_write(x->conn, back, n) < 0)
+            shim_complain(x, "what was read cannot be echoed");
+        if (o->key_update_before_read && milgi_conn_update_keys(x->conn, false) < 0)
+            shim_complain(x, "keys cannot be updated");
+    }
+}
+
+static void check_exporter(struct shim_exchange *x)
+{
+    uint8_t byte;
+    if (milgi_conn_export(x->conn, "label", NULL, 0, &byte, 1))
+        shim_complain(x, "failed to export keying material");
+}
+
+static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t n)
+{
+    struct shim_exchange *x = arg;
+    x->out.allowed = UINT64_MAX;
+    x->out.held = false;
+    if (x->options->use_exporter_between_reads)
+        check_exporter(x);
+    for (size_t i = 0; i < n; i++) {
+        if (x->options->shim_shuts_down)
+            milgi_conn_consumed(conn, slices[i].len);
+        else
+            echo(x, slices[i].data, slices[i].len);
+        x->owed += x->options->shim_shuts_down ? 0 : slices[i].len;
+    }
+    if (!milgi_conn_output_full(conn)) {
+        milgi_conn_consumed(conn, x->owed);
+        x->owed = 0;
+    }
+}
+
+static void on_room(struct milgi_conn *conn, void *arg)
+{
+    struct shim_exchange *x = arg;
+    milgi_conn_consumed(conn, x->owed);
+    x->owed = 0;
+}
+
+/* --- from the beginning to the end ------------------------------------------------------------------------------ */
+
+static void shut(struct shim_exchange *x)
+{
+    if (x->shut)
+        return;
+    x->shut = true;
+    x->out.held = false;
+    if (x->options->check_close_notify)
+        milgi_conn_shutdown(x->conn);
+}
+
+static void on_established(struct milgi_conn *conn, void *arg)
+{
+    struct shim_exchange *x = arg;
+    const struct shim_options *o = x->options;
+    struct milgi_conn_info info;
+    milgi_conn_info(conn, &info);
+    x->established = true;
+    if (o->handshake_never_done)
+        shim_complain(x, "the handshake was completed");
+    shim_expect(x, &info);
+    if (x->failed)
+        return;
+    shim_first_writes(x);
+    if (o->send_alert)
+        return;
+    if (o->shim_shuts_down)
+        shut(x);
+    else if (o->key_update_before_read && milgi_conn_update_keys(conn, false) < 0)
+        shim_complain(x, "keys cannot be updated");
+}
+
+static void on_alert(struct milgi_conn *conn, void *arg, int alert)
+{
+    struct shim_exchange *x = arg;
+    (void)conn;
+    if (alert != MILGI_ALERT_CLOSE_NOTIFY)
+        return;
+    x->close_notify_received = true;
+    if (x->established)
+        shut(x);
+}
+
+static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
+{
+    struct shim_exchange *x = arg;
+    (void)conn;
+    x->closed = true;
+    x->reason = *reason;
+}
+
+void shim_keylog(void *exchange, const char *line)
+{
+    static const char *const labels[] = { "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 " };
+    struct shim_exchange *x = exchange;
+    for (int i = 0; i < 2; i++) {
+        const char *hex = strncmp(line, labels[i], strlen(labels[i])) == 0 ? strrchr(line, ' ') : NULL;
+        for (size_t n = 0; hex && n < SHIM_SECRET_MAX && sscanf(hex + 1 + 2 * n, "%2hhx", &x->secret[i][n]) == 1; n++)
+            x->secret_len = n + 1;
+    }
+}
+
+const struct milgi_events shim_events = {
+    .on_output = on_output,
+    .on_data = on_data,
+    .on_room = on_room,
+    .on_established = on_established,
+    .on_decide = on_decide,
+    .on_alert = on_alert,
+    .on_closed = on_closed,
+};

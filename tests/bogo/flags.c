@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The flags, as a table: what each sets, or why what it wants is not there. A flag whose row says MOOT asks for what is
+ * so in any case, and its row says why.
+ */
+#include "shim.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind {
+    ON,
+    NUMBER,
+    NUMBERS, /* one more of a list */
+    TEXT,
+    /* the same, in the last credential that was begun */
+    OF_CREDENTIAL,
+    NUMBERS_OF_CREDENTIAL,
+    NEW_CREDENTIAL,
+    MOOT,
+    ABSENT
+};
+
+struct flag {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+    const char *why;
+};
+
+#define FIELD(name) offsetof(struct shim_options, name)
+#define OF(name) offsetof(struct shim_credential, name)
+
+static const struct flag flags[] = {
+    /* where, who */
+    { "-port", NUMBER, FIELD(port), NULL },
+    { "-shim-id", NUMBER, FIELD(shim_id), NULL },
+    { "-ipv6", ON, FIELD(ipv6), NULL },
+    { "-server", ON, FIELD(server), NULL },
+    { "-allow-hint-mismatch", MOOT, 0, "no other process takes part in a handshake" },
+    { "-device", TEXT, FIELD(device), NULL },
+    { "-verified", ON, FIELD(verified), NULL },
+    { "-new-x509-credential", NEW_CREDENTIAL, 0, NULL },
+    { "-cert-file", OF_CREDENTIAL, OF(cert_file), NULL },
+    { "-key-file", OF_CREDENTIAL, OF(key_file), NULL },
+    { "-signing-prefs", NUMBERS_OF_CREDENTIAL, OF(signing_prefs), NULL },
+    { "-trust-cert", TEXT, FIELD(trust_cert), NULL },
+
+    /* what is negotiated */
+    { "-min-version", NUMBER, FIELD(min_version), NULL },
+    { "-max-version", NUMBER, FIELD(max_version), NULL },
+    { "-no-tls1", ON, FIELD(no_tls1), NULL },
+    { "-no-tls11", ON, FIELD(no_tls11), NULL },
+    { "-no-tls12", ON, FIELD(no_tls12), NULL },
+    { "-no-tls13", ON, FIELD(no_tls13), NULL },
+    { "-curves", NUMBERS, FIELD(curves), NULL },
+    { "-key-shares", NUMBERS, FIELD(key_shares), NULL },
+    { "-verify-prefs", NUMBERS, FIELD(verify_prefs), NULL },
+    { "-cipher", TEXT, FIELD(cipher), NULL },
+    { "-host-name", TEXT, FIELD(host_name), NULL },
+    { "-advertise-alpn", TEXT, FIELD(advertise_alpn), NULL },
+    { "-select-alpn", TEXT, FIELD(select_alpn), NULL },
+    { "-decline-alpn", ON, FIELD(decline_alpn), NULL },
+    { "-reject-alpn", ON, FIELD(reject_alpn), NULL },
+    { "-require-any-client-certificate", ON, FIELD(require_any_client_certificate), NULL },
+    { "-verify-peer", ON, FIELD(verify_peer), NULL },
+    { "-verify-fail", ON, FIELD(verify_fail), NULL },
+    { "-fail-cert-callback", ON, FIELD(fail_cert_callback), NULL },
+    { "-fail-early-callback", ON, FIELD(fail_early_callback), NULL },
+    { "-use-custom-verify-callback", ON, FIELD(use_custom_verify_callback), NULL },
+    { "-max-cert-list", NUMBER, FIELD(max_cert_list), NULL },
+    { "-max-send-fragment", NUMBER, FIELD(max_send_fragment), NULL },
+
+    /* what is done */
+    { "-async", ON, FIELD(async), NULL },
+    { "-shim-writes-first", ON, FIELD(shim_writes_first), NULL },
+    { "-shim-shuts-down", ON, FIELD(shim_shuts_down), NULL },
+    { "-check-close-notify", ON, FIELD(check_close_notify), NULL },
+    { "-send-alert", ON, FIELD(send_alert), NULL },
+    { "-key-update", ON, FIELD(key_update), NULL },
+    { "-key-update-before-read", ON, FIELD(key_update_before_read), NULL },
+    { "-write-different-record-sizes", ON, FIELD(write_different_record_sizes), NULL },
+    { "-read-with-unfinished-write", ON, FIELD(read_with_unfinished_write), NULL },
+    { "-use-exporter-between-reads", ON, FIELD(use_exporter_between_reads), NULL },
+    { "-handshake-never-done", ON, FIELD(handshake_never_done), NULL },
+    { "-export-keying-material", NUMBER, FIELD(export_keying_material), NULL },
+    { "-export-label", TEXT, FIELD(export_label), NULL },
+    { "-export-context", TEXT, FIELD(export_context), NULL },
+    { "-use-export-context", ON, FIELD(use_export_context), NULL },
+    { "-export-traffic-secrets", ON, FIELD(export_traffic_secrets), NULL },
+    { "-read-size", NUMBER, FIELD(read_size), NULL },
+    { "-implicit-handshake", ON, FIELD(implicit_handshake), NULL },
+    { "-partial-write", MOOT, 0, "what is given is taken whole" },
+    { "-use-early-callback", MOOT, 0, "a decision is asked for as soon as the ClientHello is there" },
+    { "-no-ticket", MOOT, 0, "no tickets are sent or used" },
+    { "-no-legacy-server-connect", MOOT, 0, "there is no renegotiation" },
+
+    /* what has to come of it */
+    { "-expect-version", NUMBER, FIELD(expect_version), NULL },
+    { "-expect-cipher", NUMBER, FIELD(expect_cipher), NULL },
+    { "-expect-curve-id", NUMBER, FIELD(expect_curve_id), NULL },
+    { "-expect-peer-signature-algorithm", NUMBER, FIELD(expect_peer_signature_algorithm), NULL },
+    { "-expect-selected-credential", TEXT, FIELD(expect_selected_credential), NULL },
+    { "-expect-hrr", ON, FIELD(expect_hrr), NULL },
+    { "-expect-no-hrr", ON, FIELD(expect_no_hrr), NULL },
+    { "-expect-server-name", TEXT, FIELD(expect_server_name), NULL },
+    { "-expect-no-server-name", ON, FIELD(expect_no_server_name), NULL },
+    { "-expect-alpn", TEXT, FIELD(expect_alpn), NULL },
+    { "-expect-advertised-alpn", TEXT, FIELD(expect_advertised_alpn), NULL },
+    { "-expect-peer-cert-file", TEXT, FIELD(expect_peer_cert_file), NULL },
+    { "-expect-no-peer-cert", ON, FIELD(expect_no_peer_cert), NULL },
+    { "-expect-verify-result", ON, FIELD(expect_verify_result), NULL },
+    { "-expect-no-secure-renegotiation", ON, FIELD(expect_no_secure_renegotiation), NULL },
+    { "-expect-secure-renegotiation", MOOT, 0, "TLS 1.3 has nothing that could be renegotiated insecurely" },
+    { "-expect-extended-master-secret", MOOT, 0, "all secrets of TLS 1.3 depend on the whole handshake" },
+    { "-expect-no-session", MOOT, 0, "no session is kept" },
+    { "-expect-no-session-id", MOOT, 0, "no session is kept" },
+
+    /* what is not there */
+    { "-dtls", ABSENT, 0, "DTLS" },
+    { "-mtu", ABSENT, 0, "DTLS" },
+    { "-srtp-profiles", ABSENT, 0, "DTLS" },
+    { "-initial-timeout-duration-ms", ABSENT, 0, "DTLS" },
+    { "-quic", ABSENT, 0, "QUIC" },
+    { "-quic-transport-params", ABSENT, 0, "QUIC" },
+    { "-expect-quic-transport-params", ABSENT, 0, "QUIC" },
+    { "-quic-use-legacy-codepoint", ABSENT, 0, "QUIC" },
+    { "-quic-early-data-context", ABSENT, 0, "QUIC" },
+    { "-resume-count", ABSENT, 0, "resumption" },
+    { "-expect-session-miss", ABSENT, 0, "resumption" },
+    { "-expect-session-id", ABSENT, 0, "resumption" },
+    { "-expect-ticket-renewal", ABSENT, 0, "resumption" },
+    { "-expect-ticket-age-skew", ABSENT, 0, "resumption" },
+    { "-expect-ticket-supports-early-data", ABSENT, 0, "early data" },
+    { "-use-ticket-callback", ABSENT, 0, "resumption" },
+    { "-use-ticket-aead-callback", ABSENT, 0, "resumption" },
+    { "-renew-ticket", ABSENT, 0, "resumption" },
+    { "-skip-ticket", ABSENT, 0, "resumption" },
+    { "-ticket-key", ABSENT, 0, "resumption" },
+    { "-reverify-on-resume", ABSENT, 0, "resumption" },
+    { "-resumption-delay", ABSENT, 0, "resumption" },
+    { "-resumption-across-names-enabled", ABSENT, 0, "resumption" },
+    { "-expect-resumable-across-names", ABSENT, 0, "resumption" },
+    { "-expect-not-resumable-across-names", ABSENT, 0, "resumption" },
+    { "-retain-only-sha256-client-cert", ABSENT, 0, "resumption" },
+    { "-expect-sha256-client-cert", ABSENT, 0, "resumption" },
+    { "-enable-early-data", ABSENT, 0, "early data" },
+    { "-early-write-after-message", ABSENT, 0, "early data" },
+    { "-expect-accept-early-data", ABSENT, 0, "early data" },
+    { "-expect-reject-early-data", ABSENT, 0, "early data" },
+    { "-expect-no-offer-early-data", ABSENT, 0, "early data" },
+    { "-expect-early-data-reason", ABSENT, 0, "early data" },
+    { "-psk", ABSENT, 0, "PSK suites of TLS 1.2" },
+    { "-psk-identity", ABSENT, 0, "PSK suites of TLS 1.2" },
+    { "-new-psk-credential", ABSENT, 0, "external PSKs" },
+    { "-psk-importer-key", ABSENT, 0, "external PSKs" },
+    { "-psk-importer-identity", ABSENT, 0, "external PSKs" },
+    { "-psk-importer-context", ABSENT, 0, "external PSKs" },
+    { "-psk-importer-sha256", ABSENT, 0, "external PSKs" },
+    { "-psk-importer-sha384", ABSENT, 0, "external PSKs" },
+    { "-new-delegated-credential", ABSENT, 0, "delegated credentials" },
+    { "-delegated-credential", ABSENT, 0, "delegated credentials" },
+    { "-new-spake2plusv1-credential", ABSENT, 0, "PAKE" },
+    { "-pake-context", ABSENT, 0, "PAKE" },
+    { "-pake-client-id", ABSENT, 0, "PAKE" },
+    { "-pake-server-id", ABSENT, 0, "PAKE" },
+    { "-pake-password", ABSENT, 0, "PAKE" },
+    { "-wrong-pake-role", ABSENT, 0, "PAKE" },
+    { "-new-rpk-credential", ABSENT, 0, "raw public keys" },
+    { "-accepted-peer-cert-types", ABSENT, 0, "raw public keys" },
+    { "-available-client-cert-types", ABSENT, 0, "raw public keys" },
+    { "-expect-peer-certificate-type", ABSENT, 0, "raw public keys" },
+    { "-expect-peer-rpk-sha256", ABSENT, 0, "raw public keys" },
+    { "-enable-ech-grease", ABSENT, 0, "ECH" },
+    { "-reject-unusable-ech-config", ABSENT, 0, "ECH" },
+    { "-ech-server-config", ABSENT, 0, "ECH" },
+    { "-ech-server-key", ABSENT, 0, "ECH" },
+    { "-ech-is-retry-config", ABSENT, 0, "ECH" },
+    { "-ech-config-list", ABSENT, 0, "ECH" },
+    { "-expect-ech-accept", ABSENT, 0, "ECH" },
+    { "-expect-ech-name-override", ABSENT, 0, "ECH" },
+    { "-expect-no-ech-name-override", ABSENT, 0, "ECH" },
+    { "-expect-ech-retry-configs", ABSENT, 0, "ECH" },
+    { "-expect-no-ech-retry-configs", ABSENT, 0, "ECH" },
+    { "-fail-early-callback-ech-rewind", ABSENT, 0, "ECH" },
+    { "-advertise-npn", ABSENT, 0, "NPN" },
+    { "-advertise-empty-npn", ABSENT, 0, "NPN" },
+    { "-expect-next-proto", ABSENT, 0, "NPN" },
+    { "-expect-no-next-proto", ABSENT, 0, "NPN" },
+    { "-select-next-proto", ABSENT, 0, "NPN" },
+    { "-select-empty-next-proto", ABSENT, 0, "NPN" },
+    { "-expect-channel-id", ABSENT, 0, "channel ID" },
+    { "-enable-channel-id", ABSENT, 0, "channel ID" },
+    { "-send-channel-id", ABSENT, 0, "channel ID" },
+    { "-application-settings", ABSENT, 0, "ALPS" },
+    { "-defer-alps", ABSENT, 0, "ALPS" },
+    { "-expect-peer-application-settings", ABSENT, 0, "ALPS" },
+    { "-alps-use-new-codepoint", ABSENT, 0, "ALPS" },
+    { "-enable-ocsp-stapling", ABSENT, 0, "OCSP" },
+    { "-expect-ocsp-response", ABSENT, 0, "OCSP" },
+    { "-ocsp-response", ABSENT, 0, "OCSP" },
+    { "-use-ocsp-callback", ABSENT, 0, "OCSP" },
+    { "-set-ocsp-in-callback", ABSENT, 0, "OCSP" },
+    { "-decline-ocsp-callback", ABSENT, 0, "OCSP" },
+    { "-fail-ocsp-callback", ABSENT, 0, "OCSP" },
+    { "-enable-signed-cert-timestamps", ABSENT, 0, "signed certificate timestamps" },
+    { "-expect-signed-cert-timestamps", ABSENT, 0, "signed certificate timestamps" },
+    { "-signed-cert-timestamps", ABSENT, 0, "signed certificate timestamps" },
+    { "-install-cert-compression-algs", ABSENT, 0, "certificate compression" },
+    { "-install-one-cert-compression-alg", ABSENT, 0, "certificate compression" },
+    { "-expect-peer-match-trust-anchor", ABSENT, 0, "trust anchor identifiers" },
+    { "-expect-no-peer-match-trust-anchor", ABSENT, 0, "trust anchor identifiers" },
+    { "-expect-peer-available-trust-anchors", ABSENT, 0, "trust anchor identifiers" },
+    { "-requested-trust-anchors", ABSENT, 0, "trust anchor identifiers" },
+    { "-available-trust-anchors", ABSENT, 0, "trust anchor identifiers" },
+    { "-cert-properties", ABSENT, 0, "trust anchor identifiers" },
+    { "-must-match-issuer", ABSENT, 0, "certificates chosen by authorities" },
+    { "-use-client-ca-list", ABSENT, 0, "certificates chosen by authorities" },
+    { "-expect-client-ca-list", ABSENT, 0, "certificates chosen by authorities" },
+    { "-request-server-padding", ABSENT, 0, "padding that is asked for" },
+    { "-expect-server-sent-requested-padding", ABSENT, 0, "padding that is asked for" },
+    { "-server-supports-padding", ABSENT, 0, "padding that is asked for" },
+    { "-expect-total-renegotiations", ABSENT, 0, "renegotiation" },
+    { "-renegotiate-once", ABSENT, 0, "renegotiation" },
+    { "-renegotiate-freely", ABSENT, 0, "renegotiation" },
+    { "-renegotiate-ignore", ABSENT, 0, "renegotiation" },
+    { "-renegotiate-explicit", ABSENT, 0, "renegotiation" },
+    { "-forbid-renegotiation-after-handshake", ABSENT, 0, "renegotiation" },
+    { "-fallback-scsv", ABSENT, 0, "falling back" },
+    { "-false-start", ABSENT, 0, "TLS 1.2" },
+    { "-allow-false-start-without-alpn", ABSENT, 0, "TLS 1.2" },
+    { "-tls-unique", ABSENT, 0, "TLS 1.2" },
+    { "-expect-certificate-types", ABSENT, 0, "TLS 1.2" },
+    { "-cbc-record-splitting", ABSENT, 0, "CBC suites" },
+    { "-handshake-hints", ABSENT, 0, "split handshakes" },
+    { "-handshaker-path", ABSENT, 0, "split handshakes" },
+    { "-handshaker-resume", ABSENT, 0, "split handshakes" },
+    { "-jdk11-workaround", ABSENT, 0, "workarounds for faulty peers" },
+    { "-enable-grease", ABSENT, 0, "GREASE" },
+    { "-permute-extensions", ABSENT, 0, "extensions in another order" },
+    { "-no-key-shares", ABSENT, 0, "a ClientHello without key shares" },
+    { "-curves-flags", ABSENT, 0, "groups of equal preference" },
+    { "-server-supported-groups-hint", ABSENT, 0, "key shares by what the server is known to take" },
+    { "-server-preference", ABSENT, 0, "the client's order of suites" },
+    { "-expect-cipher-aes", ABSENT, 0, "the client's order of suites" },
+    { "-expect-cipher-no-aes", ABSENT, 0, "the client's order of suites" },
+    { "-expect-peer-verify-pref", ABSENT, 0, "a view of the peer's list" },
+    { "-select-empty-alpn", ABSENT, 0, "an empty application protocol" },
+    { "-allow-unknown-alpn-protos", ABSENT, 0, "application protocols that were not offered" },
+    { "-no-server-name-ack", ABSENT, 0, "a server that does not say that it heeds server_name" },
+    { "-install-ddos-callback", ABSENT, 0, "a call before the decisions" },
+    { "-fail-ddos-callback", ABSENT, 0, "a call before the decisions" },
+    { "-use-old-client-cert-callback", ABSENT, 0, "calls of BoringSSL's own" },
+    { "-expect-msg-callback", ABSENT, 0, "a view of each message" },
+    { "-peek-then-read", ABSENT, 0, "data that is looked at and left" },
+    { "-handshake-twice", ABSENT, 0, "a handshake that is called for" },
+    { "-no-op-extra-handshake", ABSENT, 0, "a handshake that is called for" },
+    { "-private-key-delay-ms", ABSENT, 0, "DTLS" },
+    { "-fips-202205", ABSENT, 0, "policies by name" },
+    { "-wpa-202304", ABSENT, 0, "policies by name" },
+    { "-cnsa-202407", ABSENT, 0, "policies by name" },
+    { "-cnsa1-202603", ABSENT, 0, "policies by name" },
+    { "-cnsa2-202603", ABSENT, 0, "policies by name" },
+    { "-census", ABSENT, 0, "only the names of the tests are wanted" },
+    { "-wait-for-debugger", ABSENT, 0, "waiting for a debugger" },
+    { "-write-settings", ABSENT, 0, "settings for a fuzzer" },
+    { "-fuzzer-mode", ABSENT, 0, "settings for a fuzzer" },
+};
+
+static char reason[256];
+
+static int say(int status, const char **why, const char *text, const char *of)
+{
+    snprintf(reason, sizeof reason, "%s%s", text, of);
+    *why = reason;
+    return status;
+}
+
+static const struct flag *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        if (!strcmp(flags[i].name, name))
+            return &flags[i];
+    }
+    return NULL;
+}
+
+/* "-on-resume-verify-fail": |prefix| "-on-resume" is taken off, and "-verify-fail" is left. */
+static bool take_prefix(const char **name, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (strncmp(*name, prefix, len) != 0 || (*name)[len] != '-')
+        return false;
+    *name += len;
+    return true;
+}
+
+static bool read_number(const char *text, uint64_t *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && !*end && !errno;
+}
+
+static bool add_number(struct shim_numbers *list, const char *text)
+{
+    uint64_t value;
+    if (!read_number(text, &value) || value > UINT16_MAX || list->n == SHIM_LIST_MAX)
+        return false;
+    list->v[list->n++] = (uint16_t)value;
+    return true;
+}
+
+static bool set(struct shim_options *options, const struct flag *flag, const char *value)
+{
+    uint8_t *field = (uint8_t *)options + flag->offset;
+    uint8_t *of = (uint8_t *)&options->credential[options->credentials_n] + flag->offset;
+    switch (flag->kind) {
+    case ON:
+        *(bool *)(void *)field = true;
+        return true;
+    case NUMBER:
+        return read_number(value, (uint64_t *)(void *)field);
+    case NUMBERS:
+        return add_number((struct shim_numbers *)(void *)field, value);
+    case TEXT:
+        *(const char **)(void *)field = value;
+        return true;
+    case OF_CREDENTIAL:
+        *(const char **)(void *)of = value;
+        return true;
+    case NUMBERS_OF_CREDENTIAL:
+        return add_number((struct shim_numbers *)(void *)of, value);
+    case NEW_CREDENTIAL:
+        return ++options->credentials_n <= SHIM_CREDENTIALS_MAX;
+    default:
+        return true;
+    }
+}
+
+static bool takes_value(enum kind kind)
+{
+    return kind != ON && kind != MOOT && kind != ABSENT && kind != NEW_CREDENTIAL;
+}
+
+int shim_flags(int argc, char **argv, struct shim_options options[SHIM_TURNS], const char **why)
+{
+    memset(options, 0, SHIM_TURNS * sizeof *options);
+    for (int i = 0; i < argc; i++) {
+        const char *name = argv[i], *value = NULL;
+        bool others = take_prefix(&name, "-on-handshaker"); /* a process that takes part in a handshake: none does */
+        take_prefix(&name, "-on-shim");
+        unsigned from = SHIM_INITIAL, to = SHIM_RETRY;
+        if (take_prefix(&name, "-on-initial"))
+            to = SHIM_INITIAL;
+        else if (take_prefix(&name, "-on-resume"))
+            from = to = SHIM_RESUME;
+        else if (take_prefix(&name, "-on-retry"))
+            from = SHIM_RETRY;
+        const struct flag *flag = find(name);
+        if (!flag)
+            return say(SHIM_ABSENT, why, "unknown flag ", name);
+        if (flag->kind == ABSENT)
+            return say(SHIM_ABSENT, why, flag->why, "");
+        if (takes_value(flag->kind) && ++i == argc)
+            return say(1, why, "no value behind ", name);
+        value = i < argc ? argv[i] : NULL;
+        for (unsigned turn = from; turn <= to && !others; turn++) {
+            if (!set(&options[turn], flag, value))
+                return say(1, why, "a value that makes no sense behind ", name);
+        }
+    }
+    return 0;
+}
