@@ -138,6 +138,7 @@ if(MILGI_BENCH)
   # What asynchrony itself costs is measured where it is paid, inside the engine, and kernels are only inside.
   target_include_directories(bench_asynchrony PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_include_directories(bench_kernel PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(bench_lanes PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/gen)
   target_sources(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/bench/asynchrony/op.c)
   target_include_directories(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/src)
 

@@ -2,8 +2,9 @@
 /*
  * Waves of handshakes, as the script `run` asks for them on the standard input, a line each:
  *
- *   wave N on|off MS     cpu COUNT P5 P50 P95 P99: nanoseconds of the server for a handshake, making and freeing it
- *                        included; answer COUNT P5 ...: nanoseconds from the arrival of the wave to the server's answer
+ *   wave N on|off MS     cpu COUNT P5 P50 P95 P99: nanoseconds of the server's CPU for a handshake, making and
+ *                        freeing it included; answer COUNT P5 ...: nanoseconds from the arrival of the wave to the
+ *                        server's answer
  *
  * Each answer ends in a line "end". The first line says which lanes there are.
  *
@@ -12,6 +13,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include <milgi/milgi.h>
 
@@ -145,18 +147,18 @@ static struct milgi_config *config(const char *dir, enum side side)
 }
 
 /* The lanes that this processor has; those of libcrypto show what is around them, and gain nothing. */
-static const char *open_device(void)
+static const char *open_device(const char *spec)
 {
     const char *why = "";
 
-    if (milgi_device_new("batch", &bench.device, &why) == 0)
+    if (milgi_device_new(spec, &bench.device, &why) == 0)
         return "mb";
     if (milgi_device_new("batch:lanes=libcrypto", &bench.device, &why) != 0)
         bench_die("batch: %s", why);
     return "libcrypto";
 }
 
-static void set_up(const char *dir)
+static void set_up(const char *dir, const char *spec)
 {
     for (unsigned i = 0; i < 3; i++) {
         struct milgi_engine_options options;
@@ -171,7 +173,7 @@ static void set_up(const char *dir)
         if (!bench.end[side])
             bench_die("out of memory");
     }
-    printf("%s\n", open_device());
+    printf("%s\n", open_device(spec));
     int index = milgi_engine_add_device(bench.engine[2], bench.device);
     must(index, "device");
     must(milgi_engine_route(bench.engine[2], bench.device->caps.ops, (unsigned)index, 0), "route");
@@ -223,6 +225,12 @@ static void hear_all(enum side side, unsigned n, unsigned engine, bool new)
     }
 }
 
+/* For a profile: `perf report --comm server` shows the server alone. */
+static void name_thread(const char *name)
+{
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
 static void wave(unsigned n, unsigned engine, struct bench_samples *cpu, struct bench_samples *answer)
 {
     struct end *client = bench.end[CLIENT], *server = bench.end[SERVER];
@@ -233,16 +241,19 @@ static void wave(unsigned n, unsigned engine, struct bench_samples *cpu, struct 
         begin(&client[i], 0);
     }
     run(0);
-    uint64_t arrived_ns = bench_now_ns();
+    name_thread("server");
+    uint64_t arrived_ns = bench_now_ns(), begin_ns = bench_cpu_ns();
     hear_all(SERVER, n, engine, true);
-    uint64_t spent_ns = bench_now_ns() - arrived_ns;
+    uint64_t spent_ns = bench_cpu_ns() - begin_ns;
+    name_thread("client");
     for (unsigned i = 0; i < n; i++) {
         if (!server[i].answered_ns)
             bench_die("the server has not answered");
         bench_samples_add(answer, (double)(server[i].answered_ns - arrived_ns));
     }
     hear_all(CLIENT, n, 0, false);
-    uint64_t back_ns = bench_now_ns();
+    name_thread("server");
+    begin_ns = bench_cpu_ns();
     hear_all(SERVER, n, engine, false);
     for (unsigned i = 0; i < n; i++) {
         if (!server[i].established)
@@ -250,7 +261,8 @@ static void wave(unsigned n, unsigned engine, struct bench_samples *cpu, struct 
         milgi_conn_free(server[i].conn);
     }
     run(engine);
-    bench_samples_add(cpu, (double)(spent_ns + bench_now_ns() - back_ns) / n);
+    bench_samples_add(cpu, (double)(spent_ns + bench_cpu_ns() - begin_ns) / n);
+    name_thread("client");
     for (unsigned i = 0; i < n; i++)
         milgi_conn_free(client[i].conn);
     run(0);
@@ -288,10 +300,10 @@ int main(int argc, char **argv)
     unsigned n;
     double ms;
 
-    if (argc != 3)
-        bench_die("%s CPU FOLDER: the folder has the certificates", argv[0]);
+    if (argc != 3 && argc != 4)
+        bench_die("%s CPU FOLDER [DEVICE]: the folder has the certificates", argv[0]);
     bench_pin((int)strtol(argv[1], NULL, 10));
-    set_up(argv[2]);
+    set_up(argv[2], argc == 4 ? argv[3] : "batch");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         if (sscanf(line, "wave %u %7s %lf", &n, on, &ms) == 3 && n >= 1 && n <= WAVE_MAX)

@@ -16,6 +16,8 @@ _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 
 /* Pins the process to one CPU, -1: the last that it may use. Returns which. */
 int bench_pin(int cpu);
 uint64_t bench_now_ns(void);
+/* CPU time of this thread: what others do meanwhile is not in it. */
+uint64_t bench_cpu_ns(void);
 
 /* --- places ----------------------------------------------------------------------------------------------------- */
 

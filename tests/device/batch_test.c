@@ -110,11 +110,11 @@ static const struct row {
 } rows[] = {
     { MILGI__ROW_X25519_KEYGEN, 5 },
     { MILGI__ROW_X25519_DERIVE, 3 },
-    { MILGI__ROW_P256_SIGN, 3 },
+    { MILGI__ROW_P256_SIGN, 4 },
     { MILGI__ROW_P256_VERIFY, 4 },
-    { MILGI__ROW_P384_SIGN, 3 },
+    { MILGI__ROW_P384_SIGN, 2 },
     { MILGI__ROW_ED25519_SIGN, 4 },
-    { MILGI__ROW_RSA2048_SIGN, 3 },
+    { MILGI__ROW_RSA2048_SIGN, 5 },
 };
 
 static struct job *job_of_row(enum milgi__row row, bool bad)
@@ -294,7 +294,7 @@ static void a_row_that_answers_wrong_is_not_used(void **state)
         memset(&watched, 0, sizeof watched);
         watched.spoiled = 1u << row;
         watched.spoiled_lane = (row * 3 + 1) % MILGI__LANES;
-        assert_int_equal(milgi__batch_make(&watching, 50000, 0, &device, &why), 0);
+        assert_int_equal(milgi__batch_make(&watching, 50000, 4, &device, &why), 0); /* also what gains nothing */
         assert_non_null(device->note);
         assert_non_null(strstr(device->note, milgi__row_name((enum milgi__row)row)));
         assert_int_equal(device->caps.flags & (MILGI_CAP_TESTED | MILGI_CAP_LIBCRYPTO), MILGI_CAP_TESTED);
@@ -367,6 +367,30 @@ static void the_algorithm_of_a_wrong_row_is_turned_down(void **state)
     go(MILGI__ROW_P256_SIGN, 8);
     assert_int_equal(watched.calls, calls);
     watching.caps = MILGI_CAP_LIBCRYPTO;
+}
+
+/* Nobody tries it either, unless it was said that it gains. */
+static void a_row_that_gains_nothing_is_not_used(void **state)
+{
+    static const enum milgi__row idle[] = { MILGI__ROW_RSA3072_SIGN, MILGI__ROW_RSA4096_SIGN };
+    char note[MILGI__LANES_NOTE];
+    uint32_t kept, all;
+
+    (void)state;
+    memset(&watched, 0, sizeof watched);
+    watching.caps = MILGI_CAP_TESTED;
+    for (unsigned i = 0; i < MILGI__COUNT(idle); i++)
+        watched.spoiled |= 1u << idle[i];
+    assert_int_equal(milgi__lanes_prove(&watching, 0, &kept, note), 0);
+    assert_string_equal(note, "");
+    watched.spoiled = 0;
+    assert_int_equal(milgi__lanes_prove(&watching, 8, &all, note), 0);
+    assert_int_equal(all, MILGI__ROWS_ALL);
+    watching.caps = MILGI_CAP_LIBCRYPTO;
+    for (unsigned row = 0; row < MILGI__ROWS; row++)
+        assert_int_equal(kept >> row & 1, milgi__row_from((enum milgi__row)row) <= MILGI__LANES);
+    for (unsigned i = 0; i < MILGI__COUNT(idle); i++)
+        assert_int_equal(kept >> idle[i] & 1, 0);
 }
 
 static void without_one_right_row_there_is_no_device(void **state)
@@ -490,6 +514,7 @@ int main(void)
         CASE(lanes_that_find_nothing_bad_are_found_out),
         CASE(right_answers_are_found_right),
         CASE(the_algorithm_of_a_wrong_row_is_turned_down),
+        CASE(a_row_that_gains_nothing_is_not_used),
         CASE(without_one_right_row_there_is_no_device),
         CASE(each_op_tells_its_part_of_the_time),
         CASE(what_waits_in_a_bin_can_be_cancelled),

@@ -9,7 +9,7 @@
 #include "device/spec.h"
 
 #define DEPTH 1024u
-#define WAIT_NS 50000u
+#define WAIT_NS 200000u /* in which 64 that have said hello at once fill their lanes: 8 in about 50 us */
 #define WAIT_MAX_NS 1000000000u
 #define FROM_MAX 64u
 
@@ -267,7 +267,7 @@ int milgi__batch_make(const struct milgi__lanes_kind *kind, uint64_t wait_ns, un
 
     if (!batch)
         return MILGI_ENOMEM;
-    int error = milgi__lanes_prove(kind, &batch->rows, batch->note);
+    int error = milgi__lanes_prove(kind, from, &batch->rows, batch->note);
     if (error == 0 && !batch->rows) {
         *why = "batch: no algorithm gives the known answers in lanes on this processor";
         error = MILGI_EUNSUPPORTED;

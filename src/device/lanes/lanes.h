@@ -83,6 +83,8 @@ void milgi__lanes_run(
 void milgi__lanes_alone(struct milgi__lanes *lanes, const struct milgi__lane *lane);
 
 const char *milgi__row_name(enum milgi__row row);
+/* From how many ops on lanes are worth it; more than MILGI__LANES: never. */
+unsigned milgi__row_from(enum milgi__row row);
 /* 1 if ops of this type with this algorithm have a row of |rows|. */
 int milgi__rows_have(uint32_t rows, int type, uint16_t alg);
 /* The op types of |rows|, as MILGI_OP_BIT()s. */
@@ -101,9 +103,11 @@ void milgi__lanes_sort(struct milgi__lanes *lanes, const struct milgi__lane *lan
 
 /*
  * The rows of |kind| that can be relied on: of libcrypto itself all, else those that give the known answers. Of the
- * others |note| says so; it is empty when there are none. 0 or MILGI_ENOMEM.
+ * others |note| says so; it is empty when there are none. Rows in which lanes gain nothing are left out, unless |from|
+ * says, as milgi__lanes.from, that they do. 0 or MILGI_ENOMEM.
  */
 #define MILGI__LANES_NOTE 256
-int milgi__lanes_prove(const struct milgi__lanes_kind *kind, uint32_t *rows, char note[MILGI__LANES_NOTE]);
+int milgi__lanes_prove(
+    const struct milgi__lanes_kind *kind, unsigned from, uint32_t *rows, char note[MILGI__LANES_NOTE]);
 /* Which of |rows| give the known answers here, in every lane, and refuse what is wrong. 0 or MILGI_ENOMEM. */
 int milgi__lanes_try(const struct milgi__lanes_kind *kind, uint32_t rows, uint32_t *right);

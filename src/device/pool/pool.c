@@ -331,7 +331,7 @@ static int make_lanes(struct pool *pool, const struct pool_words *words, const c
     if (*why)
         return !kind && strcmp(words->lanes, "mb") != 0 ? MILGI_EINVAL : MILGI_EUNSUPPORTED;
     pool->kind = kind;
-    if (milgi__lanes_prove(kind, &pool->rows, pool->note) != 0)
+    if (milgi__lanes_prove(kind, 0, &pool->rows, pool->note) != 0)
         return MILGI_ENOMEM;
     pool->device.note = pool->note[0] ? pool->note : NULL;
     return 0;
