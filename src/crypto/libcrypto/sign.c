@@ -178,28 +178,47 @@ int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *i
     return 0;
 }
 
+#define DER_INTEGER 2
+#define DER_SEQUENCE 0x30
+
+/* A number of |len| bytes as the shortest INTEGER (X.690 8.3), which has a sign; returns its length. */
+static size_t write_integer(const uint8_t *number, size_t len, uint8_t *out)
+{
+    while (len > 1 && *number == 0) {
+        number++;
+        len--;
+    }
+    size_t sign = *number >> 7;
+    out[0] = DER_INTEGER;
+    out[1] = (uint8_t)(sign + len);
+    out[2] = 0;
+    memcpy(out + 2 + sign, number, len);
+    return 2 + sign + len;
+}
+
+/* Ecdsa-Sig-Value (RFC 3279 2.2.3): a SEQUENCE of r and s. */
 int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *out_len)
 {
-    size_t half = raw_len / 2;
-    int result = MILGI__BROKEN;
+    enum {
+        SHORT_MAX = 127 /* of a length in one byte */
+    };
+    uint8_t body[2 * (3 + ECDSA_HALF_MAX)];
+    size_t half = raw_len / 2, head = 2;
 
     if (raw_len == 0 || raw_len % 2 != 0 || half > ECDSA_HALF_MAX)
         return MILGI__BROKEN;
-    ECDSA_SIG *sig = ECDSA_SIG_new();
-    BIGNUM *r = milgi__bn(raw, half, NULL);
-    BIGNUM *s = milgi__bn(raw + half, half, NULL);
-    if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1) {
-        r = s = NULL; /* sig's */
-        int len = i2d_ECDSA_SIG(sig, NULL);
-        if (len > 0 && (size_t)len <= *out_len) {
-            *out_len = (size_t)i2d_ECDSA_SIG(sig, &out);
-            result = 0;
-        }
-    }
-    BN_free(r);
-    BN_free(s);
-    ECDSA_SIG_free(sig);
-    return result == 0 ? 0 : milgi__fail(result);
+    size_t len = write_integer(raw, half, body);
+    len += write_integer(raw + half, half, body + len);
+    if (len > SHORT_MAX)
+        head = 3;
+    if (head + len > *out_len)
+        return MILGI__BROKEN;
+    out[0] = DER_SEQUENCE;
+    out[1] = 0x81; /* one byte of length follows, if there is a third */
+    out[head - 1] = (uint8_t)len;
+    memcpy(out + head, body, len);
+    *out_len = head + len;
+    return 0;
 }
 
 /* --- verification ----------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <openssl/ec.h>
+#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -343,6 +344,38 @@ static void the_point_at_infinity_is_no_key(void **state)
     pair_free(&p);
 }
 
+/* Zeros in front, a first bit that is set, numbers of one byte, a body that wants two bytes of length. */
+static void signatures_are_written_as_libcrypto_writes_them(void **state)
+{
+    static const uint8_t firsts[] = { 0x00, 0x01, 0x7f, 0x80, 0xff };
+
+    (void)state;
+    for (size_t half = 1; half <= 66; half++) {
+        for (unsigned shape = 0; shape < 5 * 5 * 3; shape++) {
+            uint8_t raw[132], ours[160], theirs[160], *p = theirs;
+            size_t zeros = shape / 25 * (half / 2), len = sizeof ours;
+            memset(raw, 0x5a, sizeof raw);
+            memset(raw, 0, zeros < half ? zeros : half - 1);
+            raw[zeros < half ? zeros : half - 1] = firsts[shape % 5];
+            raw[half] = firsts[shape / 5 % 5];
+            ECDSA_SIG *sig = ECDSA_SIG_new();
+            ECDSA_SIG_set0(sig, BN_bin2bn(raw, (int)half, NULL), BN_bin2bn(raw + half, (int)half, NULL));
+            int want = i2d_ECDSA_SIG(sig, &p);
+            ECDSA_SIG_free(sig);
+            assert_int_equal(milgi__ecdsa_der(raw, 2 * half, ours, &len), 0);
+            assert_int_equal(len, want);
+            assert_memory_equal(ours, theirs, len);
+            len--;
+            assert_int_not_equal(milgi__ecdsa_der(raw, 2 * half, ours, &len), 0);
+        }
+    }
+    size_t len = 160;
+    uint8_t raw[134] = { 0 }, out[160];
+    assert_int_not_equal(milgi__ecdsa_der(raw, 0, out, &len), 0);
+    assert_int_not_equal(milgi__ecdsa_der(raw, 63, out, &len), 0);
+    assert_int_not_equal(milgi__ecdsa_der(raw, 134, out, &len), 0);
+}
+
 static void explicit_curve_parameters_are_refused(void **state)
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
@@ -422,6 +455,7 @@ int main(void)
         crypto_test(a_key_verifies_nothing_of_a_scheme_that_is_not_its_own),
         crypto_test(a_salt_of_another_length_is_refused),
         crypto_test(the_point_at_infinity_is_no_key),
+        crypto_test(signatures_are_written_as_libcrypto_writes_them),
         crypto_test(explicit_curve_parameters_are_refused),
         crypto_test(a_damaged_private_key_is_no_key),
     };
