@@ -23,12 +23,25 @@ jobs_n() { nproc 2>/dev/null || echo 2; }
 
 # part NAME COMMAND...: runs it with its output in $logs/NAME.log, the end of which is shown when it fails.
 part() {
-    local name=$1 start=$SECONDS rc=0 counts passed=0 failed=0
+    begin_part "$@"
+    end_part "$1"
+}
+
+declare -A part_pid part_start
+
+# begin_part NAME COMMAND..., end_part NAME: what stands between them runs beside it.
+begin_part() {
+    local name=$1
     shift
     mkdir -p "$logs"
     # In the background and waited for: so `set -e` holds inside functions, as it would not in a condition.
     ("$@") >"$logs/$name.log" 2>&1 </dev/null &
-    wait $! || rc=$?
+    part_pid[$name]=$! part_start[$name]=$SECONDS
+}
+
+end_part() { # NAME
+    local name=$1 start=${part_start[$1]} rc=0 counts passed=0 failed=0
+    wait "${part_pid[$1]}" || rc=$?
     if [ $rc = 77 ]; then
         not_judged+=("$name")
         printf '%-24s %4d s   NOT JUDGED: %s\n' "$name" $((SECONDS - start)) "$(tail -n 1 "$logs/$name.log")"

@@ -155,8 +155,13 @@ mutants() { part mutants "$root/scripts/mutants" --sample 24; }
 lean() { part lean-build lean_build; }
 
 # --- of tests/<area>/run ------------------------------------------------------------------------------------------------
-area() { # NAME [ARGUMENTS...]
+begin_area() { # NAME [ARGUMENTS...]
     local name=$1
     shift
-    part "$name" "$root/tests/$name/run" "$@"
+    begin_part "$name" "$root/tests/$name/run" "$@"
+}
+
+area() { # NAME [ARGUMENTS...]
+    begin_area "$@"
+    end_part "$1"
 }
