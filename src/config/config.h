@@ -20,6 +20,7 @@ struct milgi_config {
     _Atomic uint32_t refs;
     enum milgi_role role;
     bool frozen;
+    bool looks; /* server: something is to be done about a ClientHello before it is answered */
     bool accept_any_server, early_server_data, middlebox, client_auth_set;
     enum milgi_client_auth client_auth;
     struct milgi_credential **credentials;

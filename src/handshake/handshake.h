@@ -184,6 +184,7 @@ struct milgi__hs_row_info {
     uint8_t sends_maybe;         /* bit i: sends[i] not always */
     int read_level, write_level; /* epochs in which it runs */
     bool flight_ends;            /* nothing may be left behind its message: the key changes, or we are to speak */
+    bool peeks;                  /* its message is left for the next row */
     bool takes_ccs;
 };
 /* Fills in up to |cap| rows; returns how many there are. */

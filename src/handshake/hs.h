@@ -65,7 +65,8 @@ enum milgi__step {
     MILGI__C_END,
 
     /* server: negotiate.c */
-    MILGI__S_RECV_HELLO = MILGI__STEPS_COMMON,
+    MILGI__S_LOOK_HELLO = MILGI__STEPS_COMMON,
+    MILGI__S_RECV_HELLO,
     /* server13.c */
     MILGI__S13_FIRST,
     MILGI__S13_SEND_RETRY = MILGI__S13_FIRST,
@@ -107,6 +108,7 @@ struct milgi__row {
     uint8_t sends_maybe;        /* those with their bit set only sometimes */
     uint8_t read_level, write_level;
     bool flight_ends; /* nothing may be left behind its message, or (no message) when it runs: the key changes */
+    bool peeks;       /* sees its message, whole, and leaves it to the next row, which awaits it, too */
     bool takes_ccs;
 };
 
@@ -118,6 +120,9 @@ extern const struct milgi__row milgi__server13_rows[MILGI__S_END - MILGI__S13_FI
 /* Where a version takes over: the row of the hello has read the message, its successor is the answer. */
 enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__server_hello *hello);
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello);
+
+/* The row that a server begins with: those that only look at the ClientHello are for what the config has them do. */
+enum milgi__step milgi__server_first(const struct milgi_config *config);
 
 /* What came of a slot. */
 struct milgi__key_pair {
@@ -208,6 +213,7 @@ struct milgi__hs {
     bool requested; /* a CertificateRequest came */
 
     /* server */
+    struct milgi__client_hello *seen; /* once a row has looked at it, as long as the message lies unread; else NULL */
     uint8_t first_hello[MILGI__HASH_MAX]; /* what a second ClientHello must repeat */
     bool retried;
     bool early_data; /* was offered, and the client has not said anything since that takes it back */

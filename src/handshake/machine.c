@@ -6,7 +6,7 @@
  *   - a message that is missing is waited for, a wrong one, or one that is too long, refused;
  *   - bytes behind a message that ends a flight, or inside a message, are refused;
  *   - ops are started only when there is room for all that the row may start;
- *   - the successor must be one that the row names, and only then the message is consumed.
+ *   - the successor must be one that the row names, and only then the message is consumed: or left, if it peeks.
  * Failure is one sticky step.
  */
 #include <assert.h>
@@ -48,7 +48,7 @@ struct milgi__hs *milgi__hs_new(
         return NULL;
     hs->config = milgi_config_ref(config);
     hs->host = *host;
-    hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : MILGI__S_RECV_HELLO;
+    hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : milgi__server_first(config);
     hs->failure = milgi__failure(0, MILGI_ALERT_NONE, NULL);
     hs->result.alpn = "";
     hs->result.schedule = &hs->schedule;
@@ -269,6 +269,7 @@ static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milg
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return;
     }
+    has_message = has_message && !row->peeks;
     if (has_message && !milgi__reader_done(&body)) {
         milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_DECODE_ERROR, "bytes are left inside a handshake message");
         return;
@@ -410,6 +411,7 @@ size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, si
             .read_level = row->read_level,
             .write_level = row->write_level,
             .flight_ends = row->flight_ends,
+            .peeks = row->peeks,
             .takes_ccs = row->takes_ccs,
         };
         memcpy(rows[step].sends, row->sends, sizeof row->sends);

@@ -192,26 +192,64 @@ const struct milgi__row milgi__client_hello_rows[] = {
 
 /* --- server ----------------------------------------------------------------------------------------------------- */
 
-static enum milgi__step s_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
+/* All of it, as its version demands. */
+static bool read_hello(struct milgi__hs *hs, struct milgi__reader *body, struct milgi__client_hello *hello)
 {
     struct milgi__failure failure;
-    struct milgi__client_hello hello;
     struct milgi__bytes versions;
-    if (!milgi__client_hello_decode(body, &hello, &failure) ||
-        !milgi__client_hello_versions(&hello, &versions, &failure))
-        return milgi__hs_refuse(hs, &failure);
+    if (!milgi__client_hello_decode(body, hello, &failure) ||
+        !milgi__client_hello_versions(hello, &versions, &failure)) {
+        milgi__hs_refuse(hs, &failure);
+        return false;
+    }
     /*= RFC8446 4.2.1: "servers MUST NOT use the ClientHello.legacy_version value for version negotiation and MUST use
      *= only the "supported_versions" extension to determine client preferences" */
-    if (milgi__u16_has(versions, MILGI__TLS13)) {
-        hs->result.version = MILGI__TLS13;
-        return milgi__server13_hello(hs, &hello);
+    if (!milgi__u16_has(versions, MILGI__TLS13)) {
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the client does not offer TLS 1.3");
+        return false;
     }
-    return milgi__hs_fail(
-        hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the client does not offer TLS 1.3");
+    hs->result.version = MILGI__TLS13;
+    if (milgi__client_hello_decode13(hello, &failure))
+        return true;
+    milgi__hs_refuse(hs, &failure);
+    return false;
+}
+
+/* It is read once, whichever row comes first; what it says points into the message, which stays where it is. */
+static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__client_hello *hello = milgi__arena_alloc(&hs->arena, sizeof *hello);
+    if (!hello)
+        return milgi__hs_broken(hs, MILGI_ENOMEM);
+    if (!read_hello(hs, body, hello))
+        return MILGI__FAILED;
+    hs->seen = hello;
+    return MILGI__S_RECV_HELLO;
+}
+
+static enum milgi__step s_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__client_hello own, *hello = hs->seen;
+    hs->seen = NULL;
+    if (hello)
+        milgi__rest(body);
+    else if (!read_hello(hs, body, &own))
+        return MILGI__FAILED;
+    return milgi__server13_hello(hs, hello ? hello : &own);
+}
+
+enum milgi__step milgi__server_first(const struct milgi_config *config)
+{
+    return config->looks ? MILGI__S_LOOK_HELLO : MILGI__S_RECV_HELLO;
 }
 
 /* clang-format off */
 const struct milgi__row milgi__server_hello_rows[] = {
+    [MILGI__S_LOOK_HELLO - FIRST] = {
+        .name = "look_hello", .run = s_look_hello, .message = MSG(CLIENT_HELLO),
+        .next = TO(S_RECV_HELLO),
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .peeks = true,
+    },
     [MILGI__S_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = s_recv_hello, .message = MSG(CLIENT_HELLO),
         .starts = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN),

@@ -120,9 +120,6 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
 
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
 {
-    struct milgi__failure failure;
-    if (!milgi__client_hello_decode13(hello, &failure))
-        return milgi__hs_refuse(hs, &failure);
     if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) ||
         !take_hello(hs, hello))
         return MILGI__FAILED;

@@ -206,7 +206,7 @@ static void walk_table(struct walks *walks, const struct graph *graph, size_t at
     }
     if (row->otherwise >= 0)
         walk_table(walks, graph, (size_t)row->otherwise, before);
-    if (row->message >= 0)
+    if (row->message >= 0 && !row->peeks)
         snprintf(text, sizeof text, "%s%c%d", before, letter(row->message, false), row->read_level);
     else
         snprintf(text, sizeof text, "%s", before);
@@ -298,7 +298,7 @@ static void each_way(const struct graph *graph, size_t at, uint32_t started, boo
 {
     const struct milgi__hs_row_info *row = &graph->row[at];
     test(graph, at, started, hello, finished);
-    hello = hello || row->message == 1 || row->sends[0] == 1;
+    hello = hello || (row->message == 1 && !row->peeks) || row->sends[0] == 1;
     finished = finished || row->message == 20;
     for (size_t to = GRAPH_OPEN; to < graph->n; to++) {
         if (graph_leads(graph, at, to))

@@ -94,7 +94,7 @@ static void table(FILE *out, const struct graph *graph)
     for (size_t i = GRAPH_START; i < graph->n; i++) {
         const struct milgi__hs_row_info *row = &graph->row[i];
         fprintf(out, "| %s | %s%s | ", row->name, row->message >= 0 ? graph_message(row->message) : "",
-            row->otherwise >= 0 ? ", or nothing" : "");
+            row->otherwise >= 0 ? ", or nothing" : row->peeks ? ", which it leaves" : "");
         slots(out, row->needs);
         fputs(" | ", out);
         slots(out, row->starts);

@@ -159,6 +159,36 @@ static void a_flight_may_come_in_one_piece(void **state)
     loop_free(loop);
 }
 
+/* It is in the transcript once, or the Finished messages would not be right. */
+static void a_row_that_looks_at_the_hello_leaves_it_to_the_next(void **state)
+{
+    (void)state;
+    for (unsigned fragment = 0; fragment < 40; fragment += 13) {
+        struct milgi_config *client = client_config(), *server = server_config(IDENTITY_P256);
+        server->looks = true;
+        struct loop *loop = loop_of(client, server);
+        loop->fragment = fragment;
+        assert_string_equal(milgi__hs_step(loop->server.hs), "look_hello");
+        loop_pump(loop);
+        assert_open(loop);
+        assert_string_equal(milgi__hs_result(loop->server.hs)->server_name, "a.test");
+        loop_free(loop);
+    }
+}
+
+static void what_a_row_has_looked_at_is_refused_as_if_it_had_not(void **state)
+{
+    (void)state;
+    uint8_t hello[] = { 1, 0, 0, 3, 3, 3, 0 };
+    struct milgi_config *server = server_config(IDENTITY_P256);
+    server->looks = true;
+    struct loop *loop = loop_of(client_config(), server);
+    loop_input(&loop->server, MILGI__LEVEL_INITIAL, hello, sizeof hello);
+    loop_run(&loop->server);
+    assert_alert(&loop->server, MILGI_ALERT_DECODE_ERROR);
+    loop_free(loop);
+}
+
 static void the_protocol_that_the_server_likes_best_is_chosen(void **state)
 {
     (void)state;
@@ -380,6 +410,8 @@ int main(void)
         cmocka_unit_test(without_middlebox_mode_no_session_id_is_sent),
         cmocka_unit_test(messages_may_come_in_any_pieces),
         cmocka_unit_test(a_flight_may_come_in_one_piece),
+        cmocka_unit_test(a_row_that_looks_at_the_hello_leaves_it_to_the_next),
+        cmocka_unit_test(what_a_row_has_looked_at_is_refused_as_if_it_had_not),
         cmocka_unit_test(the_protocol_that_the_server_likes_best_is_chosen),
         cmocka_unit_test(one_side_alone_with_protocols_gets_none),
         cmocka_unit_test(addresses_are_verified_and_not_sent_as_names),
