@@ -3,8 +3,11 @@
 # The library: every core directory, one crypto flavour, the chosen devices. Each file is compiled once, position
 # independent; libmilgi.a, libmilgi.so and the test-only variant with the fake crypto backend share the objects.
 
-set(MILGI_PARTS "base;buf;op;engine;keys;cert;config;record;handshake;conn" CACHE STRING
+set(MILGI_PARTS "base;buf;op;engine;keys;cert;session;config;record;handshake;conn" CACHE STRING
   "Core directories below src/ to build, besides crypto and device; fewer only to work on a part alone")
+if("config" IN_LIST MILGI_PARTS AND NOT "session" IN_LIST MILGI_PARTS) # in a build directory from before there was it
+  list(APPEND MILGI_PARTS session)
+endif()
 set(core_sources)
 foreach(dir ${MILGI_PARTS})
   file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${dir}/*.c)

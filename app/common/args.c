@@ -64,6 +64,10 @@ static const struct row {
     { "records", RECORDS, PROXY | CONNECT, AT(records), "WHERE",
         "cpu, or device: records of all sizes; default: as the device prefers" },
     { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },
+    { "tickets", NUMBER, PROXY, AT(tickets), "N",
+        "how many tickets a client gets, by which it comes back without a full handshake: 0 to 4; default 2" },
+    { "session", TEXT, CONNECT, AT(session), "FILE",
+        "resume the session in it, if it is good, and keep the new one there: as secret as a private key" },
     { "trace", TEXT, PROXY, AT(trace), "FILE",
         "append what happens inside, step by step, as JSON lines" },
     { "max-conns", NUMBER, PROXY, AT(max_conns), "N", "connections at once; more wait in the backlog; default 10000" },
@@ -261,6 +265,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "--proxy-protocol needs --backend";
     if (o->log_text && !o->access_log)
         return "--access-log-format needs --access-log";
+    if (o->tickets > MILGI_TICKETS_MAX)
+        return "--tickets must be a number from 0 to 4";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
     if (!o->handshake_ms)
@@ -377,6 +383,7 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
         .pool_by_default = command == APP_PROXY,
         .connect_ms = 10000,
         .workers = 1,
+        .tickets = 2,
         .drain_ms = 10000,
         .handshake_ms = 30000,
         .idle_ms = 300000,

@@ -17,6 +17,7 @@ struct facts facts_of(const struct milgi_conn *conn)
         .server_name = info.server_name,
         .hello_retry = info.hello_retry,
         .peer_authenticated = info.peer_authenticated,
+        .resumed = info.resumed,
     };
 }
 
@@ -35,7 +36,7 @@ static json_t *text(const char *text)
 
 json_t *facts_json(const struct facts *f, const char *subject)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o}",
         "protocol", text(f->protocol),
         "suite", text(f->suite),
         "group", text(f->group),
@@ -43,6 +44,7 @@ json_t *facts_json(const struct facts *f, const char *subject)
         "alpn", text(f->alpn),
         "server_name", text(f->server_name),
         "hello_retry", f->hello_retry,
+        "resumed", f->resumed,
         "peer_authenticated", f->peer_authenticated,
         "peer_subject", text(subject));
 }

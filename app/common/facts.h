@@ -9,7 +9,7 @@
 /* Texts are static or the connection's; NULL: there is none. */
 struct facts {
     const char *protocol, *suite, *group, *scheme, *alpn, *server_name;
-    bool hello_retry, peer_authenticated;
+    bool hello_retry, peer_authenticated, resumed;
 };
 
 /* What whoever runs the command can do about |reason|; NULL: nothing that an option would change. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -180,6 +181,38 @@ static bool set_policy(struct milgi_config *config, const struct app_options *o,
     return !rv;
 }
 
+#define TICKET_LIFETIME_S 7200
+
+/* Those that were made first stay. */
+static int set_tickets(struct app_tls *tls, struct milgi_config *config, const struct app_options *o)
+{
+    uint8_t secret[MILGI_TICKET_SECRET_LEN];
+    int rv = 0;
+    if (!o->tickets)
+        return 0;
+    if (!tls->ticket_keys) {
+        if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
+            return MILGI_EINTERNAL;
+        rv = milgi_ticket_keys_new(secret, TICKET_LIFETIME_S, time(NULL), &tls->ticket_keys);
+        explicit_bzero(secret, sizeof secret);
+    }
+    if (!rv)
+        rv = milgi_config_set_ticket_keys(config, tls->ticket_keys);
+    return rv ? rv : milgi_config_set_tickets(config, o->tickets);
+}
+
+static int set_sessions(struct app_tls *tls, struct milgi_config *config, const struct app_options *o)
+{
+    int rv = o->session && !tls->sessions ? milgi_session_cache_new(8, &tls->sessions) : 0;
+    return rv || !tls->sessions ? rv : milgi_config_set_session_cache(config, tls->sessions);
+}
+
+void app_tls_renew(struct app_tls *tls)
+{
+    if (tls->ticket_keys)
+        (void)milgi_ticket_keys_renew(tls->ticket_keys, time(NULL));
+}
+
 static bool fill_config(struct app_tls *tls, struct app_material *material, const struct app_options *o,
     enum milgi_role role, uint32_t patience_ms)
 {
@@ -189,6 +222,8 @@ static bool fill_config(struct app_tls *tls, struct app_material *material, cons
     if (!set_identity(material, o, patience_ms) || !set_policy(config, o, handshake_ms))
         return false;
     int rv = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
+    if (!rv)
+        rv = role == MILGI_SERVER ? set_tickets(tls, config, o) : set_sessions(tls, config, o);
     if (!rv)
         rv = milgi_config_freeze(config, &why);
     if (rv)
@@ -351,5 +386,7 @@ void app_tls_close(struct app_tls *tls)
     milgi_device_free(tls->lanes);
     milgi_device_free(tls->tokens);
     app_material_free(&tls->material);
+    milgi_ticket_keys_unref(tls->ticket_keys);
+    milgi_session_cache_unref(tls->sessions);
     *tls = (struct app_tls){ 0 };
 }

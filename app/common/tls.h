@@ -21,6 +21,8 @@ struct app_material {
 struct app_tls {
     struct app_material material;
     const char *keylog_name;
+    struct milgi_ticket_keys *ticket_keys; /* the same after a reload, and in processes that are forked */
+    struct milgi_session_cache *sessions;  /* client: NULL: none are wanted */
     struct milgi_uv *uv;
     struct milgi_device *device; /* NULL: cpu only */
     struct milgi_device *lanes;  /* beside it, on the loop's own thread; NULL: there are none */
@@ -42,6 +44,9 @@ struct milgi_device *app_tls_tokens(const struct app_tls *tls);
 bool app_tls_use_tokens(struct app_tls *tls, struct milgi_device *device);
 /* The engine and its device, in this process. */
 int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *options);
+
+/* Takes the ticket keys to where the time is, so that older ones are gone: where nobody is served. */
+void app_tls_renew(struct app_tls *tls);
 
 /* All of it at once. */
 int app_tls_open(struct app_tls *tls, uv_loop_t *loop, enum milgi_role role, const struct app_options *options);

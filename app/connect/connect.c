@@ -13,10 +13,12 @@
 #include "common/say.h"
 #include "common/tls.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READ_SIZE 16384u
@@ -69,7 +71,8 @@ static void put_json(json_t *object)
 
 static void tell_line(const struct facts *f, const char *subject)
 {
-    app_tell("%s, %s, %s, %s%s%s%s, %s: %s", f->protocol, f->suite, f->group, f->scheme, f->alpn ? ", ALPN " : "",
+    const char *by = f->resumed ? "resumed" : f->scheme;
+    app_tell("%s, %s, %s, %s%s%s%s, %s: %s", f->protocol, f->suite, f->group, by, f->alpn ? ", ALPN " : "",
         f->alpn ? f->alpn : "", f->hello_retry ? ", hello retry" : "",
         f->peer_authenticated ? "verified" : "NOT VERIFIED", subject ? subject : "no certificate");
 }
@@ -379,6 +382,50 @@ static const struct milgi_stream_events stream_events = {
     .on_gone = on_gone,
 };
 
+/* --- sessions ----------------------------------------------------------------------------------------------------- */
+
+#define SESSION_MAX 131072
+
+/* What is not there, or cannot be read, is no session. */
+static void load_session(struct connect *c)
+{
+    uint8_t *bytes = malloc(SESSION_MAX);
+    struct milgi_session *session = NULL;
+    int fd = open(c->options->session, O_RDONLY | O_CLOEXEC);
+    ssize_t len = bytes && fd >= 0 ? read(fd, bytes, SESSION_MAX) : 0;
+    if (len > 0 && milgi_session_decode(bytes, (size_t)len, &session) == 0)
+        (void)milgi_session_cache_put(c->tls.sessions, c->name, session);
+    milgi_session_unref(session);
+    if (bytes)
+        explicit_bzero(bytes, SESSION_MAX);
+    free(bytes);
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool write_session(const char *file, const struct milgi_session *session)
+{
+    size_t len = milgi_session_encode(session, NULL, 0);
+    uint8_t *bytes = malloc(len);
+    int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = bytes && fd >= 0 && milgi_session_encode(session, bytes, len) == len &&
+        write(fd, bytes, len) == (ssize_t)len;
+    if (bytes)
+        explicit_bzero(bytes, len);
+    free(bytes);
+    return fd < 0 ? false : close(fd) == 0 && ok;
+}
+
+/* A ticket is used once: without a new one there is none. */
+static void keep_session(struct connect *c)
+{
+    const char *file = c->options->session;
+    struct milgi_session *session = milgi_session_cache_take(c->tls.sessions, c->name, time(NULL));
+    if (session ? !write_session(file, session) : truncate(file, 0) && errno != ENOENT)
+        app_complain("--session %s: %s", file, strerror(errno));
+    milgi_session_unref(session);
+}
+
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
 
 static void not_begun(struct connect *c, const char *why)
@@ -470,10 +517,14 @@ int app_connect(const struct app_options *options)
     c.status = app_tls_open(&c.tls, &c.loop, MILGI_CLIENT, options);
     if (!c.status && !resolve(&c))
         c.status = APP_FAILED;
+    if (!c.status && options->session)
+        load_session(&c);
     if (!c.status)
         run(&c);
     else if (c.tls.uv)
         milgi_uv_stop(c.tls.uv, on_stopped, &c);
+    if (c.tls.sessions && c.opened)
+        keep_session(&c);
     app_addresses_free(&c.addresses);
     if (c.reading) {
         /* A thread waits in read(), perhaps for ever, and an orderly exit would wait for the thread. */

@@ -166,6 +166,7 @@ static bool start_worker(struct master *m, unsigned seat, bool candidate)
         return false;
     }
     fflush(NULL);
+    app_tls_renew(&m->proxy->tls); /* it begins where we are, and we keep no older keys */
     struct report *report = report_new();
     pid_t pid = fork();
     if (!pid) {

@@ -39,6 +39,7 @@
 
 #include <milgi/config.h>
 #include <milgi/engine.h>
+#include <milgi/session.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -105,6 +106,8 @@ enum milgi_verdict {
  * on_decide       a question (only those of milgi_config_set_ask()); answer now or later with milgi_decide().
  * on_alert        the peer sent this alert: close_notify (0) means that no more data comes (end of its half);
  *                 user_canceled; a fatal one is followed by on_closed.
+ * on_session      client: the server has given out a session (session.h) for the next connection; borrowed: for longer
+ *                 milgi_session_ref(). It is in the config's cache already, if there is one.
  * on_closed       the connection has ended; once; the last callback: all output, an alert too, has been handed out
  *                 before it. Free the connection when the network has taken the output, or it is given up: the memory
  *                 stays valid until milgi_conn_free().
@@ -119,6 +122,7 @@ struct milgi_events {
     void (*on_decide)(struct milgi_conn *conn, void *arg, const struct milgi_decision *decision);
     void (*on_alert)(struct milgi_conn *conn, void *arg, int alert);
     void (*on_closed)(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason);
+    void (*on_session)(struct milgi_conn *conn, void *arg, struct milgi_session *session);
 };
 
 /*
@@ -219,10 +223,12 @@ struct milgi_conn_info {
     uint16_t version;                        /* 0x0304 */
     uint16_t suite, group, signature_scheme; /* scheme: of the peer's (client) or our own (server) CertificateVerify */
     bool established, hello_retry, peer_authenticated;
+    bool resumed;            /* on a session: peer_authenticated is that of the full handshake that this goes back to */
     const char *server_name; /* wanted (client) or received (server); of a handshake that has failed, too */
     const char *alpn;
     /*
-     * What the peer sent: DER, leaf first. Kept only until on_established returns; of a handshake that has failed,
+     * What the peer sent: DER, leaf first; of a resumed connection, what the session has of it: all of it, the leaf, or
+     * nothing (sessions keep 2 KiB). Kept only until on_established returns; of a handshake that has failed,
      * until on_closed returns, and then nobody may have verified it.
      */
     const struct milgi_iov *peer_chain;

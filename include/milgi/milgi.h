@@ -36,6 +36,7 @@
 #include <milgi/device.h>
 #include <milgi/device_pkcs11.h>
 #include <milgi/config.h>
+#include <milgi/session.h>
 #include <milgi/engine.h>
 #include <milgi/stats.h>
 #include <milgi/conn.h>

@@ -225,3 +225,36 @@ int milgi__port_each_file(const char *directory, int (*each)(void *arg, const ch
     closedir(all);
     return error;
 }
+
+/* --- locks -------------------------------------------------------------------------------------------------------- */
+
+struct milgi__port_lock {
+    pthread_mutex_t mutex;
+};
+
+struct milgi__port_lock *milgi__port_lock_new(void)
+{
+    struct milgi__port_lock *lock = milgi__alloc(sizeof *lock);
+    if (lock && pthread_mutex_init(&lock->mutex, NULL) != 0) {
+        milgi__free(lock);
+        return NULL;
+    }
+    return lock;
+}
+
+void milgi__port_lock_free(struct milgi__port_lock *lock)
+{
+    if (lock)
+        pthread_mutex_destroy(&lock->mutex);
+    milgi__free(lock);
+}
+
+void milgi__port_lock(struct milgi__port_lock *lock)
+{
+    pthread_mutex_lock(&lock->mutex);
+}
+
+void milgi__port_unlock(struct milgi__port_lock *lock)
+{
+    pthread_mutex_unlock(&lock->mutex);
+}

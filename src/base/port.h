@@ -65,6 +65,13 @@ void milgi__port_discard(void *p, size_t size);
 /* Sleeps until |fd| is readable (-1: nothing to wait for) or |ms| have passed (-1: never). */
 void milgi__port_wait(int fd, int ms);
 
+/* For what threads share and seldom change; held for as long as it takes to copy a few bytes. NULL: no memory. */
+struct milgi__port_lock;
+struct milgi__port_lock *milgi__port_lock_new(void);
+void milgi__port_lock_free(struct milgi__port_lock *lock);
+void milgi__port_lock(struct milgi__port_lock *lock);
+void milgi__port_unlock(struct milgi__port_lock *lock);
+
 /* A whole file in fresh memory (milgi__free_wiped), or NULL. Refuses more than 16 MiB. */
 uint8_t *milgi__port_read_file(const char *path, size_t *len);
 /*

@@ -74,6 +74,7 @@ struct milgi_config *milgi_config_new(enum milgi_role role)
     config->role = role;
     config->middlebox = true;
     config->key_shares = 1;
+    config->tickets = role == MILGI_SERVER ? 2 : 0;
     fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
     fill(&config->groups, default_groups, MILGI__COUNT(default_groups));
     fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
@@ -97,6 +98,8 @@ void milgi_config_unref(struct milgi_config *config)
     milgi__free(config->credentials);
     milgi__names_clear(&config->names);
     milgi_trust_unref(config->trust);
+    milgi_ticket_keys_unref(config->ticket_keys);
+    milgi_session_cache_unref(config->session_cache);
     milgi__free(config->alpn);
     milgi__free(config);
 }
@@ -375,6 +378,12 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
         if (config->cert_schemes.n < MILGI__LIST_MAX)
             config->cert_schemes.v[config->cert_schemes.n++] = certificate_schemes[i];
     }
+    error = milgi__config_policy(config);
+    if (error != 0) {
+        *why = milgi_error_text(error);
+        return error;
+    }
+    config->looks = config->looks || config->ticket_keys;
     config->frozen = true;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "cert/cert.h"
 #include "config/names.h"
+#include "session/session.h"
 
 #define MILGI__LIST_MAX 24
 
@@ -33,6 +34,10 @@ struct milgi_config {
     /* schemes plus those only for certificates; filled in by freeze */
     struct milgi__u16_list cert_schemes;
     size_t key_shares;
+    struct milgi_ticket_keys *ticket_keys;     /* server; NULL: no tickets */
+    struct milgi_session_cache *session_cache; /* client; NULL: none */
+    uint8_t tickets;                           /* server: to give; client: to ask for */
+    uint8_t policy[MILGI__SESSION_POLICY_LEN]; /* what sessions are bound to; made by freeze */
     unsigned ask;
     milgi_keylog_cb keylog;
     void *keylog_ctx;
@@ -40,6 +45,12 @@ struct milgi_config {
     void *padding_ctx;
     uint64_t limit[MILGI_LIMITS];
 };
+
+/*
+ * What of a config says whose word is taken for what: sessions made under another one are not resumed. 0, MILGI_ENOMEM,
+ * MILGI_EINTERNAL. (session.c)
+ */
+int milgi__config_policy(struct milgi_config *config);
 
 static inline bool milgi__list_has(const struct milgi__u16_list *list, uint16_t v)
 {

@@ -6,6 +6,7 @@
 
 #include "conn/fail.h"
 #include "conn/keys.h"
+#include "conn/session.h"
 #include "conn/trace.h"
 
 static void drop(struct milgi__message *m)
@@ -119,19 +120,20 @@ static void peer_updated(struct milgi_conn *c, bool requested)
 static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
 {
     struct milgi__failure failure;
+    struct milgi__bytes ticket;
     size_t at = 0;
     while (milgi__conn_live(c)) {
         enum milgi__post_event event = milgi__post_input(&c->post, c->config->role,
-            (size_t)milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_MESSAGE), data, len, &at, &failure);
+            (size_t)milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_MESSAGE), data, len, &at, &ticket, &failure);
         if (event == MILGI__POST_NONE)
             return;
         if (event == MILGI__POST_FAILED) {
             milgi__conn_fail_with(c, &failure);
             return;
         }
-        if (event == MILGI__POST_TICKET)
-            is_flood(c, &c->tickets, MILGI_LIMIT_TICKETS);
-        else
+        if (event == MILGI__POST_TICKET && !is_flood(c, &c->tickets, MILGI_LIMIT_TICKETS))
+            milgi__conn_ticket(c, ticket);
+        else if (event != MILGI__POST_TICKET)
             peer_updated(c, event == MILGI__POST_KEY_UPDATE_REQUESTED);
     }
 }

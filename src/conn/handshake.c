@@ -5,6 +5,7 @@
 #include "conn/fail.h"
 #include "conn/keys.h"
 #include "conn/output.h"
+#include "conn/session.h"
 #include "conn/trace.h"
 
 static int host_random(void *ctx, uint8_t *out, size_t len)
@@ -53,6 +54,11 @@ static struct milgi_key *host_key_private(void *ctx, const struct milgi_credenti
 static struct milgi_key *host_key_trust(void *ctx, const struct milgi_trust *trust)
 {
     return milgi__engine_key_trust(((struct milgi_conn *)ctx)->engine, trust);
+}
+
+static struct milgi_key *host_key_aead(void *ctx, uint16_t suite, const uint8_t *raw, size_t len)
+{
+    return milgi__engine_key_aead(((struct milgi_conn *)ctx)->engine, suite, raw, len);
 }
 
 static void host_decide(void *ctx, uint32_t kind)
@@ -113,6 +119,7 @@ static const struct milgi__hs_calls host_calls = {
     .op_start = host_op_start,
     .key_private = host_key_private,
     .key_trust = host_key_trust,
+    .key_aead = host_key_aead,
     .decide = host_decide,
     .send = host_send,
     .install = host_install,
@@ -144,6 +151,7 @@ void milgi__conn_begin(struct milgi_conn *c)
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
         return;
     }
+    milgi__conn_offer(c);
     milgi__engine_deadline(c->engine, &c->owner,
         milgi__engine_now(c->engine) + milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_NS));
 }
@@ -182,6 +190,9 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs_result *r)
     o->scheme = r->scheme;
     o->hello_retry = r->hello_retry;
     o->peer_authenticated = r->peer_authenticated;
+    o->resumed = r->resumed;
+    if (client)
+        o->session = milgi__hs_session(c->hs->hs);
     if (r->credential)
         o->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
     o->secret_len = (uint8_t)secret_len;
@@ -202,6 +213,7 @@ void milgi__conn_forget_outcome(struct milgi_conn *c)
     if (!o)
         return;
     milgi_credential_unref(o->credential);
+    milgi_session_unref(o->session);
     milgi__free_wiped(o, offsetof(struct milgi__outcome, secrets) + (size_t)MILGI__SECRETS * o->secret_len);
     c->outcome = NULL;
 }

@@ -15,6 +15,7 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
     info->group = r->group;
     info->signature_scheme = r->scheme;
     info->hello_retry = r->hello_retry;
+    info->resumed = r->resumed;
     info->alpn = r->alpn[0] ? r->alpn : NULL;
     info->credential = r->credential;
     if (!info->server_name)
@@ -30,6 +31,7 @@ static void info_of_outcome(const struct milgi__outcome *o, struct milgi_conn_in
     info->established = true;
     info->hello_retry = o->hello_retry;
     info->peer_authenticated = o->peer_authenticated;
+    info->resumed = o->resumed;
     const char *text = (const char *)o->secrets + (size_t)MILGI__SECRETS * o->secret_len;
     info->server_name = o->server_name_size ? text : NULL;
     info->alpn = o->alpn_size ? text + o->server_name_size : NULL;

@@ -54,9 +54,10 @@ enum milgi__kept_secret {
 struct milgi__outcome {
     const struct milgi__suite *suite;
     struct milgi_credential *credential; /* our own; NULL: none */
+    struct milgi_session *session;       /* client: what tickets are made from; NULL: nobody wants any */
     uint16_t group, scheme;
     uint16_t server_name_size, alpn_size; /* with their NUL; 0: there is none */
-    bool hello_retry, peer_authenticated;
+    bool hello_retry, peer_authenticated, resumed;
     uint8_t secret_len;
     uint8_t secrets[]; /* MILGI__SECRETS, each as long as the suite's hash; behind them server name and ALPN */
 };
@@ -81,13 +82,15 @@ struct milgi_conn {
     uint8_t busy;           /* depth of our own functions that call back: freeing waits for 0 */
     bool app_open;          /* application data may be framed */
     bool in_paused, pause_told, want_room;
-    bool asked_update; /* our update_requested is not yet answered */
-    bool owes_update;  /* the peer's is not, nor does an answer wait to be framed */
-    bool blocked_room; /* waits for an op or a chunk */
-    bool in_dry;       /* no more could be opened of what is staged, though it might have been */
+    bool asked_update;  /* our update_requested is not yet answered */
+    bool owes_update;   /* the peer's is not, nor does an answer wait to be framed */
+    bool blocked_room;  /* waits for an op or a chunk */
+    bool session_given; /* by the application: none from the cache */
+    bool in_dry;        /* no more could be opened of what is staged, though it might have been */
 
     struct milgi__conn_hs *hs;            /* NULL: not begun, or over */
     struct milgi__outcome *outcome;       /* NULL: not established yet */
+    struct milgi_session *session;        /* client: given to be offered, until it begins */
     char *server_name;                    /* that a client asks for; of a failed handshake; else in |outcome| */
     struct milgi__peer_chain *peer_chain; /* only from a handshake's failure until on_closed */
     struct milgi__post post;

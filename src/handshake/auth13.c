@@ -84,7 +84,9 @@ static void log_secret(const struct milgi__hs *hs, const char *label, const uint
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs)
 {
     const struct milgi__exchange *kex = hs->kex;
-    int rv = milgi__schedule13_early(&hs->schedule, hs->host.cx, hs->suite->hash, NULL, 0);
+    const struct milgi_session *session = hs->session;
+    int rv = milgi__schedule13_early(&hs->schedule, hs->host.cx, hs->suite->hash, session ? session->f.secret : NULL,
+        session ? session->f.secret_len : 0);
     if (rv == 0)
         rv = milgi__schedule13_handshake(&hs->schedule, hs->host.cx, kex->shared, kex->shared_len, kex->hello_hash);
     milgi__end_exchange(hs);

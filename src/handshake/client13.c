@@ -99,6 +99,8 @@ static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__ser
         return milgi__hs_illegal(hs, "the server's key share is of a group that has no share of ours");
     if (ext->share.len != milgi__kex_public_len(ext->group) || ext->share.len > MILGI_KEX_PUBLIC_MAX)
         return milgi__hs_illegal(hs, "a key share of a wrong length");
+    if (!milgi__take_psk(hs, ext))
+        return MILGI__FAILED;
     hs->result.group = ext->group;
     return milgi__start_derive(hs, pair, ext->share) ? MILGI__C13_INSTALL_KEYS : MILGI__FAILED;
 }
@@ -183,10 +185,11 @@ static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__read
 {
     struct milgi__failure failure;
     struct milgi__exts ext;
+    enum milgi__step next = hs->session ? MILGI__C13_RECV_FINISHED_RESUMED : MILGI__C13_RECV_REQUEST;
     if (!milgi__encrypted_extensions_decode(body, hs->offered, &ext, &failure))
         return milgi__hs_refuse(hs, &failure);
     if ((ext.present & MILGI__EXT(MILGI__EXT_ALPN)) == 0)
-        return MILGI__C13_RECV_REQUEST;
+        return next;
     struct milgi__reader list = milgi__reader_of(ext.alpn);
     struct milgi__bytes chosen;
     if (!milgi__alpn_next(&list, &chosen) || !offered_protocol(hs->config, chosen))
@@ -194,7 +197,7 @@ static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__read
     hs->result.alpn = (const char *)milgi__arena_copy(&hs->arena, chosen).p;
     if (!hs->result.alpn)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
-    return MILGI__C13_RECV_REQUEST;
+    return next;
 }
 
 static enum milgi__step recv_request(struct milgi__hs *hs, struct milgi__reader *body)
@@ -277,6 +280,30 @@ static enum milgi__step authenticated_any(struct milgi__hs *hs, struct milgi__re
     return own_flight(hs);
 }
 
+/* --- on a session ----------------------------------------------------------------------------------------------- */
+
+/*
+ * The server has the session's secret, or its Finished would not be right: it is the one that was authenticated then.
+ */
+static enum milgi__step recv_finished_resumed(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    if (!hs->session)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    if (!milgi__hs_take_finished(hs, body, hs->schedule.server_hs))
+        return MILGI__FAILED;
+    milgi__start_decision(hs, MILGI__PEER, true);
+    return MILGI__C13_RESUMED;
+}
+
+static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!hs->session)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    hs->result.peer_authenticated = hs->session->f.authenticated;
+    return own_flight(hs);
+}
+
 /* --- our flight ------------------------------------------------------------------------------------------------- */
 
 static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__reader *none)
@@ -307,10 +334,24 @@ static enum milgi__step send_verify(struct milgi__hs *hs, struct milgi__reader *
     return milgi__hs_send_verify(hs) ? MILGI__C13_SEND_FINISHED : MILGI__FAILED;
 }
 
+/* With our Finished sent: what tickets to come are made from. */
+static bool keep_secret(struct milgi__hs *hs)
+{
+    uint8_t hash[MILGI__HASH_MAX];
+    if (!hs->keeps_sessions)
+        return true;
+    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
+    if (rv == 0)
+        rv = milgi__schedule13_resumption(&hs->schedule, hs->host.cx, hash);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
+}
+
 static enum milgi__step send_finished(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (!milgi__hs_send_finished(hs, hs->schedule.client_hs) ||
+    if (!milgi__hs_send_finished(hs, hs->schedule.client_hs) || !keep_secret(hs) ||
         !milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__WRITE, hs->schedule.client_app) ||
         !milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__READ, hs->schedule.server_app))
         return MILGI__FAILED;
@@ -350,8 +391,20 @@ const struct milgi__row milgi__client13_rows[] = {
     },
     [MILGI__C13_RECV_EXTENSIONS - FIRST] = {
         .name = "recv_extensions", .run = recv_extensions, .message = MSG(ENCRYPTED_EXTENSIONS),
-        .next = TO(C13_RECV_REQUEST),
+        .next = TO(C13_RECV_FINISHED_RESUMED) | TO(C13_RECV_REQUEST),
         KEYS(HANDSHAKE, HANDSHAKE), .takes_ccs = true,
+    },
+    [MILGI__C13_RECV_FINISHED_RESUMED - FIRST] = {
+        .name = "recv_finished_resumed", .run = recv_finished_resumed, .message = MSG(FINISHED),
+        .starts = ON(PEER),
+        .next = TO(C13_RESUMED),
+        KEYS(HANDSHAKE, HANDSHAKE), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__C13_RESUMED - FIRST] = {
+        .name = "resumed", .run = resumed, .message = NONE,
+        .needs = ON(PEER),
+        .next = TO(C13_SEND_FINISHED),
+        KEYS(HANDSHAKE, HANDSHAKE),
     },
     [MILGI__C13_RECV_REQUEST - FIRST] = {
         .name = "recv_request", .run = recv_request, .message = MSG(CERTIFICATE_REQUEST),

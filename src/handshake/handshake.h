@@ -12,6 +12,7 @@
 
 #include "base/failure.h"
 #include "config/config.h"
+#include "handshake/bytes.h"
 #include "keys/keys.h"
 #include "op/trace.h"
 
@@ -47,6 +48,7 @@ struct milgi__hs_calls {
     /* a reference for an op; NULL: no memory */
     struct milgi_key *(*key_private)(void *ctx, const struct milgi_credential *credential);
     struct milgi_key *(*key_trust)(void *ctx, const struct milgi_trust *trust);
+    struct milgi_key *(*key_aead)(void *ctx, uint16_t suite, const uint8_t *raw, size_t len);
     void (*decide)(void *ctx, uint32_t kind); /* answered by milgi__hs_decide() */
     /* whole handshake messages; copies; 0 or MILGI_ENOMEM */
     int (*send)(void *ctx, enum milgi__level level, const uint8_t *message, size_t len);
@@ -74,7 +76,7 @@ struct milgi__hs_host {
 /* What is negotiated, filled in as it becomes known. */
 struct milgi__hs_result {
     uint16_t version, suite, group, scheme;
-    bool hello_retry, peer_authenticated;
+    bool hello_retry, peer_authenticated, resumed;
     const char *server_name; /* this and what follows: in the handshake's memory */
     const char *alpn;        /* "": none */
     const struct milgi_iov *peer_chain;
@@ -94,6 +96,15 @@ enum milgi__hs_wait {
 /* |server_name| as in milgi_conn_new(), copied. NULL: no memory. */
 struct milgi__hs *milgi__hs_new(
     struct milgi_config *config, const struct milgi__hs_host *host, const char *server_name);
+/*
+ * Before it runs, client: the session to offer if it fits (or NULL; a reference is taken); |keeps|: somebody wants
+ * those that the server gives.
+ */
+void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool keeps);
+/*
+ * Client, open: what sessions of this connection have alike; their tickets are still to come. NULL: nobody wants any.
+ */
+struct milgi_session *milgi__hs_session(struct milgi__hs *hs);
 /* Wipes and frees. Ops that are out are orphans. */
 void milgi__hs_free(struct milgi__hs *hs);
 enum milgi__hs_wait milgi__hs_run(struct milgi__hs *hs);
@@ -144,15 +155,16 @@ enum milgi__post_event {
     MILGI__POST_NONE,       /* all was read */
     MILGI__POST_KEY_UPDATE, /* update_not_requested */
     MILGI__POST_KEY_UPDATE_REQUESTED,
-    MILGI__POST_TICKET, /* a NewSessionTicket, checked and dropped */
+    MILGI__POST_TICKET, /* a NewSessionTicket, checked */
     MILGI__POST_FAILED  /* *failure */
 };
 /*
  * The content of one record, |*at| bytes of which were read before; call until NONE or FAILED. A KeyUpdate that does
- * not end its record is a failure.
+ * not end its record is a failure. |*ticket|, if it is not NULL: for TICKET the body of the message, until the next
+ * call.
  */
 enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
-    const uint8_t *data, size_t len, size_t *at, struct milgi__failure *failure);
+    const uint8_t *data, size_t len, size_t *at, struct milgi__bytes *ticket, struct milgi__failure *failure);
 static inline bool milgi__post_mid_message(const struct milgi__post *post)
 {
     return post->part_len != 0;
@@ -163,6 +175,13 @@ void milgi__post_fini(struct milgi__post *post);
 size_t milgi__key_update_message(uint8_t out[MILGI__KEY_UPDATE_LEN], bool request);
 
 /* --- for people ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Client: the session of a NewSessionTicket's |body|, which was checked; |base| is milgi__hs_session() of its
+ * handshake. NULL: it is to be dropped, or no memory.
+ */
+struct milgi_session *milgi__session_of_ticket(
+    struct milgi__crypto *cx, const struct milgi_session *base, struct milgi__bytes body, int64_t now_s);
 
 /* The step that is next, in static text. */
 const char *milgi__hs_step(const struct milgi__hs *hs);
@@ -184,6 +203,7 @@ struct milgi__hs_row_info {
     uint8_t sends_maybe;         /* bit i: sends[i] not always */
     int read_level, write_level; /* epochs in which it runs */
     bool flight_ends;            /* nothing may be left behind its message: the key changes, or we are to speak */
+    bool first;                  /* a handshake may begin here */
     bool peeks;                  /* its message is left for the next row */
     bool takes_ccs;
 };

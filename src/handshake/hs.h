@@ -23,6 +23,14 @@ enum milgi__slot {
     MILGI__SIGN,
     MILGI__CHAIN,
     MILGI__VERIFY,
+    MILGI__TICKET_1, /* server: opens those that a client brings; it may fail: then there is no session in them */
+    MILGI__TICKET_2,
+    MILGI__TICKET_3,
+    MILGI__TICKET_4,
+    MILGI__SEAL_1, /* server: seals those that it gives; if that fails, there is one less */
+    MILGI__SEAL_2,
+    MILGI__SEAL_3,
+    MILGI__SEAL_4,
     MILGI__CREDENTIAL, /* decisions */
     MILGI__ALPN,
     MILGI__PEER,
@@ -30,6 +38,7 @@ enum milgi__slot {
 };
 #define MILGI__ON(slot_or_step) (1u << (slot_or_step))
 #define MILGI__TO(step) ((uint64_t)1 << (step))
+#define MILGI__IDENTITIES_MAX 4 /* of a client's PSKs are looked at */
 #define MILGI__OPS (MILGI__ON(MILGI__CREDENTIAL) - 1u)
 
 enum milgi__step {
@@ -51,6 +60,8 @@ enum milgi__step {
     MILGI__C13_RECV_HELLO_AGAIN,
     MILGI__C13_INSTALL_KEYS,
     MILGI__C13_RECV_EXTENSIONS,
+    MILGI__C13_RECV_FINISHED_RESUMED,
+    MILGI__C13_RESUMED,
     MILGI__C13_RECV_REQUEST,
     MILGI__C13_RECV_CERTIFICATE,
     MILGI__C13_RECV_VERIFY,
@@ -66,11 +77,16 @@ enum milgi__step {
 
     /* server: negotiate.c */
     MILGI__S_LOOK_HELLO = MILGI__STEPS_COMMON,
+    MILGI__S_RECV_HELLO_SEEN,
     MILGI__S_RECV_HELLO,
     /* server13.c */
     MILGI__S13_FIRST,
     MILGI__S13_SEND_RETRY = MILGI__S13_FIRST,
     MILGI__S13_RECV_HELLO_AGAIN,
+    MILGI__S13_START_RESUMED,
+    MILGI__S13_SEND_RESUMED,
+    MILGI__S13_RECV_FINISHED_RESUMED,
+    MILGI__S13_RESUMED,
     MILGI__S13_START_FLIGHT,
     MILGI__S13_SEND_CERTIFICATE,
     MILGI__S13_SEND_VERIFY,
@@ -83,6 +99,8 @@ enum milgi__step {
     MILGI__S13_AUTHENTICATED,
     MILGI__S13_AUTHENTICATED_EMPTY,
     MILGI__S13_ANONYMOUS,
+    MILGI__S13_SEAL_TICKETS,
+    MILGI__S13_SEND_TICKETS,
     MILGI__S_END
 };
 
@@ -146,6 +164,13 @@ struct milgi__exchange {
     struct milgi__key_pair pair[];
 };
 
+/* Tickets on their way to the client: in the handshake's arena. */
+struct milgi__issue {
+    unsigned n;
+    uint32_t lifetime_s, age_add[MILGI_TICKETS_MAX];
+    struct milgi__bytes sealed[MILGI_TICKETS_MAX]; /* empty: it could not be sealed */
+};
+
 struct milgi__arena_block;
 struct milgi__arena {
     struct milgi__arena_block *first;
@@ -206,6 +231,17 @@ struct milgi__hs {
     struct milgi__bytes peer_spki;
     enum milgi__key_type peer_key;
 
+    /* sessions: references */
+    struct milgi_session *session;                       /* that this handshake stands on; NULL: a full one */
+    struct milgi_session *offer;                         /* client: in its ClientHello */
+    struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what was in the client's tickets, by their place */
+    uint8_t (*identities)[MILGI__HASH_MAX];              /* their hashes, between two ClientHellos: in the arena */
+    struct milgi__issue *issue;
+    bool keeps_sessions; /* client: somebody wants them */
+    bool psk_dhe;        /* server: the client takes tickets */
+    uint8_t psk_at;      /* server: the place of the one that was accepted */
+    uint8_t tickets_full, tickets_resumed;
+
     /* client */
     const char *server_name;
     uint32_t offered; /* extensions of our ClientHello; of the client's first */
@@ -213,7 +249,7 @@ struct milgi__hs {
     bool requested; /* a CertificateRequest came */
 
     /* server */
-    struct milgi__client_hello *seen; /* once a row has looked at it, as long as the message lies unread; else NULL */
+    struct milgi__client_hello *seen;     /* by a row that looked at it; as long as the message lies unread */
     uint8_t first_hello[MILGI__HASH_MAX]; /* what a second ClientHello must repeat */
     bool retried;
     bool early_data; /* was offered, and the client has not said anything since that takes it back */
@@ -247,11 +283,16 @@ bool milgi__start_sign(struct milgi__hs *hs);
 /* The peer's signature over the transcript. */
 bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify);
 bool milgi__start_chain(struct milgi__hs *hs);
+/* |ticket|, whole: opened, or (its middle is the session) sealed. False: it was not started. */
+bool milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__ticket_key *key,
+    struct milgi__bytes ticket);
 
 /* --- decisions (decide.c) --------------------------------------------------------------------------------------- */
 
 /* Asks the outside if the config says so, else answers at once; |asks| false: there is nothing to ask. */
 void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks);
+/* There is nothing to wait for. */
+void milgi__settle(struct milgi__hs *hs, enum milgi__slot slot);
 /* The default answers. False: there is none. */
 bool milgi__choose_credential(struct milgi__hs *hs);
 
@@ -281,3 +322,42 @@ bool milgi__hs_take_finished(struct milgi__hs *hs, struct milgi__reader *body, c
 /* Sends our CertificateVerify; our Finished. */
 bool milgi__hs_send_verify(struct milgi__hs *hs);
 bool milgi__hs_send_finished(struct milgi__hs *hs, const uint8_t *secret);
+
+/* --- sessions (resume13.c) -------------------------------------------------------------------------------------- */
+
+/* Client: what its ClientHello says of them; room for it. */
+struct milgi__offers {
+    struct milgi__psk_offer psk[1];
+    unsigned n;
+};
+void milgi__offer_session(struct milgi__hs *hs, struct milgi__exts *ext, struct milgi__offers *offers);
+/* Fills in the binders of a ClientHello that is written but for them. */
+bool milgi__fill_binders(struct milgi__hs *hs, struct milgi__bytes message, const struct milgi__offers *offers);
+/* Client: what the ServerHello says of them. */
+bool milgi__take_psk(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Server: starts to open what may be our tickets. */
+bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* What came of opening one. */
+void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op *op);
+/*
+ * Server: the first session that fits, hs->session, whose binder is right; none: a full handshake. False: the handshake
+ * has failed. |again|: of the second ClientHello.
+ */
+bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, bool again);
+/* Server: remembers what the second ClientHello may bring again. */
+bool milgi__keep_identities(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* What the session says of the peer becomes the result's. */
+bool milgi__resume_peer(struct milgi__hs *hs);
+/*
+ * A session of this handshake with a secret from which those of its tickets are made; NULL: no memory, or it cannot
+ * be.
+ */
+struct milgi_session *milgi__session_of(struct milgi__hs *hs);
+
+/* --- tickets of a server (tickets13.c) -------------------------------------------------------------------------- */
+
+/* Whether there are any to give. */
+bool milgi__issues_tickets(const struct milgi__hs *hs);
+void milgi__take_sealed(struct milgi__hs *hs, unsigned at, const struct milgi_op *op);
+enum milgi__step milgi__seal_tickets(struct milgi__hs *hs, struct milgi__reader *none);
+enum milgi__step milgi__send_tickets(struct milgi__hs *hs, struct milgi__reader *none);

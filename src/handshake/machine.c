@@ -76,6 +76,10 @@ void milgi__hs_free(struct milgi__hs *hs)
     milgi__arena_wipe(&hs->unsent);
     milgi__free_wiped(hs->in, hs->in_cap);
     milgi_credential_unref(hs->credential);
+    milgi_session_unref(hs->session);
+    milgi_session_unref(hs->offer);
+    for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++)
+        milgi_session_unref(hs->opened[i]);
     milgi_config_unref(hs->config);
     milgi__free_wiped(hs, sizeof *hs);
 }
@@ -242,6 +246,10 @@ static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, s
         bytes += message_len;
     if ((row->starts & MILGI__ON(MILGI__VERIFY)) != 0)
         bytes += message_len + hs->peer_spki.len;
+    if ((row->starts & MILGI__ON(MILGI__TICKET_1)) != 0)
+        bytes += message_len;
+    if ((row->starts & MILGI__ON(MILGI__SEAL_1)) != 0)
+        bytes += MILGI_TICKETS_MAX * (size_t)MILGI__SESSION_BYTES_MAX;
     return ops == 0 || hs->host.calls->room(hs->host.ctx, ops, bytes);
 }
 
@@ -395,6 +403,13 @@ int milgi__hs_awaits(const struct milgi__hs *hs)
     return row_now(hs)->message;
 }
 
+static bool is_first(enum milgi_role role, unsigned step)
+{
+    if (role == MILGI_CLIENT)
+        return step == MILGI__C_START;
+    return step == MILGI__S_LOOK_HELLO || step == MILGI__S_RECV_HELLO;
+}
+
 size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap)
 {
     size_t n = role == MILGI_CLIENT ? MILGI__C_END : MILGI__S_END;
@@ -411,6 +426,7 @@ size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, si
             .read_level = row->read_level,
             .write_level = row->write_level,
             .flight_ends = row->flight_ends,
+            .first = is_first(role, step),
             .peeks = row->peeks,
             .takes_ccs = row->takes_ccs,
         };

@@ -103,7 +103,10 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
         },
     };
     struct milgi__exts *ext = &hello.ext;
-    size_t cap = 512 + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
+    struct milgi__offers offers;
+    milgi__offer_session(hs, ext, &offers);
+    size_t psk_len = offers.n != 0 ? 128 + offers.psk[0].identity.len : 0;
+    size_t cap = 512 + psk_len + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
         ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len;
     uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
     if (!message || !hello.suites.p || !ext->groups.p || !ext->schemes.p ||
@@ -111,7 +114,7 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }
-    ext->present = extensions_of(hs, ext);
+    ext->present |= extensions_of(hs, ext);
     hs->offered = ext->present;
     struct milgi__writer w = milgi__writer(message, cap);
     milgi__client_hello_encode(&w, &hello);
@@ -119,7 +122,8 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return false;
     }
-    return milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) });
+    struct milgi__bytes whole = { message, milgi__written(&w) };
+    return milgi__fill_binders(hs, whole, &offers) && milgi__hs_send(hs, whole);
 }
 
 static enum milgi__step c_send_hello(struct milgi__hs *hs, struct milgi__reader *none)
@@ -221,21 +225,27 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
     struct milgi__client_hello *hello = milgi__arena_alloc(&hs->arena, sizeof *hello);
     if (!hello)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
-    if (!read_hello(hs, body, hello))
+    if (!read_hello(hs, body, hello) || !milgi__open_tickets(hs, &hello->ext))
         return MILGI__FAILED;
     hs->seen = hello;
-    return MILGI__S_RECV_HELLO;
+    return MILGI__S_RECV_HELLO_SEEN;
+}
+
+/* What a row before it has read, and what came of it. */
+static enum milgi__step s_recv_hello_seen(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__client_hello *hello = hs->seen;
+    if (!hello)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    hs->seen = NULL;
+    milgi__rest(body);
+    return milgi__server13_hello(hs, hello);
 }
 
 static enum milgi__step s_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
 {
-    struct milgi__client_hello own, *hello = hs->seen;
-    hs->seen = NULL;
-    if (hello)
-        milgi__rest(body);
-    else if (!read_hello(hs, body, &own))
-        return MILGI__FAILED;
-    return milgi__server13_hello(hs, hello ? hello : &own);
+    struct milgi__client_hello hello;
+    return read_hello(hs, body, &hello) ? milgi__server13_hello(hs, &hello) : MILGI__FAILED;
 }
 
 enum milgi__step milgi__server_first(const struct milgi_config *config)
@@ -247,8 +257,16 @@ enum milgi__step milgi__server_first(const struct milgi_config *config)
 const struct milgi__row milgi__server_hello_rows[] = {
     [MILGI__S_LOOK_HELLO - FIRST] = {
         .name = "look_hello", .run = s_look_hello, .message = MSG(CLIENT_HELLO),
-        .next = TO(S_RECV_HELLO),
+        .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4),
+        .next = TO(S_RECV_HELLO_SEEN),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .peeks = true,
+    },
+    [MILGI__S_RECV_HELLO_SEEN - FIRST] = {
+        .name = "recv_hello_seen", .run = s_recv_hello_seen, .message = MSG(CLIENT_HELLO),
+        .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4),
+        .starts = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_FLIGHT),
+        KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
     [MILGI__S_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = s_recv_hello, .message = MSG(CLIENT_HELLO),

@@ -56,21 +56,25 @@ static enum milgi__post_event key_update(
 
 /* One whole message. */
 static enum milgi__post_event read_message(
-    struct milgi__bytes message, bool ends_record, struct milgi__failure *failure)
+    struct milgi__bytes message, bool ends_record, struct milgi__bytes *ticket, struct milgi__failure *failure)
 {
     struct milgi__reader body = milgi__reader_of(message);
     if (milgi__read32(&body) >> 24 == MILGI__MSG_KEY_UPDATE)
         return key_update(&body, ends_record, failure);
-    struct milgi__new_session_ticket ticket;
-    if (!milgi__new_session_ticket_decode(&body, &ticket, failure))
+    struct milgi__new_session_ticket unused;
+    if (ticket)
+        *ticket = (struct milgi__bytes){ body.p, milgi__left(&body) };
+    if (!milgi__new_session_ticket_decode(&body, &unused, failure))
         return MILGI__POST_FAILED;
     return MILGI__POST_TICKET;
 }
 
 enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
-    const uint8_t *data, size_t len, size_t *at, struct milgi__failure *failure)
+    const uint8_t *data, size_t len, size_t *at, struct milgi__bytes *ticket, struct milgi__failure *failure)
 {
     static const char too_long[] = "a handshake message longer than the limit";
+    if (!milgi__post_mid_message(post) && post->part)
+        milgi__post_fini(post); /* what the last event was about */
     if (len == 0)
         return refuse(failure, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "an empty handshake record");
     if (*at == len)
@@ -105,7 +109,7 @@ enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_ro
     if (complete && post->part_len == 0) {
         struct milgi__bytes message = { data + *at, whole };
         *at += whole;
-        return read_message(message, *at == len, failure);
+        return read_message(message, *at == len, ticket, failure);
     }
     size_t taken = complete ? missing : len - *at;
     if (!keep(post, data + *at, taken))
@@ -114,7 +118,10 @@ enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_ro
     if (!complete)
         return MILGI__POST_NONE;
     struct milgi__bytes message = { post->part, whole };
-    enum milgi__post_event event = read_message(message, *at == len, failure);
-    milgi__post_fini(post);
+    enum milgi__post_event event = read_message(message, *at == len, ticket, failure);
+    if (event == MILGI__POST_TICKET && ticket)
+        post->part_len = 0; /* it is looked at until the next call */
+    else
+        milgi__post_fini(post);
     return event;
 }

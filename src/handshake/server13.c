@@ -106,6 +106,9 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
     if (hello->session_id.len != 0)
         memcpy(hs->session_id, hello->session_id.p, hello->session_id.len);
     hs->offered = ext->present;
+    hs->psk_dhe = ext->psk_modes.len != 0 && memchr(ext->psk_modes.p, 1, ext->psk_modes.len);
+    hs->tickets_full = ext->tickets_full;
+    hs->tickets_resumed = ext->tickets_resumed;
     hs->early_data = (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0;
     if (ext->server_name.len != 0) {
         hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, ext->server_name).p;
@@ -116,6 +119,16 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
     }
     milgi__hs_take_schemes(hs, ext);
     return take_protocols(hs, ext);
+}
+
+/*= RFC8446 9.2: "If not containing a "pre_shared_key" extension, it MUST contain both a "signature_algorithms"
+ *= extension and a "supported_groups" extension." As one that holds no PSK for us. */
+static bool needs_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    if (hs->session || (ext->present & MILGI__EXT(MILGI__EXT_SCHEMES)) != 0)
+        return true;
+    milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without signature_algorithms");
+    return false;
 }
 
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
@@ -129,13 +142,17 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
     if (rv != 0)
         return milgi__hs_broken(hs, rv);
     hs->result.hello_retry = hs->retried;
-    if (!milgi__start_keygen(hs, MILGI__KEYGEN_1, hs->result.group))
+    bool ok = hs->retried ? milgi__keep_identities(hs, &hello->ext) : milgi__choose_session(hs, &hello->ext, false);
+    if (!ok || !needs_schemes(hs, &hello->ext) || !milgi__start_keygen(hs, MILGI__KEYGEN_1, hs->result.group))
         return MILGI__FAILED;
-    milgi__start_decision(hs, MILGI__CREDENTIAL, true);
+    if (!hs->session)
+        milgi__start_decision(hs, MILGI__CREDENTIAL, true);
     milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
     if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
         hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
-    return hs->retried ? MILGI__S13_SEND_RETRY : MILGI__S13_START_FLIGHT;
+    if (hs->retried)
+        return MILGI__S13_SEND_RETRY;
+    return hs->session ? MILGI__S13_START_RESUMED : MILGI__S13_START_FLIGHT;
 }
 
 /* --- HelloRetryRequest and the second ClientHello --------------------------------------------------------------- */
@@ -206,7 +223,9 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
     if (!take_share(hs, share))
         return MILGI__FAILED;
     hs->early_data = false;
-    return MILGI__S13_START_FLIGHT;
+    if (!milgi__choose_session(hs, &hello.ext, true))
+        return MILGI__FAILED;
+    return hs->session ? MILGI__S13_START_RESUMED : MILGI__S13_START_FLIGHT;
 }
 
 /* --- ServerHello .. Certificate --------------------------------------------------------------------------------- */
@@ -231,8 +250,11 @@ static bool write_hello(struct milgi__hs *hs)
             .version = MILGI__TLS13,
             .group = hs->result.group,
             .share = pair->pub,
+            .psk = hs->psk_at,
         },
     };
+    if (hs->session)
+        hello.ext.present |= MILGI__EXT(MILGI__EXT_PSK);
     milgi__server_hello_encode(&w, &hello);
     hs->hello = (struct milgi__bytes){ message, milgi__written(&w) };
     if (!milgi__hs_record(hs, hs->hello))
@@ -311,20 +333,74 @@ static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader 
     return MILGI__S13_SEND_CERTIFICATE;
 }
 
-static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__reader *none)
+/* With DERIVE back: all that was written leaves, under its keys. */
+static bool send_flight(struct milgi__hs *hs)
 {
-    (void)none;
     if (!milgi__hs_handshake_secrets(hs) || !milgi__hs_emit(hs, hs->hello))
-        return MILGI__FAILED;
+        return false;
     if (!hs->retried)
         please_middleboxes(hs);
     if (!milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__WRITE, hs->schedule.server_hs) ||
         !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.client_hs) ||
         !milgi__hs_emit(hs, hs->flight))
-        return MILGI__FAILED;
+        return false;
     milgi__arena_wipe(&hs->unsent);
     hs->hello = hs->flight = (struct milgi__bytes){ NULL, 0 };
-    return MILGI__S13_SEND_VERIFY;
+    return true;
+}
+
+static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return send_flight(hs) ? MILGI__S13_SEND_VERIFY : MILGI__FAILED;
+}
+
+/* Our Finished; then we write under the application's keys. */
+static bool finish_flight(struct milgi__hs *hs)
+{
+    if (!milgi__hs_send_finished(hs, hs->schedule.server_hs) || !milgi__hs_app_secrets(hs) ||
+        !milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__WRITE, hs->schedule.server_app))
+        return false;
+    hs->half_open = true;
+    return true;
+}
+
+/* --- on a session ----------------------------------------------------------------------------------------------- */
+
+/* Neither certificate nor signature: the client has shown that it has the session's secret, and we do the same. */
+static enum milgi__step start_resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    const struct milgi__exchange *kex = hs->kex;
+    if (!hs->session)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], kex->peer))
+        return MILGI__FAILED;
+    size_t cap = 512;
+    uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
+    if (!message)
+        return milgi__hs_broken(hs, MILGI_ENOMEM);
+    struct milgi__writer w = milgi__writer(message, cap);
+    write_extensions(hs, &w);
+    if (w.bad)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    hs->flight = (struct milgi__bytes){ message, milgi__written(&w) };
+    return milgi__hs_record(hs, hs->flight) ? MILGI__S13_SEND_RESUMED : MILGI__FAILED;
+}
+
+static enum milgi__step send_resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return send_flight(hs) && finish_flight(hs) ? MILGI__S13_RECV_FINISHED_RESUMED : MILGI__FAILED;
+}
+
+static enum milgi__step recv_finished_resumed(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    if (!milgi__hs_take_finished(hs, body, hs->schedule.client_hs))
+        return MILGI__FAILED;
+    /* Whom the session knows is judged again; where nobody was asked for a certificate there is nobody to judge. */
+    milgi__start_decision(hs, MILGI__PEER, hs->config->client_auth != MILGI_CLIENT_AUTH_NONE);
+    return MILGI__S13_RESUMED;
 }
 
 /* --- CertificateVerify, Finished -------------------------------------------------------------------------------- */
@@ -332,11 +408,8 @@ static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__rea
 static enum milgi__step send_verify(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (!milgi__hs_send_verify(hs) || !milgi__hs_send_finished(hs, hs->schedule.server_hs) ||
-        !milgi__hs_app_secrets(hs) ||
-        !milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__WRITE, hs->schedule.server_app))
+    if (!milgi__hs_send_verify(hs) || !finish_flight(hs))
         return MILGI__FAILED;
-    hs->half_open = true;
     if (hs->config->client_auth == MILGI_CLIENT_AUTH_NONE)
         return MILGI__S13_RECV_FINISHED_ANONYMOUS;
     return MILGI__S13_RECV_CERTIFICATE;
@@ -391,7 +464,22 @@ static enum milgi__step judge(struct milgi__hs *hs, struct milgi__reader *none)
 
 static enum milgi__step open_connection(struct milgi__hs *hs)
 {
-    return milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__READ, hs->schedule.client_app) ? MILGI__OPEN : MILGI__FAILED;
+    if (!milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__READ, hs->schedule.client_app))
+        return MILGI__FAILED;
+    return milgi__issues_tickets(hs) ? MILGI__S13_SEAL_TICKETS : MILGI__OPEN;
+}
+
+/* The session's secret, and Finished: the client is the one of the full handshake that it goes back to. */
+static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
+    if (!hs->session || (demanded && !hs->session->f.authenticated))
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    hs->result.peer_authenticated = hs->session->f.authenticated;
+    hs->result.credential = NULL; /* one that was chosen before a retry was not used */
+    hs->result.scheme = 0;
+    return open_connection(hs);
 }
 
 /* Everything that can be demanded of a client: chain, signature, decision (all needs of the row) and Finished. */
@@ -433,8 +521,33 @@ const struct milgi__row milgi__server13_rows[] = {
     },
     [MILGI__S13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(CLIENT_HELLO),
-        .next = TO(S13_START_FLIGHT),
+        .next = TO(S13_START_RESUMED) | TO(S13_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_START_RESUMED - FIRST] = {
+        .name = "start_resumed", .run = start_resumed, .message = NONE,
+        .needs = ON(KEYGEN_1) | ON(ALPN), .starts = ON(DERIVE),
+        .next = TO(S13_SEND_RESUMED),
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+    },
+    [MILGI__S13_SEND_RESUMED - FIRST] = {
+        .name = "send_resumed", .run = send_resumed, .message = NONE,
+        .needs = ON(DERIVE),
+        .next = TO(S13_RECV_FINISHED_RESUMED),
+        .sends = { MSG(SERVER_HELLO), MSG(ENCRYPTED_EXTENSIONS), MSG(FINISHED) },
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_RECV_FINISHED_RESUMED - FIRST] = {
+        .name = "recv_finished_resumed", .run = recv_finished_resumed, .message = MSG(FINISHED),
+        .starts = ON(PEER),
+        .next = TO(S13_RESUMED),
+        KEYS(HANDSHAKE, APP), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_RESUMED - FIRST] = {
+        .name = "resumed", .run = resumed, .message = NONE,
+        .needs = ON(PEER),
+        .next = TO(S13_SEAL_TICKETS) | TO(OPEN),
+        KEYS(HANDSHAKE, APP), .flight_ends = true,
     },
     [MILGI__S13_START_FLIGHT - FIRST] = {
         .name = "start_flight", .run = start_flight, .message = NONE,
@@ -493,19 +606,33 @@ const struct milgi__row milgi__server13_rows[] = {
     [MILGI__S13_AUTHENTICATED - FIRST] = {
         .name = "authenticated", .run = authenticated, .message = NONE,
         .needs = ON(CHAIN) | ON(VERIFY) | ON(PEER),
-        .next = TO(OPEN),
+        .next = TO(S13_SEAL_TICKETS) | TO(OPEN),
         KEYS(HANDSHAKE, APP), .flight_ends = true,
     },
     [MILGI__S13_AUTHENTICATED_EMPTY - FIRST] = {
         .name = "authenticated_empty", .run = authenticated_empty, .message = NONE,
         .needs = ON(PEER),
-        .next = TO(OPEN),
+        .next = TO(S13_SEAL_TICKETS) | TO(OPEN),
         KEYS(HANDSHAKE, APP), .flight_ends = true,
     },
     [MILGI__S13_ANONYMOUS - FIRST] = {
         .name = "anonymous", .run = anonymous, .message = NONE,
-        .next = TO(OPEN),
+        .next = TO(S13_SEAL_TICKETS) | TO(OPEN),
         KEYS(HANDSHAKE, APP), .flight_ends = true,
+    },
+    [MILGI__S13_SEAL_TICKETS - FIRST] = {
+        .name = "seal_tickets", .run = milgi__seal_tickets, .message = NONE,
+        .starts = ON(SEAL_1) | ON(SEAL_2) | ON(SEAL_3) | ON(SEAL_4),
+        .next = TO(S13_SEND_TICKETS),
+        KEYS(APP, APP),
+    },
+    [MILGI__S13_SEND_TICKETS - FIRST] = {
+        .name = "send_tickets", .run = milgi__send_tickets, .message = NONE,
+        .needs = ON(SEAL_1) | ON(SEAL_2) | ON(SEAL_3) | ON(SEAL_4),
+        .next = TO(OPEN),
+        .sends = { MSG(NEW_SESSION_TICKET) },
+        .sends_maybe = 1 << 0,
+        KEYS(APP, APP),
     },
 };
 /* clang-format on */

@@ -6,6 +6,7 @@ const char *milgi__hs_slot_name(unsigned slot)
 {
     static const char *const names[MILGI__SLOTS] = {
         "keygen_1", "keygen_2", "keygen_3", "keygen_retry", "derive", "sign", "chain", "verify",
+        "ticket_1", "ticket_2", "ticket_3", "ticket_4", "seal_1", "seal_2", "seal_3", "seal_4",
         "credential", "alpn", "peer"
     };
     return slot < MILGI__SLOTS ? names[slot] : "?";
@@ -223,6 +224,43 @@ bool milgi__start_chain(struct milgi__hs *hs)
     return true;
 }
 
+/* In one chunk, and in place: nothing of it is wanted as it was. */
+bool milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__ticket_key *key,
+    struct milgi__bytes ticket)
+{
+    bool seals = slot >= MILGI__SEAL_1;
+    size_t size = ticket.len + (seals ? MILGI__TICKET_TAG_LEN : 0);
+    struct milgi_chunk *chunk = milgi__chunk_alloc(hs->host.pool, size, hs->host.owner, true);
+    struct milgi_op *op = chunk ? hs->host.calls->op_new(hs->host.ctx) : NULL;
+    if (!op) {
+        if (chunk)
+            milgi_chunk_unref(chunk);
+        return false;
+    }
+    uint32_t len = (uint32_t)(size - MILGI__TICKET_FRONT - MILGI__TICKET_TAG_LEN);
+    struct milgi_op_aead *aead = &op->u.aead;
+    memcpy(chunk->data, ticket.p, ticket.len);
+    op->type = seals ? MILGI_OP_SEAL : MILGI_OP_OPEN;
+    op->status = MILGI_OP_PENDING;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
+    op->alg = MILGI__TICKET_SUITE;
+    *aead = (struct milgi_op_aead){ .aad_len = sizeof key->name, .src_n = 1, .in_place = 1 };
+    aead->src[0] = (struct milgi_slice){ chunk, chunk->data + MILGI__TICKET_FRONT, len };
+    aead->dst = seals ? aead->src[0].data : NULL;
+    aead->dst_len = seals ? len + MILGI__TICKET_TAG_LEN : len;
+    memcpy(aead->nonce, key->nonce, sizeof aead->nonce);
+    memcpy(aead->aad, key->name, sizeof key->name);
+    if (!seals)
+        memcpy(aead->tag, ticket.p + ticket.len - MILGI__TICKET_TAG_LEN, sizeof aead->tag);
+    op->key = hs->host.calls->key_aead(hs->host.ctx, MILGI__TICKET_SUITE, key->key, sizeof key->key);
+    if (!op->key) {
+        hs->host.calls->op_drop(hs->host.ctx, op);
+        return false;
+    }
+    submit(hs, op, slot);
+    return true;
+}
+
 /* --- what comes back -------------------------------------------------------------------------------------------- */
 
 static int take_pair(struct milgi__hs *hs, struct milgi__key_pair *pair, const struct milgi_op_kex *kex)
@@ -294,6 +332,16 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
 {
     if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
         return;
+    /* Of what is done with tickets nothing can fail. */
+    bool ticket = slot >= MILGI__TICKET_1 && slot <= MILGI__SEAL_4;
+    if (ticket && slot < MILGI__SEAL_1)
+        milgi__take_ticket(hs, slot - MILGI__TICKET_1, op);
+    else if (ticket)
+        milgi__take_sealed(hs, slot - MILGI__SEAL_1, op);
+    if (ticket) {
+        hs->done |= MILGI__ON(slot);
+        return;
+    }
     int rv = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
     if (op->status != MILGI_OP_OK || rv != 0)
         hs->outcome[slot] = failure_of(op, slot);

@@ -25,6 +25,9 @@ int milgi__transcript_start(struct milgi__transcript *t, struct milgi__crypto *c
 /* Replaces ClientHello1 by message_hash (RFC 8446 4.4.1): after start(), with only ClientHello1 in it. */
 int milgi__transcript_retry(struct milgi__transcript *t, struct milgi__crypto *cx);
 int milgi__transcript_hash(const struct milgi__transcript *t, struct milgi__crypto *cx, uint8_t out[MILGI__HASH_MAX]);
+/* The hash with |more| behind what it has, which stays as it is; before start() with nothing before it. */
+int milgi__transcript_hash_with(const struct milgi__transcript *t, struct milgi__crypto *cx, enum milgi__hash hash,
+    const uint8_t *more, size_t len, uint8_t out[MILGI__HASH_MAX]);
 void milgi__transcript_free(struct milgi__transcript *t);
 
 /* --- schedule --------------------------------------------------------------------------------------------------- */
@@ -49,6 +52,18 @@ int milgi__schedule13_master(
     struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *server_finished_hash);
 int milgi__schedule13_resumption(
     struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *client_finished_hash);
+/* The PSK of a ticket with that nonce (RFC 8446 4.6.1). */
+int milgi__resumption_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *resumption,
+    const uint8_t *nonce, size_t nonce_len, uint8_t *psk);
+/* What a binder is made for, and its label. */
+enum milgi__binder {
+    MILGI__BINDER_RESUMPTION,
+    MILGI__BINDER_EXTERNAL,
+    MILGI__BINDER_IMPORTED /* RFC 9258 */
+};
+/* The binder of a PSK over the hash of a ClientHello up to its binders, and what came before (RFC 8446 4.2.11.2). */
+int milgi__binder(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind, const uint8_t *psk,
+    size_t psk_len, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX]);
 /* verify_data of a Finished: |base| is the sender's handshake traffic secret. */
 int milgi__finished_mac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *base,
     const uint8_t *transcript_hash, uint8_t out[MILGI__HASH_MAX]);

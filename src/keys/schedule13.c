@@ -170,6 +170,33 @@ int milgi__schedule13_resumption(
     return e;
 }
 
+int milgi__resumption_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *resumption,
+    const uint8_t *nonce, size_t nonce_len, uint8_t *psk)
+{
+    return milgi__hkdf_expand_label(
+        cx, hash, resumption, "resumption", nonce, nonce_len, psk, milgi__hash_len(hash));
+}
+
+int milgi__binder(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind, const uint8_t *psk,
+    size_t psk_len, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX])
+{
+    static const char *const labels[] = {
+        [MILGI__BINDER_RESUMPTION] = "res binder",
+        [MILGI__BINDER_EXTERNAL] = "ext binder",
+        [MILGI__BINDER_IMPORTED] = "imp binder",
+    };
+    struct milgi__schedule13 s;
+    uint8_t key[MILGI__HASH_MAX];
+    int e = milgi__schedule13_early(&s, cx, hash, psk, psk_len);
+    if (e == 0)
+        e = derive(cx, hash, s.current, labels[kind], known[hash].empty, key);
+    if (e == 0)
+        e = milgi__finished_mac(cx, hash, key, hello_hash, out);
+    milgi__wipe(s.current, sizeof s.current);
+    milgi__wipe(key, sizeof key);
+    return e;
+}
+
 int milgi__finished_mac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *base,
     const uint8_t *transcript_hash, uint8_t out[MILGI__HASH_MAX])
 {

@@ -72,6 +72,19 @@ int milgi__transcript_hash(const struct milgi__transcript *t, struct milgi__cryp
     return 0;
 }
 
+int milgi__transcript_hash_with(const struct milgi__transcript *t, struct milgi__crypto *cx, enum milgi__hash hash,
+    const uint8_t *more, size_t len, uint8_t out[MILGI__HASH_MAX])
+{
+    if (!t->digest)
+        return t->early_len == 0 && milgi__hash(cx, hash, more, len, out) == 0 ? 0 : MILGI_EINTERNAL;
+    struct milgi__digest *digest = t->hash == hash ? milgi__digest_clone(cx, t->digest) : NULL;
+    if (!digest)
+        return t->hash == hash ? MILGI_ENOMEM : MILGI_EINTERNAL;
+    bool ok = milgi__digest_update(digest, more, len) == 0 && milgi__digest_peek(cx, digest, out) == 0;
+    milgi__digest_free(digest);
+    return ok ? 0 : MILGI_EINTERNAL;
+}
+
 void milgi__transcript_free(struct milgi__transcript *t)
 {
     if (t->digest)

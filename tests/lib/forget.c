@@ -51,3 +51,21 @@ void __wrap_milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, b
     if (forget_slot != (int)slot)
         __real_milgi__start_decision(hs, slot, asks);
 }
+
+bool __real_milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__ticket_key *key,
+    struct milgi__bytes ticket);
+bool __wrap_milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__ticket_key *key,
+    struct milgi__bytes ticket);
+bool __wrap_milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__ticket_key *key,
+    struct milgi__bytes ticket)
+{
+    return forget_slot == (int)slot || __real_milgi__start_ticket(hs, slot, key, ticket);
+}
+
+void __real_milgi__settle(struct milgi__hs *hs, enum milgi__slot slot);
+void __wrap_milgi__settle(struct milgi__hs *hs, enum milgi__slot slot);
+void __wrap_milgi__settle(struct milgi__hs *hs, enum milgi__slot slot)
+{
+    if (forget_slot != (int)slot)
+        __real_milgi__settle(hs, slot);
+}

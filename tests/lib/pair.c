@@ -166,7 +166,7 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
 }
 
 static const struct milgi_events events = { on_output, on_data, on_pause, on_resume, on_room, on_established, on_decide,
-    on_alert, on_closed };
+    on_alert, on_closed, NULL };
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
 

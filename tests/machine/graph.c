@@ -12,6 +12,7 @@ const char *graph_message(int type)
     switch (type) {
     case 1: return "ClientHello";
     case 2: return "ServerHello";
+    case 4: return "NewSessionTicket";
     case 8: return "EncryptedExtensions";
     case 11: return "Certificate";
     case 13: return "CertificateRequest";
@@ -94,7 +95,8 @@ static void table(FILE *out, const struct graph *graph)
     for (size_t i = GRAPH_START; i < graph->n; i++) {
         const struct milgi__hs_row_info *row = &graph->row[i];
         fprintf(out, "| %s | %s%s | ", row->name, row->message >= 0 ? graph_message(row->message) : "",
-            row->otherwise >= 0 ? ", or nothing" : row->peeks ? ", which it leaves" : "");
+            row->otherwise >= 0 ? ", or nothing" : row->peeks ? ", which it leaves"
+                                                              : "");
         slots(out, row->needs);
         fputs(" | ", out);
         slots(out, row->starts);

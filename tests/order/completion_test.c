@@ -43,6 +43,30 @@ static void every_order_of_handshake_ops_opens_the_connection(void **state)
     }
 }
 
+static void every_order_of_a_resumed_handshakes_ops_opens_it(void **state)
+{
+    (void)state;
+    for (unsigned options = 0; options < 16; options++) {
+        struct play play = { .routed = PLAY_HANDSHAKE_OPS, .handshake_only = true, .fault_side = -1, .resume = true };
+        play.client_auth = options & 1;
+        play.ask = options & 2;
+        play.retry = options & 4;
+        play.shares = (options & 8) && !play.retry;
+        unsigned runs = every_order(&play);
+        assert_true(runs >= (play.shares ? 2 : 1)); /* only the client's shares are ever out together */
+    }
+    for (uint64_t seed = 1; seed <= 500; seed++) {
+        struct play play = { .routed = UINT32_MAX, .choose = play_random, .random = seed * 0x9e3779b97f4a7c15ull };
+        play.resume = true;
+        play.client_auth = seed % 5 == 0;
+        play.ask = seed % 7 == 0;
+        play_run(&play);
+        if (!play_went_well(&play))
+            fail_msg("seed %u", (unsigned)seed);
+        play_fini(&play);
+    }
+}
+
 static void ten_thousand_random_orders_agree(void **state)
 {
     (void)state;
@@ -96,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_order_of_handshake_ops_opens_the_connection),
+        cmocka_unit_test(every_order_of_a_resumed_handshakes_ops_opens_it),
         cmocka_unit_test(ten_thousand_random_orders_agree),
         cmocka_unit_test(a_key_update_may_stand_at_every_position),
         cmocka_unit_test(a_queue_of_one_is_enough),

@@ -2,7 +2,7 @@
 /*
  * Every single failure: each op in turn is rejected, breaks, gets lost, or loses its connection. ctest-timeout: 300
  * ctest-wrap: milgi__start_keygen milgi__start_derive milgi__start_sign milgi__start_verify milgi__start_chain
- * ctest-wrap: milgi__start_decision
+ * ctest-wrap: milgi__start_decision milgi__start_ticket milgi__settle
  */
 #include "play.h"
 
@@ -172,6 +172,19 @@ static void a_connection_can_be_freed_under_every_op(void **state)
     each_op_in_turn(&whole, PLAY_FREE, check_freed);
 }
 
+static void a_resumed_handshake_fails_with_its_ops_and_no_further(void **state)
+{
+    (void)state;
+    struct play play = whole;
+    play.resume = true;
+    each_op_in_turn(&play, PLAY_REJECT, check_rejected);
+    each_op_in_turn(&play, PLAY_BREAK, check_device_failed);
+    each_op_in_turn(&play, PLAY_FREE, check_freed);
+    play.rerun = true;
+    each_op_in_turn(&play, PLAY_BREAK, check_well);
+    each_op_in_turn(&play, PLAY_LOSE_EARLY, check_well);
+}
+
 static void random_orders_with_a_failure_stay_within_the_truth(void **state)
 {
     (void)state;
@@ -190,15 +203,24 @@ static void random_orders_with_a_failure_stay_within_the_truth(void **state)
     }
 }
 
+static int to_be_forgotten;
+
+static void forget(void)
+{
+    forget_slot = to_be_forgotten;
+}
+
 /* True if the handshake failed for want of the op, with internal_error on the side that forgot it. */
-static bool fails_without(int slot, bool retry)
+static bool fails_without(int slot, bool retry, bool resume)
 {
     struct play play = whole;
+    play.resume = resume;
+    play.met = forget;
     play.handshake_only = true;
     play.ask = true;
     play.shares = !retry;
     play.retry = retry;
-    forget_slot = slot;
+    to_be_forgotten = slot;
     play_run(&play);
     forget_slot = -1;
     bool well = play_went_well(&play), internal = false;
@@ -217,8 +239,9 @@ static void every_forgotten_start_fails_the_handshake(void **state)
     (void)state;
     unsigned slots = 0;
     for (int slot = 0; strcmp(milgi__hs_slot_name((unsigned)slot), "?") != 0; slot++, slots++) {
-        bool without = fails_without(slot, false), retried = fails_without(slot, true);
-        if (!without && !retried)
+        bool without = fails_without(slot, false, false), retried = fails_without(slot, true, false);
+        bool resumed = fails_without(slot, false, true);
+        if (!without && !retried && !resumed)
             fail_msg("without %s the connection opened", milgi__hs_slot_name((unsigned)slot));
     }
     assert_true(slots >= 8);
@@ -275,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_broken_op_is_made_good_elsewhere),
         cmocka_unit_test(a_lost_op_is_made_good_elsewhere_and_its_late_return_changes_nothing),
         cmocka_unit_test(a_connection_can_be_freed_under_every_op),
+        cmocka_unit_test(a_resumed_handshake_fails_with_its_ops_and_no_further),
         cmocka_unit_test(random_orders_with_a_failure_stay_within_the_truth),
         cmocka_unit_test(every_forgotten_start_fails_the_handshake),
         cmocka_unit_test(decisions_may_come_late_or_twice),

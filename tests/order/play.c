@@ -201,6 +201,10 @@ static struct milgi_config *config_of(const struct play *play, int role)
         bool server = role == MILGI_SERVER;
         assert_int_equal(milgi_config_set_groups(config, server ? few : both, server ? 1 : 2), 0);
     }
+    if (play->resume && role == MILGI_SERVER)
+        assert_int_equal(milgi_config_set_ticket_keys(config, play->keys), 0);
+    if (play->resume && role == MILGI_CLIENT)
+        assert_int_equal(milgi_config_set_session_cache(config, play->cache), 0);
     if (play->shares && role == MILGI_CLIENT)
         assert_int_equal(milgi_config_set_key_shares(config, 3), 0);
     if (play->flaw == PLAY_NO_PROTOCOL) {
@@ -213,8 +217,29 @@ static struct milgi_config *config_of(const struct play *play, int role)
     return fake_freeze(config);
 }
 
+static void make_sessions(struct play *play)
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    play->keys = NULL;
+    play->cache = NULL;
+    if (!play->resume)
+        return;
+    assert_int_equal(milgi_ticket_keys_new(secret, 7200, FAKE_NOW_S, &play->keys), 0);
+    assert_int_equal(milgi_session_cache_new(4, &play->cache), 0);
+}
+
+/* The connection that the play's goes back to. */
+static void meet_before(struct play *play, const struct pair_setup *setup)
+{
+    go_quiet(play);
+    assert_true(play->pair.side[0].established && play->pair.side[1].established);
+    assert_int_equal(milgi_session_cache_count(play->cache), 2);
+    pair_again(&play->pair, setup);
+}
+
 static void make(struct play *play)
 {
+    make_sessions(play);
     char spec[64];
     struct milgi_engine_options options;
     milgi_engine_options_init(&options);
@@ -232,9 +257,14 @@ static void make(struct play *play)
     };
     pair_init(&play->pair, &setup);
     play->pair.keep_wire = play->keep_wire;
+    for (int role = 0; role < 2; role++)
+        assert_int_equal(milgi_engine_route(play->pair.side[role].engine, UINT32_MAX, 0, 0), 0);
+    if (play->resume)
+        meet_before(play, &setup);
+    if (play->met)
+        play->met();
     for (int role = 0; role < 2; role++) {
         struct milgi_engine *engine = play->pair.side[role].engine;
-        assert_int_equal(milgi_engine_route(engine, UINT32_MAX, 0, 0), 0);
         assert_int_equal(milgi_engine_route(engine, play->routed, 1, play->min_record ? play->min_record : 1), 0);
         assert_int_equal(milgi_engine_set_trace(engine, play->trace, play->trace_ctx[role]), 0);
         milgi_config_unref(setup.config[role]);
@@ -289,7 +319,11 @@ bool play_went_well(const struct play *play)
     uint8_t expected[PLAY_DATA];
     for (int role = 0; role < 2; role++) {
         const struct pair_side *side = &play->pair.side[role];
-        if (!side->established)
+        struct milgi_conn_info info;
+        if (!side->established || !side->conn)
+            return false;
+        milgi_conn_info(side->conn, &info);
+        if (info.resumed != play->resume)
             return false;
         if (play->handshake_only)
             continue;
@@ -318,4 +352,6 @@ void play_fini(struct play *play)
         }
     }
     pair_fini(&play->pair);
+    milgi_ticket_keys_unref(play->keys);
+    milgi_session_cache_unref(play->cache);
 }

@@ -45,6 +45,7 @@ struct play {
     uint32_t min_record;          /* records from this size on go there; 0: all */
     bool rerun;                   /* engines re-run what broke or got lost */
     bool client_auth, ask, retry; /* client certificate; ask every decision and answer late; HelloRetryRequest */
+    bool resume;                  /* stands on a session of a first connection, which is none of the play */
     bool handshake_only;
     bool keep_wire;
     bool shares;        /* the client offers three key shares */
@@ -62,6 +63,9 @@ struct play {
     uint64_t random;
     /* The path of an exhaustive search (play_next_path). */
     unsigned path[64], width[64], path_n, step;
+    void (*met)(void);              /* called between the two, or before the only one; may be NULL */
+    struct milgi_ticket_keys *keys; /* with |resume| */
+    struct milgi_session_cache *cache;
     /* What came of it. */
     unsigned ended; /* ops that were ended */
     int fault_side; /* of the op that the fault hit; -1: it hit none */

@@ -16,6 +16,7 @@ const struct rfc8448_trace rfc8448_traces[4] = {
     TRACE(simple), TRACE(retry), TRACE(client_auth), TRACE(compatibility)
 };
 const struct rfc8448_trace rfc8448_rsa_key = TRACE(keys);
+const struct rfc8448_trace rfc8448_resumed = TRACE(resumed);
 
 struct rfc8448_bytes rfc8448_bytes(const struct rfc8448_item *item)
 {

@@ -43,6 +43,7 @@ struct rfc8448_trace {
 };
 extern const struct rfc8448_trace rfc8448_traces[4];
 extern const struct rfc8448_trace rfc8448_rsa_key;
+extern const struct rfc8448_trace rfc8448_resumed; /* stands on the session of the simple one, and has early data */
 
 struct rfc8448_bytes {
     size_t len;

@@ -186,10 +186,55 @@ static void resumption_secret_of_a_ticket_is_that_of_the_rfc(void **state)
     struct rfc8448_bytes master = rfc8448_get(trace, C, "secret", "res master", 0);
     struct rfc8448_bytes nonce = rfc8448_get(trace, S, "hash", "resumption", 0);
     uint8_t secret[32];
-    assert_int_equal(milgi__hkdf_expand_label(cx, MILGI__SHA256, master.data, "resumption", nonce.data, nonce.len,
-                         secret, sizeof secret),
-        0);
+    assert_int_equal(
+        milgi__resumption_psk(cx, MILGI__SHA256, master.data, nonce.data, nonce.len, secret), 0);
     same(trace, S, "secret", "resumption", secret);
+}
+
+static void schedule_of_the_resumed_handshake_is_that_of_the_rfc(void **state)
+{
+    (void)state;
+    const struct rfc8448_trace *trace = &rfc8448_resumed;
+    struct milgi__transcript t = { 0 };
+    struct milgi__schedule13 s;
+    uint8_t hash[MILGI__HASH_MAX], binder[MILGI__HASH_MAX];
+    struct rfc8448_bytes psk = rfc8448_get(&rfc8448_traces[0], S, "secret", "resumption", 0);
+    struct rfc8448_bytes prefix = rfc8448_get(trace, C, "prefix", "", 0);
+    struct rfc8448_bytes hello = rfc8448_get(trace, C, "payload", "handshake", 0);
+    same(trace, C, "ikm", "early", psk.data);
+    assert_int_equal(milgi__transcript_hash_with(&t, cx, MILGI__SHA256, prefix.data, prefix.len, hash), 0);
+    same(trace, C, "binder hash", "", hash);
+    assert_int_equal(
+        milgi__binder(cx, MILGI__SHA256, MILGI__BINDER_RESUMPTION, psk.data, psk.len, hash, binder), 0);
+    same(trace, C, "binder", "", binder);
+    assert_memory_equal(hello.data + hello.len - 32, binder, 32);
+    assert_int_equal(milgi__schedule13_early(&s, cx, MILGI__SHA256, psk.data, psk.len), 0);
+    same(trace, C, "secret", "early", s.current);
+
+    add(&t, hello);
+    assert_int_equal(milgi__transcript_start(&t, cx, MILGI__SHA256), 0);
+    assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
+    same(trace, C, "hash", "c e traffic", hash);
+    add(&t, rfc8448_get(trace, S, "message", "ServerHello", 0));
+    assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
+    struct rfc8448_bytes shared = rfc8448_get(trace, S, "ikm", "handshake", 0);
+    assert_int_equal(milgi__schedule13_handshake(&s, cx, shared.data, shared.len, hash), 0);
+    same(trace, S, "secret", "handshake", s.current);
+    same(trace, S, "secret", "c hs traffic", s.client_hs);
+    same(trace, S, "secret", "s hs traffic", s.server_hs);
+    check_finished(trace, &t, S, s.server_hs);
+    assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
+    assert_int_equal(milgi__schedule13_master(&s, cx, hash), 0);
+    same(trace, S, "secret", "master", s.current);
+    same(trace, S, "secret", "c ap traffic", s.client_app);
+    same(trace, S, "secret", "s ap traffic", s.server_app);
+    same(trace, S, "secret", "exp master", s.exporter);
+    add(&t, rfc8448_get(trace, C, "message", "EndOfEarlyData", 0));
+    check_finished(trace, &t, C, s.client_hs);
+    assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
+    assert_int_equal(milgi__schedule13_resumption(&s, cx, hash), 0);
+    same(trace, C, "secret", "res master", s.resumption);
+    milgi__transcript_free(&t);
 }
 
 /* --- records ---------------------------------------------------------------------------------------------------- */
@@ -280,6 +325,7 @@ int main(void)
         cmocka_unit_test(schedule_in_compatibility_mode_is_that_of_the_rfc),
         cmocka_unit_test(both_sides_of_the_key_exchange_give_the_secret_of_the_rfc),
         cmocka_unit_test(resumption_secret_of_a_ticket_is_that_of_the_rfc),
+        cmocka_unit_test(schedule_of_the_resumed_handshake_is_that_of_the_rfc),
         cmocka_unit_test(records_seal_and_open_to_the_bytes_of_the_rfc),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

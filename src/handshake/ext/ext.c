@@ -15,6 +15,7 @@ const struct milgi__ext *milgi__ext_of(unsigned id)
         [MILGI__EXT_AUTHORITIES] = &milgi__ext_authorities,
         [MILGI__EXT_PSK_MODES] = &milgi__ext_psk_modes,
         [MILGI__EXT_EARLY_DATA] = &milgi__ext_early_data,
+        [MILGI__EXT_TICKET_REQUEST] = &milgi__ext_ticket_request,
         [MILGI__EXT_FRAGMENT_LENGTH] = &milgi__ext_known[0],
         [MILGI__EXT_STATUS_REQUEST] = &milgi__ext_known[1],
         [MILGI__EXT_SRTP] = &milgi__ext_known[2],

@@ -31,6 +31,7 @@ enum milgi__ext_id {
     MILGI__EXT_AUTHORITIES,
     MILGI__EXT_PSK_MODES,
     MILGI__EXT_EARLY_DATA,
+    MILGI__EXT_TICKET_REQUEST,
     /* known by their place only */
     MILGI__EXT_FRAGMENT_LENGTH,
     MILGI__EXT_STATUS_REQUEST,
@@ -47,6 +48,13 @@ enum milgi__ext_id {
 };
 #define MILGI__EXT(id) (1u << (id))
 
+/* One PSK that a client offers. */
+struct milgi__psk_offer {
+    struct milgi__bytes identity;
+    uint32_t age; /* obfuscated */
+    uint8_t binder_len;
+};
+
 /* What the extensions of one message say; |present| tells which fields count. Borrowed from the message. */
 struct milgi__exts {
     uint32_t present;
@@ -58,6 +66,12 @@ struct milgi__exts {
     struct milgi__bytes share;                                   /* ServerHello */
     uint16_t version;                                            /* ServerHello, HelloRetryRequest: the one selected */
     struct milgi__bytes cookie;
+    struct milgi__bytes psk_modes;                   /* ClientHello */
+    struct milgi__bytes psk_identities, psk_binders; /* ClientHello, read: one behind the other, */
+    const struct milgi__psk_offer *psk_offers;       /* and written: the binders are zeros */
+    unsigned psk_offers_n;
+    uint16_t psk;                          /* ServerHello: the one selected */
+    uint8_t tickets_full, tickets_resumed; /* ClientHello: how many are asked for */
 };
 
 struct milgi__ext {
@@ -75,7 +89,7 @@ struct milgi__ext {
 
 extern const struct milgi__ext milgi__ext_server_name, milgi__ext_groups, milgi__ext_schemes, milgi__ext_cert_schemes,
     milgi__ext_alpn, milgi__ext_versions, milgi__ext_cookie, milgi__ext_key_share, milgi__ext_authorities,
-    milgi__ext_psk_modes, milgi__ext_early_data, milgi__ext_psk;
+    milgi__ext_psk_modes, milgi__ext_early_data, milgi__ext_psk, milgi__ext_ticket_request;
 extern const struct milgi__ext milgi__ext_known[10];
 
 /* By enum milgi__ext_id. */
@@ -100,3 +114,8 @@ bool milgi__exts_peek(struct milgi__bytes block, unsigned iana, struct milgi__by
 bool milgi__share_next(struct milgi__reader *shares, uint16_t *group, struct milgi__bytes *share);
 /* The next protocol name; false at the end. */
 bool milgi__alpn_next(struct milgi__reader *list, struct milgi__bytes *name);
+/* The next identity, and the next binder, of a client's lists; false at the end. */
+bool milgi__psk_identity_next(struct milgi__reader *identities, struct milgi__bytes *identity, uint32_t *age);
+bool milgi__psk_binder_next(struct milgi__reader *binders, struct milgi__bytes *binder);
+/* How many bytes at its end a ClientHello with these offers has that the binders do not cover. */
+size_t milgi__psk_binders_len(const struct milgi__psk_offer *offers, unsigned n);

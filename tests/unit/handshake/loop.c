@@ -17,8 +17,7 @@ static int host_random(void *ctx, uint8_t *out, size_t len)
 
 static int64_t host_wall(void *ctx)
 {
-    (void)ctx;
-    return (int64_t)time(NULL);
+    return (int64_t)time(NULL) + ((struct loop_end *)ctx)->loop->later_s;
 }
 
 static bool host_room(void *ctx, unsigned ops, size_t bytes)
@@ -46,6 +45,8 @@ static void op_free(struct loop_end *end, struct milgi_op *op)
 {
     end->ops_held--;
     end->keys_held -= op->key != NULL;
+    if (op->key && op->key->kind == MILGI_KEY_AEAD)
+        free(op->key);
     milgi__op_clear(op);
     free(op);
 }
@@ -139,6 +140,22 @@ static struct milgi_key *host_key_trust(void *ctx, const struct milgi_trust *tru
     return hold(end, key_of(end->loop, MILGI_KEY_TRUST, NULL, trust));
 }
 
+static struct milgi_key *host_key_aead(void *ctx, uint16_t suite, const uint8_t *raw, size_t len)
+{
+    struct milgi_key *key = calloc(1, sizeof *key);
+    assert_true(len <= sizeof key->raw);
+    key->serial = milgi__key_serial();
+    key->kind = MILGI_KEY_AEAD;
+    key->alg = suite;
+    key->raw_len = (uint8_t)len;
+    memcpy(key->raw, raw, len);
+    if (!hold(ctx, key)) {
+        free(key);
+        return NULL;
+    }
+    return key;
+}
+
 static void host_decide(void *ctx, uint32_t kind)
 {
     ((struct loop_end *)ctx)->asked |= kind;
@@ -187,6 +204,7 @@ static const struct milgi__hs_calls host_calls = {
     .op_start = host_op_start,
     .key_private = host_key_private,
     .key_trust = host_key_trust,
+    .key_aead = host_key_aead,
     .decide = host_decide,
     .send = host_send,
     .install = host_install,

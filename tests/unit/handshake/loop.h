@@ -63,7 +63,8 @@ struct loop {
     /* May change a message before it is delivered (realloc it, set *len); false: it is lost. */
     bool (*tamper)(struct loop *loop, struct loop_end *from, struct loop_message *message);
     void *tamper_arg;
-    unsigned lines; /* of the key log */
+    int64_t later_s; /* than the clock says it is */
+    unsigned lines;  /* of the key log */
 };
 
 /* References on the configs are taken. */

@@ -2,7 +2,7 @@
 /*
  * Ops that end in any order, badly, late or never.  ctest-timeout: 180
  * ctest-wrap: milgi__start_keygen milgi__start_derive milgi__start_sign milgi__start_verify milgi__start_chain
- * ctest-wrap: milgi__start_decision
+ * ctest-wrap: milgi__start_decision milgi__start_ticket milgi__settle
  */
 #include "forget.h"
 #include "loop.h"

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions: what a handshake leaves behind so that the next one with the same peer needs no certificate and no
+ * signature (RFC 8446 2.2). A server hands its own out as tickets, sealed under keys that it keeps for a while; a
+ * client keeps what it was given.
+ *
+ * A session is good for what it was made for and nothing else: its version, its hash, its server name, and the
+ * authentication policy of the config it was made under (whose certificates are accepted, whether clients must have
+ * one, whether verification is off). Where anything of that differs, where a certificate in it is no longer valid,
+ * and where it is too old or cannot be read, there is a full handshake: never an error, and never less than a full
+ * handshake would have asked for.
+ *
+ * Any thread may use sessions, ticket keys and caches; they count their references atomically.
+ */
+#pragma once
+
+#include <milgi/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- sessions --------------------------------------------------------------------------------------------------- */
+
+struct milgi_session;
+
+/* One more, one fewer reference; the last one wipes it. */
+MILGI_API struct milgi_session *milgi_session_ref(struct milgi_session *session);
+MILGI_API void milgi_session_unref(struct milgi_session *session);
+
+/*
+ * The session as bytes, to keep it elsewhere. WHOEVER HAS THEM CAN TAKE PART IN CONNECTIONS MADE WITH IT, so they are
+ * worth as much care as a private key. Writes at most |cap| bytes to |out|. Returns how many there are; if that is more
+ * than |cap|, nothing was written.
+ */
+MILGI_API size_t milgi_session_encode(const struct milgi_session *session, uint8_t *out, size_t cap);
+/*
+ * And back. The reference is the caller's. 0; MILGI_EPARSE (not what was written, or by a later version),
+ * MILGI_ENOMEM.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_session_decode(
+    const void *data, size_t len, struct milgi_session **session);
+
+/* Pointers are valid as long as the session. Times are seconds since 1970. */
+struct milgi_session_info {
+    uint16_t version, suite;
+    bool peer_authenticated;
+    const char *server_name; /* NULL: there is none */
+    const char *alpn;        /* of the connection that it comes from; NULL: none */
+    int64_t created_s;       /* when it was given out */
+    int64_t authenticated_s; /* when the full handshake was that it goes back to */
+    int64_t expires_s;       /* from then on it is not used */
+};
+MILGI_API void milgi_session_info(const struct milgi_session *session, struct milgi_session_info *info);
+
+/* --- ticket keys ------------------------------------------------------------------------------------------------ */
+
+/*
+ * What a server seals its tickets with. Tickets of one period of a third of |lifetime_s| are sealed under keys that are
+ * made, each with 32 random bytes of its own, from the key of that period; the key of the next period follows from it,
+ * but not the reverse; and one that no valid ticket can need any more is wiped. So processes that were forked after
+ * this was made open each other's tickets as long as their clocks agree, without talking to each other.
+ *
+ * |secret|: 32 bytes from a generator of random numbers, copied; not all zeros. |lifetime_s|: how long a ticket is good
+ * for, 60 seconds to seven days [RFC 8446 4.6.1: no more]. The reference is the caller's. 0, MILGI_EINVAL,
+ * MILGI_ENOMEM. No thread may be using it in a process that forks.
+ */
+#define MILGI_TICKET_SECRET_LEN 32
+struct milgi_ticket_keys;
+MILGI_API MILGI_MUST_CHECK int milgi_ticket_keys_new(const uint8_t secret[MILGI_TICKET_SECRET_LEN],
+    uint32_t lifetime_s, int64_t now_s, struct milgi_ticket_keys **keys);
+MILGI_API struct milgi_ticket_keys *milgi_ticket_keys_ref(struct milgi_ticket_keys *keys);
+MILGI_API void milgi_ticket_keys_unref(struct milgi_ticket_keys *keys);
+/*
+ * Goes on to the period of |now_s| and wipes what is too old. Handshakes do it themselves: only a process that has keys
+ * and no connections needs this. 0; MILGI_EINTERNAL: it could not be computed, and nothing has changed.
+ */
+MILGI_API int milgi_ticket_keys_renew(struct milgi_ticket_keys *keys, int64_t now_s);
+
+/*
+ * Server: issues tickets, and takes them back. Without this there are none. Takes a reference of its own; NULL takes
+ * the keys away again.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_ticket_keys(
+    struct milgi_config *config, struct milgi_ticket_keys *keys);
+#define MILGI_TICKETS_MAX 4
+/*
+ * Server: how many tickets a client is given after a full handshake, 0 .. MILGI_TICKETS_MAX; 2 by default; after a
+ * resumed one, one. A client that says how many it wants (RFC 9149) gets at most so many.
+ * Client: how many it asks for; 0, the default: it does not say.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_tickets(struct milgi_config *config, size_t n);
+
+/* --- a client's sessions ---------------------------------------------------------------------------------------- */
+
+/*
+ * Sessions by name. At most |limit| of them, and eight of one name: the oldest goes. Looking one up takes as long
+ * with a million as with a thousand; memory for the index is taken at once, 8 to 16 bytes for each of |limit|. The
+ * reference is the caller's. 0, MILGI_EINVAL (|limit| 0 or above 2^28), MILGI_ENOMEM.
+ */
+struct milgi_session_cache;
+MILGI_API MILGI_MUST_CHECK int milgi_session_cache_new(size_t limit, struct milgi_session_cache **cache);
+MILGI_API struct milgi_session_cache *milgi_session_cache_ref(struct milgi_session_cache *cache);
+MILGI_API void milgi_session_cache_unref(struct milgi_session_cache *cache);
+/* Takes a reference of its own. 0; MILGI_EINVAL (no name, or one of more than 255 bytes), MILGI_ENOMEM. */
+MILGI_API int milgi_session_cache_put(
+    struct milgi_session_cache *cache, const char *name, struct milgi_session *session);
+/*
+ * The newest session of |name| that is still good at |now_s|, with a reference for the caller; NULL: none. It is not in
+ * the cache any more: tickets are used once, so that nobody who listens can tell that two connections are one client's
+ * [RFC 8446 C.4].
+ */
+MILGI_API struct milgi_session *milgi_session_cache_take(
+    struct milgi_session_cache *cache, const char *name, int64_t now_s);
+/* How many there are. */
+MILGI_API size_t milgi_session_cache_count(struct milgi_session_cache *cache);
+
+/*
+ * Client: connections look for a session of their server name in |cache|, and put there what they are given. One cache
+ * may serve many configs. It knows names, not ports: where several servers share a name, give each a cache of its own.
+ * Takes a reference of its own.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_session_cache(
+    struct milgi_config *config, struct milgi_session_cache *cache);
+
+/*
+ * Client: the session to offer; in the place of one from the config's cache. Before the connection's first turn.
+ * Takes a reference of its own; NULL: none is offered. What does not fit the connection is not offered. 0;
+ * MILGI_EINVAL (a server, or it has begun), MILGI_EFORK.
+ */
+MILGI_API int milgi_conn_set_session(struct milgi_conn *conn, struct milgi_session *session);
+
+#ifdef __cplusplus
+}
+#endif

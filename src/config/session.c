@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a config has to do with sessions. */
+#include "config/config.h"
+
+int milgi_config_set_ticket_keys(struct milgi_config *config, struct milgi_ticket_keys *keys)
+{
+    if (config->frozen || config->role != MILGI_SERVER)
+        return MILGI_EINVAL;
+    milgi_ticket_keys_ref(keys);
+    milgi_ticket_keys_unref(config->ticket_keys);
+    config->ticket_keys = keys;
+    return 0;
+}
+
+int milgi_config_set_tickets(struct milgi_config *config, size_t n)
+{
+    if (config->frozen || n > MILGI_TICKETS_MAX)
+        return MILGI_EINVAL;
+    config->tickets = (uint8_t)n;
+    return 0;
+}
+
+int milgi_config_set_session_cache(struct milgi_config *config, struct milgi_session_cache *cache)
+{
+    if (config->frozen || config->role != MILGI_CLIENT)
+        return MILGI_EINVAL;
+    milgi_session_cache_ref(cache);
+    milgi_session_cache_unref(config->session_cache);
+    config->session_cache = cache;
+    return 0;
+}
+
+static int add(struct milgi__digest *digest, const void *data, size_t len)
+{
+    uint8_t length[4];
+    milgi__put16(length, (unsigned)(len >> 16));
+    milgi__put16(length + 2, (unsigned)len & 0xffff);
+    if (milgi__digest_update(digest, length, sizeof length) != 0)
+        return MILGI_EINTERNAL;
+    return len == 0 || milgi__digest_update(digest, data, len) == 0 ? 0 : MILGI_EINTERNAL;
+}
+
+int milgi__config_policy(struct milgi_config *config)
+{
+    const struct milgi_trust *trust = config->trust;
+    uint8_t modes[] = { (uint8_t)config->role, (uint8_t)config->client_auth, config->accept_any_server, trust != NULL };
+    uint8_t hash[MILGI__HASH_MAX];
+    struct milgi__crypto *cx = milgi__crypto_new();
+    struct milgi__digest *digest = cx ? milgi__digest_new(cx, MILGI__SHA256) : NULL;
+    int rv = digest ? add(digest, modes, sizeof modes) : MILGI_ENOMEM;
+    if (rv == 0)
+        rv = add(digest, config->schemes.v, config->schemes.n * sizeof config->schemes.v[0]);
+    if (rv == 0)
+        rv = add(digest, config->cert_schemes.v, config->cert_schemes.n * sizeof config->cert_schemes.v[0]);
+    if (rv == 0)
+        rv = add(digest, trust ? trust->anchors : NULL, trust ? trust->anchors_len : 0);
+    if (rv == 0 && milgi__digest_peek(cx, digest, hash) != 0)
+        rv = MILGI_EINTERNAL;
+    if (rv == 0)
+        memcpy(config->policy, hash, sizeof config->policy);
+    if (digest)
+        milgi__digest_free(digest);
+    milgi__crypto_free(cx);
+    return rv;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Standing on a session (RFC 8446 2.2, 4.2.11): the client offers one, the server judges what it is offered. Whatever
+ * is wrong with a session, there is a full handshake; a binder that is wrong is another matter: who has the ticket
+ * has not the secret.
+ */
+#include "handshake/hs.h"
+
+#include "cert/cert.h"
+
+#define PSK_DHE_KE 1
+
+static const struct milgi__suite *suite_of(const struct milgi_session *session)
+{
+    return milgi__suite(session->f.suite);
+}
+
+/* As texts, or the lack of them. */
+static bool same_name(const struct milgi_session *session, const char *name)
+{
+    return strcmp(milgi__session_name(session), name ? name : "") == 0;
+}
+
+/* What both roles ask of a session, besides its name. */
+static bool is_usable(const struct milgi__hs *hs, const struct milgi_session *session)
+{
+    const struct milgi__session_fields *f = &session->f;
+    if (f->version != MILGI__TLS13 || !milgi__session_good(session, hs->host.calls->wall_s(hs->host.ctx)))
+        return false;
+    /* Whose word is taken for what: sessions do not get around a change of that. */
+    if (memcmp(f->policy, hs->config->policy, sizeof f->policy) != 0)
+        return false;
+    /* Who judges peers must see them. */
+    bool judged = (hs->config->ask & MILGI_DECIDE_PEER) != 0;
+    return !(judged && f->peer == MILGI__SESSION_PEER_DIGEST);
+}
+
+/* --- client ----------------------------------------------------------------------------------------------------- */
+
+static bool has_hash(const struct milgi__hs *hs, enum milgi__hash hash)
+{
+    for (unsigned i = 0; i < hs->config->suites.n; i++) {
+        const struct milgi__suite *suite = milgi__suite(hs->config->suites.v[i]);
+        if (suite && suite->hash == hash)
+            return true;
+    }
+    return false;
+}
+
+void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool keeps)
+{
+    hs->keeps_sessions = keeps;
+    if (!session || session->ticket_len == 0 || !same_name(session, hs->server_name) || !is_usable(hs, session) ||
+        !has_hash(hs, suite_of(session)->hash))
+        return;
+    hs->offer = milgi_session_ref(session);
+}
+
+void milgi__offer_session(struct milgi__hs *hs, struct milgi__exts *ext, struct milgi__offers *offers)
+{
+    static const uint8_t modes[] = { PSK_DHE_KE };
+    const struct milgi_session *session = hs->offer;
+    offers->n = 0;
+    if (session || hs->keeps_sessions) {
+        ext->present |= MILGI__EXT(MILGI__EXT_PSK_MODES);
+        ext->psk_modes = (struct milgi__bytes){ modes, sizeof modes };
+    }
+    if (hs->keeps_sessions && hs->config->tickets != 0) {
+        ext->present |= MILGI__EXT(MILGI__EXT_TICKET_REQUEST);
+        ext->tickets_full = hs->config->tickets;
+        ext->tickets_resumed = 1;
+    }
+    /*= RFC8446 4.1.4: "the client SHOULD NOT offer any pre-shared keys associated with a hash other than that of the
+     *= selected cipher suite" */
+    if (!session || (hs->suite && hs->suite->hash != suite_of(session)->hash))
+        return;
+    struct milgi_iov ticket = milgi__session_parts(session).ticket;
+    int64_t age_s = hs->host.calls->wall_s(hs->host.ctx) - session->f.created_s;
+    offers->n = 1;
+    offers->psk[0] = (struct milgi__psk_offer){
+        .identity = { ticket.data, ticket.len },
+        /*= RFC8446 4.2.11.1: "The "obfuscated_ticket_age" field of each PskIdentity contains an obfuscated version of
+         *= the ticket age formed by taking the age in milliseconds and adding the "ticket_age_add" value that was
+         *= included with the ticket [...], modulo 2^32." Our clock counts seconds. */
+        .age = (uint32_t)(1000 * (uint64_t)MILGI__MAX(age_s, 0)) + session->f.age_add,
+        .binder_len = (uint8_t)milgi__hash_len(suite_of(session)->hash),
+    };
+    ext->present |= MILGI__EXT(MILGI__EXT_PSK);
+    ext->psk_offers = offers->psk;
+    ext->psk_offers_n = offers->n;
+}
+
+/* The binder of |session| over a ClientHello up to its binders. */
+static bool make_binder(struct milgi__hs *hs, const struct milgi_session *session, struct milgi__bytes truncated,
+    uint8_t binder[MILGI__HASH_MAX])
+{
+    enum milgi__hash hash = suite_of(session)->hash;
+    uint8_t hello[MILGI__HASH_MAX];
+    int rv = milgi__transcript_hash_with(
+        &hs->transcript, hs->host.cx, hash, truncated.p, truncated.len, hello);
+    if (rv == 0)
+        rv = milgi__binder(hs->host.cx, hash, MILGI__BINDER_RESUMPTION, session->f.secret, session->f.secret_len,
+            hello, binder);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
+}
+
+bool milgi__fill_binders(struct milgi__hs *hs, struct milgi__bytes message, const struct milgi__offers *offers)
+{
+    uint8_t binder[MILGI__HASH_MAX];
+    if (offers->n == 0)
+        return true;
+    struct milgi__bytes truncated = { message.p, message.len - milgi__psk_binders_len(offers->psk, offers->n) };
+    if (!make_binder(hs, hs->offer, truncated, binder))
+        return false;
+    memcpy((uint8_t *)(uintptr_t)message.p + truncated.len + 3, binder, offers->psk[0].binder_len);
+    return true;
+}
+
+bool milgi__take_psk(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    if ((ext->present & MILGI__EXT(MILGI__EXT_PSK)) == 0)
+        return true;
+    /*= RFC8446 4.2.11: "Clients MUST verify that the server's selected_identity is within the range supplied by the
+     *= client, that the server selected a cipher suite indicating a Hash associated with the PSK, and that a server
+     *= "key_share" extension is present if required by the ClientHello "psk_key_exchange_modes" extension. If these
+     *= values are not consistent, the client MUST abort the handshake with an "illegal_parameter" alert." */
+    if (!hs->offer || ext->psk != 0) {
+        milgi__hs_illegal(hs, "the server selected a PSK that was not offered");
+        return false;
+    }
+    if (suite_of(hs->offer)->hash != hs->suite->hash) {
+        milgi__hs_illegal(hs, "the server selected a PSK and a cipher suite that do not fit");
+        return false;
+    }
+    hs->session = milgi_session_ref(hs->offer);
+    return milgi__resume_peer(hs);
+}
+
+/* --- server: what is in the tickets ----------------------------------------------------------------------------- */
+
+static bool has_dhe_mode(struct milgi__bytes modes)
+{
+    return modes.len != 0 && memchr(modes.p, PSK_DHE_KE, modes.len);
+}
+
+static void open_ticket(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
+{
+    struct milgi__ticket_key key;
+    int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
+    int rv = milgi__ticket_key_open(
+        hs->config->ticket_keys, hs->host.cx, now_s, identity.p, identity.len, &key);
+    if (rv == 0)
+        milgi__start_ticket(hs, (enum milgi__slot)(MILGI__TICKET_1 + at), &key, identity);
+    milgi__wipe(&key, sizeof key);
+}
+
+bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    struct milgi__reader list = milgi__reader_of(ext->psk_identities);
+    struct milgi__bytes identity;
+    uint32_t age;
+    bool dhe = has_dhe_mode(ext->psk_modes);
+    for (unsigned at = 0; at < MILGI__IDENTITIES_MAX; at++) {
+        enum milgi__slot slot = (enum milgi__slot)(MILGI__TICKET_1 + at);
+        bool more = dhe && milgi__psk_identity_next(&list, &identity, &age);
+        if (more && hs->config->ticket_keys && identity.len <= MILGI__SESSION_BYTES_MAX + MILGI__TICKET_FRONT)
+            open_ticket(hs, at, identity);
+        if ((hs->started & MILGI__ON(slot)) == 0)
+            milgi__settle(hs, slot);
+    }
+    return hs->step != MILGI__FAILED;
+}
+
+void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op *op)
+{
+    const struct milgi_slice *plain = &op->u.aead.src[0];
+    if (op->status != MILGI_OP_OK || op->u.aead.src_n != 1)
+        return;
+    /* What cannot be read, or kept, is no session. */
+    if (milgi_session_decode(plain->data, plain->len, &hs->opened[at]) != 0)
+        hs->opened[at] = NULL;
+    milgi__wipe(plain->data, plain->len);
+}
+
+/* --- server: which one ------------------------------------------------------------------------------------------ */
+
+static bool fits(const struct milgi__hs *hs, const struct milgi_session *session)
+{
+    if (suite_of(session)->hash != hs->suite->hash || !same_name(session, hs->result.server_name) ||
+        !is_usable(hs, session))
+        return false;
+    /* A session without a client certificate is none where one is demanded. */
+    return session->f.authenticated || hs->config->client_auth != MILGI_CLIENT_AUTH_REQUIRED;
+}
+
+bool milgi__keep_identities(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    struct milgi__reader list = milgi__reader_of(ext->psk_identities);
+    struct milgi__bytes identity;
+    uint32_t age;
+    bool any = false;
+    for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++)
+        any = any || hs->opened[i];
+    if (!any)
+        return true;
+    hs->identities = milgi__arena_alloc(&hs->arena, MILGI__IDENTITIES_MAX * sizeof *hs->identities);
+    if (!hs->identities) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    for (unsigned at = 0; at < MILGI__IDENTITIES_MAX && milgi__psk_identity_next(&list, &identity, &age); at++) {
+        if (milgi__hash(hs->host.cx, MILGI__SHA256, identity.p, identity.len, hs->identities[at]) != 0) {
+            milgi__hs_broken(hs, MILGI_EINTERNAL);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What was in this identity when it was in the first ClientHello. */
+static struct milgi_session *opened_before(struct milgi__hs *hs, struct milgi__bytes identity)
+{
+    uint8_t hash[MILGI__HASH_MAX];
+    if (!hs->identities || milgi__hash(hs->host.cx, MILGI__SHA256, identity.p, identity.len, hash) != 0)
+        return NULL;
+    for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++) {
+        if (hs->opened[i] && memcmp(hash, hs->identities[i], milgi__hash_len(MILGI__SHA256)) == 0)
+            return hs->opened[i];
+    }
+    return NULL;
+}
+
+/*= RFC8446 4.2.11: "Prior to accepting PSK key establishment, the server MUST validate the corresponding binder value
+ *= (see Section 4.2.11.2 below). If this value is not present or does not validate, the server MUST abort the
+ *= handshake. Servers SHOULD NOT attempt to validate multiple binders; rather, they SHOULD select a single PSK and
+ *= validate solely the binder that corresponds to that PSK." */
+static bool check_binder(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    struct milgi__reader list = milgi__reader_of(ext->psk_binders);
+    struct milgi__bytes received = { NULL, 0 };
+    uint8_t binder[MILGI__HASH_MAX];
+    size_t len = milgi__hash_len(hs->suite->hash);
+    for (unsigned i = 0; i <= hs->psk_at; i++)
+        milgi__psk_binder_next(&list, &received);
+    /* The message lies unread; its binders are the list with its length. */
+    const uint8_t *message = hs->in + hs->in_from;
+    struct milgi__bytes truncated = { message, (size_t)(ext->psk_binders.p - 2 - message) };
+    if (!make_binder(hs, hs->session, truncated, binder))
+        return false;
+    bool equal = received.len == len && milgi__ct_equal(binder, received.p, len) == 1;
+    if (!equal)
+        milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_DECRYPT_ERROR, "the binder of a PSK is wrong");
+    return equal;
+}
+
+bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, bool again)
+{
+    struct milgi__reader list = milgi__reader_of(ext->psk_identities);
+    struct milgi__bytes identity;
+    uint32_t age;
+    for (uint8_t at = 0; at < MILGI__IDENTITIES_MAX; at++) {
+        if (!milgi__psk_identity_next(&list, &identity, &age))
+            return true;
+        struct milgi_session *session = again ? opened_before(hs, identity) : hs->opened[at];
+        if (!session || !fits(hs, session))
+            continue;
+        hs->session = milgi_session_ref(session);
+        hs->psk_at = at;
+        return check_binder(hs, ext) && milgi__resume_peer(hs);
+    }
+    return true;
+}
+
+/* --- the peer --------------------------------------------------------------------------------------------------- */
+
+bool milgi__resume_peer(struct milgi__hs *hs)
+{
+    struct milgi_iov peer = milgi__session_parts(hs->session).peer;
+    unsigned n = 0;
+    hs->result.resumed = true;
+    if (hs->session->f.peer != MILGI__SESSION_PEER)
+        return true;
+    for (struct milgi__reader r = milgi__reader(peer.data, peer.len); milgi__left(&r) != 0; n++)
+        milgi__read_vec(&r, 3, 1, MILGI__SESSION_CERT_MAX);
+    struct milgi_iov *pieces = milgi__arena_alloc(&hs->arena, n * sizeof *pieces);
+    if (!pieces) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    struct milgi__reader r = milgi__reader(peer.data, peer.len); /* the session lives as long as the handshake */
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi__reader one = milgi__read_vec(&r, 3, 1, MILGI__SESSION_CERT_MAX);
+        struct milgi__bytes der = milgi__rest(&one);
+        pieces[i] = (struct milgi_iov){ der.p, der.len };
+    }
+    hs->result.peer_chain = pieces;
+    hs->result.peer_chain_n = n;
+    return true;
+}
+
+/* --- a session of this handshake -------------------------------------------------------------------------------- */
+
+/* Of the certificates that the peer has just shown: when they are all valid. */
+static bool validity(const struct milgi__hs *hs, struct milgi__session_fields *f)
+{
+    f->valid_from_s = INT64_MIN;
+    f->valid_until_s = INT64_MAX;
+    for (size_t i = 0; i < hs->result.peer_chain_n; i++) {
+        const struct milgi_iov *der = &hs->result.peer_chain[i];
+        int64_t from_s, until_s;
+        if (milgi_certificate_validity(der->data, der->len, &from_s, &until_s) != 0)
+            return false;
+        f->valid_from_s = MILGI__MAX(f->valid_from_s, from_s);
+        f->valid_until_s = MILGI__MIN(f->valid_until_s, until_s);
+    }
+    return true;
+}
+
+struct milgi_session *milgi__session_of(struct milgi__hs *hs)
+{
+    const char *name = hs->result.server_name ? hs->result.server_name : "";
+    int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
+    struct milgi__session_fields f = { .created_s = now_s, .authenticated_s = now_s };
+    struct milgi__session_parts parts = { .peer = { NULL, 0 } };
+    uint8_t digest[MILGI__HASH_MAX];
+    if (hs->session) {
+        /*= RFC8446 4.6.1: "it is RECOMMENDED that implementations place limits on the total lifetime of such keying
+         *= material; these limits should take into account the lifetime of the peer's certificate [...] and the time
+         *= since the peer's online CertificateVerify signature." */
+        f = hs->session->f;
+        f.created_s = now_s;
+        parts.peer = milgi__session_parts(hs->session).peer;
+    } else {
+        enum milgi__session_peer kind;
+        if (!validity(hs, &f) ||
+            milgi__session_peer(hs->host.cx, hs->peer_chain.p, hs->peer_chain.len, &kind, &parts.peer, digest) != 0)
+            return NULL;
+        f.peer = (uint8_t)kind;
+    }
+    f.version = MILGI__TLS13;
+    f.suite = hs->suite->id;
+    f.authenticated = hs->result.peer_authenticated;
+    memcpy(f.policy, hs->config->policy, sizeof f.policy);
+    f.secret_len = (uint8_t)milgi__hash_len(hs->suite->hash);
+    memcpy(f.secret, hs->schedule.resumption, f.secret_len);
+    parts.name = (struct milgi_iov){ name, strlen(name) };
+    parts.alpn = (struct milgi_iov){ hs->result.alpn, strlen(hs->result.alpn) };
+    struct milgi_session *session = milgi__session_new(&f, &parts);
+    milgi__wipe(&f, sizeof f);
+    return session;
+}
+
+struct milgi_session *milgi__hs_session(struct milgi__hs *hs)
+{
+    return hs->keeps_sessions ? milgi__session_of(hs) : NULL;
+}
+
+struct milgi_session *milgi__session_of_ticket(
+    struct milgi__crypto *cx, const struct milgi_session *base, struct milgi__bytes body, int64_t now_s)
+{
+    struct milgi__new_session_ticket ticket;
+    struct milgi__failure failure;
+    struct milgi__reader r = milgi__reader_of(body);
+    struct milgi__session_parts parts = milgi__session_parts(base);
+    struct milgi__session_fields f = base->f;
+    /*= RFC8446 4.6.1: "The value of zero indicates that the ticket should be discarded immediately." */
+    if (!milgi__new_session_ticket_decode(&r, &ticket, &failure) || ticket.lifetime == 0)
+        return NULL;
+    f.created_s = MILGI__MAX(now_s, f.authenticated_s);
+    f.lifetime_s = ticket.lifetime;
+    f.age_add = ticket.age_add;
+    parts.ticket = (struct milgi_iov){ ticket.ticket.p, ticket.ticket.len };
+    int rv = milgi__resumption_psk(
+        cx, suite_of(base)->hash, base->f.secret, ticket.nonce.p, ticket.nonce.len, f.secret);
+    struct milgi_session *session = rv == 0 ? milgi__session_new(&f, &parts) : NULL;
+    milgi__wipe(&f, sizeof f);
+    return session;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tickets that a server gives (RFC 8446 4.6.1): behind the barrier, so that nobody gets one who has not shown all that
+ * was asked for. Each is sealed by an op of its own; one that cannot be sealed is not sent.
+ */
+#include "handshake/hs.h"
+
+static unsigned how_many(const struct milgi__hs *hs)
+{
+    unsigned n = hs->session ? 1 : hs->config->tickets;
+    n = MILGI__MIN(n, hs->config->tickets);
+    /*= RFC9149 3: "Servers SHOULD NOT send more tickets than requested for the connection type being created" */
+    if ((hs->offered & MILGI__EXT(MILGI__EXT_TICKET_REQUEST)) != 0)
+        n = MILGI__MIN(n, hs->session ? hs->tickets_resumed : hs->tickets_full);
+    return n;
+}
+
+bool milgi__issues_tickets(const struct milgi__hs *hs)
+{
+    /* No ticket for a client that could not use it: psk_dhe_ke is the one mode that is taken. */
+    return hs->config->ticket_keys && hs->psk_dhe && how_many(hs) > 0;
+}
+
+/* How long the tickets of |session| are good for. */
+static uint32_t lifetime_of(const struct milgi__hs *hs, const struct milgi_session *session)
+{
+    int64_t left = session->f.authenticated_s + MILGI__SESSION_LIFE_MAX - session->f.created_s;
+    int64_t valid = session->f.valid_until_s - session->f.created_s;
+    uint32_t lifetime = milgi__ticket_lifetime(hs->config->ticket_keys);
+    left = MILGI__MIN(left, session->f.valid_until_s == INT64_MAX ? left : valid);
+    return left <= 0 ? 0 : (uint32_t)MILGI__MIN(left, lifetime);
+}
+
+static int random_bytes(struct milgi__hs *hs, void *out, size_t len)
+{
+    return hs->host.calls->random(hs->host.ctx, out, len);
+}
+
+/*
+ * The i-th ticket of |base|: 0 when its op was started. The ticket is laid out with what is to be sealed in its middle.
+ */
+static int seal_one(struct milgi__hs *hs, const struct milgi_session *base, unsigned i)
+{
+    const uint8_t nonce = (uint8_t)i; /* unique among those of this connection */
+    struct milgi__session_fields f = base->f;
+    struct milgi__session_parts parts = milgi__session_parts(base);
+    struct milgi__ticket_key key;
+    uint8_t age_add[4];
+    uint8_t *ticket = milgi__arena_alloc(&hs->scratch, MILGI__TICKET_FRONT + MILGI__SESSION_BYTES_MAX);
+    if (!ticket || random_bytes(hs, age_add, sizeof age_add) != 0 ||
+        random_bytes(hs, ticket + MILGI__TICKET_NAME_LEN, MILGI__TICKET_RANDOM_LEN) != 0)
+        return MILGI_EINTERNAL;
+    hs->issue->age_add[i] = (uint32_t)milgi__get16(age_add) << 16 | milgi__get16(age_add + 2);
+    f.lifetime_s = hs->issue->lifetime_s;
+    f.age_add = hs->issue->age_add[i];
+    int rv = milgi__resumption_psk(
+        hs->host.cx, hs->suite->hash, hs->schedule.resumption, &nonce, sizeof nonce, f.secret);
+    struct milgi_session *session = rv == 0 ? milgi__session_new(&f, &parts) : NULL;
+    milgi__wipe(&f, sizeof f);
+    if (!session)
+        return MILGI_ENOMEM;
+    size_t len = milgi_session_encode(session, ticket + MILGI__TICKET_FRONT, MILGI__SESSION_BYTES_MAX);
+    milgi_session_unref(session);
+    if (len > MILGI__SESSION_BYTES_MAX)
+        return MILGI_EINTERNAL;
+    rv = milgi__ticket_key_seal(
+        hs->config->ticket_keys, hs->host.cx, base->f.created_s, ticket + MILGI__TICKET_NAME_LEN, &key);
+    if (rv == 0) {
+        memcpy(ticket, key.name, sizeof key.name);
+        struct milgi__bytes whole = { ticket, MILGI__TICKET_FRONT + len };
+        if (!milgi__start_ticket(hs, (enum milgi__slot)(MILGI__SEAL_1 + i), &key, whole))
+            rv = MILGI_ENOMEM;
+    }
+    milgi__wipe(&key, sizeof key);
+    return rv;
+}
+
+/* No ticket is worth a connection: what cannot be had is left out. */
+enum milgi__step milgi__seal_tickets(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    uint8_t hash[MILGI__HASH_MAX];
+    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
+    if (rv == 0)
+        rv = milgi__schedule13_resumption(&hs->schedule, hs->host.cx, hash);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
+    hs->issue = milgi__arena_alloc(&hs->arena, sizeof *hs->issue);
+    struct milgi_session *base = hs->issue ? milgi__session_of(hs) : NULL;
+    unsigned n = base ? how_many(hs) : 0;
+    if (base)
+        hs->issue->lifetime_s = lifetime_of(hs, base);
+    for (unsigned i = 0; i < MILGI_TICKETS_MAX; i++) {
+        enum milgi__slot slot = (enum milgi__slot)(MILGI__SEAL_1 + i);
+        if (i < n && hs->issue->lifetime_s != 0)
+            (void)seal_one(hs, base, i);
+        if ((hs->started & MILGI__ON(slot)) == 0)
+            milgi__settle(hs, slot);
+    }
+    milgi_session_unref(base);
+    return MILGI__S13_SEND_TICKETS;
+}
+
+void milgi__take_sealed(struct milgi__hs *hs, unsigned at, const struct milgi_op *op)
+{
+    const struct milgi_slice *src = &op->u.aead.src[0];
+    if (op->status != MILGI_OP_OK || op->u.aead.src_n != 1) {
+        milgi__wipe(src->data, op->u.aead.src_n != 0 ? src->len : 0); /* it was to be sealed in place */
+        return;
+    }
+    struct milgi__bytes whole = { src->data - MILGI__TICKET_FRONT,
+        MILGI__TICKET_FRONT + src->len + MILGI__TICKET_TAG_LEN };
+    hs->issue->sealed[at] = milgi__arena_copy(&hs->arena, whole);
+    if (!hs->issue->sealed[at].p)
+        hs->issue->sealed[at].len = 0;
+}
+
+enum milgi__step milgi__send_tickets(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    const struct milgi__issue *issue = hs->issue;
+    for (uint8_t i = 0; issue && i < MILGI_TICKETS_MAX; i++) {
+        size_t cap = 64 + issue->sealed[i].len;
+        if (issue->sealed[i].len == 0)
+            continue;
+        uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
+        if (!message)
+            return MILGI__OPEN;
+        struct milgi__writer w = milgi__writer(message, cap);
+        milgi__new_session_ticket_encode(&w,
+            &(struct milgi__new_session_ticket){
+                .lifetime = issue->lifetime_s,
+                .age_add = issue->age_add[i],
+                .nonce = { &i, 1 },
+                .ticket = issue->sealed[i],
+            });
+        if (w.bad)
+            return milgi__hs_broken(hs, MILGI_EINTERNAL);
+        if (!milgi__hs_emit(hs, (struct milgi__bytes){ message, milgi__written(&w) }))
+            return MILGI__FAILED;
+    }
+    return MILGI__OPEN;
+}

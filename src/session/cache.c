@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client's sessions by name: a hash table that is as large as it will ever have to be, and a list by age. */
+#include "session/session.h"
+
+#include "base/port.h"
+
+#define OF_ONE_NAME 8u
+#define LIMIT_MAX (UINT32_C(1) << 28)
+
+struct entry {
+    struct entry *next;      /* in its bucket, newer before older */
+    struct milgi__link link; /* among all, older before newer */
+    struct milgi_session *session;
+    uint32_t bucket;
+    uint8_t name_len;
+    char name[];
+};
+
+struct milgi_session_cache {
+    _Atomic uint32_t refs;
+    uint32_t mask; /* buckets - 1 */
+    size_t limit;
+    struct milgi__port_lock *lock; /* of what follows */
+    struct milgi__crypto *cx;
+    size_t n;
+    struct milgi__link all;
+    uint8_t seed[16]; /* so that nobody can choose names that meet in one bucket */
+    struct entry *bucket[];
+};
+
+/* --- life ------------------------------------------------------------------------------------------------------- */
+
+static size_t size_for(uint32_t buckets)
+{
+    return sizeof(struct milgi_session_cache) + buckets * sizeof(struct entry *);
+}
+
+static void cache_free(struct milgi_session_cache *c)
+{
+    while (!milgi__list_empty(&c->all)) {
+        struct entry *e = MILGI__ENTRY(c->all.next, struct entry, link);
+        milgi__list_remove(&e->link);
+        milgi_session_unref(e->session);
+        milgi__free(e);
+    }
+    milgi__crypto_free(c->cx);
+    milgi__port_lock_free(c->lock);
+    milgi__free(c);
+}
+
+int milgi_session_cache_new(size_t limit, struct milgi_session_cache **cache)
+{
+    uint32_t buckets = 1;
+    if (!cache)
+        return MILGI_EINVAL;
+    *cache = NULL;
+    if (limit == 0 || limit > LIMIT_MAX)
+        return MILGI_EINVAL;
+    while (buckets < limit)
+        buckets *= 2;
+    struct milgi_session_cache *c = milgi__alloc(size_for(buckets));
+    if (!c)
+        return MILGI_ENOMEM;
+    atomic_init(&c->refs, 1);
+    c->mask = buckets - 1;
+    c->limit = limit;
+    milgi__list_init(&c->all);
+    c->lock = milgi__port_lock_new();
+    c->cx = milgi__crypto_new();
+    if (!c->lock || !c->cx || milgi__crypto_random(c->cx, c->seed, sizeof c->seed) != 0) {
+        cache_free(c);
+        return MILGI_ENOMEM;
+    }
+    *cache = c;
+    return 0;
+}
+
+struct milgi_session_cache *milgi_session_cache_ref(struct milgi_session_cache *cache)
+{
+    if (cache)
+        atomic_fetch_add_explicit(&cache->refs, 1, memory_order_relaxed);
+    return cache;
+}
+
+void milgi_session_cache_unref(struct milgi_session_cache *cache)
+{
+    if (cache && atomic_fetch_sub_explicit(&cache->refs, 1, memory_order_acq_rel) == 1)
+        cache_free(cache);
+}
+
+/* --- with the lock ---------------------------------------------------------------------------------------------- */
+
+/* False: it could not be computed. */
+static bool bucket_of(struct milgi_session_cache *c, const char *name, size_t len, uint32_t *bucket)
+{
+    uint8_t text[sizeof c->seed + MILGI__SESSION_NAME_MAX], digest[MILGI__HASH_MAX];
+    memcpy(text, c->seed, sizeof c->seed);
+    memcpy(text + sizeof c->seed, name, len);
+    if (milgi__hash(c->cx, MILGI__SHA256, text, sizeof c->seed + len, digest) != 0)
+        return false;
+    *bucket = ((uint32_t)milgi__get16(digest) << 16 | milgi__get16(digest + 2)) & c->mask;
+    return true;
+}
+
+static bool is_of(const struct entry *e, const char *name, size_t len)
+{
+    return e->name_len == len && memcmp(e->name, name, len) == 0;
+}
+
+/* What |at| points to is out of the cache; its session, with the cache's reference. */
+static struct milgi_session *pull(struct milgi_session_cache *c, struct entry **at)
+{
+    struct entry *e = *at;
+    struct milgi_session *session = e->session;
+    *at = e->next;
+    milgi__list_remove(&e->link);
+    c->n--;
+    milgi__free(e);
+    return session;
+}
+
+/* Those of a name beyond the newest so many. */
+static void thin(struct milgi_session_cache *c, uint32_t bucket, const char *name, size_t len)
+{
+    unsigned seen = 0;
+    for (struct entry **at = &c->bucket[bucket]; *at;) {
+        if (is_of(*at, name, len) && ++seen > OF_ONE_NAME)
+            milgi_session_unref(pull(c, at));
+        else
+            at = &(*at)->next;
+    }
+}
+
+static void drop_oldest(struct milgi_session_cache *c)
+{
+    struct entry *oldest = MILGI__ENTRY(c->all.next, struct entry, link), **at = &c->bucket[oldest->bucket];
+    while (*at != oldest)
+        at = &(*at)->next;
+    milgi_session_unref(pull(c, at));
+}
+
+static bool put(struct milgi_session_cache *c, struct entry *e)
+{
+    if (!bucket_of(c, e->name, e->name_len, &e->bucket))
+        return false;
+    if (c->n == c->limit)
+        drop_oldest(c);
+    e->next = c->bucket[e->bucket];
+    c->bucket[e->bucket] = e;
+    milgi__list_append(&c->all, &e->link);
+    c->n++;
+    thin(c, e->bucket, e->name, e->name_len);
+    return true;
+}
+
+/* --- what can be asked ------------------------------------------------------------------------------------------ */
+
+static size_t name_len(const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+    return len <= MILGI__SESSION_NAME_MAX ? len : 0;
+}
+
+int milgi_session_cache_put(struct milgi_session_cache *c, const char *name, struct milgi_session *session)
+{
+    size_t len = name_len(name);
+    if (len == 0 || !session)
+        return MILGI_EINVAL;
+    struct entry *e = milgi__alloc(sizeof *e + len);
+    if (!e)
+        return MILGI_ENOMEM;
+    e->name_len = (uint8_t)len;
+    memcpy(e->name, name, len);
+    e->session = milgi_session_ref(session);
+    milgi__port_lock(c->lock);
+    bool in = put(c, e);
+    milgi__port_unlock(c->lock);
+    if (in)
+        return 0;
+    milgi_session_unref(session);
+    milgi__free(e);
+    return MILGI_ENOMEM;
+}
+
+struct milgi_session *milgi_session_cache_take(struct milgi_session_cache *c, const char *name, int64_t now_s)
+{
+    size_t len = name_len(name);
+    struct milgi_session *found = NULL;
+    uint32_t bucket;
+    if (len == 0)
+        return NULL;
+    milgi__port_lock(c->lock);
+    bool known = bucket_of(c, name, len, &bucket);
+    for (struct entry **at = known ? &c->bucket[bucket] : NULL; at && *at && !found;) {
+        if (!is_of(*at, name, len)) {
+            at = &(*at)->next;
+            continue;
+        }
+        found = pull(c, at);
+        if (milgi__session_good(found, now_s))
+            continue;
+        milgi_session_unref(found);
+        found = NULL;
+    }
+    milgi__port_unlock(c->lock);
+    return found;
+}
+
+size_t milgi_session_cache_count(struct milgi_session_cache *c)
+{
+    milgi__port_lock(c->lock);
+    size_t n = c->n;
+    milgi__port_unlock(c->lock);
+    return n;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client's cache. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "session/session.h"
+
+#define NOW 1000000
+
+static struct milgi_session *session_until(int64_t until_s)
+{
+    struct milgi__session_fields f = {
+        .version = 0x0304,
+        .suite = MILGI_SUITE_AES_128_GCM_SHA256,
+        .secret_len = 32,
+        .created_s = until_s - 100,
+        .authenticated_s = until_s - 100,
+        .lifetime_s = 100,
+        .valid_until_s = INT64_MAX,
+    };
+    struct milgi__session_parts parts = { .ticket = { "t", 1 } };
+    struct milgi_session *s = milgi__session_new(&f, &parts);
+    assert_non_null(s);
+    return s;
+}
+
+static void put(struct milgi_session_cache *cache, const char *name, int64_t until_s)
+{
+    struct milgi_session *s = session_until(until_s);
+    assert_int_equal(milgi_session_cache_put(cache, name, s), 0);
+    milgi_session_unref(s);
+}
+
+/* When the one that is taken ends; 0: none. */
+static int64_t take(struct milgi_session_cache *cache, const char *name)
+{
+    struct milgi_session *s = milgi_session_cache_take(cache, name, NOW);
+    int64_t until_s = s ? milgi__session_expires(s) : 0;
+    milgi_session_unref(s);
+    return until_s;
+}
+
+static struct milgi_session_cache *cache_of(size_t limit)
+{
+    struct milgi_session_cache *cache;
+    assert_int_equal(milgi_session_cache_new(limit, &cache), 0);
+    return cache;
+}
+
+static void the_newest_is_taken_first_and_once(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache = cache_of(10);
+    put(cache, "a", NOW + 1);
+    put(cache, "a", NOW + 2);
+    put(cache, "b", NOW + 3);
+    assert_int_equal(milgi_session_cache_count(cache), 3);
+    assert_int_equal(take(cache, "a"), NOW + 2);
+    assert_int_equal(take(cache, "a"), NOW + 1);
+    assert_int_equal(take(cache, "a"), 0);
+    assert_int_equal(take(cache, "A"), 0);
+    assert_int_equal(take(cache, "b"), NOW + 3);
+    assert_int_equal(milgi_session_cache_count(cache), 0);
+    milgi_session_cache_unref(cache);
+}
+
+static void what_has_expired_is_gone(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache = cache_of(10);
+    put(cache, "a", NOW + 1);
+    put(cache, "a", NOW);
+    put(cache, "a", NOW - 5);
+    assert_int_equal(take(cache, "a"), NOW + 1);
+    assert_int_equal(milgi_session_cache_count(cache), 0);
+    milgi_session_cache_unref(cache);
+}
+
+static void one_name_has_eight(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache = cache_of(100);
+    for (int i = 1; i <= 20; i++)
+        put(cache, "a", NOW + i);
+    assert_int_equal(milgi_session_cache_count(cache), 8);
+    for (int i = 20; i > 12; i--)
+        assert_int_equal(take(cache, "a"), NOW + i);
+    assert_int_equal(take(cache, "a"), 0);
+    milgi_session_cache_unref(cache);
+}
+
+static void the_oldest_makes_room(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache = cache_of(3);
+    put(cache, "a", NOW + 1);
+    put(cache, "b", NOW + 2);
+    put(cache, "c", NOW + 3);
+    put(cache, "d", NOW + 4);
+    assert_int_equal(milgi_session_cache_count(cache), 3);
+    assert_int_equal(take(cache, "a"), 0);
+    assert_int_equal(take(cache, "d"), NOW + 4);
+    put(cache, "e", NOW + 5);
+    assert_int_equal(take(cache, "b"), NOW + 2);
+    milgi_session_cache_unref(cache);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache;
+    char name[257];
+    memset(name, 'a', 256);
+    name[256] = '\0';
+    assert_int_equal(milgi_session_cache_new(0, &cache), MILGI_EINVAL);
+    assert_int_equal(milgi_session_cache_new(((size_t)1 << 28) + 1, &cache), MILGI_EINVAL);
+    cache = cache_of(1);
+    struct milgi_session *s = session_until(NOW + 1);
+    assert_int_equal(milgi_session_cache_put(cache, "", s), MILGI_EINVAL);
+    assert_int_equal(milgi_session_cache_put(cache, NULL, s), MILGI_EINVAL);
+    assert_int_equal(milgi_session_cache_put(cache, name, s), MILGI_EINVAL);
+    assert_int_equal(milgi_session_cache_put(cache, "a", NULL), MILGI_EINVAL);
+    assert_null(milgi_session_cache_take(cache, name, NOW));
+    milgi_session_unref(s);
+    milgi_session_cache_unref(cache);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Nanoseconds for a session to be taken and put back, with |n| in the cache: the least of some tries. */
+static uint64_t cost(size_t n)
+{
+    struct milgi_session_cache *cache = cache_of(n);
+    struct milgi_session *s = session_until(NOW + 1);
+    char name[32];
+    uint64_t best = UINT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "%zu.test", i);
+        assert_int_equal(milgi_session_cache_put(cache, name, s), 0);
+    }
+    for (unsigned round = 0; round < 20; round++) {
+        uint64_t begin = now_ns();
+        for (size_t i = 0; i < 500; i++) {
+            snprintf(name, sizeof name, "%zu.test", (i * 7919 + round) % n);
+            struct milgi_session *taken = milgi_session_cache_take(cache, name, NOW);
+            assert_non_null(taken);
+            milgi_session_cache_put(cache, name, taken);
+            milgi_session_unref(taken);
+        }
+        uint64_t took = now_ns() - begin;
+        best = took < best ? took : best;
+    }
+    milgi_session_unref(s);
+    milgi_session_cache_unref(cache);
+    return best / 500;
+}
+
+/* What is farther away in memory takes longer to come, and that is all. */
+static void many_cost_no_more_than_few(void **state)
+{
+    (void)state;
+    uint64_t few = cost(1000), many = cost(200000);
+    print_message("%llu ns with 1 000, %llu ns with 200 000\n", (unsigned long long)few, (unsigned long long)many);
+    assert_true(many < 4 * few + 2000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_newest_is_taken_first_and_once),
+        cmocka_unit_test(what_has_expired_is_gone),
+        cmocka_unit_test(one_name_has_eight),
+        cmocka_unit_test(the_oldest_makes_room),
+        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(many_cost_no_more_than_few),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
