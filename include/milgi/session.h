@@ -126,7 +126,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_session_cache(
 /*
  * Client: the session to offer; in the place of one from the config's cache. Before the connection's first turn.
  * Takes a reference of its own; NULL: none is offered. What does not fit the connection is not offered. 0;
- * MILGI_EINVAL (a server, or it has begun), MILGI_EFORK.
+ * MILGI_EINVAL (a server, or it has begun), MILGI_ENOMEM, MILGI_EFORK.
  */
 MILGI_API int milgi_conn_set_session(struct milgi_conn *conn, struct milgi_session *session);
 

@@ -179,11 +179,14 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs_result *r)
     const struct milgi__schedule13 *s = r->schedule;
     const char *server_name = client ? c->server_name : r->server_name;
     size_t secret_len = suite ? milgi__hash_len(suite->hash) : 0;
-    size_t rest = MILGI__SECRETS * secret_len + text_size(server_name) + text_size(r->alpn);
+    struct milgi_session *base = client ? milgi__hs_session(c->hs->hs) : NULL;
+    size_t rest = MILGI__SECRETS * secret_len + text_size(server_name) + text_size(r->alpn) + (base ? sizeof base : 0);
     size_t size = MILGI__MAX(offsetof(struct milgi__outcome, secrets) + rest, sizeof(struct milgi__outcome));
     struct milgi__outcome *o = suite ? milgi__alloc(size) : NULL;
-    if (!o)
+    if (!o) {
+        milgi_session_unref(base);
         return false;
+    }
     c->outcome = o;
     o->suite = suite;
     o->group = r->group;
@@ -191,8 +194,6 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs_result *r)
     o->hello_retry = r->hello_retry;
     o->peer_authenticated = r->peer_authenticated;
     o->resumed = r->resumed;
-    if (client)
-        o->session = milgi__hs_session(c->hs->hs);
     if (r->credential)
         o->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
     o->secret_len = (uint8_t)secret_len;
@@ -204,6 +205,7 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs_result *r)
     o->alpn_size = (uint16_t)text_size(r->alpn);
     memcpy(text, server_name ? server_name : "", o->server_name_size);
     memcpy(text + o->server_name_size, r->alpn, o->alpn_size);
+    milgi__conn_keep_session(c, base);
     return true;
 }
 
@@ -213,7 +215,7 @@ void milgi__conn_forget_outcome(struct milgi_conn *c)
     if (!o)
         return;
     milgi_credential_unref(o->credential);
-    milgi_session_unref(o->session);
+    milgi__conn_forget_session(c);
     milgi__free_wiped(o, offsetof(struct milgi__outcome, secrets) + (size_t)MILGI__SECRETS * o->secret_len);
     c->outcome = NULL;
 }
@@ -318,6 +320,7 @@ void milgi__conn_handshake_free(struct milgi_conn *c)
     if (!c->hs)
         return;
     milgi__hs_free(c->hs->hs);
+    milgi_session_unref(c->hs->session);
     milgi__bufq_clear(&c->hs->held);
     milgi__free_wiped(c->hs, sizeof *c->hs);
     c->hs = NULL;

@@ -7,10 +7,13 @@ int milgi_conn_set_session(struct milgi_conn *c, struct milgi_session *session)
         return MILGI_EFORK;
     if (c->config->role != MILGI_CLIENT || c->phase != MILGI__NEW)
         return MILGI_EINVAL;
+    c->hs = c->hs ? c->hs : milgi__alloc(sizeof *c->hs);
+    if (!c->hs)
+        return MILGI_ENOMEM;
     milgi_session_ref(session);
-    milgi_session_unref(c->session);
-    c->session = session;
-    c->session_given = true;
+    milgi_session_unref(c->hs->session);
+    c->hs->session = session;
+    c->hs->session_given = true;
     return 0;
 }
 
@@ -19,22 +22,49 @@ void milgi__conn_offer(struct milgi_conn *c)
     struct milgi_session_cache *cache = c->config->session_cache;
     if (c->config->role != MILGI_CLIENT)
         return;
-    struct milgi_session *session = c->session;
-    c->session = NULL;
-    if (!c->session_given && cache && c->server_name)
-        session = milgi_session_cache_take(cache, c->server_name, milgi__engine_wall(c->engine));
-    milgi__hs_resume(c->hs->hs, session, cache || c->events->on_session);
-    milgi_session_unref(session);
+    if (!c->hs->session_given && cache && c->server_name)
+        c->hs->session = milgi_session_cache_take(cache, c->server_name, milgi__engine_wall(c->engine));
+    milgi__hs_resume(c->hs->hs, c->hs->session, cache || c->events->on_session);
+    milgi_session_unref(c->hs->session);
+    c->hs->session = NULL;
+}
+
+/* Where the pointer lies: wherever the texts end. */
+static uint8_t *place(const struct milgi_conn *c)
+{
+    struct milgi__outcome *o = c->outcome;
+    return o->secrets + (size_t)MILGI__SECRETS * o->secret_len + o->server_name_size + o->alpn_size;
+}
+
+void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base)
+{
+    c->outcome->keeps_sessions = base;
+    if (base)
+        memcpy(place(c), &base, sizeof base);
+}
+
+static struct milgi_session *kept(const struct milgi_conn *c)
+{
+    struct milgi_session *base = NULL;
+    if (c->outcome->keeps_sessions)
+        memcpy(&base, place(c), sizeof base);
+    return base;
+}
+
+void milgi__conn_forget_session(struct milgi_conn *c)
+{
+    milgi_session_unref(kept(c));
+    c->outcome->keeps_sessions = false;
 }
 
 void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body)
 {
-    const struct milgi__outcome *o = c->outcome;
     struct milgi_session_cache *cache = c->config->session_cache;
-    if (!o->session)
+    const struct milgi_session *base = kept(c);
+    if (!base)
         return;
     struct milgi_session *session =
-        milgi__session_of_ticket(milgi__engine_crypto(c->engine), o->session, body, milgi__engine_wall(c->engine));
+        milgi__session_of_ticket(milgi__engine_crypto(c->engine), base, body, milgi__engine_wall(c->engine));
     if (!session)
         return;
     /* Without memory for it there is one less. */

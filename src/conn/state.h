@@ -40,6 +40,8 @@ struct milgi__conn_hs {
     uint64_t early_skipped;        /* bytes of rejected early data */
     struct milgi__bufq held;       /* application data given before it could be sent */
     struct milgi_chunk *held_tail; /* the last of held, when it is ours to append to */
+    struct milgi_session *session; /* client: that the application gave, to be offered; a reference */
+    bool session_given;            /* NULL, too: none is looked for */
 };
 
 /* Secrets that outlive the handshake. The first two are of the traffic, by direction. */
@@ -54,12 +56,15 @@ enum milgi__kept_secret {
 struct milgi__outcome {
     const struct milgi__suite *suite;
     struct milgi_credential *credential; /* our own; NULL: none */
-    struct milgi_session *session;       /* client: what tickets are made from; NULL: nobody wants any */
     uint16_t group, scheme;
     uint16_t server_name_size, alpn_size; /* with their NUL; 0: there is none */
-    bool hello_retry, peer_authenticated, resumed;
+    bool hello_retry, peer_authenticated, resumed, keeps_sessions;
     uint8_t secret_len;
-    uint8_t secrets[]; /* MILGI__SECRETS, each as long as the suite's hash; behind them server name and ALPN */
+    /*
+     * MILGI__SECRETS, each as long as the suite's hash; behind them server name and ALPN; and with |keeps_sessions| a
+     * pointer to what sessions are made from (session.h)
+     */
+    uint8_t secrets[];
 };
 
 /* What the peer showed in a handshake that failed. */
@@ -82,15 +87,13 @@ struct milgi_conn {
     uint8_t busy;           /* depth of our own functions that call back: freeing waits for 0 */
     bool app_open;          /* application data may be framed */
     bool in_paused, pause_told, want_room;
-    bool asked_update;  /* our update_requested is not yet answered */
-    bool owes_update;   /* the peer's is not, nor does an answer wait to be framed */
-    bool blocked_room;  /* waits for an op or a chunk */
-    bool session_given; /* by the application: none from the cache */
-    bool in_dry;        /* no more could be opened of what is staged, though it might have been */
+    bool asked_update; /* our update_requested is not yet answered */
+    bool owes_update;  /* the peer's is not, nor does an answer wait to be framed */
+    bool blocked_room; /* waits for an op or a chunk */
+    bool in_dry;       /* no more could be opened of what is staged, though it might have been */
 
     struct milgi__conn_hs *hs;            /* NULL: not begun, or over */
     struct milgi__outcome *outcome;       /* NULL: not established yet */
-    struct milgi_session *session;        /* client: given to be offered, until it begins */
     char *server_name;                    /* that a client asks for; of a failed handshake; else in |outcome| */
     struct milgi__peer_chain *peer_chain; /* only from a handshake's failure until on_closed */
     struct milgi__post post;

@@ -127,7 +127,6 @@ void milgi__conn_destroy(struct milgi_conn *c)
     milgi__bufq_clear(&c->output);
     milgi_chunk_unref(c->in_tail);
     milgi_config_unref(c->config);
-    milgi_session_unref(c->session);
     milgi__conn_forget_chain(c);
     milgi__conn_forget_outcome(c);
     milgi__free(c->server_name);
