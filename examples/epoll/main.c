@@ -110,7 +110,14 @@ static int turn(struct milgi_engine *engine)
 
 int main(int argc, char **argv)
 {
-    const struct milgi_events events = { on_output, on_data, NULL, go_on, go_on, NULL, NULL, on_alert, on_closed };
+    const struct milgi_events events = {
+        .on_output = on_output,
+        .on_data = on_data,
+        .on_resume = go_on,
+        .on_room = go_on,
+        .on_alert = on_alert,
+        .on_closed = on_closed,
+    };
     struct milgi_config *config = milgi_config_new(MILGI_SERVER);
     struct milgi_credential *credential = NULL;
     struct milgi_engine *engine = NULL;
