@@ -17,7 +17,8 @@ struct world {
     SSL_CTX *ctx[2];
     BIO_METHOD *method;
     uint16_t suite; /* 0: one of TLS 1.2 */
-    bool memory_bios, verifies;
+    bool memory_bios, verifies, resumes;
+    SSL_SESSION *session; /* of the connection before */
 };
 
 struct end {
@@ -26,7 +27,7 @@ struct end {
     struct wire *in, *out;
     size_t received;
     uint16_t suite;
-    bool established;
+    bool established, resumes, again; /* |again|: it was given a session */
 };
 
 #define SUITES_12 "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
@@ -117,6 +118,28 @@ static bool shakes(enum shake shake)
     return known;
 }
 
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct world *world = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    SSL_SESSION_free(world->session);
+    world->session = session;
+    return 1;
+}
+
+/* A ticket for each connection, of which the next one makes use. */
+static void resume(struct world *world)
+{
+    if (SSL_CTX_set_num_tickets(world->ctx[SERVER], 1) != 1)
+        bench_die("libssl: cannot set up tickets");
+    SSL_CTX_clear_options(world->ctx[SERVER], SSL_OP_NO_TICKET);
+    SSL_CTX_clear_options(world->ctx[CLIENT], SSL_OP_NO_TICKET);
+    SSL_CTX_set_app_data(world->ctx[CLIENT], world);
+    SSL_CTX_set_session_cache_mode(world->ctx[CLIENT], SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(world->ctx[CLIENT], keep_session);
+    world->resumes = true;
+}
+
 static SSL_CTX *context(const struct setup *setup, const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
@@ -181,6 +204,8 @@ static struct world *world_new(const struct setup *setup)
     world->ctx[CLIENT] = context(setup, TLS_client_method());
     use_cert(world->ctx[SERVER], setup->cert);
     trust(world, setup);
+    if (setup->shake == SHAKE_13_RESUMED)
+        resume(world);
     world->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wire");
     if (!world->method || BIO_meth_set_write(world->method, bio_write) != 1 ||
         BIO_meth_set_read(world->method, bio_read) != 1 || BIO_meth_set_ctrl(world->method, bio_ctrl) != 1)
@@ -192,6 +217,7 @@ static struct world *world_new(const struct setup *setup)
 
 static void world_free(struct world *world)
 {
+    SSL_SESSION_free(world->session);
     SSL_CTX_free(world->ctx[SERVER]);
     SSL_CTX_free(world->ctx[CLIENT]);
     BIO_meth_free(world->method);
@@ -228,7 +254,7 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
 
     if (!end || !ssl)
         bench_die("out of memory");
-    *end = (struct end){ .ssl = ssl, .in = in, .out = out, .suite = world->suite };
+    *end = (struct end){ .ssl = ssl, .in = in, .out = out, .suite = world->suite, .resumes = world->resumes };
     if (world->memory_bios)
         attach_memory(end);
     else
@@ -238,6 +264,9 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
     } else {
         SSL_set_connect_state(ssl);
         SSL_set_tlsext_host_name(ssl, "localhost");
+        end->again = world->session;
+        if (end->again && SSL_set_session(ssl, world->session) != 1)
+            bench_die("libssl: cannot set the session");
         if (world->verifies && SSL_set1_host(ssl, "localhost") != 1)
             bench_die("libssl: cannot set the name");
     }
@@ -253,6 +282,8 @@ static void handshake(struct end *end)
         bench_die("libssl: the handshake failed");
     if (result == 1 && end->suite != 0 && (uint16_t)SSL_CIPHER_get_id(SSL_get_current_cipher(end->ssl)) != end->suite)
         bench_die("libssl: another suite was chosen");
+    if (result == 1 && end->again && !SSL_session_reused(end->ssl))
+        bench_die("libssl: it was not resumed");
     host_sends(end);
 }
 
@@ -263,6 +294,8 @@ static void progress(struct end *end, size_t want)
         handshake(end);
         return;
     }
+    if (want == 0 && end->resumes)
+        (void)SSL_read(end->ssl, arrived, sizeof arrived); /* a ticket: there is nothing else */
     while (want > 0) {
         int n = SSL_read(end->ssl, arrived, sizeof arrived);
         if (n <= 0 || (size_t)n > want)

@@ -16,6 +16,9 @@ struct world {
     struct milgi_engine *engine[2];
     struct milgi_config *config[2];
     struct milgi_device *signer;
+    struct milgi_ticket_keys *ticket_keys; /* SHAKE_13_RESUMED */
+    struct milgi_session_cache *sessions;
+    bool again;                  /* there was a connection before */
     struct milgi_chunk *message; /* of the server's engine */
     bool runnable[2];
 };
@@ -70,8 +73,14 @@ static void on_established(struct milgi_conn *conn, void *arg)
 {
     struct end *end = arg;
 
-    (void)conn;
     end->established = true;
+    if (end->world->sessions && end->side == CLIENT) {
+        struct milgi_conn_info info;
+        milgi_conn_info(conn, &info);
+        if (info.resumed != end->world->again)
+            bench_die("milgi: it was not resumed");
+        end->world->again = true;
+    }
 }
 
 static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
@@ -120,7 +129,22 @@ static void trust(struct milgi_config *c, const struct setup *setup)
     milgi_trust_unref(anchors);
 }
 
-static struct milgi_config *config(const struct setup *setup, enum side side)
+/* A ticket for each connection, of which the next one makes use. */
+static void resume(struct world *world, struct milgi_config *c, enum side side)
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+
+    if (side == SERVER) {
+        must(milgi_ticket_keys_new(secret, 7200, time(NULL), &world->ticket_keys), "ticket keys");
+        must(milgi_config_set_ticket_keys(c, world->ticket_keys), "ticket keys");
+        must(milgi_config_set_tickets(c, 1), "tickets");
+    } else {
+        must(milgi_session_cache_new(4, &world->sessions), "sessions");
+        must(milgi_config_set_session_cache(c, world->sessions), "sessions");
+    }
+}
+
+static struct milgi_config *config(struct world *world, const struct setup *setup, enum side side)
 {
     static const uint16_t group = MILGI_GROUP_X25519;
     struct milgi_config *c = milgi_config_new(side == SERVER ? MILGI_SERVER : MILGI_CLIENT);
@@ -142,6 +166,8 @@ static struct milgi_config *config(const struct setup *setup, enum side side)
     } else {
         trust(c, setup);
     }
+    if (setup->shake == SHAKE_13_RESUMED)
+        resume(world, c, side);
     if (milgi_config_freeze(c, &why) != 0)
         bench_die("milgi: config: %s", why);
     return c;
@@ -174,7 +200,7 @@ static struct world *world_new(const struct setup *setup)
         options.op_timeout_ns[MILGI_OP_CLASS_HANDSHAKE] = setup->signer ? 0 : options.op_timeout_ns[0];
         options.outstanding_ns = setup->signer ? UINT64_MAX / 4 : options.outstanding_ns;
         must(milgi_engine_new(&options, &world->engine[side]), "engine");
-        world->config[side] = config(setup, side);
+        world->config[side] = config(world, setup, side);
     }
     if (setup->signer)
         route_signatures(world, setup->signer);
@@ -196,6 +222,8 @@ static void world_free(struct world *world)
     }
     if (world->signer)
         milgi_device_free(world->signer);
+    milgi_ticket_keys_unref(world->ticket_keys);
+    milgi_session_cache_unref(world->sessions);
     free(world);
 }
 
@@ -290,7 +318,7 @@ static void settle(struct world *world, enum side side)
 
 static bool shakes(enum shake shake)
 {
-    return shake == SHAKE_13 || shake == SHAKE_13_BARE;
+    return shake == SHAKE_13 || shake == SHAKE_13_BARE || shake == SHAKE_13_RESUMED;
 }
 
 const struct subject subject_milgi = {

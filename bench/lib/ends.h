@@ -29,12 +29,13 @@ enum way {
     BY_REFERENCE /* milgi_conn_send: a chunk that the application keeps */
 };
 
-/* Kinds of full handshakes. */
+/* Kinds of handshakes, full but for the last. */
 enum shake {
     SHAKE_13,
-    SHAKE_13_HYBRID, /* X25519MLKEM768 */
-    SHAKE_12,        /* ECDHE with X25519, AES-128-GCM */
-    SHAKE_13_BARE,   /* the client looks at no chain: there is no anchor */
+    SHAKE_13_HYBRID,  /* X25519MLKEM768 */
+    SHAKE_12,         /* ECDHE with X25519, AES-128-GCM */
+    SHAKE_13_BARE,    /* the client looks at no chain: there is no anchor */
+    SHAKE_13_RESUMED, /* each stands on the session of the one before: a ticket, PSK with X25519 */
     SHAKES
 };
 

@@ -2,7 +2,7 @@
 /*
  * What a peer is asked for, a line each, and its answers:
  *
- *   handshake ecdsa|rsa 1.3|hybrid|1.2|bare MS  server N P5 P50 P95 P99, client ...: nanoseconds an item
+ *   handshake ecdsa|rsa 1.3|hybrid|1.2|bare|resumed MS  server N P5 P50 P95 P99, client ...: nanoseconds an item
  *   records SUITE LEN BURST copy|reference MS
  *   primitives MS                           keygen N P5 ..., and so on
  *   mallocs handshake|record                server COUNT, client COUNT; own-server, own-client: not libcrypto's
@@ -86,7 +86,7 @@ static uint64_t slice(const char *ms)
 
 /* --- requests --------------------------------------------------------------------------------------------------- */
 
-static const char *const shake_names[SHAKES] = { "1.3", "hybrid", "1.2", "bare" };
+static const char *const shake_names[SHAKES] = { "1.3", "hybrid", "1.2", "bare", "resumed" };
 
 static void handshake(struct state *s, char **word)
 {

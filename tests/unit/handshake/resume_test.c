@@ -484,6 +484,138 @@ static void binders_cover_the_hello_and_themselves(void **state)
     }
 }
 
+/* --- several identities ----------------------------------------------------------------------------------------- */
+
+struct identity_of {
+    const struct milgi_session *session; /* NULL: nobody's */
+    bool wrong;                          /* its binder is that of another */
+};
+
+/* The usual ClientHello with these identities in the place of its own, and their binders. */
+static size_t hello_with(struct loop *loop, const struct identity_of *identities, unsigned n, uint8_t *out, size_t cap)
+{
+    const struct loop_message *m = loop_sent(&loop->client, MILGI__MSG_CLIENT_HELLO, 0);
+    size_t at = MILGI__MSG_HEADER + 2 + 32, block;
+    at += 1 + m->data[at];
+    at += 2 + milgi__get16(m->data + at);
+    block = at + 1 + m->data[at];
+    struct milgi__writer w = milgi__writer(out, cap);
+    milgi__write_bytes(&w, m->data, m->len); /* without pre_shared_key */
+    milgi__write16(&w, 41);
+    size_t body = milgi__write_begin(&w, 2), list = milgi__write_begin(&w, 2);
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi_iov ticket = { "nobody's ticket", 15 };
+        if (identities[i].session)
+            ticket = milgi__session_parts(identities[i].session).ticket;
+        size_t one = milgi__write_begin(&w, 2);
+        milgi__write_bytes(&w, ticket.data, ticket.len);
+        milgi__write_end(&w, one, 2);
+        milgi__write32(&w, i);
+    }
+    milgi__write_end(&w, list, 2);
+    size_t truncated = milgi__written(&w);
+    list = milgi__write_begin(&w, 2);
+    for (unsigned i = 0; i < n; i++) {
+        static const uint8_t zeros[32];
+        milgi__write8(&w, 32);
+        milgi__write_bytes(&w, zeros, 32);
+    }
+    milgi__write_end(&w, list, 2);
+    milgi__write_end(&w, body, 2);
+    assert_false(w.bad);
+    size_t len = milgi__written(&w);
+    milgi__put16(out + 2, (unsigned)(len - MILGI__MSG_HEADER));
+    milgi__put16(out + block, (unsigned)(len - block - 2));
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t hash[MILGI__HASH_MAX];
+        const struct milgi_session *s = identities[i].session;
+        MUST(milgi__hash(loop->cx, MILGI__SHA256, out, truncated, hash));
+        hash[0] ^= identities[i].wrong;
+        if (s)
+            MUST(milgi__binder(loop->cx, MILGI__SHA256, MILGI__BINDER_RESUMPTION, s->f.secret, s->f.secret_len, hash,
+                out + truncated + 2 + 33 * (size_t)i + 1));
+    }
+    return len;
+}
+
+/* The server after such a hello. */
+static struct loop *after_hello(const struct identity_of *identities, unsigned n)
+{
+    static uint8_t hello[60000];
+    struct milgi_config *server = ticket_config();
+    MUST(milgi_config_set_limit(server, MILGI_LIMIT_HANDSHAKE_MESSAGE, 65536));
+    struct loop *loop = loop_of(client_config(), server);
+    milgi__hs_resume(loop->client.hs, NULL, true);
+    loop_run(&loop->client);
+    size_t len = hello_with(loop, identities, n, hello, sizeof hello);
+    loop->client.taken = loop->client.sent_n;
+    loop_run(&loop->server);
+    loop_input(&loop->server, MILGI__LEVEL_INITIAL, hello, len);
+    return loop;
+}
+
+static void four_identities_are_judged_in_order_and_no_more(void **state)
+{
+    (void)state;
+    struct milgi_session *session = usual_session();
+    for (unsigned at = 0; at < 7; at++) {
+        struct identity_of identities[7] = { { NULL, false } };
+        identities[at].session = session;
+        struct loop *loop = after_hello(identities, 7);
+        assert_int_equal(loop->server.wait, MILGI__HS_INPUT);
+        assert_int_equal(milgi__hs_result(loop->server.hs)->resumed, at < 4);
+        const struct loop_message *hello = loop_sent(&loop->server, MILGI__MSG_SERVER_HELLO, 0);
+        if (at < 4)
+            assert_int_equal(hello->data[hello->len - 1], at);
+        loop_free(loop);
+    }
+    milgi_session_unref(session);
+}
+
+static void many_identities_cost_no_more_than_four(void **state)
+{
+    (void)state;
+    struct milgi_session *session = usual_session();
+    struct milgi__session_parts parts = milgi__session_parts(session);
+    struct milgi__session_fields f = session->f;
+    uint8_t *spoilt = malloc(parts.ticket.len);
+    memcpy(spoilt, parts.ticket.data, parts.ticket.len);
+    spoilt[parts.ticket.len - 1] ^= 1;
+    parts.ticket.data = spoilt;
+    struct milgi_session *bad = milgi__session_new(&f, &parts); /* by its name it is ours */
+    static struct identity_of identities[120];
+    for (unsigned i = 0; i < 120; i++)
+        identities[i].session = bad;
+    struct loop *loop = after_hello(identities, 120);
+    assert_int_equal(loop->server.wait, MILGI__HS_INPUT);
+    assert_false(milgi__hs_result(loop->server.hs)->resumed);
+    uint32_t opened = loop->server.slots_seen >> MILGI__TICKET_1;
+    assert_int_equal(opened & 0xf, 0xf);
+    assert_int_equal(loop->server.ops_started, 4 + 3); /* key exchange and signature */
+    loop_free(loop);
+    free(spoilt);
+    milgi_session_unref(bad);
+    milgi_session_unref(session);
+}
+
+/* Of two that are good the first is taken, and the second one's binder is not looked at; nor is it a second chance. */
+static void one_binder_is_verified(void **state)
+{
+    (void)state;
+    struct milgi_session *a = usual_session(), *b = usual_session();
+    for (unsigned wrong = 0; wrong < 2; wrong++) {
+        struct identity_of identities[2] = { { a, wrong == 0 }, { b, wrong == 1 } };
+        struct loop *loop = after_hello(identities, 2);
+        if (wrong == 0)
+            assert_alert(&loop->server, MILGI_ALERT_DECRYPT_ERROR);
+        else
+            assert_true(milgi__hs_result(loop->server.hs)->resumed);
+        loop_free(loop);
+    }
+    milgi_session_unref(a);
+    milgi_session_unref(b);
+}
+
 /* --- what the server may say ------------------------------------------------------------------------------------ */
 
 /* The selected identity is at the end of the ServerHello. */
@@ -606,6 +738,9 @@ int main(void)
         cmocka_unit_test(forged_and_truncated_tickets_mean_a_full_handshake),
         cmocka_unit_test(a_wrong_binder_ends_the_handshake),
         cmocka_unit_test(binders_cover_the_hello_and_themselves),
+        cmocka_unit_test(four_identities_are_judged_in_order_and_no_more),
+        cmocka_unit_test(many_identities_cost_no_more_than_four),
+        cmocka_unit_test(one_binder_is_verified),
         cmocka_unit_test(a_psk_that_was_not_offered_cannot_be_chosen),
         cmocka_unit_test(every_order_comes_to_the_same),
         cmocka_unit_test(a_ticket_that_cannot_be_opened_or_sealed_costs_no_connection),

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions as connections take and give them: the cache, the event, and what may be done from it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake_identity.h"
+#include "pair.h"
+
+#define MUST(call) assert_int_equal(call, 0)
+
+static struct milgi_ticket_keys *keys;
+static struct milgi_session_cache *cache;
+static struct pair pair;
+
+static int setup(void **state)
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    (void)state;
+    MUST(milgi_ticket_keys_new(secret, 7200, FAKE_NOW_S, &keys));
+    MUST(milgi_session_cache_new(16, &cache));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    milgi_ticket_keys_unref(keys);
+    milgi_session_cache_unref(cache);
+    return 0;
+}
+
+static struct milgi_config *config(enum milgi_role role, bool with_cache)
+{
+    struct milgi_config *c = fake_config(role, NULL);
+    if (role == MILGI_SERVER)
+        MUST(milgi_config_set_ticket_keys(c, keys));
+    else if (with_cache)
+        MUST(milgi_config_set_session_cache(c, cache));
+    return fake_freeze(c);
+}
+
+static struct pair_setup setup_of(bool with_cache)
+{
+    return (struct pair_setup){
+        .config = { config(MILGI_CLIENT, with_cache), config(MILGI_SERVER, false) },
+        .server_name = "server.test",
+        .wall_s = FAKE_NOW_S,
+    };
+}
+
+static void give_up(const struct pair_setup *setup)
+{
+    milgi_config_unref(setup->config[0]);
+    milgi_config_unref(setup->config[1]);
+}
+
+static bool resumed(int role)
+{
+    struct milgi_conn_info info;
+    assert_true(pair.side[role].established);
+    milgi_conn_info(pair.side[role].conn, &info);
+    return info.resumed;
+}
+
+static void the_cache_makes_every_second_connection_a_resumed_one(void **state)
+{
+    (void)state;
+    struct pair_setup s = setup_of(true);
+    pair_init(&pair, &s);
+    pair_settle(&pair);
+    assert_false(resumed(MILGI_CLIENT));
+    assert_int_equal(milgi_session_cache_count(cache), 2);
+    for (unsigned i = 0; i < 5; i++) {
+        pair_again(&pair, &s);
+        pair_settle(&pair);
+        assert_true(resumed(MILGI_CLIENT) && resumed(MILGI_SERVER));
+        assert_int_equal(milgi_session_cache_count(cache), 2); /* one was used, one has come */
+    }
+    pair_fini(&pair);
+    give_up(&s);
+}
+
+static void a_session_that_is_set_takes_the_place_of_the_caches(void **state)
+{
+    (void)state;
+    struct pair_setup s = setup_of(true);
+    pair_init(&pair, &s);
+    pair_settle(&pair);
+    size_t n = milgi_session_cache_count(cache);
+    pair_again(&pair, &s);
+    MUST(milgi_conn_set_session(pair.side[MILGI_CLIENT].conn, NULL));
+    pair_settle(&pair);
+    assert_false(resumed(MILGI_CLIENT));
+    assert_true(milgi_session_cache_count(cache) >= n); /* none was taken */
+    struct milgi_session *session = milgi_session_cache_take(cache, "server.test", FAKE_NOW_S);
+    assert_non_null(session);
+    assert_int_equal(milgi_conn_set_session(pair.side[MILGI_CLIENT].conn, session), MILGI_EINVAL); /* too late */
+    pair_again(&pair, &s);
+    assert_int_equal(milgi_conn_set_session(pair.side[MILGI_SERVER].conn, session), MILGI_EINVAL);
+    MUST(milgi_conn_set_session(pair.side[MILGI_CLIENT].conn, session));
+    milgi_session_unref(session);
+    pair_settle(&pair);
+    assert_true(resumed(MILGI_CLIENT));
+    pair_again(&pair, &s); /* given, and freed before it has begun */
+    session = milgi_session_cache_take(cache, "server.test", FAKE_NOW_S);
+    MUST(milgi_conn_set_session(pair.side[MILGI_CLIENT].conn, session));
+    milgi_session_unref(session);
+    pair_fini(&pair);
+    give_up(&s);
+}
+
+static void nobody_who_wants_no_sessions_asks_for_any(void **state)
+{
+    (void)state;
+    size_t n = milgi_session_cache_count(cache);
+    struct pair_setup s = setup_of(false);
+    pair_init(&pair, &s);
+    pair_settle(&pair);
+    assert_false(resumed(MILGI_CLIENT));
+    assert_int_equal(milgi_session_cache_count(cache), n);
+    pair_fini(&pair);
+    give_up(&s);
+}
+
+/* --- the event -------------------------------------------------------------------------------------------------- */
+
+static struct {
+    struct pair_bytes *out;
+    struct milgi_session *session;
+    unsigned told;
+    bool frees, freed;
+} own;
+
+static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
+{
+    size_t len = 0;
+    (void)arg;
+    for (size_t i = 0; i < iov_n; i++) {
+        pair_bytes_add(own.out, iov[i].data, iov[i].len);
+        len += iov[i].len;
+    }
+    milgi_conn_output_done(conn, len);
+}
+
+static void on_session(struct milgi_conn *conn, void *arg, struct milgi_session *session)
+{
+    (void)arg;
+    assert_false(own.freed);
+    own.told++;
+    milgi_session_unref(own.session);
+    own.session = milgi_session_ref(session);
+    if (own.frees) {
+        milgi_conn_free(conn);
+        own.freed = true;
+    }
+}
+
+static const struct milgi_events events = { .on_output = on_output, .on_session = on_session };
+
+/* The client's connection with events of ours. */
+static void meet(const struct pair_setup *s, struct milgi_session *session, bool frees)
+{
+    struct pair_side *side = &pair.side[MILGI_CLIENT];
+    pair_again(&pair, s);
+    milgi_conn_free(side->conn);
+    own.out = &side->wire;
+    own.told = 0;
+    own.frees = frees;
+    own.freed = false;
+    MUST(milgi_conn_new(side->engine, s->config[MILGI_CLIENT], "server.test", &events, side, &side->conn));
+    if (session)
+        MUST(milgi_conn_set_session(side->conn, session));
+    for (unsigned i = 0; i < 20; i++) {
+        for (int role = 0; role < 2; role++) {
+            pair_run(&pair.side[role], NULL);
+            if (own.freed)
+                side->conn = NULL;
+            if (pair_other(&pair.side[role])->conn)
+                pair_carry(&pair.side[role], 0);
+        }
+    }
+}
+
+static void who_is_told_of_a_session_can_keep_it_elsewhere(void **state)
+{
+    (void)state;
+    uint8_t bytes[4096];
+    struct milgi_session *again;
+    struct pair_setup s = setup_of(false);
+    pair_init(&pair, &s);
+    meet(&s, NULL, false);
+    assert_int_equal(own.told, 2);
+    size_t len = milgi_session_encode(own.session, bytes, sizeof bytes);
+    assert_true(len <= sizeof bytes);
+    MUST(milgi_session_decode(bytes, len, &again));
+    meet(&s, again, false);
+    milgi_session_unref(again);
+    assert_true(resumed(MILGI_SERVER));
+    assert_int_equal(own.told, 1);
+    pair_fini(&pair);
+    give_up(&s);
+    milgi_session_unref(own.session);
+    own.session = NULL;
+}
+
+static void the_connection_may_be_freed_when_it_tells(void **state)
+{
+    (void)state;
+    struct pair_setup s = setup_of(false);
+    pair_init(&pair, &s);
+    meet(&s, NULL, true);
+    assert_true(own.freed);
+    assert_int_equal(own.told, 1);
+    pair_fini(&pair);
+    give_up(&s);
+    milgi_session_unref(own.session);
+    own.session = NULL;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_cache_makes_every_second_connection_a_resumed_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_session_that_is_set_takes_the_place_of_the_caches, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_who_wants_no_sessions_asks_for_any, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_told_of_a_session_can_keep_it_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_connection_may_be_freed_when_it_tells, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
