@@ -93,7 +93,9 @@ static const char *alg_name(const struct milgi_trace_event *e)
     case MILGI_OP_SEAL:
     case MILGI_OP_OPEN: return milgi_suite_name(e->u.op.alg);
     case MILGI_OP_KEYGEN:
-    case MILGI_OP_DERIVE: return milgi_group_name(e->u.op.alg);
+    case MILGI_OP_DERIVE:
+    case MILGI_OP_ENCAPS:
+    case MILGI_OP_DECAPS: return milgi_group_name(e->u.op.alg);
     default: return milgi_scheme_name(e->u.op.alg);
     }
 }

@@ -31,6 +31,8 @@ enum milgi_op_type {
     MILGI_OP_OPEN,
     MILGI_OP_KEYGEN,
     MILGI_OP_DERIVE,
+    MILGI_OP_ENCAPS,
+    MILGI_OP_DECAPS,
     MILGI_OP_SIGN,
     MILGI_OP_VERIFY,
     MILGI_OP_VERIFY_CHAIN,
@@ -64,6 +66,13 @@ enum milgi_op_class {
 #define MILGI_GROUP_SECP256R1 0x0017
 #define MILGI_GROUP_SECP384R1 0x0018
 #define MILGI_GROUP_X25519 0x001d
+/* Hybrids: each is exchanged by an op for each of its halves, the group of X25519, P-256 or P-384, and ML-KEM. */
+#define MILGI_GROUP_SECP256R1MLKEM768 0x11eb
+#define MILGI_GROUP_X25519MLKEM768 0x11ec
+#define MILGI_GROUP_SECP384R1MLKEM1024 0x11ed
+/* Only as the half of a hybrid, and in ops. */
+#define MILGI_GROUP_MLKEM768 0x0201
+#define MILGI_GROUP_MLKEM1024 0x0202
 
 #define MILGI_SIG_RSA_PKCS1_SHA256 0x0401
 #define MILGI_SIG_RSA_PKCS1_SHA384 0x0501
@@ -118,9 +127,8 @@ struct milgi_key {
 };
 
 #define MILGI_OP_SLICES 4 /* pieces of a record's input */
-/* Room for a hybrid of X25519 and ML-KEM-768. */
 #define MILGI_KEX_SEED_MAX 96
-#define MILGI_KEX_PUBLIC_MAX 1216
+#define MILGI_KEX_PUBLIC_MAX 1665 /* both halves of a hybrid of P-384 and ML-KEM-1024 */
 #define MILGI_KEX_SECRET_MAX 96
 #define MILGI_SIGN_INPUT_MAX 272
 #define MILGI_SIGNATURE_MAX 512 /* RSA-4096 */
@@ -176,13 +184,24 @@ struct milgi_op_record {
  * DERIVE: |secret| holds the private key, |share| the peer's share; the shared secret goes to |shared| (RFC 8446
  *         7.4.2: the X coordinate). A share that is no point of the curve, of the wrong length, or (X25519) gives all
  *         zeros, is REJECTED.
+ *
+ * Of ML-KEM (FIPS 203; |alg| is its group), where the client's share is an encapsulation key and the server's a
+ * ciphertext:
+ *
+ * KEYGEN: seed is the 64 bytes d || z, and the private key is the same: it is expanded again by DECAPS.
+ * ENCAPS: |share| is the peer's encapsulation key, seed the 32 bytes m. The ciphertext goes to |ciphertext|, where
+ *         there is room for ciphertext.len bytes, and the shared secret to |shared|. A key of the wrong length, or with
+ *         a coefficient out of range (FIPS 203 7.2), is REJECTED.
+ * DECAPS: |secret| holds the private key, |share| the ciphertext; the shared secret goes to |shared|. Only a ciphertext
+ *         of the wrong length is REJECTED: with another that was not made for the key the secrets differ (7.3).
  */
 struct milgi_op_kex {
-    uint16_t seed_len, secret_len, pub_len, shared_len;
+    uint16_t seed_len, secret_len, pub_len, shared_len; /* pub_len: of KEYGEN's share, of ENCAPS's ciphertext */
     uint8_t seed[MILGI_KEX_SEED_MAX];
     uint8_t secret[MILGI_KEX_SECRET_MAX];
     uint8_t shared[MILGI_KEX_SECRET_MAX];
-    struct milgi_slice share; /* a reference; its chunk may be NULL when the memory outlives the op */
+    struct milgi_slice share;      /* a reference; its chunk may be NULL when the memory outlives the op */
+    struct milgi_slice ciphertext; /* the same */
 };
 
 /*
@@ -233,7 +252,7 @@ struct milgi_op {
     int32_t device_code;
     /* the device's: how long a unit worked on it, when it knows; else it leaves it 0 */
     uint32_t service_ns;
-    struct milgi_key *key;                        /* a reference; NULL for KEYGEN, DERIVE and VERIFY */
+    struct milgi_key *key;                        /* a reference; NULL for VERIFY and key exchange */
     uint64_t scratch[6];                          /* the device's, from enqueue to dequeue */
     struct {                                      /* the engine's; a device does not look at it */
         struct milgi_op *next, *prev;             /* in the list where it stands */

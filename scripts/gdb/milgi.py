@@ -18,7 +18,7 @@ def words(*names):
 phase = words("new", "handshaking", "established", "failing", "ending", "closed", "freed")
 in_state = words("open", "ended", "closed", "closed and ended")
 out_state = words("open", "closing", "closed")
-op_type = words("SEAL", "OPEN", "KEYGEN", "DERIVE", "SIGN", "VERIFY", "VERIFY_CHAIN")
+op_type = words("SEAL", "OPEN", "KEYGEN", "DERIVE", "ENCAPS", "DECAPS", "SIGN", "VERIFY", "VERIFY_CHAIN")
 op_status = words("PENDING", "OK", "REJECTED", "BROKEN", "CANCELLED", "LOST")
 op_state = words("free", "made", "waiting", "in flight", "lent", "abandoned")
 dev_state = words("none", "serving", "retired", "leaving", "abandoned")

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the library wants of a crypto library: this header, aead.h, hash.h, kex.h, sign.h and x509.h. It is had from
- * libcrypto/ with one of its flavours, awslc/ or openssl3/, or from fake/, deterministically and cheaply for tests.
+ * What the library wants of a crypto library: this header, aead.h, hash.h, kex.h, kem.h, sign.h and x509.h. It is had
+ * from libcrypto/ with one of its flavours, awslc/ or openssl3/, or from fake/, deterministically and cheaply for
+ * tests.
  * Algorithms whose implementation is chosen at run time are chosen inside a flavour.
  *
  * A struct milgi__crypto belongs to one thread (an engine, a worker): algorithms fetched once, contexts reused and

@@ -171,7 +171,14 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
         copy->u.kex = (struct milgi_op_kex){ .seed_len = kex->seed_len, .share = { .len = kex->share.len } };
         memcpy(copy->u.kex.seed, kex->seed, sizeof kex->seed);
         return;
+    case MILGI_OP_ENCAPS:
+        copy->u.kex = (struct milgi_op_kex){
+            .seed_len = kex->seed_len, .share = kex->share, .ciphertext = { .len = kex->ciphertext.len }
+        };
+        memcpy(copy->u.kex.seed, kex->seed, sizeof kex->seed);
+        return;
     case MILGI_OP_DERIVE:
+    case MILGI_OP_DECAPS:
         copy->u.kex = (struct milgi_op_kex){ .secret_len = kex->secret_len, .share = kex->share };
         memcpy(copy->u.kex.secret, kex->secret, sizeof kex->secret);
         return;
@@ -187,16 +194,32 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
     }
 }
 
-/* A public share is written elsewhere than the first device may still write; false: the copy is gone. */
+/* The inputs that lie in chunks. */
+static void hold_inputs(const struct milgi_op *copy)
+{
+    struct milgi_chunk *chunk = NULL;
+    switch (copy->type) {
+    case MILGI_OP_DERIVE:
+    case MILGI_OP_ENCAPS:
+    case MILGI_OP_DECAPS: chunk = copy->u.kex.share.chunk; break;
+    case MILGI_OP_VERIFY: chunk = copy->u.sign.blob.chunk; break;
+    case MILGI_OP_VERIFY_CHAIN: chunk = copy->u.chain.chain.chunk; break;
+    default: break;
+    }
+    if (chunk)
+        milgi_chunk_ref(chunk);
+}
+
+/* What goes to the peer is written elsewhere than the first device may still write; false: the copy is gone. */
 static bool give_room(struct milgi_engine *e, struct milgi_op *copy)
 {
-    struct milgi_slice *share = &copy->u.kex.share;
-    share->chunk = milgi__chunk_alloc(e->pool, share->len, 0, true);
-    if (!share->chunk) {
+    struct milgi_slice *to = copy->type == MILGI_OP_KEYGEN ? &copy->u.kex.share : &copy->u.kex.ciphertext;
+    to->chunk = milgi__chunk_alloc(e->pool, to->len, 0, true);
+    if (!to->chunk) {
         milgi__op_release(e, copy);
         return false;
     }
-    share->data = share->chunk->data;
+    to->data = to->chunk->data;
     return true;
 }
 
@@ -221,13 +244,8 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
     copy->e.tries = 1;
     if (copy->key)
         milgi__key_ref(copy->key);
-    if (op->type == MILGI_OP_VERIFY && op->u.sign.blob.chunk)
-        milgi_chunk_ref(op->u.sign.blob.chunk);
-    if (op->type == MILGI_OP_VERIFY_CHAIN && op->u.chain.chain.chunk)
-        milgi_chunk_ref(op->u.chain.chain.chunk);
-    if (op->type == MILGI_OP_DERIVE && op->u.kex.share.chunk)
-        milgi_chunk_ref(op->u.kex.share.chunk);
-    if (op->type == MILGI_OP_KEYGEN && !give_room(e, copy))
+    hold_inputs(copy);
+    if ((op->type == MILGI_OP_KEYGEN || op->type == MILGI_OP_ENCAPS) && !give_room(e, copy))
         return NULL;
     if (op->type > MILGI_OP_OPEN)
         return copy;

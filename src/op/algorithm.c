@@ -4,6 +4,7 @@
 
 #include <milgi/conn.h>
 
+#include "crypto/kem.h"
 #include "op/material.h"
 
 #define SMALLEST 128u /* records up to this length are of the first size */
@@ -43,15 +44,27 @@ static const struct milgi__scheme schemes[] = {
     { MILGI_SIG_RSA_PKCS1_SHA512, MILGI__KEY_RSA, false, 0, 30000, "rsa_pkcs1_sha512" },
 };
 
-/* Seeds of the NIST curves have 64 bits more than the order: no bias to speak of. */
+/* Seeds of the NIST curves have 64 bits more than the order: no bias to speak of. Hybrids stand last, without ops. */
 static const struct milgi__group groups[] = {
-    { MILGI_GROUP_X25519, 32, 32, 40000, 40000, "x25519", "curve25519" },
-    { MILGI_GROUP_SECP256R1, 40, 65, 13000, 45000, "secp256r1", "P-256" },
-    { MILGI_GROUP_SECP384R1, 56, 97, 700000, 700000, "secp384r1", "P-384" },
+    { MILGI_GROUP_X25519, MILGI__DH, 0, 32, 32, 32, 32, { 0 }, 40000, 40000, 0, "x25519", "curve25519" },
+    { MILGI_GROUP_SECP256R1, MILGI__DH, 0, 32, 40, 65, 65, { 0 }, 13000, 45000, 0, "secp256r1", "P-256" },
+    { MILGI_GROUP_SECP384R1, MILGI__DH, 0, 48, 56, 97, 97, { 0 }, 700000, 700000, 0, "secp384r1", "P-384" },
+    { MILGI_GROUP_MLKEM768, MILGI__KEM, 32, 32, 64, 1184, 1088, { 0 }, 17000, 38000, 17000, "MLKEM768",
+        "ML-KEM-768" },
+    { MILGI_GROUP_MLKEM1024, MILGI__KEM, 32, 32, 64, 1568, 1568, { 0 }, 25000, 55000, 25000, "MLKEM1024",
+        "ML-KEM-1024" },
+    /* The order of the halves is draft-ietf-tls-ecdhe-mlkem's: ML-KEM stands first in this one only. */
+    { MILGI_GROUP_X25519MLKEM768, MILGI__HYBRID, 0, 64, 0, 1184 + 32, 1088 + 32,
+        { MILGI_GROUP_MLKEM768, MILGI_GROUP_X25519 }, 0, 0, 0, "X25519MLKEM768", NULL },
+    { MILGI_GROUP_SECP256R1MLKEM768, MILGI__HYBRID, 0, 64, 0, 65 + 1184, 65 + 1088,
+        { MILGI_GROUP_SECP256R1, MILGI_GROUP_MLKEM768 }, 0, 0, 0, "SecP256r1MLKEM768", NULL },
+    { MILGI_GROUP_SECP384R1MLKEM1024, MILGI__HYBRID, 0, 80, 0, 97 + 1568, 97 + 1568,
+        { MILGI_GROUP_SECP384R1, MILGI_GROUP_MLKEM1024 }, 0, 0, 0, "SecP384r1MLKEM1024", NULL },
 };
+#define HYBRIDS 3
 
 _Static_assert(MILGI__COUNT(suites) == MILGI__SUITES, "each suite has kinds");
-_Static_assert(MILGI__COUNT(groups) == MILGI__GROUPS, "each group has kinds");
+_Static_assert(MILGI__COUNT(groups) == MILGI__GROUPS + HYBRIDS, "each group has kinds");
 _Static_assert(MILGI__KINDS <= UINT8_MAX, "an op keeps its kind in a byte");
 
 const struct milgi__suite *milgi__suite(uint16_t id)
@@ -92,7 +105,27 @@ size_t milgi__kex_public_len(uint16_t group)
 {
     const struct milgi__group *found = milgi__group(group);
 
-    return found ? found->share_len : 0;
+    return found && found->kind != MILGI__HYBRID ? found->client_len : 0;
+}
+
+uint16_t milgi__group_part(const struct milgi__group *group, enum milgi__group_kind kind)
+{
+    if (group->kind == kind)
+        return group->id;
+    for (size_t i = 0; i < MILGI__COUNT(group->half) && group->half[i] != 0; i++) {
+        if (milgi__group(group->half[i])->kind == kind)
+            return group->half[i];
+    }
+    return 0;
+}
+
+bool milgi__group_usable(uint16_t id)
+{
+    const struct milgi__group *group = milgi__group(id);
+
+    if (!group || group->kind == MILGI__KEM)
+        return false;
+    return group->kind == MILGI__DH || milgi__kem_available();
 }
 
 /* --- names ------------------------------------------------------------------------------------------------------ */
@@ -232,6 +265,8 @@ static uint32_t estimate_kex(const struct milgi_op *op)
 
     if (!group)
         return UNKNOWN_NS;
+    if (op->type == MILGI_OP_ENCAPS)
+        return group->encaps_ns;
     return op->type == MILGI_OP_KEYGEN ? group->keygen_ns : group->derive_ns;
 }
 
@@ -248,7 +283,9 @@ uint32_t milgi__op_estimate_ns(const struct milgi_op *op)
     case MILGI_OP_SEAL:
     case MILGI_OP_OPEN: return estimate_record(milgi__suite(op->alg), op);
     case MILGI_OP_KEYGEN:
-    case MILGI_OP_DERIVE: return estimate_kex(op);
+    case MILGI_OP_DERIVE:
+    case MILGI_OP_ENCAPS:
+    case MILGI_OP_DECAPS: return estimate_kex(op);
     case MILGI_OP_SIGN: return estimate_sign(op);
     case MILGI_OP_VERIFY: return estimate_verify(op);
     case MILGI_OP_VERIFY_CHAIN:
@@ -263,7 +300,9 @@ uint32_t milgi__op_estimate_ns(const struct milgi_op *op)
 enum {
     KEYGENS = MILGI__RECORD_KINDS,
     DERIVES = KEYGENS + MILGI__GROUPS,
-    SIGNS = DERIVES + MILGI__GROUPS,
+    ENCAPSES = DERIVES + MILGI__GROUPS,
+    DECAPSES = ENCAPSES + MILGI__GROUPS,
+    SIGNS = DECAPSES + MILGI__GROUPS,
     VERIFIES = SIGNS + MILGI__KEY_TYPES,
     CHAINS = VERIFIES + MILGI__KEY_TYPES,
     OTHERS
@@ -283,7 +322,7 @@ static unsigned kind_of_group(unsigned first, uint16_t alg)
 {
     const struct milgi__group *group = milgi__group(alg);
 
-    return group ? first + (unsigned)(group - groups) : OTHERS;
+    return group && group->kind != MILGI__HYBRID ? first + (unsigned)(group - groups) : OTHERS;
 }
 
 static unsigned kind_of_scheme(unsigned first, uint16_t alg)
@@ -300,6 +339,8 @@ unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size)
     case MILGI_OP_OPEN: return kind_of_record(milgi__suite(alg), type, size);
     case MILGI_OP_KEYGEN: return kind_of_group(KEYGENS, alg);
     case MILGI_OP_DERIVE: return kind_of_group(DERIVES, alg);
+    case MILGI_OP_ENCAPS: return kind_of_group(ENCAPSES, alg);
+    case MILGI_OP_DECAPS: return kind_of_group(DECAPSES, alg);
     case MILGI_OP_SIGN: return kind_of_scheme(SIGNS, alg);
     case MILGI_OP_VERIFY: return kind_of_scheme(VERIFIES, alg);
     case MILGI_OP_VERIFY_CHAIN: return CHAINS;

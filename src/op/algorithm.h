@@ -13,7 +13,7 @@
 
 enum {
     MILGI__SUITES = 3,
-    MILGI__GROUPS = 3
+    MILGI__GROUPS = 5 /* that ops are of: all but the hybrids */
 };
 
 struct milgi__suite {
@@ -35,16 +35,34 @@ struct milgi__scheme {
 };
 const struct milgi__scheme *milgi__scheme(uint16_t id);
 
+/*
+ * A group in which both make a key pair and derive (DH); or that encapsulates (a KEM, which is no group by itself, but
+ * the half of one); or a hybrid of one of each.
+ */
+enum milgi__group_kind {
+    MILGI__DH,
+    MILGI__KEM,
+    MILGI__HYBRID
+};
 struct milgi__group {
     uint16_t id;
-    uint16_t seed_len, share_len;
-    uint32_t keygen_ns, derive_ns; /* estimates */
+    uint8_t kind;            /* enum milgi__group_kind */
+    uint8_t encaps_seed_len; /* 0: no KEM */
+    uint8_t shared_len;
+    uint16_t seed_len;                        /* 0: a hybrid */
+    uint16_t client_len, server_len;          /* of the shares; of a KEM: of its key, of its ciphertext */
+    uint16_t half[2];                         /* a hybrid's, in their order in shares and in the secret */
+    uint32_t keygen_ns, derive_ns, encaps_ns; /* estimates; derive_ns of a KEM: of DECAPS */
     const char *name, *alias;
 };
 const struct milgi__group *milgi__group(uint16_t id);
-/* 0: unknown group */
+/* 0: unknown group, or a hybrid. The share that KEYGEN makes. */
 size_t milgi__kex_seed_len(uint16_t group);
 size_t milgi__kex_public_len(uint16_t group);
+/* Of a hybrid the half of that kind; the group itself if it is of that kind; 0: neither. */
+uint16_t milgi__group_part(const struct milgi__group *group, enum milgi__group_kind kind);
+/* Whether connections can agree on it: it is no KEM alone, and the crypto library has both halves of a hybrid. */
+bool milgi__group_usable(uint16_t id);
 
 /*
  * A guess at the service time of an op on one unit, for budgets, fairness and the model: refined by measurement
@@ -59,7 +77,7 @@ uint32_t milgi__op_estimate_ns(const struct milgi_op *op);
  */
 #define MILGI__SIZES 8u /* of records: each twice as long as the one before */
 #define MILGI__RECORD_KINDS (2u * MILGI__SUITES * MILGI__SIZES)
-#define MILGI__KINDS (MILGI__RECORD_KINDS + 2u * MILGI__GROUPS + 2u * MILGI__KEY_TYPES + 2u)
+#define MILGI__KINDS (MILGI__RECORD_KINDS + 4u * MILGI__GROUPS + 2u * MILGI__KEY_TYPES + 2u)
 /* |size|: of a record. An algorithm that is in no table has a kind of its own. */
 unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size);
 /* Both, of |op|, which is about to be given to somebody. */

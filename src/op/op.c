@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "crypto/aead.h"
+#include "crypto/kem.h"
 #include "crypto/kex.h"
 #include "crypto/x509.h"
 #include "op/material.h"
@@ -24,6 +25,8 @@ const char *milgi_op_type_name(int type)
         [MILGI_OP_OPEN] = "OPEN",
         [MILGI_OP_KEYGEN] = "KEYGEN",
         [MILGI_OP_DERIVE] = "DERIVE",
+        [MILGI_OP_ENCAPS] = "ENCAPS",
+        [MILGI_OP_DECAPS] = "DECAPS",
         [MILGI_OP_SIGN] = "SIGN",
         [MILGI_OP_VERIFY] = "VERIFY",
         [MILGI_OP_VERIFY_CHAIN] = "VERIFY_CHAIN",
@@ -140,6 +143,14 @@ static int record(struct milgi__crypto *cx, int type, const struct milgi__aead_k
 
 /* --- handshakes ------------------------------------------------------------------------------------------------- */
 
+/* NULL: it is not of a KEM. */
+static const struct milgi__group *kem_of(const struct milgi_op *op)
+{
+    const struct milgi__group *group = milgi__group(op->alg);
+
+    return group && group->kind == MILGI__KEM ? group : NULL;
+}
+
 static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
 {
     struct milgi_op_kex *k = &op->u.kex;
@@ -149,8 +160,9 @@ static int keygen(struct milgi__crypto *cx, struct milgi_op *op)
     if (!k->share.data || k->share.len < pub_len || k->seed_len == 0 ||
         k->seed_len != milgi__kex_seed_len(op->alg))
         return malformed(op);
-    int result =
-        milgi__kex_keygen(cx, op->alg, k->seed, k->seed_len, k->secret, &secret_len, k->share.data, &pub_len);
+    int result = kem_of(op)
+        ? milgi__kem_keygen(cx, op->alg, k->seed, k->secret, &secret_len, k->share.data, &pub_len)
+        : milgi__kex_keygen(cx, op->alg, k->seed, k->seed_len, k->secret, &secret_len, k->share.data, &pub_len);
     if (result != 0)
         return result;
     k->secret_len = (uint16_t)secret_len;
@@ -163,13 +175,51 @@ static int derive(struct milgi__crypto *cx, struct milgi_op *op)
     struct milgi_op_kex *k = &op->u.kex;
     size_t len = sizeof k->shared;
 
-    if (k->secret_len > sizeof k->secret || milgi__kex_public_len(op->alg) == 0)
+    if (k->secret_len > sizeof k->secret || milgi__kex_public_len(op->alg) == 0 || kem_of(op))
         return malformed(op);
     if (k->share.len > MILGI_KEX_PUBLIC_MAX) /* the length is the peer's */
         return MILGI__BAD;
     if (!k->share.data)
         return malformed(op);
     int result = milgi__kex_derive(cx, op->alg, k->secret, k->secret_len, k->share.data, k->share.len, k->shared, &len);
+    k->shared_len = result == 0 ? (uint16_t)len : 0;
+    return result;
+}
+
+static int encaps(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi_op_kex *k = &op->u.kex;
+    const struct milgi__group *group = kem_of(op);
+    size_t len = sizeof k->shared;
+
+    if (!group || k->seed_len != group->encaps_seed_len || !k->ciphertext.data ||
+        k->ciphertext.len < group->server_len)
+        return malformed(op);
+    if (k->share.len != group->client_len) /* the length is the peer's */
+        return MILGI__BAD;
+    if (!k->share.data)
+        return malformed(op);
+    size_t ciphertext_len = k->ciphertext.len;
+    int result = milgi__kem_encaps(cx, op->alg, k->share.data, k->share.len, k->seed, k->ciphertext.data,
+        &ciphertext_len, k->shared, &len);
+    k->pub_len = result == 0 ? (uint16_t)ciphertext_len : 0;
+    k->shared_len = result == 0 ? (uint16_t)len : 0;
+    return result;
+}
+
+static int decaps(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi_op_kex *k = &op->u.kex;
+    const struct milgi__group *group = kem_of(op);
+    size_t len = sizeof k->shared;
+
+    if (!group || k->secret_len != group->seed_len)
+        return malformed(op);
+    if (k->share.len != group->server_len) /* the length is the peer's */
+        return MILGI__BAD;
+    if (!k->share.data)
+        return malformed(op);
+    int result = milgi__kem_decaps(cx, op->alg, k->secret, k->share.data, k->share.len, k->shared, &len);
     k->shared_len = result == 0 ? (uint16_t)len : 0;
     return result;
 }
@@ -227,6 +277,8 @@ static int perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
     case MILGI_OP_OPEN: return open(cx, op);
     case MILGI_OP_KEYGEN: return keygen(cx, op);
     case MILGI_OP_DERIVE: return derive(cx, op);
+    case MILGI_OP_ENCAPS: return encaps(cx, op);
+    case MILGI_OP_DECAPS: return decaps(cx, op);
     case MILGI_OP_SIGN: return sign(cx, op, loaded);
     case MILGI_OP_VERIFY: return verify(cx, op);
     case MILGI_OP_VERIFY_CHAIN: return verify_chain(cx, op, loaded);
@@ -323,7 +375,10 @@ void milgi__op_clear(struct milgi_op *op)
         break;
     case MILGI_OP_KEYGEN:
     case MILGI_OP_DERIVE:
+    case MILGI_OP_ENCAPS:
+    case MILGI_OP_DECAPS:
         drop(&op->u.kex.share.chunk);
+        drop(&op->u.kex.ciphertext.chunk);
         milgi__wipe(&op->u.kex, sizeof op->u.kex);
         break;
     case MILGI_OP_VERIFY:

@@ -177,6 +177,25 @@ static void it_exchanges_keys_and_rejects_bad_shares(void **state)
     }
 }
 
+static void it_encapsulates_and_decapsulates(void **state)
+{
+    static const uint16_t groups[] = { MILGI_GROUP_MLKEM768, MILGI_GROUP_MLKEM1024 };
+
+    (void)state;
+    if (!milgi__kem_available())
+        skip();
+    for (unsigned i = 0; i < MILGI__COUNT(groups); i++) {
+        if (rig_can(&rig, MILGI_OP_KEYGEN, groups[i]))
+            assert_fine(rig_run(&rig, job_keygen(&rig, groups[i])));
+        for (enum job_share share = SHARE_GOOD; share <= SHARE_OFF_CURVE; share++) {
+            if (rig_can(&rig, MILGI_OP_ENCAPS, groups[i]))
+                assert_fine(rig_run(&rig, job_encaps(&rig, groups[i], share)));
+            if (rig_can(&rig, MILGI_OP_DECAPS, groups[i]))
+                assert_fine(rig_run(&rig, job_decaps(&rig, groups[i], share)));
+        }
+    }
+}
+
 static void it_signs_and_verifies_with_every_key(void **state)
 {
     (void)state;
@@ -234,6 +253,15 @@ static void expect_broken(struct job *job)
     if (job->src)
         assert_memory_equal(job->src, job->src_before, job->size);
     job_free(job);
+}
+
+static void it_gives_malformed_kem_ops_back_broken(void **state)
+{
+    (void)state;
+    if (!milgi__kem_available() || !rig_can(&rig, MILGI_OP_ENCAPS, MILGI_GROUP_MLKEM768))
+        skip();
+    for (unsigned how = 0; how < MALFORMED_KEMS; how++)
+        expect_broken(job_malformed_kem(&rig, how));
 }
 
 static void it_gives_malformed_ops_back_broken(void **state)
@@ -676,10 +704,12 @@ static const struct CMUnitTest suite[] = {
     CASE(it_seals_and_opens_every_length),
     CASE(it_seals_and_opens_in_place_if_it_says_so),
     CASE(it_rejects_forged_records_and_wipes_them),
+    CASE(it_encapsulates_and_decapsulates),
     CASE(it_exchanges_keys_and_rejects_bad_shares),
     CASE(it_signs_and_verifies_with_every_key),
     CASE(it_rejects_a_key_that_does_not_fit_the_scheme),
     CASE(it_accepts_good_chains_and_rejects_bad_ones),
+    CASE(it_gives_malformed_kem_ops_back_broken),
     CASE(it_gives_malformed_ops_back_broken),
     CASE(it_gives_malformed_records_back_broken),
     CASE(it_gives_malformed_handshake_ops_back_broken),

@@ -13,6 +13,7 @@
 #include "base/port.h"
 #include "identity.h"
 #include "op/material.h"
+#include "rig_jobs.h"
 
 #define GUARD 32
 #define PATIENCE_NS (20 * UINT64_C(1000000000))
@@ -28,7 +29,7 @@ static struct {
     size_t chain_len;
 } pki;
 
-static void die(const char *what)
+void die(const char *what)
 {
     fprintf(stderr, "rig: %s\n", what);
     abort();
@@ -127,7 +128,7 @@ uint64_t rig_random(struct rig *rig)
     return rig->random;
 }
 
-static void random_bytes(struct rig *rig, uint8_t *out, size_t len)
+void random_bytes(struct rig *rig, uint8_t *out, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         out[i] = (uint8_t)(rig_random(rig) >> 24);
@@ -278,7 +279,7 @@ static uint8_t *job_alloc(struct job *job)
     return p;
 }
 
-static struct job *job_new(struct rig *rig, enum milgi_op_type type, uint16_t alg, struct milgi_key *key)
+struct job *job_new(struct rig *rig, enum milgi_op_type type, uint16_t alg, struct milgi_key *key)
 {
     struct job *job = calloc(1, sizeof *job);
 
@@ -295,7 +296,7 @@ static struct job *job_new(struct rig *rig, enum milgi_op_type type, uint16_t al
 }
 
 /* One block for source and destination: source, guard, destination, guard. */
-static void job_memory(struct job *job, size_t src_len, size_t dst_len)
+void job_memory(struct job *job, size_t src_len, size_t dst_len)
 {
     job->size = src_len + dst_len + 2 * (size_t)GUARD;
     job->src = job_alloc(job);
@@ -306,7 +307,7 @@ static void job_memory(struct job *job, size_t src_len, size_t dst_len)
 }
 
 /* From here on nothing but the device changes it. */
-static struct job *job_made(struct job *job)
+struct job *job_made(struct job *job)
 {
     job->before = job->op;
     if (!job->src)
@@ -420,63 +421,6 @@ struct job *job_small(struct rig *rig)
 
 /* --- jobs: handshakes ------------------------------------------------------------------------------------------- */
 
-struct job *job_keygen(struct rig *rig, uint16_t group)
-{
-    struct job *job = job_new(rig, MILGI_OP_KEYGEN, group, NULL);
-    struct milgi_op_kex *k = &job->op.u.kex;
-
-    job_memory(job, 0, milgi__kex_public_len(group));
-    k->share = (struct milgi_slice){ NULL, job->dst, (uint32_t)job->dst_len };
-    random_bytes(rig, k->seed, k->seed_len = (uint16_t)milgi__kex_seed_len(group));
-    return job_made(job);
-}
-
-struct pair {
-    uint8_t secret[MILGI_KEX_SECRET_MAX], pub[MILGI_KEX_PUBLIC_MAX];
-    size_t secret_len, pub_len;
-};
-
-static void make_pair(struct rig *rig, uint16_t group, struct pair *pair)
-{
-    uint8_t seed[MILGI_KEX_SEED_MAX];
-    random_bytes(rig, seed, sizeof seed);
-    pair->secret_len = sizeof pair->secret;
-    pair->pub_len = sizeof pair->pub;
-    if (milgi__kex_keygen(rig->cx, group, seed, milgi__kex_seed_len(group), pair->secret, &pair->secret_len, pair->pub,
-            &pair->pub_len) != 0)
-        die("cannot make a key pair");
-}
-
-struct job *job_derive(struct rig *rig, uint16_t group, enum job_share share)
-{
-    struct job *job = job_new(rig, MILGI_OP_DERIVE, group, NULL);
-    struct milgi_op_kex *k = &job->op.u.kex;
-    struct pair ours, theirs;
-    size_t len = sizeof job->expect;
-    make_pair(rig, group, &ours);
-    make_pair(rig, group, &theirs);
-    /* What the other side finds. */
-    if (milgi__kex_derive(
-            rig->cx, group, theirs.secret, theirs.secret_len, ours.pub, ours.pub_len, job->expect, &len) != 0)
-        die("cannot derive");
-    memcpy(k->secret, ours.secret, ours.secret_len);
-    job_memory(job, theirs.pub_len, 0);
-    memcpy(job->src, theirs.pub, theirs.pub_len);
-    k->secret_len = (uint16_t)ours.secret_len;
-    k->share = (struct milgi_slice){ NULL, job->src, (uint32_t)theirs.pub_len };
-    job->result_len = len;
-    if (share == SHARE_GOOD)
-        return job_made(job);
-    job->want = MILGI_OP_REJECTED;
-    if (share == SHARE_SHORT)
-        k->share.len--;
-    else if (group == MILGI_GROUP_X25519)
-        memset(job->src, 0, k->share.len);
-    else
-        job->src[k->share.len - 1] ^= 1;
-    return job_made(job);
-}
-
 static void fill_input(struct rig *rig, struct milgi_op_sign *s)
 {
     s->input_len = (uint16_t)(64 + 33 + 1 + (rig_random(rig) % 2 == 0 ? 32 : 48));
@@ -566,6 +510,8 @@ static struct job *any_of_type(struct rig *rig, enum milgi_op_type type)
     switch (type) {
     case MILGI_OP_KEYGEN: return job_keygen(rig, group);
     case MILGI_OP_DERIVE: return job_derive(rig, group, bad ? SHARE_OFF_CURVE : SHARE_GOOD);
+    case MILGI_OP_ENCAPS: return job_encaps(rig, MILGI_GROUP_MLKEM768, bad ? SHARE_OFF_CURVE : SHARE_GOOD);
+    case MILGI_OP_DECAPS: return job_decaps(rig, MILGI_GROUP_MLKEM768, bad ? SHARE_OFF_CURVE : SHARE_GOOD);
     case MILGI_OP_SIGN: return job_sign(rig, signer, scheme);
     case MILGI_OP_VERIFY: return job_verify(rig, signer, scheme, bad);
     case MILGI_OP_VERIFY_CHAIN: return job_chain(rig, bad ? "other.test" : "server.test");
@@ -577,8 +523,11 @@ struct job *job_any(struct rig *rig)
 {
     for (;;) {
         /* Half of them records. */
-        unsigned pick = (unsigned)(rig_random(rig) % 10);
+        unsigned pick = (unsigned)(rig_random(rig) % 14);
         enum milgi_op_type type = pick < MILGI_OP_TYPES ? (enum milgi_op_type)pick : MILGI_OP_SEAL;
+        bool kem = type == MILGI_OP_ENCAPS || type == MILGI_OP_DECAPS;
+        if (kem && !milgi__kem_available())
+            continue;
         struct job *job = any_of_type(rig, type);
         if (rig_can(rig, job->op.type, job->op.alg))
             return job;
@@ -608,21 +557,6 @@ static const char *check_record(const struct job *job)
     return NULL;
 }
 
-static const char *check_keygen(const struct job *job)
-{
-    const struct milgi_op_kex *k = &job->op.u.kex;
-    struct pair pair = { .secret_len = sizeof pair.secret, .pub_len = sizeof pair.pub };
-
-    if (milgi__kex_keygen(job->rig->cx, job->op.alg, job->before.u.kex.seed, job->before.u.kex.seed_len, pair.secret,
-            &pair.secret_len, pair.pub, &pair.pub_len) != 0)
-        return "cannot make the key pair to compare with";
-    if (k->pub_len != pair.pub_len || memcmp(job->dst, pair.pub, pair.pub_len) != 0)
-        return "the public share is wrong";
-    if (k->secret_len != pair.secret_len || memcmp(k->secret, pair.secret, pair.secret_len) != 0)
-        return "the private key is wrong";
-    return NULL;
-}
-
 static const char *check_sign(const struct job *job)
 {
     const struct milgi_op_sign *s = &job->op.u.sign, *before = &job->before.u.sign;
@@ -637,8 +571,10 @@ static const char *check_sign(const struct job *job)
 static const char *check_ok(const struct job *job)
 {
     switch (job->op.type) {
-    case MILGI_OP_KEYGEN: return check_keygen(job);
+    case MILGI_OP_KEYGEN: return job_check_keygen(job);
+    case MILGI_OP_ENCAPS: return job_check_encaps(job);
     case MILGI_OP_DERIVE:
+    case MILGI_OP_DECAPS:
         if (job->op.u.kex.shared_len != job->result_len ||
             memcmp(job->op.u.kex.shared, job->expect, job->result_len) != 0)
             return "the shared secret is wrong";

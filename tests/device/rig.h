@@ -12,6 +12,7 @@
 #include "buf/region.h"
 #include "crypto/aead.h"
 #include "crypto/hash.h"
+#include "crypto/kem.h"
 #include "crypto/kex.h"
 #include "crypto/sign.h"
 #include "crypto/x509.h"
@@ -111,6 +112,11 @@ enum job_share {
     SHARE_OFF_CURVE, /* X25519: all zeros */
 };
 struct job *job_derive(struct rig *rig, uint16_t group, enum job_share share);
+struct job *job_encaps(struct rig *rig, uint16_t id, enum job_share share);
+struct job *job_decaps(struct rig *rig, uint16_t id, enum job_share share);
+/* KEYGEN, ENCAPS and DECAPS that make no sense, one of so many. */
+#define MALFORMED_KEMS 7
+struct job *job_malformed_kem(struct rig *rig, unsigned how);
 struct job *job_sign(struct rig *rig, enum rig_signer signer, uint16_t scheme);
 struct job *job_verify(struct rig *rig, enum rig_signer signer, uint16_t scheme, bool forged);
 struct job *job_chain(struct rig *rig, const char *name);

@@ -394,13 +394,17 @@ void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial)
  */
 struct group {
     uint16_t id;
-    uint8_t seed_len, secret_len, public_len, shared_len;
+    uint8_t seed_len, secret_len;
+    uint16_t public_len;
+    uint8_t shared_len;
     uint8_t form; /* first byte of a share; 0: none */
 };
 static const struct group groups[] = {
     { MILGI_GROUP_X25519, 32, 32, 32, 32, 0 },
     { MILGI_GROUP_SECP256R1, 40, 32, 65, 32, 4 },
     { MILGI_GROUP_SECP384R1, 56, 48, 97, 48, 4 },
+    { MILGI_GROUP_MLKEM768, 64, 64, 1184, 32, 0 },
+    { MILGI_GROUP_MLKEM1024, 64, 64, 1568, 32, 0 },
 };
 
 static const struct group *find_group(uint16_t id)
@@ -489,6 +493,88 @@ int milgi__kex_derive(struct milgi__crypto *cx, uint16_t group, const uint8_t *s
     expand(TAG_SHARED, g->id, &product, sizeof product, shared, g->shared_len);
     *shared_len = g->shared_len;
     milgi__wipe(&product, sizeof product);
+    return 0;
+}
+
+/*
+ * A KEM is the same with a key pair that is made on the spot: its share is the ciphertext. As of the real one, keys can
+ * be malformed, while every ciphertext gives some secret.
+ */
+static bool is_proper(const struct group *g, const uint8_t *share, size_t len, uint64_t *y)
+{
+    uint8_t proper[MILGI_KEX_PUBLIC_MAX];
+    memcpy(y, share, sizeof *y);
+    expand(TAG_SHARE, g->id, y, sizeof *y, proper, len - sizeof *y);
+    return *y != 0 && memcmp(proper, share + sizeof *y, len - sizeof *y) == 0;
+}
+
+static size_t ciphertext_len_of(const struct group *g)
+{
+    return g->id == MILGI_GROUP_MLKEM768 ? 1088 : g->public_len;
+}
+
+bool milgi__kem_available(void)
+{
+    return true;
+}
+
+int milgi__kem_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t seed[MILGI__KEM_SEED], uint8_t *secret,
+    size_t *secret_len, uint8_t *pub, size_t *pub_len)
+{
+    const struct group *g = find_group(group);
+    int rv = g ? milgi__kex_keygen(cx, group, seed, MILGI__KEM_SEED, secret, secret_len, pub, pub_len) : MILGI__BROKEN;
+    if (rv == 0)
+        memcpy(secret, seed, MILGI__KEM_SEED);
+    return rv;
+}
+
+int milgi__kem_encaps(struct milgi__crypto *cx, uint16_t group, const uint8_t *peer, size_t peer_len,
+    const uint8_t seed[MILGI__KEM_ENCAPS_SEED], uint8_t *ciphertext, size_t *ciphertext_len, uint8_t *shared,
+    size_t *shared_len)
+{
+    (void)cx;
+    const struct group *g = find_group(group);
+    uint64_t x, y;
+    if (!g || *ciphertext_len < ciphertext_len_of(g) || *shared_len < g->shared_len)
+        return MILGI__BROKEN;
+    if (!is_proper(g, peer, peer_len, &y))
+        return MILGI__BAD;
+    expand(TAG_SCALAR, g->id, seed, MILGI__KEM_ENCAPS_SEED, (uint8_t *)&x, sizeof x);
+    x |= 1;
+    uint64_t product = x * y;
+    x *= ODD;
+    *ciphertext_len = ciphertext_len_of(g);
+    memcpy(ciphertext, &x, sizeof x);
+    expand(TAG_SHARE, g->id, &x, sizeof x, ciphertext + sizeof x, *ciphertext_len - sizeof x);
+    expand(TAG_SHARED, g->id, &product, sizeof product, shared, g->shared_len);
+    *shared_len = g->shared_len;
+    milgi__wipe(&product, sizeof product);
+    return 0;
+}
+
+int milgi__kem_decaps(struct milgi__crypto *cx, uint16_t group, const uint8_t secret[MILGI__KEM_SEED],
+    const uint8_t *ciphertext, size_t ciphertext_len, uint8_t *shared, size_t *shared_len)
+{
+    (void)cx;
+    const struct group *g = find_group(group);
+    uint8_t private[MILGI__KEM_SEED];
+    uint64_t y;
+    if (!g || *shared_len < g->shared_len)
+        return MILGI__BROKEN;
+    expand(TAG_SCALAR, 0, secret, MILGI__KEM_SEED, private, sizeof private);
+    *shared_len = g->shared_len;
+    if (is_proper(g, ciphertext, ciphertext_len, &y)) {
+        uint64_t product = scalar(g, private) * y;
+        expand(TAG_SHARED, g->id, &product, sizeof product, shared, g->shared_len);
+        milgi__wipe(&product, sizeof product);
+    } else {
+        struct milgi__fake_mixer m;
+        milgi__fake_begin(&m, TAG_SHARED);
+        milgi__fake_add(&m, private, sizeof private);
+        milgi__fake_add(&m, ciphertext, ciphertext_len);
+        milgi__fake_end(&m, shared, g->shared_len);
+    }
+    milgi__wipe(private, sizeof private);
     return 0;
 }
 

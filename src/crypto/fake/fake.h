@@ -32,6 +32,7 @@
 #include "base/base.h"
 #include "crypto/aead.h"
 #include "crypto/hash.h"
+#include "crypto/kem.h"
 #include "crypto/kex.h"
 #include "crypto/sign.h"
 #include "crypto/x509.h"

@@ -115,7 +115,11 @@ static bool reaches_all(const struct sim *sim, const struct milgi_op *op)
     case MILGI_OP_SEAL:
     case MILGI_OP_OPEN: return reaches_record(sim, &op->u.aead);
     case MILGI_OP_KEYGEN:
-    case MILGI_OP_DERIVE: return reaches(sim, op->u.kex.share.data, op->u.kex.share.len);
+    case MILGI_OP_DERIVE:
+    case MILGI_OP_DECAPS: return reaches(sim, op->u.kex.share.data, op->u.kex.share.len);
+    case MILGI_OP_ENCAPS:
+        return reaches(sim, op->u.kex.share.data, op->u.kex.share.len) &&
+            reaches(sim, op->u.kex.ciphertext.data, op->u.kex.ciphertext.len);
     case MILGI_OP_VERIFY: return reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
     case MILGI_OP_VERIFY_CHAIN: return reaches(sim, op->u.chain.chain.data, op->u.chain.chain.len);
     default: return true;
@@ -445,6 +449,8 @@ static int read_words(struct sim *sim, const struct milgi__spec *spec, struct si
         LATENCY("open", MILGI_OP_OPEN),
         LATENCY("keygen", MILGI_OP_KEYGEN),
         LATENCY("derive", MILGI_OP_DERIVE),
+        LATENCY("encaps", MILGI_OP_ENCAPS),
+        LATENCY("decaps", MILGI_OP_DECAPS),
         LATENCY("sign", MILGI_OP_SIGN),
         LATENCY("verify", MILGI_OP_VERIFY),
         LATENCY("verify_chain", MILGI_OP_VERIFY_CHAIN),

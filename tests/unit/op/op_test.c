@@ -8,6 +8,7 @@
 
 #include <milgi/conn.h>
 
+#include "crypto/kem.h"
 #include "op/op.h"
 
 /* --- tables ------------------------------------------------------------------------------------------------------- */
@@ -26,7 +27,7 @@ static void every_code_point_has_a_name_and_is_found_by_it(void **state)
         }
         if (milgi_group_name(id)) {
             assert_int_equal(milgi_group_by_name(milgi_group_name(id)), id);
-            assert_true(milgi__kex_public_len(id) > 0);
+            assert_int_equal(milgi__kex_public_len(id) > 0, milgi__group(id)->kind != MILGI__HYBRID);
             groups++;
         }
         if (milgi_scheme_name(id)) {
@@ -35,7 +36,7 @@ static void every_code_point_has_a_name_and_is_found_by_it(void **state)
         }
     }
     assert_int_equal(suites, 3);
-    assert_int_equal(groups, 3);
+    assert_int_equal(groups, 8);
     assert_int_equal(schemes, 13);
     assert_int_equal(milgi_suite_by_name("TLS_AES_128_CCM_SHA256"), 0);
     assert_int_equal(milgi_group_by_name("x448"), 0);
@@ -63,7 +64,9 @@ static void names_are_known_in_any_case_and_by_their_aliases(void **state)
     } groups[] = { { "X25519", MILGI_GROUP_X25519 }, { "curve25519", MILGI_GROUP_X25519 },
         { "P-256", MILGI_GROUP_SECP256R1 }, { "p256", MILGI_GROUP_SECP256R1 },
         { "prime256v1", MILGI_GROUP_SECP256R1 }, { "SECP384R1", MILGI_GROUP_SECP384R1 },
-        { "p-384", MILGI_GROUP_SECP384R1 }, { "P384", MILGI_GROUP_SECP384R1 }, { "x2551", 0 }, { "x25519x", 0 },
+        { "p-384", MILGI_GROUP_SECP384R1 }, { "P384", MILGI_GROUP_SECP384R1 },
+        { "x25519mlkem768", MILGI_GROUP_X25519MLKEM768 }, { "SecP256r1-MLKEM768", MILGI_GROUP_SECP256R1MLKEM768 },
+        { "secp384r1mlkem1024", MILGI_GROUP_SECP384R1MLKEM1024 }, { "x2551", 0 }, { "x25519x", 0 },
         { "", 0 } };
 
     (void)state;
@@ -99,7 +102,8 @@ static void each_algorithm_is_measured_apart_and_records_by_size(void **state)
     static const uint32_t sizes[] = { 0, 129, 257, 513, 1025, 2049, 4097, 16640 };
     static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
         MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
-    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1,
+        MILGI_GROUP_MLKEM768, MILGI_GROUP_MLKEM1024 };
     static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
         MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
         MILGI_SIG_RSA_PSS_PSS_SHA256 };
@@ -111,8 +115,10 @@ static void each_algorithm_is_measured_apart_and_records_by_size(void **state)
             for (size_t k = 0; k < MILGI__COUNT(sizes); k++)
                 remember(seen, open ? MILGI_OP_OPEN : MILGI_OP_SEAL, suites[i], sizes[k]);
         }
-        for (size_t i = 0; i < MILGI__COUNT(groups); i++)
+        for (size_t i = 0; i < MILGI__COUNT(groups); i++) {
             remember(seen, open ? MILGI_OP_KEYGEN : MILGI_OP_DERIVE, groups[i], 0);
+            remember(seen, open ? MILGI_OP_ENCAPS : MILGI_OP_DECAPS, groups[i], 0);
+        }
         for (size_t i = 0; i < MILGI__COUNT(schemes); i++)
             remember(seen, open ? MILGI_OP_SIGN : MILGI_OP_VERIFY, schemes[i], 0);
     }
@@ -213,13 +219,16 @@ static void clear_gives_every_chunk_back_once(void **state)
         milgi__op_clear(&op);
         assert_int_equal(milgi__pool_used(pool), 0);
     }
-    const uint8_t types[] = { MILGI_OP_VERIFY, MILGI_OP_VERIFY_CHAIN, MILGI_OP_KEYGEN, MILGI_OP_DERIVE };
-    for (unsigned i = 0; i < 4; i++) {
+    const uint8_t types[] = { MILGI_OP_VERIFY, MILGI_OP_VERIFY_CHAIN, MILGI_OP_KEYGEN, MILGI_OP_DERIVE, MILGI_OP_ENCAPS,
+        MILGI_OP_DECAPS };
+    for (unsigned i = 0; i < MILGI__COUNT(types); i++) {
         memset(&op, 0, sizeof op);
         op.type = types[i];
         struct milgi_slice *slice = i == 0 ? &op.u.sign.blob : i == 1 ? &op.u.chain.chain
                                                                       : &op.u.kex.share;
         slice->chunk = milgi__chunk_alloc(pool, 100, 1, false);
+        if (i > 1)
+            op.u.kex.ciphertext.chunk = milgi__chunk_alloc(pool, 100, 1, false);
         assert_true(milgi__pool_used(pool) > 0);
         milgi__op_clear(&op);
         milgi__op_clear(&op);
@@ -228,13 +237,53 @@ static void clear_gives_every_chunk_back_once(void **state)
     milgi__pool_close(pool);
 }
 
-/* Those of X25519MLKEM768; no op gets larger for them. */
+/* No op gets larger for them. */
 static void the_largest_key_share_fits(void **state)
 {
     (void)state;
-    assert_true(MILGI_KEX_PUBLIC_MAX >= 1184 + 32);
-    assert_true(MILGI_KEX_SEED_MAX >= 64 + 32 && MILGI_KEX_SECRET_MAX >= 64 + 32);
+    for (unsigned v = 0; v <= 0xffff; v++) {
+        const struct milgi__group *group = milgi__group((uint16_t)v);
+        if (!group)
+            continue;
+        assert_true(group->client_len <= MILGI_KEX_PUBLIC_MAX && group->server_len <= MILGI_KEX_PUBLIC_MAX);
+        assert_true(group->seed_len <= MILGI_KEX_SEED_MAX && group->encaps_seed_len <= MILGI_KEX_SEED_MAX);
+        assert_true(group->shared_len <= MILGI_KEX_SECRET_MAX);
+    }
     assert_true(sizeof(struct milgi_op_kex) < sizeof(struct milgi_op_sign));
+}
+
+/* A hybrid is the sum of its parts: one of each kind. */
+static void hybrids_are_made_of_two_groups(void **state)
+{
+    static const struct {
+        uint16_t id, dh, kem, client_len, server_len;
+    } hybrids[] = {
+        { 0x11eb, MILGI_GROUP_SECP256R1, MILGI_GROUP_MLKEM768, 1249, 1153 },
+        { 0x11ec, MILGI_GROUP_X25519, MILGI_GROUP_MLKEM768, 1216, 1120 },
+        { 0x11ed, MILGI_GROUP_SECP384R1, MILGI_GROUP_MLKEM1024, 1665, 1665 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MILGI__COUNT(hybrids); i++) {
+        const struct milgi__group *group = milgi__group(hybrids[i].id);
+        assert_int_equal(group->kind, MILGI__HYBRID);
+        assert_int_equal(milgi__group_part(group, MILGI__DH), hybrids[i].dh);
+        assert_int_equal(milgi__group_part(group, MILGI__KEM), hybrids[i].kem);
+        assert_int_equal(group->half[0] == hybrids[i].kem, hybrids[i].id == MILGI_GROUP_X25519MLKEM768);
+        assert_int_equal(group->client_len, hybrids[i].client_len);
+        assert_int_equal(group->server_len, hybrids[i].server_len);
+        const struct milgi__group *a = milgi__group(group->half[0]), *b = milgi__group(group->half[1]);
+        assert_int_equal(group->client_len, a->client_len + b->client_len);
+        assert_int_equal(group->server_len, a->server_len + b->server_len);
+        assert_int_equal(group->shared_len, a->shared_len + b->shared_len);
+        assert_int_equal(milgi__kex_seed_len(group->id), 0);
+        assert_int_equal(milgi__group_usable(group->id), milgi__kem_available());
+    }
+    assert_int_equal(milgi__group_part(milgi__group(MILGI_GROUP_X25519), MILGI__KEM), 0);
+    assert_int_equal(milgi__group_part(milgi__group(MILGI_GROUP_X25519), MILGI__DH), MILGI_GROUP_X25519);
+    assert_true(milgi__group_usable(MILGI_GROUP_X25519));
+    assert_false(milgi__group_usable(MILGI_GROUP_MLKEM768));
+    assert_false(milgi__group_usable(0x0200));
 }
 
 static void clear_wipes_secrets(void **state)
@@ -243,10 +292,10 @@ static void clear_wipes_secrets(void **state)
     struct milgi_op op;
 
     (void)state;
-    for (uint8_t type = MILGI_OP_KEYGEN; type <= MILGI_OP_DERIVE; type++) {
+    for (uint8_t type = MILGI_OP_KEYGEN; type <= MILGI_OP_DECAPS; type++) {
         memset(&op, 0xab, sizeof op);
         op.type = type;
-        op.u.kex.share.chunk = NULL;
+        op.u.kex.share.chunk = op.u.kex.ciphertext.chunk = NULL;
         milgi__op_clear(&op);
         assert_memory_equal(&op.u.kex, &zeros, sizeof zeros);
     }
@@ -266,6 +315,7 @@ int main(void)
         cmocka_unit_test(longer_work_is_estimated_longer),
         cmocka_unit_test(clear_gives_every_chunk_back_once),
         cmocka_unit_test(the_largest_key_share_fits),
+        cmocka_unit_test(hybrids_are_made_of_two_groups),
         cmocka_unit_test(clear_wipes_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
