@@ -224,8 +224,18 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_dangerously_accept_any_server(struct
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_alpn(
     struct milgi_config *config, const char *const *protocols, size_t n);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_suites(struct milgi_config *config, const uint16_t *suites, size_t n);
+/*
+ * Groups that may be agreed on, the most wanted one first. By default X25519MLKEM768, x25519, SecP256r1MLKEM768,
+ * secp256r1, SecP384r1MLKEM1024 and secp384r1; hybrids where the crypto library has ML-KEM: AWS-LC, and OpenSSL from
+ * 3.5 on. MILGI_EUNSUPPORTED: it has not, or it is no group, or ML-KEM without another half. A server that a client
+ * sent several key shares takes the one that it wants most itself; it asks for another only if it has none of those.
+ */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_groups(struct milgi_config *config, const uint16_t *groups, size_t n);
-/* Client: how many of the first groups get a key share in the first ClientHello (1 by default). */
+/*
+ * Client: how many of the first groups get a key share in the first ClientHello. By default it is the first, and if
+ * that is a hybrid, its other half, too, if it is in the list: X25519MLKEM768 and x25519, which have that key in
+ * common.
+ */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_key_shares(struct milgi_config *config, size_t n);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_signature_schemes(
     struct milgi_config *config, const uint16_t *schemes, size_t n);

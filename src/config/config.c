@@ -12,7 +12,15 @@ static const uint16_t default_suites[] = {
     MILGI_SUITE_CHACHA20_POLY1305_SHA256,
 };
 
-static const uint16_t default_groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+/* Those that there are; each hybrid before its half. */
+static const uint16_t default_groups[] = {
+    MILGI_GROUP_X25519MLKEM768,
+    MILGI_GROUP_X25519,
+    MILGI_GROUP_SECP256R1MLKEM768,
+    MILGI_GROUP_SECP256R1,
+    MILGI_GROUP_SECP384R1MLKEM1024,
+    MILGI_GROUP_SECP384R1,
+};
 
 static const uint16_t default_schemes[] = {
     MILGI_SIG_ECDSA_SECP256R1_SHA256,
@@ -63,6 +71,14 @@ static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)
     memcpy(list->v, values, n * sizeof *values);
 }
 
+static void fill_groups(struct milgi__u16_list *list)
+{
+    for (size_t i = 0; i < MILGI__COUNT(default_groups); i++) {
+        if (milgi__group_usable(default_groups[i]))
+            list->v[list->n++] = default_groups[i];
+    }
+}
+
 struct milgi_config *milgi_config_new(enum milgi_role role)
 {
     if (role != MILGI_CLIENT && role != MILGI_SERVER)
@@ -73,10 +89,9 @@ struct milgi_config *milgi_config_new(enum milgi_role role)
     atomic_init(&config->refs, 1);
     config->role = role;
     config->middlebox = true;
-    config->key_shares = 1;
     config->tickets = role == MILGI_SERVER ? 2 : 0;
     fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
-    fill(&config->groups, default_groups, MILGI__COUNT(default_groups));
+    fill_groups(&config->groups);
     fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
     for (size_t i = 0; i < MILGI_LIMITS; i++)
         config->limit[i] = limits[i].value;
@@ -217,7 +232,7 @@ static bool known_suite(uint16_t value)
 
 static bool known_group(uint16_t value)
 {
-    return milgi__group(value) != NULL;
+    return milgi__group_usable(value);
 }
 
 static bool known_scheme(uint16_t value)

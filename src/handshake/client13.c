@@ -42,16 +42,6 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
     return rv == 0;
 }
 
-static const struct milgi__key_pair *pair_of(const struct milgi__hs *hs, uint16_t group)
-{
-    const struct milgi__exchange *kex = hs->kex;
-    for (unsigned i = 0; kex && i < kex->pairs_n; i++) {
-        if (kex->pair[i].group == group)
-            return &kex->pair[i];
-    }
-    return NULL;
-}
-
 static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__server_hello *hello)
 {
     const struct milgi__exts *ext = &hello->ext;
@@ -64,7 +54,7 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
     /*= RFC8446 4.2.8: "the client MUST verify that (1) the selected_group field corresponds to a group which was
      *= provided in the "supported_groups" extension in the original ClientHello and (2) the selected_group field does
      *= not correspond to a group which was provided in the "key_share" extension in the original ClientHello." */
-    if (asks_group && (!milgi__list_has(&hs->config->groups, ext->group) || pair_of(hs, ext->group)))
+    if (asks_group && (!milgi__list_has(&hs->config->groups, ext->group) || milgi__has_share(hs, ext->group)))
         return milgi__hs_illegal(hs, "a HelloRetryRequest for a group that was not offered or had a share");
     hs->result.hello_retry = true;
     int rv = milgi__transcript_retry(&hs->transcript, hs->host.cx);
@@ -77,12 +67,9 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
     }
     if (!asks_group)
         return MILGI__C13_SEND_HELLO_COOKIE;
-    if (!milgi__begin_exchange(hs, 1))
+    if (!milgi__start_shares(hs, &ext->group, 1, MILGI__KEYGEN_RETRY))
         return MILGI__FAILED;
-    hs->kex->pairs_n = 1;
-    if (!milgi__start_keygen(hs, MILGI__KEYGEN_RETRY, ext->group))
-        return MILGI__FAILED;
-    return MILGI__C13_SEND_HELLO_SHARE;
+    return hs->kex->pairs_n == 1 ? MILGI__C13_SEND_HELLO_SHARE : MILGI__C13_SEND_HELLO_HYBRID;
 }
 
 static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__server_hello *hello)
@@ -94,15 +81,14 @@ static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__ser
     /*= RFC8446 4.2.8: "This value MUST be in the same group as the KeyShareEntry value offered by the client", "the
      *= client MUST verify that the selected NamedGroup in the ServerHello is the same as that in the
      *= HelloRetryRequest" */
-    const struct milgi__key_pair *pair = pair_of(hs, ext->group);
-    if (!pair)
+    if (!milgi__has_share(hs, ext->group))
         return milgi__hs_illegal(hs, "the server's key share is of a group that has no share of ours");
-    if (ext->share.len != milgi__kex_public_len(ext->group) || ext->share.len > MILGI_KEX_PUBLIC_MAX)
-        return milgi__hs_illegal(hs, "a key share of a wrong length");
     if (!milgi__take_psk(hs, ext))
         return MILGI__FAILED;
     hs->result.group = ext->group;
-    return milgi__start_derive(hs, pair, ext->share) ? MILGI__C13_INSTALL_KEYS : MILGI__FAILED;
+    if (!milgi__take_server_share(hs, ext->share))
+        return MILGI__FAILED;
+    return milgi__is_hybrid(hs) ? MILGI__C13_INSTALL_KEYS_HYBRID : MILGI__C13_INSTALL_KEYS;
 }
 
 enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__server_hello *hello)
@@ -371,6 +357,13 @@ const struct milgi__row milgi__client13_rows[] = {
         .sends = { MSG(CLIENT_HELLO) },
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
+    [MILGI__C13_SEND_HELLO_HYBRID - FIRST] = {
+        .name = "send_hello_hybrid", .run = send_hello_again, .message = NONE,
+        .needs = ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
+        .next = TO(C13_RECV_HELLO_AGAIN),
+        .sends = { MSG(CLIENT_HELLO) },
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+    },
     [MILGI__C13_SEND_HELLO_COOKIE - FIRST] = {
         .name = "send_hello_cookie", .run = send_hello_again, .message = NONE,
         .next = TO(C13_RECV_HELLO_AGAIN),
@@ -379,13 +372,19 @@ const struct milgi__row milgi__client13_rows[] = {
     },
     [MILGI__C13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(SERVER_HELLO),
-        .starts = ON(DERIVE),
-        .next = TO(C13_INSTALL_KEYS),
+        .starts = ON(DERIVE) | ON(CAPSULE),
+        .next = TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__C13_INSTALL_KEYS - FIRST] = {
         .name = "install_keys", .run = install_keys, .message = NONE,
         .needs = ON(DERIVE),
+        .next = TO(C13_RECV_EXTENSIONS),
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__C13_INSTALL_KEYS_HYBRID - FIRST] = {
+        .name = "install_keys_hybrid", .run = install_keys, .message = NONE,
+        .needs = ON(DERIVE) | ON(CAPSULE),
         .next = TO(C13_RECV_EXTENSIONS),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },

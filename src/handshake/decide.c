@@ -32,7 +32,7 @@ void milgi__settle(struct milgi__hs *hs, enum milgi__slot slot)
 
 static void settle_no(struct milgi__hs *hs, enum milgi__slot slot, int error, int alert, const char *detail)
 {
-    hs->outcome[slot] = milgi__failure(error, alert, detail);
+    milgi__hs_fails(hs, slot, milgi__failure(error, alert, detail));
     hs->done |= MILGI__ON(slot);
 }
 

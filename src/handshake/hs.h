@@ -12,14 +12,19 @@
 #include "handshake/msg/msg.h"
 
 #define MILGI__SHARES_MAX 3
+#define MILGI__PAIRS_MAX 5 /* of the groups that there are, hybrids being made of the others */
 
 /* What a step may start and a later row needs: ops, then decisions. Verdicts are judged in this order. */
 enum milgi__slot {
     MILGI__KEYGEN_1,
     MILGI__KEYGEN_2,
     MILGI__KEYGEN_3,
-    MILGI__KEYGEN_RETRY, /* the group that a HelloRetryRequest asked for */
+    MILGI__KEYGEN_4,
+    MILGI__KEYGEN_5,
+    MILGI__KEYGEN_RETRY,   /* the group that a HelloRetryRequest asked for, */
+    MILGI__KEYGEN_RETRY_2, /* if it is a hybrid its other half */
     MILGI__DERIVE,
+    MILGI__CAPSULE, /* ENCAPS of a server, DECAPS of a client */
     MILGI__SIGN,
     MILGI__CHAIN,
     MILGI__VERIFY,
@@ -51,14 +56,18 @@ enum milgi__step {
     MILGI__C_TAKE_SHARE_1,
     MILGI__C_TAKE_SHARE_2,
     MILGI__C_TAKE_SHARE_3,
+    MILGI__C_TAKE_SHARE_4,
+    MILGI__C_TAKE_SHARE_5,
     MILGI__C_SEND_HELLO,
     MILGI__C_RECV_HELLO,
     /* client13.c */
     MILGI__C13_FIRST,
     MILGI__C13_SEND_HELLO_SHARE = MILGI__C13_FIRST,
+    MILGI__C13_SEND_HELLO_HYBRID,
     MILGI__C13_SEND_HELLO_COOKIE,
     MILGI__C13_RECV_HELLO_AGAIN,
     MILGI__C13_INSTALL_KEYS,
+    MILGI__C13_INSTALL_KEYS_HYBRID,
     MILGI__C13_RECV_EXTENSIONS,
     MILGI__C13_RECV_FINISHED_RESUMED,
     MILGI__C13_RESUMED,
@@ -84,10 +93,12 @@ enum milgi__step {
     MILGI__S13_SEND_RETRY = MILGI__S13_FIRST,
     MILGI__S13_RECV_HELLO_AGAIN,
     MILGI__S13_START_RESUMED,
+    MILGI__S13_START_RESUMED_HYBRID,
     MILGI__S13_SEND_RESUMED,
     MILGI__S13_RECV_FINISHED_RESUMED,
     MILGI__S13_RESUMED,
     MILGI__S13_START_FLIGHT,
+    MILGI__S13_START_FLIGHT_HYBRID,
     MILGI__S13_SEND_CERTIFICATE,
     MILGI__S13_SEND_VERIFY,
     MILGI__S13_RECV_CERTIFICATE,
@@ -147,20 +158,24 @@ struct milgi__key_pair {
     uint16_t group;
     uint16_t secret_len;
     uint8_t secret[MILGI_KEX_SECRET_MAX];
-    struct milgi__bytes pub; /* in the handshake's arena */
+    struct milgi__bytes pub; /* in hs->unsent */
 };
 
 /*
  * What the key exchange needs: freed as soon as the secrets are derived, since a handshake may have to wait for long
- * afterwards.
+ * afterwards. A share is of one key pair, or of a hybrid's two; those of a client may have one in common. The private
+ * key of a KEM is its seed, which is as short as the others'.
  */
 struct milgi__exchange {
     uint8_t hello_hash[MILGI__HASH_MAX]; /* ClientHello .. ServerHello */
-    struct milgi__bytes peer;            /* server: the client's share, in the handshake's arena */
+    struct milgi__bytes peer;            /* server: the client's share, of a hybrid but its KEM's half; in hs->arena */
+    struct milgi__bytes ciphertext;      /* server: of the KEM, in hs->unsent */
     uint8_t shared[MILGI_KEX_SECRET_MAX];
-    uint16_t shared_len;
-    uint16_t pairs_n; /* that are in use */
-    uint16_t room;    /* that there is memory for */
+    uint16_t shared_len;               /* of a hybrid: of the halves that are there */
+    uint16_t share[MILGI__SHARES_MAX]; /* client: groups that shares of ours are of */
+    uint8_t shares_n;
+    uint8_t pairs_n; /* that are in use */
+    uint8_t room;    /* that there is memory for */
     struct milgi__key_pair pair[];
 };
 
@@ -187,12 +202,13 @@ struct milgi__hs {
     struct milgi__hs_host host;
     struct milgi__arena arena;   /* as long as the handshake */
     struct milgi__arena scratch; /* until the step has run */
-    struct milgi__arena unsent;  /* server: its first flight, client: a cookie, until it has been sent */
+    struct milgi__arena unsent;  /* what is sent until ServerHello: a server's flight, a client's shares and cookie */
 
     enum milgi__step step;
-    uint32_t started, done;                      /* slots; in flight: started & ~done */
-    struct milgi__failure outcome[MILGI__SLOTS]; /* of what is done; error is 0: it came back well */
-    uint64_t sampled_ns;                         /* when a sampled op came back that had no turn yet; 0: none did */
+    uint32_t started, done; /* slots; in flight: started & ~done */
+    /* of what is done, in |arena|; NULL: it came back well */
+    const struct milgi__failure *outcome[MILGI__SLOTS];
+    uint64_t sampled_ns; /* when a sampled op came back that had no turn yet; 0: none did */
     uint8_t sampled_dev, sampled_slot;
     bool running;
     uint8_t read_level, write_level;
@@ -278,6 +294,9 @@ void milgi__end_exchange(struct milgi__hs *hs); /* wipes it */
 bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group);
 /* |pair| and the peer's share. */
 bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes share);
+/* To the peer's |key| of the KEM |group|; from the peer's |ciphertext|, with our |pair|. */
+bool milgi__start_encaps(struct milgi__hs *hs, uint16_t group, struct milgi__bytes key);
+bool milgi__start_decaps(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes ciphertext);
 /* Our signature over the transcript. */
 bool milgi__start_sign(struct milgi__hs *hs);
 /* The peer's signature over the transcript. */
@@ -286,6 +305,27 @@ bool milgi__start_chain(struct milgi__hs *hs);
 /* |ticket|, whole: opened, or (its middle is the session) sealed. False: it was not started. */
 bool milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__ticket_key *key,
     struct milgi__bytes ticket);
+
+/* What came of |slot| is a failure; without memory to keep it, that. */
+void milgi__hs_fails(struct milgi__hs *hs, enum milgi__slot slot, struct milgi__failure failure);
+
+/* --- key exchange, hybrid or not (exchange.c); bool: false: the handshake has failed ----------------------------- */
+
+/* Client: begins an exchange with a share of each of |groups|; KEYGENs take the slots from |first| on. */
+bool milgi__start_shares(struct milgi__hs *hs, const uint16_t *groups, unsigned n, enum milgi__slot first);
+/* KeyShareEntries of them, until the step has run; p NULL: no memory. */
+struct milgi__bytes milgi__client_shares(struct milgi__hs *hs);
+bool milgi__has_share(const struct milgi__hs *hs, uint16_t group);
+/* Client: the server's share of the group in hs->result: starts what finds the secret. */
+bool milgi__take_server_share(struct milgi__hs *hs, struct milgi__bytes share);
+/* Server: the client's share of the group in hs->result: kept, and ENCAPS is started if there is a KEM in it. */
+bool milgi__take_client_share(struct milgi__hs *hs, struct milgi__bytes share);
+/* Server: KEYGEN for that group. */
+bool milgi__start_server_share(struct milgi__hs *hs);
+/* Server: the key_exchange of its share; p NULL: no memory. */
+struct milgi__bytes milgi__server_share(struct milgi__hs *hs);
+/* The group in hs->result has two halves. */
+bool milgi__is_hybrid(const struct milgi__hs *hs);
 
 /* --- decisions (decide.c) --------------------------------------------------------------------------------------- */
 

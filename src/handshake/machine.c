@@ -217,9 +217,9 @@ static void refuse_length(struct milgi__hs *hs, const struct milgi__row *row)
 static bool judge(struct milgi__hs *hs, const struct milgi__row *row)
 {
     for (unsigned slot = 0; slot < MILGI__SLOTS; slot++) {
-        if ((row->needs & MILGI__ON(slot)) == 0 || hs->outcome[slot].error == 0)
+        if ((row->needs & MILGI__ON(slot)) == 0 || !hs->outcome[slot])
             continue;
-        milgi__hs_refuse(hs, &hs->outcome[slot]);
+        milgi__hs_refuse(hs, hs->outcome[slot]);
         return false;
     }
     return true;

@@ -7,6 +7,24 @@
 
 /* --- client ----------------------------------------------------------------------------------------------------- */
 
+/*
+ * As many as the config says; else the first, and if that is a hybrid, its half, too, which is there anyway: a server
+ * that has it and no ML-KEM takes it without a HelloRetryRequest.
+ */
+static unsigned groups_to_share(const struct milgi_config *config, uint16_t groups[MILGI__SHARES_MAX])
+{
+    const struct milgi__u16_list *own = &config->groups;
+    size_t wanted = MILGI__MIN(MILGI__MAX(config->key_shares, 1), own->n);
+    unsigned n = (unsigned)MILGI__MIN(wanted, MILGI__SHARES_MAX);
+    memcpy(groups, own->v, n * sizeof *groups);
+    if (config->key_shares != 0 || n == 0)
+        return n;
+    uint16_t half = milgi__group_part(milgi__group(groups[0]), MILGI__DH);
+    if (half != groups[0] && milgi__list_has(own, half))
+        groups[n++] = half;
+    return n;
+}
+
 static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
@@ -15,40 +33,19 @@ static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none
     if (hs->host.calls->random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
         (config->middlebox && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
-    size_t wanted = MILGI__MIN(config->key_shares, config->groups.n);
-    unsigned n = (unsigned)MILGI__MIN(wanted, MILGI__SHARES_MAX);
-    if (!milgi__begin_exchange(hs, n))
+    uint16_t groups[MILGI__SHARES_MAX];
+    unsigned n = groups_to_share(config, groups);
+    if (!milgi__start_shares(hs, groups, n, MILGI__KEYGEN_1))
         return MILGI__FAILED;
-    hs->kex->pairs_n = (uint16_t)n;
-    for (unsigned i = 0; i < n; i++) {
-        if (!milgi__start_keygen(hs, (enum milgi__slot)(MILGI__KEYGEN_1 + i), config->groups.v[i]))
-            return MILGI__FAILED;
-    }
     return n != 0 ? MILGI__C_TAKE_SHARE_1 : MILGI__C_SEND_HELLO;
 }
 
-/* One row per share: each needs its own op. */
+/* One row per key pair: each needs its own op. */
 static enum milgi__step c_take_share(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
     unsigned taken = hs->step - MILGI__C_TAKE_SHARE_1 + 1;
     return taken < hs->kex->pairs_n ? (enum milgi__step)(hs->step + 1) : MILGI__C_SEND_HELLO;
-}
-
-static struct milgi__bytes shares_of(struct milgi__hs *hs)
-{
-    const struct milgi__exchange *kex = hs->kex;
-    size_t cap = 1;
-    for (unsigned i = 0; i < kex->pairs_n; i++)
-        cap += 4 + kex->pair[i].pub.len;
-    uint8_t *p = milgi__arena_alloc(&hs->scratch, cap);
-    struct milgi__writer w = milgi__writer(p, p ? cap : 0);
-    for (unsigned i = 0; i < kex->pairs_n; i++) {
-        milgi__write16(&w, kex->pair[i].group);
-        milgi__write16(&w, (unsigned)kex->pair[i].pub.len);
-        milgi__write_bytes(&w, kex->pair[i].pub.p, kex->pair[i].pub.len);
-    }
-    return (struct milgi__bytes){ p, p ? milgi__written(&w) : 0 };
 }
 
 /*= RFC6066 3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName".", "without a trailing dot" */
@@ -98,7 +95,7 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
             .cert_schemes = milgi__hs_wire(hs, &config->cert_schemes),
             .alpn = { config->alpn, config->alpn_len },
             .versions = { versions, sizeof versions },
-            .shares = shares_of(hs),
+            .shares = milgi__client_shares(hs),
             .cookie = hs->cookie,
         },
     };
@@ -157,7 +154,7 @@ static enum milgi__step c_recv_hello(struct milgi__hs *hs, struct milgi__reader 
 const struct milgi__row milgi__client_hello_rows[] = {
     [MILGI__C_START - FIRST] = {
         .name = "start", .run = c_start, .message = NONE,
-        .starts = ON(KEYGEN_1) | ON(KEYGEN_2) | ON(KEYGEN_3),
+        .starts = ON(KEYGEN_1) | ON(KEYGEN_2) | ON(KEYGEN_3) | ON(KEYGEN_4) | ON(KEYGEN_5),
         .next = TO(C_TAKE_SHARE_1) | TO(C_SEND_HELLO),
         KEYS(INITIAL, INITIAL),
     },
@@ -176,6 +173,18 @@ const struct milgi__row milgi__client_hello_rows[] = {
     [MILGI__C_TAKE_SHARE_3 - FIRST] = {
         .name = "take_share_3", .run = c_take_share, .message = NONE,
         .needs = ON(KEYGEN_3),
+        .next = TO(C_TAKE_SHARE_4) | TO(C_SEND_HELLO),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C_TAKE_SHARE_4 - FIRST] = {
+        .name = "take_share_4", .run = c_take_share, .message = NONE,
+        .needs = ON(KEYGEN_4),
+        .next = TO(C_TAKE_SHARE_5) | TO(C_SEND_HELLO),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C_TAKE_SHARE_5 - FIRST] = {
+        .name = "take_share_5", .run = c_take_share, .message = NONE,
+        .needs = ON(KEYGEN_5),
         .next = TO(C_SEND_HELLO),
         KEYS(INITIAL, INITIAL),
     },
@@ -187,8 +196,9 @@ const struct milgi__row milgi__client_hello_rows[] = {
     },
     [MILGI__C_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = c_recv_hello, .message = MSG(SERVER_HELLO),
-        .starts = ON(DERIVE) | ON(KEYGEN_RETRY),
-        .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_COOKIE) | TO(C13_INSTALL_KEYS),
+        .starts = ON(DERIVE) | ON(CAPSULE) | ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
+        .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_HYBRID) | TO(C13_SEND_HELLO_COOKIE) |
+            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
 };
@@ -264,14 +274,15 @@ const struct milgi__row milgi__server_hello_rows[] = {
     [MILGI__S_RECV_HELLO_SEEN - FIRST] = {
         .name = "recv_hello_seen", .run = s_recv_hello_seen, .message = MSG(CLIENT_HELLO),
         .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4),
-        .starts = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN),
-        .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_FLIGHT),
+        .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_START_FLIGHT) |
+            TO(S13_START_FLIGHT_HYBRID),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
     [MILGI__S_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = s_recv_hello, .message = MSG(CLIENT_HELLO),
-        .starts = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN),
-        .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT),
+        .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
 };

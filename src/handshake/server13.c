@@ -2,8 +2,9 @@
 /*
  * The TLS 1.3 server, from top to bottom (RFC 8446 4, A.2). The ClientHello was read by negotiate.c.
  *
- * KEYGEN starts as soon as the group is known. When it is back, all up to our Certificate is known: DERIVE, which the
- * keys wait for, and SIGN run together; ServerHello .. Certificate leave when DERIVE is back, before SIGN is.
+ * KEYGEN starts as soon as the group is known, and ENCAPS with it if that is a hybrid. When they are back, all up to
+ * our Certificate is known: DERIVE, which the keys wait for, and SIGN run together; ServerHello .. Certificate leave
+ * when DERIVE is back, before SIGN is.
  */
 #include "handshake/hs.h"
 
@@ -23,19 +24,6 @@ static bool choose_suite(struct milgi__hs *hs, struct milgi__bytes offered)
     }
     hs->result.suite = hs->suite->id;
     return true;
-}
-
-/* Copies a share of the group in hs->result. */
-static bool take_share(struct milgi__hs *hs, struct milgi__bytes share)
-{
-    if (share.len != milgi__kex_public_len(hs->result.group) || share.len > MILGI_KEX_PUBLIC_MAX) {
-        milgi__hs_illegal(hs, "a key share of a wrong length");
-        return false;
-    }
-    hs->kex->peer = milgi__arena_copy(&hs->arena, share);
-    if (!hs->kex->peer.p)
-        milgi__hs_broken(hs, MILGI_ENOMEM);
-    return hs->kex->peer.p != NULL;
 }
 
 static bool find_share(const struct milgi__exts *ext, uint16_t group, struct milgi__bytes *found)
@@ -58,7 +46,7 @@ static bool choose_group(struct milgi__hs *hs, const struct milgi__exts *ext)
         if (!find_share(ext, own->v[i], &share))
             continue;
         hs->result.group = own->v[i];
-        return take_share(hs, share);
+        return milgi__take_client_share(hs, share);
     }
     for (unsigned i = 0; i < own->n && !hs->retried; i++) {
         hs->retried = milgi__u16_has(ext->groups, own->v[i]);
@@ -131,6 +119,14 @@ static bool needs_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
     return false;
 }
 
+static enum milgi__step answer_of(const struct milgi__hs *hs)
+{
+    bool hybrid = milgi__is_hybrid(hs);
+    if (hs->session)
+        return hybrid ? MILGI__S13_START_RESUMED_HYBRID : MILGI__S13_START_RESUMED;
+    return hybrid ? MILGI__S13_START_FLIGHT_HYBRID : MILGI__S13_START_FLIGHT;
+}
+
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
 {
     if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) ||
@@ -143,16 +139,14 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
         return milgi__hs_broken(hs, rv);
     hs->result.hello_retry = hs->retried;
     bool ok = hs->retried ? milgi__keep_identities(hs, &hello->ext) : milgi__choose_session(hs, &hello->ext, false);
-    if (!ok || !needs_schemes(hs, &hello->ext) || !milgi__start_keygen(hs, MILGI__KEYGEN_1, hs->result.group))
+    if (!ok || !needs_schemes(hs, &hello->ext) || !milgi__start_server_share(hs))
         return MILGI__FAILED;
     if (!hs->session)
         milgi__start_decision(hs, MILGI__CREDENTIAL, true);
     milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
     if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
         hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
-    if (hs->retried)
-        return MILGI__S13_SEND_RETRY;
-    return hs->session ? MILGI__S13_START_RESUMED : MILGI__S13_START_FLIGHT;
+    return hs->retried ? MILGI__S13_SEND_RETRY : answer_of(hs);
 }
 
 /* --- HelloRetryRequest and the second ClientHello --------------------------------------------------------------- */
@@ -220,24 +214,25 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
     uint16_t group = 0;
     if (!milgi__share_next(&shares, &group, &share) || group != hs->result.group || milgi__left(&shares) != 0)
         return milgi__hs_illegal(hs, "the second ClientHello does not hold the one key share that was asked for");
-    if (!take_share(hs, share))
+    if (!milgi__take_client_share(hs, share))
         return MILGI__FAILED;
     hs->early_data = false;
     if (!milgi__choose_session(hs, &hello.ext, true))
         return MILGI__FAILED;
-    return hs->session ? MILGI__S13_START_RESUMED : MILGI__S13_START_FLIGHT;
+    return answer_of(hs);
 }
 
 /* --- ServerHello .. Certificate --------------------------------------------------------------------------------- */
 
 static bool write_hello(struct milgi__hs *hs)
 {
-    const struct milgi__key_pair *pair = &hs->kex->pair[0];
-    size_t cap = 512 + pair->pub.len;
+    struct milgi__bytes share = milgi__server_share(hs);
+    size_t cap = 512 + share.len;
     uint8_t random[32];
     uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
-    if (!message || hs->host.calls->random(hs->host.ctx, random, sizeof random) != 0) {
-        milgi__hs_broken(hs, !message ? MILGI_ENOMEM : MILGI_EINTERNAL);
+    bool memory = message && share.p;
+    if (!memory || hs->host.calls->random(hs->host.ctx, random, sizeof random) != 0) {
+        milgi__hs_broken(hs, !memory ? MILGI_ENOMEM : MILGI_EINTERNAL);
         return false;
     }
     struct milgi__writer w = milgi__writer(message, cap);
@@ -249,7 +244,7 @@ static bool write_hello(struct milgi__hs *hs)
             .present = MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE),
             .version = MILGI__TLS13,
             .group = hs->result.group,
-            .share = pair->pub,
+            .share = share,
             .psk = hs->psk_at,
         },
     };
@@ -521,12 +516,20 @@ const struct milgi__row milgi__server13_rows[] = {
     },
     [MILGI__S13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(CLIENT_HELLO),
-        .next = TO(S13_START_RESUMED) | TO(S13_START_FLIGHT),
+        .starts = ON(CAPSULE),
+        .next = TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_START_FLIGHT) |
+            TO(S13_START_FLIGHT_HYBRID),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__S13_START_RESUMED - FIRST] = {
         .name = "start_resumed", .run = start_resumed, .message = NONE,
         .needs = ON(KEYGEN_1) | ON(ALPN), .starts = ON(DERIVE),
+        .next = TO(S13_SEND_RESUMED),
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+    },
+    [MILGI__S13_START_RESUMED_HYBRID - FIRST] = {
+        .name = "start_resumed_hybrid", .run = start_resumed, .message = NONE,
+        .needs = ON(KEYGEN_1) | ON(CAPSULE) | ON(ALPN), .starts = ON(DERIVE),
         .next = TO(S13_SEND_RESUMED),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
@@ -552,6 +555,12 @@ const struct milgi__row milgi__server13_rows[] = {
     [MILGI__S13_START_FLIGHT - FIRST] = {
         .name = "start_flight", .run = start_flight, .message = NONE,
         .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN), .starts = ON(DERIVE) | ON(SIGN),
+        .next = TO(S13_SEND_CERTIFICATE),
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+    },
+    [MILGI__S13_START_FLIGHT_HYBRID - FIRST] = {
+        .name = "start_flight_hybrid", .run = start_flight, .message = NONE,
+        .needs = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN), .starts = ON(DERIVE) | ON(SIGN),
         .next = TO(S13_SEND_CERTIFICATE),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },

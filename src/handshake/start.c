@@ -5,9 +5,9 @@
 const char *milgi__hs_slot_name(unsigned slot)
 {
     static const char *const names[MILGI__SLOTS] = {
-        "keygen_1", "keygen_2", "keygen_3", "keygen_retry", "derive", "sign", "chain", "verify",
-        "ticket_1", "ticket_2", "ticket_3", "ticket_4", "seal_1", "seal_2", "seal_3", "seal_4",
-        "credential", "alpn", "peer"
+        "keygen_1", "keygen_2", "keygen_3", "keygen_4", "keygen_5", "keygen_retry", "keygen_retry_2", "derive",
+        "capsule", "sign", "chain", "verify", "ticket_1", "ticket_2", "ticket_3", "ticket_4", "seal_1", "seal_2",
+        "seal_3", "seal_4", "credential", "alpn", "peer"
     };
     return slot < MILGI__SLOTS ? names[slot] : "?";
 }
@@ -52,7 +52,7 @@ bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs)
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }
-    hs->kex->room = (uint16_t)pairs;
+    hs->kex->room = (uint8_t)pairs;
     return true;
 }
 
@@ -65,7 +65,7 @@ void milgi__end_exchange(struct milgi__hs *hs)
 
 static struct milgi__key_pair *pair_of(struct milgi__hs *hs, unsigned slot)
 {
-    return &hs->kex->pair[slot <= MILGI__KEYGEN_3 ? slot : 0];
+    return &hs->kex->pair[slot < MILGI__KEYGEN_RETRY ? slot : slot - MILGI__KEYGEN_RETRY];
 }
 
 static bool take_chunk(struct milgi__hs *hs, size_t len, struct milgi_slice *slice)
@@ -131,6 +131,52 @@ bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pai
     op->u.kex = (struct milgi_op_kex){ .secret_len = pair->secret_len, .share = peer };
     memcpy(op->u.kex.secret, pair->secret, pair->secret_len);
     submit(hs, op, MILGI__DERIVE);
+    return true;
+}
+
+/* An op of a KEM on |share|, which the peer sent. */
+static struct milgi_op *make_kem(
+    struct milgi__hs *hs, enum milgi_op_type type, uint16_t group, struct milgi__bytes share)
+{
+    struct milgi_slice peer;
+    if (!fill_chunk(hs, share, (struct milgi__bytes){ NULL, 0 }, &peer))
+        return NULL;
+    struct milgi_op *op = make(hs, type, group);
+    if (!op) {
+        milgi_chunk_unref(peer.chunk);
+        return NULL;
+    }
+    op->flags |= MILGI__OP_RERUN;
+    op->u.kex = (struct milgi_op_kex){ .share = peer };
+    return op;
+}
+
+bool milgi__start_encaps(struct milgi__hs *hs, uint16_t group, struct milgi__bytes key)
+{
+    const struct milgi__group *kem = milgi__group(group);
+    struct milgi_op *op = make_kem(hs, MILGI_OP_ENCAPS, group, key);
+    if (!op)
+        return false;
+    struct milgi_op_kex *kex = &op->u.kex;
+    kex->seed_len = kem->encaps_seed_len;
+    if (!take_chunk(hs, kem->server_len, &kex->ciphertext) ||
+        hs->host.calls->random(hs->host.ctx, kex->seed, kex->seed_len) != 0) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL); /* unless it has failed already */
+        hs->host.calls->op_drop(hs->host.ctx, op);
+        return false;
+    }
+    submit(hs, op, MILGI__CAPSULE);
+    return true;
+}
+
+bool milgi__start_decaps(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes ciphertext)
+{
+    struct milgi_op *op = make_kem(hs, MILGI_OP_DECAPS, pair->group, ciphertext);
+    if (!op)
+        return false;
+    op->u.kex.secret_len = pair->secret_len;
+    memcpy(op->u.kex.secret, pair->secret, pair->secret_len);
+    submit(hs, op, MILGI__CAPSULE);
     return true;
 }
 
@@ -270,17 +316,39 @@ static int take_pair(struct milgi__hs *hs, struct milgi__key_pair *pair, const s
         return MILGI_EDEVICE;
     memcpy(pair->secret, kex->secret, kex->secret_len);
     pair->secret_len = kex->secret_len;
-    pair->pub = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ kex->share.data, kex->pub_len });
+    pair->pub = milgi__arena_copy(&hs->unsent, (struct milgi__bytes){ kex->share.data, kex->pub_len });
     return pair->pub.p ? 0 : MILGI_ENOMEM;
 }
 
-static bool take_shared(struct milgi__exchange *exchange, const struct milgi_op_kex *kex)
+/* Where the secret of |part| stands in that of the group that was agreed on. */
+static size_t place_of(const struct milgi__hs *hs, uint16_t part)
 {
-    if (kex->shared_len == 0 || kex->shared_len > sizeof exchange->shared)
+    const struct milgi__group *group = milgi__group(hs->result.group);
+    bool second = group && group->kind == MILGI__HYBRID && group->half[1] == part;
+    return second ? milgi__group(group->half[0])->shared_len : 0;
+}
+
+static bool take_shared(struct milgi__hs *hs, uint16_t part, const struct milgi_op_kex *kex)
+{
+    const struct milgi__group *group = milgi__group(part);
+    size_t at = place_of(hs, part);
+    if (!group || kex->shared_len != group->shared_len || at + kex->shared_len > sizeof hs->kex->shared)
         return false;
-    memcpy(exchange->shared, kex->shared, kex->shared_len);
-    exchange->shared_len = kex->shared_len;
+    memcpy(hs->kex->shared + at, kex->shared, kex->shared_len);
+    hs->kex->shared_len = (uint16_t)(hs->kex->shared_len + kex->shared_len);
     return true;
+}
+
+static int take_ciphertext(struct milgi__hs *hs, const struct milgi_op *op)
+{
+    const struct milgi_op_kex *kex = &op->u.kex;
+    if (op->type != MILGI_OP_ENCAPS)
+        return 0;
+    if (kex->pub_len != milgi__group(op->alg)->server_len || kex->pub_len > kex->ciphertext.len)
+        return MILGI_EDEVICE;
+    struct milgi__bytes ciphertext = { kex->ciphertext.data, kex->pub_len };
+    hs->kex->ciphertext = milgi__arena_copy(&hs->unsent, ciphertext);
+    return hs->kex->ciphertext.p ? 0 : MILGI_ENOMEM;
 }
 
 /* Copies the results out. 0; MILGI_EDEVICE: they make no sense; MILGI_ENOMEM. */
@@ -289,7 +357,8 @@ static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigne
     const struct milgi_op_sign *sign = &op->u.sign;
     switch (slot) {
     case MILGI__DERIVE:
-        return take_shared(hs->kex, &op->u.kex) ? 0 : MILGI_EDEVICE;
+    case MILGI__CAPSULE:
+        return take_shared(hs, op->alg, &op->u.kex) ? take_ciphertext(hs, op) : MILGI_EDEVICE;
     case MILGI__SIGN:
         if (sign->sig_len == 0 || sign->sig_len > sizeof sign->sig)
             return MILGI_EDEVICE;
@@ -309,7 +378,8 @@ static struct milgi__failure failure_of(const struct milgi_op *op, unsigned slot
     struct milgi__failure f = milgi__op_failure(op->type, op->status, op->device_code);
     if (op->status != MILGI_OP_REJECTED)
         return f;
-    if (slot == MILGI__DERIVE) {
+    /* No point, or one whose product is zero (RFC 7748 6.1); a coefficient out of range (FIPS 203 7.2). */
+    if (slot == MILGI__DERIVE || slot == MILGI__CAPSULE) {
         f.alert = MILGI_ALERT_ILLEGAL_PARAMETER;
         f.error = MILGI_EPROTO;
         f.detail = "the peer's key share is not valid";
@@ -328,6 +398,20 @@ static struct milgi__failure failure_of(const struct milgi_op *op, unsigned slot
     return f;
 }
 
+void milgi__hs_fails(struct milgi__hs *hs, enum milgi__slot slot, struct milgi__failure failure)
+{
+    static const struct milgi__failure no_memory = {
+        .error = MILGI_ENOMEM,
+        .alert = MILGI_ALERT_INTERNAL_ERROR,
+        .op = MILGI__NO_OP,
+        .detail = "no memory for the handshake",
+    };
+    struct milgi__failure *kept = milgi__arena_alloc(&hs->arena, sizeof *kept);
+    if (kept)
+        *kept = failure;
+    hs->outcome[slot] = kept ? kept : &no_memory;
+}
+
 void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
 {
     if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
@@ -344,9 +428,9 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
     }
     int rv = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
     if (op->status != MILGI_OP_OK || rv != 0)
-        hs->outcome[slot] = failure_of(op, slot);
-    if (rv == MILGI_ENOMEM)
-        hs->outcome[slot] = milgi__failure(rv, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+        milgi__hs_fails(hs, (enum milgi__slot)slot,
+            rv == MILGI_ENOMEM ? milgi__failure(rv, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake")
+                               : failure_of(op, slot));
     hs->done |= MILGI__ON(slot);
     if ((op->flags & MILGI__OP_SAMPLED) != 0) {
         hs->sampled_ns = op->e.stamp_ns;

@@ -24,8 +24,10 @@ struct milgi_credential *configs_credential(const struct identity *identity)
 
 struct milgi_config *configs_begin(enum milgi_role role, const struct identity *leaf, const struct identity *root)
 {
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
     struct milgi_config *config = milgi_config_new(role);
     must(config ? 0 : MILGI_ENOMEM, "config");
+    must(milgi_config_set_groups(config, groups, sizeof groups / sizeof groups[0]), "groups");
     if (leaf) {
         struct milgi_credential *credential = configs_credential(leaf);
         must(milgi_config_add_credential(config, credential), "add credential");

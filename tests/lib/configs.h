@@ -8,8 +8,8 @@
 
 struct milgi_credential *configs_credential(const struct identity *identity);
 /*
- * Not frozen, so that a test can go on. |leaf| may be NULL for a client without a certificate; |root| NULL: no trust
- * set.
+ * Not frozen, so that a test can go on; its groups are not hybrids. |leaf| may be NULL for a client without a
+ * certificate; |root| NULL: no trust set.
  */
 struct milgi_config *configs_begin(enum milgi_role role, const struct identity *leaf, const struct identity *root);
 struct milgi_config *configs_freeze(struct milgi_config *config);

@@ -92,8 +92,10 @@ struct milgi_trust *fake_trust(uint64_t root)
 
 struct milgi_config *fake_config(enum milgi_role role, const struct fake_options *options)
 {
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
     struct milgi_config *config = milgi_config_new(role);
     must(config != NULL, "milgi_config_new()");
+    must(milgi_config_set_groups(config, groups, sizeof groups / sizeof groups[0]) == 0, "milgi_config_set_groups()");
     if (role == MILGI_SERVER) {
         struct milgi_credential *credential = fake_credential(options);
         must(milgi_config_add_credential(config, credential) == 0, "milgi_config_add_credential()");

@@ -31,8 +31,8 @@ struct milgi_credential *fake_credential(const struct fake_options *options);
 struct milgi_trust *fake_trust(uint64_t root);
 
 /*
- * A config that is not frozen yet: a server with the credential of |options|, a client that trusts its root. NULL: all
- * defaults.
+ * A config that is not frozen yet, without hybrid groups: a server with the credential of |options|, a client that
+ * trusts its root. NULL: all defaults.
  */
 struct milgi_config *fake_config(enum milgi_role role, const struct fake_options *options);
 /* Freezes it; the same pointer. */

@@ -23,6 +23,23 @@ bool __wrap_milgi__start_derive(
     return forget_slot == MILGI__DERIVE || __real_milgi__start_derive(hs, pair, share);
 }
 
+bool __real_milgi__start_encaps(struct milgi__hs *hs, uint16_t group, struct milgi__bytes key);
+bool __wrap_milgi__start_encaps(struct milgi__hs *hs, uint16_t group, struct milgi__bytes key);
+bool __wrap_milgi__start_encaps(struct milgi__hs *hs, uint16_t group, struct milgi__bytes key)
+{
+    return forget_slot == MILGI__CAPSULE || __real_milgi__start_encaps(hs, group, key);
+}
+
+bool __real_milgi__start_decaps(
+    struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes ciphertext);
+bool __wrap_milgi__start_decaps(
+    struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes ciphertext);
+bool __wrap_milgi__start_decaps(
+    struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes ciphertext)
+{
+    return forget_slot == MILGI__CAPSULE || __real_milgi__start_decaps(hs, pair, ciphertext);
+}
+
 bool __real_milgi__start_sign(struct milgi__hs *hs);
 bool __wrap_milgi__start_sign(struct milgi__hs *hs);
 bool __wrap_milgi__start_sign(struct milgi__hs *hs)

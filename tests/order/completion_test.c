@@ -27,19 +27,22 @@ static unsigned every_order(const struct play *of)
 static void every_order_of_handshake_ops_opens_the_connection(void **state)
 {
     (void)state;
-    for (unsigned options = 0; options < 8; options++) {
+    for (unsigned options = 0; options < 16; options++) {
         struct play play = { .routed = PLAY_HANDSHAKE_OPS, .handshake_only = true, .fault_side = -1 };
+        play.hybrid = options & 8;
         play.client_auth = options & 1;
         play.ask = options & 2;
         play.retry = options & 4;
         unsigned runs = every_order(&play);
-        print_message("client certificate %d, decisions %d, retry %d: %u orders\n", play.client_auth, play.ask,
-            play.retry, runs);
+        print_message("client certificate %d, decisions %d, retry %d, hybrid %d: %u orders\n", play.client_auth,
+            play.ask, play.retry, play.hybrid, runs);
         /*
          * Server: DERIVE and SIGN overlap; client: VERIFY_CHAIN and VERIFY do. Fewer orders would mean that they do
          * not.
          */
         assert_true(runs >= 4);
+        /* The halves do, too: two KEYGENs, KEYGEN and ENCAPS, DERIVE and DECAPS. */
+        assert_true(!play.hybrid || runs >= 32);
     }
 }
 
@@ -76,6 +79,7 @@ static void ten_thousand_random_orders_agree(void **state)
         play.update_at = (unsigned)(seed % 64);
         play.client_auth = seed % 5 == 0;
         play.ask = seed % 7 == 0;
+        play.hybrid = seed % 3 == 0;
         play_run(&play);
         if (!play_went_well(&play))
             fail_msg("seed %u", (unsigned)seed);

@@ -2,7 +2,7 @@
 /*
  * Every single failure: each op in turn is rejected, breaks, gets lost, or loses its connection. ctest-timeout: 300
  * ctest-wrap: milgi__start_keygen milgi__start_derive milgi__start_sign milgi__start_verify milgi__start_chain
- * ctest-wrap: milgi__start_decision milgi__start_ticket milgi__settle
+ * ctest-wrap: milgi__start_decision milgi__start_ticket milgi__settle milgi__start_encaps milgi__start_decaps
  */
 #include "play.h"
 
@@ -36,6 +36,8 @@ static int alert_of(int type)
     case MILGI_OP_OPEN:
         return MILGI_ALERT_BAD_RECORD_MAC;
     case MILGI_OP_DERIVE:
+    case MILGI_OP_ENCAPS:
+    case MILGI_OP_DECAPS:
         return MILGI_ALERT_ILLEGAL_PARAMETER;
     case MILGI_OP_VERIFY:
         return MILGI_ALERT_DECRYPT_ERROR;
@@ -175,14 +177,37 @@ static void a_connection_can_be_freed_under_every_op(void **state)
 static void a_resumed_handshake_fails_with_its_ops_and_no_further(void **state)
 {
     (void)state;
-    struct play play = whole;
-    play.resume = true;
-    each_op_in_turn(&play, PLAY_REJECT, check_rejected);
-    each_op_in_turn(&play, PLAY_BREAK, check_device_failed);
-    each_op_in_turn(&play, PLAY_FREE, check_freed);
-    play.rerun = true;
-    each_op_in_turn(&play, PLAY_BREAK, check_well);
-    each_op_in_turn(&play, PLAY_LOSE_EARLY, check_well);
+    for (unsigned hybrid = 0; hybrid < 2; hybrid++) {
+        struct play play = whole;
+        play.resume = true;
+        play.hybrid = hybrid;
+        each_op_in_turn(&play, PLAY_REJECT, check_rejected);
+        each_op_in_turn(&play, PLAY_BREAK, check_device_failed);
+        each_op_in_turn(&play, PLAY_FREE, check_freed);
+        play.rerun = true;
+        each_op_in_turn(&play, PLAY_BREAK, check_well);
+        each_op_in_turn(&play, PLAY_LOSE_EARLY, check_well);
+    }
+}
+
+/* Each op of handshakes with a hybrid group, with every fault; of a retry to one, too. */
+static void the_same_holds_for_both_halves_of_a_hybrid(void **state)
+{
+    (void)state;
+    for (unsigned retry = 0; retry < 2; retry++) {
+        struct play play = whole;
+        play.handshake_only = true;
+        play.hybrid = true;
+        play.retry = retry;
+        each_op_in_turn(&play, PLAY_REJECT, check_rejected);
+        each_op_in_turn(&play, PLAY_BREAK, check_device_failed);
+        each_op_in_turn(&play, PLAY_LOSE, check_device_failed);
+        each_op_in_turn(&play, PLAY_FREE, check_freed);
+        play.rerun = true;
+        each_op_in_turn(&play, PLAY_BREAK, check_well);
+        each_op_in_turn(&play, PLAY_LOSE, check_well);
+        each_op_in_turn(&play, PLAY_LOSE_EARLY, check_well);
+    }
 }
 
 static void random_orders_with_a_failure_stay_within_the_truth(void **state)
@@ -193,6 +218,7 @@ static void random_orders_with_a_failure_stay_within_the_truth(void **state)
         play.choose = play_random;
         play.random = seed * 0x9e3779b97f4a7c15ull;
         play.rerun = seed & 1;
+        play.hybrid = seed % 3 == 0;
         play.fault = (enum play_fault)(1 + seed % 5);
         play.at = (unsigned)(seed * 7919 % 90);
         play_run(&play);
@@ -220,6 +246,7 @@ static bool fails_without(int slot, bool retry, bool resume)
     play.ask = true;
     play.shares = !retry;
     play.retry = retry;
+    play.hybrid = true;
     to_be_forgotten = slot;
     play_run(&play);
     forget_slot = -1;
@@ -299,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_lost_op_is_made_good_elsewhere_and_its_late_return_changes_nothing),
         cmocka_unit_test(a_connection_can_be_freed_under_every_op),
         cmocka_unit_test(a_resumed_handshake_fails_with_its_ops_and_no_further),
+        cmocka_unit_test(the_same_holds_for_both_halves_of_a_hybrid),
         cmocka_unit_test(random_orders_with_a_failure_stay_within_the_truth),
         cmocka_unit_test(every_forgotten_start_fails_the_handshake),
         cmocka_unit_test(decisions_may_come_late_or_twice),

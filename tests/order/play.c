@@ -175,6 +175,23 @@ static void set_limit(struct milgi_config *config, enum milgi_limit limit, uint6
     assert_int_equal(milgi_config_set_limit(config, limit, value), 0);
 }
 
+/* Of four lists: without a hybrid or with one, and of a client that offers another group first. */
+static void set_groups(const struct play *play, struct milgi_config *config, bool server)
+{
+    static const uint16_t retried[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1 };
+    static const uint16_t hybrids[] = { MILGI_GROUP_X25519MLKEM768, MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1MLKEM768 };
+    static const uint16_t all[] = { MILGI_GROUP_SECP384R1MLKEM1024, MILGI_GROUP_SECP256R1MLKEM768,
+        MILGI_GROUP_X25519MLKEM768 };
+    int rv = 0;
+    if (play->retry && play->hybrid)
+        rv = milgi_config_set_groups(config, server ? &hybrids[2] : &hybrids[1], server ? 1 : 2);
+    else if (play->retry)
+        rv = milgi_config_set_groups(config, server ? &retried[1] : retried, server ? 1 : 2);
+    else if (play->hybrid)
+        rv = milgi_config_set_groups(config, play->shares ? all : hybrids, play->shares ? 3 : 2);
+    assert_int_equal(rv, 0);
+}
+
 static struct milgi_config *config_of(const struct play *play, int role)
 {
     unsigned no_signer = MILGI__FAKE_SERVER | MILGI__FAKE_CLIENT;
@@ -183,7 +200,6 @@ static struct milgi_config *config_of(const struct play *play, int role)
     struct fake_options of_client = { .flags = play->flaw == PLAY_CLIENT_MAY_NOT_SIGN ? no_signer : 0,
         .root = play->flaw == PLAY_CLIENT_UNTRUSTED };
     struct milgi_config *config = fake_config((enum milgi_role)role, &of_server);
-    static const uint16_t few[] = { MILGI_GROUP_SECP256R1 }, both[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1 };
     set_limit(config, MILGI_LIMIT_RECORD, 256);
     set_limit(config, MILGI_LIMIT_WINDOW, 8);
     set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, 100 * (uint64_t)PLAY_TIMEOUT_NS);
@@ -197,10 +213,7 @@ static struct milgi_config *config_of(const struct play *play, int role)
         assert_int_equal(milgi_config_add_credential(config, credential), 0);
         milgi_credential_unref(credential);
     }
-    if (play->retry) {
-        bool server = role == MILGI_SERVER;
-        assert_int_equal(milgi_config_set_groups(config, server ? few : both, server ? 1 : 2), 0);
-    }
+    set_groups(play, config, role == MILGI_SERVER);
     if (play->resume && role == MILGI_SERVER)
         assert_int_equal(milgi_config_set_ticket_keys(config, play->keys), 0);
     if (play->resume && role == MILGI_CLIENT)

@@ -9,8 +9,9 @@
 #include "pair.h"
 
 #define PLAY_HANDSHAKE_OPS \
-    (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_SIGN) | \
-        MILGI_OP_BIT(MILGI_OP_VERIFY) | MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN))
+    (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_ENCAPS) | \
+        MILGI_OP_BIT(MILGI_OP_DECAPS) | MILGI_OP_BIT(MILGI_OP_SIGN) | MILGI_OP_BIT(MILGI_OP_VERIFY) | \
+        MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN))
 #define PLAY_RECORD_OPS (MILGI_OP_BIT(MILGI_OP_SEAL) | MILGI_OP_BIT(MILGI_OP_OPEN))
 #define PLAY_DATA 4096
 #define PLAY_CODE 42                /* device_code of an op that breaks */
@@ -49,6 +50,7 @@ struct play {
     bool handshake_only;
     bool keep_wire;
     bool shares;        /* the client offers three key shares */
+    bool hybrid;        /* a hybrid group is agreed on; with a retry it is what the server asks for */
     unsigned depth;     /* of the devices; 0: 256 */
     unsigned update_at; /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
     unsigned at;

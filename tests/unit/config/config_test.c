@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
+#include "crypto/kem.h"
 #include "identity.h"
 
 struct fixture {
@@ -55,8 +56,12 @@ static void defaults_are_secure(void **state)
     assert_false(c->accept_any_server);
     assert_false(c->early_server_data);
     assert_true(c->middlebox);
-    assert_int_equal(c->key_shares, 1);
-    assert_int_equal(c->groups.v[0], MILGI_GROUP_X25519);
+    assert_int_equal(c->key_shares, 0);
+    bool mlkem = milgi__kem_available();
+    assert_int_equal(c->groups.v[0], mlkem ? MILGI_GROUP_X25519MLKEM768 : MILGI_GROUP_X25519);
+    assert_int_equal(c->groups.n, mlkem ? 6 : 3);
+    for (unsigned i = 0; i < c->groups.n; i++)
+        assert_true(milgi__group_usable(c->groups.v[i]));
     assert_int_equal(c->suites.n, 3);
     for (unsigned i = 0; i < c->schemes.n; i++)
         assert_true(milgi__scheme(c->schemes.v[i])->tls13);
@@ -154,6 +159,8 @@ static void lists_are_checked_and_keep_their_order(void **state)
     const uint16_t groups[] = { MILGI_GROUP_SECP384R1, MILGI_GROUP_X25519 };
     const uint16_t twice[] = { MILGI_GROUP_X25519, MILGI_GROUP_X25519 };
     const uint16_t unknown[] = { MILGI_GROUP_X25519, 0x0019 };
+    const uint16_t kem[] = { MILGI_GROUP_MLKEM768 };
+    const uint16_t hybrid[] = { MILGI_GROUP_SECP384R1MLKEM1024 };
     const uint16_t pkcs1[] = { MILGI_SIG_RSA_PKCS1_SHA256 };
     const uint16_t schemes[] = { MILGI_SIG_ED25519, MILGI_SIG_ECDSA_SECP256R1_SHA256 };
     const uint16_t suites[] = { MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
@@ -164,10 +171,13 @@ static void lists_are_checked_and_keep_their_order(void **state)
     assert_int_equal(f->client->groups.v[0], MILGI_GROUP_SECP384R1);
     assert_int_equal(milgi_config_set_groups(f->client, twice, 2), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_groups(f->client, unknown, 2), MILGI_EUNSUPPORTED);
+    assert_int_equal(milgi_config_set_groups(f->client, kem, 1), MILGI_EUNSUPPORTED);
     assert_int_equal(milgi_config_set_groups(f->client, groups, 0), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_groups(f->client, NULL, 2), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_groups(f->client, groups, 25), MILGI_EINVAL);
     assert_int_equal(f->client->groups.v[0], MILGI_GROUP_SECP384R1); /* as before */
+    assert_int_equal(
+        milgi_config_set_groups(f->client, hybrid, 1), milgi__kem_available() ? 0 : MILGI_EUNSUPPORTED);
     assert_int_equal(milgi_config_set_signature_schemes(f->client, pkcs1, 1), MILGI_EUNSUPPORTED);
     assert_int_equal(milgi_config_set_signature_schemes(f->client, schemes, 2), 0);
     assert_int_equal(f->client->schemes.v[1], MILGI_SIG_ECDSA_SECP256R1_SHA256);
@@ -270,7 +280,9 @@ static void more_key_shares_than_groups_are_told(void **state)
     struct fixture *f = *state;
     const char *why = NULL;
 
+    const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
     assert_int_equal(milgi_config_set_trust(f->client, f->trust), 0);
+    assert_int_equal(milgi_config_set_groups(f->client, groups, 3), 0);
     assert_int_equal(milgi_config_set_key_shares(f->client, 4), 0);
     assert_int_equal(milgi_config_freeze(f->client, &why), MILGI_EINVAL);
     assert_non_null(why);

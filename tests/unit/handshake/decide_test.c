@@ -129,7 +129,7 @@ static void the_peer_is_asked_about_only_when_its_chain_was_accepted(void **stat
         loop_pump(loop);
         while (loop->server.ops_n > 0)
             loop_finish(&loop->server, 0, MILGI_OP_OK);
-        while (c->ops_n > 0 && c->ops[0].slot <= MILGI__DERIVE)
+        while (c->ops_n > 0 && c->ops[0].slot <= MILGI__CAPSULE)
             loop_finish(c, 0, MILGI_OP_OK);
     }
     assert_int_equal(c->ops_n, 2);

@@ -439,18 +439,25 @@ int fixture_teardown(void **state)
     return 0;
 }
 
+static struct milgi_config *config_of(enum milgi_role role)
+{
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+    struct milgi_config *config = milgi_config_new(role);
+    assert_non_null(config);
+    MUST(milgi_config_set_groups(config, groups, MILGI__COUNT(groups)));
+    return config;
+}
+
 struct milgi_config *client_config(void)
 {
-    struct milgi_config *config = milgi_config_new(MILGI_CLIENT);
-    assert_non_null(config);
+    struct milgi_config *config = config_of(MILGI_CLIENT);
     MUST(milgi_config_set_trust(config, fixture.trust));
     return config;
 }
 
 struct milgi_config *server_config(enum identity_key key)
 {
-    struct milgi_config *config = milgi_config_new(MILGI_SERVER);
-    assert_non_null(config);
+    struct milgi_config *config = config_of(MILGI_SERVER);
     MUST(milgi_config_add_credential(config, fixture.credential[key]));
     return config;
 }

@@ -101,7 +101,7 @@ extern struct fixture fixture;
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
-/* Not frozen yet. */
+/* Not frozen yet; their groups are not hybrids. */
 struct milgi_config *client_config(void);
 struct milgi_config *server_config(enum identity_key key);
 void freeze(struct milgi_config *config);

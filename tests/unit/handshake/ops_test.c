@@ -2,7 +2,7 @@
 /*
  * Ops that end in any order, badly, late or never.  ctest-timeout: 180
  * ctest-wrap: milgi__start_keygen milgi__start_derive milgi__start_sign milgi__start_verify milgi__start_chain
- * ctest-wrap: milgi__start_decision milgi__start_ticket milgi__settle
+ * ctest-wrap: milgi__start_decision milgi__start_ticket milgi__settle milgi__start_encaps milgi__start_decaps
  */
 #include "forget.h"
 #include "loop.h"
@@ -165,7 +165,7 @@ static void to_the_barrier(struct loop *loop)
         loop_run(s);
         while (s->ops_n > 0)
             loop_finish(s, 0, MILGI_OP_OK);
-        while (c->ops_n > 0 && c->ops[0].slot <= MILGI__DERIVE)
+        while (c->ops_n > 0 && c->ops[0].slot <= MILGI__CAPSULE)
             loop_finish(c, 0, MILGI_OP_OK);
         moved = loop_deliver(loop, c) || loop_deliver(loop, s);
     }
