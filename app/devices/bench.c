@@ -128,8 +128,10 @@ static void op_free(struct milgi_op *op)
     }
     if (op->type == MILGI_OP_VERIFY)
         milgi_chunk_unref(op->u.sign.blob.chunk);
-    if (op->type == MILGI_OP_KEYGEN || op->type == MILGI_OP_DERIVE)
+    if (op->type >= MILGI_OP_KEYGEN && op->type <= MILGI_OP_DECAPS)
         milgi_chunk_unref(op->u.kex.share.chunk);
+    if (op->type == MILGI_OP_ENCAPS)
+        milgi_chunk_unref(op->u.kex.ciphertext.chunk);
     free(op);
 }
 
@@ -278,13 +280,22 @@ static void give_share(struct bench *b, struct milgi_op *op, uint32_t len)
     op->u.kex.share = (struct milgi_slice){ chunk, milgi_chunk_data(chunk), len };
 }
 
+static uint16_t seed_len_of(uint16_t group)
+{
+    switch (group) {
+    case MILGI_GROUP_X25519: return 32;
+    case MILGI_GROUP_SECP256R1: return 40;
+    case MILGI_GROUP_SECP384R1: return 56;
+    default: return 64; /* ML-KEM's d || z */
+    }
+}
+
 static struct milgi_op *make_keygen(struct bench *b, const void *arg)
 {
     uint16_t group = *(const uint16_t *)arg;
     struct milgi_op *op = op_new(MILGI_OP_KEYGEN, group, NULL);
     give_share(b, op, MILGI_KEX_PUBLIC_MAX);
-    op->u.kex.seed_len = group == MILGI_GROUP_X25519 ? 32 : group == MILGI_GROUP_SECP256R1 ? 40
-                                                                                           : 56;
+    op->u.kex.seed_len = seed_len_of(group);
     app_random(op->u.kex.seed, op->u.kex.seed_len);
     return op;
 }
@@ -327,6 +338,52 @@ enum bench_verdict bench_test_group(struct bench *b, uint16_t group)
     v = expect(b, make_keygen, &group, MILGI_OP_OK, &pair[1]);
     if (v == BENCH_OK) {
         v = agree(b, pair);
+        op_free(pair[1]);
+    }
+    op_free(pair[0]);
+    return v;
+}
+
+/* To the key of a finished KEYGEN. */
+static struct milgi_op *make_encaps(struct bench *b, const void *arg)
+{
+    const struct milgi_op *keygen = arg;
+    struct milgi_op *op = op_new(MILGI_OP_ENCAPS, keygen->alg, NULL);
+    give_share(b, op, keygen->u.kex.pub_len);
+    memcpy(op->u.kex.share.data, keygen->u.kex.share.data, keygen->u.kex.pub_len);
+    struct milgi_chunk *chunk = chunk_new(b, MILGI_KEX_PUBLIC_MAX);
+    op->u.kex.ciphertext = (struct milgi_slice){ chunk, milgi_chunk_data(chunk), MILGI_KEX_PUBLIC_MAX };
+    op->u.kex.seed_len = 32;
+    app_random(op->u.kex.seed, op->u.kex.seed_len);
+    return op;
+}
+
+/* With the private key of the first, what the second, an ENCAPS, has made. */
+static struct milgi_op *make_decaps(struct bench *b, const void *arg)
+{
+    struct milgi_op *const *pair = arg;
+    struct milgi_op *op = op_new(MILGI_OP_DECAPS, pair[0]->alg, NULL);
+    give_share(b, op, pair[1]->u.kex.pub_len);
+    memcpy(op->u.kex.share.data, pair[1]->u.kex.ciphertext.data, pair[1]->u.kex.pub_len);
+    op->u.kex.secret_len = pair[0]->u.kex.secret_len;
+    memcpy(op->u.kex.secret, pair[0]->u.kex.secret, sizeof op->u.kex.secret);
+    return op;
+}
+
+enum bench_verdict bench_test_kem(struct bench *b, uint16_t group)
+{
+    struct milgi_op *pair[2], *decaps;
+    enum bench_verdict v = expect(b, make_keygen, &group, MILGI_OP_OK, &pair[0]);
+    if (v != BENCH_OK)
+        return v;
+    v = expect(b, make_encaps, pair[0], MILGI_OP_OK, &pair[1]);
+    if (v == BENCH_OK) {
+        v = expect(b, make_decaps, pair, MILGI_OP_OK, &decaps);
+        if (v == BENCH_OK) {
+            if (!decaps->u.kex.shared_len || memcmp(decaps->u.kex.shared, pair[1]->u.kex.shared, 32) != 0)
+                v = BENCH_WRONG;
+            op_free(decaps);
+        }
         op_free(pair[1]);
     }
     op_free(pair[0]);

@@ -38,6 +38,8 @@ void bench_close(struct bench *b);
 enum bench_verdict bench_test_aead(struct bench *b, uint16_t suite);
 /* Two sides agree on a secret. */
 enum bench_verdict bench_test_group(struct bench *b, uint16_t group);
+/* The same of a group of ML-KEM. */
+enum bench_verdict bench_test_kem(struct bench *b, uint16_t group);
 /* Signs and verifies, and sees that a forged signature is rejected. */
 enum bench_verdict bench_test_sign(struct bench *b);
 

@@ -84,6 +84,16 @@ struct verdicts {
     enum bench_verdict aead, sign; /* of what is measured */
 };
 
+/* Whether the libcrypto has it: else no device is asked. */
+static bool has_mlkem(void)
+{
+    static const uint16_t hybrid = MILGI_GROUP_X25519MLKEM768;
+    struct milgi_config *config = milgi_config_new(MILGI_CLIENT);
+    bool has = config && milgi_config_set_groups(config, &hybrid, 1) == 0;
+    milgi_config_unref(config);
+    return has;
+}
+
 static struct verdicts show_tests(struct bench *b)
 {
     static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
@@ -99,6 +109,8 @@ static struct verdicts show_tests(struct bench *b)
     printf("\n                ");
     for (int i = 0; i < 3; i++)
         v.right &= show_verdict(i ? ", " : "", milgi_group_name(groups[i]), bench_test_group(b, groups[i]));
+    if (has_mlkem())
+        v.right &= show_verdict(", ", "ML-KEM-768", bench_test_kem(b, MILGI_GROUP_MLKEM768));
     v.sign = bench_test_sign(b);
     v.right &= show_verdict(", ", "signatures", v.sign);
     printf("\n");

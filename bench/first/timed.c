@@ -54,14 +54,14 @@ static void whole_handshake(struct pair *pair, struct used *used)
     pair_free(pair, MEASURE_TIME, used);
 }
 
-static struct handshakes *handshakes_new(enum bench_key key)
+static struct handshakes *handshakes_new(enum bench_key key, enum shake shake)
 {
     struct handshakes *h = calloc(1, sizeof *h);
 
     if (!h)
         bench_die("out of memory");
     h->cert = bench_cert_make(key);
-    const struct setup setup = { .cert = &h->cert, .suite = 0x1301 };
+    const struct setup setup = { .cert = &h->cert, .suite = 0x1301, .shake = shake };
     for (int i = 0; i < 2; i++) {
         struct used unused = { { 0 }, { 0 } };
         pair_init(&h->pair[i], pairing[i], pairing[i]->world_new(&setup));
@@ -70,23 +70,31 @@ static struct handshakes *handshakes_new(enum bench_key key)
     return h;
 }
 
+static void handshake_case(struct timed *timed, const char *row, enum bench_key key, enum shake shake)
+{
+    *timed = (struct timed){ .test = "handshake", .row = row, .burst = 1, .n = 2 };
+    score_init(timed, 0, subject_milgi.name);
+    score_init(timed, 1, subject_openssl.name);
+    timed->state = handshakes_new(key, shake);
+}
+
+/* Of what is hybrid there are rows where both libraries have ML-KEM. */
 unsigned handshake_cases(struct timed *cases)
 {
     static const char *const rows[BENCH_KEYS] = { "ECDSA P-256", "RSA 2048" };
+    unsigned n = 0;
 
-    for (int key = 0; key < BENCH_KEYS; key++) {
-        cases[key] = (struct timed){ .test = "handshake", .row = rows[key], .burst = 1, .n = 2 };
-        score_init(&cases[key], 0, subject_milgi.name);
-        score_init(&cases[key], 1, subject_openssl.name);
-        cases[key].state = handshakes_new((enum bench_key)key);
-    }
+    for (int key = 0; key < BENCH_KEYS; key++)
+        handshake_case(&cases[n++], rows[key], (enum bench_key)key, SHAKE_13);
     for (int key = 0; key < BENCH_KEYS; key++) {
         cases[key].primitives[FLOOR_KEYGEN] = 1;
         cases[key].primitives[FLOOR_DERIVE] = 1;
         cases[key].primitives[key == BENCH_ECDSA_P256 ? FLOOR_ECDSA_SIGN : FLOOR_RSA_SIGN] = 1;
     }
     cases[BENCH_ECDSA_P256].target = (struct target){ "of the server", 1.5, true, 1 };
-    return BENCH_KEYS;
+    if (subject_milgi.shakes(SHAKE_13_HYBRID) && subject_openssl.shakes(SHAKE_13_HYBRID))
+        handshake_case(&cases[n++], "ECDSA P-256, X25519MLKEM768", BENCH_ECDSA_P256, SHAKE_13_HYBRID);
+    return n;
 }
 
 void handshake_round(struct timed *timed, unsigned subject, uint64_t slice_ns)

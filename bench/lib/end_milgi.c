@@ -146,7 +146,7 @@ static void resume(struct world *world, struct milgi_config *c, enum side side)
 
 static struct milgi_config *config(struct world *world, const struct setup *setup, enum side side)
 {
-    static const uint16_t group = MILGI_GROUP_X25519;
+    const uint16_t group = setup->shake == SHAKE_13_HYBRID ? MILGI_GROUP_X25519MLKEM768 : MILGI_GROUP_X25519;
     struct milgi_config *c = milgi_config_new(side == SERVER ? MILGI_SERVER : MILGI_CLIENT);
     struct milgi_credential *credential;
     const char *why = "";
@@ -318,7 +318,12 @@ static void settle(struct world *world, enum side side)
 
 static bool shakes(enum shake shake)
 {
-    return shake == SHAKE_13 || shake == SHAKE_13_BARE || shake == SHAKE_13_RESUMED;
+    const uint16_t hybrid = MILGI_GROUP_X25519MLKEM768;
+    struct milgi_config *c = shake == SHAKE_13_HYBRID ? milgi_config_new(MILGI_CLIENT) : NULL;
+    bool known = c && milgi_config_set_groups(c, &hybrid, 1) == 0;
+
+    milgi_config_unref(c);
+    return known || shake == SHAKE_13 || shake == SHAKE_13_BARE || shake == SHAKE_13_RESUMED;
 }
 
 const struct subject subject_milgi = {

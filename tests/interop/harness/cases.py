@@ -14,7 +14,7 @@ from .names import SUITES
 from .servers import SERVERS
 from .trial import DEVICES
 
-GROUPS = ("x25519", "p256", "p384", "hrr")
+GROUPS = ("x25519", "p256", "p384", "hrr", "hybrid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Case:
         return (set(kind.needs) <= peer.can
                 and (self.cert == kind.cert if kind.cert else self.cert in peer.certs)
                 and not (kind.plain_group and self.group == "hrr")
+                and not (self.group == "hybrid" and not peer.has_hybrid())
                 and self.kind not in peer.cannot)
 
 

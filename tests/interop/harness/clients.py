@@ -11,7 +11,9 @@ ends:  half          end of stdin becomes close_notify, the process ends when th
        server        only the server's close ends it
 """
 
+import functools
 import os
+import re
 import subprocess
 
 from .names import SUITES, same_group
@@ -19,8 +21,19 @@ from .proc import Failure
 
 HOST = "milgi.test"
 ALL_CERTS = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss", "ed25519")
-OPENSSL_GROUPS = {"x25519": "X25519", "p256": "P-256", "p384": "P-384"}
+OPENSSL_GROUPS = {"x25519": "X25519", "p256": "P-256", "p384": "P-384", "hybrid": "X25519MLKEM768"}
 STDIO = {"bulk", "alpn", "client-cert", "suite", "group"}
+
+
+@functools.lru_cache(maxsize=None)
+def version_of(*argv):
+    """The first number with dots in what a command says; () if it cannot be run."""
+    try:
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=30).stdout
+    except OSError:
+        return ()
+    found = re.search(r"\d+(\.\d+)+", said)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 class Client:
@@ -35,7 +48,8 @@ class Client:
     program = ""          # what must be installed
     hrr_groups = ["x25519", "p384"]      # offered so that a share of the second is not sent at first
     cannot = ()           # kinds that it cannot play, though it can do what they need
-    groups_told = ("x25519", "p256", "p384", "hrr")     # what "group" of can covers
+    groups_told = ("x25519", "p256", "p384", "hrr", "hybrid")     # what "group" of can covers
+    hybrid_since = None   # its command that tells a version, and the first with X25519MLKEM768
     silent = ()           # alerts that it does not name
     keyupdate_commands = ()
     keyupdate_sign = ""   # what it says after sending KeyUpdate
@@ -46,6 +60,9 @@ class Client:
 
     def available(self):
         return any(os.access(os.path.join(d, self.program), os.X_OK) for d in os.environ["PATH"].split(":"))
+
+    def has_hybrid(self):
+        return bool(self.hybrid_since) and version_of(*self.hybrid_since[0]) >= self.hybrid_since[1]
 
     def prepare(self, cache):
         """Builds what the peer needs, once for all cases."""
@@ -90,9 +107,14 @@ class Curl(Client):
     can = {"bulk", "client-cert", "suite", "group"}
 
 
+OPENSSL_HYBRID = (("openssl", "version"), (3, 5))
+GO_HYBRID = (("go", "version"), (1, 24))
+
+
 class SClient(Client):
     name = "s_client"
     program = "openssl"
+    hybrid_since = OPENSSL_HYBRID
     can = STDIO | {"keyupdate"}
     ends = "quit"
 
@@ -201,6 +223,7 @@ class Python(Client):
 
 class Go(Client):
     name = program = "go"
+    hybrid_since = GO_HYBRID
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
     can = STDIO - {"suite"} | {"half-client", "half-server"}
     window = None
@@ -288,6 +311,7 @@ class Node(Client):
 
 class Chromium(Client):
     name = program = "chromium"
+    hybrid_since = (("chromium", "--version"), (131,))
     certs = ("p256", "p384", "rsa2048", "rsa3072")
     client_certs = ()
     can = set()

@@ -14,13 +14,14 @@ SUITES = {
 }
 
 # as milgi calls them, after IANA's registry
-GROUPS = {"x25519": "x25519", "p256": "secp256r1", "p384": "secp384r1"}
+GROUPS = {"x25519": "x25519", "p256": "secp256r1", "p384": "secp384r1", "hybrid": "X25519MLKEM768"}
 
 # spellings of a group in reports, compared without case and punctuation
 GROUP_ALIASES = {
     "x25519": {"x25519"},
     "p256": {"p256", "secp256r1", "prime256v1", "curvep256"},
     "p384": {"p384", "secp384r1", "curvep384"},
+    "hybrid": {"x25519mlkem768"},
 }
 
 # alert: how peers tell that they received it

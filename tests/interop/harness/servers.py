@@ -38,6 +38,8 @@ class Server:
     cannot = ()           # kinds that it cannot play, though it can do what they need
 
     available = clients.Client.available
+    has_hybrid = clients.Client.has_hybrid
+    hybrid_since = None
 
     def prepare(self, cache):
         """Builds what the peer needs, once for all cases."""
@@ -52,6 +54,7 @@ class Server:
 class SServer(Server):
     name = "s_server"
     program = "openssl"
+    hybrid_since = clients.OPENSSL_HYBRID
     can = STDIO | {"keyupdate", "tls12"}
     pump = True
     keyupdate_commands = (b"k\n", b"K\n")
@@ -130,6 +133,7 @@ EITHER = {"auth-missing": r"bad.?certificate|certificate.?required"}
 
 class GoServer(Server):
     name = program = "go"
+    hybrid_since = clients.GO_HYBRID
     says = EITHER
     certs = Go.certs
     can = STDIO - {"suite"} | {"half-client", "half-server", "tls12"}
