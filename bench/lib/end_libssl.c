@@ -329,6 +329,8 @@ static size_t received(const struct end *end)
 
 static void end_free(struct end *end)
 {
+    if (end->resumes) /* a session whose connection was cut is not used again */
+        SSL_set_shutdown(end->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(end->ssl);
     free(end);
 }
