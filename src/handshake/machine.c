@@ -216,8 +216,9 @@ static void refuse_length(struct milgi__hs *hs, const struct milgi__row *row)
 /* Whether all that the row needs came back well; the first in slot order that did not is why it fails. */
 static bool judge(struct milgi__hs *hs, const struct milgi__row *row)
 {
-    for (unsigned slot = 0; slot < MILGI__SLOTS; slot++) {
-        if ((row->needs & MILGI__ON(slot)) == 0 || !hs->outcome[slot])
+    for (uint32_t left = row->needs; left != 0; left &= left - 1) {
+        unsigned slot = (unsigned)__builtin_ctz(left);
+        if (!hs->outcome[slot])
             continue;
         milgi__hs_refuse(hs, hs->outcome[slot]);
         return false;

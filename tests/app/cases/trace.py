@@ -47,7 +47,7 @@ def test_a_connection_is_told_from_its_beginning_to_its_end(world):
     check(times == sorted(times), "the times go backwards")
     check(story[-1]["name"] == "tls:freed", story[-1])
     steps = [line["data"]["step"] for line in of(story, "step")]
-    check(steps[0] == "recv_hello" and steps[-1] == "open", steps)
+    check(steps[0] == "look_hello" and steps[-1] == "open", steps)
     check([line["data"]["epoch"] for line in of(story, "key") if line["data"]["direction"] == "read"] == [2, 3], story)
     signed = [line["data"] for line in of(story, "op_end") if line["data"]["op"] == "SIGN"]
     check(len(signed) == 1 and signed[0]["status"] == "OK" and signed[0]["took_us"] > 0, signed)
