@@ -22,7 +22,8 @@ enum kind {
     AUTH,
     RECORDS,
     INTRODUCE,
-    FORMAT
+    FORMAT,
+    VERSION /* uint16_t */
 };
 
 #define MEMORY_LEAST (UINT64_C(64) << 20)
@@ -57,6 +58,8 @@ static const struct row {
         "accept any server, whatever --ca says: no protection against anybody in between" },
     { "name", TEXT, CONNECT, AT(name), "NAME", "the name to ask for and to check; default: HOST" },
     { "alpn", COMMAS, PROXY | CONNECT, AT(alpn), "A,B", "application protocols, the best first" },
+    { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.3 (the default), or 1.2" },
+    { "tls-max", VERSION, PROXY | CONNECT, AT(tls_max), "V", "the highest version: 1.3 (the default), or 1.2" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
     { "groups", COMMAS, PROXY | CONNECT, AT(group_names), "A,B", "key exchange groups, the best first" },
     { "device", TEXT, PROXY | CONNECT, AT(device), "SPEC",
@@ -229,6 +232,11 @@ static bool store(const struct row *row, struct app_options *options, char *text
             return false;
         options->log_text = which == 2;
         return true;
+    case VERSION:
+        if (!word(row, text, "1.2", "1.3", &which))
+            return false;
+        *(uint16_t *)field = which == 1 ? MILGI_TLS_1_2 : MILGI_TLS_1_3;
+        return true;
     }
     return false;
 }
@@ -316,6 +324,8 @@ static bool check(enum app_command command, struct app_options *o)
         fault = connect_fault(o);
     if (!fault && o->certs.n != o->keys.n)
         fault = "every --cert needs its --key";
+    if (!fault && o->tls_min > o->tls_max)
+        fault = "--tls-min is more than --tls-max";
     if (!fault)
         fault = alpn_fault(&o->alpn);
     if (fault) {
@@ -388,6 +398,8 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
         .handshake_ms = 30000,
         .idle_ms = 300000,
         .request_ms = 30000,
+        .tls_min = MILGI_TLS_1_3,
+        .tls_max = MILGI_TLS_1_3,
     };
     for (size_t i = 0; i < ROWS; i++) {
         if (!(rows[i].commands & 1u << command))

@@ -9,7 +9,8 @@ struct facts facts_of(const struct milgi_conn *conn)
     struct milgi_conn_info info;
     milgi_conn_info(conn, &info);
     return (struct facts){
-        .protocol = info.version == 0x0304 ? "TLSv1.3" : NULL,
+        .protocol = info.version == MILGI_TLS_1_3 ? "TLSv1.3" : info.version == MILGI_TLS_1_2 ? "TLSv1.2"
+                                                                                              : NULL,
         .suite = milgi_suite_name(info.suite),
         .group = milgi_group_name(info.group),
         .scheme = milgi_scheme_name(info.signature_scheme),

@@ -36,6 +36,7 @@ struct app_options {
     struct app_list certs, keys; /* in pairs */
     struct app_list alpn, suite_names, group_names;
     uint16_t suites[16], groups[16];
+    uint16_t tls_min, tls_max;
     const char *ca, *client_ca, *name, *device, *keylog;
     enum milgi_client_auth client_auth;
     enum app_records records;

@@ -167,7 +167,9 @@ static bool set_identity(struct app_material *material, const struct app_options
 static bool set_policy(struct milgi_config *config, const struct app_options *o, uint64_t handshake_ms)
 {
     int rv = 0;
-    if (o->alpn.n)
+    if (o->tls_min)
+        rv = milgi_config_set_versions(config, o->tls_min, o->tls_max);
+    if (!rv && o->alpn.n)
         rv = milgi_config_set_alpn(config, o->alpn.items, o->alpn.n);
     if (!rv && o->suite_names.n)
         rv = milgi_config_set_suites(config, o->suites, o->suite_names.n);

@@ -223,6 +223,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_dangerously_accept_any_server(struct
 /* each 1..255 bytes */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_alpn(
     struct milgi_config *config, const char *const *protocols, size_t n);
+/* of all versions, in one list */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_suites(struct milgi_config *config, const uint16_t *suites, size_t n);
 /*
  * Groups that may be agreed on, the most wanted one first. By default X25519MLKEM768, x25519, SecP256r1MLKEM768,
@@ -237,8 +238,27 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_groups(struct milgi_config *conf
  * common.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_key_shares(struct milgi_config *config, size_t n);
+/* Of signatures in the handshake; those that TLS 1.3 does not have (rsa_pkcs1) are used in TLS 1.2 alone. */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_signature_schemes(
     struct milgi_config *config, const uint16_t *schemes, size_t n);
+/*
+ * Which versions of TLS are spoken, from |min| to |max|. One that the suites or the schemes have nothing for is not
+ * spoken either. By default TLS 1.3 alone. A client that offers both and is answered with TLS 1.2 makes sure that
+ * nobody in between has made it so (RFC 8446 4.1.3), and a server lets it.
+ */
+#define MILGI_TLS_1_2 0x0303
+#define MILGI_TLS_1_3 0x0304
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_versions(struct milgi_config *config, uint16_t min, uint16_t max);
+/*
+ * TLS 1.2: whether a peer must have the extended master secret (RFC 7627), which all do that have been kept up since
+ * 2015. It is required by default. A connection without it has no exporters and no session.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_extended_master_secret(struct milgi_config *config, bool required);
+/*
+ * Client: says that a higher version than |max| has been tried before and failed, so that a server that speaks it
+ * refuses (RFC 7507). Off by default, since nobody needs to try lower versions.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_fallback(struct milgi_config *config, bool on);
 /* MILGI_DECIDE_* */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_ask(struct milgi_config *config, unsigned decisions);
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_keylog(struct milgi_config *config, milgi_keylog_cb cb, void *ctx);

@@ -62,6 +62,15 @@ enum milgi_op_class {
 #define MILGI_SUITE_AES_128_GCM_SHA256 0x1301
 #define MILGI_SUITE_AES_256_GCM_SHA384 0x1302
 #define MILGI_SUITE_CHACHA20_POLY1305_SHA256 0x1303
+/*
+ * Of TLS 1.2 (RFC 5289, RFC 7905). Ops and keys never have these: they name an AEAD by the suite of TLS 1.3 with it.
+ */
+#define MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256 0xc02b
+#define MILGI_SUITE_ECDHE_ECDSA_AES_256_GCM_SHA384 0xc02c
+#define MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256 0xc02f
+#define MILGI_SUITE_ECDHE_RSA_AES_256_GCM_SHA384 0xc030
+#define MILGI_SUITE_ECDHE_RSA_CHACHA20_POLY1305_SHA256 0xcca8
+#define MILGI_SUITE_ECDHE_ECDSA_CHACHA20_POLY1305_SHA256 0xcca9
 
 #define MILGI_GROUP_SECP256R1 0x0017
 #define MILGI_GROUP_SECP384R1 0x0018
@@ -131,6 +140,7 @@ struct milgi_key {
 #define MILGI_KEX_PUBLIC_MAX 1665 /* both halves of a hybrid of P-384 and ML-KEM-1024 */
 #define MILGI_KEX_SECRET_MAX 96
 #define MILGI_SIGN_INPUT_MAX 272
+#define MILGI_SIGN_INPUT_IN_BLOB 0xffff
 #define MILGI_SIGNATURE_MAX 512 /* RSA-4096 */
 
 /*
@@ -207,15 +217,18 @@ struct milgi_op_kex {
 /*
  * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER).
  * VERIFY: the signature (in |blob| behind the key, sig_len bytes) over |input| by the public key that blob's first
- *         spki_len bytes hold (DER SubjectPublicKeyInfo). REJECTED: it does not verify, or the key does not fit the
- *         scheme.
+ *         spki_len bytes hold (DER SubjectPublicKeyInfo). REJECTED: it does not verify, or the key is of another type
+ *         than the scheme; the schemes of ECDSA differ in their hash alone, as in TLS 1.2: any goes with each curve.
+ *
+ * With |input_len| MILGI_SIGN_INPUT_IN_BLOB the input is longer than there is room for (a CertificateVerify of TLS 1.2
+ * is over all messages): it is what |blob| holds, of a VERIFY behind key and signature.
  */
 struct milgi_op_sign {
     uint16_t input_len, sig_len;
     uint32_t spki_len;
     uint8_t input[MILGI_SIGN_INPUT_MAX];
     uint8_t sig[MILGI_SIGNATURE_MAX]; /* SIGN's result */
-    struct milgi_slice blob;          /* VERIFY's key and signature: a reference */
+    struct milgi_slice blob;          /* VERIFY's key and signature; input that is long: a reference */
 };
 
 /*

@@ -66,6 +66,7 @@ const char *milgi_alert_name(int alert)
     case MILGI_ALERT_INTERNAL_ERROR: return "internal_error";
     case MILGI_ALERT_INAPPROPRIATE_FALLBACK: return "inappropriate_fallback";
     case MILGI_ALERT_USER_CANCELED: return "user_canceled";
+    case MILGI_ALERT_NO_RENEGOTIATION: return "no_renegotiation";
     case MILGI_ALERT_MISSING_EXTENSION: return "missing_extension";
     case MILGI_ALERT_UNSUPPORTED_EXTENSION: return "unsupported_extension";
     case MILGI_ALERT_UNRECOGNIZED_NAME: return "unrecognized_name";

@@ -10,15 +10,19 @@
 #include "op/op.h"
 
 /*
- * The first scheme of |peer| (the peer's order) that the credential's key can sign with in TLS 1.3 and that |own|
- * allows; 0: none.
+ * The first scheme of |peer| (the peer's order) that the credential's key can sign with and that |own| allows, which
+ * are those of a version; 0: none.
  */
 uint16_t milgi__credential_scheme(
     const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n);
-/* True if TLS 1.3 lets this key type sign with the scheme (RFC 8446 4.2.3: curve and hash go together). */
-bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type);
-/* The schemes that a key signs with in TLS 1.3; returns how many. */
-unsigned milgi__key_schemes(const uint8_t *spki, size_t spki_len, enum milgi__key_type type, uint16_t out[4]);
+/*
+ * True if the version, which is TLS 1.3 or 1.2, lets this key type sign with the scheme. RFC 8446 4.2.3: curve and hash
+ * go together in TLS 1.3; in TLS 1.2 they do not.
+ */
+bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type, bool tls13);
+/* The schemes that a key signs with, those of TLS 1.3 first; returns how many. */
+unsigned milgi__key_schemes(
+    const uint8_t *spki, size_t spki_len, enum milgi__key_type type, uint16_t out[MILGI__KEY_SCHEMES_MAX]);
 /* "ECDSA P-256", "RSA 2048" ... into |out|. */
 void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, size_t cap);
 

@@ -4,11 +4,20 @@
 
 #include "cert/cert.h"
 
-bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type)
+static bool is_ec(enum milgi__key_type type)
+{
+    return type == MILGI__KEY_P256 || type == MILGI__KEY_P384 || type == MILGI__KEY_P521;
+}
+
+bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type, bool tls13)
 {
     const struct milgi__scheme *found = milgi__scheme(scheme);
 
-    return found && found->tls13 && type != MILGI__KEY_NONE && found->key == type;
+    if (!found || type == MILGI__KEY_NONE || (tls13 && !found->tls13))
+        return false;
+    /*= RFC8446 4.2.3: "ECDSA signature schemes align with TLS 1.2's ECDSA hash/signature pairs.  However, the old
+     *= semantics did not constrain the signing curve." */
+    return found->key == type || (!tls13 && is_ec(found->key) && is_ec(type));
 }
 
 static bool has(const uint16_t *list, size_t n, uint16_t v)
@@ -20,16 +29,18 @@ static bool has(const uint16_t *list, size_t n, uint16_t v)
     return false;
 }
 
-unsigned milgi__key_schemes(const uint8_t *spki, size_t spki_len, enum milgi__key_type type, uint16_t out[4])
+unsigned milgi__key_schemes(
+    const uint8_t *spki, size_t spki_len, enum milgi__key_type type, uint16_t out[MILGI__KEY_SCHEMES_MAX])
 {
     static const uint16_t all[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
         MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
         MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI_SIG_RSA_PSS_PSS_SHA256,
-        MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512 };
+        MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512, MILGI_SIG_RSA_PKCS1_SHA256,
+        MILGI_SIG_RSA_PKCS1_SHA384, MILGI_SIG_RSA_PKCS1_SHA512 };
     unsigned n = 0;
 
-    for (size_t i = 0; i < MILGI__COUNT(all) && n < 4; i++) {
-        if (milgi__scheme_fits(all[i], type) && milgi__key_fits(spki, spki_len, all[i]))
+    for (size_t i = 0; i < MILGI__COUNT(all) && n < MILGI__KEY_SCHEMES_MAX; i++) {
+        if (milgi__scheme(all[i])->key == type && milgi__key_fits(spki, spki_len, all[i]))
             out[n++] = all[i];
     }
     return n;

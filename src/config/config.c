@@ -10,6 +10,12 @@ static const uint16_t default_suites[] = {
     MILGI_SUITE_AES_128_GCM_SHA256,
     MILGI_SUITE_AES_256_GCM_SHA384,
     MILGI_SUITE_CHACHA20_POLY1305_SHA256,
+    MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256,
+    MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256,
+    MILGI_SUITE_ECDHE_ECDSA_AES_256_GCM_SHA384,
+    MILGI_SUITE_ECDHE_RSA_AES_256_GCM_SHA384,
+    MILGI_SUITE_ECDHE_ECDSA_CHACHA20_POLY1305_SHA256,
+    MILGI_SUITE_ECDHE_RSA_CHACHA20_POLY1305_SHA256,
 };
 
 /* Those that there are; each hybrid before its half. */
@@ -33,9 +39,12 @@ static const uint16_t default_schemes[] = {
     MILGI_SIG_RSA_PSS_PSS_SHA512,
     MILGI_SIG_RSA_PSS_RSAE_SHA384,
     MILGI_SIG_RSA_PSS_RSAE_SHA512,
+    MILGI_SIG_RSA_PKCS1_SHA256,
+    MILGI_SIG_RSA_PKCS1_SHA384,
+    MILGI_SIG_RSA_PKCS1_SHA512,
 };
 
-/* Only for signatures in certificates. */
+/* In TLS 1.3 only for signatures in certificates. */
 static const uint16_t certificate_schemes[] = {
     MILGI_SIG_RSA_PKCS1_SHA256,
     MILGI_SIG_RSA_PKCS1_SHA384,
@@ -90,6 +99,7 @@ struct milgi_config *milgi_config_new(enum milgi_role role)
     config->role = role;
     config->middlebox = true;
     config->tickets = role == MILGI_SERVER ? 2 : 0;
+    config->version_min = config->version_max = MILGI_TLS_1_3;
     fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
     fill_groups(&config->groups);
     fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
@@ -237,9 +247,37 @@ static bool known_group(uint16_t value)
 
 static bool known_scheme(uint16_t value)
 {
-    const struct milgi__scheme *scheme = milgi__scheme(value);
+    return milgi__scheme(value) != NULL;
+}
 
-    return scheme && scheme->tls13;
+static bool known_version(uint16_t value)
+{
+    return value == MILGI_TLS_1_2 || value == MILGI_TLS_1_3;
+}
+
+int milgi_config_set_versions(struct milgi_config *config, uint16_t min, uint16_t max)
+{
+    if (config->frozen || !known_version(min) || !known_version(max) || min > max)
+        return MILGI_EINVAL;
+    config->version_min = min;
+    config->version_max = max;
+    return 0;
+}
+
+int milgi_config_set_extended_master_secret(struct milgi_config *config, bool required)
+{
+    if (config->frozen)
+        return MILGI_EINVAL;
+    config->plain_master = !required;
+    return 0;
+}
+
+int milgi_config_set_fallback(struct milgi_config *config, bool on)
+{
+    if (config->frozen || config->role != MILGI_CLIENT)
+        return MILGI_EINVAL;
+    config->fallback = on;
+    return 0;
 }
 
 int milgi_config_set_suites(struct milgi_config *config, const uint16_t *suites, size_t n)
@@ -357,13 +395,44 @@ static int check_client(struct milgi_config *config, const char **why)
 static int check_credentials(const struct milgi_config *config, const char **why)
 {
     for (size_t i = 0; i < config->credentials_n; i++) {
-        const struct milgi__u16_list *own = &config->schemes;
+        const struct milgi__u16_list *own = config->version_min < MILGI_TLS_1_3 ? &config->schemes12 : &config->schemes;
         if (milgi__credential_scheme(config->credentials[i], own->v, own->n, own->v, own->n) == 0) {
             *why = "a credential's key fits none of the signature schemes";
             return MILGI_EINVAL;
         }
     }
     return 0;
+}
+
+/* Whether the lists have something for the version: suites, and (TLS 1.3) schemes. */
+static bool can_speak(const struct milgi_config *config, uint16_t version)
+{
+    bool suite = false, tls13 = version == MILGI_TLS_1_3;
+
+    for (unsigned i = 0; i < config->suites.n; i++)
+        suite = suite || milgi__suite(config->suites.v[i])->tls13 == tls13;
+    return suite && (!tls13 || config->schemes.n != 0);
+}
+
+/* What each version signs with; which versions are left. */
+static int settle_versions(struct milgi_config *config, const char **why)
+{
+    struct milgi__u16_list *all = &config->schemes12, *tls13 = &config->schemes;
+
+    *all = *tls13;
+    tls13->n = 0;
+    for (unsigned i = 0; i < all->n; i++) {
+        if (milgi__scheme(all->v[i])->tls13)
+            tls13->v[tls13->n++] = all->v[i];
+    }
+    if (config->version_max == MILGI_TLS_1_3 && !can_speak(config, MILGI_TLS_1_3))
+        config->version_max = MILGI_TLS_1_2;
+    if (config->version_min == MILGI_TLS_1_2 && !can_speak(config, MILGI_TLS_1_2))
+        config->version_min = MILGI_TLS_1_3;
+    if (config->version_min <= config->version_max)
+        return 0;
+    *why = "no version of TLS has a suite and a signature scheme";
+    return MILGI_EINVAL;
 }
 
 int milgi_config_freeze(struct milgi_config *config, const char **why)
@@ -378,7 +447,9 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
         *why = "it is frozen already";
         return MILGI_EINVAL;
     }
-    error = check_credentials(config, why);
+    error = settle_versions(config, why);
+    if (error == 0)
+        error = check_credentials(config, why);
     if (error == 0)
         error = config->role == MILGI_SERVER ? check_server(config, why) : check_client(config, why);
     if (error == 0) {
@@ -388,9 +459,9 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
     }
     if (error != 0)
         return error;
-    config->cert_schemes = config->schemes;
+    config->cert_schemes = config->version_min < MILGI_TLS_1_3 ? config->schemes12 : config->schemes;
     for (size_t i = 0; i < MILGI__COUNT(certificate_schemes); i++) {
-        if (config->cert_schemes.n < MILGI__LIST_MAX)
+        if (config->cert_schemes.n < MILGI__LIST_MAX && !milgi__list_has(&config->cert_schemes, certificate_schemes[i]))
             config->cert_schemes.v[config->cert_schemes.n++] = certificate_schemes[i];
     }
     error = milgi__config_policy(config);

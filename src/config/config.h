@@ -22,6 +22,9 @@ struct milgi_config {
     enum milgi_role role;
     bool frozen;
     bool looks; /* server: something is to be done about a ClientHello before it is answered */
+    uint16_t version_min, version_max;
+    bool plain_master; /* TLS 1.2 without the extended master secret will do */
+    bool fallback;     /* client: says that it has tried a higher version before */
     bool accept_any_server, early_server_data, middlebox, client_auth_set;
     enum milgi_client_auth client_auth;
     struct milgi_credential **credentials;
@@ -30,8 +33,10 @@ struct milgi_config {
     struct milgi_trust *trust;
     uint8_t *alpn; /* ProtocolNameList: each with its length byte before it */
     size_t alpn_len;
-    struct milgi__u16_list suites, groups, schemes; /* schemes: of CertificateVerify */
-    /* schemes plus those only for certificates; filled in by freeze */
+    struct milgi__u16_list suites, groups;
+    /* Of signatures in the handshake: schemes in TLS 1.3, schemes12 in TLS 1.2, which freeze makes of one list. */
+    struct milgi__u16_list schemes, schemes12;
+    /* all of them plus those only for certificates; filled in by freeze */
     struct milgi__u16_list cert_schemes;
     size_t key_shares;                         /* 0: of the first group, and of its half if it is a hybrid */
     struct milgi_ticket_keys *ticket_keys;     /* server; NULL: no tickets */

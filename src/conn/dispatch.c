@@ -55,14 +55,22 @@ static void take_ccs(struct milgi_conn *c, const struct milgi__message *m)
 {
     uint8_t byte = 0;
     bool ok = !m->protected && m->len == 1 && peek(m, &byte, 1) == 1 && byte == 1 && !mid_message(c);
-    const struct milgi__hs *hs = milgi__conn_hs(c);
-    if (!ok || !hs || !milgi__hs_takes_ccs(hs))
+    struct milgi__hs *hs = milgi__conn_hs(c);
+    enum milgi__hs_ccs ccs = ok && hs ? milgi__hs_take_ccs(hs) : MILGI__CCS_REFUSED;
+    if (ccs == MILGI__CCS_REFUSED)
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "change_cipher_spec is not allowed here");
-    else
+    else if (ccs == MILGI__CCS_DROPPED)
         control_flood(c);
 }
 
-static void peer_alert(struct milgi_conn *c, int alert)
+/* Whether an alert of the level "warning" means no end: in no version that is known to have no such levels. */
+static bool warnings_count(const struct milgi_conn *c)
+{
+    const struct milgi__hs *hs = milgi__conn_hs(c);
+    return c->outcome ? milgi__conn_version(c)->warnings : hs && milgi__hs_warnings(hs);
+}
+
+static void peer_alert(struct milgi_conn *c, int alert, bool warning)
 {
     bool established = c->phase == MILGI__ESTABLISHED;
     if (milgi__traced(milgi__conn_tracer(c)))
@@ -74,7 +82,7 @@ static void peer_alert(struct milgi_conn *c, int alert)
     if (alert == MILGI_ALERT_CLOSE_NOTIFY && established) {
         c->in = c->in == MILGI__IN_ENDED ? MILGI__IN_OVER : MILGI__IN_CLOSED;
         milgi__transport_drop_input(c->transport);
-    } else if (alert != MILGI_ALERT_USER_CANCELED) {
+    } else if (alert != MILGI_ALERT_USER_CANCELED && !warning) {
         /*= RFC8446 6.2: "Upon transmission or receipt of a fatal alert message, both parties MUST immediately close the
            connection." */
         milgi__conn_fail(c, MILGI_EALERT, alert,
@@ -94,9 +102,12 @@ static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "an alert inside a handshake message");
         return;
     }
-    if (alert[1] == MILGI_ALERT_USER_CANCELED && control_flood(c))
+    /*= RFC5246 7.2: "If an alert with a level of warning is sent and received, generally the connection can continue
+     *= normally." */
+    bool warning = alert[0] == 1 && alert[1] != MILGI_ALERT_CLOSE_NOTIFY && warnings_count(c);
+    if ((alert[1] == MILGI_ALERT_USER_CANCELED || warning) && control_flood(c))
         return;
-    peer_alert(c, alert[1]);
+    peer_alert(c, alert[1], warning);
 }
 
 /* A KeyUpdate at this record: what was opened ahead is stale. */
@@ -117,13 +128,26 @@ static void peer_updated(struct milgi_conn *c, bool requested)
         c->owes_update = true;
 }
 
+/*= RFC5246 7.2.2: no_renegotiation: "Sent by the client in response to a hello request or by the server in response to
+ *= a client hello after initial handshaking." "This message is always a warning." */
+static void refuse_renegotiation(struct milgi_conn *c)
+{
+    static const uint8_t alert[2] = { 1, MILGI_ALERT_NO_RENEGOTIATION };
+    if (control_flood(c) || c->out == MILGI__OUT_CLOSED)
+        return;
+    if (milgi__transport_write(c->transport, MILGI__ALERT, alert, sizeof alert, true) != 0)
+        milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for an alert");
+    else if (milgi__traced(milgi__conn_tracer(c)))
+        milgi__conn_trace_alert(c, MILGI_TRACE_ALERT_SENT, alert[1]);
+}
+
 static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
 {
     struct milgi__failure failure;
     struct milgi__bytes ticket;
     size_t at = 0;
     while (milgi__conn_live(c)) {
-        enum milgi__post_event event = milgi__post_input(&c->post, c->config->role,
+        enum milgi__post_event event = milgi__post_input(&c->post, milgi__conn_version(c)->id, c->config->role,
             (size_t)milgi__conn_limit(c, MILGI_LIMIT_HANDSHAKE_MESSAGE), data, len, &at, &ticket, &failure);
         if (event == MILGI__POST_NONE)
             return;
@@ -133,6 +157,8 @@ static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
         }
         if (event == MILGI__POST_TICKET && !is_flood(c, &c->tickets, MILGI_LIMIT_TICKETS))
             milgi__conn_ticket(c, ticket);
+        else if (event == MILGI__POST_RENEGOTIATION)
+            refuse_renegotiation(c);
         else if (event != MILGI__POST_TICKET)
             peer_updated(c, event == MILGI__POST_KEY_UPDATE_REQUESTED);
     }

@@ -96,13 +96,13 @@ static int host_install(void *ctx, enum milgi__level level, enum milgi__dir dir,
     return milgi__conn_install(c, dir, suite, secret);
 }
 
-/*= RFC8446 D.4: the dummy change_cipher_spec record. */
-static void host_compat(void *ctx)
+static int host_send_ccs(void *ctx)
 {
     static const uint8_t one = 1;
     struct milgi_conn *c = ctx;
-    if (milgi__conn_live(c))
-        (void)milgi__transport_write(c->transport, MILGI__CCS, &one, 1, true);
+    if (!milgi__conn_live(c))
+        return MILGI_ECLOSED;
+    return milgi__transport_write(c->transport, MILGI__CCS, &one, 1, true);
 }
 
 static void host_in_turn(void *ctx, unsigned dev, uint64_t back_ns)
@@ -123,7 +123,7 @@ static const struct milgi__hs_calls host_calls = {
     .decide = host_decide,
     .send = host_send,
     .install = host_install,
-    .compat = host_compat,
+    .send_ccs = host_send_ccs,
     .in_turn = host_in_turn,
 };
 
@@ -172,16 +172,16 @@ static char *copy_or_null(const char *s)
 }
 
 /* What outlives the handshake. False: no memory, or a suite that there is not. */
-static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs_result *r)
+static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs *hs)
 {
     bool client = c->config->role == MILGI_CLIENT;
+    const struct milgi__hs_result *r = milgi__hs_result(hs);
     const struct milgi__suite *suite = milgi__suite(r->suite);
-    const struct milgi__schedule13 *s = r->schedule;
     const char *server_name = client ? c->server_name : r->server_name;
-    size_t secret_len = suite ? milgi__hash_len(suite->hash) : 0;
+    size_t kept_len = suite ? milgi__hs_kept(hs, NULL) : 0;
     struct milgi_session *base = client ? milgi__hs_session(c->hs->hs) : NULL;
-    size_t rest = MILGI__SECRETS * secret_len + text_size(server_name) + text_size(r->alpn) + (base ? sizeof base : 0);
-    size_t size = MILGI__MAX(offsetof(struct milgi__outcome, secrets) + rest, sizeof(struct milgi__outcome));
+    size_t rest = kept_len + text_size(server_name) + text_size(r->alpn) + (base ? sizeof base : 0);
+    size_t size = MILGI__MAX(offsetof(struct milgi__outcome, kept) + rest, sizeof(struct milgi__outcome));
     struct milgi__outcome *o = suite ? milgi__alloc(size) : NULL;
     if (!o) {
         milgi_session_unref(base);
@@ -194,13 +194,12 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs_result *r)
     o->hello_retry = r->hello_retry;
     o->peer_authenticated = r->peer_authenticated;
     o->resumed = r->resumed;
+    o->exports = r->exports;
     if (r->credential)
         o->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
-    o->secret_len = (uint8_t)secret_len;
-    memcpy(milgi__conn_secret(c, MILGI__SECRET_READ), client ? s->server_app : s->client_app, secret_len);
-    memcpy(milgi__conn_secret(c, MILGI__SECRET_WRITE), client ? s->client_app : s->server_app, secret_len);
-    memcpy(milgi__conn_secret(c, MILGI__SECRET_EXPORTER), s->exporter, secret_len);
-    uint8_t *text = o->secrets + MILGI__SECRETS * secret_len;
+    o->kept_len = (uint8_t)kept_len;
+    (void)milgi__hs_kept(hs, o->kept);
+    uint8_t *text = o->kept + kept_len;
     o->server_name_size = (uint16_t)text_size(server_name);
     o->alpn_size = (uint16_t)text_size(r->alpn);
     memcpy(text, server_name ? server_name : "", o->server_name_size);
@@ -216,13 +215,13 @@ void milgi__conn_forget_outcome(struct milgi_conn *c)
         return;
     milgi_credential_unref(o->credential);
     milgi__conn_forget_session(c);
-    milgi__free_wiped(o, offsetof(struct milgi__outcome, secrets) + (size_t)MILGI__SECRETS * o->secret_len);
+    milgi__free_wiped(o, offsetof(struct milgi__outcome, kept) + o->kept_len);
     c->outcome = NULL;
 }
 
 static void handshake_open(struct milgi_conn *c)
 {
-    if (!keep_outcome(c, milgi__hs_result(c->hs->hs))) {
+    if (!keep_outcome(c, c->hs->hs)) {
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the connection's parameters");
         return;
     }

@@ -24,7 +24,7 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
 
 static void info_of_outcome(const struct milgi__outcome *o, struct milgi_conn_info *info)
 {
-    info->version = 0x0304;
+    info->version = milgi__version_of(o->suite)->id;
     info->suite = o->suite->id;
     info->group = o->group;
     info->signature_scheme = o->scheme;
@@ -32,7 +32,7 @@ static void info_of_outcome(const struct milgi__outcome *o, struct milgi_conn_in
     info->hello_retry = o->hello_retry;
     info->peer_authenticated = o->peer_authenticated;
     info->resumed = o->resumed;
-    const char *text = (const char *)o->secrets + (size_t)MILGI__SECRETS * o->secret_len;
+    const char *text = (const char *)o->kept + o->kept_len;
     info->server_name = o->server_name_size ? text : NULL;
     info->alpn = o->alpn_size ? text + o->server_name_size : NULL;
     info->credential = o->credential;
@@ -72,10 +72,11 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
         return MILGI_EINVAL;
     if (c->phase >= MILGI__CLOSED)
         return MILGI_ECLOSED; /* its secrets are wiped */
-    const uint8_t *secret = milgi__conn_secret(c, MILGI__SECRET_EXPORTER);
-    int rv = milgi__export13(
-        milgi__engine_crypto(c->engine), suite->hash, secret, label, context, context_len, out, out_len);
-    return rv == 0 ? 0 : MILGI_EINTERNAL;
+    /*= RFC7627 5.4: "applications SHOULD NOT use [...] keying material exporters" without it */
+    if (!c->outcome->exports)
+        return MILGI_EUNSUPPORTED;
+    return milgi__conn_version(c)->export(milgi__engine_crypto(c->engine), suite, c->outcome->kept, label, context,
+        context_len, out, out_len);
 }
 
 static struct milgi__hs *hs_of(struct milgi_engine *engine, const struct milgi_decision *decision,

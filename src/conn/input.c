@@ -129,7 +129,8 @@ static bool skip_early(struct milgi_conn *c)
 static bool wants_update(const struct milgi_conn *c)
 {
     return c->phase == MILGI__ESTABLISHED && !c->asked_update && c->out != MILGI__OUT_CLOSED &&
-        milgi__transport_records(c->transport, MILGI__READ) >= c->outcome->suite->record_limit;
+        milgi__transport_records(c->transport, MILGI__READ) >= c->outcome->suite->record_limit &&
+        milgi__conn_version(c)->updates;
 }
 
 static void take_message(struct milgi_conn *c, struct milgi__message *message)

@@ -5,13 +5,13 @@
 #include "conn/fail.h"
 #include "conn/trace.h"
 
-/* The AEAD key of a traffic secret, with a reference for the caller, and its IV. 0 or an error. */
+/* The AEAD key of what the handshake installs, with a reference for the caller, and its IV. 0 or an error. */
 static int make_key(struct milgi_conn *c, const struct milgi__suite *suite, const uint8_t *secret,
     struct milgi_key **key, uint8_t iv[12])
 {
     uint8_t raw[32];
-    int rv = milgi__traffic_keys(milgi__engine_crypto(c->engine), suite, secret, raw, iv);
-    *key = rv == 0 ? milgi__engine_key_aead(c->engine, suite->id, raw, suite->key_len) : NULL;
+    int rv = milgi__version_of(suite)->traffic_keys(milgi__engine_crypto(c->engine), suite, secret, raw, iv);
+    *key = rv == 0 ? milgi__engine_key_aead(c->engine, suite->aead, raw, suite->key_len) : NULL;
     milgi__wipe(raw, sizeof raw);
     if (rv != 0)
         return rv;
@@ -34,7 +34,7 @@ int milgi__conn_install(struct milgi_conn *c, enum milgi__dir dir, const struct 
     int rv = make_key(c, suite, secret, &key, iv);
     uint32_t stale = milgi__transport_stale(c->transport);
     if (rv == 0)
-        rv = milgi__transport_install(c->transport, dir, key, iv);
+        rv = milgi__transport_install(c->transport, dir, suite, key, iv);
     if (rv != 0)
         milgi__engine_key_unref(c->engine, key);
     else if (milgi__traced(milgi__conn_tracer(c)))
@@ -52,7 +52,7 @@ static void fail_of_ours(struct milgi_conn *c, int rv, const char *detail)
 bool milgi__conn_update_read(struct milgi_conn *c)
 {
     const struct milgi__suite *suite = c->outcome->suite;
-    uint8_t *secret = milgi__conn_secret(c, MILGI__SECRET_READ);
+    uint8_t *secret = milgi__conn_secret(c, MILGI__READ);
     int rv = milgi__next_secret(milgi__engine_crypto(c->engine), suite->hash, secret);
     if (rv == 0)
         rv = milgi__conn_install(c, MILGI__READ, suite, secret);
@@ -66,7 +66,7 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     uint8_t message[5], iv[12];
     size_t len = milgi__key_update_message(message, ask_peer && !c->asked_update);
     const struct milgi__suite *suite = c->outcome->suite;
-    uint8_t *secret = milgi__conn_secret(c, MILGI__SECRET_WRITE);
+    uint8_t *secret = milgi__conn_secret(c, MILGI__WRITE);
     struct milgi_key *key = NULL;
     int rv = milgi__next_secret(milgi__engine_crypto(c->engine), suite->hash, secret);
     if (rv == 0)
@@ -99,6 +99,8 @@ int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
         return MILGI_ECLOSED;
     if (c->phase != MILGI__ESTABLISHED)
         return MILGI_EINVAL;
+    if (!milgi__conn_version(c)->updates)
+        return MILGI_EUNSUPPORTED;
     /* One that has not left serves this call too: else there would be no end to what piles up. */
     bool unsent = c->done_bytes < c->reply_until;
     bool asked = c->asked_update || c->done_bytes < c->asked_until;

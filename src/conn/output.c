@@ -218,8 +218,15 @@ static void update_if_due(struct milgi_conn *c)
         return;
     uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
         milgi__transport_records_max(c->transport));
-    if (milgi__transport_records(c->transport, MILGI__WRITE) >= most)
+    if (milgi__transport_records(c->transport, MILGI__WRITE) < most)
+        return;
+    /*= RFC5288 3: "each value of the nonce_explicit MUST be distinct for each distinct invocation of the GCM encrypt
+     *= function for any fixed key"; and long before they are used up the key is. There is no other. */
+    if (milgi__conn_version(c)->updates)
         milgi__conn_update_write(c, false, true);
+    else if (milgi__transport_next_type(c->transport) == MILGI__DATA)
+        milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_INTERNAL_ERROR,
+            "the write key has sealed as many records as it may, and TLS 1.2 cannot change it");
 }
 
 /* A finished record, or several side by side: one slice with those of this round that stand before it. */

@@ -102,12 +102,13 @@ void milgi__transport_op_done(struct milgi__transport *t, struct milgi_op *op)
 
 /* --- keys ------------------------------------------------------------------------------------------------------- */
 
-int milgi__transport_install(
-    struct milgi__transport *t, enum milgi__dir dir, struct milgi_key *key, const uint8_t iv[12])
+int milgi__transport_install(struct milgi__transport *t, enum milgi__dir dir, const struct milgi__suite *suite,
+    struct milgi_key *key, const uint8_t iv[12])
 {
+    const struct milgi__format *format = milgi__format_of(suite);
     if (dir == MILGI__WRITE)
-        return milgi__record_install_write(&t->rec, &milgi__format_tls13, key, iv);
-    milgi__record_install_read(&t->rec, &milgi__format_tls13, key, iv);
+        return milgi__record_install_write(&t->rec, format, key, iv);
+    milgi__record_install_read(&t->rec, format, key, iv);
     return 0;
 }
 

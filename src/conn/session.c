@@ -33,7 +33,7 @@ void milgi__conn_offer(struct milgi_conn *c)
 static uint8_t *place(const struct milgi_conn *c)
 {
     struct milgi__outcome *o = c->outcome;
-    return o->secrets + (size_t)MILGI__SECRETS * o->secret_len + o->server_name_size + o->alpn_size;
+    return o->kept + o->kept_len + o->server_name_size + o->alpn_size;
 }
 
 void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base)

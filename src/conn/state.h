@@ -6,6 +6,7 @@
 
 #include "conn/flood.h"
 #include "conn/transport.h"
+#include "conn/version.h"
 
 #define MILGI__DATA_SLICES MILGI__SCRATCH_SLICES /* on_data hands over at most this many at once */
 
@@ -44,27 +45,19 @@ struct milgi__conn_hs {
     bool session_given;            /* NULL, too: none is looked for */
 };
 
-/* Secrets that outlive the handshake. The first two are of the traffic, by direction. */
-enum milgi__kept_secret {
-    MILGI__SECRET_READ = MILGI__READ,
-    MILGI__SECRET_WRITE = MILGI__WRITE,
-    MILGI__SECRET_EXPORTER,
-    MILGI__SECRETS
-};
-
 /* What a handshake has come to: in one block, as large as it has to be, from its end on. */
 struct milgi__outcome {
     const struct milgi__suite *suite;
     struct milgi_credential *credential; /* our own; NULL: none */
     uint16_t group, scheme;
     uint16_t server_name_size, alpn_size; /* with their NUL; 0: there is none */
-    bool hello_retry, peer_authenticated, resumed, keeps_sessions;
-    uint8_t secret_len;
+    bool hello_retry, peer_authenticated, resumed, keeps_sessions, exports;
+    uint8_t kept_len;
     /*
-     * MILGI__SECRETS, each as long as the suite's hash; behind them server name and ALPN; and with |keeps_sessions| a
-     * pointer to what sessions are made from (session.h)
+     * Secrets that outlive it (milgi__hs_kept()); behind them server name and ALPN; and with |keeps_sessions| a pointer
+     * to what sessions are made from (session.h)
      */
-    uint8_t secrets[];
+    uint8_t kept[];
 };
 
 /* What the peer showed in a handshake that failed. */
@@ -142,9 +135,15 @@ static inline const struct milgi__tracer *milgi__conn_tracer(const struct milgi_
     return milgi__engine_tracer(c->engine);
 }
 
-static inline uint8_t *milgi__conn_secret(const struct milgi_conn *c, enum milgi__kept_secret which)
+static inline const struct milgi__version *milgi__conn_version(const struct milgi_conn *c)
 {
-    return c->outcome->secrets + (size_t)which * c->outcome->secret_len;
+    return milgi__version_of(c->outcome->suite);
+}
+
+/* TLS 1.3: the traffic secret of this direction. */
+static inline uint8_t *milgi__conn_secret(const struct milgi_conn *c, enum milgi__dir dir)
+{
+    return c->outcome->kept + (size_t)dir * milgi__hash_len(c->outcome->suite->hash);
 }
 
 /* Application data in either direction pays for what else the peer does. */

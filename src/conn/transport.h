@@ -37,11 +37,11 @@ void milgi__transport_op_done(struct milgi__transport *t, struct milgi_op *op);
 /* --- keys ------------------------------------------------------------------------------------------------------- */
 
 /*
- * A new key (takes its reference when it succeeds). READ: behind the message that was handed on last; what was opened
- * ahead of it is opened again. WRITE: behind what was given to be sent. 0 or an error.
+ * A new key (takes its reference when it succeeds) for records as |suite| has them. READ: behind the message that was
+ * handed on last; what was opened ahead of it is opened again. WRITE: behind what was given to be sent. 0 or an error.
  */
-int milgi__transport_install(
-    struct milgi__transport *t, enum milgi__dir dir, struct milgi_key *key, const uint8_t iv[12]);
+int milgi__transport_install(struct milgi__transport *t, enum milgi__dir dir, const struct milgi__suite *suite,
+    struct milgi_key *key, const uint8_t iv[12]);
 /* A handshake message and a change of the write key as one unit; |first|: before all that is not framed. */
 int milgi__transport_update_write(struct milgi__transport *t, const void *message, size_t len, struct milgi_key *key,
     const uint8_t iv[12], bool first);

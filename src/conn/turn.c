@@ -93,7 +93,7 @@ static void forget_secrets(struct milgi_conn *c)
 {
     milgi__transport_fini(c->transport);
     if (c->outcome)
-        milgi__wipe(c->outcome->secrets, (size_t)MILGI__SECRETS * c->outcome->secret_len);
+        milgi__wipe(c->outcome->kept, c->outcome->kept_len);
 }
 
 /* close_notify when its time has come; on_closed when all is over. */

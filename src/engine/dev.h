@@ -60,7 +60,7 @@ struct milgi__dev {
     uint32_t lessons;                              /* how often it has changed: what expectations were reckoned with */
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
-    uint8_t learned[2 * MILGI__SUITES];            /* by suite and direction: sizes, as bits, that were measured */
+    uint8_t learned[2 * MILGI__AEADS];             /* by AEAD and direction: sizes, as bits, that were measured */
     bool tells;                                    /* its ops say how long they took, some of them at least */
     bool probed[MILGI__KINDS];                     /* one op is to find out */
     struct milgi__dev_stats stat;

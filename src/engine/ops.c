@@ -80,8 +80,14 @@ bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes)
 static void check_signature(struct milgi_engine *e, struct milgi_op *op)
 {
     const struct milgi_credential *credential = op->key->loaded.credential;
-    if (milgi__verify(e->cx, credential->spki, credential->spki_len, op->alg, op->u.sign.input, op->u.sign.input_len,
-            op->u.sign.sig, op->u.sign.sig_len) == 0)
+    const struct milgi_op_sign *s = &op->u.sign;
+    const uint8_t *input;
+    size_t len;
+    int rv = MILGI__BROKEN;
+    if (milgi__sign_input(s, MILGI_OP_SIGN, &input, &len))
+        rv = milgi__verify(
+            e->cx, credential->spki, credential->spki_len, op->alg, input, len, s->sig, s->sig_len);
+    if (rv == 0)
         return;
     op->status = MILGI_OP_BROKEN;
     op->device_code = MILGI_CODE_BAD_SIGNATURE;
@@ -183,7 +189,7 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
         memcpy(copy->u.kex.secret, kex->secret, sizeof kex->secret);
         return;
     case MILGI_OP_SIGN:
-        copy->u.sign = (struct milgi_op_sign){ .input_len = sign->input_len };
+        copy->u.sign = (struct milgi_op_sign){ .input_len = sign->input_len, .blob = sign->blob };
         memcpy(copy->u.sign.input, sign->input, sizeof sign->input);
         return;
     case MILGI_OP_VERIFY: copy->u.sign = *sign; return;
@@ -202,6 +208,9 @@ static void hold_inputs(const struct milgi_op *copy)
     case MILGI_OP_DERIVE:
     case MILGI_OP_ENCAPS:
     case MILGI_OP_DECAPS: chunk = copy->u.kex.share.chunk; break;
+    case MILGI_OP_SIGN:
+        chunk = copy->u.sign.input_len == MILGI_SIGN_INPUT_IN_BLOB ? copy->u.sign.blob.chunk : NULL;
+        break;
     case MILGI_OP_VERIFY: chunk = copy->u.sign.blob.chunk; break;
     case MILGI_OP_VERIFY_CHAIN: chunk = copy->u.chain.chain.chunk; break;
     default: break;

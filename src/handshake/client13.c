@@ -22,7 +22,8 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
     }
     /*= RFC8446 4.1.3: "A client which receives a cipher suite that was not offered MUST abort the handshake with an
      *= "illegal_parameter" alert." */
-    if (!milgi__list_has(&hs->config->suites, hello->suite) || !milgi__suite(hello->suite)) {
+    const struct milgi__suite *suite = milgi__suite(hello->suite);
+    if (!milgi__list_has(&hs->config->suites, hello->suite) || !suite || !suite->tls13) {
         milgi__hs_illegal(hs, "the server selected a cipher suite that was not offered");
         return false;
     }
@@ -34,7 +35,7 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
     }
     if (hs->suite)
         return true;
-    hs->suite = milgi__suite(hello->suite);
+    hs->suite = suite;
     hs->result.suite = hello->suite;
     int rv = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
     if (rv != 0)
@@ -109,7 +110,7 @@ static enum milgi__step send_hello_again(struct milgi__hs *hs, struct milgi__rea
      *= immediately before its second flight.  This may either be before its second ClientHello or before its
      *= encrypted handshake flight." */
     if (hs->config->middlebox)
-        hs->host.calls->compat(hs->host.ctx);
+        (void)hs->host.calls->send_ccs(hs->host.ctx);
     if (!milgi__send_client_hello(hs))
         return MILGI__FAILED;
     milgi__arena_wipe(&hs->unsent);
@@ -147,7 +148,7 @@ static enum milgi__step install_keys(struct milgi__hs *hs, struct milgi__reader 
         !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.server_hs))
         return MILGI__FAILED;
     if (hs->config->middlebox && !hs->result.hello_retry)
-        hs->host.calls->compat(hs->host.ctx);
+        (void)hs->host.calls->send_ccs(hs->host.ctx);
     /* Already now, so that alerts are protected (RFC 8446 A.1). */
     if (!milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__WRITE, hs->schedule.client_hs))
         return MILGI__FAILED;
@@ -167,6 +168,22 @@ static bool offered_protocol(const struct milgi_config *config, struct milgi__by
     return false;
 }
 
+bool milgi__client_take_protocol(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    if ((ext->present & MILGI__EXT(MILGI__EXT_ALPN)) == 0)
+        return true;
+    struct milgi__reader list = milgi__reader_of(ext->alpn);
+    struct milgi__bytes chosen;
+    if (!milgi__alpn_next(&list, &chosen) || !offered_protocol(hs->config, chosen)) {
+        milgi__hs_illegal(hs, "the server chose an application protocol that was not offered");
+        return false;
+    }
+    hs->result.alpn = (const char *)milgi__arena_copy(&hs->arena, chosen).p;
+    if (!hs->result.alpn)
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+    return hs->result.alpn != NULL;
+}
+
 static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__reader *body)
 {
     struct milgi__failure failure;
@@ -174,16 +191,7 @@ static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__read
     enum milgi__step next = hs->session ? MILGI__C13_RECV_FINISHED_RESUMED : MILGI__C13_RECV_REQUEST;
     if (!milgi__encrypted_extensions_decode(body, hs->offered, &ext, &failure))
         return milgi__hs_refuse(hs, &failure);
-    if ((ext.present & MILGI__EXT(MILGI__EXT_ALPN)) == 0)
-        return next;
-    struct milgi__reader list = milgi__reader_of(ext.alpn);
-    struct milgi__bytes chosen;
-    if (!milgi__alpn_next(&list, &chosen) || !offered_protocol(hs->config, chosen))
-        return milgi__hs_illegal(hs, "the server chose an application protocol that was not offered");
-    hs->result.alpn = (const char *)milgi__arena_copy(&hs->arena, chosen).p;
-    if (!hs->result.alpn)
-        return milgi__hs_broken(hs, MILGI_ENOMEM);
-    return next;
+    return milgi__client_take_protocol(hs, &ext) ? next : MILGI__FAILED;
 }
 
 static enum milgi__step recv_request(struct milgi__hs *hs, struct milgi__reader *body)
@@ -311,7 +319,7 @@ static enum milgi__step send_certificate(struct milgi__hs *hs, struct milgi__rea
         return MILGI__FAILED;
     if (!credential)
         return MILGI__C13_SEND_FINISHED;
-    return milgi__start_sign(hs) ? MILGI__C13_SEND_VERIFY : MILGI__FAILED;
+    return milgi__hs_sign_transcript(hs) ? MILGI__C13_SEND_VERIFY : MILGI__FAILED;
 }
 
 static enum milgi__step send_verify(struct milgi__hs *hs, struct milgi__reader *none)
@@ -355,20 +363,20 @@ const struct milgi__row milgi__client13_rows[] = {
         .needs = ON(KEYGEN_RETRY),
         .next = TO(C13_RECV_HELLO_AGAIN),
         .sends = { MSG(CLIENT_HELLO) },
-        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__C13_SEND_HELLO_HYBRID - FIRST] = {
         .name = "send_hello_hybrid", .run = send_hello_again, .message = NONE,
         .needs = ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
         .next = TO(C13_RECV_HELLO_AGAIN),
         .sends = { MSG(CLIENT_HELLO) },
-        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__C13_SEND_HELLO_COOKIE - FIRST] = {
         .name = "send_hello_cookie", .run = send_hello_again, .message = NONE,
         .next = TO(C13_RECV_HELLO_AGAIN),
         .sends = { MSG(CLIENT_HELLO) },
-        KEYS(INITIAL, INITIAL), .takes_ccs = true,
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__C13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(SERVER_HELLO),

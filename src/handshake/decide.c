@@ -40,8 +40,10 @@ static void settle_no(struct milgi__hs *hs, enum milgi__slot slot, int error, in
 
 static uint16_t scheme_for(const struct milgi__hs *hs, const struct milgi_credential *credential)
 {
-    return milgi__credential_scheme(
-        credential, hs->config->schemes.v, hs->config->schemes.n, hs->peer_schemes.v, hs->peer_schemes.n);
+    const struct milgi__u16_list *own = milgi__hs_schemes(hs), *peer = &hs->peer_schemes;
+    if (hs->result.version == MILGI__TLS12 && !milgi__hs_key_allowed(hs, credential->type))
+        return 0;
+    return milgi__credential_scheme(credential, own->v, own->n, peer->v, peer->n);
 }
 
 static bool use_credential(struct milgi__hs *hs, struct milgi_credential *credential)

@@ -58,8 +58,8 @@ struct milgi__hs_calls {
      */
     int (*install)(void *ctx, enum milgi__level level, enum milgi__dir dir, const struct milgi__suite *suite,
         const uint8_t *secret);
-    /* here middleboxes like to see a change_cipher_spec (RFC 8446 D.4) */
-    void (*compat)(void *ctx);
+    /* a change_cipher_spec: of TLS 1.2, or where middleboxes like to see one (RFC 8446 D.4). 0 or MILGI_ENOMEM */
+    int (*send_ccs)(void *ctx);
     /* the result of a sampled op, which came back from the device |dev| at |back_ns|, has its turn; may be NULL */
     void (*in_turn)(void *ctx, unsigned dev, uint64_t back_ns);
 };
@@ -82,7 +82,17 @@ struct milgi__hs_result {
     const struct milgi_iov *peer_chain;
     size_t peer_chain_n;
     const struct milgi_credential *credential;
-    const struct milgi__schedule13 *schedule;
+    bool exports; /* there may be keying material of it for others */
+};
+
+/*
+ * What is kept of a handshake that is open: in TLS 1.3 the traffic secrets, by enum milgi__dir, and the exporter
+ * secret, each as long as the suite's hash; in TLS 1.2 the randoms, and the master secret.
+ */
+enum {
+    MILGI__KEPT_EXPORTER = 2,
+    MILGI__KEPT_N,
+    MILGI__KEPT12_MASTER = 64
 };
 
 enum milgi__hs_wait {
@@ -127,8 +137,20 @@ const struct milgi__hs_result *milgi__hs_result(const struct milgi__hs *hs);
  * installed.
  */
 bool milgi__hs_half_open(const struct milgi__hs *hs);
-/* Whether a change_cipher_spec may come now (RFC 8446 5): after the first ClientHello, before the peer's Finished. */
-bool milgi__hs_takes_ccs(const struct milgi__hs *hs);
+/* Writes that to |out|, or nothing (NULL); returns its length. */
+size_t milgi__hs_kept(const struct milgi__hs *hs, uint8_t *out);
+/*
+ * A change_cipher_spec has come, with no message begun. In TLS 1.3 it is dropped from the first ClientHello to the
+ * peer's Finished (RFC 8446 5); in TLS 1.2 it has one place, and the handshake goes on with it.
+ */
+enum milgi__hs_ccs {
+    MILGI__CCS_REFUSED,
+    MILGI__CCS_DROPPED,
+    MILGI__CCS_TAKEN
+};
+enum milgi__hs_ccs milgi__hs_take_ccs(struct milgi__hs *hs);
+/* Whether the level of an alert may count: TLS 1.2 is chosen, or still may be. */
+bool milgi__hs_warnings(const struct milgi__hs *hs);
 /*
  * Whether records may be early data that was offered and not accepted (RFC 8446 4.2.10): until one has been opened
  * under the read key, records that cannot be, and, while there is no key yet (behind a HelloRetryRequest), records of
@@ -144,8 +166,8 @@ bool milgi__name_ok(const char *name);
 /* --- after the handshake (post.c) ------------------------------------------------------------------------------- */
 
 /*
- * Reassembles and reads what comes afterwards: KeyUpdate, NewSessionTicket. Holds memory only while a message is
- * incomplete.
+ * Reassembles and reads what comes afterwards: KeyUpdate, NewSessionTicket; in TLS 1.2 HelloRequest, ClientHello. Holds
+ * memory only while a message is incomplete.
  */
 struct milgi__post {
     uint8_t *part;
@@ -155,16 +177,18 @@ enum milgi__post_event {
     MILGI__POST_NONE,       /* all was read */
     MILGI__POST_KEY_UPDATE, /* update_not_requested */
     MILGI__POST_KEY_UPDATE_REQUESTED,
-    MILGI__POST_TICKET, /* a NewSessionTicket, checked */
-    MILGI__POST_FAILED  /* *failure */
+    MILGI__POST_TICKET,        /* a NewSessionTicket, checked */
+    MILGI__POST_RENEGOTIATION, /* the peer wants to (TLS 1.2) */
+    MILGI__POST_FAILED         /* *failure */
 };
 /*
  * The content of one record, |*at| bytes of which were read before; call until NONE or FAILED. A KeyUpdate that does
  * not end its record is a failure. |*ticket|, if it is not NULL: for TICKET the body of the message, until the next
  * call.
  */
-enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
-    const uint8_t *data, size_t len, size_t *at, struct milgi__bytes *ticket, struct milgi__failure *failure);
+enum milgi__post_event milgi__post_input(struct milgi__post *post, uint16_t version, enum milgi_role role,
+    size_t message_cap, const uint8_t *data, size_t len, size_t *at, struct milgi__bytes *ticket,
+    struct milgi__failure *failure);
 static inline bool milgi__post_mid_message(const struct milgi__post *post)
 {
     return post->part_len != 0;

@@ -82,6 +82,24 @@ enum milgi__step {
     MILGI__C13_SEND_CERTIFICATE,
     MILGI__C13_SEND_VERIFY,
     MILGI__C13_SEND_FINISHED,
+    /* client12.c */
+    MILGI__C12_FIRST,
+    MILGI__C12_RECV_CERTIFICATE = MILGI__C12_FIRST,
+    MILGI__C12_RECV_EXCHANGE,
+    MILGI__C12_RECV_REQUEST,
+    MILGI__C12_RECV_DONE,
+    MILGI__C12_START_DERIVE,
+    MILGI__C12_JUDGE,
+    MILGI__C12_JUDGE_ANY,
+    MILGI__C12_AUTHENTICATED,
+    MILGI__C12_AUTHENTICATED_ANY,
+    MILGI__C12_SEND_CERTIFICATE,
+    MILGI__C12_SEND_EXCHANGE,
+    MILGI__C12_SEND_EXCHANGE_ALONE,
+    MILGI__C12_SEND_VERIFY,
+    MILGI__C12_SEND_FINISHED,
+    MILGI__C12_RECV_CHANGE,
+    MILGI__C12_RECV_FINISHED,
     MILGI__C_END,
 
     /* server: negotiate.c */
@@ -112,8 +130,28 @@ enum milgi__step {
     MILGI__S13_ANONYMOUS,
     MILGI__S13_SEAL_TICKETS,
     MILGI__S13_SEND_TICKETS,
+    /* server12.c */
+    MILGI__S12_FIRST,
+    MILGI__S12_START_FLIGHT = MILGI__S12_FIRST,
+    MILGI__S12_SEND_EXCHANGE,
+    MILGI__S12_RECV_CERTIFICATE,
+    MILGI__S12_RECV_EXCHANGE,
+    MILGI__S12_START_DERIVE,
+    MILGI__S12_RECV_VERIFY,
+    MILGI__S12_RECV_CHANGE,
+    MILGI__S12_RECV_FINISHED,
+    MILGI__S12_RECV_EXCHANGE_ALONE,
+    MILGI__S12_START_DERIVE_ALONE,
+    MILGI__S12_RECV_CHANGE_ALONE,
+    MILGI__S12_RECV_FINISHED_ALONE,
+    MILGI__S12_JUDGE,
+    MILGI__S12_JUDGE_EMPTY,
+    MILGI__S12_AUTHENTICATED,
+    MILGI__S12_AUTHENTICATED_EMPTY,
+    MILGI__S12_ANONYMOUS,
     MILGI__S_END
 };
+_Static_assert(MILGI__C_END <= 64 && MILGI__S_END <= 64, "successors are bits of a word");
 
 #define MILGI__NO_MESSAGE (-1)
 
@@ -142,13 +180,21 @@ struct milgi__row {
 };
 
 extern const struct milgi__row milgi__client_hello_rows[MILGI__C13_FIRST - MILGI__STEPS_COMMON];
-extern const struct milgi__row milgi__client13_rows[MILGI__C_END - MILGI__C13_FIRST];
+extern const struct milgi__row milgi__client13_rows[MILGI__C12_FIRST - MILGI__C13_FIRST];
+extern const struct milgi__row milgi__client12_rows[MILGI__C_END - MILGI__C12_FIRST];
 extern const struct milgi__row milgi__server_hello_rows[MILGI__S13_FIRST - MILGI__STEPS_COMMON];
-extern const struct milgi__row milgi__server13_rows[MILGI__S_END - MILGI__S13_FIRST];
+extern const struct milgi__row milgi__server13_rows[MILGI__S12_FIRST - MILGI__S13_FIRST];
+extern const struct milgi__row milgi__server12_rows[MILGI__S_END - MILGI__S12_FIRST];
 
 /* Where a version takes over: the row of the hello has read the message, its successor is the answer. */
 enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__server_hello *hello);
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello);
+enum milgi__step milgi__client12_hello(struct milgi__hs *hs, struct milgi__server_hello *hello);
+enum milgi__step milgi__server12_hello(struct milgi__hs *hs, struct milgi__client_hello *hello);
+/* What a server needs later than the ClientHello, whatever the version (server13.c). */
+bool milgi__server_take_hello(struct milgi__hs *hs, const struct milgi__client_hello *hello);
+/* The protocol that the server chose, if it chose one (client13.c). */
+bool milgi__client_take_protocol(struct milgi__hs *hs, const struct milgi__exts *ext);
 
 /* The row that a server begins with: those that only look at the ClientHello are for what the config has them do. */
 enum milgi__step milgi__server_first(const struct milgi_config *config);
@@ -167,9 +213,10 @@ struct milgi__key_pair {
  * key of a KEM is its seed, which is as short as the others'.
  */
 struct milgi__exchange {
-    uint8_t hello_hash[MILGI__HASH_MAX]; /* ClientHello .. ServerHello */
-    struct milgi__bytes peer;            /* server: the client's share, of a hybrid but its KEM's half; in hs->arena */
-    struct milgi__bytes ciphertext;      /* server: of the KEM, in hs->unsent */
+    uint8_t hello_hash[MILGI__HASH_MAX]; /* ClientHello .. ServerHello; in TLS 1.2 .. ClientKeyExchange */
+    /* the peer's share, of a hybrid but its KEM's half, in hs->arena; not of a client of TLS 1.3 */
+    struct milgi__bytes peer;
+    struct milgi__bytes ciphertext; /* server: of the KEM, in hs->unsent */
     uint8_t shared[MILGI_KEX_SECRET_MAX];
     uint16_t shared_len;               /* of a hybrid: of the halves that are there */
     uint16_t share[MILGI__SHARES_MAX]; /* client: groups that shares of ours are of */
@@ -211,6 +258,8 @@ struct milgi__hs {
     uint64_t sampled_ns; /* when a sampled op came back that had no turn yet; 0: none did */
     uint8_t sampled_dev, sampled_slot;
     bool running;
+    bool changes;     /* TLS 1.2: the change_cipher_spec that is awaited has come */
+    bool dropped_ccs; /* one has come that is nothing in TLS 1.3 */
     uint8_t read_level, write_level;
     struct milgi__failure failure;
     struct milgi__hs_result result;
@@ -222,6 +271,7 @@ struct milgi__hs {
     const struct milgi__suite *suite;
     struct milgi__transcript transcript;
     struct milgi__schedule13 schedule;
+    struct milgi__schedule12 schedule12;
     uint8_t client_random[32];
     uint8_t session_id[32];
     uint8_t session_id_len;
@@ -263,11 +313,16 @@ struct milgi__hs {
     uint32_t offered; /* extensions of our ClientHello; of the client's first */
     struct milgi__bytes cookie;
     bool requested; /* a CertificateRequest came */
+    uint8_t hello_requests;
+    bool no_ecdsa, no_rsa; /* TLS 1.2: it does not name such keys */
 
     /* server */
     struct milgi__client_hello *seen;     /* by a row that looked at it; as long as the message lies unread */
     uint8_t first_hello[MILGI__HASH_MAX]; /* what a second ClientHello must repeat */
     bool retried;
+    /* TLS 1.2: the suite for each kind of key; 0: none */
+    uint16_t suite_ecdsa, suite_rsa;
+    uint16_t curves; /* of the client's keys of ECDSA, by enum milgi__key_type */
     bool early_data; /* was offered, and the client has not said anything since that takes it back */
     bool half_open;
 };
@@ -275,6 +330,12 @@ struct milgi__hs {
 static inline enum milgi_role milgi__hs_role(const struct milgi__hs *hs)
 {
     return hs->config->role;
+}
+
+/* What signatures of the handshake may be, ours and the peer's. */
+static inline const struct milgi__u16_list *milgi__hs_schemes(const struct milgi__hs *hs)
+{
+    return hs->result.version == MILGI__TLS12 ? &hs->config->schemes12 : &hs->config->schemes;
 }
 
 /* --- failing (machine.c) ---------------------------------------------------------------------------------------- */
@@ -297,10 +358,11 @@ bool milgi__start_derive(struct milgi__hs *hs, const struct milgi__key_pair *pai
 /* To the peer's |key| of the KEM |group|; from the peer's |ciphertext|, with our |pair|. */
 bool milgi__start_encaps(struct milgi__hs *hs, uint16_t group, struct milgi__bytes key);
 bool milgi__start_decaps(struct milgi__hs *hs, const struct milgi__key_pair *pair, struct milgi__bytes ciphertext);
-/* Our signature over the transcript. */
-bool milgi__start_sign(struct milgi__hs *hs);
-/* The peer's signature over the transcript. */
-bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify);
+/* Our signature over |input|. */
+bool milgi__start_sign(struct milgi__hs *hs, struct milgi__bytes input);
+/* The peer's signature over |input|. */
+bool milgi__start_verify(
+    struct milgi__hs *hs, const struct milgi__certificate_verify *verify, struct milgi__bytes input);
 bool milgi__start_chain(struct milgi__hs *hs);
 /* |ticket|, whole: opened, or (its middle is the session) sealed. False: it was not started. */
 bool milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const struct milgi__ticket_key *key,
@@ -336,7 +398,7 @@ void milgi__settle(struct milgi__hs *hs, enum milgi__slot slot);
 /* The default answers. False: there is none. */
 bool milgi__choose_credential(struct milgi__hs *hs);
 
-/* --- steps that both roles have (auth13.c) ---------------------------------------------------------------------- */
+/* --- steps that both roles have (auth.c) ------------------------------------------------------------------------ */
 
 /* A list of a config as it goes to the wire, until the step has run. */
 struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list);
@@ -350,6 +412,12 @@ bool milgi__hs_send(struct milgi__hs *hs, struct milgi__bytes messages);
 bool milgi__send_client_hello(struct milgi__hs *hs);
 bool milgi__hs_install(
     struct milgi__hs *hs, enum milgi__level level, enum milgi__dir dir, const uint8_t *secret);
+void milgi__hs_log(const struct milgi__hs *hs, const char *label, const uint8_t *secret, size_t len);
+/* Those of a Certificate that has some: into peer_chain, peer_spki and result. */
+bool milgi__hs_keep_certificates(struct milgi__hs *hs, const struct milgi__certificates *certs);
+
+/* --- in TLS 1.3 (auth13.c) -------------------------------------------------------------------------------------- */
+
 /* With the shared secret: handshake secrets, logged. */
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs);
 /* After the server's Finished: application secrets, logged, and in the result. */
@@ -358,6 +426,8 @@ bool milgi__hs_app_secrets(struct milgi__hs *hs);
 bool milgi__hs_take_certificate(struct milgi__hs *hs, struct milgi__reader *body);
 /* Checks a CertificateVerify as far as it goes without the op, and starts the op. */
 bool milgi__hs_take_verify(struct milgi__hs *hs, struct milgi__reader *body);
+/* Starts our signature over the transcript. */
+bool milgi__hs_sign_transcript(struct milgi__hs *hs);
 bool milgi__hs_take_finished(struct milgi__hs *hs, struct milgi__reader *body, const uint8_t *secret);
 /* Sends our CertificateVerify; our Finished. */
 bool milgi__hs_send_verify(struct milgi__hs *hs);
@@ -401,3 +471,29 @@ bool milgi__issues_tickets(const struct milgi__hs *hs);
 void milgi__take_sealed(struct milgi__hs *hs, unsigned at, const struct milgi_op *op);
 enum milgi__step milgi__seal_tickets(struct milgi__hs *hs, struct milgi__reader *none);
 enum milgi__step milgi__send_tickets(struct milgi__hs *hs, struct milgi__reader *none);
+/* --- in TLS 1.2 (auth12.c) -------------------------------------------------------------------------------------- */
+
+/* Of a key's suites: ECDSA's or RSA's. */
+enum milgi__auth milgi__auth_of(enum milgi__key_type type);
+/* The groups that it has. */
+bool milgi__group_in12(uint16_t group);
+/* Whether the key may be used: a suite (server), or the request (client), allows it. */
+bool milgi__hs_key_allowed(const struct milgi__hs *hs, enum milgi__key_type type);
+/* What is behind the messages so far, the ClientKeyExchange the last of them: for the extended master secret. */
+bool milgi__hs_session_hash(struct milgi__hs *hs);
+/* With the shared secret: master secret, logged, and keys. */
+bool milgi__hs_master_secret(struct milgi__hs *hs);
+bool milgi__hs_take_certificate12(struct milgi__hs *hs, struct milgi__reader *body);
+bool milgi__hs_send_certificate12(struct milgi__hs *hs, const struct milgi_credential *credential);
+/* Checks a signature as far as it goes without the op, and starts the op. */
+bool milgi__hs_check_signature12(
+    struct milgi__hs *hs, const struct milgi__certificate_verify *verify, struct milgi__bytes input);
+/* What ServerKeyExchange is signed over, in |out|; p NULL: failed. */
+#define MILGI__SIGNED_PARAMS_MAX (64 + MILGI__ECDH_PARAMS_MAX)
+struct milgi__bytes milgi__hs_signed_params(
+    const struct milgi__hs *hs, struct milgi__bytes params, uint8_t out[MILGI__SIGNED_PARAMS_MAX]);
+/* change_cipher_spec, the write key, Finished. */
+bool milgi__hs_send_finished12(struct milgi__hs *hs);
+/* The change_cipher_spec has come: the read key. */
+bool milgi__hs_take_change(struct milgi__hs *hs);
+bool milgi__hs_take_finished12(struct milgi__hs *hs, struct milgi__reader *body);

@@ -13,6 +13,8 @@
 
 #include "handshake/hs.h"
 
+#define HELLO_REQUESTS_MAX 4
+
 static const struct milgi__row ends[MILGI__STEPS_COMMON] = {
     [MILGI__FAILED] = { .name = "failed", .message = MILGI__NO_MESSAGE },
     [MILGI__OPEN] = {
@@ -28,9 +30,12 @@ static const struct milgi__row *row_of(enum milgi_role role, unsigned step)
         return &ends[step];
     bool client = role == MILGI_CLIENT;
     unsigned first13 = client ? MILGI__C13_FIRST : MILGI__S13_FIRST;
+    unsigned first12 = client ? MILGI__C12_FIRST : MILGI__S12_FIRST;
     if (step < first13)
         return (client ? milgi__client_hello_rows : milgi__server_hello_rows) + (step - MILGI__STEPS_COMMON);
-    return (client ? milgi__client13_rows : milgi__server13_rows) + (step - first13);
+    if (step < first12)
+        return (client ? milgi__client13_rows : milgi__server13_rows) + (step - first13);
+    return (client ? milgi__client12_rows : milgi__server12_rows) + (step - first12);
 }
 
 static const struct milgi__row *row_now(const struct milgi__hs *hs)
@@ -51,7 +56,6 @@ struct milgi__hs *milgi__hs_new(
     hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : milgi__server_first(config);
     hs->failure = milgi__failure(0, MILGI_ALERT_NONE, NULL);
     hs->result.alpn = "";
-    hs->result.schedule = &hs->schedule;
     if (server_name) {
         struct milgi__bytes name = { (const uint8_t *)server_name, strlen(server_name) };
         hs->server_name = (const char *)milgi__arena_copy(&hs->arena, name).p;
@@ -184,14 +188,45 @@ enum arrival {
     TOO_LONG /* than the config says: known from its header, before more of it is taken */
 };
 
+/*= RFC5246 7.4.1.1: "This message will be ignored by the client if the client is currently negotiating a session."
+ *= "This message MUST NOT be included in the message hashes" */
+/* Takes those off that stand first, of which few may come. False: failed. */
+static bool skip_requests(struct milgi__hs *hs)
+{
+    static const uint8_t request[MILGI__MSG_HEADER] = { MILGI__MSG_HELLO_REQUEST };
+    while (hs->in_to - hs->in_from >= sizeof request && memcmp(hs->in + hs->in_from, request, sizeof request) == 0) {
+        if (++hs->hello_requests > HELLO_REQUESTS_MAX) {
+            unexpected(hs, "too many HelloRequests");
+            return false;
+        }
+        hs->in_from += sizeof request;
+        if (hs->in_from == hs->in_to)
+            release_input(hs);
+    }
+    return true;
+}
+
+static bool may_skip_requests(const struct milgi__hs *hs)
+{
+    return milgi__hs_role(hs) == MILGI_CLIENT && hs->result.version != MILGI__TLS13 &&
+        hs->config->version_min < MILGI__TLS13;
+}
+
 /* The message that the row awaits, whole. */
 static enum arrival look(const struct milgi__hs *hs, const struct milgi__row *row, struct milgi__bytes *message)
 {
     size_t left = hs->in_to - hs->in_from;
+    if (row->message == MILGI__MSG_CHANGE_CIPHER_SPEC && hs->changes) {
+        *message = (struct milgi__bytes){ NULL, 0 };
+        return ARRIVED;
+    }
     if (left == 0)
         return MISSING;
+    if (row->message == MILGI__MSG_CHANGE_CIPHER_SPEC)
+        return OTHER; /* whatever its type */
     const uint8_t *p = hs->in + hs->in_from;
-    if (p[0] != row->message)
+    bool request = p[0] == MILGI__MSG_HELLO_REQUEST && left < MILGI__MSG_HEADER && may_skip_requests(hs);
+    if (p[0] != row->message && !request)
         return OTHER;
     if (left < MILGI__MSG_HEADER)
         return MISSING;
@@ -251,6 +286,8 @@ static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, s
         bytes += message_len;
     if ((row->starts & MILGI__ON(MILGI__SEAL_1)) != 0)
         bytes += MILGI_TICKETS_MAX * (size_t)MILGI__SESSION_BYTES_MAX;
+    if ((row->starts & (MILGI__ON(MILGI__VERIFY) | MILGI__ON(MILGI__SIGN))) != 0 && hs->transcript.keeps)
+        bytes += hs->transcript.early_len; /* in TLS 1.2 the messages themselves are signed */
     return ops == 0 || hs->host.calls->room(hs->host.ctx, ops, bytes);
 }
 
@@ -264,7 +301,7 @@ static void tell_step(const struct milgi__hs *hs, const struct milgi__row *row)
 /* Runs the row's step and goes to its successor. */
 static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milgi__bytes message)
 {
-    bool has_message = row->message != MILGI__NO_MESSAGE;
+    bool has_message = row->message != MILGI__NO_MESSAGE && row->message != MILGI__MSG_CHANGE_CIPHER_SPEC;
     struct milgi__reader body = milgi__reader_of(message);
     if (has_message)
         milgi__read32(&body);
@@ -293,6 +330,7 @@ static void take(struct milgi__hs *hs, const struct milgi__row *row, struct milg
         if (hs->in_from == hs->in_to)
             release_input(hs);
     }
+    hs->changes = false;
     hs->step = next;
 }
 
@@ -319,6 +357,8 @@ static bool advance(struct milgi__hs *hs, enum milgi__hs_wait *wait)
     if (!judge(hs, row))
         return true;
     tell_turn(hs, row);
+    if (hs->in && row->message != MILGI__NO_MESSAGE && may_skip_requests(hs) && !skip_requests(hs))
+        return true;
     enum arrival arrival = row->message == MILGI__NO_MESSAGE ? ARRIVED : look(hs, row, &message);
     if (arrival == MISSING) {
         *wait = MILGI__HS_INPUT;
@@ -379,9 +419,39 @@ bool milgi__hs_half_open(const struct milgi__hs *hs)
     return hs->half_open && hs->config->early_server_data && hs->step != MILGI__FAILED;
 }
 
-bool milgi__hs_takes_ccs(const struct milgi__hs *hs)
+enum milgi__hs_ccs milgi__hs_take_ccs(struct milgi__hs *hs)
 {
-    return row_now(hs)->takes_ccs;
+    const struct milgi__row *row = row_now(hs);
+    if (row->takes_ccs) {
+        hs->dropped_ccs = true;
+        return MILGI__CCS_DROPPED;
+    }
+    if (row->message != MILGI__MSG_CHANGE_CIPHER_SPEC || hs->changes)
+        return MILGI__CCS_REFUSED;
+    hs->changes = true;
+    return MILGI__CCS_TAKEN;
+}
+
+bool milgi__hs_warnings(const struct milgi__hs *hs)
+{
+    return hs->result.version == 0 ? hs->config->version_min < MILGI__TLS13 : hs->result.version < MILGI__TLS13;
+}
+
+size_t milgi__hs_kept(const struct milgi__hs *hs, uint8_t *out)
+{
+    const struct milgi__schedule13 *s = &hs->schedule;
+    const struct milgi__schedule12 *s12 = &hs->schedule12;
+    bool client = milgi__hs_role(hs) == MILGI_CLIENT;
+    size_t len = milgi__hash_len(hs->suite->hash);
+    if (out && hs->suite->tls13) {
+        memcpy(out + MILGI__READ * len, client ? s->server_app : s->client_app, len);
+        memcpy(out + MILGI__WRITE * len, client ? s->client_app : s->server_app, len);
+        memcpy(out + MILGI__KEPT_EXPORTER * len, s->exporter, len);
+    } else if (out) {
+        memcpy(out, s12->randoms, sizeof s12->randoms);
+        memcpy(out + MILGI__KEPT12_MASTER, s12->master, sizeof s12->master);
+    }
+    return hs->suite->tls13 ? MILGI__KEPT_N * len : sizeof s12->randoms + sizeof s12->master;
 }
 
 bool milgi__hs_skips_early(const struct milgi__hs *hs)

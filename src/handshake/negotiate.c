@@ -29,12 +29,13 @@ static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none
 {
     (void)none;
     const struct milgi_config *config = hs->config;
-    hs->session_id_len = config->middlebox ? sizeof hs->session_id : 0;
+    bool tls13 = config->version_max >= MILGI__TLS13, middlebox = config->middlebox && tls13;
+    hs->session_id_len = middlebox ? sizeof hs->session_id : 0;
     if (hs->host.calls->random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
-        (config->middlebox && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
+        (middlebox && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     uint16_t groups[MILGI__SHARES_MAX];
-    unsigned n = groups_to_share(config, groups);
+    unsigned n = tls13 ? groups_to_share(config, groups) : 0;
     if (!milgi__start_shares(hs, groups, n, MILGI__KEYGEN_1))
         return MILGI__FAILED;
     return n != 0 ? MILGI__C_TAKE_SHARE_1 : MILGI__C_SEND_HELLO;
@@ -61,12 +62,49 @@ static struct milgi__bytes host_name(const struct milgi__hs *hs)
     return name;
 }
 
+/* Suites of the versions that are offered. */
+static struct milgi__bytes suites_of(struct milgi__hs *hs)
+{
+    const struct milgi_config *config = hs->config;
+    struct milgi__u16_list list = { .n = 0 };
+    for (unsigned i = 0; i < config->suites.n; i++) {
+        bool tls13 = milgi__suite(config->suites.v[i])->tls13;
+        if (tls13 ? config->version_max >= MILGI__TLS13 : config->version_min < MILGI__TLS13)
+            list.v[list.n++] = config->suites.v[i];
+    }
+    /*= RFC7507 4: "TLS_FALLBACK_SCSV value SHOULD be placed after all cipher suites" in other words */
+    if (config->fallback)
+        list.v[list.n++] = MILGI__FALLBACK_SCSV;
+    return milgi__hs_wire(hs, &list);
+}
+
+/* Groups of them; and what they sign with. */
+static struct milgi__bytes groups_of(struct milgi__hs *hs)
+{
+    const struct milgi__u16_list *own = &hs->config->groups;
+    struct milgi__u16_list list = { .n = 0 };
+    for (unsigned i = 0; i < own->n; i++) {
+        if (hs->config->version_max >= MILGI__TLS13 || milgi__group_in12(own->v[i]))
+            list.v[list.n++] = own->v[i];
+    }
+    return milgi__hs_wire(hs, &list);
+}
+
+static const struct milgi__u16_list *schemes_of(const struct milgi_config *config)
+{
+    return config->version_min < MILGI__TLS13 ? &config->schemes12 : &config->schemes;
+}
+
 static uint32_t extensions_of(const struct milgi__hs *hs, const struct milgi__exts *ext)
 {
     const struct milgi_config *config = hs->config;
-    const struct milgi__u16_list *a = &config->schemes, *b = &config->cert_schemes;
-    uint32_t present = MILGI__EXT(MILGI__EXT_GROUPS) | MILGI__EXT(MILGI__EXT_SCHEMES) |
-        MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE);
+    const struct milgi__u16_list *a = schemes_of(config), *b = &config->cert_schemes;
+    uint32_t present = MILGI__EXT(MILGI__EXT_GROUPS) | MILGI__EXT(MILGI__EXT_SCHEMES);
+    if (config->version_max >= MILGI__TLS13)
+        present |= MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE);
+    if (config->version_min < MILGI__TLS13)
+        present |= MILGI__EXT(MILGI__EXT_MASTER_SECRET) | MILGI__EXT(MILGI__EXT_RENEGOTIATION) |
+            MILGI__EXT(MILGI__EXT_POINT_FORMATS);
     if (ext->server_name.len != 0)
         present |= MILGI__EXT(MILGI__EXT_SERVER_NAME);
     /*= RFC8446 4.2.3: "Implementations which have the same policy in both cases MAY omit the
@@ -82,19 +120,20 @@ static uint32_t extensions_of(const struct milgi__hs *hs, const struct milgi__ex
 
 bool milgi__send_client_hello(struct milgi__hs *hs)
 {
-    static const uint8_t versions[] = { MILGI__TLS13 >> 8, MILGI__TLS13 & 0xff };
+    static const uint8_t versions[] = { MILGI__TLS13 >> 8, MILGI__TLS13 & 0xff, MILGI__TLS12 >> 8,
+        MILGI__TLS12 & 0xff };
     const struct milgi_config *config = hs->config;
     struct milgi__client_hello hello = {
         .random = hs->client_random,
         .session_id = { hs->session_id, hs->session_id_len },
-        .suites = milgi__hs_wire(hs, &config->suites),
+        .suites = suites_of(hs),
         .ext = {
             .server_name = host_name(hs),
-            .groups = milgi__hs_wire(hs, &config->groups),
-            .schemes = milgi__hs_wire(hs, &config->schemes),
+            .groups = groups_of(hs),
+            .schemes = milgi__hs_wire(hs, schemes_of(config)),
             .cert_schemes = milgi__hs_wire(hs, &config->cert_schemes),
             .alpn = { config->alpn, config->alpn_len },
-            .versions = { versions, sizeof versions },
+            .versions = { versions, config->version_min < MILGI__TLS13 ? 4 : 2 },
             .shares = milgi__client_shares(hs),
             .cookie = hs->cookie,
         },
@@ -142,10 +181,16 @@ static enum milgi__step c_recv_hello(struct milgi__hs *hs, struct milgi__reader 
     /*= RFC8446 4.1.3: "TLS 1.3 clients receiving a ServerHello indicating TLS 1.2 or below MUST check that the last 8
      *= bytes are not equal to either of these values. [...] If a match is found, the client MUST abort the handshake
      *= with an "illegal_parameter" alert." */
-    if (milgi__server_hello_downgraded(&hello))
+    if (hs->config->version_max >= MILGI__TLS13 && milgi__server_hello_downgraded(&hello))
         return milgi__hs_illegal(hs, "downgrade detected");
-    return milgi__hs_fail(
-        hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the server chose a version below TLS 1.3");
+    if (hs->config->version_min >= MILGI__TLS13)
+        return milgi__hs_fail(
+            hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the server chose a version below TLS 1.3");
+    if (milgi__server_hello_version(&hello) != MILGI__TLS12)
+        return milgi__hs_fail(
+            hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the server chose a version below TLS 1.2");
+    hs->result.version = MILGI__TLS12;
+    return milgi__client12_hello(hs, &hello);
 }
 
 #define FIRST MILGI__STEPS_COMMON
@@ -198,13 +243,29 @@ const struct milgi__row milgi__client_hello_rows[] = {
         .name = "recv_hello", .run = c_recv_hello, .message = MSG(SERVER_HELLO),
         .starts = ON(DERIVE) | ON(CAPSULE) | ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
         .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_HYBRID) | TO(C13_SEND_HELLO_COOKIE) |
-            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID),
-        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C12_RECV_CERTIFICATE),
+        KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
 };
 /* clang-format on */
 
 /* --- server ----------------------------------------------------------------------------------------------------- */
+
+/* The highest that both speak; 0: none. */
+static uint16_t choose_version(const struct milgi_config *config, const struct milgi__client_hello *hello,
+    struct milgi__bytes versions)
+{
+    bool offered = milgi__u16_has(versions, MILGI__TLS12);
+    if (config->version_max >= MILGI__TLS13 && milgi__u16_has(versions, MILGI__TLS13))
+        return MILGI__TLS13;
+    /*= RFC8446 4.2.1: "servers MUST NOT use the ClientHello.legacy_version value for version negotiation and MUST use
+     *= only the "supported_versions" extension to determine client preferences", "If this extension is not present,
+     *= servers which are compliant with this specification and which also support TLS 1.2 MUST negotiate TLS 1.2 or
+     *= prior as specified in [RFC5246], even if ClientHello.legacy_version is 0x0304 or later." */
+    if (versions.len == 0)
+        offered = hello->legacy_version >= MILGI__TLS12;
+    return offered && config->version_min <= MILGI__TLS12 ? MILGI__TLS12 : 0;
+}
 
 /* All of it, as its version demands. */
 static bool read_hello(struct milgi__hs *hs, struct milgi__reader *body, struct milgi__client_hello *hello)
@@ -216,17 +277,25 @@ static bool read_hello(struct milgi__hs *hs, struct milgi__reader *body, struct 
         milgi__hs_refuse(hs, &failure);
         return false;
     }
-    /*= RFC8446 4.2.1: "servers MUST NOT use the ClientHello.legacy_version value for version negotiation and MUST use
-     *= only the "supported_versions" extension to determine client preferences" */
-    if (!milgi__u16_has(versions, MILGI__TLS13)) {
-        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION, "the client does not offer TLS 1.3");
+    hs->result.version = choose_version(hs->config, hello, versions);
+    if (hs->result.version == 0) {
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_PROTOCOL_VERSION,
+            hs->config->version_min >= MILGI__TLS13 ? "the client does not offer TLS 1.3"
+                                                    : "the client offers no version of TLS that is spoken");
         return false;
     }
-    hs->result.version = MILGI__TLS13;
-    if (milgi__client_hello_decode13(hello, &failure))
+    if (hs->result.version == MILGI__TLS13 ? milgi__client_hello_decode13(hello, &failure)
+                                           : milgi__client_hello_decode12(hello, &failure))
         return true;
     milgi__hs_refuse(hs, &failure);
     return false;
+}
+
+/* From here on the version's table has it. */
+static enum milgi__step answer_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
+{
+    bool tls13 = hs->result.version == MILGI__TLS13;
+    return tls13 ? milgi__server13_hello(hs, hello) : milgi__server12_hello(hs, hello);
 }
 
 /* It is read once, whichever row comes first; what it says points into the message, which stays where it is. */
@@ -235,7 +304,9 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
     struct milgi__client_hello *hello = milgi__arena_alloc(&hs->arena, sizeof *hello);
     if (!hello)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
-    if (!read_hello(hs, body, hello) || !milgi__open_tickets(hs, &hello->ext))
+    if (!read_hello(hs, body, hello))
+        return MILGI__FAILED;
+    if (hs->result.version == MILGI__TLS13 && !milgi__open_tickets(hs, &hello->ext))
         return MILGI__FAILED;
     hs->seen = hello;
     return MILGI__S_RECV_HELLO_SEEN;
@@ -249,13 +320,13 @@ static enum milgi__step s_recv_hello_seen(struct milgi__hs *hs, struct milgi__re
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     hs->seen = NULL;
     milgi__rest(body);
-    return milgi__server13_hello(hs, hello);
+    return answer_hello(hs, hello);
 }
 
 static enum milgi__step s_recv_hello(struct milgi__hs *hs, struct milgi__reader *body)
 {
     struct milgi__client_hello hello;
-    return read_hello(hs, body, &hello) ? milgi__server13_hello(hs, &hello) : MILGI__FAILED;
+    return read_hello(hs, body, &hello) ? answer_hello(hs, &hello) : MILGI__FAILED;
 }
 
 enum milgi__step milgi__server_first(const struct milgi_config *config)
@@ -276,13 +347,13 @@ const struct milgi__row milgi__server_hello_rows[] = {
         .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN),
         .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_START_FLIGHT) |
-            TO(S13_START_FLIGHT_HYBRID),
+            TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
     [MILGI__S_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = s_recv_hello, .message = MSG(CLIENT_HELLO),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN),
-        .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
 };

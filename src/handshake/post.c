@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Handshake messages after the handshake (RFC 8446 4.6). */
+/* Handshake messages after the handshake (RFC 8446 4.6; RFC 5246 7.4.1.1). */
 #include "handshake/hs.h"
 
 static enum milgi__post_event refuse(struct milgi__failure *failure, int error, int alert, const char *detail)
@@ -54,13 +54,34 @@ static enum milgi__post_event key_update(
     return request ? MILGI__POST_KEY_UPDATE_REQUESTED : MILGI__POST_KEY_UPDATE;
 }
 
+/*= RFC8446 4.6.2: "A client that receives a CertificateRequest message without having sent the "post_handshake_auth"
+ *= extension MUST send an "unexpected_message" fatal alert." As for all but these. */
+static bool is_expected(uint16_t version, enum milgi_role role, uint8_t type)
+{
+    if (version != MILGI__TLS13)
+        return type == (role == MILGI_CLIENT ? MILGI__MSG_HELLO_REQUEST : MILGI__MSG_CLIENT_HELLO);
+    return type == MILGI__MSG_KEY_UPDATE || (type == MILGI__MSG_NEW_SESSION_TICKET && role == MILGI_CLIENT);
+}
+
+/* The length that a message of this type always has; -1: any. */
+static int length_of(uint8_t type)
+{
+    if (type == MILGI__MSG_KEY_UPDATE)
+        return MILGI__KEY_UPDATE_LEN - MILGI__MSG_HEADER;
+    return type == MILGI__MSG_HELLO_REQUEST ? 0 : -1;
+}
+
 /* One whole message. */
 static enum milgi__post_event read_message(
     struct milgi__bytes message, bool ends_record, struct milgi__bytes *ticket, struct milgi__failure *failure)
 {
     struct milgi__reader body = milgi__reader_of(message);
-    if (milgi__read32(&body) >> 24 == MILGI__MSG_KEY_UPDATE)
+    unsigned type = milgi__read32(&body) >> 24;
+    if (type == MILGI__MSG_KEY_UPDATE)
         return key_update(&body, ends_record, failure);
+    /* Its contents do not matter: it is refused whatever it offers. */
+    if (type == MILGI__MSG_HELLO_REQUEST || type == MILGI__MSG_CLIENT_HELLO)
+        return MILGI__POST_RENEGOTIATION;
     struct milgi__new_session_ticket unused;
     if (ticket)
         *ticket = (struct milgi__bytes){ body.p, milgi__left(&body) };
@@ -69,8 +90,9 @@ static enum milgi__post_event read_message(
     return MILGI__POST_TICKET;
 }
 
-enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_role role, size_t message_cap,
-    const uint8_t *data, size_t len, size_t *at, struct milgi__bytes *ticket, struct milgi__failure *failure)
+enum milgi__post_event milgi__post_input(struct milgi__post *post, uint16_t version, enum milgi_role role,
+    size_t message_cap, const uint8_t *data, size_t len, size_t *at, struct milgi__bytes *ticket,
+    struct milgi__failure *failure)
 {
     static const char too_long[] = "a handshake message longer than the limit";
     if (!milgi__post_mid_message(post) && post->part)
@@ -91,17 +113,17 @@ enum milgi__post_event milgi__post_input(struct milgi__post *post, enum milgi_ro
         *at = len;
         return MILGI__POST_NONE;
     }
-    /*= RFC8446 4.6.2: "A client that receives a CertificateRequest message without having sent the
-     *= "post_handshake_auth" extension MUST send an "unexpected_message" fatal alert." As for all but tickets. */
-    if (header[0] != MILGI__MSG_KEY_UPDATE && (header[0] != MILGI__MSG_NEW_SESSION_TICKET || role != MILGI_CLIENT))
+    if (!is_expected(version, role, header[0]))
         return refuse(failure, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE,
             "an unexpected handshake message after the handshake");
     size_t whole = sizeof header + milgi__get24(header + 1);
     /*= RFC8446 6: "Peers which receive a message which cannot be parsed according to the syntax (e.g., have a length
      *= extending beyond the message boundary or contain an out-of-range length) MUST terminate the connection with a
      *= "decode_error" alert." No more of it is waited for. */
-    if (header[0] == MILGI__MSG_KEY_UPDATE && whole != MILGI__KEY_UPDATE_LEN)
-        return refuse(failure, MILGI_EPROTO, MILGI_ALERT_DECODE_ERROR, "malformed KeyUpdate");
+    int length = length_of(header[0]);
+    if (length >= 0 && whole - sizeof header != (size_t)length)
+        return refuse(failure, MILGI_EPROTO, MILGI_ALERT_DECODE_ERROR,
+            length == 0 ? "malformed HelloRequest" : "malformed KeyUpdate");
     if (whole - sizeof header > message_cap)
         return refuse(failure, MILGI_EPROTO, MILGI_ALERT_ILLEGAL_PARAMETER, too_long);
     size_t missing = whole - post->part_len;

@@ -41,7 +41,7 @@ static bool has_hash(const struct milgi__hs *hs, enum milgi__hash hash)
 {
     for (unsigned i = 0; i < hs->config->suites.n; i++) {
         const struct milgi__suite *suite = milgi__suite(hs->config->suites.v[i]);
-        if (suite && suite->hash == hash)
+        if (suite && suite->tls13 && suite->hash == hash)
             return true;
     }
     return false;
@@ -61,6 +61,8 @@ void milgi__offer_session(struct milgi__hs *hs, struct milgi__exts *ext, struct 
     static const uint8_t modes[] = { PSK_DHE_KE };
     const struct milgi_session *session = hs->offer;
     offers->n = 0;
+    if (hs->config->version_max < MILGI__TLS13)
+        return;
     if (session || hs->keeps_sessions) {
         ext->present |= MILGI__EXT(MILGI__EXT_PSK_MODES);
         ext->psk_modes = (struct milgi__bytes){ modes, sizeof modes };
@@ -354,7 +356,7 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
 
 struct milgi_session *milgi__hs_session(struct milgi__hs *hs)
 {
-    return hs->keeps_sessions ? milgi__session_of(hs) : NULL;
+    return hs->keeps_sessions && hs->suite->tls13 ? milgi__session_of(hs) : NULL;
 }
 
 struct milgi_session *milgi__session_of_ticket(

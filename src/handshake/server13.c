@@ -13,8 +13,9 @@
 static bool choose_suite(struct milgi__hs *hs, struct milgi__bytes offered)
 {
     for (unsigned i = 0; i < hs->config->suites.n && !hs->suite; i++) {
-        if (milgi__u16_has(offered, hs->config->suites.v[i]))
-            hs->suite = milgi__suite(hs->config->suites.v[i]);
+        const struct milgi__suite *suite = milgi__suite(hs->config->suites.v[i]);
+        if (suite->tls13 && milgi__u16_has(offered, suite->id))
+            hs->suite = suite;
     }
     /*= RFC8446 4.1.1: "If the server is unable to negotiate a supported set of parameters [...], it MUST abort the
      *= handshake with either a "handshake_failure" or "insufficient_security" fatal alert" */
@@ -85,8 +86,7 @@ static bool take_protocols(struct milgi__hs *hs, const struct milgi__exts *ext)
     return true;
 }
 
-/* What is needed later than the message. */
-static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *hello)
+bool milgi__server_take_hello(struct milgi__hs *hs, const struct milgi__client_hello *hello)
 {
     const struct milgi__exts *ext = &hello->ext;
     memcpy(hs->client_random, hello->random, sizeof hs->client_random);
@@ -97,7 +97,8 @@ static bool take_hello(struct milgi__hs *hs, const struct milgi__client_hello *h
     hs->psk_dhe = ext->psk_modes.len != 0 && memchr(ext->psk_modes.p, 1, ext->psk_modes.len);
     hs->tickets_full = ext->tickets_full;
     hs->tickets_resumed = ext->tickets_resumed;
-    hs->early_data = (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0;
+    hs->early_data =
+        (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0 && hs->result.version == MILGI__TLS13;
     if (ext->server_name.len != 0) {
         hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, ext->server_name).p;
         if (!hs->result.server_name) {
@@ -130,7 +131,7 @@ static enum milgi__step answer_of(const struct milgi__hs *hs)
 enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
 {
     if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) ||
-        !take_hello(hs, hello))
+        !milgi__server_take_hello(hs, hello))
         return MILGI__FAILED;
     int rv = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
     if (rv == 0 && hs->retried)
@@ -156,7 +157,7 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
 static void please_middleboxes(struct milgi__hs *hs)
 {
     if (hs->session_id_len != 0)
-        hs->host.calls->compat(hs->host.ctx);
+        (void)hs->host.calls->send_ccs(hs->host.ctx);
 }
 
 static enum milgi__step send_retry(struct milgi__hs *hs, struct milgi__reader *none)
@@ -323,7 +324,7 @@ static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader 
     const struct milgi__exchange *kex = hs->kex;
     if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], kex->peer))
         return MILGI__FAILED;
-    if (!write_flight(hs) || !milgi__start_sign(hs))
+    if (!write_flight(hs) || !milgi__hs_sign_transcript(hs))
         return MILGI__FAILED;
     return MILGI__S13_SEND_CERTIFICATE;
 }

@@ -180,44 +180,68 @@ bool milgi__start_decaps(struct milgi__hs *hs, const struct milgi__key_pair *pai
     return true;
 }
 
-/* What our CertificateVerify, or the peer's, is about. */
-static bool sign_input(struct milgi__hs *hs, bool by_server, struct milgi_op_sign *sign)
+/*
+ * What is signed goes into the op, or, when it is too long for that, behind what |blob| is to hold anyway. False:
+ * failed.
+ */
+static bool sign_input(struct milgi__hs *hs, struct milgi_op_sign *sign, struct milgi__bytes input)
 {
-    uint8_t hash[MILGI__HASH_MAX];
-    int rv = milgi__transcript_hash(&hs->transcript, hs->host.cx, hash);
-    if (rv != 0) {
-        milgi__hs_broken(hs, rv);
-        return false;
+    if (input.len <= sizeof sign->input) {
+        sign->input_len = (uint16_t)input.len;
+        memcpy(sign->input, input.p, input.len);
+        return true;
     }
-    sign->input_len = (uint16_t)milgi__certificate_verify_input(
-        by_server, hash, milgi__hash_len(hs->suite->hash), sign->input);
+    sign->input_len = MILGI_SIGN_INPUT_IN_BLOB;
+    if (input.len <= MILGI_CHUNK_MAX / 2)
+        return true;
+    milgi__hs_fail(hs, MILGI_ELIMIT, MILGI_ALERT_INTERNAL_ERROR, "what is to be signed is longer than the limit");
+    return false;
+}
+
+/* The blob of it: |a|, |b| and, if it is not in the op, |input|; without any of them none. */
+static bool sign_blob(struct milgi__hs *hs, struct milgi_op_sign *sign, struct milgi__bytes a, struct milgi__bytes b,
+    struct milgi__bytes input)
+{
+    size_t behind = sign->input_len == MILGI_SIGN_INPUT_IN_BLOB ? input.len : 0;
+    if (a.len + b.len + behind == 0)
+        return true;
+    if (!take_chunk(hs, a.len + b.len + behind, &sign->blob))
+        return false;
+    struct milgi__writer w = milgi__writer(sign->blob.data, sign->blob.len);
+    milgi__write_bytes(&w, a.p, a.len);
+    milgi__write_bytes(&w, b.p, b.len);
+    milgi__write_bytes(&w, input.p, behind);
     return true;
 }
 
-bool milgi__start_sign(struct milgi__hs *hs)
+bool milgi__start_sign(struct milgi__hs *hs, struct milgi__bytes input)
 {
-    struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme);
-    if (!op || !give_key(hs, op, hs->host.calls->key_private(hs->host.ctx, hs->credential)))
+    const struct milgi__bytes none = { NULL, 0 };
+    struct milgi_op_sign sign = { .sig_len = 0 };
+    if (!sign_input(hs, &sign, input) || !sign_blob(hs, &sign, none, none, input))
         return false;
-    if (!sign_input(hs, milgi__hs_role(hs) == MILGI_SERVER, &op->u.sign)) {
-        hs->host.calls->op_drop(hs->host.ctx, op);
+    struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme);
+    if (!op) {
+        milgi_chunk_unref(sign.blob.chunk);
         return false;
     }
-    op->u.sign.sig_len = 0;
+    op->u.sign = sign;
+    if (!give_key(hs, op, hs->host.calls->key_private(hs->host.ctx, hs->credential)))
+        return false;
     if (hs->credential->pkcs8)
         op->flags |= MILGI__OP_RERUN;
     submit(hs, op, MILGI__SIGN);
     return true;
 }
 
-bool milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify)
+bool milgi__start_verify(
+    struct milgi__hs *hs, const struct milgi__certificate_verify *verify, struct milgi__bytes input)
 {
     struct milgi_op_sign sign = {
         .sig_len = (uint16_t)verify->signature.len,
         .spki_len = (uint32_t)hs->peer_spki.len,
     };
-    if (!sign_input(hs, milgi__hs_role(hs) == MILGI_CLIENT, &sign) ||
-        !fill_chunk(hs, hs->peer_spki, verify->signature, &sign.blob))
+    if (!sign_input(hs, &sign, input) || !sign_blob(hs, &sign, hs->peer_spki, verify->signature, input))
         return false;
     struct milgi_op *op = make(hs, MILGI_OP_VERIFY, verify->scheme);
     if (!op) {

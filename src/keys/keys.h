@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transcript, key schedule (RFC 8446 7.1), exporters and the key log. Everything runs inline on the caller's struct
- * milgi__crypto.
+ * Transcript, key schedules (RFC 8446 7.1, RFC 5246 6.3), exporters and the key log. Everything runs inline on the
+ * caller's struct milgi__crypto.
  */
 #pragma once
 
@@ -17,11 +17,14 @@
 struct milgi__transcript {
     struct milgi__digest *digest;
     enum milgi__hash hash;
+    bool keeps; /* set before anything is added: the bytes stay when the hash is known */
     uint8_t *early;
     size_t early_len;
 };
 int milgi__transcript_add(struct milgi__transcript *t, const void *message, size_t len);
 int milgi__transcript_start(struct milgi__transcript *t, struct milgi__crypto *cx, enum milgi__hash hash);
+/* Once the hash is known: the bytes are not needed (any more). */
+void milgi__transcript_forget(struct milgi__transcript *t);
 /* Replaces ClientHello1 by message_hash (RFC 8446 4.4.1): after start(), with only ClientHello1 in it. */
 int milgi__transcript_retry(struct milgi__transcript *t, struct milgi__crypto *cx);
 int milgi__transcript_hash(const struct milgi__transcript *t, struct milgi__crypto *cx, uint8_t out[MILGI__HASH_MAX]);
@@ -75,6 +78,42 @@ int milgi__traffic_keys(
 /* RFC 8446 7.5. */
 int milgi__export13(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *exporter, const char *label,
     const void *context, size_t context_len, uint8_t *out, size_t out_len);
+
+/* --- TLS 1.2 ---------------------------------------------------------------------------------------------------- */
+
+#define MILGI__MASTER12 48
+#define MILGI__FINISHED12 12
+#define MILGI__BLOCK_KEYS_MAX (32 + 12)
+
+struct milgi__schedule12 {
+    enum milgi__hash hash;
+    uint8_t randoms[64]; /* the client's, the server's */
+    uint8_t master[MILGI__MASTER12];
+    /* of the key block: a key, and behind it the part of the nonce that stays */
+    uint8_t client_keys[MILGI__BLOCK_KEYS_MAX], server_keys[MILGI__BLOCK_KEYS_MAX];
+};
+/* All of these: 0, MILGI_EINTERNAL or MILGI_ENOMEM. */
+/* The PRF (RFC 5246 5). */
+int milgi__prf12(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, size_t secret_len,
+    const char *label, const void *seed, size_t seed_len, uint8_t *out, size_t out_len);
+/* session_hash NULL: the master secret of RFC 5246, over the randoms alone. */
+int milgi__schedule12_master(struct milgi__schedule12 *s, struct milgi__crypto *cx, enum milgi__hash hash,
+    const uint8_t *premaster, size_t premaster_len, const uint8_t *session_hash);
+int milgi__schedule12_keys(
+    struct milgi__schedule12 *s, struct milgi__crypto *cx, const struct milgi__suite *suite);
+/*= RFC5288 3: "the "salt" [...] SHALL be 4 octets", RFC7905 2: "The AEAD_CHACHA20_POLY1305 [...] fixed_iv_length of 12
+ *= bytes" */
+static inline size_t milgi__fixed_iv_len(const struct milgi__suite *suite)
+{
+    return suite->aead == MILGI_SUITE_CHACHA20_POLY1305_SHA256 ? 12 : 4;
+}
+/* Key and IV of one direction. */
+void milgi__block_keys(const struct milgi__suite *suite, const uint8_t *keys, uint8_t *key, uint8_t iv[12]);
+int milgi__finished12(const struct milgi__schedule12 *s, struct milgi__crypto *cx, bool by_server,
+    const uint8_t *transcript_hash, uint8_t out[MILGI__FINISHED12]);
+/* RFC 5705 4; context NULL: none, which differs from an empty one. MILGI_EINVAL: longer than 65535 bytes. */
+int milgi__export12(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *master, const uint8_t *randoms,
+    const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
 
 /* --- key log ---------------------------------------------------------------------------------------------------- */
 

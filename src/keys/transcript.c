@@ -2,7 +2,7 @@
 /* The hash of all handshake messages, which more can be added to after it was read. */
 #include "keys/keys.h"
 
-/* Rare and small: the messages before the suite is known are one ClientHello, or two. */
+/* Rare and small: the messages before the suite is known are one ClientHello, or two; more where they are kept. */
 static int keep_early(struct milgi__transcript *t, const void *message, size_t len)
 {
     uint8_t *early = milgi__alloc_raw(t->early_len + len);
@@ -21,8 +21,9 @@ int milgi__transcript_add(struct milgi__transcript *t, const void *message, size
 {
     if (len == 0)
         return 0;
-    if (!t->digest)
-        return keep_early(t, message, len);
+    int rv = !t->digest || t->keeps ? keep_early(t, message, len) : 0;
+    if (!t->digest || rv != 0)
+        return rv;
     return milgi__digest_update(t->digest, message, len) == 0 ? 0 : MILGI_EINTERNAL;
 }
 
@@ -37,9 +38,19 @@ int milgi__transcript_start(struct milgi__transcript *t, struct milgi__crypto *c
         milgi__digest_free(digest);
         return MILGI_EINTERNAL;
     }
-    milgi__free(t->early);
-    *t = (struct milgi__transcript){ .digest = digest, .hash = hash };
+    t->digest = digest;
+    t->hash = hash;
+    if (!t->keeps)
+        milgi__transcript_forget(t);
     return 0;
+}
+
+void milgi__transcript_forget(struct milgi__transcript *t)
+{
+    milgi__free(t->early);
+    t->early = NULL;
+    t->early_len = 0;
+    t->keeps = false;
 }
 
 int milgi__transcript_retry(struct milgi__transcript *t, struct milgi__crypto *cx)

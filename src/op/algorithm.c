@@ -11,18 +11,40 @@
 
 /* --- the tables. Times were measured on a 2.4 GHz server core ----------------------------------------------------- */
 
+#define GCM_RECORDS 23700000
+#define CHACHA_RECORDS ((UINT64_C(1) << 48) - 1)
+
+/* The first are the AEADs' own. */
 static const struct milgi__suite suites[] = {
     /*= RFC8446 5.5: "For AES-GCM, up to 2^24.5 full-size records (about 24 million) may be encrypted on a given
      *= connection while keeping a safety margin of approximately 2^-57 for Authenticated Encryption (AE) security." */
     /* The limit is 23 726 566; the rest is what may be in flight while keys change. */
-    { MILGI_SUITE_AES_128_GCM_SHA256, MILGI__SHA256, 16, 23700000, 200, 228, "TLS_AES_128_GCM_SHA256",
-        "AES_128_GCM_SHA256" },
-    { MILGI_SUITE_AES_256_GCM_SHA384, MILGI__SHA384, 32, 23700000, 200, 228, "TLS_AES_256_GCM_SHA384",
-        "AES_256_GCM_SHA384" },
+    { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_128_GCM_SHA256, true, MILGI__AUTH_ANY, MILGI__SHA256, 16,
+        GCM_RECORDS, 200, 228, "TLS_AES_128_GCM_SHA256", "AES_128_GCM_SHA256" },
+    { MILGI_SUITE_AES_256_GCM_SHA384, MILGI_SUITE_AES_256_GCM_SHA384, true, MILGI__AUTH_ANY, MILGI__SHA384, 32,
+        GCM_RECORDS, 200, 228, "TLS_AES_256_GCM_SHA384", "AES_256_GCM_SHA384" },
     /*= RFC8446 5.5: "For ChaCha20/Poly1305, the record sequence number would wrap before the safety limit is
      *= reached." */
-    { MILGI_SUITE_CHACHA20_POLY1305_SHA256, MILGI__SHA256, 32, (UINT64_C(1) << 48) - 1, 400, 512,
-        "TLS_CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305_SHA256" },
+    { MILGI_SUITE_CHACHA20_POLY1305_SHA256, MILGI_SUITE_CHACHA20_POLY1305_SHA256, true, MILGI__AUTH_ANY,
+        MILGI__SHA256, 32, CHACHA_RECORDS, 400, 512, "TLS_CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305_SHA256" },
+    { MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256, MILGI_SUITE_AES_128_GCM_SHA256, false, MILGI__AUTH_ECDSA,
+        MILGI__SHA256, 16, GCM_RECORDS, 200, 228, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "ECDHE_ECDSA_AES128_GCM_SHA256" },
+    { MILGI_SUITE_ECDHE_ECDSA_AES_256_GCM_SHA384, MILGI_SUITE_AES_256_GCM_SHA384, false, MILGI__AUTH_ECDSA,
+        MILGI__SHA384, 32, GCM_RECORDS, 200, 228, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "ECDHE_ECDSA_AES256_GCM_SHA384" },
+    { MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256, MILGI_SUITE_AES_128_GCM_SHA256, false, MILGI__AUTH_RSA,
+        MILGI__SHA256, 16, GCM_RECORDS, 200, 228, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "ECDHE_RSA_AES128_GCM_SHA256" },
+    { MILGI_SUITE_ECDHE_RSA_AES_256_GCM_SHA384, MILGI_SUITE_AES_256_GCM_SHA384, false, MILGI__AUTH_RSA,
+        MILGI__SHA384, 32, GCM_RECORDS, 200, 228, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        "ECDHE_RSA_AES256_GCM_SHA384" },
+    { MILGI_SUITE_ECDHE_ECDSA_CHACHA20_POLY1305_SHA256, MILGI_SUITE_CHACHA20_POLY1305_SHA256, false,
+        MILGI__AUTH_ECDSA, MILGI__SHA256, 32, CHACHA_RECORDS, 400, 512,
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE_ECDSA_CHACHA20_POLY1305" },
+    { MILGI_SUITE_ECDHE_RSA_CHACHA20_POLY1305_SHA256, MILGI_SUITE_CHACHA20_POLY1305_SHA256, false, MILGI__AUTH_RSA,
+        MILGI__SHA256, 32, CHACHA_RECORDS, 400, 512, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+        "ECDHE_RSA_CHACHA20_POLY1305" },
 };
 
 /*= RFC8446 4.2.3: "These values refer solely to signatures which appear in certificates (see Section 4.4.2.2) and
@@ -63,7 +85,7 @@ static const struct milgi__group groups[] = {
 };
 #define HYBRIDS 3
 
-_Static_assert(MILGI__COUNT(suites) == MILGI__SUITES, "each suite has kinds");
+_Static_assert(MILGI__COUNT(suites) >= MILGI__AEADS, "each AEAD has kinds");
 _Static_assert(MILGI__COUNT(groups) == MILGI__GROUPS + HYBRIDS, "each group has kinds");
 _Static_assert(MILGI__KINDS <= UINT8_MAX, "an op keeps its kind in a byte");
 
@@ -311,7 +333,7 @@ _Static_assert(OTHERS + 1 == MILGI__KINDS, "all kinds are counted");
 
 static unsigned kind_of_record(const struct milgi__suite *suite, int type, uint32_t size)
 {
-    if (!suite)
+    if (!suite || suite - suites >= MILGI__AEADS)
         return OTHERS;
     unsigned doublings = size > SMALLEST ? 32u - (unsigned)__builtin_clz((size - 1) / SMALLEST) : 0;
     unsigned longer = MILGI__MIN(doublings, MILGI__SIZES - 1);

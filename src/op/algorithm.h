@@ -12,13 +12,23 @@
 #include "crypto/sign.h"
 
 enum {
-    MILGI__SUITES = 3,
+    MILGI__AEADS = 3,
     MILGI__GROUPS = 5 /* that ops are of: all but the hybrids */
+};
+
+/* What a suite's key exchange is signed with. In TLS 1.3 that is negotiated apart. */
+enum milgi__auth {
+    MILGI__AUTH_ANY,
+    MILGI__AUTH_ECDSA, /* and Ed25519 (RFC 8422 5.10) */
+    MILGI__AUTH_RSA
 };
 
 struct milgi__suite {
     uint16_t id;
-    enum milgi__hash hash;
+    uint16_t aead; /* the number that its AEAD has in ops and keys: the suite of TLS 1.3 with it */
+    bool tls13;    /* else of TLS 1.2 */
+    enum milgi__auth auth;
+    enum milgi__hash hash; /* of the key schedule */
     uint8_t key_len;
     uint64_t record_limit;        /* records under one key (RFC 8446 5.5), less a margin */
     uint32_t record_ns, kbyte_ns; /* estimates: of any record, and of each 1024 bytes in it */
@@ -29,7 +39,7 @@ const struct milgi__suite *milgi__suite(uint16_t id); /* NULL: unknown */
 struct milgi__scheme {
     uint16_t id;
     enum milgi__key_type key;
-    bool tls13;                  /* allowed in CertificateVerify */
+    bool tls13;                  /* allowed in CertificateVerify of TLS 1.3; all are in TLS 1.2 */
     uint32_t sign_ns, verify_ns; /* estimates; sign_ns 0: it goes by the length of the key */
     const char *name;
 };
@@ -73,10 +83,10 @@ uint32_t milgi__op_estimate_ns(const struct milgi_op *op);
 /*
  * Ops whose service time is measured together: an op type with a row of its table (of signature schemes: with a type
  * of key, since the estimate knows an RSA key's length), records by their size too. Those of records come first, all
- * sizes of one suite and direction together.
+ * sizes of one AEAD and direction together.
  */
 #define MILGI__SIZES 8u /* of records: each twice as long as the one before */
-#define MILGI__RECORD_KINDS (2u * MILGI__SUITES * MILGI__SIZES)
+#define MILGI__RECORD_KINDS (2u * MILGI__AEADS * MILGI__SIZES)
 #define MILGI__KINDS (MILGI__RECORD_KINDS + 4u * MILGI__GROUPS + 2u * MILGI__KEY_TYPES + 2u)
 /* |size|: of a record. An algorithm that is in no table has a kind of its own. */
 unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size);

@@ -9,6 +9,8 @@
 
 #include "crypto/sign.h"
 
+#define MILGI__KEY_SCHEMES_MAX 6 /* of one key */
+
 /* Immutable after it is made; references are atomic. */
 struct milgi_credential {
     _Atomic uint32_t refs;
@@ -24,7 +26,7 @@ struct milgi_credential {
     char *uri; /* where; may hold a PIN. NULL: it is here */
     uint8_t *spki;
     size_t spki_len;
-    uint16_t schemes[4]; /* that the key signs with in TLS 1.3 */
+    uint16_t schemes[MILGI__KEY_SCHEMES_MAX]; /* that the key signs with; which are of TLS 1.3 their rows say */
     unsigned schemes_n;
     uint16_t leaf_signed_with;
     char subject[256];

@@ -227,13 +227,14 @@ static int decaps(struct milgi__crypto *cx, struct milgi_op *op)
 static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
 {
     struct milgi_op_sign *s = &op->u.sign;
-    size_t len = sizeof s->sig;
+    size_t len = sizeof s->sig, input_len;
+    const uint8_t *input;
 
-    if (s->input_len > sizeof s->input)
+    if (!milgi__sign_input(s, MILGI_OP_SIGN, &input, &input_len))
         return malformed(op);
     if (!loaded || !op->key || op->key->kind != MILGI_KEY_PRIVATE)
         return not_loaded(op, MILGI_KEY_PRIVATE);
-    int result = milgi__pkey_sign(cx, loaded, op->alg, s->input, s->input_len, s->sig, &len);
+    int result = milgi__pkey_sign(cx, loaded, op->alg, input, input_len, s->sig, &len);
     s->sig_len = result == 0 ? (uint16_t)len : 0;
     return result;
 }
@@ -241,12 +242,14 @@ static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
 static int verify(struct milgi__crypto *cx, struct milgi_op *op)
 {
     struct milgi_op_sign *s = &op->u.sign;
+    const uint8_t *input;
+    size_t input_len;
 
-    if (s->input_len > sizeof s->input || !s->blob.data || s->spki_len > s->blob.len ||
-        s->sig_len > s->blob.len - s->spki_len)
+    if (!s->blob.data || s->spki_len > s->blob.len || s->sig_len > s->blob.len - s->spki_len ||
+        !milgi__sign_input(s, MILGI_OP_VERIFY, &input, &input_len))
         return malformed(op);
     return milgi__verify(
-        cx, s->blob.data, s->spki_len, op->alg, s->input, s->input_len, s->blob.data + s->spki_len, s->sig_len);
+        cx, s->blob.data, s->spki_len, op->alg, input, input_len, s->blob.data + s->spki_len, s->sig_len);
 }
 
 static int verify_chain(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
@@ -380,6 +383,10 @@ void milgi__op_clear(struct milgi_op *op)
         drop(&op->u.kex.share.chunk);
         drop(&op->u.kex.ciphertext.chunk);
         milgi__wipe(&op->u.kex, sizeof op->u.kex);
+        break;
+    case MILGI_OP_SIGN:
+        if (op->u.sign.input_len == MILGI_SIGN_INPUT_IN_BLOB)
+            drop(&op->u.sign.blob.chunk);
         break;
     case MILGI_OP_VERIFY:
         drop(&op->u.sign.blob.chunk);

@@ -36,6 +36,22 @@ void milgi__op_clear(struct milgi_op *op);
  */
 void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
 
+/* What is to be signed by, or was signed before, an op of |type|; false: it makes no sense. */
+static inline bool milgi__sign_input(
+    const struct milgi_op_sign *s, int type, const uint8_t **input, size_t *len)
+{
+    size_t before = type == MILGI_OP_VERIFY ? (size_t)s->spki_len + s->sig_len : 0;
+    *input = s->input;
+    *len = s->input_len;
+    if (s->input_len != MILGI_SIGN_INPUT_IN_BLOB)
+        return s->input_len <= sizeof s->input;
+    if (!s->blob.data || before > s->blob.len)
+        return false;
+    *input = s->blob.data + before;
+    *len = s->blob.len - before;
+    return true;
+}
+
 /* Seals or opens (|type|) records of an AEAD key here and now, in order; sets status and device_code of each. */
 void milgi__op_records(struct milgi__crypto *cx, int type, const struct milgi_key *key,
     struct milgi_op_record *records, unsigned n);

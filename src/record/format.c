@@ -53,6 +53,40 @@ const struct milgi__format milgi__format_tls13 = {
     .aad = aad_header,
 };
 
+/*= RFC5246 6.2.3.3: "additional_data = seq_num + TLSCompressed.type + TLSCompressed.version +
+ *= TLSCompressed.length;" */
+static uint8_t aad_numbered(
+    const struct milgi__format *f, uint8_t out[13], const uint8_t *front, uint64_t seq, uint32_t len)
+{
+    (void)f;
+    for (unsigned i = 0; i < 8; i++)
+        out[i] = (uint8_t)(seq >> (56 - 8 * i));
+    memcpy(out + 8, front, 3);
+    milgi__put16(out + 11, len);
+    return 13;
+}
+
+#define PROTECTED12 (MILGI__TYPE(MILGI__ALERT) | MILGI__TYPE(MILGI__HANDSHAKE) | MILGI__TYPE(MILGI__DATA))
+/* No change_cipher_spec: there is no second key in TLS 1.2 without renegotiation. */
+#define FORMAT12(explicit) \
+    .clear = &milgi__format_plain, .version = 0x0303, .hello_version = 0x0303, .header_len = MILGI__RECORD_HEADER, \
+    .explicit_len = (explicit), .tag_len = MILGI__TAG, .seals = PROTECTED12, .takes = PROTECTED12, \
+    .protects = PROTECTED12, .clear_max = MILGI__PLAINTEXT_MAX, .protected_max = MILGI__CIPHERTEXT_MAX, \
+    .seq_max = UINT64_MAX, .aad = aad_numbered
+
+/*= RFC5288 3: "The nonce_explicit MAY be the 64-bit sequence number." It is, in what we send. */
+const struct milgi__format milgi__format_tls12_gcm = { FORMAT12(8) };
+/*= RFC7905 2: "The padded sequence number is XORed with the client_write_IV [...] or server_write_IV" */
+const struct milgi__format milgi__format_tls12_chacha = { FORMAT12(0) };
+
+const struct milgi__format *milgi__format_of(const struct milgi__suite *suite)
+{
+    if (suite->tls13)
+        return &milgi__format_tls13;
+    bool chacha = suite->aead == MILGI_SUITE_CHACHA20_POLY1305_SHA256;
+    return chacha ? &milgi__format_tls12_chacha : &milgi__format_tls12_gcm;
+}
+
 void milgi__format_header(
     const struct milgi__format *f, uint8_t *out, uint8_t type, bool hello, uint64_t seq, uint32_t len)
 {
@@ -81,11 +115,38 @@ static void make_nonce(const struct milgi__direction *d, uint64_t number, uint8_
     memcpy(nonce + 4, &iv, sizeof iv);
 }
 
-void milgi__format_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
+/* The last bytes of a nonce, where they are told and where they are read. */
+static inline void put_explicit(const struct milgi__format *f, uint8_t *front, const uint8_t nonce[12])
+{
+    memcpy(front + f->header_len, nonce + 12 - f->explicit_len, f->explicit_len);
+}
+
+static inline void take_explicit(const struct milgi__format *f, const uint8_t *front, uint8_t nonce[12])
+{
+    memcpy(nonce + 12 - f->explicit_len, front + f->header_len, f->explicit_len);
+}
+
+static inline void fill_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
     const uint8_t *front, uint32_t len)
 {
     make_nonce(d, seq, record->nonce);
     record->aad_len = d->format->aad(d->format, record->aad, front, seq, len);
+}
+
+void milgi__format_seal_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
+    uint8_t *front, uint32_t len)
+{
+    fill_record(record, d, seq, front, len);
+    if (d->format->explicit_len)
+        put_explicit(d->format, front, record->nonce);
+}
+
+void milgi__format_open_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
+    const uint8_t *front, uint32_t len)
+{
+    fill_record(record, d, seq, front, len);
+    if (d->format->explicit_len)
+        take_explicit(d->format, front, record->nonce);
 }
 
 static void fill(struct milgi_op *op, enum milgi_op_type type, const struct milgi__direction *d, const uint8_t *front,
@@ -109,7 +170,7 @@ void milgi__format_seal_op(
 {
     const struct milgi__format *f = d->format;
     fill(op, MILGI_OP_SEAL, d, front, len, in_place);
-    memcpy(front + f->header_len, op->u.aead.nonce + 12 - f->explicit_len, f->explicit_len);
+    put_explicit(f, front, op->u.aead.nonce);
 }
 
 void milgi__format_open_op(
@@ -117,7 +178,7 @@ void milgi__format_open_op(
 {
     const struct milgi__format *f = d->format;
     fill(op, MILGI_OP_OPEN, d, front, len, in_place);
-    memcpy(op->u.aead.nonce + 12 - f->explicit_len, front + f->header_len, f->explicit_len);
+    take_explicit(f, front, op->u.aead.nonce);
 }
 
 uint64_t milgi__format_records_max(const struct milgi__format *f, const struct milgi_key *key)

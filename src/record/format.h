@@ -40,6 +40,9 @@ struct milgi__format {
 
 extern const struct milgi__format milgi__format_plain; /* before there is a key */
 extern const struct milgi__format milgi__format_tls13; /* TLS 1.3, protected */
+extern const struct milgi__format milgi__format_tls12_gcm, milgi__format_tls12_chacha;
+/* Of records that this suite protects. */
+const struct milgi__format *milgi__format_of(const struct milgi__suite *suite);
 
 static inline bool milgi__format_has(uint32_t set, uint8_t type)
 {
@@ -80,6 +83,8 @@ void milgi__format_seal_op(
     struct milgi_op *op, const struct milgi__direction *d, uint8_t *front, uint32_t len, bool in_place);
 void milgi__format_open_op(
     struct milgi_op *op, const struct milgi__direction *d, const uint8_t *front, uint32_t len, bool in_place);
-/* The same for a record that has no op and the number |seq|; its row has no explicit bytes. */
-void milgi__format_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
+/* The same for records that have no ops, of the number |seq|. */
+void milgi__format_seal_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
+    uint8_t *front, uint32_t len);
+void milgi__format_open_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
     const uint8_t *front, uint32_t len);

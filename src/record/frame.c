@@ -38,8 +38,9 @@ static bool check_type(const struct milgi__record *r, uint8_t type, uint32_t len
         return true;
     if (milgi__format_has(f->until_open, type) && len == 2 && !r->seen_protected_in)
         return true;
-    return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE,
-        type == MILGI__DATA ? "application data without protection" : "record without protection");
+    static const char *const details[] = { "change_cipher_spec is not allowed here", "record without protection",
+        "record without protection", "application data without protection" };
+    return milgi__refuse(failure, MILGI_ALERT_UNEXPECTED_MESSAGE, details[type - MILGI__CCS]);
 }
 
 /* Whether |header| may begin a record; false: *failure. */

@@ -8,11 +8,10 @@
 
 #define WARY 5 /* MILGI__SHORT_MAX >> WARY is 1 */
 
-/* A row whose records of data the functions here can make and read: the type inside, nothing before the ciphertext. */
+/* There is a key, and nothing under way. Records of data look like such from outside in every row. */
 static bool suits(const struct milgi__direction *d)
 {
-    const struct milgi__format *f = d->format;
-    return d->key && f->inner_len && f->outer_type == MILGI__DATA && !f->explicit_len && d->head == d->tail;
+    return d->key && d->head == d->tail;
 }
 
 /* --- in --------------------------------------------------------------------------------------------------------- */
@@ -20,11 +19,12 @@ static bool suits(const struct milgi__direction *d)
 /* The record at |p|, if it lies whole before |end| and may be opened here: how much ciphertext it has; else 0. */
 static uint32_t ordinary(const struct milgi__format *f, const uint8_t *p, const uint8_t *end, uint32_t below)
 {
-    if (end - p < f->header_len || p[0] != f->outer_type)
+    if (end - p < f->header_len || p[0] != MILGI__DATA)
         return 0;
-    uint32_t body = milgi__format_body(f, p), len = body - f->tag_len;
-    if (body <= f->tag_len || end - p - f->header_len < (ptrdiff_t)body)
+    uint32_t body = milgi__format_body(f, p), besides = (uint32_t)f->explicit_len + f->tag_len;
+    if (body <= besides || end - p - f->header_len < (ptrdiff_t)body)
         return 0;
+    uint32_t len = body - besides;
     return len < below && len <= MILGI__PLAINTEXT_MAX + f->inner_len ? len : 0;
 }
 
@@ -41,14 +41,14 @@ static void gather(
     most = MILGI__MIN(MILGI__MIN(most, MILGI__SHORT_MAX >> r->wary), in->epoch_records_max - in->seq);
     while (o->n < most && given < credit && (len = ordinary(f, p, end, below)) > 0) {
         struct milgi_op_record *record = &o->record[o->n];
-        uint8_t *data = p + f->header_len;
+        uint8_t *data = p + milgi__format_front(f);
         if (o->n > 0) {
             if (len > sizeof o->kept - kept)
                 break;
             memcpy(o->kept + kept, data, len);
             kept += len;
         }
-        milgi__format_record(record, in, in->seq + o->n, p, len);
+        milgi__format_open_record(record, in, in->seq + o->n, p, len);
         record->len = len;
         record->src = record->dst = data;
         o->n++;
@@ -82,7 +82,7 @@ static void keep(
     struct milgi__direction *in = &r->in;
     struct milgi__entry *e = milgi__ring_at(in, in->tail++);
     in->next = in->tail;
-    e->type = in->format->outer_type;
+    e->type = MILGI__DATA;
     e->src[0] = *plaintext;
     e->src_n = 1;
     e->in_place = e->protected = true;
@@ -100,12 +100,16 @@ bool milgi__short_next(struct milgi__record *r, struct milgi__opened *o, bool ho
     const struct milgi__format *f = r->in.format;
     const struct milgi_op_record *record = &o->record[o->at++];
     struct milgi_slice slice;
-    (void)milgi__bufq_take(&r->input, f->header_len + record->len + f->tag_len, &slice, 1);
-    slice.data += f->header_len;
+    uint32_t front = milgi__format_front(f);
+    (void)milgi__bufq_take(&r->input, front + record->len + f->tag_len, &slice, 1);
+    slice.data += front;
     slice.len = record->len;
     r->in.seq++;
     uint32_t content = record->len;
-    bool data = record->status == MILGI_OP_OK && milgi__inner_type(&slice, 1, &content) == MILGI__DATA;
+    bool data = record->status == MILGI_OP_OK;
+    /* Where no type is inside an empty record is not ordinary, but then it was not opened here. */
+    if (data && f->inner_len)
+        data = milgi__inner_type(&slice, 1, &content) == MILGI__DATA;
     if (!data || hold) {
         keep(r, &slice, record);
         return false;
@@ -161,7 +165,7 @@ static inline bool place(struct milgi__record *r, const struct milgi__pending *p
     at->len = len + milgi__format_overhead(f);
     if (p->format == f && p->slice.len == len) {
         at->chunk = p->slice.chunk;
-        at->data = p->slice.data - f->header_len;
+        at->data = p->slice.data - milgi__format_front(f);
         return true;
     }
     bool room = r->out_chunk && milgi_chunk_size(r->out_chunk) - r->out_used >= at->len;
@@ -183,17 +187,17 @@ static inline void prepare(struct milgi__record *r, const struct milgi__pending 
     uint8_t *start, struct milgi_op_record *record)
 {
     const struct milgi__format *f = r->out.format;
-    uint32_t body = len + milgi__format_trailer(f);
-    milgi__format_header(f, start, MILGI__DATA, false, seq, body);
-    milgi__format_record(record, &r->out, seq, start, body - f->tag_len);
-    record->inner_type = MILGI__DATA;
+    uint32_t sealed = len + milgi__format_trailer(f);
+    milgi__format_header(f, start, MILGI__DATA, false, seq, f->explicit_len + sealed);
+    milgi__format_seal_record(record, &r->out, seq, start, sealed - f->tag_len);
+    record->inner_type = f->inner_len ? MILGI__DATA : 0;
     record->pad_len = 0;
     record->len = len;
     record->src = p->slice.data;
-    record->dst = start + f->header_len;
+    record->dst = start + milgi__format_front(f);
     if (record->src == record->dst)
         return;
-    r->out_used += f->header_len + body;
+    r->out_used += milgi__format_front(f) + sealed;
     r->open = NULL; /* what follows it is the record now */
 }
 
@@ -208,11 +212,11 @@ static void commit(struct milgi__record *r, const struct milgi_op_record *record
         milgi_chunk_unref(slice.chunk);
         slice.chunk = milgi_chunk_ref(r->out_chunk);
     }
-    slice.data = record->dst - f->header_len;
+    slice.data = record->dst - milgi__format_front(f);
     slice.len = total;
     r->framed_bytes += total;
     r->out.seq++;
-    sealed->len[sealed->n++] = total - f->header_len;
+    sealed->len[sealed->n++] = total - milgi__format_front(f);
     if (record->status != MILGI_OP_OK) {
         struct milgi__failure failure = milgi__op_failure(MILGI_OP_SEAL, record->status, record->device_code);
         failure.alert = MILGI_ALERT_NONE; /* it could not be sent */

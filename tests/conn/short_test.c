@@ -215,7 +215,7 @@ static void seal(const struct milgi__direction *out, const uint8_t *inner, size_
     milgi__put16(wire + 1, 0x0303);
     milgi__put16(wire + 3, (uint32_t)len + 16);
     memcpy(wire + 5, inner, len);
-    milgi__format_record(&record, out, out->seq, wire, (uint32_t)len);
+    milgi__format_open_record(&record, out, out->seq, wire, (uint32_t)len);
     assert_int_equal(__real_milgi__aead_seal(cx, &key, record.nonce, record.aad, record.aad_len, &piece, 1, 0, 0,
                          wire + 5),
         0);

@@ -15,9 +15,13 @@ const char *graph_message(int type)
     case 4: return "NewSessionTicket";
     case 8: return "EncryptedExtensions";
     case 11: return "Certificate";
+    case 12: return "ServerKeyExchange";
     case 13: return "CertificateRequest";
+    case 14: return "ServerHelloDone";
     case 15: return "CertificateVerify";
+    case 16: return "ClientKeyExchange";
     case 20: return "Finished";
+    case 255: return "[ChangeCipherSpec]";
     default: return "?";
     }
 }

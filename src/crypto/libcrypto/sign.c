@@ -270,6 +270,12 @@ static int verify_restricted(const uint8_t *spki, size_t spki_len, uint16_t sche
     return good ? 0 : milgi__fail(MILGI__BAD);
 }
 
+/* Any hash goes with any curve: which do in a version of TLS the layers above see to. */
+static bool is_ec(enum milgi__key_type type)
+{
+    return type == MILGI__KEY_P256 || type == MILGI__KEY_P384 || type == MILGI__KEY_P521;
+}
+
 /* Bounds the work that a peer can ask for. */
 static bool rsa_acceptable(const struct milgi__spki *spki)
 {
@@ -288,7 +294,7 @@ int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len
     int result = milgi__spki_known(cx, spki, spki_len, &key);
     if (result != 0)
         return result;
-    if (key->type == MILGI__KEY_NONE || key->type != key_of(scheme))
+    if (key->type == MILGI__KEY_NONE || (key->type != key_of(scheme) && !(is_ec(key->type) && is_ec(key_of(scheme)))))
         return MILGI__BAD;
     if (key->type == MILGI__KEY_ED25519)
         return milgi__verify_ed25519(cx, key, input, input_len, sig, sig_len);

@@ -165,11 +165,14 @@ static int prepare(struct work *w)
 {
     const struct milgi__scheme *scheme = milgi__scheme(w->scheme);
 
-    if (w->op->input_len > sizeof w->op->input)
+    const uint8_t *input;
+    size_t len;
+
+    if (!milgi__sign_input(w->op, MILGI_OP_SIGN, &input, &len))
         return MILGI_CODE_MALFORMED;
     if (!scheme || scheme->key != w->key->type)
         return MILGI_CODE_NO_KEY;
-    if (milgi__sign_hash(w->cx, w->scheme, w->op->input, w->op->input_len, w->digest, &w->digest_len) != 0)
+    if (milgi__sign_hash(w->cx, w->scheme, input, len, w->digest, &w->digest_len) != 0)
         return MILGI_CODE_CRYPTO;
     w->mechanism = (CK_MECHANISM){ 0 };
     switch (w->scheme) {
@@ -206,11 +209,13 @@ static int sign(struct work *w, const struct place *place, CK_SESSION_HANDLE ses
 {
     CK_FUNCTION_LIST *f = place->token->module->f;
     bool whole = w->digest_len == 0; /* it is the message that is signed */
-    const uint8_t *data = whole ? w->op->input : w->digest;
-    CK_ULONG data_len = whole ? w->op->input_len : w->digest_len;
+    const uint8_t *data = w->digest;
+    size_t data_len = w->digest_len;
     uint8_t raw[RAW_MAX];
     CK_ULONG len = sizeof raw;
 
+    if (whole && !milgi__sign_input(w->op, MILGI_OP_SIGN, &data, &data_len))
+        return MILGI_CODE_MALFORMED;
     CK_RV rv = f->C_SignInit(session, &w->mechanism, place->object);
     if (rv != CKR_OK)
         return milgi__p11_code(rv);
@@ -228,9 +233,12 @@ static int sign(struct work *w, const struct place *place, CK_SESSION_HANDLE ses
 static int verify(const struct work *w)
 {
     const struct milgi__p11_key *key = w->key;
+    const uint8_t *input;
+    size_t len;
 
-    return milgi__verify(
-        w->cx, key->spki, key->spki_len, w->scheme, w->op->input, w->op->input_len, w->op->sig, w->op->sig_len);
+    if (!milgi__sign_input(w->op, MILGI_OP_SIGN, &input, &len))
+        return MILGI__BROKEN;
+    return milgi__verify(w->cx, key->spki, key->spki_len, w->scheme, input, len, w->op->sig, w->op->sig_len);
 }
 
 /* --- finding the token ------------------------------------------------------------------------------------------ */

@@ -222,6 +222,26 @@ static void give_up(struct worker *w, int code)
 
 /* --- the threads of a ward ---------------------------------------------------------------------- */
 
+/* For a thread that may outlive the op. Without memory for it, what is to be signed makes no sense. */
+static void copy_input(struct milgi_op_sign *to, const struct milgi_op_sign *from)
+{
+    to->input_len = from->input_len;
+    memcpy(to->input, from->input, sizeof to->input);
+    to->blob = (struct milgi_slice){ .data = NULL };
+    if (from->input_len != MILGI_SIGN_INPUT_IN_BLOB || !from->blob.data)
+        return;
+    to->blob.data = milgi__alloc_raw(from->blob.len);
+    to->blob.len = from->blob.len;
+    if (to->blob.data)
+        memcpy(to->blob.data, from->blob.data, from->blob.len);
+}
+
+static void drop_input(struct milgi_op_sign *sign)
+{
+    milgi__free(sign->blob.data);
+    sign->blob.data = NULL;
+}
+
 static void begin_call(struct worker *w, struct milgi_op *op)
 {
     struct milgi__wards *wards = w->ward->wards;
@@ -231,8 +251,7 @@ static void begin_call(struct worker *w, struct milgi_op *op)
     w->qp->calls++;
     w->key = ticket(op)->key;
     wards->options.ops->hold(w->key);
-    w->sign.input_len = op->u.sign.input_len;
-    memcpy(w->sign.input, op->u.sign.input, sizeof w->sign.input);
+    copy_input(&w->sign, &op->u.sign);
     w->begun_ns = now();
     if (wards->watch_ns > w->begun_ns + wards->options.timeout_ns)
         pthread_cond_signal(&wards->watch);
@@ -241,6 +260,7 @@ static void begin_call(struct worker *w, struct milgi_op *op)
 static void end_call(struct worker *w, int code, uint64_t service_ns)
 {
     struct milgi_op *op = w->op;
+    drop_input(&w->sign);
     w->begun_ns = 0;
     w->overdue = false;
     if (w->lost) {

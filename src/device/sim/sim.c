@@ -120,6 +120,9 @@ static bool reaches_all(const struct sim *sim, const struct milgi_op *op)
     case MILGI_OP_ENCAPS:
         return reaches(sim, op->u.kex.share.data, op->u.kex.share.len) &&
             reaches(sim, op->u.kex.ciphertext.data, op->u.kex.ciphertext.len);
+    case MILGI_OP_SIGN:
+        return op->u.sign.input_len != MILGI_SIGN_INPUT_IN_BLOB ||
+            reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
     case MILGI_OP_VERIFY: return reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
     case MILGI_OP_VERIFY_CHAIN: return reaches(sim, op->u.chain.chain.data, op->u.chain.chain.len);
     default: return true;

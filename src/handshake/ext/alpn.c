@@ -32,14 +32,14 @@ static bool decode(
     if (list.bad)
         return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed list of protocols");
     /*= RFC7301 3.1: "except that the "ProtocolNameList" MUST contain exactly one "ProtocolName"." */
-    if (place == MILGI__IN_ENCRYPTED && n > 1)
+    if (place != MILGI__IN_CLIENT_HELLO && n > 1)
         return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "the server chose more than one protocol");
     return true;
 }
 
 const struct milgi__ext milgi__ext_alpn = {
     .iana = 16,
-    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED,
+    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED | MILGI__IN_SERVER_HELLO12,
     .misplaced = "application_layer_protocol_negotiation in a wrong message",
     .malformed = "malformed application_layer_protocol_negotiation",
     .encode = encode,

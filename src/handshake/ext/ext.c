@@ -16,6 +16,10 @@ const struct milgi__ext *milgi__ext_of(unsigned id)
         [MILGI__EXT_PSK_MODES] = &milgi__ext_psk_modes,
         [MILGI__EXT_EARLY_DATA] = &milgi__ext_early_data,
         [MILGI__EXT_TICKET_REQUEST] = &milgi__ext_ticket_request,
+        [MILGI__EXT_MASTER_SECRET] = &milgi__ext_master_secret,
+        [MILGI__EXT_RENEGOTIATION] = &milgi__ext_renegotiation,
+        [MILGI__EXT_POINT_FORMATS] = &milgi__ext_point_formats,
+        [MILGI__EXT_SESSION_TICKET] = &milgi__ext_session_ticket,
         [MILGI__EXT_FRAGMENT_LENGTH] = &milgi__ext_known[0],
         [MILGI__EXT_STATUS_REQUEST] = &milgi__ext_known[1],
         [MILGI__EXT_SRTP] = &milgi__ext_known[2],
@@ -53,7 +57,9 @@ void milgi__exts_encode(struct milgi__writer *w, enum milgi__place place, const 
 
 static bool is_answer(enum milgi__place place)
 {
-    return (place & (MILGI__IN_SERVER_HELLO | MILGI__IN_RETRY | MILGI__IN_ENCRYPTED | MILGI__IN_CERTIFICATE)) != 0;
+    const unsigned answers = MILGI__IN_SERVER_HELLO | MILGI__IN_RETRY | MILGI__IN_ENCRYPTED | MILGI__IN_CERTIFICATE |
+        MILGI__IN_SERVER_HELLO12;
+    return (place & answers) != 0;
 }
 
 static bool decode_one(unsigned iana, struct milgi__reader *body, enum milgi__place place, uint32_t offered,

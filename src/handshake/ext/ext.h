@@ -12,7 +12,8 @@ enum milgi__place {
     MILGI__IN_ENCRYPTED = 8,
     MILGI__IN_CERTIFICATE = 16,
     MILGI__IN_REQUEST = 32,
-    MILGI__IN_TICKET = 64
+    MILGI__IN_TICKET = 64,
+    MILGI__IN_SERVER_HELLO12 = 128 /* of TLS 1.2 */
 };
 
 /*
@@ -32,6 +33,11 @@ enum milgi__ext_id {
     MILGI__EXT_PSK_MODES,
     MILGI__EXT_EARLY_DATA,
     MILGI__EXT_TICKET_REQUEST,
+    /* of TLS 1.2 */
+    MILGI__EXT_MASTER_SECRET,
+    MILGI__EXT_RENEGOTIATION,
+    MILGI__EXT_POINT_FORMATS,
+    MILGI__EXT_SESSION_TICKET,
     /* known by their place only */
     MILGI__EXT_FRAGMENT_LENGTH,
     MILGI__EXT_STATUS_REQUEST,
@@ -72,11 +78,13 @@ struct milgi__exts {
     unsigned psk_offers_n;
     uint16_t psk;                          /* ServerHello: the one selected */
     uint8_t tickets_full, tickets_resumed; /* ClientHello: how many are asked for */
+    struct milgi__bytes point_formats, session_ticket;
+    bool renegotiates; /* renegotiation_info is not empty */
 };
 
 struct milgi__ext {
     uint16_t iana;
-    uint8_t places;        /* enum milgi__place */
+    uint16_t places;       /* enum milgi__place */
     const char *misplaced; /* details */
     const char *malformed;
     /* Writes the body. */
@@ -89,7 +97,8 @@ struct milgi__ext {
 
 extern const struct milgi__ext milgi__ext_server_name, milgi__ext_groups, milgi__ext_schemes, milgi__ext_cert_schemes,
     milgi__ext_alpn, milgi__ext_versions, milgi__ext_cookie, milgi__ext_key_share, milgi__ext_authorities,
-    milgi__ext_psk_modes, milgi__ext_early_data, milgi__ext_psk, milgi__ext_ticket_request;
+    milgi__ext_psk_modes, milgi__ext_early_data, milgi__ext_psk, milgi__ext_ticket_request, milgi__ext_master_secret,
+    milgi__ext_renegotiation, milgi__ext_point_formats, milgi__ext_session_ticket;
 extern const struct milgi__ext milgi__ext_known[10];
 
 /* By enum milgi__ext_id. */
@@ -109,6 +118,9 @@ bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint
 
 /* The body of one extension without reading the others; false: it is not there, or the block is malformed. */
 bool milgi__exts_peek(struct milgi__bytes block, unsigned iana, struct milgi__bytes *body);
+
+/* What those of TLS 1.2 must say in either hello. */
+bool milgi__exts_check12(const struct milgi__exts *ext, struct milgi__failure *failure);
 
 /* The next KeyShareEntry of a client's list; false at the end. */
 bool milgi__share_next(struct milgi__reader *shares, uint16_t *group, struct milgi__bytes *share);

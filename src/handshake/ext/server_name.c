@@ -57,7 +57,7 @@ static bool decode(
 
 const struct milgi__ext milgi__ext_server_name = {
     .iana = 0,
-    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED,
+    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED | MILGI__IN_SERVER_HELLO12,
     .misplaced = "server_name in a wrong message",
     .malformed = "malformed server_name",
     .encode = encode,

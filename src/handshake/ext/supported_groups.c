@@ -23,7 +23,8 @@ static bool decode(
 
 const struct milgi__ext milgi__ext_groups = {
     .iana = 10,
-    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED,
+    /* Servers of TLS 1.2 have no reason to send it, but there are some. */
+    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED | MILGI__IN_SERVER_HELLO12,
     .misplaced = "supported_groups in a wrong message",
     .malformed = "malformed supported_groups",
     .encode = encode,

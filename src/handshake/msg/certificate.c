@@ -50,12 +50,14 @@ bool milgi__certificate_decode(
     return true;
 }
 
-bool milgi__certificate_next(struct milgi__reader *list, struct milgi__bytes *der)
+bool milgi__certificate_next(
+    const struct milgi__certificates *certs, struct milgi__reader *list, struct milgi__bytes *der)
 {
     if (milgi__left(list) == 0)
         return false;
     struct milgi__reader one = milgi__read_vec(list, 3, 1, 0xffffff);
-    milgi__read_vec(list, 2, 0, 0xffff);
+    if (!certs->bare)
+        milgi__read_vec(list, 2, 0, 0xffff);
     *der = milgi__rest(&one);
     return !list->bad;
 }

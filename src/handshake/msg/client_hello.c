@@ -132,6 +132,21 @@ bool milgi__client_hello_decode13(struct milgi__client_hello *hello, struct milg
     return true;
 }
 
+bool milgi__client_hello_decode12(struct milgi__client_hello *hello, struct milgi__failure *failure)
+{
+    /*= RFC5246 7.4.1.2: "This vector MUST contain, and all implementations MUST support, CompressionMethod.null." */
+    if (!memchr(hello->compressions.p, 0, hello->compressions.len))
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ClientHello that demands compression");
+    if (!milgi__exts_decode(hello->block, MILGI__IN_CLIENT_HELLO, 0, &hello->ext, failure) ||
+        !milgi__exts_check12(&hello->ext, failure))
+        return false;
+    /*= RFC5746 3.3: "the TLS_EMPTY_RENEGOTIATION_INFO_SCSV [...] has the same semantics as an empty
+     *= "renegotiation_info" extension" */
+    if (milgi__u16_has(hello->suites, MILGI__EMPTY_RENEGOTIATION_SCSV))
+        hello->ext.present |= MILGI__EXT(MILGI__EXT_RENEGOTIATION);
+    return true;
+}
+
 /* Extensions that a second ClientHello may change, add or leave out. */
 static bool may_change(unsigned iana)
 {

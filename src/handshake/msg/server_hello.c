@@ -11,6 +11,8 @@ static const uint8_t downgraded[7] = { 0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44 
 
 static enum milgi__place place_of(const struct milgi__server_hello *hello)
 {
+    if (hello->tls12)
+        return MILGI__IN_SERVER_HELLO12;
     return hello->retry ? MILGI__IN_RETRY : MILGI__IN_SERVER_HELLO;
 }
 
@@ -24,9 +26,11 @@ void milgi__server_hello_encode(struct milgi__writer *w, const struct milgi__ser
     milgi__write_bytes(w, hello->session_id.p, hello->session_id.len);
     milgi__write16(w, hello->suite);
     milgi__write8(w, 0);
-    size_t block = milgi__write_begin(w, 2);
-    milgi__exts_encode(w, place_of(hello), &hello->ext);
-    milgi__write_end(w, block, 2);
+    if (!hello->tls12 || hello->ext.present != 0) {
+        size_t block = milgi__write_begin(w, 2);
+        milgi__exts_encode(w, place_of(hello), &hello->ext);
+        milgi__write_end(w, block, 2);
+    }
     milgi__message_end(w, message);
 }
 
@@ -63,6 +67,12 @@ uint16_t milgi__server_hello_version(const struct milgi__server_hello *hello)
     return hello->legacy_version < MILGI__TLS12 ? hello->legacy_version : MILGI__TLS12;
 }
 
+void milgi__mark_downgraded(uint8_t random[32])
+{
+    memcpy(random + 32 - 8, downgraded, sizeof downgraded);
+    random[31] = 1;
+}
+
 bool milgi__server_hello_downgraded(const struct milgi__server_hello *hello)
 {
     const uint8_t *last = hello->random + 32 - 8;
@@ -88,4 +98,17 @@ bool milgi__server_hello_decode13(struct milgi__server_hello *hello, uint32_t of
     if (hello->compression != 0)
         return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ServerHello with compression");
     return true;
+}
+
+bool milgi__server_hello_decode12(struct milgi__server_hello *hello, uint32_t offered, struct milgi__failure *failure)
+{
+    if (hello->legacy_version != MILGI__TLS12)
+        return milgi__refuse(failure, MILGI_ALERT_PROTOCOL_VERSION, "the server selected a version not offered");
+    if (!milgi__exts_decode(hello->block, MILGI__IN_SERVER_HELLO12, offered, &hello->ext, failure))
+        return false;
+    /*= RFC5246 7.4.1.3: "The single compression algorithm selected by the server from the list in
+     *= ClientHello.compression_methods." */
+    if (hello->compression != 0)
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ServerHello with compression");
+    return milgi__exts_check12(&hello->ext, failure);
 }

@@ -57,7 +57,7 @@ static bool certificate(struct milgi__reader *r, struct milgi__failure *f)
     struct milgi__bytes der;
     unsigned n = 0;
     size_t len = 0;
-    while (milgi__certificate_next(&list, &der)) {
+    while (milgi__certificate_next(&certs, &list, &der)) {
         struct milgi__cert_info info;
         (void)milgi__cert_info(cx, der.p, der.len, &info);
         n++;

@@ -293,10 +293,12 @@ static void a_scheme_fits_one_type_of_key(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 36; i++)
-        assert_int_equal(milgi__scheme_fits(schemes[i / 6], types[i % 6]), i / 6 == i % 6);
-    assert_false(milgi__scheme_fits(MILGI_SIG_RSA_PKCS1_SHA256, MILGI__KEY_RSA));
-    assert_false(milgi__scheme_fits(0x0201, MILGI__KEY_RSA));
-    assert_false(milgi__scheme_fits(0, MILGI__KEY_NONE));
+        assert_int_equal(milgi__scheme_fits(schemes[i / 6], types[i % 6], true), i / 6 == i % 6);
+    assert_false(milgi__scheme_fits(MILGI_SIG_RSA_PKCS1_SHA256, MILGI__KEY_RSA, true));
+    for (unsigned tls13 = 0; tls13 < 2; tls13++) {
+        assert_false(milgi__scheme_fits(0x0201, MILGI__KEY_RSA, tls13));
+        assert_false(milgi__scheme_fits(0, MILGI__KEY_NONE, tls13));
+    }
 }
 
 static void the_peers_first_scheme_that_is_ours_too_is_taken(void **state)

@@ -62,9 +62,9 @@ static void defaults_are_secure(void **state)
     assert_int_equal(c->groups.n, mlkem ? 6 : 3);
     for (unsigned i = 0; i < c->groups.n; i++)
         assert_true(milgi__group_usable(c->groups.v[i]));
-    assert_int_equal(c->suites.n, 3);
-    for (unsigned i = 0; i < c->schemes.n; i++)
-        assert_true(milgi__scheme(c->schemes.v[i])->tls13);
+    assert_int_equal(c->suites.n, 9);
+    assert_false(c->plain_master);
+    assert_false(c->fallback);
     assert_int_equal(c->limit[MILGI_LIMIT_WINDOW], 16);
     assert_int_equal(c->limit[MILGI_LIMIT_RECORD], 16384);
     assert_int_equal(c->limit[MILGI_LIMIT_IDLE_CONTROL], 32);
@@ -161,10 +161,10 @@ static void lists_are_checked_and_keep_their_order(void **state)
     const uint16_t unknown[] = { MILGI_GROUP_X25519, 0x0019 };
     const uint16_t kem[] = { MILGI_GROUP_MLKEM768 };
     const uint16_t hybrid[] = { MILGI_GROUP_SECP384R1MLKEM1024 };
-    const uint16_t pkcs1[] = { MILGI_SIG_RSA_PKCS1_SHA256 };
+    const uint16_t sha1[] = { 0x0201 };
     const uint16_t schemes[] = { MILGI_SIG_ED25519, MILGI_SIG_ECDSA_SECP256R1_SHA256 };
     const uint16_t suites[] = { MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
-    const uint16_t tls12[] = { 0xc02f };
+    const uint16_t without_ephemeral_keys[] = { 0x009c };
 
     assert_int_equal(milgi_config_set_groups(f->client, groups, 2), 0);
     assert_int_equal(f->client->groups.n, 2);
@@ -178,12 +178,40 @@ static void lists_are_checked_and_keep_their_order(void **state)
     assert_int_equal(f->client->groups.v[0], MILGI_GROUP_SECP384R1); /* as before */
     assert_int_equal(
         milgi_config_set_groups(f->client, hybrid, 1), milgi__kem_available() ? 0 : MILGI_EUNSUPPORTED);
-    assert_int_equal(milgi_config_set_signature_schemes(f->client, pkcs1, 1), MILGI_EUNSUPPORTED);
+    assert_int_equal(milgi_config_set_signature_schemes(f->client, sha1, 1), MILGI_EUNSUPPORTED);
     assert_int_equal(milgi_config_set_signature_schemes(f->client, schemes, 2), 0);
     assert_int_equal(f->client->schemes.v[1], MILGI_SIG_ECDSA_SECP256R1_SHA256);
     assert_int_equal(milgi_config_set_suites(f->client, suites, 1), 0);
-    assert_int_equal(milgi_config_set_suites(f->client, tls12, 1), MILGI_EUNSUPPORTED);
+    assert_int_equal(milgi_config_set_suites(f->client, without_ephemeral_keys, 1), MILGI_EUNSUPPORTED);
     assert_int_equal(f->client->suites.n, 1);
+}
+
+static void tls13_has_no_pkcs1_and_versions_without_suites_are_not_spoken(void **state)
+{
+    struct fixture *f = *state;
+    const uint16_t tls12[] = { MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256 };
+
+    assert_int_equal(milgi_config_set_trust(f->client, f->trust), 0);
+    assert_int_equal(milgi_config_set_versions(f->client, MILGI_TLS_1_3, MILGI_TLS_1_2), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_versions(f->client, 0x0302, MILGI_TLS_1_2), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_versions(f->client, MILGI_TLS_1_2, 0x0305), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_versions(f->client, MILGI_TLS_1_2, MILGI_TLS_1_3), 0);
+    assert_int_equal(milgi_config_set_suites(f->client, tls12, 1), 0);
+    assert_int_equal(milgi_config_freeze(f->client, NULL), 0);
+    assert_int_equal(f->client->version_min, MILGI_TLS_1_2);
+    assert_int_equal(f->client->version_max, MILGI_TLS_1_2);
+    for (unsigned i = 0; i < f->client->schemes.n; i++)
+        assert_true(milgi__scheme(f->client->schemes.v[i])->tls13);
+    assert_true(milgi__list_has(&f->client->schemes12, MILGI_SIG_RSA_PKCS1_SHA256));
+    assert_int_equal(milgi_config_set_versions(f->client, MILGI_TLS_1_2, MILGI_TLS_1_2), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_extended_master_secret(f->client, false), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_fallback(f->client, true), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_fallback(f->server, true), MILGI_EINVAL);
+    const char *why = NULL;
+    assert_int_equal(milgi_config_set_suites(f->server, tls12, 1), 0);
+    assert_int_equal(milgi_config_set_versions(f->server, MILGI_TLS_1_3, MILGI_TLS_1_3), 0);
+    assert_int_equal(milgi_config_freeze(f->server, &why), MILGI_EINVAL);
+    assert_string_equal(why, "no version of TLS has a suite and a signature scheme");
 }
 
 static void certificates_may_be_signed_with_pkcs1_too(void **state)
@@ -345,6 +373,7 @@ int main(void)
         config_test(a_client_trusts_the_systems_store_by_default),
         config_test(turning_verification_off_is_for_clients),
         config_test(lists_are_checked_and_keep_their_order),
+        config_test(tls13_has_no_pkcs1_and_versions_without_suites_are_not_spoken),
         config_test(certificates_may_be_signed_with_pkcs1_too),
         config_test(a_credential_that_no_scheme_can_use_is_told),
         config_test(alpn_names_have_1_to_255_bytes),

@@ -65,6 +65,7 @@ struct loop {
     void *tamper_arg;
     int64_t later_s; /* than the clock says it is */
     unsigned lines;  /* of the key log */
+    bool bad_ccs;    /* one was refused */
 };
 
 /* References on the configs are taken. */

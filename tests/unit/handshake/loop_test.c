@@ -366,18 +366,18 @@ static void ccs_is_taken_from_the_first_hello_to_the_peers_finished(void **state
 {
     (void)state;
     struct loop *loop = loop_of(client_config(), server_config(IDENTITY_P256));
-    assert_false(milgi__hs_takes_ccs(loop->server.hs));
-    assert_false(milgi__hs_takes_ccs(loop->client.hs));
+    assert_int_equal(milgi__hs_take_ccs(loop->server.hs), MILGI__CCS_REFUSED);
+    assert_int_equal(milgi__hs_take_ccs(loop->client.hs), MILGI__CCS_REFUSED);
     loop_run(&loop->client);
     loop_run(&loop->server);
-    assert_true(milgi__hs_takes_ccs(loop->client.hs));
-    assert_false(milgi__hs_takes_ccs(loop->server.hs));
+    assert_int_equal(milgi__hs_take_ccs(loop->client.hs), MILGI__CCS_DROPPED);
+    assert_int_equal(milgi__hs_take_ccs(loop->server.hs), MILGI__CCS_REFUSED);
     loop_deliver(loop, &loop->client);
-    assert_true(milgi__hs_takes_ccs(loop->server.hs));
+    assert_int_equal(milgi__hs_take_ccs(loop->server.hs), MILGI__CCS_DROPPED);
     loop_pump(loop);
     assert_open(loop);
-    assert_false(milgi__hs_takes_ccs(loop->client.hs));
-    assert_false(milgi__hs_takes_ccs(loop->server.hs));
+    assert_int_equal(milgi__hs_take_ccs(loop->client.hs), MILGI__CCS_REFUSED);
+    assert_int_equal(milgi__hs_take_ccs(loop->server.hs), MILGI__CCS_REFUSED);
     loop_free(loop);
 }
 

@@ -11,7 +11,7 @@ static const uint8_t ticket[] = { 4, 0, 0, 16, 0, 0, 0, 60, 0, 0, 0, 1, 1, 0, 0,
 static enum milgi__post_event one(struct milgi__post *post, enum milgi_role role, const void *data, size_t len,
     size_t *at, struct milgi__failure *failure)
 {
-    return milgi__post_input(post, role, CAP, data, len, at, NULL, failure);
+    return milgi__post_input(post, 0x0304, role, CAP, data, len, at, NULL, failure);
 }
 
 /* The events of one record; the last is NONE or FAILED. */

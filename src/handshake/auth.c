@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What both roles do in both versions: lists, sending, keys, the key log, the peer's certificates. */
+#include "handshake/hs.h"
+
+#define RSA_BITS_MIN 2048
+#define RSA_BITS_MAX 8192
+#define CERTIFICATE_MIN 64 /* bytes: less cannot hold a key, a name and a signature */
+
+struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list)
+{
+    return milgi__arena_u16(&hs->scratch, list->v, list->n);
+}
+
+/* Those that we know of a list that may hold anything, any number of times. */
+static void take_known(struct milgi__u16_list *known, struct milgi__bytes schemes)
+{
+    known->n = 0;
+    for (size_t i = 0; i < milgi__u16_n(schemes) && known->n < MILGI__LIST_MAX; i++) {
+        uint16_t scheme = milgi__u16_at(schemes, i);
+        if (milgi__scheme(scheme) && !milgi__list_has(known, scheme))
+            known->v[known->n++] = scheme;
+    }
+}
+
+void milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    take_known(&hs->peer_schemes, ext->schemes);
+    /*= RFC8446 4.2.3: "If no "signature_algorithms_cert" extension is present, then the "signature_algorithms"
+     *= extension also applies to signatures appearing in certificates." */
+    bool apart = (ext->present & MILGI__EXT(MILGI__EXT_CERT_SCHEMES)) != 0;
+    take_known(&hs->peer_cert_schemes, apart ? ext->cert_schemes : ext->schemes);
+}
+
+/* --- sending and keys ------------------------------------------------------------------------------------------- */
+
+bool milgi__hs_emit(struct milgi__hs *hs, struct milgi__bytes messages)
+{
+    int rv = hs->host.calls->send(hs->host.ctx, (enum milgi__level)hs->write_level, messages.p, messages.len);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
+}
+
+bool milgi__hs_record(struct milgi__hs *hs, struct milgi__bytes messages)
+{
+    int rv = milgi__transcript_add(&hs->transcript, messages.p, messages.len);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0;
+}
+
+bool milgi__hs_send(struct milgi__hs *hs, struct milgi__bytes messages)
+{
+    return milgi__hs_record(hs, messages) && milgi__hs_emit(hs, messages);
+}
+
+bool milgi__hs_install(
+    struct milgi__hs *hs, enum milgi__level level, enum milgi__dir dir, const uint8_t *secret)
+{
+    int rv = hs->host.calls->install(hs->host.ctx, level, dir, hs->suite, secret);
+    if (rv == MILGI_EPROTO)
+        milgi__hs_fail(
+            hs, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "records of the old key behind a change of keys");
+    else if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    else if (dir == MILGI__READ)
+        hs->read_level = (uint8_t)level;
+    else
+        hs->write_level = (uint8_t)level;
+    return rv == 0;
+}
+
+void milgi__hs_log(const struct milgi__hs *hs, const char *label, const uint8_t *secret, size_t len)
+{
+    char line[256];
+    if (!hs->config->keylog)
+        return;
+    if (milgi__keylog_line(line, sizeof line, label, hs->client_random, secret, len) != 0)
+        hs->config->keylog(hs->config->keylog_ctx, line);
+    milgi__wipe(line, sizeof line);
+}
+
+/* --- Certificate ------------------------------------------------------------------------------------------------ */
+
+static bool refuse_certificate(struct milgi__hs *hs, int alert, const char *detail)
+{
+    milgi__hs_fail(hs, MILGI_EVERIFY, alert, detail);
+    return false;
+}
+
+/* What can be said of the leaf without an op. */
+static bool check_leaf(struct milgi__hs *hs, struct milgi__bytes der)
+{
+    struct milgi__cert_info info;
+    if (milgi__cert_info(hs->host.cx, der.p, der.len, &info) != 0)
+        return refuse_certificate(hs, MILGI_ALERT_BAD_CERTIFICATE, "the peer's certificate cannot be parsed");
+    if (info.type == MILGI__KEY_NONE)
+        return refuse_certificate(
+            hs, MILGI_ALERT_UNSUPPORTED_CERTIFICATE, "the key of the peer's certificate is of an unknown kind");
+    /*= RFC8446 4.4.2.2: "The certificate MUST allow the key to be used for signing (i.e., the digitalSignature bit
+     *= MUST be set if the Key Usage extension is present)" */
+    if (!info.may_sign)
+        return refuse_certificate(
+            hs, MILGI_ALERT_UNSUPPORTED_CERTIFICATE, "the key of the peer's certificate may not sign");
+    bool rsa = info.type == MILGI__KEY_RSA || info.type == MILGI__KEY_RSA_PSS;
+    if (rsa && (info.bits < RSA_BITS_MIN || info.bits > RSA_BITS_MAX))
+        return refuse_certificate(
+            hs, MILGI_ALERT_BAD_CERTIFICATE, "the RSA key of the peer's certificate is too short or too long");
+    /* What it costs to verify with it goes by the exponent, too. */
+    if (info.costly)
+        return refuse_certificate(
+            hs, MILGI_ALERT_BAD_CERTIFICATE, "the RSA key of the peer's certificate has a bad public exponent");
+    hs->peer_spki = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ info.spki, info.spki_len });
+    hs->peer_key = info.type;
+    if (!hs->peer_spki.p)
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+    return hs->peer_spki.p;
+}
+
+static bool copy_chain(struct milgi__hs *hs, const struct milgi__certificates *certs)
+{
+    struct milgi_iov *pieces = milgi__arena_alloc(&hs->arena, certs->n * sizeof *pieces);
+    size_t len = certs->der_len + 3 * (size_t)certs->n;
+    uint8_t *chain = milgi__arena_alloc(&hs->arena, len);
+    if (!pieces || !chain) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    struct milgi__writer w = milgi__writer(chain, len);
+    struct milgi__reader list = milgi__reader_of(certs->list);
+    struct milgi__bytes der;
+    for (unsigned i = 0; milgi__certificate_next(certs, &list, &der); i++) {
+        milgi__write24(&w, (unsigned)der.len);
+        pieces[i] = (struct milgi_iov){ w.p, der.len };
+        milgi__write_bytes(&w, der.p, der.len);
+    }
+    hs->peer_chain = (struct milgi__bytes){ chain, len };
+    hs->result.peer_chain = pieces;
+    hs->result.peer_chain_n = certs->n;
+    return true;
+}
+
+bool milgi__hs_keep_certificates(struct milgi__hs *hs, const struct milgi__certificates *certs)
+{
+    /* What is kept of each is more than it may have in it. */
+    if (certs->shortest < CERTIFICATE_MIN)
+        return refuse_certificate(hs, MILGI_ALERT_BAD_CERTIFICATE, "the peer has sent a certificate that is none");
+    if (certs->der_len + 3 * (size_t)certs->n > MILGI_CHUNK_MAX) {
+        milgi__hs_fail(
+            hs, MILGI_ELIMIT, MILGI_ALERT_BAD_CERTIFICATE, "the peer's certificates are longer than the limit");
+        return false;
+    }
+    return copy_chain(hs, certs) &&
+        check_leaf(hs, (struct milgi__bytes){ hs->result.peer_chain[0].data, hs->result.peer_chain[0].len });
+}

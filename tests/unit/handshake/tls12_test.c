@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TLS 1.2: handshakes that succeed in all their kinds, and what is refused before there is one. */
+#include "edit.h"
+#include "loop.h"
+
+#define V12 MILGI_TLS_1_2
+#define V13 MILGI_TLS_1_3
+
+static const uint16_t suites[] = { MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256,
+    MILGI_SUITE_ECDHE_ECDSA_AES_256_GCM_SHA384, MILGI_SUITE_ECDHE_ECDSA_CHACHA20_POLY1305_SHA256,
+    MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256, MILGI_SUITE_ECDHE_RSA_AES_256_GCM_SHA384,
+    MILGI_SUITE_ECDHE_RSA_CHACHA20_POLY1305_SHA256 };
+static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+
+static struct milgi_config *client_of(uint16_t min, uint16_t max)
+{
+    struct milgi_config *config = client_config();
+    MUST(milgi_config_set_versions(config, min, max));
+    return config;
+}
+
+static struct milgi_config *server_of(enum identity_key key, uint16_t min, uint16_t max)
+{
+    struct milgi_config *config = server_config(key);
+    MUST(milgi_config_set_versions(config, min, max));
+    return config;
+}
+
+static void every_suite_group_and_key_type_comes_to_a_connection(void **state)
+{
+    (void)state;
+    for (unsigned key = 0; key < IDENTITY_KEYS; key++) {
+        bool rsa = key == IDENTITY_RSA || key == IDENTITY_RSA_PSS;
+        for (unsigned i = 0; i < 9; i++) {
+            struct milgi_config *client = client_of(V12, V12), *server = server_of(key, V12, V12);
+            uint16_t suite = suites[i % 3 + (rsa ? 3 : 0)];
+            MUST(milgi_config_set_suites(client, &suite, 1));
+            MUST(milgi_config_set_groups(client, &groups[i / 3], 1));
+            struct loop *loop = loop_of(client, server);
+            loop_pump(loop);
+            /*= RFC8422 5.1: the curves of the client's list are those of the server's certificate, too. */
+            if (key <= IDENTITY_P521 && i / 3 != key + 1u) {
+                assert_alert(&loop->server, MILGI_ALERT_HANDSHAKE_FAILURE);
+                loop_free(loop);
+                continue;
+            }
+            assert_open(loop);
+            const struct milgi__hs_result *r = milgi__hs_result(loop->client.hs);
+            assert_int_equal(r->version, V12);
+            assert_int_equal(r->suite, suite);
+            assert_int_equal(r->group, groups[i / 3]);
+            assert_true(r->peer_authenticated);
+            assert_true(r->exports);
+            assert_false(milgi__hs_result(loop->server.hs)->peer_authenticated);
+            assert_string_equal(milgi__hs_result(loop->server.hs)->server_name, "a.test");
+            assert_int_equal(loop->client.compat_n, 1);
+            assert_int_equal(loop->server.compat_n, 1);
+            assert_false(loop->bad_ccs);
+            loop_free(loop);
+        }
+    }
+}
+
+static void every_key_type_comes_to_a_connection_with_the_defaults(void **state)
+{
+    (void)state;
+    for (unsigned key = 0; key < IDENTITY_KEYS; key++) {
+        if (key == IDENTITY_P521)
+            continue; /* our clients' groups do not have the curve */
+        struct loop *loop = loop_of(client_of(V12, V13), server_of(key, V12, V12));
+        loop_pump(loop);
+        assert_open(loop);
+        assert_int_equal(milgi__hs_result(loop->client.hs)->version, V12);
+        loop_free(loop);
+    }
+}
+
+static void every_client_key_type_is_accepted(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned mode = MILGI_CLIENT_AUTH_NONE; mode <= MILGI_CLIENT_AUTH_REQUIRED; mode++) {
+            struct milgi_config *client = client_of(V12, V12), *server = server_of(IDENTITY_P256, V12, V12);
+            MUST(milgi_config_add_credential(client, fixture.client_credential[i]));
+            MUST(milgi_config_set_trust(server, fixture.trust));
+            MUST(milgi_config_set_client_auth(server, mode));
+            struct loop *loop = loop_of(client, server);
+            loop_pump(loop);
+            assert_open(loop);
+            bool asked = mode != MILGI_CLIENT_AUTH_NONE;
+            assert_int_equal(milgi__hs_result(loop->server.hs)->peer_authenticated, asked);
+            assert_int_equal(milgi__hs_result(loop->server.hs)->peer_chain_n, asked ? 1 : 0);
+            assert_int_equal(loop_sent(&loop->client, MILGI__MSG_CERTIFICATE_VERIFY, 0) != NULL, asked);
+            loop_free(loop);
+        }
+    }
+}
+
+static void a_client_without_a_certificate_is_admitted_only_if_that_is_optional(void **state)
+{
+    (void)state;
+    for (unsigned mode = MILGI_CLIENT_AUTH_OPTIONAL; mode <= MILGI_CLIENT_AUTH_REQUIRED; mode++) {
+        struct milgi_config *server = server_of(IDENTITY_P256, V12, V12);
+        MUST(milgi_config_set_trust(server, fixture.trust));
+        MUST(milgi_config_set_client_auth(server, mode));
+        struct loop *loop = loop_of(client_of(V12, V12), server);
+        loop_pump(loop);
+        if (mode == MILGI_CLIENT_AUTH_OPTIONAL) {
+            assert_open(loop);
+            assert_false(milgi__hs_result(loop->server.hs)->peer_authenticated);
+        } else {
+            assert_alert(&loop->server, MILGI_ALERT_HANDSHAKE_FAILURE);
+        }
+        loop_free(loop);
+    }
+}
+
+static void the_highest_version_of_both_is_spoken(void **state)
+{
+    static const struct {
+        uint16_t client_min, client_max, server_min, server_max, spoken;
+    } cases[] = {
+        { V12, V13, V12, V13, V13 },
+        { V12, V12, V12, V13, V12 },
+        { V12, V13, V12, V12, V12 },
+        { V13, V13, V12, V13, V13 },
+        { V12, V12, V13, V13, 0 },
+        { V13, V13, V12, V12, 0 },
+    };
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(cases); i++) {
+        struct loop *loop = loop_of(client_of(cases[i].client_min, cases[i].client_max),
+            server_of(IDENTITY_P256, cases[i].server_min, cases[i].server_max));
+        loop_pump(loop);
+        if (cases[i].spoken != 0) {
+            assert_open(loop);
+            assert_int_equal(milgi__hs_result(loop->client.hs)->version, cases[i].spoken);
+        } else {
+            assert_alert(&loop->server, MILGI_ALERT_PROTOCOL_VERSION);
+        }
+        loop_free(loop);
+    }
+}
+
+/* --- downgrade ---------------------------------------------------------------------------------------------------- */
+
+/* Hides TLS 1.3 from the server: the type of supported_versions becomes one that nobody knows. */
+static bool hide_versions(struct loop *loop, struct loop_end *from, struct loop_message *m)
+{
+    if (from != &loop->client || m->data[0] != MILGI__MSG_CLIENT_HELLO)
+        return true;
+    for (size_t i = 0; i + 9 <= m->len; i++) {
+        if (memcmp(m->data + i, "\0\x2b\0\5\4\3\4\3\3", 9) == 0)
+            m->data[i] = 0x7a;
+    }
+    return true;
+}
+
+/*= RFC8446 4.1.3: "If a match is found, the client MUST abort the handshake with an "illegal_parameter" alert." */
+static void a_downgrade_by_somebody_in_between_is_noticed(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of(client_of(V12, V13), server_of(IDENTITY_P256, V12, V13));
+    loop->tamper = hide_versions;
+    loop_pump(loop);
+    assert_alert(&loop->client, MILGI_ALERT_ILLEGAL_PARAMETER);
+    assert_string_equal(milgi__hs_failure(loop->client.hs)->detail, "downgrade detected");
+    const struct loop_message *hello = loop_sent(&loop->server, MILGI__MSG_SERVER_HELLO, 0);
+    assert_memory_equal(hello->data + 4 + 2 + 24, "DOWNGRD\1", 8);
+    loop_free(loop);
+}
+
+static void a_server_of_tls12_alone_has_a_random_like_any_other(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of(client_of(V12, V12), server_of(IDENTITY_P256, V12, V12));
+    loop_pump(loop);
+    assert_open(loop);
+    const struct loop_message *hello = loop_sent(&loop->server, MILGI__MSG_SERVER_HELLO, 0);
+    assert_memory_not_equal(hello->data + 4 + 2 + 24, "DOWNGRD", 7);
+    loop_free(loop);
+}
+
+static void a_fallback_is_refused_where_it_need_not_be(void **state)
+{
+    (void)state;
+    for (unsigned max = V12; max <= V13; max++) {
+        struct milgi_config *client = client_of(V12, V12);
+        MUST(milgi_config_set_fallback(client, true));
+        struct loop *loop = loop_of(client, server_of(IDENTITY_P256, V12, (uint16_t)max));
+        loop_pump(loop);
+        if (max == V12)
+            assert_open(loop);
+        else
+            assert_alert(&loop->server, MILGI_ALERT_INAPPROPRIATE_FALLBACK);
+        loop_free(loop);
+    }
+}
+
+/* --- the extended master secret ----------------------------------------------------------------------------------- */
+
+/* Hides an extension without a body, or with one of |body_len| bytes, from the other end. */
+struct hidden {
+    enum milgi__msg message;
+    uint8_t type[4];
+};
+
+static bool hide(struct loop *loop, struct loop_end *from, struct loop_message *m)
+{
+    const struct hidden *h = loop->tamper_arg;
+    (void)from;
+    if (m->data[0] != h->message)
+        return true;
+    for (size_t i = 40; i + 4 <= m->len; i++) {
+        if (memcmp(m->data + i, h->type, 4) == 0) {
+            m->data[i] = 0x7a;
+            break;
+        }
+    }
+    return true;
+}
+
+static void without_the_extended_master_secret_it_is_refused(void **state)
+{
+    static const struct hidden of_client = { MILGI__MSG_CLIENT_HELLO, { 0, 23, 0, 0 } };
+    (void)state;
+    struct loop *loop = loop_of(client_of(V12, V12), server_of(IDENTITY_P256, V12, V12));
+    loop->tamper = hide;
+    loop->tamper_arg = (void *)(uintptr_t)&of_client;
+    loop_pump(loop);
+    assert_alert(&loop->server, MILGI_ALERT_HANDSHAKE_FAILURE);
+    loop_free(loop);
+    /* The server may do without, but the client does not. */
+    struct milgi_config *server = server_of(IDENTITY_P256, V12, V12);
+    MUST(milgi_config_set_extended_master_secret(server, false));
+    loop = loop_of(client_of(V12, V12), server);
+    loop->tamper = hide;
+    loop->tamper_arg = (void *)(uintptr_t)&of_client;
+    loop_pump(loop);
+    assert_alert(&loop->client, MILGI_ALERT_HANDSHAKE_FAILURE);
+    loop_free(loop);
+}
+
+/* --- HelloRequest ------------------------------------------------------------------------------------------------- */
+
+static unsigned requests;
+
+static bool request_before_each(struct loop *loop, struct loop_end *from, struct loop_message *m)
+{
+    static const uint8_t request[4] = { 0 };
+    if (from == &loop->server && m->data[0] != MILGI__MSG_CHANGE_CIPHER_SPEC && requests > 0) {
+        requests--;
+        loop_input(&loop->client, m->level, request, sizeof request);
+    }
+    return true;
+}
+
+/*= RFC5246 7.4.1.1: "This message will be ignored by the client if the client is currently negotiating a session." */
+static void hello_requests_are_ignored_meanwhile_but_not_without_end(void **state)
+{
+    (void)state;
+    for (unsigned n = 4; n <= 5; n++) {
+        struct loop *loop = loop_of(client_of(V12, V13), server_of(IDENTITY_P256, V12, V12));
+        loop->tamper = request_before_each;
+        requests = n;
+        loop_pump(loop);
+        if (n == 4)
+            assert_open(loop);
+        else
+            assert_int_equal(loop_alert(&loop->client), MILGI_ALERT_UNEXPECTED_MESSAGE);
+        loop_free(loop);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_suite_group_and_key_type_comes_to_a_connection),
+        cmocka_unit_test(every_key_type_comes_to_a_connection_with_the_defaults),
+        cmocka_unit_test(every_client_key_type_is_accepted),
+        cmocka_unit_test(a_client_without_a_certificate_is_admitted_only_if_that_is_optional),
+        cmocka_unit_test(the_highest_version_of_both_is_spoken),
+        cmocka_unit_test(a_downgrade_by_somebody_in_between_is_noticed),
+        cmocka_unit_test(a_server_of_tls12_alone_has_a_random_like_any_other),
+        cmocka_unit_test(a_fallback_is_refused_where_it_need_not_be),
+        cmocka_unit_test(without_the_extended_master_secret_it_is_refused),
+        cmocka_unit_test(hello_requests_are_ignored_meanwhile_but_not_without_end),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}
