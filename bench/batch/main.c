@@ -21,7 +21,7 @@
 
 #define EVENTS 64u /* that a loop hands out at once */
 #define WAVE_MAX 512u
-#define FLIGHT_MAX 8192u
+#define FLIGHT_MAX 4096u /* what hosts read at first */
 #define TEXT_MAX 65536u
 
 enum side {

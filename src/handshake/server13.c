@@ -225,10 +225,19 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
 
 /* --- ServerHello .. Certificate --------------------------------------------------------------------------------- */
 
+/*
+ * Of a ServerHello without its share, and of EncryptedExtensions without the protocol and a CertificateRequest without
+ * lists: what the flight is written into is no larger than it has to be, since malloc() takes much longer from 1 KiB
+ * on.
+ */
+#define HELLO_MAX 128u
+#define EXTENSIONS_MAX 32u
+#define REQUEST_MAX 32u
+
 static bool write_hello(struct milgi__hs *hs)
 {
     struct milgi__bytes share = milgi__server_share(hs);
-    size_t cap = 512 + share.len;
+    size_t cap = HELLO_MAX + share.len;
     uint8_t random[32];
     uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
     bool memory = message && share.p;
@@ -297,7 +306,9 @@ static bool write_flight(struct milgi__hs *hs)
 {
     const struct milgi_credential *credential = hs->credential;
     struct milgi__bytes none = { NULL, 0 }, chain = { credential->chain, credential->chain_len };
-    size_t cap = 1024 + milgi__certificate_len(none, chain, credential->chain_n);
+    size_t cap = EXTENSIONS_MAX + strlen(hs->result.alpn) + milgi__certificate_len(none, chain, credential->chain_n);
+    if (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE)
+        cap += REQUEST_MAX + sizeof(uint16_t) * (hs->config->schemes.n + hs->config->cert_schemes.n);
     uint8_t *messages = milgi__arena_alloc(&hs->unsent, cap);
     struct milgi__writer w = milgi__writer(messages, messages ? cap : 0);
     if (!messages) {

@@ -275,6 +275,33 @@ static void the_least_engine_is_enough_for_a_connection(void **state)
     }
 }
 
+/* A server's first flight with all that it can hold: a long protocol, the name's echo, a request with its lists. */
+static void the_longest_flight_has_room(void **state)
+{
+    char longest[256];
+
+    (void)state;
+    memset(longest, 'p', 255);
+    longest[255] = '\0';
+    for (size_t len = 1; len <= 255; len += len < 8 ? 1 : 31) {
+        const char *protocol = longest + 255 - len;
+        struct milgi_config *c = fake_config(MILGI_CLIENT, NULL), *s = fake_config(MILGI_SERVER, NULL);
+        struct milgi_trust *trust = fake_trust(0);
+        struct milgi_credential *credential = fake_credential(NULL);
+        struct pair pair;
+        assert_int_equal(milgi_config_set_alpn(c, &protocol, 1), 0);
+        assert_int_equal(milgi_config_set_alpn(s, &protocol, 1), 0);
+        assert_int_equal(milgi_config_add_credential(c, credential), 0);
+        assert_int_equal(milgi_config_set_trust(s, trust), 0);
+        milgi_credential_unref(credential);
+        milgi_trust_unref(trust);
+        begin(&pair, c, s, NULL);
+        assert_true(pair.side[0].established && pair.side[1].established);
+        talk(&pair);
+        pair_fini(&pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_burst_of_any_size_ends),
         cmocka_unit_test(an_engine_in_which_no_handshake_has_room_is_not_made),
         cmocka_unit_test(the_least_engine_is_enough_for_a_connection),
+        cmocka_unit_test(the_longest_flight_has_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,8 +28,8 @@ const struct milgi__lanes_kind *milgi__lanes_kind(const char *name)
 
 /*
  * |from|: so many ops take longer alone, with AWS-LC, than a call of crypto_mb for them, as `bench lanes` has measured
- * on a Zen 4 core; a call takes about as long for one op as for eight. NEVER: not even eight gain anything
- * (docs/devices.md has the figures).
+ * on a Zen 4 core; a call takes about as long for one op as for eight. NEVER: not even eight gain what is
+ * worth it (docs/devices.md has the figures).
  */
 static const struct {
     const char *name;
