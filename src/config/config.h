@@ -38,7 +38,7 @@ struct milgi_config {
     struct milgi__u16_list schemes, schemes12;
     /* all of them plus those only for certificates; filled in by freeze */
     struct milgi__u16_list cert_schemes;
-    size_t key_shares;                         /* 0: of the first group, and of its half if it is a hybrid */
+    size_t key_shares;                         /* 0: of the first group, and one of the other kind */
     struct milgi_ticket_keys *ticket_keys;     /* server; NULL: no tickets */
     struct milgi_session_cache *session_cache; /* client; NULL: none */
     uint8_t tickets;                           /* server: to give; client: to ask for */

@@ -8,9 +8,24 @@
 /* --- client ----------------------------------------------------------------------------------------------------- */
 
 /*
- * As many as the config says; else the first, and if that is a hybrid, its half, too, which is there anyway: a server
- * that has it and no ML-KEM takes it without a HelloRetryRequest.
+ * Of a hybrid its half, which is there anyway, or another group that is none; of one that is none the first hybrid. So
+ * a server that has no ML-KEM, and one that wants it, both take a share without a HelloRetryRequest. 0: there is none.
  */
+static uint16_t of_the_other_kind(const struct milgi__u16_list *own)
+{
+    const struct milgi__group *first = milgi__group(own->v[0]);
+    bool hybrid = first->kind == MILGI__HYBRID;
+    uint16_t half = milgi__group_part(first, MILGI__DH);
+    if (hybrid && milgi__list_has(own, half))
+        return half;
+    for (unsigned i = 1; i < own->n; i++) {
+        if ((milgi__group(own->v[i])->kind == MILGI__HYBRID) != hybrid)
+            return own->v[i];
+    }
+    return 0;
+}
+
+/* As many as the config says; else the first, and one of the other kind. */
 static unsigned groups_to_share(const struct milgi_config *config, uint16_t groups[MILGI__SHARES_MAX])
 {
     const struct milgi__u16_list *own = &config->groups;
@@ -19,10 +34,8 @@ static unsigned groups_to_share(const struct milgi_config *config, uint16_t grou
     memcpy(groups, own->v, n * sizeof *groups);
     if (config->key_shares != 0 || n == 0)
         return n;
-    uint16_t half = milgi__group_part(milgi__group(groups[0]), MILGI__DH);
-    if (half != groups[0] && milgi__list_has(own, half))
-        groups[n++] = half;
-    return n;
+    groups[n] = of_the_other_kind(own);
+    return groups[n] != 0 ? n + 1 : n;
 }
 
 static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none)

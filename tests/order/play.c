@@ -218,8 +218,8 @@ static struct milgi_config *config_of(const struct play *play, int role)
         assert_int_equal(milgi_config_set_ticket_keys(config, play->keys), 0);
     if (play->resume && role == MILGI_CLIENT)
         assert_int_equal(milgi_config_set_session_cache(config, play->cache), 0);
-    if (play->shares && role == MILGI_CLIENT)
-        assert_int_equal(milgi_config_set_key_shares(config, 3), 0);
+    if ((play->shares || (play->retry && play->hybrid)) && role == MILGI_CLIENT)
+        assert_int_equal(milgi_config_set_key_shares(config, play->shares ? 3 : 1), 0);
     if (play->flaw == PLAY_NO_PROTOCOL) {
         const char *protocol = role == MILGI_SERVER ? "x" : "y";
         assert_int_equal(milgi_config_set_alpn(config, &protocol, 1), 0);

@@ -112,12 +112,47 @@ static void a_retry_leads_to_a_hybrid_and_away_from_one(void **state)
         uint16_t hybrid = hybrids[i / 2], other = classical[(i / 2 + 1) % 3];
         bool to = i % 2;
         uint16_t offered[] = { to ? other : hybrid, to ? hybrid : other };
-        struct loop *loop = loop_with(offered, 2, &offered[1], 1);
+        struct milgi_config *client = client_config(), *server = server_config(IDENTITY_P256);
+        MUST(milgi_config_set_groups(client, offered, 2));
+        MUST(milgi_config_set_key_shares(client, 1));
+        MUST(milgi_config_set_groups(server, &offered[1], 1));
+        struct loop *loop = loop_of(client, server);
         loop_pump(loop);
         assert_open(loop);
         assert_int_equal(group_of(loop), offered[1]);
         assert_true(milgi__hs_result(loop->client.hs)->hello_retry);
         assert_int_equal((loop->client.slots_seen & MILGI__ON(MILGI__KEYGEN_RETRY_2)) != 0, to);
+        loop_free(loop);
+    }
+}
+
+/* Both kinds, so that it does not matter which of them a server has. */
+static void a_share_of_each_kind_is_sent(void **state)
+{
+    (void)state;
+    need_mlkem();
+    static const struct {
+        uint16_t offered[3], shared[2];
+    } lists[] = {
+        { { MILGI_GROUP_X25519MLKEM768, MILGI_GROUP_SECP256R1, MILGI_GROUP_X25519 },
+            { MILGI_GROUP_X25519MLKEM768, MILGI_GROUP_X25519 } },
+        { { MILGI_GROUP_X25519MLKEM768, MILGI_GROUP_SECP384R1MLKEM1024, MILGI_GROUP_SECP256R1 },
+            { MILGI_GROUP_X25519MLKEM768, MILGI_GROUP_SECP256R1 } },
+        { { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1MLKEM1024 },
+            { MILGI_GROUP_X25519, MILGI_GROUP_SECP384R1MLKEM1024 } },
+        { { MILGI_GROUP_X25519MLKEM768, MILGI_GROUP_SECP256R1MLKEM768, MILGI_GROUP_SECP384R1MLKEM1024 },
+            { MILGI_GROUP_X25519MLKEM768 } },
+        { { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 }, { MILGI_GROUP_X25519 } },
+    };
+    for (size_t i = 0; i < MILGI__COUNT(lists); i++) {
+        struct loop *loop = loop_with(lists[i].offered, 3, classical, 3);
+        loop_run(&loop->client);
+        const struct loop_message *hello = loop_sent(&loop->client, MILGI__MSG_CLIENT_HELLO, 0);
+        for (unsigned k = 0; k < 3; k++) {
+            uint16_t group = lists[i].offered[k];
+            bool wanted = group == lists[i].shared[0] || group == lists[i].shared[1];
+            assert_int_equal(share_in(hello, group, milgi__group(group)->client_len) != NULL, wanted);
+        }
         loop_free(loop);
     }
 }
@@ -375,6 +410,7 @@ int main(void)
         cmocka_unit_test(by_default_a_hybrid_and_its_half_are_offered),
         cmocka_unit_test(a_server_without_the_hybrid_takes_the_half_at_once),
         cmocka_unit_test(a_retry_leads_to_a_hybrid_and_away_from_one),
+        cmocka_unit_test(a_share_of_each_kind_is_sent),
         cmocka_unit_test(as_many_shares_as_there_may_be_are_made_of_five_keys),
         cmocka_unit_test(a_number_of_shares_is_kept_to),
         cmocka_unit_test(the_halves_run_side_by_side),
