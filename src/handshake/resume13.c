@@ -10,6 +10,7 @@
 
 #define PSK_DHE_KE 1
 
+/* Of a session of TLS 1.3: there is one. */
 static const struct milgi__suite *suite_of(const struct milgi_session *session)
 {
     return milgi__suite(session->f.suite);
@@ -190,8 +191,8 @@ void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op
 
 static bool fits(const struct milgi__hs *hs, const struct milgi_session *session)
 {
-    if (suite_of(session)->hash != hs->suite->hash || !same_name(session, hs->result.server_name) ||
-        !is_usable(hs, session))
+    if (!is_usable(hs, session) || suite_of(session)->hash != hs->suite->hash ||
+        !same_name(session, hs->result.server_name))
         return false;
     /* A session without a client certificate is none where one is demanded. */
     return session->f.authenticated || hs->config->client_auth != MILGI_CLIENT_AUTH_REQUIRED;
