@@ -2,6 +2,7 @@
 /* A config from the flags. What Milgi has no setting for is said to be absent, never left out. */
 #include "shim.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,47 @@ static int set_alpn(struct milgi_config *config, const char *wire, const char **
     return SHIM_ABSENT;
 }
 
+/* Policies by name are lists: nothing else may be negotiated. */
+static const struct policy {
+    size_t offset;                             /* of its flag */
+    uint16_t suites[2], groups[2], schemes[5]; /* 0: none */
+} policies[] = {
+    { offsetof(struct shim_options, fips_202205), { 0x1301, 0x1302 }, { 23, 24 },
+        { 0x0403, 0x0503, 0x0804, 0x0805, 0x0806 } },
+    { offsetof(struct shim_options, wpa_202304), { 0x1302 }, { 24 }, { 0x0503, 0x0805, 0x0806 } },
+    { offsetof(struct shim_options, cnsa1_202603), { 0x1302 }, { 0x0202, 24 }, { 0x0503, 0x0805 } },
+    { offsetof(struct shim_options, cnsa2_202603), { 0x1302 }, { 0x0202 }, { 0x0503, 0x0805 } },
+};
+
+/* Of |from|, which ends with a 0 or behind |cap|, those that have a name. */
+static size_t those_known(const uint16_t *from, size_t cap, const char *(*name)(uint16_t), uint16_t *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < cap && from[i]; i++) {
+        if (name(from[i]))
+            out[n++] = from[i];
+    }
+    return n;
+}
+
+static int set_policy(struct milgi_config *config, const struct shim_options *o, const char **why)
+{
+    uint16_t some[SHIM_LIST_MAX];
+    int rv = 0;
+    for (const struct policy *p = policies; p < policies + sizeof policies / sizeof *policies && !rv; p++) {
+        if (!*(const bool *)(const void *)((const uint8_t *)o + p->offset))
+            continue;
+        rv = milgi_config_set_suites(config, some, those_known(p->suites, 2, milgi_suite_name, some));
+        if (!rv)
+            rv = milgi_config_set_groups(config, some, those_known(p->groups, 2, milgi_group_name, some));
+        if (!rv)
+            rv = milgi_config_set_signature_schemes(
+                config, some, those_known(p->schemes, 5, milgi_scheme_name, some));
+    }
+    *why = "a group that Milgi has not";
+    return rv ? SHIM_ABSENT : 0;
+}
+
 /* --- who -------------------------------------------------------------------------------------------------------- */
 
 static int add_credentials(struct shim_config *made, const struct shim_options *o, const char **why)
@@ -232,6 +274,8 @@ static int fill(struct shim_config *made, const struct shim_options *o, const ch
         rv = choose_schemes(config, o, why);
     if (!rv && o->advertise_alpn && !o->server)
         rv = set_alpn(config, o->advertise_alpn, why);
+    if (!rv)
+        rv = set_policy(config, o, why);
     if (!rv)
         rv = set_limits(config, o, why);
     if (!rv)

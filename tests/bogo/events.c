@@ -33,6 +33,15 @@ static void check_offer(struct shim_exchange *x, const struct milgi_decision_inf
         shim_complain(x, "other application protocols were offered than expected");
 }
 
+static void check_schemes(struct shim_exchange *x, const struct milgi_decision_info *info)
+{
+    const struct shim_numbers *expected = &x->options->expect_peer_verify_pref;
+    size_t len = expected->n * sizeof *expected->v;
+    bool same = info->schemes_n == expected->n && !memcmp(info->schemes, expected->v, len);
+    if (expected->n && !same)
+        shim_complain(x, "the peer takes other signature schemes than expected");
+}
+
 static void answer_alpn(
     struct shim_exchange *x, const struct milgi_decision *decision, const struct milgi_decision_info *info)
 {
@@ -57,10 +66,12 @@ void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision)
         return;
     }
     bool peer = decision->kind == MILGI_DECIDE_PEER;
+    if (!peer)
+        check_schemes(x, &info);
     int alert = o->use_custom_verify_callback ? MILGI_ALERT_CERTIFICATE_UNKNOWN : MILGI_ALERT_HANDSHAKE_FAILURE;
     if (peer && o->verify_fail && info.chain_n) /* with the alerts of BoringSSL's callbacks */
         milgi_conn_abort(x->conn, alert);
-    else if (!peer && o->fail_cert_callback)
+    else if (!peer && (o->fail_cert_callback || o->fail_ddos_callback))
         milgi_conn_abort(x->conn, MILGI_ALERT_INTERNAL_ERROR);
     else
         decide(x, decision, !peer && o->fail_early_callback ? MILGI_REFUSE : MILGI_DEFAULT, NULL);
@@ -126,7 +137,6 @@ static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice
 {
     struct shim_exchange *x = arg;
     x->out.allowed = UINT64_MAX;
-    x->out.held = false;
     if (x->options->use_exporter_between_reads)
         check_exporter(x);
     for (size_t i = 0; i < n; i++) {
@@ -156,7 +166,6 @@ static void shut(struct shim_exchange *x)
     if (x->shut)
         return;
     x->shut = true;
-    x->out.held = false;
     if (x->options->check_close_notify)
         milgi_conn_shutdown(x->conn);
 }

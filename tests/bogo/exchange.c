@@ -57,15 +57,9 @@ static void hang_up(int fd)
 
 /* --- moving bytes ----------------------------------------------------------------------------------------------- */
 
-/*
- * Once all is gone that the handshake had to say, the network takes what the library says of its own accord only
- * together with something of the application's: so that one answer to several KeyUpdates stays one, however they come
- * in. (RFC 8446 4.6.3: "causes an implementation which receives multiple KeyUpdates while it is silent to respond with
- * a single update".)
- */
 static bool has_output(const struct shim_exchange *x)
 {
-    return x->out.at < x->out.n && x->out.allowed && (!x->out.held || x->closed);
+    return x->out.at < x->out.n && x->out.allowed;
 }
 
 static void send_some(struct shim_exchange *x)
@@ -90,10 +84,8 @@ static void send_some(struct shim_exchange *x)
             out->at++;
         }
     }
-    if (out->at != out->n)
-        return;
-    out->at = out->n = 0;
-    out->held = x->established && !milgi_conn_output_pending(x->conn);
+    if (out->at == out->n)
+        out->at = out->n = 0;
 }
 
 static void read_some(struct shim_exchange *x)
@@ -144,9 +136,9 @@ static void wait_for_more(struct shim_exchange *x, const struct milgi_run_result
         { .fd = x->fd, .events = (short)((read ? POLLIN : 0) | (has_output(x) ? POLLOUT : 0)) },
     };
     if (run->next == MILGI_RUN_WAIT && run->deadline_ns > now)
-        ns = run->deadline_ns - now;
+        ns = (run->deadline_ns - now) * SHIM_SLOWER;
     struct timespec timeout = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
-    bool busy = run->next == MILGI_RUN_AGAIN || x->late->decisions_n;
+    bool busy = run->next == MILGI_RUN_AGAIN || x->late->decisions_n || x->late->runnable;
     if (busy)
         timeout = (struct timespec){ 0 };
     nfds_t n = p[1].events ? 2 : 1;
@@ -157,6 +149,7 @@ static void loop(struct shim_exchange *x)
 {
     struct milgi_run_result run;
     for (;;) {
+        x->late->runnable = false;
         milgi_engine_run(x->late->engine, 0, &run);
         answer_late(x);
         send_some(x);

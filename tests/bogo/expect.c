@@ -201,7 +201,6 @@ void shim_unfinished_write(struct shim_exchange *x)
 {
     x->unfinished = false;
     x->out.allowed = 1;
-    x->out.held = false;
     put_hello(x);
 }
 

@@ -34,7 +34,7 @@ static int run(struct shim_options options[SHIM_TURNS], const char **why)
         return rv;
     rv = shim_exchange(&options[SHIM_INITIAL], &late, why);
     snprintf(times, sizeof times, "%" PRIu64, shim_late_count(&late));
-    if (options[SHIM_INITIAL].async)
+    if (late.index)
         tally("suspended", times);
     shim_late_fini(&late);
     return rv;

@@ -47,7 +47,8 @@ struct shim_options {
     struct shim_numbers curves, key_shares, verify_prefs;
     const char *cipher, *host_name, *advertise_alpn, *select_alpn, *trust_cert;
     bool decline_alpn, reject_alpn, require_any_client_certificate, verify_peer, verify_fail;
-    bool fail_cert_callback, fail_early_callback, use_custom_verify_callback;
+    bool fail_cert_callback, fail_early_callback, fail_ddos_callback, use_custom_verify_callback;
+    bool fips_202205, wpa_202304, cnsa1_202603, cnsa2_202603;
     uint64_t max_cert_list, max_send_fragment;
 
     /* what is done */
@@ -60,6 +61,7 @@ struct shim_options {
     /* what has to come of it */
     uint64_t expect_version, expect_cipher, expect_curve_id, expect_peer_signature_algorithm;
     const char *expect_selected_credential; /* "-1": none */
+    struct shim_numbers expect_peer_verify_pref;
     bool expect_hrr, expect_no_hrr, expect_no_server_name, expect_no_peer_cert, expect_verify_result;
     bool expect_no_secure_renegotiation;
     const char *expect_server_name, *expect_alpn, *expect_advertised_alpn, *expect_peer_cert_file;
@@ -103,11 +105,13 @@ bool shim_wants_older(const struct shim_options *options);
 /* --- ops and answers that come late ------------------------------------------------------------------------------- */
 
 #define SHIM_DECISIONS_MAX 8
+#define SHIM_SLOWER 64 /* than time is the engine's clock */
 
 struct shim_late {
     struct milgi_engine *engine;
     struct milgi_device *device;
     unsigned index; /* of the device in the engine; 0: none */
+    bool runnable;  /* the engine has something to do since it was run */
     struct milgi_decision decision[SHIM_DECISIONS_MAX];
     unsigned rounds[SHIM_DECISIONS_MAX]; /* until it is answered */
     size_t decisions_n;
@@ -133,7 +137,6 @@ struct shim_output {
     size_t n, cap, at; /* pieces, room, the first that is not gone */
     size_t sent;       /* bytes of that one that are gone */
     uint64_t allowed;  /* bytes that may still go; UINT64_MAX: all */
-    bool held;         /* nothing goes that is not behind something of the application's */
 };
 
 struct shim_exchange {
