@@ -319,7 +319,9 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
         return milgi__hs_broken(hs, MILGI_ENOMEM);
     if (!read_hello(hs, body, hello))
         return MILGI__FAILED;
-    if (hs->result.version == MILGI__TLS13 && !milgi__open_tickets(hs, &hello->ext))
+    static const struct milgi__exts none;
+    bool has_psks = hs->result.version == MILGI__TLS13;
+    if (!milgi__open_tickets(hs, has_psks ? &hello->ext : &none))
         return MILGI__FAILED;
     hs->seen = hello;
     return MILGI__S_RECV_HELLO_SEEN;

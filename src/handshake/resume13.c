@@ -50,6 +50,8 @@ static bool has_hash(const struct milgi__hs *hs, enum milgi__hash hash)
 
 void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool keeps)
 {
+    if (hs->config->version_max < MILGI__TLS13)
+        return;
     hs->keeps_sessions = keeps;
     if (!session || session->ticket_len == 0 || !same_name(session, hs->server_name) || !is_usable(hs, session) ||
         !has_hash(hs, suite_of(session)->hash))

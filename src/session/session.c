@@ -217,7 +217,7 @@ static bool secret_valid(const struct milgi__session_fields *f)
     if (f->version == TLS12)
         return f->secret_len == MASTER_SECRET_LEN;
     const struct milgi__suite *suite = milgi__suite(f->suite);
-    return f->version == TLS13 && suite && f->secret_len == milgi__hash_len(suite->hash);
+    return f->version == TLS13 && suite && suite->tls13 && f->secret_len == milgi__hash_len(suite->hash);
 }
 
 int milgi_session_decode(const void *data, size_t len, struct milgi_session **session)

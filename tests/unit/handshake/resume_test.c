@@ -289,6 +289,26 @@ static void other_keys_mean_a_full_handshake(void **state)
     milgi_ticket_keys_unref(others);
 }
 
+/* Neither role lets what it has to do with sessions of TLS 1.3 get into a connection of TLS 1.2. */
+static void tls12_knows_nothing_of_them(void **state)
+{
+    (void)state;
+    for (unsigned of_client = 0; of_client < 2; of_client++) {
+        struct milgi_session *session = usual_session();
+        struct milgi_config *client = client_config(), *server = ticket_config();
+        MUST(milgi_config_set_versions(client, MILGI_TLS_1_2, of_client ? MILGI_TLS_1_2 : MILGI_TLS_1_3));
+        MUST(milgi_config_set_versions(server, MILGI_TLS_1_2, of_client ? MILGI_TLS_1_3 : MILGI_TLS_1_2));
+        struct loop *loop = loop_with(session, client, server);
+        loop_pump(loop);
+        assert_open(loop);
+        assert_int_equal(milgi__hs_result(loop->client.hs)->version, MILGI_TLS_1_2);
+        assert_false(milgi__hs_result(loop->client.hs)->resumed);
+        assert_int_equal(tickets_of(loop), 0);
+        assert_null(milgi__hs_session(loop->client.hs));
+        loop_free(loop);
+    }
+}
+
 /* --- what the server may say ------------------------------------------------------------------------------------ */
 
 /* The selected identity is at the end of the ServerHello. */
@@ -408,6 +428,7 @@ int main(void)
         cmocka_unit_test(what_is_too_old_means_a_full_handshake),
         cmocka_unit_test(another_hash_means_a_full_handshake),
         cmocka_unit_test(other_keys_mean_a_full_handshake),
+        cmocka_unit_test(tls12_knows_nothing_of_them),
         cmocka_unit_test(a_psk_that_was_not_offered_cannot_be_chosen),
         cmocka_unit_test(every_order_comes_to_the_same),
         cmocka_unit_test(a_ticket_that_cannot_be_opened_or_sealed_costs_no_connection),
