@@ -6,7 +6,7 @@ import re
 import csource
 
 HEADERS = ["include/milgi/%s.h" % name for name in
-           ("milgi", "error", "config", "engine", "conn", "buf", "device", "op", "stats")] + \
+           ("milgi", "error", "config", "policy", "engine", "conn", "buf", "device", "op", "stats")] + \
           csource.files("adapters/*/milgi_*.h")
 COMMENT = re.compile(r"^/\*(?!\s*SPDX)(.*?)\*/[ \t]*\n", re.S | re.M)
 FUNCTION = re.compile(r"\b(milgi_[a-z0-9_]+)\s*\(")

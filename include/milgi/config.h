@@ -178,8 +178,13 @@ enum milgi_decision_kind {
     MILGI_DECIDE_CREDENTIAL = 1 << 0,
     /* server: which protocol; default: the first of the config's that the client offers */
     MILGI_DECIDE_ALPN = 1 << 1,
-    MILGI_DECIDE_PEER =
-        1 << 2 /* whether the peer's certificate, which VERIFY_CHAIN accepted, is accepted; default: yes */
+    /* whether the peer's certificate, which VERIFY_CHAIN accepted, is accepted; default: yes */
+    MILGI_DECIDE_PEER = 1 << 2,
+    /*
+     * server: which OCSP response goes to a client that asks for one, once the credential is chosen; default: the
+     * credential's (policy.h)
+     */
+    MILGI_DECIDE_OCSP = 1 << 3
 };
 
 /*
@@ -282,7 +287,10 @@ enum milgi_limit {
     MILGI_LIMIT_CREDIT,
     /* bytes sent by the application and not yet milgi_conn_output_done(); default 256 KiB */
     MILGI_LIMIT_OUTPUT,
-    MILGI_LIMIT_RECORD, /* largest plaintext of a record that is sent, 64..16384; default 16384 */
+    /*
+     * Largest plaintext of a record that is sent, 64..16384; default 16384. Less when the peer takes less (RFC 8449).
+     */
+    MILGI_LIMIT_RECORD,
     /*
      * records under one key after which it is updated by itself; default and maximum: below the AEAD's limit (RFC
      * 8446 5.5)
@@ -300,6 +308,11 @@ enum milgi_limit {
      * client sends some that it was not asked for (RFC 8446 4.2.10); default 16384
      */
     MILGI_LIMIT_EARLY_DATA,
+    /*
+     * Largest plaintext of a protected record that is taken, padding counted, 64..16384; default 16384. The peer is
+     * told (record_size_limit, RFC 8449). Once it has shown that it knows what that means, more is record_overflow.
+     */
+    MILGI_LIMIT_RECORD_IN,
     MILGI_LIMITS
 };
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_limit(

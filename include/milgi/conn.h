@@ -65,6 +65,7 @@ struct milgi_decision {
 };
 
 #define MILGI_ALPN_SHOWN 64
+#define MILGI_AUTHORITIES_SHOWN 64
 
 /*
  * What a decision is about: read it with milgi_decision_info(). Pointers are valid until the decision is answered or
@@ -79,14 +80,24 @@ struct milgi_decision_info {
     /* PEER: the peer's certificates in DER, leaf first; none when an optional client certificate was not sent */
     const struct milgi_iov *chain;
     size_t chain_n;
+    /*
+     * CREDENTIAL: names in DER of authorities that the peer wishes its certificate to be issued by: the first
+     * MILGI_AUTHORITIES_SHOWN of them, none longer than 1 KiB; n is 0 when it has no wish
+     */
+    const struct milgi_iov *authorities;
+    size_t authorities_n;
+    const struct milgi_credential *credential; /* OCSP: for whose leaf */
 };
 
 /* The answers. */
 enum milgi_verdict {
-    MILGI_REFUSE, /* the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied */
+    /*
+     * the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied; OCSP: none is sent
+     */
+    MILGI_REFUSE,
     /*
      * with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a string,
-     * copied; PEER: NULL
+     * copied; PEER: NULL; OCSP: a const struct milgi_iov *, a response in DER of at most 65535 bytes, copied
      */
     MILGI_ACCEPT,
     MILGI_DEFAULT /* as if it had not been asked; for CREDENTIAL in a client: as the config says; result is NULL */
@@ -233,6 +244,11 @@ struct milgi_conn_info {
      */
     const struct milgi_iov *peer_chain;
     size_t peer_chain_n;
+    /*
+     * What stood beside the first of them, as long: an OCSP response (judged by VERIFY_CHAIN), a
+     * SignedCertificateTimestampList with its 2-byte length (not judged). len 0: none.
+     */
+    struct milgi_iov ocsp_response, scts;
     const struct milgi_credential *credential;             /* our own */
     uint64_t bytes_in, bytes_out, records_in, records_out; /* application data; records of all types */
     uint32_t key_updates_in, key_updates_out, stale_opens;
@@ -263,6 +279,26 @@ MILGI_API size_t milgi_conn_dump(const struct milgi_conn *conn, char *text, size
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_export(
     struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
+
+/*
+ * What ties an authentication above TLS to this very connection, so that nobody in between can pass it on.
+ *
+ * EXPORTER             "tls-exporter" (RFC 9266): 32 bytes, the same at both ends and in no other connection.
+ * SERVER_END_POINT     "tls-server-end-point" (RFC 5929 4): a hash of the server's certificate, the same in all of its
+ *                      connections. A client has it until on_established returns.
+ */
+enum milgi_channel_binding {
+    MILGI_BINDING_EXPORTER,
+    MILGI_BINDING_SERVER_END_POINT
+};
+#define MILGI_CHANNEL_BINDING_MAX 64
+/*
+ * Writes it to |out|, which has *|out_len| bytes, and its length to *|out_len|. Returns 0; MILGI_EINVAL (before
+ * on_established; behind it where that is said; too few bytes; no such kind); MILGI_EUNSUPPORTED (the certificate is
+ * signed with a scheme for which it is not defined, as Ed25519); MILGI_ECLOSED; MILGI_EFORK.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_conn_channel_binding(
+    struct milgi_conn *conn, enum milgi_channel_binding kind, uint8_t *out, size_t *out_len);
 
 /*
  * "TLS_AES_128_GCM_SHA256", "x25519", "ecdsa_secp256r1_sha256"; NULL for an unknown number. And back: 0 for an

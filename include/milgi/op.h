@@ -241,13 +241,20 @@ enum milgi_purpose {
     MILGI_PURPOSE_SERVER = 1,
     MILGI_PURPOSE_CLIENT = 2
 }; /* the role of the certificate's owner */
+enum milgi_staple {
+    /* an OCSP response was asked for: it must be there if the certificate says so (RFC 7633); in any case */
+    MILGI_STAPLE_ASKED = 1,
+    MILGI_STAPLE_REQUIRED = 2
+};
 struct milgi_op_chain {
-    struct milgi_slice chain; /* a reference */
+    struct milgi_slice chain; /* a reference; behind its |len| bytes lie those of the OCSP response */
+    uint32_t ocsp_len;        /* 0: none came */
     int64_t now_s;            /* wall clock at submission */
     int32_t verdict;
     uint16_t alert;
     uint8_t purpose;
     uint8_t name_is_ip;
+    uint8_t staple; /* enum milgi_staple, or'ed */
     uint16_t name_len;
     uint8_t name[256];
 };

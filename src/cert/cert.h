@@ -26,6 +26,14 @@ unsigned milgi__key_schemes(
 /* "ECDSA P-256", "RSA 2048" ... into |out|. */
 void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, size_t cap);
 
+/* What goes with the leaf, with a reference for the caller; NULL: nothing, or what is not good any more at |now_s|. */
+struct milgi__staple *milgi__credential_staple(
+    struct milgi_credential *credential, enum milgi__staple_kind kind, int64_t now_s);
+void milgi__staple_unref(struct milgi__staple *staple);
+void milgi__credential_forget_staples(struct milgi_credential *credential);
+/* Whether one of the chain's issuers is among |names|, of which each has a 2-byte length before it. */
+bool milgi__credential_issued_by(const struct milgi_credential *credential, const uint8_t *names, size_t len);
+
 /*
  * What is wrong with texts of PEM, in words (problem.c). |problem| may be NULL; all return |error|.
  */

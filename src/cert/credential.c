@@ -65,6 +65,30 @@ static int take_public(struct milgi_credential *c, const struct milgi__cert_info
     return c->schemes_n != 0 ? 0 : MILGI_EUNSUPPORTED;
 }
 
+/* The names of all issuers, which peers may ask for. */
+static int take_issuers(struct milgi_credential *c)
+{
+    struct milgi__cert_walk walk = { .p = c->chain, .left = c->chain_len };
+
+    c->issuers = milgi__alloc_raw(c->chain_len); /* a name is shorter than its certificate */
+    if (!c->issuers)
+        return MILGI_ENOMEM;
+    while (milgi__cert_walk_next(&walk)) {
+        uint8_t *name;
+        size_t len = 0;
+        int rv = milgi__cert_name_der(walk.der, walk.der_len, true, &name, &len);
+        if (rv == MILGI_ENOMEM)
+            return rv;
+        if (rv == 0 && len <= UINT16_MAX && len < walk.der_len) {
+            milgi__put16(c->issuers + c->issuers_len, (unsigned)len);
+            memcpy(c->issuers + c->issuers_len + 2, name, len);
+            c->issuers_len += 2 + len;
+        }
+        milgi__free(name);
+    }
+    return 0;
+}
+
 /* The leaf's key is of no use: which it is, and what is in the way. */
 static int blame_leaf(
     const struct milgi__cert_info *info, int error, enum milgi_problem_kind kind, struct milgi_problem *problem)
@@ -96,6 +120,8 @@ static int read_leaf(struct milgi_credential *c, struct milgi_problem *problem)
     int error = check_public(&info, &kind);
     if (error == 0)
         error = take_public(c, &info);
+    if (error == 0)
+        error = take_issuers(c);
     if (error == MILGI_ENOMEM)
         return milgi__problem(problem, error, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     return error == 0 ? 0 : blame_leaf(&info, error, kind, problem);
@@ -199,6 +225,8 @@ static void destroy(struct milgi_credential *credential)
 {
     milgi__free(credential->chain);
     milgi__free(credential->spki);
+    milgi__free(credential->issuers);
+    milgi__credential_forget_staples(credential);
     milgi__free_wiped(credential->pkcs8, credential->pkcs8_len);
     if (credential->uri)
         milgi__free_wiped(credential->uri, strlen(credential->uri));
@@ -212,6 +240,7 @@ static struct milgi_credential *credential_new(void)
     if (!c)
         return NULL;
     atomic_init(&c->refs, 1);
+    atomic_flag_clear(&c->staple_lock);
     c->destroy = destroy;
     c->serial = milgi__key_serial();
     return c;

@@ -72,6 +72,7 @@ static const struct {
     [MILGI_LIMIT_IDLE_CONTROL] = { 1, 1024 * 1024, 32 },
     [MILGI_LIMIT_TICKETS] = { 1, 1024 * 1024, 256 },
     [MILGI_LIMIT_EARLY_DATA] = { 0, 1024 * 1024 * 1024, 16384 },
+    [MILGI_LIMIT_RECORD_IN] = { 64, 16384, 16384 },
 };
 
 static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)
@@ -100,6 +101,7 @@ struct milgi_config *milgi_config_new(enum milgi_role role)
     config->middlebox = true;
     config->tickets = role == MILGI_SERVER ? 2 : 0;
     config->version_min = config->version_max = MILGI_TLS_1_3;
+    config->send_authorities = role == MILGI_SERVER;
     fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
     fill_groups(&config->groups);
     fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
@@ -126,6 +128,7 @@ void milgi_config_unref(struct milgi_config *config)
     milgi_ticket_keys_unref(config->ticket_keys);
     milgi_session_cache_unref(config->session_cache);
     milgi__free(config->alpn);
+    milgi__free(config->authorities);
     milgi__free(config);
 }
 
@@ -308,11 +311,11 @@ int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
 
 int milgi_config_set_ask(struct milgi_config *config, unsigned decisions)
 {
-    unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER;
+    unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER | MILGI_DECIDE_OCSP;
 
     if (config->frozen || (decisions & ~all) != 0)
         return MILGI_EINVAL;
-    if (config->role == MILGI_CLIENT && (decisions & MILGI_DECIDE_ALPN) != 0)
+    if (config->role == MILGI_CLIENT && (decisions & (MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP)) != 0)
         return MILGI_EINVAL;
     config->ask = decisions;
     return 0;
@@ -449,11 +452,15 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
     }
     error = settle_versions(config, why);
     if (error == 0)
+        error = milgi__policy_check(config, why);
+    if (error == 0)
         error = check_credentials(config, why);
     if (error == 0)
         error = config->role == MILGI_SERVER ? check_server(config, why) : check_client(config, why);
     if (error == 0) {
         error = milgi__names_build(&config->names, config->credentials, config->credentials_n);
+        if (error == 0)
+            error = milgi__policy_authorities(config);
         if (error != 0)
             *why = milgi_error_text(error);
     }

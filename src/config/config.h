@@ -26,6 +26,10 @@ struct milgi_config {
     bool plain_master; /* TLS 1.2 without the extended master secret will do */
     bool fallback;     /* client: says that it has tried a higher version before */
     bool accept_any_server, early_server_data, middlebox, client_auth_set;
+    bool strict_alpn, strict_sni, send_authorities, scts;
+    uint8_t ocsp;         /* enum milgi_ocsp */
+    uint8_t *authorities; /* each name with its 2-byte length before it; made by freeze */
+    size_t authorities_len;
     enum milgi_client_auth client_auth;
     struct milgi_credential **credentials;
     size_t credentials_n;
@@ -56,6 +60,10 @@ struct milgi_config {
  * MILGI_EINTERNAL. (session.c)
  */
 int milgi__config_policy(struct milgi_config *config);
+/* Whether it makes sense, for freezing. 0, or MILGI_EINVAL with *why. (policy.c) */
+int milgi__policy_check(const struct milgi_config *config, const char **why);
+/* The names that are sent. 0 or MILGI_ENOMEM. */
+int milgi__policy_authorities(struct milgi_config *config);
 
 static inline bool milgi__list_has(const struct milgi__u16_list *list, uint16_t v)
 {

@@ -96,6 +96,13 @@ static int host_install(void *ctx, enum milgi__level level, enum milgi__dir dir,
     return milgi__conn_install(c, dir, suite, secret);
 }
 
+static void host_record_limit(void *ctx, enum milgi__dir dir, uint32_t most)
+{
+    struct milgi_conn *c = ctx;
+    if (milgi__conn_live(c))
+        milgi__transport_limit(c->transport, dir, most);
+}
+
 static int host_send_ccs(void *ctx)
 {
     static const uint8_t one = 1;
@@ -123,6 +130,7 @@ static const struct milgi__hs_calls host_calls = {
     .decide = host_decide,
     .send = host_send,
     .install = host_install,
+    .record_limit = host_record_limit,
     .send_ccs = host_send_ccs,
     .in_turn = host_in_turn,
 };

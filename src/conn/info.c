@@ -8,6 +8,8 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
     const struct milgi__hs_result *r = milgi__hs_result(c->hs->hs);
     info->peer_chain = r->peer_chain;
     info->peer_chain_n = r->peer_chain_n;
+    info->ocsp_response = r->ocsp_response;
+    info->scts = r->scts;
     if (c->outcome)
         return;
     info->version = r->version;

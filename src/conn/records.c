@@ -138,6 +138,14 @@ void milgi__transport_speculate(struct milgi__transport *t)
     milgi__record_speculate(&t->rec);
 }
 
+void milgi__transport_limit(struct milgi__transport *t, enum milgi__dir dir, uint32_t most)
+{
+    if (dir == MILGI__WRITE)
+        milgi__record_limit_out(&t->rec, most);
+    else
+        milgi__record_limit_in(&t->rec, most);
+}
+
 /* --- in --------------------------------------------------------------------------------------------------------- */
 
 int milgi__transport_feed(struct milgi__transport *t, struct milgi_slice slice)

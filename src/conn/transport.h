@@ -50,6 +50,8 @@ bool milgi__transport_updating(const struct milgi__transport *t);
 /* Records under the key of this direction; after how many it is to be changed (WRITE). */
 uint64_t milgi__transport_records(const struct milgi__transport *t, enum milgi__dir dir);
 uint64_t milgi__transport_records_max(const struct milgi__transport *t);
+/* Of protected records, content and padding: what the peer takes, or (READ) was told that we take (RFC 8449). */
+void milgi__transport_limit(struct milgi__transport *t, enum milgi__dir dir, uint32_t most);
 /* From now on several records are in flight each way: the peer is authenticated. */
 void milgi__transport_speculate(struct milgi__transport *t);
 

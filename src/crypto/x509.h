@@ -52,6 +52,10 @@ struct milgi__cert_info {
 int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info);
 /* True if it is for this public key (SubjectPublicKeyInfo), in whatever form both are written. */
 bool milgi__cert_has_key(const uint8_t *der, size_t len, const uint8_t *spki, size_t spki_len);
+#define MILGI__END_POINT_MAX 64
+/* What "tls-server-end-point" (RFC 5929 4.1) is for it. 0, or MILGI__BAD: it is not defined. |cx| may be NULL. */
+int milgi__cert_end_point(
+    struct milgi__crypto *cx, const uint8_t *der, size_t len, uint8_t out[MILGI__END_POINT_MAX], size_t *out_len);
 /* Seconds since 1970. 0 or MILGI__BAD. */
 int milgi__cert_validity(const uint8_t *der, size_t len, int64_t *not_before_s, int64_t *not_after_s);
 /* The subject as RFC 2253 has it, cut when longer than |cap| - 1. 0 or MILGI__BAD. */
@@ -78,9 +82,19 @@ struct milgi__chain_query {
     const uint8_t *name; /* NULL: any */
     size_t name_len;
     bool name_is_ip;
+    const uint8_t *ocsp; /* a response for the leaf; NULL: none */
+    size_t ocsp_len;
+    unsigned staple; /* enum milgi_staple */
 };
 /* 0: accepted; MILGI__BAD: *verdict is X509_V_ERR_* and *alert what to tell the peer. */
 int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,
     int32_t *verdict, uint16_t *alert);
+/*
+ * Whether it is an OCSP response that has a status; until when the first is good, INT64_MAX: it does not say. 0 or
+ * MILGI__BAD.
+ */
+int milgi__ocsp_read(const uint8_t *response, size_t len, int64_t *until_s);
+/* The subject's, or the issuer's, name in DER, in fresh memory. 0, MILGI__BAD, MILGI_ENOMEM. */
+int milgi__cert_name_der(const uint8_t *der, size_t len, bool issuer, uint8_t **name, size_t *name_len);
 /* Text for a verdict; static. */
 const char *milgi__verdict_text(int32_t verdict);

@@ -194,8 +194,15 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
         return;
     case MILGI_OP_VERIFY: copy->u.sign = *sign; return;
     default:
-        copy->u.chain = (struct milgi_op_chain){ chain->chain, chain->now_s, .purpose = chain->purpose,
-            .name_is_ip = chain->name_is_ip, .name_len = chain->name_len };
+        copy->u.chain = (struct milgi_op_chain){
+            .chain = chain->chain,
+            .ocsp_len = chain->ocsp_len,
+            .now_s = chain->now_s,
+            .purpose = chain->purpose,
+            .staple = chain->staple,
+            .name_is_ip = chain->name_is_ip,
+            .name_len = chain->name_len,
+        };
         memcpy(copy->u.chain.name, chain->name, sizeof chain->name);
     }
 }

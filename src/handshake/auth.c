@@ -117,6 +117,18 @@ static bool check_leaf(struct milgi__hs *hs, struct milgi__bytes der)
     return hs->peer_spki.p;
 }
 
+/* What stands beside a leaf. */
+static bool keep_beside(struct milgi__hs *hs, struct milgi__bytes from, struct milgi_iov *to)
+{
+    if (from.len == 0)
+        return true;
+    struct milgi__bytes copy = milgi__arena_copy(&hs->arena, from);
+    *to = (struct milgi_iov){ copy.p, copy.p ? copy.len : 0 };
+    if (!copy.p)
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+    return copy.p;
+}
+
 static bool copy_chain(struct milgi__hs *hs, const struct milgi__certificates *certs)
 {
     struct milgi_iov *pieces = milgi__arena_alloc(&hs->arena, certs->n * sizeof *pieces);
@@ -134,6 +146,9 @@ static bool copy_chain(struct milgi__hs *hs, const struct milgi__certificates *c
         pieces[i] = (struct milgi_iov){ w.p, der.len };
         milgi__write_bytes(&w, der.p, der.len);
     }
+    if (!keep_beside(hs, certs->leaf.status, &hs->result.ocsp_response) ||
+        !keep_beside(hs, certs->leaf.timestamps, &hs->result.scts))
+        return false;
     hs->peer_chain = (struct milgi__bytes){ chain, len };
     hs->result.peer_chain = pieces;
     hs->result.peer_chain_n = certs->n;
@@ -145,7 +160,7 @@ bool milgi__hs_keep_certificates(struct milgi__hs *hs, const struct milgi__certi
     /* What is kept of each is more than it may have in it. */
     if (certs->shortest < CERTIFICATE_MIN)
         return refuse_certificate(hs, MILGI_ALERT_BAD_CERTIFICATE, "the peer has sent a certificate that is none");
-    if (certs->der_len + 3 * (size_t)certs->n > MILGI_CHUNK_MAX) {
+    if (certs->der_len + 3 * (size_t)certs->n + certs->leaf.status.len > MILGI_CHUNK_MAX) {
         milgi__hs_fail(
             hs, MILGI_ELIMIT, MILGI_ALERT_BAD_CERTIFICATE, "the peer's certificates are longer than the limit");
         return false;

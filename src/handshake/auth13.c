@@ -4,6 +4,20 @@
 
 /* --- secrets ---------------------------------------------------------------------------------------------------- */
 
+/*= RFC8449 4: "The value includes the content type and padding added in TLS 1.3 (that is, the complete length of
+ *= TLSInnerPlaintext)." */
+uint16_t milgi__hs_record_limit(const struct milgi__hs *hs)
+{
+    return (uint16_t)(hs->config->limit[MILGI_LIMIT_RECORD_IN] + 1);
+}
+
+void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers)
+{
+    uint32_t type = hs->result.version == MILGI__TLS13;
+    hs->host.calls->record_limit(hs->host.ctx, MILGI__WRITE, peers - type);
+    hs->host.calls->record_limit(hs->host.ctx, MILGI__READ, milgi__hs_record_limit(hs) - type);
+}
+
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs)
 {
     const struct milgi__exchange *kex = hs->kex;
@@ -47,7 +61,9 @@ bool milgi__hs_take_certificate(struct milgi__hs *hs, struct milgi__reader *body
 {
     struct milgi__failure failure;
     struct milgi__certificates certs;
-    if (!milgi__certificate_decode(body, 0, &certs, &failure)) {
+    uint32_t beside = MILGI__EXT(MILGI__EXT_STATUS_REQUEST) | MILGI__EXT(MILGI__EXT_TIMESTAMPS);
+    uint32_t asked = milgi__hs_role(hs) == MILGI_CLIENT ? hs->offered & beside : 0;
+    if (!milgi__certificate_decode(body, asked, &certs, &failure)) {
         milgi__hs_refuse(hs, &failure);
         return false;
     }

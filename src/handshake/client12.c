@@ -63,6 +63,8 @@ enum milgi__step milgi__client12_hello(struct milgi__hs *hs, struct milgi__serve
         return milgi__hs_refuse(hs, &failure);
     if (!check_hello(hs, hello) || !take_suite(hs, hello->suite) || !milgi__client_take_protocol(hs, &hello->ext))
         return MILGI__FAILED;
+    if ((hello->ext.present & MILGI__EXT(MILGI__EXT_RECORD_LIMIT)) != 0)
+        milgi__hs_limit_records(hs, hello->ext.record_limit);
     memcpy(hs->schedule12.randoms, hs->client_random, 32);
     memcpy(hs->schedule12.randoms + 32, hello->random, 32);
     return MILGI__C12_RECV_CERTIFICATE;

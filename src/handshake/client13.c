@@ -171,7 +171,7 @@ static bool offered_protocol(const struct milgi_config *config, struct milgi__by
 bool milgi__client_take_protocol(struct milgi__hs *hs, const struct milgi__exts *ext)
 {
     if ((ext->present & MILGI__EXT(MILGI__EXT_ALPN)) == 0)
-        return true;
+        return milgi__strict_answer(hs);
     struct milgi__reader list = milgi__reader_of(ext->alpn);
     struct milgi__bytes chosen;
     if (!milgi__alpn_next(&list, &chosen) || !offered_protocol(hs->config, chosen)) {
@@ -191,6 +191,8 @@ static enum milgi__step recv_extensions(struct milgi__hs *hs, struct milgi__read
     enum milgi__step next = hs->session ? MILGI__C13_RECV_FINISHED_RESUMED : MILGI__C13_RECV_REQUEST;
     if (!milgi__encrypted_extensions_decode(body, hs->offered, &ext, &failure))
         return milgi__hs_refuse(hs, &failure);
+    if ((ext.present & MILGI__EXT(MILGI__EXT_RECORD_LIMIT)) != 0)
+        milgi__hs_limit_records(hs, ext.record_limit);
     return milgi__client_take_protocol(hs, &ext) ? next : MILGI__FAILED;
 }
 
@@ -202,7 +204,11 @@ static enum milgi__step recv_request(struct milgi__hs *hs, struct milgi__reader 
         return milgi__hs_refuse(hs, &failure);
     milgi__hs_take_schemes(hs, &request.ext);
     hs->requested = true;
+    if (!milgi__take_authorities(hs, request.ext.authorities))
+        return MILGI__FAILED;
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);
+    if ((hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
+        hs->peer_authorities = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
     return MILGI__C13_RECV_CERTIFICATE;
 }
 

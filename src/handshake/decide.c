@@ -2,12 +2,16 @@
 /* Decisions: questions to the outside, with the answers that the library gives itself. */
 #include "handshake/hs.h"
 
+#define AUTHORITY_MAX 1024u
+#define STAPLE_MAX 0xffffu
+
 static enum milgi__slot slot_of(uint32_t kind)
 {
     switch (kind) {
     case MILGI_DECIDE_CREDENTIAL: return MILGI__CREDENTIAL;
     case MILGI_DECIDE_ALPN: return MILGI__ALPN;
     case MILGI_DECIDE_PEER: return MILGI__PEER;
+    case MILGI_DECIDE_OCSP: return MILGI__OCSP;
     default: return MILGI__SLOTS;
     }
 }
@@ -16,6 +20,8 @@ static uint32_t kind_of(enum milgi__slot slot)
 {
     if (slot == MILGI__CREDENTIAL)
         return MILGI_DECIDE_CREDENTIAL;
+    if (slot == MILGI__OCSP)
+        return MILGI_DECIDE_OCSP;
     return slot == MILGI__ALPN ? MILGI_DECIDE_ALPN : MILGI_DECIDE_PEER;
 }
 
@@ -28,6 +34,18 @@ void milgi__settle(struct milgi__hs *hs, enum milgi__slot slot)
 {
     hs->started |= MILGI__ON(slot);
     settle_ok(hs, slot);
+}
+
+/* Once the server's credential is settled, what stands beside its leaf is, or is asked for. */
+static void go_on_to_staple(struct milgi__hs *hs)
+{
+    if ((hs->started & MILGI__ON(MILGI__OCSP)) == 0)
+        return;
+    hs->staple_asked = hs->asks_status && hs->credential && (hs->config->ask & MILGI_DECIDE_OCSP) != 0;
+    if (!hs->staple_asked)
+        settle_ok(hs, MILGI__OCSP);
+    else
+        hs->host.calls->decide(hs->host.ctx, MILGI_DECIDE_OCSP); /* the answer may come from inside */
 }
 
 static void settle_no(struct milgi__hs *hs, enum milgi__slot slot, int error, int alert, const char *detail)
@@ -63,8 +81,11 @@ static bool use_credential(struct milgi__hs *hs, struct milgi_credential *creden
 static bool choose_of(struct milgi__hs *hs, struct milgi__fits fits, bool by_signature)
 {
     size_t i;
+    const struct milgi__bytes *wished = &hs->peer_authorities;
     while (milgi__fits_next(&fits, &i)) {
         struct milgi_credential *credential = hs->config->credentials[i];
+        if (wished->len != 0 && !milgi__credential_issued_by(credential, wished->p, wished->len))
+            continue;
         /*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm
          *= advertised by the client if it is able to provide such a chain" */
         if (by_signature && !milgi__list_has(&hs->peer_cert_schemes, credential->leaf_signed_with))
@@ -75,11 +96,31 @@ static bool choose_of(struct milgi__hs *hs, struct milgi__fits fits, bool by_sig
     return false;
 }
 
+bool milgi__strict_hello(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    /*= RFC8446 9.2: "Servers requiring this extension SHOULD respond to a ClientHello lacking a "server_name" extension
+     *= by terminating the connection with a "missing_extension" alert." */
+    if (hs->config->strict_sni && ext->server_name.len == 0)
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_MISSING_EXTENSION, "the client names no server");
+    else if (hs->config->strict_alpn && ext->alpn.len == 0)
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_NO_APPLICATION_PROTOCOL,
+            "the client offers no application protocol");
+    return hs->step != MILGI__FAILED;
+}
+
+bool milgi__strict_answer(struct milgi__hs *hs)
+{
+    if (hs->config->strict_alpn)
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_NO_APPLICATION_PROTOCOL,
+            "the server selected no application protocol");
+    return hs->step != MILGI__FAILED;
+}
+
 /*
  * The first that fits the name and is signed as the peer wishes; then the first that fits the name; then without
  * regard to the name the same way. It must be able to sign as the peer wishes in any case.
  */
-bool milgi__choose_credential(struct milgi__hs *hs)
+static bool choose(struct milgi__hs *hs)
 {
     const char *name = milgi__hs_role(hs) == MILGI_SERVER ? hs->result.server_name : NULL;
     const struct milgi__names *names = &hs->config->names;
@@ -88,7 +129,55 @@ bool milgi__choose_credential(struct milgi__hs *hs)
         if (choose_of(hs, fits, true) || choose_of(hs, fits, false))
             return true;
     }
+    if (hs->config->strict_sni)
+        return false;
     return choose_of(hs, milgi__names_any(names), true) || choose_of(hs, milgi__names_any(names), false);
+}
+
+/*= RFC8446 4.2.4: "The "certificate_authorities" extension is used to indicate the certificate authorities (CAs) which
+ *= an endpoint supports and which SHOULD be used by the receiving endpoint to guide certificate selection." */
+bool milgi__choose_credential(struct milgi__hs *hs)
+{
+    if (choose(hs))
+        return true;
+    /*= RFC8446 4.4.2.3: "If the "certificate_authorities" extension in the CertificateRequest message was present, at
+     *= least one of the certificates in the certificate chain SHOULD be issued by one of the listed CAs." */
+    if (hs->peer_authorities.len == 0 || milgi__hs_role(hs) == MILGI_CLIENT)
+        return false;
+    hs->peer_authorities = (struct milgi__bytes){ NULL, 0 };
+    return choose(hs);
+}
+
+bool milgi__take_authorities(struct milgi__hs *hs, struct milgi__bytes list)
+{
+    struct milgi__reader r = milgi__reader_of(list);
+    struct milgi__bytes name;
+    size_t n = 0, len = 0;
+    hs->peer_authorities = list;
+    if ((hs->config->ask & MILGI_DECIDE_CREDENTIAL) == 0 || list.len == 0)
+        return true;
+    while (n < MILGI_AUTHORITIES_SHOWN && milgi__authority_next(&r, &name) && name.len <= AUTHORITY_MAX) {
+        n++;
+        len += 2 + name.len;
+    }
+    hs->peer_authorities = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ list.p, len });
+    hs->authorities_shown = milgi__arena_alloc(&hs->arena, (n + 1) * sizeof *hs->authorities_shown);
+    if (!hs->peer_authorities.p || !hs->authorities_shown) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    r = milgi__reader_of(hs->peer_authorities);
+    while (hs->authorities_shown_n < n && milgi__authority_next(&r, &name))
+        hs->authorities_shown[hs->authorities_shown_n++] = (struct milgi_iov){ name.p, name.len };
+    return true;
+}
+
+/* Whether a credential is for the name that a client wants. */
+static bool knows_name(const struct milgi__hs *hs)
+{
+    size_t i;
+    struct milgi__fits fits = milgi__names_find(&hs->config->names, hs->result.server_name);
+    return milgi__fits_next(&fits, &i);
 }
 
 static void default_credential(struct milgi__hs *hs)
@@ -97,6 +186,11 @@ static void default_credential(struct milgi__hs *hs)
      *= client MUST send a Certificate message containing no certificates" */
     if (milgi__choose_credential(hs) || milgi__hs_role(hs) == MILGI_CLIENT)
         settle_ok(hs, MILGI__CREDENTIAL);
+    /*= RFC6066 3: "the server SHOULD take one of two actions: either abort the handshake by sending a fatal-level
+     *= unrecognized_name(112) alert or continue the handshake" */
+    else if (hs->config->strict_sni && !knows_name(hs))
+        settle_no(hs, MILGI__CREDENTIAL, MILGI_ENEGOTIATE, MILGI_ALERT_UNRECOGNIZED_NAME,
+            "no credential is for the name that the client wants");
     else
         settle_no(hs, MILGI__CREDENTIAL, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE,
             "no credential fits the client's signature algorithms");
@@ -158,18 +252,36 @@ static void answer_default(struct milgi__hs *hs, enum milgi__slot slot)
     else if (slot == MILGI__ALPN)
         default_alpn(hs);
     else
-        settle_ok(hs, MILGI__PEER);
+        settle_ok(hs, slot);
+    if (slot == MILGI__CREDENTIAL)
+        go_on_to_staple(hs);
 }
 
 void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks)
 {
     hs->started |= MILGI__ON(slot);
-    if (!asks)
+    if (slot == MILGI__OCSP && (hs->done & MILGI__ON(MILGI__CREDENTIAL)) == 0)
+        return; /* until it is known what for */
+    if (slot == MILGI__OCSP)
+        go_on_to_staple(hs);
+    else if (!asks)
         settle_ok(hs, slot);
     else if ((hs->config->ask & kind_of(slot)) != 0)
         hs->host.calls->decide(hs->host.ctx, kind_of(slot)); /* the answer may come from inside */
     else
         answer_default(hs, slot);
+}
+
+static int use_staple(struct milgi__hs *hs, const struct milgi_iov *given)
+{
+    if (given->len == 0 || given->len > STAPLE_MAX)
+        return MILGI_EINVAL;
+    hs->staple = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ given->data, given->len });
+    if (hs->staple.p)
+        settle_ok(hs, MILGI__OCSP);
+    else
+        settle_no(hs, MILGI__OCSP, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
+    return 0;
 }
 
 static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
@@ -184,8 +296,11 @@ static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
         if (!use_credential(hs, result))
             return MILGI_EINVAL;
         settle_ok(hs, slot);
+        go_on_to_staple(hs);
         return 0;
     }
+    if (slot == MILGI__OCSP)
+        return use_staple(hs, result);
     struct milgi__bytes protocol = { result, strlen(result) };
     if (!offers(hs, protocol))
         return MILGI_EINVAL;
@@ -197,6 +312,11 @@ static void refuse(struct milgi__hs *hs, enum milgi__slot slot)
 {
     int alert = MILGI_ALERT_ACCESS_DENIED;
     const char *detail = "the peer's certificate was refused by a decision";
+    if (slot == MILGI__OCSP) {
+        hs->no_staple = true;
+        settle_ok(hs, slot);
+        return;
+    }
     if (slot == MILGI__CREDENTIAL) {
         alert = MILGI_ALERT_HANDSHAKE_FAILURE;
         detail = "a credential was refused by a decision";
@@ -205,10 +325,14 @@ static void refuse(struct milgi__hs *hs, enum milgi__slot slot)
         detail = "the client's application protocols were refused by a decision";
     }
     settle_no(hs, slot, MILGI_EREFUSED, alert, detail);
+    if (slot == MILGI__CREDENTIAL)
+        go_on_to_staple(hs);
 }
 
 static bool is_asked(const struct milgi__hs *hs, enum milgi__slot slot)
 {
+    if (slot == MILGI__OCSP && !hs->staple_asked)
+        return false;
     return (hs->started & ~hs->done & MILGI__ON(slot)) != 0 && hs->step != MILGI__FAILED;
 }
 
@@ -240,6 +364,9 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .alpn_n = hs->alpn_shown_n,
         .chain = hs->result.peer_chain,
         .chain_n = hs->result.peer_chain_n,
+        .authorities = hs->authorities_shown,
+        .authorities_n = hs->authorities_shown_n,
+        .credential = hs->credential,
     };
     return 0;
 }

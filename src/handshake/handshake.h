@@ -58,6 +58,8 @@ struct milgi__hs_calls {
      */
     int (*install)(void *ctx, enum milgi__level level, enum milgi__dir dir, const struct milgi__suite *suite,
         const uint8_t *secret);
+    /* from here on protected records have at most so many bytes of content and padding (RFC 8449) */
+    void (*record_limit)(void *ctx, enum milgi__dir dir, uint32_t most);
     /* a change_cipher_spec: of TLS 1.2, or where middleboxes like to see one (RFC 8446 D.4). 0 or MILGI_ENOMEM */
     int (*send_ccs)(void *ctx);
     /* the result of a sampled op, which came back from the device |dev| at |back_ns|, has its turn; may be NULL */
@@ -81,6 +83,7 @@ struct milgi__hs_result {
     const char *alpn;        /* "": none */
     const struct milgi_iov *peer_chain;
     size_t peer_chain_n;
+    struct milgi_iov ocsp_response, scts; /* of its leaf; len 0: none */
     const struct milgi_credential *credential;
     bool exports; /* there may be keying material of it for others */
 };

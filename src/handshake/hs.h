@@ -39,6 +39,7 @@ enum milgi__slot {
     MILGI__CREDENTIAL, /* decisions */
     MILGI__ALPN,
     MILGI__PEER,
+    MILGI__OCSP,
     MILGI__SLOTS
 };
 #define MILGI__ON(slot_or_step) (1u << (slot_or_step))
@@ -284,11 +285,15 @@ struct milgi__hs {
     struct milgi__bytes peer_alpn;            /* client's list, until ALPN is settled */
     struct milgi_iov *alpn_shown;             /* for decisions: the first of it as pieces */
     size_t alpn_shown_n;
+    struct milgi__bytes peer_authorities; /* names, each with its length, until the credential is settled */
+    struct milgi_iov *authorities_shown;  /* for decisions: the first of them as pieces */
+    size_t authorities_shown_n;
 
     /* ourselves */
     struct milgi_credential *credential; /* a reference */
     uint16_t own_scheme;                 /* what it signs with */
     struct milgi__bytes signature;
+    struct milgi__bytes staple; /* server: an OCSP response that a decision gave */
     struct milgi__bytes hello;  /* server: ServerHello, until DERIVE is back */
     struct milgi__bytes flight; /* server: EncryptedExtensions .. Certificate, until then, too */
 
@@ -322,8 +327,12 @@ struct milgi__hs {
     bool retried;
     /* TLS 1.2: the suite for each kind of key; 0: none */
     uint16_t suite_ecdsa, suite_rsa;
-    uint16_t curves; /* of the client's keys of ECDSA, by enum milgi__key_type */
-    bool early_data; /* was offered, and the client has not said anything since that takes it back */
+    uint16_t curves;            /* of the client's keys of ECDSA, by enum milgi__key_type */
+    bool asks_status;           /* the client, for an OCSP response, */
+    bool staple_asked;          /* and so do we, for what to answer, */
+    bool no_staple;             /* and it is none */
+    uint16_t peer_record_limit; /* of record_size_limit; 0: none came */
+    bool early_data;            /* was offered, and the client has not said anything since that takes it back */
     bool half_open;
 };
 
@@ -395,6 +404,18 @@ bool milgi__is_hybrid(const struct milgi__hs *hs);
 void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks);
 /* There is nothing to wait for. */
 void milgi__settle(struct milgi__hs *hs, enum milgi__slot slot);
+/*
+ * A ClientHello that was read has what a strict config demands, whatever else comes of it; |ext| of it. False: the
+ * handshake has failed.
+ */
+bool milgi__strict_hello(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* A server has selected no application protocol: false if it has to. */
+bool milgi__strict_answer(struct milgi__hs *hs);
+/*
+ * Keeps what a peer wishes of the issuers of a certificate: the list where it lies, or if somebody is asked, the first
+ * of it. False: no memory.
+ */
+bool milgi__take_authorities(struct milgi__hs *hs, struct milgi__bytes list);
 /* The default answers. False: there is none. */
 bool milgi__choose_credential(struct milgi__hs *hs);
 
@@ -418,6 +439,9 @@ bool milgi__hs_keep_certificates(struct milgi__hs *hs, const struct milgi__certi
 
 /* --- in TLS 1.3 (auth13.c) -------------------------------------------------------------------------------------- */
 
+/* What goes into record_size_limit; both sides have said it: it holds from here on. */
+uint16_t milgi__hs_record_limit(const struct milgi__hs *hs);
+void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers);
 /* With the shared secret: handshake secrets, logged. */
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs);
 /* After the server's Finished: application secrets, logged, and in the result. */

@@ -3,6 +3,8 @@
  * The first hellos, which all versions share. Once the version is fixed, the table of that version takes over for
  * good: milgi__client13_hello(), milgi__server13_hello().
  */
+#include <milgi/policy.h>
+
 #include "handshake/hs.h"
 
 /* --- client ----------------------------------------------------------------------------------------------------- */
@@ -114,7 +116,8 @@ static uint32_t extensions_of(const struct milgi__hs *hs, const struct milgi__ex
     const struct milgi__u16_list *a = schemes_of(config), *b = &config->cert_schemes;
     uint32_t present = MILGI__EXT(MILGI__EXT_GROUPS) | MILGI__EXT(MILGI__EXT_SCHEMES);
     if (config->version_max >= MILGI__TLS13)
-        present |= MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE);
+        present |= MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE) |
+            MILGI__EXT(MILGI__EXT_RECORD_LIMIT);
     if (config->version_min < MILGI__TLS13)
         present |= MILGI__EXT(MILGI__EXT_MASTER_SECRET) | MILGI__EXT(MILGI__EXT_RENEGOTIATION) |
             MILGI__EXT(MILGI__EXT_POINT_FORMATS);
@@ -126,6 +129,12 @@ static uint32_t extensions_of(const struct milgi__hs *hs, const struct milgi__ex
         present |= MILGI__EXT(MILGI__EXT_CERT_SCHEMES);
     if (config->alpn_len != 0)
         present |= MILGI__EXT(MILGI__EXT_ALPN);
+    if (config->ocsp != MILGI_OCSP_OFF)
+        present |= MILGI__EXT(MILGI__EXT_STATUS_REQUEST);
+    if (config->scts)
+        present |= MILGI__EXT(MILGI__EXT_TIMESTAMPS);
+    if (config->authorities_len != 0)
+        present |= MILGI__EXT(MILGI__EXT_AUTHORITIES);
     if (hs->cookie.len != 0)
         present |= MILGI__EXT(MILGI__EXT_COOKIE);
     return present;
@@ -149,6 +158,8 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
             .versions = { versions, config->version_min < MILGI__TLS13 ? 4 : 2 },
             .shares = milgi__client_shares(hs),
             .cookie = hs->cookie,
+            .authorities = { config->authorities, config->authorities_len },
+            .record_limit = milgi__hs_record_limit(hs),
         },
     };
     struct milgi__exts *ext = &hello.ext;
@@ -156,7 +167,8 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
     milgi__offer_session(hs, ext, &offers);
     size_t psk_len = offers.n != 0 ? 128 + offers.psk[0].identity.len : 0;
     size_t cap = 512 + psk_len + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
-        ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len;
+        ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len +
+        ext->authorities.len;
     uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
     if (!message || !hello.suites.p || !ext->groups.p || !ext->schemes.p ||
         !ext->cert_schemes.p || !ext->shares.p) {
@@ -360,14 +372,14 @@ const struct milgi__row milgi__server_hello_rows[] = {
     [MILGI__S_RECV_HELLO_SEEN - FIRST] = {
         .name = "recv_hello_seen", .run = s_recv_hello_seen, .message = MSG(CLIENT_HELLO),
         .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4),
-        .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN),
+        .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
         .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_START_FLIGHT) |
             TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
     [MILGI__S_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = s_recv_hello, .message = MSG(CLIENT_HELLO),
-        .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN),
+        .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
         .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },

@@ -101,6 +101,8 @@ enum milgi__step milgi__server12_hello(struct milgi__hs *hs, struct milgi__clien
     if (!milgi__start_keygen(hs, MILGI__KEYGEN_1, hs->result.group))
         return MILGI__FAILED;
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);
+    if ((hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
+        hs->peer_authorities = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
     milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
     if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
         hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */

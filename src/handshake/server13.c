@@ -97,6 +97,8 @@ bool milgi__server_take_hello(struct milgi__hs *hs, const struct milgi__client_h
     hs->psk_dhe = ext->psk_modes.len != 0 && memchr(ext->psk_modes.p, 1, ext->psk_modes.len);
     hs->tickets_full = ext->tickets_full;
     hs->tickets_resumed = ext->tickets_resumed;
+    hs->peer_record_limit = ext->record_limit;
+    hs->asks_status = ext->asks_status;
     hs->early_data =
         (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0 && hs->result.version == MILGI__TLS13;
     if (ext->server_name.len != 0) {
@@ -107,7 +109,7 @@ bool milgi__server_take_hello(struct milgi__hs *hs, const struct milgi__client_h
         }
     }
     milgi__hs_take_schemes(hs, ext);
-    return take_protocols(hs, ext);
+    return milgi__strict_hello(hs, ext) && take_protocols(hs, ext) && milgi__take_authorities(hs, ext->authorities);
 }
 
 /*= RFC8446 9.2: "If not containing a "pre_shared_key" extension, it MUST contain both a "signature_algorithms"
@@ -144,6 +146,10 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
         return MILGI__FAILED;
     if (!hs->session)
         milgi__start_decision(hs, MILGI__CREDENTIAL, true);
+    if (hs->session || (hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
+        hs->peer_authorities = (struct milgi__bytes){ NULL, 0 };
+    if (!hs->session)
+        milgi__start_decision(hs, MILGI__OCSP, true);
     milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
     if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
         hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
@@ -282,6 +288,11 @@ static void write_extensions(struct milgi__hs *hs, struct milgi__writer *w)
     /*= RFC6066 3: "In this event, the server SHALL include an extension of type "server_name"" */
     if (hs->result.server_name)
         ext.present |= MILGI__EXT(MILGI__EXT_SERVER_NAME);
+    /*= RFC8449 4: "In TLS 1.3, the server sends the "record_size_limit" extension in the EncryptedExtensions
+     *= message." */
+    ext.record_limit = milgi__hs_record_limit(hs);
+    if (hs->peer_record_limit != 0)
+        ext.present |= MILGI__EXT(MILGI__EXT_RECORD_LIMIT);
     milgi__encrypted_extensions_encode(w, &ext);
 }
 
@@ -296,35 +307,79 @@ static bool write_request(struct milgi__hs *hs, struct milgi__writer *w)
     };
     if (hs->config->cert_schemes.n == 0)
         request.ext.present = MILGI__EXT(MILGI__EXT_SCHEMES);
+    request.ext.authorities = (struct milgi__bytes){ hs->config->authorities, hs->config->authorities_len };
+    if (hs->config->authorities_len != 0)
+        request.ext.present |= MILGI__EXT(MILGI__EXT_AUTHORITIES);
     if (!request.ext.schemes.p || !request.ext.cert_schemes.p)
         return false;
     milgi__certificate_request_encode(w, &request);
     return true;
 }
 
-static bool write_flight(struct milgi__hs *hs)
+/* The leaf's extensions that the client has asked for, as far as there are any. */
+struct beside {
+    struct milgi__exts ext;
+    struct milgi__staple *ocsp, *timestamps;
+};
+
+static struct beside beside_leaf(struct milgi__hs *hs)
+{
+    struct beside b = { .ext.status = hs->staple };
+    int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
+    if (hs->asks_status && !hs->no_staple && hs->staple.len == 0) {
+        b.ocsp = milgi__credential_staple(hs->credential, MILGI__STAPLE_OCSP, now_s);
+        if (b.ocsp)
+            b.ext.status = (struct milgi__bytes){ b.ocsp->data, b.ocsp->len };
+    }
+    if ((hs->offered & MILGI__EXT(MILGI__EXT_TIMESTAMPS)) != 0)
+        b.timestamps = milgi__credential_staple(hs->credential, MILGI__STAPLE_TIMESTAMPS, now_s);
+    if (b.timestamps)
+        b.ext.timestamps = (struct milgi__bytes){ b.timestamps->data, b.timestamps->len };
+    if (b.ext.status.len != 0)
+        b.ext.present |= MILGI__EXT(MILGI__EXT_STATUS_REQUEST);
+    if (b.ext.timestamps.len != 0)
+        b.ext.present |= MILGI__EXT(MILGI__EXT_TIMESTAMPS);
+    return b;
+}
+
+/* The rest of it, behind EncryptedExtensions. */
+static void write_certificate(struct milgi__hs *hs, struct milgi__writer *w, const struct milgi__exts *leaf)
+{
+    const struct milgi_credential *credential = hs->credential;
+    struct milgi__bytes none = { NULL, 0 }, chain = { credential->chain, credential->chain_len };
+    milgi__certificate_encode_with(w, none, chain, leaf);
+    if (w->bad)
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+}
+
+static size_t flight_cap(const struct milgi__hs *hs, const struct milgi__exts *leaf)
 {
     const struct milgi_credential *credential = hs->credential;
     struct milgi__bytes none = { NULL, 0 }, chain = { credential->chain, credential->chain_len };
     size_t cap = EXTENSIONS_MAX + strlen(hs->result.alpn) + milgi__certificate_len(none, chain, credential->chain_n);
     if (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE)
-        cap += REQUEST_MAX + sizeof(uint16_t) * (hs->config->schemes.n + hs->config->cert_schemes.n);
+        cap += REQUEST_MAX + sizeof(uint16_t) * (hs->config->schemes.n + hs->config->cert_schemes.n) +
+            hs->config->authorities_len;
+    /* Type and length of each extension, of its list, and the type of the status. */
+    return cap + leaf->status.len + leaf->timestamps.len + 16;
+}
+
+static bool write_flight(struct milgi__hs *hs)
+{
+    struct beside beside = beside_leaf(hs);
+    size_t cap = flight_cap(hs, &beside.ext);
     uint8_t *messages = milgi__arena_alloc(&hs->unsent, cap);
     struct milgi__writer w = milgi__writer(messages, messages ? cap : 0);
-    if (!messages) {
+    if (messages)
+        write_extensions(hs, &w);
+    if (!messages || (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE && !write_request(hs, &w)))
         milgi__hs_broken(hs, MILGI_ENOMEM);
+    else
+        write_certificate(hs, &w, &beside.ext);
+    milgi__staple_unref(beside.ocsp);
+    milgi__staple_unref(beside.timestamps);
+    if (hs->step == MILGI__FAILED)
         return false;
-    }
-    write_extensions(hs, &w);
-    if (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE && !write_request(hs, &w)) {
-        milgi__hs_broken(hs, MILGI_ENOMEM);
-        return false;
-    }
-    milgi__certificate_encode(&w, none, chain);
-    if (w.bad) {
-        milgi__hs_broken(hs, MILGI_EINTERNAL);
-        return false;
-    }
     hs->flight = (struct milgi__bytes){ messages, milgi__written(&w) };
     return milgi__hs_record(hs, hs->flight);
 }
@@ -348,8 +403,11 @@ static bool send_flight(struct milgi__hs *hs)
     if (!hs->retried)
         please_middleboxes(hs);
     if (!milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__WRITE, hs->schedule.server_hs) ||
-        !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.client_hs) ||
-        !milgi__hs_emit(hs, hs->flight))
+        !milgi__hs_install(hs, MILGI__LEVEL_HANDSHAKE, MILGI__READ, hs->schedule.client_hs))
+        return false;
+    if (hs->peer_record_limit != 0)
+        milgi__hs_limit_records(hs, hs->peer_record_limit);
+    if (!milgi__hs_emit(hs, hs->flight))
         return false;
     milgi__arena_wipe(&hs->unsent);
     hs->hello = hs->flight = (struct milgi__bytes){ NULL, 0 };
@@ -566,13 +624,13 @@ const struct milgi__row milgi__server13_rows[] = {
     },
     [MILGI__S13_START_FLIGHT - FIRST] = {
         .name = "start_flight", .run = start_flight, .message = NONE,
-        .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN), .starts = ON(DERIVE) | ON(SIGN),
+        .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP), .starts = ON(DERIVE) | ON(SIGN),
         .next = TO(S13_SEND_CERTIFICATE),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
     [MILGI__S13_START_FLIGHT_HYBRID - FIRST] = {
         .name = "start_flight_hybrid", .run = start_flight, .message = NONE,
-        .needs = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN), .starts = ON(DERIVE) | ON(SIGN),
+        .needs = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP), .starts = ON(DERIVE) | ON(SIGN),
         .next = TO(S13_SEND_CERTIFICATE),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },

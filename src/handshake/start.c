@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting ops, and what comes of them. */
+#include <milgi/policy.h>
+
 #include "handshake/hs.h"
 
 const char *milgi__hs_slot_name(unsigned slot)
@@ -7,7 +9,7 @@ const char *milgi__hs_slot_name(unsigned slot)
     static const char *const names[MILGI__SLOTS] = {
         "keygen_1", "keygen_2", "keygen_3", "keygen_4", "keygen_5", "keygen_retry", "keygen_retry_2", "derive",
         "capsule", "sign", "chain", "verify", "ticket_1", "ticket_2", "ticket_3", "ticket_4", "seal_1", "seal_2",
-        "seal_3", "seal_4", "credential", "alpn", "peer"
+        "seal_3", "seal_4", "credential", "alpn", "peer", "ocsp"
     };
     return slot < MILGI__SLOTS ? names[slot] : "?";
 }
@@ -283,10 +285,17 @@ bool milgi__start_chain(struct milgi__hs *hs)
     };
     if (!give_key(hs, op, hs->host.calls->key_trust(hs->host.ctx, hs->config->trust)))
         return false;
-    if (!fill_chunk(hs, hs->peer_chain, (struct milgi__bytes){ NULL, 0 }, &op->u.chain.chain)) {
+    struct milgi__bytes ocsp = { hs->result.ocsp_response.data, hs->result.ocsp_response.len };
+    if (!fill_chunk(hs, hs->peer_chain, ocsp, &op->u.chain.chain)) {
         hs->host.calls->op_drop(hs->host.ctx, op);
         return false;
     }
+    op->u.chain.chain.len = (uint32_t)hs->peer_chain.len;
+    op->u.chain.ocsp_len = (uint32_t)ocsp.len;
+    if (client && hs->config->ocsp != MILGI_OCSP_OFF)
+        op->u.chain.staple = MILGI_STAPLE_ASKED;
+    if (client && hs->config->ocsp == MILGI_OCSP_REQUIRED)
+        op->u.chain.staple |= MILGI_STAPLE_REQUIRED;
     if (client)
         name_wanted(hs, &op->u.chain);
     op->flags |= MILGI__OP_RERUN;

@@ -11,7 +11,20 @@
 
 #define MILGI__KEY_SCHEMES_MAX 6 /* of one key */
 
-/* Immutable after it is made; references are atomic. */
+/* Bytes that stand beside a certificate; immutable. */
+struct milgi__staple {
+    _Atomic uint32_t refs;
+    int64_t until_s; /* they are of no use any more */
+    size_t len;
+    uint8_t data[];
+};
+enum milgi__staple_kind {
+    MILGI__STAPLE_OCSP,
+    MILGI__STAPLE_TIMESTAMPS,
+    MILGI__STAPLES
+};
+
+/* Immutable after it is made, but for its staples; references are atomic. */
 struct milgi_credential {
     _Atomic uint32_t refs;
     void (*destroy)(struct milgi_credential *credential);
@@ -29,6 +42,10 @@ struct milgi_credential {
     uint16_t schemes[MILGI__KEY_SCHEMES_MAX]; /* that the key signs with; which are of TLS 1.3 their rows say */
     unsigned schemes_n;
     uint16_t leaf_signed_with;
+    uint8_t *issuers; /* of each certificate of the chain the issuer's name in DER, with a 2-byte length before it */
+    size_t issuers_len;
+    atomic_flag staple_lock; /* held for a few instructions */
+    struct milgi__staple *staple[MILGI__STAPLES];
     char subject[256];
     char key_type[32];
 };

@@ -267,7 +267,10 @@ static int verify_chain(struct milgi__crypto *cx, struct milgi_op *op, void *loa
         .purpose = c->purpose,
         .name = c->name_len > 0 ? c->name : NULL,
         .name_len = c->name_len,
-        .name_is_ip = c->name_is_ip != 0 };
+        .name_is_ip = c->name_is_ip != 0,
+        .ocsp = c->ocsp_len > 0 ? c->chain.data + c->chain.len : NULL,
+        .ocsp_len = c->ocsp_len,
+        .staple = c->staple };
     return milgi__chain_verify(cx, loaded, &query, &c->verdict, &c->alert);
 }
 

@@ -92,10 +92,13 @@ uint8_t milgi__inner_type(const struct milgi_slice *slices, unsigned n, uint32_t
 }
 
 static bool judge(
-    const struct milgi__format *f, uint8_t type, uint32_t inner_len, uint32_t len, struct milgi__failure *failure)
+    const struct milgi__record *r, uint8_t type, uint32_t inner_len, uint32_t len, struct milgi__failure *failure)
 {
     /*= RFC8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets" */
-    if (inner_len > MILGI__PLAINTEXT_MAX + f->inner_len)
+    /*= RFC8449 4: "A TLS endpoint that receives a record larger than its advertised limit MUST generate a fatal
+     *= "record_overflow" alert; a DTLS endpoint that receives a record larger than its advertised limit MAY either
+     *= generate a fatal "record_overflow" alert or discard the record." */
+    if (inner_len > (uint32_t)r->in_most + r->in.format->inner_len)
         return milgi__refuse(failure, MILGI_ALERT_RECORD_OVERFLOW, "plaintext too long");
     /*= RFC8446 5.4: "If a receiving implementation does not find a non-zero octet in the cleartext, it MUST terminate
      *= the connection with an "unexpected_message" alert." */
@@ -163,7 +166,7 @@ enum milgi__pop milgi__record_pop(
     if (e->protected) {
         if (in->format->inner_len)
             type = milgi__inner_type(slices, n, &len);
-        if (!judge(in->format, type, e->len, len, failure))
+        if (!judge(r, type, e->len, len, failure))
             return MILGI__POP_FAILED;
         r->seen_protected_in = true;
     }

@@ -145,7 +145,8 @@ static struct milgi__pending *lay_out(struct milgi__record *r, const struct milg
 static uint32_t extend(struct milgi__record *r, struct milgi__pending *p, const void *data, size_t len)
 {
     size_t room = milgi_chunk_size(r->out_chunk) - r->out_used;
-    size_t most = r->record_max - MILGI__MIN(p->slice.len, r->record_max);
+    uint32_t whole = milgi__record_most(r, p->format, p->type);
+    size_t most = whole - MILGI__MIN(p->slice.len, whole);
     uint32_t part = (uint32_t)MILGI__MIN(len, MILGI__MIN(room, most));
     memcpy(p->slice.data + p->slice.len, data, part);
     p->slice.len += part;
@@ -164,12 +165,12 @@ static bool can_extend(const struct milgi__record *r, enum milgi__content type)
 static bool write_all(struct milgi__record *r, enum milgi__content type, const uint8_t *data, size_t len, bool reserve)
 {
     const struct milgi__format *f = r->queued_format;
-    uint32_t overhead = milgi__format_overhead(f);
+    uint32_t overhead = milgi__format_overhead(f), most = milgi__record_most(r, f, (uint8_t)type);
     while (len > 0) {
-        if (!can_extend(r, type) || r->open->slice.len >= r->record_max ||
+        if (!can_extend(r, type) || r->open->slice.len >= most ||
             milgi_chunk_size(r->out_chunk) == r->out_used) {
-            size_t piece = MILGI__MIN(len, r->record_max) + overhead;
-            size_t wanted = len + (len / r->record_max + 1) * overhead;
+            size_t piece = MILGI__MIN(len, most) + overhead;
+            size_t wanted = len + (len / most + 1) * overhead;
             struct milgi__pending *p = NULL;
             if (milgi__out_room(r, (uint32_t)piece, wanted, reserve ? MILGI__RESERVE_ALL : MILGI__RESERVE_NONE))
                 p = lay_out(r, f, (uint8_t)type);
@@ -217,8 +218,9 @@ int milgi__record_write(struct milgi__record *r, enum milgi__content type, const
         return 0;
     /* In the common case there is room in the chunk, and nothing that would have to be undone. */
     size_t room = r->out_chunk ? milgi_chunk_size(r->out_chunk) - r->out_used : 0;
-    bool more = can_extend(r, type) && r->open->slice.len < r->record_max;
-    if (room < len + milgi__format_overhead(r->queued_format) || len > r->record_max - (more ? r->open->slice.len : 0))
+    uint32_t most = milgi__record_most(r, r->queued_format, (uint8_t)type);
+    bool more = can_extend(r, type) && r->open->slice.len < most;
+    if (room < len + milgi__format_overhead(r->queued_format) || len > most - (more ? r->open->slice.len : 0))
         return write_or_undo(r, type, data, len, reserve);
     if (!more) {
         struct milgi__pending *p = lay_out(r, r->queued_format, (uint8_t)type);

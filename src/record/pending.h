@@ -19,6 +19,13 @@ struct milgi__pending {
     bool ends; /* what follows is not framed together with it */
 };
 
+/* The most content that a record of |type| has in the format |f|. */
+static inline uint32_t milgi__record_most(
+    const struct milgi__record *r, const struct milgi__format *f, uint8_t type)
+{
+    return milgi__format_has(f->seals, type) ? r->record_max : r->clear_max;
+}
+
 /*
  * Makes sure that r->out_chunk has |size| bytes at r->out_used, which does not move. |wanted|: bytes that will be asked
  * for in all, as far as is known. false: no chunk.

@@ -10,12 +10,27 @@ void milgi__record_init(
 {
     memset(r, 0, sizeof *r);
     r->env = *env;
-    r->window_max = MILGI__MAX(window_max, 1);
-    r->record_max = record_max >= RECORD_MIN && record_max < MILGI__PLAINTEXT_MAX ? record_max : MILGI__PLAINTEXT_MAX;
+    r->window_max = (uint16_t)MILGI__MAX(window_max, 1);
+    bool less = record_max >= RECORD_MIN && record_max < MILGI__PLAINTEXT_MAX;
+    r->record_max = r->clear_max = less ? (uint16_t)record_max : MILGI__PLAINTEXT_MAX;
+    r->out_most = r->in_most = MILGI__PLAINTEXT_MAX;
     r->in.window = 1;
     r->out.window = r->window_max;
     r->in.format = r->out.format = r->queued_format = &milgi__format_plain;
     r->in.epoch_records_max = r->out.epoch_records_max = UINT64_MAX;
+}
+
+/*= RFC8449 4: "an endpoint MUST NOT generate a protected record with plaintext that is larger than the RecordSizeLimit
+ *= value it receives from its peer.  Unprotected messages are not subject to this limit." */
+void milgi__record_limit_out(struct milgi__record *r, uint32_t most)
+{
+    r->out_most = (uint16_t)MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
+    r->record_max = MILGI__MIN(r->clear_max, r->out_most);
+}
+
+void milgi__record_limit_in(struct milgi__record *r, uint32_t most)
+{
+    r->in_most = (uint16_t)MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
 }
 
 static void fini_direction(struct milgi__record *r, struct milgi__direction *d)

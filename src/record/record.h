@@ -91,8 +91,11 @@ struct milgi__record {
     struct milgi_chunk *partial; /* body of an unfinished record that came in too many pieces; NULL: none */
     uint32_t partial_len;
     uint32_t clean; /* records popped since the window last grew or shrank */
-    uint32_t window_max;
-    uint32_t record_max;            /* plaintext of one record sent */
+    uint16_t window_max;
+    uint16_t record_max;            /* content of one record that is sealed */
+    uint16_t clear_max;             /* the same of one in the clear */
+    uint16_t out_most, in_most;     /* content and padding of a record that is sealed, that is opened */
+    uint16_t pad_for, pad;          /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
     struct milgi__pending *pending; /* what is to be framed, first */
     struct milgi__pending *pending_last;
     struct milgi__pending *open; /* pending_last, if small writes can be added to it; else NULL */
@@ -103,7 +106,6 @@ struct milgi__record {
     uint32_t pending_n;                        /* pieces of it, and changes of keys */
     uint32_t out_used;
     uint32_t stale;                  /* opens that were wasted */
-    uint32_t pad_for, pad;           /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
     uint8_t front[MILGI__FRONT_MAX]; /* of the record whose rest input begins with */
     uint8_t front_len;               /* bytes of it; 0: no record is begun */
     uint8_t wary;                    /* how often MILGI__SHORT_MAX is halved: opens ahead were wasted not long ago */
@@ -172,6 +174,12 @@ bool milgi__record_unread(struct milgi__record *r, uint32_t *len);
 void milgi__record_drop_input(struct milgi__record *r);
 /* True if records have been taken up behind the one that was popped last (staged bytes do not count). */
 bool milgi__record_in_started(const struct milgi__record *r);
+/*
+ * What the two ends have said that they take (RFC 8449), as bytes of content and padding of protected records: of what
+ * is framed from here on; of what is popped from here on. More than the protocol allows is what it allows.
+ */
+void milgi__record_limit_out(struct milgi__record *r, uint32_t most);
+void milgi__record_limit_in(struct milgi__record *r, uint32_t most);
 /* From now on up to the configured window (after the peer's Finished). Before it the window is 1. */
 void milgi__record_speculate(struct milgi__record *r);
 

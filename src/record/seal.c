@@ -17,11 +17,12 @@ static struct plan make_plan(const struct milgi__record *r)
 {
     struct plan plan = { 0, 0 };
     uint8_t type = r->pending->type;
+    uint32_t most = milgi__record_most(r, r->out.format, type);
     for (const struct milgi__pending *p = r->pending; p && p->type == type; p = p->next) {
-        uint32_t part = MILGI__MIN(p->slice.len, r->record_max - plan.len);
+        uint32_t part = MILGI__MIN(p->slice.len, most - plan.len);
         plan.len += part;
         plan.pieces++;
-        if (plan.len == r->record_max || p->ends)
+        if (plan.len == most || p->ends)
             break;
     }
     return plan;
@@ -95,8 +96,9 @@ static uint32_t padding(struct milgi__record *r, uint32_t content)
     if (r->pad_for != content + 1) {
         size_t pad = r->env.calls->padding(r->env.ctx, content);
         /*= RFC8446 5.4: "the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets" */
-        r->pad = (uint32_t)MILGI__MIN(pad, MILGI__PLAINTEXT_MAX - content);
-        r->pad_for = content + 1;
+        /*= RFC8449 4: "The value includes the content type and padding added in TLS 1.3" */
+        r->pad = (uint16_t)MILGI__MIN(pad, r->out_most - content);
+        r->pad_for = (uint16_t)(content + 1);
     }
     return r->pad;
 }

@@ -17,15 +17,16 @@ static bool suits(const struct milgi__direction *d)
 /* --- in --------------------------------------------------------------------------------------------------------- */
 
 /* The record at |p|, if it lies whole before |end| and may be opened here: how much ciphertext it has; else 0. */
-static uint32_t ordinary(const struct milgi__format *f, const uint8_t *p, const uint8_t *end, uint32_t below)
+static uint32_t ordinary(const struct milgi__record *r, const uint8_t *p, const uint8_t *end, uint32_t below)
 {
+    const struct milgi__format *f = r->in.format;
     if (end - p < f->header_len || p[0] != MILGI__DATA)
         return 0;
     uint32_t body = milgi__format_body(f, p), besides = (uint32_t)f->explicit_len + f->tag_len;
     if (body <= besides || end - p - f->header_len < (ptrdiff_t)body)
         return 0;
     uint32_t len = body - besides;
-    return len < below && len <= MILGI__PLAINTEXT_MAX + f->inner_len ? len : 0;
+    return len < below && len <= (uint32_t)r->in_most + f->inner_len ? len : 0;
 }
 
 /* How many records can be opened at once; the ciphertext of all but the first is kept. */
@@ -39,7 +40,7 @@ static void gather(
     uint64_t given = 0;
     uint32_t kept = 0, len;
     most = MILGI__MIN(MILGI__MIN(most, MILGI__SHORT_MAX >> r->wary), in->epoch_records_max - in->seq);
-    while (o->n < most && given < credit && (len = ordinary(f, p, end, below)) > 0) {
+    while (o->n < most && given < credit && (len = ordinary(r, p, end, below)) > 0) {
         struct milgi_op_record *record = &o->record[o->n];
         uint8_t *data = p + milgi__format_front(f);
         if (o->n > 0) {
@@ -148,10 +149,10 @@ void milgi__short_close(struct milgi__record *r, struct milgi__opened *o)
 /* How much of |p| is a record by itself: what comes behind it begins another. 0: it is not ordinary. */
 static inline uint32_t record_of(const struct milgi__record *r, const struct milgi__pending *p, uint32_t below)
 {
-    uint32_t len = MILGI__MIN(p->slice.len, r->record_max);
+    uint32_t most = r->record_max, len = MILGI__MIN(p->slice.len, most);
     if (!p->slice.chunk || p->type != MILGI__DATA || len + milgi__format_trailer(r->out.format) >= below)
         return 0;
-    return len == r->record_max || p->ends || !p->next || p->next->type != MILGI__DATA ? len : 0;
+    return len == most || p->ends || !p->next || p->next->type != MILGI__DATA ? len : 0;
 }
 
 /*

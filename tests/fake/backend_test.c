@@ -442,7 +442,13 @@ static void addresses_are_matched_as_bytes(void **state)
     struct list chain = list_of(id.chain_pem), anchors = list_of(id.root_pem);
     struct milgi__store *store = milgi__store_new(anchors.bytes, anchors.len);
     uint8_t address[4] = { 127, 0, 0, 1 };
-    struct milgi__chain_query q = { chain.bytes, chain.len, FAKE_NOW_S, MILGI_PURPOSE_SERVER, address, 4, true };
+    struct milgi__chain_query q = { .chain = chain.bytes,
+        .chain_len = chain.len,
+        .now_s = FAKE_NOW_S,
+        .purpose = MILGI_PURPOSE_SERVER,
+        .name = address,
+        .name_len = 4,
+        .name_is_ip = true };
     int32_t verdict;
     uint16_t alert;
     assert_int_equal(milgi__chain_verify(cx, store, &q, &verdict, &alert), 0);

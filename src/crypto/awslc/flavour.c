@@ -184,6 +184,9 @@ static const struct {
     { X509_V_ERR_CA_MD_TOO_WEAK, MILGI__V_CA_MD_TOO_WEAK, "CA signature digest algorithm too weak" },
     { X509_V_ERR_INVALID_CALL, MILGI__V_INVALID_CALL, "invalid certificate verification context" },
     { X509_V_ERR_STORE_LOOKUP, MILGI__V_STORE_LOOKUP, "issuer certificate lookup error" },
+    { -1, MILGI__V_OCSP_NEEDED, "OCSP verification needed" }, /* our own: it never says so */
+    { -1, MILGI__V_OCSP_FAILED, "OCSP verification failed" },
+    { -1, MILGI__V_OCSP_UNKNOWN, "OCSP unknown cert" },
     { X509_V_ERR_INVALID_CA, MILGI__V_INVALID_CA, "invalid CA certificate" },
     { X509_V_ERR_EC_KEY_EXPLICIT_PARAMS, MILGI__V_EC_KEY_EXPLICIT_PARAMS,
         "certificate public key has explicit EC parameters" },

@@ -484,6 +484,15 @@ int milgi__cert_names(const uint8_t *der, size_t len, milgi__cert_name_cb each, 
     return result;
 }
 
+int milgi__cert_end_point(
+    struct milgi__crypto *cx, const uint8_t *der, size_t len, uint8_t out[MILGI__END_POINT_MAX], size_t *out_len)
+{
+    if (!proper(der, len))
+        return MILGI__BAD;
+    *out_len = milgi__hash_len(MILGI__SHA256);
+    return milgi__hash(cx, MILGI__SHA256, der, len, out);
+}
+
 int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name)
 {
     return proper(der, len) && has_name(der, len, name, strlen(name));
@@ -580,7 +589,11 @@ enum {
     WRONG_PURPOSE = 26,
     WRONG_NAME = 62,
     WRONG_ADDRESS = 64,
-    WEAK_KEY = 66
+    WEAK_KEY = 66,
+    REVOKED = 23,
+    OCSP_NEEDED = 73,
+    OCSP_FAILED = 74,
+    OCSP_UNKNOWN = 75
 };
 static const struct verdict verdicts[] = {
     { UNSPECIFIED, MILGI_ALERT_BAD_CERTIFICATE, "malformed certificate" },
@@ -595,6 +608,10 @@ static const struct verdict verdicts[] = {
     { WRONG_ADDRESS, MILGI_ALERT_BAD_CERTIFICATE, "IP address mismatch" },
     { WEAK_KEY, MILGI_ALERT_BAD_CERTIFICATE, "EE certificate key too weak" },
     { NO_CA, MILGI_ALERT_UNKNOWN_CA, "invalid CA certificate" },
+    { REVOKED, MILGI_ALERT_CERTIFICATE_REVOKED, "certificate revoked" },
+    { OCSP_NEEDED, MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE, "OCSP response needed" },
+    { OCSP_FAILED, MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE, "OCSP response is of no use" },
+    { OCSP_UNKNOWN, MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE, "OCSP responder does not know the certificate" },
 };
 
 const char *milgi__verdict_text(int32_t verdict)
@@ -661,6 +678,58 @@ static int32_t check_name(const struct milgi__chain_query *q, const struct entry
     return has_name(leaf->der, leaf->len, text, 3 + 2 * q->name_len) ? 0 : WRONG_ADDRESS;
 }
 
+#define TAG_OCSP 0x6f637370u
+
+size_t milgi__fake_ocsp(const uint8_t *der, size_t len, unsigned status, int64_t this_s, int64_t next_s,
+    uint8_t out[MILGI__FAKE_OCSP_LEN])
+{
+    struct milgi__fake_mixer m;
+    out[0] = (uint8_t)status;
+    for (unsigned i = 0; i < 8; i++) {
+        out[1 + i] = (uint8_t)((uint64_t)this_s >> (56 - 8 * i));
+        out[9 + i] = (uint8_t)((uint64_t)next_s >> (56 - 8 * i));
+    }
+    milgi__fake_begin(&m, TAG_OCSP);
+    milgi__fake_add(&m, out, 17);
+    milgi__fake_add(&m, der, len);
+    milgi__fake_end(&m, out + 17, 16);
+    return MILGI__FAKE_OCSP_LEN;
+}
+
+int milgi__ocsp_read(const uint8_t *response, size_t len, int64_t *until_s)
+{
+    if (len != MILGI__FAKE_OCSP_LEN)
+        return MILGI__BAD;
+    *until_s = get64(response + 9);
+    return 0;
+}
+
+int milgi__cert_name_der(const uint8_t *der, size_t len, bool issuer, uint8_t **name, size_t *name_len)
+{
+    *name = NULL;
+    if (!proper(der, len))
+        return MILGI__BAD;
+    *name_len = ID_LEN;
+    *name = copy(issuer ? der + AT_ISSUER : id_of(der), ID_LEN);
+    return *name ? 0 : MILGI_ENOMEM;
+}
+
+static int32_t check_ocsp(const struct milgi__chain_query *q, const struct entry *leaf)
+{
+    uint8_t good[MILGI__FAKE_OCSP_LEN];
+    if (q->staple == 0)
+        return 0;
+    if (q->ocsp_len == 0)
+        return (q->staple & MILGI_STAPLE_REQUIRED) != 0 ? OCSP_NEEDED : 0;
+    if (q->ocsp_len != sizeof good)
+        return OCSP_FAILED;
+    milgi__fake_ocsp(leaf->der, leaf->len, q->ocsp[0], get64(q->ocsp + 1), get64(q->ocsp + 9), good);
+    if (memcmp(good, q->ocsp, sizeof good) != 0 || q->now_s < get64(good + 1) || q->now_s > get64(good + 9))
+        return OCSP_FAILED;
+    return good[0] == 0 ? 0 : good[0] == 1 ? REVOKED
+                                           : OCSP_UNKNOWN;
+}
+
 static int32_t check_chain(const struct milgi__store *store, const struct milgi__chain_query *q)
 {
     struct entry leaf = { NULL, 0 }, entry;
@@ -678,7 +747,8 @@ static int32_t check_chain(const struct milgi__store *store, const struct milgi_
     unsigned purpose = q->purpose == MILGI_PURPOSE_SERVER ? MILGI__FAKE_SERVER : MILGI__FAKE_CLIENT;
     if (!(leaf.der[AT_FLAGS] & purpose))
         return WRONG_PURPOSE;
-    return check_name(q, &leaf);
+    wrong = check_name(q, &leaf);
+    return wrong != 0 ? wrong : check_ocsp(q, &leaf);
 }
 
 int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,

@@ -76,5 +76,12 @@ void milgi__fake_private_key(
 void milgi__fake_public_key(const uint8_t key[MILGI__FAKE_KEY_LEN], uint8_t spki[MILGI__FAKE_SPKI_LEN]);
 /* Returns the length; 0: the names are too long. */
 size_t milgi__fake_certificate(const struct milgi__fake_spec *spec, uint8_t out[MILGI__FAKE_CERT_MAX]);
+/*
+ * An OCSP response: status (0 good, 1 revoked, 2 unknown), this and next update, a hash of the certificate and of all
+ * before it. Returns its length.
+ */
+#define MILGI__FAKE_OCSP_LEN 33u
+size_t milgi__fake_ocsp(const uint8_t *der, size_t len, unsigned status, int64_t this_s, int64_t next_s,
+    uint8_t out[MILGI__FAKE_OCSP_LEN]);
 /* |label|: "CERTIFICATE" or "PRIVATE KEY". Returns the length of the text, which a zero follows. */
 size_t milgi__fake_pem(const char *label, const uint8_t *bytes, size_t len, char out[MILGI__FAKE_PEM_MAX]);

@@ -139,6 +139,7 @@ struct search {
     bool costly;   /* an issuer was left out, since its key is one that is not verified with */
     bool no_ca;    /* another one, which is not to sign certificates */
     bool too_long; /* there was more of a path than is looked at */
+    X509 *issuer;  /* of the leaf, on the path that was accepted */
 };
 
 static bool set_policy(X509_STORE_CTX *ctx, const struct milgi__chain_query *query)
@@ -330,6 +331,8 @@ static bool judge(struct search *search, X509 *anchor)
 
     if (verdict == X509_V_OK || search->paths == 0)
         search->first = verdict;
+    if (verdict == X509_V_OK)
+        search->issuer = search->n > 1 ? search->path[1].x : anchor;
     search->paths++;
     search->signatures += search->n;
     if (verdict == X509_V_OK || verdict == X509_V_ERR_OUT_OF_MEM)
@@ -429,6 +432,11 @@ static uint16_t alert_of(int verdict)
     case X509_V_ERR_CERT_NOT_YET_VALID:
         /*= RFC8446 6.2: "certificate_expired:  A certificate has expired or is not currently valid." */
         return MILGI_ALERT_CERTIFICATE_EXPIRED;
+    /*= RFC6066 8: "clients MUST check the OCSP response and abort the handshake if the response is not satisfactory
+     *= with bad_certificate_status_response(113) alert" */
+    case MILGI__V_OCSP_NEEDED:
+    case MILGI__V_OCSP_FAILED:
+    case MILGI__V_OCSP_UNKNOWN: return MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE;
     case X509_V_ERR_CERT_REVOKED: return MILGI_ALERT_CERTIFICATE_REVOKED;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -469,6 +477,8 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
     if (result == X509_V_OK) {
         struct search search = { .store = store, .query = query, .others = sent + 1, .others_n = n - 1 };
         result = verify(&search, sent[0]);
+        if (result == X509_V_OK)
+            result = milgi__ocsp_check(query, sent[0], search.issuer);
     }
     for (size_t i = 0; i < n; i++)
         X509_free(sent[i]);

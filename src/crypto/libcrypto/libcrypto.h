@@ -128,6 +128,9 @@ void milgi__spki_forget(struct milgi__crypto *cx);
 X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t len);
 void milgi__certs_forget(struct milgi__crypto *cx);
 /* How strong the digest of its signature is; 0: not known. */
+struct milgi__chain_query;
+/* What |query| says of a stapled response, for |leaf| on a path that was accepted: X509_V_OK or what is wrong. */
+int milgi__ocsp_check(const struct milgi__chain_query *query, X509 *leaf, X509 *issuer);
 unsigned milgi__cert_signature_bits(const X509 *x);
 
 /* --- what a flavour has ------------------------------------------------------------------------------------------ */
@@ -178,6 +181,9 @@ enum {
     MILGI__V_CA_MD_TOO_WEAK = 68,
     MILGI__V_INVALID_CALL = 69,
     MILGI__V_STORE_LOOKUP = 70,
+    MILGI__V_OCSP_NEEDED = 73,  /* a response must be there, and is not */
+    MILGI__V_OCSP_FAILED = 74,  /* it is of no use */
+    MILGI__V_OCSP_UNKNOWN = 75, /* the responder does not know the certificate */
     MILGI__V_UNSUPPORTED_SIGNATURE_ALGORITHM = 76,
     MILGI__V_INVALID_CA = 79,
     MILGI__V_EC_KEY_EXPLICIT_PARAMS = 94

@@ -91,19 +91,46 @@ static int pss_digest(const X509 *x)
     return nid;
 }
 
-unsigned milgi__cert_signature_bits(const X509 *x)
+/* The one that its signature uses; NULL: none, or it is not known. */
+static const EVP_MD *signature_digest(const X509 *x)
 {
     int nid = X509_get_signature_nid(x), digest = NID_undef;
+
+    if (nid == NID_rsassaPss)
+        digest = pss_digest(x);
+    else if (OBJ_find_sigid_algs(nid, &digest, NULL) != 1)
+        return NULL;
+    return EVP_get_digestbynid(digest);
+}
+
+/*= RFC5929 4.1: "if the certificate's signatureAlgorithm uses a single hash function, and that hash function is either
+ *= MD5 [RFC1321] or SHA-1 [RFC3174], then use SHA-256 [FIPS-180-3]", "if the certificate's signatureAlgorithm uses no
+ *= hash functions or uses multiple hash functions, then this channel binding type's channel bindings are undefined" */
+int milgi__cert_end_point(
+    struct milgi__crypto *cx, const uint8_t *der, size_t len, uint8_t out[MILGI__END_POINT_MAX], size_t *out_len)
+{
+    X509 *x = milgi__cert_decode(cx, der, len);
+    const EVP_MD *md = x ? signature_digest(x) : NULL;
+    unsigned n = 0;
+
+    if (md && (EVP_MD_type(md) == NID_md5 || EVP_MD_type(md) == NID_sha1))
+        md = EVP_sha256();
+    bool made = md && EVP_MD_size(md) <= MILGI__END_POINT_MAX && EVP_Digest(der, len, out, &n, md, NULL) == 1;
+    X509_free(x);
+    ERR_clear_error();
+    *out_len = n;
+    return made ? 0 : MILGI__BAD;
+}
+
+unsigned milgi__cert_signature_bits(const X509 *x)
+{
+    int nid = X509_get_signature_nid(x);
 
     if (nid == NID_ED25519)
         return 128;
     if (nid == NID_ED448)
         return 224;
-    if (nid == NID_rsassaPss)
-        digest = pss_digest(x);
-    else if (OBJ_find_sigid_algs(nid, &digest, NULL) != 1)
-        return 0;
-    const EVP_MD *md = EVP_get_digestbynid(digest);
+    const EVP_MD *md = signature_digest(x);
     return md ? (unsigned)EVP_MD_size(md) * 4 : 0; /* half of its bits */
 }
 
@@ -323,6 +350,27 @@ int milgi__cert_names(const uint8_t *der, size_t len, milgi__cert_name_cb each, 
     X509_free(x);
     ERR_clear_error();
     return result;
+}
+
+int milgi__cert_name_der(const uint8_t *der, size_t len, bool issuer, uint8_t **name, size_t *name_len)
+{
+    X509 *x = decode(der, len);
+    uint8_t *p;
+
+    *name = NULL;
+    if (!x)
+        return MILGI__BAD;
+    X509_NAME *of = issuer ? X509_get_issuer_name(x) : X509_get_subject_name(x);
+    int n = i2d_X509_NAME(of, NULL);
+    if (n > 0)
+        p = *name = milgi__alloc_raw((size_t)n);
+    if (*name)
+        *name_len = (size_t)i2d_X509_NAME(of, &p);
+    X509_free(x);
+    ERR_clear_error();
+    if (n <= 0)
+        return MILGI__BAD;
+    return *name ? 0 : MILGI_ENOMEM;
 }
 
 int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name)

@@ -124,7 +124,8 @@ static bool reaches_all(const struct sim *sim, const struct milgi_op *op)
         return op->u.sign.input_len != MILGI_SIGN_INPUT_IN_BLOB ||
             reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
     case MILGI_OP_VERIFY: return reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
-    case MILGI_OP_VERIFY_CHAIN: return reaches(sim, op->u.chain.chain.data, op->u.chain.chain.len);
+    case MILGI_OP_VERIFY_CHAIN:
+        return reaches(sim, op->u.chain.chain.data, op->u.chain.chain.len + op->u.chain.ocsp_len);
     default: return true;
     }
 }

@@ -29,7 +29,10 @@ enum milgi__ext_id {
     MILGI__EXT_KEY_SHARE,
     MILGI__EXT_COOKIE,
     MILGI__EXT_VERSIONS,
+    MILGI__EXT_RECORD_LIMIT,
     MILGI__EXT_AUTHORITIES,
+    MILGI__EXT_STATUS_REQUEST,
+    MILGI__EXT_TIMESTAMPS,
     MILGI__EXT_PSK_MODES,
     MILGI__EXT_EARLY_DATA,
     MILGI__EXT_TICKET_REQUEST,
@@ -40,10 +43,8 @@ enum milgi__ext_id {
     MILGI__EXT_SESSION_TICKET,
     /* known by their place only */
     MILGI__EXT_FRAGMENT_LENGTH,
-    MILGI__EXT_STATUS_REQUEST,
     MILGI__EXT_SRTP,
     MILGI__EXT_HEARTBEAT,
-    MILGI__EXT_TIMESTAMP,
     MILGI__EXT_CLIENT_TYPE,
     MILGI__EXT_SERVER_TYPE,
     MILGI__EXT_PADDING,
@@ -53,6 +54,8 @@ enum milgi__ext_id {
     MILGI__EXT_N
 };
 #define MILGI__EXT(id) (1u << (id))
+
+#define MILGI__RECORD_LIMIT_MIN 64u /* RFC 8449 4 */
 
 /* One PSK that a client offers. */
 struct milgi__psk_offer {
@@ -80,6 +83,11 @@ struct milgi__exts {
     uint8_t tickets_full, tickets_resumed; /* ClientHello: how many are asked for */
     struct milgi__bytes point_formats, session_ticket;
     bool renegotiates; /* renegotiation_info is not empty */
+    uint16_t record_limit;
+    struct milgi__bytes authorities; /* DistinguishedName after DistinguishedName, each with its length */
+    bool asks_status;                /* ClientHello: for an OCSP response */
+    struct milgi__bytes status;      /* Certificate: an OCSP response in DER */
+    struct milgi__bytes timestamps;  /* Certificate: SignedCertificateTimestampList, with its length */
 };
 
 struct milgi__ext {
@@ -97,9 +105,10 @@ struct milgi__ext {
 
 extern const struct milgi__ext milgi__ext_server_name, milgi__ext_groups, milgi__ext_schemes, milgi__ext_cert_schemes,
     milgi__ext_alpn, milgi__ext_versions, milgi__ext_cookie, milgi__ext_key_share, milgi__ext_authorities,
-    milgi__ext_psk_modes, milgi__ext_early_data, milgi__ext_psk, milgi__ext_ticket_request, milgi__ext_master_secret,
-    milgi__ext_renegotiation, milgi__ext_point_formats, milgi__ext_session_ticket;
-extern const struct milgi__ext milgi__ext_known[10];
+    milgi__ext_psk_modes, milgi__ext_early_data, milgi__ext_psk, milgi__ext_record_limit, milgi__ext_status_request,
+    milgi__ext_timestamps, milgi__ext_ticket_request, milgi__ext_master_secret, milgi__ext_renegotiation,
+    milgi__ext_point_formats, milgi__ext_session_ticket;
+extern const struct milgi__ext milgi__ext_known[8];
 
 /* By enum milgi__ext_id. */
 const struct milgi__ext *milgi__ext_of(unsigned id);
@@ -131,3 +140,7 @@ bool milgi__psk_identity_next(struct milgi__reader *identities, struct milgi__by
 bool milgi__psk_binder_next(struct milgi__reader *binders, struct milgi__bytes *binder);
 /* How many bytes at its end a ClientHello with these offers has that the binders do not cover. */
 size_t milgi__psk_binders_len(const struct milgi__psk_offer *offers, unsigned n);
+/* The next name of a list of certificate_authorities; false at the end. */
+bool milgi__authority_next(struct milgi__reader *list, struct milgi__bytes *name);
+/* Whether it is a SignedCertificateTimestampList, with its length before it. */
+bool milgi__timestamps_ok(struct milgi__bytes list);

@@ -3,7 +3,6 @@
 #include "handshake/ext/ext.h"
 
 #define REQUEST_AND_ANSWER (MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED)
-#define OF_CERTIFICATES (MILGI__IN_CLIENT_HELLO | MILGI__IN_REQUEST | MILGI__IN_CERTIFICATE)
 
 /*= RFC8446 4.2.6: "The "extension_data" field of the "post_handshake_auth" extension is zero length." */
 static bool decode_nothing(
@@ -16,12 +15,10 @@ static bool decode_nothing(
     return true;
 }
 
-const struct milgi__ext milgi__ext_known[10] = {
+const struct milgi__ext milgi__ext_known[8] = {
     { .iana = 1, .places = REQUEST_AND_ANSWER, .misplaced = "max_fragment_length in a wrong message" },
-    { .iana = 5, .places = OF_CERTIFICATES, .misplaced = "status_request in a wrong message" },
     { .iana = 14, .places = REQUEST_AND_ANSWER, .misplaced = "use_srtp in a wrong message" },
     { .iana = 15, .places = REQUEST_AND_ANSWER, .misplaced = "heartbeat in a wrong message" },
-    { .iana = 18, .places = OF_CERTIFICATES, .misplaced = "signed_certificate_timestamp in a wrong message" },
     { .iana = 19, .places = REQUEST_AND_ANSWER, .misplaced = "client_certificate_type in a wrong message" },
     { .iana = 20, .places = REQUEST_AND_ANSWER, .misplaced = "server_certificate_type in a wrong message" },
     { .iana = 21, .places = MILGI__IN_CLIENT_HELLO, .misplaced = "padding in a wrong message" },

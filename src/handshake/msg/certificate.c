@@ -2,7 +2,8 @@
 /* Certificate (RFC 8446 4.4.2). */
 #include "handshake/msg/msg.h"
 
-void milgi__certificate_encode(struct milgi__writer *w, struct milgi__bytes context, struct milgi__bytes chain)
+void milgi__certificate_encode_with(struct milgi__writer *w, struct milgi__bytes context, struct milgi__bytes chain,
+    const struct milgi__exts *leaf)
 {
     size_t message = milgi__message_begin(w, MILGI__MSG_CERTIFICATE);
     milgi__write8(w, (unsigned)context.len);
@@ -14,7 +15,11 @@ void milgi__certificate_encode(struct milgi__writer *w, struct milgi__bytes cont
         struct milgi__bytes bytes = milgi__rest(&der);
         milgi__write24(w, (unsigned)bytes.len);
         milgi__write_bytes(w, bytes.p, bytes.len);
-        milgi__write16(w, 0); /* no extensions */
+        size_t block = milgi__write_begin(w, 2);
+        if (leaf)
+            milgi__exts_encode(w, MILGI__IN_CERTIFICATE, leaf);
+        milgi__write_end(w, block, 2);
+        leaf = NULL;
     }
     milgi__write_end(w, list, 3);
     milgi__message_end(w, message);
@@ -43,6 +48,8 @@ bool milgi__certificate_decode(
             return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed entry in Certificate");
         if (!milgi__exts_decode(milgi__rest(&block), MILGI__IN_CERTIFICATE, offered, &ext, failure))
             return false;
+        if (certs->n == 0)
+            certs->leaf = ext;
         certs->shortest = certs->n == 0 ? milgi__left(&der) : MILGI__MIN(certs->shortest, milgi__left(&der));
         certs->n++;
         certs->der_len += milgi__left(&der);

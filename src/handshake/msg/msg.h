@@ -122,12 +122,19 @@ struct milgi__certificates {
     struct milgi__bytes list; /* CertificateEntry after CertificateEntry */
     bool bare;                /* as in TLS 1.2: entries have no extensions */
     unsigned n;
-    size_t der_len;  /* of all certificates together */
-    size_t shortest; /* of one of them */
+    size_t der_len;          /* of all certificates together */
+    size_t shortest;         /* of one of them */
+    struct milgi__exts leaf; /* extensions of the first */
 };
-/* |chain|: certificates, each with a 3-byte length before it; may be empty. */
-void milgi__certificate_encode(struct milgi__writer *w, struct milgi__bytes context, struct milgi__bytes chain);
-/* How many bytes that takes at most. */
+/* |chain|: certificates, each with a 3-byte length before it; may be empty. |leaf|: the first's extensions, or NULL. */
+void milgi__certificate_encode_with(struct milgi__writer *w, struct milgi__bytes context, struct milgi__bytes chain,
+    const struct milgi__exts *leaf);
+static inline void milgi__certificate_encode(
+    struct milgi__writer *w, struct milgi__bytes context, struct milgi__bytes chain)
+{
+    milgi__certificate_encode_with(w, context, chain, NULL);
+}
+/* How many bytes that takes at most, without extensions. */
 size_t milgi__certificate_len(struct milgi__bytes context, struct milgi__bytes chain, unsigned chain_n);
 /* Checks every entry, with its extensions. */
 bool milgi__certificate_decode(

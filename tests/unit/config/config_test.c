@@ -67,6 +67,7 @@ static void defaults_are_secure(void **state)
     assert_false(c->fallback);
     assert_int_equal(c->limit[MILGI_LIMIT_WINDOW], 16);
     assert_int_equal(c->limit[MILGI_LIMIT_RECORD], 16384);
+    assert_int_equal(c->limit[MILGI_LIMIT_RECORD_IN], 16384);
     assert_int_equal(c->limit[MILGI_LIMIT_IDLE_CONTROL], 32);
     assert_int_equal(f->server->client_auth, MILGI_CLIENT_AUTH_NONE);
 }
@@ -276,6 +277,8 @@ static void limits_are_checked(void **state)
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_WINDOW, 64), 0);
     assert_int_equal(f->client->limit[MILGI_LIMIT_WINDOW], 64);
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_RECORD, 63), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_RECORD_IN, 63), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_RECORD_IN, 16385), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_RECORD, 16385), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMIT_HANDSHAKE_MESSAGE, 1024 * 1024 + 1), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_limit(f->client, MILGI_LIMITS, 1), MILGI_EINVAL);

@@ -89,6 +89,49 @@ static void the_digest_of_a_pss_signature_is_told(void **state)
     identity_free(root);
 }
 
+/*= RFC5929 4.1: "if the certificate's signatureAlgorithm uses a single hash function, and that hash function neither
+ *= MD5 nor SHA-1, then use the hash function associated with the certificate's signatureAlgorithm" */
+static void the_end_point_of_a_certificate_is_its_hash(void **state)
+{
+    const struct {
+        const EVP_MD *signs, *hash; /* NULL: it has none, and nothing is defined */
+        enum identity_key key;
+        bool pss;
+    } cases[] = { { EVP_sha256(), EVP_sha256(), IDENTITY_P256, false },
+        { EVP_sha512(), EVP_sha512(), IDENTITY_P256, false },
+        { EVP_sha1(), EVP_sha256(), IDENTITY_P256, false }, { EVP_sha384(), EVP_sha384(), IDENTITY_RSA, true },
+        { NULL, NULL, IDENTITY_ED25519, false } };
+
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct identity *root = identity_root(cases[i].key, "root");
+        struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:a.test");
+        EVP_MD_CTX *md = EVP_MD_CTX_new();
+        EVP_PKEY_CTX *ctx;
+        uint8_t *der = NULL, made[MILGI__END_POINT_MAX], want[EVP_MAX_MD_SIZE];
+        size_t made_len;
+        unsigned want_len = 0;
+        assert_int_equal(EVP_DigestSignInit(md, &ctx, cases[i].signs, NULL, root->private_key), 1);
+        if (cases[i].pss)
+            assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING), 1);
+        assert_true(X509_sign_ctx(leaf->certificate, md) > 0);
+        int len = i2d_X509(leaf->certificate, &der);
+        int rv = milgi__cert_end_point(*state, der, (size_t)len, made, &made_len);
+        if (cases[i].hash) {
+            assert_int_equal(rv, 0);
+            assert_int_equal(EVP_Digest(der, (size_t)len, want, &want_len, cases[i].hash, NULL), 1);
+            assert_int_equal(made_len, want_len);
+            assert_memory_equal(made, want, want_len);
+        } else {
+            assert_int_equal(rv, MILGI__BAD);
+        }
+        assert_int_equal(milgi__cert_end_point(NULL, der, (size_t)len - 1, made, &made_len), MILGI__BAD);
+        OPENSSL_free(der);
+        EVP_MD_CTX_free(md);
+        identity_free(leaf);
+        identity_free(root);
+    }
+}
+
 static void info_of_a_key_that_may_not_sign_says_so(void **state)
 {
     struct identity *id = identity_new(&(struct identity_options){ .usage = "critical,keyAgreement" });
@@ -574,6 +617,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         crypto_test(info_tells_key_type_usage_signer_and_subject),
         crypto_test(the_digest_of_a_pss_signature_is_told),
+        crypto_test(the_end_point_of_a_certificate_is_its_hash),
         crypto_test(info_of_a_key_that_may_not_sign_says_so),
         crypto_test(info_is_the_same_as_often_as_it_is_asked_for),
         crypto_test(info_of_half_a_certificate_is_refused),

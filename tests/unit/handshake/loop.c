@@ -205,6 +205,13 @@ static int host_send_ccs(void *ctx)
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */
 
+static void host_record_limit(void *ctx, enum milgi__dir dir, uint32_t most)
+{
+    (void)ctx;
+    (void)dir;
+    (void)most;
+}
+
 static const struct milgi__hs_calls host_calls = {
     .random = host_random,
     .wall_s = host_wall,
@@ -218,6 +225,7 @@ static const struct milgi__hs_calls host_calls = {
     .decide = host_decide,
     .send = host_send,
     .install = host_install,
+    .record_limit = host_record_limit,
     .send_ccs = host_send_ccs,
 };
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a config demands of its peers beyond what the protocol does, and how it shows itself. Setters as in config.h:
+ * 0, MILGI_EINVAL (a value out of range, the config is frozen, or it is of the other role), MILGI_EUNSUPPORTED or
+ * MILGI_ENOMEM.
+ */
+#pragma once
+
+#include <milgi/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Bytes meant for one service must not be taken by another that has a certificate for the same name: an attacker in
+ * between may lead a client to where it did not want to go. These two are the server's and the client's means against
+ * it. Off by default.
+ *
+ * Strict ALPN. Server: a client that offers no application protocol is refused (no_application_protocol), as one that
+ * offers none of ours always is. Client: so is a server that selects none. It needs milgi_config_set_alpn(), or to be
+ * asked (MILGI_DECIDE_ALPN). [RFC 7301]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_strict_alpn(struct milgi_config *config, bool on);
+/*
+ * Strict SNI, server only: a client that names no server is refused (missing_extension), and so is one whose name fits
+ * none of the credentials (unrecognized_name): there is no default credential. Where MILGI_DECIDE_CREDENTIAL is asked a
+ * name is demanded, and the answer says whether it is known. [RFC 8446 9.2; RFC 6066 3]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_strict_sni(struct milgi_config *config, bool on);
+
+/* --- certificate authorities -------------------------------------------------------------------------------------- */
+
+/*
+ * Whether the names of the trust's anchors go to the peer (certificate_authorities), so that it chooses its certificate
+ * by them; at most 16 KiB of them, the rest is left out. A server sends them in its CertificateRequest, by default; a
+ * client in its ClientHello, where everybody sees them, if told so here. What a peer sends is heeded in any case: a
+ * client has no certificate for a server that names authorities of which none has issued one of its chains; a server
+ * prefers those that fit. [RFC 8446 4.2.4]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_authorities(struct milgi_config *config, bool on);
+
+/* --- what stands beside a certificate ----------------------------------------------------------------------------- */
+
+enum milgi_ocsp {
+    MILGI_OCSP_OFF,     /* nothing is asked for; what comes unasked is refused */
+    MILGI_OCSP_ASK,     /* it is asked for, and judged if it comes; a certificate may say that it must (RFC 7633) */
+    MILGI_OCSP_REQUIRED /* a server without one is refused */
+};
+/*
+ * Client: whether an OCSP response is asked for (status_request). It is judged with the chain, by the same op: it must
+ * be for this certificate, signed by its issuer or by whom that has certified for it, and be of now; 5 minutes are
+ * granted to clocks. Revoked is certificate_revoked; anything else that is not good is
+ * bad_certificate_status_response. OFF by default. Of TLS 1.3 only: a config that takes TLS 1.2 cannot ask.
+ * [RFC 6066 8; RFC 6960]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_ocsp(struct milgi_config *config, enum milgi_ocsp mode);
+/*
+ * Client: whether signed certificate timestamps are asked for; they are carried (milgi_conn_info().scts) and not
+ * judged. Off by default, and of TLS 1.3 only. [RFC 6962 3.3]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_scts(struct milgi_config *config, bool on);
+
+/*
+ * The OCSP response, in DER, that goes with the credential's leaf to clients that ask, or with |len| 0 none. It may be
+ * exchanged at any time, from any thread, under a credential that is in use: handshakes that begin to answer later have
+ * the new one. Behind its nextUpdate it is not sent. Copies. Returns 0, MILGI_EPARSE (it is no response that has a
+ * status), MILGI_EFILE, MILGI_EINVAL (longer than 65535 bytes), MILGI_ENOMEM.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_credential_set_ocsp(
+    struct milgi_credential *credential, const void *response, size_t len);
+MILGI_API MILGI_MUST_CHECK int milgi_credential_set_ocsp_file(struct milgi_credential *credential, const char *file);
+/*
+ * Signed certificate timestamps, as a SignedCertificateTimestampList with its 2-byte length, in the same way.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_credential_set_scts(
+    struct milgi_credential *credential, const void *list, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
