@@ -175,7 +175,7 @@ static int derive(struct milgi__crypto *cx, struct milgi_op *op)
     struct milgi_op_kex *k = &op->u.kex;
     size_t len = sizeof k->shared;
 
-    if (k->secret_len > sizeof k->secret || milgi__kex_public_len(op->alg) == 0 || kem_of(op))
+    if (k->secret_len > sizeof k->secret || milgi__kex_public_len(op->alg) == 0)
         return malformed(op);
     if (k->share.len > MILGI_KEX_PUBLIC_MAX) /* the length is the peer's */
         return MILGI__BAD;
