@@ -403,6 +403,75 @@ static void both_halves_make_the_secret(void **state)
     }
 }
 
+/* --- without memory ----------------------------------------------------------------------------------------------- */
+
+/* With a retry that leads to the hybrid, or without one. */
+static struct loop *loop_retried(bool retry)
+{
+    uint16_t offered[] = { retry ? MILGI_GROUP_SECP256R1 : hybrids[0], hybrids[0] };
+    struct milgi_config *client = client_config(), *server = server_config(IDENTITY_P256);
+    MUST(milgi_config_set_groups(client, offered, retry ? 2 : 1));
+    MUST(milgi_config_set_key_shares(client, 1));
+    MUST(milgi_config_set_groups(server, hybrids, 1));
+    return loop_of(client, server);
+}
+
+/* An end has failed for want of memory, or nothing has. */
+static void check_end(struct loop *loop, bool opened)
+{
+    struct loop_end *failed = loop->client.wait == MILGI__HS_FAILED ? &loop->client : &loop->server;
+    if (failed->wait == MILGI__HS_FAILED && !opened)
+        assert_int_equal(loop_alert(failed), MILGI_ALERT_INTERNAL_ERROR);
+    else
+        assert_open(loop);
+}
+
+static unsigned allocations, failing;
+static bool fail_one(void)
+{
+    return allocations++ == failing;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    need_mlkem();
+    for (unsigned retry = 0; retry < 2; retry++) {
+        bool opened = false;
+        for (failing = 0; !opened; failing++) {
+            struct loop *loop = loop_retried(retry);
+            allocations = 0;
+            milgi__mem_fail = fail_one;
+            loop_pump(loop);
+            milgi__mem_fail = NULL;
+            opened = allocations <= failing;
+            check_end(loop, opened);
+            loop_free(loop);
+        }
+        assert_true(failing >= 20);
+    }
+}
+
+static void every_op_may_not_be_had(void **state)
+{
+    (void)state;
+    need_mlkem();
+    for (unsigned i = 0; i < 4; i++) {
+        bool opened = false;
+        unsigned n = 1;
+        for (; !opened; n++) {
+            struct loop *loop = loop_retried(i / 2);
+            struct loop_end *end = i % 2 ? &loop->server : &loop->client;
+            end->ops_left = n;
+            loop_pump(loop);
+            opened = end->ops_left != 0;
+            check_end(loop, opened);
+            loop_free(loop); /* which demands that none is left behind */
+        }
+        assert_true(n > 4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +487,8 @@ int main(void)
         cmocka_unit_test(each_half_that_fails_ends_the_handshake),
         cmocka_unit_test(a_half_that_is_not_valid_is_refused),
         cmocka_unit_test(both_halves_make_the_secret),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_op_may_not_be_had),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
