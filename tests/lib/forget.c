@@ -40,18 +40,21 @@ bool __wrap_milgi__start_decaps(
     return forget_slot == MILGI__CAPSULE || __real_milgi__start_decaps(hs, pair, ciphertext);
 }
 
-bool __real_milgi__start_sign(struct milgi__hs *hs);
-bool __wrap_milgi__start_sign(struct milgi__hs *hs);
-bool __wrap_milgi__start_sign(struct milgi__hs *hs)
+bool __real_milgi__start_sign(struct milgi__hs *hs, struct milgi__bytes input);
+bool __wrap_milgi__start_sign(struct milgi__hs *hs, struct milgi__bytes input);
+bool __wrap_milgi__start_sign(struct milgi__hs *hs, struct milgi__bytes input)
 {
-    return forget_slot == MILGI__SIGN || __real_milgi__start_sign(hs);
+    return forget_slot == MILGI__SIGN || __real_milgi__start_sign(hs, input);
 }
 
-bool __real_milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify);
-bool __wrap_milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify);
-bool __wrap_milgi__start_verify(struct milgi__hs *hs, const struct milgi__certificate_verify *verify)
+bool __real_milgi__start_verify(
+    struct milgi__hs *hs, const struct milgi__certificate_verify *verify, struct milgi__bytes input);
+bool __wrap_milgi__start_verify(
+    struct milgi__hs *hs, const struct milgi__certificate_verify *verify, struct milgi__bytes input);
+bool __wrap_milgi__start_verify(
+    struct milgi__hs *hs, const struct milgi__certificate_verify *verify, struct milgi__bytes input)
 {
-    return forget_slot == MILGI__VERIFY || __real_milgi__start_verify(hs, verify);
+    return forget_slot == MILGI__VERIFY || __real_milgi__start_verify(hs, verify, input);
 }
 
 bool __real_milgi__start_chain(struct milgi__hs *hs);

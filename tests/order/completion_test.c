@@ -46,6 +46,23 @@ static void every_order_of_handshake_ops_opens_the_connection(void **state)
     }
 }
 
+static void every_order_of_the_ops_of_tls12_opens_the_connection(void **state)
+{
+    (void)state;
+    for (unsigned options = 0; options < 4; options++) {
+        struct play play = { .routed = PLAY_HANDSHAKE_OPS, .handshake_only = true, .fault_side = -1, .tls12 = true };
+        play.client_auth = options & 1;
+        play.ask = options & 2;
+        unsigned runs = every_order(&play);
+        print_message("TLS 1.2, client certificate %d, decisions %d: %u orders\n", play.client_auth, play.ask, runs);
+        /*
+         * Client: VERIFY_CHAIN, VERIFY and KEYGEN, then DERIVE, are out together; server: with a client's certificate
+         * VERIFY_CHAIN, DERIVE and VERIFY.
+         */
+        assert_true(runs >= (play.client_auth ? 60 : 15));
+    }
+}
+
 static void every_order_of_a_resumed_handshakes_ops_opens_it(void **state)
 {
     (void)state;
@@ -124,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_order_of_handshake_ops_opens_the_connection),
+        cmocka_unit_test(every_order_of_the_ops_of_tls12_opens_the_connection),
         cmocka_unit_test(every_order_of_a_resumed_handshakes_ops_opens_it),
         cmocka_unit_test(ten_thousand_random_orders_agree),
         cmocka_unit_test(a_key_update_may_stand_at_every_position),

@@ -77,7 +77,7 @@ static void prefix_of_truth(const struct play *play)
     }
 }
 
-static void each_op_in_turn(const struct play *of, enum play_fault fault, void (*check)(const struct play *play))
+static void each_op_of(const struct play *of, enum play_fault fault, void (*check)(const struct play *play))
 {
     unsigned n = count_ops(of);
     assert_true(n > 20 || of->handshake_only);
@@ -92,6 +92,15 @@ static void each_op_in_turn(const struct play *of, enum play_fault fault, void (
         check(&play);
         play_fini(&play);
     }
+}
+
+static void each_op_in_turn(const struct play *of, enum play_fault fault, void (*check)(const struct play *play))
+{
+    struct play tls12 = *of;
+    tls12.tls12 = true;
+    each_op_of(of, fault, check);
+    if (!of->resume && !of->hybrid)
+        each_op_of(&tls12, fault, check);
 }
 
 static void check_well(const struct play *play)
@@ -237,16 +246,17 @@ static void forget(void)
 }
 
 /* True if the handshake failed for want of the op, with internal_error on the side that forgot it. */
-static bool fails_without(int slot, bool retry, bool resume)
+static bool fails_without(int slot, bool retry, bool resume, bool tls12)
 {
     struct play play = whole;
+    play.tls12 = tls12;
     play.resume = resume;
     play.met = forget;
     play.handshake_only = true;
     play.ask = true;
     play.shares = !retry;
     play.retry = retry;
-    play.hybrid = true;
+    play.hybrid = !tls12;
     to_be_forgotten = slot;
     play_run(&play);
     forget_slot = -1;
@@ -266,8 +276,15 @@ static void every_forgotten_start_fails_the_handshake(void **state)
     (void)state;
     unsigned slots = 0;
     for (int slot = 0; strcmp(milgi__hs_slot_name((unsigned)slot), "?") != 0; slot++, slots++) {
-        bool without = fails_without(slot, false, false), retried = fails_without(slot, true, false);
-        bool resumed = fails_without(slot, false, true);
+        bool without = fails_without(slot, false, false, false), retried = fails_without(slot, true, false, false);
+        bool resumed = fails_without(slot, false, true, false);
+        const char *name = milgi__hs_slot_name((unsigned)slot);
+        static const char *const of_tls12[] = { "keygen_1", "keygen_retry", "derive", "sign", "chain", "verify",
+            "credential", "alpn", "peer" };
+        for (size_t i = 0; i < sizeof of_tls12 / sizeof of_tls12[0]; i++) {
+            if (strcmp(name, of_tls12[i]) == 0 && !fails_without(slot, false, false, true))
+                fail_msg("without %s a connection of TLS 1.2 opened", name);
+        }
         if (!without && !retried && !resumed)
             fail_msg("without %s the connection opened", milgi__hs_slot_name((unsigned)slot));
     }

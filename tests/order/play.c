@@ -214,6 +214,8 @@ static struct milgi_config *config_of(const struct play *play, int role)
         milgi_credential_unref(credential);
     }
     set_groups(play, config, role == MILGI_SERVER);
+    if (play->tls12)
+        assert_int_equal(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2), 0);
     if (play->resume && role == MILGI_SERVER)
         assert_int_equal(milgi_config_set_ticket_keys(config, play->keys), 0);
     if (play->resume && role == MILGI_CLIENT)

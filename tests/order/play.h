@@ -50,6 +50,7 @@ struct play {
     bool handshake_only;
     bool keep_wire;
     bool shares;        /* the client offers three key shares */
+    bool tls12;         /* both speak nothing else */
     bool hybrid;        /* a hybrid group is agreed on; with a retry it is what the server asks for */
     unsigned depth;     /* of the devices; 0: 256 */
     unsigned update_at; /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
