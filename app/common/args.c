@@ -23,7 +23,8 @@ enum kind {
     RECORDS,
     INTRODUCE,
     FORMAT,
-    VERSION /* uint16_t */
+    VERSION, /* uint16_t */
+    STAPLE   /* enum milgi_ocsp */
 };
 
 #define MEMORY_LEAST (UINT64_C(64) << 20)
@@ -50,14 +51,22 @@ static const struct row {
         "certificate chain in PEM, leaf first; the proxy takes several" },
     { "key", EACH, PROXY | CONNECT, AT(keys), "FILE",
         "private key in PEM of the --cert in the same place; or pkcs11:... for one in a token" },
+    { "ocsp", EACH, PROXY, AT(ocsp), "FILE",
+        "OCSP response in DER for the --cert in the same place, to clients that ask; read again by a reload" },
     { "client-ca", TEXT, PROXY, AT(client_ca), "FILE",
         "who may vouch for clients, in PEM; asks clients for certificates" },
     { "client-auth", AUTH, PROXY, AT(client_auth), "WORD", "optional, or required (the default with --client-ca)" },
     { "ca", TEXT, CONNECT, AT(ca), "FILE", "who may vouch for the server, in PEM; default: the system's trust store" },
+    { "staple", STAPLE, CONNECT, AT(staple), "WORD",
+        "ask the server for an OCSP response, and judge it: ask, or require" },
     { "insecure", FLAG, CONNECT, AT(insecure), NULL,
         "accept any server, whatever --ca says: no protection against anybody in between" },
     { "name", TEXT, CONNECT, AT(name), "NAME", "the name to ask for and to check; default: HOST" },
     { "alpn", COMMAS, PROXY | CONNECT, AT(alpn), "A,B", "application protocols, the best first" },
+    { "strict-alpn", FLAG, PROXY | CONNECT, AT(strict_alpn), NULL,
+        "refuse a client that offers no protocol, or a server that selects none" },
+    { "strict-sni", FLAG, PROXY, AT(strict_sni), NULL,
+        "refuse a client that names no server, or one that no --cert is for" },
     { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.3 (the default), or 1.2" },
     { "tls-max", VERSION, PROXY | CONNECT, AT(tls_max), "V", "the highest version: 1.3 (the default), or 1.2" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
@@ -232,6 +241,11 @@ static bool store(const struct row *row, struct app_options *options, char *text
             return false;
         options->log_text = which == 2;
         return true;
+    case STAPLE:
+        if (!word(row, text, "ask", "require", &which))
+            return false;
+        options->staple = which == 1 ? MILGI_OCSP_ASK : MILGI_OCSP_REQUIRED;
+        return true;
     case VERSION:
         if (!word(row, text, "1.2", "1.3", &which))
             return false;
@@ -324,6 +338,10 @@ static bool check(enum app_command command, struct app_options *o)
         fault = connect_fault(o);
     if (!fault && o->certs.n != o->keys.n)
         fault = "every --cert needs its --key";
+    if (!fault && o->ocsp.n > o->certs.n)
+        fault = "every --ocsp needs its --cert";
+    if (!fault && o->strict_alpn && !o->alpn.n)
+        fault = "--strict-alpn needs --alpn";
     if (!fault && o->tls_min > o->tls_max)
         fault = "--tls-min is more than --tls-max";
     if (!fault)
@@ -428,6 +446,7 @@ void app_args_free(struct app_options *options)
     free(options->listen.items);
     free(options->certs.items);
     free(options->keys.items);
+    free(options->ocsp.items);
     free(options->alpn.items);
     free(options->suite_names.items);
     free(options->group_names.items);

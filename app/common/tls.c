@@ -73,7 +73,24 @@ static int take_credential(struct app_material *material, struct milgi_credentia
     return rv;
 }
 
-static bool add_credential(struct app_material *material, const char *cert, const char *key, uint32_t patience_ms)
+/* The response that goes with it; |file| may be NULL. False: it has complained. */
+static bool staple(struct milgi_credential *credential, const char *file, uint32_t patience_ms)
+{
+    struct text text = { 0 };
+    if (!file)
+        return true;
+    if (!read_file(file, patience_ms, &text))
+        return false;
+    int rv = text.len ? milgi_credential_set_ocsp(credential, text.data, text.len) : MILGI_EPARSE;
+    app_file_free(text.data, text.len);
+    if (rv)
+        app_complain("%s: %s", file,
+            rv == MILGI_EPARSE ? "no OCSP response in DER that has a status" : milgi_error_text(rv));
+    return !rv;
+}
+
+static bool add_credential(struct app_material *material, const char *cert, const char *key, const char *ocsp,
+    uint32_t patience_ms)
 {
     struct milgi_credential *credential = NULL;
     struct milgi_problem problem = { 0 };
@@ -83,6 +100,10 @@ static bool add_credential(struct app_material *material, const char *cert, cons
     int rv = read ? load_credential(key, &chain, both ? &chain : &secret, &credential, &problem) : 0;
     app_file_free(chain.data, chain.len);
     app_file_free(secret.data, secret.len);
+    if (read && !rv && !staple(credential, ocsp, patience_ms)) {
+        milgi_credential_unref(credential);
+        return false;
+    }
     if (read && !rv) {
         warn(credential, cert);
         rv = take_credential(material, credential);
@@ -155,7 +176,8 @@ static bool set_identity(struct app_material *material, const struct app_options
     struct milgi_config *config = material->config;
     const char *ca = o->ca ? o->ca : o->client_ca;
     for (size_t i = 0; i < o->certs.n; i++)
-        if (!add_credential(material, o->certs.items[i], o->keys.items[i], patience_ms))
+        if (!add_credential(material, o->certs.items[i], o->keys.items[i], i < o->ocsp.n ? o->ocsp.items[i] : NULL,
+                patience_ms))
             return false;
     if (ca && !set_trust(config, ca, patience_ms))
         return false;
@@ -171,6 +193,12 @@ static bool set_policy(struct milgi_config *config, const struct app_options *o,
         rv = milgi_config_set_versions(config, o->tls_min, o->tls_max);
     if (!rv && o->alpn.n)
         rv = milgi_config_set_alpn(config, o->alpn.items, o->alpn.n);
+    if (!rv && o->strict_alpn)
+        rv = milgi_config_set_strict_alpn(config, true);
+    if (!rv && o->strict_sni)
+        rv = milgi_config_set_strict_sni(config, true);
+    if (!rv && o->staple)
+        rv = milgi_config_set_ocsp(config, o->staple);
     if (!rv && o->suite_names.n)
         rv = milgi_config_set_suites(config, o->suites, o->suite_names.n);
     if (!rv && o->group_names.n)
