@@ -117,7 +117,8 @@ static void a_clock_that_jumps_costs_no_more_than_a_step(void **state)
 {
     (void)state;
     struct milgi_ticket_keys *a = keys_at(START), *b = keys_at(START);
-    struct ticket t = seal(a, INT64_C(4000000000), 1);
+    struct ticket before = seal(a, START, 2), t = seal(a, INT64_C(4000000000), 1);
+    assert_int_equal(reopen(a, INT64_C(4000000000), &before), MILGI_ESTALE);
     assert_int_equal(reopen(a, INT64_C(4000000000), &t), 0);
     assert_int_equal(reopen(b, INT64_C(4000000000), &t), 0);
     milgi_ticket_keys_unref(a);
