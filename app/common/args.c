@@ -67,7 +67,7 @@ static const struct row {
         "refuse a client that offers no protocol, or a server that selects none" },
     { "strict-sni", FLAG, PROXY, AT(strict_sni), NULL,
         "refuse a client that names no server, or one that no --cert is for" },
-    { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.3 (the default), or 1.2" },
+    { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.2 (the default), or 1.3" },
     { "tls-max", VERSION, PROXY | CONNECT, AT(tls_max), "V", "the highest version: 1.3 (the default), or 1.2" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
     { "groups", COMMAS, PROXY | CONNECT, AT(group_names), "A,B", "key exchange groups, the best first" },
@@ -342,6 +342,9 @@ static bool check(enum app_command command, struct app_options *o)
         fault = "every --ocsp needs its --cert";
     if (!fault && o->strict_alpn && !o->alpn.n)
         fault = "--strict-alpn needs --alpn";
+    /* Staples are asked for in TLS 1.3 only. */
+    if (!o->tls_min)
+        o->tls_min = command == APP_CONNECT && o->staple ? MILGI_TLS_1_3 : MILGI_TLS_1_2;
     if (!fault && o->tls_min > o->tls_max)
         fault = "--tls-min is more than --tls-max";
     if (!fault)
@@ -416,7 +419,6 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
         .handshake_ms = 30000,
         .idle_ms = 300000,
         .request_ms = 30000,
-        .tls_min = MILGI_TLS_1_3,
         .tls_max = MILGI_TLS_1_3,
     };
     for (size_t i = 0; i < ROWS; i++) {
@@ -469,11 +471,11 @@ static void help_options(FILE *out, enum app_command command)
 void app_help(FILE *out)
 {
     fputs("milgi proxy --listen A:P --cert FILE --key FILE [OPTION...]\n"
-          "Ends TLS 1.3 and forwards the plaintext.\n",
+          "Ends TLS 1.3 and 1.2 and forwards the plaintext.\n",
         out);
     help_options(out, APP_PROXY);
     fputs("\nmilgi connect HOST:PORT [OPTION...]\n"
-          "Speaks TLS 1.3 with a server: standard input to it, what it says to standard output.\n"
+          "Speaks TLS 1.3 or 1.2 with a server: standard input to it, what it says to standard output.\n"
           "Exit status: 0 the server ended in order, 3 it could not be verified, 1 anything else, 2 wrong arguments.\n",
         out);
     help_options(out, APP_CONNECT);

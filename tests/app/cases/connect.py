@@ -146,9 +146,21 @@ def test_the_servers_alert_is_status_1_and_told(world):
     status, _ = command.finish(b"")
     check(status == 1 and "certificate_required received" in command.err(), f"{status} {command.err()}")
     server = Server(world, hello, maximum=ssl.TLSVersion.TLSv1_2)
-    command = world.connect(server.port)
+    command = world.connect(server.port, "--tls-min", "1.3")
     status, _ = command.finish(b"")
     check(status == 1 and "protocol_version" in command.err(), f"{status} {command.err()}")
+
+
+def test_tls12_is_spoken_unless_that_is_refused(world):
+    server = Server(world, hello, maximum=ssl.TLSVersion.TLSv1_2)
+    command = world.connect(server.port)
+    status, _ = command.finish(b"")
+    check(status == 0 and "TLSv1.2" in command.err(), f"{status} {command.err()}")
+    for minimum, maximum in (("1.2", "1.2"), ("1.3", "1.3")):
+        proxy = world.proxy("--tls-min", minimum, "--tls-max", maximum)
+        command = world.connect(proxy.port, "--tls-max", maximum)
+        status, out = command.finish(b"GET / HTTP/1.0\r\n\r\n")
+        check(status == 0 and f"TLSv{maximum}" in command.err() and b"200 OK" in out, f"{status} {command.err()}")
 
 
 def test_a_cut_answer_is_status_1(world):

@@ -275,7 +275,7 @@ def insecure(trial):
 
 
 def tls12(trial):
-    session = Session(trial, tls12=not trial.sabotage)
+    session = Session(trial, tls12=not trial.sabotage, options=["--tls-min", "1.3"])
     session.milgi.end_input()
     session.fail("version")
 
