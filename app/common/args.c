@@ -67,6 +67,8 @@ static const struct row {
         "refuse a client that offers no protocol, or a server that selects none" },
     { "strict-sni", FLAG, PROXY, AT(strict_sni), NULL,
         "refuse a client that names no server, or one that no --cert is for" },
+    { "grease", FLAG, CONNECT, AT(grease), NULL,
+        "offer what means nothing, too, and extensions in any order (RFC 8701), as browsers do" },
     { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.2 (the default), or 1.3" },
     { "tls-max", VERSION, PROXY | CONNECT, AT(tls_max), "V", "the highest version: 1.3 (the default), or 1.2" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },

@@ -29,6 +29,13 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_strict_alpn(struct milgi_config 
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_strict_sni(struct milgi_config *config, bool on);
 
+/*
+ * Client: values that mean nothing stand in its ClientHello (suites, groups, a key share, signature schemes, versions,
+ * protocols and extensions), and its extensions come in another order each time: so that servers and what is in between
+ * go on to take what they do not know. Off by default. [RFC 8701]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_grease(struct milgi_config *config, bool on);
+
 /* --- certificate authorities -------------------------------------------------------------------------------------- */
 
 /*

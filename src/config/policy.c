@@ -24,6 +24,14 @@ int milgi_config_set_strict_sni(struct milgi_config *config, bool on)
     return 0;
 }
 
+int milgi_config_set_grease(struct milgi_config *config, bool on)
+{
+    if (config->frozen || config->role != MILGI_CLIENT)
+        return MILGI_EINVAL;
+    config->grease = on;
+    return 0;
+}
+
 int milgi_config_set_authorities(struct milgi_config *config, bool on)
 {
     if (config->frozen)

@@ -274,6 +274,7 @@ struct milgi__hs {
     struct milgi__schedule13 schedule;
     struct milgi__schedule12 schedule12;
     uint8_t client_random[32];
+    uint8_t grease[12]; /* client: what its values that mean nothing are made of */
     uint8_t session_id[32];
     uint8_t session_id_len;
 
@@ -425,6 +426,8 @@ bool milgi__choose_credential(struct milgi__hs *hs);
 struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list);
 /* Takes the known ones of a peer's signature_algorithms(_cert). */
 void milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Adds what means nothing to a ClientHello, if the config says so. False: no memory. (grease.c) */
+bool milgi__grease(struct milgi__hs *hs, struct milgi__client_hello *hello);
 /* Sends messages; adds them to the transcript; both. */
 bool milgi__hs_emit(struct milgi__hs *hs, struct milgi__bytes messages);
 bool milgi__hs_record(struct milgi__hs *hs, struct milgi__bytes messages);

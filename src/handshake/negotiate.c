@@ -46,7 +46,8 @@ static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none
     const struct milgi_config *config = hs->config;
     bool tls13 = config->version_max >= MILGI__TLS13, middlebox = config->middlebox && tls13;
     hs->session_id_len = middlebox ? sizeof hs->session_id : 0;
-    if (hs->host.calls->random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
+    if ((config->grease && hs->host.calls->random(hs->host.ctx, hs->grease, sizeof hs->grease) != 0) ||
+        hs->host.calls->random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
         (middlebox && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     uint16_t groups[MILGI__SHARES_MAX];
@@ -164,13 +165,14 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
     };
     struct milgi__exts *ext = &hello.ext;
     struct milgi__offers offers;
+    bool greased = milgi__grease(hs, &hello);
     milgi__offer_session(hs, ext, &offers);
     size_t psk_len = offers.n != 0 ? 128 + offers.psk[0].identity.len : 0;
     size_t cap = 512 + psk_len + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
         ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len +
         ext->authorities.len;
     uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
-    if (!message || !hello.suites.p || !ext->groups.p || !ext->schemes.p ||
+    if (!message || !greased || !hello.suites.p || !ext->groups.p || !ext->schemes.p ||
         !ext->cert_schemes.p || !ext->shares.p) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;

@@ -46,7 +46,17 @@ unsigned milgi__ext_find(unsigned iana)
 
 void milgi__exts_encode(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from)
 {
-    for (unsigned id = 0; id < MILGI__EXT_N; id++) {
+    if (from->grease[0] != 0) {
+        milgi__write16(w, from->grease[0]);
+        milgi__write16(w, 0);
+    }
+    for (unsigned i = 0; i < MILGI__EXT_N; i++) {
+        unsigned id = from->order ? from->order[i] : i;
+        if (id == MILGI__EXT_PSK && from->grease[1] != 0) {
+            milgi__write16(w, from->grease[1]);
+            milgi__write16(w, 1);
+            milgi__write8(w, 0);
+        }
         if ((from->present & MILGI__EXT(id)) == 0)
             continue;
         milgi__write16(w, milgi__ext_of(id)->iana);

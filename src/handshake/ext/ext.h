@@ -88,6 +88,8 @@ struct milgi__exts {
     bool asks_status;                /* ClientHello: for an OCSP response */
     struct milgi__bytes status;      /* Certificate: an OCSP response in DER */
     struct milgi__bytes timestamps;  /* Certificate: SignedCertificateTimestampList, with its length */
+    uint16_t grease[2];              /* ClientHello, written: extensions that mean nothing; 0: none */
+    const uint8_t *order;            /* ClientHello, written: all ids, pre_shared_key last; NULL: as they are */
 };
 
 struct milgi__ext {
