@@ -272,6 +272,92 @@ static void hello_requests_are_ignored_meanwhile_but_not_without_end(void **stat
     }
 }
 
+/* --- change_cipher_spec ------------------------------------------------------------------------------------------- */
+
+static void change_cipher_spec_has_one_place(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct loop *loop = loop_of(client_of(V12, V12), server_of(IDENTITY_P256, V12, V12));
+        struct loop_end *end = i ? &loop->client : &loop->server;
+        bool moved = true;
+        while (moved) {
+            const int awaits = milgi__hs_awaits(end->hs);
+            /* Before its ServerHello a client takes it for the one of TLS 1.3, and finds out then. */
+            bool taken = awaits == MILGI__MSG_CHANGE_CIPHER_SPEC || awaits == MILGI__MSG_SERVER_HELLO;
+            if (!taken && end->wait != MILGI__HS_OPEN)
+                assert_int_equal(milgi__hs_take_ccs(end->hs), MILGI__CCS_REFUSED);
+            loop_run(&loop->client);
+            loop_run(&loop->server);
+            moved = loop_deliver(loop, &loop->client) || loop_deliver(loop, &loop->server);
+        }
+        assert_open(loop);
+        assert_int_equal(milgi__hs_take_ccs(end->hs), MILGI__CCS_REFUSED);
+        loop_free(loop);
+    }
+}
+
+static void one_before_the_server_hello_is_refused_when_that_has_come(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of(client_of(V12, V13), server_of(IDENTITY_P256, V12, V12));
+    loop_run(&loop->client);
+    assert_int_equal(milgi__hs_take_ccs(loop->client.hs), MILGI__CCS_DROPPED);
+    loop_pump(loop);
+    assert_alert(&loop->client, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    loop_free(loop);
+}
+
+static bool lose_change(struct loop *loop, struct loop_end *from, struct loop_message *m)
+{
+    return from != loop->tamper_arg || m->data[0] != MILGI__MSG_CHANGE_CIPHER_SPEC;
+}
+
+static void a_finished_without_it_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct loop *loop = loop_of(client_of(V12, V12), server_of(IDENTITY_P256, V12, V12));
+        loop->tamper = lose_change;
+        loop->tamper_arg = i ? &loop->client : &loop->server;
+        loop_pump(loop);
+        assert_int_equal(loop_alert(i ? &loop->server : &loop->client), MILGI_ALERT_UNEXPECTED_MESSAGE);
+        loop_free(loop);
+    }
+}
+
+static bool lose_or_repeat(struct loop *loop, struct loop_end *from, struct loop_message *m)
+{
+    const int *what = loop->tamper_arg; /* type, 1: twice */
+    if (m->data[0] != what[0])
+        return true;
+    if (what[1])
+        loop_input(loop_peer(from), m->level, m->data, m->len);
+    return what[1];
+}
+
+static void messages_are_neither_left_out_nor_repeated(void **state)
+{
+    static const int types[] = { MILGI__MSG_SERVER_HELLO, MILGI__MSG_CERTIFICATE, MILGI__MSG_SERVER_KEY_EXCHANGE,
+        MILGI__MSG_SERVER_HELLO_DONE, MILGI__MSG_CLIENT_KEY_EXCHANGE };
+    (void)state;
+    for (unsigned i = 0; i < 2 * MILGI__COUNT(types); i++) {
+        int what[2] = { types[i / 2], i % 2 };
+        struct loop *loop = loop_of(client_of(V12, V12), server_of(IDENTITY_P256, V12, V12));
+        loop->tamper = lose_or_repeat;
+        loop->tamper_arg = what;
+        loop_pump(loop);
+        bool by_server = what[0] == MILGI__MSG_CLIENT_KEY_EXCHANGE;
+        struct loop_end *victim = by_server ? &loop->server : &loop->client;
+        assert_int_not_equal(victim->wait, MILGI__HS_OPEN);
+        /* Behind ServerHelloDone a client waits for ops, not for messages. */
+        bool stuck = what[0] == MILGI__MSG_SERVER_HELLO_DONE && !what[1];
+        if (!stuck && !(by_server && !what[1]))
+            assert_int_equal(loop_alert(victim), MILGI_ALERT_UNEXPECTED_MESSAGE);
+        loop_free(loop);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +370,10 @@ int main(void)
         cmocka_unit_test(a_server_of_tls12_alone_has_a_random_like_any_other),
         cmocka_unit_test(a_fallback_is_refused_where_it_need_not_be),
         cmocka_unit_test(without_the_extended_master_secret_it_is_refused),
+        cmocka_unit_test(change_cipher_spec_has_one_place),
+        cmocka_unit_test(one_before_the_server_hello_is_refused_when_that_has_come),
+        cmocka_unit_test(a_finished_without_it_is_refused),
+        cmocka_unit_test(messages_are_neither_left_out_nor_repeated),
         cmocka_unit_test(hello_requests_are_ignored_meanwhile_but_not_without_end),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
