@@ -285,8 +285,9 @@ static void write_extensions(struct milgi__hs *hs, struct milgi__writer *w)
     memcpy(chosen + 1, hs->result.alpn, len);
     if (len != 0)
         ext.present |= MILGI__EXT(MILGI__EXT_ALPN);
-    /*= RFC6066 3: "In this event, the server SHALL include an extension of type "server_name"" */
-    if (hs->result.server_name)
+    /*= RFC6066 3: "In this event, the server SHALL include an extension of type "server_name"", and: "When resuming a
+     *= session, the server MUST NOT include a server_name extension in the server hello." */
+    if (hs->result.server_name && !hs->session)
         ext.present |= MILGI__EXT(MILGI__EXT_SERVER_NAME);
     /*= RFC8449 4: "In TLS 1.3, the server sends the "record_size_limit" extension in the EncryptedExtensions
      *= message." */

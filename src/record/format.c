@@ -4,6 +4,16 @@
 
 #include "record/record.h"
 
+/*= RFC8446 5.2: "the additional data input is the record header" */
+static uint8_t aad_header(
+    const struct milgi__format *f, uint8_t out[13], const uint8_t *front, uint64_t seq, uint32_t len)
+{
+    (void)seq;
+    (void)len;
+    memcpy(out, front, f->header_len);
+    return f->header_len;
+}
+
 const struct milgi__format milgi__format_plain = {
     .clear = &milgi__format_plain,
     .version = 0x0303,
@@ -40,7 +50,21 @@ const struct milgi__format milgi__format_tls13 = {
     /*= RFC8446 5.3: "If a TLS implementation would need to wrap a sequence number, it MUST either rekey (Section 4.6.3)
      *= or terminate the connection." */
     .seq_max = UINT64_MAX,
+    .aad = aad_header,
 };
+
+/*= RFC5246 6.2.3.3: "additional_data = seq_num + TLSCompressed.type + TLSCompressed.version +
+ *= TLSCompressed.length;" */
+static uint8_t aad_numbered(
+    const struct milgi__format *f, uint8_t out[13], const uint8_t *front, uint64_t seq, uint32_t len)
+{
+    (void)f;
+    for (unsigned i = 0; i < 8; i++)
+        out[i] = (uint8_t)(seq >> (56 - 8 * i));
+    memcpy(out + 8, front, 3);
+    milgi__put16(out + 11, len);
+    return 13;
+}
 
 #define PROTECTED12 (MILGI__TYPE(MILGI__ALERT) | MILGI__TYPE(MILGI__HANDSHAKE) | MILGI__TYPE(MILGI__DATA))
 /* No change_cipher_spec: there is no second key in TLS 1.2 without renegotiation. */
@@ -48,7 +72,7 @@ const struct milgi__format milgi__format_tls13 = {
     .clear = &milgi__format_plain, .version = 0x0303, .hello_version = 0x0303, .header_len = MILGI__RECORD_HEADER, \
     .explicit_len = (explicit), .tag_len = MILGI__TAG, .seals = PROTECTED12, .takes = PROTECTED12, \
     .protects = PROTECTED12, .clear_max = MILGI__PLAINTEXT_MAX, .protected_max = MILGI__CIPHERTEXT_MAX, \
-    .seq_max = UINT64_MAX, .aad_numbered = true
+    .seq_max = UINT64_MAX, .aad = aad_numbered
 
 /*= RFC5288 3: "The nonce_explicit MAY be the 64-bit sequence number." It is, in what we send. */
 const struct milgi__format milgi__format_tls12_gcm = { FORMAT12(8) };
@@ -91,23 +115,6 @@ static void make_nonce(const struct milgi__direction *d, uint64_t number, uint8_
     memcpy(nonce + 4, &iv, sizeof iv);
 }
 
-static inline uint8_t make_aad(
-    const struct milgi__format *f, uint8_t out[13], const uint8_t *front, uint64_t seq, uint32_t len)
-{
-    /*= RFC8446 5.2: "the additional data input is the record header" */
-    if (!f->aad_numbered) {
-        memcpy(out, front, MILGI__RECORD_HEADER);
-        return MILGI__RECORD_HEADER;
-    }
-    /*= RFC5246 6.2.3.3: "additional_data = seq_num + TLSCompressed.type + TLSCompressed.version +
-     *= TLSCompressed.length;" */
-    uint64_t number = network_order(seq);
-    memcpy(out, &number, sizeof number);
-    memcpy(out + 8, front, 3);
-    milgi__put16(out + 11, len);
-    return 13;
-}
-
 /* The last bytes of a nonce, where they are told and where they are read. */
 static inline void put_explicit(const struct milgi__format *f, uint8_t *front, const uint8_t nonce[12])
 {
@@ -123,7 +130,7 @@ static inline void fill_record(struct milgi_op_record *record, const struct milg
     const uint8_t *front, uint32_t len)
 {
     make_nonce(d, seq, record->nonce);
-    record->aad_len = make_aad(d->format, record->aad, front, seq, len);
+    record->aad_len = d->format->aad(d->format, record->aad, front, seq, len);
 }
 
 void milgi__format_seal_record(struct milgi_op_record *record, const struct milgi__direction *d, uint64_t seq,
@@ -154,7 +161,7 @@ static void fill(struct milgi_op *op, enum milgi_op_type type, const struct milg
         op->flags |= MILGI__OP_RERUN;
     struct milgi_op_aead *a = &op->u.aead;
     make_nonce(d, d->seq, a->nonce);
-    a->aad_len = make_aad(d->format, a->aad, front, d->seq, len);
+    a->aad_len = d->format->aad(d->format, a->aad, front, d->seq, len);
     a->in_place = in_place;
 }
 

@@ -34,8 +34,8 @@ struct milgi__format {
     uint32_t until_open;               /* so may records of two bytes of these, until a protected one was opened */
     uint32_t clear_max, protected_max; /* of a received body */
     uint64_t seq_max;                  /* no record has this number, nor a greater one */
-    /* What is authenticated besides the content: the header as it is; or number, type, version, the content length. */
-    bool aad_numbered;
+    /* What is authenticated besides the content, which is |len| bytes with type and padding; returns its length. */
+    uint8_t (*aad)(const struct milgi__format *f, uint8_t out[13], const uint8_t *front, uint64_t seq, uint32_t len);
 };
 
 extern const struct milgi__format milgi__format_plain; /* before there is a key */

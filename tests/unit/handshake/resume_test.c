@@ -36,6 +36,25 @@ static void a_ticket_saves_certificate_and_signature(void **state)
     }
 }
 
+/*= RFC6066 3: "When resuming a session, the server MUST NOT include a server_name extension in the server hello." */
+static void a_server_that_resumes_does_not_acknowledge_the_name(void **state)
+{
+    (void)state;
+    for (unsigned resumed = 0; resumed < 2; resumed++) {
+        struct loop *loop = loop_with(resumed ? usual_session() : NULL, client_config(), ticket_config());
+        loop_pump(loop);
+        assert_resumed(loop, resumed);
+        assert_string_equal(milgi__hs_result(loop->server.hs)->server_name, "a.test");
+        const struct loop_message *message = loop_sent(&loop->server, MILGI__MSG_ENCRYPTED_EXTENSIONS, 0);
+        struct milgi__reader body = milgi__reader_of((struct milgi__bytes){ message->data + 4, message->len - 4 });
+        struct milgi__failure failure;
+        struct milgi__exts ext;
+        assert_true(milgi__encrypted_extensions_decode(&body, UINT32_MAX, &ext, &failure));
+        assert_int_equal((ext.present & MILGI__EXT(MILGI__EXT_SERVER_NAME)) == 0, resumed);
+        loop_free(loop);
+    }
+}
+
 static void a_retry_makes_the_binders_anew(void **state)
 {
     (void)state;
@@ -408,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ticket_saves_certificate_and_signature),
+        cmocka_unit_test(a_server_that_resumes_does_not_acknowledge_the_name),
         cmocka_unit_test(a_retry_makes_the_binders_anew),
         cmocka_unit_test(sessions_are_renewed_and_keep_the_time_of_their_authentication),
         cmocka_unit_test(a_clients_certificate_is_remembered),
