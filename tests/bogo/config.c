@@ -22,24 +22,24 @@ static bool wants(const struct shim_options *o, uint16_t version)
 
 bool shim_wants_older(const struct shim_options *o)
 {
-    for (uint16_t version = TLS10; version < TLS13; version++) {
-        if (wants(o, version))
-            return true;
-    }
-    return false;
+    return wants(o, TLS10) || wants(o, TLS10 + 1);
 }
 
-static int check_versions(const struct shim_options *o, const char **why)
+static int set_versions(struct milgi_config *config, const struct shim_options *o, const char **why)
 {
-    if (wants(o, TLS13))
-        return 0;
-    *why = wants(o, TLS12) ? "TLS 1.2" : "versions below TLS 1.2";
-    return SHIM_ABSENT;
+    bool has12 = wants(o, TLS12) && !o->cnsa2_202603, has13 = wants(o, TLS13);
+    *why = "versions below TLS 1.2";
+    if (!has12 && !has13)
+        return SHIM_ABSENT;
+    return milgi_config_set_versions(config, has12 ? TLS12 : TLS13, has13 ? TLS13 : TLS12) ? 1 : 0;
 }
 
 /* --- lists ------------------------------------------------------------------------------------------------------ */
 
-/* Names of suites in BoringSSL's language; of those that TLS 1.3 has not, none is negotiated in it. */
+/*
+ * Names of suites in BoringSSL's language, or in the other one that it knows: of those that Milgi has not, none can be
+ * negotiated.
+ */
 static int set_suites(struct milgi_config *config, const char *names, const char **why)
 {
     uint16_t suites[SHIM_LIST_MAX];
@@ -55,7 +55,7 @@ static int set_suites(struct milgi_config *config, const char *names, const char
     }
     if (n && !milgi_config_set_suites(config, suites, n))
         return 0;
-    *why = "suites that are not those of TLS 1.3";
+    *why = "suites that Milgi has not";
     return SHIM_ABSENT;
 }
 
@@ -79,8 +79,9 @@ static int set_groups(struct milgi_config *config, const struct shim_options *o,
     return SHIM_ABSENT;
 }
 
-/* All that TLS 1.3 has; what one would sign with and what one takes are one list, so it is not cut short. */
-static const uint16_t schemes[] = { 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0807, 0x0809, 0x080a, 0x080b };
+/* All that there are; what one would sign with and what one takes are one list, so it is not cut short. */
+static const uint16_t schemes[] = { 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0807, 0x0809, 0x080a, 0x080b,
+    0x0401, 0x0501, 0x0601 };
 
 static bool has(const uint16_t *list, size_t n, uint16_t value)
 {
@@ -110,7 +111,7 @@ static int choose_schemes(struct milgi_config *config, const struct shim_options
     for (size_t i = 0; i < prefs->n; i++)
         add_scheme(&list, prefs->v[i]);
     if (own || (prefs->n && !list.n)) {
-        *why = own ? "signature schemes of a credential's own" : "signature schemes that are not those of TLS 1.3";
+        *why = own ? "signature schemes of a credential's own" : "signature schemes that Milgi has not";
         return SHIM_ABSENT;
     }
     bool whole = sign->n ? !o->server || both : o->server || both; /* the list is also one of the other kind */
@@ -143,13 +144,14 @@ static int set_alpn(struct milgi_config *config, const char *wire, const char **
 /* Policies by name are lists: nothing else may be negotiated. */
 static const struct policy {
     size_t offset;                             /* of its flag */
-    uint16_t suites[2], groups[2], schemes[5]; /* 0: none */
+    uint16_t suites[6], groups[2], schemes[8]; /* 0: none */
 } policies[] = {
-    { offsetof(struct shim_options, fips_202205), { 0x1301, 0x1302 }, { 23, 24 },
-        { 0x0403, 0x0503, 0x0804, 0x0805, 0x0806 } },
-    { offsetof(struct shim_options, wpa_202304), { 0x1302 }, { 24 }, { 0x0503, 0x0805, 0x0806 } },
-    { offsetof(struct shim_options, cnsa1_202603), { 0x1302 }, { 0x0202, 24 }, { 0x0503, 0x0805 } },
-    { offsetof(struct shim_options, cnsa2_202603), { 0x1302 }, { 0x0202 }, { 0x0503, 0x0805 } },
+    { offsetof(struct shim_options, fips_202205), { 0x1301, 0x1302, 0xc02b, 0xc02c, 0xc02f, 0xc030 }, { 23, 24 },
+        { 0x0403, 0x0503, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601 } },
+    { offsetof(struct shim_options, wpa_202304), { 0x1302, 0xc02c, 0xc030 }, { 24 },
+        { 0x0503, 0x0805, 0x0806, 0x0501, 0x0601 } },
+    { offsetof(struct shim_options, cnsa1_202603), { 0x1302, 0xc02c, 0xc030 }, { 24 }, { 0x0503, 0x0805, 0x0501 } },
+    { offsetof(struct shim_options, cnsa2_202603), { 0x1302 }, { 0x0202 }, { 0x0503, 0x0805, 0x0501 } },
 };
 
 /* Of |from|, which ends with a 0 or behind |cap|, those that have a name. */
@@ -170,12 +172,12 @@ static int set_policy(struct milgi_config *config, const struct shim_options *o,
     for (const struct policy *p = policies; p < policies + sizeof policies / sizeof *policies && !rv; p++) {
         if (!*(const bool *)(const void *)((const uint8_t *)o + p->offset))
             continue;
-        rv = milgi_config_set_suites(config, some, those_known(p->suites, 2, milgi_suite_name, some));
+        rv = milgi_config_set_suites(config, some, those_known(p->suites, 6, milgi_suite_name, some));
         if (!rv)
             rv = milgi_config_set_groups(config, some, those_known(p->groups, 2, milgi_group_name, some));
         if (!rv)
             rv = milgi_config_set_signature_schemes(
-                config, some, those_known(p->schemes, 5, milgi_scheme_name, some));
+                config, some, those_known(p->schemes, 8, milgi_scheme_name, some));
     }
     *why = "a group that Milgi has not";
     return rv ? SHIM_ABSENT : 0;
@@ -283,16 +285,39 @@ static int fill(struct shim_config *made, const struct shim_options *o, const ch
     return rv;
 }
 
-int shim_config(const struct shim_options *o, milgi_keylog_cb keylog, void *ctx, struct shim_config *made,
-    const char **why)
+static int set_sessions(struct milgi_config *config, struct shim_exchange *x, const char **why)
 {
+    uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    const uint32_t lifetime_s = 2 * 86400; /* as in BoringSSL */
+    int rv = 0;
+    if (!x->options->server || x->options->no_ticket)
+        return 0;
+    if (!x->kept->keys)
+        rv = milgi_ticket_keys_new(secret, lifetime_s, shim_wall_s(x->late), &x->kept->keys);
+    if (!rv)
+        rv = milgi_config_set_ticket_keys(config, x->kept->keys);
+    if (rv)
+        *why = "no ticket keys";
+    return rv ? 1 : 0;
+}
+
+int shim_config(struct shim_exchange *x, struct shim_config *made, const char **why)
+{
+    const struct shim_options *o = x->options;
     *made = (struct shim_config){ .config = milgi_config_new(o->server ? MILGI_SERVER : MILGI_CLIENT) };
+    struct milgi_config *config = made->config;
     *why = "no config";
-    int rv = check_versions(o, why);
+    int rv = set_versions(config, o, why);
     if (!rv)
         rv = fill(made, o, why);
     if (!rv)
-        rv = milgi_config_set_keylog(made->config, keylog, ctx) || milgi_config_freeze(made->config, why) ? 1 : 0;
+        rv = set_sessions(config, x, why);
+    if (!rv && o->fallback_scsv && !o->server)
+        rv = milgi_config_set_fallback(config, true);
+    if (!rv)
+        rv = milgi_config_set_extended_master_secret(config, false);
+    if (!rv)
+        rv = milgi_config_set_keylog(config, shim_keylog, x) || milgi_config_freeze(config, why) ? 1 : 0;
     if (rv)
         shim_config_fini(made);
     return rv;

@@ -202,6 +202,15 @@ static void on_alert(struct milgi_conn *conn, void *arg, int alert)
         shut(x);
 }
 
+/* The last one is kept, as BoringSSL's shim does. */
+static void on_session(struct milgi_conn *conn, void *arg, struct milgi_session *session)
+{
+    struct shim_exchange *x = arg;
+    (void)conn;
+    milgi_session_unref(x->session);
+    x->session = milgi_session_ref(session);
+}
+
 static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
 {
     struct shim_exchange *x = arg;
@@ -221,6 +230,16 @@ void shim_keylog(void *exchange, const char *line)
     }
 }
 
+const struct milgi_events shim_events_without_sessions = {
+    .on_output = on_output,
+    .on_data = on_data,
+    .on_room = on_room,
+    .on_established = on_established,
+    .on_decide = on_decide,
+    .on_alert = on_alert,
+    .on_closed = on_closed,
+};
+
 const struct milgi_events shim_events = {
     .on_output = on_output,
     .on_data = on_data,
@@ -228,5 +247,6 @@ const struct milgi_events shim_events = {
     .on_established = on_established,
     .on_decide = on_decide,
     .on_alert = on_alert,
+    .on_session = on_session,
     .on_closed = on_closed,
 };

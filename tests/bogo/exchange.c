@@ -199,8 +199,16 @@ static bool lacks_version(const struct shim_exchange *x)
 
 static int judge(struct shim_exchange *x, const char **why)
 {
+    struct milgi_conn_info info;
+    milgi_conn_info(x->conn, &info);
+    if (!x->failed && ended_well(x) && info.version == MILGI_TLS_1_2 && x->options->resume_count) {
+        *why = "resumption in TLS 1.2";
+        return SHIM_ABSENT;
+    }
+    if (!x->failed && ended_well(x))
+        shim_expect_sessions(x, &info);
     if (lacks_version(x)) {
-        *why = "TLS 1.2";
+        *why = "versions below TLS 1.2";
         return SHIM_ABSENT;
     }
     if (!x->failed && ended_well(x) && x->options->async && !shim_late_count(x->late)) {
@@ -214,16 +222,32 @@ static int judge(struct shim_exchange *x, const char **why)
     return 1;
 }
 
-int shim_exchange(const struct shim_options *o, struct shim_late *late, const char **why)
+static int begin(struct shim_exchange *x, const char **why)
+{
+    const struct milgi_events *events = x->options->no_ticket ? &shim_events_without_sessions : &shim_events;
+    x->fd = dial(x->options);
+    if (x->resumes && !x->options->server && !x->kept->session) {
+        *why = "no session to offer";
+        return 1;
+    }
+    if (x->fd < 0 ||
+        milgi_conn_new(x->late->engine, x->config->config, x->config->server_name, events, x, &x->conn))
+        return 1;
+    return !x->options->server && milgi_conn_set_session(x->conn, x->kept->session) ? 1 : 0;
+}
+
+int shim_exchange(const struct shim_options *o, struct shim_late *late, struct shim_kept *kept, bool resumes,
+    const char **why)
 {
     struct shim_config config = { 0 };
-    struct shim_exchange x = { .options = o, .config = &config, .late = late, .out.allowed = UINT64_MAX };
-    int rv = shim_config(o, shim_keylog, &x, &config, why);
+    struct shim_exchange x = { .options = o, .kept = kept, .resumes = resumes, .config = &config, .late = late };
+    x.out.allowed = UINT64_MAX;
+    x.fd = -1;
+    int rv = shim_config(&x, &config, why);
     if (rv)
         return rv;
-    x.fd = dial(o);
     *why = NULL;
-    rv = x.fd < 0 || milgi_conn_new(late->engine, config.config, config.server_name, &shim_events, &x, &x.conn) ? 1 : 0;
+    rv = begin(&x, why);
     if (!rv) {
         loop(&x);
         rv = judge(&x, why);
@@ -233,5 +257,7 @@ int shim_exchange(const struct shim_options *o, struct shim_late *late, const ch
         hang_up(x.fd);
     free(x.out.iov);
     shim_config_fini(&config);
+    milgi_session_unref(kept->session);
+    kept->session = x.session;
     return rv;
 }

@@ -131,6 +131,28 @@ static void expect_names(struct shim_exchange *x, const struct milgi_conn_info *
     expect_text(x, "application protocol", alpn ? alpn : "", info->alpn ? info->alpn : "");
 }
 
+/* --- sessions ---------------------------------------------------------------------------------------------------- */
+
+void shim_expect_sessions(struct shim_exchange *x, const struct milgi_conn_info *info)
+{
+    const struct shim_options *o = x->options;
+    if (o->server || info->version != MILGI_TLS_1_3 || o->shim_shuts_down) /* then nobody waits for one */
+        return;
+    if (o->expect_no_session == (x->session != NULL))
+        shim_complain(x, "a session has come: %d", x->session != NULL);
+}
+
+static void expect_resumed(struct shim_exchange *x, const struct milgi_conn_info *info)
+{
+    bool wanted = x->resumes && !x->options->expect_session_miss;
+    uint8_t byte;
+    if (wanted != info->resumed)
+        shim_complain(x, "a session is resumed: %d", info->resumed);
+    /* TLS 1.2 without it has no exporter. */
+    if (x->options->expect_extended_master_secret && milgi_conn_export(x->conn, "label", NULL, 0, &byte, 1))
+        shim_complain(x, "no extended master secret");
+}
+
 void shim_expect(struct shim_exchange *x, const struct milgi_conn_info *info)
 {
     const struct shim_options *o = x->options;
@@ -143,8 +165,9 @@ void shim_expect(struct shim_exchange *x, const struct milgi_conn_info *info)
         shim_complain(x, "HelloRetryRequest: %d", info->hello_retry);
     if (o->expect_selected_credential && selected(x, info) != atoi(o->expect_selected_credential))
         shim_complain(x, "credential %d, not %s", selected(x, info), o->expect_selected_credential);
-    if (o->expect_no_secure_renegotiation)
+    if (o->expect_no_secure_renegotiation && info->version == MILGI_TLS_1_3)
         shim_complain(x, "TLS 1.3 has nothing that could be renegotiated insecurely");
+    expect_resumed(x, info);
     expect_names(x, info);
     expect_peer(x, info);
 }

@@ -24,10 +24,14 @@ static uint64_t slow_ns(void *ctx)
     return ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) / SHIM_SLOWER;
 }
 
+int64_t shim_wall_s(const struct shim_late *late)
+{
+    return time(NULL) + late->wall_ahead_s;
+}
+
 static int64_t wall_s(void *ctx)
 {
-    (void)ctx;
-    return time(NULL);
+    return shim_wall_s(ctx);
 }
 
 static void schedule(void *ctx, struct milgi_engine *engine)
@@ -43,7 +47,7 @@ int shim_late_init(struct shim_late *late, const struct shim_options *o, const c
                                                         : NULL;
     struct milgi_engine_options options;
     milgi_engine_options_init(&options);
-    options.clock = (struct milgi_clock){ slow_ns, wall_s, NULL };
+    options.clock = (struct milgi_clock){ slow_ns, wall_s, late };
     options.schedule = schedule;
     options.schedule_ctx = late;
     *late = (struct shim_late){ 0 };

@@ -25,6 +25,21 @@ static void tally(const char *what, const char *of)
     close(fd);
 }
 
+/* One connection, and those that resume it. */
+static int run_all(struct shim_options options[SHIM_TURNS], struct shim_late *late, const char **why)
+{
+    struct shim_kept kept = { 0 };
+    int rv = 0;
+    for (uint64_t i = 0; i <= options[SHIM_INITIAL].resume_count && !rv; i++) {
+        const struct shim_options *o = &options[i ? SHIM_RESUME : SHIM_INITIAL];
+        rv = shim_exchange(o, late, &kept, i > 0, why);
+        late->wall_ahead_s += (int64_t)o->resumption_delay;
+    }
+    milgi_session_unref(kept.session);
+    milgi_ticket_keys_unref(kept.keys);
+    return rv;
+}
+
 static int run(struct shim_options options[SHIM_TURNS], const char **why)
 {
     char times[24];
@@ -32,7 +47,7 @@ static int run(struct shim_options options[SHIM_TURNS], const char **why)
     int rv = shim_late_init(&late, &options[SHIM_INITIAL], why);
     if (rv)
         return rv;
-    rv = shim_exchange(&options[SHIM_INITIAL], &late, why);
+    rv = run_all(options, &late, why);
     snprintf(times, sizeof times, "%" PRIu64, shim_late_count(&late));
     if (late.index)
         tally("suspended", times);

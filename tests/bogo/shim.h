@@ -44,6 +44,8 @@ struct shim_options {
     /* what is negotiated */
     uint64_t min_version, max_version;
     bool no_tls1, no_tls11, no_tls12, no_tls13;
+    bool fallback_scsv, no_ticket;
+    uint64_t resume_count, resumption_delay; /* connections; seconds */
     struct shim_numbers curves, key_shares, verify_prefs;
     const char *cipher, *host_name, *advertise_alpn, *select_alpn, *trust_cert;
     bool decline_alpn, reject_alpn, require_any_client_certificate, verify_peer, verify_fail;
@@ -63,7 +65,8 @@ struct shim_options {
     const char *expect_selected_credential; /* "-1": none */
     struct shim_numbers expect_peer_verify_pref;
     bool expect_hrr, expect_no_hrr, expect_no_server_name, expect_no_peer_cert, expect_verify_result;
-    bool expect_no_secure_renegotiation;
+    bool expect_no_secure_renegotiation, expect_session_miss, expect_no_session, expect_ticket_renewal;
+    bool expect_extended_master_secret;
     const char *expect_server_name, *expect_alpn, *expect_advertised_alpn, *expect_peer_cert_file;
 };
 
@@ -94,12 +97,13 @@ struct shim_config {
     const char *server_name; /* that a client wants */
 };
 
-/* As shim_flags(). */
-int shim_config(const struct shim_options *options, milgi_keylog_cb keylog, void *ctx, struct shim_config *made,
-    const char **why);
+struct shim_exchange;
+
+/* For |x|, of which the options and what is kept are known. As shim_flags(). */
+int shim_config(struct shim_exchange *x, struct shim_config *made, const char **why);
 void shim_config_fini(struct shim_config *config);
 
-/* Whether BoringSSL's shim would speak a version below TLS 1.3, of those that Milgi has not. */
+/* Whether BoringSSL's shim would speak a version below TLS 1.2. */
 bool shim_wants_older(const struct shim_options *options);
 
 /* --- ops and answers that come late ------------------------------------------------------------------------------- */
@@ -110,8 +114,9 @@ bool shim_wants_older(const struct shim_options *options);
 struct shim_late {
     struct milgi_engine *engine;
     struct milgi_device *device;
-    unsigned index; /* of the device in the engine; 0: none */
-    bool runnable;  /* the engine has something to do since it was run */
+    unsigned index;       /* of the device in the engine; 0: none */
+    bool runnable;        /* the engine has something to do since it was run */
+    int64_t wall_ahead_s; /* of the time of day */
     struct milgi_decision decision[SHIM_DECISIONS_MAX];
     unsigned rounds[SHIM_DECISIONS_MAX]; /* until it is answered */
     size_t decisions_n;
@@ -121,6 +126,9 @@ struct shim_late {
 /* An engine whose ops all go to |options|' device: by default the inline one, or, asynchronously, one that is slow. */
 int shim_late_init(struct shim_late *late, const struct shim_options *options, const char **why);
 void shim_late_fini(struct shim_late *late);
+
+/* The time of day, as the engine sees it. */
+int64_t shim_wall_s(const struct shim_late *late);
 
 /* Keeps a decision; the first that is due, removed; false: none is due. */
 void shim_late_keep(struct shim_late *late, const struct milgi_decision *decision);
@@ -139,8 +147,17 @@ struct shim_output {
     uint64_t allowed;  /* bytes that may still go; UINT64_MAX: all */
 };
 
+/* What the connections of a test leave to those behind them. */
+struct shim_kept {
+    struct milgi_ticket_keys *keys; /* a server's */
+    struct milgi_session *session;  /* a client's; NULL: none */
+};
+
 struct shim_exchange {
     const struct shim_options *options;
+    struct shim_kept *kept;
+    bool resumes;                  /* it is not the first */
+    struct milgi_session *session; /* that came in it */
     const struct shim_config *config;
     struct shim_late *late;
     struct milgi_conn *conn;
@@ -154,7 +171,7 @@ struct shim_exchange {
     size_t secret_len;
 };
 
-extern const struct milgi_events shim_events;
+extern const struct milgi_events shim_events, shim_events_without_sessions;
 
 /* Says what is not as it should be; the connection counts as failed. */
 void shim_complain(struct shim_exchange *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -169,5 +186,9 @@ void shim_expect(struct shim_exchange *x, const struct milgi_conn_info *info);
 void shim_first_writes(struct shim_exchange *x);
 void shim_unfinished_write(struct shim_exchange *x);
 
+/* Complains of whatever is not as the flags expect it, when the connection has ended. */
+void shim_expect_sessions(struct shim_exchange *x, const struct milgi_conn_info *info);
+
 /* A whole connection. As shim_flags(). */
-int shim_exchange(const struct shim_options *options, struct shim_late *late, const char **why);
+int shim_exchange(const struct shim_options *options, struct shim_late *late, struct shim_kept *kept, bool resumes,
+    const char **why);
