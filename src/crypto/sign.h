@@ -22,6 +22,9 @@ int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t
     size_t input_len, uint8_t *sig, size_t *sig_len);
 int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len);
+/* The same, but an ECDSA scheme names its hash only: a key on another curve of the schemes' will do (TLS 1.2). */
+int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len);
 /* True if the public key may verify with |scheme|: it is of that type, and not restricted to others (RFC 4055 3.1). */
 bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme);
 /*

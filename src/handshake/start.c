@@ -251,6 +251,8 @@ bool milgi__start_verify(
         return false;
     }
     op->flags |= MILGI__OP_RERUN;
+    if (hs->result.version != MILGI__TLS13)
+        op->flags |= MILGI__OP_ANY_CURVE;
     op->u.sign = sign;
     submit(hs, op, MILGI__VERIFY);
     return true;

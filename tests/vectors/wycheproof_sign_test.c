@@ -9,7 +9,7 @@
 #include "wycheproof.h"
 
 /* Most messages fit an op; a longer one goes to what an op would call. */
-static bool verifies(const struct vector *v, uint16_t scheme, struct bytes msg)
+static bool verifies_with(const struct vector *v, uint16_t scheme, struct bytes msg, uint16_t flags)
 {
     struct bytes key = hex_of(v->group, "publicKeyDer", 1);
     struct bytes sig = hex_of(v->test, "sig", 2);
@@ -20,7 +20,7 @@ static bool verifies(const struct vector *v, uint16_t scheme, struct bytes msg)
     vector_assert(v, key.len + sig.len <= sizeof blob);
     memcpy(blob, key.data, key.len);
     memcpy(blob + key.len, sig.data, sig.len);
-    struct milgi_op op = { .type = MILGI_OP_VERIFY, .alg = scheme };
+    struct milgi_op op = { .type = MILGI_OP_VERIFY, .alg = scheme, .flags = flags };
     memcpy(op.u.sign.input, msg.data, msg.len);
     op.u.sign.input_len = (uint16_t)msg.len;
     op.u.sign.spki_len = (uint32_t)key.len;
@@ -31,6 +31,11 @@ static bool verifies(const struct vector *v, uint16_t scheme, struct bytes msg)
     return op.status == MILGI_OP_OK;
 }
 
+static bool verifies(const struct vector *v, uint16_t scheme, struct bytes msg)
+{
+    return verifies_with(v, scheme, msg, 0);
+}
+
 static enum ran verify(const struct vector *v)
 {
     bool taken = verifies(v, *(const uint16_t *)v->arg, hex_of(v->test, "msg", 0));
@@ -39,6 +44,16 @@ static enum ran verify(const struct vector *v)
         vector_assert(v, taken);
     else /* acceptable ones are PKCS#1 signatures without the NULL that RFC 8017 wants */
         vector_assert(v, !taken);
+    return RAN;
+}
+
+/* In TLS 1.2 the scheme names the hash, and the curve is the key's. */
+static enum ran verify_any_curve(const struct vector *v)
+{
+    struct bytes msg = hex_of(v->test, "msg", 0);
+    if (msg.len > MILGI_SIGN_INPUT_MAX)
+        return FILTERED;
+    vector_assert(v, verifies_with(v, *(const uint16_t *)v->arg, msg, MILGI__OP_ANY_CURVE) == v->valid);
     return RAN;
 }
 
@@ -76,6 +91,13 @@ static void ecdsa_verifies_as_wycheproof_says(void **state)
     run(state, "ecdsa_secp256r1_sha256_test.json", MILGI_SIG_ECDSA_SECP256R1_SHA256);
     run(state, "ecdsa_secp384r1_sha384_test.json", MILGI_SIG_ECDSA_SECP384R1_SHA384);
     run(state, "ecdsa_secp521r1_sha512_test.json", MILGI_SIG_ECDSA_SECP521R1_SHA512);
+}
+
+static void ecdsa_may_be_told_that_any_curve_will_do(void **state)
+{
+    uint16_t scheme = MILGI_SIG_ECDSA_SECP256R1_SHA256;
+    vectors_run(*state, "ecdsa_secp384r1_sha256_test.json", 0, verify_any_curve, &scheme);
+    vectors_run(*state, "ecdsa_secp256r1_sha256_test.json", 0, verify_any_curve, &scheme);
 }
 
 static void ecdsa_refuses_keys_of_another_curve(void **state)
@@ -128,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ecdsa_verifies_as_wycheproof_says),
         cmocka_unit_test(ecdsa_refuses_keys_of_another_curve),
+        cmocka_unit_test(ecdsa_may_be_told_that_any_curve_will_do),
         cmocka_unit_test(ed25519_verifies_as_wycheproof_says),
         cmocka_unit_test(rsa_pss_rsae_verifies_as_wycheproof_says),
         cmocka_unit_test(rsa_pss_pss_verifies_as_wycheproof_says),

@@ -587,3 +587,10 @@ int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *o
     (void)out_len;
     return MILGI__BROKEN;
 }
+
+/* Its keys say which schemes they sign with, in every version. */
+int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    return milgi__verify(cx, spki, spki_len, scheme, input, input_len, sig, sig_len);
+}

@@ -270,7 +270,6 @@ static int verify_restricted(const uint8_t *spki, size_t spki_len, uint16_t sche
     return good ? 0 : milgi__fail(MILGI__BAD);
 }
 
-/* Any hash goes with any curve: which do in a version of TLS the layers above see to. */
 static bool is_ec(enum milgi__key_type type)
 {
     return type == MILGI__KEY_P256 || type == MILGI__KEY_P384 || type == MILGI__KEY_P521;
@@ -283,8 +282,8 @@ static bool rsa_acceptable(const struct milgi__spki *spki)
         milgi__exponent_acceptable(spki->e);
 }
 
-int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
-    size_t input_len, const uint8_t *sig, size_t sig_len)
+static int verify_with(struct milgi__crypto *cx, bool any_curve, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
 {
     struct milgi__scheme_hash hash;
     const struct milgi__spki *key;
@@ -294,7 +293,8 @@ int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len
     int result = milgi__spki_known(cx, spki, spki_len, &key);
     if (result != 0)
         return result;
-    if (key->type == MILGI__KEY_NONE || (key->type != key_of(scheme) && !(is_ec(key->type) && is_ec(key_of(scheme)))))
+    bool other_curve = any_curve && is_ec(key->type) && is_ec(key_of(scheme));
+    if (key->type == MILGI__KEY_NONE || (key->type != key_of(scheme) && !other_curve))
         return MILGI__BAD;
     if (key->type == MILGI__KEY_ED25519)
         return milgi__verify_ed25519(cx, key, input, input_len, sig, sig_len);
@@ -305,4 +305,16 @@ int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len
     if (key->type == MILGI__KEY_RSA)
         return milgi__verify_rsa(cx, key, scheme, &hash, sig, sig_len);
     return verify_restricted(spki, spki_len, scheme, &hash, sig, sig_len);
+}
+
+int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    return verify_with(cx, false, spki, spki_len, scheme, input, input_len, sig, sig_len);
+}
+
+int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    return verify_with(cx, true, spki, spki_len, scheme, input, input_len, sig, sig_len);
 }

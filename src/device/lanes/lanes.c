@@ -8,7 +8,6 @@
 #include "op/material.h"
 
 #define X25519_LEN 32u
-#define P256_SPKI_MAX 91u /* keys of the other curves, whose signatures may have the same hash, take more */
 
 static const struct milgi__lanes_kind *const kinds[] = {
 #include "lanes_kinds.inc"
@@ -106,9 +105,8 @@ static bool is_whole(const struct milgi_op *op, const struct milgi__lanes_key *k
     case MILGI_OP_DERIVE: return kex->secret_len == X25519_LEN && kex->share.data && kex->share.len == X25519_LEN;
     case MILGI_OP_SIGN: return key && op->key->loaded.credential && sign->input_len <= sizeof sign->input;
     case MILGI_OP_VERIFY:
-        return sign->input_len <= sizeof sign->input && sign->blob.data && sign->spki_len <= P256_SPKI_MAX &&
-            sign->spki_len <= sign->blob.len &&
-            sign->sig_len <= sign->blob.len - sign->spki_len;
+        return (op->flags & MILGI__OP_ANY_CURVE) == 0 && sign->input_len <= sizeof sign->input && sign->blob.data &&
+            sign->spki_len <= sign->blob.len && sign->sig_len <= sign->blob.len - sign->spki_len;
     default: return false;
     }
 }
