@@ -74,7 +74,7 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
         return MILGI_EINVAL;
     if (c->phase >= MILGI__CLOSED)
         return MILGI_ECLOSED; /* its secrets are wiped */
-    /*= RFC7627 5.4: "applications SHOULD NOT use [...] keying material exporters" without it */
+    /*= RFC7627 5.4: "a TLS exporter [RFC5705] no longer provides a unique key bound to the current session" */
     if (!c->outcome->exports)
         return MILGI_EUNSUPPORTED;
     return milgi__conn_version(c)->export(milgi__engine_crypto(c->engine), suite, c->outcome->kept, label, context,

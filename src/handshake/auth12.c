@@ -4,7 +4,7 @@
 
 /* --- what goes together ----------------------------------------------------------------------------------------- */
 
-/*= RFC8422 5.10: "for EdDSA the same ciphersuites are used as for ECDSA" in other words: it takes those of ECDSA. */
+/* EdDSA takes the suites of ECDSA (RFC 8422 2.2, 5.10). */
 enum milgi__auth milgi__auth_of(enum milgi__key_type type)
 {
     return type == MILGI__KEY_RSA || type == MILGI__KEY_RSA_PSS ? MILGI__AUTH_RSA : MILGI__AUTH_ECDSA;
@@ -99,8 +99,8 @@ bool milgi__hs_send_certificate12(struct milgi__hs *hs, const struct milgi_crede
 bool milgi__hs_check_signature12(
     struct milgi__hs *hs, const struct milgi__certificate_verify *verify, struct milgi__bytes input)
 {
-    /*= RFC5246 7.4.3: "the signature algorithm and hash algorithm MUST be a pair offered in that extension"; 7.4.8:
-     *= "The hash and signature algorithms used in the signature MUST be one of those present in the
+    /* RFC 5246 7.4.3: a pair that the client's extension offers; and */
+    /*= RFC5246 7.4.8: "The hash and signature algorithms used in the signature MUST be one of those present in the
      *= supported_signature_algorithms field of the CertificateRequest message." */
     if (!milgi__list_has(milgi__hs_schemes(hs), verify->scheme)) {
         milgi__hs_illegal(hs, "a signature algorithm that was not offered");

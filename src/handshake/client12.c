@@ -38,7 +38,7 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
             hs, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "change_cipher_spec before the ServerHello");
         return false;
     }
-    /*= RFC5246 7.4.1.3: "the server may return an empty session_id to indicate that the session will not be cached";
+    /*= RFC5246 7.4.1.3: "The server may return an empty session_id to indicate that the session will not be cached";
      *= ours is of no session, so that there is none that the server could mean. */
     if (hello->session_id.len != 0 && hello->session_id.len == hs->session_id_len &&
         memcmp(hello->session_id.p, hs->session_id, hs->session_id_len) == 0) {
@@ -94,8 +94,7 @@ static enum milgi__step recv_exchange(struct milgi__hs *hs, struct milgi__reader
     struct milgi__server_exchange exchange;
     if (!milgi__server_exchange_decode(body, &exchange, &failure))
         return milgi__hs_refuse(hs, &failure);
-    /*= RFC8422 5.4: "The client [...] checks [...] that the curve is one of those indicated in the client's Supported
-     *= Elliptic Curves Extension" in other words. */
+    /* One of those in our supported_groups (RFC 8422 5.1). */
     if (!milgi__list_has(&hs->config->groups, exchange.group) || !milgi__group_in12(exchange.group))
         return milgi__hs_illegal(hs, "the server's key share is of a group that was not offered");
     if (exchange.share.len != milgi__kex_public_len(exchange.group))

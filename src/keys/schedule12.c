@@ -57,7 +57,7 @@ int milgi__schedule12_master(struct milgi__schedule12 *s, struct milgi__crypto *
     const uint8_t *premaster, size_t premaster_len, const uint8_t *session_hash)
 {
     s->hash = hash;
-    /*= RFC7627 4: "master_secret = PRF(pre_master_secret, "extended master secret", session_hash)[0..47];" */
+    /*= RFC7627 4: "master_secret = PRF(pre_master_secret, "extended master secret", session_hash) [0..47];" */
     if (session_hash)
         return milgi__prf12(cx, hash, premaster, premaster_len, "extended master secret", session_hash,
             milgi__hash_len(hash), s->master, sizeof s->master);

@@ -99,8 +99,7 @@ static void encode_ticket(struct milgi__writer *w, enum milgi__place place, cons
         milgi__write_bytes(w, from->session_ticket.p, from->session_ticket.len);
 }
 
-/*= RFC5077 3.2: "The "extension_data" field of the SessionTicket extension sent by the server is empty"; a client's is
- *= the ticket itself, with no length before it. */
+/* RFC 5077 3.2: a server's is empty, a client's the ticket itself, with no length before it. */
 static bool decode_ticket(
     struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
@@ -123,12 +122,12 @@ const struct milgi__ext milgi__ext_session_ticket = {
 
 bool milgi__exts_check12(const struct milgi__exts *ext, struct milgi__failure *failure)
 {
-    /*= RFC5746 3.4: "if it is not [zero], MUST abort the handshake (by sending a fatal handshake_failure alert)." 3.6
-     *= says the same of the server. */
+    /*= RFC5746 3.4: "The client MUST then verify that the length of the "renegotiated_connection" field is zero, and if
+     *= it is not, MUST abort the handshake (by sending a fatal handshake_failure alert)." 3.6 says it of the server. */
     if ((ext->present & MILGI__EXT(MILGI__EXT_RENEGOTIATION)) != 0 && ext->renegotiates)
         return milgi__refuse(failure, MILGI_ALERT_HANDSHAKE_FAILURE, "renegotiation_info of a handshake that was none");
-    /*= RFC8422 5.1.2: "if the client indicates support only for point formats other than uncompressed, the handshake
-     *= MUST be aborted" */
+    /*= RFC8422 5.1.2: "If the client sends the extension and the extension does not contain the uncompressed point
+     *= format [...] then the server MUST abort the handshake and return an illegal_parameter alert." */
     if ((ext->present & MILGI__EXT(MILGI__EXT_POINT_FORMATS)) != 0 &&
         !memchr(ext->point_formats.p, UNCOMPRESSED, ext->point_formats.len))
         return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ec_point_formats without uncompressed points");

@@ -30,8 +30,7 @@ bool milgi__server_exchange_decode(
 {
     const uint8_t *params = body->p;
     unsigned type = milgi__read8(body);
-    /*= RFC8422 5.4: "named_curve: indicates that a named curve is used"; the others are reserved, and nothing is known
-     *= of what would follow. */
+    /* The other types are deprecated (RFC 8422 5.4), and nothing is known of what would follow. */
     if (!body->bad && type != NAMED_CURVE)
         return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ServerKeyExchange without a named curve");
     exchange->group = (uint16_t)milgi__read16(body);
