@@ -99,7 +99,8 @@ def found(command):
 def start_milgi(work, milgi, to, cpus=None):
     port = free_port()
     return Proxy("Milgi", work, [milgi, "proxy", "--listen", "127.0.0.1:%d" % port, "--backend", "127.0.0.1:%d" % to,
-                                 "--cert", work + "/cert.pem", "--key", work + "/key.pem"], port, cpus)
+                                 "--cert", work + "/cert.pem", "--key", work + "/key.pem", "--tls-min", "1.3",
+                                 "--tickets", "0"], port, cpus)
 
 
 def start_haproxy(work, name, to, threads, cpus=None):
