@@ -242,6 +242,7 @@ bool milgi__start_verify(
     struct milgi_op_sign sign = {
         .sig_len = (uint16_t)verify->signature.len,
         .spki_len = (uint32_t)hs->peer_spki.len,
+        .any_curve = hs->result.version != MILGI__TLS13,
     };
     if (!sign_input(hs, &sign, input) || !sign_blob(hs, &sign, hs->peer_spki, verify->signature, input))
         return false;
@@ -251,8 +252,6 @@ bool milgi__start_verify(
         return false;
     }
     op->flags |= MILGI__OP_RERUN;
-    if (hs->result.version != MILGI__TLS13)
-        op->flags |= MILGI__OP_ANY_CURVE;
     op->u.sign = sign;
     submit(hs, op, MILGI__VERIFY);
     return true;

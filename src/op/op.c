@@ -248,8 +248,7 @@ static int verify(struct milgi__crypto *cx, struct milgi_op *op)
     if (!s->blob.data || s->spki_len > s->blob.len || s->sig_len > s->blob.len - s->spki_len ||
         !milgi__sign_input(s, MILGI_OP_VERIFY, &input, &input_len))
         return malformed(op);
-    bool any_curve = (op->flags & MILGI__OP_ANY_CURVE) != 0;
-    return (any_curve ? milgi__verify_any_curve : milgi__verify)(
+    return (s->any_curve ? milgi__verify_any_curve : milgi__verify)(
         cx, s->blob.data, s->spki_len, op->alg, input, input_len, s->blob.data + s->spki_len, s->sig_len);
 }
 

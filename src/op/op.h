@@ -26,8 +26,6 @@ enum milgi__op_state {
 #define MILGI__OP_RERUN 8u   /* may be re-run: inputs stay intact, its key is not bound to a device */
 #define MILGI__OP_HAS_DST 16u
 #define MILGI__OP_SAMPLED 32u /* its times go into the histograms; e.stamp_ns is set */
-/* (64 to 512 are the engine's) */
-#define MILGI__OP_ANY_CURVE 1024u /* a VERIFY of TLS 1.2: an ECDSA scheme names a hash there, and no curve */
 
 /* Gives up what the op holds (chunks; not its key) and wipes its secrets. */
 void milgi__op_clear(struct milgi_op *op);

@@ -105,7 +105,7 @@ static bool is_whole(const struct milgi_op *op, const struct milgi__lanes_key *k
     case MILGI_OP_DERIVE: return kex->secret_len == X25519_LEN && kex->share.data && kex->share.len == X25519_LEN;
     case MILGI_OP_SIGN: return key && op->key->loaded.credential && sign->input_len <= sizeof sign->input;
     case MILGI_OP_VERIFY:
-        return (op->flags & MILGI__OP_ANY_CURVE) == 0 && sign->input_len <= sizeof sign->input && sign->blob.data &&
+        return !sign->any_curve && sign->input_len <= sizeof sign->input && sign->blob.data &&
             sign->spki_len <= sign->blob.len && sign->sig_len <= sign->blob.len - sign->spki_len;
     default: return false;
     }
