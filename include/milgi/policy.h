@@ -41,9 +41,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_grease(struct milgi_config *conf
 /*
  * Whether the names of the trust's anchors go to the peer (certificate_authorities), so that it chooses its certificate
  * by them; at most 16 KiB of them, the rest is left out. A server sends them in its CertificateRequest, by default; a
- * client in its ClientHello, where everybody sees them, if told so here. What a peer sends is heeded in any case: a
- * client has no certificate for a server that names authorities of which none has issued one of its chains; a server
- * prefers those that fit. [RFC 8446 4.2.4]
+ * client in its ClientHello, where everybody sees them, if told so here. What a peer sends is heeded in any case:
+ * credentials that fit come first; where none fits, the choice is as if nothing had been said. [RFC 8446 4.2.4]
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_authorities(struct milgi_config *config, bool on);
 

@@ -48,9 +48,8 @@ void *milgi__alloc(size_t size)
         return NULL;
     if (size > ZEROED_LARGE)
         return calloc(1, size);
-    void *p = malloc(size ? size : 1);
-    __asm__(""
-            : "+r"(p)); /* or the compiler makes a calloc() of the two */
+    static void *(*const volatile unknown)(size_t) = malloc; /* or the compiler makes a calloc() of the two */
+    void *p = unknown(size ? size : 1);
     return p ? memset(p, 0, size) : NULL;
 }
 

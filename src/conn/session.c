@@ -40,14 +40,14 @@ void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base)
 {
     c->outcome->keeps_sessions = base;
     if (base)
-        memcpy(place(c), &base, sizeof base);
+        memcpy(place(c), &base, sizeof(void *));
 }
 
 static struct milgi_session *kept(const struct milgi_conn *c)
 {
     struct milgi_session *base = NULL;
     if (c->outcome->keeps_sessions)
-        memcpy(&base, place(c), sizeof base);
+        memcpy(&base, place(c), sizeof(void *));
     return base;
 }
 

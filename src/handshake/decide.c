@@ -142,7 +142,7 @@ bool milgi__choose_credential(struct milgi__hs *hs)
         return true;
     /*= RFC8446 4.4.2.3: "If the "certificate_authorities" extension in the CertificateRequest message was present, at
      *= least one of the certificates in the certificate chain SHOULD be issued by one of the listed CAs." */
-    if (hs->peer_authorities.len == 0 || milgi__hs_role(hs) == MILGI_CLIENT)
+    if (hs->peer_authorities.len == 0)
         return false;
     hs->peer_authorities = (struct milgi__bytes){ NULL, 0 };
     return choose(hs);

@@ -220,7 +220,7 @@ static enum arrival look(const struct milgi__hs *hs, const struct milgi__row *ro
         *message = (struct milgi__bytes){ NULL, 0 };
         return ARRIVED;
     }
-    if (left == 0)
+    if (left == 0 || !hs->in)
         return MISSING;
     if (row->message == MILGI__MSG_CHANGE_CIPHER_SPEC)
         return OTHER; /* whatever its type */

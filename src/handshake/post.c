@@ -25,7 +25,7 @@ size_t milgi__key_update_message(uint8_t out[MILGI__KEY_UPDATE_LEN], bool reques
 static bool keep(struct milgi__post *post, const uint8_t *data, size_t len)
 {
     size_t need = post->part_len + len;
-    if (need > post->part_cap) {
+    if (!post->part || need > post->part_cap) {
         size_t cap = MILGI__MAX(need, MILGI__MIN(2 * (size_t)post->part_cap, need + 16384));
         uint8_t *part = milgi__alloc_raw(cap);
         if (!part)

@@ -42,7 +42,8 @@ int milgi__prf12(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t 
     uint8_t small[MILGI__HASH_MAX + LABEL_MAX], *work = room <= sizeof small ? small : milgi__alloc_raw(room);
     if (!work)
         return MILGI_ENOMEM;
-    memcpy(work + len, label, label_len);
+    for (size_t i = 0; i < label_len; i++)
+        work[len + i] = (uint8_t)label[i];
     if (seed_len != 0)
         memcpy(work + len + label_len, seed, seed_len);
     int rv = p_hash(cx, hash, secret, secret_len, work, label_len + seed_len, out, out_len);

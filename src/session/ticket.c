@@ -36,7 +36,8 @@ static int expand(struct milgi__crypto *cx, const uint8_t *root, const char *lab
 {
     uint8_t info[32 + MILGI__TICKET_RANDOM_LEN];
     size_t len = strlen(label);
-    memcpy(info, label, len);
+    for (size_t i = 0; i < len; i++)
+        info[i] = (uint8_t)label[i];
     if (more_len != 0)
         memcpy(info + len, more, more_len);
     int rv = milgi__hkdf_expand(cx, MILGI__SHA256, root, ROOT_LEN, info, len + more_len, out, out_len);

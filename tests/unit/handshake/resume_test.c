@@ -229,7 +229,15 @@ static void another_policy_of_the_server_means_a_full_handshake(void **state)
         MUST(milgi_config_set_client_auth(server,
             i == 2 ? MILGI_CLIENT_AUTH_REQUIRED : i == 3 ? MILGI_CLIENT_AUTH_NONE
                                                          : MILGI_CLIENT_AUTH_OPTIONAL));
-        offer(client, server, session, 0, i == 0); /* without a certificate, which those whom it trusts did not sign */
+        if (i == 1) { /* whose certificate that server does not accept */
+            struct loop *loop = loop_of(client, server);
+            loop->client.hs->offer = session;
+            loop_pump(loop);
+            assert_alert(&loop->server, MILGI_ALERT_UNKNOWN_CA);
+            loop_free(loop);
+        } else {
+            offer(client, server, session, 0, i == 0);
+        }
     }
     milgi_trust_unref(trust);
     identity_free(other);
