@@ -361,7 +361,7 @@ static void a_client_prefers_a_certificate_of_the_authorities(void **state)
     (void)state;
     assert_int_equal(client_took(1, true), 0);
     assert_int_equal(client_took(2, true), 1);
-    assert_int_equal(client_took(3, true), 0); /* none is: the server may know better than its list */
+    assert_int_equal(client_took(3, true), 0);  /* none is: the server may know better than its list */
     assert_int_equal(client_took(2, false), 0); /* it is not told: the first */
 }
 
