@@ -25,12 +25,22 @@ bool shim_wants_older(const struct shim_options *o)
     return wants(o, TLS10) || wants(o, TLS10 + 1);
 }
 
+bool shim_staples(const struct shim_options *o)
+{
+    bool staples = o->enable_ocsp_stapling || o->enable_signed_cert_timestamps;
+    for (size_t i = 0; i <= o->credentials_n; i++)
+        staples |= o->credential[i].ocsp_response.len || o->credential[i].scts.len;
+    return staples;
+}
+
 static int set_versions(struct milgi_config *config, const struct shim_options *o, const char **why)
 {
     bool has12 = wants(o, TLS12) && !o->cnsa2_202603, has13 = wants(o, TLS13);
-    *why = "versions below TLS 1.2";
-    if (!has12 && !has13)
+    bool staples = shim_staples(o) && !has13;
+    *why = staples ? "what is stapled, in TLS 1.2" : "versions below TLS 1.2";
+    if ((!has12 && !has13) || staples)
         return SHIM_ABSENT;
+    has12 = has12 && !shim_staples(o);
     return milgi_config_set_versions(config, has12 ? TLS12 : TLS13, has13 ? TLS13 : TLS12) ? 1 : 0;
 }
 
@@ -185,6 +195,17 @@ static int set_policy(struct milgi_config *config, const struct shim_options *o,
 
 /* --- who -------------------------------------------------------------------------------------------------------- */
 
+static int check_issuers(const struct shim_options *o, const char **why)
+{
+    for (size_t i = 0; i <= o->credentials_n; i++) {
+        if (o->server && o->credential[i].must_match_issuer) {
+            *why = "a server's certificates that are only for some authorities";
+            return SHIM_ABSENT;
+        }
+    }
+    return 0;
+}
+
 static int add_credentials(struct shim_config *made, const struct shim_options *o, const char **why)
 {
     for (size_t n = 0; n <= o->credentials_n; n++) {
@@ -197,6 +218,8 @@ static int add_credentials(struct shim_config *made, const struct shim_options *
             *why = rv == MILGI_EWEAK ? "keys that are too weak" : "a kind of key that Milgi has not";
             return SHIM_ABSENT;
         }
+        if (!rv && from->scts.len)
+            rv = milgi_credential_set_scts(made->credential[i], from->scts.data, from->scts.len);
         if (!rv)
             rv = milgi_config_add_credential(made->config, made->credential[i]);
         if (rv) {
@@ -225,12 +248,24 @@ static int set_trust(struct shim_config *made, const struct shim_options *o, con
     return rv ? 1 : 0;
 }
 
+/* The names of its anchors go to clients, or none. */
+static int set_authorities(struct milgi_config *config, const char *list, const char **why)
+{
+    if (!list)
+        return 0;
+    *why = "names of authorities that are not those of anchors";
+    bool none = !strcmp(list, "<NULL>") || !strcmp(list, "<EMPTY>");
+    return !none || milgi_config_set_authorities(config, false) ? SHIM_ABSENT : 0;
+}
+
 static int set_client_auth(struct shim_config *made, const struct shim_options *o, const char **why)
 {
     if (!o->require_any_client_certificate && !o->verify_peer)
         return 0;
     int rv = set_trust(made, o, why);
     enum milgi_client_auth mode = o->verify_peer ? MILGI_CLIENT_AUTH_OPTIONAL : MILGI_CLIENT_AUTH_REQUIRED;
+    if (!rv)
+        rv = set_authorities(made->config, o->use_client_ca_list, why);
     return !rv && milgi_config_set_client_auth(made->config, mode) ? 1 : rv;
 }
 
@@ -240,13 +275,28 @@ static int set_peer(struct shim_config *made, const struct shim_options *o, cons
     if (o->server)
         return set_client_auth(made, o, why);
     made->server_name = o->host_name;
-    if (!o->verified || o->host_name || !o->trust_cert || !o->trust_cert[0])
+    if (o->verify_fail && !o->verify_peer && !o->use_custom_verify_callback && !o->reverify_on_resume) {
+        *why = "a verification that fails for nothing";
+        return SHIM_ABSENT;
+    }
+    /* The runner's OCSP responses are nobody's: they would be refused with the chain. */
+    bool verified = (o->verified || o->expect_verify_result) && !o->enable_ocsp_stapling;
+    if (!verified || o->host_name || !o->trust_cert || !o->trust_cert[0])
         return milgi_config_dangerously_accept_any_server(made->config);
     made->server_name = NAME;
     return set_trust(made, o, why);
 }
 
 /* --- all -------------------------------------------------------------------------------------------------------- */
+
+static int set_staples(struct milgi_config *config, const struct shim_options *o, const char **why)
+{
+    *why = "stapling cannot be set";
+    if (o->server)
+        return 0;
+    int rv = o->enable_ocsp_stapling ? milgi_config_set_ocsp(config, MILGI_OCSP_ASK) : 0;
+    return rv || milgi_config_set_scts(config, o->enable_signed_cert_timestamps) ? 1 : 0;
+}
 
 static int set_limits(struct milgi_config *config, const struct shim_options *o, const char **why)
 {
@@ -264,8 +314,13 @@ static int set_limits(struct milgi_config *config, const struct shim_options *o,
 static int fill(struct shim_config *made, const struct shim_options *o, const char **why)
 {
     struct milgi_config *config = made->config;
-    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (o->server ? MILGI_DECIDE_ALPN : 0);
-    int rv = add_credentials(made, o, why);
+    unsigned of_server = MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP;
+    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (o->server ? of_server : 0);
+    int rv = check_issuers(o, why);
+    if (!rv)
+        rv = add_credentials(made, o, why);
+    if (!rv)
+        rv = set_staples(config, o, why);
     if (!rv)
         rv = set_peer(made, o, why);
     if (!rv && o->cipher)
@@ -306,8 +361,11 @@ int shim_config(struct shim_exchange *x, struct shim_config *made, const char **
     const struct shim_options *o = x->options;
     *made = (struct shim_config){ .config = milgi_config_new(o->server ? MILGI_SERVER : MILGI_CLIENT) };
     struct milgi_config *config = made->config;
-    *why = "no config";
     int rv = set_versions(config, o, why);
+    if (!rv && o->export_keying_material && (!o->export_label || !o->export_label[0])) {
+        *why = "an exporter without a label";
+        rv = SHIM_ABSENT;
+    }
     if (!rv)
         rv = fill(made, o, why);
     if (!rv)

@@ -55,6 +55,41 @@ static void answer_alpn(
         decide(x, decision, MILGI_DEFAULT, NULL);
 }
 
+/* The response that goes with the credential, whatever it says. */
+static void answer_ocsp(
+    struct shim_exchange *x, const struct milgi_decision *decision, const struct milgi_decision_info *info)
+{
+    const struct shim_options *o = x->options;
+    struct milgi_iov response = { NULL, 0 };
+    for (size_t i = 0; i <= o->credentials_n; i++) {
+        if (info->credential == x->config->credential[i])
+            response = (struct milgi_iov){ o->credential[i].ocsp_response.data, o->credential[i].ocsp_response.len };
+    }
+    if (response.len && !o->decline_ocsp_callback)
+        decide(x, decision, MILGI_ACCEPT, &response);
+    else
+        decide(x, decision, MILGI_REFUSE, NULL);
+}
+
+/* Names in hexadecimal, with commas between them. */
+static void check_authorities(struct shim_exchange *x, const struct milgi_decision_info *info)
+{
+    const char *hex = x->options->expect_client_ca_list;
+    size_t n = 0;
+    bool same = true;
+    for (; hex && *hex && same; n++) {
+        size_t len = strcspn(hex, ",");
+        same = n < info->authorities_n && info->authorities[n].len == len / 2;
+        for (size_t i = 0; same && i < len / 2; i++) {
+            unsigned byte = 0;
+            same = sscanf(hex + 2 * i, "%2x", &byte) == 1 && byte == ((const uint8_t *)info->authorities[n].data)[i];
+        }
+        hex += len + (hex[len] == ',');
+    }
+    if (hex && (!same || n != info->authorities_n))
+        shim_complain(x, "other authorities are named than expected");
+}
+
 void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision)
 {
     const struct shim_options *o = x->options;
@@ -65,11 +100,18 @@ void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision)
         answer_alpn(x, decision, &info);
         return;
     }
+    if (decision->kind == MILGI_DECIDE_OCSP) {
+        answer_ocsp(x, decision, &info);
+        return;
+    }
     bool peer = decision->kind == MILGI_DECIDE_PEER;
-    if (!peer)
+    if (!peer) {
         check_schemes(x, &info);
+        check_authorities(x, &info);
+    }
     int alert = o->use_custom_verify_callback ? MILGI_ALERT_CERTIFICATE_UNKNOWN : MILGI_ALERT_HANDSHAKE_FAILURE;
-    if (peer && o->verify_fail && info.chain_n) /* with the alerts of BoringSSL's callbacks */
+    bool again = o->reverify_on_resume || !x->resumes || o->expect_session_miss;
+    if (peer && o->verify_fail && info.chain_n && again) /* with the alerts of BoringSSL's callbacks */
         milgi_conn_abort(x->conn, alert);
     else if (!peer && (o->fail_cert_callback || o->fail_ddos_callback))
         milgi_conn_abort(x->conn, MILGI_ALERT_INTERNAL_ERROR);

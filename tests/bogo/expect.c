@@ -80,6 +80,13 @@ static bool is_chain_of(const char *text, const struct milgi_iov *chain, size_t 
     return i == n;
 }
 
+static void expect_bytes(
+    struct shim_exchange *x, const char *what, const struct shim_bytes *wanted, const struct milgi_iov *got)
+{
+    if (wanted->len && (got->len != wanted->len || memcmp(got->data, wanted->data, wanted->len) != 0))
+        shim_complain(x, "not the expected %s", what);
+}
+
 static void expect_peer(struct shim_exchange *x, const struct milgi_conn_info *info)
 {
     const struct shim_options *o = x->options;
@@ -88,6 +95,10 @@ static void expect_peer(struct shim_exchange *x, const struct milgi_conn_info *i
         if (!text || !is_chain_of(text, info->peer_chain, info->peer_chain_n))
             shim_complain(x, "the peer's certificates are not the expected ones");
         free(text);
+    }
+    if (!info->resumed) { /* a session does not keep them */
+        expect_bytes(x, "OCSP response", &o->expect_ocsp_response, &info->ocsp_response);
+        expect_bytes(x, "timestamps", &o->expect_scts, &info->scts);
     }
     bool wanted = !o->expect_no_peer_cert && (!o->server || o->require_any_client_certificate);
     if (o->expect_no_peer_cert && info->peer_chain_n)
@@ -159,7 +170,7 @@ void shim_expect(struct shim_exchange *x, const struct milgi_conn_info *info)
     expect_number(x, "version", o->expect_version, info->version);
     expect_number(x, "suite", o->expect_cipher, info->suite);
     expect_number(x, "group", o->expect_curve_id, info->group);
-    if (!o->server)
+    if (!o->server && !info->resumed) /* then there was none */
         expect_number(x, "signature scheme", o->expect_peer_signature_algorithm, info->signature_scheme);
     if ((o->expect_hrr && !info->hello_retry) || (o->expect_no_hrr && info->hello_retry))
         shim_complain(x, "HelloRetryRequest: %d", info->hello_retry);

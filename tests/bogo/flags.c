@@ -16,9 +16,12 @@ enum kind {
     NUMBER,
     NUMBERS, /* one more of a list */
     TEXT,
+    BYTES, /* in base64 */
     /* the same, in the last credential that was begun */
     OF_CREDENTIAL,
     NUMBERS_OF_CREDENTIAL,
+    ON_CREDENTIAL,
+    BYTES_OF_CREDENTIAL,
     NEW_CREDENTIAL,
     MOOT,
     ABSENT
@@ -47,6 +50,9 @@ static const struct flag flags[] = {
     { "-cert-file", OF_CREDENTIAL, OF(cert_file), NULL },
     { "-key-file", OF_CREDENTIAL, OF(key_file), NULL },
     { "-signing-prefs", NUMBERS_OF_CREDENTIAL, OF(signing_prefs), NULL },
+    { "-must-match-issuer", ON_CREDENTIAL, OF(must_match_issuer), NULL },
+    { "-ocsp-response", BYTES_OF_CREDENTIAL, OF(ocsp_response), NULL },
+    { "-signed-cert-timestamps", BYTES_OF_CREDENTIAL, OF(scts), NULL },
     { "-trust-cert", TEXT, FIELD(trust_cert), NULL },
 
     /* what is negotiated */
@@ -63,6 +69,11 @@ static const struct flag flags[] = {
     { "-curves", NUMBERS, FIELD(curves), NULL },
     { "-key-shares", NUMBERS, FIELD(key_shares), NULL },
     { "-verify-prefs", NUMBERS, FIELD(verify_prefs), NULL },
+    { "-reverify-on-resume", ON, FIELD(reverify_on_resume), NULL },
+    { "-enable-ocsp-stapling", ON, FIELD(enable_ocsp_stapling), NULL },
+    { "-decline-ocsp-callback", ON, FIELD(decline_ocsp_callback), NULL },
+    { "-enable-signed-cert-timestamps", ON, FIELD(enable_signed_cert_timestamps), NULL },
+    { "-use-client-ca-list", TEXT, FIELD(use_client_ca_list), NULL },
     { "-cipher", TEXT, FIELD(cipher), NULL },
     { "-host-name", TEXT, FIELD(host_name), NULL },
     { "-advertise-alpn", TEXT, FIELD(advertise_alpn), NULL },
@@ -105,6 +116,8 @@ static const struct flag flags[] = {
     { "-partial-write", MOOT, 0, "what is given is taken whole" },
     { "-use-early-callback", MOOT, 0, "a decision is asked for as soon as the ClientHello is there" },
     { "-install-ddos-callback", MOOT, 0, "a server is asked for its credential before anything costs it much" },
+    { "-use-ocsp-callback", MOOT, 0, "a server is asked which response to send" },
+    { "-set-ocsp-in-callback", MOOT, 0, "a server is asked which response to send" },
     { "-use-old-client-cert-callback", MOOT, 0, "there is one way to ask for a client's credential" },
     { "-no-legacy-server-connect", MOOT, 0, "there is no renegotiation" },
 
@@ -119,6 +132,9 @@ static const struct flag flags[] = {
     { "-expect-peer-signature-algorithm", NUMBER, FIELD(expect_peer_signature_algorithm), NULL },
     { "-expect-selected-credential", TEXT, FIELD(expect_selected_credential), NULL },
     { "-expect-peer-verify-pref", NUMBERS, FIELD(expect_peer_verify_pref), NULL },
+    { "-expect-client-ca-list", TEXT, FIELD(expect_client_ca_list), NULL },
+    { "-expect-ocsp-response", BYTES, FIELD(expect_ocsp_response), NULL },
+    { "-expect-signed-cert-timestamps", BYTES, FIELD(expect_scts), NULL },
     { "-expect-hrr", ON, FIELD(expect_hrr), NULL },
     { "-expect-no-hrr", ON, FIELD(expect_no_hrr), NULL },
     { "-expect-server-name", TEXT, FIELD(expect_server_name), NULL },
@@ -150,7 +166,6 @@ static const struct flag flags[] = {
     { "-renew-ticket", ABSENT, 0, "tickets sealed by the application" },
     { "-skip-ticket", ABSENT, 0, "tickets sealed by the application" },
     { "-ticket-key", ABSENT, 0, "ticket keys in a form of BoringSSL's" },
-    { "-reverify-on-resume", ABSENT, 0, "certificates verified again when resuming" },
     { "-resumption-across-names-enabled", ABSENT, 0, "resumption across names" },
     { "-expect-resumable-across-names", ABSENT, 0, "resumption across names" },
     { "-expect-not-resumable-across-names", ABSENT, 0, "resumption across names" },
@@ -208,16 +223,7 @@ static const struct flag flags[] = {
     { "-defer-alps", ABSENT, 0, "ALPS" },
     { "-expect-peer-application-settings", ABSENT, 0, "ALPS" },
     { "-alps-use-new-codepoint", ABSENT, 0, "ALPS" },
-    { "-enable-ocsp-stapling", ABSENT, 0, "OCSP" },
-    { "-expect-ocsp-response", ABSENT, 0, "OCSP" },
-    { "-ocsp-response", ABSENT, 0, "OCSP" },
-    { "-use-ocsp-callback", ABSENT, 0, "OCSP" },
-    { "-set-ocsp-in-callback", ABSENT, 0, "OCSP" },
-    { "-decline-ocsp-callback", ABSENT, 0, "OCSP" },
     { "-fail-ocsp-callback", ABSENT, 0, "OCSP" },
-    { "-enable-signed-cert-timestamps", ABSENT, 0, "signed certificate timestamps" },
-    { "-expect-signed-cert-timestamps", ABSENT, 0, "signed certificate timestamps" },
-    { "-signed-cert-timestamps", ABSENT, 0, "signed certificate timestamps" },
     { "-install-cert-compression-algs", ABSENT, 0, "certificate compression" },
     { "-install-one-cert-compression-alg", ABSENT, 0, "certificate compression" },
     { "-expect-peer-match-trust-anchor", ABSENT, 0, "trust anchor identifiers" },
@@ -226,9 +232,6 @@ static const struct flag flags[] = {
     { "-requested-trust-anchors", ABSENT, 0, "trust anchor identifiers" },
     { "-available-trust-anchors", ABSENT, 0, "trust anchor identifiers" },
     { "-cert-properties", ABSENT, 0, "trust anchor identifiers" },
-    { "-must-match-issuer", ABSENT, 0, "certificates chosen by authorities" },
-    { "-use-client-ca-list", ABSENT, 0, "certificates chosen by authorities" },
-    { "-expect-client-ca-list", ABSENT, 0, "certificates chosen by authorities" },
     { "-request-server-padding", ABSENT, 0, "padding that is asked for" },
     { "-expect-server-sent-requested-padding", ABSENT, 0, "padding that is asked for" },
     { "-server-supports-padding", ABSENT, 0, "padding that is asked for" },
@@ -315,6 +318,15 @@ static bool add_number(struct shim_numbers *list, const char *text)
     return true;
 }
 
+static bool set_bytes(struct shim_bytes *bytes, const char *text)
+{
+    size_t len = strlen(text);
+    free(bytes->data);
+    bytes->data = malloc(len + 1);
+    bytes->len = bytes->data ? shim_base64(text, len, bytes->data) : SIZE_MAX;
+    return bytes->len != SIZE_MAX;
+}
+
 static bool set(struct shim_options *options, const struct flag *flag, const char *value)
 {
     uint8_t *field = (uint8_t *)options + flag->offset;
@@ -335,6 +347,13 @@ static bool set(struct shim_options *options, const struct flag *flag, const cha
         return true;
     case NUMBERS_OF_CREDENTIAL:
         return add_number((struct shim_numbers *)(void *)of, value);
+    case BYTES:
+        return set_bytes((struct shim_bytes *)(void *)field, value);
+    case BYTES_OF_CREDENTIAL:
+        return set_bytes((struct shim_bytes *)(void *)of, value);
+    case ON_CREDENTIAL:
+        *(bool *)(void *)of = true;
+        return true;
     case NEW_CREDENTIAL:
         return ++options->credentials_n <= SHIM_CREDENTIALS_MAX;
     default:
@@ -344,7 +363,7 @@ static bool set(struct shim_options *options, const struct flag *flag, const cha
 
 static bool takes_value(enum kind kind)
 {
-    return kind != ON && kind != MOOT && kind != ABSENT && kind != NEW_CREDENTIAL;
+    return kind != ON && kind != MOOT && kind != ABSENT && kind != NEW_CREDENTIAL && kind != ON_CREDENTIAL;
 }
 
 int shim_flags(int argc, char **argv, struct shim_options options[SHIM_TURNS], const char **why)

@@ -28,6 +28,8 @@ struct shim_bytes {
 struct shim_credential {
     const char *cert_file, *key_file;
     struct shim_numbers signing_prefs;
+    bool must_match_issuer;
+    struct shim_bytes ocsp_response, scts;
 };
 
 /* What the flags of one connection say; zeros and NULL: nothing. Their names are those of the flags. */
@@ -44,7 +46,9 @@ struct shim_options {
     /* what is negotiated */
     uint64_t min_version, max_version;
     bool no_tls1, no_tls11, no_tls12, no_tls13;
-    bool fallback_scsv, no_ticket;
+    bool fallback_scsv, no_ticket, reverify_on_resume;
+    bool enable_ocsp_stapling, decline_ocsp_callback, enable_signed_cert_timestamps;
+    const char *use_client_ca_list;
     uint64_t resume_count, resumption_delay; /* connections; seconds */
     struct shim_numbers curves, key_shares, verify_prefs;
     const char *cipher, *host_name, *advertise_alpn, *select_alpn, *trust_cert;
@@ -64,6 +68,8 @@ struct shim_options {
     uint64_t expect_version, expect_cipher, expect_curve_id, expect_peer_signature_algorithm;
     const char *expect_selected_credential; /* "-1": none */
     struct shim_numbers expect_peer_verify_pref;
+    const char *expect_client_ca_list; /* names in DER, in hexadecimal, with commas between them */
+    struct shim_bytes expect_ocsp_response, expect_scts;
     bool expect_hrr, expect_no_hrr, expect_no_server_name, expect_no_peer_cert, expect_verify_result;
     bool expect_no_secure_renegotiation, expect_session_miss, expect_no_session, expect_ticket_renewal;
     bool expect_extended_master_secret;
@@ -84,7 +90,6 @@ enum shim_turn { /* which connection of a test flags are about */
  * |why| until the next call.
  */
 int shim_flags(int argc, char **argv, struct shim_options options[SHIM_TURNS], const char **why);
-void shim_options_fini(struct shim_options *options);
 
 /* How many bytes |text| decodes to, which |out| has room for (3/4 of its length); SIZE_MAX: it is no base64. */
 size_t shim_base64(const char *text, size_t len, uint8_t *out);
@@ -105,6 +110,8 @@ void shim_config_fini(struct shim_config *config);
 
 /* Whether BoringSSL's shim would speak a version below TLS 1.2. */
 bool shim_wants_older(const struct shim_options *options);
+/* Whether there is something to be stapled or asked for, which Milgi does in TLS 1.3 alone. */
+bool shim_staples(const struct shim_options *options);
 
 /* --- ops and answers that come late ------------------------------------------------------------------------------- */
 
