@@ -59,6 +59,7 @@ class Proxy:
                 break
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > end:
+                    self.stop()
                     sys.exit("%s does not serve: %s" % (name, open(log.name, errors="replace").read()[-500:]))
                 time.sleep(0.05)
 
