@@ -107,22 +107,22 @@ static bool carry_end(struct pair_side *from)
     return from->closed && from->wire.len == 0 && to->conn && milgi_conn_receive_eof(to->conn, 0) == 0;
 }
 
-/* Until neither side can do anything without an op's end. */
+/* Until neither side can do anything without an op's end. A side that nothing has reached has no need to run again. */
 static void go_quiet(struct play *play)
 {
-    for (unsigned guard = 0; guard < 100000; guard++) {
-        bool moved = false;
+    bool due[2] = { true, true };
+    for (unsigned guard = 0; due[0] || due[1]; guard++) {
+        if (guard == 100000)
+            fail_msg("does not come to rest");
         for (int role = 0; role < 2; role++)
-            moved |= pair_run(&play->pair.side[role], NULL) == MILGI_RUN_AGAIN;
+            due[role] = due[role] && pair_run(&play->pair.side[role], NULL) == MILGI_RUN_AGAIN;
         for (int role = 0; role < 2; role++) {
-            moved |= answer(play, &play->pair.side[role]);
-            moved |= pair_carry(&play->pair.side[role], 0) > 0;
-            moved |= carry_end(&play->pair.side[role]);
+            struct pair_side *side = &play->pair.side[role];
+            due[role] |= answer(play, side);
+            due[1 - role] |= pair_carry(side, 0) > 0;
+            due[1 - role] |= carry_end(side);
         }
-        if (!moved)
-            return;
     }
-    fail_msg("does not come to rest");
 }
 
 struct pending {
