@@ -217,10 +217,10 @@ int milgi__record_write(struct milgi__record *r, enum milgi__content type, const
     if (len == 0)
         return 0;
     /* In the common case there is room in the chunk, and nothing that would have to be undone. */
-    size_t room = r->out_chunk ? milgi_chunk_size(r->out_chunk) - r->out_used : 0;
     uint32_t most = milgi__record_most(r, r->queued_format, (uint8_t)type);
     bool more = can_extend(r, type) && r->open->slice.len < most;
-    if (room < len + milgi__format_overhead(r->queued_format) || len > most - (more ? r->open->slice.len : 0))
+    if (!r->out_chunk || len > most - (more ? r->open->slice.len : 0) ||
+        milgi_chunk_size(r->out_chunk) - r->out_used < len + milgi__format_overhead(r->queued_format))
         return write_or_undo(r, type, data, len, reserve);
     if (!more) {
         struct milgi__pending *p = lay_out(r, r->queued_format, (uint8_t)type);
