@@ -344,9 +344,8 @@ static bool check(enum app_command command, struct app_options *o)
         fault = "every --ocsp needs its --cert";
     if (!fault && o->strict_alpn && !o->alpn.n)
         fault = "--strict-alpn needs --alpn";
-    /* Staples are asked for in TLS 1.3 only. */
     if (!o->tls_min)
-        o->tls_min = command == APP_CONNECT && o->staple ? MILGI_TLS_1_3 : MILGI_TLS_1_2;
+        o->tls_min = MILGI_TLS_1_2;
     if (!fault && o->tls_min > o->tls_max)
         fault = "--tls-min is more than --tls-max";
     if (!fault)

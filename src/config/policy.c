@@ -88,9 +88,5 @@ int milgi__policy_check(const struct milgi_config *config, const char **why)
         *why = "strict ALPN needs protocols";
         return MILGI_EINVAL;
     }
-    if ((config->ocsp != MILGI_OCSP_OFF || config->scts) && config->version_min < MILGI_TLS_1_3) {
-        *why = "OCSP responses and timestamps are asked for in TLS 1.3 only";
-        return MILGI_EINVAL;
-    }
     return 0;
 }

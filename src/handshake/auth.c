@@ -117,8 +117,7 @@ static bool check_leaf(struct milgi__hs *hs, struct milgi__bytes der)
     return hs->peer_spki.p;
 }
 
-/* What stands beside a leaf. */
-static bool keep_beside(struct milgi__hs *hs, struct milgi__bytes from, struct milgi_iov *to)
+bool milgi__hs_keep_beside(struct milgi__hs *hs, struct milgi__bytes from, struct milgi_iov *to)
 {
     if (from.len == 0)
         return true;
@@ -146,8 +145,8 @@ static bool copy_chain(struct milgi__hs *hs, const struct milgi__certificates *c
         pieces[i] = (struct milgi_iov){ w.p, der.len };
         milgi__write_bytes(&w, der.p, der.len);
     }
-    if (!keep_beside(hs, certs->leaf.status, &hs->result.ocsp_response) ||
-        !keep_beside(hs, certs->leaf.timestamps, &hs->result.scts))
+    if (!milgi__hs_keep_beside(hs, certs->leaf.status, &hs->result.ocsp_response) ||
+        !milgi__hs_keep_beside(hs, certs->leaf.timestamps, &hs->result.scts))
         return false;
     hs->peer_chain = (struct milgi__bytes){ chain, len };
     hs->result.peer_chain = pieces;
@@ -167,4 +166,87 @@ bool milgi__hs_keep_certificates(struct milgi__hs *hs, const struct milgi__certi
     }
     return copy_chain(hs, certs) &&
         check_leaf(hs, (struct milgi__bytes){ hs->result.peer_chain[0].data, hs->result.peer_chain[0].len });
+}
+
+/* --- what goes with our own ------------------------------------------------------------------------------------- */
+
+#define BLOCK_MAX 0xffffu
+#define BLOCK_REST 1024u /* of a block of extensions: enough for all others */
+
+/* They stand in one block with each other, or with the rest of a ServerHello: what has no room is left out. */
+static void fit_in(const struct milgi__hs *hs, struct milgi__exts *ext)
+{
+    const struct milgi__bytes none = { NULL, 0 };
+    size_t room = BLOCK_MAX - BLOCK_REST, status = hs->result.version == MILGI__TLS13 ? ext->status.len : 0;
+    if (status > room) {
+        ext->status = none;
+        status = 0;
+    }
+    if (ext->timestamps.len > room - status)
+        ext->timestamps = none;
+}
+
+struct milgi__beside milgi__hs_beside_leaf(struct milgi__hs *hs)
+{
+    struct milgi__beside b = { .ext.status = hs->staple };
+    int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
+    if (hs->asks_status && !hs->no_staple && hs->staple.len == 0) {
+        b.ocsp = milgi__credential_staple(hs->credential, MILGI__STAPLE_OCSP, now_s);
+        if (b.ocsp)
+            b.ext.status = (struct milgi__bytes){ b.ocsp->data, b.ocsp->len };
+    }
+    if ((hs->offered & MILGI__EXT(MILGI__EXT_TIMESTAMPS)) != 0)
+        b.timestamps = milgi__credential_staple(hs->credential, MILGI__STAPLE_TIMESTAMPS, now_s);
+    if (b.timestamps)
+        b.ext.timestamps = (struct milgi__bytes){ b.timestamps->data, b.timestamps->len };
+    fit_in(hs, &b.ext);
+    if (b.ext.status.len != 0)
+        b.ext.present |= MILGI__EXT(MILGI__EXT_STATUS_REQUEST);
+    if (b.ext.timestamps.len != 0)
+        b.ext.present |= MILGI__EXT(MILGI__EXT_TIMESTAMPS);
+    return b;
+}
+
+void milgi__beside_fini(struct milgi__beside *beside)
+{
+    milgi__staple_unref(beside->ocsp);
+    milgi__staple_unref(beside->timestamps);
+}
+
+/* --- how long records may be ------------------------------------------------------------------------------------ */
+
+/*= RFC8449 4: "The value includes the content type and padding added in TLS 1.3 (that is, the complete length of
+ *= TLSInnerPlaintext).  In TLS 1.2 and earlier, the limit covers all input to compression and encryption (that is, the
+ *= data that ultimately produces TLSCiphertext.fragment)." Who offers both says it once. */
+uint16_t milgi__hs_record_limit(const struct milgi__hs *hs)
+{
+    bool client = milgi__hs_role(hs) == MILGI_CLIENT;
+    uint16_t version = client ? hs->config->version_max : hs->result.version;
+    return (uint16_t)(hs->config->limit[MILGI_LIMIT_RECORD_IN] + (version >= MILGI__TLS13));
+}
+
+void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers)
+{
+    uint32_t type = hs->result.version == MILGI__TLS13;
+    hs->host.calls->record_limit(hs->host.ctx, MILGI__WRITE, peers - type);
+    hs->host.calls->record_limit(hs->host.ctx, MILGI__READ, milgi__hs_record_limit(hs) - type);
+}
+
+/* --- who has shown nothing -------------------------------------------------------------------------------------- */
+
+/* It was asked for a certificate, has none, need not have one, and the decision knew that. */
+bool milgi__hs_may_be_empty(struct milgi__hs *hs)
+{
+    if (hs->config->client_auth == MILGI_CLIENT_AUTH_OPTIONAL && hs->peer_chain.len == 0)
+        return true;
+    milgi__hs_broken(hs, MILGI_EINTERNAL);
+    return false;
+}
+
+bool milgi__hs_may_be_anonymous(struct milgi__hs *hs)
+{
+    if (hs->config->client_auth == MILGI_CLIENT_AUTH_NONE)
+        return true;
+    milgi__hs_broken(hs, MILGI_EINTERNAL);
+    return false;
 }

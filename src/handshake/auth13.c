@@ -4,20 +4,6 @@
 
 /* --- secrets ---------------------------------------------------------------------------------------------------- */
 
-/*= RFC8449 4: "The value includes the content type and padding added in TLS 1.3 (that is, the complete length of
- *= TLSInnerPlaintext)." */
-uint16_t milgi__hs_record_limit(const struct milgi__hs *hs)
-{
-    return (uint16_t)(hs->config->limit[MILGI_LIMIT_RECORD_IN] + 1);
-}
-
-void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers)
-{
-    uint32_t type = hs->result.version == MILGI__TLS13;
-    hs->host.calls->record_limit(hs->host.ctx, MILGI__WRITE, peers - type);
-    hs->host.calls->record_limit(hs->host.ctx, MILGI__READ, milgi__hs_record_limit(hs) - type);
-}
-
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs)
 {
     const struct milgi__exchange *kex = hs->kex;

@@ -3,9 +3,9 @@
  * The TLS 1.2 client, from top to bottom (RFC 5246 7.3). The ClientHello was sent, and the ServerHello read, by
  * negotiate.c.
  *
- * VERIFY_CHAIN starts when the Certificate is there, VERIFY and KEYGEN when ServerKeyExchange is, DERIVE when KEYGEN is
- * back: all of them are out together. Until the first two, and the decision, are there nothing is sent; application
- * data leaves when the server's Finished has come, and not before.
+ * VERIFY_CHAIN starts when the Certificate is there (and the CertificateStatus, if one was announced), VERIFY and
+ * KEYGEN when ServerKeyExchange is, DERIVE when KEYGEN is back: all of them are out together. Until the first two, and
+ * the decision, are there nothing is sent; application data leaves when the server's Finished has come, and not before.
  */
 #include "handshake/hs.h"
 
@@ -65,12 +65,23 @@ enum milgi__step milgi__client12_hello(struct milgi__hs *hs, struct milgi__serve
         return MILGI__FAILED;
     if ((hello->ext.present & MILGI__EXT(MILGI__EXT_RECORD_LIMIT)) != 0)
         milgi__hs_limit_records(hs, hello->ext.record_limit);
+    hs->status_comes = (hello->ext.present & MILGI__EXT(MILGI__EXT_STATUS_REQUEST)) != 0;
+    if (!milgi__hs_keep_beside(hs, hello->ext.timestamps, &hs->result.scts))
+        return MILGI__FAILED;
     memcpy(hs->schedule12.randoms, hs->client_random, 32);
     memcpy(hs->schedule12.randoms + 32, hello->random, 32);
     return MILGI__C12_RECV_CERTIFICATE;
 }
 
 /* --- the server's flight ---------------------------------------------------------------------------------------- */
+
+/* With all that goes with the leaf. */
+static enum milgi__step judge_certificate(struct milgi__hs *hs)
+{
+    if (!hs->config->accept_any_server && !milgi__start_chain(hs))
+        return MILGI__FAILED;
+    return MILGI__C12_RECV_EXCHANGE;
+}
 
 static enum milgi__step recv_certificate(struct milgi__hs *hs, struct milgi__reader *body)
 {
@@ -82,9 +93,28 @@ static enum milgi__step recv_certificate(struct milgi__hs *hs, struct milgi__rea
      *= the selected key exchange algorithm." */
     if (milgi__auth_of(hs->peer_key) != hs->suite->auth)
         return milgi__hs_illegal(hs, "the server's key does not go with the cipher suite");
-    if (!hs->config->accept_any_server && !milgi__start_chain(hs))
-        return MILGI__FAILED;
-    return MILGI__C12_RECV_EXCHANGE;
+    return hs->status_comes ? MILGI__C12_RECV_STATUS : judge_certificate(hs);
+}
+
+static enum milgi__step recv_status(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__failure failure;
+    struct milgi__bytes status;
+    if (!milgi__certificate_status_decode(body, &status, &failure))
+        return milgi__hs_refuse(hs, &failure);
+    if (hs->peer_chain.len + status.len > MILGI_CHUNK_MAX)
+        return milgi__hs_fail(
+            hs, MILGI_ELIMIT, MILGI_ALERT_BAD_CERTIFICATE, "the peer's certificates are longer than the limit");
+    return milgi__hs_keep_beside(hs, status, &hs->result.ocsp_response) ? judge_certificate(hs) : MILGI__FAILED;
+}
+
+/*= RFC6066 8: "Note that a server MAY also choose not to send a "CertificateStatus" message, even if has received a
+ *= "status_request" extension in the client hello message and has sent a "status_request" extension in the server hello
+ *= message." */
+static enum milgi__step no_status(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return judge_certificate(hs);
 }
 
 static enum milgi__step recv_exchange(struct milgi__hs *hs, struct milgi__reader *body)
@@ -249,6 +279,18 @@ static enum milgi__step recv_finished(struct milgi__hs *hs, struct milgi__reader
 const struct milgi__row milgi__client12_rows[] = {
     [MILGI__C12_RECV_CERTIFICATE - FIRST] = {
         .name = "recv_certificate12", .run = recv_certificate, .message = MSG(CERTIFICATE),
+        .starts = ON(CHAIN),
+        .next = TO(C12_RECV_STATUS) | TO(C12_RECV_EXCHANGE),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C12_RECV_STATUS - FIRST] = {
+        .name = "recv_status12", .run = recv_status, .message = MSG(CERTIFICATE_STATUS),
+        .otherwise = MILGI__C12_NO_STATUS, .starts = ON(CHAIN),
+        .next = TO(C12_RECV_EXCHANGE),
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C12_NO_STATUS - FIRST] = {
+        .name = "no_status12", .run = no_status, .message = NONE,
         .starts = ON(CHAIN),
         .next = TO(C12_RECV_EXCHANGE),
         KEYS(INITIAL, INITIAL),

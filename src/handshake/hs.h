@@ -86,6 +86,8 @@ enum milgi__step {
     /* client12.c */
     MILGI__C12_FIRST,
     MILGI__C12_RECV_CERTIFICATE = MILGI__C12_FIRST,
+    MILGI__C12_RECV_STATUS,
+    MILGI__C12_NO_STATUS,
     MILGI__C12_RECV_EXCHANGE,
     MILGI__C12_RECV_REQUEST,
     MILGI__C12_RECV_DONE,
@@ -321,6 +323,7 @@ struct milgi__hs {
     bool requested; /* a CertificateRequest came */
     uint8_t hello_requests;
     bool no_ecdsa, no_rsa; /* TLS 1.2: it does not name such keys */
+    bool status_comes;     /* TLS 1.2: the server has said that it may send a CertificateStatus */
 
     /* server */
     struct milgi__client_hello *seen;     /* by a row that looked at it; as long as the message lies unread */
@@ -437,14 +440,29 @@ bool milgi__send_client_hello(struct milgi__hs *hs);
 bool milgi__hs_install(
     struct milgi__hs *hs, enum milgi__level level, enum milgi__dir dir, const uint8_t *secret);
 void milgi__hs_log(const struct milgi__hs *hs, const char *label, const uint8_t *secret, size_t len);
+/* What goes with our leaf and the client has asked for, as far as there is any: in |ext|, which is borrowed from it. */
+struct milgi__beside {
+    struct milgi__exts ext;
+    struct milgi__staple *ocsp, *timestamps;
+};
+struct milgi__beside milgi__hs_beside_leaf(struct milgi__hs *hs);
+void milgi__beside_fini(struct milgi__beside *beside);
+/* Copies what stands beside the peer's leaf to one of the result's; nothing, if it is empty. */
+bool milgi__hs_keep_beside(struct milgi__hs *hs, struct milgi__bytes from, struct milgi_iov *to);
+/*
+ * The end of a server's handshake whose client has shown no certificate and need not, and of one that has not asked for
+ * any. False: it has failed.
+ */
+bool milgi__hs_may_be_empty(struct milgi__hs *hs);
+bool milgi__hs_may_be_anonymous(struct milgi__hs *hs);
+/* What goes into record_size_limit; both sides have said it: it holds from here on. */
+uint16_t milgi__hs_record_limit(const struct milgi__hs *hs);
+void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers);
 /* Those of a Certificate that has some: into peer_chain, peer_spki and result. */
 bool milgi__hs_keep_certificates(struct milgi__hs *hs, const struct milgi__certificates *certs);
 
 /* --- in TLS 1.3 (auth13.c) -------------------------------------------------------------------------------------- */
 
-/* What goes into record_size_limit; both sides have said it: it holds from here on. */
-uint16_t milgi__hs_record_limit(const struct milgi__hs *hs);
-void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers);
 /* With the shared secret: handshake secrets, logged. */
 bool milgi__hs_handshake_secrets(struct milgi__hs *hs);
 /* After the server's Finished: application secrets, logged, and in the result. */

@@ -279,7 +279,7 @@ static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, s
     for (uint32_t left = row->starts & MILGI__OPS; left != 0; left &= left - 1)
         ops++;
     if ((row->starts & MILGI__ON(MILGI__CHAIN)) != 0)
-        bytes += message_len;
+        bytes += message_len + hs->peer_chain.len;
     if ((row->starts & MILGI__ON(MILGI__VERIFY)) != 0)
         bytes += message_len + hs->peer_spki.len;
     if ((row->starts & MILGI__ON(MILGI__TICKET_1)) != 0)

@@ -115,10 +115,10 @@ static uint32_t extensions_of(const struct milgi__hs *hs, const struct milgi__ex
 {
     const struct milgi_config *config = hs->config;
     const struct milgi__u16_list *a = schemes_of(config), *b = &config->cert_schemes;
-    uint32_t present = MILGI__EXT(MILGI__EXT_GROUPS) | MILGI__EXT(MILGI__EXT_SCHEMES);
+    uint32_t present =
+        MILGI__EXT(MILGI__EXT_GROUPS) | MILGI__EXT(MILGI__EXT_SCHEMES) | MILGI__EXT(MILGI__EXT_RECORD_LIMIT);
     if (config->version_max >= MILGI__TLS13)
-        present |= MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE) |
-            MILGI__EXT(MILGI__EXT_RECORD_LIMIT);
+        present |= MILGI__EXT(MILGI__EXT_VERSIONS) | MILGI__EXT(MILGI__EXT_KEY_SHARE);
     if (config->version_min < MILGI__TLS13)
         present |= MILGI__EXT(MILGI__EXT_MASTER_SECRET) | MILGI__EXT(MILGI__EXT_RENEGOTIATION) |
             MILGI__EXT(MILGI__EXT_POINT_FORMATS);

@@ -103,6 +103,7 @@ enum milgi__step milgi__server12_hello(struct milgi__hs *hs, struct milgi__clien
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);
     if ((hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
         hs->peer_authorities = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
+    milgi__start_decision(hs, MILGI__OCSP, true);
     milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
     if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
         hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
@@ -128,7 +129,7 @@ static bool use_suite(struct milgi__hs *hs)
 static uint32_t extensions_of(const struct milgi__hs *hs)
 {
     const uint32_t alike = MILGI__EXT(MILGI__EXT_MASTER_SECRET) | MILGI__EXT(MILGI__EXT_RENEGOTIATION) |
-        MILGI__EXT(MILGI__EXT_POINT_FORMATS);
+        MILGI__EXT(MILGI__EXT_POINT_FORMATS) | MILGI__EXT(MILGI__EXT_RECORD_LIMIT);
     uint32_t present = hs->offered & alike;
     if (hs->result.alpn[0])
         present |= MILGI__EXT(MILGI__EXT_ALPN);
@@ -138,12 +139,13 @@ static uint32_t extensions_of(const struct milgi__hs *hs)
     return present;
 }
 
-static bool send_hello(struct milgi__hs *hs)
+static bool send_hello(struct milgi__hs *hs, const struct milgi__exts *beside)
 {
-    uint8_t message[512], alpn[256], *random = hs->schedule12.randoms + 32;
-    size_t len = strlen(hs->result.alpn);
-    if (hs->host.calls->random(hs->host.ctx, random, 32) != 0) {
-        milgi__hs_broken(hs, MILGI_EINTERNAL);
+    uint8_t alpn[256], *random = hs->schedule12.randoms + 32;
+    size_t len = strlen(hs->result.alpn), cap = 512 + beside->timestamps.len;
+    uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
+    if (!message || hs->host.calls->random(hs->host.ctx, random, 32) != 0) {
+        milgi__hs_broken(hs, !message ? MILGI_ENOMEM : MILGI_EINTERNAL);
         return false;
     }
     /*= RFC8446 4.1.3: "TLS 1.3 servers which negotiate TLS 1.2 or below in response to a ClientHello MUST set the last
@@ -152,19 +154,42 @@ static bool send_hello(struct milgi__hs *hs)
         milgi__mark_downgraded(random);
     alpn[0] = (uint8_t)len;
     memcpy(alpn + 1, hs->result.alpn, len);
-    struct milgi__writer w = milgi__writer(message, sizeof message);
+    struct milgi__writer w = milgi__writer(message, cap);
     /* No session id: there is no session to come back to. */
     milgi__server_hello_encode(&w,
         &(struct milgi__server_hello){
             .tls12 = true,
             .random = random,
             .suite = hs->suite->id,
-            .ext = { .present = extensions_of(hs), .alpn = { alpn, len + 1 } },
+            .ext = {
+                .present = extensions_of(hs) | beside->present,
+                .alpn = { alpn, len + 1 },
+                .record_limit = milgi__hs_record_limit(hs),
+                .timestamps = beside->timestamps,
+            },
         });
     if (w.bad) {
         milgi__hs_broken(hs, MILGI_EINTERNAL);
         return false;
     }
+    if (hs->peer_record_limit != 0)
+        milgi__hs_limit_records(hs, hs->peer_record_limit);
+    return milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) });
+}
+
+/*= RFC6066 8: "Servers return a certificate response along with their certificate by sending a "CertificateStatus"
+ *= message immediately after the "Certificate" message (and before any "ServerKeyExchange" or "CertificateRequest"
+ *= messages)." */
+static bool send_status(struct milgi__hs *hs, struct milgi__bytes status)
+{
+    size_t cap = MILGI__MSG_HEADER + 4 + status.len;
+    uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
+    if (!message) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    struct milgi__writer w = milgi__writer(message, cap);
+    milgi__certificate_status_encode(&w, status);
     return milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) });
 }
 
@@ -178,9 +203,12 @@ static bool start_sign(struct milgi__hs *hs)
 static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (!use_suite(hs) || !send_hello(hs) || !start_sign(hs) || !milgi__hs_send_certificate12(hs, hs->credential))
-        return MILGI__FAILED;
-    return MILGI__S12_SEND_EXCHANGE;
+    struct milgi__beside beside = milgi__hs_beside_leaf(hs);
+    bool sent = use_suite(hs) && send_hello(hs, &beside.ext) && start_sign(hs) &&
+        milgi__hs_send_certificate12(hs, hs->credential) &&
+        (beside.ext.status.len == 0 || send_status(hs, beside.ext.status));
+    milgi__beside_fini(&beside);
+    return sent ? MILGI__S12_SEND_EXCHANGE : MILGI__FAILED;
 }
 
 /* --- ServerKeyExchange .. ServerHelloDone ----------------------------------------------------------------------- */
@@ -335,21 +363,16 @@ static enum milgi__step authenticated(struct milgi__hs *hs, struct milgi__reader
     return open_connection(hs);
 }
 
-/* It was asked for a certificate, has none, need not have one, and the decision knew that. */
 static enum milgi__step authenticated_empty(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (hs->config->client_auth != MILGI_CLIENT_AUTH_OPTIONAL || hs->peer_chain.len != 0)
-        return milgi__hs_broken(hs, MILGI_EINTERNAL);
-    return open_connection(hs);
+    return milgi__hs_may_be_empty(hs) ? open_connection(hs) : MILGI__FAILED;
 }
 
 static enum milgi__step anonymous(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE)
-        return milgi__hs_broken(hs, MILGI_EINTERNAL);
-    return open_connection(hs);
+    return milgi__hs_may_be_anonymous(hs) ? open_connection(hs) : MILGI__FAILED;
 }
 
 /* --- the table -------------------------------------------------------------------------------------------------- */
@@ -360,9 +383,10 @@ static enum milgi__step anonymous(struct milgi__hs *hs, struct milgi__reader *no
 const struct milgi__row milgi__server12_rows[] = {
     [MILGI__S12_START_FLIGHT - FIRST] = {
         .name = "start_flight12", .run = start_flight, .message = NONE,
-        .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN), .starts = ON(SIGN),
+        .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP), .starts = ON(SIGN),
         .next = TO(S12_SEND_EXCHANGE),
-        .sends = { MSG(SERVER_HELLO), MSG(CERTIFICATE) },
+        .sends = { MSG(SERVER_HELLO), MSG(CERTIFICATE), MSG(CERTIFICATE_STATUS) },
+        .sends_maybe = 1 << 2,
         KEYS(INITIAL, INITIAL),
     },
     [MILGI__S12_SEND_EXCHANGE - FIRST] = {

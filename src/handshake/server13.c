@@ -317,32 +317,6 @@ static bool write_request(struct milgi__hs *hs, struct milgi__writer *w)
     return true;
 }
 
-/* The leaf's extensions that the client has asked for, as far as there are any. */
-struct beside {
-    struct milgi__exts ext;
-    struct milgi__staple *ocsp, *timestamps;
-};
-
-static struct beside beside_leaf(struct milgi__hs *hs)
-{
-    struct beside b = { .ext.status = hs->staple };
-    int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
-    if (hs->asks_status && !hs->no_staple && hs->staple.len == 0) {
-        b.ocsp = milgi__credential_staple(hs->credential, MILGI__STAPLE_OCSP, now_s);
-        if (b.ocsp)
-            b.ext.status = (struct milgi__bytes){ b.ocsp->data, b.ocsp->len };
-    }
-    if ((hs->offered & MILGI__EXT(MILGI__EXT_TIMESTAMPS)) != 0)
-        b.timestamps = milgi__credential_staple(hs->credential, MILGI__STAPLE_TIMESTAMPS, now_s);
-    if (b.timestamps)
-        b.ext.timestamps = (struct milgi__bytes){ b.timestamps->data, b.timestamps->len };
-    if (b.ext.status.len != 0)
-        b.ext.present |= MILGI__EXT(MILGI__EXT_STATUS_REQUEST);
-    if (b.ext.timestamps.len != 0)
-        b.ext.present |= MILGI__EXT(MILGI__EXT_TIMESTAMPS);
-    return b;
-}
-
 /* The rest of it, behind EncryptedExtensions. */
 static void write_certificate(struct milgi__hs *hs, struct milgi__writer *w, const struct milgi__exts *leaf)
 {
@@ -367,7 +341,7 @@ static size_t flight_cap(const struct milgi__hs *hs, const struct milgi__exts *l
 
 static bool write_flight(struct milgi__hs *hs)
 {
-    struct beside beside = beside_leaf(hs);
+    struct milgi__beside beside = milgi__hs_beside_leaf(hs);
     size_t cap = flight_cap(hs, &beside.ext);
     uint8_t *messages = milgi__arena_alloc(&hs->unsent, cap);
     struct milgi__writer w = milgi__writer(messages, messages ? cap : 0);
@@ -377,8 +351,7 @@ static bool write_flight(struct milgi__hs *hs)
         milgi__hs_broken(hs, MILGI_ENOMEM);
     else
         write_certificate(hs, &w, &beside.ext);
-    milgi__staple_unref(beside.ocsp);
-    milgi__staple_unref(beside.timestamps);
+    milgi__beside_fini(&beside);
     if (hs->step == MILGI__FAILED)
         return false;
     hs->flight = (struct milgi__bytes){ messages, milgi__written(&w) };
@@ -556,21 +529,16 @@ static enum milgi__step authenticated(struct milgi__hs *hs, struct milgi__reader
     return open_connection(hs);
 }
 
-/* It was asked for a certificate, has none, need not have one, and the decision knew that. */
 static enum milgi__step authenticated_empty(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (hs->config->client_auth != MILGI_CLIENT_AUTH_OPTIONAL || hs->peer_chain.len != 0)
-        return milgi__hs_broken(hs, MILGI_EINTERNAL);
-    return open_connection(hs);
+    return milgi__hs_may_be_empty(hs) ? open_connection(hs) : MILGI__FAILED;
 }
 
 static enum milgi__step anonymous(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    if (hs->config->client_auth != MILGI_CLIENT_AUTH_NONE)
-        return milgi__hs_broken(hs, MILGI_EINTERNAL);
-    return open_connection(hs);
+    return milgi__hs_may_be_anonymous(hs) ? open_connection(hs) : MILGI__FAILED;
 }
 
 /* --- the table -------------------------------------------------------------------------------------------------- */

@@ -25,22 +25,12 @@ bool shim_wants_older(const struct shim_options *o)
     return wants(o, TLS10) || wants(o, TLS10 + 1);
 }
 
-bool shim_staples(const struct shim_options *o)
-{
-    bool staples = o->enable_ocsp_stapling || o->enable_signed_cert_timestamps;
-    for (size_t i = 0; i <= o->credentials_n; i++)
-        staples |= o->credential[i].ocsp_response.len || o->credential[i].scts.len;
-    return staples;
-}
-
 static int set_versions(struct milgi_config *config, const struct shim_options *o, const char **why)
 {
     bool has12 = wants(o, TLS12) && !o->cnsa2_202603, has13 = wants(o, TLS13);
-    bool staples = shim_staples(o) && !has13;
-    *why = staples ? "what is stapled, in TLS 1.2" : "versions below TLS 1.2";
-    if ((!has12 && !has13) || staples)
+    *why = "versions below TLS 1.2";
+    if (!has12 && !has13)
         return SHIM_ABSENT;
-    has12 = has12 && !shim_staples(o);
     return milgi_config_set_versions(config, has12 ? TLS12 : TLS13, has13 ? TLS13 : TLS12) ? 1 : 0;
 }
 

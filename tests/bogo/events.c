@@ -100,11 +100,15 @@ void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision)
         answer_alpn(x, decision, &info);
         return;
     }
+    bool peer = decision->kind == MILGI_DECIDE_PEER;
+    if (o->fail_ocsp_callback && (peer || decision->kind == MILGI_DECIDE_OCSP)) {
+        milgi_conn_abort(x->conn, peer ? MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE : MILGI_ALERT_INTERNAL_ERROR);
+        return;
+    }
     if (decision->kind == MILGI_DECIDE_OCSP) {
         answer_ocsp(x, decision, &info);
         return;
     }
-    bool peer = decision->kind == MILGI_DECIDE_PEER;
     if (!peer) {
         check_schemes(x, &info);
         check_authorities(x, &info);

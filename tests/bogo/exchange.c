@@ -197,12 +197,6 @@ static bool lacks_version(const struct shim_exchange *x)
         shim_wants_older(x->options);
 }
 
-/* What is of TLS 1.3 alone was wanted, and the peer has only TLS 1.2. */
-static bool lacks_staples(const struct shim_exchange *x)
-{
-    return x->closed && x->reason.alert == MILGI_ALERT_PROTOCOL_VERSION && shim_staples(x->options);
-}
-
 static int judge(struct shim_exchange *x, const char **why)
 {
     struct milgi_conn_info info;
@@ -213,10 +207,6 @@ static int judge(struct shim_exchange *x, const char **why)
     }
     if (!x->failed && ended_well(x))
         shim_expect_sessions(x, &info);
-    if (lacks_staples(x)) {
-        *why = "what is stapled, in TLS 1.2";
-        return SHIM_ABSENT;
-    }
     if (lacks_version(x)) {
         *why = "versions below TLS 1.2";
         return SHIM_ABSENT;

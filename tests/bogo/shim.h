@@ -47,7 +47,7 @@ struct shim_options {
     uint64_t min_version, max_version;
     bool no_tls1, no_tls11, no_tls12, no_tls13;
     bool fallback_scsv, no_ticket, reverify_on_resume;
-    bool enable_ocsp_stapling, decline_ocsp_callback, enable_signed_cert_timestamps;
+    bool enable_ocsp_stapling, decline_ocsp_callback, fail_ocsp_callback, enable_signed_cert_timestamps;
     const char *use_client_ca_list;
     uint64_t resume_count, resumption_delay; /* connections; seconds */
     struct shim_numbers curves, key_shares, verify_prefs;
@@ -110,9 +110,6 @@ void shim_config_fini(struct shim_config *config);
 
 /* Whether BoringSSL's shim would speak a version below TLS 1.2. */
 bool shim_wants_older(const struct shim_options *options);
-/* Whether there is something to be stapled or asked for, which Milgi does in TLS 1.3 alone. */
-bool shim_staples(const struct shim_options *options);
-
 /* --- ops and answers that come late ------------------------------------------------------------------------------- */
 
 #define SHIM_DECISIONS_MAX 8

@@ -21,6 +21,7 @@
 static struct pair pair;
 static struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
 static struct milgi_credential *credential;
+static uint16_t version; /* that is spoken */
 
 static uint8_t seen[256], scts[256];
 static size_t seen_len, scts_len;
@@ -52,6 +53,8 @@ static void begin(enum milgi_ocsp mode, bool asks_scts, unsigned ask)
     struct milgi_config *c = fake_config(MILGI_CLIENT, NULL), *s = milgi_config_new(MILGI_SERVER);
     MUST(milgi_config_set_ocsp(c, mode));
     MUST(milgi_config_set_scts(c, asks_scts));
+    MUST(milgi_config_set_versions(c, version, MILGI_TLS_1_3));
+    MUST(milgi_config_set_versions(s, version, version));
     MUST(milgi_config_add_credential(s, credential));
     MUST(milgi_config_set_ask(s, ask));
     struct pair_setup setup = { .config = { fake_freeze(c), fake_freeze(s) },
@@ -427,7 +430,7 @@ static void who_is_asked_sees_the_authorities(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest beside[] = {
         ROW(a_response_comes_to_who_asks_and_to_nobody_else),
         ROW(a_response_that_is_not_good_is_refused),
         ROW(without_a_response_only_who_requires_one_refuses),
@@ -438,9 +441,14 @@ int main(void)
         ROW(the_question_comes_behind_that_for_the_credential),
         ROW(an_answer_that_never_comes_is_a_timeout),
         ROW(it_may_be_exchanged_by_any_thread),
+    };
+    const struct CMUnitTest authorities[] = {
         ROW(a_client_prefers_a_certificate_of_the_authorities),
         ROW(a_server_prefers_what_the_client_trusts),
         ROW(who_is_asked_sees_the_authorities),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = 0;
+    for (version = MILGI_TLS_1_2; version <= MILGI_TLS_1_3; version++)
+        failed += cmocka_run_group_tests(beside, NULL, NULL);
+    return failed + cmocka_run_group_tests(authorities, NULL, NULL);
 }

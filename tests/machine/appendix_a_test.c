@@ -69,6 +69,7 @@
  *     ClientHello                  -------->
  *                                                      ServerHello
  *                                                     Certificate*
+ *                                               CertificateStatus*
  *                                               ServerKeyExchange*
  *                                              CertificateRequest*
  *                                  <--------       ServerHelloDone
@@ -81,7 +82,7 @@
  *                                  <--------              Finished
  *
  * in which Certificate and ServerKeyExchange of the server are not optional, since there is always an ephemeral key
- * that is signed.
+ * that is signed; CertificateStatus is that of RFC 6066 8.
  *
  * The loop of HelloRetryRequest is taken once at most: "If a client receives a second HelloRetryRequest in the same
  * connection [...], it MUST abort the handshake" (4.1.4).
@@ -117,8 +118,8 @@ enum state {
 
 /*
  * Messages as letters: Hello of the client, of the Server, Extensions, Request, Certificate, Verify, Finished,
- * Ticket; of TLS 1.2 server Key exchange, Done, client key eXchange, chanGe_cipher_spec. Capitals are sent, small ones
- * received, with the level of the read key behind them.
+ * Ticket; of TLS 1.2 certificate stAtus, server Key exchange, Done, client key eXchange, chanGe_cipher_spec. Capitals
+ * are sent, small ones received, with the level of the read key behind them.
  */
 struct edge {
     enum state from, to;
@@ -141,6 +142,7 @@ static const struct edge client[] = {
     { WAIT_FINISHED, CONNECTED, "f2CF", false },
     { WAIT_FINISHED, CONNECTED, "f2CVF", false },
     { WAIT_SH, AFTER_HELLO_12, "s0c0k0", false },
+    { WAIT_SH, AFTER_HELLO_12, "s0c0a0k0", false },
     { AFTER_HELLO_12, AFTER_EXCHANGE_12, "", false },
     { AFTER_HELLO_12, AFTER_EXCHANGE_12, "r0", false },
     { AFTER_EXCHANGE_12, HELLO_DONE_12, "d0X", false },
@@ -165,6 +167,7 @@ static const struct edge server[] = {
     { WAIT_FINISHED, CONNECTED, "f2", false },
     { WAIT_FINISHED, CONNECTED, "f2T", false },
     { RECVD_CH, NEGOTIATED_12, "SC", false },
+    { RECVD_CH, NEGOTIATED_12, "SCA", false },
     { NEGOTIATED_12, WAIT_EXCHANGE_12, "KD", false },
     { NEGOTIATED_12, WAIT_EXCHANGE_12, "KRD", false },
     { NEGOTIATED_12, WAIT_CERT_12, "KD", false },
@@ -221,7 +224,7 @@ static char letter(int type, bool sent)
         int type;
         char letter;
     } letters[] = { { 1, 'h' }, { 2, 's' }, { 4, 't' }, { 8, 'e' }, { 13, 'r' }, { 11, 'c' }, { 15, 'v' },
-        { 20, 'f' }, { 12, 'k' }, { 14, 'd' }, { 16, 'x' }, { 255, 'g' } };
+        { 20, 'f' }, { 12, 'k' }, { 14, 'd' }, { 16, 'x' }, { 22, 'a' }, { 255, 'g' } };
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
         if (letters[i].type == type)
             return (char)(letters[i].letter - (sent ? 32 : 0));

@@ -21,6 +21,7 @@ const char *graph_message(int type)
     case 15: return "CertificateVerify";
     case 16: return "ClientKeyExchange";
     case 20: return "Finished";
+    case 22: return "CertificateStatus";
     case 255: return "[ChangeCipherSpec]";
     default: return "?";
     }

@@ -87,9 +87,10 @@ struct milgi__exts {
     struct milgi__bytes authorities; /* DistinguishedName after DistinguishedName, each with its length */
     bool asks_status;                /* ClientHello: for an OCSP response */
     struct milgi__bytes status;      /* Certificate: an OCSP response in DER */
-    struct milgi__bytes timestamps;  /* Certificate: SignedCertificateTimestampList, with its length */
-    uint16_t grease[2];              /* ClientHello, written: extensions that mean nothing; 0: none */
-    const uint8_t *order;            /* ClientHello, written: all ids, pre_shared_key last; NULL: as they are */
+    /* Certificate, in TLS 1.2 ServerHello: SignedCertificateTimestampList, with its length */
+    struct milgi__bytes timestamps;
+    uint16_t grease[2];   /* ClientHello, written: extensions that mean nothing; 0: none */
+    const uint8_t *order; /* ClientHello, written: all ids, pre_shared_key last; NULL: as they are */
 };
 
 struct milgi__ext {
@@ -130,6 +131,9 @@ bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint
 /* The body of one extension without reading the others; false: it is not there, or the block is malformed. */
 bool milgi__exts_peek(struct milgi__bytes block, unsigned iana, struct milgi__bytes *body);
 
+/* Reads a body that must be empty: what is left in it is refused. */
+bool milgi__ext_decode_empty(struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to,
+    struct milgi__failure *failure);
 /* What those of TLS 1.2 must say in either hello. */
 bool milgi__exts_check12(const struct milgi__exts *ext, struct milgi__failure *failure);
 

@@ -4,17 +4,6 @@
 
 #define REQUEST_AND_ANSWER (MILGI__IN_CLIENT_HELLO | MILGI__IN_ENCRYPTED)
 
-/*= RFC8446 4.2.6: "The "extension_data" field of the "post_handshake_auth" extension is zero length." */
-static bool decode_nothing(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
-{
-    (void)body; /* what is left in it is refused */
-    (void)place;
-    (void)to;
-    (void)failure;
-    return true;
-}
-
 const struct milgi__ext milgi__ext_known[8] = {
     { .iana = 1, .places = REQUEST_AND_ANSWER, .misplaced = "max_fragment_length in a wrong message" },
     { .iana = 14, .places = REQUEST_AND_ANSWER, .misplaced = "use_srtp in a wrong message" },
@@ -23,9 +12,10 @@ const struct milgi__ext milgi__ext_known[8] = {
     { .iana = 20, .places = REQUEST_AND_ANSWER, .misplaced = "server_certificate_type in a wrong message" },
     { .iana = 21, .places = MILGI__IN_CLIENT_HELLO, .misplaced = "padding in a wrong message" },
     { .iana = 48, .places = MILGI__IN_REQUEST, .misplaced = "oid_filters in a wrong message" },
+    /*= RFC8446 4.2.6: "The "extension_data" field of the "post_handshake_auth" extension is zero length." */
     { .iana = 49,
         .places = MILGI__IN_CLIENT_HELLO,
         .misplaced = "post_handshake_auth in a wrong message",
         .malformed = "malformed post_handshake_auth",
-        .decode = decode_nothing },
+        .decode = milgi__ext_decode_empty },
 };

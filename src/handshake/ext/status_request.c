@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status_request (RFC 6066 8, RFC 8446 4.4.2.1): a client asks for an OCSP response, which stands beside the leaf. */
+/*
+ * status_request (RFC 6066 8, RFC 8446 4.4.2.1): a client asks for an OCSP response, which stands beside the leaf; in
+ * TLS 1.2 it comes in a message of its own.
+ */
 #include "handshake/ext/ext.h"
 
 #define OCSP 1
 
 static void encode(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from)
 {
+    if (place == MILGI__IN_SERVER_HELLO12)
+        return;
     milgi__write8(w, OCSP);
     if (place == MILGI__IN_CLIENT_HELLO) {
         /*= RFC6066 8: "A zero-length "responder_id_list" sequence has the special meaning that the responders are
@@ -24,7 +29,9 @@ static bool decode(
     struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
     /*= RFC8446 4.4.2.1: "by sending an empty "status_request" extension in its CertificateRequest message" */
-    if (place == MILGI__IN_REQUEST)
+    /*= RFC6066 8: "the server MUST have included an extension of type "status_request" with empty "extension_data" in
+     *= the extended server hello" */
+    if (place == MILGI__IN_REQUEST || place == MILGI__IN_SERVER_HELLO12)
         return true;
     unsigned type = milgi__read8(body);
     if (place == MILGI__IN_CLIENT_HELLO && type != OCSP) {
@@ -46,7 +53,7 @@ static bool decode(
 
 const struct milgi__ext milgi__ext_status_request = {
     .iana = 5,
-    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_REQUEST | MILGI__IN_CERTIFICATE,
+    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_REQUEST | MILGI__IN_CERTIFICATE | MILGI__IN_SERVER_HELLO12,
     .misplaced = "status_request in a wrong message",
     .malformed = "malformed status_request",
     .encode = encode,

@@ -2,11 +2,13 @@
 /* signed_certificate_timestamp (RFC 6962 3.3): carried, and left to the application to judge. */
 #include "handshake/ext/ext.h"
 
+#define HAS_LIST (MILGI__IN_CERTIFICATE | MILGI__IN_SERVER_HELLO12)
+
 static void encode(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from)
 {
     /*= RFC6962 3.3: "Clients that support the extension SHOULD send a ClientHello extension with the appropriate type
      *= and empty "extension_data"." */
-    if (place == MILGI__IN_CERTIFICATE)
+    if ((place & HAS_LIST) != 0)
         milgi__write_bytes(w, from->timestamps.p, from->timestamps.len);
 }
 
@@ -22,7 +24,7 @@ bool milgi__timestamps_ok(struct milgi__bytes list)
 static bool decode(
     struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
 {
-    if (place != MILGI__IN_CERTIFICATE)
+    if ((place & HAS_LIST) == 0)
         return true;
     to->timestamps = milgi__rest(body);
     if (!milgi__timestamps_ok(to->timestamps))
@@ -32,7 +34,7 @@ static bool decode(
 
 const struct milgi__ext milgi__ext_timestamps = {
     .iana = 18,
-    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_REQUEST | MILGI__IN_CERTIFICATE,
+    .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_REQUEST | HAS_LIST,
     .misplaced = "signed_certificate_timestamp in a wrong message",
     .malformed = "malformed signed_certificate_timestamp",
     .encode = encode,

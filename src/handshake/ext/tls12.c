@@ -15,23 +15,13 @@ static void encode_empty(struct milgi__writer *w, enum milgi__place place, const
 }
 
 /*= RFC7627 5.1: "The "extension_data" field of this extension is empty." */
-static bool decode_empty(
-    struct milgi__reader *body, enum milgi__place place, struct milgi__exts *to, struct milgi__failure *failure)
-{
-    (void)body; /* what is left in it is refused */
-    (void)place;
-    (void)to;
-    (void)failure;
-    return true;
-}
-
 const struct milgi__ext milgi__ext_master_secret = {
     .iana = 23,
     .places = MILGI__IN_CLIENT_HELLO | MILGI__IN_SERVER_HELLO12,
     .misplaced = "extended_master_secret in a wrong message",
     .malformed = "malformed extended_master_secret",
     .encode = encode_empty,
-    .decode = decode_empty,
+    .decode = milgi__ext_decode_empty,
 };
 
 /* --- renegotiation_info ----------------------------------------------------------------------------------------- */

@@ -30,6 +30,31 @@ bool milgi__certificate12_decode(
     return true;
 }
 
+#define OCSP 1
+
+void milgi__certificate_status_encode(struct milgi__writer *w, struct milgi__bytes status)
+{
+    size_t message = milgi__message_begin(w, MILGI__MSG_CERTIFICATE_STATUS);
+    milgi__write8(w, OCSP);
+    size_t response = milgi__write_begin(w, 3);
+    milgi__write_bytes(w, status.p, status.len);
+    milgi__write_end(w, response, 3);
+    milgi__message_end(w, message);
+}
+
+bool milgi__certificate_status_decode(
+    struct milgi__reader *body, struct milgi__bytes *status, struct milgi__failure *failure)
+{
+    unsigned type = milgi__read8(body);
+    if (!body->bad && type != OCSP)
+        return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "a certificate status that was not asked for");
+    struct milgi__reader response = milgi__read_vec(body, 3, 1, 0xffffff);
+    *status = milgi__rest(&response);
+    if (!milgi__reader_done(body))
+        return milgi__refuse(failure, MILGI_ALERT_DECODE_ERROR, "malformed CertificateStatus");
+    return true;
+}
+
 void milgi__certificate_request12_encode(struct milgi__writer *w, struct milgi__bytes schemes)
 {
     static const uint8_t types[] = { MILGI__SIGNS_ECDSA, MILGI__SIGNS_RSA };

@@ -19,6 +19,7 @@ enum milgi__msg {
     MILGI__MSG_CERTIFICATE_VERIFY = 15,
     MILGI__MSG_CLIENT_KEY_EXCHANGE = 16,
     MILGI__MSG_FINISHED = 20,
+    MILGI__MSG_CERTIFICATE_STATUS = 22,
     MILGI__MSG_KEY_UPDATE = 24,
     /* No message, and never read as one: the change_cipher_spec of TLS 1.2 where it has its place among them. */
     MILGI__MSG_CHANGE_CIPHER_SPEC = 0xff
@@ -147,6 +148,11 @@ bool milgi__certificate_next(
 void milgi__certificate12_encode(struct milgi__writer *w, struct milgi__bytes chain);
 bool milgi__certificate12_decode(
     struct milgi__reader *body, struct milgi__certificates *certs, struct milgi__failure *failure);
+
+/* CertificateStatus (RFC 6066 8): an OCSP response in DER. */
+void milgi__certificate_status_encode(struct milgi__writer *w, struct milgi__bytes status);
+bool milgi__certificate_status_decode(
+    struct milgi__reader *body, struct milgi__bytes *status, struct milgi__failure *failure);
 
 #define MILGI__SIGNS_RSA 1    /* rsa_sign */
 #define MILGI__SIGNS_ECDSA 64 /* ecdsa_sign: EdDSA, too (RFC 8422 5.5) */

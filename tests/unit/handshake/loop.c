@@ -207,9 +207,8 @@ static int host_send_ccs(void *ctx)
 
 static void host_record_limit(void *ctx, enum milgi__dir dir, uint32_t most)
 {
-    (void)ctx;
-    (void)dir;
-    (void)most;
+    struct loop_end *end = ctx;
+    end->record_most[dir] = most;
 }
 
 static const struct milgi__hs_calls host_calls = {

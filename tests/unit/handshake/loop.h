@@ -43,8 +43,9 @@ struct loop_end {
     const uint8_t *installed[4]; /* unused levels: NULL */
     uint8_t secret[2][4][MILGI__SECRET_MAX];
     unsigned compat_n;
-    uint32_t asked;         /* decisions that were asked */
-    unsigned rooms_refused; /* how often room() is to say no */
+    uint32_t record_most[2]; /* by enum milgi__dir; 0: nothing was said */
+    uint32_t asked;          /* decisions that were asked */
+    unsigned rooms_refused;  /* how often room() is to say no */
     unsigned room_asked;
     unsigned ops_left, keys_left; /* the last of so many cannot be had, in spite of room(); 0: all can */
     unsigned ops_held, keys_held; /* made and not yet given back; freeing the loop demands none */

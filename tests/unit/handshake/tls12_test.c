@@ -241,6 +241,55 @@ static void without_the_extended_master_secret_it_is_refused(void **state)
     loop_free(loop);
 }
 
+/* --- record_size_limit -------------------------------------------------------------------------------------------- */
+
+/*= RFC8449 4: "In TLS 1.2 and earlier, the limit covers all input to compression and encryption" */
+static void each_says_how_long_records_may_be(void **state)
+{
+    static const struct {
+        uint16_t client_max, server_max;
+        uint32_t client_takes, server_takes;
+    } cases[] = {
+        { V12, V13, 1000, 2000 },
+        { V13, V12, 1001, 2000 }, /* it was said for both versions */
+        { V13, V13, 1000, 2000 },
+    };
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(cases); i++) {
+        struct milgi_config *client = client_of(V12, cases[i].client_max);
+        struct milgi_config *server = server_of(IDENTITY_P256, V12, cases[i].server_max);
+        MUST(milgi_config_set_limit(client, MILGI_LIMIT_RECORD_IN, 1000));
+        MUST(milgi_config_set_limit(server, MILGI_LIMIT_RECORD_IN, 2000));
+        struct loop *loop = loop_of(client, server);
+        loop_pump(loop);
+        assert_open(loop);
+        assert_int_equal(loop->client.record_most[MILGI__READ], cases[i].client_takes);
+        assert_int_equal(loop->server.record_most[MILGI__WRITE], cases[i].client_takes);
+        assert_int_equal(loop->server.record_most[MILGI__READ], cases[i].server_takes);
+        assert_int_equal(loop->client.record_most[MILGI__WRITE], cases[i].server_takes);
+        loop_free(loop);
+    }
+}
+
+static bool hide_limit(struct loop *loop, struct loop_end *from, struct loop_message *m)
+{
+    if (m->data[0] == MILGI__MSG_CLIENT_HELLO && from == &loop->client)
+        edit_remove(m, 28);
+    return true;
+}
+
+static void a_server_that_is_not_told_says_nothing(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_of(client_of(V12, V12), server_of(IDENTITY_P256, V12, V12));
+    loop->tamper = hide_limit;
+    loop_pump(loop);
+    assert_false(edit_has(loop_sent(&loop->server, MILGI__MSG_SERVER_HELLO, 0), 28));
+    assert_int_equal(loop->server.record_most[MILGI__WRITE], 0);
+    assert_int_equal(loop->client.record_most[MILGI__READ], 0);
+    loop_free(loop);
+}
+
 /* --- HelloRequest ------------------------------------------------------------------------------------------------- */
 
 static unsigned requests;
@@ -370,6 +419,8 @@ int main(void)
         cmocka_unit_test(a_server_of_tls12_alone_has_a_random_like_any_other),
         cmocka_unit_test(a_fallback_is_refused_where_it_need_not_be),
         cmocka_unit_test(without_the_extended_master_secret_it_is_refused),
+        cmocka_unit_test(each_says_how_long_records_may_be),
+        cmocka_unit_test(a_server_that_is_not_told_says_nothing),
         cmocka_unit_test(change_cipher_spec_has_one_place),
         cmocka_unit_test(one_before_the_server_hello_is_refused_when_that_has_come),
         cmocka_unit_test(a_finished_without_it_is_refused),
