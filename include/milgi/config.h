@@ -184,7 +184,12 @@ enum milgi_decision_kind {
      * server: which OCSP response goes to a client that asks for one, once the credential is chosen; default: the
      * credential's (policy.h)
      */
-    MILGI_DECIDE_OCSP = 1 << 3
+    MILGI_DECIDE_OCSP = 1 << 3,
+    /*
+     * server: which PSK (psk.h) one of the client's first four identities is of, those of our own tickets left out;
+     * default: those of the config
+     */
+    MILGI_DECIDE_PSK = 1 << 4
 };
 
 /*

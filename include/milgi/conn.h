@@ -39,6 +39,7 @@
 
 #include <milgi/config.h>
 #include <milgi/engine.h>
+#include <milgi/psk.h>
 #include <milgi/session.h>
 
 #ifdef __cplusplus
@@ -87,17 +88,23 @@ struct milgi_decision_info {
     const struct milgi_iov *authorities;
     size_t authorities_n;
     const struct milgi_credential *credential; /* OCSP: for whose leaf */
+    /* PSK: identities that the client offers, in its order: of the first four those that are no tickets of ours */
+    const struct milgi_iov *psk_identities;
+    size_t psk_identities_n;
+    struct milgi_iov psk_identity; /* PEER: of the external PSK that the peer has, which has no chain; len 0: none */
 };
 
 /* The answers. */
 enum milgi_verdict {
     /*
-     * the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied; OCSP: none is sent
+     * the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied; OCSP: none is
+     * sent; PSK: none of them, which leaves a full handshake
      */
     MILGI_REFUSE,
     /*
      * with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a string,
-     * copied; PEER: NULL; OCSP: a const struct milgi_iov *, a response in DER of at most 65535 bytes, copied
+     * copied; PEER: NULL; OCSP: a const struct milgi_iov *, a response in DER of at most 65535 bytes, copied; PSK: a
+     * struct milgi_psk * of one of the identities (it takes a reference of its own)
      */
     MILGI_ACCEPT,
     MILGI_DEFAULT /* as if it had not been asked; for CREDENTIAL in a client: as the config says; result is NULL */
@@ -233,7 +240,9 @@ MILGI_API int milgi_decision_info(
 struct milgi_conn_info {
     uint16_t version;                        /* 0x0304 */
     uint16_t suite, group, signature_scheme; /* scheme: of the peer's (client) or our own (server) CertificateVerify */
-    bool established, hello_retry, peer_authenticated;
+    bool established, hello_retry;
+    /* by certificates, as the config demands; not by an external PSK, of which psk_identity tells */
+    bool peer_authenticated;
     bool resumed;            /* on a session: peer_authenticated is that of the full handshake that this goes back to */
     const char *server_name; /* wanted (client) or received (server); of a handshake that has failed, too */
     const char *alpn;
@@ -249,6 +258,8 @@ struct milgi_conn_info {
      * SignedCertificateTimestampList with its 2-byte length (not judged). len 0: none.
      */
     struct milgi_iov ocsp_response, scts;
+    /* of the external PSK (psk.h) that authenticates both sides; len 0: none */
+    struct milgi_iov psk_identity;
     const struct milgi_credential *credential;             /* our own */
     uint64_t bytes_in, bytes_out, records_in, records_out; /* application data; records of all types */
     uint32_t key_updates_in, key_updates_out, stale_opens;

@@ -37,6 +37,7 @@
 #include <milgi/device_pkcs11.h>
 #include <milgi/config.h>
 #include <milgi/session.h>
+#include <milgi/psk.h>
 #include <milgi/policy.h>
 #include <milgi/engine.h>
 #include <milgi/stats.h>

@@ -127,6 +127,9 @@ void milgi_config_unref(struct milgi_config *config)
     milgi_trust_unref(config->trust);
     milgi_ticket_keys_unref(config->ticket_keys);
     milgi_session_cache_unref(config->session_cache);
+    for (size_t i = 0; i < config->psks_n; i++)
+        milgi_psk_unref(config->psks[i]);
+    milgi__free(config->psks);
     milgi__free(config->alpn);
     milgi__free(config->authorities);
     milgi__free(config);
@@ -311,11 +314,12 @@ int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
 
 int milgi_config_set_ask(struct milgi_config *config, unsigned decisions)
 {
-    unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER | MILGI_DECIDE_OCSP;
+    unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER | MILGI_DECIDE_OCSP |
+        MILGI_DECIDE_PSK;
 
     if (config->frozen || (decisions & ~all) != 0)
         return MILGI_EINVAL;
-    if (config->role == MILGI_CLIENT && (decisions & (MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP)) != 0)
+    if (config->role == MILGI_CLIENT && (decisions & (MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP | MILGI_DECIDE_PSK)) != 0)
         return MILGI_EINVAL;
     config->ask = decisions;
     return 0;
@@ -369,8 +373,9 @@ int milgi_config_set_middlebox(struct milgi_config *config, bool on)
 
 static int check_server(const struct milgi_config *config, const char **why)
 {
-    if (config->credentials_n == 0 && (config->ask & MILGI_DECIDE_CREDENTIAL) == 0) {
-        *why = "a server needs a credential, or to be asked for one";
+    bool psks = config->psks_n != 0 || (config->ask & MILGI_DECIDE_PSK) != 0;
+    if (config->credentials_n == 0 && (config->ask & MILGI_DECIDE_CREDENTIAL) == 0 && !psks) {
+        *why = "a server needs a credential or a PSK, or to be asked for one";
         return MILGI_EINVAL;
     }
     if (config->client_auth != MILGI_CLIENT_AUTH_NONE && !config->trust) {
@@ -386,7 +391,7 @@ static int check_client(struct milgi_config *config, const char **why)
         *why = "more key shares than groups";
         return MILGI_EINVAL;
     }
-    if (config->trust || config->accept_any_server)
+    if (config->trust || config->accept_any_server || config->psk_only)
         return 0;
     int error = milgi_trust_new_system(&config->trust);
     if (error != 0)
@@ -454,6 +459,8 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
     if (error == 0)
         error = milgi__policy_check(config, why);
     if (error == 0)
+        error = milgi__psks_freeze(config, why);
+    if (error == 0)
         error = check_credentials(config, why);
     if (error == 0)
         error = config->role == MILGI_SERVER ? check_server(config, why) : check_client(config, why);
@@ -476,7 +483,8 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
         *why = milgi_error_text(error);
         return error;
     }
-    config->looks = config->looks || config->ticket_keys;
+    config->looks = config->looks || config->ticket_keys || config->psks_n != 0;
+    config->looks = config->looks || (config->ask & MILGI_DECIDE_PSK) != 0;
     config->frozen = true;
     return 0;
 }

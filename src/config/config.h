@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include <milgi/config.h>
+#include <milgi/psk.h>
 
 #include "base/base.h"
 #include "cert/cert.h"
@@ -15,6 +16,13 @@
 struct milgi__u16_list {
     uint16_t n;
     uint16_t v[MILGI__LIST_MAX];
+};
+
+/* Immutable after it is made. (psk.c) */
+struct milgi_psk {
+    _Atomic uint32_t refs;
+    enum milgi_role role;
+    struct milgi_session *session; /* what handshakes stand on */
 };
 
 struct milgi_config {
@@ -47,6 +55,10 @@ struct milgi_config {
     struct milgi_session_cache *session_cache; /* client; NULL: none */
     uint8_t tickets;                           /* server: to give; client: to ask for */
     uint8_t policy[MILGI__SESSION_POLICY_LEN]; /* what sessions are bound to; made by freeze */
+    struct milgi_psk **psks;                   /* a server's in the order of their identities, once it is frozen */
+    size_t psks_n;
+    bool psk_only, psk_without_certificate;
+    uint8_t psk_ke; /* enum milgi_psk_ke */
     unsigned ask;
     milgi_keylog_cb keylog;
     void *keylog_ctx;
@@ -64,6 +76,11 @@ int milgi__config_policy(struct milgi_config *config);
 int milgi__policy_check(const struct milgi_config *config, const char **why);
 /* The names that are sent. 0 or MILGI_ENOMEM. */
 int milgi__policy_authorities(struct milgi_config *config);
+
+/* Of PSKs: whether they make sense, for freezing. 0, or MILGI_EINVAL with *why. (psk.c) */
+int milgi__psks_freeze(struct milgi_config *config, const char **why);
+/* Server: the one of that identity, borrowed; NULL: there is none. */
+struct milgi_session *milgi__psk_find(const struct milgi_config *config, const uint8_t *identity, size_t len);
 
 static inline bool milgi__list_has(const struct milgi__u16_list *list, uint16_t v)
 {

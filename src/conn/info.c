@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be asked of a connection, and the answers to what it asks. */
+#include "conn/session.h"
 #include "conn/turn.h"
 
 /* What the connection has no copy of, or not yet: it goes with the handshake. */
@@ -18,6 +19,7 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
     info->signature_scheme = r->scheme;
     info->hello_retry = r->hello_retry;
     info->resumed = r->resumed;
+    info->psk_identity = milgi__psk_identity(r->psk);
     info->alpn = r->alpn[0] ? r->alpn : NULL;
     info->credential = r->credential;
     if (!info->server_name)
@@ -56,6 +58,8 @@ void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
     };
     if (c->outcome)
         info_of_outcome(c->outcome, info);
+    if (c->outcome)
+        info->psk_identity = milgi__conn_psk(c);
     if (c->hs && c->hs->hs)
         info_of_handshake(c, info);
 }

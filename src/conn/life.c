@@ -11,7 +11,7 @@ static int check_name(const struct milgi_config *config, const char *server_name
     if (config->role == MILGI_SERVER)
         return 0;
     if (!server_name)
-        return config->accept_any_server ? 0 : MILGI_EINVAL;
+        return config->accept_any_server || config->psk_only ? 0 : MILGI_EINVAL;
     return milgi__name_ok(server_name) ? 0 : MILGI_EINVAL;
 }
 

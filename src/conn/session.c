@@ -17,6 +17,22 @@ int milgi_conn_set_session(struct milgi_conn *c, struct milgi_session *session)
     return 0;
 }
 
+int milgi_conn_set_psk(struct milgi_conn *c, struct milgi_psk *psk)
+{
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
+    if (c->config->role != MILGI_CLIENT || c->phase != MILGI__NEW || (psk && psk->role != MILGI_CLIENT))
+        return MILGI_EINVAL;
+    c->hs = c->hs ? c->hs : milgi__alloc(sizeof *c->hs);
+    if (!c->hs)
+        return MILGI_ENOMEM;
+    milgi_psk_ref(psk);
+    milgi_psk_unref(c->hs->psk);
+    c->hs->psk = psk;
+    c->hs->psk_given = true;
+    return 0;
+}
+
 void milgi__conn_offer(struct milgi_conn *c)
 {
     struct milgi_session_cache *cache = c->config->session_cache;
@@ -25,6 +41,7 @@ void milgi__conn_offer(struct milgi_conn *c)
     if (!c->hs->session_given && cache && c->server_name)
         c->hs->session = milgi_session_cache_take(cache, c->server_name, milgi__engine_wall(c->engine));
     milgi__hs_resume(c->hs->hs, c->hs->session, cache || c->events->on_session);
+    milgi__hs_offer_psks(c->hs->hs, c->hs->psk, c->hs->psk_given);
     milgi_session_unref(c->hs->session);
     c->hs->session = NULL;
 }
@@ -36,9 +53,10 @@ static uint8_t *place(const struct milgi_conn *c)
     return o->kept + o->kept_len + o->server_name_size + o->alpn_size;
 }
 
-void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base)
+void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool psk)
 {
-    c->outcome->keeps_sessions = base;
+    c->outcome->keeps_sessions = base && !psk;
+    c->outcome->on_psk = base && psk;
     if (base)
         memcpy(place(c), &base, sizeof(void *));
 }
@@ -46,7 +64,7 @@ void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base)
 static struct milgi_session *kept(const struct milgi_conn *c)
 {
     struct milgi_session *base = NULL;
-    if (c->outcome->keeps_sessions)
+    if (c->outcome->keeps_sessions || c->outcome->on_psk)
         memcpy(&base, place(c), sizeof(void *));
     return base;
 }
@@ -54,14 +72,19 @@ static struct milgi_session *kept(const struct milgi_conn *c)
 void milgi__conn_forget_session(struct milgi_conn *c)
 {
     milgi_session_unref(kept(c));
-    c->outcome->keeps_sessions = false;
+    c->outcome->keeps_sessions = c->outcome->on_psk = false;
+}
+
+struct milgi_iov milgi__conn_psk(const struct milgi_conn *c)
+{
+    return milgi__psk_identity(c->outcome->on_psk ? kept(c) : NULL);
 }
 
 void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body)
 {
     struct milgi_session_cache *cache = c->config->session_cache;
     const struct milgi_session *base = kept(c);
-    if (!base)
+    if (!base || c->outcome->on_psk)
         return;
     struct milgi_session *session =
         milgi__session_of_ticket(milgi__engine_crypto(c->engine), base, body, milgi__engine_wall(c->engine));

@@ -7,8 +7,13 @@
 
 /* Tells the handshake, which has not run yet, what to offer. */
 void milgi__conn_offer(struct milgi_conn *c);
-/* Client, open: what sessions of this connection are made from, which is taken, becomes part of the outcome. */
-void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base);
+/*
+ * Open: what a client's sessions of this connection are made from, or (|psk|) the external PSK that it stands on: it is
+ * taken, and becomes part of the outcome.
+ */
+void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool psk);
+/* The identity of that PSK. */
+struct milgi_iov milgi__conn_psk(const struct milgi_conn *c);
 void milgi__conn_forget_session(struct milgi_conn *c);
 /* The body of a NewSessionTicket, which was checked. */
 void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body);

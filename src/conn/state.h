@@ -42,7 +42,8 @@ struct milgi__conn_hs {
     struct milgi__bufq held;       /* application data given before it could be sent */
     struct milgi_chunk *held_tail; /* the last of held, when it is ours to append to */
     struct milgi_session *session; /* client: that the application gave, to be offered; a reference */
-    bool session_given;            /* NULL, too: none is looked for */
+    struct milgi_psk *psk;         /* the same */
+    bool session_given, psk_given; /* NULL, too: none is looked for */
 };
 
 /* What a handshake has come to: in one block, as large as it has to be, from its end on. */
@@ -51,11 +52,11 @@ struct milgi__outcome {
     struct milgi_credential *credential; /* our own; NULL: none */
     uint16_t group, scheme;
     uint16_t server_name_size, alpn_size; /* with their NUL; 0: there is none */
-    bool hello_retry, peer_authenticated, resumed, keeps_sessions, exports;
+    bool hello_retry, peer_authenticated, resumed, keeps_sessions, on_psk, exports;
     uint8_t kept_len;
     /*
      * Secrets that outlive it (milgi__hs_kept()); behind them server name and ALPN; and with |keeps_sessions| a pointer
-     * to what sessions are made from (session.h)
+     * to what sessions are made from, with |on_psk| to the external PSK (session.h)
      */
     uint8_t kept[];
 };

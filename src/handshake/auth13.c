@@ -9,8 +9,12 @@ bool milgi__hs_handshake_secrets(struct milgi__hs *hs)
     const struct milgi__exchange *kex = hs->kex;
     const struct milgi_session *session = hs->session;
     size_t len = milgi__hash_len(hs->suite->hash);
-    int rv = milgi__schedule13_early(&hs->schedule, hs->host.cx, hs->suite->hash, session ? session->f.secret : NULL,
-        session ? session->f.secret_len : 0);
+    int rv = 0;
+    if (milgi__on_external(hs))
+        milgi__schedule13_at_early(&hs->schedule, hs->suite->hash, session->f.secret);
+    else
+        rv = milgi__schedule13_early(&hs->schedule, hs->host.cx, hs->suite->hash, session ? session->f.secret : NULL,
+            session ? session->f.secret_len : 0);
     if (rv == 0)
         rv = milgi__schedule13_handshake(&hs->schedule, hs->host.cx, kex->shared, kex->shared_len, kex->hello_hash);
     milgi__end_exchange(hs);

@@ -76,16 +76,25 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
 static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__server_hello *hello)
 {
     const struct milgi__exts *ext = &hello->ext;
-    if ((ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) == 0)
+    bool shared = (ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) != 0;
+    bool on_psk = (ext->present & MILGI__EXT(MILGI__EXT_PSK)) != 0;
+    /*= RFC8446 4.2.9: "psk_ke: PSK-only key establishment. In this mode, the server MUST NOT supply a "key_share"
+     *= value." */
+    bool plain = !shared && on_psk && hs->config->psk_ke != MILGI_PSK_KE_OFF;
+    if (shared && on_psk && hs->config->psk_ke == MILGI_PSK_KE_ONLY)
+        return milgi__hs_illegal(hs, "a key share with a PSK that was to be used without");
+    if (!shared && !plain)
         return milgi__hs_fail(
             hs, MILGI_EPROTO, MILGI_ALERT_MISSING_EXTENSION, "ServerHello without key_share");
     /*= RFC8446 4.2.8: "This value MUST be in the same group as the KeyShareEntry value offered by the client", "the
      *= client MUST verify that the selected NamedGroup in the ServerHello is the same as that in the
      *= HelloRetryRequest" */
-    if (!milgi__has_share(hs, ext->group))
+    if (!plain && !milgi__has_share(hs, ext->group))
         return milgi__hs_illegal(hs, "the server's key share is of a group that has no share of ours");
     if (!milgi__take_psk(hs, ext))
         return MILGI__FAILED;
+    if (plain)
+        return milgi__no_exchange(hs) ? MILGI__C13_INSTALL_KEYS_PSK : MILGI__FAILED;
     hs->result.group = ext->group;
     if (!milgi__take_server_share(hs, ext->share))
         return MILGI__FAILED;
@@ -387,7 +396,7 @@ const struct milgi__row milgi__client13_rows[] = {
     [MILGI__C13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(SERVER_HELLO),
         .starts = ON(DERIVE) | ON(CAPSULE),
-        .next = TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID),
+        .next = TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C13_INSTALL_KEYS_PSK),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__C13_INSTALL_KEYS - FIRST] = {
@@ -399,6 +408,11 @@ const struct milgi__row milgi__client13_rows[] = {
     [MILGI__C13_INSTALL_KEYS_HYBRID - FIRST] = {
         .name = "install_keys_hybrid", .run = install_keys, .message = NONE,
         .needs = ON(DERIVE) | ON(CAPSULE),
+        .next = TO(C13_RECV_EXTENSIONS),
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__C13_INSTALL_KEYS_PSK - FIRST] = {
+        .name = "install_keys_psk", .run = install_keys, .message = NONE,
         .next = TO(C13_RECV_EXTENSIONS),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },

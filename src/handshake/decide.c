@@ -12,6 +12,7 @@ static enum milgi__slot slot_of(uint32_t kind)
     case MILGI_DECIDE_ALPN: return MILGI__ALPN;
     case MILGI_DECIDE_PEER: return MILGI__PEER;
     case MILGI_DECIDE_OCSP: return MILGI__OCSP;
+    case MILGI_DECIDE_PSK: return MILGI__PSK;
     default: return MILGI__SLOTS;
     }
 }
@@ -22,6 +23,8 @@ static uint32_t kind_of(enum milgi__slot slot)
         return MILGI_DECIDE_CREDENTIAL;
     if (slot == MILGI__OCSP)
         return MILGI_DECIDE_OCSP;
+    if (slot == MILGI__PSK)
+        return MILGI_DECIDE_PSK;
     return slot == MILGI__ALPN ? MILGI_DECIDE_ALPN : MILGI_DECIDE_PEER;
 }
 
@@ -301,6 +304,12 @@ static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
     }
     if (slot == MILGI__OCSP)
         return use_staple(hs, result);
+    if (slot == MILGI__PSK) {
+        int rv = milgi__use_psk(hs, result);
+        if (rv == 0)
+            settle_ok(hs, slot);
+        return rv;
+    }
     struct milgi__bytes protocol = { result, strlen(result) };
     if (!offers(hs, protocol))
         return MILGI_EINVAL;
@@ -312,8 +321,10 @@ static void refuse(struct milgi__hs *hs, enum milgi__slot slot)
 {
     int alert = MILGI_ALERT_ACCESS_DENIED;
     const char *detail = "the peer's certificate was refused by a decision";
-    if (slot == MILGI__OCSP) {
-        hs->no_staple = true;
+    if (slot == MILGI__OCSP || slot == MILGI__PSK) {
+        hs->no_staple = hs->no_staple || slot == MILGI__OCSP;
+        if (slot == MILGI__PSK)
+            (void)milgi__use_psk(hs, NULL);
         settle_ok(hs, slot);
         return;
     }
@@ -367,6 +378,9 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .authorities = hs->authorities_shown,
         .authorities_n = hs->authorities_shown_n,
         .credential = hs->credential,
+        .psk_identities = hs->psks_shown,
+        .psk_identities_n = kind == MILGI_DECIDE_PSK ? hs->psks_shown_n : 0,
+        .psk_identity = milgi__psk_identity(hs->result.psk),
     };
     return 0;
 }

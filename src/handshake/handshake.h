@@ -79,8 +79,9 @@ struct milgi__hs_host {
 struct milgi__hs_result {
     uint16_t version, suite, group, scheme;
     bool hello_retry, peer_authenticated, resumed;
-    const char *server_name; /* this and what follows: in the handshake's memory */
-    const char *alpn;        /* "": none */
+    struct milgi_session *psk; /* from elsewhere, that it stands on; NULL: none */
+    const char *server_name;   /* this and what follows: in the handshake's memory */
+    const char *alpn;          /* "": none */
     const struct milgi_iov *peer_chain;
     size_t peer_chain_n;
     struct milgi_iov ocsp_response, scts; /* of its leaf; len 0: none */
@@ -114,6 +115,8 @@ struct milgi__hs *milgi__hs_new(
  * those that the server gives.
  */
 void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool keeps);
+/* The same for PSKs from elsewhere: |given|: |psk|, or none, in the place of the config's. Behind the session. */
+void milgi__hs_offer_psks(struct milgi__hs *hs, const struct milgi_psk *psk, bool given);
 /*
  * Client, open: what sessions of this connection have alike; their tickets are still to come. NULL: nobody wants any.
  */

@@ -40,11 +40,13 @@ enum milgi__slot {
     MILGI__ALPN,
     MILGI__PEER,
     MILGI__OCSP,
+    MILGI__PSK,
     MILGI__SLOTS
 };
 #define MILGI__ON(slot_or_step) (1u << (slot_or_step))
 #define MILGI__TO(step) ((uint64_t)1 << (step))
 #define MILGI__IDENTITIES_MAX 4 /* of a client's PSKs are looked at */
+#define MILGI__OFFERS_MAX (1 + MILGI_PSKS_OFFERED)
 #define MILGI__OPS (MILGI__ON(MILGI__CREDENTIAL) - 1u)
 
 enum milgi__step {
@@ -69,6 +71,7 @@ enum milgi__step {
     MILGI__C13_RECV_HELLO_AGAIN,
     MILGI__C13_INSTALL_KEYS,
     MILGI__C13_INSTALL_KEYS_HYBRID,
+    MILGI__C13_INSTALL_KEYS_PSK,
     MILGI__C13_RECV_EXTENSIONS,
     MILGI__C13_RECV_FINISHED_RESUMED,
     MILGI__C13_RESUMED,
@@ -116,6 +119,7 @@ enum milgi__step {
     MILGI__S13_START_RESUMED,
     MILGI__S13_START_RESUMED_HYBRID,
     MILGI__S13_SEND_RESUMED,
+    MILGI__S13_SEND_PSK,
     MILGI__S13_RECV_FINISHED_RESUMED,
     MILGI__S13_RESUMED,
     MILGI__S13_START_FLIGHT,
@@ -229,6 +233,13 @@ struct milgi__exchange {
     struct milgi__key_pair pair[];
 };
 
+/* psk_key_exchange_modes (RFC 8446 4.2.9). */
+enum milgi__psk_mode {
+    MILGI__PSK_NO_MODE, /* that both sides have */
+    MILGI__PSK_DHE,
+    MILGI__PSK_PLAIN /* psk_ke */
+};
+
 /* Tickets on their way to the client: in the handshake's arena. */
 struct milgi__issue {
     unsigned n;
@@ -307,12 +318,16 @@ struct milgi__hs {
 
     /* sessions: references */
     struct milgi_session *session;                       /* that this handshake stands on; NULL: a full one */
-    struct milgi_session *offer;                         /* client: in its ClientHello */
-    struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what was in the client's tickets, by their place */
-    uint8_t (*identities)[MILGI__HASH_MAX];              /* their hashes, between two ClientHellos: in the arena */
+    struct milgi_session *offer[MILGI__OFFERS_MAX];      /* client: in its ClientHello, in this order */
+    struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what its identities are of, by their place */
+    struct milgi_iov *psks_shown;                        /* server, for a decision: identities; in the arena */
+    size_t psks_shown_n;
+    uint8_t offers_n;
+    uint8_t (*identities)[MILGI__HASH_MAX]; /* their hashes, between two ClientHellos: in the arena */
     struct milgi__issue *issue;
     bool keeps_sessions; /* client: somebody wants them */
-    bool psk_dhe;        /* server: the client takes tickets */
+    bool psk_tickets;    /* server: the client takes tickets */
+    uint8_t psk_mode;    /* server, enum milgi__psk_mode: with which it would stand on one of the client's PSKs */
     uint8_t psk_at;      /* server: the place of the one that was accepted */
     uint8_t tickets_full, tickets_resumed;
 
@@ -364,6 +379,8 @@ enum milgi__step milgi__hs_broken(struct milgi__hs *hs, int rv);
 
 /* Memory for |pairs| key pairs, in the place of what there was. */
 bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs);
+/* psk_ke: there is none. */
+bool milgi__no_exchange(struct milgi__hs *hs);
 void milgi__end_exchange(struct milgi__hs *hs); /* wipes it */
 bool milgi__start_keygen(struct milgi__hs *hs, enum milgi__slot slot, uint16_t group);
 /* |pair| and the peer's share. */
@@ -480,17 +497,18 @@ bool milgi__hs_send_finished(struct milgi__hs *hs, const uint8_t *secret);
 
 /* --- sessions (resume13.c) -------------------------------------------------------------------------------------- */
 
-/* Client: what its ClientHello says of them; room for it. */
+/* Client: what its ClientHello says of them; room for it; and how much it takes there. */
 struct milgi__offers {
-    struct milgi__psk_offer psk[1];
+    struct milgi__psk_offer psk[MILGI__OFFERS_MAX];
     unsigned n;
+    size_t len;
 };
 void milgi__offer_session(struct milgi__hs *hs, struct milgi__exts *ext, struct milgi__offers *offers);
 /* Fills in the binders of a ClientHello that is written but for them. */
 bool milgi__fill_binders(struct milgi__hs *hs, struct milgi__bytes message, const struct milgi__offers *offers);
-/* Client: what the ServerHello says of them. */
+/* Client: what the ServerHello says of them. False: the handshake has failed. */
 bool milgi__take_psk(struct milgi__hs *hs, const struct milgi__exts *ext);
-/* Server: starts to open what may be our tickets. */
+/* Server: starts to open what may be our tickets, and looks up, or asks, what the other identities are of. */
 bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext);
 /* What came of opening one. */
 void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op *op);
@@ -499,6 +517,24 @@ void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op
  * has failed. |again|: of the second ClientHello.
  */
 bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, bool again);
+/* Server: the mode of a PSK that both sides have. */
+enum milgi__psk_mode milgi__psk_mode(const struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Server: an identity that is no ticket of ours: the config's, or one to be asked for. False: no memory. (psk13.c) */
+bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity);
+/* Server: the suite that goes with the first PSK from elsewhere that fits; NULL: there is none. */
+const struct milgi__suite *milgi__psk_suite(const struct milgi__hs *hs, struct milgi__bytes offered);
+/*
+ * Server, no PSK was chosen: whether there can be certificates instead. False: the handshake has failed, as if a binder
+ * had been wrong.
+ */
+bool milgi__may_do_without_psk(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Server: the answer to the question of PSKs: what was known is dropped, and |psk| (NULL: none) is it. MILGI_EINVAL. */
+int milgi__use_psk(struct milgi__hs *hs, const struct milgi_psk *psk);
+/* The peer's PSK is from elsewhere. */
+static inline bool milgi__on_external(const struct milgi__hs *hs)
+{
+    return hs->session && hs->session->f.kind != MILGI__SESSION_OURS;
+}
 /* Server: remembers what the second ClientHello may bring again. */
 bool milgi__keep_identities(struct milgi__hs *hs, const struct milgi__exts *ext);
 /* What the session says of the peer becomes the result's. */

@@ -81,7 +81,8 @@ void milgi__hs_free(struct milgi__hs *hs)
     milgi__free_wiped(hs->in, hs->in_cap);
     milgi_credential_unref(hs->credential);
     milgi_session_unref(hs->session);
-    milgi_session_unref(hs->offer);
+    for (unsigned i = 0; i < hs->offers_n; i++)
+        milgi_session_unref(hs->offer[i]);
     for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++)
         milgi_session_unref(hs->opened[i]);
     milgi_config_unref(hs->config);

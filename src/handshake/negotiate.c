@@ -167,8 +167,7 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
     struct milgi__offers offers;
     bool greased = milgi__grease(hs, &hello);
     milgi__offer_session(hs, ext, &offers);
-    size_t psk_len = offers.n != 0 ? 128 + offers.psk[0].identity.len : 0;
-    size_t cap = 512 + psk_len + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
+    size_t cap = 512 + offers.len + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
         ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len +
         ext->authorities.len;
     uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
@@ -270,7 +269,7 @@ const struct milgi__row milgi__client_hello_rows[] = {
         .name = "recv_hello", .run = c_recv_hello, .message = MSG(SERVER_HELLO),
         .starts = ON(DERIVE) | ON(CAPSULE) | ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
         .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_HYBRID) | TO(C13_SEND_HELLO_COOKIE) |
-            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C12_RECV_CERTIFICATE),
+            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C13_INSTALL_KEYS_PSK) | TO(C12_RECV_CERTIFICATE),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
 };
@@ -335,9 +334,9 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
         return MILGI__FAILED;
     static const struct milgi__exts none;
     bool has_psks = hs->result.version == MILGI__TLS13;
+    hs->seen = hello; /* already for answers from inside */
     if (!milgi__open_tickets(hs, has_psks ? &hello->ext : &none))
         return MILGI__FAILED;
-    hs->seen = hello;
     return MILGI__S_RECV_HELLO_SEEN;
 }
 
@@ -367,16 +366,16 @@ enum milgi__step milgi__server_first(const struct milgi_config *config)
 const struct milgi__row milgi__server_hello_rows[] = {
     [MILGI__S_LOOK_HELLO - FIRST] = {
         .name = "look_hello", .run = s_look_hello, .message = MSG(CLIENT_HELLO),
-        .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4),
+        .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK),
         .next = TO(S_RECV_HELLO_SEEN),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .peeks = true,
     },
     [MILGI__S_RECV_HELLO_SEEN - FIRST] = {
         .name = "recv_hello_seen", .run = s_recv_hello_seen, .message = MSG(CLIENT_HELLO),
-        .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4),
+        .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
-        .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_START_FLIGHT) |
-            TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_SEND_PSK) |
+            TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
     [MILGI__S_RECV_HELLO - FIRST] = {

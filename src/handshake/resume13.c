@@ -8,6 +8,7 @@
 
 #include "cert/cert.h"
 
+#define PSK_KE 0
 #define PSK_DHE_KE 1
 
 /* Of a session of TLS 1.3: there is one. */
@@ -26,6 +27,8 @@ static bool same_name(const struct milgi_session *session, const char *name)
 static bool is_usable(const struct milgi__hs *hs, const struct milgi_session *session)
 {
     const struct milgi__session_fields *f = &session->f;
+    if (f->kind != MILGI__SESSION_OURS)
+        return true; /* the config, or who was asked, has it as long as it is good */
     if (f->version != MILGI__TLS13 || !milgi__session_good(session, hs->host.calls->wall_s(hs->host.ctx)))
         return false;
     /* Whose word is taken for what: sessions do not get around a change of that. */
@@ -53,43 +56,88 @@ void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool 
     if (hs->config->version_max < MILGI__TLS13)
         return;
     hs->keeps_sessions = keeps;
-    if (!session || session->ticket_len == 0 || !same_name(session, hs->server_name) || !is_usable(hs, session) ||
-        !has_hash(hs, suite_of(session)->hash))
+    if (!session || hs->config->psk_only || session->ticket_len == 0)
         return;
-    hs->offer = milgi_session_ref(session);
+    if (!same_name(session, hs->server_name) || !is_usable(hs, session) || !has_hash(hs, suite_of(session)->hash))
+        return;
+    hs->offer[hs->offers_n++] = milgi_session_ref(session);
+}
+
+static void offer_psk(struct milgi__hs *hs, const struct milgi_psk *psk)
+{
+    if (psk->role == MILGI_CLIENT && has_hash(hs, suite_of(psk->session)->hash))
+        hs->offer[hs->offers_n++] = milgi_session_ref(psk->session);
+}
+
+void milgi__hs_offer_psks(struct milgi__hs *hs, const struct milgi_psk *psk, bool given)
+{
+    const struct milgi_config *config = hs->config;
+    if (config->version_max < MILGI__TLS13)
+        return;
+    if (given && psk)
+        offer_psk(hs, psk);
+    for (size_t i = 0; !given && i < config->psks_n; i++)
+        offer_psk(hs, config->psks[i]);
+}
+
+/*= RFC8446 4.1.4: "the client SHOULD NOT offer any pre-shared keys associated with a hash other than that of the
+ *= selected cipher suite" */
+static void drop_unfit(struct milgi__hs *hs)
+{
+    uint8_t kept = 0;
+    for (uint8_t i = 0; i < hs->offers_n; i++) {
+        if (suite_of(hs->offer[i])->hash == hs->suite->hash)
+            hs->offer[kept++] = hs->offer[i];
+        else
+            milgi_session_unref(hs->offer[i]);
+    }
+    hs->offers_n = kept;
+}
+
+static struct milgi__psk_offer offer_of(const struct milgi__hs *hs, const struct milgi_session *session)
+{
+    struct milgi_iov ticket = milgi__session_parts(session).ticket;
+    int64_t age_s = hs->host.calls->wall_s(hs->host.ctx) - session->f.created_s;
+    struct milgi__psk_offer offer = {
+        .identity = { ticket.data, ticket.len },
+        .binder_len = (uint8_t)milgi__hash_len(suite_of(session)->hash),
+    };
+    /*= RFC8446 4.2.11: "For identities established externally, an obfuscated_ticket_age of 0 SHOULD be used" */
+    /*= RFC8446 4.2.11.1: "The "obfuscated_ticket_age" field of each PskIdentity contains an obfuscated version of the
+     *= ticket age formed by taking the age in milliseconds and adding the "ticket_age_add" value that was included with
+     *= the ticket [...], modulo 2^32." Our clock counts seconds. */
+    if (session->f.kind == MILGI__SESSION_OURS)
+        offer.age = (uint32_t)(1000 * (uint64_t)MILGI__MAX(age_s, 0)) + session->f.age_add;
+    return offer;
 }
 
 void milgi__offer_session(struct milgi__hs *hs, struct milgi__exts *ext, struct milgi__offers *offers)
 {
-    static const uint8_t modes[] = { PSK_DHE_KE };
-    const struct milgi_session *session = hs->offer;
+    static const uint8_t modes[] = { PSK_DHE_KE, PSK_KE };
     offers->n = 0;
+    offers->len = 0;
     if (hs->config->version_max < MILGI__TLS13)
         return;
-    if (session || hs->keeps_sessions) {
+    if (hs->offers_n != 0 || hs->keeps_sessions) {
         ext->present |= MILGI__EXT(MILGI__EXT_PSK_MODES);
-        ext->psk_modes = (struct milgi__bytes){ modes, sizeof modes };
+        ext->psk_modes = (struct milgi__bytes){ modes, hs->config->psk_ke == MILGI_PSK_KE_TOO ? 2 : 1 };
+        if (hs->config->psk_ke == MILGI_PSK_KE_ONLY)
+            ext->psk_modes.p = modes + 1;
     }
     if (hs->keeps_sessions && hs->config->tickets != 0) {
         ext->present |= MILGI__EXT(MILGI__EXT_TICKET_REQUEST);
         ext->tickets_full = hs->config->tickets;
         ext->tickets_resumed = 1;
     }
-    /*= RFC8446 4.1.4: "the client SHOULD NOT offer any pre-shared keys associated with a hash other than that of the
-     *= selected cipher suite" */
-    if (!session || (hs->suite && hs->suite->hash != suite_of(session)->hash))
+    if (hs->suite)
+        drop_unfit(hs);
+    for (unsigned i = 0; i < hs->offers_n; i++) {
+        offers->psk[i] = offer_of(hs, hs->offer[i]);
+        offers->len += 64 + offers->psk[i].identity.len;
+    }
+    if (hs->offers_n == 0)
         return;
-    struct milgi_iov ticket = milgi__session_parts(session).ticket;
-    int64_t age_s = hs->host.calls->wall_s(hs->host.ctx) - session->f.created_s;
-    offers->n = 1;
-    offers->psk[0] = (struct milgi__psk_offer){
-        .identity = { ticket.data, ticket.len },
-        /*= RFC8446 4.2.11.1: "The "obfuscated_ticket_age" field of each PskIdentity contains an obfuscated version of
-         *= the ticket age formed by taking the age in milliseconds and adding the "ticket_age_add" value that was
-         *= included with the ticket [...], modulo 2^32." Our clock counts seconds. */
-        .age = (uint32_t)(1000 * (uint64_t)MILGI__MAX(age_s, 0)) + session->f.age_add,
-        .binder_len = (uint8_t)milgi__hash_len(suite_of(session)->hash),
-    };
+    offers->n = hs->offers_n;
     ext->present |= MILGI__EXT(MILGI__EXT_PSK);
     ext->psk_offers = offers->psk;
     ext->psk_offers_n = offers->n;
@@ -103,7 +151,11 @@ static bool make_binder(struct milgi__hs *hs, const struct milgi_session *sessio
     uint8_t hello[MILGI__HASH_MAX];
     int rv = milgi__transcript_hash_with(
         &hs->transcript, hs->host.cx, hash, truncated.p, truncated.len, hello);
-    if (rv == 0)
+    if (rv == 0 && session->f.kind != MILGI__SESSION_OURS)
+        rv = milgi__binder_of_early(hs->host.cx, hash,
+            session->f.kind == MILGI__SESSION_IMPORTED ? MILGI__BINDER_IMPORTED : MILGI__BINDER_EXTERNAL,
+            session->f.secret, hello, binder);
+    else if (rv == 0)
         rv = milgi__binder(hs->host.cx, hash, MILGI__BINDER_RESUMPTION, session->f.secret, session->f.secret_len,
             hello, binder);
     if (rv != 0)
@@ -117,37 +169,56 @@ bool milgi__fill_binders(struct milgi__hs *hs, struct milgi__bytes message, cons
     if (offers->n == 0)
         return true;
     struct milgi__bytes truncated = { message.p, message.len - milgi__psk_binders_len(offers->psk, offers->n) };
-    if (!make_binder(hs, hs->offer, truncated, binder))
-        return false;
-    memcpy((uint8_t *)(uintptr_t)message.p + truncated.len + 3, binder, offers->psk[0].binder_len);
+    uint8_t *to = (uint8_t *)(uintptr_t)message.p + truncated.len + 2;
+    for (unsigned i = 0; i < offers->n; i++) {
+        if (!make_binder(hs, hs->offer[i], truncated, binder))
+            return false;
+        memcpy(to + 1, binder, offers->psk[i].binder_len);
+        to += 1 + offers->psk[i].binder_len;
+    }
     return true;
 }
 
 bool milgi__take_psk(struct milgi__hs *hs, const struct milgi__exts *ext)
 {
-    if ((ext->present & MILGI__EXT(MILGI__EXT_PSK)) == 0)
-        return true;
+    bool chosen = (ext->present & MILGI__EXT(MILGI__EXT_PSK)) != 0;
+    if (!chosen && hs->config->psk_only)
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE, "the server takes none of the PSKs");
+    if (!chosen)
+        return hs->step != MILGI__FAILED;
     /*= RFC8446 4.2.11: "Clients MUST verify that the server's selected_identity is within the range supplied by the
      *= client, that the server selected a cipher suite indicating a Hash associated with the PSK, and that a server
      *= "key_share" extension is present if required by the ClientHello "psk_key_exchange_modes" extension. If these
      *= values are not consistent, the client MUST abort the handshake with an "illegal_parameter" alert." */
-    if (!hs->offer || ext->psk != 0) {
+    if (ext->psk >= hs->offers_n) {
         milgi__hs_illegal(hs, "the server selected a PSK that was not offered");
         return false;
     }
-    if (suite_of(hs->offer)->hash != hs->suite->hash) {
+    struct milgi_session *offer = hs->offer[ext->psk];
+    if (suite_of(offer)->hash != hs->suite->hash) {
         milgi__hs_illegal(hs, "the server selected a PSK and a cipher suite that do not fit");
         return false;
     }
-    hs->session = milgi_session_ref(hs->offer);
+    hs->session = milgi_session_ref(offer);
+    if (milgi__on_external(hs))
+        hs->keeps_sessions = false; /* psk.h: it gives out none */
     return milgi__resume_peer(hs);
 }
 
 /* --- server: what is in the tickets ----------------------------------------------------------------------------- */
 
-static bool has_dhe_mode(struct milgi__bytes modes)
+static bool has_mode(struct milgi__bytes modes, uint8_t mode)
 {
-    return modes.len != 0 && memchr(modes.p, PSK_DHE_KE, modes.len);
+    return modes.len != 0 && memchr(modes.p, mode, modes.len);
+}
+
+enum milgi__psk_mode milgi__psk_mode(const struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    /*= RFC8446 4.2.9: "Servers MUST NOT select a key exchange mode that is not listed by the client." */
+    if (hs->config->psk_ke != MILGI_PSK_KE_ONLY && has_mode(ext->psk_modes, PSK_DHE_KE))
+        return MILGI__PSK_DHE;
+    bool plain = hs->config->psk_ke != MILGI_PSK_KE_OFF && has_mode(ext->psk_modes, PSK_KE);
+    return plain ? MILGI__PSK_PLAIN : MILGI__PSK_NO_MODE;
 }
 
 static void open_ticket(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
@@ -166,15 +237,19 @@ bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext)
     struct milgi__reader list = milgi__reader_of(ext->psk_identities);
     struct milgi__bytes identity;
     uint32_t age;
-    bool dhe = has_dhe_mode(ext->psk_modes);
+    hs->psk_mode = (uint8_t)milgi__psk_mode(hs, ext);
     for (unsigned at = 0; at < MILGI__IDENTITIES_MAX; at++) {
         enum milgi__slot slot = (enum milgi__slot)(MILGI__TICKET_1 + at);
-        bool more = dhe && milgi__psk_identity_next(&list, &identity, &age);
+        bool more = hs->psk_mode != MILGI__PSK_NO_MODE && milgi__psk_identity_next(&list, &identity, &age);
         if (more && hs->config->ticket_keys && identity.len <= MILGI__SESSION_BYTES_MAX + MILGI__TICKET_FRONT)
             open_ticket(hs, at, identity);
-        if ((hs->started & MILGI__ON(slot)) == 0)
-            milgi__settle(hs, slot);
+        if ((hs->started & MILGI__ON(slot)) != 0)
+            continue;
+        milgi__settle(hs, slot);
+        if (more && !milgi__look_up_psk(hs, at, identity))
+            return false;
     }
+    milgi__start_decision(hs, MILGI__PSK, hs->psks_shown_n != 0);
     return hs->step != MILGI__FAILED;
 }
 
@@ -193,11 +268,13 @@ void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op
 
 static bool fits(const struct milgi__hs *hs, const struct milgi_session *session)
 {
-    if (!is_usable(hs, session) || suite_of(session)->hash != hs->suite->hash ||
-        !same_name(session, hs->result.server_name))
+    bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
+    if (!is_usable(hs, session) || suite_of(session)->hash != hs->suite->hash)
         return false;
+    if (session->f.kind != MILGI__SESSION_OURS)
+        return !demanded || hs->config->psk_without_certificate;
     /* A session without a client certificate is none where one is demanded. */
-    return session->f.authenticated || hs->config->client_auth != MILGI_CLIENT_AUTH_REQUIRED;
+    return same_name(session, hs->result.server_name) && (session->f.authenticated || !demanded);
 }
 
 bool milgi__keep_identities(struct milgi__hs *hs, const struct milgi__exts *ext)
@@ -260,8 +337,27 @@ static bool check_binder(struct milgi__hs *hs, const struct milgi__exts *ext)
     return equal;
 }
 
+const struct milgi__suite *milgi__psk_suite(const struct milgi__hs *hs, struct milgi__bytes offered)
+{
+    for (unsigned at = 0; at < MILGI__IDENTITIES_MAX; at++) {
+        const struct milgi_session *session = hs->opened[at];
+        if (!session || !is_usable(hs, session))
+            continue;
+        if (session->f.kind == MILGI__SESSION_OURS)
+            return NULL;
+        for (unsigned i = 0; i < hs->config->suites.n; i++) {
+            const struct milgi__suite *suite = milgi__suite(hs->config->suites.v[i]);
+            if (suite->tls13 && suite->hash == suite_of(session)->hash && milgi__u16_has(offered, suite->id))
+                return suite;
+        }
+    }
+    return NULL;
+}
+
 bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, bool again)
 {
+    if (again && hs->psk_mode != MILGI__PSK_DHE)
+        return true;
     struct milgi__reader list = milgi__reader_of(ext->psk_identities);
     struct milgi__bytes identity;
     uint32_t age;
@@ -284,7 +380,9 @@ bool milgi__resume_peer(struct milgi__hs *hs)
 {
     struct milgi_iov peer = milgi__session_parts(hs->session).peer;
     unsigned n = 0;
-    hs->result.resumed = true;
+    hs->result.resumed = !milgi__on_external(hs);
+    if (!hs->result.resumed)
+        hs->result.psk = hs->session;
     if (hs->session->f.peer != MILGI__SESSION_PEER)
         return true;
     for (struct milgi__reader r = milgi__reader(peer.data, peer.len); milgi__left(&r) != 0; n++)

@@ -12,6 +12,8 @@
 
 static bool choose_suite(struct milgi__hs *hs, struct milgi__bytes offered)
 {
+    /*= RFC8446 4.2.11: "The server MUST ensure that it selects a compatible PSK (if any) and cipher suite." */
+    hs->suite = milgi__psk_suite(hs, offered);
     for (unsigned i = 0; i < hs->config->suites.n && !hs->suite; i++) {
         const struct milgi__suite *suite = milgi__suite(hs->config->suites.v[i]);
         if (suite->tls13 && milgi__u16_has(offered, suite->id))
@@ -94,14 +96,14 @@ bool milgi__server_take_hello(struct milgi__hs *hs, const struct milgi__client_h
     if (hello->session_id.len != 0)
         memcpy(hs->session_id, hello->session_id.p, hello->session_id.len);
     hs->offered = ext->present;
-    hs->psk_dhe = ext->psk_modes.len != 0 && memchr(ext->psk_modes.p, 1, ext->psk_modes.len);
+    hs->psk_tickets = milgi__psk_mode(hs, ext) != MILGI__PSK_NO_MODE;
     hs->tickets_full = ext->tickets_full;
     hs->tickets_resumed = ext->tickets_resumed;
     hs->peer_record_limit = ext->record_limit;
     hs->asks_status = ext->asks_status;
     hs->early_data =
         (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0 && hs->result.version == MILGI__TLS13;
-    if (ext->server_name.len != 0) {
+    if (ext->server_name.len != 0 && !hs->result.server_name) {
         hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, ext->server_name).p;
         if (!hs->result.server_name) {
             milgi__hs_broken(hs, MILGI_ENOMEM);
@@ -116,9 +118,21 @@ bool milgi__server_take_hello(struct milgi__hs *hs, const struct milgi__client_h
  *= extension and a "supported_groups" extension." As one that holds no PSK for us. */
 static bool needs_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
 {
-    if (hs->session || (ext->present & MILGI__EXT(MILGI__EXT_SCHEMES)) != 0)
+    if (hs->session)
+        return true;
+    if (!hs->retried && !milgi__may_do_without_psk(hs, ext))
+        return false;
+    if ((ext->present & MILGI__EXT(MILGI__EXT_SCHEMES)) != 0)
         return true;
     milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without signature_algorithms");
+    return false;
+}
+
+static bool find_group(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    if ((ext->present & MILGI__EXT(MILGI__EXT_GROUPS)) != 0)
+        return choose_group(hs, ext);
+    milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without supported_groups");
     return false;
 }
 
@@ -130,29 +144,57 @@ static enum milgi__step answer_of(const struct milgi__hs *hs)
     return hybrid ? MILGI__S13_START_FLIGHT_HYBRID : MILGI__S13_START_FLIGHT;
 }
 
-enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
+/* What is to be known of us besides a group: asked, or found, while keys are made. */
+static void start_decisions(struct milgi__hs *hs, const struct milgi__exts *ext)
 {
-    if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || !choose_group(hs, &hello->ext) ||
-        !milgi__server_take_hello(hs, hello))
-        return MILGI__FAILED;
-    int rv = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
-    if (rv == 0 && hs->retried)
-        rv = milgi__client_hello_digest(hs->host.cx, hello, hs->first_hello);
-    if (rv != 0)
-        return milgi__hs_broken(hs, rv);
-    hs->result.hello_retry = hs->retried;
-    bool ok = hs->retried ? milgi__keep_identities(hs, &hello->ext) : milgi__choose_session(hs, &hello->ext, false);
-    if (!ok || !needs_schemes(hs, &hello->ext) || !milgi__start_server_share(hs))
-        return MILGI__FAILED;
     if (!hs->session)
         milgi__start_decision(hs, MILGI__CREDENTIAL, true);
     if (hs->session || (hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
         hs->peer_authorities = (struct milgi__bytes){ NULL, 0 };
     if (!hs->session)
         milgi__start_decision(hs, MILGI__OCSP, true);
-    milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
+    milgi__start_decision(hs, MILGI__ALPN, (ext->present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
     if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
         hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
+}
+
+/* Before a group is looked for: a client that wants psk_ke need not have one. */
+static bool try_plain_psk(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    if (!milgi__choose_session(hs, ext, false))
+        return false;
+    return hs->session ? milgi__no_exchange(hs) : find_group(hs, ext);
+}
+
+enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
+{
+    const struct milgi__exts *ext = &hello->ext;
+    bool plain = hs->psk_mode == MILGI__PSK_PLAIN;
+    if (!milgi__begin_exchange(hs, 1) || !choose_suite(hs, hello->suites) || (!plain && !find_group(hs, ext)) ||
+        !milgi__server_take_hello(hs, hello))
+        return MILGI__FAILED;
+    int rv = milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
+    if (plain && !try_plain_psk(hs, ext))
+        return MILGI__FAILED;
+    if (hs->retried)
+        rv = milgi__client_hello_digest(hs->host.cx, hello, hs->first_hello);
+    if (rv != 0)
+        return milgi__hs_broken(hs, rv);
+    hs->result.hello_retry = hs->retried;
+    bool ok = true;
+    if (!plain)
+        ok = hs->retried ? milgi__keep_identities(hs, ext) : milgi__choose_session(hs, ext, false);
+    if (!ok || !needs_schemes(hs, ext))
+        return MILGI__FAILED;
+    if (plain && hs->session) {
+        start_decisions(hs, ext);
+        return MILGI__S13_SEND_PSK;
+    }
+    if (!milgi__start_server_share(hs))
+        return MILGI__FAILED;
+    start_decisions(hs, ext);
     return hs->retried ? MILGI__S13_SEND_RETRY : answer_of(hs);
 }
 
@@ -224,7 +266,8 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
     if (!milgi__take_client_share(hs, share))
         return MILGI__FAILED;
     hs->early_data = false;
-    if (!milgi__choose_session(hs, &hello.ext, true))
+    if (!milgi__choose_session(hs, &hello.ext, true) ||
+        (!hs->session && !milgi__may_do_without_psk(hs, &hello.ext)))
         return MILGI__FAILED;
     return answer_of(hs);
 }
@@ -242,7 +285,10 @@ static enum milgi__step recv_hello_again(struct milgi__hs *hs, struct milgi__rea
 
 static bool write_hello(struct milgi__hs *hs)
 {
-    struct milgi__bytes share = milgi__server_share(hs);
+    bool plain = hs->session && hs->psk_mode == MILGI__PSK_PLAIN;
+    struct milgi__bytes share = { hs->client_random, 0 };
+    if (!plain)
+        share = milgi__server_share(hs);
     size_t cap = HELLO_MAX + share.len;
     uint8_t random[32];
     uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
@@ -266,6 +312,10 @@ static bool write_hello(struct milgi__hs *hs)
     };
     if (hs->session)
         hello.ext.present |= MILGI__EXT(MILGI__EXT_PSK);
+    /*= RFC8446 4.2.9: "psk_ke: PSK-only key establishment. In this mode, the server MUST NOT supply a "key_share"
+     *= value." */
+    if (plain)
+        hello.ext.present &= ~MILGI__EXT(MILGI__EXT_KEY_SHARE);
     milgi__server_hello_encode(&w, &hello);
     hs->hello = (struct milgi__bytes){ message, milgi__written(&w) };
     if (!milgi__hs_record(hs, hs->hello))
@@ -407,6 +457,21 @@ static bool finish_flight(struct milgi__hs *hs)
 /* --- on a session ----------------------------------------------------------------------------------------------- */
 
 /* Neither certificate nor signature: the client has shown that it has the session's secret, and we do the same. */
+static bool write_resumed(struct milgi__hs *hs)
+{
+    size_t cap = 512;
+    uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
+    struct milgi__writer w = milgi__writer(message, message ? cap : 0);
+    if (message)
+        write_extensions(hs, &w);
+    if (!message || w.bad) {
+        milgi__hs_broken(hs, message ? MILGI_EINTERNAL : MILGI_ENOMEM);
+        return false;
+    }
+    hs->flight = (struct milgi__bytes){ message, milgi__written(&w) };
+    return milgi__hs_record(hs, hs->flight);
+}
+
 static enum milgi__step start_resumed(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
@@ -415,16 +480,18 @@ static enum milgi__step start_resumed(struct milgi__hs *hs, struct milgi__reader
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], kex->peer))
         return MILGI__FAILED;
-    size_t cap = 512;
-    uint8_t *message = milgi__arena_alloc(&hs->unsent, cap);
-    if (!message)
-        return milgi__hs_broken(hs, MILGI_ENOMEM);
-    struct milgi__writer w = milgi__writer(message, cap);
-    write_extensions(hs, &w);
-    if (w.bad)
+    return write_resumed(hs) ? MILGI__S13_SEND_RESUMED : MILGI__FAILED;
+}
+
+/* psk_ke: nothing is to be derived, so all of it leaves at once. */
+static enum milgi__step send_psk(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!hs->session || hs->psk_mode != MILGI__PSK_PLAIN)
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
-    hs->flight = (struct milgi__bytes){ message, milgi__written(&w) };
-    return milgi__hs_record(hs, hs->flight) ? MILGI__S13_SEND_RESUMED : MILGI__FAILED;
+    return write_hello(hs) && write_resumed(hs) && send_flight(hs) && finish_flight(hs)
+        ? MILGI__S13_RECV_FINISHED_RESUMED
+        : MILGI__FAILED;
 }
 
 static enum milgi__step send_resumed(struct milgi__hs *hs, struct milgi__reader *none)
@@ -438,7 +505,7 @@ static enum milgi__step recv_finished_resumed(struct milgi__hs *hs, struct milgi
     if (!milgi__hs_take_finished(hs, body, hs->schedule.client_hs))
         return MILGI__FAILED;
     /* Whom the session knows is judged again; where nobody was asked for a certificate there is nobody to judge. */
-    milgi__start_decision(hs, MILGI__PEER, hs->config->client_auth != MILGI_CLIENT_AUTH_NONE);
+    milgi__start_decision(hs, MILGI__PEER, hs->config->client_auth != MILGI_CLIENT_AUTH_NONE || milgi__on_external(hs));
     return MILGI__S13_RESUMED;
 }
 
@@ -513,6 +580,8 @@ static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none
 {
     (void)none;
     bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
+    if (milgi__on_external(hs))
+        demanded = demanded && !hs->config->psk_without_certificate;
     if (!hs->session || (demanded && !hs->session->f.authenticated))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     hs->result.peer_authenticated = hs->session->f.authenticated;
@@ -575,6 +644,13 @@ const struct milgi__row milgi__server13_rows[] = {
     [MILGI__S13_SEND_RESUMED - FIRST] = {
         .name = "send_resumed", .run = send_resumed, .message = NONE,
         .needs = ON(DERIVE),
+        .next = TO(S13_RECV_FINISHED_RESUMED),
+        .sends = { MSG(SERVER_HELLO), MSG(ENCRYPTED_EXTENSIONS), MSG(FINISHED) },
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
+    },
+    [MILGI__S13_SEND_PSK - FIRST] = {
+        .name = "send_psk", .run = send_psk, .message = NONE,
+        .needs = ON(ALPN),
         .next = TO(S13_RECV_FINISHED_RESUMED),
         .sends = { MSG(SERVER_HELLO), MSG(ENCRYPTED_EXTENSIONS), MSG(FINISHED) },
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,

@@ -9,7 +9,7 @@ const char *milgi__hs_slot_name(unsigned slot)
     static const char *const names[MILGI__SLOTS] = {
         "keygen_1", "keygen_2", "keygen_3", "keygen_4", "keygen_5", "keygen_retry", "keygen_retry_2", "derive",
         "capsule", "sign", "chain", "verify", "ticket_1", "ticket_2", "ticket_3", "ticket_4", "seal_1", "seal_2",
-        "seal_3", "seal_4", "credential", "alpn", "peer", "ocsp"
+        "seal_3", "seal_4", "credential", "alpn", "peer", "ocsp", "psk"
     };
     return slot < MILGI__SLOTS ? names[slot] : "?";
 }
@@ -55,6 +55,16 @@ bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs)
         return false;
     }
     hs->kex->room = (uint8_t)pairs;
+    return true;
+}
+
+/*= RFC8446 7.1: "If a given secret is not available, then the 0-value consisting of a string of Hash.length bytes set
+ *= to zeros is used" */
+bool milgi__no_exchange(struct milgi__hs *hs)
+{
+    if (!milgi__begin_exchange(hs, 0))
+        return false;
+    hs->kex->shared_len = (uint16_t)milgi__hash_len(hs->suite->hash);
     return true;
 }
 

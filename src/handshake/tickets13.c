@@ -17,8 +17,8 @@ static unsigned how_many(const struct milgi__hs *hs)
 
 bool milgi__issues_tickets(const struct milgi__hs *hs)
 {
-    /* No ticket for a client that could not use it: psk_dhe_ke is the one mode that is taken. */
-    return hs->config->ticket_keys && hs->psk_dhe && how_many(hs) > 0;
+    /* No ticket for a client that could not use it, nor on a PSK that has its own end (psk.h). */
+    return hs->config->ticket_keys && hs->psk_tickets && !milgi__on_external(hs) && how_many(hs) > 0;
 }
 
 /* How long the tickets of |session| are good for. */

@@ -49,6 +49,8 @@ int milgi__hkdf_expand_label(struct milgi__crypto *cx, enum milgi__hash hash, co
 /* psk NULL: zeros */
 int milgi__schedule13_early(
     struct milgi__schedule13 *s, struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *psk, size_t psk_len);
+/* The same where the Early Secret is known. */
+void milgi__schedule13_at_early(struct milgi__schedule13 *s, enum milgi__hash hash, const uint8_t *early);
 int milgi__schedule13_handshake(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *shared,
     size_t shared_len, const uint8_t *hello_hash);
 int milgi__schedule13_master(
@@ -67,6 +69,9 @@ enum milgi__binder {
 /* The binder of a PSK over the hash of a ClientHello up to its binders, and what came before (RFC 8446 4.2.11.2). */
 int milgi__binder(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind, const uint8_t *psk,
     size_t psk_len, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX]);
+/* The same where the Early Secret of the PSK is known. */
+int milgi__binder_of_early(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind,
+    const uint8_t *early, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX]);
 /* verify_data of a Finished: |base| is the sender's handshake traffic secret. */
 int milgi__finished_mac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *base,
     const uint8_t *transcript_hash, uint8_t out[MILGI__HASH_MAX]);
@@ -75,6 +80,14 @@ int milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t 
 /* Key and IV of a traffic secret (RFC 8446 7.3). */
 int milgi__traffic_keys(
     struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12]);
+/*
+ * The PSK that is imported from |secret| (RFC 9258 4.1): |hash| is the secret's, |identity| its ImportedIdentity, |psk|
+ * as long as the output of |target|. And the ImportedIdentity itself: NULL writes nothing; its length.
+ */
+int milgi__imported_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, size_t secret_len,
+    const uint8_t *identity, size_t identity_len, enum milgi__hash target, uint8_t psk[MILGI__HASH_MAX]);
+size_t milgi__imported_identity(const void *identity, size_t identity_len, const void *context, size_t context_len,
+    enum milgi__hash target, uint8_t *out);
 /* RFC 8446 7.5. */
 int milgi__export13(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *exporter, const char *label,
     const void *context, size_t context_len, uint8_t *out, size_t out_len);

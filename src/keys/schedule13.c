@@ -118,6 +118,12 @@ int milgi__schedule13_early(struct milgi__schedule13 *s, struct milgi__crypto *c
     return 0;
 }
 
+void milgi__schedule13_at_early(struct milgi__schedule13 *s, enum milgi__hash hash, const uint8_t *early)
+{
+    s->hash = hash;
+    memcpy(s->current, early, milgi__hash_len(hash));
+}
+
 int milgi__schedule13_handshake(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *shared,
     size_t shared_len, const uint8_t *hello_hash)
 {
@@ -177,23 +183,30 @@ int milgi__resumption_psk(struct milgi__crypto *cx, enum milgi__hash hash, const
         cx, hash, resumption, "resumption", nonce, nonce_len, psk, milgi__hash_len(hash));
 }
 
-int milgi__binder(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind, const uint8_t *psk,
-    size_t psk_len, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX])
+int milgi__binder_of_early(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind,
+    const uint8_t *early, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX])
 {
     static const char *const labels[] = {
         [MILGI__BINDER_RESUMPTION] = "res binder",
         [MILGI__BINDER_EXTERNAL] = "ext binder",
         [MILGI__BINDER_IMPORTED] = "imp binder",
     };
-    struct milgi__schedule13 s;
     uint8_t key[MILGI__HASH_MAX];
-    int e = milgi__schedule13_early(&s, cx, hash, psk, psk_len);
-    if (e == 0)
-        e = derive(cx, hash, s.current, labels[kind], known[hash].empty, key);
+    int e = derive(cx, hash, early, labels[kind], known[hash].empty, key);
     if (e == 0)
         e = milgi__finished_mac(cx, hash, key, hello_hash, out);
-    milgi__wipe(s.current, sizeof s.current);
     milgi__wipe(key, sizeof key);
+    return e;
+}
+
+int milgi__binder(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind, const uint8_t *psk,
+    size_t psk_len, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX])
+{
+    struct milgi__schedule13 s;
+    int e = milgi__schedule13_early(&s, cx, hash, psk, psk_len);
+    if (e == 0)
+        e = milgi__binder_of_early(cx, hash, kind, s.current, hello_hash, out);
+    milgi__wipe(s.current, sizeof s.current);
     return e;
 }
 

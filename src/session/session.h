@@ -25,6 +25,13 @@ enum milgi__session_peer {
     MILGI__SESSION_PEER_DIGEST /* SHA-256 of the leaf, which is too long */
 };
 
+/* What the secret is. */
+enum milgi__session_kind {
+    MILGI__SESSION_OURS,     /* of a handshake: a PSK of a ticket, or the master secret of TLS 1.2 */
+    MILGI__SESSION_EXTERNAL, /* a PSK from elsewhere: its Early Secret; the ticket is its identity (config/psk.c) */
+    MILGI__SESSION_IMPORTED  /* the same, imported (RFC 9258) */
+};
+
 /* What fits into one block with the bytes behind it. */
 struct milgi__session_fields {
     uint16_t version, suite;
@@ -32,6 +39,7 @@ struct milgi__session_fields {
     bool extended_master_secret; /* TLS 1.2 */
     bool authenticated;          /* the peer was, as the config demanded */
     uint8_t peer;                /* enum milgi__session_peer */
+    uint8_t kind;                /* enum milgi__session_kind; has no bytes in the codec: only OURS are encoded */
     uint32_t lifetime_s, age_add;
     int64_t created_s, authenticated_s;
     int64_t valid_from_s, valid_until_s; /* of all certificates that the peer showed together */
@@ -56,6 +64,11 @@ struct milgi__session_parts {
 struct milgi_session *milgi__session_new(
     const struct milgi__session_fields *fields, const struct milgi__session_parts *parts);
 struct milgi__session_parts milgi__session_parts(const struct milgi_session *session);
+/* Of a PSK from elsewhere, the identity; NULL: an empty one. */
+static inline struct milgi_iov milgi__psk_identity(const struct milgi_session *session)
+{
+    return session ? milgi__session_parts(session).ticket : (struct milgi_iov){ NULL, 0 };
+}
 const char *milgi__session_name(const struct milgi_session *session); /* "": none */
 /* From when on it is not used; and whether it is good at |now_s|, its certificates, too. */
 int64_t milgi__session_expires(const struct milgi_session *session);

@@ -96,17 +96,20 @@ static bool shares_fit_groups(const struct milgi__exts *ext)
 static bool is_complete(const struct milgi__exts *ext, struct milgi__failure *failure)
 {
     bool psk = (ext->present & MILGI__EXT(MILGI__EXT_PSK)) != 0;
-    const uint32_t demanded = (psk ? 0 : MILGI__EXT(MILGI__EXT_SCHEMES)) | MILGI__EXT(MILGI__EXT_GROUPS);
+    bool groups = (ext->present & MILGI__EXT(MILGI__EXT_GROUPS)) != 0;
+    const uint32_t demanded = MILGI__EXT(MILGI__EXT_SCHEMES) | MILGI__EXT(MILGI__EXT_GROUPS);
     /*= RFC8446 9.2: "If not containing a "pre_shared_key" extension, it MUST contain both a "signature_algorithms"
-     *= extension and a "supported_groups" extension." No PSK is accepted without a group; one that is not accepted is
-     *= as good as none, which is seen when that is known. */
-    if ((ext->present & demanded) != demanded)
+     *= extension and a "supported_groups" extension." A PSK that is not accepted is as good as none, which is seen when
+     *= that is known. */
+    if (!psk && (ext->present & demanded) != demanded)
         return milgi__refuse(
             failure, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without signature_algorithms or supported_groups");
     /*= RFC8446 9.2: "If containing a "supported_groups" extension, it MUST also contain a "key_share" extension, and
      *= vice versa." */
-    if ((ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) == 0)
+    if (groups && (ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) == 0)
         return milgi__refuse(failure, MILGI_ALERT_MISSING_EXTENSION, "ClientHello without key_share");
+    if (!groups && (ext->present & MILGI__EXT(MILGI__EXT_KEY_SHARE)) != 0)
+        return milgi__refuse(failure, MILGI_ALERT_MISSING_EXTENSION, "key_share without supported_groups");
     /*= RFC8446 4.2.9: "If clients offer "pre_shared_key" without a "psk_key_exchange_modes" extension, servers MUST
      *= abort the handshake." */
     if (psk && (ext->present & MILGI__EXT(MILGI__EXT_PSK_MODES)) == 0)

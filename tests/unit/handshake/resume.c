@@ -94,6 +94,11 @@ void resume_run(struct milgi_session *session, struct milgi_config *client, stru
     loop_free(loop);
 }
 
+void offer_any(struct loop *loop, struct milgi_session *session)
+{
+    loop->client.hs->offer[loop->client.hs->offers_n++] = session;
+}
+
 /* The client offers it in any case: what the server makes of it. */
 void offer(struct milgi_config *client, struct milgi_config *server, struct milgi_session *session,
     int64_t later_s, bool resumed)
@@ -101,7 +106,7 @@ void offer(struct milgi_config *client, struct milgi_config *server, struct milg
     struct loop *loop = loop_of(client, server);
     loop->later_s = later_s;
     milgi__hs_resume(loop->client.hs, NULL, true);
-    loop->client.hs->offer = session;
+    offer_any(loop, session);
     loop_pump(loop);
     assert_resumed(loop, resumed);
     loop_free(loop);

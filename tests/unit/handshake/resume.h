@@ -25,6 +25,8 @@ struct milgi_session *usual_session(void);
 struct loop *loop_with(struct milgi_session *session, struct milgi_config *client, struct milgi_config *server);
 /* Open, and on a session or not: both ends say the same, and so does the wire. */
 void assert_resumed(struct loop *loop, bool resumed);
+/* In any case, whether it fits or not; the reference is taken. */
+void offer_any(struct loop *loop, struct milgi_session *session);
 void resume_run(
     struct milgi_session *session, struct milgi_config *client, struct milgi_config *server, bool resumed);
 /* The client offers it in any case: what the server makes of it. */

@@ -33,7 +33,7 @@ static void forged_and_truncated_tickets_mean_a_full_handshake(void **state)
     for (size_t i = 0; i < len + 20; i += i < 60 || i + 30 > len ? 1 : 7) {
         struct loop *loop = loop_new(client, server, "a.test");
         milgi__hs_resume(loop->client.hs, NULL, true);
-        loop->client.hs->offer = i < len ? edited(session, i, 0) : edited(session, len, i == len ? 1 : (int)(len - i));
+        offer_any(loop, i < len ? edited(session, i, 0) : edited(session, len, i == len ? 1 : (int)(len - i)));
         loop_pump(loop);
         assert_resumed(loop, false);
         loop_free(loop);
@@ -128,7 +128,7 @@ static void no_session_stands_for_a_certificate_that_is_demanded(void **state)
         memcpy(f.policy, server->policy, sizeof f.policy);
         struct loop *loop = loop_new(client, server, "a.test");
         milgi__hs_resume(loop->client.hs, NULL, true);
-        loop->client.hs->offer = with_ticket_of(&f, usual);
+        offer_any(loop, with_ticket_of(&f, usual));
         loop_pump(loop);
         assert_resumed(loop, authenticated);
         loop_free(loop);
@@ -154,7 +154,7 @@ static void a_wrong_binder_ends_the_handshake(void **state)
             MUST(milgi_config_set_groups(server, p384, 1));
         struct loop *loop = loop_of(client_config(), server);
         milgi__hs_resume(loop->client.hs, NULL, true);
-        loop->client.hs->offer = milgi__session_new(&f, &parts);
+        offer_any(loop, milgi__session_new(&f, &parts));
         milgi_session_unref(session);
         loop_pump(loop);
         assert_alert(&loop->server, MILGI_ALERT_DECRYPT_ERROR);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server's PSKs from elsewhere (RFC 8446 4.2.11): whose an identity is, and what there is without any. */
+#include "handshake/hs.h"
+
+/* Who is asked wants to know for which server. */
+static bool know_server(struct milgi__hs *hs)
+{
+    struct milgi__bytes name = hs->seen->ext.server_name;
+    if (name.len != 0 && !hs->result.server_name)
+        hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, name).p;
+    return name.len == 0 || hs->result.server_name;
+}
+
+bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
+{
+    hs->opened[at] = milgi_session_ref(milgi__psk_find(hs->config, identity.p, identity.len));
+    if ((hs->config->ask & MILGI_DECIDE_PSK) == 0)
+        return true;
+    if (!hs->psks_shown)
+        hs->psks_shown = milgi__arena_alloc(&hs->arena, MILGI__IDENTITIES_MAX * sizeof *hs->psks_shown);
+    if (!hs->psks_shown || !know_server(hs)) {
+        milgi__hs_broken(hs, MILGI_ENOMEM);
+        return false;
+    }
+    /* Where it lies in the message, which is not read before the answer. */
+    hs->psks_shown[hs->psks_shown_n++] = (struct milgi_iov){ identity.p, identity.len };
+    return true;
+}
+
+static bool is_shown(const struct milgi__hs *hs, struct milgi_iov identity)
+{
+    for (size_t i = 0; i < hs->psks_shown_n; i++) {
+        if (hs->psks_shown[i].len == identity.len && memcmp(hs->psks_shown[i].data, identity.data, identity.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+int milgi__use_psk(struct milgi__hs *hs, const struct milgi_psk *psk)
+{
+    struct milgi__reader list = milgi__reader_of(hs->seen->ext.psk_identities);
+    struct milgi__bytes identity;
+    uint32_t age;
+    if (psk && (psk->role != MILGI_SERVER || !is_shown(hs, milgi_psk_identity(psk))))
+        return MILGI_EINVAL;
+    for (unsigned at = 0; at < MILGI__IDENTITIES_MAX && milgi__psk_identity_next(&list, &identity, &age); at++) {
+        struct milgi_session *known = hs->opened[at];
+        if (known && known->f.kind == MILGI__SESSION_OURS)
+            continue;
+        milgi_session_unref(known);
+        hs->opened[at] = NULL;
+        struct milgi_iov own = psk ? milgi_psk_identity(psk) : (struct milgi_iov){ NULL, 0 };
+        if (psk && own.len == identity.len && memcmp(own.data, identity.p, own.len) == 0)
+            hs->opened[at] = milgi_session_ref(psk->session);
+    }
+    return 0;
+}
+
+bool milgi__may_do_without_psk(struct milgi__hs *hs, const struct milgi__exts *ext)
+{
+    static const uint8_t nobodys[MILGI__HASH_MAX];
+    uint8_t binder[MILGI__HASH_MAX];
+    if (hs->config->credentials_n != 0 || (hs->config->ask & MILGI_DECIDE_CREDENTIAL) != 0)
+        return true;
+    if ((ext->present & MILGI__EXT(MILGI__EXT_PSK)) == 0) {
+        milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE, "the client offers no PSK, and we have no "
+                                                                            "certificate");
+        return false;
+    }
+    /*= RFC8446 E.6: "Servers which solely support PSK handshakes may be able to resist this form of attack by treating
+     *= the cases where there is no valid PSK identity and where there is a PSK identity but it has an invalid binder
+     *= identically." */
+    int rv = milgi__transcript_hash_with(&hs->transcript, hs->host.cx, hs->suite->hash, ext->psk_identities.p,
+        ext->psk_identities.len, binder);
+    if (rv == 0)
+        rv = milgi__binder_of_early(
+            hs->host.cx, hs->suite->hash, MILGI__BINDER_EXTERNAL, nobodys, binder, binder);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    milgi__hs_fail(hs, MILGI_EPROTO, MILGI_ALERT_DECRYPT_ERROR, "no PSK of the client's is known");
+    return false;
+}
