@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 bool (*milgi__mem_fail)(void);
+void (*milgi__mem_made)(void);
 
 void milgi__wipe(void *p, size_t len)
 {
@@ -31,9 +32,18 @@ int milgi__ct_equal(const void *a, const void *b, size_t len)
     return (int)(1 & (difference - 1) >> 8); /* 0 - 1 has bit 8 set, 1..255 less 1 has not */
 }
 
-static bool refused(void)
+bool milgi__alloc_refused(void)
 {
     return milgi__mem_fail && milgi__mem_fail();
+}
+
+static bool refused(void)
+{
+    if (milgi__alloc_refused())
+        return true;
+    if (milgi__mem_made)
+        milgi__mem_made();
+    return false;
 }
 
 #define ZEROED_LARGE 4096u

@@ -28,9 +28,12 @@ int milgi__ct_equal(const void *a, const void *b, size_t len);
 
 /*
  * Memory. All of the library's heap memory comes through here, so that tests can make any allocation fail: when
- * milgi__mem_fail is set, it is asked before each allocation and the allocation fails if it returns true.
+ * milgi__mem_fail is set, it is asked before each allocation and the allocation fails if it returns true. That counts
+ * what is kept for reuse, too; milgi__mem_made, when it is set, is told of calls of malloc() alone.
  */
 extern bool (*milgi__mem_fail)(void);
+extern void (*milgi__mem_made)(void);
+bool milgi__alloc_refused(void); /* of an allocation that is none of those below: is it to fail? */
 void *milgi__alloc(size_t size); /* zeroed; NULL: none */
 void *milgi__alloc_raw(size_t size);
 void milgi__free(void *p);

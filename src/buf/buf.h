@@ -7,6 +7,7 @@
 #include <milgi/buf.h>
 
 #include "base/base.h"
+#include "buf/block.h"
 #include "buf/region.h"
 
 struct milgi__pool;
@@ -78,9 +79,9 @@ static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, u
 }
 /* Takes back what other threads released. */
 void milgi__pool_collect(struct milgi__pool *pool);
-/* Wipes and frees up to |max| idle chunks beyond what the last periods needed; true: there is more to do. */
+/* Wipes and frees up to |max| idle chunks and blocks beyond what the last periods needed; true: there is more to do. */
 bool milgi__pool_trim(struct milgi__pool *pool, unsigned max);
-/* Whether chunks are held that nobody uses. */
+/* Whether chunks or blocks are held that nobody uses. */
 bool milgi__pool_idle(const struct milgi__pool *pool);
 /* True once after an allocation had failed and there is room again. */
 bool milgi__pool_recovered(struct milgi__pool *pool);
@@ -90,6 +91,8 @@ bool milgi__pool_recovered(struct milgi__pool *pool);
  */
 bool milgi__pool_starved(const struct milgi__pool *pool);
 void milgi__pool_retry(struct milgi__pool *pool);
+/* Small blocks, which are no part of what is used and held. */
+struct milgi__blocks *milgi__pool_blocks(struct milgi__pool *pool);
 /* Whether |bytes| more can be had now; if not, milgi__pool_recovered() tells when they can. */
 bool milgi__pool_room(struct milgi__pool *pool, size_t bytes);
 /*
@@ -105,8 +108,8 @@ size_t milgi__pool_held(const struct milgi__pool *pool); /* used, and what is id
 uint64_t milgi__pool_copied(const struct milgi__pool *pool);
 
 /*
- * A queue of slices: bytes in, bytes out. Holds one reference per slice. Its memory is kept until
- * milgi__bufq_clear(), which an idle connection calls.
+ * A queue of slices of one pool: bytes in, bytes out. Holds one reference per slice. Its memory, a block of that
+ * pool, is kept until milgi__bufq_clear(), which an idle connection calls.
  */
 struct milgi__bufq {
     struct milgi_slice *ring;
@@ -116,7 +119,7 @@ struct milgi__bufq {
 /* takes the reference; 0 or MILGI_ENOMEM (not taken) */
 int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice);
 /* Makes sure that one more can be pushed; false: no memory. */
-bool milgi__bufq_room(struct milgi__bufq *q);
+bool milgi__bufq_room(struct milgi__bufq *q, struct milgi__pool *pool);
 /* Copies |len| bytes from offset |at| without consuming; false when there are fewer. */
 bool milgi__bufq_peek(const struct milgi__bufq *q, size_t at, void *out, size_t len);
 /*
@@ -126,4 +129,4 @@ bool milgi__bufq_peek(const struct milgi__bufq *q, size_t at, void *out, size_t 
 unsigned milgi__bufq_take(struct milgi__bufq *q, size_t len, struct milgi_slice *out, unsigned max);
 /* Copies |len| bytes off the front and drops them. */
 void milgi__bufq_read(struct milgi__bufq *q, void *out, size_t len);
-void milgi__bufq_clear(struct milgi__bufq *q);
+void milgi__bufq_clear(struct milgi__bufq *q, struct milgi__pool *pool);

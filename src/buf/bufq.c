@@ -11,24 +11,24 @@ static struct milgi_slice *at(const struct milgi__bufq *q, uint32_t i)
     return &q->ring[(q->head + i) & (q->cap - 1)];
 }
 
-static int grow(struct milgi__bufq *q)
+static int grow(struct milgi__bufq *q, struct milgi__blocks *blocks)
 {
     uint32_t cap = q->cap ? 2 * q->cap : RING_MIN;
-    struct milgi_slice *ring = milgi__alloc_raw(cap * sizeof *ring);
+    struct milgi_slice *ring = milgi__block_take(blocks, cap * sizeof *ring);
     if (!ring)
         return MILGI_ENOMEM;
     for (uint32_t i = 0; i < q->n; i++)
         ring[i] = *at(q, i);
-    milgi__free(q->ring);
+    milgi__block_give(blocks, q->ring, q->cap * sizeof *ring);
     q->ring = ring;
     q->cap = cap;
     q->head = 0;
     return 0;
 }
 
-bool milgi__bufq_room(struct milgi__bufq *q)
+bool milgi__bufq_room(struct milgi__bufq *q, struct milgi__pool *pool)
 {
-    return q->n < q->cap || grow(q) == 0;
+    return q->n < q->cap || grow(q, milgi__pool_blocks(pool)) == 0;
 }
 
 int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice)
@@ -37,7 +37,7 @@ int milgi__bufq_push(struct milgi__bufq *q, struct milgi_slice slice)
         milgi_chunk_unref(slice.chunk);
         return 0;
     }
-    if (!milgi__bufq_room(q))
+    if (!milgi__bufq_room(q, slice.chunk->pool))
         return MILGI_ENOMEM;
     *at(q, q->n++) = slice;
     q->len += slice.len;
@@ -123,12 +123,13 @@ void milgi__bufq_read(struct milgi__bufq *q, void *out, size_t len)
     }
 }
 
-void milgi__bufq_clear(struct milgi__bufq *q)
+void milgi__bufq_clear(struct milgi__bufq *q, struct milgi__pool *pool)
 {
     while (q->n > 0) {
         milgi_chunk_unref(at(q, 0)->chunk);
         drop_front(q);
     }
-    milgi__free(q->ring);
+    if (q->ring)
+        milgi__block_give(milgi__pool_blocks(pool), q->ring, q->cap * sizeof *q->ring);
     *q = (struct milgi__bufq){ 0 };
 }

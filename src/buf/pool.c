@@ -44,6 +44,7 @@ struct milgi__pool {
     bool retry;
     struct milgi__region region;
     struct shelf shelf[CLASSES];
+    struct milgi__blocks blocks;
     _Atomic(struct milgi_chunk *) remote; /* other threads push, the engine takes all */
 };
 
@@ -187,6 +188,7 @@ void milgi__pool_close(struct milgi__pool *pool)
     milgi__pool_collect(pool);
     shrink(pool, pool->total);
     milgi__region_trim(&pool->region);
+    milgi__blocks_close(&pool->blocks);
     pool->closed = true;
     if (pool->chunks_n == 0)
         milgi__free(pool);
@@ -357,13 +359,20 @@ bool milgi__pool_trim(struct milgi__pool *pool, unsigned max)
             destroy(pool, unshelve(shelf, shelf->dirty != NULL));
         }
     }
+    if (milgi__blocks_trim(&pool->blocks, max))
+        return true;
     begin_period(pool);
     return false;
 }
 
 bool milgi__pool_idle(const struct milgi__pool *pool)
 {
-    return pool->total > pool->used;
+    return pool->total > pool->used || pool->blocks.bytes > 0;
+}
+
+struct milgi__blocks *milgi__pool_blocks(struct milgi__pool *pool)
+{
+    return &pool->blocks;
 }
 
 bool milgi__pool_room(struct milgi__pool *pool, size_t bytes)

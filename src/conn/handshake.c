@@ -142,7 +142,7 @@ void milgi__conn_begin(struct milgi_conn *c)
         milgi__conn_fail(c, MILGI_EBUSY, MILGI_ALERT_INTERNAL_ERROR, "new handshakes are refused at the moment");
         return;
     }
-    c->hs = c->hs ? c->hs : milgi__alloc(sizeof *c->hs);
+    struct milgi__conn_hs *mine = milgi__conn_hs_memory(c);
     struct milgi__hs_host host = {
         .ctx = c,
         .cx = milgi__engine_crypto(c->engine),
@@ -151,11 +151,11 @@ void milgi__conn_begin(struct milgi_conn *c)
         .tracer = milgi__conn_tracer(c),
         .calls = &host_calls,
     };
-    if (c->hs) {
+    if (mine) {
         c->hs->wait = MILGI__HS_INPUT;
         c->hs->hs = milgi__hs_new(c->config, &host, c->server_name);
     }
-    if (!c->hs || !c->hs->hs) {
+    if (!mine || !c->hs->hs) {
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake");
         return;
     }
@@ -329,7 +329,7 @@ void milgi__conn_handshake_free(struct milgi_conn *c)
     milgi__hs_free(c->hs->hs);
     milgi_session_unref(c->hs->session);
     milgi_psk_unref(c->hs->psk);
-    milgi__bufq_clear(&c->hs->held);
-    milgi__free_wiped(c->hs, sizeof *c->hs);
+    milgi__bufq_clear(&c->hs->held, milgi__engine_pool(c->engine));
+    milgi__block_give_wiped(milgi__pool_blocks(milgi__engine_pool(c->engine)), c->hs, sizeof *c->hs);
     c->hs = NULL;
 }

@@ -63,9 +63,8 @@ static int may_send(const struct milgi_conn *c, size_t len)
  */
 static struct milgi__bufq *held(struct milgi_conn *c)
 {
-    if (!c->hs)
-        c->hs = milgi__alloc(sizeof *c->hs);
-    return c->hs ? &c->hs->held : NULL;
+    struct milgi__conn_hs *hs = milgi__conn_hs_memory(c);
+    return hs ? &hs->held : NULL;
 }
 
 /* Small writes share a chunk: true if this one has found room behind the last. */
@@ -101,7 +100,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
         if (!chunk || milgi__bufq_push(&copy, (struct milgi_slice){ chunk, chunk->data, (uint32_t)k }) != 0) {
             if (chunk)
                 milgi_chunk_unref(chunk);
-            milgi__bufq_clear(&copy);
+            milgi__bufq_clear(&copy, milgi__engine_pool(c->engine));
             return MILGI_ENOMEM;
         }
         memcpy(chunk->data, data + at, k);
@@ -117,7 +116,7 @@ static int hold_copy(struct milgi_conn *c, const uint8_t *data, size_t len)
         if (rv != 0)
             milgi_chunk_unref(slice.chunk);
     }
-    milgi__bufq_clear(&copy);
+    milgi__bufq_clear(&copy, milgi__engine_pool(c->engine));
     if (rv != 0)
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for output");
     return rv;
@@ -244,11 +243,17 @@ static void put_out(struct milgi_conn *c, struct milgi_slice slice, uint32_t rou
     }
 }
 
+/* One more slice can be put out; false: no memory. */
+static bool output_room(struct milgi_conn *c)
+{
+    return milgi__bufq_room(&c->output, milgi__engine_pool(c->engine));
+}
+
 /* Seals as much of the application data as can be at once, if the key need not change first. True: some of it was. */
 static bool seal_data(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
 {
     struct milgi__sealed sealed;
-    if (c->phase != MILGI__ESTABLISHED || c->owes_update || !milgi__bufq_room(&c->output))
+    if (c->phase != MILGI__ESTABLISHED || c->owes_update || !output_room(c))
         return false;
     struct milgi__short_limits limits = {
         .records = milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
@@ -300,7 +305,7 @@ static bool collect(struct milgi_conn *c, uint32_t round)
     struct milgi_slice slice;
     bool any = false;
     while (milgi__transport_finished(c->transport)) {
-        if (!milgi__bufq_room(&c->output)) {
+        if (!output_room(c)) {
             /* A framed record is never left out: the direction ends here. */
             struct milgi__failure failure = milgi__failure(MILGI_ENOMEM, MILGI_ALERT_NONE, "no memory for output");
             milgi__transport_break(c->transport, &failure);
@@ -371,7 +376,7 @@ void milgi_conn_output_done(struct milgi_conn *c, size_t bytes)
         c->out_handed--;
     }
     if (c->output.n == 0 && c->phase == MILGI__HANDSHAKING)
-        milgi__bufq_clear(&c->output); /* the handshake may have to wait for long */
+        milgi__bufq_clear(&c->output, milgi__engine_pool(c->engine)); /* the handshake may have to wait for long */
     if (c->phase == MILGI__FREED)
         return;
     bool answer = c->owes_update && milgi__conn_may_answer(c);

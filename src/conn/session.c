@@ -7,8 +7,7 @@ int milgi_conn_set_session(struct milgi_conn *c, struct milgi_session *session)
         return MILGI_EFORK;
     if (c->config->role != MILGI_CLIENT || c->phase != MILGI__NEW)
         return MILGI_EINVAL;
-    c->hs = c->hs ? c->hs : milgi__alloc(sizeof *c->hs);
-    if (!c->hs)
+    if (!milgi__conn_hs_memory(c))
         return MILGI_ENOMEM;
     milgi_session_ref(session);
     milgi_session_unref(c->hs->session);
@@ -23,8 +22,7 @@ int milgi_conn_set_psk(struct milgi_conn *c, struct milgi_psk *psk)
         return MILGI_EFORK;
     if (c->config->role != MILGI_CLIENT || c->phase != MILGI__NEW || (psk && psk->role != MILGI_CLIENT))
         return MILGI_EINVAL;
-    c->hs = c->hs ? c->hs : milgi__alloc(sizeof *c->hs);
-    if (!c->hs)
+    if (!milgi__conn_hs_memory(c))
         return MILGI_ENOMEM;
     milgi_psk_ref(psk);
     milgi_psk_unref(c->hs->psk);

@@ -131,6 +131,14 @@ static inline struct milgi__hs *milgi__conn_hs(const struct milgi_conn *c)
     return c->phase == MILGI__HANDSHAKING && c->hs ? c->hs->hs : NULL;
 }
 
+/* Its memory, made if there is none; NULL: there is no more. */
+static inline struct milgi__conn_hs *milgi__conn_hs_memory(struct milgi_conn *c)
+{
+    if (!c->hs)
+        c->hs = milgi__block_zeroed(milgi__pool_blocks(milgi__engine_pool(c->engine)), sizeof *c->hs);
+    return c->hs;
+}
+
 static inline const struct milgi__tracer *milgi__conn_tracer(const struct milgi_conn *c)
 {
     return milgi__engine_tracer(c->engine);

@@ -124,7 +124,7 @@ void milgi__conn_destroy(struct milgi_conn *c)
     milgi__conn_handshake_free(c);
     milgi__post_fini(&c->post);
     milgi__transport_fini(c->transport);
-    milgi__bufq_clear(&c->output);
+    milgi__bufq_clear(&c->output, milgi__engine_pool(c->engine));
     milgi_chunk_unref(c->in_tail);
     milgi_config_unref(c->config);
     milgi__conn_forget_chain(c);
@@ -268,7 +268,7 @@ static void owner_idle(struct milgi__owner *owner)
     struct milgi_conn *c = milgi__conn_of(owner);
     milgi__transport_idle(c->transport);
     if (c->output.n == 0)
-        milgi__bufq_clear(&c->output);
+        milgi__bufq_clear(&c->output, milgi__engine_pool(c->engine));
 }
 
 static void owner_drop(struct milgi__owner *owner)

@@ -59,7 +59,7 @@ static unsigned take_of_word(_Atomic uint64_t *word, unsigned slabs)
 
 void *milgi__arena_take(struct milgi__arena *arena)
 {
-    if (milgi__mem_fail && milgi__mem_fail())
+    if (milgi__alloc_refused())
         return NULL;
     for (unsigned at = 0; at < arena->slabs; at += WORD_BITS) {
         unsigned i = take_of_word(&arena->out[at / WORD_BITS], arena->slabs - at);

@@ -44,7 +44,7 @@ void milgi__key_free(struct milgi_engine *e, struct milgi_key *key)
     for (unsigned i = 0; i < e->devs_n; i++)
         unload(e, key, i);
     if (key->kind == MILGI_KEY_AEAD) {
-        milgi__free_wiped(key, sizeof *key);
+        milgi__block_give_wiped(milgi__pool_blocks(e->pool), key, sizeof *key);
         return;
     }
     struct kept *kept = MILGI__ENTRY(key, struct kept, key);
@@ -58,8 +58,8 @@ void milgi__key_free(struct milgi_engine *e, struct milgi_key *key)
 
 struct milgi_key *milgi__engine_key_aead(struct milgi_engine *e, uint16_t suite, const uint8_t *raw, size_t len)
 {
-    (void)e;
-    struct milgi_key *key = len <= sizeof key->raw ? milgi__alloc(sizeof *key) : NULL;
+    struct milgi_key *key =
+        len <= sizeof key->raw ? milgi__block_zeroed(milgi__pool_blocks(e->pool), sizeof *key) : NULL;
     if (!key)
         return NULL;
     key_init(key, MILGI_KEY_AEAD);

@@ -16,7 +16,7 @@ void *milgi__arena_alloc(struct milgi__arena *arena, size_t size)
     struct milgi__arena_block *block = arena->first;
     if (!block || block->size - block->used < rounded) {
         size_t room = MILGI__MAX(rounded, BLOCK_MIN);
-        block = milgi__alloc(sizeof *block + room);
+        block = milgi__block_zeroed(arena->blocks, sizeof *block + room);
         if (!block)
             return NULL;
         block->size = room;
@@ -49,6 +49,6 @@ void milgi__arena_wipe(struct milgi__arena *arena)
     while (arena->first) {
         struct milgi__arena_block *block = arena->first;
         arena->first = block->next;
-        milgi__free_wiped(block, sizeof *block + block->size);
+        milgi__block_give_wiped(arena->blocks, block, sizeof *block + block->size);
     }
 }

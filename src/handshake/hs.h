@@ -249,6 +249,7 @@ struct milgi__issue {
 
 struct milgi__arena_block;
 struct milgi__arena {
+    struct milgi__blocks *blocks;
     struct milgi__arena_block *first;
 };
 /* NULL: no memory. Zeroed; lives until the arena is wiped. */

@@ -48,9 +48,11 @@ static const struct milgi__row *row_now(const struct milgi__hs *hs)
 struct milgi__hs *milgi__hs_new(
     struct milgi_config *config, const struct milgi__hs_host *host, const char *server_name)
 {
-    struct milgi__hs *hs = milgi__alloc(sizeof *hs);
+    struct milgi__blocks *blocks = milgi__pool_blocks(host->pool);
+    struct milgi__hs *hs = milgi__block_zeroed(blocks, sizeof *hs);
     if (!hs)
         return NULL;
+    hs->arena.blocks = hs->scratch.blocks = hs->unsent.blocks = blocks;
     hs->config = milgi_config_ref(config);
     hs->host = *host;
     hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : milgi__server_first(config);
@@ -69,6 +71,14 @@ struct milgi__hs *milgi__hs_new(
     return hs;
 }
 
+/* A handshake that waits holds no memory for messages to come. */
+static void release_input(struct milgi__hs *hs)
+{
+    milgi__block_give_wiped(hs->arena.blocks, hs->in, hs->in_cap);
+    hs->in = NULL;
+    hs->in_cap = hs->in_from = hs->in_to = 0;
+}
+
 void milgi__hs_free(struct milgi__hs *hs)
 {
     if (!hs)
@@ -78,7 +88,7 @@ void milgi__hs_free(struct milgi__hs *hs)
     milgi__arena_wipe(&hs->arena);
     milgi__arena_wipe(&hs->scratch);
     milgi__arena_wipe(&hs->unsent);
-    milgi__free_wiped(hs->in, hs->in_cap);
+    release_input(hs);
     milgi_credential_unref(hs->credential);
     milgi_session_unref(hs->session);
     for (unsigned i = 0; i < hs->offers_n; i++)
@@ -86,7 +96,7 @@ void milgi__hs_free(struct milgi__hs *hs)
     for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++)
         milgi_session_unref(hs->opened[i]);
     milgi_config_unref(hs->config);
-    milgi__free_wiped(hs, sizeof *hs);
+    milgi__block_give_wiped(hs->arena.blocks, hs, sizeof *hs);
 }
 
 /* --- failure ---------------------------------------------------------------------------------------------------- */
@@ -132,25 +142,17 @@ static bool reserve(struct milgi__hs *hs, size_t len)
     size_t cap = MILGI__MAX(used + len, MILGI__MIN(2 * hs->in_cap, used + len + 16384));
     /* An incomplete message, and the record that it ends in; twice the latter for growth. */
     assert(cap <= hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE] + MILGI__MSG_HEADER + 2 * 16384);
-    uint8_t *in = milgi__alloc_raw(cap);
+    uint8_t *in = milgi__block_take(hs->arena.blocks, cap);
     if (!in)
         return false;
     if (used != 0)
         memcpy(in, hs->in + hs->in_from, used);
-    milgi__free_wiped(hs->in, hs->in_cap);
+    milgi__block_give_wiped(hs->arena.blocks, hs->in, hs->in_cap);
     hs->in = in;
     hs->in_cap = cap;
     hs->in_from = 0;
     hs->in_to = used;
     return true;
-}
-
-/* A handshake that waits holds no memory for messages to come. */
-static void release_input(struct milgi__hs *hs)
-{
-    milgi__free_wiped(hs->in, hs->in_cap);
-    hs->in = NULL;
-    hs->in_cap = hs->in_from = hs->in_to = 0;
 }
 
 int milgi__hs_input(struct milgi__hs *hs, enum milgi__level level, const uint8_t *data, size_t len)

@@ -49,7 +49,7 @@ static void submit(struct milgi__hs *hs, struct milgi_op *op, enum milgi__slot s
 bool milgi__begin_exchange(struct milgi__hs *hs, unsigned pairs)
 {
     milgi__end_exchange(hs);
-    hs->kex = milgi__alloc(sizeof *hs->kex + pairs * sizeof hs->kex->pair[0]);
+    hs->kex = milgi__block_zeroed(hs->arena.blocks, sizeof *hs->kex + pairs * sizeof hs->kex->pair[0]);
     if (!hs->kex) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
@@ -71,7 +71,8 @@ bool milgi__no_exchange(struct milgi__hs *hs)
 void milgi__end_exchange(struct milgi__hs *hs)
 {
     if (hs->kex)
-        milgi__free_wiped(hs->kex, sizeof *hs->kex + hs->kex->room * sizeof hs->kex->pair[0]);
+        milgi__block_give_wiped(
+            hs->arena.blocks, hs->kex, sizeof *hs->kex + hs->kex->room * sizeof hs->kex->pair[0]);
     hs->kex = NULL;
 }
 

@@ -167,7 +167,7 @@ static enum milgi__start frame_whole(struct milgi__record *r, struct milgi__fail
         return MILGI__START_NONE;
     if (!check_header(r, first->data, failure))
         return refused(r);
-    if (!milgi__ring_room(&r->in))
+    if (!milgi__ring_room(r, &r->in))
         return MILGI__START_ROOM;
     struct milgi__entry *e = milgi__ring_at(&r->in, r->in.tail);
     e->src_n = (uint8_t)milgi__bufq_take(&r->input, header_len + len, e->src, 1);
@@ -209,7 +209,7 @@ enum milgi__start milgi__frame_in(struct milgi__record *r, struct milgi__failure
     struct besides b = look(r, r->front[0], len);
     if (!read_front(r, header_len + b.before) || !whole(r, len - b.before))
         return MILGI__START_NONE;
-    if (!milgi__ring_room(in))
+    if (!milgi__ring_room(r, in))
         return MILGI__START_ROOM;
     struct milgi__entry *e = milgi__ring_at(in, in->tail);
     if (!take_body(r, e, len - b.before - b.tag, b.tag))

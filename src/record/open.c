@@ -175,7 +175,7 @@ void milgi__record_speculate(struct milgi__record *r)
 void milgi__record_drop_input(struct milgi__record *r)
 {
     milgi__ring_clear(&r->in);
-    milgi__bufq_clear(&r->input);
+    milgi__bufq_clear(&r->input, r->env.pool);
     milgi_chunk_unref(r->partial);
     r->partial = NULL;
     r->front_len = 0;

@@ -6,17 +6,18 @@
 
 #define RING_MIN 4u /* enough for a device that is inline */
 
-bool milgi__ring_room(struct milgi__direction *d)
+bool milgi__ring_room(const struct milgi__record *r, struct milgi__direction *d)
 {
     if (d->tail - d->head < d->ring_size)
         return true;
     uint32_t size = d->ring_size ? 2 * d->ring_size : RING_MIN;
-    struct milgi__entry *ring = milgi__alloc_raw(size * sizeof *ring);
+    struct milgi__blocks *blocks = milgi__pool_blocks(r->env.pool);
+    struct milgi__entry *ring = milgi__block_take(blocks, size * sizeof *ring);
     if (!ring)
         return false;
     for (uint32_t i = d->head; i != d->tail; i++)
         ring[i & (size - 1)] = *milgi__ring_at(d, i);
-    milgi__free(d->ring);
+    milgi__block_give(blocks, d->ring, d->ring_size * sizeof *ring);
     d->ring = ring;
     d->ring_size = size;
     return true;
@@ -51,10 +52,10 @@ void milgi__ring_clear(struct milgi__direction *d)
     d->next = d->head = d->tail;
 }
 
-void milgi__ring_fini(struct milgi__direction *d)
+void milgi__ring_fini(const struct milgi__record *r, struct milgi__direction *d)
 {
     milgi__ring_clear(d);
-    milgi__free(d->ring);
+    milgi__block_give(milgi__pool_blocks(r->env.pool), d->ring, d->ring_size * sizeof *d->ring);
     d->ring = NULL;
     d->ring_size = 0;
 }

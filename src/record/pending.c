@@ -30,7 +30,7 @@ static struct milgi__pending *node_new(struct milgi__record *r, uint8_t type)
     if (p)
         r->spare = p->next;
     else
-        p = milgi__alloc_raw(sizeof *p);
+        p = milgi__block_take(milgi__pool_blocks(r->env.pool), sizeof *p);
     if (!p)
         return NULL;
     p->next = NULL;

@@ -35,7 +35,7 @@ void milgi__record_limit_in(struct milgi__record *r, uint32_t most)
 
 static void fini_direction(struct milgi__record *r, struct milgi__direction *d)
 {
-    milgi__ring_fini(d);
+    milgi__ring_fini(r, d);
     if (d->key)
         r->env.calls->key_release(r->env.ctx, d->key);
     d->key = NULL;
@@ -54,11 +54,11 @@ void milgi__record_fini(struct milgi__record *r)
 void milgi__record_idle(struct milgi__record *r)
 {
     if (r->input.n == 0)
-        milgi__bufq_clear(&r->input);
+        milgi__bufq_clear(&r->input, r->env.pool);
     if (r->in.head == r->in.tail)
-        milgi__ring_fini(&r->in);
+        milgi__ring_fini(r, &r->in);
     if (r->out.head == r->out.tail)
-        milgi__ring_fini(&r->out);
+        milgi__ring_fini(r, &r->out);
     if (!r->pending) {
         milgi_chunk_unref(r->out_chunk);
         r->out_chunk = NULL;
@@ -66,7 +66,7 @@ void milgi__record_idle(struct milgi__record *r)
     }
     while (r->spare) {
         struct milgi__pending *next = r->spare->next;
-        milgi__free(r->spare);
+        milgi__block_give(milgi__pool_blocks(r->env.pool), r->spare, sizeof *r->spare);
         r->spare = next;
     }
 }

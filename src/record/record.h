@@ -274,7 +274,7 @@ static inline struct milgi__entry *milgi__ring_at(const struct milgi__direction 
     return &d->ring[position & (d->ring_size - 1)];
 }
 /* Makes sure that one more fits; false: no memory. */
-bool milgi__ring_room(struct milgi__direction *d);
+bool milgi__ring_room(const struct milgi__record *r, struct milgi__direction *d);
 /* |op| is on its way for |e|. */
 static inline void milgi__entry_started(struct milgi__entry *e, const struct milgi_op *op)
 {
@@ -313,4 +313,4 @@ uint8_t milgi__inner_type(const struct milgi_slice *slices, unsigned n, uint32_t
 void milgi__count_clean(struct milgi__record *r);
 /* Drops all records in it. */
 void milgi__ring_clear(struct milgi__direction *d);
-void milgi__ring_fini(struct milgi__direction *d);
+void milgi__ring_fini(const struct milgi__record *r, struct milgi__direction *d);

@@ -168,7 +168,7 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
         return MILGI__START_FULL;
     if (!may_frame(r, plain))
         return MILGI__START_FAILED;
-    if (!milgi__ring_room(out))
+    if (!milgi__ring_room(r, out))
         return MILGI__START_ROOM;
     struct plan plan = make_plan(r);
     if (plain)

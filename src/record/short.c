@@ -64,7 +64,7 @@ bool milgi__short_open(
     struct milgi__direction *in = &r->in;
     o->n = o->at = 0;
     if (!below || r->front_len || !r->input.n || !suits(in) || in->seq >= in->epoch_records_max ||
-        !milgi__ring_room(in)) /* for what comes out of one */
+        !milgi__ring_room(r, in)) /* for what comes out of one */
         return false;
     gather(r, below, most, credit, o);
     if (o->n == 0)

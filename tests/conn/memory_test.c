@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a connection holds of the heap, block by block as malloc() counts them: docs/memory.md says what for.
- * ctest-wrap: milgi__free milgi__free_wiped
+ * ctest-wrap: milgi__free milgi__free_wiped milgi__block_give milgi__block_give_wiped
  */
 #include <malloc.h>
 #include <setjmp.h>
@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "buf/block.h"
 #include "engine/owners.h"
 #include "fake_identity.h"
 #include "pair.h"
@@ -23,17 +24,24 @@
 static struct pair pair;
 static struct milgi_config *config[2];
 static size_t freed, blocks;
+static bool giving;
 
-/* --- every block that is freed ------------------------------------------------------------------------------------ */
+/* --- every block that is freed, or given back to the engine ------------------------------------------------------- */
+
+static void count(void *p)
+{
+    if (!p)
+        return;
+    freed += (malloc_usable_size(p) + sizeof(size_t) + 15) / 16 * 16; /* glibc's blocks, under any allocator */
+    blocks++;
+}
 
 void __real_milgi__free(void *p);
 void __wrap_milgi__free(void *p);
 void __wrap_milgi__free(void *p)
 {
-    if (p) {
-        freed += (malloc_usable_size(p) + sizeof(size_t) + 15) / 16 * 16; /* glibc's blocks, under any allocator */
-        blocks++;
-    }
+    if (!giving) /* else it has been counted */
+        count(p);
     __real_milgi__free(p);
 }
 
@@ -43,6 +51,24 @@ void __wrap_milgi__free_wiped(void *p, size_t size)
     if (p)
         milgi__wipe(p, size);
     __wrap_milgi__free(p);
+}
+
+void __real_milgi__block_give(struct milgi__blocks *b, void *p, size_t size);
+void __wrap_milgi__block_give(struct milgi__blocks *b, void *p, size_t size);
+void __wrap_milgi__block_give(struct milgi__blocks *b, void *p, size_t size)
+{
+    count(p);
+    giving = true;
+    __real_milgi__block_give(b, p, size);
+    giving = false;
+}
+
+void __wrap_milgi__block_give_wiped(struct milgi__blocks *b, void *p, size_t size);
+void __wrap_milgi__block_give_wiped(struct milgi__blocks *b, void *p, size_t size)
+{
+    if (p)
+        milgi__wipe(p, size);
+    __wrap_milgi__block_give(b, p, size);
 }
 
 /* --- plays -------------------------------------------------------------------------------------------------------- */

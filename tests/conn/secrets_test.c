@@ -2,7 +2,7 @@
 /*
  * What is left in memory that somebody else may get: no key, no plaintext of another connection.
  * ctest-wrap: milgi__free milgi__free_wiped milgi__aead_seal milgi__kex_derive milgi__kex_keygen milgi__traffic_keys
- * ctest-wrap: milgi__next_secret milgi__wipe milgi__alloc milgi__alloc_raw
+ * ctest-wrap: milgi__next_secret milgi__wipe milgi__alloc milgi__alloc_raw milgi__block_give milgi__block_give_wiped
  */
 #include <malloc.h>
 #include <setjmp.h>
@@ -29,7 +29,7 @@
 static struct pair pair;
 static struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
 
-/* --- every block that is freed is looked at ----------------------------------------------------------------------- */
+/* --- every block that is freed, or given back to the engine, is looked at ----------------------------------------- */
 
 static struct secret {
     uint8_t bytes[MARK_LEN]; /* its beginning */
@@ -175,6 +175,22 @@ void __wrap_milgi__free_wiped(void *p, size_t size)
     if (p)
         __real_milgi__wipe(p, size);
     __wrap_milgi__free(p);
+}
+
+void __real_milgi__block_give(struct milgi__blocks *b, void *p, size_t size);
+void __wrap_milgi__block_give(struct milgi__blocks *b, void *p, size_t size);
+void __wrap_milgi__block_give(struct milgi__blocks *b, void *p, size_t size)
+{
+    look_at(p);
+    __real_milgi__block_give(b, p, size);
+}
+
+void __wrap_milgi__block_give_wiped(struct milgi__blocks *b, void *p, size_t size);
+void __wrap_milgi__block_give_wiped(struct milgi__blocks *b, void *p, size_t size)
+{
+    if (p)
+        __real_milgi__wipe(p, size);
+    __wrap_milgi__block_give(b, p, size);
 }
 
 int __real_milgi__aead_seal(struct milgi__crypto *cx, const struct milgi__aead_key *key, const uint8_t nonce[12],

@@ -57,7 +57,7 @@ static void bytes_come_out_as_they_went_in(void **state)
     assert_string_equal(out, "abcdefghij");
     assert_int_equal(q.len, 0);
     assert_non_null(q.ring); /* until it is cleared */
-    milgi__bufq_clear(&q);
+    milgi__bufq_clear(&q, pool);
     assert_null(q.ring);
 }
 
@@ -79,7 +79,7 @@ static void peek_looks_anywhere_and_takes_nothing(void **state)
     assert_false(milgi__bufq_peek(&q, 8, out, 0));
     assert_false(milgi__bufq_peek(&q, 0, out, 8));
     assert_int_equal(q.len, 7);
-    milgi__bufq_clear(&q);
+    milgi__bufq_clear(&q, pool);
     assert_false(milgi__bufq_peek(&q, 0, out, 1));
 }
 
@@ -114,7 +114,7 @@ static void taken_slices_carry_references_of_their_own(void **state)
     assert_memory_equal(out[0].data, "fg", 2);
     assert_int_equal(second->refs, 1);
     milgi_chunk_unref(out[0].chunk);
-    milgi__bufq_clear(&q);
+    milgi__bufq_clear(&q, pool);
 }
 
 static void taking_more_pieces_than_there_is_room_for_takes_nothing(void **state)
@@ -132,8 +132,8 @@ static void taking_more_pieces_than_there_is_room_for_takes_nothing(void **state
     assert_int_equal(milgi__bufq_take(&q, 2, out, 2), 2);
     milgi_chunk_unref(out[0].chunk);
     milgi_chunk_unref(out[1].chunk);
-    milgi__bufq_clear(&q);
-    milgi__bufq_clear(&q);
+    milgi__bufq_clear(&q, pool);
+    milgi__bufq_clear(&q, pool);
 }
 
 static void ring_grows_while_it_is_wrapped(void **state)
@@ -156,7 +156,7 @@ static void ring_grows_while_it_is_wrapped(void **state)
         assert_int_equal(got, 'a' + out++ % 26);
     }
     assert_int_equal(in, out);
-    milgi__bufq_clear(&q);
+    milgi__bufq_clear(&q, pool);
 }
 
 static bool always(void)
