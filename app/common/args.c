@@ -24,7 +24,8 @@ enum kind {
     INTRODUCE,
     FORMAT,
     VERSION, /* uint16_t */
-    STAPLE   /* enum milgi_ocsp */
+    STAPLE,  /* enum milgi_ocsp */
+    PSK_KE   /* enum milgi_psk_ke */
 };
 
 #define MEMORY_LEAST (UINT64_C(64) << 20)
@@ -82,6 +83,11 @@ static const struct row {
         "how many tickets a client gets, by which it comes back without a full handshake: 0 to 4; default 2" },
     { "session", TEXT, CONNECT, AT(session), "FILE",
         "resume the session in it, if it is good, and keep the new one there: as secret as a private key" },
+    { "psk-file", TEXT, PROXY | CONNECT, AT(psk_file), "FILE",
+        "lines of IDENTITY:SECRET (hexadecimal): shared secrets in the place of certificates (TLS 1.3)" },
+    { "psk-only", FLAG, CONNECT, AT(psk_only), NULL, "with --psk-file: refuse a server that takes none of them" },
+    { "psk-ke", PSK_KE, PROXY | CONNECT, AT(psk_ke), "WORD",
+        "too, or only: PSKs and tickets without a key exchange, so that old connections can be read later" },
     { "trace", TEXT, PROXY, AT(trace), "FILE",
         "append what happens inside, step by step, as JSON lines" },
     { "max-conns", NUMBER, PROXY, AT(max_conns), "N", "connections at once; more wait in the backlog; default 10000" },
@@ -248,6 +254,11 @@ static bool store(const struct row *row, struct app_options *options, char *text
             return false;
         options->staple = which == 1 ? MILGI_OCSP_ASK : MILGI_OCSP_REQUIRED;
         return true;
+    case PSK_KE:
+        if (!word(row, text, "too", "only", &which))
+            return false;
+        options->psk_ke = which == 1 ? MILGI_PSK_KE_TOO : MILGI_PSK_KE_ONLY;
+        return true;
     case VERSION:
         if (!word(row, text, "1.2", "1.3", &which))
             return false;
@@ -281,8 +292,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "takes options only";
     if (!o->listen.n)
         return "needs --listen";
-    if (!o->certs.n)
-        return "needs --cert and --key";
+    if (!o->certs.n && !o->psk_file)
+        return "needs --cert and --key, or --psk-file";
     if (o->client_auth_given && !o->client_ca)
         return "--client-auth needs --client-ca";
     if (o->introduce != APP_INTRODUCE_NOT && !o->backend)
@@ -309,7 +320,9 @@ static const char *connect_fault(const struct app_options *o)
     for (const char *at = o->name ? o->name : ""; *at; at++)
         if ((unsigned char)*at > 126)
             return "--name: it is not ASCII: write it as DNS has it (xn--...)";
-    if (app_address_path(o->rest.items[0]) && !o->name && !o->insecure)
+    if (o->psk_only && !o->psk_file)
+        return "--psk-only needs --psk-file";
+    if (app_address_path(o->rest.items[0]) && !o->name && !o->insecure && !o->psk_only)
         return "needs --name: a socket in the file system does not say who should be behind it";
     return NULL;
 }
@@ -345,7 +358,7 @@ static bool check(enum app_command command, struct app_options *o)
     if (!fault && o->strict_alpn && !o->alpn.n)
         fault = "--strict-alpn needs --alpn";
     if (!o->tls_min)
-        o->tls_min = MILGI_TLS_1_2;
+        o->tls_min = o->psk_only ? MILGI_TLS_1_3 : MILGI_TLS_1_2;
     if (!fault && o->tls_min > o->tls_max)
         fault = "--tls-min is more than --tls-max";
     if (!fault)

@@ -9,6 +9,7 @@
 /* Texts are static or the connection's; NULL: there is none. */
 struct facts {
     const char *protocol, *suite, *group, *scheme, *alpn, *server_name;
+    char psk[128]; /* the identity of the external PSK, cut; in hexadecimal if it is no text; empty: there is none */
     bool hello_retry, peer_authenticated, resumed;
 };
 

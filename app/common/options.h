@@ -49,7 +49,9 @@ struct app_options {
     bool client_auth_given, insecure, json;
     bool pool_by_default; /* without --device */
     uint32_t max_conns, update_keys, workers, tickets;
-    const char *session;
+    const char *session, *psk_file;
+    enum milgi_psk_ke psk_ke;
+    bool psk_only;
     uint64_t memory, max_message;                                                 /* bytes; 0: the library's default */
     uint32_t connect_ms, handshake_ms, idle_ms, request_ms, stats_ms, timeout_ms; /* 0: none */
     uint32_t drain_ms;

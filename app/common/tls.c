@@ -3,6 +3,7 @@
 #include "common/tls.h"
 #include "common/file.h"
 #include "common/keys.h"
+#include "common/psk.h"
 #include "common/say.h"
 
 #include <errno.h>
@@ -252,7 +253,8 @@ static bool fill_config(struct app_tls *tls, struct app_material *material, cons
     const char *why = NULL;
     struct milgi_config *config = material->config;
     uint64_t handshake_ms = role == MILGI_SERVER ? o->handshake_ms : o->timeout_ms;
-    if (!set_identity(material, o, patience_ms) || !set_policy(config, o, handshake_ms))
+    if (!set_identity(material, o, patience_ms) || !app_psks_load(config, role, o, patience_ms) ||
+        !set_policy(config, o, handshake_ms))
         return false;
     int rv = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
     if (!rv)

@@ -72,8 +72,13 @@ static void put_json(json_t *object)
 static void tell_line(const struct facts *f, const char *subject)
 {
     const char *by = f->resumed ? "resumed" : f->scheme;
-    app_tell("%s, %s, %s, %s%s%s%s, %s: %s", f->protocol, f->suite, f->group, by, f->alpn ? ", ALPN " : "",
-        f->alpn ? f->alpn : "", f->hello_retry ? ", hello retry" : "",
+    if (*f->psk) {
+        app_tell("%s, %s, %s, external PSK%s%s%s: %s", f->protocol, f->suite, f->group ? f->group : "no key exchange",
+            f->alpn ? ", ALPN " : "", f->alpn ? f->alpn : "", f->hello_retry ? ", hello retry" : "", f->psk);
+        return;
+    }
+    app_tell("%s, %s, %s, %s%s%s%s, %s: %s", f->protocol, f->suite, f->group ? f->group : "no key exchange", by,
+        f->alpn ? ", ALPN " : "", f->alpn ? f->alpn : "", f->hello_retry ? ", hello retry" : "",
         f->peer_authenticated ? "verified" : "NOT VERIFIED", subject ? subject : "no certificate");
 }
 

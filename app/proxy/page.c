@@ -66,6 +66,8 @@ static void put_connection(FILE *out, const struct client *c)
     put_fact(out, "Server name (SNI)", f.server_name);
     put_fact(out, "Hello retry", f.hello_retry ? "yes" : "no");
     put_fact(out, "Resumed", f.resumed ? "yes" : "no");
+    if (*f.psk)
+        put_fact(out, "External PSK", f.psk);
     put_fact(out, "Client certificate", c->subject);
     fputs("</table>\n", out);
 }

@@ -219,7 +219,7 @@ int milgi__psks_freeze(struct milgi_config *config, const char **why)
     }
     /* A client's are offered in their order; there are few of them. */
     if (config->role == MILGI_SERVER && config->psks_n > 1)
-        qsort(config->psks, config->psks_n, sizeof config->psks[0], compare_psks);
+        qsort(config->psks, config->psks_n, sizeof(struct milgi_psk *), compare_psks);
     for (size_t i = 1; i < config->psks_n; i++) {
         size_t first = config->role == MILGI_SERVER ? i - 1 : 0;
         for (size_t k = first; k < i; k++) {

@@ -183,8 +183,8 @@ class Proxy(Command):
 
     def __init__(self, world, *arguments, cert="server", key=None, listen="127.0.0.1:0", **how):
         pki = world.pki
-        super().__init__(world, "proxy", "--listen", listen, "--cert", pki.path(cert), "--key",
-                         key or pki.path(cert, "key"), *arguments, **how)
+        identity = ["--cert", pki.path(cert), "--key", key or pki.path(cert, "key")] if cert else []
+        super().__init__(world, "proxy", "--listen", listen, *identity, *arguments, **how)
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"listening on (.*):(\d+)\n", line)
         check(found, f"the first line is {line!r}; {self.err()}")
