@@ -18,7 +18,8 @@ struct world {
     BIO_METHOD *method;
     uint16_t suite; /* 0: one of TLS 1.2 */
     bool memory_bios, verifies, resumes;
-    SSL_SESSION *session; /* of the connection before */
+    bool again;           /* |resumes|: there was a connection before */
+    SSL_SESSION *session; /* of it */
 };
 
 struct end {
@@ -264,9 +265,10 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
     } else {
         SSL_set_connect_state(ssl);
         SSL_set_tlsext_host_name(ssl, "localhost");
-        end->again = world->session;
-        if (end->again && SSL_set_session(ssl, world->session) != 1)
-            bench_die("libssl: cannot set the session");
+        end->again = world->again;
+        if (end->again && (!world->session || SSL_set_session(ssl, world->session) != 1))
+            bench_die("libssl: there is no session");
+        world->again = world->resumes;
         if (world->verifies && SSL_set1_host(ssl, "localhost") != 1)
             bench_die("libssl: cannot set the name");
     }

@@ -144,17 +144,29 @@ static void resume(struct world *world, struct milgi_config *c, enum side side)
     }
 }
 
+/* What is agreed on. In TLS 1.2 the certificate's curve is to be among the groups, too. */
+static void choose(struct milgi_config *c, const struct setup *setup)
+{
+    static const uint16_t hybrid[] = { MILGI_GROUP_X25519MLKEM768 };
+    static const uint16_t classic[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1 };
+    static const uint16_t suites_12[] = { MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256, MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256 };
+    bool old = setup->shake == SHAKE_12;
+
+    if (old)
+        must(milgi_config_set_versions(c, MILGI_TLS_1_2, MILGI_TLS_1_2), "versions");
+    must(milgi_config_set_suites(c, old ? suites_12 : &setup->suite, old ? 2 : 1), "suites");
+    must(milgi_config_set_groups(c, setup->shake == SHAKE_13_HYBRID ? hybrid : classic, old ? 2 : 1), "groups");
+}
+
 static struct milgi_config *config(struct world *world, const struct setup *setup, enum side side)
 {
-    const uint16_t group = setup->shake == SHAKE_13_HYBRID ? MILGI_GROUP_X25519MLKEM768 : MILGI_GROUP_X25519;
     struct milgi_config *c = milgi_config_new(side == SERVER ? MILGI_SERVER : MILGI_CLIENT);
     struct milgi_credential *credential;
     const char *why = "";
 
     if (!c)
         bench_die("out of memory");
-    must(milgi_config_set_suites(c, &setup->suite, 1), "suites");
-    must(milgi_config_set_groups(c, &group, 1), "groups");
+    choose(c, setup);
     if (setup->record_len != 0)
         must(milgi_config_set_limit(c, MILGI_LIMIT_RECORD, setup->record_len), "record size");
     if (side == SERVER) {
@@ -323,7 +335,7 @@ static bool shakes(enum shake shake)
     bool known = c && milgi_config_set_groups(c, &hybrid, 1) == 0;
 
     milgi_config_unref(c);
-    return known || shake == SHAKE_13 || shake == SHAKE_13_BARE || shake == SHAKE_13_RESUMED;
+    return known || shake != SHAKE_13_HYBRID;
 }
 
 const struct subject subject_milgi = {

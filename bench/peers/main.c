@@ -95,9 +95,9 @@ static void handshake(struct state *s, char **word)
     struct work work = { { { 0 } } };
     int shake = 0;
 
-    while (shake < SHAKES - 1 && strcmp(word[2], shake_names[shake]) != 0)
+    while (shake < SHAKES && strcmp(word[2], shake_names[shake]) != 0)
         shake++;
-    if (shake != SHAKE_13 && (!shakes || !shakes((enum shake)shake))) {
+    if (shake == SHAKES || (shake != SHAKE_13 && (!shakes || !shakes((enum shake)shake)))) {
         no("it has no such handshake");
         return;
     }
