@@ -6,7 +6,9 @@
  *                        freeing it included; answer COUNT P5 ...: nanoseconds from the arrival of the wave to the
  *                        server's answer
  *
- * Each answer ends in a line "end". The first line says which lanes there are.
+ *   wave N on|off MS KIND   the same with another kind of handshake than 1.3: hybrid, 1.2, resumed
+ *
+ * Each answer ends in a line "end", or is "no REASON". The first line says which lanes there are.
  *
  * In a wave N clients have said hello at once. The server reads them as a loop does, EVENTS of them, then a turn, and
  * so on; then the clients answer, all at once again. Clients have an engine of their own, and nobody times them.
@@ -14,20 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include <milgi/milgi.h>
 
-#include "bench.h"
+#include "shake.h"
 
 #define EVENTS 64u /* that a loop hands out at once */
 #define WAVE_MAX 512u
 #define FLIGHT_MAX 4096u /* what hosts read at first */
 #define TEXT_MAX 65536u
-
-enum side {
-    CLIENT,
-    SERVER
-};
 
 struct end {
     struct milgi_conn *conn;
@@ -40,7 +38,11 @@ struct end {
 
 static struct {
     struct milgi_engine *engine[3]; /* of clients; of the server, without and with the device */
-    struct milgi_config *config[2];
+    struct kind {
+        struct milgi_config *config[2]; /* NULL: not asked for yet */
+        struct milgi_session *session;  /* SHAKE_13_RESUMED: what all clients stand on */
+    } kind[SHAKES];
+    enum shake shake;
     struct milgi_device *device;
     struct end *end[2];
     bool runnable[3];
@@ -80,8 +82,20 @@ static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice
 
 static void on_established(struct milgi_conn *conn, void *arg)
 {
-    (void)conn;
+    struct milgi_conn_info info;
+
+    milgi_conn_info(conn, &info);
+    if (info.resumed != (bench.kind[bench.shake].session != NULL))
+        bench_die("resumed, or not, as it should not be");
     ((struct end *)arg)->established = true;
+}
+
+static void on_session(struct milgi_conn *conn, void *arg, struct milgi_session *session)
+{
+    (void)conn;
+    (void)arg;
+    milgi_session_unref(bench.kind[bench.shake].session);
+    bench.kind[bench.shake].session = milgi_session_ref(session);
 }
 
 static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason)
@@ -96,6 +110,7 @@ static const struct milgi_events events = {
     .on_data = on_data,
     .on_established = on_established,
     .on_closed = on_closed,
+    .on_session = on_session,
 };
 
 static void schedule(void *ctx, struct milgi_engine *engine)
@@ -120,16 +135,28 @@ static char *text_of(const char *dir, const char *name, size_t *len)
     return text;
 }
 
-static struct milgi_config *config(const char *dir, enum side side)
+static void issue_tickets(struct milgi_config *c)
 {
-    static const uint16_t group = MILGI_GROUP_X25519;
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    struct milgi_ticket_keys *keys;
+
+    must(milgi_ticket_keys_new(secret, 7200, time(NULL), &keys), "ticket keys");
+    must(milgi_config_set_ticket_keys(c, keys), "ticket keys");
+    must(milgi_config_set_tickets(c, 1), "tickets");
+    milgi_ticket_keys_unref(keys);
+}
+
+static struct milgi_config *config(const char *dir, enum side side, enum shake shake)
+{
     struct milgi_config *c = milgi_config_new(side == SERVER ? MILGI_SERVER : MILGI_CLIENT);
     const char *why = "";
     size_t cert_len, key_len;
 
     if (!c)
         bench_die("out of memory");
-    must(milgi_config_set_groups(c, &group, 1), "groups");
+    milgi_shake(c, shake, MILGI_SUITE_AES_128_GCM_SHA256);
+    if (side == SERVER && shake == SHAKE_13_RESUMED)
+        issue_tickets(c);
     if (side == SERVER) {
         struct milgi_credential *credential;
         char *cert = text_of(dir, "ecdsa.crt", &cert_len), *key = text_of(dir, "ecdsa.key", &key_len);
@@ -158,7 +185,7 @@ static const char *open_device(const char *spec)
     return "libcrypto";
 }
 
-static void set_up(const char *dir, const char *spec)
+static void set_up(const char *spec)
 {
     for (unsigned i = 0; i < 3; i++) {
         struct milgi_engine_options options;
@@ -168,7 +195,6 @@ static void set_up(const char *dir, const char *spec)
         must(milgi_engine_new(&options, &bench.engine[i]), "engine");
     }
     for (enum side side = CLIENT; side <= SERVER; side++) {
-        bench.config[side] = config(dir, side);
         bench.end[side] = calloc(WAVE_MAX, sizeof(struct end));
         if (!bench.end[side])
             bench_die("out of memory");
@@ -193,11 +219,14 @@ static void run(unsigned engine)
 
 static void begin(struct end *end, unsigned engine)
 {
+    const struct kind *kind = &bench.kind[bench.shake];
     bool server = engine > 0;
 
     int rv = milgi_conn_new(
-        bench.engine[engine], bench.config[server], server ? NULL : "localhost", &events, end, &end->conn);
+        bench.engine[engine], kind->config[server], server ? NULL : "localhost", &events, end, &end->conn);
     must(rv, "connection");
+    if (!server && kind->session)
+        must(milgi_conn_set_session(end->conn, kind->session), "session");
 }
 
 static void hear(struct end *end)
@@ -268,6 +297,30 @@ static void wave(unsigned n, unsigned engine, struct bench_samples *cpu, struct 
     run(0);
 }
 
+/* A session for those who come after: the client hears what is said to it behind the handshake. */
+static void meet(void)
+{
+    struct end *client = bench.end[CLIENT], *server = bench.end[SERVER];
+
+    *client = (struct end){ .peer = server };
+    *server = (struct end){ .peer = client };
+    begin(client, 0);
+    run(0);
+    hear_all(SERVER, 1, 1, true);
+    while (client->in_len || server->in_len) {
+        if (client->in_len)
+            hear_all(CLIENT, 1, 0, false);
+        if (server->in_len)
+            hear_all(SERVER, 1, 1, false);
+    }
+    if (!bench.kind[bench.shake].session)
+        bench_die("there is no session");
+    milgi_conn_free(client->conn);
+    milgi_conn_free(server->conn);
+    run(0);
+    run(1);
+}
+
 /* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static void tell(const char *what, const struct bench_samples *samples)
@@ -276,6 +329,22 @@ static void tell(const char *what, const struct bench_samples *samples)
     for (unsigned i = 0; i < 4; i++)
         printf(" %.2f", bench_samples_percentile(samples, (const double[]){ 5, 50, 95, 99 }[i]));
     printf("\n");
+}
+
+/* From now on handshakes are of this kind; false: there is no such. */
+static bool be_of(const char *dir, enum shake shake)
+{
+    if (shake == SHAKES || shake == SHAKE_13_BARE || !milgi_shakes(shake))
+        return false;
+    bench.shake = shake;
+    struct kind *kind = &bench.kind[shake];
+    if (kind->config[CLIENT])
+        return true;
+    for (enum side side = CLIENT; side <= SERVER; side++)
+        kind->config[side] = config(dir, side, shake);
+    if (shake == SHAKE_13_RESUMED)
+        meet();
+    return true;
 }
 
 static void serve(unsigned n, bool on, uint64_t ns)
@@ -296,17 +365,19 @@ static void serve(unsigned n, bool on, uint64_t ns)
 
 int main(int argc, char **argv)
 {
-    char line[256], on[8];
+    char line[256], on[8], kind[16];
     unsigned n;
+    int words;
     double ms;
 
     if (argc != 3 && argc != 4)
         bench_die("%s CPU FOLDER [DEVICE]: the folder has the certificates", argv[0]);
     bench_pin((int)strtol(argv[1], NULL, 10));
-    set_up(argv[2], argc == 4 ? argv[3] : "batch");
+    set_up(argc == 4 ? argv[3] : "batch");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
-        if (sscanf(line, "wave %u %7s %lf", &n, on, &ms) == 3 && n >= 1 && n <= WAVE_MAX)
+        words = sscanf(line, "wave %u %7s %lf %15s", &n, on, &ms, kind);
+        if (words >= 3 && n >= 1 && n <= WAVE_MAX && be_of(argv[2], words == 4 ? shake_named(kind) : SHAKE_13))
             serve(n, strcmp(on, "on") == 0, (uint64_t)(ms * 1e6));
         else
             printf("no such request\n");

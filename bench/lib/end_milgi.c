@@ -6,7 +6,7 @@
 
 #include <milgi/milgi.h>
 
-#include "ends.h"
+#include "shake.h"
 
 /* How much a host reads at once. The second is for one full record, the third for four. */
 #define READ_SIZES 3
@@ -144,20 +144,6 @@ static void resume(struct world *world, struct milgi_config *c, enum side side)
     }
 }
 
-/* What is agreed on. In TLS 1.2 the certificate's curve is to be among the groups, too. */
-static void choose(struct milgi_config *c, const struct setup *setup)
-{
-    static const uint16_t hybrid[] = { MILGI_GROUP_X25519MLKEM768 };
-    static const uint16_t classic[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1 };
-    static const uint16_t suites_12[] = { MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256, MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256 };
-    bool old = setup->shake == SHAKE_12;
-
-    if (old)
-        must(milgi_config_set_versions(c, MILGI_TLS_1_2, MILGI_TLS_1_2), "versions");
-    must(milgi_config_set_suites(c, old ? suites_12 : &setup->suite, old ? 2 : 1), "suites");
-    must(milgi_config_set_groups(c, setup->shake == SHAKE_13_HYBRID ? hybrid : classic, old ? 2 : 1), "groups");
-}
-
 static struct milgi_config *config(struct world *world, const struct setup *setup, enum side side)
 {
     struct milgi_config *c = milgi_config_new(side == SERVER ? MILGI_SERVER : MILGI_CLIENT);
@@ -166,7 +152,7 @@ static struct milgi_config *config(struct world *world, const struct setup *setu
 
     if (!c)
         bench_die("out of memory");
-    choose(c, setup);
+    milgi_shake(c, setup->shake, setup->suite);
     if (setup->record_len != 0)
         must(milgi_config_set_limit(c, MILGI_LIMIT_RECORD, setup->record_len), "record size");
     if (side == SERVER) {
@@ -328,16 +314,6 @@ static void settle(struct world *world, enum side side)
     }
 }
 
-static bool shakes(enum shake shake)
-{
-    const uint16_t hybrid = MILGI_GROUP_X25519MLKEM768;
-    struct milgi_config *c = shake == SHAKE_13_HYBRID ? milgi_config_new(MILGI_CLIENT) : NULL;
-    bool known = c && milgi_config_set_groups(c, &hybrid, 1) == 0;
-
-    milgi_config_unref(c);
-    return known || shake != SHAKE_13_HYBRID;
-}
-
 const struct subject subject_milgi = {
     .name = "Milgi",
     .world_new = world_new,
@@ -349,6 +325,6 @@ const struct subject subject_milgi = {
     .received = received,
     .end_free = end_free,
     .settle = settle,
-    .shakes = shakes,
+    .shakes = milgi_shakes,
     .host_len = sizeof(struct end),
 };

@@ -38,6 +38,8 @@ enum shake {
     SHAKE_13_RESUMED, /* each stands on the session of the one before: a ticket, PSK with X25519 */
     SHAKES
 };
+/* "1.3", "hybrid", "1.2", "bare", "resumed"; SHAKES: none of these. */
+enum shake shake_named(const char *name);
 
 struct milgi_engine_options;
 

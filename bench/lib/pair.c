@@ -8,6 +8,16 @@
 
 #define PASSES_MAX 16
 
+enum shake shake_named(const char *name)
+{
+    static const char *const names[SHAKES] = { "1.3", "hybrid", "1.2", "bare", "resumed" };
+    int shake = 0;
+
+    while (shake < SHAKES && strcmp(name, names[shake]) != 0)
+        shake++;
+    return (enum shake)shake;
+}
+
 size_t wire_pending(const struct wire *wire)
 {
     return wire->tail - wire->head;

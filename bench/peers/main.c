@@ -86,22 +86,18 @@ static uint64_t slice(const char *ms)
 
 /* --- requests --------------------------------------------------------------------------------------------------- */
 
-static const char *const shake_names[SHAKES] = { "1.3", "hybrid", "1.2", "bare", "resumed" };
-
 static void handshake(struct state *s, char **word)
 {
     enum bench_key key = strcmp(word[1], "rsa") == 0 ? BENCH_RSA_2048 : BENCH_ECDSA_P256;
     bool (*shakes)(enum shake) = s->peer->subject->shakes;
+    enum shake shake = shake_named(word[2]);
     struct work work = { { { 0 } } };
-    int shake = 0;
 
-    while (shake < SHAKES && strcmp(word[2], shake_names[shake]) != 0)
-        shake++;
-    if (shake == SHAKES || (shake != SHAKE_13 && (!shakes || !shakes((enum shake)shake)))) {
+    if (shake == SHAKES || (shake != SHAKE_13 && (!shakes || !shakes(shake)))) {
         no("it has no such handshake");
         return;
     }
-    work_handshakes(&work, s->peer, &s->certs, key, (enum shake)shake, slice(word[3]));
+    work_handshakes(&work, s->peer, &s->certs, key, shake, slice(word[3]));
     tell_work(&work);
 }
 
