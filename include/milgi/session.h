@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sessions: what a handshake leaves behind so that the next one with the same peer needs no certificate and no
- * signature (RFC 8446 2.2). A server hands its own out as tickets, sealed under keys that it keeps for a while; a
- * client keeps what it was given.
+ * signature (RFC 8446 2.2; RFC 5077). A server hands its own out as tickets, sealed under keys that it keeps for a
+ * while; a client keeps what it was given.
  *
- * A session is good for what it was made for and nothing else: its version, its hash, its server name, and the
+ * A session is good for what it was made for and nothing else: its version, its hash (in TLS 1.2: its cipher suite,
+ * and the extended master secret, without which there are no sessions [RFC 7627 5.3]), its server name, and the
  * authentication policy of the config it was made under (whose certificates are accepted, whether clients must have
  * one, whether verification is off). Where anything of that differs, where a certificate in it is no longer valid,
  * and where it is too old or cannot be read, there is a full handshake: never an error, and never less than a full
@@ -86,7 +87,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_ticket_keys(
 #define MILGI_TICKETS_MAX 4
 /*
  * Server: how many tickets a client is given after a full handshake, 0 .. MILGI_TICKETS_MAX; 2 by default; after a
- * resumed one, one. A client that says how many it wants (RFC 9149) gets at most so many.
+ * resumed one, one. A client that says how many it wants (RFC 9149) gets at most so many. In TLS 1.2 it is one, if this
+ * is not 0; on a session only when half of its time is over, since there it may be used more than once [RFC 5077 3.3].
  * Client: how many it asks for; 0, the default: it does not say.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_tickets(struct milgi_config *config, size_t n);
@@ -108,7 +110,7 @@ MILGI_API int milgi_session_cache_put(
 /*
  * The newest session of |name| that is still good at |now_s|, with a reference for the caller; NULL: none. It is not in
  * the cache any more: tickets are used once, so that nobody who listens can tell that two connections are one client's
- * [RFC 8446 C.4].
+ * [RFC 8446 C.4]. One of TLS 1.2 stays there until there is a newer one.
  */
 MILGI_API struct milgi_session *milgi_session_cache_take(
     struct milgi_session_cache *cache, const char *name, int64_t now_s);

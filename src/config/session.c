@@ -52,6 +52,8 @@ int milgi__config_policy(struct milgi_config *config)
     if (rv == 0)
         rv = add(digest, config->schemes.v, config->schemes.n * sizeof config->schemes.v[0]);
     if (rv == 0)
+        rv = add(digest, config->schemes12.v, config->schemes12.n * sizeof config->schemes12.v[0]);
+    if (rv == 0)
         rv = add(digest, config->cert_schemes.v, config->cert_schemes.n * sizeof config->cert_schemes.v[0]);
     if (rv == 0)
         rv = add(digest, trust ? trust->anchors : NULL, trust ? trust->anchors_len : 0);

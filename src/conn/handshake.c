@@ -238,8 +238,11 @@ static void handshake_open(struct milgi_conn *c)
     c->idle_control = (struct milgi__flood){ 0 };
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
     milgi__transport_speculate(c->transport);
+    bool session = milgi__hs_session_came(c->hs->hs);
     if (c->events->on_established)
         c->events->on_established(c, c->arg);
+    if (milgi__conn_live(c) && session)
+        milgi__conn_session(c);
     if (!milgi__conn_live(c))
         return;
     milgi__hs_free(c->hs->hs);

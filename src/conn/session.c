@@ -78,20 +78,33 @@ struct milgi_iov milgi__conn_psk(const struct milgi_conn *c)
     return milgi__psk_identity(c->outcome->on_psk ? kept(c) : NULL);
 }
 
-void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body)
+/* For the next connection. */
+static void hand_out(struct milgi_conn *c, struct milgi_session *session)
 {
     struct milgi_session_cache *cache = c->config->session_cache;
-    const struct milgi_session *base = kept(c);
-    if (!base || c->outcome->on_psk)
-        return;
-    struct milgi_session *session =
-        milgi__session_of_ticket(milgi__engine_crypto(c->engine), base, body, milgi__engine_wall(c->engine));
-    if (!session)
-        return;
     /* Without memory for it there is one less. */
     if (cache && milgi__session_name(session)[0])
         (void)milgi_session_cache_put(cache, milgi__session_name(session), session);
     if (c->events->on_session)
         c->events->on_session(c, c->arg, session);
+}
+
+void milgi__conn_session(struct milgi_conn *c)
+{
+    struct milgi_session *session = milgi_session_ref(kept(c));
+    if (session)
+        hand_out(c, session);
+    milgi_session_unref(session);
+}
+
+void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body)
+{
+    const struct milgi_session *base = kept(c);
+    if (!base || c->outcome->on_psk)
+        return;
+    struct milgi_session *session =
+        milgi__session_of_ticket(milgi__engine_crypto(c->engine), base, body, milgi__engine_wall(c->engine));
+    if (session)
+        hand_out(c, session);
     milgi_session_unref(session);
 }

@@ -15,5 +15,7 @@ void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, 
 /* The identity of that PSK. */
 struct milgi_iov milgi__conn_psk(const struct milgi_conn *c);
 void milgi__conn_forget_session(struct milgi_conn *c);
+/* The same, when it is a session already (TLS 1.2), is given to whom wants it. */
+void milgi__conn_session(struct milgi_conn *c);
 /* The body of a NewSessionTicket, which was checked. */
 void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body);

@@ -43,9 +43,16 @@ bool milgi__hs_master_secret(struct milgi__hs *hs)
     const struct milgi__exchange *kex = hs->kex;
     const uint8_t *session_hash = hs->result.exports ? kex->hello_hash : NULL;
     int rv = milgi__schedule12_master(s, hs->host.cx, hs->suite->hash, kex->shared, kex->shared_len, session_hash);
-    if (rv == 0)
-        rv = milgi__schedule12_keys(s, hs->host.cx, hs->suite);
     milgi__end_exchange(hs);
+    if (rv != 0)
+        milgi__hs_broken(hs, rv);
+    return rv == 0 && milgi__hs_keys12(hs);
+}
+
+bool milgi__hs_keys12(struct milgi__hs *hs)
+{
+    struct milgi__schedule12 *s = &hs->schedule12;
+    int rv = milgi__schedule12_keys(s, hs->host.cx, hs->suite);
     if (rv != 0) {
         milgi__hs_broken(hs, rv);
         return false;

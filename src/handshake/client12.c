@@ -38,13 +38,8 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
             hs, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "change_cipher_spec before the ServerHello");
         return false;
     }
-    /*= RFC5246 7.4.1.3: "The server may return an empty session_id to indicate that the session will not be cached";
-     *= ours is of no session, so that there is none that the server could mean. */
-    if (hello->session_id.len != 0 && hello->session_id.len == hs->session_id_len &&
-        memcmp(hello->session_id.p, hs->session_id, hs->session_id_len) == 0) {
-        milgi__hs_illegal(hs, "the server resumes a session that there is not");
+    if (!milgi__take_session12(hs, hello))
         return false;
-    }
     hs->result.exports = (hello->ext.present & MILGI__EXT(MILGI__EXT_MASTER_SECRET)) != 0;
     /*= RFC7627 5.2: "If a client receives a ServerHello without the extension, it SHOULD abort the handshake if it does
      *= not wish to interoperate with legacy servers." */
@@ -66,11 +61,48 @@ enum milgi__step milgi__client12_hello(struct milgi__hs *hs, struct milgi__serve
     if ((hello->ext.present & MILGI__EXT(MILGI__EXT_RECORD_LIMIT)) != 0)
         milgi__hs_limit_records(hs, hello->ext.record_limit);
     hs->status_comes = (hello->ext.present & MILGI__EXT(MILGI__EXT_STATUS_REQUEST)) != 0;
-    if (!milgi__hs_keep_beside(hs, hello->ext.timestamps, &hs->result.scts))
+    if (!hs->session && !milgi__hs_keep_beside(hs, hello->ext.timestamps, &hs->result.scts))
         return MILGI__FAILED;
     memcpy(hs->schedule12.randoms, hs->client_random, 32);
     memcpy(hs->schedule12.randoms + 32, hello->random, 32);
-    return MILGI__C12_RECV_CERTIFICATE;
+    hs->ticket_promised = (hello->ext.present & MILGI__EXT(MILGI__EXT_SESSION_TICKET)) != 0;
+    if (!hs->session)
+        return MILGI__C12_RECV_CERTIFICATE;
+    milgi__transcript_forget(&hs->transcript);
+    if (!milgi__resume_keys12(hs))
+        return MILGI__FAILED;
+    return hs->ticket_promised ? MILGI__C12_RECV_TICKET_RESUMED : MILGI__C12_RECV_CHANGE_RESUMED;
+}
+
+/* --- on a session ----------------------------------------------------------------------------------------------- */
+
+static enum milgi__step recv_ticket_resumed(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    return milgi__take_ticket12(hs, body) ? MILGI__C12_RECV_CHANGE_RESUMED : MILGI__FAILED;
+}
+
+static enum milgi__step recv_change_resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return milgi__hs_take_change(hs) ? MILGI__C12_RECV_FINISHED_RESUMED : MILGI__FAILED;
+}
+
+static enum milgi__step recv_finished_resumed(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    if (!milgi__hs_take_finished12(hs, body))
+        return MILGI__FAILED;
+    milgi__start_decision(hs, MILGI__PEER, true); /* whom the session knows is judged again */
+    return MILGI__C12_RESUMED;
+}
+
+/* The session's secret, and Finished: the server is the one of the full handshake that it goes back to. */
+static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!hs->session)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    hs->result.peer_authenticated = hs->session->f.authenticated;
+    return milgi__hs_send_finished12(hs) ? MILGI__OPEN : MILGI__FAILED;
 }
 
 /* --- the server's flight ---------------------------------------------------------------------------------------- */
@@ -255,7 +287,14 @@ static enum milgi__step send_verify(struct milgi__hs *hs, struct milgi__reader *
 static enum milgi__step send_finished(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    return milgi__hs_send_finished12(hs) ? MILGI__C12_RECV_CHANGE : MILGI__FAILED;
+    if (!milgi__hs_send_finished12(hs))
+        return MILGI__FAILED;
+    return hs->ticket_promised ? MILGI__C12_RECV_TICKET : MILGI__C12_RECV_CHANGE;
+}
+
+static enum milgi__step recv_ticket(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    return milgi__take_ticket12(hs, body) ? MILGI__C12_RECV_CHANGE : MILGI__FAILED;
 }
 
 /* --- the server's Finished -------------------------------------------------------------------------------------- */
@@ -277,6 +316,29 @@ static enum milgi__step recv_finished(struct milgi__hs *hs, struct milgi__reader
 
 /* clang-format off */
 const struct milgi__row milgi__client12_rows[] = {
+    [MILGI__C12_RECV_TICKET_RESUMED - FIRST] = {
+        .name = "recv_ticket_resumed12", .run = recv_ticket_resumed, .message = MSG(NEW_SESSION_TICKET),
+        .next = TO(C12_RECV_CHANGE_RESUMED),
+        KEYS(INITIAL, INITIAL), .flight_ends = true,
+    },
+    [MILGI__C12_RECV_CHANGE_RESUMED - FIRST] = {
+        .name = "recv_change_resumed12", .run = recv_change_resumed, .message = MSG(CHANGE_CIPHER_SPEC),
+        .next = TO(C12_RECV_FINISHED_RESUMED),
+        KEYS(INITIAL, INITIAL), .flight_ends = true,
+    },
+    [MILGI__C12_RECV_FINISHED_RESUMED - FIRST] = {
+        .name = "recv_finished_resumed12", .run = recv_finished_resumed, .message = MSG(FINISHED),
+        .starts = ON(PEER),
+        .next = TO(C12_RESUMED),
+        KEYS(APP, INITIAL), .flight_ends = true,
+    },
+    [MILGI__C12_RESUMED - FIRST] = {
+        .name = "resumed12", .run = resumed, .message = NONE,
+        .needs = ON(PEER),
+        .next = TO(OPEN),
+        .sends = { MSG(CHANGE_CIPHER_SPEC), MSG(FINISHED) },
+        KEYS(APP, INITIAL),
+    },
     [MILGI__C12_RECV_CERTIFICATE - FIRST] = {
         .name = "recv_certificate12", .run = recv_certificate, .message = MSG(CERTIFICATE),
         .starts = ON(CHAIN),
@@ -372,9 +434,14 @@ const struct milgi__row milgi__client12_rows[] = {
     },
     [MILGI__C12_SEND_FINISHED - FIRST] = {
         .name = "send_finished12", .run = send_finished, .message = NONE,
-        .next = TO(C12_RECV_CHANGE),
+        .next = TO(C12_RECV_TICKET) | TO(C12_RECV_CHANGE),
         .sends = { MSG(CHANGE_CIPHER_SPEC), MSG(FINISHED) },
         KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__C12_RECV_TICKET - FIRST] = {
+        .name = "recv_ticket12", .run = recv_ticket, .message = MSG(NEW_SESSION_TICKET),
+        .next = TO(C12_RECV_CHANGE),
+        KEYS(INITIAL, APP), .flight_ends = true,
     },
     [MILGI__C12_RECV_CHANGE - FIRST] = {
         .name = "recv_change12", .run = recv_change, .message = MSG(CHANGE_CIPHER_SPEC),

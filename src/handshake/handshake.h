@@ -118,9 +118,11 @@ void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool 
 /* The same for PSKs from elsewhere: |given|: |psk|, or none, in the place of the config's. Behind the session. */
 void milgi__hs_offer_psks(struct milgi__hs *hs, const struct milgi_psk *psk, bool given);
 /*
- * Client, open: what sessions of this connection have alike; their tickets are still to come. NULL: nobody wants any.
+ * Client, open: what sessions of this connection have alike, whose tickets are still to come; in TLS 1.2 the session,
+ * which has just come, or was resumed and will do once more. NULL: there is none, or nobody wants any.
  */
 struct milgi_session *milgi__hs_session(struct milgi__hs *hs);
+bool milgi__hs_session_came(const struct milgi__hs *hs);
 /* Wipes and frees. Ops that are out are orphans. */
 void milgi__hs_free(struct milgi__hs *hs);
 enum milgi__hs_wait milgi__hs_run(struct milgi__hs *hs);

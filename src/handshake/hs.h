@@ -88,7 +88,11 @@ enum milgi__step {
     MILGI__C13_SEND_FINISHED,
     /* client12.c */
     MILGI__C12_FIRST,
-    MILGI__C12_RECV_CERTIFICATE = MILGI__C12_FIRST,
+    MILGI__C12_RECV_TICKET_RESUMED = MILGI__C12_FIRST,
+    MILGI__C12_RECV_CHANGE_RESUMED,
+    MILGI__C12_RECV_FINISHED_RESUMED,
+    MILGI__C12_RESUMED,
+    MILGI__C12_RECV_CERTIFICATE,
     MILGI__C12_RECV_STATUS,
     MILGI__C12_NO_STATUS,
     MILGI__C12_RECV_EXCHANGE,
@@ -104,6 +108,7 @@ enum milgi__step {
     MILGI__C12_SEND_EXCHANGE_ALONE,
     MILGI__C12_SEND_VERIFY,
     MILGI__C12_SEND_FINISHED,
+    MILGI__C12_RECV_TICKET,
     MILGI__C12_RECV_CHANGE,
     MILGI__C12_RECV_FINISHED,
     MILGI__C_END,
@@ -139,7 +144,12 @@ enum milgi__step {
     MILGI__S13_SEND_TICKETS,
     /* server12.c */
     MILGI__S12_FIRST,
-    MILGI__S12_START_FLIGHT = MILGI__S12_FIRST,
+    MILGI__S12_START_RESUMED = MILGI__S12_FIRST,
+    MILGI__S12_SEND_RESUMED,
+    MILGI__S12_RECV_CHANGE_RESUMED,
+    MILGI__S12_RECV_FINISHED_RESUMED,
+    MILGI__S12_RESUMED,
+    MILGI__S12_START_FLIGHT,
     MILGI__S12_SEND_EXCHANGE,
     MILGI__S12_RECV_CERTIFICATE,
     MILGI__S12_RECV_EXCHANGE,
@@ -156,6 +166,9 @@ enum milgi__step {
     MILGI__S12_AUTHENTICATED,
     MILGI__S12_AUTHENTICATED_EMPTY,
     MILGI__S12_ANONYMOUS,
+    MILGI__S12_SEAL_TICKET,
+    MILGI__S12_SEND_TICKET,
+    MILGI__S12_SEND_FINISHED,
     MILGI__S_END
 };
 _Static_assert(MILGI__C_END <= 64 && MILGI__S_END <= 64, "successors are bits of a word");
@@ -319,7 +332,8 @@ struct milgi__hs {
 
     /* sessions: references */
     struct milgi_session *session;                       /* that this handshake stands on; NULL: a full one */
-    struct milgi_session *offer[MILGI__OFFERS_MAX];      /* client: in its ClientHello, in this order */
+    struct milgi_session *offer[MILGI__OFFERS_MAX];      /* client: in its ClientHello, in this order, */
+    struct milgi_session *offer12;                       /* and one of TLS 1.2 */
     struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what its identities are of, by their place */
     struct milgi_iov *psks_shown;                        /* server, for a decision: identities; in the arena */
     size_t psks_shown_n;
@@ -331,6 +345,10 @@ struct milgi__hs {
     uint8_t psk_mode;    /* server, enum milgi__psk_mode: with which it would stand on one of the client's PSKs */
     uint8_t psk_at;      /* server: the place of the one that was accepted */
     uint8_t tickets_full, tickets_resumed;
+    bool ticket_promised; /* TLS 1.2: the ServerHello says that a NewSessionTicket comes */
+    /* TLS 1.2, client: */
+    struct milgi__bytes ticket; /* that came */
+    uint32_t ticket_lifetime;   /* 0: the server does not say */
 
     /* client */
     const char *server_name;
@@ -511,6 +529,8 @@ bool milgi__fill_binders(struct milgi__hs *hs, struct milgi__bytes message, cons
 bool milgi__take_psk(struct milgi__hs *hs, const struct milgi__exts *ext);
 /* Server: starts to open what may be our tickets, and looks up, or asks, what the other identities are of. */
 bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* One: |at| is its place. */
+void milgi__open_ticket(struct milgi__hs *hs, unsigned at, struct milgi__bytes ticket);
 /* What came of opening one. */
 void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op *op);
 /*
@@ -538,6 +558,12 @@ static inline bool milgi__on_external(const struct milgi__hs *hs)
 }
 /* Server: remembers what the second ClientHello may bring again. */
 bool milgi__keep_identities(struct milgi__hs *hs, const struct milgi__exts *ext);
+/*
+ * What both roles and versions ask of a session, besides its suite: its version, its server name, whose word it stands
+ * for and since when.
+ */
+bool milgi__session_usable(
+    const struct milgi__hs *hs, const struct milgi_session *session, uint16_t version, const char *name);
 /* What the session says of the peer becomes the result's. */
 bool milgi__resume_peer(struct milgi__hs *hs);
 /*
@@ -546,7 +572,33 @@ bool milgi__resume_peer(struct milgi__hs *hs);
  */
 struct milgi_session *milgi__session_of(struct milgi__hs *hs);
 
+/* --- sessions of TLS 1.2 (resume12.c) --------------------------------------------------------------------------- */
+
+/* Client: whether |session| may be offered; what is said of the one that is. */
+bool milgi__can_offer12(const struct milgi__hs *hs, const struct milgi_session *session);
+void milgi__offer_session12(const struct milgi__hs *hs, struct milgi__exts *ext);
+/* Client: whether the ServerHello, which was read, resumes the session. False: it must not. */
+bool milgi__take_session12(struct milgi__hs *hs, const struct milgi__server_hello *hello);
+bool milgi__take_ticket12(struct milgi__hs *hs, struct milgi__reader *body);
+/* Client, open: see milgi__hs_session(). */
+struct milgi_session *milgi__session12(struct milgi__hs *hs);
+/* Server: starts to open the ticket that the ClientHello brings. */
+void milgi__open_ticket12(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Server: the session that fits, hs->session; none: a full handshake. False: the handshake has failed. */
+bool milgi__choose_session12(struct milgi__hs *hs, const struct milgi__client_hello *hello);
+/* With the session, its suite, and both randoms: keys. */
+bool milgi__resume_keys12(struct milgi__hs *hs);
+/* Server: whether it gives a ticket. */
+bool milgi__issues_ticket12(const struct milgi__hs *hs);
+/* Starts to seal it, or settles that there is none; sends it. */
+void milgi__seal_ticket12(struct milgi__hs *hs);
+bool milgi__send_ticket12(struct milgi__hs *hs);
+
 /* --- tickets of a server (tickets13.c) -------------------------------------------------------------------------- */
+
+/* How long those of |session| are good for; 0: not at all. Starts to seal the i-th. 0: its op was started. */
+uint32_t milgi__ticket_life(const struct milgi__hs *hs, const struct milgi_session *session);
+int milgi__seal_session(struct milgi__hs *hs, const struct milgi_session *session, unsigned i);
 
 /* Whether there are any to give. */
 bool milgi__issues_tickets(const struct milgi__hs *hs);
@@ -563,8 +615,9 @@ bool milgi__group_in12(uint16_t group);
 bool milgi__hs_key_allowed(const struct milgi__hs *hs, enum milgi__key_type type);
 /* What is behind the messages so far, the ClientKeyExchange the last of them: for the extended master secret. */
 bool milgi__hs_session_hash(struct milgi__hs *hs);
-/* With the shared secret: master secret, logged, and keys. */
+/* With the shared secret: master secret, logged, and keys; with the master secret the keys. */
 bool milgi__hs_master_secret(struct milgi__hs *hs);
+bool milgi__hs_keys12(struct milgi__hs *hs);
 bool milgi__hs_take_certificate12(struct milgi__hs *hs, struct milgi__reader *body);
 bool milgi__hs_send_certificate12(struct milgi__hs *hs, const struct milgi_credential *credential);
 /* Checks a signature as far as it goes without the op, and starts the op. */

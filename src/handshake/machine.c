@@ -93,6 +93,7 @@ void milgi__hs_free(struct milgi__hs *hs)
     milgi_session_unref(hs->session);
     for (unsigned i = 0; i < hs->offers_n; i++)
         milgi_session_unref(hs->offer[i]);
+    milgi_session_unref(hs->offer12);
     for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++)
         milgi_session_unref(hs->opened[i]);
     milgi_config_unref(hs->config);

@@ -45,10 +45,12 @@ static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none
     (void)none;
     const struct milgi_config *config = hs->config;
     bool tls13 = config->version_max >= MILGI__TLS13, middlebox = config->middlebox && tls13;
-    hs->session_id_len = middlebox ? sizeof hs->session_id : 0;
+    /* A ticket of TLS 1.2 goes with a session ID by which we see that it was accepted (RFC 5077 3.4). */
+    bool id = middlebox || hs->offer12;
+    hs->session_id_len = id ? sizeof hs->session_id : 0;
     if ((config->grease && hs->host.calls->random(hs->host.ctx, hs->grease, sizeof hs->grease) != 0) ||
         hs->host.calls->random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
-        (middlebox && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
+        (id && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     uint16_t groups[MILGI__SHARES_MAX];
     unsigned n = tls13 ? groups_to_share(config, groups) : 0;
@@ -169,7 +171,7 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
     milgi__offer_session(hs, ext, &offers);
     size_t cap = 512 + offers.len + hello.suites.len + ext->server_name.len + ext->groups.len + ext->schemes.len +
         ext->cert_schemes.len + ext->alpn.len + ext->shares.len + ext->cookie.len +
-        ext->authorities.len;
+        ext->authorities.len + ext->session_ticket.len;
     uint8_t *message = milgi__arena_alloc(&hs->scratch, cap);
     if (!message || !greased || !hello.suites.p || !ext->groups.p || !ext->schemes.p ||
         !ext->cert_schemes.p || !ext->shares.p) {
@@ -269,7 +271,8 @@ const struct milgi__row milgi__client_hello_rows[] = {
         .name = "recv_hello", .run = c_recv_hello, .message = MSG(SERVER_HELLO),
         .starts = ON(DERIVE) | ON(CAPSULE) | ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
         .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_HYBRID) | TO(C13_SEND_HELLO_COOKIE) |
-            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C13_INSTALL_KEYS_PSK) | TO(C12_RECV_CERTIFICATE),
+            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C13_INSTALL_KEYS_PSK) | TO(C12_RECV_CERTIFICATE) |
+            TO(C12_RECV_TICKET_RESUMED) | TO(C12_RECV_CHANGE_RESUMED),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
 };
@@ -332,10 +335,10 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
         return milgi__hs_broken(hs, MILGI_ENOMEM);
     if (!read_hello(hs, body, hello))
         return MILGI__FAILED;
-    static const struct milgi__exts none;
-    bool has_psks = hs->result.version == MILGI__TLS13;
     hs->seen = hello; /* already for answers from inside */
-    if (!milgi__open_tickets(hs, has_psks ? &hello->ext : &none))
+    if (hs->result.version == MILGI__TLS12)
+        milgi__open_ticket12(hs, &hello->ext);
+    else if (!milgi__open_tickets(hs, &hello->ext))
         return MILGI__FAILED;
     return MILGI__S_RECV_HELLO_SEEN;
 }
@@ -375,7 +378,7 @@ const struct milgi__row milgi__server_hello_rows[] = {
         .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
         .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_SEND_PSK) |
-            TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
+            TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT) | TO(S12_START_RESUMED),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
     [MILGI__S_RECV_HELLO - FIRST] = {

@@ -23,13 +23,15 @@ static bool same_name(const struct milgi_session *session, const char *name)
     return strcmp(milgi__session_name(session), name ? name : "") == 0;
 }
 
-/* What both roles ask of a session, besides its name. */
-static bool is_usable(const struct milgi__hs *hs, const struct milgi_session *session)
+bool milgi__session_usable(
+    const struct milgi__hs *hs, const struct milgi_session *session, uint16_t version, const char *name)
 {
     const struct milgi__session_fields *f = &session->f;
-    if (f->kind != MILGI__SESSION_OURS)
-        return true; /* the config, or who was asked, has it as long as it is good */
-    if (f->version != MILGI__TLS13 || !milgi__session_good(session, hs->host.calls->wall_s(hs->host.ctx)))
+    bool good = milgi__session_good(session, hs->host.calls->wall_s(hs->host.ctx));
+    if (f->kind != MILGI__SESSION_OURS || f->version != version || !good || !same_name(session, name))
+        return false;
+    /* A session without a client certificate is none where one is demanded. */
+    if (!f->authenticated && hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED)
         return false;
     /* Whose word is taken for what: sessions do not get around a change of that. */
     if (memcmp(f->policy, hs->config->policy, sizeof f->policy) != 0)
@@ -51,16 +53,25 @@ static bool has_hash(const struct milgi__hs *hs, enum milgi__hash hash)
     return false;
 }
 
+static bool can_offer(const struct milgi__hs *hs, const struct milgi_session *session)
+{
+    if (session->ticket_len == 0)
+        return false;
+    if (session->f.version == MILGI__TLS12)
+        return milgi__can_offer12(hs, session);
+    return hs->config->version_max >= MILGI__TLS13 &&
+        milgi__session_usable(hs, session, MILGI__TLS13, hs->server_name) && has_hash(hs, suite_of(session)->hash);
+}
+
 void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool keeps)
 {
-    if (hs->config->version_max < MILGI__TLS13)
-        return;
     hs->keeps_sessions = keeps;
-    if (!session || hs->config->psk_only || session->ticket_len == 0)
+    if (!session || hs->config->psk_only || !can_offer(hs, session))
         return;
-    if (!same_name(session, hs->server_name) || !is_usable(hs, session) || !has_hash(hs, suite_of(session)->hash))
-        return;
-    hs->offer[hs->offers_n++] = milgi_session_ref(session);
+    if (session->f.version == MILGI__TLS12)
+        hs->offer12 = milgi_session_ref(session);
+    else
+        hs->offer[hs->offers_n++] = milgi_session_ref(session);
 }
 
 static void offer_psk(struct milgi__hs *hs, const struct milgi_psk *psk)
@@ -116,6 +127,7 @@ void milgi__offer_session(struct milgi__hs *hs, struct milgi__exts *ext, struct 
     static const uint8_t modes[] = { PSK_DHE_KE, PSK_KE };
     offers->n = 0;
     offers->len = 0;
+    milgi__offer_session12(hs, ext);
     if (hs->config->version_max < MILGI__TLS13)
         return;
     if (hs->offers_n != 0 || hs->keeps_sessions) {
@@ -221,14 +233,16 @@ enum milgi__psk_mode milgi__psk_mode(const struct milgi__hs *hs, const struct mi
     return plain ? MILGI__PSK_PLAIN : MILGI__PSK_NO_MODE;
 }
 
-static void open_ticket(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
+void milgi__open_ticket(struct milgi__hs *hs, unsigned at, struct milgi__bytes ticket)
 {
     struct milgi__ticket_key key;
+    if (!hs->config->ticket_keys || ticket.len > MILGI__SESSION_BYTES_MAX + MILGI__TICKET_FRONT)
+        return;
     int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
     int rv = milgi__ticket_key_open(
-        hs->config->ticket_keys, hs->host.cx, now_s, identity.p, identity.len, &key);
+        hs->config->ticket_keys, hs->host.cx, now_s, ticket.p, ticket.len, &key);
     if (rv == 0)
-        milgi__start_ticket(hs, (enum milgi__slot)(MILGI__TICKET_1 + at), &key, identity);
+        milgi__start_ticket(hs, (enum milgi__slot)(MILGI__TICKET_1 + at), &key, ticket);
     milgi__wipe(&key, sizeof key);
 }
 
@@ -241,8 +255,8 @@ bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext)
     for (unsigned at = 0; at < MILGI__IDENTITIES_MAX; at++) {
         enum milgi__slot slot = (enum milgi__slot)(MILGI__TICKET_1 + at);
         bool more = hs->psk_mode != MILGI__PSK_NO_MODE && milgi__psk_identity_next(&list, &identity, &age);
-        if (more && hs->config->ticket_keys && identity.len <= MILGI__SESSION_BYTES_MAX + MILGI__TICKET_FRONT)
-            open_ticket(hs, at, identity);
+        if (more)
+            milgi__open_ticket(hs, at, identity);
         if ((hs->started & MILGI__ON(slot)) != 0)
             continue;
         milgi__settle(hs, slot);
@@ -268,13 +282,11 @@ void milgi__take_ticket(struct milgi__hs *hs, unsigned at, const struct milgi_op
 
 static bool fits(const struct milgi__hs *hs, const struct milgi_session *session)
 {
-    bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
-    if (!is_usable(hs, session) || suite_of(session)->hash != hs->suite->hash)
+    if (suite_of(session)->hash != hs->suite->hash)
         return false;
     if (session->f.kind != MILGI__SESSION_OURS)
-        return !demanded || hs->config->psk_without_certificate;
-    /* A session without a client certificate is none where one is demanded. */
-    return same_name(session, hs->result.server_name) && (session->f.authenticated || !demanded);
+        return hs->config->client_auth != MILGI_CLIENT_AUTH_REQUIRED || hs->config->psk_without_certificate;
+    return milgi__session_usable(hs, session, MILGI__TLS13, hs->result.server_name);
 }
 
 bool milgi__keep_identities(struct milgi__hs *hs, const struct milgi__exts *ext)
@@ -341,9 +353,11 @@ const struct milgi__suite *milgi__psk_suite(const struct milgi__hs *hs, struct m
 {
     for (unsigned at = 0; at < MILGI__IDENTITIES_MAX; at++) {
         const struct milgi_session *session = hs->opened[at];
-        if (!session || !is_usable(hs, session))
+        bool ours = session && session->f.kind == MILGI__SESSION_OURS;
+        if (!session ||
+            (ours && !milgi__session_usable(hs, session, MILGI__TLS13, milgi__session_name(session))))
             continue;
-        if (session->f.kind == MILGI__SESSION_OURS)
+        if (ours)
             return NULL;
         for (unsigned i = 0; i < hs->config->suites.n; i++) {
             const struct milgi__suite *suite = milgi__suite(hs->config->suites.v[i]);
@@ -442,12 +456,14 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
             return NULL;
         f.peer = (uint8_t)kind;
     }
-    f.version = MILGI__TLS13;
+    f.version = hs->result.version;
     f.suite = hs->suite->id;
     f.authenticated = hs->result.peer_authenticated;
     memcpy(f.policy, hs->config->policy, sizeof f.policy);
-    f.secret_len = (uint8_t)milgi__hash_len(hs->suite->hash);
-    memcpy(f.secret, hs->schedule.resumption, f.secret_len);
+    bool tls13 = hs->suite->tls13;
+    f.secret_len = tls13 ? (uint8_t)milgi__hash_len(hs->suite->hash) : sizeof hs->schedule12.master;
+    memcpy(f.secret, tls13 ? hs->schedule.resumption : hs->schedule12.master, f.secret_len);
+    f.extended_master_secret = !tls13; /* there is no session without it */
     parts.name = (struct milgi_iov){ name, strlen(name) };
     parts.alpn = (struct milgi_iov){ hs->result.alpn, strlen(hs->result.alpn) };
     struct milgi_session *session = milgi__session_new(&f, &parts);
@@ -457,7 +473,9 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
 
 struct milgi_session *milgi__hs_session(struct milgi__hs *hs)
 {
-    return hs->keeps_sessions && hs->suite->tls13 ? milgi__session_of(hs) : NULL;
+    if (!hs->keeps_sessions)
+        return NULL;
+    return hs->suite->tls13 ? milgi__session_of(hs) : milgi__session12(hs);
 }
 
 struct milgi_session *milgi__session_of_ticket(

@@ -3,7 +3,8 @@
  * The TLS 1.2 server, from top to bottom (RFC 5246 7.3). The ClientHello was read by negotiate.c.
  *
  * KEYGEN starts as soon as the group is known, SIGN when it is back; ServerHello and Certificate leave before that.
- * What the client sends is judged as it comes: VERIFY_CHAIN, DERIVE and VERIFY are out together.
+ * What the client sends is judged as it comes: VERIFY_CHAIN, DERIVE and VERIFY are out together. On a session the
+ * server's Finished comes first, and nothing is computed but keys.
  */
 #include "handshake/hs.h"
 
@@ -89,33 +90,41 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__client_hello *
     return true;
 }
 
-enum milgi__step milgi__server12_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
+/* What a full handshake begins with. */
+static bool start_full(struct milgi__hs *hs, struct milgi__client_hello *hello)
 {
-    if (!check_hello(hs, hello) || !milgi__begin_exchange(hs, 1) || !choose_suites(hs, hello->suites) ||
-        !choose_group(hs, &hello->ext) || !milgi__server_take_hello(hs, hello))
-        return MILGI__FAILED;
+    if (!milgi__begin_exchange(hs, 1) || !choose_suites(hs, hello->suites) || !choose_group(hs, &hello->ext))
+        return false;
     hs->curves = curves_of(&hello->ext);
     /* A client's CertificateVerify is over the messages themselves. */
     hs->transcript.keeps = hs->config->client_auth != MILGI_CLIENT_AUTH_NONE;
-    memcpy(hs->schedule12.randoms, hello->random, 32);
     if (!milgi__start_keygen(hs, MILGI__KEYGEN_1, hs->result.group))
-        return MILGI__FAILED;
+        return false;
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);
-    if ((hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
-        hs->peer_authorities = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
     milgi__start_decision(hs, MILGI__OCSP, true);
+    return true;
+}
+
+enum milgi__step milgi__server12_hello(struct milgi__hs *hs, struct milgi__client_hello *hello)
+{
+    if (!check_hello(hs, hello) || !milgi__server_take_hello(hs, hello) || !milgi__choose_session12(hs, hello))
+        return MILGI__FAILED;
+    if (!hs->session && !start_full(hs, hello))
+        return MILGI__FAILED;
+    memcpy(hs->schedule12.randoms, hello->random, 32);
+    if (hs->session || (hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
+        hs->peer_authorities = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
     milgi__start_decision(hs, MILGI__ALPN, (hello->ext.present & MILGI__EXT(MILGI__EXT_ALPN)) != 0);
     if ((hs->done & MILGI__ON(MILGI__ALPN)) != 0)
         hs->peer_alpn = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
-    return MILGI__S12_START_FLIGHT;
+    return hs->session ? MILGI__S12_START_RESUMED : MILGI__S12_START_FLIGHT;
 }
 
 /* --- ServerHello, Certificate ----------------------------------------------------------------------------------- */
 
-static bool use_suite(struct milgi__hs *hs)
+static bool use_suite(struct milgi__hs *hs, uint16_t id)
 {
-    bool rsa = milgi__auth_of(hs->credential->type) == MILGI__AUTH_RSA;
-    hs->suite = milgi__suite(rsa ? hs->suite_rsa : hs->suite_ecdsa);
+    hs->suite = milgi__suite(id);
     int rv = hs->suite ? milgi__transcript_start(&hs->transcript, hs->host.cx, hs->suite->hash) : MILGI_EINTERNAL;
     if (rv != 0) {
         milgi__hs_broken(hs, rv);
@@ -133,9 +142,12 @@ static uint32_t extensions_of(const struct milgi__hs *hs)
     uint32_t present = hs->offered & alike;
     if (hs->result.alpn[0])
         present |= MILGI__EXT(MILGI__EXT_ALPN);
-    /*= RFC6066 3: "In this event, the server SHALL include an extension of type "server_name"" */
-    if (hs->result.server_name)
+    /*= RFC6066 3: "In this event, the server SHALL include an extension of type "server_name"", and: "When resuming a
+     *= session, the server MUST NOT include a server_name extension in the server hello." */
+    if (hs->result.server_name && !hs->session)
         present |= MILGI__EXT(MILGI__EXT_SERVER_NAME);
+    if (hs->ticket_promised)
+        present |= MILGI__EXT(MILGI__EXT_SESSION_TICKET);
     return present;
 }
 
@@ -154,12 +166,13 @@ static bool send_hello(struct milgi__hs *hs, const struct milgi__exts *beside)
         milgi__mark_downgraded(random);
     alpn[0] = (uint8_t)len;
     memcpy(alpn + 1, hs->result.alpn, len);
+    hs->ticket_promised = milgi__issues_ticket12(hs);
     struct milgi__writer w = milgi__writer(message, cap);
-    /* No session id: there is no session to come back to. */
     milgi__server_hello_encode(&w,
         &(struct milgi__server_hello){
             .tls12 = true,
             .random = random,
+            .session_id = { hs->session_id, hs->session ? hs->session_id_len : 0u },
             .suite = hs->suite->id,
             .ext = {
                 .present = extensions_of(hs) | beside->present,
@@ -204,11 +217,59 @@ static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader 
 {
     (void)none;
     struct milgi__beside beside = milgi__hs_beside_leaf(hs);
-    bool sent = use_suite(hs) && send_hello(hs, &beside.ext) && start_sign(hs) &&
+    bool rsa = milgi__auth_of(hs->credential->type) == MILGI__AUTH_RSA;
+    bool sent = use_suite(hs, rsa ? hs->suite_rsa : hs->suite_ecdsa) && send_hello(hs, &beside.ext) && start_sign(hs) &&
         milgi__hs_send_certificate12(hs, hs->credential) &&
         (beside.ext.status.len == 0 || send_status(hs, beside.ext.status));
     milgi__beside_fini(&beside);
     return sent ? MILGI__S12_SEND_EXCHANGE : MILGI__FAILED;
+}
+
+/* --- on a session ----------------------------------------------------------------------------------------------- */
+
+static enum milgi__step start_resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    if (!hs->session)
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    static const struct milgi__exts none_beside;
+    if (!use_suite(hs, hs->session->f.suite) || !send_hello(hs, &none_beside) || !milgi__resume_keys12(hs))
+        return MILGI__FAILED;
+    milgi__seal_ticket12(hs);
+    return MILGI__S12_SEND_RESUMED;
+}
+
+static enum milgi__step send_resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    bool sent = milgi__send_ticket12(hs) && milgi__hs_send_finished12(hs);
+    return sent ? MILGI__S12_RECV_CHANGE_RESUMED : MILGI__FAILED;
+}
+
+static enum milgi__step recv_change_resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return milgi__hs_take_change(hs) ? MILGI__S12_RECV_FINISHED_RESUMED : MILGI__FAILED;
+}
+
+static enum milgi__step recv_finished_resumed(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    if (!milgi__hs_take_finished12(hs, body))
+        return MILGI__FAILED;
+    /* Whom the session knows is judged again; where nobody was asked for a certificate there is nobody to judge. */
+    milgi__start_decision(hs, MILGI__PEER, hs->config->client_auth != MILGI_CLIENT_AUTH_NONE);
+    return MILGI__S12_RESUMED;
+}
+
+/* The session's secret, and Finished: the client is the one of the full handshake that it goes back to. */
+static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
+    if (!hs->session || (demanded && !hs->session->f.authenticated))
+        return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    hs->result.peer_authenticated = hs->session->f.authenticated;
+    return MILGI__OPEN;
 }
 
 /* --- ServerKeyExchange .. ServerHelloDone ----------------------------------------------------------------------- */
@@ -350,9 +411,9 @@ static enum milgi__step judge_empty(struct milgi__hs *hs, struct milgi__reader *
 
 /* --- the barrier, and our Finished ------------------------------------------------------------------------------ */
 
-static enum milgi__step open_connection(struct milgi__hs *hs)
+static enum milgi__step open_connection(const struct milgi__hs *hs)
 {
-    return milgi__hs_send_finished12(hs) ? MILGI__OPEN : MILGI__FAILED;
+    return hs->ticket_promised ? MILGI__S12_SEAL_TICKET : MILGI__S12_SEND_FINISHED;
 }
 
 /* Everything that can be demanded of a client: chain, signature, decision (all needs of the row) and Finished. */
@@ -375,12 +436,65 @@ static enum milgi__step anonymous(struct milgi__hs *hs, struct milgi__reader *no
     return milgi__hs_may_be_anonymous(hs) ? open_connection(hs) : MILGI__FAILED;
 }
 
+/*= RFC5077 3.3: "In the case of a full handshake, the server MUST verify the client's Finished message before sending
+ *= the ticket." */
+static enum milgi__step seal_ticket(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    milgi__seal_ticket12(hs);
+    return MILGI__S12_SEND_TICKET;
+}
+
+static enum milgi__step send_ticket(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return milgi__send_ticket12(hs) ? MILGI__S12_SEND_FINISHED : MILGI__FAILED;
+}
+
+static enum milgi__step send_finished(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return milgi__hs_send_finished12(hs) ? MILGI__OPEN : MILGI__FAILED;
+}
+
 /* --- the table -------------------------------------------------------------------------------------------------- */
 
 #define FIRST MILGI__S12_FIRST
 
 /* clang-format off */
 const struct milgi__row milgi__server12_rows[] = {
+    [MILGI__S12_START_RESUMED - FIRST] = {
+        .name = "start_resumed12", .run = start_resumed, .message = NONE,
+        .needs = ON(ALPN), .starts = ON(SEAL_1),
+        .next = TO(S12_SEND_RESUMED),
+        .sends = { MSG(SERVER_HELLO) },
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__S12_SEND_RESUMED - FIRST] = {
+        .name = "send_resumed12", .run = send_resumed, .message = NONE,
+        .needs = ON(SEAL_1),
+        .next = TO(S12_RECV_CHANGE_RESUMED),
+        .sends = { MSG(NEW_SESSION_TICKET), MSG(CHANGE_CIPHER_SPEC), MSG(FINISHED) },
+        .sends_maybe = 1 << 0,
+        KEYS(INITIAL, INITIAL),
+    },
+    [MILGI__S12_RECV_CHANGE_RESUMED - FIRST] = {
+        .name = "recv_change_resumed12", .run = recv_change_resumed, .message = MSG(CHANGE_CIPHER_SPEC),
+        .next = TO(S12_RECV_FINISHED_RESUMED),
+        KEYS(INITIAL, APP), .flight_ends = true,
+    },
+    [MILGI__S12_RECV_FINISHED_RESUMED - FIRST] = {
+        .name = "recv_finished_resumed12", .run = recv_finished_resumed, .message = MSG(FINISHED),
+        .starts = ON(PEER),
+        .next = TO(S12_RESUMED),
+        KEYS(APP, APP), .flight_ends = true,
+    },
+    [MILGI__S12_RESUMED - FIRST] = {
+        .name = "resumed12", .run = resumed, .message = NONE,
+        .needs = ON(PEER),
+        .next = TO(OPEN),
+        KEYS(APP, APP),
+    },
     [MILGI__S12_START_FLIGHT - FIRST] = {
         .name = "start_flight12", .run = start_flight, .message = NONE,
         .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP), .starts = ON(SIGN),
@@ -468,19 +582,35 @@ const struct milgi__row milgi__server12_rows[] = {
     [MILGI__S12_AUTHENTICATED - FIRST] = {
         .name = "authenticated12", .run = authenticated, .message = NONE,
         .needs = ON(CHAIN) | ON(VERIFY) | ON(PEER),
-        .next = TO(OPEN),
-        .sends = { MSG(CHANGE_CIPHER_SPEC), MSG(FINISHED) },
+        .next = TO(S12_SEAL_TICKET) | TO(S12_SEND_FINISHED),
         KEYS(APP, INITIAL),
     },
     [MILGI__S12_AUTHENTICATED_EMPTY - FIRST] = {
         .name = "authenticated_empty12", .run = authenticated_empty, .message = NONE,
         .needs = ON(PEER),
-        .next = TO(OPEN),
-        .sends = { MSG(CHANGE_CIPHER_SPEC), MSG(FINISHED) },
+        .next = TO(S12_SEAL_TICKET) | TO(S12_SEND_FINISHED),
         KEYS(APP, INITIAL),
     },
     [MILGI__S12_ANONYMOUS - FIRST] = {
         .name = "anonymous12", .run = anonymous, .message = NONE,
+        .next = TO(S12_SEAL_TICKET) | TO(S12_SEND_FINISHED),
+        KEYS(APP, INITIAL),
+    },
+    [MILGI__S12_SEAL_TICKET - FIRST] = {
+        .name = "seal_ticket12", .run = seal_ticket, .message = NONE,
+        .starts = ON(SEAL_1),
+        .next = TO(S12_SEND_TICKET),
+        KEYS(APP, INITIAL),
+    },
+    [MILGI__S12_SEND_TICKET - FIRST] = {
+        .name = "send_ticket12", .run = send_ticket, .message = NONE,
+        .needs = ON(SEAL_1),
+        .next = TO(S12_SEND_FINISHED),
+        .sends = { MSG(NEW_SESSION_TICKET) },
+        KEYS(APP, INITIAL),
+    },
+    [MILGI__S12_SEND_FINISHED - FIRST] = {
+        .name = "send_finished12", .run = send_finished, .message = NONE,
         .next = TO(OPEN),
         .sends = { MSG(CHANGE_CIPHER_SPEC), MSG(FINISHED) },
         KEYS(APP, INITIAL),

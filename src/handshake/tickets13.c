@@ -21,8 +21,7 @@ bool milgi__issues_tickets(const struct milgi__hs *hs)
     return hs->config->ticket_keys && hs->psk_tickets && !milgi__on_external(hs) && how_many(hs) > 0;
 }
 
-/* How long the tickets of |session| are good for. */
-static uint32_t lifetime_of(const struct milgi__hs *hs, const struct milgi_session *session)
+uint32_t milgi__ticket_life(const struct milgi__hs *hs, const struct milgi_session *session)
 {
     int64_t left = session->f.authenticated_s + MILGI__SESSION_LIFE_MAX - session->f.created_s;
     int64_t valid = session->f.valid_until_s - session->f.created_s;
@@ -36,19 +35,36 @@ static int random_bytes(struct milgi__hs *hs, void *out, size_t len)
     return hs->host.calls->random(hs->host.ctx, out, len);
 }
 
-/*
- * The i-th ticket of |base|: 0 when its op was started. The ticket is laid out with what is to be sealed in its middle.
- */
+/* The ticket is laid out with what is to be sealed in its middle. */
+int milgi__seal_session(struct milgi__hs *hs, const struct milgi_session *session, unsigned i)
+{
+    struct milgi__ticket_key key;
+    uint8_t *ticket = milgi__arena_alloc(&hs->scratch, MILGI__TICKET_FRONT + MILGI__SESSION_BYTES_MAX);
+    if (!ticket || random_bytes(hs, ticket + MILGI__TICKET_NAME_LEN, MILGI__TICKET_RANDOM_LEN) != 0)
+        return MILGI_EINTERNAL;
+    size_t len = milgi_session_encode(session, ticket + MILGI__TICKET_FRONT, MILGI__SESSION_BYTES_MAX);
+    if (len > MILGI__SESSION_BYTES_MAX)
+        return MILGI_EINTERNAL;
+    int rv = milgi__ticket_key_seal(
+        hs->config->ticket_keys, hs->host.cx, session->f.created_s, ticket + MILGI__TICKET_NAME_LEN, &key);
+    if (rv == 0) {
+        memcpy(ticket, key.name, sizeof key.name);
+        struct milgi__bytes whole = { ticket, MILGI__TICKET_FRONT + len };
+        if (!milgi__start_ticket(hs, (enum milgi__slot)(MILGI__SEAL_1 + i), &key, whole))
+            rv = MILGI_ENOMEM;
+    }
+    milgi__wipe(&key, sizeof key);
+    return rv;
+}
+
+/* The i-th ticket of |base|: 0 when its op was started. */
 static int seal_one(struct milgi__hs *hs, const struct milgi_session *base, unsigned i)
 {
     const uint8_t nonce = (uint8_t)i; /* unique among those of this connection */
     struct milgi__session_fields f = base->f;
     struct milgi__session_parts parts = milgi__session_parts(base);
-    struct milgi__ticket_key key;
     uint8_t age_add[4];
-    uint8_t *ticket = milgi__arena_alloc(&hs->scratch, MILGI__TICKET_FRONT + MILGI__SESSION_BYTES_MAX);
-    if (!ticket || random_bytes(hs, age_add, sizeof age_add) != 0 ||
-        random_bytes(hs, ticket + MILGI__TICKET_NAME_LEN, MILGI__TICKET_RANDOM_LEN) != 0)
+    if (random_bytes(hs, age_add, sizeof age_add) != 0)
         return MILGI_EINTERNAL;
     hs->issue->age_add[i] = (uint32_t)milgi__get16(age_add) << 16 | milgi__get16(age_add + 2);
     f.lifetime_s = hs->issue->lifetime_s;
@@ -59,19 +75,8 @@ static int seal_one(struct milgi__hs *hs, const struct milgi_session *base, unsi
     milgi__wipe(&f, sizeof f);
     if (!session)
         return MILGI_ENOMEM;
-    size_t len = milgi_session_encode(session, ticket + MILGI__TICKET_FRONT, MILGI__SESSION_BYTES_MAX);
+    rv = milgi__seal_session(hs, session, i);
     milgi_session_unref(session);
-    if (len > MILGI__SESSION_BYTES_MAX)
-        return MILGI_EINTERNAL;
-    rv = milgi__ticket_key_seal(
-        hs->config->ticket_keys, hs->host.cx, base->f.created_s, ticket + MILGI__TICKET_NAME_LEN, &key);
-    if (rv == 0) {
-        memcpy(ticket, key.name, sizeof key.name);
-        struct milgi__bytes whole = { ticket, MILGI__TICKET_FRONT + len };
-        if (!milgi__start_ticket(hs, (enum milgi__slot)(MILGI__SEAL_1 + i), &key, whole))
-            rv = MILGI_ENOMEM;
-    }
-    milgi__wipe(&key, sizeof key);
     return rv;
 }
 
@@ -89,7 +94,7 @@ enum milgi__step milgi__seal_tickets(struct milgi__hs *hs, struct milgi__reader 
     struct milgi_session *base = hs->issue ? milgi__session_of(hs) : NULL;
     unsigned n = base ? how_many(hs) : 0;
     if (base)
-        hs->issue->lifetime_s = lifetime_of(hs, base);
+        hs->issue->lifetime_s = milgi__ticket_life(hs, base);
     for (unsigned i = 0; i < MILGI_TICKETS_MAX; i++) {
         enum milgi__slot slot = (enum milgi__slot)(MILGI__SEAL_1 + i);
         if (i < n && hs->issue->lifetime_s != 0)

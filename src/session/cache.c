@@ -6,6 +6,7 @@
 
 #define OF_ONE_NAME 8u
 #define LIMIT_MAX (UINT32_C(1) << 28)
+#define TLS12 0x0303
 
 struct entry {
     struct entry *next;      /* in its bucket, newer before older */
@@ -119,12 +120,21 @@ static struct milgi_session *pull(struct milgi_session_cache *c, struct entry **
     return session;
 }
 
-/* Those of a name beyond the newest so many. */
+/* Sessions of TLS 1.2 may be used more than once (RFC 5246 F.1.4), so that the newest of a name is enough. */
+static bool stays(const struct milgi_session *session)
+{
+    return session->f.version == TLS12;
+}
+
+/* Those of a name that the newest, and first, makes needless. */
 static void thin(struct milgi_session_cache *c, uint32_t bucket, const char *name, size_t len)
 {
     unsigned seen = 0;
+    bool newest_stays = stays(c->bucket[bucket]->session);
     for (struct entry **at = &c->bucket[bucket]; *at;) {
-        if (is_of(*at, name, len) && ++seen > OF_ONE_NAME)
+        bool needless = is_of(*at, name, len) &&
+            (++seen > OF_ONE_NAME || (seen > 1 && newest_stays && stays((*at)->session)));
+        if (needless)
             milgi_session_unref(pull(c, at));
         else
             at = &(*at)->next;
@@ -196,8 +206,9 @@ struct milgi_session *milgi_session_cache_take(struct milgi_session_cache *c, co
             at = &(*at)->next;
             continue;
         }
-        found = pull(c, at);
-        if (milgi__session_good(found, now_s))
+        bool good = milgi__session_good((*at)->session, now_s);
+        found = good && stays((*at)->session) ? milgi_session_ref((*at)->session) : pull(c, at);
+        if (good)
             continue;
         milgi_session_unref(found);
         found = NULL;

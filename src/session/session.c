@@ -133,7 +133,9 @@ int milgi__session_peer(struct milgi__crypto *cx, const uint8_t *chain, size_t l
 enum {
     FLAG_EMS = 1,
     FLAG_AUTHENTICATED = 2,
-    FLAGS_PEER = 4 /* its kind from here on */
+    FLAGS_PEER = 4, /* times its kind */
+    FLAG_ID = 16,
+    FLAGS_END = 32
 };
 
 static void write64(struct milgi__writer *w, int64_t v)
@@ -167,7 +169,8 @@ size_t milgi_session_encode(const struct milgi_session *s, uint8_t *out, size_t 
     milgi__write8(&w, CODEC);
     milgi__write16(&w, f->version);
     milgi__write16(&w, f->suite);
-    unsigned flags = (f->extended_master_secret ? FLAG_EMS : 0u) | (f->authenticated ? FLAG_AUTHENTICATED : 0u);
+    unsigned flags = (f->extended_master_secret ? FLAG_EMS : 0u) | (f->authenticated ? FLAG_AUTHENTICATED : 0u) |
+        (f->by_id ? FLAG_ID : 0u);
     milgi__write8(&w, flags | f->peer * FLAGS_PEER);
     milgi__write32(&w, f->lifetime_s);
     milgi__write32(&w, f->age_add);
@@ -219,6 +222,11 @@ static bool secret_valid(const struct milgi__session_fields *f)
     return f->version == TLS13 && suite && suite->tls13 && f->secret_len == milgi__hash_len(suite->hash);
 }
 
+static bool id_valid(const struct milgi__session_fields *f, size_t len)
+{
+    return !f->by_id || (f->version == TLS12 && len >= 1 && len <= MILGI__SESSION_ID_MAX);
+}
+
 int milgi_session_decode(const void *data, size_t len, struct milgi_session **session)
 {
     struct milgi__session_fields f = { 0 };
@@ -232,7 +240,8 @@ int milgi_session_decode(const void *data, size_t len, struct milgi_session **se
     unsigned flags = milgi__read8(&r);
     f.extended_master_secret = (flags & FLAG_EMS) != 0;
     f.authenticated = (flags & FLAG_AUTHENTICATED) != 0;
-    f.peer = (uint8_t)(flags / FLAGS_PEER);
+    f.by_id = (flags & FLAG_ID) != 0;
+    f.peer = (uint8_t)(flags % FLAG_ID / FLAGS_PEER);
     f.lifetime_s = milgi__read32(&r);
     f.age_add = milgi__read32(&r);
     f.created_s = read64(&r);
@@ -245,7 +254,8 @@ int milgi_session_decode(const void *data, size_t len, struct milgi_session **se
     parts.alpn = read_vec(&r, 1, MILGI__SESSION_NAME_MAX);
     parts.ticket = read_vec(&r, 2, UINT16_MAX);
     parts.peer = read_vec(&r, 2, MILGI__SESSION_CERT_MAX);
-    if (!milgi__reader_done(&r) || !peer_valid(parts.peer, f.peer) || has_zero(parts.name) || has_zero(parts.alpn))
+    if (!milgi__reader_done(&r) || !peer_valid(parts.peer, f.peer) || has_zero(parts.name) || has_zero(parts.alpn) ||
+        flags >= FLAGS_END)
         return MILGI_EPARSE;
     /* Times that cannot be added to are none. */
     const int64_t far = INT64_MAX / 2;
@@ -253,7 +263,7 @@ int milgi_session_decode(const void *data, size_t len, struct milgi_session **se
         return MILGI_EPARSE;
     f.secret_len = (uint8_t)secret.len;
     memcpy(f.policy, policy, sizeof f.policy);
-    if (!secret_valid(&f))
+    if (!secret_valid(&f) || !id_valid(&f, parts.ticket.len))
         return MILGI_EPARSE;
     memcpy(f.secret, secret.data, secret.len);
     *session = milgi__session_new(&f, &parts);

@@ -17,6 +17,7 @@
 #define MILGI__SESSION_POLICY_LEN 16   /* milgi__config_policy() */
 #define MILGI__SESSION_LIFE_MAX 604800 /* RFC 8446 4.6.1 */
 #define MILGI__SESSION_BYTES_MAX 4096  /* encoded, without a ticket in it */
+#define MILGI__SESSION_ID_MAX 32       /* TLS 1.2 */
 
 /* What is said of the peer's certificates. */
 enum milgi__session_peer {
@@ -36,10 +37,11 @@ enum milgi__session_kind {
 struct milgi__session_fields {
     uint16_t version, suite;
     uint8_t secret_len;
-    bool extended_master_secret; /* TLS 1.2 */
-    bool authenticated;          /* the peer was, as the config demanded */
-    uint8_t peer;                /* enum milgi__session_peer */
-    uint8_t kind;                /* enum milgi__session_kind; has no bytes in the codec: only OURS are encoded */
+    bool extended_master_secret : 1; /* TLS 1.2 */
+    bool authenticated : 1;          /* the peer was, as the config demanded */
+    bool by_id : 1;                  /* TLS 1.2: what stands for the ticket is a session ID */
+    uint8_t peer;                    /* enum milgi__session_peer */
+    uint8_t kind;                    /* enum milgi__session_kind; has no bytes in the codec: only OURS are encoded */
     uint32_t lifetime_s, age_add;
     int64_t created_s, authenticated_s;
     int64_t valid_from_s, valid_until_s; /* of all certificates that the peer showed together */

@@ -34,9 +34,12 @@ static int teardown(void **state)
     return 0;
 }
 
+static uint16_t version_max = MILGI_TLS_1_3;
+
 static struct milgi_config *config(enum milgi_role role, bool with_cache)
 {
     struct milgi_config *c = fake_config(role, NULL);
+    MUST(milgi_config_set_versions(c, MILGI_TLS_1_2, version_max));
     if (role == MILGI_SERVER)
         MUST(milgi_config_set_ticket_keys(c, keys));
     else if (with_cache)
@@ -112,6 +115,26 @@ static void a_session_that_is_set_takes_the_place_of_the_caches(void **state)
     milgi_session_unref(session);
     pair_fini(&pair);
     give_up(&s);
+}
+
+/* Of TLS 1.2 one is enough, and stays in the cache. */
+static void the_cache_does_the_same_in_tls12(void **state)
+{
+    version_max = MILGI_TLS_1_2;
+    struct pair_setup s = setup_of(true);
+    pair_init(&pair, &s);
+    pair_settle(&pair);
+    assert_false(resumed(MILGI_CLIENT));
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(milgi_session_cache_count(cache), 1);
+        pair_again(&pair, &s);
+        pair_settle(&pair);
+        assert_true(resumed(MILGI_CLIENT) && resumed(MILGI_SERVER));
+    }
+    pair_fini(&pair);
+    give_up(&s);
+    version_max = MILGI_TLS_1_3;
+    (void)state;
 }
 
 static void nobody_who_wants_no_sessions_asks_for_any(void **state)
@@ -208,18 +231,39 @@ static void who_is_told_of_a_session_can_keep_it_elsewhere(void **state)
     own.session = NULL;
 }
 
-static void the_connection_may_be_freed_when_it_tells(void **state)
+static void who_resumes_in_tls12_is_told_of_new_sessions_only(void **state)
 {
     (void)state;
+    version_max = MILGI_TLS_1_2;
     struct pair_setup s = setup_of(false);
     pair_init(&pair, &s);
-    meet(&s, NULL, true);
-    assert_true(own.freed);
+    meet(&s, NULL, false);
     assert_int_equal(own.told, 1);
+    meet(&s, own.session, false);
+    assert_true(resumed(MILGI_SERVER));
+    assert_int_equal(own.told, 0);
     pair_fini(&pair);
     give_up(&s);
     milgi_session_unref(own.session);
     own.session = NULL;
+    version_max = MILGI_TLS_1_3;
+}
+
+static void the_connection_may_be_freed_when_it_tells(void **state)
+{
+    (void)state;
+    for (version_max = MILGI_TLS_1_2; version_max <= MILGI_TLS_1_3; version_max++) {
+        struct pair_setup s = setup_of(false);
+        pair_init(&pair, &s);
+        meet(&s, NULL, true);
+        assert_true(own.freed);
+        assert_int_equal(own.told, 1);
+        pair_fini(&pair);
+        give_up(&s);
+        milgi_session_unref(own.session);
+        own.session = NULL;
+    }
+    version_max = MILGI_TLS_1_3;
 }
 
 int main(void)
@@ -227,8 +271,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_cache_makes_every_second_connection_a_resumed_one, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_is_set_takes_the_place_of_the_caches, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_cache_does_the_same_in_tls12, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_who_wants_no_sessions_asks_for_any, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_told_of_a_session_can_keep_it_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_resumes_in_tls12_is_told_of_new_sessions_only, setup, teardown),
         cmocka_unit_test_setup_teardown(the_connection_may_be_freed_when_it_tells, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,8 @@ enum extension {
     SCHEMES = 13,
     ALPN = 16,
     PADDING = 21,
+    MASTER_SECRET = 23,
+    SESSION_TICKET = 35,
     PSK = 41,
     EARLY_DATA = 42,
     VERSIONS = 43,

@@ -208,3 +208,7 @@ struct milgi__new_session_ticket {
 void milgi__new_session_ticket_encode(struct milgi__writer *w, const struct milgi__new_session_ticket *ticket);
 bool milgi__new_session_ticket_decode(
     struct milgi__reader *body, struct milgi__new_session_ticket *ticket, struct milgi__failure *failure);
+/* The same of TLS 1.2 (RFC 5077 3.3): a lifetime, and a ticket that may be empty. */
+void milgi__new_session_ticket12_encode(struct milgi__writer *w, uint32_t lifetime, struct milgi__bytes ticket);
+bool milgi__new_session_ticket12_decode(struct milgi__reader *body, uint32_t *lifetime, struct milgi__bytes *ticket,
+    struct milgi__failure *failure);

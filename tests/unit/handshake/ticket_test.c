@@ -111,6 +111,60 @@ static void each_thing_that_a_session_says_counts_by_itself(void **state)
     milgi_session_unref(usual);
 }
 
+/*= RFC7627 5.3: "If the original session did not use the "extended_master_secret" extension but the new ClientHello
+ *= contains the extension, then the server MUST NOT perform the abbreviated handshake." */
+static void in_tls12_too(void **state)
+{
+    (void)state;
+    struct milgi_session *tls13 = usual_session();
+    for (unsigned i = 0; i < 8; i++) {
+        struct milgi_config *client = client_config(), *server = ticket_config();
+        MUST(milgi_config_set_versions(client, MILGI_TLS_1_2, MILGI_TLS_1_2));
+        MUST(milgi_config_set_versions(server, MILGI_TLS_1_2, MILGI_TLS_1_3));
+        milgi_config_ref(server);
+        struct milgi__session_fields f = tls13->f, g;
+        freeze(server);
+        freeze(client);
+        f.version = 0x0303;
+        f.suite = MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256;
+        f.secret_len = 48;
+        f.extended_master_secret = true;
+        f.peer = MILGI__SESSION_NO_PEER;
+        f.authenticated = false;
+        memcpy(f.policy, server->policy, sizeof f.policy);
+        g = f;
+        if (i == 1)
+            f.extended_master_secret = false;
+        if (i == 2)
+            f.policy[0] ^= 1;
+        if (i == 3)
+            f.valid_until_s = f.created_s - 1;
+        if (i == 4)
+            f.suite = MILGI_SUITE_AES_128_GCM_SHA256;
+        if (i == 5)
+            f.authenticated_s = f.created_s - 604801;
+        if (i == 6)
+            f.suite = 0xc02f; /* the client offers it, too: what counts is that it is the same */
+        if (i == 7)
+            f.suite = 0x1234;
+        struct milgi__session_parts parts = milgi__session_parts(tls13);
+        struct milgi_session *outside = milgi__session_new(&g, &parts);
+        struct loop *loop = loop_new(client, server, "a.test");
+        milgi__hs_resume(loop->client.hs, NULL, true);
+        struct milgi_session *offered = with_ticket_of(&f, outside);
+        offered->f = i == 6 ? f : g;
+        offer_any(loop, offered);
+        milgi_session_unref(outside);
+        loop_pump(loop);
+        assert_resumed(loop, i == 0 || i == 6);
+        loop_free(loop);
+        milgi_config_unref(client);
+        milgi_config_unref(server);
+        milgi_config_unref(server);
+    }
+    milgi_session_unref(tls13);
+}
+
 /* Where one is demanded a session without a client certificate is none, even if its policy is the same. */
 static void no_session_stands_for_a_certificate_that_is_demanded(void **state)
 {
@@ -324,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forged_and_truncated_tickets_mean_a_full_handshake),
         cmocka_unit_test(each_thing_that_a_session_says_counts_by_itself),
+        cmocka_unit_test(in_tls12_too),
         cmocka_unit_test(no_session_stands_for_a_certificate_that_is_demanded),
         cmocka_unit_test(a_wrong_binder_ends_the_handshake),
         cmocka_unit_test(binders_cover_the_hello_and_themselves),

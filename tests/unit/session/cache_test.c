@@ -13,10 +13,12 @@
 
 #define NOW 1000000
 
+static uint16_t version = 0x0304;
+
 static struct milgi_session *session_until(int64_t until_s)
 {
     struct milgi__session_fields f = {
-        .version = 0x0304,
+        .version = version,
         .suite = MILGI_SUITE_AES_128_GCM_SHA256,
         .secret_len = 32,
         .created_s = until_s - 100,
@@ -38,12 +40,17 @@ static void put(struct milgi_session_cache *cache, const char *name, int64_t unt
 }
 
 /* When the one that is taken ends; 0: none. */
-static int64_t take(struct milgi_session_cache *cache, const char *name)
+static int64_t take_at(struct milgi_session_cache *cache, const char *name, int64_t now_s)
 {
-    struct milgi_session *s = milgi_session_cache_take(cache, name, NOW);
+    struct milgi_session *s = milgi_session_cache_take(cache, name, now_s);
     int64_t until_s = s ? milgi__session_expires(s) : 0;
     milgi_session_unref(s);
     return until_s;
+}
+
+static int64_t take(struct milgi_session_cache *cache, const char *name)
+{
+    return take_at(cache, name, NOW);
 }
 
 static struct milgi_session_cache *cache_of(size_t limit)
@@ -131,6 +138,28 @@ static void what_cannot_be_is_refused(void **state)
     milgi_session_cache_unref(cache);
 }
 
+static void of_tls12_the_newest_stays_alone(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache = cache_of(20);
+    put(cache, "a.test", NOW + 1);
+    version = 0x0303;
+    put(cache, "b.test", NOW + 5);
+    put(cache, "a.test", NOW + 2);
+    put(cache, "a.test", NOW + 3);
+    assert_int_equal(milgi_session_cache_count(cache), 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(take(cache, "a.test"), NOW + 3);
+    version = 0x0304;
+    put(cache, "a.test", NOW + 4); /* of the other version there may be more */
+    assert_int_equal(milgi_session_cache_count(cache), 4);
+    assert_int_equal(take(cache, "a.test"), NOW + 4);
+    assert_int_equal(take(cache, "a.test"), NOW + 3);
+    assert_int_equal(take_at(cache, "a.test", NOW + 3), 0); /* it is too old, and all before it */
+    assert_int_equal(milgi_session_cache_count(cache), 1);
+    milgi_session_cache_unref(cache);
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec ts;
@@ -183,6 +212,7 @@ int main(void)
         cmocka_unit_test(one_name_has_eight),
         cmocka_unit_test(the_oldest_makes_room),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(of_tls12_the_newest_stays_alone),
         cmocka_unit_test(many_cost_no_more_than_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,8 @@ static void what_makes_no_sense_is_refused(void **state)
     refuse_changed(4, 0x77);                 /* no suite */
     refuse_changed(5, 2 + 4);                /* it has a peer, but there are no certificates */
     refuse_changed(5, 2 + 8);                /* nor a digest */
+    refuse_changed(5, 2 + 16);               /* a session ID, in TLS 1.3 */
+    refuse_changed(5, 2 + 32);               /* what there is not */
     refuse_changed(14, 0x80);                /* created before all times */
     refuse_changed(22, 0x10);                /* authenticated after it was created */
     refuse_changed(46 + 1 + 48 + 16 + 1, 0); /* a zero in the name */
