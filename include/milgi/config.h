@@ -189,7 +189,17 @@ enum milgi_decision_kind {
      * server: which PSK (psk.h) one of the client's first four identities is of, those of our own tickets left out;
      * default: those of the config
      */
-    MILGI_DECIDE_PSK = 1 << 4
+    MILGI_DECIDE_PSK = 1 << 4,
+    /*
+     * server, TLS 1.3: what session one of the same identities holds, for tickets that are sealed, or sessions that are
+     * kept, elsewhere; default: none
+     */
+    MILGI_DECIDE_TICKET_OPEN = 1 << 5,
+    /*
+     * server, TLS 1.3: the tickets of sessions that are to be given out, in the place of those sealed with the config's
+     * keys; default: none. The connection is established when it is answered.
+     */
+    MILGI_DECIDE_TICKET_SEAL = 1 << 6
 };
 
 /*

@@ -88,23 +88,40 @@ struct milgi_decision_info {
     const struct milgi_iov *authorities;
     size_t authorities_n;
     const struct milgi_credential *credential; /* OCSP: for whose leaf */
-    /* PSK: identities that the client offers, in its order: of the first four those that are no tickets of ours */
+    /*
+     * PSK, TICKET_OPEN: identities that the client offers, in its order: of the first four those that are no tickets
+     * under the config's keys
+     */
     const struct milgi_iov *psk_identities;
     size_t psk_identities_n;
+    struct milgi_session *const *sessions; /* TICKET_SEAL: a ticket is wanted for each; see milgi_session_encode() */
+    size_t sessions_n;
     struct milgi_iov psk_identity; /* PEER: of the external PSK that the peer has, which has no chain; len 0: none */
+};
+
+/* An answer to TICKET_OPEN: the session of psk_identities[at]. It is judged as if it had come out of our own ticket. */
+struct milgi_ticket_opened {
+    size_t at;
+    struct milgi_session *session;
+};
+/* An answer to TICKET_SEAL: ticket[i] of sessions[i], of 1 to MILGI_TICKET_MAX bytes; len 0: none for this one. */
+#define MILGI_TICKET_MAX 16384
+struct milgi_tickets_sealed {
+    struct milgi_iov ticket[MILGI_TICKETS_MAX];
 };
 
 /* The answers. */
 enum milgi_verdict {
     /*
      * the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied; OCSP: none is
-     * sent; PSK: none of them, which leaves a full handshake
+     * sent; PSK, TICKET_OPEN: none of them, which leaves a full handshake; TICKET_SEAL: none is given out
      */
     MILGI_REFUSE,
     /*
      * with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a string,
      * copied; PEER: NULL; OCSP: a const struct milgi_iov *, a response in DER of at most 65535 bytes, copied; PSK: a
-     * struct milgi_psk * of one of the identities (it takes a reference of its own)
+     * struct milgi_psk * of one of the identities (it takes a reference of its own); TICKET_OPEN: a const struct
+     * milgi_ticket_opened * (the same); TICKET_SEAL: a const struct milgi_tickets_sealed *, copied
      */
     MILGI_ACCEPT,
     MILGI_DEFAULT /* as if it had not been asked; for CREDENTIAL in a client: as the config says; result is NULL */

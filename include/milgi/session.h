@@ -104,6 +104,27 @@ struct milgi_session_cache;
 MILGI_API MILGI_MUST_CHECK int milgi_session_cache_new(size_t limit, struct milgi_session_cache **cache);
 MILGI_API struct milgi_session_cache *milgi_session_cache_ref(struct milgi_session_cache *cache);
 MILGI_API void milgi_session_cache_unref(struct milgi_session_cache *cache);
+/*
+ * The same where sessions are kept elsewhere: in a file, in memory that processes share. put() and take() are called
+ * for connections, from inside milgi_engine_run() in any thread that has one, and by whoever uses the cache; so they do
+ * not wait. Who has to ask somebody for a session looks it up before the connection and gives it with
+ * milgi_conn_set_session(), and takes the event on_session for put().
+ *
+ * put     a session of |name| has come; borrowed: milgi_session_ref() or milgi_session_encode() keep it
+ * take    one of |name|, with a reference that is the library's then; NULL: there is none. One of TLS 1.3 is handed out
+ *         ONCE, by whatever takes part [RFC 8446 C.4]. It need not be good: what does not fit is not offered
+ * count   how many there are; may be NULL
+ * free    the last reference is gone; may be NULL
+ */
+struct milgi_session_store {
+    void (*put)(void *ctx, const char *name, struct milgi_session *session);
+    struct milgi_session *(*take)(void *ctx, const char *name, int64_t now_s);
+    size_t (*count)(void *ctx);
+    void (*free)(void *ctx);
+};
+/* |store| is copied. 0, MILGI_EINVAL (without put() or take()), MILGI_ENOMEM. */
+MILGI_API MILGI_MUST_CHECK int milgi_session_cache_new_store(
+    const struct milgi_session_store *store, void *ctx, struct milgi_session_cache **cache);
 /* Takes a reference of its own. 0; MILGI_EINVAL (no name, or one of more than 255 bytes), MILGI_ENOMEM. */
 MILGI_API int milgi_session_cache_put(
     struct milgi_session_cache *cache, const char *name, struct milgi_session *session);

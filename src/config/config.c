@@ -315,11 +315,13 @@ int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
 int milgi_config_set_ask(struct milgi_config *config, unsigned decisions)
 {
     unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER | MILGI_DECIDE_OCSP |
-        MILGI_DECIDE_PSK;
+        MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN | MILGI_DECIDE_TICKET_SEAL;
+    const unsigned of_servers = MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP | MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN |
+        MILGI_DECIDE_TICKET_SEAL;
 
     if (config->frozen || (decisions & ~all) != 0)
         return MILGI_EINVAL;
-    if (config->role == MILGI_CLIENT && (decisions & (MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP | MILGI_DECIDE_PSK)) != 0)
+    if (config->role == MILGI_CLIENT && (decisions & of_servers) != 0)
         return MILGI_EINVAL;
     config->ask = decisions;
     return 0;
@@ -484,7 +486,7 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
         return error;
     }
     config->looks = config->looks || config->ticket_keys || config->psks_n != 0;
-    config->looks = config->looks || (config->ask & MILGI_DECIDE_PSK) != 0;
+    config->looks = config->looks || (config->ask & (MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN)) != 0;
     config->frozen = true;
     return 0;
 }

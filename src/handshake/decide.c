@@ -13,19 +13,23 @@ static enum milgi__slot slot_of(uint32_t kind)
     case MILGI_DECIDE_PEER: return MILGI__PEER;
     case MILGI_DECIDE_OCSP: return MILGI__OCSP;
     case MILGI_DECIDE_PSK: return MILGI__PSK;
+    case MILGI_DECIDE_TICKET_OPEN: return MILGI__TICKET_OPEN;
+    case MILGI_DECIDE_TICKET_SEAL: return MILGI__TICKET_SEAL;
     default: return MILGI__SLOTS;
     }
 }
 
 static uint32_t kind_of(enum milgi__slot slot)
 {
-    if (slot == MILGI__CREDENTIAL)
-        return MILGI_DECIDE_CREDENTIAL;
-    if (slot == MILGI__OCSP)
-        return MILGI_DECIDE_OCSP;
-    if (slot == MILGI__PSK)
-        return MILGI_DECIDE_PSK;
-    return slot == MILGI__ALPN ? MILGI_DECIDE_ALPN : MILGI_DECIDE_PEER;
+    switch (slot) {
+    case MILGI__CREDENTIAL: return MILGI_DECIDE_CREDENTIAL;
+    case MILGI__ALPN: return MILGI_DECIDE_ALPN;
+    case MILGI__OCSP: return MILGI_DECIDE_OCSP;
+    case MILGI__PSK: return MILGI_DECIDE_PSK;
+    case MILGI__TICKET_OPEN: return MILGI_DECIDE_TICKET_OPEN;
+    case MILGI__TICKET_SEAL: return MILGI_DECIDE_TICKET_SEAL;
+    default: return MILGI_DECIDE_PEER;
+    }
 }
 
 static void settle_ok(struct milgi__hs *hs, enum milgi__slot slot)
@@ -256,6 +260,8 @@ static void answer_default(struct milgi__hs *hs, enum milgi__slot slot)
         default_alpn(hs);
     else
         settle_ok(hs, slot);
+    if (slot == MILGI__TICKET_SEAL)
+        (void)milgi__use_sealed(hs, NULL);
     if (slot == MILGI__CREDENTIAL)
         go_on_to_staple(hs);
 }
@@ -287,6 +293,19 @@ static int use_staple(struct milgi__hs *hs, const struct milgi_iov *given)
     return 0;
 }
 
+/* Without an answer to these there is a PSK, or a ticket, less. */
+static bool is_of_psks(enum milgi__slot slot)
+{
+    return slot == MILGI__PSK || slot == MILGI__TICKET_OPEN || slot == MILGI__TICKET_SEAL;
+}
+
+static int use_of_psks(struct milgi__hs *hs, enum milgi__slot slot, const void *result)
+{
+    if (slot == MILGI__PSK)
+        return milgi__use_psk(hs, result);
+    return slot == MILGI__TICKET_OPEN ? milgi__use_ticket(hs, result) : milgi__use_sealed(hs, result);
+}
+
 static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
 {
     if (slot == MILGI__PEER) {
@@ -304,8 +323,8 @@ static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
     }
     if (slot == MILGI__OCSP)
         return use_staple(hs, result);
-    if (slot == MILGI__PSK) {
-        int rv = milgi__use_psk(hs, result);
+    if (is_of_psks(slot)) {
+        int rv = use_of_psks(hs, slot, result);
         if (rv == 0)
             settle_ok(hs, slot);
         return rv;
@@ -321,10 +340,12 @@ static void refuse(struct milgi__hs *hs, enum milgi__slot slot)
 {
     int alert = MILGI_ALERT_ACCESS_DENIED;
     const char *detail = "the peer's certificate was refused by a decision";
-    if (slot == MILGI__OCSP || slot == MILGI__PSK) {
+    if (slot == MILGI__PSK)
+        (void)milgi__use_psk(hs, NULL);
+    if (slot == MILGI__TICKET_SEAL)
+        (void)milgi__use_sealed(hs, NULL);
+    if (slot == MILGI__OCSP || is_of_psks(slot)) {
         hs->no_staple = hs->no_staple || slot == MILGI__OCSP;
-        if (slot == MILGI__PSK)
-            (void)milgi__use_psk(hs, NULL);
         settle_ok(hs, slot);
         return;
     }
@@ -379,8 +400,15 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .authorities_n = hs->authorities_shown_n,
         .credential = hs->credential,
         .psk_identities = hs->psks_shown,
-        .psk_identities_n = kind == MILGI_DECIDE_PSK ? hs->psks_shown_n : 0,
+        .psk_identities_n = hs->psks_shown_n,
         .psk_identity = milgi__psk_identity(hs->result.psk),
     };
+    if (slot == MILGI__TICKET_SEAL) {
+        info->sessions = hs->issue->shown;
+        while (info->sessions_n < MILGI_TICKETS_MAX && hs->issue->shown[info->sessions_n])
+            info->sessions_n++;
+    }
+    if (slot != MILGI__PSK && slot != MILGI__TICKET_OPEN) /* they went with the message */
+        info->psk_identities_n = 0;
     return 0;
 }

@@ -41,6 +41,8 @@ enum milgi__slot {
     MILGI__PEER,
     MILGI__OCSP,
     MILGI__PSK,
+    MILGI__TICKET_OPEN,
+    MILGI__TICKET_SEAL,
     MILGI__SLOTS
 };
 #define MILGI__ON(slot_or_step) (1u << (slot_or_step))
@@ -258,6 +260,8 @@ struct milgi__issue {
     unsigned n;
     uint32_t lifetime_s, age_add[MILGI_TICKETS_MAX];
     struct milgi__bytes sealed[MILGI_TICKETS_MAX]; /* empty: it could not be sealed */
+    /* For a decision: references, until it is answered. */
+    struct milgi_session *shown[MILGI_TICKETS_MAX];
 };
 
 struct milgi__arena_block;
@@ -337,6 +341,7 @@ struct milgi__hs {
     struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what its identities are of, by their place */
     struct milgi_iov *psks_shown;                        /* server, for a decision: identities; in the arena */
     size_t psks_shown_n;
+    uint8_t psks_shown_at[MILGI__IDENTITIES_MAX]; /* their places among the client's */
     uint8_t offers_n;
     uint8_t (*identities)[MILGI__HASH_MAX]; /* their hashes, between two ClientHellos: in the arena */
     struct milgi__issue *issue;
@@ -551,6 +556,8 @@ const struct milgi__suite *milgi__psk_suite(const struct milgi__hs *hs, struct m
 bool milgi__may_do_without_psk(struct milgi__hs *hs, const struct milgi__exts *ext);
 /* Server: the answer to the question of PSKs: what was known is dropped, and |psk| (NULL: none) is it. MILGI_EINVAL. */
 int milgi__use_psk(struct milgi__hs *hs, const struct milgi_psk *psk);
+/* Server: the answer to the question of tickets. MILGI_EINVAL. */
+int milgi__use_ticket(struct milgi__hs *hs, const struct milgi_ticket_opened *opened);
 /* The peer's PSK is from elsewhere. */
 static inline bool milgi__on_external(const struct milgi__hs *hs)
 {
@@ -602,6 +609,9 @@ int milgi__seal_session(struct milgi__hs *hs, const struct milgi_session *sessio
 
 /* Whether there are any to give. */
 bool milgi__issues_tickets(const struct milgi__hs *hs);
+/* Those that a decision has sealed; NULL: there are none. MILGI_EINVAL. */
+int milgi__use_sealed(struct milgi__hs *hs, const struct milgi_tickets_sealed *sealed);
+void milgi__forget_shown(struct milgi__issue *issue); /* |issue| may be NULL */
 void milgi__take_sealed(struct milgi__hs *hs, unsigned at, const struct milgi_op *op);
 enum milgi__step milgi__seal_tickets(struct milgi__hs *hs, struct milgi__reader *none);
 enum milgi__step milgi__send_tickets(struct milgi__hs *hs, struct milgi__reader *none);

@@ -85,6 +85,7 @@ void milgi__hs_free(struct milgi__hs *hs)
         return;
     milgi__transcript_free(&hs->transcript);
     milgi__end_exchange(hs);
+    milgi__forget_shown(hs->issue);
     milgi__arena_wipe(&hs->arena);
     milgi__arena_wipe(&hs->scratch);
     milgi__arena_wipe(&hs->unsent);

@@ -369,13 +369,13 @@ enum milgi__step milgi__server_first(const struct milgi_config *config)
 const struct milgi__row milgi__server_hello_rows[] = {
     [MILGI__S_LOOK_HELLO - FIRST] = {
         .name = "look_hello", .run = s_look_hello, .message = MSG(CLIENT_HELLO),
-        .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK),
+        .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN),
         .next = TO(S_RECV_HELLO_SEEN),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .peeks = true,
     },
     [MILGI__S_RECV_HELLO_SEEN - FIRST] = {
         .name = "recv_hello_seen", .run = s_recv_hello_seen, .message = MSG(CLIENT_HELLO),
-        .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK),
+        .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
         .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_SEND_PSK) |
             TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT) | TO(S12_START_RESUMED),

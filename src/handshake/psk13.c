@@ -14,7 +14,7 @@ static bool know_server(struct milgi__hs *hs)
 bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
 {
     hs->opened[at] = milgi_session_ref(milgi__psk_find(hs->config, identity.p, identity.len));
-    if ((hs->config->ask & MILGI_DECIDE_PSK) == 0)
+    if ((hs->config->ask & (MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN)) == 0)
         return true;
     if (!hs->psks_shown)
         hs->psks_shown = milgi__arena_alloc(&hs->arena, MILGI__IDENTITIES_MAX * sizeof *hs->psks_shown);
@@ -23,6 +23,7 @@ bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes i
         return false;
     }
     /* Where it lies in the message, which is not read before the answer. */
+    hs->psks_shown_at[hs->psks_shown_n] = (uint8_t)at;
     hs->psks_shown[hs->psks_shown_n++] = (struct milgi_iov){ identity.p, identity.len };
     return true;
 }
@@ -53,6 +54,17 @@ int milgi__use_psk(struct milgi__hs *hs, const struct milgi_psk *psk)
         if (psk && own.len == identity.len && memcmp(own.data, identity.p, own.len) == 0)
             hs->opened[at] = milgi_session_ref(psk->session);
     }
+    return 0;
+}
+
+int milgi__use_ticket(struct milgi__hs *hs, const struct milgi_ticket_opened *opened)
+{
+    struct milgi_session *session = opened->session;
+    if (opened->at >= hs->psks_shown_n || !session || session->f.version != MILGI__TLS13)
+        return MILGI_EINVAL;
+    struct milgi_session **at = &hs->opened[hs->psks_shown_at[opened->at]];
+    milgi_session_unref(*at);
+    *at = milgi_session_ref(session);
     return 0;
 }
 

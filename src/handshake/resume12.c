@@ -135,6 +135,7 @@ void milgi__open_ticket12(struct milgi__hs *hs, const struct milgi__exts *ext)
             milgi__settle(hs, (enum milgi__slot)(MILGI__TICKET_1 + at));
     }
     milgi__settle(hs, MILGI__PSK);
+    milgi__settle(hs, MILGI__TICKET_OPEN);
 }
 
 bool milgi__choose_session12(struct milgi__hs *hs, const struct milgi__client_hello *hello)

@@ -264,6 +264,7 @@ bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext)
             return false;
     }
     milgi__start_decision(hs, MILGI__PSK, hs->psks_shown_n != 0);
+    milgi__start_decision(hs, MILGI__TICKET_OPEN, hs->psks_shown_n != 0);
     return hs->step != MILGI__FAILED;
 }
 

@@ -746,13 +746,13 @@ const struct milgi__row milgi__server13_rows[] = {
     },
     [MILGI__S13_SEAL_TICKETS - FIRST] = {
         .name = "seal_tickets", .run = milgi__seal_tickets, .message = NONE,
-        .starts = ON(SEAL_1) | ON(SEAL_2) | ON(SEAL_3) | ON(SEAL_4),
+        .starts = ON(SEAL_1) | ON(SEAL_2) | ON(SEAL_3) | ON(SEAL_4) | ON(TICKET_SEAL),
         .next = TO(S13_SEND_TICKETS),
         KEYS(APP, APP),
     },
     [MILGI__S13_SEND_TICKETS - FIRST] = {
         .name = "send_tickets", .run = milgi__send_tickets, .message = NONE,
-        .needs = ON(SEAL_1) | ON(SEAL_2) | ON(SEAL_3) | ON(SEAL_4),
+        .needs = ON(SEAL_1) | ON(SEAL_2) | ON(SEAL_3) | ON(SEAL_4) | ON(TICKET_SEAL),
         .next = TO(OPEN),
         .sends = { MSG(NEW_SESSION_TICKET) },
         .sends_maybe = 1 << 0,

@@ -5,6 +5,8 @@
  */
 #include "handshake/hs.h"
 
+#define LIFETIME_S 7200u /* where there are no keys that say it */
+
 static unsigned how_many(const struct milgi__hs *hs)
 {
     unsigned n = hs->session ? 1 : hs->config->tickets;
@@ -18,14 +20,17 @@ static unsigned how_many(const struct milgi__hs *hs)
 bool milgi__issues_tickets(const struct milgi__hs *hs)
 {
     /* No ticket for a client that could not use it, nor on a PSK that has its own end (psk.h). */
-    return hs->config->ticket_keys && hs->psk_tickets && !milgi__on_external(hs) && how_many(hs) > 0;
+    bool sealed = hs->config->ticket_keys || (hs->config->ask & MILGI_DECIDE_TICKET_SEAL) != 0;
+    return sealed && hs->psk_tickets && !milgi__on_external(hs) && how_many(hs) > 0;
 }
 
 uint32_t milgi__ticket_life(const struct milgi__hs *hs, const struct milgi_session *session)
 {
     int64_t left = session->f.authenticated_s + MILGI__SESSION_LIFE_MAX - session->f.created_s;
     int64_t valid = session->f.valid_until_s - session->f.created_s;
-    uint32_t lifetime = milgi__ticket_lifetime(hs->config->ticket_keys);
+    uint32_t lifetime = LIFETIME_S;
+    if (hs->config->ticket_keys)
+        lifetime = milgi__ticket_lifetime(hs->config->ticket_keys);
     left = MILGI__MIN(left, session->f.valid_until_s == INT64_MAX ? left : valid);
     return left <= 0 ? 0 : (uint32_t)MILGI__MIN(left, lifetime);
 }
@@ -57,15 +62,15 @@ int milgi__seal_session(struct milgi__hs *hs, const struct milgi_session *sessio
     return rv;
 }
 
-/* The i-th ticket of |base|: 0 when its op was started. */
-static int seal_one(struct milgi__hs *hs, const struct milgi_session *base, unsigned i)
+/* The session of the i-th ticket of |base|; NULL: it cannot be had. */
+static struct milgi_session *session_for(struct milgi__hs *hs, const struct milgi_session *base, unsigned i)
 {
     const uint8_t nonce = (uint8_t)i; /* unique among those of this connection */
     struct milgi__session_fields f = base->f;
     struct milgi__session_parts parts = milgi__session_parts(base);
     uint8_t age_add[4];
     if (random_bytes(hs, age_add, sizeof age_add) != 0)
-        return MILGI_EINTERNAL;
+        return NULL;
     hs->issue->age_add[i] = (uint32_t)milgi__get16(age_add) << 16 | milgi__get16(age_add + 2);
     f.lifetime_s = hs->issue->lifetime_s;
     f.age_add = hs->issue->age_add[i];
@@ -73,11 +78,60 @@ static int seal_one(struct milgi__hs *hs, const struct milgi_session *base, unsi
         hs->host.cx, hs->suite->hash, hs->schedule.resumption, &nonce, sizeof nonce, f.secret);
     struct milgi_session *session = rv == 0 ? milgi__session_new(&f, &parts) : NULL;
     milgi__wipe(&f, sizeof f);
+    return session;
+}
+
+/* The i-th ticket of |base|: 0 when its op was started. */
+static int seal_one(struct milgi__hs *hs, const struct milgi_session *base, unsigned i)
+{
+    struct milgi_session *session = session_for(hs, base, i);
     if (!session)
         return MILGI_ENOMEM;
-    rv = milgi__seal_session(hs, session, i);
+    int rv = milgi__seal_session(hs, session, i);
     milgi_session_unref(session);
     return rv;
+}
+
+/* --- by a decision ---------------------------------------------------------------------------------------------- */
+
+void milgi__forget_shown(struct milgi__issue *issue)
+{
+    for (unsigned i = 0; issue && i < MILGI_TICKETS_MAX; i++) {
+        milgi_session_unref(issue->shown[i]);
+        issue->shown[i] = NULL;
+    }
+}
+
+int milgi__use_sealed(struct milgi__hs *hs, const struct milgi_tickets_sealed *sealed)
+{
+    struct milgi__issue *issue = hs->issue;
+    for (unsigned i = 0; sealed && i < MILGI_TICKETS_MAX; i++) {
+        size_t len = sealed->ticket[i].len;
+        if (len > MILGI_TICKET_MAX || (len != 0 && (!sealed->ticket[i].data || !issue->shown[i])))
+            return MILGI_EINVAL;
+    }
+    for (unsigned i = 0; sealed && i < MILGI_TICKETS_MAX; i++) {
+        struct milgi__bytes ticket = { sealed->ticket[i].data, sealed->ticket[i].len };
+        if (ticket.len != 0)
+            issue->sealed[i] = milgi__arena_copy(&hs->arena, ticket);
+        if (!issue->sealed[i].p)
+            issue->sealed[i].len = 0;
+    }
+    milgi__forget_shown(issue);
+    return 0;
+}
+
+/* Makes |n| sessions of |base| for whoever seals them. False: there are none. */
+static bool show(struct milgi__hs *hs, const struct milgi_session *base, unsigned n)
+{
+    if (n == 0 || hs->issue->lifetime_s == 0)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        hs->issue->shown[i] = session_for(hs, base, i);
+        if (!hs->issue->shown[i])
+            break;
+    }
+    return hs->issue->shown[0] != NULL;
 }
 
 /* No ticket is worth a connection: what cannot be had is left out. */
@@ -95,14 +149,17 @@ enum milgi__step milgi__seal_tickets(struct milgi__hs *hs, struct milgi__reader 
     unsigned n = base ? how_many(hs) : 0;
     if (base)
         hs->issue->lifetime_s = milgi__ticket_life(hs, base);
+    bool elsewhere = (hs->config->ask & MILGI_DECIDE_TICKET_SEAL) != 0;
     for (unsigned i = 0; i < MILGI_TICKETS_MAX; i++) {
         enum milgi__slot slot = (enum milgi__slot)(MILGI__SEAL_1 + i);
-        if (i < n && hs->issue->lifetime_s != 0)
+        if (i < n && hs->issue->lifetime_s != 0 && !elsewhere)
             (void)seal_one(hs, base, i);
         if ((hs->started & MILGI__ON(slot)) == 0)
             milgi__settle(hs, slot);
     }
+    bool shown = elsewhere && show(hs, base, n);
     milgi_session_unref(base);
+    milgi__start_decision(hs, MILGI__TICKET_SEAL, shown);
     return MILGI__S13_SEND_TICKETS;
 }
 

@@ -20,7 +20,9 @@ struct entry {
 struct milgi_session_cache {
     _Atomic uint32_t refs;
     uint32_t mask; /* buckets - 1 */
-    size_t limit;
+    size_t limit;  /* 0: they are in |store|, and there is nothing of what follows */
+    struct milgi_session_store store;
+    void *store_ctx;
     struct milgi__port_lock *lock; /* of what follows */
     struct milgi__crypto *cx;
     size_t n;
@@ -38,6 +40,12 @@ static size_t size_for(uint32_t buckets)
 
 static void cache_free(struct milgi_session_cache *c)
 {
+    if (c->limit == 0) {
+        if (c->store.free)
+            c->store.free(c->store_ctx);
+        milgi__free(c);
+        return;
+    }
     while (!milgi__list_empty(&c->all)) {
         struct entry *e = MILGI__ENTRY(c->all.next, struct entry, link);
         milgi__list_remove(&e->link);
@@ -72,6 +80,24 @@ int milgi_session_cache_new(size_t limit, struct milgi_session_cache **cache)
         cache_free(c);
         return MILGI_ENOMEM;
     }
+    *cache = c;
+    return 0;
+}
+
+int milgi_session_cache_new_store(
+    const struct milgi_session_store *store, void *ctx, struct milgi_session_cache **cache)
+{
+    if (!cache)
+        return MILGI_EINVAL;
+    *cache = NULL;
+    if (!store || !store->put || !store->take)
+        return MILGI_EINVAL;
+    struct milgi_session_cache *c = milgi__alloc(size_for(0));
+    if (!c)
+        return MILGI_ENOMEM;
+    atomic_init(&c->refs, 1);
+    c->store = *store;
+    c->store_ctx = ctx;
     *cache = c;
     return 0;
 }
@@ -176,6 +202,10 @@ int milgi_session_cache_put(struct milgi_session_cache *c, const char *name, str
     size_t len = name_len(name);
     if (len == 0 || !session)
         return MILGI_EINVAL;
+    if (c->limit == 0) {
+        c->store.put(c->store_ctx, name, session);
+        return 0;
+    }
     struct entry *e = milgi__alloc(sizeof *e + len);
     if (!e)
         return MILGI_ENOMEM;
@@ -199,6 +229,8 @@ struct milgi_session *milgi_session_cache_take(struct milgi_session_cache *c, co
     uint32_t bucket;
     if (len == 0)
         return NULL;
+    if (c->limit == 0)
+        return c->store.take(c->store_ctx, name, now_s);
     milgi__port_lock(c->lock);
     bool known = bucket_of(c, name, len, &bucket);
     for (struct entry **at = known ? &c->bucket[bucket] : NULL; at && *at && !found;) {
@@ -219,6 +251,8 @@ struct milgi_session *milgi_session_cache_take(struct milgi_session_cache *c, co
 
 size_t milgi_session_cache_count(struct milgi_session_cache *c)
 {
+    if (c->limit == 0)
+        return c->store.count ? c->store.count(c->store_ctx) : 0;
     milgi__port_lock(c->lock);
     size_t n = c->n;
     milgi__port_unlock(c->lock);

@@ -160,6 +160,80 @@ static void of_tls12_the_newest_stays_alone(void **state)
     milgi_session_cache_unref(cache);
 }
 
+/* --- kept elsewhere --------------------------------------------------------------------------------------------- */
+
+struct shelf {
+    struct milgi_session *one;
+    char name[16];
+    unsigned puts, takes, freed;
+    int64_t now_s;
+};
+
+static void shelf_put(void *ctx, const char *name, struct milgi_session *session)
+{
+    struct shelf *shelf = ctx;
+    snprintf(shelf->name, sizeof shelf->name, "%s", name);
+    milgi_session_unref(shelf->one);
+    shelf->one = milgi_session_ref(session);
+    shelf->puts++;
+}
+
+static struct milgi_session *shelf_take(void *ctx, const char *name, int64_t now_s)
+{
+    struct shelf *shelf = ctx;
+    struct milgi_session *taken = strcmp(name, shelf->name) == 0 ? shelf->one : NULL;
+    shelf->one = taken ? NULL : shelf->one;
+    shelf->now_s = now_s;
+    shelf->takes++;
+    return taken;
+}
+
+static size_t shelf_count(void *ctx)
+{
+    return ((struct shelf *)ctx)->one != NULL;
+}
+
+static void shelf_free(void *ctx)
+{
+    ((struct shelf *)ctx)->freed++;
+}
+
+static void a_store_elsewhere_is_asked_for_all_of_it(void **state)
+{
+    (void)state;
+    struct shelf shelf = { .one = NULL };
+    struct milgi_session_store store = { shelf_put, shelf_take, shelf_count, shelf_free };
+    struct milgi_session_cache *cache;
+    struct milgi_session *s = session_until(NOW + 1);
+    assert_int_equal(milgi_session_cache_new_store(&store, &shelf, &cache), 0);
+    assert_int_equal(milgi_session_cache_count(cache), 0);
+    assert_int_equal(milgi_session_cache_put(cache, "", s), MILGI_EINVAL);
+    assert_int_equal(milgi_session_cache_put(cache, "a.test", NULL), MILGI_EINVAL);
+    assert_null(milgi_session_cache_take(cache, NULL, NOW));
+    assert_int_equal(shelf.puts + shelf.takes, 0);
+    assert_int_equal(milgi_session_cache_put(cache, "a.test", s), 0);
+    assert_int_equal(milgi_session_cache_count(cache), 1);
+    assert_null(milgi_session_cache_take(cache, "b.test", NOW));
+    assert_ptr_equal(milgi_session_cache_take(cache, "a.test", NOW), s);
+    assert_int_equal(shelf.now_s, NOW);
+    assert_null(milgi_session_cache_take(cache, "a.test", NOW));
+    milgi_session_unref(s); /* what was put */
+    milgi_session_cache_unref(milgi_session_cache_ref(cache));
+    assert_int_equal(shelf.freed, 0);
+    milgi_session_cache_unref(cache);
+    assert_int_equal(shelf.freed, 1);
+    store.count = NULL;
+    store.free = NULL;
+    assert_int_equal(milgi_session_cache_new_store(&store, &shelf, &cache), 0);
+    assert_int_equal(milgi_session_cache_count(cache), 0);
+    milgi_session_cache_unref(cache);
+    store.take = NULL;
+    assert_int_equal(milgi_session_cache_new_store(&store, &shelf, &cache), MILGI_EINVAL);
+    assert_null(cache);
+    assert_int_equal(milgi_session_cache_new_store(NULL, &shelf, &cache), MILGI_EINVAL);
+    milgi_session_unref(s);
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec ts;
@@ -213,6 +287,7 @@ int main(void)
         cmocka_unit_test(the_oldest_makes_room),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(of_tls12_the_newest_stays_alone),
+        cmocka_unit_test(a_store_elsewhere_is_asked_for_all_of_it),
         cmocka_unit_test(many_cost_no_more_than_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
