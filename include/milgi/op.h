@@ -215,7 +215,8 @@ struct milgi_op_kex {
 };
 
 /*
- * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER).
+ * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER); |any_curve|
+ *         as below.
  * VERIFY: the signature (in |blob| behind the key, sig_len bytes) over |input| by the public key that blob's first
  *         spki_len bytes hold (DER SubjectPublicKeyInfo). REJECTED: it does not verify, or the key is of another type
  *         than the scheme. With |any_curve| the schemes of ECDSA differ in their hash alone, as in TLS 1.2, and each
@@ -229,7 +230,7 @@ struct milgi_op_sign {
     uint32_t spki_len;
     uint8_t input[MILGI_SIGN_INPUT_MAX];
     uint8_t sig[MILGI_SIGNATURE_MAX]; /* SIGN's result */
-    uint8_t any_curve;                /* VERIFY: 0 or 1 */
+    uint8_t any_curve;                /* 0 or 1 */
     struct milgi_slice blob;          /* VERIFY's key and signature; input that is long: a reference */
 };
 

@@ -46,6 +46,32 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_grease(struct milgi_config *conf
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_authorities(struct milgi_config *config, bool on);
 
+/*
+ * The names that are sent, in the place of those of the anchors: each in DER, as a certificate has its issuer's; with
+ * |n| 0 none. Copies. MILGI_EINVAL: one is empty, or all together, with two bytes more for each, are above 16 KiB.
+ * Whose certificates are accepted is another matter, which the trust says.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_authority_names(
+    struct milgi_config *config, const struct milgi_iov *names, size_t n);
+/*
+ * A credential that is shown only to peers that name an issuer of one of its certificates; by default one is shown to
+ * who names others, too, if there is none that fits better. As milgi_credential_set_schemes(): before it is in use.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_credential_set_must_match(struct milgi_credential *credential, bool on);
+
+/* --- what a credential signs with --------------------------------------------------------------------------------- */
+
+/*
+ * The signature schemes that this credential signs with, the most wanted first, in the place of the config's: the first
+ * that the peer takes, too, is used. Those that its key cannot have do not count. By default it is the peer's order
+ * that decides, among the schemes of the config. In TLS 1.2 a key of ECDSA signs with any of ECDSA's hashes, though by
+ * default with its curve's if that will do. With |n| 0: as by default. Only before the credential is given to a config
+ * or a decision, by the thread that made it. Returns 0, MILGI_EINVAL (it is in use; one comes twice; more than 24; the
+ * key can have none of them), MILGI_EUNSUPPORTED (one is unknown). [RFC 8446 4.2.3; RFC 5246 7.4.1.4.1]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_credential_set_schemes(
+    struct milgi_credential *credential, const uint16_t *schemes, size_t n);
+
 /* --- what stands beside a certificate ----------------------------------------------------------------------------- */
 
 enum milgi_ocsp {

@@ -10,17 +10,23 @@
 #include "op/op.h"
 
 /*
- * The first scheme of |peer| (the peer's order) that the credential's key can sign with and that |own| allows, which
- * are those of a version; 0: none.
+ * What the credential signs with in TLS 1.3, or 1.2: the first of what it is told to that |peer| has; if it is told
+ * nothing, the first of |peer| (the peer's order) that |own| allows, one of its own curve before others. 0: nothing.
  */
-uint16_t milgi__credential_scheme(
-    const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n);
+uint16_t milgi__credential_scheme(const struct milgi_credential *credential, bool tls13, const uint16_t *own,
+    size_t own_n, const uint16_t *peer, size_t peer_n);
+/* Whether there can be anything at all. */
+bool milgi__credential_usable(
+    const struct milgi_credential *credential, bool tls13, const uint16_t *own, size_t own_n);
 /*
  * True if the version, which is TLS 1.3 or 1.2, lets this key type sign with the scheme. RFC 8446 4.2.3: curve and hash
  * go together in TLS 1.3; in TLS 1.2 they do not.
  */
 bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type, bool tls13);
-/* The schemes that a key signs with, those of TLS 1.3 first; returns how many. */
+/*
+ * The schemes that a key signs with, those that it has in TLS 1.3 first; those of ECDSA that name other curves are for
+ * TLS 1.2. Returns how many; 0: not even one that is the key's own.
+ */
 unsigned milgi__key_schemes(
     const uint8_t *spki, size_t spki_len, enum milgi__key_type type, uint16_t out[MILGI__KEY_SCHEMES_MAX]);
 /* "ECDSA P-256", "RSA 2048" ... into |out|. */

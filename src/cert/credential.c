@@ -241,6 +241,7 @@ static struct milgi_credential *credential_new(void)
         return NULL;
     atomic_init(&c->refs, 1);
     atomic_flag_clear(&c->staple_lock);
+    atomic_init(&c->given, false);
     c->destroy = destroy;
     c->serial = milgi__key_serial();
     return c;

@@ -2,7 +2,11 @@
 /* Which key signs with which scheme, and what is signed. */
 #include <stdio.h>
 
+#include <milgi/policy.h>
+
 #include "cert/cert.h"
+
+#define SCHEMES_MAX 24 /* of a list that an application gives */
 
 static bool is_ec(enum milgi__key_type type)
 {
@@ -43,17 +47,78 @@ unsigned milgi__key_schemes(
         if (milgi__scheme(all[i])->key == type && milgi__key_fits(spki, spki_len, all[i]))
             out[n++] = all[i];
     }
+    for (size_t i = 0; n != 0 && i < MILGI__COUNT(all) && n < MILGI__KEY_SCHEMES_MAX; i++) {
+        if (milgi__scheme(all[i])->key != type && milgi__scheme_fits(all[i], type, false))
+            out[n++] = all[i];
+    }
     return n;
 }
 
-/* EMSA-PSS needs room for twice the hash and two bytes: no key that is accepted is too short for any of the schemes. */
-uint16_t milgi__credential_scheme(
-    const struct milgi_credential *credential, const uint16_t *own, size_t own_n, const uint16_t *peer, size_t peer_n)
+static bool signs(const struct milgi_credential *credential, bool tls13, uint16_t scheme)
 {
-    for (size_t i = 0; i < peer_n; i++) {
-        if (has(credential->schemes, credential->schemes_n, peer[i]) && has(own, own_n, peer[i]))
-            return peer[i];
+    return has(credential->schemes, credential->schemes_n, scheme) &&
+        milgi__scheme_fits(scheme, credential->type, tls13);
+}
+
+/* The first of |wanted| that it signs with and that |allowed| has, too; of its own curve, if |own_curve|. */
+static uint16_t first_of(const struct milgi_credential *credential, bool tls13, const uint16_t *wanted,
+    size_t wanted_n, const uint16_t *allowed, size_t allowed_n, bool own_curve)
+{
+    for (size_t i = 0; i < wanted_n; i++) {
+        if (signs(credential, tls13, wanted[i]) && has(allowed, allowed_n, wanted[i]) &&
+            (!own_curve || milgi__scheme(wanted[i])->key == credential->type))
+            return wanted[i];
     }
+    return 0;
+}
+
+/* EMSA-PSS needs room for twice the hash and two bytes: no key that is accepted is too short for any of the schemes. */
+uint16_t milgi__credential_scheme(const struct milgi_credential *credential, bool tls13, const uint16_t *own,
+    size_t own_n, const uint16_t *peer, size_t peer_n)
+{
+    if (credential->wanted_n != 0)
+        return first_of(credential, tls13, credential->wanted, credential->wanted_n, peer, peer_n, false);
+    uint16_t scheme = first_of(credential, tls13, peer, peer_n, own, own_n, true);
+    return scheme != 0 ? scheme : first_of(credential, tls13, peer, peer_n, own, own_n, false);
+}
+
+bool milgi__credential_usable(
+    const struct milgi_credential *credential, bool tls13, const uint16_t *own, size_t own_n)
+{
+    const uint16_t *all = credential->wanted_n != 0 ? credential->wanted : own;
+    size_t n = credential->wanted_n != 0 ? credential->wanted_n : own_n;
+    return milgi__credential_scheme(credential, tls13, own, own_n, all, n) != 0;
+}
+
+/* --- what an application wants of it ------------------------------------------------------------------------------ */
+
+int milgi_credential_set_schemes(struct milgi_credential *credential, const uint16_t *schemes, size_t n)
+{
+    uint16_t wanted[MILGI__KEY_SCHEMES_MAX];
+    unsigned wanted_n = 0;
+
+    if (!credential || (n > 0 && !schemes) || n > SCHEMES_MAX || atomic_load(&credential->given))
+        return MILGI_EINVAL;
+    for (size_t i = 0; i < n; i++) {
+        if (!milgi__scheme(schemes[i]))
+            return MILGI_EUNSUPPORTED;
+        if (has(schemes, i, schemes[i]))
+            return MILGI_EINVAL;
+        if (has(credential->schemes, credential->schemes_n, schemes[i]))
+            wanted[wanted_n++] = schemes[i];
+    }
+    if (n > 0 && wanted_n == 0)
+        return MILGI_EINVAL;
+    memcpy(credential->wanted, wanted, wanted_n * sizeof *wanted);
+    credential->wanted_n = wanted_n;
+    return 0;
+}
+
+int milgi_credential_set_must_match(struct milgi_credential *credential, bool on)
+{
+    if (!credential || atomic_load(&credential->given))
+        return MILGI_EINVAL;
+    credential->must_match = on;
     return 0;
 }
 

@@ -151,6 +151,7 @@ int milgi_config_add_credential(struct milgi_config *config, struct milgi_creden
         milgi__free(config->credentials);
         config->credentials = grown;
     }
+    atomic_store(&credential->given, true);
     config->credentials[n] = milgi_credential_ref(credential);
     config->credentials_n++;
     return 0;
@@ -405,8 +406,9 @@ static int check_client(struct milgi_config *config, const char **why)
 static int check_credentials(const struct milgi_config *config, const char **why)
 {
     for (size_t i = 0; i < config->credentials_n; i++) {
-        const struct milgi__u16_list *own = config->version_min < MILGI_TLS_1_3 ? &config->schemes12 : &config->schemes;
-        if (milgi__credential_scheme(config->credentials[i], own->v, own->n, own->v, own->n) == 0) {
+        bool tls13 = config->version_min == MILGI_TLS_1_3;
+        const struct milgi__u16_list *own = tls13 ? &config->schemes : &config->schemes12;
+        if (!milgi__credential_usable(config->credentials[i], tls13, own->v, own->n)) {
             *why = "a credential's key fits none of the signature schemes";
             return MILGI_EINVAL;
         }

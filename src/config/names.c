@@ -58,7 +58,8 @@ struct building {
 static bool alike(const struct milgi_credential *a, const struct milgi_credential *b)
 {
     return a->type == b->type && a->leaf_signed_with == b->leaf_signed_with && a->schemes_n == b->schemes_n &&
-        memcmp(a->schemes, b->schemes, a->schemes_n * sizeof a->schemes[0]) == 0 &&
+        memcmp(a->schemes, b->schemes, a->schemes_n * sizeof a->schemes[0]) == 0 && a->wanted_n == b->wanted_n &&
+        memcmp(a->wanted, b->wanted, a->wanted_n * sizeof a->wanted[0]) == 0 && a->must_match == b->must_match &&
         a->issuers_len == b->issuers_len && memcmp(a->issuers, b->issuers, a->issuers_len) == 0;
 }
 

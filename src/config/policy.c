@@ -37,6 +37,38 @@ int milgi_config_set_authorities(struct milgi_config *config, bool on)
     if (config->frozen)
         return MILGI_EINVAL;
     config->send_authorities = on;
+    milgi__free(config->authorities); /* names that were given before */
+    config->authorities = NULL;
+    config->authorities_len = 0;
+    return 0;
+}
+
+int milgi_config_set_authority_names(struct milgi_config *config, const struct milgi_iov *names, size_t n)
+{
+    size_t len = 0;
+
+    if (config->frozen || (n > 0 && !names))
+        return MILGI_EINVAL;
+    for (size_t i = 0; i < n; i++) {
+        if (!names[i].data || names[i].len == 0 || names[i].len > AUTHORITIES_MAX)
+            return MILGI_EINVAL;
+        len += 2 + names[i].len;
+        if (len > AUTHORITIES_MAX)
+            return MILGI_EINVAL;
+    }
+    uint8_t *list = len > 0 ? milgi__alloc_raw(len) : NULL;
+    if (len > 0 && !list)
+        return MILGI_ENOMEM;
+    uint8_t *p = list;
+    for (size_t i = 0; i < n; i++) {
+        milgi__put16(p, (unsigned)names[i].len);
+        memcpy(p + 2, names[i].data, names[i].len);
+        p += 2 + names[i].len;
+    }
+    milgi__free(config->authorities);
+    config->authorities = list;
+    config->authorities_len = len;
+    config->send_authorities = false; /* the anchors' */
     return 0;
 }
 

@@ -20,9 +20,11 @@ struct milgi__pkey *milgi__pkey_new(struct milgi__crypto *cx, const uint8_t *pkc
 void milgi__pkey_free(struct milgi__pkey *key);
 int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
     size_t input_len, uint8_t *sig, size_t *sig_len);
+/* The same, but an ECDSA scheme names its hash only: the key may be on another curve of the schemes' (TLS 1.2). */
+int milgi__pkey_sign_any_curve(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme,
+    const uint8_t *input, size_t input_len, uint8_t *sig, size_t *sig_len);
 int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len);
-/* The same, but an ECDSA scheme names its hash only: a key on another curve of the schemes' will do (TLS 1.2). */
 int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
     const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len);
 /* True if the public key may verify with |scheme|: it is of that type, and not restricted to others (RFC 4055 3.1). */

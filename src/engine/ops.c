@@ -85,7 +85,7 @@ static void check_signature(struct milgi_engine *e, struct milgi_op *op)
     size_t len;
     int rv = MILGI__BROKEN;
     if (milgi__sign_input(s, MILGI_OP_SIGN, &input, &len))
-        rv = milgi__verify(
+        rv = (s->any_curve ? milgi__verify_any_curve : milgi__verify)(
             e->cx, credential->spki, credential->spki_len, op->alg, input, len, s->sig, s->sig_len);
     if (rv == 0)
         return;
@@ -189,7 +189,9 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
         memcpy(copy->u.kex.secret, kex->secret, sizeof kex->secret);
         return;
     case MILGI_OP_SIGN:
-        copy->u.sign = (struct milgi_op_sign){ .input_len = sign->input_len, .blob = sign->blob };
+        copy->u.sign = (struct milgi_op_sign){
+            .input_len = sign->input_len, .any_curve = sign->any_curve, .blob = sign->blob
+        };
         memcpy(copy->u.sign.input, sign->input, sizeof sign->input);
         return;
     case MILGI_OP_VERIFY: copy->u.sign = *sign; return;

@@ -179,7 +179,11 @@ static enum milgi__step recv_request(struct milgi__hs *hs, struct milgi__reader 
     hs->no_rsa = !memchr(request.types.p, MILGI__SIGNS_RSA, request.types.len);
     hs->no_ecdsa = !memchr(request.types.p, MILGI__SIGNS_ECDSA, request.types.len);
     hs->requested = true;
+    if (!milgi__take_authorities(hs, request.authorities))
+        return MILGI__FAILED;
     milgi__start_decision(hs, MILGI__CREDENTIAL, true);
+    if ((hs->done & MILGI__ON(MILGI__CREDENTIAL)) != 0)
+        hs->peer_authorities = (struct milgi__bytes){ NULL, 0 }; /* it may go with the message */
     return MILGI__C12_RECV_DONE;
 }
 

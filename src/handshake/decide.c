@@ -68,7 +68,8 @@ static uint16_t scheme_for(const struct milgi__hs *hs, const struct milgi_creden
     const struct milgi__u16_list *own = milgi__hs_schemes(hs), *peer = &hs->peer_schemes;
     if (hs->result.version == MILGI__TLS12 && !milgi__hs_key_allowed(hs, credential->type))
         return 0;
-    return milgi__credential_scheme(credential, own->v, own->n, peer->v, peer->n);
+    bool tls13 = hs->result.version == MILGI__TLS13;
+    return milgi__credential_scheme(credential, tls13, own->v, own->n, peer->v, peer->n);
 }
 
 static bool use_credential(struct milgi__hs *hs, struct milgi_credential *credential)
@@ -76,6 +77,7 @@ static bool use_credential(struct milgi__hs *hs, struct milgi_credential *creden
     uint16_t scheme = scheme_for(hs, credential);
     if (scheme == 0)
         return false;
+    atomic_store(&credential->given, true);
     hs->credential = milgi_credential_ref(credential);
     hs->result.credential = credential;
     if (milgi__hs_role(hs) == MILGI_SERVER)
@@ -92,6 +94,8 @@ static bool choose_of(struct milgi__hs *hs, struct milgi__fits fits, bool by_sig
     while (milgi__fits_next(&fits, &i)) {
         struct milgi_credential *credential = hs->config->credentials[i];
         if (wished->len != 0 && !milgi__credential_issued_by(credential, wished->p, wished->len))
+            continue;
+        if (wished->len == 0 && credential->must_match)
             continue;
         /*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm
          *= advertised by the client if it is able to provide such a chain" */

@@ -54,15 +54,20 @@ static bool choose_group(struct milgi__hs *hs, const struct milgi__exts *ext)
 static uint16_t curves_of(const struct milgi__exts *ext)
 {
     static const struct {
-        uint16_t group;
+        uint16_t group, scheme;
         enum milgi__key_type key;
-    } curves[] = { { MILGI_GROUP_SECP256R1, MILGI__KEY_P256 }, { MILGI_GROUP_SECP384R1, MILGI__KEY_P384 },
-        { MILGI__GROUP_SECP521R1, MILGI__KEY_P521 } };
+    } curves[] = { { MILGI_GROUP_SECP256R1, MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI__KEY_P256 },
+        { MILGI_GROUP_SECP384R1, MILGI_SIG_ECDSA_SECP384R1_SHA384, MILGI__KEY_P384 },
+        { MILGI__GROUP_SECP521R1, MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI__KEY_P521 } };
     uint16_t found = 0;
+    bool named = (ext->present & MILGI__EXT(MILGI__EXT_GROUPS)) != 0;
+    bool tls13 = milgi__u16_has(ext->versions, MILGI__TLS13);
     for (unsigned i = 0; i < MILGI__COUNT(curves); i++) {
         /* One that names no groups leaves it to us (RFC 8422 4). */
-        bool named = (ext->present & MILGI__EXT(MILGI__EXT_GROUPS)) != 0;
-        if (!named || milgi__u16_has(ext->groups, curves[i].group))
+        bool by_group = !named || milgi__u16_has(ext->groups, curves[i].group);
+        /*= RFC8446 4.2.7: "This extension was also used to negotiate ECDSA curves.  Signature algorithms are now
+         *= negotiated independently (see Section 4.2.3)." A client of both versions means what it says in the newer. */
+        if (by_group || (tls13 && milgi__u16_has(ext->schemes, curves[i].scheme)))
             found |= (uint16_t)(1u << curves[i].key);
     }
     return found;
@@ -277,19 +282,22 @@ static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none
 static enum milgi__step send_exchange(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    uint8_t messages[512 + MILGI__ECDH_PARAMS_MAX + MILGI_SIGNATURE_MAX], params[MILGI__ECDH_PARAMS_MAX];
+    uint8_t params[MILGI__ECDH_PARAMS_MAX];
     bool asks = hs->config->client_auth != MILGI_CLIENT_AUTH_NONE;
     struct milgi__bytes schemes = milgi__hs_wire(hs, &hs->config->schemes12);
+    struct milgi__bytes authorities = { hs->config->authorities, asks ? hs->config->authorities_len : 0 };
+    size_t cap = 512 + MILGI__ECDH_PARAMS_MAX + MILGI_SIGNATURE_MAX + authorities.len;
+    uint8_t *messages = milgi__arena_alloc(&hs->scratch, cap);
     struct milgi__server_exchange exchange = {
         .params = { params, milgi__ecdh_params(params, hs->result.group, hs->kex->pair[0].pub) },
         .verify = { hs->own_scheme, hs->signature },
     };
-    if (!schemes.p)
+    if (!schemes.p || !messages)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
-    struct milgi__writer w = milgi__writer(messages, sizeof messages);
+    struct milgi__writer w = milgi__writer(messages, cap);
     milgi__server_exchange_encode(&w, &exchange);
     if (asks)
-        milgi__certificate_request12_encode(&w, schemes);
+        milgi__certificate_request12_encode(&w, schemes, authorities);
     milgi__hello_done_encode(&w);
     if (w.bad)
         return milgi__hs_broken(hs, MILGI_EINTERNAL);

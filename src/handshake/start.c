@@ -231,7 +231,7 @@ static bool sign_blob(struct milgi__hs *hs, struct milgi_op_sign *sign, struct m
 bool milgi__start_sign(struct milgi__hs *hs, struct milgi__bytes input)
 {
     const struct milgi__bytes none = { NULL, 0 };
-    struct milgi_op_sign sign = { .sig_len = 0 };
+    struct milgi_op_sign sign = { .any_curve = hs->result.version != MILGI__TLS13 };
     if (!sign_input(hs, &sign, input) || !sign_blob(hs, &sign, none, none, input))
         return false;
     struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme);

@@ -24,7 +24,7 @@ enum milgi__staple_kind {
     MILGI__STAPLES
 };
 
-/* Immutable after it is made, but for its staples; references are atomic. */
+/* Immutable once it is in use, but for its staples; references are atomic. */
 struct milgi_credential {
     _Atomic uint32_t refs;
     void (*destroy)(struct milgi_credential *credential);
@@ -41,6 +41,10 @@ struct milgi_credential {
     size_t spki_len;
     uint16_t schemes[MILGI__KEY_SCHEMES_MAX]; /* that the key signs with; which are of TLS 1.3 their rows say */
     unsigned schemes_n;
+    uint16_t wanted[MILGI__KEY_SCHEMES_MAX]; /* those that it is to sign with, the most wanted first; */
+    unsigned wanted_n;                       /* 0: as the peer likes it */
+    bool must_match;                         /* it is shown only to who names one of its issuers */
+    _Atomic bool given;                      /* in use: to be changed no more */
     uint16_t leaf_signed_with;
     uint8_t *issuers; /* of each certificate of the chain the issuer's name in DER, with a 2-byte length before it */
     size_t issuers_len;

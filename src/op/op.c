@@ -234,7 +234,8 @@ static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
         return malformed(op);
     if (!loaded || !op->key || op->key->kind != MILGI_KEY_PRIVATE)
         return not_loaded(op, MILGI_KEY_PRIVATE);
-    int result = milgi__pkey_sign(cx, loaded, op->alg, input, input_len, s->sig, &len);
+    int result = (s->any_curve ? milgi__pkey_sign_any_curve : milgi__pkey_sign)(
+        cx, loaded, op->alg, input, input_len, s->sig, &len);
     s->sig_len = result == 0 ? (uint16_t)len : 0;
     return result;
 }

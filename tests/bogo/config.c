@@ -79,7 +79,7 @@ static int set_groups(struct milgi_config *config, const struct shim_options *o,
     return SHIM_ABSENT;
 }
 
-/* All that there are; what one would sign with and what one takes are one list, so it is not cut short. */
+/* All that there are. */
 static const uint16_t schemes[] = { 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0807, 0x0809, 0x080a, 0x080b,
     0x0401, 0x0501, 0x0601 };
 
@@ -99,24 +99,22 @@ static void add_scheme(struct shim_numbers *list, uint16_t scheme)
         list->v[list->n++] = scheme;
 }
 
+/* What peers may sign with. */
 static int choose_schemes(struct milgi_config *config, const struct shim_options *o, const char **why)
 {
-    const struct shim_numbers *sign = &o->credential[0].signing_prefs, *verify = &o->verify_prefs;
-    const struct shim_numbers *prefs = sign->n ? sign : verify;
-    bool both = o->server ? o->require_any_client_certificate || o->verify_peer : o->credential[0].cert_file != NULL;
+    const struct shim_numbers *prefs = &o->verify_prefs;
     struct shim_numbers list = { .n = 0 };
-    bool own = sign->n && verify->n;
-    for (size_t i = 1; i <= o->credentials_n; i++)
-        own |= o->credential[i].signing_prefs.n > 0;
-    for (size_t i = 0; i < prefs->n; i++)
+    bool tls13 = false;
+    for (size_t i = 0; i < prefs->n; i++) {
         add_scheme(&list, prefs->v[i]);
-    if (own || (prefs->n && !list.n)) {
-        *why = own ? "signature schemes of a credential's own" : "signature schemes that Milgi has not";
+        tls13 |= prefs->v[i] >> 8 >= 8 || (prefs->v[i] & 0xff) == 3;
+    }
+    if (prefs->n && !list.n) {
+        *why = "signature schemes that Milgi has not";
         return SHIM_ABSENT;
     }
-    bool whole = sign->n ? !o->server || both : o->server || both; /* the list is also one of the other kind */
-    for (size_t i = 0; prefs->n && whole && i < sizeof schemes / sizeof *schemes; i++)
-        add_scheme(&list, schemes[i]);
+    if (!tls13)
+        add_scheme(&list, 0x0807); /* without any of its own TLS 1.3 would not be spoken at all */
     return prefs->n && milgi_config_set_signature_schemes(config, list.v, list.n) ? 1 : 0;
 }
 
@@ -185,15 +183,22 @@ static int set_policy(struct milgi_config *config, const struct shim_options *o,
 
 /* --- who -------------------------------------------------------------------------------------------------------- */
 
-static int check_issuers(const struct shim_options *o, const char **why)
+/* What it signs with, and for whom. */
+static int choose_use(struct milgi_credential *credential, const struct shim_options *o,
+    const struct shim_credential *from, const char **why)
 {
-    for (size_t i = 0; i <= o->credentials_n; i++) {
-        if (o->server && o->credential[i].must_match_issuer) {
-            *why = "a server's certificates that are only for some authorities";
-            return SHIM_ABSENT;
-        }
-    }
-    return 0;
+    struct shim_numbers list = { .n = 0 };
+    for (size_t i = 0; i < from->signing_prefs.n; i++)
+        add_scheme(&list, from->signing_prefs.v[i]);
+    /* What it takes of others is no matter of what it signs with. */
+    for (size_t i = 0; !from->signing_prefs.n && o->verify_prefs.n && i < sizeof schemes / sizeof *schemes; i++)
+        add_scheme(&list, schemes[i]);
+    *why = "signature schemes that Milgi, or the key, has not";
+    if (from->signing_prefs.n && !list.n)
+        return SHIM_ABSENT;
+    if (list.n && milgi_credential_set_schemes(credential, list.v, list.n))
+        return SHIM_ABSENT;
+    return milgi_credential_set_must_match(credential, from->must_match_issuer) ? 1 : 0;
 }
 
 static int add_credentials(struct shim_config *made, const struct shim_options *o, const char **why)
@@ -208,6 +213,10 @@ static int add_credentials(struct shim_config *made, const struct shim_options *
             *why = rv == MILGI_EWEAK ? "keys that are too weak" : "a kind of key that Milgi has not";
             return SHIM_ABSENT;
         }
+        if (!rv)
+            rv = choose_use(made->credential[i], o, from, why);
+        if (rv == SHIM_ABSENT)
+            return rv;
         if (!rv && from->scts.len)
             rv = milgi_credential_set_scts(made->credential[i], from->scts.data, from->scts.len);
         if (!rv)
@@ -238,14 +247,22 @@ static int set_trust(struct shim_config *made, const struct shim_options *o, con
     return rv ? 1 : 0;
 }
 
-/* The names of its anchors go to clients, or none. */
+/* Names in hexadecimal, with commas between them; or none, in two ways. */
 static int set_authorities(struct milgi_config *config, const char *list, const char **why)
 {
-    if (!list)
-        return 0;
-    *why = "names of authorities that are not those of anchors";
-    bool none = !strcmp(list, "<NULL>") || !strcmp(list, "<EMPTY>");
-    return !none || milgi_config_set_authorities(config, false) ? SHIM_ABSENT : 0;
+    uint8_t der[2048];
+    struct milgi_iov names[SHIM_LIST_MAX];
+    size_t n = 0, used = 0;
+    bool none = list && (!strcmp(list, "<NULL>") || !strcmp(list, "<EMPTY>"));
+    for (const char *hex = none ? NULL : list; hex && *hex && n < SHIM_LIST_MAX; n++) {
+        size_t len = strcspn(hex, ",");
+        names[n] = (struct milgi_iov){ der + used, len / 2 };
+        for (size_t i = 0; i < len / 2 && used < sizeof der; i++)
+            used += sscanf(hex + 2 * i, "%2hhx", der + used) == 1;
+        hex += len + (hex[len] == ',');
+    }
+    *why = "malformed names of authorities";
+    return !list || !milgi_config_set_authority_names(config, names, n) ? 0 : SHIM_ABSENT;
 }
 
 static int set_client_auth(struct shim_config *made, const struct shim_options *o, const char **why)
@@ -306,9 +323,7 @@ static int fill(struct shim_config *made, const struct shim_options *o, const ch
     struct milgi_config *config = made->config;
     unsigned of_server = MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP;
     unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (o->server ? of_server : 0);
-    int rv = check_issuers(o, why);
-    if (!rv)
-        rv = add_credentials(made, o, why);
+    int rv = add_credentials(made, o, why);
     if (!rv)
         rv = set_staples(config, o, why);
     if (!rv)

@@ -51,7 +51,7 @@ static uint16_t scheme_of(const struct milgi_credential *c)
 {
     static const uint16_t schemes[] = { MILGI_SIG_ED25519, MILGI_SIG_ECDSA_SECP256R1_SHA256,
         MILGI_SIG_ECDSA_SECP384R1_SHA384, MILGI_SIG_RSA_PSS_RSAE_SHA256 };
-    return milgi__credential_scheme(c, schemes, MILGI__COUNT(schemes), schemes, MILGI__COUNT(schemes));
+    return milgi__credential_scheme(c, true, schemes, MILGI__COUNT(schemes), schemes, MILGI__COUNT(schemes));
 }
 
 void liar_init(struct liar *l, const struct liar_setup *setup)

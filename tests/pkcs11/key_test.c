@@ -81,6 +81,28 @@ static void every_scheme_of_a_key_signs(void **state)
     milgi__crypto_free(cx);
 }
 
+static void told_so_a_curve_goes_with_every_hash_of_ecdsa(void **state)
+{
+    static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
+        MILGI_SIG_ECDSA_SECP521R1_SHA512 };
+    const struct milgi__p11_options options = { .retry_ns = 0 };
+    struct milgi__crypto *cx = milgi__crypto_new();
+
+    (void)state;
+    for (unsigned i = 0; i < 9; i++) {
+        struct milgi_credential *c = desk_usual((enum identity_key)(IDENTITY_P256 + i / 3));
+        struct milgi__p11_key *key = milgi__p11_key_new(c, &options, NULL);
+        struct milgi_op_sign s = { .input_len = 99, .any_curve = 1 };
+        assert_int_equal(milgi__p11_key_sign(key, cx, schemes[i % 3], &s), 0);
+        assert_int_equal(
+            milgi__verify_any_curve(cx, c->spki, c->spki_len, schemes[i % 3], s.input, 99, s.sig, s.sig_len), 0);
+        assert_int_equal(milgi__p11_key_sign(key, cx, MILGI_SIG_ED25519, &s), MILGI_CODE_NO_KEY);
+        milgi__p11_key_unref(key);
+        milgi_credential_unref(c);
+    }
+    milgi__crypto_free(cx);
+}
+
 static void a_key_is_found_by_its_id(void **state)
 {
     (void)state;
@@ -333,6 +355,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         CASE(every_kind_of_key_signs),
         CASE(every_scheme_of_a_key_signs),
+        CASE(told_so_a_curve_goes_with_every_hash_of_ecdsa),
         CASE(a_key_is_found_by_its_id),
         CASE(among_many_keys_the_certificates_is_found),
         CASE(the_device_may_say_where_modules_and_pins_are),

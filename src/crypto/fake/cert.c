@@ -74,6 +74,13 @@ static bool kind_signs(const struct kind *kind, uint16_t scheme)
     return false;
 }
 
+/* The same where a scheme of ECDSA names its hash alone. */
+static bool kind_signs_any_curve(const struct kind *kind, uint16_t scheme)
+{
+    bool ec = kind->type >= MILGI__KEY_P256 && kind->type <= MILGI__KEY_P521, ecdsa = (scheme & 0xff) == 3;
+    return (ec && ecdsa) || kind_signs(kind, scheme);
+}
+
 void milgi__fake_private_key(enum milgi__key_type type, unsigned bits, uint64_t seed, uint8_t out[MILGI__FAKE_KEY_LEN])
 {
     struct milgi__fake_mixer m;
@@ -138,12 +145,12 @@ static size_t make_signature(const struct kind *kind, const uint8_t *spki, uint1
     return len;
 }
 
-int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
-    size_t input_len, uint8_t *sig, size_t *sig_len)
+int milgi__pkey_sign_any_curve(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme,
+    const uint8_t *input, size_t input_len, uint8_t *sig, size_t *sig_len)
 {
     (void)cx;
     uint8_t full[MILGI_SIGNATURE_MAX];
-    if (!kind_signs(key->kind, scheme))
+    if (!kind_signs_any_curve(key->kind, scheme))
         return MILGI__BROKEN;
     size_t len = make_signature(key->kind, key->spki, scheme, input, input_len, full);
     if (len > *sig_len)
@@ -153,17 +160,11 @@ int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t
     return 0;
 }
 
-/* Tokens know nothing of the fake's signatures. */
-int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *input, size_t input_len,
-    uint8_t out[MILGI__SIGN_HASH_MAX], size_t *out_len)
+int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len)
 {
-    (void)cx;
-    (void)scheme;
-    (void)input;
-    (void)input_len;
-    (void)out;
-    *out_len = 0;
-    return MILGI__BROKEN;
+    bool signs = kind_signs(key->kind, scheme);
+    return signs ? milgi__pkey_sign_any_curve(cx, key, scheme, input, input_len, sig, sig_len) : MILGI__BROKEN;
 }
 
 bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme)
@@ -172,13 +173,13 @@ bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme)
     return kind && kind_signs(kind, scheme);
 }
 
-int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
-    size_t input_len, const uint8_t *sig, size_t sig_len)
+int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
 {
     (void)cx;
     uint8_t full[MILGI_SIGNATURE_MAX];
     const struct kind *kind = spki_len == MILGI__FAKE_SPKI_LEN ? find_kind(spki) : NULL;
-    if (!kind || !kind_signs(kind, scheme))
+    if (!kind || !kind_signs_any_curve(kind, scheme))
         return MILGI__BAD;
     size_t len = make_signature(kind, spki, scheme, input, input_len, full);
     return len == sig_len && memcmp(full, sig, len) == 0 ? 0 : MILGI__BAD;

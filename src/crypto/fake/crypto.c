@@ -588,9 +588,22 @@ int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *o
     return MILGI__BROKEN;
 }
 
-/* Its keys say which schemes they sign with, in every version. */
-int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
-    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
+/* Tokens know nothing of the fake's signatures. */
+int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *input, size_t input_len,
+    uint8_t out[MILGI__SIGN_HASH_MAX], size_t *out_len)
 {
-    return milgi__verify(cx, spki, spki_len, scheme, input, input_len, sig, sig_len);
+    (void)cx;
+    (void)scheme;
+    (void)input;
+    (void)input_len;
+    (void)out;
+    *out_len = 0;
+    return MILGI__BROKEN;
+}
+
+int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    bool fits = milgi__key_fits(spki, spki_len, scheme);
+    return fits ? milgi__verify_any_curve(cx, spki, spki_len, scheme, input, input_len, sig, sig_len) : MILGI__BAD;
 }

@@ -67,6 +67,19 @@ bool milgi__scheme_configure(EVP_PKEY_CTX *ctx, uint16_t scheme, const EVP_MD *m
         EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
+static bool is_ec(enum milgi__key_type type)
+{
+    return type == MILGI__KEY_P256 || type == MILGI__KEY_P384 || type == MILGI__KEY_P521;
+}
+
+/* Whether a key signs with |scheme|; in TLS 1.2 a scheme of ECDSA does not say the curve. */
+static bool scheme_is_of(uint16_t scheme, enum milgi__key_type type, bool any_curve)
+{
+    enum milgi__key_type wanted = key_of(scheme);
+
+    return type != MILGI__KEY_NONE && (type == wanted || (any_curve && is_ec(type) && is_ec(wanted)));
+}
+
 /* --- private keys ----------------------------------------------------------------------------------------------- */
 
 static EVP_PKEY *decode_private(const uint8_t *pkcs8, size_t len)
@@ -149,13 +162,12 @@ static bool sign_eddsa(struct milgi__pkey *key, const uint8_t *input, size_t len
         EVP_DigestSign(key->eddsa, sig, sig_len, input, len) == 1;
 }
 
-int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
-    size_t input_len, uint8_t *sig, size_t *sig_len)
+static int sign_with(struct milgi__pkey *key, bool any_curve, uint16_t scheme, const uint8_t *input, size_t input_len,
+    uint8_t *sig, size_t *sig_len)
 {
     struct milgi__scheme_hash hash;
 
-    (void)cx;
-    if (key_of(scheme) != key->type || !milgi__scheme_hash(scheme, input, input_len, &hash))
+    if (!scheme_is_of(scheme, key->type, any_curve) || !milgi__scheme_hash(scheme, input, input_len, &hash))
         return MILGI__BROKEN;
     if (key->type == MILGI__KEY_ED25519)
         return sign_eddsa(key, input, input_len, sig, sig_len) ? 0 : milgi__fail(MILGI__BROKEN);
@@ -163,6 +175,20 @@ int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t
     if (!ctx || EVP_PKEY_sign(ctx, sig, sig_len, hash.value, hash.len) != 1)
         return milgi__fail(MILGI__BROKEN);
     return 0;
+}
+
+int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len)
+{
+    (void)cx;
+    return sign_with(key, false, scheme, input, input_len, sig, sig_len);
+}
+
+int milgi__pkey_sign_any_curve(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme,
+    const uint8_t *input, size_t input_len, uint8_t *sig, size_t *sig_len)
+{
+    (void)cx;
+    return sign_with(key, true, scheme, input, input_len, sig, sig_len);
 }
 
 int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *input, size_t input_len,
@@ -270,11 +296,6 @@ static int verify_restricted(const uint8_t *spki, size_t spki_len, uint16_t sche
     return good ? 0 : milgi__fail(MILGI__BAD);
 }
 
-static bool is_ec(enum milgi__key_type type)
-{
-    return type == MILGI__KEY_P256 || type == MILGI__KEY_P384 || type == MILGI__KEY_P521;
-}
-
 /* Bounds the work that a peer can ask for. */
 static bool rsa_acceptable(const struct milgi__spki *spki)
 {
@@ -293,8 +314,7 @@ static int verify_with(struct milgi__crypto *cx, bool any_curve, const uint8_t *
     int result = milgi__spki_known(cx, spki, spki_len, &key);
     if (result != 0)
         return result;
-    bool other_curve = any_curve && is_ec(key->type) && is_ec(key_of(scheme));
-    if (key->type == MILGI__KEY_NONE || (key->type != key_of(scheme) && !other_curve))
+    if (!scheme_is_of(scheme, key->type, any_curve))
         return MILGI__BAD;
     if (key->type == MILGI__KEY_ED25519)
         return milgi__verify_ed25519(cx, key, input, input_len, sig, sig_len);

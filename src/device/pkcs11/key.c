@@ -160,17 +160,22 @@ static void ask_pss(struct work *w)
     w->mechanism.ulParameterLen = sizeof w->pss;
 }
 
+static bool is_ec(enum milgi__key_type type)
+{
+    return type == MILGI__KEY_P256 || type == MILGI__KEY_P384 || type == MILGI__KEY_P521;
+}
+
 /* 0 or a device code. */
 static int prepare(struct work *w)
 {
     const struct milgi__scheme *scheme = milgi__scheme(w->scheme);
-
     const uint8_t *input;
     size_t len;
 
     if (!milgi__sign_input(w->op, MILGI_OP_SIGN, &input, &len))
         return MILGI_CODE_MALFORMED;
-    if (!scheme || scheme->key != w->key->type)
+    bool other_curve = w->op->any_curve && scheme && is_ec(scheme->key) && is_ec(w->key->type);
+    if (!scheme || (scheme->key != w->key->type && !other_curve))
         return MILGI_CODE_NO_KEY;
     if (milgi__sign_hash(w->cx, w->scheme, input, len, w->digest, &w->digest_len) != 0)
         return MILGI_CODE_CRYPTO;
@@ -238,7 +243,8 @@ static int verify(const struct work *w)
 
     if (!milgi__sign_input(w->op, MILGI_OP_SIGN, &input, &len))
         return MILGI__BROKEN;
-    return milgi__verify(w->cx, key->spki, key->spki_len, w->scheme, input, len, w->op->sig, w->op->sig_len);
+    return (w->op->any_curve ? milgi__verify_any_curve : milgi__verify)(
+        w->cx, key->spki, key->spki_len, w->scheme, input, len, w->op->sig, w->op->sig_len);
 }
 
 /* --- finding the token ------------------------------------------------------------------------------------------ */

@@ -55,7 +55,8 @@ bool milgi__certificate_status_decode(
     return true;
 }
 
-void milgi__certificate_request12_encode(struct milgi__writer *w, struct milgi__bytes schemes)
+void milgi__certificate_request12_encode(
+    struct milgi__writer *w, struct milgi__bytes schemes, struct milgi__bytes authorities)
 {
     static const uint8_t types[] = { MILGI__SIGNS_ECDSA, MILGI__SIGNS_RSA };
     size_t message = milgi__message_begin(w, MILGI__MSG_CERTIFICATE_REQUEST);
@@ -63,7 +64,10 @@ void milgi__certificate_request12_encode(struct milgi__writer *w, struct milgi__
     milgi__write_bytes(w, types, sizeof types);
     milgi__write16(w, (unsigned)schemes.len);
     milgi__write_bytes(w, schemes.p, schemes.len);
-    milgi__write16(w, 0); /* any authority */
+    /*= RFC5246 7.4.4: "If the certificate_authorities list is empty, then the client MAY send any certificate of the
+     *= appropriate ClientCertificateType, unless there is some external arrangement to the contrary." */
+    milgi__write16(w, (unsigned)authorities.len);
+    milgi__write_bytes(w, authorities.p, authorities.len);
     milgi__message_end(w, message);
 }
 
@@ -75,6 +79,7 @@ bool milgi__certificate_request12_decode(
     struct milgi__reader authorities = milgi__read_vec(body, 2, 0, 0xffff);
     request->types = milgi__rest(&types);
     request->schemes = milgi__rest(&schemes);
+    request->authorities = (struct milgi__bytes){ authorities.p, milgi__left(&authorities) };
     while (milgi__left(&authorities) != 0)
         milgi__read_vec(&authorities, 2, 1, 0xffff);
     if (authorities.bad || !milgi__reader_done(body) || request->schemes.len % 2 != 0)

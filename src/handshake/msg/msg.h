@@ -158,8 +158,10 @@ bool milgi__certificate_status_decode(
 #define MILGI__SIGNS_ECDSA 64 /* ecdsa_sign: EdDSA, too (RFC 8422 5.5) */
 struct milgi__certificate_request12 {
     struct milgi__bytes types, schemes;
+    struct milgi__bytes authorities; /* each with its length */
 };
-void milgi__certificate_request12_encode(struct milgi__writer *w, struct milgi__bytes schemes);
+void milgi__certificate_request12_encode(
+    struct milgi__writer *w, struct milgi__bytes schemes, struct milgi__bytes authorities);
 bool milgi__certificate_request12_decode(
     struct milgi__reader *body, struct milgi__certificate_request12 *request, struct milgi__failure *failure);
 

@@ -14,6 +14,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <milgi/policy.h>
+
 #include "cert/cert.h"
 #include "inside.h"
 #include "identity.h"
@@ -311,9 +313,52 @@ static void the_peers_first_scheme_that_is_ours_too_is_taken(void **state)
         MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI_SIG_RSA_PSS_RSAE_SHA256 };
 
     (void)state;
-    assert_int_equal(milgi__credential_scheme(&rsa, own, 2, peer, 5), MILGI_SIG_RSA_PSS_RSAE_SHA512);
-    assert_int_equal(milgi__credential_scheme(&rsa, own, 2, peer, 3), 0);
-    assert_int_equal(milgi__credential_scheme(&rsa, own, 0, peer, 5), 0);
+    assert_int_equal(milgi__credential_scheme(&rsa, true, own, 2, peer, 5), MILGI_SIG_RSA_PSS_RSAE_SHA512);
+    assert_int_equal(milgi__credential_scheme(&rsa, true, own, 2, peer, 3), 0);
+    assert_int_equal(milgi__credential_scheme(&rsa, true, own, 0, peer, 5), 0);
+}
+
+static void one_of_its_own_curve_comes_before_all_others(void **state)
+{
+    struct milgi_credential p256 = { .type = MILGI__KEY_P256,
+        .schemes = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384 },
+        .schemes_n = 2 };
+    const uint16_t all[] = { MILGI_SIG_ECDSA_SECP384R1_SHA384, MILGI_SIG_ECDSA_SECP256R1_SHA256 };
+
+    (void)state;
+    assert_int_equal(milgi__credential_scheme(&p256, false, all, 2, all, 2), MILGI_SIG_ECDSA_SECP256R1_SHA256);
+    assert_int_equal(milgi__credential_scheme(&p256, false, all, 2, all, 1), MILGI_SIG_ECDSA_SECP384R1_SHA384);
+    assert_int_equal(milgi__credential_scheme(&p256, true, all, 2, all, 1), 0);
+    assert_false(milgi__credential_usable(&p256, true, all, 1));
+    assert_true(milgi__credential_usable(&p256, false, all, 1));
+}
+
+static void what_a_credential_is_told_takes_the_place_of_other_lists(void **state)
+{
+    struct milgi_credential rsa = { .type = MILGI__KEY_RSA,
+        .schemes = { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI_SIG_RSA_PKCS1_SHA256 },
+        .schemes_n = 3 };
+    const uint16_t wanted[] = { MILGI_SIG_ED25519, MILGI_SIG_RSA_PKCS1_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA384 };
+    const uint16_t peer[] = { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_SIG_RSA_PSS_RSAE_SHA384,
+        MILGI_SIG_RSA_PKCS1_SHA256 };
+    const uint16_t unknown = 0x0201, twice[] = { wanted[1], wanted[1] };
+
+    (void)state;
+    assert_int_equal(milgi_credential_set_schemes(NULL, wanted, 3), MILGI_EINVAL);
+    assert_int_equal(milgi_credential_set_schemes(&rsa, NULL, 3), MILGI_EINVAL);
+    assert_int_equal(milgi_credential_set_schemes(&rsa, wanted, 1), MILGI_EINVAL);
+    assert_int_equal(milgi_credential_set_schemes(&rsa, twice, 2), MILGI_EINVAL);
+    assert_int_equal(milgi_credential_set_schemes(&rsa, &unknown, 1), MILGI_EUNSUPPORTED);
+    assert_int_equal(milgi_credential_set_schemes(&rsa, wanted, 25), MILGI_EINVAL);
+    assert_int_equal(milgi_credential_set_schemes(&rsa, wanted, 3), 0);
+    assert_int_equal(milgi__credential_scheme(&rsa, false, peer, 1, peer, 3), MILGI_SIG_RSA_PKCS1_SHA256);
+    assert_int_equal(milgi__credential_scheme(&rsa, true, peer, 1, peer, 3), MILGI_SIG_RSA_PSS_RSAE_SHA384);
+    assert_int_equal(milgi__credential_scheme(&rsa, true, peer, 1, peer, 1), 0);
+    assert_true(milgi__credential_usable(&rsa, true, peer, 1));
+    assert_int_equal(milgi_credential_set_schemes(&rsa, NULL, 0), 0);
+    assert_int_equal(milgi__credential_scheme(&rsa, true, peer, 1, peer, 3), MILGI_SIG_RSA_PSS_RSAE_SHA256);
+    rsa.given = true;
+    assert_int_equal(milgi_credential_set_schemes(&rsa, wanted, 3), MILGI_EINVAL);
 }
 
 /* The example of RFC 8446 4.4.3. */
@@ -363,6 +408,8 @@ int main(void)
         cmocka_unit_test(every_failing_allocation_is_told_and_leaks_nothing),
         cmocka_unit_test(a_scheme_fits_one_type_of_key),
         cmocka_unit_test(the_peers_first_scheme_that_is_ours_too_is_taken),
+        cmocka_unit_test(one_of_its_own_curve_comes_before_all_others),
+        cmocka_unit_test(what_a_credential_is_told_takes_the_place_of_other_lists),
         cmocka_unit_test(what_is_signed_is_as_in_the_rfc),
         cmocka_unit_test(key_types_have_texts),
     };

@@ -112,6 +112,30 @@ static void every_key_signs_with_its_schemes_and_no_others(void **state)
     }
 }
 
+/*= RFC8446 4.2.3: "ECDSA signature schemes align with TLS 1.2's ECDSA hash/signature pairs.  However, the old
+ *= semantics did not constrain the signing curve." */
+static void told_so_a_curve_goes_with_every_hash_of_ecdsa(void **state)
+{
+    for (unsigned i = 0; i < MILGI__COUNT(keys); i++) {
+        struct pair p = pair_new(*state, i);
+        for (unsigned j = 0; j < 4; j++) {
+            uint16_t scheme = keys[j].schemes[0];
+            uint8_t sig[MILGI_SIGNATURE_MAX];
+            size_t len = sizeof sig;
+            bool fits = i == j || (i < 3 && j < 3);
+            int result = milgi__pkey_sign_any_curve(*state, p.key, scheme, message, sizeof message, sig, &len);
+            assert_int_equal(result, fits ? 0 : MILGI__BROKEN);
+            if (!fits)
+                continue;
+            result = milgi__verify_any_curve(
+                *state, p.spki, p.spki_len, scheme, message, sizeof message, sig, len);
+            assert_int_equal(result, 0);
+            assert_int_equal(verify(*state, &p, scheme, sig, len), i == j ? 0 : MILGI__BAD);
+        }
+        pair_free(&p);
+    }
+}
+
 /* One key after the other in the same context: none may be verified with what was left of the last. */
 static void keys_do_not_mix(void **state)
 {
@@ -447,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         crypto_test(a_key_is_not_taken_for_one_that_was_seen),
         crypto_test(every_key_signs_with_its_schemes_and_no_others),
+        crypto_test(told_so_a_curve_goes_with_every_hash_of_ecdsa),
         crypto_test(keys_do_not_mix),
         crypto_test(a_damaged_public_key_is_refused),
         crypto_test(short_rsa_keys_are_refused),

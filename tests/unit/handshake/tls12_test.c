@@ -65,8 +65,6 @@ static void every_key_type_comes_to_a_connection_with_the_defaults(void **state)
 {
     (void)state;
     for (unsigned key = 0; key < IDENTITY_KEYS; key++) {
-        if (key == IDENTITY_P521)
-            continue; /* our clients' groups do not have the curve */
         struct loop *loop = loop_of(client_of(V12, V13), server_of(key, V12, V12));
         loop_pump(loop);
         assert_open(loop);
@@ -290,6 +288,53 @@ static void a_server_that_is_not_told_says_nothing(void **state)
     loop_free(loop);
 }
 
+/* --- what signs with what ----------------------------------------------------------------------------------------- */
+
+/* A client's list of one scheme, and what a server with a key of |key| signs with; 0: it cannot. */
+static uint16_t signs_with(enum identity_key key, const uint16_t *schemes, size_t n)
+{
+    static const uint16_t curves[] = { MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+    struct milgi_config *client = client_of(V12, V12), *server = server_of(key, V12, V12);
+    MUST(milgi_config_set_groups(client, curves, 2));
+    MUST(milgi_config_set_signature_schemes(client, schemes, n));
+    struct loop *loop = loop_of(client, server);
+    loop_pump(loop);
+    uint16_t scheme = milgi__hs_result(loop->client.hs)->scheme;
+    if (loop->client.wait == MILGI__HS_OPEN)
+        assert_open(loop);
+    else
+        scheme = 0;
+    loop_free(loop);
+    return scheme;
+}
+
+/*= RFC8446 4.2.3: "ECDSA signature schemes align with TLS 1.2's ECDSA hash/signature pairs.  However, the old
+ *= semantics did not constrain the signing curve." */
+static void a_key_of_ecdsa_signs_with_any_hash(void **state)
+{
+    static const uint16_t all[] = { MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ECDSA_SECP384R1_SHA384,
+        MILGI_SIG_ECDSA_SECP256R1_SHA256 };
+    (void)state;
+    for (unsigned key = IDENTITY_P256; key <= IDENTITY_P384; key++) {
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(signs_with(key, &all[i], 1), all[i]);
+        /* If it may, with that of its curve. */
+        assert_int_equal(signs_with(key, all, 3), all[2 - key]);
+    }
+}
+
+static void a_p521_key_is_for_who_names_the_curve_in_either_way(void **state)
+{
+    static const uint16_t p521 = MILGI_SIG_ECDSA_SECP521R1_SHA512;
+    (void)state;
+    assert_int_equal(signs_with(IDENTITY_P521, &p521, 1), 0); /* it names other groups, and TLS 1.2 alone */
+    struct loop *loop = loop_of(client_of(V12, V13), server_of(IDENTITY_P521, V12, V12));
+    loop_pump(loop);
+    assert_open(loop);
+    assert_int_equal(milgi__hs_result(loop->client.hs)->scheme, p521);
+    loop_free(loop);
+}
+
 /* --- HelloRequest ------------------------------------------------------------------------------------------------- */
 
 static unsigned requests;
@@ -419,6 +464,8 @@ int main(void)
         cmocka_unit_test(a_server_of_tls12_alone_has_a_random_like_any_other),
         cmocka_unit_test(a_fallback_is_refused_where_it_need_not_be),
         cmocka_unit_test(without_the_extended_master_secret_it_is_refused),
+        cmocka_unit_test(a_key_of_ecdsa_signs_with_any_hash),
+        cmocka_unit_test(a_p521_key_is_for_who_names_the_curve_in_either_way),
         cmocka_unit_test(each_says_how_long_records_may_be),
         cmocka_unit_test(a_server_that_is_not_told_says_nothing),
         cmocka_unit_test(change_cipher_spec_has_one_place),
