@@ -72,6 +72,8 @@ static const struct row {
         "offer what means nothing, too, and extensions in any order (RFC 8701), as browsers do" },
     { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.2 (the default), or 1.3" },
     { "tls-max", VERSION, PROXY | CONNECT, AT(tls_max), "V", "the highest version: 1.3 (the default), or 1.2" },
+    { "ems-optional", FLAG, PROXY | CONNECT, AT(ems_optional), NULL,
+        "in TLS 1.2, take peers without the extended master secret, too (RFC 7627)" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
     { "groups", COMMAS, PROXY | CONNECT, AT(group_names), "A,B", "key exchange groups, the best first" },
     { "device", TEXT, PROXY | CONNECT, AT(device), "SPEC",

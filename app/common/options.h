@@ -36,7 +36,7 @@ struct app_options {
     struct app_list certs, keys; /* in pairs */
     struct app_list ocsp;        /* of the first of them */
     enum milgi_ocsp staple;
-    bool strict_alpn, strict_sni, grease;
+    bool strict_alpn, strict_sni, grease, ems_optional;
     struct app_list alpn, suite_names, group_names;
     uint16_t suites[16], groups[16];
     uint16_t tls_min, tls_max;

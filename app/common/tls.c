@@ -200,6 +200,8 @@ static bool set_policy(struct milgi_config *config, const struct app_options *o,
         rv = milgi_config_set_strict_sni(config, true);
     if (!rv && o->grease)
         rv = milgi_config_set_grease(config, true);
+    if (!rv && o->ems_optional)
+        rv = milgi_config_set_extended_master_secret(config, false);
     if (!rv && o->staple)
         rv = milgi_config_set_ocsp(config, o->staple);
     if (!rv && o->suite_names.n)

@@ -244,13 +244,22 @@ static enum arrival look(const struct milgi__hs *hs, const struct milgi__row *ro
     return ARRIVED;
 }
 
+/* The longest ClientHello that there can be: all its vectors are full. */
+#define CLIENT_HELLO_MOST (2 + 32 + (1 + 32) + (2 + 65534) + (1 + 255) + (2 + 65535))
+
 static void refuse_length(struct milgi__hs *hs, const struct milgi__row *row)
 {
     /*= RFC8446 4.4.4: "Recipients of Finished messages MUST verify that the contents are correct and if incorrect MUST
      *= terminate the connection with a "decrypt_error" alert." Whatever their length. */
-    bool finished = row->message == MILGI__MSG_FINISHED;
-    milgi__hs_fail(hs, MILGI_EPROTO, finished ? MILGI_ALERT_DECRYPT_ERROR : MILGI_ALERT_ILLEGAL_PARAMETER,
-        "a handshake message longer than the limit");
+    int alert = MILGI_ALERT_ILLEGAL_PARAMETER;
+    if (row->message == MILGI__MSG_FINISHED)
+        alert = MILGI_ALERT_DECRYPT_ERROR;
+    /*= RFC8446 6: "Peers which receive a message which cannot be parsed according to the syntax (e.g., have a length
+     *= extending beyond the message boundary or contain an out-of-range length) MUST terminate the connection with a
+     *= "decode_error" alert." */
+    else if (row->message == MILGI__MSG_CLIENT_HELLO && milgi__get24(hs->in + hs->in_from + 1) > CLIENT_HELLO_MOST)
+        alert = MILGI_ALERT_DECODE_ERROR;
+    milgi__hs_fail(hs, MILGI_EPROTO, alert, "a handshake message longer than the limit");
 }
 
 /* Whether all that the row needs came back well; the first in slot order that did not is why it fails. */

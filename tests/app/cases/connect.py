@@ -11,6 +11,8 @@ from kit import Command, check, cpu_of
 
 from cases.relay import echo
 
+NO_EXTENDED_MASTER_SECRET = 1  # of OpenSSL; the module ssl has no name for it
+
 
 class Server:
     """Python's TLS server for one connection; serve(tls) decides what it does."""
@@ -20,6 +22,8 @@ class Server:
         context.load_cert_chain(world.pki.path("server"), world.pki.path("server", "key"))
         if options.get("maximum"):
             context.maximum_version = options["maximum"]
+        if options.get("without_ems"):
+            context.options |= NO_EXTENDED_MASTER_SECRET
         if options.get("client_ca"):
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(world.pki.path(options["client_ca"]))
@@ -161,6 +165,29 @@ def test_tls12_is_spoken_unless_that_is_refused(world):
         command = world.connect(proxy.port, "--tls-max", maximum)
         status, out = command.finish(b"GET / HTTP/1.0\r\n\r\n")
         check(status == 0 and f"TLSv{maximum}" in command.err() and b"200 OK" in out, f"{status} {command.err()}")
+
+
+def test_who_has_no_extended_master_secret_is_taken_when_that_is_said(world):
+    server = Server(world, hello, maximum=ssl.TLSVersion.TLSv1_2, without_ems=True)
+    command = world.connect(server.port)
+    status, _ = command.finish(b"")
+    check(status == 1 and "extended master secret" in command.err(), f"{status} {command.err()}")
+    server = Server(world, hello, maximum=ssl.TLSVersion.TLSv1_2, without_ems=True)
+    command = world.connect(server.port, "--ems-optional")
+    status, out = command.finish(b"")
+    check(status == 0 and out == b"hello\n", f"{status} {command.err()}")
+    context = ssl.create_default_context(cafile=world.pki.path("ca"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= NO_EXTENDED_MASTER_SECRET
+    for arguments, taken in (((), False), (("--ems-optional",), True)):
+        proxy = world.proxy(*arguments)
+        with socket.create_connection(("127.0.0.1", proxy.port)) as sock:
+            try:
+                with context.wrap_socket(sock, server_hostname="localhost") as tls:
+                    version = tls.version()
+            except ssl.SSLError:
+                version = None
+        check(version == ("TLSv1.2" if taken else None), f"{arguments}: {version}")
 
 
 def test_a_cut_answer_is_status_1(world):
