@@ -87,6 +87,29 @@ static void every_order_of_a_resumed_handshakes_ops_opens_it(void **state)
     }
 }
 
+static void every_order_of_a_handshakes_ops_on_an_external_psk_opens_it(void **state)
+{
+    (void)state;
+    for (unsigned options = 0; options < 16; options++) {
+        struct play play = { .routed = PLAY_HANDSHAKE_OPS, .handshake_only = true, .fault_side = -1, .psk = true };
+        play.ask = options & 1;
+        play.retry = options & 2;
+        play.plain = (options & 4) && !play.retry;
+        play.shares = (options & 8) && !play.retry;
+        assert_true(every_order(&play) >= (play.shares ? 2 : 1));
+    }
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct play play = { .routed = UINT32_MAX, .choose = play_random, .random = seed * 0x9e3779b97f4a7c15ull };
+        play.psk = true;
+        play.plain = seed % 3 == 0;
+        play.ask = seed % 7 == 0;
+        play_run(&play);
+        if (!play_went_well(&play))
+            fail_msg("seed %u", (unsigned)seed);
+        play_fini(&play);
+    }
+}
+
 static void ten_thousand_random_orders_agree(void **state)
 {
     (void)state;
@@ -143,6 +166,7 @@ int main(void)
         cmocka_unit_test(every_order_of_handshake_ops_opens_the_connection),
         cmocka_unit_test(every_order_of_the_ops_of_tls12_opens_the_connection),
         cmocka_unit_test(every_order_of_a_resumed_handshakes_ops_opens_it),
+        cmocka_unit_test(every_order_of_a_handshakes_ops_on_an_external_psk_opens_it),
         cmocka_unit_test(ten_thousand_random_orders_agree),
         cmocka_unit_test(a_key_update_may_stand_at_every_position),
         cmocka_unit_test(a_queue_of_one_is_enough),

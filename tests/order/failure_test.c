@@ -199,6 +199,24 @@ static void a_resumed_handshake_fails_with_its_ops_and_no_further(void **state)
     }
 }
 
+static void a_handshake_on_an_external_psk_fails_with_its_ops_and_no_further(void **state)
+{
+    (void)state;
+    for (unsigned plain = 0; plain < 2; plain++) {
+        struct play play = whole;
+        play.psk = true;
+        play.client_auth = false;
+        play.plain = plain;
+        play.handshake_only = true;
+        each_op_of(&play, PLAY_REJECT, check_rejected);
+        each_op_of(&play, PLAY_BREAK, check_device_failed);
+        each_op_of(&play, PLAY_FREE, check_freed);
+        play.rerun = true;
+        each_op_of(&play, PLAY_BREAK, check_well);
+        each_op_of(&play, PLAY_LOSE_EARLY, check_well);
+    }
+}
+
 /* Each op of handshakes with a hybrid group, with every fault; of a retry to one, too. */
 static void the_same_holds_for_both_halves_of_a_hybrid(void **state)
 {
@@ -297,6 +315,8 @@ static void decisions_may_come_late_or_twice(void **state)
     for (uint64_t seed = 1; seed <= 100; seed++) {
         struct play play = whole;
         play.ask = true;
+        play.psk = seed % 2 == 0;
+        play.client_auth = !play.psk;
         play.twice = true;
         play.choose = play_random;
         play.random = seed;
@@ -309,9 +329,12 @@ static void decisions_may_come_late_or_twice(void **state)
 static void a_decision_that_never_comes_ends_at_the_deadline(void **state)
 {
     (void)state;
-    for (unsigned kind = 1; kind <= MILGI_DECIDE_PEER; kind <<= 1) {
+    const unsigned of_psks = MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN;
+    for (unsigned kind = 1; kind <= MILGI_DECIDE_TICKET_OPEN; kind <<= 1) {
         struct play play = whole;
         play.ask = true;
+        play.psk = (kind & of_psks) != 0;
+        play.client_auth = !play.psk;
         play.never = kind;
         play_run(&play);
         bool asked = play.pair.side[0].decisions_n || play.pair.side[1].decisions_n;
@@ -328,7 +351,7 @@ static void a_decision_that_never_comes_ends_at_the_deadline(void **state)
                         MILGI_ESTALE);
             }
         }
-        assert_true(asked || kind == MILGI_DECIDE_ALPN);
+        assert_true(asked || kind == MILGI_DECIDE_ALPN || kind == MILGI_DECIDE_OCSP);
         play_fini(&play);
     }
 }
@@ -343,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_lost_op_is_made_good_elsewhere_and_its_late_return_changes_nothing),
         cmocka_unit_test(a_connection_can_be_freed_under_every_op),
         cmocka_unit_test(a_resumed_handshake_fails_with_its_ops_and_no_further),
+        cmocka_unit_test(a_handshake_on_an_external_psk_fails_with_its_ops_and_no_further),
         cmocka_unit_test(the_same_holds_for_both_halves_of_a_hybrid),
         cmocka_unit_test(random_orders_with_a_failure_stay_within_the_truth),
         cmocka_unit_test(every_forgotten_start_fails_the_handshake),

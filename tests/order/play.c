@@ -192,6 +192,17 @@ static void set_groups(const struct play *play, struct milgi_config *config, boo
     assert_int_equal(rv, 0);
 }
 
+static void add_psk(struct milgi_config *config, int role, bool plain)
+{
+    static const uint8_t secret[32] = { 5 };
+    struct milgi_psk_source source = { (enum milgi_role)role, MILGI_PSK_SHA256, "player", 6, secret, sizeof secret };
+    struct milgi_psk *psk;
+    assert_int_equal(milgi_psk_new(&source, &psk), 0);
+    assert_int_equal(milgi_config_add_psk(config, psk), 0);
+    milgi_psk_unref(psk);
+    assert_int_equal(milgi_config_set_psk_ke(config, plain ? MILGI_PSK_KE_ONLY : MILGI_PSK_KE_OFF), 0);
+}
+
 static struct milgi_config *config_of(const struct play *play, int role)
 {
     unsigned no_signer = MILGI__FAKE_SERVER | MILGI__FAKE_CLIENT;
@@ -226,7 +237,11 @@ static struct milgi_config *config_of(const struct play *play, int role)
         const char *protocol = role == MILGI_SERVER ? "x" : "y";
         assert_int_equal(milgi_config_set_alpn(config, &protocol, 1), 0);
     }
+    if (play->psk)
+        add_psk(config, role, play->plain);
     unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (role == MILGI_SERVER ? MILGI_DECIDE_ALPN : 0u);
+    if (play->psk && role == MILGI_SERVER)
+        ask |= MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN;
     if (play->ask)
         assert_int_equal(milgi_config_set_ask(config, ask), 0);
     return fake_freeze(config);
@@ -338,7 +353,7 @@ bool play_went_well(const struct play *play)
         if (!side->established || !side->conn)
             return false;
         milgi_conn_info(side->conn, &info);
-        if (info.resumed != play->resume)
+        if (info.resumed != play->resume || (info.psk_identity.len != 0) != play->psk)
             return false;
         if (play->handshake_only)
             continue;

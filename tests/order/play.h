@@ -47,6 +47,7 @@ struct play {
     bool rerun;                   /* engines re-run what broke or got lost */
     bool client_auth, ask, retry; /* client certificate; ask every decision and answer late; HelloRetryRequest */
     bool resume;                  /* stands on a session of a first connection, which is none of the play */
+    bool psk, plain;              /* stands on an external PSK; without a key exchange */
     bool handshake_only;
     bool keep_wire;
     bool shares;        /* the client offers three key shares */
