@@ -3,9 +3,9 @@
 use std::io::{self, Read, Write};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, Connection, ServerConnection};
+use rustls::{ClientConnection, Connection, HandshakeKind, ServerConnection};
 
-use crate::rig::{Arrived, End, Wires, World};
+use crate::rig::{check_kind, Arrived, End, Wires, World};
 
 struct Network(Wires);
 
@@ -38,6 +38,7 @@ pub struct Conn {
     conn: Connection,
     network: Network,
     arrived: Arrived,
+    kind: Option<HandshakeKind>, // that it has to be; None: nobody minds, or it was seen
 }
 
 impl Conn {
@@ -68,7 +69,8 @@ impl End for Conn {
             ClientConnection::new(world.client.clone(), name).expect("client").into()
         };
         conn.set_buffer_limit(None);
-        Conn { conn, network: Network(wires), arrived: Arrived::default() }
+        let kind = if server { None } else { world.kind() };
+        Conn { conn, network: Network(wires), arrived: Arrived::default(), kind }
     }
 
     fn progress(&mut self) {
@@ -76,6 +78,9 @@ impl End for Conn {
             self.conn.read_tls(&mut self.network).expect("read_tls");
             let state = self.conn.process_new_packets().expect("what arrived");
             self.read_plaintext(state.plaintext_bytes_to_read());
+        }
+        if self.kind.is_some() && !self.conn.is_handshaking() {
+            check_kind(self.kind.take(), &self.conn);
         }
         self.send_pending();
     }

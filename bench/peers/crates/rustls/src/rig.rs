@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the rig in C wants of a library (bench/lib/ends.h), for anything that is an End here.
+use std::cell::Cell;
 use std::ffi::{c_char, CStr};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use rustls::crypto::{aws_lc_rs, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
-use rustls::{version, ClientConfig, RootCertStore, ServerConfig};
+use rustls::{version, ClientConfig, CommonState, HandshakeKind, RootCertStore, ServerConfig};
 
 pub const SERVER: u32 = 1;
 const SHAKE_13_HYBRID: u32 = 1;
 const SHAKE_12: u32 = 2;
+const SHAKE_13_RESUMED: u32 = 4;
 const SUITES_12: [u16; 2] = [0xc02b, 0xc02f];
 const MESSAGE_MAX: usize = 16384;
 const CHECKED: usize = 65536;
@@ -117,6 +119,21 @@ pub struct World {
     pub server: Arc<ServerConfig>,
     pub client: Arc<ClientConfig>,
     pub message: Vec<u8>,
+    resumes: bool,
+    again: Cell<bool>,
+}
+
+impl World {
+    /// What kind of handshake a client's next one has to be; None: nobody minds.
+    pub fn kind(&self) -> Option<HandshakeKind> {
+        let kind = if self.again.replace(true) { HandshakeKind::Resumed } else { HandshakeKind::Full };
+        self.resumes.then_some(kind)
+    }
+}
+
+/// Once the handshake is over.
+pub fn check_kind(kind: Option<HandshakeKind>, state: &CommonState) {
+    assert!(kind.is_none() || state.handshake_kind() == kind, "it was not resumed");
 }
 
 /// One side of a connection.
@@ -161,7 +178,7 @@ unsafe fn bytes<'a>(data: *const u8, len: usize) -> &'a [u8] {
 }
 
 extern "C" fn shakes(shake: u32) -> bool {
-    shake <= SHAKE_12
+    shake <= SHAKE_12 || shake == SHAKE_13_RESUMED
 }
 
 /// One group and one suite; for TLS 1.2 one for each kind of key.
@@ -189,8 +206,12 @@ unsafe extern "C" fn world_new(setup: *const Setup) -> *mut World {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .expect("certificate");
-    server.send_tls13_tickets = 0;
+    let resumes = setup.shake == SHAKE_13_RESUMED;
+    server.send_tls13_tickets = resumes.into();
     server.session_storage = Arc::new(NoServerSessionStorage {});
+    if resumes {
+        server.ticketer = aws_lc_rs::Ticketer::new().expect("ticketer");
+    }
     let mut anchors = RootCertStore::empty();
     let anchor = CertificateDer::from_pem_slice(bytes(setup.anchor_pem, setup.anchor_len)).expect("anchor");
     anchors.add(anchor).expect("anchor");
@@ -199,9 +220,9 @@ unsafe extern "C" fn world_new(setup: *const Setup) -> *mut World {
         .expect("versions")
         .with_root_certificates(anchors)
         .with_no_client_auth();
-    client.resumption = Resumption::disabled();
+    client.resumption = if resumes { Resumption::in_memory_sessions(8) } else { Resumption::disabled() };
     let message = (0..MESSAGE_MAX).map(|i| (i % 64 * 7 + 3) as u8).collect();
-    Box::into_raw(Box::new(World { server: Arc::new(server), client: Arc::new(client), message }))
+    Box::into_raw(Box::new(World { server: Arc::new(server), client: Arc::new(client), message, resumes, again: Cell::new(false) }))
 }
 
 unsafe extern "C" fn world_free(world: *mut World) {

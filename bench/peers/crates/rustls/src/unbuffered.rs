@@ -6,8 +6,9 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::HandshakeKind;
 
-use crate::rig::{Arrived, End, Wires, World};
+use crate::rig::{check_kind, Arrived, End, Wires, World};
 
 const RECORD_ROOM: usize = 16384 + 512;
 const NETWORK_ROOM: usize = 1024 * 1024;
@@ -23,6 +24,7 @@ pub struct Conn {
     kept: Vec<u8>, // what was received and is not used up
     arrived: Arrived,
     established: bool,
+    kind: Option<HandshakeKind>, // that it has to be; None: nobody minds, or it was seen
 }
 
 /// The buffers of a host, which it lends to the connection at work.
@@ -97,6 +99,9 @@ impl Conn {
             }
         }
         self.kept = buffers.incoming[at..len].to_vec();
+        if let (true, Side::Client(conn)) = (self.established && self.kind.is_some(), &self.side) {
+            check_kind(self.kind.take(), conn);
+        }
     }
 }
 
@@ -110,7 +115,7 @@ impl End for Conn {
             let name = ServerName::try_from("localhost").unwrap();
             Side::Client(UnbufferedClientConnection::new(world.client.clone(), name).expect("client"))
         };
-        Conn { side, wires, kept: Vec::new(), arrived: Arrived::default(), established: false }
+        Conn { side, wires, kept: Vec::new(), arrived: Arrived::default(), established: false, kind: if server { None } else { world.kind() } }
     }
 
     fn progress(&mut self) {
