@@ -97,11 +97,11 @@ def found(command):
     return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
-def start_milgi(work, milgi, to, cpus=None):
+def start_milgi(work, milgi, to, cpus=None, tickets=0):
     port = free_port()
     return Proxy("Milgi", work, [milgi, "proxy", "--listen", "127.0.0.1:%d" % port, "--backend", "127.0.0.1:%d" % to,
                                  "--cert", work + "/cert.pem", "--key", work + "/key.pem", "--tls-min", "1.3",
-                                 "--tickets", "0"], port, cpus)
+                                 "--tickets", str(tickets)], port, cpus)
 
 
 def start_haproxy(work, name, to, threads, cpus=None):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clients: Milgi's own, which never resume a session. Each asks again as soon as it has its answer, on the same
- * connection or on a new one.
+ * The clients: Milgi's own. Each asks again as soon as it has its answer, on the same connection or on a new one, which
+ * may have to stand on the session of the one before.
  */
 #include <milgi_uv.h>
 #include <stdlib.h>
@@ -17,7 +17,9 @@ struct rig;
 struct client {
     struct rig *rig;
     struct milgi_stream *stream;
+    struct milgi_config *config;
     uint64_t begin_ns, left; /* of the answer */
+    bool again;              /* there was a connection before */
 };
 
 struct rig {
@@ -26,7 +28,6 @@ struct rig {
     uv_pipe_t orders;
     uv_timer_t end;
     struct milgi_uv *uv;
-    struct milgi_config *config;
     struct sockaddr_in address;
     struct client *clients;
     struct bench_samples latency; /* milliseconds */
@@ -55,8 +56,13 @@ static void ask(struct client *c)
 
 static void on_open(struct milgi_stream *stream, void *arg)
 {
-    (void)stream;
-    ask(arg);
+    struct client *c = arg;
+    struct milgi_conn_info info;
+    milgi_conn_info(milgi_stream_conn(stream), &info);
+    if (info.resumed != (c->again && c->rig->load->resumed))
+        bench_die("a connection %s", info.resumed ? "was resumed" : "was not resumed");
+    c->again = true;
+    ask(c);
 }
 
 static void answered(struct client *c)
@@ -120,7 +126,7 @@ static void begin(struct client *c)
     struct rig *r = c->rig;
     c->begin_ns = bench_now_ns();
     must(milgi_uv_connect(
-             r->uv, (const struct sockaddr *)&r->address, r->config, "localhost", &events, c, &c->stream),
+             r->uv, (const struct sockaddr *)&r->address, c->config, "localhost", &events, c, &c->stream),
         "connect");
 }
 
@@ -165,8 +171,10 @@ static void on_order(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
     uv_timer_start(&r->end, on_end, (uint64_t)(r->load->seconds * 1000), 0);
 }
 
-static struct milgi_config *make_config(void)
+/* With sessions it is one client's alone. */
+static struct milgi_config *make_config(bool resumed)
 {
+    struct milgi_session_cache *cache = NULL;
     static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256 }, groups[] = { MILGI_GROUP_X25519 };
     const char *why = NULL;
     struct milgi_config *config = milgi_config_new(MILGI_CLIENT);
@@ -176,13 +184,18 @@ static struct milgi_config *make_config(void)
     must(milgi_config_dangerously_accept_any_server(config), "config");
     must(milgi_config_set_suites(config, suites, 1), "suites");
     must(milgi_config_set_groups(config, groups, 1), "groups");
+    if (resumed) {
+        must(milgi_session_cache_new(4, &cache), "cache");
+        must(milgi_config_set_session_cache(config, cache), "cache");
+        milgi_session_cache_unref(cache);
+    }
     must(milgi_config_freeze(config, &why), "config");
     return config;
 }
 
 int load_run(const struct load *load)
 {
-    struct rig r = { .load = load, .config = make_config() };
+    struct rig r = { .load = load };
     for (int i = 0; i < 8; i++)
         r.request[i] = (uint8_t)(load->answer >> 8 * i);
     if (uv_loop_init(&r.loop) || uv_ip4_addr("127.0.0.1", (int)load->port, &r.address))
@@ -198,11 +211,13 @@ int load_run(const struct load *load)
         bench_die("no memory");
     for (unsigned i = 0; i < load->conns; i++) {
         r.clients[i].rig = &r;
+        r.clients[i].config = make_config(load->resumed);
         begin(&r.clients[i]);
     }
     uv_run(&r.loop, UV_RUN_DEFAULT);
     uv_loop_close(&r.loop);
-    milgi_config_unref(r.config);
+    for (unsigned i = 0; i < load->conns; i++)
+        milgi_config_unref(r.clients[i].config);
     bench_samples_free(&r.latency);
     free(r.clients);
     return 0;

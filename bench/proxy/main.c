@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  *   bench_proxy backend
- *   bench_proxy load PORT CONNS SECONDS ANSWER new|same
+ *   bench_proxy load PORT CONNS SECONDS ANSWER new|resumed|same
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -22,7 +22,8 @@ int main(int argc, char **argv)
         .conns = (unsigned)strtoul(argv[3], NULL, 10),
         .seconds = strtod(argv[4], NULL),
         .answer = strtoull(argv[5], NULL, 10),
-        .new_each = !strcmp(argv[6], "new"),
+        .new_each = strcmp(argv[6], "same") != 0,
+        .resumed = !strcmp(argv[6], "resumed"),
     };
     return load_run(&load);
 }

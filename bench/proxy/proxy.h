@@ -17,7 +17,8 @@ struct load {
     unsigned conns;  /* clients at once */
     double seconds;  /* for which it is measured */
     uint64_t answer; /* bytes */
-    int new_each;    /* each request on a connection of its own */
+    int new_each;    /* each request on a connection of its own, */
+    int resumed;     /* which stands on a session of the client's last one */
 };
 
 /*
