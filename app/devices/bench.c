@@ -286,6 +286,7 @@ static uint16_t seed_len_of(uint16_t group)
     case MILGI_GROUP_X25519: return 32;
     case MILGI_GROUP_SECP256R1: return 40;
     case MILGI_GROUP_SECP384R1: return 56;
+    case MILGI_GROUP_SECP521R1: return 74;
     default: return 64; /* ML-KEM's d || z */
     }
 }

@@ -98,7 +98,8 @@ static struct verdicts show_tests(struct bench *b)
 {
     static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
         MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
-    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1,
+        MILGI_GROUP_SECP521R1 };
     struct verdicts v = { .right = true };
     printf("  self-test     ");
     for (int i = 0; i < 3; i++) {
@@ -107,7 +108,7 @@ static struct verdicts show_tests(struct bench *b)
         v.aead = i ? v.aead : verdict;
     }
     printf("\n                ");
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         v.right &= show_verdict(i ? ", " : "", milgi_group_name(groups[i]), bench_test_group(b, groups[i]));
     if (has_mlkem())
         v.right &= show_verdict(", ", "ML-KEM-768", bench_test_kem(b, MILGI_GROUP_MLKEM768));

@@ -74,6 +74,7 @@ enum milgi_op_class {
 
 #define MILGI_GROUP_SECP256R1 0x0017
 #define MILGI_GROUP_SECP384R1 0x0018
+#define MILGI_GROUP_SECP521R1 0x0019
 #define MILGI_GROUP_X25519 0x001d
 /* Hybrids: each is exchanged by an op for each of its halves, the group of X25519, P-256 or P-384, and ML-KEM. */
 #define MILGI_GROUP_SECP256R1MLKEM768 0x11eb

@@ -12,7 +12,8 @@ enum milgi__auth milgi__auth_of(enum milgi__key_type type)
 
 bool milgi__group_in12(uint16_t group)
 {
-    return group == MILGI_GROUP_X25519 || group == MILGI_GROUP_SECP256R1 || group == MILGI_GROUP_SECP384R1;
+    const struct milgi__group *known = milgi__group(group);
+    return known && known->kind == MILGI__DH;
 }
 
 bool milgi__hs_key_allowed(const struct milgi__hs *hs, enum milgi__key_type type)

@@ -58,7 +58,7 @@ static uint16_t curves_of(const struct milgi__exts *ext)
         enum milgi__key_type key;
     } curves[] = { { MILGI_GROUP_SECP256R1, MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI__KEY_P256 },
         { MILGI_GROUP_SECP384R1, MILGI_SIG_ECDSA_SECP384R1_SHA384, MILGI__KEY_P384 },
-        { MILGI__GROUP_SECP521R1, MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI__KEY_P521 } };
+        { MILGI_GROUP_SECP521R1, MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI__KEY_P521 } };
     uint16_t found = 0;
     bool named = (ext->present & MILGI__EXT(MILGI__EXT_GROUPS)) != 0;
     bool tls13 = milgi__u16_has(ext->versions, MILGI__TLS13);

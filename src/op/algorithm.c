@@ -71,6 +71,7 @@ static const struct milgi__group groups[] = {
     { MILGI_GROUP_X25519, MILGI__DH, 0, 32, 32, 32, 32, { 0 }, 40000, 40000, 0, "x25519", "curve25519" },
     { MILGI_GROUP_SECP256R1, MILGI__DH, 0, 32, 40, 65, 65, { 0 }, 13000, 45000, 0, "secp256r1", "P-256" },
     { MILGI_GROUP_SECP384R1, MILGI__DH, 0, 48, 56, 97, 97, { 0 }, 700000, 700000, 0, "secp384r1", "P-384" },
+    { MILGI_GROUP_SECP521R1, MILGI__DH, 0, 66, 74, 133, 133, { 0 }, 300000, 600000, 0, "secp521r1", "P-521" },
     { MILGI_GROUP_MLKEM768, MILGI__KEM, 32, 32, 64, 1184, 1088, { 0 }, 17000, 38000, 17000, "MLKEM768",
         "ML-KEM-768" },
     { MILGI_GROUP_MLKEM1024, MILGI__KEM, 32, 32, 64, 1568, 1568, { 0 }, 25000, 55000, 25000, "MLKEM1024",

@@ -13,7 +13,7 @@
 
 enum {
     MILGI__AEADS = 3,
-    MILGI__GROUPS = 5 /* that ops are of: all but the hybrids */
+    MILGI__GROUPS = 6 /* that ops are of: all but the hybrids */
 };
 
 /* What a suite's key exchange is signed with. In TLS 1.3 that is negotiated apart. */

@@ -163,7 +163,8 @@ static void it_rejects_forged_records_and_wipes_them(void **state)
 
 static void it_exchanges_keys_and_rejects_bad_shares(void **state)
 {
-    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+    static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1,
+        MILGI_GROUP_SECP521R1 };
 
     (void)state;
     for (unsigned i = 0; i < MILGI__COUNT(groups); i++) {

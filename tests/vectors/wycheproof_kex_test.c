@@ -63,6 +63,7 @@ static enum ran derive(const struct vector *v)
 static const uint16_t x25519 = MILGI_GROUP_X25519;
 static const uint16_t p256 = MILGI_GROUP_SECP256R1;
 static const uint16_t p384 = MILGI_GROUP_SECP384R1;
+static const uint16_t p521 = MILGI_GROUP_SECP521R1;
 
 static void x25519_derives_as_wycheproof_says(void **state)
 {
@@ -77,6 +78,11 @@ static void p256_derives_as_wycheproof_says(void **state)
 static void p384_derives_as_wycheproof_says(void **state)
 {
     vectors_run(*state, "ecdh_secp384r1_ecpoint_test.json", 0, derive, &p384);
+}
+
+static void p521_derives_as_wycheproof_says(void **state)
+{
+    vectors_run(*state, "ecdh_secp521r1_ecpoint_test.json", 0, derive, &p521);
 }
 
 /* --- HKDF, HMAC --------------------------------------------------------------------------------------------------- */
@@ -137,6 +143,7 @@ int main(void)
         cmocka_unit_test(x25519_derives_as_wycheproof_says),
         cmocka_unit_test(p256_derives_as_wycheproof_says),
         cmocka_unit_test(p384_derives_as_wycheproof_says),
+        cmocka_unit_test(p521_derives_as_wycheproof_says),
         cmocka_unit_test(hkdf_expands_as_wycheproof_says),
         cmocka_unit_test(hmac_is_as_wycheproof_says),
     };

@@ -22,7 +22,7 @@ struct milgi__flavour {
     struct milgi__curve_order {
         const EC_GROUP *group;
         BN_MONT_CTX *mont;
-    } orders[2];                           /* of the curves for key exchange */
+    } orders[3];                           /* of the curves for key exchange */
     EC_KEY *ec_verify[MILGI__NIST_CURVES]; /* take the public key of each verification */
     uint8_t *gathered;                     /* room for a record that lies in pieces and is opened in place */
     size_t gathered_len;

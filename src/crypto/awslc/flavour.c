@@ -13,11 +13,12 @@
 
 int milgi__flavour_setup(struct milgi__crypto *cx)
 {
-    static const int curves[2] = { NID_X9_62_prime256v1, NID_secp384r1 };
+    static const int curves[] = { NID_X9_62_prime256v1, NID_secp384r1, NID_secp521r1 };
 
     cx->own = milgi__alloc(sizeof *cx->own);
     if (!cx->own || milgi__verify_setup(cx->own) != 0)
         return MILGI__BROKEN;
+    _Static_assert(MILGI__COUNT(curves) == MILGI__COUNT(cx->own->orders), "each curve has its order");
     for (size_t i = 0; i < MILGI__COUNT(curves); i++) {
         struct milgi__curve_order *order = &cx->own->orders[i];
         order->group = EC_GROUP_new_by_curve_name(curves[i]);

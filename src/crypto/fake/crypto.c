@@ -403,6 +403,7 @@ static const struct group groups[] = {
     { MILGI_GROUP_X25519, 32, 32, 32, 32, 0 },
     { MILGI_GROUP_SECP256R1, 40, 32, 65, 32, 4 },
     { MILGI_GROUP_SECP384R1, 56, 48, 97, 48, 4 },
+    { MILGI_GROUP_SECP521R1, 74, 66, 133, 66, 4 },
     { MILGI_GROUP_MLKEM768, 64, 64, 1184, 32, 0 },
     { MILGI_GROUP_MLKEM1024, 64, 64, 1568, 32, 0 },
 };

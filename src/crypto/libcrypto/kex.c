@@ -21,7 +21,8 @@ static bool curve_setup(struct milgi__curve *curve, int nid)
 
 int milgi__kex_setup(struct milgi__crypto *cx)
 {
-    if (!curve_setup(&cx->p256, NID_X9_62_prime256v1) || !curve_setup(&cx->p384, NID_secp384r1))
+    if (!curve_setup(&cx->p256, NID_X9_62_prime256v1) || !curve_setup(&cx->p384, NID_secp384r1) ||
+        !curve_setup(&cx->p521, NID_secp521r1))
         return MILGI__BROKEN;
     return 0;
 }
@@ -30,8 +31,10 @@ void milgi__kex_teardown(struct milgi__crypto *cx)
 {
     EC_GROUP_free(cx->p256.group);
     EC_GROUP_free(cx->p384.group);
+    EC_GROUP_free(cx->p521.group);
     BN_free(cx->p256.order_less_1);
     BN_free(cx->p384.order_less_1);
+    BN_free(cx->p521.order_less_1);
     BN_CTX_free(cx->bn);
 }
 
@@ -41,9 +44,12 @@ static struct milgi__curve *curve_of(struct milgi__crypto *cx, uint16_t group)
         cx->bn = BN_CTX_new();
     if (!cx->bn)
         return NULL;
-    if (group == MILGI_GROUP_SECP256R1)
-        return &cx->p256;
-    return group == MILGI_GROUP_SECP384R1 ? &cx->p384 : NULL;
+    switch (group) {
+    case MILGI_GROUP_SECP256R1: return &cx->p256;
+    case MILGI_GROUP_SECP384R1: return &cx->p384;
+    case MILGI_GROUP_SECP521R1: return &cx->p521;
+    default: return NULL;
+    }
 }
 
 /* The same numbers as in the table of groups (op/algorithm.c), which is above. */
@@ -53,6 +59,7 @@ static size_t seed_len_of(uint16_t group)
     case MILGI_GROUP_X25519: return X25519_LEN;
     case MILGI_GROUP_SECP256R1: return 40; /* 64 bits more than the order: no bias to speak of */
     case MILGI_GROUP_SECP384R1: return 56;
+    case MILGI_GROUP_SECP521R1: return 74;
     default: return 0;
     }
 }
@@ -63,6 +70,7 @@ static size_t public_len_of(uint16_t group)
     case MILGI_GROUP_X25519: return X25519_LEN;
     case MILGI_GROUP_SECP256R1: return 65;
     case MILGI_GROUP_SECP384R1: return 97;
+    case MILGI_GROUP_SECP521R1: return 133;
     default: return 0;
     }
 }

@@ -63,7 +63,7 @@ struct milgi__known_key {
 struct milgi__crypto {
     struct milgi__flavour *own; /* what the flavour keeps */
     struct milgi__kernel *kernel;
-    struct milgi__curve p256, p384;
+    struct milgi__curve p256, p384, p521;
     BN_CTX *bn;
     struct milgi__decoded certs[MILGI__CERTS];
     struct milgi__known_key keys[MILGI__KEYS];

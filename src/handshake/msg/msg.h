@@ -30,9 +30,6 @@ enum milgi__msg {
 #define MILGI__TLS12 0x0303
 #define MILGI__TLS13 0x0304
 
-/* Only certificates have keys of it here. */
-#define MILGI__GROUP_SECP521R1 0x0019
-
 /* In lists of suites: no suites. */
 #define MILGI__EMPTY_RENEGOTIATION_SCSV 0x00ff
 #define MILGI__FALLBACK_SCSV 0x5600

@@ -60,7 +60,7 @@ def test_what_was_negotiated_is_told_as_json(world):
 def test_suites_and_groups_are_chosen(world):
     backend = world.backend(echo)
     for suite in ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"):
-        for group in ("secp256r1", "secp384r1"):
+        for group in ("secp256r1", "secp384r1", "secp521r1"):
             proxy = world.proxy("--backend", backend.address, "--groups", group)
             command = world.connect(proxy.port, "--json", "--suites", suite, "--groups", f"x25519,{group}")
             status, _ = command.finish(b"x")

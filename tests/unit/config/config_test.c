@@ -159,7 +159,7 @@ static void lists_are_checked_and_keep_their_order(void **state)
     struct fixture *f = *state;
     const uint16_t groups[] = { MILGI_GROUP_SECP384R1, MILGI_GROUP_X25519 };
     const uint16_t twice[] = { MILGI_GROUP_X25519, MILGI_GROUP_X25519 };
-    const uint16_t unknown[] = { MILGI_GROUP_X25519, 0x0019 };
+    const uint16_t unknown[] = { MILGI_GROUP_X25519, 0x001e };
     const uint16_t kem[] = { MILGI_GROUP_MLKEM768 };
     const uint16_t hybrid[] = { MILGI_GROUP_SECP384R1MLKEM1024 };
     const uint16_t sha1[] = { 0x0201 };

@@ -4,16 +4,18 @@
 
 static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
     MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
-static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1,
+    MILGI_GROUP_SECP521R1 };
 
 static void every_suite_group_and_key_type_comes_to_a_connection(void **state)
 {
     (void)state;
     for (unsigned key = 0; key < IDENTITY_KEYS; key++) {
-        for (unsigned i = 0; i < 9; i++) {
+        for (unsigned i = 0; i < 12; i++) {
             struct milgi_config *client = client_config(), *server = server_config(key);
             MUST(milgi_config_set_suites(client, &suites[i % 3], 1));
             MUST(milgi_config_set_groups(client, &groups[i / 3], 1));
+            MUST(milgi_config_set_groups(server, groups, MILGI__COUNT(groups)));
             struct loop *loop = loop_of(client, server);
             loop_pump(loop);
             assert_open(loop);

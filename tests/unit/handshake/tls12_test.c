@@ -10,7 +10,8 @@ static const uint16_t suites[] = { MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256,
     MILGI_SUITE_ECDHE_ECDSA_AES_256_GCM_SHA384, MILGI_SUITE_ECDHE_ECDSA_CHACHA20_POLY1305_SHA256,
     MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256, MILGI_SUITE_ECDHE_RSA_AES_256_GCM_SHA384,
     MILGI_SUITE_ECDHE_RSA_CHACHA20_POLY1305_SHA256 };
-static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
+static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1,
+    MILGI_GROUP_SECP521R1 };
 
 static struct milgi_config *client_of(uint16_t min, uint16_t max)
 {
@@ -31,11 +32,12 @@ static void every_suite_group_and_key_type_comes_to_a_connection(void **state)
     (void)state;
     for (unsigned key = 0; key < IDENTITY_KEYS; key++) {
         bool rsa = key == IDENTITY_RSA || key == IDENTITY_RSA_PSS;
-        for (unsigned i = 0; i < 9; i++) {
+        for (unsigned i = 0; i < 12; i++) {
             struct milgi_config *client = client_of(V12, V12), *server = server_of(key, V12, V12);
             uint16_t suite = suites[i % 3 + (rsa ? 3 : 0)];
             MUST(milgi_config_set_suites(client, &suite, 1));
             MUST(milgi_config_set_groups(client, &groups[i / 3], 1));
+            MUST(milgi_config_set_groups(server, groups, MILGI__COUNT(groups)));
             struct loop *loop = loop_of(client, server);
             loop_pump(loop);
             /*= RFC8422 5.1: the curves of the client's list are those of the server's certificate, too. */

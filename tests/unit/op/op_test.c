@@ -36,7 +36,7 @@ static void every_code_point_has_a_name_and_is_found_by_it(void **state)
         }
     }
     assert_int_equal(suites, 9);
-    assert_int_equal(groups, 8);
+    assert_int_equal(groups, 9);
     assert_int_equal(schemes, 13);
     assert_int_equal(milgi_suite_by_name("TLS_AES_128_CCM_SHA256"), 0);
     assert_int_equal(milgi_group_by_name("x448"), 0);
@@ -65,6 +65,7 @@ static void names_are_known_in_any_case_and_by_their_aliases(void **state)
         { "P-256", MILGI_GROUP_SECP256R1 }, { "p256", MILGI_GROUP_SECP256R1 },
         { "prime256v1", MILGI_GROUP_SECP256R1 }, { "SECP384R1", MILGI_GROUP_SECP384R1 },
         { "p-384", MILGI_GROUP_SECP384R1 }, { "P384", MILGI_GROUP_SECP384R1 },
+        { "p521", MILGI_GROUP_SECP521R1 },
         { "x25519mlkem768", MILGI_GROUP_X25519MLKEM768 }, { "SecP256r1-MLKEM768", MILGI_GROUP_SECP256R1MLKEM768 },
         { "secp384r1mlkem1024", MILGI_GROUP_SECP384R1MLKEM1024 }, { "x2551", 0 }, { "x25519x", 0 },
         { "", 0 } };
@@ -103,7 +104,7 @@ static void each_algorithm_is_measured_apart_and_records_by_size(void **state)
     static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
         MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
     static const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1,
-        MILGI_GROUP_MLKEM768, MILGI_GROUP_MLKEM1024 };
+        MILGI_GROUP_SECP521R1, MILGI_GROUP_MLKEM768, MILGI_GROUP_MLKEM1024 };
     static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
         MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
         MILGI_SIG_RSA_PSS_PSS_SHA256 };
