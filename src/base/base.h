@@ -90,6 +90,18 @@ static inline void milgi__put16(uint8_t *p, unsigned v)
     p[1] = (uint8_t)v;
 }
 
+static inline void milgi__put32(uint8_t *p, uint32_t v)
+{
+    milgi__put16(p, v >> 16);
+    milgi__put16(p + 2, v);
+}
+
+static inline void milgi__put64(uint8_t *p, uint64_t v)
+{
+    milgi__put32(p, (uint32_t)(v >> 32));
+    milgi__put32(p + 4, (uint32_t)v);
+}
+
 static inline unsigned milgi__get16(const uint8_t *p)
 {
     return (unsigned)p[0] << 8 | p[1];

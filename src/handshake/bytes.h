@@ -43,21 +43,50 @@ static inline bool milgi__u16_has(struct milgi__bytes list, uint16_t v)
     return false;
 }
 
-/* A set of 16-bit numbers: keeps checks for doubles linear however long a hostile list is. */
+/*
+ * A set of 16-bit numbers: keeps checks for doubles linear however long a hostile list is. As long as there are few
+ * they stand in a list: bits for all are 8 KiB, which would have to be zeroed, and push out of the cache what is in it.
+ */
+#define MILGI__U16_FEW 24u
+
 struct milgi__u16_set {
+    unsigned n; /* of |few|; one more: all are in |word| */
+    uint16_t few[MILGI__U16_FEW];
     uint64_t word[1024];
 };
 
-/* False if it was in already. */
-static inline bool milgi__u16_set_add(struct milgi__u16_set *set, unsigned v)
+/* Empty. What is in |word| does not matter yet. */
+static inline void milgi__u16_set_init(struct milgi__u16_set *set)
 {
-    uint64_t bit = (uint64_t)1 << (v & 63);
-    bool fresh = (set->word[v >> 6] & bit) == 0;
-    set->word[v >> 6] |= bit;
-    return fresh;
+    set->n = 0;
 }
 
 static inline bool milgi__u16_set_has(const struct milgi__u16_set *set, unsigned v)
 {
-    return (set->word[v >> 6] >> (v & 63) & 1) != 0;
+    if (set->n > MILGI__U16_FEW)
+        return (set->word[v >> 6] >> (v & 63) & 1) != 0;
+    for (unsigned i = 0; i < set->n; i++) {
+        if (set->few[i] == v)
+            return true;
+    }
+    return false;
+}
+
+/* False if it was in already. */
+static inline bool milgi__u16_set_add(struct milgi__u16_set *set, unsigned v)
+{
+    if (milgi__u16_set_has(set, v))
+        return false;
+    if (set->n < MILGI__U16_FEW) {
+        set->few[set->n++] = (uint16_t)v;
+        return true;
+    }
+    if (set->n == MILGI__U16_FEW) {
+        memset(set->word, 0, sizeof set->word);
+        for (unsigned i = 0; i < MILGI__U16_FEW; i++)
+            set->word[set->few[i] >> 6] |= (uint64_t)1 << (set->few[i] & 63);
+        set->n++;
+    }
+    set->word[v >> 6] |= (uint64_t)1 << (v & 63);
+    return true;
 }

@@ -18,35 +18,36 @@ const size_t milgi__kernel_up_to[MILGI__GCM_KINDS] = {
 
 /* --- contexts --------------------------------------------------------------------------------------------------- */
 
-static void slot_wipe(struct milgi__aead_slot *slot)
+static void slot_wipe(struct milgi__flavour *own, size_t at)
 {
-    EVP_AEAD_CTX_cleanup(&slot->ctx);
-    milgi__wipe(slot, sizeof *slot);
+    EVP_AEAD_CTX_cleanup(&own->slots[at].ctx);
+    milgi__wipe(&own->slots[at], sizeof own->slots[at]);
+    own->serials[at] = 0;
 }
 
 void milgi__aead_wipe(struct milgi__flavour *own)
 {
     for (size_t i = 0; i < MILGI__AEAD_SLOTS; i++) {
-        if (own->slots[i].serial != 0)
-            slot_wipe(&own->slots[i]);
+        if (own->serials[i] != 0)
+            slot_wipe(own, i);
     }
     milgi__free_wiped(own->gathered, own->gathered_len);
     own->gathered = NULL;
     own->gathered_len = 0;
 }
 
-static struct milgi__aead_slot *slot_of(struct milgi__crypto *cx, uint64_t serial)
+static size_t slot_of(uint64_t serial)
 {
-    return &cx->own->slots[(size_t)((serial * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (MILGI__AEAD_SLOTS - 1)];
+    return (size_t)((serial * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (MILGI__AEAD_SLOTS - 1);
 }
 
 void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial)
 {
-    struct milgi__aead_slot *slot = slot_of(cx, serial);
+    size_t at = slot_of(serial);
 
     milgi__kernel_forget(cx->kernel, serial);
-    if (slot->serial == serial && serial != 0)
-        slot_wipe(slot);
+    if (cx->own->serials[at] == serial && serial != 0)
+        slot_wipe(cx->own, at);
 }
 
 static const EVP_AEAD *algorithm_of(uint16_t suite)
@@ -62,20 +63,22 @@ static const EVP_AEAD *algorithm_of(uint16_t suite)
 /* The context that has |key|. NULL: no such suite, or a serial that stood for a key of another suite. */
 static const EVP_AEAD_CTX *keyed(struct milgi__crypto *cx, const struct milgi__aead_key *key)
 {
-    struct milgi__aead_slot *slot = slot_of(cx, key->serial);
+    size_t at = slot_of(key->serial);
+    uint64_t *serial = &cx->own->serials[at];
+    struct milgi__aead_slot *slot = &cx->own->slots[at];
 
-    if (slot->serial == key->serial && slot->serial != 0)
+    if (*serial == key->serial && *serial != 0)
         return slot->suite == key->suite ? &slot->ctx : NULL;
     const EVP_AEAD *algorithm = algorithm_of(key->suite);
     if (!algorithm || key->serial == 0 || key->raw_len != EVP_AEAD_key_length(algorithm))
         return NULL;
-    if (slot->serial != 0)
-        slot_wipe(slot);
+    if (*serial != 0)
+        slot_wipe(cx->own, at);
     if (EVP_AEAD_CTX_init(&slot->ctx, algorithm, key->raw, key->raw_len, TAG_LEN, NULL) != 1) {
-        slot_wipe(slot);
+        slot_wipe(cx->own, at);
         return NULL;
     }
-    slot->serial = key->serial;
+    *serial = key->serial;
     slot->suite = key->suite;
     return &slot->ctx;
 }

@@ -10,14 +10,14 @@
 #define MILGI__AEAD_SLOTS 128 /* a power of two */
 #define MILGI__NIST_CURVES 3  /* P-256, P-384, P-521 */
 
-/* A keyed context, which holds its key by itself. serial 0: none. */
+/* A keyed context, which holds its key by itself. */
 struct milgi__aead_slot {
-    uint64_t serial;
     uint16_t suite;
     EVP_AEAD_CTX ctx;
 };
 
 struct milgi__flavour {
+    uint64_t serials[MILGI__AEAD_SLOTS]; /* of the keys in |slots|, apart: they are asked for more often. 0: none */
     struct milgi__aead_slot slots[MILGI__AEAD_SLOTS];
     struct milgi__curve_order {
         const EC_GROUP *group;

@@ -8,9 +8,7 @@
 
 #define SLOTS 64 /* a power of two */
 
-/* serial 0: holds no key. */
 struct slot {
-    uint64_t serial;
     uint16_t suite;
     struct milgi__gcm_key key;
 };
@@ -18,6 +16,7 @@ struct slot {
 struct milgi__kernel {
     const struct milgi__gcm_kernel *gcm;
     size_t up_to;
+    uint64_t serials[SLOTS]; /* of the keys in |slots|, apart: they are asked for more often. 0: none */
     struct slot slots[SLOTS];
 };
 
@@ -38,8 +37,9 @@ struct milgi__kernel *milgi__kernel_new(const size_t up_to[MILGI__GCM_KINDS])
 void milgi__kernel_wipe(struct milgi__kernel *k)
 {
     for (size_t i = 0; k && i < SLOTS; i++) {
-        if (k->slots[i].serial != 0)
+        if (k->serials[i] != 0)
             milgi__wipe(&k->slots[i], sizeof k->slots[i]);
+        k->serials[i] = 0;
     }
 }
 
@@ -49,15 +49,19 @@ void milgi__kernel_free(struct milgi__kernel *k)
     milgi__free(k);
 }
 
-static struct slot *slot_of(struct milgi__kernel *k, uint64_t serial)
+static size_t slot_of(uint64_t serial)
 {
-    return &k->slots[(size_t)((serial * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (SLOTS - 1)];
+    return (size_t)((serial * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (SLOTS - 1);
 }
 
 void milgi__kernel_forget(struct milgi__kernel *k, uint64_t serial)
 {
-    if (k && serial != 0 && slot_of(k, serial)->serial == serial)
-        milgi__wipe(slot_of(k, serial), sizeof(struct slot));
+    size_t at = slot_of(serial);
+
+    if (!k || serial == 0 || k->serials[at] != serial)
+        return;
+    milgi__wipe(&k->slots[at], sizeof k->slots[at]);
+    k->serials[at] = 0;
 }
 
 /* 0: *|found| is the key; MILGI__NOT_MINE; MILGI__BROKEN: a serial that stood for a key of another suite. */
@@ -66,15 +70,16 @@ static int find(struct milgi__kernel *k, const struct milgi__aead_key *key, cons
     size_t len = key->suite == MILGI_SUITE_AES_128_GCM_SHA256 ? 16
         : key->suite == MILGI_SUITE_AES_256_GCM_SHA384        ? 32
                                                               : 0;
-    struct slot *slot = slot_of(k, key->serial);
+    size_t at = slot_of(key->serial);
+    struct slot *slot = &k->slots[at];
 
-    if (slot->serial == key->serial && slot->suite != key->suite && key->serial != 0)
+    if (k->serials[at] == key->serial && slot->suite != key->suite && key->serial != 0)
         return MILGI__BROKEN;
     if (len == 0 || key->raw_len != len || key->serial == 0)
         return MILGI__NOT_MINE;
-    if (slot->serial != key->serial) {
+    if (k->serials[at] != key->serial) {
         k->gcm->key_init(&slot->key, key->raw, len);
-        slot->serial = key->serial;
+        k->serials[at] = key->serial;
         slot->suite = key->suite;
     }
     *found = &slot->key;

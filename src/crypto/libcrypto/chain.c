@@ -123,6 +123,7 @@ static bool is_anchor(const struct milgi__store *store, const X509 *x)
 
 /* What is known of the search for a path. The first path's fault is the one that is reported. */
 struct search {
+    struct milgi__crypto *cx;
     const struct milgi__store *store;
     const struct milgi__chain_query *query;
     X509 **others; /* that were sent, but for the leaf */
@@ -184,7 +185,7 @@ static int check_strength(const struct search *search, X509 *anchor, int *at)
         *at = (int)i;
         if (!key_is_strong(x))
             return i == 0 ? MILGI__V_EE_KEY_TOO_SMALL : MILGI__V_CA_KEY_TOO_SMALL;
-        if (x != anchor && milgi__cert_signature_bits(x) < SECURITY_BITS)
+        if (x != anchor && milgi__cert_signature_bits(search->cx, x) < SECURITY_BITS)
             return MILGI__V_CA_MD_TOO_WEAK;
     }
     *at = (int)search->n;
@@ -475,7 +476,9 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
 
     int result = decode_chain(cx, query, &sent, &n);
     if (result == X509_V_OK) {
-        struct search search = { .store = store, .query = query, .others = sent + 1, .others_n = n - 1 };
+        struct search search = {
+            .cx = cx, .store = store, .query = query, .others = sent + 1, .others_n = n - 1
+        };
         result = verify(&search, sent[0]);
         if (result == X509_V_OK)
             result = milgi__ocsp_check(query, sent[0], search.issuer);

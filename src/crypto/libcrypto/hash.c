@@ -160,6 +160,65 @@ static void hmac_key(struct keyed *keyed, enum milgi__hash hash, const uint8_t *
     milgi__wipe(block, sizeof block);
 }
 
+/*
+ * Nearly all that a handshake authenticates and expands is so short that it ends in the block that it begins in. Then
+ * each half of an HMAC is one call of the compression function, on a block that is padded here (FIPS 180-4 5.1).
+ */
+struct last_block {
+    struct state state;
+    uint8_t bytes[BLOCK_MAX];
+    size_t len;
+};
+
+static size_t length_len(enum milgi__hash hash)
+{
+    return hash == MILGI__SHA256 ? 8 : 16;
+}
+
+/* Whether |len| bytes, a one and their length are at most a block. */
+static bool is_short(enum milgi__hash hash, size_t len)
+{
+    return len < block_len(hash) - length_len(hash);
+}
+
+static void chaining_value(const struct state *state, uint8_t *out)
+{
+    if (state->hash == MILGI__SHA256) {
+        for (size_t i = 0; i < SHA256_DIGEST_LENGTH / 4; i++)
+            milgi__put32(out + 4 * i, state->u.sha256.h[i]);
+    } else {
+        for (size_t i = 0; i < SHA384_DIGEST_LENGTH / 8; i++)
+            milgi__put64(out + 8 * i, state->u.sha384.h[i]);
+    }
+}
+
+/* The digest of the one block that |from| has seen and of what |b| holds. */
+static void finish_short(struct last_block *b, const struct state *from, uint8_t *out)
+{
+    size_t n = block_len(from->hash);
+
+    b->bytes[b->len] = 0x80;
+    memset(b->bytes + b->len + 1, 0, n - b->len - 1);
+    milgi__put16(b->bytes + n - 2, (unsigned)(8 * (n + b->len)));
+    b->state.hash = from->hash;
+    if (from->hash == MILGI__SHA256) {
+        memcpy(b->state.u.sha256.h, from->u.sha256.h, sizeof from->u.sha256.h);
+        SHA256_Transform(&b->state.u.sha256, b->bytes);
+    } else {
+        memcpy(b->state.u.sha384.h, from->u.sha384.h, sizeof from->u.sha384.h);
+        SHA512_Transform(&b->state.u.sha384, b->bytes);
+    }
+    chaining_value(&b->state, out);
+}
+
+/* The HMAC of what |b| holds, which is short. */
+static void hmac_short(struct last_block *b, const struct keyed *keyed, uint8_t out[MILGI__HASH_MAX])
+{
+    finish_short(b, &keyed->inner, b->bytes);
+    b->len = milgi__hash_len(keyed->inner.hash);
+    finish_short(b, &keyed->outer, out);
+}
+
 /* Consumes |keyed|. */
 static void hmac_finish(struct keyed *keyed, uint8_t out[MILGI__HASH_MAX])
 {
@@ -179,9 +238,33 @@ int milgi__hmac(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *
 
     (void)cx;
     hmac_key(&keyed, hash, key, key_len);
-    update(&keyed.inner, data, len);
-    hmac_finish(&keyed, out);
+    if (is_short(hash, len)) {
+        struct last_block b;
+        memcpy(b.bytes, data, len);
+        b.len = len;
+        hmac_short(&b, &keyed, out);
+        milgi__wipe(&b, sizeof b);
+        milgi__wipe(&keyed, sizeof keyed);
+    } else {
+        update(&keyed.inner, data, len);
+        hmac_finish(&keyed, out);
+    }
     return 0;
+}
+
+/* One of no more than a digest. */
+static void expand_short(const struct keyed *key, const struct milgi__expansion *e)
+{
+    uint8_t digest[MILGI__HASH_MAX];
+    struct last_block b;
+
+    memcpy(b.bytes, e->info, e->info_len);
+    b.bytes[e->info_len] = 1;
+    b.len = e->info_len + 1;
+    hmac_short(&b, key, digest);
+    memcpy(e->out, digest, e->out_len);
+    milgi__wipe(&b, sizeof b);
+    milgi__wipe(digest, sizeof digest);
 }
 
 /* One expansion of a key whose states are |key|, which stay. */
@@ -218,8 +301,13 @@ int milgi__hkdf_expand_all(struct milgi__crypto *cx, enum milgi__hash hash, cons
             return MILGI__BROKEN;
     }
     hmac_key(&key, hash, prk, prk_len);
-    for (size_t i = 0; i < n; i++)
-        expand(&key, &expansions[i]);
+    for (size_t i = 0; i < n; i++) {
+        const struct milgi__expansion *e = &expansions[i];
+        if (e->out_len <= milgi__hash_len(hash) && is_short(hash, e->info_len + 1))
+            expand_short(&key, e);
+        else
+            expand(&key, e);
+    }
     milgi__wipe(&key, sizeof key);
     return 0;
 }

@@ -39,6 +39,7 @@ struct milgi__decoded {
     size_t len;
     X509 *x;
     struct milgi__cert_info *info;
+    unsigned signature_bits; /* see below; 0: not asked */
 };
 
 /* A SubjectPublicKeyInfo taken apart: |key| is the subjectPublicKey; n and e are of RSA. */
@@ -131,7 +132,7 @@ void milgi__certs_forget(struct milgi__crypto *cx);
 struct milgi__chain_query;
 /* What |query| says of a stapled response, for |leaf| on a path that was accepted: X509_V_OK or what is wrong. */
 int milgi__ocsp_check(const struct milgi__chain_query *query, X509 *leaf, X509 *issuer);
-unsigned milgi__cert_signature_bits(const X509 *x);
+unsigned milgi__cert_signature_bits(struct milgi__crypto *cx, const X509 *x);
 
 /* --- what a flavour has ------------------------------------------------------------------------------------------ */
 

@@ -55,7 +55,7 @@ static X509 *kept(struct milgi__crypto *cx, const uint8_t *der, size_t len, stru
             return x;
         memcpy(copy, der, len);
         forget(d);
-        *d = (struct milgi__decoded){ copy, len, x, NULL };
+        *d = (struct milgi__decoded){ .der = copy, .len = len, .x = x };
     }
     *slot = d;
     return X509_up_ref(d->x) == 1 ? d->x : NULL;
@@ -122,7 +122,7 @@ int milgi__cert_end_point(
     return made ? 0 : MILGI__BAD;
 }
 
-unsigned milgi__cert_signature_bits(const X509 *x)
+static unsigned signature_bits(const X509 *x)
 {
     int nid = X509_get_signature_nid(x);
 
@@ -132,6 +132,19 @@ unsigned milgi__cert_signature_bits(const X509 *x)
         return 224;
     const EVP_MD *md = signature_digest(x);
     return md ? (unsigned)EVP_MD_size(md) * 4 : 0; /* half of its bits */
+}
+
+/* What it is signed with is looked up by names, so it is kept with the certificate. */
+unsigned milgi__cert_signature_bits(struct milgi__crypto *cx, const X509 *x)
+{
+    for (size_t i = 0; cx && i < MILGI__CERTS; i++) {
+        struct milgi__decoded *d = &cx->certs[i];
+        if (d->x != x)
+            continue;
+        d->signature_bits = d->signature_bits ? d->signature_bits : signature_bits(x);
+        return d->signature_bits;
+    }
+    return signature_bits(x);
 }
 
 static uint16_t pss_scheme(const X509 *x)

@@ -48,10 +48,41 @@ bool milgi__ext_decode_empty(struct milgi__reader *body, enum milgi__place place
 
 unsigned milgi__ext_find(unsigned iana)
 {
-    unsigned id = 0;
-    while (id < MILGI__EXT_N && milgi__ext_of(id)->iana != iana)
-        id++;
-    return id;
+    enum {
+        RENEGOTIATION_INFO = 0xff01
+    };
+    static const uint8_t next_of[] = {
+        [0] = MILGI__EXT_SERVER_NAME + 1,
+        [1] = MILGI__EXT_FRAGMENT_LENGTH + 1,
+        [5] = MILGI__EXT_STATUS_REQUEST + 1,
+        [10] = MILGI__EXT_GROUPS + 1,
+        [11] = MILGI__EXT_POINT_FORMATS + 1,
+        [13] = MILGI__EXT_SCHEMES + 1,
+        [14] = MILGI__EXT_SRTP + 1,
+        [15] = MILGI__EXT_HEARTBEAT + 1,
+        [16] = MILGI__EXT_ALPN + 1,
+        [18] = MILGI__EXT_TIMESTAMPS + 1,
+        [19] = MILGI__EXT_CLIENT_TYPE + 1,
+        [20] = MILGI__EXT_SERVER_TYPE + 1,
+        [21] = MILGI__EXT_PADDING + 1,
+        [23] = MILGI__EXT_MASTER_SECRET + 1,
+        [28] = MILGI__EXT_RECORD_LIMIT + 1,
+        [35] = MILGI__EXT_SESSION_TICKET + 1,
+        [41] = MILGI__EXT_PSK + 1,
+        [42] = MILGI__EXT_EARLY_DATA + 1,
+        [43] = MILGI__EXT_VERSIONS + 1,
+        [44] = MILGI__EXT_COOKIE + 1,
+        [45] = MILGI__EXT_PSK_MODES + 1,
+        [47] = MILGI__EXT_AUTHORITIES + 1,
+        [48] = MILGI__EXT_OID_FILTERS + 1,
+        [49] = MILGI__EXT_POST_AUTH + 1,
+        [50] = MILGI__EXT_CERT_SCHEMES + 1,
+        [51] = MILGI__EXT_KEY_SHARE + 1,
+        [58] = MILGI__EXT_TICKET_REQUEST + 1,
+    };
+    if (iana == RENEGOTIATION_INFO)
+        return MILGI__EXT_RENEGOTIATION;
+    return iana < sizeof next_of && next_of[iana] ? next_of[iana] - 1u : MILGI__EXT_N;
 }
 
 void milgi__exts_encode(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from)
@@ -112,9 +143,10 @@ static bool decode_one(unsigned iana, struct milgi__reader *body, enum milgi__pl
 bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint32_t offered, struct milgi__exts *to,
     struct milgi__failure *failure)
 {
-    struct milgi__u16_set seen = { { 0 } };
+    struct milgi__u16_set seen;
     struct milgi__reader r = milgi__reader_of(block);
     bool psk = false;
+    milgi__u16_set_init(&seen);
     while (milgi__left(&r) != 0) {
         unsigned iana = milgi__read16(&r);
         struct milgi__reader body = milgi__read_vec(&r, 2, 0, 0xffff);

@@ -35,10 +35,11 @@ bool milgi__share_next(struct milgi__reader *shares, uint16_t *group, struct mil
 
 static bool decode_shares(struct milgi__reader list, struct milgi__exts *to, struct milgi__failure *failure)
 {
-    struct milgi__u16_set seen = { { 0 } };
+    struct milgi__u16_set seen;
     uint16_t group;
     struct milgi__bytes share;
     to->shares = (struct milgi__bytes){ list.p, milgi__left(&list) };
+    milgi__u16_set_init(&seen);
     while (milgi__share_next(&list, &group, &share)) {
         /*= RFC8446 4.2.8: "Clients MUST NOT offer multiple KeyShareEntry values for the same group." */
         if (!milgi__u16_set_add(&seen, group))

@@ -80,7 +80,8 @@ bool milgi__client_hello_versions(
 /* Whether the group of every share is in supported_groups. */
 static bool shares_fit_groups(const struct milgi__exts *ext)
 {
-    struct milgi__u16_set groups = { { 0 } };
+    struct milgi__u16_set groups;
+    milgi__u16_set_init(&groups);
     for (size_t i = 0; i < milgi__u16_n(ext->groups); i++)
         milgi__u16_set_add(&groups, milgi__u16_at(ext->groups, i));
     struct milgi__reader shares = milgi__reader_of(ext->shares);

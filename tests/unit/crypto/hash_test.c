@@ -138,6 +138,68 @@ static void randomness_is_not_the_same_twice(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+/* RFC 2104 2, word for word. */
+static void hmac_by_the_book(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *key, size_t key_len,
+    const uint8_t *data, size_t len, uint8_t *out)
+{
+    uint8_t inner[128 + 300], outer[128 + MILGI__HASH_MAX];
+    size_t block = hash == MILGI__SHA256 ? 64 : 128, n = milgi__hash_len(hash);
+
+    assert_true(key_len <= block && len <= 300);
+    for (size_t i = 0; i < block; i++) {
+        uint8_t k = i < key_len ? key[i] : 0;
+        inner[i] = k ^ 0x36;
+        outer[i] = k ^ 0x5c;
+    }
+    memcpy(inner + block, data, len);
+    assert_int_equal(milgi__hash(cx, hash, inner, block + len, outer + block), 0);
+    assert_int_equal(milgi__hash(cx, hash, outer, block + n, out), 0);
+}
+
+/* Short ones go another way. */
+static void an_hmac_of_any_length_is_that_of_the_book(void **state)
+{
+    uint8_t data[300], key[48], out[MILGI__HASH_MAX], expected[MILGI__HASH_MAX];
+
+    for (unsigned i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7 + 1);
+    memset(key, 0xa7, sizeof key);
+    for (unsigned hash = MILGI__SHA256; hash <= MILGI__SHA384; hash++) {
+        for (size_t len = 0; len <= sizeof data; len++) {
+            hmac_by_the_book(*state, (enum milgi__hash)hash, key, sizeof key, data, len, expected);
+            assert_int_equal(
+                milgi__hmac(*state, (enum milgi__hash)hash, key, sizeof key, data, len, out), 0);
+            assert_memory_equal(out, expected, milgi__hash_len((enum milgi__hash)hash));
+        }
+    }
+}
+
+/* RFC 5869 2.3: T(1) = HMAC(PRK, info | 1), T(2) = HMAC(PRK, T(1) | info | 2). */
+static void an_expansion_of_any_length_is_that_of_the_book(void **state)
+{
+    uint8_t prk[48], part[MILGI__HASH_MAX + 200 + 1], expected[2 * MILGI__HASH_MAX], out[2 * MILGI__HASH_MAX];
+
+    memset(prk, 0x3c, sizeof prk);
+    for (unsigned h = MILGI__SHA256; h <= MILGI__SHA384; h++) {
+        enum milgi__hash hash = (enum milgi__hash)h;
+        size_t n = milgi__hash_len(hash);
+        for (size_t info_len = 0; info_len <= 200; info_len++) {
+            memset(part, 0x55, n + info_len);
+            part[n + info_len] = 1;
+            hmac_by_the_book(*state, hash, prk, n, part + n, info_len + 1, expected);
+            memcpy(part, expected, n);
+            part[n + info_len] = 2;
+            hmac_by_the_book(*state, hash, prk, n, part, n + info_len + 1, expected + n);
+            for (size_t out_len = 1; out_len <= 2 * n; out_len++) {
+                memset(out, 0xee, sizeof out);
+                assert_int_equal(milgi__hkdf_expand(*state, hash, prk, n, part + n, info_len, out, out_len), 0);
+                assert_memory_equal(out, expected, out_len);
+                assert_true(out_len == sizeof out || out[out_len] == 0xee);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +211,8 @@ int main(void)
         crypto_test(hkdf_gives_no_more_than_255_hashes),
         crypto_test(several_expansions_at_once_are_those_one_by_one),
         crypto_test(randomness_is_not_the_same_twice),
+        crypto_test(an_hmac_of_any_length_is_that_of_the_book),
+        crypto_test(an_expansion_of_any_length_is_that_of_the_book),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

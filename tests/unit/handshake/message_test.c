@@ -361,6 +361,24 @@ static void hostile_lists_of_extensions_are_read_in_linear_time(void **state)
     free(block);
 }
 
+static void a_set_knows_what_is_in_it_however_much(void **state)
+{
+    (void)state;
+    static struct milgi__u16_set set;
+    static bool in[0x10000];
+    memset(&set, 0xff, sizeof set);
+    milgi__u16_set_init(&set);
+    unsigned v = 7;
+    for (unsigned i = 0; i < 300; i++) {
+        v = (v * 25173 + 13849) & 0xffff;
+        unsigned one = i % 3 == 2 ? v & 31 : v; /* some come again */
+        assert_int_equal(milgi__u16_set_add(&set, one), !in[one]);
+        in[one] = true;
+        for (unsigned k = 0; k < 0x10000 && (i < 40 || i == 299); k++)
+            assert_int_equal(milgi__u16_set_has(&set, k), in[k]);
+    }
+}
+
 static void each_extension_is_refused_where_it_may_not_be(void **state)
 {
     (void)state;
@@ -384,7 +402,13 @@ static void each_extension_is_refused_where_it_may_not_be(void **state)
             assert_true(ok || failure.alert == MILGI_ALERT_DECODE_ERROR); /* empty may be malformed, not misplaced */
         }
     }
-    assert_int_equal(milgi__ext_find(0x0a0a), MILGI__EXT_N);
+    unsigned known = 0;
+    for (unsigned iana = 0; iana <= 0xffff; iana++) {
+        unsigned id = milgi__ext_find(iana);
+        assert_true(id == MILGI__EXT_N || milgi__ext_of(id)->iana == iana);
+        known += id != MILGI__EXT_N;
+    }
+    assert_int_equal(known, MILGI__EXT_N);
 }
 
 int main(void)
@@ -399,6 +423,7 @@ int main(void)
         cmocka_unit_test(a_ticket_is_read_as_it_was_written),
         cmocka_unit_test(writers_without_room_write_nothing_wrong),
         cmocka_unit_test(hostile_lists_of_extensions_are_read_in_linear_time),
+        cmocka_unit_test(a_set_knows_what_is_in_it_however_much),
         cmocka_unit_test(each_extension_is_refused_where_it_may_not_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
