@@ -199,7 +199,17 @@ enum milgi_decision_kind {
      * server, TLS 1.3: the tickets of sessions that are to be given out, in the place of those sealed with the config's
      * keys; default: none. The connection is established when it is answered.
      */
-    MILGI_DECIDE_TICKET_SEAL = 1 << 6
+    MILGI_DECIDE_TICKET_SEAL = 1 << 6,
+    /*
+     * server, TLS 1.2: which session the ID is of that a client comes back with, if it brings no ticket [RFC 5077
+     * 3.4]; default: the one in the config's cache (session.h)
+     */
+    MILGI_DECIDE_SESSION_LOOKUP = 1 << 7,
+    /*
+     * server, TLS 1.2: a session, to which a client may come back by its ID, is to be kept; default: in the config's
+     * cache. The connection is established when this is answered, whatever the answer is.
+     */
+    MILGI_DECIDE_SESSION_STORE = 1 << 8
 };
 
 /*

@@ -97,6 +97,8 @@ struct milgi_decision_info {
     struct milgi_session *const *sessions; /* TICKET_SEAL: a ticket is wanted for each; see milgi_session_encode() */
     size_t sessions_n;
     struct milgi_iov psk_identity; /* PEER: of the external PSK that the peer has, which has no chain; len 0: none */
+    struct milgi_iov session_id;   /* SESSION_LOOKUP, SESSION_STORE: at most 32 bytes */
+    struct milgi_session *session; /* SESSION_STORE: which is to be kept; see milgi_session_encode() */
 };
 
 /* An answer to TICKET_OPEN: the session of psk_identities[at]. It is judged as if it had come out of our own ticket. */
@@ -114,14 +116,17 @@ struct milgi_tickets_sealed {
 enum milgi_verdict {
     /*
      * the connection fails: handshake_failure, no_application_protocol, or for PEER access_denied; OCSP: none is
-     * sent; PSK, TICKET_OPEN: none of them, which leaves a full handshake; TICKET_SEAL: none is given out
+     * sent; PSK, TICKET_OPEN, SESSION_LOOKUP: none of them, which leaves a full handshake; TICKET_SEAL: none is given
+     * out; SESSION_STORE: it is not kept
      */
     MILGI_REFUSE,
     /*
      * with the result: CREDENTIAL: a struct milgi_credential * (it takes a reference of its own); ALPN: a string,
      * copied; PEER: NULL; OCSP: a const struct milgi_iov *, a response in DER of at most 65535 bytes, copied; PSK: a
      * struct milgi_psk * of one of the identities (it takes a reference of its own); TICKET_OPEN: a const struct
-     * milgi_ticket_opened * (the same); TICKET_SEAL: a const struct milgi_tickets_sealed *, copied
+     * milgi_ticket_opened * (the same); TICKET_SEAL: a const struct milgi_tickets_sealed *, copied;
+     * SESSION_LOOKUP: a struct milgi_session * (it takes a reference of its own), which is judged like one in a ticket;
+     * SESSION_STORE: NULL, it is kept
      */
     MILGI_ACCEPT,
     MILGI_DEFAULT /* as if it had not been asked; for CREDENTIAL in a client: as the config says; result is NULL */
@@ -277,6 +282,11 @@ struct milgi_conn_info {
     struct milgi_iov ocsp_response, scts;
     /* of the external PSK (psk.h) that authenticates both sides; len 0: none */
     struct milgi_iov psk_identity;
+    /*
+     * server, established in TLS 1.2: of the session that a client may come back to by it; len 0: there is none.
+     * Whoever keeps sessions elsewhere forgets it when the connection ends with a fatal alert [RFC 5246 7.2].
+     */
+    struct milgi_iov session_id;
     const struct milgi_credential *credential;             /* our own */
     uint64_t bytes_in, bytes_out, records_in, records_out; /* application data; records of all types */
     uint32_t key_updates_in, key_updates_out, stale_opens;

@@ -46,6 +46,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_session_decode(
 struct milgi_session_info {
     uint16_t version, suite;
     bool peer_authenticated;
+    bool by_id;              /* TLS 1.2: the server keeps it, and knows it by its ID; else it is in its ticket */
     const char *server_name; /* NULL: there is none */
     const char *alpn;        /* of the connection that it comes from; NULL: none */
     int64_t created_s;       /* when it was given out */
@@ -93,7 +94,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_ticket_keys(
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_tickets(struct milgi_config *config, size_t n);
 
-/* --- a client's sessions ---------------------------------------------------------------------------------------- */
+/* --- sessions that are kept ------------------------------------------------------------------------------------- */
 
 /*
  * Sessions by name. At most |limit| of them, and eight of one name: the oldest goes. Looking one up takes as long
@@ -115,12 +116,16 @@ MILGI_API void milgi_session_cache_unref(struct milgi_session_cache *cache);
  *         ONCE, by whatever takes part [RFC 8446 C.4]. It need not be good: what does not fit is not offered
  * count   how many there are; may be NULL
  * free    the last reference is gone; may be NULL
+ * drop    the sessions of TLS 1.2 of |name| are not to be used any more [RFC 5246 7.2]; may be NULL
+ *
+ * One of TLS 1.2 may stay there when it is taken. In a server's the names are session IDs, in hexadecimal digits.
  */
 struct milgi_session_store {
     void (*put)(void *ctx, const char *name, struct milgi_session *session);
     struct milgi_session *(*take)(void *ctx, const char *name, int64_t now_s);
     size_t (*count)(void *ctx);
     void (*free)(void *ctx);
+    void (*drop)(void *ctx, const char *name);
 };
 /* |store| is copied. 0, MILGI_EINVAL (without put() or take()), MILGI_ENOMEM. */
 MILGI_API MILGI_MUST_CHECK int milgi_session_cache_new_store(
@@ -141,7 +146,28 @@ MILGI_API size_t milgi_session_cache_count(struct milgi_session_cache *cache);
 /*
  * Client: connections look for a session of their server name in |cache|, and put there what they are given. One cache
  * may serve many configs. It knows names, not ports: where several servers share a name, give each a cache of its own.
- * Takes a reference of its own.
+ *
+ * Server: sessions of TLS 1.2 are kept in |cache| by their IDs, for clients that take no tickets: so many by so many
+ * clients as fit, the oldest making room. One cache may serve many configs, but not clients, too. A session in it takes
+ * less than 300 bytes beside the client's certificates, the index included.
+ *
+ * A session of TLS 1.2 whose connection has ended with a fatal alert, sent or received, is taken out of either
+ * [RFC 5246 7.2]; a server cannot take back a ticket.
+ *
+ * Takes a reference of its own; NULL takes the cache away again.
+ *
+ * Sessions by ID are kept elsewhere by decisions (milgi_config_set_ask(), conn.h), which may be answered late:
+ *
+ *   on_decide(conn, arg, d):  milgi_decision_info(engine, *d, &info);
+ *     SESSION_STORE:   len = milgi_session_encode(info.session, bytes, sizeof bytes);
+ *                      the store is given them under info.session_id; when it has them:
+ *                      milgi_decide(engine, *d, MILGI_ACCEPT, NULL);
+ *     SESSION_LOOKUP:  the store is asked for info.session_id; when it has answered:
+ *                      rv = milgi_session_decode(bytes, len, &session);
+ *                      milgi_decide(engine, *d, rv == 0 ? MILGI_ACCEPT : MILGI_REFUSE, session);
+ *                      milgi_session_unref(session);
+ *   on_closed(conn, arg, reason):  milgi_conn_info(conn, &info);
+ *                      if (reason->alert > 0) the store forgets info.session_id
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_session_cache(
     struct milgi_config *config, struct milgi_session_cache *cache);

@@ -316,9 +316,9 @@ int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
 int milgi_config_set_ask(struct milgi_config *config, unsigned decisions)
 {
     unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER | MILGI_DECIDE_OCSP |
-        MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN | MILGI_DECIDE_TICKET_SEAL;
-    const unsigned of_servers = MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP | MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN |
-        MILGI_DECIDE_TICKET_SEAL;
+        MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN | MILGI_DECIDE_TICKET_SEAL | MILGI_DECIDE_SESSION_LOOKUP |
+        MILGI_DECIDE_SESSION_STORE;
+    const unsigned of_servers = all & ~(unsigned)(MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER);
 
     if (config->frozen || (decisions & ~all) != 0)
         return MILGI_EINVAL;
@@ -488,7 +488,9 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
         return error;
     }
     config->looks = config->looks || config->ticket_keys || config->psks_n != 0;
-    config->looks = config->looks || (config->ask & (MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN)) != 0;
+    const unsigned looks = MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN | MILGI_DECIDE_SESSION_LOOKUP;
+    config->looks = config->looks || (config->ask & looks) != 0;
+    config->looks = config->looks || (config->role == MILGI_SERVER && config->session_cache);
     config->frozen = true;
     return 0;
 }

@@ -22,7 +22,7 @@ int milgi_config_set_tickets(struct milgi_config *config, size_t n)
 
 int milgi_config_set_session_cache(struct milgi_config *config, struct milgi_session_cache *cache)
 {
-    if (config->frozen || config->role != MILGI_CLIENT)
+    if (config->frozen)
         return MILGI_EINVAL;
     milgi_session_cache_ref(cache);
     milgi_session_cache_unref(config->session_cache);

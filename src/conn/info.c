@@ -58,8 +58,10 @@ void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
     };
     if (c->outcome)
         info_of_outcome(c->outcome, info);
-    if (c->outcome)
+    if (c->outcome) {
         info->psk_identity = milgi__conn_psk(c);
+        info->session_id = milgi__conn_session_id(c);
+    }
     if (c->hs && c->hs->hs)
         info_of_handshake(c, info);
 }

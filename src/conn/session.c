@@ -78,6 +78,27 @@ struct milgi_iov milgi__conn_psk(const struct milgi_conn *c)
     return milgi__psk_identity(c->outcome->on_psk ? kept(c) : NULL);
 }
 
+struct milgi_iov milgi__conn_session_id(const struct milgi_conn *c)
+{
+    const struct milgi_session *session = c->outcome->on_psk ? NULL : kept(c);
+    bool by_id = session && session->f.by_id && c->config->role == MILGI_SERVER;
+    return by_id ? milgi__session_parts(session).ticket : (struct milgi_iov){ NULL, 0 };
+}
+
+/*= RFC5246 7.2: "Upon transmission or receipt of a fatal alert message, both parties immediately close the connection.
+ *= Servers and clients MUST forget any session-identifiers, keys, and secrets associated with a failed connection." */
+void milgi__conn_spoil_session(struct milgi_conn *c)
+{
+    struct milgi_session_cache *cache = c->config->session_cache;
+    const struct milgi_session *session = NULL;
+    if (c->outcome)
+        session = c->outcome->on_psk ? NULL : kept(c);
+    else if (c->hs && c->hs->hs)
+        session = milgi__hs_resumed12(c->hs->hs);
+    if (cache && session && session->f.version == MILGI_TLS_1_2)
+        milgi__session_cache_drop(cache, session, c->config->role == MILGI_SERVER);
+}
+
 /* For the next connection. */
 static void hand_out(struct milgi_conn *c, struct milgi_session *session)
 {

@@ -17,5 +17,9 @@ struct milgi_iov milgi__conn_psk(const struct milgi_conn *c);
 void milgi__conn_forget_session(struct milgi_conn *c);
 /* The same, when it is a session already (TLS 1.2), is given to whom wants it. */
 void milgi__conn_session(struct milgi_conn *c);
+/* Server, established: the ID by which the session is kept; len 0: none. */
+struct milgi_iov milgi__conn_session_id(const struct milgi_conn *c);
+/* A fatal alert: the session is not used any more. */
+void milgi__conn_spoil_session(struct milgi_conn *c);
 /* The body of a NewSessionTicket, which was checked. */
 void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body);

@@ -8,6 +8,7 @@
 #include "conn/handshake.h"
 #include "conn/input.h"
 #include "conn/output.h"
+#include "conn/session.h"
 #include "conn/trace.h"
 
 #define ROUNDS 64    /* of a turn: each does all that can be done; more only after progress */
@@ -33,6 +34,8 @@ static void act_on_failure(struct milgi_conn *c)
     c->phase = MILGI__ENDING;
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
     milgi__conn_keep_peer(c);
+    if (f->alert > MILGI_ALERT_CLOSE_NOTIFY && f->alert != MILGI_ALERT_USER_CANCELED)
+        milgi__conn_spoil_session(c);
     milgi__conn_handshake_free(c);
     milgi__transport_drop_input(c->transport);
     /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert

@@ -66,8 +66,14 @@ enum milgi__step milgi__client12_hello(struct milgi__hs *hs, struct milgi__serve
     memcpy(hs->schedule12.randoms, hs->client_random, 32);
     memcpy(hs->schedule12.randoms + 32, hello->random, 32);
     hs->ticket_promised = (hello->ext.present & MILGI__EXT(MILGI__EXT_SESSION_TICKET)) != 0;
-    if (!hs->session)
+    if (!hs->session) {
+        /* What the server says is the ID of the session that this becomes; ours has done its work. */
+        hs->session_id_len = (uint8_t)hello->session_id.len;
+        if (hello->session_id.len != 0)
+            memcpy(hs->session_id, hello->session_id.p, hello->session_id.len);
+        hs->id_given = hs->keeps_sessions && hello->session_id.len != 0;
         return MILGI__C12_RECV_CERTIFICATE;
+    }
     milgi__transcript_forget(&hs->transcript);
     if (!milgi__resume_keys12(hs))
         return MILGI__FAILED;

@@ -15,6 +15,8 @@ static enum milgi__slot slot_of(uint32_t kind)
     case MILGI_DECIDE_PSK: return MILGI__PSK;
     case MILGI_DECIDE_TICKET_OPEN: return MILGI__TICKET_OPEN;
     case MILGI_DECIDE_TICKET_SEAL: return MILGI__TICKET_SEAL;
+    case MILGI_DECIDE_SESSION_LOOKUP: return MILGI__SESSION_LOOKUP;
+    case MILGI_DECIDE_SESSION_STORE: return MILGI__SESSION_STORE;
     default: return MILGI__SLOTS;
     }
 }
@@ -28,6 +30,8 @@ static uint32_t kind_of(enum milgi__slot slot)
     case MILGI__PSK: return MILGI_DECIDE_PSK;
     case MILGI__TICKET_OPEN: return MILGI_DECIDE_TICKET_OPEN;
     case MILGI__TICKET_SEAL: return MILGI_DECIDE_TICKET_SEAL;
+    case MILGI__SESSION_LOOKUP: return MILGI_DECIDE_SESSION_LOOKUP;
+    case MILGI__SESSION_STORE: return MILGI_DECIDE_SESSION_STORE;
     default: return MILGI_DECIDE_PEER;
     }
 }
@@ -266,6 +270,10 @@ static void answer_default(struct milgi__hs *hs, enum milgi__slot slot)
         settle_ok(hs, slot);
     if (slot == MILGI__TICKET_SEAL)
         (void)milgi__use_sealed(hs, NULL);
+    if (slot == MILGI__SESSION_LOOKUP)
+        milgi__find_session12(hs);
+    if (slot == MILGI__SESSION_STORE)
+        milgi__store_session12(hs);
     if (slot == MILGI__CREDENTIAL)
         go_on_to_staple(hs);
 }
@@ -312,7 +320,7 @@ static int use_of_psks(struct milgi__hs *hs, enum milgi__slot slot, const void *
 
 static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
 {
-    if (slot == MILGI__PEER) {
+    if (slot == MILGI__PEER || slot == MILGI__SESSION_STORE) {
         settle_ok(hs, slot);
         return 0;
     }
@@ -327,6 +335,11 @@ static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
     }
     if (slot == MILGI__OCSP)
         return use_staple(hs, result);
+    if (slot == MILGI__SESSION_LOOKUP) {
+        hs->opened[1] = milgi_session_ref(result);
+        settle_ok(hs, slot);
+        return 0;
+    }
     if (is_of_psks(slot)) {
         int rv = use_of_psks(hs, slot, result);
         if (rv == 0)
@@ -348,7 +361,8 @@ static void refuse(struct milgi__hs *hs, enum milgi__slot slot)
         (void)milgi__use_psk(hs, NULL);
     if (slot == MILGI__TICKET_SEAL)
         (void)milgi__use_sealed(hs, NULL);
-    if (slot == MILGI__OCSP || is_of_psks(slot)) {
+    bool of_sessions = slot == MILGI__SESSION_LOOKUP || slot == MILGI__SESSION_STORE;
+    if (slot == MILGI__OCSP || is_of_psks(slot) || of_sessions) {
         hs->no_staple = hs->no_staple || slot == MILGI__OCSP;
         settle_ok(hs, slot);
         return;
@@ -414,5 +428,11 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
     }
     if (slot != MILGI__PSK && slot != MILGI__TICKET_OPEN) /* they went with the message */
         info->psk_identities_n = 0;
+    if (slot == MILGI__SESSION_LOOKUP)
+        info->session_id = (struct milgi_iov){ hs->seen->session_id.p, hs->seen->session_id.len };
+    if (slot == MILGI__SESSION_STORE) {
+        info->session_id = (struct milgi_iov){ hs->session_id, hs->session_id_len };
+        info->session = hs->made;
+    }
     return 0;
 }

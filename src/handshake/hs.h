@@ -43,6 +43,8 @@ enum milgi__slot {
     MILGI__PSK,
     MILGI__TICKET_OPEN,
     MILGI__TICKET_SEAL,
+    MILGI__SESSION_LOOKUP,
+    MILGI__SESSION_STORE,
     MILGI__SLOTS
 };
 #define MILGI__ON(slot_or_step) (1u << (slot_or_step))
@@ -170,6 +172,8 @@ enum milgi__step {
     MILGI__S12_ANONYMOUS,
     MILGI__S12_SEAL_TICKET,
     MILGI__S12_SEND_TICKET,
+    MILGI__S12_STORE_SESSION,
+    MILGI__S12_STORED_SESSION,
     MILGI__S12_SEND_FINISHED,
     MILGI__S_END
 };
@@ -350,7 +354,9 @@ struct milgi__hs {
     uint8_t psk_mode;    /* server, enum milgi__psk_mode: with which it would stand on one of the client's PSKs */
     uint8_t psk_at;      /* server: the place of the one that was accepted */
     uint8_t tickets_full, tickets_resumed;
-    bool ticket_promised; /* TLS 1.2: the ServerHello says that a NewSessionTicket comes */
+    bool ticket_promised;       /* TLS 1.2: the ServerHello says that a NewSessionTicket comes, */
+    bool id_given;              /* or has the ID of a session that one may come back to */
+    struct milgi_session *made; /* server, TLS 1.2: that is to be kept by its ID */
     /* TLS 1.2, client: */
     struct milgi__bytes ticket; /* that came */
     uint32_t ticket_lifetime;   /* 0: the server does not say */
@@ -547,6 +553,8 @@ bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, 
 enum milgi__psk_mode milgi__psk_mode(const struct milgi__hs *hs, const struct milgi__exts *ext);
 /* Server: an identity that is no ticket of ours: the config's, or one to be asked for. False: no memory. (psk13.c) */
 bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity);
+/* Server: who is asked about the ClientHello that is seen wants to know for which server. False: no memory. */
+bool milgi__know_server(struct milgi__hs *hs);
 /* Server: the suite that goes with the first PSK from elsewhere that fits; NULL: there is none. */
 const struct milgi__suite *milgi__psk_suite(const struct milgi__hs *hs, struct milgi__bytes offered);
 /*
@@ -589,16 +597,22 @@ bool milgi__take_session12(struct milgi__hs *hs, const struct milgi__server_hell
 bool milgi__take_ticket12(struct milgi__hs *hs, struct milgi__reader *body);
 /* Client, open: see milgi__hs_session(). */
 struct milgi_session *milgi__session12(struct milgi__hs *hs);
-/* Server: starts to open the ticket that the ClientHello brings. */
-void milgi__open_ticket12(struct milgi__hs *hs, const struct milgi__exts *ext);
+/* Server: starts to open the ticket that the ClientHello, hs->seen, brings, or to look its session ID up. */
+void milgi__look_up12(struct milgi__hs *hs);
 /* Server: the session that fits, hs->session; none: a full handshake. False: the handshake has failed. */
 bool milgi__choose_session12(struct milgi__hs *hs, const struct milgi__client_hello *hello);
 /* With the session, its suite, and both randoms: keys. */
 bool milgi__resume_keys12(struct milgi__hs *hs);
-/* Server: whether it gives a ticket. */
+/* Server: whether it gives a ticket; a session ID. */
 bool milgi__issues_ticket12(const struct milgi__hs *hs);
+bool milgi__issues_id12(const struct milgi__hs *hs);
+/* Answers that are not the application's: what the cache has of the ID; the session is put there. */
+void milgi__find_session12(struct milgi__hs *hs);
+void milgi__store_session12(struct milgi__hs *hs);
 /* Starts to seal it, or settles that there is none; sends it. */
 void milgi__seal_ticket12(struct milgi__hs *hs);
+/* Starts to have the session kept, or settles that there is none. */
+void milgi__keep_session12(struct milgi__hs *hs);
 bool milgi__send_ticket12(struct milgi__hs *hs);
 
 /* --- tickets of a server (tickets13.c) -------------------------------------------------------------------------- */

@@ -95,6 +95,7 @@ void milgi__hs_free(struct milgi__hs *hs)
     for (unsigned i = 0; i < hs->offers_n; i++)
         milgi_session_unref(hs->offer[i]);
     milgi_session_unref(hs->offer12);
+    milgi_session_unref(hs->made);
     for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++)
         milgi_session_unref(hs->opened[i]);
     milgi_config_unref(hs->config);

@@ -52,6 +52,11 @@ static enum milgi__step c_start(struct milgi__hs *hs, struct milgi__reader *none
         hs->host.calls->random(hs->host.ctx, hs->client_random, sizeof hs->client_random) != 0 ||
         (id && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
+    if (hs->offer12 && hs->offer12->f.by_id) {
+        struct milgi_iov of = milgi__session_parts(hs->offer12).ticket;
+        hs->session_id_len = (uint8_t)of.len;
+        memcpy(hs->session_id, of.data, of.len);
+    }
     uint16_t groups[MILGI__SHARES_MAX];
     unsigned n = tls13 ? groups_to_share(config, groups) : 0;
     if (!milgi__start_shares(hs, groups, n, MILGI__KEYGEN_1))
@@ -337,7 +342,7 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
         return MILGI__FAILED;
     hs->seen = hello; /* already for answers from inside */
     if (hs->result.version == MILGI__TLS12)
-        milgi__open_ticket12(hs, &hello->ext);
+        milgi__look_up12(hs);
     else if (!milgi__open_tickets(hs, &hello->ext))
         return MILGI__FAILED;
     return MILGI__S_RECV_HELLO_SEEN;
@@ -369,13 +374,15 @@ enum milgi__step milgi__server_first(const struct milgi_config *config)
 const struct milgi__row milgi__server_hello_rows[] = {
     [MILGI__S_LOOK_HELLO - FIRST] = {
         .name = "look_hello", .run = s_look_hello, .message = MSG(CLIENT_HELLO),
-        .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN),
+        .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN) |
+            ON(SESSION_LOOKUP),
         .next = TO(S_RECV_HELLO_SEEN),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .peeks = true,
     },
     [MILGI__S_RECV_HELLO_SEEN - FIRST] = {
         .name = "recv_hello_seen", .run = s_recv_hello_seen, .message = MSG(CLIENT_HELLO),
-        .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN),
+        .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN) |
+            ON(SESSION_LOOKUP),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
         .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_SEND_PSK) |
             TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT) | TO(S12_START_RESUMED),

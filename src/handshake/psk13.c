@@ -2,8 +2,7 @@
 /* A server's PSKs from elsewhere (RFC 8446 4.2.11): whose an identity is, and what there is without any. */
 #include "handshake/hs.h"
 
-/* Who is asked wants to know for which server. */
-static bool know_server(struct milgi__hs *hs)
+bool milgi__know_server(struct milgi__hs *hs)
 {
     struct milgi__bytes name = hs->seen->ext.server_name;
     if (name.len != 0 && !hs->result.server_name)
@@ -18,7 +17,7 @@ bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes i
         return true;
     if (!hs->psks_shown)
         hs->psks_shown = milgi__arena_alloc(&hs->arena, MILGI__IDENTITIES_MAX * sizeof *hs->psks_shown);
-    if (!hs->psks_shown || !know_server(hs)) {
+    if (!hs->psks_shown || !milgi__know_server(hs)) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }

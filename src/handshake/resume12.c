@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions of TLS 1.2: tickets (RFC 5077), which both roles need the extended master secret for (RFC 7627 5.3, 5.4).
- * A session is good for its own suite and no other; all else that it is bound to is the same in both versions.
+ * Sessions of TLS 1.2: tickets (RFC 5077), and session IDs where there are none (RFC 5246 F.1.4); neither is without
+ * the extended master secret (RFC 7627 5.3, 5.4). A session is good for its own suite and no other; all else that it is
+ * bound to is the same in both versions.
  */
 #include "handshake/hs.h"
 
-/* Of a ticket whose server does not say how long it is good for. */
+/* Of a ticket whose server does not say how long it is good for; of a server's own session by ID, without keys. */
 #define LIFETIME_UNSAID 7200u
+/*= RFC5246 F.1.4: "An upper limit of 24 hours is suggested for session ID lifetimes" */
+#define LIFETIME_ID 86400u
 
 /* The suite of a session that these configs could have made; NULL: there is none. */
 static const struct milgi__suite *suite_of(const struct milgi__hs *hs, const struct milgi_session *session)
@@ -22,6 +25,24 @@ static bool is_usable(const struct milgi__hs *hs, const struct milgi_session *se
 {
     return milgi__session_usable(hs, session, MILGI__TLS12, name) && session->f.extended_master_secret &&
         suite_of(hs, session);
+}
+
+/* The session of this handshake, with what the next one will have of it; NULL: no memory, or it cannot be. */
+static struct milgi_session *made_with(
+    struct milgi__hs *hs, struct milgi__bytes ticket, bool by_id, uint32_t lifetime_s)
+{
+    struct milgi_session *base = milgi__session_of(hs);
+    if (!base)
+        return NULL;
+    struct milgi__session_fields f = base->f;
+    struct milgi__session_parts parts = milgi__session_parts(base);
+    parts.ticket = (struct milgi_iov){ ticket.p, ticket.len };
+    f.by_id = by_id;
+    f.lifetime_s = lifetime_s;
+    struct milgi_session *session = lifetime_s != 0 ? milgi__session_new(&f, &parts) : NULL;
+    milgi__wipe(&f, sizeof f);
+    milgi_session_unref(base);
+    return session;
 }
 
 /* --- client ----------------------------------------------------------------------------------------------------- */
@@ -104,43 +125,51 @@ struct milgi_session *milgi__session12(struct milgi__hs *hs)
         return NULL;
     if (!milgi__hs_session_came(hs))
         return milgi_session_ref(hs->session);
-    struct milgi_session *base = milgi__session_of(hs), *session = NULL;
-    if (!base)
-        return NULL;
-    struct milgi__session_fields f = base->f;
-    struct milgi__session_parts parts = milgi__session_parts(base);
-    parts.ticket = (struct milgi_iov){ hs->ticket.p, hs->ticket.len };
-    f.by_id = false;
+    /*= RFC5077 3.4: "If the client receives a session ticket from the server, then it discards any Session ID that was
+     *= sent in the ServerHello." */
+    if (hs->ticket.len == 0)
+        return made_with(hs, (struct milgi__bytes){ hs->session_id, hs->session_id_len }, true, LIFETIME_ID);
     /*= RFC5077 3.3: "A value of zero is reserved to indicate that the lifetime of the ticket is unspecified." */
-    f.lifetime_s = hs->ticket_lifetime != 0 ? hs->ticket_lifetime : LIFETIME_UNSAID;
-    session = milgi__session_new(&f, &parts);
-    milgi__wipe(&f, sizeof f);
-    milgi_session_unref(base);
-    return session;
+    return made_with(hs, hs->ticket, false, hs->ticket_lifetime != 0 ? hs->ticket_lifetime : LIFETIME_UNSAID);
 }
 
 bool milgi__hs_session_came(const struct milgi__hs *hs)
 {
-    return hs->result.version == MILGI__TLS12 && hs->ticket.len != 0;
+    bool client = milgi__hs_role(hs) == MILGI_CLIENT, of12 = hs->result.version == MILGI__TLS12;
+    return client && of12 && hs->result.exports && (hs->ticket.len != 0 || hs->id_given);
 }
 
 /* --- server ----------------------------------------------------------------------------------------------------- */
 
-void milgi__open_ticket12(struct milgi__hs *hs, const struct milgi__exts *ext)
+void milgi__look_up12(struct milgi__hs *hs)
 {
+    const struct milgi__client_hello *hello = hs->seen;
+    bool ticket = hello->ext.session_ticket.len != 0;
     for (unsigned at = 0; at < MILGI__IDENTITIES_MAX; at++) {
-        if (at == 0 && ext->session_ticket.len != 0)
-            milgi__open_ticket(hs, at, ext->session_ticket);
+        if (at == 0 && ticket)
+            milgi__open_ticket(hs, at, hello->ext.session_ticket);
         if ((hs->started & MILGI__ON(MILGI__TICKET_1 + at)) == 0)
             milgi__settle(hs, (enum milgi__slot)(MILGI__TICKET_1 + at));
     }
     milgi__settle(hs, MILGI__PSK);
     milgi__settle(hs, MILGI__TICKET_OPEN);
+    /*= RFC5077 3.4: "If a ticket is presented by the client, the server MUST NOT attempt to use the Session ID in the
+     *= ClientHello for stateful session resumption." */
+    bool asks = !ticket && hello->session_id.len != 0 && milgi__know_server(hs);
+    milgi__start_decision(hs, MILGI__SESSION_LOOKUP, asks);
+}
+
+void milgi__find_session12(struct milgi__hs *hs)
+{
+    struct milgi__bytes id = hs->seen->session_id;
+    int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
+    if (hs->config->session_cache)
+        hs->opened[1] = milgi__session_cache_find_id(hs->config->session_cache, id.p, id.len, now_s);
 }
 
 bool milgi__choose_session12(struct milgi__hs *hs, const struct milgi__client_hello *hello)
 {
-    struct milgi_session *session = hs->opened[0];
+    struct milgi_session *session = hs->opened[0] ? hs->opened[0] : hs->opened[1];
     /*= RFC5246 7.4.1.2: "If the session_id field is not empty (implying a session resumption request), this vector MUST
      *= include at least the cipher_suite from that session." */
     if (!session || !is_usable(hs, session, hs->result.server_name) ||
@@ -172,17 +201,14 @@ bool milgi__issues_ticket12(const struct milgi__hs *hs)
 
 static int start_seal(struct milgi__hs *hs)
 {
+    static const struct milgi__bytes none;
     hs->issue = milgi__arena_alloc(&hs->arena, sizeof *hs->issue);
-    struct milgi_session *base = hs->issue ? milgi__session_of(hs) : NULL, *session = NULL;
+    struct milgi_session *base = hs->issue ? milgi__session_of(hs) : NULL;
     if (!base)
         return MILGI_ENOMEM;
-    struct milgi__session_fields f = base->f;
-    struct milgi__session_parts parts = milgi__session_parts(base);
-    f.lifetime_s = hs->issue->lifetime_s = milgi__ticket_life(hs, base);
-    if (f.lifetime_s != 0)
-        session = milgi__session_new(&f, &parts);
-    milgi__wipe(&f, sizeof f);
+    hs->issue->lifetime_s = milgi__ticket_life(hs, base);
     milgi_session_unref(base);
+    struct milgi_session *session = made_with(hs, none, false, hs->issue->lifetime_s);
     int rv = session ? milgi__seal_session(hs, session, 0) : MILGI_ENOMEM;
     milgi_session_unref(session);
     return rv;
@@ -215,6 +241,30 @@ bool milgi__send_ticket12(struct milgi__hs *hs)
     return milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) });
 }
 
+/* --- server: session IDs ---------------------------------------------------------------------------------------- */
+
+/* For clients that take no tickets, in full handshakes. */
+bool milgi__issues_id12(const struct milgi__hs *hs)
+{
+    bool kept = hs->config->session_cache || (hs->config->ask & MILGI_DECIDE_SESSION_STORE) != 0;
+    return kept && !hs->session && !hs->ticket_promised && hs->result.exports;
+}
+
+void milgi__keep_session12(struct milgi__hs *hs)
+{
+    struct milgi_ticket_keys *keys = hs->config->ticket_keys;
+    struct milgi__bytes id = { hs->session_id, hs->session_id_len };
+    hs->made = made_with(hs, id, true, keys ? milgi__ticket_lifetime(keys) : LIFETIME_UNSAID);
+    milgi__start_decision(hs, MILGI__SESSION_STORE, hs->made != NULL);
+}
+
+/* Without memory for it there is one less. */
+void milgi__store_session12(struct milgi__hs *hs)
+{
+    if (hs->config->session_cache)
+        (void)milgi__session_cache_put_id(hs->config->session_cache, hs->made);
+}
+
 /* --- both ------------------------------------------------------------------------------------------------------- */
 
 bool milgi__resume_keys12(struct milgi__hs *hs)
@@ -224,4 +274,10 @@ bool milgi__resume_keys12(struct milgi__hs *hs)
     hs->schedule12.hash = hs->suite->hash;
     memcpy(hs->schedule12.master, hs->session->f.secret, sizeof hs->schedule12.master);
     return milgi__hs_keys12(hs);
+}
+
+const struct milgi_session *milgi__hs_resumed12(const struct milgi__hs *hs)
+{
+    return hs->offer12 ? hs->offer12 : hs->result.version == MILGI__TLS12 ? hs->session
+                                                                          : NULL;
 }

@@ -265,6 +265,7 @@ bool milgi__open_tickets(struct milgi__hs *hs, const struct milgi__exts *ext)
     }
     milgi__start_decision(hs, MILGI__PSK, hs->psks_shown_n != 0);
     milgi__start_decision(hs, MILGI__TICKET_OPEN, hs->psks_shown_n != 0);
+    milgi__settle(hs, MILGI__SESSION_LOOKUP);
     return hs->step != MILGI__FAILED;
 }
 
@@ -474,6 +475,10 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
 
 struct milgi_session *milgi__hs_session(struct milgi__hs *hs)
 {
+    /* Of a server: one that is kept by its ID. */
+    bool kept = hs->session && hs->session->f.by_id;
+    if (milgi__hs_role(hs) == MILGI_SERVER)
+        return milgi_session_ref(kept ? hs->session : hs->made);
     if (!hs->keeps_sessions)
         return NULL;
     return hs->suite->tls13 ? milgi__session_of(hs) : milgi__session12(hs);

@@ -172,12 +172,19 @@ static bool send_hello(struct milgi__hs *hs, const struct milgi__exts *beside)
     alpn[0] = (uint8_t)len;
     memcpy(alpn + 1, hs->result.alpn, len);
     hs->ticket_promised = milgi__issues_ticket12(hs);
+    hs->id_given = milgi__issues_id12(hs);
+    if (!hs->session)
+        hs->session_id_len = hs->id_given ? sizeof hs->session_id : 0;
+    if (hs->id_given && hs->host.calls->random(hs->host.ctx, hs->session_id, sizeof hs->session_id) != 0) {
+        milgi__hs_broken(hs, MILGI_EINTERNAL);
+        return false;
+    }
     struct milgi__writer w = milgi__writer(message, cap);
     milgi__server_hello_encode(&w,
         &(struct milgi__server_hello){
             .tls12 = true,
             .random = random,
-            .session_id = { hs->session_id, hs->session ? hs->session_id_len : 0u },
+            .session_id = { hs->session_id, hs->session_id_len },
             .suite = hs->suite->id,
             .ext = {
                 .present = extensions_of(hs) | beside->present,
@@ -421,6 +428,8 @@ static enum milgi__step judge_empty(struct milgi__hs *hs, struct milgi__reader *
 
 static enum milgi__step open_connection(const struct milgi__hs *hs)
 {
+    if (hs->id_given)
+        return MILGI__S12_STORE_SESSION;
     return hs->ticket_promised ? MILGI__S12_SEAL_TICKET : MILGI__S12_SEND_FINISHED;
 }
 
@@ -457,6 +466,21 @@ static enum milgi__step send_ticket(struct milgi__hs *hs, struct milgi__reader *
 {
     (void)none;
     return milgi__send_ticket12(hs) ? MILGI__S12_SEND_FINISHED : MILGI__FAILED;
+}
+
+static enum milgi__step store_session(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    milgi__keep_session12(hs);
+    return MILGI__S12_STORED_SESSION;
+}
+
+/* Or not: the client finds out when it comes back. */
+static enum milgi__step stored_session(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)hs;
+    (void)none;
+    return MILGI__S12_SEND_FINISHED;
 }
 
 static enum milgi__step send_finished(struct milgi__hs *hs, struct milgi__reader *none)
@@ -590,18 +614,18 @@ const struct milgi__row milgi__server12_rows[] = {
     [MILGI__S12_AUTHENTICATED - FIRST] = {
         .name = "authenticated12", .run = authenticated, .message = NONE,
         .needs = ON(CHAIN) | ON(VERIFY) | ON(PEER),
-        .next = TO(S12_SEAL_TICKET) | TO(S12_SEND_FINISHED),
+        .next = TO(S12_SEAL_TICKET) | TO(S12_STORE_SESSION) | TO(S12_SEND_FINISHED),
         KEYS(APP, INITIAL),
     },
     [MILGI__S12_AUTHENTICATED_EMPTY - FIRST] = {
         .name = "authenticated_empty12", .run = authenticated_empty, .message = NONE,
         .needs = ON(PEER),
-        .next = TO(S12_SEAL_TICKET) | TO(S12_SEND_FINISHED),
+        .next = TO(S12_SEAL_TICKET) | TO(S12_STORE_SESSION) | TO(S12_SEND_FINISHED),
         KEYS(APP, INITIAL),
     },
     [MILGI__S12_ANONYMOUS - FIRST] = {
         .name = "anonymous12", .run = anonymous, .message = NONE,
-        .next = TO(S12_SEAL_TICKET) | TO(S12_SEND_FINISHED),
+        .next = TO(S12_SEAL_TICKET) | TO(S12_STORE_SESSION) | TO(S12_SEND_FINISHED),
         KEYS(APP, INITIAL),
     },
     [MILGI__S12_SEAL_TICKET - FIRST] = {
@@ -615,6 +639,18 @@ const struct milgi__row milgi__server12_rows[] = {
         .needs = ON(SEAL_1),
         .next = TO(S12_SEND_FINISHED),
         .sends = { MSG(NEW_SESSION_TICKET) },
+        KEYS(APP, INITIAL),
+    },
+    [MILGI__S12_STORE_SESSION - FIRST] = {
+        .name = "store_session12", .run = store_session, .message = NONE,
+        .starts = ON(SESSION_STORE),
+        .next = TO(S12_STORED_SESSION),
+        KEYS(APP, INITIAL),
+    },
+    [MILGI__S12_STORED_SESSION - FIRST] = {
+        .name = "stored_session12", .run = stored_session, .message = NONE,
+        .needs = ON(SESSION_STORE),
+        .next = TO(S12_SEND_FINISHED),
         KEYS(APP, INITIAL),
     },
     [MILGI__S12_SEND_FINISHED - FIRST] = {

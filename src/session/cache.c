@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client's sessions by name: a hash table that is as large as it will ever have to be, and a list by age. */
+/* Sessions by name, or by session ID: a hash table that is as large as it will ever have to be, and a list by age. */
 #include "session/session.h"
 
 #include "base/port.h"
@@ -118,7 +118,7 @@ void milgi_session_cache_unref(struct milgi_session_cache *cache)
 /* --- with the lock ---------------------------------------------------------------------------------------------- */
 
 /* False: it could not be computed. */
-static bool bucket_of(struct milgi_session_cache *c, const char *name, size_t len, uint32_t *bucket)
+static bool bucket_of(struct milgi_session_cache *c, const void *name, size_t len, uint32_t *bucket)
 {
     uint8_t text[sizeof c->seed + MILGI__SESSION_NAME_MAX], digest[MILGI__HASH_MAX];
     memcpy(text, c->seed, sizeof c->seed);
@@ -129,7 +129,7 @@ static bool bucket_of(struct milgi_session_cache *c, const char *name, size_t le
     return true;
 }
 
-static bool is_of(const struct entry *e, const char *name, size_t len)
+static bool is_of(const struct entry *e, const void *name, size_t len)
 {
     return e->name_len == len && memcmp(e->name, name, len) == 0;
 }
@@ -153,7 +153,7 @@ static bool stays(const struct milgi_session *session)
 }
 
 /* Those of a name that the newest, and first, makes needless. */
-static void thin(struct milgi_session_cache *c, uint32_t bucket, const char *name, size_t len)
+static void thin(struct milgi_session_cache *c, uint32_t bucket, const void *name, size_t len)
 {
     unsigned seen = 0;
     bool newest_stays = stays(c->bucket[bucket]->session);
@@ -197,9 +197,8 @@ static size_t name_len(const char *name)
     return len <= MILGI__SESSION_NAME_MAX ? len : 0;
 }
 
-int milgi_session_cache_put(struct milgi_session_cache *c, const char *name, struct milgi_session *session)
+static int put_by(struct milgi_session_cache *c, const void *name, size_t len, struct milgi_session *session)
 {
-    size_t len = name_len(name);
     if (len == 0 || !session)
         return MILGI_EINVAL;
     if (c->limit == 0) {
@@ -222,9 +221,8 @@ int milgi_session_cache_put(struct milgi_session_cache *c, const char *name, str
     return MILGI_ENOMEM;
 }
 
-struct milgi_session *milgi_session_cache_take(struct milgi_session_cache *c, const char *name, int64_t now_s)
+static struct milgi_session *take_by(struct milgi_session_cache *c, const void *name, size_t len, int64_t now_s)
 {
-    size_t len = name_len(name);
     struct milgi_session *found = NULL;
     uint32_t bucket;
     if (len == 0)
@@ -248,6 +246,83 @@ struct milgi_session *milgi_session_cache_take(struct milgi_session_cache *c, co
     milgi__port_unlock(c->lock);
     return found;
 }
+
+int milgi_session_cache_put(struct milgi_session_cache *c, const char *name, struct milgi_session *session)
+{
+    return put_by(c, name, name_len(name), session);
+}
+
+struct milgi_session *milgi_session_cache_take(struct milgi_session_cache *c, const char *name, int64_t now_s)
+{
+    return take_by(c, name, name_len(name), now_s);
+}
+
+/* --- of servers ------------------------------------------------------------------------------------------------- */
+
+/* As a store that is kept elsewhere knows it. */
+static void spell(const uint8_t *id, size_t len, char name[2 * MILGI__SESSION_ID_MAX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        name[2 * i] = digits[id[i] >> 4];
+        name[2 * i + 1] = digits[id[i] & 15];
+    }
+    name[2 * len] = '\0';
+}
+
+int milgi__session_cache_put_id(struct milgi_session_cache *c, struct milgi_session *session)
+{
+    char name[2 * MILGI__SESSION_ID_MAX + 1];
+    struct milgi_iov id = milgi__session_parts(session).ticket;
+    spell(id.data, id.len, name);
+    return c->limit == 0 ? put_by(c, name, 2 * id.len, session) : put_by(c, id.data, id.len, session);
+}
+
+struct milgi_session *milgi__session_cache_find_id(
+    struct milgi_session_cache *c, const uint8_t *id, size_t len, int64_t now_s)
+{
+    char name[2 * MILGI__SESSION_ID_MAX + 1];
+    if (len > MILGI__SESSION_ID_MAX)
+        return NULL;
+    spell(id, len, name);
+    return c->limit == 0 ? take_by(c, name, 2 * len, now_s) : take_by(c, id, len, now_s);
+}
+
+/* A store that is kept elsewhere is told by what it calls it. */
+static void drop_elsewhere(struct milgi_session_cache *c, struct milgi_iov name, bool by_id)
+{
+    char spelt[2 * MILGI__SESSION_ID_MAX + 1];
+    if (!c->store.drop)
+        return;
+    if (by_id)
+        spell(name.data, name.len, spelt);
+    c->store.drop(c->store_ctx, by_id ? spelt : (const char *)name.data);
+}
+
+void milgi__session_cache_drop(struct milgi_session_cache *c, const struct milgi_session *session, bool by_id)
+{
+    struct milgi__session_parts parts = milgi__session_parts(session);
+    struct milgi_iov name = by_id ? parts.ticket : parts.name;
+    struct milgi_session *dropped = NULL;
+    uint32_t bucket;
+    if (c->limit == 0) {
+        drop_elsewhere(c, name, by_id);
+        return;
+    }
+    milgi__port_lock(c->lock);
+    bool known = name.len != 0 && bucket_of(c, name.data, name.len, &bucket);
+    struct entry **at = known ? &c->bucket[bucket] : NULL;
+    while (at && *at && !dropped) {
+        if ((*at)->session == session && is_of(*at, name.data, name.len))
+            dropped = pull(c, at);
+        else
+            at = &(*at)->next;
+    }
+    milgi__port_unlock(c->lock);
+    milgi_session_unref(dropped);
+}
+
+/* --- how many --------------------------------------------------------------------------------------------------- */
 
 size_t milgi_session_cache_count(struct milgi_session_cache *c)
 {

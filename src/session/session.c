@@ -103,6 +103,7 @@ void milgi_session_info(const struct milgi_session *s, struct milgi_session_info
         .version = s->f.version,
         .suite = s->f.suite,
         .peer_authenticated = s->f.authenticated,
+        .by_id = s->f.by_id,
         .server_name = s->name_len != 0 ? milgi__session_name(s) : NULL,
         .alpn = s->alpn_len != 0 ? (const char *)s->bytes + s->name_len + 1 : NULL,
         .created_s = s->f.created_s,

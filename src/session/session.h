@@ -82,6 +82,15 @@ bool milgi__session_good(const struct milgi_session *session, int64_t now_s);
 int milgi__session_peer(struct milgi__crypto *cx, const uint8_t *chain, size_t len, enum milgi__session_peer *kind,
     struct milgi_iov *kept, uint8_t digest[MILGI__HASH_MAX]);
 
+/* --- cache.c ---------------------------------------------------------------------------------------------------- */
+
+/* A server's, by session ID. As put(), and take(), which leaves what is good where it is. */
+int milgi__session_cache_put_id(struct milgi_session_cache *cache, struct milgi_session *session);
+struct milgi_session *milgi__session_cache_find_id(
+    struct milgi_session_cache *cache, const uint8_t *id, size_t len, int64_t now_s);
+/* Takes |session| out, wherever it is: a client's by its name, a server's by its ID. */
+void milgi__session_cache_drop(struct milgi_session_cache *cache, const struct milgi_session *session, bool by_id);
+
 /* --- ticket.c --------------------------------------------------------------------------------------------------- */
 
 /* A ticket: the name of its period's key, random bytes, what is sealed, its tag. */

@@ -350,8 +350,14 @@ static int set_sessions(struct milgi_config *config, struct shim_exchange *x, co
     uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
     const uint32_t lifetime_s = 2 * 86400; /* as in BoringSSL */
     int rv = 0;
-    if (!x->options->server || x->options->no_ticket)
+    if (!x->options->server)
         return 0;
+    if (!x->kept->cache)
+        rv = milgi_session_cache_new(16, &x->kept->cache);
+    if (!rv)
+        rv = milgi_config_set_session_cache(config, x->kept->cache);
+    if (rv || x->options->no_ticket)
+        return rv;
     if (!x->kept->keys)
         rv = milgi_ticket_keys_new(secret, lifetime_s, shim_wall_s(x->late), &x->kept->keys);
     if (!rv)

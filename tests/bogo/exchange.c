@@ -201,10 +201,7 @@ static int judge(struct shim_exchange *x, const char **why)
 {
     struct milgi_conn_info info;
     milgi_conn_info(x->conn, &info);
-    if (!x->failed && ended_well(x) && info.version == MILGI_TLS_1_2 && x->options->resume_count) {
-        *why = "resumption in TLS 1.2";
-        return SHIM_ABSENT;
-    }
+    x->stays = info.resumed && info.version == MILGI_TLS_1_2;
     if (!x->failed && ended_well(x))
         shim_expect_sessions(x, &info);
     if (lacks_version(x)) {
@@ -233,7 +230,13 @@ static int begin(struct shim_exchange *x, const char **why)
     if (x->fd < 0 ||
         milgi_conn_new(x->late->engine, x->config->config, x->config->server_name, events, x, &x->conn))
         return 1;
-    return !x->options->server && milgi_conn_set_session(x->conn, x->kept->session) ? 1 : 0;
+    struct milgi_session *session = x->kept->session;
+    struct milgi_session_info info = { 0 };
+    if (session)
+        milgi_session_info(session, &info);
+    if (x->options->no_ticket && info.version == MILGI_TLS_1_2 && !info.by_id)
+        session = NULL;
+    return !x->options->server && milgi_conn_set_session(x->conn, session) ? 1 : 0;
 }
 
 int shim_exchange(const struct shim_options *o, struct shim_late *late, struct shim_kept *kept, bool resumes,
@@ -257,7 +260,9 @@ int shim_exchange(const struct shim_options *o, struct shim_late *late, struct s
         hang_up(x.fd);
     free(x.out.iov);
     shim_config_fini(&config);
-    milgi_session_unref(kept->session);
-    kept->session = x.session;
+    if (x.session || !x.stays) { /* one of TLS 1.2 that was resumed will do once more */
+        milgi_session_unref(kept->session);
+        kept->session = x.session;
+    }
     return rv;
 }

@@ -144,23 +144,34 @@ static void expect_names(struct shim_exchange *x, const struct milgi_conn_info *
 
 /* --- sessions ---------------------------------------------------------------------------------------------------- */
 
+/* The extended one: TLS 1.2 without it has no exporter. */
+static bool has_master_secret(struct shim_exchange *x)
+{
+    uint8_t byte;
+    return milgi_conn_export(x->conn, "label", NULL, 0, &byte, 1) == 0;
+}
+
 void shim_expect_sessions(struct shim_exchange *x, const struct milgi_conn_info *info)
 {
     const struct shim_options *o = x->options;
-    if (o->server || info->version != MILGI_TLS_1_3 || o->shim_shuts_down) /* then nobody waits for one */
+    bool tls13 = info->version == MILGI_TLS_1_3;
+    if (o->server || (tls13 && o->shim_shuts_down)) /* then nobody waits for one */
         return;
-    if (o->expect_no_session == (x->session != NULL))
+    bool wanted = !o->expect_no_session && (tls13 || !info->resumed || o->expect_ticket_renewal);
+    wanted = wanted && (tls13 || has_master_secret(x)); /* RFC 7627 5.4 */
+    if (wanted != (x->session != NULL))
         shim_complain(x, "a session has come: %d", x->session != NULL);
 }
 
 static void expect_resumed(struct shim_exchange *x, const struct milgi_conn_info *info)
 {
     bool wanted = x->resumes && !x->options->expect_session_miss;
-    uint8_t byte;
+    bool first = !x->resumes, kept = info->session_id.len != 0;
+    if (first && ((x->options->expect_session_id && !kept) || (x->options->expect_no_session_id && kept)))
+        shim_complain(x, "a session is kept by its ID: %d", kept);
     if (wanted != info->resumed)
         shim_complain(x, "a session is resumed: %d", info->resumed);
-    /* TLS 1.2 without it has no exporter. */
-    if (x->options->expect_extended_master_secret && milgi_conn_export(x->conn, "label", NULL, 0, &byte, 1))
+    if (x->options->expect_extended_master_secret && !has_master_secret(x))
         shim_complain(x, "no extended master secret");
 }
 
@@ -169,7 +180,8 @@ void shim_expect(struct shim_exchange *x, const struct milgi_conn_info *info)
     const struct shim_options *o = x->options;
     expect_number(x, "version", o->expect_version, info->version);
     expect_number(x, "suite", o->expect_cipher, info->suite);
-    expect_number(x, "group", o->expect_curve_id, info->group);
+    if (info->version == MILGI_TLS_1_3 || !info->resumed) /* in TLS 1.2 a session is not exchanged for keys */
+        expect_number(x, "group", o->expect_curve_id, info->group);
     if (!o->server && !info->resumed) /* then there was none */
         expect_number(x, "signature scheme", o->expect_peer_signature_algorithm, info->signature_scheme);
     if ((o->expect_hrr && !info->hello_retry) || (o->expect_no_hrr && info->hello_retry))

@@ -127,6 +127,8 @@ static const struct flag flags[] = {
     { "-expect-session-miss", ON, FIELD(expect_session_miss), NULL },
     { "-expect-no-session", ON, FIELD(expect_no_session), NULL },
     { "-expect-ticket-renewal", ON, FIELD(expect_ticket_renewal), NULL },
+    { "-expect-session-id", ON, FIELD(expect_session_id), NULL },
+    { "-expect-no-session-id", ON, FIELD(expect_no_session_id), NULL },
     { "-expect-extended-master-secret", ON, FIELD(expect_extended_master_secret), NULL },
     { "-expect-cipher", NUMBER, FIELD(expect_cipher), NULL },
     { "-expect-curve-id", NUMBER, FIELD(expect_curve_id), NULL },
@@ -146,7 +148,6 @@ static const struct flag flags[] = {
     { "-expect-no-peer-cert", ON, FIELD(expect_no_peer_cert), NULL },
     { "-expect-verify-result", ON, FIELD(expect_verify_result), NULL },
     { "-expect-no-secure-renegotiation", ON, FIELD(expect_no_secure_renegotiation), NULL },
-    { "-expect-no-session-id", MOOT, 0, "no session is kept by its number" },
     { "-expect-secure-renegotiation", MOOT, 0, "there is no renegotiation that could be insecure" },
 
     /* what is not there */
@@ -159,7 +160,6 @@ static const struct flag flags[] = {
     { "-expect-quic-transport-params", ABSENT, 0, "QUIC" },
     { "-quic-use-legacy-codepoint", ABSENT, 0, "QUIC" },
     { "-quic-early-data-context", ABSENT, 0, "QUIC" },
-    { "-expect-session-id", ABSENT, 0, "sessions that a server keeps" },
     { "-expect-ticket-age-skew", ABSENT, 0, "a view of the age of tickets" },
     { "-expect-ticket-supports-early-data", ABSENT, 0, "early data" },
     { "-use-ticket-callback", ABSENT, 0, "tickets sealed by the application" },

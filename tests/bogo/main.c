@@ -37,6 +37,7 @@ static int run_all(struct shim_options options[SHIM_TURNS], struct shim_late *la
     }
     milgi_session_unref(kept.session);
     milgi_ticket_keys_unref(kept.keys);
+    milgi_session_cache_unref(kept.cache);
     return rv;
 }
 

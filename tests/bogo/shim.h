@@ -72,6 +72,7 @@ struct shim_options {
     struct shim_bytes expect_ocsp_response, expect_scts;
     bool expect_hrr, expect_no_hrr, expect_no_server_name, expect_no_peer_cert, expect_verify_result;
     bool expect_no_secure_renegotiation, expect_session_miss, expect_no_session, expect_ticket_renewal;
+    bool expect_session_id, expect_no_session_id;
     bool expect_extended_master_secret;
     const char *expect_server_name, *expect_alpn, *expect_advertised_alpn, *expect_peer_cert_file;
 };
@@ -154,7 +155,8 @@ struct shim_output {
 /* What the connections of a test leave to those behind them. */
 struct shim_kept {
     struct milgi_ticket_keys *keys; /* a server's */
-    struct milgi_session *session;  /* a client's; NULL: none */
+    struct milgi_session_cache *cache;
+    struct milgi_session *session; /* a client's; NULL: none */
 };
 
 struct shim_exchange {
@@ -162,6 +164,7 @@ struct shim_exchange {
     struct shim_kept *kept;
     bool resumes;                  /* it is not the first */
     struct milgi_session *session; /* that came in it */
+    bool stays;                    /* the one that it stands on may be used again */
     const struct shim_config *config;
     struct shim_late *late;
     struct milgi_conn *conn;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "heap.h"
 #include "session/session.h"
 
 #define NOW 1000000
@@ -202,7 +203,7 @@ static void a_store_elsewhere_is_asked_for_all_of_it(void **state)
 {
     (void)state;
     struct shelf shelf = { .one = NULL };
-    struct milgi_session_store store = { shelf_put, shelf_take, shelf_count, shelf_free };
+    struct milgi_session_store store = { shelf_put, shelf_take, shelf_count, shelf_free, NULL };
     struct milgi_session_cache *cache;
     struct milgi_session *s = session_until(NOW + 1);
     assert_int_equal(milgi_session_cache_new_store(&store, &shelf, &cache), 0);
@@ -232,6 +233,116 @@ static void a_store_elsewhere_is_asked_for_all_of_it(void **state)
     assert_null(cache);
     assert_int_equal(milgi_session_cache_new_store(NULL, &shelf, &cache), MILGI_EINVAL);
     milgi_session_unref(s);
+}
+
+/* --- a server's ------------------------------------------------------------------------------------------------- */
+
+static struct milgi_session *kept(unsigned i, int64_t until_s)
+{
+    struct milgi__session_fields f = {
+        .version = 0x0303,
+        .by_id = true,
+        .created_s = until_s - 100,
+        .authenticated_s = until_s - 100,
+        .lifetime_s = 100,
+        .valid_until_s = INT64_MAX,
+    };
+    uint8_t id[MILGI__SESSION_ID_MAX] = { 0, (uint8_t)i, (uint8_t)(i >> 8) };
+    struct milgi__session_parts parts = {
+        .name = { "www.example.com", 15 },
+        .alpn = { "h2", 2 },
+        .ticket = { id, sizeof id },
+    };
+    struct milgi_session *s = milgi__session_new(&f, &parts);
+    assert_non_null(s);
+    return s;
+}
+
+static int64_t find(struct milgi_session_cache *cache, unsigned i)
+{
+    uint8_t id[MILGI__SESSION_ID_MAX] = { 0, (uint8_t)i, (uint8_t)(i >> 8) };
+    struct milgi_session *s = milgi__session_cache_find_id(cache, id, sizeof id, NOW);
+    int64_t until_s = s ? milgi__session_expires(s) : 0;
+    milgi_session_unref(s);
+    return until_s;
+}
+
+static void sessions_are_found_by_their_ids_until_they_are_dropped(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache = cache_of(4);
+    struct milgi_session *s[5];
+    for (unsigned i = 0; i < 5; i++) {
+        s[i] = kept(i, NOW + (i == 3 ? 0 : 10 + i));
+        assert_int_equal(milgi__session_cache_put_id(cache, s[i]), 0);
+    }
+    assert_int_equal(find(cache, 0), 0); /* it has made room */
+    assert_int_equal(find(cache, 1), NOW + 11);
+    assert_int_equal(find(cache, 1), NOW + 11);
+    assert_int_equal(find(cache, 3), 0); /* too old */
+    assert_int_equal(find(cache, 77), 0);
+    milgi__session_cache_drop(cache, s[2], true);
+    assert_int_equal(find(cache, 2), 0);
+    milgi__session_cache_drop(cache, s[2], true); /* it is not there */
+    struct milgi_session *alike = kept(4, NOW + 14);
+    milgi__session_cache_drop(cache, alike, true); /* another one with that ID */
+    assert_int_equal(find(cache, 4), NOW + 14);
+    milgi_session_unref(alike);
+    assert_int_equal(milgi_session_cache_count(cache), 2);
+    for (unsigned i = 0; i < 5; i++)
+        milgi_session_unref(s[i]);
+    milgi_session_cache_unref(cache);
+}
+
+static char dropped[2 * MILGI__SESSION_ID_MAX + 1];
+
+static void shelf_drop(void *ctx, const char *name)
+{
+    (void)ctx;
+    snprintf(dropped, sizeof dropped, "%s", name);
+}
+
+static void a_store_elsewhere_is_told_ids_in_digits(void **state)
+{
+    (void)state;
+    struct shelf shelf = { .one = NULL };
+    struct milgi_session_store store = { shelf_put, shelf_take, shelf_count, NULL, shelf_drop };
+    struct milgi_session_cache *cache;
+    struct milgi_session *s = kept(0xa7, NOW + 1);
+    uint8_t id[MILGI__SESSION_ID_MAX] = { 0, 0xa7 };
+    assert_int_equal(milgi_session_cache_new_store(&store, &shelf, &cache), 0);
+    assert_int_equal(milgi__session_cache_put_id(cache, s), 0);
+    assert_string_equal(shelf.name, "00a700000000000"); /* as long as it has room for */
+    assert_null(milgi__session_cache_find_id(cache, id, sizeof id, NOW));
+    assert_int_equal(shelf.takes, 1);
+    milgi__session_cache_drop(cache, s, true);
+    assert_int_equal(strlen(dropped), 2 * sizeof id);
+    assert_memory_equal(dropped, "00a70000", 8);
+    milgi__session_cache_drop(cache, s, false);
+    assert_string_equal(dropped, "www.example.com");
+    milgi_session_cache_unref(cache);
+    milgi_session_unref(shelf.one);
+    milgi_session_unref(s);
+}
+
+static void a_session_takes_less_than_300_bytes(void **state)
+{
+    (void)state;
+    enum {
+        SESSIONS = 4000
+    };
+    size_t before = heap_used();
+    struct milgi_session_cache *cache = cache_of(SESSIONS);
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        struct milgi_session *s = kept(i, NOW + 10);
+        assert_int_equal(milgi__session_cache_put_id(cache, s), 0);
+        milgi_session_unref(s);
+    }
+    size_t each = (heap_used() - before) / SESSIONS;
+    print_message("%zu bytes for each session\n", each);
+    assert_int_equal(milgi_session_cache_count(cache), SESSIONS);
+    assert_true(each < 300);
+    milgi_session_cache_unref(cache);
 }
 
 static uint64_t now_ns(void)
@@ -288,6 +399,9 @@ int main(void)
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(of_tls12_the_newest_stays_alone),
         cmocka_unit_test(a_store_elsewhere_is_asked_for_all_of_it),
+        cmocka_unit_test(sessions_are_found_by_their_ids_until_they_are_dropped),
+        cmocka_unit_test(a_store_elsewhere_is_told_ids_in_digits),
+        cmocka_unit_test(a_session_takes_less_than_300_bytes),
         cmocka_unit_test(many_cost_no_more_than_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
