@@ -9,6 +9,7 @@
 
 #define MILGI__AEAD_SLOTS 128 /* a power of two */
 #define MILGI__NIST_CURVES 3  /* P-256, P-384, P-521 */
+#define MILGI__KEM_KEPT 8u    /* key pairs of ML-KEM */
 
 /* A keyed context, which holds its key by itself. */
 struct milgi__aead_slot {
@@ -24,12 +25,21 @@ struct milgi__flavour {
         BN_MONT_CTX *mont;
     } orders[3];                           /* of the curves for key exchange */
     EC_KEY *ec_verify[MILGI__NIST_CURVES]; /* take the public key of each verification */
+    /* pairs that were made last and have not been used, by the seed that is all that is known of them elsewhere */
+    struct milgi__kem_pair {
+        EVP_PKEY *key; /* NULL: none */
+        uint8_t seed[64];
+        uint16_t group;
+    } kem[MILGI__KEM_KEPT];
+    unsigned kem_last;
     uint8_t *gathered;                     /* room for a record that lies in pieces and is opened in place */
     size_t gathered_len;
 };
 
 /* aead.c: wipes every key, and the room. */
 void milgi__aead_wipe(struct milgi__flavour *own);
+/* kem.c: forgets every pair. */
+void milgi__kem_wipe(struct milgi__flavour *own);
 /* verify.c: its part of the state. 0 or MILGI__BROKEN. */
 int milgi__verify_setup(struct milgi__flavour *own);
 void milgi__verify_teardown(struct milgi__flavour *own);

@@ -35,6 +35,7 @@ void milgi__flavour_teardown(struct milgi__crypto *cx)
     if (!cx->own)
         return;
     milgi__aead_wipe(cx->own);
+    milgi__kem_wipe(cx->own);
     milgi__verify_teardown(cx->own);
     for (size_t i = 0; i < MILGI__COUNT(cx->own->orders); i++)
         BN_MONT_CTX_free(cx->own->orders[i].mont);
@@ -44,6 +45,7 @@ void milgi__flavour_teardown(struct milgi__crypto *cx)
 void milgi__flavour_idle(struct milgi__crypto *cx)
 {
     milgi__aead_wipe(cx->own);
+    milgi__kem_wipe(cx->own);
 }
 
 int milgi__flavour_random(uint8_t *out, size_t len)

@@ -33,17 +33,59 @@ static EVP_PKEY *pair_of(uint16_t group, const uint8_t *seed)
     return key;
 }
 
+static void forget(struct milgi__kem_pair *pair)
+{
+    EVP_PKEY_free(pair->key);
+    milgi__wipe(pair, sizeof *pair);
+}
+
+void milgi__kem_wipe(struct milgi__flavour *own)
+{
+    for (unsigned i = 0; i < MILGI__KEM_KEPT; i++)
+        forget(&own->kem[i]);
+}
+
+/*
+ * A pair is some kilobytes, its seed 64 bytes, so that is what goes from op to op. But to make the pair anew takes as
+ * long as DECAPS itself: who has made it keeps it for a while. It takes the place of the oldest.
+ */
+static void keep(struct milgi__flavour *own, EVP_PKEY *key, uint16_t group, const uint8_t *seed)
+{
+    own->kem_last = (own->kem_last + 1) % MILGI__KEM_KEPT;
+    struct milgi__kem_pair *pair = &own->kem[own->kem_last];
+
+    forget(pair);
+    pair->key = key;
+    pair->group = group;
+    memcpy(pair->seed, seed, sizeof pair->seed);
+}
+
+/* For its one use; NULL: it was not made here, or is forgotten. The last is looked at first. */
+static EVP_PKEY *take(struct milgi__flavour *own, uint16_t group, const uint8_t *seed)
+{
+    for (unsigned i = 0; i < MILGI__KEM_KEPT; i++) {
+        struct milgi__kem_pair *pair = &own->kem[(own->kem_last + MILGI__KEM_KEPT - i) % MILGI__KEM_KEPT];
+        if (!pair->key || pair->group != group || !milgi__ct_equal(pair->seed, seed, sizeof pair->seed))
+            continue;
+        EVP_PKEY *key = pair->key;
+        pair->key = NULL;
+        forget(pair);
+        return key;
+    }
+    return NULL;
+}
+
 int milgi__kem_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t seed[MILGI__KEM_SEED], uint8_t *secret,
     size_t *secret_len, uint8_t *pub, size_t *pub_len)
 {
-    (void)cx;
     if (*secret_len < MILGI__KEM_SEED)
         return MILGI__BROKEN;
     EVP_PKEY *key = pair_of(group, seed);
-    bool done = key && EVP_PKEY_get_raw_public_key(key, pub, pub_len) == 1;
-    EVP_PKEY_free(key);
-    if (!done)
+    if (!key || EVP_PKEY_get_raw_public_key(key, pub, pub_len) != 1) {
+        EVP_PKEY_free(key);
         return milgi__fail(MILGI__BROKEN);
+    }
+    keep(cx->own, key, group, seed);
     memmove(secret, seed, MILGI__KEM_SEED);
     *secret_len = MILGI__KEM_SEED;
     return 0;
@@ -73,11 +115,10 @@ int milgi__kem_encaps(struct milgi__crypto *cx, uint16_t group, const uint8_t *p
 int milgi__kem_decaps(struct milgi__crypto *cx, uint16_t group, const uint8_t secret[MILGI__KEM_SEED],
     const uint8_t *ciphertext, size_t ciphertext_len, uint8_t *shared, size_t *shared_len)
 {
-    EVP_PKEY *key = pair_of(group, secret);
+    EVP_PKEY *made = take(cx->own, group, secret), *key = made ? made : pair_of(group, secret);
     EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new(key, NULL) : NULL;
     bool done = ctx && EVP_PKEY_decapsulate(ctx, shared, shared_len, ciphertext, ciphertext_len) == 1;
 
-    (void)cx;
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(key);
     return done ? 0 : milgi__fail(MILGI__BROKEN);

@@ -77,6 +77,32 @@ static void what_is_encapsulated_is_decapsulated(void **state)
     }
 }
 
+/* Whether the pair is still at hand, is expanded anew, or was used before. */
+static void what_comes_out_does_not_depend_on_what_is_kept(void **state)
+{
+    enum {
+        N = 20
+    };
+    static struct keys keys[N];
+    static uint8_t ciphertext[N][MILGI_KEX_PUBLIC_MAX];
+    uint8_t ours[N][32], theirs[32];
+
+    need_mlkem();
+    for (unsigned i = 0; i < N; i++) {
+        keys[i] = keygen(*state, groups[i / 2 % 2], (uint8_t)(i / 2)); /* each twice */
+        assert_int_equal(encaps(*state, &keys[i], (uint8_t)i, ciphertext[i], ours[i]), 0);
+    }
+    for (unsigned i = 0; i < 3 * N; i++) {
+        unsigned at = i * 7 % N;
+        decaps(*state, &keys[at], ciphertext[at], theirs);
+        assert_memory_equal(ours[at], theirs, 32);
+        if (i == N + N / 2)
+            milgi__crypto_idle(*state);
+        if (i == N)
+            (void)keygen(*state, keys[i / 2].group->id, (uint8_t)(i / 4));
+    }
+}
+
 /* An op is a function of its inputs. */
 static void the_same_randomness_gives_the_same(void **state)
 {
@@ -145,6 +171,7 @@ static void without_room_nothing_is_made(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        crypto_test(what_comes_out_does_not_depend_on_what_is_kept),
         crypto_test(what_is_encapsulated_is_decapsulated),
         crypto_test(the_same_randomness_gives_the_same),
         crypto_test(a_key_with_a_coefficient_out_of_range_is_refused),
