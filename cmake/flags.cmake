@@ -2,8 +2,6 @@
 #
 # How every C file of the project is compiled.
 
-include(CheckCCompilerFlag)
-
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
@@ -28,13 +26,6 @@ if(MILGI_SANITIZE)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-fstack-protector-strong -D_FORTIFY_SOURCE=2)
   add_link_options(-Wl,-z,relro,-z,now)
-  # What is zeroed or copied is 50 to 1000 bytes: string instructions, gcc's choice, take longer to begin than that takes.
-  set(no_string_instructions -mmemset-strategy=unrolled_loop:96:noalign,libcall:-1:noalign
-                             -mmemcpy-strategy=unrolled_loop:96:noalign,libcall:-1:noalign)
-  check_c_compiler_flag("${no_string_instructions}" has_string_strategy)
-  if(has_string_strategy)
-    add_compile_options(${no_string_instructions})
-  endif()
 endif()
 
 # A fifth to a quarter of what a small record costs is calls from room to room (docs/performance.md).

@@ -32,7 +32,7 @@ struct milgi__flavour {
         uint16_t group;
     } kem[MILGI__KEM_KEPT];
     unsigned kem_last;
-    uint8_t *gathered;                     /* room for a record that lies in pieces and is opened in place */
+    uint8_t *gathered; /* room for a record that lies in pieces and is opened in place */
     size_t gathered_len;
 };
 
