@@ -87,6 +87,22 @@ static void every_order_of_a_resumed_handshakes_ops_opens_it(void **state)
     }
 }
 
+static void every_order_of_the_ops_of_tls12_on_a_session_opens_it(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        struct play play = { .routed = UINT32_MAX, .choose = play_random, .random = seed * 0x9e3779b97f4a7c15ull };
+        play.tls12 = play.resume = true;
+        play.ids = seed & 1;
+        play.ask = seed & 2;
+        play.client_auth = seed & 4;
+        play_run(&play);
+        if (!play_went_well(&play))
+            fail_msg("seed %u", (unsigned)seed);
+        play_fini(&play);
+    }
+}
+
 static void every_order_of_a_handshakes_ops_on_an_external_psk_opens_it(void **state)
 {
     (void)state;
@@ -166,6 +182,7 @@ int main(void)
         cmocka_unit_test(every_order_of_handshake_ops_opens_the_connection),
         cmocka_unit_test(every_order_of_the_ops_of_tls12_opens_the_connection),
         cmocka_unit_test(every_order_of_a_resumed_handshakes_ops_opens_it),
+        cmocka_unit_test(every_order_of_the_ops_of_tls12_on_a_session_opens_it),
         cmocka_unit_test(every_order_of_a_handshakes_ops_on_an_external_psk_opens_it),
         cmocka_unit_test(ten_thousand_random_orders_agree),
         cmocka_unit_test(a_key_update_may_stand_at_every_position),

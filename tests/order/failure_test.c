@@ -99,7 +99,10 @@ static void each_op_in_turn(const struct play *of, enum play_fault fault, void (
     struct play tls12 = *of;
     tls12.tls12 = true;
     each_op_of(of, fault, check);
-    if (!of->resume && !of->hybrid)
+    if (!of->hybrid)
+        each_op_of(&tls12, fault, check);
+    tls12.ids = true;
+    if (!of->hybrid && of->resume)
         each_op_of(&tls12, fault, check);
 }
 
@@ -267,7 +270,7 @@ static void forget(void)
 static bool fails_without(int slot, bool retry, bool resume, bool tls12)
 {
     struct play play = whole;
-    play.tls12 = tls12;
+    play.tls12 = play.ids = tls12;
     play.resume = resume;
     play.met = forget;
     play.handshake_only = true;
@@ -298,12 +301,18 @@ static void every_forgotten_start_fails_the_handshake(void **state)
         bool resumed = fails_without(slot, false, true, false);
         const char *name = milgi__hs_slot_name((unsigned)slot);
         static const char *const of_tls12[] = { "keygen_1", "keygen_retry", "derive", "sign", "chain", "verify",
-            "credential", "alpn", "peer" };
+            "credential", "alpn", "peer", "session_lookup", "session_store" };
+        static const char *const of_resumed12[] = { "ticket_1", "seal_1", "alpn", "peer", "session_lookup" };
+        bool of12 = fails_without(slot, false, false, true), resumed12 = fails_without(slot, false, true, true);
         for (size_t i = 0; i < sizeof of_tls12 / sizeof of_tls12[0]; i++) {
-            if (strcmp(name, of_tls12[i]) == 0 && !fails_without(slot, false, false, true))
+            if (strcmp(name, of_tls12[i]) == 0 && !of12)
                 fail_msg("without %s a connection of TLS 1.2 opened", name);
         }
-        if (!without && !retried && !resumed)
+        for (size_t i = 0; i < sizeof of_resumed12 / sizeof of_resumed12[0]; i++) {
+            if (strcmp(name, of_resumed12[i]) == 0 && !resumed12)
+                fail_msg("without %s a connection of TLS 1.2 was resumed", name);
+        }
+        if (!without && !retried && !resumed && !of12)
             fail_msg("without %s the connection opened", milgi__hs_slot_name((unsigned)slot));
     }
     assert_true(slots >= 8);

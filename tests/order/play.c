@@ -227,8 +227,10 @@ static struct milgi_config *config_of(const struct play *play, int role)
     set_groups(play, config, role == MILGI_SERVER);
     if (play->tls12)
         assert_int_equal(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2), 0);
-    if (play->resume && role == MILGI_SERVER)
+    if (play->resume && !play->ids && role == MILGI_SERVER)
         assert_int_equal(milgi_config_set_ticket_keys(config, play->keys), 0);
+    if (play->ids && role == MILGI_SERVER)
+        assert_int_equal(milgi_config_set_session_cache(config, play->server_cache), 0);
     if (play->resume && role == MILGI_CLIENT)
         assert_int_equal(milgi_config_set_session_cache(config, play->cache), 0);
     if ((play->shares || (play->retry && play->hybrid)) && role == MILGI_CLIENT)
@@ -242,6 +244,8 @@ static struct milgi_config *config_of(const struct play *play, int role)
     unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (role == MILGI_SERVER ? MILGI_DECIDE_ALPN : 0u);
     if (play->psk && role == MILGI_SERVER)
         ask |= MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN;
+    if (play->ids && role == MILGI_SERVER)
+        ask |= MILGI_DECIDE_SESSION_LOOKUP | MILGI_DECIDE_SESSION_STORE;
     if (play->ask)
         assert_int_equal(milgi_config_set_ask(config, ask), 0);
     return fake_freeze(config);
@@ -251,7 +255,9 @@ static void make_sessions(struct play *play)
 {
     static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
     play->keys = NULL;
-    play->cache = NULL;
+    play->cache = play->server_cache = NULL;
+    if (play->ids)
+        assert_int_equal(milgi_session_cache_new(4, &play->server_cache), 0);
     if (!play->resume)
         return;
     assert_int_equal(milgi_ticket_keys_new(secret, 7200, FAKE_NOW_S, &play->keys), 0);
@@ -263,7 +269,7 @@ static void meet_before(struct play *play, const struct pair_setup *setup)
 {
     go_quiet(play);
     assert_true(play->pair.side[0].established && play->pair.side[1].established);
-    assert_int_equal(milgi_session_cache_count(play->cache), 2);
+    assert_int_equal(milgi_session_cache_count(play->cache), play->tls12 ? 1 : 2);
     pair_again(&play->pair, setup);
 }
 
@@ -384,4 +390,5 @@ void play_fini(struct play *play)
     pair_fini(&play->pair);
     milgi_ticket_keys_unref(play->keys);
     milgi_session_cache_unref(play->cache);
+    milgi_session_cache_unref(play->server_cache);
 }

@@ -52,6 +52,7 @@ struct play {
     bool keep_wire;
     bool shares;        /* the client offers three key shares */
     bool tls12;         /* both speak nothing else */
+    bool ids;           /* TLS 1.2: the server keeps sessions by their IDs, and gives no tickets */
     bool hybrid;        /* a hybrid group is agreed on; with a retry it is what the server asks for */
     unsigned depth;     /* of the devices; 0: 256 */
     unsigned update_at; /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
@@ -69,7 +70,7 @@ struct play {
     unsigned path[64], width[64], path_n, step;
     void (*met)(void);              /* called between the two, or before the only one; may be NULL */
     struct milgi_ticket_keys *keys; /* with |resume| */
-    struct milgi_session_cache *cache;
+    struct milgi_session_cache *cache, *server_cache;
     /* What came of it. */
     unsigned ended; /* ops that were ended */
     int fault_side; /* of the op that the fault hit; -1: it hit none */
