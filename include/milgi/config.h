@@ -257,9 +257,10 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_alpn(
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_suites(struct milgi_config *config, const uint16_t *suites, size_t n);
 /*
  * Groups that may be agreed on, the most wanted one first. By default X25519MLKEM768, x25519, SecP256r1MLKEM768,
- * secp256r1, SecP384r1MLKEM1024 and secp384r1; hybrids where the crypto library has ML-KEM: AWS-LC, and OpenSSL from
- * 3.5 on. MILGI_EUNSUPPORTED: it has not, or it is no group, or ML-KEM without another half. A server that a client
- * sent several key shares takes the one that it wants most itself; it asks for another only if it has none of those.
+ * secp256r1, SecP384r1MLKEM1024 and secp384r1; secp521r1 and ML-KEM alone have to be named. ML-KEM is there where the
+ * crypto library has it: AWS-LC, and OpenSSL from 3.5 on. MILGI_EUNSUPPORTED: it has not, or it is no group. A server
+ * that a client sent several key shares takes the one that it wants most itself; it asks for another only if it has
+ * none of those.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_groups(struct milgi_config *config, const uint16_t *groups, size_t n);
 /*

@@ -80,7 +80,10 @@ enum milgi_op_class {
 #define MILGI_GROUP_SECP256R1MLKEM768 0x11eb
 #define MILGI_GROUP_X25519MLKEM768 0x11ec
 #define MILGI_GROUP_SECP384R1MLKEM1024 0x11ed
-/* Only as the half of a hybrid, and in ops. */
+/*
+ * ML-KEM alone (draft-ietf-tls-mlkem, TLS 1.3 only), for who has to follow a rule that wants it: without a half of
+ * another kind a connection is as good as ML-KEM is. In no default.
+ */
 #define MILGI_GROUP_MLKEM768 0x0201
 #define MILGI_GROUP_MLKEM1024 0x0202
 

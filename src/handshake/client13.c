@@ -70,7 +70,9 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
         return MILGI__C13_SEND_HELLO_COOKIE;
     if (!milgi__start_shares(hs, &ext->group, 1, MILGI__KEYGEN_RETRY))
         return MILGI__FAILED;
-    return hs->kex->pairs_n == 1 ? MILGI__C13_SEND_HELLO_SHARE : MILGI__C13_SEND_HELLO_HYBRID;
+    if (hs->kex->pairs_n == 1)
+        milgi__settle(hs, MILGI__KEYGEN_RETRY_2);
+    return MILGI__C13_SEND_HELLO_SHARE;
 }
 
 static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__server_hello *hello)
@@ -93,12 +95,13 @@ static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__ser
         return milgi__hs_illegal(hs, "the server's key share is of a group that has no share of ours");
     if (!milgi__take_psk(hs, ext))
         return MILGI__FAILED;
-    if (plain)
-        return milgi__no_exchange(hs) ? MILGI__C13_INSTALL_KEYS_PSK : MILGI__FAILED;
+    if (plain) {
+        milgi__settle(hs, MILGI__DERIVE);
+        milgi__settle(hs, MILGI__CAPSULE);
+        return milgi__no_exchange(hs) ? MILGI__C13_INSTALL_KEYS : MILGI__FAILED;
+    }
     hs->result.group = ext->group;
-    if (!milgi__take_server_share(hs, ext->share))
-        return MILGI__FAILED;
-    return milgi__is_hybrid(hs) ? MILGI__C13_INSTALL_KEYS_HYBRID : MILGI__C13_INSTALL_KEYS;
+    return milgi__take_server_share(hs, ext->share) ? MILGI__C13_INSTALL_KEYS : MILGI__FAILED;
 }
 
 enum milgi__step milgi__client13_hello(struct milgi__hs *hs, struct milgi__server_hello *hello)
@@ -375,13 +378,6 @@ static enum milgi__step send_finished(struct milgi__hs *hs, struct milgi__reader
 const struct milgi__row milgi__client13_rows[] = {
     [MILGI__C13_SEND_HELLO_SHARE - FIRST] = {
         .name = "send_hello_share", .run = send_hello_again, .message = NONE,
-        .needs = ON(KEYGEN_RETRY),
-        .next = TO(C13_RECV_HELLO_AGAIN),
-        .sends = { MSG(CLIENT_HELLO) },
-        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
-    },
-    [MILGI__C13_SEND_HELLO_HYBRID - FIRST] = {
-        .name = "send_hello_hybrid", .run = send_hello_again, .message = NONE,
         .needs = ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
         .next = TO(C13_RECV_HELLO_AGAIN),
         .sends = { MSG(CLIENT_HELLO) },
@@ -396,23 +392,12 @@ const struct milgi__row milgi__client13_rows[] = {
     [MILGI__C13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(SERVER_HELLO),
         .starts = ON(DERIVE) | ON(CAPSULE),
-        .next = TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C13_INSTALL_KEYS_PSK),
+        .next = TO(C13_INSTALL_KEYS),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__C13_INSTALL_KEYS - FIRST] = {
         .name = "install_keys", .run = install_keys, .message = NONE,
-        .needs = ON(DERIVE),
-        .next = TO(C13_RECV_EXTENSIONS),
-        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
-    },
-    [MILGI__C13_INSTALL_KEYS_HYBRID - FIRST] = {
-        .name = "install_keys_hybrid", .run = install_keys, .message = NONE,
         .needs = ON(DERIVE) | ON(CAPSULE),
-        .next = TO(C13_RECV_EXTENSIONS),
-        KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
-    },
-    [MILGI__C13_INSTALL_KEYS_PSK - FIRST] = {
-        .name = "install_keys_psk", .run = install_keys, .message = NONE,
         .next = TO(C13_RECV_EXTENSIONS),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },

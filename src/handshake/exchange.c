@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Key shares: what they are made of, and which ops they need. A group of two halves, a hybrid, has an op for each of
- * them, which run side by side; their results stand one behind the other, in the order of the group's row.
+ * them, which run side by side; their results stand one behind the other, in the order of the group's row. What a group
+ * does not need is settled, so that rows wait for all kinds of ops alike.
  */
 #include "handshake/hs.h"
-
-bool milgi__is_hybrid(const struct milgi__hs *hs)
-{
-    const struct milgi__group *group = milgi__group(hs->result.group);
-    return group && group->kind == MILGI__HYBRID;
-}
 
 /* The groups that |id| is made of, itself if it is no hybrid. */
 static unsigned parts_of(uint16_t id, uint16_t parts[2])
@@ -18,6 +13,13 @@ static unsigned parts_of(uint16_t id, uint16_t parts[2])
     parts[0] = group->kind == MILGI__HYBRID ? group->half[0] : id;
     parts[1] = group->half[1];
     return group->kind == MILGI__HYBRID ? 2 : 1;
+}
+
+/* Settles |slot| if the group that was agreed on has no part of that kind. */
+static void settle_without(struct milgi__hs *hs, enum milgi__group_kind kind, enum milgi__slot slot)
+{
+    if (milgi__group_part(milgi__group(hs->result.group), kind) == 0)
+        milgi__settle(hs, slot);
 }
 
 static const struct milgi__key_pair *pair_of(const struct milgi__exchange *kex, uint16_t part)
@@ -116,6 +118,8 @@ bool milgi__take_server_share(struct milgi__hs *hs, struct milgi__bytes share)
             return false;
         share.p += part->server_len;
     }
+    settle_without(hs, MILGI__DH, MILGI__DERIVE);
+    settle_without(hs, MILGI__KEM, MILGI__CAPSULE);
     milgi__arena_wipe(&hs->unsent); /* ours are not sent again */
     return true;
 }
@@ -145,13 +149,22 @@ bool milgi__take_client_share(struct milgi__hs *hs, struct milgi__bytes share)
             return false;
         }
     }
+    settle_without(hs, MILGI__KEM, MILGI__CAPSULE);
     return true;
 }
 
 bool milgi__start_server_share(struct milgi__hs *hs)
 {
-    return milgi__start_keygen(
-        hs, MILGI__KEYGEN_1, milgi__group_part(milgi__group(hs->result.group), MILGI__DH));
+    uint16_t part = milgi__group_part(milgi__group(hs->result.group), MILGI__DH);
+    settle_without(hs, MILGI__DH, MILGI__KEYGEN_1);
+    return part == 0 || milgi__start_keygen(hs, MILGI__KEYGEN_1, part);
+}
+
+bool milgi__start_server_derive(struct milgi__hs *hs)
+{
+    const struct milgi__exchange *kex = hs->kex;
+    settle_without(hs, MILGI__DH, MILGI__DERIVE);
+    return kex->pair[0].group == 0 || milgi__start_derive(hs, &kex->pair[0], kex->peer);
 }
 
 struct milgi__bytes milgi__server_share(struct milgi__hs *hs)
@@ -160,7 +173,7 @@ struct milgi__bytes milgi__server_share(struct milgi__hs *hs)
     const struct milgi__group *group = milgi__group(hs->result.group);
     struct milgi__bytes pub = kex->pair[0].pub;
     if (group->kind != MILGI__HYBRID)
-        return pub;
+        return group->kind == MILGI__KEM ? kex->ciphertext : pub;
     bool kem_first = group->half[0] != kex->pair[0].group;
     struct milgi__bytes first = kem_first ? kex->ciphertext : pub, second = kem_first ? pub : kex->ciphertext;
     uint8_t *share = milgi__arena_alloc(&hs->scratch, group->server_len);

@@ -22,7 +22,7 @@ enum milgi__slot {
     MILGI__KEYGEN_4,
     MILGI__KEYGEN_5,
     MILGI__KEYGEN_RETRY,   /* the group that a HelloRetryRequest asked for, */
-    MILGI__KEYGEN_RETRY_2, /* if it is a hybrid its other half */
+    MILGI__KEYGEN_RETRY_2, /* if it is a hybrid its other half; settled where there is none, like those that follow */
     MILGI__DERIVE,
     MILGI__CAPSULE, /* ENCAPS of a server, DECAPS of a client */
     MILGI__SIGN,
@@ -70,12 +70,9 @@ enum milgi__step {
     /* client13.c */
     MILGI__C13_FIRST,
     MILGI__C13_SEND_HELLO_SHARE = MILGI__C13_FIRST,
-    MILGI__C13_SEND_HELLO_HYBRID,
     MILGI__C13_SEND_HELLO_COOKIE,
     MILGI__C13_RECV_HELLO_AGAIN,
     MILGI__C13_INSTALL_KEYS,
-    MILGI__C13_INSTALL_KEYS_HYBRID,
-    MILGI__C13_INSTALL_KEYS_PSK,
     MILGI__C13_RECV_EXTENSIONS,
     MILGI__C13_RECV_FINISHED_RESUMED,
     MILGI__C13_RESUMED,
@@ -126,13 +123,11 @@ enum milgi__step {
     MILGI__S13_SEND_RETRY = MILGI__S13_FIRST,
     MILGI__S13_RECV_HELLO_AGAIN,
     MILGI__S13_START_RESUMED,
-    MILGI__S13_START_RESUMED_HYBRID,
     MILGI__S13_SEND_RESUMED,
     MILGI__S13_SEND_PSK,
     MILGI__S13_RECV_FINISHED_RESUMED,
     MILGI__S13_RESUMED,
     MILGI__S13_START_FLIGHT,
-    MILGI__S13_START_FLIGHT_HYBRID,
     MILGI__S13_SEND_CERTIFICATE,
     MILGI__S13_SEND_VERIFY,
     MILGI__S13_RECV_CERTIFICATE,
@@ -438,16 +433,15 @@ bool milgi__start_shares(struct milgi__hs *hs, const uint16_t *groups, unsigned 
 /* KeyShareEntries of them, until the step has run; p NULL: no memory. */
 struct milgi__bytes milgi__client_shares(struct milgi__hs *hs);
 bool milgi__has_share(const struct milgi__hs *hs, uint16_t group);
-/* Client: the server's share of the group in hs->result: starts what finds the secret. */
+/* Client: the server's share of the group in hs->result: starts DERIVE and CAPSULE, or settles one of them. */
 bool milgi__take_server_share(struct milgi__hs *hs, struct milgi__bytes share);
-/* Server: the client's share of the group in hs->result: kept, and ENCAPS is started if there is a KEM in it. */
+/* Server: the client's share of the group in hs->result: kept, and CAPSULE started or settled. */
 bool milgi__take_client_share(struct milgi__hs *hs, struct milgi__bytes share);
-/* Server: KEYGEN for that group. */
+/* Server: KEYGEN and DERIVE for that group, which a KEM alone does not need. */
 bool milgi__start_server_share(struct milgi__hs *hs);
+bool milgi__start_server_derive(struct milgi__hs *hs);
 /* Server: the key_exchange of its share; p NULL: no memory. */
 struct milgi__bytes milgi__server_share(struct milgi__hs *hs);
-/* The group in hs->result has two halves. */
-bool milgi__is_hybrid(const struct milgi__hs *hs);
 
 /* --- decisions (decide.c) --------------------------------------------------------------------------------------- */
 

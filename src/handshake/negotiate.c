@@ -10,18 +10,18 @@
 /* --- client ----------------------------------------------------------------------------------------------------- */
 
 /*
- * Of a hybrid its half, which is there anyway, or another group that is none; of one that is none the first hybrid. So
+ * Of a hybrid its half, which is there anyway, or another group without a KEM; of one without the first with one. So
  * a server that has no ML-KEM, and one that wants it, both take a share without a HelloRetryRequest. 0: there is none.
  */
 static uint16_t of_the_other_kind(const struct milgi__u16_list *own)
 {
     const struct milgi__group *first = milgi__group(own->v[0]);
-    bool hybrid = first->kind == MILGI__HYBRID;
+    bool classical = first->kind == MILGI__DH;
     uint16_t half = milgi__group_part(first, MILGI__DH);
-    if (hybrid && milgi__list_has(own, half))
+    if (!classical && milgi__list_has(own, half))
         return half;
     for (unsigned i = 1; i < own->n; i++) {
-        if ((milgi__group(own->v[i])->kind == MILGI__HYBRID) != hybrid)
+        if ((milgi__group(own->v[i])->kind == MILGI__DH) != classical)
             return own->v[i];
     }
     return 0;
@@ -275,8 +275,7 @@ const struct milgi__row milgi__client_hello_rows[] = {
     [MILGI__C_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = c_recv_hello, .message = MSG(SERVER_HELLO),
         .starts = ON(DERIVE) | ON(CAPSULE) | ON(KEYGEN_RETRY) | ON(KEYGEN_RETRY_2),
-        .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_HYBRID) | TO(C13_SEND_HELLO_COOKIE) |
-            TO(C13_INSTALL_KEYS) | TO(C13_INSTALL_KEYS_HYBRID) | TO(C13_INSTALL_KEYS_PSK) | TO(C12_RECV_CERTIFICATE) |
+        .next = TO(C13_SEND_HELLO_SHARE) | TO(C13_SEND_HELLO_COOKIE) | TO(C13_INSTALL_KEYS) | TO(C12_RECV_CERTIFICATE) |
             TO(C12_RECV_TICKET_RESUMED) | TO(C12_RECV_CHANGE_RESUMED),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
     },
@@ -384,14 +383,14 @@ const struct milgi__row milgi__server_hello_rows[] = {
         .needs = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN) |
             ON(SESSION_LOOKUP),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
-        .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_SEND_PSK) |
-            TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT) | TO(S12_START_RESUMED),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_RESUMED) | TO(S13_SEND_PSK) |
+            TO(S13_START_FLIGHT) | TO(S12_START_FLIGHT) | TO(S12_START_RESUMED),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
     [MILGI__S_RECV_HELLO - FIRST] = {
         .name = "recv_hello", .run = s_recv_hello, .message = MSG(CLIENT_HELLO),
         .starts = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP),
-        .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT) | TO(S13_START_FLIGHT_HYBRID) | TO(S12_START_FLIGHT),
+        .next = TO(S13_SEND_RETRY) | TO(S13_START_FLIGHT) | TO(S12_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true,
     },
 };

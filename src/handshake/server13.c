@@ -138,10 +138,7 @@ static bool find_group(struct milgi__hs *hs, const struct milgi__exts *ext)
 
 static enum milgi__step answer_of(const struct milgi__hs *hs)
 {
-    bool hybrid = milgi__is_hybrid(hs);
-    if (hs->session)
-        return hybrid ? MILGI__S13_START_RESUMED_HYBRID : MILGI__S13_START_RESUMED;
-    return hybrid ? MILGI__S13_START_FLIGHT_HYBRID : MILGI__S13_START_FLIGHT;
+    return hs->session ? MILGI__S13_START_RESUMED : MILGI__S13_START_FLIGHT;
 }
 
 /* What is to be known of us besides a group: asked, or found, while keys are made. */
@@ -411,8 +408,7 @@ static bool write_flight(struct milgi__hs *hs)
 static enum milgi__step start_flight(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    const struct milgi__exchange *kex = hs->kex;
-    if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], kex->peer))
+    if (!write_hello(hs) || !milgi__start_server_derive(hs))
         return MILGI__FAILED;
     if (!write_flight(hs) || !milgi__hs_sign_transcript(hs))
         return MILGI__FAILED;
@@ -475,10 +471,9 @@ static bool write_resumed(struct milgi__hs *hs)
 static enum milgi__step start_resumed(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    const struct milgi__exchange *kex = hs->kex;
     if (!hs->session)
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
-    if (!write_hello(hs) || !milgi__start_derive(hs, &kex->pair[0], kex->peer))
+    if (!write_hello(hs) || !milgi__start_server_derive(hs))
         return MILGI__FAILED;
     return write_resumed(hs) ? MILGI__S13_SEND_RESUMED : MILGI__FAILED;
 }
@@ -625,18 +620,11 @@ const struct milgi__row milgi__server13_rows[] = {
     [MILGI__S13_RECV_HELLO_AGAIN - FIRST] = {
         .name = "recv_hello_again", .run = recv_hello_again, .message = MSG(CLIENT_HELLO),
         .starts = ON(CAPSULE),
-        .next = TO(S13_START_RESUMED) | TO(S13_START_RESUMED_HYBRID) | TO(S13_START_FLIGHT) |
-            TO(S13_START_FLIGHT_HYBRID),
+        .next = TO(S13_START_RESUMED) | TO(S13_START_FLIGHT),
         KEYS(INITIAL, INITIAL), .flight_ends = true, .takes_ccs = true,
     },
     [MILGI__S13_START_RESUMED - FIRST] = {
         .name = "start_resumed", .run = start_resumed, .message = NONE,
-        .needs = ON(KEYGEN_1) | ON(ALPN), .starts = ON(DERIVE),
-        .next = TO(S13_SEND_RESUMED),
-        KEYS(INITIAL, INITIAL), .takes_ccs = true,
-    },
-    [MILGI__S13_START_RESUMED_HYBRID - FIRST] = {
-        .name = "start_resumed_hybrid", .run = start_resumed, .message = NONE,
         .needs = ON(KEYGEN_1) | ON(CAPSULE) | ON(ALPN), .starts = ON(DERIVE),
         .next = TO(S13_SEND_RESUMED),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,
@@ -669,12 +657,6 @@ const struct milgi__row milgi__server13_rows[] = {
     },
     [MILGI__S13_START_FLIGHT - FIRST] = {
         .name = "start_flight", .run = start_flight, .message = NONE,
-        .needs = ON(KEYGEN_1) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP), .starts = ON(DERIVE) | ON(SIGN),
-        .next = TO(S13_SEND_CERTIFICATE),
-        KEYS(INITIAL, INITIAL), .takes_ccs = true,
-    },
-    [MILGI__S13_START_FLIGHT_HYBRID - FIRST] = {
-        .name = "start_flight_hybrid", .run = start_flight, .message = NONE,
         .needs = ON(KEYGEN_1) | ON(CAPSULE) | ON(CREDENTIAL) | ON(ALPN) | ON(OCSP), .starts = ON(DERIVE) | ON(SIGN),
         .next = TO(S13_SEND_CERTIFICATE),
         KEYS(INITIAL, INITIAL), .takes_ccs = true,

@@ -146,9 +146,7 @@ bool milgi__group_usable(uint16_t id)
 {
     const struct milgi__group *group = milgi__group(id);
 
-    if (!group || group->kind == MILGI__KEM)
-        return false;
-    return group->kind == MILGI__DH || milgi__kem_available();
+    return group && (group->kind == MILGI__DH || milgi__kem_available());
 }
 
 /* --- names ------------------------------------------------------------------------------------------------------ */

@@ -46,8 +46,8 @@ struct milgi__scheme {
 const struct milgi__scheme *milgi__scheme(uint16_t id);
 
 /*
- * A group in which both make a key pair and derive (DH); or that encapsulates (a KEM, which is no group by itself, but
- * the half of one); or a hybrid of one of each.
+ * A group in which both make a key pair and derive (DH); or in which the server encapsulates (a KEM); or a hybrid of
+ * one of each.
  */
 enum milgi__group_kind {
     MILGI__DH,
@@ -71,7 +71,7 @@ size_t milgi__kex_seed_len(uint16_t group);
 size_t milgi__kex_public_len(uint16_t group);
 /* Of a hybrid the half of that kind; the group itself if it is of that kind; 0: neither. */
 uint16_t milgi__group_part(const struct milgi__group *group, enum milgi__group_kind kind);
-/* Whether connections can agree on it: it is no KEM alone, and the crypto library has both halves of a hybrid. */
+/* Whether connections can agree on it: the crypto library has what it is made of. */
 bool milgi__group_usable(uint16_t id);
 
 /*

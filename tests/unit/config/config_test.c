@@ -172,13 +172,13 @@ static void lists_are_checked_and_keep_their_order(void **state)
     assert_int_equal(f->client->groups.v[0], MILGI_GROUP_SECP384R1);
     assert_int_equal(milgi_config_set_groups(f->client, twice, 2), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_groups(f->client, unknown, 2), MILGI_EUNSUPPORTED);
-    assert_int_equal(milgi_config_set_groups(f->client, kem, 1), MILGI_EUNSUPPORTED);
     assert_int_equal(milgi_config_set_groups(f->client, groups, 0), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_groups(f->client, NULL, 2), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_groups(f->client, groups, 25), MILGI_EINVAL);
     assert_int_equal(f->client->groups.v[0], MILGI_GROUP_SECP384R1); /* as before */
-    assert_int_equal(
-        milgi_config_set_groups(f->client, hybrid, 1), milgi__kem_available() ? 0 : MILGI_EUNSUPPORTED);
+    int without_kem = milgi__kem_available() ? 0 : MILGI_EUNSUPPORTED;
+    assert_int_equal(milgi_config_set_groups(f->client, hybrid, 1), without_kem);
+    assert_int_equal(milgi_config_set_groups(f->client, kem, 1), without_kem);
     assert_int_equal(milgi_config_set_signature_schemes(f->client, sha1, 1), MILGI_EUNSUPPORTED);
     assert_int_equal(milgi_config_set_signature_schemes(f->client, schemes, 2), 0);
     assert_int_equal(f->client->schemes.v[1], MILGI_SIG_ECDSA_SECP256R1_SHA256);
