@@ -209,7 +209,14 @@ enum milgi_decision_kind {
      * server, TLS 1.2: a session, to which a client may come back by its ID, is to be kept; default: in the config's
      * cache. The connection is established when this is answered, whatever the answer is.
      */
-    MILGI_DECIDE_SESSION_STORE = 1 << 8
+    MILGI_DECIDE_SESSION_STORE = 1 << 8,
+    /*
+     * server: which config the handshake goes by, once the ClientHello is there and before anything else is decided or
+     * opened; default: the one that the connection was made with. Versions, suites, groups, schemes, credentials,
+     * client authentication, protocols, sessions, PSKs, what is asked: all that is negotiated is as the chosen one
+     * says, but that it does not ask for a config again. Limits and padding stay those of the first.
+     */
+    MILGI_DECIDE_CONFIG = 1 << 9
 };
 
 /*

@@ -67,6 +67,7 @@ struct milgi_decision {
 
 #define MILGI_ALPN_SHOWN 64
 #define MILGI_AUTHORITIES_SHOWN 64
+#define MILGI_SUITES_SHOWN 128
 
 /*
  * What a decision is about: read it with milgi_decision_info(). Pointers are valid until the decision is answered or
@@ -78,6 +79,12 @@ struct milgi_decision_info {
     size_t schemes_n;
     const struct milgi_iov *alpn; /* protocols that the client offers: the first MILGI_ALPN_SHOWN of them */
     size_t alpn_n;
+    /*
+     * Server: what else the client offers, known or not, as it came: the first MILGI_SUITES_SHOWN suites, 64 groups and
+     * 16 versions (of a client that names none the highest). For decisions about its ClientHello.
+     */
+    const uint16_t *suites, *groups, *versions;
+    size_t suites_n, groups_n, versions_n;
     /* PEER: the peer's certificates in DER, leaf first; none when an optional client certificate was not sent */
     const struct milgi_iov *chain;
     size_t chain_n;
@@ -126,7 +133,7 @@ enum milgi_verdict {
      * struct milgi_psk * of one of the identities (it takes a reference of its own); TICKET_OPEN: a const struct
      * milgi_ticket_opened * (the same); TICKET_SEAL: a const struct milgi_tickets_sealed *, copied;
      * SESSION_LOOKUP: a struct milgi_session * (it takes a reference of its own), which is judged like one in a ticket;
-     * SESSION_STORE: NULL, it is kept
+     * SESSION_STORE: NULL, it is kept; CONFIG: a struct milgi_config *, frozen and a server's (it takes a reference)
      */
     MILGI_ACCEPT,
     MILGI_DEFAULT /* as if it had not been asked; for CREDENTIAL in a client: as the config says; result is NULL */

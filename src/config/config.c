@@ -317,7 +317,7 @@ int milgi_config_set_ask(struct milgi_config *config, unsigned decisions)
 {
     unsigned all = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_ALPN | MILGI_DECIDE_PEER | MILGI_DECIDE_OCSP |
         MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN | MILGI_DECIDE_TICKET_SEAL | MILGI_DECIDE_SESSION_LOOKUP |
-        MILGI_DECIDE_SESSION_STORE;
+        MILGI_DECIDE_SESSION_STORE | MILGI_DECIDE_CONFIG;
     const unsigned of_servers = all & ~(unsigned)(MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER);
 
     if (config->frozen || (decisions & ~all) != 0)
@@ -377,7 +377,8 @@ int milgi_config_set_middlebox(struct milgi_config *config, bool on)
 static int check_server(const struct milgi_config *config, const char **why)
 {
     bool psks = config->psks_n != 0 || (config->ask & MILGI_DECIDE_PSK) != 0;
-    if (config->credentials_n == 0 && (config->ask & MILGI_DECIDE_CREDENTIAL) == 0 && !psks) {
+    bool asks = (config->ask & (MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_CONFIG)) != 0;
+    if (config->credentials_n == 0 && !asks && !psks) {
         *why = "a server needs a credential or a PSK, or to be asked for one";
         return MILGI_EINVAL;
     }

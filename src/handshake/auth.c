@@ -222,7 +222,7 @@ uint16_t milgi__hs_record_limit(const struct milgi__hs *hs)
 {
     bool client = milgi__hs_role(hs) == MILGI_CLIENT;
     uint16_t version = client ? hs->config->version_max : hs->result.version;
-    return (uint16_t)(hs->config->limit[MILGI_LIMIT_RECORD_IN] + (version >= MILGI__TLS13));
+    return (uint16_t)(hs->record_in + (version >= MILGI__TLS13));
 }
 
 void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers)

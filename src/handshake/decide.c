@@ -17,6 +17,7 @@ static enum milgi__slot slot_of(uint32_t kind)
     case MILGI_DECIDE_TICKET_SEAL: return MILGI__TICKET_SEAL;
     case MILGI_DECIDE_SESSION_LOOKUP: return MILGI__SESSION_LOOKUP;
     case MILGI_DECIDE_SESSION_STORE: return MILGI__SESSION_STORE;
+    case MILGI_DECIDE_CONFIG: return MILGI__CONFIG;
     default: return MILGI__SLOTS;
     }
 }
@@ -32,6 +33,7 @@ static uint32_t kind_of(enum milgi__slot slot)
     case MILGI__TICKET_SEAL: return MILGI_DECIDE_TICKET_SEAL;
     case MILGI__SESSION_LOOKUP: return MILGI_DECIDE_SESSION_LOOKUP;
     case MILGI__SESSION_STORE: return MILGI_DECIDE_SESSION_STORE;
+    case MILGI__CONFIG: return MILGI_DECIDE_CONFIG;
     default: return MILGI_DECIDE_PEER;
     }
 }
@@ -318,6 +320,18 @@ static int use_of_psks(struct milgi__hs *hs, enum milgi__slot slot, const void *
     return slot == MILGI__TICKET_OPEN ? milgi__use_ticket(hs, result) : milgi__use_sealed(hs, result);
 }
 
+/* From here on it is as if the handshake had begun with it. */
+static int use_config(struct milgi__hs *hs, struct milgi_config *config)
+{
+    if (!config->frozen || config->role != MILGI_SERVER)
+        return MILGI_EINVAL;
+    milgi_config_ref(config);
+    milgi_config_unref(hs->config);
+    hs->config = config;
+    settle_ok(hs, MILGI__CONFIG);
+    return 0;
+}
+
 static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
 {
     if (slot == MILGI__PEER || slot == MILGI__SESSION_STORE) {
@@ -333,6 +347,8 @@ static int accept(struct milgi__hs *hs, enum milgi__slot slot, void *result)
         go_on_to_staple(hs);
         return 0;
     }
+    if (slot == MILGI__CONFIG)
+        return use_config(hs, result);
     if (slot == MILGI__OCSP)
         return use_staple(hs, result);
     if (slot == MILGI__SESSION_LOOKUP) {
@@ -373,6 +389,9 @@ static void refuse(struct milgi__hs *hs, enum milgi__slot slot)
     } else if (slot == MILGI__ALPN) {
         alert = MILGI_ALERT_NO_APPLICATION_PROTOCOL;
         detail = "the client's application protocols were refused by a decision";
+    } else if (slot == MILGI__CONFIG) {
+        alert = MILGI_ALERT_HANDSHAKE_FAILURE;
+        detail = "the client was refused by a decision";
     }
     settle_no(hs, slot, MILGI_EREFUSED, alert, detail);
     if (slot == MILGI__CREDENTIAL)
@@ -410,8 +429,6 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .server_name = hs->result.server_name,
         .schemes = hs->peer_schemes.v,
         .schemes_n = hs->peer_schemes.n,
-        .alpn = hs->alpn_shown,
-        .alpn_n = hs->alpn_shown_n,
         .chain = hs->result.peer_chain,
         .chain_n = hs->result.peer_chain_n,
         .authorities = hs->authorities_shown,
@@ -421,6 +438,7 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .psk_identities_n = hs->psks_shown_n,
         .psk_identity = milgi__psk_identity(hs->result.psk),
     };
+    milgi__show(hs, info);
     if (slot == MILGI__TICKET_SEAL) {
         info->sessions = hs->issue->shown;
         while (info->sessions_n < MILGI_TICKETS_MAX && hs->issue->shown[info->sessions_n])

@@ -45,6 +45,7 @@ enum milgi__slot {
     MILGI__TICKET_SEAL,
     MILGI__SESSION_LOOKUP,
     MILGI__SESSION_STORE,
+    MILGI__CONFIG,
     MILGI__SLOTS
 };
 #define MILGI__ON(slot_or_step) (1u << (slot_or_step))
@@ -115,7 +116,9 @@ enum milgi__step {
     MILGI__C_END,
 
     /* server: negotiate.c */
-    MILGI__S_LOOK_HELLO = MILGI__STEPS_COMMON,
+    MILGI__S_ASK_HELLO = MILGI__STEPS_COMMON,
+    MILGI__S_TAKE_CONFIG,
+    MILGI__S_LOOK_HELLO,
     MILGI__S_RECV_HELLO_SEEN,
     MILGI__S_RECV_HELLO,
     /* server13.c */
@@ -263,6 +266,15 @@ struct milgi__issue {
     struct milgi_session *shown[MILGI_TICKETS_MAX];
 };
 
+/* What decisions are shown of a ClientHello: in the handshake's arena. */
+struct milgi__shown {
+    struct milgi__bytes protocols; /* as they came, whole; */
+    struct milgi_iov *alpn;        /* the first of them */
+    size_t alpn_n;
+    uint16_t suites_n, groups_n, versions_n;
+    uint16_t numbers[]; /* in this order */
+};
+
 struct milgi__arena_block;
 struct milgi__arena {
     struct milgi__blocks *blocks;
@@ -276,7 +288,9 @@ struct milgi__bytes milgi__arena_u16(struct milgi__arena *arena, const uint16_t 
 void milgi__arena_wipe(struct milgi__arena *arena);
 
 struct milgi__hs {
-    struct milgi_config *config;
+    struct milgi_config *config; /* a server may choose another by the ClientHello; */
+    uint32_t message_max;        /* limits are the first's */
+    uint16_t record_in;
     struct milgi__hs_host host;
     struct milgi__arena arena;   /* as long as the handshake */
     struct milgi__arena scratch; /* until the step has run */
@@ -314,10 +328,9 @@ struct milgi__hs {
     struct milgi__u16_list peer_schemes;      /* those that we know, */
     struct milgi__u16_list peer_cert_schemes; /* and those for signatures in certificates */
     struct milgi__bytes peer_alpn;            /* client's list, until ALPN is settled */
-    struct milgi_iov *alpn_shown;             /* for decisions: the first of it as pieces */
-    size_t alpn_shown_n;
-    struct milgi__bytes peer_authorities; /* names, each with its length, until the credential is settled */
-    struct milgi_iov *authorities_shown;  /* for decisions: the first of them as pieces */
+    struct milgi__shown *shown;               /* server: for decisions; NULL: nobody is asked */
+    struct milgi__bytes peer_authorities;     /* names, each with its length, until the credential is settled */
+    struct milgi_iov *authorities_shown;      /* for decisions: the first of them as pieces */
     size_t authorities_shown_n;
 
     /* ourselves */
@@ -447,6 +460,11 @@ struct milgi__bytes milgi__server_share(struct milgi__hs *hs);
 
 /* Asks the outside if the config says so, else answers at once; |asks| false: there is nothing to ask. */
 void milgi__start_decision(struct milgi__hs *hs, enum milgi__slot slot, bool asks);
+/* Keeps of a ClientHello what decisions show. False: no memory. (shown.c) */
+bool milgi__show_hello(struct milgi__hs *hs, const struct milgi__client_hello *hello);
+void milgi__show(const struct milgi__hs *hs, struct milgi_decision_info *info);
+/* The name that the client wants becomes the result's. False: no memory. */
+bool milgi__take_server_name(struct milgi__hs *hs, const struct milgi__exts *ext);
 /* There is nothing to wait for. */
 void milgi__settle(struct milgi__hs *hs, enum milgi__slot slot);
 /*
@@ -547,8 +565,6 @@ bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, 
 enum milgi__psk_mode milgi__psk_mode(const struct milgi__hs *hs, const struct milgi__exts *ext);
 /* Server: an identity that is no ticket of ours: the config's, or one to be asked for. False: no memory. (psk13.c) */
 bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity);
-/* Server: who is asked about the ClientHello that is seen wants to know for which server. False: no memory. */
-bool milgi__know_server(struct milgi__hs *hs);
 /* Server: the suite that goes with the first PSK from elsewhere that fits; NULL: there is none. */
 const struct milgi__suite *milgi__psk_suite(const struct milgi__hs *hs, struct milgi__bytes offered);
 /*

@@ -55,6 +55,8 @@ struct milgi__hs *milgi__hs_new(
     hs->arena.blocks = hs->scratch.blocks = hs->unsent.blocks = blocks;
     hs->config = milgi_config_ref(config);
     hs->host = *host;
+    hs->message_max = (uint32_t)config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE];
+    hs->record_in = (uint16_t)config->limit[MILGI_LIMIT_RECORD_IN];
     hs->step = config->role == MILGI_CLIENT ? MILGI__C_START : milgi__server_first(config);
     hs->failure = milgi__failure(0, MILGI_ALERT_NONE, NULL);
     hs->result.alpn = "";
@@ -144,7 +146,7 @@ static bool reserve(struct milgi__hs *hs, size_t len)
         return true;
     size_t cap = MILGI__MAX(used + len, MILGI__MIN(2 * hs->in_cap, used + len + 16384));
     /* An incomplete message, and the record that it ends in; twice the latter for growth. */
-    assert(cap <= hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE] + MILGI__MSG_HEADER + 2 * 16384);
+    assert(cap <= hs->message_max + MILGI__MSG_HEADER + 2 * 16384);
     uint8_t *in = milgi__block_take(hs->arena.blocks, cap);
     if (!in)
         return false;
@@ -237,7 +239,7 @@ static enum arrival look(const struct milgi__hs *hs, const struct milgi__row *ro
     if (left < MILGI__MSG_HEADER)
         return MISSING;
     size_t len = milgi__get24(p + 1);
-    if (len > hs->config->limit[MILGI_LIMIT_HANDSHAKE_MESSAGE])
+    if (len > hs->message_max)
         return TOO_LONG;
     if (left - MILGI__MSG_HEADER < len)
         return MISSING;
@@ -493,7 +495,7 @@ static bool is_first(enum milgi_role role, unsigned step)
 {
     if (role == MILGI_CLIENT)
         return step == MILGI__C_START;
-    return step == MILGI__S_LOOK_HELLO || step == MILGI__S_RECV_HELLO;
+    return step == MILGI__S_ASK_HELLO || step == MILGI__S_LOOK_HELLO || step == MILGI__S_RECV_HELLO;
 }
 
 size_t milgi__hs_table(enum milgi_role role, struct milgi__hs_row_info *rows, size_t cap)

@@ -331,6 +331,35 @@ static enum milgi__step answer_hello(struct milgi__hs *hs, struct milgi__client_
     return tls13 ? milgi__server13_hello(hs, hello) : milgi__server12_hello(hs, hello);
 }
 
+/*
+ * Before anything is done about it: what the application may choose another config by. It is read again under that,
+ * which may be of another version; what is wrong with it in any is refused already.
+ */
+static enum milgi__step s_ask_hello(struct milgi__hs *hs, struct milgi__reader *body)
+{
+    struct milgi__failure failure;
+    struct milgi__client_hello hello;
+    if (!milgi__client_hello_decode(body, &hello, &failure) ||
+        !milgi__exts_decode(hello.block, MILGI__IN_CLIENT_HELLO, 0, &hello.ext, &failure))
+        return milgi__hs_refuse(hs, &failure);
+    if (!milgi__take_server_name(hs, &hello.ext) || !milgi__show_hello(hs, &hello))
+        return MILGI__FAILED;
+    milgi__hs_take_schemes(hs, &hello.ext);
+    milgi__start_decision(hs, MILGI__CONFIG, true);
+    return MILGI__S_TAKE_CONFIG;
+}
+
+static enum milgi__step looks(const struct milgi_config *config)
+{
+    return config->looks ? MILGI__S_LOOK_HELLO : MILGI__S_RECV_HELLO;
+}
+
+static enum milgi__step s_take_config(struct milgi__hs *hs, struct milgi__reader *none)
+{
+    (void)none;
+    return looks(hs->config);
+}
+
 /* It is read once, whichever row comes first; what it says points into the message, which stays where it is. */
 static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader *body)
 {
@@ -338,6 +367,8 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
     if (!hello)
         return milgi__hs_broken(hs, MILGI_ENOMEM);
     if (!read_hello(hs, body, hello))
+        return MILGI__FAILED;
+    if (hs->config->ask != 0 && !hs->shown && !milgi__show_hello(hs, hello))
         return MILGI__FAILED;
     hs->seen = hello; /* already for answers from inside */
     if (hs->result.version == MILGI__TLS12)
@@ -366,11 +397,23 @@ static enum milgi__step s_recv_hello(struct milgi__hs *hs, struct milgi__reader 
 
 enum milgi__step milgi__server_first(const struct milgi_config *config)
 {
-    return config->looks ? MILGI__S_LOOK_HELLO : MILGI__S_RECV_HELLO;
+    return (config->ask & MILGI_DECIDE_CONFIG) != 0 ? MILGI__S_ASK_HELLO : looks(config);
 }
 
 /* clang-format off */
 const struct milgi__row milgi__server_hello_rows[] = {
+    [MILGI__S_ASK_HELLO - FIRST] = {
+        .name = "ask_hello", .run = s_ask_hello, .message = MSG(CLIENT_HELLO),
+        .starts = ON(CONFIG),
+        .next = TO(S_TAKE_CONFIG),
+        KEYS(INITIAL, INITIAL), .flight_ends = true, .peeks = true,
+    },
+    [MILGI__S_TAKE_CONFIG - FIRST] = {
+        .name = "take_config", .run = s_take_config, .message = NONE,
+        .needs = ON(CONFIG),
+        .next = TO(S_LOOK_HELLO) | TO(S_RECV_HELLO),
+        KEYS(INITIAL, INITIAL),
+    },
     [MILGI__S_LOOK_HELLO - FIRST] = {
         .name = "look_hello", .run = s_look_hello, .message = MSG(CLIENT_HELLO),
         .starts = ON(TICKET_1) | ON(TICKET_2) | ON(TICKET_3) | ON(TICKET_4) | ON(PSK) | ON(TICKET_OPEN) |

@@ -2,14 +2,6 @@
 /* A server's PSKs from elsewhere (RFC 8446 4.2.11): whose an identity is, and what there is without any. */
 #include "handshake/hs.h"
 
-bool milgi__know_server(struct milgi__hs *hs)
-{
-    struct milgi__bytes name = hs->seen->ext.server_name;
-    if (name.len != 0 && !hs->result.server_name)
-        hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, name).p;
-    return name.len == 0 || hs->result.server_name;
-}
-
 bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
 {
     hs->opened[at] = milgi_session_ref(milgi__psk_find(hs->config, identity.p, identity.len));
@@ -17,7 +9,8 @@ bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes i
         return true;
     if (!hs->psks_shown)
         hs->psks_shown = milgi__arena_alloc(&hs->arena, MILGI__IDENTITIES_MAX * sizeof *hs->psks_shown);
-    if (!hs->psks_shown || !milgi__know_server(hs)) {
+    /* Who is asked wants to know for which server. */
+    if (!hs->psks_shown || !milgi__take_server_name(hs, &hs->seen->ext)) {
         milgi__hs_broken(hs, MILGI_ENOMEM);
         return false;
     }

@@ -155,7 +155,7 @@ void milgi__look_up12(struct milgi__hs *hs)
     milgi__settle(hs, MILGI__TICKET_OPEN);
     /*= RFC5077 3.4: "If a ticket is presented by the client, the server MUST NOT attempt to use the Session ID in the
      *= ClientHello for stateful session resumption." */
-    bool asks = !ticket && hello->session_id.len != 0 && milgi__know_server(hs);
+    bool asks = !ticket && hello->session_id.len != 0 && milgi__take_server_name(hs, &hello->ext);
     milgi__start_decision(hs, MILGI__SESSION_LOOKUP, asks);
 }
 

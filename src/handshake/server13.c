@@ -63,28 +63,15 @@ static bool choose_group(struct milgi__hs *hs, const struct milgi__exts *ext)
     return hs->retried;
 }
 
-/*
- * The list is read where it lies in the message. If the answer may come later it is kept, and shown in pieces,
- * which take many times as much as the names; so they are few.
- */
-static bool take_protocols(struct milgi__hs *hs, const struct milgi__exts *ext)
+/* The list is read where it lies in the message, unless the answer may come later. */
+static bool take_protocols(struct milgi__hs *hs, const struct milgi__client_hello *hello)
 {
-    hs->peer_alpn = ext->alpn;
-    if (hs->config->ask == 0 || ext->alpn.len == 0)
+    hs->peer_alpn = hello->ext.alpn;
+    if (hs->config->ask == 0)
         return true;
-    hs->peer_alpn = milgi__arena_copy(&hs->arena, ext->alpn);
-    struct milgi__reader list = milgi__reader_of(hs->peer_alpn);
-    struct milgi__bytes name;
-    size_t n = 0;
-    for (struct milgi__reader r = list; n < MILGI_ALPN_SHOWN && milgi__alpn_next(&r, &name);)
-        n++;
-    hs->alpn_shown = milgi__arena_alloc(&hs->arena, n * sizeof *hs->alpn_shown);
-    if (!hs->peer_alpn.p || !hs->alpn_shown) {
-        milgi__hs_broken(hs, MILGI_ENOMEM);
+    if (!hs->shown && !milgi__show_hello(hs, hello))
         return false;
-    }
-    while (hs->alpn_shown_n < n && milgi__alpn_next(&list, &name))
-        hs->alpn_shown[hs->alpn_shown_n++] = (struct milgi_iov){ name.p, name.len };
+    hs->peer_alpn = hs->shown->protocols;
     return true;
 }
 
@@ -103,15 +90,10 @@ bool milgi__server_take_hello(struct milgi__hs *hs, const struct milgi__client_h
     hs->asks_status = ext->asks_status;
     hs->early_data =
         (ext->present & MILGI__EXT(MILGI__EXT_EARLY_DATA)) != 0 && hs->result.version == MILGI__TLS13;
-    if (ext->server_name.len != 0 && !hs->result.server_name) {
-        hs->result.server_name = (const char *)milgi__arena_copy(&hs->arena, ext->server_name).p;
-        if (!hs->result.server_name) {
-            milgi__hs_broken(hs, MILGI_ENOMEM);
-            return false;
-        }
-    }
+    if (!milgi__take_server_name(hs, ext))
+        return false;
     milgi__hs_take_schemes(hs, ext);
-    return milgi__strict_hello(hs, ext) && take_protocols(hs, ext) && milgi__take_authorities(hs, ext->authorities);
+    return milgi__strict_hello(hs, ext) && take_protocols(hs, hello) && milgi__take_authorities(hs, ext->authorities);
 }
 
 /*= RFC8446 9.2: "If not containing a "pre_shared_key" extension, it MUST contain both a "signature_algorithms"

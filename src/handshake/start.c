@@ -10,7 +10,7 @@ const char *milgi__hs_slot_name(unsigned slot)
         "keygen_1", "keygen_2", "keygen_3", "keygen_4", "keygen_5", "keygen_retry", "keygen_retry_2", "derive",
         "capsule", "sign", "chain", "verify", "ticket_1", "ticket_2", "ticket_3", "ticket_4", "seal_1", "seal_2",
         "seal_3", "seal_4", "credential", "alpn", "peer", "ocsp", "psk", "ticket_open", "ticket_seal",
-        "session_lookup", "session_store"
+        "session_lookup", "session_store", "config"
     };
     return slot < MILGI__SLOTS ? names[slot] : "?";
 }

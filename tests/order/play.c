@@ -241,7 +241,8 @@ static struct milgi_config *config_of(const struct play *play, int role)
     }
     if (play->psk)
         add_psk(config, role, play->plain);
-    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (role == MILGI_SERVER ? MILGI_DECIDE_ALPN : 0u);
+    unsigned asked_of_server = role == MILGI_SERVER ? MILGI_DECIDE_ALPN | MILGI_DECIDE_CONFIG : 0u;
+    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | asked_of_server;
     if (play->psk && role == MILGI_SERVER)
         ask |= MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN;
     if (play->ids && role == MILGI_SERVER)
