@@ -231,13 +231,13 @@ static int add_credentials(struct shim_config *made, const struct shim_options *
 
 /*
  * The runner's roots where they are known. A server that is told of none asks for certificates all the same: then those
- * of its own will do.
+ * of its own will do, or, where it has none, the system's.
  */
 static int set_trust(struct shim_config *made, const struct shim_options *o, const char **why)
 {
     struct milgi_trust *trust;
     const char *file = o->trust_cert && o->trust_cert[0] ? o->trust_cert : o->credential[o->credentials_n].cert_file;
-    int rv = milgi_trust_new_file(file, &trust);
+    int rv = file ? milgi_trust_new_file(file, &trust) : milgi_trust_new_system(&trust);
     if (!rv) {
         rv = milgi_config_set_trust(made->config, trust);
         milgi_trust_unref(trust);
@@ -325,6 +325,8 @@ static int fill(struct shim_config *made, const struct shim_options *o, const ch
     unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (o->server ? of_server : 0);
     int rv = add_credentials(made, o, why);
     if (!rv)
+        rv = shim_add_psks(made, o, why);
+    if (!rv)
         rv = set_staples(config, o, why);
     if (!rv)
         rv = set_peer(made, o, why);
@@ -396,6 +398,7 @@ void shim_config_fini(struct shim_config *made)
 {
     for (size_t i = 0; i <= SHIM_CREDENTIALS_MAX; i++)
         milgi_credential_unref(made->credential[i]);
+    shim_psks_fini(made);
     milgi_config_unref(made->config);
     *made = (struct shim_config){ 0 };
 }

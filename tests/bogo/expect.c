@@ -100,7 +100,7 @@ static void expect_peer(struct shim_exchange *x, const struct milgi_conn_info *i
         expect_bytes(x, "OCSP response", &o->expect_ocsp_response, &info->ocsp_response);
         expect_bytes(x, "timestamps", &o->expect_scts, &info->scts);
     }
-    bool wanted = !o->expect_no_peer_cert && (!o->server || o->require_any_client_certificate);
+    bool wanted = !o->expect_no_peer_cert && !info->psk_identity.len && (!o->server || o->require_any_client_certificate);
     if (o->expect_no_peer_cert && info->peer_chain_n)
         shim_complain(x, "the peer has sent a certificate");
     if (wanted && !info->peer_chain_n)
@@ -125,6 +125,8 @@ static void expect_text(struct shim_exchange *x, const char *what, const char *w
 
 static int selected(const struct shim_exchange *x, const struct milgi_conn_info *info)
 {
+    if (info->psk_identity.len)
+        return shim_psk_of(x->config, x->options, info->psk_identity) - 1;
     for (size_t i = 1; i <= x->options->credentials_n; i++) {
         if (info->credential && info->credential == x->config->credential[i])
             return (int)i - 1;

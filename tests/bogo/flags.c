@@ -23,6 +23,7 @@ enum kind {
     ON_CREDENTIAL,
     BYTES_OF_CREDENTIAL,
     NEW_CREDENTIAL,
+    NEW_PSK,
     MOOT,
     ABSENT
 };
@@ -53,6 +54,12 @@ static const struct flag flags[] = {
     { "-must-match-issuer", ON_CREDENTIAL, OF(must_match_issuer), NULL },
     { "-ocsp-response", BYTES_OF_CREDENTIAL, OF(ocsp_response), NULL },
     { "-signed-cert-timestamps", BYTES_OF_CREDENTIAL, OF(scts), NULL },
+    { "-new-psk-credential", NEW_PSK, 0, NULL },
+    { "-psk-importer-key", BYTES_OF_CREDENTIAL, OF(psk_key), NULL },
+    { "-psk-importer-identity", BYTES_OF_CREDENTIAL, OF(psk_identity), NULL },
+    { "-psk-importer-context", BYTES_OF_CREDENTIAL, OF(psk_context), NULL },
+    { "-psk-importer-sha256", ON_CREDENTIAL, OF(psk_sha256), NULL },
+    { "-psk-importer-sha384", ON_CREDENTIAL, OF(psk_sha384), NULL },
     { "-trust-cert", TEXT, FIELD(trust_cert), NULL },
 
     /* what is negotiated */
@@ -180,12 +187,6 @@ static const struct flag flags[] = {
     { "-expect-early-data-reason", ABSENT, 0, "early data" },
     { "-psk", ABSENT, 0, "PSK suites of TLS 1.2" },
     { "-psk-identity", ABSENT, 0, "PSK suites of TLS 1.2" },
-    { "-new-psk-credential", ABSENT, 0, "external PSKs" },
-    { "-psk-importer-key", ABSENT, 0, "external PSKs" },
-    { "-psk-importer-identity", ABSENT, 0, "external PSKs" },
-    { "-psk-importer-context", ABSENT, 0, "external PSKs" },
-    { "-psk-importer-sha256", ABSENT, 0, "external PSKs" },
-    { "-psk-importer-sha384", ABSENT, 0, "external PSKs" },
     { "-new-delegated-credential", ABSENT, 0, "delegated credentials" },
     { "-delegated-credential", ABSENT, 0, "delegated credentials" },
     { "-new-spake2plusv1-credential", ABSENT, 0, "PAKE" },
@@ -355,7 +356,11 @@ static bool set(struct shim_options *options, const struct flag *flag, const cha
         *(bool *)(void *)of = true;
         return true;
     case NEW_CREDENTIAL:
-        return ++options->credentials_n <= SHIM_CREDENTIALS_MAX;
+    case NEW_PSK:
+        if (options->credentials_n == SHIM_CREDENTIALS_MAX)
+            return false;
+        options->credential[++options->credentials_n].is_psk = flag->kind == NEW_PSK;
+        return true;
     default:
         return true;
     }
@@ -363,7 +368,8 @@ static bool set(struct shim_options *options, const struct flag *flag, const cha
 
 static bool takes_value(enum kind kind)
 {
-    return kind != ON && kind != MOOT && kind != ABSENT && kind != NEW_CREDENTIAL && kind != ON_CREDENTIAL;
+    return kind != ON && kind != MOOT && kind != ABSENT && kind != NEW_CREDENTIAL && kind != NEW_PSK &&
+        kind != ON_CREDENTIAL;
 }
 
 int shim_flags(int argc, char **argv, struct shim_options options[SHIM_TURNS], const char **why)

@@ -30,6 +30,8 @@ struct shim_credential {
     struct shim_numbers signing_prefs;
     bool must_match_issuer;
     struct shim_bytes ocsp_response, scts;
+    bool is_psk, psk_sha384, psk_sha256; /* the hash of the PSK itself */
+    struct shim_bytes psk_key, psk_identity, psk_context;
 };
 
 /* What the flags of one connection say; zeros and NULL: nothing. Their names are those of the flags. */
@@ -100,6 +102,7 @@ size_t shim_base64(const char *text, size_t len, uint8_t *out);
 struct shim_config {
     struct milgi_config *config;
     struct milgi_credential *credential[1 + SHIM_CREDENTIALS_MAX];
+    struct milgi_psk *psk[1 + SHIM_CREDENTIALS_MAX][2]; /* by the hash that they were imported for */
     const char *server_name; /* that a client wants */
 };
 
@@ -108,6 +111,12 @@ struct shim_exchange;
 /* For |x|, of which the options and what is kept are known. As shim_flags(). */
 int shim_config(struct shim_exchange *x, struct shim_config *made, const char **why);
 void shim_config_fini(struct shim_config *config);
+
+bool shim_has_psks(const struct shim_options *options);
+int shim_add_psks(struct shim_config *made, const struct shim_options *options, const char **why);
+/* Of which credential; 0: of none. */
+int shim_psk_of(const struct shim_config *made, const struct shim_options *options, struct milgi_iov identity);
+void shim_psks_fini(struct shim_config *made);
 
 /* Whether BoringSSL's shim would speak a version below TLS 1.2. */
 bool shim_wants_older(const struct shim_options *options);
