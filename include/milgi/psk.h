@@ -15,9 +15,10 @@
  * a server without credentials answers with decrypt_error, as it does when the client has not the secret, so that
  * nobody can find out which identities there are (RFC 8446 E.6). IDENTITIES ARE SEEN by everybody on the way.
  *
- * A connection on an external PSK gives out no sessions: the PSK is there for the next one, and nothing outlives its
- * withdrawal. milgi_conn_info().psk_identity says which it stands on; peer_authenticated, which is about certificates,
- * is false.
+ * milgi_conn_info().psk_identity says which a connection stands on; peer_authenticated, which is about certificates, is
+ * false. Tickets of such a connection are for those that have the PSK: a session is resumed where the config (or
+ * milgi_conn_set_psk()) has it still, with the same secret, and psk_identity is the same then. Where a server has its
+ * PSKs from decisions it gives out no tickets on them.
  */
 #pragma once
 

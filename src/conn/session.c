@@ -38,8 +38,8 @@ void milgi__conn_offer(struct milgi_conn *c)
         return;
     if (!c->hs->session_given && cache && c->server_name)
         c->hs->session = milgi_session_cache_take(cache, c->server_name, milgi__engine_wall(c->engine));
-    milgi__hs_resume(c->hs->hs, c->hs->session, cache || c->events->on_session);
     milgi__hs_offer_psks(c->hs->hs, c->hs->psk, c->hs->psk_given);
+    milgi__hs_resume(c->hs->hs, c->hs->session, cache || c->events->on_session);
     milgi_session_unref(c->hs->session);
     c->hs->session = NULL;
 }
@@ -51,9 +51,9 @@ static uint8_t *place(const struct milgi_conn *c)
     return o->kept + o->kept_len + o->server_name_size + o->alpn_size;
 }
 
-void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool psk)
+void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool keeps, bool psk)
 {
-    c->outcome->keeps_sessions = base && !psk;
+    c->outcome->keeps_sessions = base && keeps;
     c->outcome->on_psk = base && psk;
     if (base)
         memcpy(place(c), &base, sizeof(void *));
@@ -121,7 +121,7 @@ void milgi__conn_session(struct milgi_conn *c)
 void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body)
 {
     const struct milgi_session *base = kept(c);
-    if (!base || c->outcome->on_psk)
+    if (!base || !c->outcome->keeps_sessions)
         return;
     struct milgi_session *session =
         milgi__session_of_ticket(milgi__engine_crypto(c->engine), base, body, milgi__engine_wall(c->engine));

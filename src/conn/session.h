@@ -8,10 +8,10 @@
 /* Tells the handshake, which has not run yet, what to offer. */
 void milgi__conn_offer(struct milgi_conn *c);
 /*
- * Open: what a client's sessions of this connection are made from, or (|psk|) the external PSK that it stands on: it is
- * taken, and becomes part of the outcome.
+ * Open: |base|, which is taken, becomes part of the outcome: what a client's sessions are made from, if it |keeps| any;
+ * with |psk| what has the identity of the external PSK that the connection stands on.
  */
-void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool psk);
+void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool keeps, bool psk);
 /* The identity of that PSK. */
 struct milgi_iov milgi__conn_psk(const struct milgi_conn *c);
 void milgi__conn_forget_session(struct milgi_conn *c);

@@ -55,8 +55,8 @@ struct milgi__outcome {
     bool hello_retry, peer_authenticated, resumed, keeps_sessions, on_psk, exports;
     uint8_t kept_len;
     /*
-     * Secrets that outlive it (milgi__hs_kept()); behind them server name and ALPN; and with |keeps_sessions| a pointer
-     * to what sessions are made from, with |on_psk| to the external PSK (session.h)
+     * Secrets that outlive it (milgi__hs_kept()); behind them server name and ALPN; and with |keeps_sessions| or
+     * |on_psk| a pointer to a session (session.h)
      */
     uint8_t kept[];
 };

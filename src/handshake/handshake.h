@@ -79,7 +79,7 @@ struct milgi__hs_host {
 struct milgi__hs_result {
     uint16_t version, suite, group, scheme;
     bool hello_retry, peer_authenticated, resumed;
-    struct milgi_session *psk; /* from elsewhere, that it stands on; NULL: none */
+    struct milgi_session *psk; /* from elsewhere, or what goes back to one, that it stands on; NULL: none */
     const char *server_name;   /* this and what follows: in the handshake's memory */
     const char *alpn;          /* "": none */
     const struct milgi_iov *peer_chain;
@@ -115,7 +115,7 @@ struct milgi__hs *milgi__hs_new(
  * those that the server gives.
  */
 void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool keeps);
-/* The same for PSKs from elsewhere: |given|: |psk|, or none, in the place of the config's. Behind the session. */
+/* The same, and before it, for PSKs from elsewhere: |given|: |psk|, or none, in the place of the config's. */
 void milgi__hs_offer_psks(struct milgi__hs *hs, const struct milgi_psk *psk, bool given);
 /*
  * Client, open: what sessions of this connection have alike, whose tickets are still to come; in TLS 1.2 the session,

@@ -576,6 +576,13 @@ bool milgi__may_do_without_psk(struct milgi__hs *hs, const struct milgi__exts *e
 int milgi__use_psk(struct milgi__hs *hs, const struct milgi_psk *psk);
 /* Server: the answer to the question of tickets. MILGI_EINVAL. */
 int milgi__use_ticket(struct milgi__hs *hs, const struct milgi_ticket_opened *opened);
+/*
+ * Sessions that go back to an external PSK are bound to it beside the config's policy: |policy| of those of |psk|; and
+ * whether that of |session| is there still, with the same secret. False: no, or it could not be computed. (psk13.c)
+ */
+bool milgi__psk_policy(
+    const struct milgi__hs *hs, const struct milgi_session *psk, uint8_t policy[MILGI__SESSION_POLICY_LEN]);
+bool milgi__psk_stands(const struct milgi__hs *hs, const struct milgi_session *session);
 /* The peer's PSK is from elsewhere. */
 static inline bool milgi__on_external(const struct milgi__hs *hs)
 {

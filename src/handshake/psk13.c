@@ -49,6 +49,40 @@ int milgi__use_psk(struct milgi__hs *hs, const struct milgi_psk *psk)
     return 0;
 }
 
+bool milgi__psk_policy(
+    const struct milgi__hs *hs, const struct milgi_session *psk, uint8_t policy[MILGI__SESSION_POLICY_LEN])
+{
+    uint8_t both[MILGI__SESSION_POLICY_LEN + MILGI__SESSION_SECRET_MAX], digest[MILGI__HASH_MAX];
+    memcpy(both, hs->config->policy, MILGI__SESSION_POLICY_LEN);
+    memcpy(both + MILGI__SESSION_POLICY_LEN, psk->f.secret, psk->f.secret_len);
+    size_t len = MILGI__SESSION_POLICY_LEN + (size_t)psk->f.secret_len;
+    int rv = milgi__hash(hs->host.cx, MILGI__SHA256, both, len, digest);
+    memcpy(policy, digest, MILGI__SESSION_POLICY_LEN);
+    milgi__wipe(both, sizeof both);
+    return rv == 0;
+}
+
+/* The external PSK of that identity: of the config, or that our ClientHello offers. */
+static const struct milgi_session *psk_of(const struct milgi__hs *hs, struct milgi_iov identity)
+{
+    if (milgi__hs_role(hs) == MILGI_SERVER)
+        return milgi__psk_find(hs->config, identity.data, identity.len);
+    for (unsigned i = 0; i < hs->offers_n; i++) {
+        struct milgi_iov own = milgi__psk_identity(hs->offer[i]);
+        if (hs->offer[i]->f.kind != MILGI__SESSION_OURS && own.len == identity.len &&
+            memcmp(own.data, identity.data, own.len) == 0)
+            return hs->offer[i];
+    }
+    return NULL;
+}
+
+bool milgi__psk_stands(const struct milgi__hs *hs, const struct milgi_session *session)
+{
+    uint8_t policy[MILGI__SESSION_POLICY_LEN];
+    const struct milgi_session *psk = psk_of(hs, milgi__psk_identity(session));
+    return psk && milgi__psk_policy(hs, psk, policy) && memcmp(policy, session->f.policy, sizeof policy) == 0;
+}
+
 int milgi__use_ticket(struct milgi__hs *hs, const struct milgi_ticket_opened *opened)
 {
     struct milgi_session *session = opened->session;

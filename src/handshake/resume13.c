@@ -31,7 +31,10 @@ bool milgi__session_usable(
     if (f->kind != MILGI__SESSION_OURS || f->version != version || !good || !same_name(session, name))
         return false;
     /* A session without a client certificate is none where one is demanded. */
-    if (!f->authenticated && hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED)
+    bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
+    if (f->peer == MILGI__SESSION_PEER_PSK)
+        return milgi__psk_stands(hs, session) && (!demanded || hs->config->psk_without_certificate);
+    if (!f->authenticated && demanded)
         return false;
     /* Whose word is taken for what: sessions do not get around a change of that. */
     if (memcmp(f->policy, hs->config->policy, sizeof f->policy) != 0)
@@ -66,12 +69,16 @@ static bool can_offer(const struct milgi__hs *hs, const struct milgi_session *se
 void milgi__hs_resume(struct milgi__hs *hs, struct milgi_session *session, bool keeps)
 {
     hs->keeps_sessions = keeps;
-    if (!session || hs->config->psk_only || !can_offer(hs, session))
+    if (!session || !can_offer(hs, session) ||
+        (hs->config->psk_only && session->f.peer != MILGI__SESSION_PEER_PSK))
         return;
-    if (session->f.version == MILGI__TLS12)
+    if (session->f.version == MILGI__TLS12) {
         hs->offer12 = milgi_session_ref(session);
-    else
-        hs->offer[hs->offers_n++] = milgi_session_ref(session);
+        return;
+    }
+    for (unsigned i = hs->offers_n++; i > 0; i--) /* before PSKs from elsewhere */
+        hs->offer[i] = hs->offer[i - 1];
+    hs->offer[0] = milgi_session_ref(session);
 }
 
 static void offer_psk(struct milgi__hs *hs, const struct milgi_psk *psk)
@@ -212,8 +219,6 @@ bool milgi__take_psk(struct milgi__hs *hs, const struct milgi__exts *ext)
         return false;
     }
     hs->session = milgi_session_ref(offer);
-    if (milgi__on_external(hs))
-        hs->keeps_sessions = false; /* psk.h: it gives out none */
     return milgi__resume_peer(hs);
 }
 
@@ -397,7 +402,7 @@ bool milgi__resume_peer(struct milgi__hs *hs)
     struct milgi_iov peer = milgi__session_parts(hs->session).peer;
     unsigned n = 0;
     hs->result.resumed = !milgi__on_external(hs);
-    if (!hs->result.resumed)
+    if (!hs->result.resumed || hs->session->f.peer == MILGI__SESSION_PEER_PSK)
         hs->result.psk = hs->session;
     if (hs->session->f.peer != MILGI__SESSION_PEER)
         return true;
@@ -444,7 +449,15 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
     struct milgi__session_fields f = { .created_s = now_s, .authenticated_s = now_s };
     struct milgi__session_parts parts = { .peer = { NULL, 0 } };
     uint8_t digest[MILGI__HASH_MAX];
-    if (hs->session) {
+    memcpy(f.policy, hs->config->policy, sizeof f.policy);
+    if (milgi__on_external(hs)) {
+        if (!milgi__psk_policy(hs, hs->session, f.policy))
+            return NULL;
+        f.peer = MILGI__SESSION_PEER_PSK;
+        f.valid_from_s = INT64_MIN;
+        f.valid_until_s = INT64_MAX;
+        parts.peer = milgi__psk_identity(hs->session);
+    } else if (hs->session) {
         /*= RFC8446 4.6.1: "it is RECOMMENDED that implementations place limits on the total lifetime of such keying
          *= material; these limits should take into account the lifetime of the peer's certificate [...] and the time
          *= since the peer's online CertificateVerify signature." */
@@ -461,7 +474,6 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
     f.version = hs->result.version;
     f.suite = hs->suite->id;
     f.authenticated = hs->result.peer_authenticated;
-    memcpy(f.policy, hs->config->policy, sizeof f.policy);
     bool tls13 = hs->suite->tls13;
     f.secret_len = tls13 ? (uint8_t)milgi__hash_len(hs->suite->hash) : sizeof hs->schedule12.master;
     memcpy(f.secret, tls13 ? hs->schedule.resumption : hs->schedule12.master, f.secret_len);

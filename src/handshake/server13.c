@@ -482,7 +482,7 @@ static enum milgi__step recv_finished_resumed(struct milgi__hs *hs, struct milgi
     if (!milgi__hs_take_finished(hs, body, hs->schedule.client_hs))
         return MILGI__FAILED;
     /* Whom the session knows is judged again; where nobody was asked for a certificate there is nobody to judge. */
-    milgi__start_decision(hs, MILGI__PEER, hs->config->client_auth != MILGI_CLIENT_AUTH_NONE || milgi__on_external(hs));
+    milgi__start_decision(hs, MILGI__PEER, hs->config->client_auth != MILGI_CLIENT_AUTH_NONE || hs->result.psk);
     return MILGI__S13_RESUMED;
 }
 
@@ -557,7 +557,7 @@ static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none
 {
     (void)none;
     bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
-    if (milgi__on_external(hs))
+    if (hs->result.psk)
         demanded = demanded && !hs->config->psk_without_certificate;
     if (!hs->session || (demanded && !hs->session->f.authenticated))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);

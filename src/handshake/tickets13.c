@@ -9,19 +9,23 @@
 
 static unsigned how_many(const struct milgi__hs *hs)
 {
-    unsigned n = hs->session ? 1 : hs->config->tickets;
+    unsigned n = hs->result.resumed ? 1 : hs->config->tickets;
     n = MILGI__MIN(n, hs->config->tickets);
     /*= RFC9149 3: "Servers SHOULD NOT send more tickets than requested for the connection type being created" */
     if ((hs->offered & MILGI__EXT(MILGI__EXT_TICKET_REQUEST)) != 0)
-        n = MILGI__MIN(n, hs->session ? hs->tickets_resumed : hs->tickets_full);
+        n = MILGI__MIN(n, hs->result.resumed ? hs->tickets_resumed : hs->tickets_full);
     return n;
 }
 
 bool milgi__issues_tickets(const struct milgi__hs *hs)
 {
-    /* No ticket for a client that could not use it, nor on a PSK that has its own end (psk.h). */
+    /* No ticket for a client that could not use it, nor on a PSK that could not be found again (psk.h). */
     bool sealed = hs->config->ticket_keys || (hs->config->ask & MILGI_DECIDE_TICKET_SEAL) != 0;
-    return sealed && hs->psk_tickets && !milgi__on_external(hs) && how_many(hs) > 0;
+    if (milgi__on_external(hs)) {
+        struct milgi_iov identity = milgi__psk_identity(hs->session);
+        sealed = sealed && milgi__psk_find(hs->config, identity.data, identity.len) == hs->session;
+    }
+    return sealed && hs->psk_tickets && how_many(hs) > 0;
 }
 
 uint32_t milgi__ticket_life(const struct milgi__hs *hs, const struct milgi_session *session)

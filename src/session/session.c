@@ -202,6 +202,8 @@ static bool peer_valid(struct milgi_iov peer, unsigned kind)
         return peer.len == 0;
     if (kind == MILGI__SESSION_PEER_DIGEST)
         return peer.len == milgi__hash_len(MILGI__SHA256);
+    if (kind == MILGI__SESSION_PEER_PSK)
+        return peer.len != 0;
     struct milgi__reader r = milgi__reader(peer.data, peer.len);
     bool some = milgi__left(&r) != 0;
     while (milgi__left(&r) != 0)

@@ -21,9 +21,10 @@
 
 /* What is said of the peer's certificates. */
 enum milgi__session_peer {
-    MILGI__SESSION_NO_PEER,    /* it had none */
-    MILGI__SESSION_PEER,       /* certificates, leaf first: all, or when that is too much the leaf alone */
-    MILGI__SESSION_PEER_DIGEST /* SHA-256 of the leaf, which is too long */
+    MILGI__SESSION_NO_PEER,     /* it had none */
+    MILGI__SESSION_PEER,        /* certificates, leaf first: all, or when that is too much the leaf alone */
+    MILGI__SESSION_PEER_DIGEST, /* SHA-256 of the leaf, which is too long */
+    MILGI__SESSION_PEER_PSK     /* the identity of an external PSK, of which |policy| holds something, too */
 };
 
 /* What the secret is. */
@@ -66,10 +67,13 @@ struct milgi__session_parts {
 struct milgi_session *milgi__session_new(
     const struct milgi__session_fields *fields, const struct milgi__session_parts *parts);
 struct milgi__session_parts milgi__session_parts(const struct milgi_session *session);
-/* Of a PSK from elsewhere, the identity; NULL: an empty one. */
+/* Of a PSK from elsewhere, or of a session that goes back to one, the identity; NULL: an empty one. */
 static inline struct milgi_iov milgi__psk_identity(const struct milgi_session *session)
 {
-    return session ? milgi__session_parts(session).ticket : (struct milgi_iov){ NULL, 0 };
+    if (!session)
+        return (struct milgi_iov){ NULL, 0 };
+    struct milgi__session_parts parts = milgi__session_parts(session);
+    return session->f.kind == MILGI__SESSION_OURS ? parts.peer : parts.ticket;
 }
 const char *milgi__session_name(const struct milgi_session *session); /* "": none */
 /* From when on it is not used; and whether it is good at |now_s|, its certificates, too. */

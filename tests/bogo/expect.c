@@ -100,7 +100,8 @@ static void expect_peer(struct shim_exchange *x, const struct milgi_conn_info *i
         expect_bytes(x, "OCSP response", &o->expect_ocsp_response, &info->ocsp_response);
         expect_bytes(x, "timestamps", &o->expect_scts, &info->scts);
     }
-    bool wanted = !o->expect_no_peer_cert && !info->psk_identity.len && (!o->server || o->require_any_client_certificate);
+    bool may = !o->expect_no_peer_cert && !info->psk_identity.len;
+    bool wanted = may && (!o->server || o->require_any_client_certificate);
     if (o->expect_no_peer_cert && info->peer_chain_n)
         shim_complain(x, "the peer has sent a certificate");
     if (wanted && !info->peer_chain_n)

@@ -103,7 +103,7 @@ struct shim_config {
     struct milgi_config *config;
     struct milgi_credential *credential[1 + SHIM_CREDENTIALS_MAX];
     struct milgi_psk *psk[1 + SHIM_CREDENTIALS_MAX][2]; /* by the hash that they were imported for */
-    const char *server_name; /* that a client wants */
+    const char *server_name;                            /* that a client wants */
 };
 
 struct shim_exchange;

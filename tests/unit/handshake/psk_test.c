@@ -47,8 +47,8 @@ static struct milgi_config *bare_server(void)
 static struct loop *loop_on(struct milgi_config *client, struct milgi_config *server)
 {
     struct loop *loop = loop_of(client, server);
-    milgi__hs_resume(loop->client.hs, NULL, true);
     milgi__hs_offer_psks(loop->client.hs, NULL, false);
+    milgi__hs_resume(loop->client.hs, NULL, true);
     return loop;
 }
 
@@ -163,22 +163,177 @@ static void the_first_that_fits_is_taken(void **state)
     }
 }
 
-/* It has its own end, and a session would outlive it. */
-static void it_gives_out_no_sessions(void **state)
+/* --- sessions that go back to one ------------------------------------------------------------------------------- */
+
+static struct milgi_ticket_keys *keys;
+
+static struct milgi_config *with_tickets(struct milgi_config *server)
+{
+    MUST(milgi_config_set_ticket_keys(server, keys));
+    return server;
+}
+
+/* The session of a connection of these two on an external PSK. */
+static struct milgi_session *session_on(struct milgi_config *client, struct milgi_config *server)
+{
+    struct loop *loop = loop_on(client, server);
+    loop_pump(loop);
+    assert_on(loop, "us");
+    const struct loop_message *m = loop_sent(&loop->server, MILGI__MSG_NEW_SESSION_TICKET, 1);
+    struct milgi_session *base = milgi__hs_session(loop->client.hs);
+    assert_non_null(m);
+    assert_non_null(base);
+    struct milgi__bytes body = { m->data + MILGI__MSG_HEADER, m->len - MILGI__MSG_HEADER };
+    struct milgi_session *session = milgi__session_of_ticket(loop->cx, base, body, base->f.created_s);
+    milgi_session_unref(base);
+    loop_free(loop);
+    assert_non_null(session);
+    return session;
+}
+
+/* What comes of offering |session|, which is given up: resumed, on the PSK, or a full handshake. */
+enum outcome {
+    RESUMED,
+    ON_PSK,
+    FULL
+};
+
+static void offer_again(struct milgi_session *session, struct milgi_config *client, struct milgi_config *server,
+    bool any, enum outcome outcome)
+{
+    struct loop *loop = loop_of(client, server);
+    milgi__hs_offer_psks(loop->client.hs, NULL, false);
+    milgi__hs_resume(loop->client.hs, any ? NULL : session, true);
+    if (any) { /* as one that does not care might */
+        memmove(loop->client.hs->offer + 1, loop->client.hs->offer, sizeof(void *) * loop->client.hs->offers_n++);
+        loop->client.hs->offer[0] = milgi_session_ref(session);
+    }
+    milgi_session_unref(session);
+    loop_pump(loop);
+    assert_open(loop);
+    struct loop_end *ends[] = { &loop->client, &loop->server };
+    for (unsigned i = 0; i < 2; i++) {
+        const struct milgi__hs_result *r = milgi__hs_result(ends[i]->hs);
+        struct milgi_iov psk = milgi__psk_identity(r->psk);
+        assert_int_equal(r->resumed, outcome == RESUMED);
+        assert_int_equal(psk.len, outcome == FULL ? 0 : 2);
+        if (psk.len != 0)
+            assert_memory_equal(psk.data, "us", 2);
+        if (psk.len != 0)
+            assert_false(r->peer_authenticated);
+    }
+    assert_int_equal(!loop_sent(&loop->server, MILGI__MSG_CERTIFICATE, 0), outcome != FULL);
+    loop_free(loop);
+}
+
+static struct milgi_session *usual(void)
+{
+    return session_on(psk_client(MILGI_PSK_SHA256), with_tickets(psk_server(MILGI_PSK_SHA256)));
+}
+
+/* With a PSK of another secret. */
+static struct milgi_config *other_secret(enum milgi_role role)
+{
+    secret[1] ^= 1;
+    struct milgi_config *config = role == MILGI_CLIENT ? psk_client(MILGI_PSK_SHA256) : psk_server(MILGI_PSK_SHA256);
+    secret[1] ^= 1;
+    return config;
+}
+
+static void a_session_on_one_is_for_those_that_have_it(void **state)
 {
     (void)state;
-    static const uint8_t key[MILGI_TICKET_SECRET_LEN] = { 1 };
-    struct milgi_ticket_keys *keys;
-    MUST(milgi_ticket_keys_new(key, 7200, 0, &keys));
-    struct milgi_config *server = psk_server(MILGI_PSK_SHA256);
-    MUST(milgi_config_set_ticket_keys(server, keys));
+    const enum milgi_psk_hash h = MILGI_PSK_SHA256;
+    offer_again(usual(), psk_client(h), with_tickets(psk_server(h)), false, RESUMED);
+    /* Withdrawn at the server: there is a full handshake, whatever the client thinks. */
+    offer_again(usual(), psk_client(h), with_tickets(server_config(IDENTITY_P256)), false, FULL);
+    /* Another secret at both: the session is no more, the PSK is. */
+    offer_again(usual(), other_secret(MILGI_CLIENT), with_tickets(other_secret(MILGI_SERVER)), false, ON_PSK);
+    offer_again(usual(), other_secret(MILGI_CLIENT), with_tickets(other_secret(MILGI_SERVER)), true, ON_PSK);
+    /* A client that has it not does not offer the session; nor would it help if it did not know better. */
+    offer_again(usual(), client_config(), with_tickets(psk_server(h)), false, FULL);
+    offer_again(usual(), client_config(), with_tickets(server_config(IDENTITY_P256)), true, FULL);
+}
+
+static void a_session_on_one_stands_for_no_certificate_either(void **state)
+{
+    (void)state;
+    for (unsigned told = 0; told < 2; told++) {
+        struct milgi_config *client = psk_client(MILGI_PSK_SHA256), *servers[2];
+        for (unsigned i = 0; i < 2; i++) {
+            servers[i] = with_tickets(psk_server(MILGI_PSK_SHA256));
+            MUST(milgi_config_set_trust(servers[i], fixture.trust));
+            MUST(milgi_config_set_client_auth(servers[i], MILGI_CLIENT_AUTH_REQUIRED));
+            MUST(milgi_config_set_psk_without_certificate(servers[i], i == 0 || told));
+        }
+        MUST(milgi_config_add_credential(client, fixture.client_credential[0]));
+        struct milgi_session *session = session_on(psk_client(MILGI_PSK_SHA256), servers[0]);
+        struct loop *loop = loop_of(client, servers[1]);
+        milgi__hs_offer_psks(loop->client.hs, NULL, false);
+        milgi__hs_resume(loop->client.hs, session, true);
+        milgi_session_unref(session);
+        loop_pump(loop);
+        assert_open(loop);
+        assert_int_equal(milgi__hs_result(loop->server.hs)->resumed, told);
+        assert_int_equal(milgi__hs_result(loop->server.hs)->peer_authenticated, !told);
+        loop_free(loop);
+    }
+}
+
+/* A session of certificates is none for a client that takes PSKs alone, though all else fits. */
+static void a_client_with_nothing_else_resumes_what_stands_on_a_psk(void **state)
+{
+    (void)state;
+    for (unsigned on_psk = 0; on_psk < 2; on_psk++) {
+        struct milgi_config *client = client_config();
+        MUST(milgi_config_set_psk_only(client, true));
+        add(client, psk_of(MILGI_CLIENT, "us", MILGI_PSK_SHA256));
+        struct loop *loop = loop_of(client, with_tickets(psk_server(MILGI_PSK_SHA256)));
+        struct milgi_session *session = usual();
+        if (!on_psk) {
+            session->f.peer = MILGI__SESSION_NO_PEER;
+            memcpy(session->f.policy, loop->client.hs->config->policy, sizeof session->f.policy);
+        }
+        milgi__hs_offer_psks(loop->client.hs, NULL, false);
+        milgi__hs_resume(loop->client.hs, session, true);
+        milgi_session_unref(session);
+        assert_int_equal(loop->client.hs->offers_n, 1 + on_psk);
+        loop_pump(loop);
+        assert_open(loop);
+        assert_int_equal(milgi__hs_result(loop->client.hs)->resumed, on_psk);
+        assert_non_null(milgi__hs_result(loop->client.hs)->psk);
+        loop_free(loop);
+    }
+}
+
+/* Nobody could tell later whether they are still good. */
+static void where_psks_come_from_decisions_there_are_no_tickets_on_them(void **state)
+{
+    (void)state;
+    struct milgi_config *server = with_tickets(server_config(IDENTITY_P256));
+    MUST(milgi_config_set_ask(server, MILGI_DECIDE_PSK));
     struct loop *loop = loop_on(psk_client(MILGI_PSK_SHA256), server);
+    struct milgi_psk *us = psk_of(MILGI_SERVER, "us", MILGI_PSK_SHA256);
+    loop_pump(loop);
+    MUST(milgi__hs_decide(loop->server.hs, MILGI_DECIDE_PSK, MILGI_ACCEPT, us));
+    milgi_psk_unref(us);
     loop_pump(loop);
     assert_on(loop, "us");
     assert_null(loop_sent(&loop->server, MILGI__MSG_NEW_SESSION_TICKET, 0));
-    assert_null(milgi__hs_session(loop->client.hs));
     loop_free(loop);
+}
+
+static int setup(void **state)
+{
+    static const uint8_t key[MILGI_TICKET_SECRET_LEN] = { 1 };
+    MUST(milgi_ticket_keys_new(key, 7200, 0, &keys));
+    return fixture_setup(state);
+}
+
+static int teardown(void **state)
+{
     milgi_ticket_keys_unref(keys);
+    return fixture_teardown(state);
 }
 
 /* --- psk_ke ----------------------------------------------------------------------------------------------------- */
@@ -443,7 +598,10 @@ int main(void)
         cmocka_unit_test(the_suite_goes_with_the_psk),
         cmocka_unit_test(a_retry_makes_the_binders_anew),
         cmocka_unit_test(the_first_that_fits_is_taken),
-        cmocka_unit_test(it_gives_out_no_sessions),
+        cmocka_unit_test(a_session_on_one_is_for_those_that_have_it),
+        cmocka_unit_test(a_session_on_one_stands_for_no_certificate_either),
+        cmocka_unit_test(a_client_with_nothing_else_resumes_what_stands_on_a_psk),
+        cmocka_unit_test(where_psks_come_from_decisions_there_are_no_tickets_on_them),
         cmocka_unit_test(psk_ke_is_for_those_that_ask_for_it),
         cmocka_unit_test(who_has_not_the_secret_is_refused),
         cmocka_unit_test(a_server_with_nothing_else_does_not_tell_which_identities_it_knows),
@@ -457,5 +615,5 @@ int main(void)
         cmocka_unit_test(refusing_leaves_a_full_handshake_and_the_default_the_configs),
         cmocka_unit_test(who_judges_peers_sees_the_identity),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
