@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions of TLS 1.2, by ticket and by ID: `milgi proxy` and `milgi connect` with each other and with other
+implementations, both roles. Those that tell what they see say that the server sent no Certificate."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+
+from kit import check, limit, until
+
+from cases.connect import Server
+from cases.relay import echo
+from cases.sessions import GET, connect_with, session_file
+from cases.workers import reload
+
+
+def connect12(world, port, file, *arguments):
+    told = connect_with(world, port, file, "--tls-max", "1.2", *arguments)
+    check(told["protocol"] == "TLSv1.2", told)
+    return told
+
+
+# --- both ours --------------------------------------------------------------------------------------------------------
+
+def test_a_session_is_kept_in_a_file_and_resumed(world):
+    proxy = world.proxy("--backend", world.backend(echo).address)
+    file = session_file(world)
+    told = connect12(world, proxy.port, file)
+    check(not told["resumed"] and told["peer_authenticated"], told)
+    for _ in range(3):
+        told = connect12(world, proxy.port, file)
+        check(told["resumed"] and told["peer_authenticated"] and told["signature_scheme"] is None, told)
+        check(told["peer_subject"] == "CN=localhost", told)
+
+
+def test_without_tickets_there_is_nothing_to_resume(world):
+    proxy = world.proxy("--backend", world.backend(echo).address, "--tickets", "0")
+    file = session_file(world)
+    for _ in range(2):
+        check(not connect12(world, proxy.port, file)["resumed"], "resumed")
+
+
+def test_no_version_resumes_what_the_other_has_left(world):
+    proxy = world.proxy("--backend", world.backend(echo).address)
+    file = session_file(world)
+    connect12(world, proxy.port, file)
+    check(not connect_with(world, proxy.port, file)["resumed"], "1.3 on a session of 1.2")
+    check(not connect12(world, proxy.port, file)["resumed"], "1.2 on a session of 1.3")
+
+
+def test_a_clients_certificate_is_remembered_and_a_reload_keeps_tickets(world):
+    proxy = world.proxy("--backend", world.backend(echo).address, "--client-ca", world.pki.path("ca"))
+    file = session_file(world)
+    own = ["--cert", world.pki.path("alice"), "--key", world.pki.path("alice", "key")]
+    connect12(world, proxy.port, file, *own)
+    reload(proxy)
+    told = connect12(world, proxy.port, file, *own)
+    check(told["resumed"], told)
+
+
+# --- others as clients ------------------------------------------------------------------------------------------------
+
+def test_python_resumes_under_the_same_name_alone(world):
+    proxy = world.proxy()
+    context = ssl.create_default_context(cafile=world.pki.path("ca"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    session = None
+    for again, name in enumerate(["localhost", "localhost", "localhost", "other.test"]):
+        with socket.create_connection(("127.0.0.1", proxy.port)) as tcp:
+            with context.wrap_socket(tcp, server_hostname=name, session=session) as tls:
+                check(tls.session_reused == (again in (1, 2)), f"{again}: {tls.session_reused}")
+                tls.sendall(GET.encode())
+                while tls.recv(65536):
+                    pass
+                session = tls.session
+
+
+def openssl_client(world, port, *arguments):
+    return subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost", "-CAfile",
+                           world.pki.path("ca"), "-verify_return_error", "-ign_eof", "-tls1_2", "-msg", *arguments],
+                          input=GET.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit()).stdout
+
+
+def test_openssl_resumes(world):
+    proxy = world.proxy()
+    file = session_file(world)
+    text = openssl_client(world, proxy.port, "-sess_out", file)
+    check(b"New, TLSv1.2" in text and b"], Certificate" in text and b"NewSessionTicket" in text, text)
+    for _ in range(2):
+        text = openssl_client(world, proxy.port, "-sess_in", file)
+        check(b"Reused, TLSv1.2" in text and b"], Certificate" not in text, text)
+    text = openssl_client(world, proxy.port, "-sess_in", file, "-servername", "other.test")
+    check(b"New, TLSv1.2" in text and b"], Certificate" in text, text)
+
+
+def test_gnutls_resumes(world):
+    if not shutil.which("gnutls-cli"):
+        return
+    proxy = world.proxy("--backend", world.backend(echo).address)
+    text = subprocess.run(["gnutls-cli", "--resume", "--port", str(proxy.port), "--x509cafile", world.pki.path("ca"),
+                           "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2", "localhost"],
+                          input=b"line\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit()).stdout
+    check(b"*** This is a resumed session" in text, text)
+
+
+# --- others as servers ------------------------------------------------------------------------------------------------
+
+def test_pythons_server_is_resumed(world):
+    reused = []
+
+    def talk(tls):
+        reused.append(tls.session_reused)
+        tls.sendall(b"hello\n")
+        tls.recv(16)
+        tls.unwrap().close()
+
+    server = Server(world, talk)
+    file = session_file(world)
+    for again in range(3):
+        check(connect12(world, server.port, file)["resumed"] == (again > 0), f"{again}")
+    check(reused == [False, True, True], reused)
+
+
+def test_openssls_server_is_resumed_by_ticket_and_by_id(world):
+    for extra in ([], ["-no_ticket"], ["-cipher", "ECDHE+CHACHA20"], ["-no_ticket", "-cipher", "ECDHE+AES256"]):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
+                                   world.pki.path("server"), "-key", world.pki.path("server", "key"), "-rev", "-tls1_2",
+                                   *extra], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            while b"ACCEPT" not in server.stdout.readline():
+                pass
+            file = session_file(world)
+            for again in range(3):
+                told = connect12(world, port, file)
+                check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
+        finally:
+            server.kill()
+            server.wait()
+            server.stdout.close()
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    except OSError:
+        return False
+
+
+def test_gnutlss_server_is_resumed(world):
+    if not shutil.which("gnutls-serv"):
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for extra in ([], ["--noticket"]):
+        server = subprocess.Popen(["gnutls-serv", "--port", str(port), "--x509certfile", world.pki.path("server"),
+                                   "--x509keyfile", world.pki.path("server", "key"), "--echo", "--priority",
+                                   "NORMAL:-VERS-ALL:+VERS-TLS1.2", *extra], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        try:
+            until(lambda: answers(port), "gnutls-serv to listen")
+            file = session_file(world)
+            for again in range(3):
+                told = connect12(world, port, file)
+                check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
+        finally:
+            server.kill()
+            server.wait()
