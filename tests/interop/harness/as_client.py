@@ -8,7 +8,7 @@ import re
 from .as_server import SMALL, client_identity, last_words, succeed
 from .backends import Echo
 from .clients import HOST
-from .names import GROUPS, SUITES, json_line, plain, same_group
+from .names import GROUPS, SUITES, json_line, plain, same_group, suite_12
 from .proc import Failure
 from .servers import SERVERS
 from .tap import Tap
@@ -30,20 +30,31 @@ SAYS = {
 }
 
 
+CURVES = {"p256": "secp256r1", "p384": "secp384r1", "p521": "secp521r1"}
+
+
 def options_for(trial, peer, call):
     """Tells the server what to take where it can be told, and milgi otherwise; returns milgi's options."""
     case, options = trial.case, []
-    if "suite" in peer.can:
+    call.expect_suite = SUITES[case.suite]
+    if call.tls12:
+        call.expect_suite = suite_12(case.suite, case.cert)
+        options += ["--suites", f"{SUITES[case.suite]},{call.expect_suite}"]
+    elif "suite" in peer.can:
         call.suite = case.suite
     else:
         options += ["--suites", SUITES[case.suite]]
     if case.group == "hrr":
         options += ["--groups", f"{GROUPS['x25519']},{GROUPS['p384']}"]
         call.groups = ["p384"]
+    elif call.tls12 and case.cert in ("p256", "p384", "p521") and case.cert != case.group:
+        # groups are those of certificates, too
+        options += ["--groups", f"{GROUPS[case.group]},{CURVES[case.cert]}"]
     else:
         options += ["--groups", GROUPS[case.group]]
-    call.expect_suite = case.suite
     call.expect_group = "p384" if case.group == "hrr" else case.group
+    if call.tls12 and peer.name == "selfserv":
+        call.expect_group = None  # it takes one as strong as its key, whatever the client likes best
     return options
 
 
@@ -93,11 +104,11 @@ class Session:
 
     def check_json(self):
         told, call = json_line(self.milgi.err.text()), self.call
-        if "1.3" not in str(told.get("protocol")):
+        if ("1.2" if call.tls12 else "1.3") not in str(told.get("protocol")):
             raise Failure(f"milgi says protocol {told.get('protocol')}")
-        if told.get("suite") != SUITES[call.expect_suite]:
-            raise Failure(f"milgi says suite {told.get('suite')}, not {SUITES[call.expect_suite]}")
-        if not same_group(call.expect_group, str(told.get("group"))):
+        if told.get("suite") != call.expect_suite:
+            raise Failure(f"milgi says suite {told.get('suite')}, not {call.expect_suite}")
+        if call.expect_group and not same_group(call.expect_group, str(told.get("group"))):
             raise Failure(f"milgi says group {told.get('group')}, not {call.expect_group}")
         if not plain(str(told.get("signature_scheme"))):
             raise Failure("milgi says no signature scheme")
@@ -123,6 +134,13 @@ class Session:
 
 def talk(trial):
     session = Session(trial)
+    session.talk()
+    session.end()
+
+
+def talk_12(trial):
+    """Both versions are offered; the server speaks TLS 1.2 alone."""
+    session = Session(trial, tls12=True)
     session.talk()
     session.end()
 
@@ -203,6 +221,13 @@ def truncate(trial):
 def auth(trial):
     identity = client_identity(SERVERS[trial.case.peer], trial.case)
     session = Session(trial, client_auth="required", options=client_options(trial, identity), expect_client="alice")
+    session.talk()
+    session.end()
+
+
+def auth_12(trial):
+    identity = client_identity(SERVERS[trial.case.peer], trial.case)
+    session = Session(trial, client_auth="required", options=client_options(trial, identity), tls12=True, expect_client="alice")
     session.talk()
     session.end()
 

@@ -6,7 +6,7 @@ import re
 
 from .backends import Collect, Echo, Greet, HttpEcho
 from .clients import CLIENTS, HOST
-from .names import ALERTS, GROUPS, SUITES, page_text, page_value, plain, same_group
+from .names import ALERTS, GROUPS, SUITES, page_text, page_value, plain, same_group, suite_12
 from .png import check_not_blank
 from .proc import Failure
 from .tap import Tap
@@ -20,11 +20,16 @@ SCHEMES = {"p256": "ecdsasecp256r1sha256", "p384": "ecdsasecp384r1sha384", "p521
 def offers(trial, peer, call):
     """Tells the peer what to offer where it can be told, and milgi otherwise; returns milgi's options."""
     case, options = trial.case, []
-    if "suite" in peer.can:
+    call.expect_suite = SUITES[case.suite]
+    if call.tls12:
+        call.expect_suite = suite_12(case.suite, case.cert)
+        options += ["--suites", f"{SUITES[case.suite]},{call.expect_suite}"]
+    elif "suite" in peer.can:
         call.suite = case.suite
     else:
         options += ["--suites", SUITES[case.suite]]
-    told = "group" in peer.can and case.group in peer.groups_told
+    # in TLS 1.2 the peer's groups are those of certificates, too: it keeps its own
+    told = "group" in peer.can and case.group in peer.groups_told and not call.tls12
     if case.group == "hrr":
         options += ["--groups", GROUPS["p384"]]
         call.groups = peer.hrr_groups if told else None
@@ -33,7 +38,6 @@ def offers(trial, peer, call):
     else:
         options += ["--groups", GROUPS[case.group]]
     call.expect_retry = case.group == "hrr" if told else None
-    call.expect_suite = case.suite
     call.expect_group = "p384" if case.group == "hrr" else case.group
     return options
 
@@ -80,16 +84,17 @@ def load_page(trial, peer, call):
 
 
 def check_page(text, call, cert=None):
-    if "1.3" not in page_value(text, "protocol"):
+    if ("1.2" if call.tls12 else "1.3") not in page_value(text, "protocol"):
         raise Failure(f"the page's protocol is {page_value(text, 'protocol')}")
     suite = page_value(text, "(cipher[ _-]?)?suite|cipher")
-    if suite != SUITES[call.expect_suite]:
-        raise Failure(f"the page's suite is {suite}, not {SUITES[call.expect_suite]}")
+    if suite != call.expect_suite:
+        raise Failure(f"the page's suite is {suite}, not {call.expect_suite}")
     group = page_value(text, "group")
     if not same_group(call.expect_group, group):
         raise Failure(f"the page's group is {group}, not {call.expect_group}")
     scheme = plain(page_value(text, "signature([ _-]?scheme)?"))
-    if cert and SCHEMES[cert] not in scheme:
+    pkcs1 = call.tls12 and cert and cert.startswith("rsa2") and "rsapkcs1" in scheme
+    if cert and SCHEMES[cert] not in scheme and not pkcs1:
         raise Failure(f"the page's signature scheme is {scheme}, with a certificate {cert}")
     if "hello retry" in text.lower() and call.expect_retry is not None \
             and (page_value(text, "hello retry") != "no") != call.expect_retry:
@@ -101,6 +106,12 @@ def page(trial):
     check_page(load_page(trial, peer, call), call, trial.case.cert)
     if tap:
         tap.check_retry()
+
+
+def page_12(trial):
+    """Both versions are to be had; the peer speaks TLS 1.2 alone."""
+    peer, call, _ = begin(trial, [trial.case.cert], tls12=True)
+    check_page(load_page(trial, peer, call), call, trial.case.cert)
 
 
 def two_certs(trial):
@@ -166,8 +177,8 @@ def half_server(trial):
         raise Failure("the backend did not get what was sent after milgi's close_notify")
 
 
-def begin_auth(trial, mode):
-    return begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", mode)
+def begin_auth(trial, mode, **settings):
+    return begin(trial, [trial.case.cert], "--client-ca", trial.pki.path("client-ca"), "--client-auth", mode, **settings)
 
 
 def client_identity(peer, case):
@@ -176,9 +187,9 @@ def client_identity(peer, case):
     return "client-" + (kind if kind in peer.client_certs and kind != "p384" else "p256")
 
 
-def auth(mode):
+def auth(mode, **settings):
     def run(trial):
-        peer, call, _ = begin_auth(trial, mode)
+        peer, call, _ = begin_auth(trial, mode, **settings)
         trial.identify(call, client_identity(peer, trial.case))
         text = load_page(trial, peer, call)
         check_page(text, call, trial.case.cert)

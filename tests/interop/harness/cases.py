@@ -30,11 +30,14 @@ class Kind:
     seconds: int = 30
     matrix: bool = False
     plain_group: bool = False    # not with HelloRetryRequest
+    tls12: bool = False          # which has neither that nor hybrids
     peers: tuple = None
 
 
 SERVER_KINDS = {
     "page": Kind(as_server.page, matrix=True),
+    "page-12": Kind(as_server.page_12, ("tls12",), matrix=True, tls12=True),
+    "auth-12": Kind(as_server.auth("required", tls12=True), ("tls12", "client-cert"), tls12=True),
     "bulk": Kind(as_server.bulk, ("bulk",), data=True, seconds=180),
     "half-close-by-client": Kind(as_server.half_client, ("half-client",), data=True),
     "half-close-by-server": Kind(as_server.half_server, ("half-server",), data=True),
@@ -54,6 +57,8 @@ SERVER_KINDS = {
 
 CLIENT_KINDS = {
     "talk": Kind(as_client.talk, matrix=True),
+    "talk-12": Kind(as_client.talk_12, ("tls12",), matrix=True, tls12=True),
+    "auth-12": Kind(as_client.auth_12, ("tls12", "client-cert"), tls12=True),
     "bulk": Kind(as_client.bulk, ("bulk",), data=True, seconds=180),
     "half-close-by-client": Kind(as_client.half_client, ("half-client",), data=True),
     "half-close-by-server": Kind(as_client.half_server, ("half-server",), data=True),
@@ -112,6 +117,7 @@ class Case:
         return (set(kind.needs) <= peer.can
                 and (self.cert == kind.cert if kind.cert else self.cert in peer.certs)
                 and not (kind.plain_group and self.group == "hrr")
+                and not (kind.tls12 and self.group in ("hrr", "hybrid"))
                 and not (self.group == "hybrid" and not peer.has_hybrid())
                 and self.kind not in peer.cannot)
 

@@ -5,7 +5,8 @@ can:   bulk          moves a payload both ways on one connection
        half-client   sends close_notify and goes on reading
        half-server   goes on sending after it received close_notify
        alpn, client-cert, keyupdate
-       suite, group  can be told what to offer (otherwise the proxy is told)
+       suite, group  can be told what to offer (otherwise the proxy is told; in TLS 1.2 it always is)
+       tls12         can be told to speak TLS 1.2 alone
 ends:  half          end of stdin becomes close_notify, the process ends when the server has closed too
        quit          end of stdin ends both directions
        server        only the server's close ends it
@@ -16,13 +17,13 @@ import os
 import re
 import subprocess
 
-from .names import SUITES, same_group
+from .names import SUITES, same_group, same_suite
 from .proc import Failure
 
 HOST = "milgi.test"
 ALL_CERTS = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss", "ed25519")
 OPENSSL_GROUPS = {"x25519": "X25519", "p256": "P-256", "p384": "P-384", "hybrid": "X25519MLKEM768"}
-STDIO = {"bulk", "alpn", "client-cert", "suite", "group"}
+STDIO = {"bulk", "alpn", "client-cert", "suite", "group", "tls12"}
 
 
 @functools.lru_cache(maxsize=None)
@@ -79,8 +80,8 @@ class Client:
 
 def own_report(child, call):
     report = child.report()
-    if call.expect_suite and report.get("suite") != SUITES[call.expect_suite]:
-        raise Failure(f"{child.name} says suite {report.get('suite')}, not {SUITES[call.expect_suite]}")
+    if call.expect_suite and not same_suite(call.expect_suite, report.get("suite")):
+        raise Failure(f"{child.name} says suite {report.get('suite')}, not {call.expect_suite}")
     if call.expect_group and report.get("group") and not same_group(call.expect_group, report["group"]):
         raise Failure(f"{child.name} says group {report['group']}, not {call.expect_group}")
     if call.expect_alpn is not None and report.get("alpn") != call.expect_alpn:
@@ -94,6 +95,8 @@ class Curl(Client):
     def argv(self, call):
         argv = ["curl", "-sS", "-v", "--fail", "--http1.1", "--no-progress-meter", "--cacert", call.ca,
                 "--resolve", f"{call.name}:{call.port}:127.0.0.1"]
+        if call.tls12:
+            argv += ["--tlsv1.2", "--tls-max", "1.2"]
         if call.suite:
             argv += ["--tls13-ciphers", SUITES[call.suite]]
         if call.groups:
@@ -104,7 +107,7 @@ class Curl(Client):
             argv += ["-H", "Expect:", "-T", call.upload, "-X", "POST"]
         return argv + [f"https://{call.name}:{call.port}/"]
 
-    can = {"bulk", "client-cert", "suite", "group"}
+    can = {"bulk", "client-cert", "suite", "group", "tls12"}
 
 
 OPENSSL_HYBRID = (("openssl", "version"), (3, 5))
@@ -121,10 +124,9 @@ class SClient(Client):
     def argv(self, call):
         argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{call.port}", "-servername", call.name,
                 "-verify_hostname", call.name, "-CAfile", call.ca, "-verify_return_error"]
-        if call.keyupdate:
-            argv += ["-tls1_3"]
-        else:
-            argv += ["-quiet", "-no_ign_eof", "-nocommands", "-tls1_3"]
+        argv += ["-tls1_2" if call.tls12 else "-tls1_3"]
+        if not call.keyupdate:
+            argv += ["-quiet", "-no_ign_eof", "-nocommands"]
         if call.suite:
             argv += ["-ciphersuites", SUITES[call.suite]]
         if call.groups:
@@ -148,8 +150,8 @@ class GnutlsCli(Client):
     suites = {"aes128": "AES-128-GCM", "aes256": "AES-256-GCM", "chacha": "CHACHA20-POLY1305"}
 
     @classmethod
-    def priority(cls, suite, groups):
-        words = ["NORMAL", "-VERS-ALL", "+VERS-TLS1.3"]
+    def priority(cls, suite, groups, tls12=False):
+        words = ["NORMAL", "-VERS-ALL", "+VERS-TLS1.2" if tls12 else "+VERS-TLS1.3"]
         if suite:
             words += ["-CIPHER-ALL", "+" + cls.suites[suite]]
         if groups:
@@ -159,7 +161,7 @@ class GnutlsCli(Client):
     def argv(self, call):
         argv = ["gnutls-cli", f"--x509cafile={call.ca}", f"--verify-hostname={call.name}",
                 f"--sni-hostname={call.name}", "--logfile=/dev/stderr", "--single-key-share",
-                "--priority", self.priority(call.suite, call.groups)]
+                "--priority", self.priority(call.suite, call.groups, call.tls12)]
         argv += [f"--alpn={p}" for p in call.alpn or []]
         if call.cert:
             argv += [f"--x509certfile={call.cert}", f"--x509keyfile={call.key}"]
@@ -182,14 +184,14 @@ class Tstclnt(Client):
     name = program = "tstclnt"
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss")
     client_certs = ("p256", "rsa2048")
-    can = {"bulk", "client-cert", "suite", "group"}
+    can = {"bulk", "client-cert", "suite", "group", "tls12"}
     ends = "server"
     groups = {"x25519": "x25519", "p256": "P256", "p384": "P384"}
     suites = {"aes128": ":1301", "aes256": ":1302", "chacha": ":1303"}
 
     def argv(self, call):
         argv = ["tstclnt", "-h", "127.0.0.1", "-p", str(call.port), "-a", call.name, "-d", "sql:" + call.nss_db,
-                "-V", "tls1.3:tls1.3", "-J", NSS_SCHEMES]
+                "-V", "tls1.2:tls1.2" if call.tls12 else "tls1.3:tls1.3", "-J", NSS_SCHEMES]
         if call.suite:
             argv += ["-c", self.suites[call.suite]]
         if call.groups:
@@ -208,7 +210,7 @@ class Python(Client):
 
     def argv(self, call):
         argv = ["/usr/bin/python3", call.peers("python/peer.py"), "--connect", f"127.0.0.1:{call.port}",
-                "--name", call.name, "--ca", call.ca]
+                "--name", call.name, "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
         if call.groups:
             argv += ["--group", {"p256": "prime256v1", "p384": "secp384r1"}[call.groups[0]]]
         if call.alpn:
@@ -234,6 +236,8 @@ class Go(Client):
 
     def argv(self, call):
         argv = [self.binary, "-connect", f"127.0.0.1:{call.port}", "-name", call.name, "-ca", call.ca]
+        if call.tls12:
+            argv += ["-max-version", "1.2"]
         if call.groups:
             argv += ["-groups", ",".join(call.groups)]
         if call.alpn:
@@ -256,7 +260,7 @@ def java_command(call):
         argv += ["-Djdk.tls.namedGroups=" + ",".join(JAVA_GROUPS[g] for g in call.groups)]
     if call.keyupdate:
         argv += ["-Djava.security.properties=" + call.write("java.security", JAVA_KEY_LIMITS)]
-    argv += ["Peer", "--ca", call.ca]
+    argv += ["Peer", "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
     if call.cert:
         argv += ["--store", call.store]
     if call.suite:
@@ -294,7 +298,7 @@ class Node(Client):
 
     def argv(self, call):
         argv = ["node", call.peers("node/peer.js"), "--connect", f"127.0.0.1:{call.port}", "--name", call.name,
-                "--ca", call.ca]
+                "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
         if call.suite:
             argv += ["--suites", SUITES[call.suite]]
         if call.groups:

@@ -13,6 +13,23 @@ SUITES = {
     "chacha": "TLS_CHACHA20_POLY1305_SHA256",
 }
 
+# the same of TLS 1.2, by what signs
+SUITES_12 = {
+    "aes128": "TLS_ECDHE_{}_WITH_AES_128_GCM_SHA256",
+    "aes256": "TLS_ECDHE_{}_WITH_AES_256_GCM_SHA384",
+    "chacha": "TLS_ECDHE_{}_WITH_CHACHA20_POLY1305_SHA256",
+}
+
+
+def suite_12(suite, cert):
+    return SUITES_12[suite].format("RSA" if cert.startswith("rsa") else "ECDSA")
+
+
+def same_suite(wanted, told):
+    """OpenSSL has names of its own for those of TLS 1.2: ECDHE-RSA-CHACHA20-POLY1305."""
+    return told == wanted or bool(told) and plain(wanted.replace("TLS_", "").replace("_WITH_", "_")).startswith(plain(told))
+
+
 # as milgi calls them, after IANA's registry
 GROUPS = {"x25519": "x25519", "p256": "secp256r1", "p384": "secp384r1", "hybrid": "X25519MLKEM768"}
 

@@ -117,7 +117,7 @@ public final class Peer {
 
     private static void configure(SSLSocket s) {
         SSLParameters p = s.getSSLParameters();
-        p.setProtocols(new String[] {"TLSv1.3"});
+        p.setProtocols(new String[] {"1.2".equals(options.get("version")) ? "TLSv1.2" : "TLSv1.3"});
         if (options.containsKey("suites")) {
             p.setCipherSuites(options.get("suites").split(","));
         }

@@ -23,6 +23,7 @@ const settings = {
   host, port: Number(port), servername: option.name, ca: fs.readFileSync(option.ca),
   minVersion: 'TLSv1.3', allowHalfOpen: true,
 };
+if (option.version === '1.2') Object.assign(settings, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
 if (option.cert) Object.assign(settings, { cert: fs.readFileSync(option.cert), key: fs.readFileSync(option.key) });
 if (option.alpn) settings.ALPNProtocols = option.alpn.split(',');
 if (option.suites) settings.ciphers = option.suites.split(',').join(':');

@@ -18,7 +18,7 @@ BLOCK = 1 << 16
 
 def parse():
     parser = argparse.ArgumentParser()
-    for name in ("connect", "name", "ca", "cert", "key", "alpn", "group"):
+    for name in ("connect", "name", "ca", "cert", "key", "alpn", "group", "version"):
         parser.add_argument("--" + name)
     return parser.parse_args()
 
@@ -26,6 +26,8 @@ def parse():
 def make_context(args):
     context = ssl.create_default_context(cafile=args.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if args.version == "1.2":
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
     if args.cert:
         context.load_cert_chain(args.cert, args.key)
     if args.alpn:
