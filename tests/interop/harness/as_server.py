@@ -93,7 +93,7 @@ def check_page(text, call, cert=None):
     if not same_group(call.expect_group, group):
         raise Failure(f"the page's group is {group}, not {call.expect_group}")
     scheme = plain(page_value(text, "signature([ _-]?scheme)?"))
-    pkcs1 = call.tls12 and cert and cert.startswith("rsa2") and "rsapkcs1" in scheme
+    pkcs1 = call.tls12 and cert in ("rsa2048", "rsa3072") and "rsapkcs1" in scheme
     if cert and SCHEMES[cert] not in scheme and not pkcs1:
         raise Failure(f"the page's signature scheme is {scheme}, with a certificate {cert}")
     if "hello retry" in text.lower() and call.expect_retry is not None \
