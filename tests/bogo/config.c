@@ -323,6 +323,8 @@ static int fill(struct shim_config *made, const struct shim_options *o, const ch
 {
     struct milgi_config *config = made->config;
     unsigned of_server = MILGI_DECIDE_ALPN | MILGI_DECIDE_OCSP;
+    if (o->use_ticket_callback)
+        of_server |= MILGI_DECIDE_TICKET_OPEN | MILGI_DECIDE_TICKET_SEAL;
     unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | (o->server ? of_server : 0);
     int rv = add_credentials(made, o, why);
     if (!rv)
@@ -359,7 +361,7 @@ static int set_sessions(struct milgi_config *config, struct shim_exchange *x, co
         rv = milgi_session_cache_new(16, &x->kept->cache);
     if (!rv)
         rv = milgi_config_set_session_cache(config, x->kept->cache);
-    if (rv || x->options->no_ticket)
+    if (rv || x->options->no_ticket || x->options->use_ticket_callback)
         return rv;
     if (!x->kept->keys)
         rv = milgi_ticket_keys_new(secret, lifetime_s, shim_wall_s(x->late), &x->kept->keys);

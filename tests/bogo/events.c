@@ -100,6 +100,8 @@ void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision)
         answer_alpn(x, decision, &info);
         return;
     }
+    if (shim_answer_tickets(x, decision, &info))
+        return;
     bool peer = decision->kind == MILGI_DECIDE_PEER;
     if (o->fail_ocsp_callback && (peer || decision->kind == MILGI_DECIDE_OCSP)) {
         milgi_conn_abort(x->conn, peer ? MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE : MILGI_ALERT_INTERNAL_ERROR);

@@ -48,7 +48,7 @@ struct shim_options {
     /* what is negotiated */
     uint64_t min_version, max_version;
     bool no_tls1, no_tls11, no_tls12, no_tls13;
-    bool fallback_scsv, no_ticket, reverify_on_resume;
+    bool fallback_scsv, no_ticket, reverify_on_resume, use_ticket_callback, skip_ticket;
     bool enable_ocsp_stapling, decline_ocsp_callback, fail_ocsp_callback, enable_signed_cert_timestamps;
     const char *use_client_ca_list;
     uint64_t resume_count, resumption_delay; /* connections; seconds */
@@ -111,6 +111,10 @@ struct shim_exchange;
 /* For |x|, of which the options and what is kept are known. As shim_flags(). */
 int shim_config(struct shim_exchange *x, struct shim_config *made, const char **why);
 void shim_config_fini(struct shim_config *config);
+
+/* Tickets that the shim seals itself; false: it is another decision. */
+bool shim_answer_tickets(
+    struct shim_exchange *x, const struct milgi_decision *decision, const struct milgi_decision_info *info);
 
 bool shim_has_psks(const struct shim_options *options);
 int shim_add_psks(struct shim_config *made, const struct shim_options *options, const char **why);
