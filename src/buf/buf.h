@@ -2,6 +2,7 @@
 /* Chunks, their pool, and the queue of slices. */
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 
 #include <milgi/buf.h>
@@ -69,6 +70,20 @@ static inline struct milgi_chunk *milgi__chunk_alloc(
     struct milgi__pool *pool, size_t size, uint64_t owner, bool reserve)
 {
     return milgi__chunk_alloc_from(pool, size, owner, reserve ? MILGI__RESERVE_ALL : MILGI__RESERVE_NONE);
+}
+/* milgi_chunk_ref() and milgi_chunk_unref() without a call, as long as others hold it, too. */
+static inline struct milgi_chunk *milgi__chunk_ref(struct milgi_chunk *chunk)
+{
+    assert(chunk->refs > 0);
+    chunk->refs++;
+    return chunk;
+}
+static inline void milgi__chunk_unref(struct milgi_chunk *chunk)
+{
+    if (chunk && chunk->refs > 1)
+        chunk->refs--;
+    else
+        milgi_chunk_unref(chunk);
 }
 /* Says that the first |len| bytes hold plaintext of |owner|. */
 static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, uint64_t owner)

@@ -87,10 +87,10 @@ unsigned milgi__bufq_take(struct milgi__bufq *q, size_t len, struct milgi_slice 
     unsigned n = 0;
     q->len -= len;
     while (len > 0) {
-        struct milgi_slice *front = at(q, 0);
+        struct milgi_slice *front = &q->ring[q->head];
         out[n] = *front;
         if (front->len > len) {
-            milgi_chunk_ref(front->chunk);
+            milgi__chunk_ref(front->chunk);
             out[n++].len = (uint32_t)len;
             front->data += len;
             front->len -= (uint32_t)len;

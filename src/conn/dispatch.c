@@ -256,7 +256,7 @@ void milgi__conn_deliver(struct milgi_conn *c)
     if (!c->events->on_data)
         c->unconsumed = 0; /* nobody has taken it, so nobody gives credit back */
     for (unsigned i = 0; i < n; i++)
-        milgi_chunk_unref(slices[i].chunk);
+        milgi__chunk_unref(slices[i].chunk);
 }
 
 void milgi__conn_dispatch(struct milgi_conn *c, struct milgi__message *m)

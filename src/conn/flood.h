@@ -30,5 +30,6 @@ static inline bool milgi__flood_spend(struct milgi__flood *f, uint64_t burst, ui
 /* Application data has moved: a message pays for one at least. */
 static inline void milgi__flood_refill(struct milgi__flood *f, size_t len)
 {
-    f->spent -= (uint32_t)MILGI__MIN(f->spent, 1 + len / MILGI__FLOOD_REFILL_BYTES);
+    if (f->spent)
+        f->spent -= (uint32_t)MILGI__MIN(f->spent, 1 + len / MILGI__FLOOD_REFILL_BYTES);
 }

@@ -144,10 +144,11 @@ static int sent(struct milgi_conn *c, size_t len)
     milgi__conn_data_moves(c, len);
     milgi__engine_ready(c->engine, &c->owner);
     bool wanted = c->want_room;
-    c->want_room = milgi_conn_output_full(c);
+    uint64_t backlog = milgi__conn_backlog(c), pieces = milgi__transport_pieces_cost(c->transport);
+    c->want_room = backlog + pieces >= milgi__conn_share(c, MILGI_LIMIT_OUTPUT); /* milgi_conn_output_full() */
     if (milgi__traced(milgi__conn_tracer(c)) && c->want_room != wanted)
         milgi__conn_trace_pause(c, wanted ? MILGI_TRACE_RESUME : MILGI_TRACE_PAUSE, MILGI_TRACE_OUTPUT);
-    assert(milgi__conn_backlog(c) <= milgi__given_max(c->config));
+    assert(backlog <= milgi__given_max(c->config));
     return c->want_room ? MILGI_PAUSE : 0;
 }
 
@@ -236,7 +237,7 @@ static void put_out(struct milgi_conn *c, struct milgi_slice slice, uint32_t rou
     if (last && last->chunk == slice.chunk && last->data + last->len == slice.data) {
         last->len += slice.len;
         q->len += slice.len;
-        milgi_chunk_unref(slice.chunk);
+        milgi__chunk_unref(slice.chunk);
     } else {
         (void)milgi__bufq_push(q, slice); /* there is room */
         milgi__engine_dirty(c->engine, &c->owner);

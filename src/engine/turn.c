@@ -108,6 +108,8 @@ static void wake_waiters(struct milgi_engine *e)
         e->o.on_memory(e->o.memory_ctx, e);
     e->wake |= recovered || e->slab.freed || all;
     e->slab.freed = false;
+    if (!e->wake && milgi__list_empty(&o->waking) && milgi__list_empty(&o->tried))
+        return; /* whoever waits stands in line, and nothing was freed */
     bool under_way = e->all_try && !milgi__list_empty(&o->waking);
     if (e->wake && !under_way) {
         line_up(o);

@@ -110,7 +110,7 @@ static size_t chunk_size(size_t wanted, bool again)
 
 bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, enum milgi__reserve reserve)
 {
-    if (r->out_chunk && milgi_chunk_size(r->out_chunk) - r->out_used >= size)
+    if (r->out_chunk && r->out_chunk->size - r->out_used >= size)
         return true;
     const struct milgi__record_env *env = &r->env;
     size_t good = MILGI__MAX(chunk_size(MILGI__MAX(wanted, size), r->out_chunk != NULL), size);
@@ -135,23 +135,29 @@ static struct milgi__pending *lay_out(struct milgi__record *r, const struct milg
     p->format = f;
     /*= RFC8446 5.1: "a record with an Alert type MUST contain exactly one message" */
     p->ends = type == MILGI__ALERT || type == MILGI__CCS;
-    p->slice.chunk = milgi_chunk_ref(r->out_chunk);
-    p->slice.data = milgi_chunk_data(r->out_chunk) + r->out_used + milgi__format_front(f);
+    p->slice.chunk = milgi__chunk_ref(r->out_chunk);
+    p->slice.data = r->out_chunk->data + r->out_used + milgi__format_front(f);
     r->out_used += milgi__format_overhead(f);
     return p;
 }
 
-/* Adds to a piece that ends where the chunk is free. Returns how many bytes fitted. */
+/* Adds |len| bytes, for which there is room, to a piece that ends where the chunk is free. */
+static inline void put(struct milgi__record *r, struct milgi__pending *p, const void *data, uint32_t len)
+{
+    memcpy(p->slice.data + p->slice.len, data, len);
+    p->slice.len += len;
+    r->out_used += len;
+    milgi__chunk_taint(r->out_chunk, r->out_used, r->env.owner);
+}
+
+/* As many as fit. Returns how many these were. */
 static uint32_t extend(struct milgi__record *r, struct milgi__pending *p, const void *data, size_t len)
 {
-    size_t room = milgi_chunk_size(r->out_chunk) - r->out_used;
+    size_t room = r->out_chunk->size - r->out_used;
     uint32_t whole = milgi__record_most(r, p->format, p->type);
     size_t most = whole - MILGI__MIN(p->slice.len, whole);
     uint32_t part = (uint32_t)MILGI__MIN(len, MILGI__MIN(room, most));
-    memcpy(p->slice.data + p->slice.len, data, part);
-    p->slice.len += part;
-    r->out_used += part;
-    milgi__chunk_taint(r->out_chunk, r->out_used, r->env.owner);
+    put(r, p, data, part);
     return part;
 }
 
@@ -168,7 +174,7 @@ static bool write_all(struct milgi__record *r, enum milgi__content type, const u
     uint32_t overhead = milgi__format_overhead(f), most = milgi__record_most(r, f, (uint8_t)type);
     while (len > 0) {
         if (!can_extend(r, type) || r->open->slice.len >= most ||
-            milgi_chunk_size(r->out_chunk) == r->out_used) {
+            r->out_chunk->size == r->out_used) {
             size_t piece = MILGI__MIN(len, most) + overhead;
             size_t wanted = len + (len / most + 1) * overhead;
             struct milgi__pending *p = NULL;
@@ -220,7 +226,7 @@ int milgi__record_write(struct milgi__record *r, enum milgi__content type, const
     uint32_t most = milgi__record_most(r, r->queued_format, (uint8_t)type);
     bool more = can_extend(r, type) && r->open->slice.len < most;
     if (!r->out_chunk || len > most - (more ? r->open->slice.len : 0) ||
-        milgi_chunk_size(r->out_chunk) - r->out_used < len + milgi__format_overhead(r->queued_format))
+        r->out_chunk->size - r->out_used < len + milgi__format_overhead(r->queued_format))
         return write_or_undo(r, type, data, len, reserve);
     if (!more) {
         struct milgi__pending *p = lay_out(r, r->queued_format, (uint8_t)type);
@@ -229,7 +235,8 @@ int milgi__record_write(struct milgi__record *r, enum milgi__content type, const
         append(r, p);
         r->open = p;
     }
-    r->pending_len += extend(r, r->open, data, len);
+    put(r, r->open, data, (uint32_t)len);
+    r->pending_len += len;
     return 0;
 }
 
@@ -273,7 +280,7 @@ void milgi__record_flush(struct milgi__record *r)
 }
 
 /* Applies the key changes that have come to the front. */
-static void change_keys(struct milgi__record *r)
+static void apply_keys(struct milgi__record *r)
 {
     struct milgi__direction *out = &r->out;
     while (r->pending && is_key(r->pending)) {
@@ -289,6 +296,12 @@ static void change_keys(struct milgi__record *r)
         out->epoch_records_max = MILGI__MIN(out->epoch_records_max, milgi__format_rekey_at(p->format, p->key));
         drop_front(r);
     }
+}
+
+static inline void change_keys(struct milgi__record *r)
+{
+    if (r->pending && is_key(r->pending))
+        apply_keys(r);
 }
 
 static struct milgi__pending *key_new(
@@ -419,6 +432,14 @@ void milgi__record_drop_pending(struct milgi__record *r)
 }
 
 /* --- framing ---------------------------------------------------------------------------------------------------- */
+
+void milgi__pending_taken(struct milgi__record *r)
+{
+    r->pending_len -= r->pending->slice.len;
+    drop_front(r);
+    r->unit_begun = false;
+    change_keys(r);
+}
 
 unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi_slice *out)
 {

@@ -34,6 +34,8 @@ bool milgi__out_room(struct milgi__record *r, uint32_t size, size_t wanted, enum
 /* Takes |len| bytes, which are there in at most MILGI_OP_SLICES pieces, off the front, with the caller's references.
  * Returns the number of pieces. Applies the key changes that come to the front. */
 unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi_slice *out);
+/* The first piece, which is content and all of a record, has been taken with its reference. */
+void milgi__pending_taken(struct milgi__record *r);
 /* Drops all of it. */
 void milgi__pending_clear(struct milgi__record *r);
 /* The first |len| bytes become one piece that is laid out as a record. false: no memory; nothing has changed. */

@@ -71,7 +71,7 @@ bool milgi__short_open(
         return false;
     struct milgi_chunk *chunk = r->input.ring[r->input.head].chunk;
     const struct milgi_op_record *last = &o->record[o->n - 1];
-    milgi__chunk_taint(chunk, (uint32_t)(last->dst - milgi_chunk_data(chunk)) + last->len, r->env.owner);
+    milgi__chunk_taint(chunk, (uint32_t)(last->dst - chunk->data) + last->len, r->env.owner);
     r->env.calls->process(r->env.ctx, MILGI_OP_OPEN, in->key, o->record, o->n);
     return true;
 }
@@ -146,34 +146,40 @@ void milgi__short_close(struct milgi__record *r, struct milgi__opened *o)
 
 /* --- out -------------------------------------------------------------------------------------------------------- */
 
+/* What records are laid out by, read once for all of a burst. */
+struct layout {
+    const struct milgi__format *f;
+    uint32_t front, trailer;
+    uint32_t most, below; /* content of one record; less than this with its trailer */
+};
+
 /* How much of |p| is a record by itself: what comes behind it begins another. 0: it is not ordinary. */
-static inline uint32_t record_of(const struct milgi__record *r, const struct milgi__pending *p, uint32_t below)
+static inline uint32_t record_of(const struct layout *by, const struct milgi__pending *p)
 {
-    uint32_t most = r->record_max, len = MILGI__MIN(p->slice.len, most);
-    if (!p->slice.chunk || p->type != MILGI__DATA || len + milgi__format_trailer(r->out.format) >= below)
+    uint32_t len = MILGI__MIN(p->slice.len, by->most);
+    if (!p->slice.chunk || p->type != MILGI__DATA || len + by->trailer >= by->below)
         return 0;
-    return len == most || p->ends || !p->next || p->next->type != MILGI__DATA ? len : 0;
+    return len == by->most || p->ends || !p->next || p->next->type != MILGI__DATA ? len : 0;
 }
 
 /*
  * Where the record of the first |len| bytes of |p| goes: where they stand, if that is laid out for it, or else to the
  * shared chunk, for which only the |first| may get more memory.
  */
-static inline bool place(struct milgi__record *r, const struct milgi__pending *p, uint32_t len, bool first,
-    enum milgi__reserve reserve, struct milgi_slice *at)
+static inline bool place(struct milgi__record *r, const struct layout *by, const struct milgi__pending *p, uint32_t len,
+    bool first, enum milgi__reserve reserve, struct milgi_slice *at)
 {
-    const struct milgi__format *f = r->out.format;
-    at->len = len + milgi__format_overhead(f);
-    if (p->format == f && p->slice.len == len) {
+    at->len = by->front + len + by->trailer;
+    if (p->format == by->f && p->slice.len == len) {
         at->chunk = p->slice.chunk;
-        at->data = p->slice.data - milgi__format_front(f);
+        at->data = p->slice.data - by->front;
         return true;
     }
-    bool room = r->out_chunk && milgi_chunk_size(r->out_chunk) - r->out_used >= at->len;
+    bool room = r->out_chunk && r->out_chunk->size - r->out_used >= at->len;
     if (!room && (!first || !milgi__out_room(r, at->len, r->pending_len + at->len - len, reserve)))
         return false;
     at->chunk = r->out_chunk;
-    at->data = milgi_chunk_data(at->chunk) + r->out_used;
+    at->data = at->chunk->data + r->out_used;
     return true;
 }
 
@@ -184,48 +190,53 @@ static inline bool adjacent(const struct milgi_slice *a, const struct milgi_slic
 }
 
 /* A record with the number |seq| of |len| bytes of |p|, from |start| on. */
-static inline void prepare(struct milgi__record *r, const struct milgi__pending *p, uint32_t len, uint64_t seq,
-    uint8_t *start, struct milgi_op_record *record)
+static inline void prepare(struct milgi__record *r, const struct layout *by, const struct milgi__pending *p,
+    uint32_t len, uint64_t seq, uint8_t *start, struct milgi_op_record *record)
 {
-    const struct milgi__format *f = r->out.format;
-    uint32_t sealed = len + milgi__format_trailer(f);
+    const struct milgi__format *f = by->f;
+    uint32_t sealed = len + by->trailer;
     milgi__format_header(f, start, MILGI__DATA, false, seq, f->explicit_len + sealed);
     milgi__format_seal_record(record, &r->out, seq, start, sealed - f->tag_len);
     record->inner_type = f->inner_len ? MILGI__DATA : 0;
     record->pad_len = 0;
     record->len = len;
     record->src = p->slice.data;
-    record->dst = start + milgi__format_front(f);
+    record->dst = start + by->front;
     if (record->src == record->dst)
         return;
-    r->out_used += milgi__format_front(f) + sealed;
+    r->out_used += by->front + sealed;
     r->open = NULL; /* what follows it is the record now */
 }
 
 /* The record that is first in line has been sealed, or could not be. */
-static void commit(struct milgi__record *r, const struct milgi_op_record *record, struct milgi__sealed *sealed)
+static inline void commit(struct milgi__record *r, const struct layout *by, const struct milgi_op_record *record,
+    struct milgi__sealed *sealed)
 {
-    const struct milgi__format *f = r->out.format;
-    uint32_t total = record->len + milgi__format_overhead(f);
+    uint32_t total = by->front + record->len + by->trailer;
     struct milgi_slice slice, *last = sealed->slices_n ? &sealed->slice[sealed->slices_n - 1] : NULL;
-    (void)milgi__pending_take(r, record->len, &slice);
-    if (record->dst != record->src) {
-        milgi_chunk_unref(slice.chunk);
-        slice.chunk = milgi_chunk_ref(r->out_chunk);
+    if (r->pending->slice.len == record->len) {
+        slice = r->pending->slice;
+        milgi__pending_taken(r);
+    } else {
+        (void)milgi__pending_take(r, record->len, &slice);
     }
-    slice.data = record->dst - milgi__format_front(f);
+    if (record->dst != record->src) {
+        milgi__chunk_unref(slice.chunk);
+        slice.chunk = milgi__chunk_ref(r->out_chunk);
+    }
+    slice.data = record->dst - by->front;
     slice.len = total;
     r->framed_bytes += total;
     r->out.seq++;
-    sealed->len[sealed->n++] = total - milgi__format_front(f);
+    sealed->len[sealed->n++] = total - by->front;
     if (record->status != MILGI_OP_OK) {
         struct milgi__failure failure = milgi__op_failure(MILGI_OP_SEAL, record->status, record->device_code);
         failure.alert = MILGI_ALERT_NONE; /* it could not be sent */
         milgi__record_break_send(r, &failure);
-        milgi_chunk_unref(slice.chunk);
+        milgi__chunk_unref(slice.chunk);
     } else if (last && adjacent(last, &slice)) {
         last->len += total;
-        milgi_chunk_unref(slice.chunk);
+        milgi__chunk_unref(slice.chunk);
     } else {
         sealed->slice[sealed->slices_n++] = slice;
     }
@@ -241,12 +252,15 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
     struct milgi_slice at, before = { .chunk = NULL };
     if (!suits(out) || milgi__record_send_broken(r))
         return false;
+    const struct milgi__format *f = out->format;
+    const struct layout by = { f, milgi__format_front(f), milgi__format_trailer(f), r->record_max, below };
     const struct milgi__pending *p = r->pending;
     while (p && n < MILGI__SHORT_MAX && out->seq + n < end && framed < limits->framed) {
-        uint32_t len = record_of(r, p, below);
-        if (!len || !place(r, p, len, n == 0, limits->reserve, &at) || (!adjacent(&before, &at) && slices-- == 0))
+        uint32_t len = record_of(&by, p);
+        if (!len || !place(r, &by, p, len, n == 0, limits->reserve, &at) ||
+            (!adjacent(&before, &at) && slices-- == 0))
             break;
-        prepare(r, p, len, out->seq + n, at.data, &record[n]);
+        prepare(r, &by, p, len, out->seq + n, at.data, &record[n]);
         n++;
         before = at;
         framed += at.len;
@@ -257,7 +271,7 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
     r->env.calls->process(r->env.ctx, MILGI_OP_SEAL, out->key, record, n);
     sealed->n = sealed->slices_n = 0;
     for (unsigned i = 0; i < n && !milgi__record_send_broken(r); i++)
-        commit(r, &record[i], sealed);
+        commit(r, &by, &record[i], sealed);
     if (sealed->n < n) /* behind one that failed; they have not been framed */
         r->env.calls->unprocess(r->env.ctx, MILGI_OP_SEAL, record + sealed->n, n - sealed->n);
     return true;
