@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <milgi/policy.h>
+
 enum kind {
     TEXT,    /* const char * */
     EACH,    /* struct app_list: the only kind that may be given again */
@@ -70,6 +72,8 @@ static const struct row {
         "refuse a client that names no server, or one that no --cert is for" },
     { "grease", FLAG, CONNECT, AT(grease), NULL,
         "offer what means nothing, too, and extensions in any order (RFC 8701), as browsers do" },
+    { "policy", TEXT, PROXY | CONNECT, AT(policy), "TEXT",
+        "modern, compatible, or a list; options that say more than it count" },
     { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.2 (the default), or 1.3" },
     { "tls-max", VERSION, PROXY | CONNECT, AT(tls_max), "V", "the highest version: 1.3 (the default), or 1.2" },
     { "ems-optional", FLAG, PROXY | CONNECT, AT(ems_optional), NULL,
@@ -272,6 +276,18 @@ static bool store(const struct row *row, struct app_options *options, char *text
 
 /* --- what the arguments mean together ----------------------------------------------------------------------------- */
 
+/* Whether a config takes it. */
+static bool is_policy(const char *text)
+{
+    struct milgi_problem problem;
+    struct milgi_config *config = text ? milgi_config_new(MILGI_CLIENT) : NULL;
+    bool fits = !text || (config && !milgi_config_set_policy(config, text, &problem));
+    if (!fits)
+        app_complain("--policy: %s", config ? problem.text : "no memory");
+    milgi_config_unref(config);
+    return fits;
+}
+
 static bool is_address(const char *option, const char *text, bool any)
 {
     const char *fault = text ? app_address_fault(text, any) : NULL;
@@ -359,6 +375,9 @@ static bool check(enum app_command command, struct app_options *o)
         fault = "every --ocsp needs its --cert";
     if (!fault && o->strict_alpn && !o->alpn.n)
         fault = "--strict-alpn needs --alpn";
+    o->versions_given = o->tls_min || o->tls_max || o->psk_only;
+    if (!o->tls_max)
+        o->tls_max = MILGI_TLS_1_3;
     if (!o->tls_min)
         o->tls_min = o->psk_only ? MILGI_TLS_1_3 : MILGI_TLS_1_2;
     if (!fault && o->tls_min > o->tls_max)
@@ -371,7 +390,7 @@ static bool check(enum app_command command, struct app_options *o)
     }
     if (command == APP_CONNECT)
         o->target = o->rest.items[0];
-    return app_suites_of(&o->suite_names, "suites", o->suites, 16) &&
+    return is_policy(o->policy) && app_suites_of(&o->suite_names, "suites", o->suites, 16) &&
         app_groups_of(&o->group_names, "groups", o->groups, 16) && are_addresses(o);
 }
 
@@ -435,7 +454,6 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
         .handshake_ms = 30000,
         .idle_ms = 300000,
         .request_ms = 30000,
-        .tls_max = MILGI_TLS_1_3,
     };
     for (size_t i = 0; i < ROWS; i++) {
         if (!(rows[i].commands & 1u << command))

@@ -40,6 +40,8 @@ struct app_options {
     struct app_list alpn, suite_names, group_names;
     uint16_t suites[16], groups[16];
     uint16_t tls_min, tls_max;
+    bool versions_given;
+    const char *policy;
     const char *ca, *client_ca, *name, *device, *keylog;
     enum milgi_client_auth client_auth;
     enum app_records records;

@@ -189,8 +189,8 @@ static bool set_identity(struct app_material *material, const struct app_options
 
 static bool set_policy(struct milgi_config *config, const struct app_options *o, uint64_t handshake_ms)
 {
-    int rv = 0;
-    if (o->tls_min)
+    int rv = o->policy ? milgi_config_set_policy(config, o->policy, NULL) : 0;
+    if (!rv && o->tls_min && (!o->policy || o->versions_given))
         rv = milgi_config_set_versions(config, o->tls_min, o->tls_max);
     if (!rv && o->alpn.n)
         rv = milgi_config_set_alpn(config, o->alpn.items, o->alpn.n);

@@ -67,7 +67,8 @@ enum milgi_problem_kind {
     MILGI_PROBLEM_ORDER,    /* the certificate of the key is there, but not first */
     MILGI_PROBLEM_EXPIRED,  /* warnings: the credential can be used */
     MILGI_PROBLEM_NOT_YET_VALID,
-    MILGI_PROBLEM_URI /* the key's: it names nothing, or is no URI */
+    MILGI_PROBLEM_URI,   /* the key's: it names nothing, or is no URI */
+    MILGI_PROBLEM_POLICY /* a word of a policy (policy.h): it is unknown, or not safe */
 };
 enum milgi_problem_file {
     MILGI_FILE_NONE,

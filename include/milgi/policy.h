@@ -13,6 +13,31 @@ extern "C" {
 #endif
 
 /*
+ * What is negotiated, in words:
+ *
+ *   "modern"      TLS 1.3 alone
+ *   "compatible"  TLS 1.2, too, with the extended master secret
+ *
+ * each with suites, groups and signature schemes as by default and RSA keys from 2048 bits on; or a list of entries
+ * with semicolons between them, which may begin with one of these names:
+ *
+ *   "compatible; suites=TLS_AES_256_GCM_SHA384,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384; rsa=3072"
+ *
+ *   versions=1.2,1.3            those that are spoken
+ *   suites=..., groups=..., schemes=...
+ *                               the most wanted first, by the names of milgi_suite_by_name() and the like
+ *   rsa=BITS                    how long RSA keys must be, of our own credentials and of all certificates that a peer
+ *                               sends; 2048 to 8192
+ *   ems=required, ems=optional  the extended master secret in TLS 1.2
+ *
+ * What is not said stays as it is. It is as if the setters had been called, so of a policy and other settings it is the
+ * last that counts. Nothing is taken over of a policy that has a fault: a word that is unknown or not safe, a key that
+ * is there twice. Returns 0, or MILGI_EINVAL, with the word and what is wrong with it in |problem| (which may be NULL).
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_policy(
+    struct milgi_config *config, const char *policy, struct milgi_problem *problem);
+
+/*
  * Bytes meant for one service must not be taken by another that has a certificate for the same name: an attacker in
  * between may lead a client to where it did not want to go. These two are the server's and the client's means against
  * it. Off by default.

@@ -81,11 +81,16 @@ static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)
     memcpy(list->v, values, n * sizeof *values);
 }
 
-static void fill_groups(struct milgi__u16_list *list)
+void milgi__config_defaults(struct milgi_config *config)
 {
+    struct milgi__u16_list *groups = &config->groups;
+
+    fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
+    fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
+    groups->n = 0;
     for (size_t i = 0; i < MILGI__COUNT(default_groups); i++) {
         if (milgi__group_usable(default_groups[i]))
-            list->v[list->n++] = default_groups[i];
+            groups->v[groups->n++] = default_groups[i];
     }
 }
 
@@ -102,9 +107,8 @@ struct milgi_config *milgi_config_new(enum milgi_role role)
     config->tickets = role == MILGI_SERVER ? 2 : 0;
     config->version_min = config->version_max = MILGI_TLS_1_3;
     config->send_authorities = role == MILGI_SERVER;
-    fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
-    fill_groups(&config->groups);
-    fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
+    config->rsa_min = MILGI__RSA_MIN;
+    milgi__config_defaults(config);
     for (size_t i = 0; i < MILGI_LIMITS; i++)
         config->limit[i] = limits[i].value;
     return config;
@@ -411,6 +415,11 @@ static int check_credentials(const struct milgi_config *config, const char **why
         const struct milgi__u16_list *own = tls13 ? &config->schemes : &config->schemes12;
         if (!milgi__credential_usable(config->credentials[i], tls13, own->v, own->n)) {
             *why = "a credential's key fits none of the signature schemes";
+            return MILGI_EINVAL;
+        }
+        bool rsa = config->credentials[i]->type == MILGI__KEY_RSA || config->credentials[i]->type == MILGI__KEY_RSA_PSS;
+        if (rsa && config->credentials[i]->bits < config->rsa_min) {
+            *why = "a credential's RSA key is shorter than the policy demands";
             return MILGI_EINVAL;
         }
     }

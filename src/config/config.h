@@ -12,6 +12,8 @@
 #include "session/session.h"
 
 #define MILGI__LIST_MAX 24
+#define MILGI__RSA_MIN 2048u /* bits; less is taken of nobody, */
+#define MILGI__RSA_MAX 8192u /* nor more */
 
 struct milgi__u16_list {
     uint16_t n;
@@ -32,6 +34,7 @@ struct milgi_config {
     bool looks; /* server: something is to be done about a ClientHello before it is answered */
     uint16_t version_min, version_max;
     bool plain_master; /* TLS 1.2 without the extended master secret will do */
+    uint16_t rsa_min;  /* bits of RSA keys, ours and the peers' */
     bool fallback;     /* client: says that it has tried a higher version before */
     bool accept_any_server, early_server_data, middlebox, client_auth_set;
     bool strict_alpn, strict_sni, send_authorities, scts, grease;
@@ -74,6 +77,8 @@ struct milgi_config {
 int milgi__config_policy(struct milgi_config *config);
 /* Whether it makes sense, for freezing. 0, or MILGI_EINVAL with *why. (policy.c) */
 int milgi__policy_check(const struct milgi_config *config, const char **why);
+/* Suites, groups and schemes as they are by default. */
+void milgi__config_defaults(struct milgi_config *config);
 /* The names that are sent. 0 or MILGI_ENOMEM. */
 int milgi__policy_authorities(struct milgi_config *config);
 

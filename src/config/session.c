@@ -44,7 +44,7 @@ int milgi__config_policy(struct milgi_config *config)
 {
     const struct milgi_trust *trust = config->trust;
     uint8_t modes[] = { (uint8_t)config->role, (uint8_t)config->client_auth, config->accept_any_server, config->ocsp,
-        trust != NULL };
+        trust != NULL, (uint8_t)(config->rsa_min >> 8), (uint8_t)config->rsa_min };
     uint8_t hash[MILGI__HASH_MAX];
     struct milgi__crypto *cx = milgi__crypto_new();
     struct milgi__digest *digest = cx ? milgi__digest_new(cx, MILGI__SHA256) : NULL;

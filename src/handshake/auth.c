@@ -2,8 +2,6 @@
 /* What both roles do in both versions: lists, sending, keys, the key log, the peer's certificates. */
 #include "handshake/hs.h"
 
-#define RSA_BITS_MIN 2048
-#define RSA_BITS_MAX 8192
 #define CERTIFICATE_MIN 64 /* bytes: less cannot hold a key, a name and a signature */
 
 struct milgi__bytes milgi__hs_wire(struct milgi__hs *hs, const struct milgi__u16_list *list)
@@ -88,6 +86,25 @@ static bool refuse_certificate(struct milgi__hs *hs, int alert, const char *deta
     return false;
 }
 
+static bool is_rsa(const struct milgi__cert_info *info)
+{
+    return info->type == MILGI__KEY_RSA || info->type == MILGI__KEY_RSA_PSS;
+}
+
+/* Those that stand behind the leaf, where more is demanded than of everybody. */
+static bool check_issuers(struct milgi__hs *hs)
+{
+    for (size_t i = 1; hs->config->rsa_min > MILGI__RSA_MIN && i < hs->result.peer_chain_n; i++) {
+        const struct milgi_iov *der = &hs->result.peer_chain[i];
+        struct milgi__cert_info info;
+        if (milgi__cert_info(hs->host.cx, der->data, der->len, &info) == 0 && is_rsa(&info) &&
+            info.bits < hs->config->rsa_min)
+            return refuse_certificate(
+                hs, MILGI_ALERT_BAD_CERTIFICATE, "the RSA key of one of the peer's certificates is too short");
+    }
+    return true;
+}
+
 /* What can be said of the leaf without an op. */
 static bool check_leaf(struct milgi__hs *hs, struct milgi__bytes der)
 {
@@ -102,8 +119,7 @@ static bool check_leaf(struct milgi__hs *hs, struct milgi__bytes der)
     if (!info.may_sign)
         return refuse_certificate(
             hs, MILGI_ALERT_UNSUPPORTED_CERTIFICATE, "the key of the peer's certificate may not sign");
-    bool rsa = info.type == MILGI__KEY_RSA || info.type == MILGI__KEY_RSA_PSS;
-    if (rsa && (info.bits < RSA_BITS_MIN || info.bits > RSA_BITS_MAX))
+    if (is_rsa(&info) && (info.bits < hs->config->rsa_min || info.bits > MILGI__RSA_MAX))
         return refuse_certificate(
             hs, MILGI_ALERT_BAD_CERTIFICATE, "the RSA key of the peer's certificate is too short or too long");
     /* What it costs to verify with it goes by the exponent, too. */
@@ -164,7 +180,7 @@ bool milgi__hs_keep_certificates(struct milgi__hs *hs, const struct milgi__certi
             hs, MILGI_ELIMIT, MILGI_ALERT_BAD_CERTIFICATE, "the peer's certificates are longer than the limit");
         return false;
     }
-    return copy_chain(hs, certs) &&
+    return copy_chain(hs, certs) && check_issuers(hs) &&
         check_leaf(hs, (struct milgi__bytes){ hs->result.peer_chain[0].data, hs->result.peer_chain[0].len });
 }
 

@@ -167,6 +167,21 @@ def test_tls12_is_spoken_unless_that_is_refused(world):
         check(status == 0 and f"TLSv{maximum}" in command.err() and b"200 OK" in out, f"{status} {command.err()}")
 
 
+def test_a_policy_says_what_is_spoken_and_other_options_more(world):
+    proxy = world.proxy("--policy", "compatible; suites=TLS_AES_256_GCM_SHA384,"
+                        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256; groups=x25519")
+    for arguments, words in (((), "TLSv1.3, TLS_AES_256_GCM_SHA384, x25519"),
+                             (("--policy", "versions=1.2"), "TLSv1.2, TLS_ECDHE_ECDSA_WITH_CHACHA20"),
+                             (("--policy", "modern", "--tls-min", "1.2", "--tls-max", "1.2"), "TLSv1.2"),
+                             (("--policy", "modern", "--groups", "x25519"), "TLSv1.3")):
+        command = world.connect(proxy.port, *arguments)
+        status, out = command.finish(b"GET / HTTP/1.0\r\n\r\n")
+        check(status == 0 and words in command.err() and b"200 OK" in out, f"{arguments}: {status} {command.err()}")
+    server = Server(world, hello, maximum=ssl.TLSVersion.TLSv1_2)
+    command = world.connect(server.port, "--policy", "modern")
+    check(command.finish(b"")[0] == 1 and "protocol_version" in command.err(), command.err())
+
+
 def test_who_has_no_extended_master_secret_is_taken_when_that_is_said(world):
     server = Server(world, hello, maximum=ssl.TLSVersion.TLSv1_2, without_ems=True)
     command = world.connect(server.port)

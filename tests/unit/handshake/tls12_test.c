@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TLS 1.2: handshakes that succeed in all their kinds, and what is refused before there is one. */
+#include <milgi/policy.h>
+
 #include "edit.h"
 #include "loop.h"
 
@@ -241,6 +243,57 @@ static void without_the_extended_master_secret_it_is_refused(void **state)
     loop_free(loop);
 }
 
+/* Whatever the version; RSA keys of the fixture have 2048 bits. */
+static void rsa_keys_may_have_to_be_longer(void **state)
+{
+    (void)state;
+    for (uint16_t version = V12; version <= V13; version++) {
+        for (unsigned i = 0; i < 2; i++) {
+            struct milgi_config *client = client_of(version, version);
+            MUST(milgi_config_set_policy(client, i ? "rsa=2049" : "rsa=2048", NULL));
+            struct loop *loop = loop_of(client, server_of(IDENTITY_RSA, version, version));
+            loop_pump(loop);
+            if (i)
+                assert_alert(&loop->client, MILGI_ALERT_BAD_CERTIFICATE);
+            else
+                assert_open(loop);
+            loop_free(loop);
+        }
+    }
+    struct milgi_config *own = server_of(IDENTITY_RSA, V12, V13);
+    const char *why = NULL;
+    MUST(milgi_config_set_policy(own, "rsa=3072", NULL));
+    assert_int_equal(milgi_config_freeze(own, &why), MILGI_EINVAL);
+    assert_non_null(strstr(why, "shorter"));
+    milgi_config_unref(own);
+}
+
+static void and_so_may_those_of_issuers(void **state)
+{
+    (void)state;
+    struct identity *between = identity_new(&(struct identity_options){
+        .key = IDENTITY_RSA, .common_name = "between", .is_ca = true, .issuer = fixture.root });
+    struct identity *leaf = identity_leaf(between, IDENTITY_P256, "DNS:a.test");
+    struct milgi_credential *credential;
+    MUST(milgi_credential_new_pem(
+        leaf->chain_pem, strlen(leaf->chain_pem), leaf->key_pem, strlen(leaf->key_pem), &credential));
+    for (unsigned i = 0; i < 2; i++) {
+        struct milgi_config *client = client_of(V12, V13), *server = milgi_config_new(MILGI_SERVER);
+        MUST(milgi_config_set_policy(client, i ? "rsa=2049" : "rsa=2048", NULL));
+        MUST(milgi_config_add_credential(server, credential));
+        struct loop *loop = loop_of(client, server);
+        loop_pump(loop);
+        if (i)
+            assert_alert(&loop->client, MILGI_ALERT_BAD_CERTIFICATE);
+        else
+            assert_open(loop);
+        loop_free(loop);
+    }
+    milgi_credential_unref(credential);
+    identity_free(leaf);
+    identity_free(between);
+}
+
 /* --- record_size_limit -------------------------------------------------------------------------------------------- */
 
 /*= RFC8449 4: "In TLS 1.2 and earlier, the limit covers all input to compression and encryption" */
@@ -468,6 +521,8 @@ int main(void)
         cmocka_unit_test(without_the_extended_master_secret_it_is_refused),
         cmocka_unit_test(a_key_of_ecdsa_signs_with_any_hash),
         cmocka_unit_test(a_p521_key_is_for_who_names_the_curve_in_either_way),
+        cmocka_unit_test(rsa_keys_may_have_to_be_longer),
+        cmocka_unit_test(and_so_may_those_of_issuers),
         cmocka_unit_test(each_says_how_long_records_may_be),
         cmocka_unit_test(a_server_that_is_not_told_says_nothing),
         cmocka_unit_test(change_cipher_spec_has_one_place),
