@@ -409,6 +409,46 @@ static void a_handshake_that_fails_leaves_no_key_either(void **state)
 }
 
 /* Who talks to whom is nobody's business either: the peer's certificate is wiped with the handshake that it came in. */
+/* Neither what a PSK is made from, nor what is kept of it, nor what comes of it. */
+static void a_psk_is_wiped_with_its_last_reference(void **state)
+{
+    static const uint8_t raw[64] = "a secret as long as this one is never kept as it is, but hashed";
+    struct milgi__schedule13 s;
+    struct milgi__crypto *cx = milgi__crypto_new();
+    struct milgi_psk *psk[2];
+    struct pair_setup setup = { .seed = 22, .wall_s = FAKE_NOW_S };
+    (void)state;
+    secrets_n = frees = leaks = lines = 0;
+    copies_n = 0;
+    learn(raw, sizeof raw);
+    assert_int_equal(milgi__schedule13_early(&s, cx, MILGI__SHA256, raw, sizeof raw), 0);
+    learn(s.current, 32);
+    milgi__crypto_free(cx);
+    for (int role = 0; role < 2; role++) {
+        bool is_client = role == MILGI_CLIENT; /* a server needs no credential */
+        struct milgi_config *c = is_client ? fake_config(MILGI_CLIENT, NULL) : milgi_config_new(MILGI_SERVER);
+        struct milgi_psk_source source = { (enum milgi_role)role, MILGI_PSK_SHA256, "who", 3, raw, sizeof raw };
+        assert_int_equal(milgi_psk_new(&source, &psk[role]), 0);
+        assert_int_equal(milgi_config_add_psk(c, psk[role]), 0);
+        assert_int_equal(milgi_config_set_keylog(c, keylog, NULL), 0);
+        if (is_client)
+            assert_int_equal(milgi_config_set_psk_only(c, true), 0);
+        setup.config[role] = fake_freeze(c);
+    }
+    pair_init(&pair, &setup);
+    pair_settle(&pair);
+    assert_true(client->established && server->established);
+    assert_true(lying_about(0, 2) > 0);
+    pair_fini(&pair);
+    for (int role = 0; role < 2; role++) {
+        milgi_config_unref(setup.config[role]);
+        milgi_psk_unref(psk[role]);
+    }
+    assert_true(frees > 20);
+    assert_int_equal(leaks, 0);
+    assert_int_equal(lying_about(0, 2), 0);
+}
+
 static void learn_chain(struct pair_side *side, const char *event)
 {
     struct milgi_conn_info info;
@@ -530,6 +570,7 @@ int main(void)
         cmocka_unit_test(what_a_closed_connection_knew_is_nowhere_any_more),
         cmocka_unit_test(no_copy_is_left_of_a_key_that_could_not_be_installed),
         cmocka_unit_test(a_handshake_that_fails_leaves_no_key_either),
+        cmocka_unit_test(a_psk_is_wiped_with_its_last_reference),
         cmocka_unit_test(what_the_handshake_kept_is_wiped_with_it),
         cmocka_unit_test(another_connection_sees_no_plaintext_of_the_one_before),
     };
