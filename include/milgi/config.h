@@ -192,13 +192,13 @@ enum milgi_decision_kind {
      */
     MILGI_DECIDE_PSK = 1 << 4,
     /*
-     * server, TLS 1.3: what session one of the same identities holds, for tickets that are sealed, or sessions that are
-     * kept, elsewhere; default: none
+     * server: what session one of the same identities holds, or in TLS 1.2 the client's ticket, for tickets that are
+     * sealed, or sessions that are kept, elsewhere; default: none
      */
     MILGI_DECIDE_TICKET_OPEN = 1 << 5,
     /*
-     * server, TLS 1.3: the tickets of sessions that are to be given out, in the place of those sealed with the config's
-     * keys; default: none. The connection is established when it is answered.
+     * server: the tickets of sessions that are to be given out, in the place of those sealed with the config's keys;
+     * default: none. The connection is established when it is answered.
      */
     MILGI_DECIDE_TICKET_SEAL = 1 << 6,
     /*

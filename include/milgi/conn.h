@@ -97,7 +97,7 @@ struct milgi_decision_info {
     const struct milgi_credential *credential; /* OCSP: for whose leaf */
     /*
      * PSK, TICKET_OPEN: identities that the client offers, in its order: of the first four those that are no tickets
-     * under the config's keys
+     * under the config's keys; in TLS 1.2 its ticket
      */
     const struct milgi_iov *psk_identities;
     size_t psk_identities_n;

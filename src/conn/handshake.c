@@ -190,7 +190,7 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs *hs)
     struct milgi_session *base = milgi__hs_session(c->hs->hs);
     bool keeps = base != NULL;
     base = base ? base : milgi_session_ref(r->psk);
-    size_t rest = kept_len + text_size(server_name) + text_size(r->alpn) + (base ? sizeof(void *) : 0);
+    size_t rest = kept_len + text_size(server_name) + text_size(r->alpn) + milgi__conn_session_size(base);
     size_t size = MILGI__MAX(offsetof(struct milgi__outcome, kept) + rest, sizeof(struct milgi__outcome));
     struct milgi__outcome *o = suite ? milgi__alloc(size) : NULL;
     if (!o) {
@@ -214,7 +214,7 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs *hs)
     o->alpn_size = (uint16_t)text_size(r->alpn);
     memcpy(text, server_name ? server_name : "", o->server_name_size);
     memcpy(text + o->server_name_size, r->alpn, o->alpn_size);
-    milgi__conn_keep_session(c, base, keeps, r->psk);
+    milgi__conn_keep_session(c, base, keeps, r->psk, milgi__hs_cache(hs));
     return true;
 }
 

@@ -51,12 +51,30 @@ static uint8_t *place(const struct milgi_conn *c)
     return o->kept + o->kept_len + o->server_name_size + o->alpn_size;
 }
 
-void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool keeps, bool psk)
+/* One of TLS 1.2, which is spoilt by a fatal alert, and behind it the cache that it is in. */
+static bool has_cache(const struct milgi_session *session)
+{
+    return session->f.version == MILGI_TLS_1_2;
+}
+
+size_t milgi__conn_session_size(const struct milgi_session *base)
+{
+    if (!base)
+        return 0;
+    return has_cache(base) ? 2 * sizeof(void *) : sizeof(void *);
+}
+
+void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool keeps, bool psk,
+    struct milgi_session_cache *cache)
 {
     c->outcome->keeps_sessions = base && keeps;
     c->outcome->on_psk = base && psk;
     if (base)
         memcpy(place(c), &base, sizeof(void *));
+    if (base && has_cache(base)) {
+        milgi_session_cache_ref(cache);
+        memcpy(place(c) + sizeof(void *), &cache, sizeof(void *));
+    }
 }
 
 static struct milgi_session *kept(const struct milgi_conn *c)
@@ -67,8 +85,17 @@ static struct milgi_session *kept(const struct milgi_conn *c)
     return base;
 }
 
+static struct milgi_session_cache *cache_of(const struct milgi_conn *c)
+{
+    struct milgi_session_cache *cache = NULL;
+    if (kept(c) && has_cache(kept(c)))
+        memcpy(&cache, place(c) + sizeof(void *), sizeof(void *));
+    return cache;
+}
+
 void milgi__conn_forget_session(struct milgi_conn *c)
 {
+    milgi_session_cache_unref(cache_of(c));
     milgi_session_unref(kept(c));
     c->outcome->keeps_sessions = c->outcome->on_psk = false;
 }
@@ -89,13 +116,16 @@ struct milgi_iov milgi__conn_session_id(const struct milgi_conn *c)
  *= Servers and clients MUST forget any session-identifiers, keys, and secrets associated with a failed connection." */
 void milgi__conn_spoil_session(struct milgi_conn *c)
 {
-    struct milgi_session_cache *cache = c->config->session_cache;
+    struct milgi_session_cache *cache = NULL;
     const struct milgi_session *session = NULL;
-    if (c->outcome)
-        session = c->outcome->on_psk ? NULL : kept(c);
-    else if (c->hs && c->hs->hs)
+    if (c->outcome) {
+        session = kept(c);
+        cache = cache_of(c);
+    } else if (c->hs && c->hs->hs) {
         session = milgi__hs_resumed12(c->hs->hs);
-    if (cache && session && session->f.version == MILGI_TLS_1_2)
+        cache = milgi__hs_cache(c->hs->hs);
+    }
+    if (cache && session)
         milgi__session_cache_drop(cache, session, c->config->role == MILGI_SERVER);
 }
 

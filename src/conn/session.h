@@ -11,7 +11,10 @@ void milgi__conn_offer(struct milgi_conn *c);
  * Open: |base|, which is taken, becomes part of the outcome: what a client's sessions are made from, if it |keeps| any;
  * with |psk| what has the identity of the external PSK that the connection stands on.
  */
-void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool keeps, bool psk);
+void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool keeps, bool psk,
+    struct milgi_session_cache *cache);
+/* The room that it takes in the outcome. */
+size_t milgi__conn_session_size(const struct milgi_session *base);
 /* The identity of that PSK. */
 struct milgi_iov milgi__conn_psk(const struct milgi_conn *c);
 void milgi__conn_forget_session(struct milgi_conn *c);

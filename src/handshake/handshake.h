@@ -125,6 +125,8 @@ struct milgi_session *milgi__hs_session(struct milgi__hs *hs);
 bool milgi__hs_session_came(const struct milgi__hs *hs);
 /* TLS 1.2: the session that it stands on, or offers; NULL: there is none. Borrowed. */
 const struct milgi_session *milgi__hs_resumed12(const struct milgi__hs *hs);
+/* Of the config that it goes by; NULL: there is none. Borrowed. */
+struct milgi_session_cache *milgi__hs_cache(const struct milgi__hs *hs);
 /* Wipes and frees. Ops that are out are orphans. */
 void milgi__hs_free(struct milgi__hs *hs);
 enum milgi__hs_wait milgi__hs_run(struct milgi__hs *hs);

@@ -565,6 +565,8 @@ bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, 
 enum milgi__psk_mode milgi__psk_mode(const struct milgi__hs *hs, const struct milgi__exts *ext);
 /* Server: an identity that is no ticket of ours: the config's, or one to be asked for. False: no memory. (psk13.c) */
 bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity);
+/* Server: whoever is asked about PSKs and tickets sees this one, which lies at |at|. False: no memory. */
+bool milgi__show_identity(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity);
 /* Server: the suite that goes with the first PSK from elsewhere that fits; NULL: there is none. */
 const struct milgi__suite *milgi__psk_suite(const struct milgi__hs *hs, struct milgi__bytes offered);
 /*
@@ -615,7 +617,7 @@ bool milgi__take_ticket12(struct milgi__hs *hs, struct milgi__reader *body);
 /* Client, open: see milgi__hs_session(). */
 struct milgi_session *milgi__session12(struct milgi__hs *hs);
 /* Server: starts to open the ticket that the ClientHello, hs->seen, brings, or to look its session ID up. */
-void milgi__look_up12(struct milgi__hs *hs);
+bool milgi__look_up12(struct milgi__hs *hs);
 /* Server: the session that fits, hs->session; none: a full handshake. False: the handshake has failed. */
 bool milgi__choose_session12(struct milgi__hs *hs, const struct milgi__client_hello *hello);
 /* With the session, its suite, and both randoms: keys. */

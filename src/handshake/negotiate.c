@@ -371,11 +371,9 @@ static enum milgi__step s_look_hello(struct milgi__hs *hs, struct milgi__reader 
     if (hs->config->ask != 0 && !hs->shown && !milgi__show_hello(hs, hello))
         return MILGI__FAILED;
     hs->seen = hello; /* already for answers from inside */
-    if (hs->result.version == MILGI__TLS12)
-        milgi__look_up12(hs);
-    else if (!milgi__open_tickets(hs, &hello->ext))
-        return MILGI__FAILED;
-    return MILGI__S_RECV_HELLO_SEEN;
+    bool tls12 = hs->result.version == MILGI__TLS12;
+    bool looked = tls12 ? milgi__look_up12(hs) : milgi__open_tickets(hs, &hello->ext);
+    return looked ? MILGI__S_RECV_HELLO_SEEN : MILGI__FAILED;
 }
 
 /* What a row before it has read, and what came of it. */

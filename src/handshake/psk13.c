@@ -5,6 +5,11 @@
 bool milgi__look_up_psk(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
 {
     hs->opened[at] = milgi_session_ref(milgi__psk_find(hs->config, identity.p, identity.len));
+    return milgi__show_identity(hs, at, identity);
+}
+
+bool milgi__show_identity(struct milgi__hs *hs, unsigned at, struct milgi__bytes identity)
+{
     if ((hs->config->ask & (MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN)) == 0)
         return true;
     if (!hs->psks_shown)
@@ -86,7 +91,7 @@ bool milgi__psk_stands(const struct milgi__hs *hs, const struct milgi_session *s
 int milgi__use_ticket(struct milgi__hs *hs, const struct milgi_ticket_opened *opened)
 {
     struct milgi_session *session = opened->session;
-    if (opened->at >= hs->psks_shown_n || !session || session->f.version != MILGI__TLS13)
+    if (opened->at >= hs->psks_shown_n || !session || session->f.version != hs->result.version)
         return MILGI_EINVAL;
     struct milgi_session **at = &hs->opened[hs->psks_shown_at[opened->at]];
     milgi_session_unref(*at);

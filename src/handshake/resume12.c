@@ -141,22 +141,26 @@ bool milgi__hs_session_came(const struct milgi__hs *hs)
 
 /* --- server ----------------------------------------------------------------------------------------------------- */
 
-void milgi__look_up12(struct milgi__hs *hs)
+bool milgi__look_up12(struct milgi__hs *hs)
 {
     const struct milgi__client_hello *hello = hs->seen;
     bool ticket = hello->ext.session_ticket.len != 0;
-    for (unsigned at = 0; at < MILGI__IDENTITIES_MAX; at++) {
-        if (at == 0 && ticket)
-            milgi__open_ticket(hs, at, hello->ext.session_ticket);
-        if ((hs->started & MILGI__ON(MILGI__TICKET_1 + at)) == 0)
-            milgi__settle(hs, (enum milgi__slot)(MILGI__TICKET_1 + at));
+    if (ticket)
+        milgi__open_ticket(hs, 0, hello->ext.session_ticket);
+    bool elsewhere = ticket && (hs->started & MILGI__ON(MILGI__TICKET_1)) == 0;
+    for (unsigned slot = MILGI__TICKET_1; slot <= MILGI__TICKET_4; slot++) {
+        if ((hs->started & MILGI__ON(slot)) == 0)
+            milgi__settle(hs, (enum milgi__slot)slot);
     }
+    if (elsewhere && !milgi__show_identity(hs, 0, hello->ext.session_ticket))
+        return false;
     milgi__settle(hs, MILGI__PSK);
-    milgi__settle(hs, MILGI__TICKET_OPEN);
+    milgi__start_decision(hs, MILGI__TICKET_OPEN, elsewhere);
     /*= RFC5077 3.4: "If a ticket is presented by the client, the server MUST NOT attempt to use the Session ID in the
      *= ClientHello for stateful session resumption." */
     bool asks = !ticket && hello->session_id.len != 0 && milgi__take_server_name(hs, &hello->ext);
     milgi__start_decision(hs, MILGI__SESSION_LOOKUP, asks);
+    return hs->step != MILGI__FAILED;
 }
 
 void milgi__find_session12(struct milgi__hs *hs)
@@ -186,17 +190,23 @@ bool milgi__choose_session12(struct milgi__hs *hs, const struct milgi__client_he
     return milgi__resume_peer(hs);
 }
 
+static uint32_t lifetime_of(const struct milgi__hs *hs)
+{
+    const struct milgi_ticket_keys *keys = hs->config->ticket_keys;
+    return keys ? milgi__ticket_lifetime(keys) : LIFETIME_UNSAID;
+}
+
 /* Tickets may be used more than once: on a session there is a new one when half the time of the old one is over. */
 bool milgi__issues_ticket12(const struct milgi__hs *hs)
 {
-    struct milgi_ticket_keys *keys = hs->config->ticket_keys;
-    if (!keys || hs->config->tickets == 0 || !hs->result.exports ||
+    bool sealed = hs->config->ticket_keys || (hs->config->ask & MILGI_DECIDE_TICKET_SEAL) != 0;
+    if (!sealed || hs->config->tickets == 0 || !hs->result.exports ||
         (hs->offered & MILGI__EXT(MILGI__EXT_SESSION_TICKET)) == 0)
         return false;
     if (!hs->session)
         return true;
     int64_t age_s = hs->host.calls->wall_s(hs->host.ctx) - hs->session->f.created_s;
-    return 2 * age_s >= milgi__ticket_lifetime(keys);
+    return 2 * age_s >= lifetime_of(hs);
 }
 
 static int start_seal(struct milgi__hs *hs)
@@ -209,6 +219,10 @@ static int start_seal(struct milgi__hs *hs)
     hs->issue->lifetime_s = milgi__ticket_life(hs, base);
     milgi_session_unref(base);
     struct milgi_session *session = made_with(hs, none, false, hs->issue->lifetime_s);
+    if (session && (hs->config->ask & MILGI_DECIDE_TICKET_SEAL) != 0) {
+        hs->issue->shown[0] = session; /* until it is answered */
+        return 0;
+    }
     int rv = session ? milgi__seal_session(hs, session, 0) : MILGI_ENOMEM;
     milgi_session_unref(session);
     return rv;
@@ -221,6 +235,7 @@ void milgi__seal_ticket12(struct milgi__hs *hs)
         (void)start_seal(hs);
     if ((hs->started & MILGI__ON(MILGI__SEAL_1)) == 0)
         milgi__settle(hs, MILGI__SEAL_1);
+    milgi__start_decision(hs, MILGI__TICKET_SEAL, hs->issue && hs->issue->shown[0]);
 }
 
 /*= RFC5077 3.3: "This message MUST be sent if the server included a SessionTicket extension in the ServerHello. This
@@ -252,9 +267,8 @@ bool milgi__issues_id12(const struct milgi__hs *hs)
 
 void milgi__keep_session12(struct milgi__hs *hs)
 {
-    struct milgi_ticket_keys *keys = hs->config->ticket_keys;
     struct milgi__bytes id = { hs->session_id, hs->session_id_len };
-    hs->made = made_with(hs, id, true, keys ? milgi__ticket_lifetime(keys) : LIFETIME_UNSAID);
+    hs->made = made_with(hs, id, true, lifetime_of(hs));
     milgi__start_decision(hs, MILGI__SESSION_STORE, hs->made != NULL);
 }
 
@@ -280,4 +294,9 @@ const struct milgi_session *milgi__hs_resumed12(const struct milgi__hs *hs)
 {
     return hs->offer12 ? hs->offer12 : hs->result.version == MILGI__TLS12 ? hs->session
                                                                           : NULL;
+}
+
+struct milgi_session_cache *milgi__hs_cache(const struct milgi__hs *hs)
+{
+    return hs->config->session_cache;
 }

@@ -497,14 +497,14 @@ static enum milgi__step send_finished(struct milgi__hs *hs, struct milgi__reader
 const struct milgi__row milgi__server12_rows[] = {
     [MILGI__S12_START_RESUMED - FIRST] = {
         .name = "start_resumed12", .run = start_resumed, .message = NONE,
-        .needs = ON(ALPN), .starts = ON(SEAL_1),
+        .needs = ON(ALPN), .starts = ON(SEAL_1) | ON(TICKET_SEAL),
         .next = TO(S12_SEND_RESUMED),
         .sends = { MSG(SERVER_HELLO) },
         KEYS(INITIAL, INITIAL),
     },
     [MILGI__S12_SEND_RESUMED - FIRST] = {
         .name = "send_resumed12", .run = send_resumed, .message = NONE,
-        .needs = ON(SEAL_1),
+        .needs = ON(SEAL_1) | ON(TICKET_SEAL),
         .next = TO(S12_RECV_CHANGE_RESUMED),
         .sends = { MSG(NEW_SESSION_TICKET), MSG(CHANGE_CIPHER_SPEC), MSG(FINISHED) },
         .sends_maybe = 1 << 0,
@@ -630,13 +630,13 @@ const struct milgi__row milgi__server12_rows[] = {
     },
     [MILGI__S12_SEAL_TICKET - FIRST] = {
         .name = "seal_ticket12", .run = seal_ticket, .message = NONE,
-        .starts = ON(SEAL_1),
+        .starts = ON(SEAL_1) | ON(TICKET_SEAL),
         .next = TO(S12_SEND_TICKET),
         KEYS(APP, INITIAL),
     },
     [MILGI__S12_SEND_TICKET - FIRST] = {
         .name = "send_ticket12", .run = send_ticket, .message = NONE,
-        .needs = ON(SEAL_1),
+        .needs = ON(SEAL_1) | ON(TICKET_SEAL),
         .next = TO(S12_SEND_FINISHED),
         .sends = { MSG(NEW_SESSION_TICKET) },
         KEYS(APP, INITIAL),

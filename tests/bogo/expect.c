@@ -147,13 +147,6 @@ static void expect_names(struct shim_exchange *x, const struct milgi_conn_info *
 
 /* --- sessions ---------------------------------------------------------------------------------------------------- */
 
-/* The extended one: TLS 1.2 without it has no exporter. */
-static bool has_master_secret(struct shim_exchange *x)
-{
-    uint8_t byte;
-    return milgi_conn_export(x->conn, "label", NULL, 0, &byte, 1) == 0;
-}
-
 void shim_expect_sessions(struct shim_exchange *x, const struct milgi_conn_info *info)
 {
     const struct shim_options *o = x->options;
@@ -161,7 +154,7 @@ void shim_expect_sessions(struct shim_exchange *x, const struct milgi_conn_info 
     if (o->server || (tls13 && o->shim_shuts_down)) /* then nobody waits for one */
         return;
     bool wanted = !o->expect_no_session && (tls13 || !info->resumed || o->expect_ticket_renewal);
-    wanted = wanted && (tls13 || has_master_secret(x)); /* RFC 7627 5.4 */
+    wanted = wanted && (tls13 || x->master_secret); /* RFC 7627 5.4 */
     if (wanted != (x->session != NULL))
         shim_complain(x, "a session has come: %d", x->session != NULL);
 }
@@ -169,12 +162,15 @@ void shim_expect_sessions(struct shim_exchange *x, const struct milgi_conn_info 
 static void expect_resumed(struct shim_exchange *x, const struct milgi_conn_info *info)
 {
     bool wanted = x->resumes && !x->options->expect_session_miss;
+    uint8_t byte;
     bool first = !x->resumes, kept = info->session_id.len != 0;
     if (first && ((x->options->expect_session_id && !kept) || (x->options->expect_no_session_id && kept)))
         shim_complain(x, "a session is kept by its ID: %d", kept);
     if (wanted != info->resumed)
         shim_complain(x, "a session is resumed: %d", info->resumed);
-    if (x->options->expect_extended_master_secret && !has_master_secret(x))
+    /* TLS 1.2 without it has no exporter. */
+    x->master_secret = milgi_conn_export(x->conn, "label", NULL, 0, &byte, 1) == 0;
+    if (x->options->expect_extended_master_secret && !x->master_secret)
         shim_complain(x, "no extended master secret");
 }
 

@@ -177,6 +177,7 @@ struct shim_exchange {
     struct shim_kept *kept;
     bool resumes;                  /* it is not the first */
     struct milgi_session *session; /* that came in it */
+    bool master_secret;            /* there is an extended one */
     bool stays;                    /* the one that it stands on may be used again */
     const struct shim_config *config;
     struct shim_late *late;

@@ -112,6 +112,50 @@ static void what_is_found_elsewhere_is_judged_as_any(void **state)
     milgi_session_unref(session);
 }
 
+/* The same in TLS 1.2, where a ticket that is refused is sent empty. */
+static void so_are_those_of_tls12(void **state)
+{
+    (void)state;
+    const unsigned both = MILGI_DECIDE_TICKET_SEAL | MILGI_DECIDE_TICKET_OPEN;
+    struct milgi_session *session = NULL;
+    unsigned at = kept_n;
+    for (unsigned i = 0; i < 4; i++) {
+        struct milgi_config *client = client_config(), *server = asking(both, i == 3);
+        MUST(milgi_config_set_versions(client, MILGI_TLS_1_2, MILGI_TLS_1_2));
+        MUST(milgi_config_set_versions(server, MILGI_TLS_1_2, MILGI_TLS_1_2));
+        struct loop *loop = loop_with(milgi_session_ref(session), client, server);
+        struct milgi__hs *hs = loop->server.hs;
+        loop->later_s = i == 2 ? LIFETIME - 60 : 0;
+        loop_pump(loop);
+        bool offers = session != NULL, opens = offers && i != 3;
+        assert_int_equal(loop->server.asked, offers ? MILGI_DECIDE_TICKET_OPEN : MILGI_DECIDE_TICKET_SEAL);
+        if (offers) {
+            struct milgi_decision_info info;
+            struct milgi_ticket_opened opened = { 0, kept[at] };
+            MUST(milgi__hs_decision_info(hs, MILGI_DECIDE_TICKET_OPEN, &info));
+            assert_int_equal(info.psk_identities_n, 1);
+            assert_memory_equal(info.psk_identities[0].data, "number", 6);
+            assert_string_equal(info.server_name, "a.test");
+            MUST(milgi__hs_decide(hs, MILGI_DECIDE_TICKET_OPEN, opens ? MILGI_ACCEPT : MILGI_REFUSE, &opened));
+            loop_pump(loop);
+        }
+        bool seals = (loop->server.asked & MILGI_DECIDE_TICKET_SEAL) != 0;
+        assert_int_equal(seals, i != 1); /* anew only when it is half over */
+        if (seals && i == 0)
+            seal(hs);
+        else if (seals)
+            MUST(milgi__hs_decide(hs, MILGI_DECIDE_TICKET_SEAL, MILGI_REFUSE, NULL));
+        loop_pump(loop);
+        assert_resumed(loop, opens);
+        assert_int_equal(tickets_of(loop), seals);
+        assert_int_equal(milgi__hs_session_came(loop->client.hs), i == 0);
+        if (i == 0)
+            session = milgi__hs_session(loop->client.hs);
+        loop_free(loop);
+    }
+    milgi_session_unref(session);
+}
+
 static void answers_that_make_no_sense_leave_the_question_open(void **state)
 {
     (void)state;
@@ -163,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tickets_are_sealed_and_opened_elsewhere),
+        cmocka_unit_test(so_are_those_of_tls12),
         cmocka_unit_test(what_is_found_elsewhere_is_judged_as_any),
         cmocka_unit_test(answers_that_make_no_sense_leave_the_question_open),
     };
