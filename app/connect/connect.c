@@ -73,8 +73,9 @@ static void tell_line(const struct facts *f, const char *subject)
 {
     const char *by = f->resumed ? "resumed" : f->scheme;
     if (*f->psk) {
-        app_tell("%s, %s, %s, external PSK%s%s%s: %s", f->protocol, f->suite, f->group ? f->group : "no key exchange",
-            f->alpn ? ", ALPN " : "", f->alpn ? f->alpn : "", f->hello_retry ? ", hello retry" : "", f->psk);
+        app_tell("%s, %s, %s, %sexternal PSK%s%s%s: %s", f->protocol, f->suite,
+            f->group ? f->group : "no key exchange", f->resumed ? "resumed on an " : "", f->alpn ? ", ALPN " : "",
+            f->alpn ? f->alpn : "", f->hello_retry ? ", hello retry" : "", f->psk);
         return;
     }
     app_tell("%s, %s, %s, %s%s%s%s, %s: %s", f->protocol, f->suite, f->group ? f->group : "no key exchange", by,

@@ -84,7 +84,7 @@ static const struct milgi_session *psk_of(const struct milgi__hs *hs, struct mil
 bool milgi__psk_stands(const struct milgi__hs *hs, const struct milgi_session *session)
 {
     uint8_t policy[MILGI__SESSION_POLICY_LEN];
-    const struct milgi_session *psk = psk_of(hs, milgi__psk_identity(session));
+    const struct milgi_session *psk = psk_of(hs, milgi__session_parts(session).peer);
     return psk && milgi__psk_policy(hs, psk, policy) && memcmp(policy, session->f.policy, sizeof policy) == 0;
 }
 

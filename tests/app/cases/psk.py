@@ -87,6 +87,20 @@ def test_a_reload_reads_the_file_anew(world):
     check(connect(world, proxy.port, [f"bob:{SECRET}"])["psk_identity"] == "bob", "after")
 
 
+def test_a_session_on_a_secret_is_resumed_as_long_as_both_have_it(world):
+    file = psk_file(world, f"alice:{SECRET}")
+    proxy = world.proxy("--psk-file", file, "--backend", world.backend(echo).address)
+    session = ["--session", os.path.join(tempfile.mkdtemp(dir=world.work), "session")]
+    for again in range(3):
+        told = connect(world, proxy.port, [f"alice:{SECRET}"], "--psk-only", *session, ca=None)
+        check(told["resumed"] == (again > 0) and told["psk_identity"] == "alice", told)
+    with open(file, "w") as out:
+        out.write(f"alice:{OTHER}\n")
+    reload(proxy)
+    told = connect(world, proxy.port, [f"alice:{OTHER}"], "--psk-only", *session, ca=None)
+    check(not told["resumed"] and told["psk_identity"] == "alice", told)
+
+
 def test_a_certificate_that_is_demanded_is_asked_for_all_the_same(world):
     proxy = proxy_of(world, [f"alice:{SECRET}"], "--client-ca", world.pki.path("ca"), "--backend", world.backend(echo).address)
     mine = ["--cert", world.pki.path("alice"), "--key", world.pki.path("alice", "key")]
