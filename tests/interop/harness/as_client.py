@@ -69,13 +69,13 @@ class Session:
         self.peer = SERVERS[trial.case.peer]
         self.call = trial.call(**settings)
         trial.identify(self.call, cert or trial.case.cert)
-        mine = options_for(trial, self.peer, self.call)
+        self.mine = options_for(trial, self.peer, self.call)
         if self.peer.needs_backend:
             self.call.backend_port = trial.backend(Echo(limit)).port
         self.server = trial.start_server(self.peer, self.call)
         port = self.call.port
         self.tap = trial.backend(Tap(port)) if trial.case.group == "hrr" else None
-        self.milgi = trial.connect(self.tap.port if self.tap else port, name, *mine, *options, ca=ca)
+        self.milgi = trial.connect(self.tap.port if self.tap else port, name, *self.mine, *options, ca=ca)
 
     def talk(self, line=LINE):
         """A line there and back, or a request and its answer."""
@@ -230,6 +230,27 @@ def auth_12(trial):
     session = Session(trial, client_auth="required", options=client_options(trial, identity), tls12=True, expect_client="alice")
     session.talk()
     session.end()
+
+
+def resumed(auth=False, **settings):
+    """The second connection has no certificate and no signature."""
+    def run(trial):
+        options = ["--session", os.path.join(trial.directory, "session")]
+        if auth:
+            options += client_options(trial, client_identity(SERVERS[trial.case.peer], trial.case))
+            settings.update(client_auth="required")
+        session = Session(trial, options=options, again=True, **settings)
+        session.talk()
+        session.end()
+        if session.call.tls12:
+            session.call.expect_group = None  # there is no key exchange
+        session.milgi = trial.connect(session.call.port, HOST, *session.mine, *options)
+        session.talk()
+        session.end()
+        told = json_line(session.milgi.err.text())
+        if not told.get("resumed") or told.get("signature_scheme"):
+            raise Failure(f"milgi says resumed {told.get('resumed')}, signature scheme {told.get('signature_scheme')}")
+    return run
 
 
 def client_options(trial, identity):

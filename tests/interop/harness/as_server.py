@@ -198,6 +198,28 @@ def auth(mode, **settings):
     return run
 
 
+def resumed(auth=False, **settings):
+    """The peer's second connection has no certificate and no signature; the client's of the first is remembered."""
+    def run(trial):
+        peer, call, _ = begin_auth(trial, "required", **settings) if auth else begin(trial, [trial.case.cert], **settings)
+        if auth:
+            trial.identify(call, client_identity(peer, trial.case))
+        if peer.name == "s_client":
+            call.session = os.path.join(trial.directory, "session")
+            check_page(load_page(trial, peer, call), call, trial.case.cert)
+            call.ca = ""
+        else:
+            call.again = True
+        text = load_page(trial, peer, call)
+        if page_value(text, "resumed") != "yes" or ("1.2" in page_value(text, "protocol")) != call.tls12:
+            raise Failure(f"the page says resumed {page_value(text, 'resumed')}, protocol {page_value(text, 'protocol')}")
+        if page_value(text, "(cipher[ _-]?)?suite|cipher") != call.expect_suite:
+            raise Failure(f"the page's suite is not {call.expect_suite}")
+        if auth and "alice" not in page_value(text, "client([ _-]?certificate)?.*?"):
+            raise Failure("the page does not name the client's certificate")
+    return run
+
+
 def auth_optional_none(trial):
     peer, call, _ = begin_auth(trial, "optional")
     text = load_page(trial, peer, call)

@@ -6,6 +6,7 @@ can:   bulk          moves a payload both ways on one connection
        half-server   goes on sending after it received close_notify
        alpn, client-cert, keyupdate
        suite, group  can be told what to offer (otherwise the proxy is told; in TLS 1.2 it always is)
+       resume        resumes a session
        tls12         can be told to speak TLS 1.2 alone
 ends:  half          end of stdin becomes close_notify, the process ends when the server has closed too
        quit          end of stdin ends both directions
@@ -118,13 +119,15 @@ class SClient(Client):
     name = "s_client"
     program = "openssl"
     hybrid_since = OPENSSL_HYBRID
-    can = STDIO | {"keyupdate"}
+    can = STDIO | {"keyupdate", "resume"}
     ends = "quit"
 
     def argv(self, call):
         argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{call.port}", "-servername", call.name,
                 "-verify_hostname", call.name, "-CAfile", call.ca, "-verify_return_error"]
         argv += ["-tls1_2" if call.tls12 else "-tls1_3"]
+        if call.session:
+            argv += ["-sess_in" if os.path.exists(call.session) else "-sess_out", call.session]
         if not call.keyupdate:
             argv += ["-quiet", "-no_ign_eof", "-nocommands"]
         if call.suite:
@@ -204,13 +207,14 @@ class Tstclnt(Client):
 class Python(Client):
     name = "python"
     program = "python3"
-    can = STDIO - {"suite"} | {"half-client", "half-server"}
+    can = STDIO - {"suite"} | {"half-client", "half-server", "resume"}
     window = None
     groups_told = ("p256", "p384")       # set_ecdh_curve() takes one NIST curve; its own list begins with X25519
 
     def argv(self, call):
         argv = ["/usr/bin/python3", call.peers("python/peer.py"), "--connect", f"127.0.0.1:{call.port}",
                 "--name", call.name, "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
+        argv += ["--again"] if call.again else []
         if call.groups:
             argv += ["--group", {"p256": "prime256v1", "p384": "secp384r1"}[call.groups[0]]]
         if call.alpn:
@@ -227,7 +231,7 @@ class Go(Client):
     name = program = "go"
     hybrid_since = GO_HYBRID
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
-    can = STDIO - {"suite"} | {"half-client", "half-server"}
+    can = STDIO - {"suite"} | {"half-client", "half-server", "resume"}
     window = None
     binary = None
 
@@ -238,6 +242,7 @@ class Go(Client):
         argv = [self.binary, "-connect", f"127.0.0.1:{call.port}", "-name", call.name, "-ca", call.ca]
         if call.tls12:
             argv += ["-max-version", "1.2"]
+        argv += ["-again"] if call.again else []
         if call.groups:
             argv += ["-groups", ",".join(call.groups)]
         if call.alpn:
@@ -260,7 +265,7 @@ def java_command(call):
         argv += ["-Djdk.tls.namedGroups=" + ",".join(JAVA_GROUPS[g] for g in call.groups)]
     if call.keyupdate:
         argv += ["-Djava.security.properties=" + call.write("java.security", JAVA_KEY_LIMITS)]
-    argv += ["Peer", "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
+    argv += ["Peer", "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3", "--again", "1" if call.again else "0"]
     if call.cert:
         argv += ["--store", call.store]
     if call.suite:
@@ -276,7 +281,7 @@ JAVA_KEY_LIMITS = "jdk.tls.keyLimits=AES/GCM/NoPadding KeyUpdate 2^20, ChaCha20-
 
 class Java(Client):
     name = program = "java"
-    can = STDIO | {"half-client", "half-server", "keyupdate"}
+    can = STDIO | {"half-client", "half-server", "keyupdate", "resume"}
     window = None
     hrr_groups = ["p256", "p384"]        # it sends a share of the first group of each type
     classes = None
@@ -293,12 +298,12 @@ class Java(Client):
 
 class Node(Client):
     name = program = "node"
-    can = STDIO | {"half-client", "half-server"}
+    can = STDIO | {"half-client", "half-server", "resume"}
     window = None
 
     def argv(self, call):
         argv = ["node", call.peers("node/peer.js"), "--connect", f"127.0.0.1:{call.port}", "--name", call.name,
-                "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
+                "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3", "--again", "1" if call.again else "0"]
         if call.suite:
             argv += ["--suites", SUITES[call.suite]]
         if call.groups:

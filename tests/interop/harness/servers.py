@@ -5,6 +5,7 @@ can:   bulk          sends a payload back
        half-client   reads to milgi's close_notify and answers after it
        half-server   sends close_notify first and goes on reading
        alpn, client-cert, keyupdate, tls12
+       resume        takes a second connection, which resumes the first
        auth-alert    refuses a client's certificate with an alert
        truncate      ends, when killed, without close_notify
        suite, group  can be told what to take (otherwise milgi is told)
@@ -55,7 +56,7 @@ class SServer(Server):
     name = "s_server"
     program = "openssl"
     hybrid_since = clients.OPENSSL_HYBRID
-    can = STDIO | {"keyupdate"}
+    can = STDIO | {"keyupdate", "resume"}
     pump = True
     keyupdate_commands = (b"k\n", b"K\n")
     keyupdate_sign = b"SSL_do_handshake -> 1"
@@ -82,7 +83,7 @@ class SServer(Server):
 class GnutlsServ(Server):
     name = program = "gnutls-serv"
     says = {"auth-wrong-ca": r"access.?denied", "tls12": r"handshake.?failure"}
-    can = STDIO | {"keyupdate"}
+    can = STDIO | {"keyupdate", "resume"}
 
     def argv(self, call):
         priority = GnutlsCli.priority(call.suite, call.groups, call.tls12)
@@ -106,7 +107,7 @@ class Selfserv(Server):
     name = program = "selfserv"
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072")
     client_certs = ("p256", "rsa2048")
-    can = {"bulk", "client-cert", "auth-alert", "suite", "group", "tls12"}
+    can = {"bulk", "client-cert", "auth-alert", "suite", "group", "tls12", "resume"}
     talk = "get"
 
     cannot = ("keyupdate-by-milgi",)     # takes no large request
@@ -114,6 +115,7 @@ class Selfserv(Server):
     def argv(self, call):
         argv = ["selfserv", "-d", "sql:" + call.nss_db, "-n", call.cert_name, "-p", str(call.port),
                 "-V", "tls1.2:tls1.2" if call.tls12 else "tls1.3:tls1.3"]
+        argv += ["-u"] if call.again else []
         if call.suite:
             argv += ["-c", Tstclnt.suites[call.suite]]
         if call.groups:
@@ -214,7 +216,7 @@ class Nginx(Server):
 
     name = "nginx"
     program = "nginx"
-    can = {"alpn", "client-cert", "suite", "group", "tls12"}
+    can = {"alpn", "client-cert", "suite", "group", "tls12", "resume"}
     talk = "get"
     block, module, serve = "http", "", 'return 200 "nginx here\\n";'
 

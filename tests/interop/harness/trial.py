@@ -41,6 +41,8 @@ class Call:
     part: str = "echo"
     blocks: int = 0
     tls12: bool = False
+    again: bool = False          # a client connects twice, and resumes; a server seals tickets
+    session: str = ""            # the same of one that keeps its session in this file
     backend_port: int = 0
     expect_suite: str = ""
     expect_group: str = ""

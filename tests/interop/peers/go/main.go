@@ -116,6 +116,17 @@ func pipe(c *tls.Conn) error {
 	return <-sent
 }
 
+// begin makes a session by asking for a page, so that the next connection can resume it.
+func begin(config *tls.Config, address string) {
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	c, err := tls.Dial("tcp", address, config)
+	check(err)
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: milgi.test\r\nConnection: close\r\n\r\n")
+	_, err = io.Copy(io.Discard, c)
+	check(err)
+	c.Close()
+}
+
 func client(config *tls.Config, address string) {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	check(err)
@@ -201,6 +212,7 @@ func main() {
 	groups := flag.String("groups", "", "groups")
 	auth := flag.String("client-auth", "", "required or optional")
 	version := flag.String("max-version", "", "1.2 to refuse TLS 1.3")
+	again := flag.Bool("again", false, "the client asks for a page first, and then resumes")
 	part := flag.String("part", "echo", "what the server does: echo, collect, greet or truncate")
 	flag.Parse()
 
@@ -220,6 +232,9 @@ func main() {
 	}
 	if *connect != "" {
 		config.RootCAs = pool(*ca)
+		if *again {
+			begin(config, *connect)
+		}
 		client(config, *connect)
 	}
 	if *auth != "" {

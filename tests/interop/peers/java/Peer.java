@@ -163,14 +163,26 @@ public final class Peer {
         return total;
     }
 
-    private static void client() throws Exception {
+    private static SSLSocket open(SSLSocketFactory factory) throws Exception {
         String[] address = options.get("connect").split(":");
         Socket tcp = new Socket();
         tcp.connect(new InetSocketAddress(address[0], Integer.parseInt(address[1])), 10_000);
-        SSLSocketFactory factory = context().getSocketFactory();
         SSLSocket s = (SSLSocket) factory.createSocket(tcp, options.get("name"), tcp.getPort(), true);
         configure(s);
         s.startHandshake();
+        return s;
+    }
+
+    private static void client() throws Exception {
+        SSLSocketFactory factory = context().getSocketFactory();
+        if ("1".equals(options.get("again"))) { // a session, from a connection that asks for a page
+            try (SSLSocket first = open(factory)) {
+                String request = "GET / HTTP/1.1\r\nHost: milgi.test\r\nConnection: close\r\n\r\n";
+                first.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
+                copy(first.getInputStream(), null, null);
+            }
+        }
+        SSLSocket s = open(factory);
         describe(s);
         Throwable[] failure = new Throwable[1];
         Thread sender = new Thread(() -> {

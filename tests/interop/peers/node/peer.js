@@ -29,17 +29,32 @@ if (option.alpn) settings.ALPNProtocols = option.alpn.split(',');
 if (option.suites) settings.ciphers = option.suites.split(',').join(':');
 if (option.groups) settings.ecdhCurve = option.groups;
 
-const socket = tls.connect(settings, () => {
-  Object.assign(report, {
-    protocol: socket.getProtocol(), suite: socket.getCipher().standardName,
-    group: socket.getEphemeralKeyInfo().name, alpn: socket.alpnProtocol || '',
+function talk() {
+  const socket = tls.connect(settings, () => {
+    Object.assign(report, {
+      protocol: socket.getProtocol(), suite: socket.getCipher().standardName,
+      group: socket.getEphemeralKeyInfo().name, alpn: socket.alpnProtocol || '',
+    });
+    process.stdin.pipe(socket);
   });
-  process.stdin.pipe(socket);
-});
-socket.on('error', finish);
-socket.pipe(process.stdout, { end: false });
+  socket.on('error', finish);
+  socket.pipe(process.stdout, { end: false });
 
-let open = 2;
-const half = () => { if (--open === 0) finish(); };
-socket.on('end', half);
-socket.on('finish', half);
+  let open = 2;
+  const half = () => { if (--open === 0) finish(); };
+  socket.on('end', half);
+  socket.on('finish', half);
+}
+
+// A session, from a connection that asks for a page.
+function begin() {
+  const first = tls.connect(settings, () => {
+    first.write('GET / HTTP/1.1\r\nHost: milgi.test\r\nConnection: close\r\n\r\n');
+  });
+  first.on('session', (session) => { settings.session = session; });
+  first.on('error', finish);
+  first.resume();
+  first.on('end', () => { first.end(); talk(); });
+}
+
+if (option.again === '1') begin(); else talk();

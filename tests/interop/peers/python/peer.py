@@ -20,6 +20,7 @@ def parse():
     parser = argparse.ArgumentParser()
     for name in ("connect", "name", "ca", "cert", "key", "alpn", "group", "version"):
         parser.add_argument("--" + name)
+    parser.add_argument("--again", action="store_true", help="asks for a page first, and then resumes")
     return parser.parse_args()
 
 
@@ -40,11 +41,11 @@ def make_context(args):
 class Pipe:
     """One connection: tcp <-> memory buffers <-> TLS object <-> stdin and stdout."""
 
-    def __init__(self, tcp, context, name):
+    def __init__(self, tcp, context, name, session=None):
         self.tcp = tcp
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
         self.said_close = self.heard_close = False
 
     def flush(self):
@@ -116,14 +117,25 @@ class Pipe:
                     self.close_writing()
 
 
+def begin(args, context, address):
+    """A session, from a connection that asks for a page."""
+    with context.wrap_socket(socket.create_connection(address, timeout=10), server_hostname=args.name) as tls:
+        tls.sendall(b"GET / HTTP/1.1\r\nHost: milgi.test\r\nConnection: close\r\n\r\n")
+        while tls.recv(BLOCK):
+            pass
+        return tls.session
+
+
 def main():
     args = parse()
     report = {}
     try:
         host, port = args.connect.rsplit(":", 1)
+        context = make_context(args)
+        session = begin(args, context, (host, int(port))) if args.again else None
         tcp = socket.create_connection((host, int(port)), timeout=10)
         tcp.settimeout(None)
-        pipe = Pipe(tcp, make_context(args), args.name)
+        pipe = Pipe(tcp, context, args.name, session)
         pipe.handshake()
         report = {"protocol": pipe.tls.version(), "suite": pipe.tls.cipher()[0],
                   "alpn": pipe.tls.selected_alpn_protocol() or ""}
