@@ -253,6 +253,14 @@ def resumed(auth=False, **settings):
     return run
 
 
+def staple(**settings):
+    def run(trial):
+        session = Session(trial, options=["--staple", "require"], staple=trial.pki.staple(trial.case.cert), **settings)
+        session.talk()
+        session.end()
+    return run
+
+
 def client_options(trial, identity):
     return ["--cert", trial.pki.path(identity), "--key", trial.pki.path(identity, "key")]
 

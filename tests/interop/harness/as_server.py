@@ -220,6 +220,14 @@ def resumed(auth=False, **settings):
     return run
 
 
+def staple(**settings):
+    def run(trial):
+        response = trial.pki.staple(trial.case.cert)
+        peer, call, _ = begin(trial, [trial.case.cert], "--ocsp", response, staple=response, **settings)
+        check_page(load_page(trial, peer, call), call, trial.case.cert)
+    return run
+
+
 def auth_optional_none(trial):
     peer, call, _ = begin_auth(trial, "optional")
     text = load_page(trial, peer, call)

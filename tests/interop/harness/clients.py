@@ -7,6 +7,7 @@ can:   bulk          moves a payload both ways on one connection
        alpn, client-cert, keyupdate
        suite, group  can be told what to offer (otherwise the proxy is told; in TLS 1.2 it always is)
        resume        resumes a session
+       staple        asks for an OCSP response, and tells of it or refuses to go on without
        tls12         can be told to speak TLS 1.2 alone
 ends:  half          end of stdin becomes close_notify, the process ends when the server has closed too
        quit          end of stdin ends both directions
@@ -85,6 +86,8 @@ def own_report(child, call):
         raise Failure(f"{child.name} says suite {report.get('suite')}, not {call.expect_suite}")
     if call.expect_group and report.get("group") and not same_group(call.expect_group, report["group"]):
         raise Failure(f"{child.name} says group {report['group']}, not {call.expect_group}")
+    if call.staple and not report.get("staple"):
+        raise Failure(f"{child.name} got no OCSP response")
     if call.expect_alpn is not None and report.get("alpn") != call.expect_alpn:
         raise Failure(f"{child.name} says ALPN {report.get('alpn')!r}, not {call.expect_alpn!r}")
 
@@ -98,6 +101,7 @@ class Curl(Client):
                 "--resolve", f"{call.name}:{call.port}:127.0.0.1"]
         if call.tls12:
             argv += ["--tlsv1.2", "--tls-max", "1.2"]
+        argv += ["--cert-status"] if call.staple else []
         if call.suite:
             argv += ["--tls13-ciphers", SUITES[call.suite]]
         if call.groups:
@@ -108,7 +112,7 @@ class Curl(Client):
             argv += ["-H", "Expect:", "-T", call.upload, "-X", "POST"]
         return argv + [f"https://{call.name}:{call.port}/"]
 
-    can = {"bulk", "client-cert", "suite", "group", "tls12"}
+    can = {"bulk", "client-cert", "suite", "group", "tls12", "staple"}
 
 
 OPENSSL_HYBRID = (("openssl", "version"), (3, 5))
@@ -231,7 +235,7 @@ class Go(Client):
     name = program = "go"
     hybrid_since = GO_HYBRID
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
-    can = STDIO - {"suite"} | {"half-client", "half-server", "resume"}
+    can = STDIO - {"suite"} | {"half-client", "half-server", "resume", "staple"}
     window = None
     binary = None
 

@@ -5,6 +5,7 @@ can:   bulk          sends a payload back
        half-client   reads to milgi's close_notify and answers after it
        half-server   sends close_notify first and goes on reading
        alpn, client-cert, keyupdate, tls12
+       staple        sends an OCSP response
        resume        takes a second connection, which resumes the first
        auth-alert    refuses a client's certificate with an alert
        truncate      ends, when killed, without close_notify
@@ -56,7 +57,7 @@ class SServer(Server):
     name = "s_server"
     program = "openssl"
     hybrid_since = clients.OPENSSL_HYBRID
-    can = STDIO | {"keyupdate", "resume"}
+    can = STDIO | {"keyupdate", "resume", "staple"}
     pump = True
     keyupdate_commands = (b"k\n", b"K\n")
     keyupdate_sign = b"SSL_do_handshake -> 1"
@@ -66,6 +67,8 @@ class SServer(Server):
                 "-cert_chain", call.cert, "-tls1_2" if call.tls12 else "-tls1_3", "-cipher", "DEFAULT@SECLEVEL=0"]
         if not call.keyupdate:
             argv += ["-quiet"]
+        if call.staple:
+            argv += ["-status_file", call.staple]
         if call.messages:
             argv += ["-msg", "-msgfile", call.messages]
         if call.suite:
@@ -83,12 +86,14 @@ class SServer(Server):
 class GnutlsServ(Server):
     name = program = "gnutls-serv"
     says = {"auth-wrong-ca": r"access.?denied", "tls12": r"handshake.?failure"}
-    can = STDIO | {"keyupdate", "resume"}
+    can = STDIO | {"keyupdate", "resume", "staple"}
 
     def argv(self, call):
         priority = GnutlsCli.priority(call.suite, call.groups, call.tls12)
         argv = ["gnutls-serv", "-p", str(call.port), "--quiet", "--echo", "--crlf", "--priority", priority,
                 f"--x509certfile={call.cert}", f"--x509keyfile={call.key}"]
+        if call.staple:
+            argv += [f"--ocsp-response={call.staple}"]
         if call.alpn:
             argv += [f"--alpn={p}" for p in call.alpn] + ["--alpn-fatal"]
         if call.client_auth:
@@ -136,7 +141,7 @@ class GoServer(Server):
     hybrid_since = clients.GO_HYBRID
     says = EITHER
     certs = Go.certs
-    can = STDIO - {"suite"} | {"half-client", "half-server"}
+    can = STDIO - {"suite"} | {"half-client", "half-server", "staple"}
     picks_port = True
 
     def prepare(self, cache):
@@ -152,6 +157,8 @@ class GoServer(Server):
             argv += ["-ca", call.ca, "-client-auth", call.client_auth]
         if call.tls12:
             argv += ["-max-version", "1.2"]
+        if call.staple:
+            argv += ["-staple", call.staple]
         return argv
 
     def check_report(self, child, call):
@@ -216,7 +223,7 @@ class Nginx(Server):
 
     name = "nginx"
     program = "nginx"
-    can = {"alpn", "client-cert", "suite", "group", "tls12", "resume"}
+    can = {"alpn", "client-cert", "suite", "group", "tls12", "resume", "staple"}
     talk = "get"
     block, module, serve = "http", "", 'return 200 "nginx here\\n";'
 
@@ -229,6 +236,8 @@ class Nginx(Server):
             extra.append(f"ssl_conf_command Ciphersuites {SUITES[call.suite]};")
         if call.groups:
             extra.append("ssl_ecdh_curve " + ":".join(OPENSSL_GROUPS[g] for g in call.groups) + ";")
+        if call.staple:
+            extra += ["ssl_stapling on;", f"ssl_stapling_file {call.staple};"]
         if call.client_auth:
             extra += [f"ssl_client_certificate {call.ca};", "ssl_verify_depth 3;",
                       "ssl_verify_client " + ("on;" if call.client_auth == "required" else "optional;")]

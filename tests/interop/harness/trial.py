@@ -41,6 +41,7 @@ class Call:
     part: str = "echo"
     blocks: int = 0
     tls12: bool = False
+    staple: str = ""             # a client asks for an OCSP response, a server has this one
     again: bool = False          # a client connects twice, and resumes; a server seals tickets
     session: str = ""            # the same of one that keeps its session in this file
     backend_port: int = 0

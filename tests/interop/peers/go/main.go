@@ -27,6 +27,7 @@ type report struct {
 	Protocol string `json:"protocol,omitempty"`
 	Suite    string `json:"suite,omitempty"`
 	Group    string `json:"group,omitempty"`
+	Staple   bool   `json:"staple,omitempty"`
 	ALPN     string `json:"alpn"`
 	Client   string `json:"client,omitempty"`
 	Bytes    int64  `json:"bytes"`
@@ -92,7 +93,7 @@ func group(state *tls.ConnectionState) string {
 func describe(c *tls.Conn) report {
 	state := c.ConnectionState()
 	r := report{Protocol: version(state.Version), Suite: tls.CipherSuiteName(state.CipherSuite),
-		Group: group(&state), ALPN: state.NegotiatedProtocol}
+		Group: group(&state), ALPN: state.NegotiatedProtocol, Staple: len(state.OCSPResponse) > 0}
 	if len(state.PeerCertificates) > 0 {
 		r.Client = state.PeerCertificates[0].Subject.String()
 	}
@@ -212,6 +213,7 @@ func main() {
 	groups := flag.String("groups", "", "groups")
 	auth := flag.String("client-auth", "", "required or optional")
 	version := flag.String("max-version", "", "1.2 to refuse TLS 1.3")
+	staple := flag.String("staple", "", "OCSP response of the server's certificate")
 	again := flag.Bool("again", false, "the client asks for a page first, and then resumes")
 	part := flag.String("part", "echo", "what the server does: echo, collect, greet or truncate")
 	flag.Parse()
@@ -226,6 +228,10 @@ func main() {
 	if *cert != "" {
 		pair, err := tls.LoadX509KeyPair(*cert, *key)
 		check(err)
+		if *staple != "" {
+			pair.OCSPStaple, err = os.ReadFile(*staple)
+			check(err)
+		}
 		config.Certificates = []tls.Certificate{pair}
 		// also when the server names other authorities: it is the server that must refuse
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
