@@ -47,9 +47,10 @@ def options_for(trial, peer, call):
     if case.group == "hrr":
         options += ["--groups", f"{GROUPS['x25519']},{GROUPS['p384']}"]
         call.groups = ["p384"]
-    elif call.tls12 and case.cert in ("p256", "p384", "p521") and case.cert != case.group:
-        # groups are those of certificates, too
-        options += ["--groups", f"{GROUPS[case.group]},{CURVES[case.cert]}"]
+    elif call.tls12:
+        # groups are those of certificates, too, the client's among them
+        curves = [CURVES[kind] for kind in (case.cert, client_identity(peer, case)[7:]) if kind in CURVES]
+        options += ["--groups", ",".join(dict.fromkeys([GROUPS[case.group], *curves]))]
     else:
         options += ["--groups", GROUPS[case.group]]
     call.expect_group = "p384" if case.group == "hrr" else case.group
