@@ -214,6 +214,36 @@ static void a_fatal_alert_spoils_a_ticket(void **state)
     give_up(&s);
 }
 
+static struct milgi_config *chosen;
+
+static void choose(struct pair_side *side, const struct milgi_decision *decision)
+{
+    assert_int_equal(decision->kind, MILGI_DECIDE_CONFIG);
+    MUST(milgi_decide(side->engine, *decision, MILGI_ACCEPT, chosen));
+}
+
+/* The config that a decision chooses has the cache: there the session is put, found and spoilt. */
+static void the_cache_is_that_of_the_config_that_was_chosen(void **state)
+{
+    (void)state;
+    struct pair_setup with = setup_of(CACHE, 0, MILGI_TLS_1_2), s = setup_of(0, MILGI_DECIDE_CONFIG, MILGI_TLS_1_2);
+    chosen = with.config[MILGI_SERVER];
+    pair_init(&pair, &s);
+    SERVER->decide = choose;
+    pair_settle(&pair);
+    assert_false(resumed());
+    assert_int_equal(id_len(), 32);
+    again(&s);
+    assert_true(resumed());
+    assert_int_equal(milgi_session_cache_count(of_server), 1);
+    MUST(milgi_conn_abort(SERVER->conn, MILGI_ALERT_INTERNAL_ERROR));
+    pair_settle(&pair);
+    assert_int_equal(milgi_session_cache_count(of_server), 0);
+    give_up(&s);
+    milgi_config_unref(with.config[0]);
+    milgi_config_unref(with.config[1]);
+}
+
 /* One whose handshake fails, too: nobody tries it again and again. */
 static void a_handshake_that_fails_spoils_what_it_stood_on(void **state)
 {
@@ -440,6 +470,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_cache_or_somebody_to_ask_there_are_no_ids, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fatal_alert_spoils_the_session_at_both_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fatal_alert_spoils_a_ticket, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_cache_is_that_of_the_config_that_was_chosen, setup, teardown),
         cmocka_unit_test_setup_teardown(a_handshake_that_fails_spoils_what_it_stood_on, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions_are_kept_where_decisions_say, shelf_setup, shelf_teardown),
         cmocka_unit_test_setup_teardown(the_default_is_the_cache, shelf_setup, shelf_teardown),

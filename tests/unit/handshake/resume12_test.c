@@ -379,6 +379,25 @@ static void a_forged_or_truncated_ticket_means_a_full_handshake(void **state)
     milgi_session_unref(session);
 }
 
+/* One that is longer than any of ours costs no op. */
+static void a_long_ticket_is_not_opened(void **state)
+{
+    (void)state;
+    static uint8_t bytes[20000];
+    struct milgi_session *session = session12();
+    for (unsigned i = 0; i < 2; i++) {
+        struct milgi__session_parts parts = milgi__session_parts(session);
+        memcpy(bytes, parts.ticket.data, parts.ticket.len); /* with the name of a key of ours */
+        parts.ticket = (struct milgi_iov){ bytes, i ? sizeof bytes : parts.ticket.len };
+        struct loop *loop = loop_with(milgi__session_new(&session->f, &parts), client12(), server12());
+        loop_pump(loop);
+        assert_resumed(loop, !i);
+        assert_int_equal((loop->server.slots_seen & MILGI__ON(MILGI__TICKET_1)) != 0, !i);
+        loop_free(loop);
+    }
+    milgi_session_unref(session);
+}
+
 /* Who has somebody else's ticket has not its secret. */
 static void a_ticket_with_another_secret_comes_to_nothing(void **state)
 {
@@ -755,6 +774,7 @@ int main(void)
         cmocka_unit_test(a_ticket_of_the_other_version_means_a_full_handshake),
         cmocka_unit_test(a_session_of_tls12_does_not_hold_a_client_back),
         cmocka_unit_test(a_forged_or_truncated_ticket_means_a_full_handshake),
+        cmocka_unit_test(a_long_ticket_is_not_opened),
         cmocka_unit_test(a_ticket_with_another_secret_comes_to_nothing),
         cmocka_unit_test(a_session_with_it_is_not_resumed_without),
         cmocka_unit_test(without_it_there_is_neither_session_nor_ticket),
