@@ -145,7 +145,8 @@ bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint
 {
     struct milgi__u16_set seen;
     struct milgi__reader r = milgi__reader_of(block);
-    bool psk = false;
+    bool psk = false, tls12 = place == MILGI__IN_CLIENT_HELLO12;
+    place = tls12 ? MILGI__IN_CLIENT_HELLO : place;
     milgi__u16_set_init(&seen);
     while (milgi__left(&r) != 0) {
         unsigned iana = milgi__read16(&r);
@@ -155,6 +156,9 @@ bool milgi__exts_decode(struct milgi__bytes block, enum milgi__place place, uint
         /*= RFC8446 4.2: "There MUST NOT be more than one extension of the same type in a given extension block." */
         if (!milgi__u16_set_add(&seen, iana))
             return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "an extension came twice");
+        /* With which TLS 1.2 has nothing to do, whatever stands in it. */
+        if (tls12 && iana == milgi__ext_psk.iana)
+            continue;
         /*= RFC8446 4.2.11: "The "pre_shared_key" extension MUST be the last extension in the ClientHello" */
         if (psk && place == MILGI__IN_CLIENT_HELLO)
             return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "pre_shared_key is not the last extension");

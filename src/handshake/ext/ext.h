@@ -13,7 +13,8 @@ enum milgi__place {
     MILGI__IN_CERTIFICATE = 16,
     MILGI__IN_REQUEST = 32,
     MILGI__IN_TICKET = 64,
-    MILGI__IN_SERVER_HELLO12 = 128 /* of TLS 1.2 */
+    MILGI__IN_SERVER_HELLO12 = 128, /* of TLS 1.2 */
+    MILGI__IN_CLIENT_HELLO12 = 256  /* only to be read: what TLS 1.2 does not know of a ClientHello is not */
 };
 
 /*

@@ -141,7 +141,7 @@ bool milgi__client_hello_decode12(struct milgi__client_hello *hello, struct milg
     /*= RFC5246 7.4.1.2: "This vector MUST contain, and all implementations MUST support, CompressionMethod.null." */
     if (!memchr(hello->compressions.p, 0, hello->compressions.len))
         return milgi__refuse(failure, MILGI_ALERT_ILLEGAL_PARAMETER, "ClientHello that demands compression");
-    if (!milgi__exts_decode(hello->block, MILGI__IN_CLIENT_HELLO, 0, &hello->ext, failure) ||
+    if (!milgi__exts_decode(hello->block, MILGI__IN_CLIENT_HELLO12, 0, &hello->ext, failure) ||
         !milgi__exts_check12(&hello->ext, failure))
         return false;
     /*= RFC5746 3.3: "the TLS_EMPTY_RENEGOTIATION_INFO_SCSV [...] has the same semantics as an empty

@@ -116,3 +116,37 @@ void offer(struct milgi_config *client, struct milgi_config *server, struct milg
     assert_resumed(loop, resumed);
     loop_free(loop);
 }
+
+/* --- in TLS 1.2 ------------------------------------------------------------------------------------------------- */
+
+struct milgi_config *client12(void)
+{
+    struct milgi_config *config = client_config();
+    MUST(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2));
+    return config;
+}
+
+struct milgi_config *server12(void)
+{
+    struct milgi_config *config = ticket_config();
+    MUST(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2));
+    return config;
+}
+
+/* What a full handshake of these configs, which are given up, leaves behind. */
+struct milgi_session *session_by(struct milgi_config *client, struct milgi_config *server)
+{
+    struct loop *loop = loop_with(NULL, client, server);
+    loop_pump(loop);
+    assert_resumed(loop, false);
+    assert_int_equal(tickets_of(loop), 1);
+    struct milgi_session *session = milgi__hs_session(loop->client.hs);
+    assert_non_null(session);
+    loop_free(loop);
+    return session;
+}
+
+struct milgi_session *session12(void)
+{
+    return session_by(client12(), server12());
+}

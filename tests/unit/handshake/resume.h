@@ -32,3 +32,10 @@ void resume_run(
 /* The client offers it in any case: what the server makes of it. */
 void offer(struct milgi_config *client, struct milgi_config *server, struct milgi_session *session, int64_t later_s,
     bool resumed);
+
+/* The same in TLS 1.2. */
+struct milgi_config *client12(void);
+struct milgi_config *server12(void);
+/* What a full handshake of these configs, which are given up, leaves behind. */
+struct milgi_session *session_by(struct milgi_config *client, struct milgi_config *server);
+struct milgi_session *session12(void);
