@@ -102,6 +102,8 @@ static const struct row {
         "how long connections may go on after SIGTERM, or a reload in workers; default 10" },
     { "memory", SIZE, PROXY, AT(memory), "SIZE",
         "what connections may hold in buffers, of one process: 64M to 64G; default 1G" },
+    { "first-records", NUMBER, PROXY | CONNECT, AT(first_records), "BYTES",
+        "how long records are at first, and after a second of silence: 64 to 16384; default: as long as they can be" },
     { "max-message", SIZE, PROXY | CONNECT, AT(max_message), "SIZE",
         "the largest handshake message that is taken, 4K to 1M; default 64K" },
     { "connect-timeout", SECONDS, PROXY | CONNECT, AT(connect_ms), "S",
@@ -373,6 +375,8 @@ static bool check(enum app_command command, struct app_options *o)
         fault = "every --cert needs its --key";
     if (!fault && o->ocsp.n > o->certs.n)
         fault = "every --ocsp needs its --cert";
+    if (!fault && o->first_records && (o->first_records < 64 || o->first_records > 16384))
+        fault = "--first-records wants 64 to 16384";
     if (!fault && o->strict_alpn && !o->alpn.n)
         fault = "--strict-alpn needs --alpn";
     o->versions_given = o->tls_min || o->tls_max || o->psk_only;

@@ -54,6 +54,7 @@ struct app_options {
     const char *session, *psk_file;
     enum milgi_psk_ke psk_ke;
     bool psk_only;
+    uint32_t first_records;                                                       /* bytes; 0: as they come */
     uint64_t memory, max_message;                                                 /* bytes; 0: the library's default */
     uint32_t connect_ms, handshake_ms, idle_ms, request_ms, stats_ms, timeout_ms; /* 0: none */
     uint32_t drain_ms;

@@ -208,6 +208,8 @@ static bool set_policy(struct milgi_config *config, const struct app_options *o,
         rv = milgi_config_set_suites(config, o->suites, o->suite_names.n);
     if (!rv && o->group_names.n)
         rv = milgi_config_set_groups(config, o->groups, o->group_names.n);
+    if (!rv && o->first_records)
+        rv = milgi_config_set_limit(config, MILGI_LIMIT_RECORD_FIRST, o->first_records);
     if (!rv && o->max_message)
         rv = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_MESSAGE, o->max_message);
     if (!rv && handshake_ms)

@@ -347,6 +347,14 @@ enum milgi_limit {
      * told (record_size_limit, RFC 8449). Once it has shown that it knows what that means, more is record_overflow.
      */
     MILGI_LIMIT_RECORD_IN,
+    /*
+     * Largest plaintext of a record with application data at the beginning, and again when none was sent for a second,
+     * 64..16384: of the first 64 KiB, then RECORD holds. Nothing of a record can be used before its end has come, which
+     * over a path that is still slow takes a long one two round trips or more; about 1350 fits into one packet. Default
+     * 16384, which is off: each record costs an operation and 22 to 29 bytes, small answers are short records anyway,
+     * and only who knows the path, and that somebody waits for the first bytes, can say that it is worth that.
+     */
+    MILGI_LIMIT_RECORD_FIRST,
     MILGI_LIMITS
 };
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_limit(

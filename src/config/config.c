@@ -73,6 +73,7 @@ static const struct {
     [MILGI_LIMIT_TICKETS] = { 1, 1024 * 1024, 256 },
     [MILGI_LIMIT_EARLY_DATA] = { 0, 1024 * 1024 * 1024, 16384 },
     [MILGI_LIMIT_RECORD_IN] = { 64, 16384, 16384 },
+    [MILGI_LIMIT_RECORD_FIRST] = { 64, 16384, 16384 },
 };
 
 static void fill(struct milgi__u16_list *list, const uint16_t *values, size_t n)

@@ -79,6 +79,8 @@ struct milgi__transport *milgi__transport_init(
     };
     milgi__record_init(&t->rec, &env, (uint32_t)config->limit[MILGI_LIMIT_WINDOW],
         (uint32_t)config->limit[MILGI_LIMIT_RECORD]);
+    if (config->limit[MILGI_LIMIT_RECORD_FIRST] < MILGI__PLAINTEXT_MAX)
+        milgi__record_first(&t->rec, (uint32_t)config->limit[MILGI_LIMIT_RECORD_FIRST]);
     return t;
 }
 
@@ -245,6 +247,11 @@ int milgi__transport_write(
     struct milgi__transport *t, enum milgi__content type, const void *data, size_t len, bool reserve)
 {
     return milgi__record_write(&t->rec, type, data, len, reserve);
+}
+
+void milgi__transport_first(struct milgi__transport *t, uint32_t most)
+{
+    milgi__record_first(&t->rec, most);
 }
 
 enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *work_ns)

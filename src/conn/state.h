@@ -85,6 +85,7 @@ struct milgi_conn {
     bool owes_update;  /* the peer's is not, nor does an answer wait to be framed */
     bool blocked_room; /* waits for an op or a chunk */
     bool in_dry;       /* no more could be opened of what is staged, though it might have been */
+    uint16_t data_at;  /* when application data was framed last, in quarters of a second */
 
     struct milgi__conn_hs *hs;            /* NULL: not begun, or over */
     struct milgi__outcome *outcome;       /* NULL: not established yet */

@@ -119,7 +119,9 @@ void milgi__transport_drop_output(struct milgi__transport *t);
 void milgi__transport_break(struct milgi__transport *t, const struct milgi__failure *failure);
 const struct milgi__failure *milgi__transport_broken(const struct milgi__transport *t); /* NULL: it is not */
 
-uint8_t milgi__transport_next_type(const struct milgi__transport *t);    /* of what seal() frames next; 0: nothing */
+uint8_t milgi__transport_next_type(const struct milgi__transport *t); /* of what seal() frames next; 0: nothing */
+/* The next bytes of application data go into records of at most |most| bytes. */
+void milgi__transport_first(struct milgi__transport *t, uint32_t most);
 size_t milgi__transport_unframed(const struct milgi__transport *t);      /* bytes given and not framed */
 uint64_t milgi__transport_pieces_cost(const struct milgi__transport *t); /* of them, besides their bytes */
 uint64_t milgi__transport_framed(const struct milgi__transport *t);      /* bytes framed, ever */

@@ -23,7 +23,21 @@ struct milgi__pending {
 static inline uint32_t milgi__record_most(
     const struct milgi__record *r, const struct milgi__format *f, uint8_t type)
 {
-    return milgi__format_has(f->seals, type) ? r->record_max : r->clear_max;
+    return milgi__format_has(f->seals, type) ? MILGI__MIN(r->clear_max, r->out_most) : r->clear_max;
+}
+
+/* The same of one that is framed now. */
+static inline uint32_t milgi__frame_most(
+    const struct milgi__record *r, const struct milgi__format *f, uint8_t type)
+{
+    uint32_t most = milgi__record_most(r, f, type);
+    return r->first_left && type == MILGI__DATA ? MILGI__MIN(most, r->first_max) : most;
+}
+
+/* So much of application data is framed. */
+static inline void milgi__framed_data(struct milgi__record *r, uint32_t len)
+{
+    r->first_left = (uint16_t)(r->first_left - MILGI__MIN(r->first_left, len));
 }
 
 /*

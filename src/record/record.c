@@ -12,7 +12,7 @@ void milgi__record_init(
     r->env = *env;
     r->window_max = (uint16_t)MILGI__MAX(window_max, 1);
     bool less = record_max >= RECORD_MIN && record_max < MILGI__PLAINTEXT_MAX;
-    r->record_max = r->clear_max = less ? (uint16_t)record_max : MILGI__PLAINTEXT_MAX;
+    r->clear_max = less ? (uint16_t)record_max : MILGI__PLAINTEXT_MAX;
     r->out_most = r->in_most = MILGI__PLAINTEXT_MAX;
     r->in.window = 1;
     r->out.window = r->window_max;
@@ -25,7 +25,14 @@ void milgi__record_init(
 void milgi__record_limit_out(struct milgi__record *r, uint32_t most)
 {
     r->out_most = (uint16_t)MILGI__MIN(most, MILGI__PLAINTEXT_MAX);
-    r->record_max = MILGI__MIN(r->clear_max, r->out_most);
+}
+
+#define FIRST_BYTES 65535u /* about what a sender of TCP has sent when its window is four times as large as at first */
+
+void milgi__record_first(struct milgi__record *r, uint32_t most)
+{
+    r->first_max = (uint16_t)most;
+    r->first_left = FIRST_BYTES;
 }
 
 void milgi__record_limit_in(struct milgi__record *r, uint32_t most)

@@ -92,8 +92,8 @@ struct milgi__record {
     uint32_t partial_len;
     uint32_t clean; /* records popped since the window last grew or shrank */
     uint16_t window_max;
-    uint16_t record_max;            /* content of one record that is sealed */
-    uint16_t clear_max;             /* the same of one in the clear */
+    uint16_t clear_max;             /* content of one record, as we like it */
+    uint16_t first_max, first_left; /* of one with application data, as long as bytes are left to be framed so */
     uint16_t out_most, in_most;     /* content and padding of a record that is sealed, that is opened */
     uint16_t pad_for, pad;          /* padding drawn for a record of pad_for - 1 bytes that could not be framed then */
     struct milgi__pending *pending; /* what is to be framed, first */
@@ -123,6 +123,11 @@ struct milgi__record {
 
 void milgi__record_init(
     struct milgi__record *r, const struct milgi__record_env *env, uint32_t window_max, uint32_t record_max);
+/*
+ * The next bytes of application data go into records with at most |most| bytes: at the beginning, and after a silence,
+ * the path is slow, and nothing of a record can be used before its end has come. Not less than |most|: no matter.
+ */
+void milgi__record_first(struct milgi__record *r, uint32_t most);
 /* Releases everything; ops in flight keep what they need themselves. */
 void milgi__record_fini(struct milgi__record *r);
 /* Gives rings and partly used chunks back when nothing is in flight: an idle connection has none. */

@@ -17,7 +17,7 @@ static struct plan make_plan(const struct milgi__record *r)
 {
     struct plan plan = { 0, 0 };
     uint8_t type = r->pending->type;
-    uint32_t most = milgi__record_most(r, r->out.format, type);
+    uint32_t most = milgi__frame_most(r, r->out.format, type);
     for (const struct milgi__pending *p = r->pending; p && p->type == type; p = p->next) {
         uint32_t part = MILGI__MIN(p->slice.len, most - plan.len);
         plan.len += part;
@@ -125,6 +125,8 @@ static enum milgi__start frame_protected(struct milgi__record *r, const struct p
     if (!in_place)
         r->open = NULL; /* what follows it is the record now */
     uint8_t type = r->pending->type;
+    if (type == MILGI__DATA)
+        milgi__framed_data(r, plan->len);
     milgi__format_header(f, start, type, false, out->seq, total - f->header_len);
     milgi__format_seal_op(*op, out, start, sealed - f->tag_len, in_place);
     struct milgi__entry *e = commit(r, milgi_chunk_ref(chunk), start, total);

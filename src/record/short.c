@@ -227,6 +227,7 @@ static inline void commit(struct milgi__record *r, const struct layout *by, cons
     slice.data = record->dst - by->front;
     slice.len = total;
     r->framed_bytes += total;
+    milgi__framed_data(r, record->len);
     r->out.seq++;
     sealed->len[sealed->n++] = total - by->front;
     if (record->status != MILGI_OP_OK) {
@@ -253,9 +254,11 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
     if (!suits(out) || milgi__record_send_broken(r))
         return false;
     const struct milgi__format *f = out->format;
-    const struct layout by = { f, milgi__format_front(f), milgi__format_trailer(f), r->record_max, below };
+    const struct layout by = { f, milgi__format_front(f), milgi__format_trailer(f),
+        milgi__frame_most(r, f, MILGI__DATA), below };
     const struct milgi__pending *p = r->pending;
-    while (p && n < MILGI__SHORT_MAX && out->seq + n < end && framed < limits->framed) {
+    uint32_t first = r->first_left ? r->first_left : UINT32_MAX, content = 0; /* then records are longer */
+    while (p && n < MILGI__SHORT_MAX && out->seq + n < end && framed < limits->framed && content < first) {
         uint32_t len = record_of(&by, p);
         if (!len || !place(r, &by, p, len, n == 0, limits->reserve, &at) ||
             (!adjacent(&before, &at) && slices-- == 0))
@@ -264,6 +267,7 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
         n++;
         before = at;
         framed += at.len;
+        content += len;
         p = len == p->slice.len ? p->next : NULL;
     }
     if (n == 0)

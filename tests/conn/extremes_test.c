@@ -35,6 +35,7 @@ static const struct {
     [MILGI_LIMIT_TICKETS] = { 1, 1024 * 1024 },
     [MILGI_LIMIT_EARLY_DATA] = { 0, 1024 * 1024 * 1024 },
     [MILGI_LIMIT_RECORD_IN] = { 64, 16384 },
+    [MILGI_LIMIT_RECORD_FIRST] = { 64, 16384 },
 };
 
 static const char *const devices[] = { NULL, "sim:latency=50us,units=8,depth=16,order=out,jitter=50us,seed=5" };

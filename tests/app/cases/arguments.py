@@ -49,6 +49,8 @@ def test_wrong_values_are_status_2(world):
     refuses(world, proxy(world, "--groups", "x25519,p999"), 2, "p999")
     refuses(world, proxy(world, "--suites", "RC4"), 2, "RC4")
     refuses(world, proxy(world, "--policy", "old"), 2, '--policy: "old"')
+    refuses(world, proxy(world, "--first-records", "63"), 2, "--first-records")
+    refuses(world, proxy(world, "--first-records", "16385"), 2, "--first-records")
     refuses(world, proxy(world, "--policy", "compatible; rsa=1024"), 2, "not safe")
     refuses(world, proxy(world, "--alpn", "h2,,http/1.1"), 2, "--alpn")
     refuses(world, proxy(world, "--records", "gpu"), 2, "--records")

@@ -68,6 +68,7 @@ static void defaults_are_secure(void **state)
     assert_int_equal(c->limit[MILGI_LIMIT_WINDOW], 16);
     assert_int_equal(c->limit[MILGI_LIMIT_RECORD], 16384);
     assert_int_equal(c->limit[MILGI_LIMIT_RECORD_IN], 16384);
+    assert_int_equal(c->limit[MILGI_LIMIT_RECORD_FIRST], 16384);
     assert_int_equal(c->limit[MILGI_LIMIT_IDLE_CONTROL], 32);
     assert_int_equal(f->server->client_auth, MILGI_CLIENT_AUTH_NONE);
 }
