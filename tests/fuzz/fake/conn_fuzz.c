@@ -40,7 +40,9 @@ enum {
     CLIENT_AUTH = 1,
     ASK = 2,
     RETRY = 4,
-    VARIANTS = 8
+    KINDS = 8,
+    OLD = 8, /* TLS 1.2 */
+    VARIANTS = 16
 };
 static struct milgi_config *configs[VARIANTS][2];
 
@@ -60,6 +62,8 @@ static void make_config(unsigned variant, int role)
     must(milgi_config_set_limit(config, MILGI_LIMIT_REKEY_RECORDS, 16));
     must(milgi_config_set_limit(config, MILGI_LIMIT_CREDIT, 1024));
     must(milgi_config_set_limit(config, MILGI_LIMIT_OUTPUT, 4096));
+    if (variant & OLD)
+        must(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2));
     if (variant & RETRY)
         must(milgi_config_set_groups(config, server ? few : both, server ? 1 : 2));
     if (variant & ASK)
@@ -230,7 +234,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = { data, data + size };
     struct world w = { 0 };
-    unsigned options = take(&in), variant = options % VARIANTS;
+    unsigned options = take(&in), variant = options % KINDS | (options & 128 ? OLD : 0);
     milgi__mem_fail = NULL;
     for (int role = 0; role < 2; role++) {
         if (!configs[variant][role])

@@ -86,6 +86,62 @@ static bool new_session_ticket(struct milgi__reader *r, struct milgi__failure *f
     return milgi__new_session_ticket_decode(r, &ticket, f);
 }
 
+static bool certificate12(struct milgi__reader *r, struct milgi__failure *f)
+{
+    struct milgi__certificates certs = { 0 };
+    if (!milgi__certificate12_decode(r, &certs, f))
+        return false;
+    struct milgi__reader list = milgi__reader_of(certs.list);
+    struct milgi__bytes der;
+    unsigned n = 0;
+    for (; milgi__certificate_next(&certs, &list, &der); n++) {
+    }
+    if (n != certs.n)
+        abort();
+    return true;
+}
+
+static bool certificate_status(struct milgi__reader *r, struct milgi__failure *f)
+{
+    struct milgi__bytes status;
+    return milgi__certificate_status_decode(r, &status, f);
+}
+
+static bool certificate_request12(struct milgi__reader *r, struct milgi__failure *f)
+{
+    struct milgi__certificate_request12 request = { 0 };
+    return milgi__certificate_request12_decode(r, &request, f);
+}
+
+/* What is signed is what was said of curve and point, byte by byte. */
+static bool server_exchange(struct milgi__reader *r, struct milgi__failure *f)
+{
+    const uint8_t *body = r->p;
+    uint8_t params[MILGI__ECDH_PARAMS_MAX];
+    struct milgi__server_exchange exchange;
+    if (!milgi__server_exchange_decode(r, &exchange, f))
+        return false;
+    size_t len = milgi__ecdh_params(params, exchange.group, exchange.share);
+    if (exchange.params.p != body || exchange.params.len != len || memcmp(body, params, len) != 0)
+        abort();
+    return true;
+}
+
+static bool client_exchange(struct milgi__reader *r, struct milgi__failure *f)
+{
+    struct milgi__bytes share;
+    return milgi__client_exchange_decode(r, &share, f);
+}
+
+static bool new_session_ticket12(struct milgi__reader *r, struct milgi__failure *f)
+{
+    uint32_t lifetime;
+    struct milgi__bytes ticket;
+    return milgi__new_session_ticket12_decode(r, &lifetime, &ticket, f);
+}
+
+#define OLD 200 /* from here on the first byte picks one of TLS 1.2 */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* ClientHello, which has the most in it, a second time where Finished, which has nothing, would be: the inputs in
@@ -93,6 +149,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static bool (*const decode[])(struct milgi__reader *, struct milgi__failure *) = { client_hello, server_hello,
         encrypted_extensions, certificate_request, certificate, certificate_verify, client_hello, key_update,
         new_session_ticket };
+    static bool (*const decode12[])(struct milgi__reader *, struct milgi__failure *) = { certificate12,
+        certificate_status, certificate_request12, server_exchange, client_exchange, new_session_ticket12 };
     if (size < 1)
         return 0;
     if (!cx)
@@ -105,7 +163,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(body, data + 1, len);
     struct milgi__reader r = milgi__reader(body, len);
     struct milgi__failure failure = { 0 };
-    bool ok = decode[data[0] % (sizeof decode / sizeof decode[0])](&r, &failure);
+    bool ok = data[0] < OLD ? decode[data[0] % MILGI__COUNT(decode)](&r, &failure)
+                            : decode12[(data[0] - OLD) % MILGI__COUNT(decode12)](&r, &failure);
     if (r.p > r.end || (!ok && (!failure.detail || failure.alert == 0)))
         abort();
     free(body);
