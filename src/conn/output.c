@@ -279,7 +279,7 @@ static bool seal_data(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
 static void begin_short(struct milgi_conn *c)
 {
     uint32_t most = (uint32_t)milgi__conn_limit(c, MILGI_LIMIT_RECORD_FIRST);
-    if (most == MILGI__PLAINTEXT_MAX || milgi__transport_next_type(c->transport) != MILGI__DATA)
+    if (milgi__transport_next_type(c->transport) != MILGI__DATA)
         return;
     uint16_t now = (uint16_t)(milgi__engine_now(c->engine) / QUARTER_NS);
     if ((uint16_t)(now - c->data_at) > SILENCE)
@@ -290,7 +290,8 @@ static void begin_short(struct milgi_conn *c)
 /* Frames and submits the next record, or several. True: one was framed. */
 static bool seal_next(struct milgi_conn *c, uint32_t round, uint64_t *spent_ns)
 {
-    begin_short(c);
+    if (milgi__conn_limit(c, MILGI_LIMIT_RECORD_FIRST) != MILGI__PLAINTEXT_MAX)
+        begin_short(c);
     if (seal_data(c, round, spent_ns))
         return true;
     update_if_due(c);

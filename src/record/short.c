@@ -227,7 +227,6 @@ static inline void commit(struct milgi__record *r, const struct layout *by, cons
     slice.data = record->dst - by->front;
     slice.len = total;
     r->framed_bytes += total;
-    milgi__framed_data(r, record->len);
     r->out.seq++;
     sealed->len[sealed->n++] = total - by->front;
     if (record->status != MILGI_OP_OK) {
@@ -257,8 +256,8 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
     const struct layout by = { f, milgi__format_front(f), milgi__format_trailer(f),
         milgi__frame_most(r, f, MILGI__DATA), below };
     const struct milgi__pending *p = r->pending;
-    uint32_t first = r->first_left ? r->first_left : UINT32_MAX, content = 0; /* then records are longer */
-    while (p && n < MILGI__SHORT_MAX && out->seq + n < end && framed < limits->framed && content < first) {
+    const unsigned many = r->first_left ? 1 : MILGI__SHORT_MAX; /* the next may be longer */
+    while (p && n < many && out->seq + n < end && framed < limits->framed) {
         uint32_t len = record_of(&by, p);
         if (!len || !place(r, &by, p, len, n == 0, limits->reserve, &at) ||
             (!adjacent(&before, &at) && slices-- == 0))
@@ -267,13 +266,14 @@ bool milgi__short_seal(struct milgi__record *r, uint32_t below, const struct mil
         n++;
         before = at;
         framed += at.len;
-        content += len;
         p = len == p->slice.len ? p->next : NULL;
     }
     if (n == 0)
         return false;
     r->env.calls->process(r->env.ctx, MILGI_OP_SEAL, out->key, record, n);
     sealed->n = sealed->slices_n = 0;
+    if (many == 1)
+        milgi__framed_data(r, record[0].len);
     for (unsigned i = 0; i < n && !milgi__record_send_broken(r); i++)
         commit(r, &by, &record[i], sealed);
     if (sealed->n < n) /* behind one that failed; they have not been framed */
