@@ -49,6 +49,8 @@ int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
         milgi_chunk_unref(slice.chunk);
         return MILGI_ECLOSED;
     }
+    milgi__transport_prefetch(c->transport);
+    milgi__prefetch(c->outcome, sizeof *c->outcome);
     milgi__engine_ready(c->engine, &c->owner);
     if (milgi__transport_staged(c->transport) + slice.len > milgi__staged_max(c->config)) {
         milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_INTERNAL_ERROR, "input was pushed in spite of PAUSE");

@@ -107,6 +107,7 @@ void milgi_conn_free(struct milgi_conn *c)
 
 struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *c, size_t size)
 {
+    milgi__prefetch(c, sizeof *c + milgi__transport_place()); /* it is going to receive something */
     if (size == 0 || size > MILGI_CHUNK_MAX)
         return NULL;
     return milgi__chunk_alloc(milgi__engine_pool(c->engine), size, milgi__owner_id(&c->owner), false);

@@ -89,6 +89,12 @@ void milgi__transport_fini(struct milgi__transport *t)
     milgi__record_fini(&t->rec);
 }
 
+void milgi__transport_prefetch(const struct milgi__transport *t)
+{
+    milgi__prefetch(t->rec.in.key, sizeof *t->rec.in.key);
+    milgi__prefetch(t->rec.out.key, sizeof *t->rec.out.key);
+}
+
 void milgi__transport_idle(struct milgi__transport *t)
 {
     milgi__record_idle(&t->rec);

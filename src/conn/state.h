@@ -52,7 +52,7 @@ struct milgi__outcome {
     struct milgi_credential *credential; /* our own; NULL: none */
     uint16_t group, scheme;
     uint16_t server_name_size, alpn_size; /* with their NUL; 0: there is none */
-    bool hello_retry, peer_authenticated, resumed, keeps_sessions, on_psk, exports;
+    bool hello_retry : 1, peer_authenticated : 1, resumed : 1, keeps_sessions : 1, on_psk : 1, exports : 1;
     uint8_t kept_len;
     /*
      * Secrets that outlive it (milgi__hs_kept()); behind them server name and ALPN; and with |keeps_sessions| or

@@ -30,6 +30,8 @@ size_t milgi__transport_place(void);
  */
 void milgi__transport_fini(struct milgi__transport *t);
 /* Gives back what holds nothing: an idle connection has keys and state only. */
+/* Asks for what is needed to open and seal, which lies elsewhere. */
+void milgi__transport_prefetch(const struct milgi__transport *t);
 void milgi__transport_idle(struct milgi__transport *t);
 /* An op has come back whose slot is MILGI__SLOT_TRANSPORT or above: only flips a state. */
 void milgi__transport_op_done(struct milgi__transport *t, struct milgi_op *op);

@@ -238,8 +238,10 @@ void milgi__engine_runnable(struct milgi_engine *e)
 
 void milgi__engine_ready(struct milgi_engine *e, struct milgi__owner *owner)
 {
-    if (milgi__list_empty(&owner->ready))
+    if (milgi__list_empty(&owner->ready)) {
         milgi__list_append(&e->owners.ready[owner->cls], &owner->ready);
+        __builtin_prefetch(slot_at(&e->owners, owner->index)); /* behind its turn it is looked up: was it freed? */
+    }
     milgi__engine_runnable(e);
 }
 

@@ -263,10 +263,15 @@ static void flush_owners(struct milgi_engine *e)
 
 static void cool(struct milgi_engine *e)
 {
+    bool any = false;
     while (!milgi__list_empty(&e->owners.cooling)) {
         struct milgi__owner *owner = MILGI__ENTRY(e->owners.cooling.next, struct milgi__owner, cooling);
-        if (e->now_ns - owner->busy_ns < COOL_NS)
+        if (e->now_ns - owner->busy_ns < COOL_NS) {
+            if (any) /* in the next turn, probably */
+                milgi__prefetch(owner, MILGI__OWNER_NEAR);
             return;
+        }
+        any = true;
         milgi__list_remove(&owner->cooling);
         milgi__fair_forget(&e->fair, owner);
         owner->ops->idle(owner);

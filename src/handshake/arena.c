@@ -6,7 +6,7 @@
 
 struct milgi__arena_block {
     struct milgi__arena_block *next;
-    size_t size, used; /* of data */
+    uint32_t size, used; /* of data */
     _Alignas(16) uint8_t data[];
 };
 
@@ -16,15 +16,15 @@ void *milgi__arena_alloc(struct milgi__arena *arena, size_t size)
     struct milgi__arena_block *block = arena->first;
     if (!block || block->size - block->used < rounded) {
         size_t room = MILGI__MAX(rounded, BLOCK_MIN);
-        block = milgi__block_zeroed(arena->blocks, sizeof *block + room);
+        block = room > UINT32_MAX ? NULL : milgi__block_zeroed(arena->blocks, sizeof *block + room);
         if (!block)
             return NULL;
-        block->size = room;
+        block->size = (uint32_t)room;
         block->next = arena->first;
         arena->first = block;
     }
     void *p = block->data + block->used;
-    block->used += rounded;
+    block->used += (uint32_t)rounded;
     return p;
 }
 

@@ -32,6 +32,8 @@ struct milgi__owner_ops {
 
 struct milgi__flow;
 
+#define MILGI__OWNER_NEAR 768u /* bytes from an owner on, in which there is most of what idle() looks at */
+
 struct milgi__owner {
     const struct milgi__owner_ops *ops;
     uint32_t index, generation; /* the handle */
