@@ -10,7 +10,8 @@
 #define TLS10 0x0301
 #define TLS12 0x0303
 #define TLS13 0x0304
-#define NAME "test" /* in the runner's certificates */
+#define SHARES_MAX 3 /* that a ClientHello of Milgi's has */
+#define NAME "test"  /* in the runner's certificates */
 
 /* --- versions --------------------------------------------------------------------------------------------------- */
 
@@ -73,6 +74,10 @@ static int set_groups(struct milgi_config *config, const struct shim_options *o,
     }
     if (!shares->n || o->server)
         return 0;
+    if (shares->n > SHARES_MAX) {
+        *why = "more than three key shares";
+        return SHIM_ABSENT;
+    }
     if (is_prefix(shares, curves) && !milgi_config_set_key_shares(config, shares->n))
         return 0;
     *why = "key shares other than those of the first groups";
