@@ -272,9 +272,9 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_suites(struct milgi_config *conf
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_groups(struct milgi_config *config, const uint16_t *groups, size_t n);
 /*
- * Client: how many of the first groups get a key share in the first ClientHello. By default it is the first, and one of
- * the other kind if there is one in the list: of a hybrid its half, or else the first group that is no hybrid; of
- * another group the first hybrid. So it is X25519MLKEM768 and x25519, which have a key in common.
+ * Client: how many of the first groups, one to three, get a key share in the first ClientHello. By default it is the
+ * first, and one of the other kind if there is one in the list: of a hybrid its half, or else the first group that is
+ * no hybrid; of another group the first hybrid. So it is X25519MLKEM768 and x25519, which have a key in common.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_key_shares(struct milgi_config *config, size_t n);
 /* Of signatures in the handshake; those that TLS 1.3 does not have (rsa_pkcs1) are used in TLS 1.2 alone. */

@@ -310,7 +310,7 @@ int milgi_config_set_signature_schemes(struct milgi_config *config, const uint16
 int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
 {
     /* None at all would be allowed (RFC 8446 4.2.8) but costs every handshake a round trip. */
-    if (config->frozen || config->role != MILGI_CLIENT || n < 1 || n > MILGI__LIST_MAX)
+    if (config->frozen || config->role != MILGI_CLIENT || n < 1 || n > MILGI__SHARES_MAX)
         return MILGI_EINVAL;
     config->key_shares = n;
     return 0;

@@ -12,6 +12,7 @@
 #include "session/session.h"
 
 #define MILGI__LIST_MAX 24
+#define MILGI__SHARES_MAX 3  /* key shares of a ClientHello */
 #define MILGI__RSA_MIN 2048u /* bits; less is taken of nobody, */
 #define MILGI__RSA_MAX 8192u /* nor more */
 

@@ -11,7 +11,6 @@
 #include "handshake/handshake.h"
 #include "handshake/msg/msg.h"
 
-#define MILGI__SHARES_MAX 3
 #define MILGI__PAIRS_MAX 5 /* of the groups that there are, hybrids being made of the others */
 
 /* What a step may start and a later row needs: ops, then decisions. Verdicts are judged in this order. */

@@ -314,11 +314,12 @@ static void more_key_shares_than_groups_are_told(void **state)
 
     const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1 };
     assert_int_equal(milgi_config_set_trust(f->client, f->trust), 0);
-    assert_int_equal(milgi_config_set_groups(f->client, groups, 3), 0);
-    assert_int_equal(milgi_config_set_key_shares(f->client, 4), 0);
+    assert_int_equal(milgi_config_set_groups(f->client, groups, 2), 0);
+    assert_int_equal(milgi_config_set_key_shares(f->client, 4), MILGI_EINVAL); /* more than are ever sent */
+    assert_int_equal(milgi_config_set_key_shares(f->client, 3), 0);
     assert_int_equal(milgi_config_freeze(f->client, &why), MILGI_EINVAL);
     assert_non_null(why);
-    assert_int_equal(milgi_config_set_key_shares(f->client, 3), 0);
+    assert_int_equal(milgi_config_set_groups(f->client, groups, 3), 0);
     assert_int_equal(milgi_config_freeze(f->client, &why), 0);
 }
 
