@@ -76,7 +76,7 @@ static int add_group(struct reading *r, const char *word)
     uint16_t group = milgi_group_by_name(word);
 
     if (group != 0 && !milgi__group_usable(group))
-        return refuse(r, word, "a group that the crypto library does not have, or half of one");
+        return refuse(r, word, "a group that the crypto library does not have");
     return add_to(r, &r->config->groups, group, word, "no group that is known");
 }
 
