@@ -9,6 +9,7 @@
 
 #define MILGI__BLOCK_MAX 2040u          /* longer ones go to the heap and back */
 #define MILGI__BLOCKS_KEPT (128u << 10) /* bytes */
+#define MILGI__BLOCKS_LEFT (16u << 10)  /* so few that nobody is woken to free them */
 #define MILGI__BLOCK_SIZES 128u         /* 8, 24, 40, ...: as malloc() has them, so that none takes more of the heap */
 
 struct milgi__block;

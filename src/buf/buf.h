@@ -96,7 +96,7 @@ static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, u
 void milgi__pool_collect(struct milgi__pool *pool);
 /* Wipes and frees up to |max| idle chunks and blocks beyond what the last periods needed; true: there is more to do. */
 bool milgi__pool_trim(struct milgi__pool *pool, unsigned max);
-/* Whether chunks or blocks are held that nobody uses. */
+/* Whether so many chunks or blocks are held that nobody uses that it is worth a turn. */
 bool milgi__pool_idle(const struct milgi__pool *pool);
 /* True once after an allocation had failed and there is room again. */
 bool milgi__pool_recovered(struct milgi__pool *pool);

@@ -13,6 +13,7 @@
 
 #include "base/port.h"
 
+#define BLOCKS_FOR_CHUNK 16u
 #define RESERVE_MIN ((size_t)256 << 10)
 #define HEADER ((sizeof(struct milgi_chunk) + 63) & ~(size_t)63) /* so that data keeps the alignment of the heap */
 
@@ -359,7 +360,7 @@ bool milgi__pool_trim(struct milgi__pool *pool, unsigned max)
             destroy(pool, unshelve(shelf, shelf->dirty != NULL));
         }
     }
-    if (milgi__blocks_trim(&pool->blocks, max))
+    if (milgi__blocks_trim(&pool->blocks, BLOCKS_FOR_CHUNK * max)) /* there is less to wipe */
         return true;
     begin_period(pool);
     return false;
@@ -367,7 +368,7 @@ bool milgi__pool_trim(struct milgi__pool *pool, unsigned max)
 
 bool milgi__pool_idle(const struct milgi__pool *pool)
 {
-    return pool->total > pool->used || pool->blocks.bytes > 0;
+    return pool->total > pool->used || pool->blocks.bytes > MILGI__BLOCKS_LEFT;
 }
 
 struct milgi__blocks *milgi__pool_blocks(struct milgi__pool *pool)

@@ -175,7 +175,8 @@ static int read_all(struct reading *r, char *text)
         char *end = strchr(entry, ';');
         if (end)
             *end = '\0';
-        entry += strspn(entry, " ");
+        while (*entry == ' ')
+            entry++;
         for (size_t len = strlen(entry); len > 0 && entry[len - 1] == ' ';)
             entry[--len] = '\0';
         bool modern = strcmp(entry, "modern") == 0;

@@ -60,7 +60,7 @@ int milgi_config_set_authority_names(struct milgi_config *config, const struct m
     if (len > 0 && !list)
         return MILGI_ENOMEM;
     uint8_t *p = list;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; p && i < n; i++) {
         milgi__put16(p, (unsigned)names[i].len);
         memcpy(p + 2, names[i].data, names[i].len);
         p += 2 + names[i].len;

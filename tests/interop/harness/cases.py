@@ -129,6 +129,7 @@ class Case:
                 and not (kind.plain_group and self.group == "hrr")
                 and not (kind.tls12 and self.group in ("hrr", "hybrid"))
                 and not (self.group == "hybrid" and not peer.has_hybrid())
+                and not (kind.tls12 and not peer.has_ems())
                 and self.kind not in peer.cannot)
 
 

@@ -53,6 +53,7 @@ class Client:
     cannot = ()           # kinds that it cannot play, though it can do what they need
     groups_told = ("x25519", "p256", "p384", "hrr", "hybrid")     # what "group" of can covers
     hybrid_since = None   # its command that tells a version, and the first with X25519MLKEM768
+    ems_since = None      # the same, with the extended master secret of TLS 1.2; None: whichever is installed
     silent = ()           # alerts that it does not name
     keyupdate_commands = ()
     keyupdate_sign = ""   # what it says after sending KeyUpdate
@@ -66,6 +67,9 @@ class Client:
 
     def has_hybrid(self):
         return bool(self.hybrid_since) and version_of(*self.hybrid_since[0]) >= self.hybrid_since[1]
+
+    def has_ems(self):
+        return not self.ems_since or version_of(*self.ems_since[0]) >= self.ems_since[1]
 
     def prepare(self, cache):
         """Builds what the peer needs, once for all cases."""
@@ -117,6 +121,7 @@ class Curl(Client):
 
 OPENSSL_HYBRID = (("openssl", "version"), (3, 5))
 GO_HYBRID = (("go", "version"), (1, 24))
+GO_EMS = (("go", "version"), (1, 21))
 
 
 class SClient(Client):
@@ -234,6 +239,7 @@ class Python(Client):
 class Go(Client):
     name = program = "go"
     hybrid_since = GO_HYBRID
+    ems_since = GO_EMS
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
     can = STDIO - {"suite"} | {"half-client", "half-server", "resume", "staple"}
     window = None

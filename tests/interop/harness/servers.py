@@ -41,7 +41,8 @@ class Server:
 
     available = clients.Client.available
     has_hybrid = clients.Client.has_hybrid
-    hybrid_since = None
+    has_ems = clients.Client.has_ems
+    hybrid_since = ems_since = None
 
     def prepare(self, cache):
         """Builds what the peer needs, once for all cases."""
@@ -139,6 +140,7 @@ EITHER = {"auth-missing": r"bad.?certificate|certificate.?required"}
 class GoServer(Server):
     name = program = "go"
     hybrid_since = clients.GO_HYBRID
+    ems_since = clients.GO_EMS
     says = EITHER
     certs = Go.certs
     can = STDIO - {"suite"} | {"half-client", "half-server", "staple"}

@@ -171,13 +171,20 @@ static void a_pool_lets_go_of_them_as_of_chunks(void **state)
     (void)state;
     struct milgi__pool *pool = milgi__pool_new(&(struct milgi__pool_options){ .limit = 1 << 20 });
     struct milgi__blocks *b = milgi__pool_blocks(pool);
+    void *p[MILGI__BLOCKS_LEFT / 1032 + 1];
     assert_false(milgi__pool_idle(pool));
     milgi__block_give(b, milgi__block_take(b, 40), 40);
+    assert_false(milgi__pool_idle(pool)); /* too little to wake anybody */
+    for (size_t i = 0; i < MILGI__COUNT(p); i++)
+        p[i] = milgi__block_take(b, 1032);
+    for (size_t i = 0; i < MILGI__COUNT(p); i++)
+        milgi__block_give(b, p[i], 1032);
     assert_true(milgi__pool_idle(pool));
     assert_false(milgi__pool_trim(pool, 100));
     assert_true(milgi__pool_trim(pool, 0));
-    assert_false(milgi__pool_trim(pool, 1));
+    assert_false(milgi__pool_trim(pool, 100));
     assert_false(milgi__pool_idle(pool));
+    assert_int_equal(b->bytes, 0);
     milgi__block_give(b, milgi__block_take(b, 40), 40);
     milgi__pool_close(pool);
 }
