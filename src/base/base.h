@@ -16,11 +16,11 @@
 /* Of a function that is called now and then, by one that is called often and stays short by it. */
 #define MILGI__APART __attribute__((noinline))
 
-/* Asks for |len| bytes that will be wanted soon: they come together, not one line after the other. */
+/* Asks for |len| bytes that will be wanted soon: they come together, not one line after the other. |p| may be NULL. */
 static inline void milgi__prefetch(const void *p, size_t len)
 {
     for (size_t at = 0; at < len; at += 64)
-        __builtin_prefetch((const char *)p + at, 1);
+        __builtin_prefetch((const void *)((uintptr_t)p + at), 1);
 }
 
 /* Overwrites secrets; never optimised away. */
