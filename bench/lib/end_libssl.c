@@ -18,8 +18,8 @@ struct world {
     BIO_METHOD *method;
     uint16_t suite; /* 0: one of TLS 1.2 */
     bool memory_bios, verifies, resumes;
-    bool again;           /* |resumes|: there was a connection before */
-    SSL_SESSION *session; /* of it */
+    bool again, served;   /* |resumes|: there was a client, a server before */
+    SSL_SESSION *session; /* the newest */
 };
 
 struct end {
@@ -29,6 +29,7 @@ struct end {
     size_t received;
     uint16_t suite;
     bool established, resumes, again; /* |again|: it was given a session */
+    bool says;                        /* a byte, with which some libraries send their tickets and not before */
 };
 
 #define SUITES_12 "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
@@ -262,6 +263,8 @@ static struct end *end_new(struct world *world, enum side side, struct wire *in,
         attach_wires(end, world->method);
     if (side == SERVER) {
         SSL_set_accept_state(ssl);
+        end->says = world->resumes && !world->served; /* a session may be used again */
+        world->served = true;
     } else {
         SSL_set_connect_state(ssl);
         SSL_set_tlsext_host_name(ssl, "localhost");
@@ -286,6 +289,8 @@ static void handshake(struct end *end)
         bench_die("libssl: another suite was chosen");
     if (result == 1 && end->again && !SSL_session_reused(end->ssl))
         bench_die("libssl: it was not resumed");
+    if (result == 1 && end->says && SSL_write(end->ssl, message, 1) != 1)
+        bench_die("libssl: writing failed");
     host_sends(end);
 }
 
