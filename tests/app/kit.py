@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What cases are made of: certificates, the command, TLS clients, backends."""
 
+import contextlib
 import os
 import re
 import select
@@ -52,6 +53,27 @@ def until(what, message, seconds=None):
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def serving(word, *arguments):
+    """Somebody else's server while the `with` lasts, on a free port that stands for PORT in its arguments: the port. It says
+    |word| when it listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([argument.replace("PORT", str(port)) for argument in arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        line = b""
+        while word not in line:
+            line = server.stdout.readline()
+            check(line, f"{arguments[0]} has ended")
+        yield port
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
 
 class Pki:
     """Throwaway certificates, made with the openssl command."""

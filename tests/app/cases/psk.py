@@ -3,12 +3,10 @@
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import tempfile
 
-from kit import check, limit
+from kit import check, limit, serving
 
 from cases.arguments import refuses
 from cases.relay import echo
@@ -146,8 +144,6 @@ def test_openssl_is_a_client(world):
 
 
 def test_gnutls_is_a_client(world):
-    if not shutil.which("gnutls-cli"):
-        return
     for groups in ("+GROUP-X25519", "+GROUP-SECP384R1:+GROUP-X25519"):
         proxy = bare_proxy(world, [f"alice:{SECRET}"], "--groups", "x25519")
         text = subprocess.run(["gnutls-cli", "--port", str(proxy.port), "--pskusername", "alice", "--pskkey", SECRET,
@@ -159,47 +155,19 @@ def test_gnutls_is_a_client(world):
 
 # --- others as servers ------------------------------------------------------------------------------------------------
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def serving(arguments, word):
-    server = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    while word not in server.stdout.readline():
-        check(server.poll() is None, "the server has ended")
-    return server
-
-
 def test_openssl_is_a_server(world):
     for extra, ours, retry in (([], [], False), (["-groups", "P-384"], ["--groups", "x25519,secp384r1"], True),
                                (["-allow_no_dhe_kex"], ["--psk-ke", "only"], False)):
-        port = free_port()
-        server = serving(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-nocert", "-psk_identity", "alice", "-psk",
-                          SECRET, "-rev", "-tls1_3", *extra], b"ACCEPT")
-        try:
+        with serving(b"ACCEPT", "openssl", "s_server", "-accept", "127.0.0.1:PORT", "-nocert", "-psk_identity", "alice", "-psk",
+                     SECRET, "-rev", "-tls1_3", *extra) as port:
             told = connect(world, port, [f"alice:{SECRET}"], "--psk-only", *ours, ca=None)
             check(told["psk_identity"] == "alice" and told["hello_retry"] == retry, told)
             check((told["group"] is None) == ("only" in ours), told)
-        finally:
-            server.kill()
-            server.wait()
-            server.stdout.close()
 
 
 def test_gnutls_is_a_server(world):
-    if not shutil.which("gnutls-serv"):
-        return
     for group, retry in (("+GROUP-X25519", False), ("+GROUP-SECP384R1", True)):
-        port = free_port()
-        file = psk_file(world, f"alice:{SECRET}")
-        server = serving(["gnutls-serv", "--port", str(port), "--pskpasswd", file, "--echo", "--priority",
-                          f"NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+DHE-PSK:+PSK:+ECDHE-PSK:-GROUP-ALL:{group}"], b"listening")
-        try:
+        with serving(b"listening", "gnutls-serv", "--port", "PORT", "--pskpasswd", psk_file(world, f"alice:{SECRET}"), "--echo",
+                     "--priority", f"NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+DHE-PSK:+PSK:+ECDHE-PSK:-GROUP-ALL:{group}") as port:
             told = connect(world, port, [f"alice:{SECRET}"], "--psk-only", "--groups", "x25519,secp384r1", ca=None)
             check(told["psk_identity"] == "alice" and told["hello_retry"] == retry, told)
-        finally:
-            server.kill()
-            server.wait()
-            server.stdout.close()

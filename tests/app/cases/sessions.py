@@ -3,13 +3,12 @@
 
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
 import tempfile
 
-from kit import check, limit
+from kit import check, limit, serving
 
 from cases.connect import Server
 from cases.relay import echo
@@ -162,8 +161,6 @@ def test_openssl_resumes(world):
 
 
 def test_gnutls_resumes(world):
-    if not shutil.which("gnutls-cli"):
-        return
     proxy = world.proxy("--backend", world.backend(echo).address)
     text = subprocess.run(["gnutls-cli", "--resume", "--port", str(proxy.port), "--x509cafile", world.pki.path("ca"),
                            "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3", "--waitresumption", "localhost"],
@@ -189,22 +186,15 @@ def test_pythons_server_is_resumed(world):
     check(reused == [False, True, True], reused)
 
 
+def openssl_server(world, *arguments):
+    return serving(b"ACCEPT", "openssl", "s_server", "-accept", "127.0.0.1:PORT", "-cert", world.pki.path("server"), "-key",
+                   world.pki.path("server", "key"), "-rev", *arguments)
+
+
 def test_openssls_server_is_resumed(world):
     for extra in ([], ["-groups", "P-384"], ["-num_tickets", "1", "-ciphersuites", "TLS_AES_256_GCM_SHA384"]):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        server = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
-                                   world.pki.path("server"), "-key", world.pki.path("server", "key"), "-rev", "-tls1_3",
-                                   *extra], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            while b"ACCEPT" not in server.stdout.readline():
-                pass
+        with openssl_server(world, "-tls1_3", *extra) as port:
             file = session_file(world)
             for again in range(3):
                 told = connect_with(world, port, file)
                 check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
-        finally:
-            server.kill()
-            server.wait()
-            server.stdout.close()

@@ -2,16 +2,15 @@
 """Sessions of TLS 1.2, by ticket and by ID: `milgi proxy` and `milgi connect` with each other and with other
 implementations, both roles. Those that tell what they see say that the server sent no Certificate."""
 
-import shutil
 import socket
 import ssl
 import subprocess
 
-from kit import check, limit, until
+from kit import check, limit, serving
 
 from cases.connect import Server
 from cases.relay import echo
-from cases.sessions import GET, connect_with, session_file
+from cases.sessions import GET, connect_with, openssl_server, session_file
 from cases.workers import reload
 
 
@@ -96,8 +95,6 @@ def test_openssl_resumes(world):
 
 
 def test_gnutls_resumes(world):
-    if not shutil.which("gnutls-cli"):
-        return
     proxy = world.proxy("--backend", world.backend(echo).address)
     text = subprocess.run(["gnutls-cli", "--resume", "--port", str(proxy.port), "--x509cafile", world.pki.path("ca"),
                            "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2", "localhost"],
@@ -125,50 +122,18 @@ def test_pythons_server_is_resumed(world):
 
 def test_openssls_server_is_resumed_by_ticket_and_by_id(world):
     for extra in ([], ["-no_ticket"], ["-cipher", "ECDHE+CHACHA20"], ["-no_ticket", "-cipher", "ECDHE+AES256"]):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        server = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
-                                   world.pki.path("server"), "-key", world.pki.path("server", "key"), "-rev", "-tls1_2",
-                                   *extra], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            while b"ACCEPT" not in server.stdout.readline():
-                pass
+        with openssl_server(world, "-tls1_2", *extra) as port:
             file = session_file(world)
             for again in range(3):
                 told = connect12(world, port, file)
                 check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
-        finally:
-            server.kill()
-            server.wait()
-            server.stdout.close()
-
-
-def answers(port):
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
-    except OSError:
-        return False
 
 
 def test_gnutlss_server_is_resumed(world):
-    if not shutil.which("gnutls-serv"):
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     for extra in ([], ["--noticket"]):
-        server = subprocess.Popen(["gnutls-serv", "--port", str(port), "--x509certfile", world.pki.path("server"),
-                                   "--x509keyfile", world.pki.path("server", "key"), "--echo", "--priority",
-                                   "NORMAL:-VERS-ALL:+VERS-TLS1.2", *extra], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        try:
-            until(lambda: answers(port), "gnutls-serv to listen")
+        with serving(b"listening", "gnutls-serv", "--port", "PORT", "--x509certfile", world.pki.path("server"), "--x509keyfile",
+                     world.pki.path("server", "key"), "--echo", "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2", *extra) as port:
             file = session_file(world)
             for again in range(3):
                 told = connect12(world, port, file)
                 check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
-        finally:
-            server.kill()
-            server.wait()
