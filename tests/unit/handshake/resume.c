@@ -76,6 +76,23 @@ struct loop *loop_with(struct milgi_session *session, struct milgi_config *clien
     return loop;
 }
 
+struct loop *resume_play(struct loop *loop, uint64_t pick, unsigned victim, enum milgi_op_status status)
+{
+    unsigned finished = 0;
+    loop->queued = true;
+    for (;;) {
+        loop_pump(loop);
+        unsigned n = loop->client.ops_n + loop->server.ops_n;
+        if (n == 0)
+            return loop;
+        unsigned i = (unsigned)(pick % n);
+        pick /= n;
+        struct loop_end *end = i < loop->client.ops_n ? &loop->client : &loop->server;
+        bool hit = finished++ == victim;
+        loop_finish(end, end == &loop->client ? i : i - loop->client.ops_n, hit ? status : MILGI_OP_OK);
+    }
+}
+
 /* Open, and on a session or not: both ends say the same, and so does the wire. */
 void assert_resumed(struct loop *loop, bool resumed)
 {

@@ -27,6 +27,11 @@ struct loop *loop_with(struct milgi_session *session, struct milgi_config *clien
 void assert_resumed(struct loop *loop, bool resumed);
 /* In any case, whether it fits or not; the reference is taken. */
 void offer_any(struct loop *loop, struct milgi_session *session);
+/*
+ * Runs it with queued ops: at each point the one that |pick| says is finished; the |victim|-th of them ends with
+ * |status|.
+ */
+struct loop *resume_play(struct loop *loop, uint64_t pick, unsigned victim, enum milgi_op_status status);
 void resume_run(
     struct milgi_session *session, struct milgi_config *client, struct milgi_config *server, bool resumed);
 /* The client offers it in any case: what the server makes of it. */

@@ -5,20 +5,8 @@
 static struct loop *play(struct milgi_session *session, uint64_t pick, unsigned victim, enum milgi_op_status status)
 {
     struct loop *loop = loop_with(session, client12(), server12());
-    unsigned finished = 0;
-    loop->queued = true;
     loop->later_s = session ? LIFETIME - 60 : 0;
-    for (;;) {
-        loop_pump(loop);
-        unsigned n = loop->client.ops_n + loop->server.ops_n;
-        if (n == 0)
-            return loop;
-        unsigned i = (unsigned)(pick % n);
-        pick /= n;
-        struct loop_end *end = i < loop->client.ops_n ? &loop->client : &loop->server;
-        bool hit = finished++ == victim;
-        loop_finish(end, end == &loop->client ? i : i - loop->client.ops_n, hit ? status : MILGI_OP_OK);
-    }
+    return resume_play(loop, pick, victim, status);
 }
 
 static void every_order_comes_to_the_same(void **state)

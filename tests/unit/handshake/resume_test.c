@@ -351,28 +351,12 @@ static void a_psk_that_was_not_offered_cannot_be_chosen(void **state)
 
 /* --- orders and failures ---------------------------------------------------------------------------------------- */
 
-/*
- * Runs with queued ops: at each point the one that |pick| says is finished; the |victim|-th that is started ends with
- * |status|.
- */
 static struct loop *play(struct milgi_session *session, uint64_t pick, unsigned victim, enum milgi_op_status status)
 {
     struct milgi_config *server = ticket_config();
     MUST(milgi_config_set_tickets(server, 4));
     struct loop *loop = loop_with(session, client_config(), server);
-    unsigned finished = 0;
-    loop->queued = true;
-    for (;;) {
-        loop_pump(loop);
-        unsigned n = loop->client.ops_n + loop->server.ops_n;
-        if (n == 0)
-            return loop;
-        unsigned i = (unsigned)(pick % n);
-        pick /= n;
-        struct loop_end *end = i < loop->client.ops_n ? &loop->client : &loop->server;
-        bool hit = finished++ == victim;
-        loop_finish(end, end == &loop->client ? i : i - loop->client.ops_n, hit ? status : MILGI_OP_OK);
-    }
+    return resume_play(loop, pick, victim, status);
 }
 
 static void every_order_comes_to_the_same(void **state)
