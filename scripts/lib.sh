@@ -61,10 +61,20 @@ end_part() { # NAME
     printf '%-24s %4d s   %5d passed  %3d failed\n' "$name" $((SECONDS - start)) "$passed" "$failed"
     if [ "$failed" != 0 ]; then
         failed_parts+=("$name")
-        say "---- $name: exit status $rc, the end of its output:"
+        say "---- $name: exit status $rc; what failed, and the end of its output:"
+        failures "$logs/$name.log" | head -n "${MILGI_TAIL:-80}" | sed 's/^/    /'
+        say "    ..."
         tail -n "${MILGI_TAIL:-80}" "$logs/$name.log" | sed 's/^/    /'
         say "----"
     fi
+}
+
+# Of a log: what ctest's failed tests printed, and what other runners call FAILED; the end alone seldom shows them.
+failures() {
+    awk '/^ +Start |^ *[0-9]+\/[0-9]+ Test .*(Passed|Skipped)|tests passed,/ { shown = 0 }
+        /\*\*\*(Failed|Timeout|Exception|Not Run)/ { shown = 1 }
+        /\*\*\*Skipped/ { shown = 0 }
+        shown && !/^ok / || /^FAILED/ || /^\[  FAILED|^\[ +ERROR/' "$1"
 }
 
 # The last line of a run, and its exit status.

@@ -145,8 +145,14 @@ def test_no_connection_at_all_is_refused_at_the_start(world):
             check(status == 1 and not out and "ulimit -n" in err, f"{status} {out} {err}")
 
 
+def spare_the_kernel(sock):
+    """Hundreds of full buffers of the usual size would put the kernel's TCP under pressure, and all others with it."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+
+
 def test_clients_that_do_not_read_leave_memory_for_those_that_do(world):
     def flood(sock):
+        spare_the_kernel(sock)
         while True:
             sock.sendall(bytes(65536))
     proxy = world.proxy("--backend", world.backend(flood).address, "--memory", "64M")
@@ -208,8 +214,10 @@ def test_the_kernel_holds_little_for_whoever_does_not_read(world):
 
 
 def test_as_many_as_the_memory_allows_may_be_stuck(world):
-    proxy = world.proxy("--backend", world.backend(lambda sock: sock.sendall(bytes(4 << 20))).address, "--memory", "64M",
-                        "--drain", "1")
+    def serve(sock):
+        spare_the_kernel(sock)
+        sock.sendall(bytes(4 << 20))
+    proxy = world.proxy("--backend", world.backend(serve).address, "--memory", "64M", "--drain", "1")
     allowed = int(re.search(r"--memory 64M allows for (\d+) at once", proxy.err()).group(1))
     silent = [world.client(proxy, receive_buffer=4096) for _ in range(allowed - 32)]
     client = world.client(proxy)
@@ -231,6 +239,7 @@ def test_uploads_that_a_backend_does_not_take_leave_memory_for_others(world):
     stuck = []
     for _ in range(250):
         client = world.client(proxy)
+        spare_the_kernel(client.tls)
         client.tls.settimeout(0)
         try:
             for _ in range(256):
@@ -332,7 +341,7 @@ def test_garbage_does_no_harm(world):
 
 
 def test_sigterm_ends_idle_connections_in_order(world):
-    proxy = world.proxy()
+    proxy = world.proxy("--drain", "1000")
     client = world.client(proxy)
     check(client.ask(GET)[0] == 200, "no answer")
     begin = time.monotonic()
@@ -340,7 +349,7 @@ def test_sigterm_ends_idle_connections_in_order(world):
     check(client.read_end() == b"", "no close_notify")
     client.close()
     check(proxy.wait() == 0, "the exit status is not 0")
-    check(time.monotonic() - begin < 8, "it took too long for nothing")
+    check(time.monotonic() - begin < limit() / 2, "it took too long for nothing")
 
 
 def test_sigterm_waits_for_the_busy(world):
@@ -379,7 +388,7 @@ def test_sigterm_does_not_wait_for_ever(world):
     check(client.read(), "nothing came")
     begin = time.monotonic()
     check(proxy.stop() == 0, "the exit status is not 0")
-    check(8 < time.monotonic() - begin < 20, f"it took {time.monotonic() - begin} s")
+    check(8 < time.monotonic() - begin < limit(), f"it took {time.monotonic() - begin} s")
 
 
 def test_a_second_signal_ends_at_once(world):
@@ -388,14 +397,14 @@ def test_a_second_signal_ends_at_once(world):
             sock.sendall(b"x")
             time.sleep(0.1)
     backend = world.backend(endless)
-    proxy = world.proxy("--backend", backend.address)
+    proxy = world.proxy("--backend", backend.address, "--drain", "1000")
     client = world.client(proxy)
     check(client.read(), "nothing came")
     begin = time.monotonic()
     proxy.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
     proxy.process.send_signal(signal.SIGINT)
-    check(proxy.wait() == 0 and time.monotonic() - begin < 5, "it went on")
+    check(proxy.wait() == 0 and time.monotonic() - begin < limit() / 2, "it went on")
 
 
 def test_statistics_are_written_when_asked_for(world):
