@@ -290,8 +290,9 @@ struct milgi_conn_info {
     /* of the external PSK (psk.h) that authenticates both sides; len 0: none */
     struct milgi_iov psk_identity;
     /*
-     * server, established in TLS 1.2: of the session that a client may come back to by it; len 0: there is none.
-     * Whoever keeps sessions elsewhere forgets it when the connection ends with a fatal alert [RFC 5246 7.2].
+     * server, in TLS 1.2: of the session that a client may come back to by it; len 0: there is none. Of a handshake
+     * that has failed, until on_closed returns: of the one that it stood on, or had just given out. Whoever keeps
+     * sessions elsewhere forgets it when the connection ends with a fatal alert [RFC 5246 7.2.2].
      */
     struct milgi_iov session_id;
     const struct milgi_credential *credential;             /* our own */

@@ -108,12 +108,13 @@ enum milgi_ocsp {
  * Client: whether an OCSP response is asked for (status_request). It is judged with the chain, by the same op: it must
  * be for this certificate, signed by its issuer or by whom that has certified for it, and be of now; 5 minutes are
  * granted to clocks. Revoked is certificate_revoked; anything else that is not good is
- * bad_certificate_status_response. OFF by default. [RFC 6066 8; RFC 6960]
+ * bad_certificate_status_response. A session made with one is good no longer than it. OFF by default.
+ * [RFC 6066 8; RFC 6960]
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_ocsp(struct milgi_config *config, enum milgi_ocsp mode);
 /*
  * Client: whether signed certificate timestamps are asked for; they are carried (milgi_conn_info().scts) and not
- * judged. Off by default. [RFC 6962 3.3]
+ * judged. Off by default. [RFC 6962 3.3.1]
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_scts(struct milgi_config *config, bool on);
 

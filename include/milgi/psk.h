@@ -63,7 +63,7 @@ MILGI_API MILGI_MUST_CHECK int milgi_psk_import(const struct milgi_psk_source *s
 /*
  * With a context that says who is the client and who the server: |own| is the name of this side, |peer| that of the
  * other, each of 1 to 255 bytes, and not the same. The names are whatever both sides call each other by. A ClientHello
- * that is sent back to who sent it, or on to a third, is of no PSK there. [RFC 9258 Appendix B]
+ * that is sent back to who sent it, or on to a third, is of no PSK there. [RFC 9258 Appendix A]
  */
 MILGI_API MILGI_MUST_CHECK int milgi_psk_import_between(const struct milgi_psk_source *source, const char *own,
     const char *peer, enum milgi_psk_hash target, struct milgi_psk **psk);

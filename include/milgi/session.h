@@ -7,9 +7,9 @@
  * A session is good for what it was made for and nothing else: its version, its hash (in TLS 1.2: its cipher suite,
  * and the extended master secret, without which there are no sessions [RFC 7627 5.3]), its server name, and the
  * authentication policy of the config it was made under (whose certificates are accepted, whether clients must have
- * one, whether verification is off). Where anything of that differs, where a certificate in it is no longer valid,
- * and where it is too old or cannot be read, there is a full handshake: never an error, and never less than a full
- * handshake would have asked for.
+ * one, whether verification is off). Where anything of that differs, where a certificate in it, or an OCSP response
+ * that came with it, is no longer valid, and where it is too old or cannot be read, there is a full handshake: never an
+ * error, and never less than a full handshake would have asked for.
  *
  * Any thread may use sessions, ticket keys and caches; they count their references atomically.
  */
@@ -116,7 +116,7 @@ MILGI_API void milgi_session_cache_unref(struct milgi_session_cache *cache);
  *         ONCE, by whatever takes part [RFC 8446 C.4]. It need not be good: what does not fit is not offered
  * count   how many there are; may be NULL
  * free    the last reference is gone; may be NULL
- * drop    the sessions of TLS 1.2 of |name| are not to be used any more [RFC 5246 7.2]; may be NULL
+ * drop    the sessions of TLS 1.2 of |name| are not to be used any more [RFC 5246 7.2.2]; may be NULL
  *
  * One of TLS 1.2 may stay there when it is taken. In a server's the names are session IDs, in hexadecimal digits.
  */
@@ -136,7 +136,8 @@ MILGI_API int milgi_session_cache_put(
 /*
  * The newest session of |name| that is still good at |now_s|, with a reference for the caller; NULL: none. It is not in
  * the cache any more: tickets are used once, so that nobody who listens can tell that two connections are one client's
- * [RFC 8446 C.4]. One of TLS 1.2 stays there until there is a newer one.
+ * [RFC 8446 C.4]. One of TLS 1.2 stays there until there is a newer one. A client neither keeps nor offers a ticket of
+ * more than MILGI_TICKET_MAX bytes (conn.h).
  */
 MILGI_API struct milgi_session *milgi_session_cache_take(
     struct milgi_session_cache *cache, const char *name, int64_t now_s);
@@ -152,7 +153,7 @@ MILGI_API size_t milgi_session_cache_count(struct milgi_session_cache *cache);
  * less than 300 bytes beside the client's certificates, the index included.
  *
  * A session of TLS 1.2 whose connection has ended with a fatal alert, sent or received, is taken out of either
- * [RFC 5246 7.2]; a server cannot take back a ticket.
+ * [RFC 5246 7.2.2]; a server cannot take back a ticket.
  *
  * Takes a reference of its own; NULL takes the cache away again.
  *

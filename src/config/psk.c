@@ -114,7 +114,7 @@ static uint8_t *put_name(uint8_t *to, const char *name, size_t len)
     return to + 1 + len;
 }
 
-/* RFC 9258 Appendix B: a context of the client's name and the server's, each with its length in a byte. */
+/* RFC 9258 Appendix A: a context of the client's name and the server's, each with its length in a byte. */
 int milgi_psk_import_between(const struct milgi_psk_source *source, const char *own, const char *peer,
     enum milgi_psk_hash target, struct milgi_psk **psk)
 {

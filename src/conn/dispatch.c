@@ -102,7 +102,7 @@ static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "an alert inside a handshake message");
         return;
     }
-    /*= RFC5246 7.2: "If an alert with a level of warning is sent and received, generally the connection can continue
+    /*= RFC5246 7.2.2: "If an alert with a level of warning is sent and received, generally the connection can continue
      *= normally." */
     bool warning = alert[0] == 1 && alert[1] != MILGI_ALERT_CLOSE_NOTIFY && warnings_count(c);
     if ((alert[1] == MILGI_ALERT_USER_CANCELED || warning) && control_flood(c))

@@ -292,13 +292,13 @@ bool milgi__conn_handshake(struct milgi_conn *c)
 }
 
 /* Without memory for it there is none to be seen. */
-static struct milgi__peer_chain *copy_chain(const struct milgi_iov *chain, size_t n)
+static struct milgi__peer_chain *copy_chain(const struct milgi_iov *chain, size_t n, struct milgi_iov session_id)
 {
     struct milgi__peer_chain *copy;
-    size_t len = sizeof *copy + n * sizeof *chain;
+    size_t len = sizeof *copy + n * sizeof *chain + session_id.len;
     for (size_t i = 0; i < n; i++)
         len += chain[i].len;
-    copy = n ? milgi__alloc_raw(len) : NULL;
+    copy = n + session_id.len != 0 ? milgi__alloc_raw(len) : NULL;
     if (!copy)
         return NULL;
     copy->n = n;
@@ -308,6 +308,9 @@ static struct milgi__peer_chain *copy_chain(const struct milgi_iov *chain, size_
         copy->certificate[i] = (struct milgi_iov){ to, chain[i].len };
         to += chain[i].len;
     }
+    copy->session_id = (struct milgi_iov){ to, session_id.len };
+    if (session_id.len != 0)
+        memcpy(to, session_id.data, session_id.len);
     return copy;
 }
 
@@ -318,7 +321,7 @@ void milgi__conn_keep_peer(struct milgi_conn *c)
     const struct milgi__hs_result *r = milgi__hs_result(c->hs->hs);
     if (!c->server_name)
         c->server_name = copy_or_null(r->server_name);
-    c->peer_chain = copy_chain(r->peer_chain, r->peer_chain_n);
+    c->peer_chain = copy_chain(r->peer_chain, r->peer_chain_n, milgi__hs_session_id(c->hs->hs));
 }
 
 void milgi__conn_forget_chain(struct milgi_conn *c)

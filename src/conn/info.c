@@ -20,6 +20,7 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
     info->hello_retry = r->hello_retry;
     info->resumed = r->resumed;
     info->psk_identity = milgi__psk_identity(r->psk);
+    info->session_id = milgi__hs_session_id(c->hs->hs);
     info->alpn = r->alpn[0] ? r->alpn : NULL;
     info->credential = r->credential;
     if (!info->server_name)
@@ -46,8 +47,9 @@ void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
 {
     *info = (struct milgi_conn_info){
         .server_name = c->server_name,
-        .peer_chain = c->peer_chain ? c->peer_chain->certificate : NULL,
+        .peer_chain = c->peer_chain && c->peer_chain->n != 0 ? c->peer_chain->certificate : NULL,
         .peer_chain_n = c->peer_chain ? c->peer_chain->n : 0,
+        .session_id = c->peer_chain ? c->peer_chain->session_id : (struct milgi_iov){ NULL, 0 },
         .bytes_in = c->bytes_in,
         .bytes_out = c->bytes_out,
         .records_in = c->records_in,
@@ -80,7 +82,7 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
         return MILGI_EINVAL;
     if (c->phase >= MILGI__CLOSED)
         return MILGI_ECLOSED; /* its secrets are wiped */
-    /*= RFC7627 5.4: "a TLS exporter [RFC5705] no longer provides a unique key bound to the current session" */
+    /*= RFC7627 6.1: "a TLS exporter [RFC5705] no longer provides a unique key bound to the current session" */
     if (!c->outcome->exports)
         return MILGI_EUNSUPPORTED;
     return milgi__conn_version(c)->export(milgi__engine_crypto(c->engine), suite, c->outcome->kept, label, context,

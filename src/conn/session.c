@@ -112,8 +112,9 @@ struct milgi_iov milgi__conn_session_id(const struct milgi_conn *c)
     return by_id ? milgi__session_parts(session).ticket : (struct milgi_iov){ NULL, 0 };
 }
 
-/*= RFC5246 7.2: "Upon transmission or receipt of a fatal alert message, both parties immediately close the connection.
- *= Servers and clients MUST forget any session-identifiers, keys, and secrets associated with a failed connection." */
+/*= RFC5246 7.2.2: "Upon transmission or receipt of a fatal alert message, both parties immediately close the
+ *= connection. Servers and clients MUST forget any session-identifiers, keys, and secrets associated with a failed
+ *= connection." */
 void milgi__conn_spoil_session(struct milgi_conn *c)
 {
     struct milgi_session_cache *cache = NULL;

@@ -61,8 +61,9 @@ struct milgi__outcome {
     uint8_t kept[];
 };
 
-/* What the peer showed in a handshake that failed. */
+/* What the peer showed in a handshake that failed, and the ID of the session that it was of. */
 struct milgi__peer_chain {
+    struct milgi_iov session_id; /* its bytes behind those of the certificates */
     size_t n;
     struct milgi_iov certificate[]; /* their bytes behind them */
 };

@@ -94,6 +94,8 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
  * MILGI__BAD.
  */
 int milgi__ocsp_read(const uint8_t *response, size_t len, int64_t *until_s);
+/* Until when one that was found good can be taken for that; INT64_MIN: it cannot be read. */
+int64_t milgi__ocsp_good_until(const uint8_t *response, size_t len);
 /* The subject's, or the issuer's, name in DER, in fresh memory. 0, MILGI__BAD, MILGI_ENOMEM. */
 int milgi__cert_name_der(const uint8_t *der, size_t len, bool issuer, uint8_t **name, size_t *name_len);
 /* Text for a verdict; static. */

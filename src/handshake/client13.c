@@ -85,6 +85,8 @@ static enum milgi__step take_hello(struct milgi__hs *hs, const struct milgi__ser
     bool plain = !shared && on_psk && hs->config->psk_ke != MILGI_PSK_KE_OFF;
     if (shared && on_psk && hs->config->psk_ke == MILGI_PSK_KE_ONLY)
         return milgi__hs_illegal(hs, "a key share with a PSK that was to be used without");
+    if (!shared && !plain && on_psk) /* milgi__take_psk() says why */
+        return milgi__hs_illegal(hs, "the server selected a PSK without the key share that goes with it");
     if (!shared && !plain)
         return milgi__hs_fail(
             hs, MILGI_EPROTO, MILGI_ALERT_MISSING_EXTENSION, "ServerHello without key_share");

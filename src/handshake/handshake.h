@@ -123,8 +123,10 @@ void milgi__hs_offer_psks(struct milgi__hs *hs, const struct milgi_psk *psk, boo
  */
 struct milgi_session *milgi__hs_session(struct milgi__hs *hs);
 bool milgi__hs_session_came(const struct milgi__hs *hs);
-/* TLS 1.2: the session that it stands on, or offers; NULL: there is none. Borrowed. */
+/* TLS 1.2: the session that it stands on, offers, or has stored; NULL: there is none. Borrowed. */
 const struct milgi_session *milgi__hs_resumed12(const struct milgi__hs *hs);
+/* A server's: the ID of the session that it stands on, or has given out; len 0: there is none. */
+struct milgi_iov milgi__hs_session_id(const struct milgi__hs *hs);
 /* Of the config that it goes by; NULL: there is none. Borrowed. */
 struct milgi_session_cache *milgi__hs_cache(const struct milgi__hs *hs);
 /* Wipes and frees. Ops that are out are orphans. */

@@ -95,7 +95,8 @@ static struct milgi__bytes suites_of(struct milgi__hs *hs)
         if (tls13 ? config->version_max >= MILGI__TLS13 : config->version_min < MILGI__TLS13)
             list.v[list.n++] = config->suites.v[i];
     }
-    /*= RFC7507 4: "TLS_FALLBACK_SCSV value SHOULD be placed after all cipher suites" in other words */
+    /*= RFC7507 4: "The client SHOULD put TLS_FALLBACK_SCSV after all cipher suites that it actually intends to
+     *= negotiate." */
     if (config->fallback)
         list.v[list.n++] = MILGI__FALLBACK_SCSV;
     return milgi__hs_wire(hs, &list);

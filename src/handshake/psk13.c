@@ -111,7 +111,7 @@ bool milgi__may_do_without_psk(struct milgi__hs *hs, const struct milgi__exts *e
         return false;
     }
     /*= RFC8446 E.6: "Servers which solely support PSK handshakes may be able to resist this form of attack by treating
-     *= the cases where there is no valid PSK identity and where there is a PSK identity but it has an invalid binder
+     *= the cases where there is no valid PSK identity and where there is an identity but it has an invalid binder
      *= identically." */
     int rv = milgi__transcript_hash_with(&hs->transcript, hs->host.cx, hs->suite->hash, ext->psk_identities.p,
         ext->psk_identities.len, binder);

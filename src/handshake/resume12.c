@@ -109,6 +109,11 @@ bool milgi__take_ticket12(struct milgi__hs *hs, struct milgi__reader *body)
      *= SessionTicket extension in the ServerHello, then it sends a zero-length ticket" */
     if (ticket.len == 0 || !hs->keeps_sessions)
         return true;
+    /* Nor is the session one by its ID then. */
+    if (ticket.len > MILGI_TICKET_MAX) {
+        hs->id_given = false;
+        return true;
+    }
     hs->ticket = milgi__arena_copy(&hs->arena, ticket);
     if (!hs->ticket.p)
         milgi__hs_broken(hs, MILGI_ENOMEM);
@@ -292,8 +297,16 @@ bool milgi__resume_keys12(struct milgi__hs *hs)
 
 const struct milgi_session *milgi__hs_resumed12(const struct milgi__hs *hs)
 {
-    return hs->offer12 ? hs->offer12 : hs->result.version == MILGI__TLS12 ? hs->session
+    const struct milgi_session *own = hs->made ? hs->made : hs->session;
+    return hs->offer12 ? hs->offer12 : hs->result.version == MILGI__TLS12 ? own
                                                                           : NULL;
+}
+
+struct milgi_iov milgi__hs_session_id(const struct milgi__hs *hs)
+{
+    const struct milgi_session *session = hs->session ? hs->session : hs->made;
+    bool by_id = milgi__hs_role(hs) == MILGI_SERVER && session && session->f.by_id;
+    return by_id ? milgi__session_parts(session).ticket : (struct milgi_iov){ NULL, 0 };
 }
 
 struct milgi_session_cache *milgi__hs_cache(const struct milgi__hs *hs)

@@ -7,6 +7,7 @@
 #include "handshake/hs.h"
 
 #include "cert/cert.h"
+#include "crypto/x509.h"
 
 #define PSK_KE 0
 #define PSK_DHE_KE 1
@@ -58,7 +59,8 @@ static bool has_hash(const struct milgi__hs *hs, enum milgi__hash hash)
 
 static bool can_offer(const struct milgi__hs *hs, const struct milgi_session *session)
 {
-    if (session->ticket_len == 0)
+    /* One that is longer than any server's should be does not stand in the way of a full handshake. */
+    if (session->ticket_len == 0 || session->ticket_len > MILGI_TICKET_MAX)
         return false;
     if (session->f.version == MILGI__TLS12)
         return milgi__can_offer12(hs, session);
@@ -426,7 +428,7 @@ bool milgi__resume_peer(struct milgi__hs *hs)
 
 /* --- a session of this handshake -------------------------------------------------------------------------------- */
 
-/* Of the certificates that the peer has just shown: when they are all valid. */
+/* Of the certificates that the peer has just shown: when they are all valid, and what says that none is revoked is. */
 static bool validity(const struct milgi__hs *hs, struct milgi__session_fields *f)
 {
     f->valid_from_s = INT64_MIN;
@@ -439,6 +441,11 @@ static bool validity(const struct milgi__hs *hs, struct milgi__session_fields *f
         f->valid_from_s = MILGI__MAX(f->valid_from_s, from_s);
         f->valid_until_s = MILGI__MIN(f->valid_until_s, until_s);
     }
+    /*= RFC8446 4.6.1: "these limits should take into account the lifetime of the peer's certificate, the likelihood of
+     *= intervening revocation" */
+    const struct milgi_iov *ocsp = &hs->result.ocsp_response;
+    if (ocsp->len != 0 && !hs->config->accept_any_server)
+        f->valid_until_s = MILGI__MIN(f->valid_until_s, milgi__ocsp_good_until(ocsp->data, ocsp->len));
     return true;
 }
 
@@ -458,7 +465,7 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
         f.valid_until_s = INT64_MAX;
         parts.peer = milgi__psk_identity(hs->session);
     } else if (hs->session) {
-        /*= RFC8446 4.6.1: "it is RECOMMENDED that implementations place limits on the total lifetime of such keying
+        /*= RFC8446 4.6.1: "It is RECOMMENDED that implementations place limits on the total lifetime of such keying
          *= material; these limits should take into account the lifetime of the peer's certificate [...] and the time
          *= since the peer's online CertificateVerify signature." */
         f = hs->session->f;
@@ -505,7 +512,8 @@ struct milgi_session *milgi__session_of_ticket(
     struct milgi__session_parts parts = milgi__session_parts(base);
     struct milgi__session_fields f = base->f;
     /*= RFC8446 4.6.1: "The value of zero indicates that the ticket should be discarded immediately." */
-    if (!milgi__new_session_ticket_decode(&r, &ticket, &failure) || ticket.lifetime == 0)
+    if (!milgi__new_session_ticket_decode(&r, &ticket, &failure) || ticket.lifetime == 0 ||
+        ticket.ticket.len > MILGI_TICKET_MAX)
         return NULL;
     f.created_s = MILGI__MAX(now_s, f.authenticated_s);
     f.lifetime_s = ticket.lifetime;

@@ -85,8 +85,8 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__client_hello *
         return false;
     }
     hs->result.exports = (hello->ext.present & MILGI__EXT(MILGI__EXT_MASTER_SECRET)) != 0;
-    /*= RFC7627 5.3: "If the server [...] receives a ClientHello without the extension, it SHOULD abort the handshake
-     *= if it does not wish to interoperate with legacy clients." */
+    /*= RFC7627 5.2: "If the server receives a ClientHello without the extension, it SHOULD abort the handshake if it
+     *= does not wish to interoperate with legacy clients." */
     if (!hs->result.exports && !hs->config->plain_master) {
         milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE,
             "the client does not offer the extended master secret");

@@ -11,7 +11,8 @@ static unsigned how_many(const struct milgi__hs *hs)
 {
     unsigned n = hs->result.resumed ? 1 : hs->config->tickets;
     n = MILGI__MIN(n, hs->config->tickets);
-    /*= RFC9149 3: "Servers SHOULD NOT send more tickets than requested for the connection type being created" */
+    /*= RFC9149 3: "Servers SHOULD NOT send more tickets than requested for the handshake type selected by the
+     *= server" */
     if ((hs->offered & MILGI__EXT(MILGI__EXT_TICKET_REQUEST)) != 0)
         n = MILGI__MIN(n, hs->result.resumed ? hs->tickets_resumed : hs->tickets_full);
     return n;

@@ -10,7 +10,7 @@
 #define TLS13 0x0304u
 
 /*
- * RFC 9258 4.1: opaque external_identity<1...2^16-1>; opaque context<0..2^16-1>; uint16 target_protocol; uint16
+ * RFC 9258 5.1: opaque external_identity<1...2^16-1>; opaque context<0..2^16-1>; uint16 target_protocol; uint16
  * target_kdf.
  */
 size_t milgi__imported_identity(const void *identity, size_t identity_len, const void *context, size_t context_len,
@@ -30,7 +30,7 @@ size_t milgi__imported_identity(const void *identity, size_t identity_len, const
 }
 
 /*
- * RFC 9258 4.1: epskx = HKDF-Extract(0, epsk), ipskx = HKDF-Expand-Label(epskx, "derived psk", Hash(ImportedIdentity),
+ * RFC 9258 5.1: epskx = HKDF-Extract(0, epsk), ipskx = HKDF-Expand-Label(epskx, "derived psk", Hash(ImportedIdentity),
  * L). HKDF and Hash are of the hash that the PSK itself has; only L is of the one that it is imported for.
  */
 int milgi__imported_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, size_t secret_len,

@@ -64,7 +64,7 @@ int milgi__resumption_psk(struct milgi__crypto *cx, enum milgi__hash hash, const
 enum milgi__binder {
     MILGI__BINDER_RESUMPTION,
     MILGI__BINDER_EXTERNAL,
-    MILGI__BINDER_IMPORTED /* RFC 9258 */
+    MILGI__BINDER_IMPORTED /* RFC 9258 5.2 */
 };
 /* The binder of a PSK over the hash of a ClientHello up to its binders, and what came before (RFC 8446 4.2.11.2). */
 int milgi__binder(struct milgi__crypto *cx, enum milgi__hash hash, enum milgi__binder kind, const uint8_t *psk,
@@ -81,7 +81,7 @@ int milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t 
 int milgi__traffic_keys(
     struct milgi__crypto *cx, const struct milgi__suite *suite, const uint8_t *secret, uint8_t *key, uint8_t iv[12]);
 /*
- * The PSK that is imported from |secret| (RFC 9258 4.1): |hash| is the secret's, |identity| its ImportedIdentity, |psk|
+ * The PSK that is imported from |secret| (RFC 9258 5.1): |hash| is the secret's, |identity| its ImportedIdentity, |psk|
  * as long as the output of |target|. And the ImportedIdentity itself: NULL writes nothing; its length.
  */
 int milgi__imported_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, size_t secret_len,

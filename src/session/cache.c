@@ -179,13 +179,13 @@ static bool put(struct milgi_session_cache *c, struct entry *e)
 {
     if (!bucket_of(c, e->name, e->name_len, &e->bucket))
         return false;
-    if (c->n == c->limit)
-        drop_oldest(c);
     e->next = c->bucket[e->bucket];
     c->bucket[e->bucket] = e;
     milgi__list_append(&c->all, &e->link);
     c->n++;
     thin(c, e->bucket, e->name, e->name_len);
+    if (c->n > c->limit) /* only now: who comes in the place of another needs no room */
+        drop_oldest(c);
     return true;
 }
 

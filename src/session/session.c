@@ -87,7 +87,7 @@ int64_t milgi__session_expires(const struct milgi_session *s)
 {
     /*= RFC8446 4.6.1: "Servers MUST NOT use any value greater than 604800 seconds (7 days)", "Clients MUST NOT cache
      *= tickets for longer than 7 days, regardless of the ticket_lifetime" */
-    /*= RFC8446 4.6.1: "it is RECOMMENDED that implementations place limits on the total lifetime of such keying
+    /*= RFC8446 4.6.1: "It is RECOMMENDED that implementations place limits on the total lifetime of such keying
      *= material" The same for all of it, since it was authenticated before it was given out. */
     return MILGI__MIN(s->f.created_s + s->f.lifetime_s, s->f.authenticated_s + MILGI__SESSION_LIFE_MAX);
 }

@@ -165,7 +165,7 @@ static void without_a_cache_or_somebody_to_ask_there_are_no_ids(void **state)
     give_up(&s);
 }
 
-/*= RFC5246 7.2: "Servers and clients MUST forget any session-identifiers, keys, and secrets associated with a failed
+/*= RFC5246 7.2.2: "Servers and clients MUST forget any session-identifiers, keys, and secrets associated with a failed
  *= connection." */
 static void a_fatal_alert_spoils_the_session_at_both_ends(void **state)
 {
@@ -363,6 +363,58 @@ static void sessions_are_kept_where_decisions_say(void **state)
     }
 }
 
+static size_t last_id_len;
+static uint8_t last_id[32];
+
+static void at_the_end(struct pair_side *side, const char *event)
+{
+    struct milgi_conn_info info;
+    if (strcmp(event, "closed") != 0)
+        return;
+    milgi_conn_info(side->conn, &info);
+    assert_false(info.established);
+    assert_null(info.peer_chain);
+    last_id_len = info.session_id.len;
+    assert_true(last_id_len <= sizeof last_id);
+    memcpy(last_id, info.session_id.data, last_id_len);
+}
+
+/* Whoever keeps it elsewhere can forget it, too, if it was no connection yet. */
+static void a_handshake_that_fails_tells_of_which_session_it_was(void **state)
+{
+    (void)state;
+    struct pair_setup s = setup_of(0, BOTH, MILGI_TLS_1_2);
+    pair_init(&pair, &s);
+    SERVER->decide = NULL;
+    SERVER->on_event = at_the_end;
+    pair_settle(&pair);
+    answer(SERVER->engine, &SERVER->decision[0]);
+    MUST(milgi_conn_abort(SERVER->conn, MILGI_ALERT_INTERNAL_ERROR)); /* given out, and no connection yet */
+    pair_settle(&pair);
+    assert_true(SERVER->closed);
+    assert_int_equal(last_id_len, 32);
+    assert_memory_equal(last_id, shelf.id, 32);
+    SERVER->on_event = NULL;
+    SERVER->decide = at_once;
+    again(&s);
+    assert_false(resumed());
+    again(&s);
+    assert_true(resumed());
+    SERVER->on_event = at_the_end;
+    SERVER->decide = NULL;
+    last_id_len = 0;
+    again(&s);
+    answer(SERVER->engine, &SERVER->decision[0]); /* it is looked up, and the handshake fails then */
+    while (pair_run(SERVER, NULL) == MILGI_RUN_AGAIN)
+        continue;
+    MUST(milgi_conn_abort(SERVER->conn, MILGI_ALERT_INTERNAL_ERROR));
+    pair_settle(&pair);
+    assert_true(SERVER->closed && !SERVER->established);
+    assert_int_equal(last_id_len, 32);
+    assert_memory_equal(last_id, shelf.id, 32);
+    give_up(&s);
+}
+
 /* Without an answer of its own it is the cache's: so one may ask for the one and leave the other. */
 static void the_default_is_the_cache(void **state)
 {
@@ -473,6 +525,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_cache_is_that_of_the_config_that_was_chosen, setup, teardown),
         cmocka_unit_test_setup_teardown(a_handshake_that_fails_spoils_what_it_stood_on, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions_are_kept_where_decisions_say, shelf_setup, shelf_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_handshake_that_fails_tells_of_which_session_it_was, shelf_setup, shelf_teardown),
         cmocka_unit_test_setup_teardown(the_default_is_the_cache, shelf_setup, shelf_teardown),
         cmocka_unit_test_setup_teardown(what_is_found_is_judged, shelf_setup, shelf_teardown),
         cmocka_unit_test_setup_teardown(nobody_answers, shelf_setup, shelf_teardown),

@@ -126,6 +126,53 @@ static void a_response_that_is_not_good_is_refused(void **state)
     refused(MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE);
 }
 
+/*= RFC8446 4.6.1: "these limits should take into account the lifetime of the peer's certificate, the likelihood of
+ *= intervening revocation" */
+static void a_session_is_no_longer_good_than_the_response(void **state)
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    uint8_t good[MILGI__FAKE_OCSP_LEN];
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        bool asks = i < 4, judges = i % 2 == 0;
+        struct milgi_session_cache *cache;
+        struct milgi_ticket_keys *keys;
+        struct milgi_conn_info info;
+        struct milgi_config *c = judges ? fake_config(MILGI_CLIENT, NULL) : milgi_config_new(MILGI_CLIENT);
+        struct milgi_config *s = milgi_config_new(MILGI_SERVER);
+        MUST(milgi_session_cache_new(4, &cache));
+        MUST(milgi_ticket_keys_new(secret, 7200, FAKE_NOW_S, &keys));
+        MUST(milgi_credential_set_ocsp(credential, good, response(0, -10, 100, good)));
+        MUST(milgi_config_set_ocsp(c, asks ? MILGI_OCSP_ASK : MILGI_OCSP_OFF));
+        MUST(milgi_config_set_session_cache(c, cache));
+        if (!judges)
+            MUST(milgi_config_dangerously_accept_any_server(c));
+        MUST(milgi_config_set_versions(c, version, version));
+        MUST(milgi_config_set_versions(s, version, version));
+        MUST(milgi_config_add_credential(s, credential));
+        MUST(milgi_config_set_ticket_keys(s, keys));
+        struct pair_setup setup = { .config = { fake_freeze(c), fake_freeze(s) },
+            .server_name = "server.test",
+            .seed = 11,
+            .wall_s = FAKE_NOW_S };
+        pair_init(&pair, &setup);
+        pair_settle(&pair);
+        bool late = i / 2 != 0;
+        pair.wall_s += late ? 101 : 100;
+        MUST(milgi_credential_set_ocsp(credential, NULL, 0));
+        pair_again(&pair, &setup);
+        pair_settle(&pair);
+        milgi_conn_info(client->conn, &info);
+        assert_true(client->established && server->established);
+        assert_int_equal(info.resumed, !(asks && judges && late));
+        pair_fini(&pair);
+        milgi_config_unref(c);
+        milgi_config_unref(s);
+        milgi_ticket_keys_unref(keys);
+        milgi_session_cache_unref(cache);
+    }
+}
+
 static void without_a_response_only_who_requires_one_refuses(void **state)
 {
     uint8_t old[MILGI__FAKE_OCSP_LEN];
@@ -496,6 +543,7 @@ int main(void)
     const struct CMUnitTest beside[] = {
         ROW(a_response_comes_to_who_asks_and_to_nobody_else),
         ROW(a_response_that_is_not_good_is_refused),
+        ROW(a_session_is_no_longer_good_than_the_response),
         ROW(without_a_response_only_who_requires_one_refuses),
         ROW(what_is_set_is_looked_at),
         ROW(an_answer_may_come_late_but_once),

@@ -8,7 +8,8 @@
 /* --- unknown, twice, misplaced ------------------------------------------------------------------------------------ */
 
 /*= RFC8446 4.2: "Upon receiving such an extension, an endpoint MUST abort the handshake with an "unsupported_extension"
- *= alert.", 9.3: a server "MUST ignore all unrecognized [...] extensions" */
+ *= alert.", 9.3: "A server receiving a ClientHello MUST correctly ignore all unrecognized cipher suites, extensions,
+ *= and other parameters." */
 static void unknown_extensions_are_ignored_in_requests_and_refused_in_answers(void **state)
 {
     (void)state;

@@ -132,8 +132,9 @@ static struct milgi_config *offering(enum milgi_role role)
     return configs_freeze(config);
 }
 
-/*= RFC8446 4.4.3: "If sent by a server, the signature algorithm MUST be one offered in the client's
- *= "signature_algorithms" extension unless no valid certificate chain can be produced without unsupported algorithms",
+/*= RFC8446 4.4.3: "If the CertificateVerify message is sent by a server, the signature algorithm MUST be one offered in
+ *= the client's "signature_algorithms" extension unless no valid certificate chain can be produced without unsupported
+ *= algorithms",
  *= "If sent by a client, the signature algorithm used in the signature MUST be one of those present in the
  *= supported_signature_algorithms field of the "signature_algorithms" extension in the CertificateRequest message." */
 static void an_algorithm_that_fits_the_key_must_be_offered_too(void **state)

@@ -152,8 +152,8 @@ static void a_cut_without_close_notify_is_told(void **state)
     rig_close(&r);
 }
 
-/*= RFC8446 6.1: "Failure to properly close a connection no longer prohibits a session from being resumed": so the peer
- *= must be able to tell; whatever was sent, framed or not, and whether an end was already asked for. */
+/*= RFC8446 6.1: "The client and the server must share knowledge that the connection is ending in order to avoid a
+ *= truncation attack." Whatever was sent, framed or not, and whether an end was already asked for. */
 static void a_stream_that_is_cut_never_looks_like_one_that_ended(void **state)
 {
     (void)state;

@@ -608,3 +608,11 @@ int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len
     bool fits = milgi__key_fits(spki, spki_len, scheme);
     return fits ? milgi__verify_any_curve(cx, spki, spki_len, scheme, input, input_len, sig, sig_len) : MILGI__BAD;
 }
+
+/* --- OCSP ------------------------------------------------------------------------------------------------------- */
+
+int64_t milgi__ocsp_good_until(const uint8_t *response, size_t len)
+{
+    int64_t until_s;
+    return milgi__ocsp_read(response, len, &until_s) == 0 ? until_s : INT64_MIN;
+}

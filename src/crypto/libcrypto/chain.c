@@ -433,8 +433,9 @@ static uint16_t alert_of(int verdict)
     case X509_V_ERR_CERT_NOT_YET_VALID:
         /*= RFC8446 6.2: "certificate_expired:  A certificate has expired or is not currently valid." */
         return MILGI_ALERT_CERTIFICATE_EXPIRED;
-    /*= RFC6066 8: "clients MUST check the OCSP response and abort the handshake if the response is not satisfactory
-     *= with bad_certificate_status_response(113) alert" */
+    /*= RFC6066 8: "Clients requesting an OCSP response and receiving an OCSP response in a "CertificateStatus" message
+     *= MUST check the OCSP response and abort the handshake if the response is not satisfactory with
+     *= bad_certificate_status_response(113) alert." */
     case MILGI__V_OCSP_NEEDED:
     case MILGI__V_OCSP_FAILED:
     case MILGI__V_OCSP_UNKNOWN: return MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE;

@@ -141,3 +141,21 @@ int milgi__ocsp_read(const uint8_t *response, size_t len, int64_t *until_s)
     ERR_clear_error();
     return single ? 0 : MILGI__BAD;
 }
+
+/* Of several the earliest: which of them is the leaf's makes no difference worth the search. */
+int64_t milgi__ocsp_good_until(const uint8_t *response, size_t len)
+{
+    OCSP_BASICRESP *basic = decode(response, len);
+    int64_t n = basic ? (int64_t)OCSP_resp_count(basic) : 0;
+    int64_t until_s = n > 0 && n < UINT16_MAX ? INT64_MAX : INT64_MIN;
+
+    for (uint16_t i = 0; i < n && until_s != INT64_MIN; i++) { /* of a type that each library's index can hold */
+        ASN1_GENERALIZEDTIME *from = NULL, *until = NULL;
+        OCSP_single_get0_status(OCSP_resp_get0(basic, i), NULL, NULL, &from, &until);
+        int64_t end_s = until ? seconds_of(until) : seconds_of(from) + UNDATED_S;
+        until_s = MILGI__MIN(until_s, end_s + SKEW_S);
+    }
+    OCSP_BASICRESP_free(basic);
+    ERR_clear_error();
+    return until_s;
+}

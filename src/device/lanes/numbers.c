@@ -62,8 +62,8 @@ static uint32_t derive(struct work *w)
     return w->vectors->x25519(w->n, w->out, w->in, w->in2);
 }
 
-/*= RFC8446 7.4.2: "For X25519 and X448, implementations MUST check whether the computed Diffie-Hellman shared secret is
- *= the all-zero value and abort if so" */
+/*= RFC8446 7.4.2: "Implementations MUST check whether the computed Diffie-Hellman shared secret is the all-zero value
+ *= and abort if so" */
 static bool derive_done(struct work *w, unsigned i)
 {
     static const uint8_t zeros[X25519_LEN];

@@ -6,7 +6,7 @@
 
 static void encode(struct milgi__writer *w, enum milgi__place place, const struct milgi__exts *from)
 {
-    /*= RFC6962 3.3: "Clients that support the extension SHOULD send a ClientHello extension with the appropriate type
+    /*= RFC6962 3.3.1: "Clients that support the extension SHOULD send a ClientHello extension with the appropriate type
      *= and empty "extension_data"." */
     if ((place & HAS_LIST) != 0)
         milgi__write_bytes(w, from->timestamps.p, from->timestamps.len);

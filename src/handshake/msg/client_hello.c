@@ -144,8 +144,7 @@ bool milgi__client_hello_decode12(struct milgi__client_hello *hello, struct milg
     if (!milgi__exts_decode(hello->block, MILGI__IN_CLIENT_HELLO12, 0, &hello->ext, failure) ||
         !milgi__exts_check12(&hello->ext, failure))
         return false;
-    /*= RFC5746 3.3: "the TLS_EMPTY_RENEGOTIATION_INFO_SCSV [...] has the same semantics as an empty
-     *= "renegotiation_info" extension" */
+    /*= RFC5746 3.3: "Instead, it has the same semantics as an empty "renegotiation_info" extension" */
     if (milgi__u16_has(hello->suites, MILGI__EMPTY_RENEGOTIATION_SCSV))
         hello->ext.present |= MILGI__EXT(MILGI__EXT_RENEGOTIATION);
     return true;

@@ -90,7 +90,7 @@ static void what_is_imported_is_checked(void **state)
 }
 
 /*
- * RFC 9258 4.1 and 4.2 for each pair of hashes: the secret 00 01 .. 1f of "device-7" between the client "cli" and
+ * RFC 9258 5.1 and 5.2 for each pair of hashes: the secret 00 01 .. 1f of "device-7" between the client "cli" and
  * "server"; computed with another implementation of HMAC. The binder is over SHA-2 of "abc".
  */
 static const struct {

@@ -15,6 +15,7 @@
 #include "identity.h"
 
 #define HOUR 3600
+#define SKEW_S 300
 #define NEEDED 73
 #define FAILED 74
 #define UNKNOWN 75
@@ -206,8 +207,7 @@ static void a_response_is_good_for_its_certificate_by_its_issuer_and_now(void **
     X509_free(stranger);
 }
 
-/*= RFC7633 4.3.3: "a client that has requested [...] MUST [...]": a server without a response that its certificate
- *= promises is refused. */
+/* RFC 7633 4.3.3: a server without a response that its certificate promises is refused. */
 static void a_certificate_may_say_that_a_response_must_be_there(void **state)
 {
     uint16_t alert;
@@ -239,13 +239,17 @@ static void a_response_says_until_when_it_is_good(void **state)
     assert_int_equal(milgi__ocsp_read(der, (size_t)len, &until), 0);
     assert_int_equal(until, f.now + HOUR);
     assert_int_equal(milgi__ocsp_read(der, (size_t)len - 1, &until), MILGI__BAD);
+    assert_int_equal(milgi__ocsp_good_until(der, (size_t)len), f.now + HOUR + SKEW_S);
+    assert_true(milgi__ocsp_good_until(der, (size_t)len - 1) == INT64_MIN);
     OPENSSL_free(der);
-    len = make(&(struct wish){ .undated = true }, &der);
+    len = make(&(struct wish){ .undated = true, .from = -HOUR }, &der);
     assert_int_equal(milgi__ocsp_read(der, (size_t)len, &until), 0);
     assert_true(until == INT64_MAX);
+    assert_int_equal(milgi__ocsp_good_until(der, (size_t)len), f.now + 23 * HOUR + SKEW_S);
     OPENSSL_free(der);
     len = make(&(struct wish){ .until = HOUR, .unsuccessful = true }, &der);
     assert_int_equal(milgi__ocsp_read(der, (size_t)len, &until), MILGI__BAD);
+    assert_true(milgi__ocsp_good_until(der, (size_t)len) == INT64_MIN);
     OPENSSL_free(der);
     assert_int_equal(milgi__ocsp_read((const uint8_t *)"what", 4, &until), MILGI__BAD);
 }

@@ -230,6 +230,9 @@ static void psk_in_retry(struct loop_message *m)
     ADD(m, 41, "\0\0");
 }
 
+/*= RFC8446 4.2.11: "Clients MUST verify that [...] a server "key_share" extension is present if required by the
+ *= ClientHello "psk_key_exchange_modes" extension. If these values are not consistent, the client MUST abort the
+ *= handshake with an "illegal_parameter" alert." */
 static void an_answer_that_is_not_as_it_should_be_is_refused(void **state)
 {
     (void)state;
@@ -241,7 +244,7 @@ static void an_answer_that_is_not_as_it_should_be_is_refused(void **state)
         { beyond_the_last, false, MILGI_ALERT_ILLEGAL_PARAMETER },
         { far_beyond, false, MILGI_ALERT_ILLEGAL_PARAMETER },
         { three_bytes, false, MILGI_ALERT_DECODE_ERROR },
-        { no_share, false, MILGI_ALERT_MISSING_EXTENSION },
+        { no_share, false, MILGI_ALERT_ILLEGAL_PARAMETER },
         { suite_of_another_hash, false, MILGI_ALERT_ILLEGAL_PARAMETER },
         { psk_in_retry, true, MILGI_ALERT_ILLEGAL_PARAMETER },
     };

@@ -382,7 +382,7 @@ static void who_has_not_the_secret_is_refused(void **state)
 
 /*
  *= RFC8446 E.6: "Servers which solely support PSK handshakes may be able to resist this form of attack by treating the
- *= cases where there is no valid PSK identity and where there is a PSK identity but it has an invalid binder
+ *= cases where there is no valid PSK identity and where there is an identity but it has an invalid binder
  *= identically."
  */
 static void a_server_with_nothing_else_does_not_tell_which_identities_it_knows(void **state)

@@ -351,7 +351,7 @@ static void a_forged_or_truncated_ticket_means_a_full_handshake(void **state)
 static void a_long_ticket_is_not_opened(void **state)
 {
     (void)state;
-    static uint8_t bytes[20000];
+    static uint8_t bytes[MILGI_TICKET_MAX];
     struct milgi_session *session = session12();
     for (unsigned i = 0; i < 2; i++) {
         struct milgi__session_parts parts = milgi__session_parts(session);
@@ -361,6 +361,29 @@ static void a_long_ticket_is_not_opened(void **state)
         loop_pump(loop);
         assert_resumed(loop, !i);
         assert_int_equal((loop->server.slots_seen & MILGI__ON(MILGI__TICKET_1)) != 0, !i);
+        loop_free(loop);
+    }
+    milgi_session_unref(session);
+}
+
+/* A server cannot give a client what makes its next connection fail. */
+static void a_ticket_that_is_too_long_is_neither_kept_nor_offered(void **state)
+{
+    (void)state;
+    static uint8_t bytes[4 + 2 + MILGI_TICKET_MAX + 1] = { 0, 0, 1, 0 };
+    struct milgi_session *session = session12();
+    struct milgi__session_parts parts = milgi__session_parts(session);
+    for (unsigned more = 0; more < 2; more++) {
+        size_t len = MILGI_TICKET_MAX + more;
+        parts.ticket = (struct milgi_iov){ bytes + 6, len };
+        struct loop *loop = loop_with(milgi__session_new(&session->f, &parts), client12(), server12());
+        assert_int_equal(!loop->client.hs->offer12, more);
+        milgi__put16(bytes + 4, (unsigned)len);
+        struct milgi__reader body = milgi__reader(bytes, 6 + len);
+        loop->client.hs->id_given = true;
+        assert_true(milgi__take_ticket12(loop->client.hs, &body));
+        assert_int_equal(loop->client.hs->ticket.len, more ? 0 : len);
+        assert_int_equal(loop->client.hs->id_given, !more);
         loop_free(loop);
     }
     milgi_session_unref(session);
@@ -671,6 +694,7 @@ int main(void)
         cmocka_unit_test(a_session_of_tls12_does_not_hold_a_client_back),
         cmocka_unit_test(a_forged_or_truncated_ticket_means_a_full_handshake),
         cmocka_unit_test(a_long_ticket_is_not_opened),
+        cmocka_unit_test(a_ticket_that_is_too_long_is_neither_kept_nor_offered),
         cmocka_unit_test(a_psk_is_nothing_to_tls12),
         cmocka_unit_test(a_ticket_with_another_secret_comes_to_nothing),
         cmocka_unit_test(a_session_with_it_is_not_resumed_without),

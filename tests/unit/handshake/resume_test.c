@@ -349,6 +349,33 @@ static void a_psk_that_was_not_offered_cannot_be_chosen(void **state)
     loop_free(loop);
 }
 
+/* A server cannot give a client what makes its next connection fail. */
+static void a_ticket_that_is_too_long_is_neither_kept_nor_offered(void **state)
+{
+    (void)state;
+    static uint8_t body[4 + 4 + 1 + 2 + MILGI_TICKET_MAX + 1 + 2] = { 0, 0, 1, 0 };
+    struct milgi_session *session = usual_session();
+    struct milgi__session_parts parts = milgi__session_parts(session);
+    for (unsigned more = 0; more < 2; more++) {
+        size_t len = MILGI_TICKET_MAX + more;
+        struct loop *loop = loop_of(client_config(), ticket_config());
+        milgi__put16(body + 9, (unsigned)len);
+        struct milgi_session *made = milgi__session_of_ticket(
+            loop->cx, session, (struct milgi__bytes){ body, 11 + len + 2 }, (int64_t)time(NULL));
+        assert_int_equal(!made, more);
+        milgi_session_unref(made);
+        parts.ticket = (struct milgi_iov){ body, len };
+        made = milgi__session_new(&session->f, &parts);
+        milgi__hs_resume(loop->client.hs, made, true);
+        assert_int_equal(loop->client.hs->offers_n, !more);
+        milgi_session_unref(made);
+        loop_pump(loop);
+        assert_resumed(loop, false);
+        loop_free(loop);
+    }
+    milgi_session_unref(session);
+}
+
 /* --- orders and failures ---------------------------------------------------------------------------------------- */
 
 static struct loop *play(struct milgi_session *session, uint64_t pick, unsigned victim, enum milgi_op_status status)
@@ -435,6 +462,7 @@ int main(void)
         cmocka_unit_test(other_keys_mean_a_full_handshake),
         cmocka_unit_test(tls12_does_not_take_them),
         cmocka_unit_test(a_psk_that_was_not_offered_cannot_be_chosen),
+        cmocka_unit_test(a_ticket_that_is_too_long_is_neither_kept_nor_offered),
         cmocka_unit_test(every_order_comes_to_the_same),
         cmocka_unit_test(a_ticket_that_cannot_be_opened_or_sealed_costs_no_connection),
         cmocka_unit_test(without_memory_or_keys_for_an_op_a_ticket_is_missing),

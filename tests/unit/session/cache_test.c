@@ -119,6 +119,37 @@ static void the_oldest_makes_room(void **state)
     milgi_session_cache_unref(cache);
 }
 
+/* Who comes back again and again drives out nobody but its own. */
+static void one_in_the_place_of_another_needs_no_room(void **state)
+{
+    (void)state;
+    struct milgi_session_cache *cache = cache_of(3);
+    version = MILGI_TLS_1_2;
+    put(cache, "a", NOW + 1);
+    put(cache, "b", NOW + 2);
+    for (int i = 3; i < 20; i++)
+        put(cache, "c", NOW + i);
+    assert_int_equal(milgi_session_cache_count(cache), 3);
+    assert_int_equal(take(cache, "a"), NOW + 1);
+    assert_int_equal(take(cache, "b"), NOW + 2);
+    assert_int_equal(take(cache, "c"), NOW + 19);
+    version = MILGI_TLS_1_3;
+    milgi_session_cache_unref(cache);
+    cache = cache_of(9);
+    put(cache, "a", NOW + 1);
+    for (int i = 2; i < 20; i++)
+        put(cache, "c", NOW + i);
+    assert_int_equal(milgi_session_cache_count(cache), 9);
+    assert_int_equal(take(cache, "a"), NOW + 1);
+    milgi_session_cache_unref(cache);
+    cache = cache_of(1);
+    put(cache, "a", NOW + 1);
+    put(cache, "b", NOW + 2);
+    assert_int_equal(take(cache, "a"), 0);
+    assert_int_equal(take(cache, "b"), NOW + 2);
+    milgi_session_cache_unref(cache);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -396,6 +427,7 @@ int main(void)
         cmocka_unit_test(what_has_expired_is_gone),
         cmocka_unit_test(one_name_has_eight),
         cmocka_unit_test(the_oldest_makes_room),
+        cmocka_unit_test(one_in_the_place_of_another_needs_no_room),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(of_tls12_the_newest_stays_alone),
         cmocka_unit_test(a_store_elsewhere_is_asked_for_all_of_it),
