@@ -263,6 +263,8 @@ static bool fill_config(struct app_tls *tls, struct app_material *material, cons
     int rv = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
     if (!rv)
         rv = role == MILGI_SERVER ? set_tickets(tls, config, o) : set_sessions(tls, config, o);
+    if (!rv && role == MILGI_CLIENT)
+        rv = milgi_config_set_ask(config, MILGI_DECIDE_PEER); /* which is shown, not judged */
     if (!rv)
         rv = milgi_config_freeze(config, &why);
     if (rv)

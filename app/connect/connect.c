@@ -32,6 +32,7 @@ struct connect {
     struct dial *dial; /* until TCP is through */
     char name[256];
     struct milgi_stream *stream; /* NULL: ended */
+    json_t *path;                /* of certificates, to one that is trusted; NULL: nothing was verified now */
     uv_timer_t idle;
     int status;
 
@@ -95,12 +96,12 @@ static void tell_chain(const struct milgi_conn_info *info)
     }
 }
 
-static json_t *chain_json(const struct milgi_conn_info *info)
+static json_t *chain_json(const struct milgi_iov *certificates, size_t n)
 {
     json_t *chain = json_array();
-    for (size_t i = 0; i < info->peer_chain_n; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct app_certificate x;
-        app_certificate_read(&info->peer_chain[i], &x);
+        app_certificate_read(&certificates[i], &x);
         /* What is no UTF-8 is no JSON either: then that certificate is missing, but not the others. */
         json_array_append_new(chain,
             json_pack("{s:s?, s:s?, s:s, s:s, s:s?}", "subject", x.subject, "issuer", x.issuer, "not_before", x.from,
@@ -108,6 +109,22 @@ static json_t *chain_json(const struct milgi_conn_info *info)
         app_certificate_free(&x);
     }
     return chain;
+}
+
+/* "path: CN=localhost, by CN=middle, by CN=root" */
+static void tell_path(const struct connect *c)
+{
+    char text[1024] = "";
+    size_t len = 0, i;
+    json_t *x;
+    json_array_foreach(c->path, i, x)
+    {
+        const char *subject = json_string_value(json_object_get(x, "subject"));
+        int n = snprintf(text + len, sizeof text - len, "%s%s", i ? ", by " : "", subject ? subject : "(unreadable)");
+        len = n > 0 && (size_t)n < sizeof text - len ? len + (size_t)n : sizeof text - 1;
+    }
+    if (len)
+        app_tell("  path: %s", text);
 }
 
 static void tell_parameters(struct connect *c)
@@ -119,11 +136,13 @@ static void tell_parameters(struct connect *c)
     char *subject = info.peer_chain_n ? app_subject(&info.peer_chain[0]) : NULL;
     if (c->options->json) {
         json_t *facts = facts_json(&f, subject);
-        json_object_set_new(facts, "peer_chain", chain_json(&info));
+        json_object_set_new(facts, "peer_chain", chain_json(info.peer_chain, info.peer_chain_n));
+        json_object_set(facts, "path", c->path ? c->path : json_null());
         put_json(facts);
     } else {
         tell_line(&f, subject);
         tell_chain(&info);
+        tell_path(c);
     }
     free(subject);
 }
@@ -162,7 +181,7 @@ static void tell_end(struct connect *c, const struct milgi_reason *reason, const
             "alert_from_peer", reason->alert_from_peer,
             "detail", reason->detail,
             "cause", cause,
-            "peer_chain", chain_json(info)));
+            "peer_chain", chain_json(info->peer_chain, info->peer_chain_n)));
     else
         tell_chain(info); /* whoever looks for the reason wants to see it now */
 }
@@ -321,6 +340,18 @@ static void on_open(struct milgi_stream *stream, void *arg)
     read_more(c);
 }
 
+/* Only now the path can be seen; what the library says of the server stays said. */
+static void on_decide(struct milgi_stream *stream, void *arg, const struct milgi_decision *decision)
+{
+    struct connect *c = arg;
+    struct milgi_engine *engine = milgi_uv_engine(c->tls.uv);
+    struct milgi_decision_info info;
+    (void)stream;
+    if (!milgi_decision_info(engine, *decision, &info) && info.path_n)
+        c->path = chain_json(info.path, info.path_n);
+    (void)milgi_decide(engine, *decision, MILGI_DEFAULT, NULL);
+}
+
 static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct connect *c = arg;
@@ -381,6 +412,7 @@ static void on_gone(void *arg)
 
 static const struct milgi_stream_events stream_events = {
     .on_open = on_open,
+    .on_decide = on_decide,
     .on_data = on_data,
     .on_end = on_end,
     .on_room = on_room,
@@ -538,6 +570,7 @@ int app_connect(const struct app_options *options)
         app_say_last();
         _exit(c.status);
     }
+    json_decref(c.path);
     milgi_chunk_unref(c.in_held.chunk);
     uv_run(&c.loop, UV_RUN_DEFAULT);
     uv_loop_close(&c.loop);

@@ -89,6 +89,16 @@ struct milgi_decision_info {
     const struct milgi_iov *chain;
     size_t chain_n;
     /*
+     * PEER: the path that VERIFY_CHAIN has accepted, from the leaf to an anchor of the config's trust: those of |chain|
+     * that it took, in the order of the path, and the anchor, whether it was sent or not; a leaf that is an anchor,
+     * alone. None where nothing was verified: of a server that nobody verifies
+     * (milgi_config_dangerously_accept_any_server()), a resumed connection, whose chain was accepted then, a PSK, no
+     * certificate; and when a device does not tell (milgi/op.h). After the answer nobody keeps it: copy what is wanted
+     * for longer.
+     */
+    const struct milgi_iov *path;
+    size_t path_n;
+    /*
      * CREDENTIAL: names in DER of authorities that the peer wishes its certificate to be issued by: the first
      * MILGI_AUTHORITIES_SHOWN of them, none longer than 1 KiB; n is 0 when it has no wish
      */

@@ -243,7 +243,12 @@ struct milgi_op_sign {
  * the op's key. The leaf must be for |purpose|; when name_len > 0 it must be valid for that DNS name, or when
  * |name_is_ip| for that address (4 or 16 bytes). REJECTED: not accepted; |alert| is what to tell the peer and
  * |verdict| libcrypto's reason (X509_V_ERR_*). Keys and signatures below the trust's security level are refused.
+ * OK: |path| is the one that was accepted, |path_n| certificates from the leaf to an anchor: each is a place in |chain|
+ * (the leaf's is 0), but the last is MILGI_PATH_ANCHOR or'ed with a place among the anchors of the trust, in the order
+ * in which it was given them. A leaf that is an anchor is one of those, alone. |path_n| 0: the device does not tell.
  */
+#define MILGI_PATH_MAX 18 /* a leaf, an anchor, and what is between them */
+#define MILGI_PATH_ANCHOR (UINT32_C(1) << 31)
 enum milgi_purpose {
     MILGI_PURPOSE_SERVER = 1,
     MILGI_PURPOSE_CLIENT = 2
@@ -264,6 +269,8 @@ struct milgi_op_chain {
     uint8_t staple; /* enum milgi_staple, or'ed */
     uint16_t name_len;
     uint8_t name[256];
+    uint32_t path_n;
+    uint32_t path[MILGI_PATH_MAX];
 };
 
 struct milgi__flow;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <milgi/config.h>
+#include <milgi/op.h>
 
 #include "crypto/sign.h"
 
@@ -86,9 +87,15 @@ struct milgi__chain_query {
     size_t ocsp_len;
     unsigned staple; /* enum milgi_staple */
 };
-/* 0: accepted; MILGI__BAD: *verdict is X509_V_ERR_* and *alert what to tell the peer. */
+struct milgi__chain_answer {
+    int32_t verdict;               /* X509_V_ERR_* */
+    uint16_t alert;                /* what to tell the peer */
+    uint32_t path_n;               /* 0 unless accepted */
+    uint32_t path[MILGI_PATH_MAX]; /* as VERIFY_CHAIN has it (milgi/op.h), of the store's anchors */
+};
+/* 0: accepted; MILGI__BAD, MILGI__BROKEN: not. |answer| says the rest, all of it. */
 int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,
-    int32_t *verdict, uint16_t *alert);
+    struct milgi__chain_answer *answer);
 /*
  * Whether it is an OCSP response that has a status; until when the first is good, INT64_MAX: it does not say. 0 or
  * MILGI__BAD.

@@ -438,6 +438,10 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .psk_identities_n = hs->psks_shown_n,
         .psk_identity = milgi__psk_identity(hs->result.psk),
     };
+    if (slot == MILGI__PEER && hs->path) {
+        info->path = hs->path->certificate;
+        info->path_n = hs->path->n;
+    }
     milgi__show(hs, info);
     if (slot == MILGI__TICKET_SEAL) {
         info->sessions = hs->issue->shown;

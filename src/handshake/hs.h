@@ -265,6 +265,12 @@ struct milgi__issue {
     struct milgi_session *shown[MILGI_TICKETS_MAX];
 };
 
+/* The certificates of a path, leaf first: the peer's lie in the handshake's arena, the anchor in the trust. */
+struct milgi__path {
+    size_t n;
+    struct milgi_iov certificate[];
+};
+
 /* What decisions are shown of a ClientHello: in the handshake's arena. */
 struct milgi__shown {
     struct milgi__bytes protocols; /* as they came, whole; */
@@ -342,6 +348,7 @@ struct milgi__hs {
 
     /* the peer's certificate */
     struct milgi__bytes peer_chain; /* with lengths, as VERIFY_CHAIN takes them */
+    struct milgi__path *path;       /* that was accepted, if somebody is to be asked; in |arena|. NULL: not known */
     struct milgi__bytes peer_spki;
     enum milgi__key_type peer_key;
 
@@ -369,8 +376,8 @@ struct milgi__hs {
     uint32_t ticket_lifetime;   /* 0: the server does not say */
 
     /* client */
-    const char *server_name;
     uint32_t offered; /* extensions of our ClientHello; of the client's first */
+    const char *server_name;
     struct milgi__bytes cookie;
     bool requested; /* a CertificateRequest came */
     uint8_t hello_requests;

@@ -2,6 +2,7 @@
 /* Starting ops, and what comes of them. */
 #include <milgi/policy.h>
 
+#include "crypto/cert_list.h"
 #include "handshake/hs.h"
 
 const char *milgi__hs_slot_name(unsigned slot)
@@ -397,6 +398,46 @@ static int take_ciphertext(struct milgi__hs *hs, const struct milgi_op *op)
     return hs->kex->ciphertext.p ? 0 : MILGI_ENOMEM;
 }
 
+/* The anchor at that place of the trust; |*der| is empty: there is none. */
+static void find_anchor(const struct milgi_trust *trust, uint32_t place, struct milgi_iov *der)
+{
+    struct milgi__cert_walk walk = { .p = trust->anchors, .left = trust->anchors_len };
+    *der = (struct milgi_iov){ NULL, 0 };
+    while (milgi__cert_walk_next(&walk)) {
+        if (place-- == 0) {
+            *der = (struct milgi_iov){ walk.der, walk.der_len };
+            return;
+        }
+    }
+}
+
+/* The path that was found, for whoever is asked about the peer: it lives as long as the certificates do. */
+static int take_path(struct milgi__hs *hs, const struct milgi_op_chain *chain)
+{
+    if ((hs->config->ask & MILGI_DECIDE_PEER) == 0 || chain->path_n == 0)
+        return 0;
+    if (chain->path_n > MILGI_PATH_MAX)
+        return MILGI_EDEVICE;
+    struct milgi__path *path =
+        milgi__arena_alloc(&hs->arena, sizeof *path + chain->path_n * sizeof *path->certificate);
+    if (!path)
+        return MILGI_ENOMEM;
+    for (; path->n < chain->path_n; path->n++) {
+        uint32_t place = chain->path[path->n];
+        bool anchor = (place & MILGI_PATH_ANCHOR) != 0;
+        if (anchor != (path->n + 1 == chain->path_n) || (!anchor && place >= hs->result.peer_chain_n))
+            return MILGI_EDEVICE;
+        if (anchor)
+            find_anchor(hs->config->trust, place & ~MILGI_PATH_ANCHOR, &path->certificate[path->n]);
+        else
+            path->certificate[path->n] = hs->result.peer_chain[place];
+        if (path->certificate[path->n].len == 0)
+            return MILGI_EDEVICE;
+    }
+    hs->path = path;
+    return 0;
+}
+
 /* Copies the results out. 0; MILGI_EDEVICE: they make no sense; MILGI_ENOMEM. */
 static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
 {
@@ -410,9 +451,8 @@ static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigne
             return MILGI_EDEVICE;
         hs->signature = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ sign->sig, sign->sig_len });
         return hs->signature.p ? 0 : MILGI_ENOMEM;
-    case MILGI__CHAIN:
-    case MILGI__VERIFY:
-        return 0;
+    case MILGI__CHAIN: return take_path(hs, &op->u.chain);
+    case MILGI__VERIFY: return 0;
     default:
         return take_pair(hs, pair_of(hs, slot), &op->u.kex);
     }

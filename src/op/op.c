@@ -272,7 +272,13 @@ static int verify_chain(struct milgi__crypto *cx, struct milgi_op *op, void *loa
         .ocsp = c->ocsp_len > 0 ? c->chain.data + c->chain.len : NULL,
         .ocsp_len = c->ocsp_len,
         .staple = c->staple };
-    return milgi__chain_verify(cx, loaded, &query, &c->verdict, &c->alert);
+    struct milgi__chain_answer answer;
+    int result = milgi__chain_verify(cx, loaded, &query, &answer);
+    c->verdict = answer.verdict;
+    c->alert = answer.alert;
+    c->path_n = answer.path_n;
+    memcpy(c->path, answer.path, sizeof c->path);
+    return result;
 }
 
 /* --- all -------------------------------------------------------------------------------------------------------- */

@@ -95,7 +95,10 @@ static void assert_closed_barrier(struct pair_side *side)
 
 static void answer_peer(void)
 {
+    struct milgi_decision_info info;
     assert_int_equal(client->decisions_n, 1);
+    assert_int_equal(milgi_decision_info(client->engine, client->decision[0], &info), 0);
+    assert_int_equal(info.path_n, 2);
     assert_int_equal(milgi_decide(client->engine, client->decision[0], MILGI_ACCEPT, NULL), 0);
     pair_settle(&pair);
 }
@@ -131,6 +134,25 @@ static void a_client_gives_and_says_nothing_before_all_is_verified(void **state)
         assert_got_all(server);
         pair_fini(&pair);
     }
+}
+
+static void what_a_decision_shows_is_gone_with_the_connection(void **state)
+{
+    (void)state;
+    struct milgi_config *c = fake_config(MILGI_CLIENT, NULL);
+    struct milgi_decision_info info;
+    assert_int_equal(milgi_config_set_ask(c, MILGI_DECIDE_PEER), 0);
+    begin(c, fake_config(MILGI_SERVER, NULL), 0, 0);
+    pair_settle(&pair);
+    assert_int_equal(client->decisions_n, 1);
+    assert_int_equal(milgi_decision_info(client->engine, client->decision[0], &info), 0);
+    assert_int_equal(info.path_n, 2);
+    assert_int_equal(milgi_conn_abort(client->conn, MILGI_ALERT_USER_CANCELED), 0);
+    pair_settle(&pair);
+    assert_true(client->closed);
+    assert_int_equal(milgi_decision_info(client->engine, client->decision[0], &info), MILGI_ESTALE);
+    assert_int_equal(milgi_decide(client->engine, client->decision[0], MILGI_ACCEPT, NULL), MILGI_ESTALE);
+    pair_fini(&pair);
 }
 
 static void a_server_gives_and_says_nothing_before_its_client_is_verified(void **state)
@@ -270,6 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_gives_and_says_nothing_before_all_is_verified),
+        cmocka_unit_test(what_a_decision_shows_is_gone_with_the_connection),
         cmocka_unit_test(a_server_gives_and_says_nothing_before_its_client_is_verified),
         cmocka_unit_test(a_server_sends_data_before_it_has_heard_the_client_only_if_asked_to),
         cmocka_unit_test(exporters_agree_behind_the_barrier),

@@ -73,11 +73,14 @@ void __wrap_milgi__block_give_wiped(struct milgi__blocks *b, void *p, size_t siz
 
 /* --- plays -------------------------------------------------------------------------------------------------------- */
 
-static void begin(void)
+static void begin(bool asked)
 {
     struct pair_setup setup = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
-    for (int role = 0; role < 2; role++)
-        setup.config[role] = config[role] = fake_freeze(fake_config((enum milgi_role)role, NULL));
+    for (int role = 0; role < 2; role++) {
+        config[role] = fake_config((enum milgi_role)role, NULL);
+        assert_int_equal(milgi_config_set_ask(config[role], asked ? MILGI_DECIDE_PEER : 0), 0);
+        setup.config[role] = fake_freeze(config[role]);
+    }
     pair_init(&pair, &setup);
 }
 
@@ -100,8 +103,14 @@ static size_t held_by(enum milgi_role role)
 static void an_idle_connection_is_a_few_small_blocks(void **state)
 {
     static const uint8_t data[1024];
-    (void)state;
-    begin();
+    bool asked = *state != NULL;
+    begin(asked);
+    pair_settle(&pair);
+    assert_int_equal(pair.side[MILGI_CLIENT].decisions_n, asked);
+    if (asked)
+        assert_int_equal(milgi_decide(pair.side[MILGI_CLIENT].engine, pair.side[MILGI_CLIENT].decision[0],
+                             MILGI_ACCEPT, NULL),
+            0);
     pair_settle(&pair);
     assert_true(pair.side[MILGI_CLIENT].established && pair.side[MILGI_SERVER].established);
     assert_int_equal(milgi_conn_write(pair.side[MILGI_CLIENT].conn, data, sizeof data), 0);
@@ -118,7 +127,7 @@ static void a_handshake_that_waits_holds_what_it_knows(void **state)
 {
     uint64_t deadline_ns;
     (void)state;
-    begin();
+    begin(false);
     struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
     (void)pair_run(client, &deadline_ns);
     assert_true(pair_carry(client, 0) > 0);
@@ -135,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_connection_is_a_few_small_blocks),
+        { "... whoever was asked about the peer", an_idle_connection_is_a_few_small_blocks, NULL, NULL, &pair },
         cmocka_unit_test(a_handshake_that_waits_holds_what_it_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

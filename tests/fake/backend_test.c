@@ -352,6 +352,7 @@ struct check {
     int purpose;
     int32_t verdict;
     uint16_t alert;
+    uint32_t path_n; /* 0: two, leaf and anchor */
 };
 
 static void verify(const struct fake_options *options, const char *root, const struct check *check)
@@ -366,12 +367,16 @@ static void verify(const struct fake_options *options, const char *root, const s
         .purpose = check->purpose ? check->purpose : MILGI_PURPOSE_SERVER,
         .name = (const uint8_t *)check->name,
         .name_len = check->name ? strlen(check->name) : 0 };
-    int32_t verdict = -1;
-    uint16_t alert = 0;
-    assert_int_equal(milgi__chain_verify(cx, store, &q, &verdict, &alert), check->verdict ? MILGI__BAD : 0);
-    assert_int_equal(verdict, check->verdict);
-    assert_int_equal(alert, check->verdict ? check->alert : MILGI_ALERT_NONE);
-    assert_string_not_equal(milgi__verdict_text(verdict), "unknown verdict");
+    struct milgi__chain_answer answer;
+    assert_int_equal(milgi__chain_verify(cx, store, &q, &answer), check->verdict ? MILGI__BAD : 0);
+    assert_int_equal(answer.verdict, check->verdict);
+    assert_int_equal(answer.alert, check->verdict ? check->alert : MILGI_ALERT_NONE);
+    assert_string_not_equal(milgi__verdict_text(answer.verdict), "unknown verdict");
+    uint32_t n = check->verdict ? 0 : check->path_n ? check->path_n
+                                                    : 2;
+    assert_int_equal(answer.path_n, n);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(answer.path[i], i < n - 1 ? i : MILGI_PATH_ANCHOR);
     milgi__store_free(store);
 }
 
@@ -380,7 +385,8 @@ static void good_chains_are_accepted(void **state)
     (void)state;
     verify(NULL, NULL, &(struct check){ .name = "server.test" });
     verify(NULL, NULL, &(struct check){ .name = "SERVER.test", .purpose = MILGI_PURPOSE_CLIENT });
-    verify(&(struct fake_options){ .intermediates = 3 }, NULL, &(struct check){ .name = "server.test" });
+    verify(&(struct fake_options){ .intermediates = 3 }, NULL,
+        &(struct check){ .name = "server.test", .path_n = 5 });
     verify(&(struct fake_options){ .names = "a.test,*.b.test" }, NULL, &(struct check){ .name = "x.b.test" });
     verify(&(struct fake_options){ .not_before_s = 100, .not_after_s = 200 }, NULL, &(struct check){ .now_s = 200 });
 }
@@ -420,17 +426,16 @@ static void every_changed_byte_of_a_chain_is_found(void **state)
         .purpose = MILGI_PURPOSE_SERVER,
         .name = (const uint8_t *)"server.test",
         .name_len = 11 };
-    int32_t verdict;
-    uint16_t alert;
+    struct milgi__chain_answer answer;
     for (size_t i = 0; i < chain.len; i++) {
         chain.bytes[i] ^= 1;
-        assert_int_equal(milgi__chain_verify(cx, store, &q, &verdict, &alert), MILGI__BAD);
+        assert_int_equal(milgi__chain_verify(cx, store, &q, &answer), MILGI__BAD);
         chain.bytes[i] ^= 1;
     }
-    assert_int_equal(milgi__chain_verify(cx, store, &q, &verdict, &alert), 0);
+    assert_int_equal(milgi__chain_verify(cx, store, &q, &answer), 0);
     for (size_t len = 0; len < chain.len; len++) {
         q.chain_len = len;
-        assert_int_equal(milgi__chain_verify(cx, store, &q, &verdict, &alert), MILGI__BAD);
+        assert_int_equal(milgi__chain_verify(cx, store, &q, &answer), MILGI__BAD);
     }
     milgi__store_free(store);
 }
@@ -450,12 +455,11 @@ static void addresses_are_matched_as_bytes(void **state)
         .name = address,
         .name_len = 4,
         .name_is_ip = true };
-    int32_t verdict;
-    uint16_t alert;
-    assert_int_equal(milgi__chain_verify(cx, store, &q, &verdict, &alert), 0);
+    struct milgi__chain_answer answer;
+    assert_int_equal(milgi__chain_verify(cx, store, &q, &answer), 0);
     address[3] = 2;
-    assert_int_equal(milgi__chain_verify(cx, store, &q, &verdict, &alert), MILGI__BAD);
-    assert_int_equal(verdict, 64);
+    assert_int_equal(milgi__chain_verify(cx, store, &q, &answer), MILGI__BAD);
+    assert_int_equal(answer.verdict, 64);
     milgi__store_free(store);
 }
 

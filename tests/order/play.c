@@ -52,6 +52,17 @@ bool play_next_path(struct play *play)
 
 /* --- decisions -------------------------------------------------------------------------------------------------- */
 
+/* Whoever is asked about a certificate sees the path that was accepted, in whatever order things came. */
+static void look_at(struct pair_side *side, struct milgi_decision decision)
+{
+    struct milgi_decision_info info;
+    struct milgi_conn_info conn;
+    if (decision.kind != MILGI_DECIDE_PEER || milgi_decision_info(side->engine, decision, &info) != 0)
+        return;
+    milgi_conn_info(side->conn, &conn);
+    assert_int_equal(info.path_n, info.chain_n > 0 && !conn.resumed ? 2 : 0);
+}
+
 static bool answer(struct play *play, struct pair_side *side)
 {
     unsigned kept = 0, asked = side->decisions_n;
@@ -61,6 +72,7 @@ static bool answer(struct play *play, struct pair_side *side)
             side->decision[kept++] = d;
             continue;
         }
+        look_at(side, d);
         int rv = milgi_decide(side->engine, d, MILGI_DEFAULT, NULL);
         if (rv == MILGI_ESTALE)
             play->stale_answers++;

@@ -4,8 +4,6 @@
 
 #include <milgi/op.h>
 
-#include "crypto/raw.h"
-
 enum tag {
     TAG_ID = 100,
     TAG_SIGN,
@@ -526,12 +524,13 @@ static bool next_entry(const uint8_t **p, const uint8_t *end, struct entry *entr
     return true;
 }
 
-/* The certificate in a list whose key has this id. */
-static bool find_entry(const uint8_t *list, size_t len, const uint8_t *id, struct entry *found)
+/* The certificate in a list whose key has this id; |*place|: how many stand before it. */
+static bool find_entry(const uint8_t *list, size_t len, const uint8_t *id, struct entry *found, uint32_t *place)
 {
     bool bad = false;
     const uint8_t *p = list;
-    while (next_entry(&p, list + len, found, &bad)) {
+    *place = 0;
+    for (; next_entry(&p, list + len, found, &bad); ++*place) {
         if (memcmp(id_of(found->der), id, ID_LEN) == 0)
             return true;
     }
@@ -615,13 +614,19 @@ static const struct verdict verdicts[] = {
     { OCSP_UNKNOWN, MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE, "OCSP responder does not know the certificate" },
 };
 
+static const struct verdict *find_verdict(int32_t number)
+{
+    size_t i = 0;
+    while (i < MILGI__COUNT(verdicts) && verdicts[i].number != number)
+        i++;
+    return i < MILGI__COUNT(verdicts) ? &verdicts[i] : NULL;
+}
+
 const char *milgi__verdict_text(int32_t verdict)
 {
-    for (size_t i = 0; i < MILGI__COUNT(verdicts); i++) {
-        if (verdicts[i].number == verdict)
-            return verdicts[i].text;
-    }
-    return verdict == 0 ? "ok" : "unknown verdict";
+    const struct verdict *found = find_verdict(verdict);
+    return verdict == 0 ? "ok" : found ? found->text
+                                       : "unknown verdict";
 }
 
 /* What is wrong with one certificate by itself; 0: nothing. */
@@ -640,23 +645,30 @@ static int32_t check_one(const struct entry *e, int64_t now_s, bool as_ca)
     return now_s > get64(e->der + AT_NOT_AFTER) ? EXPIRED : 0;
 }
 
-/* From the leaf to an anchor; 0, or why not. */
-static int32_t check_path(const struct milgi__store *store, const struct milgi__chain_query *q, struct entry at)
+/* From the leaf to an anchor; 0, or why not. |a|: the path so far. */
+static int32_t check_path(const struct milgi__store *store, const struct milgi__chain_query *q, struct entry at,
+    struct milgi__chain_answer *a)
 {
     enum {
         DEPTH_MAX = 10
     };
     struct entry anchor;
+    uint32_t place = 0;
     for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
+        a->path[a->path_n++] = place;
         int32_t wrong = check_one(&at, q->now_s, depth > 0);
         if (wrong != 0)
             return wrong;
         const uint8_t *issuer = at.der + AT_ISSUER;
-        if (find_entry(store->anchors, store->len, issuer, &anchor))
-            return check_one(&anchor, q->now_s, memcmp(issuer, id_of(at.der), ID_LEN) != 0);
-        if (memcmp(issuer, id_of(at.der), ID_LEN) == 0)
+        bool own = memcmp(issuer, id_of(at.der), ID_LEN) == 0;
+        if (find_entry(store->anchors, store->len, issuer, &anchor, &place)) {
+            a->path_n -= own;
+            a->path[a->path_n++] = MILGI_PATH_ANCHOR | place;
+            return check_one(&anchor, q->now_s, !own);
+        }
+        if (own)
             return SELF_SIGNED;
-        if (!find_entry(q->chain, q->chain_len, issuer, &at))
+        if (!find_entry(q->chain, q->chain_len, issuer, &at, &place))
             return NO_ISSUER;
     }
     return TOO_LONG;
@@ -731,7 +743,8 @@ static int32_t check_ocsp(const struct milgi__chain_query *q, const struct entry
                                            : OCSP_UNKNOWN;
 }
 
-static int32_t check_chain(const struct milgi__store *store, const struct milgi__chain_query *q)
+static int32_t check_chain(
+    const struct milgi__store *store, const struct milgi__chain_query *q, struct milgi__chain_answer *a)
 {
     struct entry leaf = { NULL, 0 }, entry;
     bool bad = false;
@@ -742,7 +755,7 @@ static int32_t check_chain(const struct milgi__store *store, const struct milgi_
     }
     if (bad || !leaf.der)
         return UNSPECIFIED;
-    int32_t wrong = check_path(store, q, leaf);
+    int32_t wrong = check_path(store, q, leaf, a);
     if (wrong != 0)
         return wrong;
     unsigned purpose = q->purpose == MILGI_PURPOSE_SERVER ? MILGI__FAKE_SERVER : MILGI__FAKE_CLIENT;
@@ -753,47 +766,14 @@ static int32_t check_chain(const struct milgi__store *store, const struct milgi_
 }
 
 int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,
-    int32_t *verdict, uint16_t *alert)
+    struct milgi__chain_answer *answer)
 {
     (void)cx;
-    *verdict = check_chain(store, query);
-    *alert = MILGI_ALERT_NONE;
-    for (size_t i = 0; i < MILGI__COUNT(verdicts) && *verdict != 0; i++) {
-        if (verdicts[i].number == *verdict)
-            *alert = verdicts[i].alert;
-    }
-    return *verdict == 0 ? 0 : MILGI__BAD;
-}
-
-/* --- numbers: this backend has none ----------------------------------------------------------------------------- */
-
-int milgi__raw_private(const struct milgi__pkey *key, struct milgi__raw_key *out)
-{
-    (void)key;
-    memset(out, 0, sizeof *out);
-    return MILGI__BROKEN;
-}
-
-int milgi__raw_pss(const struct milgi__pkey *key, uint16_t scheme, const uint8_t *input, size_t input_len, uint8_t *out)
-{
-    (void)key;
-    (void)scheme;
-    (void)input;
-    (void)input_len;
-    (void)out;
-    return MILGI__BROKEN;
-}
-
-int milgi__raw_p256(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, const uint8_t *input,
-    size_t input_len, const uint8_t *sig, size_t sig_len, struct milgi__raw_p256 *out)
-{
-    (void)cx;
-    (void)spki;
-    (void)spki_len;
-    (void)input;
-    (void)input_len;
-    (void)sig;
-    (void)sig_len;
-    (void)out;
-    return MILGI__BROKEN;
+    *answer = (struct milgi__chain_answer){ .alert = MILGI_ALERT_NONE };
+    answer->verdict = check_chain(store, query, answer);
+    if (answer->verdict == 0)
+        return 0;
+    answer->alert = find_verdict(answer->verdict)->alert;
+    answer->path_n = 0;
+    return MILGI__BAD;
 }

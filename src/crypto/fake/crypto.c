@@ -6,6 +6,8 @@
 
 #include <milgi/op.h>
 
+#include "crypto/raw.h"
+
 #define ODD 0x9e3779b97f4a7c15u
 #define HASHES_MAX_BLOCKS 255u
 
@@ -615,4 +617,37 @@ int64_t milgi__ocsp_good_until(const uint8_t *response, size_t len)
 {
     int64_t until_s;
     return milgi__ocsp_read(response, len, &until_s) == 0 ? until_s : INT64_MIN;
+}
+
+/* --- numbers: this backend has none ----------------------------------------------------------------------------- */
+
+int milgi__raw_private(const struct milgi__pkey *key, struct milgi__raw_key *out)
+{
+    (void)key;
+    memset(out, 0, sizeof *out);
+    return MILGI__BROKEN;
+}
+
+int milgi__raw_pss(const struct milgi__pkey *key, uint16_t scheme, const uint8_t *input, size_t input_len, uint8_t *out)
+{
+    (void)key;
+    (void)scheme;
+    (void)input;
+    (void)input_len;
+    (void)out;
+    return MILGI__BROKEN;
+}
+
+int milgi__raw_p256(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len, struct milgi__raw_p256 *out)
+{
+    (void)cx;
+    (void)spki;
+    (void)spki_len;
+    (void)input;
+    (void)input_len;
+    (void)sig;
+    (void)sig_len;
+    (void)out;
+    return MILGI__BROKEN;
 }

@@ -29,32 +29,36 @@
 
 struct milgi__store {
     X509_STORE *x509;
-    X509 **anchors; /* by their subjects */
+    struct anchor {
+        X509 *x;
+        uint32_t place; /* among those that the store was made of */
+    } * anchors;        /* by their subjects */
     size_t n;
 };
 
 static int by_subject(const void *a, const void *b)
 {
-    X509 *const *one = a, *const *two = b;
+    const struct anchor *one = a, *two = b;
 
-    return X509_NAME_cmp(X509_get_subject_name(*one), X509_get_subject_name(*two));
+    return X509_NAME_cmp(X509_get_subject_name(one->x), X509_get_subject_name(two->x));
 }
 
 static bool store_fill(struct milgi__store *store, struct milgi__cert_walk *walk, size_t n)
 {
     store->x509 = X509_STORE_new();
-    store->anchors = milgi__alloc((n + 1) * sizeof(X509 *));
+    store->anchors = milgi__alloc((n + 1) * sizeof *store->anchors);
     if (!store->x509 || !store->anchors)
         return false;
     while (milgi__cert_walk_next(walk)) {
         X509 *x = milgi__cert_decode(NULL, walk->der, walk->der_len);
         if (!x)
             return false;
-        store->anchors[store->n++] = x;
+        store->anchors[store->n] = (struct anchor){ x, (uint32_t)store->n };
+        store->n++;
         if (X509_STORE_add_cert(store->x509, x) != 1)
             return false;
     }
-    qsort(store->anchors, store->n, sizeof(X509 *), by_subject);
+    qsort(store->anchors, store->n, sizeof *store->anchors, by_subject);
     return true;
 }
 
@@ -83,40 +87,41 @@ void milgi__store_free(struct milgi__store *store)
     if (!store)
         return;
     for (size_t i = 0; i < store->n; i++)
-        X509_free(store->anchors[i]);
+        X509_free(store->anchors[i].x);
     milgi__free(store->anchors);
     X509_STORE_free(store->x509);
     milgi__free(store);
 }
 
 /* The first anchor of that name; |*n|: how many there are. */
-static X509 *const *anchors_named(const struct milgi__store *store, const X509_NAME *name, size_t *n)
+static const struct anchor *anchors_named(const struct milgi__store *store, const X509_NAME *name, size_t *n)
 {
     size_t low = 0, high = store->n;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (X509_NAME_cmp(X509_get_subject_name(store->anchors[middle]), name) < 0)
+        if (X509_NAME_cmp(X509_get_subject_name(store->anchors[middle].x), name) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    while (high < store->n && X509_NAME_cmp(X509_get_subject_name(store->anchors[high]), name) == 0)
+    while (high < store->n && X509_NAME_cmp(X509_get_subject_name(store->anchors[high].x), name) == 0)
         high++;
     *n = high - low;
     return store->anchors + low;
 }
 
-static bool is_anchor(const struct milgi__store *store, const X509 *x)
+/* The anchor that is this certificate; NULL: there is none. */
+static const struct anchor *anchor_of(const struct milgi__store *store, const X509 *x)
 {
     size_t n;
-    X509 *const *anchor = anchors_named(store, X509_get_subject_name(x), &n);
+    const struct anchor *anchor = anchors_named(store, X509_get_subject_name(x), &n);
 
     for (; n > 0; n--, anchor++) {
-        if (X509_cmp(*anchor, x) == 0)
-            return true;
+        if (X509_cmp(anchor->x, x) == 0)
+            return anchor;
     }
-    return false;
+    return NULL;
 }
 
 /* --- one path --------------------------------------------------------------------------------------------------- */
@@ -130,7 +135,7 @@ struct search {
     size_t others_n;
     struct link {
         X509 *x;
-        X509 *const *anchors; /* of its issuer's name */
+        const struct anchor *anchors; /* of its issuer's name */
         size_t anchors_n;
         size_t next;                                      /* candidate for its issuer */
     } path[PATH_MAX_LEN + 1], dead_end[PATH_MAX_LEN + 1]; /* from the leaf; and the first that led nowhere */
@@ -141,6 +146,7 @@ struct search {
     bool no_ca;    /* another one, which is not to sign certificates */
     bool too_long; /* there was more of a path than is looked at */
     X509 *issuer;  /* of the leaf, on the path that was accepted */
+    struct milgi__chain_answer *answer;
 };
 
 static bool set_policy(X509_STORE_CTX *ctx, const struct milgi__chain_query *query)
@@ -203,6 +209,49 @@ static bool fill(const struct search *search, X509 *anchor, STACK_OF(X509) * bet
     return !anchor || sk_X509_push(trusted, anchor) > 0;
 }
 
+/* Where it stands in what was sent; behind all: nowhere. */
+static size_t place_of(const struct search *search, const X509 *x)
+{
+    size_t at = 0;
+
+    if (x == search->path[0].x)
+        return 0;
+    while (at < search->others_n && search->others[at] != x)
+        at++;
+    return at + 1;
+}
+
+/* One more of the path; false: it is none that it could be. */
+static bool add_to_path(struct search *search, const X509 *x, bool last)
+{
+    struct milgi__chain_answer *answer = search->answer;
+    const struct anchor *anchor = last ? anchor_of(search->store, x) : NULL;
+    size_t at = last ? 0 : place_of(search, x);
+
+    if (answer->path_n == MILGI_PATH_MAX || at > search->others_n || (last && !anchor))
+        return false;
+    answer->path[answer->path_n++] = anchor ? MILGI_PATH_ANCHOR | anchor->place : (uint32_t)at;
+    return true;
+}
+
+/* The path that libcrypto has accepted. X509_V_OK, or why it cannot be told. */
+static int tell_path(struct search *search, X509_STORE_CTX *ctx)
+{
+    STACK_OF(X509) *path = X509_STORE_CTX_get1_chain(ctx);
+    X509 *x = path ? sk_X509_shift(path) : NULL, *next;
+    bool ok = true;
+
+    if (!x)
+        return X509_V_ERR_OUT_OF_MEM;
+    for (; x; x = next) {
+        next = sk_X509_shift(path);
+        ok = ok && add_to_path(search, x, !next);
+        X509_free(x);
+    }
+    sk_X509_free(path);
+    return ok ? X509_V_OK : X509_V_ERR_UNSPECIFIED;
+}
+
 /*
  * X509_V_OK or what is wrong with the path, which ends with |anchor| (or NULL: in no anchor). |*at|: the certificate
  * that it is wrong with.
@@ -227,6 +276,8 @@ static int verify_path(struct search *search, X509 *anchor, int *at)
         *at = X509_STORE_CTX_get_error_depth(ctx);
         if (result != 1 && verdict == X509_V_OK)
             verdict = X509_V_ERR_UNSPECIFIED;
+        if (verdict == X509_V_OK)
+            verdict = tell_path(search, ctx);
     }
 out:
     X509_STORE_CTX_free(ctx);
@@ -295,7 +346,7 @@ static X509 *next_issuer(struct search *search, bool *anchor)
         link->next++;
         search->steps++;
         *anchor = i < link->anchors_n;
-        X509 *x = *anchor ? link->anchors[i] : search->others[i - link->anchors_n];
+        X509 *x = *anchor ? link->anchors[i].x : search->others[i - link->anchors_n];
         if (may_be_issuer(search, link->x, x) && in_time(x, (time_t)search->query->now_s) == timely)
             return x;
     }
@@ -378,7 +429,7 @@ static int verify(struct search *search, X509 *leaf)
     int at;
 
     lengthen(search, leaf);
-    if (is_anchor(search->store, leaf) && judge(search, leaf))
+    if (anchor_of(search->store, leaf) && judge(search, leaf))
         return search->first;
     while (step(search))
         ;
@@ -470,15 +521,16 @@ static uint16_t alert_of(int verdict)
 }
 
 int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, const struct milgi__chain_query *query,
-    int32_t *verdict, uint16_t *alert)
+    struct milgi__chain_answer *answer)
 {
     X509 **sent = NULL;
     size_t n = 0;
 
+    *answer = (struct milgi__chain_answer){ .alert = MILGI_ALERT_NONE };
     int result = decode_chain(cx, query, &sent, &n);
     if (result == X509_V_OK) {
         struct search search = {
-            .cx = cx, .store = store, .query = query, .others = sent + 1, .others_n = n - 1
+            .cx = cx, .store = store, .query = query, .others = sent + 1, .others_n = n - 1, .answer = answer
         };
         result = verify(&search, sent[0]);
         if (result == X509_V_OK)
@@ -488,11 +540,10 @@ int milgi__chain_verify(struct milgi__crypto *cx, struct milgi__store *store, co
         X509_free(sent[i]);
     milgi__free(sent);
     ERR_clear_error();
-    *verdict = result;
-    if (result == X509_V_OK) {
-        *alert = MILGI_ALERT_NONE;
+    answer->verdict = result;
+    if (result == X509_V_OK)
         return 0;
-    }
-    *alert = alert_of(result);
+    answer->path_n = 0;
+    answer->alert = alert_of(result);
     return result == X509_V_ERR_OUT_OF_MEM || result == MILGI__V_INVALID_CALL ? MILGI__BROKEN : MILGI__BAD;
 }

@@ -279,13 +279,15 @@ def test_the_servers_chain_is_told(world):
     command = world.connect(proxy.port)
     command.finish(b"x")
     lines = command.err().splitlines()
-    check(len(lines) == 3 and "certificate 0: CN=localhost, by CN=ca, from 20" in lines[1] and "DNS:milgi.test" in lines[1] and
-          "certificate 1: CN=ca, by CN=ca" in lines[2], lines)
+    check(len(lines) == 4 and "certificate 0: CN=localhost, by CN=ca, from 20" in lines[1] and "DNS:milgi.test" in lines[1] and
+          "certificate 1: CN=ca, by CN=ca" in lines[2] and lines[3].endswith("path: CN=localhost, by CN=ca"), lines)
     command = world.connect(proxy.port, "--json")
     command.finish(b"x")
-    told = json.loads(command.err())["peer_chain"]
+    facts = json.loads(command.err())
+    told = facts["peer_chain"]
     check([entry["issuer"] for entry in told] == ["CN=ca", "CN=ca"] and told[0]["not_after"].endswith("Z") and
-          "DNS:localhost" in told[0]["names"], told)
+          "DNS:localhost" in told[0]["names"] and
+          [entry["subject"] for entry in facts["path"]] == ["CN=localhost", "CN=ca"], facts)
 
 
 def test_a_message_beyond_the_limit_names_the_option(world):

@@ -58,8 +58,7 @@ static struct milgi__store *store_of(const struct identity *anchor)
 
 struct outcome {
     int result;
-    int32_t verdict;
-    uint16_t alert;
+    struct milgi__chain_answer a;
 };
 
 /* What to ask; zeros mean: now, a server, any name. */
@@ -76,7 +75,7 @@ static struct outcome verify_list(
 {
     struct milgi__store *store = store_of(anchor);
     struct milgi__chain_query query = { .chain = chain, .chain_len = chain_len };
-    struct outcome o = { 99, 99, 99 };
+    struct outcome o = { 99, { 99, 99, 99, { 99 } } };
 
     query.now_s = ask.now_s != 0 ? ask.now_s : time(NULL);
     query.purpose = ask.purpose != 0 ? ask.purpose : MILGI_PURPOSE_SERVER;
@@ -84,7 +83,7 @@ static struct outcome verify_list(
     query.name = ask.ip ? ask.ip : (const uint8_t *)ask.name;
     if (query.name)
         query.name_len = ask.ip ? ask.ip_len : strlen(ask.name);
-    o.result = milgi__chain_verify(cx, store, &query, &o.verdict, &o.alert);
+    o.result = milgi__chain_verify(cx, store, &query, &o.a);
     milgi__store_free(store);
     return o;
 }
@@ -100,12 +99,13 @@ static struct outcome verify_pem(
     return o;
 }
 
-#define assert_outcome(o, r, v, a) \
+#define assert_outcome(o, r, v, told) \
     do { \
         struct outcome made = (o); \
-        assert_int_equal(made.verdict, v); \
-        assert_int_equal(made.alert, a); \
+        assert_int_equal(made.a.verdict, v); \
+        assert_int_equal(made.a.alert, told); \
         assert_int_equal(made.result, r); \
+        assert_int_equal(made.a.path_n > 0, (r) == 0); \
     } while (0)
 #define assert_accepted(o) assert_outcome(o, 0, X509_V_OK, MILGI_ALERT_NONE)
 #define assert_refused(o, v, a) assert_outcome(o, MILGI__BAD, v, a)
@@ -225,9 +225,9 @@ static void a_leaf_issues_nothing(void **state)
 
     struct outcome o = verify_pem(*state, f.root, below->chain_pem, (struct ask){ .name = "a.test" });
     assert_int_equal(o.result, MILGI__BAD);
-    assert_true(o.verdict == X509_V_ERR_INVALID_CA || o.verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
-        o.verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE);
-    assert_int_equal(o.alert, MILGI_ALERT_UNKNOWN_CA);
+    assert_true(o.a.verdict == X509_V_ERR_INVALID_CA || o.a.verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+        o.a.verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE);
+    assert_int_equal(o.a.alert, MILGI_ALERT_UNKNOWN_CA);
     identity_free(below);
     family_free(&f);
 }
@@ -331,7 +331,7 @@ static struct outcome verify_paths(
     struct milgi__crypto *cx, struct identity *const *anchors, struct identity *const *chain, int64_t now_s)
 {
     struct milgi__cert_list trusted = { .data = NULL }, sent = { .data = NULL };
-    struct outcome o = { 99, 99, 99 };
+    struct outcome o = { 99, { 99, 99, 99, { 99 } } };
 
     for (; *anchors; anchors++)
         assert_int_equal(milgi__cert_list_add(&trusted, (*anchors)->cert_der, (*anchors)->cert_der_len), 0);
@@ -340,7 +340,7 @@ static struct outcome verify_paths(
     struct milgi__store *store = milgi__store_new(trusted.data, trusted.len);
     struct milgi__chain_query query = { .chain = sent.data, .chain_len = sent.len, .purpose = MILGI_PURPOSE_SERVER };
     query.now_s = now_s ? now_s : time(NULL);
-    o.result = milgi__chain_verify(cx, store, &query, &o.verdict, &o.alert);
+    o.result = milgi__chain_verify(cx, store, &query, &o.a);
     milgi__store_free(store);
     milgi__cert_list_clear(&trusted);
     milgi__cert_list_clear(&sent);
@@ -352,16 +352,27 @@ static struct outcome verify_paths(
         __VA_ARGS__, NULL \
     }
 
+#define ANCHOR MILGI_PATH_ANCHOR
+/* The places that the path is made of, as numbers. */
+#define assert_path(o, ...) \
+    do { \
+        const uint32_t places[] = { __VA_ARGS__ }; \
+        struct outcome took = (o); \
+        assert_accepted(took); \
+        assert_int_equal(took.a.path_n, MILGI__COUNT(places)); \
+        assert_memory_equal(took.a.path, places, sizeof places); \
+    } while (0)
+
 /* An anchor is a name and a key: RFC 5280 6.1.1. */
 static void an_anchor_need_not_have_signed_itself(void **state)
 {
     struct family f = family_new(&(struct identity_options){ .key = IDENTITY_P256 });
     struct identity *stranger = identity_leaf(f.root, IDENTITY_P256, "DNS:b.test");
 
-    assert_accepted(verify_paths(*state, LIST(f.middle), LIST(f.leaf, f.middle), 0));
-    assert_accepted(verify_paths(*state, LIST(f.middle), LIST(f.leaf), 0));
-    assert_accepted(verify_paths(*state, LIST(f.leaf), LIST(f.leaf), 0));
-    assert_accepted(verify_paths(*state, LIST(f.leaf), LIST(f.leaf, f.middle), 0));
+    assert_path(verify_paths(*state, LIST(f.middle), LIST(f.leaf, f.middle), 0), 0, ANCHOR);
+    assert_path(verify_paths(*state, LIST(f.middle), LIST(f.leaf), 0), 0, ANCHOR);
+    assert_path(verify_paths(*state, LIST(f.leaf), LIST(f.leaf), 0), ANCHOR);
+    assert_path(verify_paths(*state, LIST(stranger, f.leaf), LIST(f.leaf, f.middle), 0), ANCHOR | 1);
     /* It vouches for what it signed, and for nothing else; a pinned leaf for itself alone. */
     assert_refused(verify_paths(*state, LIST(f.middle), LIST(stranger, f.middle), 0),
         X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, MILGI_ALERT_UNKNOWN_CA);
@@ -383,8 +394,9 @@ static void every_anchor_of_a_name_is_tried(void **state)
     for (unsigned i = 0; i < 4; i++) {
         struct identity *leaf = identity_new(
             &(struct identity_options){ .common_name = "leaf", .issuer = root[i], .no_key_ids = true });
-        assert_accepted(verify_paths(*state, LIST(root[0], root[1], root[2], root[3]), LIST(leaf), 0));
-        assert_accepted(verify_paths(*state, LIST(root[3], root[2], root[1], root[0]), LIST(leaf), 0));
+        assert_path(verify_paths(*state, LIST(root[0], root[1], root[2], root[3]), LIST(leaf), 0), 0, ANCHOR | i);
+        assert_path(
+            verify_paths(*state, LIST(root[3], root[2], root[1], root[0]), LIST(leaf), 0), 0, ANCHOR | (3 - i));
         assert_refused(verify_paths(*state, LIST(root[(i + 1) % 4], root[(i + 2) % 4]), LIST(leaf), 0),
             X509_V_ERR_CERT_SIGNATURE_FAILURE, MILGI_ALERT_BAD_CERTIFICATE);
         identity_free(leaf);
@@ -407,9 +419,9 @@ static void a_good_path_beside_a_bad_one_is_found(void **state)
         &(struct identity_options){ .common_name = "middle", .is_ca = true, .issuer = by_old, .key_of = by_new });
     struct identity *leaf = identity_leaf(by_new, IDENTITY_P256, "DNS:a.test");
 
-    assert_accepted(verify_paths(*state, LIST(old, new), LIST(leaf, by_old, by_new), 0));
-    assert_accepted(verify_paths(*state, LIST(new, old), LIST(leaf, by_new, by_old), 0));
-    assert_accepted(verify_paths(*state, LIST(new), LIST(leaf, by_old, by_nobody, by_new), 0));
+    assert_path(verify_paths(*state, LIST(old, new), LIST(leaf, by_old, by_new), 0), 0, 2, ANCHOR | 1);
+    assert_path(verify_paths(*state, LIST(new, old), LIST(leaf, by_new, by_old), 0), 0, 1, ANCHOR);
+    assert_path(verify_paths(*state, LIST(new), LIST(leaf, by_old, by_nobody, by_new), 0), 0, 3, ANCHOR);
     assert_accepted(verify_paths(*state, LIST(old, by_old, by_new, new), LIST(leaf), 0));
     assert_refused(verify_paths(*state, LIST(old), LIST(leaf, by_old, by_new), 0), X509_V_ERR_CERT_HAS_EXPIRED,
         MILGI_ALERT_CERTIFICATE_EXPIRED);
@@ -526,8 +538,7 @@ static void a_store_tells_apart_what_it_has_seen(void **state)
     struct identity *root = identity_root(IDENTITY_P256, "root");
     struct milgi__store *store = store_of(root);
     struct milgi__cert_list chains[40];
-    int32_t verdict;
-    uint16_t alert;
+    struct milgi__chain_answer answer;
 
     for (unsigned i = 0; i < 40; i++) {
         char names[32];
@@ -545,13 +556,13 @@ static void a_store_tells_apart_what_it_has_seen(void **state)
         query.purpose = MILGI_PURPOSE_SERVER;
         query.name = (const uint8_t *)name;
         query.name_len = (size_t)len;
-        int result = milgi__chain_verify(*state, store, &query, &verdict, &alert);
+        int result = milgi__chain_verify(*state, store, &query, &answer);
         assert_int_equal(result, i % 40 == i / 40 ? 0 : MILGI__BAD);
         if (result != 0)
             continue;
         for (size_t at = 60; at < list->len; at += 97) { /* seen a moment ago, but for one bit */
             list->data[at] ^= 4;
-            assert_int_equal(milgi__chain_verify(*state, store, &query, &verdict, &alert), MILGI__BAD);
+            assert_int_equal(milgi__chain_verify(*state, store, &query, &answer), MILGI__BAD);
             list->data[at] ^= 4;
         }
     }

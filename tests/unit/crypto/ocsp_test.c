@@ -144,14 +144,16 @@ static int judge(void *cx, X509 *x, const uint8_t *ocsp, size_t ocsp_len, unsign
         .ocsp = ocsp,
         .ocsp_len = ocsp_len,
         .staple = staple };
-    int32_t verdict;
-    int rv = milgi__chain_verify(cx, store, &query, &verdict, alert);
-    assert_int_equal(rv, verdict == 0 ? 0 : MILGI__BAD);
+    struct milgi__chain_answer answer;
+    int rv = milgi__chain_verify(cx, store, &query, &answer);
+    assert_int_equal(rv, answer.verdict == 0 ? 0 : MILGI__BAD);
+    assert_int_equal(answer.path_n, rv == 0 ? 2 : 0);
+    *alert = answer.alert;
     milgi__store_free(store);
     milgi__cert_list_clear(&anchors);
     milgi__cert_list_clear(&chain);
     OPENSSL_free(der);
-    return verdict;
+    return answer.verdict;
 }
 
 /*= RFC6960 3.2: "1. The certificate identified in a received response corresponds to the certificate that was

@@ -583,6 +583,7 @@ static void who_judges_peers_sees_the_identity(void **state)
         assert_int_equal(end->asked, MILGI_DECIDE_PEER);
         MUST(milgi__hs_decision_info(end->hs, MILGI_DECIDE_PEER, &info));
         assert_int_equal(info.chain_n, 0);
+        assert_int_equal(info.path_n, 0);
         assert_int_equal(info.psk_identity.len, 2);
         MUST(milgi__hs_decide(end->hs, MILGI_DECIDE_PEER, MILGI_REFUSE, NULL));
         loop_pump(loop);
