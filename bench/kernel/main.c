@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Records of AES-GCM by the kernels of src/crypto/kernel, beside the crypto library that this build has, as Milgi calls
- * it: ns a record by size, and by how many come in a call. Says from which size on the library is the better choice.
+ * it: ns a record by size, and by how many come in a call; ops of as many keys, one by one and several at a time. Says
+ * from which size on the library is the better choice.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "bench.h"
 #include "crypto/kernel/gcm.h"
+#include "ops.h"
 
 static const char usage[] =
     "bench_kernel [--quick] [--json FILE] [--rounds N] [--cpu N]\n"
@@ -42,6 +44,7 @@ struct bench {
     const struct milgi__gcm_kernel *kernels[KERNELS];
     unsigned kernels_n;
     struct milgi__crypto *library;
+    struct ops *ops;
     struct bench_samples key_ns;
     struct row *rows;
     size_t rows_n;
@@ -137,6 +140,7 @@ static void bench_round(struct bench *b)
                 bench_samples_add(&row->kernel[k][c], kernel_ns(b->kernels[k], &key, row, calls[c]));
         }
     }
+    ops_round(b->ops);
 }
 
 static void set_up(struct bench *b, bool quick)
@@ -150,6 +154,7 @@ static void set_up(struct bench *b, bool quick)
     milgi__kernel_off = true;
     b->library = milgi__crypto_new();
     milgi__kernel_off = false;
+    b->ops = ops_new();
     b->rows = calloc(SIZES * 4, sizeof *b->rows);
     if (!b->library || !b->rows)
         bench_die("no memory");
@@ -187,6 +192,7 @@ static void print_rows(const struct bench *b)
         }
         printf("\n");
     }
+    ops_print(b->ops);
     printf("\na new key: %.0f ns\n", quiet(&b->key_ns));
 }
 
@@ -252,6 +258,7 @@ static void write_json(const struct bench *b, const char *path, int cpu, bool ok
         bench_json_close(&json, '}');
     }
     bench_json_close(&json, ']');
+    ops_json(b->ops, &json);
     bench_json_close(&json, '}');
     fclose(json.file);
 }

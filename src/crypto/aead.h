@@ -18,6 +18,19 @@ struct milgi__piece {
     size_t len;
 };
 
+/* A record with a key of its own: the arguments of milgi__aead_seal() or milgi__aead_open(). */
+struct milgi__aead_record {
+    struct milgi__aead_key key;
+    const uint8_t *nonce, *aad;
+    size_t aad_len;
+    const struct milgi__piece *src;
+    size_t src_n;
+    uint8_t type;       /* sealing */
+    size_t pad;         /* sealing */
+    const uint8_t *tag; /* opening */
+    uint8_t *dst;
+};
+
 /*
  * Writes sum(src) + (type ? 1 + pad : 0) bytes and the 16 byte tag to |dst|, which may be src[0].data (then src_n is
  * 1).
@@ -37,4 +50,7 @@ int milgi__aead_open(struct milgi__crypto *cx, const struct milgi__aead_key *key
  */
 unsigned milgi__aead_many(struct milgi__crypto *cx, const struct milgi__aead_key *key, bool seal,
     const struct milgi_op_record *records, unsigned n, int8_t verdicts[MILGI__AEAD_MANY]);
+/* The same of records with a key each, of which several may have the same. */
+unsigned milgi__aead_each(struct milgi__crypto *cx, bool seal, const struct milgi__aead_record *records, unsigned n,
+    int8_t verdicts[MILGI__AEAD_MANY]);
 void milgi__aead_forget(struct milgi__crypto *cx, uint64_t serial);

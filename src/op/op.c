@@ -14,6 +14,7 @@
 
 #define INPUT_MAX (16384u + 2048u) /* a body of any version: RFC 5246 6.2.3 allows the longest */
 #define TAG_LEN 16u
+#define TOGETHER 16u /* record ops of a type that are done in one go */
 
 /* Key exchange must not make every op larger: its shares lie outside. */
 _Static_assert(sizeof(struct milgi_op_kex) <= sizeof(struct milgi_op_sign), "signatures are the largest");
@@ -94,10 +95,10 @@ static struct milgi__aead_key aead_key(const struct milgi_key *key)
     return (struct milgi__aead_key){ key->serial, key->alg, key->raw_len, key->raw };
 }
 
-static int seal(struct milgi__crypto *cx, struct milgi_op *op)
+/* A record op as the crypto library wants it: 0, or why it cannot be one. |src| is what |r| points to. */
+static int seal_of(struct milgi_op *op, struct milgi__piece src[MILGI_OP_SLICES], struct milgi__aead_record *r)
 {
     struct milgi_op_aead *a = &op->u.aead;
-    struct milgi__piece src[MILGI_OP_SLICES];
     size_t len;
 
     if (!pieces(a, src, &len) || !a->dst)
@@ -109,15 +110,15 @@ static int seal(struct milgi__crypto *cx, struct milgi_op *op)
         return malformed(op);
     if (!op->key || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
         return no_key(op);
-    struct milgi__aead_key key = aead_key(op->key);
-    return milgi__aead_seal(
-        cx, &key, a->nonce, a->aad, a->aad_len, src, a->src_n, a->inner_type, a->pad_len, a->dst);
+    *r = (struct milgi__aead_record){
+        aead_key(op->key), a->nonce, a->aad, a->aad_len, src, a->src_n, a->inner_type, a->pad_len, NULL, a->dst
+    };
+    return 0;
 }
 
-static int open(struct milgi__crypto *cx, struct milgi_op *op)
+static int open_of(struct milgi_op *op, struct milgi__piece src[MILGI_OP_SLICES], struct milgi__aead_record *r)
 {
     struct milgi_op_aead *a = &op->u.aead;
-    struct milgi__piece src[MILGI_OP_SLICES];
     size_t len;
 
     if (!pieces(a, src, &len))
@@ -126,9 +127,36 @@ static int open(struct milgi__crypto *cx, struct milgi_op *op)
         return malformed(op);
     if (!op->key || op->key->kind != MILGI_KEY_AEAD || op->key->alg != op->alg)
         return no_key(op);
-    struct milgi__aead_key key = aead_key(op->key);
-    return milgi__aead_open(
-        cx, &key, a->nonce, a->aad, a->aad_len, src, a->src_n, a->tag, a->in_place ? NULL : a->dst);
+    *r = (struct milgi__aead_record){
+        aead_key(op->key), a->nonce, a->aad, a->aad_len, src, a->src_n, 0, 0, a->tag, a->in_place ? NULL : a->dst
+    };
+    return 0;
+}
+
+static int by_itself(struct milgi__crypto *cx, int type, const struct milgi__aead_record *r)
+{
+    if (type == MILGI_OP_SEAL)
+        return milgi__aead_seal(
+            cx, &r->key, r->nonce, r->aad, r->aad_len, r->src, r->src_n, r->type, r->pad, r->dst);
+    return milgi__aead_open(cx, &r->key, r->nonce, r->aad, r->aad_len, r->src, r->src_n, r->tag, r->dst);
+}
+
+static int seal(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi__piece src[MILGI_OP_SLICES];
+    struct milgi__aead_record r;
+
+    int result = seal_of(op, src, &r);
+    return result != 0 ? result : by_itself(cx, MILGI_OP_SEAL, &r);
+}
+
+static int open(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    struct milgi__piece src[MILGI_OP_SLICES];
+    struct milgi__aead_record r;
+
+    int result = open_of(op, src, &r);
+    return result != 0 ? result : by_itself(cx, MILGI_OP_OPEN, &r);
 }
 
 static int record(struct milgi__crypto *cx, int type, const struct milgi__aead_key *key, struct milgi_op_record *r)
@@ -339,6 +367,58 @@ void milgi__op_records(struct milgi__crypto *cx, int type, const struct milgi_ke
             done++;
         }
     }
+}
+
+/* Ops of one type that are done together. */
+struct together {
+    int type;
+    unsigned n;
+    struct milgi_op *op[TOGETHER];
+    struct milgi__aead_record record[TOGETHER];
+    struct milgi__piece src[TOGETHER][MILGI_OP_SLICES];
+};
+
+static void finish(struct milgi__crypto *cx, struct together *t)
+{
+    int8_t verdicts[MILGI__AEAD_MANY] = { 0 };
+
+    for (unsigned done = 0; done < t->n;) {
+        unsigned many = milgi__aead_each(cx, t->type == MILGI_OP_SEAL, t->record + done, t->n - done, verdicts);
+        if (many == 0) {
+            verdicts[0] = (int8_t)by_itself(cx, t->type, &t->record[done]);
+            many = 1;
+        }
+        for (unsigned i = 0; i < many && done < t->n; i++, done++)
+            t->op[done]->status = judge(verdicts[i], &t->op[done]->device_code);
+    }
+    t->n = 0;
+}
+
+void milgi__op_perform_records(struct milgi__crypto *cx, struct milgi_op *const *ops, unsigned n)
+{
+    struct together seals, opens;
+
+    seals.type = MILGI_OP_SEAL;
+    opens.type = MILGI_OP_OPEN;
+    seals.n = opens.n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct milgi_op *op = ops[i];
+        struct together *t = op->type == MILGI_OP_SEAL ? &seals : &opens;
+        if (!milgi__op_is_short(op)) {
+            milgi__op_perform(cx, op, NULL);
+            continue;
+        }
+        if (t->n == TOGETHER)
+            finish(cx, t);
+        op->device_code = 0;
+        int result = (t == &seals ? seal_of : open_of)(op, t->src[t->n], &t->record[t->n]);
+        if (result == 0)
+            t->op[t->n++] = op;
+        else
+            op->status = judge(result, &op->device_code);
+    }
+    finish(cx, &seals);
+    finish(cx, &opens);
 }
 
 bool milgi__key_is_here(const struct milgi_key *key)

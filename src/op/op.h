@@ -36,6 +36,20 @@ void milgi__op_clear(struct milgi_op *op);
  */
 void milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
 
+#define MILGI__OP_SHORT 1024u /* input of a record that is worth being done together with others */
+
+static inline bool milgi__op_is_short(const struct milgi_op *op)
+{
+    bool record = op->type == MILGI_OP_SEAL || op->type == MILGI_OP_OPEN;
+    return record && op->u.aead.src_n == 1 && op->u.aead.src[0].len <= MILGI__OP_SHORT;
+}
+
+/*
+ * As milgi__op_perform() of each of |n| ops that need no loaded key. Short records, of any keys, are done together, so
+ * that while one waits for the processor the next goes on: no op may need what another makes.
+ */
+void milgi__op_perform_records(struct milgi__crypto *cx, struct milgi_op *const *ops, unsigned n);
+
 /* What is to be signed by, or was signed before, an op of |type|; false: it makes no sense. */
 static inline bool milgi__sign_input(
     const struct milgi_op_sign *s, int type, const uint8_t **input, size_t *len)

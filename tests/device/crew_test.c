@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/port.h"
+#include "op/op.h"
 
 #define MS UINT64_C(1000000)
 
@@ -85,11 +86,25 @@ static void worker_perform_together(void *state, unsigned worker, struct milgi_o
     ended += n;
 }
 
+static _Atomic unsigned record_bursts, records_together;
+
+static void worker_perform_records(void *state, struct milgi_op *const *ops, unsigned n)
+{
+    (void)state;
+    for (unsigned i = 0; i < n; i++)
+        ops[i]->status = MILGI_OP_OK;
+    record_bursts++;
+    records_together += n;
+    begun += n;
+    ended += n;
+}
+
 static const struct milgi__crew_ops crew_ops = {
     .thread_name = "test",
     .worker_new = worker_new,
     .worker_free = worker_nothing,
     .perform = worker_perform,
+    .perform_records = worker_perform_records,
     .together = is_together,
     .perform_together = worker_perform_together,
     .forget = worker_forget,
@@ -105,7 +120,7 @@ static int begin(void **state)
 
     (void)state;
     hangs = false;
-    begun = ended = togethers = 0;
+    begun = ended = togethers = record_bursts = records_together = 0;
     for (unsigned i = 0; i < WORKERS; i++) {
         held[i] = false;
         classes_n[i] = 0;
@@ -203,6 +218,41 @@ static void what_is_done_together_is_taken_at_once(void **state)
     assert_int_equal(togethers, 2);
     assert_int_equal(together_n[0], MILGI__CREW_TOGETHER);
     assert_int_equal(together_n[1], 20 - MILGI__CREW_TOGETHER);
+    finish(qp);
+}
+
+/* The worker is alone: each time that it takes some, it gets eight. */
+static void short_records_are_done_together_and_those_that_are_timed_alone(void **state)
+{
+    struct milgi__crew_options options = { .ops = &crew_ops, .ctx = op, .workers = 1, .depth = 64 };
+    struct milgi_op *ops[24], *back[MILGI__COUNT(ops)];
+
+    (void)state;
+    assert_true(milgi__crew_free(crew));
+    assert_int_equal(milgi__crew_new(&options, &crew), 0);
+    struct milgi__crew_qp *qp = milgi__crew_open(crew);
+    held[0] = true;
+    put(qp, op, 1, MILGI_OP_CLASS_HANDSHAKE);
+    assert_true(comes(&begun, 1));
+    for (unsigned i = 0; i < MILGI__COUNT(ops); i++) {
+        ops[i] = &more[i];
+        more[i] = (struct milgi_op){ .cls = MILGI_OP_CLASS_RECORDS, .type = i % 2 ? MILGI_OP_OPEN : MILGI_OP_SEAL };
+        more[i].u.aead.src_n = 1;
+        more[i].u.aead.src[0].len = i == 10 || i == 11 ? MILGI__OP_SHORT + 1 : MILGI__OP_SHORT;
+    }
+    assert_int_equal(milgi__crew_enqueue(qp, ops, MILGI__COUNT(ops)), MILGI__COUNT(ops));
+    milgi__crew_cancel(qp, &more[5]);
+    held[0] = false;
+    for (unsigned got = 0, naps = 0; got < 1 + MILGI__COUNT(ops); naps++) {
+        got += milgi__crew_dequeue(qp, back, MILGI__COUNT(back));
+        assert_true(naps < 50000);
+        nap();
+    }
+    for (unsigned i = 0; i < MILGI__COUNT(ops); i++)
+        assert_int_equal(more[i].status, i == 5 ? MILGI_OP_CANCELLED : MILGI_OP_OK);
+    /* All but the two that are long, the one that was cancelled, and two that were timed: the first, and the 17th. */
+    assert_int_equal(record_bursts, 3);
+    assert_int_equal(records_together, MILGI__COUNT(ops) - 5);
     finish(qp);
 }
 
@@ -396,6 +446,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         CASE(no_worker_takes_all_of_a_burst_of_records),
         CASE(what_is_done_together_is_taken_at_once),
+        CASE(short_records_are_done_together_and_those_that_are_timed_alone),
         CASE(neither_kind_of_handshake_ops_starves),
         CASE(what_is_done_together_can_be_cancelled),
         CASE(quiesce_takes_back_what_is_done_together),

@@ -55,17 +55,22 @@ int rig_close(void **state)
     return 0;
 }
 
+void rig_execute_all(struct rig *rig, struct milgi_op *const *ops, unsigned n)
+{
+    const struct milgi_device_ops *calls = rig->device->ops;
+    uint64_t until = monotonic_ns(NULL) + 10u * 1000000000u;
+    struct milgi_op *back;
+
+    for (unsigned i = 0; i < n; i++)
+        ops[i]->status = MILGI_OP_PENDING;
+    assert_int_equal(calls->enqueue(rig->qp, ops, n), n);
+    for (unsigned i = 0; i < n; i += calls->dequeue(rig->qp, &back, 1))
+        assert_true(monotonic_ns(NULL) < until);
+}
+
 void rig_execute(struct rig *rig, struct milgi_op *op)
 {
-    const struct milgi_device_ops *ops = rig->device->ops;
-    uint64_t until = monotonic_ns(NULL) + 10u * 1000000000u;
-    struct milgi_op *back = NULL;
-
-    op->status = MILGI_OP_PENDING;
-    assert_int_equal(ops->enqueue(rig->qp, &op, 1), 1);
-    while (ops->dequeue(rig->qp, &back, 1) == 0)
-        assert_true(monotonic_ns(NULL) < until);
-    assert_ptr_equal(back, op);
+    rig_execute_all(rig, &op, 1);
 }
 
 void rig_forget(struct rig *rig, const struct milgi_key *key)

@@ -21,8 +21,9 @@ struct rig {
 int rig_open(void **state);
 int rig_close(void **state);
 
-/* Sends |op| through the device and waits until it is back. */
+/* Sends |op|, or |n| of them at once, through the device and waits until they are back. */
 void rig_execute(struct rig *rig, struct milgi_op *op);
+void rig_execute_all(struct rig *rig, struct milgi_op *const *ops, unsigned n);
 /* The device forgets a key that was used. */
 void rig_forget(struct rig *rig, const struct milgi_key *key);
 

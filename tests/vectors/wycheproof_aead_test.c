@@ -136,6 +136,61 @@ static void check_long_aad(const struct vector *v, const struct record *r, const
     milgi__aead_forget(v->rig->cx, key->serial);
 }
 
+/* --- several at once, of as many keys ----------------------------------------------------------------------------- */
+
+#define BURST 16u
+
+/* Records that are to be opened, with what comes of it. */
+static struct burst {
+    unsigned n;
+    struct milgi_key key[BURST];
+    struct milgi_op op[BURST];
+    uint8_t src[BURST][ROOM], dst[BURST][ROOM], expected[BURST][ROOM];
+    size_t len[BURST];
+    bool invalid[BURST];
+    unsigned id[BURST], bad;
+} burst;
+
+static void burst_run(struct rig *rig)
+{
+    struct milgi_op *ops[BURST];
+
+    for (unsigned i = 0; i < burst.n; i++)
+        ops[i] = &burst.op[i];
+    rig_execute_all(rig, ops, burst.n);
+    for (unsigned i = 0; i < burst.n; i++) {
+        bool right = burst.op[i].status == (burst.invalid[i] ? MILGI_OP_REJECTED : MILGI_OP_OK) &&
+            memcmp(burst.dst[i], burst.expected[i], burst.len[i]) == 0;
+        if (!right)
+            fail_msg("vector %u, among %u others", burst.id[i], burst.n - 1);
+        burst.bad += burst.invalid[i];
+        rig_forget(rig, &burst.key[i]);
+    }
+    burst.n = 0;
+}
+
+static void burst_add(const struct vector *v, const struct record *r)
+{
+    unsigned i = burst.n++;
+
+    burst.key[i] = key_of(v, r);
+    burst.op[i] = op_of(r, MILGI_OP_OPEN, &burst.key[i]);
+    burst.len[i] = r->ct.len;
+    burst.id[i] = v->id;
+    burst.invalid[i] = v->invalid;
+    memcpy(burst.src[i], r->ct.data, r->ct.len);
+    memcpy(burst.op[i].u.aead.tag, r->tag.data, TAG_LEN);
+    memset(burst.dst[i], 0xee, ROOM);
+    memset(burst.expected[i], 0, ROOM);
+    if (!v->invalid)
+        memcpy(burst.expected[i], r->msg.data, r->msg.len);
+    arrange(&burst.op[i].u.aead, APART, true, burst.src[i], r->ct.len, burst.dst[i]);
+    if (burst.n == BURST)
+        burst_run(v->rig);
+}
+
+/* --- all ---------------------------------------------------------------------------------------------------------- */
+
 static enum ran aead(const struct vector *v)
 {
     if (number_of(v->group, "ivSize") != 96 || number_of(v->group, "tagSize") != 128 ||
@@ -154,17 +209,21 @@ static enum ran aead(const struct vector *v)
             check_seal(v, &r, &key, shape);
     }
     rig_forget(v->rig, &key);
+    burst_add(v, &r);
     return RAN;
 }
 
 static void aes_gcm_seals_and_opens_as_wycheproof_says(void **state)
 {
     vectors_run(*state, "aes_gcm_test.json", 183, aead, NULL);
+    burst_run(*state);
+    assert_true(burst.bad > 20);
 }
 
 static void chacha20_poly1305_seals_and_opens_as_wycheproof_says(void **state)
 {
     vectors_run(*state, "chacha20_poly1305_test.json", 9, aead, "chacha");
+    burst_run(*state);
 }
 
 int main(void)

@@ -6,7 +6,7 @@
 
 #include "crypto/kernel/gcm.h"
 
-#define SLOTS 64       /* a power of two */
+#define SLOTS 64       /* a power of two; no more than bits in a word */
 #define BRIEF_MAX 128u /* of a record that wide vectors have no gain from */
 
 struct slot {
@@ -101,14 +101,21 @@ static int find(struct milgi__kernel *k, const struct milgi__aead_key *key, cons
     return 0;
 }
 
-/* The kernel for a record; NULL: it is too long. */
-static const struct milgi__gcm_kernel *kernel_for(
-    const struct milgi__kernel *k, const struct milgi__piece *src, size_t src_n)
+static size_t length_of(const struct milgi__piece *src, size_t src_n)
 {
     size_t len = 0;
 
     for (size_t i = 0; i < src_n; i++)
         len += src[i].len;
+    return len;
+}
+
+/* The kernel for a record; NULL: it is too long. */
+static const struct milgi__gcm_kernel *kernel_for(
+    const struct milgi__kernel *k, const struct milgi__piece *src, size_t src_n)
+{
+    size_t len = length_of(src, src_n);
+
     if (len > k->up_to)
         return NULL;
     return len <= BRIEF_MAX ? k->brief : k->gcm;
@@ -155,6 +162,17 @@ int milgi__kernel_open(struct milgi__kernel *k, const struct milgi__aead_key *ke
     return verdict;
 }
 
+static void run(const struct milgi__gcm_kernel *gcm, bool seal, struct milgi__gcm_record *records, unsigned n,
+    int8_t verdicts[MILGI__AEAD_MANY])
+{
+    if (!seal) {
+        milgi__gcm_open(gcm, records, n, verdicts);
+        return;
+    }
+    gcm->seal(records, n);
+    memset(verdicts, 0, n);
+}
+
 unsigned milgi__kernel_many(struct milgi__kernel *k, const struct milgi__aead_key *key, bool seal,
     const struct milgi_op_record *records, unsigned n, int8_t verdicts[MILGI__AEAD_MANY])
 {
@@ -183,11 +201,41 @@ unsigned milgi__kernel_many(struct milgi__kernel *k, const struct milgi__aead_ke
             .pad = r->pad_len,
             .tag = r->src + r->len };
     }
-    if (!seal) {
-        milgi__gcm_open(gcm, all, i, verdicts);
-        return i;
+    run(gcm, seal, all, i, verdicts);
+    return i;
+}
+
+unsigned milgi__kernel_each(struct milgi__kernel *k, bool seal, const struct milgi__aead_record *records, unsigned n,
+    int8_t verdicts[MILGI__AEAD_MANY])
+{
+    struct milgi__gcm_record all[MILGI__AEAD_MANY];
+    uint64_t taken = 0; /* slots, of keys that this call needs */
+    unsigned i;
+
+    if (!k || n == 0)
+        return 0;
+    bool brief = length_of(records->src, records->src_n) <= BRIEF_MAX;
+    size_t most = brief ? MILGI__MIN(BRIEF_MAX, k->up_to) : k->up_to;
+    for (i = 0; i < n && i < MILGI__AEAD_MANY; i++) {
+        const struct milgi__aead_record *r = &records[i];
+        size_t at = slot_of(r->key.serial);
+        bool pushes_out = (taken >> at & 1) && k->serials[at] != r->key.serial;
+        const struct milgi__gcm_key *expanded;
+        if (pushes_out || length_of(r->src, r->src_n) > most || find(k, &r->key, &expanded) != 0)
+            break;
+        taken |= UINT64_C(1) << at;
+        all[i] = (struct milgi__gcm_record){ .key = expanded,
+            .nonce = r->nonce,
+            .aad = r->aad,
+            .aad_len = r->aad_len,
+            .src = r->src,
+            .src_n = r->src_n,
+            .dst = r->dst,
+            .type = r->type,
+            .pad = r->pad,
+            .tag = r->tag };
     }
-    gcm->seal(all, i);
-    memset(verdicts, 0, i);
+    if (i > 0)
+        run(brief ? k->brief : k->gcm, seal, all, i, verdicts);
     return i;
 }

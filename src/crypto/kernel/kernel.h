@@ -45,3 +45,6 @@ int milgi__kernel_open(struct milgi__kernel *k, const struct milgi__aead_key *ke
 /* As milgi__aead_many(). */
 unsigned milgi__kernel_many(struct milgi__kernel *k, const struct milgi__aead_key *key, bool seal,
     const struct milgi_op_record *records, unsigned n, int8_t verdicts[MILGI__AEAD_MANY]);
+/* As milgi__aead_each(). */
+unsigned milgi__kernel_each(struct milgi__kernel *k, bool seal, const struct milgi__aead_record *records, unsigned n,
+    int8_t verdicts[MILGI__AEAD_MANY]);

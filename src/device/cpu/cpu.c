@@ -51,22 +51,43 @@ static void cpu_key_free(struct milgi_qp *qp, const struct milgi_key *key, void 
         milgi__loaded_free(key, loaded);
 }
 
+static bool is_record(const struct milgi_op *op)
+{
+    return op->type == MILGI_OP_SEAL || op->type == MILGI_OP_OPEN;
+}
+
+/* From the first on: records that follow each other, or one op of another kind. Returns how many. */
+static unsigned perform(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    unsigned records = 0;
+
+    while (records < n && is_record(ops[records]))
+        records++;
+    if (records > 1) {
+        milgi__op_perform_records(qp->cx, ops, records);
+        return records;
+    }
+    struct milgi_op *op = ops[0];
+    void *loaded = op->key && op->key->kind != MILGI_KEY_AEAD ? op->key->loaded.dev[op->dev] : NULL;
+    milgi__op_perform(qp->cx, op, loaded);
+    return 1;
+}
+
 static unsigned cpu_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
 {
-    unsigned i;
+    unsigned taken = MILGI__MIN(n, IN_FLIGHT_MAX - qp->n);
 
-    for (i = 0; i < n && qp->n < IN_FLIGHT_MAX; i++) {
-        struct milgi_op *op = ops[i];
-        void *loaded = op->key && op->key->kind != MILGI_KEY_AEAD ? op->key->loaded.dev[op->dev] : NULL;
-        milgi__op_perform(qp->cx, op, loaded);
-        op->scratch[0] = 0;
+    for (unsigned i = 0; i < taken;)
+        i += perform(qp, ops + i, taken - i);
+    for (unsigned i = 0; i < taken; i++) {
+        ops[i]->scratch[0] = 0;
         if (qp->n++ == 0)
-            qp->first = op;
+            qp->first = ops[i];
         else
-            qp->last->scratch[0] = (uint64_t)(uintptr_t)op;
-        qp->last = op;
+            qp->last->scratch[0] = (uint64_t)(uintptr_t)ops[i];
+        qp->last = ops[i];
     }
-    return i;
+    return taken;
 }
 
 static unsigned cpu_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)

@@ -104,6 +104,11 @@ static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
     milgi__op_perform(lanes->cx, op, !key ? NULL : key->loaded);
 }
 
+static void worker_perform_records(void *state, struct milgi_op *const *ops, unsigned n)
+{
+    milgi__op_perform_records(((struct milgi__lanes *)state)->cx, ops, n);
+}
+
 static void worker_perform_together(void *state, unsigned worker, struct milgi_op *const *ops, unsigned n)
 {
     struct milgi__lanes *lanes = state;
@@ -129,6 +134,7 @@ static const struct milgi__crew_ops crew_ops = {
     .worker_new = worker_new,
     .worker_free = worker_free,
     .perform = worker_perform,
+    .perform_records = worker_perform_records,
     .together = is_together,
     .perform_together = worker_perform_together,
     .forget = worker_forget,

@@ -13,6 +13,7 @@
 #include "base/port.h"
 #include "device/worker/bed.h"
 #include "device/worker/lane.h"
+#include "op/op.h"
 
 #define QPS_MAX 64
 #define FORGET_MAX 64                    /* a power of two */
@@ -132,6 +133,33 @@ static void perform(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op
     give_back(qp, op);
 }
 
+/*
+ * Those that are short go together and come back together, which is still soon. One that is to be timed is done by
+ * itself, so that it is known what one takes.
+ */
+static void perform_records(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    const struct milgi__crew_ops *crew_ops = w->crew->options.ops;
+    struct milgi_op *begun[RECORDS_AT_ONCE];
+    unsigned begun_n = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        bool alone = n == 1 || !crew_ops->perform_records || w->untimed % TIMED_ONE_OF == 0;
+        if (alone || !milgi__op_is_short(ops[i])) {
+            perform(w, qp, ops[i]);
+        } else if (begin(qp, ops[i])) {
+            begun[begun_n++] = ops[i];
+            w->untimed++;
+        } else {
+            give_back(qp, ops[i]);
+        }
+    }
+    if (begun_n > 0)
+        crew_ops->perform_records(w->state, begun, begun_n);
+    for (unsigned i = 0; i < begun_n; i++)
+        give_back(qp, begun[i]);
+}
+
 static void perform_together(struct worker *w, struct milgi__crew_qp *qp, struct milgi_op *const *ops, unsigned n)
 {
     struct milgi_op *begun[MILGI__CREW_TOGETHER];
@@ -208,8 +236,10 @@ static bool serve(struct worker *w, int lane)
             perform_together(w, qp, ops, n);
             return true;
         }
-        for (unsigned k = 0; k < n; k++)
-            perform(w, qp, ops[k]);
+        if (lane == MILGI_OP_CLASS_RECORDS)
+            perform_records(w, qp, ops, n);
+        else
+            perform(w, qp, ops[0]);
         return true;
     }
     return false;

@@ -29,6 +29,8 @@ struct milgi__crew_ops {
     void (*worker_free)(void *state);
     /* Sets status and device_code. */
     void (*perform)(void *state, unsigned worker, struct milgi_op *op);
+    /* The same of short records, up to MILGI__CREW_TOGETHER, each of any key. NULL: that is no gain. */
+    void (*perform_records)(void *state, struct milgi_op *const *ops, unsigned n);
     /*
      * Handshake ops that a worker takes several of at once, up to MILGI__CREW_TOGETHER, because that is done sooner
      * than one by one; asked on the engine's thread. NULL: there are none.

@@ -27,18 +27,18 @@ static void public(void *p, size_t len)
     (void)VALGRIND_MAKE_MEM_DEFINED(p, len);
 }
 
-static void key_make(struct milgi__gcm_key *key, size_t len)
+static void key_make(struct milgi__gcm_key *key, size_t len, unsigned which)
 {
     uint8_t raw[32];
 
     for (unsigned i = 0; i < sizeof raw; i++)
-        raw[i] = (uint8_t)(i * 7 + 1);
+        raw[i] = (uint8_t)(i * 7 + 1 + which);
     secret(raw, sizeof raw);
     milgi__gcm_aesni.key_init(key, raw, len);
 }
 
-/* Several records of |len| bytes, in |pieces| pieces, sealed and opened. */
-static bool round_trip(const struct milgi__gcm_key *key, size_t len, unsigned pieces)
+/* Several records of |len| bytes, each of another key, in |pieces| pieces, sealed and opened. */
+static bool round_trip(const struct milgi__gcm_key key[RECORDS], size_t len, unsigned pieces)
 {
     static const uint8_t nonce[12] = { 9 };
     static const uint8_t aad[20] = { 23, 3, 3 };
@@ -50,7 +50,7 @@ static bool round_trip(const struct milgi__gcm_key *key, size_t len, unsigned pi
         secret(in[i], ROOM);
         src[i][0] = (struct milgi__piece){ in[i], pieces == 1 ? len : len / 2 };
         src[i][1] = (struct milgi__piece){ in[i] + len / 2, len - len / 2 };
-        records[i] = (struct milgi__gcm_record){ .key = key, .nonce = nonce, .aad = aad, .src = src[i] };
+        records[i] = (struct milgi__gcm_record){ .key = &key[i], .nonce = nonce, .aad = aad, .src = src[i] };
         records[i].aad_len = i * 10;
         records[i].src_n = pieces;
         records[i].dst = out[i];
@@ -84,14 +84,15 @@ int main(int argc, char **argv)
         return 77;
     }
     for (size_t key_len = 16; key_len <= 32; key_len += 16) {
-        struct milgi__gcm_key key;
-        key_make(&key, key_len);
+        struct milgi__gcm_key key[RECORDS];
+        for (unsigned i = 0; i < RECORDS; i++)
+            key_make(&key[i], key_len, i);
         for (size_t len = 0; len <= 300; len += len < 70 ? 1 : 13) {
-            same = round_trip(&key, len, 1) && same;
-            same = round_trip(&key, len, 2) && same;
+            same = round_trip(key, len, 1) && same;
+            same = round_trip(key, len, 2) && same;
         }
-        same = round_trip(&key, 1500, 1) && same;
-        same = round_trip(&key, 1500, 2) && same;
+        same = round_trip(key, 1500, 1) && same;
+        same = round_trip(key, 1500, 2) && same;
     }
     if (argc > 1 && strcmp(argv[1], "leak") == 0 && back[1][0] == 7)
         puts("a branch on plaintext");

@@ -11,6 +11,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/cert_list.h"
+#include "crypto/kernel/kernel.h"
 #include "crypto/kex.h"
 #include "crypto/x509.h"
 #include "identity.h"
@@ -245,6 +246,107 @@ static void many_records_at_once_are_as_each_by_itself(void **state)
     }
 }
 
+/* --- many at once, each of its own key ---------------------------------------------------------------------------- */
+
+#define KEYS 150 /* more than a thread keeps expanded, so that some push out others */
+
+struct mixed {
+    struct milgi_key key[KEYS];
+    struct milgi_op op[MANY];
+    struct milgi_op_record record[MANY];
+    uint8_t status[MANY];
+    uint8_t src[MANY][LONGEST], dst[MANY][LONGEST], expected[MANY][LONGEST];
+};
+
+static void mixed_keys(struct mixed *m)
+{
+    static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_128_GCM_SHA256,
+        MILGI_SUITE_AES_256_GCM_SHA384, MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
+
+    for (unsigned i = 0; i < KEYS; i++) {
+        m->key[i] = aead_key();
+        m->key[i].alg = suites[chance(MILGI__COUNT(suites))];
+        m->key[i].raw_len = m->key[i].alg == MILGI_SUITE_AES_128_GCM_SHA256 ? 16 : 32;
+        for (unsigned k = 0; k < m->key[i].raw_len; k++)
+            m->key[i].raw[k] = (uint8_t)chance(256);
+    }
+}
+
+/* An op with what it is to become, which |library| says. */
+static void mixed_op(struct milgi__crypto *library, struct mixed *m, unsigned i)
+{
+    struct milgi_op_record *r = &m->record[i];
+    struct milgi_key *key = &m->key[chance(KEYS)];
+    struct milgi__aead_key aead = { key->serial, key->alg, key->raw_len, key->raw };
+    bool open = chance(2), in_place = chance(2);
+    uint8_t plain[LONGEST] = { 0 };
+
+    r->src = m->src[i];
+    r->len = chance(3) ? chance(130) : chance(LONG);
+    for (unsigned k = 0; k < r->len; k++)
+        m->src[i][k] = plain[k] = (uint8_t)chance(256);
+    struct milgi__piece src = { r->src, r->len };
+    r->nonce[0] = (uint8_t)chance(256);
+    assert_int_equal(
+        milgi__aead_seal(library, &aead, r->nonce, r->aad, 5, &src, 1, 23, 0, m->expected[i]), 0);
+    struct milgi_op *op = &m->op[i];
+    *op = record_op(key, open ? MILGI_OP_OPEN : MILGI_OP_SEAL, m->src[i], r->len + (open ? 1 : 0), m->dst[i]);
+    memcpy(op->u.aead.nonce, r->nonce, sizeof r->nonce);
+    op->u.aead.aad_len = 5;
+    op->u.aead.in_place = in_place;
+    op->device_code = 99;
+    m->status[i] = MILGI_OP_OK;
+    if (in_place)
+        op->u.aead.dst = open ? NULL : m->src[i];
+    if (!open)
+        return;
+    memcpy(m->src[i], m->expected[i], r->len + 1);
+    memcpy(op->u.aead.tag, m->expected[i] + r->len + 1, 16);
+    plain[r->len] = 23;
+    memcpy(m->expected[i], plain, r->len + 1);
+    if (chance(8))
+        return;
+    op->u.aead.tag[chance(16)] ^= (uint8_t)(1u << chance(8));
+    memset(m->expected[i], 0, r->len + 1);
+    m->status[i] = MILGI_OP_REJECTED;
+}
+
+/* Of whatever is between them: verdicts and bytes are those that each has by itself, in the crypto library. */
+static void ops_of_many_keys_at_once_are_as_each_by_itself(void **state)
+{
+    static const unsigned senseless[] = { 0, 5, 6, 7 }; /* whatever the op is */
+    static struct mixed m;
+    struct milgi_op *ops[MANY];
+
+    milgi__kernel_off = true;
+    struct milgi__crypto *library = milgi__crypto_new();
+    milgi__kernel_off = false;
+    assert_non_null(library);
+    mixed_keys(&m);
+    for (unsigned round = 0; round < 600; round++) {
+        unsigned n = 1 + chance(MANY);
+        for (unsigned i = 0; i < n; i++) {
+            ops[i] = &m.op[i];
+            mixed_op(library, &m, i);
+            if (chance(30) == 0) {
+                m.status[i] = MILGI_OP_BROKEN;
+                spoil_record(ops[i], senseless[chance(MILGI__COUNT(senseless))]);
+            }
+        }
+        milgi__op_perform_records(*state, ops, n);
+        for (unsigned i = 0; i < n; i++) {
+            const struct milgi_op_aead *a = &m.op[i].u.aead;
+            const uint8_t *out = a->in_place ? m.src[i] : m.dst[i];
+            size_t len = m.record[i].len + (m.op[i].type == MILGI_OP_SEAL ? 17 : 1);
+            assert_int_equal(m.op[i].status, m.status[i]);
+            assert_int_equal(m.op[i].device_code != 0, m.status[i] == MILGI_OP_BROKEN);
+            if (m.status[i] != MILGI_OP_BROKEN)
+                assert_memory_equal(out, m.expected[i], len);
+        }
+    }
+    milgi__crypto_free(library);
+}
+
 static void a_senseless_record_op_is_broken(void **state)
 {
     static uint8_t src[40000], dst[40000];
@@ -475,6 +577,7 @@ int main(void)
         op_test(a_sealed_record_opens),
         op_test(records_without_ops_are_as_those_with_them),
         op_test(many_records_at_once_are_as_each_by_itself),
+        op_test(ops_of_many_keys_at_once_are_as_each_by_itself),
         op_test(a_senseless_record_op_is_broken),
         op_test(a_key_exchange_of_two_ops_agrees),
         op_test(a_senseless_key_exchange_is_broken_and_a_bad_share_rejected),
