@@ -329,9 +329,10 @@ MILGI_API size_t milgi_conn_output_pending(const struct milgi_conn *conn);
 MILGI_API size_t milgi_conn_dump(const struct milgi_conn *conn, char *text, size_t size);
 
 /*
- * Keying material for other protocols (RFC 8446 7.5). |context| may be NULL with a length of 0. Returns 0,
- * MILGI_EINVAL (before on_established; label empty or of more than 249 bytes; out_len 0 or above 255 times the hash's
- * length), MILGI_ECLOSED (it has ended, and its secrets are wiped), MILGI_EFORK.
+ * Keying material for other protocols (RFC 8446 7.5, RFC 5705). |context| may be NULL with a length of 0: in TLS 1.2
+ * that is another one than an empty one. Returns 0, MILGI_EINVAL (before on_established; label of more than 249 bytes,
+ * or empty, which only TLS 1.2 has; out_len 0 or above 255 times the hash's length), MILGI_EUNSUPPORTED (TLS 1.2
+ * without the extended master secret), MILGI_ECLOSED (it has ended, and its secrets are wiped), MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_export(
     struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);

@@ -37,6 +37,27 @@ static int set_versions(struct milgi_config *config, const struct shim_options *
 
 /* --- lists ------------------------------------------------------------------------------------------------------ */
 
+/* All that there are, in the order of BoringSSL's policy of that name: longer keys first, AES before ChaCha20. */
+static const uint16_t cnsa_suites[] = { 0x1302, 0x1301, 0x1303, 0xc02c, 0xc030, 0xc02b, 0xc02f, 0xcca9, 0xcca8 };
+
+/* One word of a list of suites: a name, all of them, or a part of names whose suites are left out again. */
+static size_t apply(uint16_t suites[SHIM_LIST_MAX], size_t n, const char *word)
+{
+    uint16_t suite = milgi_suite_by_name(word);
+    size_t left = 0;
+    if (suite && n < SHIM_LIST_MAX)
+        suites[n++] = suite;
+    if (!strcmp(word, "DEFAULT")) {
+        n = sizeof cnsa_suites / sizeof *cnsa_suites;
+        memcpy(suites, cnsa_suites, sizeof cnsa_suites);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (*word != '!' || !strstr(milgi_suite_name(suites[i]), word + 1))
+            suites[left++] = suites[i];
+    }
+    return left;
+}
+
 /*
  * Names of suites in BoringSSL's language, or in the other one that it knows: of those that Milgi has not, none can be
  * negotiated.
@@ -45,13 +66,11 @@ static int set_suites(struct milgi_config *config, const char *names, const char
 {
     uint16_t suites[SHIM_LIST_MAX];
     size_t n = 0;
-    while (*names && n < SHIM_LIST_MAX) {
+    while (*names) {
         char name[64];
         size_t len = strcspn(names, ":");
         snprintf(name, sizeof name, "%.*s", (int)len, names);
-        uint16_t suite = milgi_suite_by_name(name);
-        if (suite)
-            suites[n++] = suite;
+        n = apply(suites, n, name);
         names += len + (names[len] == ':');
     }
     if (n && !milgi_config_set_suites(config, suites, n))
@@ -282,16 +301,19 @@ static int set_client_auth(struct shim_config *made, const struct shim_options *
     return !rv && milgi_config_set_client_auth(made->config, mode) ? 1 : rv;
 }
 
+bool shim_failure_ends(const struct shim_options *o)
+{
+    return o->verify_peer || o->use_custom_verify_callback || o->reverify_on_resume;
+}
+
 /* BoringSSL's shim takes any server, and asks for none by its name. */
 static int set_peer(struct shim_config *made, const struct shim_options *o, const char **why)
 {
     if (o->server)
         return set_client_auth(made, o, why);
     made->server_name = o->host_name;
-    if (o->verify_fail && !o->verify_peer && !o->use_custom_verify_callback && !o->reverify_on_resume) {
-        *why = "a verification that fails for nothing";
-        return SHIM_ABSENT;
-    }
+    if (o->verify_fail && !shim_failure_ends(o))
+        return milgi_config_dangerously_accept_any_server(made->config);
     /* The runner's OCSP responses are nobody's: they would be refused with the chain. */
     bool verified = (o->verified || o->expect_verify_result) && !o->enable_ocsp_stapling;
     if (!verified || o->host_name || !o->trust_cert || !o->trust_cert[0])
@@ -348,6 +370,10 @@ static int fill(struct shim_config *made, const struct shim_options *o, const ch
         rv = set_alpn(config, o->advertise_alpn, why);
     if (!rv)
         rv = set_policy(config, o, why);
+    if (!rv && o->cnsa_202407)
+        rv = milgi_config_set_suites(config, cnsa_suites, sizeof cnsa_suites / sizeof *cnsa_suites);
+    if (!rv && o->enable_grease && !o->server)
+        rv = milgi_config_set_grease(config, true);
     if (!rv)
         rv = set_limits(config, o, why);
     if (!rv)
@@ -383,10 +409,6 @@ int shim_config(struct shim_exchange *x, struct shim_config *made, const char **
     *made = (struct shim_config){ .config = milgi_config_new(o->server ? MILGI_SERVER : MILGI_CLIENT) };
     struct milgi_config *config = made->config;
     int rv = set_versions(config, o, why);
-    if (!rv && o->export_keying_material && (!o->export_label || !o->export_label[0])) {
-        *why = "an exporter without a label";
-        rv = SHIM_ABSENT;
-    }
     if (!rv)
         rv = fill(made, o, why);
     if (!rv)

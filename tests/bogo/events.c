@@ -47,6 +47,12 @@ static void answer_alpn(
 {
     const struct shim_options *o = x->options;
     check_offer(x, info);
+    if (o->select_empty_alpn) { /* RFC 7301 3.1: "opaque ProtocolName<1..2^8-1>;" */
+        if (milgi_decide(x->late->engine, *decision, MILGI_ACCEPT, (void *)(uintptr_t) "") != MILGI_EINVAL)
+            shim_complain(x, "an empty protocol was taken");
+        milgi_conn_abort(x->conn, MILGI_ALERT_INTERNAL_ERROR);
+        return;
+    }
     if (o->reject_alpn)
         decide(x, decision, MILGI_REFUSE, NULL);
     else if (o->select_alpn && !o->decline_alpn)
@@ -117,6 +123,7 @@ void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision)
     }
     int alert = o->use_custom_verify_callback ? MILGI_ALERT_CERTIFICATE_UNKNOWN : MILGI_ALERT_HANDSHAKE_FAILURE;
     bool again = o->reverify_on_resume || !x->resumes || o->expect_session_miss;
+    again = again && shim_failure_ends(o);
     if (peer && o->verify_fail && info.chain_n && again) /* with the alerts of BoringSSL's callbacks */
         milgi_conn_abort(x->conn, alert);
     else if (!peer && (o->fail_cert_callback || o->fail_ddos_callback))
@@ -181,23 +188,83 @@ static void check_exporter(struct shim_exchange *x)
         shim_complain(x, "failed to export keying material");
 }
 
+static uint64_t checksum(const struct milgi_slice *slice)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < slice->len; i++)
+        hash = (hash ^ slice->data[i]) * 1099511628211u;
+    return hash;
+}
+
+/* Keeps what was only looked at. */
+static void look(struct shim_exchange *x, const struct milgi_slice *slice)
+{
+    if (x->looked_n == x->looked_cap) {
+        size_t cap = 2 * x->looked_cap + 16;
+        struct shim_looked *grown = realloc(x->looked, cap * sizeof *grown);
+        if (!grown) {
+            shim_complain(x, "no memory");
+            return;
+        }
+        x->looked = grown;
+        x->looked_cap = cap;
+    }
+    struct shim_looked *looked = &x->looked[x->looked_n];
+    if (milgi_slice_keep(slice, &looked->slice)) {
+        shim_complain(x, "a slice cannot be kept");
+        return;
+    }
+    looked->seen = checksum(slice);
+    x->looked_n++;
+}
+
+static void read_slice(struct shim_exchange *x, const struct milgi_slice *slice)
+{
+    if (x->options->shim_shuts_down) {
+        milgi_conn_consumed(x->conn, slice->len);
+        return;
+    }
+    echo(x, slice->data, slice->len);
+    x->owed += slice->len;
+}
+
+static void pay(struct shim_exchange *x)
+{
+    if (milgi_conn_output_full(x->conn))
+        return;
+    milgi_conn_consumed(x->conn, x->owed);
+    x->owed = 0;
+}
+
+void shim_read_looked(struct shim_exchange *x)
+{
+    for (size_t i = 0; i < x->looked_n; i++) {
+        struct shim_looked *looked = &x->looked[i];
+        if (checksum(&looked->slice) != looked->seen)
+            shim_complain(x, "what was looked at has changed");
+        else if (!x->closed)
+            read_slice(x, &looked->slice);
+        milgi_chunk_unref(looked->slice.chunk);
+    }
+    x->looked_n = 0;
+    if (!x->closed)
+        pay(x);
+}
+
 static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t n)
 {
     struct shim_exchange *x = arg;
+    (void)conn;
     x->out.allowed = UINT64_MAX;
     if (x->options->use_exporter_between_reads)
         check_exporter(x);
     for (size_t i = 0; i < n; i++) {
-        if (x->options->shim_shuts_down)
-            milgi_conn_consumed(conn, slices[i].len);
+        if (x->options->peek_then_read)
+            look(x, &slices[i]);
         else
-            echo(x, slices[i].data, slices[i].len);
-        x->owed += x->options->shim_shuts_down ? 0 : slices[i].len;
+            read_slice(x, &slices[i]);
     }
-    if (!milgi_conn_output_full(conn)) {
-        milgi_conn_consumed(conn, x->owed);
-        x->owed = 0;
-    }
+    pay(x);
 }
 
 static void on_room(struct milgi_conn *conn, void *arg)

@@ -152,6 +152,8 @@ static void loop(struct shim_exchange *x)
         x->late->runnable = false;
         milgi_engine_run(x->late->engine, 0, &run);
         answer_late(x);
+        if (x->looked_n)
+            shim_read_looked(x);
         send_some(x);
         if (is_done(x))
             return;
@@ -259,6 +261,7 @@ int shim_exchange(const struct shim_options *o, struct shim_late *late, struct s
     if (x.fd >= 0)
         hang_up(x.fd);
     free(x.out.iov);
+    free(x.looked);
     shim_config_fini(&config);
     if (x.session || !x.stays) { /* one of TLS 1.2 that was resumed will do once more */
         milgi_session_unref(kept->session);

@@ -207,10 +207,11 @@ static void put_keying_material(struct shim_exchange *x)
 {
     const struct shim_options *o = x->options;
     uint8_t *out = malloc(o->export_keying_material);
-    const char *context = o->export_context ? o->export_context : "";
+    const char *context = !o->use_export_context ? NULL : o->export_context ? o->export_context
+                                                                            : "";
     int rv = !out ? MILGI_ENOMEM
-                  : milgi_conn_export(x->conn, o->export_label ? o->export_label : "", context, strlen(context), out,
-                        o->export_keying_material);
+                  : milgi_conn_export(x->conn, o->export_label ? o->export_label : "", context,
+                        context ? strlen(context) : 0, out, o->export_keying_material);
     if (rv)
         shim_complain(x, "keying material cannot be exported: %s", milgi_error_text(rv));
     else

@@ -54,15 +54,15 @@ struct shim_options {
     uint64_t resume_count, resumption_delay; /* connections; seconds */
     struct shim_numbers curves, key_shares, verify_prefs;
     const char *cipher, *host_name, *advertise_alpn, *select_alpn, *trust_cert;
-    bool decline_alpn, reject_alpn, require_any_client_certificate, verify_peer, verify_fail;
+    bool decline_alpn, reject_alpn, select_empty_alpn, require_any_client_certificate, verify_peer, verify_fail;
     bool fail_cert_callback, fail_early_callback, fail_ddos_callback, use_custom_verify_callback;
-    bool fips_202205, wpa_202304, cnsa1_202603, cnsa2_202603;
+    bool fips_202205, wpa_202304, cnsa_202407, cnsa1_202603, cnsa2_202603, enable_grease;
     uint64_t max_cert_list, max_send_fragment;
 
     /* what is done */
     bool async, shim_writes_first, shim_shuts_down, check_close_notify, send_alert, key_update, key_update_before_read;
     bool write_different_record_sizes, read_with_unfinished_write, use_exporter_between_reads, handshake_never_done;
-    bool use_export_context, export_traffic_secrets, implicit_handshake;
+    bool use_export_context, export_traffic_secrets, implicit_handshake, peek_then_read;
     uint64_t export_keying_material, read_size;
     const char *export_label, *export_context;
 
@@ -172,6 +172,12 @@ struct shim_kept {
     struct milgi_session *session; /* a client's; NULL: none */
 };
 
+/* Data that was looked at, and is read later. */
+struct shim_looked {
+    struct milgi_slice slice; /* a reference */
+    uint64_t seen;            /* its checksum at the first look */
+};
+
 struct shim_exchange {
     const struct shim_options *options;
     struct shim_kept *kept;
@@ -187,6 +193,8 @@ struct shim_exchange {
     bool established, eof, closed, close_notify_received, shut, failed;
     bool unfinished; /* a write is to be begun, and not ended before something is read */
     size_t owed;     /* bytes of on_data that are echoed and not yet consumed */
+    struct shim_looked *looked;
+    size_t looked_n, looked_cap;
     struct milgi_reason reason;
     uint8_t secret[2][SHIM_SECRET_MAX]; /* application traffic secrets: the client's, the server's */
     size_t secret_len;
@@ -199,6 +207,10 @@ void shim_complain(struct shim_exchange *x, const char *format, ...) __attribute
 
 /* Events of the key log: application traffic secrets. */
 void shim_keylog(void *exchange, const char *line);
+/* Reads what on_data has only looked at: it has to be what it was. */
+void shim_read_looked(struct shim_exchange *x);
+/* Whether a failed verification is to be the end: else servers are not verified, and the connection has to say so. */
+bool shim_failure_ends(const struct shim_options *options);
 /* Answers a decision as the flags want it. */
 void shim_answer(struct shim_exchange *x, const struct milgi_decision *decision);
 /* Complains of whatever is not as the flags expect it, when the handshake is complete. */

@@ -213,6 +213,7 @@ static void exporters_agree_behind_the_barrier(void **state)
     (void)state;
     begin(fake_config(MILGI_CLIENT, NULL), fake_config(MILGI_SERVER, NULL), 0, 0);
     pair_settle(&pair);
+    /*= RFC8446 7.1: "opaque label<7..255> = "tls13 " + Label;" */
     assert_int_equal(milgi_conn_export(client->conn, "", "c", 1, a, sizeof a), MILGI_EINVAL);
     assert_int_equal(milgi_conn_export(client->conn, NULL, "c", 1, a, sizeof a), MILGI_EINVAL);
     assert_int_equal(milgi_conn_export(client->conn, "EXPERIMENTAL x", "c", 1, a, 0), MILGI_EINVAL);
@@ -222,6 +223,32 @@ static void exporters_agree_behind_the_barrier(void **state)
     assert_memory_equal(a, b, sizeof a);
     assert_int_equal(milgi_conn_export(server->conn, "EXPERIMENTAL x", "d", 1, b, sizeof b), 0);
     assert_memory_not_equal(a, b, sizeof a);
+    pair_fini(&pair);
+}
+
+static struct milgi_config *older(enum milgi_role role)
+{
+    struct milgi_config *c = fake_config(role, NULL);
+    assert_int_equal(milgi_config_set_versions(c, MILGI_TLS_1_2, MILGI_TLS_1_2), 0);
+    return c;
+}
+
+static void an_older_exporter_takes_no_label_and_tells_no_context_from_an_empty_one(void **state)
+{
+    uint8_t a[48], b[48], other[48];
+    (void)state;
+    begin(older(MILGI_CLIENT), older(MILGI_SERVER), 0, 0);
+    pair_settle(&pair);
+    assert_int_equal(milgi_conn_export(client->conn, "", "", 0, a, sizeof a), 0);
+    assert_int_equal(milgi_conn_export(server->conn, "", "", 0, b, sizeof b), 0);
+    assert_memory_equal(a, b, sizeof a);
+    /*= RFC5705 4: "If no context is provided, it instead computes" */
+    assert_int_equal(milgi_conn_export(client->conn, "", NULL, 0, other, sizeof other), 0);
+    assert_memory_not_equal(a, other, sizeof a);
+    assert_int_equal(milgi_conn_export(server->conn, "", NULL, 0, b, sizeof b), 0);
+    assert_memory_equal(b, other, sizeof b);
+    assert_int_equal(milgi_conn_export(client->conn, "x", "", 0, other, sizeof other), 0);
+    assert_memory_not_equal(a, other, sizeof a);
     pair_fini(&pair);
 }
 
@@ -296,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_server_gives_and_says_nothing_before_its_client_is_verified),
         cmocka_unit_test(a_server_sends_data_before_it_has_heard_the_client_only_if_asked_to),
         cmocka_unit_test(exporters_agree_behind_the_barrier),
+        cmocka_unit_test(an_older_exporter_takes_no_label_and_tells_no_context_from_an_empty_one),
         cmocka_unit_test(the_servers_certificate_is_with_the_client_before_its_signature_is_made),
         cmocka_unit_test(a_clients_two_verifications_run_at_once),
         cmocka_unit_test(a_window_of_records_is_in_flight_in_each_direction),
