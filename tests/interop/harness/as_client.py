@@ -56,6 +56,7 @@ def options_for(trial, peer, call):
     call.expect_group = "p384" if case.group == "hrr" else case.group
     if call.tls12 and peer.name == "selfserv":
         call.expect_group = None  # it takes one as strong as its key, whatever the client likes best
+    call.wire_group = call.expect_group
     return options
 
 
@@ -75,8 +76,9 @@ class Session:
             self.call.backend_port = trial.backend(Echo(limit)).port
         self.server = trial.start_server(self.peer, self.call)
         port = self.call.port
-        self.tap = trial.backend(Tap(port)) if trial.case.group == "hrr" else None
-        self.milgi = trial.connect(self.tap.port if self.tap else port, name, *self.mine, *options, ca=ca)
+        self.tap = trial.backend(Tap(port)) if trial.case.tapped else None
+        self.port = self.tap.port if self.tap else port
+        self.milgi = trial.connect(self.port, name, *self.mine, *options, ca=ca)
 
     def talk(self, line=LINE):
         """A line there and back, or a request and its answer."""
@@ -89,18 +91,23 @@ class Session:
         if not self.milgi.out.wait(lambda out: wanted in out.head, self.trial.deadline, f"{wanted!r} from the server"):
             raise Failure(f"milgi connect ended without the server's answer: {last_words(self.milgi)}")
 
-    def end(self, input_ends_itself=False):
-        """milgi ends the session in order; its report and the server's are compared with the case."""
+    def end(self, input_ends_itself=False, more=False):
+        """milgi ends the session in order; its report and the server's are compared with the case. |more|: another
+        connection follows, after which the server is asked."""
         if self.peer.ends_first:
             self.server.err.wait(lambda out: self.peer.ends_first in out.head, self.trial.deadline, "the server's end")
         if not input_ends_itself:
             self.milgi.end_input()
         succeed(self.milgi, self.trial)
         self.check_json()
+        if more:
+            return
         if self.peer.picks_port:
             self.server.wait(self.trial.deadline)
         self.peer.check_report(self.server, self.call)
-        if self.tap:
+        if self.tap and self.call.wire_group:
+            self.tap.check_group(self.call.wire_group)
+        if self.trial.case.group == "hrr":
             self.tap.check_retry()
 
     def check_json(self):
@@ -236,29 +243,34 @@ def auth_12(trial):
 def resumed(auth=False, **settings):
     """The second connection has no certificate and no signature."""
     def run(trial):
-        options = ["--session", os.path.join(trial.directory, "session")]
+        options, identity = ["--session", os.path.join(trial.directory, "session")], None
         if auth:
-            options += client_options(trial, client_identity(SERVERS[trial.case.peer], trial.case))
-            settings.update(client_auth="required")
+            identity = client_identity(SERVERS[trial.case.peer], trial.case)
+            options += client_options(trial, identity)
+            settings.update(client_auth="required", expect_client="alice")
         session = Session(trial, options=options, again=True, **settings)
         session.talk()
-        session.end()
+        session.end(more=True)
         if session.call.tls12:
             session.call.expect_group = None  # there is no key exchange
-        session.milgi = trial.connect(session.call.port, HOST, *session.mine, *options)
+        session.milgi = trial.connect(session.port, HOST, *session.mine, *options)
         session.talk()
         session.end()
         told = json_line(session.milgi.err.text())
         if not told.get("resumed") or told.get("signature_scheme"):
             raise Failure(f"milgi says resumed {told.get('resumed')}, signature scheme {told.get('signature_scheme')}")
+        length = trial.pki.leaf_length
+        session.tap.check_resumed(not session.call.tls12, length(trial.case.cert), length(identity) if identity else None)
     return run
 
 
 def staple(**settings):
     def run(trial):
-        session = Session(trial, options=["--staple", "require"], staple=trial.pki.staple(trial.case.cert), **settings)
+        response = trial.pki.staple(trial.case.cert)
+        session = Session(trial, options=["--staple", "require"], staple=response, **settings)
         session.talk()
         session.end()
+        session.tap.check_staple(not session.call.tls12, trial.pki.leaf_length(trial.case.cert) + os.path.getsize(response))
     return run
 
 

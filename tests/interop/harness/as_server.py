@@ -43,16 +43,31 @@ def offers(trial, peer, call):
 
 
 def begin(trial, certs, *options, backend=None, **settings):
-    """The proxy and what the peer is to be asked; in a HelloRetryRequest case a tap sits between them."""
+    """The proxy and what the peer is to be asked; in cases that are judged by what is on the wire a tap sits between."""
     peer = CLIENTS[trial.case.peer]
     call = trial.call(**settings)
     options = [*offers(trial, peer, call), *options]
     call.port = trial.proxy(certs, *options, backend=backend)
     tap = None
-    if trial.case.group == "hrr":
+    if trial.case.tapped:
         tap = trial.backend(Tap(call.port))
         call.port = tap.port
     return peer, call, tap
+
+
+def check_wire(tap, call):
+    """The group that was agreed on, and HelloRetryRequest, as they are on the wire."""
+    if tap:
+        tap.check_group(call.expect_group)
+        if call.expect_retry:
+            tap.check_retry()
+
+
+def check_resumed(trial, tap, call, identity=None):
+    """The second flights have no Certificate, of the server nor of the client."""
+    tap.check_group(call.expect_group)
+    length = trial.pki.leaf_length
+    tap.check_resumed(not call.tls12, length(trial.case.cert), length(identity) if identity else None)
 
 
 def succeed(child, trial):
@@ -104,14 +119,14 @@ def check_page(text, call, cert=None):
 def page(trial):
     peer, call, tap = begin(trial, [trial.case.cert])
     check_page(load_page(trial, peer, call), call, trial.case.cert)
-    if tap:
-        tap.check_retry()
+    check_wire(tap, call)
 
 
 def page_12(trial):
     """Both versions are to be had; the peer speaks TLS 1.2 alone."""
-    peer, call, _ = begin(trial, [trial.case.cert], tls12=True)
+    peer, call, tap = begin(trial, [trial.case.cert], tls12=True)
     check_page(load_page(trial, peer, call), call, trial.case.cert)
+    check_wire(tap, call)
 
 
 def two_certs(trial):
@@ -189,10 +204,11 @@ def client_identity(peer, case):
 
 def auth(mode, **settings):
     def run(trial):
-        peer, call, _ = begin_auth(trial, mode, **settings)
+        peer, call, tap = begin_auth(trial, mode, **settings)
         trial.identify(call, client_identity(peer, trial.case))
         text = load_page(trial, peer, call)
         check_page(text, call, trial.case.cert)
+        check_wire(tap, call)
         if "alice" not in page_value(text, "client([ _-]?certificate)?.*?"):
             raise Failure("the page does not name the client's certificate")
     return run
@@ -201,9 +217,10 @@ def auth(mode, **settings):
 def resumed(auth=False, **settings):
     """The peer's second connection has no certificate and no signature; the client's of the first is remembered."""
     def run(trial):
-        peer, call, _ = begin_auth(trial, "required", **settings) if auth else begin(trial, [trial.case.cert], **settings)
+        peer, call, tap = begin_auth(trial, "required", **settings) if auth else begin(trial, [trial.case.cert], **settings)
+        identity = client_identity(peer, trial.case) if auth else None
         if auth:
-            trial.identify(call, client_identity(peer, trial.case))
+            trial.identify(call, identity)
         if peer.name == "s_client":
             call.session = os.path.join(trial.directory, "session")
             check_page(load_page(trial, peer, call), call, trial.case.cert)
@@ -217,14 +234,17 @@ def resumed(auth=False, **settings):
             raise Failure(f"the page's suite is not {call.expect_suite}")
         if auth and "alice" not in page_value(text, "client([ _-]?certificate)?.*?"):
             raise Failure("the page does not name the client's certificate")
+        check_resumed(trial, tap, call, identity)
     return run
 
 
 def staple(**settings):
     def run(trial):
         response = trial.pki.staple(trial.case.cert)
-        peer, call, _ = begin(trial, [trial.case.cert], "--ocsp", response, staple=response, **settings)
+        peer, call, tap = begin(trial, [trial.case.cert], "--ocsp", response, staple=response, **settings)
         check_page(load_page(trial, peer, call), call, trial.case.cert)
+        check_wire(tap, call)
+        tap.check_staple(not call.tls12, trial.pki.leaf_length(trial.case.cert) + os.path.getsize(response))
     return run
 
 

@@ -31,24 +31,24 @@ class Kind:
     matrix: bool = False
     plain_group: bool = False    # not with HelloRetryRequest
     tls12: bool = False          # which has neither that nor hybrids
-    peers: tuple = None
+    wire: bool = False           # it is judged by what is on the wire, too
 
 
 SERVER_KINDS = {
-    "page": Kind(as_server.page, matrix=True),
-    "page-12": Kind(as_server.page_12, ("tls12",), matrix=True, tls12=True),
-    "auth-12": Kind(as_server.auth("required", tls12=True), ("tls12", "client-cert"), tls12=True),
-    "resume": Kind(as_server.resumed(), ("resume",), plain_group=True),
-    "resume-auth": Kind(as_server.resumed(auth=True), ("resume", "client-cert"), plain_group=True),
-    "resume-12": Kind(as_server.resumed(tls12=True), ("resume", "tls12"), tls12=True),
-    "staple": Kind(as_server.staple(), ("staple",), plain_group=True),
-    "staple-12": Kind(as_server.staple(tls12=True), ("staple", "tls12"), tls12=True),
+    "page": Kind(as_server.page, matrix=True, wire=True),
+    "page-12": Kind(as_server.page_12, ("tls12",), matrix=True, tls12=True, wire=True),
+    "auth-12": Kind(as_server.auth("required", tls12=True), ("tls12", "client-cert"), tls12=True, wire=True),
+    "resume": Kind(as_server.resumed(), ("resume",), plain_group=True, wire=True),
+    "resume-auth": Kind(as_server.resumed(auth=True), ("resume", "client-cert"), plain_group=True, wire=True),
+    "resume-12": Kind(as_server.resumed(tls12=True), ("resume", "tls12"), tls12=True, wire=True),
+    "staple": Kind(as_server.staple(), ("staple",), plain_group=True, wire=True),
+    "staple-12": Kind(as_server.staple(tls12=True), ("staple", "tls12"), tls12=True, wire=True),
     "bulk": Kind(as_server.bulk, ("bulk",), data=True, seconds=180),
     "half-close-by-client": Kind(as_server.half_client, ("half-client",), data=True),
     "half-close-by-server": Kind(as_server.half_server, ("half-server",), data=True),
     "two-certificates": Kind(as_server.two_certs, cert="p256"),
     "sni": Kind(as_server.sni, cert="p256"),
-    "auth-required": Kind(as_server.auth("required"), ("client-cert",)),
+    "auth-required": Kind(as_server.auth("required"), ("client-cert",), wire=True),
     "auth-optional": Kind(as_server.auth("optional"), ("client-cert",)),
     "auth-optional-none": Kind(as_server.auth_optional_none),
     "auth-missing": Kind(as_server.auth_missing, negative=True),
@@ -61,19 +61,19 @@ SERVER_KINDS = {
 }
 
 CLIENT_KINDS = {
-    "talk": Kind(as_client.talk, matrix=True),
-    "talk-12": Kind(as_client.talk_12, ("tls12",), matrix=True, tls12=True),
-    "auth-12": Kind(as_client.auth_12, ("tls12", "client-cert"), tls12=True),
-    "resume": Kind(as_client.resumed(), ("resume",), plain_group=True),
-    "resume-auth": Kind(as_client.resumed(auth=True), ("resume", "client-cert"), plain_group=True),
-    "resume-12": Kind(as_client.resumed(tls12=True), ("resume", "tls12"), tls12=True),
-    "staple": Kind(as_client.staple(), ("staple",), plain_group=True),
-    "staple-12": Kind(as_client.staple(tls12=True), ("staple", "tls12"), tls12=True),
+    "talk": Kind(as_client.talk, matrix=True, wire=True),
+    "talk-12": Kind(as_client.talk_12, ("tls12",), matrix=True, tls12=True, wire=True),
+    "auth-12": Kind(as_client.auth_12, ("tls12", "client-cert"), tls12=True, wire=True),
+    "resume": Kind(as_client.resumed(), ("resume",), plain_group=True, wire=True),
+    "resume-auth": Kind(as_client.resumed(auth=True), ("resume", "client-cert"), plain_group=True, wire=True),
+    "resume-12": Kind(as_client.resumed(tls12=True), ("resume", "tls12"), tls12=True, wire=True),
+    "staple": Kind(as_client.staple(), ("staple",), plain_group=True, wire=True),
+    "staple-12": Kind(as_client.staple(tls12=True), ("staple", "tls12"), tls12=True, wire=True),
     "bulk": Kind(as_client.bulk, ("bulk",), data=True, seconds=180),
     "half-close-by-client": Kind(as_client.half_client, ("half-client",), data=True),
     "half-close-by-server": Kind(as_client.half_server, ("half-server",), data=True),
     "truncate": Kind(as_client.truncate, ("truncate",), negative=True),
-    "auth-required": Kind(as_client.auth, ("client-cert",)),
+    "auth-required": Kind(as_client.auth, ("client-cert",), wire=True),
     "auth-optional-none": Kind(as_client.auth_optional_none, ("client-cert",)),
     "auth-missing": Kind(as_client.auth_missing, ("client-cert", "auth-alert"), negative=True),
     "auth-wrong-ca": Kind(as_client.auth_wrong_ca, ("client-cert", "auth-alert"), negative=True),
@@ -121,6 +121,15 @@ class Case:
     @property
     def negative(self):
         return self.how.negative
+
+    @property
+    def tapped(self):
+        """Whether it is judged by what is on the wire, too."""
+        return self.how.wire or self.group in ("hrr", "hybrid")
+
+    @property
+    def longer(self):
+        return SIDES[self.side][1][self.peer].longer
 
     def makes_sense(self):
         kind, peer = self.how, SIDES[self.side][1][self.peer]
@@ -180,8 +189,17 @@ def pairwise(cases):
     return chosen
 
 
+def selection(longer):
+    return [case for side in SIDES for case in pairwise([case for case in all_cases(side) if case.longer == longer])]
+
+
 def ci():
-    return [case for side in SIDES for case in pairwise(all_cases(side))]
+    return selection(False)
+
+
+def longer():
+    """The same of the peers that only longer commands want."""
+    return selection(True)
 
 
 def full():

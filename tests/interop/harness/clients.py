@@ -19,6 +19,7 @@ import os
 import re
 import subprocess
 
+from . import libssl
 from .names import SUITES, same_group, same_suite
 from .proc import Failure
 
@@ -49,6 +50,7 @@ class Client:
     window = 1 << 18      # bytes sent ahead of what came back; None: the peer reads and writes at once
     slow = False          # is given a smaller payload, but in the full run
     program = ""          # what must be installed
+    longer = False        # it takes long to make: only commands that say so want it, and tell when it is not there
     hrr_groups = ["x25519", "p384"]      # offered so that a share of the second is not sent at first
     cannot = ()           # kinds that it cannot play, though it can do what they need
     groups_told = ("x25519", "p256", "p384", "hrr", "hybrid")     # what "group" of can covers
@@ -194,6 +196,7 @@ NSS_SCHEMES = ("ecdsa_secp256r1_sha256,ecdsa_secp384r1_sha384,ecdsa_secp521r1_sh
 
 class Tstclnt(Client):
     name = program = "tstclnt"
+    slow = True
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss")
     client_certs = ("p256", "rsa2048")
     can = {"bulk", "client-cert", "suite", "group", "tls12"}
@@ -328,6 +331,42 @@ class Node(Client):
         own_report(child, call)
 
 
+class Libssl(Client):
+    """The peer in C, upon the libssl that |flavour| names."""
+
+    can = STDIO - {"suite"} | {"half-client", "half-server", "keyupdate", "resume", "staple"}
+    certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
+    keyupdate_commands = (b"k\n", b"K\n")
+    keyupdate_sign = "KEYUPDATE"
+    hybrid = True
+
+    def __init__(self, name, longer, hybrid=True, certs=None):
+        self.name = self.flavour = name
+        self.longer = longer
+        self.hybrid = hybrid
+        self.certs = certs or self.certs
+
+    def available(self):
+        return libssl.available(self.flavour)
+
+    def has_hybrid(self):
+        return self.hybrid
+
+    def prepare(self, cache):
+        self.binary = libssl.build(self.flavour, cache)
+
+    def argv(self, call):
+        words = ["--connect", f"127.0.0.1:{call.port}", "--name", call.name]
+        return libssl.argv(self.binary, call, *words, *(["--again", "yes"] if call.again else []))
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+# name, whether only longer commands want it, and what each cannot
+LIBSSL = (("boringssl-debian", False, False, None), ("boringssl", True, True, None), ("openssl-4-crate", True, True, ALL_CERTS))
+
+
 class Chromium(Client):
     name = program = "chromium"
     hybrid_since = (("chromium", "--version"), (131,))
@@ -374,4 +413,4 @@ def build(argv, cwd, env):
 
 
 CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(),
-                                        Chromium())}
+                                        Chromium(), *(Libssl(*how) for how in LIBSSL))}

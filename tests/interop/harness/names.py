@@ -33,6 +33,9 @@ def same_suite(wanted, told):
 # as milgi calls them, after IANA's registry
 GROUPS = {"x25519": "x25519", "p256": "secp256r1", "p384": "secp384r1", "hybrid": "X25519MLKEM768"}
 
+# as they are on the wire
+GROUP_NUMBERS = {"x25519": 0x001d, "p256": 0x0017, "p384": 0x0018, "hybrid": 0x11ec}
+
 # spellings of a group in reports, compared without case and punctuation
 GROUP_ALIASES = {
     "x25519": {"x25519"},

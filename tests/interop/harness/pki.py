@@ -6,6 +6,7 @@ that want a key store). Leaves hang below an intermediate, so that every handsha
 """
 
 import os
+import ssl
 import subprocess
 import threading
 
@@ -98,6 +99,11 @@ class Pki:
 
     def path(self, name, extension="pem"):
         return os.path.join(self.directory, f"{name}.{extension}")
+
+    def leaf_length(self, name):
+        """The bytes of the first certificate of a file, as they are in a Certificate message."""
+        with open(self.path(name)) as pem:
+            return len(ssl.PEM_cert_to_DER_cert(pem.read().split("-----END")[0] + "-----END CERTIFICATE-----\n"))
 
     def make(self):
         for name, (kind, issuer) in AUTHORITIES.items():

@@ -16,7 +16,7 @@ talk:  echo          what milgi sends comes back (with pump by the harness, betw
 
 import os
 
-from . import clients
+from . import clients, libssl
 from .clients import ALL_CERTS, OPENSSL_GROUPS, GnutlsCli, Go, Java, Tstclnt, java_command
 from .names import SUITES, same_group, same_suite
 from .proc import Failure
@@ -38,6 +38,8 @@ class Server:
     ends_first = b""      # what it prints when it has ended, if milgi's close_notify must not come before
     says = {}             # kinds in which it sends another alert than the RFC's: what milgi's message speaks of then
     cannot = ()           # kinds that it cannot play, though it can do what they need
+
+    longer = False        # as a client's
 
     available = clients.Client.available
     has_hybrid = clients.Client.has_hybrid
@@ -197,6 +199,27 @@ class JavaServer(Server):
         own_report(child, call)
 
 
+class LibsslServer(Server):
+    """The peer in C, upon the libssl that |flavour| names."""
+
+    can = STDIO - {"suite"} | {"half-client", "half-server", "resume", "staple"}
+    certs = clients.Libssl.certs
+    picks_port = True
+
+    __init__ = clients.Libssl.__init__
+    available = clients.Libssl.available
+    has_hybrid = clients.Libssl.has_hybrid
+    prepare = clients.Libssl.prepare
+
+    def argv(self, call):
+        words = ["--listen", "127.0.0.1:0", "--part", call.part, "--connections", "2" if call.again else "1"]
+        words += ["--client-auth", call.client_auth] if call.client_auth else []
+        return libssl.argv(self.binary, call, *words)
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
 NGINX_CONF = """\
 daemon off;
 master_process off;
@@ -283,4 +306,4 @@ class NginxStream(Nginx):
 
 
 SERVERS = {peer.name: peer for peer in (SServer(), GnutlsServ(), Selfserv(), GoServer(), JavaServer(), Nginx(),
-                                      NginxStream())}
+                                      NginxStream(), *(LibsslServer(*how) for how in clients.LIBSSL))}

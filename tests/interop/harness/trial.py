@@ -47,6 +47,7 @@ class Call:
     backend_port: int = 0
     expect_suite: str = ""
     expect_group: str = ""
+    wire_group: str = ""         # the same of all connections together
     expect_alpn: str = None
     expect_client: str = ""
     expect_retry: bool = None
