@@ -7,9 +7,9 @@
  * A session is good for what it was made for and nothing else: its version, its hash (in TLS 1.2: its cipher suite,
  * and the extended master secret, without which there are no sessions [RFC 7627 5.3]), its server name, and the
  * authentication policy of the config it was made under (whose certificates are accepted, whether clients must have
- * one, whether verification is off). Where anything of that differs, where a certificate in it, or an OCSP response
- * that came with it, is no longer valid, and where it is too old or cannot be read, there is a full handshake: never an
- * error, and never less than a full handshake would have asked for.
+ * one, whether verification is off; of a client, which certificates of its own it has). Where anything of that differs,
+ * where a certificate in it, or an OCSP response that came with it, is no longer valid, and where it is too old or
+ * cannot be read, there is a full handshake: never an error, and never less than a full handshake would have asked for.
  *
  * Any thread may use sessions, ticket keys and caches; they count their references atomically.
  */
@@ -147,6 +147,8 @@ MILGI_API size_t milgi_session_cache_count(struct milgi_session_cache *cache);
 /*
  * Client: connections look for a session of their server name in |cache|, and put there what they are given. One cache
  * may serve many configs. It knows names, not ports: where several servers share a name, give each a cache of its own.
+ * The server takes a client that resumes for the one that it was: whoever answers MILGI_DECIDE_CREDENTIAL now with one
+ * certificate, now with another, gives each a cache of its own, or milgi_conn_set_session(conn, NULL).
  *
  * Server: sessions of TLS 1.2 are kept in |cache| by their IDs, for clients that take no tickets: so many by so many
  * clients as fit, the oldest making room. One cache may serve many configs, but not clients, too. A session in it takes

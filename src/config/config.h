@@ -72,8 +72,8 @@ struct milgi_config {
 };
 
 /*
- * What of a config says whose word is taken for what: sessions made under another one are not resumed. 0, MILGI_ENOMEM,
- * MILGI_EINTERNAL. (session.c)
+ * What of a config says whose word is taken for what, and of a client as whom it speaks: sessions made under another
+ * one are not resumed. 0, MILGI_ENOMEM, MILGI_EINTERNAL. (session.c)
  */
 int milgi__config_policy(struct milgi_config *config);
 /* Whether it makes sense, for freezing. 0, or MILGI_EINVAL with *why. (policy.c) */

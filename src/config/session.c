@@ -40,6 +40,18 @@ static int add(struct milgi__digest *digest, const void *data, size_t len)
     return len == 0 || milgi__digest_update(digest, data, len) == 0 ? 0 : MILGI_EINTERNAL;
 }
 
+/*
+ * As whom a client speaks, for the server takes it for the one of the session: one with another certificate, or
+ * without, does not speak in its name. A server's certificates may be renewed while its sessions go on.
+ */
+static int add_identities(struct milgi__digest *digest, const struct milgi_config *config)
+{
+    int rv = 0;
+    for (size_t i = 0; i < config->credentials_n && config->role == MILGI_CLIENT && rv == 0; i++)
+        rv = add(digest, config->credentials[i]->chain, config->credentials[i]->chain_len);
+    return rv;
+}
+
 int milgi__config_policy(struct milgi_config *config)
 {
     const struct milgi_trust *trust = config->trust;
@@ -57,6 +69,8 @@ int milgi__config_policy(struct milgi_config *config)
         rv = add(digest, config->cert_schemes.v, config->cert_schemes.n * sizeof config->cert_schemes.v[0]);
     if (rv == 0)
         rv = add(digest, trust ? trust->anchors : NULL, trust ? trust->anchors_len : 0);
+    if (rv == 0)
+        rv = add_identities(digest, config);
     if (rv == 0 && milgi__digest_peek(cx, digest, hash) != 0)
         rv = MILGI_EINTERNAL;
     if (rv == 0)

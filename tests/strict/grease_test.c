@@ -64,6 +64,28 @@ static void a_hello_has_what_means_nothing(void **state)
         assert_false(is_grease(with[i]));
 }
 
+/* Whose share is the only one; 0: there are more, or none. */
+static unsigned only_share(const struct pair_bytes *m)
+{
+    for (size_t at = liar_block(m); at < m->len; at += 4 + milgi__get16(m->p + at + 2)) {
+        if (milgi__get16(m->p + at) == 51)
+            return milgi__get16(m->p + at + 4) == 4 + milgi__get16(m->p + at + 8) ? milgi__get16(m->p + at + 6) : 0;
+    }
+    return 0;
+}
+
+/*= RFC8446 4.1.2: "replacing the list of shares with a list containing a single KeyShareEntry from the indicated
+ *= group" */
+static void the_second_hello_has_the_one_share_that_was_asked_for(void **state)
+{
+    (void)state;
+    meet(true, true, 0);
+    assert_int_equal(hellos, 2);
+    assert_int_equal(only_share(&heard[0]), 0);
+    assert_int_not_equal(only_share(&heard[1]), 0);
+    assert_false(is_grease(only_share(&heard[1])));
+}
+
 static void the_order_is_another_each_time_and_the_second_hello_keeps_it(void **state)
 {
     (void)state;
@@ -86,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hello_has_what_means_nothing),
+        cmocka_unit_test(the_second_hello_has_the_one_share_that_was_asked_for),
         cmocka_unit_test(the_order_is_another_each_time_and_the_second_hello_keeps_it),
     };
     int rv = cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);

@@ -259,16 +259,17 @@ static void a_session_on_one_stands_for_no_certificate_either(void **state)
 {
     (void)state;
     for (unsigned told = 0; told < 2; told++) {
-        struct milgi_config *client = psk_client(MILGI_PSK_SHA256), *servers[2];
+        struct milgi_config *clients[2], *servers[2];
         for (unsigned i = 0; i < 2; i++) {
+            clients[i] = psk_client(MILGI_PSK_SHA256);
+            MUST(milgi_config_add_credential(clients[i], fixture.client_credential[0]));
             servers[i] = with_tickets(psk_server(MILGI_PSK_SHA256));
             MUST(milgi_config_set_trust(servers[i], fixture.trust));
             MUST(milgi_config_set_client_auth(servers[i], MILGI_CLIENT_AUTH_REQUIRED));
             MUST(milgi_config_set_psk_without_certificate(servers[i], i == 0 || told));
         }
-        MUST(milgi_config_add_credential(client, fixture.client_credential[0]));
-        struct milgi_session *session = session_on(psk_client(MILGI_PSK_SHA256), servers[0]);
-        struct loop *loop = loop_of(client, servers[1]);
+        struct milgi_session *session = session_on(clients[0], servers[0]);
+        struct loop *loop = loop_of(clients[1], servers[1]);
         milgi__hs_offer_psks(loop->client.hs, NULL, false);
         milgi__hs_resume(loop->client.hs, session, true);
         milgi_session_unref(session);

@@ -266,6 +266,59 @@ static void a_client_that_trusts_others_does_not_offer_it(void **state)
     milgi_config_unref(server);
 }
 
+/* The server would take it for whom it was then; in both versions, though what is offered differs. */
+static void a_client_with_another_certificate_does_not_offer_it(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 18; i++) {
+        unsigned before = i % 3, now = i / 3 % 3; /* 0: none; or which */
+        bool tls12 = i >= 9;
+        struct milgi_config *client = tls12 ? client12() : client_config();
+        struct milgi_config *server = tls12 ? server12() : ticket_config();
+        MUST(milgi_config_set_trust(server, fixture.trust));
+        MUST(milgi_config_set_client_auth(server, MILGI_CLIENT_AUTH_OPTIONAL));
+        milgi_config_ref(server);
+        if (before)
+            MUST(milgi_config_add_credential(client, fixture.client_credential[before - 1]));
+        struct milgi_session *session = tls12 ? session_by(client, server) : session_of(client, server);
+        client = tls12 ? client12() : client_config();
+        if (now)
+            MUST(milgi_config_add_credential(client, fixture.client_credential[now - 1]));
+        freeze(client);
+        struct loop *loop = loop_new(client, server, "a.test");
+        milgi__hs_resume(loop->client.hs, session, true);
+        milgi_session_unref(session);
+        loop_pump(loop);
+        assert_resumed(loop, before == now);
+        loop_free(loop);
+        milgi_config_unref(client);
+        milgi_config_unref(server);
+    }
+}
+
+static void a_client_of_another_trust_does_not_offer_it(void **state)
+{
+    (void)state;
+    struct identity *other = identity_root(IDENTITY_P256, "another root");
+    char both[8192];
+    struct milgi_trust *trust;
+    int len = snprintf(both, sizeof both, "%s%s", fixture.root->cert_pem, other->cert_pem);
+    assert_in_range(len, 1, sizeof both - 1);
+    MUST(milgi_trust_new_pem(both, strlen(both), &trust)); /* even if it takes the server's certificate */
+    for (unsigned more = 0; more < 2; more++) {
+        struct milgi_session *session = usual_session();
+        struct milgi_config *client = milgi_config_new(MILGI_CLIENT);
+        MUST(milgi_config_set_trust(client, more ? trust : fixture.trust));
+        struct loop *loop = loop_with(session, client, ticket_config());
+        assert_int_equal(loop->client.hs->offers_n, !more);
+        loop_pump(loop);
+        assert_resumed(loop, !more);
+        loop_free(loop);
+    }
+    milgi_trust_unref(trust);
+    identity_free(other);
+}
+
 static void what_is_too_old_means_a_full_handshake(void **state)
 {
     (void)state;
@@ -457,6 +510,8 @@ int main(void)
         cmocka_unit_test(another_name_means_a_full_handshake),
         cmocka_unit_test(another_policy_of_the_server_means_a_full_handshake),
         cmocka_unit_test(a_client_that_trusts_others_does_not_offer_it),
+        cmocka_unit_test(a_client_with_another_certificate_does_not_offer_it),
+        cmocka_unit_test(a_client_of_another_trust_does_not_offer_it),
         cmocka_unit_test(what_is_too_old_means_a_full_handshake),
         cmocka_unit_test(another_hash_means_a_full_handshake),
         cmocka_unit_test(other_keys_mean_a_full_handshake),
