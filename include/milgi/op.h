@@ -269,8 +269,8 @@ struct milgi_op_chain {
     uint8_t staple; /* enum milgi_staple, or'ed */
     uint16_t name_len;
     uint8_t name[256];
-    uint32_t path_n;
     uint32_t path[MILGI_PATH_MAX];
+    uint32_t path_n;
 };
 
 struct milgi__flow;

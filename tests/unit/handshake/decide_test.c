@@ -315,9 +315,10 @@ static void a_device_tells_a_path_that_can_be_or_none(void **state)
         { 0, { 0 }, true },
         { 3, { 0, 2, MILGI_PATH_ANCHOR | 1 }, true },
         { 1, { MILGI_PATH_ANCHOR | 1 }, true },
-        { 2, { 0, 2 }, false },                     /* no anchor, */
-        { 3, { 0, 3, MILGI_PATH_ANCHOR }, false },  /* nothing that was sent, */
-        { 2, { 0, MILGI_PATH_ANCHOR | 2 }, false }, /* none that is trusted, */
+        { 2, { 0, 2 }, false }, /* no anchor, */
+        { 3, { 0, 3, MILGI_PATH_ANCHOR }, false },
+        { 3, { 0, 1 << 28, MILGI_PATH_ANCHOR }, false }, /* nothing that was sent, */
+        { 2, { 0, MILGI_PATH_ANCHOR | 2 }, false },      /* none that is trusted, */
         { 2, { 0, UINT32_MAX }, false },
         { 3, { 0, MILGI_PATH_ANCHOR, MILGI_PATH_ANCHOR }, false }, /* more behind an anchor, */
         { MILGI_PATH_MAX + 1, { 0 }, false },                      /* longer than any */
