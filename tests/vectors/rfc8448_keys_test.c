@@ -160,8 +160,9 @@ static void schedule_in_compatibility_mode_is_that_of_the_rfc(void **state)
 static void both_sides_of_the_key_exchange_give_the_secret_of_the_rfc(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < MILGI__COUNT(rfc8448_traces); i++) {
-        const struct rfc8448_trace *trace = &rfc8448_traces[i];
+    for (size_t i = 0; i <= MILGI__COUNT(rfc8448_traces); i++) {
+        bool last = i == MILGI__COUNT(rfc8448_traces);
+        const struct rfc8448_trace *trace = last ? &rfc8448_resumed : &rfc8448_traces[i];
         struct rfc8448_bytes private = rfc8448_get(trace, S, "private", NULL, 0);
         const char *name = rfc8448_find(trace, S, "private", NULL, 0)->name;
         struct rfc8448_bytes peer = rfc8448_get(trace, C, "public", name, 0);
@@ -191,6 +192,16 @@ static void resumption_secret_of_a_ticket_is_that_of_the_rfc(void **state)
     same(trace, S, "secret", "resumption", secret);
 }
 
+/* What nobody uses without early data: the derivations and the keys are those of all other secrets. */
+static void check_early(const struct rfc8448_trace *trace, const uint8_t *early, const uint8_t *hello_hash)
+{
+    uint8_t secret[32];
+    assert_int_equal(
+        milgi__hkdf_expand_label(cx, MILGI__SHA256, early, "c e traffic", hello_hash, 32, secret, sizeof secret), 0);
+    same(trace, C, "secret", "c e traffic", secret);
+    check_traffic_keys(trace, C, "write early", secret);
+}
+
 static void schedule_of_the_resumed_handshake_is_that_of_the_rfc(void **state)
 {
     (void)state;
@@ -215,6 +226,7 @@ static void schedule_of_the_resumed_handshake_is_that_of_the_rfc(void **state)
     assert_int_equal(milgi__transcript_start(&t, cx, MILGI__SHA256), 0);
     assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
     same(trace, C, "hash", "c e traffic", hash);
+    check_early(trace, s.current, hash);
     add(&t, rfc8448_get(trace, S, "message", "ServerHello", 0));
     assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
     struct rfc8448_bytes shared = rfc8448_get(trace, S, "ikm", "handshake", 0);
@@ -222,6 +234,8 @@ static void schedule_of_the_resumed_handshake_is_that_of_the_rfc(void **state)
     same(trace, S, "secret", "handshake", s.current);
     same(trace, S, "secret", "c hs traffic", s.client_hs);
     same(trace, S, "secret", "s hs traffic", s.server_hs);
+    check_traffic_keys(trace, S, "write handshake", s.server_hs);
+    check_traffic_keys(trace, C, "write handshake", s.client_hs);
     check_finished(trace, &t, S, s.server_hs);
     assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
     assert_int_equal(milgi__schedule13_master(&s, cx, hash), 0);
@@ -229,6 +243,8 @@ static void schedule_of_the_resumed_handshake_is_that_of_the_rfc(void **state)
     same(trace, S, "secret", "c ap traffic", s.client_app);
     same(trace, S, "secret", "s ap traffic", s.server_app);
     same(trace, S, "secret", "exp master", s.exporter);
+    check_traffic_keys(trace, S, "write application", s.server_app);
+    check_traffic_keys(trace, C, "write application", s.client_app);
     add(&t, rfc8448_get(trace, C, "message", "EndOfEarlyData", 0));
     check_finished(trace, &t, C, s.client_hs);
     assert_int_equal(milgi__transcript_hash(&t, cx, hash), 0);
@@ -316,6 +332,32 @@ static void records_seal_and_open_to_the_bytes_of_the_rfc(void **state)
     }
 }
 
+static void check_each(const struct rfc8448_trace *trace, enum rfc8448_who who, struct key *const *keys, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct rfc8448_bytes record = rfc8448_get(trace, who, "record", NULL, i);
+        struct rfc8448_bytes payload = rfc8448_get(trace, who, "payload", NULL, i);
+        const char *name = rfc8448_find(trace, who, "record", NULL, i)->name;
+        if (keys[i])
+            assert_true(check_record(keys[i], record, payload, type_of(name)));
+        else
+            assert_memory_equal(record.data + 5, payload.data, payload.len);
+    }
+    assert_null(rfc8448_find(trace, who, "record", NULL, n));
+}
+
+static void records_of_the_resumed_handshake_are_those_of_the_rfc(void **state)
+{
+    (void)state;
+    const struct rfc8448_trace *trace = &rfc8448_resumed;
+    struct key early = load(trace, C, "write early");
+    struct key handshake[2] = { load(trace, C, "write handshake"), load(trace, S, "write handshake") };
+    struct key application[2] = { load(trace, C, "write application"), load(trace, S, "write application") };
+    check_each(trace, C,
+        (struct key *[]){ NULL, &early, &early, &handshake[0], &application[0], &application[0] }, 6);
+    check_each(trace, S, (struct key *[]){ NULL, &handshake[1], &application[1], &application[1] }, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +369,7 @@ int main(void)
         cmocka_unit_test(resumption_secret_of_a_ticket_is_that_of_the_rfc),
         cmocka_unit_test(schedule_of_the_resumed_handshake_is_that_of_the_rfc),
         cmocka_unit_test(records_seal_and_open_to_the_bytes_of_the_rfc),
+        cmocka_unit_test(records_of_the_resumed_handshake_are_those_of_the_rfc),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
