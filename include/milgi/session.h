@@ -4,8 +4,9 @@
  * signature (RFC 8446 2.2; RFC 5077). A server hands its own out as tickets, sealed under keys that it keeps for a
  * while; a client keeps what it was given.
  *
- * A session is good for what it was made for and nothing else: its version, its hash (in TLS 1.2: its cipher suite,
- * and the extended master secret, without which there are no sessions [RFC 7627 5.3]), its server name, and the
+ * A session is good for what it was made for and nothing else: its version, its hash (in TLS 1.2: its cipher suite, the
+ * config's groups, and the extended master secret, without which there are no sessions [RFC 7627 5.3]), its server
+ * name, which a server with milgi_config_set_strict_sni() must still have a certificate for, and the
  * authentication policy of the config it was made under (whose certificates are accepted, whether clients must have
  * one, whether verification is off; of a client, which certificates of its own it has). Where anything of that differs,
  * where a certificate in it, or an OCSP response that came with it, is no longer valid, and where it is too old or

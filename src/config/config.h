@@ -59,7 +59,8 @@ struct milgi_config {
     struct milgi_session_cache *session_cache; /* client; NULL: none */
     uint8_t tickets;                           /* server: to give; client: to ask for */
     uint8_t policy[MILGI__SESSION_POLICY_LEN]; /* what sessions are bound to; made by freeze */
-    struct milgi_psk **psks;                   /* a server's in the order of their identities, once it is frozen */
+    uint8_t policy12[MILGI__SESSION_POLICY_LEN];
+    struct milgi_psk **psks; /* a server's in the order of their identities, once it is frozen */
     size_t psks_n;
     bool psk_only, psk_without_certificate;
     uint8_t psk_ke; /* enum milgi_psk_ke */
@@ -87,6 +88,11 @@ int milgi__policy_authorities(struct milgi_config *config);
 int milgi__psks_freeze(struct milgi_config *config, const char **why);
 /* Server: the one of that identity, borrowed; NULL: there is none. */
 struct milgi_session *milgi__psk_find(const struct milgi_config *config, const uint8_t *identity, size_t len);
+
+static inline const uint8_t *milgi__policy_of(const struct milgi_config *config, uint16_t version)
+{
+    return version == MILGI_TLS_1_2 ? config->policy12 : config->policy;
+}
 
 static inline bool milgi__list_has(const struct milgi__u16_list *list, uint16_t v)
 {

@@ -40,6 +40,15 @@ static int add(struct milgi__digest *digest, const void *data, size_t len)
     return len == 0 || milgi__digest_update(digest, data, len) == 0 ? 0 : MILGI_EINTERNAL;
 }
 
+static int peek(struct milgi__crypto *cx, struct milgi__digest *digest, uint8_t policy[MILGI__SESSION_POLICY_LEN])
+{
+    uint8_t hash[MILGI__HASH_MAX];
+    if (milgi__digest_peek(cx, digest, hash) != 0)
+        return MILGI_EINTERNAL;
+    memcpy(policy, hash, MILGI__SESSION_POLICY_LEN);
+    return 0;
+}
+
 /*
  * As whom a client speaks, for the server takes it for the one of the session: one with another certificate, or
  * without, does not speak in its name. A server's certificates may be renewed while its sessions go on.
@@ -57,7 +66,6 @@ int milgi__config_policy(struct milgi_config *config)
     const struct milgi_trust *trust = config->trust;
     uint8_t modes[] = { (uint8_t)config->role, (uint8_t)config->client_auth, config->accept_any_server, config->ocsp,
         trust != NULL, (uint8_t)(config->rsa_min >> 8), (uint8_t)config->rsa_min };
-    uint8_t hash[MILGI__HASH_MAX];
     struct milgi__crypto *cx = milgi__crypto_new();
     struct milgi__digest *digest = cx ? milgi__digest_new(cx, MILGI__SHA256) : NULL;
     int rv = digest ? add(digest, modes, sizeof modes) : MILGI_ENOMEM;
@@ -71,10 +79,13 @@ int milgi__config_policy(struct milgi_config *config)
         rv = add(digest, trust ? trust->anchors : NULL, trust ? trust->anchors_len : 0);
     if (rv == 0)
         rv = add_identities(digest, config);
-    if (rv == 0 && milgi__digest_peek(cx, digest, hash) != 0)
-        rv = MILGI_EINTERNAL;
     if (rv == 0)
-        memcpy(config->policy, hash, sizeof config->policy);
+        rv = peek(cx, digest, config->policy);
+    /* What stands on a session of TLS 1.2 has the key exchange of long ago, and no other. */
+    if (rv == 0)
+        rv = add(digest, config->groups.v, config->groups.n * sizeof config->groups.v[0]);
+    if (rv == 0)
+        rv = peek(cx, digest, config->policy12);
     if (digest)
         milgi__digest_free(digest);
     milgi__crypto_free(cx);

@@ -189,11 +189,10 @@ bool milgi__take_authorities(struct milgi__hs *hs, struct milgi__bytes list)
     return true;
 }
 
-/* Whether a credential is for the name that a client wants. */
-static bool knows_name(const struct milgi__hs *hs)
+bool milgi__knows_name(const struct milgi__hs *hs, const char *name)
 {
     size_t i;
-    struct milgi__fits fits = milgi__names_find(&hs->config->names, hs->result.server_name);
+    struct milgi__fits fits = milgi__names_find(&hs->config->names, name);
     return milgi__fits_next(&fits, &i);
 }
 
@@ -205,7 +204,7 @@ static void default_credential(struct milgi__hs *hs)
         settle_ok(hs, MILGI__CREDENTIAL);
     /*= RFC6066 3: "the server SHOULD take one of two actions: either abort the handshake by sending a fatal-level
      *= unrecognized_name(112) alert or continue the handshake" */
-    else if (hs->config->strict_sni && !knows_name(hs))
+    else if (hs->config->strict_sni && !milgi__knows_name(hs, hs->result.server_name))
         settle_no(hs, MILGI__CREDENTIAL, MILGI_ENEGOTIATE, MILGI_ALERT_UNRECOGNIZED_NAME,
             "no credential is for the name that the client wants");
     else

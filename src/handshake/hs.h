@@ -487,6 +487,8 @@ bool milgi__strict_answer(struct milgi__hs *hs);
 bool milgi__take_authorities(struct milgi__hs *hs, struct milgi__bytes list);
 /* The default answers. False: there is none. */
 bool milgi__choose_credential(struct milgi__hs *hs);
+/* Server: whether a credential is for the name that a client wants. */
+bool milgi__knows_name(const struct milgi__hs *hs, const char *name);
 
 /* --- steps that both roles have (auth.c) ------------------------------------------------------------------------ */
 

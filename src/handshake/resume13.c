@@ -38,7 +38,11 @@ bool milgi__session_usable(
     if (!f->authenticated && demanded)
         return false;
     /* Whose word is taken for what: sessions do not get around a change of that. */
-    if (memcmp(f->policy, hs->config->policy, sizeof f->policy) != 0)
+    if (memcmp(f->policy, milgi__policy_of(hs->config, version), sizeof f->policy) != 0)
+        return false;
+    /* For a server that knows its names there is no more to be had by a session than by a full handshake. */
+    bool strict = hs->config->strict_sni && (hs->config->ask & MILGI_DECIDE_CREDENTIAL) == 0;
+    if (strict && !(name && milgi__knows_name(hs, name)))
         return false;
     /* Who judges peers must see them. */
     bool judged = (hs->config->ask & MILGI_DECIDE_PEER) != 0;
@@ -456,7 +460,7 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
     struct milgi__session_fields f = { .created_s = now_s, .authenticated_s = now_s };
     struct milgi__session_parts parts = { .peer = { NULL, 0 } };
     uint8_t digest[MILGI__HASH_MAX];
-    memcpy(f.policy, hs->config->policy, sizeof f.policy);
+    memcpy(f.policy, milgi__policy_of(hs->config, hs->result.version), sizeof f.policy);
     if (milgi__on_external(hs)) {
         if (!milgi__psk_policy(hs, hs->session, f.policy))
             return NULL;

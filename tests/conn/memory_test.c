@@ -123,6 +123,62 @@ static void an_idle_connection_is_a_few_small_blocks(void **state)
     end();
 }
 
+/* --- with sessions, and in TLS 1.2 -------------------------------------------------------------------------------- */
+
+static struct milgi_session_cache *cache[2];
+static struct milgi_ticket_keys *keys;
+
+/* What of both is idle; |by_id|: TLS 1.2, and the server keeps the session. */
+static void idle_in(uint16_t version, bool by_id, bool resumed, size_t held[2])
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 }, data[1024];
+    struct pair_setup setup = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
+    assert_int_equal(milgi_ticket_keys_new(secret, 7200, FAKE_NOW_S, &keys), 0);
+    for (int role = 0; role < 2; role++) {
+        config[role] = fake_config((enum milgi_role)role, NULL);
+        assert_int_equal(milgi_config_set_versions(config[role], version, version), 0);
+        assert_int_equal(milgi_session_cache_new(16, &cache[role]), 0);
+        if (role == MILGI_CLIENT || by_id)
+            assert_int_equal(milgi_config_set_session_cache(config[role], cache[role]), 0);
+        else
+            assert_int_equal(milgi_config_set_ticket_keys(config[role], keys), 0);
+        setup.config[role] = fake_freeze(config[role]);
+    }
+    pair_init(&pair, &setup);
+    pair_settle(&pair);
+    if (resumed)
+        pair_again(&pair, &setup);
+    pair_settle(&pair);
+    for (int role = 0; role < 2; role++) {
+        struct milgi_conn_info info;
+        assert_true(pair.side[role].established);
+        assert_int_equal(milgi_conn_write(pair.side[role].conn, data, sizeof data), 0);
+        milgi_conn_info(pair.side[role].conn, &info);
+        assert_int_equal(info.resumed, resumed);
+    }
+    pair_settle(&pair);
+    for (int role = 0; role < 2; role++)
+        held[role] = held_by((enum milgi_role)role);
+    end();
+    milgi_ticket_keys_unref(keys);
+    for (int role = 0; role < 2; role++)
+        milgi_session_cache_unref(cache[role]);
+}
+
+static void an_idle_connection_is_as_small_with_sessions_and_in_tls12(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        size_t held[2];
+        idle_in(i < 4 ? MILGI_TLS_1_2 : MILGI_TLS_1_3, i < 2, i % 2, held);
+        print_message("TLS 1.%d, by ID %d, resumed %d: client %zu, server %zu bytes\n", i < 4 ? 2 : 3, i < 2, i % 2,
+            held[MILGI_CLIENT], held[MILGI_SERVER]);
+        assert_in_range(held[MILGI_SERVER], 1, 1200);
+        /* In TLS 1.3 a client that keeps sessions has by itself what their tickets are to be kept with. */
+        assert_in_range(held[MILGI_CLIENT], 1, i < 4 ? 1200 : 1500);
+    }
+}
+
 static void a_handshake_that_waits_holds_what_it_knows(void **state)
 {
     uint64_t deadline_ns;
@@ -145,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_connection_is_a_few_small_blocks),
         { "... whoever was asked about the peer", an_idle_connection_is_a_few_small_blocks, NULL, NULL, &pair },
+        cmocka_unit_test(an_idle_connection_is_as_small_with_sessions_and_in_tls12),
         cmocka_unit_test(a_handshake_that_waits_holds_what_it_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,19 @@ static void another_list_of_schemes_means_a_full_handshake(void **state)
     loop_free(loop);
 }
 
+/* A session of TLS 1.2 has the key exchange of long ago, which may not be good enough any more. */
+static void another_list_of_groups_means_a_full_handshake(void **state)
+{
+    (void)state;
+    struct milgi_config *client = client12(), *server = server12();
+    MUST(milgi_config_set_groups(server, p384, 1));
+    offer(client12(), server, session12(), 0, false);
+    MUST(milgi_config_set_groups(client, p384, 1));
+    struct loop *loop = loop_with(session12(), client, server12());
+    assert_null(loop->client.hs->offer12);
+    loop_free(loop);
+}
+
 static void another_suite_means_a_full_handshake(void **state)
 {
     (void)state;
@@ -689,6 +702,7 @@ int main(void)
         cmocka_unit_test(another_name_means_a_full_handshake),
         cmocka_unit_test(another_policy_or_another_time_means_a_full_handshake),
         cmocka_unit_test(another_list_of_schemes_means_a_full_handshake),
+        cmocka_unit_test(another_list_of_groups_means_a_full_handshake),
         cmocka_unit_test(another_suite_means_a_full_handshake),
         cmocka_unit_test(a_ticket_of_the_other_version_means_a_full_handshake),
         cmocka_unit_test(a_session_of_tls12_does_not_hold_a_client_back),

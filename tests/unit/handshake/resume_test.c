@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Handshakes that stand on a session, and those that must not. */
+#include "edit.h"
 #include "resume.h"
 
 #include <time.h>
+
+#include <milgi/policy.h>
 
 /* --- how it is meant -------------------------------------------------------------------------------------------- */
 
@@ -319,6 +322,74 @@ static void a_client_of_another_trust_does_not_offer_it(void **state)
     identity_free(other);
 }
 
+/* For which the server has no certificate any more, or never had: others have the same keys. */
+static void a_name_that_a_strict_server_does_not_know_means_a_full_handshake(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        bool tls12 = i & 1, known = i & 2, strict = i & 4;
+        const char *name = known ? "a.test" : "other.test";
+        struct milgi_config *client = milgi_config_new(MILGI_CLIENT);
+        MUST(milgi_config_dangerously_accept_any_server(client));
+        MUST(milgi_config_set_versions(client, MILGI_TLS_1_2, tls12 ? MILGI_TLS_1_2 : MILGI_TLS_1_3));
+        freeze(client);
+        struct milgi_session *session = NULL;
+        for (unsigned again = 0; again < 2; again++) {
+            struct milgi_config *server = tls12 ? server12() : ticket_config();
+            MUST(milgi_config_set_strict_sni(server, again && strict));
+            freeze(server);
+            struct loop *loop = loop_new(client, server, name);
+            milgi__hs_resume(loop->client.hs, session, true);
+            milgi_session_unref(session);
+            loop_pump(loop);
+            if (again && strict && !known)
+                assert_alert(&loop->server, MILGI_ALERT_UNRECOGNIZED_NAME);
+            else
+                assert_resumed(loop, again);
+            if (!again)
+                session = tls12 ? milgi__hs_session(loop->client.hs) : session_in(loop, 0);
+            loop_free(loop);
+            milgi_config_unref(server);
+        }
+        milgi_config_unref(client);
+    }
+}
+
+/* What a ClientHello says of a ticket's age: in its only identity. */
+static uint32_t age_in(const struct loop_message *m)
+{
+    size_t at = edit_block(m);
+    while (milgi__get16(m->data + at) != 41)
+        at += 4 + milgi__get16(m->data + at + 2);
+    size_t age = at + 4 + 2 + 2 + milgi__get16(m->data + at + 6);
+    return (uint32_t)milgi__get16(m->data + age) << 16 | milgi__get16(m->data + age + 2);
+}
+
+/*= RFC8446 4.2.11.1: "The "obfuscated_ticket_age" field of each PskIdentity contains an obfuscated version of the
+ *= ticket age formed by taking the age in milliseconds and adding the "ticket_age_add" value that was included with
+ *= the ticket" */
+static void a_client_says_how_old_its_ticket_is(void **state)
+{
+    (void)state;
+    static const int64_t ages[] = { 0, 1, 1234, LIFETIME - 2 };
+    for (unsigned i = 0; i < MILGI__COUNT(ages); i++) {
+        struct milgi_session *session = usual_session();
+        uint32_t zero = session->f.age_add;
+        struct loop *loop = loop_of(client_config(), ticket_config());
+        loop->later_s = ages[i];
+        int64_t before = (int64_t)time(NULL) + ages[i] - session->f.created_s;
+        milgi__hs_resume(loop->client.hs, session, true);
+        milgi_session_unref(session);
+        loop_pump(loop);
+        assert_resumed(loop, true);
+        uint32_t age = age_in(loop_sent(&loop->client, MILGI__MSG_CLIENT_HELLO, 0)) - zero;
+        int64_t after = before + 600; /* however slow this machine is */
+        assert_int_equal(age % 1000, 0);
+        assert_true(age / 1000 >= before && age / 1000 <= after);
+        loop_free(loop);
+    }
+}
+
 static void what_is_too_old_means_a_full_handshake(void **state)
 {
     (void)state;
@@ -512,6 +583,8 @@ int main(void)
         cmocka_unit_test(a_client_that_trusts_others_does_not_offer_it),
         cmocka_unit_test(a_client_with_another_certificate_does_not_offer_it),
         cmocka_unit_test(a_client_of_another_trust_does_not_offer_it),
+        cmocka_unit_test(a_name_that_a_strict_server_does_not_know_means_a_full_handshake),
+        cmocka_unit_test(a_client_says_how_old_its_ticket_is),
         cmocka_unit_test(what_is_too_old_means_a_full_handshake),
         cmocka_unit_test(another_hash_means_a_full_handshake),
         cmocka_unit_test(other_keys_mean_a_full_handshake),

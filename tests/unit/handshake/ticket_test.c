@@ -131,7 +131,7 @@ static void in_tls12_too(void **state)
         f.extended_master_secret = true;
         f.peer = MILGI__SESSION_NO_PEER;
         f.authenticated = false;
-        memcpy(f.policy, server->policy, sizeof f.policy);
+        memcpy(f.policy, server->policy12, sizeof f.policy);
         g = f;
         if (i == 1)
             f.extended_master_secret = false;
