@@ -98,6 +98,7 @@ static void each_op_in_turn(const struct play *of, enum play_fault fault, void (
 {
     struct play tls12 = *of;
     tls12.tls12 = true;
+    tls12.staple = of->resume ? PLAY_NO_STAPLE : PLAY_STAPLE_GIVEN;
     each_op_of(of, fault, check);
     if (!of->hybrid)
         each_op_of(&tls12, fault, check);

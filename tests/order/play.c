@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "config/config.h"
+#include "crypto/fake/fake.h"
 #include "fake_identity.h"
 
 #define STEP 64
@@ -63,6 +65,28 @@ static void look_at(struct pair_side *side, struct milgi_decision decision)
     assert_int_equal(info.path_n, info.chain_n > 0 && !conn.resumed ? 2 : 0);
 }
 
+/* A response for the leaf that all servers show. */
+static void staple_of(const struct play *play, const struct milgi_credential *credential,
+    uint8_t out[MILGI__FAKE_OCSP_LEN])
+{
+    const uint8_t *leaf = credential->chain + 3;
+    milgi__fake_ocsp(leaf, milgi__get24(credential->chain), play->staple == PLAY_STAPLE_REVOKED, FAKE_NOW_S - 1,
+        FAKE_NOW_S + 1000, out);
+}
+
+static int decide(struct play *play, struct pair_side *side, struct milgi_decision d)
+{
+    uint8_t response[MILGI__FAKE_OCSP_LEN];
+    struct milgi_decision_info info;
+    if (d.kind != MILGI_DECIDE_OCSP || milgi_decision_info(side->engine, d, &info) != 0)
+        return milgi_decide(side->engine, d, MILGI_DEFAULT, NULL);
+    if (play->staple == PLAY_STAPLE_REFUSED)
+        return milgi_decide(side->engine, d, MILGI_REFUSE, NULL);
+    staple_of(play, info.credential, response);
+    struct milgi_iov given = { response, sizeof response };
+    return milgi_decide(side->engine, d, MILGI_ACCEPT, &given);
+}
+
 static bool answer(struct play *play, struct pair_side *side)
 {
     unsigned kept = 0, asked = side->decisions_n;
@@ -73,7 +97,7 @@ static bool answer(struct play *play, struct pair_side *side)
             continue;
         }
         look_at(side, d);
-        int rv = milgi_decide(side->engine, d, MILGI_DEFAULT, NULL);
+        int rv = decide(play, side, d);
         if (rv == MILGI_ESTALE)
             play->stale_answers++;
         else
@@ -215,6 +239,26 @@ static void add_psk(struct milgi_config *config, int role, bool plain)
     assert_int_equal(milgi_config_set_psk_ke(config, plain ? MILGI_PSK_KE_ONLY : MILGI_PSK_KE_OFF), 0);
 }
 
+/* Returns what is to be asked. */
+static unsigned add_staple(const struct play *play, struct milgi_config *config, int role)
+{
+    bool wanted = play->staple == PLAY_STAPLE_GIVEN || play->staple == PLAY_STAPLE_DECIDED;
+    uint8_t response[MILGI__FAKE_OCSP_LEN];
+    if (play->staple == PLAY_NO_STAPLE)
+        return 0;
+    if (role == MILGI_CLIENT) {
+        assert_int_equal(milgi_config_set_ocsp(config, wanted ? MILGI_OCSP_REQUIRED : MILGI_OCSP_ASK), 0);
+        return 0;
+    }
+    if (play->staple == PLAY_STAPLE_DECIDED || play->staple == PLAY_STAPLE_REFUSED)
+        return MILGI_DECIDE_OCSP;
+    if (play->staple == PLAY_STAPLE_ABSENT)
+        return 0;
+    staple_of(play, config->credentials[0], response);
+    assert_int_equal(milgi_credential_set_ocsp(config->credentials[0], response, sizeof response), 0);
+    return 0;
+}
+
 static struct milgi_config *config_of(const struct play *play, int role)
 {
     unsigned no_signer = MILGI__FAKE_SERVER | MILGI__FAKE_CLIENT;
@@ -253,14 +297,15 @@ static struct milgi_config *config_of(const struct play *play, int role)
     }
     if (play->psk)
         add_psk(config, role, play->plain);
-    unsigned asked_of_server = role == MILGI_SERVER ? MILGI_DECIDE_ALPN | MILGI_DECIDE_CONFIG : 0u;
-    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER | asked_of_server;
+    unsigned ask = MILGI_DECIDE_CREDENTIAL | MILGI_DECIDE_PEER;
+    if (role == MILGI_SERVER)
+        ask |= MILGI_DECIDE_ALPN | MILGI_DECIDE_CONFIG;
     if (play->psk && role == MILGI_SERVER)
         ask |= MILGI_DECIDE_PSK | MILGI_DECIDE_TICKET_OPEN;
     if (play->ids && role == MILGI_SERVER)
         ask |= MILGI_DECIDE_SESSION_LOOKUP | MILGI_DECIDE_SESSION_STORE;
-    if (play->ask)
-        assert_int_equal(milgi_config_set_ask(config, ask), 0);
+    ask = (play->ask ? ask : 0) | add_staple(play, config, role);
+    assert_int_equal(milgi_config_set_ask(config, ask), 0);
     return fake_freeze(config);
 }
 
@@ -383,6 +428,14 @@ bool play_went_well(const struct play *play)
             return false;
     }
     return true;
+}
+
+bool play_was_refused(const struct play *play)
+{
+    const struct pair_side *client = &play->pair.side[MILGI_CLIENT], *server = &play->pair.side[MILGI_SERVER];
+    return !client->established && !server->established && client->reason.error == MILGI_EVERIFY &&
+        client->reason.alert == MILGI_ALERT_CERTIFICATE_REVOKED && server->reason.alert_from_peer &&
+        server->reason.alert == MILGI_ALERT_CERTIFICATE_REVOKED;
 }
 
 void play_fini(struct play *play)

@@ -39,6 +39,17 @@ enum play_flaw {
     PLAY_FLAWS
 };
 
+/* What stands beside the server's certificate; but for the first the client asks for it. */
+enum play_staple {
+    PLAY_NO_STAPLE,
+    PLAY_STAPLE_ABSENT,  /* the server has none */
+    PLAY_STAPLE_GIVEN,   /* the credential has one, and the client wants it */
+    PLAY_STAPLE_DECIDED, /* a decision has it, late, and the client wants it */
+    PLAY_STAPLE_REFUSED, /* a decision has none: in TLS 1.2 it was announced by then */
+    PLAY_STAPLE_REVOKED, /* it says that the certificate is revoked */
+    PLAY_STAPLES
+};
+
 struct play {
     struct pair pair;
     enum play_flaw flaw;
@@ -50,9 +61,10 @@ struct play {
     bool psk, plain;              /* stands on an external PSK; without a key exchange */
     bool handshake_only;
     bool keep_wire;
-    bool shares;        /* the client offers three key shares */
-    bool tls12;         /* both speak nothing else */
-    bool ids;           /* TLS 1.2: the server keeps sessions by their IDs, and gives no tickets */
+    bool shares; /* the client offers three key shares */
+    bool tls12;  /* both speak nothing else */
+    bool ids;    /* TLS 1.2: the server keeps sessions by their IDs, and gives no tickets */
+    enum play_staple staple;
     bool hybrid;        /* a hybrid group is agreed on; with a retry it is what the server asks for */
     unsigned depth;     /* of the devices; 0: 256 */
     unsigned update_at; /* both sides update keys after so many chunks of 64 bytes written; 0: in the middle */
@@ -85,6 +97,8 @@ void play_drain(struct play *play);
 void play_fini(struct play *play); /* asserts that every op ended once and that nothing is left, and frees */
 /* True if both sides got all they should, in order, and closed in order. */
 bool play_went_well(const struct play *play);
+/* True if the client has refused the certificate, as PLAY_STAPLE_REVOKED wants it, and both know. */
+bool play_was_refused(const struct play *play);
 unsigned play_first(struct play *play, unsigned n);
 unsigned play_random(struct play *play, unsigned n);
 unsigned play_path(struct play *play, unsigned n);
