@@ -6,7 +6,7 @@ import os
 import re
 
 from .as_server import SMALL, client_identity, last_words, succeed
-from .backends import Echo
+from .backends import Echo, Responder
 from .clients import HOST
 from .names import GROUPS, SUITES, json_line, plain, same_group, suite_12
 from .proc import Failure
@@ -74,6 +74,8 @@ class Session:
         self.mine = options_for(trial, self.peer, self.call)
         if self.peer.needs_backend:
             self.call.backend_port = trial.backend(Echo(limit)).port
+        if self.call.staple and self.peer.staple_by_http:
+            self.call.responder_port = trial.backend(Responder(self.call.staple)).port
         self.server = trial.start_server(self.peer, self.call)
         port = self.call.port
         self.tap = trial.backend(Tap(port)) if trial.case.tapped else None
@@ -260,7 +262,9 @@ def resumed(auth=False, **settings):
         if not told.get("resumed") or told.get("signature_scheme"):
             raise Failure(f"milgi says resumed {told.get('resumed')}, signature scheme {told.get('signature_scheme')}")
         length = trial.pki.leaf_length
-        session.tap.check_resumed(not session.call.tls12, length(trial.case.cert), length(identity) if identity else None)
+        leaf = length(trial.case.cert)
+        session.tap.check_resumed(not session.call.tls12, None if identity and session.peer.tickets_first else leaf,
+                                  length(identity) if identity else None)
     return run
 
 

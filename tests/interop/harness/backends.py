@@ -109,6 +109,26 @@ class Greet(Backend):
         return read_to_end(connection)
 
 
+class Responder(Backend):
+    """Has one OCSP response for whatever it is asked, by HTTP."""
+
+    def __init__(self, path):
+        with open(path, "rb") as response:
+            self.response = response.read()
+        super().__init__()
+
+    def serve(self, connection):
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            asked += connection.recv(BLOCK) or b"\r\n\r\n"
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/ocsp-response\r\n"
+                           b"Content-Length: %d\r\n\r\n" % len(self.response) + self.response)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(BLOCK):
+            pass
+        return (len(asked), None)
+
+
 class HttpEcho(Backend):
     """One HTTP/1.1 request per connection; the answer's body is the request's, sent back while it comes in."""
 

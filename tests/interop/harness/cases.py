@@ -139,6 +139,7 @@ class Case:
                 and not (kind.tls12 and self.group in ("hrr", "hybrid"))
                 and not (self.group == "hybrid" and not peer.has_hybrid())
                 and not (kind.tls12 and not peer.has_ems())
+                and not ("staple" in kind.needs and self.cert not in (peer.staple_certs or peer.certs))
                 and self.kind not in peer.cannot)
 
 

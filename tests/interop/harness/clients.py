@@ -53,6 +53,7 @@ class Client:
     longer = False        # it takes long to make: only commands that say so want it, and tell when it is not there
     hrr_groups = ["x25519", "p384"]      # offered so that a share of the second is not sent at first
     cannot = ()           # kinds that it cannot play, though it can do what they need
+    staple_certs = ()     # those with which it has OCSP responses, if not all
     groups_told = ("x25519", "p256", "p384", "hrr", "hybrid")     # what "group" of can covers
     hybrid_since = None   # its command that tells a version, and the first with X25519MLKEM768
     ems_since = None      # the same, with the extended master secret of TLS 1.2; None: whichever is installed
@@ -130,7 +131,7 @@ class SClient(Client):
     name = "s_client"
     program = "openssl"
     hybrid_since = OPENSSL_HYBRID
-    can = STDIO | {"keyupdate", "resume"}
+    can = STDIO | {"keyupdate", "resume", "staple"}
     ends = "quit"
 
     def argv(self, call):
@@ -139,6 +140,7 @@ class SClient(Client):
         argv += ["-tls1_2" if call.tls12 else "-tls1_3"]
         if call.session:
             argv += ["-sess_in" if os.path.exists(call.session) else "-sess_out", call.session]
+        argv += ["-status"] if call.staple else []
         if not call.keyupdate:
             argv += ["-quiet", "-no_ign_eof", "-nocommands"]
         if call.suite:
@@ -159,7 +161,7 @@ class SClient(Client):
 class GnutlsCli(Client):
     name = program = "gnutls-cli"
     slow = True           # a system call for each byte of stdin and stdout
-    can = STDIO | {"half-client", "keyupdate"}
+    can = STDIO | {"half-client", "keyupdate", "resume", "staple"}
     groups = {"x25519": "GROUP-X25519", "p256": "GROUP-SECP256R1", "p384": "GROUP-SECP384R1"}
     suites = {"aes128": "AES-128-GCM", "aes256": "AES-256-GCM", "chacha": "CHACHA20-POLY1305"}
 
@@ -181,6 +183,8 @@ class GnutlsCli(Client):
             argv += [f"--x509certfile={call.cert}", f"--x509keyfile={call.key}"]
         if call.keyupdate:
             argv += ["--inline-commands"]
+        if call.again:
+            argv += ["--resume"] + ([] if call.tls12 else ["--waitresumption"])
         return argv + ["-p", str(call.port), "127.0.0.1"]
 
     keyupdate_commands = (b"^rekey1^\n", b"^rekey^\n")
@@ -199,7 +203,7 @@ class Tstclnt(Client):
     slow = True
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss")
     client_certs = ("p256", "rsa2048")
-    can = {"bulk", "client-cert", "suite", "group", "tls12"}
+    can = {"bulk", "client-cert", "suite", "group", "tls12", "staple"}
     ends = "server"
     groups = {"x25519": "x25519", "p256": "P256", "p384": "P384"}
     suites = {"aes128": ":1301", "aes256": ":1302", "chacha": ":1303"}
@@ -213,6 +217,7 @@ class Tstclnt(Client):
             argv += ["-I", ",".join(self.groups[g] for g in call.groups)]
         if call.cert:
             argv += ["-n", call.cert_name]
+        argv += ["-T"] if call.staple else []
         return argv
 
 
@@ -278,6 +283,9 @@ def java_command(call):
         argv += ["-Djdk.tls.namedGroups=" + ",".join(JAVA_GROUPS[g] for g in call.groups)]
     if call.keyupdate:
         argv += ["-Djava.security.properties=" + call.write("java.security", JAVA_KEY_LIMITS)]
+    if call.responder_port:
+        argv += ["-Djdk.tls.server.enableStatusRequestExtension=true", "-Djdk.tls.stapling.responderOverride=true",
+                 f"-Djdk.tls.stapling.responderURI=http://127.0.0.1:{call.responder_port}/"]
     argv += ["Peer", "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3", "--again", "1" if call.again else "0"]
     if call.cert:
         argv += ["--store", call.store]
@@ -294,7 +302,7 @@ JAVA_KEY_LIMITS = "jdk.tls.keyLimits=AES/GCM/NoPadding KeyUpdate 2^20, ChaCha20-
 
 class Java(Client):
     name = program = "java"
-    can = STDIO | {"half-client", "half-server", "keyupdate", "resume"}
+    can = STDIO | {"half-client", "half-server", "keyupdate", "resume", "staple"}
     window = None
     hrr_groups = ["p256", "p384"]        # it sends a share of the first group of each type
     classes = None
@@ -309,23 +317,71 @@ class Java(Client):
         own_report(child, call)
 
 
+def node_command(call):
+    """The parts of the command line that the client and the server share."""
+    argv = ["node", call.peers("node/peer.js"), "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
+    if call.suite:
+        argv += ["--suites", SUITES[call.suite]]
+    if call.groups:
+        argv += ["--groups", ":".join(OPENSSL_GROUPS[g] for g in call.groups)]
+    if call.alpn:
+        argv += ["--alpn", ",".join(call.alpn)]
+    if call.cert:
+        argv += ["--cert", call.cert, "--key", call.key]
+    return argv
+
+
 class Node(Client):
     name = program = "node"
-    can = STDIO | {"half-client", "half-server", "resume"}
+    can = STDIO | {"half-client", "half-server", "resume", "staple"}
     window = None
 
     def argv(self, call):
-        argv = ["node", call.peers("node/peer.js"), "--connect", f"127.0.0.1:{call.port}", "--name", call.name,
-                "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3", "--again", "1" if call.again else "0"]
-        if call.suite:
-            argv += ["--suites", SUITES[call.suite]]
-        if call.groups:
-            argv += ["--groups", ":".join(OPENSSL_GROUPS[g] for g in call.groups)]
-        if call.alpn:
-            argv += ["--alpn", ",".join(call.alpn)]
-        if call.cert:
-            argv += ["--cert", call.cert, "--key", call.key]
-        return argv
+        return node_command(call) + ["--connect", f"127.0.0.1:{call.port}", "--name", call.name, "--again",
+                                     "1" if call.again else "0", "--staple", "1" if call.staple else "0"]
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+# what tests/interop/setup brings
+PACKAGES = os.path.join(os.environ.get("MILGI_PACKAGES") or os.path.join(os.path.dirname(__file__), "../../../build/packages"),
+                        "interop")
+
+
+def openssl4_command(call):
+    """The parts of the command line that the client and the server share."""
+    argv = ["/usr/bin/python3", call.peers("python/openssl4.py"), "--packages", PACKAGES, "--ca", call.ca,
+            "--version", "1.2" if call.tls12 else "1.3"]
+    if call.suite:
+        argv += ["--suites", SUITES[call.suite]]
+    if call.groups:
+        argv += ["--curve", call.groups[0]]
+    if call.alpn:
+        argv += ["--alpn", ",".join(call.alpn)]
+    if call.cert:
+        argv += ["--cert", call.cert, "--key", call.key]
+    if call.staple:
+        argv += ["--staple", call.staple]
+    return argv
+
+
+class OpenSSL4(Client):
+    """pyOpenSSL, with the OpenSSL of its wheels."""
+
+    name = "openssl-4"
+    can = STDIO | {"half-client", "half-server", "resume", "staple"}
+    groups_told = ("p256", "p384")       # one at a time; its own list begins with the hybrid and X25519
+
+    def available(self):
+        return os.path.isdir(os.path.join(PACKAGES, "OpenSSL")) and os.access("/usr/bin/python3.11", os.X_OK)
+
+    def has_hybrid(self):
+        return True
+
+    def argv(self, call):
+        return openssl4_command(call) + ["--connect", f"127.0.0.1:{call.port}", "--name", call.name,
+                                         *(["--again"] if call.again else [])]
 
     def check_report(self, child, call):
         own_report(child, call)
@@ -413,4 +469,4 @@ def build(argv, cwd, env):
 
 
 CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(),
-                                        Chromium(), *(Libssl(*how) for how in LIBSSL))}
+                                        Chromium(), OpenSSL4(), *(Libssl(*how) for how in LIBSSL))}

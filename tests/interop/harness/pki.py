@@ -108,6 +108,7 @@ class Pki:
     def make(self):
         for name, (kind, issuer) in AUTHORITIES.items():
             self._identity(name, kind, issuer or name, f"Milgi test {name}", "authority", None, "anyExtendedKeyUsage")
+            self._store(name)
         for name, (kind, issuer, subject, san, eku) in LEAVES.items():
             self._identity(name, kind, issuer, subject, "leaf", san, eku)
             self._chain_and_store(name, issuer)
@@ -159,6 +160,9 @@ class Pki:
     def _chain_and_store(self, name, issuer):
         with open(self.path(issuer)) as chain, open(self.path(name), "a") as leaf:
             leaf.write(chain.read())
+        self._store(name)
+
+    def _store(self, name):
         self._openssl("pkcs12", "-export", "-inkey", self.path(name, "key"), "-in", self.path(name), "-name", name,
                       "-passout", f"pass:{P12_PASSWORD}", "-out", self.path(name, "p12"))
 
@@ -168,5 +172,4 @@ class Pki:
                 dst.write(src.read())
         with open(self.path(source)) as src, open(self.path(name), "w") as dst:
             dst.write(src.read().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
-        self._openssl("pkcs12", "-export", "-inkey", self.path(name, "key"), "-in", self.path(name), "-name", name,
-                      "-passout", f"pass:{P12_PASSWORD}", "-out", self.path(name, "p12"))
+        self._store(name)

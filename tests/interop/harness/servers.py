@@ -38,6 +38,9 @@ class Server:
     ends_first = b""      # what it prints when it has ended, if milgi's close_notify must not come before
     says = {}             # kinds in which it sends another alert than the RFC's: what milgi's message speaks of then
     cannot = ()           # kinds that it cannot play, though it can do what they need
+    staple_certs = ()     # as a client's
+    tickets_first = False     # its first flight has tickets with the client's certificate: its length tells nothing
+    staple_by_http = False     # it asks a responder for the OCSP response, at call.responder_port
 
     longer = False        # as a client's
 
@@ -115,15 +118,17 @@ class Selfserv(Server):
     name = program = "selfserv"
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072")
     client_certs = ("p256", "rsa2048")
-    can = {"bulk", "client-cert", "auth-alert", "suite", "group", "tls12", "resume"}
+    can = {"bulk", "client-cert", "auth-alert", "suite", "group", "tls12", "resume", "staple"}
     talk = "get"
 
     cannot = ("keyupdate-by-milgi",)     # takes no large request
+    staple_certs = ("rsa2048", "rsa3072")     # it signs OCSP responses by itself, with RSA only
 
     def argv(self, call):
         argv = ["selfserv", "-d", "sql:" + call.nss_db, "-n", call.cert_name, "-p", str(call.port),
                 "-V", "tls1.2:tls1.2" if call.tls12 else "tls1.3:tls1.3"]
         argv += ["-u"] if call.again else []
+        argv += ["-T", "good", "-A", call.issuer] if call.staple else []        # it makes one by itself
         if call.suite:
             argv += ["-c", Tstclnt.suites[call.suite]]
         if call.groups:
@@ -142,10 +147,11 @@ EITHER = {"auth-missing": r"bad.?certificate|certificate.?required"}
 class GoServer(Server):
     name = program = "go"
     hybrid_since = clients.GO_HYBRID
+    tickets_first = True
     ems_since = clients.GO_EMS
     says = EITHER
     certs = Go.certs
-    can = STDIO - {"suite"} | {"half-client", "half-server", "staple"}
+    can = STDIO - {"suite"} | {"half-client", "half-server", "staple", "resume"}
     picks_port = True
 
     def prepare(self, cache):
@@ -163,6 +169,7 @@ class GoServer(Server):
             argv += ["-max-version", "1.2"]
         if call.staple:
             argv += ["-staple", call.staple]
+        argv += ["-connections", "2"] if call.again else []
         return argv
 
     def check_report(self, child, call):
@@ -185,14 +192,49 @@ def own_report(child, call):
 class JavaServer(Server):
     name = program = "java"
     says = EITHER
-    can = STDIO | {"half-client", "half-server", "keyupdate"}
+    can = STDIO | {"half-client", "half-server", "keyupdate", "resume", "staple"}
     picks_port = True
+    staple_by_http = True
 
     def prepare(self, cache):
         Java.classes = clients.build_java(cache)
 
     def argv(self, call):
-        argv = java_command(call) + ["--listen", "127.0.0.1:0", "--part", call.part]
+        argv = java_command(call) + ["--listen", "127.0.0.1:0", "--part", call.part, "--connections", "2" if call.again else "1"]
+        return argv + (["--client-auth", call.client_auth] if call.client_auth else [])
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+class NodeServer(Server):
+    """It closes a connection with a client certificate that it does not like, without an alert."""
+
+    name = program = "node"
+    can = STDIO - {"auth-alert"} | {"half-client", "resume", "staple"}
+    picks_port = True
+
+    def argv(self, call):
+        argv = clients.node_command(call) + ["--listen", "yes", "--part", call.part]
+        argv += ["--connections", "2"] if call.again else []
+        argv += ["--staple", call.staple] if call.staple else []
+        return argv + (["--client-auth", call.client_auth] if call.client_auth else [])
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
+class OpenSSL4Server(Server):
+    name = "openssl-4"
+    can = STDIO | {"half-client", "half-server", "resume", "staple"}
+    picks_port = True
+
+    available = clients.OpenSSL4.available
+    has_hybrid = clients.OpenSSL4.has_hybrid
+
+    def argv(self, call):
+        argv = clients.openssl4_command(call) + ["--listen", "yes", "--part", call.part]
+        argv += ["--connections", "2"] if call.again else []
         return argv + (["--client-auth", call.client_auth] if call.client_auth else [])
 
     def check_report(self, child, call):
@@ -306,4 +348,4 @@ class NginxStream(Nginx):
 
 
 SERVERS = {peer.name: peer for peer in (SServer(), GnutlsServ(), Selfserv(), GoServer(), JavaServer(), Nginx(),
-                                      NginxStream(), *(LibsslServer(*how) for how in clients.LIBSSL))}
+                                      NginxStream(), NodeServer(), OpenSSL4Server(), *(LibsslServer(*how) for how in clients.LIBSSL))}

@@ -170,10 +170,20 @@ class Tap(Backend):
 
     @staticmethod
     def copy(source, target, seen, side):
+        """To the end, also when the target takes no more: a socket that is closed with something unread is reset, and what
+        its other end has not read yet is lost with it."""
+        takes = True
         try:
             while data := source.recv(BLOCK):
                 seen.said(side, data)
-                target.sendall(data)
+                try:
+                    if takes:
+                        target.sendall(data)
+                except OSError:
+                    takes = False
+        except OSError:
+            pass
+        try:
             target.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -201,14 +211,15 @@ class Tap(Backend):
             raise Failure("the server sent no HelloRetryRequest")
 
     def check_resumed(self, tls13, server_leaf, client_leaf=None):
-        """The first connection shows certificates, the last none. The leaves' lengths tell what a flight with one has."""
+        """The first connection shows certificates, the last none. The leaves' lengths tell what a flight with one has; of a side
+        without one nothing is judged."""
         first, last = self.answered()[0], self.answered()[-1]
         if first is last:
             raise Failure("there was but one connection")
         for side, shortest, who in ((SERVER, server_leaf, "server"), (CLIENT, client_leaf, "client")):
             if shortest and not first.certificate_shown(side, shortest):
                 raise Failure(f"the first connection's {who} showed no Certificate")
-            if last.certificate_shown(side, server_leaf if shortest is None else shortest):
+            if shortest and last.certificate_shown(side, shortest):
                 raise Failure(f"the resumed connection's {who} showed a Certificate")
         if last.tls13() != tls13:
             raise Failure("the resumed connection is of another version")

@@ -12,7 +12,7 @@ import threading
 import time
 
 from .clients import HOST
-from .pki import P12_PASSWORD
+from .pki import LEAVES, P12_PASSWORD
 from .proc import Child, Deadline, Failure, Ports, wait_listening
 
 PEERS = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "peers"))
@@ -45,6 +45,8 @@ class Call:
     again: bool = False          # a client connects twice, and resumes; a server seals tickets
     session: str = ""            # the same of one that keeps its session in this file
     backend_port: int = 0
+    responder_port: int = 0      # where a server gets its OCSP response from
+    issuer: str = ""             # whose key NSS's server signs one with
     expect_suite: str = ""
     expect_group: str = ""
     wire_group: str = ""         # the same of all connections together
@@ -93,17 +95,17 @@ class Shared:
                 self._payloads[size] = (path, hashlib.sha256(data).hexdigest())
             return self._payloads[size]
 
-    def nss_db(self, trust, identity, flags, directory=None):
-        """A directory with an NSS database that trusts |trust| and holds |identity|'s key."""
+    def nss_db(self, trust, identity, flags, directory=None, issuer=None):
+        """A directory with an NSS database that trusts |trust| and holds |identity|'s key, and |issuer|'s."""
         with self._lock:
-            path = directory or os.path.join(self.pki.directory, f"nss-{trust}-{identity}-{flags[0]}")
+            path = directory or os.path.join(self.pki.directory, f"nss-{trust}-{identity}-{flags[0]}{issuer or ''}")
             if os.path.isdir(path):
                 return path
             os.makedirs(path)
             commands = [["certutil", "-N", "-d", "sql:" + path, "--empty-password"],
                         ["certutil", "-A", "-d", "sql:" + path, "-n", trust, "-t", flags, "-i", self.pki.path(trust)]]
-            if identity:
-                commands.append(["pk12util", "-d", "sql:" + path, "-i", self.pki.path(identity, "p12"),
+            for name in filter(None, (issuer, identity)):
+                commands.append(["pk12util", "-d", "sql:" + path, "-i", self.pki.path(name, "p12"),
                                  "-W", P12_PASSWORD, "-K", ""])
             for command in commands:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -222,7 +224,8 @@ class Trial:
         """Starts a server peer and returns it listening, with call.port set."""
         call.ca = self.pki.path(call.ca or "client-ca")
         if peer.name == "selfserv":
-            call.nss_db = self.shared.nss_db("client-ca", call.cert_name, "T,,")
+            call.issuer = LEAVES[call.cert_name][1] if call.staple else None
+            call.nss_db = self.shared.nss_db("client-ca", call.cert_name, "T,,", issuer=call.issuer)
         if not peer.picks_port:
             call.port = Ports.free()
         child = self.spawn(peer.argv(call), echo=peer.pump and not call.keyupdate, cwd=self.directory)

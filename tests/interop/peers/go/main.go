@@ -182,10 +182,17 @@ var parts = map[string]func(*tls.Conn) (int64, []byte, error){
 	"echo": echo, "collect": collect, "greet": greet, "truncate": truncate,
 }
 
-func server(config *tls.Config, address, part string) {
+func server(config *tls.Config, address, part string, connections int) {
 	listener, err := net.Listen("tcp", address)
 	check(err)
 	fmt.Printf("listening on %s\n", listener.Addr())
+	for ; connections > 1; connections-- {
+		conn, err := listener.Accept()
+		check(err)
+		_, _, err = parts[part](tls.Server(conn, config))
+		check(err)
+		conn.Close()
+	}
 	conn, err := listener.Accept()
 	check(err)
 	c := tls.Server(conn, config)
@@ -214,6 +221,7 @@ func main() {
 	auth := flag.String("client-auth", "", "required or optional")
 	version := flag.String("max-version", "", "1.2 to refuse TLS 1.3")
 	staple := flag.String("staple", "", "OCSP response of the server's certificate")
+	connections := flag.Int("connections", 1, "how many the server takes")
 	again := flag.Bool("again", false, "the client asks for a page first, and then resumes")
 	part := flag.String("part", "echo", "what the server does: echo, collect, greet or truncate")
 	flag.Parse()
@@ -250,5 +258,5 @@ func main() {
 			config.ClientAuth = tls.VerifyClientCertIfGiven
 		}
 	}
-	server(config, *listen, *part)
+	server(config, *listen, *part, *connections)
 }

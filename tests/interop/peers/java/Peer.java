@@ -140,6 +140,9 @@ public final class Peer {
         note("protocol", session.getProtocol());
         note("suite", session.getCipherSuite());
         note("alpn", s.getApplicationProtocol());
+        if (s.getUseClientMode() && !session.getStatusResponses().isEmpty()) {
+            note("staple", "yes");
+        }
         try {
             note("client", ((X509Certificate) session.getPeerCertificates()[0]).getSubjectX500Principal());
         } catch (SSLPeerUnverifiedException e) {
@@ -208,14 +211,17 @@ public final class Peer {
         try (ServerSocket listener = new ServerSocket(0, 8, InetAddress.getByName("127.0.0.1"))) {
             System.out.println("listening on 127.0.0.1:" + listener.getLocalPort());
             System.out.flush();
-            Socket tcp = listener.accept();
-            SSLSocket s = (SSLSocket) context().getSocketFactory().createSocket(tcp, null, true);
-            s.setUseClientMode(false);
-            configure(s);
-            s.startHandshake();
-            describe(s);
-            play(s);
-            s.close();
+            SSLSocketFactory factory = context().getSocketFactory();
+            for (int left = Integer.parseInt(options.getOrDefault("connections", "1")); left > 0; left--) {
+                report.setLength(0);
+                SSLSocket s = (SSLSocket) factory.createSocket(listener.accept(), null, true);
+                s.setUseClientMode(false);
+                configure(s);
+                s.startHandshake();
+                describe(s);
+                play(s);
+                s.close();
+            }
         }
     }
 
