@@ -113,7 +113,7 @@ MILGI_API bool milgi_credential_is_uri(const char *key_file);
 MILGI_API struct milgi_credential *milgi_credential_ref(struct milgi_credential *credential);
 MILGI_API void milgi_credential_unref(struct milgi_credential *credential);
 /*
- * The leaf's subject in one line (RFC 2253), and its key type ("ECDSA P-256", "RSA 2048", "Ed25519" ...). Until the
+ * The leaf's subject in one line (RFC 2253), and its key type ("ECDSA P-256", "RSA 2048", "ML-DSA-65" ...). Until the
  * last reference goes.
  */
 MILGI_API const char *milgi_credential_subject(const struct milgi_credential *credential);
@@ -277,7 +277,20 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_groups(struct milgi_config *conf
  * no hybrid; of another group the first hybrid. So it is X25519MLKEM768 and x25519, which have a key in common.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_key_shares(struct milgi_config *config, size_t n);
-/* Of signatures in the handshake; those that TLS 1.3 does not have (rsa_pkcs1) are used in TLS 1.2 alone. */
+/*
+ * Client: which groups get a key share instead, one to three of those of the config (freeze sees to it), the first or
+ * others, as the groups that servers are known to take. The shares stand in the order of the config's groups. Of this
+ * and milgi_config_set_key_shares() the last call counts.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_key_share_groups(
+    struct milgi_config *config, const uint16_t *groups, size_t n);
+/*
+ * Of signatures in the handshake, which peers are told of. Those that TLS 1.3 does not have (rsa_pkcs1) are used in TLS
+ * 1.2 alone; those of ML-DSA (FIPS 204: MILGI_SIG_MLDSA44, -65 and -87), which TLS 1.2 does not have, in TLS 1.3 alone.
+ * By default they are those of ECDSA, Ed25519 and RSA: ML-DSA has to be named for peers to sign with it, while a
+ * credential of ours that has such a key signs with it, unless a list leaves it out. MILGI_EUNSUPPORTED: no scheme, or
+ * one that the crypto library does not have, as OpenSSL before 3.5 has no ML-DSA.
+ */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_signature_schemes(
     struct milgi_config *config, const uint16_t *schemes, size_t n);
 /*

@@ -287,8 +287,8 @@ struct milgi_conn_info {
     const char *alpn;
     /*
      * What the peer sent: DER, leaf first; of a resumed connection, what the session has of it: all of it, the leaf, or
-     * nothing (sessions keep 2 KiB). Kept only until on_established returns; of a handshake that has failed,
-     * until on_closed returns, and then nobody may have verified it.
+     * nothing (sessions keep 2 KiB of certificates, or one leaf of at most 8 KiB). Kept only until on_established
+     * returns; of a handshake that has failed, until on_closed returns, and then nobody may have verified it.
      */
     const struct milgi_iov *peer_chain;
     size_t peer_chain_n;

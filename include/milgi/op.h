@@ -100,6 +100,10 @@ enum milgi_op_class {
 #define MILGI_SIG_RSA_PSS_PSS_SHA256 0x0809
 #define MILGI_SIG_RSA_PSS_PSS_SHA384 0x080a
 #define MILGI_SIG_RSA_PSS_PSS_SHA512 0x080b
+/* FIPS 204, in TLS 1.3 alone (draft-ietf-tls-mldsa), where the crypto library has them */
+#define MILGI_SIG_MLDSA44 0x0904
+#define MILGI_SIG_MLDSA65 0x0905
+#define MILGI_SIG_MLDSA87 0x0906
 
 enum milgi_key_kind {
     MILGI_KEY_AEAD,    /* raw: the key of one traffic direction */
@@ -145,7 +149,8 @@ struct milgi_key {
 #define MILGI_KEX_SECRET_MAX 96
 #define MILGI_SIGN_INPUT_MAX 272
 #define MILGI_SIGN_INPUT_IN_BLOB 0xffff
-#define MILGI_SIGNATURE_MAX 512 /* RSA-4096 */
+#define MILGI_SIGNATURE_MAX 512       /* RSA-4096 */
+#define MILGI_SIGNATURE_LONG_MAX 4627 /* ML-DSA-87 */
 
 /*
  * SEAL: ciphertext = AEAD(key, nonce, aad, src[0] .. src[src_n-1] || inner_type || pad_len zeros); ciphertext and tag
@@ -219,8 +224,8 @@ struct milgi_op_kex {
 };
 
 /*
- * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER); |any_curve|
- *         as below.
+ * SIGN:   signature over |input| by the op's key with the scheme |alg|, as TLS carries it (ECDSA in DER), to |sig|;
+ *         those of ML-DSA, which are longer, to |blob|, where there is room for blob.len bytes. |any_curve| as below.
  * VERIFY: the signature (in |blob| behind the key, sig_len bytes) over |input| by the public key that blob's first
  *         spki_len bytes hold (DER SubjectPublicKeyInfo). REJECTED: it does not verify, or the key is of another type
  *         than the scheme. With |any_curve| the schemes of ECDSA differ in their hash alone, as in TLS 1.2, and each
@@ -235,7 +240,7 @@ struct milgi_op_sign {
     uint8_t input[MILGI_SIGN_INPUT_MAX];
     uint8_t sig[MILGI_SIGNATURE_MAX]; /* SIGN's result */
     uint8_t any_curve;                /* 0 or 1 */
-    struct milgi_slice blob;          /* VERIFY's key and signature; input that is long: a reference */
+    struct milgi_slice blob;          /* VERIFY's key and signature; input, or a signature, that is long: a reference */
 };
 
 /*

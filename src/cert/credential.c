@@ -16,7 +16,7 @@
 static int check_signing(const struct milgi_credential *c)
 {
     static const uint8_t message[] = "one half of a key and the other";
-    uint8_t sig[MILGI_SIGNATURE_MAX];
+    uint8_t sig[MILGI_SIGNATURE_LONG_MAX];
     size_t sig_len = sizeof sig;
     int error = 0;
 

@@ -17,7 +17,7 @@ bool milgi__scheme_fits(uint16_t scheme, enum milgi__key_type type, bool tls13)
 {
     const struct milgi__scheme *found = milgi__scheme(scheme);
 
-    if (!found || type == MILGI__KEY_NONE || (tls13 && !found->tls13))
+    if (!found || type == MILGI__KEY_NONE || !(tls13 ? found->tls13 : found->tls12))
         return false;
     /*= RFC8446 4.2.3: "ECDSA signature schemes align with TLS 1.2's ECDSA hash/signature pairs.  However, the old
      *= semantics did not constrain the signing curve." */
@@ -40,7 +40,8 @@ unsigned milgi__key_schemes(
         MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
         MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI_SIG_RSA_PSS_PSS_SHA256,
         MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512, MILGI_SIG_RSA_PKCS1_SHA256,
-        MILGI_SIG_RSA_PKCS1_SHA384, MILGI_SIG_RSA_PKCS1_SHA512 };
+        MILGI_SIG_RSA_PKCS1_SHA384, MILGI_SIG_RSA_PKCS1_SHA512, MILGI_SIG_MLDSA44, MILGI_SIG_MLDSA65,
+        MILGI_SIG_MLDSA87 };
     unsigned n = 0;
 
     for (size_t i = 0; i < MILGI__COUNT(all) && n < MILGI__KEY_SCHEMES_MAX; i++) {
@@ -100,7 +101,7 @@ int milgi_credential_set_schemes(struct milgi_credential *credential, const uint
     if (!credential || (n > 0 && !schemes) || n > SCHEMES_MAX || atomic_load(&credential->given))
         return MILGI_EINVAL;
     for (size_t i = 0; i < n; i++) {
-        if (!milgi__scheme(schemes[i]))
+        if (!milgi__scheme_usable(schemes[i]))
             return MILGI_EUNSUPPORTED;
         if (has(schemes, i, schemes[i]))
             return MILGI_EINVAL;
@@ -131,6 +132,9 @@ void milgi__key_type_text(enum milgi__key_type type, unsigned bits, char *out, s
     case MILGI__KEY_P384: snprintf(out, cap, "ECDSA P-384"); return;
     case MILGI__KEY_P521: snprintf(out, cap, "ECDSA P-521"); return;
     case MILGI__KEY_ED25519: snprintf(out, cap, "Ed25519"); return;
+    case MILGI__KEY_MLDSA44: snprintf(out, cap, "ML-DSA-44"); return;
+    case MILGI__KEY_MLDSA65: snprintf(out, cap, "ML-DSA-65"); return;
+    case MILGI__KEY_MLDSA87: snprintf(out, cap, "ML-DSA-87"); return;
     case MILGI__KEY_NONE:
     case MILGI__KEY_TYPES: break;
     }

@@ -44,6 +44,12 @@ static const uint16_t default_schemes[] = {
     MILGI_SIG_RSA_PKCS1_SHA512,
 };
 
+/*
+ * What own credentials sign with besides, unless schemes are named: who has such a key wants it used, while peers are
+ * told of these schemes, and verified with them, only if they are.
+ */
+static const uint16_t signing_schemes[] = { MILGI_SIG_MLDSA44, MILGI_SIG_MLDSA65, MILGI_SIG_MLDSA87 };
+
 /* In TLS 1.3 only for signatures in certificates. */
 static const uint16_t certificate_schemes[] = {
     MILGI_SIG_RSA_PKCS1_SHA256,
@@ -259,7 +265,7 @@ static bool known_group(uint16_t value)
 
 static bool known_scheme(uint16_t value)
 {
-    return milgi__scheme(value) != NULL;
+    return milgi__scheme_usable(value);
 }
 
 static bool known_version(uint16_t value)
@@ -313,7 +319,15 @@ int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
     if (config->frozen || config->role != MILGI_CLIENT || n < 1 || n > MILGI__SHARES_MAX)
         return MILGI_EINVAL;
     config->key_shares = n;
+    config->share_groups.n = 0;
     return 0;
+}
+
+int milgi_config_set_key_share_groups(struct milgi_config *config, const uint16_t *groups, size_t n)
+{
+    if (config->role != MILGI_CLIENT || n > MILGI__SHARES_MAX)
+        return MILGI_EINVAL;
+    return set_list(config, &config->share_groups, groups, n, known_group);
 }
 
 /* --- how -------------------------------------------------------------------------------------------------------- */
@@ -400,6 +414,12 @@ static int check_client(struct milgi_config *config, const char **why)
         *why = "more key shares than groups";
         return MILGI_EINVAL;
     }
+    for (unsigned i = 0; i < config->share_groups.n; i++) {
+        if (!milgi__list_has(&config->groups, config->share_groups.v[i])) {
+            *why = "a key share of none of the groups";
+            return MILGI_EINVAL;
+        }
+    }
     if (config->trust || config->accept_any_server || config->psk_only)
         return 0;
     int error = milgi_trust_new_system(&config->trust);
@@ -408,13 +428,19 @@ static int check_client(struct milgi_config *config, const char **why)
     return error;
 }
 
+static bool usable(const struct milgi_config *config, const struct milgi_credential *credential)
+{
+    const struct milgi__u16_list *tls13 = &config->signing, *tls12 = &config->schemes12;
+
+    return (config->version_max == MILGI_TLS_1_3 && milgi__credential_usable(credential, true, tls13->v, tls13->n)) ||
+        (config->version_min < MILGI_TLS_1_3 && milgi__credential_usable(credential, false, tls12->v, tls12->n));
+}
+
 /* A credential that no scheme of the config can use would never be chosen. */
 static int check_credentials(const struct milgi_config *config, const char **why)
 {
     for (size_t i = 0; i < config->credentials_n; i++) {
-        bool tls13 = config->version_min == MILGI_TLS_1_3;
-        const struct milgi__u16_list *own = tls13 ? &config->schemes : &config->schemes12;
-        if (!milgi__credential_usable(config->credentials[i], tls13, own->v, own->n)) {
+        if (!usable(config, config->credentials[i])) {
             *why = "a credential's key fits none of the signature schemes";
             return MILGI_EINVAL;
         }
@@ -440,7 +466,9 @@ static bool can_speak(const struct milgi_config *config, uint16_t version)
 /* What each version signs with; which versions are left. */
 static int settle_versions(struct milgi_config *config, const char **why)
 {
-    struct milgi__u16_list *all = &config->schemes12, *tls13 = &config->schemes;
+    struct milgi__u16_list *all = &config->schemes12, *tls13 = &config->schemes, *signing = &config->signing;
+    bool unsaid =
+        tls13->n == MILGI__COUNT(default_schemes) && memcmp(tls13->v, default_schemes, sizeof default_schemes) == 0;
 
     *all = *tls13;
     tls13->n = 0;
@@ -448,6 +476,9 @@ static int settle_versions(struct milgi_config *config, const char **why)
         if (milgi__scheme(all->v[i])->tls13)
             tls13->v[tls13->n++] = all->v[i];
     }
+    *signing = *tls13;
+    for (size_t i = 0; unsaid && i < MILGI__COUNT(signing_schemes); i++)
+        signing->v[signing->n++] = signing_schemes[i];
     if (config->version_max == MILGI_TLS_1_3 && !can_speak(config, MILGI_TLS_1_3))
         config->version_max = MILGI_TLS_1_2;
     if (config->version_min == MILGI_TLS_1_2 && !can_speak(config, MILGI_TLS_1_2))

@@ -52,9 +52,11 @@ struct milgi_config {
     struct milgi__u16_list suites, groups;
     /* Of signatures in the handshake: schemes in TLS 1.3, schemes12 in TLS 1.2, which freeze makes of one list. */
     struct milgi__u16_list schemes, schemes12;
+    struct milgi__u16_list signing; /* of what own credentials may sign with in TLS 1.3 */
     /* all of them plus those only for certificates; filled in by freeze */
     struct milgi__u16_list cert_schemes;
     size_t key_shares;                         /* 0: of the first group, and one of the other kind */
+    struct milgi__u16_list share_groups;       /* of these instead; n 0: they were not named */
     struct milgi_ticket_keys *ticket_keys;     /* server; NULL: no tickets */
     struct milgi_session_cache *session_cache; /* client; NULL: none */
     uint8_t tickets;                           /* server: to give; client: to ask for */

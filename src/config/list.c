@@ -80,6 +80,16 @@ static int add_group(struct reading *r, const char *word)
     return add_to(r, &r->config->groups, group, word, "no group that is known");
 }
 
+static int add_scheme(struct reading *r, const char *word)
+{
+    uint16_t scheme = milgi_scheme_by_name(word);
+
+    if (scheme != 0 && !milgi__scheme_usable(scheme))
+        return refuse(r, word, "a signature scheme that the crypto library does not have");
+    return add_to(r, &r->config->schemes, scheme, word,
+        "no signature scheme that is known; those of SHA-1 and MD5 are not safe");
+}
+
 static int set_rsa(struct reading *r, const char *word)
 {
     unsigned bits = 0;
@@ -115,9 +125,7 @@ static int add(struct reading *r, enum key key, const char *word)
         return add_to(r, &r->config->suites, milgi_suite_by_name(word), word,
             "no suite that is known: those with an AEAD and, in TLS 1.2, ECDHE are; others are not safe");
     case GROUPS: return add_group(r, word);
-    case SCHEMES:
-        return add_to(r, &r->config->schemes, milgi_scheme_by_name(word), word,
-            "no signature scheme that is known; those of SHA-1 and MD5 are not safe");
+    case SCHEMES: return add_scheme(r, word);
     case RSA: return set_rsa(r, word);
     default: return set_ems(r, word);
     }

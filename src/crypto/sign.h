@@ -12,8 +12,18 @@ enum milgi__key_type {
     MILGI__KEY_P384,
     MILGI__KEY_P521,
     MILGI__KEY_ED25519,
+    MILGI__KEY_MLDSA44, /* the three of FIPS 204, in this order */
+    MILGI__KEY_MLDSA65,
+    MILGI__KEY_MLDSA87,
     MILGI__KEY_TYPES
 };
+
+/* Whether the crypto library has ML-DSA, which may be known only when it runs. Any thread. */
+bool milgi__mldsa_available(void);
+static inline bool milgi__key_is_mldsa(enum milgi__key_type type)
+{
+    return type >= MILGI__KEY_MLDSA44 && type <= MILGI__KEY_MLDSA87;
+}
 
 struct milgi__pkey; /* a private key of one thread */
 struct milgi__pkey *milgi__pkey_new(struct milgi__crypto *cx, const uint8_t *pkcs8, size_t len);
@@ -31,7 +41,7 @@ int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_
 bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme);
 /*
  * For keys that sign elsewhere and want the hash: the scheme's hash of |input|. |*out_len| is 0 for a scheme that signs
- * the message itself (Ed25519). 0, or MILGI__BROKEN: no such scheme.
+ * the message itself (Ed25519, ML-DSA). 0, or MILGI__BROKEN: no such scheme.
  */
 #define MILGI__SIGN_HASH_MAX 64
 int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *input, size_t input_len,

@@ -34,7 +34,7 @@ void milgi__private_key_clear(struct milgi__private_key *key); /* wipes it */
 int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len),
     void *arg, struct milgi__pem_fault *fault);
 
-#define MILGI__SPKI_MAX 1280 /* RSA of 8192 bits, with parameters */
+#define MILGI__SPKI_MAX 2624 /* ML-DSA-87; RSA of 8192 bits, with parameters, is less than half of it */
 
 /* The same, passing over whatever is malformed or of another kind. 0, MILGI_ENOMEM, or each's error. */
 int milgi__pem_good_certificates(
@@ -47,7 +47,7 @@ struct milgi__cert_info {
     bool may_sign;        /* keyUsage is absent or has digitalSignature */
     uint16_t signed_with; /* signature scheme that the issuer used, 0: another one */
     size_t spki_len;
-    uint8_t spki[MILGI__SPKI_MAX]; /* the public key, as milgi__verify() takes it */
+    uint8_t spki[MILGI__SPKI_MAX]; /* the public key, as milgi__verify() takes it; at the end, since it is long */
 };
 /* 0 or MILGI__BAD; |cx| may be NULL */
 int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info);

@@ -14,7 +14,8 @@ static uint16_t scheme_of(const struct milgi_credential *credential)
 {
     static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
         MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
-        MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512 };
+        MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI_SIG_RSA_PSS_PSS_SHA512, MILGI_SIG_MLDSA44,
+        MILGI_SIG_MLDSA65, MILGI_SIG_MLDSA87 };
 
     for (size_t i = 0; i < MILGI__COUNT(schemes); i++) {
         if (milgi__scheme(schemes[i])->key == credential->type)
@@ -28,6 +29,7 @@ struct attempt {
     struct milgi_key key;
     void *dev[MILGI_DEVICES_MAX];
     struct milgi_op op;
+    uint8_t sig[MILGI_SIGNATURE_LONG_MAX]; /* one that has no room in the op */
 };
 
 static void wait_for(const struct milgi_device_ops *ops, struct milgi_qp *qp, uint64_t ns)
@@ -61,15 +63,16 @@ static bool run(const struct milgi_device_ops *ops, struct milgi_qp *qp, struct 
 static int judge(const struct milgi_credential *credential, const struct milgi_op *op, int *code)
 {
     const struct milgi_op_sign *s = &op->u.sign;
+    const uint8_t *sig = milgi__signature(op);
 
     *code = op->status == MILGI_OP_OK ? 0 : op->device_code;
-    if (op->status != MILGI_OP_OK)
+    if (op->status != MILGI_OP_OK || !sig)
         return MILGI_EDEVICE;
     struct milgi__crypto *cx = milgi__crypto_new();
     if (!cx)
         return MILGI_ENOMEM;
     int verified =
-        milgi__verify(cx, credential->spki, credential->spki_len, op->alg, s->input, s->input_len, s->sig, s->sig_len);
+        milgi__verify(cx, credential->spki, credential->spki_len, op->alg, s->input, s->input_len, sig, s->sig_len);
     milgi__crypto_free(cx);
     return verified == 0 ? 0 : MILGI_EMISMATCH;
 }
@@ -103,6 +106,7 @@ static int try_on(
     a->key.loaded.credential = credential;
     a->key.loaded.dev = a->dev;
     a->op.key = &a->key;
+    a->op.u.sign.blob = (struct milgi_slice){ .data = a->sig, .len = sizeof a->sig };
     if (device->caps.flags & MILGI_CAP_KEY_LOAD)
         a->dev[0] = ops->key_load(qp, &a->key);
     bool loaded = a->dev[0] || !(device->caps.flags & MILGI_CAP_KEY_LOAD);

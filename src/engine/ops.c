@@ -81,12 +81,12 @@ static void check_signature(struct milgi_engine *e, struct milgi_op *op)
 {
     const struct milgi_credential *credential = op->key->loaded.credential;
     const struct milgi_op_sign *s = &op->u.sign;
-    const uint8_t *input;
+    const uint8_t *input, *sig = milgi__signature(op);
     size_t len;
     int rv = MILGI__BROKEN;
-    if (milgi__sign_input(s, MILGI_OP_SIGN, &input, &len))
+    if (sig && milgi__sign_input(s, MILGI_OP_SIGN, &input, &len))
         rv = (s->any_curve ? milgi__verify_any_curve : milgi__verify)(
-            e->cx, credential->spki, credential->spki_len, op->alg, input, len, s->sig, s->sig_len);
+            e->cx, credential->spki, credential->spki_len, op->alg, input, len, sig, s->sig_len);
     if (rv == 0)
         return;
     op->status = MILGI_OP_BROKEN;
@@ -193,6 +193,8 @@ static void copy_inputs(struct milgi_op *copy, const struct milgi_op *op)
             .input_len = sign->input_len, .any_curve = sign->any_curve, .blob = sign->blob
         };
         memcpy(copy->u.sign.input, sign->input, sizeof sign->input);
+        if (milgi__sign_long(op) != 0)
+            copy->u.sign.blob = (struct milgi_slice){ .len = sign->blob.len };
         return;
     case MILGI_OP_VERIFY: copy->u.sign = *sign; return;
     default:
@@ -231,7 +233,9 @@ static void hold_inputs(const struct milgi_op *copy)
 /* What goes to the peer is written elsewhere than the first device may still write; false: the copy is gone. */
 static bool give_room(struct milgi_engine *e, struct milgi_op *copy)
 {
-    struct milgi_slice *to = copy->type == MILGI_OP_KEYGEN ? &copy->u.kex.share : &copy->u.kex.ciphertext;
+    struct milgi_slice *to = copy->type == MILGI_OP_KEYGEN ? &copy->u.kex.share
+        : copy->type == MILGI_OP_SIGN                      ? &copy->u.sign.blob
+                                                           : &copy->u.kex.ciphertext;
     to->chunk = milgi__chunk_alloc(e->pool, to->len, 0, true);
     if (!to->chunk) {
         milgi__op_release(e, copy);
@@ -263,7 +267,9 @@ static struct milgi_op *twin(struct milgi_engine *e, const struct milgi_op *op)
     if (copy->key)
         milgi__key_ref(copy->key);
     hold_inputs(copy);
-    if ((op->type == MILGI_OP_KEYGEN || op->type == MILGI_OP_ENCAPS) && !give_room(e, copy))
+    bool elsewhere = op->type == MILGI_OP_KEYGEN || op->type == MILGI_OP_ENCAPS ||
+        (op->type == MILGI_OP_SIGN && milgi__sign_long(op) != 0);
+    if (elsewhere && !give_room(e, copy))
         return NULL;
     if (op->type > MILGI_OP_OPEN)
         return copy;

@@ -7,6 +7,8 @@
 /* EdDSA takes the suites of ECDSA (RFC 8422 2.2, 5.10). */
 enum milgi__auth milgi__auth_of(enum milgi__key_type type)
 {
+    if (milgi__key_is_mldsa(type))
+        return MILGI__AUTH_ANY; /* no suite of TLS 1.2's is of it */
     return type == MILGI__KEY_RSA || type == MILGI__KEY_RSA_PSS ? MILGI__AUTH_RSA : MILGI__AUTH_ECDSA;
 }
 
@@ -19,6 +21,8 @@ bool milgi__group_in12(uint16_t group)
 bool milgi__hs_key_allowed(const struct milgi__hs *hs, enum milgi__key_type type)
 {
     bool rsa = milgi__auth_of(type) == MILGI__AUTH_RSA;
+    if (milgi__key_is_mldsa(type))
+        return false;
     if (milgi__hs_role(hs) == MILGI_CLIENT)
         return rsa ? !hs->no_rsa : !hs->no_ecdsa;
     if (rsa)

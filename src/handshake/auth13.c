@@ -118,7 +118,7 @@ bool milgi__hs_take_verify(struct milgi__hs *hs, struct milgi__reader *body)
 
 bool milgi__hs_send_verify(struct milgi__hs *hs)
 {
-    uint8_t message[MILGI__MSG_HEADER + 4 + MILGI_SIGNATURE_MAX];
+    uint8_t message[MILGI__MSG_HEADER + 4 + MILGI_SIGNATURE_LONG_MAX];
     struct milgi__writer w = milgi__writer(message, sizeof message);
     milgi__certificate_verify_encode(&w,
         &(struct milgi__certificate_verify){

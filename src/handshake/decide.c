@@ -71,10 +71,10 @@ static void settle_no(struct milgi__hs *hs, enum milgi__slot slot, int error, in
 
 static uint16_t scheme_for(const struct milgi__hs *hs, const struct milgi_credential *credential)
 {
-    const struct milgi__u16_list *own = milgi__hs_schemes(hs), *peer = &hs->peer_schemes;
+    bool tls13 = hs->result.version == MILGI__TLS13;
+    const struct milgi__u16_list *own = tls13 ? &hs->config->signing : milgi__hs_schemes(hs), *peer = &hs->peer_schemes;
     if (hs->result.version == MILGI__TLS12 && !milgi__hs_key_allowed(hs, credential->type))
         return 0;
-    bool tls13 = hs->result.version == MILGI__TLS13;
     return milgi__credential_scheme(credential, tls13, own->v, own->n, peer->v, peer->n);
 }
 

@@ -288,6 +288,15 @@ static void tell_turn(struct milgi__hs *hs, const struct milgi__row *row)
     hs->sampled_ns = 0;
 }
 
+/* The most that a ticket takes: what is kept of the peer's certificates is what differs. */
+static size_t sealed_max(const struct milgi__hs *hs)
+{
+    size_t chain = hs->session ? milgi__session_parts(hs->session).peer.len : 0;
+
+    chain = MILGI__MAX(chain, hs->peer_chain.len);
+    return MILGI__SESSION_BYTES_MAX - MILGI__SESSION_CERT_MAX + MILGI__MIN(chain, (size_t)MILGI__SESSION_CERT_MAX);
+}
+
 /* Ops that the row may start, and the chunks that they hold, can be had now. */
 static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, size_t message_len)
 {
@@ -302,7 +311,7 @@ static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, s
     if ((row->starts & MILGI__ON(MILGI__TICKET_1)) != 0)
         bytes += message_len;
     if ((row->starts & MILGI__ON(MILGI__SEAL_1)) != 0)
-        bytes += MILGI_TICKETS_MAX * (size_t)MILGI__SESSION_BYTES_MAX;
+        bytes += MILGI_TICKETS_MAX * sealed_max(hs);
     if ((row->starts & (MILGI__ON(MILGI__VERIFY) | MILGI__ON(MILGI__SIGN))) != 0 && hs->transcript.keeps)
         bytes += hs->transcript.early_len; /* in TLS 1.2 the messages themselves are signed */
     return ops == 0 || hs->host.calls->room(hs->host.ctx, ops, bytes);

@@ -27,10 +27,24 @@ static uint16_t of_the_other_kind(const struct milgi__u16_list *own)
     return 0;
 }
 
-/* As many as the config says; else the first, and one of the other kind. */
+/*= RFC8446 4.2.8: "Each KeyShareEntry value MUST correspond to a group offered in the "supported_groups" extension and
+ *= MUST appear in the same order.  However, the values MAY be a non-contiguous subset" */
+static unsigned groups_named(const struct milgi_config *config, uint16_t groups[MILGI__SHARES_MAX])
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < config->groups.n && n < MILGI__SHARES_MAX; i++) {
+        if (milgi__list_has(&config->share_groups, config->groups.v[i]))
+            groups[n++] = config->groups.v[i];
+    }
+    return n;
+}
+
+/* Those that the config names, or as many as it says; else the first, and one of the other kind. */
 static unsigned groups_to_share(const struct milgi_config *config, uint16_t groups[MILGI__SHARES_MAX])
 {
     const struct milgi__u16_list *own = &config->groups;
+    if (config->share_groups.n != 0)
+        return groups_named(config, groups);
     size_t wanted = MILGI__MIN(MILGI__MAX(config->key_shares, 1), own->n);
     unsigned n = (unsigned)MILGI__MIN(wanted, MILGI__SHARES_MAX);
     memcpy(groups, own->v, n * sizeof *groups);

@@ -233,7 +233,11 @@ bool milgi__start_sign(struct milgi__hs *hs, struct milgi__bytes input)
 {
     const struct milgi__bytes none = { NULL, 0 };
     struct milgi_op_sign sign = { .any_curve = hs->result.version != MILGI__TLS13 };
+    size_t is_long = milgi__scheme(hs->own_scheme)->long_len;
     if (!sign_input(hs, &sign, input) || !sign_blob(hs, &sign, none, none, input))
+        return false;
+    /* Room for a signature; what is signed then, of TLS 1.3, is short. */
+    if (is_long != 0 && !take_chunk(hs, is_long, &sign.blob))
         return false;
     struct milgi_op *op = make(hs, MILGI_OP_SIGN, hs->own_scheme);
     if (!op) {
@@ -441,15 +445,16 @@ static int take_path(struct milgi__hs *hs, const struct milgi_op_chain *chain)
 /* Copies the results out. 0; MILGI_EDEVICE: they make no sense; MILGI_ENOMEM. */
 static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
 {
-    const struct milgi_op_sign *sign = &op->u.sign;
+    struct milgi__bytes signature;
     switch (slot) {
     case MILGI__DERIVE:
     case MILGI__CAPSULE:
         return take_shared(hs, op->alg, &op->u.kex) ? take_ciphertext(hs, op) : MILGI_EDEVICE;
     case MILGI__SIGN:
-        if (sign->sig_len == 0 || sign->sig_len > sizeof sign->sig)
+        signature = (struct milgi__bytes){ milgi__signature(op), op->u.sign.sig_len };
+        if (!signature.p)
             return MILGI_EDEVICE;
-        hs->signature = milgi__arena_copy(&hs->arena, (struct milgi__bytes){ sign->sig, sign->sig_len });
+        hs->signature = milgi__arena_copy(&hs->arena, signature);
         return hs->signature.p ? 0 : MILGI_ENOMEM;
     case MILGI__CHAIN: return take_path(hs, &op->u.chain);
     case MILGI__VERIFY: return 0;

@@ -49,12 +49,13 @@ static int random_bytes(struct milgi__hs *hs, void *out, size_t len)
 int milgi__seal_session(struct milgi__hs *hs, const struct milgi_session *session, unsigned i)
 {
     struct milgi__ticket_key key;
-    uint8_t *ticket = milgi__arena_alloc(&hs->scratch, MILGI__TICKET_FRONT + MILGI__SESSION_BYTES_MAX);
-    if (!ticket || random_bytes(hs, ticket + MILGI__TICKET_NAME_LEN, MILGI__TICKET_RANDOM_LEN) != 0)
-        return MILGI_EINTERNAL;
-    size_t len = milgi_session_encode(session, ticket + MILGI__TICKET_FRONT, MILGI__SESSION_BYTES_MAX);
+    size_t len = milgi_session_encode(session, NULL, 0);
     if (len > MILGI__SESSION_BYTES_MAX)
         return MILGI_EINTERNAL;
+    uint8_t *ticket = milgi__arena_alloc(&hs->scratch, MILGI__TICKET_FRONT + len);
+    if (!ticket || random_bytes(hs, ticket + MILGI__TICKET_NAME_LEN, MILGI__TICKET_RANDOM_LEN) != 0)
+        return MILGI_EINTERNAL;
+    (void)milgi_session_encode(session, ticket + MILGI__TICKET_FRONT, len);
     int rv = milgi__ticket_key_seal(
         hs->config->ticket_keys, hs->host.cx, session->f.created_s, ticket + MILGI__TICKET_NAME_LEN, &key);
     if (rv == 0) {

@@ -51,19 +51,23 @@ static const struct milgi__suite suites[] = {
  *= are not defined for use in signed TLS handshake messages" */
 /* ... says it of rsa_pkcs1. */
 static const struct milgi__scheme schemes[] = {
-    { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI__KEY_P256, true, 22000, 65000, "ecdsa_secp256r1_sha256" },
-    { MILGI_SIG_ECDSA_SECP384R1_SHA384, MILGI__KEY_P384, true, 800000, 650000, "ecdsa_secp384r1_sha384" },
-    { MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI__KEY_P521, true, 250000, 500000, "ecdsa_secp521r1_sha512" },
-    { MILGI_SIG_ED25519, MILGI__KEY_ED25519, true, 45000, 120000, "ed25519" },
-    { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI__KEY_RSA, true, 0, 30000, "rsa_pss_rsae_sha256" },
-    { MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI__KEY_RSA, true, 0, 30000, "rsa_pss_rsae_sha384" },
-    { MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI__KEY_RSA, true, 0, 30000, "rsa_pss_rsae_sha512" },
-    { MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI__KEY_RSA_PSS, true, 0, 30000, "rsa_pss_pss_sha256" },
-    { MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI__KEY_RSA_PSS, true, 0, 30000, "rsa_pss_pss_sha384" },
-    { MILGI_SIG_RSA_PSS_PSS_SHA512, MILGI__KEY_RSA_PSS, true, 0, 30000, "rsa_pss_pss_sha512" },
-    { MILGI_SIG_RSA_PKCS1_SHA256, MILGI__KEY_RSA, false, 0, 30000, "rsa_pkcs1_sha256" },
-    { MILGI_SIG_RSA_PKCS1_SHA384, MILGI__KEY_RSA, false, 0, 30000, "rsa_pkcs1_sha384" },
-    { MILGI_SIG_RSA_PKCS1_SHA512, MILGI__KEY_RSA, false, 0, 30000, "rsa_pkcs1_sha512" },
+    { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI__KEY_P256, true, true, 0, 22000, 65000, "ecdsa_secp256r1_sha256" },
+    { MILGI_SIG_ECDSA_SECP384R1_SHA384, MILGI__KEY_P384, true, true, 0, 800000, 650000, "ecdsa_secp384r1_sha384" },
+    { MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI__KEY_P521, true, true, 0, 250000, 500000, "ecdsa_secp521r1_sha512" },
+    { MILGI_SIG_ED25519, MILGI__KEY_ED25519, true, true, 0, 45000, 120000, "ed25519" },
+    { MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI__KEY_RSA, true, true, 0, 0, 30000, "rsa_pss_rsae_sha256" },
+    { MILGI_SIG_RSA_PSS_RSAE_SHA384, MILGI__KEY_RSA, true, true, 0, 0, 30000, "rsa_pss_rsae_sha384" },
+    { MILGI_SIG_RSA_PSS_RSAE_SHA512, MILGI__KEY_RSA, true, true, 0, 0, 30000, "rsa_pss_rsae_sha512" },
+    { MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI__KEY_RSA_PSS, true, true, 0, 0, 30000, "rsa_pss_pss_sha256" },
+    { MILGI_SIG_RSA_PSS_PSS_SHA384, MILGI__KEY_RSA_PSS, true, true, 0, 0, 30000, "rsa_pss_pss_sha384" },
+    { MILGI_SIG_RSA_PSS_PSS_SHA512, MILGI__KEY_RSA_PSS, true, true, 0, 0, 30000, "rsa_pss_pss_sha512" },
+    { MILGI_SIG_RSA_PKCS1_SHA256, MILGI__KEY_RSA, true, false, 0, 0, 30000, "rsa_pkcs1_sha256" },
+    { MILGI_SIG_RSA_PKCS1_SHA384, MILGI__KEY_RSA, true, false, 0, 0, 30000, "rsa_pkcs1_sha384" },
+    { MILGI_SIG_RSA_PKCS1_SHA512, MILGI__KEY_RSA, true, false, 0, 0, 30000, "rsa_pkcs1_sha512" },
+    /* draft-ietf-tls-mldsa has them for TLS 1.3 alone. */
+    { MILGI_SIG_MLDSA44, MILGI__KEY_MLDSA44, false, true, 2420, 170000, 60000, "mldsa44" },
+    { MILGI_SIG_MLDSA65, MILGI__KEY_MLDSA65, false, true, 3309, 280000, 95000, "mldsa65" },
+    { MILGI_SIG_MLDSA87, MILGI__KEY_MLDSA87, false, true, 4627, 340000, 155000, "mldsa87" },
 };
 
 /* Seeds of the NIST curves have 64 bits more than the order: no bias to speak of. Hybrids stand last, without ops. */
@@ -106,6 +110,13 @@ const struct milgi__scheme *milgi__scheme(uint16_t id)
             return &schemes[i];
     }
     return NULL;
+}
+
+bool milgi__scheme_usable(uint16_t id)
+{
+    const struct milgi__scheme *scheme = milgi__scheme(id);
+
+    return scheme && (!milgi__key_is_mldsa(scheme->key) || milgi__mldsa_available());
 }
 
 const struct milgi__group *milgi__group(uint16_t id)

@@ -39,11 +39,14 @@ const struct milgi__suite *milgi__suite(uint16_t id); /* NULL: unknown */
 struct milgi__scheme {
     uint16_t id;
     enum milgi__key_type key;
-    bool tls13;                  /* allowed in CertificateVerify of TLS 1.3; all are in TLS 1.2 */
+    bool tls12, tls13;           /* in ServerKeyExchange and CertificateVerify of which version */
+    uint16_t long_len;           /* of its signatures, when they are longer than MILGI_SIGNATURE_MAX; else 0 */
     uint32_t sign_ns, verify_ns; /* estimates; sign_ns 0: it goes by the length of the key */
     const char *name;
 };
 const struct milgi__scheme *milgi__scheme(uint16_t id);
+/* Whether it can be offered: the crypto library has it. */
+bool milgi__scheme_usable(uint16_t id);
 
 /*
  * A group in which both make a key pair and derive (DH); or in which the server encapsulates (a KEM); or a hybrid of

@@ -252,18 +252,38 @@ static int decaps(struct milgi__crypto *cx, struct milgi_op *op)
     return result;
 }
 
+size_t milgi__sign_long(const struct milgi_op *op)
+{
+    const struct milgi__scheme *scheme = milgi__scheme(op->alg);
+
+    return scheme ? scheme->long_len : 0;
+}
+
+const uint8_t *milgi__signature(const struct milgi_op *op)
+{
+    const struct milgi_op_sign *s = &op->u.sign;
+    size_t is_long = milgi__sign_long(op);
+
+    if (s->sig_len == 0 || s->sig_len > (is_long != 0 ? s->blob.len : sizeof s->sig))
+        return NULL;
+    return is_long != 0 ? s->blob.data : s->sig;
+}
+
 static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
 {
     struct milgi_op_sign *s = &op->u.sign;
-    size_t len = sizeof s->sig, input_len;
+    size_t is_long = milgi__sign_long(op), len = is_long != 0 ? s->blob.len : sizeof s->sig, input_len;
+    uint8_t *sig = is_long != 0 ? s->blob.data : s->sig;
     const uint8_t *input;
 
     if (!milgi__sign_input(s, MILGI_OP_SIGN, &input, &input_len))
         return malformed(op);
+    if (!sig || len < is_long || (is_long != 0 && s->input_len == MILGI_SIGN_INPUT_IN_BLOB))
+        return malformed(op);
     if (!loaded || !op->key || op->key->kind != MILGI_KEY_PRIVATE)
         return not_loaded(op, MILGI_KEY_PRIVATE);
     int result = (s->any_curve ? milgi__pkey_sign_any_curve : milgi__pkey_sign)(
-        cx, loaded, op->alg, input, input_len, s->sig, &len);
+        cx, loaded, op->alg, input, input_len, sig, &len);
     s->sig_len = result == 0 ? (uint16_t)len : 0;
     return result;
 }
@@ -475,7 +495,7 @@ void milgi__op_clear(struct milgi_op *op)
         milgi__wipe(&op->u.kex, sizeof op->u.kex);
         break;
     case MILGI_OP_SIGN:
-        if (op->u.sign.input_len == MILGI_SIGN_INPUT_IN_BLOB)
+        if (op->u.sign.input_len == MILGI_SIGN_INPUT_IN_BLOB || milgi__sign_long(op) != 0)
             drop(&op->u.sign.blob.chunk);
         break;
     case MILGI_OP_VERIFY:

@@ -50,6 +50,11 @@ static inline bool milgi__op_is_short(const struct milgi_op *op)
  */
 void milgi__op_perform_records(struct milgi__crypto *cx, struct milgi_op *const *ops, unsigned n);
 
+/* How long the signatures of a SIGN are that go to |blob|; 0: they go to |sig|. */
+size_t milgi__sign_long(const struct milgi_op *op);
+/* The signature that a SIGN has made, sig_len bytes; NULL: that cannot be one. */
+const uint8_t *milgi__signature(const struct milgi_op *op);
+
 /* What is to be signed by, or was signed before, an op of |type|; false: it makes no sense. */
 static inline bool milgi__sign_input(
     const struct milgi_op_sign *s, int type, const uint8_t **input, size_t *len)

@@ -121,7 +121,7 @@ int milgi__session_peer(struct milgi__crypto *cx, const uint8_t *chain, size_t l
         return 0;
     size_t leaf = milgi__get24(chain);
     *kind = MILGI__SESSION_PEER;
-    *kept = (struct milgi_iov){ chain, len <= MILGI__SESSION_CERT_MAX ? len : 3 + leaf };
+    *kept = (struct milgi_iov){ chain, len <= MILGI__SESSION_CHAIN_MAX ? len : 3 + leaf };
     if (kept->len <= MILGI__SESSION_CERT_MAX)
         return 0;
     *kind = MILGI__SESSION_PEER_DIGEST;

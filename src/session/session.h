@@ -13,10 +13,11 @@
 
 #define MILGI__SESSION_SECRET_MAX 48   /* a PSK of TLS 1.3, or the master secret of TLS 1.2 */
 #define MILGI__SESSION_NAME_MAX 255    /* of server name and protocol */
-#define MILGI__SESSION_CERT_MAX 2048   /* bytes of certificates; of what is longer the digest is kept */
+#define MILGI__SESSION_CHAIN_MAX 2048  /* bytes of certificates; of what is longer the leaf alone is kept */
+#define MILGI__SESSION_CERT_MAX 8192   /* if it is no longer than this (ML-DSA); else its digest */
 #define MILGI__SESSION_POLICY_LEN 16   /* milgi__config_policy() */
 #define MILGI__SESSION_LIFE_MAX 604800 /* RFC 8446 4.6.1 */
-#define MILGI__SESSION_BYTES_MAX 4096  /* encoded, without a ticket in it */
+#define MILGI__SESSION_BYTES_MAX 10240 /* encoded, without a ticket in it: certificates, and the rest */
 #define MILGI__SESSION_ID_MAX 32       /* TLS 1.2 */
 
 /* What is said of the peer's certificates. */

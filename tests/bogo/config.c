@@ -97,15 +97,17 @@ static int set_groups(struct milgi_config *config, const struct shim_options *o,
         *why = "more than three key shares";
         return SHIM_ABSENT;
     }
-    if (is_prefix(shares, curves) && !milgi_config_set_key_shares(config, shares->n))
+    bool first = is_prefix(shares, curves);
+    if (first ? !milgi_config_set_key_shares(config, shares->n)
+              : !milgi_config_set_key_share_groups(config, shares->v, shares->n))
         return 0;
-    *why = "key shares other than those of the first groups";
+    *why = "a group that Milgi has not";
     return SHIM_ABSENT;
 }
 
 /* All that there are. */
 static const uint16_t schemes[] = { 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0807, 0x0809, 0x080a, 0x080b,
-    0x0401, 0x0501, 0x0601 };
+    0x0401, 0x0501, 0x0601, 0x0904, 0x0905, 0x0906 };
 
 static bool has(const uint16_t *list, size_t n, uint16_t value)
 {

@@ -242,7 +242,7 @@ static void an_older_exporter_takes_no_label_and_tells_no_context_from_an_empty_
     assert_int_equal(milgi_conn_export(client->conn, "", "", 0, a, sizeof a), 0);
     assert_int_equal(milgi_conn_export(server->conn, "", "", 0, b, sizeof b), 0);
     assert_memory_equal(a, b, sizeof a);
-    /*= RFC5705 4: "If no context is provided, it instead computes" */
+    /* RFC 5705 4: without a context neither it nor its length goes in. */
     assert_int_equal(milgi_conn_export(client->conn, "", NULL, 0, other, sizeof other), 0);
     assert_memory_not_equal(a, other, sizeof a);
     assert_int_equal(milgi_conn_export(server->conn, "", NULL, 0, b, sizeof b), 0);

@@ -117,6 +117,23 @@ bool milgi__evp_same(EVP_PKEY *a, EVP_PKEY *b)
     return EVP_PKEY_cmp(a, b) == 1;
 }
 
+bool milgi__mldsa_available(void)
+{
+    return true;
+}
+
+enum milgi__key_type milgi__evp_mldsa(EVP_PKEY *key)
+{
+    if (EVP_PKEY_id(key) != EVP_PKEY_PQDSA)
+        return MILGI__KEY_NONE;
+    switch (EVP_PKEY_pqdsa_get_type(key)) {
+    case NID_MLDSA44: return MILGI__KEY_MLDSA44;
+    case NID_MLDSA65: return MILGI__KEY_MLDSA65;
+    case NID_MLDSA87: return MILGI__KEY_MLDSA87;
+    default: return MILGI__KEY_NONE;
+    }
+}
+
 /* --- keys in DER ------------------------------------------------------------------------------------------------ */
 
 static int finish(CBB *cbb, uint8_t **der)
@@ -126,15 +143,18 @@ static int finish(CBB *cbb, uint8_t **der)
     return CBB_finish(cbb, der, &len) == 1 && len <= INT_MAX ? (int)len : 0;
 }
 
-/* Keys that are restricted to PSS are read, but not written: their bytes stay what they were. */
+/*
+ * Keys that are restricted to PSS are read, but not written, and so are those of ML-DSA without their seed: their bytes
+ * stay what they were.
+ */
 int milgi__evp_private(EVP_PKEY *key, const uint8_t *pkcs8, size_t len, uint8_t **der)
 {
     CBB cbb;
 
     if (CBB_init(&cbb, len + 128) != 1)
         return 0;
-    bool restricted = EVP_PKEY_id(key) == EVP_PKEY_RSA_PSS;
-    int done = restricted && pkcs8 ? CBB_add_bytes(&cbb, pkcs8, len) : EVP_marshal_private_key(&cbb, key);
+    bool kept = EVP_PKEY_id(key) == EVP_PKEY_RSA_PSS || EVP_PKEY_id(key) == EVP_PKEY_PQDSA;
+    int done = kept && pkcs8 ? CBB_add_bytes(&cbb, pkcs8, len) : EVP_marshal_private_key(&cbb, key);
     int n = done == 1 ? finish(&cbb, der) : 0;
     CBB_cleanup(&cbb);
     return n;

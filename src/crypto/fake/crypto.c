@@ -527,6 +527,11 @@ static size_t ciphertext_len_of(const struct group *g)
     return g->id == MILGI_GROUP_MLKEM768 ? 1088 : g->public_len;
 }
 
+bool milgi__mldsa_available(void)
+{
+    return false;
+}
+
 bool milgi__kem_available(void)
 {
     return true;

@@ -179,7 +179,9 @@ static bool key_is_strong(X509 *x)
     case EVP_PKEY_RSA:
     case EVP_PKEY_RSA_PSS: return EVP_PKEY_bits(key) >= RSA_BITS;
     case EVP_PKEY_EC: return EVP_PKEY_bits(key) >= CURVE_BITS;
-    default: return EVP_PKEY_id(key) == EVP_PKEY_ED25519 || EVP_PKEY_id(key) == NID_ED448;
+    case EVP_PKEY_ED25519:
+    case NID_ED448: return true;
+    default: return milgi__evp_mldsa(key) != MILGI__KEY_NONE;
     }
 }
 

@@ -33,6 +33,38 @@ static enum milgi__key_type curve_type(int nid, unsigned *bits)
     return MILGI__KEY_NONE;
 }
 
+/* Parameter sets of FIPS 204: the last byte of id-ml-dsa-*, the length of public keys, the name in libcryptos. */
+static const struct {
+    uint8_t arc;
+    uint16_t public_len;
+    unsigned strength; /* bits of the classical one that has the same category (FIPS 204 4) */
+    const char *name;
+} mldsa[] = {
+    { 17, 1312, 128, "ML-DSA-44" },
+    { 18, 1952, 192, "ML-DSA-65" },
+    { 19, 2592, 256, "ML-DSA-87" },
+};
+
+enum milgi__key_type milgi__mldsa_of(const ASN1_OBJECT *algorithm)
+{
+    /* 2.16.840.1.101.3.4.3.*, for which not every libcrypto has a number. */
+    static const uint8_t sig_algs[] = { 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03 };
+    const uint8_t *id = OBJ_get0_data(algorithm);
+
+    if (OBJ_length(algorithm) != sizeof sig_algs + 1 || memcmp(id, sig_algs, sizeof sig_algs) != 0)
+        return MILGI__KEY_NONE;
+    for (size_t i = 0; i < MILGI__COUNT(mldsa); i++) {
+        if (mldsa[i].arc == id[sizeof sig_algs])
+            return (enum milgi__key_type)(MILGI__KEY_MLDSA44 + i);
+    }
+    return MILGI__KEY_NONE;
+}
+
+unsigned milgi__mldsa_strength(enum milgi__key_type type)
+{
+    return milgi__key_is_mldsa(type) ? mldsa[type - MILGI__KEY_MLDSA44].strength : 0;
+}
+
 enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits)
 {
     *bits = (unsigned)EVP_PKEY_bits(key);
@@ -42,14 +74,15 @@ enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits)
     /* Curves are named or not accepted: explicit parameters let the sender choose the generator. */
     case EVP_PKEY_EC: return curve_type(milgi__evp_curve(key), bits);
     case EVP_PKEY_ED25519: *bits = 256; return MILGI__KEY_ED25519;
-    default: return MILGI__KEY_NONE;
+    default: return milgi__evp_mldsa(key);
     }
 }
 
 void milgi__evp_text(EVP_PKEY *key, char *out, size_t cap)
 {
     int id = EVP_PKEY_id(key), curve;
-    const char *name = OBJ_nid2sn(id);
+    enum milgi__key_type type = milgi__evp_mldsa(key);
+    const char *name = type == MILGI__KEY_NONE ? OBJ_nid2sn(id) : mldsa[type - MILGI__KEY_MLDSA44].name;
 
     switch (id) {
     case EVP_PKEY_RSA: snprintf(out, cap, "RSA of %d bits", EVP_PKEY_bits(key)); return;
@@ -131,6 +164,18 @@ static int parse_rsa(enum milgi__key_type type, struct milgi__spki *spki)
     return 0;
 }
 
+static int parse_mldsa(enum milgi__key_type type, int kind, struct milgi__spki *spki)
+{
+    if (type == MILGI__KEY_NONE || !milgi__mldsa_available())
+        return 0;
+    /* RFC 9881 2: there are no parameters. */
+    if (kind != V_ASN1_UNDEF || spki->key_len != mldsa[type - MILGI__KEY_MLDSA44].public_len)
+        return MILGI__BAD;
+    spki->type = type;
+    spki->bits = (unsigned)spki->key_len * 8;
+    return 0;
+}
+
 static int parse(const struct spki_form *form, struct milgi__spki *spki)
 {
     const ASN1_OBJECT *object;
@@ -157,7 +202,7 @@ static int parse(const struct spki_form *form, struct milgi__spki *spki)
         spki->type = MILGI__KEY_ED25519;
         spki->bits = 256;
         return 0;
-    default: return 0;
+    default: return parse_mldsa(milgi__mldsa_of(object), kind, spki);
     }
 }
 

@@ -104,6 +104,9 @@ EVP_PKEY *milgi__pkey_evp(const struct milgi__pkey *key);
 
 /* key.c: what kind of key it is, NONE: none of ours; *|bits| of an RSA modulus, else of the curve. */
 enum milgi__key_type milgi__evp_type(EVP_PKEY *key, unsigned *bits);
+/* The key type of an algorithm that is ML-DSA of some size (RFC 9881 2), else NONE; its strength in bits, else 0. */
+enum milgi__key_type milgi__mldsa_of(const ASN1_OBJECT *algorithm);
+unsigned milgi__mldsa_strength(enum milgi__key_type type);
 /* "RSA of 8192 bits", "EC on brainpoolP256r1", "Ed448". */
 void milgi__evp_text(EVP_PKEY *key, char *out, size_t cap);
 /*
@@ -150,6 +153,8 @@ BIGNUM *milgi__bn(const uint8_t *bytes, size_t len, BIGNUM *into);
 int milgi__evp_curve(EVP_PKEY *key);
 bool milgi__evp_exponent_acceptable(EVP_PKEY *key);
 bool milgi__evp_same(EVP_PKEY *a, EVP_PKEY *b);
+/* Which ML-DSA's key it is, NONE: of none. */
+enum milgi__key_type milgi__evp_mldsa(EVP_PKEY *key);
 /*
  * A private key as PKCS #8 of version 1 and its public half, allocated by libcrypto; their lengths, or 0 or negative.
  * |pkcs8|: the bytes that |key| was made of, if they were in that form.
@@ -168,6 +173,8 @@ bool milgi__scalar_reduce(
 int milgi__verify_ec(struct milgi__crypto *cx, const struct milgi__spki *spki, const struct milgi__scheme_hash *hash,
     const uint8_t *sig, size_t sig_len);
 int milgi__verify_ed25519(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len);
+int milgi__verify_mldsa(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len);
 int milgi__verify_rsa(struct milgi__crypto *cx, const struct milgi__spki *spki, uint16_t scheme,
     const struct milgi__scheme_hash *hash, const uint8_t *sig, size_t sig_len);

@@ -18,7 +18,7 @@
 
 struct milgi__pkey {
     EVP_PKEY *key;
-    EVP_MD_CTX *eddsa;
+    EVP_MD_CTX *whole; /* of a key that signs messages themselves */
     enum milgi__key_type type;
     struct {
         uint16_t scheme;
@@ -34,6 +34,9 @@ static enum milgi__key_type key_of(uint16_t scheme)
     case MILGI_SIG_ECDSA_SECP384R1_SHA384: return MILGI__KEY_P384;
     case MILGI_SIG_ECDSA_SECP521R1_SHA512: return MILGI__KEY_P521;
     case MILGI_SIG_ED25519: return MILGI__KEY_ED25519;
+    case MILGI_SIG_MLDSA44: return MILGI__KEY_MLDSA44;
+    case MILGI_SIG_MLDSA65: return MILGI__KEY_MLDSA65;
+    case MILGI_SIG_MLDSA87: return MILGI__KEY_MLDSA87;
     case MILGI_SIG_RSA_PSS_PSS_SHA256:
     case MILGI_SIG_RSA_PSS_PSS_SHA384:
     case MILGI_SIG_RSA_PSS_PSS_SHA512: return MILGI__KEY_RSA_PSS;
@@ -72,6 +75,12 @@ static bool is_ec(enum milgi__key_type type)
     return type == MILGI__KEY_P256 || type == MILGI__KEY_P384 || type == MILGI__KEY_P521;
 }
 
+/* Keys that sign messages themselves, without a hash that is made before. */
+static bool signs_whole(enum milgi__key_type type)
+{
+    return type == MILGI__KEY_ED25519 || milgi__key_is_mldsa(type);
+}
+
 /* Whether a key signs with |scheme|; in TLS 1.2 a scheme of ECDSA does not say the curve. */
 static bool scheme_is_of(uint16_t scheme, enum milgi__key_type type, bool any_curve)
 {
@@ -105,9 +114,9 @@ struct milgi__pkey *milgi__pkey_new(struct milgi__crypto *cx, const uint8_t *pkc
     key->key = decode_private(pkcs8, len);
     if (key->key)
         key->type = milgi__evp_type(key->key, &bits);
-    if (key->type == MILGI__KEY_ED25519)
-        key->eddsa = EVP_MD_CTX_new();
-    if (key->type == MILGI__KEY_NONE || (key->type == MILGI__KEY_ED25519 && !key->eddsa)) {
+    if (signs_whole(key->type))
+        key->whole = EVP_MD_CTX_new();
+    if (key->type == MILGI__KEY_NONE || (signs_whole(key->type) && !key->whole)) {
         milgi__pkey_free(key);
         key = NULL;
     }
@@ -121,7 +130,7 @@ void milgi__pkey_free(struct milgi__pkey *key)
         return;
     for (size_t i = 0; i < KEY_SCHEMES; i++)
         EVP_PKEY_CTX_free(key->ready[i].ctx);
-    EVP_MD_CTX_free(key->eddsa);
+    EVP_MD_CTX_free(key->whole);
     EVP_PKEY_free(key->key);
     milgi__free(key);
 }
@@ -155,11 +164,11 @@ static EVP_PKEY_CTX *ready(struct milgi__pkey *key, uint16_t scheme, const EVP_M
     return ctx;
 }
 
-static bool sign_eddsa(struct milgi__pkey *key, const uint8_t *input, size_t len, uint8_t *sig, size_t *sig_len)
+static bool sign_whole(struct milgi__pkey *key, const uint8_t *input, size_t len, uint8_t *sig, size_t *sig_len)
 {
-    return EVP_MD_CTX_reset(key->eddsa) == 1 &&
-        EVP_DigestSignInit(key->eddsa, NULL, NULL, NULL, key->key) == 1 &&
-        EVP_DigestSign(key->eddsa, sig, sig_len, input, len) == 1;
+    return EVP_MD_CTX_reset(key->whole) == 1 &&
+        EVP_DigestSignInit(key->whole, NULL, NULL, NULL, key->key) == 1 &&
+        EVP_DigestSign(key->whole, sig, sig_len, input, len) == 1;
 }
 
 static int sign_with(struct milgi__pkey *key, bool any_curve, uint16_t scheme, const uint8_t *input, size_t input_len,
@@ -169,8 +178,8 @@ static int sign_with(struct milgi__pkey *key, bool any_curve, uint16_t scheme, c
 
     if (!scheme_is_of(scheme, key->type, any_curve) || !milgi__scheme_hash(scheme, input, input_len, &hash))
         return MILGI__BROKEN;
-    if (key->type == MILGI__KEY_ED25519)
-        return sign_eddsa(key, input, input_len, sig, sig_len) ? 0 : milgi__fail(MILGI__BROKEN);
+    if (signs_whole(key->type))
+        return sign_whole(key, input, input_len, sig, sig_len) ? 0 : milgi__fail(MILGI__BROKEN);
     EVP_PKEY_CTX *ctx = ready(key, scheme, hash.md);
     if (!ctx || EVP_PKEY_sign(ctx, sig, sig_len, hash.value, hash.len) != 1)
         return milgi__fail(MILGI__BROKEN);
@@ -318,6 +327,8 @@ static int verify_with(struct milgi__crypto *cx, bool any_curve, const uint8_t *
         return MILGI__BAD;
     if (key->type == MILGI__KEY_ED25519)
         return milgi__verify_ed25519(cx, key, input, input_len, sig, sig_len);
+    if (milgi__key_is_mldsa(key->type))
+        return milgi__verify_mldsa(cx, key, input, input_len, sig, sig_len);
     if (key->type != MILGI__KEY_RSA && key->type != MILGI__KEY_RSA_PSS)
         return milgi__verify_ec(cx, key, &hash, sig, sig_len);
     if (!rsa_acceptable(key))

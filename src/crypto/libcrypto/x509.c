@@ -122,10 +122,24 @@ int milgi__cert_end_point(
     return made ? 0 : MILGI__BAD;
 }
 
+/* Which ML-DSA it is signed with. */
+static enum milgi__key_type mldsa_signature(const X509 *x)
+{
+    const X509_ALGOR *algorithm;
+    const ASN1_OBJECT *object;
+
+    X509_get0_signature(NULL, &algorithm, x);
+    X509_ALGOR_get0(&object, NULL, NULL, algorithm);
+    return milgi__mldsa_of(object);
+}
+
 static unsigned signature_bits(const X509 *x)
 {
     int nid = X509_get_signature_nid(x);
+    unsigned strength = milgi__mldsa_strength(mldsa_signature(x));
 
+    if (strength != 0)
+        return strength;
     if (nid == NID_ED25519)
         return 128;
     if (nid == NID_ED448)
@@ -168,6 +182,12 @@ static uint16_t signed_with(const X509 *x)
     case NID_sha512WithRSAEncryption: return MILGI_SIG_RSA_PKCS1_SHA512;
     case NID_ED25519: return MILGI_SIG_ED25519;
     case NID_rsassaPss: return pss_scheme(x);
+    default: break;
+    }
+    switch (mldsa_signature(x)) {
+    case MILGI__KEY_MLDSA44: return MILGI_SIG_MLDSA44;
+    case MILGI__KEY_MLDSA65: return MILGI_SIG_MLDSA65;
+    case MILGI__KEY_MLDSA87: return MILGI_SIG_MLDSA87;
     default: return 0;
     }
 }
@@ -191,7 +211,8 @@ static int unreadable_key(const X509 *x, struct milgi__cert_info *info)
     case NID_ED25519: return MILGI__BAD;
     case NID_rsaEncryption:
     case NID_rsassaPss: break;
-    default: return 0;
+    default:
+        return milgi__mldsa_of(algorithm) != MILGI__KEY_NONE && milgi__mldsa_available() ? MILGI__BAD : 0;
     }
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
     if (len > 0 && milgi__spki_parse(der, (size_t)len, &spki) == 0) {
@@ -236,6 +257,12 @@ static int info_of(X509 *x, struct milgi__cert_info *info)
     return result;
 }
 
+/* Without the room behind the key, which few need. */
+static size_t used(const struct milgi__cert_info *info)
+{
+    return offsetof(struct milgi__cert_info, spki) + info->spki_len;
+}
+
 int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, struct milgi__cert_info *info)
 {
     struct milgi__decoded *slot;
@@ -245,9 +272,9 @@ int milgi__cert_info(struct milgi__crypto *cx, const uint8_t *der, size_t len, s
     if (!x)
         return MILGI__BAD;
     if (slot && slot->info)
-        *info = *slot->info;
-    else if ((result = info_of(x, info)) == 0 && slot && (slot->info = milgi__alloc_raw(sizeof *info)) != NULL)
-        *slot->info = *info;
+        memcpy(info, slot->info, used(slot->info));
+    else if ((result = info_of(x, info)) == 0 && slot && (slot->info = milgi__alloc_raw(used(info))) != NULL)
+        memcpy(slot->info, info, used(info));
     X509_free(x);
     return result;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenSSL >= 3.0: the state, randomness, numbers and keys in its own calls. */
 #include <limits.h>
+#include <stdatomic.h>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -86,6 +87,47 @@ bool milgi__evp_exponent_acceptable(EVP_PKEY *key)
 bool milgi__evp_same(EVP_PKEY *a, EVP_PKEY *b)
 {
     return EVP_PKEY_eq(a, b) == 1;
+}
+
+const char *milgi__mldsa_name(enum milgi__key_type type)
+{
+    static const char *const names[] = { "ML-DSA-44", "ML-DSA-65", "ML-DSA-87" };
+
+    return names[type - MILGI__KEY_MLDSA44];
+}
+
+/* OpenSSL has it from 3.5 on: asked for by name when the program runs, as ML-KEM is. */
+bool milgi__mldsa_available(void)
+{
+    enum {
+        UNKNOWN,
+        NONE,
+        THERE
+    };
+    static _Atomic int known;
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+
+    if (found != UNKNOWN)
+        return found == THERE;
+    found = THERE;
+    for (int type = MILGI__KEY_MLDSA44; type <= MILGI__KEY_MLDSA87; type++) {
+        EVP_SIGNATURE *one = EVP_SIGNATURE_fetch(NULL, milgi__mldsa_name((enum milgi__key_type)type), NULL);
+        if (!one)
+            found = NONE;
+        EVP_SIGNATURE_free(one);
+    }
+    milgi__fail(0);
+    atomic_store_explicit(&known, found, memory_order_relaxed);
+    return found == THERE;
+}
+
+enum milgi__key_type milgi__evp_mldsa(EVP_PKEY *key)
+{
+    for (int type = MILGI__KEY_MLDSA44; type <= MILGI__KEY_MLDSA87; type++) {
+        if (EVP_PKEY_is_a(key, milgi__mldsa_name((enum milgi__key_type)type)) == 1)
+            return (enum milgi__key_type)type;
+    }
+    return MILGI__KEY_NONE;
 }
 
 int milgi__evp_private(EVP_PKEY *key, const uint8_t *pkcs8, size_t len, uint8_t **der)

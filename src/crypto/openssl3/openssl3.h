@@ -34,6 +34,9 @@ struct milgi__flavour {
  */
 const OSSL_DISPATCH *milgi__provided(const OSSL_PROVIDER *provider, int operation, const char *name);
 
+/* flavour.c: "ML-DSA-44" ... */
+const char *milgi__mldsa_name(enum milgi__key_type type);
+
 /* x25519.c. A public share is a multiplication with the base point, which is faster than libcrypto's own way to it. */
 struct milgi__x25519 *milgi__x25519_new(void);
 void milgi__x25519_free(struct milgi__x25519 *x);

@@ -87,6 +87,20 @@ int milgi__verify_rsa(struct milgi__crypto *cx, const struct milgi__spki *spki, 
     return milgi__fail(result);
 }
 
+int milgi__verify_mldsa(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, milgi__mldsa_name(spki->type), NULL, spki->key, spki->key_len);
+    int result = MILGI__BROKEN;
+
+    /* draft-ietf-tls-mldsa: the context of FIPS 204 is empty. */
+    if (key && EVP_DigestVerifyInit_ex(cx->own->eddsa, NULL, NULL, NULL, NULL, key, NULL) == 1)
+        result = verdict(EVP_DigestVerify(cx->own->eddsa, sig, sig_len, input, input_len));
+    EVP_MD_CTX_reset(cx->own->eddsa);
+    EVP_PKEY_free(key);
+    return result == 0 ? 0 : milgi__fail(result);
+}
+
 int milgi__verify_ed25519(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len)
 {

@@ -93,8 +93,10 @@ static void scribble(struct milgi_qp *qp, struct milgi_op *op)
     struct milgi_op_aead *aead = &op->u.aead;
 
     if (op->type == MILGI_OP_SIGN) {
-        for (size_t i = 0; i < sizeof op->u.sign.sig; i++)
-            op->u.sign.sig[i] = (uint8_t)draw(qp);
+        bool is_long = milgi__sign_long(op) != 0;
+        uint8_t *sig = is_long ? op->u.sign.blob.data : op->u.sign.sig;
+        for (size_t i = 0; sig && i < (is_long ? op->u.sign.blob.len : sizeof op->u.sign.sig); i++)
+            sig[i] = (uint8_t)draw(qp);
         return;
     }
     if (op->type > MILGI_OP_OPEN || aead->in_place || !aead->dst)

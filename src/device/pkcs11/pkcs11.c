@@ -86,7 +86,9 @@ static const struct milgi__ward_ops ward_ops = {
 static int pkcs11_supports(struct milgi_device *device, int type, uint16_t alg)
 {
     (void)device;
-    return type == MILGI_OP_SIGN && milgi__scheme(alg);
+    const struct milgi__scheme *scheme = milgi__scheme(alg);
+
+    return type == MILGI_OP_SIGN && scheme && scheme->long_len == 0;
 }
 
 static struct milgi_qp *pkcs11_qp_open(struct milgi_device *device, const struct milgi_clock *clock)

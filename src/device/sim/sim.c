@@ -86,7 +86,7 @@ static void sign_canned(struct milgi_qp *qp, struct milgi_op *op)
     if (key && give_canned(key, op))
         return;
     perform_now(qp, op);
-    if (!key || op->status != MILGI_OP_OK || key->canned_n == CANNED_MAX)
+    if (!key || op->status != MILGI_OP_OK || key->canned_n == CANNED_MAX || milgi__sign_long(op) != 0)
         return;
     struct canned *can = &key->canned[key->canned_n++];
     can->scheme = op->alg;
@@ -121,7 +121,7 @@ static bool reaches_all(const struct sim *sim, const struct milgi_op *op)
         return reaches(sim, op->u.kex.share.data, op->u.kex.share.len) &&
             reaches(sim, op->u.kex.ciphertext.data, op->u.kex.ciphertext.len);
     case MILGI_OP_SIGN:
-        return op->u.sign.input_len != MILGI_SIGN_INPUT_IN_BLOB ||
+        return (op->u.sign.input_len != MILGI_SIGN_INPUT_IN_BLOB && milgi__sign_long(op) == 0) ||
             reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
     case MILGI_OP_VERIFY: return reaches(sim, op->u.sign.blob.data, op->u.sign.blob.len);
     case MILGI_OP_VERIFY_CHAIN:

@@ -323,6 +323,32 @@ static void more_key_shares_than_groups_are_told(void **state)
     assert_int_equal(milgi_config_freeze(f->client, &why), 0);
 }
 
+static void key_shares_are_of_the_groups(void **state)
+{
+    struct fixture *f = *state;
+    struct milgi_config *c = f->client;
+    const char *why = NULL;
+
+    const uint16_t groups[] = { MILGI_GROUP_X25519, MILGI_GROUP_SECP256R1, MILGI_GROUP_SECP384R1,
+        MILGI_GROUP_SECP521R1 };
+    const uint16_t twice[] = { MILGI_GROUP_X25519, MILGI_GROUP_X25519 }, unknown[] = { 1 };
+    assert_int_equal(milgi_config_set_trust(c, f->trust), 0);
+    assert_int_equal(milgi_config_set_groups(c, groups, 3), 0);
+    assert_int_equal(milgi_config_set_key_share_groups(f->server, groups, 1), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_key_share_groups(c, groups, 0), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_key_share_groups(c, groups, 4), MILGI_EINVAL); /* more than are ever sent */
+    assert_int_equal(milgi_config_set_key_share_groups(c, twice, 2), MILGI_EINVAL);
+    assert_int_equal(milgi_config_set_key_share_groups(c, unknown, 1), MILGI_EUNSUPPORTED);
+    assert_int_equal(milgi_config_set_key_share_groups(c, groups + 2, 2), 0);
+    assert_int_equal(milgi_config_freeze(c, &why), MILGI_EINVAL);
+    assert_string_equal(why, "a key share of none of the groups");
+    assert_int_equal(milgi_config_set_key_shares(c, 1), 0);
+    assert_int_equal(c->share_groups.n, 0);
+    assert_int_equal(milgi_config_set_key_share_groups(c, groups + 1, 2), 0);
+    assert_int_equal(milgi_config_freeze(c, &why), 0);
+    assert_int_equal(milgi_config_set_key_share_groups(c, groups + 1, 1), MILGI_EINVAL);
+}
+
 static void a_frozen_config_does_not_change(void **state)
 {
     struct fixture *f = *state;
@@ -385,6 +411,7 @@ int main(void)
         config_test(limits_are_checked),
         config_test(settings_of_the_other_role_are_refused),
         config_test(more_key_shares_than_groups_are_told),
+        config_test(key_shares_are_of_the_groups),
         config_test(a_frozen_config_does_not_change),
         config_test(credentials_keep_their_order_and_references),
     };

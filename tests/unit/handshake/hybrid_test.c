@@ -131,6 +131,34 @@ static void a_retry_leads_to_a_hybrid_and_away_from_one(void **state)
     }
 }
 
+/*= RFC8446 4.2.8: "the values MAY be a non-contiguous subset of the "supported_groups" extension and MAY omit the most
+ *= preferred groups" */
+static void shares_may_be_of_groups_that_are_named(void **state)
+{
+    static const uint16_t named[] = { MILGI_GROUP_SECP384R1, MILGI_GROUP_SECP256R1 };
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(classical); i++) {
+        struct milgi_config *client = client_config(), *server = server_config(IDENTITY_P256);
+        MUST(milgi_config_set_groups(client, classical, MILGI__COUNT(classical)));
+        MUST(milgi_config_set_key_shares(client, 1));
+        MUST(milgi_config_set_key_share_groups(client, named, MILGI__COUNT(named)));
+        MUST(milgi_config_set_groups(server, &classical[i], 1));
+        struct loop *loop = loop_of(client, server);
+        loop_pump(loop);
+        assert_open(loop);
+        assert_int_equal(group_of(loop), classical[i]);
+        assert_int_equal(milgi__hs_result(loop->client.hs)->hello_retry, i == 0);
+        const struct loop_message *hello = loop_sent(&loop->client, MILGI__MSG_CLIENT_HELLO, 0);
+        const uint8_t *p256 = share_in(hello, MILGI_GROUP_SECP256R1, 65);
+        const uint8_t *p384 = share_in(hello, MILGI_GROUP_SECP384R1, 97);
+        assert_null(share_in(hello, MILGI_GROUP_X25519, 32));
+        assert_non_null(p256);
+        assert_non_null(p384);
+        assert_true(p256 < p384); /* in the order of the groups */
+        loop_free(loop);
+    }
+}
+
 /* Both kinds, so that it does not matter which of them a server has. */
 static void a_share_of_each_kind_is_sent(void **state)
 {
@@ -487,6 +515,7 @@ int main(void)
         cmocka_unit_test(by_default_a_hybrid_and_its_half_are_offered),
         cmocka_unit_test(a_server_without_the_hybrid_takes_the_half_at_once),
         cmocka_unit_test(a_retry_leads_to_a_hybrid_and_away_from_one),
+        cmocka_unit_test(shares_may_be_of_groups_that_are_named),
         cmocka_unit_test(a_share_of_each_kind_is_sent),
         cmocka_unit_test(as_many_shares_as_there_may_be_are_made_of_five_keys),
         cmocka_unit_test(a_number_of_shares_is_kept_to),

@@ -37,7 +37,7 @@ static void every_code_point_has_a_name_and_is_found_by_it(void **state)
     }
     assert_int_equal(suites, 9);
     assert_int_equal(groups, 9);
-    assert_int_equal(schemes, 13);
+    assert_int_equal(schemes, 16);
     assert_int_equal(milgi_suite_by_name("TLS_AES_128_CCM_SHA256"), 0);
     assert_int_equal(milgi_group_by_name("x448"), 0);
     assert_int_equal(milgi_scheme_by_name(""), 0);
@@ -51,8 +51,12 @@ static void only_certificates_are_signed_with_pkcs1(void **state)
     (void)state;
     for (unsigned v = 0; v <= 0xffff; v++) {
         const struct milgi__scheme *scheme = milgi__scheme((uint16_t)v);
-        if (scheme)
-            assert_int_equal(scheme->tls13, (v & 0xff) != 1);
+        if (!scheme)
+            continue;
+        assert_int_equal(scheme->tls13, (v & 0xff) != 1);
+        assert_int_equal(scheme->tls12, !milgi__key_is_mldsa(scheme->key));
+        assert_int_equal(scheme->long_len != 0, milgi__key_is_mldsa(scheme->key));
+        assert_true(scheme->long_len <= MILGI_SIGNATURE_LONG_MAX);
     }
 }
 
@@ -107,7 +111,7 @@ static void each_algorithm_is_measured_apart_and_records_by_size(void **state)
         MILGI_GROUP_SECP521R1, MILGI_GROUP_MLKEM768, MILGI_GROUP_MLKEM1024 };
     static const uint16_t schemes[] = { MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_SIG_ECDSA_SECP384R1_SHA384,
         MILGI_SIG_ECDSA_SECP521R1_SHA512, MILGI_SIG_ED25519, MILGI_SIG_RSA_PSS_RSAE_SHA256,
-        MILGI_SIG_RSA_PSS_PSS_SHA256 };
+        MILGI_SIG_RSA_PSS_PSS_SHA256, MILGI_SIG_MLDSA44, MILGI_SIG_MLDSA65, MILGI_SIG_MLDSA87 };
     bool seen[MILGI__KINDS] = { false };
 
     (void)state;

@@ -48,7 +48,7 @@ static struct milgi_session *make(const struct milgi__session_fields *f, size_t 
 static void what_is_encoded_is_decoded(void **state)
 {
     (void)state;
-    static const size_t peers[] = { 0, 4, 700, MILGI__SESSION_CERT_MAX };
+    static const size_t peers[] = { 0, 4, 700, MILGI__SESSION_CHAIN_MAX, MILGI__SESSION_CERT_MAX };
     for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
         struct milgi__session_fields f = fields();
         f.peer = peers[i] ? MILGI__SESSION_PEER : MILGI__SESSION_NO_PEER;
@@ -199,13 +199,14 @@ static void of_certificates_what_fits_is_kept(void **state)
 {
     (void)state;
     struct milgi__crypto *cx = milgi__crypto_new();
-    static uint8_t chain[8192];
+    static uint8_t chain[8200];
     static const struct {
         size_t leaf, rest, kept;
         enum milgi__session_peer kind;
     } cases[] = { { 1000, 1000, 2006, MILGI__SESSION_PEER }, { 1000, 1043, 1003, MILGI__SESSION_PEER },
         { 2045, 0, 2048, MILGI__SESSION_PEER }, { 2045, 500, 2048, MILGI__SESSION_PEER },
-        { 2046, 0, 32, MILGI__SESSION_PEER_DIGEST } };
+        { 2046, 0, 2049, MILGI__SESSION_PEER }, { 8189, 3, 8192, MILGI__SESSION_PEER },
+        { 8190, 0, 32, MILGI__SESSION_PEER_DIGEST } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum milgi__session_peer kind;
         struct milgi_iov kept;
