@@ -343,16 +343,20 @@ MILGI_API MILGI_MUST_CHECK int milgi_conn_export(
  * EXPORTER             "tls-exporter" (RFC 9266): 32 bytes, the same at both ends and in no other connection.
  * SERVER_END_POINT     "tls-server-end-point" (RFC 5929 4): a hash of the server's certificate, the same in all of its
  *                      connections. A client has it until on_established returns.
+ * UNIQUE               "tls-unique" (RFC 5929 3): 12 bytes, in TLS 1.2 alone, for who cannot do without: EXPORTER is
+ *                      better, and is there in both versions.
  */
 enum milgi_channel_binding {
     MILGI_BINDING_EXPORTER,
-    MILGI_BINDING_SERVER_END_POINT
+    MILGI_BINDING_SERVER_END_POINT,
+    MILGI_BINDING_UNIQUE
 };
 #define MILGI_CHANNEL_BINDING_MAX 64
 /*
  * Writes it to |out|, which has *|out_len| bytes, and its length to *|out_len|. Returns 0; MILGI_EINVAL (before
  * on_established; behind it where that is said; too few bytes; no such kind); MILGI_EUNSUPPORTED (the certificate is
- * signed with a scheme for which it is not defined, as Ed25519); MILGI_ECLOSED; MILGI_EFORK.
+ * signed with a scheme for which it is not defined, as Ed25519; UNIQUE in TLS 1.3; EXPORTER and UNIQUE in TLS 1.2
+ * without the extended master secret); MILGI_ECLOSED; MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_channel_binding(
     struct milgi_conn *conn, enum milgi_channel_binding kind, uint8_t *out, size_t *out_len);

@@ -6,6 +6,7 @@
 #include "crypto/x509.h"
 
 #define EXPORTER_LEN 32
+#define UNIQUE_LEN 12 /* of a Finished of TLS 1.2 */
 
 /* The server's certificate in DER; false: there is none at hand. */
 static bool server_leaf(const struct milgi_conn *c, const uint8_t **der, size_t *len)
@@ -44,17 +45,34 @@ static int end_point(const struct milgi_conn *c, uint8_t *out, size_t *out_len)
     return 0;
 }
 
+/*
+ * Without the extended master secret two connections of somebody in between can have the same one, once it was resumed
+ * (RFC 7627 1): then there is none.
+ */
+static int unique(const struct milgi_conn *c, uint8_t *out, size_t *out_len)
+{
+    if (c->outcome->suite->tls13 || !c->outcome->exports)
+        return MILGI_EUNSUPPORTED;
+    if (*out_len < UNIQUE_LEN)
+        return MILGI_EINVAL;
+    memcpy(out, c->outcome->kept + MILGI__KEPT12_FIRST, UNIQUE_LEN);
+    *out_len = UNIQUE_LEN;
+    return 0;
+}
+
 int milgi_conn_channel_binding(
     struct milgi_conn *c, enum milgi_channel_binding kind, uint8_t *out, size_t *out_len)
 {
     if (milgi__engine_foreign(c->engine))
         return MILGI_EFORK;
-    if (!c->outcome || (unsigned)kind > MILGI_BINDING_SERVER_END_POINT)
+    if (!c->outcome || (unsigned)kind > MILGI_BINDING_UNIQUE)
         return MILGI_EINVAL;
     if (c->phase >= MILGI__CLOSED)
         return MILGI_ECLOSED;
     if (kind == MILGI_BINDING_SERVER_END_POINT)
         return end_point(c, out, out_len);
+    if (kind == MILGI_BINDING_UNIQUE)
+        return unique(c, out, out_len);
     if (*out_len < EXPORTER_LEN)
         return MILGI_EINVAL;
     /*= RFC9266 2: "Label: The ASCII string "EXPORTER-Channel-Binding" with no terminating NUL.  Context value:

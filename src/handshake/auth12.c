@@ -153,6 +153,15 @@ static bool finished_mac(struct milgi__hs *hs, bool by_server, uint8_t mac[MILGI
     return rv == 0;
 }
 
+/* "tls-unique" (RFC 5929 3.1) is the first Finished of the handshake: the client's, or when it resumes the server's. */
+static void keep_first(struct milgi__hs *hs, const uint8_t mac[MILGI__FINISHED12])
+{
+    struct milgi__schedule12 *s = &hs->schedule12;
+    if (!s->has_first)
+        memcpy(s->first, mac, sizeof s->first);
+    s->has_first = true;
+}
+
 bool milgi__hs_send_finished12(struct milgi__hs *hs)
 {
     const struct milgi__schedule12 *s = &hs->schedule12;
@@ -168,6 +177,7 @@ bool milgi__hs_send_finished12(struct milgi__hs *hs)
     if (!milgi__hs_install(hs, MILGI__LEVEL_APP, MILGI__WRITE, client ? s->client_keys : s->server_keys) ||
         !finished_mac(hs, !client, mac))
         return false;
+    keep_first(hs, mac);
     struct milgi__writer w = milgi__writer(message, sizeof message);
     milgi__finished_encode(&w, mac, sizeof mac);
     return milgi__hs_send(hs, (struct milgi__bytes){ message, milgi__written(&w) });
@@ -180,6 +190,7 @@ bool milgi__hs_take_finished12(struct milgi__hs *hs, struct milgi__reader *body)
     if (!finished_mac(hs, milgi__hs_role(hs) == MILGI_CLIENT, mac))
         return false;
     bool equal = received.len == sizeof mac && milgi__ct_equal(mac, received.p, sizeof mac) == 1;
+    keep_first(hs, mac);
     milgi__wipe(mac, sizeof mac);
     /*= RFC5246 7.4.9: "Recipients of Finished messages MUST verify that the contents are correct." */
     if (!equal)

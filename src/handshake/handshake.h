@@ -91,12 +91,13 @@ struct milgi__hs_result {
 
 /*
  * What is kept of a handshake that is open: in TLS 1.3 the traffic secrets, by enum milgi__dir, and the exporter
- * secret, each as long as the suite's hash; in TLS 1.2 the randoms, and the master secret.
+ * secret, each as long as the suite's hash; in TLS 1.2 the randoms, the master secret, and the first Finished.
  */
 enum {
     MILGI__KEPT_EXPORTER = 2,
     MILGI__KEPT_N,
-    MILGI__KEPT12_MASTER = 64
+    MILGI__KEPT12_MASTER = 64,
+    MILGI__KEPT12_FIRST = 64 + 48
 };
 
 enum milgi__hs_wait {

@@ -476,8 +476,9 @@ size_t milgi__hs_kept(const struct milgi__hs *hs, uint8_t *out)
     } else if (out) {
         memcpy(out, s12->randoms, sizeof s12->randoms);
         memcpy(out + MILGI__KEPT12_MASTER, s12->master, sizeof s12->master);
+        memcpy(out + MILGI__KEPT12_FIRST, s12->first, sizeof s12->first);
     }
-    return hs->suite->tls13 ? MILGI__KEPT_N * len : sizeof s12->randoms + sizeof s12->master;
+    return hs->suite->tls13 ? MILGI__KEPT_N * len : MILGI__KEPT12_FIRST + sizeof s12->first;
 }
 
 bool milgi__hs_skips_early(const struct milgi__hs *hs)

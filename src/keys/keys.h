@@ -102,6 +102,8 @@ struct milgi__schedule12 {
     enum milgi__hash hash;
     uint8_t randoms[64]; /* the client's, the server's */
     uint8_t master[MILGI__MASTER12];
+    uint8_t first[MILGI__FINISHED12]; /* verify_data of the first Finished of the handshake, of either side */
+    bool has_first;
     /* of the key block: a key, and behind it the part of the nonce that stays */
     uint8_t client_keys[MILGI__BLOCK_KEYS_MAX], server_keys[MILGI__BLOCK_KEYS_MAX];
 };

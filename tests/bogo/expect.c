@@ -219,6 +219,17 @@ static void put_keying_material(struct shim_exchange *x)
     free(out);
 }
 
+static void put_unique(struct shim_exchange *x)
+{
+    uint8_t unique[MILGI_CHANNEL_BINDING_MAX];
+    size_t len = sizeof unique;
+    int rv = milgi_conn_channel_binding(x->conn, MILGI_BINDING_UNIQUE, unique, &len);
+    if (rv)
+        shim_complain(x, "failed to get tls-unique: %s", milgi_error_text(rv));
+    else
+        put(x, unique, len);
+}
+
 /* Their length, the one for reading, the one for writing. */
 static void put_secrets(struct shim_exchange *x)
 {
@@ -257,6 +268,8 @@ void shim_first_writes(struct shim_exchange *x)
         put_keying_material(x);
     if (o->export_traffic_secrets)
         put_secrets(x);
+    if (o->tls_unique)
+        put_unique(x);
     if (o->send_alert) {
         milgi_conn_abort(x->conn, 30); /* decompression_failure: what the runner waits for */
         return;

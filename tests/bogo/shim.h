@@ -62,7 +62,7 @@ struct shim_options {
     /* what is done */
     bool async, shim_writes_first, shim_shuts_down, check_close_notify, send_alert, key_update, key_update_before_read;
     bool write_different_record_sizes, read_with_unfinished_write, use_exporter_between_reads, handshake_never_done;
-    bool use_export_context, export_traffic_secrets, implicit_handshake, peek_then_read;
+    bool use_export_context, export_traffic_secrets, implicit_handshake, peek_then_read, tls_unique;
     uint64_t export_keying_material, read_size;
     const char *export_label, *export_context;
 

@@ -30,6 +30,7 @@ static struct binding get(struct pair_side *side, enum milgi_channel_binding kin
 
 #define EXPORTER MILGI_BINDING_EXPORTER
 #define END_POINT MILGI_BINDING_SERVER_END_POINT
+#define UNIQUE MILGI_BINDING_UNIQUE
 
 static struct binding at_open[2];
 
@@ -39,10 +40,16 @@ static void remember(struct pair_side *side, const char *event)
         at_open[side == client ? MILGI_CLIENT : MILGI_SERVER] = get(side, END_POINT, MILGI_CHANNEL_BINDING_MAX);
 }
 
-static void begin(uint64_t seed)
+static struct milgi_config *config_of(enum milgi_role role, uint16_t version)
 {
-    struct milgi_config *c = fake_freeze(fake_config(MILGI_CLIENT, NULL));
-    struct milgi_config *s = fake_freeze(fake_config(MILGI_SERVER, NULL));
+    struct milgi_config *c = fake_config(role, NULL);
+    assert_int_equal(milgi_config_set_versions(c, version, version), 0);
+    return fake_freeze(c);
+}
+
+static void begin_with(uint64_t seed, uint16_t version)
+{
+    struct milgi_config *c = config_of(MILGI_CLIENT, version), *s = config_of(MILGI_SERVER, version);
     struct pair_setup setup = {
         .config = { c, s }, .server_name = "server.test", .seed = seed, .wall_s = FAKE_NOW_S
     };
@@ -50,6 +57,11 @@ static void begin(uint64_t seed)
     client->on_event = server->on_event = remember;
     milgi_config_unref(c);
     milgi_config_unref(s);
+}
+
+static void begin(uint64_t seed)
+{
+    begin_with(seed, MILGI_TLS_1_3);
 }
 
 static void both_ends_have_the_same_and_no_other_connection_has(void **state)
@@ -82,6 +94,30 @@ static void both_ends_have_the_same_and_no_other_connection_has(void **state)
     pair_fini(&pair);
 }
 
+static void the_older_one_is_of_the_older_version_alone(void **state)
+{
+    (void)state;
+    begin(1);
+    pair_settle(&pair);
+    assert_int_equal(get(client, UNIQUE, 64).rv, MILGI_EUNSUPPORTED);
+    pair_fini(&pair);
+    struct binding before = { .len = 0 };
+    for (uint64_t seed = 1; seed < 3; seed++) {
+        begin_with(seed, MILGI_TLS_1_2);
+        assert_int_equal(get(client, UNIQUE, 64).rv, MILGI_EINVAL);
+        pair_settle(&pair);
+        struct binding a = get(client, UNIQUE, 12), b = get(server, UNIQUE, 64);
+        assert_int_equal(a.rv | b.rv, 0);
+        assert_int_equal(a.len, 12);
+        assert_int_equal(b.len, 12);
+        assert_memory_equal(a.p, b.p, 12);
+        assert_memory_not_equal(a.p, before.p, 12);
+        assert_int_equal(get(server, UNIQUE, 11).rv, MILGI_EINVAL);
+        before = a;
+        pair_fini(&pair);
+    }
+}
+
 static void there_are_none_before_and_none_after_a_connection(void **state)
 {
     (void)state;
@@ -93,7 +129,7 @@ static void there_are_none_before_and_none_after_a_connection(void **state)
     pair_settle(&pair);
     assert_int_equal(get(client, EXPORTER, 31).rv, MILGI_EINVAL);
     assert_int_equal(get(server, END_POINT, 31).rv, MILGI_EINVAL);
-    assert_int_equal(get(server, (enum milgi_channel_binding)2, 64).rv, MILGI_EINVAL);
+    assert_int_equal(get(server, (enum milgi_channel_binding)3, 64).rv, MILGI_EINVAL);
     /* A client has its server's certificate no longer; a server has its own. */
     assert_int_equal(get(client, END_POINT, 64).rv, MILGI_EINVAL);
     assert_int_equal(get(server, END_POINT, 64).rv, 0);
@@ -108,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ends_have_the_same_and_no_other_connection_has),
+        cmocka_unit_test(the_older_one_is_of_the_older_version_alone),
         cmocka_unit_test(there_are_none_before_and_none_after_a_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
