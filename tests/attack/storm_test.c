@@ -5,6 +5,10 @@
  */
 #include "fixture.h"
 
+#include <time.h>
+
+#include "session/session.h"
+
 /* --- key updates -------------------------------------------------------------------------------------------------- */
 
 #define UPDATES 3000
@@ -70,6 +74,7 @@ static void replies_to_key_updates_do_not_pile_up_when_nobody_reads_them(void **
 struct storm {
     struct pair pair;
     struct pair_bytes hello; /* of some client */
+    struct milgi_config *server;
     struct milgi_conn *conn[64];
     unsigned at;
 };
@@ -93,6 +98,7 @@ static struct milgi_engine_stats stats_of(struct storm *s)
 static void storm_init(struct storm *s, const char *device, const struct milgi_engine_options *options)
 {
     memset(s, 0, sizeof *s);
+    s->server = fixture.server;
     struct pair_setup setup = { .config = { fixture.client, NULL },
         .device = { NULL, device },
         .options = options,
@@ -119,7 +125,7 @@ static bool come_and_go(struct storm *s)
     struct milgi_conn **conn = &s->conn[s->at++ % 64];
     milgi_conn_free(*conn);
     *conn = NULL;
-    MUST(milgi_conn_new(server->engine, fixture.server, NULL, &events, NULL, conn));
+    MUST(milgi_conn_new(server->engine, s->server, NULL, &events, NULL, conn));
     struct milgi_chunk *chunk = milgi_chunk_new(server->engine, s->hello.len);
     if (!chunk)
         return false;
@@ -186,6 +192,78 @@ static void clients_that_come_and_go_leave_nothing_behind(void **state)
     }
 }
 
+/* --- with tickets ------------------------------------------------------------------------------------------------- */
+
+static const uint16_t versions[] = { MILGI_TLS_1_2, MILGI_TLS_1_3 };
+
+/* What a client says that comes back with a ticket; |forged|: with its last byte changed. */
+static void ticket_init(struct storm *s, uint16_t version, bool forged)
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    struct milgi_session_cache *cache;
+    struct milgi_ticket_keys *keys;
+    struct milgi_config *client = configs_begin(MILGI_CLIENT, NULL, fixture.root);
+    memset(s, 0, sizeof *s);
+    s->server = configs_begin(MILGI_SERVER, fixture.leaf, NULL);
+    MUST(milgi_session_cache_new(4, &cache));
+    MUST(milgi_ticket_keys_new(secret, 7200, (int64_t)time(NULL), &keys));
+    MUST(milgi_config_set_session_cache(client, cache));
+    MUST(milgi_config_set_versions(client, version, version));
+    MUST(milgi_config_set_ticket_keys(s->server, keys));
+    MUST(milgi_config_set_versions(s->server, version, version));
+    struct pair_setup setup = {
+        .config = { configs_freeze(client), configs_freeze(s->server) },
+        .server_name = "server.test",
+        .seed = 3,
+    };
+    pair_init(&s->pair, &setup);
+    pair_settle(&s->pair);
+    struct milgi_session *session = milgi_session_cache_take(cache, "server.test", s->pair.wall_s);
+    assert_non_null(session);
+    setup.config[MILGI_SERVER] = NULL;
+    pair_again(&s->pair, &setup);
+    MUST(milgi_conn_set_session(s->pair.side[MILGI_CLIENT].conn, session));
+    pair_run(&s->pair.side[MILGI_CLIENT], NULL);
+    pair_bytes_add(&s->hello, s->pair.side[MILGI_CLIENT].wire.p, s->pair.side[MILGI_CLIENT].wire.len);
+    struct milgi_iov ticket = milgi__session_parts(session).ticket;
+    uint8_t *at = memmem(s->hello.p, s->hello.len, ticket.data, ticket.len);
+    assert_non_null(at);
+    at[ticket.len - 1] ^= forged;
+    milgi_session_unref(session);
+    milgi_ticket_keys_unref(keys);
+    milgi_session_cache_unref(cache);
+    milgi_config_unref(client);
+}
+
+/* Who has heard somebody else's hello can say it as often as he likes: it costs a handshake at most, and no memory. */
+static void hellos_with_tickets_leave_nothing_behind(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct storm s;
+        size_t heap = 0;
+        bool forged = i & 1;
+        ticket_init(&s, versions[i / 2], forged);
+        for (unsigned k = 0; k < 600; k++) {
+            assert_true(come_and_go(&s));
+            s.pair.now_ns += 50000;
+            if (k == 200)
+                heap = heap_used();
+        }
+        struct milgi_conn_info info;
+        milgi_conn_info(s.conn[(s.at - 1) % 64], &info);
+        assert_int_equal(info.version, versions[i / 2]);
+        assert_int_equal(info.resumed, !forged);
+        assert_true(heap_used() <= heap + (64u << 10));
+        all_leave(&s);
+        rest(&s, 2000000000u);
+        assert_int_equal(stats_of(&s).ops_alive, 0);
+        assert_int_equal(stats_of(&s).memory, 0);
+        milgi_config_unref(s.server);
+        storm_fini(&s);
+    }
+}
+
 /* With few ops and little memory it waits or refuses, but does not break; afterwards it serves. */
 static void a_storm_against_a_small_engine_passes(void **state)
 {
@@ -228,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_storm_of_key_updates_is_weathered_by_one_who_reads),
         cmocka_unit_test(replies_to_key_updates_do_not_pile_up_when_nobody_reads_them),
         cmocka_unit_test(clients_that_come_and_go_leave_nothing_behind),
+        cmocka_unit_test(hellos_with_tickets_leave_nothing_behind),
         cmocka_unit_test(a_storm_against_a_small_engine_passes),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
