@@ -481,10 +481,10 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
             milgi__session_peer(hs->host.cx, hs->peer_chain.p, hs->peer_chain.len, &kind, &parts.peer, digest) != 0)
             return NULL;
         f.peer = (uint8_t)kind;
+        f.authenticated = hs->result.peer_authenticated; /* on a session it may not yet be known to be that one's */
     }
     f.version = hs->result.version;
     f.suite = hs->suite->id;
-    f.authenticated = hs->result.peer_authenticated;
     bool tls13 = hs->suite->tls13;
     f.secret_len = tls13 ? (uint8_t)milgi__hash_len(hs->suite->hash) : sizeof hs->schedule12.master;
     memcpy(f.secret, tls13 ? hs->schedule.resumption : hs->schedule12.master, f.secret_len);
