@@ -128,7 +128,7 @@ static void a_clients_certificate_is_remembered(void **state)
         milgi_config_ref(client);
         milgi_config_ref(server);
         struct milgi_session *session = session_by(client, server);
-        for (int64_t later_s = 0; later_s < 3 * LIFETIME; later_s += LIFETIME - 600) { /* and so on, with each new one */
+        for (int64_t later_s = 0; later_s < 3 * LIFETIME; later_s += LIFETIME - 600) {
             struct loop *loop = loop_new(client, server, "a.test");
             loop->later_s = later_s;
             milgi__hs_resume(loop->client.hs, session, true);
