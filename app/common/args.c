@@ -34,6 +34,7 @@ enum kind {
 #define MEMORY_MOST (UINT64_C(64) << 30)
 #define MESSAGE_LEAST (UINT64_C(4) << 10)
 #define MESSAGE_MOST (UINT64_C(1) << 20)
+#define UNSAID UINT32_MAX
 #define ALPN_MOST 65000u /* bytes on the wire */
 
 #define PROXY (1u << APP_PROXY)
@@ -87,6 +88,8 @@ static const struct row {
     { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },
     { "tickets", NUMBER, PROXY, AT(tickets), "N",
         "how many tickets a client gets, by which it comes back without a full handshake: 0 to 4; default 2" },
+    { "sessions", NUMBER, PROXY, AT(sessions), "N",
+        "TLS 1.2 clients that take no tickets: how many sessions to keep; default 10000, with --tickets 0 none" },
     { "session", TEXT, CONNECT, AT(session), "FILE",
         "resume the session in it, if it is good, and keep the new one there: as secret as a private key" },
     { "psk-file", TEXT, PROXY | CONNECT, AT(psk_file), "FILE",
@@ -322,6 +325,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "--access-log-format needs --access-log";
     if (o->tickets > MILGI_TICKETS_MAX)
         return "--tickets must be a number from 0 to 4";
+    if (o->sessions > APP_MAX_SESSIONS)
+        return "--sessions must be a number from 0 to 10000000";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
     if (!o->handshake_ms)
@@ -454,6 +459,7 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
         .connect_ms = 10000,
         .workers = 1,
         .tickets = 2,
+        .sessions = UNSAID,
         .drain_ms = 10000,
         .handshake_ms = 30000,
         .idle_ms = 300000,
@@ -478,6 +484,8 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
     for (; optind < argc; optind++)
         if (!append(&options->rest, argv[optind]))
             return false;
+    if (options->sessions == UNSAID)
+        options->sessions = options->tickets ? APP_SESSIONS : 0;
     return check(command, options);
 }
 

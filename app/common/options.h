@@ -10,6 +10,8 @@
 
 #define APP_MAX_CONNS 10000 /* of the proxy, if nothing else is said and descriptors allow */
 #define APP_MAX_WORKERS 256
+#define APP_SESSIONS 10000 /* of clients of TLS 1.2 that take no tickets */
+#define APP_MAX_SESSIONS 10000000
 
 struct app_list {
     const char **items;
@@ -50,7 +52,7 @@ struct app_options {
     bool log_text, accept_proxy;
     bool client_auth_given, insecure, json;
     bool pool_by_default; /* without --device */
-    uint32_t max_conns, update_keys, workers, tickets;
+    uint32_t max_conns, update_keys, workers, tickets, sessions;
     const char *session, *psk_file;
     enum milgi_psk_ke psk_ke;
     bool psk_only;

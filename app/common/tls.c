@@ -239,9 +239,13 @@ static int set_tickets(struct app_tls *tls, struct milgi_config *config, const s
     return rv ? rv : milgi_config_set_tickets(config, o->tickets);
 }
 
-static int set_sessions(struct app_tls *tls, struct milgi_config *config, const struct app_options *o)
+/* A server's, by their IDs, or what a client keeps for the next time. */
+static int set_sessions(
+    struct app_tls *tls, struct milgi_config *config, const struct app_options *o, enum milgi_role role)
 {
-    int rv = o->session && !tls->sessions ? milgi_session_cache_new(8, &tls->sessions) : 0;
+    size_t limit = role == MILGI_SERVER ? o->sessions : o->session ? 8
+                                                                   : 0;
+    int rv = limit && !tls->sessions ? milgi_session_cache_new(limit, &tls->sessions) : 0;
     return rv || !tls->sessions ? rv : milgi_config_set_session_cache(config, tls->sessions);
 }
 
@@ -262,7 +266,9 @@ static bool fill_config(struct app_tls *tls, struct app_material *material, cons
         return false;
     int rv = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
     if (!rv)
-        rv = role == MILGI_SERVER ? set_tickets(tls, config, o) : set_sessions(tls, config, o);
+        rv = role == MILGI_SERVER ? set_tickets(tls, config, o) : 0;
+    if (!rv)
+        rv = set_sessions(tls, config, o, role);
     if (!rv && role == MILGI_CLIENT)
         rv = milgi_config_set_ask(config, MILGI_DECIDE_PEER); /* which is shown, not judged */
     if (!rv)

@@ -22,7 +22,7 @@ struct app_tls {
     struct app_material material;
     const char *keylog_name;
     struct milgi_ticket_keys *ticket_keys; /* the same after a reload, and in processes that are forked */
-    struct milgi_session_cache *sessions;  /* client: NULL: none are wanted */
+    struct milgi_session_cache *sessions;  /* the same after a reload, of one process; NULL: none are wanted */
     struct milgi_uv *uv;
     struct milgi_device *device; /* NULL: cpu only */
     struct milgi_device *lanes;  /* beside it, on the loop's own thread; NULL: there are none */

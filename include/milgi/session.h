@@ -171,7 +171,7 @@ MILGI_API size_t milgi_session_cache_count(struct milgi_session_cache *cache);
  *                      milgi_decide(engine, *d, rv == 0 ? MILGI_ACCEPT : MILGI_REFUSE, session);
  *                      milgi_session_unref(session);
  *   on_closed(conn, arg, reason):  milgi_conn_info(conn, &info);
- *                      if (reason->alert > 0) the store forgets info.session_id
+ *                      if (reason->error && reason->alert != MILGI_ALERT_NONE) the store forgets info.session_id
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_session_cache(
     struct milgi_config *config, struct milgi_session_cache *cache);

@@ -27,6 +27,14 @@ static void queue_alert(struct milgi_conn *c, int level, int alert)
         milgi__conn_trace_alert(c, MILGI_TRACE_ALERT_SENT, alert);
 }
 
+/*= RFC5246 7.2.1: "Note that as of TLS 1.1, failure to properly close a connection no longer requires that a session
+ *= not be resumed." An alert does, unless it is a warning. */
+static bool spoils_session(const struct milgi__failure *f)
+{
+    return f->alert != MILGI_ALERT_NONE && f->alert != MILGI_ALERT_CLOSE_NOTIFY &&
+        f->alert != MILGI_ALERT_USER_CANCELED;
+}
+
 /* Acts on a failure, once: drops what is not framed, queues the alert. */
 static void act_on_failure(struct milgi_conn *c)
 {
@@ -34,7 +42,7 @@ static void act_on_failure(struct milgi_conn *c)
     c->phase = MILGI__ENDING;
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
     milgi__conn_keep_peer(c);
-    if (f->alert > MILGI_ALERT_CLOSE_NOTIFY && f->alert != MILGI_ALERT_USER_CANCELED)
+    if (spoils_session(f))
         milgi__conn_spoil_session(c);
     milgi__conn_handshake_free(c);
     milgi__transport_drop_input(c->transport);

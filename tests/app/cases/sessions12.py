@@ -94,6 +94,58 @@ def test_openssl_resumes(world):
     check(b"New, TLSv1.2" in text and b"], Certificate" in text, text)
 
 
+class Client:
+    """Python's, with what it has of its last connection."""
+
+    def __init__(self, world, proxy, tickets=False):
+        self.port, self.session = proxy.port, None
+        self.context = ssl.create_default_context(cafile=world.pki.path("ca"))
+        self.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if not tickets:
+            self.context.options |= ssl.OP_NO_TICKET
+
+    def is_resumed(self):
+        with socket.create_connection(("127.0.0.1", self.port)) as tcp:
+            with self.context.wrap_socket(tcp, server_hostname="localhost", session=self.session) as tls:
+                tls.sendall(GET.encode())
+                while tls.recv(65536):
+                    pass
+                self.session = tls.session
+                return tls.session_reused
+
+
+def test_a_client_without_tickets_is_resumed_by_its_sessions_id(world):
+    proxy = world.proxy()
+    client = Client(world, proxy)
+    check(not client.is_resumed() and client.session.id and not client.session.has_ticket, "the first")
+    check(client.is_resumed() and client.is_resumed(), "not resumed")
+    reload(proxy)
+    check(client.is_resumed(), "not after a reload")
+
+
+def test_openssl_without_tickets_reconnects_on_its_session(world):
+    text = openssl_client(world, world.proxy().port, "-no_ticket", "-reconnect")
+    check(text.count(b"New, TLSv1.2") == 1 and text.count(b"Reused, TLSv1.2") == 5 and b"NewSessionTicket" not in text, text)
+
+
+def test_as_many_sessions_are_kept_as_there_is_room_for(world):
+    proxy = world.proxy("--sessions", "2")
+    clients = [Client(world, proxy) for _ in range(3)]
+    check(not any(client.is_resumed() for client in clients), "the first time")
+    check([client.is_resumed() for client in reversed(clients)] == [True, True, False], "which are there")
+
+
+def test_no_session_is_kept_when_none_is_wanted(world):
+    for arguments in (["--sessions", "0"], ["--tickets", "0"]):
+        client = Client(world, world.proxy(*arguments))
+        check(not client.is_resumed() and not client.session.id, arguments)
+
+
+def test_sessions_are_kept_without_tickets_where_that_is_wanted(world):
+    client = Client(world, world.proxy("--tickets", "0", "--sessions", "8"), tickets=True)
+    check(not client.is_resumed() and not client.session.has_ticket and client.is_resumed(), "not resumed")
+
+
 def test_gnutls_resumes(world):
     proxy = world.proxy("--backend", world.backend(echo).address)
     text = subprocess.run(["gnutls-cli", "--resume", "--port", str(proxy.port), "--x509cafile", world.pki.path("ca"),
