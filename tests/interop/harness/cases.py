@@ -41,6 +41,7 @@ SERVER_KINDS = {
     "resume": Kind(as_server.resumed(), ("resume",), plain_group=True, wire=True),
     "resume-auth": Kind(as_server.resumed(auth=True), ("resume", "client-cert"), plain_group=True, wire=True),
     "resume-12": Kind(as_server.resumed(tls12=True), ("resume", "tls12"), tls12=True, wire=True),
+    "resume-auth-12": Kind(as_server.resumed(auth=True, tls12=True), ("resume", "client-cert", "tls12"), tls12=True, wire=True),
     "staple": Kind(as_server.staple(), ("staple",), plain_group=True, wire=True),
     "staple-12": Kind(as_server.staple(tls12=True), ("staple", "tls12"), tls12=True, wire=True),
     "bulk": Kind(as_server.bulk, ("bulk",), data=True, seconds=180),
@@ -67,6 +68,7 @@ CLIENT_KINDS = {
     "resume": Kind(as_client.resumed(), ("resume",), plain_group=True, wire=True),
     "resume-auth": Kind(as_client.resumed(auth=True), ("resume", "client-cert"), plain_group=True, wire=True),
     "resume-12": Kind(as_client.resumed(tls12=True), ("resume", "tls12"), tls12=True, wire=True),
+    "resume-auth-12": Kind(as_client.resumed(auth=True, tls12=True), ("resume", "client-cert", "tls12"), tls12=True, wire=True),
     "staple": Kind(as_client.staple(), ("staple",), plain_group=True, wire=True),
     "staple-12": Kind(as_client.staple(tls12=True), ("staple", "tls12"), tls12=True, wire=True),
     "bulk": Kind(as_client.bulk, ("bulk",), data=True, seconds=180),
@@ -131,14 +133,16 @@ class Case:
     def longer(self):
         return SIDES[self.side][1][self.peer].longer
 
-    def makes_sense(self):
+    def makes_sense(self, installed=True):
+        """|installed|: with the versions that are here; otherwise with whichever can."""
         kind, peer = self.how, SIDES[self.side][1][self.peer]
         return (set(kind.needs) <= peer.can
                 and (self.cert == kind.cert if kind.cert else self.cert in peer.certs)
                 and not (kind.plain_group and self.group == "hrr")
                 and not (kind.tls12 and self.group in ("hrr", "hybrid"))
-                and not (self.group == "hybrid" and not peer.has_hybrid())
-                and not (kind.tls12 and not peer.has_ems())
+                and not (self.group == "hybrid" and not (peer.has_hybrid() if installed else peer.can_hybrid()))
+                and not (kind.tls12 and installed and not peer.has_ems())
+                and not (kind.tls12 and self.cert not in (peer.certs_12 or peer.certs))
                 and not ("staple" in kind.needs and self.cert not in (peer.staple_certs or peer.certs))
                 and self.kind not in peer.cannot)
 
@@ -156,10 +160,9 @@ def by_name(name):
     return case if good else None
 
 
-def all_cases(side):
-    kinds, peers = SIDES[side]
-    rows = itertools.product([side], kinds, peers, ALL_CERTS, GROUPS, SUITES, DEVICES)
-    return [case for case in itertools.starmap(Case, rows) if case.makes_sense()]
+def all_cases(side, kinds=None, peers=None, installed=True):
+    rows = itertools.product([side], kinds or SIDES[side][0], peers or SIDES[side][1], ALL_CERTS, GROUPS, SUITES, DEVICES)
+    return [case for case in itertools.starmap(Case, rows) if case.makes_sense(installed)]
 
 
 FIELDS = ("kind", "peer", "cert", "group", "suite", "device")
@@ -170,14 +173,18 @@ def pairs_of(case):
     return list(itertools.combinations(values, 2))
 
 
-def pairwise(cases):
-    """A small selection in which every pair of values that occurs together in |cases| occurs: always the same one."""
+def pairwise(cases, chosen):
+    """|chosen|, and a small selection with which every pair of values that occurs together in |cases| occurs: always the same
+    one."""
     chance = random.Random(1)
     having = {}
     for case in cases:
         for pair in pairs_of(case):
             having.setdefault(pair, []).append(case)
-    open_pairs, chosen = dict.fromkeys(having), []
+    open_pairs, chosen = dict.fromkeys(having), list(dict.fromkeys(chosen))
+    for case in chosen:
+        for covered in pairs_of(case):
+            open_pairs.pop(covered, None)
     while open_pairs:
         pair = next(iter(open_pairs))
         candidates = having[pair]
@@ -191,7 +198,13 @@ def pairwise(cases):
 
 
 def selection(longer):
-    return [case for side in SIDES for case in pairwise([case for case in all_cases(side) if case.longer == longer])]
+    """What each peer must be seen to do, by name, and pairs."""
+    from . import named
+    first, chosen = named.cases(longer), []
+    for side in SIDES:
+        cases = [case for case in all_cases(side) if case.longer == longer]
+        chosen += pairwise(cases, [case for case in first if case.side == side])
+    return chosen
 
 
 def ci():

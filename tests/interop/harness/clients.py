@@ -19,7 +19,7 @@ import os
 import re
 import subprocess
 
-from . import libssl
+from . import libssl, rustls
 from .names import SUITES, same_group, same_suite
 from .proc import Failure
 
@@ -53,6 +53,7 @@ class Client:
     longer = False        # it takes long to make: only commands that say so want it, and tell when it is not there
     hrr_groups = ["x25519", "p384"]      # offered so that a share of the second is not sent at first
     cannot = ()           # kinds that it cannot play, though it can do what they need
+    certs_12 = ()         # those with which it speaks TLS 1.2, if not all
     staple_certs = ()     # those with which it has OCSP responses, if not all
     groups_told = ("x25519", "p256", "p384", "hrr", "hybrid")     # what "group" of can covers
     hybrid_since = None   # its command that tells a version, and the first with X25519MLKEM768
@@ -70,6 +71,10 @@ class Client:
 
     def has_hybrid(self):
         return bool(self.hybrid_since) and version_of(*self.hybrid_since[0]) >= self.hybrid_since[1]
+
+    def can_hybrid(self):
+        """In some version."""
+        return bool(self.hybrid_since) or self.has_hybrid()
 
     def has_ems(self):
         return not self.ems_since or version_of(*self.ems_since[0]) >= self.ems_since[1]
@@ -419,6 +424,34 @@ class Libssl(Client):
         own_report(child, call)
 
 
+class Rustls(Client):
+    """The peer in Rust."""
+
+    name = "rustls"
+    longer = True
+    can = STDIO | {"half-client", "half-server", "keyupdate", "resume", "staple"}
+    certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
+    certs_12 = ("p256", "p384", "rsa2048", "rsa3072", "ed25519")     # P-521 is none of its groups
+    keyupdate_commands = (b"k\n", b"K\n")
+    keyupdate_sign = "KEYUPDATE"
+
+    def available(self):
+        return rustls.available()
+
+    def has_hybrid(self):
+        return True
+
+    def prepare(self, cache):
+        self.binary = rustls.build(cache)
+
+    def argv(self, call):
+        words = ["--connect", f"127.0.0.1:{call.port}", "--name", call.name]
+        return rustls.argv(self.binary, call, SUITES, *words, *(["--again", "yes"] if call.again else []))
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
 # name, whether only longer commands want it, and what each cannot
 LIBSSL = (("boringssl-debian", False, False, None), ("boringssl", True, True, None), ("openssl-4-crate", True, True, ALL_CERTS))
 
@@ -469,4 +502,4 @@ def build(argv, cwd, env):
 
 
 CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(),
-                                        Chromium(), OpenSSL4(), *(Libssl(*how) for how in LIBSSL))}
+                                        Chromium(), OpenSSL4(), Rustls(), *(Libssl(*how) for how in LIBSSL))}

@@ -49,7 +49,7 @@ ALERTS = {
     "certificate_required": r"certificate[ _]?(is[ _])?required",
     "bad_client_certificate": r"unknown[ _]?(certificate[ _])?(ca|authority)|bad[ _]?cert|CA is unknown"
                               r"|certificate[ _]?unknown|Certificate is bad",
-    "no_application_protocol": r"no[ _](supported[ _])?application[ _]protocol|NEXT_PROTOCOL_NO_PROTOCOL",
+    "no_application_protocol": r"no[ _]?(supported[ _])?application[ _]?protocol|NEXT_PROTOCOL_NO_PROTOCOL",
 }
 
 

@@ -16,7 +16,7 @@ talk:  echo          what milgi sends comes back (with pump by the harness, betw
 
 import os
 
-from . import clients, libssl
+from . import clients, libssl, rustls
 from .clients import ALL_CERTS, OPENSSL_GROUPS, GnutlsCli, Go, Java, Tstclnt, java_command
 from .names import SUITES, same_group, same_suite
 from .proc import Failure
@@ -38,7 +38,8 @@ class Server:
     ends_first = b""      # what it prints when it has ended, if milgi's close_notify must not come before
     says = {}             # kinds in which it sends another alert than the RFC's: what milgi's message speaks of then
     cannot = ()           # kinds that it cannot play, though it can do what they need
-    staple_certs = ()     # as a client's
+    certs_12 = ()         # as a client's
+    staple_certs = ()
     tickets_first = False     # its first flight has tickets with the client's certificate: its length tells nothing
     staple_by_http = False     # it asks a responder for the OCSP response, at call.responder_port
 
@@ -46,6 +47,7 @@ class Server:
 
     available = clients.Client.available
     has_hybrid = clients.Client.has_hybrid
+    can_hybrid = clients.Client.can_hybrid
     has_ems = clients.Client.has_ems
     hybrid_since = ems_since = None
 
@@ -262,6 +264,29 @@ class LibsslServer(Server):
         own_report(child, call)
 
 
+class RustlsServer(Server):
+    """The peer in Rust, whose keys are never weak."""
+
+    name = "rustls"
+    longer = True
+    can = STDIO | {"half-client", "half-server", "resume", "staple"}
+    certs = clients.Rustls.certs
+    cannot = ("weak-key",)
+    picks_port = True
+
+    available = clients.Rustls.available
+    has_hybrid = clients.Rustls.has_hybrid
+    prepare = clients.Rustls.prepare
+
+    def argv(self, call):
+        words = ["--listen", "yes", "--part", call.part, "--connections", "2" if call.again else "1"]
+        words += ["--client-auth", call.client_auth] if call.client_auth else []
+        return rustls.argv(self.binary, call, SUITES, *words)
+
+    def check_report(self, child, call):
+        own_report(child, call)
+
+
 NGINX_CONF = """\
 daemon off;
 master_process off;
@@ -348,4 +373,4 @@ class NginxStream(Nginx):
 
 
 SERVERS = {peer.name: peer for peer in (SServer(), GnutlsServ(), Selfserv(), GoServer(), JavaServer(), Nginx(),
-                                      NginxStream(), NodeServer(), OpenSSL4Server(), *(LibsslServer(*how) for how in clients.LIBSSL))}
+                                      NginxStream(), NodeServer(), OpenSSL4Server(), RustlsServer(), *(LibsslServer(*how) for how in clients.LIBSSL))}
