@@ -51,9 +51,15 @@ static void act_on_failure(struct milgi_conn *c)
     bool closed = c->out == MILGI__OUT_CLOSED && !milgi__transport_next_type(c->transport);
     milgi__transport_drop_output(c->transport);
     c->out = MILGI__OUT_CLOSED;
-    if (f->error == MILGI_EALERT)
+    closed = closed || milgi__transport_broken(c->transport);
+    if (f->error == MILGI_EALERT) {
+        /*= RFC8446 6.1: "Each party MUST send a "close_notify" alert before closing its write side of the connection,
+           unless it has already sent some error alert." Behind data it would say that this was all. */
+        if (f->alert == MILGI_ALERT_CLOSE_NOTIFY && !closed && !c->app_open)
+            queue_alert(c, 1, MILGI_ALERT_CLOSE_NOTIFY);
         return;
-    if (closed || milgi__transport_broken(c->transport))
+    }
+    if (closed)
         f->alert = MILGI_ALERT_NONE;
     if (f->alert == MILGI_ALERT_NONE)
         return;

@@ -283,6 +283,8 @@ static void a_close_notify_during_the_handshake_is_no_orderly_end(void **state)
         assert_true(liar.victim->closed);
         assert_int_equal(liar.victim->reason.error, MILGI_EALERT);
         assert_false(liar.victim->established);
+        /*= RFC8446 6.1: "Each party MUST send a "close_notify" alert before closing its write side" */
+        assert_int_equal(liar.alert, MILGI_ALERT_CLOSE_NOTIFY);
         liar_fini(&liar);
     }
 }
