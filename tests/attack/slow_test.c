@@ -289,6 +289,28 @@ static void a_close_notify_during_the_handshake_is_no_orderly_end(void **state)
     }
 }
 
+/* ... and what has gone ahead is not all that there was: nothing may say so. */
+static void a_close_notify_behind_early_data_of_the_server_is_answered_by_nothing(void **state)
+{
+    (void)state;
+    struct liar_setup setup = setup_as(MILGI_CLIENT);
+    struct milgi_config *config = configs_begin(MILGI_SERVER, fixture.leaf, NULL);
+    MUST(milgi_config_set_early_server_data(config, true));
+    setup.victim = configs_freeze(config);
+    struct liar liar;
+    liar_init(&liar, &setup);
+    MUST(milgi_conn_write(liar.victim->conn, "half", 4));
+    assert_true(liar_step_to(&liar, MILGI__MSG_FINISHED, 0));
+    assert_int_equal(liar.got.len, 4);
+    liar_send_alert(&liar, 1, MILGI_ALERT_CLOSE_NOTIFY);
+    liar_listen(&liar);
+    assert_true(liar.victim->closed);
+    assert_int_equal(liar.victim->reason.error, MILGI_EALERT);
+    assert_int_equal(liar.alert, -1);
+    milgi_config_unref(setup.victim);
+    liar_fini(&liar);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +325,7 @@ int main(void)
         cmocka_unit_test(an_end_within_a_record_is_a_truncation),
         cmocka_unit_test(what_comes_after_close_notify_is_ignored),
         cmocka_unit_test(a_close_notify_during_the_handshake_is_no_orderly_end),
+        cmocka_unit_test(a_close_notify_behind_early_data_of_the_server_is_answered_by_nothing),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
