@@ -123,7 +123,7 @@ static double key_ns(const struct milgi__gcm_kernel *kernel, struct milgi__gcm_k
 
 static void bench_round(struct bench *b)
 {
-    struct milgi__gcm_key key;
+    _Alignas(MILGI__GCM_LINE) struct milgi__gcm_key key;
 
     bench_samples_add(&b->key_ns, key_ns(b->kernels[0], &key));
     for (size_t i = 0; i < b->rows_n; i++) {

@@ -9,6 +9,8 @@
 
 #include <milgi/error.h>
 
+#include "base/port.h"
+
 #define MILGI__COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MILGI__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MILGI__MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -19,6 +21,7 @@
 /* Asks for |len| bytes that will be wanted soon: they come together, not one line after the other. |p| may be NULL. */
 static inline void milgi__prefetch(const void *p, size_t len)
 {
+    MILGI__UNROLL
     for (size_t at = 0; at < len; at += 64)
         __builtin_prefetch((const void *)((uintptr_t)p + at), 1);
 }

@@ -93,8 +93,8 @@ void milgi__gcm_key_init(struct milgi__gcm_key *key, const uint8_t *raw, size_t 
         block_store(key->power[MILGI__GCM_POWERS - i], h[i]);
         block_store(key->halves[MILGI__GCM_POWERS - i], block_halves(h[i]));
     }
-    memset(key->power[MILGI__GCM_POWERS], 0, 3 * sizeof key->power[0]);
-    memset(key->halves[MILGI__GCM_POWERS], 0, 3 * sizeof key->halves[0]);
+    memset(key->power[MILGI__GCM_POWERS], 0, sizeof key->power - MILGI__GCM_POWERS * sizeof key->power[0]);
+    memset(key->halves[MILGI__GCM_POWERS], 0, sizeof key->halves - MILGI__GCM_POWERS * sizeof key->halves[0]);
     milgi__wipe(h, sizeof h);
 }
 

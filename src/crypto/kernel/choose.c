@@ -9,16 +9,13 @@
 #define SLOTS 64       /* a power of two; no more than bits in a word */
 #define BRIEF_MAX 128u /* of a record that wide vectors have no gain from */
 
-struct slot {
-    uint16_t suite;
-    struct milgi__gcm_key key;
-};
-
 struct milgi__kernel {
     const struct milgi__gcm_kernel *gcm, *brief; /* for records of at most BRIEF_MAX */
     size_t up_to;
-    uint64_t serials[SLOTS]; /* of the keys in |slots|, apart: they are asked for more often. 0: none */
-    struct slot slots[SLOTS];
+    uint64_t serials[SLOTS]; /* of |keys|, apart: they are asked for more often. 0: none */
+    uint16_t suites[SLOTS];
+    struct milgi__gcm_key *keys; /* in |room| */
+    uint8_t room[SLOTS * sizeof(struct milgi__gcm_key) + MILGI__GCM_LINE - 1];
 };
 
 bool milgi__kernel_off;
@@ -45,6 +42,7 @@ struct milgi__kernel *milgi__kernel_new(const size_t up_to[MILGI__GCM_KINDS])
         k->gcm = best;
         k->brief = for_brief(best);
         k->up_to = up_to[best->kind];
+        k->keys = (struct milgi__gcm_key *)(void *)(k->room + -(uintptr_t)k->room % MILGI__GCM_LINE);
     }
     return k;
 }
@@ -53,7 +51,7 @@ void milgi__kernel_wipe(struct milgi__kernel *k)
 {
     for (size_t i = 0; k && i < SLOTS; i++) {
         if (k->serials[i] != 0)
-            milgi__wipe(&k->slots[i], sizeof k->slots[i]);
+            milgi__wipe(&k->keys[i], sizeof k->keys[i]);
         k->serials[i] = 0;
     }
 }
@@ -75,7 +73,7 @@ void milgi__kernel_forget(struct milgi__kernel *k, uint64_t serial)
 
     if (!k || serial == 0 || k->serials[at] != serial)
         return;
-    milgi__wipe(&k->slots[at], sizeof k->slots[at]);
+    milgi__wipe(&k->keys[at], sizeof k->keys[at]);
     k->serials[at] = 0;
 }
 
@@ -86,18 +84,17 @@ static int find(struct milgi__kernel *k, const struct milgi__aead_key *key, cons
         : key->suite == MILGI_SUITE_AES_256_GCM_SHA384        ? 32
                                                               : 0;
     size_t at = slot_of(key->serial);
-    struct slot *slot = &k->slots[at];
 
-    if (k->serials[at] == key->serial && slot->suite != key->suite && key->serial != 0)
+    if (k->serials[at] == key->serial && k->suites[at] != key->suite && key->serial != 0)
         return MILGI__BROKEN;
     if (len == 0 || key->raw_len != len || key->serial == 0)
         return MILGI__NOT_MINE;
     if (k->serials[at] != key->serial) {
-        k->gcm->key_init(&slot->key, key->raw, len);
+        k->gcm->key_init(&k->keys[at], key->raw, len);
         k->serials[at] = key->serial;
-        slot->suite = key->suite;
+        k->suites[at] = key->suite;
     }
-    *found = &slot->key;
+    *found = &k->keys[at];
     return 0;
 }
 

@@ -11,14 +11,23 @@
 #define MILGI__GCM_POWERS 18
 #define MILGI__GCM_BATCH 256 /* the most that a kernel takes at once: a record's input in several pieces is cut so */
 
-/* A key, the same for all kernels. It has no pointers; its owner wipes it. */
+/*
+ * A key, the same for all kernels. It has no pointers; its owner wipes it. It fills lines of the cache: in one that
+ * begins with a line the 16th power does, too, from which on whole batches are multiplied, and no vector lies in two.
+ */
+#define MILGI__GCM_LINE 64u
 struct milgi__gcm_key {
-    /* Powers of the hash key, highest first, and the sum of each one's halves, twice; three zero blocks behind them. */
-    uint8_t power[MILGI__GCM_POWERS + 3][16];
-    uint8_t halves[MILGI__GCM_POWERS + 3][16];
-    uint8_t round[MILGI__GCM_ROUNDS + 1][16];
     uint32_t rounds; /* 10 or 14 */
+    uint32_t spare[7];
+    /* Powers of the hash key, highest first, and the sum of each one's halves, twice; zero blocks behind them. */
+    uint8_t power[MILGI__GCM_POWERS + 6][16];
+    uint8_t halves[MILGI__GCM_POWERS + 6][16];
+    uint8_t round[MILGI__GCM_ROUNDS + 4][16];
 };
+_Static_assert(sizeof(struct milgi__gcm_key) % MILGI__GCM_LINE == 0, "keys side by side begin with lines");
+_Static_assert(offsetof(struct milgi__gcm_key, power[MILGI__GCM_POWERS - 16]) % MILGI__GCM_LINE == 0 &&
+        offsetof(struct milgi__gcm_key, halves[MILGI__GCM_POWERS - 16]) % MILGI__GCM_LINE == 0,
+    "powers of a whole batch begin with a line");
 
 /*
  * A record. Sealing writes the ciphertext of src || type || pad zeros (type 0: neither) and the tag to |dst|, which may
