@@ -308,6 +308,8 @@ static bool has_room(const struct milgi__hs *hs, const struct milgi__row *row, s
         bytes += message_len + hs->peer_chain.len;
     if ((row->starts & MILGI__ON(MILGI__VERIFY)) != 0)
         bytes += message_len + hs->peer_spki.len;
+    if ((row->starts & MILGI__ON(MILGI__SIGN)) != 0 && hs->own_scheme != 0)
+        bytes += milgi__scheme(hs->own_scheme)->long_len;
     if ((row->starts & MILGI__ON(MILGI__TICKET_1)) != 0)
         bytes += message_len;
     if ((row->starts & MILGI__ON(MILGI__SEAL_1)) != 0)

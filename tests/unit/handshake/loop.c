@@ -23,9 +23,9 @@ static int64_t host_wall(void *ctx)
 static bool host_room(void *ctx, unsigned ops, size_t bytes)
 {
     struct loop_end *end = ctx;
-    (void)bytes;
     assert_true(ops > 0);
     end->room_asked++;
+    end->room_most = MILGI__MAX(end->room_most, bytes);
     if (end->rooms_refused == 0)
         return true;
     end->rooms_refused--;

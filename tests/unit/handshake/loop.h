@@ -47,6 +47,7 @@ struct loop_end {
     uint32_t asked;          /* decisions that were asked */
     unsigned rooms_refused;  /* how often room() is to say no */
     unsigned room_asked;
+    size_t room_most;             /* bytes that were asked for at once */
     unsigned ops_left, keys_left; /* the last of so many cannot be had, in spite of room(); 0: all can */
     unsigned ops_held, keys_held; /* made and not yet given back; freeing the loop demands none */
 };

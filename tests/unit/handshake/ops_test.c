@@ -6,6 +6,7 @@
  */
 #include "forget.h"
 #include "loop.h"
+#include "mldsa.h"
 
 /* --- all orders ------------------------------------------------------------------------------------------------- */
 
@@ -395,6 +396,34 @@ static void without_room_a_row_waits_and_starts_nothing(void **state)
     loop_free(loop);
 }
 
+static void room_for_a_signature_that_an_op_has_none_for_is_asked_for(void **state)
+{
+    static const uint16_t scheme = MILGI_SIG_MLDSA87;
+    (void)state;
+    if (!milgi__mldsa_available())
+        skip();
+    struct mldsa_identity *root = mldsa_identity(MILGI__KEY_MLDSA87, 1, "root", NULL);
+    struct mldsa_identity *leaf = mldsa_identity(MILGI__KEY_MLDSA87, 2, "a.test", root);
+    struct milgi_config *client = milgi_config_new(MILGI_CLIENT), *server = milgi_config_new(MILGI_SERVER);
+    struct milgi_credential *credential;
+    struct milgi_trust *trust;
+    MUST(milgi_credential_new_pem(
+        leaf->cert_pem, strlen(leaf->cert_pem), leaf->key_pem, strlen(leaf->key_pem), &credential));
+    MUST(milgi_trust_new_pem(root->cert_pem, strlen(root->cert_pem), &trust));
+    MUST(milgi_config_set_trust(client, trust));
+    MUST(milgi_config_set_signature_schemes(client, &scheme, 1));
+    MUST(milgi_config_add_credential(server, credential));
+    struct loop *loop = loop_of(client, server);
+    loop_pump(loop);
+    assert_open(loop);
+    assert_true(loop->server.room_most >= MILGI_SIGNATURE_LONG_MAX);
+    loop_free(loop);
+    milgi_trust_unref(trust);
+    milgi_credential_unref(credential);
+    mldsa_identity_free(leaf);
+    mldsa_identity_free(root);
+}
+
 static void handshakes_with_ops_out_can_be_freed_at_any_point(void **state)
 {
     (void)state;
@@ -457,6 +486,7 @@ int main(void)
         cmocka_unit_test(ops_and_keys_that_cannot_be_had_fail_the_handshake_and_none_is_left_behind),
         cmocka_unit_test(completions_of_ops_that_are_not_out_change_nothing),
         cmocka_unit_test(without_room_a_row_waits_and_starts_nothing),
+        cmocka_unit_test(room_for_a_signature_that_an_op_has_none_for_is_asked_for),
         cmocka_unit_test(handshakes_with_ops_out_can_be_freed_at_any_point),
         cmocka_unit_test(every_allocation_may_fail),
     };
