@@ -194,6 +194,22 @@ static void an_op_needs_room_for_its_signature(void **state)
     milgi__crypto_free(cx);
 }
 
+static void a_key_can_be_tried_on_devices(void **state)
+{
+    static const char *const devices[] = { "cpu", "pool:2", "sim:latency=1us" };
+    (void)state;
+    need_mldsa();
+    for (unsigned i = 0; i < MILGI__COUNT(devices) * SETS; i++) {
+        struct milgi_device *device;
+        const char *why = NULL;
+        int code = -1;
+        MUST(milgi_device_new(devices[i / SETS], &device, &why));
+        MUST(milgi_device_try_key(device, all.credential[i % SETS], &code));
+        assert_int_equal(code, 0);
+        milgi_device_free(device);
+    }
+}
+
 /* --- what is offered ---------------------------------------------------------------------------------------------- */
 
 static void it_is_of_tls_13_alone(void **state)
@@ -397,6 +413,7 @@ int main(void)
         cmocka_unit_test(where_there_is_none_a_key_is_of_an_unknown_kind),
         cmocka_unit_test(signatures_verify_and_forged_ones_do_not),
         cmocka_unit_test(an_op_needs_room_for_its_signature),
+        cmocka_unit_test(a_key_can_be_tried_on_devices),
         cmocka_unit_test(it_is_of_tls_13_alone),
         cmocka_unit_test(a_list_is_what_peers_may_sign_with),
         cmocka_unit_test(servers_and_clients_sign_with_it_on_every_device),
