@@ -77,10 +77,8 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
     if (!c->outcome)
         return MILGI_EINVAL;
     const struct milgi__suite *suite = c->outcome->suite;
-    /*= RFC8446 7.1: "opaque label<7..255> = "tls13 " + Label;" */
-    /* TLS 1.2's function takes any string (RFC 5705 4). */
-    bool empty = label && !*label && milgi__conn_version(c)->id == MILGI_TLS_1_3;
-    if (!label || empty || strlen(label) > 249 || (!context && context_len) || out_len == 0 ||
+    /* TLS 1.2's function takes any label (RFC 5705 4), that of TLS 1.3 none that is empty: it sees to that itself. */
+    if (!label || strlen(label) > 249 || (!context && context_len) || out_len == 0 ||
         out_len > 255 * milgi__hash_len(suite->hash))
         return MILGI_EINVAL;
     if (c->phase >= MILGI__CLOSED)
