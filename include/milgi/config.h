@@ -375,6 +375,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_limit(
 
 /* Server: send application data right after its Finished, before the client is heard (0.5-RTT). Off by default. */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_early_server_data(struct milgi_config *config, bool on);
+/* Keeps what milgi_conn_export_early() needs, where there is a PSK. Off by default. */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_early_exporter(struct milgi_config *config, bool on);
 /* Middlebox compatibility (RFC 8446 D.4): client's session id and CCS. On by default. */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_middlebox(struct milgi_config *config, bool on);
 

@@ -338,6 +338,18 @@ MILGI_API MILGI_MUST_CHECK int milgi_conn_export(
     struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
 
 /*
+ * The same of the first PSK of the ClientHello, a ticket's or an external one, before the peer is authenticated: for
+ * protocols that ask for the early exporter by name [RFC 8446 7.5]. IT PROVES LESS: who replays the ClientHello has the
+ * same, and who comes to know the PSK can compute it later. Only under a config that keeps it
+ * (milgi_config_set_early_exporter()), in TLS 1.3. Client: from the turn on in which its ClientHello is made; the
+ * server has the same if it chooses that PSK. Server: from when it has chosen it, which the decision about the peer
+ * comes after. Both until on_established returns; after a HelloRetryRequest, with another PSK or with none there is
+ * none (any more). Returns 0, MILGI_EINVAL (there is none, or as above; an empty label), MILGI_ECLOSED, MILGI_EFORK.
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_conn_export_early(
+    struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
+
+/*
  * What ties an authentication above TLS to this very connection, so that nobody in between can pass it on.
  *
  * EXPORTER             "tls-exporter" (RFC 9266): 32 bytes, the same at both ends and in no other connection.

@@ -383,6 +383,14 @@ int milgi_config_set_early_server_data(struct milgi_config *config, bool on)
     return 0;
 }
 
+int milgi_config_set_early_exporter(struct milgi_config *config, bool on)
+{
+    if (config->frozen)
+        return MILGI_EINVAL;
+    config->early_exporter = on;
+    return 0;
+}
+
 int milgi_config_set_middlebox(struct milgi_config *config, bool on)
 {
     if (config->frozen)

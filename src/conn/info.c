@@ -3,6 +3,8 @@
 #include "conn/session.h"
 #include "conn/turn.h"
 
+#define LABEL_MAX 249u /* of an exporter */
+
 /* What the connection has no copy of, or not yet: it goes with the handshake. */
 static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info *info)
 {
@@ -78,7 +80,7 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
         return MILGI_EINVAL;
     const struct milgi__suite *suite = c->outcome->suite;
     /* TLS 1.2's function takes any label (RFC 5705 4), that of TLS 1.3 none that is empty: it sees to that itself. */
-    if (!label || strlen(label) > 249 || (!context && context_len) || out_len == 0 ||
+    if (!label || strlen(label) > LABEL_MAX || (!context && context_len) || out_len == 0 ||
         out_len > 255 * milgi__hash_len(suite->hash))
         return MILGI_EINVAL;
     if (c->phase >= MILGI__CLOSED)
@@ -88,6 +90,24 @@ int milgi_conn_export(struct milgi_conn *c, const char *label, const void *conte
         return MILGI_EUNSUPPORTED;
     return milgi__conn_version(c)->export(milgi__engine_crypto(c->engine), suite, c->outcome->kept, label, context,
         context_len, out, out_len);
+}
+
+/*= RFC8446 7.5: "Implementations SHOULD provide a separate interface for the early exporter; this avoids the exporter
+ *= user accidentally using an early exporter when a regular one is desired or vice versa." */
+int milgi_conn_export_early(struct milgi_conn *c, const char *label, const void *context, size_t context_len,
+    uint8_t *out, size_t out_len)
+{
+    enum milgi__hash hash;
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
+    if (!label || !*label || strlen(label) > LABEL_MAX || (!context && context_len))
+        return MILGI_EINVAL;
+    if (c->phase >= MILGI__CLOSED)
+        return MILGI_ECLOSED;
+    const uint8_t *secret = c->hs && c->hs->hs ? milgi__hs_early(c->hs->hs, &hash) : NULL;
+    if (!secret)
+        return MILGI_EINVAL;
+    return milgi__export13(milgi__engine_crypto(c->engine), hash, secret, label, context, context_len, out, out_len);
 }
 
 static struct milgi__hs *hs_of(struct milgi_engine *engine, const struct milgi_decision *decision,

@@ -54,6 +54,7 @@ static bool check_hello(struct milgi__hs *hs, const struct milgi__server_hello *
 enum milgi__step milgi__client12_hello(struct milgi__hs *hs, struct milgi__server_hello *hello)
 {
     struct milgi__failure failure;
+    milgi__forget_early(hs);
     if (!milgi__server_hello_decode12(hello, hs->offered, &failure))
         return milgi__hs_refuse(hs, &failure);
     if (!check_hello(hs, hello) || !take_suite(hs, hello->suite) || !milgi__client_take_protocol(hs, &hello->ext))

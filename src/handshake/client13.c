@@ -58,6 +58,7 @@ static enum milgi__step take_retry(struct milgi__hs *hs, const struct milgi__ser
     if (asks_group && (!milgi__list_has(&hs->config->groups, ext->group) || milgi__has_share(hs, ext->group)))
         return milgi__hs_illegal(hs, "a HelloRetryRequest for a group that was not offered or had a share");
     hs->result.hello_retry = true;
+    milgi__forget_early(hs);
     int rv = milgi__transcript_retry(&hs->transcript, hs->host.cx);
     if (rv != 0)
         return milgi__hs_broken(hs, rv);

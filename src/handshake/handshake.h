@@ -128,6 +128,8 @@ bool milgi__hs_session_came(const struct milgi__hs *hs);
 const struct milgi_session *milgi__hs_resumed12(const struct milgi__hs *hs);
 /* A server's: the ID of the session that it stands on, or has given out; len 0: there is none. */
 struct milgi_iov milgi__hs_session_id(const struct milgi__hs *hs);
+/* The early exporter's secret and its hash; NULL: there is none. */
+const uint8_t *milgi__hs_early(const struct milgi__hs *hs, enum milgi__hash *hash);
 /* Of the config that it goes by; NULL: there is none. Borrowed. */
 struct milgi_session_cache *milgi__hs_cache(const struct milgi__hs *hs);
 /* Wipes and frees. Ops that are out are orphans. */

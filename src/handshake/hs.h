@@ -265,6 +265,12 @@ struct milgi__issue {
     struct milgi_session *shown[MILGI_TICKETS_MAX];
 };
 
+/* early_exporter_master_secret. */
+struct milgi__early {
+    enum milgi__hash hash;
+    uint8_t secret[MILGI__HASH_MAX];
+};
+
 /* The certificates of a path, leaf first: the peer's lie in the handshake's arena, the anchor in the trust. */
 struct milgi__path {
     size_t n;
@@ -340,7 +346,6 @@ struct milgi__hs {
 
     /* ourselves */
     struct milgi_credential *credential; /* a reference */
-    uint16_t own_scheme;                 /* what it signs with */
     struct milgi__bytes signature;
     struct milgi__bytes staple; /* server: an OCSP response that a decision gave */
     struct milgi__bytes hello;  /* server: ServerHello, until DERIVE is back */
@@ -351,7 +356,9 @@ struct milgi__hs {
     struct milgi__path *path;       /* that was accepted, if somebody is to be asked; in |arena|. NULL: not known */
     struct milgi__bytes peer_spki;
     enum milgi__key_type peer_key;
+    uint16_t own_scheme; /* what our credential signs with */
 
+    struct milgi__early *early; /* of the first PSK that is, or was, offered; in |arena|. NULL: none, or not wanted */
     /* sessions: references */
     struct milgi_session *session;                       /* that this handshake stands on; NULL: a full one */
     struct milgi_session *offer[MILGI__OFFERS_MAX];      /* client: in its ClientHello, in this order, */
@@ -606,6 +613,12 @@ bool milgi__keep_identities(struct milgi__hs *hs, const struct milgi__exts *ext)
  */
 bool milgi__session_usable(
     const struct milgi__hs *hs, const struct milgi_session *session, uint16_t version, const char *name);
+/*
+ * What the early exporter needs of a PSK and the whole ClientHello, if the config wants it; and that the two sides do
+ * not mean the same any more. False: the handshake has failed.
+ */
+bool milgi__keep_early(struct milgi__hs *hs, const struct milgi_session *psk, struct milgi__bytes hello);
+void milgi__forget_early(struct milgi__hs *hs);
 /* What the session says of the peer becomes the result's. */
 bool milgi__resume_peer(struct milgi__hs *hs);
 /*

@@ -188,6 +188,46 @@ static bool make_binder(struct milgi__hs *hs, const struct milgi_session *sessio
     return rv == 0;
 }
 
+/*= RFC8446 7.5: "The early_exporter_master_secret is defined for use in settings where an exporter is needed for 0-RTT
+ *= data." */
+bool milgi__keep_early(struct milgi__hs *hs, const struct milgi_session *psk, struct milgi__bytes hello)
+{
+    uint8_t hello_hash[MILGI__HASH_MAX];
+    enum milgi__hash hash = suite_of(psk)->hash;
+    bool ours = psk->f.kind == MILGI__SESSION_OURS; /* of others the secret is the Early Secret */
+    if (!hs->config->early_exporter)
+        return true;
+    struct milgi__early *early = milgi__arena_alloc(&hs->arena, sizeof *early);
+    int rv = early ? 0 : MILGI_ENOMEM;
+    if (rv == 0)
+        rv = milgi__transcript_hash_with(&hs->transcript, hs->host.cx, hash, hello.p, hello.len, hello_hash);
+    if (rv == 0)
+        rv = milgi__early_exporter(hs->host.cx, hash, ours ? psk->f.secret : NULL, psk->f.secret_len, psk->f.secret,
+            hello_hash, early->secret);
+    if (rv != 0) {
+        milgi__hs_broken(hs, rv);
+        return false;
+    }
+    early->hash = hash;
+    hs->early = early;
+    milgi__hs_log(hs, "EARLY_EXPORTER_SECRET", early->secret, milgi__hash_len(hash));
+    return true;
+}
+
+void milgi__forget_early(struct milgi__hs *hs)
+{
+    if (hs->early)
+        milgi__wipe(hs->early, sizeof *hs->early);
+    hs->early = NULL;
+}
+
+const uint8_t *milgi__hs_early(const struct milgi__hs *hs, enum milgi__hash *hash)
+{
+    if (hs->early)
+        *hash = hs->early->hash;
+    return hs->early ? hs->early->secret : NULL;
+}
+
 bool milgi__fill_binders(struct milgi__hs *hs, struct milgi__bytes message, const struct milgi__offers *offers)
 {
     uint8_t binder[MILGI__HASH_MAX];
@@ -201,12 +241,14 @@ bool milgi__fill_binders(struct milgi__hs *hs, struct milgi__bytes message, cons
         memcpy(to + 1, binder, offers->psk[i].binder_len);
         to += 1 + offers->psk[i].binder_len;
     }
-    return true;
+    return hs->result.hello_retry || milgi__keep_early(hs, hs->offer[0], message);
 }
 
 bool milgi__take_psk(struct milgi__hs *hs, const struct milgi__exts *ext)
 {
     bool chosen = (ext->present & MILGI__EXT(MILGI__EXT_PSK)) != 0;
+    if (!chosen || ext->psk != 0)
+        milgi__forget_early(hs);
     if (!chosen && hs->config->psk_only)
         milgi__hs_fail(hs, MILGI_ENEGOTIATE, MILGI_ALERT_HANDSHAKE_FAILURE, "the server takes none of the PSKs");
     if (!chosen)
@@ -396,7 +438,12 @@ bool milgi__choose_session(struct milgi__hs *hs, const struct milgi__exts *ext, 
             continue;
         hs->session = milgi_session_ref(session);
         hs->psk_at = at;
-        return check_binder(hs, ext) && milgi__resume_peer(hs);
+        if (!check_binder(hs, ext) || !milgi__resume_peer(hs))
+            return false;
+        /* Of the first alone: the client does not know yet which one it will be. */
+        const uint8_t *message = hs->in + hs->in_from;
+        struct milgi__bytes whole = { message, MILGI__MSG_HEADER + milgi__get24(message + 1) };
+        return at != 0 || again || milgi__keep_early(hs, session, whole);
     }
     return true;
 }

@@ -51,6 +51,12 @@ int milgi__schedule13_early(
     struct milgi__schedule13 *s, struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *psk, size_t psk_len);
 /* The same where the Early Secret is known. */
 void milgi__schedule13_at_early(struct milgi__schedule13 *s, enum milgi__hash hash, const uint8_t *early);
+/*
+ * early_exporter_master_secret, over the hash of the ClientHello: at the Early Secret, which |psk| makes if that is not
+ * NULL, else |early| is it.
+ */
+int milgi__early_exporter(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *psk, size_t psk_len,
+    const uint8_t *early, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX]);
 int milgi__schedule13_handshake(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *shared,
     size_t shared_len, const uint8_t *hello_hash);
 int milgi__schedule13_master(

@@ -124,6 +124,17 @@ void milgi__schedule13_at_early(struct milgi__schedule13 *s, enum milgi__hash ha
     memcpy(s->current, early, milgi__hash_len(hash));
 }
 
+int milgi__early_exporter(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *psk, size_t psk_len,
+    const uint8_t *early, const uint8_t *hello_hash, uint8_t out[MILGI__HASH_MAX])
+{
+    struct milgi__schedule13 s = { .hash = hash };
+    int e = psk ? milgi__schedule13_early(&s, cx, hash, psk, psk_len) : 0;
+    if (e == 0)
+        e = derive(cx, hash, psk ? s.current : early, "e exp master", hello_hash, out);
+    milgi__wipe(s.current, sizeof s.current);
+    return e;
+}
+
 int milgi__schedule13_handshake(struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *shared,
     size_t shared_len, const uint8_t *hello_hash)
 {

@@ -88,6 +88,90 @@ static void the_cache_makes_every_second_connection_a_resumed_one(void **state)
     give_up(&s);
 }
 
+/* --- the early exporter ------------------------------------------------------------------------------------------- */
+
+static struct {
+    int rv;
+    uint8_t out[40];
+} exported[2];
+
+static int export_early(struct milgi_conn *conn, uint8_t out[40])
+{
+    return milgi_conn_export_early(conn, "EXPERIMENTAL x", "c", 1, out, 40);
+}
+
+static void export_at_the_end(struct pair_side *side, const char *event)
+{
+    int role = side == &pair.side[MILGI_SERVER];
+    if (strcmp(event, "established") == 0)
+        exported[role].rv = export_early(side->conn, exported[role].out);
+}
+
+/* Returns what the client had before it had heard anything. */
+static int run_with_exports(uint8_t first[40])
+{
+    struct milgi_conn *client = pair.side[MILGI_CLIENT].conn, *server = pair.side[MILGI_SERVER].conn;
+    uint8_t none[40];
+    assert_int_equal(export_early(client, none), MILGI_EINVAL); /* not yet */
+    (void)pair_run(&pair.side[MILGI_CLIENT], NULL);
+    int rv = export_early(client, first);
+    assert_int_equal(export_early(server, none), MILGI_EINVAL);
+    pair.side[0].on_event = pair.side[1].on_event = export_at_the_end;
+    pair_settle(&pair);
+    assert_true(pair.side[0].established && pair.side[1].established);
+    assert_int_equal(export_early(client, none), MILGI_EINVAL); /* not any more */
+    assert_int_equal(export_early(server, none), MILGI_EINVAL);
+    return rv;
+}
+
+static void a_resumed_connection_has_an_early_exporter_until_it_is_established(void **state)
+{
+    (void)state;
+    for (int version = 0; version < 2; version++) {
+        struct milgi_config *c[2] = { fake_config(MILGI_CLIENT, NULL), fake_config(MILGI_SERVER, NULL) };
+        struct pair_setup s = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
+        for (int role = 0; role < 2; role++) {
+            MUST(milgi_config_set_versions(c[role], MILGI_TLS_1_2, version ? MILGI_TLS_1_2 : MILGI_TLS_1_3));
+            MUST(milgi_config_set_early_exporter(c[role], true));
+        }
+        MUST(milgi_config_set_session_cache(c[MILGI_CLIENT], cache));
+        MUST(milgi_config_set_ticket_keys(c[MILGI_SERVER], keys));
+        for (int role = 0; role < 2; role++)
+            s.config[role] = fake_freeze(c[role]);
+        assert_int_equal(milgi_config_set_early_exporter(c[0], false), MILGI_EINVAL);
+        uint8_t first[40], other[40];
+        pair_init(&pair, &s);
+        assert_int_equal(run_with_exports(first), MILGI_EINVAL); /* there is no PSK */
+        assert_int_equal(exported[0].rv, MILGI_EINVAL);
+        assert_int_equal(exported[1].rv, MILGI_EINVAL);
+        pair_again(&pair, &s);
+        assert_int_equal(run_with_exports(first), version ? MILGI_EINVAL : 0);
+        assert_true(resumed(MILGI_CLIENT));
+        for (int role = 0; role < 2; role++) {
+            assert_int_equal(exported[role].rv, version ? MILGI_EINVAL : 0);
+            if (!version)
+                assert_memory_equal(exported[role].out, first, sizeof first);
+        }
+        MUST(milgi_conn_export(pair.side[0].conn, "EXPERIMENTAL x", "c", 1, other, sizeof other));
+        assert_memory_not_equal(other, first, sizeof other);
+        pair_again(&pair, &s);
+        struct milgi_conn *client = pair.side[MILGI_CLIENT].conn;
+        (void)pair_run(&pair.side[MILGI_CLIENT], NULL);
+        assert_int_equal(milgi_conn_export_early(client, "", "c", 1, other, 40), MILGI_EINVAL);
+        assert_int_equal(milgi_conn_export_early(client, NULL, "c", 1, other, 40), MILGI_EINVAL);
+        assert_int_equal(milgi_conn_export_early(client, "x", NULL, 1, other, 40), MILGI_EINVAL);
+        assert_int_equal(milgi_conn_export_early(client, "x", NULL, 0, other, 0), MILGI_EINVAL);
+        MUST(milgi_conn_abort(client, MILGI_ALERT_USER_CANCELED));
+        pair_settle(&pair);
+        assert_true(pair.side[MILGI_CLIENT].closed);
+        assert_int_equal(export_early(client, other), MILGI_ECLOSED);
+        pair_fini(&pair);
+        give_up(&s);
+        milgi_session_cache_unref(cache);
+        MUST(milgi_session_cache_new(16, &cache));
+    }
+}
+
 static void a_session_that_is_set_takes_the_place_of_the_caches(void **state)
 {
     (void)state;
@@ -270,6 +354,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_cache_makes_every_second_connection_a_resumed_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_resumed_connection_has_an_early_exporter_until_it_is_established, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_is_set_takes_the_place_of_the_caches, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cache_does_the_same_in_tls12, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_who_wants_no_sessions_asks_for_any, setup, teardown),

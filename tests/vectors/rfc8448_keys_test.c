@@ -192,14 +192,20 @@ static void resumption_secret_of_a_ticket_is_that_of_the_rfc(void **state)
     same(trace, S, "secret", "resumption", secret);
 }
 
-/* What nobody uses without early data: the derivations and the keys are those of all other secrets. */
+/* Early data is nobody's here: its derivations and keys are those of all other secrets. The exporter is ours. */
 static void check_early(const struct rfc8448_trace *trace, const uint8_t *early, const uint8_t *hello_hash)
 {
-    uint8_t secret[32];
+    uint8_t secret[MILGI__HASH_MAX];
     assert_int_equal(
-        milgi__hkdf_expand_label(cx, MILGI__SHA256, early, "c e traffic", hello_hash, 32, secret, sizeof secret), 0);
+        milgi__hkdf_expand_label(cx, MILGI__SHA256, early, "c e traffic", hello_hash, 32, secret, 32), 0);
     same(trace, C, "secret", "c e traffic", secret);
     check_traffic_keys(trace, C, "write early", secret);
+    struct rfc8448_bytes psk = rfc8448_get(trace, C, "ikm", "early", 0);
+    assert_int_equal(milgi__early_exporter(cx, MILGI__SHA256, NULL, 0, early, hello_hash, secret), 0);
+    same(trace, C, "secret", "e exp master", secret);
+    memset(secret, 0, sizeof secret);
+    assert_int_equal(milgi__early_exporter(cx, MILGI__SHA256, psk.data, psk.len, NULL, hello_hash, secret), 0);
+    same(trace, C, "secret", "e exp master", secret);
 }
 
 static void schedule_of_the_resumed_handshake_is_that_of_the_rfc(void **state)

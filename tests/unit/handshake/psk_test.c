@@ -571,6 +571,82 @@ static void refusing_leaves_a_full_handshake_and_the_default_the_configs(void **
     loop_free(loop);
 }
 
+/* --- the early exporter ------------------------------------------------------------------------------------------- */
+
+static void want_early(struct milgi_config *client, struct milgi_config *server)
+{
+    MUST(milgi_config_set_early_exporter(client, true));
+    MUST(milgi_config_set_early_exporter(server, true));
+}
+
+/* Runs it; both sides are to have the same, which the client had from the beginning, or none. */
+static void early(struct milgi_config *client, struct milgi_config *server, bool wanted, bool both)
+{
+    struct loop *loop = loop_on(client, server);
+    enum milgi__hash hash, ours, theirs;
+    uint8_t first[MILGI__HASH_MAX];
+    loop_run(&loop->client);
+    const uint8_t *made = milgi__hs_early(loop->client.hs, &hash);
+    assert_int_equal(made != NULL, wanted);
+    if (wanted)
+        memcpy(first, made, milgi__hash_len(hash));
+    assert_null(milgi__hs_early(loop->server.hs, &theirs));
+    loop_pump(loop);
+    assert_open(loop);
+    const uint8_t *a = milgi__hs_early(loop->client.hs, &ours), *b = milgi__hs_early(loop->server.hs, &theirs);
+    assert_int_equal(a != NULL, both);
+    assert_int_equal(b != NULL, both);
+    if (both) {
+        assert_int_equal(ours, hash);
+        assert_int_equal(theirs, hash);
+        assert_memory_equal(a, first, milgi__hash_len(hash));
+        assert_memory_equal(b, first, milgi__hash_len(hash));
+    }
+    loop_free(loop);
+}
+
+static void both_sides_have_the_early_exporter_of_the_first_psk(void **state)
+{
+    (void)state;
+    for (unsigned hash = MILGI_PSK_SHA256; hash <= MILGI_PSK_SHA384; hash++) {
+        struct milgi_config *client = psk_client(hash), *server = psk_server(hash);
+        want_early(client, server);
+        early(client, server, true, true);
+        client = psk_client(hash);
+        server = psk_server(hash);
+        want_early(client, server);
+        MUST(milgi_config_set_psk_ke(client, MILGI_PSK_KE_ONLY));
+        MUST(milgi_config_set_psk_ke(server, MILGI_PSK_KE_ONLY));
+        early(client, server, true, true);
+    }
+    early(psk_client(MILGI_PSK_SHA256), psk_server(MILGI_PSK_SHA256), false, false); /* nobody wants it */
+}
+
+static void there_is_no_early_exporter_of_another_psk_or_behind_a_retry(void **state)
+{
+    (void)state;
+    struct milgi_config *client = client_config(), *server = psk_server(MILGI_PSK_SHA256);
+    add(client, psk_of(MILGI_CLIENT, "unknown", MILGI_PSK_SHA256));
+    add(client, psk_of(MILGI_CLIENT, "us", MILGI_PSK_SHA256));
+    want_early(client, server);
+    early(client, server, true, false);
+    client = psk_client(MILGI_PSK_SHA256);
+    server = psk_server(MILGI_PSK_SHA256);
+    want_early(client, server);
+    MUST(milgi_config_set_groups(server, p384, 1));
+    early(client, server, true, false);
+    client = psk_client(MILGI_PSK_SHA256);
+    server = server_config(IDENTITY_P256);
+    want_early(client, server);
+    early(client, server, true, false); /* no PSK at all, */
+    client = psk_client(MILGI_PSK_SHA256);
+    server = psk_server(MILGI_PSK_SHA256);
+    want_early(client, server);
+    MUST(milgi_config_set_versions(client, MILGI_TLS_1_2, MILGI_TLS_1_3));
+    MUST(milgi_config_set_versions(server, MILGI_TLS_1_2, MILGI_TLS_1_2));
+    early(client, server, true, false); /* or another version */
+}
+
 static void who_judges_peers_sees_the_identity(void **state)
 {
     (void)state;
@@ -615,6 +691,8 @@ int main(void)
         cmocka_unit_test(an_imported_psk_is_not_taken_for_another),
         cmocka_unit_test(who_is_asked_knows_more),
         cmocka_unit_test(refusing_leaves_a_full_handshake_and_the_default_the_configs),
+        cmocka_unit_test(both_sides_have_the_early_exporter_of_the_first_psk),
+        cmocka_unit_test(there_is_no_early_exporter_of_another_psk_or_behind_a_retry),
         cmocka_unit_test(who_judges_peers_sees_the_identity),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
