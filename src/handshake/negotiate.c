@@ -202,10 +202,12 @@ bool milgi__send_client_hello(struct milgi__hs *hs)
     hs->offered = ext->present;
     struct milgi__writer w = milgi__writer(message, cap);
     milgi__client_hello_encode(&w, &hello);
-    if (w.bad) {
+    if (w.bad && hs->cookie.len != 0)
+        milgi__hs_fail(hs, MILGI_ELIMIT, MILGI_ALERT_ILLEGAL_PARAMETER, "the server's cookie is longer than the limit");
+    else if (w.bad)
         milgi__hs_broken(hs, MILGI_EINTERNAL);
+    if (w.bad)
         return false;
-    }
     struct milgi__bytes whole = { message, milgi__written(&w) };
     return milgi__fill_binders(hs, whole, &offers) && milgi__hs_send(hs, whole);
 }

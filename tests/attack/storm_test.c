@@ -244,10 +244,10 @@ static void hellos_with_tickets_leave_nothing_behind(void **state)
         size_t heap = 0;
         bool forged = i & 1;
         ticket_init(&s, versions[i / 2], forged);
-        for (unsigned k = 0; k < 600; k++) {
+        for (unsigned k = 0; k < 300; k++) {
             assert_true(come_and_go(&s));
             s.pair.now_ns += 50000;
-            if (k == 200)
+            if (k == 100)
                 heap = heap_used();
         }
         struct milgi_conn_info info;

@@ -23,7 +23,7 @@
 #include "pair.h"
 
 #define MUST(call) assert_int_equal(call, 0)
-#define CASES 400u
+#define CASES 300u
 
 /* --- what can be different ---------------------------------------------------------------------------------------- */
 

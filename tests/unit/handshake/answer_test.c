@@ -399,6 +399,27 @@ static void hrr_cookie_only(struct loop_message *m)
     ADD(m, COOKIE, "\0\x05taste");
 }
 
+static void hrr_long_cookie(struct loop_message *m)
+{
+    static uint8_t cookie[2 + 65440];
+    milgi__put16(cookie, sizeof cookie - 2);
+    edit_add(m, COOKIE, cookie, sizeof cookie, false);
+}
+
+/* A message that can be read, and cannot be answered: that is the server's fault, and not ours. */
+static void a_cookie_for_which_a_hello_has_no_room_is_refused(void **state)
+{
+    static const uint16_t p384 = MILGI_GROUP_SECP384R1;
+    (void)state;
+    struct milgi_config *server = server_config(IDENTITY_P256);
+    MUST(milgi_config_set_groups(server, &p384, 1));
+    struct edit edit = { MILGI__MSG_SERVER_HELLO, 0, true, hrr_long_cookie };
+    struct loop *loop = edited(&edit, client_config(), server);
+    assert_alert(&loop->client, MILGI_ALERT_ILLEGAL_PARAMETER);
+    assert_int_equal(milgi__hs_failure(loop->client.hs)->error, MILGI_ELIMIT);
+    loop_free(loop);
+}
+
 static void a_cookie_is_given_back(void **state)
 {
     (void)state;
@@ -526,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_wrong_signature_is_refused_even_if_any_server_is_accepted),
         cmocka_unit_test(a_wrong_retry_is_refused),
         cmocka_unit_test(a_cookie_is_given_back),
+        cmocka_unit_test(a_cookie_for_which_a_hello_has_no_room_is_refused),
         cmocka_unit_test(the_server_refuses_each_wrong_answer_with_its_alert),
         cmocka_unit_test(certificates_that_do_not_do_are_refused),
         cmocka_unit_test(keys_that_cannot_sign_well_are_refused_at_once),
