@@ -129,6 +129,28 @@ class Responder(Backend):
         return (len(asked), None)
 
 
+class Pictures(Backend):
+    """A page with pictures, each request on a connection of its own."""
+
+    PAGE = b"<!DOCTYPE html><html><body><p>pictures</p><img src='/a.svg'><img src='/b.svg'><img src='/c.svg'></body></html>"
+    PICTURE = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9' height='9'/></svg>"
+
+    def serve(self, connection):
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            data = connection.recv(BLOCK)
+            if not data:
+                return (0, None)
+            asked += data
+        kind, body = (b"image/svg+xml", self.PICTURE) if b".svg " in asked.split(b"\r\n")[0] else (b"text/html", self.PAGE)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+                           % (kind, len(body), body))
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(BLOCK):
+            pass
+        return (len(asked), None)
+
+
 class HttpEcho(Backend):
     """One HTTP/1.1 request per connection; the answer's body is the request's, sent back while it comes in."""
 

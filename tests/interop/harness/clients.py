@@ -59,6 +59,7 @@ class Client:
     hybrid_since = None   # its command that tells a version, and the first with X25519MLKEM768
     ems_since = None      # the same, with the extended master secret of TLS 1.2; None: whichever is installed
     silent = ()           # alerts that it does not name
+    prints_both = False   # when it connects twice it prints the first page, too, and cannot be told a suite
     keyupdate_commands = ()
     keyupdate_sign = ""   # what it says after sending KeyUpdate
     keyupdate_sign_at_end = False
@@ -114,6 +115,8 @@ class Curl(Client):
         if call.tls12:
             argv += ["--tlsv1.2", "--tls-max", "1.2"]
         argv += ["--cert-status"] if call.staple else []
+        if call.again:      # the first page is not what is looked at, and its connection is not kept
+            argv += ["-H", "Connection: close", "-o", "/dev/null", f"https://{call.name}:{call.port}/", "-o", "-"]
         if call.suite:
             argv += ["--tls13-ciphers", SUITES[call.suite]]
         if call.groups:
@@ -124,7 +127,7 @@ class Curl(Client):
             argv += ["-H", "Expect:", "-T", call.upload, "-X", "POST"]
         return argv + [f"https://{call.name}:{call.port}/"]
 
-    can = {"bulk", "client-cert", "suite", "group", "tls12", "staple"}
+    can = {"bulk", "client-cert", "suite", "group", "tls12", "staple", "resume"}
 
 
 OPENSSL_HYBRID = (("openssl", "version"), (3, 5))
@@ -208,7 +211,8 @@ class Tstclnt(Client):
     slow = True
     certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "rsapss")
     client_certs = ("p256", "rsa2048")
-    can = {"bulk", "client-cert", "suite", "group", "tls12", "staple"}
+    can = {"bulk", "client-cert", "suite", "group", "tls12", "resume", "staple"}
+    prints_both = True
     ends = "server"
     groups = {"x25519": "x25519", "p256": "P256", "p384": "P384"}
     suites = {"aes128": ":1301", "aes256": ":1302", "chacha": ":1303"}
@@ -223,6 +227,9 @@ class Tstclnt(Client):
         if call.cert:
             argv += ["-n", call.cert_name]
         argv += ["-T"] if call.staple else []
+        if call.again:
+            request = call.write("request", f"GET / HTTP/1.1\r\nHost: {call.name}\r\nConnection: close\r\n\r\n")
+            argv += ["-u", "-L", "2", "-A", request]
         return argv
 
 
@@ -461,13 +468,13 @@ class Chromium(Client):
     hybrid_since = (("chromium", "--version"), (131,))
     certs = ("p256", "p384", "rsa2048", "rsa3072")
     client_certs = ()
-    can = set()
+    can = {"resume", "tls12"}
     http = True
     silent = ("certificate_required",)   # only that the page failed to load
 
     def argv(self, call):
         return ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad",
+                *(["--ssl-version-max=tls1.2"] if call.tls12 else []), "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad",
                 f"--user-data-dir={call.home}/profile", f"--host-resolver-rules=MAP {call.name} 127.0.0.1",
                 f"--screenshot={call.screenshot}", "--window-size=900,700", "--dump-dom",
                 f"https://{call.name}:{call.port}/"]
@@ -496,7 +503,7 @@ def build_java(cache):
 
 
 def build(argv, cwd, env):
-    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
 
