@@ -90,6 +90,9 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  * next_event the time (of the clock) when dequeue() will have something without anybody's doing, UINT64_MAX if
  *            unknown. May be NULL.
  * cancel     best effort; the op still comes back. May be NULL.
+ * idle       the engine, whose time it is |now_ns|, has nothing to do: wipe what is kept for ops that may still come
+ *            when it has been kept for long. Returns when to ask again, UINT64_MAX: nothing is kept. Only the inline
+ *            device that every engine has is asked, each time before it sleeps. May be NULL.
  * health     0, or a device code: do not route to it now. May be NULL.
  * quiesce    from now on the device begins nothing more: ops that it had not begun come back from dequeue() as
  *            CANCELLED. It waits for those that it has begun, for |limit_ns| of real time at most (0: not at all).
@@ -120,6 +123,7 @@ struct milgi_device_ops {
     int (*arm)(struct milgi_qp *qp);
     uint64_t (*next_event)(struct milgi_qp *qp);
     void (*cancel)(struct milgi_qp *qp, struct milgi_op *op);
+    uint64_t (*idle)(struct milgi_qp *qp, uint64_t now_ns);
     int (*health)(struct milgi_qp *qp);
     int (*quiesce)(struct milgi_qp *qp, uint64_t limit_ns);
     void *(*chunk_alloc)(struct milgi_device *device, size_t size);

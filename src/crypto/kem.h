@@ -21,5 +21,10 @@ int milgi__kem_keygen(struct milgi__crypto *cx, uint16_t group, const uint8_t se
 int milgi__kem_encaps(struct milgi__crypto *cx, uint16_t group, const uint8_t *peer, size_t peer_len,
     const uint8_t seed[MILGI__KEM_ENCAPS_SEED], uint8_t *ciphertext, size_t *ciphertext_len, uint8_t *shared,
     size_t *shared_len);
+/*
+ * Of pairs that KEYGEN has made, and that are kept for their DECAPS, wipes those that |now_ns| finds kept for a second;
+ * when it is to be asked again: UINT64_MAX: nothing is kept. A pair counts from the first time that this was asked.
+ */
+uint64_t milgi__kem_sweep(struct milgi__crypto *cx, uint64_t now_ns);
 int milgi__kem_decaps(struct milgi__crypto *cx, uint16_t group, const uint8_t secret[MILGI__KEM_SEED],
     const uint8_t *ciphertext, size_t ciphertext_len, uint8_t *shared, size_t *shared_len);

@@ -295,6 +295,9 @@ static bool tidy(struct milgi_engine *e, struct milgi__wake *wake)
         return false;
     }
     milgi__keys_sweep(e);
+    const struct milgi__dev *own = &e->dev[0];
+    if (own->device->ops->idle)
+        milgi__sooner(&wake->convenient_ns, own->device->ops->idle(own->qp, e->now_ns));
     if (milgi__pool_trim(e->pool, TRIM_AT_ONCE))
         return true;
     if (milgi__pool_idle(e->pool))

@@ -27,11 +27,13 @@ struct milgi__flavour {
     EC_KEY *ec_verify[MILGI__NIST_CURVES]; /* take the public key of each verification */
     /* pairs that were made last and have not been used, by the seed that is all that is known of them elsewhere */
     struct milgi__kem_pair {
-        EVP_PKEY *key; /* NULL: none */
+        EVP_PKEY *key;     /* NULL: none */
+        uint64_t until_ns; /* then it is wiped; 0: nobody has asked yet */
         uint8_t seed[64];
         uint16_t group;
     } kem[MILGI__KEM_KEPT];
     unsigned kem_last;
+    bool kem_kept;     /* there may be some */
     uint8_t *gathered; /* room for a record that lies in pieces and is opened in place */
     size_t gathered_len;
 };

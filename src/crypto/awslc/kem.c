@@ -6,6 +6,8 @@
 #include "crypto/awslc/awslc.h"
 #include "crypto/kem.h"
 
+#define KEPT_NS UINT64_C(1000000000)
+
 bool milgi__kem_available(void)
 {
     return true;
@@ -39,6 +41,26 @@ static void forget(struct milgi__kem_pair *pair)
     milgi__wipe(pair, sizeof *pair);
 }
 
+uint64_t milgi__kem_sweep(struct milgi__crypto *cx, uint64_t now_ns)
+{
+    struct milgi__flavour *own = cx->own;
+    uint64_t next_ns = UINT64_MAX;
+
+    for (unsigned i = 0; own->kem_kept && i < MILGI__KEM_KEPT; i++) {
+        struct milgi__kem_pair *pair = &own->kem[i];
+        if (!pair->key)
+            continue;
+        if (!pair->until_ns)
+            pair->until_ns = now_ns + KEPT_NS;
+        if (pair->until_ns <= now_ns)
+            forget(pair);
+        if (pair->key)
+            next_ns = MILGI__MIN(next_ns, pair->until_ns);
+    }
+    own->kem_kept = next_ns != UINT64_MAX;
+    return next_ns;
+}
+
 void milgi__kem_wipe(struct milgi__flavour *own)
 {
     for (unsigned i = 0; i < MILGI__KEM_KEPT; i++)
@@ -58,6 +80,7 @@ static void keep(struct milgi__flavour *own, EVP_PKEY *key, uint16_t group, cons
     pair->key = key;
     pair->group = group;
     memcpy(pair->seed, seed, sizeof pair->seed);
+    own->kem_kept = true;
 }
 
 /* For its one use; NULL: it was not made here, or is forgotten. The last is looked at first. */

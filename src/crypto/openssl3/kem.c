@@ -96,6 +96,14 @@ int milgi__kem_encaps(struct milgi__crypto *cx, uint16_t group, const uint8_t *p
     return done ? 0 : milgi__fail(MILGI__BROKEN);
 }
 
+/* None is kept. */
+uint64_t milgi__kem_sweep(struct milgi__crypto *cx, uint64_t now_ns)
+{
+    (void)cx;
+    (void)now_ns;
+    return UINT64_MAX;
+}
+
 int milgi__kem_decaps(struct milgi__crypto *cx, uint16_t group, const uint8_t secret[MILGI__KEM_SEED],
     const uint8_t *ciphertext, size_t ciphertext_len, uint8_t *shared, size_t *shared_len)
 {

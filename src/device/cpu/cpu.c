@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inline device: enqueue() performs its ops with the crypto library before it returns. */
 #include "crypto/aead.h"
+#include "crypto/kem.h"
 #include "device/device.h"
 
 #define IN_FLIGHT_MAX 1024
@@ -114,6 +115,11 @@ static int cpu_notify_fd(struct milgi_qp *qp)
     return -1;
 }
 
+static uint64_t cpu_idle(struct milgi_qp *qp, uint64_t now_ns)
+{
+    return milgi__kem_sweep(qp->cx, now_ns);
+}
+
 /* Nothing is ever under way. */
 static int cpu_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
@@ -137,6 +143,7 @@ static const struct milgi_device_ops cpu_ops = {
     .dequeue = cpu_dequeue,
     .process = cpu_process,
     .notify_fd = cpu_notify_fd,
+    .idle = cpu_idle,
     .quiesce = cpu_quiesce,
     .destroy = cpu_destroy,
 };

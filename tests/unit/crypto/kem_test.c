@@ -103,6 +103,34 @@ static void what_comes_out_does_not_depend_on_what_is_kept(void **state)
     }
 }
 
+/* They have a second from when somebody first looks; what is used is not there any more. */
+static void what_is_not_used_is_wiped_in_time(void **state)
+{
+    const uint64_t second = UINT64_C(1000000000);
+    uint8_t ciphertext[MILGI_KEX_PUBLIC_MAX], ours[32], theirs[32];
+
+    need_mlkem();
+    assert_true(milgi__kem_sweep(*state, 5) == UINT64_MAX);
+    struct keys a = keygen(*state, groups[0], 1), b = keygen(*state, groups[1], 2);
+    uint64_t next_ns = milgi__kem_sweep(*state, 5);
+    if (next_ns == UINT64_MAX)
+        return; /* this libcrypto's keeps none */
+    assert_true(next_ns == 5 + second);
+    struct keys c = keygen(*state, groups[0], 3);
+    assert_true(milgi__kem_sweep(*state, 7) == 5 + second);
+    assert_int_equal(encaps(*state, &a, 1, ciphertext, ours), 0);
+    decaps(*state, &a, ciphertext, theirs);
+    assert_memory_equal(ours, theirs, 32);
+    assert_true(milgi__kem_sweep(*state, 4 + second) == 5 + second); /* of the second */
+    assert_true(milgi__kem_sweep(*state, 5 + second) == 7 + second); /* of the third */
+    assert_true(milgi__kem_sweep(*state, 7 + second) == UINT64_MAX);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(encaps(*state, i ? &c : &b, 2, ciphertext, ours), 0);
+        decaps(*state, i ? &c : &b, ciphertext, theirs);
+        assert_memory_equal(ours, theirs, 32);
+    }
+}
+
 /* An op is a function of its inputs. */
 static void the_same_randomness_gives_the_same(void **state)
 {
@@ -172,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         crypto_test(what_comes_out_does_not_depend_on_what_is_kept),
+        crypto_test(what_is_not_used_is_wiped_in_time),
         crypto_test(what_is_encapsulated_is_decapsulated),
         crypto_test(the_same_randomness_gives_the_same),
         crypto_test(a_key_with_a_coefficient_out_of_range_is_refused),

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an engine's own device keeps is looked after when the engine has nothing to do.
+ * ctest-wrap: milgi__kem_sweep
+ */
+#include "loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "crypto/kem.h"
+
+static struct {
+    unsigned asked;
+    uint64_t now_ns, answer_ns;
+} sweep;
+
+uint64_t __wrap_milgi__kem_sweep(struct milgi__crypto *cx, uint64_t now_ns);
+uint64_t __wrap_milgi__kem_sweep(struct milgi__crypto *cx, uint64_t now_ns)
+{
+    (void)cx;
+    sweep.asked++;
+    sweep.now_ns = now_ns;
+    return sweep.answer_ns;
+}
+
+static void an_engine_without_work_asks_its_device_and_wakes_when_it_is_told_to(void **state)
+{
+    struct loop loop;
+    (void)state;
+    loop_init(&loop, NULL);
+    sweep.answer_ns = UINT64_MAX;
+    struct milgi_run_result result = loop_run(&loop);
+    assert_int_equal(result.next, MILGI_RUN_IDLE);
+    assert_int_equal(sweep.asked, 1);
+    assert_true(sweep.now_ns == loop.now_ns);
+    uint64_t when_ns = sweep.answer_ns = loop.now_ns + 5000;
+    result = loop_run(&loop);
+    assert_int_equal(result.next, MILGI_RUN_WAIT);
+    assert_true(result.convenient_ns == when_ns);
+    assert_int_equal(sweep.asked, 2);
+    sweep.answer_ns = UINT64_MAX;
+    result = loop_run(&loop); /* the time has come */
+    assert_int_equal(result.next, MILGI_RUN_IDLE);
+    assert_true(sweep.asked == 3 && sweep.now_ns >= when_ns);
+    loop_fini(&loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_engine_without_work_asks_its_device_and_wakes_when_it_is_told_to),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
