@@ -309,13 +309,15 @@ struct milgi__hs {
 
     enum milgi__step step;
     uint32_t started, done; /* slots; in flight: started & ~done */
+    uint32_t offered;       /* client: extensions of its ClientHello; of its first */
     /* of what is done, in |arena|; NULL: it came back well */
     const struct milgi__failure *outcome[MILGI__SLOTS];
     uint64_t sampled_ns; /* when a sampled op came back that had no turn yet; 0: none did */
     uint8_t sampled_dev, sampled_slot;
     bool running;
-    bool changes;     /* TLS 1.2: the change_cipher_spec that is awaited has come */
-    bool dropped_ccs; /* one has come that is nothing in TLS 1.3 */
+    bool changes;      /* TLS 1.2: the change_cipher_spec that is awaited has come */
+    bool dropped_ccs;  /* one has come that is nothing in TLS 1.3 */
+    bool status_comes; /* client, TLS 1.2: the server has said that it may send a CertificateStatus */
     uint8_t read_level, write_level;
     struct milgi__failure failure;
     struct milgi__hs_result result;
@@ -365,8 +367,8 @@ struct milgi__hs {
     struct milgi_session *offer12;                       /* and one of TLS 1.2 */
     struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what its identities are of, by their place */
     struct milgi_iov *psks_shown;                        /* server, for a decision: identities; in the arena */
-    size_t psks_shown_n;
-    uint8_t psks_shown_at[MILGI__IDENTITIES_MAX]; /* their places among the client's */
+    uint8_t psks_shown_at[MILGI__IDENTITIES_MAX];        /* their places among the client's */
+    uint8_t psks_shown_n;
     uint8_t offers_n;
     uint8_t (*identities)[MILGI__HASH_MAX]; /* their hashes, between two ClientHellos: in the arena */
     struct milgi__issue *issue;
@@ -383,13 +385,11 @@ struct milgi__hs {
     uint32_t ticket_lifetime;   /* 0: the server does not say */
 
     /* client */
-    uint32_t offered; /* extensions of our ClientHello; of the client's first */
-    const char *server_name;
-    struct milgi__bytes cookie;
     bool requested; /* a CertificateRequest came */
     uint8_t hello_requests;
     bool no_ecdsa, no_rsa; /* TLS 1.2: it does not name such keys */
-    bool status_comes;     /* TLS 1.2: the server has said that it may send a CertificateStatus */
+    const char *server_name;
+    struct milgi__bytes cookie;
 
     /* server */
     struct milgi__client_hello *seen;     /* by a row that looked at it; as long as the message lies unread */
