@@ -62,7 +62,7 @@ end_part() { # NAME
     if [ "$failed" != 0 ]; then
         failed_parts+=("$name")
         say "---- $name: exit status $rc; what failed, and the end of its output:"
-        failures "$logs/$name.log" | head -n "${MILGI_TAIL:-80}" | sed 's/^/    /'
+        failures "$logs/$name.log" | sed -n "s/^/    /; 1,${MILGI_TAIL:-80}p" # all is read: with pipefail that counts
         say "    ..."
         tail -n "${MILGI_TAIL:-80}" "$logs/$name.log" | sed 's/^/    /'
         say "----"

@@ -45,7 +45,7 @@ static struct milgi_session *session_for(enum milgi_role victim)
         .valid_until_s = INT64_MAX,
         .secret = { 1, 2, 3 },
     };
-    memcpy(f.policy, configs[victim]->policy, sizeof f.policy);
+    memcpy(f.policy, configs[victim]->policy12, sizeof f.policy);
     struct milgi__session_parts parts = { .name = { "server.test", 11 }, .ticket = { id, sizeof id } };
     struct milgi_session *session = milgi__session_new(&f, &parts);
     assert_non_null(session);
