@@ -56,7 +56,8 @@ def cases(longer):
 def row(side, peer):
     cells = []
     for _, kinds in ONCE:
-        cells.append(", ".join(f"`{kind}`" for kind in kinds if all_cases(side, [kind], [peer.name])))
+        cells.append(", ".join(f"`{kind}`" for kind in kinds
+                               if all_cases(side, [kind], [peer.name], installed=False)))
     legacy = all_cases(side, [PLAIN[side] + "-12"], [peer.name], installed=False)
     certs = " ".join(dict.fromkeys(case.cert for case in legacy))
     suites = " ".join(dict.fromkeys(case.suite for case in legacy))

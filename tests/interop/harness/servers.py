@@ -214,6 +214,7 @@ class NodeServer(Server):
 
     name = program = "node"
     can = STDIO - {"auth-alert"} | {"half-client", "resume", "staple"}
+    cannot = ("alpn-mismatch",)  # before version 20 it goes on without a protocol
     picks_port = True
 
     def argv(self, call):

@@ -33,7 +33,12 @@ const settings = { ca: fs.readFileSync(option.ca), minVersion: 'TLSv1.3', allowH
 if (option.version === '1.2') Object.assign(settings, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
 if (option.cert) Object.assign(settings, { cert: fs.readFileSync(option.cert), key: fs.readFileSync(option.key) });
 if (option.alpn) settings.ALPNProtocols = option.alpn.split(',');
-if (option.suites) settings.ciphers = option.suites.split(',').join(':');
+// OpenSSL's security level as everywhere else here: keys that are too weak are for Milgi to find.
+if (option.suites) {
+  const suites = option.suites.split(',');
+  if (option.version !== '1.2') suites.push('DEFAULT@SECLEVEL=0');
+  settings.ciphers = suites.join(':');
+}
 if (option.groups) settings.ecdhCurve = option.groups;
 
 function connect(then) {
