@@ -20,8 +20,8 @@ extern "C" {
 /* outside the machine or behind a token: gets SIGN only; must have a notify_fd */
 #define MILGI_CAP_REMOTE (1u << 5)
 /*
- * reaches no memory but what its chunk_alloc() gave: gets SEAL, OPEN, VERIFY and VERIFY_CHAIN only from an engine whose
- * chunks lie in it (milgi_engine_use_memory())
+ * reaches no memory but what its chunk_alloc() gave: gets ops that hold chunks, which are all but those SIGNs whose
+ * input and signature are in the op, only from an engine whose chunks lie in it (milgi_engine_use_memory())
  */
 #define MILGI_CAP_OWN_MEMORY (1u << 6)
 /* runs this process's libcrypto: its ECDSA and EdDSA signatures need no second look */

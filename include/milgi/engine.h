@@ -200,11 +200,12 @@ MILGI_API MILGI_MUST_CHECK int milgi_engine_remove_device(
  * Takes the memory of all chunks from the device with |index| from now on: what is received, sealed, opened and
  * verified lies where that device reaches it, in huge pages or behind a DMA mapping, and nothing is copied on its
  * account. 0: ordinary memory again. Only while no chunk is alive: right after milgi_engine_add_device(), before the
- * first connection. A device with MILGI_CAP_OWN_MEMORY takes all ops but SIGN only in an engine that uses its
- * memory: call this before milgi_engine_route(). When the device has no more to give the pool is empty, as it
- * is at memory_limit. Chunks that the application still holds after milgi_engine_free() are to be released before the
- * device is freed. Returns 0; MILGI_EINVAL (no such device, or it has no memory to give); MILGI_EBUSY (a chunk is
- * alive); MILGI_ENOMEM (the device has none left: nothing has changed); MILGI_EREENTRY; MILGI_EFORK.
+ * first connection. A device with MILGI_CAP_OWN_MEMORY takes all ops but SIGN, and SIGN by ML-DSA or of an input that
+ * has no room in the op, only in an engine that uses its memory: call this before milgi_engine_route(). When the device
+ * has no more to give the pool is empty, as it is at memory_limit. Chunks that the application still holds after
+ * milgi_engine_free() are to be released before the device is freed. Returns 0; MILGI_EINVAL (no such device, or it has
+ * no memory to give); MILGI_EBUSY (a chunk is alive); MILGI_ENOMEM (the device has none left: nothing has changed);
+ * MILGI_EREENTRY; MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_engine_use_memory(struct milgi_engine *engine, unsigned index);
 

@@ -29,7 +29,8 @@ struct attempt {
     struct milgi_key key;
     void *dev[MILGI_DEVICES_MAX];
     struct milgi_op op;
-    uint8_t sig[MILGI_SIGNATURE_LONG_MAX]; /* one that has no room in the op */
+    uint8_t sig[MILGI_SIGNATURE_LONG_MAX]; /* one that has no room in the op; */
+    void *slab;                            /* or of the device's memory, if it reaches no other */
 };
 
 static void wait_for(const struct milgi_device_ops *ops, struct milgi_qp *qp, uint64_t ns)
@@ -92,6 +93,20 @@ static int sign(const struct milgi_device_ops *ops, struct milgi_qp *qp, struct 
     return MILGI_EDEVICE;
 }
 
+/* A place for a signature that has no room in the op, where the device reaches it; false: there is none now. */
+static bool give_room(struct milgi_device *device, struct attempt *a, uint16_t scheme)
+{
+    const struct milgi_device_ops *ops = device->ops;
+    bool own = (device->caps.flags & MILGI_CAP_OWN_MEMORY) != 0;
+
+    if (milgi__scheme(scheme)->long_len == 0)
+        return true;
+    if (own && ops->chunk_alloc)
+        a->slab = ops->chunk_alloc(device, MILGI_MEMORY_SLAB);
+    a->op.u.sign.blob = (struct milgi_slice){ .data = own ? a->slab : a->sig, .len = sizeof a->sig };
+    return a->op.u.sign.blob.data != NULL;
+}
+
 static int try_on(
     struct milgi_device *device, struct milgi_qp *qp, const struct milgi_credential *credential, int *code)
 {
@@ -106,7 +121,10 @@ static int try_on(
     a->key.loaded.credential = credential;
     a->key.loaded.dev = a->dev;
     a->op.key = &a->key;
-    a->op.u.sign.blob = (struct milgi_slice){ .data = a->sig, .len = sizeof a->sig };
+    if (!give_room(device, a, scheme_of(credential))) {
+        milgi__free(a);
+        return MILGI_ENOMEM;
+    }
     if (device->caps.flags & MILGI_CAP_KEY_LOAD)
         a->dev[0] = ops->key_load(qp, &a->key);
     bool loaded = a->dev[0] || !(device->caps.flags & MILGI_CAP_KEY_LOAD);
@@ -119,6 +137,8 @@ static int try_on(
     }
     if (loaded && ops->key_free)
         ops->key_free(qp, &a->key, a->dev[0]);
+    if (a->slab)
+        ops->chunk_free(device, a->slab, MILGI_MEMORY_SLAB);
     milgi__free(a);
     return error;
 }

@@ -112,7 +112,8 @@ static bool allows(const struct milgi_engine *e, const struct milgi__dev *d, int
     /*= REMOTE and token devices get SIGN only; VERIFY stays in the process's trust domain. */
     if (caps->flags & MILGI_CAP_REMOTE)
         return type == MILGI_OP_SIGN;
-    /* The chunks of the pool are memory that such a device cannot reach, unless they are its own. */
+    /* The chunks of the pool are memory that such a device cannot reach, unless they are its own: reaches() says of
+     * each SIGN whether it has some. */
     if ((caps->flags & MILGI_CAP_OWN_MEMORY) && d->index != e->memory_dev)
         return type == MILGI_OP_SIGN;
     return true;
@@ -195,6 +196,18 @@ static bool suits(const struct milgi__dev *d, const struct milgi_op *op)
         (op->u.aead.src_n <= 1 || (d->flags & MILGI_CAP_SCATTER));
 }
 
+/* All that it reads and writes is in the op itself: neither what is signed nor the signature lies in a chunk. */
+static bool holds_all(const struct milgi_op *op)
+{
+    return op->type == MILGI_OP_SIGN && op->u.sign.input_len != MILGI_SIGN_INPUT_IN_BLOB && milgi__sign_long(op) == 0;
+}
+
+/* The chunks that it holds, if any, are no memory that the device cannot reach. */
+static bool reaches(const struct milgi_engine *e, const struct milgi__dev *d, const struct milgi_op *op)
+{
+    return !(d->flags & MILGI_CAP_OWN_MEMORY) || d->index == e->memory_dev || holds_all(op);
+}
+
 /* The private key is not in this process: only a device that knows where it is can sign with it. */
 static bool is_elsewhere(const struct milgi_key *key)
 {
@@ -207,7 +220,7 @@ static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
     struct milgi__dev *failing = NULL;
     for (unsigned i = 1; i < e->devs_n; i++) {
         struct milgi__dev *d = &e->dev[i];
-        if (!d->device || d->state == MILGI__DEV_LEAVING || !allows(e, d, op->type))
+        if (!d->device || d->state == MILGI__DEV_LEAVING || !allows(e, d, op->type) || !reaches(e, d, op))
             continue;
         const struct milgi_device_ops *ops = d->device->ops;
         if (ops->supports && !ops->supports(d->device, op->type, op->alg))
@@ -222,9 +235,10 @@ static struct milgi__dev *holder(struct milgi_engine *e, struct milgi_op *op)
 }
 
 /* |d| can be given |op| now, and has its key. */
-static bool serves(struct milgi__dev *d, const struct milgi_op *op)
+static bool serves(const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op)
 {
-    return takes(d, op->type, op->alg) && suits(d, op) && (!op->key || milgi__key_ready(d, op->key));
+    return takes(d, op->type, op->alg) && suits(d, op) && reaches(e, d, op) &&
+        (!op->key || milgi__key_ready(d, op->key));
 }
 
 /*
@@ -238,7 +252,7 @@ static struct milgi__dev *best(struct milgi_engine *e, const struct milgi__route
     uint64_t soonest = UINT64_MAX;
     for (uint32_t set = r->set & ~1u; set; set &= set - 1) {
         struct milgi__dev *d = &e->dev[__builtin_ctz(set)];
-        if (!serves(d, op))
+        if (!serves(e, d, op))
             continue;
         uint32_t expected = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
         if (d->flags & MILGI_CAP_CALLER) {
@@ -285,7 +299,7 @@ static struct milgi__dev *chosen(struct milgi_engine *e, const struct milgi__rou
     if (others & (others - 1))
         return best(e, r, op);
     struct milgi__dev *d = &e->dev[__builtin_ctz(others)];
-    return serves(d, op) ? d : NULL;
+    return serves(e, d, op) ? d : NULL;
 }
 
 /* What |op| is expected to cost |d|, to which it goes. */

@@ -82,6 +82,43 @@ static void a_device_that_cannot_reach_our_chunks_gets_none(void **state)
     pair_fini(&pair);
 }
 
+/* What a client signs in TLS 1.2 are all messages so far, for which an op has no room. */
+static void nor_what_lies_in_one_to_be_signed(void **state)
+{
+    struct milgi_engine_stats stats;
+    (void)state;
+    for (uint32_t own = 0; own < 2; own++) {
+        struct milgi_config *config[2] = { fake_config(MILGI_CLIENT, NULL), fake_config(MILGI_SERVER, NULL) };
+        struct milgi_credential *credential = fake_credential(NULL);
+        struct milgi_trust *trust = fake_trust(0);
+        assert_int_equal(milgi_config_add_credential(config[MILGI_CLIENT], credential), 0);
+        assert_int_equal(milgi_config_set_trust(config[MILGI_SERVER], trust), 0);
+        assert_int_equal(milgi_config_set_client_auth(config[MILGI_SERVER], MILGI_CLIENT_AUTH_REQUIRED), 0);
+        for (int role = 0; role < 2; role++)
+            assert_int_equal(milgi_config_set_versions(config[role], MILGI_TLS_1_2, MILGI_TLS_1_2), 0);
+        struct pair_setup setup = { .config = { fake_freeze(config[0]), fake_freeze(config[1]) },
+            .server_name = "server.test",
+            .seed = 41,
+            .wall_s = FAKE_NOW_S };
+        pair_init(&pair, &setup);
+        assert_int_equal(milgi_device_new("sim:latency=10us", &client->device[0], NULL), 0);
+        client->devices_n = 1;
+        client->device[0]->caps.flags |= own * MILGI_CAP_OWN_MEMORY;
+        assert_int_equal(milgi_engine_add_device(client->engine, client->device[0]), 1);
+        assert_int_equal(milgi_engine_route(client->engine, MILGI_OP_BIT(MILGI_OP_SIGN), 1, 0), 0);
+        pair_settle(&pair);
+        assert_true(server->established);
+        stats_of(client, &stats);
+        assert_int_equal(stats.device[0].submitted[MILGI_OP_SIGN], own);
+        assert_int_equal(stats.device[1].submitted[MILGI_OP_SIGN], !own);
+        pair_fini(&pair);
+        for (int role = 0; role < 2; role++)
+            milgi_config_unref(config[role]);
+        milgi_credential_unref(credential);
+        milgi_trust_unref(trust);
+    }
+}
+
 /* --- many handshakes beside one connection ------------------------------------------------------------------------ */
 
 static void drop_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
@@ -217,6 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_remote_device_gets_signatures_and_nothing_else),
         cmocka_unit_test(a_device_that_cannot_reach_our_chunks_gets_none),
+        cmocka_unit_test(nor_what_lies_in_one_to_be_signed),
         cmocka_unit_test(what_is_in_a_device_is_bounded_by_time_and_records_pass),
         cmocka_unit_test(what_nobody_waits_for_is_not_done_again),
     };

@@ -196,7 +196,7 @@ static void an_op_needs_room_for_its_signature(void **state)
 
 static void a_key_can_be_tried_on_devices(void **state)
 {
-    static const char *const devices[] = { "cpu", "pool:2", "sim:latency=1us" };
+    static const char *const devices[] = { "cpu", "pool:2", "sim:latency=1us", "sim:latency=1us,memory=own" };
     (void)state;
     need_mldsa();
     for (unsigned i = 0; i < MILGI__COUNT(devices) * SETS; i++) {
@@ -348,6 +348,30 @@ static void in_tls_12_no_credential_of_it_fits(void **state)
     pair_fini(&pair);
 }
 
+/* The signature lies in a chunk, which has to be where the device writes. */
+static void a_device_signs_only_where_it_reaches_the_signature(void **state)
+{
+    (void)state;
+    need_mldsa();
+    for (unsigned i = 0; i < 2 * SETS; i++) {
+        unsigned set = i / 2, own = i % 2;
+        struct milgi_engine_stats stats;
+        meet(begin(MILGI_CLIENT, set, true), begin(MILGI_SERVER, set, false), NULL);
+        MUST(milgi_device_new("sim:latency=1us,memory=own", &server->device[0], NULL));
+        server->devices_n = 1;
+        assert_int_equal(milgi_engine_add_device(server->engine, server->device[0]), 1);
+        MUST(milgi_engine_use_memory(server->engine, own));
+        MUST(milgi_engine_route(server->engine, MILGI_OP_BIT(MILGI_OP_SIGN), 1, 0));
+        pair_settle(&pair);
+        assert_open(sets[set].scheme);
+        milgi_engine_stats(server->engine, &stats);
+        assert_int_equal(stats.device[1].submitted[MILGI_OP_SIGN], own);
+        assert_int_equal(stats.device[0].submitted[MILGI_OP_SIGN], !own);
+        assert_int_equal(stats.device[1].broken, 0);
+        pair_fini(&pair);
+    }
+}
+
 /* The server's SIGN, at a device that is not trusted. */
 static struct milgi_op *sign_elsewhere(unsigned set)
 {
@@ -417,6 +441,7 @@ int main(void)
         cmocka_unit_test(it_is_of_tls_13_alone),
         cmocka_unit_test(a_list_is_what_peers_may_sign_with),
         cmocka_unit_test(servers_and_clients_sign_with_it_on_every_device),
+        cmocka_unit_test(a_device_signs_only_where_it_reaches_the_signature),
         cmocka_unit_test(by_default_a_client_takes_none),
         cmocka_unit_test(in_tls_12_no_credential_of_it_fits),
         cmocka_unit_test(a_wrong_signature_is_made_again),
