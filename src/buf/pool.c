@@ -380,7 +380,7 @@ bool milgi__pool_room(struct milgi__pool *pool, size_t bytes)
 {
     if (may_use(pool, bytes, MILGI__RESERVE_NONE))
         return true;
-    refuse(pool, bytes, MILGI__RESERVE_NONE);
+    refuse(pool, MILGI__MAX(bytes, 1), MILGI__RESERVE_NONE); /* who wants nothing waits for what is beyond the limit */
     return false;
 }
 

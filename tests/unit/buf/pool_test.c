@@ -179,6 +179,22 @@ static void recovery_is_told_once_and_only_when_what_was_refused_fits(void **sta
     milgi__pool_close(pool);
 }
 
+/* Others are beyond the limit: who asks for nothing waits until they are not. */
+static void room_for_nothing_that_was_refused_is_told_of_too(void **state)
+{
+    (void)state;
+    struct milgi__pool *pool = pool_of(128 * KIB);
+    struct milgi_chunk *all = get(pool, 128 * KIB, 1), *more = milgi__chunk_alloc(pool, 512, 1, true);
+    assert_non_null(more);
+    assert_false(milgi__pool_room(pool, 0));
+    assert_false(milgi__pool_recovered(pool));
+    milgi_chunk_unref(all);
+    assert_true(milgi__pool_recovered(pool));
+    assert_true(milgi__pool_room(pool, 0));
+    milgi_chunk_unref(more);
+    milgi__pool_close(pool);
+}
+
 static bool always(void)
 {
     return true;
@@ -714,6 +730,7 @@ int main(void)
         cmocka_unit_test(owner_gets_its_own_chunk_back_unwiped_and_others_a_clean_one),
         cmocka_unit_test(limit_is_kept_and_the_reserve_lies_on_top),
         cmocka_unit_test(recovery_is_told_once_and_only_when_what_was_refused_fits),
+        cmocka_unit_test(room_for_nothing_that_was_refused_is_told_of_too),
         cmocka_unit_test(idle_chunks_of_one_size_make_way_for_another),
         cmocka_unit_test(no_memory_is_a_refusal_like_the_limit),
         cmocka_unit_test(chunks_lie_in_the_memory_of_the_device),
