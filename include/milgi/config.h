@@ -383,7 +383,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_middlebox(struct milgi_config *c
 /*
  * Checks that the whole makes sense and makes it immutable; a config that is not frozen makes no connections. Returns
  * 0; MILGI_EINVAL and, when |why| is not NULL, a static text in *|why| (server without credential, client
- * authentication without trust, no group or suite left); MILGI_EFILE (the system's trust store cannot be read).
+ * authentication without trust, no group or suite left); MILGI_EFILE (the system's trust store cannot be read). After
+ * an error it is as it was, and may be mended and frozen.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_freeze(struct milgi_config *config, const char **why);
 

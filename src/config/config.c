@@ -94,6 +94,7 @@ void milgi__config_defaults(struct milgi_config *config)
 
     fill(&config->suites, default_suites, MILGI__COUNT(default_suites));
     fill(&config->schemes, default_schemes, MILGI__COUNT(default_schemes));
+    config->schemes_named = false;
     groups->n = 0;
     for (size_t i = 0; i < MILGI__COUNT(default_groups); i++) {
         if (milgi__group_usable(default_groups[i]))
@@ -310,7 +311,9 @@ int milgi_config_set_groups(struct milgi_config *config, const uint16_t *groups,
 
 int milgi_config_set_signature_schemes(struct milgi_config *config, const uint16_t *schemes, size_t n)
 {
-    return set_list(config, &config->schemes, schemes, n, known_scheme);
+    int rv = set_list(config, &config->schemes, schemes, n, known_scheme);
+    config->schemes_named |= rv == 0;
+    return rv;
 }
 
 int milgi_config_set_key_shares(struct milgi_config *config, size_t n)
@@ -327,7 +330,10 @@ int milgi_config_set_key_share_groups(struct milgi_config *config, const uint16_
 {
     if (config->role != MILGI_CLIENT || n > MILGI__SHARES_MAX)
         return MILGI_EINVAL;
-    return set_list(config, &config->share_groups, groups, n, known_group);
+    int rv = set_list(config, &config->share_groups, groups, n, known_group);
+    if (rv == 0)
+        config->key_shares = 0;
+    return rv;
 }
 
 /* --- how -------------------------------------------------------------------------------------------------------- */
@@ -475,8 +481,6 @@ static bool can_speak(const struct milgi_config *config, uint16_t version)
 static int settle_versions(struct milgi_config *config, const char **why)
 {
     struct milgi__u16_list *all = &config->schemes12, *tls13 = &config->schemes, *signing = &config->signing;
-    bool unsaid =
-        tls13->n == MILGI__COUNT(default_schemes) && memcmp(tls13->v, default_schemes, sizeof default_schemes) == 0;
 
     *all = *tls13;
     tls13->n = 0;
@@ -485,7 +489,7 @@ static int settle_versions(struct milgi_config *config, const char **why)
             tls13->v[tls13->n++] = all->v[i];
     }
     *signing = *tls13;
-    for (size_t i = 0; unsaid && i < MILGI__COUNT(signing_schemes); i++)
+    for (size_t i = 0; !config->schemes_named && i < MILGI__COUNT(signing_schemes); i++)
         signing->v[signing->n++] = signing_schemes[i];
     if (config->version_max == MILGI_TLS_1_3 && !can_speak(config, MILGI_TLS_1_3))
         config->version_max = MILGI_TLS_1_2;
@@ -497,19 +501,11 @@ static int settle_versions(struct milgi_config *config, const char **why)
     return MILGI_EINVAL;
 }
 
-int milgi_config_freeze(struct milgi_config *config, const char **why)
+/* All that is made of what was said. */
+static int settle(struct milgi_config *config, const char **why)
 {
-    const char *reason = NULL;
-    int error;
+    int error = settle_versions(config, why);
 
-    if (!why)
-        why = &reason;
-    *why = NULL;
-    if (config->frozen) {
-        *why = "it is frozen already";
-        return MILGI_EINVAL;
-    }
-    error = settle_versions(config, why);
     if (error == 0)
         error = milgi__policy_check(config, why);
     if (error == 0)
@@ -533,8 +529,33 @@ int milgi_config_freeze(struct milgi_config *config, const char **why)
             config->cert_schemes.v[config->cert_schemes.n++] = certificate_schemes[i];
     }
     error = milgi__config_policy(config);
-    if (error != 0) {
+    if (error != 0)
         *why = milgi_error_text(error);
+    return error;
+}
+
+int milgi_config_freeze(struct milgi_config *config, const char **why)
+{
+    const struct milgi__u16_list schemes = config->schemes;
+    const uint16_t version_min = config->version_min, version_max = config->version_max;
+    const char *reason = NULL;
+
+    if (!why)
+        why = &reason;
+    *why = NULL;
+    if (config->frozen) {
+        *why = "it is frozen already";
+        return MILGI_EINVAL;
+    }
+    int error = settle(config, why);
+    if (error != 0) {
+        /* It is as it was, to be mended and frozen. */
+        config->schemes = schemes;
+        config->version_min = version_min;
+        config->version_max = version_max;
+        milgi__names_clear(&config->names);
+        if (config->send_authorities)
+            milgi__policy_forget_authorities(config);
         return error;
     }
     config->looks = config->looks || config->ticket_keys || config->psks_n != 0;

@@ -52,6 +52,7 @@ struct milgi_config {
     struct milgi__u16_list suites, groups;
     /* Of signatures in the handshake: schemes in TLS 1.3, schemes12 in TLS 1.2, which freeze makes of one list. */
     struct milgi__u16_list schemes, schemes12;
+    bool schemes_named;             /* by the application: they are all that there is */
     struct milgi__u16_list signing; /* of what own credentials may sign with in TLS 1.3 */
     /* all of them plus those only for certificates; filled in by freeze */
     struct milgi__u16_list cert_schemes;
@@ -85,6 +86,7 @@ int milgi__policy_check(const struct milgi_config *config, const char **why);
 void milgi__config_defaults(struct milgi_config *config);
 /* The names that are sent. 0 or MILGI_ENOMEM. */
 int milgi__policy_authorities(struct milgi_config *config);
+void milgi__policy_forget_authorities(struct milgi_config *config);
 
 /* Of PSKs: whether they make sense, for freezing. 0, or MILGI_EINVAL with *why. (psk.c) */
 int milgi__psks_freeze(struct milgi_config *config, const char **why);

@@ -141,6 +141,7 @@ static void clear(struct milgi_config *config, enum key key)
         config->groups.n = 0;
     else if (key == SCHEMES)
         config->schemes.n = 0;
+    config->schemes_named |= key == SCHEMES;
 }
 
 /* "key=value,value". */
@@ -213,6 +214,7 @@ int milgi_config_set_policy(struct milgi_config *config, const char *policy, str
     made.suites = config->suites;
     made.groups = config->groups;
     made.schemes = config->schemes;
+    made.schemes_named = config->schemes_named;
     made.plain_master = config->plain_master;
     made.rsa_min = config->rsa_min;
     int rv = read_all(&r, text);
@@ -223,6 +225,7 @@ int milgi_config_set_policy(struct milgi_config *config, const char *policy, str
     config->suites = made.suites;
     config->groups = made.groups;
     config->schemes = made.schemes;
+    config->schemes_named = made.schemes_named;
     config->plain_master = made.plain_master;
     config->rsa_min = made.rsa_min;
     return 0;

@@ -32,14 +32,19 @@ int milgi_config_set_grease(struct milgi_config *config, bool on)
     return 0;
 }
 
+void milgi__policy_forget_authorities(struct milgi_config *config)
+{
+    milgi__free(config->authorities);
+    config->authorities = NULL;
+    config->authorities_len = 0;
+}
+
 int milgi_config_set_authorities(struct milgi_config *config, bool on)
 {
     if (config->frozen)
         return MILGI_EINVAL;
     config->send_authorities = on;
-    milgi__free(config->authorities); /* names that were given before */
-    config->authorities = NULL;
-    config->authorities_len = 0;
+    milgi__policy_forget_authorities(config); /* names that were given before */
     return 0;
 }
 

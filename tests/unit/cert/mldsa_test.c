@@ -262,6 +262,38 @@ static void a_list_is_what_peers_may_sign_with(void **state)
     milgi_config_unref(c);
 }
 
+/* Even if it is the one that they have by default. */
+static void a_list_that_is_named_leaves_out_what_it_does_not_have(void **state)
+{
+    (void)state;
+    need_mldsa();
+    struct milgi_config *s = begin(MILGI_SERVER, 1, false);
+    const struct milgi__u16_list usual = s->schemes;
+    MUST(milgi_config_set_signature_schemes(s, usual.v, usual.n));
+    assert_int_equal(milgi_config_freeze(s, NULL), MILGI_EINVAL);
+    MUST(milgi_config_set_policy(s, "modern", NULL));
+    MUST(milgi_config_freeze(s, NULL));
+    assert_true(milgi__list_has(&s->signing, sets[1].scheme));
+    milgi_config_unref(s);
+    s = begin(MILGI_SERVER, 1, false);
+    MUST(milgi_config_set_policy(s, "modern; schemes=ed25519", NULL));
+    assert_int_equal(milgi_config_freeze(s, NULL), MILGI_EINVAL);
+    milgi_config_unref(s);
+}
+
+static void a_config_that_could_not_be_frozen_signs_with_it_when_it_is_mended(void **state)
+{
+    (void)state;
+    need_mldsa();
+    struct milgi_config *s = begin(MILGI_SERVER, 1, false);
+    MUST(milgi_config_set_client_auth(s, MILGI_CLIENT_AUTH_REQUIRED));
+    assert_int_equal(milgi_config_freeze(s, NULL), MILGI_EINVAL);
+    MUST(milgi_config_set_trust(s, all.trust[1]));
+    MUST(milgi_config_freeze(s, NULL));
+    assert_true(milgi__list_has(&s->signing, sets[1].scheme));
+    milgi_config_unref(s);
+}
+
 /* --- connections -------------------------------------------------------------------------------------------------- */
 
 static void meet(struct milgi_config *c, struct milgi_config *s, const char *device)
@@ -440,6 +472,8 @@ int main(void)
         cmocka_unit_test(a_key_can_be_tried_on_devices),
         cmocka_unit_test(it_is_of_tls_13_alone),
         cmocka_unit_test(a_list_is_what_peers_may_sign_with),
+        cmocka_unit_test(a_list_that_is_named_leaves_out_what_it_does_not_have),
+        cmocka_unit_test(a_config_that_could_not_be_frozen_signs_with_it_when_it_is_mended),
         cmocka_unit_test(servers_and_clients_sign_with_it_on_every_device),
         cmocka_unit_test(a_device_signs_only_where_it_reaches_the_signature),
         cmocka_unit_test(by_default_a_client_takes_none),

@@ -216,6 +216,28 @@ static void tls13_has_no_pkcs1_and_versions_without_suites_are_not_spoken(void *
     assert_string_equal(why, "no version of TLS has a suite and a signature scheme");
 }
 
+static void a_config_that_could_not_be_frozen_is_as_it_was(void **state)
+{
+    struct fixture *f = *state;
+    struct milgi_config *s = f->server;
+    const uint16_t suites[] = { MILGI_SUITE_ECDHE_RSA_AES_128_GCM_SHA256, MILGI_SUITE_AES_128_GCM_SHA256 };
+    const struct milgi__u16_list schemes = s->schemes;
+    const char *why = NULL;
+
+    assert_int_equal(milgi_config_set_versions(s, MILGI_TLS_1_2, MILGI_TLS_1_3), 0);
+    assert_int_equal(milgi_config_set_suites(s, suites, 1), 0);
+    assert_int_equal(milgi_config_freeze(s, &why), MILGI_EINVAL); /* without a credential */
+    assert_int_equal(s->version_max, MILGI_TLS_1_3);
+    assert_int_equal(s->schemes.n, schemes.n);
+    assert_memory_equal(s->schemes.v, schemes.v, schemes.n * sizeof schemes.v[0]);
+    assert_int_equal(milgi_config_add_credential(s, f->credential), 0);
+    assert_int_equal(milgi_config_set_suites(s, suites, 2), 0);
+    assert_int_equal(milgi_config_freeze(s, &why), 0);
+    assert_int_equal(s->version_max, MILGI_TLS_1_3);
+    assert_true(milgi__list_has(&s->schemes12, MILGI_SIG_RSA_PKCS1_SHA256));
+    assert_false(milgi__list_has(&s->schemes, MILGI_SIG_RSA_PKCS1_SHA256));
+}
+
 static void certificates_may_be_signed_with_pkcs1_too(void **state)
 {
     struct fixture *f = *state;
@@ -344,6 +366,9 @@ static void key_shares_are_of_the_groups(void **state)
     assert_string_equal(why, "a key share of none of the groups");
     assert_int_equal(milgi_config_set_key_shares(c, 1), 0);
     assert_int_equal(c->share_groups.n, 0);
+    assert_int_equal(milgi_config_set_key_shares(c, 3), 0); /* of the two groups that there are then */
+    assert_int_equal(milgi_config_set_groups(c, groups + 1, 2), 0);
+    assert_int_equal(milgi_config_freeze(c, &why), MILGI_EINVAL);
     assert_int_equal(milgi_config_set_key_share_groups(c, groups + 1, 2), 0);
     assert_int_equal(milgi_config_freeze(c, &why), 0);
     assert_int_equal(milgi_config_set_key_share_groups(c, groups + 1, 1), MILGI_EINVAL);
@@ -405,6 +430,7 @@ int main(void)
         config_test(turning_verification_off_is_for_clients),
         config_test(lists_are_checked_and_keep_their_order),
         config_test(tls13_has_no_pkcs1_and_versions_without_suites_are_not_spoken),
+        config_test(a_config_that_could_not_be_frozen_is_as_it_was),
         config_test(certificates_may_be_signed_with_pkcs1_too),
         config_test(a_credential_that_no_scheme_can_use_is_told),
         config_test(alpn_names_have_1_to_255_bytes),
