@@ -226,7 +226,7 @@ static bool store(const struct row *row, struct app_options *options, char *text
         *(bool *)field = true;
         return true;
     case NUMBER:
-        if (!number(row, text, 1e6, &value))
+        if (!number(row, text, field == &options->sessions ? APP_MAX_SESSIONS : 1e6, &value))
             return false;
         *(uint32_t *)field = (uint32_t)value;
         return true;
@@ -325,8 +325,6 @@ static const char *proxy_fault(const struct app_options *o)
         return "--access-log-format needs --access-log";
     if (o->tickets > MILGI_TICKETS_MAX)
         return "--tickets must be a number from 0 to 4";
-    if (o->sessions > APP_MAX_SESSIONS)
-        return "--sessions must be a number from 0 to 10000000";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
     if (!o->handshake_ms)

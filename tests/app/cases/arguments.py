@@ -46,6 +46,8 @@ def test_wrong_values_are_status_2(world):
     refuses(world, proxy(world, "--max-conns", "many"), 2, "--max-conns")
     refuses(world, proxy(world, "--max-conns", "0"), 2, "--max-conns")
     refuses(world, proxy(world, "--idle-timeout", "-1"), 2, "--idle-timeout")
+    refuses(world, proxy(world, "--sessions", "10000001"), 2, "--sessions 10000001: must be a number from 0 to 10000000")
+    refuses(world, proxy(world, "--sessions", "10000000", "--max-conns", "0"), 2, "--max-conns must be")
     refuses(world, proxy(world, "--groups", "x25519,p999"), 2, "p999")
     refuses(world, proxy(world, "--suites", "RC4"), 2, "RC4")
     refuses(world, proxy(world, "--policy", "old"), 2, '--policy: "old"')
