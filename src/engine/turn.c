@@ -289,15 +289,15 @@ static bool work_left(const struct milgi_engine *e)
 /* What is put in order while nobody is busy. True: there is more of it now. */
 static bool tidy(struct milgi_engine *e, struct milgi__wake *wake)
 {
+    const struct milgi__dev *own = &e->dev[0];
+    if (own->device->ops->idle)
+        milgi__sooner(&wake->convenient_ns, own->device->ops->idle(own->qp, e->now_ns));
     if (!milgi__list_empty(&e->owners.cooling)) {
         const struct milgi__owner *first = MILGI__ENTRY(e->owners.cooling.next, struct milgi__owner, cooling);
         milgi__sooner(&wake->convenient_ns, first->busy_ns + COOL_NS);
         return false;
     }
     milgi__keys_sweep(e);
-    const struct milgi__dev *own = &e->dev[0];
-    if (own->device->ops->idle)
-        milgi__sooner(&wake->convenient_ns, own->device->ops->idle(own->qp, e->now_ns));
     if (milgi__pool_trim(e->pool, TRIM_AT_ONCE))
         return true;
     if (milgi__pool_idle(e->pool))

@@ -48,10 +48,30 @@ static void an_engine_without_work_asks_its_device_and_wakes_when_it_is_told_to(
     loop_fini(&loop);
 }
 
+/* As long as a connection was busy lately there is no other rest than this. */
+static void an_engine_that_rests_between_two_turns_asks_it_too(void **state)
+{
+    struct loop loop;
+    struct loop_client client;
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    milgi__engine_ready(loop.engine, &client.owner);
+    uint64_t when_ns = sweep.answer_ns = loop.now_ns + 5000;
+    sweep.asked = 0;
+    struct milgi_run_result result = loop_run(&loop);
+    assert_int_equal(result.next, MILGI_RUN_WAIT);
+    assert_int_equal(sweep.asked, 1);
+    assert_true(result.convenient_ns == when_ns);
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_engine_without_work_asks_its_device_and_wakes_when_it_is_told_to),
+        cmocka_unit_test(an_engine_that_rests_between_two_turns_asks_it_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
