@@ -288,10 +288,10 @@ static void tell_turn(struct milgi__hs *hs, const struct milgi__row *row)
     hs->sampled_ns = 0;
 }
 
-/* The most that a ticket takes: what is kept of the peer's certificates is what differs. */
+/* The most that a ticket takes: what differs is what is kept of the peer, certificates or a PSK's identity. */
 static size_t sealed_max(const struct milgi__hs *hs)
 {
-    size_t chain = hs->session ? milgi__session_parts(hs->session).peer.len : 0;
+    size_t chain = milgi__psk_identity(hs->session).len; /* or the certificates that the session has */
 
     chain = MILGI__MAX(chain, hs->peer_chain.len);
     return MILGI__SESSION_BYTES_MAX - MILGI__SESSION_CERT_MAX + MILGI__MIN(chain, (size_t)MILGI__SESSION_CERT_MAX);

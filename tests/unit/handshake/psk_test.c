@@ -307,6 +307,24 @@ static void a_client_with_nothing_else_resumes_what_stands_on_a_psk(void **state
     }
 }
 
+/* As long as an identity may be; tickets on it hold it. */
+static void room_for_tickets_that_hold_a_long_identity_is_asked_for(void **state)
+{
+    static char identity[MILGI_PSK_IDENTITY_MAX + 1];
+    (void)state;
+    memset(identity, 'i', MILGI_PSK_IDENTITY_MAX);
+    struct milgi_config *client = client_config(), *server = with_tickets(server_config(IDENTITY_P256));
+    add(client, psk_of(MILGI_CLIENT, identity, MILGI_PSK_SHA256));
+    add(server, psk_of(MILGI_SERVER, identity, MILGI_PSK_SHA256));
+    struct loop *loop = loop_on(client, server);
+    loop_pump(loop);
+    assert_on(loop, identity);
+    const struct loop_message *ticket = loop_sent(&loop->server, MILGI__MSG_NEW_SESSION_TICKET, 0);
+    assert_non_null(ticket);
+    assert_true(loop->server.room_most >= MILGI_TICKETS_MAX * ticket->len);
+    loop_free(loop);
+}
+
 /* Nobody could tell later whether they are still good. */
 static void where_psks_come_from_decisions_there_are_no_tickets_on_them(void **state)
 {
@@ -679,6 +697,7 @@ int main(void)
         cmocka_unit_test(a_session_on_one_is_for_those_that_have_it),
         cmocka_unit_test(a_session_on_one_stands_for_no_certificate_either),
         cmocka_unit_test(a_client_with_nothing_else_resumes_what_stands_on_a_psk),
+        cmocka_unit_test(room_for_tickets_that_hold_a_long_identity_is_asked_for),
         cmocka_unit_test(where_psks_come_from_decisions_there_are_no_tickets_on_them),
         cmocka_unit_test(psk_ke_is_for_those_that_ask_for_it),
         cmocka_unit_test(who_has_not_the_secret_is_refused),
