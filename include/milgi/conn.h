@@ -331,8 +331,9 @@ MILGI_API size_t milgi_conn_dump(const struct milgi_conn *conn, char *text, size
 /*
  * Keying material for other protocols (RFC 8446 7.5, RFC 5705). |context| may be NULL with a length of 0: in TLS 1.2
  * that is another one than an empty one. Returns 0, MILGI_EINVAL (before on_established; label of more than 249 bytes,
- * or empty, which only TLS 1.2 has; out_len 0 or above 255 times the hash's length), MILGI_EUNSUPPORTED (TLS 1.2
- * without the extended master secret), MILGI_ECLOSED (it has ended, and its secrets are wiped), MILGI_EFORK.
+ * or empty, which only TLS 1.2 has; context of more than 65535 bytes in TLS 1.2; out_len 0 or above 255 times the
+ * hash's length), MILGI_EUNSUPPORTED (TLS 1.2 without the extended master secret), MILGI_ENOMEM, MILGI_ECLOSED (it has
+ * ended, and its secrets are wiped), MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_export(
     struct milgi_conn *conn, const char *label, const void *context, size_t context_len, uint8_t *out, size_t out_len);
@@ -368,7 +369,7 @@ enum milgi_channel_binding {
  * Writes it to |out|, which has *|out_len| bytes, and its length to *|out_len|. Returns 0; MILGI_EINVAL (before
  * on_established; behind it where that is said; too few bytes; no such kind); MILGI_EUNSUPPORTED (the certificate is
  * signed with a scheme for which it is not defined, as Ed25519; UNIQUE in TLS 1.3; EXPORTER and UNIQUE in TLS 1.2
- * without the extended master secret); MILGI_ECLOSED; MILGI_EFORK.
+ * without the extended master secret); MILGI_ENOMEM; MILGI_ECLOSED; MILGI_EFORK.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_channel_binding(
     struct milgi_conn *conn, enum milgi_channel_binding kind, uint8_t *out, size_t *out_len);

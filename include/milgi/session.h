@@ -6,11 +6,13 @@
  *
  * A session is good for what it was made for and nothing else: its version, its hash (in TLS 1.2: its cipher suite, the
  * config's groups, and the extended master secret, without which there are no sessions [RFC 7627 5.3]), its server
- * name, which a server with milgi_config_set_strict_sni() must still have a certificate for, and the
- * authentication policy of the config it was made under (whose certificates are accepted, whether clients must have
- * one, whether verification is off; of a client, which certificates of its own it has). Where anything of that differs,
- * where a certificate in it, or an OCSP response that came with it, is no longer valid, and where it is too old or
- * cannot be read, there is a full handshake: never an error, and never less than a full handshake would have asked for.
+ * name, and the authentication policy of the config it was made under (whose certificates are accepted, whether clients
+ * must have one, whether verification is off; of a client, its own certificates, or that it is asked for one). A
+ * server with milgi_config_set_strict_sni() must still have a certificate for the name; not where
+ * MILGI_DECIDE_CREDENTIAL gives it, which on a session is not asked: whoever gives up a name there takes other ticket
+ * keys and another cache. Where anything of that differs, where a certificate in it, or an OCSP response that came with
+ * it, is no longer valid, and where it is too old or cannot be read, there is a full handshake: never an error, and
+ * never less than a full handshake would have asked for.
  *
  * Any thread may use sessions, ticket keys and caches; they count their references atomically.
  */

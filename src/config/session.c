@@ -51,11 +51,13 @@ static int peek(struct milgi__crypto *cx, struct milgi__digest *digest, uint8_t 
 
 /*
  * As whom a client speaks, for the server takes it for the one of the session: one with another certificate, or
- * without, does not speak in its name. A server's certificates may be renewed while its sessions go on.
+ * without, does not speak in its name; nor does one that is not asked for it in that of one that is. A server's
+ * certificates may be renewed while its sessions go on.
  */
 static int add_identities(struct milgi__digest *digest, const struct milgi_config *config)
 {
-    int rv = 0;
+    uint8_t asks = (config->ask & MILGI_DECIDE_CREDENTIAL) != 0; /* shorter than any certificate */
+    int rv = asks && config->role == MILGI_CLIENT ? add(digest, &asks, sizeof asks) : 0;
     for (size_t i = 0; i < config->credentials_n && config->role == MILGI_CLIENT && rv == 0; i++)
         rv = add(digest, config->credentials[i]->chain, config->credentials[i]->chain_len);
     return rv;

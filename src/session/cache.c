@@ -288,11 +288,11 @@ struct milgi_session *milgi__session_cache_find_id(
     return c->limit == 0 ? take_by(c, name, 2 * len, now_s) : take_by(c, id, len, now_s);
 }
 
-/* A store that is kept elsewhere is told by what it calls it. */
+/* A store that is kept elsewhere is told by what it calls it: what has no name, as a ticket's, is not there. */
 static void drop_elsewhere(struct milgi_session_cache *c, struct milgi_iov name, bool by_id)
 {
     char spelt[2 * MILGI__SESSION_ID_MAX + 1];
-    if (!c->store.drop)
+    if (!c->store.drop || name.len == 0)
         return;
     if (by_id)
         spell(name.data, name.len, spelt);

@@ -299,6 +299,24 @@ static void a_client_with_another_certificate_does_not_offer_it(void **state)
     }
 }
 
+/* One that is asked may have had any certificate, which is not for another that is not. */
+static void a_client_that_is_asked_for_its_certificate_is_another(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        bool tls12 = i & 1, asked = i & 2;
+        struct milgi_session *session = tls12 ? session12() : usual_session();
+        struct milgi_config *client = tls12 ? client12() : client_config();
+        MUST(milgi_config_set_ask(client, asked ? MILGI_DECIDE_CREDENTIAL : 0));
+        struct loop *loop = loop_of(client, tls12 ? server12() : ticket_config());
+        milgi__hs_resume(loop->client.hs, session, true);
+        assert_int_equal(loop->client.hs->offer12 != NULL, tls12 && !asked);
+        assert_int_equal(loop->client.hs->offers_n, !tls12 && !asked);
+        milgi_session_unref(session);
+        loop_free(loop);
+    }
+}
+
 static void a_client_of_another_trust_does_not_offer_it(void **state)
 {
     (void)state;
@@ -582,6 +600,7 @@ int main(void)
         cmocka_unit_test(another_policy_of_the_server_means_a_full_handshake),
         cmocka_unit_test(a_client_that_trusts_others_does_not_offer_it),
         cmocka_unit_test(a_client_with_another_certificate_does_not_offer_it),
+        cmocka_unit_test(a_client_that_is_asked_for_its_certificate_is_another),
         cmocka_unit_test(a_client_of_another_trust_does_not_offer_it),
         cmocka_unit_test(a_name_that_a_strict_server_does_not_know_means_a_full_handshake),
         cmocka_unit_test(a_client_says_how_old_its_ticket_is),

@@ -351,6 +351,14 @@ static void a_store_elsewhere_is_told_ids_in_digits(void **state)
     assert_memory_equal(dropped, "00a70000", 8);
     milgi__session_cache_drop(cache, s, false);
     assert_string_equal(dropped, "www.example.com");
+    /* What a server has opened a ticket to has no ID, and a client that names no server has no name for it. */
+    struct milgi_session *nameless = milgi__session_new(&s->f, &(struct milgi__session_parts){ .name = { NULL, 0 } });
+    assert_non_null(nameless);
+    memcpy(dropped, "nothing", sizeof "nothing");
+    milgi__session_cache_drop(cache, nameless, true);
+    milgi__session_cache_drop(cache, nameless, false);
+    assert_string_equal(dropped, "nothing");
+    milgi_session_unref(nameless);
     milgi_session_cache_unref(cache);
     milgi_session_unref(shelf.one);
     milgi_session_unref(s);
