@@ -87,13 +87,13 @@ int milgi__verify_rsa(struct milgi__crypto *cx, const struct milgi__spki *spki, 
     return milgi__fail(result);
 }
 
-int milgi__verify_mldsa(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
+/* By a key that is some bytes, over the input itself. */
+static int verify_raw(struct milgi__crypto *cx, const char *name, const struct milgi__spki *spki, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len)
 {
-    EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, milgi__mldsa_name(spki->type), NULL, spki->key, spki->key_len);
+    EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, name, NULL, spki->key, spki->key_len);
     int result = MILGI__BROKEN;
 
-    /* draft-ietf-tls-mldsa: the context of FIPS 204 is empty. */
     if (key && EVP_DigestVerifyInit_ex(cx->own->eddsa, NULL, NULL, NULL, NULL, key, NULL) == 1)
         result = verdict(EVP_DigestVerify(cx->own->eddsa, sig, sig_len, input, input_len));
     EVP_MD_CTX_reset(cx->own->eddsa);
@@ -101,15 +101,15 @@ int milgi__verify_mldsa(struct milgi__crypto *cx, const struct milgi__spki *spki
     return result == 0 ? 0 : milgi__fail(result);
 }
 
+/* draft-ietf-tls-mldsa: the context of FIPS 204 is empty. */
+int milgi__verify_mldsa(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
+    size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    return verify_raw(cx, milgi__mldsa_name(spki->type), spki, input, input_len, sig, sig_len);
+}
+
 int milgi__verify_ed25519(struct milgi__crypto *cx, const struct milgi__spki *spki, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len)
 {
-    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, spki->key, spki->key_len);
-    int result = MILGI__BROKEN;
-
-    if (key && EVP_DigestVerifyInit_ex(cx->own->eddsa, NULL, NULL, NULL, NULL, key, NULL) == 1)
-        result = verdict(EVP_DigestVerify(cx->own->eddsa, sig, sig_len, input, input_len));
-    EVP_MD_CTX_reset(cx->own->eddsa);
-    EVP_PKEY_free(key);
-    return result == 0 ? 0 : milgi__fail(result);
+    return verify_raw(cx, "ED25519", spki, input, input_len, sig, sig_len);
 }
