@@ -436,12 +436,31 @@ def cpu_of(command):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def of_process(pid, name):
+    """What /proc says of a process: the text of a file; nothing if the process is gone, before it was opened (ENOENT) or after
+    (ESRCH)."""
+    try:
+        with open(f"/proc/{pid}/{name}") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def state_of(pid):
+    """The letter of its state, Z for one that ended and was not waited for; nothing if it is gone."""
+    return of_process(pid, "stat").rpartition(")")[2].split()[:1]
+
+
+def children_of(pid):
+    """The process ids of its children, in order."""
+    return sorted(map(int, of_process(pid, f"task/{pid}/children").split()))
+
+
 def is_at_rest(pid):
     """Whether it sleeps most of the time, however little of the processor others leave it."""
     asleep = 0
     for _ in range(50):
-        with open(f"/proc/{pid}/stat") as stat:
-            asleep += stat.read().rsplit(")", 1)[1].split()[0] == "S"
+        asleep += state_of(pid) == ["S"]
         time.sleep(0.01)
     return asleep > 25
 

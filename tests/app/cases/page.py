@@ -8,7 +8,7 @@ import signal
 import ssl
 import time
 
-from kit import Failure, check, memory_of, until
+from kit import Failure, check, children_of, memory_of, until
 
 GET = "GET / HTTP/1.1\nHost: localhost\n\n"
 
@@ -195,12 +195,12 @@ def test_sigusr1_has_one_answer_of_all_workers(world):
 
 def test_a_worker_that_does_not_answer_is_not_waited_for(world):
     proxy = world.proxy("--workers", "2")
-    children = open(f"/proc/{proxy.process.pid}/task/{proxy.process.pid}/children").read().split()
-    os.kill(int(children[0]), signal.SIGSTOP)
+    children = children_of(proxy.process.pid)
+    os.kill(children[0], signal.SIGSTOP)
     proxy.process.send_signal(signal.SIGUSR1)
     until(lambda: f"worker {children[0]}: no answer" in proxy.err(), "no answer of the others")
     check(len(re.findall("^engine: ", proxy.err(), re.M)) == 1, proxy.err())
-    os.kill(int(children[0]), signal.SIGCONT)
+    os.kill(children[0], signal.SIGCONT)
     check(proxy.stop() == 0, proxy.err())
 
 

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import termios
 import time
 
-from kit import check, limit, read_all, until
+from kit import check, limit, of_process, read_all, until
 
 GET = "GET / HTTP/1.1\nHost: localhost\n\n"
 
@@ -277,11 +278,8 @@ def test_a_subject_with_control_characters_is_shown_without_and_is_json_still(wo
 
 def begun(pid):
     """Whether the process has come to main(): then it ignores SIGPIPE."""
-    with open(f"/proc/{pid}/status") as status:
-        for line in status:
-            if line.startswith("SigIgn:"):
-                return int(line.split()[1], 16) & 1 << (signal.SIGPIPE - 1)
-    return False
+    ignored = re.search(r"^SigIgn:\s*(\S+)", of_process(pid, "status"), re.M)
+    return ignored and int(ignored[1], 16) & 1 << (signal.SIGPIPE - 1)
 
 
 def test_signals_of_the_first_milliseconds_are_heard_later(world):

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 
-from kit import Client, Failure, Token, check, descriptors_of, limit, until
+from kit import Client, Failure, Token, check, children_of, descriptors_of, limit, state_of, until
 
 from cases.relay import echo
 
@@ -22,31 +22,23 @@ POOL = ["--device", "pool:2", "--records", "device"]
 # --- what is looked at ------------------------------------------------------------------------------------------------
 
 def children(proxy):
-    """The process ids of its workers; a zombie is a failure."""
-    pid = proxy.process.pid
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return sorted(int(word) for word in file.read().split())
-    except FileNotFoundError:
-        return []
+    """The process ids of its workers."""
+    return children_of(proxy.process.pid)
 
 
 def descriptors_in(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def is_zombie(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return False
+def is_alive(pid):
+    """Neither gone nor a zombie."""
+    return state_of(pid) not in ([], ["Z"])
 
 
 def settled(proxy, n):
     """Just |n| workers, all alive."""
     now = children(proxy)
-    return now if len(now) == n and not any(is_zombie(pid) for pid in now) else None
+    return now if len(now) == n and all(map(is_alive, now)) else None
 
 
 def told(proxy, text):
@@ -471,7 +463,7 @@ def test_a_worker_that_dies_again_and_again_is_replaced_ever_more_slowly(world):
     begin, deaths, survivor = time.monotonic(), 0, first[1]
     while time.monotonic() - begin < 3:
         for pid in children(proxy):
-            if pid != survivor and not is_zombie(pid):
+            if pid != survivor and is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
                 deaths += 1
                 until(lambda pid=pid: pid not in children(proxy), "it is gone")
@@ -499,7 +491,7 @@ def test_workers_end_with_their_master(world):
     check(world.client(proxy).ask(GET)[0] == 200, "no answer")
     proxy.process.kill()
     proxy.process.wait()
-    until(lambda: not any(os.path.exists(f"/proc/{pid}") and not is_zombie(pid) for pid in pids), "the workers end")
+    until(lambda: not any(map(is_alive, pids)), "the workers end")
 
 
 # --- beginning and limits ---------------------------------------------------------------------------------------------
