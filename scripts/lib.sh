@@ -35,7 +35,7 @@ begin_part() {
     shift
     mkdir -p "$logs"
     # In the background and waited for: so `set -e` holds inside functions, as it would not in a condition.
-    ("$@") >"$logs/$name.log" 2>&1 </dev/null &
+    (trap 'times >"$logs/$name.times"' EXIT && "$@") >"$logs/$name.log" 2>&1 </dev/null &
     part_pid[$name]=$! part_start[$name]=$SECONDS
 }
 
@@ -58,7 +58,7 @@ end_part() { # NAME
     fi
     total_passed=$((total_passed + passed))
     total_failed=$((total_failed + failed))
-    printf '%-24s %4d s   %5d passed  %3d failed\n' "$name" $((SECONDS - start)) "$passed" "$failed"
+    printf '%-24s %4d s %5s CPU s  %5d passed  %3d failed\n' "$name" $((SECONDS - start)) "$(cpu_of "$name")" "$passed" "$failed"
     if [ "$failed" != 0 ]; then
         failed_parts+=("$name")
         say "---- $name: exit status $rc; what failed, and the end of its output:"
@@ -67,6 +67,11 @@ end_part() { # NAME
         tail -n "${MILGI_TAIL:-80}" "$logs/$name.log" | sed 's/^/    /'
         say "----"
     fi
+}
+
+# Of a part: the seconds of processor time that it took; with those of the clock they tell what waits.
+cpu_of() { # NAME
+    sed -E 's/[ms]+ ?/ /g' "$logs/$1.times" 2>/dev/null | awk '{ sum += ($1 + $3) * 60 + $2 + $4 } END { printf "%d", sum + 0.5 }'
 }
 
 # Of a log: what ctest's failed tests printed, and what other runners call FAILED; the end alone seldom shows them.
