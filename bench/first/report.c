@@ -160,7 +160,7 @@ static const struct bound {
     const char *state;
     double most[2];
 } bounds[] = {
-    { "idle, established", { [SERVER] = 1100, [CLIENT] = 1500 } },
+    { "idle, established", { [SERVER] = 1100, [CLIENT] = 1200 } },
     { "server waits for Finished", { [SERVER] = 3300 } },
     { "server's signature in flight", { [SERVER] = 4189 } },
 };

@@ -190,7 +190,8 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs *hs)
     struct milgi_session *base = milgi__hs_session(c->hs->hs);
     bool keeps = base != NULL;
     base = base ? base : milgi_session_ref(r->psk);
-    size_t rest = kept_len + text_size(server_name) + text_size(r->alpn) + milgi__conn_session_size(base);
+    struct milgi__conn_session_room room = milgi__conn_session_room(base, keeps);
+    size_t rest = kept_len + room.secret + text_size(server_name) + text_size(r->alpn) + room.part;
     size_t size = MILGI__MAX(offsetof(struct milgi__outcome, kept) + rest, sizeof(struct milgi__outcome));
     struct milgi__outcome *o = suite ? milgi__alloc(size) : NULL;
     if (!o) {
@@ -207,9 +208,9 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs *hs)
     o->exports = r->exports;
     if (r->credential)
         o->credential = milgi_credential_ref((struct milgi_credential *)(uintptr_t)r->credential);
-    o->kept_len = (uint8_t)kept_len;
+    o->kept_len = (uint8_t)(kept_len + room.secret);
     (void)milgi__hs_kept(hs, o->kept);
-    uint8_t *text = o->kept + kept_len;
+    uint8_t *text = o->kept + o->kept_len;
     o->server_name_size = (uint16_t)text_size(server_name);
     o->alpn_size = (uint16_t)text_size(r->alpn);
     memcpy(text, server_name ? server_name : "", o->server_name_size);
@@ -247,6 +248,7 @@ static void handshake_open(struct milgi_conn *c)
         milgi__conn_session(c);
     if (!milgi__conn_live(c))
         return;
+    milgi__conn_session_done(c);
     milgi__hs_free(c->hs->hs);
     c->hs->hs = NULL;
     milgi__free(c->server_name); /* the outcome has it */

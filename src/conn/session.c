@@ -44,7 +44,17 @@ void milgi__conn_offer(struct milgi_conn *c)
     c->hs->session = NULL;
 }
 
-/* Where the pointer lies: wherever the texts end. */
+/* What sessions of tickets are made from, beside what the outcome has anyway. */
+struct seed {
+    struct milgi__session_shown *shown; /* a reference */
+    int64_t authenticated_s, valid_from_s, valid_until_s;
+    uint8_t policy[MILGI__SESSION_POLICY_LEN];
+    bool authenticated;
+    uint8_t peer;
+};
+#define SEED_LEN (offsetof(struct seed, peer) + 1)
+
+/* Where this lies, or a pointer to a session: wherever the texts end. */
 static uint8_t *place(const struct milgi_conn *c)
 {
     struct milgi__outcome *o = c->outcome;
@@ -57,11 +67,46 @@ static bool has_cache(const struct milgi_session *session)
     return session->f.version == MILGI_TLS_1_2;
 }
 
-size_t milgi__conn_session_size(const struct milgi_session *base)
+static bool is_seed(const struct milgi_session *base, bool keeps)
+{
+    return keeps && base->f.version == MILGI_TLS_1_3;
+}
+
+struct milgi__conn_session_room milgi__conn_session_room(const struct milgi_session *base, bool keeps)
 {
     if (!base)
-        return 0;
-    return has_cache(base) ? 2 * sizeof(void *) : sizeof(void *);
+        return (struct milgi__conn_session_room){ 0, 0 };
+    if (is_seed(base, keeps))
+        return (struct milgi__conn_session_room){ SEED_LEN, base->f.secret_len };
+    return (struct milgi__conn_session_room){ has_cache(base) ? 2 * sizeof(void *) : sizeof(void *), 0 };
+}
+
+/* Of |base|, which goes. */
+static void keep_seed(struct milgi_conn *c, struct milgi_session *base)
+{
+    const struct milgi__session_fields *f = &base->f;
+    struct seed seed = {
+        .shown = milgi__session_shown_ref(base->shown),
+        .authenticated_s = f->authenticated_s,
+        .valid_from_s = f->valid_from_s,
+        .valid_until_s = f->valid_until_s,
+        .authenticated = f->authenticated,
+        .peer = f->peer,
+    };
+    struct milgi__outcome *o = c->outcome;
+    memcpy(seed.policy, f->policy, sizeof seed.policy);
+    memcpy(place(c), &seed, SEED_LEN);
+    memcpy(o->kept + o->kept_len - f->secret_len, f->secret, f->secret_len);
+    o->awaits_tickets = true;
+    milgi_session_unref(base);
+}
+
+static struct seed seed_of(const struct milgi_conn *c)
+{
+    struct seed seed = { .shown = NULL };
+    if (c->outcome->awaits_tickets)
+        memcpy(&seed, place(c), SEED_LEN);
+    return seed;
 }
 
 void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, bool keeps, bool psk,
@@ -69,6 +114,10 @@ void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, 
 {
     c->outcome->keeps_sessions = base && keeps;
     c->outcome->on_psk = base && psk;
+    if (base && is_seed(base, keeps)) {
+        keep_seed(c, base);
+        return;
+    }
     if (base)
         memcpy(place(c), &base, sizeof(void *));
     if (base && has_cache(base)) {
@@ -80,7 +129,7 @@ void milgi__conn_keep_session(struct milgi_conn *c, struct milgi_session *base, 
 static struct milgi_session *kept(const struct milgi_conn *c)
 {
     struct milgi_session *base = NULL;
-    if (c->outcome->keeps_sessions || c->outcome->on_psk)
+    if ((c->outcome->keeps_sessions || c->outcome->on_psk) && !c->outcome->awaits_tickets)
         memcpy(&base, place(c), sizeof(void *));
     return base;
 }
@@ -97,11 +146,15 @@ void milgi__conn_forget_session(struct milgi_conn *c)
 {
     milgi_session_cache_unref(cache_of(c));
     milgi_session_unref(kept(c));
-    c->outcome->keeps_sessions = c->outcome->on_psk = false;
+    milgi__session_shown_unref(seed_of(c).shown);
+    c->outcome->keeps_sessions = c->outcome->on_psk = c->outcome->awaits_tickets = false;
 }
 
 struct milgi_iov milgi__conn_psk(const struct milgi_conn *c)
 {
+    const struct milgi__session_shown *shown = seed_of(c).shown;
+    if (c->outcome->on_psk && shown)
+        return (struct milgi_iov){ shown->bytes, shown->len };
     return milgi__psk_identity(c->outcome->on_psk ? kept(c) : NULL);
 }
 
@@ -149,14 +202,51 @@ void milgi__conn_session(struct milgi_conn *c)
     milgi_session_unref(session);
 }
 
+void milgi__conn_session_done(struct milgi_conn *c)
+{
+    const struct milgi_session *session = kept(c);
+    if (session && has_cache(session) && c->config->role == MILGI_CLIENT && !cache_of(c))
+        milgi__conn_forget_session(c);
+}
+
+/* What all sessions of this connection have alike, as milgi__hs_session() had it; NULL: no memory. */
+static struct milgi_session *base_of(const struct milgi_conn *c)
+{
+    const struct milgi__outcome *o = c->outcome;
+    const struct seed seed = seed_of(c);
+    const uint8_t *name = o->kept + o->kept_len;
+    struct milgi__session_parts parts = {
+        .name = { name, o->server_name_size ? o->server_name_size - 1u : 0 },
+        .alpn = { name + o->server_name_size, o->alpn_size ? o->alpn_size - 1u : 0 },
+        .peer = { seed.shown ? seed.shown->bytes : NULL, seed.shown ? seed.shown->len : 0 },
+        .shown = seed.shown,
+    };
+    struct milgi__session_fields f = {
+        .version = MILGI_TLS_1_3,
+        .suite = o->suite->id,
+        .secret_len = (uint8_t)milgi__hash_len(o->suite->hash),
+        .authenticated = seed.authenticated,
+        .peer = seed.peer,
+        .authenticated_s = seed.authenticated_s,
+        .valid_from_s = seed.valid_from_s,
+        .valid_until_s = seed.valid_until_s,
+    };
+    memcpy(f.policy, seed.policy, sizeof f.policy);
+    memcpy(f.secret, o->kept + o->kept_len - f.secret_len, f.secret_len);
+    struct milgi_session *base = milgi__session_new(&f, &parts);
+    milgi__wipe(&f, sizeof f);
+    return base;
+}
+
 void milgi__conn_ticket(struct milgi_conn *c, struct milgi__bytes body)
 {
-    const struct milgi_session *base = kept(c);
-    if (!base || !c->outcome->keeps_sessions)
+    struct milgi_session *base = c->outcome->awaits_tickets ? base_of(c) : NULL;
+    if (!base)
         return;
     struct milgi_session *session =
         milgi__session_of_ticket(milgi__engine_crypto(c->engine), base, body, milgi__engine_wall(c->engine));
     if (session)
         hand_out(c, session);
     milgi_session_unref(session);
+    milgi_session_unref(base);
 }

@@ -53,10 +53,11 @@ struct milgi__outcome {
     uint16_t group, scheme;
     uint16_t server_name_size, alpn_size; /* with their NUL; 0: there is none */
     bool hello_retry : 1, peer_authenticated : 1, resumed : 1, keeps_sessions : 1, on_psk : 1, exports : 1;
+    bool awaits_tickets : 1; /* client, TLS 1.3: |keeps_sessions|, all of which are still to come */
     uint8_t kept_len;
     /*
-     * Secrets that outlive it (milgi__hs_kept()); behind them server name and ALPN; and with |keeps_sessions| or
-     * |on_psk| a pointer to a session (session.h)
+     * Secrets that outlive it (milgi__hs_kept(), and with |awaits_tickets| the resumption secret); behind them server
+     * name and ALPN; and with |keeps_sessions| or |on_psk| what belongs to a session (session.c)
      */
     uint8_t kept[];
 };

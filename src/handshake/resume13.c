@@ -505,7 +505,8 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
     const char *name = hs->result.server_name ? hs->result.server_name : "";
     int64_t now_s = hs->host.calls->wall_s(hs->host.ctx);
     struct milgi__session_fields f = { .created_s = now_s, .authenticated_s = now_s };
-    struct milgi__session_parts parts = { .peer = { NULL, 0 } };
+    static const struct milgi_iov none;
+    struct milgi__session_parts parts = { .ticket = none };
     uint8_t digest[MILGI__HASH_MAX];
     memcpy(f.policy, milgi__policy_of(hs->config, hs->result.version), sizeof f.policy);
     if (milgi__on_external(hs)) {
@@ -521,7 +522,8 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
          *= since the peer's online CertificateVerify signature." */
         f = hs->session->f;
         f.created_s = now_s;
-        parts.peer = milgi__session_parts(hs->session).peer;
+        parts = milgi__session_parts(hs->session);
+        parts.ticket = none;
     } else {
         enum milgi__session_peer kind;
         if (!validity(hs, &f) ||

@@ -14,7 +14,41 @@
 
 static size_t size_of(const struct milgi_session *s)
 {
-    return sizeof *s + s->name_len + 1u + s->alpn_len + 1u + s->ticket_len + s->peer_len;
+    return sizeof *s + s->name_len + 1u + s->alpn_len + 1u + s->ticket_len;
+}
+
+static struct milgi__session_shown *shown_new(struct milgi_iov peer)
+{
+    struct milgi__session_shown *shown = milgi__alloc_raw(sizeof *shown + peer.len);
+    if (!shown)
+        return NULL;
+    atomic_init(&shown->refs, 1);
+    shown->len = (uint16_t)peer.len;
+    memcpy(shown->bytes, peer.data, peer.len);
+    return shown;
+}
+
+struct milgi__session_shown *milgi__session_shown_ref(struct milgi__session_shown *shown)
+{
+    if (shown)
+        atomic_fetch_add_explicit(&shown->refs, 1, memory_order_relaxed);
+    return shown;
+}
+
+void milgi__session_shown_unref(struct milgi__session_shown *shown)
+{
+    if (shown && atomic_fetch_sub_explicit(&shown->refs, 1, memory_order_acq_rel) == 1)
+        milgi__free_wiped(shown, sizeof *shown + shown->len);
+}
+
+/* Of a new session: false: no memory. */
+static bool take_shown(struct milgi_session *s, const struct milgi__session_parts *parts)
+{
+    const struct milgi__session_shown *shown = parts->shown;
+    bool shared = shown && parts->peer.data == shown->bytes && parts->peer.len == shown->len;
+    if (parts->peer.len != 0)
+        s->shown = shared ? milgi__session_shown_ref(parts->shown) : shown_new(parts->peer);
+    return parts->peer.len == 0 || s->shown;
 }
 
 static uint8_t *put(uint8_t *to, struct milgi_iov part)
@@ -31,24 +65,23 @@ struct milgi_session *milgi__session_new(
         parts->ticket.len > UINT16_MAX || parts->peer.len > MILGI__SESSION_CERT_MAX)
         return NULL;
     struct milgi_session lengths = {
-        .name_len = (uint16_t)parts->name.len,
-        .alpn_len = (uint16_t)parts->alpn.len,
+        .name_len = (uint8_t)parts->name.len,
+        .alpn_len = (uint8_t)parts->alpn.len,
         .ticket_len = (uint16_t)parts->ticket.len,
-        .peer_len = (uint16_t)parts->peer.len,
     };
     struct milgi_session *s = milgi__alloc(size_of(&lengths));
-    if (!s)
+    if (!s || !take_shown(s, parts)) {
+        milgi__free(s);
         return NULL;
+    }
     atomic_init(&s->refs, 1);
     s->name_len = lengths.name_len;
     s->alpn_len = lengths.alpn_len;
     s->ticket_len = lengths.ticket_len;
-    s->peer_len = lengths.peer_len;
     s->f = *fields;
     uint8_t *p = put(s->bytes, parts->name) + 1; /* both texts end in a zero */
     p = put(p, parts->alpn) + 1;
-    p = put(p, parts->ticket);
-    put(p, parts->peer);
+    put(p, parts->ticket);
     return s;
 }
 
@@ -61,8 +94,10 @@ struct milgi_session *milgi_session_ref(struct milgi_session *session)
 
 void milgi_session_unref(struct milgi_session *session)
 {
-    if (session && atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) == 1)
-        milgi__free_wiped(session, size_of(session));
+    if (!session || atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    milgi__session_shown_unref(session->shown);
+    milgi__free_wiped(session, size_of(session));
 }
 
 /* --- what it says ----------------------------------------------------------------------------------------------- */
@@ -74,7 +109,8 @@ struct milgi__session_parts milgi__session_parts(const struct milgi_session *s)
         .name = { s->bytes, s->name_len },
         .alpn = { alpn, s->alpn_len },
         .ticket = { ticket, s->ticket_len },
-        .peer = { ticket + s->ticket_len, s->peer_len },
+        .peer = { s->shown ? s->shown->bytes : NULL, s->shown ? s->shown->len : 0 },
+        .shown = s->shown,
     };
 }
 
@@ -233,7 +269,7 @@ static bool id_valid(const struct milgi__session_fields *f, size_t len)
 int milgi_session_decode(const void *data, size_t len, struct milgi_session **session)
 {
     struct milgi__session_fields f = { 0 };
-    struct milgi__session_parts parts;
+    struct milgi__session_parts parts = { .shown = NULL };
     struct milgi__reader r = milgi__reader(data, len);
     *session = NULL;
     if (milgi__read8(&r) != CODEC)

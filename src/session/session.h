@@ -51,18 +51,32 @@ struct milgi__session_fields {
     uint8_t secret[MILGI__SESSION_SECRET_MAX];
 };
 
+/* What the peer showed: one block for all sessions that go back to one handshake, and for the connections. */
+struct milgi__session_shown {
+    _Atomic uint32_t refs;
+    uint16_t len;
+    uint8_t bytes[];
+};
+/* NULL is fine for both. */
+struct milgi__session_shown *milgi__session_shown_ref(struct milgi__session_shown *shown);
+void milgi__session_shown_unref(struct milgi__session_shown *shown);
+
 /* Immutable after it is made. */
 struct milgi_session {
     _Atomic uint32_t refs;
-    uint16_t name_len, alpn_len, ticket_len, peer_len;
+    uint8_t name_len, alpn_len;
+    uint16_t ticket_len;
+    struct milgi__session_shown *shown; /* NULL: the peer showed nothing */
     struct milgi__session_fields f;
-    uint8_t bytes[]; /* server name and protocol, each with a NUL, ticket, peer */
+    uint8_t bytes[]; /* server name and protocol, each with a NUL, ticket */
 };
 
 /* What lies behind the fields: borrowed. */
 struct milgi__session_parts {
     struct milgi_iov name, alpn, ticket;
     struct milgi_iov peer; /* certificates with a 3-byte length before each, or a digest */
+    /* Where |peer| lies: a new session has a reference to that; or a copy, if it lies elsewhere. */
+    struct milgi__session_shown *shown;
 };
 /* NULL: no memory, or a part that is too long. */
 struct milgi_session *milgi__session_new(

@@ -118,7 +118,7 @@ static void an_idle_connection_is_a_few_small_blocks(void **state)
     pair_settle(&pair);
     assert_in_range(held_by(MILGI_SERVER), 1, 1100);
     assert_int_equal(blocks, 4); /* itself, what its handshake came to, a key each way */
-    assert_in_range(held_by(MILGI_CLIENT), 1, 1500);
+    assert_in_range(held_by(MILGI_CLIENT), 1, 1200);
     assert_int_equal(blocks, 4);
     end();
 }
@@ -128,8 +128,14 @@ static void an_idle_connection_is_a_few_small_blocks(void **state)
 static struct milgi_session_cache *cache[2];
 static struct milgi_ticket_keys *keys;
 
-/* What of both is idle; |by_id|: TLS 1.2, and the server keeps the session. */
-static void idle_in(uint16_t version, bool by_id, bool resumed, size_t held[2])
+enum gives {
+    TICKETS,
+    IDS,
+    NOTHING
+}; /* a server */
+
+/* What of both is idle. */
+static void idle_in(uint16_t version, enum gives gives, bool resumed, size_t held[2], size_t blocks_of[2])
 {
     static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 }, data[1024];
     struct pair_setup setup = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
@@ -138,9 +144,9 @@ static void idle_in(uint16_t version, bool by_id, bool resumed, size_t held[2])
         config[role] = fake_config((enum milgi_role)role, NULL);
         assert_int_equal(milgi_config_set_versions(config[role], version, version), 0);
         assert_int_equal(milgi_session_cache_new(16, &cache[role]), 0);
-        if (role == MILGI_CLIENT || by_id)
+        if (role == MILGI_CLIENT || gives == IDS)
             assert_int_equal(milgi_config_set_session_cache(config[role], cache[role]), 0);
-        else
+        else if (gives == TICKETS)
             assert_int_equal(milgi_config_set_ticket_keys(config[role], keys), 0);
         setup.config[role] = fake_freeze(config[role]);
     }
@@ -157,8 +163,10 @@ static void idle_in(uint16_t version, bool by_id, bool resumed, size_t held[2])
         assert_int_equal(info.resumed, resumed);
     }
     pair_settle(&pair);
-    for (int role = 0; role < 2; role++)
+    for (int role = 0; role < 2; role++) {
         held[role] = held_by((enum milgi_role)role);
+        blocks_of[role] = blocks;
+    }
     end();
     milgi_ticket_keys_unref(keys);
     for (int role = 0; role < 2; role++)
@@ -169,14 +177,26 @@ static void an_idle_connection_is_as_small_with_sessions_and_in_tls12(void **sta
 {
     (void)state;
     for (unsigned i = 0; i < 6; i++) {
-        size_t held[2];
-        idle_in(i < 4 ? MILGI_TLS_1_2 : MILGI_TLS_1_3, i < 2, i % 2, held);
+        size_t held[2], blocks_of[2];
+        idle_in(i < 4 ? MILGI_TLS_1_2 : MILGI_TLS_1_3, i < 2 ? IDS : TICKETS, i % 2, held, blocks_of);
         print_message("TLS 1.%d, by ID %d, resumed %d: client %zu, server %zu bytes\n", i < 4 ? 2 : 3, i < 2, i % 2,
             held[MILGI_CLIENT], held[MILGI_SERVER]);
         assert_in_range(held[MILGI_SERVER], 1, 1200);
-        /* In TLS 1.3 a client that keeps sessions has by itself what their tickets are to be kept with. */
-        assert_in_range(held[MILGI_CLIENT], 1, i < 4 ? 1200 : 1500);
+        assert_in_range(held[MILGI_CLIENT], 1, 1200);
+        assert_int_equal(blocks_of[MILGI_SERVER], 4);
+        assert_int_equal(blocks_of[MILGI_CLIENT], 4); /* what its peer has shown is in the cache */
     }
+}
+
+/* Nor are they there twice, for a client that may still be given a ticket. */
+static void what_a_client_keeps_of_a_server_without_tickets_is_its_certificates(void **state)
+{
+    size_t held[2], blocks_of[2];
+    (void)state;
+    idle_in(MILGI_TLS_1_3, NOTHING, false, held, blocks_of);
+    print_message("TLS 1.3, no ticket: client %zu bytes, with a certificate\n", held[MILGI_CLIENT]);
+    assert_in_range(held[MILGI_CLIENT], 1, 1200 + 160);
+    assert_int_equal(blocks_of[MILGI_CLIENT], 5);
 }
 
 static void a_handshake_that_waits_holds_what_it_knows(void **state)
@@ -202,6 +222,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_is_a_few_small_blocks),
         { "... whoever was asked about the peer", an_idle_connection_is_a_few_small_blocks, NULL, NULL, &pair },
         cmocka_unit_test(an_idle_connection_is_as_small_with_sessions_and_in_tls12),
+        cmocka_unit_test(what_a_client_keeps_of_a_server_without_tickets_is_its_certificates),
         cmocka_unit_test(a_handshake_that_waits_holds_what_it_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

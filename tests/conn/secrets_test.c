@@ -2,7 +2,8 @@
 /*
  * What is left in memory that somebody else may get: no key, no plaintext of another connection.
  * ctest-wrap: milgi__free milgi__free_wiped milgi__aead_seal milgi__kex_derive milgi__kex_keygen milgi__traffic_keys
- * ctest-wrap: milgi__next_secret milgi__wipe milgi__alloc milgi__alloc_raw milgi__block_give milgi__block_give_wiped
+ * ctest-wrap: milgi__next_secret milgi__resumption_psk milgi__wipe milgi__alloc milgi__alloc_raw
+ * ctest-wrap: milgi__block_give milgi__block_give_wiped
  */
 #include <malloc.h>
 #include <setjmp.h>
@@ -147,6 +148,21 @@ int __wrap_milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, u
 {
     learn(secret, MARK_LEN);
     return __real_milgi__next_secret(cx, hash, secret);
+}
+
+static size_t resumption; /* which of the secrets */
+
+int __real_milgi__resumption_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret,
+    const uint8_t *nonce, size_t nonce_len, uint8_t *psk);
+int __wrap_milgi__resumption_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret,
+    const uint8_t *nonce, size_t nonce_len, uint8_t *psk);
+int __wrap_milgi__resumption_psk(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret,
+    const uint8_t *nonce, size_t nonce_len, uint8_t *psk)
+{
+    if (resumption == 0)
+        resumption = secrets_n;
+    learn(secret, MARK_LEN);
+    return __real_milgi__resumption_psk(cx, hash, secret, nonce, nonce_len, psk);
 }
 
 static void look_at(const void *p)
@@ -366,6 +382,48 @@ static void what_a_closed_connection_knew_is_nowhere_any_more(void **state)
     }
 }
 
+/* Tickets may come as long as there is a connection, but not to one that is closed. */
+static void what_tickets_are_made_from_goes_with_the_connection(void **state)
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    struct milgi_ticket_keys *keys;
+    struct milgi_session_cache *cache;
+    (void)state;
+    for (unsigned gone = 0; gone < 2; gone++) {
+        struct pair_setup setup = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
+        secrets_n = frees = leaks = resumption = 0;
+        assert_int_equal(milgi_ticket_keys_new(secret, 7200, FAKE_NOW_S, &keys), 0);
+        assert_int_equal(milgi_session_cache_new(16, &cache), 0);
+        for (int role = 0; role < 2; role++)
+            setup.config[role] = fake_config((enum milgi_role)role, NULL);
+        assert_int_equal(milgi_config_set_session_cache(setup.config[MILGI_CLIENT], cache), 0);
+        assert_int_equal(milgi_config_set_ticket_keys(setup.config[MILGI_SERVER], keys), 0);
+        for (int role = 0; role < 2; role++)
+            fake_freeze(setup.config[role]);
+        pair_init(&pair, &setup);
+        pair_settle(&pair);
+        assert_int_equal(milgi_session_cache_count(cache), 2);
+        new_keys(2);
+        assert_true(resumption != 0);
+        assert_int_equal(lying_about(resumption, resumption + 1), 1);
+        if (gone)
+            milgi_conn_free(client->conn);
+        else
+            assert_int_equal(milgi_conn_abort(client->conn, MILGI_ALERT_INTERNAL_ERROR), 0);
+        if (gone)
+            client->conn = NULL;
+        else
+            pair_settle(&pair);
+        assert_int_equal(lying_about(resumption, resumption + 1), 0);
+        pair_fini(&pair);
+        assert_int_equal(leaks, 0);
+        for (int role = 0; role < 2; role++)
+            milgi_config_unref(setup.config[role]);
+        milgi_session_cache_unref(cache);
+        milgi_ticket_keys_unref(keys);
+    }
+}
+
 static unsigned allowed;
 
 static bool fail_behind_allowed(void)
@@ -568,6 +626,7 @@ int main(void)
         cmocka_unit_test(no_block_is_freed_with_a_key_in_it),
         cmocka_unit_test(what_a_new_key_replaces_is_nowhere_any_more),
         cmocka_unit_test(what_a_closed_connection_knew_is_nowhere_any_more),
+        cmocka_unit_test(what_tickets_are_made_from_goes_with_the_connection),
         cmocka_unit_test(no_copy_is_left_of_a_key_that_could_not_be_installed),
         cmocka_unit_test(a_handshake_that_fails_leaves_no_key_either),
         cmocka_unit_test(a_psk_is_wiped_with_its_last_reference),

@@ -10,6 +10,7 @@
 
 #include "fake_identity.h"
 #include "pair.h"
+#include "session/session.h"
 
 #define MUST(call) assert_int_equal(call, 0)
 
@@ -315,6 +316,46 @@ static void who_is_told_of_a_session_can_keep_it_elsewhere(void **state)
     own.session = NULL;
 }
 
+/*= RFC8446 4.6.1: "It is RECOMMENDED that implementations place limits on the total lifetime of such keying material;
+ *= these limits should take into account the lifetime of the peer's certificate [...] and the time since the peer's
+ *= online CertificateVerify signature." */
+static void sessions_of_a_resumed_connection_say_what_the_first_one_said(void **state)
+{
+    static const struct fake_options dated = { .not_before_s = FAKE_NOW_S - 5000, .not_after_s = FAKE_NOW_S + 50000 };
+    (void)state;
+    struct pair_setup s = setup_of(false);
+    milgi_config_unref(s.config[MILGI_SERVER]);
+    s.config[MILGI_SERVER] = fake_config(MILGI_SERVER, &dated);
+    MUST(milgi_config_set_ticket_keys(s.config[MILGI_SERVER], keys));
+    fake_freeze(s.config[MILGI_SERVER]);
+    pair_init(&pair, &s);
+    meet(&s, NULL, false);
+    struct milgi_session *first = milgi_session_ref(own.session);
+    struct milgi__session_fields f[2] = { first->f };
+    assert_true(f[0].authenticated && f[0].valid_until_s == dated.not_after_s);
+    pair.wall_s += 100;
+    meet(&s, first, false);
+    assert_true(resumed(MILGI_SERVER) && own.session != first);
+    f[1] = own.session->f;
+    assert_int_equal(f[1].created_s, f[0].created_s + 100);
+    assert_memory_not_equal(f[1].secret, f[0].secret, f[0].secret_len);
+    assert_int_equal(f[1].secret_len, f[0].secret_len);
+    assert_int_equal(f[1].authenticated_s, f[0].authenticated_s);
+    assert_int_equal(f[1].valid_from_s, f[0].valid_from_s);
+    assert_int_equal(f[1].valid_until_s, f[0].valid_until_s);
+    assert_int_equal(f[1].version << 16 | f[1].suite, f[0].version << 16 | f[0].suite);
+    assert_true(f[1].authenticated && f[1].peer == MILGI__SESSION_PEER);
+    assert_memory_equal(f[1].policy, f[0].policy, sizeof f[0].policy);
+    assert_string_equal(milgi__session_name(own.session), "server.test");
+    assert_ptr_equal(own.session->shown, first->shown); /* the certificates are there once */
+    milgi_session_unref(first);
+    pair_fini(&pair);
+    give_up(&s);
+    assert_int_equal(atomic_load(&own.session->shown->refs), 1);
+    milgi_session_unref(own.session);
+    own.session = NULL;
+}
+
 static void who_resumes_in_tls12_is_told_of_new_sessions_only(void **state)
 {
     (void)state;
@@ -323,9 +364,11 @@ static void who_resumes_in_tls12_is_told_of_new_sessions_only(void **state)
     pair_init(&pair, &s);
     meet(&s, NULL, false);
     assert_int_equal(own.told, 1);
+    assert_int_equal(atomic_load(&own.session->refs), 1); /* without a cache the connection has no use for it */
     meet(&s, own.session, false);
     assert_true(resumed(MILGI_SERVER));
     assert_int_equal(own.told, 0);
+    assert_int_equal(atomic_load(&own.session->refs), 1);
     pair_fini(&pair);
     give_up(&s);
     milgi_session_unref(own.session);
@@ -360,6 +403,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_cache_does_the_same_in_tls12, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_who_wants_no_sessions_asks_for_any, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_told_of_a_session_can_keep_it_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            sessions_of_a_resumed_connection_say_what_the_first_one_said, setup, teardown),
         cmocka_unit_test_setup_teardown(who_resumes_in_tls12_is_told_of_new_sessions_only, setup, teardown),
         cmocka_unit_test_setup_teardown(the_connection_may_be_freed_when_it_tells, setup, teardown),
     };
