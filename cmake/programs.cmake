@@ -139,6 +139,7 @@ if(MILGI_BENCH)
   target_include_directories(bench_asynchrony PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_include_directories(bench_kernel PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_include_directories(bench_lanes PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/gen)
+  target_include_directories(bench_sessions PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_sources(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/bench/asynchrony/op.c)
   target_include_directories(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/src)
 
