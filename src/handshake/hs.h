@@ -298,6 +298,13 @@ struct milgi__bytes milgi__arena_copy(struct milgi__arena *arena, struct milgi__
 struct milgi__bytes milgi__arena_u16(struct milgi__arena *arena, const uint16_t *list, size_t n);
 void milgi__arena_wipe(struct milgi__arena *arena);
 
+/* What came of a slot that failed. */
+struct milgi__refused {
+    struct milgi__refused *next;
+    struct milgi__failure failure;
+    enum milgi__slot slot;
+};
+
 struct milgi__hs {
     struct milgi_config *config; /* a server may choose another by the ClientHello; */
     uint32_t message_max;        /* limits are the first's */
@@ -308,10 +315,10 @@ struct milgi__hs {
     struct milgi__arena unsent;  /* what is sent until ServerHello: a server's flight, a client's shares and cookie */
 
     enum milgi__step step;
-    uint32_t started, done; /* slots; in flight: started & ~done */
-    uint32_t offered;       /* client: extensions of its ClientHello; of its first */
-    /* of what is done, in |arena|; NULL: it came back well */
-    const struct milgi__failure *outcome[MILGI__SLOTS];
+    uint32_t started, done;          /* slots; in flight: started & ~done */
+    uint32_t failed;                 /* of those that are done; each has its place among */
+    struct milgi__refused *refusals; /* these, in |arena|, or there was no memory for it */
+    uint32_t offered;                /* client: extensions of its ClientHello; of its first */
     uint64_t sampled_ns; /* when a sampled op came back that had no turn yet; 0: none did */
     uint8_t sampled_dev, sampled_slot;
     bool running;
@@ -328,8 +335,10 @@ struct milgi__hs {
 
     const struct milgi__suite *suite;
     struct milgi__transcript transcript;
-    struct milgi__schedule13 schedule;
-    struct milgi__schedule12 schedule12;
+    union { /* nothing is derived before the version is known */
+        struct milgi__schedule13 schedule;
+        struct milgi__schedule12 schedule12;
+    };
     uint8_t client_random[32];
     uint8_t grease[12]; /* client: what its values that mean nothing are made of */
     uint8_t session_id[32];
@@ -451,6 +460,8 @@ bool milgi__start_ticket(struct milgi__hs *hs, enum milgi__slot slot, const stru
 
 /* What came of |slot| is a failure; without memory to keep it, that. */
 void milgi__hs_fails(struct milgi__hs *hs, enum milgi__slot slot, struct milgi__failure failure);
+/* Why |slot|, which is one of hs->failed, did. */
+const struct milgi__failure *milgi__hs_why(const struct milgi__hs *hs, enum milgi__slot slot);
 
 /* --- key exchange, hybrid or not (exchange.c); bool: false: the handshake has failed ----------------------------- */
 

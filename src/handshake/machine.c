@@ -268,14 +268,10 @@ static void refuse_length(struct milgi__hs *hs, const struct milgi__row *row)
 /* Whether all that the row needs came back well; the first in slot order that did not is why it fails. */
 static bool judge(struct milgi__hs *hs, const struct milgi__row *row)
 {
-    for (uint32_t left = row->needs; left != 0; left &= left - 1) {
-        unsigned slot = (unsigned)__builtin_ctz(left);
-        if (!hs->outcome[slot])
-            continue;
-        milgi__hs_refuse(hs, hs->outcome[slot]);
-        return false;
-    }
-    return true;
+    uint32_t failed = hs->failed & row->needs;
+    if (failed != 0)
+        milgi__hs_refuse(hs, milgi__hs_why(hs, (enum milgi__slot)__builtin_ctz(failed)));
+    return failed == 0;
 }
 
 /* The row has all that it needs: so much for how long the results waited. */

@@ -491,16 +491,26 @@ static struct milgi__failure failure_of(const struct milgi_op *op, unsigned slot
 
 void milgi__hs_fails(struct milgi__hs *hs, enum milgi__slot slot, struct milgi__failure failure)
 {
+    struct milgi__refused *kept = milgi__arena_alloc(&hs->arena, sizeof *kept);
+    if (kept) {
+        *kept = (struct milgi__refused){ .next = hs->refusals, .failure = failure, .slot = slot };
+        hs->refusals = kept;
+    }
+    hs->failed |= MILGI__ON(slot);
+}
+
+const struct milgi__failure *milgi__hs_why(const struct milgi__hs *hs, enum milgi__slot slot)
+{
     static const struct milgi__failure no_memory = {
         .error = MILGI_ENOMEM,
         .alert = MILGI_ALERT_INTERNAL_ERROR,
         .op = MILGI__NO_OP,
         .detail = "no memory for the handshake",
     };
-    struct milgi__failure *kept = milgi__arena_alloc(&hs->arena, sizeof *kept);
-    if (kept)
-        *kept = failure;
-    hs->outcome[slot] = kept ? kept : &no_memory;
+    const struct milgi__refused *kept = hs->refusals;
+    while (kept && kept->slot != slot)
+        kept = kept->next;
+    return kept ? &kept->failure : &no_memory;
 }
 
 void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
