@@ -161,8 +161,8 @@ static const struct bound {
     double most[2];
 } bounds[] = {
     { "idle, established", { [SERVER] = 1100, [CLIENT] = 1200 } },
-    { "server waits for Finished", { [SERVER] = 3300 } },
-    { "server's signature in flight", { [SERVER] = 4189 } },
+    { "server waits for Finished", { [SERVER] = 2632 } },
+    { "server's signature in flight", { [SERVER] = 3612 } },
 };
 
 /* True if all are kept. */

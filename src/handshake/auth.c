@@ -26,7 +26,10 @@ void milgi__hs_take_schemes(struct milgi__hs *hs, const struct milgi__exts *ext)
     /*= RFC8446 4.2.3: "If no "signature_algorithms_cert" extension is present, then the "signature_algorithms"
      *= extension also applies to signatures appearing in certificates." */
     bool apart = (ext->present & MILGI__EXT(MILGI__EXT_CERT_SCHEMES)) != 0;
-    take_known(&hs->peer_cert_schemes, apart ? ext->cert_schemes : ext->schemes);
+    struct milgi__bytes in_certificates = apart ? ext->cert_schemes : ext->schemes;
+    hs->peer_cert_schemes = 0;
+    for (size_t i = 0; i < milgi__u16_n(in_certificates); i++)
+        hs->peer_cert_schemes |= milgi__scheme_bit(milgi__u16_at(in_certificates, i));
 }
 
 /* --- sending and keys ------------------------------------------------------------------------------------------- */

@@ -105,7 +105,7 @@ static bool choose_of(struct milgi__hs *hs, struct milgi__fits fits, bool by_sig
             continue;
         /*= RFC8446 4.4.2.2: "All certificates provided by the server MUST be signed by a signature algorithm
          *= advertised by the client if it is able to provide such a chain" */
-        if (by_signature && !milgi__list_has(&hs->peer_cert_schemes, credential->leaf_signed_with))
+        if (by_signature && (hs->peer_cert_schemes & milgi__scheme_bit(credential->leaf_signed_with)) == 0)
             continue;
         if (use_credential(hs, credential))
             return true;

@@ -319,7 +319,7 @@ struct milgi__hs {
     uint32_t failed;                 /* of those that are done; each has its place among */
     struct milgi__refused *refusals; /* these, in |arena|, or there was no memory for it */
     uint32_t offered;                /* client: extensions of its ClientHello; of its first */
-    uint64_t sampled_ns; /* when a sampled op came back that had no turn yet; 0: none did */
+    uint64_t sampled_ns;             /* when a sampled op came back that had no turn yet; 0: none did */
     uint8_t sampled_dev, sampled_slot;
     bool running;
     bool changes;      /* TLS 1.2: the change_cipher_spec that is awaited has come */
@@ -347,12 +347,12 @@ struct milgi__hs {
     struct milgi__exchange *kex; /* NULL: not begun, or over */
 
     /* what the peer said */
-    struct milgi__u16_list peer_schemes;      /* those that we know, */
-    struct milgi__u16_list peer_cert_schemes; /* and those for signatures in certificates */
-    struct milgi__bytes peer_alpn;            /* client's list, until ALPN is settled */
-    struct milgi__shown *shown;               /* server: for decisions; NULL: nobody is asked */
-    struct milgi__bytes peer_authorities;     /* names, each with its length, until the credential is settled */
-    struct milgi_iov *authorities_shown;      /* for decisions: the first of them as pieces */
+    struct milgi__u16_list peer_schemes;  /* those that we know, */
+    uint32_t peer_cert_schemes;           /* and those for signatures in certificates, by milgi__scheme_bit() */
+    struct milgi__bytes peer_alpn;        /* client's list, until ALPN is settled */
+    struct milgi__shown *shown;           /* server: for decisions; NULL: nobody is asked */
+    struct milgi__bytes peer_authorities; /* names, each with its length, until the credential is settled */
+    struct milgi_iov *authorities_shown;  /* for decisions: the first of them as pieces */
     size_t authorities_shown_n;
 
     /* ourselves */
@@ -371,12 +371,14 @@ struct milgi__hs {
 
     struct milgi__early *early; /* of the first PSK that is, or was, offered; in |arena|. NULL: none, or not wanted */
     /* sessions: references */
-    struct milgi_session *session;                       /* that this handshake stands on; NULL: a full one */
-    struct milgi_session *offer[MILGI__OFFERS_MAX];      /* client: in its ClientHello, in this order, */
-    struct milgi_session *offer12;                       /* and one of TLS 1.2 */
-    struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what its identities are of, by their place */
-    struct milgi_iov *psks_shown;                        /* server, for a decision: identities; in the arena */
-    uint8_t psks_shown_at[MILGI__IDENTITIES_MAX];        /* their places among the client's */
+    struct milgi_session *session; /* that this handshake stands on; NULL: a full one */
+    union {
+        struct milgi_session *offer[MILGI__OFFERS_MAX];      /* client: in its ClientHello, in this order */
+        struct milgi_session *opened[MILGI__IDENTITIES_MAX]; /* server: what its identities are of, by their place */
+    };
+    struct milgi_session *offer12;                /* client: one of TLS 1.2 */
+    struct milgi_iov *psks_shown;                 /* server, for a decision: identities; in the arena */
+    uint8_t psks_shown_at[MILGI__IDENTITIES_MAX]; /* their places among the client's */
     uint8_t psks_shown_n;
     uint8_t offers_n;
     uint8_t (*identities)[MILGI__HASH_MAX]; /* their hashes, between two ClientHellos: in the arena */
@@ -401,8 +403,8 @@ struct milgi__hs {
     struct milgi__bytes cookie;
 
     /* server */
-    struct milgi__client_hello *seen;     /* by a row that looked at it; as long as the message lies unread */
-    uint8_t first_hello[MILGI__HASH_MAX]; /* what a second ClientHello must repeat */
+    struct milgi__client_hello *seen; /* by a row that looked at it; as long as the message lies unread */
+    uint8_t *first_hello;             /* a hash of what a second ClientHello must repeat; in |arena| */
     bool retried;
     /* TLS 1.2: the suite for each kind of key; 0: none */
     uint16_t suite_ecdsa, suite_rsa;

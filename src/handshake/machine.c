@@ -94,12 +94,11 @@ void milgi__hs_free(struct milgi__hs *hs)
     release_input(hs);
     milgi_credential_unref(hs->credential);
     milgi_session_unref(hs->session);
-    for (unsigned i = 0; i < hs->offers_n; i++)
-        milgi_session_unref(hs->offer[i]);
+    bool client = milgi__hs_role(hs) == MILGI_CLIENT;
+    for (unsigned i = 0; i < (client ? hs->offers_n : MILGI__IDENTITIES_MAX); i++)
+        milgi_session_unref(client ? hs->offer[i] : hs->opened[i]);
     milgi_session_unref(hs->offer12);
     milgi_session_unref(hs->made);
-    for (unsigned i = 0; i < MILGI__IDENTITIES_MAX; i++)
-        milgi_session_unref(hs->opened[i]);
     milgi_config_unref(hs->config);
     milgi__block_give_wiped(hs->arena.blocks, hs, sizeof *hs);
 }

@@ -157,8 +157,10 @@ enum milgi__step milgi__server13_hello(struct milgi__hs *hs, struct milgi__clien
         return milgi__hs_broken(hs, rv);
     if (plain && !try_plain_psk(hs, ext))
         return MILGI__FAILED;
-    if (hs->retried)
-        rv = milgi__client_hello_digest(hs->host.cx, hello, hs->first_hello);
+    if (hs->retried) {
+        hs->first_hello = milgi__arena_alloc(&hs->arena, MILGI__HASH_MAX);
+        rv = hs->first_hello ? milgi__client_hello_digest(hs->host.cx, hello, hs->first_hello) : MILGI_ENOMEM;
+    }
     if (rv != 0)
         return milgi__hs_broken(hs, rv);
     hs->result.hello_retry = hs->retried;

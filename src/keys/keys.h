@@ -39,10 +39,13 @@ void milgi__transcript_free(struct milgi__transcript *t);
 
 struct milgi__schedule13 {
     enum milgi__hash hash;
-    uint8_t current[MILGI__SECRET_MAX]; /* Early, Handshake, then Master Secret */
+    union {
+        uint8_t current[MILGI__SECRET_MAX];    /* Early, Handshake, then Master Secret; */
+        uint8_t resumption[MILGI__SECRET_MAX]; /* after milgi__schedule13_resumption(), what that has made of it */
+    };
     uint8_t client_hs[MILGI__SECRET_MAX], server_hs[MILGI__SECRET_MAX];
     uint8_t client_app[MILGI__SECRET_MAX], server_app[MILGI__SECRET_MAX];
-    uint8_t exporter[MILGI__SECRET_MAX], resumption[MILGI__SECRET_MAX];
+    uint8_t exporter[MILGI__SECRET_MAX];
 };
 int milgi__hkdf_expand_label(struct milgi__crypto *cx, enum milgi__hash hash, const uint8_t *secret, const char *label,
     const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);

@@ -180,10 +180,12 @@ int milgi__schedule13_master(
 int milgi__schedule13_resumption(
     struct milgi__schedule13 *s, struct milgi__crypto *cx, const uint8_t *client_finished_hash)
 {
-    int e = derive(cx, s->hash, s->current, "res master", client_finished_hash, s->resumption);
+    uint8_t resumption[MILGI__SECRET_MAX] = { 0 };
+    int e = derive(cx, s->hash, s->current, "res master", client_finished_hash, resumption);
     /*= RFC8446 7.1: "Once all the values which are to be derived from a given secret have been computed, that secret
      *  SHOULD be erased." */
-    milgi__wipe(s->current, sizeof s->current);
+    memcpy(s->resumption, resumption, sizeof resumption);
+    milgi__wipe(resumption, sizeof resumption);
     return e;
 }
 

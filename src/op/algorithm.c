@@ -112,6 +112,14 @@ const struct milgi__scheme *milgi__scheme(uint16_t id)
     return NULL;
 }
 
+uint32_t milgi__scheme_bit(uint16_t id)
+{
+    _Static_assert(MILGI__COUNT(schemes) <= 32, "a set of them is a word");
+    const struct milgi__scheme *scheme = milgi__scheme(id);
+
+    return scheme ? 1u << (scheme - schemes) : 0;
+}
+
 bool milgi__scheme_usable(uint16_t id)
 {
     const struct milgi__scheme *scheme = milgi__scheme(id);

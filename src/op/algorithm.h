@@ -45,6 +45,8 @@ struct milgi__scheme {
     const char *name;
 };
 const struct milgi__scheme *milgi__scheme(uint16_t id);
+/* For sets of schemes: a bit of its own; of one that we do not know: 0. */
+uint32_t milgi__scheme_bit(uint16_t id);
 /* Whether it can be offered: the crypto library has it. */
 bool milgi__scheme_usable(uint16_t id);
 
