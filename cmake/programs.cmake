@@ -31,6 +31,7 @@ function(milgi_adapter dirs short) # further: what it links
 endfunction()
 
 milgi_adapter(pull pull)
+milgi_adapter(ktls ktls)
 if(TARGET PkgConfig::LIBUV)
   milgi_adapter("libuv;common" uv PkgConfig::LIBUV)
 else()
@@ -68,7 +69,7 @@ endif()
 
 function(milgi_link_adapters target)
   target_link_libraries(${target} PRIVATE milgi_static)
-  foreach(adapter milgi_pull milgi_uv)
+  foreach(adapter milgi_pull milgi_ktls milgi_uv)
     if(TARGET ${adapter})
       target_link_libraries(${target} PRIVATE ${adapter})
     endif()

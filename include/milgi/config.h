@@ -377,6 +377,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_limit(
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_early_server_data(struct milgi_config *config, bool on);
 /* Keeps what milgi_conn_export_early() needs, where there is a PSK. Off by default. */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_early_exporter(struct milgi_config *config, bool on);
+/* Keys of established connections may leave the library, for the kernel or a card (handover.h). Off by default. */
+MILGI_API MILGI_MUST_CHECK int milgi_config_set_hand_over(struct milgi_config *config, bool on);
 /* Middlebox compatibility (RFC 8446 D.4): client's session id and CCS. On by default. */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_middlebox(struct milgi_config *config, bool on);
 

@@ -47,6 +47,7 @@ extern "C" {
 #endif
 
 struct milgi_conn;
+struct milgi_traffic_keys;
 
 /* Why a connection ended. */
 struct milgi_reason {
@@ -168,6 +169,11 @@ enum milgi_verdict {
  * on_closed       the connection has ended; once; the last callback: all output, an alert too, has been handed out
  *                 before it. Free the connection when the network has taken the output, or it is given up: the memory
  *                 stays valid until milgi_conn_free().
+ * on_record       instead of on_output when sending was handed over (handover.h): content of |type| for records that
+ *                 somebody else seals. An alert is a record of its own; application data is as much as there is. The
+ *                 memory is as that of on_output. May come several times in a turn.
+ * on_keys         the keys of a direction (enum milgi_direction) that was handed over change here: sending, behind the
+ *                 record that came last; receiving, behind the last that was handled. Borrowed: to be copied and wiped.
  */
 struct milgi_events {
     void (*on_output)(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n);
@@ -180,6 +186,9 @@ struct milgi_events {
     void (*on_alert)(struct milgi_conn *conn, void *arg, int alert);
     void (*on_closed)(struct milgi_conn *conn, void *arg, const struct milgi_reason *reason);
     void (*on_session)(struct milgi_conn *conn, void *arg, struct milgi_session *session);
+    void (*on_record)(
+        struct milgi_conn *conn, void *arg, uint8_t type, const struct milgi_iov *iov, size_t iov_n);
+    void (*on_keys)(struct milgi_conn *conn, void *arg, int direction, const struct milgi_traffic_keys *keys);
 };
 
 /*

@@ -42,6 +42,7 @@
 #include <milgi/engine.h>
 #include <milgi/stats.h>
 #include <milgi/conn.h>
+#include <milgi/handover.h>
 #include <milgi/trace.h>
 
 #ifdef __cplusplus

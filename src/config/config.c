@@ -397,6 +397,14 @@ int milgi_config_set_early_exporter(struct milgi_config *config, bool on)
     return 0;
 }
 
+int milgi_config_set_hand_over(struct milgi_config *config, bool on)
+{
+    if (config->frozen)
+        return MILGI_EINVAL;
+    config->hand_over = on;
+    return 0;
+}
+
 int milgi_config_set_middlebox(struct milgi_config *config, bool on)
 {
     if (config->frozen)

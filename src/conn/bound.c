@@ -5,6 +5,8 @@
  */
 #include "conn/bound.h"
 
+#include "conn/over.h"
+
 #define PIN 4u                /* a slice is at least a quarter of its chunk, or it is copied */
 #define BODY (18u << 10)      /* the chunk of a record */
 #define SLICE_COST 48u        /* of a slice in a queue that has just grown */
@@ -22,7 +24,8 @@ uint64_t milgi__conn_bound(const struct milgi_config *config)
     uint64_t chain = 0;
     for (size_t i = 0; i < config->credentials_n; i++)
         chain = MILGI__MAX(chain, config->credentials[i]->chain_len);
-    uint64_t fixed = sizeof(struct milgi_conn) + sizeof(struct milgi__conn_hs) + milgi__transport_size(64);
+    uint64_t fixed = sizeof(struct milgi_conn) + sizeof(struct milgi__conn_hs) +
+        sizeof(struct milgi__over) + milgi__transport_size(64);
     /* staged, with the front of its first chunk; in the ring, with what they are opened to; a record in crumbs */
     uint64_t in = PIN * milgi__staged_max(config) + milgi__staged_max(config) / CRUMB * SLICE_COST + MILGI_CHUNK_MAX;
     in += window * (PIN * MILGI__RECORD_ON_WIRE + BODY) + 3 * BODY;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A connection as text for people. No secrets, and no text of the peer's. */
 #include "base/text.h"
+#include "conn/over.h"
 #include "conn/state.h"
 #include "op/op.h"
 
@@ -47,7 +48,10 @@ static void put_key(struct milgi__text *t, const struct milgi_conn *c, enum milg
     struct milgi__transport_state s = milgi__transport_state(c->transport, dir);
     const char *name = dir == MILGI__READ ? "read" : "write";
     uint64_t epoch = milgi__conn_epoch(c, dir);
-    if (epoch)
+    if (milgi__conn_is_over(c, dir))
+        milgi__text_line(t, "  %s key: handed over, epoch %llu, %llu records%s", name, (unsigned long long)epoch,
+            (unsigned long long)s.records, milgi__conn_rekeys(c, dir) ? "" : ", for good");
+    else if (epoch)
         milgi__text_line(t, "  %s key: epoch %llu, %llu records%s", name, (unsigned long long)epoch,
             (unsigned long long)s.records, s.has_key ? "" : "; wiped");
     else

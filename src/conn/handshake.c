@@ -328,6 +328,8 @@ void milgi__conn_keep_peer(struct milgi_conn *c)
 
 void milgi__conn_forget_chain(struct milgi_conn *c)
 {
+    if (c->outcome)
+        return;
     milgi__free(c->peer_chain);
     c->peer_chain = NULL;
 }

@@ -47,11 +47,12 @@ static void info_of_outcome(const struct milgi__outcome *o, struct milgi_conn_in
 
 void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
 {
+    const struct milgi__peer_chain *chain = c->outcome ? NULL : c->peer_chain;
     *info = (struct milgi_conn_info){
         .server_name = c->server_name,
-        .peer_chain = c->peer_chain && c->peer_chain->n != 0 ? c->peer_chain->certificate : NULL,
-        .peer_chain_n = c->peer_chain ? c->peer_chain->n : 0,
-        .session_id = c->peer_chain ? c->peer_chain->session_id : (struct milgi_iov){ NULL, 0 },
+        .peer_chain = chain && chain->n != 0 ? chain->certificate : NULL,
+        .peer_chain_n = chain ? chain->n : 0,
+        .session_id = chain ? chain->session_id : (struct milgi_iov){ NULL, 0 },
         .bytes_in = c->bytes_in,
         .bytes_out = c->bytes_out,
         .records_in = c->records_in,

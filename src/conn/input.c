@@ -49,8 +49,15 @@ int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
         milgi_chunk_unref(slice.chunk);
         return MILGI_ECLOSED;
     }
+    if (milgi__conn_is_over(c, MILGI__READ))
+        return MILGI_EINVAL;
     milgi__transport_prefetch(c->transport);
     milgi__prefetch(c->outcome, sizeof *c->outcome);
+    return milgi__conn_stage(c, slice);
+}
+
+int milgi__conn_stage(struct milgi_conn *c, struct milgi_slice slice)
+{
     milgi__engine_ready(c->engine, &c->owner);
     if (milgi__transport_staged(c->transport) + slice.len > milgi__staged_max(c->config)) {
         milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_INTERNAL_ERROR, "input was pushed in spite of PAUSE");
@@ -127,21 +134,13 @@ static bool skip_early(struct milgi_conn *c)
     return true;
 }
 
-/* The peer's key is at its limit, and the peer does not change it by itself: it is asked. */
-static bool wants_update(const struct milgi_conn *c)
-{
-    return c->phase == MILGI__ESTABLISHED && !c->asked_update && c->out != MILGI__OUT_CLOSED &&
-        milgi__transport_records(c->transport, MILGI__READ) >= c->outcome->suite->record_limit &&
-        milgi__conn_version(c)->updates;
-}
-
 static void take_message(struct milgi_conn *c, struct milgi__message *message)
 {
     c->records_in++;
     milgi__conn_dispatch(c, message);
     if (c->phase == MILGI__HANDSHAKING)
         milgi__conn_handshake(c);
-    if (wants_update(c))
+    if (milgi__conn_wants_update(c))
         milgi__conn_update_write(c, true, false);
 }
 
@@ -212,10 +211,77 @@ static bool open_data(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_
     return any;
 }
 
+/* --- opened by somebody else ------------------------------------------------------------------------ */
+
+#define RUN_NS 200u /* estimated work for a piece of content */
+
+/* What has been opened is judged as it would be here. True: it may be handed on. */
+static bool judge_run(struct milgi_conn *c, const struct milgi__run *run)
+{
+    /*= RFC8446 5: "an implementation which receives any other change_cipher_spec value or which receives a protected
+     *= change_cipher_spec record MUST abort the handshake with an "unexpected_message" alert." */
+    if (run->type != MILGI__DATA && run->type != MILGI__HANDSHAKE && run->type != MILGI__ALERT)
+        milgi__conn_fail(
+            c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "protected record of an unexpected type");
+    /*= RFC8446 5.4: "Implementations MUST NOT send Handshake and Alert records that have a zero-length
+     *= TLSInnerPlaintext.content" */
+    else if (run->len == 0 && run->type != MILGI__DATA)
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "empty record");
+    return milgi__conn_live(c);
+}
+
+/* Behind all that could be opened. */
+static void refuse_rest(struct milgi_conn *c, const struct milgi__over *over)
+{
+    if (over->alert == MILGI_ALERT_BAD_RECORD_MAC)
+        milgi__conn_fail(c, MILGI_EBADRECORD, over->alert, "record does not verify");
+    else
+        milgi__conn_fail(c, MILGI_EPROTO, over->alert, "record that cannot be opened");
+}
+
+/* Hands on what lies first. False: nothing does, or there is no credit for it. */
+static bool take_run(struct milgi_conn *c, struct milgi__over *over)
+{
+    struct milgi__run *run = milgi__over_run(over, 0);
+    if (over->n == 0 && over->alert)
+        refuse_rest(c, over);
+    if (over->n == 0 || !judge_run(c, run) || !may_open(c))
+        return false;
+    struct milgi__message message = { .type = run->type, .protected = true };
+    struct milgi_slice slice = milgi__transport_take_fed(
+        c->transport, run->type == MILGI__DATA ? MILGI__MIN(run->len, MILGI__PLAINTEXT_MAX) : run->len);
+    if (slice.chunk)
+        message.slice[message.slices_n++] = slice;
+    message.len = slice.len;
+    run->len -= slice.len;
+    if (run->len == 0) {
+        over->first = (uint8_t)((over->first + 1) % MILGI__OVER_RUNS);
+        over->n--;
+    }
+    take_message(c, &message);
+    return true;
+}
+
+static bool take_runs(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
+{
+    struct milgi__over *over = milgi__conn_over(c);
+    bool progress = false;
+    while (milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && take_run(c, over)) {
+        progress = true;
+        *spent_ns += RUN_NS;
+        if (*spent_ns >= budget_ns)
+            break;
+    }
+    milgi__conn_deliver(c);
+    return progress;
+}
+
 bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
 {
     bool progress = false;
     c->in_dry = false;
+    if (milgi__conn_is_over(c, MILGI__READ))
+        return take_runs(c, budget_ns, spent_ns);
     while (milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && milgi__transport_in_busy(c->transport)) {
         bool popped = hand_on(c);
         bool opened = open_data(c, budget_ns, spent_ns) || open_next(c, spent_ns);
@@ -265,7 +331,9 @@ void milgi__conn_input_state(struct milgi_conn *c)
         if (c->events->on_pause)
             c->events->on_pause(c, c->arg);
     }
-    if (milgi__conn_live(c) && c->in_paused && milgi__transport_staged(c->transport) <= limit / 2) {
+    const struct milgi__over *over = milgi__conn_over(c);
+    bool few = milgi__transport_staged(c->transport) <= limit / 2 && (!over || over->n < MILGI__OVER_PAUSE);
+    if (milgi__conn_live(c) && c->in_paused && few) {
         c->in_paused = c->pause_told = false;
         if (milgi__traced(milgi__conn_tracer(c)))
             milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_INPUT);

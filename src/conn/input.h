@@ -3,6 +3,8 @@
 
 #include "conn/state.h"
 
+/* Puts it behind what was received and not taken up: as milgi_conn_receive(). */
+int milgi__conn_stage(struct milgi_conn *c, struct milgi_slice slice);
 /* Takes up, hands on and dispatches what came in; true: something moved. */
 bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns);
 /* Pause, resume, the end of the transport. */

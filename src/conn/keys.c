@@ -49,12 +49,102 @@ static void fail_of_ours(struct milgi_conn *c, int rv, const char *detail)
     milgi__conn_fail(c, rv == MILGI_ENOMEM ? rv : MILGI_EINTERNAL, MILGI_ALERT_INTERNAL_ERROR, detail);
 }
 
+/* --- a direction that was handed over ---------------------------------------------------------------------------- */
+
+/* The keys of its secret, to whoever has it. 0 or an error. */
+static int tell_keys(struct milgi_conn *c, enum milgi__dir dir)
+{
+    const struct milgi__suite *suite = c->outcome->suite;
+    struct milgi_traffic_keys keys = { .version = 0x0304, .suite = suite->id, .key_len = (uint8_t)suite->key_len };
+    int rv = milgi__conn_version(c)->traffic_keys(
+        milgi__engine_crypto(c->engine), suite, milgi__conn_secret(c, dir), keys.key, keys.iv);
+    if (rv == 0) {
+        milgi__transport_recount(c->transport, dir);
+        if (milgi__traced(milgi__conn_tracer(c)))
+            milgi__conn_trace_key(c, dir, suite);
+        c->events->on_keys(c, c->arg, dir == MILGI__READ ? MILGI_RECEIVE : MILGI_SEND, &keys);
+    }
+    milgi__wipe(&keys, sizeof keys);
+    return rv;
+}
+
+/*= RFC8446 4.6.3: "the receiver MUST send a KeyUpdate of its own with request_update set to "update_not_requested"
+ *= prior to sending its next Application Data record." */
+/* Who cannot, and cannot take the direction back either, sends no more of it. */
+static int cannot_update(struct milgi_conn *c, const char *detail)
+{
+    milgi__conn_fail(c, MILGI_EUNSUPPORTED, MILGI_ALERT_INTERNAL_ERROR, detail);
+    return MILGI_EUNSUPPORTED;
+}
+
+static int update_later(struct milgi_conn *c, bool ask_peer)
+{
+    struct milgi__over *over = milgi__conn_over(c);
+    if (!milgi__conn_rekeys(c, MILGI__WRITE))
+        return cannot_update(c, "whoever has the write key cannot change it");
+    over->update = true;
+    over->ask |= ask_peer;
+    milgi__engine_ready(c->engine, &c->owner);
+    return 0;
+}
+
+/* The message to the network. False: no memory. */
+static bool hand_message(struct milgi_conn *c, bool request)
+{
+    struct milgi__pool *pool = milgi__engine_pool(c->engine);
+    struct milgi_chunk *chunk = milgi__bufq_room(&c->output, pool)
+        ? milgi__chunk_alloc(pool, MILGI__KEY_UPDATE_LEN, milgi__owner_id(&c->owner), true)
+        : NULL;
+    if (!chunk)
+        return false;
+    size_t len = milgi__key_update_message(chunk->data, request);
+    (void)milgi__bufq_push(&c->output, (struct milgi_slice){ chunk, chunk->data, (uint32_t)len }); /* there is room */
+    c->out_handed++;
+    milgi__transport_framed_more(c->transport, (uint32_t)len);
+    c->records_out++;
+    struct milgi_iov iov = { chunk->data, len };
+    c->events->on_record(c, c->arg, MILGI__HANDSHAKE, &iov, 1);
+    return true;
+}
+
+bool milgi__conn_hand_update(struct milgi_conn *c)
+{
+    struct milgi__over *over = milgi__conn_over(c);
+    bool ask = over->ask && !c->asked_update;
+    if (!hand_message(c, ask)) {
+        c->blocked_room = true;
+        return false;
+    }
+    if (c->phase == MILGI__FREED)
+        return false;
+    over->update = over->ask = c->owes_update = false;
+    c->updates_out++;
+    c->reply_until = c->done_bytes + milgi__conn_backlog(c);
+    if (ask)
+        c->asked_until = c->reply_until;
+    c->asked_update = c->asked_update || ask;
+    /* Behind the message, whatever has become of the connection: what follows is not understood without. */
+    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->outcome->suite->hash,
+        milgi__conn_secret(c, MILGI__WRITE));
+    if (rv == 0)
+        rv = tell_keys(c, MILGI__WRITE);
+    if (rv != 0)
+        fail_of_ours(c, rv, "the write key could not be updated");
+    return rv == 0;
+}
+
+/* --- updates ------------------------------------------------------------------------------------------------------ */
+
 bool milgi__conn_update_read(struct milgi_conn *c)
 {
     const struct milgi__suite *suite = c->outcome->suite;
     uint8_t *secret = milgi__conn_secret(c, MILGI__READ);
+    if (!milgi__conn_rekeys(c, MILGI__READ))
+        return cannot_update(c, "whoever has the read key cannot change it") == 0;
     int rv = milgi__next_secret(milgi__engine_crypto(c->engine), suite->hash, secret);
-    if (rv == 0)
+    if (rv == 0 && milgi__conn_is_over(c, MILGI__READ))
+        rv = tell_keys(c, MILGI__READ);
+    else if (rv == 0)
         rv = milgi__conn_install(c, MILGI__READ, suite, secret);
     if (rv != 0)
         fail_of_ours(c, rv, "the read key could not be updated");
@@ -63,7 +153,9 @@ bool milgi__conn_update_read(struct milgi_conn *c)
 
 int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
 {
-    uint8_t message[5], iv[12];
+    uint8_t message[MILGI__KEY_UPDATE_LEN], iv[12];
+    if (milgi__conn_is_over(c, MILGI__WRITE))
+        return update_later(c, ask_peer);
     size_t len = milgi__key_update_message(message, ask_peer && !c->asked_update);
     const struct milgi__suite *suite = c->outcome->suite;
     uint8_t *secret = milgi__conn_secret(c, MILGI__WRITE);
@@ -91,6 +183,13 @@ int milgi__conn_update_write(struct milgi_conn *c, bool ask_peer, bool first)
     return 0;
 }
 
+bool milgi__conn_wants_update(const struct milgi_conn *c)
+{
+    return c->phase == MILGI__ESTABLISHED && !c->asked_update && c->out != MILGI__OUT_CLOSED &&
+        milgi__transport_records(c->transport, MILGI__READ) >= c->outcome->suite->record_limit &&
+        milgi__conn_version(c)->updates && milgi__conn_rekeys(c, MILGI__READ) && milgi__conn_rekeys(c, MILGI__WRITE);
+}
+
 int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
 {
     if (milgi__engine_foreign(c->engine))
@@ -99,7 +198,8 @@ int milgi_conn_update_keys(struct milgi_conn *c, bool ask_peer)
         return MILGI_ECLOSED;
     if (c->phase != MILGI__ESTABLISHED)
         return MILGI_EINVAL;
-    if (!milgi__conn_version(c)->updates)
+    if (!milgi__conn_version(c)->updates || !milgi__conn_rekeys(c, MILGI__WRITE) ||
+        (ask_peer && !milgi__conn_rekeys(c, MILGI__READ)))
         return MILGI_EUNSUPPORTED;
     /* One that has not left serves this call too: else there would be no end to what piles up. */
     bool unsent = c->done_bytes < c->reply_until;

@@ -335,15 +335,77 @@ static bool collect(struct milgi_conn *c, uint32_t round)
     return any;
 }
 
-bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
+/* --- sealed by somebody else ------------------------------------------------------------------------ */
+
+#define HAND_PIECES 16u /* of content handed out at once */
+
+/*
+ * The key has to change, or the peer's request is to be answered: when there is something to send, or at once, as it
+ * would be here. True: nothing else goes out before.
+ */
+static bool hand_update_is_due(struct milgi_conn *c)
 {
-    bool progress = false;
+    struct milgi__over *over = milgi__conn_over(c);
+    bool unframed = milgi__transport_next_type(c->transport) == MILGI__DATA;
+    if (c->owes_update && c->phase == MILGI__ESTABLISHED && (unframed || milgi__conn_may_answer(c)))
+        milgi__conn_update_write(c, false, true);
+    return over->update && c->phase == MILGI__ESTABLISHED;
+}
+
+/* The next pieces of one type. True: there were some. */
+static bool hand_out(struct milgi_conn *c)
+{
+    struct milgi_iov iov[HAND_PIECES];
+    struct milgi_slice slice;
+    size_t n = 0;
+    uint8_t type = milgi__transport_next_type(c->transport);
+    while (type && n < HAND_PIECES && milgi__transport_next_type(c->transport) == type &&
+        !(type == MILGI__DATA && network_full(c))) {
+        if (!output_room(c)) {
+            c->blocked_room = true;
+            break;
+        }
+        if (!milgi__transport_take_given(c->transport, &type, &slice))
+            break;
+        iov[n++] = (struct milgi_iov){ slice.data, slice.len };
+        (void)milgi__bufq_push(&c->output, slice); /* there is room */
+        c->out_handed++;
+        if (type == MILGI__ALERT)
+            break; /* each is a record of its own */
+    }
+    if (n == 0)
+        return false;
+    c->records_out++;
+    c->events->on_record(c, c->arg, type, iov, n);
+    return true;
+}
+
+static bool hand_out_all(struct milgi_conn *c)
+{
+    bool any = false;
+    while (c->phase < MILGI__CLOSED && c->phase != MILGI__FAILING) {
+        bool more = hand_update_is_due(c) ? milgi__conn_hand_update(c) : hand_out(c);
+        if (!more)
+            break;
+        any = true;
+    }
+    return any;
+}
+
+static bool frame_all(struct milgi_conn *c, uint64_t *spent_ns)
+{
+    bool any = false;
     uint32_t round = c->output.n;
     /* What is not framed when it fails is not framed any more: the turn drops it first. */
     while ((milgi__transport_next_type(c->transport) || c->owes_update) && c->phase < MILGI__CLOSED &&
         c->phase != MILGI__FAILING && seal_next(c, round, spent_ns))
-        progress = true;
-    progress |= collect(c, round);
+        any = true;
+    return collect(c, round) || any;
+}
+
+bool milgi__conn_pump_out(struct milgi_conn *c, uint64_t *spent_ns)
+{
+    bool progress = milgi__conn_is_over(c, MILGI__WRITE) ? hand_out_all(c) : frame_all(c, spent_ns);
     const struct milgi__failure *broken = milgi__transport_broken(c->transport);
     if (broken)
         milgi__conn_fail_with(c, broken);

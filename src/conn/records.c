@@ -141,6 +141,44 @@ uint64_t milgi__transport_records_max(const struct milgi__transport *t)
     return t->rec.out.epoch_records_max;
 }
 
+void milgi__transport_keys(const struct milgi__transport *t, enum milgi__dir dir, struct milgi_traffic_keys *keys)
+{
+    const struct milgi__direction *d = dir == MILGI__READ ? &t->rec.in : &t->rec.out;
+    keys->key_len = d->key->raw_len;
+    memcpy(keys->key, d->key->raw, d->key->raw_len);
+    memcpy(keys->iv, d->iv, sizeof keys->iv);
+    keys->sequence = d->seq;
+}
+
+void milgi__transport_hand_over(struct milgi__transport *t, enum milgi__dir dir)
+{
+    milgi__record_hand_over(&t->rec, dir == MILGI__READ ? &t->rec.in : &t->rec.out);
+}
+
+void milgi__transport_count(struct milgi__transport *t, enum milgi__dir dir, uint64_t records)
+{
+    struct milgi__direction *d = dir == MILGI__READ ? &t->rec.in : &t->rec.out;
+    d->seq += records;
+}
+
+void milgi__transport_recount(struct milgi__transport *t, enum milgi__dir dir)
+{
+    struct milgi__direction *d = dir == MILGI__READ ? &t->rec.in : &t->rec.out;
+    d->seq = 0;
+}
+
+uint64_t milgi__transport_opens_max(const struct milgi__transport *t)
+{
+    return t->rec.in.epoch_records_max;
+}
+
+bool milgi__transport_is_limited(const struct milgi__transport *t, enum milgi__dir dir)
+{
+    if (dir == MILGI__WRITE)
+        return t->rec.out_most < MILGI__PLAINTEXT_MAX || t->config->padding;
+    return t->rec.in_most < MILGI__PLAINTEXT_MAX;
+}
+
 void milgi__transport_speculate(struct milgi__transport *t)
 {
     milgi__record_speculate(&t->rec);
@@ -217,6 +255,20 @@ bool milgi__transport_skip(struct milgi__transport *t, uint32_t *len)
     return milgi__record_unread(&t->rec, len);
 }
 
+struct milgi_slice milgi__transport_take_fed(struct milgi__transport *t, uint32_t len)
+{
+    struct milgi__bufq *q = &t->rec.input;
+    struct milgi_slice slice = { .chunk = NULL };
+    if (q->n)
+        (void)milgi__bufq_take(q, MILGI__MIN(len, q->ring[q->head].len), &slice, 1);
+    return slice;
+}
+
+size_t milgi__transport_rest(const struct milgi__transport *t)
+{
+    return milgi__record_rest(&t->rec);
+}
+
 void milgi__transport_drop_input(struct milgi__transport *t)
 {
     milgi__record_drop_input(&t->rec);
@@ -289,6 +341,19 @@ bool milgi__transport_seal_data(struct milgi__transport *t, const struct milgi__
     *work_ns += (uint64_t)sealed->n * RECORD_NS + quarters;
     milgi__engine_count(t->engine, 0, bytes, 0);
     return true;
+}
+
+bool milgi__transport_take_given(struct milgi__transport *t, uint8_t *type, struct milgi_slice *slice)
+{
+    if (!milgi__record_take_unframed(&t->rec, type, slice))
+        return false;
+    t->rec.framed_bytes += slice->len;
+    return true;
+}
+
+void milgi__transport_framed_more(struct milgi__transport *t, uint32_t len)
+{
+    t->rec.framed_bytes += len;
 }
 
 bool milgi__transport_finished(const struct milgi__transport *t)

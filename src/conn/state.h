@@ -89,10 +89,13 @@ struct milgi_conn {
     bool in_dry;       /* no more could be opened of what is staged, though it might have been */
     uint16_t data_at;  /* when application data was framed last, in quarters of a second */
 
-    struct milgi__conn_hs *hs;            /* NULL: not begun, or over */
-    struct milgi__outcome *outcome;       /* NULL: not established yet */
-    char *server_name;                    /* that a client asks for; of a failed handshake; else in |outcome| */
-    struct milgi__peer_chain *peer_chain; /* only from a handshake's failure until on_closed */
+    struct milgi__conn_hs *hs;      /* NULL: not begun, or over */
+    struct milgi__outcome *outcome; /* NULL: not established yet */
+    char *server_name;              /* that a client asks for; of a failed handshake; else in |outcome| */
+    union {
+        struct milgi__peer_chain *peer_chain; /* without |outcome|: only from a handshake's failure until on_closed */
+        struct milgi__over *over;             /* with it: directions that were handed over (over.h); NULL: none */
+    };
     struct milgi__post post;
     struct milgi__failure failure; /* with the alert that was sent or received */
     int transport_error;

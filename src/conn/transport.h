@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <milgi/handover.h>
+
 #include "config/config.h"
 #include "engine/engine.h"
 #include "handshake/handshake.h"
@@ -54,6 +56,19 @@ uint64_t milgi__transport_records(const struct milgi__transport *t, enum milgi__
 uint64_t milgi__transport_records_max(const struct milgi__transport *t);
 /* Of protected records, content and padding: what the peer takes, or (READ) was told that we take (RFC 8449). */
 void milgi__transport_limit(struct milgi__transport *t, enum milgi__dir dir, uint32_t most);
+/*
+ * To somebody else (milgi/handover.h), of a direction that holds nothing (in_busy(), out_busy()): its key, its IV and
+ * the number of its next record; then the key is let go, and nothing is opened or sealed in it any more.
+ */
+void milgi__transport_keys(const struct milgi__transport *t, enum milgi__dir dir, struct milgi_traffic_keys *keys);
+void milgi__transport_hand_over(struct milgi__transport *t, enum milgi__dir dir);
+/* Records of such a direction were made elsewhere; or its key has changed. */
+void milgi__transport_count(struct milgi__transport *t, enum milgi__dir dir, uint64_t records);
+void milgi__transport_recount(struct milgi__transport *t, enum milgi__dir dir);
+/* Records that may be opened with a key at all. */
+uint64_t milgi__transport_opens_max(const struct milgi__transport *t);
+/* Whether protected records are to be shorter than they may be (limit()), or longer than their content. */
+bool milgi__transport_is_limited(const struct milgi__transport *t, enum milgi__dir dir);
 /* From now on several records are in flight each way: the peer is authenticated. */
 void milgi__transport_speculate(struct milgi__transport *t);
 
@@ -90,8 +105,11 @@ enum milgi__pop milgi__transport_next(
  * another reason, or something had been opened before it.
  */
 bool milgi__transport_skip(struct milgi__transport *t, uint32_t *len);
+/* READ, handed over: the first of what was fed, at most |len| bytes, as it is, with a reference for the caller. */
+struct milgi_slice milgi__transport_take_fed(struct milgi__transport *t, uint32_t len);
 void milgi__transport_drop_input(struct milgi__transport *t);
 size_t milgi__transport_staged(const struct milgi__transport *t);    /* bytes fed and not taken up */
+size_t milgi__transport_rest(const struct milgi__transport *t);      /* milgi_conn_record_rest() */
 bool milgi__transport_in_flight(const struct milgi__transport *t);   /* records taken up and not handed on */
 uint64_t milgi__transport_opening(const struct milgi__transport *t); /* at most so many bytes of content in them */
 bool milgi__transport_in_busy(const struct milgi__transport *t);     /* either */
@@ -110,6 +128,10 @@ enum milgi__start milgi__transport_seal(struct milgi__transport *t, uint64_t *wo
  */
 bool milgi__transport_seal_data(struct milgi__transport *t, const struct milgi__short_limits *limits,
     uint64_t *work_ns, struct milgi__sealed *sealed);
+/* WRITE, handed over: the next piece of content that would be framed, and its type, as it is; false: none. */
+bool milgi__transport_take_given(struct milgi__transport *t, uint8_t *type, struct milgi_slice *slice);
+/* So many bytes of a message that was not given have gone to the network, too. */
+void milgi__transport_framed_more(struct milgi__transport *t, uint32_t len);
 /* The next bytes for the network in order, with a reference for the caller; false: none now. */
 bool milgi__transport_take(struct milgi__transport *t, struct milgi_slice *slice);
 bool milgi__transport_finished(const struct milgi__transport *t); /* there are some */

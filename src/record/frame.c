@@ -27,6 +27,27 @@ int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice)
     return rv;
 }
 
+size_t milgi__record_rest(const struct milgi__record *r)
+{
+    uint32_t header_len = r->in.format->header_len;
+    /* Of the record that is begun: what has been read of it already, which no longer lies in the input. */
+    size_t got = r->front_len + (r->partial ? r->partial_len : 0u), at = 0;
+    for (;;) {
+        uint8_t header[MILGI__FRONT_MAX] = { 0 };
+        size_t have = got + r->input.len - at;
+        if (have < header_len)
+            return have ? header_len - have : 0;
+        size_t read = MILGI__MIN(got, header_len);
+        memcpy(header, r->front, read);
+        (void)milgi__bufq_peek(&r->input, at, header + read, header_len - read);
+        size_t size = header_len + milgi__format_body(r->in.format, header);
+        if (have < size)
+            return size - have;
+        at += size - got;
+        got = 0;
+    }
+}
+
 static bool check_type(const struct milgi__record *r, uint8_t type, uint32_t len, struct milgi__failure *failure)
 {
     const struct milgi__format *f = r->in.format;

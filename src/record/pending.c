@@ -441,6 +441,17 @@ void milgi__pending_taken(struct milgi__record *r)
     change_keys(r);
 }
 
+bool milgi__record_take_unframed(struct milgi__record *r, uint8_t *type, struct milgi_slice *slice)
+{
+    change_keys(r);
+    if (!r->pending)
+        return false;
+    *type = r->pending->type;
+    *slice = r->pending->slice;
+    milgi__pending_taken(r);
+    return true;
+}
+
 unsigned milgi__pending_take(struct milgi__record *r, uint32_t len, struct milgi_slice *out)
 {
     unsigned n = 0;

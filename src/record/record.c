@@ -49,6 +49,11 @@ static void fini_direction(struct milgi__record *r, struct milgi__direction *d)
     milgi__wipe(d->iv, sizeof d->iv);
 }
 
+void milgi__record_hand_over(struct milgi__record *r, struct milgi__direction *d)
+{
+    fini_direction(r, d);
+}
+
 void milgi__record_fini(struct milgi__record *r)
 {
     milgi__pending_clear(r);

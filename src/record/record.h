@@ -132,6 +132,8 @@ void milgi__record_first(struct milgi__record *r, uint32_t most);
 void milgi__record_fini(struct milgi__record *r);
 /* Gives rings and partly used chunks back when nothing is in flight: an idle connection has none. */
 void milgi__record_idle(struct milgi__record *r);
+/* Of |d|, which holds nothing: somebody else has its key from here on. */
+void milgi__record_hand_over(struct milgi__record *r, struct milgi__direction *d);
 /* True if ciphertext, records or output are still in it. */
 static inline bool milgi__record_in_busy(const struct milgi__record *r)
 {
@@ -146,6 +148,9 @@ static inline bool milgi__record_out_busy(const struct milgi__record *r)
 
 /* Takes the reference. 0 or MILGI_ENOMEM (taken and dropped). */
 int milgi__record_feed(struct milgi__record *r, struct milgi_slice slice);
+
+/* How many bytes are missing of what was fed last until a record ends, or until its header does; 0: one ends there. */
+size_t milgi__record_rest(const struct milgi__record *r);
 
 /*
  * Starts the next record: STALE ones first, then the next of the staged input; one only. It is opened in place when the
@@ -216,6 +221,8 @@ enum milgi__start milgi__record_seal(struct milgi__record *r, struct milgi_op **
 /* Content type of the next record; 0: nothing is queued. */
 uint8_t milgi__record_next_type(const struct milgi__record *r);
 void milgi__record_sealed(struct milgi__record *r, struct milgi_op *op);
+/* Instead of framing it: the first piece of content that is queued, with its type and its reference; false: none. */
+bool milgi__record_take_unframed(struct milgi__record *r, uint8_t *type, struct milgi_slice *slice);
 /* Ends the direction: nothing more can be sent. The first reason stays (r->send_failure). */
 void milgi__record_break_send(struct milgi__record *r, const struct milgi__failure *failure);
 static inline bool milgi__record_send_broken(const struct milgi__record *r)

@@ -165,8 +165,27 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
     tell(side, "closed");
 }
 
+static void on_record(
+    struct milgi_conn *conn, void *arg, uint8_t type, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct pair_side *side = arg;
+    (void)conn;
+    if (!side->on_record)
+        die("a record, and sending was not handed over");
+    side->on_record(side, type, iov, iov_n);
+}
+
+static void on_keys(struct milgi_conn *conn, void *arg, int direction, const struct milgi_traffic_keys *keys)
+{
+    struct pair_side *side = arg;
+    (void)conn;
+    if (!side->on_keys)
+        die("keys, and nothing was handed over");
+    side->on_keys(side, direction, keys);
+}
+
 static const struct milgi_events events = { on_output, on_data, on_pause, on_resume, on_room, on_established, on_decide,
-    on_alert, on_closed, NULL };
+    on_alert, on_closed, NULL, on_record, on_keys };
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
 

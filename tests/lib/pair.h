@@ -42,6 +42,8 @@ struct pair_side {
     void (*decide)(struct pair_side *side, const struct milgi_decision *decision);
     void (*on_output)(struct pair_side *side, const struct milgi_iov *iov, size_t n);
     void (*on_data)(struct pair_side *side, const struct milgi_slice *slices, size_t n);
+    void (*on_record)(struct pair_side *side, uint8_t type, const struct milgi_iov *iov, size_t n);
+    void (*on_keys)(struct pair_side *side, int direction, const struct milgi_traffic_keys *keys);
     /* "output" "data" "pause" "resume" "room" "established" "decide" "alert" "closed" */
     void (*on_event)(struct pair_side *side, const char *event);
 };
