@@ -71,9 +71,12 @@ set(crypto_mb_objects)
 # --- devices: one directory each; cpu is always there, since everything may spill to it -----------------------------
 file(GLOB device_common CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/*.c)
 list(APPEND core_sources ${device_common})
+file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/module/*.c)
+list(APPEND core_sources ${found})
 file(GLOB device_dirs CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/src/device/*)
 set(MILGI_DEVICES)
-set(device_support worker lanes)
+set(device_support worker lanes module)
+set(device_modules dpdk) # shared objects of their own: modules.cmake
 # What a device needs of the system: without it the device is off unless asked for, and then that is an error.
 set(device_pkcs11_needs P11KIT)
 set(device_packages)
@@ -81,7 +84,7 @@ set(MILGI_PC_REQUIRES) # what users of the static library link too
 set(MILGI_CONFIG_REQUIRES)
 foreach(path ${device_dirs})
   get_filename_component(device ${path} NAME)
-  if(NOT IS_DIRECTORY ${path} OR device IN_LIST device_support)
+  if(NOT IS_DIRECTORY ${path} OR device IN_LIST device_support OR device IN_LIST device_modules)
     continue()
   endif()
   file(GLOB_RECURSE found CONFIGURE_DEPENDS ${path}/*.c)
@@ -142,6 +145,21 @@ if(NOT core_sources)
   return()
 endif()
 
+# Below 1.0 a minor version may change the interface: the name that programs look for says so, and so does the rule
+# by which find_package takes a version.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(MILGI_SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  set(MILGI_COMPATIBILITY SameMinorVersion)
+else()
+  set(MILGI_SOVERSION ${PROJECT_VERSION_MAJOR})
+  set(MILGI_COMPATIBILITY SameMajorVersion)
+endif()
+
+# Where modules are, seen from a command that is installed.
+file(RELATIVE_PATH modules_from_bindir /prefix/${CMAKE_INSTALL_BINDIR} /prefix/${CMAKE_INSTALL_LIBDIR})
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/device/module/load.c PROPERTIES COMPILE_DEFINITIONS
+  "MILGI_MODULES_VERSION=\"${MILGI_SOVERSION}\";MILGI_MODULES_FROM_BINDIR=\"${modules_from_bindir}\"")
+
 # --- targets --------------------------------------------------------------------------------------------------------
 function(milgi_objects name)
   add_library(${name} OBJECT ${ARGN})
@@ -189,9 +207,9 @@ function(milgi_library name type) # objects of the library follow
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   if(type STREQUAL "SHARED")
-    target_link_libraries(${name} PRIVATE Threads::Threads ${device_packages})
+    target_link_libraries(${name} PRIVATE Threads::Threads ${CMAKE_DL_LIBS} ${device_packages})
   else()
-    target_link_libraries(${name} PUBLIC Threads::Threads)
+    target_link_libraries(${name} PUBLIC Threads::Threads ${CMAKE_DL_LIBS})
     target_link_libraries(${name} PRIVATE ${device_packages})
   endif()
 endfunction()
@@ -225,15 +243,6 @@ milgi_with_libcrypto(milgi_static)
 set_target_properties(milgi_static PROPERTIES OUTPUT_NAME milgi EXPORT_NAME milgi_static)
 add_library(milgi::milgi_static ALIAS milgi_static)
 
-# Below 1.0 a minor version may change the interface: the name that programs look for says so, and so does the rule
-# by which find_package takes a version.
-if(PROJECT_VERSION_MAJOR EQUAL 0)
-  set(MILGI_SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
-  set(MILGI_COMPATIBILITY SameMinorVersion)
-else()
-  set(MILGI_SOVERSION ${PROJECT_VERSION_MAJOR})
-  set(MILGI_COMPATIBILITY SameMajorVersion)
-endif()
 milgi_library(milgi_shared SHARED ${product_objects})
 milgi_with_libcrypto(milgi_shared)
 set_target_properties(milgi_shared PROPERTIES

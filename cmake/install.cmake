@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # cmake --install: headers, libraries, adapters, pkg-config and CMake package files, the command and what belongs to it.
-# Components for packages: runtime (the shared library), dev (what programs are built with), milgi (the command).
+# Components for packages: runtime (the shared library), dev (what programs are built with), milgi (the command), and one
+# for each module.
 #
 # Who links the shared library needs no development files of what it stands on (p11-kit, perhaps OpenSSL); who links the
 # static one does. AWS-LC is inside both.
@@ -17,6 +18,12 @@ install(TARGETS milgi_static EXPORT milgi-static-targets ARCHIVE DESTINATION ${l
 foreach(adapter ${MILGI_ADAPTERS})
   install(FILES $<TARGET_FILE:milgi_${adapter}> DESTINATION ${libdir} COMPONENT dev)
   install(FILES ${MILGI_ADAPTER_${adapter}_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+endforeach()
+
+# Modules: each is a package of its own, whose name is a component's, too.
+foreach(module ${MILGI_MODULES})
+  install(TARGETS milgi_${module} EXPORT milgi-targets
+    LIBRARY DESTINATION ${libdir} COMPONENT ${module} NAMELINK_COMPONENT dev)
 endforeach()
 
 # --- pkg-config: milgi, milgi-static; milgi-<adapter>, milgi-<adapter>-static -------------------------------------------
@@ -56,6 +63,10 @@ foreach(adapter ${MILGI_ADAPTERS})
   milgi_pkgconfig(milgi-${adapter} "Milgi's adapter ${adapter}" "-lmilgi_${adapter}" "" "milgi ${requires}")
   milgi_pkgconfig(milgi-${adapter}-static "Milgi's adapter ${adapter}, with Milgi linked statically"
     "-lmilgi_${adapter}" "" "milgi-static ${requires}")
+endforeach()
+
+foreach(module ${MILGI_MODULES})
+  milgi_pkgconfig(milgi-${module} "Milgi's device ${module}" "-lmilgi-${module}" "" "milgi")
 endforeach()
 
 # --- find_package(milgi): see milgi-config.cmake.in --------------------------------------------------------------------
@@ -116,7 +127,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "Milgi <milgi@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
-set(CPACK_COMPONENTS_ALL milgi runtime dev)
+set(CPACK_COMPONENTS_ALL milgi runtime dev ${MILGI_MODULES})
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
@@ -144,4 +155,12 @@ if(MILGI_CRYPTO STREQUAL "openssl")
 endif()
 set(CPACK_COMPONENT_DEV_DESCRIPTION "TLS library with a push structure, development files
  Headers, static libraries, adapters, pkg-config and CMake package files.")
+if("dpdk" IN_LIST MILGI_MODULES)
+  set(CPACK_DEBIAN_DPDK_PACKAGE_NAME milgi-dpdk)
+  set(CPACK_DEBIAN_DPDK_PACKAGE_SECTION libs)
+  set(CPACK_DEBIAN_DPDK_PACKAGE_RECOMMENDS librte-meta-crypto)
+  set(CPACK_DEBIAN_DPDK_PACKAGE_ENHANCES "milgi, libmilgi${MILGI_SOVERSION}")
+  set(CPACK_COMPONENT_DPDK_DESCRIPTION "cryptodevs of DPDK for Milgi
+ A module that milgi and programs on libmilgi load for the device dpdk.")
+endif()
 include(CPack)

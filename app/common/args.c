@@ -82,7 +82,7 @@ static const struct row {
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
     { "groups", COMMAS, PROXY | CONNECT, AT(group_names), "A,B", "key exchange groups, the best first" },
     { "device", TEXT, PROXY | CONNECT, AT(device), "SPEC",
-        "what does the crypto: cpu, pool:N, batch, pkcs11:..., sim:..., chaos:..." },
+        "what does the crypto: cpu, pool:N, batch, pkcs11:..., dpdk:..., sim:..., chaos:..." },
     { "records", RECORDS, PROXY | CONNECT, AT(records), "WHERE",
         "cpu, or device: records of all sizes; default: as the device prefers" },
     { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },

@@ -346,9 +346,13 @@ static int route(struct milgi_engine *engine, struct milgi_device *device, enum 
     int index = milgi_engine_add_device(engine, device);
     if (index < 0)
         return index;
+    /* What comes from the network is to lie where the device reads it. */
+    int rv = device->ops->chunk_alloc ? milgi_engine_use_memory(engine, (unsigned)index) : 0;
+    if (rv)
+        return rv;
     uint32_t ops = HANDSHAKE_OPS & device->caps.ops;
-    int rv = choose ? milgi_engine_route_first(engine, ops, 1u | 1u << index, 0)
-                    : milgi_engine_route(engine, ops, (unsigned)index, 0);
+    rv = choose ? milgi_engine_route_first(engine, ops, 1u | 1u << index, 0)
+                : milgi_engine_route(engine, ops, (unsigned)index, 0);
     if (rv || records == APP_RECORDS_CPU || !(device->caps.ops & RECORD_OPS))
         return rv;
     if (records == APP_RECORDS_DEFAULT && (choose || device->caps.min_record == UINT32_MAX))

@@ -32,6 +32,7 @@ static const struct {
     { "pool", "threads for what would keep the loop from other connections: RSA, crowds of handshakes, large records" },
     { "batch", "like operations of many connections side by side in the processor's vector registers" },
     { "pkcs11", "private keys that stay in a token or HSM; named by --key pkcs11:..." },
+    { "dpdk", "cryptodevs of DPDK: cards, or software drivers; in a module of its own" },
     { "sim", "a modelled accelerator, to try what a card would change" },
     { "chaos", "delays, reorders, refuses and fails, to test what is built on top" },
 };
@@ -144,10 +145,10 @@ static int show(const char *spec, bool asked)
     const char *why = NULL;
     int rv = bench_open(&b, spec, &why);
     bool right = true;
-    if (rv == MILGI_EUNSUPPORTED && !asked) {
+    if ((rv == MILGI_EUNSUPPORTED || rv == MILGI_EINVAL) && !asked) {
         printf("%s\n", spec);
         show_purpose(spec);
-        printf("  not here      %s\n", why);
+        printf("  %s%s\n", rv == MILGI_EINVAL ? "name one      " : "not here      ", why);
         rv = 0;
     } else if (rv) {
         app_complain("%s: %s", spec, why ? why : milgi_error_text(rv));
@@ -171,14 +172,20 @@ static int show(const char *spec, bool asked)
     return right ? APP_OK : APP_FAILED;
 }
 
+static int worse(int one, int other)
+{
+    return one > other ? one : other;
+}
+
 int app_devices(const struct app_options *options)
 {
     int worst = APP_OK;
-    const char *const *names = milgi_device_names();
-    for (size_t i = 0; options->rest.n ? i < options->rest.n : names[i] != NULL; i++) {
-        bool asked = options->rest.n;
-        int status = show(asked ? options->rest.items[i] : names[i], asked);
-        worst = status > worst ? status : worst;
-    }
+    const char *const *names = milgi_device_names(), *const *modules = milgi_device_module_names();
+    for (size_t i = 0; i < options->rest.n; i++)
+        worst = worse(worst, show(options->rest.items[i], true));
+    for (size_t i = 0; !options->rest.n && names[i]; i++)
+        worst = worse(worst, show(names[i], false));
+    for (size_t i = 0; !options->rest.n && modules[i]; i++)
+        worst = worse(worst, show(modules[i], false));
     return worst;
 }

@@ -153,8 +153,9 @@ struct milgi_device {
 /*
  * A built-in device from its description: "cpu", "pool:4", "sim:latency=1ms,units=16,depth=256,order=out",
  * "chaos:seed=7" (docs/devices.md has every word). Times take ns, us, ms or s. Make devices after fork(). On failure
- * *|device| is NULL and, when |why| is not NULL, *|why| is a static text that says what is wrong with |spec|. Returns
- * 0, MILGI_EINVAL (a word or value that does not exist), MILGI_EUNSUPPORTED (not built in) or MILGI_ENOMEM.
+ * *|device| is NULL and, when |why| is not NULL, *|why| is a text that says what is wrong with |spec|, valid until this
+ * thread makes another device. Returns 0, MILGI_EINVAL (a word or value that does not exist), MILGI_EUNSUPPORTED (not
+ * built in, and no module of that name) or MILGI_ENOMEM.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_device_new(const char *spec, struct milgi_device **device, const char **why);
 
@@ -170,6 +171,22 @@ MILGI_API unsigned milgi_devices_left(void);
 
 /* The names of the devices that are built in, NULL behind the last. Any thread. */
 MILGI_API const char *const *milgi_device_names(void);
+
+/*
+ * Devices that stand on large libraries are modules: shared objects of their own, libmilgi-<name>.so and the version
+ * that its name has. milgi_device_new() loads the one that a description names, from the directory of this library or
+ * of the program that it is inside of, from where that has its libraries, or from where the system's loader looks; with
+ * no such file it says what to install. These are the names of modules that belong to Milgi, wherever they are
+ * installed, NULL behind the last. Any thread.
+ */
+MILGI_API const char *const *milgi_device_module_names(void);
+/*
+ * For a program that links a module (its header, as <milgi/device_dpdk.h>, names the object): milgi_device_new() uses
+ * it and looks for no file. |module| stays for the life of the process. Returns 0, MILGI_EUNSUPPORTED (it was built
+ * with another version of the library), MILGI_ELIMIT (16 modules) or MILGI_EINVAL. Any thread.
+ */
+struct milgi_device_module;
+MILGI_API MILGI_MUST_CHECK int milgi_device_add_module(const struct milgi_device_module *module);
 
 /* --- device codes ----------------------------------------------------------------------------------------------- */
 

@@ -28,11 +28,21 @@ struct milgi__raw_key {
 /* 0, or MILGI__BROKEN: a key of another type, or of a shape that is not said above. |out| is for the caller to wipe. */
 int milgi__raw_private(const struct milgi__pkey *key, struct milgi__raw_key *out);
 
+/* The public half of an RSA key, as far as milgi__raw_private() takes it. */
+struct milgi__raw_modulus {
+    uint8_t n[2 * MILGI__RAW_HALF_MAX], e[8]; /* n: bits/8 bytes */
+};
+/* 0, or MILGI__BROKEN: no RSA key, or a larger one. */
+int milgi__raw_modulus(const struct milgi__pkey *key, struct milgi__raw_modulus *out);
+
 /*
  * The message of an RSA signature with |scheme|, one of rsa_pss, as a number of bits/8 bytes: RFC 8017 9.1.1, with salt
  * from the crypto library. 0 or MILGI__BROKEN.
  */
 int milgi__raw_pss(
+    const struct milgi__pkey *key, uint16_t scheme, const uint8_t *input, size_t input_len, uint8_t *out);
+/* The same of every scheme of RSA: those of rsa_pkcs1 have the message of RFC 8017 9.2. */
+int milgi__raw_message(
     const struct milgi__pkey *key, uint16_t scheme, const uint8_t *input, size_t input_len, uint8_t *out);
 
 /* What is left to compute of an ecdsa_secp256r1_sha256 signature's verification. */

@@ -3,6 +3,7 @@
 #include "device/device.h"
 
 #include "base/port.h"
+#include "device/module/module.h"
 
 /* A device's constructor is found by its directory's name: src/device/<name>/ has milgi__device_<name>_make(). */
 #define X(name) int milgi__device_##name##_make(const struct milgi__spec *, struct milgi_device **, const char **);
@@ -39,11 +40,20 @@ static milgi__device_make find(const char *name)
     return NULL;
 }
 
+static int make_named(const struct milgi__spec *spec, struct milgi_device **device, const char **why)
+{
+    milgi__device_make make = find(spec->text);
+
+    if (make)
+        return make(spec, device, why);
+    const struct milgi_device_module *module = milgi__module_find(spec->text, why);
+    return module ? module->make(&milgi__module_host, spec, device, why) : MILGI_EUNSUPPORTED;
+}
+
 int milgi_device_new(const char *spec, struct milgi_device **device, const char **why)
 {
     const char *reason = NULL;
     struct milgi__spec parsed;
-    milgi__device_make make;
     int error;
 
     if (!device)
@@ -54,13 +64,7 @@ int milgi_device_new(const char *spec, struct milgi_device **device, const char 
         reason = "a device is described by name[:word[=value],...], each word once, in less than 96 characters";
         goto out;
     }
-    make = find(parsed.text);
-    if (!make) {
-        error = MILGI_EUNSUPPORTED;
-        reason = "no device of this name is built in";
-        goto out;
-    }
-    error = make(&parsed, device, &reason);
+    error = make_named(&parsed, device, &reason);
     if (error != 0) {
         *device = NULL;
         goto out;

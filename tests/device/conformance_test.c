@@ -84,8 +84,10 @@ static unsigned rounds(unsigned n)
 /* The cheapest op that it takes. */
 static struct job *cheap(void)
 {
-    if (rig_can(&rig, MILGI_OP_SEAL, rig.aead[0].alg))
-        return job_small(&rig);
+    for (int suite = 0; suite < RIG_SUITES; suite++) {
+        if (rig_can(&rig, MILGI_OP_SEAL, rig.aead[suite].alg))
+            return job_seal(&rig, &(struct job_aead){ (enum rig_suite)suite, .len = 16, .inner = 23 });
+    }
     return job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256);
 }
 
@@ -736,12 +738,18 @@ static bool is_for(const char *spec, const char *name)
     return strncmp(spec, name, len) == 0 && (spec[len] == ':' || spec[len] == '\0');
 }
 
+static int skipped;
+
 static int run_suite(const char *spec)
 {
     struct CMUnitTest tests[MILGI__COUNT(suite)];
     char names[MILGI__COUNT(suite)][160], text[100];
 
     snprintf(text, sizeof text, "%s", spec);
+    if (!rig_is_here(spec)) {
+        skipped++;
+        return 0;
+    }
     if (is_for(spec, "pkcs11") && !rig_tokens(strstr(spec, "p11-kit-client") != NULL)) {
         print_message("%s: not tested, since SoftHSM or p11-kit is not installed\n", spec);
         return 0;
@@ -780,5 +788,7 @@ int main(int argc, char **argv)
         failed += run_device(*name);
     rig_tokens_done();
     rig_done();
-    return failed == 0 ? 0 : 1;
+    if (failed != 0)
+        return 1;
+    return skipped > 0 && skipped == argc - 1 ? 77 : 0;
 }

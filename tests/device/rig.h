@@ -74,6 +74,9 @@ void rig_tokens_done(void);
 bool rig_key_load(struct rig *rig, struct milgi_key *key);
 void rig_key_free(struct rig *rig, struct milgi_key *key);
 
+/* Whether the device can be made here: a module, or what it stands on, is nothing that everybody has. Says why not. */
+bool rig_is_here(const char *spec);
+
 uint64_t rig_random(struct rig *rig);
 bool rig_can(const struct rig *rig, int type, uint16_t alg);
 uint64_t rig_now(const struct rig *rig);

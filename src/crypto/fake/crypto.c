@@ -662,6 +662,19 @@ int milgi__raw_pss(const struct milgi__pkey *key, uint16_t scheme, const uint8_t
     return MILGI__BROKEN;
 }
 
+int milgi__raw_modulus(const struct milgi__pkey *key, struct milgi__raw_modulus *out)
+{
+    (void)key;
+    (void)out;
+    return MILGI__BROKEN;
+}
+
+int milgi__raw_message(
+    const struct milgi__pkey *key, uint16_t scheme, const uint8_t *input, size_t input_len, uint8_t *out)
+{
+    return milgi__raw_pss(key, scheme, input, input_len, out);
+}
+
 int milgi__raw_p256(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len, struct milgi__raw_p256 *out)
 {

@@ -87,6 +87,74 @@ int milgi__raw_pss(const struct milgi__pkey *key, uint16_t scheme, const uint8_t
     return 0;
 }
 
+int milgi__raw_modulus(const struct milgi__pkey *key, struct milgi__raw_modulus *out)
+{
+    const RSA *rsa = EVP_PKEY_get0_RSA(milgi__pkey_evp(key));
+    const BIGNUM *n = NULL, *e = NULL;
+
+    memset(out, 0, sizeof *out);
+    if (rsa)
+        RSA_get0_key(rsa, &n, &e, NULL);
+    size_t len = !n ? 0 : (size_t)BN_num_bytes(n);
+    bool done = len > 0 && len <= sizeof out->n && put(n, out->n, len) && put(e, out->e, sizeof out->e);
+    return done ? 0 : milgi__fail(MILGI__BROKEN);
+}
+
+/* DigestInfo (RFC 8017 9.2); 0: no memory. The caller frees *|der|. */
+static size_t digest_info(const struct milgi__scheme_hash *hash, uint8_t **der)
+{
+    X509_SIG *info = X509_SIG_new();
+    X509_ALGOR *algorithm = NULL;
+    ASN1_OCTET_STRING *digest = NULL;
+    int len = 0;
+
+    *der = NULL;
+    if (info) {
+        X509_SIG_getm(info, &algorithm, &digest);
+        if (X509_ALGOR_set0(algorithm, OBJ_nid2obj(EVP_MD_type(hash->md)), V_ASN1_NULL, NULL) == 1 &&
+            ASN1_OCTET_STRING_set(digest, hash->value, (int)hash->len) == 1)
+            len = i2d_X509_SIG(info, der);
+    }
+    X509_SIG_free(info);
+    return len > 0 ? (size_t)len : 0;
+}
+
+/* 00 01 ff .. ff 00 DigestInfo, as long as the modulus. */
+static int raw_pkcs1(const struct milgi__pkey *key, const struct milgi__scheme_hash *hash, uint8_t *out)
+{
+    enum {
+        AROUND = 3,
+        FILL_MIN = 8
+    };
+    const RSA *rsa = EVP_PKEY_get0_RSA(milgi__pkey_evp(key));
+    size_t len = !rsa ? 0 : (size_t)RSA_size(rsa);
+    uint8_t *der;
+    size_t der_len = digest_info(hash, &der);
+    bool fits = der_len > 0 && len >= der_len + AROUND + FILL_MIN;
+
+    if (fits) {
+        memset(out, 0xff, len);
+        out[0] = 0;
+        out[1] = 1;
+        out[len - der_len - 1] = 0;
+        memcpy(out + len - der_len, der, der_len);
+    }
+    OPENSSL_free(der);
+    return fits ? 0 : milgi__fail(MILGI__BROKEN);
+}
+
+int milgi__raw_message(
+    const struct milgi__pkey *key, uint16_t scheme, const uint8_t *input, size_t input_len, uint8_t *out)
+{
+    struct milgi__scheme_hash hash;
+
+    if (!milgi__scheme_is_pkcs1(scheme))
+        return milgi__raw_pss(key, scheme, input, input_len, out);
+    if (!milgi__scheme_hash(scheme, input, input_len, &hash) || hash.len == 0)
+        return MILGI__BROKEN;
+    return raw_pkcs1(key, &hash, out);
+}
+
 /* --- verification ----------------------------------------------------------------------------------------------- */
 
 /* In one way only can a signature be written. */
