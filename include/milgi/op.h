@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The op: one crypto operation. Connections start ops, the engine routes them to devices, devices give them back.
- * This header is for authors of devices; applications need only the names.
+ * This header is for authors of devices, and for who drives one without an engine (docs/devices.md); applications need
+ * only the names.
  *
  * FROM ENQUEUE TO DEQUEUE THE DEVICE OWNS THE OP, its memory and its key. Nothing in an op points to a stack, to a
  * connection or to a handshake: nonces, additional data and small inputs are in it by value, large ones in chunks
