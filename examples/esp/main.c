@@ -6,8 +6,8 @@
  *   example_esp DEVICE KEYS PLAIN ESP PEER      each an address and a port of IPv4: 127.0.0.1:7000
  *
  * What comes to PLAIN is sealed and goes from ESP to PEER; what comes to ESP is opened and goes from PLAIN to whoever
- * sent there last. KEYS is a file: SPI (4 bytes), key (32) and salt (4) of the way out, then of the way in. SIGTERM ends
- * it in order; it tells then what it has done.
+ * sent there last. KEYS is a file: SPI (4 bytes), key (32) and salt (4) of the way out, then of the way in. SIGTERM
+ * ends it in order; it tells then what it has done.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -138,7 +138,7 @@ static void unseal(struct packet *p)
         submit(p, MILGI_OP_OPEN, &in, p->len - sizeof *header - ICV);
 }
 
-/* What was opened: p->len becomes the payload's. NULL: there is none to deliver, but a reason for one of the counters. */
+/* What was opened: p->len becomes the payload's. Not NULL: there is none to deliver, and where it is counted. */
 static unsigned long *judge(struct packet *p)
 {
     uint32_t seq = ntohl(((struct header *)p->data)->seq);
@@ -213,7 +213,7 @@ static void run(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    int notify_fd = device->ops->notify_fd ? device->ops->notify_fd(qp) : -1, signal_fd = signalfd(-1, &signals, 0);
+    int notify_fd = device->ops->notify_fd ? device->ops->notify_fd(qp) : -1, end_fd = signalfd(-1, &signals, 0);
     puts("ready");
     fflush(stdout);
     for (bool ending = false; !ending;) {
@@ -222,7 +222,7 @@ static void run(void)
         /* A device that tells nobody is asked again and again, as long as it has something. */
         bool again = waiting_n > 0 || (in_device > 0 && (notify_fd < 0 || device->ops->arm(qp) == 1));
         short more = waiting_n == 0 && unused_n > 0 ? POLLIN : 0; /* else datagrams wait in the sockets */
-        struct pollfd fds[] = { { plain, more, 0 }, { esp, more, 0 }, { notify_fd, POLLIN, 0 }, { signal_fd, POLLIN, 0 } };
+        struct pollfd fds[] = { { plain, more, 0 }, { esp, more, 0 }, { notify_fd, POLLIN, 0 }, { end_fd, POLLIN, 0 } };
         (void)poll(fds, 4, again ? 0 : -1);
         ending = fds[3].revents != 0;
         for (int i = 0; i < 2; i++)
@@ -285,7 +285,7 @@ int main(int argc, char **argv)
     esp = bound(argv[4], &here, true);
     (void)bound(argv[5], &esp_peer, false);
     run();
-    /* What the device has begun comes back now. One that hangs keeps its ops and their memory: then nothing is freed. */
+    /* What the device has begun comes back now. One that hangs keeps its ops and their memory: nothing is freed. */
     if (ops->quiesce && ops->quiesce(qp, 1000000000) != 0)
         return 1;
     for (waiting_n = 0; exchange() > 0;) {
