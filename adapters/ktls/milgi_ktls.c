@@ -554,6 +554,17 @@ long milgi_ktls_sendfile(struct milgi_ktls *k, int file, int64_t *at, size_t len
 /* --- in ----------------------------------------------------------------------------------------------------------- */
 
 /*
+ * A record that could not be opened is an error of the socket, too, which sending would answer with: asking for it
+ * takes it away, so that the alert can be sent.
+ */
+static void forget_error(struct milgi_ktls *k)
+{
+    int error;
+    unsigned len = sizeof error;
+    k->options.calls->get(k->options.calls_ctx, k->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+}
+
+/*
  * A kernel that can change its key waits for one behind each record of the handshake's that begins as a KeyUpdate. A
  * part of one, or one with more behind it, brings no key, and whatever follows would wait for ever.
  */
@@ -578,8 +589,11 @@ long milgi_ktls_receive(struct milgi_ktls *k, void *data, size_t len, uint8_t *t
         n = k->options.calls->receive(k->options.calls_ctx, k->fd, &message, MSG_DONTWAIT);
     } while (n == -EINTR);
     *type = n > 0 ? DATA : 0;
-    if (n < 0)
+    if (n < 0) {
+        if (milgi_ktls_alert(n) != MILGI_ALERT_NONE)
+            forget_error(k);
         return n;
+    }
     for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
         if (head->cmsg_level == SOL_TLS && head->cmsg_type == TLS_GET_RECORD_TYPE)
             *type = *CMSG_DATA(head);

@@ -124,6 +124,10 @@ static int set(void *ctx, int fd, int level, int option, const void *value, unsi
 static int get(void *ctx, int fd, int level, int option, void *value, unsigned *len)
 {
     struct end *e = ctx;
+    if (level == SOL_SOCKET && option == SO_ERROR) {
+        e->pending = 0;
+        return 0;
+    }
     const struct kernel_key *key = &e->key[option == TLS_TX ? MILGI_SEND : MILGI_RECEIVE];
     assert_int_equal(fd, 7);
     assert_int_equal(level, LEVEL_TLS);
@@ -257,6 +261,11 @@ static long send_message(void *ctx, int fd, const struct msghdr *m, int flags)
     assert_int_equal(flags, MSG_DONTWAIT | MSG_NOSIGNAL);
     assert_true(e->key[MILGI_SEND].on);
     e->sends++;
+    if (e->pending) {
+        int error = e->pending;
+        e->pending = 0;
+        return error;
+    }
     if (e->send_errors) {
         e->send_errors--;
         return e->send_error;
@@ -318,8 +327,10 @@ static long receive(void *ctx, int fd, struct msghdr *m, int flags)
         m->msg_controllen = 0;
         return 0;
     }
-    if (rv)
+    if (rv != 0) {
+        e->pending = rv == -EKEYEXPIRED || rv == -EAGAIN ? 0 : rv;
         return rv;
+    }
     size_t n = m->msg_iov[0].iov_len < e->opened.len ? m->msg_iov[0].iov_len : e->opened.len;
     if (n)
         memcpy(m->msg_iov[0].iov_base, e->opened.p, n);

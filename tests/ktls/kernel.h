@@ -33,6 +33,7 @@ struct end {
     struct pair_bytes opened; /* the rest of a record that was read in part, of this type: */
     uint8_t opened_type;
     bool key_pending; /* a KeyUpdate was opened: nothing more before the next key */
+    int pending;      /* an error of the socket that nobody has asked for */
     bool ended;       /* behind |in| the transport has ended */
     bool exact;       /* no more is read than to the end of a record, while the connection opens itself */
     bool want[2];     /* to be taken as soon as that can be */
