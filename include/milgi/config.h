@@ -345,8 +345,9 @@ enum milgi_limit {
     MILGI_LIMIT_REKEY_RECORDS,
     /*
      * Records for nothing that a peer may send at once: KeyUpdates that are not answers to our own requests, empty
-     * records, ignored alerts, and, apart from these, the handshake's change_cipher_spec. Four a second more, and one
-     * with each message or KiB of application data in either direction, may come for ever. Default 32.
+     * records, refused renegotiations, and, apart from these, the handshake's change_cipher_spec; and apart from all of
+     * these an eighth as many alerts that are ignored. Four a second more, and one with each message or KiB of
+     * application data in either direction, may come for ever. Default 32.
      */
     MILGI_LIMIT_IDLE_CONTROL,
     MILGI_LIMIT_TICKETS, /* client: NewSessionTickets, in the same way; default 256 */

@@ -17,9 +17,9 @@ static void drop(struct milgi__message *m)
 }
 
 /* What brings the application nothing is counted: too much of it is an attack. */
-static bool is_flood(struct milgi_conn *c, struct milgi__flood *flood, enum milgi_limit limit)
+static bool is_flood(struct milgi_conn *c, enum milgi__flood which, uint64_t burst)
 {
-    if (milgi__flood_spend(flood, milgi__conn_limit(c, limit), milgi__engine_now(c->engine)))
+    if (milgi__floods_spend(&c->floods, which, burst, milgi__engine_now(c->engine)))
         return false;
     milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_UNEXPECTED_MESSAGE, "too many records without application data");
     return true;
@@ -27,7 +27,13 @@ static bool is_flood(struct milgi_conn *c, struct milgi__flood *flood, enum milg
 
 static bool control_flood(struct milgi_conn *c)
 {
-    return is_flood(c, &c->idle_control, MILGI_LIMIT_IDLE_CONTROL);
+    return is_flood(c, MILGI__FLOOD_IDLE, milgi__conn_limit(c, MILGI_LIMIT_IDLE_CONTROL));
+}
+
+/* Few have a use: an eighth, at least one if any is allowed. */
+static bool warning_flood(struct milgi_conn *c)
+{
+    return is_flood(c, MILGI__FLOOD_WARNING, (milgi__conn_limit(c, MILGI_LIMIT_IDLE_CONTROL) + 7) / 8);
 }
 
 static bool mid_message(const struct milgi_conn *c)
@@ -105,7 +111,7 @@ static void take_alert(struct milgi_conn *c, const struct milgi__message *m)
     /*= RFC5246 7.2.2: "If an alert with a level of warning is sent and received, generally the connection can continue
      *= normally." */
     bool warning = alert[0] == 1 && alert[1] != MILGI_ALERT_CLOSE_NOTIFY && warnings_count(c);
-    if ((alert[1] == MILGI_ALERT_USER_CANCELED || warning) && control_flood(c))
+    if ((alert[1] == MILGI_ALERT_USER_CANCELED || warning) && warning_flood(c))
         return;
     peer_alert(c, alert[1], warning);
 }
@@ -155,7 +161,7 @@ static void take_post(struct milgi_conn *c, const uint8_t *data, size_t len)
             milgi__conn_fail_with(c, &failure);
             return;
         }
-        if (event == MILGI__POST_TICKET && !is_flood(c, &c->tickets, MILGI_LIMIT_TICKETS))
+        if (event == MILGI__POST_TICKET && !is_flood(c, MILGI__FLOOD_TICKET, milgi__conn_limit(c, MILGI_LIMIT_TICKETS)))
             milgi__conn_ticket(c, ticket);
         else if (event == MILGI__POST_RENEGOTIATION)
             refuse_renegotiation(c);

@@ -238,7 +238,7 @@ static void handshake_open(struct milgi_conn *c)
     }
     c->phase = MILGI__ESTABLISHED;
     c->owner.cls = MILGI_OP_CLASS_RECORDS;
-    c->idle_control = (struct milgi__flood){ 0 };
+    c->floods = (struct milgi__floods){ 0 };
     milgi__engine_deadline(c->engine, &c->owner, UINT64_MAX);
     milgi__transport_speculate(c->transport);
     bool session = milgi__hs_session_came(c->hs->hs);

@@ -109,7 +109,7 @@ struct milgi_conn {
     uint32_t in_tail_used;
     uint32_t data_n;   /* slices of application data on their way to on_data: in the engine's scratch */
     size_t unconsumed; /* delivered and not consumed: against the credit */
-    struct milgi__flood idle_control, tickets;
+    struct milgi__floods floods;
 
     uint64_t bytes_in, bytes_out, records_in, records_out;
     uint32_t updates_in, updates_out;
@@ -164,8 +164,7 @@ static inline uint8_t *milgi__conn_secret(const struct milgi_conn *c, enum milgi
 /* Application data in either direction pays for what else the peer does. */
 static inline void milgi__conn_data_moves(struct milgi_conn *c, size_t len)
 {
-    milgi__flood_refill(&c->idle_control, len);
-    milgi__flood_refill(&c->tickets, len);
+    milgi__floods_refill(&c->floods, len);
 }
 
 /* Of the key of this direction: its level, and one more for each update. */

@@ -6,6 +6,7 @@
 #include "fixture.h"
 
 #define LIMIT 32    /* MILGI_LIMIT_IDLE_CONTROL by default */
+#define WARNINGS 4  /* an eighth */
 #define TICKETS 256 /* MILGI_LIMIT_TICKETS by default */
 
 /* Sends |send| again and again; returns how many it took until the victim had enough. */
@@ -20,11 +21,11 @@ static unsigned flood(struct liar *liar, void (*send)(struct liar *), unsigned m
 }
 
 /* The limit of what is tolerated is exact, and the end is an alert. */
-static void ends_at_limit(enum milgi_role role, void (*send)(struct liar *))
+static void ends_at_limit(enum milgi_role role, void (*send)(struct liar *), unsigned limit)
 {
     struct liar liar;
     open_as(&liar, role, NULL);
-    assert_int_equal(flood(&liar, send, 1000), LIMIT + 1);
+    assert_int_equal(flood(&liar, send, 1000), limit + 1);
     assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
     liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
     assert_int_equal(liar.victim->got.len, 0);
@@ -32,7 +33,8 @@ static void ends_at_limit(enum milgi_role role, void (*send)(struct liar *))
 }
 
 /* The same all at once, behind a device: what comes behind the limit is not delivered, and hardly opened. */
-static void ends_at_limit_at_once(enum milgi_role role, void (*send)(struct liar *), const char *device)
+static void ends_at_limit_at_once(
+    enum milgi_role role, void (*send)(struct liar *), unsigned limit, const char *device)
 {
     struct liar liar;
     open_as(&liar, role, device);
@@ -43,7 +45,7 @@ static void ends_at_limit_at_once(enum milgi_role role, void (*send)(struct liar
     liar_listen(&liar);
     assert_true(liar.victim->closed);
     assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
-    assert_int_equal(records_in(&liar) - before, LIMIT + 1);
+    assert_int_equal(records_in(&liar) - before, limit + 1);
     assert_int_equal(liar.victim->got.len, 0);
     liar_fini(&liar);
 }
@@ -56,15 +58,16 @@ static void send_data(struct liar *liar)
 }
 
 /* Data in between pays for it. */
-static void goes_on_with_data(enum milgi_role role, void (*send)(struct liar *), const char *device)
+static void goes_on_with_data(
+    enum milgi_role role, void (*send)(struct liar *), unsigned limit, const char *device)
 {
     struct liar liar;
     open_as(&liar, role, device);
-    for (unsigned i = 0; i < 20 * LIMIT; i++) {
+    for (unsigned i = 0; i < 20 * limit; i++) {
         send(&liar);
-        if (i % LIMIT == LIMIT - 1)
+        if (i % limit == limit - 1)
             send_data(&liar);
-        if (i % LIMIT == LIMIT / 2)
+        if (i % limit == limit / 2)
             liar_listen(&liar);
     }
     liar_listen(&liar);
@@ -75,15 +78,20 @@ static void goes_on_with_data(enum milgi_role role, void (*send)(struct liar *),
     liar_fini(&liar);
 }
 
-static void against_all(void (*send)(struct liar *))
+static void against_as_many(void (*send)(struct liar *), unsigned limit)
 {
     for (enum milgi_role role = 0; role < 2; role++) {
-        ends_at_limit(role, send);
-        ends_at_limit_at_once(role, send, NULL);
-        ends_at_limit_at_once(role, send, SLOW);
-        goes_on_with_data(role, send, NULL);
-        goes_on_with_data(role, send, SLOW);
+        ends_at_limit(role, send, limit);
+        ends_at_limit_at_once(role, send, limit, NULL);
+        ends_at_limit_at_once(role, send, limit, SLOW);
+        goes_on_with_data(role, send, limit, NULL);
+        goes_on_with_data(role, send, limit, SLOW);
     }
+}
+
+static void against_all(void (*send)(struct liar *))
+{
+    against_as_many(send, LIMIT);
 }
 
 static void send_empty(struct liar *liar)
@@ -149,7 +157,26 @@ static void key_updates_in_records_of_full_size_come_to_an_end(void **state)
 static void warning_alerts_come_to_an_end(void **state)
 {
     (void)state;
-    against_all(send_warning);
+    against_as_many(send_warning, WARNINGS);
+}
+
+/* As many as there may be of each are no flood together. */
+static void kinds_are_counted_apart(void **state)
+{
+    (void)state;
+    for (enum milgi_role role = 0; role < 2; role++) {
+        struct liar liar;
+        open_as(&liar, role, NULL);
+        assert_int_equal(flood(&liar, send_empty, LIMIT), LIMIT);
+        assert_int_equal(flood(&liar, send_warning, 1000), WARNINGS + 1);
+        liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        liar_fini(&liar);
+        open_as(&liar, role, NULL);
+        assert_int_equal(flood(&liar, send_warning, WARNINGS), WARNINGS);
+        assert_int_equal(flood(&liar, send_empty, 1000), LIMIT + 1);
+        liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        liar_fini(&liar);
+    }
 }
 
 static void send_ticket(struct liar *liar)
@@ -167,7 +194,7 @@ static void tickets_come_to_an_end(void **state)
     assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
     liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
     liar_fini(&liar);
-    goes_on_with_data(MILGI_SERVER, send_ticket, NULL);
+    goes_on_with_data(MILGI_SERVER, send_ticket, LIMIT, NULL);
 }
 
 /* Many in one record count each. */
@@ -246,7 +273,7 @@ static void warnings_during_the_handshake_come_to_an_end(void **state)
         struct liar liar;
         liar_init(&liar, &setup);
         assert_true(liar_step_to(&liar, MILGI__MSG_FINISHED, 0));
-        assert_int_equal(flood(&liar, send_warning, 1000), LIMIT + 1);
+        assert_int_equal(flood(&liar, send_warning, 1000), WARNINGS + 1);
         liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
         liar_fini(&liar);
     }
@@ -261,6 +288,7 @@ int main(void)
         cmocka_unit_test(requests_for_key_updates_come_to_an_end),
         cmocka_unit_test(key_updates_in_records_of_full_size_come_to_an_end),
         cmocka_unit_test(warning_alerts_come_to_an_end),
+        cmocka_unit_test(kinds_are_counted_apart),
         cmocka_unit_test(tickets_come_to_an_end),
         cmocka_unit_test(tickets_in_one_record_come_to_an_end),
         cmocka_unit_test(a_flood_is_counted_as_far_as_limits_go),

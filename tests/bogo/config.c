@@ -21,9 +21,11 @@ static bool wants(const struct shim_options *o, uint16_t version)
     return !off[version - TLS10] && version >= o->min_version && (!o->max_version || version <= o->max_version);
 }
 
+/* Compliance policies leave no room for them. */
 bool shim_wants_older(const struct shim_options *o)
 {
-    return wants(o, TLS10) || wants(o, TLS10 + 1);
+    bool policy = o->fips_202205 || o->wpa_202304 || o->cnsa_202407 || o->cnsa1_202603 || o->cnsa2_202603;
+    return !policy && (wants(o, TLS10) || wants(o, TLS10 + 1));
 }
 
 static int set_versions(struct milgi_config *config, const struct shim_options *o, const char **why)

@@ -194,7 +194,8 @@ static void tell_reason(const struct milgi_reason *reason)
  */
 static bool lacks_version(const struct shim_exchange *x)
 {
-    bool ours = x->reason.error == MILGI_ENEGOTIATE, theirs = x->reason.error == MILGI_EALERT && !x->established;
+    bool ours = x->reason.error == MILGI_ENEGOTIATE, told = x->reason.error == MILGI_EALERT && !x->established;
+    bool theirs = told && !x->options->server; /* a client that has a ServerHello thinks of something else */
     return x->closed && (ours || theirs) && x->reason.alert == MILGI_ALERT_PROTOCOL_VERSION &&
         shim_wants_older(x->options);
 }

@@ -245,7 +245,7 @@ static const struct flag flags[] = {
     { "-expect-total-renegotiations", ABSENT, 0, "renegotiation" },
     { "-renegotiate-once", ABSENT, 0, "renegotiation" },
     { "-renegotiate-freely", ABSENT, 0, "renegotiation" },
-    { "-renegotiate-ignore", ABSENT, 0, "renegotiation" },
+    { "-renegotiate-ignore", MOOT, 0, "renegotiation is declined, and the connection goes on" },
     { "-renegotiate-explicit", ABSENT, 0, "renegotiation" },
     { "-forbid-renegotiation-after-handshake", ABSENT, 0, "renegotiation" },
     { "-false-start", ABSENT, 0, "False Start" },

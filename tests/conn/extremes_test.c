@@ -205,8 +205,8 @@ static void a_burst_of_any_size_ends(void **state)
         begin(&pair, c, s, NULL);
         struct milgi_conn *client = pair.side[MILGI_CLIENT].conn, *server = pair.side[MILGI_SERVER].conn;
         /* All but one of it is gone by now. */
-        server->idle_control.spent = (uint32_t)bursts[n] - 1;
-        server->idle_control.when = (uint32_t)(pair.now_ns / MILGI__FLOOD_REFILL_NS);
+        server->floods.spent[MILGI__FLOOD_IDLE] = (uint32_t)bursts[n] - 1;
+        server->floods.when = (uint32_t)(pair.now_ns / MILGI__FLOOD_REFILL_NS);
         assert_int_equal(milgi_conn_update_keys(client, false), 0);
         pair_settle_until(&pair, pair.now_ns);
         assert_false(pair.side[MILGI_SERVER].closed);
