@@ -31,6 +31,7 @@ static const struct {
     { "cpu", "everything at once, on the loop's own thread; always there" },
     { "pool", "threads for what would keep the loop from other connections: RSA, crowds of handshakes, large records" },
     { "batch", "like operations of many connections side by side in the processor's vector registers" },
+    { "afalg", "records by the kernel's ciphers (AF_ALG), for a processor that only the kernel has a driver for" },
     { "pkcs11", "private keys that stay in a token or HSM; named by --key pkcs11:..." },
     { "dpdk", "cryptodevs of DPDK: cards, or software drivers; in a module of its own" },
     { "sim", "a modelled accelerator, to try what a card would change" },

@@ -34,6 +34,7 @@
 #include <milgi/buf.h>
 #include <milgi/op.h>
 #include <milgi/device.h>
+#include <milgi/device_afalg.h>
 #include <milgi/device_pkcs11.h>
 #include <milgi/config.h>
 #include <milgi/session.h>

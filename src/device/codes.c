@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What device codes mean, for people. */
+#include <milgi/device_afalg.h>
 #include <milgi/device_dpdk.h>
 #include <milgi/device_pkcs11.h>
 
@@ -11,7 +12,7 @@ static const struct {
 } codes[] = {
 #define MILGI_X(name, value, text) { name, text },
     MILGI_CODES(MILGI_X)
-        MILGI_CODES_PKCS11(MILGI_X) MILGI_CODES_DPDK(MILGI_X)
+        MILGI_CODES_PKCS11(MILGI_X) MILGI_CODES_DPDK(MILGI_X) MILGI_CODES_AFALG(MILGI_X)
 #undef MILGI_X
 };
 

@@ -122,6 +122,21 @@ static bool take_word(struct milgi__spec *spec, char *word)
     return true;
 }
 
+/* The comma that ends |word|: one that stands in parentheses belongs to a value. NULL: none; *|whole| if they match. */
+static char *end_of_word(char *word, bool *whole)
+{
+    unsigned deep = 0;
+
+    *whole = true;
+    for (; *word != '\0' && (*word != ',' || deep > 0); word++) {
+        *whole = *whole && (*word != ')' || deep > 0);
+        deep += *word == '(';
+        deep -= *word == ')' && deep > 0;
+    }
+    *whole = *whole && deep == 0;
+    return *word == '\0' ? NULL : word;
+}
+
 int milgi__spec_parse(struct milgi__spec *spec, const char *text)
 {
     size_t len = !text ? 0 : strlen(text);
@@ -137,10 +152,11 @@ int milgi__spec_parse(struct milgi__spec *spec, const char *text)
         return MILGI_EINVAL;
     *word++ = '\0';
     for (;;) {
-        char *comma = strchr(word, ',');
+        bool whole;
+        char *comma = end_of_word(word, &whole);
         if (comma)
             *comma = '\0';
-        if (!take_word(spec, word))
+        if (!whole || !take_word(spec, word))
             return MILGI_EINVAL;
         if (!comma)
             return 0;

@@ -28,6 +28,21 @@ static void a_description_is_a_name_and_words(void **state)
     assert_null(spec.value[2]);
 }
 
+static void what_stands_in_parentheses_is_one_value(void **state)
+{
+    static const char *const bad[] = { "x:a=f(b", "x:a=f(b,c", "x:a=b)", "x:a=b),c", "x:a=f(b)),c=(" };
+    struct milgi__spec spec;
+
+    (void)state;
+    assert_int_equal(milgi__spec_parse(&spec, "x:driver=f(g(a,b),c),depth=4"), 0);
+    assert_int_equal(spec.n, 2);
+    assert_string_equal(spec.value[0], "f(g(a,b),c)");
+    assert_string_equal(spec.key[1], "depth");
+    assert_string_equal(spec.value[1], "4");
+    for (size_t i = 0; i < MILGI__COUNT(bad); i++)
+        assert_int_equal(milgi__spec_parse(&spec, bad[i]), MILGI_EINVAL);
+}
+
 static void malformed_descriptions_are_refused(void **state)
 {
     static const char *const bad[] = { NULL, "", ":", ":4", "pool:", "pool:,", "pool:4,", "pool:,4", "pool:=4",
@@ -232,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_description_is_a_name_and_words),
+        cmocka_unit_test(what_stands_in_parentheses_is_one_value),
         cmocka_unit_test(malformed_descriptions_are_refused),
         cmocka_unit_test(times_have_units),
         cmocka_unit_test(sizes_have_units),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the command says to arguments, right and wrong: one clear line, and the exit status tells."""
 
+import errno
 import os
 import socket
 
@@ -160,3 +161,18 @@ def test_a_device_that_does_not_run_here_says_why(world):
     check(status == 2 and not out and ("AVX-512" in err or "crypto_mb" in err), f"{status} {err!r}")
     check(b"batch\n  what for" in listed and b"  not here      batch: " in listed, listed)
     refuses(world, proxy(world, "--device", "batch"), 2, "batch")
+
+
+def test_the_kernels_ciphers_are_refused_where_it_has_none(world):
+    _, listed, _ = world.run("devices")
+    try:
+        socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET, 0).close()
+    except OSError as error:
+        missing = error.errno
+    else:
+        return  # tests/vm has both cases
+    words = "no AF_ALG" if missing == errno.EAFNOSUPPORT else "may not use AF_ALG"
+    check(b"afalg\n  what for" in listed and b"  not here      afalg: " in listed, listed)
+    refuses(world, ["devices", "afalg"], 2, words)
+    refuses(world, proxy(world, "--device", "afalg"), 2, words)
+    refuses(world, proxy(world, "--device", "afalg:by=magic"), 2, "by is io_uring, aio or any")

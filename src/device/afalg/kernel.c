@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets of AF_ALG. */
+#include "device/afalg/kernel.h"
+
+#include <errno.h>
+#include <linux/if_alg.h>
+#include <unistd.h>
+
+#define TAG_LEN 16u
+
+const struct milgi__ring_kind *milgi__ring_kind(unsigned i)
+{
+    static const struct milgi__ring_kind *const kinds[] = { &milgi__ring_uring, &milgi__ring_aio };
+
+    return i < MILGI__COUNT(kinds) ? kinds[i] : NULL;
+}
+
+static int failed(int fd)
+{
+    int error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    return error == 0 ? -EIO : -error;
+}
+
+int milgi__alg_bind(const char *name, const uint8_t *key, size_t len)
+{
+    struct sockaddr_alg address = { .salg_family = AF_ALG, .salg_type = "aead" };
+    size_t name_len = strlen(name);
+
+    if (name_len >= sizeof address.salg_name)
+        return -ENOENT;
+    memcpy(address.salg_name, name, name_len);
+    int fd = socket(AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return failed(fd);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+        setsockopt(fd, SOL_ALG, ALG_SET_KEY, key, (socklen_t)len) != 0 ||
+        setsockopt(fd, SOL_ALG, ALG_SET_AEAD_AUTHSIZE, NULL, TAG_LEN) != 0)
+        return failed(fd);
+    return fd;
+}
+
+int milgi__alg_accept(int fd)
+{
+    int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+    return got >= 0 ? got : failed(-1);
+}
+
+void milgi__alg_close(int fd)
+{
+    close(fd);
+}
