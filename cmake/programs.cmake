@@ -139,6 +139,7 @@ if(MILGI_BENCH)
   # What asynchrony itself costs is measured where it is paid, inside the engine, and kernels are only inside.
   target_include_directories(bench_asynchrony PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_include_directories(bench_kernel PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(bench_devices PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_include_directories(bench_lanes PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/gen)
   target_include_directories(bench_sessions PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_sources(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/bench/asynchrony/op.c)
@@ -150,8 +151,9 @@ if(MILGI_BENCH)
   endif()
 
   if(BUILD_TESTING)
+    add_test(NAME bench.devices COMMAND ${PROJECT_SOURCE_DIR}/tests/bench/devices ${PROJECT_BINARY_DIR})
     add_test(NAME bench.batch COMMAND ${PROJECT_SOURCE_DIR}/tests/bench/batch ${PROJECT_BINARY_DIR})
-    set_tests_properties(bench.batch PROPERTIES LABELS bench TIMEOUT 300 PROCESSORS 2)
+    set_tests_properties(bench.batch bench.devices PROPERTIES LABELS bench TIMEOUT 300 PROCESSORS 2)
   endif()
 
   # bench/peers: a program for each library, which links nothing of another. Those in other languages: bench/peers/crates.

@@ -117,7 +117,7 @@ valgrind_load() { part valgrind-load valgrind_crowd; }
 
 # That the benchmarks beside other libraries and proxies work; no time is judged.
 bench_peers() {
-    build release bench_peers milgi bench_proxy bench_batch
+    build release bench_peers milgi bench_proxy bench_batch bench_devices
     run_ctest release -R '^bench\.'
 }
 
