@@ -6,4 +6,5 @@
 
 int app_proxy(const struct app_options *options);
 int app_connect(const struct app_options *options);
+int app_keyserver(const struct app_options *options);
 int app_devices(const struct app_options *options);

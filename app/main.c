@@ -39,6 +39,7 @@ static const struct {
 } commands[] = {
     { "proxy", "milgi proxy", APP_PROXY, app_proxy },
     { "connect", "milgi connect", APP_CONNECT, app_connect },
+    { "keyserver", "milgi keyserver", APP_KEYSERVER, app_keyserver },
     { "devices", "milgi devices", APP_DEVICES, app_devices },
 };
 
@@ -91,15 +92,15 @@ static int run(int argc, char **argv)
         return APP_OK;
     }
     if (*word)
-        app_complain("there is no '%s': proxy, connect, devices, --help or --version", word);
+        app_complain("there is no '%s': proxy, connect, keyserver, devices, --help or --version", word);
     else
-        app_complain("which? proxy, connect, devices, --help or --version");
+        app_complain("which? proxy, connect, keyserver, devices, --help or --version");
     return APP_USAGE;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && !strcmp(argv[1], "proxy"))
+    if (argc > 1 && (!strcmp(argv[1], "proxy") || !strcmp(argv[1], "keyserver")))
         defer_signals();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a log that must not grow is an error like others */

@@ -2,7 +2,8 @@
 #
 # What stands on the public API only: adapters, the milgi command, examples, benchmarks.
 
-# --- adapters: adapters/<dir>/*.c become libmilgi_<short>.a; adapters for loops contain adapters/common, too -------------
+# --- adapters: adapters/<dir>/*.c become libmilgi_<short>.a; adapters for loops contain adapters/common, too, that for
+# libuv adapters/keyless, which stands on it -------------
 # The same archive goes with both libraries: milgi::<short> links the shared one, milgi::<short>_static (milgi_<short>
 # in this build) the static one.
 set(MILGI_ADAPTERS)
@@ -33,7 +34,7 @@ endfunction()
 milgi_adapter(pull pull)
 milgi_adapter(ktls ktls)
 if(TARGET PkgConfig::LIBUV)
-  milgi_adapter("libuv;common" uv PkgConfig::LIBUV)
+  milgi_adapter("libuv;common;keyless" uv PkgConfig::LIBUV)
 else()
   message(STATUS "libuv not found: no libuv adapter, no milgi command")
 endif()

@@ -2,6 +2,7 @@
 /* The arguments: one table of options, from which both parsing and --help come. */
 #include "common/options.h"
 #include "common/address.h"
+#include "common/keyless.h"
 #include "common/names.h"
 #include "common/say.h"
 
@@ -39,6 +40,7 @@ enum kind {
 
 #define PROXY (1u << APP_PROXY)
 #define CONNECT (1u << APP_CONNECT)
+#define KEYSERVER (1u << APP_KEYSERVER)
 
 static const struct row {
     const char *name;
@@ -48,17 +50,27 @@ static const struct row {
     const char *value, *help;
 } rows[] = {
 #define AT(field) offsetof(struct app_options, field)
-    { "listen", EACH, PROXY, AT(listen), "A:P",
+    { "listen", EACH, PROXY | KEYSERVER, AT(listen), "A:P",
         "where to accept connections: HOST:PORT, :PORT for every address, unix:/PATH; may be given again" },
     { "backend", TEXT, PROXY, AT(backend), "A:P", "where to forward to; without it a built-in HTTP/1.1 page answers" },
-    { "cert", EACH, PROXY | CONNECT, AT(certs), "FILE",
+    { "cert", EACH, PROXY | CONNECT | KEYSERVER, AT(certs), "FILE",
         "certificate chain in PEM, leaf first; the proxy takes several" },
-    { "key", EACH, PROXY | CONNECT, AT(keys), "FILE",
-        "private key in PEM of the --cert in the same place; or pkcs11:... for one in a token" },
+    { "key", EACH, PROXY | CONNECT | KEYSERVER, AT(keys), "FILE",
+        "private key in PEM of the --cert in the same place; or pkcs11:..., in a token, keyless:, at a key server" },
     { "ocsp", EACH, PROXY, AT(ocsp), "FILE",
         "OCSP response in DER for the --cert in the same place, to clients that ask; read again by a reload" },
-    { "client-ca", TEXT, PROXY, AT(client_ca), "FILE",
+    { "client-ca", TEXT, PROXY | KEYSERVER, AT(client_ca), "FILE",
         "who may vouch for clients, in PEM; asks clients for certificates" },
+    { "sign-cert", EACH, KEYSERVER, AT(sign_certs), "FILE",
+        "the certificate of a key that clients may have signatures of, in PEM; may be given again" },
+    { "sign-key", EACH, KEYSERVER, AT(sign_keys), "FILE",
+        "the private key of the --sign-cert in the same place, in PEM; or pkcs11:... for one in a token" },
+    { "keyless-ca", TEXT, PROXY | CONNECT, AT(keyless_ca), "FILE",
+        "with --device keyless: who may vouch for the key servers, in PEM" },
+    { "keyless-cert", TEXT, PROXY | CONNECT, AT(keyless_cert), "FILE", "the certificate that is shown to key servers" },
+    { "keyless-key", TEXT, PROXY | CONNECT, AT(keyless_key), "FILE", "its private key, in PEM" },
+    { "keyless-name", TEXT, PROXY | CONNECT, AT(keyless_name), "NAME",
+        "the name in the certificate of every key server; default: the host of each" },
     { "client-auth", AUTH, PROXY, AT(client_auth), "WORD", "optional, or required (the default with --client-ca)" },
     { "ca", TEXT, CONNECT, AT(ca), "FILE", "who may vouch for the server, in PEM; default: the system's trust store" },
     { "staple", STAPLE, CONNECT, AT(staple), "WORD",
@@ -73,19 +85,22 @@ static const struct row {
         "refuse a client that names no server, or one that no --cert is for" },
     { "grease", FLAG, CONNECT, AT(grease), NULL,
         "offer what means nothing, too, and extensions in any order (RFC 8701), as browsers do" },
-    { "policy", TEXT, PROXY | CONNECT, AT(policy), "TEXT",
+    { "policy", TEXT, PROXY | CONNECT | KEYSERVER, AT(policy), "TEXT",
         "modern, compatible, or a list; options that say more than it count" },
-    { "tls-min", VERSION, PROXY | CONNECT, AT(tls_min), "V", "the lowest version: 1.2 (the default), or 1.3" },
-    { "tls-max", VERSION, PROXY | CONNECT, AT(tls_max), "V", "the highest version: 1.3 (the default), or 1.2" },
+    { "tls-min", VERSION, PROXY | CONNECT | KEYSERVER, AT(tls_min), "V",
+        "the lowest version: 1.2 (the default), or 1.3" },
+    { "tls-max", VERSION, PROXY | CONNECT | KEYSERVER, AT(tls_max), "V",
+        "the highest version: 1.3 (the default), or 1.2" },
     { "ems-optional", FLAG, PROXY | CONNECT, AT(ems_optional), NULL,
         "in TLS 1.2, take peers without the extended master secret, too (RFC 7627)" },
     { "suites", COMMAS, PROXY | CONNECT, AT(suite_names), "A,B", "cipher suites, the best first" },
     { "groups", COMMAS, PROXY | CONNECT, AT(group_names), "A,B", "key exchange groups, the best first" },
-    { "device", TEXT, PROXY | CONNECT, AT(device), "SPEC",
-        "what does the crypto: cpu, pool:N, batch, pkcs11:..., dpdk:..., sim:..., chaos:..." },
+    { "device", TEXT, PROXY | CONNECT | KEYSERVER, AT(device), "SPEC",
+        "what does the crypto: cpu, pool:N, batch, pkcs11:..., dpdk:..., keyless:HOST:PORT,..., sim:..., chaos:..." },
     { "records", RECORDS, PROXY | CONNECT, AT(records), "WHERE",
         "cpu, or device: records of all sizes; default: as the device prefers" },
-    { "keylog", TEXT, PROXY | CONNECT, AT(keylog), "FILE", "append the secrets in the NSS format, for debugging" },
+    { "keylog", TEXT, PROXY | CONNECT | KEYSERVER, AT(keylog), "FILE",
+        "append the secrets in the NSS format, for debugging" },
     { "tickets", NUMBER, PROXY, AT(tickets), "N",
         "how many tickets a client gets, by which it comes back without a full handshake: 0 to 4; default 2" },
     { "sessions", NUMBER, PROXY, AT(sessions), "N",
@@ -99,11 +114,12 @@ static const struct row {
         "too, or only: PSKs and tickets without a key exchange, so that old connections can be read later" },
     { "trace", TEXT, PROXY, AT(trace), "FILE",
         "append what happens inside, step by step, as JSON lines" },
-    { "max-conns", NUMBER, PROXY, AT(max_conns), "N", "connections at once; more wait in the backlog; default 10000" },
+    { "max-conns", NUMBER, PROXY | KEYSERVER, AT(max_conns), "N",
+        "connections at once; more wait in the backlog; default 10000" },
     { "workers", NUMBER, PROXY, AT(workers), "N", "processes that serve, below one that reloads on SIGHUP; default 1" },
-    { "drain", SECONDS, PROXY, AT(drain_ms), "S",
+    { "drain", SECONDS, PROXY | KEYSERVER, AT(drain_ms), "S",
         "how long connections may go on after SIGTERM, or a reload in workers; default 10" },
-    { "memory", SIZE, PROXY, AT(memory), "SIZE",
+    { "memory", SIZE, PROXY | KEYSERVER, AT(memory), "SIZE",
         "what connections may hold in buffers, of one process: 64M to 64G; default 1G" },
     { "first-records", NUMBER, PROXY | CONNECT, AT(first_records), "BYTES",
         "how long records are at first, and after a second of silence: 64 to 16384; default: as long as they can be" },
@@ -111,8 +127,8 @@ static const struct row {
         "the largest handshake message that is taken, 4K to 1M; default 64K" },
     { "connect-timeout", SECONDS, PROXY | CONNECT, AT(connect_ms), "S",
         "for all addresses of the backend, or the server, together; default 10; 0: the system's" },
-    { "handshake-timeout", SECONDS, PROXY, AT(handshake_ms), "S", "default 30" },
-    { "idle-timeout", SECONDS, PROXY, AT(idle_ms), "S", "default 300; 0: never" },
+    { "handshake-timeout", SECONDS, PROXY | KEYSERVER, AT(handshake_ms), "S", "default 30" },
+    { "idle-timeout", SECONDS, PROXY | KEYSERVER, AT(idle_ms), "S", "default 300; 0: never" },
     { "request-timeout", SECONDS, PROXY, AT(request_ms), "S",
         "the built-in page: for a whole request; default 30; 0: for ever" },
     { "access-log", TEXT, PROXY, AT(access_log), "FILE",
@@ -331,6 +347,30 @@ static const char *proxy_fault(const struct app_options *o)
         return "--handshake-timeout must be more than 0: whoever says nothing would be waited for without end";
     if (!o->workers || o->workers > APP_MAX_WORKERS)
         return "--workers must be a number from 1 to 256";
+    return app_keyless_fault(o);
+}
+
+static const char *keyserver_fault(const struct app_options *o)
+{
+    if (o->rest.n)
+        return "takes options only";
+    if (!o->listen.n)
+        return "needs --listen";
+    if (!o->certs.n)
+        return "needs --cert and --key: who it is";
+    if (!o->client_ca)
+        return "needs --client-ca: who may vouch for those that may have signatures";
+    if (!o->sign_certs.n)
+        return "needs --sign-cert and --sign-key: what it signs with";
+    if (o->sign_certs.n != o->sign_keys.n)
+        return "every --sign-cert needs its --sign-key";
+    for (size_t i = 0; i < o->listen.n; i++)
+        if (app_address_path(o->listen.items[i]))
+            return "--listen: key servers listen on TCP only";
+    if (!o->max_conns)
+        return "--max-conns must be at least 1";
+    if (!o->handshake_ms)
+        return "--handshake-timeout must be more than 0: whoever says nothing would be waited for without end";
     return NULL;
 }
 
@@ -347,7 +387,7 @@ static const char *connect_fault(const struct app_options *o)
         return "--psk-only needs --psk-file";
     if (app_address_path(o->rest.items[0]) && !o->name && !o->insecure && !o->psk_only)
         return "needs --name: a socket in the file system does not say who should be behind it";
-    return NULL;
+    return app_keyless_fault(o);
 }
 
 static const char *alpn_fault(const struct app_list *protocols)
@@ -374,6 +414,8 @@ static bool check(enum app_command command, struct app_options *o)
         fault = proxy_fault(o);
     else if (command == APP_CONNECT)
         fault = connect_fault(o);
+    else if (command == APP_KEYSERVER)
+        fault = keyserver_fault(o);
     if (!fault && o->certs.n != o->keys.n)
         fault = "every --cert needs its --key";
     if (!fault && o->ocsp.n > o->certs.n)
@@ -452,11 +494,11 @@ bool app_args(enum app_command command, int argc, char **argv, struct app_option
     bool given[ROWS] = { false };
     int n = 0, index = 0, found;
     *options = (struct app_options){
-        .max_conns = APP_MAX_CONNS,
+        .max_conns = command == APP_KEYSERVER ? APP_MAX_CLIENTS : APP_MAX_CONNS,
         .pool_by_default = command == APP_PROXY,
         .connect_ms = 10000,
         .workers = 1,
-        .tickets = 2,
+        .tickets = command == APP_KEYSERVER ? 0 : 2,
         .sessions = UNSAID,
         .drain_ms = 10000,
         .handshake_ms = 30000,
@@ -492,6 +534,8 @@ void app_args_free(struct app_options *options)
     free(options->listen.items);
     free(options->certs.items);
     free(options->keys.items);
+    free(options->sign_certs.items);
+    free(options->sign_keys.items);
     free(options->ocsp.items);
     free(options->alpn.items);
     free(options->suite_names.items);
@@ -523,6 +567,11 @@ void app_help(FILE *out)
           "Exit status: 0 the server ended in order, 3 it could not be verified, 1 anything else, 2 wrong arguments.\n",
         out);
     help_options(out, APP_CONNECT);
+    fputs("\nmilgi keyserver --listen A:P --cert FILE --key FILE --client-ca FILE --sign-cert FILE --sign-key FILE "
+          "[OPTION...]\n"
+          "Signs for others, who ask in the keyless protocol over mutual TLS.\n",
+        out);
+    help_options(out, APP_KEYSERVER);
     fputs("\nmilgi devices [SPEC...]\n"
           "Tells which devices are built in, tests each and measures it.\n"
           "\nmilgi --help, milgi --version\n",

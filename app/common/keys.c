@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private keys that are in tokens: `--key pkcs11:...`. */
+/* Private keys that are elsewhere: `--key pkcs11:...`, in tokens, and `--key keyless:...`, on other machines. */
 #include "common/keys.h"
 #include "common/say.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char spec[] = "pkcs11";
 
@@ -50,30 +51,38 @@ bool app_keys_are_for(const struct milgi_device *device)
     return device && !strcmp(device->ops->name, spec);
 }
 
-static bool try_key(struct milgi_device **device, const struct milgi_credential *credential)
+static void complain_of(const char *uri, int rv, int code)
 {
-    const char *uri = milgi_credential_key_uri(credential), *why = NULL;
+    const char *why = rv == MILGI_EDEVICE ? milgi_device_code_text(code) : milgi_error_text(rv);
     char text[160];
-    int code, rv = *device ? 0 : milgi_device_new(spec, device, &why);
-    if (rv) {
-        app_key_complain(uri, rv == MILGI_EUNSUPPORTED ? "this milgi was built without PKCS#11" : why);
-        return false;
-    }
-    rv = milgi_device_try_key(*device, credential, &code);
-    if (!rv)
-        return true;
-    why = rv == MILGI_EDEVICE ? milgi_device_code_text(code) : milgi_error_text(rv);
     snprintf(text, sizeof text, "%s", why ? why : milgi_error_text(rv));
     if (code > MILGI_CODE_PKCS11_OTHER)
         snprintf(text, sizeof text, "%s (0x%x)", why, (unsigned)(code - MILGI_CODE_PKCS11_OTHER));
     app_key_complain(uri, text);
-    return false;
 }
 
-bool app_keys_try(const struct app_material *material, struct milgi_device **device)
+static bool try_key(
+    struct milgi_device **tokens, struct milgi_device *keyless, const struct milgi_credential *credential)
+{
+    const char *uri = milgi_credential_key_uri(credential), *why = NULL;
+    bool remote = !strncasecmp(uri, "keyless:", 8);
+    int code = 0, rv = remote || *tokens ? 0 : milgi_device_new(spec, tokens, &why);
+    if (rv)
+        app_key_complain(uri, rv == MILGI_EUNSUPPORTED ? "this milgi was built without PKCS#11" : why);
+    else if (remote && !keyless)
+        app_key_complain(uri, "needs --device keyless:HOST:PORT");
+    if (rv || (remote && !keyless))
+        return false;
+    rv = milgi_device_try_key(remote ? keyless : *tokens, credential, &code);
+    if (rv)
+        complain_of(uri, rv, code);
+    return !rv;
+}
+
+bool app_keys_try(const struct app_material *material, struct milgi_device **device, struct milgi_device *keyless)
 {
     for (size_t i = 0; i < material->elsewhere_n; i++)
-        if (!try_key(device, material->elsewhere[i]))
+        if (!try_key(device, keyless, material->elsewhere[i]))
             return false;
     return true;
 }

@@ -12,7 +12,9 @@ void app_keys_forget(struct app_material *material);
 /* Whether |device|, which may be NULL, takes keys in tokens. */
 bool app_keys_are_for(const struct milgi_device *device);
 /*
- * Signs something with each of them on |*device|, so that what is wrong shows before there are clients; makes the
- * device when there is none. Waits for the tokens, however long that takes. From any thread. Complains.
+ * Signs something with each of them on |*device|, or on |keyless| if it is on another machine, so that what is wrong
+ * shows before there are clients; makes the device for tokens when there is none. Waits for the tokens, however long
+ * that takes. From any thread. Complains.
  */
-bool app_keys_try(const struct app_material *material, struct milgi_device **device);
+bool app_keys_try(
+    const struct app_material *material, struct milgi_device **device, struct milgi_device *keyless);

@@ -10,7 +10,8 @@
 
 #define APP_MAX_CONNS 10000 /* of the proxy, if nothing else is said and descriptors allow */
 #define APP_MAX_WORKERS 256
-#define APP_SESSIONS 10000 /* of clients of TLS 1.2 that take no tickets */
+#define APP_MAX_CLIENTS 1000 /* of a key server */
+#define APP_SESSIONS 10000   /* of clients of TLS 1.2 that take no tickets */
 #define APP_MAX_SESSIONS 10000000
 
 struct app_list {
@@ -35,8 +36,9 @@ enum app_introduce {
 struct app_options {
     const char *backend, *target;
     struct app_list listen;
-    struct app_list certs, keys; /* in pairs */
-    struct app_list ocsp;        /* of the first of them */
+    struct app_list certs, keys;           /* in pairs */
+    struct app_list sign_certs, sign_keys; /* the same, of a key server's clients */
+    struct app_list ocsp;                  /* of the first of them */
     enum milgi_ocsp staple;
     bool strict_alpn, strict_sni, grease, ems_optional;
     struct app_list alpn, suite_names, group_names;
@@ -45,6 +47,7 @@ struct app_options {
     bool versions_given;
     const char *policy;
     const char *ca, *client_ca, *name, *device, *keylog;
+    const char *keyless_ca, *keyless_cert, *keyless_key, *keyless_name; /* of --device keyless: */
     enum milgi_client_auth client_auth;
     enum app_records records;
     enum app_introduce introduce;
@@ -66,6 +69,7 @@ struct app_options {
 enum app_command {
     APP_PROXY,
     APP_CONNECT,
+    APP_KEYSERVER,
     APP_DEVICES
 };
 

@@ -2,6 +2,7 @@
 /* Config, engine and device from the options. */
 #include "common/tls.h"
 #include "common/file.h"
+#include "common/keyless.h"
 #include "common/keys.h"
 #include "common/psk.h"
 #include "common/say.h"
@@ -323,6 +324,11 @@ static int make_device(struct app_tls *tls, const struct app_options *o)
 {
     const char *why = NULL, *spec = o->device;
     char own[32];
+    if (app_keyless_servers(spec)) { /* for its keys; the rest as without it */
+        if (!app_keyless_new(o, &tls->keyless))
+            return APP_FAILED;
+        spec = NULL;
+    }
     if (!spec && o->pool_by_default) {
         default_spec(own, o->workers);
         if (milgi_device_new(own, &tls->device, &why))
@@ -392,7 +398,7 @@ bool app_tls_use_tokens(struct app_tls *tls, struct milgi_device *device)
 static bool start_tokens(struct app_tls *tls)
 {
     struct milgi_device *there = app_tls_tokens(tls), *device = there;
-    bool tried = app_keys_try(&tls->material, &device);
+    bool tried = app_keys_try(&tls->material, &device, tls->keyless);
     if (tried && device != there)
         return app_tls_use_tokens(tls, device);
     if (device != there)
@@ -414,9 +420,13 @@ int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options
         app_complain("the engine: %s", milgi_error_text(rv));
         return APP_FAILED;
     }
-    rv = tls->device ? route(milgi_uv_engine(tls->uv), tls->device, o->records, !o->device) : 0;
+    rv = tls->device ? route(milgi_uv_engine(tls->uv), tls->device, o->records, !o->device || tls->keyless) : 0;
     if (!rv && tls->lanes)
         rv = route_lanes(tls);
+    if (!rv && tls->keyless) {
+        int index = milgi_engine_add_device(milgi_uv_engine(tls->uv), tls->keyless);
+        rv = index < 0 ? index : 0;
+    }
     if (rv) {
         app_complain("--device %s: %s", o->device ? o->device : "pool", milgi_error_text(rv));
         return APP_FAILED;
@@ -436,6 +446,7 @@ void app_tls_close(struct app_tls *tls)
     milgi_device_free(tls->device);
     milgi_device_free(tls->lanes);
     milgi_device_free(tls->tokens);
+    milgi_device_free(tls->keyless);
     app_material_free(&tls->material);
     milgi_ticket_keys_unref(tls->ticket_keys);
     milgi_session_cache_unref(tls->sessions);

@@ -24,9 +24,10 @@ struct app_tls {
     struct milgi_ticket_keys *ticket_keys; /* the same after a reload, and in processes that are forked */
     struct milgi_session_cache *sessions;  /* the same after a reload, of one process; NULL: none are wanted */
     struct milgi_uv *uv;
-    struct milgi_device *device; /* NULL: cpu only */
-    struct milgi_device *lanes;  /* beside it, on the loop's own thread; NULL: there are none */
-    struct milgi_device *tokens; /* for keys that are in tokens; NULL: there are none, or it is |device| */
+    struct milgi_device *device;  /* NULL: cpu only */
+    struct milgi_device *lanes;   /* beside it, on the loop's own thread; NULL: there are none */
+    struct milgi_device *keyless; /* for keys on other machines; NULL: there is none */
+    struct milgi_device *tokens;  /* for keys that are in tokens; NULL: there are none, or it is |device| */
 };
 
 /*

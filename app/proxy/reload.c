@@ -42,7 +42,7 @@ static void run(void *arg)
 {
     struct load *l = arg;
     l->right = !app_tls_load(&l->p->tls, MILGI_SERVER, l->p->options, RELOAD_PATIENCE_MS, &l->material) &&
-        app_keys_try(&l->material, &l->tokens);
+        app_keys_try(&l->material, &l->tokens, l->p->tls.keyless);
     uv_async_send(&l->done);
 }
 

@@ -30,16 +30,17 @@ MILGI_API MILGI_MUST_CHECK int milgi_credential_new_pem(
     const void *chain, size_t chain_len, const void *key, size_t key_len, struct milgi_credential **credential);
 /*
  * The same with a key that stays elsewhere: in a token, or with another service. |uri| says where, for instance
- * "pkcs11:token=web;object=www?pin-source=/etc/web.pin" (RFC 7512); it is copied, and wiped with the last reference,
- * since it may hold a PIN. Nothing is looked up here: the key's signatures are made by whichever device of the engine
- * accepts such a URI, and every one is verified with the leaf before it is sent. An engine without such a device fails
- * the handshakes that need the key. MILGI_EINVAL: not a URI, or longer than 4096 bytes.
+ * "pkcs11:token=web;object=www?pin-source=/etc/web.pin" (RFC 7512), or "keyless:" for the key of the leaf at a key
+ * server; it is copied, and wiped with the last reference, since it may hold a PIN. Nothing is looked up here: the
+ * key's signatures are made by whichever device of the engine accepts such a URI, and every one is verified with the
+ * leaf before it is sent. An engine without such a device fails the handshakes that need the key. MILGI_EINVAL: not a
+ * URI, or longer than 4096 bytes.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_credential_new_uri(
     const void *chain, size_t chain_len, const char *uri, struct milgi_credential **credential);
 /*
- * The same from files; |key_file| may be a URI that begins with "pkcs11:" (a file of such a name is "./pkcs11:...").
- * MILGI_EFILE when one cannot be read.
+ * The same from files; |key_file| may be a URI that begins with "pkcs11:" or "keyless:" (a file of such a name is
+ * "./pkcs11:..."). MILGI_EFILE when one cannot be read.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_credential_new_file(
     const char *chain_file, const char *key_file, struct milgi_credential **credential);
@@ -118,6 +119,14 @@ MILGI_API void milgi_credential_unref(struct milgi_credential *credential);
  */
 MILGI_API const char *milgi_credential_subject(const struct milgi_credential *credential);
 MILGI_API const char *milgi_credential_key_type(const struct milgi_credential *credential);
+/*
+ * The identifier of the credential's key: SHA-1 of the public key's bits, as RFC 5280 4.2.1.2 (1) makes it, whatever
+ * the certificate says of it. Returns 0, or MILGI_EUNSUPPORTED: the crypto library has no SHA-1 (or no memory). Any
+ * thread.
+ */
+#define MILGI_KEY_ID_LEN 20
+MILGI_API MILGI_MUST_CHECK int milgi_credential_key_id(
+    const struct milgi_credential *credential, uint8_t id[MILGI_KEY_ID_LEN]);
 /* Where the key is, or NULL when it is here. May hold a PIN: not for logs. Until the last reference goes. */
 MILGI_API const char *milgi_credential_key_uri(const struct milgi_credential *credential);
 

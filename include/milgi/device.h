@@ -37,6 +37,7 @@ extern "C" {
  * libcrypto they need no second look, unless the engine's options want one (check_tested)
  */
 #define MILGI_CAP_TESTED (1u << 10)
+#define MILGI_CAP_HASHED (1u << 11) /* makes signatures of a hash that it is given, too (milgi_op_sign.hashed) */
 
 #define MILGI_OP_BIT(type) (1u << (type))
 
@@ -225,6 +226,25 @@ MILGI_API const char *milgi_device_code_text(int code);
  */
 MILGI_API MILGI_MUST_CHECK int milgi_device_try_key(
     struct milgi_device *device, const struct milgi_credential *credential, int *code);
+
+/* --- for devices whose keys are elsewhere, and for who works with a device without an engine --------------------- */
+
+/*
+ * What a SIGN has to be signed from, as those take it who hold keys for others: its scheme's hash of the input, written
+ * to |room|, or the input itself when it is the hash already, or when the scheme signs messages (Ed25519). |*data|
+ * stays valid as long as |room| and the op's input do. Returns 0; or MILGI_EINVAL: it is no SIGN, its scheme is not
+ * known, or its input makes no sense. Any thread.
+ */
+#define MILGI_OP_HASH_MAX 64
+MILGI_API MILGI_MUST_CHECK int milgi_op_to_sign(
+    const struct milgi_op *op, uint8_t room[MILGI_OP_HASH_MAX], const uint8_t **data, size_t *len);
+
+/*
+ * Makes |key| the PRIVATE key of |credential| for who gives ops to a device by itself: with a serial of its own,
+ * |loaded|, of MILGI_DEVICES_MAX, as the place for what key_load() returns, and one reference. |credential|, |key| and
+ * |loaded| stay as they are until the device's key_free() has returned. Any thread.
+ */
+MILGI_API void milgi_key_init(struct milgi_key *key, const struct milgi_credential *credential, void **loaded);
 
 #ifdef __cplusplus
 }

@@ -232,6 +232,11 @@ struct milgi_op_kex {
  *         than the scheme. With |any_curve| the schemes of ECDSA differ in their hash alone, as in TLS 1.2, and each
  *         goes with every curve of theirs.
  *
+ * With |hashed| the input of a SIGN is the scheme's hash of what is signed, made by somebody else, and a scheme of
+ * ECDSA goes with every curve; schemes that sign the message itself (Ed25519, ML-DSA) know no hash, and it makes no
+ * sense with them. Engines start no such ops; who works with a device by itself, as a key server does, gives them to
+ * one that has MILGI_CAP_HASHED.
+ *
  * With |input_len| MILGI_SIGN_INPUT_IN_BLOB the input is longer than there is room for (a CertificateVerify of TLS 1.2
  * is over all messages): it is what |blob| holds, of a VERIFY behind key and signature.
  */
@@ -241,6 +246,7 @@ struct milgi_op_sign {
     uint8_t input[MILGI_SIGN_INPUT_MAX];
     uint8_t sig[MILGI_SIGNATURE_MAX]; /* SIGN's result */
     uint8_t any_curve;                /* 0 or 1 */
+    uint8_t hashed;                   /* 0 or 1 */
     struct milgi_slice blob;          /* VERIFY's key and signature; input, or a signature, that is long: a reference */
 };
 

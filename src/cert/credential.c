@@ -185,6 +185,17 @@ static int read_key(struct milgi_credential *c, const void *key, size_t key_len,
     return error;
 }
 
+/* |scheme|, in small letters with its colon. */
+static bool has_scheme(const char *uri, const char *scheme)
+{
+    /*= RFC3986 3.1: "schemes are case-insensitive" */
+    for (size_t i = 0; scheme[i] != '\0'; i++) {
+        if (uri[i] != scheme[i] && (scheme[i] < 'a' || scheme[i] > 'z' || uri[i] != scheme[i] - 'a' + 'A'))
+            return false;
+    }
+    return true;
+}
+
 /*
  * NULL for "scheme:" and printable characters behind it (RFC 3986 3.1, 2), of which devices say what they mean; or what
  * is wrong, without the URI itself: there may be a PIN in it.
@@ -199,7 +210,7 @@ static const char *uri_fault(const char *uri)
         scheme++;
     if (scheme == 0 || uri[scheme] != ':')
         return "is no URI of a key: that begins with a scheme, as in \"pkcs11:token=web;object=www\"";
-    if (uri[scheme + 1] == '\0')
+    if (uri[scheme + 1] == '\0' && !has_scheme(uri, "keyless:")) /* there the certificate says which key */
         return "names no key: at least its object is needed, as in \"pkcs11:token=web;object=www\"";
     if (len > URI_MAX)
         return "is too long for the URI of a key";
@@ -312,14 +323,7 @@ int milgi_credential_new_uri(
 
 bool milgi_credential_is_uri(const char *key_file)
 {
-    static const char scheme[] = "pkcs11:", capitals[] = "PKCS11:";
-
-    /*= RFC3986 3.1: "schemes are case-insensitive" */
-    for (size_t i = 0; key_file && scheme[i] != '\0'; i++) {
-        if (key_file[i] != scheme[i] && key_file[i] != capitals[i])
-            return false;
-    }
-    return key_file;
+    return key_file && (has_scheme(key_file, "pkcs11:") || has_scheme(key_file, "keyless:"));
 }
 
 int milgi_credential_load(const char *chain_file, const char *key_file, struct milgi_credential **credential,
@@ -375,6 +379,11 @@ const char *milgi_credential_subject(const struct milgi_credential *credential)
 const char *milgi_credential_key_uri(const struct milgi_credential *credential)
 {
     return credential->uri;
+}
+
+int milgi_credential_key_id(const struct milgi_credential *credential, uint8_t id[MILGI_KEY_ID_LEN])
+{
+    return milgi__key_id(credential->spki, credential->spki_len, id) == 0 ? 0 : MILGI_EUNSUPPORTED;
 }
 
 const char *milgi_credential_key_type(const struct milgi_credential *credential)

@@ -33,12 +33,19 @@ int milgi__pkey_sign(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t
 /* The same, but an ECDSA scheme names its hash only: the key may be on another curve of the schemes' (TLS 1.2). */
 int milgi__pkey_sign_any_curve(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme,
     const uint8_t *input, size_t input_len, uint8_t *sig, size_t *sig_len);
+/* Any curve, and |input| is the scheme's hash already; MILGI__BROKEN for schemes that sign messages themselves. */
+int milgi__pkey_sign_hashed(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len);
 int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,
     size_t input_len, const uint8_t *sig, size_t sig_len);
 int milgi__verify_any_curve(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
     const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len);
+int milgi__verify_hashed(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len);
 /* True if the public key may verify with |scheme|: it is of that type, and not restricted to others (RFC 4055 3.1). */
 bool milgi__key_fits(const uint8_t *spki, size_t spki_len, uint16_t scheme);
+/* SHA-1 of the bits of the public key (RFC 5280 4.2.1.2). 0, or MILGI__BROKEN: no SHA-1, no memory, or it is no key. */
+int milgi__key_id(const uint8_t *spki, size_t spki_len, uint8_t out[20]);
 /*
  * For keys that sign elsewhere and want the hash: the scheme's hash of |input|. |*out_len| is 0 for a scheme that signs
  * the message itself (Ed25519, ML-DSA). 0, or MILGI__BROKEN: no such scheme.

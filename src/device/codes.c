@@ -2,6 +2,7 @@
 /* What device codes mean, for people. */
 #include <milgi/device_afalg.h>
 #include <milgi/device_dpdk.h>
+#include <milgi/device_keyless.h>
 #include <milgi/device_pkcs11.h>
 
 #include "base/base.h"
@@ -12,7 +13,7 @@ static const struct {
 } codes[] = {
 #define MILGI_X(name, value, text) { name, text },
     MILGI_CODES(MILGI_X)
-        MILGI_CODES_PKCS11(MILGI_X) MILGI_CODES_DPDK(MILGI_X) MILGI_CODES_AFALG(MILGI_X)
+        MILGI_CODES_PKCS11(MILGI_X) MILGI_CODES_DPDK(MILGI_X) MILGI_CODES_AFALG(MILGI_X) MILGI_CODES_KEYLESS(MILGI_X)
 #undef MILGI_X
 };
 

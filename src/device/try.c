@@ -107,6 +107,14 @@ static bool give_room(struct milgi_device *device, struct attempt *a, uint16_t s
     return a->op.u.sign.blob.data != NULL;
 }
 
+void milgi_key_init(struct milgi_key *key, const struct milgi_credential *credential, void **loaded)
+{
+    *key = (struct milgi_key){ .serial = milgi__key_serial(), .kind = MILGI_KEY_PRIVATE };
+    key->refs = key->used = 1;
+    key->loaded.credential = credential;
+    key->loaded.dev = loaded;
+}
+
 static int try_on(
     struct milgi_device *device, struct milgi_qp *qp, const struct milgi_credential *credential, int *code)
 {
@@ -116,10 +124,7 @@ static int try_on(
 
     if (!a)
         return MILGI_ENOMEM;
-    a->key = (struct milgi_key){ .serial = milgi__key_serial(), .kind = MILGI_KEY_PRIVATE };
-    a->key.refs = a->key.used = 1;
-    a->key.loaded.credential = credential;
-    a->key.loaded.dev = a->dev;
+    milgi_key_init(&a->key, credential, a->dev);
     a->op.key = &a->key;
     if (!give_room(device, a, scheme_of(credential))) {
         milgi__free(a);

@@ -269,6 +269,23 @@ const uint8_t *milgi__signature(const struct milgi_op *op)
     return is_long != 0 ? s->blob.data : s->sig;
 }
 
+int milgi_op_to_sign(
+    const struct milgi_op *op, uint8_t room[MILGI_OP_HASH_MAX], const uint8_t **data, size_t *len)
+{
+    const struct milgi_op_sign *s = &op->u.sign;
+    const uint8_t *input;
+    size_t input_len, hash_len;
+
+    if (op->type != MILGI_OP_SIGN || !milgi__scheme(op->alg) ||
+        !milgi__sign_input(s, MILGI_OP_SIGN, &input, &input_len))
+        return MILGI_EINVAL;
+    if (milgi__sign_hash(NULL, op->alg, input, input_len, room, &hash_len) != 0)
+        return MILGI_EINVAL;
+    *data = s->hashed || hash_len == 0 ? input : room;
+    *len = s->hashed || hash_len == 0 ? input_len : hash_len;
+    return s->hashed && (hash_len == 0 || hash_len != input_len) ? MILGI_EINVAL : 0;
+}
+
 static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
 {
     struct milgi_op_sign *s = &op->u.sign;
@@ -282,8 +299,9 @@ static int sign(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
         return malformed(op);
     if (!loaded || !op->key || op->key->kind != MILGI_KEY_PRIVATE)
         return not_loaded(op, MILGI_KEY_PRIVATE);
-    int result = (s->any_curve ? milgi__pkey_sign_any_curve : milgi__pkey_sign)(
-        cx, loaded, op->alg, input, input_len, sig, &len);
+    int result = (s->hashed ? milgi__pkey_sign_hashed
+            : s->any_curve  ? milgi__pkey_sign_any_curve
+                            : milgi__pkey_sign)(cx, loaded, op->alg, input, input_len, sig, &len);
     s->sig_len = result == 0 ? (uint16_t)len : 0;
     return result;
 }

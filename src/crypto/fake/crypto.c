@@ -615,6 +615,42 @@ int milgi__ecdsa_der(const uint8_t *raw, size_t raw_len, uint8_t *out, size_t *o
     return MILGI__BROKEN;
 }
 
+/* Who makes hashes for others knows nothing of the fake's signatures. */
+int milgi__pkey_sign_hashed(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len)
+{
+    (void)cx;
+    (void)key;
+    (void)scheme;
+    (void)input;
+    (void)input_len;
+    (void)sig;
+    (void)sig_len;
+    return MILGI__BROKEN;
+}
+
+int milgi__verify_hashed(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    (void)cx;
+    (void)spki;
+    (void)spki_len;
+    (void)scheme;
+    (void)input;
+    (void)input_len;
+    (void)sig;
+    (void)sig_len;
+    return MILGI__BROKEN;
+}
+
+int milgi__key_id(const uint8_t *spki, size_t spki_len, uint8_t out[20])
+{
+    (void)spki;
+    (void)spki_len;
+    (void)out;
+    return MILGI__BROKEN;
+}
+
 /* Tokens know nothing of the fake's signatures. */
 int milgi__sign_hash(struct milgi__crypto *cx, uint16_t scheme, const uint8_t *input, size_t input_len,
     uint8_t out[MILGI__SIGN_HASH_MAX], size_t *out_len)

@@ -171,6 +171,15 @@ static bool sign_whole(struct milgi__pkey *key, const uint8_t *input, size_t len
         EVP_DigestSign(key->whole, sig, sig_len, input, len) == 1;
 }
 
+static int sign_hash(struct milgi__pkey *key, uint16_t scheme, const struct milgi__scheme_hash *hash, uint8_t *sig,
+    size_t *sig_len)
+{
+    EVP_PKEY_CTX *ctx = ready(key, scheme, hash->md);
+    if (!ctx || EVP_PKEY_sign(ctx, sig, sig_len, hash->value, hash->len) != 1)
+        return milgi__fail(MILGI__BROKEN);
+    return 0;
+}
+
 static int sign_with(struct milgi__pkey *key, bool any_curve, uint16_t scheme, const uint8_t *input, size_t input_len,
     uint8_t *sig, size_t *sig_len)
 {
@@ -180,9 +189,42 @@ static int sign_with(struct milgi__pkey *key, bool any_curve, uint16_t scheme, c
         return MILGI__BROKEN;
     if (signs_whole(key->type))
         return sign_whole(key, input, input_len, sig, sig_len) ? 0 : milgi__fail(MILGI__BROKEN);
-    EVP_PKEY_CTX *ctx = ready(key, scheme, hash.md);
-    if (!ctx || EVP_PKEY_sign(ctx, sig, sig_len, hash.value, hash.len) != 1)
+    return sign_hash(key, scheme, &hash, sig, sig_len);
+}
+
+/* The hash was made by somebody else. False: it cannot be the scheme's. */
+static bool take_hash(uint16_t scheme, const uint8_t *input, size_t input_len, struct milgi__scheme_hash *hash)
+{
+    if (!milgi__scheme_hash(scheme, (const uint8_t *)"", 0, hash) || hash->len == 0 || hash->len != input_len)
+        return false;
+    memcpy(hash->value, input, input_len);
+    return true;
+}
+
+int milgi__pkey_sign_hashed(struct milgi__crypto *cx, struct milgi__pkey *key, uint16_t scheme, const uint8_t *input,
+    size_t input_len, uint8_t *sig, size_t *sig_len)
+{
+    struct milgi__scheme_hash hash;
+
+    (void)cx;
+    if (!scheme_is_of(scheme, key->type, true) || !take_hash(scheme, input, input_len, &hash))
+        return MILGI__BROKEN;
+    return sign_hash(key, scheme, &hash, sig, sig_len);
+}
+
+int milgi__key_id(const uint8_t *spki, size_t spki_len, uint8_t out[20])
+{
+    const uint8_t *p = spki, *bits;
+    int bits_len;
+    unsigned len = 20;
+
+    X509_PUBKEY *key = d2i_X509_PUBKEY(NULL, &p, (long)spki_len);
+    if (!key || X509_PUBKEY_get0_param(NULL, &bits, &bits_len, NULL, key) != 1 || bits_len < 0 ||
+        EVP_Digest(bits, (size_t)bits_len, out, &len, EVP_sha1(), NULL) != 1) {
+        X509_PUBKEY_free(key);
         return milgi__fail(MILGI__BROKEN);
+    }
+    X509_PUBKEY_free(key);
     return 0;
 }
 
@@ -312,6 +354,18 @@ static bool rsa_acceptable(const struct milgi__spki *spki)
         milgi__exponent_acceptable(spki->e);
 }
 
+static int verify_hash(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, const struct milgi__spki *key,
+    uint16_t scheme, const struct milgi__scheme_hash *hash, const uint8_t *sig, size_t sig_len)
+{
+    if (key->type != MILGI__KEY_RSA && key->type != MILGI__KEY_RSA_PSS)
+        return milgi__verify_ec(cx, key, hash, sig, sig_len);
+    if (!rsa_acceptable(key))
+        return MILGI__BAD;
+    if (key->type == MILGI__KEY_RSA)
+        return milgi__verify_rsa(cx, key, scheme, hash, sig, sig_len);
+    return verify_restricted(spki, spki_len, scheme, hash, sig, sig_len);
+}
+
 static int verify_with(struct milgi__crypto *cx, bool any_curve, const uint8_t *spki, size_t spki_len, uint16_t scheme,
     const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
 {
@@ -329,13 +383,23 @@ static int verify_with(struct milgi__crypto *cx, bool any_curve, const uint8_t *
         return milgi__verify_ed25519(cx, key, input, input_len, sig, sig_len);
     if (milgi__key_is_mldsa(key->type))
         return milgi__verify_mldsa(cx, key, input, input_len, sig, sig_len);
-    if (key->type != MILGI__KEY_RSA && key->type != MILGI__KEY_RSA_PSS)
-        return milgi__verify_ec(cx, key, &hash, sig, sig_len);
-    if (!rsa_acceptable(key))
+    return verify_hash(cx, spki, spki_len, key, scheme, &hash, sig, sig_len);
+}
+
+int milgi__verify_hashed(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme,
+    const uint8_t *input, size_t input_len, const uint8_t *sig, size_t sig_len)
+{
+    struct milgi__scheme_hash hash;
+    const struct milgi__spki *key;
+
+    if (!take_hash(scheme, input, input_len, &hash))
+        return MILGI__BROKEN;
+    int result = milgi__spki_known(cx, spki, spki_len, &key);
+    if (result != 0)
+        return result;
+    if (!scheme_is_of(scheme, key->type, true) || signs_whole(key->type))
         return MILGI__BAD;
-    if (key->type == MILGI__KEY_RSA)
-        return milgi__verify_rsa(cx, key, scheme, &hash, sig, sig_len);
-    return verify_restricted(spki, spki_len, scheme, &hash, sig, sig_len);
+    return verify_hash(cx, spki, spki_len, key, scheme, &hash, sig, sig_len);
 }
 
 int milgi__verify(struct milgi__crypto *cx, const uint8_t *spki, size_t spki_len, uint16_t scheme, const uint8_t *input,

@@ -250,7 +250,7 @@ static const struct milgi__lanes_kind *choose(const struct words *words, int *er
 static struct milgi_device_caps caps_of(const struct batch *batch, uint64_t wait_ns)
 {
     return (struct milgi_device_caps){
-        .flags = MILGI_CAP_CALLER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | batch->kind->caps,
+        .flags = MILGI_CAP_CALLER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED | batch->kind->caps,
         .ops = milgi__rows_ops(batch->rows),
         .parallelism = 1,
         .max_in_flight = DEPTH,

@@ -433,7 +433,7 @@ int milgi__device_chaos_make(const struct milgi__spec *spec, struct milgi_device
     }
     chaos->device.ops = &chaos_ops;
     chaos->device.caps = (struct milgi_device_caps){
-        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD,
+        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED,
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
         .parallelism = 4,
         .max_in_flight = (uint32_t)chaos->depth,

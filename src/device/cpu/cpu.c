@@ -160,7 +160,7 @@ int milgi__device_cpu_make(const struct milgi__spec *spec, struct milgi_device *
     (*device)->ops = &cpu_ops;
     (*device)->caps = (struct milgi_device_caps){
         .flags = MILGI_CAP_INLINE | MILGI_CAP_IN_ORDER | MILGI_CAP_IN_PLACE | MILGI_CAP_SCATTER |
-            MILGI_CAP_LIBCRYPTO | MILGI_CAP_KEY_LOAD,
+            MILGI_CAP_LIBCRYPTO | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED,
         .ops = (1u << MILGI_OP_TYPES) - 1,
         .parallelism = 1,
         .max_in_flight = IN_FLIGHT_MAX,

@@ -103,7 +103,8 @@ static bool is_whole(const struct milgi_op *op, const struct milgi__lanes_key *k
     switch (op->type) {
     case MILGI_OP_KEYGEN: return kex->seed_len == X25519_LEN && kex->share.data && kex->share.len >= X25519_LEN;
     case MILGI_OP_DERIVE: return kex->secret_len == X25519_LEN && kex->share.data && kex->share.len == X25519_LEN;
-    case MILGI_OP_SIGN: return key && op->key->loaded.credential && sign->input_len <= sizeof sign->input;
+    case MILGI_OP_SIGN:
+        return key && !sign->hashed && op->key->loaded.credential && sign->input_len <= sizeof sign->input;
     case MILGI_OP_VERIFY:
         return !sign->any_curve && sign->input_len <= sizeof sign->input && sign->blob.data &&
             sign->spki_len <= sign->blob.len && sign->sig_len <= sign->blob.len - sign->spki_len;

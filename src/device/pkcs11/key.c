@@ -174,11 +174,15 @@ static int prepare(struct work *w)
 
     if (!milgi__sign_input(w->op, MILGI_OP_SIGN, &input, &len))
         return MILGI_CODE_MALFORMED;
-    bool other_curve = w->op->any_curve && scheme && is_ec(scheme->key) && is_ec(w->key->type);
+    bool other_curve = (w->op->any_curve || w->op->hashed) && scheme && is_ec(scheme->key) && is_ec(w->key->type);
     if (!scheme || (scheme->key != w->key->type && !other_curve))
         return MILGI_CODE_NO_KEY;
     if (milgi__sign_hash(w->cx, w->scheme, input, len, w->digest, &w->digest_len) != 0)
         return MILGI_CODE_CRYPTO;
+    if (w->op->hashed && (w->digest_len == 0 || w->digest_len != len))
+        return MILGI_CODE_MALFORMED;
+    if (w->op->hashed)
+        memcpy(w->digest, input, len);
     w->mechanism = (CK_MECHANISM){ 0 };
     switch (w->scheme) {
     case MILGI_SIG_ED25519: w->mechanism.mechanism = CKM_EDDSA; break;
@@ -243,7 +247,8 @@ static int verify(const struct work *w)
 
     if (!milgi__sign_input(w->op, MILGI_OP_SIGN, &input, &len))
         return MILGI__BROKEN;
-    return (w->op->any_curve ? milgi__verify_any_curve : milgi__verify)(
+    return (w->op->hashed ? milgi__verify_hashed : w->op->any_curve ? milgi__verify_any_curve
+                                                                    : milgi__verify)(
         w->cx, key->spki, key->spki_len, w->scheme, input, len, w->op->sig, w->op->sig_len);
 }
 

@@ -290,7 +290,7 @@ int milgi__device_pkcs11_make(const struct milgi__spec *spec, struct milgi_devic
     }
     pkcs11->device.ops = &pkcs11_ops;
     pkcs11->device.caps = (struct milgi_device_caps){
-        .flags = MILGI_CAP_REMOTE | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD,
+        .flags = MILGI_CAP_REMOTE | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED,
         .ops = MILGI_OP_BIT(MILGI_OP_SIGN),
         /* An engine holds nothing back because of what waits for one of them: none stands in another's way here. */
         .parallelism = (uint32_t)words.workers * TOKENS,

@@ -226,6 +226,8 @@ static void give_up(struct worker *w, int code)
 static void copy_input(struct milgi_op_sign *to, const struct milgi_op_sign *from)
 {
     to->input_len = from->input_len;
+    to->any_curve = from->any_curve;
+    to->hashed = from->hashed;
     memcpy(to->input, from->input, sizeof to->input);
     to->blob = (struct milgi_slice){ .data = NULL };
     if (from->input_len != MILGI_SIGN_INPUT_IN_BLOB || !from->blob.data)

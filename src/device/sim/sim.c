@@ -524,7 +524,7 @@ int milgi__device_sim_make(const struct milgi__spec *spec, struct milgi_device *
         return error;
     }
     sim->device.caps = (struct milgi_device_caps){
-        .flags = MILGI_CAP_SCATTER | MILGI_CAP_KEY_LOAD | (sim->manual ? 0 : MILGI_CAP_CANCEL) |
+        .flags = MILGI_CAP_SCATTER | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED | (sim->manual ? 0 : MILGI_CAP_CANCEL) |
             (sim->in_order ? MILGI_CAP_IN_ORDER : 0) | (!sim->memory ? 0 : MILGI_CAP_OWN_MEMORY),
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
         .parallelism = (uint32_t)sim->units,

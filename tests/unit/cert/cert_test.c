@@ -188,6 +188,10 @@ static void a_uri_has_a_scheme_and_is_printable(void **state)
     identity_free(id);
     assert_true(milgi_credential_is_uri("pkcs11:object=a"));
     assert_true(milgi_credential_is_uri("PkCs11:object=a"));
+    assert_true(milgi_credential_is_uri("keyless:"));
+    assert_true(milgi_credential_is_uri("KEYLESS:sni=a"));
+    assert_false(milgi_credential_is_uri("keyless"));
+    assert_false(milgi_credential_is_uri("PkCs11\032object=a")); /* as ':' in capitals would be */
     assert_false(milgi_credential_is_uri("pkcs12:object=a"));
     assert_false(milgi_credential_is_uri("pkcs11"));
     assert_false(milgi_credential_is_uri(NULL));

@@ -137,6 +137,74 @@ static void told_so_a_curve_goes_with_every_hash_of_ecdsa(void **state)
 }
 
 /* One key after the other in the same context: none may be verified with what was left of the last. */
+/* As a key server does for somebody who has made the hash. */
+static void a_hash_is_signed_as_its_message_would_be(void **state)
+{
+    struct milgi__crypto *cx = *state;
+    uint8_t hash[MILGI__SIGN_HASH_MAX], sig[MILGI_SIGNATURE_MAX];
+
+    for (unsigned i = 0; i < MILGI__COUNT(keys); i++) {
+        struct pair p = pair_new(cx, i);
+        for (const uint16_t *scheme = keys[i].schemes; *scheme != 0; scheme++) {
+            size_t hash_len, len = sizeof sig;
+            assert_int_equal(milgi__sign_hash(cx, *scheme, message, sizeof message, hash, &hash_len), 0);
+            int made = milgi__pkey_sign_hashed(cx, p.key, *scheme, hash, hash_len, sig, &len);
+            if (keys[i].key == IDENTITY_ED25519) { /* which signs messages */
+                assert_int_equal(made, MILGI__BROKEN);
+                assert_int_equal(milgi__pkey_sign_hashed(cx, p.key, *scheme, message, 64, sig, &len), MILGI__BROKEN);
+                continue;
+            }
+            assert_int_equal(made, 0);
+            assert_int_equal(verify(cx, &p, *scheme, sig, len), 0);
+            assert_int_equal(
+                milgi__verify_hashed(cx, p.spki, p.spki_len, *scheme, hash, hash_len, sig, len), 0);
+            hash[0] ^= 1;
+            assert_int_equal(
+                milgi__verify_hashed(cx, p.spki, p.spki_len, *scheme, hash, hash_len, sig, len), MILGI__BAD);
+            for (size_t wrong = 0; wrong <= sizeof message; wrong += 13) {
+                len = sizeof sig;
+                assert_int_equal(milgi__pkey_sign_hashed(cx, p.key, *scheme, message, wrong, sig, &len), MILGI__BROKEN);
+            }
+        }
+        pair_free(&p);
+    }
+}
+
+static void a_curve_goes_with_every_hash_that_is_given(void **state)
+{
+    struct milgi__crypto *cx = *state;
+    struct pair p = pair_new(cx, 1);
+    uint8_t hash[32] = { 1 }, sig[MILGI_SIGNATURE_MAX];
+    size_t len = sizeof sig;
+
+    assert_int_equal(
+        milgi__pkey_sign_hashed(cx, p.key, MILGI_SIG_ECDSA_SECP256R1_SHA256, hash, sizeof hash, sig, &len), 0);
+    assert_int_equal(milgi__verify_hashed(
+                         cx, p.spki, p.spki_len, MILGI_SIG_ECDSA_SECP256R1_SHA256, hash, sizeof hash, sig, len),
+        0);
+    assert_int_equal(
+        milgi__pkey_sign_hashed(cx, p.key, MILGI_SIG_RSA_PSS_RSAE_SHA256, hash, sizeof hash, sig, &len), MILGI__BROKEN);
+    pair_free(&p);
+}
+
+/* As other software makes it of a certificate's key (RFC 5280 4.2.1.2, method 1). */
+static void a_key_has_the_identifier_that_others_give_it(void **state)
+{
+    struct milgi__crypto *cx = *state;
+    uint8_t id[20], expected[EVP_MAX_MD_SIZE];
+    unsigned len;
+
+    for (unsigned i = 0; i < MILGI__COUNT(keys); i++) {
+        struct pair p = pair_new(cx, i);
+        assert_int_equal(milgi__key_id(p.spki, p.spki_len, id), 0);
+        assert_int_equal(X509_pubkey_digest(p.identity->certificate, EVP_sha1(), expected, &len), 1);
+        assert_int_equal(len, sizeof id);
+        assert_memory_equal(id, expected, len);
+        assert_int_equal(milgi__key_id(p.spki, p.spki_len - 1, id), MILGI__BROKEN);
+        pair_free(&p);
+    }
+}
+
 static void keys_do_not_mix(void **state)
 {
     struct pair p[3] = { pair_new(*state, 0), pair_new(*state, 0), pair_new(*state, 3) };
@@ -472,6 +540,9 @@ int main(void)
         crypto_test(a_key_is_not_taken_for_one_that_was_seen),
         crypto_test(every_key_signs_with_its_schemes_and_no_others),
         crypto_test(told_so_a_curve_goes_with_every_hash_of_ecdsa),
+        crypto_test(a_hash_is_signed_as_its_message_would_be),
+        crypto_test(a_curve_goes_with_every_hash_that_is_given),
+        crypto_test(a_key_has_the_identifier_that_others_give_it),
         crypto_test(keys_do_not_mix),
         crypto_test(a_damaged_public_key_is_refused),
         crypto_test(short_rsa_keys_are_refused),

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every device must do, of keyless with `milgi keyserver` in a process of its own.
+ * ctest-timeout: 240
+ * ctest-wrap: milgi_device_new
+ */
+int conformance_main(int argc, char **argv);
+#define main conformance_main
+#include "../device/conformance_test.c"
+#undef main
+
+#include "servers.h"
+
+static char address[32];
+
+int __wrap_milgi_device_new(const char *spec, struct milgi_device **made, const char **why);
+int __real_milgi_device_new(const char *spec, struct milgi_device **made, const char **why);
+
+/* "keyless:64": with that depth. */
+int __wrap_milgi_device_new(const char *spec, struct milgi_device **made, const char **why)
+{
+    struct milgi_keyless_options options;
+    if (strncmp(spec, "keyless:", strlen("keyless:")) != 0)
+        return __real_milgi_device_new(spec, made, why);
+    struct milgi_config *config = servers_options(&options, address);
+    options.depth = (uint32_t)atoi(spec + strlen("keyless:"));
+    int rv = milgi_keyless_new(&options, made, why);
+    milgi_config_unref(config);
+    if (rv == 0)
+        snprintf((*made)->spec, sizeof(*made)->spec, "%s", spec);
+    return rv;
+}
+
+int main(void)
+{
+    static char uri[] = "keyless:", spec[] = "keyless:64", *argv[] = { uri, spec };
+    const struct identity *identities[RIG_SIGNERS];
+    struct keyserver_process process = { 0 };
+
+    servers_set_up();
+    rig_prepare();
+    for (int i = 0; i < RIG_SIGNERS; i++) {
+        identities[i] = rig_identity((enum rig_signer)i);
+        rig_at((enum rig_signer)i, uri, false);
+    }
+    keyserver_begin(&process, identities, RIG_SIGNERS);
+    snprintf(address, sizeof address, "127.0.0.1:%u", process.port);
+    int failed = conformance_main(2, argv);
+    keyserver_end(&process);
+    servers_tear_down();
+    return failed;
+}
