@@ -72,13 +72,14 @@ class Call:
 class Shared:
     """What all cases of a run use: the command under test, the certificates, the payloads, NSS's databases."""
 
-    def __init__(self, milgi, work, pki, bulk, slow_bulk, patience):
+    def __init__(self, milgi, work, pki, bulk, slow_bulk, patience, device=None):
         self.milgi = milgi              # the words of the command under test
         self.work = work
         self.pki = pki
         self.bulk = bulk
         self.slow_bulk = slow_bulk
         self.patience = patience
+        self.device = device            # of every case; None: the one in its name
         self._lock = threading.Lock()
         self._payloads = {}
 
@@ -161,6 +162,8 @@ class Trial:
     # the command under test
 
     def device(self):
+        if self.shared.device:
+            return ["--device", self.shared.device, "--records", "device"]
         seed = int.from_bytes(hashlib.sha256(self.case.name.encode()).digest()[:4], "big")
         return [word.format(seed=seed) for word in DEVICES[self.case.device]]
 
