@@ -181,7 +181,7 @@ static void end_gathering(struct milgi_engine *e, bool now)
             milgi__dev_flush(e, d);
         milgi__dev_poll(e, d);
         d->gather_since_ns = e->stat.last_ns;
-        d->more_here |= milgi__dev_waiting(d) > 0;
+        d->more_here |= milgi__dev_waiting(d) && !d->retry_after_ns; /* one that refused is asked when its time comes */
     }
 }
 

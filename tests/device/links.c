@@ -11,6 +11,8 @@
 #define TURN_NS 5000 /* a turn takes time, or who polls would poll for ever */
 
 struct links links;
+bool (*links_wanted)(const void *p, size_t len);
+void (*links_made)(struct milgi_device *device);
 
 /* --- where bytes are -------------------------------------------------------------------------------------------- */
 
@@ -58,7 +60,7 @@ static void trail_clear(struct trail *t)
 bool links_reach(const struct side *side, const void *p, size_t len)
 {
     if (!side->device || !(side->device->caps.flags & MILGI_CAP_OWN_MEMORY))
-        return true;
+        return !links_wanted || links_wanted(p, len);
     return milgi__sim_reaches(side->device, p, len);
 }
 
@@ -307,6 +309,8 @@ struct milgi_device *links_device(const char *spec)
     const char *why = "";
     if (spec && milgi_device_new(spec, &device, &why) != 0)
         fail_msg("%s: %s", spec, why);
+    if (device && links_made)
+        links_made(device);
     return device;
 }
 

@@ -75,6 +75,11 @@ struct links {
 };
 extern struct links links;
 
+/* Of devices that reach all memory: whether bytes lie where a test wants them to. NULL: anywhere. */
+extern bool (*links_wanted)(const void *p, size_t len);
+/* Each device, as it was made. May be NULL. */
+extern void (*links_made)(struct milgi_device *device);
+
 /* |n| connections; |spec| NULL: the inline device. |shared|: both engines have one device, and one memory. */
 void links_begin(struct milgi_config *const config[2], const char *spec, bool shared, unsigned n);
 void links_end(void);

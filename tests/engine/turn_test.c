@@ -531,26 +531,39 @@ static unsigned refuse(struct milgi_qp *qp, struct milgi_op *const *ops, unsigne
     return 0;
 }
 
-static void a_device_that_refuses_is_asked_less_and_less_often(void **state)
+static void check_refusal(uint32_t flags, unsigned max)
 {
     struct milgi_device_ops ops;
     struct milgi_device *device;
-    (void)state;
     loop_init(&loop, NULL);
     loop_attach(&loop, &client);
     assert_int_equal(milgi_device_new("sim:latency=1ms", &device, NULL), 0);
     ops = *device->ops;
     ops.enqueue = refuse;
     device->ops = &ops;
+    device->caps.flags |= flags;
     assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, loop_open(&loop, device), 0), 0);
     offers = 0;
     (void)loop_keygen(&client);
     uint64_t until_ns = loop.now_ns + 5000 * (uint64_t)MS;
     while (loop.now_ns < until_ns)
         (void)loop_run(&loop);
-    assert_in_range(offers, 400, 1200); /* once or twice in 10 ms, and not every 100 us */
+    assert_in_range(offers, 400, max); /* about every 10 ms, and not every 100 us */
     loop_detach(&client);
     loop_fini(&loop);
+}
+
+static void a_device_that_refuses_is_asked_less_and_less_often(void **state)
+{
+    (void)state;
+    check_refusal(0, 1200); /* once or twice each time */
+}
+
+/* Where a cryptodev in software has been stopped. */
+static void one_on_the_engines_thread_is_not_asked_all_the_time_either(void **state)
+{
+    (void)state;
+    check_refusal(MILGI_CAP_CALLER, 1800); /* and once more when all have had their turn */
 }
 
 /* --- keys, handles, posts ----------------------------------------------------------------------------------------- */
@@ -658,6 +671,7 @@ int main(void)
         cmocka_unit_test(nobody_is_woken_up_to_put_things_in_order),
         cmocka_unit_test(a_deadline_that_must_be_kept_is_told_as_it_is),
         cmocka_unit_test(a_device_that_refuses_is_asked_less_and_less_often),
+        cmocka_unit_test(one_on_the_engines_thread_is_not_asked_all_the_time_either),
         cmocka_unit_test(a_key_that_was_replaced_goes_whatever_the_load),
         cmocka_unit_test(a_key_that_was_replaced_goes_before_a_long_sleep),
         cmocka_unit_test(a_handle_of_who_has_gone_finds_nobody),

@@ -183,6 +183,18 @@ static const struct milgi_device_ops dpdk_ops = {
 
 /* --- made ------------------------------------------------------------------------------------------------------- */
 
+/* The scheduler's own; others it does not refuse, but breaks by. */
+static bool is_mode(const char *mode)
+{
+    static const char *const modes[] = { "multi-core", "round-robin", "packet-size-distr", "fail-over" };
+    unsigned i = 0;
+
+    while (i < MILGI__COUNT(modes) && strcmp(modes[i], mode) != 0)
+        i++;
+    return i < MILGI__COUNT(modes);
+}
+
+static const char mode_why[] = "dpdk: mode is multi-core, round-robin, packet-size-distr or fail-over";
 static const char one_of[] = "dpdk: one of vdev=, pci= and name= says which cryptodev";
 
 static int read_words(const struct milgi__spec *spec, struct dpdk_words *words, const char *memory, const char **why)
@@ -196,7 +208,7 @@ static int read_words(const struct milgi__spec *spec, struct dpdk_words *words, 
         { "eal", MILGI__SPEC_TEXT, &words->eal, 0, 0, "dpdk: eal is arguments of EAL's, with + between them" },
         { "worker", MILGI__SPEC_TEXT, &words->worker, 0, 0, "dpdk: worker is a driver's name" },
         { "workers", MILGI__SPEC_NUMBER, &words->workers, 1, DPDK_WORKERS_MAX, "dpdk: workers is 1 to 8" },
-        { "mode", MILGI__SPEC_TEXT, &words->mode, 0, 0, "dpdk: mode is one of the scheduler's" },
+        { "mode", MILGI__SPEC_TEXT, &words->mode, 0, 0, mode_why },
         { "memory", MILGI__SPEC_TEXT, &size, 0, 0, memory },
         { "depth", MILGI__SPEC_NUMBER, &words->depth, 1, DEPTH_MAX, "dpdk: depth is 1 to 4096 ops" },
         { "queues", MILGI__SPEC_NUMBER, &words->queues, 1, DPDK_QUEUES_MAX, "dpdk: queues is 1 to 64" },
@@ -213,6 +225,10 @@ static int read_words(const struct milgi__spec *spec, struct dpdk_words *words, 
     if (error == 0 && size &&
         (!milgi__spec_size(size, &words->memory) || words->memory == 0 || words->memory % MILGI_MEMORY_SLAB != 0)) {
         *why = memory;
+        error = MILGI_EINVAL;
+    }
+    if (error == 0 && !is_mode(words->mode)) {
+        *why = mode_why;
         error = MILGI_EINVAL;
     }
     if (error == 0 && !!words->vdev + !!words->pci + !!words->name != 1) {

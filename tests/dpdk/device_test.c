@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is special to the device dpdk: its words, the process's one EAL, what the cryptodev has and has not, sessions,
+ * and cryptodevs that give nothing back.
+ */
+#include "bed.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "rig.h"
+
+#define assert_fine(complaint) \
+    do { \
+        const char *fine_why = (complaint); \
+        if (fine_why) \
+            fail_msg("%s", fine_why); \
+    } while (0)
+
+/* --- words -------------------------------------------------------------------------------------------------------- */
+
+static void check_refused(const char *spec, int error, const char *part)
+{
+    struct milgi_device *device;
+    const char *why = NULL;
+
+    assert_int_equal(milgi_device_new(spec, &device, &why), error);
+    assert_null(device);
+    if (!strstr(why, part))
+        fail_msg("%s: %s", spec, why);
+}
+
+static void words_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    check_refused("dpdk", MILGI_EINVAL, "one of vdev=");
+    check_refused("dpdk:vdev=crypto_aesni_mb,pci=0000:01:00.0", MILGI_EINVAL, "one of vdev=");
+    check_refused("dpdk:vdev=crypto_aesni_mb,memory=3m", MILGI_EINVAL, "memory");
+    check_refused("dpdk:vdev=crypto_aesni_mb,depth=0", MILGI_EINVAL, "depth");
+    check_refused("dpdk:vdev=crypto_aesni_mb,workers=99", MILGI_EINVAL, "workers");
+    check_refused("dpdk:vdev=crypto_scheduler,mode=sideways", MILGI_EINVAL, "mode");
+    check_refused("dpdk:vdev=crypto_aesni_mb,speed=9", MILGI_EINVAL, "the words are");
+}
+
+static void what_is_not_there_is_refused_with_what_it_is(void **state)
+{
+    (void)state;
+    check_refused("dpdk:vdev=crypto_null", MILGI_EUNSUPPORTED, "neither AES-GCM");
+    check_refused("dpdk:vdev=crypto_of_nobody", MILGI_EUNSUPPORTED, "no driver of this name");
+    check_refused("dpdk:vdev=crypto_scheduler,worker=crypto_of_nobody", MILGI_EUNSUPPORTED, "worker");
+    check_refused("dpdk:vdev=crypto_scheduler,worker=crypto_null", MILGI_EUNSUPPORTED, "neither AES-GCM");
+    check_refused("dpdk:name=nobody", MILGI_EUNSUPPORTED, "no such cryptodev");
+    check_refused("dpdk:vdev=crypto_aesni_mb,memory=8g", MILGI_ENOMEM, "memory");
+    check_refused("dpdx:vdev=crypto_null", MILGI_EUNSUPPORTED, "no device of this name");
+    check_refused("../dpdk:vdev=crypto_null", MILGI_EUNSUPPORTED, "no device of this name");
+}
+
+static void what_the_cryptodev_has_the_device_offers(void **state)
+{
+    static const struct {
+        const char *spec;
+        bool gcm, chacha, rsa;
+    } all[] = {
+        { "dpdk:vdev=crypto_openssl", true, false, true },
+        { "dpdk:vdev=crypto_aesni_mb", true, true, false },
+        { "dpdk:vdev=crypto_aesni_gcm", true, false, false },
+        { "dpdk:vdev=crypto_chacha20_poly1305", false, true, false },
+        { "dpdk:vdev=crypto_scheduler,worker=crypto_aesni_gcm,mode=round-robin", true, false, false },
+    };
+    (void)state;
+    for (unsigned i = 0; i < MILGI__COUNT(all); i++) {
+        struct milgi_device *d = bed_device(all[i].spec);
+        assert_int_equal(d->ops->supports(d, MILGI_OP_SEAL, MILGI_SUITE_AES_128_GCM_SHA256), all[i].gcm);
+        assert_int_equal(d->ops->supports(d, MILGI_OP_OPEN, MILGI_SUITE_AES_256_GCM_SHA384), all[i].gcm);
+        assert_int_equal(d->ops->supports(d, MILGI_OP_OPEN, MILGI_SUITE_CHACHA20_POLY1305_SHA256), all[i].chacha);
+        assert_int_equal(d->ops->supports(d, MILGI_OP_SIGN, MILGI_SIG_RSA_PSS_RSAE_SHA256), all[i].rsa);
+        assert_int_equal(d->ops->supports(d, MILGI_OP_SIGN, MILGI_SIG_ECDSA_SECP256R1_SHA256), 0);
+        assert_int_equal((d->caps.ops & MILGI_OP_BIT(MILGI_OP_SIGN)) != 0, all[i].rsa);
+        milgi_device_free(d);
+    }
+}
+
+/* --- the process's one EAL ---------------------------------------------------------------------------------------- */
+
+static void a_child_of_the_process_that_has_eal_is_refused(void **state)
+{
+    int status;
+
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        struct milgi_device *device;
+        const char *why = "";
+        int rv = milgi_device_new("dpdk:vdev=crypto_aesni_mb", &device, &why);
+        _exit(rv == MILGI_EUNSUPPORTED && strstr(why, "fork()") ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* Threads of EAL's are there now; of all of them. */
+static unsigned threads_that_take_signals(void)
+{
+    unsigned n = 0, tasks = 0;
+    char line[256];
+    FILE *list = popen("grep -h SigBlk /proc/$PPID/task/*/status", "r");
+    assert_non_null(list);
+    while (fgets(line, sizeof line, list)) {
+        unsigned long long blocked;
+        assert_int_equal(sscanf(line, "SigBlk: %llx", &blocked), 1);
+        tasks++;
+        n += !(blocked >> (SIGTERM - 1) & 1);
+    }
+    pclose(list);
+    assert_true(tasks > 2);
+    return n;
+}
+
+static void the_thread_that_makes_a_device_is_bound_to_no_core_and_no_other_takes_signals(void **state)
+{
+    cpu_set_t before, after;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_scheduler");
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
+    assert_int_equal(threads_that_take_signals(), 1); /* this one */
+    milgi_device_free(device);
+}
+
+static void cores_are_given_to_one_scheduler_only_and_come_back(void **state)
+{
+    static const char spec[] = "dpdk:vdev=crypto_scheduler,memory=2m,depth=8";
+    struct milgi_device *device[64];
+    const char *why;
+    unsigned n = 0;
+
+    (void)state;
+    for (int round = 0; round < 2; round++, n = 0) {
+        while (n < MILGI__COUNT(device) && milgi_device_new(spec, &device[n], &why) == 0)
+            n++;
+        assert_in_range(n, 1, 32);
+        assert_non_null(strstr(why, "cores"));
+        while (n > 0)
+            milgi_device_free(device[--n]);
+    }
+}
+
+/* --- sessions ----------------------------------------------------------------------------------------------------- */
+
+static void sessions_are_few_and_end_with_their_keys(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_mb,depth=4,sessions=4,memory=8m");
+    assert_fine(rig_open(&rig, device, false, 1));
+    for (unsigned i = 0; i < 20; i++) {
+        struct job_aead what = { .suite = (enum rig_suite)(i % RIG_SUITES), .len = 100, .inner = 23 };
+        assert_fine(rig_run(&rig, job_seal(&rig, &what)));
+        assert_fine(rig_run(&rig, job_open(&rig, &what)));
+        assert_in_range(bed_stats(device).sessions, 1, 4);
+    }
+    for (int i = 0; i < RIG_SUITES; i++)
+        rig_key_free(&rig, &rig.aead[i]);
+    assert_int_equal(bed_stats(device).sessions, 0);
+    for (int i = 0; i < RIG_SUITES; i++)
+        assert_true(rig_key_load(&rig, &rig.aead[i]));
+    rig_close(&rig);
+    milgi_device_free(device);
+}
+
+static unsigned found_in(const uint8_t *at, size_t len, const uint8_t masked[32])
+{
+    unsigned n = 0;
+
+    for (const uint8_t *p = at; len >= 32 && (p = memchr(p, masked[0] ^ 0xa5, (size_t)(at + len - 31 - p))); p++) {
+        unsigned k = 0;
+        while (k < 32 && p[k] == (uint8_t)(masked[k] ^ 0xa5))
+            k++;
+        n += k == 32;
+        if (p == at + len - 32)
+            break;
+    }
+    return n;
+}
+
+/* How often a key, which the test has |masked| only, is in EAL's memory. */
+static unsigned found(const uint8_t masked[32])
+{
+    enum {
+        STEP = 1 << 20
+    };
+    unsigned n = 0;
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    FILE *mem = fopen("/proc/self/mem", "r");
+    uint8_t *part = malloc(STEP);
+
+    assert_true(maps && mem && part);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+        char mode[8];
+        /* Without huge pages it is a file of this name. */
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || strncmp(mode, "rw", 2) != 0 ||
+            !strstr(line, "nohuge"))
+            continue;
+        for (unsigned long at = from; at < to; at += STEP - 32) {
+            size_t want = to - at < STEP ? to - at : STEP;
+            if (fseek(mem, (long)at, SEEK_SET) == 0 && fread(part, 1, want, mem) == want)
+                n += found_in(part, want, masked);
+        }
+    }
+    free(part);
+    fclose(mem);
+    fclose(maps);
+    return n;
+}
+
+static void check_wiped(const char *spec)
+{
+    struct rig rig;
+    struct job_aead what = { .suite = RIG_AES_256_GCM, .len = 100, .inner = 23 };
+    uint8_t masked[32];
+
+    struct milgi_device *device = bed_device(spec);
+    assert_fine(rig_open(&rig, device, false, 9));
+    for (size_t i = 0; i < sizeof masked; i++)
+        masked[i] = rig.aead[RIG_AES_256_GCM].raw[i] ^ 0xa5;
+    assert_fine(rig_run(&rig, job_seal(&rig, &what)));
+    assert_in_range(found(masked), 1, 100); /* else the test sees nothing */
+    rig_key_free(&rig, &rig.aead[RIG_AES_256_GCM]);
+    assert_int_equal(found(masked), 0);
+    rig_close(&rig);
+    milgi_device_free(device);
+}
+
+static void keys_are_wiped_from_the_memory_of_a_cryptodev(void **state)
+{
+    (void)state;
+    check_wiped("dpdk:vdev=crypto_aesni_mb,memory=2m");
+}
+
+static void keys_are_wiped_from_the_memory_of_a_schedulers_workers(void **state)
+{
+    (void)state;
+    check_wiped("dpdk:vdev=crypto_scheduler,mode=round-robin,memory=2m");
+}
+
+/* --- a cryptodev that gives nothing back -------------------------------------------------------------------------- */
+
+static void an_abandoned_queue_pair_is_used_again_when_all_is_back(void **state)
+{
+    struct rig rig, other;
+    struct job *jobs[6];
+    struct milgi_op *ops[MILGI__COUNT(jobs)];
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_mb,queues=1,depth=8,memory=8m");
+    assert_fine(rig_open(&rig, device, false, 3));
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+        ops[i] = &(jobs[i] = job_small(&rig))->op;
+    assert_int_equal(rig.ops->enqueue(rig.qp, ops, MILGI__COUNT(ops)), MILGI__COUNT(ops));
+    rte_cryptodev_stop(milgi_device_dpdk_id(device));
+    assert_int_equal(rig.ops->dequeue(rig.qp, ops, MILGI__COUNT(ops)), 0);
+    assert_int_equal(rig.ops->enqueue(rig.qp, ops, 1), 0); /* it is full: what else could it say? */
+    assert_int_equal(rig.ops->quiesce(rig.qp, 1000000), MILGI_EBUSY);
+    rig.ops->qp_close(rig.qp);
+    assert_int_equal(rte_cryptodev_start(milgi_device_dpdk_id(device)), 0);
+    /* Another engine: it gets its own ops only, and those of the first are given to nobody. */
+    assert_fine(rig_open(&other, device, false, 4));
+    for (unsigned i = 0; i < 20; i++)
+        assert_fine(rig_run(&other, job_small(&other)));
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+        assert_int_equal(jobs[i]->op.status, MILGI_OP_PENDING);
+    rig_close(&other);
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+        job_free(jobs[i]);
+    rig.qp = NULL;
+    rig_close(&rig);
+    unsigned left = milgi_devices_left();
+    milgi_device_free(device);
+    assert_int_equal(milgi_devices_left(), left);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    rig_prepare();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_done();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_that_make_no_sense_are_refused),
+        cmocka_unit_test(what_is_not_there_is_refused_with_what_it_is),
+        cmocka_unit_test(what_the_cryptodev_has_the_device_offers),
+        cmocka_unit_test(a_child_of_the_process_that_has_eal_is_refused),
+        cmocka_unit_test(the_thread_that_makes_a_device_is_bound_to_no_core_and_no_other_takes_signals),
+        cmocka_unit_test(cores_are_given_to_one_scheduler_only_and_come_back),
+        cmocka_unit_test(sessions_are_few_and_end_with_their_keys),
+        cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_cryptodev),
+        cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_schedulers_workers),
+        cmocka_unit_test(an_abandoned_queue_pair_is_used_again_when_all_is_back),
+    };
+
+    bed_begin();
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
