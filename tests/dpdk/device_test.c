@@ -5,7 +5,7 @@
  */
 #include "bed.h"
 
-#include <pthread.h>
+#include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -105,21 +105,28 @@ static void a_child_of_the_process_that_has_eal_is_refused(void **state)
     assert_int_equal(status, 0);
 }
 
-/* Threads of EAL's are there now; of all of them. */
+/* Of all that there are now, those of EAL's among them. */
 static unsigned threads_that_take_signals(void)
 {
-    unsigned n = 0, tasks = 0;
-    char line[256];
-    FILE *list = popen("grep -h SigBlk /proc/$PPID/task/*/status", "r");
-    assert_non_null(list);
-    while (fgets(line, sizeof line, list)) {
+    unsigned n = 0, seen = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        char path[300], line[256];
         unsigned long long blocked;
-        assert_int_equal(sscanf(line, "SigBlk: %llx", &blocked), 1);
-        tasks++;
-        n += !(blocked >> (SIGTERM - 1) & 1);
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+        FILE *status = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+        while (status && fgets(line, sizeof line, status)) { /* one that has ended since says nothing */
+            if (sscanf(line, "SigBlk: %llx", &blocked) != 1)
+                continue;
+            seen++;
+            n += !(blocked >> (SIGTERM - 1) & 1);
+        }
+        if (status)
+            fclose(status);
     }
-    pclose(list);
-    assert_true(tasks > 2);
+    closedir(tasks);
+    assert_true(seen > 2);
     return n;
 }
 
@@ -255,6 +262,34 @@ static void keys_are_wiped_from_the_memory_of_a_schedulers_workers(void **state)
     check_wiped("dpdk:vdev=crypto_scheduler,mode=round-robin,memory=2m");
 }
 
+static void an_rsa_key_signs_with_its_own_schemes_alone(void **state)
+{
+    static const struct {
+        enum rig_signer signer;
+        uint16_t scheme;
+    } wrong[] = {
+        { RIG_RSA, MILGI_SIG_RSA_PSS_PSS_SHA256 },
+        { RIG_RSA_PSS, MILGI_SIG_RSA_PSS_RSAE_SHA256 },
+        { RIG_RSA_PSS, MILGI_SIG_RSA_PKCS1_SHA256 },
+        { RIG_P256, MILGI_SIG_RSA_PSS_RSAE_SHA256 },
+    };
+    struct rig rig;
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_openssl,memory=2m");
+    assert_fine(rig_open(&rig, device, false, 1));
+    for (unsigned i = 0; i < MILGI__COUNT(wrong); i++) {
+        struct job *job = job_sign(&rig, wrong[i].signer, wrong[i].scheme);
+        job->want = MILGI_OP_BROKEN;
+        assert_fine(rig_enqueue(&rig, &job, 1));
+        assert_fine(rig_finish(&rig, &job, 1));
+        assert_int_equal(job->op.device_code, MILGI_CODE_NO_KEY);
+        job_free(job);
+    }
+    rig_close(&rig);
+    milgi_device_free(device);
+}
+
 /* --- a cryptodev that gives nothing back -------------------------------------------------------------------------- */
 
 static void an_abandoned_queue_pair_is_used_again_when_all_is_back(void **state)
@@ -317,6 +352,7 @@ int main(void)
         cmocka_unit_test(sessions_are_few_and_end_with_their_keys),
         cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_cryptodev),
         cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_schedulers_workers),
+        cmocka_unit_test(an_rsa_key_signs_with_its_own_schemes_alone),
         cmocka_unit_test(an_abandoned_queue_pair_is_used_again_when_all_is_back),
     };
 

@@ -195,7 +195,7 @@ static bool is_mode(const char *mode)
 }
 
 static const char mode_why[] = "dpdk: mode is multi-core, round-robin, packet-size-distr or fail-over";
-static const char one_of[] = "dpdk: one of vdev=, pci= and name= says which cryptodev";
+static const char one_of[] = "dpdk: one of vdev=, pci= and name= says which cryptodev, or pci= and name= together";
 
 static int read_words(const struct milgi__spec *spec, struct dpdk_words *words, const char *memory, const char **why)
 {
@@ -231,7 +231,7 @@ static int read_words(const struct milgi__spec *spec, struct dpdk_words *words, 
         *why = mode_why;
         error = MILGI_EINVAL;
     }
-    if (error == 0 && !!words->vdev + !!words->pci + !!words->name != 1) {
+    if (error == 0 && !words->vdev == !(words->pci || words->name)) {
         *why = one_of;
         error = MILGI_EINVAL;
     }

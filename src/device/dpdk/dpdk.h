@@ -48,10 +48,7 @@ void dpdk_eal_cores_free(uint64_t mask);
 /* A number that no name in this process has had. */
 unsigned dpdk_eal_number(void);
 
-/* --- memory.c: mempools and slabs ------------------------------------------------------------------------------- */
-
-/* From here on what goes back to |pool|, a fresh one, is wiped. NULL: there was none, or it cannot, and is freed. */
-struct rte_mempool *dpdk_wiping(struct rte_mempool *pool);
+/* --- memory.c: slabs -------------------------------------------------------------------------------------------- */
 
 struct dpdk_slabs;
 struct dpdk_slabs *dpdk_slabs_new(uint64_t size, int socket);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory of DPDK's: slabs for chunks of engines, and pools that wipe what comes back to them. */
+/* Memory of DPDK's, in slabs for chunks of engines. */
 #include "device/dpdk/dpdk.h"
 
 #include <stdio.h>
 
-#include <rte_mempool.h>
 #include <rte_memzone.h>
-
-/* --- slabs ------------------------------------------------------------------------------------------------------ */
 
 struct dpdk_slabs {
     const struct rte_memzone *zone;
@@ -76,70 +73,4 @@ bool dpdk_slabs_have(const struct dpdk_slabs *slabs, const void *p, size_t len)
     size_t size = slabs->n * (size_t)MILGI_MEMORY_SLAB;
 
     return len == 0 || (at >= base && at - base < size && len <= size - (at - base));
-}
-
-/* --- pools that wipe -------------------------------------------------------------------------------------------- */
-
-/*
- * Sessions hold what was made of keys, and not every cryptodev wipes them when they end. Those of a scheduler's workers
- * end without the device's knowing. So it is done where all of them go back to: the pool's functions are others, which
- * call those that it had.
- */
-static struct {
-    pthread_mutex_t lock;
-    int index; /* of the wiping functions; 0: not yet registered. Others are registered before */
-    struct rte_mempool_ops plain;
-} wiping = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static int alloc_plain(struct rte_mempool *pool)
-{
-    return wiping.plain.alloc(pool);
-}
-
-static void free_plain(struct rte_mempool *pool)
-{
-    wiping.plain.free(pool);
-}
-
-static int wipe_and_enqueue(struct rte_mempool *pool, void *const *objects, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        milgi__wipe(objects[i], pool->elt_size);
-    return wiping.plain.enqueue(pool, objects, n);
-}
-
-static int dequeue_plain(struct rte_mempool *pool, void **objects, unsigned n)
-{
-    return wiping.plain.dequeue(pool, objects, n);
-}
-
-static unsigned count_plain(const struct rte_mempool *pool)
-{
-    return wiping.plain.get_count(pool);
-}
-
-struct rte_mempool *dpdk_wiping(struct rte_mempool *pool)
-{
-    if (!pool)
-        return NULL;
-    pthread_mutex_lock(&wiping.lock);
-    if (wiping.index == 0) {
-        struct rte_mempool_ops ops = { .name = "milgi_wiping",
-            .alloc = alloc_plain,
-            .free = free_plain,
-            .enqueue = wipe_and_enqueue,
-            .dequeue = dequeue_plain,
-            .get_count = count_plain };
-        wiping.plain = *rte_mempool_get_ops(pool->ops_index);
-        wiping.index = rte_mempool_register_ops(&ops);
-    }
-    bool same = strcmp(wiping.plain.name, rte_mempool_get_ops(pool->ops_index)->name) == 0;
-    int index = wiping.index;
-    pthread_mutex_unlock(&wiping.lock);
-    if (index <= 0 || !same) {
-        rte_mempool_free(pool);
-        return NULL;
-    }
-    pool->ops_index = index;
-    return pool;
 }

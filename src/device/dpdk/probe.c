@@ -96,6 +96,8 @@ int dpdk_cryptodev_open(struct dpdk_device *dpdk, const struct dpdk_words *words
     if (words->vdev && !make_vdev(dpdk, words, why))
         return MILGI_EUNSUPPORTED;
     int id = words->vdev ? rte_cryptodev_get_dev_id(dpdk->vdev[dpdk->vdevs - 1]) : find(words);
+    if (id < 0 && words->pci && rte_eal_hotplug_add("pci", words->pci, "") == 0) /* EAL began with another one */
+        id = find(words);
     if (id < 0) {
         *why = "dpdk: EAL has found no such cryptodev";
         return MILGI_EUNSUPPORTED;
@@ -221,7 +223,7 @@ struct rte_mempool *dpdk_session_pool(const struct dpdk_device *dpdk)
             size = MILGI__MAX(size, rte_cryptodev_sym_get_private_session_size((uint8_t)id));
     }
     snprintf(name, sizeof name, "milgi%u-sym", dpdk_eal_number());
-    return dpdk_wiping(rte_cryptodev_sym_session_pool_create(name, n, size, 0, 0, dpdk->socket));
+    return rte_cryptodev_sym_session_pool_create(name, n, size, 0, 0, dpdk->socket);
 }
 
 static bool make_asym_pool(struct dpdk_device *dpdk)
@@ -229,8 +231,7 @@ static bool make_asym_pool(struct dpdk_device *dpdk)
     char name[RTE_MEMPOOL_NAMESIZE];
 
     snprintf(name, sizeof name, "milgi%u-asym", dpdk_eal_number());
-    dpdk->asym_sessions =
-        dpdk_wiping(rte_cryptodev_asym_session_pool_create(name, ASYM_SESSIONS, 0, 0, dpdk->socket));
+    dpdk->asym_sessions = rte_cryptodev_asym_session_pool_create(name, ASYM_SESSIONS, 0, 0, dpdk->socket);
     return dpdk->asym_sessions != NULL;
 }
 

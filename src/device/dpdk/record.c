@@ -183,7 +183,8 @@ bool dpdk_record_begin(struct milgi_qp *qp, struct dpdk_slot *slot, struct milgi
     slot->op = op;
     slot->copied = false;
     memcpy(slot->iv, a->nonce, DPDK_IV);
-    memcpy(slot->aad, a->aad, sizeof a->aad);
+    memset(slot->aad, 0, sizeof slot->aad); /* cryptodevs may read on to the end of a block */
+    memcpy(slot->aad, a->aad, a->aad_len);
     memcpy(slot->tag, a->tag, DPDK_TAG);
     crypto->type = RTE_CRYPTO_OP_TYPE_SYMMETRIC;
     crypto->sess_type = RTE_CRYPTO_OP_WITH_SESSION;

@@ -4,6 +4,9 @@
  * of RSA-PSS, which few drivers know, as that of PKCS #1 v1.5. So the padding is none, for all of them.
  */
 #include "device/dpdk/dpdk.h"
+
+#include <rte_version.h>
+
 #include "op/material.h"
 
 struct dpdk_key {
@@ -54,6 +57,27 @@ static rte_crypto_param number(uint8_t *bytes, size_t len)
     return (rte_crypto_param){ .data = bytes, .iova = (rte_iova_t)(uintptr_t)bytes, .length = len };
 }
 
+/* Where it is said that the cryptodev pads nothing: since DPDK 24.11 of a session, before of each op. */
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 11, 0, 0)
+static void pad_nothing_session(struct rte_crypto_rsa_xform *xform)
+{
+    xform->padding.type = RTE_CRYPTO_RSA_PADDING_NONE;
+}
+static void pad_nothing_op(struct rte_crypto_rsa_op_param *rsa)
+{
+    (void)rsa;
+}
+#else
+static void pad_nothing_session(struct rte_crypto_rsa_xform *xform)
+{
+    (void)xform;
+}
+static void pad_nothing_op(struct rte_crypto_rsa_op_param *rsa)
+{
+    rsa->padding.type = RTE_CRYPTO_RSA_PADDING_NONE;
+}
+#endif
+
 static void *make_session(struct dpdk_device *dpdk, struct milgi__raw_key *raw, struct milgi__raw_modulus *pub)
 {
     size_t len = raw->bits / 8, half = len / 2, zeros = 0;
@@ -76,6 +100,7 @@ static void *make_session(struct dpdk_device *dpdk, struct milgi__raw_key *raw, 
             },
         },
     };
+    pad_nothing_session(&xform.rsa);
     if (rte_cryptodev_asym_session_create(dpdk->id, &xform, dpdk->asym_sessions, &session) != 0)
         return NULL;
     return session;
@@ -167,7 +192,7 @@ int dpdk_rsa_begin(struct milgi_qp *qp, struct dpdk_slot *slot, struct milgi_op 
     memset(crypto->asym, 0, sizeof *crypto->asym);
     crypto->asym->session = key->session;
     rsa->op_type = RTE_CRYPTO_ASYM_OP_SIGN;
-    rsa->padding.type = RTE_CRYPTO_RSA_PADDING_NONE;
+    pad_nothing_op(rsa);
     rsa->message.data = slot->rsa;
     rsa->message.iova = (rte_iova_t)(uintptr_t)slot->rsa;
     rsa->message.length = key->len;
