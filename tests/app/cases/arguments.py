@@ -29,7 +29,7 @@ def test_help_and_version_are_answers(world):
 
 
 def test_wrong_words_are_status_2(world):
-    refuses(world, [], 2, "proxy, connect, devices")
+    refuses(world, [], 2, "proxy, connect, keyserver, devices")
     refuses(world, ["prxy"], 2, "'prxy'")
     refuses(world, ["proxy"], 2, "--listen")
     refuses(world, ["proxy", "--listen", "127.0.0.1:0"], 2, "--cert")
@@ -156,7 +156,7 @@ def test_a_device_that_does_not_run_here_says_why(world):
     here = "avx512ifma" in open("/proc/cpuinfo", encoding="utf-8", errors="replace").read()
     status, out, err = world.run("devices", "batch")
     if here and status == 0:
-        check(b"  not here" not in listed, listed)
+        check(b"  not here      batch: " not in listed, listed)
         return
     check(status == 2 and not out and ("AVX-512" in err or "crypto_mb" in err), f"{status} {err!r}")
     check(b"batch\n  what for" in listed and b"  not here      batch: " in listed, listed)
