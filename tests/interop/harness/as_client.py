@@ -39,7 +39,7 @@ def options_for(trial, peer, call):
     call.expect_suite = SUITES[case.suite]
     if call.tls12:
         call.expect_suite = suite_12(case.suite, case.cert)
-        options += ["--suites", f"{SUITES[case.suite]},{call.expect_suite}"]
+        options += ["--suites", f"{SUITES[case.suite]},{call.expect_suite}", *([] if peer.told_12 else ["--tls-max", "1.2"])]
     elif "suite" in peer.can:
         call.suite = case.suite
     else:

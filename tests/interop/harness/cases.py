@@ -138,7 +138,7 @@ class Case:
         kind, peer = self.how, SIDES[self.side][1][self.peer]
         return (set(kind.needs) <= peer.can
                 and (self.cert == kind.cert if kind.cert else self.cert in peer.certs)
-                and not (kind.plain_group and self.group == "hrr")
+                and not (self.group == "hrr" and (kind.plain_group or self.side == "client" and "group" not in peer.can))
                 and not (kind.tls12 and self.group in ("hrr", "hybrid"))
                 and not (self.group == "hybrid" and not (peer.has_hybrid() if installed else peer.can_hybrid()))
                 and not (kind.tls12 and installed and not peer.has_ems())

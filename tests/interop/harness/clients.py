@@ -399,6 +399,32 @@ class OpenSSL4(Client):
         own_report(child, call)
 
 
+def rustls_wheel_command(call):
+    """The parts of the command line that the client and the server share."""
+    argv = ["/usr/bin/python3", call.peers("python/rustls_wheel.py"), "--packages", PACKAGES, "--ca", call.ca]
+    return argv + (["--cert", call.cert, "--key", call.key] if call.cert else [])
+
+
+class RustlsWheel(Client):
+    """pyreqwest, whose wheel has rustls in it."""
+
+    name = "rustls-wheel"
+    http = True
+    can = {"client-cert", "tls12", "resume"}
+    certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
+    certs_12 = ("p256", "p384", "rsa2048", "rsa3072", "ed25519")     # P-521 is none of its groups
+
+    def available(self):
+        return os.path.isdir(os.path.join(PACKAGES, "pyreqwest")) and os.access("/usr/bin/python3.11", os.X_OK)
+
+    def has_hybrid(self):
+        return True
+
+    def argv(self, call):
+        return rustls_wheel_command(call) + ["--connect", str(call.port), "--name", call.name, "--version",
+                                             "1.2" if call.tls12 else "1.3", *(["--again"] if call.again else [])]
+
+
 class Libssl(Client):
     """The peer in C, upon the libssl that |flavour| names."""
 
@@ -509,4 +535,4 @@ def build(argv, cwd, env):
 
 
 CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(),
-                                        Chromium(), OpenSSL4(), Rustls(), *(Libssl(*how) for how in LIBSSL))}
+                                        Chromium(), OpenSSL4(), Rustls(), RustlsWheel(), *(Libssl(*how) for how in LIBSSL))}

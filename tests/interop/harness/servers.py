@@ -41,6 +41,7 @@ class Server:
     certs_12 = ()         # as a client's
     staple_certs = ()
     tickets_first = False     # its first flight has tickets with the client's certificate: its length tells nothing
+    told_12 = True            # it can be told to speak TLS 1.2 alone; else milgi is
     staple_by_http = False     # it asks a responder for the OCSP response, at call.responder_port
 
     longer = False        # as a client's
@@ -288,6 +289,24 @@ class RustlsServer(Server):
         own_report(child, call)
 
 
+class RustlsWheelServer(Server):
+    """granian, whose wheel has rustls in it, upon ring. It can be told neither groups nor suites, nor a highest version."""
+
+    name = "rustls-wheel"
+    can = {"client-cert", "auth-alert", "tls12", "resume"}
+    certs = ("p256", "p384", "rsa2048", "rsa3072", "ed25519")
+    cannot = ("tls12", "weak-key")
+    talk = "get"
+    told_12 = False
+
+    def available(self):
+        return os.path.isdir(os.path.join(clients.PACKAGES, "granian")) and os.access("/usr/bin/python3.11", os.X_OK)
+
+    def argv(self, call):
+        argv = clients.rustls_wheel_command(call) + ["--listen", str(call.port)]
+        return argv + (["--client-auth", call.client_auth] if call.client_auth else [])
+
+
 NGINX_CONF = """\
 daemon off;
 master_process off;
@@ -374,4 +393,4 @@ class NginxStream(Nginx):
 
 
 SERVERS = {peer.name: peer for peer in (SServer(), GnutlsServ(), Selfserv(), GoServer(), JavaServer(), Nginx(),
-                                      NginxStream(), NodeServer(), OpenSSL4Server(), RustlsServer(), *(LibsslServer(*how) for how in clients.LIBSSL))}
+                                      NginxStream(), NodeServer(), OpenSSL4Server(), RustlsServer(), RustlsWheelServer(), *(LibsslServer(*how) for how in clients.LIBSSL))}
