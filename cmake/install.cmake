@@ -22,7 +22,7 @@ endforeach()
 
 # Modules: each is a package of its own, whose name is a component's, too.
 foreach(module ${MILGI_MODULES})
-  install(TARGETS milgi_${module} EXPORT milgi-targets
+  install(TARGETS milgi_${module} EXPORT milgi-${module}-targets
     LIBRARY DESTINATION ${libdir} COMPONENT ${module} NAMELINK_COMPONENT dev)
 endforeach()
 
@@ -82,6 +82,9 @@ install(FILES ${PROJECT_BINARY_DIR}/milgi-config.cmake ${PROJECT_BINARY_DIR}/mil
   DESTINATION ${package_dir} COMPONENT dev)
 install(EXPORT milgi-targets NAMESPACE milgi:: DESTINATION ${package_dir} COMPONENT dev)
 install(EXPORT milgi-static-targets NAMESPACE milgi:: DESTINATION ${package_dir} COMPONENT dev)
+foreach(module ${MILGI_MODULES}) # of whose own package these are a part: without it there is no target
+  install(EXPORT milgi-${module}-targets NAMESPACE milgi:: DESTINATION ${package_dir} COMPONENT ${module})
+endforeach()
 
 # --- the command --------------------------------------------------------------------------------------------------------
 if(TARGET milgi)

@@ -28,6 +28,9 @@ function(milgi_module name found) # what it links follows
   target_link_libraries(milgi_${name} PRIVATE Threads::Threads ${ARGN})
   set_target_properties(milgi_${name} PROPERTIES OUTPUT_NAME milgi-${name} EXPORT_NAME ${name}
     VERSION ${PROJECT_VERSION} SOVERSION ${MILGI_SOVERSION} LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  if(NOT PROJECT_IS_TOP_LEVEL) # for who wants it
+    set_target_properties(milgi_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
   if(NOT MILGI_SANITIZE)
     target_link_options(milgi_${name} PRIVATE -Wl,-z,defs)
   endif()
