@@ -20,11 +20,48 @@ static void arm(struct milgi_loop *loop)
         loop->hooks->timer(loop, due < loop->engine_due ? due : loop->engine_due);
 }
 
+/* Records to the kernel, of those for whom that may be possible since the turn: each once. */
+static void take(struct milgi_loop *loop)
+{
+    struct milgi_stream *s = loop->taking_first, *next;
+    loop->taking_first = NULL;
+    for (; s; s = next) {
+        next = s->taking_next;
+        s->taking_next = s->taking_prev = NULL;
+        s->takes = false;
+        milgi__stream_take(s);
+    }
+}
+
+void milgi__loop_takes(struct milgi_stream *s)
+{
+    struct milgi_loop *loop = s->loop;
+    if (s->takes)
+        return;
+    s->takes = true;
+    s->taking_prev = NULL;
+    s->taking_next = loop->taking_first;
+    if (s->taking_next)
+        s->taking_next->taking_prev = s;
+    loop->taking_first = s;
+}
+
+void milgi__loop_taken(struct milgi_stream *s)
+{
+    if (!s->takes)
+        return;
+    s->takes = false;
+    *(s->taking_prev ? &s->taking_prev->taking_next : &s->loop->taking_first) = s->taking_next;
+    if (s->taking_next)
+        s->taking_next->taking_prev = s->taking_prev;
+}
+
 void milgi__loop_turn(struct milgi_loop *loop)
 {
     struct milgi_run_result result;
     if (loop->stopping || milgi_engine_run(loop->engine, loop->options.budget_ns, &result) || loop->stopping)
         return;
+    take(loop);
     loop->engine_due = result.next == MILGI_RUN_WAIT ? result.deadline_ns : UINT64_MAX;
     loop->engine_may = result.next == MILGI_RUN_WAIT ? result.convenient_ns : UINT64_MAX;
     if (result.next == MILGI_RUN_AGAIN)

@@ -36,6 +36,15 @@ struct milgi_loop_hooks {
      */
     size_t (*unsent)(struct milgi_stream *stream, uint64_t *ago_ms);
     const char *(*error_text)(int error); /* static text for a negative errno */
+
+    /*
+     * Records in the kernel (milgi_ktls.h); NULL where an adapter has none. take(): as milgi_ktls_take(); reading is
+     * off. Sending: record() and keys() instead of write(), and milgi__stream_written() for what the kernel has.
+     * Receiving: milgi__stream_record() instead of milgi__stream_read().
+     */
+    int (*take)(struct milgi_stream *stream, enum milgi_direction direction);
+    void (*record)(struct milgi_stream *stream, uint8_t type, const struct milgi_iov *iov, size_t iov_n);
+    void (*keys)(struct milgi_stream *stream, int direction, const struct milgi_traffic_keys *keys);
 };
 
 struct milgi_loop {
@@ -46,6 +55,7 @@ struct milgi_loop {
     unsigned streams_n;
     struct milgi_stream *linger_first, *linger_last;   /* in order of when they are looked at */
     uint64_t engine_due, engine_may;                   /* when the engine has to run; from when on that makes sense */
+    struct milgi_stream *taking_first;                 /* those whose records the kernel may be able to take now */
     struct milgi_stream *starved_first, *starved_last; /* those that wait for chunks, the longest waiting first */
     unsigned starved_n;
     bool stopping;
@@ -92,6 +102,8 @@ struct milgi_stream {
     struct milgi_stream *starved_next, *starved_prev;
     struct milgi_stream *linger_next, *linger_prev;
     uint64_t linger_began, linger_due; /* began: 0: not yet */
+    struct milgi_stream *taking_next, *taking_prev;
+    uint8_t kernel_wants, kernel_has; /* 1 << enum milgi_direction */
 
     bool connected, reading_on, eof;
     bool paused;        /* the connection wants no input */
@@ -104,8 +116,12 @@ struct milgi_stream {
     bool detached;   /* the application wants no callbacks but on_gone */
     bool cut;        /* what is left need not be waited for */
     bool lingers;
-    bool fin;     /* writing is shut down */
-    bool closing; /* the socket is being closed */
+    bool takes;    /* it is in the loop's list */
+    bool holds;    /* reading waits for the kernel to take it */
+    bool garbled;  /* a record in the kernel could not be opened: there is nothing more to read */
+    bool fin;      /* writing is to be shut down; */
+    bool shutting; /* and is not yet */
+    bool closing;  /* the socket is being closed */
 };
 
 /*
@@ -126,6 +142,8 @@ uint8_t *milgi__stream_room(struct milgi_stream *stream, size_t *len);
 void milgi__stream_fini(struct milgi_stream *stream);
 /* |len| bytes are there; 0: none after all; MILGI__EOF, MILGI__NO_ROOM, or a negative errno. */
 void milgi__stream_read(struct milgi_stream *stream, long len);
+/* The same of content of |type| from the kernel, as milgi_ktls_receive() answers. */
+void milgi__stream_record(struct milgi_stream *stream, uint8_t type, long len, int alert);
 /* The kernel has taken |len| bytes of what the loop had; |error|: or it has not. */
 void milgi__stream_written(struct milgi_stream *stream, size_t len, int error);
 void milgi__stream_shut(struct milgi_stream *stream, int error);
@@ -140,6 +158,11 @@ void milgi__stream_refill(struct milgi_stream *stream);
 void milgi__stream_destroy(struct milgi_stream *stream, bool reset);
 /* It has lingered long enough. */
 void milgi__stream_expired(struct milgi_stream *stream);
+/* Its records go to the kernel if that can be now. */
+void milgi__stream_take(struct milgi_stream *stream);
+/* To be looked at behind the next turn; and no more. */
+void milgi__loop_takes(struct milgi_stream *stream);
+void milgi__loop_taken(struct milgi_stream *stream);
 /* Asks the kernel what has moved. Returns how much is not acknowledged, in the kernel or before it. */
 size_t milgi__stream_look(struct milgi_stream *stream);
 /* It waits for chunks: milgi__stream_refill() follows when the engine has some. */

@@ -76,6 +76,7 @@ void milgi_stream_options_init(struct milgi_stream_options *options);
  *           in order. Once, unless milgi_stream_close() or milgi_stream_cut() was called before. Nothing but
  *           milgi_stream_conn() may be called for the stream after it returned.
  * on_gone   the socket is closed and the stream is freed: the last callback. |arg| only.
+ * on_kernel milgi_stream_offload(): the kernel has taken this direction's records.
  */
 struct milgi_stream_events {
     void (*on_open)(struct milgi_stream *stream, void *arg);
@@ -85,6 +86,7 @@ struct milgi_stream_events {
     void (*on_decide)(struct milgi_stream *stream, void *arg, const struct milgi_decision *decision);
     void (*on_close)(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason);
     void (*on_gone)(void *arg);
+    void (*on_kernel)(struct milgi_stream *stream, void *arg, enum milgi_direction direction);
 };
 
 /*
@@ -149,6 +151,15 @@ void milgi_stream_reset(struct milgi_stream *stream);
  * every byte. Where the kernel does not tell when it was, progress since the last call counts as made now.
  */
 uint64_t milgi_stream_idle_ms(struct milgi_stream *stream);
+
+/*
+ * The kernel is to make the stream's records (milgi_ktls.h), each direction as soon as that can be: call it in on_open.
+ * The stream stays as it is in all else, and where the kernel cannot it goes on without. The config must allow it
+ * (milgi_config_set_hand_over()). Returns 0; MILGI_EUNSUPPORTED: the loop's adapter has no such thing; MILGI_EINVAL
+ * (before on_open, behind the end).
+ */
+int milgi_stream_offload(struct milgi_stream *stream);
+bool milgi_stream_in_kernel(const struct milgi_stream *stream, enum milgi_direction direction);
 
 /* The connection, for milgi_conn_info(), milgi_conn_update_keys(), milgi_conn_export(). Do not feed or free it. NULL
  * when its socket is being closed. */

@@ -11,6 +11,12 @@ static const uint32_t read_sizes[] = { 4096, 18432, 69632 };
 static void finish_if_over(struct milgi_stream *s);
 static void update_reading(struct milgi_stream *s);
 
+/* The kernel is to have this direction's records, and has not. */
+static bool wants(const struct milgi_stream *s, enum milgi_direction direction)
+{
+    return s->kernel_wants >> direction & 1;
+}
+
 /* --- the end ---------------------------------------------------------------------------------------------------- */
 
 void milgi__stream_destroy(struct milgi_stream *s, bool reset)
@@ -19,6 +25,7 @@ void milgi__stream_destroy(struct milgi_stream *s, bool reset)
         return;
     s->closing = s->ended = s->detached = true;
     milgi__loop_linger_end(s);
+    milgi__loop_taken(s);
     milgi__forward_end(s);
     /* The socket first: from here on the loop does not read the output, which goes with the connection. */
     s->loop->hooks->close(s, reset);
@@ -29,6 +36,7 @@ void milgi__stream_destroy(struct milgi_stream *s, bool reset)
 static void unlist(struct milgi_stream *s)
 {
     milgi__loop_sated(s);
+    milgi__loop_taken(s);
     *(s->prev ? &s->prev->next : &s->loop->streams) = s->next;
     if (s->next)
         s->next->prev = s->prev;
@@ -107,6 +115,7 @@ static void sending_failed(struct milgi_stream *s, int error)
 
 void milgi__stream_shut(struct milgi_stream *s, int error)
 {
+    s->shutting = false;
     if (!s->closing && (error || s->eof))
         milgi__stream_destroy(s, false);
 }
@@ -115,7 +124,7 @@ static void finish_if_over(struct milgi_stream *s)
 {
     if (!s->ended || s->closing || s->fin || s->queued)
         return;
-    s->fin = true;
+    s->fin = s->shutting = true;
     if (!s->connected || s->error || s->loop->hooks->shut(s))
         milgi__stream_destroy(s, false);
 }
@@ -126,6 +135,8 @@ static void given(struct milgi_stream *s, size_t len)
 {
     s->given += len;
     milgi_conn_output_done(s->conn, len);
+    if (s->kernel_wants)
+        milgi__loop_takes(s);
 }
 
 void milgi__stream_written(struct milgi_stream *s, size_t len, int error)
@@ -184,6 +195,18 @@ uint64_t milgi_stream_idle_ms(struct milgi_stream *s)
 
 /* --- in --------------------------------------------------------------------------------------------------------- */
 
+#define HEADER 5u /* of a record */
+
+/* Of |len| bytes so many that what is read ends in the record that it begins in, as long as the kernel is to go on. */
+static size_t not_over_record(const struct milgi_stream *s, size_t len)
+{
+    if (!wants(s, MILGI_RECEIVE))
+        return len;
+    size_t rest = milgi_conn_record_rest(s->conn);
+    rest = rest ? rest : HEADER;
+    return len < rest ? len : rest;
+}
+
 uint8_t *milgi__stream_room(struct milgi_stream *s, size_t *len)
 {
     if (s->ended) {
@@ -191,10 +214,11 @@ uint8_t *milgi__stream_room(struct milgi_stream *s, size_t *len)
         return s->loop->waste;
     }
     *len = milgi_conn_read_size(s->conn, read_sizes[s->read_at]);
+    *len = not_over_record(s, *len);
     s->reading = milgi_conn_chunk(s->conn, *len);
     /* Where there is little memory a little is read: rather that than nothing. */
     while (!s->reading && s->read_at > 0) {
-        *len = read_sizes[--s->read_at];
+        *len = not_over_record(s, read_sizes[--s->read_at]);
         s->reading = milgi_conn_chunk(s->conn, *len);
     }
     *len = s->reading ? *len : 0;
@@ -216,7 +240,7 @@ static void read_ended(struct milgi_stream *s, int error)
         s->error = error;
     update_reading(s);
     if (s->ended) {
-        if (s->fin || s->error)
+        if ((s->fin && !s->shutting) || s->error)
             milgi__stream_destroy(s, false);
     } else if (s->error && s->peer_ended) {
         milgi__stream_failed(s, s->error);
@@ -258,15 +282,51 @@ void milgi__stream_read(struct milgi_stream *s, long len)
         adapt(s, slice.len);
         if (milgi_conn_receive(s->conn, slice) == MILGI_PAUSE)
             s->paused = true;
+        /* Between two records the kernel may take over, behind the next turn. */
+        s->holds = wants(s, MILGI_RECEIVE) && !milgi_conn_record_rest(s->conn);
+        if (s->holds)
+            milgi__loop_takes(s);
     }
     update_reading(s);
+}
+
+/* The kernel has read |len| bytes of |type|, or an empty record, for the connection. */
+static void record(struct milgi_stream *s, uint8_t type, uint32_t len)
+{
+    struct milgi_slice slice = { s->reading, s->reading ? milgi_chunk_data(s->reading) : NULL, len };
+    s->reading = NULL;
+    s->moved_ns = milgi__loop_now(s->loop);
+    if (s->detached)
+        s->wasted += len;
+    if (!slice.chunk) /* nobody wants it */
+        return;
+    adapt(s, len);
+    int rv = milgi_conn_receive_record(s->conn, type, slice);
+    if (rv == MILGI_PAUSE)
+        s->paused = true;
+}
+
+void milgi__stream_record(struct milgi_stream *s, uint8_t type, long len, int alert)
+{
+    if (!s->closing && (len > 0 || (!len && type))) {
+        record(s, type, (uint32_t)len);
+        update_reading(s);
+    } else if (!s->closing && len < 0 && alert != MILGI_ALERT_NONE) {
+        milgi_chunk_unref(s->reading);
+        s->reading = NULL;
+        s->garbled = true;
+        milgi_conn_receive_failed(s->conn, alert);
+        update_reading(s);
+    } else {
+        milgi__stream_read(s, len ? len : MILGI__EOF);
+    }
 }
 
 /* What nobody wants is read for the sake of the peer, up to a bound: from there on its TCP waits until the socket is
  * closed, and our last record has long been with it. */
 static void update_reading(struct milgi_stream *s)
 {
-    bool flows = s->ended || (!s->paused && !s->starved_read);
+    bool flows = !s->garbled && (s->ended || (!s->paused && !s->starved_read && !s->holds));
     bool want = s->connected && !s->eof && !s->closing && flows && s->wasted <= s->loop->options.linger_bytes;
     if (want == s->reading_on)
         return;
@@ -355,6 +415,32 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
         end(s, reason);
 }
 
+static void on_record(
+    struct milgi_conn *conn, void *arg, uint8_t type, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct milgi_stream *s = arg;
+    size_t len = 0;
+    (void)conn;
+    for (size_t i = 0; i < iov_n; i++)
+        len += iov[i].len;
+    if (s->closing)
+        return;
+    if (s->error) {
+        given(s, len); /* nobody will get it: no reason to hold it */
+        return;
+    }
+    s->queued += len;
+    s->loop->hooks->record(s, type, iov, iov_n);
+}
+
+static void on_keys(struct milgi_conn *conn, void *arg, int direction, const struct milgi_traffic_keys *keys)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    if (!s->closing)
+        s->loop->hooks->keys(s, direction, keys);
+}
+
 static const struct milgi_events conn_events = {
     .on_output = on_output,
     .on_data = on_data,
@@ -365,6 +451,8 @@ static const struct milgi_events conn_events = {
     .on_decide = on_decide,
     .on_alert = on_alert,
     .on_closed = on_closed,
+    .on_record = on_record,
+    .on_keys = on_keys,
 };
 
 void milgi__stream_refill(struct milgi_stream *s)
@@ -377,6 +465,60 @@ void milgi__stream_refill(struct milgi_stream *s)
         s->starved_write = false;
         on_room(s->conn, s);
     }
+}
+
+/* --- records in the kernel ---------------------------------------------------------------------------------------- */
+
+static void take_direction(struct milgi_stream *s, enum milgi_direction direction)
+{
+    if (!wants(s, direction))
+        return;
+    if (direction == MILGI_RECEIVE && s->reading_on) {
+        s->reading_on = false;
+        s->loop->hooks->read(s, false);
+    }
+    int rv = s->loop->hooks->take(s, direction);
+    if (rv == MILGI_PAUSE)
+        return;
+    s->kernel_wants &= (uint8_t) ~(1u << direction);
+    if (!rv)
+        s->kernel_has |= (uint8_t)(1u << direction);
+    if (!rv && !s->detached && s->events->on_kernel)
+        s->events->on_kernel(s, s->arg, direction);
+}
+
+void milgi__stream_take(struct milgi_stream *s)
+{
+    if (s->closing || s->ended)
+        s->kernel_wants = 0;
+    take_direction(s, MILGI_SEND);
+    if (!s->closing && s->holds)
+        take_direction(s, MILGI_RECEIVE);
+    s->holds = s->holds && wants(s, MILGI_RECEIVE);
+    if (s->closing)
+        return;
+    if (s->holds)
+        milgi__loop_takes(s);
+    update_reading(s);
+}
+
+int milgi_stream_offload(struct milgi_stream *s)
+{
+    if (!s->loop->hooks->take)
+        return MILGI_EUNSUPPORTED;
+    if (!s->established || s->ended)
+        return MILGI_EINVAL;
+    s->kernel_wants = (uint8_t)(((1u << MILGI_SEND) | (1u << MILGI_RECEIVE)) & ~s->kernel_has);
+    s->holds = wants(s, MILGI_RECEIVE) && !milgi_conn_record_rest(s->conn);
+    milgi__loop_takes(s);
+    s->loop->hooks->soon(s->loop);
+    update_reading(s);
+    return 0;
+}
+
+bool milgi_stream_in_kernel(const struct milgi_stream *s, enum milgi_direction direction)
+{
+    return s->kernel_has >> direction & 1;
 }
 
 /* --- making one ------------------------------------------------------------------------------------------------- */

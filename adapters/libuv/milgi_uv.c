@@ -3,11 +3,14 @@
 #include "milgi_uv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "../common/loop.h"
+#include "../ktls/milgi_ktls.h"
 
 #define NS_PER_MS 1000000u
 #define PIECES 16
@@ -27,13 +30,27 @@ struct milgi_uv {
     void *stopped_arg;
 };
 
+/* The kernel's part in a stream's records. libuv reads without types of records, so the socket is polled instead. */
+struct kernel {
+    struct milgi_ktls *ktls;
+    uv_poll_t poll; /* of a descriptor of its own: that of |tcp| is libuv's */
+    uv_timer_t timer;
+    int fd;
+    bool reads, blocked;
+    bool drained; /* nothing was unacknowledged when the timer looked last */
+    size_t sent;  /* that the stream has not been told of */
+    unsigned handles;
+};
+
 struct tcp_stream {
     struct milgi_stream common;
     uv_tcp_t tcp;
+    struct kernel *kernel; /* NULL: it has no part */
     union {
         uv_connect_t connect;
         uv_shutdown_t shutdown; /* never before |connect| is over */
     } req;
+    bool closed; /* |tcp| is */
 };
 
 /* A write that libuv has not finished; the bytes are the connection's. */
@@ -119,8 +136,14 @@ static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf)
                                                                                     : len);
 }
 
+static int poll_kernel(struct tcp_stream *t);
+
 static int reading(struct milgi_stream *s, bool on)
 {
+    if (milgi_stream_in_kernel(s, MILGI_RECEIVE)) {
+        tcp_of(s)->kernel->reads = on;
+        return poll_kernel(tcp_of(s));
+    }
     uv_stream_t *tcp = (uv_stream_t *)&tcp_of(s)->tcp;
     return on ? uv_read_start(tcp, on_alloc, on_read) : uv_read_stop(tcp);
 }
@@ -167,10 +190,16 @@ static void on_shut(uv_shutdown_t *req, int status)
     milgi__stream_shut(req->data, status);
 }
 
+static void shut_when_drained(struct tcp_stream *t);
+
 static int shut(struct milgi_stream *s)
 {
     uv_stream_t *tcp = (uv_stream_t *)&tcp_of(s)->tcp;
     uv_os_fd_t fd;
+    if (milgi_stream_in_kernel(s, MILGI_SEND)) {
+        shut_when_drained(tcp_of(s));
+        return 0;
+    }
     /* libuv would do the same in its next turn, and ask epoll for more than it needs. */
     if (!tcp->write_queue_size && !uv_fileno((uv_handle_t *)tcp, &fd)) {
         milgi__stream_shut(s, shutdown(fd, SHUT_WR) ? uv_translate_sys_error(errno) : 0);
@@ -188,19 +217,48 @@ static void unref_if_alone(struct milgi_uv *uv)
         uv_unref((uv_handle_t *)&uv->poll);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void gone(struct tcp_stream *t)
 {
-    struct milgi_stream *s = handle->data;
-    struct milgi_uv *uv = uv_of(s->loop);
-    milgi__stream_gone(s);
-    free(tcp_of(s));
+    struct milgi_uv *uv = uv_of(t->common.loop);
+    milgi__stream_gone(&t->common);
+    free(t);
     unref_if_alone(uv);
     free_if_over(uv);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct tcp_stream *t = tcp_of(handle->data);
+    t->closed = true;
+    if (!t->kernel)
+        gone(t);
+}
+
+static void on_kernel_closed(uv_handle_t *handle)
+{
+    struct tcp_stream *t = tcp_of(handle->data);
+    if (--t->kernel->handles)
+        return;
+    close(t->kernel->fd);
+    free(t->kernel);
+    t->kernel = NULL;
+    if (t->closed)
+        gone(t);
+}
+
+static void close_kernel(struct tcp_stream *t)
+{
+    milgi_ktls_free(t->kernel->ktls);
+    t->kernel->ktls = NULL;
+    uv_close((uv_handle_t *)&t->kernel->poll, on_kernel_closed);
+    uv_close((uv_handle_t *)&t->kernel->timer, on_kernel_closed);
 }
 
 static void closing(struct milgi_stream *s, bool reset)
 {
     uv_tcp_t *tcp = &tcp_of(s)->tcp;
+    if (tcp_of(s)->kernel)
+        close_kernel(tcp_of(s));
     if (!reset || uv_tcp_close_reset(tcp, on_closed))
         uv_close((uv_handle_t *)tcp, on_closed);
 }
@@ -209,6 +267,143 @@ static size_t unsent(struct milgi_stream *s, uint64_t *ago_ms)
 {
     uv_os_fd_t fd;
     return uv_fileno((uv_handle_t *)&tcp_of(s)->tcp, &fd) ? 0 : milgi__socket_unsent(fd, ago_ms);
+}
+
+/* --- records in the kernel ---------------------------------------------------------------------------------------- */
+
+#define READS 16 /* of one socket before others have their turn */
+
+static void kernel_read(struct tcp_stream *t)
+{
+    for (unsigned i = 0; i < READS && t->kernel && t->kernel->reads && !t->common.closing; i++) {
+        size_t len;
+        uint8_t type = 0, *room = milgi__stream_room(&t->common, &len);
+        if (!room) {
+            milgi__stream_read(&t->common, MILGI__NO_ROOM);
+            return;
+        }
+        long n = milgi_ktls_receive(t->kernel->ktls, room, len, &type);
+        if (n == -EAGAIN || n == -EKEYEXPIRED) {
+            milgi__stream_read(&t->common, 0);
+            return;
+        }
+        milgi__stream_record(&t->common, type, n, n < 0 ? milgi_ktls_alert(n) : MILGI_ALERT_NONE);
+    }
+}
+
+/* Something was sent, or not. */
+static void kernel_sent(struct tcp_stream *t)
+{
+    struct kernel *k = t->kernel;
+    if (!k || t->common.closing)
+        return;
+    k->blocked = milgi_ktls_flush(k->ktls) == MILGI_PAUSE;
+    poll_kernel(t);
+    size_t sent = k->sent;
+    k->sent = 0;
+    milgi__stream_written(&t->common, sent, -milgi_ktls_error(k->ktls)); /* which may be its end */
+}
+
+static void on_kernel_poll(uv_poll_t *poll, int status, int events)
+{
+    struct tcp_stream *t = tcp_of(poll->data);
+    if (status < 0 || events & UV_WRITABLE)
+        kernel_sent(t);
+    if (status < 0 || events & UV_READABLE)
+        kernel_read(t);
+}
+
+static int poll_kernel(struct tcp_stream *t)
+{
+    struct kernel *k = t->kernel;
+    int events = (k->reads ? UV_READABLE : 0) | (k->blocked ? UV_WRITABLE : 0);
+    if (t->common.closing)
+        return 0;
+    return events ? uv_poll_start(&k->poll, events, on_kernel_poll) : uv_poll_stop(&k->poll);
+}
+
+static void on_sent(void *arg, size_t bytes)
+{
+    ((struct kernel *)arg)->sent += bytes; /* told when the call that says so is over */
+}
+
+/* For a stream that has none yet. 0 or an error: it has none. */
+static int kernel_new(struct tcp_stream *t)
+{
+    struct milgi_uv *uv = uv_of(t->common.loop);
+    struct milgi_ktls_options options;
+    uv_os_fd_t fd;
+    milgi_ktls_options_init(&options);
+    struct kernel *k = calloc(1, sizeof *k);
+    options.sent = on_sent;
+    options.arg = k;
+    if (!k || uv_fileno((uv_handle_t *)&t->tcp, &fd)) {
+        free(k);
+        return MILGI_ENOMEM;
+    }
+    k->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (k->fd < 0 || milgi_ktls_new(t->common.conn, k->fd, &options, &k->ktls) ||
+        uv_poll_init(uv->loop, &k->poll, k->fd)) {
+        milgi_ktls_free(k->ktls);
+        if (k->fd >= 0)
+            close(k->fd);
+        free(k);
+        return MILGI_ENOMEM;
+    }
+    uv_timer_init(uv->loop, &k->timer);
+    k->poll.data = k->timer.data = &t->common;
+    k->handles = 2;
+    uv_unref((uv_handle_t *)&k->poll); /* as long as there are streams the loop lives by itself */
+    uv_unref((uv_handle_t *)&k->timer);
+    t->kernel = k;
+    return 0;
+}
+
+static int taking(struct milgi_stream *s, enum milgi_direction direction)
+{
+    struct tcp_stream *t = tcp_of(s);
+    if (direction == MILGI_SEND && t->tcp.write_queue_size)
+        return MILGI_PAUSE;
+    if (!t->kernel && kernel_new(t))
+        return MILGI_EUNSUPPORTED;
+    return milgi_ktls_take(t->kernel->ktls, direction);
+}
+
+static void recording(struct milgi_stream *s, uint8_t type, const struct milgi_iov *iov, size_t iov_n)
+{
+    milgi_ktls_record(tcp_of(s)->kernel->ktls, type, iov, iov_n);
+    kernel_sent(tcp_of(s));
+}
+
+static void keying(struct milgi_stream *s, int direction, const struct milgi_traffic_keys *keys)
+{
+    milgi_ktls_keys(tcp_of(s)->kernel->ktls, direction, keys);
+    kernel_sent(tcp_of(s));
+}
+
+/*
+ * What the kernel has been given need not be in the socket's queue yet: of a record for which there was no room it
+ * sends the rest by itself, unless the socket has been shut down or closed by then. So that waits until all is
+ * acknowledged, seen twice, since between two parts of such a record nothing is under way either.
+ */
+#define DRAIN_MS 10u
+
+static void on_drain(uv_timer_t *timer)
+{
+    struct tcp_stream *t = tcp_of(timer->data);
+    uint64_t ago_ms;
+    bool drained = !milgi__socket_unsent(t->kernel->fd, &ago_ms);
+    if (!drained || !t->kernel->drained) {
+        t->kernel->drained = drained;
+        return;
+    }
+    uv_timer_stop(timer);
+    milgi__stream_shut(&t->common, shutdown(t->kernel->fd, SHUT_WR) ? -errno : 0);
+}
+
+static void shut_when_drained(struct tcp_stream *t)
+{
+    uv_timer_start(&t->kernel->timer, on_drain, DRAIN_MS, DRAIN_MS);
 }
 
 static const struct milgi_loop_hooks hooks = {
@@ -220,6 +415,9 @@ static const struct milgi_loop_hooks hooks = {
     .close = closing,
     .unsent = unsent,
     .error_text = uv_strerror,
+    .take = taking,
+    .record = recording,
+    .keys = keying,
 };
 
 /* --- making one --------------------------------------------------------------------------------------------------- */

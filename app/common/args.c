@@ -99,6 +99,8 @@ static const struct row {
         "what does the crypto: cpu, pool:N, batch, pkcs11:..., dpdk:..., keyless:HOST:PORT,..., sim:..., chaos:..." },
     { "records", RECORDS, PROXY | CONNECT, AT(records), "WHERE",
         "cpu, or device: records of all sizes; default: as the device prefers" },
+    { "ktls", FLAG, PROXY, AT(ktls), NULL,
+        "records in the kernel, where it has TLS; new keys under it need Linux 6.14" },
     { "keylog", TEXT, PROXY | CONNECT | KEYSERVER, AT(keylog), "FILE",
         "append the secrets in the NSS format, for debugging" },
     { "tickets", NUMBER, PROXY, AT(tickets), "N",

@@ -52,7 +52,7 @@ struct app_options {
     enum app_records records;
     enum app_introduce introduce;
     const char *access_log, *trace;
-    bool log_text, accept_proxy;
+    bool log_text, accept_proxy, ktls;
     bool client_auth_given, insecure, json;
     bool pool_by_default; /* without --device */
     uint32_t max_conns, update_keys, workers, tickets, sessions;

@@ -268,6 +268,8 @@ static bool fill_config(struct app_tls *tls, struct app_material *material, cons
     int rv = material->keylog ? milgi_config_set_keylog(config, write_keylog, tls) : 0;
     if (!rv)
         rv = role == MILGI_SERVER ? set_tickets(tls, config, o) : 0;
+    if (!rv && o->ktls)
+        rv = milgi_config_set_hand_over(config, true);
     if (!rv)
         rv = set_sessions(tls, config, o, role);
     if (!rv && role == MILGI_CLIENT)

@@ -323,6 +323,8 @@ static void on_open(struct milgi_stream *stream, void *arg)
     read_certificate(c);
     c->proxy->counts.established++;
     enlist(&c->life, &c->proxy->open);
+    if (c->proxy->options->ktls)
+        milgi_stream_offload(stream);
     c->served = c->proxy->service->open(c);
     if (!c->served)
         milgi_stream_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
@@ -391,6 +393,13 @@ static void on_gone(void *arg)
     client_gone(arg);
 }
 
+static void on_kernel(struct milgi_stream *stream, void *arg, enum milgi_direction direction)
+{
+    struct client *c = arg;
+    (void)stream;
+    c->proxy->counts.kernel[direction]++;
+}
+
 const struct milgi_stream_events clients_events = {
     .on_open = on_open,
     .on_data = on_data,
@@ -398,4 +407,5 @@ const struct milgi_stream_events clients_events = {
     .on_room = on_room,
     .on_close = on_close,
     .on_gone = on_gone,
+    .on_kernel = on_kernel,
 };

@@ -45,7 +45,7 @@ bool proxy_limit(struct proxy *p)
 {
     const struct app_options *o = p->options;
     struct rlimit limit;
-    rlim_t each = o->backend ? 2 : 1;
+    rlim_t each = (o->backend ? 2u : 1u) + (o->ktls ? 1u : 0u); /* a second one of the same socket */
     p->max_conns = (o->max_conns + o->workers - 1) / o->workers;
     limit_by_memory(p);
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)

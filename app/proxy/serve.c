@@ -240,10 +240,11 @@ static void on_stats(uv_timer_t *timer)
     milgi_engine_stats(milgi_uv_engine(p->tls.uv), &s);
     const struct proxy_counts *n = &p->counts;
     app_complain("connections %u accepted %llu established %llu failed %llu probes %llu in_order %llu memory %zu "
-                 "peak %zu sealed %llu opened %llu ops %u orphans %u",
+                 "peak %zu sealed %llu opened %llu ops %u orphans %u kernel_sends %llu kernel_receives %llu",
         p->clients_n, (unsigned long long)n->accepted, (unsigned long long)n->established,
         (unsigned long long)n->failed, (unsigned long long)n->probes, (unsigned long long)n->in_order, s.memory,
-        s.memory_peak, (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened, s.ops_alive, s.orphans);
+        s.memory_peak, (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened, s.ops_alive, s.orphans,
+        (unsigned long long)n->kernel[MILGI_SEND], (unsigned long long)n->kernel[MILGI_RECEIVE]);
 }
 
 static void on_usr1(uv_signal_t *signal, int number)

@@ -223,9 +223,9 @@ COMPLAINT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanit
 class World:
     """One case: its commands and sockets, which all end with it."""
 
-    def __init__(self, milgi, under, work, pki, device):
+    def __init__(self, milgi, under, work, pki, device, proxies=()):
         self.milgi, self.under, self.work, self.pki = milgi, under, work, pki
-        self.device = device
+        self.device, self.proxies = device, proxies
         self.things = []
 
     def keep(self, thing):
@@ -233,7 +233,7 @@ class World:
         return thing
 
     def proxy(self, *arguments, **how):
-        return self.keep(Proxy(self, *arguments, *self.device, **how))
+        return self.keep(Proxy(self, *arguments, *self.device, *self.proxies, **how))
 
     def run(self, *arguments, data=None, **how):
         """The command from beginning to end: (status, standard output, standard error)."""

@@ -143,7 +143,36 @@ static const char *error_text(int error)
     return "an error";
 }
 
-static const struct milgi_loop_hooks hooks = { soon, timer, reading, writing, shut, closing, unsent, error_text };
+static int take_answers;            /* what the kernel says to each direction */
+static unsigned takes_asked[2];     /* so often */
+static size_t rest_when_asked = 99; /* of a record, for receiving */
+
+static int taking(struct milgi_stream *stream, enum milgi_direction direction)
+{
+    takes_asked[direction]++;
+    assert_false(direction == MILGI_RECEIVE && sock_of(stream)->reading);
+    if (direction == MILGI_RECEIVE)
+        rest_when_asked = milgi_conn_record_rest(stream->conn);
+    return take_answers;
+}
+
+static void recording(struct milgi_stream *stream, uint8_t type, const struct milgi_iov *iov, size_t iov_n)
+{
+    (void)type;
+    writing(stream, iov, iov_n);
+    fail_msg("nothing was handed over");
+}
+
+static void keying(struct milgi_stream *stream, int direction, const struct milgi_traffic_keys *keys)
+{
+    (void)stream;
+    (void)direction;
+    (void)keys;
+    fail_msg("nothing was handed over");
+}
+
+static const struct milgi_loop_hooks hooks = { soon, timer, reading, writing, shut, closing, unsent, error_text,
+    taking, recording, keying };
 
 /* --- the application ---------------------------------------------------------------------------------------------- */
 
@@ -368,6 +397,62 @@ static void a_stream_whose_application_takes_nothing_is_not_read(void **state)
     }
     assert_int_equal(server.got_len, 16 * 200000);
     assert_true(server.reading);
+    end();
+}
+
+/* What was read is all records, and nothing more is read before the kernel has said whether it takes the next. */
+static void the_kernel_is_asked_between_two_records(void **state)
+{
+    size_t room;
+    (void)state;
+    begin();
+    take_answers = MILGI_PAUSE;
+    memset(takes_asked, 0, sizeof takes_asked);
+    client_sends(1);
+    uint8_t *to = milgi__stream_room(&server.common, &room); /* a part of the first */
+    memcpy(to, client.sent.p, 7);
+    pair_bytes_drop(&client.sent, 7);
+    milgi__stream_read(&server.common, 7);
+    turn();
+    assert_int_equal(milgi_stream_offload(&server.common), 0);
+    turn();
+    assert_int_equal(takes_asked[MILGI_SEND], 1);
+    assert_int_equal(takes_asked[MILGI_RECEIVE], 0);
+    assert_true(server.reading);
+    poll_in(&server);
+    assert_false(server.reading);
+    assert_in_range(server.read_len, 1000, 17000); /* the rest of it */
+    assert_int_equal(takes_asked[MILGI_RECEIVE], 0);
+    turn();
+    assert_int_equal(takes_asked[MILGI_RECEIVE], 1);
+    assert_int_equal(rest_when_asked, 0);
+    assert_false(server.reading);
+    assert_true(server.got_len > 0);
+    /* It cannot: then all goes on as before. */
+    take_answers = MILGI_EUNSUPPORTED;
+    turn();
+    assert_true(server.reading);
+    settle();
+    assert_int_equal(server.got_len, 200000);
+    assert_int_equal(takes_asked[MILGI_RECEIVE], 2);
+    assert_false(milgi_stream_in_kernel(&server.common, MILGI_RECEIVE));
+    end();
+}
+
+/* Nobody is asked any more, and nobody waits. */
+static void a_stream_that_ends_is_not_for_the_kernel(void **state)
+{
+    (void)state;
+    begin();
+    take_answers = MILGI_PAUSE;
+    assert_int_equal(milgi_stream_offload(&server.common), 0);
+    milgi_stream_drop(&client.common);
+    milgi_stream_abort(&server.common, MILGI_ALERT_INTERNAL_ERROR);
+    settle();
+    memset(takes_asked, 0, sizeof takes_asked);
+    turn();
+    assert_int_equal(takes_asked[0] + takes_asked[1], 0);
+    assert_int_equal(milgi_stream_offload(&server.common), MILGI_EINVAL);
     end();
 }
 
@@ -613,6 +698,8 @@ int main(void)
         cmocka_unit_test(no_stream_is_read_for_longer_than_what_it_may_stage),
         cmocka_unit_test(a_stream_whose_application_takes_nothing_is_not_read),
         cmocka_unit_test(reads_are_as_large_as_what_comes),
+        cmocka_unit_test(the_kernel_is_asked_between_two_records),
+        cmocka_unit_test(a_stream_that_ends_is_not_for_the_kernel),
         cmocka_unit_test(a_stream_without_memory_is_not_read),
         cmocka_unit_test(a_stream_that_has_ended_is_read_up_to_a_bound),
         cmocka_unit_test(nobody_is_woken_up_where_nothing_happens),
