@@ -17,7 +17,6 @@
 #define WAKE_NS 15000
 #define IDLE_NS (10 * UINT64_C(1000000000))
 #define IDLE_MAX_NS (3600 * UINT64_C(1000000000))
-#define DRIVERS "/proc/crypto"
 #define TRIAL_NS (5 * UINT64_C(1000000000))
 
 static const struct suite {
@@ -60,6 +59,7 @@ static const struct milgi_device_ops afalg_ops = {
     .dequeue = milgi__afalg_dequeue,
     .notify_fd = milgi__afalg_notify_fd,
     .arm = milgi__afalg_arm,
+    .health = milgi__afalg_health,
     .quiesce = milgi__afalg_quiesce,
     .destroy = afalg_destroy,
 };
@@ -91,12 +91,12 @@ static int look(struct milgi__afalg *afalg)
 
     for (unsigned i = 0; i < MILGI__AFALG_SUITES; i++) {
         const char *name = afalg->driver[0] ? afalg->driver : suites[i].of_kernel;
-        int fd = milgi__alg_bind(name, key, suites[i].key_len);
+        int fd = milgi__alg_kernel->bind(name, key, suites[i].key_len);
         if (fd < 0) {
             error = fd;
             continue;
         }
-        milgi__alg_close(fd);
+        milgi__alg_kernel->close(fd);
         afalg->name[i] = name;
         some = true;
     }
@@ -106,15 +106,14 @@ static int look(struct milgi__afalg *afalg)
 /* The first way that works, of those that |by| allows. NULL: none. */
 static const char *choose_ring(struct milgi__afalg *afalg, const char *by)
 {
-    const struct milgi__ring_kind *kind;
     bool any = strcmp(by, "any") == 0;
 
-    for (unsigned i = 0; (kind = milgi__ring_kind(i)); i++) {
+    for (unsigned i = 0; i < MILGI__COUNT(milgi__alg_kernel->ring); i++) {
+        const struct milgi__ring_kind *kind = milgi__alg_kernel->ring[i];
         struct milgi__ring *ring;
-        if (!any && (strcmp(by, "io_uring") == 0) != (kind == milgi__ring_kind(0)))
+        if (!any && (strcmp(by, "io_uring") == 0) != (i == 0))
             continue;
-        int error = kind->open(afalg->depth, afalg->workers, &ring);
-        if (error != 0)
+        if (kind->open(afalg->depth, afalg->workers, &ring) != 0)
             continue;
         kind->close(ring);
         afalg->ring = kind;
@@ -299,7 +298,7 @@ static void note(struct milgi__afalg *afalg)
             continue;
         else
             n += snprintf(text + n, size - (size_t)n, "%s%s", before,
-                milgi__driver_of(DRIVERS, name, &driver) ? driver.name : name);
+                milgi__driver_of(milgi__alg_kernel->drivers, name, &driver) ? driver.name : name);
         before = ", ";
         n = MILGI__MIN(n, (int)size - 1);
     }
@@ -312,7 +311,7 @@ static bool waits_for_nothing(const struct milgi__afalg *afalg)
     struct milgi__driver driver;
 
     for (unsigned i = 0; i < MILGI__AFALG_SUITES; i++) {
-        if (afalg->name[i] && milgi__driver_of(DRIVERS, afalg->name[i], &driver) && driver.async)
+        if (afalg->name[i] && milgi__driver_of(milgi__alg_kernel->drivers, afalg->name[i], &driver) && driver.async)
             return false;
     }
     return afalg->caller && afalg->workers == 0;

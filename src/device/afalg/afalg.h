@@ -37,6 +37,7 @@ unsigned milgi__afalg_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, 
 unsigned milgi__afalg_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n);
 int milgi__afalg_notify_fd(struct milgi_qp *qp);
 int milgi__afalg_arm(struct milgi_qp *qp);
+int milgi__afalg_health(struct milgi_qp *qp);
 int milgi__afalg_quiesce(struct milgi_qp *qp, uint64_t limit_ns);
 /* Frees those of the queue pairs that were left whose operations have ended. True: there are no others. */
 bool milgi__afalg_sweep(struct milgi__afalg *afalg);

@@ -8,13 +8,6 @@
 
 #define TAG_LEN 16u
 
-const struct milgi__ring_kind *milgi__ring_kind(unsigned i)
-{
-    static const struct milgi__ring_kind *const kinds[] = { &milgi__ring_uring, &milgi__ring_aio };
-
-    return i < MILGI__COUNT(kinds) ? kinds[i] : NULL;
-}
-
 static int failed(int fd)
 {
     int error = errno;
@@ -24,7 +17,7 @@ static int failed(int fd)
     return error == 0 ? -EIO : -error;
 }
 
-int milgi__alg_bind(const char *name, const uint8_t *key, size_t len)
+static int alg_bind(const char *name, const uint8_t *key, size_t len)
 {
     struct sockaddr_alg address = { .salg_family = AF_ALG, .salg_type = "aead" };
     size_t name_len = strlen(name);
@@ -42,14 +35,23 @@ int milgi__alg_bind(const char *name, const uint8_t *key, size_t len)
     return fd;
 }
 
-int milgi__alg_accept(int fd)
+static int alg_accept(int fd)
 {
     int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
     return got >= 0 ? got : failed(-1);
 }
 
-void milgi__alg_close(int fd)
+static void alg_close(int fd)
 {
     close(fd);
 }
+
+static const struct milgi__alg_kernel this_one = {
+    .bind = alg_bind,
+    .accept = alg_accept,
+    .close = alg_close,
+    .ring = { &milgi__ring_uring, &milgi__ring_aio },
+    .drivers = "/proc/crypto",
+};
+const struct milgi__alg_kernel *milgi__alg_kernel = &this_one;

@@ -13,11 +13,6 @@
 
 #include "base/base.h"
 
-/* Each returns a descriptor, or -errno. */
-int milgi__alg_bind(const char *name, const uint8_t *key, size_t len); /* an AEAD's, with a tag of 16 bytes */
-int milgi__alg_accept(int fd);                                         /* another operation's, of the same key */
-void milgi__alg_close(int fd);
-
 /* An operation. It stays where it is until it has ended. */
 struct milgi__alg_work {
     int fd;
@@ -48,5 +43,13 @@ struct milgi__ring_kind {
 };
 
 extern const struct milgi__ring_kind milgi__ring_uring, milgi__ring_aio;
-/* The i-th, the better ones first; NULL: there are no more. */
-const struct milgi__ring_kind *milgi__ring_kind(unsigned i);
+
+struct milgi__alg_kernel {
+    /* Each returns a descriptor, or -errno. */
+    int (*bind)(const char *name, const uint8_t *key, size_t len); /* an AEAD's, with a tag of 16 bytes */
+    int (*accept)(int fd);                                         /* another operation's, of the same key */
+    void (*close)(int fd);
+    const struct milgi__ring_kind *ring[2]; /* io_uring; Linux AIO */
+    const char *drivers;                    /* the path of its list */
+};
+extern const struct milgi__alg_kernel *milgi__alg_kernel;

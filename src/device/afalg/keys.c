@@ -37,7 +37,7 @@ static struct milgi__alg_key **place(struct milgi__alg_keys *keys, uint64_t seri
 
 static void close_sock(struct milgi__alg_keys *keys, struct milgi__alg_sock *sock)
 {
-    milgi__alg_close(sock->fd);
+    milgi__alg_kernel->close(sock->fd);
     sock->key = NULL;
     sock->next = keys->free;
     keys->free = sock;
@@ -55,7 +55,7 @@ static void close_idle(struct milgi__alg_keys *keys, struct milgi__alg_key *key)
 static void drop(struct milgi__alg_keys *keys, struct milgi__alg_key *key)
 {
     close_idle(keys, key);
-    milgi__alg_close(key->fd);
+    milgi__alg_kernel->close(key->fd);
     *place(keys, key->serial) = key->next;
     milgi__list_remove(&key->link);
     milgi__list_append(&keys->none, &key->link);
@@ -104,9 +104,9 @@ static struct milgi__alg_key *enter(
         *error = -EBUSY; /* as many as there may be are under way */
         return NULL;
     }
-    int fd = milgi__alg_bind(name, raw->raw, raw->raw_len);
+    int fd = milgi__alg_kernel->bind(name, raw->raw, raw->raw_len);
     while (out_of_them(fd) && make_room(keys, NULL))
-        fd = milgi__alg_bind(name, raw->raw, raw->raw_len);
+        fd = milgi__alg_kernel->bind(name, raw->raw, raw->raw_len);
     if (fd < 0) {
         *error = fd;
         return NULL;
@@ -128,9 +128,9 @@ static struct milgi__alg_sock *another(struct milgi__alg_keys *keys, struct milg
 {
     while (!keys->free && make_room(keys, key))
         continue;
-    int fd = milgi__alg_accept(key->fd);
+    int fd = milgi__alg_kernel->accept(key->fd);
     while (out_of_them(fd) && make_room(keys, key))
-        fd = milgi__alg_accept(key->fd);
+        fd = milgi__alg_kernel->accept(key->fd);
     if (fd < 0) {
         *error = fd;
         if (key->busy == 0) /* it may be the key's socket that is bad */
@@ -139,7 +139,7 @@ static struct milgi__alg_sock *another(struct milgi__alg_keys *keys, struct milg
     }
     struct milgi__alg_sock *sock = keys->free;
     if (!sock) { /* that would be as many as there may be under way */
-        milgi__alg_close(fd);
+        milgi__alg_kernel->close(fd);
         *error = -EBUSY;
         return NULL;
     }

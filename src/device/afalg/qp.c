@@ -19,6 +19,8 @@
 #define IN_MAX (MILGI_OP_SLICES + 4u)
 #define BURST 32u
 #define AAD_AT 2u /* in op->scratch */
+#define ILL 8u    /* failures in a row: more are not worth the calls */
+#define LOOK_NS UINT64_C(1000000000)
 
 /* ALG_SET_OP, ALG_SET_IV, ALG_SET_AEAD_ASSOCLEN */
 #define IV_LEN (sizeof(struct af_alg_iv) + NONCE_LEN)
@@ -48,6 +50,9 @@ struct milgi_qp {
     unsigned free_n;
     unsigned inside; /* accepted and not given back */
     struct milgi_op *first, *last;
+    unsigned failures; /* in a row, of which the last had this code */
+    int ill_code;
+    uint64_t look_ns;          /* when to look whether that has passed; 0: it was not told yet */
     struct milgi__timer timer; /* when keys have been idle for long, */
     uint64_t stale_ns;         /* which is then */
     int poll_fd;               /* both descriptors as one */
@@ -188,6 +193,13 @@ static void give_back(struct milgi_qp *qp, struct milgi_op *op, enum milgi_op_st
     qp->last = op;
 }
 
+static void fail(struct milgi_qp *qp, struct milgi_op *op, int error)
+{
+    qp->ill_code = code_of(error);
+    qp->look_ns = ++qp->failures == ILL ? 0 : qp->look_ns;
+    give_back(qp, op, MILGI_OP_BROKEN, qp->ill_code);
+}
+
 static void *control(struct msghdr *message, struct cmsghdr **at, int type, size_t len)
 {
     *at = *at ? CMSG_NXTHDR(message, *at) : CMSG_FIRSTHDR(message);
@@ -268,12 +280,12 @@ static void finish(struct milgi_qp *qp, const struct milgi__ring_end *end)
     milgi__alg_give(&qp->keys, slot->sock, !done && !forged);
     slot->op = NULL;
     qp->free[qp->free_n++] = end->index;
-    if (done)
-        give_back(qp, op, MILGI_OP_OK, 0);
-    else if (forged)
-        give_back(qp, op, MILGI_OP_REJECTED, 0);
-    else
-        give_back(qp, op, MILGI_OP_BROKEN, code_of(end->result < 0 ? end->result : -EIO));
+    if (!done && !forged) {
+        fail(qp, op, end->result < 0 ? end->result : -EIO);
+        return;
+    }
+    qp->failures = 0;
+    give_back(qp, op, done ? MILGI_OP_OK : MILGI_OP_REJECTED, 0);
 }
 
 static unsigned under_way(const struct milgi_qp *qp)
@@ -314,10 +326,9 @@ static bool accept_op(struct milgi_qp *qp, struct milgi_op *op, uint64_t now_ns)
         start(qp, op, sock, len);
         return true;
     }
-    code = code_of(error);
-    if (code == MILGI_CODE_AFALG_NO_ROOM && qp->inside > 0)
+    if (code_of(error) == MILGI_CODE_AFALG_NO_ROOM && qp->inside > 0)
         return false;
-    give_back(qp, op, MILGI_OP_BROKEN, code);
+    fail(qp, op, error);
     return true;
 }
 
@@ -390,6 +401,44 @@ void milgi__afalg_key_free(struct milgi_qp *qp, const struct milgi_key *key, voi
     (void)loaded;
     if (key->kind == MILGI_KEY_AEAD)
         milgi__alg_forget(&qp->keys, key->serial);
+}
+
+/* Whether there is a cipher, and room for an operation of it. */
+static int look(const struct milgi__afalg *afalg)
+{
+    static const uint8_t key[32];
+    unsigned suite = 0;
+
+    while (suite < MILGI__AFALG_SUITES - 1 && !afalg->name[suite])
+        suite++;
+    int fd = milgi__alg_kernel->bind(afalg->name[suite], key, suite == 0 ? 16 : sizeof key);
+    if (fd < 0)
+        return fd;
+    int one = milgi__alg_kernel->accept(fd);
+    milgi__alg_kernel->close(fd);
+    if (one < 0)
+        return one;
+    milgi__alg_kernel->close(one);
+    return 0;
+}
+
+/* Ops say whether the kernel does them; when several have said no it is asked now and then, without one. */
+int milgi__afalg_health(struct milgi_qp *qp)
+{
+    if (qp->failures < ILL)
+        return 0;
+    uint64_t now_ns = now(qp);
+    bool known = qp->look_ns != 0; /* it has been told */
+    if (known && now_ns < qp->look_ns)
+        return qp->ill_code;
+    qp->look_ns = now_ns + LOOK_NS;
+    int error = known ? look(qp->afalg) : 0;
+    if (error != 0)
+        qp->ill_code = code_of(error);
+    if (!known || error != 0)
+        return qp->ill_code;
+    qp->failures = 0;
+    return 0;
 }
 
 int milgi__afalg_quiesce(struct milgi_qp *qp, uint64_t limit_ns)

@@ -20,7 +20,6 @@ typedef _Atomic uint32_t shared; /* with the kernel */
 
 struct milgi__ring {
     int fd;
-    bool skips; /* messages that were taken are not told of */
     bool workers;
     void *rings, *entries;
     size_t rings_len, entries_len;
@@ -92,7 +91,6 @@ static int set_up(struct milgi__ring *ring, unsigned depth, unsigned workers)
         return -errno;
     if ((params.features & WANTED) != WANTED)
         return -ENOSYS;
-    ring->skips = (params.features & IORING_FEAT_CQE_SKIP) != 0;
     if (!map_all(ring, &params))
         return -ENOMEM;
     if (workers > 0 && syscall(SYS_io_uring_register, ring->fd, IOWQ_WORKERS, limits, 2) != 0)
@@ -162,7 +160,7 @@ static void uring_put(struct milgi__ring *ring, uint32_t index, struct milgi__al
         sqe->addr = (uintptr_t)&work->message;
         sqe->len = 1;
         sqe->msg_flags = MSG_WAITALL; /* less than all breaks the link */
-        sqe->flags = (uint8_t)(IOSQE_IO_LINK | (ring->skips ? IOSQE_CQE_SKIP_SUCCESS : 0));
+        sqe->flags = IOSQE_IO_LINK;
     }
     sqe = entry(ring, work->fd, IORING_OP_READV, data | 1);
     sqe->addr = (uintptr_t)work->out;
@@ -199,7 +197,7 @@ static void uring_submit(struct milgi__ring *ring)
     }
 }
 
-/* False: it was a message's, of which nobody wants to know but the read. */
+/* False: it was a message's, which the read comes after in any case. */
 static bool ended(const struct milgi__ring *ring, const struct io_uring_cqe *cqe, struct milgi__ring_end *end)
 {
     struct milgi__alg_work *work = ring->work[cqe->user_data >> 1];
