@@ -228,6 +228,13 @@ static void sample(const struct churn *churn, size_t *early, size_t *late)
     *late = resident > *late ? resident : *late;
 }
 
+/* So many have to be given up with ops in the device; one that does records alone has them for a moment only. */
+static uint64_t least(const struct churn *churn)
+{
+    bool records_alone = !(churn->host.shim->device.caps.ops & MILGI_OP_BIT(MILGI_OP_KEYGEN));
+    return records_alone ? 1 : churn->opened / 8;
+}
+
 int churn(const char *device, uint64_t wanted, bool real, bool replaced, bool resident)
 {
     struct churn *churn = calloc(1, sizeof *churn);
@@ -258,7 +265,7 @@ int churn(const char *device, uint64_t wanted, bool real, bool replaced, bool re
         fprintf(stderr, "resident memory grew\n");
         bad++;
     }
-    if (churn->freed != churn->opened || churn->with_ops * 8 < churn->opened || !churn->waiting_peak) {
+    if (churn->freed != churn->opened || churn->with_ops < least(churn) || !churn->waiting_peak) {
         fprintf(stderr, "too few were freed with ops in flight, or none waited in line\n");
         bad++;
     }

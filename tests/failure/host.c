@@ -8,8 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fake_identity.h"
-
 #define PIECE 16384u
 
 void die(const char *what)
@@ -37,7 +35,7 @@ static uint64_t clock_ns(void *ctx)
 static int64_t clock_s(void *ctx)
 {
     (void)ctx;
-    return FAKE_NOW_S;
+    return host_wall_s();
 }
 
 /* xorshift64* */
@@ -310,11 +308,11 @@ size_t host_resident(void)
 static void make_configs(struct host *host)
 {
     for (unsigned i = 0; i < HOST_CONFIGS; i++) {
-        struct milgi_config *config = fake_config(i == HOST_CLIENT ? MILGI_CLIENT : MILGI_SERVER, NULL);
+        struct milgi_config *config = host_config(i == HOST_CLIENT ? MILGI_CLIENT : MILGI_SERVER);
         if (milgi_config_set_limit(config, MILGI_LIMIT_OUTPUT, 65536) != 0 ||
             (i == HOST_ASKING && milgi_config_set_ask(config, MILGI_DECIDE_CREDENTIAL) != 0))
             die("a limit is refused");
-        host->config[i] = fake_freeze(config);
+        host->config[i] = host_freeze(config);
     }
 }
 

@@ -79,6 +79,11 @@ uint64_t host_now(const struct host *host);
 uint64_t host_random(struct host *host, uint64_t below);
 size_t host_resident(void);
 
+/* What connections are made with: on the fake crypto backend (fake/), or on the real one (real/). */
+struct milgi_config *host_config(enum milgi_role role);
+struct milgi_config *host_freeze(struct milgi_config *config);
+int64_t host_wall_s(void);
+
 /* A connection with its two ends; |end| is the client's. */
 void pair_start(struct host *host, struct end *end, struct end *other, enum host_config server,
     const struct end_events *events);

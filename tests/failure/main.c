@@ -3,7 +3,7 @@
  * milgi_failure churn DEVICE CONNECTIONS keep|replace [small]
  * milgi_failure transfer DEVICE ILLNESS TRANSFERS BYTES
  *
- * pool runs on real time, all other devices on virtual time. small: resident memory is not looked at.
+ * pool and dpdk run on real time, all other devices on virtual time. small: resident memory is not looked at.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static const struct illness *illness_of(const char *name)
 
 int main(int argc, char **argv)
 {
-    bool real = argc > 2 && strncmp(argv[2], "pool", 4) == 0;
+    bool real = argc > 2 && (strncmp(argv[2], "pool", 4) == 0 || strncmp(argv[2], "dpdk", 4) == 0);
     const struct illness *illness;
     if (argc >= 5 && strcmp(argv[1], "churn") == 0)
         return churn(argv[2], strtoull(argv[3], NULL, 10), real, strcmp(argv[4], "replace") == 0, argc == 5);

@@ -19,6 +19,7 @@
 
 #define ARGUMENTS_MAX 48
 #define TEXT_MAX 1024
+#define CORES_MIN 2u
 #define CORES_MAX 16u
 
 static struct {
@@ -53,7 +54,7 @@ static void add_text(struct arguments *a, const char *text)
     add(a, text, strlen(text));
 }
 
-/* One core of EAL's for each that this process may use and one more, for the thread that begins it; none is bound. */
+/* A core for each that this process may use, two at least, and one for the thread that begins it; none is bound. */
 static void add_cores(struct arguments *a)
 {
     char set[256], text[8 * sizeof set];
@@ -68,6 +69,7 @@ static void add_cores(struct arguments *a)
             at += (size_t)snprintf(set + at, sizeof set - at, "%s%u", n++ ? "," : "", i);
     }
     size_t used = 0;
+    n = MILGI__MAX(n, CORES_MIN);
     for (unsigned i = 0; i <= n && used + at + 16 < sizeof text; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%u@(%s)", i ? "," : "", i, set);
     add_text(a, "--lcores");
