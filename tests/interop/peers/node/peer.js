@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A TLS client or server on Node's tls for the interoperability tests. Of a client stdin goes to the peer, the peer to
+// A TLS client or server on the tls of Node, or Bun, for the interoperability tests. Of a client stdin goes to the peer, the peer to
 // stdout, and the end of stdin is passed on as close_notify; a server plays one part for one connection, or two. The last
 // line of stderr is a JSON report.
 'use strict';
@@ -106,7 +106,7 @@ function play(socket, last) {
 function server() {
   settings.honorCipherOrder = false;     // the client's preference, of groups too
   let left = Number(option.connections || 1);
-  if (!option.suites) settings.ciphers = 'DEFAULT@SECLEVEL=0';
+  if (!option.suites && !process.versions.bun) settings.ciphers = 'DEFAULT@SECLEVEL=0';
   if (option['client-auth']) {
     Object.assign(settings, { requestCert: true, rejectUnauthorized: option['client-auth'] === 'required' });
   }
