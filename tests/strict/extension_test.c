@@ -86,12 +86,19 @@ static void answers_to_what_was_not_asked_are_refused(void **state)
     "\0\x21\x20" \
     "0123456789abcdef0123456789abcdef"
 
+static void neither_groups_nor_shares(struct pair_bytes *m)
+{
+    liar_ext_remove(m, GROUPS);
+    liar_ext_remove(m, KEY_SHARE);
+}
+
 static void what_a_client_leaves_out_is_missed(void **state)
 {
     (void)state;
     static const struct lie lies[] = {
         { "versions", HELLO, REMOVE, VERSIONS, NULL, 0, VERSION, 0, NULL },
         { "groups", HELLO, REMOVE, GROUPS, NULL, 0, MISSING, 0, NULL },
+        { "groups and shares", HELLO, CALL, 0, NULL, 0, MISSING, 0, neither_groups_nor_shares },
         { "schemes", HELLO, REMOVE, SCHEMES, NULL, 0, MISSING, 0, NULL },
         { "key_share", HELLO, REMOVE, KEY_SHARE, NULL, 0, MISSING, 0, NULL },
         { "psk_key_exchange_modes", HELLO, ADD_LAST, PSK, BODY(PSK_BODY), MISSING, 0, NULL },
