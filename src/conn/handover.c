@@ -14,7 +14,7 @@ static enum milgi__dir dir_of(enum milgi_direction direction)
 /* What is under way would be opened, or sealed, twice or not at all. */
 static bool is_busy(const struct milgi_conn *c, enum milgi__dir dir)
 {
-    if (c->hs || milgi__over_out_moves(c))
+    if (c->hs)
         return true;
     if (dir == MILGI__READ)
         return milgi__transport_in_busy(c->transport);
@@ -69,6 +69,7 @@ int milgi_conn_hand_over(struct milgi_conn *c, enum milgi_direction direction, u
     if (!c->over)
         return MILGI_EINVAL; /* nobody has asked for the keys */
     c->over->dirs |= (uint8_t)(1u << dir);
+    c->handed = true;
     if (flags & MILGI_REKEYS && milgi__conn_version(c)->updates)
         c->over->rekeys |= (uint8_t)(1u << dir);
     milgi__transport_hand_over(c->transport, dir);
@@ -121,6 +122,7 @@ int milgi_conn_receive_record(struct milgi_conn *c, uint8_t type, struct milgi_s
         rv = milgi__conn_stage(c, slice);
         slice.chunk = NULL;
     } else {
+        milgi__transport_keep_busy(c->transport, true);
         milgi__engine_ready(c->engine, &c->owner);
     }
     milgi_chunk_unref(slice.chunk);
@@ -142,6 +144,7 @@ int milgi_conn_receive_failed(struct milgi_conn *c, int alert)
     if (!milgi__conn_live(c) || c->in != MILGI__IN_OPEN || c->over->alert)
         return MILGI_ECLOSED;
     c->over->alert = (uint8_t)alert;
+    milgi__transport_keep_busy(c->transport, true);
     milgi__engine_ready(c->engine, &c->owner);
     return 0;
 }

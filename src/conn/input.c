@@ -262,7 +262,7 @@ static bool take_run(struct milgi_conn *c, struct milgi__over *over)
     return true;
 }
 
-static bool take_runs(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
+static MILGI__APART bool take_runs(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
 {
     struct milgi__over *over = milgi__conn_over(c);
     bool progress = false;
@@ -272,6 +272,8 @@ static bool take_runs(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_
         if (*spent_ns >= budget_ns)
             break;
     }
+    bool more = milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && (over->n || over->alert);
+    milgi__transport_keep_busy(c->transport, more);
     milgi__conn_deliver(c);
     return progress;
 }

@@ -82,7 +82,7 @@ static int update_later(struct milgi_conn *c, bool ask_peer)
     struct milgi__over *over = milgi__conn_over(c);
     if (!milgi__conn_rekeys(c, MILGI__WRITE))
         return cannot_update(c, "whoever has the write key cannot change it");
-    over->update = true;
+    over->update = c->owes_update = true; /* which the turn looks at */
     over->ask |= ask_peer;
     milgi__engine_ready(c->engine, &c->owner);
     return 0;

@@ -380,7 +380,7 @@ static bool hand_out(struct milgi_conn *c)
     return true;
 }
 
-static bool hand_out_all(struct milgi_conn *c)
+static MILGI__APART bool hand_out_all(struct milgi_conn *c)
 {
     bool any = false;
     while (c->phase < MILGI__CLOSED && c->phase != MILGI__FAILING) {

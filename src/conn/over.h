@@ -27,7 +27,7 @@ struct milgi__over {
 /* NULL: none was handed over. */
 static inline struct milgi__over *milgi__conn_over(const struct milgi_conn *c)
 {
-    return c->outcome ? c->over : NULL;
+    return c->handed ? c->over : NULL;
 }
 
 static inline bool milgi__conn_is_over(const struct milgi_conn *c, enum milgi__dir dir)
@@ -41,19 +41,6 @@ static inline bool milgi__conn_rekeys(const struct milgi_conn *c, enum milgi__di
 {
     const struct milgi__over *over = milgi__conn_over(c);
     return !over || !(over->dirs >> dir & 1) || over->rekeys >> dir & 1;
-}
-
-/* Something waits to be handed on, or to be handed out, that the transport does not know of. */
-static inline bool milgi__over_in_moves(const struct milgi_conn *c)
-{
-    const struct milgi__over *over = milgi__conn_over(c);
-    return over && (over->n || over->alert);
-}
-
-static inline bool milgi__over_out_moves(const struct milgi_conn *c)
-{
-    const struct milgi__over *over = milgi__conn_over(c);
-    return over && over->update;
 }
 
 static inline struct milgi__run *milgi__over_run(struct milgi__over *over, unsigned at)

@@ -264,6 +264,11 @@ struct milgi_slice milgi__transport_take_fed(struct milgi__transport *t, uint32_
     return slice;
 }
 
+void milgi__transport_keep_busy(struct milgi__transport *t, bool busy)
+{
+    t->rec.front_len = busy; /* of a record that is begun: there are none any more */
+}
+
 size_t milgi__transport_rest(const struct milgi__transport *t)
 {
     return milgi__record_rest(&t->rec);

@@ -82,9 +82,11 @@ struct milgi_conn {
     uint8_t level[2];       /* enum milgi__level by enum milgi__dir */
     uint8_t busy;           /* depth of our own functions that call back: freeing waits for 0 */
     bool app_open;          /* application data may be framed */
-    bool in_paused, pause_told, want_room;
+    bool in_paused, want_room;
+    bool pause_told : 1;
+    bool handed : 1;   /* a direction was handed over: |over| says which */
     bool asked_update; /* our update_requested is not yet answered */
-    bool owes_update;  /* the peer's is not, nor does an answer wait to be framed */
+    bool owes_update;  /* the peer's is not, nor does an answer wait to be framed; or one of ours is to be handed out */
     bool blocked_room; /* waits for an op or a chunk */
     bool in_dry;       /* no more could be opened of what is staged, though it might have been */
     uint16_t data_at;  /* when application data was framed last, in quarters of a second */
@@ -94,7 +96,7 @@ struct milgi_conn {
     char *server_name;              /* that a client asks for; of a failed handshake; else in |outcome| */
     union {
         struct milgi__peer_chain *peer_chain; /* without |outcome|: only from a handshake's failure until on_closed */
-        struct milgi__over *over;             /* with it: directions that were handed over (over.h); NULL: none */
+        struct milgi__over *over;             /* with it: for directions that are handed over (over.h), or NULL */
     };
     struct milgi__post post;
     struct milgi__failure failure; /* with the alert that was sent or received */

@@ -107,6 +107,8 @@ enum milgi__pop milgi__transport_next(
 bool milgi__transport_skip(struct milgi__transport *t, uint32_t *len);
 /* READ, handed over: the first of what was fed, at most |len| bytes, as it is, with a reference for the caller. */
 struct milgi_slice milgi__transport_take_fed(struct milgi__transport *t, uint32_t len);
+/* READ, handed over: there is something that is no bytes: in_busy() whatever was fed. */
+void milgi__transport_keep_busy(struct milgi__transport *t, bool busy);
 void milgi__transport_drop_input(struct milgi__transport *t);
 size_t milgi__transport_staged(const struct milgi__transport *t);    /* bytes fed and not taken up */
 size_t milgi__transport_rest(const struct milgi__transport *t);      /* milgi_conn_record_rest() */

@@ -145,7 +145,7 @@ void milgi__conn_destroy(struct milgi_conn *c)
     milgi__bufq_clear(&c->output, milgi__engine_pool(c->engine));
     milgi_chunk_unref(c->in_tail);
     milgi_config_unref(c->config);
-    if (milgi__conn_over(c))
+    if (c->outcome && c->over)
         milgi__block_give(milgi__pool_blocks(milgi__engine_pool(c->engine)), c->over, sizeof *c->over);
     milgi__conn_forget_chain(c);
     milgi__conn_forget_outcome(c);
@@ -179,24 +179,18 @@ static void count_copies(struct milgi_conn *c)
         milgi__engine_count(c->engine, copied, 0, 0);
 }
 
-/* Whether there is anything to take up or to hand on. */
-static bool input_moves(const struct milgi_conn *c)
-{
-    return milgi__transport_in_busy(c->transport) || milgi__over_in_moves(c);
-}
-
 /* Whether another round could move anything, now that the last one has. */
 static bool has_more(const struct milgi_conn *c)
 {
     return c->phase != MILGI__FREED &&
-        (c->hs || milgi__transport_next_type(c->transport) || input_moves(c));
+        (c->hs || milgi__transport_next_type(c->transport) || milgi__transport_in_busy(c->transport));
 }
 
 /* Whether there is anything to frame, to collect or to tell. */
 static bool output_moves(const struct milgi_conn *c)
 {
     return milgi__transport_out_busy(c->transport) || c->owes_update || c->want_room ||
-        milgi__transport_broken(c->transport) || milgi__over_out_moves(c);
+        milgi__transport_broken(c->transport);
 }
 
 /* Whether pause, resume or the end of the transport may be due, or there is a chunk to give back. */
@@ -218,7 +212,7 @@ static bool rounds(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_ns)
         settle(c);
         if (output_moves(c))
             progress |= milgi__conn_pump_out(c, spent_ns);
-        if (input_moves(c))
+        if (milgi__transport_in_busy(c->transport))
             progress |= milgi__conn_pump_in(c, budget_ns, spent_ns);
         settle(c);
         progress = progress && has_more(c);
