@@ -451,7 +451,8 @@ static void expect_done_or_closed(struct job **jobs, unsigned n, unsigned *close
             assert_fine(rig_wait(&rig));
         if (jobs[i]->op.status == MILGI_OP_BROKEN) {
             ++*closed;
-            assert_int_equal(jobs[i]->op.device_code, MILGI_CODE_AFALG_CLOSED);
+            /* A message may be taken before and its read be of what is there now: that is found, too. */
+            assert_in_range(jobs[i]->op.device_code, MILGI_CODE_AFALG_CLOSED, MILGI_CODE_AFALG_FAILED);
         } else {
             assert_fine(job_check(jobs[i]));
         }
