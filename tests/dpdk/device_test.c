@@ -290,6 +290,51 @@ static void an_rsa_key_signs_with_its_own_schemes_alone(void **state)
     milgi_device_free(device);
 }
 
+/* --- engines that share a queue pair ---------------------------------------------------------------------------- */
+
+/* As many as have room for all their ops; and each has. */
+static void a_queue_pair_has_room_for_all_that_share_it(void **state)
+{
+    enum {
+        DEPTH = 1024
+    };
+    static struct rig rig[70];
+    static struct job *jobs[DEPTH];
+    struct milgi_op *op;
+    unsigned n = 0;
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_gcm,queues=1,depth=1024,memory=16m");
+    while (n < MILGI__COUNT(rig) && !rig_open(&rig[n], device, false, n))
+        n++;
+    assert_in_range(n, 2, 8);
+    rig_close(&rig[n]); /* which got no queue pair */
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned k = 0; k < DEPTH; k++) {
+            op = &(jobs[k] = job_small(&rig[i]))->op;
+            assert_int_equal(rig[i].ops->enqueue(rig[i].qp, &op, 1), 1);
+        }
+        op = &job_small(&rig[i])->op;
+        assert_int_equal(rig[i].ops->enqueue(rig[i].qp, &op, 1), 0);
+        job_free(job_of(op));
+        if (i == 0) /* those of the first stay inside while the others come */
+            continue;
+        assert_fine(rig_finish(&rig[i], jobs, DEPTH));
+        for (unsigned k = 0; k < DEPTH; k++)
+            job_free(jobs[k]);
+    }
+    for (unsigned got = 0; got < DEPTH; got++) {
+        while (rig[0].ops->dequeue(rig[0].qp, &op, 1) == 0) {
+        }
+        job_of(op)->back = true;
+        assert_fine(job_check(job_of(op)));
+        job_free(job_of(op));
+    }
+    while (n > 0)
+        rig_close(&rig[--n]);
+    milgi_device_free(device);
+}
+
 /* --- a cryptodev that gives nothing back -------------------------------------------------------------------------- */
 
 static void an_abandoned_queue_pair_is_used_again_when_all_is_back(void **state)
@@ -353,6 +398,7 @@ int main(void)
         cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_cryptodev),
         cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_schedulers_workers),
         cmocka_unit_test(an_rsa_key_signs_with_its_own_schemes_alone),
+        cmocka_unit_test(a_queue_pair_has_room_for_all_that_share_it),
         cmocka_unit_test(an_abandoned_queue_pair_is_used_again_when_all_is_back),
     };
 

@@ -69,11 +69,12 @@ static struct milgi_qp *dpdk_qp_open_any(struct milgi_device *device, const stru
     struct dpdk_device *dpdk = of(device);
 
     pthread_mutex_lock(&dpdk->lock);
-    unsigned i = place(dpdk);
-    struct milgi_qp *qp = i < DPDK_ENGINES_MAX ? dpdk_qp_open(dpdk, clock) : NULL;
+    unsigned i = place(dpdk), queue = queue_of(dpdk);
+    bool room = i < DPDK_ENGINES_MAX && dpdk->queue[queue].users < dpdk->share;
+    struct milgi_qp *qp = room ? dpdk_qp_open(dpdk, clock) : NULL;
     if (qp) {
         qp->place = i;
-        qp->index = (uint16_t)queue_of(dpdk);
+        qp->index = (uint16_t)queue;
         dpdk->queue[qp->index].users++;
         dpdk->qp[i] = qp;
     }

@@ -91,6 +91,7 @@ struct dpdk_device {
     uint16_t rsa_min, rsa_max, rsa_step; /* bytes of a modulus; 0: any */
     uint16_t headroom, tailroom;
     unsigned depth, queues; /* ops of an engine; queue pairs of the cryptodev */
+    unsigned share;         /* engines that one queue pair has room for */
     unsigned sessions_max;  /* of an engine */
     struct rte_mempool *asym_sessions;
     struct dpdk_slabs *slabs;

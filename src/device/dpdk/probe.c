@@ -8,8 +8,9 @@
 #include <rte_errno.h>
 
 #define SCHEDULER "crypto_scheduler"
-#define QUEUES_DEFAULT 8u
 #define ASYM_SESSIONS 256u
+#define ENGINES 16u  /* that are to have room in a queue pair */
+#define PLACES 4096u /* that drivers have, at least those of cards */
 
 /* --- made and unmade -------------------------------------------------------------------------------------------- */
 
@@ -238,8 +239,14 @@ static bool make_asym_pool(struct dpdk_device *dpdk)
 int dpdk_cryptodev_start(struct dpdk_device *dpdk, const char **why)
 {
     struct rte_cryptodev_config config = { .socket_id = dpdk->socket, .nb_queue_pairs = (uint16_t)dpdk->queues };
-    struct rte_cryptodev_qp_conf qp = { .nb_descriptors = rte_align32pow2(2 * dpdk->depth) };
+    /*
+     * A cryptodev's queue is never full, whichever engines share it: each may fill its own depth, and a scheduler's
+     * core does not bear it that a worker refuses. One place of a ring stays empty.
+     */
+    unsigned places = MILGI__MAX(MILGI__MIN(dpdk->depth * ENGINES, PLACES), 2 * dpdk->depth);
+    struct rte_cryptodev_qp_conf qp = { .nb_descriptors = rte_align32pow2(places) };
 
+    dpdk->share = (qp.nb_descriptors - 1) / dpdk->depth;
     if (dpdk->rsa && !make_asym_pool(dpdk)) {
         *why = "dpdk: not enough memory for sessions (memory= of the process's first device says how much there is)";
         return MILGI_ENOMEM;
