@@ -153,15 +153,18 @@ static bool take_ski(struct milgi__keyless_key *key, const char *text, size_t le
     return true;
 }
 
-/* "sni=NAME;ski=HEX", either or neither. */
-static bool take_attributes(struct milgi__keyless_key *key, const char *text)
+/* "sni=NAME;ski=HEX", either or neither: |*named| if it says which key. */
+static bool take_attributes(struct milgi__keyless_key *key, const char *text, bool *named)
 {
+    *named = false;
     while (*text) {
         size_t len = strcspn(text, ";");
-        if (!strncmp(text, "sni=", 4) && len > 4 && len - 4 <= sizeof key->sni) {
+        if (strncmp(text, "sni=", 4) == 0 && len > 4 && len - 4 <= sizeof key->sni) {
             key->sni_len = (uint8_t)(len - 4);
             memcpy(key->sni, text + 4, len - 4);
-        } else if (strncmp(text, "ski=", 4) || !take_ski(key, text + 4, len - 4)) {
+        } else if (strncmp(text, "ski=", 4) == 0 && take_ski(key, text + 4, len - 4)) {
+            *named = true;
+        } else {
             return false;
         }
         text += len + (text[len] ? 1 : 0);
@@ -174,6 +177,7 @@ static void *keyless_key_load(struct milgi_qp *qp, const struct milgi_key *key)
     static const char scheme[] = "keyless:";
     const struct milgi_credential *credential = key->loaded.credential;
     const char *uri = key->kind == MILGI_KEY_PRIVATE && credential ? milgi_credential_key_uri(credential) : NULL;
+    bool named;
     (void)qp;
     if (!uri || strncasecmp(uri, scheme, sizeof scheme - 1) != 0)
         return NULL;
@@ -181,9 +185,8 @@ static void *keyless_key_load(struct milgi_qp *qp, const struct milgi_key *key)
     if (!made)
         return NULL;
     atomic_init(&made->refs, 1);
-    bool told = strstr(uri, "ski=") != NULL;
-    if ((told || !milgi_credential_key_id(credential, made->ski)) &&
-        take_attributes(made, uri + sizeof scheme - 1))
+    if (take_attributes(made, uri + sizeof scheme - 1, &named) &&
+        (named || !milgi_credential_key_id(credential, made->ski)))
         return made;
     free(made);
     return NULL;

@@ -8,7 +8,8 @@
 
 #define MS_NS UINT64_C(1000000)
 #define AGAIN_NS (50 * MS_NS)         /* before the second try to connect; then twice as long each time, */
-#define AGAIN_MOST_NS (1000 * MS_NS)  /* up to this */
+#define AGAIN_MOST_NS (1000 * MS_NS)  /* up to this, */
+#define AGAIN_LONELY_NS (200 * MS_NS) /* or this, while no other server is there */
 #define QUIET_LEAST_NS (10 * MS_NS)   /* how long a pong may take at least */
 #define QUIET_FIRST_NS (1000 * MS_NS) /* while it is not known how long that takes */
 #define ILL_TIMES 4u                  /* of the time for a request: then an ill connection is given up */
@@ -135,6 +136,18 @@ static uint64_t jitter(struct milgi__keyless *k, uint64_t ns)
     return ns - ns / 4 + k->random % (ns / 2 + 1);
 }
 
+/* The others are wanted now, if there is none. True: there is none. */
+static bool call_the_others(struct milgi__keyless *k, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < k->servers_n; i++)
+        if (k->server[i].state == MILGI__KEYLESS_UP)
+            return false;
+    for (unsigned i = 0; i < k->servers_n; i++)
+        if (k->server[i].retry_ns > now_ns + AGAIN_NS)
+            k->server[i].retry_ns = now_ns + jitter(k, AGAIN_NS);
+    return true;
+}
+
 /* It is tried again after a while; the stream is gone or going. */
 static void down(struct milgi__keyless_server *s, int code)
 {
@@ -148,7 +161,8 @@ static void down(struct milgi__keyless_server *s, int code)
     if (was_up)
         s->since_ns = now_ns;
     s->failures++;
-    s->retry_ns = now_ns + jitter(s->k, again < AGAIN_MOST_NS ? again : AGAIN_MOST_NS);
+    uint64_t most = call_the_others(s->k, now_ns) ? AGAIN_LONELY_NS : AGAIN_MOST_NS;
+    s->retry_ns = now_ns + jitter(s->k, again < most ? again : most);
     set_code(s, code);
     if (was_up)
         count_up(s->k);
@@ -344,22 +358,23 @@ static void connect_to(struct milgi__keyless_server *s, const struct sockaddr *a
         down(s, MILGI_CODE_KEYLESS_CONNECT);
 }
 
+/* One that did not answer is not asked again and again. */
+static const struct addrinfo *one_of(const struct addrinfo *found, unsigned which)
+{
+    const struct addrinfo *one = found;
+    for (; which; which--)
+        one = one->ai_next ? one->ai_next : found;
+    return one;
+}
+
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
 {
     struct milgi__keyless_server *s = req->data;
     s->resolver_busy = false;
-    if (s->state == MILGI__KEYLESS_RESOLVING && status) {
+    if (s->state == MILGI__KEYLESS_RESOLVING && (status || !found))
         down(s, MILGI_CODE_KEYLESS_NAME);
-    } else if (s->state == MILGI__KEYLESS_RESOLVING) {
-        unsigned n = 0, which;
-        for (const struct addrinfo *i = found; i; i = i->ai_next)
-            n++;
-        which = s->failures % n; /* one that did not answer is not asked again and again */
-        const struct addrinfo *one = found;
-        while (which--)
-            one = one->ai_next;
-        connect_to(s, one->ai_addr);
-    }
+    else if (s->state == MILGI__KEYLESS_RESOLVING)
+        connect_to(s, one_of(found, s->failures)->ai_addr);
     uv_freeaddrinfo(found);
     if (!s->k->stopping_now)
         milgi__keyless_pump(s->k);

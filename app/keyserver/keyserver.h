@@ -17,6 +17,11 @@ struct signer;
 
 /* --- keys --------------------------------------------------------------------------------------------------------- */
 
+struct job;
+struct line {
+    struct job *first, *last;
+};
+
 /* A key that clients may have signatures of; stays until nobody signs with it. */
 struct key {
     struct milgi_credential *credential;
@@ -27,6 +32,12 @@ struct key {
     unsigned refs;
     int code; /* why it could not be had last, told once */
     bool pss; /* of id-RSASSA-PSS */
+
+    /* While signatures wait: */
+    struct line line;
+    struct key *next, *prev; /* those of its signer, in a ring */
+    uint64_t cost_ns;        /* of a signature, as it was of late */
+    uint64_t credit_ns;      /* what it may cost before the others have their turn */
 };
 
 struct keys {
@@ -55,10 +66,6 @@ struct job {
     struct milgi_op op;
 };
 
-struct line {
-    struct job *first, *last;
-};
-
 /* A device with the key server's queue pair. */
 struct signer {
     struct keyserver *server;
@@ -68,8 +75,8 @@ struct signer {
     uv_timer_t again; /* when there is nothing to poll */
     uv_prepare_t soon;
     bool polls, stuck; /* stuck: it goes on with something, and stays as it is */
-    struct line line;  /* before a device that is full */
-    unsigned in_flight;
+    struct key *turn;  /* of the ring of keys for which signatures wait, whose turn it is; NULL: there are none */
+    unsigned in_flight, at_once;
 };
 
 /* Takes |device|, which may be NULL: then it does nothing. False: it has complained. */

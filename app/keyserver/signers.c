@@ -9,7 +9,11 @@
 #include "common/say.h"
 
 #define BURST 32u
-#define LOOK_MS 1u /* at a device that does not tell */
+#define LOOK_MS 1u      /* at a device that does not tell */
+#define TURN_NS 100000u /* what a key may cost in its turn */
+#define CHEAP_NS 20000u /* what a signature costs at least, */
+#define COST_NS 100000u /* and while it is not known */
+#define AHEAD 2u        /* signatures for each unit of a device of this machine: one to do, and the next */
 
 static uint64_t monotonic_ns(void *ctx)
 {
@@ -47,14 +51,26 @@ static void on_again(uv_timer_t *timer)
     look(timer->data);
 }
 
+/* What a signature costs, if the device knows. */
+static void learn(struct key *key, const struct milgi_op *op)
+{
+    if (op->status == MILGI_OP_OK && op->service_ns)
+        key->cost_ns = (7 * key->cost_ns + op->service_ns) / 8;
+    if (key->cost_ns < CHEAP_NS)
+        key->cost_ns = CHEAP_NS;
+}
+
 static void take_finished(struct signer *s)
 {
     struct milgi_op *ops[BURST];
     unsigned n;
     while ((n = s->device->ops->dequeue(s->qp, ops, BURST)) > 0) {
         s->in_flight -= n;
-        for (unsigned i = 0; i < n; i++)
-            client_answer((struct job *)((char *)ops[i] - offsetof(struct job, op)));
+        for (unsigned i = 0; i < n; i++) {
+            struct job *job = (struct job *)((char *)ops[i] - offsetof(struct job, op));
+            learn(job->key, ops[i]);
+            client_answer(job);
+        }
     }
 }
 
@@ -73,39 +89,81 @@ static void look(struct signer *s)
 
 /* --- in ----------------------------------------------------------------------------------------------------------- */
 
-static void append(struct line *line, struct job *job)
+/*
+ * Keys have turns, and what a turn may cost is the same for each: whoever wants many slow signatures of one key delays
+ * those of another by hardly more than the one that is being made. A device of this machine is given no more than
+ * keeps it busy, since what it has it does in its own order.
+ */
+static void join(struct signer *s, struct key *key)
 {
+    key->credit_ns = 0;
+    if (!s->turn) {
+        s->turn = key->next = key->prev = key;
+        return;
+    }
+    key->next = s->turn;
+    key->prev = s->turn->prev;
+    key->next->prev = key->prev->next = key;
+}
+
+static void leave(struct signer *s, struct key *key)
+{
+    if (s->turn == key)
+        s->turn = key->next == key ? NULL : key->next;
+    key->next->prev = key->prev;
+    key->prev->next = key->next;
+    key->next = key->prev = NULL;
+}
+
+static void append(struct signer *s, struct job *job)
+{
+    struct line *line = &job->key->line;
     job->next = NULL;
-    job->prev = line->last;
     if (line->last)
         line->last->next = job;
     else
         line->first = job;
     line->last = job;
+    if (line->first == job)
+        join(s, job->key);
 }
 
-static void take_first(struct line *line)
+/* The first that waits for |key|, out of its line. The key stays as long as the job has it. */
+static struct job *take_first(struct signer *s, struct key *key)
 {
-    line->first = line->first->next;
-    if (line->first)
-        line->first->prev = NULL;
-    else
-        line->last = NULL;
+    struct job *job = key->line.first;
+    key->line.first = job->next;
+    if (!job->next) {
+        key->line.last = NULL;
+        leave(s, key);
+    }
+    return job;
+}
+
+/* The key whose signature is next. */
+static struct key *next_key(struct signer *s)
+{
+    while (s->turn->credit_ns < s->turn->cost_ns) {
+        s->turn->credit_ns += TURN_NS;
+        s->turn = s->turn->next;
+    }
+    return s->turn;
 }
 
 static void push(struct signer *s)
 {
-    while (s->line.first) {
-        struct job *job = s->line.first;
+    while (s->turn && s->in_flight < s->at_once) {
+        struct key *key = next_key(s);
+        struct job *job = key->line.first;
         struct milgi_op *op = &job->op;
         if (!job->client) { /* it has gone before it was its turn */
-            take_first(&s->line);
-            job_free(job);
+            job_free(take_first(s, key));
             continue;
         }
         if (s->device->ops->enqueue(s->qp, &op, 1) != 1)
             return;
-        take_first(&s->line);
+        key->credit_ns -= key->cost_ns;
+        (void)take_first(s, key);
         s->in_flight++;
     }
 }
@@ -119,7 +177,7 @@ static void on_soon(uv_prepare_t *prepare)
 
 void signer_submit(struct signer *s, struct job *job)
 {
-    append(&s->line, job);
+    append(s, job);
     uv_prepare_start(&s->soon, on_soon);
 }
 
@@ -139,6 +197,7 @@ static bool take_key(struct keyserver *server, struct key *key)
             return false;
     }
     key->signer = signer;
+    key->cost_ns = COST_NS;
     return true;
 }
 
@@ -179,6 +238,9 @@ bool signer_open(struct signer *s, struct keyserver *server, struct milgi_device
         return false;
     }
     s->device = device;
+    s->at_once = device->caps.max_in_flight;
+    if (!(device->caps.flags & MILGI_CAP_REMOTE) && device->caps.parallelism < s->at_once / AHEAD)
+        s->at_once = device->caps.parallelism * AHEAD;
     int fd = device->ops->notify_fd ? device->ops->notify_fd(s->qp) : -1;
     s->polls = fd >= 0 && device->ops->arm && !uv_poll_init(&server->loop, &s->poll, fd);
     uv_timer_init(&server->loop, &s->again);
@@ -197,11 +259,8 @@ void signer_stop(struct signer *s)
         uv_close((uv_handle_t *)&s->poll, NULL);
     uv_close((uv_handle_t *)&s->again, NULL);
     uv_close((uv_handle_t *)&s->soon, NULL);
-    while (s->line.first) {
-        struct job *job = s->line.first;
-        take_first(&s->line);
-        job_free(job);
-    }
+    while (s->turn)
+        job_free(take_first(s, s->turn));
 }
 
 #define END_NS UINT64_C(1000000000)
