@@ -185,6 +185,7 @@ static void *keyless_key_load(struct milgi_qp *qp, const struct milgi_key *key)
     if (!made)
         return NULL;
     atomic_init(&made->refs, 1);
+    snprintf(made->type, sizeof made->type, "%s", milgi_credential_key_type(credential));
     if (take_attributes(made, uri + sizeof scheme - 1, &named) &&
         (named || !milgi_credential_key_id(credential, made->ski)))
         return made;
@@ -205,6 +206,21 @@ static int keyless_supports(struct milgi_device *device, int type, uint16_t alg)
 {
     (void)device;
     return type == MILGI_OP_SIGN && milgi__keyless_opcode(alg) != 0;
+}
+
+/* Whether the key makes such signatures: what a server makes of others is its own affair. */
+static bool fits(const struct milgi__keyless_key *key, uint16_t scheme, bool any_curve)
+{
+    switch (scheme) {
+    case MILGI_SIG_ECDSA_SECP256R1_SHA256: return !strncmp(key->type, "ECDSA P-256", any_curve ? 5 : 11);
+    case MILGI_SIG_ECDSA_SECP384R1_SHA384: return !strncmp(key->type, "ECDSA P-384", any_curve ? 5 : 11);
+    case MILGI_SIG_ECDSA_SECP521R1_SHA512: return !strncmp(key->type, "ECDSA P-521", any_curve ? 5 : 11);
+    case MILGI_SIG_ED25519: return !strcmp(key->type, "Ed25519");
+    case MILGI_SIG_RSA_PSS_PSS_SHA256:
+    case MILGI_SIG_RSA_PSS_PSS_SHA384:
+    case MILGI_SIG_RSA_PSS_PSS_SHA512: return !strncmp(key->type, "RSA-PSS", 7);
+    default: return !strncmp(key->type, "RSA ", 4);
+    }
 }
 
 static unsigned kind_of(uint8_t opcode)
@@ -231,6 +247,9 @@ static struct milgi__keyless_request *request_of(struct milgi_qp *qp, struct mil
         return NULL;
     *code = MILGI_CODE_KEYLESS_SCHEME;
     if (!opcode)
+        return NULL;
+    *code = MILGI_CODE_NO_KEY;
+    if (!fits(key->loaded.dev[op->dev], op->alg, op->u.sign.any_curve || op->u.sign.hashed))
         return NULL;
     *code = MILGI_CODE_KEYLESS_LONG;
     if (len > MILGI__KEYLESS_PAYLOAD_MAX)

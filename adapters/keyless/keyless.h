@@ -38,6 +38,7 @@ void milgi__keyless_took(struct milgi__keyless_times *times, uint64_t ns);
 
 struct milgi__keyless_key {
     _Atomic unsigned refs;
+    char type[12]; /* the beginning of milgi_credential_key_type() */
     uint8_t ski[MILGI__KEYLESS_SKI];
     uint8_t sni_len;
     char sni[MILGI__KEYLESS_NAME];

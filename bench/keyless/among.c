@@ -155,7 +155,8 @@ bool among(const struct options *o)
     struct papers papers;
     papers_make(&papers);
     printf("\nA signature of P-256, one every 4 ms, alone and beside slow ones on the same connection; ms\n");
-    printf("%-16s %-24s %8s %8s %8s %8s %10s %6s\n", "key server", "", "done", "median", "p95", "p99", "RSA/s", "failed");
+    printf("%-16s %-24s %8s %8s %8s %8s %10s %6s\n", "key server", "", "done", "median", "p95", "p99", "RSA/s",
+        "failed");
     bool right = one(o, &papers, "milgi keyserver", NULL);
     if (o->gokeyless)
         right = one(o, &papers, "gokeyless", o->gokeyless) && right;

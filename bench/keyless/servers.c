@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Key servers in processes of their own, links to them that can be cut, and who asks them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>

@@ -11,6 +11,7 @@
 #include <openssl/x509.h>
 
 #include "base/port.h"
+#include "cert/cert.h"
 #include "identity.h"
 #include "op/material.h"
 #include "rig_jobs.h"
@@ -77,6 +78,8 @@ void rig_prepare(void)
         fill_credential(&pki.credential[i], pki.signer[i]);
         pki.credential[i].type = types[i];
         pki.credential[i].bits = (unsigned)EVP_PKEY_bits(pki.signer[i]->private_key);
+        milgi__key_type_text(pki.credential[i].type, pki.credential[i].bits, pki.credential[i].key_type,
+            sizeof pki.credential[i].key_type);
     }
     pki.chain = with_length(pki.signer[RIG_P256], &pki.chain_len);
 }

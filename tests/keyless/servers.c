@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "servers.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,8 +60,10 @@ struct milgi_config *servers_options(struct milgi_keyless_options *options, cons
 {
     milgi_keyless_options_init(options);
     options->servers = addresses;
-    options->config = configs_freeze(configs_begin(MILGI_CLIENT, servers_client, servers_root));
-    return options->config;
+    struct milgi_config *config = configs_begin(MILGI_CLIENT, servers_client, servers_root);
+    assert_int_equal(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_3), 0); /* gokeyless speaks 1.2 */
+    options->config = configs_freeze(config);
+    return config;
 }
 
 /* --- a process ---------------------------------------------------------------------------------------------------- */
@@ -116,12 +121,58 @@ void keyserver_begin(struct keyserver_process *process, const struct identity *c
         free(argv[i]);
 }
 
+static bool is_listening(unsigned port)
+{
+    struct sockaddr_in address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    uv_ip4_addr("127.0.0.1", (int)port, &address);
+    bool listening = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    close(fd);
+    return listening;
+}
+
+void gokeyless_begin(
+    struct keyserver_process *process, const char *program, const struct identity *const *identities, unsigned n)
+{
+    char keys[128], name[32], port[16];
+    char *config = identity_write(directory, "none.yaml", "port: 0\n");
+    char *cert = file(servers_self->chain_pem), *private_key = file(servers_self->key_pem);
+    char *ca = file(servers_root->cert_pem);
+    snprintf(keys, sizeof keys, "%s/keys", directory);
+    assert_int_equal(mkdir(keys, 0700), 0);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "%u.key", i);
+        free(identity_write(keys, name, identities[i]->key_pem));
+    }
+    process->port = 20000 + (unsigned)getpid() % 20000; /* below those that the system gives out */
+    snprintf(port, sizeof port, "%u", process->port);
+    process->out = open("/dev/null", O_RDONLY);
+    process->pid = fork();
+    assert_true(process->pid >= 0);
+    if (process->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execl(program, "gokeyless", "-c", config, "--hostname", "localhost", "--zone_id", "x", "--origin_ca_api_key",
+            "x", "--auth_cert", cert, "--auth_key", private_key, "--cloudflare_ca_cert", ca, "--port", port,
+            "--metrics_port", "0", "--private_key_dirs", keys, "-l", "5", (char *)NULL);
+        _exit(127);
+    }
+    for (unsigned i = 0; !is_listening(process->port); i++) {
+        assert_true(i < 2000 && waitpid(process->pid, NULL, WNOHANG) == 0);
+        usleep(10000);
+    }
+    process->is_other = true;
+    free(config);
+    free(cert);
+    free(private_key);
+    free(ca);
+}
+
 void keyserver_end(struct keyserver_process *process)
 {
     int status;
     kill(process->pid, SIGTERM);
     assert_int_equal(waitpid(process->pid, &status, 0), process->pid);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(process->is_other || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
     close(process->out);
 }
 

@@ -32,9 +32,13 @@ struct milgi_config *servers_options(struct milgi_keyless_options *options, cons
 struct keyserver_process {
     int pid, out;
     unsigned port;
+    bool is_other; /* ends in its own way */
 };
 /* It signs for |n| identities. port 0: any. */
 void keyserver_begin(struct keyserver_process *process, const struct identity *const *identities, unsigned n);
+/* The same by gokeyless, which is at |program|. */
+void gokeyless_begin(struct keyserver_process *process, const char *program, const struct identity *const *identities,
+    unsigned n);
 void keyserver_end(struct keyserver_process *process);
 
 /* --- one that does as it is told, in this thread's loop ----------------------------------------------------------- */
