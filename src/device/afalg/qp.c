@@ -366,10 +366,8 @@ unsigned milgi__afalg_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsign
 {
     unsigned got = 0;
 
-    if (qp->timer.set && now(qp) >= qp->stale_ns) {
+    if (qp->timer.set && now(qp) >= qp->stale_ns) /* keys are dropped when it is armed again */
         milgi__timer_clear(&qp->timer);
-        (void)milgi__alg_drop(&qp->keys, horizon(qp));
-    }
     if (under_way(qp) > 0)
         reap(qp);
     for (; got < n && qp->first; got++) {
