@@ -18,7 +18,7 @@
 #include <rte_lcore.h>
 
 #define ARGUMENTS_MAX 48
-#define TEXT_MAX 1024
+#define TEXT_MAX 4096 /* 16 cores with numbers of three digits are 1162 */
 #define CORES_MIN 2u
 #define CORES_MAX 16u
 
@@ -76,6 +76,16 @@ static void add_cores(struct arguments *a)
     add_text(a, text);
 }
 
+/* Whether it says itself which devices to look for: by a word of its own, since names may have that in them. */
+static bool looks_for_devices(const char *arguments)
+{
+    for (const char *at = arguments; at; at = strchr(at, '+') ? strchr(at, '+') + 1 : NULL) {
+        if (strncmp(at, "-a", 2) == 0 || strncmp(at, "--allow", 7) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* What the program or its user says comes last, and holds. */
 static void add_all(struct arguments *a, const struct dpdk_eal_options *o)
 {
@@ -96,7 +106,7 @@ static void add_all(struct arguments *a, const struct dpdk_eal_options *o)
     if (o->pci) {
         add_text(a, "-a");
         add_text(a, o->pci);
-    } else if (!o->arguments || !strstr(o->arguments, "-a")) {
+    } else if (!looks_for_devices(o->arguments)) {
         add_text(a, "--no-pci");
     }
     add_cores(a);
