@@ -388,9 +388,11 @@ int milgi__afalg_arm(struct milgi_qp *qp)
     reap(qp);
     if (qp->first)
         return 1;
-    uint64_t oldest_ns = milgi__alg_drop(&qp->keys, horizon(qp));
+    uint64_t oldest_ns = milgi__alg_drop(&qp->keys, horizon(qp)), now_ns = now(qp);
     qp->stale_ns = oldest_ns == UINT64_MAX ? UINT64_MAX : oldest_ns + qp->afalg->idle_ns + 1;
-    milgi__timer_set(&qp->timer, oldest_ns == UINT64_MAX ? UINT64_MAX : qp->stale_ns - now(qp));
+    /* It may have become stale since the horizon was looked at. */
+    milgi__timer_set(&qp->timer,
+        oldest_ns == UINT64_MAX ? UINT64_MAX : qp->stale_ns - MILGI__MIN(qp->stale_ns, now_ns));
     return 0;
 }
 
