@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <rte_cryptodev.h>
+
 #include "base/base.h"
 #include "rig.h"
 
@@ -371,6 +373,52 @@ static void an_abandoned_queue_pair_is_used_again_when_all_is_back(void **state)
     assert_int_equal(milgi_devices_left(), left);
 }
 
+static enqueue_pkt_burst_t plain_enqueue;
+
+/* As drivers do, which answer with fewer ops for both: takes what stands before the second of a burst, and not that. */
+static uint16_t choosy_enqueue(void *qp, struct rte_crypto_op **ops, uint16_t n)
+{
+    static bool began;
+
+    if (!began) {
+        began = true;
+        return plain_enqueue(qp, ops, MILGI__MIN(n, 1));
+    }
+    ops[0]->status = RTE_CRYPTO_OP_STATUS_INVALID_ARGS;
+    return 0;
+}
+
+/* It is not full then: the op comes back, and those behind it are not held up. */
+static void an_op_that_a_cryptodev_does_not_take_comes_back_broken(void **state)
+{
+    struct rig rig;
+    struct job *jobs[2];
+    struct milgi_op *ops[2], *back[2];
+    unsigned n = 0;
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_mb,depth=8,memory=8m");
+    struct rte_crypto_fp_ops *driver = &rte_crypto_fp_ops[milgi_device_dpdk_id(device)];
+    assert_fine(rig_open(&rig, device, false, 5));
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+        ops[i] = &(jobs[i] = job_small(&rig))->op;
+    plain_enqueue = driver->enqueue_burst;
+    driver->enqueue_burst = choosy_enqueue;
+    assert_int_equal(rig.ops->enqueue(rig.qp, ops, 2), 2);
+    driver->enqueue_burst = plain_enqueue;
+    for (unsigned turns = 0; turns < 1000 && n < 2; turns++)
+        n += rig.ops->dequeue(rig.qp, back + n, 2 - n);
+    assert_int_equal(n, 2);
+    assert_int_equal(jobs[0]->op.status, MILGI_OP_OK);
+    assert_int_equal(jobs[1]->op.status, MILGI_OP_BROKEN);
+    assert_int_equal(jobs[1]->op.device_code, MILGI_CODE_DPDK_REFUSED);
+    assert_fine(rig_run(&rig, job_small(&rig)));
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+        job_free(jobs[i]);
+    rig_close(&rig);
+    milgi_device_free(device);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -399,6 +447,7 @@ int main(void)
         cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_schedulers_workers),
         cmocka_unit_test(an_rsa_key_signs_with_its_own_schemes_alone),
         cmocka_unit_test(a_queue_pair_has_room_for_all_that_share_it),
+        cmocka_unit_test(an_op_that_a_cryptodev_does_not_take_comes_back_broken),
         cmocka_unit_test(an_abandoned_queue_pair_is_used_again_when_all_is_back),
     };
 

@@ -262,6 +262,13 @@ static void take_back(struct milgi_qp *qp, struct dpdk_slot *slot)
     release(qp, slot);
 }
 
+/* A cryptodev takes no op that it finds invalid, either: what it says of that then, it does not say of being full. */
+static bool found_invalid(const struct rte_crypto_op *crypto)
+{
+    return crypto->status == RTE_CRYPTO_OP_STATUS_INVALID_SESSION ||
+        crypto->status == RTE_CRYPTO_OP_STATUS_INVALID_ARGS || crypto->status == RTE_CRYPTO_OP_STATUS_ERROR;
+}
+
 /*
  * Up to a burst of |n| ops; returns how many are the device's now. A cryptodev that refuses some is full: these, and
  * what was offered behind them, have to be as they were, so only what stands before the first of them may end here.
@@ -297,6 +304,11 @@ static unsigned put_burst(struct milgi_qp *qp, struct milgi_op *const *ops, unsi
         qp->inside--;
     }
     qp->in_flight += taken;
+    if (taken == 0 && found_invalid(crypto[0])) {
+        qp->inside++;
+        give_up(qp, ops[0], MILGI_CODE_DPDK_REFUSED);
+        return 1;
+    }
     return taken;
 }
 
