@@ -224,8 +224,8 @@ MILGI_API size_t milgi_conn_read_size(const struct milgi_conn *conn, size_t most
 /*
  * Ciphertext from the network. Takes the caller's reference on slice.chunk in any case but MILGI_EINVAL; the bytes
  * must not be touched from now on (they may be decrypted in place). Returns 0; MILGI_PAUSE: taken, but stop until
- * on_resume; MILGI_ECLOSED: the connection has ended, the bytes were dropped; MILGI_EINVAL (empty slice);
- * MILGI_EFORK.
+ * on_resume; MILGI_ECLOSED: the connection has ended, the bytes were dropped; MILGI_EINVAL (empty slice, or
+ * somebody else opens, handover.h); MILGI_EFORK.
  */
 MILGI_API int milgi_conn_receive(struct milgi_conn *conn, struct milgi_slice slice);
 

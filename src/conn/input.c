@@ -215,17 +215,12 @@ static bool open_data(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spent_
 
 #define RUN_NS 200u /* estimated work for a piece of content */
 
-/* What has been opened is judged as it would be here. True: it may be handed on. */
+/* What has been opened is judged as it would be here; its type is, where it goes. True: it may be handed on. */
 static bool judge_run(struct milgi_conn *c, const struct milgi__run *run)
 {
-    /*= RFC8446 5: "an implementation which receives any other change_cipher_spec value or which receives a protected
-     *= change_cipher_spec record MUST abort the handshake with an "unexpected_message" alert." */
-    if (run->type != MILGI__DATA && run->type != MILGI__HANDSHAKE && run->type != MILGI__ALERT)
-        milgi__conn_fail(
-            c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "protected record of an unexpected type");
     /*= RFC8446 5.4: "Implementations MUST NOT send Handshake and Alert records that have a zero-length
      *= TLSInnerPlaintext.content" */
-    else if (run->len == 0 && run->type != MILGI__DATA)
+    if (run->len == 0 && run->type != MILGI__DATA)
         milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "empty record");
     return milgi__conn_live(c);
 }

@@ -266,8 +266,10 @@ static void a_warning_is_no_end_in_tls12(void **state)
     play_check();
     assert_int_equal(client->side->alerts[0], 112);
     /* A wish to negotiate again is refused by an alert through the kernel. */
-    send_raw(22, (const uint8_t[]){ 0, 0, 0, 0 }, 4);
+    kernel_seal(server, 22, (const uint8_t[]){ 0, 0, 0, 0 }, 4);
+    kernel_seal(server, 22, (const uint8_t[]){ 0, 0, 0, 0 }, 4);
     play_settle();
+    assert_int_equal(server->side->alerts_n, 2);
     assert_int_equal(server->side->alerts[0], MILGI_ALERT_NO_RENEGOTIATION);
     play_close();
     play_end();

@@ -356,6 +356,7 @@ static struct end *end_of(struct pair_side *side)
 
 static void on_record(struct pair_side *side, uint8_t type, const struct milgi_iov *iov, size_t n)
 {
+    assert_true(n > 0 && (type != 21 || (n == 1 && iov[0].len == 2))); /* each alert is a record of its own */
     milgi_ktls_record(end_of(side)->ktls, type, iov, n);
 }
 
@@ -424,7 +425,7 @@ static bool read_socket(struct end *e)
             any = true;
             continue;
         }
-        size_t len = e->in.len, rest = milgi_conn_record_rest(e->side->conn);
+        size_t len = e->in.len < RECORD ? e->in.len : RECORD, rest = milgi_conn_record_rest(e->side->conn);
         if (e->read_most && len > e->read_most)
             len = e->read_most;
         if (e->exact && rest && len > rest)

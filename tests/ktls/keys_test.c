@@ -2,7 +2,7 @@
 /*
  * New keys for directions in a kernel, where it can change them and where it cannot; what a key may be used for; what
  * is left of secrets.
- * ctest-wrap: explicit_bzero
+ * ctest-wrap: explicit_bzero milgi_conn_keys
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -39,6 +39,18 @@ static void begin(uint16_t version)
     play_begin(&(struct play){ .version = version });
     copies_n = copies_seen = 0;
     client->saw_secret = server->saw_secret = saw_secret;
+}
+
+int __real_milgi_conn_keys(
+    struct milgi_conn *conn, enum milgi_direction direction, struct milgi_traffic_keys *keys);
+int __wrap_milgi_conn_keys(
+    struct milgi_conn *conn, enum milgi_direction direction, struct milgi_traffic_keys *keys);
+int __wrap_milgi_conn_keys(struct milgi_conn *conn, enum milgi_direction direction, struct milgi_traffic_keys *keys)
+{
+    int rv = __real_milgi_conn_keys(conn, direction, keys);
+    if (rv == 0)
+        saw_secret(keys->key);
+    return rv;
 }
 
 static struct milgi_conn_info info_of(const struct end *e)
