@@ -426,16 +426,20 @@ void clients_drain(struct keyserver *server)
         keyserver_empty(server);
 }
 
-void clients_cut(struct keyserver *server)
+void clients_forget(struct keyserver *server)
 {
-    for (struct client *c = server->first; c; c = c->next)
-        cut(c);
+    for (struct client *c = server->first; c; c = c->next) {
+        for (struct job *job = c->jobs; job; job = job->of_next)
+            job->client = NULL;
+        c->jobs = NULL;
+    }
 }
 
 void clients_sweep(struct keyserver *server)
 {
-    for (struct client *c = server->first; c; c = c->next) {
-        if (!c->stream || c->jobs_n || milgi_stream_idle_ms(c->stream) < server->options->idle_ms)
+    uint32_t idle_ms = server->options->idle_ms;
+    for (struct client *c = server->first; idle_ms && c; c = c->next) {
+        if (!c->stream || c->jobs_n || milgi_stream_idle_ms(c->stream) < idle_ms)
             continue;
         milgi_stream_close(c->stream);
         c->stream = NULL;

@@ -32,6 +32,7 @@ static void stop(struct keyserver *s)
     uv_close((uv_handle_t *)&s->on_usr1, NULL);
     uv_close((uv_handle_t *)&s->sweep, NULL);
     uv_close((uv_handle_t *)&s->end, NULL);
+    clients_forget(s); /* whose jobs end here */
     signer_stop(&s->files);
     signer_stop(&s->tokens);
     milgi_uv_stop(s->tls.uv, NULL, NULL);

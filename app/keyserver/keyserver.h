@@ -98,8 +98,9 @@ void clients_accept(uv_stream_t *listener, int status);
 void client_answer(struct job *job);
 /* What is under way is answered, then it is closed. */
 void clients_drain(struct keyserver *server);
-void clients_cut(struct keyserver *server);
-/* Closes those that have been silent for too long. */
+/* What is under way is for nobody any more. */
+void clients_forget(struct keyserver *server);
+/* Closes those that have been silent for too long, if any time is. */
 void clients_sweep(struct keyserver *server);
 
 /* --- all of it ---------------------------------------------------------------------------------------------------- */
