@@ -115,6 +115,7 @@ struct milgi__keyless_server {
     uv_getaddrinfo_t resolving;
     bool resolver_busy;
     bool blocked; /* takes no more bytes now */
+    bool spoke;   /* has said something since it was connected to */
     bool ill;     /* says nothing, not even to a ping */
     bool pinged;  /* it owes a pong */
     int code, told;
@@ -131,6 +132,8 @@ struct milgi__keyless_server {
 };
 
 void milgi__keyless_server_init(struct milgi__keyless_server *server);
+/* Whether it answers, as far as is known. */
+bool milgi__keyless_server_well(const struct milgi__keyless_server *server);
 /* Whether it could take a request now. */
 bool milgi__keyless_server_ready(const struct milgi__keyless_server *server);
 /* Whether it will not be there for a request that is young now. */

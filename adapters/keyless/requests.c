@@ -110,19 +110,22 @@ static bool may_ask(const struct milgi__keyless_server *server, const struct mil
     return r->place[server->index] < 0 && !(r->refused >> server->index & 1);
 }
 
-/* That from which an answer comes first, as it seems; one that does not answer only if there is no other. */
+/* That from which an answer comes first, as it seems; one that has not answered (yet) only if there is no other. */
 static struct milgi__keyless_server *choose(
     struct milgi__keyless *k, const struct milgi__keyless_request *r, bool well_only)
 {
     struct milgi__keyless_server *best = NULL;
     uint64_t best_ns = 0;
+    bool best_well = false;
     for (unsigned i = 0; i < k->servers_n; i++) {
         struct milgi__keyless_server *server = &k->server[(i + r->born_ns) % k->servers_n];
-        if (!milgi__keyless_server_ready(server) || !may_ask(server, r) || (server->ill && well_only))
+        bool well = milgi__keyless_server_well(server);
+        if (!milgi__keyless_server_ready(server) || !may_ask(server, r) || (!well && well_only))
             continue;
         uint64_t ns = ((server->mean_ns ? server->mean_ns : server->round_ns) + 1) * (server->in_flight + 1);
-        if (!best || (best->ill && !server->ill) || (best->ill == server->ill && ns < best_ns)) {
+        if (!best || (well && !best_well) || (well == best_well && ns < best_ns)) {
             best = server;
+            best_well = well;
             best_ns = ns;
         }
     }

@@ -89,10 +89,15 @@ static void count_up(struct milgi__keyless *k)
 {
     unsigned up = 0;
     for (unsigned i = 0; i < k->servers_n; i++)
-        up += k->server[i].state == MILGI__KEYLESS_UP && !k->server[i].ill;
+        up += k->server[i].state == MILGI__KEYLESS_UP && milgi__keyless_server_well(&k->server[i]);
     pthread_mutex_lock(&k->lock);
     k->stats.up = up;
     pthread_mutex_unlock(&k->lock);
+}
+
+bool milgi__keyless_server_well(const struct milgi__keyless_server *s)
+{
+    return s->spoke && !s->ill;
 }
 
 bool milgi__keyless_server_ready(const struct milgi__keyless_server *s)
@@ -119,9 +124,11 @@ static void get_ill(struct milgi__keyless_server *s, uint64_t now_ns)
 static void heard(struct milgi__keyless_server *s, uint64_t now_ns)
 {
     s->heard_ns = now_ns;
-    if (!s->ill)
+    if (milgi__keyless_server_well(s))
         return;
+    s->spoke = true;
     s->ill = false;
+    s->failures = 0;
     set_code(s, 0);
     count_up(s->k);
 }
@@ -298,10 +305,8 @@ static void on_open(struct milgi_stream *stream, void *arg)
     if (stream != s->stream)
         return;
     s->state = MILGI__KEYLESS_UP;
-    s->failures = 0;
+    s->spoke = false; /* in TLS 1.3 it may not even have seen this client's certificate */
     s->heard_ns = milgi__keyless_now();
-    set_code(s, 0);
-    count_up(s->k);
     pthread_mutex_lock(&s->k->lock);
     s->k->stats.connected++;
     pthread_mutex_unlock(&s->k->lock);
@@ -333,10 +338,11 @@ static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_
     struct milgi__keyless_server *s = arg;
     if (stream != s->stream)
         return;
-    int code = s->state == MILGI__KEYLESS_UP ? MILGI_CODE_KEYLESS_GONE
-        : reason->error == MILGI_ETRANSPORT  ? MILGI_CODE_KEYLESS_CONNECT
-                                             : MILGI_CODE_KEYLESS_TLS;
-    down(s, code);
+    bool up = s->state == MILGI__KEYLESS_UP;
+    if (reason->error == MILGI_ETRANSPORT)
+        down(s, up ? MILGI_CODE_KEYLESS_GONE : MILGI_CODE_KEYLESS_CONNECT);
+    else
+        down(s, up && s->spoke ? MILGI_CODE_KEYLESS_GONE : MILGI_CODE_KEYLESS_TLS);
     milgi__keyless_pump(s->k);
 }
 

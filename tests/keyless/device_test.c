@@ -405,6 +405,28 @@ static void a_server_that_hangs_is_left_alone_until_it_speaks(void **state)
     end(2);
 }
 
+/* It takes connections, and says nothing: it may have refused this client already. */
+static void a_server_is_not_used_before_it_has_said_something(void **state)
+{
+    (void)state;
+    options.hedge_percent = 0;
+    begin(2, "keyless:");
+    two.dumb = true;
+    unsigned pings = two.pings_n;
+    told_cut(&two, true);
+    UNTIL(two.connections == 2 && two.pings_n > pings);
+    for (unsigned i = 0; i < 50; i++)
+        asker_ask(&asker);
+    UNTIL(asker_back(&asker) == 50);
+    for (unsigned i = 0; i < 50; i++)
+        asker_good(&asker, i);
+    assert_int_equal(two.asked_n, 0);
+    assert_int_equal(stats().up, 1);
+    assert_int_not_equal(part[1].code, 0);
+    two.dumb = false;
+    end(2);
+}
+
 static void a_silent_connection_is_asked_whether_it_lives(void **state)
 {
     (void)state;
@@ -579,6 +601,7 @@ int main(void)
         CASE(without_an_answer_an_op_ends_with_its_time),
         CASE(an_answer_that_takes_long_is_asked_for_elsewhere_too),
         CASE(a_server_that_hangs_is_left_alone_until_it_speaks),
+        CASE(a_server_is_not_used_before_it_has_said_something),
         CASE(a_silent_connection_is_asked_whether_it_lives),
         CASE(a_full_queue_refuses),
         CASE(no_more_than_a_window_is_asked_of_a_server),
