@@ -4,6 +4,7 @@
 
 #include "devices.h"
 
+#define INLINE_MAX_NS 50000
 #define NEAR_BEST 1.10 /* the router's processor time, of the best choice's */
 
 static const char *const kind_names[KINDS] = { "seal", "open", "sign, ECDSA P-256", "sign, RSA-2048" };
@@ -23,13 +24,19 @@ static bool is_choice(const struct contender *router, const char *spec)
     return at != NULL;
 }
 
+/* A router keeps nothing on its own thread that takes longer than inline_max_ns; by default so much. */
+static bool is_too_long(const struct contender *c, unsigned i)
+{
+    return strcmp(c->specs, "cpu") == 0 && bench_samples_median(&c->cpu[i]) > INLINE_MAX_NS;
+}
+
 /* The device, of those that |router| may choose from, with the least of it at that point; NULL: none has it. */
 static const struct contender *best(const struct report *report, const struct contender *router, unsigned i, bool cpu)
 {
     const struct contender *found = NULL;
     for (unsigned k = 0; k < report->contenders_n; k++) {
         const struct contender *c = &report->contenders[k];
-        if (c->router || !has(c, i) || !is_choice(router, c->specs))
+        if (c->router || !has(c, i) || !is_choice(router, c->specs) || (router && is_too_long(c, i)))
             continue;
         const struct bench_samples *own = cpu ? &c->cpu[i] : &c->wall[i];
         if (!found || bench_samples_median(own) < bench_samples_median(cpu ? &found->cpu[i] : &found->wall[i]))

@@ -61,6 +61,7 @@ struct milgi__dev {
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
     uint8_t learned[2 * MILGI__AEADS];             /* by AEAD and direction: sizes, as bits, that were measured */
+    uint32_t wake_ns;                              /* what waking it takes, as it was measured; no less than it says */
     bool tells;                                    /* its ops say how long they took, some of them at least */
     bool probed[MILGI__KINDS];                     /* one op is to find out */
     struct milgi__dev_stats stat;

@@ -19,6 +19,7 @@ static void init_dev(
     *d = (struct milgi__dev){ .device = device, .qp = qp, .flags = device->caps.flags };
     d->state = MILGI__DEV_SERVING;
     d->limit_ns = limit_ns < UINT64_MAX / device->caps.parallelism ? limit_ns * device->caps.parallelism : UINT64_MAX;
+    d->wake_ns = device->caps.wake_ns;
     d->burst = MILGI__MIN(MILGI__MAX(device->caps.best_batch, 1), MILGI__BURST);
     for (unsigned i = 0; i < MILGI__KINDS; i++)
         d->scale[i] = MILGI__SCALE_ONE;

@@ -25,6 +25,9 @@ static void learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t now_
 {
     if (op->service_ns && (op->status == MILGI_OP_OK || op->status == MILGI_OP_REJECTED)) {
         milgi__route_learn(d, op, op->service_ns, now_ns);
+        uint64_t done_ns = op->e.submitted_ns + op->service_ns;
+        if (op->e.first)
+            milgi__route_learn_wake(d, now_ns > done_ns ? now_ns - done_ns : 0);
         d->tells = true;
     } else if (op->e.alone && !d->tells && op->status == MILGI_OP_OK && now_ns > op->e.submitted_ns)
         milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);

@@ -11,6 +11,7 @@
 #define LEARN 8u             /* a new measurement counts for one in so many */
 #define OUTLIER 8u           /* times what was known: more is not believed at once */
 #define LEARN_PROBE 2u
+#define WAKE_MAX_NS 1000000u
 /* What works on this thread is given what takes so many times as long as the inline device may take over, at most. */
 #define CALLER_TIMES 2u
 
@@ -46,6 +47,16 @@ void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_
     d->lessons++;
     if (op->e.kind < MILGI__RECORD_KINDS)
         learn_sizes(d, op->e.kind);
+}
+
+void milgi__route_learn_wake(struct milgi__dev *d, uint64_t ns)
+{
+    uint64_t most = MILGI__MIN((uint64_t)d->wake_ns * OUTLIER, WAKE_MAX_NS);
+    ns = MILGI__MAX(MILGI__MIN(ns, most), d->device->caps.wake_ns);
+    if (ns > d->wake_ns)
+        d->wake_ns += (uint32_t)((ns - d->wake_ns + LEARN - 1) / LEARN);
+    else
+        d->wake_ns -= (uint32_t)((d->wake_ns - ns + LEARN - 1) / LEARN);
 }
 
 bool milgi__route_probe(
@@ -87,7 +98,7 @@ static uint64_t finish_ns(const struct milgi__dev *d, uint32_t cost_ns)
     const struct milgi_device_caps *caps = &d->device->caps;
     uint64_t before = backlog_ns(d);
     uint32_t n = milgi__dev_flight(d) + milgi__dev_waiting(d);
-    uint64_t wake = milgi__dev_flight(d) ? 0 : caps->wake_ns;
+    uint64_t wake = milgi__dev_flight(d) ? 0 : d->wake_ns;
     return wake + cost_ns + (n < caps->parallelism ? 0 : before / caps->parallelism);
 }
 

@@ -11,6 +11,8 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op);
 uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op);
 /* |op| came back from |d| at |now_ns| after |ns|, measured at the device or around it. */
 void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns);
+/* What had nothing in it took |ns| beside the work on the first op that it got: to wake up, and to be heard of. */
+void milgi__route_learn_wake(struct milgi__dev *d, uint64_t ns);
 /*
  * |d| would need |there_ns| for |op| and somebody else |here_ns|, which is less. True now and then, when it was not
  * measured for long: whether that is still so is found out by this op.

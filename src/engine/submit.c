@@ -147,6 +147,12 @@ static uint64_t ahead_ns(const struct milgi__dev *d, const struct burst *b)
     return (d->outstanding_ns + b->cost_ns) / d->device->caps.parallelism;
 }
 
+/* What waits before it, this one included. */
+static uint64_t waiting_ns(const struct milgi__dev *d)
+{
+    return d->line[0].cost_ns + d->line[1].cost_ns;
+}
+
 /*
  * True if what is in the device leaves room for one more of this cost. A queue is bounded by time, not by depth alone,
  * so that nothing that comes waits long in it; but each unit may have an op and the next one. What works on this thread
@@ -173,7 +179,7 @@ static bool sooner_here(
 {
     uint64_t here_ns = b->here_ns + milgi__route_inline_ns(e, op), there_ns = op->e.cost_ns;
     if (milgi__dev_flight(d) + b->n == 0)
-        there_ns += d->device->caps.wake_ns;
+        there_ns += d->wake_ns;
     if (milgi__dev_flight(d) + b->n >= d->device->caps.parallelism)
         there_ns += ahead_ns(d, b);
     return here_ns <= there_ns && !milgi__route_probe(e, d, op, there_ns, here_ns);
@@ -194,9 +200,11 @@ static enum place place_of(
     bool busy_here = b->here_n == MILGI__BURST || (alike && b->here_ns >= LOOK_NS);
     if (full)
         return busy_here ? LATER : HERE;
+    bool awake = milgi__dev_flight(d) + b->n > 0;
+    if (busy_here && alike && !awake && b->here_ns + waiting_ns(d) <= d->wake_ns + op->e.cost_ns)
+        return LATER; /* this thread is through with all of it before the device is awake */
     if (busy_here)
         return ahead_ns(d, b) < 2 * LOOK_NS ? THERE : LATER;
-    bool awake = milgi__dev_flight(d) + b->n > 0;
     if (alike && awake && ahead_ns(d, b) < LOOK_NS)
         return THERE;
     return sooner_here(e, d, b, op) ? HERE : THERE;
@@ -273,6 +281,7 @@ static unsigned offer(
         op->e.submitted_ns = stamp;
         op->e.state = MILGI__OP_IN_FLIGHT;
         op->e.alone = before + i < parallelism;
+        op->e.first = before + i == 0;
     }
     unsigned taken = d->device->ops->enqueue(d->qp, ops, n);
     if (taken <= n)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "engine/parts.h"
+#include "engine/route.h"
 #include "loop.h"
 
 #define ALL UINT32_MAX
@@ -113,6 +114,55 @@ static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(voi
         }
         end();
     }
+}
+
+/* 40 us here and there, 300 us to wake it. */
+static void a_device_is_not_woken_for_what_is_done_here_before_it_is_awake(void **state)
+{
+    (void)state;
+    for (unsigned n = 4; n <= 32; n *= 2) {
+        begin("sim:latency.keygen=40us,units=1", NULL, 3, NULL);
+        loop.engine->o.inline_max_ns = 100000;
+        loop.engine->dev[1].wake_ns = 300000;
+        for (unsigned i = 0; i < n; i++)
+            loop_keygen(&client);
+        loop_settle(&loop, &client, client.given);
+        if (n * 40000 <= 300000 + 40000)
+            assert_int_equal(submitted(1, MILGI_OP_KEYGEN), 0);
+        else
+            assert_in_range(submitted(1, MILGI_OP_KEYGEN), 1, n - 1);
+        end();
+    }
+}
+
+static void what_waking_a_device_takes_is_learnt(void **state)
+{
+    (void)state;
+    begin("sim:latency.sign=1ms,units=2", NULL, 2, NULL);
+    struct milgi__dev *d = &loop.engine->dev[1];
+    uint32_t least = d->device->caps.wake_ns, known = least;
+    assert_int_equal(d->wake_ns, least);
+    for (unsigned i = 0; i < 20; i++) {
+        loop_sign(&client, loop.rsa);
+        loop_sign(&client, loop.rsa); /* finds it awake, and says nothing */
+        (void)loop_run(&loop);
+        loop.now_ns += 4 * least; /* when it is done: so late it is heard of */
+        loop_settle(&loop, &client, client.given);
+        assert_true(d->wake_ns > known && d->wake_ns <= 4 * least);
+        known = d->wake_ns;
+    }
+    assert_true(known > 3 * least);
+    for (unsigned i = 0; i < 100; i++) {
+        loop_sign(&client, loop.rsa);
+        loop_settle(&loop, &client, client.given); /* as soon as it is done */
+    }
+    assert_int_equal(d->wake_ns, least); /* what it says itself is the least */
+    milgi__route_learn_wake(d, UINT64_MAX);
+    assert_in_range(d->wake_ns, least + 1, 2 * least); /* one time says little */
+    for (unsigned i = 0; i < 1000; i++)
+        milgi__route_learn_wake(d, UINT64_MAX);
+    assert_int_equal(d->wake_ns, 1000000);
+    end();
 }
 
 static void small_records_stay(void **state)
@@ -251,6 +301,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cheap_ops_stay_and_dear_ones_go),
         cmocka_unit_test(the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may),
+        cmocka_unit_test(a_device_is_not_woken_for_what_is_done_here_before_it_is_awake),
+        cmocka_unit_test(what_waking_a_device_takes_is_learnt),
         cmocka_unit_test(small_records_stay),
         cmocka_unit_test(the_load_is_split_as_the_speeds_are),
         cmocka_unit_test(a_device_with_more_units_gets_more),
