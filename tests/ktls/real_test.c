@@ -338,7 +338,7 @@ static void every_suite_goes_both_ways(void **state)
     static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
         MILGI_SUITE_CHACHA20_POLY1305_SHA256, MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256,
         MILGI_SUITE_ECDHE_ECDSA_AES_256_GCM_SHA384, MILGI_SUITE_ECDHE_ECDSA_CHACHA20_POLY1305_SHA256 };
-    static const unsigned dirs[] = { 1, 2, 4, 8, 15 };
+    static const unsigned dirs[] = { 1 + 8, 2 + 4, 15 }; /* each end has the one, the other, both */
     (void)state;
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
         for (size_t k = 0; k < sizeof dirs / sizeof dirs[0]; k++) {
