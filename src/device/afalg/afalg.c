@@ -11,7 +11,7 @@
 #include "device/afalg/drivers.h"
 #include "device/spec.h"
 
-#define DEPTH_DEFAULT 128
+#define DEPTH_DEFAULT 64
 #define DEPTH_MAX 1024
 #define WORKERS_MAX 256
 #define WAKE_NS 15000

@@ -16,7 +16,8 @@
 /* An operation. It stays where it is until it has ended. */
 struct milgi__alg_work {
     int fd;
-    int32_t sent; /* the ring's: why the message was not taken */
+    int32_t sent;  /* the ring's: why the message was not taken; */
+    int32_t alone; /* why it went without its read */
     uint32_t in_len;
     struct msghdr message;
     struct iovec *out;

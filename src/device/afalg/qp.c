@@ -65,6 +65,11 @@ static uint64_t now(const struct milgi_qp *qp)
     return qp->clock->monotonic_ns(qp->clock->ctx);
 }
 
+static unsigned under_way(const struct milgi_qp *qp)
+{
+    return qp->afalg->depth - qp->free_n;
+}
+
 /* --- it comes and goes ------------------------------------------------------------------------------------------ */
 
 static void free_qp(struct milgi_qp *qp)
@@ -195,9 +200,14 @@ static void give_back(struct milgi_qp *qp, struct milgi_op *op, enum milgi_op_st
 
 static void fail(struct milgi_qp *qp, struct milgi_op *op, int error)
 {
-    qp->ill_code = code_of(error);
-    qp->look_ns = ++qp->failures == ILL ? 0 : qp->look_ns;
-    give_back(qp, op, MILGI_OP_BROKEN, qp->ill_code);
+    int code = code_of(error);
+    bool is_full = code == MILGI_CODE_AFALG_NO_ROOM && under_way(qp) > 0; /* that is no illness */
+
+    if (!is_full) {
+        qp->ill_code = code;
+        qp->look_ns = ++qp->failures == ILL ? 0 : qp->look_ns;
+    }
+    give_back(qp, op, MILGI_OP_BROKEN, code);
 }
 
 static void *control(struct msghdr *message, struct cmsghdr **at, int type, size_t len)
@@ -288,11 +298,6 @@ static void finish(struct milgi_qp *qp, const struct milgi__ring_end *end)
     give_back(qp, op, done ? MILGI_OP_OK : MILGI_OP_REJECTED, 0);
 }
 
-static unsigned under_way(const struct milgi_qp *qp)
-{
-    return qp->afalg->depth - qp->free_n;
-}
-
 static void reap(struct milgi_qp *qp)
 {
     struct milgi__ring_end ends[BURST];
@@ -355,10 +360,8 @@ unsigned milgi__afalg_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, 
 }
 
 /* Before which a key must have been used to be kept. */
-static uint64_t horizon(const struct milgi_qp *qp)
+static uint64_t horizon(const struct milgi_qp *qp, uint64_t now_ns)
 {
-    uint64_t now_ns = now(qp);
-
     return now_ns > qp->afalg->idle_ns ? now_ns - qp->afalg->idle_ns : 0;
 }
 
@@ -388,11 +391,9 @@ int milgi__afalg_arm(struct milgi_qp *qp)
     reap(qp);
     if (qp->first)
         return 1;
-    uint64_t oldest_ns = milgi__alg_drop(&qp->keys, horizon(qp)), now_ns = now(qp);
+    uint64_t now_ns = now(qp), oldest_ns = milgi__alg_drop(&qp->keys, horizon(qp, now_ns));
     qp->stale_ns = oldest_ns == UINT64_MAX ? UINT64_MAX : oldest_ns + qp->afalg->idle_ns + 1;
-    /* It may have become stale since the horizon was looked at. */
-    milgi__timer_set(&qp->timer,
-        oldest_ns == UINT64_MAX ? UINT64_MAX : qp->stale_ns - MILGI__MIN(qp->stale_ns, now_ns));
+    milgi__timer_set(&qp->timer, oldest_ns == UINT64_MAX ? UINT64_MAX : qp->stale_ns - now_ns);
     return 0;
 }
 

@@ -151,7 +151,7 @@ static void uring_put(struct milgi__ring *ring, uint32_t index, struct milgi__al
     uint64_t data = (uint64_t)index << 1;
     struct io_uring_sqe *sqe;
 
-    work->sent = 0;
+    work->sent = work->alone = 0;
     ring->work[index] = work;
     if (ring->workers && !send_now(ring, index, work))
         return;
@@ -168,14 +168,20 @@ static void uring_put(struct milgi__ring *ring, uint32_t index, struct milgi__al
     sqe->flags = ring->workers ? IOSQE_ASYNC : 0;
 }
 
-/* The kernel does not take them now: what it has not seen is taken back. */
+/*
+ * The kernel does not take them now: what it has not seen is taken back. Of a pair that it has seen half of the message
+ * is under way, and has the op until it has ended.
+ */
 static void take_back(struct milgi__ring *ring, int32_t error)
 {
     uint32_t head = atomic_load_explicit(ring->sq_head, memory_order_acquire);
 
     for (uint32_t at = head; at != ring->tail; at++) {
         uint64_t data = ring->sqe[at & ring->sq_mask].user_data;
-        if (data & 1)
+        bool is_half = at == head && !ring->workers;
+        if ((data & 1) && is_half)
+            ring->work[data >> 1]->alone = error;
+        else if (data & 1)
             fail(ring, (uint32_t)(data >> 1), error);
     }
     ring->tail = head;
@@ -197,17 +203,18 @@ static void uring_submit(struct milgi__ring *ring)
     }
 }
 
-/* False: it was a message's, which the read comes after in any case. */
+/* False: it was a message's, and its read comes after it. */
 static bool ended(const struct milgi__ring *ring, const struct io_uring_cqe *cqe, struct milgi__ring_end *end)
 {
     struct milgi__alg_work *work = ring->work[cqe->user_data >> 1];
 
+    end->index = (uint32_t)(cqe->user_data >> 1);
     if ((cqe->user_data & 1) == 0) {
         if (cqe->res != (int32_t)work->in_len)
             work->sent = cqe->res < 0 ? cqe->res : -EIO;
-        return false;
+        end->result = work->alone;
+        return work->alone != 0;
     }
-    end->index = (uint32_t)(cqe->user_data >> 1);
     end->result = cqe->res == -ECANCELED && work->sent != 0 ? work->sent : cqe->res;
     return true;
 }
