@@ -122,6 +122,14 @@ void milgi__keyless_give(
     pthread_mutex_unlock(&k->lock);
 }
 
+bool milgi__keyless_wanted(struct milgi__keyless *k, struct milgi__keyless_request *request)
+{
+    pthread_mutex_lock(&k->lock);
+    bool wanted = request->op != NULL;
+    pthread_mutex_unlock(&k->lock);
+    return wanted;
+}
+
 bool milgi__keyless_begin(struct milgi__keyless *k, struct milgi__keyless_request *request)
 {
     pthread_mutex_lock(&k->lock);
@@ -185,7 +193,12 @@ static void *keyless_key_load(struct milgi_qp *qp, const struct milgi_key *key)
     if (!made)
         return NULL;
     atomic_init(&made->refs, 1);
-    snprintf(made->type, sizeof made->type, "%s", milgi_credential_key_type(credential));
+    const char *type = milgi_credential_key_type(credential), *bits = strrchr(type, ' ');
+    snprintf(made->type, sizeof made->type, "%s", type);
+    if (!strncmp(type, "RSA", 3) && bits)
+        made->sig_len = (uint16_t)((unsigned)atoi(bits) / 8);
+    else if (!strcmp(type, "Ed25519"))
+        made->sig_len = 64;
     if (take_attributes(made, uri + sizeof scheme - 1, &named) &&
         (named || !milgi_credential_key_id(credential, made->ski)))
         return made;
@@ -342,8 +355,11 @@ static void keyless_cancel(struct milgi_qp *qp, struct milgi_op *op)
 {
     pthread_mutex_lock(&qp->k->lock);
     struct milgi__keyless_request *request = ticket(op)->request;
-    if (request && !request->begun)
+    if (request && !request->begun) {
         give_back(qp, take_away(request), MILGI_OP_CANCELLED, 0);
+        qp->k->cancelled = true;
+        uv_async_send(&qp->k->wake);
+    }
     pthread_mutex_unlock(&qp->k->lock);
 }
 
@@ -554,6 +570,8 @@ static bool take_server(struct milgi__keyless_server *server, const char *text, 
     return true;
 }
 
+static const char no_memory[] = "out of memory";
+
 static const char *take_servers(struct milgi__keyless *k, const char *text)
 {
     while (text) {
@@ -569,7 +587,7 @@ static const char *take_servers(struct milgi__keyless *k, const char *text)
         server->name = k->server_name ? k->server_name : server->host;
         server->rx = malloc(MILGI__KEYLESS_MAX);
         if (!server->rx)
-            return "out of memory";
+            return no_memory;
         milgi__keyless_server_init(server);
         text = comma ? comma + 1 : NULL;
     }
@@ -675,7 +693,8 @@ int milgi_keyless_new(const struct milgi_keyless_options *options, struct milgi_
         k->random = milgi__keyless_now() | 1;
         k->server_name = options->server_name ? strdup(options->server_name) : NULL;
         reason = take_servers(k, options->servers);
-        rv = reason ? MILGI_EINVAL : 0;
+        rv = reason == no_memory ? MILGI_ENOMEM : reason ? MILGI_EINVAL
+                                                         : 0;
         if (!rv) {
             describe(k);
             rv = start(k);

@@ -38,7 +38,8 @@ void milgi__keyless_took(struct milgi__keyless_times *times, uint64_t ns);
 
 struct milgi__keyless_key {
     _Atomic unsigned refs;
-    char type[12]; /* the beginning of milgi_credential_key_type() */
+    uint16_t sig_len; /* of its signatures; 0: they differ */
+    char type[12];    /* the beginning of milgi_credential_key_type() */
     uint8_t ski[MILGI__KEYLESS_SKI];
     uint8_t sni_len;
     char sni[MILGI__KEYLESS_NAME];
@@ -115,6 +116,7 @@ struct milgi__keyless_server {
     uv_getaddrinfo_t resolving;
     bool resolver_busy;
     bool blocked; /* takes no more bytes now */
+    bool unsent;  /* for want of room: then anything will do */
     bool spoke;   /* has said something since it was connected to */
     bool ill;     /* says nothing, not even to a ping */
     bool pinged;  /* it owes a pong */
@@ -167,6 +169,7 @@ struct milgi__keyless {
     pthread_cond_t calm;             /* an op has come back, or the thread has ended */
     struct milgi__keyless_list came; /* by |line|: handed over by engines */
     bool stopping, over, left;
+    bool cancelled; /* ops were taken from requests that wait */
     struct milgi_keyless_stats stats;
 
     /* the thread's alone */
@@ -185,5 +188,7 @@ uint64_t milgi__keyless_now(void);
 /* Gives back the op of |request|, if anybody still waits for it: with the signature, or BROKEN with |code|. */
 void milgi__keyless_give(
     struct milgi__keyless *k, struct milgi__keyless_request *request, int code, const uint8_t *sig, size_t sig_len);
+/* Whether anybody waits for it. */
+bool milgi__keyless_wanted(struct milgi__keyless *k, struct milgi__keyless_request *request);
 /* Marks it as begun. False: nobody waits for it any more. */
 bool milgi__keyless_begin(struct milgi__keyless *k, struct milgi__keyless_request *request);

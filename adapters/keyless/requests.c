@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define MS_NS UINT64_C(1000000)
+#define PENALTY_MOST_NS (1000 * MS_NS)
 #define PATIENCE_NS (20 * MS_NS) /* until there are measurements */
 #define PATIENCE_LEAST_NS (1 * MS_NS)
 #define SENDS_MAX 32u    /* of one request, to servers that keep going away */
@@ -165,11 +166,18 @@ static void take_came(struct milgi__keyless *k)
 {
     pthread_mutex_lock(&k->lock);
     struct milgi__keyless_request *r = k->came.first, *next;
+    bool cancelled = k->cancelled;
     k->came = (struct milgi__keyless_list){ 0 };
+    k->cancelled = false;
     pthread_mutex_unlock(&k->lock);
     for (; r; r = next) {
         next = r->line.next;
         be_born(k, r);
+    }
+    for (r = cancelled ? k->waiting.first : NULL; r; r = next) {
+        next = r->line.next;
+        if (!r->begun && !milgi__keyless_wanted(k, r))
+            forget(k, r);
     }
 }
 
@@ -227,7 +235,11 @@ static void hedge(struct milgi__keyless *k, struct milgi__keyless_request *r, ui
     struct milgi__keyless_server *server = k->credit >= 100 ? choose(k, r, true) : NULL;
     take_out(r);
     r->hedged = true;
-    if (!server || !milgi__keyless_begin(k, r) || !send_to(k, server, r, now_ns))
+    if (!milgi__keyless_begin(k, r)) {
+        forget(k, r);
+        return;
+    }
+    if (!server || !send_to(k, server, r, now_ns))
         return;
     k->credit -= 100;
     pthread_mutex_lock(&k->lock);
@@ -305,19 +317,28 @@ static void go_on(struct milgi__keyless *k, struct milgi__keyless_request *r)
     put(&k->waiting, r, true);
 }
 
+/* As far as its length tells: whether it is one the engine finds out. */
+static bool may_be_signature(const struct milgi__keyless_key *key, const struct milgi__keyless_message *message)
+{
+    if (!message->payload_len || message->payload_len > MILGI_SIGNATURE_MAX)
+        return false;
+    return !key->sig_len || message->payload_len == key->sig_len;
+}
+
 void milgi__keyless_answered(struct milgi__keyless *k, struct milgi__keyless_request *request,
     struct milgi__keyless_server *server, const struct milgi__keyless_message *message, uint64_t sent_ns)
 {
     uint64_t took_ns = milgi__keyless_now() - sent_ns;
     request->place[server->index] = -1;
-    if (message->opcode == MILGI__KEYLESS_RESPONSE && message->payload_len &&
-        message->payload_len <= MILGI_SIGNATURE_MAX) {
+    if (message->opcode == MILGI__KEYLESS_RESPONSE && may_be_signature(request->key, message)) {
         milgi__keyless_took(&k->times[request->kind], took_ns);
         server->mean_ns = server->mean_ns ? (7 * server->mean_ns + took_ns) / 8 : took_ns;
         milgi__keyless_give(k, request, 0, message->payload, message->payload_len);
         forget(k, request);
         return;
     }
+    /* Errors are quick: whoever has nothing else is asked last. */
+    server->mean_ns = 2 * server->mean_ns + MS_NS < PENALTY_MOST_NS ? 2 * server->mean_ns + MS_NS : PENALTY_MOST_NS;
     bool error = message->opcode == MILGI__KEYLESS_ERROR && message->payload_len == 1;
     int number = error && message->payload[0] <= MILGI__KEYLESS_E_REMOTE ? message->payload[0] : 0;
     request->code = error ? MILGI_CODE_KEYLESS_ERROR + number : MILGI_CODE_KEYLESS_ANSWER;

@@ -124,6 +124,8 @@ static void get_ill(struct milgi__keyless_server *s, uint64_t now_ns)
 static void heard(struct milgi__keyless_server *s, uint64_t now_ns)
 {
     s->heard_ns = now_ns;
+    if (s->unsent)
+        s->pinged = s->unsent = false;
     if (milgi__keyless_server_well(s))
         return;
     s->spoke = true;
@@ -165,8 +167,9 @@ static void down(struct milgi__keyless_server *s, int code)
     s->ill = s->blocked = s->pinged = false;
     s->rx_len = 0;
     s->round_ns = s->mean_ns = 0;
-    if (was_up)
+    if (was_up && s->spoke)
         s->since_ns = now_ns;
+    s->unsent = false;
     s->failures++;
     uint64_t most = call_the_others(s->k, now_ns) ? AGAIN_LONELY_NS : AGAIN_MOST_NS;
     s->retry_ns = now_ns + jitter(s->k, again < most ? again : most);
@@ -223,8 +226,8 @@ bool milgi__keyless_server_send(
 static void ping(struct milgi__keyless_server *s, uint64_t now_ns)
 {
     const struct milgi__keyless_message message = { .id = PING_ID, .opcode = MILGI__KEYLESS_PING };
-    if (s->blocked || !write_message(s, &message))
-        return;
+    /* One that takes no more bytes is to say something all the same. */
+    s->unsent = s->blocked || !write_message(s, &message);
     s->pinged = true;
     s->pinged_ns = now_ns;
 }

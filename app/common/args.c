@@ -360,6 +360,9 @@ static const char *keyserver_fault(const struct app_options *o)
         return "needs --listen";
     if (!o->certs.n)
         return "needs --cert and --key: who it is";
+    for (size_t i = 0; i < o->keys.n; i++)
+        if (milgi_credential_is_uri(o->keys.items[i]))
+            return "--key must be a file: only --sign-key may be in a token";
     if (!o->client_ca)
         return "needs --client-ca: who may vouch for those that may have signatures";
     if (!o->sign_certs.n)

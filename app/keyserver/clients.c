@@ -8,7 +8,8 @@
 #include "common/say.h"
 
 #define ROOM_LEAST 2048u
-#define FLIGHT_MAX 1024u /* requests of one client that are under way: then it is not read from */
+#define MESSAGE_MAX 16384u /* that Ed25519 signs: a handshake of TLS 1.2 with a client's certificate */
+#define FLIGHT_MAX 1024u   /* requests of one client that are under way: then it is not read from */
 
 struct client {
     struct keyserver *server;
@@ -189,6 +190,17 @@ static struct job *job_new(const struct milgi__keyless_message *message, uint16_
     return job;
 }
 
+/* A hash of the operation's length, or a message that may be; and of the key's kind. */
+static bool makes_sense(const struct milgi__keyless_message *message, const struct key *key)
+{
+    const char *type = milgi_credential_key_type(key->credential);
+    if (message->opcode == MILGI__KEYLESS_ED25519)
+        return !strcmp(type, "Ed25519") && message->payload_len <= MESSAGE_MAX;
+    bool ecdsa = message->opcode >> 4 == MILGI__KEYLESS_ECDSA_SHA256 >> 4;
+    unsigned hash = (message->opcode & 15u) - (MILGI__KEYLESS_RSA_SHA256 - 2u); /* 2, 3, 4: SHA-256, -384, -512 */
+    return !strncmp(type, ecdsa ? "ECDSA" : "RSA", ecdsa ? 5 : 3) && message->payload_len == hash * 16u;
+}
+
 /* 0, or the error that is the answer. */
 static uint8_t sign(struct client *c, const struct milgi__keyless_message *message)
 {
@@ -198,6 +210,8 @@ static uint8_t sign(struct client *c, const struct milgi__keyless_message *messa
     struct key *key = message->has_ski ? keys_find(&c->server->keys, message->ski) : NULL;
     if (!key)
         return MILGI__KEYLESS_E_NO_KEY;
+    if (!makes_sense(message, key))
+        return MILGI__KEYLESS_E_CRYPTO;
     struct job *job = job_new(message, scheme, key);
     if (!job)
         return MILGI__KEYLESS_E_INTERNAL;

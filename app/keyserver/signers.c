@@ -81,9 +81,10 @@ static void look(struct signer *s)
         take_finished(s);
         push(s);
     } while (s->in_flight && s->polls && s->device->ops->arm(s->qp));
-    if (s->in_flight && !s->polls && !uv_is_active((uv_handle_t *)&s->again))
+    bool blind = s->in_flight ? !s->polls : s->turn != NULL; /* or one that takes nothing now, and has nothing */
+    if (blind && !uv_is_active((uv_handle_t *)&s->again))
         uv_timer_start(&s->again, on_again, LOOK_MS, LOOK_MS);
-    else if (!s->in_flight && !s->polls)
+    else if (!blind)
         uv_timer_stop(&s->again);
 }
 

@@ -12,7 +12,6 @@
  * texts. X(name, value, text)
  */
 #define MILGI_CODES_KEYLESS(X) \
-    X(MILGI_CODE_KEYLESS_URI, 1401, "the key's keyless: URI has something else than sni= and ski= in it") \
     X(MILGI_CODE_KEYLESS_NO_SERVER, 1402, "no key server can be reached") \
     X(MILGI_CODE_KEYLESS_TIMEOUT, 1403, "no key server has answered in time") \
     X(MILGI_CODE_KEYLESS_SCHEME, 1404, "key servers make no such signatures") \
