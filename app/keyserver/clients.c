@@ -20,6 +20,7 @@ struct client {
     unsigned jobs_n;    /* of both */
     bool open, blocked; /* blocked: it takes no answers now */
     bool leaving;       /* it is closed when the last is answered */
+    bool ended;         /* it asks no more than what has come */
     uint8_t *rx;
     size_t rx_len, rx_cap;
     size_t owed; /* of what was delivered: not yet consumed */
@@ -246,7 +247,7 @@ static void take_message(struct client *c, const struct milgi__keyless_message *
 
 static bool may_read(const struct client *c)
 {
-    return c->stream && !c->blocked && !c->leaving && c->jobs_n < FLIGHT_MAX;
+    return c->stream && !c->blocked && (!c->leaving || c->ended) && c->jobs_n < FLIGHT_MAX;
 }
 
 /* Takes the messages that there are, as long as it may. */
@@ -271,6 +272,7 @@ static void read_on(struct client *c)
     if (rv == -MILGI__KEYLESS_E_VERSION && c->stream) {
         refuse(c, message.id, MILGI__KEYLESS_E_VERSION);
         c->leaving = true;
+        c->ended = false;
         close_if_done(c);
     }
     if (may_read(c)) {
@@ -334,7 +336,7 @@ static void on_end(struct milgi_stream *stream, void *arg)
 {
     struct client *c = arg;
     (void)stream;
-    c->leaving = true;
+    c->leaving = c->ended = true;
     close_if_done(c);
 }
 
@@ -434,6 +436,7 @@ void clients_drain(struct keyserver *server)
     for (struct client *c = server->first; c; c = next) {
         next = c->next;
         c->leaving = true;
+        c->ended = false;
         close_if_done(c);
     }
     if (!server->clients_n)

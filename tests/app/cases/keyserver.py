@@ -185,6 +185,17 @@ def test_a_message_may_come_in_pieces_and_many_at_once(world):
     check({asker.answer()[0] for _ in range(1500)} == set(range(1500)), "each once")
 
 
+def test_who_ends_in_order_has_all_answers(world):
+    name = made(world, "p256")
+    server, ski = KeyServer(world, name), identifier(world, name)
+    items = (OPCODE, bytes([ECDSA_SHA256])), (PAYLOAD, b"h" * 32), (SKI, ski)
+    body = b"".join(struct.pack(">BH", tag, len(data)) + data for tag, data in items)
+    asked = b"".join(struct.pack(">BBHI", 1, 0, len(body), i) + body for i in range(1500))  # more than are under way
+    status, out, err = world.run("connect", f"127.0.0.1:{server.port}", "--ca", world.pki.path("ca"), "--cert",
+                                 world.pki.path("alice"), "--key", world.pki.path("alice", "key"), data=asked)
+    check(status == 0 and len(out) == 1500 * 1024, f"{status} {len(out)} {err}")
+
+
 def test_sigterm_answers_what_is_under_way(world):
     name = made(world, "rsa")
     server, ski = KeyServer(world, name), identifier(world, name)
