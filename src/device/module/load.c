@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <milgi/milgi.h>
@@ -83,13 +84,18 @@ int milgi_device_add_module(const struct milgi_device_module *module)
 
 /* --- looking ---------------------------------------------------------------------------------------------------- */
 
-/* The directory of the object that this code is in, with a slash at its end. */
+/*
+ * The directory of the object that this code is in, with a slash at its end. False: it says nothing; or the process has
+ * rights that whoever started it has not, and may have put a name of the program where he likes.
+ */
 static bool own_directory(char out[PATH_LEN])
 {
     static const char here;
     Dl_info info;
     struct link_map *map = NULL;
 
+    if (getauxval(AT_SECURE) != 0)
+        return false;
     if (dladdr1(&here, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || !map)
         return false;
     if (map->l_name[0] == '/') {
