@@ -381,7 +381,7 @@ class Bun(Node):
     command = staticmethod(bun_command)
 
     def available(self):
-        return os.access(BUN, os.X_OK)
+        return version_of(BUN, "--version") != ()   # it wants AVX2
 
     def has_hybrid(self):
         return True
