@@ -117,6 +117,16 @@ if(TARGET milgi)
 endif()
 add_custom_target(milgi_man ALL DEPENDS ${man_pages})
 
+# All that is installed, for who builds nothing else: scripts/install.
+set(installed milgi_shared milgi_static milgi_man)
+if(TARGET milgi)
+  list(APPEND installed milgi)
+endif()
+foreach(part ${MILGI_ADAPTERS} ${MILGI_MODULES})
+  list(APPEND installed milgi_${part})
+endforeach()
+add_custom_target(milgi_installed DEPENDS ${installed})
+
 # What is inside has its licence, which stands beside ours.
 if(has_crypto_mb)
   install(FILES ${crypto_mb}/LICENSE RENAME LICENSE.crypto_mb DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)

@@ -201,7 +201,7 @@ static void an_rsa_leaf_too_short_or_too_long_is_refused(void **state)
         unsigned bits;
         bool good;
     } sizes[] = { { 1024, false }, { 2040, false }, { 2047, false }, { 2048, true }, { 8192, true }, { 8193, false },
-        { 8200, false }, { 16384, false }, { 16392, false } };
+        { 8200, false }, { 16384, false }, { 16392, false }, { 24000, false } };
     const struct judgement refused = { MILGI_ALERT_BAD_CERTIFICATE, 0,
         "the RSA key of the peer's certificate is too short or too long" };
     for (size_t i = 0; i < MILGI__COUNT(sizes); i++) {

@@ -513,6 +513,39 @@ static void what_a_peer_that_changes_keys_makes_us_open_in_vain_is_bounded(void 
     processed = 0;
 }
 
+/*= RFC5246 7.2.2: "This alert is returned if a record is received with an incorrect MAC." There
+ * is no type inside of it that would be missed. */
+static void a_record_of_tls12_that_does_not_verify_is_not_handed_on(void **state)
+{
+    struct pair_setup setup = { .server_name = "server.test", .seed = 1, .wall_s = FAKE_NOW_S };
+    struct pair_side *from = &pair.side[0], *to = &pair.side[1];
+
+    (void)state;
+    for (int role = 0; role < 2; role++) {
+        struct milgi_config *config = fake_config((enum milgi_role)role, NULL);
+        assert_int_equal(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2), 0);
+        setup.config[role] = fake_freeze(config);
+    }
+    pair_init(&pair, &setup);
+    milgi_config_unref(setup.config[0]);
+    milgi_config_unref(setup.config[1]);
+    pair_settle(&pair);
+    for (unsigned bad = 0; bad < 2; bad++) {
+        processed = opened = 0;
+        assert_int_equal(milgi_conn_write(from->conn, data, 200), 0);
+        pair_run(from, NULL);
+        from->wire.p[from->wire.len - 1] ^= (uint8_t)bad;
+        pair_carry(from, 0);
+        pair_run(to, NULL);
+        assert_true(opened > 0);
+        assert_int_equal(to->got.len, 200);
+        assert_int_equal(to->closed, bad);
+    }
+    assert_int_equal(to->reason.alert, MILGI_ALERT_BAD_RECORD_MAC);
+    pair_fini(&pair);
+    processed = 0;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -534,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_can_tell_which_path_a_record_took),
         cmocka_unit_test(what_a_peer_that_changes_keys_makes_us_open_in_vain_is_bounded),
+        cmocka_unit_test(a_record_of_tls12_that_does_not_verify_is_not_handed_on),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
