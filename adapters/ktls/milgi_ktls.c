@@ -285,7 +285,7 @@ int milgi_ktls_take(struct milgi_ktls *k, enum milgi_direction direction)
     int rv = milgi_conn_keys(k->conn, direction, &keys);
     if (rv)
         return rv;
-    rv = give_keys(k, direction, &keys);
+    rv = give_keys(k, (int)direction, &keys);
     explicit_bzero(&keys, sizeof keys);
     if (rv)
         return MILGI_EUNSUPPORTED;
