@@ -68,10 +68,13 @@ tsan_ctest() {
     run_ctest tsan -R "$pattern" -E "$except"
 }
 
-# A crowd, slow readers and a slow backend, with every record on the device.
-tsan_proxy() { # WORKERS
+# A crowd, slow readers and a slow backend, with every record on the device. They wait for most of their time.
+tsan_build() {
     build release milgi_load
     build tsan milgi
+}
+
+tsan_proxy() { # WORKERS
     "$root/tests/load/run" small --milgi "$root/build/tsan/milgi" --device "pool:$1"
 }
 
@@ -85,8 +88,12 @@ tsan_tests() {
     part tsan-tests tsan_ctest
     part tsan-churn tsan_churn
     local workers
+    part tsan-build tsan_build
     for workers in 1 2 4; do
-        part "tsan-proxy-pool-$workers" tsan_proxy "$workers"
+        begin_part "tsan-proxy-pool-$workers" tsan_proxy "$workers"
+    done
+    for workers in 1 2 4; do
+        end_part "tsan-proxy-pool-$workers"
     done
 }
 

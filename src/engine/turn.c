@@ -16,7 +16,7 @@
 #define COOL_NS 5000000u      /* an owner that has had no turn for this long is idle */
 #define SLACK_NS 1000000000u  /* what is done whenever it is convenient is done this much later at most */
 #define LATE_NS 50000000u     /* a host that comes so much later than it was told to was stopped */
-#define SWEEP_NS 1000000000u  /* keys that nobody needs any more are looked for this often */
+#define SWEEP_NS 1000000000u  /* keys and chunks that nobody needs any more are looked for this often */
 #define TRIM_AT_ONCE 32u
 #define TRIM_NS 1000000000u /* idle chunks that nobody has needed for so long go, also when nothing else happens */
 
@@ -331,6 +331,15 @@ static struct milgi_run_result before_sleep(struct milgi_engine *e)
     return (struct milgi_run_result){ MILGI_RUN_WAIT, wake.must_ns, wake.convenient_ns };
 }
 
+/* Under load, too: a private key that was replaced does not stay, nor do chunks of a crowd that has left. */
+static void sweep(struct milgi_engine *e)
+{
+    if (milgi__pool_trim(e->pool, TRIM_AT_ONCE))
+        return; /* the rest in the next turns */
+    e->swept_ns = e->now_ns;
+    milgi__keys_sweep(e);
+}
+
 static void turn(struct milgi_engine *e, uint64_t budget)
 {
     e->turns++;
@@ -358,11 +367,8 @@ static void turn(struct milgi_engine *e, uint64_t budget)
     end_gathering(e, true);
     flush_owners(e);
     cool(e);
-    /* Under load, too: a private key that was replaced does not stay. */
-    if (e->now_ns - e->swept_ns >= SWEEP_NS) {
-        e->swept_ns = e->now_ns;
-        milgi__keys_sweep(e);
-    }
+    if (e->now_ns - e->swept_ns >= SWEEP_NS)
+        sweep(e);
 }
 
 int milgi_engine_run(struct milgi_engine *e, uint64_t budget_ns, struct milgi_run_result *result)

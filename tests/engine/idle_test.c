@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "crypto/kem.h"
+#include "engine/parts.h"
 
 static struct {
     unsigned asked;
@@ -67,11 +68,43 @@ static void an_engine_that_rests_between_two_turns_asks_it_too(void **state)
     loop_fini(&loop);
 }
 
+/* A crowd has left its chunks; one that stays is busy all the time. */
+static void an_engine_that_never_rests_gives_back_what_nobody_needs(void **state)
+{
+    enum {
+        CHUNKS = 100
+    };
+    struct loop loop;
+    struct loop_client client;
+    struct milgi_chunk *chunk[CHUNKS];
+    struct milgi_run_result result;
+    unsigned runs = 0;
+    (void)state;
+    sweep.answer_ns = UINT64_MAX;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    for (unsigned i = 0; i < CHUNKS; i++)
+        assert_non_null(chunk[i] = milgi_chunk_new(loop.engine, 16384));
+    for (unsigned i = 0; i < CHUNKS; i++)
+        milgi_chunk_unref(chunk[i]);
+    uint64_t begin_ns = loop.now_ns;
+    for (; milgi__pool_idle(loop.engine->pool) && loop.now_ns - begin_ns < 3000000000; runs++) {
+        milgi__engine_ready(loop.engine, &client.owner);
+        assert_int_equal(milgi_engine_run(loop.engine, 0, &result), 0);
+        loop.now_ns += 1000000;
+    }
+    assert_false(milgi__pool_idle(loop.engine->pool));
+    assert_true(loop.now_ns - begin_ns >= 1000000000); /* who was busy may need them again */
+    loop_detach(&client);
+    loop_fini(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_engine_without_work_asks_its_device_and_wakes_when_it_is_told_to),
         cmocka_unit_test(an_engine_that_rests_between_two_turns_asks_it_too),
+        cmocka_unit_test(an_engine_that_never_rests_gives_back_what_nobody_needs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
