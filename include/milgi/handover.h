@@ -76,7 +76,8 @@ enum {
  * From now on somebody else seals or opens, with the keys that milgi_conn_keys() shows. Sending: all that the
  * connection has for the network comes by on_record. Receiving: milgi_conn_receive_record() instead of
  * milgi_conn_receive().
- * Returns as milgi_conn_keys(); 0 if that has just answered 0 and nothing has been done with the connection since.
+ * Returns as milgi_conn_keys(); 0 if that has just answered 0 and nothing has been done with the connection since;
+ * MILGI_EINVAL if the direction has gone on since: what was shown is not to be used, or a record would be sealed twice.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_hand_over(
     struct milgi_conn *conn, enum milgi_direction direction, unsigned flags);
@@ -105,10 +106,10 @@ MILGI_API int milgi_conn_receive_failed(struct milgi_conn *conn, int alert);
 /*
  * Whoever seals or opens has made |records| records more under the key of this direction, those of on_record among
  * them; |bytes| of application data have gone past the connection (not by on_record, not by
- * milgi_conn_receive_record()). Returns 0; MILGI_PAUSE (sending: the key is used up: nothing is to be sent past the
- * connection before on_keys); MILGI_ECLOSED (the connection, or our direction, has ended: nothing is to be sent past it
- * at all); MILGI_EINVAL (not handed over). Tell it every few thousand records: the limits of a key leave room for as
- * many. [RFC 8446 5.5]
+ * milgi_conn_receive_record()). Returns 0; MILGI_PAUSE (sending: the key is used up, or the peer has asked for another:
+ * nothing is to be sent past the connection before on_keys); MILGI_ECLOSED (the connection, or our direction, has
+ * ended: nothing is to be sent past it at all); MILGI_EINVAL (not handed over). Tell it every few thousand records: the
+ * limits of a key leave room for as many. [RFC 8446 5.5]
  */
 MILGI_API int milgi_conn_passed(
     struct milgi_conn *conn, enum milgi_direction direction, uint64_t bytes, uint64_t records);

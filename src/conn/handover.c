@@ -41,6 +41,19 @@ static int check(const struct milgi_conn *c, enum milgi__dir dir)
     return is_busy(c, dir) ? MILGI_PAUSE : 0;
 }
 
+/* The next record of this direction. */
+static struct milgi__shown shown_now(const struct milgi_conn *c, enum milgi__dir dir)
+{
+    return (struct milgi__shown){ milgi__conn_epoch(c, dir), milgi__transport_records(c->transport, dir) };
+}
+
+/* Whether the keys that were shown are still those of the next record: else it would be sealed twice. */
+static bool is_shown(const struct milgi_conn *c, enum milgi__dir dir)
+{
+    struct milgi__shown now = shown_now(c, dir);
+    return c->over && c->over->shown[dir].epoch == now.epoch && c->over->shown[dir].sequence == now.sequence;
+}
+
 int milgi_conn_keys(
     struct milgi_conn *c, enum milgi_direction direction, struct milgi_traffic_keys *keys)
 {
@@ -57,6 +70,7 @@ int milgi_conn_keys(
         .suite = c->outcome->suite->id,
     };
     milgi__transport_keys(c->transport, dir_of(direction), keys);
+    c->over->shown[dir_of(direction)] = shown_now(c, dir_of(direction));
     return 0;
 }
 
@@ -66,8 +80,8 @@ int milgi_conn_hand_over(struct milgi_conn *c, enum milgi_direction direction, u
     int rv = check(c, dir);
     if (rv != 0)
         return rv;
-    if (!c->over)
-        return MILGI_EINVAL; /* nobody has asked for the keys */
+    if (!is_shown(c, dir))
+        return MILGI_EINVAL;
     c->over->dirs |= (uint8_t)(1u << dir);
     c->handed = true;
     if (flags & MILGI_REKEYS && milgi__conn_version(c)->updates)
@@ -157,8 +171,11 @@ static int sealed(struct milgi_conn *c)
 {
     uint64_t most = MILGI__MIN(milgi__conn_limit(c, MILGI_LIMIT_REKEY_RECORDS),
         milgi__transport_records_max(c->transport));
-    if (milgi__transport_records(c->transport, MILGI__WRITE) < most)
+    /* The last has been handed out: nothing is behind it, neither a KeyUpdate nor a failure. */
+    if (c->out == MILGI__OUT_CLOSED && milgi__transport_next_type(c->transport) != MILGI__DATA)
         return 0;
+    if (milgi__transport_records(c->transport, MILGI__WRITE) < most)
+        return c->owes_update ? MILGI_PAUSE : 0;
     if (milgi__conn_version(c)->updates && milgi__conn_rekeys(c, MILGI__WRITE))
         milgi__conn_update_write(c, false, true);
     else
@@ -172,8 +189,8 @@ static void opened(struct milgi_conn *c)
     if (milgi__transport_records(c->transport, MILGI__READ) >= milgi__transport_opens_max(c->transport))
         milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_INTERNAL_ERROR,
             "the read key has opened as many records as it may");
-    else if (milgi__conn_wants_update(c))
-        milgi__conn_update_write(c, true, false);
+    else if (milgi__conn_wants_update(c) && milgi__conn_update_write(c, true, false) == 0)
+        milgi__engine_ready(c->engine, &c->owner);
 }
 
 int milgi_conn_passed(struct milgi_conn *c, enum milgi_direction direction, uint64_t bytes, uint64_t records)

@@ -15,6 +15,11 @@ struct milgi__run {
     uint8_t type;
 };
 
+/* What milgi_conn_keys() has shown: the record that the keys are for. */
+struct milgi__shown {
+    uint64_t epoch, sequence; /* epoch 0: nothing yet */
+};
+
 struct milgi__over {
     uint8_t dirs;     /* 1 << enum milgi__dir: those that were handed over; */
     uint8_t rekeys;   /* of these, those whose keys can change */
@@ -22,6 +27,7 @@ struct milgi__over {
     uint8_t alert;    /* behind all that is staged: the next record could not be opened; 0: it could */
     uint8_t first, n; /* of the ring: */
     struct milgi__run run[MILGI__OVER_RUNS];
+    struct milgi__shown shown[2]; /* by enum milgi__dir */
 };
 
 /* NULL: none was handed over. */

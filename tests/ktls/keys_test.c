@@ -261,10 +261,10 @@ static void a_file_is_held_until_the_key_has_changed(void **state)
 static void what_the_kernel_opens_counts_too(void **state)
 {
     (void)state;
-    for (unsigned can = 0; can < 2; can++) {
+    for (unsigned can = 0; can < 3; can++) {
         begin(0x0304);
         client->no_rekey[MILGI_RECEIVE] = can ? 0 : -EBUSY;
-        play_hand_over(true, true, false, false);
+        play_hand_over(can < 2, true, false, false); /* the request goes out by itself, whoever seals it */
         /* As if so many had come: those of one key are millions. */
         assert_int_equal(milgi_conn_passed(client->side->conn, MILGI_RECEIVE, 5, 23700000), 0);
         play_settle();
@@ -281,6 +281,51 @@ static void what_the_kernel_opens_counts_too(void **state)
         }
         play_end();
     }
+}
+
+/* A key that nothing is sent with any more may be used up. */
+static void behind_the_end_no_key_changes(void **state)
+{
+    (void)state;
+    for (unsigned can = 0; can < 2; can++) {
+        play_begin(&(struct play){ .configure = rekeys_soon });
+        client->no_rekey[MILGI_SEND] = can ? 0 : -EBUSY;
+        play_hand_over(true, false, false, false);
+        assert_int_equal(milgi_conn_shutdown(client->side->conn), 0);
+        play_settle();
+        unsigned sends = client->sends;
+        assert_int_equal(milgi_conn_passed(client->side->conn, MILGI_SEND, 0, 100), MILGI_ECLOSED);
+        play_settle();
+        play_send(server, 3000);
+        play_settle();
+        play_check();
+        assert_int_equal(client->sends, sends);
+        assert_int_equal(info_of(client).key_updates_out, 0);
+        assert_int_equal(milgi_conn_shutdown(server->side->conn), 0);
+        play_settle();
+        assert_true(client->side->closed && server->side->closed);
+        assert_int_equal(client->side->reason.error, 0);
+        assert_int_equal(server->side->reason.error, 0);
+        play_end();
+    }
+}
+
+/*= RFC8446 4.6.3: "the receiver MUST send a KeyUpdate of its own with request_update set to "update_not_requested"
+ *= prior to sending its next Application Data record." */
+static void a_file_waits_for_a_key_update_that_is_owed(void **state)
+{
+    int64_t at = 0;
+    (void)state;
+    begin(0x0304);
+    play_hand_over(true, false, false, false);
+    assert_int_equal(milgi_conn_update_keys(client->side->conn, false), 0);
+    assert_int_equal(milgi_ktls_sendfile(client->ktls, 9, &at, 5000), MILGI_PAUSE);
+    play_settle();
+    assert_int_equal(milgi_ktls_sendfile(client->ktls, 9, &at, 5000), 5000);
+    play_settle();
+    assert_int_equal(info_of(server).key_updates_in, 1);
+    assert_int_equal(server->side->got.len, 5000);
+    play_end();
 }
 
 static void what_has_not_been_handed_over_is_not_counted(void **state)
@@ -307,6 +352,29 @@ static void what_has_not_been_handed_over_is_not_counted(void **state)
     play_end();
 }
 
+/* Whoever was given keys, and then let the connection seal, would seal the same record again. */
+static void keys_that_were_shown_are_not_those_of_a_later_record(void **state)
+{
+    struct milgi_traffic_keys keys;
+    (void)state;
+    for (unsigned what = 0; what < 3; what++) {
+        struct milgi_conn *conn;
+        begin(0x0304);
+        play_settle();
+        conn = client->side->conn;
+        assert_int_equal(milgi_conn_keys(conn, what == 2 ? MILGI_RECEIVE : MILGI_SEND, &keys), 0);
+        if (what == 0)
+            play_send(client, 1);
+        if (what == 1)
+            assert_int_equal(milgi_conn_update_keys(conn, false), 0);
+        play_settle();
+        assert_int_equal(milgi_conn_hand_over(conn, MILGI_SEND, MILGI_REKEYS), MILGI_EINVAL);
+        assert_false(milgi_conn_handed_over(conn, MILGI_SEND));
+        play_close();
+        play_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +386,9 @@ int main(void)
         cmocka_unit_test(what_the_kernel_seals_counts_against_the_limits_of_the_key),
         cmocka_unit_test(a_file_is_held_until_the_key_has_changed),
         cmocka_unit_test(what_the_kernel_opens_counts_too),
+        cmocka_unit_test(behind_the_end_no_key_changes),
+        cmocka_unit_test(a_file_waits_for_a_key_update_that_is_owed),
+        cmocka_unit_test(keys_that_were_shown_are_not_those_of_a_later_record),
         cmocka_unit_test(what_has_not_been_handed_over_is_not_counted),
     };
     return cmocka_run_group_tests(tests, kernel_setup, kernel_teardown);
