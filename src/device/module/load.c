@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -98,10 +99,11 @@ static bool own_directory(char out[PATH_LEN])
         return false;
     if (dladdr1(&here, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || !map)
         return false;
-    if (map->l_name[0] == '/') {
-        if (snprintf(out, PATH_LEN, "%s", map->l_name) >= PATH_LEN)
+    if (map->l_name[0] != '\0') {
+        /* A relative name is one of the directory that was the current one then. */
+        if (map->l_name[0] != '/' || snprintf(out, PATH_LEN, "%s", map->l_name) >= PATH_LEN)
             return false;
-    } else { /* the program itself: what it was called by says nothing */
+    } else { /* the program itself, which has no name: what it was called by says nothing */
         ssize_t len = readlink("/proc/self/exe", out, PATH_LEN - 1);
         if (len <= 0)
             return false;
@@ -114,28 +116,63 @@ static bool own_directory(char out[PATH_LEN])
     return true;
 }
 
-/* NULL, and *|found| says whether the file is there. */
-static void *open_at(const char *path, bool *found)
+/*
+ * Whether nobody but root and the process's own user can have put there what is there: a file, or a directory. What is
+ * his own his group may write to, as to what is built where that is usual; what is root's no group.
+ */
+static bool is_trusted(const char *path)
 {
-    *found = access(path, F_OK) == 0;
-    return *found ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    struct stat st;
+
+    if (stat(path, &st) != 0 || (st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & S_IWOTH) != 0)
+        return false;
+    return (st.st_mode & S_IWGRP) == 0 || st.st_uid != 0;
 }
 
-static void *open_file(const char *file, bool *found)
+/* The libraries of an installation are seen from the programs' directory alone. |directory| has a slash at its end. */
+static bool is_of_programs(const char *directory)
 {
-    static const char *const places[] = { "", MILGI_MODULES_FROM_BINDIR "/" };
-    char directory[PATH_LEN], path[2 * PATH_LEN];
+    size_t len = strlen(directory);
 
+    return (len >= 5 && strcmp(directory + len - 5, "/bin/") == 0) ||
+        (len >= 6 && strcmp(directory + len - 6, "/sbin/") == 0);
+}
+
+enum found {
+    FOUND_NOT,
+    FOUND_UNSAFE, /* where anybody may have put it, or his own: it is not loaded */
+    FOUND
+};
+
+/* NULL unless it is found, and perhaps then. */
+static void *open_in(const char *directory, const char *file, enum found *found)
+{
+    char path[3 * PATH_LEN];
+
+    snprintf(path, sizeof path, "%s%s", directory, file);
+    if (access(path, F_OK) != 0)
+        return NULL;
+    *found = is_trusted(directory) && is_trusted(path) ? FOUND : FOUND_UNSAFE;
+    return *found == FOUND ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+}
+
+static void *open_file(const char *file, enum found *found)
+{
+    char directory[PATH_LEN], libraries[2 * PATH_LEN];
+
+    *found = FOUND_NOT;
     if (own_directory(directory)) {
-        for (size_t i = 0; i < MILGI__COUNT(places); i++) {
-            snprintf(path, sizeof path, "%s%s%s", directory, places[i], file);
-            void *handle = open_at(path, found);
-            if (*found)
-                return handle;
+        void *handle = open_in(directory, file, found);
+        if (*found != FOUND && is_of_programs(directory)) {
+            snprintf(libraries, sizeof libraries, "%s%s/", directory, MILGI_MODULES_FROM_BINDIR);
+            handle = open_in(libraries, file, found);
         }
+        if (*found == FOUND)
+            return handle;
     }
     void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    *found = handle != NULL;
+    if (handle)
+        *found = FOUND;
     return handle;
 }
 
@@ -156,26 +193,32 @@ static bool is_name(const char *name)
     return len > 0 && len < NAME_MAX_LEN && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
+/*
+ * Without the lock: what is loaded runs code of its own at once, and that of libraries that it stands on, which may
+ * make devices. Two that come here at once find the same.
+ */
 static const struct milgi_device_module *load(const char *name, const char **why)
 {
     static _Thread_local char text[512];
     char file[2 * NAME_MAX_LEN], symbol[2 * NAME_MAX_LEN];
-    bool found = false;
+    enum found found;
 
     snprintf(file, sizeof file, "libmilgi-%s.so." MILGI_MODULES_VERSION, name);
     snprintf(symbol, sizeof symbol, "milgi_device_%s", name);
     void *handle = open_file(file, &found);
     if (!handle) {
-        const char *error = found ? dlerror() : NULL;
+        const char *error = found == FOUND ? dlerror() : NULL;
+        if (found == FOUND_UNSAFE)
+            error = "others than root and this user can write to it, or to its directory";
         snprintf(text, sizeof text, "%s: its module cannot be loaded: %s", name, error ? error : "");
-        *why = found ? text : missing(name);
+        *why = found != FOUND_NOT ? text : missing(name);
         return NULL;
     }
     const struct milgi_device_module *module = dlsym(handle, symbol);
     const char *wrong = complaint(module);
     if (!wrong && strcmp(module->name, name) != 0)
         wrong = "the module is another device's";
-    if (!wrong && add(module) == 0)
+    if (!wrong && milgi_device_add_module(module) == 0)
         return module;
     snprintf(text, sizeof text, "%s: %s", name, wrong ? wrong : "there are too many modules");
     *why = text;
@@ -191,8 +234,6 @@ const struct milgi_device_module *milgi__module_find(const char *name, const cha
     }
     pthread_mutex_lock(&known.lock);
     const struct milgi_device_module *module = find_known(name);
-    if (!module)
-        module = load(name, why);
     pthread_mutex_unlock(&known.lock);
-    return module;
+    return module ? module : load(name, why);
 }
