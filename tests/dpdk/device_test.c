@@ -6,6 +6,7 @@
 #include "bed.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,6 +50,26 @@ static void words_that_make_no_sense_are_refused(void **state)
     check_refused("dpdk:vdev=crypto_aesni_mb,workers=99", MILGI_EINVAL, "workers");
     check_refused("dpdk:vdev=crypto_scheduler,mode=sideways", MILGI_EINVAL, "mode");
     check_refused("dpdk:vdev=crypto_aesni_mb,speed=9", MILGI_EINVAL, "the words are");
+    static const char *const ends[] = { "--help", "--no-pci+--hel", "-h", "--no-pci+-vh+-v" };
+    for (unsigned i = 0; i < MILGI__COUNT(ends); i++) {
+        char spec[100];
+        snprintf(spec, sizeof spec, "dpdk:vdev=crypto_aesni_mb,eal=%s", ends[i]);
+        check_refused(spec, MILGI_EINVAL, "ends the process");
+    }
+}
+
+static void a_cryptodev_is_one_devices_alone(void **state)
+{
+    char spec[100];
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_mb,memory=2m");
+    uint8_t id = milgi_device_dpdk_id(device);
+
+    (void)state;
+    snprintf(spec, sizeof spec, "dpdk:memory=2m,name=%s", rte_cryptodev_name_get(id));
+    check_refused(spec, MILGI_EUNSUPPORTED, "another device's");
+    rte_cryptodev_stop(id); /* nor is it anybody's then */
+    check_refused(spec, MILGI_EUNSUPPORTED, "another device's");
+    milgi_device_free(device);
 }
 
 static void what_is_not_there_is_refused_with_what_it_is(void **state)
@@ -60,6 +81,8 @@ static void what_is_not_there_is_refused_with_what_it_is(void **state)
     check_refused("dpdk:vdev=crypto_scheduler,worker=crypto_null", MILGI_EUNSUPPORTED, "neither AES-GCM");
     check_refused("dpdk:name=nobody", MILGI_EUNSUPPORTED, "no such cryptodev");
     check_refused("dpdk:vdev=crypto_aesni_mb,memory=8g", MILGI_ENOMEM, "memory");
+    /* No engine could have a queue pair. */
+    check_refused("dpdk:vdev=crypto_aesni_mb,memory=2m,sessions=1048576", MILGI_ENOMEM, "sessions=");
     check_refused("dpdx:vdev=crypto_null", MILGI_EUNSUPPORTED, "no device of this name");
     check_refused("../dpdk:vdev=crypto_null", MILGI_EUNSUPPORTED, "no device of this name");
 }
@@ -337,6 +360,62 @@ static void a_queue_pair_has_room_for_all_that_share_it(void **state)
     milgi_device_free(device);
 }
 
+/* --- what ops take ------------------------------------------------------------------------------------------------ */
+
+#define SESSION_NS 1000000
+
+static uint64_t slow_ns;
+
+/* A nanosecond whenever somebody looks. */
+static uint64_t slow_clock(void *ctx)
+{
+    (void)ctx;
+    return ++slow_ns;
+}
+
+/* Instead of DPDK's, which it calls. */
+__attribute__((visibility("default"))) void *rte_cryptodev_sym_session_create(
+    uint8_t id, struct rte_crypto_sym_xform *xform, struct rte_mempool *pool)
+{
+    void *(*driver)(uint8_t, struct rte_crypto_sym_xform *, struct rte_mempool *);
+
+    *(void **)&driver = dlsym(RTLD_NEXT, "rte_cryptodev_sym_session_create");
+    slow_ns += SESSION_NS;
+    return driver(id, xform, pool);
+}
+
+/* A key's session, and what the cryptodev cannot do, are made on the engine's thread as well. */
+static void what_ops_take_beside_the_cryptodev_is_told(void **state)
+{
+    const struct job_aead plain = { .suite = RIG_AES_128_GCM, .len = 100, .inner = 23 };
+    const struct job_aead in_place = { .suite = RIG_AES_128_GCM, .len = 100, .inner = 23, .in_place = true };
+    const struct {
+        const struct job_aead *what;
+        uint32_t least, most;
+    } runs[] = { { &plain, SESSION_NS, 2 * SESSION_NS }, { &plain, 1, SESSION_NS - 1 }, { &in_place, 1, SESSION_NS } };
+    struct rig rig;
+    struct milgi_op *op;
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_mb,depth=4,memory=2m");
+    assert_fine(rig_open(&rig, device, false, 1));
+    rig.clock.monotonic_ns = slow_clock;
+    for (unsigned i = 0; i < MILGI__COUNT(runs); i++) {
+        struct job *job = job_seal(&rig, runs[i].what);
+        op = &job->op;
+        assert_int_equal(rig.ops->enqueue(rig.qp, &op, 1), 1);
+        for (unsigned turns = 0; turns < 1000 && rig.ops->dequeue(rig.qp, &op, 1) == 0; turns++) {
+        }
+        job->back = true;
+        assert_fine(job_check(job));
+        assert_in_range(op->service_ns, runs[i].least, runs[i].most);
+        job_free(job);
+    }
+    assert_int_equal(bed_stats(device).software_ops, 1);
+    rig_close(&rig);
+    milgi_device_free(device);
+}
+
 /* --- a cryptodev that gives nothing back -------------------------------------------------------------------------- */
 
 static void an_abandoned_queue_pair_is_used_again_when_all_is_back(void **state)
@@ -363,6 +442,96 @@ static void an_abandoned_queue_pair_is_used_again_when_all_is_back(void **state)
         assert_fine(rig_run(&other, job_small(&other)));
     for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
         assert_int_equal(jobs[i]->op.status, MILGI_OP_PENDING);
+    rig_close(&other);
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
+        job_free(jobs[i]);
+    rig.qp = NULL;
+    rig_close(&rig);
+    unsigned left = milgi_devices_left();
+    milgi_device_free(device);
+    assert_int_equal(milgi_devices_left(), left);
+}
+
+/* What others have in the cryptodev before it is more than a burst: who wants his own takes that out, too. */
+static void ops_are_found_behind_any_number_of_anothers(void **state)
+{
+    enum {
+        BEFORE = 200
+    };
+    struct rig mine, other;
+    struct job *before[BEFORE], *job;
+    struct milgi_op *op;
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_gcm,queues=1,memory=8m");
+    unsigned left = milgi_devices_left();
+    for (int round = 0; round < 2; round++) { /* by quiesce(), and abandoned */
+        assert_fine(rig_open(&mine, device, false, 1));
+        assert_fine(rig_open(&other, device, false, 2));
+        for (unsigned i = 0; i < BEFORE; i++) {
+            op = &(before[i] = job_small(&other))->op;
+            assert_int_equal(other.ops->enqueue(other.qp, &op, 1), 1);
+        }
+        op = &(job = job_small(&mine))->op;
+        assert_int_equal(mine.ops->enqueue(mine.qp, &op, 1), 1);
+        if (round == 0) {
+            assert_int_equal(mine.ops->quiesce(mine.qp, 0), 0);
+            assert_int_equal(mine.ops->dequeue(mine.qp, &op, 1), 1);
+            assert_fine(rig_finish(&other, before, BEFORE));
+        } else {
+            mine.ops->qp_close(mine.qp);
+            other.ops->qp_close(other.qp);
+            mine.qp = other.qp = NULL;
+        }
+        job_free(job);
+        for (unsigned i = 0; i < BEFORE; i++)
+            job_free(before[i]);
+        rig_close(&mine);
+        rig_close(&other);
+    }
+    milgi_device_free(device);
+    assert_int_equal(milgi_devices_left(), left);
+}
+
+static dequeue_pkt_burst_t plain_dequeue;
+static unsigned may_come;
+
+static uint16_t sparing_dequeue(void *qp, struct rte_crypto_op **ops, uint16_t n)
+{
+    uint16_t came = plain_dequeue(qp, ops, (uint16_t)MILGI__MIN(n, may_come));
+
+    may_come -= came;
+    return came;
+}
+
+/* Of two records one has come back, the other has not: until it does the memory stays, but for what was in it. */
+static void what_was_copied_is_wiped_though_its_engine_has_gone(void **state)
+{
+    struct rig rig, other;
+    struct job_aead what = { .suite = RIG_AES_256_GCM, .len = 100 };
+    struct milgi_op *op;
+    struct job *jobs[2];
+    uint8_t masked[32];
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_gcm,copy,queues=1,depth=8,memory=2m");
+    struct rte_crypto_fp_ops *driver = &rte_crypto_fp_ops[milgi_device_dpdk_id(device)];
+    assert_fine(rig_open(&rig, device, false, 3));
+    for (unsigned i = 0; i < MILGI__COUNT(jobs); i++) {
+        op = &(jobs[i] = job_open(&rig, &what))->op;
+        assert_int_equal(rig.ops->enqueue(rig.qp, &op, 1), 1);
+    }
+    for (size_t i = 0; i < sizeof masked; i++)
+        masked[i] = jobs[0]->result[i] ^ 0xa5;
+    rig.ops->qp_close(rig.qp);
+    plain_dequeue = driver->dequeue_burst;
+    driver->dequeue_burst = sparing_dequeue;
+    may_come = 1;
+    uint64_t came = bed_stats(device).cryptodev_ops;
+    assert_fine(rig_open(&other, device, false, 4));
+    assert_int_equal(bed_stats(device).cryptodev_ops, came + 1);
+    assert_int_equal(found(masked), 0);
+    driver->dequeue_burst = plain_dequeue;
     rig_close(&other);
     for (unsigned i = 0; i < MILGI__COUNT(jobs); i++)
         job_free(jobs[i]);
@@ -438,6 +607,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_that_make_no_sense_are_refused),
         cmocka_unit_test(what_is_not_there_is_refused_with_what_it_is),
+        cmocka_unit_test(a_cryptodev_is_one_devices_alone),
         cmocka_unit_test(what_the_cryptodev_has_the_device_offers),
         cmocka_unit_test(a_child_of_the_process_that_has_eal_is_refused),
         cmocka_unit_test(the_thread_that_makes_a_device_is_bound_to_no_core_and_no_other_takes_signals),
@@ -447,6 +617,9 @@ int main(void)
         cmocka_unit_test(keys_are_wiped_from_the_memory_of_a_schedulers_workers),
         cmocka_unit_test(an_rsa_key_signs_with_its_own_schemes_alone),
         cmocka_unit_test(a_queue_pair_has_room_for_all_that_share_it),
+        cmocka_unit_test(what_ops_take_beside_the_cryptodev_is_told),
+        cmocka_unit_test(ops_are_found_behind_any_number_of_anothers),
+        cmocka_unit_test(what_was_copied_is_wiped_though_its_engine_has_gone),
         cmocka_unit_test(an_op_that_a_cryptodev_does_not_take_comes_back_broken),
         cmocka_unit_test(an_abandoned_queue_pair_is_used_again_when_all_is_back),
     };

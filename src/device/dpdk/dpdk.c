@@ -259,6 +259,16 @@ static struct milgi_device_caps caps_of(const struct dpdk_device *dpdk, const st
     };
 }
 
+/* Whether an engine can have a queue pair, which is when it would come to light otherwise. */
+static bool engine_fits(struct dpdk_device *dpdk)
+{
+    struct milgi_qp *qp = dpdk_qp_open(dpdk, NULL);
+
+    if (qp)
+        dpdk_qp_free(qp);
+    return qp != NULL;
+}
+
 static int make_parts(struct dpdk_device *dpdk, const struct dpdk_words *words, const char **why)
 {
     int error = dpdk_cryptodev_open(dpdk, words, why);
@@ -274,7 +284,13 @@ static int make_parts(struct dpdk_device *dpdk, const struct dpdk_words *words, 
         *why = "dpdk: EAL has not so much memory (memory= of the process's first device says how much it takes)";
         return MILGI_ENOMEM;
     }
-    return dpdk_cryptodev_start(dpdk, why);
+    error = dpdk_cryptodev_start(dpdk, why);
+    if (error == 0 && !engine_fits(dpdk)) {
+        *why = "dpdk: EAL has not enough memory for an engine with so many sessions= and such a depth= (the memory= of "
+               "the process's first device, and 192m, is what it takes)";
+        error = MILGI_ENOMEM;
+    }
+    return error;
 }
 
 static int make(const struct milgi__module_host *host, const struct milgi__spec *spec, struct milgi_device **device,

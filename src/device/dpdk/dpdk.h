@@ -84,6 +84,7 @@ struct dpdk_device {
     const struct milgi__module_host *host;
     uint8_t id;
     int socket;
+    bool taken; /* the cryptodev */
     bool started, scattered, copies, caller, reaches_all;
     bool aead[DPDK_AEADS];        /* that the cryptodev has, with what TLS gives them */
     uint16_t aad_len[DPDK_AEADS]; /* bit n: with so many bytes of additional data */
@@ -197,7 +198,7 @@ bool dpdk_rsa_scheme(uint16_t scheme);
 int dpdk_rsa_begin(struct milgi_qp *qp, struct dpdk_slot *slot, struct milgi_op *op);
 void dpdk_rsa_end(struct milgi_qp *qp, struct dpdk_slot *slot);
 
-/* qp.c */
+/* qp.c. NULL: there is not so much memory. */
 struct milgi_qp *dpdk_qp_open(struct dpdk_device *dpdk, const struct milgi_clock *clock);
 void dpdk_qp_close(struct milgi_qp *qp);
 void dpdk_qp_free(struct milgi_qp *qp);

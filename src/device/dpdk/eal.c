@@ -86,6 +86,18 @@ static bool looks_for_devices(const char *arguments)
     return false;
 }
 
+/* EAL shows how it is used, and ends the process. Its short options without a value are -h and -v. */
+static bool ends_process(const char *arguments)
+{
+    for (const char *at = arguments; at; at = strchr(at, '+') ? strchr(at, '+') + 1 : NULL) {
+        if (strncmp(at, "--h", 3) == 0 && strncmp("--help", at, strcspn(at, "+=")) == 0)
+            return true;
+        if (at[0] == '-' && at[1 + strspn(at + 1, "v")] == 'h')
+            return true;
+    }
+    return false;
+}
+
 /* What the program or its user says comes last, and holds. */
 static void add_all(struct arguments *a, const struct dpdk_eal_options *o)
 {
@@ -169,6 +181,10 @@ int dpdk_eal_begin(const struct dpdk_eal_options *options, const char **why)
 {
     int error = 0;
 
+    if (ends_process(options->arguments)) {
+        *why = "dpdk: eal=--help ends the process";
+        return MILGI_EINVAL;
+    }
     pthread_mutex_lock(&eal.lock);
     if (eal.process == 0) {
         eal.process = getpid();

@@ -2,6 +2,7 @@
 /* The cryptodev: made if it is a virtual one, looked at, started. */
 #include "device/dpdk/dpdk.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include <rte_dev.h>
@@ -25,9 +26,14 @@ static bool add_vdev(struct dpdk_device *dpdk, const char *driver, const char *a
     return true;
 }
 
+/* What a device is described by is shorter: no word is ever cut, which would be another one then. */
+#define ARGUMENTS_SIZE 256
+_Static_assert(sizeof((struct milgi__spec *)0)->text + sizeof "max_nb_queue_pairs=64," < ARGUMENTS_SIZE, "args=");
+
 /* A word's list has '+' where DPDK's has ','. */
-static void put_arguments(char *out, size_t size, uint64_t queues, const char *arguments)
+static void put_arguments(char out[ARGUMENTS_SIZE], uint64_t queues, const char *arguments)
 {
+    const size_t size = ARGUMENTS_SIZE;
     size_t len = (size_t)snprintf(out, size, "max_nb_queue_pairs=%u", (unsigned)queues);
 
     for (; arguments && *arguments && len + 1 < size; arguments += strcspn(arguments, "+")) {
@@ -39,10 +45,10 @@ static void put_arguments(char *out, size_t size, uint64_t queues, const char *a
 /* Its workers are cryptodevs of their own, which it takes over. */
 static bool make_scheduler(struct dpdk_device *dpdk, const struct dpdk_words *words, const char **why)
 {
-    char own[256], text[1024];
+    char own[ARGUMENTS_SIZE], text[1024];
     bool threads = strcmp(words->mode, "multi-core") == 0;
 
-    put_arguments(own, sizeof own, words->queues, words->arguments);
+    put_arguments(own, words->queues, words->arguments);
     int len = snprintf(text, sizeof text, "%s,mode=%s", own, words->mode);
     snprintf(own, sizeof own, "max_nb_queue_pairs=%u", (unsigned)words->queues);
     for (unsigned i = 0; i < words->workers; i++) {
@@ -68,11 +74,11 @@ static bool make_scheduler(struct dpdk_device *dpdk, const struct dpdk_words *wo
 
 static bool make_vdev(struct dpdk_device *dpdk, const struct dpdk_words *words, const char **why)
 {
-    char text[256];
+    char text[ARGUMENTS_SIZE];
 
     if (strncmp(words->vdev, SCHEDULER, strlen(SCHEDULER)) == 0)
         return make_scheduler(dpdk, words, why);
-    put_arguments(text, sizeof text, words->queues, words->arguments);
+    put_arguments(text, words->queues, words->arguments);
     if (add_vdev(dpdk, words->vdev, text))
         return true;
     *why = "dpdk: no such cryptodev can be made: DPDK has no driver of this name, or it does not run here";
@@ -92,6 +98,17 @@ static int find(const struct dpdk_words *words)
     return -1;
 }
 
+/* Those that devices have, by their numbers. */
+static _Atomic uint64_t taken;
+_Static_assert(RTE_CRYPTO_MAX_DEVS <= 64, "a bit for each");
+static const char in_use[] = "dpdk: this cryptodev is another device's already, or the program's own: where a card's "
+                             "function has several, name= says which";
+
+static uint64_t bit_of(int id)
+{
+    return (uint64_t)1 << id;
+}
+
 int dpdk_cryptodev_open(struct dpdk_device *dpdk, const struct dpdk_words *words, const char **why)
 {
     if (words->vdev && !make_vdev(dpdk, words, why))
@@ -103,7 +120,12 @@ int dpdk_cryptodev_open(struct dpdk_device *dpdk, const struct dpdk_words *words
         *why = "dpdk: EAL has found no such cryptodev";
         return MILGI_EUNSUPPORTED;
     }
+    if (atomic_fetch_or(&taken, bit_of(id)) & bit_of(id)) {
+        *why = in_use;
+        return MILGI_EUNSUPPORTED;
+    }
     dpdk->id = (uint8_t)id;
+    dpdk->taken = true;
     dpdk->socket = rte_cryptodev_socket_id(dpdk->id);
     return 0;
 }
@@ -114,6 +136,9 @@ void dpdk_cryptodev_close(struct dpdk_device *dpdk)
         rte_cryptodev_stop(dpdk->id);
         dpdk->started = false;
     }
+    if (dpdk->taken)
+        atomic_fetch_and(&taken, ~bit_of(dpdk->id));
+    dpdk->taken = false;
     while (dpdk->vdevs > 0)
         (void)rte_eal_hotplug_remove("vdev", dpdk->vdev[--dpdk->vdevs]);
     dpdk_eal_cores_free(dpdk->cores);
@@ -252,6 +277,10 @@ int dpdk_cryptodev_start(struct dpdk_device *dpdk, const char **why)
         return MILGI_ENOMEM;
     }
     int answer = rte_cryptodev_configure(dpdk->id, &config);
+    if (answer == -EBUSY) { /* it runs */
+        *why = in_use;
+        return MILGI_EUNSUPPORTED;
+    }
     for (unsigned i = 0; answer == 0 && i < dpdk->queues; i++)
         answer = rte_cryptodev_queue_pair_setup(dpdk->id, (uint16_t)i, &qp, dpdk->socket);
     if (answer == 0)

@@ -118,15 +118,23 @@ static void release(struct milgi_qp *qp, struct dpdk_slot *slot)
     qp->free = slot;
 }
 
+/* Without a word to the op: what it had copied is wiped. */
+static void take_back(struct milgi_qp *qp, struct dpdk_slot *slot)
+{
+    if (slot->session)
+        slot->session->in_flight--;
+    if (slot->session && slot->copied)
+        milgi__wipe(rte_pktmbuf_mtod(slot->own, uint8_t *), slot->len);
+    release(qp, slot);
+}
+
 /* Of an abandoned queue pair nobody touches the ops any more. */
 static void ended(struct milgi_qp *qp, struct dpdk_slot *slot, uint32_t service_ns)
 {
     struct milgi_op *op = slot->op;
 
     if (qp->abandoned) {
-        if (slot->session)
-            slot->session->in_flight--;
-        release(qp, slot);
+        take_back(qp, slot);
         return;
     }
     (slot->session ? dpdk_record_end : dpdk_rsa_end)(qp, slot);
@@ -141,8 +149,8 @@ static uint64_t weight_of(const struct dpdk_slot *slot)
     return slot->session ? 1024 + slot->len : 1024 * UINT64_C(1024);
 }
 
-/* What is there, each for its engine. Under the queue's lock. */
-static void sort_burst(struct dpdk_device *dpdk, uint16_t index)
+/* A burst of what is there, each for its engine; returns how many those are. Under the queue's lock. */
+static unsigned sort_burst(struct dpdk_device *dpdk, uint16_t index)
 {
     struct rte_crypto_op *crypto[DPDK_BURST];
 
@@ -154,35 +162,40 @@ static void sort_burst(struct dpdk_device *dpdk, uint16_t index)
         slot->qp->back_end = &slot->next;
     }
     atomic_fetch_add_explicit(&dpdk->cryptodev_ops, n, memory_order_relaxed);
+    return n;
 }
 
-/* Those of this engine, linked. */
-static struct dpdk_slot *fetch(struct milgi_qp *qp)
+/*
+ * Those of this engine, linked. |wanted|: what others have before them is taken out, too, however much it is; nobody
+ * puts anything in meanwhile.
+ */
+static struct dpdk_slot *fetch(struct milgi_qp *qp, bool wanted)
 {
     struct dpdk_queue *queue = &qp->dpdk->queue[qp->index];
-    bool timed = qp->dpdk->caller && !qp->abandoned; /* else there is no clock any more */
-    uint64_t begun_ns = timed ? now_ns(qp) : 0;
 
     pthread_mutex_lock(&queue->lock);
-    sort_burst(qp->dpdk, qp->index);
+    while (sort_burst(qp->dpdk, qp->index) > 0 && wanted && !qp->back) {
+    }
     struct dpdk_slot *back = qp->back;
     qp->back = NULL;
     qp->back_end = &qp->back;
     pthread_mutex_unlock(&queue->lock);
-    if (timed)
-        qp->spent_ns += now_ns(qp) - begun_ns;
     return back;
 }
 
 /* Returns how many ops have come to their end. */
-static unsigned collect(struct milgi_qp *qp)
+static unsigned collect(struct milgi_qp *qp, bool wanted)
 {
-    struct dpdk_slot *next, *back = fetch(qp);
-    uint64_t weight = 0, spent_ns = qp->spent_ns;
+    bool timed = qp->dpdk->caller && !qp->abandoned; /* else there is no clock any more */
+    uint64_t begun_ns = timed ? now_ns(qp) : 0;
+    struct dpdk_slot *next, *back = fetch(qp, wanted);
+    uint64_t fetched_ns = timed ? now_ns(qp) : 0, weight = 0;
     unsigned n = 0;
 
+    qp->spent_ns += fetched_ns - begun_ns;
     if (!back)
         return 0;
+    uint64_t spent_ns = qp->spent_ns;
     for (struct dpdk_slot *slot = back; slot; slot = slot->next)
         weight += weight_of(slot);
     for (struct dpdk_slot *slot = back; slot; slot = next) {
@@ -191,7 +204,8 @@ static unsigned collect(struct milgi_qp *qp)
         ended(qp, slot, (uint32_t)MILGI__MIN(service_ns, UINT32_MAX));
         n++;
     }
-    qp->spent_ns = 0;
+    /* What ending them took, where it is more than a word, is charged with those that come next. */
+    qp->spent_ns = timed && qp->dpdk->copies ? now_ns(qp) - fetched_ns : 0;
     qp->in_flight -= n;
     return n;
 }
@@ -201,7 +215,7 @@ unsigned dpdk_qp_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
     unsigned i;
 
     if (qp->in_flight > 0)
-        (void)collect(qp);
+        (void)collect(qp, false);
     for (i = 0; i < n && qp->first; i++) {
         ops[i] = qp->first;
         qp->first = (struct milgi_op *)(uintptr_t)qp->first->scratch[0];
@@ -215,8 +229,13 @@ unsigned dpdk_qp_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
 /* What a cryptodev has not, or what makes no sense: it is found out here what is to be said of it. */
 static void do_here(struct milgi_qp *qp, struct milgi_op *op)
 {
+    bool timed = qp->dpdk->caller;
+    uint64_t begun_ns = timed ? now_ns(qp) : 0;
+
     atomic_fetch_add_explicit(&qp->dpdk->software_ops, 1, memory_order_relaxed);
     qp->dpdk->host->perform(qp->cx, op, NULL);
+    if (timed)
+        op->service_ns = (uint32_t)MILGI__MIN(now_ns(qp) - begun_ns, UINT32_MAX);
     give_back(qp, op);
 }
 
@@ -253,15 +272,6 @@ static struct dpdk_slot *begin(struct milgi_qp *qp, struct milgi_op *op)
     return slot;
 }
 
-static void take_back(struct milgi_qp *qp, struct dpdk_slot *slot)
-{
-    if (slot->session)
-        slot->session->in_flight--;
-    if (slot->copied)
-        milgi__wipe(rte_pktmbuf_mtod(slot->own, uint8_t *), slot->len);
-    release(qp, slot);
-}
-
 /* A cryptodev takes no op that it finds invalid, either: what it says of that then, it does not say of being full. */
 static bool found_invalid(const struct rte_crypto_op *crypto)
 {
@@ -278,6 +288,7 @@ static unsigned put_burst(struct milgi_qp *qp, struct milgi_op *const *ops, unsi
     struct rte_crypto_op *crypto[DPDK_BURST];
     struct dpdk_device *dpdk = qp->dpdk;
     unsigned i = 0, put = 0;
+    uint64_t begun_ns = dpdk->caller ? now_ns(qp) : 0; /* sessions, messages and copies are made in here, too */
 
     struct dpdk_slot *slot = begin(qp, ops[0]);
     qp->inside++;
@@ -293,7 +304,6 @@ static unsigned put_burst(struct milgi_qp *qp, struct milgi_op *const *ops, unsi
         crypto[put++] = slot->crypto;
         qp->inside++;
     }
-    uint64_t begun_ns = dpdk->caller ? now_ns(qp) : 0;
     pthread_mutex_lock(&dpdk->queue[qp->index].lock);
     unsigned taken = rte_cryptodev_enqueue_burst(dpdk->id, qp->index, crypto, (uint16_t)put);
     pthread_mutex_unlock(&dpdk->queue[qp->index].lock);
@@ -342,7 +352,7 @@ int dpdk_qp_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
     uint64_t begun_ns = real_ns();
 
     while (qp->in_flight > 0) {
-        if (collect(qp) > 0)
+        if (collect(qp, true) > 0)
             continue;
         if (real_ns() - begun_ns >= limit_ns)
             return MILGI_EBUSY;
@@ -353,7 +363,7 @@ int dpdk_qp_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 
 bool dpdk_qp_over(struct milgi_qp *qp)
 {
-    while (qp->in_flight > 0 && collect(qp) > 0) {
+    while (qp->in_flight > 0 && collect(qp, true) > 0) {
     }
     return qp->in_flight == 0;
 }
