@@ -58,6 +58,7 @@ int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
 
 int milgi__conn_stage(struct milgi_conn *c, struct milgi_slice slice)
 {
+    c->in_dry = false; /* it may come from within a callback, behind the last look of this turn */
     milgi__engine_ready(c->engine, &c->owner);
     if (milgi__transport_staged(c->transport) + slice.len > milgi__staged_max(c->config)) {
         milgi__conn_fail(c, MILGI_ELIMIT, MILGI_ALERT_INTERNAL_ERROR, "input was pushed in spite of PAUSE");

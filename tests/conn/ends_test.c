@@ -102,6 +102,64 @@ static void an_end_behind_data_that_waited_for_credit_cuts_nothing_off(void **st
     }
 }
 
+/* What the network still brings while something else is told: the rest of the bytes, and its end right behind them. */
+static struct {
+    const char *event;
+    size_t rest; /* at the end of what the client has put out */
+    unsigned told;
+} late;
+
+static void bring_the_rest(struct pair_side *side, const char *event)
+{
+    if (strcmp(event, late.event) != 0 || !late.rest)
+        return;
+    size_t rest = late.rest;
+    late.rest = 0;
+    late.told++;
+    pair_feed(side, client->wire.p + client->wire.len - rest, rest);
+    assert_int_equal(milgi_conn_receive_eof(side->conn, 0), 0);
+}
+
+static void echo(struct pair_side *side, const struct milgi_slice *slices, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_true(milgi_conn_write(side->conn, slices[i].data, slices[i].len) >= 0);
+}
+
+static void an_end_that_is_read_in_a_callback_cuts_nothing_off(void **state)
+{
+    static const char *const events[] = { "data", "output", "pause", "resume", "room" };
+    static const uint8_t data[60000];
+    (void)state;
+    for (unsigned i = 0; i < sizeof events / sizeof events[0]; i++) {
+        unsigned before = late.told;
+        for (size_t rest = 25; rest < 50000; rest += 1013) {
+            struct milgi_config *s = config(MILGI_SERVER);
+            assert_int_equal(milgi_config_set_limit(s, MILGI_LIMIT_INPUT, 1024), 0);
+            assert_int_equal(milgi_config_set_limit(s, MILGI_LIMIT_OUTPUT, 1024), 0);
+            begin(config(MILGI_CLIENT), s, NULL, NULL);
+            establish();
+            server->on_data = echo;
+            server->on_event = bring_the_rest;
+            late.event = events[i];
+            assert_int_equal(milgi_conn_write(client->conn, data, sizeof data), 0);
+            assert_int_equal(milgi_conn_shutdown(client->conn), 0);
+            while (pair_run(client, NULL) == MILGI_RUN_AGAIN)
+                continue;
+            late.rest = rest;
+            pair_feed(server, client->wire.p, client->wire.len - rest);
+            for (unsigned n = 0; n < 20; n++)
+                pair_run(server, NULL);
+            if (!late.rest)
+                check_the_end(sizeof data);
+            late.rest = 0;
+            pair_bytes_drop(&client->wire, client->wire.len);
+            pair_fini(&pair);
+        }
+        assert_true(late.told - before > 3); /* else nothing was tried */
+    }
+}
+
 static void an_end_while_there_is_no_memory_cuts_nothing_off(void **state)
 {
     (void)state;
@@ -667,6 +725,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_end_behind_a_turn_that_came_to_nothing_cuts_nothing_off),
         cmocka_unit_test(an_end_behind_data_that_waited_for_credit_cuts_nothing_off),
+        cmocka_unit_test(an_end_that_is_read_in_a_callback_cuts_nothing_off),
         cmocka_unit_test(an_end_while_there_is_no_memory_cuts_nothing_off),
         cmocka_unit_test(an_end_without_close_notify_is_told_behind_all_that_came),
         cmocka_unit_test(an_end_in_the_handshake_is_a_cut_too),
