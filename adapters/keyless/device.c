@@ -28,6 +28,7 @@ struct milgi_qp {
     int fd;
     bool armed, rung;
     struct list asked, done; /* ops that requests are for; that have come back */
+    struct list refused;     /* in a child of fork(): what it has tried there */
     unsigned in_flight;
 };
 
@@ -51,6 +52,26 @@ static struct milgi__keyless *keyless_of(struct milgi_device *device)
 uint64_t milgi__keyless_now(void)
 {
     return uv_hrtime();
+}
+
+/* --- a child of fork() has no thread, and the lock as it was ------------------------------------------------------ */
+
+static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
+static _Atomic unsigned forks;
+
+static void count_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, count_fork);
+}
+
+static bool is_here(const struct milgi__keyless *k)
+{
+    return k->forks == atomic_load_explicit(&forks, memory_order_relaxed);
 }
 
 /* --- ops come back, under the lock -------------------------------------------------------------------------------- */
@@ -284,6 +305,28 @@ static struct milgi__keyless_request *request_of(struct milgi_qp *qp, struct mil
     return request;
 }
 
+/* In a child of fork(). */
+static unsigned refuse_ops(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        *ticket(ops[i]) = (struct ticket){ 0 };
+        ops[i]->status = MILGI_OP_BROKEN;
+        ops[i]->device_code = MILGI_CODE_KEYLESS_FORK;
+        append(&qp->refused, ops[i]);
+    }
+    return n;
+}
+
+static unsigned take_refused(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
+{
+    unsigned got = 0;
+    for (; got < n && qp->refused.first; got++) {
+        ops[got] = qp->refused.first;
+        take_out(&qp->refused, ops[got]);
+    }
+    return got;
+}
+
 static void hand_over(struct milgi__keyless *k, struct milgi__keyless_request *request)
 {
     struct milgi__keyless_list *came = &k->came;
@@ -301,6 +344,8 @@ static unsigned keyless_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops
 {
     struct milgi__keyless *k = qp->k;
     unsigned taken = 0;
+    if (!is_here(k))
+        return refuse_ops(qp, ops, n);
     for (; taken < n && qp->in_flight < k->options.depth; taken++) {
         int code;
         struct milgi_op *op = ops[taken];
@@ -325,6 +370,8 @@ static unsigned keyless_dequeue(struct milgi_qp *qp, struct milgi_op **ops, unsi
 {
     unsigned got = 0;
     uint64_t count;
+    if (!is_here(qp->k))
+        return take_refused(qp, ops, n);
     pthread_mutex_lock(&qp->k->lock);
     if (qp->rung)
         qp->rung = read(qp->fd, &count, sizeof count) != (ssize_t)sizeof count;
@@ -344,6 +391,8 @@ static int keyless_notify_fd(struct milgi_qp *qp)
 
 static int keyless_arm(struct milgi_qp *qp)
 {
+    if (!is_here(qp->k))
+        return qp->refused.first != NULL;
     pthread_mutex_lock(&qp->k->lock);
     bool waiting = qp->done.first != NULL;
     qp->armed = !waiting;
@@ -353,11 +402,13 @@ static int keyless_arm(struct milgi_qp *qp)
 
 static void keyless_cancel(struct milgi_qp *qp, struct milgi_op *op)
 {
+    if (!is_here(qp->k))
+        return;
     pthread_mutex_lock(&qp->k->lock);
     struct milgi__keyless_request *request = ticket(op)->request;
     if (request && !request->begun) {
         give_back(qp, take_away(request), MILGI_OP_CANCELLED, 0);
-        qp->k->cancelled = true;
+        qp->k->cancelled++;
         uv_async_send(&qp->k->wake);
     }
     pthread_mutex_unlock(&qp->k->lock);
@@ -385,6 +436,8 @@ static bool wait_until(struct milgi__keyless *k, uint64_t ns)
 static int keyless_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 {
     struct milgi__keyless *k = qp->k;
+    if (!is_here(k))
+        return 0; /* nobody is, who could write to anything */
     uint64_t now = milgi__keyless_now(), end = limit_ns < TIME_MAX_NS ? now + limit_ns : now + TIME_MAX_NS;
     pthread_mutex_lock(&k->lock);
     take_back(qp, false);
@@ -397,7 +450,7 @@ static int keyless_quiesce(struct milgi_qp *qp, uint64_t limit_ns)
 
 static struct milgi_qp *keyless_qp_open(struct milgi_device *device, const struct milgi_clock *clock)
 {
-    struct milgi_qp *qp = calloc(1, sizeof *qp);
+    struct milgi_qp *qp = is_here(keyless_of(device)) ? calloc(1, sizeof *qp) : NULL;
     (void)clock;
     if (!qp)
         return NULL;
@@ -418,6 +471,9 @@ static void keyless_qp_close(struct milgi_qp *qp)
 void milgi_keyless_stats(struct milgi_device *device, struct milgi_keyless_stats *stats)
 {
     struct milgi__keyless *k = keyless_of(device);
+    *stats = (struct milgi_keyless_stats){ 0 };
+    if (!is_here(k))
+        return;
     pthread_mutex_lock(&k->lock);
     *stats = k->stats;
     pthread_mutex_unlock(&k->lock);
@@ -486,7 +542,7 @@ static void keyless_destroy(struct milgi_device *device)
 {
     struct milgi__keyless *k = keyless_of(device);
     uint64_t end = milgi__keyless_now() + END_NS;
-    if (k->process != getpid())
+    if (!is_here(k))
         return; /* the thread is not here, nor what it holds */
     pthread_mutex_lock(&k->lock);
     k->stopping = true;
@@ -631,7 +687,9 @@ static bool make_lock(struct milgi__keyless *k)
     if (pthread_condattr_init(&attr))
         return false;
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    bool made = !pthread_mutex_init(&k->lock, NULL) && !pthread_cond_init(&k->calm, &attr);
+    bool lock = !pthread_mutex_init(&k->lock, NULL), made = lock && !pthread_cond_init(&k->calm, &attr);
+    if (lock && !made)
+        pthread_mutex_destroy(&k->lock);
     pthread_condattr_destroy(&attr);
     return made;
 }
@@ -686,10 +744,11 @@ int milgi_keyless_new(const struct milgi_keyless_options *options, struct milgi_
     int rv = reason ? MILGI_EINVAL : 0;
     struct milgi__keyless *k = rv ? NULL : calloc(1, sizeof *k);
     *device = NULL;
+    pthread_once(&forks_once, watch_forks);
     if (k && make_lock(k)) {
         k->options = *options;
         milgi_config_ref(options->config);
-        k->process = getpid();
+        k->forks = atomic_load(&forks);
         k->random = milgi__keyless_now() | 1;
         k->server_name = options->server_name ? strdup(options->server_name) : NULL;
         reason = take_servers(k, options->servers);

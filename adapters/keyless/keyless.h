@@ -50,9 +50,22 @@ struct milgi__keyless_links {
     struct milgi__keyless_request *next, *prev;
 };
 
+struct milgi__keyless_list {
+    struct milgi__keyless_request *first, *last;
+    unsigned n;
+};
+
+/*
+ * What is not in flight at a server that answers waits: in |waiting| if any server may be asked, else in the lines
+ * |wished| of those that may. So a look at who can be sent passes over none that cannot.
+ */
+
 struct milgi__keyless_request {
     struct milgi__keyless_links all, line; /* in the order of birth; in |in| */
-    struct milgi__keyless_list *in;        /* waiting, or one of young; NULL: neither */
+    struct milgi__keyless_links wish[MILGI_KEYLESS_SERVERS_MAX];
+    uint16_t wishes;                /* the servers in whose lines it stands */
+    bool flies;                     /* it waits, and is in flight at servers that say nothing */
+    struct milgi__keyless_list *in; /* waiting, or one of young; NULL: neither */
     struct milgi_qp *qp;
     struct milgi_op *op; /* under the lock; NULL: nobody waits for it any more */
     bool begun;          /* the same: it has been sent */
@@ -61,15 +74,11 @@ struct milgi__keyless_request {
     uint8_t sends;
     uint16_t refused; /* by these servers, with |code| */
     int code;
-    uint64_t born_ns, sent_ns;
+    uint64_t born_ns, sent_ns; /* sent: last */
     struct milgi__keyless_key *key;
     int16_t place[MILGI_KEYLESS_SERVERS_MAX]; /* where it is in flight; -1: it is not there */
     uint32_t payload_len;
     uint8_t payload[];
-};
-
-struct milgi__keyless_list {
-    struct milgi__keyless_request *first, *last;
 };
 
 /* Sends what waits and can be sent; sets the timer. Whenever something has changed. */
@@ -129,6 +138,8 @@ struct milgi__keyless_server {
     struct milgi__keyless_flight flight[MILGI__KEYLESS_WINDOW];
     int16_t first, last, spare; /* of flight */
     unsigned in_flight;
+    struct milgi__keyless_list wished[2]; /* for whom it is among the last; [1]: those in flight elsewhere */
+    bool given_up;                        /* hopeless, and those in its line know */
     uint8_t *rx;
     size_t rx_len;
 };
@@ -155,7 +166,7 @@ struct milgi__keyless {
     struct milgi_device device;
     struct milgi_keyless_options options;
     char *server_name;
-    pid_t process;
+    unsigned forks; /* as they were counted in the process that made it */
     pthread_t thread;
     uv_loop_t loop;
     uv_async_t wake;
@@ -169,7 +180,7 @@ struct milgi__keyless {
     pthread_cond_t calm;             /* an op has come back, or the thread has ended */
     struct milgi__keyless_list came; /* by |line|: handed over by engines */
     bool stopping, over, left;
-    bool cancelled; /* ops were taken from requests that wait */
+    unsigned cancelled; /* ops that were taken from requests that wait */
     struct milgi_keyless_stats stats;
 
     /* the thread's alone */
@@ -177,7 +188,7 @@ struct milgi__keyless {
     unsigned servers_n;
     struct milgi__keyless_list all;                          /* requests, the oldest first */
     struct milgi__keyless_list waiting;                      /* to be sent */
-    struct milgi__keyless_list young[MILGI__KEYLESS_KINDS];  /* sent once, in that order */
+    struct milgi__keyless_list young[MILGI__KEYLESS_KINDS];  /* in the order of sending */
     struct milgi__keyless_times times[MILGI__KEYLESS_KINDS]; /* by what is signed */
     uint64_t credit;                                         /* hundredths of requests that may be sent twice */
     bool pumping, again, stopping_now;

@@ -46,9 +46,10 @@ void milgi_keyless_options_init(struct milgi_keyless_options *options);
 
 /*
  * Makes the device, and begins to connect. On failure *|device| is NULL and, when |why| is not NULL, *|why| is a static
- * text. Make it after fork(): in another process than its maker's milgi_device_free() does nothing. Returns 0,
- * MILGI_EINVAL (an option), MILGI_ELIMIT (no thread or descriptor) or MILGI_ENOMEM. As milgi_uv_new() it has the
- * process ignore SIGPIPE, unless the application has said what becomes of that.
+ * text. Make it after fork(): in another process than its maker's it opens no queue pair, what is given to one of
+ * before comes back BROKEN with MILGI_CODE_KEYLESS_FORK, and milgi_device_free() does nothing. Returns 0, MILGI_EINVAL
+ * (an option), MILGI_ELIMIT (no thread or descriptor) or MILGI_ENOMEM. As milgi_uv_new() it has the process ignore
+ * SIGPIPE, unless the application has said what becomes of that.
  */
 MILGI_MUST_CHECK int milgi_keyless_new(
     const struct milgi_keyless_options *options, struct milgi_device **device, const char **why);

@@ -27,11 +27,46 @@ static void put(struct milgi__keyless_list *list, struct milgi__keyless_request 
         r->line.next->line.prev = r;
     else
         list->last = r;
+    list->n++;
 }
 
-static void take_out(struct milgi__keyless_request *r)
+static void wish_for(struct milgi__keyless_server *server, struct milgi__keyless_request *r)
+{
+    struct milgi__keyless_list *list = &server->wished[r->flies];
+    struct milgi__keyless_links *links = &r->wish[server->index];
+    r->wishes |= (uint16_t)(1u << server->index);
+    *links = (struct milgi__keyless_links){ .prev = list->last };
+    if (list->last)
+        list->last->wish[server->index].next = r;
+    else
+        list->first = r;
+    list->last = r;
+    list->n++;
+}
+
+static void stop_wishing(struct milgi__keyless_server *server, struct milgi__keyless_request *r)
+{
+    struct milgi__keyless_list *list = &server->wished[r->flies];
+    const struct milgi__keyless_links *links = &r->wish[server->index];
+    if (links->prev)
+        links->prev->wish[server->index].next = links->next;
+    else
+        list->first = links->next;
+    if (links->next)
+        links->next->wish[server->index].prev = links->prev;
+    else
+        list->last = links->prev;
+    list->n--;
+}
+
+static void take_out(struct milgi__keyless *k, struct milgi__keyless_request *r)
 {
     struct milgi__keyless_list *list = r->in;
+    for (unsigned i = 0; r->wishes >> i; i++)
+        if (r->wishes >> i & 1)
+            stop_wishing(&k->server[i], r);
+    r->wishes = 0;
+    r->flies = false;
     if (!list)
         return;
     if (r->line.prev)
@@ -43,6 +78,7 @@ static void take_out(struct milgi__keyless_request *r)
     else
         list->last = r->line.prev;
     r->in = NULL;
+    list->n--;
 }
 
 static void be_born(struct milgi__keyless *k, struct milgi__keyless_request *r)
@@ -64,7 +100,7 @@ static void be_born(struct milgi__keyless *k, struct milgi__keyless_request *r)
 /* Nobody waits for it: what is in flight comes back in vain. */
 static void forget(struct milgi__keyless *k, struct milgi__keyless_request *r)
 {
-    take_out(r);
+    take_out(k, r);
     if (r->all.prev)
         r->all.prev->all.next = r->all.next;
     else
@@ -151,9 +187,9 @@ static bool send_to(struct milgi__keyless *k, struct milgi__keyless_server *serv
 {
     if (!milgi__keyless_server_send(server, r, now_ns))
         return false;
-    if (r->sends++ == 0)
-        r->sent_ns = now_ns;
-    take_out(r);
+    r->sends++;
+    r->sent_ns = now_ns;
+    take_out(k, r);
     if (!r->hedged)
         put(&k->young[r->kind], r, false);
     pthread_mutex_lock(&k->lock);
@@ -162,23 +198,33 @@ static bool send_to(struct milgi__keyless *k, struct milgi__keyless_server *serv
     return true;
 }
 
+/* Those whose ops were cancelled go when half of all that wait may be such: so each is passed over once or twice. */
+static void drop_cancelled(struct milgi__keyless *k)
+{
+    struct milgi__keyless_request *next;
+    pthread_mutex_lock(&k->lock);
+    bool many = k->cancelled && 2 * k->cancelled >= k->waiting.n;
+    if (many)
+        k->cancelled = 0;
+    pthread_mutex_unlock(&k->lock);
+    for (struct milgi__keyless_request *r = many ? k->waiting.first : NULL; r; r = next) {
+        next = r->line.next;
+        if (!r->begun && !milgi__keyless_wanted(k, r))
+            forget(k, r);
+    }
+}
+
 static void take_came(struct milgi__keyless *k)
 {
     pthread_mutex_lock(&k->lock);
     struct milgi__keyless_request *r = k->came.first, *next;
-    bool cancelled = k->cancelled;
     k->came = (struct milgi__keyless_list){ 0 };
-    k->cancelled = false;
     pthread_mutex_unlock(&k->lock);
     for (; r; r = next) {
         next = r->line.next;
         be_born(k, r);
     }
-    for (r = cancelled ? k->waiting.first : NULL; r; r = next) {
-        next = r->line.next;
-        if (!r->begun && !milgi__keyless_wanted(k, r))
-            forget(k, r);
-    }
+    drop_cancelled(k);
 }
 
 static bool any_ready(const struct milgi__keyless *k)
@@ -197,35 +243,51 @@ static bool all_hopeless(const struct milgi__keyless *k, uint64_t now_ns)
     return true;
 }
 
-/* False: it fails, or nobody waits for it. */
-static bool try_to_send(struct milgi__keyless *k, struct milgi__keyless_request *r, uint64_t now_ns)
+/* There is a server that it may be sent to. */
+static void send_one(struct milgi__keyless *k, struct milgi__keyless_request *r, uint64_t now_ns)
 {
-    bool flies = is_in_flight(k, r);
-    int code = flies ? 0 : despair(k, r, now_ns);
-    if (code) {
-        fail(k, r, code);
-        return false;
-    }
-    struct milgi__keyless_server *server = choose(k, r, flies);
-    if (!server)
-        return true;
-    if (!milgi__keyless_begin(k, r)) {
+    struct milgi__keyless_server *server = choose(k, r, r->flies);
+    if (!milgi__keyless_begin(k, r))
         forget(k, r);
-        return false;
-    }
-    return send_to(k, server, r, now_ns);
+    else if (server)
+        (void)send_to(k, server, r, now_ns); /* or it takes no more now */
 }
 
-/* Those that were refused somewhere stand in front: they may have nowhere to go. */
+/* Those who may ask only this server, or few. */
+static void send_wished(struct milgi__keyless *k, struct milgi__keyless_server *server, uint64_t now_ns)
+{
+    while (server->wished[0].first && milgi__keyless_server_ready(server))
+        send_one(k, server->wished[0].first, now_ns);
+    while (server->wished[1].first && milgi__keyless_server_ready(server) && milgi__keyless_server_well(server))
+        send_one(k, server->wished[1].first, now_ns);
+}
+
+/* One that has just become hopeless may have been the last hope of some. */
+static void give_up(struct milgi__keyless *k, struct milgi__keyless_server *server, uint64_t now_ns)
+{
+    bool hopeless = milgi__keyless_server_hopeless(server, now_ns), news = hopeless && !server->given_up;
+    struct milgi__keyless_request *next;
+    server->given_up = hopeless;
+    for (struct milgi__keyless_request *r = news ? server->wished[0].first : NULL; r; r = next) {
+        int code = despair(k, r, now_ns);
+        next = r->wish[server->index].next;
+        if (code)
+            fail(k, r, code);
+    }
+}
+
 static void send_waiting(struct milgi__keyless *k, uint64_t now_ns)
 {
     bool hopeless = all_hopeless(k, now_ns);
-    struct milgi__keyless_request *next;
-    for (struct milgi__keyless_request *r = k->waiting.first; r; r = next) {
-        next = r->line.next;
-        if (!hopeless && !r->refused && !any_ready(k))
-            break;
-        (void)try_to_send(k, r, now_ns);
+    for (unsigned i = 0; i < k->servers_n; i++)
+        give_up(k, &k->server[i], now_ns);
+    for (unsigned i = 0; i < k->servers_n; i++)
+        send_wished(k, &k->server[i], now_ns);
+    while (k->waiting.first && (hopeless || any_ready(k))) {
+        if (hopeless)
+            fail(k, k->waiting.first, despair(k, k->waiting.first, now_ns));
+        else
+            send_one(k, k->waiting.first, now_ns);
     }
 }
 
@@ -233,7 +295,7 @@ static void send_waiting(struct milgi__keyless *k, uint64_t now_ns)
 static void hedge(struct milgi__keyless *k, struct milgi__keyless_request *r, uint64_t now_ns)
 {
     struct milgi__keyless_server *server = k->credit >= 100 ? choose(k, r, true) : NULL;
-    take_out(r);
+    take_out(k, r);
     r->hedged = true;
     if (!milgi__keyless_begin(k, r)) {
         forget(k, r);
@@ -308,13 +370,34 @@ void milgi__keyless_pump(struct milgi__keyless *k)
 
 /* --- what comes of it --------------------------------------------------------------------------------------------- */
 
-/* It is not in flight there any more, without an answer that counts. */
+/* Whether an answer may be expected, since it is in flight at a server that says something. */
+static bool is_heard_of(const struct milgi__keyless *k, const struct milgi__keyless_request *r)
+{
+    for (unsigned i = 0; i < k->servers_n; i++)
+        if (r->place[i] >= 0 && !k->server[i].ill)
+            return true;
+    return false;
+}
+
+/* It is not in flight there any more, or nothing is heard from there; without an answer that counts. */
 static void go_on(struct milgi__keyless *k, struct milgi__keyless_request *r)
 {
-    if (is_in_flight(k, r))
+    if (is_heard_of(k, r))
         return;
-    take_out(r);
-    put(&k->waiting, r, true);
+    take_out(k, r);
+    r->flies = is_in_flight(k, r);
+    if (!r->refused && !r->flies) {
+        put(&k->waiting, r, true);
+        return;
+    }
+    int code = r->flies ? 0 : despair(k, r, milgi__keyless_now());
+    if (code) {
+        fail(k, r, code);
+        return;
+    }
+    for (unsigned i = 0; i < k->servers_n; i++)
+        if (may_ask(&k->server[i], r))
+            wish_for(&k->server[i], r);
 }
 
 /* As far as its length tells: whether it is one the engine finds out. */
@@ -361,13 +444,9 @@ void milgi__keyless_lost(
 
 void milgi__keyless_unheard(struct milgi__keyless *k, struct milgi__keyless_request *request)
 {
-    for (unsigned i = 0; i < k->servers_n; i++)
-        if (request->place[i] >= 0 && !k->server[i].ill)
-            return;
-    if (request->in == &k->waiting)
+    if (request->flies || is_heard_of(k, request))
         return;
-    take_out(request);
-    put(&k->waiting, request, false);
+    go_on(k, request);
     pthread_mutex_lock(&k->lock);
     k->stats.moved++;
     pthread_mutex_unlock(&k->lock);

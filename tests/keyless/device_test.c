@@ -5,6 +5,8 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "servers.h"
 
@@ -526,6 +528,69 @@ static void it_ends_with_ops_under_way(void **state)
     end(2);
 }
 
+/* --- other processes ---------------------------------------------------------------------------------------------- */
+
+/* ThreadSanitizer ends a child of several threads that starts one of its own. */
+void __tsan_init(void) __attribute__((weak));
+
+/* What a child sees of it; 0: all as it should be. */
+static int in_a_child(void)
+{
+    static const struct milgi_clock clock = { 0 };
+    struct milgi_op *ops[4];
+    struct milgi_keyless_stats seen;
+    alarm(20); /* instead of hanging */
+    milgi_keyless_stats(device, &seen);
+    if (device->ops->qp_open(device, &clock))
+        return 1;
+    if (milgi_device_try_key(device, asker.credential, NULL) != MILGI_ELIMIT)
+        return 2;
+    if (device->ops->arm(asker.qp) || device->ops->dequeue(asker.qp, ops, 4))
+        return 3;
+    for (unsigned i = 0; i < 2; i++)
+        ops[i] = &asker.ops[asker.ops_n + i];
+    for (unsigned i = 0; i < 2; i++)
+        *ops[i] = (struct milgi_op){ .type = MILGI_OP_SIGN, .alg = MILGI_SIG_ED25519, .key = &asker.key };
+    if (device->ops->enqueue(asker.qp, ops, 2) != 2 || !device->ops->arm(asker.qp))
+        return 4;
+    device->ops->cancel(asker.qp, ops[0]);
+    ops[0] = ops[1] = NULL;
+    if (device->ops->dequeue(asker.qp, ops, 4) != 2 || device->ops->dequeue(asker.qp, ops + 2, 1) ||
+        ops[1] != &asker.ops[asker.ops_n + 1])
+        return 5;
+    for (unsigned i = 0; i < 2; i++)
+        if (ops[i]->status != MILGI_OP_BROKEN || ops[i]->device_code != MILGI_CODE_KEYLESS_FORK)
+            return 6;
+    if (device->ops->quiesce(asker.qp, 1000000000))
+        return 7;
+    device->ops->qp_close(asker.qp);
+    milgi_device_free(device);
+    return 0;
+}
+
+static void a_child_is_answered_that_it_is_not_its_device(void **state)
+{
+    int status;
+    (void)state;
+    if (__tsan_init)
+        skip();
+    begin(1, "keyless:");
+    one.answers = false;
+    asker_ask(&asker);
+    UNTIL(one.asked_n == 1);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(in_a_child());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    told_sign(&one, 0);
+    UNTIL(asker_back(&asker) == 1);
+    asker_good(&asker, 0);
+    end(1);
+}
+
 /* --- making one --------------------------------------------------------------------------------------------------- */
 
 static void what_makes_no_sense_is_refused(void **state)
@@ -608,6 +673,7 @@ int main(void)
         CASE(quiesce_takes_back_what_is_not_answered),
         CASE(what_was_not_asked_can_be_cancelled),
         CASE(it_ends_with_ops_under_way),
+        CASE(a_child_is_answered_that_it_is_not_its_device),
         CASE(what_makes_no_sense_is_refused),
         CASE(a_server_that_is_somebody_else_is_not_asked),
     };
