@@ -11,6 +11,7 @@
  */
 #include <arpa/inet.h>
 #include <err.h>
+#include <fcntl.h>
 #include <milgi/milgi.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,9 +20,10 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ROOM 2048u /* of a datagram, with all that is around it */
-#define PACKETS (MILGI_MEMORY_SLAB / ROOM)
+#define PACKETS (MILGI_MEMORY_SLAB / (2 * ROOM))
 #define BURST 64u
 #define ICV 16u
 #define WINDOW 1024u
@@ -32,7 +34,7 @@ struct header {
 
 struct packet {
     struct milgi_op op;
-    uint8_t *data; /* a header, and what it goes before */
+    uint8_t *data, *made; /* a header, and what it goes before; and what becomes of that, perhaps in the same place */
     size_t len;
 };
 
@@ -61,8 +63,7 @@ static uint64_t now_ns(void *ctx)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* --- the replay window (RFC 4303 3.4.3) ------------------------------------------------------------------------- */
-
+/* The replay window (RFC 4303 3.4.3). */
 static bool is_replay(uint32_t seq)
 {
     if (seq > in.seq)
@@ -72,11 +73,8 @@ static bool is_replay(uint32_t seq)
 
 static void mark(uint32_t seq)
 {
-    if (seq > in.seq && seq - in.seq >= WINDOW)
-        memset(in.seen, 0, sizeof in.seen);
-    else
-        for (uint32_t i = in.seq; i < seq; i++)
-            in.seen[(i + 1) % WINDOW / 64] &= ~(UINT64_C(1) << (i + 1) % 64);
+    for (uint32_t i = seq > in.seq && seq - in.seq > WINDOW ? seq - WINDOW : in.seq; i < seq; i++)
+        in.seen[(i + 1) % WINDOW / 64] &= ~(UINT64_C(1) << (i + 1) % 64);
     in.seen[seq % WINDOW / 64] |= UINT64_C(1) << seq % 64;
     in.seq = seq > in.seq ? seq : in.seq;
 }
@@ -89,19 +87,18 @@ static void done_with(struct packet *p, unsigned long *counter)
     unused[unused_n++] = p;
 }
 
-/* |len| bytes behind the header, in place, to the device: behind what waits, since it may be full. */
+/* |len| bytes behind the header to the device: behind what waits, since it may be full. */
 static void submit(struct packet *p, int type, struct sa *sa, size_t len)
 {
     struct milgi_op_aead *aead = &p->op.u.aead;
     uint8_t *text = p->data + sizeof(struct header);
     p->op = (struct milgi_op){ .type = (uint8_t)type, .alg = sa->key.alg, .key = &sa->key };
-    *aead = (struct milgi_op_aead){ .in_place = 1, .src_n = 1, .src = { { NULL, text, (uint32_t)len } }, .aad_len = 8 };
-    if (type == MILGI_OP_SEAL) {
-        aead->dst = text;
-        aead->dst_len = (uint32_t)len + ICV;
-    } else {
+    *aead = (struct milgi_op_aead){ .src_n = 1, .src = { { NULL, text, (uint32_t)len } }, .aad_len = 8 };
+    aead->in_place = p->made == p->data;
+    aead->dst = aead->in_place && type == MILGI_OP_OPEN ? NULL : p->made + sizeof(struct header);
+    aead->dst_len = (uint32_t)len + ICV;
+    if (type == MILGI_OP_OPEN)
         memcpy(aead->tag, text + len, ICV);
-    }
     /* RFC 4106 4, 5: the nonce is the salt and then the IV; the additional data are SPI and sequence number. */
     memcpy(aead->nonce, sa->salt, 4);
     memcpy(aead->nonce + 4, p->data + 8, 8);
@@ -116,9 +113,9 @@ static void seal(struct packet *p)
     /* RFC 4303 3.3.3: "the transmitter MUST NOT send a packet on an SA if doing so would cause the sequence number to
      * cycle" */
     if (out.seq == UINT32_MAX)
-        err(1, "no sequence number is left");
+        errx(1, "no sequence number is left");
     uint32_t seq = htonl(++out.seq); /* the IV, too, which is to be used once with a key (RFC 4106 3.1) */
-    *(struct header *)p->data = (struct header){ out.spi, seq, { 0, seq } };
+    *(struct header *)p->data = *(struct header *)p->made = (struct header){ out.spi, seq, { 0, seq } };
     for (uint8_t i = 1; i <= pad; i++)
         *tail++ = i;
     *tail++ = pad;
@@ -148,7 +145,7 @@ static unsigned long *judge(struct packet *p)
         return &replayed;
     /* RFC 4303 3.4.3: "The receive window is updated only if the integrity verification succeeds." */
     mark(seq);
-    const uint8_t *tail = p->data + p->len - ICV - 2;
+    const uint8_t *tail = p->made + p->len - ICV - 2;
     size_t around = sizeof(struct header) + tail[0] + 2u + ICV;
     if (tail[1] != HOST_PROTOCOL || around > p->len)
         return &dropped;
@@ -181,7 +178,7 @@ static void receive(int fd)
 
 static void send_on(struct packet *p, int fd, const struct sockaddr_in *to, size_t offset, unsigned long *counter)
 {
-    ssize_t sent = sendto(fd, p->data + offset, p->len, MSG_DONTWAIT, (const struct sockaddr *)to, sizeof *to);
+    ssize_t sent = sendto(fd, p->made + offset, p->len, MSG_DONTWAIT, (const struct sockaddr *)to, sizeof *to);
     done_with(p, sent >= 0 ? counter : &dropped);
 }
 
@@ -240,22 +237,18 @@ static int bound(const char *text, struct sockaddr_in *address, bool here)
     *address = (struct sockaddr_in){ .sin_family = AF_INET };
     int fd = here ? socket(AF_INET, SOCK_DGRAM, 0) : -1;
     if (sscanf(text, "%15[0-9.]:%hu", host, &port) != 2 || inet_pton(AF_INET, host, &address->sin_addr) != 1)
-        err(1, "%s", text);
+        errx(1, "%s: an address is wanted, as 127.0.0.1:7000", text);
     address->sin_port = htons(port);
     if (here && bind(fd, (struct sockaddr *)address, sizeof *address) != 0)
         err(1, "%s", text);
     return fd;
 }
 
-static void read_sa(FILE *file, struct sa *sa, uint64_t serial)
+static void read_sa(int fd, struct sa *sa, uint64_t serial)
 {
-    uint8_t raw[40];
-    if (!file || fread(raw, sizeof raw, 1, file) != 1)
-        err(1, "%s", "KEYS");
-    memcpy(&sa->spi, raw, 4);
-    memcpy(sa->salt, raw + 36, 4);
     sa->key = (struct milgi_key){ .serial = serial, .alg = MILGI_SUITE_AES_256_GCM_SHA384, .raw_len = 32 };
-    memcpy(sa->key.raw, raw + 4, 32);
+    if (read(fd, &sa->spi, 4) != 4 || read(fd, sa->key.raw, 32) != 32 || read(fd, sa->salt, 4) != 4)
+        errx(1, "KEYS: 80 bytes are wanted");
 }
 
 int main(int argc, char **argv)
@@ -270,19 +263,21 @@ int main(int argc, char **argv)
     const struct milgi_device_ops *ops = device->ops;
     uint8_t *memory = ops->chunk_alloc ? ops->chunk_alloc(device, sizeof own) : own;
     qp = ops->qp_open(device, &(struct milgi_clock){ .monotonic_ns = now_ns });
-    if (!memory || !qp)
-        err(1, "%s", argv[1]);
+    if (!memory || !qp || (ops->supports && ops->supports(device, MILGI_OP_SEAL, MILGI_SUITE_AES_256_GCM_SHA384) != 1))
+        errx(1, "%s: no memory, no queue pair, or no AES-256-GCM", argv[1]);
     for (; unused_n < PACKETS; unused_n++) {
         unused[unused_n] = &packets[unused_n];
-        packets[unused_n].data = memory + unused_n * ROOM;
+        packets[unused_n].data = memory + unused_n * 2 * ROOM;
+        packets[unused_n].made = packets[unused_n].data + (device->caps.flags & MILGI_CAP_IN_PLACE ? 0 : ROOM);
     }
-    FILE *keys = fopen(argv[2], "r");
+    int keys = open(argv[2], O_RDONLY);
+    if (keys < 0)
+        err(1, "%s", argv[2]);
     read_sa(keys, &out, 1);
     read_sa(keys, &in, 2);
-    fclose(keys);
-    struct sockaddr_in here;
-    plain = bound(argv[3], &here, true);
-    esp = bound(argv[4], &here, true);
+    close(keys);
+    plain = bound(argv[3], &plain_peer, true); /* until somebody sends there */
+    esp = bound(argv[4], &esp_peer, true);
     (void)bound(argv[5], &esp_peer, false);
     run();
     /* What the device has begun comes back now. One that hangs keeps its ops and their memory: nothing is freed. */
@@ -292,6 +287,11 @@ int main(int argc, char **argv)
     }
     printf("sealed %lu opened %lu dropped %lu replayed %lu forged %lu failed %lu\n", sealed, opened, dropped, replayed,
         forged, failed);
+    for (int i = 0; i < 2; i++) { /* neither device nor memory keeps the keys */
+        if (ops->key_free)
+            ops->key_free(qp, i == 0 ? &out.key : &in.key, NULL);
+        explicit_bzero(i == 0 ? &out : &in, sizeof out);
+    }
     ops->qp_close(qp);
     if (ops->chunk_free)
         ops->chunk_free(device, memory, sizeof own);

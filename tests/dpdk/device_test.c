@@ -416,6 +416,30 @@ static void what_ops_take_beside_the_cryptodev_is_told(void **state)
     milgi_device_free(device);
 }
 
+/* As ESP has them: no inner type, and additional data of another length than TLS has. */
+static void records_of_another_protocol_are_the_cryptodevs(void **state)
+{
+    const struct job_aead what = { .suite = RIG_AES_256_GCM, .len = 1400 };
+    struct rig rig;
+    struct milgi_op *op;
+
+    (void)state;
+    struct milgi_device *device = bed_device("dpdk:vdev=crypto_aesni_mb,depth=4,memory=2m");
+    assert_fine(rig_open(&rig, device, false, 1));
+    struct job *job = job_seal(&rig, &what);
+    job->op.u.aead.aad_len = 8;
+    op = &job->op;
+    assert_int_equal(rig.ops->enqueue(rig.qp, &op, 1), 1);
+    for (unsigned turns = 0; turns < 1000 && rig.ops->dequeue(rig.qp, &op, 1) == 0; turns++) {
+    }
+    assert_int_equal(op->status, MILGI_OP_OK);
+    assert_int_equal(bed_stats(device).cryptodev_ops, 1);
+    assert_int_equal(bed_stats(device).software_ops + bed_stats(device).bytes_copied, 0);
+    job_free(job);
+    rig_close(&rig);
+    milgi_device_free(device);
+}
+
 /* --- a cryptodev that gives nothing back -------------------------------------------------------------------------- */
 
 static void an_abandoned_queue_pair_is_used_again_when_all_is_back(void **state)
@@ -618,6 +642,7 @@ int main(void)
         cmocka_unit_test(an_rsa_key_signs_with_its_own_schemes_alone),
         cmocka_unit_test(a_queue_pair_has_room_for_all_that_share_it),
         cmocka_unit_test(what_ops_take_beside_the_cryptodev_is_told),
+        cmocka_unit_test(records_of_another_protocol_are_the_cryptodevs),
         cmocka_unit_test(ops_are_found_behind_any_number_of_anothers),
         cmocka_unit_test(what_was_copied_is_wiped_though_its_engine_has_gone),
         cmocka_unit_test(an_op_that_a_cryptodev_does_not_take_comes_back_broken),
