@@ -133,10 +133,13 @@ if(MILGI_BENCH)
     file(GLOB found CONFIGURE_DEPENDS ${dir}/*.c)
     # bench/offload brings a malloc of its own, as sanitizers do.
     if(IS_DIRECTORY ${dir} AND found AND NOT name MATCHES "^(lib|peers)$" AND
-        NOT (MILGI_SANITIZE AND name STREQUAL "offload"))
+        NOT (MILGI_SANITIZE AND name STREQUAL "offload") AND (TARGET milgi_dpdk OR NOT name STREQUAL "esp"))
       milgi_bench(${name} ${found})
     endif()
   endforeach()
+  if(TARGET bench_esp)
+    target_link_libraries(bench_esp PRIVATE milgi_dpdk) # for its counters
+  endif()
   # What asynchrony itself costs is measured where it is paid, inside the engine, and kernels are only inside.
   target_include_directories(bench_asynchrony PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_include_directories(bench_kernel PRIVATE ${PROJECT_SOURCE_DIR}/src)

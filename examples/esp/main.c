@@ -6,8 +6,7 @@
  *   example_esp DEVICE KEYS PLAIN ESP PEER      each an address and a port of IPv4: 127.0.0.1:7000
  *
  * What comes to PLAIN is sealed and goes from ESP to PEER; what comes to ESP is opened and goes from PLAIN to whoever
- * sent there last. KEYS is a file: SPI (4 bytes), key (32) and salt (4) of the way out, then of the way in. SIGTERM
- * ends it in order; it tells then what it has done.
+ * sent there last. KEYS has SPI (4 bytes), key (32) and salt (4) of the way out, then of the way in. SIGTERM ends it.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -92,9 +91,10 @@ static void submit(struct packet *p, int type, struct sa *sa, size_t len)
 {
     struct milgi_op_aead *aead = &p->op.u.aead;
     uint8_t *text = p->data + sizeof(struct header);
-    p->op = (struct milgi_op){ .type = (uint8_t)type, .alg = sa->key.alg, .key = &sa->key };
-    *aead = (struct milgi_op_aead){ .src_n = 1, .src = { { NULL, text, (uint32_t)len } }, .aad_len = 8 };
-    aead->in_place = p->made == p->data;
+    p->op.type = (uint8_t)type; /* an op is large: what is the same for all has been said before */
+    p->op.status = MILGI_OP_PENDING;
+    p->op.key = &sa->key;
+    aead->src[0] = (struct milgi_slice){ NULL, text, (uint32_t)len };
     aead->dst = aead->in_place && type == MILGI_OP_OPEN ? NULL : p->made + sizeof(struct header);
     aead->dst_len = (uint32_t)len + ICV;
     if (type == MILGI_OP_OPEN)
@@ -255,10 +255,8 @@ int main(int argc, char **argv)
 {
     static uint8_t own[MILGI_MEMORY_SLAB];
     const char *why = "usage: DEVICE KEYS PLAIN ESP PEER";
-    if (argc != 6 || milgi_device_new(argv[1], &device, &why) != 0) {
-        fprintf(stderr, "%s\n", why);
-        return 2;
-    }
+    if (argc != 6 || milgi_device_new(argv[1], &device, &why) != 0)
+        errx(2, "%s", why);
     /* Datagrams lie where the device reaches them: they come from the network right into its memory. */
     const struct milgi_device_ops *ops = device->ops;
     uint8_t *memory = ops->chunk_alloc ? ops->chunk_alloc(device, sizeof own) : own;
@@ -266,9 +264,11 @@ int main(int argc, char **argv)
     if (!memory || !qp || (ops->supports && ops->supports(device, MILGI_OP_SEAL, MILGI_SUITE_AES_256_GCM_SHA384) != 1))
         errx(1, "%s: no memory, no queue pair, or no AES-256-GCM", argv[1]);
     for (; unused_n < PACKETS; unused_n++) {
-        unused[unused_n] = &packets[unused_n];
-        packets[unused_n].data = memory + unused_n * 2 * ROOM;
-        packets[unused_n].made = packets[unused_n].data + (device->caps.flags & MILGI_CAP_IN_PLACE ? 0 : ROOM);
+        struct packet *p = unused[unused_n] = &packets[unused_n];
+        p->data = memory + unused_n * 2 * ROOM;
+        p->made = p->data + (device->caps.flags & MILGI_CAP_IN_PLACE ? 0 : ROOM);
+        p->op.alg = MILGI_SUITE_AES_256_GCM_SHA384;
+        p->op.u.aead = (struct milgi_op_aead){ .src_n = 1, .aad_len = 8, .in_place = p->made == p->data };
     }
     int keys = open(argv[2], O_RDONLY);
     if (keys < 0)
