@@ -35,8 +35,9 @@ struct cost {
 struct contender {
     const char *specs;
     bool router;
-    char why[128]; /* it is left out; empty: it is not */
-    struct bench_samples wall[POINTS_MAX], cpu[POINTS_MAX];
+    char why[128];                                          /* it is left out; empty: it is not */
+    struct bench_samples wall[POINTS_MAX], cpu[POINTS_MAX]; /* by round */
+    int pid, to, from;
     double share[POINTS_MAX]; /* of a router: the part of the ops that stayed on the inline device */
 };
 

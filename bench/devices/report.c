@@ -93,6 +93,17 @@ static void print_bytes(FILE *out, const struct report *report)
     }
 }
 
+/* What |c| took there, of what |other| took: the median of the rounds, in each of which one followed the other. */
+static double times(const struct contender *c, const struct contender *other, unsigned i)
+{
+    struct bench_samples ratios = { NULL, 0, 0 };
+    for (size_t k = 0; k < c->cpu[i].n; k++)
+        bench_samples_add(&ratios, c->cpu[i].v[k] / other->cpu[i].v[k]);
+    double median = bench_samples_median(&ratios);
+    bench_samples_free(&ratios);
+    return median;
+}
+
 /* One line a router: how many points are near the best choice, and which is farthest from it. */
 static bool judge_router(FILE *out, const struct report *report, const struct contender *c)
 {
@@ -102,7 +113,7 @@ static bool judge_router(FILE *out, const struct report *report, const struct co
         const struct contender *cheapest = best(report, c, i, true);
         if (!cheapest || !has(c, i))
             continue;
-        double ratio = bench_samples_median(&c->cpu[i]) / bench_samples_median(&cheapest->cpu[i]);
+        double ratio = times(c, cheapest, i);
         all++;
         near += ratio <= NEAR_BEST;
         if (ratio > NEAR_BEST) {

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 
 #define BATCH_MAX 256u
+#define BATCHES_MIN 4u
 #define DEVICES 8
 #define OVERHEAD 17u /* of a record: its type and its tag */
 #define PATIENCE_NS 30000000000u
@@ -177,7 +178,7 @@ struct cost rig_run(struct rig *rig, const struct point *point, uint64_t ns)
         one_batch(rig, point);
         n += point->batch;
         now = bench_now_ns();
-    } while (now - begin < ns);
+    } while (now - begin < ns || n < BATCHES_MIN * point->batch);
     return (struct cost){ (double)(now - begin) / (double)n, (double)(process_ns() - cpu) / (double)n };
 }
 
