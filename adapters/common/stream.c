@@ -264,8 +264,13 @@ void milgi__stream_read(struct milgi_stream *s, long len)
     s->reading = NULL;
     if (len <= 0)
         milgi_chunk_unref(slice.chunk);
-    if (s->closing || !len)
+    if (s->closing)
         return;
+    if (!len) {
+        s->paused = s->paused || milgi_conn_input_paused(s->conn);
+        update_reading(s);
+        return;
+    }
     if (len == MILGI__NO_ROOM) {
         wait_for_chunks(s);
         return;

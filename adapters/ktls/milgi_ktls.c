@@ -26,14 +26,12 @@
 
 #define DATA 23
 #define ALERT 21
-#define HANDSHAKE 22
-#define KEY_UPDATE 24 /* a message of the handshake's */
-#define KEY_UPDATE_LEN 5u
+#define ALERT_LEN 2u
 #define RECORD 16384u
 #define PIECES 16
 #define READ_SIZE 65536u
 #define COUNT_EVERY 1024u
-#define BYTES_EVERY 256u /* received per record of count_every: records may be short */
+#define BYTES_EVERY 256u /* received, or past us, per record of count_every: records may be short */
 
 enum {
     TX = MILGI_SEND,
@@ -69,7 +67,7 @@ struct milgi_ktls {
     uint32_t crypto_len[2];
     uint64_t sequence[2]; /* of the kernel's next record, when it was asked last */
     uint64_t since[2];    /* records that it may have made since, at least; */
-    uint64_t bytes_in;    /* and bytes that it has delivered */
+    uint64_t bytes[2];    /* and bytes in records of which we know not how many they are */
 };
 
 /* --- the system --------------------------------------------------------------------------------------------------- */
@@ -202,9 +200,7 @@ static void count_from(struct milgi_ktls *k, int direction, const union crypto *
 {
     k->crypto_len[direction] = len;
     k->sequence[direction] = sequence_of(crypto);
-    k->since[direction] = 0;
-    if (direction == RX)
-        k->bytes_in = 0;
+    k->since[direction] = k->bytes[direction] = 0;
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
@@ -319,24 +315,18 @@ static uint64_t ask_count(struct milgi_ktls *k, int direction)
         k->sequence[direction] += made;
     }
     explicit_bzero(&crypto, sizeof crypto);
-    k->since[direction] = 0;
+    k->since[direction] = k->bytes[direction] = 0;
     return made;
 }
 
 /* |bytes| have gone or come in |records| records or more; |past|: of them, past the connection. */
 static void count(struct milgi_ktls *k, int direction, size_t bytes, uint64_t past)
 {
-    uint64_t records = 0;
-    bool ask = false;
+    uint64_t records = 0, every = k->options.count_every;
     k->since[direction] += 1 + bytes / RECORD;
-    if (direction == RX) {
-        k->bytes_in += bytes;
-        ask = k->bytes_in >= (uint64_t)k->options.count_every * BYTES_EVERY;
-    }
-    if (ask || k->since[direction] >= k->options.count_every) {
+    k->bytes[direction] += direction == RX ? bytes : past;
+    if (k->since[direction] >= every || k->bytes[direction] >= every * BYTES_EVERY)
         records = ask_count(k, direction);
-        k->bytes_in = direction == RX ? 0 : k->bytes_in;
-    }
     if (records || past)
         milgi_conn_passed(k->conn, (enum milgi_direction)direction, past, records);
 }
@@ -565,12 +555,12 @@ static void forget_error(struct milgi_ktls *k)
 }
 
 /*
- * A kernel that can change its key waits for one behind each record of the handshake's that begins as a KeyUpdate. A
- * part of one, or one with more behind it, brings no key, and whatever follows would wait for ever.
+ * A kernel that can change its key waits for one behind each record of the handshake's that begins as a KeyUpdate.
+ * Whether it is one is the connection's to say; one that has ended says nothing, and nobody will ever read on.
  */
-static bool is_stuck(const struct milgi_ktls *k, const uint8_t *data, size_t len)
+static long wait_for_key(struct milgi_ktls *k)
 {
-    return k->rekeys[RX] && len && data[0] == KEY_UPDATE && len != KEY_UPDATE_LEN;
+    return milgi_conn_receive_blocked(k->conn) == MILGI_ECLOSED ? -EINVAL : -EKEYEXPIRED;
 }
 
 long milgi_ktls_receive(struct milgi_ktls *k, void *data, size_t len, uint8_t *type)
@@ -582,6 +572,9 @@ long milgi_ktls_receive(struct milgi_ktls *k, void *data, size_t len, uint8_t *t
     struct iovec iov = { data, len };
     struct msghdr message;
     long n;
+    *type = 0;
+    if (len < ALERT_LEN)
+        return -ENOBUFS; /* an alert comes as a whole */
     do {
         message = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1 };
         message.msg_control = control.bytes;
@@ -592,7 +585,7 @@ long milgi_ktls_receive(struct milgi_ktls *k, void *data, size_t len, uint8_t *t
     if (n < 0) {
         if (milgi_ktls_alert(n) != MILGI_ALERT_NONE)
             forget_error(k);
-        return n;
+        return n == -EKEYEXPIRED ? wait_for_key(k) : n;
     }
     for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
         if (head->cmsg_level == SOL_TLS && head->cmsg_type == TLS_GET_RECORD_TYPE)
@@ -600,7 +593,7 @@ long milgi_ktls_receive(struct milgi_ktls *k, void *data, size_t len, uint8_t *t
     }
     if (n || *type)
         count(k, RX, (size_t)n, 0);
-    return *type == HANDSHAKE && is_stuck(k, data, (size_t)n) ? -EINVAL : n;
+    return n;
 }
 
 int milgi_ktls_alert(long error)
@@ -619,7 +612,7 @@ int milgi_ktls_alert(long error)
 
 static int read_failed(struct milgi_ktls *k, long error)
 {
-    /* EKEYEXPIRED: the connection has a KeyUpdate that it has not looked at yet. */
+    /* EKEYEXPIRED: the connection has a KeyUpdate that it has not looked at yet, and does. */
     if (error == -EAGAIN || error == -EKEYEXPIRED)
         return MILGI_PAUSE;
     int alert = milgi_ktls_alert(error);

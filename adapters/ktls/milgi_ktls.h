@@ -14,6 +14,17 @@
  * MILGI_EUNSUPPORTED: this kernel cannot (no module "tls", not this cipher), or the connection must not; nothing is
  * lost, the connection goes on as before.
  *
+ * CLOSING. What the kernel has taken need not be in the socket's queue yet: of a record for which there was no room it
+ * sends the rest by itself, and not behind a shutdown() or close(). milgi_ktls_unsent() == 0, and on_closed, do not say
+ * that it has. So whoever has sent by it waits until the peer has acknowledged all (ioctl(SIOCOUTQ) answers 0 twice, a
+ * moment apart, since between two parts of such a record nothing is under way either), then shutdown(SHUT_WR), and
+ * bounds how long that takes; else the peer misses the tail of the last record, or close_notify. Nothing of this holds
+ * for a socket that is reset on purpose.
+ *
+ * COUNTING. How often a key has been used is the kernel's to know (getsockopt()). One that does not tell is counted by
+ * the least that it can have made: short records beyond that are not seen, and neither is the limit of their key in
+ * time. milgi_conn_info's records are those that went through the connection, not those past it.
+ *
  * The conventions of <milgi/milgi.h> hold. A struct milgi_ktls belongs to the thread of its connection.
  */
 #pragma once
@@ -58,8 +69,9 @@ struct milgi_ktls_options {
 void milgi_ktls_options_init(struct milgi_ktls_options *options);
 
 /*
- * For |conn| over the TCP socket |fd|, which does not block; both are borrowed until milgi_ktls_free(), which comes
- * before milgi_conn_free() or after it. |options| is copied; NULL: defaults. Returns 0 or MILGI_ENOMEM.
+ * For |conn| over the TCP socket |fd|, which does not block; both are borrowed. milgi_ktls_free() comes before
+ * milgi_conn_free(), or after it: then nothing else may come between them. |options| is copied; NULL: defaults. Returns
+ * 0 or MILGI_ENOMEM.
  */
 MILGI_MUST_CHECK int milgi_ktls_new(
     struct milgi_conn *conn, int fd, const struct milgi_ktls_options *options, struct milgi_ktls **ktls);
@@ -92,10 +104,12 @@ size_t milgi_ktls_unsent(const struct milgi_ktls *ktls); /* bytes of on_record's
  */
 int milgi_ktls_read(struct milgi_ktls *ktls);
 /*
- * The same in parts, for who has to know what comes: reads at most |len| bytes of one type, which are passed to
- * milgi_conn_receive_record(). Returns how many; 0 and *type 0: the transport has ended; 0 and another: an empty
- * record; or a negative errno, of which milgi_ktls_alert() says whether it is the peer's record that is wrong (an
- * alert, for milgi_conn_receive_failed()) or the transport (MILGI_ALERT_NONE). -EAGAIN, -EKEYEXPIRED: nothing now.
+ * The same in parts, for who has to know what comes: reads at most |len| bytes (2 at least) of one type, which are
+ * passed to milgi_conn_receive_record() before the next are asked for. Returns how many; 0 and *type 0: the transport
+ * has ended; 0 and another: an empty record; or a negative errno, of which milgi_ktls_alert() says whether it is the
+ * peer's record that is wrong (an alert, for milgi_conn_receive_failed()) or the transport (MILGI_ALERT_NONE). -EAGAIN:
+ * nothing now. -EKEYEXPIRED: nothing before on_resume, since the kernel waits for a key, and the connection, which has
+ * been told (milgi_conn_receive_blocked()), looks for it. -ENOBUFS: |len| is too small; nothing was read.
  */
 long milgi_ktls_receive(struct milgi_ktls *ktls, void *data, size_t len, uint8_t *type);
 int milgi_ktls_alert(long error);

@@ -283,7 +283,7 @@ static void kernel_read(struct tcp_stream *t)
             return;
         }
         long n = milgi_ktls_receive(t->kernel->ktls, room, len, &type);
-        if (n == -EAGAIN || n == -EKEYEXPIRED) {
+        if (n == -EAGAIN || n == -EKEYEXPIRED) { /* the latter: the connection wants nothing until it has a key */
             milgi__stream_read(&t->common, 0);
             return;
         }

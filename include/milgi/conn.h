@@ -315,7 +315,11 @@ struct milgi_conn_info {
      */
     struct milgi_iov session_id;
     const struct milgi_credential *credential;             /* our own */
-    uint64_t bytes_in, bytes_out, records_in, records_out; /* application data; records of all types */
+    /*
+     * Application data; records of all types: of a direction that was handed over (handover.h) pieces that came or went
+     * through the connection, not what has gone past it.
+     */
+    uint64_t bytes_in, bytes_out, records_in, records_out;
     uint32_t key_updates_in, key_updates_out, stale_opens;
 };
 MILGI_API void milgi_conn_info(const struct milgi_conn *conn, struct milgi_conn_info *info);

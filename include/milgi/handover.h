@@ -85,7 +85,8 @@ MILGI_API bool milgi_conn_handed_over(const struct milgi_conn *conn, enum milgi_
 
 /*
  * How many bytes are missing, as far as is known, of the record that what was received so far ends in: of its header,
- * then of its body. 0: of none; it ends where a record ends.
+ * then of its body. 0: of none; it ends where a record ends. Takes as long as there are records that wait: ask before a
+ * read, not more often.
  */
 MILGI_API size_t milgi_conn_record_rest(const struct milgi_conn *conn);
 
@@ -102,6 +103,12 @@ MILGI_API MILGI_MUST_CHECK int milgi_conn_receive_record(
  * or unexpected_message. It ends as if the connection had seen it itself. Returns 0, MILGI_ECLOSED or MILGI_EINVAL.
  */
 MILGI_API int milgi_conn_receive_failed(struct milgi_conn *conn, int alert);
+/*
+ * Whoever opens waits for a new key behind what was given before, since a record began as a KeyUpdate does. Returns
+ * MILGI_PAUSE: receive no more until on_resume, before which on_keys has come; if what was given brings no key, none
+ * ever will, and the connection ends with unexpected_message. Or MILGI_ECLOSED or MILGI_EINVAL.
+ */
+MILGI_API int milgi_conn_receive_blocked(struct milgi_conn *conn);
 
 /*
  * Whoever seals or opens has made |records| records more under the key of this direction, those of on_record among

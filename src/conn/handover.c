@@ -163,6 +163,20 @@ int milgi_conn_receive_failed(struct milgi_conn *c, int alert)
     return 0;
 }
 
+int milgi_conn_receive_blocked(struct milgi_conn *c)
+{
+    if (milgi__engine_foreign(c->engine))
+        return MILGI_EFORK;
+    if (!milgi__conn_is_over(c, MILGI__READ))
+        return MILGI_EINVAL;
+    if (!milgi__conn_live(c) || c->in != MILGI__IN_OPEN || c->over->alert)
+        return MILGI_ECLOSED;
+    c->over->blocked = c->in_paused = true;
+    milgi__transport_keep_busy(c->transport, true);
+    milgi__engine_ready(c->engine, &c->owner);
+    return MILGI_PAUSE;
+}
+
 /* --- what a key is used for --------------------------------------------------------------------------------------- */
 
 /*= RFC8446 5.5: "Implementations SHOULD do a key update as described in Section 4.6.3 prior to reaching these limits."

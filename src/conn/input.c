@@ -241,6 +241,8 @@ static bool take_run(struct milgi_conn *c, struct milgi__over *over)
     struct milgi__run *run = milgi__over_run(over, 0);
     if (over->n == 0 && over->alert)
         refuse_rest(c, over);
+    else if (over->n == 0 && over->blocked)
+        milgi__conn_fail(c, MILGI_EPROTO, MILGI_ALERT_UNEXPECTED_MESSAGE, "KeyUpdate that is not a record of its own");
     if (over->n == 0 || !judge_run(c, run) || !may_open(c))
         return false;
     struct milgi__message message = { .type = run->type, .protected = true };
@@ -268,7 +270,7 @@ static MILGI__APART bool take_runs(struct milgi_conn *c, uint64_t budget_ns, uin
         if (*spent_ns >= budget_ns)
             break;
     }
-    bool more = milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && (over->n || over->alert);
+    bool more = milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && (over->n || over->alert || over->blocked);
     milgi__transport_keep_busy(c->transport, more);
     milgi__conn_deliver(c);
     return progress;
@@ -303,7 +305,8 @@ static void end_of_transport(struct milgi_conn *c)
         return;
     /* What came before the end is judged first: it may wait for credit, room, the handshake, or the next turn. */
     bool established = c->phase == MILGI__ESTABLISHED;
-    if (!c->in_dry && milgi__transport_staged(c->transport))
+    const struct milgi__over *over = milgi__conn_over(c);
+    if ((!c->in_dry && milgi__transport_staged(c->transport)) || (over && over->n))
         return;
     struct milgi__failure failure = {
         .error = c->transport_error ? MILGI_ETRANSPORT : MILGI_ETRUNCATED,
@@ -330,8 +333,9 @@ void milgi__conn_input_state(struct milgi_conn *c)
             c->events->on_pause(c, c->arg);
     }
     const struct milgi__over *over = milgi__conn_over(c);
+    bool blocked = over && over->blocked && c->in < MILGI__IN_CLOSED;
     bool few = milgi__transport_staged(c->transport) <= limit / 2 && (!over || over->n < MILGI__OVER_PAUSE);
-    if (milgi__conn_live(c) && c->in_paused && few) {
+    if (milgi__conn_live(c) && c->in_paused && few && !blocked) {
         c->in_paused = c->pause_told = false;
         if (milgi__traced(milgi__conn_tracer(c)))
             milgi__conn_trace_pause(c, MILGI_TRACE_RESUME, MILGI_TRACE_INPUT);

@@ -51,21 +51,34 @@ static void fail_of_ours(struct milgi_conn *c, int rv, const char *detail)
 
 /* --- a direction that was handed over ---------------------------------------------------------------------------- */
 
-/* The keys of its secret, to whoever has it. 0 or an error. */
-static int tell_keys(struct milgi_conn *c, enum milgi__dir dir)
+/* What comes behind the secret of this direction. */
+struct next {
+    uint8_t secret[MILGI__HASH_MAX];
+    struct milgi_traffic_keys keys;
+};
+
+/* 0 or an error. Changes nothing but |next|, which is to be wiped. */
+static int make_next(const struct milgi_conn *c, enum milgi__dir dir, struct next *next)
 {
     const struct milgi__suite *suite = c->outcome->suite;
-    struct milgi_traffic_keys keys = { .version = 0x0304, .suite = suite->id, .key_len = (uint8_t)suite->key_len };
-    int rv = milgi__conn_version(c)->traffic_keys(
-        milgi__engine_crypto(c->engine), suite, milgi__conn_secret(c, dir), keys.key, keys.iv);
-    if (rv == 0) {
-        milgi__transport_recount(c->transport, dir);
-        if (milgi__traced(milgi__conn_tracer(c)))
-            milgi__conn_trace_key(c, dir, suite);
-        c->events->on_keys(c, c->arg, dir == MILGI__READ ? MILGI_RECEIVE : MILGI_SEND, &keys);
-    }
-    milgi__wipe(&keys, sizeof keys);
-    return rv;
+    struct milgi__crypto *cx = milgi__engine_crypto(c->engine);
+    next->keys = (struct milgi_traffic_keys){ 0x0304, suite->id, (uint8_t)suite->key_len, { 0 }, { 0 }, 0 };
+    memcpy(next->secret, milgi__conn_secret(c, dir), milgi__hash_len(suite->hash));
+    int rv = milgi__next_secret(cx, suite->hash, next->secret);
+    return rv ? rv : milgi__conn_version(c)->traffic_keys(cx, suite, next->secret, next->keys.key, next->keys.iv);
+}
+
+/* From here on, for whoever has the direction. */
+static void tell_next(struct milgi_conn *c, enum milgi__dir dir, const struct next *next)
+{
+    const struct milgi__suite *suite = c->outcome->suite;
+    memcpy(milgi__conn_secret(c, dir), next->secret, milgi__hash_len(suite->hash));
+    milgi__transport_recount(c->transport, dir);
+    if (milgi__traced(milgi__conn_tracer(c)))
+        milgi__conn_trace_key(c, dir, suite);
+    if (dir == MILGI__READ)
+        c->over->blocked = false;
+    c->events->on_keys(c, c->arg, dir == MILGI__READ ? MILGI_RECEIVE : MILGI_SEND, &next->keys);
 }
 
 /*= RFC8446 4.6.3: "the receiver MUST send a KeyUpdate of its own with request_update set to "update_not_requested"
@@ -107,7 +120,8 @@ static bool hand_message(struct milgi_conn *c, bool request)
     return true;
 }
 
-bool milgi__conn_hand_update(struct milgi_conn *c)
+/* The message, and the keys behind it. False: no memory for it, and nothing has happened. */
+static bool hand_update(struct milgi_conn *c, const struct next *next)
 {
     struct milgi__over *over = milgi__conn_over(c);
     bool ask = over->ask && !c->asked_update;
@@ -124,28 +138,47 @@ bool milgi__conn_hand_update(struct milgi_conn *c)
         c->asked_until = c->reply_until;
     c->asked_update = c->asked_update || ask;
     /* Behind the message, whatever has become of the connection: what follows is not understood without. */
-    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), c->outcome->suite->hash,
-        milgi__conn_secret(c, MILGI__WRITE));
-    if (rv == 0)
-        rv = tell_keys(c, MILGI__WRITE);
+    tell_next(c, MILGI__WRITE, next);
+    return true;
+}
+
+bool milgi__conn_hand_update(struct milgi_conn *c)
+{
+    struct next next;
+    /* Before the message: an alert behind it would be understood under the new key only. */
+    int rv = make_next(c, MILGI__WRITE, &next);
     if (rv != 0)
         fail_of_ours(c, rv, "the write key could not be updated");
-    return rv == 0;
+    bool any = rv == 0 && hand_update(c, &next);
+    milgi__wipe(&next, sizeof next);
+    return any;
 }
 
 /* --- updates ------------------------------------------------------------------------------------------------------ */
 
-bool milgi__conn_update_read(struct milgi_conn *c)
+static int update_over_read(struct milgi_conn *c)
+{
+    struct next next;
+    int rv = make_next(c, MILGI__READ, &next);
+    if (rv == 0)
+        tell_next(c, MILGI__READ, &next);
+    milgi__wipe(&next, sizeof next);
+    return rv;
+}
+
+static int update_own_read(struct milgi_conn *c)
 {
     const struct milgi__suite *suite = c->outcome->suite;
     uint8_t *secret = milgi__conn_secret(c, MILGI__READ);
+    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), suite->hash, secret);
+    return rv ? rv : milgi__conn_install(c, MILGI__READ, suite, secret);
+}
+
+bool milgi__conn_update_read(struct milgi_conn *c)
+{
     if (!milgi__conn_rekeys(c, MILGI__READ))
         return cannot_update(c, "whoever has the read key cannot change it") == 0;
-    int rv = milgi__next_secret(milgi__engine_crypto(c->engine), suite->hash, secret);
-    if (rv == 0 && milgi__conn_is_over(c, MILGI__READ))
-        rv = tell_keys(c, MILGI__READ);
-    else if (rv == 0)
-        rv = milgi__conn_install(c, MILGI__READ, suite, secret);
+    int rv = milgi__conn_is_over(c, MILGI__READ) ? update_over_read(c) : update_own_read(c);
     if (rv != 0)
         fail_of_ours(c, rv, "the read key could not be updated");
     return rv == 0;

@@ -25,6 +25,7 @@ struct milgi__over {
     uint8_t rekeys;   /* of these, those whose keys can change */
     bool update, ask; /* a KeyUpdate is to go out before what comes next; it asks the peer for one */
     uint8_t alert;    /* behind all that is staged: the next record could not be opened; 0: it could */
+    bool blocked;     /* whoever opens waits for a key, which what is staged has to bring */
     uint8_t first, n; /* of the ring: */
     struct milgi__run run[MILGI__OVER_RUNS];
     struct milgi__shown shown[2]; /* by enum milgi__dir */

@@ -236,6 +236,121 @@ static void a_key_update_that_is_not_one_record_is_refused(void **state)
     }
 }
 
+/* The kernel sees the first byte of a record; the connection, of which message it is. */
+static void a_record_that_only_looks_like_a_key_update_does_not_stall(void **state)
+{
+    static const uint8_t ticket[] = { 4, 0, 0, 50 }, looks[] = { 24, 0, 0, 1, 0 };
+    (void)state;
+    begin(0x0304);
+    play_hand_over(true, true, true, true);
+    play_send(server, 100);
+    seal_raw(22, ticket, sizeof ticket);
+    seal_raw(22, looks, sizeof looks);
+    play_settle();
+    assert_true(client->side->closed);
+    assert_int_equal(client->side->reason.error, MILGI_EPROTO);
+    assert_int_equal(client->side->reason.alert, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    play_end();
+    /* Behind the end nobody looks for a key: what follows is not read, and not asked for again. */
+    begin(0x0304);
+    play_hand_over(true, true, true, true);
+    seal_raw(21, (const uint8_t[]){ 1, 0 }, 2);
+    seal_raw(22, looks, sizeof looks);
+    play_settle();
+    assert_int_equal(client->side->alerts[0], MILGI_ALERT_CLOSE_NOTIFY);
+    assert_int_equal(client->kept, MILGI_ECLOSED);
+    play_end();
+}
+
+/* Reads of one record are parts of it, whatever they begin with. */
+static void a_message_that_is_read_in_parts_is_no_key_update(void **state)
+{
+    static const uint8_t message[] = { 4, 0, 0, 8, 24, 0, 0, 0, 24, 0, 0, 0 };
+    uint8_t part[4], type;
+    (void)state;
+    begin(0x0304);
+    play_hand_over(true, true, true, true);
+    pair_run(client->side, NULL);
+    seal_raw(22, message, sizeof message);
+    pair_bytes_add(&client->in, server->side->wire.p, server->side->wire.len);
+    pair_bytes_drop(&server->side->wire, server->side->wire.len);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(milgi_ktls_receive(client->ktls, part, sizeof part, &type), sizeof part);
+        assert_int_equal(type, 22);
+        assert_memory_equal(part, message + sizeof part * i, sizeof part);
+    }
+    assert_int_equal(milgi_ktls_receive(client->ktls, part, sizeof part, &type), -EAGAIN);
+    play_end();
+}
+
+/* Half of one is none. */
+static void an_alert_is_not_read_in_parts(void **state)
+{
+    uint8_t part[2], type;
+    (void)state;
+    begin(0x0304);
+    play_hand_over(true, true, true, true);
+    seal_raw(21, (const uint8_t[]){ 1, 0 }, 2);
+    pair_bytes_add(&client->in, server->side->wire.p, server->side->wire.len);
+    pair_bytes_drop(&server->side->wire, server->side->wire.len);
+    assert_int_equal(milgi_ktls_receive(client->ktls, part, 1, &type), -ENOBUFS);
+    assert_int_equal(milgi_ktls_alert(-ENOBUFS), MILGI_ALERT_NONE);
+    assert_int_equal(milgi_ktls_receive(client->ktls, part, 2, &type), 2);
+    assert_int_equal(type, 21);
+    play_end();
+}
+
+static void has_little_credit(struct milgi_config *c, enum milgi_role role)
+{
+    if (role == MILGI_CLIENT)
+        assert_int_equal(milgi_config_set_limit(c, MILGI_LIMIT_CREDIT, 1024), 0);
+}
+
+/* Else a socket that has the next record already would be looked at all the time. */
+static void who_waits_for_credit_in_front_of_a_key_update_does_not_read(void **state)
+{
+    (void)state;
+    play_begin(&(struct play){ .configure = has_little_credit });
+    play_hand_over(true, true, true, true);
+    client->side->keep_credit = true;
+    play_send(server, 1024);
+    play_settle();
+    assert_int_equal(milgi_conn_update_keys(server->side->conn, false), 0);
+    play_settle();
+    play_send(server, 500);
+    play_settle();
+    assert_false(client->side->closed);
+    assert_true(milgi_conn_input_paused(client->side->conn));
+    assert_int_equal(client->side->got.len, 1024);
+    client->side->keep_credit = false;
+    milgi_conn_consumed(client->side->conn, SIZE_MAX);
+    play_settle();
+    assert_false(milgi_conn_input_paused(client->side->conn));
+    play_check();
+    play_close();
+    play_end();
+}
+
+/* An empty record holds no bytes, and comes before the end all the same. */
+static void the_end_waits_for_an_empty_record_that_waits_for_credit(void **state)
+{
+    (void)state;
+    play_begin(&(struct play){ .configure = has_little_credit });
+    play_hand_over(true, true, true, true);
+    client->side->keep_credit = true;
+    play_send(server, 1024);
+    play_settle();
+    seal_raw(23, NULL, 0);
+    client->ended = true;
+    play_settle();
+    assert_false(client->side->closed);
+    milgi_conn_consumed(client->side->conn, SIZE_MAX);
+    play_settle();
+    assert_true(client->side->closed);
+    assert_int_equal(client->side->reason.error, MILGI_ETRUNCATED);
+    play_end();
+}
+
 static void empty_records_of_data_are_counted(void **state)
 {
     (void)state;
@@ -411,6 +526,11 @@ int main(void)
         cmocka_unit_test(what_is_in_a_record_is_judged_as_ever),
         cmocka_unit_test(nothing_comes_between_the_parts_of_a_message),
         cmocka_unit_test(a_key_update_that_is_not_one_record_is_refused),
+        cmocka_unit_test(a_record_that_only_looks_like_a_key_update_does_not_stall),
+        cmocka_unit_test(a_message_that_is_read_in_parts_is_no_key_update),
+        cmocka_unit_test(an_alert_is_not_read_in_parts),
+        cmocka_unit_test(who_waits_for_credit_in_front_of_a_key_update_does_not_read),
+        cmocka_unit_test(the_end_waits_for_an_empty_record_that_waits_for_credit),
         cmocka_unit_test(empty_records_of_data_are_counted),
         cmocka_unit_test(a_warning_is_no_end_in_tls12),
         cmocka_unit_test(tickets_come_through_the_kernel),

@@ -2,13 +2,14 @@
 /*
  * New keys for directions in a kernel, where it can change them and where it cannot; what a key may be used for; what
  * is left of secrets.
- * ctest-wrap: explicit_bzero milgi_conn_keys
+ * ctest-wrap: explicit_bzero milgi_conn_keys milgi__next_secret
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernel.h"
+#include "keys/keys.h"
 
 #define COPIES 64
 
@@ -51,6 +52,15 @@ int __wrap_milgi_conn_keys(struct milgi_conn *conn, enum milgi_direction directi
     if (rv == 0)
         saw_secret(keys->key);
     return rv;
+}
+
+static unsigned no_secret; /* the n-th that is asked for there is no memory for; 0: for all */
+
+int __real_milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t *secret);
+int __wrap_milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t *secret);
+int __wrap_milgi__next_secret(struct milgi__crypto *cx, enum milgi__hash hash, uint8_t *secret)
+{
+    return no_secret && !--no_secret ? MILGI_ENOMEM : __real_milgi__next_secret(cx, hash, secret);
 }
 
 static struct milgi_conn_info info_of(const struct end *e)
@@ -192,6 +202,22 @@ static void a_key_that_cannot_be_set_after_all_ends_sending(void **state)
         assert_int_equal(copies_n, 0);
         play_end();
     }
+}
+
+/* Then the peer can read why: it has been told of no other key. */
+static void a_key_that_there_is_no_memory_for_is_not_announced(void **state)
+{
+    (void)state;
+    begin(0x0304);
+    play_hand_over(true, true, true, true);
+    no_secret = 1;
+    assert_int_equal(milgi_conn_update_keys(client->side->conn, false), 0);
+    play_settle();
+    assert_int_equal(no_secret, 0);
+    assert_refused(client, MILGI_ENOMEM);
+    assert_int_equal(client->sent_types[22], 0);
+    assert_int_equal(copies_n, 0);
+    play_end();
 }
 
 static void rekeys_soon(struct milgi_config *c, enum milgi_role role)
@@ -383,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_kernel_that_cannot_change_keys_ends_where_they_have_to),
         cmocka_unit_test(a_peer_that_asks_for_nothing_gets_nothing),
         cmocka_unit_test(a_key_that_cannot_be_set_after_all_ends_sending),
+        cmocka_unit_test(a_key_that_there_is_no_memory_for_is_not_announced),
         cmocka_unit_test(what_the_kernel_seals_counts_against_the_limits_of_the_key),
         cmocka_unit_test(a_file_is_held_until_the_key_has_changed),
         cmocka_unit_test(what_the_kernel_opens_counts_too),
