@@ -6,10 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <milgi_ktls.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,21 +81,49 @@ static void receive(void)
         milgi_conn_receive_eof(c.conn, n ? errno : 0);
 }
 
-/* The next of the file, by the kernel or by us. False: that was all. */
-static bool send_file(int file, int64_t *at, int64_t size)
+/* The next of the file, by the kernel or by us. 0: there is more; 1: that was all; -1: it is cut, or nobody is there. */
+static int send_file(int file, int64_t *at, int64_t size)
 {
-    if (milgi_ktls_has(c.ktls, MILGI_SEND))
-        return milgi_ktls_sendfile(c.ktls, file, at, (size_t)(size - *at)) != 0 && *at < size;
+    if (milgi_ktls_has(c.ktls, MILGI_SEND) && *at < size) {
+        long n = milgi_ktls_sendfile(c.ktls, file, at, (size_t)(size - *at));
+        if (n <= 0) /* the file has become shorter, or sending has failed */
+            return n == MILGI_PAUSE ? 0 : -1;
+    }
     while (*at < size && !milgi_conn_output_full(c.conn)) {
         struct milgi_chunk *chunk = milgi_conn_chunk(c.conn, 16384);
         ssize_t n = chunk ? pread(file, milgi_chunk_data(chunk), 16384, *at) : 0;
         bool sent = n > 0 &&
             milgi_conn_send(c.conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n }) >= 0;
         if (!sent)
-            return milgi_chunk_unref(chunk), !chunk || n > 0; /* no memory: later */
+            return milgi_chunk_unref(chunk), !chunk || n > 0 ? 0 : -1; /* no memory: later */
         *at += n;
     }
-    return *at < size;
+    return *at == size;
+}
+
+/*
+ * on_closed says that all was handed out, not that the peer has it; and what the kernel seals it may still hold, which
+ * close() would drop (milgi_ktls.h). A client that takes nothing for ten seconds is left.
+ */
+static void finish(void)
+{
+    size_t before = 0;
+    for (unsigned quiet = 0, empty = 0; quiet < 1000 && empty < 2; quiet++) {
+        int held = 0;
+        size_t left;
+        write_out();
+        milgi_ktls_flush(c.ktls);
+        if (ioctl(c.fd, SIOCOUTQ, &held))
+            break;
+        left = milgi_conn_output_pending(c.conn) + (size_t)held;
+        empty = left ? 0 : empty + 1;
+        quiet = left == before ? quiet : 0;
+        before = left;
+        struct pollfd p = { c.fd, 0, 0 };
+        if (poll(&p, 1, 10) > 0) /* nobody is there any more */
+            break;
+    }
+    shutdown(c.fd, SHUT_WR);
 }
 
 static void serve(struct milgi_engine *engine, struct milgi_config *config, int fd, int file, int64_t size)
@@ -120,13 +150,18 @@ static void serve(struct milgi_engine *engine, struct milgi_config *config, int 
             if (c.asked)
                 dprintf(STDOUT_FILENO, "sealed by the %s\n", rv ? "process" : "kernel");
         }
-        if (c.asked && !c.ended && !send_file(file, &at, size))
+        int all = c.asked && !c.ended ? send_file(file, &at, size) : 0;
+        if (all > 0)
             c.ended = !milgi_conn_shutdown(c.conn); /* behind the file, and only then */
+        else if (all < 0)
+            c.ended = !milgi_conn_abort(c.conn, MILGI_ALERT_INTERNAL_ERROR); /* an end in order would say: this is it */
         bool waits = c.out_n || milgi_ktls_unsent(c.ktls) || (c.asked && !c.ended);
         struct pollfd p = { fd, (short)(POLLIN | (waits ? POLLOUT : 0)), 0 };
         if (result.next != MILGI_RUN_AGAIN && poll(&p, 1, 10) > 0 && p.revents & ~POLLOUT)
             receive();
     }
+    if (c.ktls)
+        finish();
     milgi_ktls_free(c.ktls);
     milgi_conn_free(c.conn);
     close(fd);
