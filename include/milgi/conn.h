@@ -314,7 +314,7 @@ struct milgi_conn_info {
      * sessions elsewhere forgets it when the connection ends with a fatal alert [RFC 5246 7.2.2].
      */
     struct milgi_iov session_id;
-    const struct milgi_credential *credential;             /* our own */
+    const struct milgi_credential *credential; /* our own */
     /*
      * Application data; records of all types: of a direction that was handed over (handover.h) pieces that came or went
      * through the connection, not what has gone past it.
