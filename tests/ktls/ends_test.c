@@ -319,6 +319,7 @@ static void who_waits_for_credit_in_front_of_a_key_update_does_not_read(void **s
     play_settle();
     play_send(server, 500);
     play_settle();
+    pair_run(client->side, NULL);
     assert_false(client->side->closed);
     assert_true(milgi_conn_input_paused(client->side->conn));
     assert_int_equal(client->side->got.len, 1024);
