@@ -81,7 +81,7 @@ static void receive(void)
         milgi_conn_receive_eof(c.conn, n ? errno : 0);
 }
 
-/* The next of the file, by the kernel or by us. 0: there is more; 1: that was all; -1: it is cut, or nobody takes it. */
+/* The next of the file, by the kernel or by us. 0: there is more; 1: that was all; -1: cut, or nobody takes it. */
 static int send_file(int file, int64_t *at, int64_t size)
 {
     if (milgi_ktls_has(c.ktls, MILGI_SEND) && *at < size) {
