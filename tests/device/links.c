@@ -478,3 +478,31 @@ uint64_t links_transfer(size_t bytes)
         assert_int_equal(links.end[i].got, bytes);
     return links_copied() - before;
 }
+
+void links_device_did_it(const struct side *side, size_t bytes)
+{
+    struct milgi_engine_stats stats;
+    milgi_engine_stats(side->engine, &stats);
+    const struct milgi_device_stats *d = &stats.device[side->index];
+    assert_true(d->submitted[MILGI_OP_SEAL] >= bytes / MILGI__PLAINTEXT_MAX);
+    assert_true(d->submitted[MILGI_OP_OPEN] >= bytes / MILGI__PLAINTEXT_MAX);
+    assert_int_equal(d->broken, 0);
+    assert_int_equal(d->lost, 0);
+    if (side->index == 0)
+        return;
+    assert_int_equal(stats.device[0].submitted[MILGI_OP_SEAL], 0);
+    assert_int_equal(stats.device[0].submitted[MILGI_OP_OPEN], 0);
+    if (side->device->caps.ops & MILGI_OP_BIT(MILGI_OP_VERIFY)) {
+        assert_int_equal(d->submitted[MILGI_OP_VERIFY] + d->submitted[MILGI_OP_VERIFY_CHAIN],
+            side == &links.side[MILGI_CLIENT] ? links.ends_n : 0);
+    }
+}
+
+void links_transfer_in_place(size_t bytes)
+{
+    assert_int_equal(links_transfer(bytes), 0);
+    assert_int_equal(links.strayed, 0);
+    assert_int_equal(links.out_of_reach, 0);
+    for (int i = 0; i < 2; i++)
+        links_device_did_it(&links.side[i], links.ends_n / 2 * bytes);
+}

@@ -88,6 +88,10 @@ struct milgi_device *links_device(const char *spec);
 void links_establish(void);
 /* The same, and |bytes| in each direction of each connection; returns how many were copied. */
 uint64_t links_transfer(size_t bytes);
+/* The same, with every byte where it has to be, every record the devices' own, and none copied. */
+void links_transfer_in_place(size_t bytes);
+/* Every record of |bytes| in either direction was the device's, and none was done again elsewhere. */
+void links_device_did_it(const struct side *side, size_t bytes);
 /* Until all that is to be sent has been received. */
 void links_run_until(bool (*done)(void));
 bool links_all_got(void);

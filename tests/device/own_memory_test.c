@@ -4,7 +4,7 @@
  * library, and seen from outside (links.h). ctest-timeout: 120
  * ctest-wrap: milgi__engine_submit
  */
-#include "links.h"
+#include "links_wrap.h"
 
 #include <poll.h>
 #include <string.h>
@@ -14,41 +14,12 @@
 #include "conn/state.h"
 #include "device/sim/manual.h"
 
-static struct identity *root, *leaf;
-static struct milgi_config *configs[2], *frugal[2]; /* frugal: of whose connections none holds much */
-
-void __real_milgi__engine_submit(
-    struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot);
-void __wrap_milgi__engine_submit(
-    struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot);
-
-void __wrap_milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot)
-{
-    links_submitted(owner, op);
-    __real_milgi__engine_submit(e, owner, op, slot);
-}
+static struct configs_pair peers;
+static struct milgi_config *frugal[2]; /* of whose connections none holds much */
 
 static void begin(const char *spec, unsigned n)
 {
-    links_begin(configs, spec, false, n);
-}
-
-/* Every record was the device's, and none was done again elsewhere. */
-static void check_device_did_it(const struct side *side, size_t bytes)
-{
-    struct milgi_engine_stats stats;
-    milgi_engine_stats(side->engine, &stats);
-    const struct milgi_device_stats *d = &stats.device[side->index];
-    assert_true(d->submitted[MILGI_OP_SEAL] >= bytes / MILGI__PLAINTEXT_MAX);
-    assert_true(d->submitted[MILGI_OP_OPEN] >= bytes / MILGI__PLAINTEXT_MAX);
-    assert_int_equal(d->broken, 0);
-    assert_int_equal(d->lost, 0);
-    if (side->index == 0)
-        return;
-    assert_int_equal(stats.device[0].submitted[MILGI_OP_SEAL], 0);
-    assert_int_equal(stats.device[0].submitted[MILGI_OP_OPEN], 0);
-    assert_int_equal(d->submitted[MILGI_OP_VERIFY] + d->submitted[MILGI_OP_VERIFY_CHAIN],
-        side == &links.side[MILGI_CLIENT] ? links.ends_n : 0);
+    links_begin(peers.config, spec, false, n);
 }
 
 /* --- nothing is copied ------------------------------------------------------------------------------------------ */
@@ -56,11 +27,7 @@ static void check_device_did_it(const struct side *side, size_t bytes)
 static void check_no_copy(const char *spec)
 {
     begin(spec, 2);
-    assert_int_equal(links_transfer(16 * MIB), 0);
-    assert_int_equal(links.strayed, 0);
-    assert_int_equal(links.out_of_reach, 0);
-    check_device_did_it(&links.side[0], 2 * 16 * MIB);
-    check_device_did_it(&links.side[1], 2 * 16 * MIB);
+    links_transfer_in_place(16 * MIB);
     links_end();
 }
 
@@ -154,8 +121,8 @@ static void check_exhausted(const char *spec, bool shared, unsigned n)
     links_transfer(2 * MIB);
     assert_int_equal(links.out_of_reach, 0);
     assert_int_equal(links.strayed, 0);
-    check_device_did_it(&links.side[0], 2 * MIB);
-    check_device_did_it(&links.side[1], 2 * MIB);
+    links_device_did_it(&links.side[0], 2 * MIB);
+    links_device_did_it(&links.side[1], 2 * MIB);
     assert_true(links.starved > 0);
     assert_true(links.side[0].memory_calls + links.side[1].memory_calls > 0);
     links_end();
@@ -200,7 +167,7 @@ static void the_first_record_goes_on_however_little_there_is(void **state)
         links_run_until(links_all_got);
     }
     assert_int_equal(links.wrong, 0);
-    check_device_did_it(&links.side[MILGI_SERVER], MIB);
+    links_device_did_it(&links.side[MILGI_SERVER], MIB);
     while (n > 0)
         milgi_chunk_unref(held[--n]);
     links_end();
@@ -351,12 +318,9 @@ static void what_a_device_cannot_reach_goes_elsewhere(void **state)
 static int setup(void **state)
 {
     (void)state;
-    root = identity_root(IDENTITY_P256, "Root");
-    leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
-    configs[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    configs[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
-    frugal[MILGI_SERVER] = configs_begin(MILGI_SERVER, leaf, NULL);
-    frugal[MILGI_CLIENT] = configs_begin(MILGI_CLIENT, NULL, root);
+    configs_pair_begin(&peers, IDENTITY_P256);
+    frugal[MILGI_SERVER] = configs_begin(MILGI_SERVER, peers.leaf, NULL);
+    frugal[MILGI_CLIENT] = configs_begin(MILGI_CLIENT, NULL, peers.root);
     for (int role = 0; role < 2; role++) {
         assert_int_equal(milgi_config_set_limit(frugal[role], MILGI_LIMIT_OUTPUT, BLOCK), 0);
         configs_freeze(frugal[role]);
@@ -367,12 +331,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++) {
-        milgi_config_unref(configs[role]);
+    for (int role = 0; role < 2; role++)
         milgi_config_unref(frugal[role]);
-    }
-    identity_free(leaf);
-    identity_free(root);
+    configs_pair_end(&peers);
     return 0;
 }
 

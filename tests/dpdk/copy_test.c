@@ -8,21 +8,9 @@
 
 #include "base/base.h"
 #include "configs.h"
-#include "links.h"
+#include "links_wrap.h"
 
-static struct identity *root, *leaf;
-static struct milgi_config *configs[2];
-
-void __real_milgi__engine_submit(
-    struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot);
-void __wrap_milgi__engine_submit(
-    struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot);
-
-void __wrap_milgi__engine_submit(struct milgi_engine *e, struct milgi__owner *owner, struct milgi_op *op, uint32_t slot)
-{
-    links_submitted(owner, op);
-    __real_milgi__engine_submit(e, owner, op, slot);
-}
+static struct configs_pair peers;
 
 /* --- memory of DPDK's --------------------------------------------------------------------------------------------- */
 
@@ -71,7 +59,7 @@ static void begin(const char *spec)
     memset(&memory, 0, sizeof memory);
     links_made = note_slabs;
     links_wanted = is_of_dpdk;
-    links_begin(configs, spec, false, 2);
+    links_begin(peers.config, spec, false, 2);
 }
 
 /* --- what becomes of it ------------------------------------------------------------------------------------------- */
@@ -83,9 +71,7 @@ static void check_records(bool chained)
         milgi_engine_stats(links.side[i].engine, &stats);
         const struct milgi_device_stats *d = &stats.device[links.side[i].index];
         struct milgi_device_dpdk_stats own = bed_stats(links.side[i].device);
-        assert_true(d->submitted[MILGI_OP_SEAL] >= 2 * 8 * MIB / 16384);
-        assert_true(d->submitted[MILGI_OP_OPEN] >= 2 * 8 * MIB / 16384);
-        assert_int_equal(d->broken + d->lost, 0);
+        links_device_did_it(&links.side[i], 2 * 8 * MIB);
         assert_int_equal(own.cryptodev_ops, d->submitted[MILGI_OP_SEAL] + d->submitted[MILGI_OP_OPEN]);
         assert_int_equal(own.software_ops, 0);
         assert_int_equal(own.segments > 0, chained);
@@ -95,9 +81,7 @@ static void check_records(bool chained)
 static void check_no_copy(const char *spec)
 {
     begin(spec);
-    assert_int_equal(links_transfer(8 * MIB), 0);
-    assert_int_equal(links.strayed, 0);
-    assert_int_equal(links.out_of_reach, 0);
+    links_transfer_in_place(8 * MIB);
     check_records(true);
     for (int i = 0; i < 2; i++)
         assert_int_equal(bed_stats(links.side[i].device).bytes_copied, 0);
@@ -143,20 +127,14 @@ static void what_is_copied_is_counted(void **state)
 static int setup(void **state)
 {
     (void)state;
-    root = identity_root(IDENTITY_P256, "Root");
-    leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
-    configs[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    configs[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
+    configs_pair_begin(&peers, IDENTITY_P256);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++)
-        milgi_config_unref(configs[role]);
-    identity_free(leaf);
-    identity_free(root);
+    configs_pair_end(&peers);
     return 0;
 }
 

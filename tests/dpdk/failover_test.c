@@ -15,8 +15,7 @@
 #define TEXT 40000u
 #define TIMEOUT_NS (50 * UINT64_C(1000000))
 
-static struct identity *root, *leaf;
-static struct milgi_config *configs[2];
+static struct configs_pair peers;
 static unsigned retired, returned;
 
 static void on_device(void *ctx, struct milgi_engine *engine, unsigned index, struct milgi_device *device,
@@ -37,7 +36,7 @@ static void begin(struct pair *pair, const char *device)
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
         options.op_timeout_ns[cls] = TIMEOUT_NS;
     options.on_device = on_device;
-    struct pair_setup setup = { .config = { configs[0], configs[1] },
+    struct pair_setup setup = { .config = { peers.config[0], peers.config[1] },
         .device = { [MILGI_SERVER] = device },
         .options = &options,
         .server_name = "server.test",
@@ -194,20 +193,14 @@ static void an_engine_ends_while_its_cryptodev_is_stopped(void **state)
 static int setup(void **state)
 {
     (void)state;
-    root = identity_root(IDENTITY_P256, "Root");
-    leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
-    configs[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    configs[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
+    configs_pair_begin(&peers, IDENTITY_P256);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++)
-        milgi_config_unref(configs[role]);
-    identity_free(leaf);
-    identity_free(root);
+    configs_pair_end(&peers);
     return 0;
 }
 

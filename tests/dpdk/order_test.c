@@ -21,8 +21,7 @@
 #define NAP_NS 20000
 #define NAPS_MAX 1000000 /* twenty seconds in which nothing moves */
 
-static struct identity *root, *leaf;
-static struct milgi_config *configs[2];
+static struct configs_pair peers;
 static uint8_t text[PIECE_MAX];
 static unsigned seeds = 12;
 
@@ -57,7 +56,7 @@ static void settle(struct pair *pair, const size_t got[2])
 
 static void begin(struct pair *pair, const char *device, unsigned seed)
 {
-    struct pair_setup setup = { .config = { configs[0], configs[1] },
+    struct pair_setup setup = { .config = { peers.config[0], peers.config[1] },
         .device = { [MILGI_SERVER] = device },
         .server_name = "server.test",
         .seed = seed };
@@ -110,7 +109,7 @@ static void whatever_is_done_first_the_wire_is_the_same(void **state)
 static void connections_are_freed_with_records_under_way(void **state)
 {
     struct pair pair;
-    struct pair_setup again = { .config = { configs[0], configs[1] }, .server_name = "server.test" };
+    struct pair_setup again = { .config = { peers.config[0], peers.config[1] }, .server_name = "server.test" };
 
     (void)state;
     begin(&pair, DEVICE, 1);
@@ -140,20 +139,14 @@ static int setup(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (uint8_t)(i * 13 + i / 251);
-    root = identity_root(IDENTITY_ED25519, "Root"); /* whose signatures are no accident */
-    leaf = identity_leaf(root, IDENTITY_ED25519, "DNS:server.test");
-    configs[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    configs[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
+    configs_pair_begin(&peers, IDENTITY_ED25519); /* whose signatures are no accident */
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    for (int role = 0; role < 2; role++)
-        milgi_config_unref(configs[role]);
-    identity_free(leaf);
-    identity_free(root);
+    configs_pair_end(&peers);
     return 0;
 }
 

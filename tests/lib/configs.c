@@ -48,3 +48,19 @@ struct milgi_config *configs_freeze(struct milgi_config *config)
     must(milgi_config_freeze(config, &why), why);
     return config;
 }
+
+void configs_pair_begin(struct configs_pair *pair, enum identity_key key)
+{
+    pair->root = identity_root(key, "Root");
+    pair->leaf = identity_leaf(pair->root, key, "DNS:server.test");
+    pair->config[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, pair->leaf, NULL));
+    pair->config[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, pair->root));
+}
+
+void configs_pair_end(struct configs_pair *pair)
+{
+    for (int role = 0; role < 2; role++)
+        milgi_config_unref(pair->config[role]);
+    identity_free(pair->leaf);
+    identity_free(pair->root);
+}
