@@ -2,7 +2,9 @@
 #include "common/keyless.h"
 
 #include <milgi_keyless.h>
+#include <stdio.h>
 #include <string.h>
+#include <uv.h>
 
 #include "common/file.h"
 #include "common/say.h"
@@ -68,16 +70,56 @@ static bool set_identity(struct milgi_config *config, const struct app_options *
     return read && !rv;
 }
 
-/* On the device's thread. */
+#define TOLD 16u
+#define MINUTE_MS 60000u
+#define IN_A_MINUTE 8u
+
+_Static_assert(TOLD == MILGI_KEYLESS_SERVERS_MAX, "each server has its place");
+
+/* The place of |part|; as long as there is none of it, an empty one. */
+static struct app_keyless_told *told_of(struct app_keyless_told *table, const char *part)
+{
+    for (unsigned i = 0; i < TOLD; i++) {
+        if (*table[i].part && strcmp(table[i].part, part) != 0)
+            continue;
+        snprintf(table[i].part, sizeof table[i].part, "%s", part);
+        return &table[i];
+    }
+    return &table[TOLD - 1];
+}
+
+bool app_keyless_may_tell(
+    struct app_keyless_told table[16], const char *part, uint64_t now_ms, unsigned *kept, bool *last)
+{
+    struct app_keyless_told *told = told_of(table, part);
+    *kept = told->kept;
+    if (!told->n || now_ms - told->since_ms >= MINUTE_MS) {
+        told->n = 0;
+        told->since_ms = now_ms;
+    }
+    bool may = told->n < IN_A_MINUTE;
+    told->n += may;
+    told->kept = may ? 0 : told->kept + 1;
+    *last = told->n == IN_A_MINUTE;
+    return may;
+}
+
+/* On the device's thread; there is one of it in a process. */
 static void tell(void *ctx, struct milgi_device *device, const char *part, int code)
 {
-    const char *text = milgi_device_code_text(code);
+    static struct app_keyless_told table[TOLD];
+    const char *text = code ? milgi_device_code_text(code) : "in use again";
+    char before[64] = "";
+    unsigned kept;
+    bool last;
     (void)ctx;
     (void)device;
-    if (code)
-        app_complain("key server %s: %s", part, text ? text : "it failed");
-    else
-        app_complain("key server %s: in use again", part);
+    if (!app_keyless_may_tell(table, part, uv_hrtime() / 1000000, &kept, &last))
+        return;
+    if (kept)
+        snprintf(before, sizeof before, " (after %u changes that were not told)", kept);
+    app_complain("key server %s: %s%s%s", part, text ? text : "it failed", before,
+        last ? "; it changes often, and is not told of for a minute" : "");
 }
 
 bool app_keyless_new(const struct app_options *o, struct milgi_device **device)

@@ -61,22 +61,27 @@ static void complain_of(const char *uri, int rv, int code)
     app_key_complain(uri, text);
 }
 
+bool app_key_try(struct milgi_device *device, const struct milgi_credential *credential)
+{
+    int code = 0, rv = milgi_device_try_key(device, credential, &code);
+    if (rv)
+        complain_of(milgi_credential_key_uri(credential), rv, code);
+    return !rv;
+}
+
 static bool try_key(
     struct milgi_device **tokens, struct milgi_device *keyless, const struct milgi_credential *credential)
 {
     const char *uri = milgi_credential_key_uri(credential), *why = NULL;
     bool remote = !strncasecmp(uri, "keyless:", 8);
-    int code = 0, rv = remote || *tokens ? 0 : milgi_device_new(spec, tokens, &why);
+    int rv = remote || *tokens ? 0 : milgi_device_new(spec, tokens, &why);
     if (rv)
         app_key_complain(uri, rv == MILGI_EUNSUPPORTED ? "this milgi was built without PKCS#11" : why);
     else if (remote && !keyless)
         app_key_complain(uri, "needs --device keyless:HOST:PORT");
     if (rv || (remote && !keyless))
         return false;
-    rv = milgi_device_try_key(remote ? keyless : *tokens, credential, &code);
-    if (rv)
-        complain_of(uri, rv, code);
-    return !rv;
+    return app_key_try(remote ? keyless : *tokens, credential);
 }
 
 bool app_keys_try(const struct app_material *material, struct milgi_device **device, struct milgi_device *keyless)

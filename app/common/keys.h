@@ -11,6 +11,8 @@ bool app_keys_keep(struct app_material *material, struct milgi_credential *crede
 void app_keys_forget(struct app_material *material);
 /* Whether |device|, which may be NULL, takes keys in tokens. */
 bool app_keys_are_for(const struct milgi_device *device);
+/* Signs something with it on |device|. Waits for it, however long that takes. From any thread. Complains. */
+bool app_key_try(struct milgi_device *device, const struct milgi_credential *credential);
 /*
  * Signs something with each of them on |*device|, or on |keyless| if it is on another machine, so that what is wrong
  * shows before there are clients; makes the device for tokens when there is none. Waits for the tokens, however long

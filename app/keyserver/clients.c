@@ -8,6 +8,7 @@
 #include "common/say.h"
 
 #define ROOM_LEAST 2048u
+#define ROOM_MOST 131072u  /* in which a message has room, and what came with its end */
 #define MESSAGE_MAX 16384u /* that Ed25519 signs: a handshake of TLS 1.2 with a client's certificate */
 #define FLIGHT_MAX 1024u   /* requests of one client that are under way: then it is not read from */
 
@@ -35,7 +36,7 @@ static int write_message(struct client *c, const struct milgi__keyless_message *
     if (!c->stream)
         return MILGI_ECLOSED;
     int rv = milgi_stream_write(c->stream, out, milgi__keyless_write(message, out));
-    c->blocked |= rv != 0;
+    c->blocked |= rv != 0; /* what is given nevertheless piles up in the connection */
     return rv == MILGI_PAUSE ? 0 : rv;
 }
 
@@ -114,6 +115,16 @@ static void close_if_done(struct client *c)
     c->stream = NULL;
 }
 
+/* What has been signed nobody needs any more. */
+static void forget_input(struct job *job)
+{
+    struct keyserver *server = job->key->signer->server;
+    server->held -= job->held - sizeof *job;
+    job->held = sizeof *job;
+    free(job->long_input);
+    job->long_input = NULL;
+}
+
 void client_answer(struct job *job)
 {
     struct client *c = job->client;
@@ -123,7 +134,8 @@ void client_answer(struct job *job)
     }
     leave_jobs(c, job);
     job->client = NULL;
-    if (c->done.first || !send_result(c, job)) {
+    forget_input(job);
+    if (c->blocked || c->done.first || !send_result(c, job)) {
         job->next = NULL;
         if (c->done.last)
             c->done.last->next = job;
@@ -141,7 +153,7 @@ void client_answer(struct job *job)
 
 static void send_done(struct client *c)
 {
-    while (c->done.first && send_result(c, c->done.first)) {
+    while (c->done.first && !c->blocked && send_result(c, c->done.first)) {
         struct job *job = c->done.first;
         c->done.first = job->next;
         if (!c->done.first)
@@ -182,6 +194,8 @@ static struct job *job_new(const struct milgi__keyless_message *message, uint16_
         scheme = (uint16_t)(scheme - MILGI_SIG_RSA_PSS_RSAE_SHA256 + MILGI_SIG_RSA_PSS_PSS_SHA256);
     job->id = message->id;
     job->key = key;
+    job->held = (uint32_t)(sizeof *job + (job->long_input ? message->payload_len : 0));
+    key->signer->server->held += job->held;
     key->refs++;
     job->op.type = MILGI_OP_SIGN;
     job->op.cls = MILGI_OP_CLASS_HANDSHAKE;
@@ -245,9 +259,24 @@ static void take_message(struct client *c, const struct milgi__keyless_message *
         refuse(c, message->id, error);
 }
 
+/* Each client may have one request under way, whatever the others have: by that it goes on. */
 static bool may_read(const struct client *c)
 {
-    return c->stream && !c->blocked && (!c->leaving || c->ended) && c->jobs_n < FLIGHT_MAX;
+    bool room = !c->jobs_n || (c->jobs_n < FLIGHT_MAX && c->server->held < c->server->held_most);
+    return c->stream && !c->blocked && (!c->leaving || c->ended) && room;
+}
+
+static size_t beyond(size_t cap)
+{
+    return cap > ROOM_MOST ? cap - ROOM_MOST : 0;
+}
+
+static void leave_room(struct client *c)
+{
+    c->server->held -= beyond(c->rx_cap);
+    free(c->rx);
+    c->rx = NULL;
+    c->rx_cap = 0;
 }
 
 /* Takes the messages that there are, as long as it may. */
@@ -256,7 +285,7 @@ static void read_on(struct client *c)
     struct milgi__keyless_message message;
     size_t at = 0, whole;
     int rv = 0;
-    while (may_read(c)) {
+    while (may_read(c) && at < c->rx_len) {
         rv = milgi__keyless_parse(c->rx + at, c->rx_len - at, &message, &whole);
         if (rv == -MILGI__KEYLESS_E_FORMAT)
             refuse(c, message.id, MILGI__KEYLESS_E_FORMAT);
@@ -267,8 +296,10 @@ static void read_on(struct client *c)
         at += whole;
     }
     c->rx_len -= at;
-    if (at)
+    if (at && c->rx_len)
         memmove(c->rx, c->rx + at, c->rx_len);
+    if (!c->rx_len)
+        leave_room(c);
     if (rv == -MILGI__KEYLESS_E_VERSION && c->stream) {
         refuse(c, message.id, MILGI__KEYLESS_E_VERSION);
         c->leaving = true;
@@ -283,6 +314,16 @@ static void read_on(struct client *c)
 
 /* --- its stream --------------------------------------------------------------------------------------------------- */
 
+static bool may_complain(struct keyserver *server, enum grievance of)
+{
+    uint64_t now_ms = uv_now(&server->loop), *said_ms = &server->said_ms[of];
+    bool may = !*said_ms || now_ms - *said_ms >= 1000;
+    if (may)
+        *said_ms = now_ms + !now_ms;
+    return may;
+}
+
+/* One message always has room; what comes behind it while it may not be read, as long as there is memory for it. */
 static bool make_room(struct client *c, size_t more)
 {
     size_t cap = c->rx_cap ? c->rx_cap : ROOM_LEAST;
@@ -290,9 +331,11 @@ static bool make_room(struct client *c, size_t more)
         cap *= 2;
     if (cap == c->rx_cap)
         return true;
-    uint8_t *rx = realloc(c->rx, cap);
+    bool much = beyond(cap) && c->server->held >= c->server->held_most;
+    uint8_t *rx = much ? NULL : realloc(c->rx, cap);
     if (!rx)
         return false;
+    c->server->held += beyond(cap) - beyond(c->rx_cap);
     c->rx = rx;
     c->rx_cap = cap;
     return true;
@@ -304,7 +347,8 @@ static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_s
     (void)stream;
     for (size_t i = 0; i < n; i++) {
         if (!make_room(c, slices[i].len)) {
-            app_complain("out of memory: a client is sent away");
+            if (may_complain(c->server, NO_MEMORY))
+                app_complain("out of memory: a client is sent away");
             cut(c);
             return;
         }
@@ -340,14 +384,11 @@ static void on_end(struct milgi_stream *stream, void *arg)
     close_if_done(c);
 }
 
-/* Anybody can be refused as often as he likes: it is said once a second. */
 static void complain_of_refused(struct keyserver *server, const struct milgi_reason *reason)
 {
-    uint64_t now_ms = uv_now(&server->loop);
     server->refused++;
-    if (server->refused > 1 && now_ms - server->refused_ms < 1000)
+    if (!may_complain(server, REFUSED))
         return;
-    server->refused_ms = now_ms;
     app_complain("a client was refused: %s", reason->detail ? reason->detail : milgi_error_text(reason->error));
 }
 
@@ -378,7 +419,7 @@ static void on_gone(void *arg)
     if (c->next)
         c->next->prev = c->prev;
     server->clients_n--;
-    free(c->rx);
+    leave_room(c);
     free(c);
     if (!server->clients_n)
         keyserver_empty(server);
@@ -407,7 +448,8 @@ void clients_accept(uv_stream_t *listener, int status)
 {
     struct keyserver *server = listener->data;
     if (status) {
-        app_complain("a client could not be accepted: %s", uv_strerror(status));
+        if (may_complain(server, NOT_ACCEPTED))
+            app_complain("a client could not be accepted: %s", uv_strerror(status));
         return;
     }
     struct client *c = server->clients_n < server->options->max_conns ? calloc(1, sizeof *c) : NULL;
@@ -418,7 +460,8 @@ void clients_accept(uv_stream_t *listener, int status)
     c->server = server;
     int rv = milgi_uv_accept(server->tls.uv, listener, server->tls.material.config, &events, c, &c->stream);
     if (rv) {
-        app_complain("a client was not taken: %s", milgi_error_text(rv));
+        if (may_complain(server, NOT_TAKEN))
+            app_complain("a client was not taken: %s", milgi_error_text(rv));
         free(c);
         return;
     }
@@ -456,9 +499,12 @@ void clients_sweep(struct keyserver *server)
 {
     uint32_t idle_ms = server->options->idle_ms;
     for (struct client *c = server->first; idle_ms && c; c = c->next) {
-        if (!c->stream || c->jobs_n || milgi_stream_idle_ms(c->stream) < idle_ms)
+        if (!c->stream || c->jobs || milgi_stream_idle_ms(c->stream) < idle_ms)
             continue;
-        milgi_stream_close(c->stream);
+        if (c->jobs_n || c->blocked) /* it does not take its answers */
+            milgi_stream_drop(c->stream);
+        else
+            milgi_stream_close(c->stream);
         c->stream = NULL;
     }
 }

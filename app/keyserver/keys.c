@@ -44,6 +44,24 @@ void keys_free(struct keys *keys)
     *keys = (struct keys){ 0 };
 }
 
+size_t keys_elsewhere(const struct keys *keys)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < keys->n; i++)
+        n += milgi_credential_key_uri(keys->items[i]->credential) != NULL;
+    return n;
+}
+
+bool keys_try(const struct keys *keys, struct milgi_device *tokens)
+{
+    for (size_t i = 0; i < keys->n; i++) {
+        const struct milgi_credential *credential = keys->items[i]->credential;
+        if (milgi_credential_key_uri(credential) && !app_key_try(tokens, credential))
+            return false;
+    }
+    return true;
+}
+
 static int load(const char *key, const char *const text[2], const size_t len[2], struct milgi_credential **credential,
     struct milgi_problem *problem)
 {

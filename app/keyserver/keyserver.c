@@ -17,6 +17,8 @@
 #define SWEEP_MS 1000u
 #define BACKLOG 128
 #define SPARE 64u
+#define MEMORY (UINT64_C(1) << 30)
+#define OF_MEMORY 16u /* a part that requests may have, beside what connections do */
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
@@ -98,7 +100,8 @@ static void load_work(uv_work_t *work)
     struct load *l = work->data;
     const struct keyserver *s = l->server;
     l->right = !app_tls_load(&l->server->tls, MILGI_SERVER, s->options, RELOAD_PATIENCE_MS, &l->material);
-    if (l->right && !keys_load(s->options, RELOAD_PATIENCE_MS, &l->keys)) {
+    if (l->right &&
+        !(keys_load(s->options, RELOAD_PATIENCE_MS, &l->keys) && keys_try(&l->keys, s->tokens.device))) {
         app_material_free(&l->material);
         l->right = false;
     }
@@ -152,10 +155,11 @@ static void on_usr1(uv_signal_t *handle, int number)
 {
     struct keyserver *s = handle->data;
     (void)number;
-    app_complain("clients %u accepted %llu refused %llu keys %zu requests %llu signed %llu errors %llu under way %u",
+    app_complain("clients %u accepted %llu refused %llu keys %zu requests %llu signed %llu errors %llu under way %u "
+                 "held %zu",
         s->clients_n, (unsigned long long)s->accepted, (unsigned long long)s->refused, s->keys.n,
         (unsigned long long)s->requests, (unsigned long long)s->signed_n, (unsigned long long)s->errors,
-        s->files.in_flight + s->tokens.in_flight);
+        s->files.in_flight + s->tokens.in_flight, s->held);
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -212,17 +216,13 @@ static bool listen_everywhere(struct keyserver *s)
     return right;
 }
 
-/* A device for keys in files, and one for those in tokens if there are any. False: it has complained. */
+/* Devices for keys in files, and in tokens if there are any: those keys are tried. False: it has complained. */
 static bool make_devices(struct keyserver *s)
 {
     const char *why = NULL, *spec = s->options->device ? s->options->device : "pool";
     struct milgi_device *device = NULL, *tokens = NULL;
-    bool here = false, elsewhere = false, for_tokens = !strncmp(spec, "pkcs11", 6);
-    for (size_t i = 0; i < s->keys.n; i++) {
-        bool uri = milgi_credential_key_uri(s->keys.items[i]->credential) != NULL;
-        elsewhere |= uri;
-        here |= !uri;
-    }
+    size_t elsewhere = keys_elsewhere(&s->keys);
+    bool here = elsewhere < s->keys.n, for_tokens = !strncmp(spec, "pkcs11", 6);
     if (milgi_device_new(for_tokens && here ? "pool" : spec, &device, &why)) {
         app_complain("--device %s: %s", spec, why ? why : "out of memory");
         return false;
@@ -240,7 +240,7 @@ static bool make_devices(struct keyserver *s)
         right = signer_open(&s->tokens, s, tokens);
     else
         milgi_device_free(tokens);
-    return right && signers_take(s, &s->keys);
+    return right && keys_try(&s->keys, s->tokens.device) && signers_take(s, &s->keys);
 }
 
 static void init_handles(struct keyserver *s)
@@ -315,6 +315,7 @@ int app_keyserver(const struct app_options *options)
         return APP_FAILED;
     }
     s->options = options;
+    s->held_most = (size_t)((options->memory ? options->memory : MEMORY) / OF_MEMORY);
     app_descriptors_raise((rlim_t)options->max_conns + SPARE);
     int status = app_tls_load(&s->tls, MILGI_SERVER, options, APP_PATIENCE_MS, &s->tls.material);
     if (!status && !keys_load(options, APP_PATIENCE_MS, &s->keys))

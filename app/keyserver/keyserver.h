@@ -47,6 +47,10 @@ struct keys {
 
 /* Reads what --sign-cert and --sign-key say. From any thread. False: it has complained. */
 bool keys_load(const struct app_options *options, uint32_t patience_ms, struct keys *keys);
+/* How many of them are in tokens. */
+size_t keys_elsewhere(const struct keys *keys);
+/* Signs something with each key in a token, on |tokens|, which the loop cannot wait for. False: it has complained. */
+bool keys_try(const struct keys *keys, struct milgi_device *tokens);
 /* Drops the references. */
 void keys_free(struct keys *keys);
 /* NULL: there is none. */
@@ -63,6 +67,7 @@ struct job {
     struct key *key;
     uint32_t id;
     uint8_t *long_input;
+    uint32_t held; /* of server->held */
     struct milgi_op op;
 };
 
@@ -81,7 +86,10 @@ struct signer {
 
 /* Takes |device|, which may be NULL: then it does nothing. False: it has complained. */
 bool signer_open(struct signer *signer, struct keyserver *server, struct milgi_device *device);
-/* Loads the keys of |keys| that nobody has yet; false: it has complained. */
+/*
+ * Loads the keys of |keys| that nobody has yet, on the loop: key_load() of a device waits for nothing, keys_try() has
+ * done that. False: it has complained.
+ */
 bool signers_take(struct keyserver *server, struct keys *keys);
 void signer_submit(struct signer *signer, struct job *job);
 /* Ends all that is under way, in vain; the loop runs on until its handles are closed. */
@@ -107,6 +115,15 @@ void clients_sweep(struct keyserver *server);
 
 #define LISTENERS 16u
 
+/* What anybody can bring about as often as he likes, and is said once a second. */
+enum grievance {
+    REFUSED,
+    NOT_ACCEPTED,
+    NOT_TAKEN,
+    NO_MEMORY,
+    GRIEVANCES
+};
+
 struct keyserver {
     const struct app_options *options;
     struct app_tls tls;
@@ -121,7 +138,9 @@ struct keyserver {
     struct client *first;
     unsigned clients_n;
     bool draining, stopping;
-    uint64_t accepted, refused, refused_ms, requests, signed_n, errors;
+    size_t held, held_most; /* bytes of requests that are under way or that came with them, of all clients */
+    uint64_t accepted, refused, requests, signed_n, errors;
+    uint64_t said_ms[GRIEVANCES];
 };
 
 /* Nobody is left: the process may end. */

@@ -29,6 +29,7 @@ static int64_t wall_s(void *ctx)
 
 void job_free(struct job *job)
 {
+    job->key->signer->server->held -= job->held;
     key_unref(job->key);
     free(job->long_input);
     free(job);

@@ -260,6 +260,19 @@ static void a_directory_that_is_moved_away_and_back_is_found_again(void **state)
     bench_free(device, bench);
 }
 
+/* That of a key which is another than the certificate's is not used again: its operation was begun. */
+static void with_the_last_session_the_login_ends(void **state)
+{
+    static const char path[] = "token=" DESK_TOKEN ";object=p256";
+    struct milgi_credential *other = desk_credential(desk_stranger, path, "pin-value=" TOKEN_PIN);
+
+    (void)state;
+    assert_int_equal(desk_try(device, key), 0);
+    assert_int_equal(desk_try(device, other), MILGI_CODE_PKCS11_MISMATCH);
+    milgi_credential_unref(other);
+    assert_int_equal(desk_try(device, key), 0);
+}
+
 /* --- processes and threads ---------------------------------------------------------------------------------------- */
 
 /* ThreadSanitizer ends a child of several threads that starts one of its own. */
@@ -344,6 +357,7 @@ int main(void)
         CASE_WITH(a_missing_token_does_not_disturb_the_one_beside_it, patient),
         CASE(a_server_that_ends_and_comes_back_is_found_again),
         CASE(a_directory_that_is_moved_away_and_back_is_found_again),
+        CASE(with_the_last_session_the_login_ends),
         CASE(a_device_of_before_a_fork_is_refused_and_a_new_one_works),
         CASE(engines_and_devices_side_by_side_share_one_login),
     };

@@ -42,6 +42,8 @@ void milgi__p11_session_put(struct milgi__p11_token *token, const struct milgi__
         token->idle[token->idle_n++] = session->handle;
     else
         (void)token->module->f->C_CloseSession(session->handle);
+    if (token->idle_n + token->out_n == 0)
+        token->logged_in = false; /* PKCS #11: with the last session of an application its login ends */
     pthread_cond_signal(&token->returned);
     pthread_mutex_unlock(&token->lock);
 }

@@ -13,9 +13,9 @@ import struct
 import subprocess
 
 import kit
-from kit import Command, check, limit, until
+from kit import Command, Token, check, limit, until
 
-from cases.tokens import KEYS
+from cases.tokens import KEYS, Keyed
 
 OPCODE, PAYLOAD, SKI = 0x11, 0x12, 0x04
 PING, PONG, RESPONSE, ERROR = 0xf1, 0xf2, 0xf0, 0xff
@@ -38,11 +38,11 @@ def made(world, kind, name=None):
 
 
 class KeyServer(Command):
-    def __init__(self, world, *keys, port=0, arguments=()):
+    def __init__(self, world, *keys, port=0, arguments=(), **how):
         pki = world.pki
         signs = [word for key in keys for word in ("--sign-cert", pki.path(key), "--sign-key", pki.path(key, "key"))]
         super().__init__(world, "keyserver", "--listen", f"127.0.0.1:{port}", "--cert", pki.path("server"), "--key",
-                         pki.path("server", "key"), "--client-ca", pki.path("ca"), *signs, *arguments)
+                         pki.path("server", "key"), "--client-ca", pki.path("ca"), *signs, *arguments, **how)
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"listening on 127.0.0.1:(\d+)\n", line)
         check(found, f"the first line is {line!r}; {self.err()}")
@@ -168,6 +168,7 @@ def test_what_is_asked_wrongly_is_answered_with_its_error(world):
         told = asker.ask(*items)
         check(told == (ERROR, bytes([error])), f"{items}: {told}, not {error}")
     check(asker.ask(*good)[0] == RESPONSE, "it goes on")
+    check(not server.err(), f"nobody who minds the keys need know of it: {server.err()}")
     asker.send(9, (OPCODE, bytes([PING])), version=2)
     check(asker.answer()[1:] == (ERROR, b"\x04") and asker.ended(), "another version")
 
@@ -271,6 +272,8 @@ def test_wrong_words_are_status_2(world):
             ([], "needs --listen"), (identity, "needs --client-ca"), ([*identity, "--client-ca", pki.path("ca")], "needs --sign-cert"),
             ([*identity, "--client-ca", pki.path("ca"), *signs[:2]], "every --sign-cert needs its --sign-key"),
             ([*identity, "--client-ca", pki.path("ca"), *signs, "--backend", "127.0.0.1:1"], "there is no option --backend"),
+            ([*identity[:4], "--key", "pkcs11:object=x", "--client-ca", pki.path("ca"), *signs], "--key must be a file"),
+            ([*identity[:4], "--key", "keyless:", "--client-ca", pki.path("ca"), *signs], "--key must be a file"),
             (["--listen", "unix:/x", *identity[2:], "--client-ca", pki.path("ca"), *signs], "TCP only")):
         status, out, err = world.run("keyserver", *arguments)
         check(status == 2 and not out and words in err, f"{arguments}: {status} {err}")
@@ -280,6 +283,57 @@ def test_wrong_words_are_status_2(world):
     status, _, err = world.run("proxy", *identity, "--device", "keyless:nothing", "--keyless-ca", pki.path("ca"), "--keyless-cert",
                                pki.path("alice"), "--keyless-key", pki.path("alice", "key"))
     check(status != 0 and "host:port" in err, err)
+
+
+def token_server(world, keyed, *more, cert=None):
+    return KeyServer(world, arguments=["--sign-cert", world.pki.path(cert or keyed.cert), "--sign-key", keyed.token.uri, *more],
+                     environment=keyed.token.environment)
+
+
+def test_a_token_may_be_behind_it(world):
+    if not Token.module():
+        return
+    for kind, schemes, more in (("p256", ("ecdsa_secp256r1_sha256",) * 2, ["--device", f"pkcs11:2,module={Token.module()}"]),
+                                ("rsa", ("rsa_pss_rsae_sha256",) * 2, [])):
+        keyed = Keyed(world, kind)
+        server = token_server(world, keyed, *more)
+        proxy = world.proxy(*asking(world, server), cert=keyed.cert, key="keyless:")
+        for version, scheme in zip(("1.2", "1.3"), schemes):
+            told = served(world, proxy, "--tls-min", version, "--tls-max", version)
+            check(told == scheme, f"{kind} {version}: {told} {server.err()}")
+        asker, ski = Asker(world, server), identifier(world, keyed.cert)
+        opcode = ECDSA_SHA256 if kind == "p256" else PSS_SHA256
+        items = (OPCODE, bytes([opcode])), (PAYLOAD, b"h" * 32), (SKI, ski)
+        for i in range(50):  # side by side
+            asker.send(i, *items)
+        check({asker.answer()[:2] for _ in range(50)} == {(i, RESPONSE) for i in range(50)}, "each once")
+        asker.tls.close()
+        check(proxy.stop() == 0, proxy.err())
+        server.send(signal.SIGTERM)
+        check(server.wait() == 0, server.err())
+
+
+def test_a_key_in_a_token_is_tried_before_there_are_clients(world):
+    if not Token.module():
+        return
+    keyed, other, pki = Keyed(world), Keyed(world), world.pki
+    for cert, uri, words in ((other.cert, keyed.token.uri, "does not belong to the certificate"),
+                             (keyed.cert, keyed.uri(query="pin-value=9999"), "the PIN is wrong"),
+                             (keyed.cert, keyed.uri("token=milgi;object=nothing"), "no such private key")):
+        status, out, err = world.run(
+            "keyserver", "--listen", "127.0.0.1:0", "--cert", pki.path("server"), "--key", pki.path("server", "key"), "--client-ca",
+            pki.path("ca"), "--sign-cert", pki.path(cert), "--sign-key", uri, environment=keyed.token.environment)
+        check(status == 1 and not out and words in err and "9999" not in err, f"{status} {out} {err}")
+    now = made(world, "p256", "signs-in-token")
+    shutil.copy(pki.path(keyed.cert), pki.path(now))
+    server = token_server(world, keyed, cert=now)
+    shutil.copy(pki.path(other.cert), pki.path(now))
+    server.send(signal.SIGHUP)
+    until(lambda: "not reloaded" in server.err(), "the reload that fails")
+    check("does not belong to the certificate" in server.err(), server.err())
+    items = (OPCODE, bytes([ECDSA_SHA256])), (PAYLOAD, b"h" * 32), (SKI, identifier(world, keyed.cert))
+    told = Asker(world, server).ask(*items)
+    check(told[0] == RESPONSE, f"what was there stays: {told} {server.err()}")
 
 
 def test_workers_go_on_while_key_servers_are_paused_and_killed(world):

@@ -9,20 +9,23 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 
 import kit
-from kit import check, limit
+from kit import check, limit, until
 
-ECDSA_SHA256, PING, PONG, RESPONSE = 0x15, 0xf1, 0xf2, 0xf0
+from cases.keyserver import identifier, made
+
+ECDSA_SHA256, ED25519, PING, PONG, RESPONSE = 0x15, 0x18, 0xf1, 0xf2, 0xf0
 BUSY = ["--device", "pool:1,depth=1"]
 
 
 class KeyServer(kit.Proxy):
-    def __init__(self, world, *arguments):
+    def __init__(self, world, *arguments, signs="second"):
         pki = world.pki
         kit.Command.__init__(
             self, world, "keyserver", "--listen", "127.0.0.1:0", "--cert", pki.path("server"), "--key", pki.path("server", "key"),
-            "--client-ca", pki.path("ca"), "--sign-cert", pki.path("second"), "--sign-key", pki.path("second", "key"), *arguments)
+            "--client-ca", pki.path("ca"), "--sign-cert", pki.path(signs), "--sign-key", pki.path(signs, "key"), *arguments)
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"listening on (.*):(\d+)\n", line)
         check(found, f"the first line is {line!r}; {self.err()}")
@@ -34,6 +37,26 @@ def key_id(world):
     key = subprocess.run(["openssl", "pkey", "-in", world.pki.path("second", "key"), "-pubout", "-outform", "DER"],
                          capture_output=True, check=True, timeout=60).stdout
     return hashlib.sha1(key[-65:]).digest()
+
+
+def count(server, word):
+    """As it tells it on SIGUSR1."""
+    before = server.err().count("under way")
+    server.process.send_signal(signal.SIGUSR1)
+    until(lambda: server.err().count("under way") > before and server.err().endswith("\n"), "the counts")
+    return int(re.findall(rf" {word} (\d+)", server.err())[-1])
+
+
+def keep_saying(client, data):
+    """In a thread, until it is sent away."""
+    def say():
+        try:
+            client.sendall(data)
+        except OSError:
+            pass
+    thread = threading.Thread(target=say, daemon=True)
+    thread.start()
+    return thread
 
 
 def item(tag, data):
@@ -99,3 +122,33 @@ def test_it_ends_with_requests_that_wait_for_its_device(world):
     check(opcode_of(client) == RESPONSE, "no signature")
     server.process.send_signal(signal.SIGINT)
     check(server.wait() == 0, server.err())
+
+
+def test_what_clients_have_under_way_is_bounded_for_all_of_them(world):
+    name = made(world, "ed25519")
+    ski, most = identifier(world, name), 64 << 20 >> 4
+    server = world.keep(KeyServer(world, "--memory", "64M", "--device", "sim:latency.sign=600s,depth=65536", signs=name))
+    asked = b"".join(message(i, ED25519, 16000 * b"x", ski) for i in range(400))  # 6.4 MB
+    threads = [keep_saying(connect(world, server), asked) for _ in range(24)]
+    until(lambda: "a client is sent away" in server.err(), "what is done to who gives more than he may have under way")
+    held = count(server, "held")
+    check(most - (1 << 20) < held < most + (2 << 20), f"{held} of {most}")
+    other = connect(world, server)
+    other.sendall(message(1, PING))
+    check(opcode_of(other) == PONG, "another one is served")
+    server.process.send_signal(signal.SIGINT)
+    check(server.wait() == 0, server.err())
+    for thread in threads:
+        thread.join(limit())
+
+
+def test_who_does_not_take_his_answers_is_sent_away(world):
+    server, ski = world.keep(KeyServer(world, "--idle-timeout", "0.2", "--device", "sim:latency.sign=300ms,units=1024,depth=1024")), key_id(world)
+    client = connect(world, server)
+    asked = b"".join(message(i, ECDSA_SHA256, 32 * b"x", ski) for i in range(900))
+    thread = keep_saying(client, asked + 200 * message(1, PING, 60000 * b"x"))
+    thread.join(limit())
+    check(not thread.is_alive(), "it is there still")
+    until(lambda: count(server, "clients") == 0, "its end")
+    check(count(server, "held") == 0, "what it had asked for is gone")
+    check(server.stop() == 0, server.err())
