@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,7 +18,6 @@
 #include <milgi/device_afalg.h>
 
 #include "configs.h"
-#include "device/afalg/drivers.h"
 #include "device/afalg/kernel.h"
 #include "device/device.h"
 #include "fake_kernel.h"
@@ -38,22 +36,28 @@ static struct rig rig;
             fail_msg("%s", fine_why); \
     } while (0)
 
-static void begin(const char *spec)
+static void begin_with(const char *spec, unsigned most)
 {
     const char *why;
 
     fake_kernel_begin();
+    fake_kernel.most = most;
     if (milgi_device_new(spec, &device, &why) != 0)
         fail_msg("%s: %s", spec, why);
     assert_fine(rig_open(&rig, device, false, 9));
     rig.is_virtual = false;
 }
 
+static void begin(const char *spec)
+{
+    begin_with(spec, 0);
+}
+
 static void end(void)
 {
     rig_close(&rig);
     milgi_device_free(device);
-    assert_int_equal(fake_kernel.keys + fake_kernel.operations, 0);
+    assert_int_equal(fake_kernel.keys + fake_kernel.operations + fake_kernel.held, 0);
     assert_fine(fake_kernel.complaint);
     fake_kernel_done();
 }
@@ -92,7 +96,7 @@ static void expect_refused(const char *spec, const char *words)
     assert_null(device);
     if (!strstr(why, words))
         fail_msg("%s: '%s' does not say '%s'", spec, why, words);
-    assert_int_equal(fake_kernel.keys + fake_kernel.operations, 0);
+    assert_int_equal(fake_kernel.keys + fake_kernel.operations + fake_kernel.held, 0);
     assert_fine(fake_kernel.complaint);
 }
 
@@ -153,32 +157,6 @@ static void what_it_can_do_here_is_noted(void **state)
     assert_non_null(strstr(device->note, "no ChaCha20-Poly1305"));
     milgi_device_free(device);
     fake_kernel_done();
-}
-
-static void the_kernels_list_says_which_driver_it_takes(void **state)
-{
-    static const char list[] =
-        "name         : gcm(aes)\ndriver       : slow\npriority     : 100\nasync        : no\ntype         : aead\n\n"
-        "name         : gcm(aes)\ndriver       : card(a,b)\npriority     : 300\ntype         : aead\n"
-        "async        : yes\n\n"
-        "name         : gcm(aes)\ndriver       : other\npriority     : 200\ntype         : aead\n\n"
-        "name         : aes\ndriver       : plain\npriority     : 900\ntype         : cipher\n\n";
-    struct milgi__driver driver;
-    char path[40];
-    int fd = memfd_create("drivers", MFD_CLOEXEC);
-
-    (void)state;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    assert_int_equal(write(fd, list, sizeof list - 1), (ssize_t)sizeof list - 1);
-    assert_true(milgi__driver_of(path, "gcm(aes)", &driver));
-    assert_string_equal(driver.name, "card(a,b)");
-    assert_true(driver.async);
-    assert_true(milgi__driver_of(path, "slow", &driver));
-    assert_string_equal(driver.name, "slow");
-    assert_false(driver.async);
-    assert_false(milgi__driver_of(path, "aes", &driver));
-    close(fd);
-    assert_false(milgi__driver_of(path, "gcm(aes)", &driver));
 }
 
 /* --- what goes wrong ---------------------------------------------------------------------------------------------- */
@@ -248,6 +226,77 @@ static void a_cipher_that_went_is_no_verdict_on_the_peer(void **state)
     expect_broken(job, MILGI_CODE_AFALG_NO_CIPHER);
     fake_kernel.bind_error = 0;
     assert_fine(rig_run(&rig, small(RIG_AES_128_GCM)));
+    end();
+}
+
+/* A clock that is later whenever it is looked at. */
+static uint64_t later_ns = 1000 * (uint64_t)SECOND, later_by;
+
+static uint64_t later(void *ctx)
+{
+    (void)ctx;
+    return later_ns += later_by;
+}
+
+/* bind() waits for a module that has to be loaded: what is there is held, and what went is not asked for. */
+static void nothing_is_asked_for_that_would_have_to_be_loaded(void **state)
+{
+    (void)state;
+    begin("afalg:idle=1ms");
+    assert_int_equal(fake_kernel.held, RIG_SUITES);
+    assert_fine(rig_run(&rig, small(RIG_AES_128_GCM)));
+    fake_kernel.work_error = -ENODEV; /* a card that was taken away */
+    fake_kernel.unlisted = true;
+    fake_kernel_list();
+    struct job *job = small(RIG_AES_128_GCM);
+    assert_true(offer(job));
+    expect_broken(job, MILGI_CODE_AFALG_FAILED);
+    unsigned bound = fake_kernel.bound;
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(offer(job = small((enum rig_suite)(i % RIG_SUITES))));
+        expect_broken(job, MILGI_CODE_AFALG_NO_CIPHER);
+    }
+    later_by = SECOND; /* it is looked for once a second */
+    rig.clock.monotonic_ns = later;
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(rig.ops->health(rig.qp), MILGI_CODE_AFALG_NO_CIPHER);
+    assert_int_equal(fake_kernel.bound, bound);
+    fake_kernel.work_error = 0;
+    fake_kernel.unlisted = false;
+    fake_kernel_list();
+    assert_int_equal(rig.ops->health(rig.qp), 0);
+    assert_fine(rig_run(&rig, small(RIG_AES_128_GCM)));
+    assert_int_equal(fake_kernel.held, RIG_SUITES);
+    end();
+}
+
+/* As long as others will end, an operation that finds no room is no reason to go elsewhere for all. */
+static void full_is_not_ill(void **state)
+{
+    struct job *job, *other;
+
+    (void)state;
+    begin("afalg:depth=8");
+    fake_kernel.late = true;
+    other = small(RIG_AES_128_GCM);
+    assert_true(offer(other));
+    fake_kernel.work_error = -EAGAIN;
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(offer(job = small(RIG_AES_128_GCM)));
+        fake_kernel_end(1);
+        expect_broken(job, MILGI_CODE_AFALG_NO_ROOM);
+        assert_int_equal(rig.ops->health(rig.qp), 0);
+    }
+    fake_kernel_end(0);
+    expect_broken(other, MILGI_CODE_AFALG_NO_ROOM);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_true(offer(job = small(RIG_AES_128_GCM)));
+        fake_kernel_end(0);
+        expect_broken(job, MILGI_CODE_AFALG_NO_ROOM);
+    }
+    assert_int_equal(rig.ops->health(rig.qp), MILGI_CODE_AFALG_NO_ROOM);
+    fake_kernel.work_error = 0;
+    fake_kernel.late = false;
     end();
 }
 
@@ -339,6 +388,91 @@ static void a_key_has_as_many_sockets_as_ops_and_uses_them_again(void **state)
     rig_key_free(&rig, &rig.aead[RIG_AES_128_GCM]);
     assert_int_equal(fake_kernel.keys + fake_kernel.operations, 0);
     end();
+}
+
+/* What is not in use takes no more descriptors than it may; what is under way is not held up by that. */
+static void idle_sockets_leave_descriptors_to_others(void **state)
+{
+    struct job *job[8];
+
+    (void)state;
+    begin_with("afalg:depth=8", 6);
+    for (unsigned i = 0; i < 30; i++) {
+        rig.aead[i % RIG_SUITES].serial = 1000000 + i;
+        assert_fine(rig_run(&rig, small((enum rig_suite)(i % RIG_SUITES))));
+        assert_in_range(fake_kernel.keys + fake_kernel.operations, MILGI__MIN(i, 2) * 2 + 2, 6);
+    }
+    struct milgi_qp *other = rig.ops->qp_open(device, &rig.clock);
+    assert_non_null(other);
+    fake_kernel.late = true;
+    for (unsigned i = 0; i < MILGI__COUNT(job); i++)
+        job[i] = small((enum rig_suite)(i % RIG_SUITES));
+    assert_fine(rig_enqueue(&rig, job, MILGI__COUNT(job)));
+    assert_int_equal(fake_kernel.keys + fake_kernel.operations, RIG_SUITES + MILGI__COUNT(job));
+    while (fake_kernel.under_way > 0)
+        fake_kernel_end(fake_kernel.under_way / 2);
+    assert_fine(rig_finish(&rig, job, MILGI__COUNT(job)));
+    assert_in_range(fake_kernel.keys + fake_kernel.operations, 1, 3);
+    for (unsigned i = 0; i < MILGI__COUNT(job); i++)
+        job_free(job[i]);
+    fake_kernel.late = false;
+    rig.ops->qp_close(other);
+    end();
+}
+
+/* The one that was idle longest makes room, and what is under way is left alone, however many there are. */
+static void of_many_keys_the_one_that_is_idle_longest_goes(void **state)
+{
+    static const struct {
+        unsigned key, bound; /* so many in all, when the operation with that key has begun */
+    } step[] = { { 0, 1 }, { 1, 2 }, { 2, 3 }, { 3, 4 }, { 4, 5 }, { 2, 5 } };
+    struct job *job[MILGI__COUNT(step)];
+
+    (void)state;
+    begin("afalg:depth=4");
+    fake_kernel.late = true;
+    unsigned before = fake_kernel.bound;
+    for (unsigned i = 0; i < MILGI__COUNT(step); i++) {
+        if (i == 4) { /* the first and the third, in this order */
+            fake_kernel_end(0);
+            assert_fine(rig_finish(&rig, job, 1));
+            fake_kernel_end(1);
+            assert_fine(rig_finish(&rig, job + 2, 1));
+        }
+        rig.aead[RIG_AES_128_GCM].serial = 1000000 + step[i].key;
+        job[i] = small(RIG_AES_128_GCM);
+        assert_fine(rig_enqueue(&rig, &job[i], 1));
+        assert_int_equal(fake_kernel.bound - before, step[i].bound);
+        assert_in_range(fake_kernel.keys, 1, 4);
+    }
+    while (fake_kernel.under_way > 0)
+        fake_kernel_end(0);
+    assert_fine(rig_finish(&rig, job, MILGI__COUNT(job)));
+    for (unsigned i = 0; i < MILGI__COUNT(job); i++)
+        job_free(job[i]);
+    fake_kernel.late = false;
+    end();
+}
+
+static void a_key_that_becomes_stale_meanwhile_is_closed(void **state)
+{
+    (void)state;
+    later_by = 300000;
+    for (unsigned n = 0; n < 8; n++) {
+        begin("afalg:idle=1ms");
+        rig.clock.monotonic_ns = later;
+        assert_fine(rig_run(&rig, small(RIG_AES_128_GCM)));
+        for (unsigned i = 0; i < n; i++)
+            (void)later(NULL);
+        struct pollfd fd = { .fd = rig.ops->notify_fd(rig.qp), .events = POLLIN };
+        struct milgi_op *none;
+        while (rig.ops->arm(rig.qp) == 0 && fake_kernel.keys > 0) {
+            assert_int_equal(poll(&fd, 1, 20000), 1);
+            assert_int_equal(rig.ops->dequeue(rig.qp, &none, 1), 0);
+        }
+        assert_int_equal(fake_kernel.operations, 0);
+        end();
+    }
 }
 
 static void a_key_that_is_not_used_is_closed(void **state)
@@ -597,15 +731,19 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_kernel_has_not_is_said),
         cmocka_unit_test(what_it_can_do_here_is_noted),
-        cmocka_unit_test(the_kernels_list_says_which_driver_it_takes),
         cmocka_unit_test(a_socket_that_fails_takes_its_key_with_it),
         cmocka_unit_test(a_forgery_costs_no_socket),
         cmocka_unit_test(what_has_no_additional_data_is_not_for_it),
         cmocka_unit_test(a_cipher_that_went_is_no_verdict_on_the_peer),
+        cmocka_unit_test(nothing_is_asked_for_that_would_have_to_be_loaded),
+        cmocka_unit_test(full_is_not_ill),
         cmocka_unit_test(without_descriptors_it_is_full_or_broken),
         cmocka_unit_test(an_idle_key_makes_room_for_another_one),
         cmocka_unit_test(there_are_never_more_keys_and_sockets_than_ops),
         cmocka_unit_test(a_key_has_as_many_sockets_as_ops_and_uses_them_again),
+        cmocka_unit_test(idle_sockets_leave_descriptors_to_others),
+        cmocka_unit_test(of_many_keys_the_one_that_is_idle_longest_goes),
+        cmocka_unit_test(a_key_that_becomes_stale_meanwhile_is_closed),
         cmocka_unit_test(a_key_that_is_not_used_is_closed),
         cmocka_unit_test(what_hangs_is_left_until_it_has_ended),
         cmocka_unit_test(a_device_whose_kernel_hangs_is_left_to_the_process),

@@ -2,9 +2,12 @@
 #include "fake_kernel.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/if_alg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -20,7 +23,8 @@
 struct fake_kernel fake_kernel;
 
 static struct socket {
-    bool open, is_key, busy;
+    bool open, busy;
+    unsigned *count; /* of its kind */
     uint8_t key[32];
     size_t key_len;
     const EVP_CIPHER *cipher;
@@ -58,19 +62,19 @@ static struct socket *at(int fd)
     return socket;
 }
 
-static int socket_new(bool is_key)
+static int socket_new(unsigned *count)
 {
     unsigned limit = fake_kernel.sockets_max ? fake_kernel.sockets_max : SOCKETS;
 
-    if (fake_kernel.keys + fake_kernel.operations >= limit)
+    if (count != &fake_kernel.held && fake_kernel.keys + fake_kernel.operations >= limit)
         return -EMFILE;
     for (int i = 0; i < SOCKETS; i++) {
         if (sockets[i].open)
             continue;
         memset(&sockets[i], 0, sizeof sockets[i]);
         sockets[i].open = true;
-        sockets[i].is_key = is_key;
-        ++*(is_key ? &fake_kernel.keys : &fake_kernel.operations);
+        sockets[i].count = count;
+        ++*count;
         return FIRST_FD + i;
     }
     return -ENFILE;
@@ -78,6 +82,7 @@ static int socket_new(bool is_key)
 
 static int fake_bind(const char *name, const uint8_t *key, size_t len)
 {
+    static const uint8_t zeros[32];
     bool chacha = strcmp(name, "rfc7539(chacha20,poly1305)") == 0;
 
     fake_kernel.bound++;
@@ -87,7 +92,7 @@ static int fake_bind(const char *name, const uint8_t *key, size_t len)
         return fake_kernel.no_chacha;
     if (!chacha && strcmp(name, "gcm(aes)") != 0 && strcmp(name, "card(gcm,aes)") != 0)
         return -ENOENT;
-    int fd = socket_new(true);
+    int fd = socket_new(memcmp(key, zeros, len) == 0 ? &fake_kernel.held : &fake_kernel.keys);
     if (fd < 0)
         return fd;
     struct socket *socket = at(fd);
@@ -103,11 +108,11 @@ static int fake_accept(int fd)
     struct socket *key = at(fd);
 
     fake_kernel.accepted++;
-    if (!key->is_key)
+    if (key->count == &fake_kernel.operations)
         complain("an operation of what is no key");
     if (fake_kernel.accept_error != 0)
         return fake_kernel.accept_error;
-    int got = socket_new(false);
+    int got = socket_new(&fake_kernel.operations);
     if (got < 0)
         return got;
     struct socket *socket = at(got);
@@ -123,7 +128,7 @@ static void fake_close(int fd)
 
     if (socket->busy)
         complain("a socket was closed while its operation was under way");
-    --*(socket->is_key ? &fake_kernel.keys : &fake_kernel.operations);
+    --*socket->count;
     socket->open = false;
 }
 
@@ -274,7 +279,7 @@ static void ring_put(struct milgi__ring *ring, uint32_t index, struct milgi__alg
 {
     struct socket *socket = at(work->fd);
 
-    if (socket->is_key || socket->busy)
+    if (socket->count != &fake_kernel.operations || socket->busy)
         complain("a socket that has an operation got another");
     socket->busy = true;
     works[fake_kernel.under_way++] = (struct under_way){ ring, index, work };
@@ -312,12 +317,40 @@ static const struct milgi__ring_kind uring = { "io_uring", open_uring, ring_clos
 static const struct milgi__ring_kind aio = { "Linux AIO", open_aio, ring_close, ring_put, ring_submit, ring_reap,
     ring_fd };
 
-static const struct milgi__alg_kernel kernel = { fake_bind, fake_accept, fake_close, { &uring, &aio }, "/dev/null" };
+/* --- what it lists ---------------------------------------------------------------------------------------------- */
+
+static unsigned fake_most(void)
+{
+    return fake_kernel.most ? fake_kernel.most : UINT_MAX;
+}
+
+static char listed[32];
+static int list_fd = -1;
+
+static struct milgi__alg_kernel kernel = { fake_bind, fake_accept, fake_close, fake_most, { &uring, &aio }, listed };
+
+void fake_kernel_list(void)
+{
+    static const char list[] =
+        "name         : gcm(aes)\ndriver       : card(gcm,aes)\npriority     : 300\nasync        : no\n"
+        "type         : aead\n\n"
+        "name         : rfc7539(chacha20,poly1305)\ndriver       : plain(chacha20,poly1305)\npriority     : 100\n"
+        "async        : no\ntype         : aead\n\n";
+
+    if (list_fd < 0) {
+        list_fd = memfd_create("list", MFD_CLOEXEC);
+        snprintf(listed, sizeof listed, "/proc/self/fd/%d", list_fd);
+    }
+    if (ftruncate(list_fd, 0) != 0 ||
+        (!fake_kernel.unlisted && pwrite(list_fd, list, sizeof list - 1, 0) != (ssize_t)sizeof list - 1))
+        complain("no list");
+}
 
 void fake_kernel_begin(void)
 {
     memset(&fake_kernel, 0, sizeof fake_kernel);
     memset(sockets, 0, sizeof sockets);
+    fake_kernel_list();
     if (!real)
         real = milgi__alg_kernel;
     milgi__alg_kernel = &kernel;

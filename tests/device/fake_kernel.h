@@ -14,9 +14,12 @@ struct fake_kernel {
     int ring_error[2];            /* io_uring, AIO */
     bool garbles;                 /* the ciphers are wrong */
     bool late;                    /* operations do not end by themselves, but by fake_kernel_end() */
-    unsigned sockets_max;
+    bool unlisted;                /* the ciphers are not in the list, after fake_kernel_list() */
+    unsigned sockets_max;         /* without those that are held */
+    unsigned most;                /* that may be kept, 0: any number; from when the device is made */
     /* what it sees */
-    unsigned keys, operations; /* sockets that are open */
+    unsigned keys, operations; /* sockets that are open; */
+    unsigned held;             /* with a key of zeros */
     unsigned under_way;
     unsigned bound, accepted, done; /* ever */
     const char *complaint;          /* a rule that was broken: operations on a socket that has one, or is closed ... */
@@ -26,5 +29,6 @@ extern struct fake_kernel fake_kernel;
 /* Instead of the machine's, and as nothing had happened. */
 void fake_kernel_begin(void);
 void fake_kernel_done(void);
+void fake_kernel_list(void);
 /* The i-th that is under way ends. */
 void fake_kernel_end(unsigned i);

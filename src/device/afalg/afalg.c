@@ -45,6 +45,10 @@ static void afalg_destroy(struct milgi_device *device)
         milgi__device_leave(device); /* the kernel still works on something */
         return;
     }
+    for (unsigned i = 0; i < MILGI__AFALG_SUITES; i++) {
+        if (afalg->held[i] >= 0)
+            milgi__alg_kernel->close(afalg->held[i]);
+    }
     milgi__port_lock_free(afalg->lock);
     milgi__free(afalg);
 }
@@ -96,7 +100,7 @@ static int look(struct milgi__afalg *afalg)
             error = fd;
             continue;
         }
-        milgi__alg_kernel->close(fd);
+        afalg->held[i] = fd;
         afalg->name[i] = name;
         some = true;
     }
@@ -344,6 +348,9 @@ static int make(struct milgi__afalg *afalg, const struct afalg_words *words, con
     afalg->depth = (unsigned)words->depth;
     afalg->workers = (unsigned)words->workers;
     afalg->idle_ns = words->idle_ns;
+    afalg->most = milgi__alg_kernel->most();
+    for (unsigned i = 0; i < MILGI__AFALG_SUITES; i++)
+        afalg->held[i] = -1;
     if (words->driver)
         memcpy(afalg->driver, words->driver, strlen(words->driver));
     afalg->lock = milgi__port_lock_new();

@@ -15,6 +15,13 @@ struct milgi__afalg {
     uint64_t idle_ns;
     bool caller;                           /* operations end while they are begun: the ciphers wait for nothing */
     const char *name[MILGI__AFALG_SUITES]; /* the kernel's, by suite; NULL: not here */
+    /*
+     * Of each a socket without operations, which keeps its cipher and the modules: bind() waits for a module that has
+     * to be loaded, for as long as that takes, but not for a cipher that is there.
+     */
+    int held[MILGI__AFALG_SUITES];
+    unsigned most; /* descriptors that may be idle, of all queue pairs together */
+    _Atomic unsigned qps;
     char driver[64], note[400];
     struct milgi__port_lock *lock;
     struct milgi_qp *left; /* that were closed with operations under way; under the lock */

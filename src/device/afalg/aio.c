@@ -93,9 +93,11 @@ static void aio_submit(struct milgi__ring *ring)
         if (n > 0) {
             at += (unsigned)n;
             ring->inside += (unsigned)n;
-        } else if (n == 0 || errno != EINTR) { /* it is the first that it does not take */
-            fail(ring, (uint32_t)ring->put[at]->aio_data, n == 0 ? -EAGAIN : -errno);
-            at++;
+        } else if (n == 0 || errno == EAGAIN) { /* there is no room: it need not be asked for each */
+            while (at < ring->put_n)
+                fail(ring, (uint32_t)ring->put[at++]->aio_data, -EAGAIN);
+        } else if (errno != EINTR) { /* it is the first that it does not take */
+            fail(ring, (uint32_t)ring->put[at++]->aio_data, -errno);
         }
     }
     ring->put_n = 0;

@@ -3,7 +3,9 @@
 #include "device/afalg/kernel.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/if_alg.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define TAG_LEN 16u
@@ -47,10 +49,21 @@ static void alg_close(int fd)
     close(fd);
 }
 
+/* A quarter of what the process may have: the others are its connections'. */
+static unsigned alg_most(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    return (unsigned)MILGI__MIN(limit.rlim_cur / 4, (rlim_t)UINT_MAX); /* RLIM_INFINITY is the largest */
+}
+
 static const struct milgi__alg_kernel this_one = {
     .bind = alg_bind,
     .accept = alg_accept,
     .close = alg_close,
+    .most = alg_most,
     .ring = { &milgi__ring_uring, &milgi__ring_aio },
     .drivers = "/proc/crypto",
 };

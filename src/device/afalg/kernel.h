@@ -50,6 +50,7 @@ struct milgi__alg_kernel {
     int (*bind)(const char *name, const uint8_t *key, size_t len); /* an AEAD's, with a tag of 16 bytes */
     int (*accept)(int fd);                                         /* another operation's, of the same key */
     void (*close)(int fd);
+    unsigned (*most)(void);                 /* how many descriptors that are not in use may be kept */
     const struct milgi__ring_kind *ring[2]; /* io_uring; Linux AIO */
     const char *drivers;                    /* the path of its list */
 };

@@ -3,16 +3,20 @@
 #include "device/afalg/keys.h"
 
 #include <errno.h>
+#include <limits.h>
 
+#include "device/afalg/drivers.h"
 #include "device/afalg/kernel.h"
 
 int milgi__alg_keys_init(struct milgi__alg_keys *keys, unsigned depth)
 {
     keys->depth = depth;
+    keys->most = UINT_MAX;
     for (keys->buckets = 1; keys->buckets < depth;)
         keys->buckets *= 2;
     milgi__list_init(&keys->used);
     milgi__list_init(&keys->none);
+    milgi__list_init(&keys->spare);
     keys->key = milgi__alloc(depth * sizeof *keys->key);
     keys->sock = milgi__alloc(depth * sizeof *keys->sock);
     keys->bucket = milgi__alloc(keys->buckets * sizeof(struct milgi__alg_key *));
@@ -20,6 +24,7 @@ int milgi__alg_keys_init(struct milgi__alg_keys *keys, unsigned depth)
         return MILGI_ENOMEM;
     for (unsigned i = 0; i < depth; i++) {
         milgi__list_append(&keys->none, &keys->key[i].link);
+        milgi__list_init(&keys->key[i].spare);
         keys->sock[i].next = keys->free;
         keys->free = &keys->sock[i];
     }
@@ -35,9 +40,15 @@ static struct milgi__alg_key **place(struct milgi__alg_keys *keys, uint64_t seri
     return at;
 }
 
+static void close_fd(struct milgi__alg_keys *keys, int fd)
+{
+    milgi__alg_kernel->close(fd);
+    keys->open--;
+}
+
 static void close_sock(struct milgi__alg_keys *keys, struct milgi__alg_sock *sock)
 {
-    milgi__alg_kernel->close(sock->fd);
+    close_fd(keys, sock->fd);
     sock->key = NULL;
     sock->next = keys->free;
     keys->free = sock;
@@ -55,7 +66,8 @@ static void close_idle(struct milgi__alg_keys *keys, struct milgi__alg_key *key)
 static void drop(struct milgi__alg_keys *keys, struct milgi__alg_key *key)
 {
     close_idle(keys, key);
-    milgi__alg_kernel->close(key->fd);
+    close_fd(keys, key->fd);
+    milgi__list_remove(&key->spare);
     *place(keys, key->serial) = key->next;
     milgi__list_remove(&key->link);
     milgi__list_append(&keys->none, &key->link);
@@ -73,20 +85,34 @@ void milgi__alg_keys_fini(struct milgi__alg_keys *keys)
 /* Closes what was idle longest: a key, or idle sockets of one that is in use. False: there is nothing but |but|. */
 static bool make_room(struct milgi__alg_keys *keys, const struct milgi__alg_key *but)
 {
-    for (struct milgi__link *at = keys->used.next; at && at != &keys->used; at = at->next) {
-        struct milgi__alg_key *key = MILGI__ENTRY(at, struct milgi__alg_key, link);
-        if (key == but)
-            continue;
-        if (key->busy == 0) {
-            drop(keys, key);
-            return true;
-        }
-        if (key->idle) {
-            close_idle(keys, key);
-            return true;
-        }
+    struct milgi__link *at = keys->spare.next;
+
+    if (but && at == &but->spare)
+        at = at->next;
+    if (at == &keys->spare)
+        return false;
+    struct milgi__alg_key *key = MILGI__ENTRY(at, struct milgi__alg_key, spare);
+    if (key->busy == 0) {
+        drop(keys, key);
+    } else {
+        close_idle(keys, key);
+        milgi__list_remove(&key->spare);
     }
-    return false;
+    return true;
+}
+
+/* What is not in use begins, ends or goes on to be so. */
+static void look_at_spare(struct milgi__alg_keys *keys, struct milgi__alg_key *key)
+{
+    milgi__list_remove(&key->spare);
+    if (key->busy == 0 || key->idle)
+        milgi__list_append(&keys->spare, &key->spare);
+}
+
+static void keep_few(struct milgi__alg_keys *keys)
+{
+    while (keys->open > keys->most && make_room(keys, NULL))
+        continue;
 }
 
 /* Another descriptor, for which older ones may have to go. */
@@ -104,6 +130,11 @@ static struct milgi__alg_key *enter(
         *error = -EBUSY; /* as many as there may be are under way */
         return NULL;
     }
+    struct milgi__driver driver;
+    if (keys->careful && !milgi__driver_of(milgi__alg_kernel->drivers, name, &driver)) {
+        *error = -ENOENT;
+        return NULL;
+    }
     int fd = milgi__alg_kernel->bind(name, raw->raw, raw->raw_len);
     while (out_of_them(fd) && make_room(keys, NULL))
         fd = milgi__alg_kernel->bind(name, raw->raw, raw->raw_len);
@@ -111,6 +142,7 @@ static struct milgi__alg_key *enter(
         *error = fd;
         return NULL;
     }
+    keys->open++;
     struct milgi__alg_key *key = MILGI__ENTRY(keys->none.next, struct milgi__alg_key, link);
     milgi__list_remove(&key->link);
     milgi__list_append(&keys->used, &key->link);
@@ -121,6 +153,7 @@ static struct milgi__alg_key *enter(
     key->busy = 0;
     key->next = NULL;
     *at = key;
+    look_at_spare(keys, key);
     return key;
 }
 
@@ -143,6 +176,7 @@ static struct milgi__alg_sock *another(struct milgi__alg_keys *keys, struct milg
         *error = -EBUSY;
         return NULL;
     }
+    keys->open++;
     keys->free = sock->next;
     sock->fd = fd;
     sock->key = key;
@@ -169,6 +203,7 @@ struct milgi__alg_sock *milgi__alg_take(
     mine->used_ns = now_ns;
     milgi__list_remove(&mine->link);
     milgi__list_append(&keys->used, &mine->link);
+    look_at_spare(keys, mine);
     return sock;
 }
 
@@ -180,11 +215,15 @@ void milgi__alg_give(struct milgi__alg_keys *keys, struct milgi__alg_sock *sock,
     if (!spoiled) {
         sock->next = key->idle;
         key->idle = sock;
-        return;
+    } else {
+        close_sock(keys, sock);
+        if (key->busy == 0) { /* the next operation begins with a key that was made anew */
+            drop(keys, key);
+            return;
+        }
     }
-    close_sock(keys, sock);
-    if (key->busy == 0) /* the next operation begins with a key that was made anew */
-        drop(keys, key);
+    look_at_spare(keys, key);
+    keep_few(keys);
 }
 
 void milgi__alg_forget(struct milgi__alg_keys *keys, uint64_t serial)

@@ -2,7 +2,7 @@
 /*
  * The keys that the kernel has for a queue pair, each a socket, with one more for every operation under way. As many as
  * the queue pair may have operations: the one whose last use is longest ago makes room for another. A key that goes is
- * closed, and wiped by the kernel.
+ * closed, and wiped by the kernel. What is not in use is kept as far as descriptors allow.
  */
 #pragma once
 
@@ -17,7 +17,8 @@ struct milgi__alg_sock {
 };
 
 struct milgi__alg_key {
-    struct milgi__link link; /* by its last use, longest ago first; or among those that are none */
+    struct milgi__link link;  /* by its last use, longest ago first; or among those that are none */
+    struct milgi__link spare; /* while there is something of it that is not in use: in the order in which that began */
     uint64_t serial, used_ns;
     struct milgi__alg_key *next; /* in its bucket */
     struct milgi__alg_sock *idle;
@@ -27,7 +28,9 @@ struct milgi__alg_key {
 
 struct milgi__alg_keys {
     unsigned depth, buckets;
-    struct milgi__link used, none;
+    unsigned open, most; /* descriptors: there are; up to so many those that are not in use are kept */
+    bool careful;        /* no socket is bound to a cipher that the kernel does not list */
+    struct milgi__link used, none, spare;
     struct milgi__alg_sock *free;
     struct milgi__alg_key *key, **bucket;
     struct milgi__alg_sock *sock;

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <linux/if_alg.h>
 #include <milgi/device_afalg.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "device/afalg/drivers.h"
 #include "device/worker/timer.h"
 
 #define INPUT_MAX (16384u + 2048u)
@@ -75,6 +77,7 @@ static unsigned under_way(const struct milgi_qp *qp)
 static void free_qp(struct milgi_qp *qp)
 {
     milgi__alg_keys_fini(&qp->keys);
+    atomic_fetch_sub(&qp->afalg->qps, 1);
     if (qp->ring)
         qp->afalg->ring->close(qp->ring);
     milgi__timer_fini(&qp->timer);
@@ -120,6 +123,7 @@ struct milgi_qp *milgi__afalg_open(struct milgi_device *device, const struct mil
     qp->clock = clock;
     qp->poll_fd = qp->timer.fd = -1;
     milgi__list_init(&qp->keys.used);
+    atomic_fetch_add(&afalg->qps, 1);
     if (fill_qp(qp))
         return qp;
     free_qp(qp);
@@ -326,6 +330,7 @@ static bool accept_op(struct milgi_qp *qp, struct milgi_op *op, uint64_t now_ns)
         return true;
     }
     const char *name = qp->afalg->name[milgi__afalg_suite(op->alg)];
+    qp->keys.careful = qp->failures > 0; /* a card that was taken away: its cipher goes though it is held */
     struct milgi__alg_sock *sock = milgi__alg_take(&qp->keys, name, op->key, now_ns, &error);
     if (sock) {
         start(qp, op, sock, len);
@@ -349,6 +354,7 @@ unsigned milgi__afalg_enqueue(struct milgi_qp *qp, struct milgi_op *const *ops, 
     uint64_t begin_ns = now(qp);
     unsigned i = 0;
 
+    qp->keys.most = qp->afalg->most / MILGI__MAX(atomic_load_explicit(&qp->afalg->qps, memory_order_relaxed), 1);
     while (i < n && qp->inside < qp->afalg->depth && accept_op(qp, ops[i], begin_ns)) {
         qp->inside++;
         i++;
@@ -408,10 +414,13 @@ void milgi__afalg_key_free(struct milgi_qp *qp, const struct milgi_key *key, voi
 static int look(const struct milgi__afalg *afalg)
 {
     static const uint8_t key[32];
+    struct milgi__driver driver;
     unsigned suite = 0;
 
     while (suite < MILGI__AFALG_SUITES - 1 && !afalg->name[suite])
         suite++;
+    if (!milgi__driver_of(milgi__alg_kernel->drivers, afalg->name[suite], &driver))
+        return -ENOENT; /* bind() would wait while the kernel looks for a module */
     int fd = milgi__alg_kernel->bind(afalg->name[suite], key, suite == 0 ? 16 : sizeof key);
     if (fd < 0)
         return fd;

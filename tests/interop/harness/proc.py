@@ -244,6 +244,8 @@ class Ports:
 def listening(port):
     """Whether somebody listens on the TCP port, told by the kernel's table so that no connection is wasted."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not os.path.exists(table):  # a kernel without IPv6
+            continue
         with open(table) as lines:
             for line in lines:
                 fields = line.split()
