@@ -56,6 +56,8 @@ struct account {
     const char *alert; /* NULL: none */
     uint64_t bytes_in, bytes_out, duration_ms;
     bool established, in_order;
+    bool ktls;      /* the kernel was to have its records; */
+    bool kernel[2]; /* and has, by enum milgi_direction */
 };
 
 static void write_time(char text[40])
@@ -105,8 +107,11 @@ static struct account account_of(const struct client *c, const struct milgi_reas
                                                                       : why;
     a.in_order = reason && !reason->error;
     a.alert = reason && reason->error && reason->alert != MILGI_ALERT_NONE ? milgi_alert_name(reason->alert) : NULL;
+    a.ktls = p->options->ktls;
     if (!conn)
         return a;
+    a.kernel[MILGI_SEND] = milgi_stream_in_kernel(c->stream, MILGI_SEND);
+    a.kernel[MILGI_RECEIVE] = milgi_stream_in_kernel(c->stream, MILGI_RECEIVE);
     struct milgi_conn_info info;
     milgi_conn_info(conn, &info);
     a.facts = facts_of(conn);
@@ -142,17 +147,23 @@ static char *quoted(const char *text)
     return out;
 }
 
+static const char *kernel_text(const struct account *a)
+{
+    static const char *const texts[] = { " kernel=-", " kernel=receives", " kernel=sends", " kernel=both" };
+    return a->ktls ? texts[a->kernel[MILGI_SEND] * 2 + a->kernel[MILGI_RECEIVE]] : "";
+}
+
 static char *text_line(const struct account *a)
 {
     char *line = NULL, *name = quoted(a->facts.server_name), *alpn = quoted(a->facts.alpn);
     char *subject = quoted(a->subject), *end = quoted(a->end);
     const char *version = a->established ? a->facts.protocol : NULL, *suite = a->established ? a->facts.suite : NULL;
     int len = asprintf(&line,
-        "%s %s sni=%s version=%s suite=%s group=%s alpn=%s subject=%s in=%llu out=%llu ms=%llu %s end=%s alert=%s\n",
+        "%s %s sni=%s version=%s suite=%s group=%s alpn=%s subject=%s in=%llu out=%llu ms=%llu %s end=%s alert=%s%s\n",
         a->time, a->from, name ? name : "-", version ? version : "-", suite ? suite : "-",
         a->established && a->facts.group ? a->facts.group : "-", alpn ? alpn : "-", subject ? subject : "-",
         (unsigned long long)a->bytes_in, (unsigned long long)a->bytes_out, (unsigned long long)a->duration_ms,
-        a->established ? "established" : "failed", end ? end : "-", a->alert ? a->alert : "-");
+        a->established ? "established" : "failed", end ? end : "-", a->alert ? a->alert : "-", kernel_text(a));
     free(name);
     free(alpn);
     free(subject);
@@ -175,6 +186,10 @@ static char *json_line(const struct account *a)
     json_object_set_new(line, "end", json_string(a->end));
     json_object_set_new(line, "alert", a->alert ? json_string(a->alert) : json_null());
     json_object_set_new(line, "fault", json_string(a->fault));
+    if (a->ktls) {
+        json_object_set_new(line, "kernel_sends", json_boolean(a->kernel[MILGI_SEND]));
+        json_object_set_new(line, "kernel_receives", json_boolean(a->kernel[MILGI_RECEIVE]));
+    }
     char *text = facts_line(line), *whole = NULL;
     if (text && asprintf(&whole, "%s\n", text) < 0)
         whole = NULL;

@@ -36,17 +36,26 @@ def counts(proxy):
 
 def test_the_kernel_has_what_it_can_have(world):
     log = os.path.join(world.work, f"ktls-{os.getpid()}-{id(world)}.log")
+    has = kernel_has_tls()
     proxy, _ = start(world, echo, "--ktls", "--stats-interval", "0.1", "--access-log", log)
     data = payload(300000)
     for version in "1.3", "1.2":
         status, out = world.connect(proxy.port, "--tls-max", version).finish(data)
         check(status == 0 and out == data, f"{version}: status {status}, {len(out)} bytes came back")
     until(lambda: counts(proxy)[0] == 2, "statistics")
-    check(counts(proxy) == ((2, 2, 2) if kernel_has_tls() else (2, 0, 0)), f"{counts(proxy)}")
+    check(counts(proxy) == ((2, 2, 2) if has else (2, 0, 0)), f"{counts(proxy)}")
     until(lambda: os.path.exists(log) and open(log).read().count("\n") == 2, "the access log")
     for line in open(log):
         entry = json.loads(line)
         check(entry["bytes_in"] == entry["bytes_out"] == len(data) and entry["in_order"], line)
+        check(entry["kernel_sends"] is entry["kernel_receives"] is has, line)
+    # As text; and nothing of it where nobody has asked for it.
+    for options, says in (("--ktls",), " kernel=both" if has else " kernel=-"), ((), ""):
+        log += "+"
+        proxy, _ = start(world, echo, *options, "--access-log", log, "--access-log-format", "text")
+        world.connect(proxy.port).finish(data)
+        until(lambda: os.path.exists(log) and open(log).read().endswith("\n"), "the access log")
+        check(open(log).read().endswith(f" alert=-{says}\n"), open(log).read())
 
 
 def test_a_slow_reader_gets_the_tail(world):
