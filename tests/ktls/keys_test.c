@@ -283,6 +283,25 @@ static void a_file_is_held_until_the_key_has_changed(void **state)
     }
 }
 
+/* What goes past the connection may be in records of any length: the kernel is asked for bytes, too. */
+static void short_records_past_the_connection_are_counted_in_time(void **state)
+{
+    static const uint8_t byte[100] = "short";
+    (void)state;
+    play_begin(&(struct play){ .configure = rekeys_soon, .count_every = 16 });
+    play_hand_over(true, false, false, false);
+    assert_int_equal(milgi_ktls_may_pass(client->ktls, MILGI_SEND), 0);
+    for (unsigned i = 0; i < 41; i++)
+        kernel_seal(client, 23, byte, sizeof byte);
+    milgi_ktls_passed(client->ktls, MILGI_SEND, 41 * sizeof byte);
+    assert_int_equal(milgi_ktls_may_pass(client->ktls, MILGI_SEND), MILGI_PAUSE);
+    play_settle();
+    assert_int_equal(milgi_ktls_may_pass(client->ktls, MILGI_SEND), 0);
+    assert_int_equal(info_of(client).key_updates_out, 1);
+    assert_int_equal(server->side->got.len, 41 * sizeof byte);
+    play_end();
+}
+
 /* The peer never changes its key by itself: it is asked in time, and a connection that cannot ask ends in time. */
 static void what_the_kernel_opens_counts_too(void **state)
 {
@@ -412,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_key_that_there_is_no_memory_for_is_not_announced),
         cmocka_unit_test(what_the_kernel_seals_counts_against_the_limits_of_the_key),
         cmocka_unit_test(a_file_is_held_until_the_key_has_changed),
+        cmocka_unit_test(short_records_past_the_connection_are_counted_in_time),
         cmocka_unit_test(what_the_kernel_opens_counts_too),
         cmocka_unit_test(behind_the_end_no_key_changes),
         cmocka_unit_test(a_file_waits_for_a_key_update_that_is_owed),
