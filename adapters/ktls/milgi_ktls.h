@@ -6,7 +6,8 @@
  *
  *   struct milgi_events:   on_record -> milgi_ktls_record()   on_keys -> milgi_ktls_keys()
  *   fd is writable         milgi_ktls_flush(), if it had answered MILGI_PAUSE
- *   fd is readable         milgi_ktls_read() until it answers MILGI_PAUSE, instead of read() and milgi_conn_receive()
+ *   fd is readable         milgi_ktls_read() until it answers MILGI_PAUSE, instead of read() and milgi_conn_receive();
+ *   on_resume, on_memory   the same, without asking poll(), which may not know of a record that was left behind
  *
  * TAKING A DIRECTION. The config allows it (milgi_config_set_hand_over()). After on_established call milgi_ktls_take()
  * behind a turn of the engine: as long as it answers MILGI_PAUSE, again after the next. For receiving read at most

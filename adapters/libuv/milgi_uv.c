@@ -35,8 +35,10 @@ struct kernel {
     struct milgi_ktls *ktls;
     uv_poll_t poll; /* of a descriptor of its own: that of |tcp| is libuv's */
     uv_timer_t timer;
+    uv_timer_t again; /* reads what there is more of, in the loop's next turn */
     int fd;
     bool reads, blocked;
+    bool more;    /* reading was left before the socket had no more: a poll need not say so */
     bool drained; /* nothing was unacknowledged when the timer looked last */
     size_t sent;  /* that the stream has not been told of */
     unsigned handles;
@@ -137,11 +139,13 @@ static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf)
 }
 
 static int poll_kernel(struct tcp_stream *t);
+static void read_again(struct tcp_stream *t);
 
 static int reading(struct milgi_stream *s, bool on)
 {
     if (milgi_stream_in_kernel(s, MILGI_RECEIVE)) {
         tcp_of(s)->kernel->reads = on;
+        read_again(tcp_of(s));
         return poll_kernel(tcp_of(s));
     }
     uv_stream_t *tcp = (uv_stream_t *)&tcp_of(s)->tcp;
@@ -252,6 +256,7 @@ static void close_kernel(struct tcp_stream *t)
     t->kernel->ktls = NULL;
     uv_close((uv_handle_t *)&t->kernel->poll, on_kernel_closed);
     uv_close((uv_handle_t *)&t->kernel->timer, on_kernel_closed);
+    uv_close((uv_handle_t *)&t->kernel->again, on_kernel_closed);
 }
 
 static void closing(struct milgi_stream *s, bool reset)
@@ -273,6 +278,24 @@ static size_t unsent(struct milgi_stream *s, uint64_t *ago_ms)
 
 #define READS 16 /* of one socket before others have their turn */
 
+static void kernel_read(struct tcp_stream *t);
+
+static void on_again(uv_timer_t *timer)
+{
+    kernel_read(tcp_of(timer->data));
+}
+
+/*
+ * A socket that has a record need not be readable to poll() (seen with Linux 7.2: after a reader has left records behind
+ * for a while, until it reads again): who has stopped before -EAGAIN goes on by itself.
+ */
+static void read_again(struct tcp_stream *t)
+{
+    struct kernel *k = t->kernel;
+    if (k && k->reads && k->more && !t->common.closing)
+        uv_timer_start(&k->again, on_again, 0, 0);
+}
+
 static void kernel_read(struct tcp_stream *t)
 {
     for (unsigned i = 0; i < READS && t->kernel && t->kernel->reads && !t->common.closing; i++) {
@@ -284,11 +307,14 @@ static void kernel_read(struct tcp_stream *t)
         }
         long n = milgi_ktls_receive(t->kernel->ktls, room, len, &type);
         if (n == -EAGAIN || n == -EKEYEXPIRED) { /* the latter: the connection wants nothing until it has a key */
+            t->kernel->more = n == -EKEYEXPIRED;
             milgi__stream_read(&t->common, 0);
             return;
         }
+        t->kernel->more = true;
         milgi__stream_record(&t->common, type, n, n < 0 ? milgi_ktls_alert(n) : MILGI_ALERT_NONE);
     }
+    read_again(t);
 }
 
 /* Something was sent, or not. */
@@ -351,10 +377,13 @@ static int kernel_new(struct tcp_stream *t)
         return MILGI_ENOMEM;
     }
     uv_timer_init(uv->loop, &k->timer);
-    k->poll.data = k->timer.data = &t->common;
-    k->handles = 2;
+    uv_timer_init(uv->loop, &k->again);
+    k->poll.data = k->timer.data = k->again.data = &t->common;
+    k->handles = 3;
+    k->more = true;
     uv_unref((uv_handle_t *)&k->poll); /* as long as there are streams the loop lives by itself */
     uv_unref((uv_handle_t *)&k->timer);
+    uv_unref((uv_handle_t *)&k->again);
     t->kernel = k;
     return 0;
 }
