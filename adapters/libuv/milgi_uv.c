@@ -286,8 +286,8 @@ static void on_again(uv_timer_t *timer)
 }
 
 /*
- * A socket that has a record need not be readable to poll() (seen with Linux 7.2: after a reader has left records behind
- * for a while, until it reads again): who has stopped before -EAGAIN goes on by itself.
+ * A socket that has a record need not be readable to poll() (seen with Linux 7.2, after a reader had paused): who has
+ * stopped before -EAGAIN goes on by itself.
  */
 static void read_again(struct tcp_stream *t)
 {
