@@ -13,23 +13,8 @@
 #include "pair.h"
 
 #define TEXT 100000u
-#define SUITES 3
 
 static struct identity *root, *leaf;
-
-static struct milgi_config *config_of(enum milgi_role role, const char *version, uint16_t suite, uint16_t suite12)
-{
-    struct milgi_config *config = configs_begin(
-        role, role == MILGI_SERVER ? leaf : NULL, role == MILGI_CLIENT ? root : NULL);
-    const uint16_t suites[] = { suite, suite12 };
-    bool tls12 = strcmp(version, "1.2") == 0;
-
-    assert_int_equal(milgi_config_set_versions(
-                         config, tls12 ? MILGI_TLS_1_2 : MILGI_TLS_1_3, tls12 ? MILGI_TLS_1_2 : MILGI_TLS_1_3),
-        0);
-    assert_int_equal(milgi_config_set_suites(config, suites, 2), 0);
-    return configs_freeze(config);
-}
 
 /* Pieces of every size, in both directions at once. */
 static void talk(struct pair *pair, const uint8_t *text)
@@ -70,7 +55,7 @@ static void run(struct pair *pair, struct milgi_config *const config[2], const c
     check_talked(pair, text);
 }
 
-static void check_alike(const char *version, uint16_t suite, uint16_t suite12, const char *device)
+static void check_alike(const char *version, unsigned suite, const char *device)
 {
     static uint8_t text[TEXT];
     struct milgi_config *config[2];
@@ -79,7 +64,7 @@ static void check_alike(const char *version, uint16_t suite, uint16_t suite12, c
     for (size_t i = 0; i < TEXT; i++)
         text[i] = (uint8_t)(i * 7 + i / 256);
     for (int role = 0; role < 2; role++)
-        config[role] = config_of((enum milgi_role)role, version, suite, suite12);
+        config[role] = bed_config((enum milgi_role)role, version, suite, leaf, root);
     run(&cpu, config, NULL, text);
     run(&dpdk, config, device, text);
     for (int role = 0; role < 2; role++) {
@@ -96,23 +81,17 @@ static void check_alike(const char *version, uint16_t suite, uint16_t suite12, c
     milgi_config_unref(config[1]);
 }
 
-static const uint16_t suites[SUITES][2] = {
-    { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_ECDHE_ECDSA_AES_128_GCM_SHA256 },
-    { MILGI_SUITE_AES_256_GCM_SHA384, MILGI_SUITE_ECDHE_ECDSA_AES_256_GCM_SHA384 },
-    { MILGI_SUITE_CHACHA20_POLY1305_SHA256, MILGI_SUITE_ECDHE_ECDSA_CHACHA20_POLY1305_SHA256 },
-};
-
 static void check_all(const char *version, const char *device)
 {
     struct milgi_device *one = bed_device(device);
-    bool has[SUITES];
+    bool has[BED_SUITES];
 
-    for (int i = 0; i < SUITES; i++)
-        has[i] = one->ops->supports(one, MILGI_OP_SEAL, suites[i][0]);
+    for (int i = 0; i < BED_SUITES; i++)
+        has[i] = one->ops->supports(one, MILGI_OP_SEAL, bed_suite[i]);
     milgi_device_free(one);
-    for (int i = 0; i < SUITES; i++) {
+    for (int i = 0; i < BED_SUITES; i++) {
         if (has[i])
-            check_alike(version, suites[i][0], suites[i][1], device);
+            check_alike(version, (unsigned)i, device);
     }
 }
 

@@ -305,11 +305,14 @@ size_t host_resident(void)
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
+bool host_tls12;
+
 static void make_configs(struct host *host)
 {
     for (unsigned i = 0; i < HOST_CONFIGS; i++) {
         struct milgi_config *config = host_config(i == HOST_CLIENT ? MILGI_CLIENT : MILGI_SERVER);
         if (milgi_config_set_limit(config, MILGI_LIMIT_OUTPUT, 65536) != 0 ||
+            (host_tls12 && milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2) != 0) ||
             (i == HOST_ASKING && milgi_config_set_ask(config, MILGI_DECIDE_CREDENTIAL) != 0))
             die("a limit is refused");
         host->config[i] = host_freeze(config);

@@ -19,6 +19,9 @@ enum host_config {
     HOST_CONFIGS
 };
 
+/* All connections have TLS 1.2; else 1.3. */
+extern bool host_tls12;
+
 struct host {
     bool real;
     uint64_t now_ns, random_state;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * milgi_failure churn DEVICE CONNECTIONS keep|replace [small]
- * milgi_failure transfer DEVICE ILLNESS TRANSFERS BYTES
+ * milgi_failure [1.2] churn DEVICE CONNECTIONS keep|replace [small]
+ * milgi_failure [1.2] transfer DEVICE ILLNESS TRANSFERS BYTES
  *
- * pool and dpdk run on real time, all other devices on virtual time. small: resident memory is not looked at.
+ * With TLS 1.3, or 1.2. pool and dpdk run on real time, all other devices on virtual time. small: resident memory is not
+ * looked at.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,13 +43,16 @@ static const struct illness *illness_of(const char *name)
 
 int main(int argc, char **argv)
 {
+    host_tls12 = argc > 1 && strcmp(argv[1], "1.2") == 0;
+    argc -= host_tls12;
+    argv += host_tls12;
     bool real = argc > 2 && (strncmp(argv[2], "pool", 4) == 0 || strncmp(argv[2], "dpdk", 4) == 0);
     const struct illness *illness;
     if (argc >= 5 && strcmp(argv[1], "churn") == 0)
         return churn(argv[2], strtoull(argv[3], NULL, 10), real, strcmp(argv[4], "replace") == 0, argc == 5);
     if (argc == 6 && strcmp(argv[1], "transfer") == 0 && (illness = illness_of(argv[3])))
         return transfer(argv[2], illness, (unsigned)strtoul(argv[4], NULL, 10), strtoul(argv[5], NULL, 10), real);
-    fprintf(stderr, "usage: milgi_failure churn DEVICE CONNECTIONS keep|replace [small]\n"
-                    "       milgi_failure transfer DEVICE well|fails|stalls|loses|slow|late TRANSFERS BYTES\n");
+    fprintf(stderr, "usage: milgi_failure [1.2] churn DEVICE CONNECTIONS keep|replace [small]\n"
+                    "       milgi_failure [1.2] transfer DEVICE well|fails|stalls|loses|slow|late TRANSFERS BYTES\n");
     return 2;
 }
