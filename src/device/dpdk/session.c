@@ -110,13 +110,24 @@ static struct dpdk_session *place(struct dpdk_device *dpdk, struct dpdk_sessions
     return s->free;
 }
 
+static bool is_for(const struct dpdk_session *session, const struct milgi_op *op)
+{
+    return session->serial == op->key->serial && session->type == op->type &&
+        session->aad_len == op->u.aead.aad_len;
+}
+
 struct dpdk_session *dpdk_session_get(struct dpdk_device *dpdk, struct dpdk_sessions *s, const struct milgi_op *op)
 {
     uint64_t serial = op->key->serial;
-    uint8_t aad_len = op->u.aead.aad_len;
-    struct dpdk_session *session = *bucket_of(s, serial);
+    struct dpdk_session *session = s->newest.older;
 
-    while (session && (session->serial != serial || session->type != op->type || session->aad_len != aad_len))
+    /* Mostly the one before has had the same. */
+    if (session != &s->newest && is_for(session, op)) {
+        session->in_flight++;
+        return session;
+    }
+    session = *bucket_of(s, serial);
+    while (session && !is_for(session, op))
         session = session->next;
     if (session) {
         unlink_use(session);
@@ -128,7 +139,7 @@ struct dpdk_session *dpdk_session_get(struct dpdk_device *dpdk, struct dpdk_sess
         s->free = session->next;
         *session = (struct dpdk_session){ .next = *bucket_of(s, serial), .serial = serial, .handle = handle };
         session->type = op->type;
-        session->aad_len = aad_len;
+        session->aad_len = op->u.aead.aad_len;
         *bucket_of(s, serial) = session;
         atomic_fetch_add_explicit(&dpdk->session_n, 1, memory_order_relaxed);
     }
