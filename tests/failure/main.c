@@ -3,8 +3,8 @@
  * milgi_failure [1.2] churn DEVICE CONNECTIONS keep|replace [small]
  * milgi_failure [1.2] transfer DEVICE ILLNESS TRANSFERS BYTES
  *
- * With TLS 1.3, or 1.2. pool and dpdk run on real time, all other devices on virtual time. small: resident memory is not
- * looked at.
+ * With TLS 1.3, or 1.2. pool and dpdk run on real time, all other devices on virtual time. small: resident memory is
+ * not looked at.
  */
 #include <stdio.h>
 #include <stdlib.h>
