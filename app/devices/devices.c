@@ -23,6 +23,7 @@ static const struct {
     { MILGI_CAP_KEY_LOAD, "loads keys" },
     { MILGI_CAP_CALLER, "on the loop's thread" },
     { MILGI_CAP_TESTED, "tested here" },
+    { MILGI_CAP_HASHED, "signs hashes" },
 };
 
 static const struct {
