@@ -279,7 +279,7 @@ def staple(**settings):
 
 
 def client_options(trial, identity):
-    return ["--cert", trial.pki.path(identity), "--key", trial.pki.path(identity, "key")]
+    return trial.identity(identity)
 
 
 def auth_optional_none(trial):

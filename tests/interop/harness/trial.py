@@ -80,6 +80,7 @@ class Shared:
         self.slow_bulk = slow_bulk
         self.patience = patience
         self.device = device            # of every case; None: the one in its name
+        self.keyservers = None          # which have the keys, if that is "keyless"
         self._lock = threading.Lock()
         self._payloads = {}
 
@@ -162,16 +163,21 @@ class Trial:
     # the command under test
 
     def device(self):
+        if self.shared.keyservers:
+            return self.shared.keyservers.options
         if self.shared.device:
             return ["--device", self.shared.device, "--records", "device"]
         seed = int.from_bytes(hashlib.sha256(self.case.name.encode()).digest()[:4], "big")
         return [word.format(seed=seed) for word in DEVICES[self.case.device]]
 
+    def identity(self, name):
+        return ["--cert", self.pki.path(name), "--key", "keyless:" if self.shared.keyservers else self.pki.path(name, "key")]
+
     def proxy(self, certs, *options, backend=None):
         """Starts `milgi proxy` with these identities and returns its port."""
         argv = [*self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device()]
         for name in certs:
-            argv += ["--cert", self.pki.path(name), "--key", self.pki.path(name, "key")]
+            argv += self.identity(name)
         if backend:
             argv += ["--backend", f"127.0.0.1:{backend.port}"]
         self._proxy = self.spawn(argv + list(options))
