@@ -176,9 +176,10 @@ MILGI_API const char *const *milgi_device_names(void);
 /*
  * Devices that stand on large libraries are modules: shared objects of their own, libmilgi-<name>.so and the version
  * that its name has. milgi_device_new() loads the one that a description names, from the directory of this library or
- * of the program that it is inside of, from where that has its libraries, or from where the system's loader looks (from
- * there alone in a program that has rights which its user has not); with no such file it says what to install. These
- * are the names of modules that belong to Milgi, wherever they are installed, NULL behind the last. Any thread.
+ * of the program that it is inside of, from where that has its libraries if that is a bin or sbin (from neither what
+ * others than root and the process's user may have put there), or from where the system's loader looks (from there
+ * alone in a program that has rights which its user has not); with no such file it says what to install. These are the
+ * names of modules that belong to Milgi, wherever they are installed, NULL behind the last. Any thread.
  */
 MILGI_API const char *const *milgi_device_module_names(void);
 /*
