@@ -341,8 +341,8 @@ static void update_reading(struct milgi_stream *s)
         milgi__stream_failed(s, error);
     else if (s->error && !s->ended && want)
         milgi__loop_linger(s);
-    else if (s->error && !s->ended)
-        milgi__loop_linger_end(s); /* as long as the application takes */
+    else if (s->error && !s->ended && !s->detached)
+        milgi__loop_linger_end(s); /* as long as the application takes; when it has gone nobody does */
 }
 
 /* --- what the connection tells ---------------------------------------------------------------------------------- */

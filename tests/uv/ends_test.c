@@ -250,6 +250,30 @@ static void what_the_peer_said_before_it_went_is_delivered_though_sending_fails(
     rig_close(&r);
 }
 
+/* What the peer had sent is more than is read for nothing. */
+static void a_stream_that_is_closed_when_its_peer_has_gone_does_not_wait_for_it(void **state)
+{
+    struct milgi_stream_options options;
+    struct rig r;
+    (void)state;
+    milgi_stream_options_init(&options);
+    options.linger_ms = 100;
+    options.linger_bytes = 1000;
+    rig_open(&r, NULL, &options);
+    r.a.send_len = 380000;
+    r.b.keep_credit = true;
+    both(&r);
+    run_until(&r, &r.a.opened);
+    while (!r.late && (r.a.sent_len < 380000 || milgi_conn_output_pending(milgi_stream_conn(r.a.stream))))
+        uv_run(&r.loop, UV_RUN_ONCE);
+    milgi_stream_drop(r.a.stream);
+    run_until(&r, &r.a.gone);
+    milgi_stream_close(r.b.stream);
+    run(&r);
+    assert_true(r.b.gone && !r.b.closed);
+    rig_close(&r);
+}
+
 /* The peer has ended in order, and then its host has no more of the connection. */
 static void a_peer_that_goes_away_after_its_end_is_told(void **state)
 {
@@ -366,6 +390,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_is_cut_never_looks_like_one_that_ended),
         cmocka_unit_test(a_stream_whose_peer_never_reads_ends_all_the_same),
         cmocka_unit_test(what_the_peer_said_before_it_went_is_delivered_though_sending_fails),
+        cmocka_unit_test(a_stream_that_is_closed_when_its_peer_has_gone_does_not_wait_for_it),
         cmocka_unit_test(a_peer_that_goes_away_after_its_end_is_told),
         cmocka_unit_test(only_a_stream_that_is_reset_takes_back_what_was_sent),
         cmocka_unit_test(a_connection_whose_peer_reads_slowly_is_not_idle),
