@@ -58,10 +58,10 @@ struct milgi_device_stats {
 struct milgi_engine_stats {
     uint64_t turns;
     uint32_t conns, ops_alive, orphans;
-    uint32_t abandoned, abandoned_ops; /* queue pairs of devices that did not end in time, and ops left to them */
-    size_t memory, memory_peak;        /* bytes of chunks in use */
-    uint64_t bytes_copied;             /* by the library between network and application, both ways */
-    uint64_t bytes_sealed, bytes_opened;
+    uint32_t abandoned, abandoned_ops;   /* queue pairs of devices that did not end in time, and ops left to them */
+    size_t memory, memory_peak;          /* bytes of chunks in use */
+    uint64_t bytes_copied;               /* by the library between network and application, both ways */
+    uint64_t bytes_sealed, bytes_opened; /* not of directions that were handed over (handover.h) */
     unsigned devices_n;
     struct milgi_device_stats device[MILGI_DEVICES_MAX];
 };
