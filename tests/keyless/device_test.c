@@ -362,7 +362,7 @@ static void an_answer_that_takes_long_is_asked_for_elsewhere_too(void **state)
     one.answers = two.answers = false;
     for (unsigned i = 0; i < 10; i++) { /* of ten one may be sent twice */
         asker_ask(&asker);
-        UNTIL(one.asked_n + two.asked_n == i + 1);
+        UNTIL(one.asked_n + two.asked_n >= i + 1); /* by the last it may have been already */
     }
     UNTIL(stats().hedged == 1);
     UNTIL(one.asked_n + two.asked_n == 11);
