@@ -298,8 +298,10 @@ static bool tidy(struct milgi_engine *e, struct milgi__wake *wake)
         return false;
     }
     milgi__keys_sweep(e);
-    if (milgi__pool_trim(e->pool, TRIM_AT_ONCE))
+    /* Not when this turn has begun to watch what is needed: nothing has been since. */
+    if (e->swept_ns != e->now_ns && milgi__pool_trim(e->pool, TRIM_AT_ONCE))
         return true;
+    e->swept_ns = e->now_ns;
     if (milgi__pool_idle(e->pool))
         milgi__sooner(&wake->convenient_ns, e->now_ns + TRIM_NS);
     else
