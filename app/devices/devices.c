@@ -24,6 +24,7 @@ static const struct {
     { MILGI_CAP_CALLER, "on the loop's thread" },
     { MILGI_CAP_TESTED, "tested here" },
     { MILGI_CAP_HASHED, "signs hashes" },
+    { MILGI_CAP_TOGETHER, "cheaper together" },
 };
 
 static const struct {

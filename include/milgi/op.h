@@ -311,7 +311,7 @@ struct milgi_op {
         uint32_t slot;
         uint32_t cost_ns, estimate_ns, learned;
         uint32_t id, generation;
-        uint8_t state, tries, kind, alone, first;
+        uint8_t state, tries, kind, alone, first, group;
     } e;
     union {
         struct milgi_op_aead aead;

@@ -61,6 +61,8 @@ struct milgi__dev {
     uint32_t scale[MILGI__KINDS];                  /* measured by estimated service time; 256: as estimated */
     uint32_t learned_ms[MILGI__KINDS];             /* when it was measured last */
     uint8_t learned[2 * MILGI__AEADS];             /* by AEAD and direction: sizes, as bits, that were measured */
+    uint32_t group[MILGI__HANDSHAKE_KINDS];        /* TOGETHER: the scale of what it was given in groups */
+    uint32_t group_ms[MILGI__HANDSHAKE_KINDS];     /* when that was measured last, or one group sent to find out */
     uint32_t wake_ns;                              /* what waking it takes, as it was measured; no less than it says */
     bool tells;                                    /* its ops say how long they took, some of them at least */
     bool probed[MILGI__KINDS];                     /* one op is to find out */

@@ -25,6 +25,8 @@ static void init_dev(
         d->scale[i] = MILGI__SCALE_ONE;
     for (unsigned i = 0; i < MILGI__KINDS; i++)
         d->learned_ms[i] = (uint32_t)(e->now_ns / 1000000);
+    for (unsigned i = 0; i < MILGI__HANDSHAKE_KINDS; i++)
+        d->group[i] = MILGI__SCALE_ONE / 2;
     for (unsigned cls = 0; cls < MILGI_OP_CLASSES; cls++)
         milgi__line_init(&d->line[cls]);
     milgi__stats_dev_init(&d->stat, device);

@@ -17,6 +17,13 @@
 #define MILGI__OP_OWNED 256u     /* in the list of its owner, who will be told of its end */
 #define MILGI__OP_PROBE 512u     /* the engine's own: does a device that failed work again? */
 
+/* op.e.group: it went into its device with others, since that is less work */
+enum {
+    MILGI__GROUP_NONE,
+    MILGI__GROUP_FIRST,
+    MILGI__GROUP_REST
+};
+
 struct milgi__route {
     uint32_t set; /* devices, as bits: to whichever of them finishes first; never empty */
     uint32_t min_record;

@@ -14,6 +14,7 @@
 #define WAKE_MAX_NS 1000000u
 /* What works on this thread is given what takes so many times as long as the inline device may take over, at most. */
 #define CALLER_TIMES 2u
+#define GROUP_MIN 8u /* ops that come together and are sent together, if that is a gain */
 
 /* --- what ops cost ---------------------------------------------------------------------------------------------- */
 
@@ -29,21 +30,33 @@ static void learn_sizes(struct milgi__dev *d, unsigned kind)
     }
 }
 
-void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns)
+/* |op| took |ns|: that counts for one in |parts|. */
+static void learn_scale(uint32_t *known, const struct milgi_op *op, uint64_t ns, uint32_t parts)
 {
     uint64_t scale = ns * MILGI__SCALE_ONE / MILGI__MAX(op->e.estimate_ns, 1);
-    uint32_t *known = &d->scale[op->e.kind];
     /* One that was interrupted says little of the others. */
     scale = MILGI__MIN(scale, MILGI__MIN(SCALE_MAX, (uint64_t)*known * OUTLIER));
-    uint32_t parts = d->probed[op->e.kind] ? LEARN_PROBE : LEARN;
-    d->probed[op->e.kind] = false;
-    d->learned_ms[op->e.kind] = (uint32_t)(now_ns / 1000000);
     /* Rounded towards the measurement, or small steps would never be made. */
     if (scale > *known)
         *known += (uint32_t)((scale - *known + parts - 1) / parts);
     else
         *known -= (uint32_t)((*known - scale + parts - 1) / parts);
     *known = MILGI__MAX(*known, 1);
+}
+
+void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns)
+{
+    uint32_t now_ms = (uint32_t)(now_ns / 1000000);
+    if (op->e.group != MILGI__GROUP_NONE) { /* all of a group took what the first did */
+        if (op->e.group == MILGI__GROUP_FIRST) {
+            learn_scale(&d->group[op->e.kind - MILGI__RECORD_KINDS], op, ns, LEARN);
+            d->group_ms[op->e.kind - MILGI__RECORD_KINDS] = now_ms;
+        }
+        return;
+    }
+    learn_scale(&d->scale[op->e.kind], op, ns, d->probed[op->e.kind] ? LEARN_PROBE : LEARN);
+    d->probed[op->e.kind] = false;
+    d->learned_ms[op->e.kind] = now_ms;
     d->lessons++;
     if (op->e.kind < MILGI__RECORD_KINDS)
         learn_sizes(d, op->e.kind);
@@ -71,6 +84,22 @@ bool milgi__route_probe(
         return false;
     d->learned_ms[op->e.kind] = now_ms;
     d->probed[op->e.kind] = true;
+    return true;
+}
+
+bool milgi__route_together(const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint32_t n,
+    uint64_t here_ns, uint64_t before_ns)
+{
+    if (!(d->flags & MILGI_CAP_TOGETHER) || n < GROUP_MIN || op->e.kind < MILGI__RECORD_KINDS)
+        return false;
+    unsigned kind = op->e.kind - MILGI__RECORD_KINDS;
+    uint64_t each_ns = (uint64_t)op->e.estimate_ns * d->group[kind] / MILGI__SCALE_ONE;
+    if (each_ns <= here_ns / 4 * 3)
+        return before_ns + n * each_ns <= n * here_ns;
+    uint32_t now_ms = (uint32_t)(e->now_ns / 1000000);
+    if (now_ms - d->group_ms[kind] < PROBE_NS / 1000000)
+        return false;
+    d->group_ms[kind] = now_ms;
     return true;
 }
 
@@ -332,6 +361,19 @@ static bool done_here_with_others(struct milgi_engine *e, const struct milgi__ro
     return false;
 }
 
+/*
+ * This thread may do |op|, since it is quick. What made it slow, perhaps another process on its core, may be
+ * over: what it once could is tried now and then.
+ */
+static bool may_be_done_here(struct milgi_engine *e, const struct milgi__route *r, const struct milgi_op *op)
+{
+    uint64_t here_ns = milgi__route_inline_ns(e, op);
+    if (here_ns <= e->o.inline_max_ns)
+        return true;
+    bool was_quick = r->named && op->e.estimate_ns <= e->o.inline_max_ns;
+    return was_quick && milgi__route_probe(e, &e->dev[0], op, here_ns, here_ns);
+}
+
 static MILGI__APART struct milgi__dev *weigh(struct milgi_engine *e, const struct milgi__route *r, struct milgi_op *op)
 {
     bool elsewhere = is_elsewhere(op->key);
@@ -340,8 +382,11 @@ static MILGI__APART struct milgi__dev *weigh(struct milgi_engine *e, const struc
         return &e->dev[0];
     if (elsewhere)
         op->flags |= MILGI__OP_ELSEWHERE;
-    else if ((r->set & 1) && milgi__route_inline_ns(e, op) <= e->o.inline_max_ns && !done_here_with_others(e, r, op))
+    else if ((r->set & 1) && !done_here_with_others(e, r, op) && may_be_done_here(e, r, op)) {
         op->flags |= MILGI__OP_EITHER;
+        if (milgi__route_is_tried(&e->dev[0], op))
+            return &e->dev[0];
+    }
     return goes_to(d, op);
 }
 

@@ -11,6 +11,17 @@ struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op);
 uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op);
 /* |op| came back from |d| at |now_ns| after |ns|, measured at the device or around it. */
 void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns);
+/* |d| is to do an op of its kind, to find out how long it takes, and has not yet. */
+static inline bool milgi__route_is_tried(const struct milgi__dev *d, const struct milgi_op *op)
+{
+    return d->probed[op->e.kind];
+}
+/*
+ * True if |n| ops like |op|, given to |d| together, would be done with clearly less work than by this thread one by one
+ * in |here_ns| each, and no later, although |before_ns| pass before |d| begins. Now and then when that is not known.
+ */
+bool milgi__route_together(const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint32_t n,
+    uint64_t here_ns, uint64_t before_ns);
 /* What had nothing in it took |ns| beside the work on the first op that it got: to wake up, and to be heard of. */
 void milgi__route_learn_wake(struct milgi__dev *d, uint64_t ns);
 /*

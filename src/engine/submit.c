@@ -27,6 +27,7 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
     op->status = MILGI_OP_PENDING;
     op->device_code = 0;
     op->service_ns = 0;
+    op->e.group = MILGI__GROUP_NONE;
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
     if (op->key && !(op->key->used & 1) && !milgi__key_ready(d, op->key)) {
         milgi__op_fail(e, op, milgi__key_is_here(op->key) ? MILGI_CODE_NO_MEMORY : MILGI_CODE_NO_DEVICE);
@@ -38,7 +39,8 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
         milgi__trace_op_sent(e, d, op);
     /* Ops of handshakes are dear enough to be timed all; records are charged by their owner's estimate. */
     bool handshake = op->cls == MILGI_OP_CLASS_HANDSHAKE;
-    bool timed = handshake || (e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0);
+    bool timed = handshake || milgi__route_is_tried(d, op) ||
+        (e->learn_inline && op->e.estimate_ns && ++e->learn_tick % LEARN_ONE_OF == 0);
     uint64_t begin_ns = timed ? milgi__stats_clock(&e->stat) : 0;
     if (d->device->ops->enqueue(d->qp, &op, 1) != 1 || d->device->ops->dequeue(d->qp, &done, 1) != 1) {
         op->status = MILGI_OP_BROKEN;
@@ -111,6 +113,7 @@ static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct mil
     if (wants_check(e, d, op))
         op->flags |= MILGI__OP_CHECK;
     op->e.state = MILGI__OP_WAITING;
+    op->e.group = MILGI__GROUP_NONE;
     if (d->state == MILGI__DEV_RETIRED && d->trial == MILGI__TRIAL_OPEN)
         d->trial = MILGI__TRIAL_TAKEN;
     e->live |= 1u << d->index;
@@ -138,6 +141,7 @@ struct burst {
     struct milgi_op *here[MILGI__BURST]; /* for the engine's own thread, which is sooner done */
     struct milgi__mark mark[MILGI__BURST];
     unsigned n, here_n;
+    unsigned group_n, group_kind; /* of those for the device that are sent because they are many; of the last of them */
     uint64_t cost_ns, here_ns;
 };
 
@@ -169,20 +173,34 @@ static bool time_left(const struct milgi__dev *d, const struct burst *b, uint32_
 
 enum place {
     THERE,
+    THERE_TOGETHER,
     HERE,
     LATER
 };
 
 /* Would this thread have finished it before the device, all counted that is to be done before it? */
 static bool sooner_here(
-    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op)
+    struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op)
 {
     uint64_t here_ns = b->here_ns + milgi__route_inline_ns(e, op), there_ns = op->e.cost_ns;
     if (milgi__dev_flight(d) + b->n == 0)
         there_ns += d->wake_ns;
     if (milgi__dev_flight(d) + b->n >= d->device->caps.parallelism)
         there_ns += ahead_ns(d, b);
-    return here_ns <= there_ns && !milgi__route_probe(e, d, op, there_ns, here_ns);
+    if (here_ns <= there_ns)
+        return !milgi__route_probe(e, d, op, there_ns, here_ns);
+    return milgi__route_probe(e, &e->dev[0], op, here_ns, there_ns);
+}
+
+/* All of its class that wait are, and those that go already. */
+static bool is_of_a_group(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op)
+{
+    uint64_t wake_ns = milgi__dev_flight(d) ? 0 : d->wake_ns;
+    if (b->group_kind == op->e.kind)
+        return true;
+    return milgi__route_together(e, d, op, d->line[op->cls].n + b->group_n, milgi__route_inline_ns(e, op),
+        wake_ns + d->outstanding_ns / d->device->caps.parallelism);
 }
 
 /*
@@ -192,10 +210,12 @@ static bool sooner_here(
  * are further. |full|: the device takes none now.
  */
 static enum place place_of(
-    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op, bool full)
+    struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op, bool full)
 {
     if (!(op->flags & MILGI__OP_EITHER))
         return full ? LATER : THERE;
+    if (!full && is_of_a_group(e, d, b, op))
+        return THERE_TOGETHER;
     bool alike = op->e.cost_ns <= 2 * milgi__route_inline_ns(e, op);
     bool busy_here = b->here_n == MILGI__BURST || (alike && b->here_ns >= LOOK_NS);
     if (full)
@@ -216,7 +236,8 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
     uint32_t depth = d->device->caps.max_in_flight, used = milgi__dev_inside(d);
     struct milgi__mark unused;
     struct milgi_op *op;
-    b->n = b->here_n = 0;
+    b->n = b->here_n = b->group_n = 0;
+    b->group_kind = MILGI__KINDS;
     b->cost_ns = b->here_ns = 0;
     while (b->n < MILGI__BURST && (op = milgi__fair_pick(&e->fair, d))) {
         bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
@@ -231,6 +252,11 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
         }
         milgi__fair_take(d, op, &b->mark[b->n]);
         b->op[b->n++] = op;
+        if (place == THERE_TOGETHER) {
+            op->e.group = op->e.kind == b->group_kind ? MILGI__GROUP_REST : MILGI__GROUP_FIRST;
+            b->group_kind = op->e.kind;
+            b->group_n++;
+        }
         b->cost_ns += op->e.cost_ns;
     }
 }
@@ -274,6 +300,8 @@ static unsigned offer(
     struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *const *ops, unsigned n, uint64_t stamp)
 {
     uint32_t before = milgi__dev_inside(d), parallelism = d->device->caps.parallelism;
+    /* What the first takes by itself says nothing of when it comes back, which is with the others. */
+    bool together = n > 1 && (d->flags & MILGI_CAP_TOGETHER) && ops[0]->cls != MILGI_OP_CLASS_RECORDS;
     for (unsigned i = 0; i < n; i++) {
         struct milgi_op *op = ops[i];
         op->status = MILGI_OP_PENDING;
@@ -281,7 +309,7 @@ static unsigned offer(
         op->e.submitted_ns = stamp;
         op->e.state = MILGI__OP_IN_FLIGHT;
         op->e.alone = before + i < parallelism;
-        op->e.first = before + i == 0;
+        op->e.first = before + i == 0 && !together;
     }
     unsigned taken = d->device->ops->enqueue(d->qp, ops, n);
     if (taken <= n)
@@ -315,6 +343,7 @@ static void take_back(struct milgi__dev *d, struct burst *b, unsigned taken)
 {
     for (unsigned i = b->n; i > taken; i--) {
         b->op[i - 1]->e.state = MILGI__OP_WAITING;
+        b->op[i - 1]->e.group = MILGI__GROUP_NONE;
         milgi__fair_put_back(d, b->op[i - 1], &b->mark[i - 1]);
     }
 }

@@ -92,7 +92,8 @@ uint32_t milgi__op_estimate_ns(const struct milgi_op *op);
  */
 #define MILGI__SIZES 8u /* of records: each twice as long as the one before */
 #define MILGI__RECORD_KINDS (2u * MILGI__AEADS * MILGI__SIZES)
-#define MILGI__KINDS (MILGI__RECORD_KINDS + 4u * MILGI__GROUPS + 2u * MILGI__KEY_TYPES + 2u)
+#define MILGI__HANDSHAKE_KINDS (4u * MILGI__GROUPS + 2u * MILGI__KEY_TYPES + 2u)
+#define MILGI__KINDS (MILGI__RECORD_KINDS + MILGI__HANDSHAKE_KINDS)
 /* |size|: of a record. An algorithm that is in no table has a kind of its own. */
 unsigned milgi__op_kind(int type, uint16_t alg, uint32_t size);
 /* Both, of |op|, which is about to be given to somebody. */

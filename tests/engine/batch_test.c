@@ -262,17 +262,18 @@ static void beside_the_inline_device_it_gets_all(void **state)
     crowd_goes(16);
 }
 
-/* A signature of 5 ms would hold up all others: it goes to whoever has a thread of its own. */
+/* A signature of 5 ms would hold up all others: it goes to whoever has a thread of its own, though it waits. */
 static void what_takes_long_goes_to_another_device(void **state)
 {
     (void)state;
-    begin("batch:lanes=libcrypto", NULL);
+    begin("batch:lanes=libcrypto,from=2", NULL);
     unsigned sim = loop_device(&loop, "sim:latency=5ms");
     assert_int_equal(
         milgi_engine_route_first(loop.engine, MILGI_OP_BIT(MILGI_OP_SIGN), 1u << index_of_batch | 1u << sim, 0), 0);
     loop_attach(&loop, &client);
-    (void)loop_sign(&client, loop.rsa);
-    loop_settle(&loop, &client, 1);
+    for (unsigned i = 0; i < 4; i++)
+        (void)loop_sign(&client, loop.rsa);
+    loop_settle(&loop, &client, 4);
     assert_int_equal(lanes()->alone[MILGI__ROW_RSA4096_SIGN] + lanes()->in_lanes[MILGI__ROW_RSA4096_SIGN], 0);
     loop_detach(&client);
     loop_fini(&loop);

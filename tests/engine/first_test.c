@@ -25,11 +25,13 @@ void __real_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, voi
 void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
 
 /* As sim models: so much for a signature, so much per KiB of a record. */
+static unsigned slowness = 1;
+
 static uint64_t inline_ns(const struct milgi_op *op)
 {
     if (op->type == MILGI_OP_SIGN)
         return 5000000;
-    return op->type <= MILGI_OP_OPEN ? 500 + op->u.aead.src[0].len / 4 : 40000;
+    return op->type <= MILGI_OP_OPEN ? 500 + op->u.aead.src[0].len / 4 : 40000 * slowness;
 }
 
 void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded)
@@ -89,6 +91,63 @@ static void cheap_ops_stay_and_dear_ones_go(void **state)
     assert_int_equal(submitted(0, MILGI_OP_SIGN), 0);
     assert_true(submitted(1, MILGI_OP_SEAL) <= 2);
     end();
+}
+
+/* Keygens that take this thread four times what its device needs, for a while: then a tenth. */
+static void this_thread_that_was_slow_gets_something_again(void **state)
+{
+    (void)state;
+    for (unsigned may = 0; may < 2; may++) {
+        slowness = 4;
+        begin("sim:latency.keygen=80us,units=1", NULL, 3, NULL);
+        loop.engine->o.inline_max_ns = may ? 1000000 : 100000;
+        loop.engine->dev[1].wake_ns = 1000;
+        for (unsigned i = 0; i < 100; i++) {
+            loop_keygen(&client);
+            loop_settle(&loop, &client, client.given);
+        }
+        uint64_t before = submitted(0, MILGI_OP_KEYGEN);
+        assert_in_range(before, 1, 20);
+        slowness = 1;
+        for (unsigned i = 0; i < 100; i++) {
+            loop.now_ns += i % 10 == 0 ? 1000000000 : 0;
+            loop_keygen(&client);
+            loop_settle(&loop, &client, client.given);
+        }
+        assert_in_range(submitted(0, MILGI_OP_KEYGEN) - before, 50, 95);
+        end();
+    }
+}
+
+/*
+ * Keygens: 40 us here. There 10 us, as one of many in lanes: eight at once go together, fewer are done where they are
+ * done first. 38 us there: found out, and tried again once a second.
+ */
+static void what_is_cheaper_together_is_not_divided(void **state)
+{
+    (void)state;
+    for (unsigned gain = 0; gain < 2; gain++) {
+        begin(gain ? "sim:latency.keygen=10us,units=2" : "sim:latency.keygen=38us,units=2", NULL, 3, NULL);
+        loop.engine->o.inline_max_ns = 100000;
+        loop.engine->dev[1].flags |= MILGI_CAP_TOGETHER;
+        loop.engine->dev[1].wake_ns = 60000;
+        for (unsigned i = 0; i < 200; i++) {
+            for (unsigned k = 0; k < 16; k++)
+                loop_keygen(&client);
+            loop_settle(&loop, &client, client.given);
+        }
+        uint64_t here = submitted(0, MILGI_OP_KEYGEN), there = submitted(1, MILGI_OP_KEYGEN);
+        assert_int_equal(here + there, 200 * 16);
+        if (gain)
+            assert_int_equal(here, 0);
+        else
+            assert_in_range(here, 200 * 3, 200 * 8);
+        for (unsigned k = 0; k < 3; k++)
+            loop_keygen(&client);
+        loop_settle(&loop, &client, client.given);
+        assert_true(submitted(0, MILGI_OP_KEYGEN) > here); /* too few */
+        end();
+    }
 }
 
 /* 40 us here, 50 us there: what comes at once is shared, unless the engine's thread may not take that long. */
@@ -301,6 +360,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cheap_ops_stay_and_dear_ones_go),
         cmocka_unit_test(the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may),
+        cmocka_unit_test(this_thread_that_was_slow_gets_something_again),
+        cmocka_unit_test(what_is_cheaper_together_is_not_divided),
         cmocka_unit_test(a_device_is_not_woken_for_what_is_done_here_before_it_is_awake),
         cmocka_unit_test(what_waking_a_device_takes_is_learnt),
         cmocka_unit_test(small_records_stay),

@@ -387,7 +387,8 @@ int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device 
         return MILGI_ENOMEM;
     }
     pool->device.caps = (struct milgi_device_caps){
-        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED | pool->kind->caps,
+        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED | pool->kind->caps |
+            (pool->rows ? MILGI_CAP_TOGETHER : 0),
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
         .parallelism = (uint32_t)words.workers,
         .max_in_flight = (uint32_t)words.depth,
