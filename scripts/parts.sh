@@ -87,11 +87,19 @@ tsan_churn() {
 tsan_tests() {
     part tsan-tests tsan_ctest
     part tsan-churn tsan_churn
-    local workers
     part tsan-build tsan_build
+}
+
+# What stands between these two runs beside the proxies.
+begin_tsan_proxies() { # after tsan_tests
+    local workers
     for workers in 1 2 4; do
         begin_part "tsan-proxy-pool-$workers" tsan_proxy "$workers"
     done
+}
+
+end_tsan_proxies() {
+    local workers
     for workers in 1 2 4; do
         end_part "tsan-proxy-pool-$workers"
     done
