@@ -2,12 +2,14 @@
 /* Between the stream and the application's bufferevent: the pair. */
 #include <errno.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "pairs.h"
 
 #define PIECE 16384u
+#define LEFT_AT_ONCE 64
 
 static bool is_again(int error)
 {
@@ -128,7 +130,7 @@ static void on_end(struct milgi_stream *s, void *arg)
 
 void milgi__link_end_if_shut(struct link *l)
 {
-    if (!l->shut || l->shut_done || !l->open || l->over || l->taken != l->written || l->held.chunk)
+    if (!l->shut || l->shut_done || !l->open || l->over || l->taken < l->shut_at || l->held.chunk)
         return;
     l->shut_done = true;
     milgi_stream_shutdown(&l->common);
@@ -169,26 +171,36 @@ static void finish(struct link *l)
     if (l->over)
         return;
     l->over = true;
-    if (l->taken == l->written)
+    if (l->taken + l->refused == l->written)
         milgi_stream_close(&l->common);
     else
         milgi_stream_cut(&l->common);
 }
 
+/* How much of what comes next may go out: nothing from the end of our direction on. */
+static size_t to_take(const struct link *l)
+{
+    if (l->over)
+        return 0;
+    return l->shut && l->shut_at - l->taken < PIECE ? (size_t)(l->shut_at - l->taken) : PIECE;
+}
+
 static void on_up(evutil_socket_t fd, short what, void *arg)
 {
     struct link *l = arg;
-    static uint8_t waste[PIECE];
     (void)what;
     for (unsigned i = 0; i < MILGI__READS && (l->over || !l->full); i++) {
-        struct milgi_chunk *chunk = l->over ? NULL : milgi_conn_chunk(l->common.conn, PIECE);
-        if (!l->over && !chunk) {
+        size_t len = to_take(l);
+        struct milgi_chunk *chunk = len ? milgi_conn_chunk(l->common.conn, PIECE) : NULL;
+        if (len && !chunk) {
             l->full = true;
             milgi_stream_await_memory(&l->common);
             break;
         }
-        ssize_t n = recv(fd, chunk ? milgi_chunk_data(chunk) : waste, PIECE, 0);
-        if (n > 0 && l->over) {
+        uint8_t *to = chunk ? milgi_chunk_data(chunk) : l->event->common.waste;
+        ssize_t n = recv(fd, to, chunk ? len : sizeof l->event->common.waste, 0);
+        if (n > 0 && !chunk) {
+            l->refused += (uint64_t)n;
             refuse(l, l->failed ? l->failed : EPIPE);
         } else if (n > 0) {
             l->taken += (uint64_t)n;
@@ -249,23 +261,33 @@ void milgi__link_forget(struct link *l)
  * The application's end is gone, and nobody reads what comes. What it has written may still have to wait for the
  * handshake, or for the peer to read: as long as an end in order may take.
  */
-static void on_left(evutil_socket_t fd, short what, void *arg)
+static void on_left(struct link *l)
 {
-    struct link *l = arg;
     int unread = 0;
     uint32_t ms = l->event->common.options.flush_total_ms;
     struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000 };
-    (void)what;
-    event_del(&l->left);
     milgi__link_forget(l);
     l->has_left = true;
-    if (!l->over && !l->open && !ioctl(fd, FIONREAD, &unread) && !unread)
+    if (!l->over && !l->open && !ioctl(l->inner, FIONREAD, &unread) && !unread)
         finish(l);
     else if (!l->over)
         event_add(&l->patience, &tv);
     if (!l->over)
         push_down(l); /* which gives the credit back */
     milgi__link_reap_later(l);
+}
+
+/*
+ * Not an event of the base for each: what the application has left unread makes its leaving an error, and a base tells
+ * errors to those who read or write only; while enough is to be sent nobody does, and the base would not rest.
+ */
+void milgi__links_left(evutil_socket_t fd, short what, void *arg)
+{
+    struct epoll_event left[LEFT_AT_ONCE];
+    (void)what, (void)arg;
+    int n = epoll_wait(fd, left, LEFT_AT_ONCE, 0);
+    for (int i = 0; i < n; i++)
+        on_left(left[i].data.ptr);
 }
 
 /* --- what the stream tells ---------------------------------------------------------------------------------------- */
@@ -315,21 +337,24 @@ void milgi__link_assign(struct link *l)
     struct event_base *base = l->event->base;
     event_assign(&l->up, base, l->inner, EV_READ | EV_PERSIST, on_up, l);
     event_assign(&l->down, base, l->inner, EV_WRITE | EV_PERSIST, on_down, l);
-    event_assign(&l->left, base, l->inner, EV_CLOSED | EV_PERSIST, on_left, l);
     evtimer_assign(&l->read, base, on_read, l);
     evtimer_assign(&l->patience, base, on_patience, l);
 }
 
 int milgi__link_watch(struct link *l)
 {
+    struct milgi_event *event = l->event;
     struct evbuffer *output = bufferevent_get_output(l->app);
+    struct epoll_event leaves = { .events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = l };
     l->written = evbuffer_get_length(output);
-    if (!event_add(&l->left, NULL) && !event_add(&l->writable, NULL) && !event_add(&l->event->completions, NULL) &&
+    if (!epoll_ctl(event->ends_fd, EPOLL_CTL_ADD, l->inner, &leaves) && !event_add(&event->ends, NULL) &&
+        !event_add(&l->writable, NULL) && !event_add(&event->completions, NULL) &&
         evbuffer_add_cb(output, on_app_output, l) &&
         evbuffer_add_cb(bufferevent_get_input(l->app), on_app_input, l))
         return 0;
-    event_del(&l->left);
+    epoll_ctl(event->ends_fd, EPOLL_CTL_DEL, l->inner, NULL);
     event_del(&l->writable);
     evbuffer_remove_cb(output, on_app_output, l);
+    event_active(&event->reap, EV_TIMEOUT, 0); /* without connections nothing stays in the base */
     return MILGI_ENOMEM;
 }

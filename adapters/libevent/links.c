@@ -2,6 +2,7 @@
 /* A connection: a stream, a pair, and the bufferevent at its other end. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,7 +10,7 @@
 
 void milgi__link_free(struct link *l)
 {
-    struct event *events[] = { &l->readable, &l->writable, &l->up, &l->down, &l->left, &l->read, &l->patience };
+    struct event *events[] = { &l->readable, &l->writable, &l->up, &l->down, &l->read, &l->patience };
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         event_del(events[i]);
     *l->prev = l->next;
@@ -18,6 +19,7 @@ void milgi__link_free(struct link *l)
     milgi__link_drop_held(l);
     evbuffer_free(l->wire);
     evbuffer_free(l->plain);
+    epoll_ctl(l->event->ends_fd, EPOLL_CTL_DEL, l->inner, NULL);
     close(l->inner);
     free(l);
 }
@@ -107,7 +109,7 @@ static struct link *find(struct milgi_event *event, struct bufferevent *bev)
 {
     evutil_socket_t fd = bufferevent_getfd(bev);
     struct link *l = fd >= 0 && (size_t)fd < event->at_n ? event->at[fd] : NULL;
-    return l && !milgi__link_is_closed(l) ? l : NULL;
+    return l && l->app == bev && !milgi__link_is_closed(l) ? l : NULL;
 }
 
 struct milgi_conn *milgi_bufferevent_conn(struct milgi_event *event, struct bufferevent *bev)
@@ -127,6 +129,8 @@ int milgi_bufferevent_shutdown(struct milgi_event *event, struct bufferevent *be
     struct link *l = find(event, bev);
     if (!l || l->over)
         return MILGI_ECLOSED;
+    if (!l->shut)
+        l->shut_at = l->written;
     l->shut = true;
     milgi__link_end_if_shut(l);
     return 0;

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "pairs.h"
 
@@ -113,6 +115,8 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
         if (l->gone && l->has_left)
             milgi__link_free(l);
     }
+    if (!event->links)
+        event_del(&event->ends);
     if (!event->common.streams_n) {
         event_del(&event->completions);
         event_del(&event->timer);
@@ -132,21 +136,23 @@ int milgi_event_new(
     struct event_base *base, const struct milgi_stream_options *options, struct milgi_event **out)
 {
     *out = NULL;
-    if (!(event_base_get_features(base) & EV_FEATURE_EARLY_CLOSE))
-        return MILGI_EUNSUPPORTED;
     struct milgi_event *event = calloc(1, sizeof *event);
     if (!event)
         return MILGI_ENOMEM;
     event->base = base;
     event->due_ns = UINT64_MAX;
     event->waiting_last = &event->waiting_first;
-    int rv = milgi__loop_init(&event->common, &hooks, options);
+    event->ends_fd = epoll_create1(EPOLL_CLOEXEC);
+    int rv = event->ends_fd < 0 ? MILGI_ELIMIT : milgi__loop_init(&event->common, &hooks, options);
     if (rv) {
+        if (event->ends_fd >= 0)
+            close(event->ends_fd);
         free(event);
         return rv;
     }
     int fd = milgi_engine_fd(event->common.engine);
     event_assign(&event->completions, base, fd, EV_READ | EV_PERSIST, on_completions, event);
+    event_assign(&event->ends, base, event->ends_fd, EV_READ | EV_PERSIST, milgi__links_left, event);
     evtimer_assign(&event->turn, base, on_turn, event);
     evtimer_assign(&event->timer, base, on_timer, event);
     evtimer_assign(&event->reap, base, on_reap, event);
@@ -163,9 +169,10 @@ void milgi_event_free(struct milgi_event *event)
         return;
     milgi__loop_stop(&event->common);
     for (struct link *l = event->links; l; l = l->next) {
+        bool has_end = l->eof_done && !l->failed_told; /* the peer's own, perhaps not read yet */
         if (!l->failed_told && !l->eof_done)
             milgi__link_tell(l, BEV_EVENT_READING | BEV_EVENT_ERROR, ECONNABORTED);
-        if (milgi__link_is_live(l))
+        if (!has_end && milgi__link_is_live(l))
             bufferevent_disable(l->app, EV_READ | EV_WRITE); /* it would take our leaving for an end */
         milgi__link_forget(l);
         l->has_left = true;
@@ -173,9 +180,11 @@ void milgi_event_free(struct milgi_event *event)
     }
     milgi__http_adopt(-1, 0, event);
     on_reap(-1, 0, event);
-    struct event *events[] = { &event->completions, &event->turn, &event->timer, &event->reap, &event->adopt };
+    struct event *events[] = { &event->completions, &event->ends, &event->turn, &event->timer, &event->reap,
+        &event->adopt };
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         event_del(events[i]);
+    close(event->ends_fd);
     milgi__http_free(event);
     milgi_engine_free(event->common.engine);
     free(event->at);

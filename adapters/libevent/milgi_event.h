@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Milgi in a libevent event_base: bufferevents that speak TLS, and the engine's descriptor and timers in the same base.
- * For libevent 2.1 with a backend that has EV_FEATURE_EARLY_CLOSE (epoll has). Everything belongs to the base's thread;
- * it need not be the only one of the process.
+ * For libevent 2.1. Everything belongs to the base's thread; it need not be the only one of the process.
  *
  * A bufferevent of ours is one of libevent's own, a bufferevent_socket, whose descriptor is one end of a socket pair;
  * Milgi holds the other end and the network's socket. So all that libevent has for a bufferevent works as it always
@@ -48,17 +47,16 @@ struct milgi_event;
  * Makes an engine and puts it into |base| (borrowed until milgi_event_free()). |options| is copied; NULL: all defaults.
  * Only while there are connections has |base| events of ours, so that without any event_base_dispatch() may return.
  * SIGPIPE is ignored from here on, unless the application has said something about it: libevent's writes would end the
- * process with it. Returns 0, an error of milgi_engine_new(), MILGI_ENOMEM, or MILGI_EUNSUPPORTED: the base's backend
- * does not tell of early ends.
+ * process with it. Returns 0, an error of milgi_engine_new(), MILGI_ENOMEM, or MILGI_ELIMIT: no descriptor is left.
  */
 MILGI_MUST_CHECK int milgi_event_new(
     struct event_base *base, const struct milgi_stream_options *options, struct milgi_event **event);
 
 /*
  * Drops every connection at once, without close_notify: a bufferevent that is still there has BEV_EVENT_ERROR (unless
- * it has had an end already), and may be freed as ever. Then frees the engine, which may block for as long as a
- * device's longest op; devices may be freed after it. Before the base, and after every evhttp that milgi_event_serve()
- * was called for. From any callback but on_decide's. NULL is fine.
+ * it has had an end already, or has that still to read), and may be freed as ever. Then frees the engine, which may
+ * block for as long as a device's longest op; devices may be freed after it. Before the base, and after every evhttp
+ * that milgi_event_serve() was called for. From any callback but on_decide's. NULL is fine.
  */
 void milgi_event_free(struct milgi_event *event);
 
@@ -115,7 +113,8 @@ const struct milgi_reason *milgi_bufferevent_reason(struct milgi_event *event, s
  * evhttp keeps the number of the descriptor that it has accepted, and shuts that down before anything could be said
  * there: by then it is one end of the pair. The peer's address is in evhttp_connection_get_peer(), the connection by
  * evhttp_connection_get_bufferevent() and milgi_bufferevent_conn(). evhttp would serve in the clear what it is given no
- * bufferevent for; when there is no memory for one the process is aborted instead. Returns 0 or MILGI_ENOMEM.
+ * bufferevent for; when there is no memory for one the process is aborted instead. When there are no descriptors for a
+ * connection it is closed. Returns 0, MILGI_ENOMEM or MILGI_ELIMIT.
  */
 MILGI_MUST_CHECK int milgi_event_serve(struct milgi_event *event, struct evhttp *http, struct milgi_config *config);
 

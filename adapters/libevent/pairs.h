@@ -16,6 +16,8 @@ struct milgi_event {
     struct event_base *base;
     struct event completions; /* the engine's descriptor; in the base while there are streams */
     struct event turn, timer, reap, adopt;
+    int ends_fd;                       /* an epoll descriptor: of the pairs whose other end goes; */
+    struct event ends;                 /* in the base while there are links */
     uint64_t due_ns;                   /* what |timer| is set for; UINT64_MAX: it is not */
     struct link *links, *reaped_first; /* all; those that something is to be done for from the base */
     struct link **at;                  /* by the number of the application's descriptor */
@@ -32,11 +34,12 @@ struct server {
     struct milgi_event *event;
     struct milgi_config *config;
     struct server *next;
+    evutil_socket_t nobody; /* an end of a pair that has no other */
 };
 
 struct milgi__waiting {
     struct bufferevent *bev;
-    struct milgi_config *config;
+    struct server *server;
     struct milgi__waiting *next;
 };
 
@@ -49,17 +52,18 @@ struct link {
     evutil_socket_t outer;           /* the number of the application's descriptor */
     evutil_socket_t inner;           /* the other end of that */
     struct event readable, writable; /* of the network */
-    struct event up, down, left;     /* of |inner|: to the stream, to the application, the other end is gone */
+    struct event up, down;           /* of |inner|: to the stream, to the application */
     struct event read, patience;     /* the application has read; it has gone, and waiting for its peer has an end */
     struct evbuffer *wire, *plain;   /* what the network, what |inner| has not taken yet */
     struct milgi_slice held;         /* the stream had no memory for it */
-    uint64_t written, taken;         /* by the application, in all; by the stream */
+    uint64_t written, taken;         /* by the application, in all; of these, from |inner| */
+    uint64_t shut_at, refused;       /* where our direction is to end; what was written behind that */
     struct milgi_reason reason;
     int failed;       /* TLS has ended otherwise than in order: an errno; */
     bool failed_told; /* and the application knows */
     bool has_reason;
     bool open, full;            /* the handshake is complete; the stream has enough to send */
-    bool shut, shut_done;       /* our direction is to end behind |written| */
+    bool shut, shut_done;       /* our direction is to end behind |shut_at| */
     bool eof, eof_done;         /* the peer's end is to be told behind |plain| */
     bool over;                  /* nothing may be said to the stream any more */
     bool reaps, gone, has_left; /* in the list; the stream is; the application is */
@@ -83,8 +87,10 @@ void milgi__network_assign(struct link *l);
 
 extern const struct milgi_stream_events milgi__link_events;
 void milgi__link_assign(struct link *l);
-/* Watches what |app| writes and reads; 0 or MILGI_ENOMEM. */
+/* Watches what |app| writes and reads, and when it goes; 0 or MILGI_ENOMEM. */
 int milgi__link_watch(struct link *l);
+/* Applications' ends are gone. */
+void milgi__links_left(evutil_socket_t fd, short what, void *arg);
 /* |app|'s memory may be gone. */
 bool milgi__link_is_closed(const struct link *l);
 /* |app| has not been freed: it may be used. False of one that has no callbacks, too. */

@@ -30,7 +30,10 @@ ask --data-binary "@$work/sent" -o "$work/got" "$url/echo"
 cmp "$work/sent" "$work/got"
 
 # Not HTTPS, and clients that go away, are nobody else's concern.
-! curl -sS --noproxy '*' --max-time 50 "http://localhost:$port/" -o /dev/null 2>/dev/null
+if curl -sS --noproxy '*' --max-time 50 "http://localhost:$port/" -o /dev/null 2>/dev/null; then
+    echo "served in the clear"
+    exit 1
+fi
 ask --limit-rate 1000 --max-time 0.3 --data-binary "@$work/sent" -o /dev/null "$url/" 2>/dev/null || true
 [ "$(ask -H 'Connection: close' "$url/")" = "127.0.0.1 asks by protocol 0304" ]
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 #include "rig.h"
 
@@ -255,6 +256,16 @@ static void a_connection_over_tcp_may_still_be_under_way(void **state)
     }
 }
 
+/* More than its peer takes, which reads nothing. */
+static void send_all_that_fits(struct rig *r, struct end *e)
+{
+    run_until(r, &e->connected);
+    for (size_t last = 0; last != e->sent_len;) {
+        last = e->sent_len;
+        turns(r, 200);
+    }
+}
+
 /* Before the handshake, and with more written than it takes. */
 static void a_peer_that_never_reads_is_not_waited_for_without_end(void **state)
 {
@@ -273,11 +284,7 @@ static void a_peer_that_never_reads_is_not_waited_for_without_end(void **state)
         if (open) {
             server_on(&r, fd[1]);
             bufferevent_disable(r.b.bev, EV_READ);
-            run_until(&r, &r.a.connected);
-            for (size_t last = 0; last != r.a.sent_len;) {
-                last = r.a.sent_len;
-                turns(&r, 200);
-            }
+            send_all_that_fits(&r, &r.a);
         } else {
             turns(&r, 5);
         }
@@ -287,6 +294,49 @@ static void a_peer_that_never_reads_is_not_waited_for_without_end(void **state)
             close(fd[1]);
         rig_close(&r);
     }
+}
+
+/* To the kernel that is an error, to whoever writes or reads; and nobody does, since enough is on its way. */
+static void who_leaves_something_unread_is_missed_though_its_peer_never_reads(void **state)
+{
+    struct milgi_stream_options options;
+    struct rig r;
+    (void)state;
+    milgi_stream_options_init(&options);
+    options.linger_ms = 50;
+    options.flush_ms = options.flush_total_ms = 100;
+    rig_open(&r, NULL, &options);
+    r.a.send_len = 8 << 20;
+    r.b.send_len = 20000;
+    both(&r);
+    bufferevent_disable(r.a.bev, EV_READ);
+    bufferevent_disable(r.b.bev, EV_READ);
+    send_all_that_fits(&r, &r.a);
+    end_free(&r.a);
+    run_until_streams(&r, 1);
+    rig_close(&r);
+}
+
+static void an_end_that_has_come_may_be_read_when_the_engine_has_gone(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, NULL);
+    r.b.send_len = 1000;
+    r.b.shut_when_sent = true;
+    both(&r);
+    bufferevent_disable(r.a.bev, EV_READ);
+    struct pollfd end = { .fd = bufferevent_getfd(r.a.bev), .events = POLLRDHUP };
+    while (!poll(&end, 1, 0))
+        turns(&r, 1);
+    bufferevent_enable(r.a.bev, EV_READ);
+    milgi_event_free(r.event);
+    r.event = NULL;
+    run_until(&r, &r.a.eof);
+    assert_int_equal(r.a.got_len, 1000);
+    assert_false(r.a.error);
+    assert_int_equal(milgi_event_new(r.base, NULL, &r.event), 0);
+    rig_close(&r);
 }
 
 static void a_base_without_connections_has_nothing_to_wait_for(void **state)
@@ -321,6 +371,8 @@ int main(void)
         cmocka_unit_test(the_engine_may_go_before_the_bufferevents),
         cmocka_unit_test(a_connection_over_tcp_may_still_be_under_way),
         cmocka_unit_test(a_peer_that_never_reads_is_not_waited_for_without_end),
+        cmocka_unit_test(who_leaves_something_unread_is_missed_though_its_peer_never_reads),
+        cmocka_unit_test(an_end_that_has_come_may_be_read_when_the_engine_has_gone),
         cmocka_unit_test(a_base_without_connections_has_nothing_to_wait_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

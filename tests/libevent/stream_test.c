@@ -154,6 +154,25 @@ static void what_is_written_behind_the_end_is_refused(void **state)
     rig_close(&r);
 }
 
+static void what_is_written_behind_an_end_that_still_waits_is_refused_too(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, NULL);
+    r.a.send_len = 1000;
+    r.a.shut_when_sent = true;
+    both(&r);
+    assert_int_equal(bufferevent_write(r.a.bev, "x", 1), 0);
+    run_until(&r, &r.b.eof);
+    run_until(&r, &r.a.error);
+    assert_int_equal(r.a.what, BEV_EVENT_ERROR | BEV_EVENT_WRITING);
+    assert_int_equal(r.b.got_len, 1000);
+    end_free(&r.a);
+    turns(&r, 20);
+    assert_false(r.b.error);
+    rig_close(&r);
+}
+
 static void what_the_application_waits_for_is_limited_by_its_timeouts(void **state)
 {
     struct timeval soon = { 0, 50000 }, never = { 1000, 0 };
@@ -215,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_writer_that_waits_for_the_handshake_loses_nothing),
         cmocka_unit_test(one_direction_may_end_long_before_the_other),
         cmocka_unit_test(what_is_written_behind_the_end_is_refused),
+        cmocka_unit_test(what_is_written_behind_an_end_that_still_waits_is_refused_too),
         cmocka_unit_test(what_the_application_waits_for_is_limited_by_its_timeouts),
         cmocka_unit_test(many_connections_share_a_base),
     };
