@@ -421,8 +421,10 @@ static void take_back(struct milgi_qp *qp, bool begun)
     for (struct milgi_op *op = qp->asked.first; op; op = next) {
         struct milgi__keyless_request *request = ticket(op)->request;
         next = ticket(op)->next;
-        if (begun || !request->begun)
-            give_back(qp, take_away(request), MILGI_OP_CANCELLED, 0);
+        if (!begun && request->begun)
+            continue;
+        qp->k->cancelled += !request->begun;
+        give_back(qp, take_away(request), MILGI_OP_CANCELLED, 0);
     }
 }
 
@@ -751,7 +753,7 @@ int milgi_keyless_new(const struct milgi_keyless_options *options, struct milgi_
         k->forks = atomic_load(&forks);
         k->random = milgi__keyless_now() | 1;
         k->server_name = options->server_name ? strdup(options->server_name) : NULL;
-        reason = take_servers(k, options->servers);
+        reason = options->server_name && !k->server_name ? no_memory : take_servers(k, options->servers);
         rv = reason == no_memory ? MILGI_ENOMEM : reason ? MILGI_EINVAL
                                                          : 0;
         if (!rv) {

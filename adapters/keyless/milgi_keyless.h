@@ -36,7 +36,10 @@ struct milgi_keyless_options {
     uint32_t hedge_percent;  /* default 10; 0: no request is sent twice because the first answer takes long */
     uint32_t depth;          /* ops in flight per engine; default 16384, 1 to 65536 */
     uint64_t ping_ns;        /* a connection that is idle is asked whether it is alive; default 10 s, 1 ms to 1 h */
-    /* The device's, set before its thread begins, so that nothing is missed; may be NULL. |part| is "host:port". */
+    /*
+     * The device's, set before its thread begins, so that nothing is missed; may be NULL. |part| is "host:port". When
+     * milgi_device_free() has begun nothing more is told.
+     */
     void (*on_part)(void *ctx, struct milgi_device *device, const char *part, int code);
     void *part_ctx;
 };

@@ -147,16 +147,20 @@ static bool may_ask(const struct milgi__keyless_server *server, const struct mil
     return r->place[server->index] < 0 && !(r->refused >> server->index & 1);
 }
 
-/* That from which an answer comes first, as it seems; one that has not answered (yet) only if there is no other. */
+/*
+ * That from which an answer comes first, as it seems; one that has not answered (yet) only if there is no other. NULL
+ * too when there is another, which takes no more for a moment.
+ */
 static struct milgi__keyless_server *choose(
     struct milgi__keyless *k, const struct milgi__keyless_request *r, bool well_only)
 {
     struct milgi__keyless_server *best = NULL;
     uint64_t best_ns = 0;
-    bool best_well = false;
+    bool best_well = false, hope = false;
     for (unsigned i = 0; i < k->servers_n; i++) {
         struct milgi__keyless_server *server = &k->server[(i + r->born_ns) % k->servers_n];
         bool well = milgi__keyless_server_well(server);
+        hope |= well && server->state == MILGI__KEYLESS_UP && may_ask(server, r);
         if (!milgi__keyless_server_ready(server) || !may_ask(server, r) || (!well && well_only))
             continue;
         uint64_t ns = ((server->mean_ns ? server->mean_ns : server->round_ns) + 1) * (server->in_flight + 1);
@@ -166,7 +170,7 @@ static struct milgi__keyless_server *choose(
             best_ns = ns;
         }
     }
-    return best;
+    return best_well || !hope ? best : NULL;
 }
 
 /* 0: a server may be there in time; else why not. */
@@ -182,6 +186,8 @@ static int despair(const struct milgi__keyless *k, const struct milgi__keyless_r
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
+static void go_on(struct milgi__keyless *k, struct milgi__keyless_request *r);
+
 static bool send_to(struct milgi__keyless *k, struct milgi__keyless_server *server,
     struct milgi__keyless_request *r, uint64_t now_ns)
 {
@@ -190,7 +196,9 @@ static bool send_to(struct milgi__keyless *k, struct milgi__keyless_server *serv
     r->sends++;
     r->sent_ns = now_ns;
     take_out(k, r);
-    if (!r->hedged)
+    if (server->ill) /* for want of another, which is asked as soon as it is there */
+        go_on(k, r);
+    else if (!r->hedged)
         put(&k->young[r->kind], r, false);
     pthread_mutex_lock(&k->lock);
     k->stats.sent++;
@@ -243,23 +251,28 @@ static bool all_hopeless(const struct milgi__keyless *k, uint64_t now_ns)
     return true;
 }
 
-/* There is a server that it may be sent to. */
-static void send_one(struct milgi__keyless *k, struct milgi__keyless_request *r, uint64_t now_ns)
+/* False: it waits on, for a server that takes no more now. */
+static bool send_one(struct milgi__keyless *k, struct milgi__keyless_request *r, uint64_t now_ns)
 {
     struct milgi__keyless_server *server = choose(k, r, r->flies);
+    if (!server)
+        return false;
     if (!milgi__keyless_begin(k, r))
         forget(k, r);
-    else if (server)
-        (void)send_to(k, server, r, now_ns); /* or it takes no more now */
+    else
+        (void)send_to(k, server, r, now_ns); /* or it is not ready any more */
+    return true;
 }
 
 /* Those who may ask only this server, or few. */
 static void send_wished(struct milgi__keyless *k, struct milgi__keyless_server *server, uint64_t now_ns)
 {
-    while (server->wished[0].first && milgi__keyless_server_ready(server))
-        send_one(k, server->wished[0].first, now_ns);
-    while (server->wished[1].first && milgi__keyless_server_ready(server) && milgi__keyless_server_well(server))
-        send_one(k, server->wished[1].first, now_ns);
+    while (server->wished[0].first && milgi__keyless_server_ready(server) &&
+        send_one(k, server->wished[0].first, now_ns)) {
+    }
+    while (server->wished[1].first && milgi__keyless_server_ready(server) && milgi__keyless_server_well(server) &&
+        send_one(k, server->wished[1].first, now_ns)) {
+    }
 }
 
 /* One that has just become hopeless may have been the last hope of some. */
@@ -286,8 +299,8 @@ static void send_waiting(struct milgi__keyless *k, uint64_t now_ns)
     while (k->waiting.first && (hopeless || any_ready(k))) {
         if (hopeless)
             fail(k, k->waiting.first, despair(k, k->waiting.first, now_ns));
-        else
-            send_one(k, k->waiting.first, now_ns);
+        else if (!send_one(k, k->waiting.first, now_ns))
+            break; /* those behind it may ask the same servers */
     }
 }
 

@@ -74,6 +74,15 @@ void milgi__keyless_server_forget(struct milgi__keyless_server *s, int place)
 
 /* --- health ------------------------------------------------------------------------------------------------------- */
 
+/* Who frees the device is told nothing more. */
+static bool is_ending(struct milgi__keyless *k)
+{
+    pthread_mutex_lock(&k->lock);
+    bool ending = k->stopping;
+    pthread_mutex_unlock(&k->lock);
+    return ending;
+}
+
 static void set_code(struct milgi__keyless_server *s, int code)
 {
     struct milgi_device *device = &s->k->device;
@@ -81,7 +90,7 @@ static void set_code(struct milgi__keyless_server *s, int code)
     if (s->told == code)
         return;
     s->told = code;
-    if (device->on_part)
+    if (device->on_part && !is_ending(s->k))
         device->on_part(device->part_ctx, device, s->shown, code);
 }
 
@@ -145,13 +154,13 @@ static uint64_t jitter(struct milgi__keyless *k, uint64_t ns)
     return ns - ns / 4 + k->random % (ns / 2 + 1);
 }
 
-/* The others are wanted now, if there is none. True: there is none. */
-static bool call_the_others(struct milgi__keyless *k, uint64_t now_ns)
+/* The others are wanted now, if the last that was there is |lost|. True: there is none. */
+static bool call_the_others(struct milgi__keyless *k, bool lost, uint64_t now_ns)
 {
     for (unsigned i = 0; i < k->servers_n; i++)
         if (k->server[i].state == MILGI__KEYLESS_UP)
             return false;
-    for (unsigned i = 0; i < k->servers_n; i++)
+    for (unsigned i = 0; lost && i < k->servers_n; i++)
         if (k->server[i].retry_ns > now_ns + AGAIN_NS)
             k->server[i].retry_ns = now_ns + jitter(k, AGAIN_NS);
     return true;
@@ -171,7 +180,7 @@ static void down(struct milgi__keyless_server *s, int code)
         s->since_ns = now_ns;
     s->unsent = false;
     s->failures++;
-    uint64_t most = call_the_others(s->k, now_ns) ? AGAIN_LONELY_NS : AGAIN_MOST_NS;
+    uint64_t most = call_the_others(s->k, was_up && s->spoke, now_ns) ? AGAIN_LONELY_NS : AGAIN_MOST_NS;
     s->retry_ns = now_ns + jitter(s->k, again < most ? again : most);
     set_code(s, code);
     if (was_up)
@@ -232,6 +241,18 @@ static void ping(struct milgi__keyless_server *s, uint64_t now_ns)
     s->pinged_ns = now_ns;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long a pong may take. */
+static uint64_t quiet_ns(const struct milgi__keyless_server *s)
+{
+    uint64_t ns = s->round_ns ? 4 * s->round_ns : QUIET_FIRST_NS;
+    return ns > QUIET_LEAST_NS ? ns : QUIET_LEAST_NS;
+}
+
 static void count_late(struct milgi__keyless *k)
 {
     pthread_mutex_lock(&k->lock);
@@ -247,7 +268,7 @@ static void take_message(struct milgi__keyless_server *s, const struct milgi__ke
     heard(s, now_ns);
     if (message->id == PING_ID) {
         if (s->pinged)
-            s->round_ns = now_ns - s->pinged_ns;
+            s->round_ns = least(now_ns - s->pinged_ns, quiet_ns(s)); /* for how long it hung says nothing */
         s->pinged = false;
         s->mean_ns -= s->mean_ns / 4; /* what was slow long ago may be fast now */
         return;
@@ -414,18 +435,6 @@ static void begin(struct milgi__keyless_server *s, uint64_t now_ns)
 }
 
 /* --- what is to be done when -------------------------------------------------------------------------------------- */
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How long a pong may take. */
-static uint64_t quiet_ns(const struct milgi__keyless_server *s)
-{
-    uint64_t ns = s->round_ns ? 4 * s->round_ns : QUIET_FIRST_NS;
-    return ns > QUIET_LEAST_NS ? ns : QUIET_LEAST_NS;
-}
 
 /* Whether it lives: asked when an answer takes long and nothing else has come, or when it has been silent for long. */
 static uint64_t look_at_life(struct milgi__keyless_server *s, uint64_t now_ns)

@@ -34,6 +34,7 @@ int __wrap_milgi_device_new(const char *spec, struct milgi_device **made, const 
     if (strncmp(spec, "keyless:", strlen("keyless:")) != 0)
         return __real_milgi_device_new(spec, made, why);
     struct milgi_config *config = servers_options(&options, address);
+    options.timeout_ns = UINT64_C(3600000000000); /* a machine may be busy with something else, or stand still */
     options.depth = (uint32_t)atoi(spec + strlen("keyless:"));
     int rv = milgi_keyless_new(&options, made, why);
     milgi_config_unref(config);

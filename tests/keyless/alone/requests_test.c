@@ -270,6 +270,52 @@ static void those_that_are_not_heard_of_are_passed_over(void **state)
     end();
 }
 
+/* A full connection has room in a moment; who hangs may not be back before the time is over. */
+static void who_is_busy_is_waited_for_rather_than_who_says_nothing(void **state)
+{
+    (void)state;
+    begin(2);
+    k->server[0].blocked = true;
+    k->server[1].ill = true;
+    struct milgi__keyless_request *r = come(), *cancelled = come();
+    pump();
+    assert_int_equal(sent_n, 0);
+    assert_false(r->begun);
+    cancel(cancelled);
+    k->server[0].blocked = false;
+    pump();
+    assert_int_equal(sent_n, 1);
+    assert_int_equal(sent[0].server, 0);
+    refuse(r, 0); /* now there is only the other */
+    pump();
+    assert_int_equal(sent_n, 2);
+    assert_int_equal(sent[1].server, 1);
+    assert_int_equal(key.refs, 1);
+    end();
+}
+
+/* It went there for want of another: that one is asked when it is back, whatever may be sent twice. */
+static void what_was_sent_to_one_that_hangs_is_asked_elsewhere_too(void **state)
+{
+    (void)state;
+    begin(2);
+    k->options.hedge_percent = 0;
+    k->server[0].state = MILGI__KEYLESS_DOWN;
+    k->server[1].ill = true;
+    struct milgi__keyless_request *r = come();
+    pump();
+    assert_int_equal(sent_n, 1);
+    assert_int_equal(sent[0].server, 1);
+    k->server[0].state = MILGI__KEYLESS_UP;
+    pump();
+    assert_int_equal(sent_n, 2);
+    assert_int_equal(sent[1].server, 0);
+    answer(r, 0, MILGI__KEYLESS_RESPONSE, 64);
+    assert_int_equal(given.n, 1);
+    assert_int_equal(given.code, 0);
+    end();
+}
+
 static void the_last_hope_may_be_a_server_that_is_away_and_then_hopeless(void **state)
 {
     (void)state;
@@ -421,6 +467,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(those_that_can_go_nowhere_are_passed_over),
         cmocka_unit_test(those_that_are_not_heard_of_are_passed_over),
+        cmocka_unit_test(who_is_busy_is_waited_for_rather_than_who_says_nothing),
+        cmocka_unit_test(what_was_sent_to_one_that_hangs_is_asked_elsewhere_too),
         cmocka_unit_test(the_last_hope_may_be_a_server_that_is_away_and_then_hopeless),
         cmocka_unit_test(whoever_answers_with_errors_is_asked_last),
         cmocka_unit_test(a_signature_has_the_length_of_the_keys),

@@ -316,6 +316,67 @@ static void tries_to_connect_are_spaced(void **state)
     milgi__keyless_server_stop(server);
 }
 
+/* Else each failure of one would have all the others try at once, for ever. */
+static void the_others_are_called_when_the_last_is_lost_and_not_when_it_fails_again(void **state)
+{
+    struct milgi_reason reason = { .error = MILGI_ETRANSPORT };
+    struct milgi__keyless_server *other = &k->server[1];
+    (void)state;
+    k->servers_n = 2;
+    other->k = k;
+    other->index = 1;
+    other->retry_ns = UINT64_MAX;
+    for (unsigned i = 0; i < 2; i++) {
+        while (server->state != MILGI__KEYLESS_CONNECTING)
+            look_next();
+        events->on_close(stream, server, &reason);
+        assert_true(other->retry_ns == UINT64_MAX);
+    }
+    connect_it();
+    events->on_close(stream, server, &reason); /* before a word */
+    assert_true(other->retry_ns == UINT64_MAX);
+    connect_it();
+    pong();
+    events->on_close(stream, server, &reason);
+    assert_in_range(other->retry_ns, now_ns, now_ns + 75 * MS);
+    milgi__keyless_server_stop(server);
+}
+
+/* That a pong took five seconds for that reason does not make five seconds of silence usual. */
+static void who_has_hung_once_is_found_out_as_soon_the_next_time(void **state)
+{
+    (void)state;
+    connect_it();
+    now_ns += MS;
+    pong();
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t from_ns = now_ns;
+        assert_true(milgi__keyless_server_send(server, &requests[i], now_ns));
+        while (!server->ill)
+            look_next();
+        if (now_ns - from_ns > 1000 * MS)
+            fail_msg("time %u", i);
+        now_ns += 5000 * MS;
+        pong();
+        assert_false(server->ill);
+    }
+    milgi__keyless_server_stop(server);
+}
+
+static void who_frees_the_device_is_told_nothing_more(void **state)
+{
+    struct milgi_reason reason = { .error = MILGI_ETRANSPORT };
+    (void)state;
+    connect_it();
+    pong();
+    unsigned before = told_n;
+    k->stopping = true;
+    events->on_close(stream, server, &reason);
+    assert_int_equal(server->code, MILGI_CODE_KEYLESS_GONE);
+    assert_int_equal(told_n, before);
+    milgi__keyless_server_stop(server);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -326,6 +387,9 @@ int main(void)
         CASE(who_stays_silent_is_connected_to_anew),
         CASE(who_never_says_a_word_is_hopeless_though_it_takes_connections),
         CASE(tries_to_connect_are_spaced),
+        CASE(the_others_are_called_when_the_last_is_lost_and_not_when_it_fails_again),
+        CASE(who_has_hung_once_is_found_out_as_soon_the_next_time),
+        CASE(who_frees_the_device_is_told_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
