@@ -145,9 +145,10 @@ void milgi__link_drop_held(struct link *l)
 /* What the application writes goes nowhere. */
 static void refuse(struct link *l, int error)
 {
-    if (!l->failed_told)
+    if (!l->failed_told && !l->refused_told)
         milgi__link_tell(l, BEV_EVENT_WRITING | BEV_EVENT_ERROR, error);
-    l->failed_told = true;
+    l->refused_told = true;
+    l->failed_told = l->failed_told || l->failed; /* that was it; else it may still come */
 }
 
 static void send_held(struct link *l)

@@ -86,8 +86,9 @@ MILGI_MUST_CHECK int milgi_bufferevent_new(struct milgi_event *event, evutil_soc
 
 /*
  * Ends our direction: when all that has been written so far has gone out, close_notify follows. Reading goes on, to the
- * peer's own end. What is written after this call goes nowhere and is told with BEV_EVENT_ERROR. Returns 0, or
- * MILGI_ECLOSED: the connection has ended, or is not one of |event|'s.
+ * peer's own end. What is written after this call goes nowhere and is told with BEV_EVENT_ERROR and BEV_EVENT_WRITING,
+ * once; what becomes of reading is told besides. Returns 0, or MILGI_ECLOSED: the connection has ended, or is not one
+ * of |event|'s.
  */
 int milgi_bufferevent_shutdown(struct milgi_event *event, struct bufferevent *bev);
 

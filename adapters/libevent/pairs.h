@@ -59,8 +59,9 @@ struct link {
     uint64_t written, taken;         /* by the application, in all; of these, from |inner| */
     uint64_t shut_at, refused;       /* where our direction is to end; what was written behind that */
     struct milgi_reason reason;
-    int failed;       /* TLS has ended otherwise than in order: an errno; */
-    bool failed_told; /* and the application knows */
+    int failed;        /* TLS has ended otherwise than in order: an errno; */
+    bool failed_told;  /* and the application knows */
+    bool refused_told; /* that what it writes goes nowhere, too */
     bool has_reason;
     bool open, full;            /* the handshake is complete; the stream has enough to send */
     bool shut, shut_done;       /* our direction is to end behind |shut_at| */

@@ -173,6 +173,24 @@ static void what_is_written_behind_an_end_that_still_waits_is_refused_too(void *
     rig_close(&r);
 }
 
+static void a_cut_is_told_though_something_was_refused_before(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, NULL);
+    r.a.shut_when_sent = true;
+    both(&r);
+    assert_int_equal(bufferevent_write(r.a.bev, "x", 1), 0);
+    run_until(&r, &r.b.eof);
+    run_until(&r, &r.a.error);
+    r.a.error = false;
+    assert_int_equal(milgi_bufferevent_cut(r.event, r.b.bev), 0);
+    run_until(&r, &r.a.error);
+    assert_int_equal(r.a.what, BEV_EVENT_ERROR | BEV_EVENT_READING);
+    assert_int_equal(r.a.reason.error, MILGI_EALERT);
+    rig_close(&r);
+}
+
 static void what_the_application_waits_for_is_limited_by_its_timeouts(void **state)
 {
     struct timeval soon = { 0, 50000 }, never = { 1000, 0 };
@@ -235,6 +253,7 @@ int main(void)
         cmocka_unit_test(one_direction_may_end_long_before_the_other),
         cmocka_unit_test(what_is_written_behind_the_end_is_refused),
         cmocka_unit_test(what_is_written_behind_an_end_that_still_waits_is_refused_too),
+        cmocka_unit_test(a_cut_is_told_though_something_was_refused_before),
         cmocka_unit_test(what_the_application_waits_for_is_limited_by_its_timeouts),
         cmocka_unit_test(many_connections_share_a_base),
     };
