@@ -49,7 +49,7 @@ struct milgi_engine {
     struct milgi__pool *pool;
     uint64_t now_ns;
     uint64_t turns;
-    uint64_t swept_ns;                    /* when keys were swept last in a turn */
+    uint64_t swept_ns;                    /* when keys and chunks were looked at last */
     uint64_t budget_ns, spent_ns;         /* of this turn, or the last */
     uint64_t served_ns[MILGI_OP_CLASSES]; /* by the turns of owners of each class, in proportion to its share */
     uint64_t due_ns;                      /* when the host was told to run again; UINT64_MAX: whenever it likes */

@@ -99,12 +99,33 @@ static void an_engine_that_never_rests_gives_back_what_nobody_needs(void **state
     loop_fini(&loop);
 }
 
+/* What was in use until a moment ago is idle for a second more, though two look at it in one turn. */
+static void what_was_needed_a_moment_ago_stays(void **state)
+{
+    struct loop loop;
+    struct milgi_run_result result;
+    (void)state;
+    sweep.answer_ns = UINT64_MAX;
+    loop_init(&loop, NULL);
+    struct milgi_chunk *chunk = milgi_chunk_new(loop.engine, 16384);
+    assert_non_null(chunk);
+    assert_int_equal(milgi_engine_run(loop.engine, 0, &result), 0);
+    milgi_chunk_unref(chunk);
+    for (unsigned idle = 1; idle < 3; idle++) {
+        loop.now_ns += 1000000000;
+        assert_int_equal(milgi_engine_run(loop.engine, 0, &result), 0);
+        assert_int_equal(milgi__pool_idle(loop.engine->pool), idle == 1);
+    }
+    loop_fini(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_engine_without_work_asks_its_device_and_wakes_when_it_is_told_to),
         cmocka_unit_test(an_engine_that_rests_between_two_turns_asks_it_too),
         cmocka_unit_test(an_engine_that_never_rests_gives_back_what_nobody_needs),
+        cmocka_unit_test(what_was_needed_a_moment_ago_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
