@@ -39,8 +39,8 @@ extern "C" {
 #define MILGI_CAP_TESTED (1u << 10)
 #define MILGI_CAP_HASHED (1u << 11) /* makes signatures of a hash that it is given, too (milgi_op_sign.hashed) */
 /*
- * handshake ops of one kind that it gets with one enqueue() may take it less each than one that comes alone: the engine
- * does not divide them between it and its own thread where that is so
+ * handshake ops of one kind that it gets with one enqueue() may take it less each than one alone, as op.service_ns
+ * tells (each its share): the engine does not divide them between it and its own thread where that is so
  */
 #define MILGI_CAP_TOGETHER (1u << 12)
 

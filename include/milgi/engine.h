@@ -133,8 +133,8 @@ struct milgi_engine_options {
      */
     uint64_t batch_wait_ns;
     /*
-     * milgi_engine_route_first(): an op that is expected to take longer than this is not run on the inline device
-     * while another of its devices is in service; default 50 us
+     * milgi_engine_route_first(): what is expected to take longer than this is not run on the inline device while
+     * another of its devices is in service, but for one op a second that finds out whether it still does; default 50 us
      */
     uint64_t inline_max_ns;
     /*

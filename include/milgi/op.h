@@ -296,7 +296,7 @@ struct milgi_op {
     uint16_t alg;   /* suite, group or signature scheme */
     uint16_t flags; /* the engine's */
     int32_t device_code;
-    /* the device's: how long a unit worked on it, when it knows; else it leaves it 0 */
+    /* the device's: how long a unit worked on it (of several at once: its share), when it knows; else it leaves it 0 */
     uint32_t service_ns;
     struct milgi_key *key;                        /* a reference; NULL for VERIFY and key exchange */
     uint64_t scratch[6];                          /* the device's, from enqueue to dequeue */

@@ -21,16 +21,16 @@ static const char *complaint(const struct milgi_engine *e, const struct milgi__d
  * a device that does not tell. What fails says nothing of how long the others take: a device that fails at once is not
  * a fast one.
  */
-static void learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t now_ns)
+static void learn(const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint64_t now_ns)
 {
     if (op->service_ns && (op->status == MILGI_OP_OK || op->status == MILGI_OP_REJECTED)) {
-        milgi__route_learn(d, op, op->service_ns, now_ns);
+        milgi__route_learn(e, d, op, op->service_ns);
         uint64_t done_ns = op->e.submitted_ns + op->service_ns;
         if (op->e.first)
             milgi__route_learn_wake(d, now_ns > done_ns ? now_ns - done_ns : 0);
         d->tells = true;
     } else if (op->e.alone && !d->tells && op->status == MILGI_OP_OK && now_ns > op->e.submitted_ns)
-        milgi__route_learn(d, op, now_ns - op->e.submitted_ns, now_ns);
+        milgi__route_learn(e, d, op, now_ns - op->e.submitted_ns);
 }
 
 static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op, uint64_t now_ns)
@@ -51,7 +51,7 @@ static void came_back(struct milgi_engine *e, struct milgi__dev *d, struct milgi
     d->outstanding_ns -= op->e.cost_ns;
     if (d->flags & MILGI_CAP_CALLER) /* a clock that stands still says nothing */
         e->spent_ns += op->service_ns ? op->service_ns : op->e.cost_ns;
-    learn(d, op, now_ns);
+    learn(e, d, op, now_ns);
     milgi__oplist_remove(&d->flight[op->cls], op);
     op->e.state = MILGI__OP_MADE;
     milgi__dev_heard(e, d, op);

@@ -44,9 +44,11 @@ static void learn_scale(uint32_t *known, const struct milgi_op *op, uint64_t ns,
     *known = MILGI__MAX(*known, 1);
 }
 
-void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns)
+void milgi__route_learn(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint64_t ns)
 {
-    uint32_t now_ms = (uint32_t)(now_ns / 1000000);
+    /* Of the turn, like all that it is held against. */
+    uint32_t now_ms = (uint32_t)(e->now_ns / 1000000);
     if (op->e.group != MILGI__GROUP_NONE) { /* all of a group took what the first did */
         if (op->e.group == MILGI__GROUP_FIRST) {
             learn_scale(&d->group[op->e.kind - MILGI__RECORD_KINDS], op, ns, LEARN);
@@ -90,7 +92,7 @@ bool milgi__route_probe(
 bool milgi__route_together(const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint32_t n,
     uint64_t here_ns, uint64_t before_ns)
 {
-    if (!(d->flags & MILGI_CAP_TOGETHER) || n < GROUP_MIN || op->e.kind < MILGI__RECORD_KINDS)
+    if (n < GROUP_MIN)
         return false;
     unsigned kind = op->e.kind - MILGI__RECORD_KINDS;
     uint64_t each_ns = (uint64_t)op->e.estimate_ns * d->group[kind] / MILGI__SCALE_ONE;

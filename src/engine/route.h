@@ -9,16 +9,18 @@ void milgi__route_drop(struct milgi_engine *e, unsigned index); /* no route name
 /* Where |op| goes, its key is ready there and its expected cost set. Device 0: run it now. */
 struct milgi__dev *milgi__route_op(struct milgi_engine *e, struct milgi_op *op);
 uint64_t milgi__route_inline_ns(const struct milgi_engine *e, const struct milgi_op *op);
-/* |op| came back from |d| at |now_ns| after |ns|, measured at the device or around it. */
-void milgi__route_learn(struct milgi__dev *d, const struct milgi_op *op, uint64_t ns, uint64_t now_ns);
+/* |op| came back from |d| after |ns|, measured at the device or around it. */
+void milgi__route_learn(
+    const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint64_t ns);
 /* |d| is to do an op of its kind, to find out how long it takes, and has not yet. */
 static inline bool milgi__route_is_tried(const struct milgi__dev *d, const struct milgi_op *op)
 {
     return d->probed[op->e.kind];
 }
 /*
- * True if |n| ops like |op|, given to |d| together, would be done with clearly less work than by this thread one by one
- * in |here_ns| each, and no later, although |before_ns| pass before |d| begins. Now and then when that is not known.
+ * |d| says MILGI_CAP_TOGETHER, and |op| is a handshake's. True if |n| ops like it, given to |d| together, would be done
+ * with clearly less work than by this thread one by one in |here_ns| each, and no later, although |before_ns| pass
+ * before |d| begins. Now and then when that is not known.
  */
 bool milgi__route_together(const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint32_t n,
     uint64_t here_ns, uint64_t before_ns);

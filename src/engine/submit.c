@@ -30,6 +30,7 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
     op->e.group = MILGI__GROUP_NONE;
     op->flags &= (uint16_t)~MILGI__OP_CHECK;
     if (op->key && !(op->key->used & 1) && !milgi__key_ready(d, op->key)) {
+        d->probed[op->e.kind] = false;
         milgi__op_fail(e, op, milgi__key_is_here(op->key) ? MILGI_CODE_NO_MEMORY : MILGI_CODE_NO_DEVICE);
         return;
     }
@@ -51,7 +52,8 @@ static void run_inline(struct milgi_engine *e, struct milgi_op *op)
     if (handshake) /* a clock that stands still or jumps back says nothing */
         e->spent_ns += took_ns ? took_ns : milgi__route_inline_ns(e, op);
     if (took_ns && op->e.estimate_ns && (done->status == MILGI_OP_OK || done->status == MILGI_OP_REJECTED))
-        milgi__route_learn(d, done, took_ns, begin_ns);
+        milgi__route_learn(e, d, done, took_ns);
+    d->probed[op->e.kind] = false; /* it has been tried, also where that told nothing */
     milgi__stats_inline_out(&e->stat, &d->stat, done);
     milgi__op_ended(e, d, done);
 }
@@ -141,7 +143,8 @@ struct burst {
     struct milgi_op *here[MILGI__BURST]; /* for the engine's own thread, which is sooner done */
     struct milgi__mark mark[MILGI__BURST];
     unsigned n, here_n;
-    unsigned group_n, group_kind; /* of those for the device that are sent because they are many; of the last of them */
+    unsigned group_n; /* of those for the device that are sent because they are many; */
+    uint64_t groups;  /* their kinds, as bits */
     uint64_t cost_ns, here_ns;
 };
 
@@ -192,15 +195,35 @@ static bool sooner_here(
     return milgi__route_probe(e, &e->dev[0], op, here_ns, there_ns);
 }
 
+_Static_assert(MILGI__HANDSHAKE_KINDS <= 64, "a burst keeps the kinds of its groups as bits");
+
+static uint64_t kind_bit(const struct milgi_op *op)
+{
+    return (uint64_t)1 << (op->e.kind - MILGI__RECORD_KINDS);
+}
+
 /* All of its class that wait are, and those that go already. */
 static bool is_of_a_group(
     const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op)
 {
-    uint64_t wake_ns = milgi__dev_flight(d) ? 0 : d->wake_ns;
-    if (b->group_kind == op->e.kind)
+    if (!(d->flags & MILGI_CAP_TOGETHER) || op->e.kind < MILGI__RECORD_KINDS)
+        return false;
+    if (b->groups & kind_bit(op))
         return true;
+    uint64_t wake_ns = milgi__dev_flight(d) ? 0 : d->wake_ns;
     return milgi__route_together(e, d, op, d->line[op->cls].n + b->group_n, milgi__route_inline_ns(e, op),
         wake_ns + d->outstanding_ns / d->device->caps.parallelism);
+}
+
+/*
+ * Whether this thread does one of a group, behind its first: only so is it known what the others would take here, which
+ * they are held against.
+ */
+static bool is_tried_here(struct milgi_engine *e, const struct burst *b, const struct milgi_op *op)
+{
+    uint64_t here_ns = milgi__route_inline_ns(e, op);
+    return (b->groups & kind_bit(op)) && b->here_n < MILGI__BURST &&
+        milgi__route_probe(e, &e->dev[0], op, here_ns, here_ns);
 }
 
 /*
@@ -215,7 +238,7 @@ static enum place place_of(
     if (!(op->flags & MILGI__OP_EITHER))
         return full ? LATER : THERE;
     if (!full && is_of_a_group(e, d, b, op))
-        return THERE_TOGETHER;
+        return is_tried_here(e, b, op) ? HERE : THERE_TOGETHER;
     bool alike = op->e.cost_ns <= 2 * milgi__route_inline_ns(e, op);
     bool busy_here = b->here_n == MILGI__BURST || (alike && b->here_ns >= LOOK_NS);
     if (full)
@@ -237,7 +260,7 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
     struct milgi__mark unused;
     struct milgi_op *op;
     b->n = b->here_n = b->group_n = 0;
-    b->group_kind = MILGI__KINDS;
+    b->groups = 0;
     b->cost_ns = b->here_ns = 0;
     while (b->n < MILGI__BURST && (op = milgi__fair_pick(&e->fair, d))) {
         bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
@@ -253,8 +276,8 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
         milgi__fair_take(d, op, &b->mark[b->n]);
         b->op[b->n++] = op;
         if (place == THERE_TOGETHER) {
-            op->e.group = op->e.kind == b->group_kind ? MILGI__GROUP_REST : MILGI__GROUP_FIRST;
-            b->group_kind = op->e.kind;
+            op->e.group = b->groups & kind_bit(op) ? MILGI__GROUP_REST : MILGI__GROUP_FIRST;
+            b->groups |= kind_bit(op);
             b->group_n++;
         }
         b->cost_ns += op->e.cost_ns;

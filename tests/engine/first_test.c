@@ -119,6 +119,35 @@ static void this_thread_that_was_slow_gets_something_again(void **state)
     }
 }
 
+/* It was slow, and is tried by one op, not by all of a turn that has gone on into the next millisecond. */
+static void this_thread_is_tried_by_one_op(void **state)
+{
+    (void)state;
+    for (unsigned stands = 0; stands < 2; stands++) {
+        slowness = 30;
+        begin("sim:latency.keygen=80us,units=1", NULL, 3, NULL);
+        loop.engine->o.inline_max_ns = stands ? 1000000 : 50000;
+        for (unsigned i = 0; i < 20; i++) {
+            loop_keygen(&client);
+            loop_settle(&loop, &client, client.given);
+        }
+        (void)loop_run(&loop);
+        loop.now_ns += 2000000000;
+        (void)loop_run(&loop);
+        loop.now_ns += 1500000; /* what the turn has done so far */
+        slowness = stands ? 0 : 30;
+        uint64_t before = submitted(0, MILGI_OP_KEYGEN);
+        for (unsigned i = 0; i < 20; i++) {
+            loop_keygen(&client);
+            if (stands) /* while it works the clock does: nothing is learnt */
+                loop_settle(&loop, &client, client.given);
+        }
+        assert_int_equal(submitted(0, MILGI_OP_KEYGEN) - before, 1);
+        end();
+    }
+    slowness = 1;
+}
+
 /*
  * Keygens: 40 us here. There 10 us, as one of many in lanes: eight at once go together, fewer are done where they are
  * done first. 38 us there: found out, and tried again once a second.
@@ -148,6 +177,68 @@ static void what_is_cheaper_together_is_not_divided(void **state)
         assert_true(submitted(0, MILGI_OP_KEYGEN) > here); /* too few */
         end();
     }
+}
+
+/* 38 us in a group, and 40 us here, where they seemed to take twice as long. */
+static void what_this_thread_takes_is_known_beside_groups_too(void **state)
+{
+    (void)state;
+    begin("sim:latency.keygen=38us,units=2", NULL, 3, NULL);
+    loop.engine->o.inline_max_ns = 100000;
+    loop.engine->dev[1].flags |= MILGI_CAP_TOGETHER;
+    loop.engine->dev[1].wake_ns = 60000;
+    for (unsigned i = 0; i < MILGI__KINDS; i++)
+        loop.engine->dev[0].scale[i] *= 2;
+    uint64_t here = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        loop.now_ns += i < 20 ? 1000000000 : 0;
+        here = i == 20 ? submitted(0, MILGI_OP_KEYGEN) : here;
+        for (unsigned k = 0; k < 16; k++)
+            loop_keygen(&client);
+        loop_settle(&loop, &client, client.given);
+    }
+    assert_in_range(submitted(0, MILGI_OP_KEYGEN) - here, 20 * 3, 20 * 8);
+    end();
+}
+
+static void keygen_p256(void)
+{
+    struct milgi_op *op = milgi__engine_op_new(loop.engine, false);
+    struct milgi_chunk *chunk = milgi_chunk_new(loop.engine, 128);
+    assert_true(op && chunk);
+    op->type = MILGI_OP_KEYGEN;
+    op->cls = MILGI_OP_CLASS_HANDSHAKE;
+    op->alg = MILGI_GROUP_SECP256R1;
+    memset(&op->u.kex, 0, sizeof op->u.kex);
+    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
+    op->u.kex.seed_len = 40;
+    memset(op->u.kex.seed, 7, 40);
+    client.given++;
+    milgi__engine_submit(loop.engine, &client.owner, op, 0);
+}
+
+/* No gain, which is found out by all of a kind, though they come one of each in turn. */
+static void groups_that_come_mixed_are_groups(void **state)
+{
+    (void)state;
+    begin("sim:latency.keygen=38us,units=2", NULL, 3, NULL);
+    loop.engine->o.inline_max_ns = 100000;
+    loop.engine->dev[1].flags |= MILGI_CAP_TOGETHER;
+    loop.engine->dev[1].wake_ns = 60000;
+    uint64_t here = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        loop.now_ns += i == 39 ? 1000000000 : 0;
+        here = submitted(0, MILGI_OP_KEYGEN);
+        for (unsigned k = 0; k < 8; k++) {
+            loop_keygen(&client);
+            keygen_p256();
+        }
+        loop_settle(&loop, &client, client.given);
+        if (i == 38)
+            assert_true(submitted(0, MILGI_OP_KEYGEN) - here > 3); /* they are divided */
+    }
+    assert_in_range(submitted(0, MILGI_OP_KEYGEN) - here, 0, 3);
+    end();
 }
 
 /* 40 us here, 50 us there: what comes at once is shared, unless the engine's thread may not take that long. */
@@ -221,6 +312,27 @@ static void what_waking_a_device_takes_is_learnt(void **state)
     for (unsigned i = 0; i < 1000; i++)
         milgi__route_learn_wake(d, UINT64_MAX);
     assert_int_equal(d->wake_ns, 1000000);
+    end();
+}
+
+/* They come back together: when the first does says nothing. */
+static void groups_say_nothing_of_what_waking_a_device_takes(void **state)
+{
+    (void)state;
+    begin("sim:latency.sign=1ms,units=2", NULL, 2, NULL);
+    struct milgi__dev *d = &loop.engine->dev[1];
+    d->flags |= MILGI_CAP_TOGETHER;
+    uint32_t least = d->wake_ns;
+    for (unsigned n = 2; n > 0; n--) {
+        for (unsigned i = 0; i < 20; i++) {
+            for (unsigned k = 0; k < n; k++)
+                loop_sign(&client, loop.rsa);
+            (void)loop_run(&loop);
+            loop.now_ns += 4 * least;
+            loop_settle(&loop, &client, client.given);
+        }
+        assert_true(n == 2 ? d->wake_ns == least : d->wake_ns > 3 * least);
+    }
     end();
 }
 
@@ -361,9 +473,13 @@ int main(void)
         cmocka_unit_test(cheap_ops_stay_and_dear_ones_go),
         cmocka_unit_test(the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may),
         cmocka_unit_test(this_thread_that_was_slow_gets_something_again),
+        cmocka_unit_test(this_thread_is_tried_by_one_op),
         cmocka_unit_test(what_is_cheaper_together_is_not_divided),
+        cmocka_unit_test(what_this_thread_takes_is_known_beside_groups_too),
+        cmocka_unit_test(groups_that_come_mixed_are_groups),
         cmocka_unit_test(a_device_is_not_woken_for_what_is_done_here_before_it_is_awake),
         cmocka_unit_test(what_waking_a_device_takes_is_learnt),
+        cmocka_unit_test(groups_say_nothing_of_what_waking_a_device_takes),
         cmocka_unit_test(small_records_stay),
         cmocka_unit_test(the_load_is_split_as_the_speeds_are),
         cmocka_unit_test(a_device_with_more_units_gets_more),
