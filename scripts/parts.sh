@@ -165,7 +165,7 @@ lean_build() {
 }
 
 # Whether tests notice what they are there for: a sample, other mutants with every commit. All of them: scripts/mutants.
-mutants() { part mutants "$root/scripts/mutants" --sample 12; }
+mutants() { part mutants "$root/scripts/mutants" --sample 8; }
 
 lean() { part lean-build lean_build; }
 
