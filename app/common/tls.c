@@ -270,6 +270,8 @@ static bool fill_config(struct app_tls *tls, struct app_material *material, cons
         rv = role == MILGI_SERVER ? set_tickets(tls, config, o) : 0;
     if (!rv && o->ktls)
         rv = milgi_config_set_hand_over(config, true);
+    if (!rv && tls->credit)
+        rv = milgi_config_set_limit(config, MILGI_LIMIT_CREDIT, tls->credit);
     if (!rv)
         rv = set_sessions(tls, config, o, role);
     if (!rv && role == MILGI_CLIENT)

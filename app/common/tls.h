@@ -23,6 +23,7 @@ struct app_tls {
     const char *keylog_name;
     struct milgi_ticket_keys *ticket_keys; /* the same after a reload, and in processes that are forked */
     struct milgi_session_cache *sessions;  /* the same after a reload, of one process; NULL: none are wanted */
+    uint64_t credit;                       /* MILGI_LIMIT_CREDIT; 0: the library's default */
     struct milgi_uv *uv;
     struct milgi_device *device;  /* NULL: cpu only */
     struct milgi_device *lanes;   /* beside it, on the loop's own thread; NULL: there are none */

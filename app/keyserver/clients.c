@@ -8,7 +8,6 @@
 #include "common/say.h"
 
 #define ROOM_LEAST 2048u
-#define ROOM_MOST 131072u  /* in which a message has room, and what came with its end */
 #define MESSAGE_MAX 16384u /* that Ed25519 signs: a handshake of TLS 1.2 with a client's certificate */
 #define FLIGHT_MAX 1024u   /* requests of one client that are under way: then it is not read from */
 
@@ -266,14 +265,8 @@ static bool may_read(const struct client *c)
     return c->stream && !c->blocked && (!c->leaving || c->ended) && room;
 }
 
-static size_t beyond(size_t cap)
-{
-    return cap > ROOM_MOST ? cap - ROOM_MOST : 0;
-}
-
 static void leave_room(struct client *c)
 {
-    c->server->held -= beyond(c->rx_cap);
     free(c->rx);
     c->rx = NULL;
     c->rx_cap = 0;
@@ -323,7 +316,7 @@ static bool may_complain(struct keyserver *server, enum grievance of)
     return may;
 }
 
-/* One message always has room; what comes behind it while it may not be read, as long as there is memory for it. */
+/* For a message and, while it may not be read, the credit of its connection behind it. */
 static bool make_room(struct client *c, size_t more)
 {
     size_t cap = c->rx_cap ? c->rx_cap : ROOM_LEAST;
@@ -331,11 +324,9 @@ static bool make_room(struct client *c, size_t more)
         cap *= 2;
     if (cap == c->rx_cap)
         return true;
-    bool much = beyond(cap) && c->server->held >= c->server->held_most;
-    uint8_t *rx = much ? NULL : realloc(c->rx, cap);
+    uint8_t *rx = realloc(c->rx, cap);
     if (!rx)
         return false;
-    c->server->held += beyond(cap) - beyond(c->rx_cap);
     c->rx = rx;
     c->rx_cap = cap;
     return true;

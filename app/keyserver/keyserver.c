@@ -18,6 +18,7 @@
 #define BACKLOG 128
 #define SPARE 64u
 #define MEMORY (UINT64_C(1) << 30)
+#define UNREAD 32768u /* of one client, while it may not be read from */
 #define OF_MEMORY 16u /* a part that requests may have, beside what connections do */
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
@@ -315,6 +316,7 @@ int app_keyserver(const struct app_options *options)
         return APP_FAILED;
     }
     s->options = options;
+    s->tls.credit = UNREAD;
     s->held_most = (size_t)((options->memory ? options->memory : MEMORY) / OF_MEMORY);
     app_descriptors_raise((rlim_t)options->max_conns + SPARE);
     int status = app_tls_load(&s->tls, MILGI_SERVER, options, APP_PATIENCE_MS, &s->tls.material);

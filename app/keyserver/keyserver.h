@@ -138,7 +138,7 @@ struct keyserver {
     struct client *first;
     unsigned clients_n;
     bool draining, stopping;
-    size_t held, held_most; /* bytes of requests that are under way or that came with them, of all clients */
+    size_t held, held_most; /* bytes of requests that are under way, of all clients */
     uint64_t accepted, refused, requests, signed_n, errors;
     uint64_t said_ms[GRIEVANCES];
 };
