@@ -11,7 +11,7 @@ logs=${MILGI_LOGS:-$root/build/logs}
 total_passed=0
 total_failed=0
 failed_parts=()
-not_judged=()
+not_judged=() unsteady=()
 
 say() { printf '%s\n' "$@"; }
 die() {
@@ -58,6 +58,7 @@ end_part() { # NAME
     fi
     total_passed=$((total_passed + passed))
     total_failed=$((total_failed + failed))
+    unsteady+=($(sed -n 's/^UNSTEADY: //p' "$logs/$name.log"))
     printf '%-24s %4d s %5s CPU s  %5d passed  %3d failed\n' "$name" $((SECONDS - start)) "$(cpu_of "$name")" "$passed" "$failed"
     if [ "$failed" != 0 ]; then
         failed_parts+=("$name")
@@ -90,6 +91,9 @@ total() {
     if [ ${#not_judged[@]} != 0 ]; then
         say "NOT JUDGED, neither passed nor failed: ${not_judged[*]}"
     fi
+    if [ ${#unsteady[@]} != 0 ]; then
+        say "UNSTEADY, failed at first and passed alone, each a fault to be found: ${unsteady[*]}"
+    fi
     say "$total_passed passed, $total_failed failed"
     [ "$total_failed" = 0 ] && [ "$total_passed" != 0 ]
 }
@@ -103,7 +107,8 @@ build() {
     cmake --build "build/$preset" -j "$(jobs_n)" ${*:+--target "$@"}
 }
 
-# run_ctest PRESET [CTEST ARGUMENTS...]: counts its cases.
+# run_ctest PRESET [CTEST ARGUMENTS...]: counts its cases. One or two that fail are run once more, with nothing beside them:
+# who passes then is unsteady, which is told apart (total), not a failure of what was changed.
 run_ctest() {
     local preset=$1 out rc=0 all failed
     shift
@@ -113,6 +118,15 @@ run_ctest() {
     (cd "$root/build/$preset" && ctest -j $((2 * $(jobs_n))) --output-on-failure --no-tests=error "$@") 2>&1 | tee "$out" || rc=$?
     all=$(sed -nE 's/^[0-9]+% tests passed, [0-9]+ tests failed out of ([0-9]+)$/\1/p' "$out")
     failed=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of [0-9]+$/\1/p' "$out")
+    if [ $rc != 0 ] && [ "${failed:-0}" -ge 1 ] && [ "$failed" -le 2 ]; then
+        local names
+        names=$(sed -nE 's/^\s+[0-9]+ - (\S+) \((Failed|Timeout|SEGFAULT|Subprocess aborted|ILLEGAL|BUS_ERROR)\).*$/\1/p' "$out" | tr '\n' ' ')
+        say "once more, alone: $names"
+        if (cd "$root/build/$preset" && ctest --rerun-failed --output-on-failure --no-tests=error) 2>&1; then
+            say "UNSTEADY: $names"
+            rc=0 failed=0
+        fi
+    fi
     rm -f "$out"
     if [ -n "$all" ]; then
         say "$((all - failed)) passed, $failed failed"

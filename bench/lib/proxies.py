@@ -10,12 +10,10 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(ROOT, "tests/lib"))
+from ports import free_port  # noqa: E402
+
 PATIENCE = 60  # seconds for anything that must happen
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 def make_certificate(work, *key):

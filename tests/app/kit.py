@@ -11,9 +11,13 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from ports import free_port  # noqa: E402
 
 patience = 1.0  # what machines slower than usual need
 
@@ -58,21 +62,21 @@ def until(what, message, seconds=None):
 def serving(word, *arguments):
     """Somebody else's server while the `with` lasts, on a free port that stands for PORT in its arguments: the port. It says
     |word| when it listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen([argument.replace("PORT", str(port)) for argument in arguments], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        line = b""
-        while word not in line:
-            line = server.stdout.readline()
-            check(line, f"{arguments[0]} has ended")
-        yield port
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+    for tries_left in (2, 1, 0):
+        port, said = free_port(), b""
+        server = subprocess.Popen([argument.replace("PORT", str(port)) for argument in arguments], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            while line := server.stdout.readline():
+                said += line
+                if word in line:
+                    yield port
+                    return
+            check(tries_left, f"{arguments[0]} has ended: {ascii(said)}")  # else somebody else may have taken the port
+        finally:
+            server.kill()
+            server.wait()
+            server.stdout.close()
 
 
 class Pki:

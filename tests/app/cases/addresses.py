@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from kit import Backend, Command, check, limit, reset, until
+from kit import Backend, Command, check, free_port, limit, reset, until
 
 from cases.relay import echo
 
@@ -87,8 +87,7 @@ def test_listen_may_be_given_several_times(world):
 def test_both_families_may_be_listened_on_apart(world):
     if not has_v6():
         return
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     v4, v6 = [f"0.0.0.0:{port}", f"127.0.0.1:{port}"], [f"[::]:{port}", f"[::1]:{port}"]
     for one, other in ((v4[0], v6[0]), (v6[0], v4[0]), (v6[0], v4[1]), (v4[1], v6[0]), (v6[1], v4[0]), (v4[1], v6[1])):
         command, said = listens(world, 2, *arguments(world, one, other))
@@ -98,8 +97,7 @@ def test_both_families_may_be_listened_on_apart(world):
 
 
 def test_an_address_that_is_given_twice_is_told(world):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     path = UNIX + os.path.join(world.work, "twice.sock")
     for one, other in ((f":{port}", f":{port}"), (f"127.0.0.1:{port}", f"127.0.0.1:{port}"), (f":{port}", f"127.0.0.1:{port}"),
                        (f"127.0.0.1:{port}", f":{port}"), (f"0.0.0.0:{port}", f"127.0.0.1:{port}"), (path, path),

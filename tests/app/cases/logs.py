@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 
-from kit import check, until
+from kit import check, free_port, until
 
 
 def greet(sock):
@@ -243,8 +243,7 @@ def test_a_certificate_gives_no_orders_to_who_looks_at_the_log(world):
 
 def test_a_backend_that_fails_is_in_the_log(world):
     log = log_of(world)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     proxy = world.proxy("--access-log", log, "--backend", f"127.0.0.1:{port}")
     world.client(proxy).read_cut()
     entry = json.loads(until(lambda: lines_of(log), "no line in the log")[0])

@@ -13,7 +13,7 @@ import tempfile
 import termios
 import time
 
-from kit import check, limit, of_process, read_all, until
+from kit import check, free_port, limit, of_process, read_all, until
 
 GET = "GET / HTTP/1.1\nHost: localhost\n\n"
 
@@ -184,7 +184,7 @@ def test_output_that_does_not_arrive_is_an_error(world):
 
 def test_a_proxy_without_a_standard_output_serves_and_says_so(world):
     for where in (">&-", ">/dev/full"):
-        port = socket.create_server(("127.0.0.1", 0)).getsockname()[1]
+        port = free_port()
         pki = world.pki
         err = tempfile.TemporaryFile(dir=world.work)
         process = subprocess.Popen(["bash", "-c", f"exec {' '.join([*world.under, world.milgi])} proxy --listen 127.0.0.1:{port} "
@@ -201,7 +201,7 @@ def test_a_proxy_without_a_standard_output_serves_and_says_so(world):
 def test_closed_standard_descriptors_do_not_become_sockets(world):
     pki = world.pki
     for closed in ("<&-", "<&- >&-", "<&- >&- 2>&-", "2>&-", ">&- 2>&-"):
-        port = socket.create_server(("127.0.0.1", 0)).getsockname()[1]
+        port = free_port()
         process = subprocess.Popen(["bash", "-c", f"exec {' '.join([*world.under, world.milgi])} proxy --listen 127.0.0.1:{port} "
                                     f"--cert {pki.path('server')} --key {pki.path('server', 'key')} --stats-interval 0.01 {closed}"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

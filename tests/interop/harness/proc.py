@@ -221,26 +221,6 @@ class Child:
 atexit.register(Child.kill_all)
 
 
-class Ports:
-    """Free TCP ports below the range the kernel picks from, each given out once."""
-
-    _lock = threading.Lock()
-    _next = 20000 + os.getpid() % 6000
-
-    @classmethod
-    def free(cls):
-        with cls._lock:
-            while True:
-                cls._next = 20000 if cls._next >= 31999 else cls._next + 1
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    try:
-                        probe.bind(("127.0.0.1", cls._next))
-                        return cls._next
-                    except OSError:
-                        continue
-
-
 def listening(port):
     """Whether somebody listens on the TCP port, told by the kernel's table so that no connection is wasted."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

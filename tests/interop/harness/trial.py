@@ -13,7 +13,9 @@ import time
 
 from .clients import HOST
 from .pki import LEAVES, P12_PASSWORD
-from .proc import Child, Deadline, Failure, Ports, wait_listening
+from ports import free_port
+
+from .proc import Child, Deadline, Failure, wait_listening
 
 PEERS = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "peers"))
 
@@ -235,14 +237,19 @@ class Trial:
         if peer.name == "selfserv":
             call.issuer = LEAVES[call.cert_name][1] if call.staple else None
             call.nss_db = self.shared.nss_db("client-ca", call.cert_name, "T,,", issuer=call.issuer)
-        if not peer.picks_port:
-            call.port = Ports.free()
-        child = self.spawn(peer.argv(call), echo=peer.pump and not call.keyupdate, cwd=self.directory)
         if peer.picks_port:
+            child = self.spawn(peer.argv(call), echo=peer.pump and not call.keyupdate, cwd=self.directory)
             call.port = self.port_told(child)
-        else:
-            wait_listening(child, call.port, self.deadline)
-        return child
+            return child
+        for tries_left in (2, 1, 0):
+            call.port = free_port()
+            child = self.spawn(peer.argv(call), echo=peer.pump and not call.keyupdate, cwd=self.directory)
+            try:
+                wait_listening(child, call.port, self.deadline)
+                return child
+            except Failure:
+                if child.running() or not tries_left:  # else somebody else may have taken the port meanwhile
+                    raise
 
     # the end
 
