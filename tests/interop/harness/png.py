@@ -46,8 +46,8 @@ def _unfilter(kind, row, above, step):
     return row
 
 
-def check_not_blank(path):
-    """Fails unless the picture has at least 500 pixels that differ from its corner, on at least 20 rows."""
+def check_not_blank(path, least=20):
+    """Fails unless the picture has at least 500 pixels that differ from its corner, on |least| rows or more."""
     width, height, step, raw = _pixels(path)
     above = bytearray(width * step)
     corner, inked, rows = None, 0, 0
@@ -60,5 +60,5 @@ def check_not_blank(path):
             count = sum(row[i:i + step] != corner for i in range(0, len(row), step))
             inked += count
             rows += count > 0
-    if inked < 500 or rows < 20:
+    if inked < 500 or rows < least:
         raise Failure(f"the screenshot is blank: {inked} pixels on {rows} rows differ from the background")
