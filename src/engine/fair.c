@@ -343,3 +343,17 @@ void milgi__fair_settle(struct milgi__dev *d)
         d->line[cls].emptied = 0;
     }
 }
+
+uint32_t milgi__fair_count(const struct milgi__line *line, unsigned kind, uint32_t look)
+{
+    uint32_t n = 0;
+    for (const struct milgi__link *link = line->round.next; link != &line->round; link = link->next) {
+        const struct milgi__flow *flow = MILGI__ENTRY(link, const struct milgi__flow, link);
+        for (const struct milgi_op *op = flow->ops.first; op; op = op->e.next) {
+            if (!look--)
+                return n;
+            n += op->e.kind == kind;
+        }
+    }
+    return n;
+}

@@ -90,6 +90,8 @@ void milgi__fair_take(struct milgi__dev *d, struct milgi_op *op, struct milgi__m
  * turns stand as they stood.
  */
 void milgi__fair_put_back(struct milgi__dev *d, struct milgi_op *op, const struct milgi__mark *mark);
+/* How many of the first |look| ops that were sorted into |line| are of |kind|. */
+uint32_t milgi__fair_count(const struct milgi__line *line, unsigned kind, uint32_t look);
 /* The burst is made up. */
 void milgi__fair_settle(struct milgi__dev *d);
 /* |owner| has nothing to do: what was kept for it goes. */

@@ -14,7 +14,6 @@
 #define WAKE_MAX_NS 1000000u
 /* What works on this thread is given what takes so many times as long as the inline device may take over, at most. */
 #define CALLER_TIMES 2u
-#define GROUP_MIN 8u /* ops that come together and are sent together, if that is a gain */
 
 /* --- what ops cost ---------------------------------------------------------------------------------------------- */
 
@@ -89,20 +88,49 @@ bool milgi__route_probe(
     return true;
 }
 
+uint32_t milgi__route_group_ns(const struct milgi__dev *d, const struct milgi_op *op)
+{
+    uint64_t ns = (uint64_t)op->e.estimate_ns * d->group[op->e.kind - MILGI__RECORD_KINDS] / MILGI__SCALE_ONE;
+    return (uint32_t)MILGI__MIN(MILGI__MAX(ns, 1), UINT32_MAX);
+}
+
 bool milgi__route_together(const struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op, uint32_t n,
     uint64_t here_ns, uint64_t before_ns)
 {
-    if (n < GROUP_MIN)
+    if (n < MILGI__GROUP_MIN)
         return false;
     unsigned kind = op->e.kind - MILGI__RECORD_KINDS;
-    uint64_t each_ns = (uint64_t)op->e.estimate_ns * d->group[kind] / MILGI__SCALE_ONE;
-    if (each_ns <= here_ns / 4 * 3)
+    uint64_t each_ns = milgi__route_group_ns(d, op), gain_ns = here_ns / 4 * 3;
+    if (each_ns <= gain_ns)
         return before_ns + n * each_ns <= n * here_ns;
     uint32_t now_ms = (uint32_t)(e->now_ns / 1000000);
-    if (now_ms - d->group_ms[kind] < PROBE_NS / 1000000)
+    uint64_t times = MILGI__MIN(each_ns / MILGI__MAX(gain_ns, 1), PROBE_MOST);
+    if (now_ms - d->group_ms[kind] < times * (PROBE_NS / 1000000))
         return false;
     d->group_ms[kind] = now_ms;
     return true;
+}
+
+/*
+ * With |k| of |n| ops there, all are done by |all_ns|: is what is sooner done worth at least what it costs, which is the
+ * waking, here and there, and what they take there beyond what they take here?
+ */
+static bool is_worth(uint64_t n, uint64_t k, uint64_t here_ns, uint64_t there_ns, uint64_t units, uint64_t wake_ns)
+{
+    uint64_t all_ns = MILGI__MAX((n - k) * here_ns, wake_ns + (k + units - 1) / units * there_ns);
+    return all_ns + wake_ns + wake_ns / 2 + k * there_ns <= n * here_ns + k * here_ns;
+}
+
+bool milgi__route_worth_waking(const struct milgi__dev *d, uint64_t n, uint64_t here_ns, uint64_t there_ns)
+{
+    /* What comes in one burst is done by one unit, where such are done together. */
+    uint64_t units = d->flags & MILGI_CAP_TOGETHER ? 1 : d->device->caps.parallelism, wake_ns = d->wake_ns;
+    here_ns = MILGI__MAX(here_ns, 1);
+    there_ns = MILGI__MAX(there_ns, 1);
+    /* So many are done there when those that stay are done here: whole ops, so one more may be better. */
+    uint64_t k = n * here_ns > wake_ns ? (n * here_ns - wake_ns) * units / (here_ns * units + there_ns) : 0;
+    return (k && is_worth(n, k, here_ns, there_ns, units, wake_ns)) ||
+        (k < n && is_worth(n, k + 1, here_ns, there_ns, units, wake_ns));
 }
 
 uint64_t milgi_engine_expected_ns(

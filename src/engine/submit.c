@@ -143,21 +143,19 @@ struct burst {
     struct milgi_op *here[MILGI__BURST]; /* for the engine's own thread, which is sooner done */
     struct milgi__mark mark[MILGI__BURST];
     unsigned n, here_n;
-    unsigned group_n; /* of those for the device that are sent because they are many; */
-    uint64_t groups;  /* their kinds, as bits */
+    uint64_t groups, singles; /* kinds, as bits: those that are sent because they are many; those that are not */
     uint64_t cost_ns, here_ns;
+    enum {
+        WAKE_UNKNOWN,
+        WAKE,
+        LET_SLEEP
+    } wake; /* what sleeps, for what is as quick here */
 };
 
 /* How long each unit of the device has to do, what goes there now included. */
 static uint64_t ahead_ns(const struct milgi__dev *d, const struct burst *b)
 {
     return (d->outstanding_ns + b->cost_ns) / d->device->caps.parallelism;
-}
-
-/* What waits before it, this one included. */
-static uint64_t waiting_ns(const struct milgi__dev *d)
-{
-    return d->line[0].cost_ns + d->line[1].cost_ns;
 }
 
 /*
@@ -202,17 +200,33 @@ static uint64_t kind_bit(const struct milgi_op *op)
     return (uint64_t)1 << (op->e.kind - MILGI__RECORD_KINDS);
 }
 
-/* All of its class that wait are, and those that go already. */
+/* All of its kind that wait are, and go together; or none is. */
 static bool is_of_a_group(
-    const struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op)
+    const struct milgi_engine *e, struct milgi__dev *d, struct burst *b, const struct milgi_op *op)
 {
-    if (!(d->flags & MILGI_CAP_TOGETHER) || op->e.kind < MILGI__RECORD_KINDS)
+    if (!(d->flags & MILGI_CAP_TOGETHER) || op->e.kind < MILGI__RECORD_KINDS || (b->singles & kind_bit(op)))
         return false;
     if (b->groups & kind_bit(op))
         return true;
+    uint32_t n = milgi__fair_count(&d->line[op->cls], op->e.kind, MILGI__GROUP_LOOK);
     uint64_t wake_ns = milgi__dev_flight(d) ? 0 : d->wake_ns;
-    return milgi__route_together(e, d, op, d->line[op->cls].n + b->group_n, milgi__route_inline_ns(e, op),
+    bool together = milgi__route_together(e, d, op, n, milgi__route_inline_ns(e, op),
         wake_ns + d->outstanding_ns / d->device->caps.parallelism);
+    if (!together)
+        b->singles |= kind_bit(op);
+    return together;
+}
+
+/* What sleeps is left alone, since this thread is soon through with all that waits, which is as quick here. */
+static bool lets_sleep(struct milgi_engine *e, const struct milgi__dev *d, struct burst *b, const struct milgi_op *op)
+{
+    if (milgi__dev_flight(d) + b->n)
+        return false;
+    if (b->wake == WAKE_UNKNOWN) {
+        bool worth = milgi__route_worth_waking(d, milgi__dev_waiting(d), milgi__route_inline_ns(e, op), op->e.cost_ns);
+        b->wake = worth ? WAKE : LET_SLEEP;
+    }
+    return b->wake == LET_SLEEP;
 }
 
 /*
@@ -226,14 +240,21 @@ static bool is_tried_here(struct milgi_engine *e, const struct burst *b, const s
         milgi__route_probe(e, &e->dev[0], op, here_ns, here_ns);
 }
 
+/* The same of a device that is let sleep. */
+static bool is_tried_there(struct milgi_engine *e, struct milgi__dev *d, const struct milgi_op *op)
+{
+    uint64_t here_ns = milgi__route_inline_ns(e, op), there_ns = d->wake_ns + op->e.cost_ns;
+    return milgi__route_probe(e, d, op, MILGI__MAX(there_ns, here_ns), here_ns);
+}
+
 /*
- * Where the next op goes: to whoever would have finished it first. Beside a device that is about as fast as this
- * thread, neither is to wait for the other while there is work: this thread takes upon itself no more than it does
- * before it looks at the device, the device gets what it needs until then, and the rest stays in the line until both
- * are further. |full|: the device takes none now.
+ * Where the next op goes: to whoever would have finished it first, unless a device would be woken for little. Beside a
+ * device that is about as fast as this thread, neither is to wait for the other while there is work: this thread takes
+ * upon itself no more than it does before it looks at the device, the device gets what it needs until then, and the
+ * rest stays in the line until both are further. |full|: the device takes none now.
  */
 static enum place place_of(
-    struct milgi_engine *e, struct milgi__dev *d, const struct burst *b, const struct milgi_op *op, bool full)
+    struct milgi_engine *e, struct milgi__dev *d, struct burst *b, const struct milgi_op *op, bool full)
 {
     if (!(op->flags & MILGI__OP_EITHER))
         return full ? LATER : THERE;
@@ -241,13 +262,14 @@ static enum place place_of(
         return is_tried_here(e, b, op) ? HERE : THERE_TOGETHER;
     bool alike = op->e.cost_ns <= 2 * milgi__route_inline_ns(e, op);
     bool busy_here = b->here_n == MILGI__BURST || (alike && b->here_ns >= LOOK_NS);
-    if (full)
-        return busy_here ? LATER : HERE;
-    bool awake = milgi__dev_flight(d) + b->n > 0;
-    if (busy_here && alike && !awake && b->here_ns + waiting_ns(d) <= d->wake_ns + op->e.cost_ns)
-        return LATER; /* this thread is through with all of it before the device is awake */
+    bool alone = full || (alike && lets_sleep(e, d, b, op));
+    if (busy_here && alone)
+        return LATER;
+    if (alone)
+        return !full && is_tried_there(e, d, op) ? THERE : HERE;
     if (busy_here)
         return ahead_ns(d, b) < 2 * LOOK_NS ? THERE : LATER;
+    bool awake = milgi__dev_flight(d) + b->n > 0;
     if (alike && awake && ahead_ns(d, b) < LOOK_NS)
         return THERE;
     return sooner_here(e, d, b, op) ? HERE : THERE;
@@ -259,8 +281,9 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
     uint32_t depth = d->device->caps.max_in_flight, used = milgi__dev_inside(d);
     struct milgi__mark unused;
     struct milgi_op *op;
-    b->n = b->here_n = b->group_n = 0;
-    b->groups = 0;
+    b->n = b->here_n = 0;
+    b->groups = b->singles = 0;
+    b->wake = WAKE_UNKNOWN;
     b->cost_ns = b->here_ns = 0;
     while (b->n < MILGI__BURST && (op = milgi__fair_pick(&e->fair, d))) {
         bool full = used + b->n >= depth || !time_left(d, b, op->e.cost_ns);
@@ -278,7 +301,7 @@ static void gather(struct milgi_engine *e, struct milgi__dev *d, struct burst *b
         if (place == THERE_TOGETHER) {
             op->e.group = b->groups & kind_bit(op) ? MILGI__GROUP_REST : MILGI__GROUP_FIRST;
             b->groups |= kind_bit(op);
-            b->group_n++;
+            op->e.cost_ns = milgi__route_group_ns(d, op);
         }
         b->cost_ns += op->e.cost_ns;
     }
@@ -365,9 +388,12 @@ static void note_taken(struct milgi_engine *e, struct milgi__dev *d, struct milg
 static void take_back(struct milgi__dev *d, struct burst *b, unsigned taken)
 {
     for (unsigned i = b->n; i > taken; i--) {
-        b->op[i - 1]->e.state = MILGI__OP_WAITING;
-        b->op[i - 1]->e.group = MILGI__GROUP_NONE;
-        milgi__fair_put_back(d, b->op[i - 1], &b->mark[i - 1]);
+        struct milgi_op *op = b->op[i - 1];
+        op->e.state = MILGI__OP_WAITING;
+        if (op->e.group != MILGI__GROUP_NONE) /* as it was when it was taken */
+            op->e.cost_ns = milgi__dev_expected_ns(d, op->e.kind, op->e.estimate_ns);
+        op->e.group = MILGI__GROUP_NONE;
+        milgi__fair_put_back(d, op, &b->mark[i - 1]);
     }
 }
 

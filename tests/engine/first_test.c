@@ -14,6 +14,7 @@
 
 #include "engine/parts.h"
 #include "engine/route.h"
+#include "engine/submit.h"
 #include "loop.h"
 
 #define ALL UINT32_MAX
@@ -241,6 +242,89 @@ static void groups_that_come_mixed_are_groups(void **state)
     end();
 }
 
+/* Four of each of two kinds are eight of none: what would be cheaper in a group is not sent as one. */
+static void a_group_is_of_one_kind(void **state)
+{
+    (void)state;
+    for (unsigned others = 0; others < 2; others++) {
+        begin("sim:latency.keygen=38us,units=2", NULL, 3, NULL);
+        loop.engine->o.inline_max_ns = 100000;
+        loop.engine->dev[1].flags |= MILGI_CAP_TOGETHER;
+        loop.engine->dev[1].wake_ns = 60000;
+        for (unsigned i = 0; i < MILGI__HANDSHAKE_KINDS; i++)
+            loop.engine->dev[1].group[i] = MILGI__SCALE_ONE / 8;
+        for (unsigned k = 0; k < 8; k++) {
+            if (k % 2 && others)
+                keygen_p256();
+            else
+                loop_keygen(&client);
+        }
+        loop_settle(&loop, &client, client.given);
+        if (others)
+            assert_in_range(submitted(0, MILGI_OP_KEYGEN), 3, 8);
+        else
+            assert_int_equal(submitted(0, MILGI_OP_KEYGEN), 0);
+        end();
+    }
+}
+
+/* In a group each takes four times what would be a gain: every four seconds one is tried, and much dearer ones every 64. */
+static void dear_groups_are_tried_seldom(void **state)
+{
+    (void)state;
+    begin("sim:latency.keygen=40us,units=2", NULL, 3, NULL);
+    struct milgi__dev *d = &loop.engine->dev[1];
+    for (unsigned times = 1; times <= 256; times *= 4) {
+        struct milgi_op op = { .e = { .kind = MILGI__RECORD_KINDS, .estimate_ns = 40000 } };
+        uint64_t due_ns = (times < 64 ? times : 64) * UINT64_C(1000000000);
+        d->group[0] = MILGI__SCALE_ONE * times;
+        loop.engine->now_ns = 100 * UINT64_C(1000000000);
+        d->group_ms[0] = 100 * 1000;
+        loop.engine->now_ns += due_ns - 1000000;
+        assert_false(milgi__route_together(loop.engine, d, &op, 8, 53332, 0));
+        loop.engine->now_ns += 1000000;
+        assert_true(milgi__route_together(loop.engine, d, &op, 8, 53332, 0));
+        assert_false(milgi__route_together(loop.engine, d, &op, 8, 53332, 0));
+    }
+    end();
+}
+
+static struct milgi_device_ops partly;
+static unsigned (*sim_enqueue)(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n);
+
+static unsigned take_four(struct milgi_qp *qp, struct milgi_op *const *ops, unsigned n)
+{
+    return sim_enqueue(qp, ops, n < 4 ? n : 4);
+}
+
+/* In the device they count as what they take together; those that are refused wait as what they take alone. */
+static void a_group_is_charged_as_one(void **state)
+{
+    (void)state;
+    for (unsigned taken = 4; taken <= 16; taken += 12) {
+        begin("sim:latency.keygen=38us,units=2", NULL, 3, NULL);
+        loop.engine->o.inline_max_ns = 100000;
+        struct milgi__dev *d = &loop.engine->dev[1];
+        struct milgi__line *line = &d->line[MILGI_OP_CLASS_HANDSHAKE];
+        partly = *d->device->ops;
+        sim_enqueue = partly.enqueue;
+        partly.enqueue = taken == 4 ? take_four : sim_enqueue;
+        d->device->ops = &partly;
+        d->flags |= MILGI_CAP_TOGETHER;
+        for (unsigned i = 0; i < MILGI__HANDSHAKE_KINDS; i++)
+            d->group[i] = MILGI__SCALE_ONE / 8;
+        for (unsigned k = 0; k < 16; k++)
+            loop_keygen(&client);
+        uint64_t alone_ns = line->cost_ns / 16;
+        milgi__dev_flush(loop.engine, d);
+        assert_int_equal(milgi__dev_flight(d), taken);
+        assert_in_range(d->outstanding_ns, taken * (alone_ns / 8 - 1), taken * (alone_ns / 8 + 1));
+        assert_int_equal(line->n, 16 - taken);
+        assert_int_equal(line->cost_ns, line->n * alone_ns);
+        end();
+    }
+}
+
 /* 40 us here, 50 us there: what comes at once is shared, unless the engine's thread may not take that long. */
 static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(void **state)
 {
@@ -266,23 +350,76 @@ static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(voi
     }
 }
 
-/* 40 us here and there, 300 us to wake it. */
-static void a_device_is_not_woken_for_what_is_done_here_before_it_is_awake(void **state)
+/* 40 us here and there, 300 us to wake it: of 16 a quarter of the time could be saved, for as much of the processor's. */
+static void a_device_is_not_woken_for_little(void **state)
 {
     (void)state;
-    for (unsigned n = 4; n <= 32; n *= 2) {
+    for (unsigned n = 1; n <= 64; n *= 2) {
         begin("sim:latency.keygen=40us,units=1", NULL, 3, NULL);
         loop.engine->o.inline_max_ns = 100000;
         loop.engine->dev[1].wake_ns = 300000;
         for (unsigned i = 0; i < n; i++)
             loop_keygen(&client);
         loop_settle(&loop, &client, client.given);
-        if (n * 40000 <= 300000 + 40000)
+        if (n <= 16)
             assert_int_equal(submitted(1, MILGI_OP_KEYGEN), 0);
         else
             assert_in_range(submitted(1, MILGI_OP_KEYGEN), 1, n - 1);
         end();
     }
+}
+
+/*
+ * Four, of 40 us here and there, two of which would be there after 40 us more: with two units half the time is saved,
+ * which pays; where one unit does them together a quarter, which does not.
+ */
+static void few_are_divided_when_several_units_do_them(void **state)
+{
+    (void)state;
+    for (unsigned together = 0; together < 2; together++) {
+        begin("sim:latency.keygen=40us,units=2", NULL, 3, NULL);
+        loop.engine->o.inline_max_ns = 100000;
+        loop.engine->dev[1].wake_ns = 40000;
+        loop.engine->dev[1].flags |= together ? MILGI_CAP_TOGETHER : 0;
+        for (unsigned i = 0; i < 4; i++)
+            loop_keygen(&client);
+        loop_settle(&loop, &client, client.given);
+        if (together)
+            assert_int_equal(submitted(1, MILGI_OP_KEYGEN), 0);
+        else
+            assert_int_equal(submitted(1, MILGI_OP_KEYGEN), 2);
+        end();
+    }
+}
+
+/* What is worth waking a device: a case on either side of each part of the reckoning. */
+static void what_is_saved_is_worth_the_waking(void **state)
+{
+    static const struct {
+        unsigned n, here, there, units, wake;
+        bool worth;
+    } cases[] = {
+        { 1, 15, 15, 2, 15, false }, /* nothing is sooner */
+        { 4, 15, 15, 1, 15, false }, /* 45 instead of 60, for 22 of waking */
+        { 6, 15, 15, 1, 15, true },  /* 60 instead of 90 */
+        { 4, 15, 15, 2, 15, true },  /* 30 instead of 60 */
+        { 3, 40, 10, 1, 60, true },  /* 90 instead of 120, and 90 less work */
+        { 3, 40, 40, 1, 60, false }, /* no less work */
+        { 6, 15, 29, 1, 15, false }, /* 75 instead of 90, and 14 more work */
+        { 0, 15, 15, 1, 15, false },
+        { 1000000, 0, 0, 1, 1000000, false },
+        { 4000000, 0, 0, 1, 1000000, true },
+    };
+    (void)state;
+    begin("sim:units=2", NULL, 3, NULL);
+    struct milgi__dev *d = &loop.engine->dev[1];
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        d->flags &= ~(uint32_t)MILGI_CAP_TOGETHER;
+        d->flags |= cases[i].units == 1 ? MILGI_CAP_TOGETHER : 0;
+        d->wake_ns = cases[i].wake;
+        assert_int_equal(milgi__route_worth_waking(d, cases[i].n, cases[i].here, cases[i].there), cases[i].worth);
+    }
+    end();
 }
 
 static void what_waking_a_device_takes_is_learnt(void **state)
@@ -477,7 +614,12 @@ int main(void)
         cmocka_unit_test(what_is_cheaper_together_is_not_divided),
         cmocka_unit_test(what_this_thread_takes_is_known_beside_groups_too),
         cmocka_unit_test(groups_that_come_mixed_are_groups),
-        cmocka_unit_test(a_device_is_not_woken_for_what_is_done_here_before_it_is_awake),
+        cmocka_unit_test(a_device_is_not_woken_for_little),
+        cmocka_unit_test(few_are_divided_when_several_units_do_them),
+        cmocka_unit_test(what_is_saved_is_worth_the_waking),
+        cmocka_unit_test(a_group_is_of_one_kind),
+        cmocka_unit_test(a_group_is_charged_as_one),
+        cmocka_unit_test(dear_groups_are_tried_seldom),
         cmocka_unit_test(what_waking_a_device_takes_is_learnt),
         cmocka_unit_test(groups_say_nothing_of_what_waking_a_device_takes),
         cmocka_unit_test(small_records_stay),
