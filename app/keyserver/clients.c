@@ -67,11 +67,20 @@ static void leave_jobs(struct client *c, struct job *job)
         job->of_next->of_prev = job->of_prev;
 }
 
-/* What its device says of it, once, for the person who has to mend it. */
-static void complain_of(struct job *job)
+static bool may_complain(struct keyserver *server, enum grievance of)
+{
+    uint64_t now_ms = uv_now(&server->loop), *said_ms = &server->said_ms[of];
+    bool may = !*said_ms || now_ms - *said_ms >= 1000;
+    if (may)
+        *said_ms = now_ms + !now_ms;
+    return may;
+}
+
+/* What its device says of it, once, for the person who has to mend it; of one that comes and goes not all the time. */
+static void complain_of(struct keyserver *server, struct job *job)
 {
     const char *why = milgi_device_code_text(job->op.device_code);
-    if (job->key->code == job->op.device_code)
+    if (job->key->code == job->op.device_code || !may_complain(server, NOT_SIGNED))
         return;
     job->key->code = job->op.device_code;
     app_complain("no signature with the key of %s: %s (code %d)", milgi_credential_subject(job->key->credential),
@@ -99,7 +108,7 @@ static bool send_result(struct client *c, struct job *job)
         job->key->code = 0;
     } else {
         c->server->errors++;
-        complain_of(job);
+        complain_of(c->server, job);
     }
     return true;
 }
@@ -306,15 +315,6 @@ static void read_on(struct client *c)
 }
 
 /* --- its stream --------------------------------------------------------------------------------------------------- */
-
-static bool may_complain(struct keyserver *server, enum grievance of)
-{
-    uint64_t now_ms = uv_now(&server->loop), *said_ms = &server->said_ms[of];
-    bool may = !*said_ms || now_ms - *said_ms >= 1000;
-    if (may)
-        *said_ms = now_ms + !now_ms;
-    return may;
-}
 
 /* For a message and, while it may not be read, the credit of its connection behind it. */
 static bool make_room(struct client *c, size_t more)

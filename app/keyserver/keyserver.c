@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "common/address.h"
@@ -20,6 +21,15 @@
 #define MEMORY (UINT64_C(1) << 30)
 #define UNREAD 32768u /* of one client, while it may not be read from */
 #define OF_MEMORY 16u /* a part that requests may have, beside what connections do */
+
+struct load {
+    struct keyserver *server;
+    uv_thread_t thread;
+    uv_async_t done;
+    struct app_material material;
+    struct keys keys;
+    bool right;
+};
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
@@ -38,6 +48,8 @@ static void stop(struct keyserver *s)
     clients_forget(s); /* whose jobs end here */
     signer_stop(&s->files);
     signer_stop(&s->tokens);
+    if (s->load)
+        uv_unref((uv_handle_t *)&s->load->done);
     milgi_uv_stop(s->tls.uv, NULL, NULL);
 }
 
@@ -87,18 +99,15 @@ static void on_int(uv_signal_t *handle, int number)
 
 /* --- reload ------------------------------------------------------------------------------------------------------- */
 
-struct load {
-    struct keyserver *server;
-    uv_work_t work;
-    struct app_material material;
-    struct keys keys;
-    bool right;
-};
-
-/* On a thread: files may be pipes. */
-static void load_work(uv_work_t *work)
+static void on_closed(uv_handle_t *handle)
 {
-    struct load *l = work->data;
+    free(handle->data);
+}
+
+/* In a thread of its own, which may wait for ever: files may be pipes, and tokens hang. */
+static void load_run(void *arg)
+{
+    struct load *l = arg;
     const struct keyserver *s = l->server;
     l->right = !app_tls_load(&l->server->tls, MILGI_SERVER, s->options, RELOAD_PATIENCE_MS, &l->material);
     if (l->right &&
@@ -106,13 +115,16 @@ static void load_work(uv_work_t *work)
         app_material_free(&l->material);
         l->right = false;
     }
+    uv_async_send(&l->done);
 }
 
-static void load_done(uv_work_t *work, int status)
+static void reload(struct keyserver *s);
+
+static void load_done(uv_async_t *async)
 {
-    struct load *l = work->data;
+    struct load *l = async->data;
     struct keyserver *s = l->server;
-    (void)status;
+    uv_thread_join(&l->thread);
     s->load = NULL;
     if (l->right && !s->stopping && signers_take(s, &l->keys)) {
         struct keys before = s->keys;
@@ -127,27 +139,43 @@ static void load_done(uv_work_t *work, int status)
     app_material_free(&l->material);
     if (!s->draining)
         app_notify("READY=1");
-    free(l);
+    uv_close((uv_handle_t *)&l->done, on_closed);
+    if (s->reload_wanted && !s->draining)
+        reload(s);
+}
+
+static void reload(struct keyserver *s)
+{
+    s->reload_wanted = s->load != NULL;
+    struct load *l = s->load ? NULL : calloc(1, sizeof *l);
+    if (s->load)
+        return;
+    int rv = l ? uv_async_init(&s->loop, &l->done, load_done) : UV_ENOMEM;
+    if (rv) {
+        free(l);
+    } else {
+        l->server = s;
+        l->done.data = l;
+        rv = uv_thread_create(&l->thread, load_run, l);
+        if (rv)
+            uv_close((uv_handle_t *)&l->done, on_closed);
+    }
+    if (rv) {
+        app_complain("not reloaded: %s", uv_strerror(rv));
+        return;
+    }
+    s->load = l;
+    app_notify_reloading();
 }
 
 static void on_hup(uv_signal_t *handle, int number)
 {
     struct keyserver *s = handle->data;
     (void)number;
-    struct load *l = s->load || s->draining ? NULL : calloc(1, sizeof *l);
-    if (!l) {
-        app_complain("not reloaded: %s", s->load ? "a reload is under way" : s->draining ? "it ends"
-                                                                                         : "out of memory");
-        return;
-    }
-    l->server = s;
-    l->work.data = l;
-    if (uv_queue_work(&s->loop, &l->work, load_work, load_done)) {
-        free(l);
-        return;
-    }
-    s->load = l;
-    app_notify_reloading();
+    if (s->draining)
+        app_complain("not reloaded: it ends");
+    else
+        reload(s);
 }
 
 /* --- what else it is told ----------------------------------------------------------------------------------------- */
@@ -298,6 +326,10 @@ static int serve(struct keyserver *s)
     }
     int status = start(s);
     uv_run(&s->loop, UV_RUN_DEFAULT);
+    if (s->load) { /* its thread waits for a token, perhaps for ever, and has what would be freed */
+        app_say_last();
+        _exit(status);
+    }
     signer_close(&s->files);
     signer_close(&s->tokens);
     if (!s->files.stuck && !s->tokens.stuck)

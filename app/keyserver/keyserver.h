@@ -30,7 +30,7 @@ struct key {
     void *loaded[MILGI_DEVICES_MAX];
     struct signer *signer; /* NULL: not taken up yet */
     unsigned refs;
-    int code; /* why it could not be had last, told once */
+    int code; /* why it could not be had last, as it was told */
     bool pss; /* of id-RSASSA-PSS */
 
     /* While signatures wait: */
@@ -120,6 +120,7 @@ enum grievance {
     REFUSED,
     NOT_ACCEPTED,
     NOT_TAKEN,
+    NOT_SIGNED,
     NO_MEMORY,
     GRIEVANCES
 };
@@ -134,7 +135,8 @@ struct keyserver {
     unsigned listeners_n;
     uv_signal_t on_term, on_int, on_hup, on_usr1;
     uv_timer_t sweep, end;
-    struct load *load;
+    struct load *load;  /* a reload is under way */
+    bool reload_wanted; /* and another behind it */
     struct client *first;
     unsigned clients_n;
     bool draining, stopping;

@@ -112,7 +112,7 @@ bool milgi__route_together(const struct milgi_engine *e, struct milgi__dev *d, c
 }
 
 /*
- * With |k| of |n| ops there, all are done by |all_ns|: is what is sooner done worth at least what it costs, which is the
+ * With |k| of |n| ops there, all are done by |all_ns|: is what is saved worth at least what it costs, which is the
  * waking, here and there, and what they take there beyond what they take here?
  */
 static bool is_worth(uint64_t n, uint64_t k, uint64_t here_ns, uint64_t there_ns, uint64_t units, uint64_t wake_ns)

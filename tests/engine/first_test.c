@@ -268,7 +268,7 @@ static void a_group_is_of_one_kind(void **state)
     }
 }
 
-/* In a group each takes four times what would be a gain: every four seconds one is tried, and much dearer ones every 64. */
+/* Groups in which each takes four times what would be a gain: one in four seconds is tried, of much dearer in 64. */
 static void dear_groups_are_tried_seldom(void **state)
 {
     (void)state;
@@ -350,7 +350,7 @@ static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(voi
     }
 }
 
-/* 40 us here and there, 300 us to wake it: of 16 a quarter of the time could be saved, for as much of the processor's. */
+/* 40 us here and there, 300 us to wake it: of 16 a quarter of the time could be saved, for more of the processor's. */
 static void a_device_is_not_woken_for_little(void **state)
 {
     (void)state;

@@ -11,11 +11,12 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 
 import kit
 from kit import Command, Token, check, limit, until
 
-from cases.tokens import KEYS, Keyed
+from cases.tokens import KEYS, Keyed, Server
 
 OPCODE, PAYLOAD, SKI = 0x11, 0x12, 0x04
 PING, PONG, RESPONSE, ERROR = 0xf1, 0xf2, 0xf0, 0xff
@@ -334,6 +335,44 @@ def test_a_key_in_a_token_is_tried_before_there_are_clients(world):
     items = (OPCODE, bytes([ECDSA_SHA256])), (PAYLOAD, b"h" * 32), (SKI, identifier(world, keyed.cert))
     told = Asker(world, server).ask(*items)
     check(told[0] == RESPONSE, f"what was there stays: {told} {server.err()}")
+
+
+def test_a_token_that_hangs_holds_up_no_end(world):
+    if not Token.module():
+        return
+    for reloads in (1, 2):
+        keyed = Keyed(world)
+        there = Server(world, keyed)
+        there.start()
+        keyed.token.environment.update(there.environment)
+        uri = f"pkcs11:token=milgi;object=server?pin-source={keyed.token.pin_file}&module-path=p11-kit-client.so"
+        server = KeyServer(world, arguments=["--sign-cert", world.pki.path(keyed.cert), "--sign-key", uri],
+                           environment=keyed.token.environment)
+        os.killpg(there.process.pid, signal.SIGSTOP)
+        for _ in range(reloads):
+            server.send(signal.SIGHUP)
+            time.sleep(0.3)
+        check("reloaded" not in server.err() and Asker(world, server).ask((OPCODE, bytes([PING])))[0] == PONG, server.err())
+        if reloads == 1:  # it ends while the token is asked
+            begin = time.monotonic()
+            server.send(signal.SIGTERM)
+            check(server.wait() == 0 and time.monotonic() - begin < 15 * kit.patience, server.err())
+        os.killpg(there.process.pid, signal.SIGCONT)
+        if reloads == 2:
+            until(lambda: server.err().count("reloaded") == 2, f"both reloads: {server.err()}")
+        there.close()
+
+
+def test_a_device_that_comes_and_goes_is_told_of_once_a_second(world):
+    server = KeyServer(world, made(world, "p256"), arguments=["--device", "chaos:seed=3,fail=50%"])
+    asker, begin = Asker(world, server), time.monotonic()
+    items = (OPCODE, bytes([ECDSA_SHA256])), (PAYLOAD, b"h" * 32), (SKI, identifier(world, made(world, "p256")))
+    told = [asker.ask(*items)[0] for _ in range(60)]
+    check({RESPONSE, ERROR} == set(told), told)
+    lines = server.err().count("no signature with the key")
+    check(1 <= lines <= 2 + (time.monotonic() - begin), f"{lines} lines: {server.err()}")
+    server.send(signal.SIGTERM)
+    check(server.wait() == 0, server.err())
 
 
 def test_workers_go_on_while_key_servers_are_paused_and_killed(world):
