@@ -43,6 +43,23 @@ MILGI_API uint8_t *milgi_chunk_data(struct milgi_chunk *chunk);
 MILGI_API size_t milgi_chunk_size(const struct milgi_chunk *chunk);
 
 /*
+ * A chunk whose memory is the caller's: the |size| bytes at |data| (0 < size <= MILGI_CHUNK_MAX), lent until |release|
+ * is called with |arg|, which is when the last reference goes: on the engine's thread, from whichever call that is in,
+ * a turn of the engine's, the end of a connection or of the engine among them; it may not call the library. What a
+ * network has received need not be copied to be opened, nor what an application has to be sealed.
+ *
+ * Bytes that are given to milgi_conn_receive() may be opened where they lie, and what holds plaintext then is wiped
+ * before |release|: nobody else may have that memory. Bytes that are given to milgi_conn_send() are only read. It does
+ * not count against memory_limit; what a connection holds of it is bounded as conn.h says, a slice below a quarter of
+ * |size| is copied there, too.
+ *
+ * NULL: no heap left; another process; or an engine whose chunks lie in the memory of a device
+ * (milgi_engine_use_memory()), which reaches no other. |release| is not called then: copy the bytes.
+ */
+MILGI_API struct milgi_chunk *milgi_chunk_lend(
+    struct milgi_engine *engine, void *data, size_t size, void (*release)(void *arg), void *arg);
+
+/*
  * One more, one fewer reference; at none the chunk returns to its engine's pool (in another process it stays where it
  * is). Engine's thread.
  */

@@ -31,6 +31,14 @@ struct milgi_chunk {
     struct milgi__slab *slab; /* of device memory; NULL: the heap's */
 };
 
+/* One whose memory is somebody else's. */
+#define MILGI__CHUNK_LENT UINT8_MAX /* instead of a size class */
+struct milgi__lent {
+    struct milgi_chunk chunk; /* first */
+    void (*release)(void *arg);
+    void *arg;
+};
+
 struct milgi__pool_options {
     /* bytes of chunks alive; the reserve (1/16 of it, at least 256 KiB) comes on top */
     size_t limit;
@@ -85,6 +93,9 @@ static inline void milgi__chunk_unref(struct milgi_chunk *chunk)
     else
         milgi_chunk_unref(chunk);
 }
+/* Of memory that stays the caller's until |release|; NULL: there is none, or the pool's chunks are to be a device's. */
+struct milgi_chunk *milgi__chunk_lend(
+    struct milgi__pool *pool, void *data, uint32_t size, void (*release)(void *arg), void *arg);
 /* Says that the first |len| bytes hold plaintext of |owner|. */
 static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, uint64_t owner)
 {

@@ -303,12 +303,45 @@ struct milgi_chunk *milgi__chunk_alloc_from(
     return chunk;
 }
 
+struct milgi_chunk *milgi__chunk_lend(
+    struct milgi__pool *pool, void *data, uint32_t size, void (*release)(void *arg), void *arg)
+{
+    if (pool->closed || pool->in_region || foreign(pool))
+        return NULL;
+    struct milgi__lent *lent = milgi__block_take(&pool->blocks, sizeof *lent);
+    if (!lent)
+        return NULL;
+    *lent = (struct milgi__lent){
+        .chunk = { .data = data, .size = size, .refs = 1, .pool = pool, .size_class = MILGI__CHUNK_LENT },
+        .release = release,
+        .arg = arg,
+    };
+    pool->chunks_n++;
+    return &lent->chunk;
+}
+
+static void give_back(struct milgi__pool *pool, struct milgi__lent *lent)
+{
+    void (*release)(void *arg) = lent->release;
+    void *arg = lent->arg;
+    scrub(&lent->chunk);
+    milgi__block_give(&pool->blocks, lent, sizeof *lent);
+    pool->chunks_n--;
+    if (pool->closed && pool->chunks_n == 0)
+        milgi__free(pool);
+    release(arg);
+}
+
 /* The last reference has gone. */
 static void release(struct milgi_chunk *chunk)
 {
     struct milgi__pool *pool = chunk->pool;
     if (foreign(pool))
         return;
+    if (chunk->size_class == MILGI__CHUNK_LENT) {
+        give_back(pool, (struct milgi__lent *)chunk);
+        return;
+    }
     pool->used -= chunk->size;
     pool->broken_up = false;
     if (!pool->closed) {

@@ -163,7 +163,8 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
         return 0;
     }
     uint32_t end = (uint32_t)(slice.data - slice.chunk->data) + slice.len;
-    milgi__chunk_taint(slice.chunk, end, milgi__owner_id(&c->owner));
+    if (slice.chunk->size_class != MILGI__CHUNK_LENT) /* else it is its owner's to wipe, who may share it */
+        milgi__chunk_taint(slice.chunk, end, milgi__owner_id(&c->owner));
     if (c->app_open) {
         rv = milgi__transport_send(c->transport, MILGI__DATA, slice);
     } else {

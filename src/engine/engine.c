@@ -145,6 +145,14 @@ struct milgi_chunk *milgi_chunk_new(struct milgi_engine *e, size_t size)
     return milgi__chunk_alloc(e->pool, size, 0, false);
 }
 
+struct milgi_chunk *milgi_chunk_lend(
+    struct milgi_engine *e, void *data, size_t size, void (*release)(void *arg), void *arg)
+{
+    if (!data || !release || size == 0 || size > MILGI_CHUNK_MAX)
+        return NULL;
+    return milgi__chunk_lend(e->pool, data, (uint32_t)size, release, arg);
+}
+
 uint64_t milgi_engine_now(const struct milgi_engine *e)
 {
     return e->o.clock.monotonic_ns(e->o.clock.ctx);
