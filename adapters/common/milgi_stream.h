@@ -71,7 +71,7 @@ void milgi_stream_options_init(struct milgi_stream_options *options);
  * on_end    the peer's close_notify: all that it had to say has been delivered. Our direction is still open: end it
  *           with milgi_stream_shutdown().
  * on_room   milgi_stream_send() or milgi_stream_write() had answered MILGI_PAUSE or MILGI_ENOMEM: go on.
- * on_decide as in <milgi/conn.h>.
+ * on_decide, on_session  as in <milgi/conn.h>.
  * on_close  TLS has ended; |reason| is valid until it returns. reason->error is 0 only when both directions were closed
  *           in order. Once, unless milgi_stream_close() or milgi_stream_cut() was called before. Nothing but
  *           milgi_stream_conn() may be called for the stream after it returned.
@@ -87,6 +87,7 @@ struct milgi_stream_events {
     void (*on_close)(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason);
     void (*on_gone)(void *arg);
     void (*on_kernel)(struct milgi_stream *stream, void *arg, enum milgi_direction direction);
+    void (*on_session)(struct milgi_stream *stream, void *arg, struct milgi_session *session);
 };
 
 /*

@@ -399,6 +399,14 @@ static void on_decide(struct milgi_conn *conn, void *arg, const struct milgi_dec
         s->events->on_decide(s, s->arg, decision);
 }
 
+static void on_session(struct milgi_conn *conn, void *arg, struct milgi_session *session)
+{
+    struct milgi_stream *s = arg;
+    (void)conn;
+    if (!s->detached && s->events->on_session)
+        s->events->on_session(s, s->arg, session);
+}
+
 static void on_alert(struct milgi_conn *conn, void *arg, int alert)
 {
     struct milgi_stream *s = arg;
@@ -455,6 +463,7 @@ static const struct milgi_events conn_events = {
     .on_established = on_established,
     .on_decide = on_decide,
     .on_alert = on_alert,
+    .on_session = on_session,
     .on_closed = on_closed,
     .on_record = on_record,
     .on_keys = on_keys,

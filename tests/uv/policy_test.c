@@ -49,6 +49,7 @@ struct sock {
     struct milgi_stream *to; /* where it is forwarded to; else it is only counted */
     bool forwards;
     bool opened, ended, closed, keep_credit;
+    unsigned sessions;
     struct milgi_reason reason;
 };
 
@@ -224,11 +225,18 @@ static void on_gone(void *arg)
     ((struct sock *)arg)->gone = true;
 }
 
+static void on_session(struct milgi_stream *stream, void *arg, struct milgi_session *session)
+{
+    (void)stream;
+    ((struct sock *)arg)->sessions += milgi_session_encode(session, NULL, 0) != 0;
+}
+
 static const struct milgi_stream_events events = { .on_open = on_open,
     .on_data = on_data,
     .on_end = on_end,
     .on_close = on_close,
-    .on_gone = on_gone };
+    .on_gone = on_gone,
+    .on_session = on_session };
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
@@ -310,7 +318,12 @@ static void begin_handshake(void)
     struct identity *root = identity_root(IDENTITY_P256, "root");
     struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:uv.test");
     struct milgi_stream_options options;
-    configs[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
+    struct milgi_config *config = configs_begin(MILGI_SERVER, leaf, NULL);
+    struct milgi_ticket_keys *keys = NULL;
+    assert_int_equal(milgi_ticket_keys_new((const uint8_t[MILGI_TICKET_SECRET_LEN]){ 1 }, 3600, time(NULL), &keys), 0);
+    assert_int_equal(milgi_config_set_ticket_keys(config, keys), 0);
+    milgi_ticket_keys_unref(keys);
+    configs[MILGI_SERVER] = configs_freeze(config);
     configs[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
     identity_free(leaf);
     identity_free(root);
@@ -692,9 +705,33 @@ static void a_source_is_ended_that_has_nowhere_to_send_to(void **state)
     end();
 }
 
+static void a_client_is_told_of_the_sessions_that_it_is_given(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(client.sessions, 2);
+    assert_int_equal(server.sessions, 0);
+    end();
+}
+
+/* Who has given a stream up hears of nothing but its end. */
+static void a_stream_that_is_closed_tells_of_no_session(void **state)
+{
+    (void)state;
+    begin_handshake();
+    while (!client.opened)
+        poll_in(&client), poll_in(&server), turn(), poll_out(&client), poll_out(&server);
+    milgi_stream_close(&client.common);
+    settle();
+    assert_int_equal(client.sessions, 0);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_client_is_told_of_the_sessions_that_it_is_given),
+        cmocka_unit_test(a_stream_that_is_closed_tells_of_no_session),
         cmocka_unit_test(no_stream_is_read_for_longer_than_what_it_may_stage),
         cmocka_unit_test(a_stream_whose_application_takes_nothing_is_not_read),
         cmocka_unit_test(reads_are_as_large_as_what_comes),
