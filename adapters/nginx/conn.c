@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection: its socket in nginx's epoll, and its plaintext where nginx's handlers look for it. */
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "adapter.h"
+
+#define READS 16  /* of one socket before others have their turn */
+#define PIECES 64 /* of output in one call */
+
+static struct milgi__ngx_conn **by_fd;
+static ngx_uint_t by_fd_n;
+
+static struct milgi__ngx_conn *conn_of(struct milgi_stream *stream)
+{
+    return (struct milgi__ngx_conn *)stream;
+}
+
+struct milgi__ngx_conn *milgi__ngx_of(ngx_connection_t *c)
+{
+    struct milgi__ngx_conn *m = c->fd >= 0 && (ngx_uint_t)c->fd < by_fd_n ? by_fd[c->fd] : NULL;
+    return m && m->c == c ? m : NULL;
+}
+
+static bool remember(ngx_socket_t fd, struct milgi__ngx_conn *m)
+{
+    ngx_uint_t n = by_fd_n ? by_fd_n : 256;
+    while (n <= (ngx_uint_t)fd)
+        n *= 2;
+    if (n > by_fd_n) {
+        void *more = realloc(by_fd, n * sizeof *by_fd);
+        if (!more)
+            return false;
+        by_fd = more;
+        ngx_memzero(by_fd + by_fd_n, (n - by_fd_n) * sizeof *by_fd);
+        by_fd_n = n;
+    }
+    by_fd[fd] = m;
+    return true;
+}
+
+/* Room for one more in a ring or a list that grows at its end. */
+static void *grow(void *array, ngx_uint_t *first, ngx_uint_t n, ngx_uint_t *max, size_t size)
+{
+    if (*first + n < *max)
+        return array;
+    if (*first > n) { /* at least half of it is free at its beginning */
+        ngx_memmove(array, (u_char *)array + *first * size, n * size);
+        *first = 0;
+        return array;
+    }
+    ngx_uint_t more = *max ? *max * 2 : 16;
+    void *larger = realloc(array, more * size);
+    if (larger)
+        *max = more;
+    return larger;
+}
+
+/* --- told to nginx, from its loop --------------------------------------------------------------------------------- */
+
+static void tell_read(struct milgi__ngx_conn *m)
+{
+    if (!m->c)
+        return;
+    m->c->read->ready = 1;
+    ngx_post_event(m->c->read, &ngx_posted_events);
+}
+
+static void tell_write(struct milgi__ngx_conn *m)
+{
+    if (!m->c || !m->told)
+        return;
+    m->draining = false;
+    m->c->write->ready = 1;
+    ngx_post_event(m->c->write, &ngx_posted_events);
+}
+
+/* --- the socket --------------------------------------------------------------------------------------------------- */
+
+static void release(struct milgi__ngx_conn *m)
+{
+    if (m->c || !m->gone)
+        return;
+    by_fd[m->fd] = NULL;
+    if (m->fd >= 0 && ngx_close_socket(m->fd) == -1)
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_socket_errno, ngx_close_socket_n " failed");
+    free(m->in);
+    free(m->out);
+    free(m);
+}
+
+static void on_gone_event(ngx_event_t *event)
+{
+    struct milgi__ngx_conn *m = event->data;
+    milgi__stream_gone(&m->stream);
+    m->gone = true;
+    milgi__ngx_counted();
+    release(m);
+}
+
+/* The descriptor stays until nginx has closed its connection, too: its number must not be another's before. */
+static void closing(struct milgi_stream *s, bool reset)
+{
+    struct milgi__ngx_conn *m = conn_of(s);
+    struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+    if (reset)
+        (void)setsockopt(m->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    else if (m->c)
+        (void)shutdown(m->fd, SHUT_RDWR);
+    /* Without nginx's the descriptor is closed in a moment, which is enough for epoll. */
+    ngx_del_conn(m->net, m->c ? 0 : NGX_CLOSE_EVENT);
+    m->net->shared = 1;
+    ngx_close_connection(m->net);
+    m->net = NULL;
+    m->reading = false;
+    m->out_first = m->out_n = 0;
+    m->failed = true;
+    for (; m->in_n && !m->c; m->in_n--)
+        milgi_chunk_unref(m->in[m->in_first++].chunk);
+    ngx_post_event(&m->gone_event, &ngx_posted_events);
+    tell_read(m);
+    tell_write(m);
+}
+
+static void on_net_read(ngx_event_t *event)
+{
+    ngx_connection_t *net = event->data;
+    struct milgi__ngx_conn *m = net->data;
+    if (net->close) { /* the worker has waited long enough */
+        milgi_stream_drop(&m->stream);
+        return;
+    }
+    for (ngx_uint_t i = 0; i < READS && m->net && m->reading && event->ready; i++) {
+        size_t len;
+        uint8_t *room = milgi__stream_room(&m->stream, &len);
+        if (!len) {
+            milgi__stream_read(&m->stream, MILGI__NO_ROOM);
+            return;
+        }
+        ssize_t n = recv(m->fd, room, len, 0);
+        ngx_err_t err = n < 0 ? ngx_socket_errno : 0;
+        if (err == NGX_EINTR)
+            err = NGX_EAGAIN; /* it is ready still */
+        else if (err == NGX_EAGAIN || (n > 0 && (size_t)n < len && !event->pending_eof))
+            event->ready = 0; /* all that there was: what comes is a new event */
+        milgi__stream_read(&m->stream, n > 0 ? n : !n ? MILGI__EOF
+                : err == NGX_EAGAIN                   ? 0
+                                                      : -(long)err);
+    }
+    if (m->net && m->reading && event->ready) {
+        ngx_post_event(event, &ngx_posted_next_events);
+    }
+}
+
+static int reading(struct milgi_stream *s, bool on)
+{
+    struct milgi__ngx_conn *m = conn_of(s);
+    m->reading = on;
+    if (on && m->net->read->ready) {
+        ngx_post_event(m->net->read, &ngx_posted_events);
+    }
+    return 0;
+}
+
+/* As much as the socket takes; the number of bytes, or a negative errno. */
+static long put(struct milgi__ngx_conn *m, const struct milgi_iov *iov, size_t n)
+{
+    struct iovec vec[PIECES];
+    struct msghdr msg = { .msg_iov = vec, .msg_iovlen = n < PIECES ? n : PIECES };
+    for (size_t i = 0; i < msg.msg_iovlen; i++)
+        vec[i] = (struct iovec){ (void *)(uintptr_t)iov[i].data, iov[i].len };
+    ssize_t done;
+    do
+        done = sendmsg(m->fd, &msg, MSG_NOSIGNAL);
+    while (done < 0 && ngx_socket_errno == NGX_EINTR);
+    if (done >= 0)
+        return done;
+    ngx_err_t err = ngx_socket_errno;
+    if (err != NGX_EAGAIN)
+        return -(long)err;
+    m->net->write->ready = 0;
+    return 0;
+}
+
+static bool keep_out(struct milgi__ngx_conn *m, const struct milgi_iov *iov)
+{
+    void *out = grow(m->out, &m->out_first, m->out_n, &m->out_max, sizeof *m->out);
+    if (!out)
+        return false;
+    m->out = out;
+    m->out[m->out_first + m->out_n++] = *iov;
+    return true;
+}
+
+static long writing(struct milgi_stream *s, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct milgi__ngx_conn *m = conn_of(s);
+    long done = m->out_n || !m->net->write->ready ? 0 : put(m, iov, iov_n);
+    if (done < 0)
+        return done;
+    size_t skip = (size_t)done;
+    for (size_t i = 0; i < iov_n; i++) {
+        if (skip >= iov[i].len) {
+            skip -= iov[i].len;
+            continue;
+        }
+        struct milgi_iov rest = { (const uint8_t *)iov[i].data + skip, iov[i].len - skip };
+        skip = 0;
+        if (!keep_out(m, &rest))
+            return -NGX_ENOMEM;
+    }
+    if (m->out_n && m->net->write->ready) { /* it took less than all, and has not said that it is full */
+        ngx_post_event(m->net->write, &ngx_posted_events);
+    }
+    if (m->draining && !m->out_n)
+        tell_write(m);
+    return done;
+}
+
+static void took(struct milgi__ngx_conn *m, size_t len)
+{
+    for (; len && len >= m->out[m->out_first].len; m->out_n--)
+        len -= m->out[m->out_first++].len;
+    if (len) {
+        struct milgi_iov *first = &m->out[m->out_first];
+        first->data = (const uint8_t *)first->data + len;
+        first->len -= len;
+    }
+    if (!m->out_n)
+        m->out_first = 0;
+}
+
+static void on_net_write(ngx_event_t *event)
+{
+    ngx_connection_t *net = event->data;
+    struct milgi__ngx_conn *m = net->data;
+    while (m->net && m->out_n && event->ready) {
+        long done = put(m, m->out + m->out_first, m->out_n);
+        size_t len = done > 0 ? (size_t)done : 0;
+        if (done < 0)
+            for (ngx_uint_t i = 0; i < m->out_n; i++)
+                len += m->out[m->out_first + i].len;
+        took(m, len);
+        if (done)
+            milgi__stream_written(&m->stream, len, done < 0 ? (int)done : 0);
+    }
+    if (m->net && !m->out_n && m->draining)
+        tell_write(m);
+}
+
+static int shut(struct milgi_stream *s)
+{
+    milgi__stream_shut(s, shutdown(conn_of(s)->fd, SHUT_WR) ? -ngx_socket_errno : 0);
+    return 0;
+}
+
+static size_t unsent(struct milgi_stream *s, uint64_t *ago_ms)
+{
+    return milgi__socket_unsent(conn_of(s)->fd, ago_ms);
+}
+
+static const char *error_text(int error)
+{
+    return strerror(-error);
+}
+
+const struct milgi_loop_hooks milgi__ngx_hooks = {
+    .read = reading,
+    .write = writing,
+    .shut = shut,
+    .close = closing,
+    .unsent = unsent,
+    .error_text = error_text,
+};
+
+/* --- what the stream tells ---------------------------------------------------------------------------------------- */
+
+static ngx_str_t copy(struct milgi__ngx_conn *m, const char *text)
+{
+    ngx_str_t to = ngx_null_string;
+    size_t len = text ? ngx_strlen(text) : 0;
+    to.data = len ? ngx_pnalloc(m->pool, len) : NULL;
+    if (to.data) {
+        ngx_memcpy(to.data, text, len);
+        to.len = len;
+    }
+    return to;
+}
+
+static void on_open(struct milgi_stream *s, void *arg)
+{
+    struct milgi__ngx_conn *m = arg;
+    char name[1024];
+    m->open = true;
+    if (!m->c)
+        return;
+    milgi_conn_info(milgi_stream_conn(s), &m->info);
+    m->server_name = copy(m, m->info.server_name);
+    m->alpn = copy(m, m->info.alpn);
+    if (m->info.peer_chain_n) {
+        const struct milgi_iov *leaf = m->info.peer_chain;
+        if (!milgi_certificate_subject(leaf->data, leaf->len, name, sizeof name))
+            m->subject = copy(m, name);
+        if (!milgi_certificate_issuer(leaf->data, leaf->len, name, sizeof name))
+            m->issuer = copy(m, name);
+    }
+    tell_read(m);
+}
+
+static void on_data(struct milgi_stream *s, void *arg, const struct milgi_slice *slices, size_t slices_n)
+{
+    struct milgi__ngx_conn *m = arg;
+    for (size_t i = 0; i < slices_n; i++) {
+        void *in = m->c ? grow(m->in, &m->in_first, m->in_n, &m->in_max, sizeof *m->in) : NULL;
+        if (in)
+            m->in = in;
+        if (!in || milgi_slice_keep(&slices[i], &m->in[m->in_first + m->in_n])) {
+            milgi_stream_abort(s, MILGI_ALERT_INTERNAL_ERROR); /* a gap must show */
+            return;
+        }
+        m->in_n++;
+    }
+    tell_read(m);
+}
+
+static void on_end(struct milgi_stream *s, void *arg)
+{
+    struct milgi__ngx_conn *m = arg;
+    (void)s;
+    m->ended = true;
+    if (m->c)
+        m->c->read->pending_eof = 1;
+    tell_read(m);
+}
+
+static void on_room(struct milgi_stream *s, void *arg)
+{
+    (void)s;
+    tell_write(arg);
+}
+
+static void on_decide(struct milgi_stream *s, void *arg, const struct milgi_decision *decision)
+{
+    struct milgi__ngx_conn *m = arg;
+    struct milgi_engine *engine = s->loop->engine;
+    struct milgi_decision_info info;
+    u_char lower[256];
+    ngx_str_t name = { 0, lower };
+    if (!m->c || milgi_decision_info(engine, *decision, &info))
+        return;
+    name.len = info.server_name ? ngx_strlen(info.server_name) : 0;
+    if (name.len > sizeof lower)
+        name.len = 0;
+    ngx_strlow(lower, (u_char *)(uintptr_t)info.server_name, name.len);
+    struct milgi_config *config = m->protocol->choose(m, &name);
+    (void)milgi_decide(engine, *decision, config ? MILGI_ACCEPT : MILGI_DEFAULT, config);
+}
+
+static void on_close(struct milgi_stream *s, void *arg, const struct milgi_reason *reason)
+{
+    struct milgi__ngx_conn *m = arg;
+    (void)s;
+    m->failed = true;
+    if (!m->c)
+        return;
+    if (reason->error && (!m->open || reason->error != MILGI_ETRUNCATED || !m->whole))
+        ngx_log_error(NGX_LOG_INFO, m->c->log, 0, "milgi: %s failed: %s%s%s", m->open ? "connection" : "handshake",
+            reason->detail, reason->alert == MILGI_ALERT_NONE ? "" : reason->alert_from_peer ? ", its alert: "
+                                                                                             : ", our alert: ",
+            reason->alert == MILGI_ALERT_NONE ? "" : milgi_alert_name(reason->alert));
+    m->c->read->pending_eof = 1;
+    tell_read(m);
+    tell_write(m);
+}
+
+static const struct milgi_stream_events events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_room = on_room,
+    .on_decide = on_decide,
+    .on_close = on_close,
+};
+
+/* --- in the place of nginx's socket functions --------------------------------------------------------------------- */
+
+static ssize_t conn_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    struct milgi__ngx_conn *m = milgi__ngx_of(c);
+    size_t got = 0;
+    while (m && m->in_n && got < size) {
+        struct milgi_slice *first = &m->in[m->in_first];
+        size_t n = ngx_min(size - got, first->len);
+        ngx_memcpy(buf + got, first->data, n);
+        got += n;
+        first->data += n;
+        first->len -= (uint32_t)n;
+        if (first->len)
+            break;
+        milgi_chunk_unref(first->chunk);
+        m->in_first = --m->in_n ? m->in_first + 1 : 0;
+    }
+    if (got) {
+        if (!m->failed)
+            milgi_stream_consumed(&m->stream, got);
+        c->read->ready = m->in_n || m->ended || m->failed;
+        return (ssize_t)got;
+    }
+    if (m && m->ended) {
+        c->read->ready = 0;
+        c->read->eof = 1;
+        return 0;
+    }
+    if (!m || m->failed) {
+        c->read->error = 1;
+        return NGX_ERROR;
+    }
+    c->read->ready = 0;
+    return NGX_AGAIN;
+}
+
+static ssize_t conn_recv_chain(ngx_connection_t *c, ngx_chain_t *in, off_t limit)
+{
+    ssize_t got = 0;
+    for (; in; in = in->next) {
+        u_char *to = in->buf->last;
+        size_t room = (size_t)(in->buf->end - to);
+        if (limit && room > (size_t)(limit - got))
+            room = (size_t)(limit - got);
+        if (!room)
+            continue;
+        ssize_t n = conn_recv(c, to, room);
+        if (n <= 0)
+            return got ? got : n;
+        got += n;
+        if ((size_t)n < room || !c->read->ready)
+            break;
+    }
+    return got;
+}
+
+/* What of |size| bytes the connection takes; |*full|: no more until there is room. Or an error. */
+static ssize_t give(struct milgi__ngx_conn *m, const u_char *data, size_t size, bool *full)
+{
+    if (m->failed || m->finished)
+        return NGX_ERROR;
+    if (milgi_conn_output_full(milgi_stream_conn(&m->stream))) {
+        *full = true;
+        return 0;
+    }
+    size = ngx_min(size, 65536);
+    int rv = milgi_stream_write(&m->stream, data, size);
+    if (rv < 0 && rv != MILGI_ENOMEM)
+        return NGX_ERROR;
+    *full = rv != 0;
+    m->whole = false;
+    m->c->sent += rv < 0 ? 0 : (off_t)size;
+    return rv < 0 ? 0 : (ssize_t)size;
+}
+
+/* Of |in| what fits, and at most |limit|. NGX_CHAIN_ERROR or the rest. */
+static ngx_chain_t *give_chain(struct milgi__ngx_conn *m, ngx_chain_t *in, off_t limit, bool *full)
+{
+    off_t end = m->c->sent + limit;
+    for (; in && !*full; in = in->next) {
+        ngx_buf_t *b = in->buf;
+        if (!ngx_buf_special(b) && !ngx_buf_in_memory(b)) {
+            ngx_log_error(NGX_LOG_ALERT, m->c->log, 0, "milgi: a file that was not read");
+            return NGX_CHAIN_ERROR;
+        }
+        while (!ngx_buf_special(b) && b->pos < b->last && !*full) {
+            size_t size = (size_t)(b->last - b->pos);
+            if (limit && m->c->sent >= end)
+                return in;
+            ssize_t n = give(m, b->pos, limit ? ngx_min(size, (size_t)(end - m->c->sent)) : size, full);
+            if (n == NGX_ERROR)
+                return NGX_CHAIN_ERROR;
+            b->pos += n;
+        }
+        if (!ngx_buf_special(b) && b->pos < b->last)
+            return in;
+        if (b->last_buf) {
+            m->whole = true;
+            m->finished = m->finished || m->protocol->ends(m);
+        }
+    }
+    return in;
+}
+
+/* What is on its way is nginx's output still: it has to wait before it shuts the socket down. */
+static void settle(struct milgi__ngx_conn *m, bool wait)
+{
+    ngx_connection_t *c = m->c;
+    struct milgi_conn *conn = milgi_stream_conn(&m->stream);
+    m->draining = conn && milgi_conn_output_pending(conn) != 0;
+    if (m->draining) {
+        c->buffered |= NGX_SSL_BUFFERED;
+        c->write->ready = c->write->ready && !wait;
+    } else {
+        c->buffered &= ~NGX_SSL_BUFFERED;
+    }
+}
+
+static ngx_chain_t *conn_send_chain(ngx_connection_t *c, ngx_chain_t *in, off_t limit)
+{
+    struct milgi__ngx_conn *m = milgi__ngx_of(c);
+    if (!m || m->failed)
+        return NGX_CHAIN_ERROR;
+    bool asked = in != NULL, full = false, finished = m->finished;
+    off_t end = c->sent + limit;
+    do {
+        full = false;
+        in = give_chain(m, in, limit ? end - c->sent : 0, &full);
+        if (in == NGX_CHAIN_ERROR)
+            return in;
+        if (m->finished && !finished)
+            milgi_stream_shutdown(&m->stream);
+        finished = m->finished;
+        milgi__ngx_turn();
+        if (m->failed)
+            return NGX_CHAIN_ERROR;
+    } while (in && (!limit || c->sent < end) && full && !milgi_conn_output_full(milgi_stream_conn(&m->stream)));
+    settle(m, !asked || (in && full));
+    return in;
+}
+
+static ssize_t conn_send(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    struct milgi__ngx_conn *m = milgi__ngx_of(c);
+    bool full = false;
+    ssize_t n = m ? give(m, buf, size, &full) : NGX_ERROR;
+    if (n == NGX_ERROR)
+        return n;
+    m->whole = true; /* who sends so has ends of his own */
+    milgi__ngx_turn();
+    if (!m->failed)
+        settle(m, full);
+    if (n == 0 && size) {
+        c->write->ready = 0;
+        return NGX_AGAIN;
+    }
+    return n;
+}
+
+/* --- its beginning and its end ------------------------------------------------------------------------------------ */
+
+static void nothing(ngx_event_t *event)
+{
+    (void)event;
+}
+
+/* nginx's handler until the handshake is over. */
+static void on_handshake(ngx_event_t *event)
+{
+    ngx_connection_t *c = event->data;
+    struct milgi__ngx_conn *m = milgi__ngx_of(c);
+    if (event->timedout)
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT, "milgi: the handshake takes too long");
+    bool over = event->timedout || c->close || m->failed;
+    if (!over && !m->open)
+        return;
+    if (event->timer_set)
+        ngx_del_timer(event);
+    m->told = true;
+    event->ready = m->in_n || m->ended;
+    m->protocol->done(c, over ? NGX_ERROR : NGX_OK);
+}
+
+/* What was sent has an end, or the peer is told that it has none. */
+static void on_nginx_closed(void *data)
+{
+    struct milgi__ngx_conn *m = data;
+    bool whole = m->whole && !m->c->timedout;
+    m->c = NULL;
+    if (m->net && !m->failed && whole)
+        milgi_stream_close(&m->stream);
+    else if (m->net && !m->failed)
+        milgi_stream_cut(&m->stream);
+    for (; m->in_n; m->in_n--)
+        milgi_chunk_unref(m->in[m->in_first++].chunk);
+    release(m);
+}
+
+static ngx_connection_t *take_socket(ngx_connection_t *c)
+{
+    if ((c->read->active || c->write->active) && ngx_del_conn(c, 0) != NGX_OK)
+        return NULL;
+    ngx_connection_t *net = ngx_get_connection(c->fd, c->log);
+    if (!net)
+        return NULL;
+    net->log = net->read->log = net->write->log = ngx_cycle->log;
+    net->read->handler = on_net_read;
+    net->write->handler = on_net_write;
+    net->write->ready = 1;
+    net->number = c->number;
+    if (ngx_add_conn(net) != NGX_OK) {
+        ngx_free_connection(net);
+        net->fd = (ngx_socket_t)-1;
+        return NULL;
+    }
+    return net;
+}
+
+/* From here on nginx reads and writes plaintext; its handles for epoll look as if they were there. */
+static void give_plaintext(ngx_connection_t *c)
+{
+    c->recv = conn_recv;
+    c->recv_chain = conn_recv_chain;
+    c->send = conn_send;
+    c->send_chain = conn_send_chain;
+    c->sendfile = 0;
+    c->need_last_buf = 1;
+    c->read->active = c->write->active = 1;
+    c->read->ready = 0;
+    c->write->ready = 1;
+    c->read->handler = on_handshake;
+    c->write->handler = nothing;
+}
+
+ngx_int_t milgi__ngx_accept(ngx_connection_t *c, struct milgi_config *config, ngx_msec_t timeout,
+    const struct milgi__ngx_protocol *protocol, void *arg)
+{
+    struct milgi__ngx_conn *m = calloc(1, sizeof *m);
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(c->pool, 0);
+    if (!m || !cleanup || !remember(c->fd, m)) {
+        free(m);
+        return NGX_ERROR;
+    }
+    m->c = c;
+    m->fd = c->fd;
+    m->pool = c->pool;
+    m->protocol = protocol;
+    m->arg = arg;
+    m->whole = true;
+    m->gone_event.data = m;
+    m->gone_event.handler = on_gone_event;
+    m->gone_event.log = ngx_cycle->log;
+    int rv = milgi__stream_init(&m->stream, milgi__ngx_loop, config, NULL, &events, m);
+    m->net = rv ? NULL : take_socket(c);
+    if (!m->net) {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0, "milgi: no connection: %s", rv ? milgi_error_text(rv) : "epoll");
+        if (!rv)
+            milgi__stream_fini(&m->stream);
+        by_fd[c->fd] = NULL;
+        free(m);
+        return NGX_ERROR;
+    }
+    m->net->data = m;
+    cleanup->handler = on_nginx_closed;
+    cleanup->data = m;
+    give_plaintext(c);
+    c->log->action = "handshaking in TLS";
+    ngx_add_timer(c->read, timeout);
+    milgi__ngx_counted();
+    milgi__stream_connected(&m->stream);
+    return NGX_OK;
+}

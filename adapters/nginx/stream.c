@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The module for stream: a handshake in the phase that nginx has for it. */
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_stream.h>
+
+#include "adapter.h"
+
+ngx_module_t ngx_stream_milgi_module;
+
+/* --- a session ---------------------------------------------------------------------------------------------------- */
+
+static void done(ngx_connection_t *c, ngx_int_t rc)
+{
+    ngx_stream_session_t *s = c->data;
+    if (rc != NGX_OK)
+        ngx_stream_finalize_session(s, NGX_STREAM_BAD_REQUEST);
+    else
+        ngx_stream_core_run_phases(s);
+}
+
+/* One server, one stream: what ends the answer ends the connection's direction. */
+static bool ends(struct milgi__ngx_conn *m)
+{
+    (void)m;
+    return true;
+}
+
+static const struct milgi__ngx_protocol protocol = { .done = done, .ends = ends };
+
+static ngx_int_t on_ssl_phase(ngx_stream_session_t *s)
+{
+    ngx_connection_t *c = s->connection;
+    const struct milgi__ngx_conf *conf = ngx_stream_get_module_srv_conf(s, ngx_stream_milgi_module);
+    const ngx_stream_core_srv_conf_t *core = ngx_stream_get_module_srv_conf(s, ngx_stream_core_module);
+    struct milgi__ngx_conn *m = milgi__ngx_of(c);
+    if (!conf->enable || (m && m->open))
+        return NGX_OK;
+    if (m)
+        return NGX_AGAIN;
+    if (core->tcp_nodelay && ngx_tcp_nodelay(c) != NGX_OK)
+        return NGX_ERROR;
+    if (milgi__ngx_accept(c, conf->config[0], conf->handshake_timeout, &protocol, NULL) != NGX_OK)
+        return NGX_ERROR;
+    return NGX_AGAIN;
+}
+
+/* nginx is about to close its connection; the socket outlives it until the last record is with the peer. */
+static ngx_int_t on_log_phase(ngx_stream_session_t *s)
+{
+    if (milgi__ngx_of(s->connection))
+        s->connection->shared = 1;
+    return NGX_OK;
+}
+
+/* --- variables ---------------------------------------------------------------------------------------------------- */
+
+static ngx_int_t get_variable(ngx_stream_session_t *s, ngx_stream_variable_value_t *v, uintptr_t which)
+{
+    ngx_str_t value = ngx_null_string;
+    v->not_found = !milgi__ngx_variable(milgi__ngx_of(s->connection), which, &value);
+    v->valid = !v->not_found;
+    v->no_cacheable = 0;
+    v->data = value.data;
+    v->len = (unsigned)value.len;
+    return NGX_OK;
+}
+
+static ngx_int_t add_variables(ngx_conf_t *cf)
+{
+    for (uintptr_t i = 0; i < MILGI__NGX_VARIABLES; i++) {
+        ngx_stream_variable_t *v = ngx_stream_add_variable(cf, &milgi__ngx_variable_names[i], 0);
+        if (!v)
+            return NGX_ERROR;
+        v->get_handler = get_variable;
+        v->data = i;
+    }
+    return NGX_OK;
+}
+
+/* --- settings ----------------------------------------------------------------------------------------------------- */
+
+static ngx_int_t add_phases(ngx_conf_t *cf)
+{
+    ngx_stream_core_main_conf_t *core = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_core_module);
+    ngx_stream_handler_pt *ssl = ngx_array_push(&core->phases[NGX_STREAM_SSL_PHASE].handlers);
+    ngx_stream_handler_pt *log = ngx_array_push(&core->phases[NGX_STREAM_LOG_PHASE].handlers);
+    if (!ssl || !log)
+        return NGX_ERROR;
+    *ssl = on_ssl_phase;
+    *log = on_log_phase;
+    return NGX_OK;
+}
+
+static void *create(ngx_conf_t *cf)
+{
+    return milgi__ngx_conf_new(cf);
+}
+
+static char *merge(ngx_conf_t *cf, void *parent, void *child)
+{
+    struct milgi__ngx_conf *conf = child;
+    const char *names[32], *const *protocols[2] = { names, NULL };
+    ngx_array_t *alpn = conf->alpn != NGX_CONF_UNSET_PTR ? conf->alpn : ((struct milgi__ngx_conf *)parent)->alpn;
+    ngx_uint_t n = 0;
+    for (; alpn && alpn != NGX_CONF_UNSET_PTR && n < alpn->nelts && n < 31; n++)
+        names[n] = (const char *)((ngx_str_t *)alpn->elts)[n].data;
+    names[n] = NULL;
+    return milgi__ngx_conf_merge(cf, parent, conf, protocols);
+}
+
+static char *set_alpn(ngx_conf_t *cf, ngx_command_t *command, void *data)
+{
+    struct milgi__ngx_conf *conf = data;
+    const ngx_str_t *value = cf->args->elts;
+    (void)command;
+    if (conf->alpn != NGX_CONF_UNSET_PTR)
+        return "is duplicate";
+    conf->alpn = ngx_array_create(cf->pool, cf->args->nelts, sizeof *value);
+    if (!conf->alpn)
+        return NGX_CONF_ERROR;
+    for (ngx_uint_t i = 1; i < cf->args->nelts; i++)
+        *(ngx_str_t *)ngx_array_push(conf->alpn) = value[i];
+    return NGX_CONF_OK;
+}
+
+#define ANYWHERE (NGX_STREAM_MAIN_CONF | NGX_STREAM_SRV_CONF)
+
+static ngx_command_t commands[] = {
+    MILGI__NGX_COMMANDS(ANYWHERE, NGX_STREAM_SRV_CONF_OFFSET),
+    { ngx_string("milgi_alpn"), ANYWHERE | NGX_CONF_1MORE, set_alpn, NGX_STREAM_SRV_CONF_OFFSET, 0, NULL },
+    { ngx_string("milgi_handshake_timeout"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_msec_slot,
+        NGX_STREAM_SRV_CONF_OFFSET, offsetof(struct milgi__ngx_conf, handshake_timeout), NULL },
+    ngx_null_command,
+};
+
+static ngx_stream_module_t context = {
+    .preconfiguration = add_variables,
+    .postconfiguration = add_phases,
+    .create_srv_conf = create,
+    .merge_srv_conf = merge,
+};
+
+ngx_module_t ngx_stream_milgi_module = {
+    NGX_MODULE_V1,
+    .ctx = &context,
+    .commands = commands,
+    .type = NGX_STREAM_MODULE,
+};
