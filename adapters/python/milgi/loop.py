@@ -1,0 +1,751 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An engine in an event loop, and a stream over a transport, whatever they are: aio.py and tx.py fill in which.
+
+Nothing of Python runs inside a turn of the engine but milgi_py_soon(). What a turn has to tell is noted (bridge.h) and
+handled here after it, stream by stream; if that takes long the rest goes into the loop's next round.
+"""
+
+import collections
+import inspect
+import os
+import time
+
+from ._native import ffi, lib
+from .context import Certificate, Context, Credential, Session, encode, signer
+from .errors import Error, TransportError, UsageError, check, of_reason, text
+
+NEVER = (1 << 64) - 1
+PIECE = 65536  # of what is written, at once
+ROUND_S = 0.002  # of events, before the loop has its turn
+
+
+@ffi.def_extern()
+def milgi_py_soon(handle):
+    ffi.from_handle(handle)._soon()
+
+
+class Host:
+    """What an engine needs of an event loop."""
+
+    def soon(self, function):
+        raise NotImplementedError
+
+    def later(self, seconds, function):
+        """Something with cancel()."""
+        raise NotImplementedError
+
+    def watch(self, fd, function):
+        raise NotImplementedError
+
+    def unwatch(self, fd):
+        raise NotImplementedError
+
+    def spawn(self, awaitable, done):
+        """Calls done(result, None) or done(None, exception) when it is over. Returns something with cancel()."""
+        raise NotImplementedError
+
+    def complain(self, message, error, stream=None):
+        raise NotImplementedError
+
+
+OPS = {"SEAL": 0, "OPEN": 1, "KEYGEN": 2, "DERIVE": 3, "ENCAPS": 4, "DECAPS": 5, "SIGN": 6, "VERIFY": 7,
+       "VERIFY_CHAIN": 8}
+
+
+class Engine:
+    """One per event loop.
+
+    |devices|: where crypto is done beside the loop's own thread, by their descriptions (docs/devices.md), each alone or
+    with the names of the ops that it gets ("chaos:seed=7", "all"). By default it is a thread for each processor, at most
+    four, that get what would hold up the loop: signatures by RSA.
+    """
+
+    def __init__(self, host, devices=None, *, budget=0.0, op_timeout=0.0, memory_limit=0, conn_limit=0, linger=0.0,
+                 flush=0.0):
+        self.host = host
+        self.streams = set()
+        self._tasks = set()
+        self._handle = ffi.new_handle(self)
+        self._scheduled = self._draining = self.closed = False
+        self._timer, self._timer_at = None, 0.0
+        options = ffi.new("struct milgi_py_options *", {
+            "budget_ns": int(budget * 1e9), "op_timeout_ns": int(op_timeout * 1e9), "memory_limit": memory_limit,
+            "conn_limit": conn_limit, "linger_ms": int(linger * 1e3), "flush_ms": int(flush * 1e3)})
+        out = ffi.new("struct milgi_py_loop **")
+        check(lib.milgi_py_loop_new(options, lib.milgi_py_soon, self._handle, out), "engine")
+        self._c = out[0]
+        self._engine = lib.milgi_py_engine(self._c)
+        self._devices = []
+        self._signer = lib.milgi_py_signer_new()
+        check(lib.milgi_engine_add_device(self._engine, self._signer), "keys in Python")
+        self._sign = ffi.new("struct milgi_py_sign *")
+        self._fd = lib.milgi_engine_fd(self._engine)
+        try:
+            for device in ("pool:%d" % min(4, os.cpu_count() or 1),) if devices is None else devices:
+                self.add_device(*((device,) if isinstance(device, str) else device))
+            host.watch(self._fd, self._turn)
+        except BaseException:
+            self._free()
+            raise
+
+    def add_device(self, spec, ops=None):
+        """|ops| None: what would hold up the loop; "all", or names separated by commas: those."""
+        out, why = ffi.new("struct milgi_device **"), ffi.new("const char **")
+        rv = lib.milgi_device_new(spec.encode(), out, why)
+        if rv < 0:
+            raise UsageError("device %s: %s" % (spec, text(why[0]) or text(lib.milgi_error_text(rv))), code=rv)
+        index = lib.milgi_engine_add_device(self._engine, out[0])
+        if index < 0:
+            lib.milgi_device_free(out[0])
+        check(index, "device " + spec)
+        self._devices.append(out[0])
+        if ops:
+            bits = sum(1 << OPS[name] for name in (OPS if ops == "all" else ops.split(",")))
+            check(lib.milgi_engine_route(self._engine, bits, index, 0), "device " + spec)
+        return index
+
+    # --- turns --------------------------------------------------------------------------------------------------------
+
+    def _soon(self):
+        if not self._scheduled and not self.closed:
+            self._scheduled = True
+            self.host.soon(self._turn)
+
+    def _turn(self):
+        self._scheduled = False
+        if self.closed:
+            return
+        lib.milgi_py_turn(self._c)
+        while lib.milgi_py_signer_next(self._signer, self._sign):
+            self._ask_for_signature(self._sign)
+        self.drain()
+
+    def _on_timer(self):
+        self._timer = None
+        if not self.closed:
+            lib.milgi_py_timer(self._c)
+            self.drain()
+
+    def rearm(self):
+        due = lib.milgi_py_due(self._c)
+        if due == NEVER:
+            self._stop_timer()
+            return
+        at = time.monotonic() + due / 1e9 + 0.001
+        if self._timer is not None and self._timer_at <= at:
+            return  # it finds out for itself that it is early
+        self._stop_timer()
+        self._timer_at = at
+        self._timer = self.host.later(due / 1e9 + 0.001, self._on_timer)
+
+    def _stop_timer(self):
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _again(self):
+        self._draining = False
+        if not self.closed:
+            self.drain()
+
+    def drain(self):
+        """Handles what streams have to tell."""
+        if self._draining:
+            return
+        ends = time.monotonic() + ROUND_S
+        self._draining = True
+        more = True
+        try:
+            while True:
+                stream = lib.milgi_py_next(self._c)
+                if not stream:
+                    more = False
+                    break
+                ffi.from_handle(stream.handle).handle()
+                if time.monotonic() > ends:
+                    break
+        finally:
+            if more and not self.closed:
+                self.host.soon(self._again)
+            else:
+                self._draining = False
+            if not self.closed:
+                self.rearm()
+
+    # --- keys that are functions --------------------------------------------------------------------------------------
+
+    def _ask_for_signature(self, sign):
+        ident = sign.id
+        function = signer(sign.key)
+        scheme, message = text(lib.milgi_scheme_name(sign.scheme)), ffi.buffer(sign.data, sign.len)[:]
+
+        def done(signature, error):
+            if self.closed:
+                return
+            if error is not None:
+                self.host.complain("a key's function has failed", error)
+                signature = b""
+            signature = bytes(signature or b"")
+            lib.milgi_py_signer_answer(self._signer, ident, signature, len(signature))
+            self._soon()
+        if function is None:
+            done(None, KeyError("the credential is gone"))
+        else:
+            self.call(done, function, scheme, message)
+
+    def call(self, done, function, *args):
+        """done(result, error) of a function that may be a coroutine's; now, or later."""
+        try:
+            result = function(*args)
+        except Exception as e:  # the application's: whatever it is, somebody waits for the answer
+            done(None, e)
+            return
+        if inspect.isawaitable(result):
+            task = None
+
+            def over(result, error):
+                self._tasks.discard(task)
+                done(result, error)
+            task = self.host.spawn(result, over)
+            self._tasks.add(task)
+        else:
+            done(result, None)
+
+    # --- its end ------------------------------------------------------------------------------------------------------
+
+    def close(self):
+        """Ends all its connections, at once, and gives back threads and descriptors."""
+        if self.closed:
+            return
+        for task in list(self._tasks):
+            task.cancel()
+        lib.milgi_py_loop_stop(self._c)
+        streams = list(self.streams)
+        self.closed = True
+        self._stop_timer()
+        self.host.unwatch(self._fd)
+        for stream in streams:
+            stream.engine_closed()
+        self._free()
+
+    def _free(self):
+        self.closed = True
+        lib.milgi_py_loop_free(self._c)
+        for device in self._devices:
+            lib.milgi_device_free(device)
+        lib.milgi_device_free(self._signer)
+
+
+class Hello:
+    """What a question is about. Of a client's first message, or of what stands for it."""
+
+    def __init__(self, stream, info):
+        self.transport = stream.up
+        self.server_name = text(info.server_name)
+        self.alpn = [ffi.buffer(info.alpn[i].data, info.alpn[i].len)[:].decode("ascii", "backslashreplace")
+                     for i in range(info.alpn_n)]
+        self.schemes = [text(lib.milgi_scheme_name(info.schemes[i])) for i in range(info.schemes_n)]
+        self.chain = [Certificate(ffi.buffer(info.chain[i].data, info.chain[i].len)) for i in range(info.chain_n)]
+
+
+def _buffers(array, n):
+    return [ffi.buffer(array[i].data, array[i].len)[:] for i in range(n)]
+
+
+def _arguments(kind, stream, info):
+    if kind == "open_ticket":
+        return (_buffers(info.psk_identities, info.psk_identities_n),)
+    if kind == "seal_tickets":
+        return ([encode(info.sessions[i]) for i in range(info.sessions_n)],)
+    if kind == "find_session":
+        return (ffi.buffer(info.session_id.data, info.session_id.len)[:],)
+    if kind == "store_session":
+        return (ffi.buffer(info.session_id.data, info.session_id.len)[:], encode(info.session))
+    return (Hello(stream, info),)
+
+
+def _answer(kind, result, keep):
+    """The verdict, and what goes with it: what it points to is put into |keep|."""
+    if result is None and kind in ("choose_certificate", "choose_alpn", "choose_context"):
+        return lib.MILGI_DEFAULT, ffi.NULL
+    if result is None or result is False:
+        return lib.MILGI_REFUSE, ffi.NULL
+    value = ffi.NULL
+    if kind in ("choose_certificate", "choose_context"):
+        if not isinstance(result, Credential if kind == "choose_certificate" else Context):
+            raise TypeError("%s: %r is no answer" % (kind, result))
+        keep.append(result)
+        value = result._c
+    elif kind == "choose_alpn":
+        value = ffi.new("char[]", result if isinstance(result, bytes) else result.encode())
+    elif kind == "open_ticket":
+        session = Session(result[1])
+        value = ffi.new("struct milgi_ticket_opened *", {"at": result[0], "session": session._c})
+        keep.append(session)
+    elif kind == "find_session":
+        keep.append(Session(result))
+        value = keep[-1]._c
+    elif kind == "seal_tickets":
+        value = ffi.new("struct milgi_tickets_sealed *")
+        for i, ticket in enumerate(result):
+            if ticket:
+                keep.append(ffi.from_buffer(ticket))
+                value.ticket[i].data, value.ticket[i].len = keep[-1], len(ticket)
+    keep.append(value)
+    return lib.MILGI_ACCEPT, value
+
+
+_KINDS = {bit: name for name, bit in Context.QUESTIONS.items()}
+
+
+class Info:
+    """What was negotiated: what of an SSLObject can be asked after the handshake."""
+
+    def __init__(self, stream):
+        info = ffi.new("struct milgi_conn_info *")
+        c = stream._c
+        lib.milgi_conn_info(lib.milgi_stream_conn(stream._stream), info)
+        self._stream = stream
+        self.context = stream.context
+        self.server_side = stream.context.server_side
+        self.server_hostname = text(info.server_name)
+        self.version_number = info.version
+        self.suite, self.group = text(lib.milgi_suite_name(info.suite)), text(lib.milgi_group_name(info.group))
+        self.alpn = text(info.alpn)
+        self.session_reused = bool(info.resumed)
+        self.peer_authenticated = bool(info.peer_authenticated)
+        self.peer_chain = [Certificate(data) for data in _buffers(c.chain, c.chain_n)]
+
+    def version(self):
+        return {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}.get(self.version_number)
+
+    def cipher(self):
+        bits = 128 if "_128_" in (self.suite or "") else 256
+        return self.suite, self.version(), bits
+
+    def compression(self):
+        return None
+
+    def selected_alpn_protocol(self):
+        return self.alpn
+
+    def getpeercert(self, binary_form=False):
+        if not self.peer_chain:
+            return None
+        leaf = self.peer_chain[0]
+        if binary_form:
+            return leaf.der
+        return leaf.as_dict() if self.peer_authenticated else {}
+
+    def get_channel_binding(self, cb_type="tls-exporter"):
+        kinds = {"tls-exporter": 0, "tls-server-end-point": 1, "tls-unique": 2}
+        if cb_type not in kinds:
+            raise ValueError("%r: channel bindings are %s" % (cb_type, ", ".join(kinds)))
+        out, size = ffi.new("uint8_t[64]"), ffi.new("size_t *", 64)
+        check(lib.milgi_conn_channel_binding(self._conn(), kinds[cb_type], out, size), "channel binding")
+        return ffi.buffer(out, size[0])[:]
+
+    def export_keying_material(self, label, length, context=None):
+        out = ffi.new("uint8_t[]", length)
+        given = ffi.NULL if context is None else ffi.from_buffer(context)
+        check(lib.milgi_conn_export(self._conn(), label.encode(), given, len(context or b""), out, length), "exporter")
+        return ffi.buffer(out)[:]
+
+    def update_keys(self, ask_peer=False):
+        check(lib.milgi_conn_update_keys(self._conn(), ask_peer), "key update")
+
+    def _conn(self):
+        conn = ffi.NULL if self._stream.over else lib.milgi_stream_conn(self._stream._stream)
+        if not conn:
+            raise TransportError("closed", code=lib.MILGI_ECLOSED)
+        return conn
+
+
+class Stream:
+    """TLS over a transport. Below it is the transport, above it the application's protocol: a subclass has both.
+
+    Methods that begin with below_ and above_ are the subclass's; it calls the others, from the loop.
+    """
+
+    def __init__(self, engine, context, server_name=None, session=None):
+        if engine.closed:
+            raise TransportError("the engine is closed", code=lib.MILGI_ECLOSED)
+        self.engine, self.context = engine, context
+        self.up = None  # what the application has of it
+        self.established = self.over = self.paused = False
+        self.closing = False  # the application wants no more
+        self.error = None
+        self._told = False  # above_lost() was called
+        self._end = self._closed = False  # wait for what was read to be delivered
+        self._delivering = False
+        self._backlog, self._backlog_len = collections.deque(), 0
+        self._full = self._eof_wanted = self._eof_sent = False
+        self._unsettled = 0  # bytes that the transport was given and may not have
+        self._kept = []
+        self.high, self.low = 256 * 1024, 64 * 1024
+        self._above_full = False
+        self._handle = ffi.new_handle(self)
+        name = ffi.NULL if server_name is None else server_name.encode("idna" if not server_name.isascii() else "ascii")
+        if session is not None and not isinstance(session, Session):
+            session = Session(session)
+        out = ffi.new("struct milgi_py_stream **")
+        check(lib.milgi_py_stream_new(engine._c, context._c, name, session._c if session else ffi.NULL, self._handle, out),
+              "connection")
+        self._c = ffi.gc(out[0], lib.milgi_py_free)
+        self._stream = ffi.cast("struct milgi_stream *", self._c)
+        engine.streams.add(self)
+
+    # --- the transport tells ------------------------------------------------------------------------------------------
+
+    def feed(self, data):
+        if not self.over:
+            check(lib.milgi_py_feed(self._c, ffi.from_buffer(data), len(data)))
+            self._now()
+
+    def fed(self, n):
+        """|n| bytes have been read to where milgi_py_room() said."""
+        lib.milgi_py_read(self._c, n)
+        self._now()
+
+    def eof(self):
+        if not self.over:
+            lib.milgi_py_eof(self._c)
+            self._now()
+
+    def lost(self, error):
+        """The transport is closed: nothing can be done with it any more."""
+        if self.over:
+            return
+        number = getattr(error, "errno", None) or (0 if error is None else 103)
+        lib.milgi_py_lost(self._c, number)
+        self.handle()
+        if self.over:
+            return
+        lib.milgi_py_gone(self._c)
+        self._gone()
+
+    def settle(self):
+        """The transport may have taken more of what it was given."""
+        left = min(self.below_size(), self._unsettled)
+        if left < self._unsettled and not self.over:
+            done, self._unsettled = self._unsettled - left, left
+            lib.milgi_py_written(self._c, done)
+            self._now()
+            self.flow()
+
+    def engine_closed(self):
+        self.handle()
+        if not self.over:
+            lib.milgi_py_gone(self._c)
+            self._gone(TransportError("the event loop is closed", code=lib.MILGI_ECLOSED))
+
+    def _gone(self, error=None):
+        self.over = True
+        self.engine.streams.discard(self)
+        self._backlog.clear()
+        self._backlog_len = 0
+        self._closed = True
+        self.error = self.error or (error if not self.closing else None)
+        self.deliver()
+
+    def _now(self):
+        """Reading has to stop or go on at once; the rest is for the turn."""
+        if self._c.todo & (lib.MILGI_PY_READ | lib.MILGI_PY_CLOSE):
+            self.engine.drain()
+
+    # --- what is to be done -------------------------------------------------------------------------------------------
+
+    def handle(self):
+        try:
+            self._handle_todo()
+        except Exception as e:
+            self.fault(e)
+
+    def fault(self, error):
+        """The application has raised."""
+        self.engine.host.complain("Fatal error: an application's callback has failed", error, self)
+        self.error = self.error or error
+        self.cut()
+
+    def _handle_todo(self):
+        c = self._c
+        todo, c.todo = c.todo, 0
+        if todo & lib.MILGI_PY_OUT:
+            self._push()
+        if todo & lib.MILGI_PY_DECIDE:
+            self._ask()
+        if todo & lib.MILGI_PY_READ:
+            self._read()
+        if todo & lib.MILGI_PY_SHUT:
+            self.below_shut()
+            lib.milgi_py_shut(c)
+        if todo & lib.MILGI_PY_CLOSED:
+            self._closed = True
+            if not self.closing:
+                self.error = self.error or of_reason(c.reason)
+        if todo & lib.MILGI_PY_CLOSE:
+            self.below_close()
+        if todo & lib.MILGI_PY_OPEN:
+            self.established = True
+            self.above_open()
+        if todo & lib.MILGI_PY_SESSION:
+            self._sessions()
+        if todo & lib.MILGI_PY_ROOM:
+            self._full = False
+            self._pump()
+        if todo & lib.MILGI_PY_END:
+            self._end = True
+        if todo & (lib.MILGI_PY_DATA | lib.MILGI_PY_END | lib.MILGI_PY_CLOSED):
+            self.deliver()
+        if todo & (lib.MILGI_PY_OUT | lib.MILGI_PY_ROOM):
+            self.flow()
+
+    def _push(self):
+        c = self._c
+        if not c.out_n:
+            return
+        # Copied: transports keep what they are given for longer than a connection that is dropped keeps its memory.
+        data = b"".join([ffi.buffer(c.out[i].data, c.out[i].len) for i in range(c.out_n)])
+        c.out_n = 0
+        self._unsettled += len(data)
+        self.below_write(data)
+        self.settle()
+
+    def _read(self):
+        c = self._c
+        if c.reads and c.held_n:
+            check(lib.milgi_py_feed(c, ffi.NULL, 0))
+        if not self.over:
+            self.below_read(bool(c.reads) and not c.held_n)
+
+    def _sessions(self):
+        c = self._c
+        n, c.sessions_n = c.sessions_n, 0
+        for session in [Session(_c=c.sessions[i]) for i in range(n)]:
+            if self.context.on_session:
+                self.engine.call(self._complain, self.context.on_session, session, self.up)
+
+    def _complain(self, result, error):
+        if error is not None:
+            self.engine.host.complain("an application's callback has failed", error, self)
+
+    def _ask(self):
+        c = self._c
+        n, c.asked_n = c.asked_n, 0
+        for decision in [ffi.new("struct milgi_decision *", c.asked[i]) for i in range(n)]:
+            info = ffi.new("struct milgi_decision_info *")
+            if lib.milgi_decision_info(self.engine._engine, decision[0], info) == 0:
+                self._ask_one(decision, info)
+
+    def _ask_one(self, decision, info):
+        kind = _KINDS[decision.kind]
+
+        def done(result, error):
+            verdict, value, keep = lib.MILGI_REFUSE, ffi.NULL, self._kept
+            if self.engine.closed:
+                return
+            try:
+                if error is not None:
+                    raise error
+                verdict, value = _answer(kind, result, keep)
+            except Exception as e:
+                self.engine.host.complain("%s has failed" % kind, e, self)
+            if lib.milgi_decide(self.engine._engine, decision[0], verdict, value) == lib.MILGI_EINVAL:
+                self.engine.host.complain("%s: %r is no answer" % (kind, result), ValueError(kind), self)
+                lib.milgi_decide(self.engine._engine, decision[0], lib.MILGI_REFUSE, ffi.NULL)
+        self.engine.call(done, self.context.ask[kind], *_arguments(kind, self, info))
+
+    # --- up -----------------------------------------------------------------------------------------------------------
+
+    def deliver(self):
+        """What was read, then the peer's end, then the connection's, as far as the application takes it."""
+        if self._delivering or self._told:
+            return
+        c = self._c
+        self._delivering = True
+        try:
+            while c.got_len and not self.paused and not self.closing:
+                taken = self.above_data(c.got_len)
+                lib.milgi_stream_consumed(self._stream, taken)
+            if c.got_len and self.closing:
+                lib.milgi_py_skip(c, c.got_len)
+            if c.got_len:
+                return
+            if self._end and not self.closing and not (self.paused and not self._closed):
+                self._end = False
+                self.above_end()
+        finally:
+            self._delivering = False
+        # In order: when the transport is closed, too, for all that was written is with it then.
+        if self._closed and not c.got_len and (self.over or self.error is not None) and not self._told:
+            self._told = True
+            self.above_lost(self.error)
+
+    def take(self, size):
+        """All of |size| bytes that there are, as bytes."""
+        c = self._c
+        length = ffi.new("size_t *")
+        parts = []
+        first = lib.milgi_py_first(c, length)
+        if length[0] == size:
+            data = ffi.buffer(first, size)[:]
+            lib.milgi_py_skip(c, size)
+            return data
+        while size:
+            first = lib.milgi_py_first(c, length)
+            n = min(length[0], size)
+            parts.append(ffi.buffer(first, n)[:])
+            lib.milgi_py_skip(c, n)
+            size -= n
+        return b"".join(parts)
+
+    # --- down ---------------------------------------------------------------------------------------------------------
+
+    def write(self, data):
+        if self._closed or self.over or self.closing or self._eof_wanted:
+            return
+        self._backlog.append(data if isinstance(data, bytes) else bytes(data))
+        self._backlog_len += len(data)
+        if not self._full:
+            self._pump()
+        self.flow()
+
+    def _pump(self):
+        """Writes as much as is taken now."""
+        while self._backlog and not self._full:
+            data = self._backlog[0]
+            done = self._offer(data)
+            self._backlog_len -= done
+            if done == len(data):
+                self._backlog.popleft()
+            else:
+                self._backlog[0] = memoryview(data)[done:]
+                if not self._full:
+                    break
+        if not self._backlog:
+            self._settle_end()
+
+    def _offer(self, data):
+        """How many bytes of it were taken."""
+        start, at, piece = ffi.from_buffer(data), 0, PIECE
+        while at < len(data) and not self._full:
+            n = min(piece, len(data) - at)
+            rv = lib.milgi_stream_write(self._stream, start + at, n)
+            if rv == lib.MILGI_ELIMIT and n > 1 and not lib.milgi_conn_output_full(lib.milgi_stream_conn(self._stream)):
+                piece = n // 2
+                continue
+            if rv == lib.MILGI_ECLOSED:
+                return len(data)
+            self._full = rv != 0
+            if rv >= 0:
+                at += n
+        return at
+
+    def _settle_end(self):
+        if self.closing:
+            lib.milgi_stream_close(self._stream)
+            self.engine.rearm()
+        elif self._eof_wanted and not self._eof_sent:
+            self._eof_sent = True
+            lib.milgi_stream_shutdown(self._stream)
+
+    def write_eof(self):
+        self._eof_wanted = True
+        if not self._backlog and not self.over:
+            self._settle_end()
+
+    def close(self):
+        """In order: all that was written is sent, what comes is not wanted."""
+        if self.closing or self.over:
+            return
+        self.closing = True
+        self.deliver()
+        if not self._backlog or not self.established:
+            self._settle_end()
+        self._now()
+
+    def abort(self):
+        """Now."""
+        self.closing = True
+        if not self.over:
+            lib.milgi_stream_drop(self._stream)
+            self.engine.drain()
+            self.engine.rearm()
+
+    def cut(self):
+        """In the middle of something: with a fatal alert."""
+        self.closing = self._closed = True
+        if not self.over:
+            lib.milgi_stream_cut(self._stream)
+            self.engine.rearm()
+        self.deliver()
+
+    def pause(self):
+        self.paused = True
+
+    def resume(self):
+        self.paused = False
+        self.engine.host.soon(self._resumed)
+
+    def _resumed(self):
+        if not self.paused:
+            try:
+                self.deliver()
+            except Exception as e:
+                self.fault(e)
+
+    def size(self):
+        """Bytes that are on their way out."""
+        conn = ffi.NULL if self.over else lib.milgi_stream_conn(self._stream)
+        return self._backlog_len + (lib.milgi_conn_output_pending(conn) if conn else 0)
+
+    def flow(self):
+        if self.over:
+            return
+        size = self.size()
+        if not self._above_full and size > self.high:
+            self._above_full = True
+            self.above_pause()
+        elif self._above_full and size <= self.low:
+            self._above_full = False
+            self.above_resume()
+
+    # --- a subclass's -------------------------------------------------------------------------------------------------
+
+    def below_write(self, data):
+        """Takes all of |data|."""
+        raise NotImplementedError
+
+    def below_size(self):
+        """How many bytes of that the transport still holds; settle() is called when it gets less."""
+        raise NotImplementedError
+
+    def below_read(self, on):
+        raise NotImplementedError
+
+    def below_shut(self):
+        """All is written: ends sending."""
+        raise NotImplementedError
+
+    def below_close(self):
+        """Closes the transport; lost() follows, not from here."""
+        raise NotImplementedError
+
+    def above_open(self):
+        raise NotImplementedError
+
+    def above_data(self, size):
+        """Takes some of |size| bytes, at least one. Returns how many."""
+        raise NotImplementedError
+
+    def above_end(self):
+        raise NotImplementedError
+
+    def above_lost(self, error):
+        raise NotImplementedError
+
+    def above_pause(self):
+        raise NotImplementedError
+
+    def above_resume(self):
+        raise NotImplementedError
