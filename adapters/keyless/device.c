@@ -36,6 +36,7 @@ struct milgi_qp {
 struct ticket {
     struct milgi_op *next, *prev;
     struct milgi__keyless_request *request; /* NULL: it has come back */
+    unsigned server;                        /* whose signature that is */
 };
 _Static_assert(sizeof(struct ticket) <= sizeof(((struct milgi_op *)0)->scratch), "the ticket fits an op");
 
@@ -126,15 +127,16 @@ static struct milgi_op *take_away(struct milgi__keyless_request *request)
     return op;
 }
 
-void milgi__keyless_give(
-    struct milgi__keyless *k, struct milgi__keyless_request *request, int code, const uint8_t *sig, size_t sig_len)
+void milgi__keyless_give(struct milgi__keyless *k, struct milgi__keyless_request *request, int code,
+    const struct milgi__keyless_server *server, const struct milgi__keyless_message *message)
 {
     pthread_mutex_lock(&k->lock);
     struct milgi_qp *qp = request->qp;
     struct milgi_op *op = take_away(request);
     if (op && !code) {
-        memcpy(op->u.sign.sig, sig, sig_len);
-        op->u.sign.sig_len = (uint16_t)sig_len;
+        memcpy(op->u.sign.sig, message->payload, message->payload_len);
+        op->u.sign.sig_len = (uint16_t)message->payload_len;
+        ticket(op)->server = server->index;
         give_back(qp, op, MILGI_OP_OK, 0);
     } else if (op) {
         k->stats.failed++;
@@ -414,6 +416,18 @@ static void keyless_cancel(struct milgi_qp *qp, struct milgi_op *op)
     pthread_mutex_unlock(&qp->k->lock);
 }
 
+/* The engine has it given out again then, and it is asked for elsewhere. */
+static void keyless_wrong(struct milgi_qp *qp, const struct milgi_op *op)
+{
+    if (!is_here(qp->k))
+        return;
+    pthread_mutex_lock(&qp->k->lock);
+    qp->k->liars |= 1u << ticket(op)->server;
+    qp->k->stats.wrong++;
+    uv_async_send(&qp->k->wake);
+    pthread_mutex_unlock(&qp->k->lock);
+}
+
 /* Takes away the ops of |qp|, or only those that nobody has been asked for yet. */
 static void take_back(struct milgi_qp *qp, bool begun)
 {
@@ -577,6 +591,7 @@ static const struct milgi_device_ops keyless_ops = {
     .notify_fd = keyless_notify_fd,
     .arm = keyless_arm,
     .cancel = keyless_cancel,
+    .wrong = keyless_wrong,
     .quiesce = keyless_quiesce,
     .destroy = keyless_destroy,
 };

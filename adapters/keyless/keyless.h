@@ -126,12 +126,14 @@ struct milgi__keyless_server {
     bool resolver_busy;
     bool blocked; /* takes no more bytes now */
     bool unsent;  /* for want of room: then anything will do */
+    bool lies;    /* a signature of it was wrong: not asked before |believed_ns| if there is another */
     bool spoke;   /* has said something since it was connected to */
     bool ill;     /* says nothing, not even to a ping */
     bool pinged;  /* it owes a pong */
     int code, told;
-    unsigned failures;                  /* to connect, one after the other */
-    uint64_t since_ns;                  /* when it was up last, or the device was made */
+    unsigned failures; /* to connect, one after the other */
+    uint64_t since_ns; /* when it was up last, or the device was made */
+    uint64_t believed_ns;
     uint64_t begun_ns, retry_ns;        /* of connecting */
     uint64_t heard_ns, pinged_ns;       /* the last message; the last ping */
     uint64_t ill_ns, round_ns, mean_ns; /* since when; what pings take; what answers take */
@@ -145,7 +147,9 @@ struct milgi__keyless_server {
 };
 
 void milgi__keyless_server_init(struct milgi__keyless_server *server);
-/* Whether it answers, as far as is known. */
+/* One of its signatures was wrong. */
+void milgi__keyless_server_lied(struct milgi__keyless_server *server, uint64_t now_ns);
+/* Whether it answers, and rightly, as far as is known. */
 bool milgi__keyless_server_well(const struct milgi__keyless_server *server);
 /* Whether it could take a request now. */
 bool milgi__keyless_server_ready(const struct milgi__keyless_server *server);
@@ -181,6 +185,7 @@ struct milgi__keyless {
     struct milgi__keyless_list came; /* by |line|: handed over by engines */
     bool stopping, over, left;
     unsigned cancelled; /* ops that were taken from requests that wait */
+    uint32_t liars;     /* servers, as bits, of which a signature was wrong */
     struct milgi_keyless_stats stats;
 
     /* the thread's alone */
@@ -196,9 +201,9 @@ struct milgi__keyless {
 };
 
 uint64_t milgi__keyless_now(void);
-/* Gives back the op of |request|, if anybody still waits for it: with the signature, or BROKEN with |code|. */
-void milgi__keyless_give(
-    struct milgi__keyless *k, struct milgi__keyless_request *request, int code, const uint8_t *sig, size_t sig_len);
+/* Gives back the op of |request|, if anybody still waits for it: as signed by |server|, or BROKEN with |code|. */
+void milgi__keyless_give(struct milgi__keyless *k, struct milgi__keyless_request *request, int code,
+    const struct milgi__keyless_server *server, const struct milgi__keyless_message *message);
 /* Whether anybody waits for it. */
 bool milgi__keyless_wanted(struct milgi__keyless *k, struct milgi__keyless_request *request);
 /* Marks it as begun. False: nobody waits for it any more. */

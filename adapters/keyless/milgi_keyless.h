@@ -12,8 +12,9 @@
  * there and how fast it was. When no answer has come after as long as 95 of 100 took lately, it goes to a second one,
  * too, and the first good answer counts; such requests are at most |hedge_percent| of all. A server that says nothing,
  * not even to a ping, is left alone until it does, and what it had not answered is asked elsewhere; so is what was
- * under way on a connection that ends. An error goes to the op only when no server is left that could do better, or
- * the time is over.
+ * under way on a connection that ends. One whose signature does not verify, as engines find out, is left alone for a
+ * minute, and that signature is asked for elsewhere. An error goes to the op only when no server is left that could do
+ * better, or the time is over.
  */
 #pragma once
 
@@ -65,6 +66,7 @@ struct milgi_keyless_stats {
     uint64_t moved;     /* of these: because a server was lost or does not answer */
     uint64_t late;      /* answers that nobody waited for any more */
     uint64_t failed;    /* ops that came back BROKEN */
+    uint64_t wrong;     /* signatures that do not verify; their servers are left alone for a minute */
     uint64_t connected; /* connections that stood */
     uint32_t up;        /* servers that answer now */
 };

@@ -118,7 +118,7 @@ static void forget(struct milgi__keyless *k, struct milgi__keyless_request *r)
 
 static void fail(struct milgi__keyless *k, struct milgi__keyless_request *r, int code)
 {
-    milgi__keyless_give(k, r, code, NULL, 0);
+    milgi__keyless_give(k, r, code, NULL, NULL);
     forget(k, r);
 }
 
@@ -227,7 +227,11 @@ static void take_came(struct milgi__keyless *k)
     pthread_mutex_lock(&k->lock);
     struct milgi__keyless_request *r = k->came.first, *next;
     k->came = (struct milgi__keyless_list){ 0 };
+    uint32_t liars = k->liars;
+    k->liars = 0;
     pthread_mutex_unlock(&k->lock);
+    for (; liars; liars &= liars - 1)
+        milgi__keyless_server_lied(&k->server[__builtin_ctz(liars)], milgi__keyless_now());
     for (; r; r = next) {
         next = r->line.next;
         be_born(k, r);
@@ -429,7 +433,7 @@ void milgi__keyless_answered(struct milgi__keyless *k, struct milgi__keyless_req
     if (message->opcode == MILGI__KEYLESS_RESPONSE && may_be_signature(request->key, message)) {
         milgi__keyless_took(&k->times[request->kind], took_ns);
         server->mean_ns = server->mean_ns ? (7 * server->mean_ns + took_ns) / 8 : took_ns;
-        milgi__keyless_give(k, request, 0, message->payload, message->payload_len);
+        milgi__keyless_give(k, request, 0, server, message);
         forget(k, request);
         return;
     }

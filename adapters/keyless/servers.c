@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MS_NS UINT64_C(1000000)
+#define LIAR_NS (60000 * MS_NS)       /* who has given a wrong signature is left alone */
 #define AGAIN_NS (50 * MS_NS)         /* before the second try to connect; then twice as long each time, */
 #define AGAIN_MOST_NS (1000 * MS_NS)  /* up to this, */
 #define AGAIN_LONELY_NS (200 * MS_NS) /* or this, while no other server is there */
@@ -106,7 +107,7 @@ static void count_up(struct milgi__keyless *k)
 
 bool milgi__keyless_server_well(const struct milgi__keyless_server *s)
 {
-    return s->spoke && !s->ill;
+    return s->spoke && !s->ill && !s->lies;
 }
 
 bool milgi__keyless_server_ready(const struct milgi__keyless_server *s)
@@ -135,12 +136,30 @@ static void heard(struct milgi__keyless_server *s, uint64_t now_ns)
     s->heard_ns = now_ns;
     if (s->unsent)
         s->pinged = s->unsent = false;
-    if (milgi__keyless_server_well(s))
+    if (s->spoke && !s->ill)
         return;
     s->spoke = true;
     s->ill = false;
     s->failures = 0;
-    set_code(s, 0);
+    set_code(s, s->lies ? MILGI_CODE_KEYLESS_LIES : 0);
+    count_up(s->k);
+}
+
+void milgi__keyless_server_lied(struct milgi__keyless_server *s, uint64_t now_ns)
+{
+    s->lies = true;
+    s->believed_ns = now_ns + LIAR_NS;
+    if (s->state == MILGI__KEYLESS_UP && s->spoke && !s->ill)
+        set_code(s, MILGI_CODE_KEYLESS_LIES);
+    count_up(s->k);
+}
+
+/* It is asked as the others are again. */
+static void believe(struct milgi__keyless_server *s)
+{
+    s->lies = false;
+    if (s->told == MILGI_CODE_KEYLESS_LIES)
+        set_code(s, 0);
     count_up(s->k);
 }
 
@@ -464,7 +483,7 @@ static uint64_t look_at_life(struct milgi__keyless_server *s, uint64_t now_ns)
     return now_ns + quiet_ns(s);
 }
 
-uint64_t milgi__keyless_server_look(struct milgi__keyless_server *s, uint64_t now_ns)
+static uint64_t look_at_connection(struct milgi__keyless_server *s, uint64_t now_ns)
 {
     if (s->state == MILGI__KEYLESS_DOWN && now_ns >= s->retry_ns)
         begin(s, now_ns);
@@ -480,6 +499,14 @@ uint64_t milgi__keyless_server_look(struct milgi__keyless_server *s, uint64_t no
     else
         down(s, MILGI_CODE_KEYLESS_NAME);
     return s->retry_ns;
+}
+
+uint64_t milgi__keyless_server_look(struct milgi__keyless_server *s, uint64_t now_ns)
+{
+    if (s->lies && now_ns >= s->believed_ns)
+        believe(s);
+    uint64_t due = look_at_connection(s, now_ns);
+    return s->lies ? least(due, s->believed_ns) : due;
 }
 
 void milgi__keyless_server_stop(struct milgi__keyless_server *s)

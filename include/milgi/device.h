@@ -100,6 +100,9 @@ struct milgi_qp; /* a queue pair: the device's own struct, one per engine */
  *            when it has been kept for long. Returns when to ask again, UINT64_MAX: nothing is kept. Only the inline
  *            device that every engine has is asked, each time before it sleeps. May be NULL.
  * health     0, or a device code: do not route to it now. May be NULL.
+ * wrong      the signature that |op| has come back from dequeue() with does not verify; its scratch is as it was then.
+ *            If nobody else has the key, the op is enqueued once more, if the device is in service and has this
+ *            function: it is for those that may do better the next time, elsewhere. May be NULL.
  * quiesce    from now on the device begins nothing more: ops that it had not begun come back from dequeue() as
  *            CANCELLED. It waits for those that it has begun, for |limit_ns| of real time at most (0: not at all).
  *            Returns 0: it writes no more to any op, chunk or key of this queue pair, and what has not come back by
@@ -131,6 +134,7 @@ struct milgi_device_ops {
     void (*cancel)(struct milgi_qp *qp, struct milgi_op *op);
     uint64_t (*idle)(struct milgi_qp *qp, uint64_t now_ns);
     int (*health)(struct milgi_qp *qp);
+    void (*wrong)(struct milgi_qp *qp, const struct milgi_op *op);
     int (*quiesce)(struct milgi_qp *qp, uint64_t limit_ns);
     void *(*chunk_alloc)(struct milgi_device *device, size_t size);
     void (*chunk_free)(struct milgi_device *device, void *memory, size_t size);

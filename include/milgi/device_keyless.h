@@ -24,6 +24,7 @@
     X(MILGI_CODE_KEYLESS_GONE, 1411, "the connection to the key server has ended") \
     X(MILGI_CODE_KEYLESS_HANGS, 1412, "the key server does not answer: it is left alone until it does") \
     X(MILGI_CODE_KEYLESS_FORK, 1413, "the device was made before fork(): it is its maker's alone") \
+    X(MILGI_CODE_KEYLESS_LIES, 1414, "the key server's signatures are wrong: it is left alone for a minute") \
     X(MILGI_CODE_KEYLESS_ERROR, 1420, "the key server reported an error that is not known") \
     X(MILGI_CODE_KEYLESS_CRYPTO, 1421, "the key server could not sign") \
     X(MILGI_CODE_KEYLESS_NO_KEY, 1422, "the key server has no such key") \

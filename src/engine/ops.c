@@ -136,13 +136,35 @@ static void try_inline(struct milgi_engine *e, struct milgi__owner *owner, struc
     finish(e, op);
 }
 
+/* |op| into the line of |d| once more, which has been told that its signature is wrong. False: it may not. */
+static bool ask_again(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
+{
+    if (!e->o.rerun || op->e.tries || !(op->flags & MILGI__OP_ELSEWHERE) || d->state != MILGI__DEV_SERVING)
+        return false;
+    if (!milgi__line_append(&e->fair, d, op->e.owner, op))
+        return false;
+    op->e.tries++;
+    op->e.state = MILGI__OP_WAITING;
+    e->live |= 1u << d->index;
+    milgi__stats_rerun(&d->stat, op);
+    if (milgi__traced(&e->tracer))
+        milgi__trace_op_start(e, d, op);
+    return true;
+}
+
 void milgi__op_ended(struct milgi_engine *e, struct milgi__dev *d, struct milgi_op *op)
 {
-    if ((op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED) && op->status == MILGI_OP_OK)
+    bool checked = (op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED) && op->status == MILGI_OP_OK;
+    if (checked)
         check_signature(e, op);
+    bool wrong = checked && op->status != MILGI_OP_OK && d->device->ops->wrong;
+    if (wrong)
+        d->device->ops->wrong(d->qp, op);
     milgi__stats_ended(&d->stat, op);
     if (milgi__traced(&e->tracer))
         milgi__trace_op_end(e, op);
+    if (wrong && ask_again(e, d, op))
+        return;
     bool failed = op->status == MILGI_OP_BROKEN || op->status == MILGI_OP_CANCELLED;
     if (failed && !(d->flags & MILGI_CAP_INLINE) && may_rerun(e, op)) {
         /* The device has given it back, so nobody else writes to its destination any more. */

@@ -446,6 +446,79 @@ static void a_key_that_is_elsewhere_is_used_by_its_holder_only(void **state)
     end();
 }
 
+static void *(*sim_key_load)(struct milgi_qp *qp, const struct milgi_key *key);
+static unsigned (*sim_dequeue)(struct milgi_qp *qp, struct milgi_op **ops, unsigned n);
+static unsigned lies, told_wrong;
+
+static void *hold_truly(struct milgi_qp *qp, const struct milgi_key *key)
+{
+    struct milgi_key here = *key;
+    here.loaded.credential = loop.credential;
+    return sim_key_load(qp, &here);
+}
+
+static unsigned lie(struct milgi_qp *qp, struct milgi_op **ops, unsigned n)
+{
+    n = sim_dequeue(qp, ops, n);
+    for (unsigned i = 0; i < n && lies; i++, lies--)
+        ops[i]->u.sign.sig[0] ^= 1;
+    return n;
+}
+
+static void be_told(struct milgi_qp *qp, const struct milgi_op *op)
+{
+    (void)qp;
+    assert_int_equal(op->type, MILGI_OP_SIGN);
+    told_wrong++;
+}
+
+/* Who is told that a signature is wrong, and knows another place, makes it once more: nobody else can. */
+static void a_wrong_signature_is_made_again_where_the_key_is(void **state)
+{
+    static const struct {
+        unsigned lies;
+        bool is_told, reruns, ok;
+    } cases[] = {
+        { 0, true, true, true },
+        { 1, true, true, true },
+        { 2, true, true, false },
+        { 1, false, true, false },
+        { 1, true, false, false },
+    };
+    struct milgi_engine_options options;
+    struct milgi_engine_stats stats;
+    (void)state;
+    milgi_engine_options_init(&options);
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        options.rerun = cases[i].reruns;
+        (void)begin("sim:latency=1ms", &options);
+        struct milgi_key *key = key_elsewhere();
+        struct milgi_device *device;
+        assert_int_equal(milgi_device_new("sim:latency=1ms", &device, NULL), 0);
+        holder_ops[0] = *device->ops;
+        sim_key_load = device->ops->key_load;
+        sim_dequeue = device->ops->dequeue;
+        holder_ops[0].key_load = hold_truly;
+        holder_ops[0].dequeue = lie;
+        holder_ops[0].wrong = cases[i].is_told ? be_told : NULL;
+        device->ops = &holder_ops[0];
+        unsigned holder = loop_open(&loop, device);
+        assert_int_equal(milgi_engine_remove_device(loop.engine, 1, 0), 0);
+        lies = cases[i].lies;
+        told_wrong = 0;
+        loop_sign(&client, key);
+        loop_settle(&loop, &client, 1);
+        assert_int_equal(client.status[MILGI_OP_OK], cases[i].ok);
+        if (!cases[i].ok)
+            assert_int_equal(client.code, MILGI_CODE_BAD_SIGNATURE);
+        assert_int_equal(told_wrong, cases[i].is_told ? cases[i].lies : 0);
+        loop_stats(&loop, &stats);
+        assert_int_equal(stats.device[holder].rerun, cases[i].is_told && cases[i].reruns && cases[i].lies);
+        milgi__engine_key_unref(loop.engine, key);
+        end();
+    }
+}
+
 /* --- without memory ----------------------------------------------------------------------------------------------- */
 
 static unsigned allocations, failing;
@@ -494,6 +567,7 @@ int main(void)
         cmocka_unit_test(no_byte_is_lost_when_devices_are_replaced),
         cmocka_unit_test(what_has_not_begun_is_cancelled_when_its_connection_goes),
         cmocka_unit_test(a_key_that_is_elsewhere_is_used_by_its_holder_only),
+        cmocka_unit_test(a_wrong_signature_is_made_again_where_the_key_is),
         cmocka_unit_test(no_failing_allocation_loses_an_op),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

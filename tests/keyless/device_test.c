@@ -424,6 +424,46 @@ static void a_server_that_hangs_is_left_alone_until_it_speaks(void **state)
     end(2);
 }
 
+/* As engines do that have verified it. */
+static void complain_of(unsigned i)
+{
+    device->ops->wrong(asker.qp, &asker.ops[i]);
+}
+
+static void a_server_that_lies_is_left_alone(void **state)
+{
+    static const uint8_t wrong[70] = { 0x30 };
+    const struct milgi__keyless_message lie = {
+        .opcode = MILGI__KEYLESS_RESPONSE, .payload = wrong, .payload_len = sizeof wrong
+    };
+    (void)state;
+    options.hedge_percent = 0;
+    begin(2, "keyless:");
+    one.answers = two.answers = false;
+    asker_ask(&asker);
+    UNTIL(one.asked_n + two.asked_n > 0);
+    struct told_server *liar = one.asked_n ? &one : &two, *honest = liar == &one ? &two : &one;
+    told_answer(liar, 0, &lie);
+    UNTIL(asker_back(&asker) == 1);
+    assert_int_equal(asker.ops[0].status, MILGI_OP_OK);
+    honest->answers = true;
+    complain_of(0);
+    UNTIL(part[liar == &two].code == MILGI_CODE_KEYLESS_LIES && stats().up == 1);
+    assert_int_equal(stats().wrong, 1);
+    unsigned asked = liar->asked_n;
+    for (unsigned i = 0; i < 50; i++)
+        asker_ask(&asker);
+    UNTIL(asker_back(&asker) == asker.ops_n);
+    for (unsigned i = 1; i < asker.ops_n; i++)
+        asker_good(&asker, i);
+    pong(liar); /* that it says something does not make it honest */
+    UNTIL(part[honest == &two].code == 0);
+    if (part[honest == &two].told == 1) /* on a busy machine it may have seemed to hang */
+        assert_int_equal(liar->asked_n, asked);
+    assert_int_equal(part[liar == &two].code, MILGI_CODE_KEYLESS_LIES);
+    end(2);
+}
+
 /* It takes connections, and says nothing: it may have refused this client already. */
 static void a_server_is_not_used_before_it_has_said_something(void **state)
 {
@@ -686,6 +726,7 @@ int main(void)
         CASE(without_an_answer_an_op_ends_with_its_time),
         CASE(an_answer_that_takes_long_is_asked_for_elsewhere_too),
         CASE(a_server_that_hangs_is_left_alone_until_it_speaks),
+        CASE(a_server_that_lies_is_left_alone),
         CASE(a_server_is_not_used_before_it_has_said_something),
         CASE(a_silent_connection_is_asked_whether_it_lives),
         CASE(a_full_queue_refuses),

@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 import time
 
 import kit
@@ -373,6 +374,57 @@ def test_a_device_that_comes_and_goes_is_told_of_once_a_second(world):
     check(1 <= lines <= 2 + (time.monotonic() - begin), f"{lines} lines: {server.err()}")
     server.send(signal.SIGTERM)
     check(server.wait() == 0, server.err())
+
+
+class Liar:
+    """A key server whose answers are quick, and no signatures."""
+
+    def __init__(self, world):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(world.pki.path("server"), world.pki.path("server", "key"))
+        self.listener, self.lies, self.context = socket.create_server(("127.0.0.1", 0)), 0, context
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                taken = self.context.wrap_socket(self.listener.accept()[0], server_side=True)
+                threading.Thread(target=self.serve, args=(taken,), daemon=True).start()
+            except OSError:
+                if self.listener.fileno() < 0:
+                    return
+
+    def serve(self, tls):
+        source = tls.makefile("rb")
+        try:
+            while head := source.read(8):
+                size, number = struct.unpack(">HI", head[2:])
+                asks = bytes([OPCODE, 0, 1, PING]) not in source.read(size)
+                self.lies += asks
+                body = struct.pack(">BHBBH70s", OPCODE, 1, RESPONSE, PAYLOAD, 70, b"0") if asks else bytes([OPCODE, 0, 1, PONG])
+                tls.sendall(struct.pack(">BBHI", 1, 0, len(body), number) + body)
+        except (OSError, ValueError, struct.error):
+            pass
+
+
+def test_no_handshake_fails_because_one_key_server_lies(world):
+    name = made(world, "p256")
+    liar, honest = Liar(world), KeyServer(world, name, arguments=["--device", "sim:latency=20ms"])
+    proxy = world.proxy(*asking(world, liar, honest), cert=name, key="keyless:")
+
+    def works():
+        check(served(world, proxy) == "ecdsa_secp256r1_sha256", proxy.err())
+        return liar.lies
+
+    until(works, "that it is asked")
+    for _ in range(5):
+        works()
+    line = f"key server 127.0.0.1:{liar.port}: the key server's signatures are wrong"
+    until(lambda: line in proxy.err(), f"that it is told: {proxy.err()}")
+    check(f"127.0.0.1:{honest.port}: the key" not in proxy.err(), proxy.err())
+    check(proxy.stop() == 0, proxy.err())
+    liar.listener.close()
 
 
 def test_workers_go_on_while_key_servers_are_paused_and_killed(world):

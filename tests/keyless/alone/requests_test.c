@@ -40,11 +40,10 @@ uint64_t milgi__keyless_now(void)
 }
 
 void milgi__keyless_give(struct milgi__keyless *device, struct milgi__keyless_request *r, int code,
-    const uint8_t *sig, size_t sig_len)
+    const struct milgi__keyless_server *server, const struct milgi__keyless_message *message)
 {
     (void)device;
-    (void)sig;
-    (void)sig_len;
+    assert_true(code ? !server && !message : server && message);
     r->op = NULL;
     given.n++;
     given.code = code;
@@ -67,9 +66,15 @@ void milgi__keyless_key_unref(struct milgi__keyless_key *key)
     key->refs--;
 }
 
+void milgi__keyless_server_lied(struct milgi__keyless_server *server, uint64_t at_ns)
+{
+    assert_int_equal(at_ns, now_ns);
+    server->lies = true;
+}
+
 bool milgi__keyless_server_well(const struct milgi__keyless_server *server)
 {
-    return server->spoke && !server->ill;
+    return server->spoke && !server->ill && !server->lies;
 }
 
 bool milgi__keyless_server_ready(const struct milgi__keyless_server *server)

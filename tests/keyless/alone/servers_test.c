@@ -363,6 +363,44 @@ static void who_has_hung_once_is_found_out_as_soon_the_next_time(void **state)
     milgi__keyless_server_stop(server);
 }
 
+/* For a minute from its last lie, whatever becomes of its connection; what else is wrong with it is told, too. */
+static void who_lies_is_believed_again_after_a_minute(void **state)
+{
+    struct milgi_reason reason = { .error = MILGI_ETRANSPORT };
+    (void)state;
+    connect_it();
+    pong();
+    assert_true(milgi__keyless_server_well(server));
+    unsigned before = told_n;
+    milgi__keyless_server_lied(server, now_ns - 10000 * MS);
+    milgi__keyless_server_lied(server, now_ns);
+    uint64_t lied_ns = now_ns;
+    assert_false(milgi__keyless_server_well(server));
+    assert_int_equal(told, MILGI_CODE_KEYLESS_LIES);
+    pong();
+    assert_int_equal(told_n, before + 1);
+    events->on_close(stream, server, &reason);
+    assert_int_equal(told, MILGI_CODE_KEYLESS_GONE);
+    milgi__keyless_server_lied(server, lied_ns); /* while it is away: that it is away is told already */
+    assert_int_equal(told, MILGI_CODE_KEYLESS_GONE);
+    connect_it();
+    pong();
+    assert_int_equal(told, MILGI_CODE_KEYLESS_LIES);
+    assert_false(milgi__keyless_server_well(server));
+    while (now_ns < lied_ns + 60000 * MS - 1) {
+        uint64_t next_ns = look();
+        assert_true(next_ns <= lied_ns + 60000 * MS);
+        now_ns = next_ns < lied_ns + 60000 * MS ? next_ns : lied_ns + 60000 * MS - 1;
+        pong();
+        assert_false(milgi__keyless_server_well(server));
+    }
+    now_ns++;
+    (void)look();
+    assert_true(milgi__keyless_server_well(server));
+    assert_int_equal(told, 0);
+    milgi__keyless_server_stop(server);
+}
+
 static void who_frees_the_device_is_told_nothing_more(void **state)
 {
     struct milgi_reason reason = { .error = MILGI_ETRANSPORT };
@@ -389,6 +427,7 @@ int main(void)
         CASE(tries_to_connect_are_spaced),
         CASE(the_others_are_called_when_the_last_is_lost_and_not_when_it_fails_again),
         CASE(who_has_hung_once_is_found_out_as_soon_the_next_time),
+        CASE(who_lies_is_believed_again_after_a_minute),
         CASE(who_frees_the_device_is_told_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
