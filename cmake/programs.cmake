@@ -50,6 +50,23 @@ elseif(MILGI_LIBEVENT AND NOT MILGI_LIBEVENT STREQUAL "AUTO")
   message(FATAL_ERROR "MILGI_LIBEVENT is ON, but there is no libevent 2.1.12")
 endif()
 
+# --- the addon of the npm package: adapters/node. Node itself has OpenSSL's names, so nothing of ours may look there: all
+# that it needs is inside, hidden, and Node's headers are all that there is of Node at build time. It stays when the last Worker
+# goes that has loaded it: threads of Node still have things of the libcrypto to destroy. -------------------------------
+find_path(NODE_INCLUDE node_api.h PATHS /usr/include/node /usr/include/nodejs/src /usr/local/include/node NO_CACHE)
+if(MILGI_NODE AND NODE_INCLUDE AND NOT MILGI_SANITIZE)
+  file(GLOB node_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/adapters/node/*.c ${PROJECT_SOURCE_DIR}/adapters/common/*.c)
+  add_library(milgi_node MODULE ${node_sources})
+  target_include_directories(milgi_node SYSTEM PRIVATE ${NODE_INCLUDE} ${LIBUV_INCLUDE_DIRS})
+  target_link_libraries(milgi_node PRIVATE milgi_static)
+  target_link_options(milgi_node PRIVATE -Wl,-z,nodelete -Wl,--gc-sections -Wl,--exclude-libs,ALL -Wl,-Bsymbolic
+    -Wl,--version-script=${PROJECT_SOURCE_DIR}/adapters/node/exports.map)
+  set_target_properties(milgi_node PROPERTIES PREFIX "" OUTPUT_NAME milgi SUFFIX .node
+    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/node LINK_DEPENDS ${PROJECT_SOURCE_DIR}/adapters/node/exports.map)
+elseif(MILGI_NODE AND NOT MILGI_NODE STREQUAL "AUTO")
+  message(FATAL_ERROR "MILGI_NODE is ON, but there is no node_api.h, or a sanitizer is wanted, which Node does not have")
+endif()
+
 # --- the milgi command -------------------------------------------------------------------------------------------------
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/app/*.c ${PROJECT_SOURCE_DIR}/app/*/*.c)
 if(PkgConfig_FOUND)

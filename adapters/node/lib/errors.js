@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a connection ended, by the names that users of node:tls know where there are any.
+'use strict';
+
+const util = require('node:util');
+
+// libcrypto's verdicts on a chain.
+const VERDICTS = {
+  2: 'UNABLE_TO_GET_ISSUER_CERT', 7: 'CERT_SIGNATURE_FAILURE', 9: 'CERT_NOT_YET_VALID', 10: 'CERT_HAS_EXPIRED',
+  13: 'ERROR_IN_CERT_NOT_BEFORE_FIELD', 14: 'ERROR_IN_CERT_NOT_AFTER_FIELD', 18: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+  19: 'SELF_SIGNED_CERT_IN_CHAIN', 20: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 21: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  22: 'CERT_CHAIN_TOO_LONG', 23: 'CERT_REVOKED', 24: 'INVALID_CA', 25: 'PATH_LENGTH_EXCEEDED', 26: 'INVALID_PURPOSE',
+  27: 'CERT_UNTRUSTED', 28: 'CERT_REJECTED', 62: 'ERR_TLS_CERT_ALTNAME_INVALID', 64: 'ERR_TLS_CERT_ALTNAME_INVALID',
+};
+
+// A peer's alerts, as OpenSSL calls them.
+const ALERTS = {
+  10: 'SSLV3_ALERT_UNEXPECTED_MESSAGE', 20: 'SSLV3_ALERT_BAD_RECORD_MAC', 22: 'TLSV1_ALERT_RECORD_OVERFLOW',
+  40: 'SSLV3_ALERT_HANDSHAKE_FAILURE', 42: 'SSLV3_ALERT_BAD_CERTIFICATE', 43: 'SSLV3_ALERT_UNSUPPORTED_CERTIFICATE',
+  44: 'SSLV3_ALERT_CERTIFICATE_REVOKED', 45: 'SSLV3_ALERT_CERTIFICATE_EXPIRED',
+  46: 'SSLV3_ALERT_CERTIFICATE_UNKNOWN', 47: 'SSLV3_ALERT_ILLEGAL_PARAMETER', 48: 'TLSV1_ALERT_UNKNOWN_CA',
+  49: 'TLSV1_ALERT_ACCESS_DENIED', 50: 'TLSV1_ALERT_DECODE_ERROR', 51: 'TLSV1_ALERT_DECRYPT_ERROR',
+  70: 'TLSV1_ALERT_PROTOCOL_VERSION', 71: 'TLSV1_ALERT_INSUFFICIENT_SECURITY', 80: 'TLSV1_ALERT_INTERNAL_ERROR',
+  86: 'TLSV1_ALERT_INAPPROPRIATE_FALLBACK', 90: 'TLSV1_ALERT_USER_CANCELLED', 109: 'TLSV13_ALERT_MISSING_EXTENSION',
+  110: 'TLSV1_UNSUPPORTED_EXTENSION', 112: 'TLSV1_UNRECOGNIZED_NAME',
+  113: 'TLSV1_BAD_CERTIFICATE_STATUS_RESPONSE', 115: 'TLSV1_ALERT_UNKNOWN_PSK_IDENTITY',
+  116: 'TLSV13_ALERT_CERTIFICATE_REQUIRED', 120: 'TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+};
+
+function systemName(errno) {
+  try {
+    return util.getSystemErrorName(-Math.abs(errno));
+  } catch {
+    return 'EIO';
+  }
+}
+
+function codeOf(reason) {
+  switch (reason.name) {
+    case 'MILGI_EVERIFY': return VERDICTS[reason.code] || reason.name;
+    case 'MILGI_EALERT': return ALERTS[reason.alert] ? `ERR_SSL_${ALERTS[reason.alert]}` : reason.name;
+    case 'MILGI_ETRUNCATED': return 'ECONNRESET';
+    case 'MILGI_ETRANSPORT': return systemName(reason.code);
+    case 'MILGI_ETIMEOUT': return 'ERR_TLS_HANDSHAKE_TIMEOUT';
+    default: return reason.name;
+  }
+}
+
+function textOf(reason, established, host) {
+  if (reason.name === 'MILGI_ETRUNCATED' && !established)
+    return 'Client network socket disconnected before secure TLS connection was established';
+  if (reason.name === 'MILGI_EVERIFY' && VERDICTS[reason.code] === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `Hostname/IP does not match certificate's altnames: ${host} is not in the certificate`;
+  let text = reason.detail && reason.detail !== reason.text ? `${reason.text}: ${reason.detail}` : reason.text;
+  if (reason.codeText)
+    text += `: ${reason.codeText}`;
+  if (reason.alertName && reason.alert !== 256)
+    text += ` (alert ${reason.alertName} ${reason.fromPeer ? 'received' : 'sent'})`;
+  return text;
+}
+
+function fromReason(reason, { established, host } = {}) {
+  const error = new Error(textOf(reason, established, host));
+  error.code = codeOf(reason);
+  error.milgi = reason.name;
+  error.reason = reason.detail;
+  if (reason.alert !== 256)
+    error.alert = reason.alertName;
+  if (reason.op)
+    error.op = reason.op;
+  if (reason.code)
+    error.deviceCode = reason.code;
+  return error;
+}
+
+function make(code, message, Type = Error) {
+  return Object.assign(new Type(message), { code });
+}
+
+module.exports = { fromReason, make };

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTPS and HTTP/2: Node's own protocols over our sockets.
+'use strict';
+
+const nodeHttp = require('node:http');
+const nodeHttps = require('node:https');
+const nodeHttp2 = require('node:http2');
+const { connect } = require('./socket');
+const { secure } = require('./server');
+
+const SESSIONS_MAX = 4; // of one name: those of TLS 1.3 are used once
+
+// An https.Agent whose connections are ours.
+class Agent extends nodeHttps.Agent {
+  constructor(options) {
+    super(options);
+    this._sessions = new Map();
+  }
+
+  createConnection(...args) {
+    let [options, callback] = [args[0], args.find((a) => typeof a === 'function')];
+    if (options === null || typeof options !== 'object')
+      options = { port: args[0], host: args[1], ...(typeof args[2] === 'object' ? args[2] : {}) };
+    const key = options._agentKey;
+    const known = key ? this._sessions.get(key) ?? [] : [];
+    const socket = connect({ ...options, session: options.session ?? known.pop() });
+    if (key)
+      socket.on('session', (session) => this._keep(key, session));
+    if (callback)
+      socket.once('secureConnect', () => callback(null, socket));
+    return socket;
+  }
+
+  _keep(key, session) {
+    const sessions = this._sessions.get(key) ?? [];
+    sessions.push(session);
+    if (sessions.length > SESSIONS_MAX)
+      sessions.shift();
+    this._sessions.delete(key);
+    this._sessions.set(key, sessions);
+    if (this._sessions.size > (this.options.maxCachedSessions ?? 100))
+      this._sessions.delete(this._sessions.keys().next().value);
+  }
+}
+
+const globalAgent = new Agent({ keepAlive: true, scheduling: 'lifo', timeout: 5000 });
+
+// request(url, options, callback) as in node:https, through our agent unless there is another.
+function withAgent(fn) {
+  return (...args) => {
+    const at = typeof args[0] === 'string' || args[0] instanceof URL ? 1 : 0;
+    const given = args[at] && typeof args[at] === 'object' ? args[at] : {};
+    const options = { ...given };
+    if (options.agent === undefined || options.agent === null)
+      options.agent = globalAgent;
+    else if (options.agent === false)
+      options.agent = new Agent();
+    args.splice(at, typeof args[at] === 'function' || args[at] === undefined ? 0 : 1, options);
+    return fn(...args.filter((a) => a !== undefined));
+  };
+}
+
+const https = {
+  Agent, globalAgent,
+  request: withAgent(nodeHttps.request),
+  get: withAgent(nodeHttps.get),
+  createServer(options = {}, listener) {
+    if (typeof options === 'function')
+      [options, listener] = [{}, options];
+    return secure(nodeHttp.createServer(options, listener), { ALPNProtocols: options.ALPNCallback ? undefined :
+      ['http/1.1'], ...options });
+  },
+};
+
+// Node wraps a Duplex that has no handle of its own, and takes what it does not know for plaintext.
+function encrypted(session, protocol) {
+  return Object.defineProperties(session, {
+    encrypted: { value: true, configurable: true },
+    alpnProtocol: { get: protocol, configurable: true },
+  });
+}
+
+const http2 = {
+  createSecureServer(options = {}, listener) {
+    const protocols = options.allowHTTP1 ? ['h2', 'http/1.1'] : ['h2'];
+    const server = nodeHttp2.createServer(options, listener);
+    server.on('session', (session) => encrypted(session, () => 'h2'));
+    return secure(server, { ALPNProtocols: options.ALPNCallback ? undefined : protocols, ...options });
+  },
+  connect(authority, options = {}, listener) {
+    if (typeof options === 'function')
+      [options, listener] = [{}, options];
+    let socket;
+    const session = nodeHttp2.connect(authority, { createConnection(url) {
+      socket = connect({ ALPNProtocols: ['h2'], ...options, host: url.hostname.replace(/^\[|\]$/g, ''),
+        port: url.port || 443 });
+      return socket;
+    }, ...options }, listener);
+    return encrypted(session, () => socket?.alpnProtocol || undefined);
+  },
+};
+
+module.exports = { Agent, https, http2 };

@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS over any Duplex, as a Duplex with what tls.TLSSocket has.
+'use strict';
+
+const crypto = require('node:crypto');
+const net = require('node:net');
+const tls = require('node:tls');
+const { Duplex } = require('node:stream');
+const { start } = require('./binding');
+const { CLIENT, SERVER, OPENSSL_NAMES, createSecureContext, contextOf } = require('./context');
+const { fromReason, make } = require('./errors');
+
+const READ = 0, WRITE = 1, SHUT = 2, CLOSE = 3, OPEN = 4, DATA = 5, END = 6, ROOM = 7, DECIDE = 8, CLOSED = 9,
+  SESSION = 10;
+const ASK = { CREDENTIAL: 1, ALPN: 2, PEER: 4, OCSP: 8, TICKET_OPEN: 32, TICKET_SEAL: 64, SESSION_LOOKUP: 128,
+  SESSION_STORE: 256, CONFIG: 512 };
+const REFUSE = 0, ACCEPT = 1, DEFAULT = 2;
+const ECONNRESET = -104, EIO = -5;
+
+function errnoOf(error) {
+  if (error && typeof error.errno === 'number' && error.errno < 0)
+    return error.errno;
+  return error && error.code === 'ERR_STREAM_DESTROYED' ? ECONNRESET : EIO;
+}
+
+// A certificate and those behind it as getPeerCertificate() shows them.
+function legacy(chain, detailed) {
+  if (!chain || !chain.length)
+    return {};
+  const certificates = (detailed ? chain : chain.slice(0, 1)).map((der) => new crypto.X509Certificate(der));
+  const objects = certificates.map((x) => x.toLegacyObject());
+  if (detailed) {
+    for (let i = 0; i + 1 < objects.length; i++)
+      objects[i].issuerCertificate = objects[i + 1];
+    const last = certificates.at(-1);
+    if (last.checkIssued(last))
+      objects.at(-1).issuerCertificate = objects.at(-1);
+  }
+  return objects[0];
+}
+
+// ALPN protocols as an array of strings, from what node:tls takes.
+function protocols(value) {
+  if (value === undefined || value === null)
+    return undefined;
+  if (Array.isArray(value))
+    return value.map((p) => typeof p === 'string' ? p : Buffer.from(p).toString('latin1'));
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength), found = [];
+  for (let at = 0; at < bytes.length; at += 1 + bytes[at])
+    found.push(bytes.toString('latin1', at + 1, at + 1 + bytes[at]));
+  return found;
+}
+
+// Answers a decision with what |fn| returns, or its promise's value; undefined and null: the library's default.
+async function decide(token, fn, refused) {
+  const { native } = require('./binding');
+  let verdict = ACCEPT, result;
+  try {
+    result = fn();
+    if (result && typeof result.then === 'function')
+      result = await result;
+    if (result === undefined || result === null)
+      verdict = DEFAULT;
+    else if (result === false)
+      verdict = REFUSE;
+  } catch (error) {
+    refused?.(error);
+    verdict = REFUSE;
+  }
+  try {
+    native.decide(token, verdict, result);
+  } catch (error) {
+    refused?.(error);
+    native.decide(token, REFUSE);
+  }
+}
+
+class TLSSocket extends Duplex {
+  constructor(transport, options = {}) {
+    super({ allowHalfOpen: options.allowHalfOpen ?? false, emitClose: false, autoDestroy: true,
+      highWaterMark: options.highWaterMark });
+    this.encrypted = true;
+    this.authorized = false;
+    this.authorizationError = null;
+    this.alpnProtocol = null;
+    this.servername = null;
+    this.secureConnecting = true;
+    this.server = options.server ?? null;
+    this.timeout = 0;
+    this.bytesRead = 0;
+    this._bytes = 0;
+    this._owed = 0;
+    this._stash = null;
+    this._lens = [];
+    this._isServer = Boolean(options.isServer);
+    this._tlsOptions = options;
+    this._transport = transport instanceof Duplex || (transport && transport.on) ? transport : new net.Socket(options);
+    this._open(options);
+    this._attach();
+  }
+
+  // --- its beginning ---
+
+  _open(options) {
+    const native = start();
+    const context = options.secureContext ? contextOf(options.secureContext) : createSecureContext(options);
+    const serverName = this._isServer ? null : options.servername || options.host || null;
+    this._host = serverName;
+    const config = options._config ?? (this._isServer ? this._serverConfig(context, options)
+      : this._clientConfig(context, options));
+    try {
+      this._stream = new native.Stream(config, serverName, options.session ?? null);
+    } catch (error) {
+      if (error.code === 'MILGI_EINVAL' && !this._isServer)
+        error.message = serverName ? `not a server name: ${serverName}` : 'no server name to check: options.servername';
+      throw error;
+    }
+    this._stream.owner = this;
+  }
+
+  _clientConfig(context, options) {
+    const check = options.checkServerIdentity;
+    const custom = check && check !== tls.checkServerIdentity ? check : null;
+    const extra = { alpn: protocols(options.ALPNProtocols) };
+    let ask = 0;
+    if (options.rejectUnauthorized === false) {
+      extra.anyServer = true;
+    } else {
+      extra.trust = context.trust();
+      if (custom || options.verify)
+        ask |= ASK.PEER;
+    }
+    if (options.clientCertificate)
+      ask |= ASK.CREDENTIAL;
+    if (options.requestOCSP)
+      extra.ocsp = 1;
+    if (ask)
+      extra.ask = ask;
+    this._checkIdentity = custom;
+    return context.config(CLIENT, extra, JSON.stringify({ ...extra, trust: undefined }));
+  }
+
+  _serverConfig(context, options) {
+    return require('./server').serverConfig(context, options);
+  }
+
+  _attach() {
+    const transport = this._transport;
+    transport.allowHalfOpen = true; // our last records go out behind the peer's end
+    transport.on('data', (chunk) => this._fromTransport(chunk));
+    transport.on('end', () => this._transportEnded(0));
+    transport.on('error', (error) => {
+      this._transportError = error;
+      if (this._wasConnected)
+        this._transportEnded(errnoOf(error));
+    });
+    transport.on('close', () => this._transportClosed());
+    transport.on('timeout', () => this.emit('timeout'));
+    if (transport.connecting) {
+      transport.once('connect', () => this._transportConnected());
+      for (const event of ['lookup', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout'])
+        transport.on(event, (...args) => this.emit(event, ...args));
+    } else if (transport.destroyed) {
+      process.nextTick(() => this._transportClosed());
+    } else {
+      this._connectedNow();
+    }
+  }
+
+  _connectedNow() {
+    this._wasConnected = true;
+    this._stream.connected(this._transport._handle?.fd ?? -1);
+  }
+
+  _transportConnected() {
+    this._connectedNow();
+    this.emit('connect');
+    this.emit('ready');
+  }
+
+  // --- from the transport ---
+
+  _fromTransport(chunk) {
+    if (typeof chunk === 'string')
+      chunk = Buffer.from(chunk, 'latin1');
+    if (this._stash) {
+      this._stash.push(chunk);
+      return;
+    }
+    const taken = this._stream.feed(chunk);
+    if (taken < chunk.length)
+      this._stash = [chunk.subarray(taken)];
+  }
+
+  _drainStash() {
+    const stash = this._stash;
+    if (!stash)
+      return;
+    this._stash = null;
+    for (let i = 0; i < stash.length; i++) {
+      const taken = this._stream.feed(stash[i]);
+      if (taken < stash[i].length) {
+        this._stash = [stash[i].subarray(taken), ...stash.slice(i + 1)];
+        return;
+      }
+    }
+    if (this._endsWith !== undefined)
+      this._transportEnded(this._endsWith);
+    else if (this._wants)
+      this._transport.resume();
+  }
+
+  _transportEnded(errno) {
+    if (this._stash) {
+      this._endsWith ??= errno;
+      return;
+    }
+    if (!this._transportOver)
+      this._stream.ended(errno);
+    this._transportOver = true;
+  }
+
+  _transportClosed() {
+    if (this._closedBelow)
+      return;
+    this._closedBelow = true;
+    this._stream.closing();
+    if (!this._wasConnected)
+      this._stream.failed(this._transportError ? errnoOf(this._transportError) : ECONNRESET);
+    else if (!this._transportOver)
+      this._transportEnded(ECONNRESET);
+    if (this._closing)
+      this._stream.gone();
+  }
+
+  _wrote(error) {
+    this._stream.written(this._lens.shift(), error ? errnoOf(error) : 0);
+    if (this._finalDone)
+      this._tryFinal();
+  }
+
+  // --- what the native half tells ---
+
+  told(kind, a, b) {
+    switch (kind) {
+      case DATA: return this._gotData(a);
+      case WRITE:
+        this._lens.push(a.length);
+        this._wroteBound ??= this._wrote.bind(this);
+        this._transport.write(a, this._wroteBound);
+        return;
+      case READ: return this._setReading(a);
+      case ROOM: return this._goOn();
+      case SHUT:
+        this._transport.end((error) => this._stream.shut(error && error.code !== 'ERR_STREAM_ALREADY_FINISHED' ?
+          errnoOf(error) : 0));
+        return;
+      case CLOSE: return this._closeTransport(a);
+      case OPEN: return this._established(a);
+      case END: return this._peerEnded();
+      case DECIDE: return this._asked(a, b);
+      case CLOSED: return this._ended(a);
+      case SESSION:
+        this._session = a;
+        this.emit('session', a);
+    }
+  }
+
+  _setReading(on) {
+    this._wants = on;
+    if (!on)
+      this._transport.pause();
+    else if (this._stash)
+      process.nextTick(() => this._drainStash());
+    else
+      this._transport.resume();
+  }
+
+  _closeTransport(reset) {
+    this._closing = true;
+    if (this._closedBelow || this._transport.closed)
+      process.nextTick(() => this._stream.gone());
+    else if (reset && this._transport.resetAndDestroy)
+      this._transport.resetAndDestroy();
+    else
+      this._transport.destroy();
+  }
+
+  _gotData(chunk) {
+    this._active();
+    this.bytesRead += chunk.length;
+    if (this.destroyed || this.push(chunk))
+      return true;
+    this._owed += chunk.length;
+    return false;
+  }
+
+  _peerEnded() {
+    if (this.destroyed || this._readOver)
+      return;
+    this._readOver = true;
+    this.push(null);
+    this.read(0);
+  }
+
+  _established(info) {
+    this._active();
+    this._info = info;
+    this._chain = info.chain;
+    this.secureConnecting = false;
+    this.alpnProtocol = info.alpn ?? false;
+    this.servername = this._isServer ? info.servername ?? false : this._tlsOptions.servername ?? null;
+    this.authorized = info.authenticated;
+    if (!this.authorized)
+      this.authorizationError = this._isServer ? null : 'MILGI_NOT_VERIFIED';
+    if (this._isServer && this._tlsOptions.requestCert && !this.authorized)
+      this.authorizationError = 'UNABLE_TO_GET_ISSUER_CERT';
+    if (!this._isServer && info.ocsp !== undefined && this._tlsOptions.requestOCSP)
+      this.emit('OCSPResponse', info.ocsp);
+    this.emit('secure');
+    if (!this._isServer)
+      this.emit('secureConnect');
+    else
+      this._tlsOptions.onSecure?.(this);
+  }
+
+  _ended(reason) {
+    this._tlsOver = true;
+    if (!this._info && reason.chain.length)
+      this._chain = reason.chain;
+    if (!reason.error) {
+      this._peerEnded();
+      this._tryFinal();
+      return;
+    }
+    let error = this._verifyError;
+    if (!error && reason.name === 'MILGI_ETRANSPORT' && this._transportError)
+      error = this._transportError;
+    error ??= fromReason(reason, { established: Boolean(this._info), host: this._host });
+    if (error.code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+      error.host = this._host;
+      error.cert = legacy(this._chain);
+      error.reason = `${this._host} is not in the certificate's altnames: ${error.cert.subjectaltname ?? 'it has none'}`;
+    }
+    if (reason.name === 'MILGI_EVERIFY')
+      this.authorizationError = error.code;
+    this._fail(error);
+  }
+
+  _fail(error) {
+    const { server } = this;
+    if (this._isServer && !this._info && server) {
+      this._errored = error;
+      server.emit('tlsClientError', error, this);
+      this.destroy();
+    } else if (this._isServer && error.milgi === 'MILGI_ETRUNCATED' && !this.listenerCount('error')) {
+      this.destroy(); // a client that goes away is seen by who looks: no 'end' comes
+    } else {
+      this.destroy(error);
+    }
+  }
+
+  // --- decisions ---
+
+  _asked(token, info) {
+    switch (token[0]) {
+      case ASK.PEER: return decide(token, () => this._judge(info), (error) => { this._verifyError = error; });
+      case ASK.CREDENTIAL: return decide(token, () => this._ownCertificate(info));
+      default: return require('./server').asked(this, token, info, decide);
+    }
+  }
+
+  // The chain is good and the name is in it: what the application says besides.
+  async _judge(info) {
+    const certificate = legacy(info.chain, true);
+    if (this._checkIdentity) {
+      const error = await this._checkIdentity(this._host, certificate);
+      if (error)
+        throw Object.assign(error, { code: error.code ?? 'ERR_TLS_CERT_ALTNAME_INVALID' });
+    }
+    if (this._tlsOptions.verify && await this._tlsOptions.verify(certificate, this) === false)
+      throw make('ERR_MILGI_PEER_REFUSED', 'options.verify refused the peer\'s certificate');
+    return true;
+  }
+
+  async _ownCertificate(info) {
+    const context = await this._tlsOptions.clientCertificate({ authorities: info.authorities });
+    return context ? contextOf(context)._settings.credentials?.[0] : undefined;
+  }
+
+  // --- the stream ---
+
+  _read() {
+    if (this._owed) {
+      const owed = this._owed;
+      this._owed = 0;
+      this._stream.consumed(owed);
+    }
+  }
+
+  _write(chunk, encoding, callback) {
+    this._active();
+    this._bytes += chunk.length;
+    this._give([chunk], callback);
+  }
+
+  _writev(chunks, callback) {
+    this._active();
+    const list = chunks.map(({ chunk }) => chunk);
+    for (const chunk of list)
+      this._bytes += chunk.length;
+    this._give(list, callback);
+  }
+
+  _give(list, callback) {
+    this._out = { list, at: 0, from: 0, callback };
+    this._goOn();
+  }
+
+  _goOn() {
+    const out = this._out;
+    if (!out)
+      return;
+    for (; out.at < out.list.length; out.at++, out.from = 0) {
+      const chunk = out.list[out.at];
+      if (out.from === chunk.length)
+        continue;
+      const taken = this._stream.write(chunk, out.from);
+      if (taken === undefined) {
+        this._outDone(this._tlsOver || this._shutDone ? make('EPIPE', 'write EPIPE: the connection has ended') :
+          make('ERR_STREAM_DESTROYED', 'the connection is gone'));
+        return;
+      }
+      out.from += Math.abs(taken);
+      if (taken < 0 || out.from < chunk.length)
+        return; // until there is room
+    }
+    this._outDone(null);
+  }
+
+  _outDone(error) {
+    const { callback } = this._out;
+    this._out = null;
+    callback(error);
+  }
+
+  _final(callback) {
+    this._finalDone = callback;
+    this._shutDone = true;
+    this._stream.shutdown();
+    this._tryFinal();
+  }
+
+  // What was sent is with the transport, or nobody will take it.
+  _tryFinal() {
+    const callback = this._finalDone;
+    if (!callback || (!this._tlsOver && !this._closedBelow && this._stream.pending()))
+      return;
+    this._finalDone = null;
+    callback();
+  }
+
+  _destroy(error, callback) {
+    this.setTimeout(0);
+    this.secureConnecting = false;
+    if (this._out)
+      this._outDone(error ?? make('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'));
+    this._finalDone = null;
+    if (!this._tlsOver && this._shutDone && this._info)
+      this._stream.close();
+    else if (!this._tlsOver && this._isServer && !this._info)
+      this._stream.close();
+    else if (!this._tlsOver)
+      this._stream.drop();
+    else
+      this._stream.consumed(Number.MAX_SAFE_INTEGER);
+    this._stash = null;
+    callback(error);
+    process.nextTick(() => this.emit('close', Boolean(error)));
+  }
+
+  destroySoon() {
+    if (this.writable)
+      this.end();
+    if (this.writableFinished)
+      this.destroy();
+    else
+      this.once('finish', this.destroy);
+  }
+
+  resetAndDestroy() {
+    this._stream.reset();
+    return this.destroy();
+  }
+
+  // --- what tls.TLSSocket tells ---
+
+  get connecting() { return Boolean(this._transport.connecting); }
+  get pending() { return this.connecting || Boolean(this._transport.pending); }
+  get bytesWritten() {
+    return this._bytes + (this._out ? 0 : 0);
+  }
+  get bufferSize() { return this.writableLength; }
+  get readyState() {
+    if (this.connecting)
+      return 'opening';
+    if (this.readable && this.writable)
+      return 'open';
+    return this.readable ? 'readOnly' : this.writable ? 'writeOnly' : 'closed';
+  }
+
+  getProtocol() {
+    return this._info ? { 0x0303: 'TLSv1.2', 0x0304: 'TLSv1.3' }[this._info.version] : null;
+  }
+
+  getCipher() {
+    if (!this._info)
+      return undefined;
+    const standardName = this._info.suite;
+    return { name: OPENSSL_NAMES[standardName] ?? standardName, standardName, version: this.getProtocol() };
+  }
+
+  getEphemeralKeyInfo() {
+    if (this._isServer || !this._info)
+      return this._info ? null : {};
+    return { type: 'ECDH', name: this._info.group };
+  }
+
+  getSharedSigalgs() { return []; }
+  getPeerSignatureScheme() { return this._info?.scheme ?? null; }
+  getPeerCertificate(detailed) { return this._info || this._chain ? legacy(this._chain, detailed) : null; }
+  getPeerX509Certificate() { return this._chain?.length ? new crypto.X509Certificate(this._chain[0]) : undefined; }
+  getX509Certificate() {
+    const cert = this._tlsOptions.cert ?? this._tlsOptions.secureContext?._options.cert;
+    return cert ? new crypto.X509Certificate(Array.isArray(cert) ? cert[0] : cert) : undefined;
+  }
+  getCertificate() { return this.getX509Certificate()?.toLegacyObject() ?? {}; }
+  getSession() { return this._session; }
+  getTLSTicket() { return undefined; }
+  getFinished() { return undefined; }
+  getPeerFinished() { return undefined; }
+  isSessionReused() { return Boolean(this._info?.resumed); }
+
+  exportKeyingMaterial(length, label, context) {
+    if (!this._info)
+      throw make('ERR_TLS_INVALID_STATE', 'TLS socket connection must be securely established');
+    return this._stream.export(length, label, context === undefined ? null : Buffer.from(context));
+  }
+
+  updateKeys(askPeer = false) { this._stream.updateKeys(Boolean(askPeer)); }
+  renegotiate(options, callback) {
+    const error = make('ERR_TLS_RENEGOTIATION_DISABLED', 'TLS session renegotiation disabled for this socket');
+    if (callback)
+      process.nextTick(callback, error);
+    return false;
+  }
+  disableRenegotiation() {}
+  enableTrace() {}
+  setMaxSendFragment() { return false; }
+
+  // --- what net.Socket has ---
+
+  setTimeout(ms, callback) {
+    if (this.destroyed && ms)
+      return this;
+    clearTimeout(this._timer);
+    this._timer = null;
+    this.timeout = ms;
+    if (callback && ms)
+      this.once('timeout', callback);
+    else if (callback)
+      this.removeListener('timeout', callback);
+    if (ms > 0)
+      this._timer = setTimeout(() => this.emit('timeout'), ms).unref();
+    return this;
+  }
+
+  _active() { this._timer?.refresh(); }
+
+  setNoDelay(...args) { return this._pass('setNoDelay', args); }
+  setKeepAlive(...args) { return this._pass('setKeepAlive', args); }
+
+  ref() {
+    this._stream.ref(true);
+    return this._pass('ref', []);
+  }
+
+  unref() {
+    this._stream.ref(false);
+    return this._pass('unref', []);
+  }
+
+  _pass(name, args) {
+    this._transport[name]?.(...args);
+    return this;
+  }
+
+  address() { return this._transport.address?.() ?? {}; }
+}
+
+for (const name of ['remoteAddress', 'remotePort', 'remoteFamily', 'localAddress', 'localPort', 'localFamily',
+  'autoSelectFamilyAttemptedAddresses'])
+  Object.defineProperty(TLSSocket.prototype, name, {
+    configurable: true, enumerable: true, get() { return this._transport[name]; },
+  });
+
+// --- connect ---
+
+function normalize(args) {
+  let options = {}, callback;
+  if (typeof args.at(-1) === 'function')
+    callback = args.at(-1);
+  if (args[0] !== null && typeof args[0] === 'object')
+    options = { ...args[0] };
+  else if (typeof args[0] === 'string' && !/^\d+$/.test(args[0]))
+    options.path = args[0];
+  else
+    options.port = args[0];
+  if (typeof args[1] === 'string')
+    options.host = args[1];
+  for (const more of args.slice(1))
+    if (more !== null && typeof more === 'object')
+      options = { ...options, ...more };
+  return [options, callback];
+}
+
+function connect(...args) {
+  const [options, callback] = normalize(args);
+  const host = options.servername || options.host || options.socket?._host || 'localhost';
+  const transport = options.socket ?? net.connect({ ...options, allowHalfOpen: true, timeout: undefined,
+    onread: undefined });
+  let socket;
+  try {
+    socket = new TLSSocket(transport, { ...options, host, isServer: false, server: null });
+  } catch (error) {
+    if (!options.socket)
+      transport.on('error', () => {}).destroy();
+    throw error;
+  }
+  if (options.timeout)
+    socket.setTimeout(options.timeout);
+  if (callback)
+    socket.once('secureConnect', callback);
+  return socket;
+}
+
+module.exports = { TLSSocket, connect, protocols, legacy, ASK, DEFAULT, REFUSE };

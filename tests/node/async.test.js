@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Questions that are answered later: names, protocols, keys, certificates, sessions, tickets.
+'use strict';
+
+const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const { once } = require('node:events');
+const { test, after } = require('node:test');
+const { milgi, certs, PAIRS, listen, connect, secured, failure, all, close, settled } = require('./rig');
+
+const soon = () => new Promise((resolve) => { setTimeout(resolve, 5); });
+
+test('SNICallback: a promise, a callback, nothing, an error', async () => {
+  const other = milgi.createSecureContext({ key: certs.other.key, cert: certs.other.cert });
+  for (const SNICallback of [async () => { await soon(); return other; }, (name, done) => setImmediate(done, null, other)])
+    for (const client of ['milgi', 'node']) {
+      const s = await listen('milgi', { SNICallback });
+      const socket = await secured(connect(client, s, { servername: 'other.example' }));
+      assert.equal(socket.getPeerCertificate().subject.CN, 'other');
+      assert.equal(socket.authorized, true);
+      socket.destroy();
+      await close(s);
+    }
+  const s = await listen('milgi', { SNICallback: async () => undefined });
+  const socket = await secured(connect('milgi', s));
+  assert.equal(socket.getPeerCertificate().subject.CN, 'server');
+  socket.destroy();
+  await close(s);
+  const bad = await listen('milgi', { SNICallback: async () => { throw new Error('no such name'); } });
+  const told = once(bad, 'refused');
+  const error = await failure(connect('milgi', bad));
+  assert.equal(error.code, 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE');
+  assert.equal((await told)[0].message, 'no such name');
+  await close(bad);
+});
+
+test('addContext: by name, with a wildcard, the last that fits', async () => {
+  const s = await listen('milgi', {});
+  s.addContext('*.example', { key: certs.other.key, cert: certs.other.cert });
+  const socket = await secured(connect('node', s, { servername: 'other.example' }));
+  assert.equal(socket.getPeerCertificate().subject.CN, 'other');
+  assert.equal(s.sockets.length || await once(s, 'secureConnection').then(() => 1), 1);
+  assert.equal(s.sockets[0].servername, 'other.example');
+  socket.destroy();
+  await close(s);
+});
+
+test('ALPN: a list, and a callback that takes its time', async () => {
+  for (const [server, client] of PAIRS) {
+    const s = await listen(server, { ALPNProtocols: ['b', 'a'] });
+    const socket = await secured(connect(client, s, { ALPNProtocols: ['a', 'b'] }));
+    assert.equal(socket.alpnProtocol, 'b');
+    socket.destroy();
+    const none = await secured(connect(client, s));
+    assert.equal(none.alpnProtocol, false);
+    none.destroy();
+    await close(s);
+  }
+  const s = await listen('milgi', { ALPNCallback: async ({ servername, protocols }) => {
+    await soon();
+    return servername === 'localhost' && protocols.includes('x') ? 'x' : undefined;
+  } });
+  const socket = await secured(connect('node', s, { servername: 'localhost', ALPNProtocols: ['w', 'x'] }));
+  assert.equal(socket.alpnProtocol, 'x');
+  socket.destroy();
+  const error = await failure(connect('milgi', s, { ALPNProtocols: ['w'] }));
+  assert.equal(error.code, 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
+  await close(s);
+});
+
+test('a key whose signatures are made elsewhere, by promises', async () => {
+  let signed = 0;
+  const sign = async ({ scheme, hash, data }) => {
+    signed++;
+    await soon();
+    const pss = scheme.startsWith('rsa_pss');
+    return crypto.sign(hash, data, { key: certs.rsa.key, ...(pss && {
+      padding: crypto.constants.RSA_PKCS1_PSS_PADDING, saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST }) });
+  };
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
+    const s = await listen('milgi', { cert: certs.rsa.cert, key: undefined, sign, maxVersion });
+    const socket = await secured(connect('node', s));
+    assert.equal(socket.getPeerCertificate().subject.CN, 'rsa');
+    assert.equal(socket.authorized, true);
+    socket.destroy();
+    await close(s);
+  }
+  assert.equal(signed, 2);
+});
+
+test('a key that refuses, or is another, ends the handshake', async () => {
+  const refuses = [async () => { throw new Error('locked'); }, () => Buffer.alloc(0), () => crypto.randomBytes(70)];
+  for (const sign of refuses) {
+    const s = await listen('milgi', { cert: certs.server.cert, key: undefined, sign });
+    const told = once(s, 'refused');
+    const error = await failure(connect('milgi', s));
+    assert.equal(error.code, 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR');
+    assert.equal((await told)[0].milgi, 'MILGI_EDEVICE');
+    await close(s);
+  }
+});
+
+test('a client goes while its server signs', async () => {
+  let begun, let_go;
+  const gate = new Promise((resolve) => { let_go = resolve; });
+  const started = new Promise((resolve) => { begun = resolve; });
+  const s = await listen('milgi', { cert: certs.server.cert, key: undefined, sign: async ({ hash, data }) => {
+    begun();
+    await gate;
+    return crypto.sign(hash, data, certs.server.key);
+  } });
+  const socket = connect('milgi', s);
+  socket.on('error', () => {});
+  await started;
+  socket.destroy();
+  await once(s, 'refused');
+  let_go();
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
+test('client certificates: required, wished, from a promise, and what the server sees', async () => {
+  for (const [server, client] of PAIRS) {
+    const s = await listen(server, { requestCert: true, ca: certs.ca.cert });
+    const seen = once(s, 'secureConnection');
+    const socket = await secured(connect(client, s, { key: certs.client.key, cert: certs.client.cert }));
+    const [there] = await seen;
+    assert.equal(there.authorized, true);
+    assert.equal(there.getPeerCertificate().subject.CN, 'client');
+    assert.equal(there.getPeerCertificate(true).issuerCertificate?.subject.CN ?? 'ca', 'ca');
+    socket.destroy();
+    await close(s);
+  }
+  const s = await listen('milgi', { requestCert: true, rejectUnauthorized: false, ca: certs.ca.cert });
+  const seen = once(s, 'secureConnection');
+  const socket = await secured(connect('milgi', s));
+  assert.equal((await seen)[0].authorized, false);
+  assert.deepEqual((await seen)[0].getPeerCertificate(), {});
+  socket.destroy();
+  const again = once(s, 'secureConnection');
+  const second = await secured(connect('milgi', s, { clientCertificate: async ({ authorities }) => {
+    await soon();
+    assert.ok(authorities.length > 0);
+    return milgi.createSecureContext({ key: certs.client.key, cert: certs.client.cert });
+  } }));
+  assert.equal((await again)[0].getPeerCertificate().subject.CN, 'client');
+  second.destroy();
+  await close(s);
+});
+
+test('checkServerIdentity and verify have a say of their own', async () => {
+  const s = await listen('milgi', {});
+  const error = await failure(connect('milgi', s, { checkServerIdentity: (host, cert) =>
+    Object.assign(new Error(`pinned: ${host} ${cert.subject.CN}`), { code: 'PINNED' }) }));
+  assert.equal(error.code, 'PINNED');
+  assert.equal(error.message, 'pinned: localhost server');
+  const socket = await secured(connect('milgi', s, { checkServerIdentity: () => undefined, verify: soon }));
+  assert.equal(socket.authorized, true);
+  socket.destroy();
+  const refused = await failure(connect('milgi', s, { verify: async () => false }));
+  assert.equal(refused.code, 'ERR_MILGI_PEER_REFUSED');
+  await close(s);
+});
+
+async function session(client, s, options) {
+  const socket = connect(client, s, options);
+  const got = once(socket, 'session');
+  await secured(socket);
+  socket.resume();
+  socket.write('x');
+  const [bytes] = await got;
+  socket.end();
+  await once(socket, 'close');
+  return bytes;
+}
+
+for (const [server, client] of PAIRS)
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'])
+    test(`resumption: ${client} at ${server}, ${maxVersion}`, async () => {
+      const s = await listen(server, { maxVersion }, (socket) => socket.pipe(socket));
+      const bytes = await session(client, s);
+      assert.ok(Buffer.isBuffer(bytes));
+      const seen = once(s, 'secureConnection');
+      const socket = await secured(connect(client, s, { session: bytes }));
+      assert.equal(socket.isSessionReused(), true);
+      assert.equal(socket.authorized, true);
+      socket.end();
+      assert.equal((await seen)[0].isSessionReused(), true);
+      await close(s);
+    });
+
+test('what is no session is not offered, and does no harm', async () => {
+  const s = await listen('milgi', {});
+  const socket = await secured(connect('milgi', s, { session: Buffer.from('nothing') }));
+  assert.equal(socket.isSessionReused(), false);
+  socket.destroy();
+  await close(s);
+});
+
+test('servers with the same ticket keys take each other\'s tickets', async () => {
+  const ticketKeys = crypto.randomBytes(48);
+  const a = await listen('milgi', { ticketKeys }, (socket) => socket.pipe(socket));
+  const b = await listen('milgi', {}, (socket) => socket.pipe(socket));
+  const bytes = await session('milgi', a);
+  const no = await secured(connect('milgi', b, { session: bytes }));
+  assert.equal(no.isSessionReused(), false);
+  no.destroy();
+  b.setTicketKeys(a.getTicketKeys());
+  const bytes2 = await session('milgi', a);
+  const yes = await secured(connect('milgi', b, { session: bytes2 }));
+  assert.equal(yes.isSessionReused(), true);
+  yes.destroy();
+  await close(a);
+  await close(b);
+});
+
+test('tickets that are sealed elsewhere, by promises', async () => {
+  const store = new Map();
+  const s = await listen('milgi', {
+    sealTickets: async (sessions) => {
+      await soon();
+      return sessions.map((bytes) => { const id = crypto.randomBytes(16); store.set(id.toString('hex'), bytes); return id; });
+    },
+    openTicket: async (tickets) => {
+      await soon();
+      const index = tickets.findIndex((t) => store.has(t.toString('hex')));
+      return index < 0 ? null : { index, session: store.get(tickets[index].toString('hex')) };
+    },
+  }, (socket) => socket.pipe(socket));
+  for (const client of ['milgi', 'node']) {
+    const bytes = await session(client, s);
+    const socket = await secured(connect(client, s, { session: bytes }));
+    assert.equal(socket.isSessionReused(), true);
+    socket.destroy();
+  }
+  await close(s);
+});
+
+test('sessions by ID in a store of one\'s own: newSession, resumeSession', async () => {
+  const store = new Map();
+  const s = await listen('milgi', { maxVersion: 'TLSv1.2', sealTickets: () => [] }, (socket) => socket.pipe(socket));
+  s.on('newSession', (id, bytes, done) => { store.set(id.toString('hex'), bytes); setImmediate(done); });
+  s.on('resumeSession', (id, done) => setImmediate(done, null, store.get(id.toString('hex')) ?? null));
+  const socket = await secured(connect('node', s, { secureOptions: crypto.constants.SSL_OP_NO_TICKET }));
+  const bytes = socket.getSession();
+  socket.end();
+  await once(socket, 'close');
+  assert.equal(store.size, 1);
+  const again = await secured(connect('node', s, { session: bytes, secureOptions: crypto.constants.SSL_OP_NO_TICKET }));
+  assert.equal(again.isSessionReused(), true);
+  again.destroy();
+  await close(s);
+});
+
+test('exporters and key updates', async () => {
+  const s = await listen('milgi', {}, (socket) => socket.pipe(socket));
+  const socket = await secured(connect('node', s));
+  const there = s.sockets[0] ?? (await once(s, 'secureConnection'))[0];
+  assert.deepEqual(there.exportKeyingMaterial(32, 'label', Buffer.from('context')),
+    socket.exportKeyingMaterial(32, 'label', Buffer.from('context')));
+  assert.deepEqual(there.exportKeyingMaterial(32, 'label'), socket.exportKeyingMaterial(32, 'label'));
+  there.updateKeys(true);
+  socket.end('behind new keys');
+  assert.equal(String(await all(socket)), 'behind new keys');
+  await close(s);
+});
+
+after(async () => assert.equal(await settled(), 0));

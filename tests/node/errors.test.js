@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes wrong, by the names that users of node:tls look for.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const { test, after } = require('node:test');
+const { milgi, certs, listen, connect, secured, failure, close, settled } = require('./rig');
+
+async function refusedWith(code, clientOptions, serverOptions, more) {
+  const s = await listen('milgi', serverOptions);
+  const told = once(s, 'refused');
+  const error = await failure(connect('milgi', s, clientOptions));
+  assert.equal(error.code, code);
+  const [other] = await told;
+  more?.(error, other);
+  await close(s);
+  return error;
+}
+
+test('a name that is not in the certificate', async () => {
+  const error = await refusedWith('ERR_TLS_CERT_ALTNAME_INVALID', { servername: 'example.org' }, {}, (_, other) =>
+    assert.equal(other.code, 'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE'));
+  assert.equal(error.host, 'example.org');
+  assert.match(error.cert.subjectaltname, /localhost/);
+  assert.match(error.message, /altnames/);
+});
+
+test('an address that is not in the certificate', () => refusedWith('ERR_TLS_CERT_ALTNAME_INVALID',
+  { servername: '127.0.0.2' }));
+
+test('a certificate that nobody vouches for', () => refusedWith('DEPTH_ZERO_SELF_SIGNED_CERT', {},
+  { key: certs.alone.key, cert: certs.alone.cert }, (_, other) =>
+    assert.equal(other.code, 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA')));
+
+test('an authority that is not trusted', () => refusedWith('UNABLE_TO_GET_ISSUER_CERT_LOCALLY', { ca: undefined }));
+
+test('no protocol in common', () => refusedWith('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+  { ALPNProtocols: ['a'] }, { ALPNProtocols: ['b'] }));
+
+test('no version in common', () => refusedWith('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', { maxVersion: 'TLSv1.2' },
+  { minVersion: 'TLSv1.3' }));
+
+test('no certificate where one is required', async () => {
+  const s = await listen('milgi', { requestCert: true, ca: certs.ca.cert });
+  const told = once(s, 'refused');
+  const error = await failure(connect('milgi', s));
+  assert.equal(error.code, 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED');
+  await told;
+  await close(s);
+});
+
+test('nobody listens', async () => {
+  const s = await listen('milgi', {});
+  const address = s.address();
+  await close(s);
+  const error = await failure(milgi.connect({ port: address.port, host: '127.0.0.1' }));
+  assert.equal(error.code, 'ECONNREFUSED');
+  assert.equal(error.syscall, 'connect');
+});
+
+test('a server that closes before anything is said', async () => {
+  const tcp = net.createServer((socket) => { socket.resume(); socket.end(); });
+  tcp.listen(0, '127.0.0.1');
+  await once(tcp, 'listening');
+  const error = await failure(connect('milgi', tcp));
+  assert.equal(error.code, 'ECONNRESET');
+  assert.match(error.message, /before secure TLS connection was established/);
+  tcp.close();
+});
+
+test('garbage instead of a hello, from either side', async () => {
+  const tcp = net.createServer((socket) => { socket.on('error', () => {}); socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'); });
+  tcp.listen(0, '127.0.0.1');
+  await once(tcp, 'listening');
+  const error = await failure(connect('milgi', tcp));
+  assert.equal(error.milgi, 'MILGI_EPROTO');
+  tcp.close();
+
+  const s = await listen('milgi', {});
+  const told = once(s, 'refused');
+  const raw = net.connect(s.address().port, '127.0.0.1');
+  raw.on('error', () => {});
+  raw.end('GET / HTTP/1.1\r\n\r\n');
+  raw.resume();
+  assert.equal((await told)[0].milgi, 'MILGI_EPROTO');
+  await once(raw, 'close');
+  await close(s);
+});
+
+test('a handshake that is cut in the middle', async () => {
+  const s = await listen('milgi', {});
+  const told = once(s, 'refused');
+  const raw = net.connect(s.address().port, '127.0.0.1');
+  raw.on('error', () => {});
+  raw.end(Buffer.from('160301010001', 'hex'));
+  assert.equal((await told)[0].code, 'ECONNRESET');
+  await close(s);
+});
+
+test('a client that says nothing', async () => {
+  const s = await listen('milgi', { handshakeTimeout: 50 });
+  const told = once(s, 'refused');
+  const raw = net.connect(s.address().port, '127.0.0.1');
+  raw.on('error', () => {});
+  raw.write(Buffer.from('16', 'hex'));
+  assert.equal((await told)[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
+  raw.destroy();
+  await close(s);
+});
+
+test('a garbled record ends the connection with an alert', async () => {
+  const s = await listen('milgi', {}, (socket) => socket.resume());
+  const socket = await secured(connect('milgi', s));
+  socket._transport.write(Buffer.from('17030300200000000000000000000000000000000000000000000000000000000000000000',
+    'hex'));
+  const error = await failure(socket);
+  assert.equal(error.code, 'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC');
+  assert.equal(s.errors[0].milgi, 'MILGI_EBADRECORD');
+  await close(s);
+});
+
+test('verification is off only where that is said, and it shows', async () => {
+  const s = await listen('milgi', { key: certs.alone.key, cert: certs.alone.cert });
+  const socket = await secured(connect('milgi', s, { rejectUnauthorized: false, ca: undefined }));
+  assert.equal(socket.authorized, false);
+  assert.equal(socket.authorizationError, 'MILGI_NOT_VERIFIED');
+  assert.equal(socket.getPeerCertificate().subject.CN, 'alone');
+  socket.destroy();
+  await close(s);
+});
+
+test('options that make no sense are refused where they are given', () => {
+  const throws = (options, code) => assert.throws(() => milgi.createSecureContext(options), { code });
+  throws({ key: certs.client.key, cert: certs.server.cert }, 'ERR_OSSL_X509_KEY_VALUES_MISMATCH');
+  throws({ cert: certs.server.cert }, 'ERR_INVALID_ARG_VALUE');
+  throws({ cert: 'nothing', key: certs.server.key }, 'MILGI_EPARSE');
+  throws({ ca: 5 }, 'ERR_INVALID_ARG_TYPE');
+  throws({ ciphers: 'AES256-SHA' }, 'ERR_SSL_NO_CIPHER_MATCH');
+  throws({ maxVersion: 'TLSv1.1' }, 'ERR_TLS_INVALID_PROTOCOL_VERSION');
+  throws({ minVersion: 'SSLv9' }, 'ERR_TLS_INVALID_PROTOCOL_VERSION');
+  throws({ pfx: Buffer.alloc(1) }, 'ERR_FEATURE_UNAVAILABLE_ON_PLATFORM');
+  assert.throws(() => milgi.createServer({ SNICallback: 5 }), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => milgi.createServer({ ticketKeys: Buffer.alloc(5) }), { code: 'ERR_INVALID_ARG_VALUE' });
+  assert.throws(() => milgi.connect({ port: 1, host: 'a b' }), { code: 'MILGI_EINVAL' });
+  assert.throws(() => milgi.configure({ device: 'cpu' }), { code: 'ERR_INVALID_STATE' });
+});
+
+after(async () => assert.equal(await settled(), 0));

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The addon has its own crypto: nothing of it is Node's, and nothing of it is seen from outside.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { execFileSync, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const { Worker } = require('node:worker_threads');
+
+const addon = process.env.MILGI_ADDON || path.join(__dirname, '../../adapters/node/milgi.node');
+const has = (command) => spawnSync(command, ['--version']).status === 0;
+
+function symbols(which) {
+  return execFileSync('nm', ['-D', which, addon], { encoding: 'utf8', maxBuffer: 64 << 20 }).trim().split('\n')
+    .map((line) => line.trim().split(/\s+/)).filter(([kind]) => kind !== 'w').map((words) => words.at(-1));
+}
+
+test('nothing goes out but what Node calls', { skip: !has('nm') && 'no nm' }, () => {
+  const out = symbols('--defined-only').filter((name) => !/^(napi_register_module_v1|node_api_module_get_api_version_v1)$/
+    .test(name));
+  assert.deepEqual(out, []);
+});
+
+test('nothing comes in but Node-API, libuv and the C library', { skip: !has('nm') && 'no nm' }, () => {
+  const strange = symbols('--undefined-only').filter((name) => !/@GLIBC_|^napi_|^node_api_|^uv_|^p11_kit_/.test(name));
+  assert.deepEqual(strange, []);
+});
+
+test('its EVP and RSA are its own where Node has others', { skip: !has('nm') && 'no nm' }, () => {
+  const node = execFileSync('nm', ['-D', '--defined-only', process.execPath], { encoding: 'utf8', maxBuffer: 64 << 20 });
+  const inside = fs.readFileSync(addon).includes('AWS-LC') || fs.readFileSync(addon).includes('AWSLC');
+  assert.ok(inside || !/ EVP_sha256/.test(node) || symbols('--undefined-only').every((name) => !/^(EVP|RSA)_/.test(name)));
+  assert.ok(symbols('--undefined-only').every((name) => !/^(EVP|RSA|EC|BN|X509|CRYPTO|OPENSSL)_/.test(name)));
+});
+
+test('each Worker has an engine of its own, and goes without a trace', async () => {
+  const code = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const { milgi, listen, connect, secured, all } = require(workerData);
+    (async () => {
+      const s = await listen('milgi', {}, (socket) => socket.pipe(socket));
+      const socket = await secured(connect('milgi', s));
+      socket.write('hello');
+      socket.once('data', (chunk) => { parentPort.postMessage(String(chunk)); });
+    })();`; // nothing is closed: the environment goes with all that is open
+  const before = fs.readdirSync('/proc/self/fd').length;
+  await Promise.all([0, 1, 2].map(async () => {
+    const worker = new Worker(code, { eval: true, workerData: path.join(__dirname, 'rig.js') });
+    await new Promise((resolve, reject) => {
+      worker.once('message', (text) => { assert.equal(text, 'hello'); resolve(); });
+      worker.once('error', reject);
+    });
+    await worker.terminate();
+  }));
+  await new Promise((resolve) => { setTimeout(resolve, 100); });
+  assert.ok(fs.readdirSync('/proc/self/fd').length <= before + 2);
+});
+
+function run(code) {
+  return spawnSync(process.execPath, ['-e', `const { milgi, listen, connect, secured } = require(${
+    JSON.stringify(path.join(__dirname, 'rig.js'))}); const { once } = require('node:events');
+    (async () => { ${code} })();`], { timeout: 60000, encoding: 'utf8' });
+}
+
+test('what a listener throws is an uncaught exception, and the connection lives', () => {
+  const { status, stdout, stderr } = run(`const s = await listen('milgi', {}, (socket) => socket.pipe(socket));
+    const socket = await secured(connect('milgi', s));
+    process.on('uncaughtException', (error) => { console.log(error.message); socket.write('two'); });
+    socket.once('data', () => {
+      socket.once('data', (chunk) => { console.log(String(chunk)); process.exit(0); });
+      throw new Error('thrown');
+    });
+    socket.write('one');`);
+  assert.equal(stdout, 'thrown\ntwo\n', stderr);
+  assert.equal(status, 0);
+});
+
+test('a process ends by itself when its connections have ended, and by exit() while they have not', () => {
+  const both = `const s = await listen('milgi', {}, (socket) => socket.resume());
+    const socket = await secured(connect('milgi', s));`;
+  const ended = run(`${both} socket.end(); s.close(); process.on('exit', () => console.log('over'));`);
+  assert.equal(ended.stdout, 'over\n', ended.stderr);
+  assert.equal(ended.status, 0);
+  const exits = run(`${both} socket.write('x'); process.exit(3);`);
+  assert.equal(exits.status, 3, exits.stderr);
+  const idle = run(`${both} socket.unref(); s.sockets[0]?.unref(); s.unref(); s.on('secureConnection', (x) => x.unref());`);
+  assert.equal(idle.status, 0, idle.stderr);
+});

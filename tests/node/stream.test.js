@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes both ways, slow ends, half-closes and cuts; against node:tls in both roles.
+'use strict';
+
+const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const { once } = require('node:events');
+const net = require('node:net');
+const { Duplex, Readable, pipeline } = require('node:stream');
+const { test, after } = require('node:test');
+const { milgi, certs, PAIRS, listen, connect, secured, read, all, close, settled, descriptors, bytes, digest } =
+  require('./rig');
+
+const LEN = Number(process.env.MILGI_TESTS_BYTES || 4_000_000);
+
+async function send(socket, len) {
+  for (const piece of bytes(len))
+    if (!socket.write(piece))
+      await once(socket, 'drain');
+  socket.end();
+}
+
+async function sum(socket) {
+  const hash = crypto.createHash('sha256');
+  let len = 0;
+  await read(socket, (chunk) => {
+    hash.update(chunk);
+    len += chunk.length;
+  });
+  return { len, hash: hash.digest('hex') };
+}
+
+for (const [server, client] of PAIRS)
+  for (const version of ['TLSv1.2', 'TLSv1.3'])
+    test(`bytes cross both ways at once: ${client} at ${server}, ${version}`, async () => {
+      let there;
+      const s = await listen(server, { allowHalfOpen: true, maxVersion: version }, (socket) => {
+        there = Promise.all([send(socket, LEN / 2), sum(socket)]);
+      });
+      const socket = await secured(connect(client, s, { allowHalfOpen: true }));
+      assert.equal(socket.getProtocol(), version);
+      const [, got] = await Promise.all([send(socket, LEN), sum(socket)]);
+      const [, other] = await there;
+      assert.deepEqual(got, { len: LEN / 2, hash: digest(LEN / 2) });
+      assert.deepEqual(other, { len: LEN, hash: digest(LEN) });
+      await close(s);
+      assert.equal(await settled(), 0);
+      assert.deepEqual(s.errors, []);
+    });
+
+test('who writes much to a slow reader is told to wait, and holds little', async () => {
+  const s = await listen('milgi', {}, (socket) => socket.pause());
+  const socket = await secured(connect('milgi', s));
+  let written = 0, full = 0;
+  const piece = Buffer.alloc(65536, 1);
+  // Until nothing moves for a while: sockets, streams and the connections are full.
+  while (full < 20 && written < 64_000_000) {
+    if (socket.write(piece)) {
+      full = 0;
+    } else {
+      full++;
+      await new Promise((resolve) => { setTimeout(resolve, 10); });
+    }
+    written += piece.length;
+  }
+  assert.ok(written < 64_000_000, 'nothing ever said stop');
+  assert.ok(milgi.stats().memory < 8_000_000, `${milgi.stats().memory} bytes of chunks`);
+  const there = sum(s.sockets[0]);
+  s.sockets[0].resume();
+  socket.end();
+  assert.equal((await there).len, written);
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
+test('a half-close each way: what comes behind it comes', async () => {
+  for (const [server, client] of PAIRS) {
+    const s = await listen(server, { allowHalfOpen: true }, async (socket) => {
+      const got = await all(socket);
+      await new Promise((resolve) => { setImmediate(resolve); });
+      socket.end(`after the end: ${got}`);
+    });
+    const socket = await secured(connect(client, s, { allowHalfOpen: true }));
+    socket.end('question');
+    assert.equal(String(await all(socket)), 'after the end: question');
+    await close(s);
+  }
+  assert.equal(await settled(), 0);
+});
+
+test('who does not want half-open connections ends with the peer', async () => {
+  const s = await listen('milgi', {}, (socket) => socket.end('bye'));
+  const socket = await secured(connect('milgi', s));
+  assert.equal(String(await all(socket)), 'bye');
+  if (!socket.closed)
+    await once(socket, 'close');
+  assert.equal(socket.writableFinished, true);
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
+test('a cut is no end', async () => {
+  const s = await listen('milgi', {}, (socket) => { socket.write('half of it', () => socket._transport.end()); });
+  const socket = await secured(connect('milgi', s));
+  let got = '';
+  socket.on('data', (chunk) => { got += chunk; });
+  socket.on('end', () => assert.fail('the end of something that was cut'));
+  const [error] = await once(socket, 'error');
+  assert.equal(error.code, 'ECONNRESET');
+  assert.equal(error.milgi, 'MILGI_ETRUNCATED');
+  assert.equal(got, 'half of it');
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
+test('a server whose client goes away without a word does not fall over it', async () => {
+  const s = milgi.createServer({ key: certs.server.key, cert: certs.server.cert });
+  s.on('secureConnection', (socket) => { socket.resume().on('close', () => s.emit('gone')); });
+  s.listen(0);
+  await once(s, 'listening');
+  const gone = once(s, 'gone');
+  const socket = await secured(connect('milgi', s));
+  socket.on('error', () => {});
+  socket._transport.end();
+  await gone;
+  await close(s);
+});
+
+test('TLS over any Duplex, and TLS over TLS', async () => {
+  function ends() {
+    const both = [0, 1].map((i) => new Duplex({
+      read() {},
+      write(chunk, encoding, done) { both[1 - i].push(chunk); setImmediate(done); },
+      final(done) { both[1 - i].push(null); done(); },
+    }));
+    return both;
+  }
+  const [a, b] = ends();
+  const server = new milgi.TLSSocket(a, { isServer: true, key: certs.server.key, cert: certs.server.cert });
+  const client = milgi.connect({ socket: b, ca: certs.ca.cert, servername: 'localhost' });
+  await once(client, 'secureConnect');
+  const inner = new milgi.TLSSocket(server, { isServer: true, key: certs.server.key, cert: certs.server.cert });
+  const outer = milgi.connect({ socket: client, ca: certs.ca.cert, servername: 'localhost' });
+  await once(outer, 'secureConnect');
+  inner.pipe(inner);
+  const got = sum(outer);
+  await send(outer, 300_000);
+  assert.deepEqual(await got, { len: 300_000, hash: digest(300_000) });
+  assert.equal(await settled(), 0);
+});
+
+test('a server takes connections that were accepted elsewhere', async () => {
+  const tlsServer = milgi.createServer({ key: certs.server.key, cert: certs.server.cert }, (socket) => socket.pipe(socket));
+  const tcp = net.createServer((socket) => tlsServer.emit('connection', socket));
+  tcp.listen(0, '127.0.0.1');
+  await once(tcp, 'listening');
+  const socket = await secured(connect('node', tcp));
+  socket.end('hello');
+  assert.equal(String(await all(socket)), 'hello');
+  tcp.close();
+  assert.equal(await settled(), 0);
+});
+
+test('destroyed in every state, with a handshake in flight, leaves nothing behind', async () => {
+  const before = descriptors();
+  const s = await listen('milgi', {}, (socket) => socket.resume());
+  for (let i = 0; i < 40; i++) {
+    const socket = connect('milgi', s);
+    socket.on('error', () => {});
+    const when = i % 5;
+    if (when === 0)
+      socket.destroy();
+    else if (when === 1)
+      socket.once('connect', () => socket.destroy());
+    else if (when === 2)
+      socket.once('connect', () => setImmediate(() => socket.destroy()));
+    else if (when === 3)
+      socket.once('secureConnect', () => { socket.write('x'); socket.destroy(); });
+    else
+      socket.once('secureConnect', () => socket.resetAndDestroy());
+    await once(socket, 'close');
+  }
+  await close(s);
+  assert.equal(await settled(), 0);
+  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  assert.ok(descriptors() <= before + 3, `${descriptors()} descriptors, ${before} before`); // the engine's own
+});
+
+test('many connections at once', async () => {
+  const n = Number(process.env.MILGI_TESTS_CROWD || 60);
+  const s = await listen('milgi', {}, (socket) => socket.pipe(socket));
+  const answers = await Promise.all(Array.from({ length: n }, async (_, i) => {
+    const socket = connect('milgi', s);
+    await secured(socket);
+    socket.end(`number ${i}`);
+    return String(await all(socket));
+  }));
+  assert.deepEqual(answers, Array.from({ length: n }, (_, i) => `number ${i}`));
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
+test('pipeline() ends as it does with other sockets', async () => {
+  const s = await listen('milgi', {}, (socket) => socket.pipe(socket));
+  const socket = await secured(connect('milgi', s));
+  const got = all(socket);
+  await new Promise((resolve, reject) => pipeline(Readable.from(bytes(200_000)), socket, (error) =>
+    error ? reject(error) : resolve()));
+  assert.equal((await got).length, 200_000);
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
+test('timeouts are told, and only of what is idle', async () => {
+  const s = await listen('milgi', {}, (socket) => socket.resume());
+  const socket = await secured(connect('milgi', s));
+  socket.setTimeout(30);
+  await once(socket, 'timeout');
+  socket.destroy();
+  await close(s);
+});
+
+after(async () => assert.equal(await settled(), 0));
