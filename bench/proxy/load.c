@@ -34,7 +34,8 @@ struct rig {
     unsigned answered;            /* clients that have had an answer, before it is counted */
     bool counting, over;
     uint64_t begin_ns, bytes, failed;
-    uint8_t request[REQUEST];
+    uint8_t request[4 * REQUEST];
+    size_t request_len;
 };
 
 static void begin(struct client *c);
@@ -50,7 +51,7 @@ static void must(int rv, const char *what)
 static void ask(struct client *c)
 {
     c->left = c->rig->load->answer;
-    if (milgi_stream_write(c->stream, c->rig->request, REQUEST) < 0)
+    if (milgi_stream_write(c->stream, c->rig->request, c->rig->request_len) < 0)
         c->rig->failed++;
 }
 
@@ -193,11 +194,24 @@ static struct milgi_config *make_config(bool resumed)
     return config;
 }
 
+static void make_request(struct rig *r)
+{
+    const struct load *load = r->load;
+    r->request_len = REQUEST;
+    for (int i = 0; i < 8; i++)
+        r->request[i] = (uint8_t)(load->answer >> 8 * i);
+    if (!load->path)
+        return;
+    int len = snprintf((char *)r->request, sizeof r->request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", load->path);
+    if (len < 0 || (size_t)len >= sizeof r->request)
+        bench_die("the path is too long");
+    r->request_len = (size_t)len;
+}
+
 int load_run(const struct load *load)
 {
     struct rig r = { .load = load };
-    for (int i = 0; i < 8; i++)
-        r.request[i] = (uint8_t)(load->answer >> 8 * i);
+    make_request(&r);
     if (uv_loop_init(&r.loop) || uv_ip4_addr("127.0.0.1", (int)load->port, &r.address))
         bench_die("no loop");
     uv_timer_init(&r.loop, &r.end);

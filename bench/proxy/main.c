@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  *   bench_proxy backend
- *   bench_proxy load PORT CONNS SECONDS ANSWER new|resumed|same
+ *   bench_proxy load PORT CONNS SECONDS ANSWER new|resumed|same [PATH]   with PATH in HTTP, where ANSWER counts headers, too
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc == 2 && !strcmp(argv[1], "backend"))
         return backend_run();
-    if (argc != 7 || strcmp(argv[1], "load") != 0)
+    if (argc < 7 || argc > 8 || strcmp(argv[1], "load") != 0)
         bench_die("see the beginning of bench/proxy/main.c");
     struct load load = {
         .port = (unsigned)strtoul(argv[2], NULL, 10),
@@ -24,6 +24,7 @@ int main(int argc, char **argv)
         .answer = strtoull(argv[5], NULL, 10),
         .new_each = strcmp(argv[6], "same") != 0,
         .resumed = !strcmp(argv[6], "resumed"),
+        .path = argv[7],
     };
     return load_run(&load);
 }

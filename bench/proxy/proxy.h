@@ -14,11 +14,12 @@ int backend_run(void);
 
 struct load {
     unsigned port;
-    unsigned conns;  /* clients at once */
-    double seconds;  /* for which it is measured */
-    uint64_t answer; /* bytes */
-    int new_each;    /* each request on a connection of its own, */
-    int resumed;     /* which stands on a session of the client's last one */
+    unsigned conns;   /* clients at once */
+    double seconds;   /* for which it is measured */
+    uint64_t answer;  /* bytes */
+    int new_each;     /* each request on a connection of its own, */
+    int resumed;      /* which stands on a session of the client's last one */
+    const char *path; /* NULL: requests as above; else of HTTP, for this */
 };
 
 /*

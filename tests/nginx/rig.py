@@ -138,7 +138,8 @@ class Nginx:
 
     def worker(self):
         """The newest, once it serves."""
-        workers = [w for w in self.workers() if "start worker process %d" % w in self.errors()]
+        said = self.errors()
+        workers = [w for w in self.workers() if re.search(r" %d#%d: milgi \S+ is ready" % (w, w), said)]
         return workers[-1] if workers else None
 
     def count(self):
