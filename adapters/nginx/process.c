@@ -147,8 +147,8 @@ static ngx_int_t add_device(ngx_cycle_t *cycle, const struct main_conf *conf, co
 }
 
 /*
- * The worker is to go on as soon as it has something to do, though threads of a device have the CPU: who asks for shorter
- * turns comes before who has longer ones (Linux 6.12; before that it changes nothing).
+ * The worker is to go on as soon as it has something to do, though threads of a device have the CPU: who asks for
+ * shorter turns comes before who has longer ones (Linux 6.12; before that it changes nothing).
  */
 static void go_first(void)
 {
@@ -158,7 +158,7 @@ static void go_first(void)
         int32_t nice;
         uint32_t priority;
         uint64_t runtime, deadline, period;
-    } attr = { .size = sizeof attr }; /* struct sched_attr, which libc does not have, and whose header does not go with it */
+    } attr = { .size = sizeof attr }; /* struct sched_attr, which libc does not have */
     if (!process.devices_n || syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) || attr.policy != SCHED_OTHER)
         return;
     attr.runtime = TURN_NS;

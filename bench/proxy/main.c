@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  *   bench_proxy backend
- *   bench_proxy load PORT CONNS SECONDS ANSWER new|resumed|same [PATH]   with PATH in HTTP, where ANSWER counts headers, too
+ *   bench_proxy load PORT CONNS SECONDS ANSWER new|resumed|same [PATH]
+ *
+ * With PATH in HTTP; ANSWER counts headers, too.
  */
 #include <signal.h>
 #include <stdlib.h>

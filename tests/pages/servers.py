@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers over Milgi that say a page: each is a context whose port and words (`shows`) the page's reader is given."""
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
+import time
 
 from harness.proc import Failure
 
@@ -32,12 +35,17 @@ class Server:
         self.log = open(os.path.join(self.work, "server.log"), "w+b")
         self.child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=self.log, cwd=self.work,
                                       env={**os.environ, **self.environment()})
+        if self.listens():
+            return self
+        self.__exit__()
+        raise Failure(f"{argv[0]} has ended before it listened")
+
+    def listens(self):
         while line := self.child.stdout.readline():
             if found := re.search(rb"port (\d+)", line):
                 self.port = int(found.group(1))
-                return self
-        self.__exit__()
-        raise Failure(f"{argv[0]} has ended before it listened")
+                return True
+        return False
 
     def __exit__(self, *_):
         self.child.terminate()
@@ -68,4 +76,49 @@ class Evhttp(Server):
         return [self.of_build("example_libevent"), *self.papers()]
 
 
-SERVERS = {"evhttp": Evhttp}
+NGINX = """
+load_module %(modules)s/ngx_milgi_module.so;
+daemon off; pid nginx.pid; error_log error.log notice; %(user)s
+events {}
+http {
+    access_log off; default_type text/html; server_tokens off;
+    client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+    server {
+        listen 127.0.0.1:%(port)d http2; milgi on; milgi_certificate %(chain)s; milgi_certificate_key %(key)s;
+        return 200 "<p>nginx says: $server_protocol over $milgi_protocol, as $milgi_alpn_protocol</p>\n";
+    }
+}
+"""
+
+
+class Nginx(Server):
+    """Debian's, with the modules that adapters/nginx/build has put into build/nginx."""
+
+    shows = ("nginx says: HTTP/2.0 over TLSv1.3, as h2",)
+
+    def argv(self):
+        modules = os.path.join(os.path.dirname(self.build), "nginx")
+        for path in ("/usr/sbin/nginx", modules + "/ngx_milgi_module.so"):
+            if not os.path.exists(path):
+                raise Missing(f"no {path}: scripts/setup-packages nginx, adapters/nginx/build build/nginx")
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            self.port = sock.getsockname()[1]
+        os.chmod(self.work, 0o755)
+        chain, key = self.papers()
+        with open(os.path.join(self.work, "nginx.conf"), "w", encoding="ascii") as file:
+            file.write(NGINX % {"modules": modules, "port": self.port, "chain": chain, "key": key,
+                                "user": "user root;" if os.geteuid() == 0 else ""})
+        return ["/usr/sbin/nginx", "-p", self.work, "-c", os.path.join(self.work, "nginx.conf")]
+
+    def listens(self):
+        """nginx prints nothing: its worker writes that it is ready."""
+        log = os.path.join(self.work, "error.log")
+        while self.child.poll() is None:
+            with contextlib.suppress(FileNotFoundError), open(log, encoding="utf-8") as file:
+                if re.search(r"milgi \S+ is ready", file.read()):
+                    return True
+            time.sleep(0.05)
+        return False
+
+
+SERVERS = {"evhttp": Evhttp, "nginx": Nginx}
