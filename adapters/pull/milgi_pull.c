@@ -13,6 +13,7 @@
 #define WRITE_SIZE 65536u
 #define DRAIN_MS 2000
 #define DRAIN_BYTES 65536u
+#define HEADER_LEN 5u /* of a record: its type, a version, and in two bytes the length of what follows */
 
 #define KEPT_SIZE 16384u /* what an idle connection may hold on to */
 
@@ -29,6 +30,13 @@ struct milgi_pull {
     struct bytes in, out; /* plaintext not yet read, output not yet sent; the connection's limits bound both */
     bool ended, eof, closed;
     bool working; /* the last turn has left something to do */
+    bool frugal, shut;
+    uint8_t header[HEADER_LEN];
+    size_t header_len, body_len; /* frugal: how much of a header has come, what is to come behind it */
+    short want;                  /* of the socket, when a call was not to wait any longer */
+    struct milgi_run_result result;
+    const struct milgi_events *events;
+    void *events_arg;
     bool starved; /* there was no chunk to read into: the next turn may free some, the engine says when to look */
     int error;    /* no memory for |in| or |out|, or the socket failed */
     struct milgi_reason reason;
@@ -71,7 +79,7 @@ static void take(struct bytes *b, size_t len)
     *b = (struct bytes){ 0 };
 }
 
-/* --- what the connection tells ---------------------------------------------------------------------------------- */
+/* --- what the connection tells ----------------------------------------------------------------------------------- */
 
 static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
 {
@@ -108,14 +116,38 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
     ((struct milgi_pull *)arg)->reason = *reason;
 }
 
+static void on_established(struct milgi_conn *conn, void *arg)
+{
+    struct milgi_pull *p = arg;
+    if (p->events && p->events->on_established)
+        p->events->on_established(conn, p->events_arg);
+}
+
+static void on_decide(struct milgi_conn *conn, void *arg, const struct milgi_decision *decision)
+{
+    struct milgi_pull *p = arg;
+    if (p->events && p->events->on_decide)
+        p->events->on_decide(conn, p->events_arg, decision);
+}
+
+static void on_session(struct milgi_conn *conn, void *arg, struct milgi_session *session)
+{
+    struct milgi_pull *p = arg;
+    if (p->events && p->events->on_session)
+        p->events->on_session(conn, p->events_arg, session);
+}
+
 static const struct milgi_events events = {
+    .on_established = on_established,
+    .on_decide = on_decide,
+    .on_session = on_session,
     .on_output = on_output,
     .on_data = on_data,
     .on_alert = on_alert,
     .on_closed = on_closed,
 };
 
-/* --- what to wait for ------------------------------------------------------------------------------------------- */
+/* --- what to wait for -------------------------------------------------------------------------------------------- */
 
 static bool is_open(const struct milgi_pull *p)
 {
@@ -142,7 +174,7 @@ static bool is_sent(const struct milgi_pull *p)
     return p->closed || milgi_conn_output_pending(p->conn) == 0;
 }
 
-/* --- the loop --------------------------------------------------------------------------------------------------- */
+/* --- the loop ---------------------------------------------------------------------------------------------------- */
 
 /* True if bytes went out: then the engine has something to do. */
 static bool move_out(struct milgi_pull *p)
@@ -163,22 +195,48 @@ static bool move_out(struct milgi_pull *p)
     return moved != 0;
 }
 
-static void move_in(struct milgi_pull *p)
+/* What is left of a record's header, or of what stands behind it. */
+static size_t rest_of_record(const struct milgi_pull *p)
+{
+    return p->body_len != 0 ? p->body_len : HEADER_LEN - p->header_len;
+}
+
+static void follow_record(struct milgi_pull *p, const uint8_t *data, size_t len)
+{
+    if (p->body_len != 0) {
+        p->body_len -= len;
+        return;
+    }
+    memcpy(p->header + p->header_len, data, len);
+    p->header_len += len;
+    if (p->header_len == HEADER_LEN) {
+        p->header_len = 0;
+        p->body_len = (size_t)p->header[3] << 8 | p->header[4];
+    }
+}
+
+/* True if something has come, be it the end. */
+static bool move_in(struct milgi_pull *p)
 {
     size_t size = milgi_conn_read_size(p->conn, READ_SIZE);
+    if (p->frugal && rest_of_record(p) < size)
+        size = rest_of_record(p);
     struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
     p->starved = !chunk;
     if (!chunk)
-        return;
+        return false;
     ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), size);
     if (n > 0) {
+        if (p->frugal)
+            follow_record(p, milgi_chunk_data(chunk), (size_t)n);
         milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n });
-        return;
+        return true;
     }
     milgi_chunk_unref(chunk);
     p->eof = n != -EAGAIN && n != -EINTR;
     if (p->eof)
         milgi_conn_receive_eof(p->conn, (int)-n);
+    return p->eof;
 }
 
 static uint64_t now_ms(void)
@@ -207,35 +265,42 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
 {
     bool sends = done != is_readable;
     uint64_t until_ms = p->timeout_ms < 0 ? UINT64_MAX : now_ms() + (uint64_t)p->timeout_ms;
-    struct milgi_run_result result;
     for (;;) {
-        int rv = milgi_engine_run(p->engine, 0, &result);
+        int rv = milgi_engine_run(p->engine, 0, &p->result);
         if (rv)
             return rv;
-        p->working = result.next == MILGI_RUN_AGAIN;
+        p->working = p->result.next == MILGI_RUN_AGAIN;
         if (move_out(p))
             continue;
         bool failed = sends && p->error;
         if (!failed && done(p))
             return 0;
+        if (failed && p->frugal) /* what the peer said is for who reads */
+            return p->error;
         if (p->closed && (failed || done != is_sent)) /* the last record is still worth waiting for */
             return p->reason.error ? p->reason.error : MILGI_ECLOSED;
         bool reads = !p->eof && !milgi_conn_input_paused(p->conn);
         if (p->error && (p->error != MILGI_ETRANSPORT || !reads))
             return p->error;
+        if (p->frugal && sends && !failed && is_open(p)) /* what is there stays in the socket for who reads */
+            reads = false;
+        bool moved = p->timeout_ms == 0 && reads && move_in(p);
+        if (moved || (p->timeout_ms == 0 && p->working))
+            continue;
+        p->want = (short)((reads && !p->starved ? POLLIN : 0) | (p->out.first < p->out.len ? POLLOUT : 0));
         if (now_ms() >= until_ms)
             return MILGI_ETIMEOUT;
-        short want = (short)((reads && !p->starved ? POLLIN : 0) | (p->out.first < p->out.len ? POLLOUT : 0));
-        struct pollfd fds[2] = { { want ? p->fd : -1, want, 0 }, { milgi_engine_fd(p->engine), POLLIN, 0 } };
+        struct pollfd fds[2];
+        milgi_pull_waits(p, fds);
         p->starved = false;
-        if (poll(fds, 2, sleep_ms(&result, until_ms)) < 0 && errno != EINTR)
+        if (poll(fds, 2, sleep_ms(&p->result, until_ms)) < 0 && errno != EINTR)
             return MILGI_ETRANSPORT; /* for want of memory perhaps: asked again it would fail again */
-        if (want & POLLIN && fds[0].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL))
+        if (p->want & POLLIN && fds[0].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL))
             move_in(p);
     }
 }
 
-/* --- the calls -------------------------------------------------------------------------------------------------- */
+/* --- the calls --------------------------------------------------------------------------------------------------- */
 
 int milgi_pull_handshake(struct milgi_pull *p)
 {
@@ -271,13 +336,49 @@ int milgi_pull_write(struct milgi_pull *p, const void *data, size_t len)
     return drive(p, is_sent);
 }
 
+ssize_t milgi_pull_write_some(struct milgi_pull *p, const void *data, size_t len)
+{
+    size_t n = len < WRITE_SIZE ? len : WRITE_SIZE;
+    int rv = drive(p, has_room);
+    if (!rv)
+        rv = milgi_conn_write(p->conn, data, n);
+    return rv < 0 ? rv : (ssize_t)n;
+}
+
+int milgi_pull_flush(struct milgi_pull *p)
+{
+    return drive(p, is_sent);
+}
+
 int milgi_pull_shutdown(struct milgi_pull *p)
 {
-    int rv = milgi_conn_shutdown(p->conn);
+    int rv = p->shut ? 0 : milgi_conn_shutdown(p->conn);
+    p->shut = true;
     return rv ? rv : drive(p, is_sent);
 }
 
-/* --- its life --------------------------------------------------------------------------------------------------- */
+size_t milgi_pull_pending(const struct milgi_pull *p)
+{
+    return p->in.len - p->in.first;
+}
+
+size_t milgi_pull_peek(const struct milgi_pull *p, void *data, size_t len)
+{
+    size_t n = p->in.len - p->in.first;
+    n = n < len ? n : len;
+    if (n)
+        memcpy(data, p->in.data + p->in.first, n);
+    return n;
+}
+
+int milgi_pull_waits(const struct milgi_pull *p, struct pollfd *fds)
+{
+    fds[0] = (struct pollfd){ p->want ? p->fd : -1, p->want, 0 };
+    fds[1] = (struct pollfd){ milgi_engine_fd(p->engine), POLLIN, 0 };
+    return p->result.next == MILGI_RUN_IDLE ? -1 : sleep_ms(&p->result, UINT64_MAX);
+}
+
+/* --- its life ---------------------------------------------------------------------------------------------------- */
 
 static ssize_t socket_receive(void *ctx, void *data, size_t len)
 {
@@ -332,8 +433,9 @@ void milgi_pull_free(struct milgi_pull *p)
 {
     if (!p)
         return;
+    bool waits = p->timeout_ms != 0;
     p->timeout_ms = DRAIN_MS;
-    if (p->closed && p->reason.error && !p->eof && !p->error && !drive(p, is_sent))
+    if (waits && p->closed && p->reason.error && !p->eof && !p->error && !drive(p, is_sent))
         drain(p);
     milgi_conn_free(p->conn);
     free(p->in.data);
@@ -344,6 +446,17 @@ void milgi_pull_free(struct milgi_pull *p)
 void milgi_pull_set_timeout(struct milgi_pull *p, int timeout_ms)
 {
     p->timeout_ms = timeout_ms;
+}
+
+void milgi_pull_set_frugal(struct milgi_pull *p, bool on)
+{
+    p->frugal = on;
+}
+
+void milgi_pull_set_events(struct milgi_pull *p, const struct milgi_events *more, void *arg)
+{
+    p->events = more;
+    p->events_arg = arg;
 }
 
 const struct milgi_reason *milgi_pull_reason(const struct milgi_pull *p)
