@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates and keys of our own, which become a credential when both are there. */
+#include "shim.h"
+
+static int bad_type(void)
+{
+    SSL_ERR(SSL_R_BAD_SSL_FILETYPE, NULL);
+    return 0;
+}
+
+/* What kind of key DER holds (RFC 5958, RFC 5915, RFC 8017), for its label. */
+static const char *key_label(const struct text *text)
+{
+    struct der in = { (const uint8_t *)text->data, text->len }, key, version, next;
+    uint8_t tag;
+    if (!milgi__ssl_der_take(&in, 0x30, &key) || !milgi__ssl_der_take(&key, 2, &version) || version.len != 1 ||
+        !milgi__ssl_der_next(&key, &tag, &next, NULL))
+        return NULL;
+    return tag == 0x30 ? "PRIVATE KEY" : tag == 0x02 ? "RSA PRIVATE KEY"
+        : tag == 0x04                                ? "EC PRIVATE KEY"
+                                                     : NULL;
+}
+
+/* Blocks with this label: the first, or all. */
+static int blocks(const struct text *from, const char *label, bool all, struct text *to, const char *file)
+{
+    size_t at = 0, begin, end, n = 0;
+    while ((all || n == 0) && milgi__ssl_pem_next(from, &at, label, &begin, &end)) {
+        if (!milgi__ssl_append(to, from->data + begin, end - begin) || !milgi__ssl_append(to, "\n", 1))
+            return 0;
+        n++;
+    }
+    if (!n)
+        LIB_ERR(ERR_LIB_PEM, PEM_R_NO_START_LINE, file);
+    return n > 0;
+}
+
+static int read_part(const char *file, int type, const char *label, bool all, struct text *part)
+{
+    struct text text;
+    int rv;
+    *part = (struct text){ 0 };
+    if (type != SSL_FILETYPE_PEM && type != SSL_FILETYPE_ASN1)
+        return bad_type();
+    if (!milgi__ssl_read_file(file, &text))
+        return 0;
+    if (type == SSL_FILETYPE_PEM) {
+        rv = blocks(&text, label, all, part, file);
+    } else {
+        const char *of = strcmp(label, "CERTIFICATE") == 0 ? label : key_label(&text);
+        rv = of ? milgi__ssl_pem_write(part, of, (const uint8_t *)text.data, text.len) : bad_type();
+    }
+    milgi__ssl_text_free(&text);
+    if (!rv)
+        milgi__ssl_text_free(part);
+    return rv;
+}
+
+/* Its kind of key, as the library names it: "ECDSA P-256", of which the first word counts. */
+static bool same_kind(const struct milgi_credential *a, const struct milgi_credential *b)
+{
+    const char *x = milgi_credential_key_type(a), *y = milgi_credential_key_type(b);
+    size_t len = strcspn(x, " ");
+    return len == strcspn(y, " ") && memcmp(x, y, len) == 0;
+}
+
+/* One of each kind of key is kept. */
+static int keep(struct settings *s, struct milgi_credential *credential)
+{
+    size_t i = 0;
+    while (i < s->credentials_n && !same_kind(s->credential[i], credential))
+        i++;
+    if (i == CREDENTIALS_MAX) {
+        milgi_credential_unref(credential);
+        SSL_ERR(ERR_R_UNSUPPORTED, "so many certificates");
+        return 0;
+    }
+    if (i < s->credentials_n)
+        milgi_credential_unref(s->credential[i]);
+    else
+        s->credentials_n++;
+    s->credential[i] = credential;
+    return 1;
+}
+
+/* Both halves are there: |newer| is the one to be dropped if they do not belong together. */
+static int complete(struct settings *s, struct text *newer)
+{
+    struct milgi_credential *credential;
+    struct milgi_problem problem = { 0 };
+    if (!s->chain.len || !s->key.len)
+        return 1;
+    int rv = milgi_credential_load_pem(s->chain.data, s->chain.len, s->key.data, s->key.len, &credential, &problem);
+    if (!rv)
+        return keep(s, credential);
+    if (rv == MILGI_EMISMATCH && newer == &s->chain) {
+        milgi__ssl_text_free(&s->key); /* a certificate drives out the key of another */
+        return 1;
+    }
+    milgi__ssl_text_free(newer);
+    LIB_ERR(rv == MILGI_EMISMATCH ? ERR_LIB_X509 : ERR_LIB_SSL,
+        rv == MILGI_EMISMATCH ? X509_R_KEY_VALUES_MISMATCH : ERR_R_UNSUPPORTED, problem.text);
+    return 0;
+}
+
+static int certificate_is_readable(const struct text *pem)
+{
+    struct milgi_trust *trust = NULL;
+    struct milgi_problem problem = { 0 };
+    if (!milgi_trust_load_pem(pem->data, pem->len, &trust, &problem)) {
+        milgi_trust_unref(trust);
+        return 1;
+    }
+    LIB_ERR(ERR_LIB_PEM, ERR_R_PASSED_INVALID_ARGUMENT, problem.text);
+    return 0;
+}
+
+int milgi__ssl_use_certificate(struct settings *s, const char *file, int type, bool whole_chain)
+{
+    struct text part;
+    if (!read_part(file, type, "CERTIFICATE", whole_chain, &part))
+        return 0;
+    if (!certificate_is_readable(&part)) {
+        milgi__ssl_text_free(&part);
+        return 0;
+    }
+    milgi__ssl_text_free(&s->chain);
+    s->chain = part;
+    return complete(s, &s->chain);
+}
+
+int milgi__ssl_use_key(struct settings *s, const char *file, int type)
+{
+    struct text part;
+    if (!read_part(file, type, "PRIVATE KEY", false, &part))
+        return 0;
+    milgi__ssl_text_free(&s->key);
+    s->key = part;
+    return complete(s, &s->key);
+}
+
+int milgi__ssl_check_key(const struct settings *s)
+{
+    if (s->credentials_n && s->chain.len && s->key.len)
+        return 1;
+    SSL_ERR(s->chain.len ? SSL_R_NO_PRIVATE_KEY_ASSIGNED : SSL_R_NO_CERTIFICATE_ASSIGNED, NULL);
+    return 0;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Engines, one for each thread that begins handshakes, and the device that they share. */
+#include "shim.h"
+
+#include <unistd.h>
+
+static pthread_key_t key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+static bool asked;                                       /* for the environment */
+static char spec[128];
+static struct milgi_device *device;
+static pid_t device_process;
+
+static void gone(void *home)
+{
+    milgi__ssl_home_unref(home);
+}
+
+static void make_key(void)
+{
+    if (pthread_key_create(&key, gone))
+        abort();
+}
+
+/* Under the lock. 1 or 0; a device of another process is not there. */
+static int make_device(void)
+{
+    const char *why = NULL, *wanted = secure_getenv("MILGI_SSL_DEVICE");
+    if (!asked && wanted)
+        snprintf(spec, sizeof spec, "%s", wanted);
+    asked = true;
+    if (!spec[0] || (device && device_process == getpid()))
+        return 1;
+    int rv = milgi_device_new(spec, &device, &why);
+    if (rv) {
+        milgi__ssl_error_of(rv, why ? why : spec);
+        return 0;
+    }
+    device_process = getpid();
+    return 1;
+}
+
+int MILGI_SSL_use_device(const char *wanted)
+{
+    pthread_mutex_lock(&lock);
+    asked = true;
+    device = NULL; /* engines may have it: it stays as it is for the rest of the process's life */
+    snprintf(spec, sizeof spec, "%s", wanted ? wanted : "");
+    int rv = make_device();
+    if (!rv)
+        spec[0] = 0;
+    pthread_mutex_unlock(&lock);
+    struct home *old = pthread_once(&once, make_key) ? NULL : pthread_getspecific(key);
+    pthread_setspecific(key, NULL);
+    milgi__ssl_home_unref(old);
+    return rv;
+}
+
+/* 1 or 0. */
+static int add_device(struct home *home)
+{
+    pthread_mutex_lock(&lock);
+    int rv = make_device();
+    struct milgi_device *added = rv ? device : NULL;
+    pthread_mutex_unlock(&lock);
+    if (!added)
+        return rv;
+    int index = milgi_engine_add_device(home->engine, added);
+    if (index > 0)
+        index = milgi_engine_route(home->engine, added->caps.ops, (unsigned)index, 0);
+    if (index < 0)
+        milgi__ssl_error_of(index, "the device of MILGI_SSL_DEVICE");
+    home->devices = true;
+    return index >= 0;
+}
+
+static struct home *home_new(void)
+{
+    struct home *home = calloc(1, sizeof *home);
+    int rv = home ? milgi_engine_new(NULL, &home->engine) : MILGI_ENOMEM;
+    if (rv) {
+        milgi__ssl_error_of(rv, "an engine");
+        free(home);
+        return NULL;
+    }
+    pthread_mutexattr_t kind;
+    pthread_mutexattr_init(&kind);
+    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&home->lock, &kind);
+    pthread_mutexattr_destroy(&kind);
+    home->refs = 1;
+    home->process = getpid();
+    if (add_device(home))
+        return home;
+    milgi__ssl_home_unref(home);
+    return NULL;
+}
+
+struct home *milgi__ssl_home(void)
+{
+    pthread_once(&once, make_key);
+    struct home *home = pthread_getspecific(key);
+    if (!home || home->process != getpid()) {
+        home = home_new(); /* a parent's is left as it is */
+        if (!home)
+            return NULL;
+        if (pthread_setspecific(key, home)) {
+            milgi__ssl_home_unref(home);
+            SSL_ERR(ERR_R_MALLOC_FAILURE, NULL);
+            return NULL;
+        }
+    }
+    home->refs++;
+    return home;
+}
+
+void milgi__ssl_home_unref(struct home *home)
+{
+    if (!home || --home->refs != 0 || home->process != getpid())
+        return;
+    milgi_engine_free(home->engine);
+    pthread_mutex_destroy(&home->lock);
+    free(home);
+}
+
+/* The main thread does not end as others do: what it has is freed when the process ends. */
+__attribute__((destructor)) static void end(void)
+{
+    if (pthread_once(&once, make_key))
+        return;
+    struct home *home = pthread_getspecific(key);
+    pthread_setspecific(key, NULL);
+    milgi__ssl_home_unref(home);
+}
+
+bool milgi__ssl_home_busy(struct home *home)
+{
+    struct milgi_engine_stats stats;
+    if (!home->devices)
+        return false;
+    milgi_engine_stats(home->engine, &stats);
+    return stats.ops_alive > 0;
+}

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The old name of types.h. */
+#pragma once
+
+#include <openssl/types.h>

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stacks stand in crypto.h. */
+#pragma once
+
+#include <openssl/crypto.h>

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What servers are verified against, and the verification itself: an operation of the library's, made by hand on the
+ * inline device, since it is asked for in ways that connections do not have: without a name, for a name that is not the
+ * one that was sent, and for its verdict alone.
+ */
+#include "shim.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static struct milgi_device *cpu;
+static pthread_once_t cpu_once = PTHREAD_ONCE_INIT;
+
+static void make_cpu(void)
+{
+    if (milgi_device_new("cpu", &cpu, NULL))
+        cpu = NULL;
+}
+
+/* --- anchors ----------------------------------------------------------------------------------------------------- */
+
+/* Under the lock. */
+static bool load(struct anchors *a)
+{
+    pthread_once(&cpu_once, make_cpu);
+    if (a->qp)
+        return true;
+    a->qp = cpu ? cpu->ops->qp_open(cpu, NULL) : NULL;
+    if (!a->qp)
+        return false;
+    milgi_key_init(&a->key, NULL, a->dev);
+    a->key.kind = MILGI_KEY_TRUST;
+    a->key.loaded.trust = a->trust;
+    a->dev[0] = cpu->ops->key_load(a->qp, &a->key);
+    if (a->dev[0])
+        return true;
+    cpu->ops->qp_close(a->qp);
+    a->qp = NULL;
+    return false;
+}
+
+struct anchors *milgi__ssl_anchors_new(const X509_STORE *store)
+{
+    struct anchors *a = calloc(1, sizeof *a);
+    int rv = MILGI_ENOMEM;
+    if (a) {
+        a->refs = 1;
+        pthread_mutex_init(&a->lock, NULL);
+        rv = 0;
+        if (store->pem.len)
+            rv = milgi_trust_new_pem(store->pem.data, store->pem.len, &a->trust);
+        if (!rv)
+            return a;
+        milgi__ssl_anchors_unref(a);
+    }
+    milgi__ssl_error_of(rv, "certificates to verify with");
+    return NULL;
+}
+
+void milgi__ssl_anchors_unref(struct anchors *a)
+{
+    if (!a || --a->refs != 0)
+        return;
+    if (a->qp) {
+        cpu->ops->key_free(a->qp, &a->key, a->dev[0]);
+        cpu->ops->qp_close(a->qp);
+    }
+    milgi_trust_unref(a->trust);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+/* --- chains ------------------------------------------------------------------------------------------------------ */
+
+static void chain_free(struct chain *chain)
+{
+    for (size_t i = 0; i < chain->n; i++)
+        X509_free(chain->x[i]);
+    free(chain);
+}
+
+struct chain *milgi__ssl_chain_new(const struct milgi_iov *certs, size_t n)
+{
+    struct chain *chain = calloc(1, sizeof *chain + n * sizeof(X509 *));
+    if (!chain)
+        return NULL;
+    chain->refs = 1;
+    for (; chain->n < n; chain->n++) {
+        const unsigned char *at = certs[chain->n].data;
+        chain->x[chain->n] = d2i_X509(NULL, &at, (long)certs[chain->n].len);
+        if (!chain->x[chain->n]) {
+            chain_free(chain);
+            return NULL;
+        }
+    }
+    return chain;
+}
+
+void milgi__ssl_chain_unref(struct chain *chain)
+{
+    if (chain && --chain->refs == 0)
+        chain_free(chain);
+}
+
+/* --- verification ------------------------------------------------------------------------------------------------ */
+
+static bool self_issued(const X509 *x)
+{
+    return X509_NAME_cmp(&x->subject, &x->issuer) == 0;
+}
+
+static long verdict_without_anchors(const struct chain *chain)
+{
+    for (size_t i = 0; i < chain->n; i++)
+        if (self_issued(chain->x[i]))
+            return i == 0 ? X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT : X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+    return X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+}
+
+/* The certificates as the operation wants them: each behind its length. */
+static uint8_t *chain_bytes(const struct chain *chain, size_t *len)
+{
+    *len = 0;
+    for (size_t i = 0; i < chain->n; i++)
+        *len += 3 + chain->x[i]->len;
+    uint8_t *bytes = malloc(*len + 1), *at = bytes;
+    for (size_t i = 0; bytes && i < chain->n; i++) {
+        size_t n = chain->x[i]->len;
+        *at++ = (uint8_t)(n >> 16);
+        *at++ = (uint8_t)(n >> 8);
+        *at++ = (uint8_t)n;
+        memcpy(at, chain->x[i]->der, n);
+        at += n;
+    }
+    return bytes;
+}
+
+static long perform(struct anchors *a, struct milgi_op *op, int depth, int *alert)
+{
+    struct milgi_op *given = op, *taken = NULL;
+    struct milgi_op_chain *c = &op->u.chain;
+
+    pthread_mutex_lock(&a->lock);
+    bool done = load(a) && cpu->ops->enqueue(a->qp, &given, 1) == 1 && cpu->ops->dequeue(a->qp, &taken, 1) == 1;
+    pthread_mutex_unlock(&a->lock);
+    *alert = MILGI_ALERT_INTERNAL_ERROR;
+    if (!done || (op->status != MILGI_OP_OK && op->status != MILGI_OP_REJECTED))
+        return X509_V_ERR_UNSPECIFIED;
+    if (op->status == MILGI_OP_REJECTED) {
+        *alert = c->alert;
+        return c->verdict != X509_V_OK ? c->verdict : X509_V_ERR_UNSPECIFIED;
+    }
+    if (depth >= 0 && c->path_n > (unsigned)depth + 2) {
+        *alert = MILGI_ALERT_UNKNOWN_CA;
+        return X509_V_ERR_CERT_CHAIN_TOO_LONG;
+    }
+    *alert = MILGI_ALERT_NONE;
+    return X509_V_OK;
+}
+
+/* For one name, or none. */
+static long verify_name(struct anchors *a, const struct verify_query *query, const void *name, size_t len, bool is_ip,
+    int *alert)
+{
+    size_t bytes_len;
+    uint8_t *bytes = chain_bytes(query->chain, &bytes_len);
+    struct milgi_op op = { .type = MILGI_OP_VERIFY_CHAIN, .cls = MILGI_OP_CLASS_HANDSHAKE, .key = &a->key };
+    struct milgi_op_chain *c = &op.u.chain;
+    long verdict = X509_V_ERR_UNSPECIFIED;
+
+    *alert = MILGI_ALERT_INTERNAL_ERROR;
+    if (bytes && len <= sizeof c->name && bytes_len <= UINT32_MAX) {
+        c->chain = (struct milgi_slice){ NULL, bytes, (uint32_t)bytes_len };
+        c->now_s = (int64_t)time(NULL);
+        c->purpose = MILGI_PURPOSE_SERVER;
+        c->name_is_ip = is_ip;
+        c->name_len = (uint16_t)len;
+        if (len)
+            memcpy(c->name, name, len);
+        verdict = perform(a, &op, query->depth, alert);
+    }
+    free(bytes);
+    return verdict;
+}
+
+long milgi__ssl_verify(struct anchors *a, const struct verify_query *query, int *alert)
+{
+    long verdict = X509_V_ERR_UNSPECIFIED;
+
+    *alert = MILGI_ALERT_UNKNOWN_CA;
+    if (!query->chain || !query->chain->n)
+        return X509_V_ERR_INVALID_CALL;
+    if (!a->trust)
+        return verdict_without_anchors(query->chain);
+    if (query->ip_len)
+        verdict = verify_name(a, query, query->ip, query->ip_len, true, alert);
+    if (query->hosts_n == 0 && !query->ip_len)
+        return verify_name(a, query, NULL, 0, false, alert);
+    if (query->ip_len && verdict != X509_V_OK)
+        return verdict;
+    for (size_t i = 0; i < query->hosts_n; i++) {
+        const char *host = query->hosts[i];
+        verdict = verify_name(a, query, host, strlen(host), false, alert);
+        if (verdict != X509_V_ERR_HOSTNAME_MISMATCH)
+            break;
+    }
+    return verdict;
+}
+
+/* --- stores ------------------------------------------------------------------------------------------------------ */
+
+/* The certificates of a file, those alone; how many. */
+static int add_certificates(struct text *pem, const struct text *from)
+{
+    size_t at = 0, begin, end;
+    int n = 0;
+    while (milgi__ssl_pem_next(from, &at, "CERTIFICATE", &begin, &end)) {
+        if (!milgi__ssl_append(pem, from->data + begin, end - begin) || !milgi__ssl_append(pem, "\n", 1))
+            return 0;
+        n++;
+    }
+    return n;
+}
+
+static int add_file(X509_STORE *store, const char *name)
+{
+    struct text text, pem = { 0 };
+    struct milgi_trust *trust = NULL;
+    struct milgi_problem problem;
+
+    if (!milgi__ssl_read_file(name, &text))
+        return 0;
+    int ok = add_certificates(&pem, &text) > 0;
+    if (!ok)
+        LIB_ERR(ERR_LIB_PEM, PEM_R_NO_START_LINE, name);
+    else if (milgi_trust_load_pem(pem.data, pem.len, &trust, &problem)) {
+        LIB_ERR(ERR_LIB_X509, ERR_R_PASSED_INVALID_ARGUMENT, problem.text);
+        ok = 0;
+    }
+    ok = ok && milgi__ssl_append(&store->pem, pem.data, pem.len);
+    milgi_trust_unref(trust);
+    milgi__ssl_text_free(&pem);
+    milgi__ssl_text_free(&text);
+    return ok;
+}
+
+/* All files of it that hold certificates which can be read; those that cannot are not there. */
+static int add_dir(X509_STORE *store, const char *name)
+{
+    struct dirent **entries;
+    int n = scandir(name, &entries, NULL, alphasort);
+    if (n < 0) {
+        SYS_ERR(errno, name);
+        return 0;
+    }
+    for (int i = 0; i < n; i++) {
+        char *path;
+        struct stat st;
+        if (asprintf(&path, "%s/%s", name, entries[i]->d_name) >= 0) {
+            if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && !add_file(store, path))
+                ERR_clear_error();
+            free(path);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return 1;
+}
+
+int milgi__ssl_store_load(X509_STORE *store, const char *file, const char *dir)
+{
+    if (!file && !dir) {
+        SSL_ERR(ERR_R_PASSED_NULL_PARAMETER, "neither a file nor a directory");
+        return 0;
+    }
+    return (!file || add_file(store, file)) && (!dir || add_dir(store, dir));
+}
+
+/* Where distributions keep them, the usual first; SSL_CERT_FILE and SSL_CERT_DIR say another place. */
+int milgi__ssl_store_defaults(X509_STORE *store, bool with_file, bool with_dir)
+{
+    static const char *const files[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
+    const char *file = secure_getenv("SSL_CERT_FILE"), *dir = secure_getenv("SSL_CERT_DIR");
+    struct stat st;
+
+    for (size_t i = 0; !file && with_file && i < sizeof files / sizeof *files; i++)
+        if (stat(files[i], &st) == 0)
+            file = files[i];
+    /* That one of them is not there is no error: then there are no anchors in it. */
+    if (with_file && file && !add_file(store, file))
+        ERR_clear_error();
+    if (with_dir && dir && !add_dir(store, dir))
+        ERR_clear_error();
+    return 1;
+}

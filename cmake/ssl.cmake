@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The shim that is shaped like OpenSSL's libssl (adapters/ssl): libmilgi_ssl.a, and libmilgi_ssl.so on libmilgi.so; and
+# in ${PROJECT_BINARY_DIR}/ssl what a program that looks for OpenSSL finds there instead: include/, lib/ with libssl.so and
+# libcrypto.so, which are both the shim, and lib/pkgconfig. `cmake --install DIR --component ssl` puts the same below
+# LIBDIR/milgi-ssl; nothing else does, so that no program finds it by chance.
+#
+# Its names are those of OpenSSL's libcrypto, too. So there is none where Milgi stands on the system's: only a libcrypto
+# that is inside of Milgi, with its names hidden, stays what it is.
+set(MILGI_SSL AUTO CACHE STRING "The shim that is shaped like OpenSSL's libssl: ON, OFF, or AUTO, where AWS-LC is built in")
+set_property(CACHE MILGI_SSL PROPERTY STRINGS AUTO ON OFF)
+if(NOT MILGI_CRYPTO STREQUAL "awslc")
+  if(MILGI_SSL AND NOT MILGI_SSL STREQUAL "AUTO")
+    message(FATAL_ERROR "MILGI_SSL is ON, but the libcrypto is not inside of the library (MILGI_CRYPTO=${MILGI_CRYPTO})")
+  endif()
+  return()
+elseif(NOT MILGI_SSL)
+  return()
+endif()
+
+set(ssl_dir ${PROJECT_SOURCE_DIR}/adapters/ssl)
+file(GLOB ssl_sources CONFIGURE_DEPENDS ${ssl_dir}/*.c ${PROJECT_SOURCE_DIR}/adapters/pull/*.c)
+add_library(milgi_ssl_objects OBJECT ${ssl_sources})
+target_include_directories(milgi_ssl_objects PUBLIC ${ssl_dir}/include PRIVATE ${ssl_dir} ${PROJECT_SOURCE_DIR}/adapters/pull)
+target_link_libraries(milgi_ssl_objects PRIVATE milgi_static)
+
+add_library(milgi_ssl STATIC $<TARGET_OBJECTS:milgi_ssl_objects>)
+target_include_directories(milgi_ssl PUBLIC ${ssl_dir}/include)
+target_link_libraries(milgi_ssl PUBLIC milgi_static Threads::Threads)
+
+add_library(milgi_ssl_shared SHARED $<TARGET_OBJECTS:milgi_ssl_objects>)
+target_include_directories(milgi_ssl_shared PUBLIC ${ssl_dir}/include)
+target_link_libraries(milgi_ssl_shared PRIVATE milgi_shared Threads::Threads)
+set_target_properties(milgi_ssl_shared PROPERTIES OUTPUT_NAME milgi_ssl VERSION ${PROJECT_VERSION} SOVERSION ${MILGI_SOVERSION})
+if(NOT MILGI_SANITIZE)
+  target_link_options(milgi_ssl_shared PRIVATE -Wl,-z,defs)
+endif()
+
+# --- what programs find -------------------------------------------------------------------------------------------------
+set(ssl_prefix ${PROJECT_BINARY_DIR}/ssl)
+file(MAKE_DIRECTORY ${ssl_prefix}/lib/pkgconfig)
+file(CREATE_LINK ${ssl_dir}/include ${ssl_prefix}/include SYMBOLIC)
+foreach(name libssl libcrypto)
+  file(CREATE_LINK ../../libmilgi_ssl.so ${ssl_prefix}/lib/${name}.so SYMBOLIC)
+endforeach()
+foreach(name openssl libssl libcrypto)
+  file(WRITE ${ssl_prefix}/lib/pkgconfig/${name}.pc
+    "prefix=\${pcfiledir}/../..\nlibdir=\${prefix}/lib\nincludedir=\${prefix}/include\n\n"
+    "Name: ${name}\nDescription: Milgi's shim in the shape of OpenSSL\nVersion: 3.0.0\n"
+    "Libs: -L\${libdir} -lssl -lcrypto\nCflags: -I\${includedir}\n")
+endforeach()
+if(MILGI_INSTALL)
+  set(ssl_to ${CMAKE_INSTALL_LIBDIR}/milgi-ssl)
+  install(DIRECTORY ${ssl_dir}/include/openssl DESTINATION ${ssl_to}/include COMPONENT ssl EXCLUDE_FROM_ALL)
+  install(DIRECTORY ${ssl_prefix}/lib/pkgconfig DESTINATION ${ssl_to}/lib COMPONENT ssl EXCLUDE_FROM_ALL)
+  install(FILES ${ssl_prefix}/lib/libssl.so ${ssl_prefix}/lib/libcrypto.so DESTINATION ${ssl_to}/lib
+    COMPONENT ssl EXCLUDE_FROM_ALL)
+  install(TARGETS milgi_ssl milgi_ssl_shared COMPONENT ssl EXCLUDE_FROM_ALL
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
