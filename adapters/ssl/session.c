@@ -72,8 +72,7 @@ long SSL_SESSION_get_timeout(const SSL_SESSION *session)
 
 /*
  * Who demands that the server is verified now stands on a session only if it was verified then, with the same anchors,
- * for the same name. An
- * address is not remembered, and more names than one neither: those have a full handshake.
+ * for the same name. An address is not remembered, and more names than one neither: those have a full handshake.
  */
 bool milgi__ssl_session_fits(const SSL *ssl, const SSL_SESSION *session)
 {
