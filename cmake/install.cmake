@@ -162,7 +162,7 @@ set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "TLS library with a push structure, for 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libmilgi-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libmilgi${MILGI_SOVERSION} (= ${PROJECT_VERSION})")
-set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "libuv1-dev, libevent-dev, libp11-kit-dev")
+set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "libuv1-dev, libevent-dev, liburing-dev, libp11-kit-dev")
 if(MILGI_CRYPTO STREQUAL "openssl")
   string(APPEND CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS ", libssl-dev")
 endif()

@@ -140,6 +140,8 @@ uint8_t *milgi__stream_room(struct milgi_stream *stream, size_t *len);
 #define MILGI__EOF (-0x10001)
 /* Takes back milgi__stream_init(), of a stream that nobody knows yet. */
 void milgi__stream_fini(struct milgi_stream *stream);
+/* Instead of milgi__stream_room(), for the call that follows: |chunk|, which is taken, holds what has come already. */
+void milgi__stream_lend(struct milgi_stream *stream, struct milgi_chunk *chunk);
 /* |len| bytes are there; 0: none after all; MILGI__EOF, MILGI__NO_ROOM, or a negative errno. */
 void milgi__stream_read(struct milgi_stream *stream, long len);
 /* The same of content of |type| from the kernel, as milgi_ktls_receive() answers. */

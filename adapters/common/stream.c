@@ -225,6 +225,14 @@ uint8_t *milgi__stream_room(struct milgi_stream *s, size_t *len)
     return s->reading ? milgi_chunk_data(s->reading) : NULL;
 }
 
+void milgi__stream_lend(struct milgi_stream *s, struct milgi_chunk *chunk)
+{
+    if (s->ended)
+        milgi_chunk_unref(chunk);
+    else
+        s->reading = chunk;
+}
+
 static void wait_for_chunks(struct milgi_stream *s)
 {
     s->starved_read = true;

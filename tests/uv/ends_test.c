@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a stream ends: in order, cut, reset, by itself; and what the peer gets to know of it. */
+#include "loop.h"
 #include "rig.h"
 
 static void a_fatal_alert_reaches_a_peer_that_goes_on_sending(void **state)
@@ -331,7 +332,7 @@ static void a_connection_whose_peer_reads_slowly_is_not_idle(void **state)
     server_on(&r, fd[1]);
     run_until(&r, &r.b.opened);
     settle(&r, 20);
-    uv_read_stop((uv_stream_t *)milgi_uv_tcp(r.a.stream));
+    r.a.stream->loop->hooks->read(r.a.stream, false);
     r.b.send_len = 150000;
     send_more(&r.b);
     settle(&r, 50);

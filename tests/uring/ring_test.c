@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is the ring's own: buffers that run out, operations that end early, and what the kernel holds at an end.
+   ctest-wrap: uv_run uv_stop */
+#include "../uv/rig.h"
+
+#include <dirent.h>
+#include <sys/resource.h>
+
+#include "../../adapters/uring/ring.h"
+
+/* --- a crowd of connections without libuv ------------------------------------------------------------------------ */
+
+static unsigned descriptors(void)
+{
+    unsigned n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+struct room {
+    struct milgi_uring *u;
+    struct identity *root, *leaf;
+    struct milgi_config *server, *client;
+    struct milgi_uring_listener *listener;
+    struct end served[64];
+    unsigned served_n, refused_n;
+    int fd;
+    struct sockaddr_in address;
+    unsigned descriptors;
+};
+
+static void on_accepted(void *arg, int fd)
+{
+    struct room *r = arg;
+    if (fd < 0) {
+        r->refused_n++;
+        return;
+    }
+    struct end *e = &r->served[r->served_n++];
+    assert_int_equal(milgi_uring_open(r->u, fd, r->server, NULL, &events, e, &e->stream), 0);
+}
+
+static void room_open(struct room *r, const struct milgi_stream_options *options)
+{
+    *r = (struct room){ .descriptors = descriptors() };
+    assert_int_equal(milgi_uring_new(options, &r->u), 0);
+    r->root = identity_root(IDENTITY_P256, "root");
+    r->leaf = identity_leaf(r->root, IDENTITY_P256, "DNS:uring.test");
+    r->server = configs_freeze(configs_begin(MILGI_SERVER, r->leaf, NULL));
+    r->client = configs_freeze(configs_begin(MILGI_CLIENT, NULL, r->root));
+    r->fd = listener(&r->address);
+    assert_int_equal(milgi_uring_listen(r->u, r->fd, on_accepted, r, &r->listener), 0);
+}
+
+static void connect_to(struct room *r, struct end *e)
+{
+    struct sockaddr *to = (struct sockaddr *)&r->address;
+    assert_int_equal(
+        milgi_uring_connect(r->u, to, sizeof r->address, r->client, "uring.test", &events, e, &e->stream), 0);
+}
+
+static void room_close(struct room *r)
+{
+    milgi_uring_stop(r->u, NULL, NULL);
+    while (milgi_uring_run(r->u, 20000) >= 0) {
+    }
+    close(r->fd);
+    milgi_config_unref(r->server);
+    milgi_config_unref(r->client);
+    identity_free(r->leaf);
+    identity_free(r->root);
+    assert_int_equal(descriptors(), r->descriptors);
+}
+
+static void run_for(struct room *r, const bool *what)
+{
+    for (unsigned i = 0; i < 1000000 && !*what; i++)
+        assert_true(milgi_uring_run(r->u, 20000) >= 0);
+    assert_true(*what);
+}
+
+static void many_connections_share_the_buffers_of_one_ring(void **state)
+{
+    struct room r;
+    static struct end clients[64];
+    (void)state;
+    memset(clients, 0, sizeof clients);
+    room_open(&r, NULL);
+    for (unsigned i = 0; i < 64; i++) {
+        clients[i].send_len = 50000;
+        clients[i].shut_when_sent = true;
+        connect_to(&r, &clients[i]);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        run_for(&r, &r.served[i].ended);
+        assert_int_equal(milgi_stream_shutdown(r.served[i].stream), 0);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        run_for(&r, &clients[i].gone);
+        run_for(&r, &r.served[i].gone);
+        assert_int_equal(r.served[i].got_len, 50000);
+        assert_int_equal(clients[i].reason.error, 0);
+    }
+    assert_int_equal(milgi_uring_streams(r.u), 0);
+    room_close(&r);
+}
+
+/* Six buffers, and more than they hold at once: the kernel says ENOBUFS in between. */
+static void who_finds_no_buffer_goes_on_when_there_is_one(void **state)
+{
+    struct room r;
+    struct end client = { .send_len = 1000000, .shut_when_sent = true };
+    (void)state;
+    room_open(&r, NULL);
+    connect_to(&r, &client);
+    run_for(&r, &client.opened);
+    run_for(&r, &r.served[0].ended);
+    assert_int_equal(r.served[0].got_len, 1000000);
+    room_close(&r);
+}
+
+/* Completions of which there are more than the queue has room for: the kernel keeps them, and ends what goes on by
+ * itself. */
+static void nothing_is_lost_when_completions_overflow(void **state)
+{
+    struct room r;
+    struct end client = { 0 };
+    (void)state;
+    room_open(&r, NULL);
+    connect_to(&r, &client);
+    run_for(&r, &client.opened);
+    run_for(&r, &r.served[0].opened);
+    for (unsigned i = 0; i < 6000; i++) {
+        io_uring_prep_nop(ring_sqe(r.u, NULL));
+        if (i == 3000) {
+            client.send_len = 60000;
+            send_more(&client);
+        }
+    }
+    bool all = false;
+    for (unsigned i = 0; i < 100000 && !all; i++) {
+        assert_true(milgi_uring_run(r.u, 20000) > 0);
+        all = r.served[0].got_len == 60000;
+    }
+    assert_true(all);
+    room_close(&r);
+}
+
+/* What arrives when the application takes nothing is read no further than what was under way. */
+static void a_paused_stream_is_not_read(void **state)
+{
+    struct room r;
+    struct end client = { .send_len = 4000000 };
+    (void)state;
+    room_open(&r, NULL);
+    connect_to(&r, &client);
+    run_for(&r, &client.opened);
+    run_for(&r, &r.served[0].opened);
+    r.served[0].keep_credit = true;
+    for (unsigned i = 0; i < 200; i++)
+        assert_true(milgi_uring_run(r.u, 2) > 0);
+    size_t got = r.served[0].got_len;
+    assert_true(got < 1000000);
+    r.served[0].keep_credit = false;
+    milgi_stream_consumed(r.served[0].stream, got);
+    for (unsigned i = 0; i < 100000 && r.served[0].got_len < 4000000; i++)
+        assert_true(milgi_uring_run(r.u, 20000) > 0);
+    assert_int_equal(r.served[0].got_len, 4000000);
+    room_close(&r);
+}
+
+/* Both sides are full, so that sends, reads and polls are under way: their memory goes at any moment. */
+static void connections_go_at_any_moment(void **state)
+{
+    (void)state;
+    for (unsigned when = 0; when < 42; when++) {
+        struct room r;
+        struct end client = { .send_len = 1u << 20 };
+        room_open(&r, NULL);
+        connect_to(&r, &client);
+        for (unsigned i = 0; i < when; i++)
+            assert_true(milgi_uring_run(r.u, i % 8 ? 0 : 1) >= 0);
+        if (r.served_n && r.served[0].stream && when % 3 == 0)
+            milgi_stream_drop(r.served[0].stream);
+        if (client.stream && when % 3 == 1)
+            milgi_stream_reset(client.stream);
+        if (when % 2)
+            assert_true(milgi_uring_run(r.u, 0) >= 0);
+        room_close(&r);
+        assert_true(client.gone);
+    }
+}
+
+static void a_loop_without_anything_does_not_wait(void **state)
+{
+    struct room r;
+    (void)state;
+    room_open(&r, NULL);
+    assert_int_equal(milgi_uring_run(r.u, 0), 1);
+    milgi_uring_unlisten(r.listener);
+    int rv = 1;
+    for (unsigned i = 0; i < 100 && rv; i++)
+        rv = milgi_uring_run(r.u, 0);
+    assert_int_equal(rv, 0);
+    milgi_uring_wake(r.u);
+    assert_int_equal(milgi_uring_run(r.u, -1), 0); /* woken */
+    room_close(&r);
+}
+
+/* Without descriptors nobody is accepted, and who waits is accepted when there are some. */
+static void who_waits_for_a_descriptor_is_accepted_in_the_end(void **state)
+{
+    struct room r;
+    struct rlimit limit, few;
+    (void)state;
+    room_open(&r, NULL);
+    int client = raw_client(&r.address);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    few = limit;
+    few.rlim_cur = (rlim_t)client + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (!r.refused_n)
+        assert_true(milgi_uring_run(r.u, 20000) >= 0);
+    assert_int_equal(r.served_n, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    while (!r.served_n)
+        assert_true(milgi_uring_run(r.u, 20000) >= 0);
+    close(client);
+    room_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_connections_share_the_buffers_of_one_ring),
+        cmocka_unit_test(who_finds_no_buffer_goes_on_when_there_is_one),
+        cmocka_unit_test(nothing_is_lost_when_completions_overflow),
+        cmocka_unit_test(a_paused_stream_is_not_read),
+        cmocka_unit_test(connections_go_at_any_moment),
+        cmocka_unit_test(a_loop_without_anything_does_not_wait),
+        cmocka_unit_test(who_waits_for_a_descriptor_is_accepted_in_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
