@@ -24,6 +24,7 @@ class Error(OSError):
 
     def __init__(self, message, *, code=0, reason=None, alert=None, alert_from_peer=False, device_code=0):
         super().__init__(message)
+        self.strerror = message  # which is what others print of an OSError
         self.code = code
         self.name = text(lib.milgi_error_name(code))
         self.reason = reason or message

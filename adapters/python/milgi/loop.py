@@ -83,7 +83,6 @@ class Engine:
         try:
             for device in ("pool:%d" % min(4, os.cpu_count() or 1),) if devices is None else devices:
                 self.add_device(*((device,) if isinstance(device, str) else device))
-            host.watch(self._fd, self._turn)
         except BaseException:
             self._free()
             raise
@@ -103,6 +102,19 @@ class Engine:
             bits = sum(1 << OPS[name] for name in (OPS if ops == "all" else ops.split(",")))
             check(lib.milgi_engine_route(self._engine, bits, index, 0), "device " + spec)
         return index
+
+    # With no stream there is nothing to wait for: then the loop has nothing of it, no descriptor and no timer.
+
+    def joins(self, stream):
+        if not self.streams:
+            self.host.watch(self._fd, self._turn)
+        self.streams.add(stream)
+
+    def leaves(self, stream):
+        self.streams.discard(stream)
+        if not self.streams and not self.closed:
+            self.host.unwatch(self._fd)
+            self._stop_timer()
 
     # --- turns --------------------------------------------------------------------------------------------------------
 
@@ -128,7 +140,7 @@ class Engine:
 
     def rearm(self):
         due = lib.milgi_py_due(self._c)
-        if due == NEVER:
+        if due == NEVER or not self.streams:
             self._stop_timer()
             return
         at = time.monotonic() + due / 1e9 + 0.001
@@ -223,7 +235,8 @@ class Engine:
         streams = list(self.streams)
         self.closed = True
         self._stop_timer()
-        self.host.unwatch(self._fd)
+        if streams:
+            self.host.unwatch(self._fd)
         for stream in streams:
             stream.engine_closed()
         self._free()
@@ -393,7 +406,7 @@ class Stream:
               "connection")
         self._c = ffi.gc(out[0], lib.milgi_py_free)
         self._stream = ffi.cast("struct milgi_stream *", self._c)
-        engine.streams.add(self)
+        engine.joins(self)
 
     # --- the transport tells ------------------------------------------------------------------------------------------
 
@@ -441,7 +454,7 @@ class Stream:
 
     def _gone(self, error=None):
         self.over = True
-        self.engine.streams.discard(self)
+        self.engine.leaves(self)
         self._backlog.clear()
         self._backlog_len = 0
         self._closed = True

@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Twisted: what TLSMemoryBIOFactory and TLSMemoryBIOProtocol are, with a milgi.Context; and endpoints.
+
+    listener = milgi.tx.wrap_server(context, TCP4ServerEndpoint(reactor, 8443)).listen(factory)
+    connecting = milgi.tx.wrap_client(context, HostnameEndpoint(reactor, "example.org", 443)).connect(factory)
+    serverFromString(reactor, "milgi:8443:certificate=chain.pem:privateKey=key.pem")
+    clientFromString(reactor, "milgi:example.org:443")
+
+Over any transport. Answers to what a context asks may be Deferreds or coroutines. A protocol that provides
+IHandshakeListener is told when the handshake is complete, and one that provides IHalfCloseableProtocol has half-closes,
+both of its own (loseWriteConnection()) and of the peer.
+"""
+
+import weakref
+
+from twisted.internet import defer, error as errors, interfaces
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import cooperate
+from twisted.logger import Logger
+from twisted.plugin import IPlugin
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from zope.interface import directlyProvides, implementer, providedBy
+
+from .context import Context, Credential
+from .errors import TransportError, TruncatedError, UsageError
+from .loop import Engine, Host, Info, Stream
+
+__all__ = ["TLSFactory", "TLSProtocol", "ConnectionCut", "engine", "wrap_client", "wrap_server"]
+
+log = Logger("milgi")
+
+
+class ConnectionCut(TruncatedError, errors.ConnectionLost):
+    """The transport has ended without the peer's close_notify."""
+
+
+@implementer(interfaces.IReadDescriptor)
+class _Descriptor:
+    def __init__(self, fd, function):
+        self.fd, self.doRead = fd, function
+
+    def fileno(self):
+        return self.fd
+
+    def connectionLost(self, reason):
+        pass
+
+    def logPrefix(self):
+        return "milgi"
+
+
+class _Host(Host):
+    def __init__(self, reactor):
+        self.reactor = reactor
+        self.descriptors = {}
+
+    def soon(self, function):
+        self.reactor.callLater(0, function)
+
+    def later(self, seconds, function):
+        return _Timer(self.reactor.callLater(seconds, function))
+
+    def watch(self, fd, function):
+        self.descriptors[fd] = _Descriptor(fd, function)
+        self.reactor.addReader(self.descriptors[fd])
+
+    def unwatch(self, fd):
+        self.reactor.removeReader(self.descriptors.pop(fd))
+
+    def spawn(self, awaitable, done):
+        d = awaitable if isinstance(awaitable, defer.Deferred) else defer.ensureDeferred(awaitable)
+        d.addCallbacks(lambda result: done(result, None), lambda failure: done(None, failure.value))
+        return d
+
+    def complain(self, message, error, stream=None):
+        log.failure(message, failure=Failure(error))
+
+
+class _Timer:
+    def __init__(self, call):
+        self.call = call
+
+    def cancel(self):
+        if self.call.active():
+            self.call.cancel()
+
+
+_engines = weakref.WeakKeyDictionary()
+
+
+def engine(reactor=None, **options):
+    """The engine of a reactor, which is made, with |options| of milgi.loop.Engine, when it is first asked for, and ends
+    with the reactor."""
+    if reactor is None:
+        from twisted.internet import reactor
+    found = _engines.get(reactor)
+    if found is not None and not found.closed:
+        if options:
+            raise UsageError("the reactor has its engine already")
+        return found
+    made = _engines[reactor] = Engine(_Host(reactor), **options)
+    reactor.addSystemEventTrigger("after", "shutdown", made.close)
+    return made
+
+
+class _Pull:
+    """A producer that wants to be asked for each piece, as one that goes on by itself."""
+
+    def __init__(self, producer):
+        self.producer = producer
+        self.task = None
+
+    def start(self):
+        self.task = cooperate(self._pieces())
+
+    def _pieces(self):
+        while True:
+            self.producer.resumeProducing()
+            yield
+
+    def pauseProducing(self):
+        if self.task is not None:
+            self.task.pause()
+
+    def resumeProducing(self):
+        if self.task is not None:
+            self.task.resume()
+
+    def stopProducing(self):
+        self.stop()
+        self.producer.stopProducing()
+
+    def stop(self):
+        if self.task is not None:
+            task, self.task = self.task, None
+            task.stop()
+
+
+class _Stream(Stream):
+    def __init__(self, protocol, *args):
+        self.protocol = protocol
+        self.below = protocol.transport
+        self.below_full = False
+        super().__init__(*args)
+        self.up = protocol
+
+    def below_write(self, data):
+        self.below.write(data)
+
+    def below_size(self):
+        return self._unsettled if self.below_full else 0
+
+    def below_read(self, on):
+        (self.below.resumeProducing if on else self.below.pauseProducing)()
+
+    def below_shut(self):
+        if hasattr(self.below, "loseWriteConnection"):
+            self.below.loseWriteConnection()
+        else:
+            self.below_close()
+
+    def below_close(self):
+        self.protocol.unregisterBelow()
+        if self.protocol.aborted and hasattr(self.below, "abortConnection"):
+            self.below.abortConnection()
+        else:
+            self.below.loseConnection()
+
+    def above_open(self):
+        self.protocol.opened()
+
+    def above_data(self, size):
+        ProtocolWrapper.dataReceived(self.protocol, self.take(size))
+        return size
+
+    def above_end(self):
+        self.protocol.peerEnded()
+
+    def above_lost(self, error):
+        self.protocol.lost(error)
+
+    def above_pause(self):
+        self.protocol.pauseAbove()
+
+    def above_resume(self):
+        self.protocol.resumeAbove()
+
+
+@implementer(interfaces.ISSLTransport, interfaces.INegotiated, interfaces.IHalfCloseableProtocol,
+             interfaces.IPushProducer)
+class TLSProtocol(ProtocolWrapper):
+    """The transport of the wrapped protocol, and the protocol of the transport below."""
+
+    tls = None  # the stream
+    info = None  # what was negotiated: milgi.loop.Info
+    aborted = False
+    _producer = None
+    _closes = False  # loseConnection() waits for the producer or the handshake
+    _written = False
+    _registered = False
+    _reason = None
+
+    def makeConnection(self, transport):
+        for interface in providedBy(transport):
+            directlyProvides(self, providedBy(self), interface)
+        Protocol.makeConnection(self, transport)
+        self.tls = _Stream(self, self.factory.engine(), self.factory.context, self.factory.server_hostname,
+                           self.factory.session)
+        self.factory.registerProtocol(self)
+        transport.registerProducer(_Below(self.tls), True)
+        self._registered = True
+        ProtocolWrapper.makeConnection(self, transport)
+
+    # --- the transport below ---
+
+    def dataReceived(self, data):
+        self.tls.feed(data)
+
+    def readConnectionLost(self):
+        self.tls.eof()
+
+    def writeConnectionLost(self):
+        pass
+
+    def connectionLost(self, reason):
+        self._reason = self._reason or reason
+        self._registered = False
+        self.tls.lost(None if reason.check(errors.ConnectionDone) else reason.value)
+
+    def unregisterBelow(self):
+        if self._registered:
+            self._registered = False
+            self.transport.unregisterProducer()
+
+    # --- what the stream tells ---
+
+    def opened(self):
+        self.info = Info(self.tls)
+        if interfaces.IHandshakeListener.providedBy(self.wrappedProtocol):
+            self.wrappedProtocol.handshakeCompleted()
+        self._close_if_due()
+
+    def peerEnded(self):
+        if interfaces.IHalfCloseableProtocol.providedBy(self.wrappedProtocol):
+            self.wrappedProtocol.readConnectionLost()
+        else:
+            self.tls.close()
+
+    def lost(self, error):
+        reason = self._reason
+        if isinstance(error, TransportError):
+            if reason is None or reason.check(errors.ConnectionDone):
+                reason = Failure(ConnectionCut(str(error), code=error.code, reason=error.reason))
+        elif error is not None and not self.aborted:
+            reason = Failure(error)
+        self.connected = False
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            producer.stopProducing()
+        if not self.tls.established and self.factory.context.on_failure and error is not None:
+            self.factory.context.on_failure(error, self)
+        ProtocolWrapper.connectionLost(self, reason or Failure(errors.ConnectionDone()))
+
+    def pauseAbove(self):
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resumeAbove(self):
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+    # --- what the wrapped protocol asks of its transport ---
+
+    def write(self, data):
+        if isinstance(data, str):
+            raise TypeError("Must write bytes to a TLS transport, not str.")
+        if data and not (self.disconnecting and self._producer is None):
+            self._written = True
+            self.tls.write(data)
+
+    def writeSequence(self, data):
+        self.write(b"".join(data))
+
+    def loseConnection(self):
+        if self.disconnecting or not self.connected:
+            return
+        self.disconnecting = True
+        self._close_if_due()
+
+    def _close_if_due(self):
+        if self.disconnecting and self._producer is None and (self.tls.established or not self._written):
+            self.tls.close()
+
+    def abortConnection(self):
+        self.aborted = self.disconnecting = True
+        self.tls.abort()
+
+    def loseWriteConnection(self):
+        self.tls.write_eof()
+
+    def failVerification(self, reason):
+        self._reason = reason
+        self.abortConnection()
+
+    def registerProducer(self, producer, streaming):
+        if self.tls.over or not self.connected:
+            producer.stopProducing()
+            return
+        if self._producer is not None:
+            raise RuntimeError("Cannot register producer %s, because producer %s was never unregistered."
+                               % (producer, self._producer))
+        self._producer = producer if streaming else _Pull(producer)
+        if not streaming:
+            self._producer.start()
+        if self.tls._above_full:
+            self._producer.pauseProducing()
+
+    def unregisterProducer(self):
+        producer, self._producer = self._producer, None
+        if isinstance(producer, _Pull):
+            producer.stop()
+        self._close_if_due()
+
+    def pauseProducing(self):
+        self.tls.pause()
+
+    def resumeProducing(self):
+        self.tls.resume()
+
+    def stopProducing(self):
+        self.loseConnection()
+
+    def getPeerCertificate(self):
+        """A milgi.Certificate, or None."""
+        chain = self.info.peer_chain if self.info else ()
+        return chain[0] if chain else None
+
+    @property
+    def negotiatedProtocol(self):
+        return self.info.alpn.encode() if self.info and self.info.alpn else None
+
+
+@implementer(interfaces.IPushProducer)
+class _Below:
+    """What the transport tells of its buffer: it is full; it is empty again."""
+
+    def __init__(self, tls):
+        self.tls = tls
+
+    def pauseProducing(self):
+        self.tls.below_full = True
+
+    def resumeProducing(self):
+        self.tls.below_full = False
+        self.tls.settle()
+
+    def stopProducing(self):
+        pass
+
+
+class TLSFactory(WrappingFactory):
+    """Adds TLS to the connections of |wrappedFactory|. A client says whom it wants: |server_hostname|."""
+
+    protocol = TLSProtocol
+    noisy = False
+
+    def __init__(self, context, wrappedFactory, server_hostname=None, *, session=None, reactor=None):
+        super().__init__(wrappedFactory)
+        if not isinstance(context, Context):
+            raise TypeError("%r is no milgi.Context" % (context,))
+        if not context.server_side and not server_hostname and not context.dangerous:
+            raise UsageError("a client says which server it wants: server_hostname")
+        self.context, self.server_hostname, self.session = context, server_hostname, session
+        self.reactor = reactor
+
+    def engine(self):
+        return engine(self.reactor)
+
+    def logPrefix(self):
+        return "%s (TLS)" % getattr(self.wrappedFactory, "logPrefix", lambda: type(self.wrappedFactory).__name__)()
+
+
+# --- endpoints --------------------------------------------------------------------------------------------------------------
+
+@implementer(interfaces.IStreamServerEndpoint)
+class _ServerEndpoint:
+    def __init__(self, context, endpoint, reactor):
+        self.context, self.endpoint, self.reactor = context, endpoint, reactor
+
+    def listen(self, factory):
+        return self.endpoint.listen(TLSFactory(self.context, factory, reactor=self.reactor))
+
+
+@implementer(interfaces.IStreamClientEndpoint)
+class _ClientEndpoint:
+    def __init__(self, context, endpoint, server_hostname, reactor):
+        self.context, self.endpoint, self.server_hostname, self.reactor = context, endpoint, server_hostname, reactor
+
+    def connect(self, factory):
+        d = self.endpoint.connect(TLSFactory(self.context, factory, self.server_hostname, reactor=self.reactor))
+        return d.addCallback(lambda wrapper: wrapper.wrappedProtocol)
+
+
+def wrap_server(context, endpoint, *, reactor=None):
+    """An endpoint that listens on |endpoint|, with TLS."""
+    return _ServerEndpoint(context, endpoint, reactor)
+
+
+def wrap_client(context, endpoint, server_hostname=None, *, reactor=None):
+    """An endpoint that connects by |endpoint|, with TLS, to |server_hostname|; None: the name of a HostnameEndpoint."""
+    if server_hostname is None:
+        server_hostname = getattr(endpoint, "_hostText", None)
+    return _ClientEndpoint(context, endpoint, server_hostname, reactor)
+
+
+def _list(text):
+    return [word for word in (text or "").split(",") if word]
+
+
+@implementer(IPlugin, interfaces.IStreamServerEndpointStringParser)
+class ServerParser:
+    """milgi:PORT:certificate=FILE:privateKey=FILE[:interface=IP][:backlog=N][:clientCA=FILE][:alpn=A,B][:policy=WORDS]"""
+
+    prefix = "milgi"
+
+    def parseStreamServer(self, reactor, port, certificate, privateKey, interface="", backlog=50, clientCA=None,
+                          alpn=None, policy=None):
+        context = Context.server(Credential(certificate, privateKey), client_ca=clientCA, alpn=_list(alpn),
+                                 policy=policy)
+        return wrap_server(context, TCP4ServerEndpoint(reactor, int(port), int(backlog), interface), reactor=reactor)
+
+
+@implementer(IPlugin, interfaces.IStreamClientEndpointStringParserWithReactor)
+class ClientParser:
+    """milgi:HOST:PORT[:ca=FILE][:certificate=FILE:privateKey=FILE][:hostname=NAME][:alpn=A,B][:policy=WORDS][:timeout=S]"""
+
+    prefix = "milgi"
+
+    def parseStreamClient(self, reactor, host, port, ca=None, certificate=None, privateKey=None, hostname=None,
+                          alpn=None, policy=None, timeout=30, bindAddress=None):
+        credentials = (Credential(certificate, privateKey or certificate),) if certificate else ()
+        context = Context.client(ca, credentials=credentials, alpn=_list(alpn), policy=policy)
+        bind = (bindAddress, 0) if bindAddress else None
+        endpoint = HostnameEndpoint(reactor, host, int(port), timeout=float(timeout), bindAddress=bind)
+        return wrap_client(context, endpoint, hostname or host, reactor=reactor)
