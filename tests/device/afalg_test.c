@@ -420,6 +420,35 @@ static void idle_sockets_leave_descriptors_to_others(void **state)
     end();
 }
 
+/* However much is under way, what comes and goes beside it does so on the same socket. */
+static void what_is_under_way_closes_no_idle_sockets(void **state)
+{
+    struct job *job[5];
+
+    (void)state;
+    begin_with("afalg:depth=8", 4);
+    fake_kernel.late = true;
+    for (unsigned i = 0; i < MILGI__COUNT(job); i++)
+        job[i] = small(RIG_AES_128_GCM);
+    assert_fine(rig_enqueue(&rig, job, MILGI__COUNT(job)));
+    unsigned before = fake_kernel.accepted;
+    for (unsigned i = 0; i < 4; i++) {
+        struct job *one = small(RIG_AES_128_GCM);
+        assert_fine(rig_enqueue(&rig, &one, 1));
+        fake_kernel_end(fake_kernel.under_way - 1);
+        assert_fine(rig_finish(&rig, &one, 1));
+        job_free(one);
+    }
+    assert_int_equal(fake_kernel.accepted - before, 1);
+    while (fake_kernel.under_way > 0)
+        fake_kernel_end(0);
+    assert_fine(rig_finish(&rig, job, MILGI__COUNT(job)));
+    for (unsigned i = 0; i < MILGI__COUNT(job); i++)
+        job_free(job[i]);
+    assert_in_range(fake_kernel.keys + fake_kernel.operations, 1, 4);
+    end();
+}
+
 /* The one that was idle longest makes room, and what is under way is left alone, however many there are. */
 static void of_many_keys_the_one_that_is_idle_longest_goes(void **state)
 {
@@ -742,6 +771,7 @@ int main(void)
         cmocka_unit_test(there_are_never_more_keys_and_sockets_than_ops),
         cmocka_unit_test(a_key_has_as_many_sockets_as_ops_and_uses_them_again),
         cmocka_unit_test(idle_sockets_leave_descriptors_to_others),
+        cmocka_unit_test(what_is_under_way_closes_no_idle_sockets),
         cmocka_unit_test(of_many_keys_the_one_that_is_idle_longest_goes),
         cmocka_unit_test(a_key_that_becomes_stale_meanwhile_is_closed),
         cmocka_unit_test(a_key_that_is_not_used_is_closed),

@@ -72,6 +72,29 @@ static void a_cryptodev_is_one_devices_alone(void **state)
     milgi_device_free(device);
 }
 
+/* As a card's function has one for records and one for keys, in whatever order, and perhaps one of no use. */
+static void of_a_cards_cryptodevs_the_one_for_records_is_taken(void **state)
+{
+    static const char *const names[] = { "crypto_null_of_card", "crypto_openssl_of_card" };
+    int (*add)(const char *bus, const char *name, const char *arguments); /* EAL is there for the module */
+    int (*remove)(const char *bus, const char *name);
+    struct milgi_device *device;
+
+    (void)state;
+    *(void **)&add = dlsym(RTLD_DEFAULT, "rte_eal_hotplug_add");
+    *(void **)&remove = dlsym(RTLD_DEFAULT, "rte_eal_hotplug_remove");
+    assert_true(add && remove);
+    for (unsigned i = 0; i < MILGI__COUNT(names); i++)
+        assert_int_equal(add("vdev", names[i], ""), 0);
+    device = bed_device("dpdk:pci=crypto,memory=2m");
+    assert_string_equal(rte_cryptodev_name_get(milgi_device_dpdk_id(device)), names[1]);
+    check_refused("dpdk:pci=crypto,memory=2m", MILGI_EUNSUPPORTED, "another device's");
+    check_refused("dpdk:pci=crypto_nul,memory=2m", MILGI_EUNSUPPORTED, "no such cryptodev"); /* a part of an address */
+    milgi_device_free(device);
+    for (unsigned i = 0; i < MILGI__COUNT(names); i++)
+        assert_int_equal(remove("vdev", names[i]), 0);
+}
+
 static void what_is_not_there_is_refused_with_what_it_is(void **state)
 {
     (void)state;
@@ -632,6 +655,7 @@ int main(void)
         cmocka_unit_test(words_that_make_no_sense_are_refused),
         cmocka_unit_test(what_is_not_there_is_refused_with_what_it_is),
         cmocka_unit_test(a_cryptodev_is_one_devices_alone),
+        cmocka_unit_test(of_a_cards_cryptodevs_the_one_for_records_is_taken),
         cmocka_unit_test(what_the_cryptodev_has_the_device_offers),
         cmocka_unit_test(a_child_of_the_process_that_has_eal_is_refused),
         cmocka_unit_test(the_thread_that_makes_a_device_is_bound_to_no_core_and_no_other_takes_signals),

@@ -111,7 +111,7 @@ static void look_at_spare(struct milgi__alg_keys *keys, struct milgi__alg_key *k
 
 static void keep_few(struct milgi__alg_keys *keys)
 {
-    while (keys->open > keys->most && make_room(keys, NULL))
+    while (keys->open - keys->in_use > keys->most && make_room(keys, NULL))
         continue;
 }
 
@@ -199,6 +199,7 @@ struct milgi__alg_sock *milgi__alg_take(
         sock = another(keys, mine, error);
     if (!sock)
         return NULL;
+    keys->in_use += mine->busy == 0 ? 2 : 1; /* the first has the key in use, too */
     mine->busy++;
     mine->used_ns = now_ns;
     milgi__list_remove(&mine->link);
@@ -212,6 +213,7 @@ void milgi__alg_give(struct milgi__alg_keys *keys, struct milgi__alg_sock *sock,
     struct milgi__alg_key *key = sock->key;
 
     key->busy--;
+    keys->in_use -= key->busy == 0 ? 2 : 1;
     if (!spoiled) {
         sock->next = key->idle;
         key->idle = sock;

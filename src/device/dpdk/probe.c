@@ -85,18 +85,69 @@ static bool make_vdev(struct dpdk_device *dpdk, const struct dpdk_words *words, 
     return false;
 }
 
-/* By the name that DPDK gives what it has found. */
-static int find(const struct dpdk_words *words)
+/* --- what it has ------------------------------------------------------------------------------------------------ */
+
+static const struct {
+    uint16_t suite, key_len;
+    enum rte_crypto_aead_algorithm algorithm;
+} aeads[DPDK_AEADS] = {
+    [DPDK_AES_128_GCM] = { MILGI_SUITE_AES_128_GCM_SHA256, 16, RTE_CRYPTO_AEAD_AES_GCM },
+    [DPDK_AES_256_GCM] = { MILGI_SUITE_AES_256_GCM_SHA384, 32, RTE_CRYPTO_AEAD_AES_GCM },
+    [DPDK_CHACHA20_POLY1305] = { MILGI_SUITE_CHACHA20_POLY1305_SHA256, 32, RTE_CRYPTO_AEAD_CHACHA20_POLY1305 },
+};
+
+int dpdk_aead_of(uint16_t suite)
 {
-    for (int id = 0; id < RTE_CRYPTO_MAX_DEVS; id++) {
-        const char *name = rte_cryptodev_is_valid_dev((uint8_t)id) ? rte_cryptodev_name_get((uint8_t)id) : NULL;
-        if (!name)
-            continue;
-        if (words->name ? strcmp(name, words->name) == 0 : strncmp(name, words->pci, strlen(words->pci)) == 0)
-            return id;
+    for (int i = 0; i < DPDK_AEADS; i++) {
+        if (aeads[i].suite == suite)
+            return i;
     }
     return -1;
 }
+
+/* TLS has nonces of 12 bytes, tags of 16, and additional data of 5 (1.3) or 13 (1.2); others may have others. */
+static bool has_aead(uint8_t id, enum dpdk_aead aead, uint16_t *aad_len)
+{
+    struct rte_cryptodev_sym_capability_idx index = { .type = RTE_CRYPTO_SYM_XFORM_AEAD,
+        .algo.aead = aeads[aead].algorithm };
+    const struct rte_cryptodev_symmetric_capability *capability = rte_cryptodev_sym_capability_get(id, &index);
+    const uint16_t tls = 1u << 5 | 1u << 13;
+
+    *aad_len = 0;
+    for (uint16_t len = 0; capability && len <= DPDK_AAD_MAX; len++) {
+        if (rte_cryptodev_sym_capability_check_aead(capability, aeads[aead].key_len, DPDK_TAG, len, DPDK_IV) == 0)
+            *aad_len |= (uint16_t)(1u << len);
+    }
+    return (*aad_len & tls) == tls;
+}
+
+/* NULL: it does not sign. */
+static const struct rte_cryptodev_asymmetric_xform_capability *rsa_of(uint8_t id, uint64_t features)
+{
+    struct rte_cryptodev_asym_capability_idx index = { .type = RTE_CRYPTO_ASYM_XFORM_RSA };
+    const struct rte_cryptodev_asymmetric_xform_capability *capability;
+
+    if ((features & RTE_CRYPTODEV_FF_ASYMMETRIC_CRYPTO) == 0 || (features & RTE_CRYPTODEV_FF_RSA_PRIV_OP_KEY_QT) == 0)
+        return NULL;
+    capability = rte_cryptodev_asym_capability_get(id, &index);
+    if (!capability || !rte_cryptodev_asym_xform_capability_check_optype(capability, RTE_CRYPTO_ASYM_OP_SIGN))
+        return NULL;
+    return capability;
+}
+
+static void look_for_rsa(struct dpdk_device *dpdk, uint64_t features)
+{
+    const struct rte_cryptodev_asymmetric_xform_capability *capability = rsa_of(dpdk->id, features);
+
+    if (!capability)
+        return;
+    dpdk->rsa = true;
+    dpdk->rsa_min = capability->modlen.min;
+    dpdk->rsa_max = capability->modlen.max;
+    dpdk->rsa_step = capability->modlen.increment;
+}
+
+/* --- which it is ------------------------------------------------------------------------------------------------ */
 
 /* Those that devices have, by their numbers. */
 static _Atomic uint64_t taken;
@@ -107,6 +158,45 @@ static const char in_use[] = "dpdk: this cryptodev is another device's already, 
 static uint64_t bit_of(int id)
 {
     return (uint64_t)1 << id;
+}
+
+/* Of several that a card's function has: best is one that nobody has, with records; then one with RSA. */
+static int worth_of(uint8_t id)
+{
+    struct rte_cryptodev_info info;
+    uint16_t unused;
+
+    if (taken & bit_of(id))
+        return 1;
+    for (int i = 0; i < DPDK_AEADS; i++) {
+        if (has_aead(id, (enum dpdk_aead)i, &unused))
+            return 3;
+    }
+    rte_cryptodev_info_get(id, &info);
+    return rsa_of(id, info.feature_flags) ? 2 : 0;
+}
+
+/* By the name that DPDK gives what it has found; a card's begin with its address. */
+static int find(const struct dpdk_words *words)
+{
+    size_t len = words->pci ? strlen(words->pci) : 0;
+    int found = -1, best = -1;
+
+    for (int id = 0; id < RTE_CRYPTO_MAX_DEVS; id++) {
+        const char *name = rte_cryptodev_is_valid_dev((uint8_t)id) ? rte_cryptodev_name_get((uint8_t)id) : NULL;
+        if (!name)
+            continue;
+        if (words->name && strcmp(name, words->name) == 0)
+            return id;
+        if (words->name || strncmp(name, words->pci, len) != 0 || (name[len] && name[len] != '_'))
+            continue;
+        int worth = worth_of((uint8_t)id);
+        if (worth > best) {
+            best = worth;
+            found = id;
+        }
+    }
+    return found;
 }
 
 int dpdk_cryptodev_open(struct dpdk_device *dpdk, const struct dpdk_words *words, const char **why)
@@ -145,56 +235,7 @@ void dpdk_cryptodev_close(struct dpdk_device *dpdk)
     dpdk->cores = 0;
 }
 
-/* --- what it has ------------------------------------------------------------------------------------------------ */
-
-static const struct {
-    uint16_t suite, key_len;
-    enum rte_crypto_aead_algorithm algorithm;
-} aeads[DPDK_AEADS] = {
-    [DPDK_AES_128_GCM] = { MILGI_SUITE_AES_128_GCM_SHA256, 16, RTE_CRYPTO_AEAD_AES_GCM },
-    [DPDK_AES_256_GCM] = { MILGI_SUITE_AES_256_GCM_SHA384, 32, RTE_CRYPTO_AEAD_AES_GCM },
-    [DPDK_CHACHA20_POLY1305] = { MILGI_SUITE_CHACHA20_POLY1305_SHA256, 32, RTE_CRYPTO_AEAD_CHACHA20_POLY1305 },
-};
-
-int dpdk_aead_of(uint16_t suite)
-{
-    for (int i = 0; i < DPDK_AEADS; i++) {
-        if (aeads[i].suite == suite)
-            return i;
-    }
-    return -1;
-}
-
-/* TLS has nonces of 12 bytes, tags of 16, and additional data of 5 (1.3) or 13 (1.2); others may have others. */
-static bool look_for_aead(struct dpdk_device *dpdk, enum dpdk_aead aead)
-{
-    struct rte_cryptodev_sym_capability_idx index = { .type = RTE_CRYPTO_SYM_XFORM_AEAD,
-        .algo.aead = aeads[aead].algorithm };
-    const struct rte_cryptodev_symmetric_capability *capability = rte_cryptodev_sym_capability_get(dpdk->id, &index);
-    const uint16_t tls = 1u << 5 | 1u << 13;
-
-    for (uint16_t len = 0; capability && len <= DPDK_AAD_MAX; len++) {
-        if (rte_cryptodev_sym_capability_check_aead(capability, aeads[aead].key_len, DPDK_TAG, len, DPDK_IV) == 0)
-            dpdk->aad_len[aead] |= (uint16_t)(1u << len);
-    }
-    return (dpdk->aad_len[aead] & tls) == tls;
-}
-
-static void look_for_rsa(struct dpdk_device *dpdk, uint64_t features)
-{
-    struct rte_cryptodev_asym_capability_idx index = { .type = RTE_CRYPTO_ASYM_XFORM_RSA };
-    const struct rte_cryptodev_asymmetric_xform_capability *capability;
-
-    if ((features & RTE_CRYPTODEV_FF_ASYMMETRIC_CRYPTO) == 0 || (features & RTE_CRYPTODEV_FF_RSA_PRIV_OP_KEY_QT) == 0)
-        return;
-    capability = rte_cryptodev_asym_capability_get(dpdk->id, &index);
-    if (!capability || !rte_cryptodev_asym_xform_capability_check_optype(capability, RTE_CRYPTO_ASYM_OP_SIGN))
-        return;
-    dpdk->rsa = true;
-    dpdk->rsa_min = capability->modlen.min;
-    dpdk->rsa_max = capability->modlen.max;
-    dpdk->rsa_step = capability->modlen.increment;
-}
+/* --- what it is ------------------------------------------------------------------------------------------------- */
 
 /* Drivers that are none of hardware work in the calls of whoever has the queue pair, but for a scheduler with cores. */
 static bool works_apart(const struct dpdk_device *dpdk, const struct rte_cryptodev_info *info)
@@ -210,7 +251,7 @@ int dpdk_cryptodev_look(struct dpdk_device *dpdk, const char **why)
 
     rte_cryptodev_info_get(dpdk->id, &info);
     for (int i = 0; i < DPDK_AEADS; i++) {
-        dpdk->aead[i] = look_for_aead(dpdk, (enum dpdk_aead)i);
+        dpdk->aead[i] = has_aead(dpdk->id, (enum dpdk_aead)i, &dpdk->aad_len[i]);
         some |= dpdk->aead[i];
     }
     look_for_rsa(dpdk, info.feature_flags);
