@@ -29,7 +29,7 @@ struct milgi__alg_key {
 struct milgi__alg_keys {
     unsigned depth, buckets;
     unsigned open, in_use, most; /* descriptors: there are; of them under operations; so many others are kept */
-    bool careful;        /* no socket is bound to a cipher that the kernel does not list */
+    bool careful;                /* no socket is bound to a cipher that the kernel does not list */
     struct milgi__link used, none, spare;
     struct milgi__alg_sock *free;
     struct milgi__alg_key *key, **bucket;

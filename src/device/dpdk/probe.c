@@ -176,10 +176,16 @@ static int worth_of(uint8_t id)
     return rsa_of(id, info.feature_flags) ? 2 : 0;
 }
 
-/* By the name that DPDK gives what it has found; a card's begin with its address. */
+/* Names that DPDK gives what a card has begin with its address. */
+static bool is_of(const char *name, const char *pci)
+{
+    size_t len = pci ? strlen(pci) : 0;
+
+    return pci && strncmp(name, pci, len) == 0 && (!name[len] || name[len] == '_');
+}
+
 static int find(const struct dpdk_words *words)
 {
-    size_t len = words->pci ? strlen(words->pci) : 0;
     int found = -1, best = -1;
 
     for (int id = 0; id < RTE_CRYPTO_MAX_DEVS; id++) {
@@ -188,9 +194,7 @@ static int find(const struct dpdk_words *words)
             continue;
         if (words->name && strcmp(name, words->name) == 0)
             return id;
-        if (words->name || strncmp(name, words->pci, len) != 0 || (name[len] && name[len] != '_'))
-            continue;
-        int worth = worth_of((uint8_t)id);
+        int worth = !words->name && is_of(name, words->pci) ? worth_of((uint8_t)id) : -1;
         if (worth > best) {
             best = worth;
             found = id;
