@@ -10,6 +10,7 @@
 
 #define PIECE 16384u
 #define LEFT_AT_ONCE 64
+#define SMALL 512u /* less is copied: what an evbuffer keeps of a piece, and holds on to, would be more */
 
 static bool is_again(int error)
 {
@@ -105,7 +106,7 @@ static void on_data(struct milgi_stream *s, void *arg, const struct milgi_slice 
     struct milgi_slice kept;
     int rv = 0;
     for (size_t i = 0; i < slices_n && !rv; i++) {
-        if (milgi_slice_keep(&slices[i], &kept)) {
+        if (slices[i].len < SMALL || milgi_slice_keep(&slices[i], &kept)) {
             rv = evbuffer_add(l->plain, slices[i].data, slices[i].len);
         } else {
             rv = evbuffer_add_reference(l->plain, kept.data, kept.len, unref_chunk, kept.chunk);
@@ -237,14 +238,31 @@ static void on_app_output(struct evbuffer *buffer, const struct evbuffer_cb_info
     ((struct link *)arg)->written += info->n_added;
 }
 
+/* The application has gone: so long may its peer take nothing of what it has written, and so long all of that. */
+static void be_patient(struct link *l)
+{
+    const struct milgi_stream_options *o = &l->event->common.options;
+    uint64_t now_ns = milgi__loop_now(&l->event->common), left_ms = 0;
+    if (l->left_until_ns > now_ns)
+        left_ms = (l->left_until_ns - now_ns) / 1000000 + 1;
+    uint64_t ms = left_ms < o->flush_ms ? left_ms : o->flush_ms;
+    struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000 };
+    l->taken_then = l->taken;
+    event_add(&l->patience, &tv);
+}
+
 static void on_patience(evutil_socket_t fd, short what, void *arg)
 {
     struct link *l = arg;
     (void)fd, (void)what;
-    if (!l->over) {
-        l->over = true;
-        milgi_stream_cut(&l->common);
+    if (l->over)
+        return;
+    if (l->taken != l->taken_then && milgi__loop_now(&l->event->common) < l->left_until_ns) {
+        be_patient(l);
+        return;
     }
+    l->over = true;
+    milgi_stream_cut(&l->common);
 }
 
 void milgi__link_forget(struct link *l)
@@ -265,16 +283,16 @@ void milgi__link_forget(struct link *l)
 static void on_left(struct link *l)
 {
     int unread = 0;
-    uint32_t ms = l->event->common.options.flush_total_ms;
-    struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000 };
     milgi__link_forget(l);
     l->has_left = true;
     if (!l->over && !l->open && !ioctl(l->inner, FIONREAD, &unread) && !unread)
         finish(l);
-    else if (!l->over)
-        event_add(&l->patience, &tv);
-    if (!l->over)
+    if (!l->over) {
+        l->left_until_ns = milgi__loop_now(&l->event->common) +
+            (uint64_t)l->event->common.options.flush_total_ms * 1000000;
+        be_patient(l);
         push_down(l); /* which gives the credit back */
+    }
     milgi__link_reap_later(l);
 }
 

@@ -241,7 +241,7 @@ MILGI_API int milgi_conn_receive_eof(struct milgi_conn *conn, int error);
  * released it; write() copies. Data given before the handshake is complete waits for it. An empty slice or len 0
  * sends nothing. Records are framed at the end of the turn, so that small writes of one turn share records. Returns
  * 0; MILGI_PAUSE: taken, but stop until on_room; MILGI_ECLOSED (after milgi_conn_shutdown() or the end; nothing is
- * taken); MILGI_ENOMEM (the chunk pool is empty; nothing is taken; engine's on_memory); MILGI_ELIMIT (more would be
+ * taken); MILGI_ENOMEM (there is no memory now; nothing is taken; engine's on_memory); MILGI_ELIMIT (more would be
  * waiting than is said under MEMORY, in spite of PAUSE or because one call gives so much; nothing is taken).
  */
 MILGI_API MILGI_MUST_CHECK int milgi_conn_send(struct milgi_conn *conn, struct milgi_slice slice);

@@ -96,7 +96,7 @@ struct milgi_engine_options {
      */
     void (*schedule)(void *ctx, struct milgi_engine *engine);
     void *schedule_ctx;
-    /* the chunk pool had been empty and has room again; from inside a run. May be NULL */
+    /* there had been no memory for a chunk, or to send, and it may be tried again; from inside a run. May be NULL */
     void (*on_memory)(void *ctx, struct milgi_engine *engine);
     void *memory_ctx;
     /* from inside a run; |device| may be freed when |event| is REMOVED. May be NULL */

@@ -263,6 +263,15 @@ static struct milgi_chunk *refuse(struct milgi__pool *pool, size_t size, enum mi
     return NULL;
 }
 
+void milgi__pool_short(struct milgi__pool *pool)
+{
+    bool known = milgi__pool_starved(pool);
+    pool->broken_up = true;
+    (void)refuse(pool, 1, MILGI__RESERVE_NONE);
+    if (!known && pool->options.wake)
+        pool->options.wake(pool->options.wake_ctx);
+}
+
 bool milgi__pool_starved(const struct milgi__pool *pool)
 {
     return pool->wanted && (pool->region.full || pool->broken_up);

@@ -152,6 +152,14 @@ static int sent(struct milgi_conn *c, size_t len)
     return c->want_room ? MILGI_PAUSE : 0;
 }
 
+/* It is tried again at on_memory, which has to come, whatever it was that there was no memory for. */
+static int not_sent(struct milgi_conn *c, int rv)
+{
+    if (rv == MILGI_ENOMEM)
+        milgi__pool_short(milgi__engine_pool(c->engine));
+    return rv;
+}
+
 int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
 {
     int rv = may_send(c, slice.len);
@@ -170,7 +178,7 @@ int milgi_conn_send(struct milgi_conn *c, struct milgi_slice slice)
     } else {
         rv = hold(c, slice);
     }
-    return rv != 0 ? rv : sent(c, slice.len);
+    return rv != 0 ? not_sent(c, rv) : sent(c, slice.len);
 }
 
 int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
@@ -184,7 +192,7 @@ int milgi_conn_write(struct milgi_conn *c, const void *data, size_t len)
         rv = milgi__transport_write(c->transport, MILGI__DATA, data, len, false);
         milgi__engine_count(c->engine, rv == 0 ? len : 0, 0, 0);
     }
-    return rv != 0 ? rv : sent(c, len);
+    return rv != 0 ? not_sent(c, rv) : sent(c, len);
 }
 
 /* What is given meanwhile queues up behind what waits. */

@@ -296,6 +296,26 @@ static void a_peer_that_never_reads_is_not_waited_for_without_end(void **state)
     }
 }
 
+/* It takes nothing: as long as that is, not as long as a transfer may take in all. */
+static void what_is_in_the_pair_waits_no_longer_than_a_peer_may_take_nothing(void **state)
+{
+    struct milgi_stream_options options;
+    struct rig r;
+    (void)state;
+    milgi_stream_options_init(&options);
+    options.linger_ms = 50;
+    options.flush_ms = 100;
+    options.flush_total_ms = 3600000;
+    rig_open(&r, NULL, &options);
+    r.a.send_len = 8 << 20;
+    both(&r);
+    bufferevent_disable(r.b.bev, EV_READ);
+    send_all_that_fits(&r, &r.a);
+    end_free(&r.a);
+    run_until_streams(&r, 1);
+    rig_close(&r);
+}
+
 /* To the kernel that is an error, to whoever writes or reads; and nobody does, since enough is on its way. */
 static void who_leaves_something_unread_is_missed_though_its_peer_never_reads(void **state)
 {
@@ -371,6 +391,7 @@ int main(void)
         cmocka_unit_test(the_engine_may_go_before_the_bufferevents),
         cmocka_unit_test(a_connection_over_tcp_may_still_be_under_way),
         cmocka_unit_test(a_peer_that_never_reads_is_not_waited_for_without_end),
+        cmocka_unit_test(what_is_in_the_pair_waits_no_longer_than_a_peer_may_take_nothing),
         cmocka_unit_test(who_leaves_something_unread_is_missed_though_its_peer_never_reads),
         cmocka_unit_test(an_end_that_has_come_may_be_read_when_the_engine_has_gone),
         cmocka_unit_test(a_base_without_connections_has_nothing_to_wait_for),
