@@ -117,7 +117,7 @@ bool milgi__pool_recovered(struct milgi__pool *pool);
  */
 bool milgi__pool_starved(const struct milgi__pool *pool);
 void milgi__pool_retry(struct milgi__pool *pool);
-/* Something else could not be had from the heap: milgi__pool_recovered() says after a while that it may be tried again. */
+/* Something else could not be had from the heap: milgi__pool_recovered() says after a while that it may be tried. */
 void milgi__pool_short(struct milgi__pool *pool);
 /* Small blocks, which are no part of what is used and held. */
 struct milgi__blocks *milgi__pool_blocks(struct milgi__pool *pool);
