@@ -165,7 +165,8 @@ int milgi_graph_set_next_node(struct milgi_graph *g, uint64_t conn, const char *
 struct milgi_run_result milgi_graph_result(const struct milgi_graph *g)
 {
     struct milgi_run_result result = g->result;
-    if (g->app.n || g->net.n || g->back || g->waits || atomic_load_explicit(&g->remote, memory_order_relaxed))
+    bool returned = g->back || atomic_load_explicit(&g->remote, memory_order_relaxed);
+    if (g->staged || returned || g->app.n || g->net.n || g->waits)
         result.next = MILGI_RUN_AGAIN;
     return result;
 }
@@ -227,6 +228,7 @@ int milgi_graph_connect(
     if (rv == 0)
         rv = milgi_conn_new(g->o.engine, config, server_name, &milgi__graph_events, l, &l->conn);
     g->stats.conns++;
+    g->staged = true; /* a client begins */
     g->link[at] = l;
     if (rv == 0)
         *conn = l->id;
@@ -297,6 +299,19 @@ void milgi_graph_close(struct milgi_graph *g, uint64_t conn)
         milgi_conn_abort(l->conn, MILGI_ALERT_NONE);
     milgi__gconn_over(l);
     milgi__gconn_unref(l);
+}
+
+void milgi_graph_set_arg(struct milgi_graph *g, uint64_t conn, void *arg)
+{
+    struct milgi__gconn *l = milgi__graph_find(g, conn);
+    if (l)
+        l->arg = arg;
+}
+
+void *milgi_graph_arg(struct milgi_graph *g, uint64_t conn)
+{
+    struct milgi__gconn *l = milgi__graph_find(g, conn);
+    return l ? l->arg : NULL;
 }
 
 struct milgi_conn *milgi_graph_conn(struct milgi_graph *g, uint64_t conn)

@@ -48,6 +48,7 @@ struct milgi__held {
 struct milgi__gconn {
     struct milgi_graph *graph;
     struct milgi_conn *conn; /* NULL: freed */
+    void *arg;               /* the host's */
     uint64_t id;
     struct milgi_reason reason;
     struct milgi__held in, out;        /* what the connection does not take yet */
@@ -72,6 +73,7 @@ struct milgi_graph {
     struct milgi__gconn **link;                            /* by index; NULL: free */
     uint32_t *generation, links_n, links_cap, links_first; /* none before that is free */
     struct milgi__gconn *waits;                            /* those that hold something */
+    bool staged;                                           /* something was given to the engine behind its last turn */
     rte_edge_t output_edge;
     uint8_t edge; /* for new connections */
     struct milgi_run_result result;

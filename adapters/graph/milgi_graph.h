@@ -114,6 +114,10 @@ MILGI_API MILGI_MUST_CHECK int milgi_graph_accept(
 MILGI_API MILGI_MUST_CHECK int milgi_graph_connect(
     struct milgi_graph *graph, struct milgi_config *config, const char *server_name, uint64_t *conn);
 
+/* What the host keeps with a connection; NULL: nothing yet, or it is gone. */
+MILGI_API void milgi_graph_set_arg(struct milgi_graph *graph, uint64_t conn, void *arg);
+MILGI_API void *milgi_graph_arg(struct milgi_graph *graph, uint64_t conn);
+
 /*
  * The connection is gone for the host: after MILGI_GRAPH_CLOSED, or in the middle (then nothing more is sent, no
  * close_notify either). What its mbufs show stays valid until they are freed. Nothing comes of it any more; what comes

@@ -32,6 +32,7 @@ static uint16_t take(
     struct rte_node *node, void **mbufs, uint16_t n, void (*give)(struct milgi__gconn *l, struct rte_mbuf *m))
 {
     struct milgi_graph *g = graph_of(node);
+    g->staged = true;
     for (uint16_t i = 0; i < n; i++) {
         struct rte_mbuf *m = mbufs[i];
         if (i + AHEAD < n)
@@ -92,8 +93,10 @@ static uint16_t crypto_input(struct rte_graph *graph, struct rte_node *node, voi
     atomic_store_explicit(&g->thread, (uintptr_t)pthread_self(), memory_order_relaxed);
     milgi__shells_collect(g);
     look_again(g);
-    if (g->app.n < g->o.vector && g->net.n < g->o.vector)
+    if (g->app.n < g->o.vector && g->net.n < g->o.vector) {
+        g->staged = false;
         milgi_engine_run(g->o.engine, g->o.budget_ns, &g->result);
+    }
     uint16_t app = milgi__shells_emit(g, &g->app, mbufs, g->o.vector);
     if (app > 0)
         rte_node_enqueue(graph, node, TO_APP, mbufs, app);

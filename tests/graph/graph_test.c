@@ -373,6 +373,36 @@ static void each_connection_may_have_another_next_node(void **state)
     bed_end();
 }
 
+static void what_was_given_behind_a_turn_asks_for_another(void **state)
+{
+    (void)state;
+    bed_begin(NULL);
+    assert_int_not_equal(milgi_graph_result(client->graph).next, MILGI_RUN_AGAIN);
+    bed_send(client, client->conn[0], 0, 100);
+    assert_int_equal(milgi_graph_result(client->graph).next, MILGI_RUN_AGAIN);
+    bed_settle();
+    assert_int_not_equal(milgi_graph_result(client->graph).next, MILGI_RUN_AGAIN);
+    server->keep = true;
+    bed_send(client, client->conn[0], 0, 100);
+    bed_settle();
+    list_clear(&server->kept); /* credit that came back */
+    assert_int_equal(milgi_graph_result(server->graph).next, MILGI_RUN_AGAIN);
+    bed_end();
+}
+
+static void a_connection_keeps_what_the_host_knows_of_it(void **state)
+{
+    (void)state;
+    int mine;
+    bed_begin(NULL);
+    assert_null(milgi_graph_arg(server->graph, server->conn[0]));
+    milgi_graph_set_arg(server->graph, server->conn[0], &mine);
+    assert_ptr_equal(milgi_graph_arg(server->graph, server->conn[0]), &mine);
+    milgi_graph_close(server->graph, server->conn[0]);
+    assert_null(milgi_graph_arg(server->graph, server->conn[0]));
+    bed_end();
+}
+
 static void a_graph_of_which_nothing_is_known_is_not_made(void **state)
 {
     (void)state;
@@ -424,6 +454,8 @@ int main(void)
         cmocka_unit_test(a_connection_that_is_closed_leaves_its_mbufs_whole),
         cmocka_unit_test(what_comes_for_who_is_gone_is_counted),
         cmocka_unit_test(each_connection_may_have_another_next_node),
+        cmocka_unit_test(what_was_given_behind_a_turn_asks_for_another),
+        cmocka_unit_test(a_connection_keeps_what_the_host_knows_of_it),
         cmocka_unit_test(a_graph_of_which_nothing_is_known_is_not_made),
     };
     bed_setup();
