@@ -59,7 +59,8 @@ struct node_stream {
     int fd;     /* the transport's, to ask what has moved; -1: it has none */
     bool live;  /* the transport is not gone */
     bool reads; /* input is wanted */
-    bool holds; /* it keeps the loop alive */
+    bool holds; /* it keeps the loop alive: a handshake that is under way does, what is open the transport keeps */
+    bool unref; /* and is not to */
 };
 
 #define ARGS_MAX 6
@@ -99,6 +100,7 @@ int node__read(struct milgi_stream *stream, bool on);
 long node__write(struct milgi_stream *stream, const struct milgi_iov *iov, size_t iov_n);
 int node__shut(struct milgi_stream *stream);
 void node__close(struct milgi_stream *stream, bool reset);
+void node__hold(struct node_stream *stream, bool on);
 size_t node__unsent(struct milgi_stream *stream, uint64_t *ago_ms);
 
 /* tell.c: what happens, as JavaScript's values */

@@ -5,6 +5,7 @@
 #include "addon.h"
 
 #define NS_PER_MS 1000000u
+#define BUDGET_NS 250000u /* of a turn, which also runs what it tells: others have theirs in between */
 
 static struct host *host_of(struct milgi_loop *loop)
 {
@@ -134,7 +135,7 @@ static const struct milgi_loop_hooks hooks = {
 static void adopt(struct host *host, void *handle)
 {
     ((uv_handle_t *)handle)->data = host;
-    uv_unref(handle); /* what keeps the loop alive is streams, and for them |poll| speaks */
+    uv_unref(handle); /* what keeps the loop alive is handshakes, for which |poll| speaks, and a turn that is to come */
     host->handles++;
 }
 
@@ -166,6 +167,7 @@ int node__host_start(struct host *host, const char *device, uint64_t linger_ms)
     if (host->started || host->dying)
         return host->dying ? MILGI_ECLOSED : 0;
     milgi_stream_options_init(&options);
+    options.budget_ns = BUDGET_NS;
     if (linger_ms)
         options.linger_ms = (uint32_t)linger_ms;
     int rv = milgi__loop_init(&host->common, &hooks, &options);
@@ -187,6 +189,7 @@ int node__host_start(struct host *host, const char *device, uint64_t linger_ms)
     adopt(host, &host->check);
     uv_idle_init(host->loop, &host->idle);
     adopt(host, &host->idle);
+    uv_ref((uv_handle_t *)&host->idle);
     uv_timer_init(host->loop, &host->timer);
     adopt(host, &host->timer);
     host->timer_due = UINT64_MAX;

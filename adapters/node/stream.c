@@ -122,6 +122,14 @@ static napi_value ended(napi_env env, napi_callback_info info)
     return NULL;
 }
 
+void node__hold(struct node_stream *s, bool on)
+{
+    on = on && !s->unref;
+    if (s->holds != on)
+        node__host_hold(s->host, on);
+    s->holds = on;
+}
+
 /* connected(fd) */
 static napi_value connected(napi_env env, napi_callback_info info)
 {
@@ -130,6 +138,7 @@ static napi_value connected(napi_env env, napi_callback_info info)
     if (!s)
         return NULL;
     s->fd = (int)number(env, args[0]);
+    node__hold(s, !s->common.established);
     milgi__stream_connected(&s->common);
     return NULL;
 }
@@ -164,20 +173,13 @@ static napi_value shut(napi_env env, napi_callback_info info)
     return NULL;
 }
 
-static void hold(struct node_stream *s, bool on)
-{
-    if (s->holds != on)
-        node__host_hold(s->host, on);
-    s->holds = on;
-}
-
 static napi_value gone(napi_env env, napi_callback_info info)
 {
     napi_value args[ARGS_MAX];
     struct node_stream *s = unwrap(env, node__args(env, info, args));
     if (!s || !s->common.closing)
         return NULL;
-    hold(s, false);
+    node__hold(s, false);
     s->live = false;
     milgi__stream_gone(&s->common);
     napi_delete_reference(env, s->self);
@@ -284,8 +286,10 @@ static napi_value ref(napi_env env, napi_callback_info info)
     napi_value args[ARGS_MAX];
     struct node_stream *s = unwrap(env, node__args(env, info, args));
     bool on = false;
-    if (s && node__get_bool(env, args[0], &on))
-        hold(s, on);
+    if (!s || !node__get_bool(env, args[0], &on))
+        return NULL;
+    s->unref = !on;
+    node__hold(s, s->common.connected && !s->common.established && !s->common.ended);
     return NULL;
 }
 
@@ -375,7 +379,6 @@ static napi_value make(napi_env env, napi_callback_info info)
         return node__throw(env, rv, NULL);
     }
     s->live = true;
-    hold(s, true);
     return self;
 }
 

@@ -40,6 +40,7 @@ static void on_open(struct milgi_stream *stream, void *arg)
     struct milgi_conn_info info;
     napi_handle_scope scope;
     napi_value v;
+    node__hold(s, false);
     if (!begin(s, &scope))
         return;
     milgi_conn_info(milgi_stream_conn(stream), &info);
@@ -135,6 +136,7 @@ static void on_close(struct milgi_stream *stream, void *arg, const struct milgi_
     struct milgi_conn_info info = { 0 };
     napi_handle_scope scope;
     napi_value v;
+    node__hold(s, false);
     if (!begin(s, &scope))
         return;
     if (napi_create_object(env, &v) == napi_ok) {

@@ -99,14 +99,16 @@ test('a handshake that is cut in the middle', async () => {
   await close(s);
 });
 
-test('a client that says nothing', async () => {
+test('a client that says nothing at all, or stops', async () => {
   const s = await listen('milgi', { handshakeTimeout: 50 });
-  const told = once(s, 'refused');
-  const raw = net.connect(s.address().port, '127.0.0.1');
-  raw.on('error', () => {});
-  raw.write(Buffer.from('16', 'hex'));
-  assert.equal((await told)[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
-  raw.destroy();
+  for (const said of ['', '16']) {
+    const told = once(s, 'refused');
+    const raw = net.connect(s.address().port, '127.0.0.1');
+    raw.on('error', () => {});
+    raw.write(Buffer.from(said, 'hex'));
+    assert.equal((await told)[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
+    raw.destroy();
+  }
   await close(s);
 });
 
@@ -118,6 +120,34 @@ test('a garbled record ends the connection with an alert', async () => {
   const error = await failure(socket);
   assert.equal(error.code, 'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC');
   assert.equal(s.errors[0].milgi, 'MILGI_EBADRECORD');
+  await close(s);
+});
+
+test('who is asked for is known of a handshake that fails; a socket without our server tells by itself', async () => {
+  const s = await listen('milgi', { SNICallback: async () => { throw new Error('nobody'); } });
+  const told = once(s, 'tlsClientError');
+  await failure(connect('milgi', s, { servername: 'who.example' }));
+  assert.equal((await told)[1].servername, 'who.example');
+  await close(s);
+
+  const tcp = net.createServer((transport) => {
+    const socket = new milgi.TLSSocket(transport, { isServer: true, key: certs.server.key, cert: certs.server.cert });
+    socket.on('error', (error) => tcp.emit('told', error));
+  });
+  tcp.listen(0, '127.0.0.1');
+  await once(tcp, 'listening');
+  const error = once(tcp, 'told');
+  net.connect(tcp.address().port, '127.0.0.1').on('error', () => {}).end('not TLS at all').resume();
+  assert.equal((await error)[0].milgi, 'MILGI_EPROTO');
+  tcp.close();
+});
+
+test('a connection is given up: AbortSignal', async () => {
+  const s = await listen('milgi', {});
+  const controller = new AbortController();
+  const socket = connect('milgi', s, { signal: controller.signal });
+  controller.abort();
+  assert.equal((await failure(socket)).code, 'ABORT_ERR');
   await close(s);
 });
 

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -121,4 +122,18 @@ class Nginx(Server):
         return False
 
 
-SERVERS = {"evhttp": Evhttp, "nginx": Nginx}
+class Node(Server):
+    """HTTP/2 by Node.js over the npm package."""
+
+    shows = ("node says: HTTP/2.0 over TLSv1.3, as h2",)
+
+    def argv(self):
+        if not shutil.which("node"):
+            raise Missing("no node: scripts/setup-packages node")
+        return ["node", os.path.join(os.path.dirname(__file__), "../node/page.js"), *self.papers()]
+
+    def environment(self):
+        return {"MILGI_ADDON": self.of_build("node/milgi.node")}
+
+
+SERVERS = {"evhttp": Evhttp, "nginx": Nginx, "node": Node}

@@ -48,7 +48,8 @@ function configure({ device, linger } = {}) {
 function start() {
   if (started)
     return native;
-  const threads = Math.max(1, Math.min(4, require('node:os').availableParallelism?.() ?? 2));
+  const { availableParallelism, cpus } = require('node:os');
+  const threads = Math.max(1, Math.min(4, (availableParallelism?.() ?? cpus().length) - 1)); // one is the loop's
   native.start(emit, options.device ?? process.env.MILGI_NODE_DEVICE ?? `pool:${threads}`, options.linger);
   started = true;
   return native;

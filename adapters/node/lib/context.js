@@ -28,7 +28,7 @@ const GROUPS = { 'P-256': 'secp256r1', 'prime256v1': 'secp256r1', 'P-384': 'secp
 const SIGALGS = { 'RSA-PSS': 'rsa_pss_rsae', 'RSA': 'rsa_pkcs1' };
 
 function list(value) {
-  return value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
+  return (Array.isArray(value) ? value : [value]).filter(Boolean); // as in node:tls, what is false is not there
 }
 
 function pem(value, name) {
@@ -69,6 +69,8 @@ function versions(options) {
   const protocol = options.secureProtocol;
   if (protocol && /^TLSv1_2_/.test(protocol))
     min = max = VERSIONS['TLSv1.2'];
+  else if (protocol && !/^(SSL|TLS)v?[0-9_]*_?(client_|server_)?method$/.test(protocol))
+    throw make('ERR_TLS_INVALID_PROTOCOL_METHOD', `Unknown method: ${protocol}`, TypeError);
   else if (protocol && !/^TLS_/.test(protocol))
     throw make('ERR_TLS_INVALID_PROTOCOL_METHOD', `${protocol} is not spoken here: TLS 1.2 and 1.3 are`, TypeError);
   min = Math.max(min, VERSIONS['TLSv1.2']);

@@ -46,7 +46,9 @@ function codeOf(reason) {
   }
 }
 
-function textOf(reason, established, host) {
+function textOf(reason, established, host, isServer) {
+  if (reason.name === 'MILGI_ETRUNCATED' && !established && isServer)
+    return 'socket hang up';
   if (reason.name === 'MILGI_ETRUNCATED' && !established)
     return 'Client network socket disconnected before secure TLS connection was established';
   if (reason.name === 'MILGI_EVERIFY' && VERDICTS[reason.code] === 'ERR_TLS_CERT_ALTNAME_INVALID')
@@ -59,8 +61,8 @@ function textOf(reason, established, host) {
   return text;
 }
 
-function fromReason(reason, { established, host } = {}) {
-  const error = new Error(textOf(reason, established, host));
+function fromReason(reason, { established, host, isServer } = {}) {
+  const error = new Error(textOf(reason, established, host, isServer));
   error.code = codeOf(reason);
   error.milgi = reason.name;
   error.reason = reason.detail;
@@ -73,8 +75,13 @@ function fromReason(reason, { established, host } = {}) {
   return error;
 }
 
+// A class that may be called without new, as Node's older ones.
+function callable(Class) {
+  return new Proxy(Class, { apply: (target, self, args) => Reflect.construct(target, args) });
+}
+
 function make(code, message, Type = Error) {
   return Object.assign(new Type(message), { code });
 }
 
-module.exports = { fromReason, make };
+module.exports = { fromReason, callable, make };

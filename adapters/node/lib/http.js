@@ -5,7 +5,8 @@
 const nodeHttp = require('node:http');
 const nodeHttps = require('node:https');
 const nodeHttp2 = require('node:http2');
-const { connect } = require('./socket');
+const { connect, normalize } = require('./socket');
+const { callable } = require('./errors');
 const { secure } = require('./server');
 
 const SESSIONS_MAX = 4; // of one name: those of TLS 1.3 are used once
@@ -18,9 +19,7 @@ class Agent extends nodeHttps.Agent {
   }
 
   createConnection(...args) {
-    let [options, callback] = [args[0], args.find((a) => typeof a === 'function')];
-    if (options === null || typeof options !== 'object')
-      options = { port: args[0], host: args[1], ...(typeof args[2] === 'object' ? args[2] : {}) };
+    const [options, callback] = normalize(args);
     const key = options._agentKey;
     const known = key ? this._sessions.get(key) ?? [] : [];
     const socket = connect({ ...options, session: options.session ?? known.pop() });
@@ -43,6 +42,15 @@ class Agent extends nodeHttps.Agent {
   }
 }
 
+class Server extends nodeHttp.Server {
+  constructor(options = {}, listener) {
+    if (typeof options === 'function')
+      [options, listener] = [{}, options];
+    super(options, listener);
+    secure(this, { ALPNProtocols: options.ALPNCallback ? undefined : ['http/1.1'], ...options });
+  }
+}
+
 const globalAgent = new Agent({ keepAlive: true, scheduling: 'lifo', timeout: 5000 });
 
 // request(url, options, callback) as in node:https, through our agent unless there is another.
@@ -52,7 +60,7 @@ function withAgent(fn) {
     const given = args[at] && typeof args[at] === 'object' ? args[at] : {};
     const options = { ...given };
     if (options.agent === undefined || options.agent === null)
-      options.agent = globalAgent;
+      options.agent = https.globalAgent;
     else if (options.agent === false)
       options.agent = new Agent();
     args.splice(at, typeof args[at] === 'function' || args[at] === undefined ? 0 : 1, options);
@@ -61,15 +69,11 @@ function withAgent(fn) {
 }
 
 const https = {
-  Agent, globalAgent,
+  Agent: callable(Agent), globalAgent,
   request: withAgent(nodeHttps.request),
   get: withAgent(nodeHttps.get),
-  createServer(options = {}, listener) {
-    if (typeof options === 'function')
-      [options, listener] = [{}, options];
-    return secure(nodeHttp.createServer(options, listener), { ALPNProtocols: options.ALPNCallback ? undefined :
-      ['http/1.1'], ...options });
-  },
+  Server: callable(Server),
+  createServer: (options, listener) => new Server(options, listener),
 };
 
 // Node wraps a Duplex that has no handle of its own, and takes what it does not know for plaintext.
@@ -100,4 +104,4 @@ const http2 = {
   },
 };
 
-module.exports = { Agent, https, http2 };
+module.exports = { Agent: https.Agent, https, http2 };

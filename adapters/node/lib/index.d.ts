@@ -49,7 +49,7 @@ declare namespace milgi {
   interface ConnectionOptions extends CommonOptions {
     host?: string; port?: number | string; path?: string; family?: number; localAddress?: string;
     lookup?: net.LookupFunction; socket?: Duplex; servername?: string; session?: Buffer; timeout?: number;
-    requestOCSP?: boolean; autoSelectFamily?: boolean; keepAlive?: boolean; noDelay?: boolean;
+    requestOCSP?: boolean; signal?: AbortSignal; autoSelectFamily?: boolean; keepAlive?: boolean; noDelay?: boolean;
     /** Besides our own check, never in its place. */
     checkServerIdentity?: (host: string, certificate: tls.DetailedPeerCertificate) => Maybe<Error | undefined | void>;
     /** The certificate to show, once the server has said whose it takes. */
@@ -168,6 +168,9 @@ declare namespace milgi {
 
   namespace https {
     const Agent: typeof milgi.Agent;
+    class Server extends http.Server {
+      constructor(options?: ServerOptions & http.ServerOptions, listener?: http.RequestListener);
+    }
     const globalAgent: milgi.Agent;
     const request: typeof httpsModule.request;
     const get: typeof httpsModule.get;

@@ -6,8 +6,8 @@ const crypto = require('node:crypto');
 const net = require('node:net');
 const { native, start } = require('./binding');
 const { SERVER, createSecureContext, contextOf } = require('./context');
-const { make } = require('./errors');
-const { TLSSocket, protocols, ASK } = require('./socket');
+const { callable, make } = require('./errors');
+const { TLSSocket, protocols, ASK, HANDSHAKE_MS } = require('./socket');
 
 const LIFETIME_MIN = 60, LIFETIME_MAX = 7 * 24 * 3600;
 
@@ -37,7 +37,7 @@ function serverConfig(context, options, tickets, asks = 0) {
   }
   if (tickets)
     extra.ticketKeys = tickets.keys;
-  extra.handshakeMs = options.handshakeTimeout ?? 120000;
+  extra.handshakeMs = options.handshakeTimeout ?? HANDSHAKE_MS;
   if (ask)
     extra.ask = ask;
   return context.config(SERVER, extra, JSON.stringify({ ...extra, trust: undefined, ticketKeys: tickets?.serial }));
@@ -61,7 +61,10 @@ class Secured {
   }
 
   setTickets(bytes) {
-    if (!ArrayBuffer.isView(bytes) || bytes.byteLength !== 48)
+    if (!ArrayBuffer.isView(bytes))
+      throw make('ERR_INVALID_ARG_TYPE', 'The "buffer" argument must be an instance of Buffer, TypedArray, or DataView',
+        TypeError);
+    if (bytes.byteLength !== 48)
       throw make('ERR_INVALID_ARG_VALUE', 'Session ticket keys must be a 48-byte buffer', TypeError);
     this.ticketBytes = Buffer.from(bytes);
     const secret = crypto.createHash('sha256').update(this.ticketBytes).digest();
@@ -109,6 +112,8 @@ class Secured {
     } else if (servername) {
       context = this.named.findLast(({ pattern }) => pattern.test(servername))?.context;
     }
+    if (context && !context.context)
+      throw make('ERR_TLS_INVALID_CONTEXT', 'Invalid SNI context', TypeError);
     return context ? this.configOf(contextOf(context)) : undefined;
   }
 }
@@ -208,4 +213,4 @@ function createServer(options, listener) {
   return new Server(options, listener);
 }
 
-module.exports = { Server, createServer, secure, serverConfig, asked };
+module.exports = { Server: callable(Server), createServer, secure, serverConfig, asked };

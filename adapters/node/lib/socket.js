@@ -5,16 +5,17 @@
 const crypto = require('node:crypto');
 const net = require('node:net');
 const tls = require('node:tls');
-const { Duplex } = require('node:stream');
+const { Duplex, addAbortSignal } = require('node:stream');
 const { start } = require('./binding');
 const { CLIENT, SERVER, OPENSSL_NAMES, createSecureContext, contextOf } = require('./context');
-const { fromReason, make } = require('./errors');
+const { fromReason, callable, make } = require('./errors');
 
 const READ = 0, WRITE = 1, SHUT = 2, CLOSE = 3, OPEN = 4, DATA = 5, END = 6, ROOM = 7, DECIDE = 8, CLOSED = 9,
   SESSION = 10;
 const ASK = { CREDENTIAL: 1, ALPN: 2, PEER: 4, OCSP: 8, TICKET_OPEN: 32, TICKET_SEAL: 64, SESSION_LOOKUP: 128,
   SESSION_STORE: 256, CONFIG: 512 };
 const REFUSE = 0, ACCEPT = 1, DEFAULT = 2;
+const HANDSHAKE_MS = 120000;
 const ECONNRESET = -104, EIO = -5;
 
 function errnoOf(error) {
@@ -97,6 +98,10 @@ class TLSSocket extends Duplex {
     this._transport = transport instanceof Duplex || (transport && transport.on) ? transport : new net.Socket(options);
     this._open(options);
     this._attach();
+    // The library's own bound begins with the peer's first byte; who says nothing at all is not waited for either.
+    if (this._isServer)
+      this._patience = setTimeout(() => this._fail(make('ERR_TLS_HANDSHAKE_TIMEOUT', 'TLS handshake timeout')),
+        options.handshakeTimeout ?? HANDSHAKE_MS).unref();
   }
 
   // --- its beginning ---
@@ -305,6 +310,7 @@ class TLSSocket extends Duplex {
 
   _established(info) {
     this._active();
+    clearTimeout(this._patience);
     this._info = info;
     this._chain = info.chain;
     this.secureConnecting = false;
@@ -326,6 +332,8 @@ class TLSSocket extends Duplex {
 
   _ended(reason) {
     this._tlsOver = true;
+    if (this._isServer && !this._info)
+      this.servername = reason.servername ?? false;
     if (!this._info && reason.chain.length)
       this._chain = reason.chain;
     if (!reason.error) {
@@ -336,11 +344,18 @@ class TLSSocket extends Duplex {
     let error = this._verifyError;
     if (!error && reason.name === 'MILGI_ETRANSPORT' && this._transportError)
       error = this._transportError;
-    error ??= fromReason(reason, { established: Boolean(this._info), host: this._host });
+    error ??= fromReason(reason, { established: Boolean(this._info), host: this._host,
+      isServer: this._isServer });
     if (error.code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
       error.host = this._host;
       error.cert = legacy(this._chain);
-      error.reason = `${this._host} is not in the certificate's altnames: ${error.cert.subjectaltname ?? 'it has none'}`;
+      const words = tls.checkServerIdentity(this._host, error.cert); // Node's; it takes a CN, which we do not
+      if (words)
+        [error.message, error.reason] = [words.message, words.reason];
+    }
+    if (error.code === 'ECONNRESET' && !this._info && !this._isServer) {
+      const { path, host, port, localAddress } = this._tlsOptions._given ?? this._tlsOptions;
+      Object.assign(error, { path, host, port, localAddress });
     }
     if (reason.name === 'MILGI_EVERIFY')
       this.authorizationError = error.code;
@@ -349,7 +364,7 @@ class TLSSocket extends Duplex {
 
   _fail(error) {
     const { server } = this;
-    if (this._isServer && !this._info && server) {
+    if (this._isServer && !this._info && this._tlsOptions.secured) {
       this._errored = error;
       server.emit('tlsClientError', error, this);
       this.destroy();
@@ -462,6 +477,7 @@ class TLSSocket extends Duplex {
 
   _destroy(error, callback) {
     this.setTimeout(0);
+    clearTimeout(this._patience);
     this.secureConnecting = false;
     if (this._out)
       this._outDone(error ?? make('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'));
@@ -495,6 +511,7 @@ class TLSSocket extends Duplex {
 
   // --- what tls.TLSSocket tells ---
 
+  get _secureEstablished() { return Boolean(this._info); } // which is what some look at
   get connecting() { return Boolean(this._transport.connecting); }
   get pending() { return this.connecting || Boolean(this._transport.pending); }
   get bytesWritten() {
@@ -561,6 +578,8 @@ class TLSSocket extends Duplex {
   // --- what net.Socket has ---
 
   setTimeout(ms, callback) {
+    if (typeof ms !== 'number' || !(ms >= 0 && ms <= 0x7fffffff))
+      ms = Number(ms) > 0x7fffffff ? 0x7fffffff : Number(ms) || 0;
     if (this.destroyed && ms)
       return this;
     clearTimeout(this._timer);
@@ -628,15 +647,18 @@ function connect(...args) {
   const [options, callback] = normalize(args);
   const host = options.servername || options.host || options.socket?._host || 'localhost';
   const transport = options.socket ?? net.connect({ ...options, allowHalfOpen: true, timeout: undefined,
-    onread: undefined });
+    onread: undefined, signal: undefined });
   let socket;
   try {
-    socket = new TLSSocket(transport, { ...options, host, isServer: false, server: null });
+    socket = new TLSSocket(transport, { ...options, host, isServer: false, server: null,
+      _given: options });
   } catch (error) {
     if (!options.socket)
       transport.on('error', () => {}).destroy();
     throw error;
   }
+  if (options.signal)
+    addAbortSignal(options.signal, socket);
   if (options.timeout)
     socket.setTimeout(options.timeout);
   if (callback)
@@ -644,4 +666,4 @@ function connect(...args) {
   return socket;
 }
 
-module.exports = { TLSSocket, connect, protocols, legacy, ASK, DEFAULT, REFUSE };
+module.exports = { TLSSocket: callable(TLSSocket), connect, normalize, protocols, legacy, ASK, HANDSHAKE_MS, DEFAULT, REFUSE };
