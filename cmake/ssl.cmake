@@ -39,7 +39,23 @@ endif()
 # --- what programs find -------------------------------------------------------------------------------------------------
 set(ssl_prefix ${PROJECT_BINARY_DIR}/ssl)
 file(MAKE_DIRECTORY ${ssl_prefix}/lib/pkgconfig)
-file(CREATE_LINK ${ssl_dir}/include ${ssl_prefix}/include SYMBOLIC)
+if(IS_SYMLINK ${ssl_prefix}/include)
+  file(REMOVE ${ssl_prefix}/include)
+endif()
+file(MAKE_DIRECTORY ${ssl_prefix}/include/openssl)
+file(GLOB ssl_headers CONFIGURE_DEPENDS ${ssl_dir}/include/openssl/*.h)
+foreach(header ${ssl_headers})
+  get_filename_component(name ${header} NAME)
+  file(CREATE_LINK ${header} ${ssl_prefix}/include/openssl/${name} SYMBOLIC)
+endforeach()
+# Headers of OpenSSL's that the shim has not: the compiler would take those of the system instead, and mix the two.
+foreach(name aes asn1t async blowfish bn buffer camellia cast cmac cmp cms comp core core_names cryptoerr ct decoder des dh dsa
+    dtls1 e_os2 ebcdic ec ecdh ecdsa encoder engine ess hmac http idea kdf lhash macros md2 md4 md5 mdc2 modes obj_mac ocsp
+    param_build params pkcs12 pkcs7 provider rc2 rc4 rc5 ripemd rsa seed self_test sha srp srtp store symhacks trace ts txt_db
+    ui whrlpool)
+  list(APPEND ssl_headers ${ssl_prefix}/include/openssl/${name}.h)
+  file(WRITE ${ssl_prefix}/include/openssl/${name}.h "#error \"openssl/${name}.h is not in Milgi's shim (adapters/ssl)\"\n")
+endforeach()
 foreach(name libssl libcrypto)
   file(CREATE_LINK ../../libmilgi_ssl.so ${ssl_prefix}/lib/${name}.so SYMBOLIC)
 endforeach()
@@ -51,7 +67,7 @@ foreach(name openssl libssl libcrypto)
 endforeach()
 if(MILGI_INSTALL)
   set(ssl_to ${CMAKE_INSTALL_LIBDIR}/milgi-ssl)
-  install(DIRECTORY ${ssl_dir}/include/openssl DESTINATION ${ssl_to}/include COMPONENT ssl EXCLUDE_FROM_ALL)
+  install(FILES ${ssl_headers} DESTINATION ${ssl_to}/include/openssl COMPONENT ssl EXCLUDE_FROM_ALL)
   install(DIRECTORY ${ssl_prefix}/lib/pkgconfig DESTINATION ${ssl_to}/lib COMPONENT ssl EXCLUDE_FROM_ALL)
   install(FILES ${ssl_prefix}/lib/libssl.so ${ssl_prefix}/lib/libcrypto.so DESTINATION ${ssl_to}/lib
     COMPONENT ssl EXCLUDE_FROM_ALL)

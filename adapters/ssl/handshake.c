@@ -382,7 +382,7 @@ void milgi__ssl_stop(SSL *ssl)
     free(ssl->alpn);
     ssl->alpn = NULL;
     ssl->verify_result = -1;
-    ssl->established = ssl->failed = ssl->unverified = ssl->resumed = false;
+    ssl->established = ssl->shaken = ssl->failed = ssl->unverified = ssl->resumed = false;
     ssl->error = ssl->sys_error = ssl->shutdown = 0;
     ssl->want = SSL_NOTHING;
     ssl->writing = ssl->taken = 0;

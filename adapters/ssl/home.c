@@ -4,13 +4,27 @@
 
 #include <unistd.h>
 
+/* Freed when neither an engine has it nor new ones are to get it. */
+struct shared_device {
+    atomic_uint refs;
+    pid_t process;
+    struct milgi_device *device;
+};
+
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static bool asked;                                       /* for the environment */
 static char spec[128];
-static struct milgi_device *device;
-static pid_t device_process;
+static struct shared_device *current; /* that new engines get; NULL: none */
+
+static void device_unref(struct shared_device *shared)
+{
+    if (!shared || --shared->refs != 0)
+        return;
+    milgi_device_free(shared->device); /* in another process nothing happens */
+    free(shared);
+}
 
 static void gone(void *home)
 {
@@ -30,22 +44,29 @@ static int make_device(void)
     if (!asked && wanted)
         snprintf(spec, sizeof spec, "%s", wanted);
     asked = true;
-    if (!spec[0] || (device && device_process == getpid()))
+    if (!spec[0] || (current && current->process == getpid()))
         return 1;
-    int rv = milgi_device_new(spec, &device, &why);
+    struct shared_device *made = calloc(1, sizeof *made);
+    int rv = made ? milgi_device_new(spec, &made->device, &why) : MILGI_ENOMEM;
     if (rv) {
         milgi__ssl_error_of(rv, why ? why : spec);
+        free(made);
         return 0;
     }
-    device_process = getpid();
+    made->refs = 1;
+    made->process = getpid();
+    device_unref(current);
+    current = made;
     return 1;
 }
 
+/* What engines have they keep; this thread gets a new one. */
 int MILGI_SSL_use_device(const char *wanted)
 {
     pthread_mutex_lock(&lock);
     asked = true;
-    device = NULL; /* engines may have it: it stays as it is for the rest of the process's life */
+    device_unref(current);
+    current = NULL;
     snprintf(spec, sizeof spec, "%s", wanted ? wanted : "");
     int rv = make_device();
     if (!rv)
@@ -62,16 +83,19 @@ static int add_device(struct home *home)
 {
     pthread_mutex_lock(&lock);
     int rv = make_device();
-    struct milgi_device *added = rv ? device : NULL;
+    if (rv && current) {
+        home->device = current;
+        current->refs++;
+    }
     pthread_mutex_unlock(&lock);
-    if (!added)
+    if (!home->device)
         return rv;
-    int index = milgi_engine_add_device(home->engine, added);
+    struct milgi_device *device = home->device->device;
+    int index = milgi_engine_add_device(home->engine, device);
     if (index > 0)
-        index = milgi_engine_route(home->engine, added->caps.ops, (unsigned)index, 0);
+        index = milgi_engine_route(home->engine, device->caps.ops, (unsigned)index, 0);
     if (index < 0)
         milgi__ssl_error_of(index, "the device of MILGI_SSL_DEVICE");
-    home->devices = true;
     return index >= 0;
 }
 
@@ -120,6 +144,7 @@ void milgi__ssl_home_unref(struct home *home)
     if (!home || --home->refs != 0 || home->process != getpid())
         return;
     milgi_engine_free(home->engine);
+    device_unref(home->device);
     pthread_mutex_destroy(&home->lock);
     free(home);
 }
@@ -132,12 +157,14 @@ __attribute__((destructor)) static void end(void)
     struct home *home = pthread_getspecific(key);
     pthread_setspecific(key, NULL);
     milgi__ssl_home_unref(home);
+    device_unref(current);
+    current = NULL;
 }
 
 bool milgi__ssl_home_busy(struct home *home)
 {
     struct milgi_engine_stats stats;
-    if (!home->devices)
+    if (!home->device)
         return false;
     milgi_engine_stats(home->engine, &stats);
     return stats.ops_alive > 0;

@@ -136,15 +136,17 @@ static int misused(SSL *ssl, int reason)
 
 /* --- the handshake ----------------------------------------------------------------------------------------------- */
 
+/* It has ended when the socket has its last message: a device may be at that still. */
 static ssize_t try_handshake(SSL *ssl, void *arg)
 {
     (void)arg;
-    return milgi_pull_handshake(ssl->pull);
+    int rv = milgi_pull_handshake(ssl->pull);
+    return rv ? rv : milgi_pull_flush(ssl->pull);
 }
 
 int SSL_do_handshake(SSL *ssl)
 {
-    if (ssl->established)
+    if (ssl->shaken)
         return 1;
     ERR_clear_error(); /* as OpenSSL does, here alone */
     if (!ssl->pull && !milgi__ssl_start(ssl)) {
@@ -152,6 +154,7 @@ int SSL_do_handshake(SSL *ssl)
         return -1;
     }
     ssize_t rv = milgi__ssl_try(ssl, try_handshake, NULL);
+    ssl->shaken = rv == 0;
     return rv == 0 ? 1 : milgi__ssl_failed(ssl, rv);
 }
 
@@ -174,7 +177,7 @@ static int begin(SSL *ssl)
 {
     if (ssl->role == ROLE_NONE)
         return misused(ssl, SSL_R_UNINITIALIZED);
-    return ssl->established ? 1 : SSL_do_handshake(ssl);
+    return ssl->shaken ? 1 : SSL_do_handshake(ssl);
 }
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */

@@ -268,12 +268,13 @@ int milgi__ssl_check_key(const struct settings *settings);
  * after the other, and so may its engine then: hence the lock, which is held while the engine is used and never while
  * somebody waits.
  */
+struct shared_device;
 struct home {
     atomic_uint refs;
     pid_t process;
     pthread_mutex_t lock; /* recursive */
     struct milgi_engine *engine;
-    bool devices; /* something may be under way elsewhere */
+    struct shared_device *device; /* NULL: nothing is ever under way elsewhere */
 };
 struct home *milgi__ssl_home(void); /* this thread's, with a reference; NULL with an error in the queue */
 void milgi__ssl_home_unref(struct home *home);
@@ -321,6 +322,7 @@ struct ssl_st {
     STACK_OF(X509) * shown; /* of SSL_get_peer_cert_chain() */
     long verify_result;     /* -1: not known yet */
     bool established, failed;
+    bool shaken;     /* and all of the handshake is with the socket */
     bool unverified; /* we have refused the peer for its certificate */
     int error;       /* of the last call: SSL_ERROR_* */
     int sys_error;   /* errno of it */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the shim has beyond OpenSSL: devices, and what it says after fork(). */
+#include "duo.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void talk(struct duo *d)
+{
+    static char data[40000], got[40000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char)(i * 7 + (i >> 9));
+    for (int way = 0; way < 2; way++) {
+        SSL *from = way ? d->server : d->client, *to = way ? d->client : d->server;
+        assert_int_equal(SSL_write(from, data, sizeof data), sizeof data);
+        for (size_t n = 0; n < sizeof got;) {
+            int rv = SSL_read(to, got + n, (int)(sizeof got - n));
+            assert_true(rv > 0);
+            n += (size_t)rv;
+        }
+        assert_memory_equal(data, got, sizeof data);
+    }
+}
+
+/* No call of a program that knows nothing of devices is left before the device has done its part. */
+static void programs_that_poll_their_socket_alone_go_on_with_every_device(void **state)
+{
+    static const char *const devices[] = { "pool:2", "sim:latency=1ms", "chaos:seed=11", "chaos:seed=12", "batch", NULL };
+    (void)state;
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        if (devices[i] && strcmp(devices[i], "batch") == 0 && MILGI_SSL_use_device("batch") != 1) {
+            ERR_clear_error(); /* no vector lanes in this build */
+            continue;
+        }
+        assert_int_equal(MILGI_SSL_use_device(devices[i]), 1);
+        for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+            struct duo d;
+            duo_begin(&d);
+            SSL_CTX_set_max_proto_version(d.client_ctx, version);
+            SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, NULL);
+            SSL_CTX_load_verify_locations(d.client_ctx, file("root.pem"), NULL);
+            duo_open(&d);
+            talk(&d);
+            assert_int_equal(SSL_shutdown(d.client), 0);
+            assert_int_equal(SSL_shutdown(d.server), 0);
+            duo_end(&d);
+        }
+    }
+}
+
+/* True if the call is to be repeated at once. */
+static bool waits_for_device(SSL *ssl, int rv, unsigned *asked)
+{
+    int fd = -1;
+    size_t n = 0;
+    if (rv == 1 || SSL_get_error(ssl, rv) != SSL_ERROR_WANT_ASYNC)
+        return false;
+    assert_true(SSL_waiting_for_async(ssl));
+    assert_int_equal(SSL_get_all_async_fds(ssl, NULL, &n), 1);
+    assert_int_equal(n, 1);
+    assert_int_equal(SSL_get_all_async_fds(ssl, &fd, &n), 1);
+    struct pollfd p = { fd, POLLIN, 0 };
+    assert_int_equal(poll(&p, 1, 20000), 1);
+    (*asked)++;
+    return true;
+}
+
+static void who_has_asked_for_it_is_told_that_a_device_works(void **state)
+{
+    struct duo d;
+    unsigned asked = 0;
+    int client = 0, server = 0;
+    (void)state;
+    assert_int_equal(MILGI_SSL_use_device("pool:2"), 1);
+    duo_begin(&d);
+    SSL_CTX_set_mode(d.client_ctx, SSL_MODE_ASYNC);
+    SSL_CTX_set_mode(d.server_ctx, SSL_MODE_ASYNC);
+    duo_connect(&d);
+    for (int i = 0; i < 1000 && (client != 1 || server != 1); i++) {
+        do
+            client = SSL_connect(d.client);
+        while (waits_for_device(d.client, client, &asked));
+        do
+            server = SSL_accept(d.server);
+        while (waits_for_device(d.server, server, &asked));
+    }
+    assert_int_equal(client, 1);
+    assert_int_equal(server, 1);
+    assert_true(asked > 0);
+    duo_end(&d);
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
+static void a_device_that_does_not_exist_is_an_error(void **state)
+{
+    (void)state;
+    ERR_clear_error();
+    assert_int_equal(MILGI_SSL_use_device("no-such-device"), 0);
+    assert_int_not_equal(ERR_get_error(), 0);
+    ERR_clear_error();
+    struct duo d;
+    duo_begin(&d);
+    duo_open(&d);
+    duo_end(&d);
+}
+
+static void ops_may_be_under_way_when_an_ssl_goes(void **state)
+{
+    (void)state;
+    assert_int_equal(MILGI_SSL_use_device("pool:1"), 1);
+    for (int i = 0; i < 20; i++) {
+        struct duo d;
+        duo_begin(&d);
+        SSL_CTX_set_mode(d.client_ctx, SSL_MODE_ASYNC);
+        SSL_CTX_set_mode(d.server_ctx, SSL_MODE_ASYNC);
+        duo_connect(&d);
+        for (int k = 0; k < i; k++) {
+            SSL_connect(d.client);
+            SSL_accept(d.server);
+        }
+        duo_end(&d);
+    }
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
+/* In the child: 0, or the line that is wrong. */
+static int in_child(struct duo *parents)
+{
+    struct duo d = *parents;
+    int client, server;
+    char byte;
+    ERR_clear_error();
+    if (SSL_write(parents->client, "x", 1) != -1 || SSL_get_error(parents->client, -1) != SSL_ERROR_SSL)
+        return 1;
+    if (SSL_read(parents->server, &byte, 1) != -1 || next_reason() == 0)
+        return 2;
+    d.client = d.server = NULL;
+    duo_connect(&d);
+    duo_shake(&d, &client, &server);
+    if (client != 1 || server != 1)
+        return 3;
+    if (SSL_write(d.client, "x", 1) != 1 || SSL_read(d.server, &byte, 1) != 1)
+        return 4;
+    duo_close(&d);
+    return 0;
+}
+
+static void a_child_makes_connections_of_its_own(void **state)
+{
+    struct duo d;
+    int status;
+    (void)state;
+    duo_begin(&d);
+    duo_open(&d);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(in_child(&d));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    talk(&d);
+    duo_end(&d);
+}
+
+/* A list of OpenSSL's passes over words that it does not know, which nobody should. */
+static void a_word_that_nobody_knows_is_an_error_among_others(void **state)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    X509_VERIFY_PARAM *param = X509_VERIFY_PARAM_new();
+    (void)state;
+    ERR_clear_error();
+    assert_int_equal(SSL_CTX_set_cipher_list(ctx, "HIGH:nonsense"), 0);
+    assert_int_equal(next_reason(), SSL_R_NO_CIPHER_MATCH);
+    assert_int_equal(SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_SHA256"), 0);
+    assert_int_equal(SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION), 0);
+    assert_int_equal(X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK), 0);
+    assert_int_equal(X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN), 1);
+    assert_int_equal(X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx), X509_V_FLAG_CRL_CHECK_ALL), 0);
+    assert_int_equal(X509_load_crl_file(NULL, "none", X509_FILETYPE_PEM), 0);
+    ERR_clear_error();
+    X509_VERIFY_PARAM_free(param);
+    SSL_CTX_free(ctx);
+}
+
+/* A session goes no further than what was verified when it was made. */
+static void a_session_of_a_server_that_was_not_verified_is_not_offered_by_who_verifies(void **state)
+{
+    struct duo d;
+    int client, server;
+    char byte;
+    (void)state;
+    duo_begin(&d);
+    SSL_CTX_load_verify_locations(d.client_ctx, file("root.pem"), NULL);
+    for (int verified = 0; verified < 2; verified++) {
+        duo_connect(&d);
+        SSL_set_verify(d.client, verified ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+        SSL_set1_host(d.client, "shim.test");
+        duo_shake(&d, &client, &server);
+        assert_int_equal(client, 1);
+        assert_int_equal(SSL_read(d.client, &byte, 1), -1);
+        SSL_SESSION *session = SSL_get1_session(d.client);
+        assert_int_equal(SSL_SESSION_is_resumable(session), 1);
+        SSL_shutdown(d.client);
+        duo_close(&d);
+        for (int other = 0; other < 2; other++) {
+            duo_connect(&d);
+            SSL_set_verify(d.client, SSL_VERIFY_PEER, NULL);
+            SSL_set1_host(d.client, other ? "other.test" : "shim.test");
+            SSL_set_session(d.client, session);
+            duo_shake(&d, &client, &server);
+            assert_int_equal(client, other ? -1 : 1);
+            assert_int_equal(SSL_session_reused(d.client), verified && !other);
+            SSL_shutdown(d.client);
+            duo_close(&d);
+        }
+        SSL_SESSION_free(session);
+    }
+    duo_end(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs_that_poll_their_socket_alone_go_on_with_every_device),
+        cmocka_unit_test(who_has_asked_for_it_is_told_that_a_device_works),
+        cmocka_unit_test(a_device_that_does_not_exist_is_an_error),
+        cmocka_unit_test(ops_may_be_under_way_when_an_ssl_goes),
+        cmocka_unit_test(a_child_makes_connections_of_its_own),
+        cmocka_unit_test(a_word_that_nobody_knows_is_an_error_among_others),
+        cmocka_unit_test(a_session_of_a_server_that_was_not_verified_is_not_offered_by_who_verifies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
