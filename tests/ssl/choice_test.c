@@ -333,11 +333,12 @@ static void keying_material_is_the_same_at_both_ends(void **state)
 {
     struct duo d;
     unsigned char a[32], b[32];
+    static const unsigned char c[] = "c";
     (void)state;
     duo_begin(&d);
     duo_open(&d);
-    assert_int_equal(SSL_export_keying_material(d.client, a, 32, "EXPERIMENTAL", 12, (const unsigned char *)"c", 1, 1), 1);
-    assert_int_equal(SSL_export_keying_material(d.server, b, 32, "EXPERIMENTAL", 12, (const unsigned char *)"c", 1, 1), 1);
+    assert_int_equal(SSL_export_keying_material(d.client, a, 32, "EXPERIMENTAL", 12, c, 1, 1), 1);
+    assert_int_equal(SSL_export_keying_material(d.server, b, 32, "EXPERIMENTAL", 12, c, 1, 1), 1);
     assert_memory_equal(a, b, 32);
     assert_int_equal(SSL_export_keying_material(d.server, b, 32, "EXPERIMENTAL", 12, NULL, 0, 0), 1);
     assert_memory_not_equal(a, b, 32);

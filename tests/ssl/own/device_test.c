@@ -28,7 +28,8 @@ static void talk(struct duo *d)
 /* No call of a program that knows nothing of devices is left before the device has done its part. */
 static void programs_that_poll_their_socket_alone_go_on_with_every_device(void **state)
 {
-    static const char *const devices[] = { "pool:2", "sim:latency=1ms", "chaos:seed=11", "chaos:seed=12", "batch", NULL };
+    static const char *const devices[] = { "pool:2", "sim:latency=1ms", "chaos:seed=11", "chaos:seed=12", "batch",
+        NULL };
     (void)state;
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         if (devices[i] && strcmp(devices[i], "batch") == 0 && MILGI_SSL_use_device("batch") != 1) {
