@@ -17,7 +17,7 @@ FULL = os.environ.get("MILGI_FULL") == "1"
 WORK = os.environ.get("MILGI_WORK") or tempfile.mkdtemp(prefix="milgi-python-")
 # None: as by default. "chaos:seed=7": all ops go there.
 DEVICE = os.environ.get("MILGI_DEVICE") or None
-PATIENCE = 120
+PATIENCE = 900  # somebody may stop us for a while
 
 
 def path(name):

@@ -691,6 +691,9 @@ class Later(rig.Case):
             writer.write(b"go\n")
             await writer.drain()
             await server_tls(writer)
+            reader._transport.pause_reading()  # what comes meanwhile has to wait, on whatever level
+            await asyncio.sleep(0.05)
+            reader._transport.resume_reading()
             await echo(reader, writer)
             writer.close()
         loop = asyncio.get_running_loop()
@@ -736,7 +739,7 @@ class Later(rig.Case):
         async def client(writer):
             await writer.start_tls(client_context(), server_hostname="localhost")
             await writer.start_tls(client_context(), server_hostname="rsa.test")
-        await self.upgrade(server, client, bytes(300000))
+        await self.upgrade(server, client, bytes(3 << 20))
 
     async def test_start_tls_in_the_wrong_role(self):
         with self.assertRaises(milgi.UsageError):

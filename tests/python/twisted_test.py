@@ -89,7 +89,7 @@ class Half(Peer):
 
 
 class Base(unittest.TestCase):
-    timeout = 120
+    timeout = rig.PATIENCE
 
     @defer.inlineCallbacks
     def pair(self, server=None, client=None, serverProtocol=Echo, clientProtocol=Peer, name="localhost"):
@@ -110,7 +110,7 @@ class Base(unittest.TestCase):
             port = yield below.listen(TLSMemoryBIOFactory(server, False, factory))
         self.addCleanup(port.stopListening)
         client = client_context() if client is None else client
-        below = endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        below = endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port, timeout=rig.PATIENCE)
         factory = protocol.Factory.forProtocol(clientProtocol)
         if isinstance(client, milgi.Context):
             p = yield tx.wrap_client(client, below, name).connect(factory)
@@ -220,7 +220,7 @@ class Talk(Base):
         server = yield tx.wrap_server(server_context(), endpoints.TCP4ServerEndpoint(
             reactor, 0, backlog=1024, interface="127.0.0.1")).listen(protocol.Factory.forProtocol(Echo))
         client = client_context(sessions=0)
-        below = endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port, timeout=60)
+        below = endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port, timeout=rig.PATIENCE)
         peers = yield defer.gatherResults([
             tx.wrap_client(client, below, "localhost").connect(protocol.Factory.forProtocol(Peer)) for _ in range(CROWD)])
         for i, peer in enumerate(peers):
@@ -237,7 +237,7 @@ class Talk(Base):
                                                   % (path("localhost.pem"), path("localhost.key"), alpn, path("ca.pem"))
                                                   ).listen(protocol.Factory.forProtocol(Echo))
         p = yield endpoints.clientFromString(
-            reactor, "milgi:127.0.0.1:%d:ca=%s:hostname=localhost:alpn=y:certificate=%s:privateKey=%s"
+            reactor, "milgi:127.0.0.1:%d:ca=%s:hostname=localhost:alpn=y:timeout=900:certificate=%s:privateKey=%s"
             % (server.getHost().port, path("ca.pem"), path("client.pem"), path("client.key"))
         ).connect(protocol.Factory.forProtocol(Peer))
         p.transport.write(b"hello")
@@ -315,7 +315,7 @@ class Ends(Base):
     def test_aborts_with_ops_in_flight(self):
         server = yield tx.wrap_server(server_context("rsa"), endpoints.TCP4ServerEndpoint(
             reactor, 0, interface="127.0.0.1")).listen(protocol.Factory.forProtocol(Echo))
-        below = endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port)
+        below = endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port, timeout=rig.PATIENCE)
         for i in range(20):
             p = yield tx.wrap_client(client_context(), below, "localhost").connect(protocol.Factory.forProtocol(Peer))
             yield task.deferLater(reactor, 0.0005 * i, lambda: None)
@@ -417,7 +417,7 @@ class Wrong(Base):
         server = yield tx.wrap_server(server_context(), endpoints.TCP4ServerEndpoint(
             reactor, 0, interface="127.0.0.1")).listen(factory)
         for garbage in (b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b""):
-            p = yield endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port).connect(
+            p = yield endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port, timeout=rig.PATIENCE).connect(
                 protocol.Factory.forProtocol(Peer))
             p.transport.write(garbage)
             p.transport.loseConnection()

@@ -3,9 +3,9 @@
 
 from ._native import ffi as _ffi, lib as _lib
 from .context import Certificate, Context, Credential, Session, Trust
-from .errors import (AlertError, CertificateError, DeviceError, Error, LimitError, TransportError, TruncatedError,
-                     UsageError)
+from .errors import (AlertError, CertificateError, DeviceError, Error, LimitError, ResetError, TransportError,
+                     TruncatedError, UsageError)
 
 __all__ = ["AlertError", "Certificate", "CertificateError", "Context", "Credential", "DeviceError", "Error",
-           "LimitError", "Session", "TransportError", "TruncatedError", "Trust", "UsageError"]
+           "LimitError", "ResetError", "Session", "TransportError", "TruncatedError", "Trust", "UsageError"]
 __version__ = _ffi.string(_lib.milgi_version()).decode()

@@ -290,11 +290,11 @@ class _Below(asyncio.BufferedProtocol):
         self._c = self.stream._c
         transport.set_write_buffer_limits(high=0)
         if self._timeout is not None:
-            self._timeout = self._loop.call_later(self._timeout, self._late)
+            self._timeout = self._loop.call_later(self._timeout, self._late, self._timeout)
 
-    def _late(self):
+    def _late(self, seconds):
         if not self.stream.established and not self.stream.over:
-            self.stream.error = ConnectionAbortedError("the TLS handshake has taken too long")
+            self.stream.error = ConnectionAbortedError("the SSL handshake is taking longer than %s s" % seconds)
             self.stream.cut()
 
     def get_buffer(self, hint):

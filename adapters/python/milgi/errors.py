@@ -6,10 +6,13 @@ Error               all of them; an OSError, as ssl's are
   CertificateError  the peer's certificate was not accepted
   AlertError        the peer has sent a fatal alert: it is what it did not like
   TransportError    the connection below has failed (a ConnectionError, too)
+    ResetError      it was reset (a ConnectionResetError)
     TruncatedError  it has ended without the peer's close_notify: what was read may not be all (a ConnectionResetError)
   LimitError        too long, too much, too many
   DeviceError       the device that has the private key could not sign
 """
+
+import errno
 
 from ._native import ffi, lib
 
@@ -53,6 +56,10 @@ class TruncatedError(TransportError, ConnectionResetError):
     pass
 
 
+class ResetError(TransportError, ConnectionResetError):
+    pass
+
+
 class LimitError(Error):
     pass
 
@@ -71,6 +78,8 @@ def of_reason(reason):
         return None
     kind = _CLASSES[reason.cls] if 0 <= reason.cls < len(_CLASSES) else Error
     kind = {lib.MILGI_EVERIFY: CertificateError, lib.MILGI_ETRUNCATED: TruncatedError}.get(reason.error, kind)
+    if reason.error == lib.MILGI_ETRANSPORT and reason.device_code == errno.ECONNRESET:
+        kind = ResetError
     alert = None if reason.alert == lib.MILGI_ALERT_NONE else text(lib.milgi_alert_name(reason.alert))
     detail = text(reason.detail) or text(lib.milgi_error_text(reason.error))
     message = "%s: %s" % (text(lib.milgi_error_text(reason.error)), detail)

@@ -462,8 +462,11 @@ class Stream:
         self.deliver()
 
     def _now(self):
-        """Reading has to stop or go on at once; the rest is for the turn."""
-        if self._c.todo & (lib.MILGI_PY_READ | lib.MILGI_PY_CLOSE):
+        """Reading stops or goes on at once, though other events are being handled; the rest is for the turn."""
+        if self._c.todo & lib.MILGI_PY_READ:
+            self._c.todo &= ~lib.MILGI_PY_READ
+            self._read()
+        if self._c.todo & lib.MILGI_PY_CLOSE:
             self.engine.drain()
 
     # --- what is to be done -------------------------------------------------------------------------------------------
