@@ -136,4 +136,20 @@ class Node(Server):
         return {"MILGI_ADDON": self.of_build("node/milgi.node")}
 
 
-SERVERS = {"evhttp": Evhttp, "nginx": Nginx, "node": Node}
+class Aiohttp(Server):
+    """By tests/python/page.py, with the package that tests/python/run has put beside the build."""
+
+    shows = ("https by TLSv1.3",)
+
+    def argv(self):
+        self.of_build("python/milgi/_native.abi3.so")
+        if not os.path.isdir("/usr/lib/python3/dist-packages/aiohttp"):
+            raise Missing("no python3-aiohttp: scripts/setup-packages python")
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "python", "page.py")
+        return ["/usr/bin/python3", page, *self.papers()]
+
+    def environment(self):
+        return {"PYTHONPATH": os.path.join(os.path.abspath(self.build), "python")}
+
+
+SERVERS = {"aiohttp": Aiohttp, "evhttp": Evhttp, "nginx": Nginx, "node": Node}
