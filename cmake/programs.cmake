@@ -260,6 +260,9 @@ if(MILGI_BENCH)
   target_include_directories(bench_lanes PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/gen)
   target_include_directories(bench_sessions PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_sources(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/bench/asynchrony/op.c)
+  foreach(name asynchrony devices instructions) # bench/lib/inside is common to those that see the engine's insides
+    target_sources(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/bench/lib/inside/owners.c)
+  endforeach()
   target_include_directories(bench_instructions PRIVATE ${PROJECT_SOURCE_DIR}/src)
 
   if(BUILD_TESTING AND TARGET milgi)

@@ -9,7 +9,7 @@
 #include <milgi/milgi.h>
 
 #include "asynchrony.h"
-#include "engine/engine.h"
+#include "inside/owners.h"
 
 #define RING 1024u
 #define RECORD_BYTES 1400u
@@ -59,68 +59,13 @@ static const struct milgi_device_ops null_ops = {
     .dequeue = null_dequeue,
 };
 
-/* --- owners ----------------------------------------------------------------------------------------------------- */
-
-struct member {
-    struct milgi__owner owner;
-    uint64_t *done;
-};
+/* --- ops --------------------------------------------------------------------------------------------------------- */
 
 struct ops {
     struct milgi_device device;
     struct milgi_engine *engine;
-    struct member *members;
-    unsigned members_n;
-    uint64_t done;
+    struct bench_owners owners;
 };
-
-static void done(struct milgi__owner *owner, struct milgi_op *op)
-{
-    struct member *member = MILGI__ENTRY(owner, struct member, owner);
-
-    if (op->status != MILGI_OP_OK)
-        bench_die("an op came back %s", milgi_op_status_name(op->status));
-    ++*member->done;
-}
-
-static uint64_t turn(struct milgi__owner *owner, uint64_t budget_ns, bool *more)
-{
-    (void)owner;
-    (void)budget_ns;
-    *more = false;
-    return 0;
-}
-
-static void nothing(struct milgi__owner *owner)
-{
-    (void)owner;
-}
-
-static const struct milgi__owner_ops member_ops = {
-    .turn = turn,
-    .op_done = done,
-    .flush = nothing,
-    .timeout = nothing,
-    .idle = nothing,
-    .drop = nothing,
-};
-
-static void must(int result, const char *what)
-{
-    if (result < 0)
-        bench_die("%s: %s", what, milgi_error_text(result));
-}
-
-static void join(struct ops *ops, unsigned n)
-{
-    ops->members = calloc(n, sizeof *ops->members);
-    ops->members_n = n;
-    for (unsigned i = 0; i < n; i++) {
-        ops->members[i].owner.ops = &member_ops;
-        ops->members[i].done = &ops->done;
-        must(milgi__engine_attach(ops->engine, &ops->members[i].owner), "attach");
-    }
-}
 
 struct ops *ops_new(unsigned owners)
 {
@@ -138,51 +83,40 @@ struct ops *ops_new_in(const struct milgi_engine_options *options, unsigned owne
             .max_in_flight = RING,
             .best_batch = BATCH },
         .spec = "null" };
-    must(milgi_engine_new(options, &ops->engine), "engine");
+    bench_must(milgi_engine_new(options, &ops->engine), "engine");
     int index = milgi_engine_add_device(ops->engine, &ops->device);
-    must(index, "device");
-    must(milgi_engine_route(ops->engine, UINT32_MAX, (unsigned)index, 1), "route");
-    join(ops, owners);
+    bench_must(index, "device");
+    bench_must(milgi_engine_route(ops->engine, UINT32_MAX, (unsigned)index, 1), "route");
+    bench_owners_attach(&ops->owners, ops->engine, owners);
     return ops;
 }
 
 void ops_free(struct ops *ops)
 {
-    for (unsigned i = 0; i < ops->members_n; i++)
-        milgi__engine_detach(ops->engine, &ops->members[i].owner);
+    bench_owners_detach(&ops->owners);
     milgi_engine_free(ops->engine);
-    free(ops->members);
     free(ops);
-}
-
-static struct milgi_op *next_op(struct milgi_engine *engine)
-{
-    struct milgi_op *op = milgi__engine_op_new(engine, false);
-
-    if (!op)
-        bench_die("no op");
-    return op;
 }
 
 uint64_t ops_run(struct ops *ops, unsigned n)
 {
     struct milgi_run_result result;
-    uint64_t before = ops->done;
+    uint64_t before = ops->owners.done;
 
     for (unsigned k = 0; k < n; k++) {
-        uint64_t due = ops->done + BATCH;
+        uint64_t due = ops->owners.done + BATCH;
         for (unsigned i = 0; i < BATCH; i++) {
-            struct milgi_op *op = next_op(ops->engine);
+            struct milgi_op *op = bench_op_new(ops->engine);
             op->type = MILGI_OP_SEAL;
             op->cls = MILGI_OP_CLASS_RECORDS;
             op->alg = MILGI_SUITE_AES_128_GCM_SHA256;
             op->u.aead.dst_len = RECORD_BYTES;
-            milgi__engine_submit(ops->engine, &ops->members[i % ops->members_n].owner, op, 0);
+            milgi__engine_submit(ops->engine, bench_owner(&ops->owners, i % ops->owners.n), op, 0);
         }
-        while (ops->done < due)
-            must(milgi_engine_run(ops->engine, 0, &result), "run");
+        while (ops->owners.done < due)
+            bench_must(milgi_engine_run(ops->engine, 0, &result), "run");
     }
-    return ops->done - before;
+    return ops->owners.done - before;
 }
 
 uint64_t ops_bare(struct ops *ops, unsigned n)
@@ -223,7 +157,7 @@ static uint64_t calls_so_far(void)
 /* A record of 64 bytes, from a chunk into a chunk. */
 static void submit_record(struct ops *ops, struct milgi_key *key, struct milgi__owner *owner)
 {
-    struct milgi_op *op = next_op(ops->engine);
+    struct milgi_op *op = bench_op_new(ops->engine);
     struct milgi_chunk *from = milgi_chunk_new(ops->engine, 512), *to = milgi_chunk_new(ops->engine, 512);
 
     if (!from || !to)
@@ -245,38 +179,36 @@ static void submit_record(struct ops *ops, struct milgi_key *key, struct milgi__
 double ops_system_calls(uint64_t n, double *polls)
 {
     static const uint8_t raw[16];
-    struct ops ops = { .done = 0 };
+    struct ops ops = { .engine = NULL };
     struct milgi_device *pool = NULL;
     struct milgi_run_result result;
     uint64_t submitted = 0, waits = 0;
 
-    must(milgi_device_new("pool:1", &pool, NULL), "pool");
-    must(milgi_engine_new(NULL, &ops.engine), "engine");
+    bench_must(milgi_device_new("pool:1", &pool, NULL), "pool");
+    bench_must(milgi_engine_new(NULL, &ops.engine), "engine");
     int index = milgi_engine_add_device(ops.engine, pool);
-    must(index, "add pool");
-    must(milgi_engine_route(ops.engine, UINT32_MAX, (unsigned)index, 1), "route");
-    join(&ops, BATCH);
+    bench_must(index, "add pool");
+    bench_must(milgi_engine_route(ops.engine, UINT32_MAX, (unsigned)index, 1), "route");
+    bench_owners_attach(&ops.owners, ops.engine, BATCH);
     struct milgi_key *key = milgi__engine_key_aead(ops.engine, MILGI_SUITE_AES_128_GCM_SHA256, raw, sizeof raw);
     uint64_t before = calls_so_far();
-    while (ops.done < n) {
+    while (ops.owners.done < n) {
         /* A crowd whose work never ends: the queue is never empty. */
-        for (; submitted < ops.done + 8 * (uint64_t)BATCH; submitted++)
-            submit_record(&ops, key, &ops.members[submitted % BATCH].owner);
-        must(milgi_engine_run(ops.engine, 0, &result), "run");
-        if (result.next == MILGI_RUN_AGAIN || ops.done == submitted)
+        for (; submitted < ops.owners.done + 8 * (uint64_t)BATCH; submitted++)
+            submit_record(&ops, key, bench_owner(&ops.owners, (unsigned)(submitted % BATCH)));
+        bench_must(milgi_engine_run(ops.engine, 0, &result), "run");
+        if (result.next == MILGI_RUN_AGAIN || ops.owners.done == submitted)
             continue;
         struct pollfd wait = { milgi_engine_fd(ops.engine), POLLIN, 0 };
         (void)poll(&wait, 1, 1000);
         waits++;
     }
     double calls = (double)(calls_so_far() - before);
-    *polls = (double)waits / (double)ops.done;
-    calls /= (double)ops.done;
+    *polls = (double)waits / (double)ops.owners.done;
+    calls /= (double)ops.owners.done;
     milgi__engine_key_unref(ops.engine, key);
-    for (unsigned i = 0; i < ops.members_n; i++)
-        milgi__engine_detach(ops.engine, &ops.members[i].owner);
+    bench_owners_detach(&ops.owners);
     milgi_engine_free(ops.engine);
     milgi_device_free(pool);
-    free(ops.members);
     return calls;
 }

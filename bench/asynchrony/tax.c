@@ -6,6 +6,7 @@
 #include <milgi/milgi.h>
 
 #include "asynchrony.h"
+#include "inside/owners.h"
 
 #define MESSAGE 64u
 
@@ -23,12 +24,6 @@ struct tax {
     struct end end[2];
 };
 
-static void must(int result, const char *what)
-{
-    if (result < 0)
-        bench_die("%s: %s", what, milgi_error_text(result));
-}
-
 static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
 {
     struct end *end = arg, *to = end->other;
@@ -40,7 +35,7 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
             bench_die("no chunk");
         memcpy(milgi_chunk_data(chunk), iov[i].data, iov[i].len);
         const struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), (uint32_t)iov[i].len };
-        must(milgi_conn_receive(to->conn, slice), "receive");
+        bench_must(milgi_conn_receive(to->conn, slice), "receive");
         len += iov[i].len;
     }
     milgi_conn_output_done(conn, len);
@@ -84,7 +79,7 @@ static void run(struct tax *tax)
     struct milgi_run_result result = { .next = MILGI_RUN_AGAIN };
 
     while (result.next == MILGI_RUN_AGAIN)
-        must(milgi_engine_run(tax->engine, 0, &result), "run");
+        bench_must(milgi_engine_run(tax->engine, 0, &result), "run");
 }
 
 /* Devices that are there and have routes, for work that does not come up. */
@@ -95,10 +90,10 @@ static void add_devices(struct tax *tax)
         MILGI_OP_BIT(MILGI_OP_VERIFY) | MILGI_OP_BIT(MILGI_OP_VERIFY_CHAIN) };
 
     for (unsigned i = 0; i < 2; i++) {
-        must(milgi_device_new(specs[i], &tax->device[i], NULL), specs[i]);
+        bench_must(milgi_device_new(specs[i], &tax->device[i], NULL), specs[i]);
         int index = milgi_engine_add_device(tax->engine, tax->device[i]);
-        must(index, specs[i]);
-        must(milgi_engine_route_first(tax->engine, bits[i], 1u | 1u << index, 4096), "route");
+        bench_must(index, specs[i]);
+        bench_must(milgi_engine_route_first(tax->engine, bits[i], 1u | 1u << index, 4096), "route");
     }
 }
 
@@ -106,22 +101,23 @@ static void open_conns(struct tax *tax, const struct bench_cert *cert)
 {
     struct milgi_credential *credential;
 
-    must(milgi_credential_new_pem(cert->cert_pem, cert->cert_len, cert->key_pem, cert->key_len, &credential), "cert");
+    int rv = milgi_credential_new_pem(cert->cert_pem, cert->cert_len, cert->key_pem, cert->key_len, &credential);
+    bench_must(rv, "cert");
     for (int role = MILGI_CLIENT; role <= MILGI_SERVER; role++) {
         tax->config[role] = milgi_config_new((enum milgi_role)role);
         if (role == MILGI_SERVER)
-            must(milgi_config_add_credential(tax->config[role], credential), "credential");
+            bench_must(milgi_config_add_credential(tax->config[role], credential), "credential");
         else
-            must(milgi_config_dangerously_accept_any_server(tax->config[role]), "accept");
-        must(milgi_config_freeze(tax->config[role], NULL), "freeze");
+            bench_must(milgi_config_dangerously_accept_any_server(tax->config[role]), "accept");
+        bench_must(milgi_config_freeze(tax->config[role], NULL), "freeze");
         tax->end[role].other = &tax->end[!role];
     }
     milgi_credential_unref(credential);
-    must(milgi_conn_new(tax->engine, tax->config[MILGI_SERVER], NULL, &events, &tax->end[MILGI_SERVER],
-             &tax->end[MILGI_SERVER].conn),
+    bench_must(milgi_conn_new(tax->engine, tax->config[MILGI_SERVER], NULL, &events, &tax->end[MILGI_SERVER],
+                   &tax->end[MILGI_SERVER].conn),
         "server");
-    must(milgi_conn_new(tax->engine, tax->config[MILGI_CLIENT], "localhost", &events, &tax->end[MILGI_CLIENT],
-             &tax->end[MILGI_CLIENT].conn),
+    bench_must(milgi_conn_new(tax->engine, tax->config[MILGI_CLIENT], "localhost", &events, &tax->end[MILGI_CLIENT],
+                   &tax->end[MILGI_CLIENT].conn),
         "client");
 }
 
@@ -129,7 +125,7 @@ struct tax *tax_new(bool devices, const struct bench_cert *cert)
 {
     struct tax *tax = calloc(1, sizeof *tax);
 
-    must(milgi_engine_new(NULL, &tax->engine), "engine");
+    bench_must(milgi_engine_new(NULL, &tax->engine), "engine");
     if (devices)
         add_devices(tax);
     open_conns(tax, cert);
@@ -147,7 +143,7 @@ void tax_messages(struct tax *tax, unsigned n)
 
     for (unsigned i = 0; i < n; i++) {
         for (int role = MILGI_CLIENT; role <= MILGI_SERVER; role++)
-            must(milgi_conn_write(tax->end[role].conn, message, sizeof message), "write");
+            bench_must(milgi_conn_write(tax->end[role].conn, message, sizeof message), "write");
         run(tax);
     }
     if (tax->end[0].received != due)

@@ -9,7 +9,7 @@
 #include <milgi/milgi.h>
 
 #include "devices.h"
-#include "engine/engine.h"
+#include "inside/owners.h"
 
 #define BATCH_MAX 256u
 #define BATCHES_MIN 4u
@@ -17,74 +17,33 @@
 #define OVERHEAD 17u /* of a record: its type and its tag */
 #define PATIENCE_NS 30000000000u
 
-struct member {
-    struct milgi__owner owner;
-    struct rig *rig;
-};
-
 struct rig {
     struct milgi_engine *engine;
     struct milgi_device *devices[DEVICES];
     unsigned devices_n;
-    struct member members[BATCH_MAX];
+    struct bench_owners owners;
     struct milgi_key *aead, *private[BENCH_KEYS];
     struct milgi_credential *credentials[BENCH_KEYS];
     struct milgi_chunk *from[BATCH_MAX], *to[BATCH_MAX];
     uint8_t tag[16];
-    uint64_t done;
     uint64_t inline_before, all_before;
 };
 
 static const int types[KINDS] = { MILGI_OP_SEAL, MILGI_OP_OPEN, MILGI_OP_SIGN, MILGI_OP_SIGN };
 
-/* --- owners ----------------------------------------------------------------------------------------------------- */
-
-static void op_done(struct milgi__owner *owner, struct milgi_op *op)
+/* For what is opened. */
+static void keep_tag(void *arg, const struct milgi_op *op)
 {
-    struct rig *rig = MILGI__ENTRY(owner, struct member, owner)->rig;
-    if (op->status != MILGI_OP_OK)
-        bench_die("%s came back %s (%d)", milgi_op_type_name(op->type), milgi_op_status_name(op->status),
-            (int)op->device_code);
+    struct rig *rig = arg;
     if (op->type == MILGI_OP_SEAL && op->u.aead.dst)
         memcpy(rig->tag, op->u.aead.dst + op->u.aead.dst_len - 16, 16);
-    rig->done++;
 }
-
-static uint64_t turn(struct milgi__owner *owner, uint64_t budget_ns, bool *more)
-{
-    (void)owner;
-    (void)budget_ns;
-    *more = false;
-    return 0;
-}
-
-static void nothing(struct milgi__owner *owner)
-{
-    (void)owner;
-}
-
-static const struct milgi__owner_ops member_ops = {
-    .turn = turn,
-    .op_done = op_done,
-    .flush = nothing,
-    .timeout = nothing,
-    .idle = nothing,
-    .drop = nothing,
-};
 
 /* --- ops -------------------------------------------------------------------------------------------------------- */
 
-static void must(int result, const char *what)
-{
-    if (result < 0)
-        bench_die("%s: %s", what, milgi_error_text(result));
-}
-
 static struct milgi_op *record_op(struct rig *rig, const struct point *point, unsigned i)
 {
-    struct milgi_op *op = milgi__engine_op_new(rig->engine, false);
-    if (!op)
-        bench_die("no op");
+    struct milgi_op *op = bench_op_new(rig->engine);
     struct milgi_op_aead *aead = &op->u.aead;
     op->type = point->kind == SEAL ? MILGI_OP_SEAL : MILGI_OP_OPEN;
     op->cls = MILGI_OP_CLASS_RECORDS;
@@ -110,9 +69,7 @@ static struct milgi_op *record_op(struct rig *rig, const struct point *point, un
 
 static struct milgi_op *sign_op(struct rig *rig, enum bench_key key)
 {
-    struct milgi_op *op = milgi__engine_op_new(rig->engine, false);
-    if (!op)
-        bench_die("no op");
+    struct milgi_op *op = bench_op_new(rig->engine);
     op->type = MILGI_OP_SIGN;
     op->cls = MILGI_OP_CLASS_HANDSHAKE;
     op->alg = key == BENCH_RSA_2048 ? MILGI_SIG_RSA_PSS_RSAE_SHA256 : MILGI_SIG_ECDSA_SECP256R1_SHA256;
@@ -143,15 +100,15 @@ static void wait_for(struct rig *rig, const struct milgi_run_result *result)
 static void one_batch(struct rig *rig, const struct point *point)
 {
     struct milgi_run_result result;
-    uint64_t due = rig->done + point->batch, begin = bench_now_ns();
+    uint64_t due = rig->owners.done + point->batch, begin = bench_now_ns();
     for (unsigned i = 0; i < point->batch; i++)
-        milgi__engine_submit(rig->engine, &rig->members[i].owner, make(rig, point, i), 0);
-    while (rig->done < due) {
-        must(milgi_engine_run(rig->engine, 0, &result), "run");
-        if (rig->done < due && result.next != MILGI_RUN_AGAIN)
+        milgi__engine_submit(rig->engine, bench_owner(&rig->owners, i), make(rig, point, i), 0);
+    while (rig->owners.done < due) {
+        bench_must(milgi_engine_run(rig->engine, 0, &result), "run");
+        if (rig->owners.done < due && result.next != MILGI_RUN_AGAIN)
             wait_for(rig, &result);
         if (bench_now_ns() - begin > PATIENCE_NS)
-            bench_die("%u of %u ops have not come back", (unsigned)(due - rig->done), point->batch);
+            bench_die("%u of %u ops have not come back", (unsigned)(due - rig->owners.done), point->batch);
     }
 }
 
@@ -232,10 +189,10 @@ static uint32_t add_devices(struct rig *rig, const char *specs, char *why, size_
         }
         rig->devices[rig->devices_n++] = device;
         int index = milgi_engine_add_device(rig->engine, device);
-        must(index, spec);
+        bench_must(index, spec);
         bits |= 1u << index;
         if ((device->caps.flags & MILGI_CAP_OWN_MEMORY) != 0)
-            must(milgi_engine_use_memory(rig->engine, (unsigned)index), spec);
+            bench_must(milgi_engine_use_memory(rig->engine, (unsigned)index), spec);
     }
     return bits;
 }
@@ -256,35 +213,34 @@ struct rig *rig_new(
     static const uint8_t raw[16] = { 1 };
     struct rig *rig = calloc(1, sizeof *rig);
     const uint32_t all = MILGI_OP_BIT(MILGI_OP_SEAL) | MILGI_OP_BIT(MILGI_OP_OPEN) | MILGI_OP_BIT(MILGI_OP_SIGN);
-    must(milgi_engine_new(NULL, &rig->engine), "engine");
+    bench_must(milgi_engine_new(NULL, &rig->engine), "engine");
     uint32_t bits = add_devices(rig, specs, why, why_size);
     if (bits == 0) {
         rig_free(rig);
         return NULL;
     }
     if (router)
-        must(milgi_engine_route_first(rig->engine, all, bits, 0), "route");
+        bench_must(milgi_engine_route_first(rig->engine, all, bits, 0), "route");
     else
-        must(milgi_engine_route(rig->engine, all, (unsigned)__builtin_ctz(bits), 1), "route");
+        bench_must(milgi_engine_route(rig->engine, all, (unsigned)__builtin_ctz(bits), 1), "route");
     make_chunks(rig);
     rig->aead = milgi__engine_key_aead(rig->engine, MILGI_SUITE_AES_128_GCM_SHA256, raw, sizeof raw);
     for (int i = 0; i < BENCH_KEYS; i++) {
         const struct bench_cert *c = &certs[i];
         struct milgi_credential **credential = &rig->credentials[i];
-        must(milgi_credential_new_pem(c->cert_pem, c->cert_len, c->key_pem, c->key_len, credential), "credential");
+        int rv = milgi_credential_new_pem(c->cert_pem, c->cert_len, c->key_pem, c->key_len, credential);
+        bench_must(rv, "credential");
         rig->private[i] = milgi__engine_key_private(rig->engine, *credential);
     }
-    for (unsigned i = 0; i < BATCH_MAX; i++) {
-        rig->members[i] = (struct member){ .owner.ops = &member_ops, .rig = rig };
-        must(milgi__engine_attach(rig->engine, &rig->members[i].owner), "attach");
-    }
+    rig->owners.look = keep_tag;
+    rig->owners.arg = rig;
+    bench_owners_attach(&rig->owners, rig->engine, BATCH_MAX);
     return rig;
 }
 
 void rig_free(struct rig *rig)
 {
-    for (unsigned i = 0; rig->aead && i < BATCH_MAX; i++)
-        milgi__engine_detach(rig->engine, &rig->members[i].owner);
+    bench_owners_detach(&rig->owners);
     for (unsigned i = 0; rig->aead && i < BATCH_MAX; i++) {
         milgi_chunk_unref(rig->from[i]);
         milgi_chunk_unref(rig->to[i]);
