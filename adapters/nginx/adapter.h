@@ -73,8 +73,13 @@ struct milgi__ngx_protocol {
     void (*done)(ngx_connection_t *c, ngx_int_t rc);
     /* Which config a client goes by that wants |name| (lower case, empty: none); NULL: the one that it began with. */
     struct milgi_config *(*choose)(struct milgi__ngx_conn *m, ngx_str_t *name);
-    /* The last buffer of what |c| is to send has come: whether it is the connection's last, too. */
-    bool (*ends)(struct milgi__ngx_conn *m);
+    /*
+     * All that nginx had to send was given, and |last|: its last buffer says that it is complete. Whether it is the
+     * connection's last, too.
+     */
+    bool (*ends)(struct milgi__ngx_conn *m, bool last);
+    /* Whether ends() may say so without more to send: it is asked once more behind that. May be NULL. */
+    bool (*may_end)(struct milgi__ngx_conn *m);
 };
 
 struct milgi__ngx_conn {
@@ -103,7 +108,8 @@ struct milgi__ngx_conn {
     bool ended;    /* the peer's close_notify came */
     bool failed;   /* nothing more comes or goes */
     bool draining; /* nginx waits until its output is with the kernel */
-    bool whole;    /* what was sent so far has an end */
+    bool framed;   /* what is sent says itself where it ends */
+    bool whole;    /* and else: what was sent so far has an end */
     bool finished; /* our direction has ended */
     bool gone;     /* the stream is, its socket is not used any more */
 };

@@ -453,7 +453,7 @@ static ssize_t give(struct milgi__ngx_conn *m, const u_char *data, size_t size, 
     if (rv < 0 && rv != MILGI_ENOMEM)
         return NGX_ERROR;
     *full = rv != 0;
-    m->whole = false;
+    m->whole = m->framed;
     m->c->sent += rv < 0 ? 0 : (off_t)size;
     return rv < 0 ? 0 : (ssize_t)size;
 }
@@ -462,6 +462,7 @@ static ssize_t give(struct milgi__ngx_conn *m, const u_char *data, size_t size, 
 static ngx_chain_t *give_chain(struct milgi__ngx_conn *m, ngx_chain_t *in, off_t limit, bool *full)
 {
     off_t end = m->c->sent + limit;
+    bool last = false;
     for (; in && !*full; in = in->next) {
         ngx_buf_t *b = in->buf;
         if (!ngx_buf_special(b) && !ngx_buf_in_memory(b)) {
@@ -479,11 +480,10 @@ static ngx_chain_t *give_chain(struct milgi__ngx_conn *m, ngx_chain_t *in, off_t
         }
         if (!ngx_buf_special(b) && b->pos < b->last)
             return in;
-        if (b->last_buf) {
-            m->whole = true;
-            m->finished = m->finished || m->protocol->ends(m);
-        }
+        m->whole = m->whole || b->last_buf;
+        last = last || b->last_buf;
     }
+    m->finished = m->finished || (!in && m->protocol->ends(m, last));
     return in;
 }
 
@@ -493,7 +493,8 @@ static void settle(struct milgi__ngx_conn *m, bool wait)
     ngx_connection_t *c = m->c;
     struct milgi_conn *conn = milgi_stream_conn(&m->stream);
     m->draining = conn && milgi_conn_output_pending(conn) != 0;
-    if (m->draining) {
+    bool asks = !m->finished && m->protocol->may_end && m->protocol->may_end(m);
+    if (m->draining || (asks && !wait)) {
         c->buffered |= NGX_SSL_BUFFERED;
         c->write->ready = c->write->ready && !wait;
     } else {
@@ -528,18 +529,20 @@ static ssize_t conn_send(ngx_connection_t *c, u_char *buf, size_t size)
 {
     struct milgi__ngx_conn *m = milgi__ngx_of(c);
     bool full = false;
-    ssize_t n = m ? give(m, buf, size, &full) : NGX_ERROR;
-    if (n == NGX_ERROR)
-        return n;
+    size_t sent = 0;
+    while (sent < size && !full) {
+        ssize_t n = m ? give(m, buf + sent, size - sent, &full) : NGX_ERROR;
+        if (n == NGX_ERROR)
+            return n;
+        sent += (size_t)n;
+    }
     m->whole = true; /* who sends so has ends of his own */
     milgi__ngx_turn();
     if (!m->failed)
         settle(m, full);
-    if (n == 0 && size) {
+    if (sent < size)
         c->write->ready = 0;
-        return NGX_AGAIN;
-    }
-    return n;
+    return sent || !size ? (ssize_t)sent : NGX_AGAIN;
 }
 
 /* --- its beginning and its end ------------------------------------------------------------------------------------ */

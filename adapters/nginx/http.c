@@ -78,12 +78,21 @@ static struct milgi_config *choose(struct milgi__ngx_conn *m, ngx_str_t *name)
     return m->conf->config[address->http2];
 }
 
-/* With HTTP/1 a response may be the connection's last. */
-static bool ends(struct milgi__ngx_conn *m)
+/* Nothing comes behind its GOAWAY once its streams have ended: nginx will shut the socket down. */
+static bool http2_may_end(struct milgi__ngx_conn *m)
 {
+    const ngx_http_v2_connection_t *h2 = m->framed ? m->c->data : NULL;
+    return h2 && h2->goaway;
+}
+
+static bool ends(struct milgi__ngx_conn *m, bool last)
+{
+    if (m->framed) {
+        const ngx_http_v2_connection_t *h2 = m->c->data;
+        return h2->goaway && !h2->processing && !h2->pushing;
+    }
     const ngx_http_request_t *r = m->c->data;
-    bool http2 = m->alpn.len == 2; /* "h2" */
-    return !http2 && !r->main->keepalive;
+    return last && !r->main->keepalive;
 }
 
 /* nginx begins, as behind a handshake of its own. It goes by its address; that says for once what ALPN has chosen. */
@@ -91,11 +100,12 @@ static void done(ngx_connection_t *c, ngx_int_t rc)
 {
     struct milgi__ngx_conn *m = milgi__ngx_of(c);
     ngx_http_addr_conf_t *address = m->arg;
-    bool http2 = m->alpn.len == 2, spoken = address->http2, ready = c->read->ready;
+    bool http2 = m->alpn.len == 2 /* "h2" */, spoken = address->http2, ready = c->read->ready;
     if (rc != NGX_OK) {
         ngx_http_close_connection(c);
         return;
     }
+    m->framed = http2;
     c->read->ready = 0;
     address->http2 = http2;
     ngx_http_init_connection(c);
@@ -115,7 +125,7 @@ static void done(ngx_connection_t *c, ngx_int_t rc)
         c->read->handler(c->read);
 }
 
-static const struct milgi__ngx_protocol protocol = { .done = done, .choose = choose, .ends = ends };
+static const struct milgi__ngx_protocol protocol = { .done = done, .choose = choose, .ends = ends, .may_end = http2_may_end };
 
 /* In the place of ngx_http_init_connection(). */
 static void on_accept(ngx_connection_t *c)

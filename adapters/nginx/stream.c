@@ -20,10 +20,10 @@ static void done(ngx_connection_t *c, ngx_int_t rc)
 }
 
 /* One server, one stream: what ends the answer ends the connection's direction. */
-static bool ends(struct milgi__ngx_conn *m)
+static bool ends(struct milgi__ngx_conn *m, bool last)
 {
     (void)m;
-    return true;
+    return last;
 }
 
 static const struct milgi__ngx_protocol protocol = { .done = done, .ends = ends };

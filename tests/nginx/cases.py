@@ -516,6 +516,98 @@ def many_at_once(rig):
         n.all_closed()
 
 
+def http2_frames(sock, until):
+    """What comes, to the frame of type |until| or the end: types, and whether there was an end in order."""
+    data, types = b"", []
+    while True:
+        while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+            types.append(data[3])
+            data = data[9 + int.from_bytes(data[:3], "big"):]
+            if types[-1] == until:
+                return types
+        piece = sock.recv(65536)
+        if not piece:
+            return types
+        data += piece
+
+
+def http2_ends_in_order(rig):
+    """GOAWAY, then close_notify, when a worker ends: with nothing to do, and behind the last stream."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    field = b"\x82\x87\x84\x41\x08one.test"  # GET, https, /, :authority
+    request = len(field).to_bytes(3, "big") + bytes([1, 5, 0, 0, 0, 1]) + field
+    with Backend(lambda sock: (sock.recv(65536), ask.wait(kit.PATIENCE), sock.sendall(b"HTTP/1.0 200 OK\r\n\r\nx"))) as backend:
+        for busy in (False, True):
+            ask = threading.Event()
+            with Nginx(rig, pages("location / { proxy_pass http://127.0.0.1:%(back)d; }"), back=backend.port) as n:
+                with wrap(context(rig, alpn=["h2"]), n.port("a")) as sock:
+                    sock.sendall(preface + (request if busy else b""))
+                    http2_frames(sock, 4)
+                    n.signal(signal.SIGQUIT)
+                    if busy:
+                        equal(http2_frames(sock, 7)[-1:], [7], "GOAWAY while a stream is served")
+                        ask.set()
+                    types = http2_frames(sock, None)  # fails without close_notify
+                    equal(types[-1:], [0] if busy else [7], "the last frame")
+
+
+def upgrades_and_continues(rig):
+    def serve(sock):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        kit.echo(sock)
+
+    more = """location / { proxy_pass http://127.0.0.1:%(back)d; proxy_http_version 1.1; proxy_buffer_size 256k; proxy_buffers 8 256k;
+              proxy_set_header Connection upgrade; proxy_set_header Upgrade x; }
+              location /put/ { root .; dav_methods PUT; create_full_put_path on; client_max_body_size 0; }"""
+    data = os.urandom(3 << 20)
+    with Backend(serve) as backend, Nginx(rig, pages(more), back=backend.port) as n:
+        with wrap(context(rig), n.port("a")) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: one.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += sock.recv(1)
+            check(b" 101 " in head, "upgraded: %r" % head)
+            equal(hashlib.sha256(exchange(sock, data)).digest(), hashlib.sha256(data).digest(), "echo")
+        with wrap(context(rig), n.port("a")) as sock:
+            sock.sendall(b"PUT /put/x HTTP/1.1\r\nHost: one.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            check(b" 100 " in sock.recv(100), "100 Continue")
+            sock.sendall(b"hello")
+            check(" 201 " in response(sock)[0], "what was put")
+        n.all_closed()
+
+
+def a_rate_that_is_limited_loses_nothing(rig):
+    with Nginx(rig, pages("root .; limit_rate_after 300k; limit_rate 2m; sendfile on; sendfile_max_chunk 100k; output_buffers 1 7k;")) as n:
+        data = os.urandom(1 << 20)
+        with open(os.path.join(n.work, "file"), "wb") as file:
+            file.write(data)
+        for way in ("--http1.1", "--http2"):
+            equal(hashlib.sha256(curl(rig, n.port("a"), "/file", way)).digest(), hashlib.sha256(data).digest(), way)
+
+
+def without_connections_left_some_wait_and_nobody_is_lost(rig):
+    """worker_connections are two for each: who finds none is turned away, and there is room again later."""
+    with Nginx(rig, pages("location / { return 200 x; }"), connections=40) as n:
+        held, refused = [], 0
+        for _ in range(60):
+            try:
+                sock = wrap(context(rig), n.port("a"))
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: one.test\r\nX: ")  # not idle, so that it is not closed for others
+                held.append(sock)
+            except OSError:
+                refused += 1
+        check(refused and len(held) >= 10, "%d served, %d turned away" % (len(held), refused))
+        for sock in held:
+            sock.close()
+        n.all_closed()
+        with wrap(context(rig), n.port("a")) as sock:
+            equal(get(sock)[1], b"x", "there is room again")
+        n.allowed = ("worker_connections are not enough",)
+
+
 def http2_by_nghttp(rig):
     if subprocess.run(["which", "nghttp"], stdout=subprocess.DEVNULL, check=False).returncode:
         return
@@ -565,11 +657,16 @@ CASES = (  # devices in ci
     (who_is_served_is_served_to_the_end, "pool:2"),
     (many_at_once, "pool:2"),
     (http2_by_nghttp, "cpu"),
+    (http2_ends_in_order, "cpu records"),
+    (upgrades_and_continues, "records"),
+    (a_rate_that_is_limited_loses_nothing, "cpu"),
+    (without_connections_left_some_wait_and_nobody_is_lost, "cpu"),
 )
 ONCE = (nothing_of_the_crypto_library_is_seen_from_outside, wrong_settings_are_refused)
 UNDER_VALGRIND = (pages_in_each_version_and_protocol, clients_are_verified, much_both_ways, keepalive_and_pipelining, the_client_ends_first,
                   the_backend_ends_first, bad_input_hurts_nobody, who_goes_away_in_the_middle_leaves_nothing, who_is_served_is_served_to_the_end,
-                  what_has_no_end_is_not_ended_in_order)
+                  what_has_no_end_is_not_ended_in_order, http2_ends_in_order, upgrades_and_continues,
+                  without_connections_left_some_wait_and_nobody_is_lost)
 
 
 def chosen(how):

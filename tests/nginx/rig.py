@@ -68,7 +68,7 @@ load_module %(modules)s/ngx_milgi_module.so;
 load_module %(modules)s/ngx_stream_milgi_module.so;
 daemon off; pid nginx.pid; error_log error.log info; worker_processes 1; %(user)s
 %(main)s
-events { worker_connections 8192; }
+events { worker_connections %(connections)d; }
 """
 HTTP = """
 http {
@@ -86,13 +86,14 @@ def tls(name, more=""):
 class Nginx:
     """|http|, |stream|: servers, with %(a)d, %(b)d ... for ports; |backends|: ports of others, by name."""
 
-    def __init__(self, rig, http="", stream="", main="", **backends):
+    def __init__(self, rig, http="", stream="", main="", connections=8192, **backends):
         self.rig, self.work = rig, tempfile.mkdtemp(dir=rig.work)
         for name in os.listdir(rig.work):
             if name.endswith((".pem", ".key")):
                 os.symlink(os.path.join(rig.work, name), os.path.join(self.work, name))
         os.chmod(self.work, 0o755)
         self.http, self.stream, self.main, self.backends = http, stream, main, backends
+        self.connections, self.allowed = connections, ()
         for attempt in range(5):
             self.ports = {}
             self.write()
@@ -112,7 +113,7 @@ class Nginx:
         return self.ports[name]
 
     def write(self):
-        text = HEAD % {"system": MODULES, "modules": self.rig.modules, "user": "user root;" if os.getuid() == 0 else "",
+        text = HEAD % {"system": MODULES, "connections": self.connections, "modules": self.rig.modules, "user": "user root;" if os.getuid() == 0 else "",
                        "main": self.main or "milgi_device %s; %s" % (self.rig.device, self.rig.records)}
         text += HTTP % {"http": self.http} if self.http else ""
         text += "stream { %s }" % self.stream if self.stream else ""
@@ -167,7 +168,7 @@ class Nginx:
         """No connection is left: as many descriptors as at the beginning."""
         wait_for(lambda: len(os.listdir("/proc/%d/fd" % self.worker())) <= self.descriptors, "all descriptors are closed")
 
-    def stop(self, allowed=()):
+    def stop(self):
         if self.process.poll() is None:
             self.signal(signal.SIGQUIT)
         try:
@@ -177,7 +178,7 @@ class Nginx:
             raise Failed("nginx does not end: " + self.errors()[-1000:]) from None
         self.log.close()
         bad = [line for line in self.errors().splitlines() if re.search(r"\[(alert|crit|emerg)\]", line)
-               and not any(word in line for word in allowed)]
+               and not any(word in line for word in self.allowed)]
         check(not bad, "in the log: " + "\n".join(bad[:5]))
         equal(self.process.returncode, 0, "nginx's exit status")
 
