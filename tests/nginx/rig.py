@@ -27,7 +27,7 @@ def check(condition, what):
 
 
 def equal(got, wanted, what):
-    check(got == wanted, "%s: %r instead of %r" % (what, got, wanted))
+    check(got == wanted, "%s: %.300r instead of %.300r" % (what, got, wanted))
 
 
 def wait_for(condition, what):
@@ -199,6 +199,7 @@ class Nginx:
 
 def context(rig, version=None, alpn=None, cert=None):
     c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.options &= ~0x80  # SSL_OP_IGNORE_UNEXPECTED_EOF, which Python sets: an end without close_notify is to be seen
     c.load_verify_locations(os.path.join(rig.work, "ca.pem"))
     if version:
         c.minimum_version = c.maximum_version = version
@@ -283,6 +284,8 @@ class Backend:
         return self
 
     def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # whoever waits in accept() would go on listening
         self.listener.close()
 
 
