@@ -100,7 +100,8 @@ static void done(ngx_connection_t *c, ngx_int_t rc)
 {
     struct milgi__ngx_conn *m = milgi__ngx_of(c);
     ngx_http_addr_conf_t *address = m->arg;
-    bool http2 = m->alpn.len == 2 /* "h2" */, spoken = address->http2, ready = c->read->ready;
+    bool http2 = m->alpn.len == 2 && m->alpn.data[1] == '2';
+    bool spoken = address->http2, ready = c->read->ready;
     if (rc != NGX_OK) {
         ngx_http_close_connection(c);
         return;
