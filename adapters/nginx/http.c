@@ -126,7 +126,12 @@ static void done(ngx_connection_t *c, ngx_int_t rc)
         c->read->handler(c->read);
 }
 
-static const struct milgi__ngx_protocol protocol = { .done = done, .choose = choose, .ends = ends, .may_end = http2_may_end };
+static const struct milgi__ngx_protocol protocol = {
+    .done = done,
+    .choose = choose,
+    .ends = ends,
+    .may_end = http2_may_end,
+};
 
 /* In the place of ngx_http_init_connection(). */
 static void on_accept(ngx_connection_t *c)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* nginx's loop behind the hooks of adapters/common, and the engine and the devices of a worker process. */
-#include <sys/syscall.h>
-
 #include "adapter.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/syscall.h>
 
 #define NS_PER_MS 1000000u
 #define TURN_NS 100000u /* the shortest that the kernel has */
@@ -20,7 +22,7 @@ struct wanted_device {
 
 struct main_conf {
     ngx_array_t devices; /* of struct wanted_device */
-    ngx_flag_t records;
+    ngx_flag_t records, background;
     ngx_uint_t wanted;
 };
 
@@ -165,6 +167,50 @@ static void go_first(void)
     (void)syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
+#define THREADS_MAX 256
+
+/* Of this process: their number, at most THREADS_MAX. */
+static size_t list_threads(pid_t list[THREADS_MAX])
+{
+    size_t n = 0;
+    DIR *directory = opendir("/proc/self/task");
+    const struct dirent *entry;
+    while (directory && n < THREADS_MAX && (entry = readdir(directory)) != NULL)
+        if (entry->d_name[0] != '.')
+            list[n++] = (pid_t)atoi(entry->d_name);
+    if (directory)
+        closedir(directory);
+    return n;
+}
+
+/* Threads that were not there |before| have what others leave of the processors. */
+static void step_back(const pid_t *before, size_t before_n)
+{
+    pid_t now[THREADS_MAX];
+    size_t n = list_threads(now);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (k < before_n && before[k] != now[i])
+            k++;
+        struct sched_param none = { 0 };
+        if (k == before_n)
+            (void)sched_setscheduler(now[i], SCHED_IDLE, &none);
+    }
+}
+
+static ngx_int_t make_devices(ngx_cycle_t *cycle, const struct main_conf *conf)
+{
+    pid_t before[THREADS_MAX];
+    size_t before_n = list_threads(before);
+    const struct wanted_device *wanted = conf->devices.elts;
+    for (ngx_uint_t i = 0; i < conf->devices.nelts; i++)
+        if (add_device(cycle, conf, &wanted[i]) != NGX_OK)
+            return NGX_ERROR;
+    if (conf->background)
+        step_back(before, before_n);
+    return NGX_OK;
+}
+
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
 static ngx_int_t watch_engine(ngx_cycle_t *cycle)
@@ -202,13 +248,9 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
     milgi__ngx_loop = &process.loop;
-    const struct wanted_device *wanted = conf->devices.elts;
-    for (ngx_uint_t i = 0; i < conf->devices.nelts; i++)
-        if (add_device(cycle, conf, &wanted[i]) != NGX_OK)
-            return NGX_ERROR;
-    go_first();
-    if (watch_engine(cycle) != NGX_OK)
+    if (make_devices(cycle, conf) != NGX_OK || watch_engine(cycle) != NGX_OK)
         return NGX_ERROR;
+    go_first();
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0, "milgi %s is ready", milgi_version());
     return NGX_OK;
 }
@@ -238,7 +280,7 @@ static void *create_conf(ngx_cycle_t *cycle)
     struct main_conf *conf = ngx_pcalloc(cycle->pool, sizeof *conf);
     if (!conf || ngx_array_init(&conf->devices, cycle->pool, 2, sizeof(struct wanted_device)) != NGX_OK)
         return NULL;
-    conf->records = NGX_CONF_UNSET;
+    conf->records = conf->background = NGX_CONF_UNSET;
     return conf;
 }
 
@@ -247,6 +289,7 @@ static char *init_conf(ngx_cycle_t *cycle, void *data)
     struct main_conf *conf = data;
     (void)cycle;
     ngx_conf_init_value(conf->records, 0);
+    ngx_conf_init_value(conf->background, 0);
     return NGX_CONF_OK;
 }
 
@@ -269,6 +312,8 @@ static ngx_command_t commands[] = {
     { ngx_string("milgi_device"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE12, set_device, 0, 0, NULL },
     { ngx_string("milgi_records"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
         offsetof(struct main_conf, records), NULL },
+    { ngx_string("milgi_background"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
+        offsetof(struct main_conf, background), NULL },
     ngx_null_command,
 };
 

@@ -655,7 +655,7 @@ CASES = (  # devices in ci
     (who_goes_away_in_the_middle_leaves_nothing, "pool:2 records"),
     (reloads_lose_nobody, "pool:2"),
     (who_is_served_is_served_to_the_end, "pool:2"),
-    (many_at_once, "pool:2"),
+    (many_at_once, "pool:2 first"),
     (http2_by_nghttp, "cpu"),
     (http2_ends_in_order, "cpu records"),
     (upgrades_and_continues, "records"),
@@ -673,7 +673,7 @@ def chosen(how):
     """Name, case, devices."""
     for case, devices in CASES:
         if how == "full" and case not in ONCE:
-            devices = "cpu pool:2 records batch chaos"
+            devices = "cpu pool:2 first records batch chaos"
         if how == "valgrind":
             if case not in UNDER_VALGRIND:
                 continue
