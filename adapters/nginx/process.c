@@ -7,7 +7,8 @@
 #include <sys/syscall.h>
 
 #define NS_PER_MS 1000000u
-#define TURN_NS 100000u /* the shortest that the kernel has */
+#define BUDGET_NS 200000u /* of a turn: who is established waits for no crowd of handshakes */
+#define TURN_NS 100000u   /* the shortest that the kernel has */
 #define HANDSHAKE_OPS \
     (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_ENCAPS) | \
         MILGI_OP_BIT(MILGI_OP_DECAPS) | MILGI_OP_BIT(MILGI_OP_SIGN) | MILGI_OP_BIT(MILGI_OP_VERIFY) | \
@@ -242,7 +243,10 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
     process.hooks = milgi__ngx_hooks;
     process.hooks.soon = soon;
     process.hooks.timer = timer;
-    int rv = milgi__loop_init(&process.loop, &process.hooks, NULL);
+    struct milgi_stream_options options;
+    milgi_stream_options_init(&options);
+    options.budget_ns = BUDGET_NS;
+    int rv = milgi__loop_init(&process.loop, &process.hooks, &options);
     if (rv) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "milgi: no engine: %s", milgi_error_text(rv));
         return NGX_ERROR;
