@@ -111,8 +111,11 @@ struct ring_socket {
 void ring_socket_init(
     struct ring_socket *socket, struct milgi_uring *u, int fd, const struct ring_socket_events *events);
 void ring_socket_dirty(struct ring_socket *socket);
-/* Sends it behind what there is; the bytes stay until sent() has counted them. 0 or -ENOMEM. */
-int ring_socket_write(struct ring_socket *socket, const struct milgi_iov *iov, size_t iov_n);
+/*
+ * Sends it behind what there is. How much the kernel has now; the rest stays until sent() has counted it; or a negative
+ * errno.
+ */
+long ring_socket_write(struct ring_socket *socket, const struct milgi_iov *iov, size_t iov_n);
 /* closed() follows, from the loop. What was not sent is forgotten. */
 void ring_socket_close(struct ring_socket *socket, bool reset);
 /* Tells the owners what waits for them: callbacks. False: there were none. */

@@ -26,6 +26,7 @@ enum kind {
     RECORDS,
     INTRODUCE,
     FORMAT,
+    LOOP,
     VERSION, /* uint16_t */
     STAPLE,  /* enum milgi_ocsp */
     PSK_KE   /* enum milgi_psk_ke */
@@ -101,6 +102,8 @@ static const struct row {
         "cpu, or device: records of all sizes; default: as the device prefers" },
     { "ktls", FLAG, PROXY, AT(ktls), NULL,
         "records in the kernel, where it has TLS; new keys under it need Linux 6.14" },
+    { "loop", LOOP, PROXY, AT(ring), "WORD",
+        "how clients' sockets are waited for: uv (libuv, the default), or uring (io_uring, where the kernel has it)" },
     { "keylog", TEXT, PROXY | CONNECT | KEYSERVER, AT(keylog), "FILE",
         "append the secrets in the NSS format, for debugging" },
     { "tickets", NUMBER, PROXY, AT(tickets), "N",
@@ -278,6 +281,11 @@ static bool store(const struct row *row, struct app_options *options, char *text
             return false;
         options->log_text = which == 2;
         return true;
+    case LOOP:
+        if (!word(row, text, "uv", "uring", &which))
+            return false;
+        options->ring = which == 2;
+        return true;
     case STAPLE:
         if (!word(row, text, "ask", "require", &which))
             return false;
@@ -343,6 +351,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "--access-log-format needs --access-log";
     if (o->tickets > MILGI_TICKETS_MAX)
         return "--tickets must be a number from 0 to 4";
+    if (o->ring && o->ktls)
+        return "--ktls wants --loop uv";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
     if (!o->handshake_ms)

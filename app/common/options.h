@@ -53,6 +53,7 @@ struct app_options {
     enum app_introduce introduce;
     const char *access_log, *trace;
     bool log_text, accept_proxy, ktls;
+    bool ring; /* --loop uring */
     bool client_auth_given, insecure, json;
     bool pool_by_default; /* without --device */
     uint32_t max_conns, update_keys, workers, tickets, sessions;

@@ -374,7 +374,7 @@ static int route(struct milgi_engine *engine, struct milgi_device *device, enum 
 /* What they do the loop's thread does with them, unless there is so much that others had better help. */
 static int route_lanes(const struct app_tls *tls)
 {
-    struct milgi_engine *engine = milgi_uv_engine(tls->uv);
+    struct milgi_engine *engine = app_tls_engine(tls);
     int index = milgi_engine_add_device(engine, tls->lanes);
     if (index < 0)
         return index;
@@ -389,7 +389,7 @@ struct milgi_device *app_tls_tokens(const struct app_tls *tls)
 
 bool app_tls_use_tokens(struct app_tls *tls, struct milgi_device *device)
 {
-    int index = milgi_engine_add_device(milgi_uv_engine(tls->uv), device);
+    int index = milgi_engine_add_device(app_tls_engine(tls), device);
     if (index >= 0) {
         tls->tokens = device;
         return true;
@@ -410,25 +410,71 @@ static bool start_tokens(struct app_tls *tls)
     return tried;
 }
 
+/* --- its loop ----------------------------------------------------------------------------------------------------- */
+
+struct milgi_engine *app_tls_engine(const struct app_tls *tls)
+{
+    return tls->ring ? app_ring_engine(tls->ring) : milgi_uv_engine(tls->uv);
+}
+
+int app_tls_accept(
+    struct app_tls *tls, int fd, const struct milgi_stream_events *events, void *arg, struct milgi_stream **stream)
+{
+    return tls->ring ? app_ring_open(tls->ring, fd, tls->material.config, events, arg, stream)
+                     : milgi_uv_open(tls->uv, fd, tls->material.config, NULL, events, arg, stream);
+}
+
+static void on_stopped(void *arg)
+{
+    struct app_tls *tls = arg;
+    tls->uv = NULL;
+    tls->ring = NULL;
+}
+
+void app_tls_stop(struct app_tls *tls)
+{
+    if (tls->ring)
+        app_ring_stop(tls->ring, on_stopped, tls);
+    else if (tls->uv)
+        milgi_uv_stop(tls->uv, on_stopped, tls);
+}
+
+void app_tls_run(struct app_tls *tls, uv_loop_t *loop)
+{
+    if (tls->ring)
+        app_ring_run(tls->ring);
+    else
+        uv_run(loop, UV_RUN_DEFAULT);
+}
+
+static int make_loop(struct app_tls *tls, uv_loop_t *loop, const struct app_options *o)
+{
+    struct milgi_stream_options options;
+    milgi_stream_options_init(&options);
+    if (o->memory)
+        options.engine.memory_limit = (size_t)o->memory;
+    tls->ring = o->ring ? app_ring_new(loop, &options) : NULL;
+    if (o->ring && !tls->ring)
+        app_complain("--loop uring: %s: the loop is libuv's",
+            errno == ENOSYS ? "not in this kernel, or this build" : strerror(errno));
+    return tls->ring ? 0 : milgi_uv_new(loop, &options, &tls->uv);
+}
+
 int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *o)
 {
-    struct milgi_stream_options uv;
     int status = make_device(tls, o);
     if (status)
         return status;
-    milgi_stream_options_init(&uv);
-    if (o->memory)
-        uv.engine.memory_limit = (size_t)o->memory;
-    int rv = milgi_uv_new(loop, &uv, &tls->uv);
+    int rv = make_loop(tls, loop, o);
     if (rv) {
         app_complain("the engine: %s", milgi_error_text(rv));
         return APP_FAILED;
     }
-    rv = tls->device ? route(milgi_uv_engine(tls->uv), tls->device, o->records, !o->device || tls->keyless) : 0;
+    rv = tls->device ? route(app_tls_engine(tls), tls->device, o->records, !o->device || tls->keyless) : 0;
     if (!rv && tls->lanes)
         rv = route_lanes(tls);
     if (!rv && tls->keyless) {
-        int index = milgi_engine_add_device(milgi_uv_engine(tls->uv), tls->keyless);
+        int index = milgi_engine_add_device(app_tls_engine(tls), tls->keyless);
         rv = index < 0 ? index : 0;
     }
     if (rv) {

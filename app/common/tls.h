@@ -7,6 +7,7 @@
 
 #include "common/options.h"
 #include "common/outlet.h"
+#include "common/ring.h"
 
 #define APP_PATIENCE_MS 30000u /* at the start */
 
@@ -24,11 +25,12 @@ struct app_tls {
     struct milgi_ticket_keys *ticket_keys; /* the same after a reload, and in processes that are forked */
     struct milgi_session_cache *sessions;  /* the same after a reload, of one process; NULL: none are wanted */
     uint64_t credit;                       /* MILGI_LIMIT_CREDIT; 0: the library's default */
-    struct milgi_uv *uv;
-    struct milgi_device *device;  /* NULL: cpu only */
-    struct milgi_device *lanes;   /* beside it, on the loop's own thread; NULL: there are none */
-    struct milgi_device *keyless; /* for keys on other machines; NULL: there is none */
-    struct milgi_device *tokens;  /* for keys that are in tokens; NULL: there are none, or it is |device| */
+    struct milgi_uv *uv;                   /* NULL: its streams are in a ring: */
+    struct app_ring *ring;                 /* NULL: or it has stopped, or not begun */
+    struct milgi_device *device;           /* NULL: cpu only */
+    struct milgi_device *lanes;            /* beside it, on the loop's own thread; NULL: there are none */
+    struct milgi_device *keyless;          /* for keys on other machines; NULL: there is none */
+    struct milgi_device *tokens;           /* for keys that are in tokens; NULL: there are none, or it is |device| */
 };
 
 /*
@@ -46,6 +48,16 @@ struct milgi_device *app_tls_tokens(const struct app_tls *tls);
 bool app_tls_use_tokens(struct app_tls *tls, struct milgi_device *device);
 /* The engine and its device, in this process. */
 int app_tls_start(struct app_tls *tls, uv_loop_t *loop, const struct app_options *options);
+
+/* The engine: as long as it has not stopped. */
+struct milgi_engine *app_tls_engine(const struct app_tls *tls);
+/* A server's stream over |fd|, as milgi_uv_open(). */
+int app_tls_accept(
+    struct app_tls *tls, int fd, const struct milgi_stream_events *events, void *arg, struct milgi_stream **stream);
+/* As milgi_uv_stop(), if there is an engine. */
+void app_tls_stop(struct app_tls *tls);
+/* As uv_run() until nothing is alive in |loop|. */
+void app_tls_run(struct app_tls *tls, uv_loop_t *loop);
 
 /* Takes the ticket keys to where the time is, so that older ones are gone: where nobody is served. */
 void app_tls_renew(struct app_tls *tls);

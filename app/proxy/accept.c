@@ -97,7 +97,7 @@ static bool accept_one(struct listener *l)
     know_end(c, fd);
     int rv = p->options->accept_proxy
         ? preface_start(c, fd)
-        : milgi_uv_open(p->tls.uv, fd, p->tls.material.config, NULL, &clients_events, c, &c->stream);
+        : app_tls_accept(&p->tls, fd, &clients_events, c, &c->stream);
     if (!rv) {
         clients_add(c);
         return true;

@@ -334,7 +334,7 @@ void client_prefaced(struct client *c, int fd)
 {
     struct proxy *p = c->proxy;
     c->preface = NULL;
-    int rv = milgi_uv_open(p->tls.uv, fd, p->tls.material.config, NULL, &clients_events, c, &c->stream);
+    int rv = app_tls_accept(&p->tls, fd, &clients_events, c, &c->stream);
     if (!rv)
         return;
     app_complain("cannot accept a connection: %s", milgi_error_text(rv));

@@ -152,7 +152,7 @@ char *page_html(const struct client *c, size_t *len)
     FILE *out = open_memstream(&text, len);
     if (!out)
         return NULL;
-    milgi_engine_stats(milgi_uv_engine(c->proxy->tls.uv), &stats);
+    milgi_engine_stats(app_tls_engine(&c->proxy->tls), &stats);
     fputs(head, out);
     fprintf(out, "<h1>milgi <small>%s</small></h1>\n<p>TLS as a push structure, made for asynchronous crypto. "
                  "The same <a href=\"/json\">as JSON</a>.</p>\n",
@@ -232,7 +232,7 @@ char *page_json(const struct client *c, size_t *len)
 {
     struct milgi_engine_stats stats;
     struct facts facts = facts_of(milgi_stream_conn(c->stream));
-    milgi_engine_stats(milgi_uv_engine(c->proxy->tls.uv), &stats);
+    milgi_engine_stats(app_tls_engine(&c->proxy->tls), &stats);
     json_t *devices = json_array();
     for (unsigned i = 0; i < stats.devices_n; i++)
         json_array_append_new(devices, device_json(&stats.device[i]));

@@ -73,7 +73,7 @@ static void take(struct load *l)
     }
     app_tls_adopt(&p->tls, &l->material);
     /* An engine that has nothing to do would keep the keys that were replaced. */
-    if (milgi_engine_post(milgi_uv_engine(p->tls.uv), let_go, NULL))
+    if (milgi_engine_post(app_tls_engine(&p->tls), let_go, NULL))
         app_complain("not enough memory: replaced keys stay in memory until the next connection");
     app_complain("reloaded");
 }
@@ -106,7 +106,7 @@ void proxy_reload(struct proxy *p)
     if (p->stopping)
         return;
     access_log_open(&p->log, p->options);
-    trace_open(&p->trace, p->options->trace, milgi_uv_engine(p->tls.uv));
+    trace_open(&p->trace, p->options->trace, app_tls_engine(&p->tls));
     if (p->draining)
         return;
     p->reload_wanted = p->load != NULL;

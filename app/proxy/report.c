@@ -23,7 +23,7 @@ void report_free(struct report *report)
 
 void report_fill(struct report *r, const struct proxy *p)
 {
-    struct milgi_engine *engine = milgi_uv_engine(p->tls.uv);
+    struct milgi_engine *engine = app_tls_engine(&p->tls);
     struct milgi_engine_stats s;
     milgi_engine_stats(engine, &s);
     r->counts = p->counts;

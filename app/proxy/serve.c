@@ -25,12 +25,6 @@ static void shut(void *handle)
         uv_close(handle, NULL);
 }
 
-static void on_stopped(void *arg)
-{
-    struct proxy *p = arg;
-    p->tls.uv = NULL;
-}
-
 /* A signal too many must not spoil the exit status: libuv puts the default back when its handles go. */
 static void deafen(struct proxy *p)
 {
@@ -71,7 +65,7 @@ static void stop(struct proxy *p)
     end_anyway_in_a_while();
     proxy_reload_forget(p);
     clients_part(p);
-    milgi_uv_stop(p->tls.uv, on_stopped, p);
+    app_tls_stop(&p->tls);
     proxy_listen(p);
     deafen(p);
     if (p->channel >= 0)
@@ -237,7 +231,7 @@ static void on_stats(uv_timer_t *timer)
 {
     struct proxy *p = timer->data;
     struct milgi_engine_stats s;
-    milgi_engine_stats(milgi_uv_engine(p->tls.uv), &s);
+    milgi_engine_stats(app_tls_engine(&p->tls), &s);
     const struct proxy_counts *n = &p->counts;
     app_complain("connections %u accepted %llu established %llu failed %llu probes %llu in_order %llu memory %zu "
                  "peak %zu sealed %llu opened %llu ops %u orphans %u kernel_sends %llu kernel_receives %llu",
@@ -256,7 +250,7 @@ static void on_usr1(uv_signal_t *signal, int number)
         tell(p, TOLD_REPORT);
         return;
     }
-    struct milgi_engine *engine = milgi_uv_engine(p->tls.uv);
+    struct milgi_engine *engine = app_tls_engine(&p->tls);
     size_t len = milgi_engine_dump(engine, NULL, 0);
     char *text = malloc(len + 1);
     if (!text) {
@@ -332,18 +326,18 @@ int proxy_serve(struct proxy *p)
     int status = app_tls_start(&p->tls, &p->loop, p->options);
     if (!status) {
         init_handles(p);
-        bool ready = trace_open(&p->trace, p->options->trace, milgi_uv_engine(p->tls.uv)) && proxy_limit(p);
+        bool ready = trace_open(&p->trace, p->options->trace, app_tls_engine(&p->tls)) && proxy_limit(p);
         status = ready ? APP_OK : APP_FAILED;
         if (!status)
             start(p);
         else
             stop(p);
-        uv_run(&p->loop, UV_RUN_DEFAULT);
+        app_tls_run(&p->tls, &p->loop);
         stop(p);
-    } else if (p->tls.uv) {
-        milgi_uv_stop(p->tls.uv, NULL, NULL);
+    } else {
+        app_tls_stop(&p->tls);
     }
-    uv_run(&p->loop, UV_RUN_DEFAULT);
+    app_tls_run(&p->tls, &p->loop);
     if (p->load) { /* its thread waits for a token, perhaps for ever, and has what would be freed */
         proxy_leave(p);
         app_say_last();

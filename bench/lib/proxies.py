@@ -46,7 +46,8 @@ class Proxy:
 
     def __init__(self, name, work, command, port, cpus=None):
         self.name, self.port = name, port
-        log = open(os.path.join(work, name.replace(" ", "-") + ".log"), "wb")
+        self.log = os.path.join(work, name.replace(" ", "-") + ".log")
+        log = open(self.log, "wb")
         if cpus:
             command = ["taskset", "-c", ",".join(map(str, cpus)), *command]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -60,6 +61,10 @@ class Proxy:
                     self.stop()
                     sys.exit("%s does not serve: %s" % (name, open(log.name, errors="replace").read()[-500:]))
                 time.sleep(0.05)
+
+    def said(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
 
     def cpu(self):
         """Seconds of user and system time, of the process and its children."""
@@ -95,11 +100,11 @@ def found(command):
     return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
-def start_milgi(work, milgi, to, cpus=None, tickets=0):
+def start_milgi(work, milgi, to, cpus=None, tickets=0, name="Milgi", loop="uv"):
     port = free_port()
-    return Proxy("Milgi", work, [milgi, "proxy", "--listen", "127.0.0.1:%d" % port, "--backend", "127.0.0.1:%d" % to,
-                                 "--cert", work + "/cert.pem", "--key", work + "/key.pem", "--tls-min", "1.3",
-                                 "--tickets", str(tickets)], port, cpus)
+    return Proxy(name, work, [milgi, "proxy", "--loop", loop, "--listen", "127.0.0.1:%d" % port,
+                              "--backend", "127.0.0.1:%d" % to, "--cert", work + "/cert.pem", "--key", work + "/key.pem",
+                              "--tls-min", "1.3", "--tickets", str(tickets)], port, cpus)
 
 
 def start_haproxy(work, name, to, threads, cpus=None):
