@@ -18,13 +18,18 @@
 
 /* --- operations -------------------------------------------------------------------------------------------------- */
 
-/* All entries, at once: none stays behind for later, when what it names may be gone. */
+/*
+ * All entries, at once: none stays behind for later, when what it names may be gone. That completions overflow (-EBUSY)
+ * is not in the way: the kernel takes entries first, and keeps what does not fit (IORING_FEAT_NODROP). What is left are
+ * errors of the whole ring, as of a call by another thread, for which nothing is ever submitted.
+ */
 static void submit(struct milgi_uring *u)
 {
     int rv;
     do
         rv = io_uring_submit(&u->ring);
-    while (io_uring_sq_ready(&u->ring) && (rv >= 0 || rv == -EAGAIN || rv == -EINTR || rv == -ENOMEM));
+    while (io_uring_sq_ready(&u->ring) &&
+        (rv >= 0 || rv == -EAGAIN || rv == -EINTR || rv == -ENOMEM || rv == -EBUSY));
 }
 
 struct io_uring_sqe *ring_sqe(struct milgi_uring *u, struct ring_op *op)
