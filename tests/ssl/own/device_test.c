@@ -75,7 +75,8 @@ static void who_has_asked_for_it_is_told_that_a_device_works(void **state)
     unsigned asked = 0;
     int client = 0, server = 0;
     (void)state;
-    assert_int_equal(MILGI_SSL_use_device("pool:2"), 1);
+    /* a pool's thread may be done before anybody looks; so many operations that take so long are not */
+    assert_int_equal(MILGI_SSL_use_device("sim:latency=5ms"), 1);
     duo_begin(&d);
     SSL_CTX_set_mode(d.client_ctx, SSL_MODE_ASYNC);
     SSL_CTX_set_mode(d.server_ctx, SSL_MODE_ASYNC);
