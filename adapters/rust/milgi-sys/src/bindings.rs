@@ -210,6 +210,15 @@ extern "C" {
     pub fn milgi_chunk_size(chunk: *const milgi_chunk) -> usize;
 }
 extern "C" {
+    pub fn milgi_chunk_lend(
+        engine: *mut milgi_engine,
+        data: *mut ::std::os::raw::c_void,
+        size: usize,
+        release: ::std::option::Option<unsafe extern "C" fn(arg: *mut ::std::os::raw::c_void)>,
+        arg: *mut ::std::os::raw::c_void,
+    ) -> *mut milgi_chunk;
+}
+extern "C" {
     pub fn milgi_chunk_ref(chunk: *mut milgi_chunk) -> *mut milgi_chunk;
 }
 extern "C" {
@@ -621,6 +630,7 @@ pub struct milgi_device_ops {
     pub idle: ::std::option::Option<unsafe extern "C" fn(qp: *mut milgi_qp, now_ns: u64) -> u64>,
     pub health:
         ::std::option::Option<unsafe extern "C" fn(qp: *mut milgi_qp) -> ::std::os::raw::c_int>,
+    pub wrong: ::std::option::Option<unsafe extern "C" fn(qp: *mut milgi_qp, op: *const milgi_op)>,
     pub quiesce: ::std::option::Option<
         unsafe extern "C" fn(qp: *mut milgi_qp, limit_ns: u64) -> ::std::os::raw::c_int,
     >,

@@ -40,6 +40,7 @@ pub fn certificates() -> PathBuf {
                 .current_dir(&dir)
                 .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
                 .args(["-subj", &format!("/CN={}", dns), "-addext", &format!("subjectAltName=DNS:{}", dns)])
+                .args(["-addext", "basicConstraints=critical,CA:FALSE"])
                 .args(["-keyout", &format!("{}.key", name), "-out", &format!("{}.pem", name)])
                 .env_remove("LD_PRELOAD")
                 .output()
