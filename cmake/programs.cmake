@@ -254,10 +254,15 @@ if(MILGI_BENCH)
     file(GLOB found CONFIGURE_DEPENDS ${dir}/*.c)
     # bench/offload brings a malloc of its own, as sanitizers do.
     if(IS_DIRECTORY ${dir} AND found AND NOT name MATCHES "^(lib|peers)$" AND
-        NOT (MILGI_SANITIZE AND name STREQUAL "offload") AND (TARGET milgi_dpdk OR NOT name STREQUAL "esp"))
+        NOT (MILGI_SANITIZE AND name STREQUAL "offload") AND (TARGET milgi_dpdk OR NOT name STREQUAL "esp") AND
+        (TARGET milgi_graph OR NOT name STREQUAL "graph"))
       milgi_bench(${name} ${found})
     endif()
   endforeach()
+  if(TARGET bench_graph)
+    target_link_libraries(bench_graph PRIVATE milgi_graph)
+    milgi_uses_dpdk(bench_graph)
+  endif()
   if(TARGET bench_esp)
     target_link_libraries(bench_esp PRIVATE milgi_dpdk) # for its counters
   endif()

@@ -9,9 +9,9 @@
  *    (sends TLS bytes)                                         (takes plaintext)
  *
  * A host makes an engine, and with it a milgi_graph of the name that its rte_graph is going to have; then it makes that
- * graph, whose patterns contain the node that feeds milgi-net-input, "milgi-net-input", "milgi-crypto-input" and
- * "milgi-app-input"; and walks it. One lcore has one rte_graph, one milgi_graph and one engine, and they share nothing
- * with others. All calls here belong to that lcore's thread; mbufs may be freed by any.
+ * graph, whose patterns contain "milgi-net-input" and the node that feeds it, "milgi-crypto-input", and
+ * "milgi-app-input" where a node feeds that; and walks it. One lcore has one rte_graph, one milgi_graph and one engine,
+ * and they share nothing with others. All calls here belong to that lcore's thread; mbufs may be freed by any.
  *
  * THE TRANSPORT is the host's: a TCP that gives the bytes of each connection in order and once. Whose they are says
  * the tag of an mbuf (milgi_graph_tag()); mbufs of many connections may stand in one vector, in chains too. Everything
