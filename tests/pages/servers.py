@@ -5,11 +5,11 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 
 from harness.proc import Failure
+from ports import free_port
 
 
 class Missing(Exception):
@@ -102,8 +102,7 @@ class Nginx(Server):
         for path in ("/usr/sbin/nginx", modules + "/ngx_milgi_module.so"):
             if not os.path.exists(path):
                 raise Missing(f"no {path}: scripts/setup-packages nginx, adapters/nginx/build build/nginx")
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            self.port = sock.getsockname()[1]
+        self.port = free_port()
         os.chmod(self.work, 0o755)
         chain, key = self.papers()
         with open(os.path.join(self.work, "nginx.conf"), "w", encoding="ascii") as file:
@@ -139,17 +138,21 @@ class Node(Server):
 class Aiohttp(Server):
     """By tests/python/page.py, with the package that tests/python/run has put beside the build."""
 
-    shows = ("https by TLSv1.3",)
+    name, shows = "aiohttp", ("aiohttp over Milgi", "https by TLSv1.3")
 
     def argv(self):
         self.of_build("python/milgi/_native.abi3.so")
-        if not os.path.isdir("/usr/lib/python3/dist-packages/aiohttp"):
-            raise Missing("no python3-aiohttp: scripts/setup-packages python")
+        if not os.path.isdir("/usr/lib/python3/dist-packages/" + self.name):
+            raise Missing(f"no python3-{self.name}: scripts/setup-packages python")
         page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "python", "page.py")
-        return ["/usr/bin/python3", page, *self.papers()]
+        return ["/usr/bin/python3", page, self.name, *self.papers()]
 
     def environment(self):
         return {"PYTHONPATH": os.path.join(os.path.abspath(self.build), "python")}
 
 
-SERVERS = {"aiohttp": Aiohttp, "evhttp": Evhttp, "nginx": Nginx, "node": Node}
+class Uvicorn(Aiohttp):
+    name, shows = "uvicorn", ("uvicorn over Milgi", "by https")
+
+
+SERVERS = {"aiohttp": Aiohttp, "evhttp": Evhttp, "nginx": Nginx, "node": Node, "uvicorn": Uvicorn}
