@@ -47,9 +47,9 @@ static void cancel(struct milgi_uring_listener *l)
         return;
     l->cancelled = true;
     if (l->accepting)
-        ring_cancel(l->uring, &l->accept);
+        milgi__ring_cancel(l->uring, &l->accept);
     if (l->waiting)
-        ring_cancel(l->uring, &l->again);
+        milgi__ring_cancel(l->uring, &l->again);
 }
 
 static void flush(struct milgi_uring_listener *l)
@@ -58,16 +58,16 @@ static void flush(struct milgi_uring_listener *l)
         cancel(l);
     } else if (l->waits && !l->waiting && !l->accepting) {
         l->ts = (struct __kernel_timespec){ 0, AGAIN_NS };
-        io_uring_prep_timeout(ring_sqe(l->uring, &l->again), &l->ts, 0, 0);
+        io_uring_prep_timeout(milgi__ring_sqe(l->uring, &l->again), &l->ts, 0, 0);
         l->waiting = true;
     } else if (!l->waits && !l->accepting) {
         io_uring_prep_multishot_accept(
-            ring_sqe(l->uring, &l->accept), l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            milgi__ring_sqe(l->uring, &l->accept), l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         l->accepting = true;
     }
 }
 
-void ring_listeners_flush(struct milgi_uring *u)
+void milgi__ring_listeners_flush(struct milgi_uring *u)
 {
     struct milgi_uring_listener **at = &u->listeners, *l;
     while ((l = *at) != NULL) {
@@ -82,7 +82,7 @@ void ring_listeners_flush(struct milgi_uring *u)
     }
 }
 
-void ring_listeners_stop(struct milgi_uring *u)
+void milgi__ring_listeners_stop(struct milgi_uring *u)
 {
     for (struct milgi_uring_listener *l = u->listeners; l; l = l->next)
         l->ended = true;

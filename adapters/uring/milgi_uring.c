@@ -43,7 +43,7 @@ static void on_read(struct ring_socket *socket, struct milgi_chunk *chunk, long 
         milgi__stream_lend(s, chunk);
     milgi__stream_read(s, len);
     socket->bulk = s->read_at > 0;
-    ring_socket_dirty(socket);
+    milgi__ring_socket_dirty(socket);
 }
 
 static void on_sent(struct ring_socket *socket, size_t len, int error)
@@ -74,13 +74,13 @@ static void timer(struct milgi_loop *loop, uint64_t due_ns)
 static int reading(struct milgi_stream *s, bool on)
 {
     stream_of(s)->socket.reads = on;
-    ring_socket_dirty(&stream_of(s)->socket);
+    milgi__ring_socket_dirty(&stream_of(s)->socket);
     return 0;
 }
 
 static long writing(struct milgi_stream *s, const struct milgi_iov *iov, size_t iov_n)
 {
-    return ring_socket_write(&stream_of(s)->socket, iov, iov_n);
+    return milgi__ring_socket_write(&stream_of(s)->socket, iov, iov_n);
 }
 
 static int shut(struct milgi_stream *s)
@@ -93,8 +93,8 @@ static void closing(struct milgi_stream *s, bool reset)
 {
     struct uring_stream *t = stream_of(s);
     if (t->connecting)
-        ring_cancel(t->socket.uring, &t->connect);
-    ring_socket_close(&t->socket, reset);
+        milgi__ring_cancel(t->socket.uring, &t->connect);
+    milgi__ring_socket_close(&t->socket, reset);
 }
 
 static size_t unsent(struct milgi_stream *s, uint64_t *ago_ms)
@@ -129,7 +129,7 @@ static int stream_new(struct milgi_uring *u, int fd, struct milgi_config *config
         free(t);
         return rv;
     }
-    ring_socket_init(&t->socket, u, fd, &socket_events);
+    milgi__ring_socket_init(&t->socket, u, fd, &socket_events);
     *stream = &t->common;
     return 0;
 }
@@ -161,7 +161,7 @@ static void on_connected(struct ring_op *op, int res, unsigned flags)
     (void)flags;
     t->connecting = t->socket.unready = false;
     t->socket.ops--;
-    ring_socket_dirty(&t->socket);
+    milgi__ring_socket_dirty(&t->socket);
     if (res)
         milgi__stream_failed(&t->common, res);
     else if (!t->common.closing)
@@ -188,7 +188,7 @@ int milgi_uring_connect(struct milgi_uring *u, const struct sockaddr *address, s
     t->connect = (struct ring_op){ on_connected, u };
     t->connecting = t->socket.unready = true;
     t->socket.ops++;
-    io_uring_prep_connect(ring_sqe(u, &t->connect), fd, (struct sockaddr *)&t->to, len);
+    io_uring_prep_connect(milgi__ring_sqe(u, &t->connect), fd, (struct sockaddr *)&t->to, len);
     return 0;
 }
 
@@ -203,7 +203,7 @@ int milgi_uring_new(const struct milgi_stream_options *options, struct milgi_uri
 {
     struct milgi_uring *u = calloc(1, sizeof *u);
     *out = NULL;
-    int rv = u ? ring_init(u, &hooks, options) : MILGI_ENOMEM;
+    int rv = u ? milgi__ring_init(u, &hooks, options) : MILGI_ENOMEM;
     if (rv)
         free(u);
     else
@@ -218,7 +218,7 @@ void milgi_uring_stop(struct milgi_uring *u, void (*stopped)(void *arg), void *a
     u->stopped = stopped;
     u->stopped_arg = arg;
     milgi__loop_stop(&u->common);
-    ring_listeners_stop(u);
+    milgi__ring_listeners_stop(u);
 }
 
 struct milgi_engine *milgi_uring_engine(struct milgi_uring *u)

@@ -32,7 +32,7 @@ static void submit(struct milgi_uring *u)
         (rv >= 0 || rv == -EAGAIN || rv == -EINTR || rv == -ENOMEM || rv == -EBUSY));
 }
 
-struct io_uring_sqe *ring_sqe(struct milgi_uring *u, struct ring_op *op)
+struct io_uring_sqe *milgi__ring_sqe(struct milgi_uring *u, struct ring_op *op)
 {
     if (!io_uring_sq_space_left(&u->ring))
         submit(u);
@@ -45,16 +45,16 @@ struct io_uring_sqe *ring_sqe(struct milgi_uring *u, struct ring_op *op)
 }
 
 /* Entries are begun in their order: what is made later, perhaps in the same place, is not what this ends. */
-void ring_cancel(struct milgi_uring *u, struct ring_op *op)
+void milgi__ring_cancel(struct milgi_uring *u, struct ring_op *op)
 {
-    struct io_uring_sqe *sqe = ring_sqe(u, NULL);
+    struct io_uring_sqe *sqe = milgi__ring_sqe(u, NULL);
     io_uring_prep_cancel(sqe, op, 0);
     io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
 }
 
 /* --- buffers ----------------------------------------------------------------------------------------------------- */
 
-struct milgi_chunk *ring_buffer(struct milgi_uring *u, unsigned flags)
+struct milgi_chunk *milgi__ring_buffer(struct milgi_uring *u, unsigned flags)
 {
     if (!(flags & IORING_CQE_F_BUFFER))
         return NULL;
@@ -66,7 +66,7 @@ struct milgi_chunk *ring_buffer(struct milgi_uring *u, unsigned flags)
 }
 
 /* Not before somebody reads: the engine may get a device's memory first. */
-bool ring_refill(struct milgi_uring *u)
+bool milgi__ring_refill(struct milgi_uring *u)
 {
     unsigned wanted = 2 * u->sockets_n + SPARE, added = 0;
     wanted = wanted < RING_BUFFERS ? wanted : RING_BUFFERS;
@@ -140,7 +140,7 @@ static void poll_for_input(struct milgi_uring *u, struct ring_op *op, int fd, bo
 {
     if (*armed)
         return;
-    io_uring_prep_poll_add(ring_sqe(u, op), fd, POLLIN);
+    io_uring_prep_poll_add(milgi__ring_sqe(u, op), fd, POLLIN);
     *armed = true;
 }
 
@@ -156,9 +156,9 @@ static void set_timer(struct milgi_uring *u)
     u->timer_ts = (struct __kernel_timespec){ (int64_t)(left / NS_PER_S), (long long)(left % NS_PER_S) };
     u->timer_set = u->timer_due;
     if (u->timer_armed)
-        io_uring_prep_timeout_update(ring_sqe(u, &u->timer_update), &u->timer_ts, (uintptr_t)&u->timer, 0);
+        io_uring_prep_timeout_update(milgi__ring_sqe(u, &u->timer_update), &u->timer_ts, (uintptr_t)&u->timer, 0);
     else
-        io_uring_prep_timeout(ring_sqe(u, &u->timer), &u->timer_ts, 0, 0);
+        io_uring_prep_timeout(milgi__ring_sqe(u, &u->timer), &u->timer_ts, 0, 0);
     u->timer_armed = true;
 }
 
@@ -167,11 +167,11 @@ static void cancel_own(struct milgi_uring *u)
     if (u->cancelled)
         return;
     u->cancelled = true;
-    ring_cancel(u, &u->wake);
-    ring_cancel(u, &u->engine);
-    ring_cancel(u, &u->timer);
+    milgi__ring_cancel(u, &u->wake);
+    milgi__ring_cancel(u, &u->engine);
+    milgi__ring_cancel(u, &u->timer);
     if (u->watched)
-        ring_cancel(u, &u->watch);
+        milgi__ring_cancel(u, &u->watch);
 }
 
 static void on_watched(struct ring_op *op, int res, unsigned flags)
@@ -193,7 +193,7 @@ void milgi_uring_watch(struct milgi_uring *u, int fd, void (*readable)(void *arg
 
 static void prepare(struct milgi_uring *u)
 {
-    ring_listeners_flush(u);
+    milgi__ring_listeners_flush(u);
     if (u->common.stopping) {
         cancel_own(u);
         return;
@@ -255,8 +255,8 @@ static bool is_over(const struct milgi_uring *u)
 
 int milgi_uring_run(struct milgi_uring *u, int timeout_ms)
 {
-    bool told = ring_sockets_tell(u); /* who was may want something else than to wait */
-    ring_sockets_flush(u);
+    bool told = milgi__ring_sockets_tell(u); /* who was may want something else than to wait */
+    milgi__ring_sockets_flush(u);
     prepare(u);
     enter(u, told || is_over(u) ? 0 : timeout_ms);
     reap(u);
@@ -306,7 +306,7 @@ static int make_ring(struct milgi_uring *u)
     return rv;
 }
 
-int ring_init(
+int milgi__ring_init(
     struct milgi_uring *u, const struct milgi_loop_hooks *hooks, const struct milgi_stream_options *options)
 {
     u->timer_due = UINT64_MAX;

@@ -53,15 +53,15 @@ struct milgi_uring {
 };
 
 /* Of zeros. 0, or as milgi_uring_new(). */
-int ring_init(
+int milgi__ring_init(
     struct milgi_uring *u, const struct milgi_loop_hooks *hooks, const struct milgi_stream_options *options);
 /* A new operation's entry, whose completions go to |op|; NULL: nobody is told. */
-struct io_uring_sqe *ring_sqe(struct milgi_uring *u, struct ring_op *op);
-void ring_cancel(struct milgi_uring *u, struct ring_op *op);
+struct io_uring_sqe *milgi__ring_sqe(struct milgi_uring *u, struct ring_op *op);
+void milgi__ring_cancel(struct milgi_uring *u, struct ring_op *op);
 /* The chunk that a completion with these flags has filled, which is the caller's; NULL: none. */
-struct milgi_chunk *ring_buffer(struct milgi_uring *u, unsigned flags);
+struct milgi_chunk *milgi__ring_buffer(struct milgi_uring *u, unsigned flags);
 /* Fills up the buffers. False: there is none. */
-bool ring_refill(struct milgi_uring *u);
+bool milgi__ring_refill(struct milgi_uring *u);
 
 /* --- socket.c ---------------------------------------------------------------------------------------------------- */
 
@@ -83,7 +83,7 @@ struct ring_socket_events {
 struct ring_socket {
     const struct ring_socket_events *events;
     int fd;
-    bool reads; /* input is wanted: ring_socket_dirty() when that changes; what comes all the same is held */
+    bool reads; /* input is wanted: milgi__ring_socket_dirty() when that changes; what comes all the same is held */
     bool bulk;  /* by large reads instead of many small ones */
     /* --- */
     struct milgi_uring *uring;
@@ -108,23 +108,23 @@ struct ring_socket {
     bool dirty, over, closing, reset;
 };
 
-void ring_socket_init(
+void milgi__ring_socket_init(
     struct ring_socket *socket, struct milgi_uring *u, int fd, const struct ring_socket_events *events);
-void ring_socket_dirty(struct ring_socket *socket);
+void milgi__ring_socket_dirty(struct ring_socket *socket);
 /*
  * Sends it behind what there is. How much the kernel has now; the rest stays until sent() has counted it; or a negative
  * errno.
  */
-long ring_socket_write(struct ring_socket *socket, const struct milgi_iov *iov, size_t iov_n);
+long milgi__ring_socket_write(struct ring_socket *socket, const struct milgi_iov *iov, size_t iov_n);
 /* closed() follows, from the loop. What was not sent is forgotten. */
-void ring_socket_close(struct ring_socket *socket, bool reset);
+void milgi__ring_socket_close(struct ring_socket *socket, bool reset);
 /* Tells the owners what waits for them: callbacks. False: there were none. */
-bool ring_sockets_tell(struct milgi_uring *u);
+bool milgi__ring_sockets_tell(struct milgi_uring *u);
 /* Makes the entries of what the kernel is to do: no callbacks. */
-void ring_sockets_flush(struct milgi_uring *u);
+void milgi__ring_sockets_flush(struct milgi_uring *u);
 
 /* --- listen.c ---------------------------------------------------------------------------------------------------- */
 
-/* As ring_sockets_flush(). */
-void ring_listeners_flush(struct milgi_uring *u);
-void ring_listeners_stop(struct milgi_uring *u);
+/* As milgi__ring_sockets_flush(). */
+void milgi__ring_listeners_flush(struct milgi_uring *u);
+void milgi__ring_listeners_stop(struct milgi_uring *u);

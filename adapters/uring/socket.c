@@ -19,7 +19,7 @@ struct ring_held {
     long len;
 };
 
-void ring_socket_dirty(struct ring_socket *s)
+void milgi__ring_socket_dirty(struct ring_socket *s)
 {
     struct milgi_uring *u = s->uring;
     if (s->dirty)
@@ -43,13 +43,13 @@ static struct ring_socket *next_dirty(struct ring_socket **list)
 static struct io_uring_sqe *begin(struct ring_socket *s, struct ring_op *op)
 {
     s->ops++;
-    return ring_sqe(s->uring, op);
+    return milgi__ring_sqe(s->uring, op);
 }
 
 static void end(struct ring_socket *s)
 {
     s->ops--;
-    ring_socket_dirty(s);
+    milgi__ring_socket_dirty(s);
 }
 
 /* --- in ---------------------------------------------------------------------------------------------------------- */
@@ -86,7 +86,7 @@ static void arrive(struct ring_socket *s, struct milgi_chunk *chunk, long len)
 static void on_received(struct ring_op *op, int res, unsigned flags)
 {
     struct ring_socket *s = (struct ring_socket *)((char *)op - offsetof(struct ring_socket, receive));
-    struct milgi_chunk *chunk = ring_buffer(s->uring, flags);
+    struct milgi_chunk *chunk = milgi__ring_buffer(s->uring, flags);
     if (!(flags & IORING_CQE_F_MORE)) {
         s->receiving = RING_IDLE;
         s->cancelled = false;
@@ -99,7 +99,7 @@ static void on_received(struct ring_op *op, int res, unsigned flags)
     milgi_chunk_unref(chunk);
     if (!res)
         arrive(s, NULL, MILGI__EOF);
-    else if (res == -ENOBUFS && !ring_refill(s->uring))
+    else if (res == -ENOBUFS && !milgi__ring_refill(s->uring))
         arrive(s, NULL, MILGI__NO_ROOM);
     else if (res != -ENOBUFS && res != -ECANCELED && res != -EINTR && res != -EAGAIN)
         arrive(s, NULL, res);
@@ -158,7 +158,7 @@ static void begin_receiving(struct ring_socket *s)
         s->receiving = RING_POLL;
         return;
     }
-    ring_refill(s->uring);
+    milgi__ring_refill(s->uring);
     io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
     io_uring_sqe_set_flags(sqe, IOSQE_BUFFER_SELECT);
     s->receiving = RING_MULTISHOT;
@@ -191,7 +191,7 @@ static int queue(struct ring_socket *s, const struct milgi_iov *iov, size_t iov_
         s->out[s->out_first + s->out_n++] = (struct iovec){ (char *)(uintptr_t)iov[i].data + skipped, len };
         s->out_len += len;
     }
-    ring_socket_dirty(s);
+    milgi__ring_socket_dirty(s);
     return 0;
 }
 
@@ -208,7 +208,7 @@ static long send_now(struct ring_socket *s, const struct milgi_iov *iov, size_t 
     return n < 0 ? 0 : n;
 }
 
-long ring_socket_write(struct ring_socket *s, const struct milgi_iov *iov, size_t iov_n)
+long milgi__ring_socket_write(struct ring_socket *s, const struct milgi_iov *iov, size_t iov_n)
 {
     size_t len = 0;
     for (size_t i = 0; i < iov_n; i++)
@@ -323,10 +323,10 @@ static void tell(struct ring_socket *s)
     if (s->closing && !s->ops)
         finish(s);
     else
-        ring_socket_dirty(s);
+        milgi__ring_socket_dirty(s);
 }
 
-bool ring_sockets_tell(struct milgi_uring *u)
+bool milgi__ring_sockets_tell(struct milgi_uring *u)
 {
     struct ring_socket *list = u->dirty_first, *s;
     bool told = false;
@@ -346,26 +346,26 @@ static void flush(struct ring_socket *s)
     bool ends = s->receiving == RING_MULTISHOT ? !reads || s->bulk : s->receiving == RING_POLL && s->closing;
     if (ends && !s->cancelled) {
         s->cancelled = true;
-        ring_cancel(s->uring, &s->receive);
+        milgi__ring_cancel(s->uring, &s->receive);
     }
     if (s->closing && s->polling)
-        ring_cancel(s->uring, &s->send);
+        milgi__ring_cancel(s->uring, &s->send);
     else if (s->out_n && !s->sending && !s->polling && !s->unready)
         begin_sending(s);
 }
 
-void ring_sockets_flush(struct milgi_uring *u)
+void milgi__ring_sockets_flush(struct milgi_uring *u)
 {
     struct ring_socket *list = u->dirty_first, *s;
     u->dirty_first = NULL;
     while ((s = next_dirty(&list)) != NULL) {
         flush(s);
         if (has_news(s))
-            ring_socket_dirty(s);
+            milgi__ring_socket_dirty(s);
     }
 }
 
-void ring_socket_close(struct ring_socket *s, bool reset)
+void milgi__ring_socket_close(struct ring_socket *s, bool reset)
 {
     struct ring_held *held;
     while ((held = s->held_first) != NULL) {
@@ -378,10 +378,10 @@ void ring_socket_close(struct ring_socket *s, bool reset)
     s->reset = reset;
     s->reads = false;
     forget_output(s);
-    ring_socket_dirty(s);
+    milgi__ring_socket_dirty(s);
 }
 
-void ring_socket_init(
+void milgi__ring_socket_init(
     struct ring_socket *s, struct milgi_uring *u, int fd, const struct ring_socket_events *events)
 {
     s->events = events;

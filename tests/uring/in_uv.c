@@ -67,7 +67,7 @@ static void iterate(uv_loop_t *loop, uv_run_mode mode)
     stays_alive(uv);
     __real_uv_run(loop, UV_RUN_NOWAIT);
     stays_alive(uv);
-    int rv = milgi_uring_run(uv->uring, mode == UV_RUN_NOWAIT ? 0 : uv_backend_timeout(loop));
+    int rv = milgi_uring_run(uv->uring, mode == UV_RUN_NOWAIT || was_stopped ? 0 : uv_backend_timeout(loop));
     if (rv >= 0 && mode == UV_RUN_NOWAIT)
         rv = milgi_uring_run(uv->uring, 0); /* to the kernel what has come of it */
     if (rv >= 0)

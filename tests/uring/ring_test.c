@@ -134,7 +134,7 @@ static void nothing_is_lost_when_completions_overflow(void **state)
     run_for(&r, &client.opened);
     run_for(&r, &r.served[0].opened);
     for (unsigned i = 0; i < 6000; i++) {
-        io_uring_prep_nop(ring_sqe(r.u, NULL));
+        io_uring_prep_nop(milgi__ring_sqe(r.u, NULL));
         if (i == 3000) {
             client.send_len = 60000;
             send_more(&client);
