@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- bytes ------------------------------------------------------------------------------------------------------- */
@@ -89,8 +90,8 @@ void *X509_STORE_CTX_get_ex_data(const X509_STORE_CTX *ctx, int index)
 }
 
 /*
- * The program's callback: once with what is wrong, which it may overrule; else once for each certificate, the leaf
- * last, each of which it may refuse. What the verdict is then.
+ * The program's callback: with what is wrong, which it may overrule; else once for each certificate, the leaf last,
+ * each of which it may refuse. What the verdict is then.
  */
 static long ask_program(SSL *ssl, SSL_verify_cb cb, long verdict, bool *accepted)
 {
@@ -113,23 +114,104 @@ static long ask_program(SSL *ssl, SSL_verify_cb cb, long verdict, bool *accepted
     return ctx.error;
 }
 
-static long verify(const SSL *ssl, int *alert)
+/* What the program has accepted in a chain, and is not looked at any more. */
+struct overruled {
+    bool name, depth, time;
+    int64_t now_s; /* time: it is verified as of then */
+};
+
+static long verify(const SSL *ssl, const struct overruled *but, int *alert)
 {
     const X509_VERIFY_PARAM *param = &milgi__ssl_settings(ssl)->param;
-    struct verify_query query = { ssl->chain, (const char *const *)param->host, param->hosts_n, param->ip,
-        param->ip_len, param->depth };
+    struct verify_query query = { .chain = ssl->chain,
+        .depth = but->depth ? -1 : param->depth,
+        .now_s = but->time ? but->now_s : (int64_t)time(NULL) };
+    if (!but->name) {
+        query.hosts = (const char *const *)param->host;
+        query.hosts_n = param->hosts_n;
+        query.ip = param->ip;
+        query.ip_len = param->ip_len;
+    }
     return milgi__ssl_verify(ssl->anchors, &query, alert);
+}
+
+/* Nobody whom we trust has vouched for it: who accepts that accepts anybody, with any name and any time. */
+static bool is_of_nobody(long verdict)
+{
+    return verdict == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT || verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+        verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT || verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+        verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
+}
+
+static bool is_of_time(long verdict)
+{
+    return verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID;
+}
+
+static int64_t seconds(const ASN1_TIME *at)
+{
+    struct tm tm;
+    return ASN1_TIME_to_tm(at, &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
+/*
+ * What else is wrong where the program has accepted |verdict|: verification has ended there, before it came to the
+ * signatures perhaps. Where it cannot go on that is X509_V_ERR_UNSPECIFIED, which only who accepts anything accepts.
+ */
+static long verify_on(const SSL *ssl, struct overruled *but, long verdict, int *alert)
+{
+    bool of_name = verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
+
+    if (is_of_nobody(verdict) || verdict == X509_V_ERR_UNSPECIFIED)
+        return X509_V_OK;
+    if (of_name && !but->name) {
+        but->name = true;
+    } else if (verdict == X509_V_ERR_CERT_CHAIN_TOO_LONG && !but->depth) {
+        but->depth = true;
+    } else if (is_of_time(verdict) && !but->time) {
+        /* at the leaf's beginning its issuers were valid; or at its end, if one of them has been renewed */
+        but->time = true;
+        but->now_s = seconds(&ssl->chain->x[0]->not_before) + 1;
+        verdict = verify(ssl, but, alert);
+        if (!is_of_time(verdict))
+            return verdict;
+        but->now_s = seconds(&ssl->chain->x[0]->not_after) - 1;
+    } else {
+        return X509_V_ERR_UNSPECIFIED;
+    }
+    return verify(ssl, but, alert);
+}
+
+/* What comes of verifying a server, and of what the program says to each thing that is wrong. */
+static long judge_server(SSL *ssl, SSL_verify_cb cb, bool *accepted, int *alert)
+{
+    struct overruled but = { 0 };
+    long verdict = verify(ssl, &but, alert), told = verdict;
+
+    *accepted = verdict == X509_V_OK;
+    if (cb)
+        told = ask_program(ssl, cb, verdict, accepted);
+    while (*accepted && verdict != X509_V_OK) {
+        verdict = verify_on(ssl, &but, verdict, alert);
+        if (verdict == X509_V_OK)
+            break;
+        long next = ask_program(ssl, cb, verdict, accepted);
+        if (told == X509_V_OK || !*accepted)
+            told = next;
+    }
+    return told;
 }
 
 /* Where nobody has asked by then, a server is verified when the program asks what came of it. */
 long SSL_get_verify_result(const SSL *ssl)
 {
+    const struct overruled nothing = { 0 };
     int alert;
     if (ssl->verify_result >= 0)
         return ssl->verify_result;
     if (ssl->role != ROLE_CLIENT || !ssl->chain)
         return X509_V_OK; /* as OpenSSL answers where no certificate came */
-    ((SSL *)(uintptr_t)ssl)->verify_result = verify(ssl, &alert);
+    ((SSL *)(uintptr_t)ssl)->verify_result = verify(ssl, &nothing, &alert);
     return ssl->verify_result;
 }
 
@@ -159,10 +241,7 @@ static void decide_server(SSL *ssl, struct milgi_conn *conn, const struct milgi_
         return;
     }
     if (s->verify_mode & SSL_VERIFY_PEER || s->verify_cb) {
-        ssl->verify_result = verify(ssl, &alert);
-        accepted = ssl->verify_result == X509_V_OK;
-        if (s->verify_cb)
-            ssl->verify_result = ask_program(ssl, s->verify_cb, ssl->verify_result, &accepted);
+        ssl->verify_result = judge_server(ssl, s->verify_cb, &accepted, &alert);
         if (alert == MILGI_ALERT_NONE)
             alert = MILGI_ALERT_BAD_CERTIFICATE; /* refused by the program alone */
     }

@@ -151,7 +151,8 @@ struct verify_query {
     size_t hosts_n;
     const uint8_t *ip;
     size_t ip_len;
-    int depth; /* of authorities between leaf and anchor; -1: any */
+    int depth;     /* of authorities between leaf and anchor; -1: any */
+    int64_t now_s; /* since 1970 */
 };
 /* What comes of verifying a server: X509_V_OK or why not, and the alert that tells the peer. */
 long milgi__ssl_verify(struct anchors *anchors, const struct verify_query *query, int *alert);

@@ -174,7 +174,7 @@ static long verify_name(struct anchors *a, const struct verify_query *query, con
     *alert = MILGI_ALERT_INTERNAL_ERROR;
     if (bytes && len <= sizeof c->name && bytes_len <= UINT32_MAX) {
         c->chain = (struct milgi_slice){ NULL, bytes, (uint32_t)bytes_len };
-        c->now_s = (int64_t)time(NULL);
+        c->now_s = query->now_s;
         c->purpose = MILGI_PURPOSE_SERVER;
         c->name_is_ip = is_ip;
         c->name_len = (uint16_t)len;

@@ -137,6 +137,46 @@ static void a_programs_callback_overrules_either_way(void **state)
     duo_end(&d);
 }
 
+static int tolerated;
+static int tolerate(int ok, X509_STORE_CTX *ctx)
+{
+    return ok || X509_STORE_CTX_get_error(ctx) == tolerated;
+}
+
+/* Of a chain with two faults, of which the callback accepts the one that is found first, the other is found, too. */
+static void who_accepts_one_fault_has_not_accepted_the_next(void **state)
+{
+    static const struct {
+        const char *cert, *key, *trust;
+        int tolerated;
+        bool open;
+    } cases[] = {
+        { "other.pem", "other.key", "root.pem", X509_V_ERR_HOSTNAME_MISMATCH, true },
+        { "forged-other.pem", "other.key", "root.pem", X509_V_ERR_HOSTNAME_MISMATCH, false },
+        { "aged.pem", "aged.key", "old.pem", X509_V_ERR_CERT_HAS_EXPIRED, true },
+        { "forged-aged.pem", "aged.key", "old.pem", X509_V_ERR_CERT_HAS_EXPIRED, false },
+        { "self.pem", "self.key", "root.pem", X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, true },
+        { "client.pem", "client.key", "root.pem", X509_V_ERR_INVALID_PURPOSE, false }, /* nor is it the name */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct duo d;
+        int client, server;
+        duo_begin(&d);
+        give_server(&d, cases[i].cert, cases[i].key);
+        tolerated = cases[i].tolerated;
+        SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, tolerate);
+        assert_int_equal(SSL_CTX_load_verify_locations(d.client_ctx, file(cases[i].trust), NULL), 1);
+        duo_connect(&d);
+        assert_int_equal(SSL_set1_host(d.client, "shim.test"), 1);
+        duo_shake(&d, &client, &server);
+        if (cases[i].open != (client == 1))
+            fail_msg("case %zu: %d, verdict %ld", i, client, SSL_get_verify_result(d.client));
+        assert_int_not_equal(SSL_get_verify_result(d.client), X509_V_OK);
+        duo_end(&d);
+    }
+}
+
 static void give_client(struct duo *d, const char *cert, const char *key)
 {
     assert_int_equal(SSL_CTX_use_certificate_file(d->client_ctx, file(cert), SSL_FILETYPE_PEM), 1);
@@ -343,6 +383,7 @@ int main(void)
         cmocka_unit_test(both_sides_see_why_a_server_was_refused),
         cmocka_unit_test(anchors_are_a_directory_too),
         cmocka_unit_test(a_programs_callback_overrules_either_way),
+        cmocka_unit_test(who_accepts_one_fault_has_not_accepted_the_next),
         cmocka_unit_test(a_server_asks_clients_for_certificates),
         cmocka_unit_test(a_client_that_nobody_knows_is_refused),
         cmocka_unit_test(keys_and_certificates_that_do_not_fit_are_errors),
