@@ -66,6 +66,10 @@ ssize_t milgi__ssl_try(SSL *ssl, ssize_t (*attempt)(SSL *ssl, void *arg), void *
         SSL_ERR(ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED, "a connection of another process");
         return MILGI_EFORK;
     }
+    if (!ssl->rbio || !ssl->wbio) {
+        SSL_ERR(SSL_R_UNINITIALIZED, "the descriptor has been taken away");
+        return MILGI_EINVAL;
+    }
     for (;;) {
         struct pollfd fds[2];
         int ms = -1;

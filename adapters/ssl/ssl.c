@@ -76,14 +76,23 @@ SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx)
 
 /* --- descriptors ------------------------------------------------------------------------------------------------- */
 
+/*
+ * Takes a reference to what changes, and none to what stays as it is, with the manual's exception: where both were one
+ * and only |rbio| changes, |wbio| has a reference of its own. For both in one there is one.
+ */
 void SSL_set_bio(SSL *ssl, BIO *rbio, BIO *wbio)
 {
-    if (ssl->rbio != rbio || ssl->wbio != wbio) {
+    bool reads_on = rbio == ssl->rbio;
+    bool writes_on = wbio == ssl->wbio && (reads_on || (rbio != wbio && ssl->rbio != ssl->wbio));
+
+    if (reads_on && writes_on)
+        return;
+    if (rbio == wbio && rbio)
+        BIO_up_ref(rbio);
+    if (!reads_on)
         BIO_free(ssl->rbio);
+    if (!writes_on)
         BIO_free(ssl->wbio);
-    }
-    if (rbio == wbio && rbio && (ssl->rbio != rbio || ssl->wbio != wbio))
-        BIO_up_ref(rbio); /* one reference was given for both */
     ssl->rbio = rbio;
     ssl->wbio = wbio;
 }

@@ -347,6 +347,46 @@ static void one_ssl_is_used_again_after_it_was_cleared(void **state)
     duo_end(&d);
 }
 
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* SSL_set_bio() takes a reference to what it changes; what goes is freed, and closes its descriptor. */
+static void bios_are_freed_when_they_go_and_not_when_they_stay(void **state)
+{
+    struct duo d;
+    int fd[4];
+    BIO *bio[4];
+    char byte;
+    (void)state;
+    duo_begin(&d);
+    duo_open(&d);
+    for (int i = 0; i < 4; i++) {
+        fd[i] = dup(d.fd[0]);
+        bio[i] = BIO_new_socket(fd[i], BIO_CLOSE);
+    }
+    SSL_set_bio(d.client, bio[0], bio[0]);
+    SSL_set_bio(d.client, bio[0], bio[1]);
+    assert_true(is_open(fd[0]) && is_open(fd[1]));
+    assert_ptr_equal(SSL_get_rbio(d.client), bio[0]);
+    assert_int_equal(SSL_write(d.client, "x", 1), 1);
+    assert_int_equal(SSL_read(d.server, &byte, 1), 1);
+    assert_int_equal(SSL_read(d.client, &byte, 1), -1);
+    assert_int_equal(SSL_get_error(d.client, -1), SSL_ERROR_WANT_READ);
+    SSL_set_bio(d.client, bio[0], bio[2]);
+    assert_true(is_open(fd[0]) && !is_open(fd[1]) && is_open(fd[2]));
+    SSL_set_bio(d.client, bio[3], bio[2]);
+    assert_true(!is_open(fd[0]) && is_open(fd[2]) && is_open(fd[3]));
+    SSL_set_bio(d.client, bio[3], bio[3]);
+    assert_true(!is_open(fd[2]) && is_open(fd[3]));
+    SSL_set_bio(d.client, NULL, NULL);
+    assert_false(is_open(fd[3]));
+    assert_true(SSL_read(d.client, &byte, 1) <= 0);
+    assert_int_equal(SSL_get_error(d.client, -1), SSL_ERROR_SSL);
+    duo_end(&d);
+}
+
 static void make_waiting(int fd)
 {
     assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
@@ -442,6 +482,7 @@ int main(void)
         cmocka_unit_test(garbage_instead_of_a_hello_is_an_error_of_the_protocol),
         cmocka_unit_test(a_handshake_that_is_cut_is_an_error),
         cmocka_unit_test(one_ssl_is_used_again_after_it_was_cleared),
+        cmocka_unit_test(bios_are_freed_when_they_go_and_not_when_they_stay),
         cmocka_unit_test(descriptors_that_wait_are_waited_for),
         cmocka_unit_test(a_socket_that_waits_only_for_a_while_is_heeded),
         cmocka_unit_test(a_read_of_nothing_and_a_negative_length),
