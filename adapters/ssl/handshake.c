@@ -363,7 +363,7 @@ static void on_established(struct milgi_conn *conn, void *arg)
         ssl->chain = ssl->offered->chain;
         if (ssl->chain)
             ssl->chain->refs++;
-        ssl->verify_result = ssl->offered->verify_result;
+        ssl->verify_result = milgi__ssl_session_covers(ssl, ssl->offered) ? ssl->offered->verify_result : -1;
     }
     if (!ssl->session)
         ssl->session = milgi__ssl_session_of(ssl, NULL);

@@ -70,22 +70,24 @@ long SSL_SESSION_get_timeout(const SSL_SESSION *session)
     return session ? session->timeout_s : 0;
 }
 
-/*
- * Who demands that the server is verified now stands on a session only if it was verified then, with the same anchors,
- * for the same name. An address is not remembered, and more names than one neither: those have a full handshake.
- */
-bool milgi__ssl_session_fits(const SSL *ssl, const SSL_SESSION *session)
+/* An address is not remembered, and more names than one neither. */
+bool milgi__ssl_session_covers(const SSL *ssl, const SSL_SESSION *session)
 {
-    const struct settings *s = milgi__ssl_settings(ssl);
-    const X509_VERIFY_PARAM *param = &s->param;
+    const X509_VERIFY_PARAM *param = &milgi__ssl_settings(ssl)->param;
 
-    if (!session->session)
-        return false;
-    if (!(s->verify_mode & SSL_VERIFY_PEER))
-        return true;
     if (session->anchors != ssl->anchors || session->verify_result != X509_V_OK || param->ip_len || param->hosts_n > 1)
         return false;
     return param->hosts_n == 0 || (session->host && strcmp(session->host, param->host[0]) == 0);
+}
+
+/*
+ * Who demands that the server is verified now stands on a session only if it was verified then. Who does not may stand
+ * on any; but what comes of that connection, its own sessions too, has not been verified by it (handshake.c).
+ */
+bool milgi__ssl_session_fits(const SSL *ssl, const SSL_SESSION *session)
+{
+    bool demands = milgi__ssl_settings(ssl)->verify_mode & SSL_VERIFY_PEER;
+    return session->session && (!demands || milgi__ssl_session_covers(ssl, session));
 }
 
 SSL_SESSION *SSL_get0_session(const SSL *ssl)

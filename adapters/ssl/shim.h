@@ -296,6 +296,8 @@ struct ssl_session_st {
 /* What |ssl| has of its peer, and what it may stand on the next time (NULL: nothing, so far). */
 SSL_SESSION *milgi__ssl_session_of(SSL *ssl, struct milgi_session *session);
 void milgi__ssl_session_fill(SSL_SESSION *s, struct milgi_session *session);
+/* Whether what was verified for it is what |ssl| would verify: with the same anchors, for the same name. */
+bool milgi__ssl_session_covers(const SSL *ssl, const SSL_SESSION *session);
 /* Whether |ssl| may stand on it: no less was verified then than is asked now. */
 bool milgi__ssl_session_fits(const SSL *ssl, const SSL_SESSION *session);
 

@@ -223,6 +223,44 @@ static void a_session_of_a_server_that_was_not_verified_is_not_offered_by_who_ve
     duo_end(&d);
 }
 
+/* Nor does one that was made on it by who asked for another name, and did not verify. */
+static void a_session_on_a_session_goes_no_further(void **state)
+{
+    struct duo d;
+    int client, server;
+    char byte;
+    SSL_SESSION *session = NULL;
+    static const struct {
+        int mode, client, reused;
+        const char *host;
+    } steps[] = {
+        { SSL_VERIFY_PEER, 1, 0, "shim.test" },
+        { SSL_VERIFY_NONE, 1, 1, "other.test" },
+        { SSL_VERIFY_PEER, -1, 0, "other.test" },
+    };
+    (void)state;
+    duo_begin(&d);
+    SSL_CTX_load_verify_locations(d.client_ctx, file("root.pem"), NULL);
+    for (int i = 0; i < 3; i++) {
+        duo_connect(&d);
+        SSL_set_verify(d.client, steps[i].mode, NULL);
+        SSL_set1_host(d.client, steps[i].host);
+        SSL_set_session(d.client, session);
+        duo_shake(&d, &client, &server);
+        assert_int_equal(client, steps[i].client);
+        assert_int_equal(SSL_session_reused(d.client), steps[i].reused);
+        assert_int_equal(SSL_get_verify_result(d.client), i == 0 ? X509_V_OK : X509_V_ERR_HOSTNAME_MISMATCH);
+        if (client == 1)
+            assert_int_equal(SSL_read(d.client, &byte, 1), -1);
+        SSL_SESSION_free(session);
+        session = SSL_get1_session(d.client);
+        SSL_shutdown(d.client);
+        duo_close(&d);
+    }
+    SSL_SESSION_free(session);
+    duo_end(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_child_makes_connections_of_its_own),
         cmocka_unit_test(a_word_that_nobody_knows_is_an_error_among_others),
         cmocka_unit_test(a_session_of_a_server_that_was_not_verified_is_not_offered_by_who_verifies),
+        cmocka_unit_test(a_session_on_a_session_goes_no_further),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
