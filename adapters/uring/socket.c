@@ -307,9 +307,14 @@ static bool has_news(const struct ring_socket *s)
     return s->closing ? !s->ops : s->reads && (s->held_first || s->held_end);
 }
 
+/* One that is closed by what it is told is listed again: its end comes from there, when no list has it. */
 static void tell(struct ring_socket *s)
 {
     struct ring_held *held;
+    if (s->closing && !s->ops) {
+        finish(s);
+        return;
+    }
     while (has_news(s) && !s->closing && (held = s->held_first) != NULL) {
         s->held_first = held->next;
         s->events->read(s, held->chunk, held->len);
@@ -320,10 +325,7 @@ static void tell(struct ring_socket *s)
         s->held_end = 0;
         s->events->read(s, NULL, end);
     }
-    if (s->closing && !s->ops)
-        finish(s);
-    else
-        milgi__ring_socket_dirty(s);
+    milgi__ring_socket_dirty(s);
 }
 
 bool milgi__ring_sockets_tell(struct milgi_uring *u)

@@ -23,7 +23,7 @@ struct owner {
     long got[8];
     unsigned got_n;
     size_t sent;
-    bool closed;
+    bool closed, closes_at_end;
 };
 
 static uint8_t *on_room(struct ring_socket *socket, size_t *len)
@@ -39,6 +39,8 @@ static void on_read(struct ring_socket *socket, struct milgi_chunk *chunk, long 
     assert_true(o->got_n < 8);
     o->got[o->got_n++] = len;
     milgi_chunk_unref(chunk);
+    if (len < 0 && o->closes_at_end)
+        milgi__ring_socket_close(socket, false);
 }
 
 static void on_sent(struct ring_socket *socket, size_t len, int error)
@@ -47,8 +49,10 @@ static void on_sent(struct ring_socket *socket, size_t len, int error)
     ((struct owner *)socket)->sent += len;
 }
 
+/* Its memory may go now. */
 static void on_closed(struct ring_socket *socket)
 {
+    assert_false(socket->dirty);
     ((struct owner *)socket)->closed = true;
 }
 
@@ -67,7 +71,8 @@ static void owner_open(struct owner *o)
 
 static void owner_close(struct owner *o)
 {
-    milgi__ring_socket_close(&o->socket, false);
+    if (!o->socket.closing)
+        milgi__ring_socket_close(&o->socket, false);
     milgi_uring_stop(o->u, NULL, NULL);
     while (milgi_uring_run(o->u, 20000) >= 0) {
     }
@@ -136,6 +141,28 @@ static void a_pause_takes_the_socket_from_the_kernel(void **state)
     owner_close(&o);
 }
 
+static void who_closes_at_an_end_that_was_held_is_in_no_list_when_it_goes(void **state)
+{
+    struct owner o;
+    (void)state;
+    owner_open(&o);
+    reads(&o, true);
+    run_until_receiving(&o, RING_MULTISHOT);
+    o.socket.reads = false;
+    assert_int_equal(shutdown(o.peer, SHUT_WR), 0);
+    for (unsigned i = 0; i < 1000 && !o.socket.held_end; i++)
+        assert_true(milgi_uring_run(o.u, 10) >= 0);
+    assert_int_equal(o.socket.held_end, MILGI__EOF);
+    assert_int_equal(o.socket.ops, 0);
+    o.closes_at_end = true;
+    reads(&o, true);
+    for (unsigned i = 0; i < 1000 && !o.closed; i++)
+        assert_true(milgi_uring_run(o.u, 10) >= 0);
+    assert_int_equal(o.got_n, 1);
+    assert_int_equal(o.got[0], MILGI__EOF);
+    owner_close(&o);
+}
+
 static void what_a_socket_takes_in_parts_is_sent_once(void **state)
 {
     struct owner o;
@@ -171,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_in_a_pause_comes_behind_it_in_order),
         cmocka_unit_test(a_pause_takes_the_socket_from_the_kernel),
+        cmocka_unit_test(who_closes_at_an_end_that_was_held_is_in_no_list_when_it_goes),
         cmocka_unit_test(what_a_socket_takes_in_parts_is_sent_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
