@@ -74,6 +74,7 @@ struct milgi_graph {
     uint32_t *generation, links_n, links_cap, links_first; /* none before that is free */
     struct milgi__gconn *waits;                            /* those that hold something */
     bool staged;                                           /* something was given to the engine behind its last turn */
+    bool dry;                                              /* the last walk had too few mbufs for what waited */
     rte_edge_t output_edge;
     uint8_t edge; /* for new connections */
     struct milgi_run_result result;

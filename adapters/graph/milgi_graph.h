@@ -75,7 +75,7 @@ struct milgi_graph_options {
     uint64_t budget_ns;          /* of a turn; default 0: the engine's default */
     uint16_t vector;             /* packets that a walk gives each side at most; default MILGI_GRAPH_VECTOR_MAX */
     uint16_t segment;            /* bytes of an mbuf with output at most; default 65535: a record is one */
-    uint32_t packets;            /* mbufs of both kinds that may be out at once; default 8191 */
+    uint32_t packets;            /* mbufs that may be out at once, a quarter for output only; default 8191 */
     uint32_t held_max;           /* bytes a connection may be given while its window is closed; default 1 MiB */
     /* A question of a connection (milgi_config_set_ask()); answer with milgi_decide(), now or later. May be NULL */
     void (*on_decide)(struct milgi_graph *graph, uint64_t conn, const struct milgi_decision *decision);

@@ -83,7 +83,10 @@ enum {
     TO_APP, /* the first edge; that to the output node is the graph's */
 };
 
-/* A turn brings no more than two vectors' worth of waiting: what is there already goes first. */
+/*
+ * A turn brings no more than two vectors' worth of waiting: what is there already goes first. Where mbufs for it are
+ * wanting they may be in the engine, and only a turn brings them back.
+ */
 static uint16_t crypto_input(struct rte_graph *graph, struct rte_node *node, void **unused, uint16_t none)
 {
     struct milgi_graph *g = graph_of(node);
@@ -93,7 +96,7 @@ static uint16_t crypto_input(struct rte_graph *graph, struct rte_node *node, voi
     atomic_store_explicit(&g->thread, (uintptr_t)pthread_self(), memory_order_relaxed);
     milgi__shells_collect(g);
     look_again(g);
-    if (g->app.n < g->o.vector && g->net.n < g->o.vector) {
+    if (g->dry || (g->app.n < g->o.vector && g->net.n < g->o.vector)) {
         g->staged = false;
         milgi_engine_run(g->o.engine, g->o.budget_ns, &g->result);
     }
@@ -103,6 +106,7 @@ static uint16_t crypto_input(struct rte_graph *graph, struct rte_node *node, voi
     uint16_t net = milgi__shells_emit(g, &g->net, mbufs, g->o.vector);
     if (net > 0)
         rte_node_enqueue(graph, node, g->output_edge, mbufs, net);
+    g->dry = (g->app.n > 0 && app < g->o.vector) || (g->net.n > 0 && net < g->o.vector);
     g->stats.app += app;
     g->stats.out += net;
     return (uint16_t)(app + net);

@@ -76,6 +76,8 @@ static void few_mbufs_are_enough(void **state)
 {
     (void)state;
     echo(&(struct bed_options){ .packets = 7 }, 3 * STEP, PACKET);
+    /* More records at once than there are mbufs, and little room for the answer: all are inside then. */
+    echo(&(struct bed_options){ .packets = 4, .vector = 4, .record = PAYLOAD, .output = 16 * KIB }, 3 * STEP, SEALED);
 }
 
 static void chains_are_taken_piece_by_piece_and_clones_copied(void **state)
