@@ -5,8 +5,8 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use milgi_sys as sys;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,16 +14,30 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::{ClientConfig, ResolvesCredential, Resolving, ServerConfig};
 use crate::driver::Engine;
 use crate::error::Error;
-use crate::shared::{Bytes, Info, Shared};
+use crate::shared::{Bytes, Info, Shared, Wakes};
 
 /// What is read from the transport at once, and how much plaintext waits for the engine at most.
 const READ: usize = 16384;
 const WAITS: usize = 65536;
 
+/// Whoever waits for the stream. A transport remembers the one that asked last whether it takes more, which of a stream
+/// that is split may be either half: both give it output.
+struct Both(Weak<Shared>);
+
+impl Wake for Both {
+    fn wake(self: Arc<Both>) {
+        if let Some(shared) = self.0.upgrade() {
+            let wakes = shared.lock().wake_both();
+            wakes.wake();
+        }
+    }
+}
+
 /// The transport under a connection, and the connection's buffers.
 struct Link<IO> {
     io: IO,
     shared: Arc<Shared>,
+    both: Waker,
     /// Output that the transport is being given.
     out: Bytes,
     eof: bool,
@@ -49,11 +63,13 @@ fn failed((kind, number): (io::ErrorKind, i32)) -> io::Error {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Link<IO> {
     fn new(io: IO, shared: Arc<Shared>) -> Link<IO> {
-        Link { io, shared, out: Bytes::default(), eof: false, broken: None }
+        let both = Waker::from(Arc::new(Both(Arc::downgrade(&shared))));
+        Link { io, shared, both, out: Bytes::default(), eof: false, broken: None }
     }
 
-    /// Gives the transport all output that there is. Ready: there is none left.
-    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Gives the transport all output that there is. Ready: there is none left. Who answers Pending for it has said before
+    /// that it waits.
+    fn poll_out(&mut self) -> Poll<io::Result<()>> {
         if let Some(broken) = self.broken {
             return Poll::Ready(Err(failed(broken)));
         }
@@ -64,6 +80,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Link<IO> {
             if self.out.is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            let cx = &mut Context::from_waker(&self.both);
             let n = match Pin::new(&mut self.io).poll_write(cx, self.out.rest()) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(io::ErrorKind::WriteZero.into()))),
@@ -74,7 +91,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Link<IO> {
             let mut state = self.shared.lock();
             state.written += n;
             state.pending = state.pending.saturating_sub(n);
+            // When it is over the driver tells nobody that this was the last.
+            let wakes = if state.closed.is_some() { state.wake_writer() } else { Wakes::default() };
             self.shared.tell(state);
+            wakes.wake();
         }
     }
 
@@ -125,8 +145,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Link<IO> {
 
     /// All that was written, and the transport's own.
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.shared.lock().write_waits(cx);
+        drop(before);
         loop {
-            if self.poll_out(cx)?.is_pending() {
+            if self.poll_out()?.is_pending() {
                 return Poll::Pending;
             }
             let mut state = self.shared.lock();
@@ -187,7 +209,7 @@ impl<IO> fmt::Debug for TlsStream<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let link = &mut self.get_mut().link;
-        let _ = link.poll_out(cx); // its failure is the writer's; what came before it is read
+        let _ = link.poll_out(); // its failure is the writer's; what came before it is read
         let mut state = link.shared.lock();
         if !state.plain_in.is_empty() {
             let n = state.plain_in.len().min(buffer.remaining());
@@ -203,6 +225,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
             return Poll::Ready(Ok(()));
         }
         if let Some(why) = state.closed.clone() {
+            drop(state);
+            let _ = link.poll_out(); // the alert that says why may have come since
             return Poll::Ready(if why.is_orderly() { Ok(()) } else { Err(why.into()) });
         }
         let before = state.read_waits(cx);
@@ -210,7 +234,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         drop(before);
         // Behind that, so that output which comes meanwhile is seen here or wakes the task.
         link.poll_in(cx);
-        let _ = link.poll_out(cx);
+        let _ = link.poll_out();
         Poll::Pending
     }
 }
@@ -218,11 +242,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Poll::Ready(Err(e)) = this.link.poll_out(cx) {
+        if let Poll::Ready(Err(e)) = this.link.poll_out() {
             return Poll::Ready(Err(e));
         }
         let mut state = this.link.shared.lock();
         if let Some(why) = state.closed.clone() {
+            drop(state);
+            let _ = this.link.poll_out(); // as in poll_read()
             let why = if why.is_orderly() { Error::new(sys::MILGI_ECLOSED, "") } else { why };
             return Poll::Ready(Err(why.into()));
         }
@@ -234,7 +260,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
             let before = state.write_waits(cx);
             drop(state);
             drop(before);
-            return match this.link.poll_out(cx) { // as in poll_read()
+            return match this.link.poll_out() { // as in poll_read()
                 Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
                 _ => Poll::Pending,
             };
@@ -318,7 +344,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Handshake<IO> {
 
         let link = self.link.as_mut().expect("as above");
         link.poll_in(cx);
-        let out = link.poll_out(cx);
+        let out = link.poll_out();
         let state = shared.lock();
         // Without our last message the peer would wait.
         let over = state.closed.is_some() || (out.is_ready() && state.is_drained());
@@ -328,7 +354,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Handshake<IO> {
             return Poll::Ready(Ok(TlsStream { link, info, shut: false }));
         }
         if let Some(why) = state.closed.clone().filter(|_| state.open.is_none()) {
-            drop(state); // whoever does not take the alert now is not waited for
+            drop(state);
+            let _ = link.poll_out(); // the alert may have come since; who does not take it now is not waited for
             self.link = None;
             return Poll::Ready(Err(why.into()));
         }

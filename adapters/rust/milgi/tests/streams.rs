@@ -177,6 +177,31 @@ fn what_was_flushed_is_with_the_peer() {
     });
 }
 
+/// Each half in a task of its own, over a transport that remembers one task.
+#[test]
+fn who_flushes_is_not_forgotten_when_the_other_half_asks() {
+    run(async {
+        let engine = Engine::spawn_local(Options::new()).unwrap();
+        let (a, b) = tokio::io::duplex(4000);
+        let client = TlsConnector::new(client().build().unwrap(), &engine);
+        let server = TlsAcceptor::new(server().build().unwrap(), &engine);
+        let (a, b) = both(client.connect("localhost", a), server.accept(b)).await;
+        let ((mut reader, mut writer), mut b) = (tokio::io::split(a.unwrap()), b.unwrap());
+        let writing = tokio::task::spawn_local(async move {
+            writer.write_all(&[1; 40_000]).await.unwrap();
+            writer.flush().await
+        });
+        turns().await; // the transport is full, and the writer waits for it
+        let reading = tokio::task::spawn_local(async move { reader.read_exact(&mut [0; 1]).await });
+        turns().await;
+        b.read_exact(&mut [0; 40_000]).await.unwrap();
+        writing.await.unwrap().unwrap();
+        b.write_all(&[2]).await.unwrap();
+        b.flush().await.unwrap();
+        reading.await.unwrap().unwrap();
+    });
+}
+
 /// With ops in flight, and bytes on their way: at every point of a handshake and what follows.
 #[test]
 fn streams_are_dropped_at_any_time() {

@@ -145,6 +145,13 @@ pub async fn pair(engine: &Engine) -> (Stream, Stream) {
     (a.unwrap(), b.unwrap())
 }
 
+/// The other tasks of this thread do what they can.
+pub async fn turns() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 pub fn pattern(at: usize) -> u8 {
     (at.wrapping_mul(31).wrapping_add(at >> 9)) as u8
 }
