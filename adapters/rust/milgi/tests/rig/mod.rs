@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::process::Command;
 use std::sync::Once;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use milgi::{ClientConfig, Credential, Engine, Options, ServerConfig, TlsAcceptor, TlsConnector, TlsStream, Trust};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -209,6 +209,15 @@ pub async fn talk<S: AsyncRead + AsyncWrite + Unpin>(s: S, len: usize) -> usize 
 
 pub fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// At once, or when the tests beside this one have closed theirs: they are of the same process.
+pub fn descriptors_fall_to(most: usize) {
+    let end = Instant::now() + Duration::from_secs(asked("MILGI_TESTS_LIMIT", 120) as u64);
+    while descriptors() > most {
+        assert!(Instant::now() < end, "{} descriptors, not {}", descriptors(), most);
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 pub fn why(e: &io::Error) -> &milgi::Error {
