@@ -149,6 +149,8 @@ void milgi__stream_record(struct milgi_stream *stream, uint8_t type, long len, i
 /* The kernel has taken |len| bytes of what the loop had; |error|: or it has not. */
 void milgi__stream_written(struct milgi_stream *stream, size_t len, int error);
 void milgi__stream_shut(struct milgi_stream *stream, int error);
+/* Asks the kernel what has moved. Returns how much is not acknowledged, in the kernel or before it. */
+size_t milgi__stream_look(struct milgi_stream *stream);
 /* The socket is closed. The adapter frees the stream. */
 void milgi__stream_gone(struct milgi_stream *stream);
 
@@ -165,8 +167,6 @@ void milgi__stream_take(struct milgi_stream *stream);
 /* To be looked at behind the next turn; and no more. */
 void milgi__loop_takes(struct milgi_stream *stream);
 void milgi__loop_taken(struct milgi_stream *stream);
-/* Asks the kernel what has moved. Returns how much is not acknowledged, in the kernel or before it. */
-size_t milgi__stream_look(struct milgi_stream *stream);
 /* It waits for chunks: milgi__stream_refill() follows when the engine has some. */
 void milgi__loop_starves(struct milgi_stream *stream);
 void milgi__loop_sated(struct milgi_stream *stream);

@@ -247,7 +247,8 @@ static void be_patient(struct link *l)
         left_ms = (l->left_until_ns - now_ns) / 1000000 + 1;
     uint64_t ms = left_ms < o->flush_ms ? left_ms : o->flush_ms;
     struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000 };
-    l->taken_then = l->taken;
+    milgi__stream_look(&l->common); /* the pair and the stream move in large steps, however slowly their peer takes */
+    l->peer_had = l->common.taken;
     event_add(&l->patience, &tv);
 }
 
@@ -257,7 +258,8 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     if (l->over)
         return;
-    if (l->taken != l->taken_then && milgi__loop_now(&l->event->common) < l->left_until_ns) {
+    milgi__stream_look(&l->common);
+    if (l->common.taken != l->peer_had && milgi__loop_now(&l->event->common) < l->left_until_ns) {
         be_patient(l);
         return;
     }

@@ -47,18 +47,19 @@ struct link {
     struct milgi_stream common;
     struct milgi_event *event;
     struct link *next, **prev, *reaped_next;
-    struct bufferevent *app;            /* NULL: it has been freed */
-    evutil_socket_t fd;                 /* the network's; -1: closed */
-    evutil_socket_t outer;              /* the number of the application's descriptor */
-    evutil_socket_t inner;              /* the other end of that */
-    struct event readable, writable;    /* of the network */
-    struct event up, down;              /* of |inner|: to the stream, to the application */
-    struct event read, patience;        /* the application has read; it has gone, and waiting for its peer has an end */
-    struct evbuffer *wire, *plain;      /* what the network, what |inner| has not taken yet */
-    struct milgi_slice held;            /* the stream had no memory for it */
-    uint64_t written, taken;            /* by the application, in all; of these, from |inner| */
-    uint64_t taken_then, left_until_ns; /* when |patience| was set; when it ends, since the application has gone */
-    uint64_t shut_at, refused;          /* where our direction is to end; what was written behind that */
+    struct bufferevent *app;         /* NULL: it has been freed */
+    evutil_socket_t fd;              /* the network's; -1: closed */
+    evutil_socket_t outer;           /* the number of the application's descriptor */
+    evutil_socket_t inner;           /* the other end of that */
+    struct event readable, writable; /* of the network */
+    struct event up, down;           /* of |inner|: to the stream, to the application */
+    struct event read, patience;     /* the application has read; it has gone, and waiting for its peer has an end */
+    struct evbuffer *wire, *plain;   /* what the network, what |inner| has not taken yet */
+    struct milgi_slice held;         /* the stream had no memory for it */
+    uint64_t written, taken;         /* by the application, in all; of these, from |inner| */
+    int64_t peer_had;                /* of what went out, when |patience| was set; */
+    uint64_t left_until_ns;          /* when that ends, since the application has gone */
+    uint64_t shut_at, refused;       /* where our direction is to end; what was written behind that */
     struct milgi_reason reason;
     int failed;        /* TLS has ended otherwise than in order: an errno; */
     bool failed_told;  /* and the application knows */

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <time.h>
 
 #include "rig.h"
 
@@ -316,6 +318,73 @@ static void what_is_in_the_pair_waits_no_longer_than_a_peer_may_take_nothing(voi
     rig_close(&r);
 }
 
+static int unsent(int fd)
+{
+    int n = -1;
+    assert_int_equal(ioctl(fd, TIOCOUTQ, &n), 0);
+    return n;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* As little as the kernel of |from| hears of. */
+static void take_a_little(int from, int to)
+{
+    uint8_t some[4096];
+    int before = unsent(from);
+    for (unsigned tries = 0; before && unsent(from) == before; tries++) {
+        assert_true(tries < 10000);
+        if (recv(to, some, sizeof some, MSG_DONTWAIT) < 0)
+            poll(&(struct pollfd){ .fd = to, .events = POLLIN }, 1, 10);
+    }
+}
+
+/* A socket has room only when much of what is in it has been taken: nothing leaves the pair until then. */
+static void whoever_takes_a_little_now_and_then_is_waited_for(void **state)
+{
+    struct milgi_stream_options options;
+    struct sockaddr_in address;
+    struct rig r;
+    int small = 65536, accepted;
+    (void)state;
+    milgi_stream_options_init(&options);
+    options.linger_ms = 10;
+    options.flush_ms = 20;
+    options.flush_total_ms = 3600000;
+    rig_open(&r, NULL, &options);
+    int listener = tcp_socket(&address, true);
+    assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int rv = connect(fd, (struct sockaddr *)&address, sizeof address);
+    assert_true(!rv || errno == EINPROGRESS);
+    r.a.send_len = 32 << 20;
+    int from = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    client_on(&r, fd);
+    while ((accepted = accept(listener, NULL, NULL)) < 0)
+        turns(&r, 1);
+    int to = fcntl(accepted, F_DUPFD_CLOEXEC, 0);
+    server_on(&r, accepted);
+    bufferevent_disable(r.b.bev, EV_READ);
+    send_all_that_fits(&r, &r.a);
+    end_free(&r.a);
+    uint64_t end = now_ms() + 300; /* much longer than anybody is waited for who takes nothing */
+    int most = unsent(from);
+    while (now_ms() < end && unsent(from) > most / 4 * 3 && milgi_event_streams(r.event) == 2) {
+        take_a_little(from, to); /* before each pass, however long that takes */
+        assert_true(event_base_loop(r.base, EVLOOP_ONCE) >= 0);
+    }
+    assert_int_equal(milgi_event_streams(r.event), 2);
+    close(listener);
+    close(from);
+    close(to);
+    rig_close(&r);
+}
+
 /* To the kernel that is an error, to whoever writes or reads; and nobody does, since enough is on its way. */
 static void who_leaves_something_unread_is_missed_though_its_peer_never_reads(void **state)
 {
@@ -392,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_connection_over_tcp_may_still_be_under_way),
         cmocka_unit_test(a_peer_that_never_reads_is_not_waited_for_without_end),
         cmocka_unit_test(what_is_in_the_pair_waits_no_longer_than_a_peer_may_take_nothing),
+        cmocka_unit_test(whoever_takes_a_little_now_and_then_is_waited_for),
         cmocka_unit_test(who_leaves_something_unread_is_missed_though_its_peer_never_reads),
         cmocka_unit_test(an_end_that_has_come_may_be_read_when_the_engine_has_gone),
         cmocka_unit_test(a_base_without_connections_has_nothing_to_wait_for),
