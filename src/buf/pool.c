@@ -38,7 +38,7 @@ struct milgi__pool {
     size_t wanted;                   /* the smallest size that was refused; 0: none was */
     enum milgi__reserve wanted_from; /* the most that one of them might have used */
     uint64_t copied;
-    uint32_t chunks_n;
+    uint32_t chunks_n, lent_n; /* alive or idle; of them those whose memory is somebody else's */
     bool closed;
     bool in_region; /* chunks lie in |region|, not in the heap */
     bool broken_up; /* the memory gave no slab, and no run was long enough: only a release changes that */
@@ -168,7 +168,7 @@ int milgi__pool_use_memory(struct milgi__pool *pool, const struct milgi__memory 
 {
     struct milgi__region region = { 0 };
     milgi__pool_collect(pool);
-    if (pool->used > 0)
+    if (pool->used > 0 || pool->lent_n > 0)
         return MILGI_EBUSY;
     if (memory) {
         region.memory = *memory;
@@ -326,6 +326,7 @@ struct milgi_chunk *milgi__chunk_lend(
         .arg = arg,
     };
     pool->chunks_n++;
+    pool->lent_n++;
     return &lent->chunk;
 }
 
@@ -336,6 +337,7 @@ static void give_back(struct milgi__pool *pool, struct milgi__lent *lent)
     scrub(&lent->chunk);
     milgi__block_give(&pool->blocks, lent, sizeof *lent);
     pool->chunks_n--;
+    pool->lent_n--;
     if (pool->closed && pool->chunks_n == 0)
         milgi__free(pool);
     release(arg);
