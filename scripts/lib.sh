@@ -108,7 +108,8 @@ build() {
 }
 
 # run_ctest PRESET [CTEST ARGUMENTS...]: counts its cases. One or two that fail are run once more, with nothing beside them:
-# who passes then is unsteady, which is told apart (total), not a failure of what was changed.
+# who passes then is unsteady, which is told apart (total), not a failure of what was changed. What a sanitizer has found
+# is a fault however seldom it shows.
 run_ctest() {
     local preset=$1 out rc=0 all failed
     shift
@@ -118,9 +119,10 @@ run_ctest() {
     (cd "$root/build/$preset" && ctest -j $((2 * $(jobs_n))) --output-on-failure --no-tests=error "$@") 2>&1 | tee "$out" || rc=$?
     all=$(sed -nE 's/^[0-9]+% tests passed, [0-9]+ tests failed out of ([0-9]+)$/\1/p' "$out")
     failed=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of [0-9]+$/\1/p' "$out")
-    if [ $rc != 0 ] && [ "${failed:-0}" -ge 1 ] && [ "$failed" -le 2 ]; then
+    if [ $rc != 0 ] && [ "${failed:-0}" -ge 1 ] && [ "$failed" -le 2 ] &&
+        ! grep -qE '(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error: ' "$out"; then
         local names
-        names=$(sed -nE 's/^\s+[0-9]+ - (\S+) \((Failed|Timeout|SEGFAULT|Subprocess aborted|ILLEGAL|BUS_ERROR)\).*$/\1/p' "$out" | tr '\n' ' ')
+        names=$(sed -nE '/^The following tests FAILED:/,$ s/^\s+[0-9]+ - (\S+) \(.*$/\1/p' "$out" | tr '\n' ' ')
         say "once more, alone: $names"
         if (cd "$root/build/$preset" && ctest --rerun-failed --output-on-failure --no-tests=error) 2>&1; then
             say "UNSTEADY: $names"
