@@ -38,9 +38,11 @@ int milgi_uring_run(struct milgi_uring *uring, int timeout_ms);
 /*
  * Calls |readable| from milgi_uring_run() when |fd| is readable, and again as long as it is. One for each ring, until
  * it has stopped. For a loop inside of this one |fd| is what that one waits by, uv_backend_fd() for instance, and its
- * next timer is the timeout of milgi_uring_run().
+ * next timer is the timeout of milgi_uring_run(). |awake|, which may be NULL, is called behind every wait, before all
+ * other callbacks: what that loop takes for the time is from before it (uv_update_time()).
  */
-void milgi_uring_watch(struct milgi_uring *uring, int fd, void (*readable)(void *arg), void *arg);
+void milgi_uring_watch(struct milgi_uring *uring, int fd, void (*awake)(void *arg), void (*readable)(void *arg),
+    void *arg);
 /* Makes milgi_uring_run() return. From any thread, and from a signal's handler; not after milgi_uring_stop(). */
 void milgi_uring_wake(struct milgi_uring *uring);
 

@@ -183,9 +183,11 @@ static void on_watched(struct ring_op *op, int res, unsigned flags)
         u->watched(u->watched_arg);
 }
 
-void milgi_uring_watch(struct milgi_uring *u, int fd, void (*readable)(void *arg), void *arg)
+void milgi_uring_watch(
+    struct milgi_uring *u, int fd, void (*awake)(void *arg), void (*readable)(void *arg), void *arg)
 {
     u->watch = (struct ring_op){ on_watched, u };
+    u->awake = awake;
     u->watched = readable;
     u->watched_arg = arg;
     u->watched_fd = fd;
@@ -259,6 +261,8 @@ int milgi_uring_run(struct milgi_uring *u, int timeout_ms)
     milgi__ring_sockets_flush(u);
     prepare(u);
     enter(u, told || is_over(u) ? 0 : timeout_ms);
+    if (u->awake)
+        u->awake(u->watched_arg);
     reap(u);
     if (u->turn) {
         u->turn = false;

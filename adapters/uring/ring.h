@@ -42,7 +42,7 @@ struct milgi_uring {
     unsigned in_flight; /* operations */
     bool turn;          /* milgi__loop_turn() is to be called */
     int wake_fd, watched_fd;
-    void (*watched)(void *arg);
+    void (*awake)(void *arg), (*watched)(void *arg);
     void *watched_arg;
     struct ring_op wake, engine, watch, timer, timer_update;
     bool wake_armed, engine_armed, watch_armed, timer_armed, cancelled;

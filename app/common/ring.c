@@ -20,6 +20,13 @@ static void on_check(uv_check_t *check)
     (void)check;
 }
 
+/* Else a connection that was silent for a minute would begin everything a minute ago. */
+static void on_awake(void *arg)
+{
+    struct app_ring *ring = arg;
+    uv_update_time(ring->loop);
+}
+
 static void on_libuv(void *arg)
 {
     (void)arg; /* the loop has its turn as soon as the ring has had its own */
@@ -33,7 +40,7 @@ struct app_ring *app_ring_new(uv_loop_t *loop, const struct milgi_stream_options
         return NULL;
     }
     ring->loop = loop;
-    milgi_uring_watch(ring->uring, uv_backend_fd(loop), on_libuv, NULL);
+    milgi_uring_watch(ring->uring, uv_backend_fd(loop), on_awake, on_libuv, ring);
     uv_check_init(loop, &ring->alive);
     uv_check_start(&ring->alive, on_check);
     uv_unref((uv_handle_t *)&ring->alive);

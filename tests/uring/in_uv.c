@@ -100,7 +100,7 @@ int milgi_uv_new(uv_loop_t *loop, const struct milgi_stream_options *options, st
         free(uv);
         return rv;
     }
-    milgi_uring_watch(uv->uring, uv_backend_fd(loop), on_libuv, uv);
+    milgi_uring_watch(uv->uring, uv_backend_fd(loop), NULL, on_libuv, uv);
     uv_check_init(loop, &uv->alive);
     uv_check_start(&uv->alive, on_check);
     uv->alive.data = uv;

@@ -194,6 +194,47 @@ static void connections_go_at_any_moment(void **state)
     }
 }
 
+struct inner {
+    unsigned awake, then; /* how often; and how often that was when its descriptor was told of */
+    int fd;
+    bool told;
+};
+
+static void on_awake(void *arg)
+{
+    ((struct inner *)arg)->awake++;
+}
+
+static void on_inner(void *arg)
+{
+    struct inner *inner = arg;
+    char byte;
+    inner->then = inner->awake;
+    inner->told = true;
+    assert_int_equal(read(inner->fd, &byte, 1), 1);
+}
+
+static void a_loop_inside_looks_at_its_clock_before_anything_is_told(void **state)
+{
+    struct room r;
+    struct inner inner = { 0 };
+    int fd[2];
+    (void)state;
+    assert_int_equal(pipe(fd), 0);
+    inner.fd = fd[0];
+    room_open(&r, NULL);
+    milgi_uring_watch(r.u, fd[0], on_awake, on_inner, &inner);
+    assert_int_equal(write(fd[1], "x", 1), 1);
+    unsigned runs = 0;
+    while (!inner.told && runs++ < 1000)
+        assert_true(milgi_uring_run(r.u, 20000) > 0);
+    assert_true(inner.told);
+    assert_int_equal(inner.then, runs);
+    room_close(&r);
+    close(fd[0]);
+    close(fd[1]);
+}
+
 static void a_loop_without_anything_does_not_wait(void **state)
 {
     struct room r;
@@ -240,6 +281,7 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_when_completions_overflow),
         cmocka_unit_test(a_paused_stream_is_not_read),
         cmocka_unit_test(connections_go_at_any_moment),
+        cmocka_unit_test(a_loop_inside_looks_at_its_clock_before_anything_is_told),
         cmocka_unit_test(a_loop_without_anything_does_not_wait),
         cmocka_unit_test(who_waits_for_a_descriptor_is_accepted_in_the_end),
     };
