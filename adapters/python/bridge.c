@@ -105,9 +105,17 @@ static int shut(struct milgi_stream *stream)
     return 0;
 }
 
+/* Python's transport had nothing to read after all, or has failed: it does not say so. */
+static void take_back(struct milgi_py_stream *s)
+{
+    milgi_chunk_unref(s->common.reading);
+    s->common.reading = NULL;
+}
+
 static void closing(struct milgi_stream *stream, bool reset)
 {
     struct milgi_py_stream *s = py_stream(stream);
+    take_back(s);
     s->out_n = 0; /* it goes with the connection */
     s->todo &= ~(unsigned)(MILGI_PY_OUT | MILGI_PY_SHUT | MILGI_PY_READ | MILGI_PY_DECIDE | MILGI_PY_ROOM);
     s->reset = reset;
@@ -379,6 +387,7 @@ void milgi_py_free(struct milgi_py_stream *s)
 uint8_t *milgi_py_room(struct milgi_py_stream *s, size_t *len)
 {
     *len = 0;
+    take_back(s);
     return s->common.closing || s->held_n ? NULL : milgi__stream_room(&s->common, len);
 }
 
@@ -391,6 +400,7 @@ void milgi_py_read(struct milgi_py_stream *s, size_t len)
 static size_t pour(struct milgi_py_stream *s, const uint8_t *data, size_t len)
 {
     size_t at = 0;
+    take_back(s);
     while (at < len && s->common.reading_on) {
         size_t room;
         uint8_t *to = milgi__stream_room(&s->common, &room);

@@ -2,15 +2,18 @@
 """asyncio: streams and transports of both stacks, what is asked, what goes wrong."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import socket
 import ssl
+import struct
 import unittest
 
 import milgi
 import milgi.aio as aio
 import rig
+from milgi._native import lib
 from rig import client_context, credential, echo, host_client, host_server, path, server_context
 
 SIZE = (100 << 20) if rig.FULL else (4 << 20)
@@ -428,6 +431,28 @@ class Asked(rig.Case):
                         await self.talk(server_context(), client)
                     self.assertEqual(raised.exception.alert, "access_denied")
                 self.assertIn(("dns", "localhost"), seen[0])
+        for verdict in (None, 0, "", [], "yes"):
+            with self.assertRaises(milgi.Error) as raised:
+                await self.talk(server_context(), client_context(check_peer=lambda hello: verdict))
+            self.assertEqual(raised.exception.alert, "access_denied")
+
+    async def test_the_context_that_was_chosen_is_asked_about_the_peer(self):
+        asked = []
+
+        def server(name, verdict, **options):
+            return server_context(client_ca=path("ca.pem"), check_peer=lambda hello: asked.append(name) or verdict, **options)
+        for first in (server("first", True, choose_context=lambda hello: chosen),
+                      server_context(choose_context=lambda hello: chosen)):
+            for verdict in (True, False):
+                chosen = server("chosen", verdict)
+                client = client_context(credentials=credential("client"))
+                if verdict:
+                    await self.talk(first, client)
+                else:
+                    with self.assertRaises(milgi.Error) as raised:
+                        await self.talk(first, client)
+                    self.assertEqual(raised.exception.alert, "access_denied")
+        self.assertEqual(asked, ["chosen"] * 4)
 
     async def test_keys_that_are_functions(self):
         from cryptography.hazmat.primitives import hashes, serialization
@@ -646,6 +671,48 @@ class Wrong(rig.Case):
         await writer.drain()
         writer.transport._ssl_protocol._transport.close()
         self.assertIsInstance(await told, milgi.TruncatedError)
+
+    async def test_it_is_lost_before_anybody_has_heard_that_it_is_open(self):
+        """As it is when events wait for the loop's next round, and the transport's end comes first."""
+        handle, lost, failed = aio._Stream.handle, [], asyncio.get_running_loop().create_future()
+
+        def lost_first(stream):
+            if stream._c.todo & lib.MILGI_PY_OPEN and stream.context.server_side and not lost:
+                lost.append(stream)
+                stream.lost(ConnectionResetError(errno.ECONNRESET, "reset"))
+            else:
+                handle(stream)
+        port = await self.serve(echo, server_context(on_failure=lambda error, transport: failed.set_result(error)))
+        aio._Stream.handle = lost_first
+        try:
+            with self.assertRaises(milgi.TransportError):
+                reader, writer = await self.connect(port)
+                await reader.read()
+        finally:
+            del aio._Stream.handle
+        self.assertIsInstance(await failed, milgi.ResetError)
+        self.assertFalse(lost[0].established)
+
+    def test_resets_leave_no_memory_behind(self):
+        """Each breaks a read that has its chunk already; there are more than the engine has chunks."""
+        async def body():
+            aio.engine(memory_limit=256 << 10, **rig.engine_options())
+            told = asyncio.Queue()
+            server = await aio.start_server(echo, "127.0.0.1", 0, ssl=server_context(
+                on_failure=lambda error, transport: told.put_nowait(error)))
+            port = server.sockets[0].getsockname()[1]
+            for _ in range(2):
+                for _ in range(40):
+                    with socket.create_connection(("127.0.0.1", port)) as s:
+                        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                for _ in range(40):
+                    self.assertIsInstance(await told.get(), milgi.ResetError)
+            reader, writer = await self.connect(port)
+            writer.write(b"still there")
+            self.assertEqual(await reader.readexactly(11), b"still there")
+            writer.transport.abort()
+            server.close()
+        asyncio.run(body())
 
     async def test_an_application_that_raises(self):
         class Protocol(asyncio.Protocol):

@@ -281,7 +281,7 @@ def _answer(kind, result, keep):
     """The verdict, and what goes with it: what it points to is put into |keep|."""
     if result is None and kind in ("choose_certificate", "choose_alpn", "choose_context"):
         return lib.MILGI_DEFAULT, ffi.NULL
-    if result is None or result is False:
+    if result is None or result is False or (kind == "check_peer" and result is not True):
         return lib.MILGI_REFUSE, ffi.NULL
     value = ffi.NULL
     if kind in ("choose_certificate", "choose_context"):
@@ -384,6 +384,7 @@ class Stream:
         if engine.closed:
             raise TransportError("the engine is closed", code=lib.MILGI_ECLOSED)
         self.engine, self.context = engine, context
+        self._ask_of = context  # whose functions are asked: the context's that was chosen
         self.up = None  # what the application has of it
         self.established = self.over = self.paused = False
         self.closing = False  # the application wants no more
@@ -501,6 +502,10 @@ class Stream:
                 self.error = self.error or of_reason(c.reason)
         if todo & lib.MILGI_PY_CLOSE:
             self.below_close()
+        if todo & lib.MILGI_PY_OPEN and not lib.milgi_stream_conn(self._stream):
+            # It was lost or dropped before anybody heard of it: to the application it never was open.
+            todo &= ~(lib.MILGI_PY_OPEN | lib.MILGI_PY_SESSION | lib.MILGI_PY_END)
+            lib.milgi_py_skip(c, c.got_len)
         if todo & lib.MILGI_PY_OPEN:
             self.established = True
             self.above_open()
@@ -564,12 +569,14 @@ class Stream:
                 if error is not None:
                     raise error
                 verdict, value = _answer(kind, result, keep)
+                if kind == "choose_context" and verdict == lib.MILGI_ACCEPT:
+                    self._ask_of = result
             except Exception as e:
                 self.engine.host.complain("%s has failed" % kind, e, self)
             if lib.milgi_decide(self.engine._engine, decision[0], verdict, value) == lib.MILGI_EINVAL:
                 self.engine.host.complain("%s: %r is no answer" % (kind, result), ValueError(kind), self)
                 lib.milgi_decide(self.engine._engine, decision[0], lib.MILGI_REFUSE, ffi.NULL)
-        self.engine.call(done, self.context.ask[kind], *_arguments(kind, self, info))
+        self.engine.call(done, self._ask_of.ask[kind], *_arguments(kind, self, info))
 
     # --- up -----------------------------------------------------------------------------------------------------------
 
