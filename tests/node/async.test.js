@@ -159,6 +159,12 @@ test('checkServerIdentity and verify have a say of their own', async () => {
   socket.destroy();
   const refused = await failure(connect('milgi', s, { verify: async () => false }));
   assert.equal(refused.code, 'ERR_MILGI_PEER_REFUSED');
+  await assert.rejects(secured(connect('milgi', s, { rejectUnauthorized: false, verify: () => false })),
+    { code: 'ERR_MILGI_PEER_REFUSED' });
+  const any = await secured(connect('milgi', s, { rejectUnauthorized: false, ca: undefined,
+    verify: (certificate) => certificate.subject.CN === 'server', checkServerIdentity: () => new Error('not asked') }));
+  assert.equal(any.authorizationError, 'MILGI_NOT_VERIFIED');
+  any.destroy();
   await close(s);
 });
 

@@ -42,7 +42,7 @@ declare namespace milgi {
     ALPNProtocols?: string[] | Uint8Array[] | Uint8Array;
     rejectUnauthorized?: boolean;
     allowHalfOpen?: boolean;
-    /** After the chain and the name were found good; false or a rejection refuses the peer. */
+    /** After the chain and the name were found good, or with rejectUnauthorized: false; false or a rejection refuses the peer. */
     verify?: (certificate: tls.DetailedPeerCertificate, socket: TLSSocket) => Maybe<boolean | void>;
   }
 

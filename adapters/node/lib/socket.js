@@ -128,20 +128,20 @@ class TLSSocket extends Duplex {
     const custom = check && check !== tls.checkServerIdentity ? check : null;
     const extra = { alpn: protocols(options.ALPNProtocols) };
     let ask = 0;
-    if (options.rejectUnauthorized === false) {
+    const any = options.rejectUnauthorized === false;
+    if (any)
       extra.anyServer = true;
-    } else {
+    else
       extra.trust = context.trust();
-      if (custom || options.verify)
-        ask |= ASK.PEER;
-    }
+    if (options.verify || (custom && !any)) // who pins a certificate that nobody vouches for has |verify| alone
+      ask |= ASK.PEER;
     if (options.clientCertificate)
       ask |= ASK.CREDENTIAL;
     if (options.requestOCSP)
       extra.ocsp = 1;
     if (ask)
       extra.ask = ask;
-    this._checkIdentity = custom;
+    this._checkIdentity = any ? null : custom;
     return context.config(CLIENT, extra, JSON.stringify({ ...extra, trust: undefined }));
   }
 
