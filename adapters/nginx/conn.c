@@ -199,6 +199,7 @@ static long writing(struct milgi_stream *s, const struct milgi_iov *iov, size_t 
     if (done < 0)
         return done;
     size_t skip = (size_t)done;
+    ngx_uint_t out_n = m->out_n;
     for (size_t i = 0; i < iov_n; i++) {
         if (skip >= iov[i].len) {
             skip -= iov[i].len;
@@ -206,8 +207,10 @@ static long writing(struct milgi_stream *s, const struct milgi_iov *iov, size_t 
         }
         struct milgi_iov rest = { (const uint8_t *)iov[i].data + skip, iov[i].len - skip };
         skip = 0;
-        if (!keep_out(m, &rest))
+        if (!keep_out(m, &rest)) {
+            m->out_n = out_n; /* of what failed nothing is kept: it goes now */
             return -NGX_ENOMEM;
+        }
     }
     if (m->out_n && m->net->write->ready) { /* it took less than all, and has not said that it is full */
         ngx_post_event(m->net->write, &ngx_posted_events);

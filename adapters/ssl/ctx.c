@@ -70,9 +70,36 @@ void SSL_CTX_free(SSL_CTX *ctx)
 
 /* --- what is made of it ------------------------------------------------------------------------------------------ */
 
+void milgi__ssl_ctx_join(SSL_CTX *ctx, SSL *ssl)
+{
+    pthread_mutex_lock(&ctx->lock);
+    ssl->ctx_next = ctx->going_by;
+    ssl->ctx_link = &ctx->going_by;
+    if (ssl->ctx_next)
+        ssl->ctx_next->ctx_link = &ssl->ctx_next;
+    ctx->going_by = ssl;
+    pthread_mutex_unlock(&ctx->lock);
+}
+
+void milgi__ssl_ctx_leave(SSL *ssl)
+{
+    pthread_mutex_lock(&ssl->ctx->lock);
+    if (ssl->ctx_link) {
+        *ssl->ctx_link = ssl->ctx_next;
+        if (ssl->ctx_next)
+            ssl->ctx_next->ctx_link = ssl->ctx_link;
+        ssl->ctx_link = NULL;
+    }
+    pthread_mutex_unlock(&ssl->ctx->lock);
+}
+
 void milgi__ssl_ctx_changed(SSL_CTX *ctx)
 {
     pthread_mutex_lock(&ctx->lock);
+    for (SSL *ssl = ctx->going_by, *next; ssl; ssl = next) {
+        next = ssl->ctx_next;
+        (void)milgi__ssl_own_settings(ssl); /* which takes it off the list */
+    }
     for (int i = 0; i < 2; i++) {
         milgi_config_unref(ctx->config[i]);
         ctx->config[i] = NULL;
@@ -128,6 +155,7 @@ struct settings *milgi__ssl_own_settings(SSL *ssl)
         return NULL;
     }
     ssl->own = own;
+    milgi__ssl_ctx_leave(ssl);
     return own;
 }
 

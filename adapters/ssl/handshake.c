@@ -426,6 +426,10 @@ int milgi__ssl_start(SSL *ssl)
     struct milgi_pull_io own = io;
     if (!prepare(ssl))
         return 0;
+    if (ssl->role == ROLE_SERVER) { /* what the client before asked for */
+        free(ssl->host_name);
+        ssl->host_name = NULL;
+    }
     own.ctx = ssl;
     pthread_mutex_lock(&ssl->home->lock);
     int rv = milgi_pull_new(ssl->home->engine, ssl->config, ssl->role == ROLE_CLIENT ? ssl->host_name : NULL,

@@ -145,6 +145,19 @@ void milgi__ssl_settings_clear(struct settings *settings)
     *settings = (struct settings){ 0 };
 }
 
+bool milgi__ssl_settings_take_credentials(struct settings *to, const struct settings *from)
+{
+    for (size_t i = 0; i < to->credentials_n; i++)
+        milgi_credential_unref(to->credential[i]);
+    milgi__ssl_text_free(&to->chain);
+    milgi__ssl_text_free(&to->key);
+    to->credentials_n = from->credentials_n;
+    for (size_t i = 0; i < from->credentials_n; i++)
+        to->credential[i] = milgi_credential_ref(from->credential[i]);
+    return (!from->chain.len || milgi__ssl_append(&to->chain, from->chain.data, from->chain.len)) &&
+        (!from->key.len || milgi__ssl_append(&to->key, from->key.data, from->key.len));
+}
+
 bool milgi__ssl_settings_copy(struct settings *to, const struct settings *from)
 {
     *to = *from;

@@ -213,6 +213,8 @@ struct settings {
 int milgi__ssl_settings_init(struct settings *settings);
 bool milgi__ssl_settings_copy(struct settings *to, const struct settings *from);
 void milgi__ssl_settings_clear(struct settings *settings);
+/* The keys and certificates of |from| in the place of its own. False: no memory, and it has none. */
+bool milgi__ssl_settings_take_credentials(struct settings *to, const struct settings *from);
 /* The config that they make; |ctx| for what is the context's alone. NULL with an error in the queue. */
 struct milgi_config *milgi__ssl_config(SSL_CTX *ctx, const struct settings *settings, bool server);
 /* An SSL's settings, to be read, and to be changed (NULL: no memory). */
@@ -239,6 +241,7 @@ struct ssl_ctx_st {
     struct milgi_config *config[2]; /* of clients, of servers; NULL: something has changed */
     struct milgi_ticket_keys *tickets;
     struct text client_cas; /* names in DER, each behind its length in two bytes */
+    SSL *going_by; /* |settings| */
     /* set before it is used */
     const SSL_METHOD *method;
     long timeout_s, cache_mode;
@@ -252,8 +255,14 @@ struct ssl_ctx_st {
     int (*session_cb)(SSL *ssl, SSL_SESSION *session);
     void *ex[EX_MAX];
 };
-/* Something has been set: what was made of it before is not used any more. */
+/*
+ * Something is about to be set: what was made of it before is not used any more, but by those that were made before,
+ * who keep what they have inherited (SSL_new(3)).
+ */
 void milgi__ssl_ctx_changed(SSL_CTX *ctx);
+/* |ssl| goes by the settings of |ctx|, or no more. */
+void milgi__ssl_ctx_join(SSL_CTX *ctx, SSL *ssl);
+void milgi__ssl_ctx_leave(SSL *ssl);
 /* References for the caller; NULL with an error in the queue. */
 struct milgi_config *milgi__ssl_ctx_config(SSL_CTX *ctx, bool server);
 struct anchors *milgi__ssl_ctx_anchors(SSL_CTX *ctx);
@@ -312,7 +321,8 @@ enum ssl_role {
 struct ssl_st {
     atomic_uint refs;
     SSL_CTX *ctx;
-    struct settings *own; /* NULL: the context's */
+    struct settings *own; /* NULL: the context's, as they were when it was made: */
+    SSL *ctx_next, **ctx_link; /* of those that go by it, who have their own before it changes */
     enum ssl_role role;
     BIO *rbio, *wbio;
     struct home *home;

@@ -18,6 +18,7 @@ SSL *SSL_new(SSL_CTX *ctx)
                                                                                              : ROLE_CLIENT;
     ssl->verify_result = -1;
     ssl->want = SSL_NOTHING;
+    milgi__ssl_ctx_join(ctx, ssl);
     return ssl;
 }
 
@@ -43,6 +44,7 @@ void SSL_free(SSL *ssl)
     if (ssl->own)
         milgi__ssl_settings_clear(ssl->own);
     free(ssl->own);
+    milgi__ssl_ctx_leave(ssl);
     SSL_CTX_free(ssl->ctx);
     free(ssl);
 }
@@ -68,9 +70,16 @@ SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx)
 {
     if (!ctx || ctx == ssl->ctx)
         return ssl->ctx;
+    if (ssl->own && !milgi__ssl_settings_take_credentials(ssl->own, &ctx->settings)) {
+        SSL_ERR(ERR_R_MALLOC_FAILURE, NULL);
+        return NULL;
+    }
     ctx->refs++;
+    milgi__ssl_ctx_leave(ssl);
     SSL_CTX_free(ssl->ctx);
     ssl->ctx = ctx;
+    if (!ssl->own)
+        milgi__ssl_ctx_join(ctx, ssl);
     return ctx;
 }
 

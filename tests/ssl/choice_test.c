@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void versions_are_bounded_from_both_sides(void **state)
 {
@@ -204,6 +205,7 @@ static void a_server_changes_its_context_by_the_name(void **state)
         SSL_CTX_set_tlsext_servername_callback(d.server_ctx, by_name);
         SSL_CTX_set_tlsext_servername_arg(d.server_ctx, NULL);
         duo_connect(&d);
+        SSL_set_options(d.server, SSL_OP_NO_RENEGOTIATION); /* settings of its own make no difference */
         if (names[i])
             assert_int_equal(SSL_set_tlsext_host_name(d.client, names[i]), 1);
         duo_shake(&d, &client, &server);
@@ -224,6 +226,31 @@ static void a_server_changes_its_context_by_the_name(void **state)
         duo_end(&d);
         SSL_CTX_free(other_ctx);
     }
+}
+
+static void a_server_that_is_cleared_has_forgotten_the_name(void **state)
+{
+    struct duo d;
+    int client, server, fd[2];
+    (void)state;
+    duo_begin(&d);
+    duo_connect(&d);
+    assert_int_equal(SSL_set_tlsext_host_name(d.client, "shim.test"), 1);
+    duo_shake(&d, &client, &server);
+    assert_string_equal(SSL_get_servername(d.server, TLSEXT_NAMETYPE_host_name), "shim.test");
+    SSL_free(d.client);
+    assert_int_equal(SSL_clear(d.server), 1);
+    memcpy(fd, d.fd, sizeof fd);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, d.fd), 0);
+    d.client = SSL_new(d.client_ctx);
+    assert_int_equal(SSL_set_fd(d.client, d.fd[0]), 1);
+    assert_int_equal(SSL_set_fd(d.server, d.fd[1]), 1);
+    close(fd[0]);
+    close(fd[1]);
+    duo_shake(&d, &client, &server);
+    assert_int_equal(server, 1);
+    assert_null(SSL_get_servername(d.server, TLSEXT_NAMETYPE_host_name));
+    duo_end(&d);
 }
 
 static void a_session_is_resumed(void **state)
@@ -405,6 +432,7 @@ int main(void)
         cmocka_unit_test(groups_are_named),
         cmocka_unit_test(a_server_chooses_the_protocol),
         cmocka_unit_test(a_server_changes_its_context_by_the_name),
+        cmocka_unit_test(a_server_that_is_cleared_has_forgotten_the_name),
         cmocka_unit_test(a_session_is_resumed),
         cmocka_unit_test(a_client_is_told_of_each_session),
         cmocka_unit_test(a_program_is_told_how_it_goes),

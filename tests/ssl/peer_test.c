@@ -59,6 +59,34 @@ static void a_client_verifies_only_if_it_says_so_but_always_knows(void **state)
         }
 }
 
+/* "SSL_new() ... inherits the settings of the underlying context ctx" when it is called: what is set there later is for
+ * those that come later. */
+static void what_a_context_is_told_later_is_not_for_those_that_are_made(void **state)
+{
+    struct duo d;
+    int client, server;
+    (void)state;
+    duo_begin(&d);
+    SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, NULL);
+    duo_connect(&d);
+    SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_NONE, NULL);
+    assert_int_equal(SSL_get_verify_mode(d.client), SSL_VERIFY_PEER);
+    duo_shake(&d, &client, &server);
+    assert_int_not_equal(client, 1);
+    assert_int_equal(d.client_reason, SSL_R_CERTIFICATE_VERIFY_FAILED);
+    duo_close(&d);
+    duo_connect(&d);
+    assert_int_equal(SSL_get_verify_mode(d.client), SSL_VERIFY_NONE);
+    SSL *first = SSL_new(d.client_ctx), *second = SSL_new(d.client_ctx);
+    SSL_free(first); /* of several that were made the others are found still */
+    SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, NULL);
+    assert_int_equal(SSL_get_verify_mode(second), SSL_VERIFY_NONE);
+    SSL_free(second);
+    duo_shake(&d, &client, &server);
+    assert_int_equal(client, 1);
+    duo_end(&d);
+}
+
 static void both_sides_see_why_a_server_was_refused(void **state)
 {
     struct duo d;
@@ -380,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_verifies_only_if_it_says_so_but_always_knows),
+        cmocka_unit_test(what_a_context_is_told_later_is_not_for_those_that_are_made),
         cmocka_unit_test(both_sides_see_why_a_server_was_refused),
         cmocka_unit_test(anchors_are_a_directory_too),
         cmocka_unit_test(a_programs_callback_overrules_either_way),
