@@ -241,7 +241,7 @@ struct ssl_ctx_st {
     struct milgi_config *config[2]; /* of clients, of servers; NULL: something has changed */
     struct milgi_ticket_keys *tickets;
     struct text client_cas; /* names in DER, each behind its length in two bytes */
-    SSL *going_by; /* |settings| */
+    SSL *going_by;          /* |settings| */
     /* set before it is used */
     const SSL_METHOD *method;
     long timeout_s, cache_mode;
@@ -321,7 +321,7 @@ enum ssl_role {
 struct ssl_st {
     atomic_uint refs;
     SSL_CTX *ctx;
-    struct settings *own; /* NULL: the context's, as they were when it was made: */
+    struct settings *own;      /* NULL: the context's, as they were when it was made: */
     SSL *ctx_next, **ctx_link; /* of those that go by it, who have their own before it changes */
     enum ssl_role role;
     BIO *rbio, *wbio;
