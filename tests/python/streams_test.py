@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import unittest
+from unittest import mock
 
 import milgi
 import milgi.aio as aio
@@ -273,6 +274,48 @@ class Ends(rig.Case):
                 elif not step:  # nobody has it yet
                     s.close()
 
+    async def test_a_peer_that_takes_nothing_is_not_waited_for_for_ever(self):
+        taken = []
+
+        async def handler(reader, writer):
+            taken.append(writer)
+            writer.transport.pause_reading()
+            await gone
+        gone = asyncio.get_running_loop().create_future()
+        aio.engine().close()
+        aio.engine(flush=0.2, **rig.engine_options())
+        port = await self.serve(handler)
+        with mock.patch("milgi.loop.FLUSH_TOTAL_S", 0.2):
+            reader, writer = await self.connect(port)
+            while writer.transport.get_write_buffer_size() < 8 << 20:
+                writer.write(bytes(1 << 20))
+            writer.close()
+            writer.transport.close()  # again
+            await writer.wait_closed()
+        await self.streams_gone(1)
+        gone.set_result(None)
+        taken[0].transport.abort()
+
+    async def test_an_engine_may_be_ended_by_what_it_calls(self):
+        class Protocol(asyncio.Protocol):
+            lost = None
+
+            def connection_made(self, transport):
+                transport.write(b"x")
+
+            def data_received(self, data):
+                engine.close()
+
+            def connection_lost(self, error):
+                self.lost = error
+        engine = aio.engine()
+        port = await self.serve(echo)
+        protocol = Protocol()
+        await aio.create_connection(lambda: protocol, "127.0.0.1", port, ssl=client_context(), server_hostname="localhost")
+        while not engine.closed:
+            await asyncio.sleep(0.001)
+        self.assertIsInstance(protocol.lost, milgi.TransportError)
+
     async def test_an_engine_that_ends_tells_everybody(self):
         port = await self.serve(echo)
         reader, writer = await self.connect(port)
@@ -485,7 +528,7 @@ class Asked(rig.Case):
 
         async def lies(scheme, message):
             return b"no signature"
-        for sign in (raises, lies, lambda scheme, message: None):
+        for sign in (raises, lies, lambda scheme, message: None, lambda scheme, message: "text"):
             failures = []
             server = milgi.Context.server(milgi.Credential(path("localhost.pem"), sign=sign),
                                           on_failure=lambda error, transport: failures.append(error))
@@ -645,6 +688,14 @@ class Wrong(rig.Case):
         with self.assertRaises(ValueError):
             await self.connect(port, ssl_handshake_timeout=0)
 
+    async def test_a_client_that_says_nothing_is_not_waited_for_for_ever(self):
+        failed = asyncio.get_running_loop().create_future()
+        with mock.patch("milgi.aio.HANDSHAKE_S", 0.05):
+            port = await self.serve(echo, server_context(on_failure=lambda e, t: failed.set_result(e)))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            self.assertIsInstance(await failed, ConnectionAbortedError)
+        writer.close()
+
     async def test_a_server_that_is_none(self):
         async def handler(reader, writer):
             await reader.readexactly(1)
@@ -801,12 +852,32 @@ class Later(rig.Case):
     async def test_tls_in_tls(self):
         async def server(writer):
             await writer.start_tls(server_context())
+            writer.write(b"again\n")
+            await writer.drain()
             await writer.start_tls(server_context("rsa"))
 
         async def client(writer):
             await writer.start_tls(client_context(), server_hostname="localhost")
+            self.assertEqual(await writer._protocol._stream_reader.readline(), b"again\n")
             await writer.start_tls(client_context(), server_hostname="rsa.test")
         await self.upgrade(server, client, bytes(3 << 20))
+
+    async def test_what_came_in_the_clear_is_not_taken_for_tls(self):
+        async def handled(reader, writer):
+            mine = aio.StreamWriter(writer.transport, writer._protocol, reader, loop)
+            await reader.readline()
+            try:
+                await mine.start_tls(server_context())
+            except milgi.UsageError as e:
+                refused.set_result(str(e))
+        loop = asyncio.get_running_loop()
+        refused = loop.create_future()
+        server = await asyncio.start_server(handled, "127.0.0.1", 0)
+        self.servers.append(server)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+        writer.write(b"STARTTLS\nRSET\n")
+        self.assertIn("5 bytes", await refused)
+        writer.close()
 
     async def test_start_tls_in_the_wrong_role(self):
         with self.assertRaises(milgi.UsageError):

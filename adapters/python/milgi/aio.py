@@ -18,7 +18,7 @@ import weakref
 
 from ._native import ffi, lib
 from .context import Context
-from .loop import Engine, Host, Info, Stream
+from .loop import HANDSHAKE_S, Engine, Host, Info, Stream
 from .errors import Error, UsageError
 
 __all__ = ["engine", "create_connection", "create_server", "create_unix_connection", "create_unix_server", "start_tls",
@@ -273,7 +273,7 @@ class _Below(asyncio.BufferedProtocol):
         self._loop = loop
         self._make = functools.partial(_Stream, context=context, protocol=protocol, server_hostname=server_hostname,
                                        session=session, waiter=waiter, call_connection_made=call_connection_made)
-        self._waiter, self._timeout = waiter, handshake_timeout
+        self._waiter, self._timeout = waiter, HANDSHAKE_S if handshake_timeout is None else handshake_timeout
         self.stream = None
         self._spare, self._is_spare = None, False
         self._len = ffi.new("size_t *")
@@ -289,8 +289,7 @@ class _Below(asyncio.BufferedProtocol):
             return
         self._c = self.stream._c
         transport.set_write_buffer_limits(high=0)
-        if self._timeout is not None:
-            self._timeout = self._loop.call_later(self._timeout, self._late, self._timeout)
+        self._timeout = self._loop.call_later(self._timeout, self._late, self._timeout)
 
     def _late(self, seconds):
         if not self.stream.established and not self.stream.over:
@@ -447,6 +446,10 @@ async def start_tls(transport, protocol, sslcontext, *, server_side=False, serve
         raise TypeError("transport %r is not supported by start_tls()" % transport)
     if server_side != context.server_side:
         raise UsageError("the context is a %s's" % ("server" if context.server_side else "client"))
+    reader = getattr(protocol, "_stream_reader", None)
+    if reader is not None and reader._buffer:  # whoever put it there is not who the handshake will be with
+        transport.abort()
+        raise UsageError("%d bytes came before TLS did, and were not read" % len(reader._buffer))
     waiter = loop.create_future()
     below = _Below(loop, context, protocol, server_hostname=None if server_side else server_hostname, session=session,
                    waiter=waiter, handshake_timeout=ssl_handshake_timeout, call_connection_made=False)

@@ -17,6 +17,8 @@ from .errors import Error, TransportError, UsageError, check, of_reason, text
 NEVER = (1 << 64) - 1
 PIECE = 65536  # of what is written, at once
 ROUND_S = 0.002  # of events, before the loop has its turn
+FLUSH_TOTAL_S = 120.0  # for a peer to take what was written before a close(), as milgi_stream.h has it
+HANDSHAKE_S = 60.0  # for the handshake, by default
 
 
 @ffi.def_extern()
@@ -67,6 +69,7 @@ class Engine:
         self._tasks = set()
         self._handle = ffi.new_handle(self)
         self._scheduled = self._draining = self.closed = False
+        self._handling = self._closes = False  # a stream's events; close() waits for that
         self._timer, self._timer_at = None, 0.0
         options = ffi.new("struct milgi_py_options *", {
             "budget_ns": int(budget * 1e9), "op_timeout_ns": int(op_timeout * 1e9), "memory_limit": memory_limit,
@@ -128,7 +131,7 @@ class Engine:
         if self.closed:
             return
         lib.milgi_py_turn(self._c)
-        while lib.milgi_py_signer_next(self._signer, self._sign):
+        while not self.closed and lib.milgi_py_signer_next(self._signer, self._sign):
             self._ask_for_signature(self._sign)
         self.drain()
 
@@ -162,20 +165,26 @@ class Engine:
 
     def drain(self):
         """Handles what streams have to tell."""
-        if self._draining:
+        if self._draining or self.closed:
             return
         ends = time.monotonic() + ROUND_S
         self._draining = True
         more = True
         try:
-            while True:
+            while not self._closes:
                 stream = lib.milgi_py_next(self._c)
                 if not stream:
                     more = False
                     break
-                ffi.from_handle(stream.handle).handle()
+                self._handling = True
+                try:
+                    ffi.from_handle(stream.handle).handle()
+                finally:
+                    self._handling = False
                 if time.monotonic() > ends:
                     break
+            if self._closes:
+                self.close()
         finally:
             if more and not self.closed:
                 self.host.soon(self._again)
@@ -194,10 +203,13 @@ class Engine:
         def done(signature, error):
             if self.closed:
                 return
-            if error is not None:
-                self.host.complain("a key's function has failed", error)
+            try:
+                if error is not None:
+                    raise error
+                signature = bytes(signature)
+            except Exception as e:
+                self.host.complain("a key's function has failed", e)
                 signature = b""
-            signature = bytes(signature or b"")
             lib.milgi_py_signer_answer(self._signer, ident, signature, len(signature))
             self._soon()
         if function is None:
@@ -213,21 +225,28 @@ class Engine:
             done(None, e)
             return
         if inspect.isawaitable(result):
-            task = None
+            task, is_over = None, False
 
             def over(result, error):
+                nonlocal is_over
+                is_over = True
                 self._tasks.discard(task)
                 done(result, error)
             task = self.host.spawn(result, over)
-            self._tasks.add(task)
+            if not is_over:
+                self._tasks.add(task)
         else:
             done(result, None)
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
     def close(self):
-        """Ends all its connections, at once, and gives back threads and descriptors."""
+        """Ends all its connections, at once, and gives back threads and descriptors. Within a call to a protocol: as soon
+        as that has returned."""
         if self.closed:
+            return
+        if self._handling:
+            self._closes = True
             return
         for task in list(self._tasks):
             task.cancel()
@@ -238,7 +257,10 @@ class Engine:
         if streams:
             self.host.unwatch(self._fd)
         for stream in streams:
-            stream.engine_closed()
+            try:
+                stream.engine_closed()
+            except Exception as e:  # the application's; the others are told all the same
+                self.host.complain("Fatal error: an application's callback has failed", e, stream)
         self._free()
 
     def _free(self):
@@ -390,6 +412,7 @@ class Stream:
         self.closing = False  # the application wants no more
         self.error = None
         self._told = False  # above_lost() was called
+        self._patience = None  # with a peer that does not take what is left to be written
         self._end = self._closed = False  # wait for what was read to be delivered
         self._delivering = False
         self._backlog, self._backlog_len = collections.deque(), 0
@@ -455,6 +478,9 @@ class Stream:
 
     def _gone(self, error=None):
         self.over = True
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self.engine.leaves(self)
         self._backlog.clear()
         self._backlog_len = 0
@@ -685,6 +711,8 @@ class Stream:
         self.deliver()
         if not self._backlog or not self.established:
             self._settle_end()
+        elif not self.over:  # a peer that does not take it does not hold the connection for ever
+            self._patience = self.engine.host.later(FLUSH_TOTAL_S, self.cut)
         self._now()
 
     def abort(self):

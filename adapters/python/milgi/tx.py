@@ -25,7 +25,7 @@ from zope.interface import directlyProvides, implementer, providedBy
 
 from .context import Context, Credential
 from .errors import TransportError, TruncatedError, UsageError
-from .loop import Engine, Host, Info, Stream
+from .loop import HANDSHAKE_S, Engine, Host, Info, Stream
 
 __all__ = ["TLSFactory", "TLSProtocol", "ConnectionCut", "engine", "wrap_client", "wrap_server"]
 
@@ -163,7 +163,8 @@ class _Stream(Stream):
 
     def below_close(self):
         self.protocol.unregisterBelow()
-        if self.protocol.aborted and hasattr(self.below, "abortConnection"):
+        # What it has not taken within the limits it will not take.
+        if (self.protocol.aborted or self._unsettled) and hasattr(self.below, "abortConnection"):
             self.below.abortConnection()
         else:
             self.below.loseConnection()
@@ -201,6 +202,7 @@ class TLSProtocol(ProtocolWrapper):
     _written = False
     _registered = False
     _reason = None
+    _patience = None  # with the handshake
 
     def makeConnection(self, transport):
         for interface in providedBy(transport):
@@ -211,6 +213,7 @@ class TLSProtocol(ProtocolWrapper):
         self.factory.registerProtocol(self)
         transport.registerProducer(_Below(self.tls), True)
         self._registered = True
+        self._patience = self.tls.engine.host.later(HANDSHAKE_S, self._late)
         ProtocolWrapper.makeConnection(self, transport)
 
     # --- the transport below ---
@@ -236,7 +239,13 @@ class TLSProtocol(ProtocolWrapper):
 
     # --- what the stream tells ---
 
+    def _late(self):
+        if not self.tls.established and not self.tls.over:
+            self._reason = self._reason or Failure(errors.TimeoutError("the TLS handshake takes too long"))
+            self.tls.cut()
+
     def opened(self):
+        self._patience.cancel()
         self.info = Info(self.tls)
         if interfaces.IHandshakeListener.providedBy(self.wrappedProtocol):
             self.wrappedProtocol.handshakeCompleted()
@@ -256,6 +265,7 @@ class TLSProtocol(ProtocolWrapper):
         elif error is not None and not self.aborted:
             reason = Failure(error)
         self.connected = False
+        self._patience.cancel()
         if self._producer is not None:
             producer, self._producer = self._producer, None
             producer.stopProducing()
