@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Free TCP ports for programs that must be told one."""
 
+import errno
 import os
 import random
 import socket
@@ -25,7 +26,9 @@ def free_port(host="127.0.0.1"):
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((host, port))
-                except OSError:
+                except OSError as e:
+                    if e.errno != errno.EADDRINUSE:  # of a host that is not ours no port is free
+                        raise
                     continue
             _given.add(port)
             if len(_given) > (HIGHEST - LOWEST) // 2:
