@@ -1,24 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From one stream to another, or back to itself: nothing is lost, and no more is read than can be sent. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "loop.h"
-
-static bool hold(struct milgi_stream *to, struct milgi_slice slice)
-{
-    struct milgi_forward *f = &to->forward;
-    if (f->first + f->n == f->max) {
-        uint32_t max = f->n < f->max / 2 ? f->max : 2 * f->max + 8;
-        struct milgi_slice *grown = max > f->max ? realloc(f->held, max * sizeof *grown) : f->held;
-        if (!grown)
-            return false;
-        memmove(grown, grown + f->first, f->n * sizeof *grown);
-        *f = (struct milgi_forward){ grown, 0, f->n, max, f->from, f->to, f->owed, f->shut };
-    }
-    f->held[f->first + f->n++] = slice;
-    return true;
-}
 
 /*
  * Sends of the slice what may be sent, in pieces where the limits ask for it; what is left stays in it. 0: all, and
@@ -53,10 +35,10 @@ static int offer(struct milgi_stream *to, struct milgi_slice *slice)
 /* As offer(), but the slice is taken, unless it answers MILGI_ECLOSED or has no memory to hold the rest. */
 static int pass(struct milgi_stream *to, struct milgi_slice *slice)
 {
-    int rv = to->forward.n ? MILGI_PAUSE : offer(to, slice);
+    int rv = to->forward.held.n ? MILGI_PAUSE : offer(to, slice);
     if (!slice->len || (rv < 0 && rv != MILGI_ENOMEM))
         return rv;
-    return hold(to, *slice) ? MILGI_PAUSE : MILGI_ENOMEM;
+    return milgi__queue_put(&to->forward.held, *slice) ? MILGI_PAUSE : MILGI_ENOMEM;
 }
 
 static void pair(struct milgi_stream *from, struct milgi_stream *to)
@@ -80,11 +62,7 @@ void milgi_stream_forward(
     if (!rv)
         pair(from, to);
     for (size_t i = 0; i < slices_n && rv >= 0; i++) {
-        struct milgi_slice kept;
-        if (milgi_slice_keep(&slices[i], &kept)) {
-            kept = slices[i]; /* no memory for a copy: then it pins the whole chunk that it lies in */
-            milgi_chunk_ref(kept.chunk);
-        }
+        struct milgi_slice kept = milgi__slice_of_own(&slices[i]);
         int now = pass(to, &kept);
         if (now < 0)
             milgi_chunk_unref(kept.chunk);
@@ -105,13 +83,11 @@ void milgi_stream_forward(
 bool milgi__forward_more(struct milgi_stream *to)
 {
     struct milgi_forward *f = &to->forward;
-    while (f->n) {
-        struct milgi_slice *slice = &f->held[f->first];
+    while (f->held.n) {
+        struct milgi_slice *slice = &f->held.slices[f->held.first];
         int rv = offer(to, slice);
-        if (!slice->len) {
-            f->first++;
-            f->n--;
-        }
+        if (!slice->len)
+            milgi__queue_drop(&f->held);
         if (rv)
             return rv == MILGI_ECLOSED;
     }
@@ -134,8 +110,6 @@ void milgi__forward_end(struct milgi_stream *s)
         f->from->forward.to = NULL;
     if (f->to)
         f->to->forward.from = NULL;
-    for (uint32_t i = 0; i < f->n; i++)
-        milgi_chunk_unref(f->held[f->first + i].chunk);
-    free(f->held);
+    milgi__queue_clear(&f->held);
     *f = (struct milgi_forward){ 0 };
 }

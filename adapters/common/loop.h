@@ -73,6 +73,12 @@ void milgi__loop_timer(struct milgi_loop *loop);
 /* Closes every stream; no turn comes after it. When the last is gone the adapter frees the engine. */
 void milgi__loop_stop(struct milgi_loop *loop);
 
+/* Slices in order, each with a reference. */
+struct milgi_queue {
+    struct milgi_slice *slices;
+    uint32_t first, n, max;
+};
+
 struct milgi_stream {
     struct milgi_loop *loop;
     struct milgi_stream *next, *prev;
@@ -84,16 +90,18 @@ struct milgi_stream {
     struct milgi_chunk *reading; /* lent to the loop from room to read */
     uint32_t read_at;            /* which of the sizes the next chunk has: follows what comes */
     uint32_t wasted;             /* bytes thrown away after the end */
+    struct milgi_queue unread;   /* of a reader that pulls */
+    size_t unread_len;
+    int why; /* the reason's error; 0: it has not ended, or both directions have in order */
 
     /* out */
-    size_t queued;                /* bytes that the loop has and the kernel has not */
-    uint64_t given;               /* bytes that the kernel has been given */
-    int64_t taken;                /* of these, what the peer was last seen to have */
-    uint64_t moved_ns;            /* when anything was last seen to move */
-    int error;                    /* sending has failed; the peer's last words are still read */
-    struct milgi_forward {        /* what milgi_stream_forward() has not done yet */
-        struct milgi_slice *held; /* there was no room or memory to send it */
-        uint32_t first, n, max;
+    size_t queued;                      /* bytes that the loop has and the kernel has not */
+    uint64_t given;                     /* bytes that the kernel has been given */
+    int64_t taken;                      /* of these, what the peer was last seen to have */
+    uint64_t moved_ns;                  /* when anything was last seen to move */
+    int error;                          /* sending has failed; the peer's last words are still read */
+    struct milgi_forward {              /* what milgi_stream_forward() has not done yet */
+        struct milgi_queue held;        /* there was no room or memory to send it */
         struct milgi_stream *from, *to; /* whose credit comes back when there is room; the other end of that */
         size_t owed;                    /* this credit */
         bool shut;                      /* then our direction ends */
@@ -113,7 +121,8 @@ struct milgi_stream {
     bool established;
     bool peer_ended; /* its close_notify came */
     bool ended;      /* TLS has: on_closed came, or the transport failed */
-    bool detached;   /* the application wants no callbacks but on_gone */
+    bool detached;   /* the application wants no callbacks but on_gone; */
+    bool given_up;   /* nor what the peer still says */
     bool cut;        /* what is left need not be waited for */
     bool lingers;
     bool takes;    /* it is in the loop's list */
@@ -122,6 +131,7 @@ struct milgi_stream {
     bool fin;      /* writing is to be shut down; */
     bool shutting; /* and is not yet */
     bool closing;  /* the socket is being closed */
+    bool keeps;    /* set by the adapter: what is unread outlives the transport, until milgi__stream_forget() */
 };
 
 /*
@@ -153,6 +163,8 @@ void milgi__stream_shut(struct milgi_stream *stream, int error);
 size_t milgi__stream_look(struct milgi_stream *stream);
 /* The socket is closed. The adapter frees the stream. */
 void milgi__stream_gone(struct milgi_stream *stream);
+/* What is unread is dropped: of a stream with |keeps|, before it is freed. */
+void milgi__stream_forget(struct milgi_stream *stream);
 
 /* --- between loop.c and stream.c ---------------------------------------------------------------------------------- */
 
@@ -177,6 +189,16 @@ void milgi__loop_linger_end(struct milgi_stream *stream);
 /* There is room: what was held back goes on, and the credit returns. True: all of it. */
 bool milgi__forward_more(struct milgi_stream *stream);
 void milgi__forward_end(struct milgi_stream *stream);
+
+/* False: no memory to hold it. */
+bool milgi__queue_put(struct milgi_queue *queue, struct milgi_slice slice);
+/* The first, whose reference is the caller's. */
+void milgi__queue_drop(struct milgi_queue *queue);
+void milgi__queue_clear(struct milgi_queue *queue);
+/* A borrowed slice with a reference of its own. */
+struct milgi_slice milgi__slice_of_own(const struct milgi_slice *slice);
+/* What has come waits for its reader. False: no memory. */
+bool milgi__stream_keep(struct milgi_stream *stream, const struct milgi_slice *slices, size_t slices_n);
 
 /* hooks->unsent for a socket. */
 size_t milgi__socket_unsent(int fd, uint64_t *ago_ms);

@@ -7,6 +7,9 @@
  * the transport straight into chunks of the engine and written from the connection's output without a copy. Everything
  * belongs to the loop's thread. The conventions of <milgi/milgi.h> hold.
  *
+ * READING. What comes is pushed to on_data; or it waits for who reads when it suits him: with on_readable in the place
+ * of on_data milgi_stream_read() hands it out into the reader's memory, and gives the credit back as it is read.
+ *
  * BACKPRESSURE. What on_data delivers counts against the credit until milgi_stream_consumed(); without credit the
  * stream is not read, and TCP stops the peer. The other way, milgi_stream_send() answers MILGI_PAUSE when enough is on
  * its way, and on_room comes when there is room. An application that passes bytes on gives credit only when the bytes
@@ -68,13 +71,17 @@ void milgi_stream_options_init(struct milgi_stream_options *options);
  * on_open   the handshake is complete. Read milgi_conn_info() here.
  * on_data   plaintext, in order. Borrowed: milgi_slice_keep() for longer. It counts against the credit until
  *           milgi_stream_consumed(); when the credit is used up reading stops. Without on_data it is thrown away.
- * on_end    the peer's close_notify: all that it had to say has been delivered. Our direction is still open: end it
- *           with milgi_stream_shutdown().
+ * on_readable in the place of on_data, for who has it: milgi_stream_read() has more to hand out than before.
+ * on_end    the peer's close_notify: all that it had to say has been delivered, or can be read. Our direction is still
+ *           open: end it with milgi_stream_shutdown().
  * on_room   milgi_stream_send() or milgi_stream_write() had answered MILGI_PAUSE or MILGI_ENOMEM: go on.
+ * on_drained all that there was to be sent is with the network, records of the library's own among it. Each time that
+ *           it comes to that, whoever has sent something or not; milgi_stream_flushed() asks.
  * on_decide, on_session  as in <milgi/conn.h>.
  * on_close  TLS has ended; |reason| is valid until it returns. reason->error is 0 only when both directions were closed
  *           in order. Once, unless milgi_stream_close() or milgi_stream_cut() was called before. Nothing but
- *           milgi_stream_conn() may be called for the stream after it returned.
+ *           milgi_stream_conn() may be called for the stream after it returned, and until on_gone those that read what
+ *           had come before (milgi_stream_read(), milgi_stream_peek(), milgi_stream_unread()).
  * on_gone   the socket is closed and the stream is freed: the last callback. |arg| only.
  * on_kernel milgi_stream_offload(): the kernel has taken this direction's records.
  */
@@ -88,6 +95,8 @@ struct milgi_stream_events {
     void (*on_gone)(void *arg);
     void (*on_kernel)(struct milgi_stream *stream, void *arg, enum milgi_direction direction);
     void (*on_session)(struct milgi_stream *stream, void *arg, struct milgi_session *session);
+    void (*on_readable)(struct milgi_stream *stream, void *arg);
+    void (*on_drained)(struct milgi_stream *stream, void *arg);
 };
 
 /*
@@ -103,6 +112,23 @@ void milgi_stream_await_memory(struct milgi_stream *stream);
 
 /* The application is done with |bytes| of what on_data gave it; more than was delivered counts as all. */
 void milgi_stream_consumed(struct milgi_stream *stream, size_t bytes);
+
+/*
+ * For streams with on_readable: copies up to |len| bytes (not 0) of what has come to |data|, or throws them away
+ * (NULL), and *|got| is how many. That gives the credit, too: milgi_stream_consumed() is not for who reads so. Returns
+ *
+ *   0              *got bytes; none: the peer has ended in order (close_notify), and all before that was read
+ *   MILGI_PAUSE    there is nothing now, and *got is 0: go on at on_readable, on_end or on_close
+ *   MILGI_ECLOSED  the application has given the stream up, by milgi_stream_close() or milgi_stream_cut()
+ *   another error  the reason's, when TLS has ended otherwise, behind all that came before that
+ */
+MILGI_MUST_CHECK int milgi_stream_read(struct milgi_stream *stream, void *data, size_t len, size_t *got);
+/* How much there is to read now; and the first piece of it, where it lies, until it is read (*|len| 0: nothing). */
+size_t milgi_stream_unread(const struct milgi_stream *stream);
+const uint8_t *milgi_stream_peek(const struct milgi_stream *stream, size_t *len);
+
+/* Whether all that there was to be sent is with the network; false when that cannot be, for it has failed. */
+bool milgi_stream_flushed(const struct milgi_stream *stream);
 
 /*
  * Passes on what on_data delivers: call it there, with its slices. They are sent on |to| (which may be |from|: an

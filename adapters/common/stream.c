@@ -23,6 +23,8 @@ void milgi__stream_destroy(struct milgi_stream *s, bool reset)
 {
     if (s->closing)
         return;
+    if (!s->ended)
+        s->why = MILGI_ECLOSED;
     s->closing = s->ended = s->detached = true;
     milgi__loop_linger_end(s);
     milgi__loop_taken(s);
@@ -48,11 +50,14 @@ void milgi__stream_fini(struct milgi_stream *s)
     milgi_conn_free(s->conn);
     s->conn = NULL;
     unlist(s);
+    milgi__stream_forget(s);
 }
 
 void milgi__stream_gone(struct milgi_stream *s)
 {
     unlist(s);
+    if (!s->keeps)
+        milgi__stream_forget(s);
     if (s->events->on_gone)
         s->events->on_gone(s->arg);
 }
@@ -61,6 +66,7 @@ void milgi__stream_gone(struct milgi_stream *s)
 static void end(struct milgi_stream *s, const struct milgi_reason *reason)
 {
     s->ended = true;
+    s->why = reason->error;
     if (!s->detached && s->events->on_close)
         s->events->on_close(s, s->arg, reason);
     s->detached = true;
@@ -139,16 +145,30 @@ static void given(struct milgi_stream *s, size_t len)
         milgi__loop_takes(s);
 }
 
+bool milgi_stream_flushed(const struct milgi_stream *s)
+{
+    return s->conn && !s->error && !milgi_conn_output_pending(s->conn);
+}
+
+/* The loop has taken something, and perhaps all there was. */
+static void tell_drained(struct milgi_stream *s)
+{
+    if (!s->detached && s->events->on_drained && milgi_stream_flushed(s))
+        s->events->on_drained(s, s->arg);
+}
+
 void milgi__stream_written(struct milgi_stream *s, size_t len, int error)
 {
     s->queued -= len;
     if (s->closing)
         return;
     given(s, len);
-    if (error)
+    if (error) {
         sending_failed(s, error);
-    else
-        finish_if_over(s);
+        return;
+    }
+    tell_drained(s);
+    finish_if_over(s);
 }
 
 static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
@@ -171,6 +191,7 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
         iov += n;
         iov_n -= n;
     }
+    tell_drained(s);
     finish_if_over(s);
 }
 
@@ -358,6 +379,13 @@ static void update_reading(struct milgi_stream *s)
 static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct milgi_stream *s = arg;
+    if (!s->detached && s->events->on_readable) {
+        if (milgi__stream_keep(s, slices, slices_n))
+            s->events->on_readable(s, s->arg);
+        else
+            milgi_stream_abort(s, MILGI_ALERT_INTERNAL_ERROR); /* a gap must show */
+        return;
+    }
     if (!s->detached && s->events->on_data) {
         s->events->on_data(s, s->arg, slices, slices_n);
         return;
@@ -587,7 +615,7 @@ static int may_send(struct milgi_stream *s)
 {
     if (s->ended || s->forward.shut)
         return MILGI_ECLOSED;
-    return s->forward.n ? MILGI_ENOMEM : 0;
+    return s->forward.held.n ? MILGI_ENOMEM : 0;
 }
 
 int milgi_stream_send(struct milgi_stream *s, struct milgi_slice slice)
@@ -620,7 +648,7 @@ int milgi_stream_shutdown(struct milgi_stream *s)
 {
     if (s->ended)
         return MILGI_ECLOSED;
-    if (!s->forward.n)
+    if (!s->forward.held.n)
         return milgi_conn_shutdown(s->conn);
     s->forward.shut = true;
     return 0;
@@ -634,7 +662,8 @@ int milgi_stream_abort(struct milgi_stream *s, int alert)
 /* No callbacks from here on, and nobody takes what comes. */
 static void give_up(struct milgi_stream *s)
 {
-    s->detached = true;
+    s->detached = s->given_up = true;
+    milgi__stream_forget(s);
     milgi_conn_consumed(s->conn, SIZE_MAX);
     milgi__loop_linger(s);
 }

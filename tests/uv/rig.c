@@ -2,7 +2,7 @@
 /* See rig.h. */
 #include "rig.h"
 
-static uint8_t pattern(size_t at)
+uint8_t pattern(size_t at)
 {
     return (uint8_t)(at * 31 + (at >> 9));
 }

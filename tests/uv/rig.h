@@ -38,6 +38,7 @@ struct rig {
     bool stopped, late;
 };
 
+uint8_t pattern(size_t at);
 void send_more(struct end *e);
 void on_open(struct milgi_stream *stream, void *arg);
 void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason);
