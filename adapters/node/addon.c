@@ -18,7 +18,11 @@ static napi_value start(napi_env env, napi_callback_info info)
     if (napi_create_reference(env, args[0], 1, &host->emit))
         return node__throw(env, MILGI_ENOMEM, NULL);
     int rv = node__host_start(host, device, (uint64_t)linger);
-    return rv ? node__throw(env, rv, rv == MILGI_EINVAL ? "no such device" : NULL) : NULL;
+    if (!rv)
+        return NULL;
+    napi_delete_reference(env, host->emit);
+    host->emit = NULL;
+    return node__throw(env, rv, rv == MILGI_EINVAL ? "no such device" : NULL);
 }
 
 static napi_value dump(napi_env env, napi_callback_info info)

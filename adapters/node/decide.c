@@ -13,7 +13,7 @@ napi_value node__session_bytes(napi_env env, const struct milgi_session *session
         return node__undefined(env);
     milgi_session_encode(session, bytes, len);
     napi_value v = node__bytes(env, bytes, len);
-    memset(bytes, 0, len);
+    explicit_bzero(bytes, len);
     free(bytes);
     return v;
 }

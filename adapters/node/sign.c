@@ -110,6 +110,15 @@ static void key_free(struct milgi_qp *qp, const struct milgi_key *key, void *loa
     free(loaded);
 }
 
+static void refuse(struct milgi_qp *qp, uint64_t number)
+{
+    struct milgi_op *op = take(qp, number, NULL);
+    if (!op)
+        return;
+    op->device_code = CODE_REFUSED;
+    finish(qp, op, MILGI_OP_BROKEN);
+}
+
 static void begin(struct milgi_qp *qp, struct milgi_op *op)
 {
     struct signer *signer = (struct signer *)qp->host->signer;
@@ -122,16 +131,20 @@ static void begin(struct milgi_qp *qp, struct milgi_op *op)
     op->scratch[1] = ++signer->last;
     push(&qp->under_way, op);
     if (!uri || qp->host->dying || napi_open_handle_scope(env, &scope)) {
-        finish(qp, take(qp, op->scratch[1], NULL), MILGI_OP_BROKEN);
+        refuse(qp, op->scratch[1]);
         return;
     }
-    napi_create_array(env, &what);
-    napi_set_element(env, what, 0, node__number(env, (double)op->scratch[1]));
-    napi_set_element(env, what, 1, node__string(env, milgi_scheme_name(op->alg)));
-    napi_set_element(env, what, 2, node__string(env, uri));
-    node__emit(qp->host, EVENT_SIGN, NULL, what,
-        in_blob ? node__bytes(env, sign->blob.data, sign->blob.len)
-                : node__bytes(env, sign->input, sign->input_len));
+    bool told = napi_create_array(env, &what) == napi_ok;
+    if (told) {
+        napi_set_element(env, what, 0, node__number(env, (double)op->scratch[1]));
+        napi_set_element(env, what, 1, node__string(env, milgi_scheme_name(op->alg)));
+        napi_set_element(env, what, 2, node__string(env, uri));
+        told = node__emit(qp->host, EVENT_SIGN, NULL, what,
+            in_blob ? node__bytes(env, sign->blob.data, sign->blob.len)
+                    : node__bytes(env, sign->input, sign->input_len));
+    }
+    if (!told) /* nobody will sign it */
+        refuse(qp, op->scratch[1]);
     napi_close_handle_scope(env, scope);
 }
 

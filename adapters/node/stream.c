@@ -314,6 +314,8 @@ static napi_value export_keys(napi_env env, napi_callback_info info)
                        context_len, out, (size_t)len)
                  : MILGI_ENOMEM;
     napi_value result = rv ? node__throw(env, rv, NULL) : node__bytes(env, out, (size_t)len);
+    if (out)
+        explicit_bzero(out, (size_t)len);
     free(out);
     return result;
 }

@@ -124,7 +124,9 @@ static void on_decide(struct milgi_stream *stream, void *arg, const struct milgi
         napi_set_element(env, token, 0, node__number(env, decision->kind));
         napi_set_element(env, token, 1, node__number(env, decision->index));
         napi_set_element(env, token, 2, node__number(env, decision->generation));
-        tell(s, EVENT_DECIDE, token, node__decision_info(env, &info, decision->kind));
+        napi_value about = node__decision_info(env, &info, decision->kind);
+        if (!node__emit(s->host, EVENT_DECIDE, node__self(s), token, about)) /* nobody will answer it */
+            milgi_decide(engine, *decision, MILGI_REFUSE, NULL);
     }
     napi_close_handle_scope(env, scope);
 }

@@ -6,6 +6,8 @@ const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const { once } = require('node:events');
 const { test, after } = require('node:test');
+const v8 = require('node:v8');
+const vm = require('node:vm');
 const { milgi, certs, PAIRS, listen, connect, secured, failure, all, close, settled } = require('./rig');
 
 const soon = () => new Promise((resolve) => { setTimeout(resolve, 5); });
@@ -88,6 +90,39 @@ test('a key whose signatures are made elsewhere, by promises', async () => {
   assert.equal(signed, 2);
 });
 
+test('a key that nobody but a handshake remembers is not forgotten before it has signed', async () => {
+  v8.setFlagsFromString('--expose_gc');
+  const gc = vm.runInNewContext('gc');
+  const rubbish = async () => {
+    for (let i = 0; i < 5; i++) {
+      gc();
+      await new Promise((resolve) => { setImmediate(resolve); });
+    }
+  };
+  const signs = async ({ hash, data }) => { await rubbish(); return crypto.sign(hash, data, certs.server.key); };
+  const s = await listen('milgi', { requestCert: true, ca: certs.ca.cert, SNICallback: async () => {
+    await rubbish();
+    return milgi.createSecureContext({ cert: certs.server.cert, sign: signs, ca: certs.ca.cert });
+  } });
+  for (const options of [{ cert: certs.client.cert, sign: ({ hash, data }) => crypto.sign(hash, data, certs.client.key) },
+    { clientCertificate: async () => milgi.createSecureContext({ cert: certs.client.cert,
+      sign: async ({ hash, data }) => { await rubbish(); return crypto.sign(hash, data, certs.client.key); } }) }]) {
+    const seen = once(s, 'secureConnection');
+    const socket = await secured(connect('milgi', s, options));
+    assert.equal((await seen)[0].getPeerCertificate().subject.CN, 'client');
+    socket.destroy();
+  }
+  await close(s);
+});
+
+test('a server without a certificate says so', async () => {
+  const s = await listen('milgi', { key: undefined, cert: undefined });
+  const told = once(s, 'refused');
+  await failure(connect('milgi', s));
+  assert.equal((await told)[0].code, 'ERR_SSL_NO_SHARED_CIPHER');
+  await close(s);
+});
+
 test('a key that refuses, or is another, ends the handshake', async () => {
   const refuses = [async () => { throw new Error('locked'); }, () => Buffer.alloc(0), () => crypto.randomBytes(70)];
   for (const sign of refuses) {
@@ -154,11 +189,16 @@ test('checkServerIdentity and verify have a say of their own', async () => {
     Object.assign(new Error(`pinned: ${host} ${cert.subject.CN}`), { code: 'PINNED' }) }));
   assert.equal(error.code, 'PINNED');
   assert.equal(error.message, 'pinned: localhost server');
-  const socket = await secured(connect('milgi', s, { checkServerIdentity: () => undefined, verify: soon }));
+  const socket = await secured(connect('milgi', s, { checkServerIdentity: () => undefined,
+    verify: async () => { await soon(); return true; } }));
   assert.equal(socket.authorized, true);
   socket.destroy();
-  const refused = await failure(connect('milgi', s, { verify: async () => false }));
-  assert.equal(refused.code, 'ERR_MILGI_PEER_REFUSED');
+  for (const verify of [async () => false, () => undefined, soon, () => 1, () => null]) {
+    const refused = await failure(connect('milgi', s, { verify }));
+    assert.equal(refused.code, 'ERR_MILGI_PEER_REFUSED');
+  }
+  assert.equal((await failure(connect('milgi', s, { checkServerIdentity: () => 'no' }))).code,
+    'ERR_TLS_CERT_ALTNAME_INVALID');
   await assert.rejects(secured(connect('milgi', s, { rejectUnauthorized: false, verify: () => false })),
     { code: 'ERR_MILGI_PEER_REFUSED' });
   const any = await secured(connect('milgi', s, { rejectUnauthorized: false, ca: undefined,
@@ -218,6 +258,38 @@ test('servers with the same ticket keys take each other\'s tickets', async () =>
   yes.destroy();
   await close(a);
   await close(b);
+});
+
+test('servers that share a context do not share their ticket keys', async () => {
+  const secureContext = milgi.createSecureContext({ key: certs.server.key, cert: certs.server.cert });
+  const ticketKeys = crypto.randomBytes(48);
+  const a = await listen('milgi', { secureContext }, (socket) => socket.pipe(socket));
+  const b = await listen('milgi', { secureContext, ticketKeys }, (socket) => socket.pipe(socket));
+  const c = await listen('milgi', { ticketKeys }, (socket) => socket.pipe(socket));
+  const resumed = async (s, bytes) => {
+    const socket = await secured(connect('milgi', s, { session: bytes }));
+    socket.destroy();
+    return socket.isSessionReused();
+  };
+  assert.equal(await resumed(b, await session('milgi', a)), false);
+  assert.equal(await resumed(a, await session('milgi', a)), true);
+  assert.equal(await resumed(c, await session('milgi', b)), true);
+  for (const s of [a, b, c])
+    await close(s);
+});
+
+test('ticket keys that are changed again and again, and protocols that are always others, are not kept', async () => {
+  const secureContext = milgi.createSecureContext({ key: certs.server.key, cert: certs.server.cert, ca: certs.ca.cert });
+  const s = await listen('milgi', { secureContext }, (socket) => socket.resume());
+  for (let i = 0; i < 40; i++) {
+    s.setTicketKeys(crypto.randomBytes(48));
+    const socket = await secured(connect('milgi', s, { secureContext, ALPNProtocols: [`p${i}`] })
+      .on('error', () => {})).catch(() => {});
+    socket?.destroy();
+  }
+  assert.ok(secureContext._configs.size <= 16);
+  assert.ok([...secureContext._configs.keys()].every((key) => key.startsWith('0')), 'a server\'s, with its keys');
+  await close(s);
 });
 
 test('tickets that are sealed elsewhere, by promises', async () => {

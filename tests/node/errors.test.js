@@ -3,6 +3,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
 const { once } = require('node:events');
 const net = require('node:net');
 const { test, after } = require('node:test');
@@ -149,6 +150,28 @@ test('a connection is given up: AbortSignal', async () => {
   controller.abort();
   assert.equal((await failure(socket)).code, 'ABORT_ERR');
   await close(s);
+});
+
+test('a certificate that Node cannot read is no exception', async () => {
+  const { legacy } = require(`${process.env.MILGI_PACKAGE || '../../adapters/node'}/lib/socket`);
+  const der = new crypto.X509Certificate(certs.server.cert).raw, rubbish = Buffer.from('3003020101', 'hex');
+  assert.deepEqual(legacy([rubbish], true), { raw: rubbish });
+  assert.deepEqual(legacy([der, rubbish], true).issuerCertificate, { raw: rubbish });
+  assert.equal(legacy([der, rubbish]).subject.CN, 'server');
+  const silent = net.createServer(() => {});
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const socket = connect('milgi', silent);
+  await once(socket, 'connect');
+  const told = failure(socket);
+  socket._ended({ name: 'MILGI_EVERIFY', code: 62, error: -1, alert: 256, chain: [rubbish] });
+  assert.equal((await told).code, 'ERR_TLS_CERT_ALTNAME_INVALID');
+  assert.deepEqual((await told).cert, { raw: rubbish });
+  socket._stream.drop(); // it has not ended in truth
+  const other = connect('milgi', silent, { verify: () => assert.fail('there is nothing to judge') });
+  await assert.rejects(other._judge({ chain: [rubbish] }), { code: 'ERR_MILGI_PEER_REFUSED' });
+  other.destroy();
+  silent.close();
 });
 
 test('verification is off only where that is said, and it shows', async () => {

@@ -159,4 +159,13 @@ for (const [name, createSecureServer] of [['milgi', milgi.http2.createSecureServ
     });
   }
 
+test('an agent tells apart for whom, and with what, a connection is', async () => {
+  const agent = new milgi.Agent({ keepAlive: true }), a = () => true, b = () => true;
+  const names = [{}, { verify: a }, { verify: b }, { clientCertificate: a }, { sign: a },
+    { secureContext: milgi.createSecureContext() }].map((options) => agent.getName({ host: 'x', port: 1, ...options }));
+  assert.equal(new Set(names).size, names.length);
+  assert.equal(agent.getName({ host: 'x', port: 1, verify: a }), names[1]);
+  assert.equal(names[0], https.globalAgent.getName({ host: 'x', port: 1 }));
+});
+
 after(async () => assert.equal(await settled(), 0));

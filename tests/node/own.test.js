@@ -59,7 +59,7 @@ test('each Worker has an engine of its own, and goes without a trace', async () 
 });
 
 function run(code) {
-  return spawnSync(process.execPath, ['-e', `const { milgi, listen, connect, secured } = require(${
+  return spawnSync(process.execPath, ['-e', `const { milgi, listen, connect, secured, certs } = require(${
     JSON.stringify(path.join(__dirname, 'rig.js'))}); const { once } = require('node:events');
     (async () => { ${code} })();`], { timeout: 60000, encoding: 'utf8' });
 }
@@ -75,6 +75,24 @@ test('what a listener throws is an uncaught exception, and the connection lives'
     socket.write('one');`);
   assert.equal(stdout, 'thrown\ntwo\n', stderr);
   assert.equal(status, 0);
+});
+
+test('a question that cannot be asked is answered: no', () => {
+  // An exception where it is passed on, as for want of memory or stack: whoever waits for the handshake is not left waiting.
+  const told = (more) => `process.on('uncaughtException', (error) => console.log(error.message));
+    s.on('refused', (error) => { console.log(error.milgi); process.exit(0); });
+    ${more}
+    connect('milgi', s).on('error', () => {});`;
+  const sign = run(`const s = await listen('milgi', { cert: certs.server.cert, key: undefined, sign: () => Buffer.alloc(70) });
+    const { lastIndexOf } = String.prototype;
+    ${told(`String.prototype.lastIndexOf = function thrown() {
+      String.prototype.lastIndexOf = lastIndexOf;
+      throw new Error('thrown');
+    };`)}`);
+  assert.equal(sign.stdout, 'thrown\nMILGI_EDEVICE\n', sign.stderr);
+  const decision = run(`const s = await listen('milgi', { SNICallback: async () => undefined });
+    ${told('milgi.TLSSocket.prototype._asked = () => { throw new Error(\'thrown\'); };')}`);
+  assert.equal(decision.stdout, 'thrown\nMILGI_EREFUSED\n', decision.stderr);
 });
 
 test('a process ends by itself when its connections have ended, and by exit() while they have not', () => {

@@ -115,7 +115,7 @@ function scheme(word) {
 
 // --- trust: what was read once need not be read for each connection ---
 
-const TRUSTS_MAX = 32;
+const TRUSTS_MAX = 32, CONFIGS_MAX = 16;
 const trusts = new Map();
 
 function trustOf(bytes) {
@@ -141,6 +141,7 @@ function defaultTrust() {
   return roots;
 }
 
+// A function that signs lives as long as its context, which whoever handshakes with it holds.
 let signer = 0;
 const finished = new FinalizationRegistry((uri) => signers.delete(uri));
 
@@ -203,14 +204,20 @@ class SecureContext {
     return this._trust || defaultTrust();
   }
 
-  // A frozen config of this context for a role; |key| tells those apart that differ in |extra|.
-  config(role, extra, key) {
-    const known = `${role} ${key ?? JSON.stringify(extra)}`;
-    let config = this._configs.get(known);
-    if (!config) {
-      config = native.config(role, { ...this._settings, ...extra });
-      this._configs.set(known, config);
-    }
+  // A frozen config of this context for a role, with what |extra| says besides.
+  make(role, extra) {
+    return native.config(role, { ...this._settings, ...extra });
+  }
+
+  // The same, and kept for the next that wants the like: who asks for ever others gets them made anew. No ticket keys in
+  // |extra|: they are not to be kept.
+  config(role, extra) {
+    const known = `${role} ${JSON.stringify({ ...extra, trust: undefined })}`; // trust is the context's own
+    const config = this._configs.get(known) ?? this.make(role, extra);
+    this._configs.delete(known);
+    if (this._configs.size >= CONFIGS_MAX)
+      this._configs.delete(this._configs.keys().next().value); // the one that nobody has asked for the longest
+    this._configs.set(known, config);
     return config;
   }
 }

@@ -11,11 +11,32 @@ const { secure } = require('./server');
 
 const SESSIONS_MAX = 4; // of one name: those of TLS 1.3 are used once
 
+// Options by which connections and sessions differ, as those of Node do by their text.
+const OURS = ['sign', 'verify', 'clientCertificate', 'secureContext'];
+const identities = new WeakMap();
+let identities_n = 0;
+
+function identity(value) {
+  if (value === undefined || value === null)
+    return '';
+  if (Object(value) !== value)
+    return String(value);
+  if (!identities.has(value))
+    identities.set(value, ++identities_n);
+  return identities.get(value);
+}
+
 // An https.Agent whose connections are ours.
 class Agent extends nodeHttps.Agent {
   constructor(options) {
     super(options);
     this._sessions = new Map();
+  }
+
+  // Who a connection is for, and with, is more than Node's options say.
+  getName(options) {
+    const name = super.getName(options), more = OURS.map((option) => identity(options?.[option]));
+    return more.some(Boolean) ? [name, ...more].join(':') : name;
   }
 
   createConnection(...args) {

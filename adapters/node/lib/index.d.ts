@@ -42,8 +42,8 @@ declare namespace milgi {
     ALPNProtocols?: string[] | Uint8Array[] | Uint8Array;
     rejectUnauthorized?: boolean;
     allowHalfOpen?: boolean;
-    /** After the chain and the name were found good, or with rejectUnauthorized: false; false or a rejection refuses the peer. */
-    verify?: (certificate: tls.DetailedPeerCertificate, socket: TLSSocket) => Maybe<boolean | void>;
+    /** After the chain and the name were found good, or with rejectUnauthorized: false; nothing but true accepts the peer. */
+    verify?: (certificate: tls.DetailedPeerCertificate, socket: TLSSocket) => Maybe<boolean>;
   }
 
   interface ConnectionOptions extends CommonOptions {

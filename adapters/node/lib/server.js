@@ -15,8 +15,8 @@ function lifetime(seconds) {
   return Math.max(LIFETIME_MIN, Math.min(LIFETIME_MAX, seconds ?? 300));
 }
 
-// The config of a server's context: what the context says, and what the server does.
-function serverConfig(context, options, tickets, asks = 0) {
+// What the config of a server says besides its |context|.
+function serverExtra(context, options, asks = 0) {
   const extra = { alpn: protocols(options.ALPNProtocols) };
   let ask = asks;
   if (options.SNICallback)
@@ -35,12 +35,15 @@ function serverConfig(context, options, tickets, asks = 0) {
     if (options.verify)
       ask |= ASK.PEER;
   }
-  if (tickets)
-    extra.ticketKeys = tickets.keys;
   extra.handshakeMs = options.handshakeTimeout ?? HANDSHAKE_MS;
   if (ask)
     extra.ask = ask;
-  return context.config(SERVER, extra, JSON.stringify({ ...extra, trust: undefined, ticketKeys: tickets?.serial }));
+  return extra;
+}
+
+// Of a socket that has no server: it gives out no tickets.
+function serverConfig(context, options) {
+  return context.config(SERVER, serverExtra(context, options));
 }
 
 // What a TLS server keeps beside the net.Server that it is.
@@ -56,7 +59,6 @@ class Secured {
         'The ALPNCallback and ALPNProtocols TLS options are mutually exclusive', TypeError);
     this.named = [];
     this.context = options.secureContext ? contextOf(options.secureContext) : createSecureContext(options);
-    this.serial = 0;
     this.setTickets(options.ticketKeys ?? crypto.randomBytes(48));
   }
 
@@ -68,7 +70,8 @@ class Secured {
       throw make('ERR_INVALID_ARG_VALUE', 'Session ticket keys must be a 48-byte buffer', TypeError);
     this.ticketBytes = Buffer.from(bytes);
     const secret = crypto.createHash('sha256').update(this.ticketBytes).digest();
-    this.tickets = { keys: native.ticketKeys(secret, lifetime(this.options.sessionTimeout)), serial: ++this.serial };
+    this.ticketKeys = native.ticketKeys(secret, lifetime(this.options.sessionTimeout));
+    this.configs = new WeakMap(); // with these ticket keys: context -> { asks, config }
   }
 
   get asks() {
@@ -82,8 +85,18 @@ class Secured {
     return asks;
   }
 
+  // Of a context that several servers have each has a config of its own, with its own ticket keys.
   configOf(context) {
-    return serverConfig(context, this.options, this.options.sealTickets ? null : this.tickets, this.asks);
+    const { asks } = this;
+    let known = this.configs.get(context);
+    if (known?.asks !== asks) {
+      const extra = serverExtra(context, this.options, asks);
+      if (!this.options.sealTickets)
+        extra.ticketKeys = this.ticketKeys;
+      known = { asks, config: context.make(SERVER, extra) };
+      this.configs.set(context, known);
+    }
+    return known.config;
   }
 
   accept(transport) {
@@ -101,21 +114,33 @@ class Secured {
 
   // The context of a client that has named |servername|; undefined: the server's own.
   async choose(servername) {
-    const { SNICallback } = this.options;
-    let context;
-    if (servername && SNICallback) {
-      context = await new Promise((resolve, reject) => {
-        const answer = SNICallback(servername, (error, found) => error ? reject(error) : resolve(found));
-        if (answer && typeof answer.then === 'function')
-          answer.then(resolve, reject);
-      });
-    } else if (servername) {
-      context = this.named.findLast(({ pattern }) => pattern.test(servername))?.context;
-    }
-    if (context && !context.context)
-      throw make('ERR_TLS_INVALID_CONTEXT', 'Invalid SNI context', TypeError);
-    return context ? this.configOf(contextOf(context)) : undefined;
+    if (this.options.SNICallback)
+      return askName(this.options, servername);
+    return servername ? this.named.findLast(({ pattern }) => pattern.test(servername))?.context : undefined;
   }
+}
+
+async function askName({ SNICallback }, servername) {
+  if (!servername || !SNICallback)
+    return undefined;
+  const context = await new Promise((resolve, reject) => {
+    const answer = SNICallback(servername, (error, found) => error ? reject(error) : resolve(found));
+    if (answer && typeof answer.then === 'function')
+      answer.then(resolve, reject);
+  });
+  if (context && !context.context)
+    throw make('ERR_TLS_INVALID_CONTEXT', 'Invalid SNI context', TypeError);
+  return context ? contextOf(context) : undefined;
+}
+
+// The config that the handshake goes on with; undefined: as it began.
+async function choose(socket, options, servername) {
+  const { secured } = options;
+  const context = await (secured ? secured.choose(servername) : askName(options, servername));
+  if (!context)
+    return undefined;
+  socket._context = context;
+  return secured ? secured.configOf(context) : serverConfig(context, options);
 }
 
 // A question of |socket|'s handshake; decide(token, fn): what fn() returns, or its promise.
@@ -126,8 +151,7 @@ function asked(socket, token, info, decide) {
     (error, value) => error ? reject(error) : resolve(value)));
   switch (token[0]) {
     case ASK.CONFIG:
-      return decide(token, () => options.secured ? options.secured.choose(info.servername) :
-        chooseAlone(options, info.servername), refused);
+      return decide(token, () => choose(socket, options, info.servername), refused);
     case ASK.ALPN:
       return decide(token, async () => {
         const offered = info.protocols.map((p) => p.toString('latin1'));
@@ -155,17 +179,6 @@ function asked(socket, token, info, decide) {
     default:
       return decide(token, () => false);
   }
-}
-
-async function chooseAlone(options, servername) {
-  if (!servername || !options.SNICallback)
-    return undefined;
-  const context = await new Promise((resolve, reject) => {
-    const answer = options.SNICallback(servername, (error, found) => error ? reject(error) : resolve(found));
-    if (answer && typeof answer.then === 'function')
-      answer.then(resolve, reject);
-  });
-  return context ? serverConfig(contextOf(context), options) : undefined;
 }
 
 // TLS before |server|, a net.Server of any kind (also of http or http2): what listened for connections gets secure ones.

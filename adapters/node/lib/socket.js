@@ -24,20 +24,33 @@ function errnoOf(error) {
   return error && error.code === 'ERR_STREAM_DESTROYED' ? ECONNRESET : EIO;
 }
 
-// A certificate and those behind it as getPeerCertificate() shows them.
+// A certificate and those behind it as getPeerCertificate() shows them. What Node cannot read, though our library can, has
+// nothing but |raw|: a peer's certificates are no reason for an exception.
 function legacy(chain, detailed) {
   if (!chain || !chain.length)
     return {};
-  const certificates = (detailed ? chain : chain.slice(0, 1)).map((der) => new crypto.X509Certificate(der));
-  const objects = certificates.map((x) => x.toLegacyObject());
-  if (detailed) {
-    for (let i = 0; i + 1 < objects.length; i++)
-      objects[i].issuerCertificate = objects[i + 1];
-    const last = certificates.at(-1);
-    if (last.checkIssued(last))
-      objects.at(-1).issuerCertificate = objects.at(-1);
-  }
+  const objects = (detailed ? chain : chain.slice(0, 1)).map((der) => {
+    try {
+      const x = new crypto.X509Certificate(der), object = x.toLegacyObject();
+      if (detailed && x.checkIssued(x))
+        object.issuerCertificate = object;
+      return object;
+    } catch {
+      return { raw: der };
+    }
+  });
+  for (let i = 0; i + 1 < objects.length; i++)
+    objects[i].issuerCertificate = objects[i + 1];
   return objects[0];
+}
+
+// Node's words for a name that is not in |certificate|, where it has any: it takes a CN, which we do not.
+function nodesWords(host, certificate) {
+  try {
+    return tls.checkServerIdentity(host, certificate);
+  } catch {
+    return undefined;
+  }
 }
 
 // ALPN protocols as an array of strings, from what node:tls takes.
@@ -111,6 +124,7 @@ class TLSSocket extends Duplex {
     const context = options.secureContext ? contextOf(options.secureContext) : createSecureContext(options);
     const serverName = this._isServer ? null : options.servername || options.host || null;
     this._host = serverName;
+    this._context = context; // held, with whoever signs for it
     const config = options._config ?? (this._isServer ? this._serverConfig(context, options)
       : this._clientConfig(context, options));
     try {
@@ -142,7 +156,7 @@ class TLSSocket extends Duplex {
     if (ask)
       extra.ask = ask;
     this._checkIdentity = any ? null : custom;
-    return context.config(CLIENT, extra, JSON.stringify({ ...extra, trust: undefined }));
+    return context.config(CLIENT, extra);
   }
 
   _serverConfig(context, options) {
@@ -349,7 +363,7 @@ class TLSSocket extends Duplex {
     if (error.code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
       error.host = this._host;
       error.cert = legacy(this._chain);
-      const words = tls.checkServerIdentity(this._host, error.cert); // Node's; it takes a CN, which we do not
+      const words = nodesWords(this._host, error.cert);
       if (words)
         [error.message, error.reason] = [words.message, words.reason];
     }
@@ -380,7 +394,7 @@ class TLSSocket extends Duplex {
   _asked(token, info) {
     switch (token[0]) {
       case ASK.PEER: return decide(token, () => this._judge(info), (error) => { this._verifyError = error; });
-      case ASK.CREDENTIAL: return decide(token, () => this._ownCertificate(info));
+      case ASK.CREDENTIAL: return decide(token, () => this._ownCertificate(info), (error) => { this._verifyError = error; });
       default: return require('./server').asked(this, token, info, decide);
     }
   }
@@ -388,19 +402,29 @@ class TLSSocket extends Duplex {
   // The chain is good and the name is in it: what the application says besides.
   async _judge(info) {
     const certificate = legacy(info.chain, true);
+    if (info.chain.length && !certificate.fingerprint256)
+      throw make('ERR_MILGI_PEER_REFUSED', 'Node.js cannot read the peer\'s certificate, so nobody could judge it');
     if (this._checkIdentity) {
       const error = await this._checkIdentity(this._host, certificate);
       if (error)
-        throw Object.assign(error, { code: error.code ?? 'ERR_TLS_CERT_ALTNAME_INVALID' });
+        throw typeof error === 'object' ? Object.assign(error, { code: error.code ?? 'ERR_TLS_CERT_ALTNAME_INVALID' }) :
+          make('ERR_TLS_CERT_ALTNAME_INVALID', String(error));
     }
-    if (this._tlsOptions.verify && await this._tlsOptions.verify(certificate, this) === false)
-      throw make('ERR_MILGI_PEER_REFUSED', 'options.verify refused the peer\'s certificate');
+    // Who forgets to answer has accepted nobody.
+    if (this._tlsOptions.verify && await this._tlsOptions.verify(certificate, this) !== true)
+      throw make('ERR_MILGI_PEER_REFUSED', 'options.verify did not accept the peer\'s certificate');
     return true;
   }
 
   async _ownCertificate(info) {
-    const context = await this._tlsOptions.clientCertificate({ authorities: info.authorities });
-    return context ? contextOf(context)._settings.credentials?.[0] : undefined;
+    const { clientCertificate } = this._tlsOptions;
+    if (!clientCertificate)
+      throw make('ERR_SSL_NO_SHARED_CIPHER', 'there is no certificate to show: options.cert');
+    const context = await clientCertificate({ authorities: info.authorities });
+    if (!context)
+      return undefined;
+    this._context = contextOf(context);
+    return this._context._settings.credentials?.[0];
   }
 
   // --- the stream ---
