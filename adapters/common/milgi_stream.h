@@ -188,6 +188,10 @@ uint64_t milgi_stream_idle_ms(struct milgi_stream *stream);
 int milgi_stream_offload(struct milgi_stream *stream);
 bool milgi_stream_in_kernel(const struct milgi_stream *stream, enum milgi_direction direction);
 
+/* The stream of a connection that one has, and the |arg| that it was made with: for callbacks that are told of the
+ * connection alone (milgi_keylog_cb). */
+struct milgi_stream *milgi_stream_of(const struct milgi_conn *conn);
+void *milgi_stream_arg(const struct milgi_stream *stream);
 /* The connection, for milgi_conn_info(), milgi_conn_update_keys(), milgi_conn_export(). Do not feed or free it. NULL
  * when its socket is being closed. */
 struct milgi_conn *milgi_stream_conn(struct milgi_stream *stream);

@@ -702,3 +702,13 @@ struct milgi_conn *milgi_stream_conn(struct milgi_stream *s)
 {
     return s->conn;
 }
+
+struct milgi_stream *milgi_stream_of(const struct milgi_conn *conn)
+{
+    return milgi_conn_arg(conn);
+}
+
+void *milgi_stream_arg(const struct milgi_stream *s)
+{
+    return s->arg;
+}

@@ -453,6 +453,12 @@ void milgi_pull_set_frugal(struct milgi_pull *p, bool on)
     p->frugal = on;
 }
 
+void *milgi_pull_arg(const struct milgi_conn *conn)
+{
+    const struct milgi_pull *p = milgi_conn_arg(conn);
+    return p->events_arg;
+}
+
 void milgi_pull_set_events(struct milgi_pull *p, const struct milgi_events *more, void *arg)
 {
     p->events = more;

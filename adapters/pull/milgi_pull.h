@@ -58,6 +58,9 @@ void milgi_pull_set_frugal(struct milgi_pull *pull, bool on);
  * rules of the library's callbacks; what else is in it is not. Before the first other call. */
 void milgi_pull_set_events(struct milgi_pull *pull, const struct milgi_events *more, void *arg);
 
+/* The |arg| of whose connection |conn| is: for callbacks that are told of that. */
+void *milgi_pull_arg(const struct milgi_conn *conn);
+
 /* Waits until the handshake is complete: 0, or negative. Reading and writing do it by themselves. */
 MILGI_MUST_CHECK int milgi_pull_handshake(struct milgi_pull *pull);
 

@@ -224,10 +224,10 @@ static int set_alpn(struct milgi_config *config, const struct settings *s)
     return rv;
 }
 
-static void keylog(void *ctx, const char *line)
+static void keylog(void *ctx, struct milgi_conn *conn, const char *line)
 {
     const SSL_CTX *of = ctx;
-    of->keylog_cb(NULL, line);
+    of->keylog_cb(milgi_pull_arg(conn), line);
 }
 
 static int set_common(struct milgi_config *config, SSL_CTX *ctx, const struct settings *s)

@@ -134,9 +134,10 @@ static bool set_trust(struct milgi_config *config, const char *file, uint32_t pa
 }
 
 /* Where it goes is looked up for every line: a reload opens the file anew. */
-static void write_keylog(void *ctx, const char *line)
+static void write_keylog(void *ctx, struct milgi_conn *conn, const char *line)
 {
     const struct app_tls *tls = ctx;
+    (void)conn;
     char text[512];
     int len = snprintf(text, sizeof text, "%s\n", line);
     struct app_outlet *keylog = tls->material.keylog;

@@ -231,10 +231,11 @@ enum milgi_decision_kind {
 
 /*
  * Called with each line of the NSS key log format (no newline) as secrets are installed; |line| until it returns.
- * Only for debugging: whoever has the lines can read the traffic. Called from milgi_engine_run(), in the engine's
- * thread.
+ * |conn|: whose they are (milgi_conn_arg()), as in the callbacks of conn.h. Only for debugging: whoever has the lines
+ * can read the traffic. Called from milgi_engine_run(), in the engine's thread.
  */
-typedef void (*milgi_keylog_cb)(void *ctx, const char *line);
+struct milgi_conn;
+typedef void (*milgi_keylog_cb)(void *ctx, struct milgi_conn *conn, const char *line);
 /*
  * How many bytes of padding (0 .. 2^14 - content_len) to add to a record with |content_len| bytes of application
  * data. More than fits is cut off.

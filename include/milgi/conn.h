@@ -208,6 +208,9 @@ MILGI_API MILGI_MUST_CHECK int milgi_conn_new(struct milgi_engine *engine, struc
  */
 MILGI_API void milgi_conn_free(struct milgi_conn *conn);
 
+/* The one that was given to milgi_conn_new(). */
+MILGI_API void *milgi_conn_arg(const struct milgi_conn *conn);
+
 /*
  * As milgi_chunk_new(), for bytes of this connection, to be received or sent. Memory whose last contents were this
  * connection's own need not be wiped for it, which milgi_chunk_new() has to do. NULL: the pool is empty.

@@ -112,6 +112,12 @@ static int host_send_ccs(void *ctx)
     return milgi__transport_write(c->transport, MILGI__CCS, &one, 1, true);
 }
 
+static void host_keylog(void *ctx, const struct milgi_config *config, const char *line)
+{
+    if (milgi__conn_live(ctx))
+        config->keylog(config->keylog_ctx, ctx, line);
+}
+
 static void host_in_turn(void *ctx, unsigned dev, uint64_t back_ns)
 {
     milgi__engine_reorder(((struct milgi_conn *)ctx)->engine, dev, MILGI_OP_CLASS_HANDSHAKE, back_ns);
@@ -132,6 +138,7 @@ static const struct milgi__hs_calls host_calls = {
     .install = host_install,
     .record_limit = host_record_limit,
     .send_ccs = host_send_ccs,
+    .keylog = host_keylog,
     .in_turn = host_in_turn,
 };
 

@@ -45,6 +45,11 @@ static void info_of_outcome(const struct milgi__outcome *o, struct milgi_conn_in
     info->credential = o->credential;
 }
 
+void *milgi_conn_arg(const struct milgi_conn *c)
+{
+    return c->arg;
+}
+
 void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
 {
     const struct milgi__peer_chain *chain = c->outcome ? NULL : c->peer_chain;

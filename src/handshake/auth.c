@@ -77,7 +77,7 @@ void milgi__hs_log(const struct milgi__hs *hs, const char *label, const uint8_t 
     if (!hs->config->keylog)
         return;
     if (milgi__keylog_line(line, sizeof line, label, hs->client_random, secret, len) != 0)
-        hs->config->keylog(hs->config->keylog_ctx, line);
+        hs->host.calls->keylog(hs->host.ctx, hs->config, line);
     milgi__wipe(line, sizeof line);
 }
 

@@ -62,6 +62,8 @@ struct milgi__hs_calls {
     void (*record_limit)(void *ctx, enum milgi__dir dir, uint32_t most);
     /* a change_cipher_spec: of TLS 1.2, or where middleboxes like to see one (RFC 8446 D.4). 0 or MILGI_ENOMEM */
     int (*send_ccs)(void *ctx);
+    /* a line for the key log of |config|, which has one; |line| until it returns */
+    void (*keylog)(void *ctx, const struct milgi_config *config, const char *line);
     /* the result of a sampled op, which came back from the device |dev| at |back_ns|, has its turn; may be NULL */
     void (*in_turn)(void *ctx, unsigned dev, uint64_t back_ns);
 };

@@ -334,8 +334,9 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
     x->reason = *reason;
 }
 
-void shim_keylog(void *exchange, const char *line)
+void shim_keylog(void *exchange, struct milgi_conn *conn, const char *line)
 {
+    (void)conn;
     static const char *const labels[] = { "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 " };
     struct shim_exchange *x = exchange;
     for (int i = 0; i < 2; i++) {

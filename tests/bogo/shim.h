@@ -206,7 +206,7 @@ extern const struct milgi_events shim_events, shim_events_without_sessions;
 void shim_complain(struct shim_exchange *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Events of the key log: application traffic secrets. */
-void shim_keylog(void *exchange, const char *line);
+void shim_keylog(void *exchange, struct milgi_conn *conn, const char *line);
 /* Reads what on_data has only looked at: it has to be what it was. */
 void shim_read_looked(struct shim_exchange *x);
 /* Whether a failed verification is to be the end: else servers are not verified, and the connection has to say so. */

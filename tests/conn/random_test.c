@@ -167,9 +167,12 @@ static size_t padding(void *ctx, size_t content_len)
     return chance(50) ? chance(40) : chance(20000);
 }
 
-static void keylog(void *ctx, const char *line)
+static void keylog(void *ctx, struct milgi_conn *conn, const char *line)
 {
+    struct pair_side *side = ctx;
     (void)line;
+    assert_ptr_equal(conn, side->conn); /* whose it is, and none after it was freed */
+    assert_ptr_equal(milgi_conn_arg(conn), side);
     at_event(ctx, "keylog");
 }
 

@@ -254,11 +254,11 @@ static unsigned lines;
 static size_t exporter; /* which of the secrets */
 
 /* LABEL client_random secret */
-static void keylog(void *ctx, const char *line)
+static void keylog(void *ctx, struct milgi_conn *conn, const char *line)
 {
     uint8_t secret[MARK_LEN];
     const char *hex = strrchr(line, ' ') + 1;
-    (void)ctx;
+    (void)ctx, (void)conn;
     lines++;
     for (size_t i = 0; i < sizeof secret; i++) {
         unsigned byte;

@@ -204,7 +204,7 @@ def encode(session):
 
 
 @ffi.def_extern()
-def milgi_py_keylog(handle, line):
+def milgi_py_keylog(handle, conn, line):
     ffi.from_handle(handle)(text(line))
 
 

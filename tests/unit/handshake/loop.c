@@ -211,6 +211,12 @@ static void host_record_limit(void *ctx, enum milgi__dir dir, uint32_t most)
     end->record_most[dir] = most;
 }
 
+static void host_keylog(void *ctx, const struct milgi_config *config, const char *line)
+{
+    (void)ctx;
+    config->keylog(config->keylog_ctx, NULL, line);
+}
+
 static const struct milgi__hs_calls host_calls = {
     .random = host_random,
     .wall_s = host_wall,
@@ -226,6 +232,7 @@ static const struct milgi__hs_calls host_calls = {
     .install = host_install,
     .record_limit = host_record_limit,
     .send_ccs = host_send_ccs,
+    .keylog = host_keylog,
 };
 
 static void end_init(struct loop *loop, struct loop_end *end, struct milgi_config *config, const char *name)

@@ -331,8 +331,9 @@ static void a_credential_that_is_signed_as_the_client_wishes_goes_first(void **s
     identity_free(root);
 }
 
-static void take_line(void *arg, const char *line)
+static void take_line(void *arg, struct milgi_conn *conn, const char *line)
 {
+    (void)conn;
     struct {
         unsigned n;
         char text[16][256];

@@ -1019,7 +1019,11 @@ pub const MILGI_DECIDE_SESSION_STORE: milgi_decision_kind = 256;
 pub const MILGI_DECIDE_CONFIG: milgi_decision_kind = 512;
 pub type milgi_decision_kind = ::std::os::raw::c_uint;
 pub type milgi_keylog_cb = ::std::option::Option<
-    unsafe extern "C" fn(ctx: *mut ::std::os::raw::c_void, line: *const ::std::os::raw::c_char),
+    unsafe extern "C" fn(
+        ctx: *mut ::std::os::raw::c_void,
+        conn: *mut milgi_conn,
+        line: *const ::std::os::raw::c_char,
+    ),
 >;
 pub type milgi_padding_cb = ::std::option::Option<
     unsafe extern "C" fn(ctx: *mut ::std::os::raw::c_void, content_len: usize) -> usize,
@@ -1991,6 +1995,9 @@ extern "C" {
 }
 extern "C" {
     pub fn milgi_conn_free(conn: *mut milgi_conn);
+}
+extern "C" {
+    pub fn milgi_conn_arg(conn: *const milgi_conn) -> *mut ::std::os::raw::c_void;
 }
 extern "C" {
     pub fn milgi_conn_chunk(conn: *mut milgi_conn, size: usize) -> *mut milgi_chunk;
