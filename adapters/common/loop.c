@@ -5,6 +5,8 @@
 #define NS_PER_MS 1000000u
 #define LINGERS_MAX 10     /* times linger_ms, whatever moves */
 #define LINGERS_AT_ONCE 64 /* streams that are looked at in one go: a crowd that ends at once does not hold up others */
+#define FED_AT_ONCE 64     /* streams that try again in one go when there are chunks */
+#define FED_AGAIN_MS 100   /* so many more try after this, whatever came back */
 
 /* --- the turn --------------------------------------------------------------------------------------------------- */
 
@@ -16,8 +18,11 @@ uint64_t milgi__loop_now(const struct milgi_loop *loop)
 static void arm(struct milgi_loop *loop)
 {
     uint64_t due = loop->linger_first ? loop->linger_first->linger_due : UINT64_MAX;
+    due = due < loop->engine_due ? due : loop->engine_due;
+    if (loop->unfed_n && loop->fed_due < due)
+        due = loop->fed_due;
     if (!loop->stopping)
-        loop->hooks->timer(loop, due < loop->engine_due ? due : loop->engine_due);
+        loop->hooks->timer(loop, due);
 }
 
 /* Records to the kernel, of those for whom that may be possible since the turn: each once. */
@@ -56,15 +61,36 @@ void milgi__loop_taken(struct milgi_stream *s)
         s->taking_next->taking_prev = s->taking_prev;
 }
 
+/*
+ * Some of those that starve try again, the longest waiting first. The next do behind the next turn, or, when somebody
+ * has found nothing by then, after a while: what there is may be enough for them. So a chunk that comes back costs as
+ * many tries as it serves, and some, however many wait for it.
+ */
+static void feed(struct milgi_loop *loop)
+{
+    loop->feeding = true;
+    for (unsigned i = 0; i < FED_AT_ONCE && loop->unfed_n && loop->starved_first; i++) {
+        struct milgi_stream *s = loop->starved_first;
+        loop->unfed_n--;
+        milgi__loop_sated(s);
+        milgi__stream_refill(s);
+    }
+    loop->unfed_n = loop->unfed_n < loop->starved_n ? loop->unfed_n : loop->starved_n;
+    loop->feeding = loop->feeding && loop->unfed_n;
+    loop->fed_due = milgi__loop_now(loop) + (uint64_t)FED_AGAIN_MS * NS_PER_MS;
+}
+
 void milgi__loop_turn(struct milgi_loop *loop)
 {
     struct milgi_run_result result;
+    if (loop->feeding && !loop->stopping)
+        feed(loop);
     if (loop->stopping || milgi_engine_run(loop->engine, loop->options.budget_ns, &result) || loop->stopping)
         return;
     take(loop);
     loop->engine_due = result.next == MILGI_RUN_WAIT ? result.deadline_ns : UINT64_MAX;
     loop->engine_may = result.next == MILGI_RUN_WAIT ? result.convenient_ns : UINT64_MAX;
-    if (result.next == MILGI_RUN_AGAIN)
+    if (result.next == MILGI_RUN_AGAIN || loop->feeding)
         loop->hooks->soon(loop);
     arm(loop);
 }
@@ -77,16 +103,12 @@ static void on_schedule(void *ctx, struct milgi_engine *engine)
         loop->hooks->soon(loop);
 }
 
-/* Those that starve now, and once each: who finds nothing starves again. Others are not looked at. */
 static void on_memory(void *ctx, struct milgi_engine *engine)
 {
     struct milgi_loop *loop = ctx;
     (void)engine;
-    for (unsigned n = loop->starved_n; n && loop->starved_first; n--) {
-        struct milgi_stream *s = loop->starved_first;
-        milgi__loop_sated(s);
-        milgi__stream_refill(s);
-    }
+    loop->unfed_n = loop->starved_n;
+    feed(loop);
 }
 
 /* --- starving ----------------------------------------------------------------------------------------------------- */
@@ -94,6 +116,7 @@ static void on_memory(void *ctx, struct milgi_engine *engine)
 void milgi__loop_starves(struct milgi_stream *s)
 {
     struct milgi_loop *loop = s->loop;
+    loop->feeding = false; /* there is nothing: the engine tells when there is */
     if (s->starves)
         return;
     s->starves = true;
@@ -182,7 +205,9 @@ void milgi__loop_timer(struct milgi_loop *loop)
         else
             milgi__stream_expired(s);
     }
-    if (loop->engine_may <= now) /* awake anyway */
+    if (loop->unfed_n && loop->fed_due <= now)
+        feed(loop);
+    if (loop->feeding || loop->engine_may <= now) /* awake anyway */
         loop->hooks->soon(loop);
     else
         arm(loop);

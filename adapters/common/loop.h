@@ -57,7 +57,9 @@ struct milgi_loop {
     uint64_t engine_due, engine_may;                   /* when the engine has to run; from when on that makes sense */
     struct milgi_stream *taking_first;                 /* those whose records the kernel may be able to take now */
     struct milgi_stream *starved_first, *starved_last; /* those that wait for chunks, the longest waiting first */
-    unsigned starved_n;
+    unsigned starved_n, unfed_n;                       /* unfed: that have not tried again since there were some, */
+    uint64_t fed_due;                                  /* of which the next try then, */
+    bool feeding;                                      /* or behind the next turn: none has found nothing yet */
     bool stopping;
     uint8_t waste[16384]; /* where bytes go that nobody wants */
 };

@@ -17,14 +17,16 @@ struct crowd {
 };
 
 static uint64_t now_ns, timer_ns;
-static unsigned refills, closes;
-static bool again; /* who is given room finds none */
+static unsigned refills, closes, soons;
+static bool again;                /* who is given room finds none */
+static struct milgi_stream *last; /* who was given room */
 
 void __real_milgi__stream_refill(struct milgi_stream *s);
 void __wrap_milgi__stream_refill(struct milgi_stream *s);
 void __wrap_milgi__stream_refill(struct milgi_stream *s)
 {
     refills++;
+    last = s;
     if (again)
         milgi_stream_await_memory(s);
 }
@@ -44,6 +46,7 @@ static int64_t wall(void *ctx)
 static void soon(struct milgi_loop *loop)
 {
     (void)loop;
+    soons++;
 }
 
 static void timer(struct milgi_loop *loop, uint64_t due_ns)
@@ -57,6 +60,15 @@ static int reading(struct milgi_stream *s, bool on)
     (void)s;
     (void)on;
     return 0;
+}
+
+static long writing(struct milgi_stream *s, const struct milgi_iov *iov, size_t iov_n)
+{
+    long len = 0;
+    (void)s;
+    for (size_t i = 0; i < iov_n; i++)
+        len += (long)iov[i].len;
+    return len;
 }
 
 static void closing(struct milgi_stream *s, bool reset)
@@ -77,6 +89,7 @@ static const struct milgi_loop_hooks hooks = {
     .soon = soon,
     .timer = timer,
     .read = reading,
+    .write = writing,
     .close = closing,
     .unsent = unsent,
 };
@@ -89,7 +102,7 @@ static void crowd_open(struct crowd *c)
     options.engine.clock = (struct milgi_clock){ monotonic, wall, NULL };
     now_ns = 1;
     timer_ns = UINT64_MAX;
-    refills = closes = 0;
+    refills = closes = soons = 0;
     again = false;
     *c = (struct crowd){ .root = identity_root(IDENTITY_P256, "root") };
     c->config = configs_freeze(configs_begin(MILGI_CLIENT, NULL, c->root));
@@ -155,6 +168,89 @@ static void who_finds_none_again_waits_for_the_next_time(void **state)
     crowd_close(&c);
 }
 
+static void all_starve(struct crowd *c)
+{
+    for (unsigned i = 0; i < CROWD; i++)
+        milgi_stream_await_memory(&c->streams[i]);
+    milgi__loop_turn(&c->loop);
+}
+
+/* However many wait, a chunk that comes back has some of them try; and not always the same. */
+static void of_a_crowd_that_starves_some_try_for_each_chunk(void **state)
+{
+    struct crowd c;
+    (void)state;
+    crowd_open(&c);
+    all_starve(&c);
+    again = true;
+    for (unsigned before = 0; refills < CROWD; before = refills) {
+        memory_comes_back(&c);
+        milgi__loop_turn(&c.loop);
+        milgi__loop_turn(&c.loop);
+        assert_in_range(refills - before, 1, 64);
+        assert_ptr_equal(last, &c.streams[(refills - 1) % CROWD]);
+    }
+    crowd_close(&c);
+}
+
+/* One chunk may be followed by more of which nobody tells, as long as nobody asks in vain. */
+static void a_crowd_that_starves_is_fed_as_long_as_there_is_something(void **state)
+{
+    struct crowd c;
+    (void)state;
+    crowd_open(&c);
+    all_starve(&c);
+    memory_comes_back(&c);
+    while (refills < CROWD) {
+        unsigned before = refills;
+        soons = 0;
+        milgi__loop_turn(&c.loop);
+        assert_in_range(refills - before, 1, 64);
+        assert_true(soons || refills == CROWD);
+    }
+    assert_int_equal(c.loop.starved_n, 0);
+    crowd_close(&c);
+}
+
+/* Who reads finds out only when something comes that there is nothing. */
+static void who_finds_nothing_later_keeps_the_others_waiting(void **state)
+{
+    struct crowd c;
+    (void)state;
+    crowd_open(&c);
+    all_starve(&c);
+    memory_comes_back(&c);
+    unsigned before = refills;
+    milgi__stream_read(&c.streams[0], MILGI__NO_ROOM);
+    milgi__loop_turn(&c.loop);
+    assert_int_equal(refills, before);
+    crowd_close(&c);
+}
+
+/* Those before them may want more than there is: after a while the others have their try, and each has one. */
+static void who_was_not_reached_tries_after_a_while(void **state)
+{
+    struct crowd c;
+    (void)state;
+    crowd_open(&c);
+    all_starve(&c);
+    again = true;
+    memory_comes_back(&c);
+    milgi__loop_turn(&c.loop);
+    while (refills < CROWD) {
+        unsigned before = refills;
+        assert_in_range(timer_ns, now_ns + 1, now_ns + 1000000000);
+        now_ns = timer_ns;
+        milgi__loop_timer(&c.loop);
+        assert_in_range(refills - before, 1, 64);
+    }
+    assert_ptr_equal(last, &c.streams[CROWD - 1]);
+    milgi__loop_turn(&c.loop);
+    assert_true(timer_ns > now_ns + 1000000000); /* the engine's own, if any */
+    assert_int_equal(c.loop.starved_n, CROWD);
+    crowd_close(&c);
+}
+
 static void a_crowd_that_lingers_is_closed_bit_by_bit(void **state)
 {
     struct crowd c;
@@ -177,6 +273,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_that_comes_back_is_told_to_those_who_wait_for_it),
         cmocka_unit_test(who_finds_none_again_waits_for_the_next_time),
+        cmocka_unit_test(of_a_crowd_that_starves_some_try_for_each_chunk),
+        cmocka_unit_test(a_crowd_that_starves_is_fed_as_long_as_there_is_something),
+        cmocka_unit_test(who_finds_nothing_later_keeps_the_others_waiting),
+        cmocka_unit_test(who_was_not_reached_tries_after_a_while),
         cmocka_unit_test(a_crowd_that_lingers_is_closed_bit_by_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
