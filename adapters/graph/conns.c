@@ -55,10 +55,19 @@ static struct rte_mbuf *split(struct rte_mbuf *m)
 
 /* --- from the network ------------------------------------------------------------------------------------------- */
 
-/* It takes nothing now. One that has ended takes all, and drops it. */
+/*
+ * It takes nothing now: it is without credit, or what it has brought waits for the mbufs that it has out. One that has
+ * ended takes all, and drops it.
+ */
 static bool is_shut(const struct milgi__gconn *l)
 {
-    return !l->closed && !l->overrun && milgi_conn_input_paused(l->conn);
+    bool full = milgi__gqueue_has_enough(&l->app) || milgi_conn_input_paused(l->conn);
+    return !l->closed && !l->overrun && full;
+}
+
+bool milgi__gconn_takes(const struct milgi__gconn *l)
+{
+    return l->closed || (!l->in.first && !is_shut(l));
 }
 
 /* False: there is no memory now. */
@@ -78,6 +87,7 @@ static void again_in(struct milgi__gconn *l)
         struct rte_mbuf *m = first_of(&l->in);
         if (!receive(l, m)) {
             put_back(&l->in, m);
+            l->starved = true;
             return;
         }
     }
@@ -126,6 +136,7 @@ static bool send_slice(struct milgi__gconn *l, struct milgi_slice slice)
         return true;
     if (rv == MILGI_ENOMEM || rv == MILGI_ELIMIT) {
         l->stuck = slice;
+        l->starved = true;
         milgi__gconn_wait(l);
         return false;
     }
@@ -151,6 +162,7 @@ static void again_out(struct milgi__gconn *l)
         struct rte_mbuf *m = first_of(&l->out);
         if (!milgi__graph_lend(l, m, false, &slice)) {
             put_back(&l->out, m);
+            l->starved = true;
             return;
         }
         if (!send_slice(l, slice))
@@ -186,8 +198,17 @@ void milgi__gconn_app(struct milgi__gconn *l, struct rte_mbuf *m)
         milgi__gconn_wait(l);
 }
 
+/* What was in want of memory tries in every walk, and no walk is made for it. */
+bool milgi__gconn_can_go(const struct milgi__gconn *l)
+{
+    bool in = l->in.first ? !is_shut(l) : l->eof;
+    bool out = l->stuck.chunk || l->out.first ? l->closed || !milgi_conn_output_full(l->conn) : l->end;
+    return !l->starved && (in || out);
+}
+
 void milgi__gconn_again(struct milgi__gconn *l)
 {
+    l->starved = false;
     again_in(l);
     again_out(l);
     if (l->in.first || l->eof || l->out.first || l->stuck.chunk || l->end)
@@ -203,8 +224,8 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
         uint8_t *data = (uint8_t *)(uintptr_t)iov[i].data;
         for (size_t at = 0, len; at < iov[i].len; at += len) {
             len = RTE_MIN(iov[i].len - at, (size_t)UINT32_MAX / 2);
-            struct milgi__item item = { .link = l, .data = data + at, .len = (uint32_t)len };
-            if (!milgi__items_push(&l->graph->net, item)) {
+            struct milgi__item item = { .data = data + at, .len = (uint32_t)len };
+            if (!milgi__gqueue_push(&l->net, &l->graph->net, &item)) {
                 milgi_conn_abort(conn, MILGI_ALERT_NONE); /* a gap is nothing to go on behind */
                 return;
             }
@@ -220,8 +241,8 @@ static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice
         struct milgi_slice kept = slices[i];
         if (milgi_slice_keep(&slices[i], &kept) != 0)
             milgi_chunk_ref(kept.chunk);
-        struct milgi__item item = { .link = l, .chunk = kept.chunk, .data = kept.data, .len = kept.len };
-        if (!milgi__items_push(&l->graph->app, item)) {
+        struct milgi__item item = { .chunk = kept.chunk, .data = kept.data, .len = kept.len };
+        if (!milgi__gqueue_push(&l->app, &l->graph->app, &item)) {
             milgi_chunk_unref(kept.chunk);
             milgi_conn_abort(conn, MILGI_ALERT_INTERNAL_ERROR);
             return;
@@ -233,7 +254,7 @@ static void mark_app(struct milgi__gconn *l, enum milgi_graph_mark mark, int err
 {
     if (l->app_marks) {
         l->app_marks--;
-        (void)milgi__items_push(&l->graph->app, (struct milgi__item){ .link = l, .mark = mark, .error = error });
+        (void)milgi__gqueue_push(&l->app, &l->graph->app, &(struct milgi__item){ .mark = mark, .error = error });
     }
 }
 
@@ -265,7 +286,7 @@ static void on_closed(struct milgi_conn *conn, void *arg, const struct milgi_rea
     l->closed = true;
     l->reason = *reason;
     l->net_marks--;
-    (void)milgi__items_push(&l->graph->net, (struct milgi__item){ .link = l, .mark = MILGI_GRAPH_END });
+    (void)milgi__gqueue_push(&l->net, &l->graph->net, &(struct milgi__item){ .mark = MILGI_GRAPH_END });
     mark_app(l, MILGI_GRAPH_CLOSED, reason->error);
 }
 

@@ -14,6 +14,7 @@
 #define PACKETS_MAX (1u << 20)
 #define HELD_MAX (1024u * 1024u)
 #define CACHE 256u
+#define LOOK_NS 1000000u /* after which a host that sleeps looks for what nobody tells of */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct milgi_graph *graphs;
@@ -86,8 +87,7 @@ static int make_memory(struct milgi_graph *g)
 
 static void free_memory(struct milgi_graph *g)
 {
-    milgi__items_fini(&g->app);
-    milgi__items_fini(&g->net);
+    milgi__items_fini(&g->spare);
     rte_mempool_free(g->headers);
     free(g->shells);
     free(g->link);
@@ -105,6 +105,10 @@ int milgi_graph_new(const struct milgi_graph_options *options, struct milgi_grap
     g->o = *options;
     snprintf(g->name, sizeof g->name, "%s", options->name);
     g->result.next = MILGI_RUN_AGAIN;
+    /* Plaintext may come back as output, and then waits for room until that has gone: it never takes the last mbufs. */
+    g->app.kept = g->o.packets > 1 ? RTE_MAX(g->o.packets / 4, 1u) : 0;
+    g->app.most = UINT16_MAX;
+    g->net.most = g->o.segment;
     pthread_mutex_lock(&lock);
     int next = edge_to(milgi__node_app_output(), options->next_node);
     int output = edge_to(milgi__node_crypto_input(), options->output_node);
@@ -162,12 +166,39 @@ int milgi_graph_set_next_node(struct milgi_graph *g, uint64_t conn, const char *
     return 0;
 }
 
+/* Whether another walk does more than this one could. */
+static bool can_go_on(const struct milgi_graph *g)
+{
+    bool returned = g->back || atomic_load_explicit(&g->remote, memory_order_relaxed);
+    bool given = (g->app.first && !g->app.dry) || (g->net.first && !g->net.dry);
+    if (g->staged || returned || given)
+        return true;
+    for (const struct milgi__gconn *l = g->waits; l; l = l->waits_next) {
+        if (milgi__gconn_can_go(l))
+            return true;
+    }
+    return false;
+}
+
+/* What comes back without a word is looked for: mbufs of marks, and memory. */
+static bool has_to_look(const struct milgi_graph *g)
+{
+    bool looks = g->unseen;
+    for (const struct milgi__gconn *l = g->waits; l && !looks; l = l->waits_next)
+        looks = l->starved;
+    return looks;
+}
+
 struct milgi_run_result milgi_graph_result(const struct milgi_graph *g)
 {
     struct milgi_run_result result = g->result;
-    bool returned = g->back || atomic_load_explicit(&g->remote, memory_order_relaxed);
-    if (g->staged || returned || g->app.n || g->net.n || g->waits)
+    if (result.next == MILGI_RUN_AGAIN || can_go_on(g)) {
         result.next = MILGI_RUN_AGAIN;
+    } else if (has_to_look(g)) {
+        uint64_t soon = milgi_engine_now(g->o.engine) + LOOK_NS;
+        bool sooner = result.next == MILGI_RUN_WAIT && result.deadline_ns < soon;
+        result = sooner ? result : (struct milgi_run_result){ MILGI_RUN_WAIT, soon, soon };
+    }
     return result;
 }
 
@@ -214,19 +245,18 @@ int milgi_graph_connect(
 {
     struct milgi__gconn *l = calloc(1, sizeof *l);
     uint32_t at;
-    if (!l || !place(g, &at) || !milgi__items_reserve(&g->app, MILGI__APP_MARKS)) {
+    if (!l || !place(g, &at) || !milgi__items_reserve(&g->spare, MILGI__APP_MARKS + MILGI__NET_MARKS)) {
         free(l);
         return MILGI_ENOMEM;
     }
     l->graph = g;
     l->refs = 1;
     l->edge = g->edge;
+    l->app.link = l->net.link = l;
     l->app_marks = MILGI__APP_MARKS;
+    l->net_marks = MILGI__NET_MARKS;
     l->id = (uint64_t)++g->generation[at] << 32 | at;
-    int rv = milgi__items_reserve(&g->net, MILGI__NET_MARKS) ? 0 : MILGI_ENOMEM;
-    l->net_marks = rv == 0 ? MILGI__NET_MARKS : 0;
-    if (rv == 0)
-        rv = milgi_conn_new(g->o.engine, config, server_name, &milgi__graph_events, l, &l->conn);
+    int rv = milgi_conn_new(g->o.engine, config, server_name, &milgi__graph_events, l, &l->conn);
     g->stats.conns++;
     g->staged = true; /* a client begins */
     g->link[at] = l;
@@ -279,8 +309,7 @@ void milgi__gconn_unref(struct milgi__gconn *l)
     if (--l->refs > 0)
         return;
     milgi_conn_free(l->conn);
-    g->app.marks -= l->app_marks;
-    g->net.marks -= l->net_marks;
+    g->spare.marks -= l->app_marks + l->net_marks;
     g->link[(uint32_t)l->id] = NULL;
     g->links_first = RTE_MIN(g->links_first, (uint32_t)l->id);
     g->stats.conns--;
@@ -294,6 +323,8 @@ void milgi_graph_close(struct milgi_graph *g, uint64_t conn)
         return;
     wait_no_more(l);
     milgi__gconn_drop_held(l);
+    milgi__gqueue_clear(&l->app, &g->app);
+    milgi__gqueue_clear(&l->net, &g->net);
     l->gone = true;
     if (l->first) /* somebody reads its output: the memory has to stay, the connection does nothing more */
         milgi_conn_abort(l->conn, MILGI_ALERT_NONE);
@@ -329,8 +360,7 @@ const struct milgi_reason *milgi_graph_reason(struct milgi_graph *g, uint64_t co
 size_t milgi_graph_window(struct milgi_graph *g, uint64_t conn)
 {
     struct milgi__gconn *l = milgi__graph_find(g, conn);
-    bool shut = l && !l->closed && (l->in.first || milgi_conn_input_paused(l->conn));
-    return shut ? 0 : g->o.held_max;
+    return l && !milgi__gconn_takes(l) ? 0 : g->o.held_max;
 }
 
 bool milgi_graph_output_full(struct milgi_graph *g, uint64_t conn)

@@ -75,8 +75,12 @@ struct milgi_graph_options {
     uint64_t budget_ns;          /* of a turn; default 0: the engine's default */
     uint16_t vector;             /* packets that a walk gives each side at most; default MILGI_GRAPH_VECTOR_MAX */
     uint16_t segment;            /* bytes of an mbuf with output at most; default 65535: a record is one */
-    uint32_t packets;            /* mbufs that may be out at once, a quarter for output only; default 8191 */
-    uint32_t held_max;           /* bytes a connection may be given while its window is closed; default 1 MiB */
+    /*
+     * mbufs that may be out at once, a quarter for output only; default 8191. A connection never has more of them than
+     * are left for all others: what it brings beyond that waits for its own to come back
+     */
+    uint32_t packets;
+    uint32_t held_max; /* bytes a connection may be given while its window is closed; default 1 MiB */
     /* A question of a connection (milgi_config_set_ask()); answer with milgi_decide(), now or later. May be NULL */
     void (*on_decide)(struct milgi_graph *graph, uint64_t conn, const struct milgi_decision *decision);
 };
@@ -92,9 +96,15 @@ MILGI_API MILGI_MUST_CHECK int milgi_graph_new(
     const struct milgi_graph_options *options, struct milgi_graph **graph);
 
 /*
- * After rte_graph_destroy(): frees the connections that are left, and the graph. Returns 0, or MILGI_EBUSY: somebody
- * has mbufs of it still; they are to be freed first, then call it again. The engine is the host's; mbufs that were
- * received and are in one of its devices come back when that is freed at the latest.
+ * After rte_graph_destroy(): frees the connections that are left, and the graph. Returns 0, or MILGI_EBUSY: its mbufs
+ * are not all back. Free those that the host has, and run the engine until those that an op is at have come back; then
+ * call it again. The engine is the host's, and is freed behind it.
+ *
+ * Mbufs of others whose bytes an op is at come back in a turn of the engine or, at the latest, in milgi_engine_free():
+ * their pools live until then. What a device that hangs has when it is abandoned (milgi_engine_options.quiesce_ns)
+ * never comes back, since it may still be written: such mbufs are lost, and their pools may not be freed any more. If
+ * some of them are the graph's own, as when an application has sent on what it was given, the graph stays MILGI_EBUSY:
+ * leave it to the process.
  */
 MILGI_API int milgi_graph_free(struct milgi_graph *graph);
 
@@ -138,9 +148,10 @@ MILGI_API size_t milgi_graph_window(struct milgi_graph *graph, uint64_t conn);
 MILGI_API bool milgi_graph_output_full(struct milgi_graph *graph, uint64_t conn);
 
 /*
- * For a host that sleeps: what milgi_engine_run() said in the last walk, AGAIN if something else waits for the next.
- * With milgi_engine_fd() and the transport's descriptors that is all there is to wait for, but for mbufs that another
- * thread frees.
+ * For a host that sleeps: what milgi_engine_run() said in the last walk, AGAIN if another walk does more at once. What
+ * waits for room, for credit or for mbufs does not keep it awake: mbufs that are freed on this thread say AGAIN. With
+ * milgi_engine_fd() and the transport's descriptors that is all there is to wait for, but for mbufs that another thread
+ * frees.
  */
 MILGI_API struct milgi_run_result milgi_graph_result(const struct milgi_graph *graph);
 

@@ -96,17 +96,17 @@ static uint16_t crypto_input(struct rte_graph *graph, struct rte_node *node, voi
     atomic_store_explicit(&g->thread, (uintptr_t)pthread_self(), memory_order_relaxed);
     milgi__shells_collect(g);
     look_again(g);
-    if (g->dry || (g->app.n < g->o.vector && g->net.n < g->o.vector)) {
+    if (g->app.dry || g->net.dry || (g->app.n < g->o.vector && g->net.n < g->o.vector)) {
         g->staged = false;
         milgi_engine_run(g->o.engine, g->o.budget_ns, &g->result);
     }
+    g->unseen = false;
     uint16_t app = milgi__shells_emit(g, &g->app, mbufs, g->o.vector);
     if (app > 0)
         rte_node_enqueue(graph, node, TO_APP, mbufs, app);
     uint16_t net = milgi__shells_emit(g, &g->net, mbufs, g->o.vector);
     if (net > 0)
         rte_node_enqueue(graph, node, g->output_edge, mbufs, net);
-    g->dry = (g->app.n > 0 && app < g->o.vector) || (g->net.n > 0 && net < g->o.vector);
     g->stats.app += app;
     g->stats.out += net;
     return (uint16_t)(app + net);

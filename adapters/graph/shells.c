@@ -6,60 +6,7 @@
 
 #include "graph.h"
 
-/* --- what waits for an mbuf ------------------------------------------------------------------------------------- */
-
-static bool grow(struct milgi__items *q, uint32_t room)
-{
-    uint32_t cap = q->cap ? q->cap : 64;
-    while (cap - q->n < room)
-        cap *= 2;
-    if (cap == q->cap)
-        return true;
-    struct milgi__item *ring = malloc(cap * sizeof *ring);
-    if (!ring)
-        return false;
-    for (uint32_t i = 0; i < q->n; i++)
-        ring[i] = q->ring[(q->head + i) & (q->cap - 1)];
-    free(q->ring);
-    q->ring = ring;
-    q->cap = cap;
-    q->head = 0;
-    return true;
-}
-
-bool milgi__items_reserve(struct milgi__items *q, uint32_t marks)
-{
-    if (!grow(q, q->marks + marks))
-        return false;
-    q->marks += marks;
-    return true;
-}
-
-bool milgi__items_push(struct milgi__items *q, struct milgi__item item)
-{
-    if (item.mark == MILGI_GRAPH_DATA && !grow(q, q->marks + 1))
-        return false;
-    q->marks -= item.mark == MILGI_GRAPH_DATA ? 0 : 1;
-    q->ring[(q->head + q->n++) & (q->cap - 1)] = item;
-    item.link->refs++;
-    return true;
-}
-
-static void pop(struct milgi__items *q)
-{
-    struct milgi__item item = q->ring[q->head];
-    q->head = (q->head + 1) & (q->cap - 1);
-    q->n--;
-    milgi_chunk_unref(item.chunk);
-    milgi__gconn_unref(item.link);
-}
-
-void milgi__items_fini(struct milgi__items *q)
-{
-    while (q->n)
-        pop(q);
-    free(q->ring);
-}
+#define RUN 16 /* mbufs of one connection before the next has its turn */
 
 /* --- mbufs of ours ---------------------------------------------------------------------------------------------- */
 
@@ -104,6 +51,7 @@ static void output_done(struct milgi_graph *g, struct milgi__gconn *l)
             l->last = NULL;
         if (!l->gone)
             milgi_conn_output_done(l->conn, shell->len);
+        milgi__gqueue_back(&l->net, &g->net);
         shell->next = g->free;
         g->free = shell;
         g->stats.mbufs--;
@@ -125,6 +73,7 @@ static void collect(struct milgi_graph *g, struct milgi__shell *shell)
     milgi_chunk_unref(shell->chunk);
     if (!l->gone)
         milgi_conn_consumed(l->conn, shell->len);
+    milgi__gqueue_back(&l->app, &g->app);
     shell->next = g->free;
     g->free = shell;
     g->stats.mbufs--;
@@ -154,13 +103,15 @@ static rte_iova_t iova_of(const void *data)
 }
 
 /* The first |len| bytes of the item in an mbuf. */
-static void show(struct milgi_graph *g, struct milgi__item *item, struct rte_mbuf *m, uint16_t len)
+static void show(struct milgi__gqueue *q, const struct milgi__item *item, struct rte_mbuf *m, uint16_t len)
 {
+    struct milgi__gconn *l = q->link;
+    struct milgi_graph *g = l->graph;
     struct milgi__shell *shell = g->free;
-    struct milgi__gconn *l = item->link;
     g->free = shell->next;
     g->stats.mbufs++;
     l->refs++;
+    q->out++;
     shell->link = l;
     shell->len = len;
     shell->back = false;
@@ -176,38 +127,57 @@ static void show(struct milgi_graph *g, struct milgi__item *item, struct rte_mbu
     m->pkt_len = len;
 }
 
-/* Plaintext may come back as output, and then waits for room until that has gone: it never takes the last mbufs. */
-static uint32_t kept_for_output(const struct milgi_graph *g)
+/* The next of the queue; NULL: none until some have come back. */
+static struct rte_mbuf *next_of(struct milgi__gqueue *q, struct milgi__line *line)
 {
-    return g->o.packets > 1 ? RTE_MAX(g->o.packets / 4, 1u) : 0;
+    struct milgi__gconn *l = q->link;
+    struct milgi__item *item = q->first;
+    struct rte_mbuf *m = rte_pktmbuf_alloc(l->graph->headers);
+    if (!m) {
+        l->graph->unseen = true;
+        return NULL;
+    }
+    uint16_t len = (uint16_t)RTE_MIN(item->len, line->most);
+    *milgi_graph_tag(m) = (struct milgi_graph_tag){
+        .conn = l->id, .mark = (uint8_t)item->mark, .edge = l->edge, .error = item->error
+    };
+    if (len)
+        show(q, item, m, len);
+    item->data += len;
+    item->len -= len;
+    if (!item->len)
+        milgi__gqueue_pop(q, line);
+    return m;
 }
 
-uint16_t milgi__shells_emit(struct milgi_graph *g, struct milgi__items *q, void **mbufs, uint16_t max)
+/*
+ * By turns, and no connection has more mbufs than it leaves to all others: however small its records are, and whoever
+ * keeps what is in them, there is one for who has none.
+ */
+uint16_t milgi__shells_emit(struct milgi_graph *g, struct milgi__line *line, void **mbufs, uint16_t max)
 {
-    uint32_t most = q == &g->net ? g->o.segment : UINT16_MAX, kept = q == &g->net ? 0 : kept_for_output(g);
-    uint16_t n = 0;
-    while (n < max && q->n) {
-        struct milgi__item *item = &q->ring[q->head];
-        if (item->link->gone) {
-            pop(q);
-            continue;
+    uint16_t n = 0, run = 0;
+    while (n < max && line->first) {
+        struct milgi__gqueue *q = line->first;
+        uint32_t taken = g->stats.mbufs + line->kept, left = g->o.packets - RTE_MIN(taken, g->o.packets);
+        struct rte_mbuf *m = NULL;
+        if (!q->first->len || left > q->out)
+            m = next_of(q, line);
+        else if (left)
+            milgi__gqueue_leave(q, line); /* until one of its own comes back */
+        if (!m && q->stands)
+            break;
+        run = m && q->stands ? run + 1 : 0;
+        if (run == RUN) {
+            milgi__gqueue_turn(q, line);
+            run = 0;
         }
-        bool none = item->len && g->stats.mbufs + kept >= g->o.packets;
-        struct rte_mbuf *m = none ? NULL : rte_pktmbuf_alloc(g->headers);
-        if (!m)
-            break; /* until some have come back */
-        uint16_t len = (uint16_t)RTE_MIN(item->len, most);
-        *milgi_graph_tag(m) = (struct milgi_graph_tag){
-            .conn = item->link->id, .mark = (uint8_t)item->mark, .edge = item->link->edge, .error = item->error
-        };
-        if (len)
-            show(g, item, m, len);
-        item->data += len;
-        item->len -= len;
-        mbufs[n++] = m;
-        if (!item->len)
-            pop(q);
+        if (m)
+            mbufs[n++] = m;
     }
+    if (run > 0)
+        milgi__gqueue_turn(line->first, line);
+    line->dry = n < max && line->first;
     return n;
 }
 

@@ -45,8 +45,10 @@ MILGI_API size_t milgi_chunk_size(const struct milgi_chunk *chunk);
 /*
  * A chunk whose memory is the caller's: the |size| bytes at |data| (0 < size <= MILGI_CHUNK_MAX), lent until |release|
  * is called with |arg|, which is when the last reference goes: on the engine's thread, from whichever call that is in,
- * a turn of the engine's, the end of a connection or of the engine among them; it may not call the library. What a
- * network has received need not be copied to be opened, nor what an application has to be sealed.
+ * a turn of the engine's, the end of a connection or of the engine among them; it may not call the library. It is not
+ * called for what a device that hangs has when it is abandoned (milgi_engine_options.quiesce_ns): that memory is not to
+ * be touched for the rest of the process's life. What a network has received need not be copied to be opened, nor what
+ * an application has to be sealed.
  *
  * Bytes that are given to milgi_conn_receive() may be opened where they lie, and what holds plaintext then is wiped
  * before |release|: nobody else may have that memory. Bytes that are given to milgi_conn_send() are only read. It does

@@ -12,6 +12,7 @@
 #define SKIPPED 77
 #define RX 8191u
 #define IDLE_WALKS 2000u
+#define WALK_NS 200u
 
 struct bed bed;
 static struct side *client = &bed.side[MILGI_CLIENT], *server = &bed.side[MILGI_SERVER];
@@ -56,6 +57,16 @@ static struct side *side_of(const struct rte_graph *graph)
     return strcmp(graph->name, names[MILGI_CLIENT]) == 0 ? client : server;
 }
 
+static unsigned place_of(const struct side *s, uint64_t conn)
+{
+    unsigned c = (uint32_t)conn % CONNS_MAX; /* likely */
+    if (c < s->conns && s->conn[c] == conn)
+        return c;
+    for (c = 0; c < s->conns && s->conn[c] != conn; c++) {
+    }
+    return c;
+}
+
 /* As a transport does: not more of a connection than its window. */
 static uint16_t source(struct rte_graph *graph, struct rte_node *node, void **unused, uint16_t none)
 {
@@ -65,9 +76,7 @@ static uint16_t source(struct rte_graph *graph, struct rte_node *node, void **un
     (void)unused, (void)none;
     for (size_t i = 0; i < s->arriving.n; i++) {
         struct rte_mbuf *m = s->arriving.m[i];
-        unsigned c = 0;
-        while (c < s->conns && s->conn[c] != milgi_graph_tag(m)->conn)
-            c++;
+        unsigned c = place_of(s, milgi_graph_tag(m)->conn);
         size_t *g = &given[c % CONNS_MAX], window = milgi_graph_window(s->graph, milgi_graph_tag(m)->conn);
         if (sent < most && (s->blind || *g + m->pkt_len <= window || (m->pkt_len == 0 && *g != SIZE_MAX))) {
             rte_node_enqueue_x1(graph, node, 0, m);
@@ -129,9 +138,7 @@ static uint16_t wire(struct rte_graph *graph, struct rte_node *node, void **mbuf
     for (uint16_t i = 0; i < n; i++) {
         struct rte_mbuf *m = mbufs[i];
         const struct milgi_graph_tag *tag = milgi_graph_tag(m);
-        unsigned c = 0;
-        while (c < from->conns && from->conn[c] != tag->conn)
-            c++;
+        unsigned c = place_of(from, tag->conn);
         assert_true(c < from->conns);
         from->finished += tag->mark == MILGI_GRAPH_END;
         for (uint32_t at = 0, len; at < m->data_len && !from->cut; at += len) {
@@ -146,8 +153,16 @@ static uint16_t wire(struct rte_graph *graph, struct rte_node *node, void **mbuf
     return n;
 }
 
-static void got(struct side *s, const struct rte_mbuf *m)
+static void got(struct side *s, struct rte_mbuf *m)
 {
+    size_t *at = &s->got_of[place_of(s, milgi_graph_tag(m)->conn) % CONNS_MAX];
+    *at += m->data_len;
+    if (s->checks) {
+        s->got_len += m->data_len;
+        if (!bed_is_pattern(rte_pktmbuf_mtod(m, const uint8_t *), *at - m->data_len, m->data_len))
+            fail_msg("%u bytes before the %zuth are wrong", m->data_len, *at);
+        return;
+    }
     if (s->got_len + m->data_len > s->got_cap) {
         s->got_cap = (s->got_len + m->data_len) * 2;
         s->got = realloc(s->got, s->got_cap);
@@ -247,6 +262,12 @@ static struct milgi_config *config_of(const struct bed_options *o, enum milgi_ro
     return configs_freeze(config);
 }
 
+static uint64_t monotonic(void *ctx)
+{
+    (void)ctx;
+    return bed.now_ns;
+}
+
 static void begin_side(struct side *s, const struct bed_options *o)
 {
     struct milgi_graph_options options;
@@ -257,6 +278,8 @@ static void begin_side(struct side *s, const struct bed_options *o)
     };
     milgi_engine_options_init(&engine);
     engine.completion = MILGI_COMPLETION_BUSY;
+    engine.clock.monotonic_ns = monotonic;
+    engine.memory_limit = o->memory ? o->memory : engine.memory_limit;
     assert_int_equal(milgi_engine_new(&engine, &s->engine), 0);
     if (bed.device) {
         int index = milgi_engine_add_device(s->engine, bed.device);
@@ -292,6 +315,7 @@ void bed_begin(const struct bed_options *options)
 {
     static const struct bed_options none;
     memset(bed.side, 0, sizeof bed.side);
+    bed.now_ns = 1000000000;
     bed.packet = PACKET;
     const char *spec = options ? options->device : NULL, *why = "";
     bed.device = NULL;
@@ -335,9 +359,16 @@ static uint64_t moved(const struct side *s)
 bool bed_walk(void)
 {
     uint64_t before = moved(client) + moved(server);
+    bed.now_ns += WALK_NS;
     for (int role = 0; role < 2; role++)
         rte_graph_walk(bed.side[role].rte);
     return moved(client) + moved(server) != before;
+}
+
+void bed_walk_until(const size_t *what, size_t wanted)
+{
+    while (*what < wanted)
+        bed_walk();
 }
 
 /* Devices that work by themselves may need a while for nothing that is seen. */
@@ -381,6 +412,16 @@ void bed_send(struct side *s, uint64_t conn, size_t at, size_t len)
         *milgi_graph_tag(m) = (struct milgi_graph_tag){ .conn = conn, .mark = MILGI_GRAPH_DATA };
         hand(s, m);
     }
+}
+
+size_t bed_send_some(struct side *s, uint64_t conn, size_t at, size_t len)
+{
+    while (at < len && !milgi_graph_output_full(s->graph, conn)) {
+        size_t k = len - at < PAYLOAD ? len - at : PAYLOAD;
+        bed_send(s, conn, at, k);
+        at += k;
+    }
+    return at;
 }
 
 void bed_mark(struct side *s, uint64_t conn, enum milgi_graph_mark mark)

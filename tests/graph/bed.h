@@ -21,7 +21,7 @@
 
 #include "configs.h"
 
-#define CONNS_MAX 128
+#define CONNS_MAX 1024
 #define PACKET 1448u
 #define PAYLOAD 1400u /* of an mbuf from the application */
 #define SEALED 1422u  /* as a record: 5 bytes of header, 16 of tag, one of type */
@@ -46,6 +46,8 @@ struct side {
     unsigned conns;
     uint8_t *got; /* of all connections, but what is echoed */
     size_t got_len, got_cap;
+    size_t got_of[CONNS_MAX];
+    bool checks;                           /* each connection's bytes are the pattern, and are not kept */
     unsigned opened, ended, closed, other; /* marks; mbufs that came to the other application's node */
     unsigned finished;                     /* MILGI_GRAPH_END at the output node */
     int error;                             /* of the last MILGI_GRAPH_CLOSED */
@@ -63,7 +65,8 @@ struct bed {
     struct milgi_device *device; /* of both engines */
     struct rte_mempool *rx, *clones;
     struct configs_pair peers;
-    size_t packet; /* bytes of an mbuf on the wire at most */
+    size_t packet;   /* bytes of an mbuf on the wire at most */
+    uint64_t now_ns; /* of both engines: a walk takes as long as that of any other machine */
 };
 extern struct bed bed;
 
@@ -75,6 +78,7 @@ struct bed_options {
     uint16_t vector, segment;
     uint32_t packets, held_max;
     uint64_t credit, output, record; /* limits; 0: the defaults */
+    size_t memory;                   /* memory_limit; 0: the default */
     unsigned conns;
 };
 void bed_begin(const struct bed_options *options);
@@ -82,9 +86,13 @@ void bed_begin(const struct bed_options *options);
 void bed_end(void);
 /* One walk of each, and the wire. True: something moved. */
 bool bed_walk(void);
+/* Until |*what| is |wanted|; without end if it never is. */
+void bed_walk_until(const size_t *what, size_t wanted);
 void bed_settle(void);
 /* |len| bytes, the |at|-th and further of a pattern, to milgi-app-input of |side|. */
 void bed_send(struct side *side, uint64_t conn, size_t at, size_t len);
+/* The same, as long as |len| is not reached and there is room. Returns where it is now. */
+size_t bed_send_some(struct side *side, uint64_t conn, size_t at, size_t len);
 /* A mark, likewise. */
 void bed_mark(struct side *side, uint64_t conn, enum milgi_graph_mark mark);
 /* The transport's end, or bytes, as if the wire brought them. */

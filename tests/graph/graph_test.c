@@ -176,6 +176,146 @@ static void a_transport_that_keeps_output_stops_the_application(void **state)
     bed_end();
 }
 
+/* --- shares ------------------------------------------------------------------------------------------------------- */
+
+#define MBUFS 64u
+
+static void send_in_tiny_records(struct side *from, uint64_t conn, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bed_send(from, conn, i, 1);
+        bed_settle();
+    }
+}
+
+static void tiny_records_that_are_kept_do_not_take_the_mbufs_of_others(void **state)
+{
+    (void)state;
+    bed_begin(&(struct bed_options){ .conns = 3, .packets = MBUFS });
+    server->keep = server->checks = true;
+    for (unsigned c = 0; c < 2; c++) {
+        send_in_tiny_records(client, client->conn[c], 3 * MBUFS);
+        assert_in_range(server->got_of[c], 8, MBUFS / 2);
+        assert_int_equal(milgi_graph_window(server->graph, server->conn[c]), 0);
+    }
+    assert_true(milgi_graph_window(server->graph, server->conn[2]) > 0);
+    bed_send(client, client->conn[2], 0, 1000);
+    bed_settle();
+    assert_int_equal(server->got_of[2], 1000);
+    server->keep = false;
+    list_clear(&server->kept);
+    bed_settle();
+    assert_int_equal(server->got_len, 6 * MBUFS + 1000);
+    assert_true(milgi_graph_window(server->graph, server->conn[0]) > 0);
+    bed_end();
+}
+
+static void tiny_records_that_are_not_acknowledged_do_not_take_the_mbufs_of_others(void **state)
+{
+    (void)state;
+    bed_begin(&(struct bed_options){ .conns = 3, .packets = MBUFS });
+    client->checks = true;
+    server->keep_output = true;
+    for (unsigned c = 0; c < 2; c++) {
+        send_in_tiny_records(server, server->conn[c], 3 * MBUFS);
+        assert_in_range(client->got_of[c], 8, MBUFS / 2 + 1);
+    }
+    bed_send(server, server->conn[2], 0, 1000);
+    bed_settle();
+    assert_int_equal(client->got_of[2], 1000);
+    server->keep_output = false;
+    list_clear(&server->kept_output);
+    bed_settle();
+    assert_int_equal(client->got_len, 6 * MBUFS + 1000);
+    bed_end();
+}
+
+/* What one has brought does not go before all that another has. */
+static void connections_have_their_mbufs_by_turns(void **state)
+{
+    (void)state;
+    static const uint16_t vectors[] = { 1, 32 };
+    for (unsigned i = 0; i < RTE_DIM(vectors); i++) {
+        bed_begin(&(struct bed_options){ .conns = 2, .record = 100 });
+        assert_int_equal(milgi_graph_set_next_node(server->graph, server->conn[1], "test-other"), 0);
+        bed_send(client, client->conn[0], 0, 60000);
+        bed_send(client, client->conn[1], 0, 100);
+        for (unsigned walks = 0; !server->other; walks++) {
+            bed_walk();
+            assert_true(walks < 100);
+        }
+        assert_true(server->got_of[0] < 50000);
+        bed_settle();
+        assert_int_equal(server->got_len, 60100);
+        bed_end();
+    }
+}
+
+/* --- a host that sleeps ------------------------------------------------------------------------------------------- */
+
+static void sleeps_until(struct side *s, struct list *kept)
+{
+    bed_settle();
+    assert_int_not_equal(milgi_graph_result(s->graph).next, MILGI_RUN_AGAIN);
+    list_clear(kept);
+    assert_int_equal(milgi_graph_result(s->graph).next, MILGI_RUN_AGAIN);
+}
+
+static void what_waits_for_room_or_credit_or_mbufs_keeps_nobody_awake(void **state)
+{
+    (void)state;
+    bed_begin(&(struct bed_options){ .credit = 32 * KIB, .output = 4096 * KIB });
+    server->keep = server->blind = true;
+    bed_send(client, client->conn[0], 0, 200 * KIB);
+    sleeps_until(server, &server->kept);
+    assert_true(bed_stats(server).held > 0);
+    bed_end();
+
+    bed_begin(&(struct bed_options){ .output = 64 * KIB });
+    server->keep_output = true;
+    bed_send(server, server->conn[0], 0, 1000 * KIB);
+    bed_mark(server, server->conn[0], MILGI_GRAPH_END);
+    sleeps_until(server, &server->kept_output);
+    assert_true(bed_stats(server).held > 0);
+    bed_end();
+
+    for (uint32_t packets = 1; packets < 8; packets += 3) {
+        bed_begin(&(struct bed_options){ .packets = packets, .conns = 2 });
+        server->keep = true;
+        bed_send(client, client->conn[0], 0, 100 * KIB);
+        bed_send(client, client->conn[1], 0, 100 * KIB);
+        sleeps_until(server, &server->kept);
+        bed_end();
+    }
+}
+
+/* Of memory nobody tells the graph: it looks by itself, and not always. */
+static void what_waits_for_memory_is_looked_at_now_and_then(void **state)
+{
+    (void)state;
+    struct milgi_chunk *chunks[1024], *chunk;
+    size_t n = 0;
+    bed_begin(&(struct bed_options){ .memory = 1024 * KIB });
+    for (size_t size = MILGI_CHUNK_MAX; size; size /= 2) {
+        while (n < RTE_DIM(chunks) && (chunk = milgi_chunk_new(server->engine, size)) != NULL)
+            chunks[n++] = chunk;
+    }
+    server->clones = server->checks = true; /* which are copied */
+    bed_send(client, client->conn[0], 0, 100 * KIB);
+    bed_settle();
+    struct milgi_run_result r = milgi_graph_result(server->graph);
+    assert_true(bed_stats(server).held > 0);
+    assert_int_equal(r.next, MILGI_RUN_WAIT);
+    assert_in_range(r.deadline_ns, bed.now_ns + 1, bed.now_ns + 1000000);
+    while (n)
+        milgi_chunk_unref(chunks[--n]);
+    bed_settle();
+    assert_int_equal(server->got_len, 100 * KIB);
+    bed_end();
+}
+
+/* --- who frees them ----------------------------------------------------------------------------------------------- */
+
 /* Freed in any order, they count in theirs. */
 static void output_that_comes_back_out_of_order_is_counted_once(void **state)
 {
@@ -447,6 +587,11 @@ int main(void)
         cmocka_unit_test(an_application_that_keeps_its_mbufs_stops_the_transport),
         cmocka_unit_test(what_comes_in_spite_of_a_closed_window_is_held_and_then_ends_the_connection),
         cmocka_unit_test(a_transport_that_keeps_output_stops_the_application),
+        cmocka_unit_test(tiny_records_that_are_kept_do_not_take_the_mbufs_of_others),
+        cmocka_unit_test(tiny_records_that_are_not_acknowledged_do_not_take_the_mbufs_of_others),
+        cmocka_unit_test(connections_have_their_mbufs_by_turns),
+        cmocka_unit_test(what_waits_for_room_or_credit_or_mbufs_keeps_nobody_awake),
+        cmocka_unit_test(what_waits_for_memory_is_looked_at_now_and_then),
         cmocka_unit_test(output_that_comes_back_out_of_order_is_counted_once),
         cmocka_unit_test(mbufs_may_be_freed_by_another_thread),
         cmocka_unit_test(each_direction_ends_by_itself_and_both_in_order),
