@@ -64,6 +64,7 @@ static void serve(int listener)
     must(milgi_uring_listen(uring, listener, on_accepted, NULL, &accepting), "listen");
     while (milgi_uring_run(uring, -1) > 0 && !ends) {
     }
+    signal(SIGTERM, SIG_DFL);            /* a second one ends us at once: the ring is not to be woken from here on */
     milgi_uring_stop(uring, NULL, NULL); /* every stream is dropped: none of them looks as if it had ended in order */
     while (milgi_uring_run(uring, -1) != MILGI_ECLOSED) {
     }

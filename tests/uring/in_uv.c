@@ -32,6 +32,12 @@ void __wrap_uv_stop(uv_loop_t *loop)
     was_stopped = true;
 }
 
+/* What libuv takes for the time is from before the wait, of which it does not know. */
+static void on_awake(void *arg)
+{
+    uv_update_time(((struct milgi_uv *)arg)->alive.loop);
+}
+
 static void on_libuv(void *arg)
 {
     (void)arg; /* libuv has its turn anyway */
@@ -100,8 +106,8 @@ int milgi_uv_new(uv_loop_t *loop, const struct milgi_stream_options *options, st
         free(uv);
         return rv;
     }
-    milgi_uring_watch(uv->uring, uv_backend_fd(loop), NULL, on_libuv, uv);
     uv_check_init(loop, &uv->alive);
+    milgi_uring_watch(uv->uring, uv_backend_fd(loop), on_awake, on_libuv, uv);
     uv_check_start(&uv->alive, on_check);
     uv->alive.data = uv;
     *out = the_ring = uv;

@@ -1,86 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is the ring's own: buffers that run out, operations that end early, and what the kernel holds at an end.
    ctest-wrap: uv_run uv_stop */
-#include "../uv/rig.h"
+#include "room.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
-
-#include "../../adapters/uring/ring.h"
-
-/* --- a crowd of connections without libuv ------------------------------------------------------------------------ */
-
-static unsigned descriptors(void)
-{
-    unsigned n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
-struct room {
-    struct milgi_uring *u;
-    struct identity *root, *leaf;
-    struct milgi_config *server, *client;
-    struct milgi_uring_listener *listener;
-    struct end served[64];
-    unsigned served_n, refused_n;
-    int fd;
-    struct sockaddr_in address;
-    unsigned descriptors;
-};
-
-static void on_accepted(void *arg, int fd)
-{
-    struct room *r = arg;
-    if (fd < 0) {
-        r->refused_n++;
-        return;
-    }
-    struct end *e = &r->served[r->served_n++];
-    assert_int_equal(milgi_uring_open(r->u, fd, r->server, NULL, &events, e, &e->stream), 0);
-}
-
-static void room_open(struct room *r, const struct milgi_stream_options *options)
-{
-    *r = (struct room){ .descriptors = descriptors() };
-    assert_int_equal(milgi_uring_new(options, &r->u), 0);
-    r->root = identity_root(IDENTITY_P256, "root");
-    r->leaf = identity_leaf(r->root, IDENTITY_P256, "DNS:uring.test");
-    r->server = configs_freeze(configs_begin(MILGI_SERVER, r->leaf, NULL));
-    r->client = configs_freeze(configs_begin(MILGI_CLIENT, NULL, r->root));
-    r->fd = listener(&r->address);
-    assert_int_equal(milgi_uring_listen(r->u, r->fd, on_accepted, r, &r->listener), 0);
-}
-
-static void connect_to(struct room *r, struct end *e)
-{
-    struct sockaddr *to = (struct sockaddr *)&r->address;
-    assert_int_equal(
-        milgi_uring_connect(r->u, to, sizeof r->address, r->client, "uring.test", &events, e, &e->stream), 0);
-}
-
-static void room_close(struct room *r)
-{
-    milgi_uring_stop(r->u, NULL, NULL);
-    while (milgi_uring_run(r->u, 20000) >= 0) {
-    }
-    close(r->fd);
-    milgi_config_unref(r->server);
-    milgi_config_unref(r->client);
-    identity_free(r->leaf);
-    identity_free(r->root);
-    assert_int_equal(descriptors(), r->descriptors);
-}
-
-static void run_for(struct room *r, const bool *what)
-{
-    for (unsigned i = 0; i < 1000000 && !*what; i++)
-        assert_true(milgi_uring_run(r->u, 20000) >= 0);
-    assert_true(*what);
-}
 
 static void many_connections_share_the_buffers_of_one_ring(void **state)
 {

@@ -82,6 +82,7 @@ class Shared:
         self.slow_bulk = slow_bulk
         self.patience = patience
         self.device = device            # of every case; None: the one in its name
+        self.proxy_options = []         # of every proxy
         self.keyservers = None          # which have the keys, if that is "keyless"
         self._lock = threading.Lock()
         self._payloads = {}
@@ -177,7 +178,7 @@ class Trial:
 
     def proxy(self, certs, *options, backend=None):
         """Starts `milgi proxy` with these identities and returns its port."""
-        argv = [*self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device()]
+        argv = [*self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device(), *self.shared.proxy_options]
         for name in certs:
             argv += self.identity(name)
         if backend:
