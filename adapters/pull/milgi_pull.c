@@ -257,6 +257,12 @@ static int sleep_ms(const struct milgi_run_result *result, uint64_t until_ms)
     return ms > 3600000 ? 3600000 : (int)ms;
 }
 
+/* What has come of it where nothing is left to send: of a connection that has failed some may never have been sent. */
+static int end_of_sending(const struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
+{
+    return done == is_sent && p->closed ? p->reason.error : 0;
+}
+
 /*
  * Runs and moves bytes until |done| says so: 0; or the connection's error; or MILGI_ETIMEOUT. Whoever waits for
  * sending is told when it has failed, but not before it is known what the peer said about it.
@@ -274,7 +280,7 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
             continue;
         bool failed = sends && p->error;
         if (!failed && done(p))
-            return 0;
+            return end_of_sending(p, done);
         if (failed && p->frugal) /* what the peer said is for who reads */
             return p->error;
         if (p->closed && (failed || done != is_sent)) /* the last record is still worth waiting for */
@@ -354,7 +360,7 @@ int milgi_pull_shutdown(struct milgi_pull *p)
 {
     int rv = p->shut ? 0 : milgi_conn_shutdown(p->conn);
     p->shut = true;
-    return rv ? rv : drive(p, is_sent);
+    return rv && !(p->closed && p->reason.error) ? rv : drive(p, is_sent); /* which knows why */
 }
 
 size_t milgi_pull_pending(const struct milgi_pull *p)
@@ -435,8 +441,11 @@ void milgi_pull_free(struct milgi_pull *p)
         return;
     bool waits = p->timeout_ms != 0;
     p->timeout_ms = DRAIN_MS;
-    if (waits && p->closed && p->reason.error && !p->eof && !p->error && !drive(p, is_sent))
-        drain(p);
+    if (waits && p->closed && p->reason.error && !p->eof && !p->error) {
+        (void)drive(p, is_sent);
+        if (is_sent(p))
+            drain(p);
+    }
     milgi_conn_free(p->conn);
     free(p->in.data);
     free(p->out.data);

@@ -84,7 +84,8 @@ int milgi_pull_waits(const struct milgi_pull *pull, struct pollfd *fds);
 /* Takes what there is room for of |data|, once the handshake is complete: how many bytes, or negative. Nothing of it is
  * with the socket yet: milgi_pull_flush() sends it. Nothing was taken after MILGI_ETIMEOUT and MILGI_ENOMEM. */
 MILGI_MUST_CHECK ssize_t milgi_pull_write_some(struct milgi_pull *pull, const void *data, size_t len);
-/* Waits until the socket has taken everything: 0, or negative. May be repeated after MILGI_ETIMEOUT. */
+/* Waits until the socket has taken everything: 0, or negative: of a connection that has failed, perhaps not everything
+ * was sent. May be repeated after MILGI_ETIMEOUT. */
 MILGI_MUST_CHECK int milgi_pull_flush(struct milgi_pull *pull);
 
 /* Plaintext that is here and has not been read: how much; and up to |len| bytes of it, which stay: how many. */

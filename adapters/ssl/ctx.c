@@ -41,11 +41,14 @@ SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
     ctx->store.ctx = ctx;
     ctx->store.lookup[0] = (X509_LOOKUP){ false, &ctx->store };
     ctx->store.lookup[1] = (X509_LOOKUP){ true, &ctx->store };
-    if (!milgi__ssl_settings_init(&ctx->settings)) {
-        SSL_CTX_free(ctx);
-        return NULL;
-    }
-    return ctx;
+    bool ok = milgi__ssl_settings_init(&ctx->settings);
+    int rv = ok && method->server ? milgi__ssl_make_tickets(ctx) : 0;
+    if (rv)
+        milgi__ssl_error_of(rv, "keys of tickets");
+    if (ok && !rv)
+        return ctx;
+    SSL_CTX_free(ctx);
+    return NULL;
 }
 
 int SSL_CTX_up_ref(SSL_CTX *ctx)
@@ -421,7 +424,7 @@ int X509_STORE_set_default_paths(X509_STORE *store)
 
 int X509_STORE_add_cert(X509_STORE *store, X509 *x)
 {
-    int rv = milgi__ssl_pem_write(&store->pem, "CERTIFICATE", x->der, x->len);
+    int rv = milgi__ssl_store_add(&store->pem, x->der, x->len);
     store_changed(store->ctx);
     return rv;
 }
@@ -535,7 +538,7 @@ void SSL_CTX_set_client_CA_list(SSL_CTX *ctx, STACK_OF(X509_NAME) * names)
 {
     milgi__ssl_ctx_changed(ctx);
     milgi__ssl_text_free(&ctx->client_cas);
-    for (int i = 0; i < sk_X509_NAME_num(names); i++) {
+    for (int i = 0; i < sk_X509_NAME_num(names) && ctx->client_cas.len <= AUTHORITIES_MAX; i++) {
         const X509_NAME *name = sk_X509_NAME_value(names, i);
         uint8_t head[2] = { (uint8_t)(name->der.len >> 8), (uint8_t)name->der.len };
         if (milgi__ssl_append(&ctx->client_cas, head, 2))

@@ -225,6 +225,7 @@ static void keep_chain(SSL *ssl, const struct milgi_iov *certs, size_t n)
 static void decide_server(SSL *ssl, struct milgi_conn *conn, const struct milgi_decision *decision)
 {
     const struct settings *s = milgi__ssl_settings(ssl);
+    SSL_verify_cb cb = s->verify_cb;
     struct milgi_decision_info info;
     struct milgi_conn_info now;
     int alert = MILGI_ALERT_BAD_CERTIFICATE;
@@ -240,11 +241,12 @@ static void decide_server(SSL *ssl, struct milgi_conn *conn, const struct milgi_
         milgi_conn_abort(conn, MILGI_ALERT_INTERNAL_ERROR);
         return;
     }
-    if (s->verify_mode & SSL_VERIFY_PEER || s->verify_cb) {
-        ssl->verify_result = judge_server(ssl, s->verify_cb, &accepted, &alert);
+    if (s->verify_mode & SSL_VERIFY_PEER || cb) {
+        ssl->verify_result = judge_server(ssl, cb, &accepted, &alert);
         if (alert == MILGI_ALERT_NONE)
             alert = MILGI_ALERT_BAD_CERTIFICATE; /* refused by the program alone */
     }
+    s = milgi__ssl_settings(ssl); /* which may be others since the program was asked */
     if (accepted || !(s->verify_mode & SSL_VERIFY_PEER)) {
         milgi_decide(ssl->home->engine, *decision, MILGI_ACCEPT, NULL);
         return;
@@ -276,15 +278,16 @@ static void decide_alpn(SSL *ssl, const struct milgi_decision *decision)
     const unsigned char *out = NULL;
     unsigned char out_len = 0;
     unsigned len = 0;
-    int rv = SSL_TLSEXT_ERR_ALERT_FATAL;
+    SSL_CTX_alpn_select_cb_func cb = ssl->ctx->alpn_cb;
+    int rv = cb ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 
-    if (milgi_decision_info(ssl->home->engine, *decision, &info) == 0) {
+    if (cb && milgi_decision_info(ssl->home->engine, *decision, &info) == 0) {
         for (size_t i = 0; i < info.alpn_n; i++) {
             offered[len++] = (uint8_t)info.alpn[i].len;
             memcpy(offered + len, info.alpn[i].data, info.alpn[i].len);
             len += (unsigned)info.alpn[i].len;
         }
-        rv = ssl->ctx->alpn_cb(ssl, &out, &out_len, offered, len, ssl->ctx->alpn_arg);
+        rv = cb(ssl, &out, &out_len, offered, len, ssl->ctx->alpn_arg);
     }
     if (rv == SSL_TLSEXT_ERR_OK && out && out_len) {
         memcpy(chosen, out, out_len);
@@ -306,13 +309,14 @@ static void decide_config(SSL *ssl, struct milgi_conn *conn, const struct milgi_
         free(ssl->host_name);
         ssl->host_name = strdup(info.server_name);
     }
-    int rv = before->servername_cb(ssl, &alert, before->servername_arg);
+    int (*cb)(SSL * of, int *with, void *arg) = before->servername_cb;
+    int rv = cb ? cb(ssl, &alert, before->servername_arg) : SSL_TLSEXT_ERR_NOACK;
     if (rv == SSL_TLSEXT_ERR_ALERT_FATAL) {
         milgi_conn_abort(conn, alert);
         return;
     }
     struct milgi_config *config = NULL;
-    if (ssl->own)
+    if (cb && ssl->own)
         config = milgi__ssl_config(ssl->ctx, ssl->own, true);
     else if (ssl->ctx != before)
         config = milgi__ssl_ctx_config(ssl->ctx, true);
@@ -454,6 +458,7 @@ void milgi__ssl_stop(SSL *ssl)
 {
     if (ssl->pull && ssl->home->process == getpid()) {
         pthread_mutex_lock(&ssl->home->lock);
+        milgi__ssl_home_wake(&ssl->paused);
         milgi_pull_free(ssl->pull);
         pthread_mutex_unlock(&ssl->home->lock);
     }

@@ -2,6 +2,7 @@
 /* Engines, one for each thread that begins handshakes, and the device that they share. */
 #include "shim.h"
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Freed when neither an engine has it nor new ones are to get it. */
@@ -11,7 +12,7 @@ struct shared_device {
     struct milgi_device *device;
 };
 
-static pthread_key_t key;
+static pthread_key_t key, bell_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static bool asked;                                       /* for the environment */
@@ -31,9 +32,21 @@ static void gone(void *home)
     milgi__ssl_home_unref(home);
 }
 
+/* Of a thread, which may be the one that has forked: then it is the parent's, too, and of no use. */
+struct bell {
+    pid_t process;
+    int fd;
+};
+
+static void bell_gone(void *bell)
+{
+    close(((struct bell *)bell)->fd);
+    free(bell);
+}
+
 static void make_key(void)
 {
-    if (pthread_key_create(&key, gone))
+    if (pthread_key_create(&key, gone) || pthread_key_create(&bell_key, bell_gone))
         abort();
 }
 
@@ -157,6 +170,10 @@ __attribute__((destructor)) static void end(void)
     struct home *home = pthread_getspecific(key);
     pthread_setspecific(key, NULL);
     milgi__ssl_home_unref(home);
+    struct bell *bell = pthread_getspecific(bell_key);
+    pthread_setspecific(bell_key, NULL);
+    if (bell)
+        bell_gone(bell);
     device_unref(current);
     current = NULL;
 }
@@ -168,4 +185,74 @@ bool milgi__ssl_home_busy(struct home *home)
         return false;
     milgi_engine_stats(home->engine, &stats);
     return stats.ops_alive > 0;
+}
+
+/* --- who waits ---------------------------------------------------------------------------------------------------- */
+
+int milgi__ssl_home_new_bell(void)
+{
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+int milgi__ssl_home_bell(void)
+{
+    struct bell *bell = pthread_once(&once, make_key) ? NULL : pthread_getspecific(bell_key);
+    if (bell && bell->process == getpid())
+        return bell->fd;
+    if (bell)
+        bell_gone(bell);
+    bell = malloc(sizeof *bell);
+    int fd = bell ? milgi__ssl_home_new_bell() : -1;
+    if (fd >= 0)
+        *bell = (struct bell){ getpid(), fd };
+    if (fd < 0 || pthread_setspecific(bell_key, bell)) {
+        if (fd >= 0)
+            close(fd);
+        free(bell);
+        pthread_setspecific(bell_key, NULL);
+        return -1;
+    }
+    return fd;
+}
+
+void milgi__ssl_home_sleep(struct home *home, struct sleeper *who)
+{
+    who->told = false;
+    who->next = home->sleepers;
+    who->link = &home->sleepers;
+    if (who->next)
+        who->next->link = &who->next;
+    home->sleepers = who;
+}
+
+void milgi__ssl_home_wake(struct sleeper *who)
+{
+    uint64_t rings;
+    if (!who->link)
+        return;
+    *who->link = who->next;
+    if (who->next)
+        who->next->link = who->link;
+    who->link = NULL;
+    if (who->told && who->fd >= 0 && read(who->fd, &rings, sizeof rings) < 0)
+        who->told = false; /* it was nothing */
+}
+
+void milgi__ssl_home_tell(struct home *home)
+{
+    struct milgi_engine_stats stats;
+    uint64_t completed = 0, one = 1;
+
+    if (!home->sleepers)
+        return;
+    milgi_engine_stats(home->engine, &stats);
+    for (unsigned i = 0; i < stats.devices_n; i++)
+        for (unsigned type = 0; type < MILGI_OP_TYPES; type++)
+            completed += stats.device[i].completed[type];
+    if (completed == home->completed)
+        return;
+    home->completed = completed;
+    for (struct sleeper *s = home->sleepers; s; s = s->next)
+        if (!s->told)
+            s->told = s->fd < 0 || write(s->fd, &one, sizeof one) == (ssize_t)sizeof one;
 }

@@ -34,6 +34,12 @@ static int patience(int fd, short events)
     return t.tv_sec > INT_MAX / 1000 - 1 ? INT_MAX : (int)(t.tv_sec * 1000 + t.tv_usec / 1000 + 1);
 }
 
+static bool does_wait(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
 /*
  * The descriptor is not ready, or a device has something. Waits if the descriptor is one that waits; a device is waited
  * for in any case but under SSL_MODE_ASYNC. 0: try again; TRY_AGAIN: it is the program that has to.
@@ -41,8 +47,8 @@ static int patience(int fd, short events)
 static int wait_for(SSL *ssl, struct pollfd *fds, int engine_ms, bool busy)
 {
     short events = fds[0].events;
-    int fd = events & POLLOUT ? ssl->wbio->fd : ssl->rbio->fd, flags = fcntl(fd, F_GETFL);
-    bool waits = flags >= 0 && !(flags & O_NONBLOCK);
+    int fd = events & POLLOUT ? ssl->wbio->fd : ssl->rbio->fd;
+    bool waits = does_wait(fd);
 
     if (busy && milgi__ssl_settings(ssl)->mode & SSL_MODE_ASYNC)
         return again(ssl, SSL_ERROR_WANT_ASYNC, SSL_ASYNC_PAUSED);
@@ -52,10 +58,26 @@ static int wait_for(SSL *ssl, struct pollfd *fds, int engine_ms, bool busy)
     bool limited = limit >= 0 && (engine_ms < 0 || limit < engine_ms);
     if (fds[0].fd >= 0)
         fds[0].fd = fd;
-    int n = poll(fds, 2, limited ? limit : engine_ms);
+    int n = poll(fds, 3, limited ? limit : engine_ms);
     if ((n < 0 && errno == EINTR && waits) || (n == 0 && limited))
         return again_for(ssl, events);
     return 0;
+}
+
+/* Under the lock, where something is under way elsewhere: whoever waits is told what others have taken for it. */
+static void go_to_sleep(SSL *ssl, struct sleeper *here, struct pollfd *bell, int *ms)
+{
+    if (milgi__ssl_settings(ssl)->mode & SSL_MODE_ASYNC) {
+        if (!ssl->has_bell)
+            ssl->paused.fd = milgi__ssl_home_new_bell();
+        ssl->has_bell = ssl->paused.fd >= 0;
+        milgi__ssl_home_sleep(ssl->home, &ssl->paused);
+        return;
+    }
+    here->fd = bell->fd = milgi__ssl_home_bell();
+    if (here->fd < 0 && (*ms < 0 || *ms > 10))
+        *ms = 10; /* no descriptor is left: it is looked at now and then */
+    milgi__ssl_home_sleep(ssl->home, here);
 }
 
 ssize_t milgi__ssl_try(SSL *ssl, ssize_t (*attempt)(SSL *ssl, void *arg), void *arg)
@@ -71,20 +93,30 @@ ssize_t milgi__ssl_try(SSL *ssl, ssize_t (*attempt)(SSL *ssl, void *arg), void *
         return MILGI_EINVAL;
     }
     for (;;) {
-        struct pollfd fds[2];
+        struct pollfd fds[3] = { [2] = { -1, POLLIN, 0 } };
+        struct sleeper here = { .fd = -1 };
         int ms = -1;
         bool busy = false;
         pthread_mutex_lock(&ssl->home->lock);
+        milgi__ssl_home_wake(&ssl->paused);
         ssize_t rv = attempt(ssl, arg);
+        milgi__ssl_home_tell(ssl->home);
         bool unfinished = rv == MILGI_ETIMEOUT && !milgi_pull_reason(ssl->pull);
         if (unfinished) {
             ms = milgi_pull_waits(ssl->pull, fds);
             busy = milgi__ssl_home_busy(ssl->home);
+            if (busy)
+                go_to_sleep(ssl, &here, &fds[2], &ms);
         }
         pthread_mutex_unlock(&ssl->home->lock);
         if (!unfinished)
             return rv;
         int waited = wait_for(ssl, fds, ms, busy);
+        if (here.link) {
+            pthread_mutex_lock(&ssl->home->lock);
+            milgi__ssl_home_wake(&here);
+            pthread_mutex_unlock(&ssl->home->lock);
+        }
         if (waited)
             return waited;
     }
@@ -96,12 +128,25 @@ static void tell_alert(const SSL *ssl, const struct milgi_reason *reason)
         milgi__ssl_info(ssl, reason->alert_from_peer ? SSL_CB_READ_ALERT : SSL_CB_WRITE_ALERT, 2 << 8 | reason->alert);
 }
 
+/* Others have all of the engine's: some time they will give it back. A program that waits cannot know when. */
+static int no_memory(SSL *ssl)
+{
+    again_for(ssl, POLLOUT);
+    if (does_wait(ssl->wbio->fd)) {
+        SSL_ERR(ERR_R_MALLOC_FAILURE, "all buffers of the engine are in use");
+        ssl->error = SSL_ERROR_SSL;
+    }
+    return -1;
+}
+
 int milgi__ssl_failed(SSL *ssl, ssize_t rv)
 {
     const struct milgi_reason *reason = ssl->pull ? milgi_pull_reason(ssl->pull) : NULL;
 
     if (rv == TRY_AGAIN)
         return -1;
+    if (rv == NO_MEMORY)
+        return no_memory(ssl);
     bool ignored = (milgi__ssl_settings(ssl)->options & SSL_OP_IGNORE_UNEXPECTED_EOF) != 0;
     if (rv == MILGI_ETRUNCATED && ssl->established && ignored) {
         ssl->shutdown |= SSL_RECEIVED_SHUTDOWN;
@@ -145,7 +190,9 @@ static ssize_t try_handshake(SSL *ssl, void *arg)
 {
     (void)arg;
     int rv = milgi_pull_handshake(ssl->pull);
-    return rv ? rv : milgi_pull_flush(ssl->pull);
+    if (!rv)
+        rv = milgi_pull_flush(ssl->pull);
+    return rv == MILGI_ETRANSPORT || rv == MILGI_ETIMEOUT || !ssl->established ? rv : 0; /* the rest is for who reads */
 }
 
 int SSL_do_handshake(SSL *ssl)
@@ -287,6 +334,8 @@ static ssize_t try_write(SSL *ssl, void *arg)
         size_t left = p->len - ssl->taken;
         rv = milgi_pull_write_some(
             ssl->pull, (const uint8_t *)p->data + ssl->taken, partial && left > RECORD ? RECORD : left);
+        if (rv == MILGI_ENOMEM && !milgi_pull_reason(ssl->pull))
+            return NO_MEMORY;
         if (rv < 0)
             return rv;
         ssl->taken += (size_t)rv;
@@ -414,8 +463,10 @@ int SSL_waiting_for_async(SSL *ssl)
 
 int SSL_get_all_async_fds(SSL *ssl, OSSL_ASYNC_FD *fds, size_t *n)
 {
-    *n = ssl->want == SSL_ASYNC_PAUSED && ssl->home ? 1 : 0;
+    *n = ssl->want == SSL_ASYNC_PAUSED && ssl->home ? 1u + ssl->has_bell : 0;
     if (fds && *n)
         fds[0] = milgi_engine_fd(ssl->home->engine);
+    if (fds && *n > 1)
+        fds[1] = ssl->paused.fd;
     return 1;
 }

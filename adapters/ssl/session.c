@@ -14,6 +14,7 @@ SSL_SESSION *milgi__ssl_session_of(SSL *ssl, struct milgi_session *session)
         return NULL;
     }
     s->host = host;
+    s->depth = param->depth;
     s->refs = 1;
     s->verify_result = ssl->verify_result;
     s->chain = ssl->chain;
@@ -76,6 +77,8 @@ bool milgi__ssl_session_covers(const SSL *ssl, const SSL_SESSION *session)
     const X509_VERIFY_PARAM *param = &milgi__ssl_settings(ssl)->param;
 
     if (session->anchors != ssl->anchors || session->verify_result != X509_V_OK || param->ip_len || param->hosts_n > 1)
+        return false;
+    if (param->depth >= 0 && (session->depth < 0 || session->depth > param->depth))
         return false;
     return param->hosts_n == 0 || (session->host && strcmp(session->host, param->host[0]) == 0);
 }
@@ -144,9 +147,9 @@ long SSL_CTX_set_timeout(SSL_CTX *ctx, long seconds)
 {
     long old = ctx->timeout_s;
     milgi__ssl_ctx_changed(ctx);
-    milgi_ticket_keys_unref(ctx->tickets);
-    ctx->tickets = NULL;
     ctx->timeout_s = seconds;
+    if (ctx->tickets)
+        (void)milgi__ssl_make_tickets(ctx); /* which is tried again when they are needed */
     return old;
 }
 

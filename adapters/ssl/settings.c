@@ -4,7 +4,10 @@
 
 #include <arpa/inet.h>
 
-#define HANDSHAKE_NS (UINT64_C(600) * 1000000000) /* programs have limits of their own; this one ends what has none */
+/* SSL_CTX_set_max_cert_list(3): "the default maximum size is 100kB" */
+#define MESSAGE_MAX (100 * 1024)
+/* programs have limits of their own; this one ends what has none */
+#define HANDSHAKE_NS (UINT64_C(600) * 1000000000)
 
 /* --- parameters of verification ---------------------------------------------------------------------------------- */
 
@@ -17,7 +20,7 @@ void milgi__ssl_param_clear(X509_VERIFY_PARAM *param)
 
 static bool add_host(X509_VERIFY_PARAM *param, const char *name, size_t len)
 {
-    len = len ? len : strlen(name);
+    len = len || !name ? len : strlen(name);
     if (!len)
         return true;
     if (param->hosts_n == HOSTS_MAX || memchr(name, 0, len) || !(param->host[param->hosts_n] = strndup(name, len))) {
@@ -36,6 +39,8 @@ bool milgi__ssl_param_add_host(X509_VERIFY_PARAM *param, const char *name)
 /* What |from| says and |to| does not say yet is kept: flags add up, the rest takes its place. */
 bool milgi__ssl_param_copy(X509_VERIFY_PARAM *to, const X509_VERIFY_PARAM *from)
 {
+    if (!from)
+        return true;
     to->flags |= from->flags;
     to->host_flags |= from->host_flags;
     if (from->depth >= 0)
@@ -224,10 +229,13 @@ static int set_alpn(struct milgi_config *config, const struct settings *s)
     return rv;
 }
 
-static void keylog(void *ctx, struct milgi_conn *conn, const char *line)
+/* As the context of the connection says now, which may be another one than the config's. */
+static void keylog(void *none, struct milgi_conn *conn, const char *line)
 {
-    const SSL_CTX *of = ctx;
-    of->keylog_cb(milgi_pull_arg(conn), line);
+    const SSL *ssl = milgi_pull_arg(conn);
+    (void)none;
+    if (ssl->ctx->keylog_cb)
+        ssl->ctx->keylog_cb(ssl, line);
 }
 
 static int set_common(struct milgi_config *config, SSL_CTX *ctx, const struct settings *s)
@@ -238,7 +246,9 @@ static int set_common(struct milgi_config *config, SSL_CTX *ctx, const struct se
     for (size_t i = 0; !rv && i < s->credentials_n; i++)
         rv = milgi_config_add_credential(config, s->credential[i]);
     if (!rv && ctx->keylog_cb)
-        rv = milgi_config_set_keylog(config, keylog, ctx);
+        rv = milgi_config_set_keylog(config, keylog, NULL);
+    if (!rv)
+        rv = milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_MESSAGE, MESSAGE_MAX);
     return rv ? rv : milgi_config_set_limit(config, MILGI_LIMIT_HANDSHAKE_NS, HANDSHAKE_NS);
 }
 
@@ -258,17 +268,22 @@ static int set_client(struct milgi_config *config, const struct settings *s)
     return rv;
 }
 
+/* A list that is too long for the library is not sent at all: half of one would say that the others are refused. */
 static int set_authorities(struct milgi_config *config, const struct text *names)
 {
-    struct milgi_iov list[256];
     size_t n = 0;
-    for (size_t at = 0; at + 2 <= names->len && n < sizeof list / sizeof *list; n++) {
+    struct milgi_iov *list = malloc((names->len / 3 + 1) * sizeof *list);
+    if (!list)
+        return MILGI_ENOMEM;
+    for (size_t at = 0; names->len <= AUTHORITIES_MAX && at + 2 <= names->len; n++) {
         const uint8_t *from = (const uint8_t *)names->data + at;
         size_t len = (size_t)from[0] << 8 | from[1];
         list[n] = (struct milgi_iov){ from + 2, len };
         at += 2 + len;
     }
-    return milgi_config_set_authority_names(config, list, n);
+    int rv = milgi_config_set_authority_names(config, list, n);
+    free(list);
+    return rv;
 }
 
 static int set_client_auth(struct milgi_config *config, SSL_CTX *ctx, const struct settings *s)
@@ -290,18 +305,24 @@ static int set_client_auth(struct milgi_config *config, SSL_CTX *ctx, const stru
     return rv;
 }
 
-static int set_tickets(struct milgi_config *config, SSL_CTX *ctx)
+/* 0, or what is wrong. Made with the context: those who are forked later open each other's tickets. */
+int milgi__ssl_make_tickets(SSL_CTX *ctx)
 {
     uint8_t secret[MILGI_TICKET_SECRET_LEN];
     uint32_t lifetime = ctx->timeout_s < 60 ? 60 : ctx->timeout_s > 604800 ? 604800
                                                                            : (uint32_t)ctx->timeout_s;
-    int rv = 0;
-    if (!ctx->tickets) {
-        rv = RAND_bytes(secret, sizeof secret) ? 0 : MILGI_EINTERNAL;
-        if (!rv)
-            rv = milgi_ticket_keys_new(secret, lifetime, (int64_t)time(NULL), &ctx->tickets);
-        OPENSSL_cleanse(secret, sizeof secret);
-    }
+    milgi_ticket_keys_unref(ctx->tickets);
+    ctx->tickets = NULL;
+    int rv = RAND_bytes(secret, sizeof secret) ? 0 : MILGI_EINTERNAL;
+    if (!rv)
+        rv = milgi_ticket_keys_new(secret, lifetime, (int64_t)time(NULL), &ctx->tickets);
+    OPENSSL_cleanse(secret, sizeof secret);
+    return rv;
+}
+
+static int set_tickets(struct milgi_config *config, SSL_CTX *ctx)
+{
+    int rv = ctx->tickets ? 0 : milgi__ssl_make_tickets(ctx);
     if (!rv)
         rv = milgi_config_set_ticket_keys(config, ctx->tickets);
     return rv ? rv : milgi_config_set_tickets(config, (size_t)ctx->tickets_n);
@@ -309,8 +330,8 @@ static int set_tickets(struct milgi_config *config, SSL_CTX *ctx)
 
 static int set_server(struct milgi_config *config, SSL_CTX *ctx, const struct settings *s)
 {
-    unsigned ask = (ctx->alpn_cb ? MILGI_DECIDE_ALPN : 0) | (ctx->servername_cb ? MILGI_DECIDE_CONFIG : 0) |
-        (s->verify_mode & SSL_VERIFY_PEER && s->verify_cb ? MILGI_DECIDE_PEER : 0);
+    /* Whether there is a callback is looked at when it would be called: a program may set it when we have begun. */
+    unsigned ask = MILGI_DECIDE_ALPN | MILGI_DECIDE_CONFIG | (s->verify_mode & SSL_VERIFY_PEER ? MILGI_DECIDE_PEER : 0);
     int rv = milgi_config_set_ask(config, ask);
     if (!rv && !s->credentials_n) {
         SSL_ERR(SSL_R_NO_CERTIFICATE_ASSIGNED, NULL);

@@ -19,6 +19,7 @@
 #define CREDENTIALS_MAX 4
 #define GROUPS_MAX 16
 #define FILE_LIMIT (16u * 1024 * 1024)
+#define AUTHORITIES_MAX 16384u /* of milgi_config_set_authority_names() */
 
 /* --- errors (err.c) ---------------------------------------------------------------------------------------------- */
 
@@ -175,6 +176,11 @@ struct x509_lookup_method_st {
     bool dir;
 };
 int milgi__ssl_store_load(X509_STORE *store, const char *file, const char *dir);
+/*
+ * One certificate for a store. 1 also where the library cannot read it: then it vouches for nobody, but the others of
+ * the store do.
+ */
+int milgi__ssl_store_add(struct text *pem, const uint8_t *der, size_t len);
 int milgi__ssl_store_defaults(X509_STORE *store, bool with_file, bool with_dir);
 
 /* --- settings (settings.c, ciphers.c) ---------------------------------------------------------------------------- */
@@ -217,6 +223,7 @@ void milgi__ssl_settings_clear(struct settings *settings);
 bool milgi__ssl_settings_take_credentials(struct settings *to, const struct settings *from);
 /* The config that they make; |ctx| for what is the context's alone. NULL with an error in the queue. */
 struct milgi_config *milgi__ssl_config(SSL_CTX *ctx, const struct settings *settings, bool server);
+int milgi__ssl_make_tickets(SSL_CTX *ctx);
 /* An SSL's settings, to be read, and to be changed (NULL: no memory). */
 const struct settings *milgi__ssl_settings(const SSL *ssl);
 struct settings *milgi__ssl_own_settings(SSL *ssl);
@@ -279,17 +286,36 @@ int milgi__ssl_check_key(const struct settings *settings);
  * somebody waits.
  */
 struct shared_device;
+struct sleeper;
 struct home {
     atomic_uint refs;
     pid_t process;
     pthread_mutex_t lock; /* recursive */
     struct milgi_engine *engine;
     struct shared_device *device; /* NULL: nothing is ever under way elsewhere */
+    struct sleeper *sleepers;
+    uint64_t completed; /* ops, when they were told last */
 };
 struct home *milgi__ssl_home(void); /* this thread's, with a reference; NULL with an error in the queue */
 void milgi__ssl_home_unref(struct home *home);
 /* Whether operations are under way elsewhere, or wait for it. Under the lock. */
 bool milgi__ssl_home_busy(struct home *home);
+/*
+ * Somebody who waits for an operation that is under way elsewhere: a thread in a call, or a program that was told
+ * SSL_ERROR_WANT_ASYNC. Whoever runs the engine first takes what has come for all, and its descriptor is silent then:
+ * so each has one of its own, too, which is written to by whoever has taken something. Under the lock.
+ */
+struct sleeper {
+    struct sleeper *next, **link; /* link NULL: it is awake */
+    int fd;                       /* -1: there was none to be had */
+    bool told;
+};
+void milgi__ssl_home_sleep(struct home *home, struct sleeper *who);
+void milgi__ssl_home_wake(struct sleeper *who);
+void milgi__ssl_home_tell(struct home *home);
+/* This thread's descriptor for it; -1: there is none to be had. */
+int milgi__ssl_home_bell(void);
+int milgi__ssl_home_new_bell(void);
 
 /* --- sessions (session.c) ---------------------------------------------------------------------------------------- */
 
@@ -300,6 +326,7 @@ struct ssl_session_st {
     long verify_result;      /* -1: it was not asked for */
     struct anchors *anchors; /* that it was asked with; NULL: of a server */
     char *host;              /* that was verified; NULL: none */
+    int depth;               /* that was kept to; -1: any was good */
     long time_s, timeout_s;
 };
 /* What |ssl| has of its peer, and what it may stand on the next time (NULL: nothing, so far). */
@@ -326,6 +353,8 @@ struct ssl_st {
     enum ssl_role role;
     BIO *rbio, *wbio;
     struct home *home;
+    struct sleeper paused; /* SSL_MODE_ASYNC; its descriptor, once there is one, stays */
+    bool has_bell;
     struct milgi_pull *pull;
     struct milgi_config *config;
     struct anchors *anchors;
@@ -353,6 +382,8 @@ struct ssl_st {
 
 /* Begins to be a client or a server. 1 or 0. */
 int milgi__ssl_start(SSL *ssl);
+/* A call has found no memory: nothing has come of it, and it may be repeated. */
+#define NO_MEMORY (-9998)
 /* Drops the connection, but not what was set. */
 void milgi__ssl_stop(SSL *ssl);
 /*

@@ -3,6 +3,7 @@
 #include "shim.h"
 
 #include <ctype.h>
+#include <unistd.h>
 
 SSL *SSL_new(SSL_CTX *ctx)
 {
@@ -33,6 +34,8 @@ void SSL_free(SSL *ssl)
     if (!ssl || --ssl->refs != 0)
         return;
     milgi__ssl_stop(ssl);
+    if (ssl->has_bell)
+        close(ssl->paused.fd);
     milgi__ssl_home_unref(ssl->home);
     milgi_config_unref(ssl->config);
     milgi__ssl_anchors_unref(ssl->anchors);
@@ -217,10 +220,15 @@ int SSL_set1_host(SSL *ssl, const char *name)
     return X509_VERIFY_PARAM_set1_host(&own->param, name, 0);
 }
 
+/* No change is made by no name; of addresses there is one. */
 int SSL_add1_host(SSL *ssl, const char *name)
 {
     struct settings *own = milgi__ssl_own_settings(ssl);
-    return own && milgi__ssl_param_add_host(&own->param, name);
+    if (!own)
+        return 0;
+    if (is_address(name))
+        return !own->param.ip_len && X509_VERIFY_PARAM_set1_ip_asc(&own->param, name);
+    return milgi__ssl_param_add_host(&own->param, name);
 }
 
 void SSL_set_hostflags(SSL *ssl, unsigned flags)

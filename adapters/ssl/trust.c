@@ -212,36 +212,51 @@ long milgi__ssl_verify(struct anchors *a, const struct verify_query *query, int 
 
 /* --- stores ------------------------------------------------------------------------------------------------------ */
 
-/* The certificates of a file, those alone; how many. */
-static int add_certificates(struct text *pem, const struct text *from)
+int milgi__ssl_store_add(struct text *pem, const uint8_t *der, size_t len)
 {
-    size_t at = 0, begin, end;
-    int n = 0;
-    while (milgi__ssl_pem_next(from, &at, "CERTIFICATE", &begin, &end)) {
-        if (!milgi__ssl_append(pem, from->data + begin, end - begin) || !milgi__ssl_append(pem, "\n", 1))
-            return 0;
-        n++;
-    }
-    return n;
+    struct text one = { 0 };
+    struct milgi_trust *trust = NULL;
+
+    if (!milgi__ssl_pem_write(&one, "CERTIFICATE", der, len))
+        return 0;
+    int rv = milgi_trust_new_pem(one.data, one.len, &trust), ok = rv != MILGI_ENOMEM;
+    if (!rv)
+        ok = milgi__ssl_append(pem, one.data, one.len);
+    milgi_trust_unref(trust);
+    milgi__ssl_text_free(&one);
+    return ok;
 }
 
+static int add_block(struct text *pem, const char *block, size_t block_len)
+{
+    uint8_t *der = NULL;
+    size_t len = 0;
+    X509 *x = NULL;
+
+    if (milgi__ssl_pem_decode(block, block_len, &der, &len)) {
+        const unsigned char *from = der;
+        x = d2i_X509(NULL, &from, (long)len); /* what may stand behind it says what it is trusted for */
+    }
+    int ok = x && milgi__ssl_store_add(pem, x->der, x->len);
+    X509_free(x);
+    free(der);
+    return ok;
+}
+
+/* All certificates of it, or none, when one of them cannot be read. */
 static int add_file(X509_STORE *store, const char *name)
 {
     struct text text, pem = { 0 };
-    struct milgi_trust *trust = NULL;
-    struct milgi_problem problem;
+    size_t at = 0, begin, end, n = 0;
+    int ok = 1;
 
     if (!milgi__ssl_read_file(name, &text))
         return 0;
-    int ok = add_certificates(&pem, &text) > 0;
-    if (!ok)
-        LIB_ERR(ERR_LIB_PEM, PEM_R_NO_START_LINE, name);
-    else if (milgi_trust_load_pem(pem.data, pem.len, &trust, &problem)) {
-        LIB_ERR(ERR_LIB_X509, ERR_R_PASSED_INVALID_ARGUMENT, problem.text);
-        ok = 0;
-    }
-    ok = ok && milgi__ssl_append(&store->pem, pem.data, pem.len);
-    milgi_trust_unref(trust);
+    for (; ok && milgi__ssl_pem_next(&text, &at, "CERTIFICATE", &begin, &end); n++)
+        ok = add_block(&pem, text.data + begin, end - begin);
+    if (!ok || n == 0)
+        LIB_ERR(ok ? ERR_LIB_PEM : ERR_LIB_X509, ok ? PEM_R_NO_START_LINE : ERR_R_PASSED_INVALID_ARGUMENT, name);
+    ok = ok && n && (!pem.len || milgi__ssl_append(&store->pem, pem.data, pem.len));
     milgi__ssl_text_free(&pem);
     milgi__ssl_text_free(&text);
     return ok;

@@ -184,6 +184,34 @@ static void an_end_is_not_waited_for_when_nothing_is(void **state)
     rig_close(&r);
 }
 
+/* What was taken and never sent, since the connection has failed, is not said to be sent. */
+static void who_flushes_is_told_that_some_was_dropped(void **state)
+{
+    struct rig r;
+    static char block[65536];
+    ssize_t n, all = 0;
+    int rv;
+    (void)state;
+    rig_open(&r, false);
+    rig_shake(&r);
+    while ((n = milgi_pull_write_some(r.pull[0], block, sizeof block)) > 0)
+        all += n;
+    assert_int_equal(n, MILGI_ETIMEOUT);
+    assert_int_equal(send(r.fd[1], "garbage, not a record", 21, 0), 21);
+    assert_int_equal(milgi_pull_read(r.pull[0], block, 1), MILGI_EPROTO);
+    while ((rv = milgi_pull_flush(r.pull[0])) == MILGI_ETIMEOUT)
+        while ((n = recv(r.fd[1], block, sizeof block, MSG_DONTWAIT)) > 0)
+            all -= n;
+    assert_int_equal(rv, MILGI_EPROTO);
+    while ((n = recv(r.fd[1], block, sizeof block, MSG_DONTWAIT)) > 0)
+        all -= n;
+    assert_true(all > 0); /* it was so */
+    assert_int_equal(milgi_pull_write(r.pull[0], "", 0), MILGI_EPROTO);
+    assert_int_equal(milgi_pull_shutdown(r.pull[0]), MILGI_EPROTO);
+    assert_int_equal(milgi_pull_shutdown(r.pull[0]), MILGI_EPROTO);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_write_is_taken_in_pieces_and_sent_when_there_is_room),
         cmocka_unit_test(who_is_frugal_leaves_the_rest_in_the_socket),
         cmocka_unit_test(an_end_is_not_waited_for_when_nothing_is),
+        cmocka_unit_test(who_flushes_is_told_that_some_was_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

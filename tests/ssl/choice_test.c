@@ -2,9 +2,11 @@
 /* What is agreed on: versions, cipher suites, groups, protocols, names, sessions; and what is called on the way. */
 #include "duo.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void versions_are_bounded_from_both_sides(void **state)
@@ -228,6 +230,57 @@ static void a_server_changes_its_context_by_the_name(void **state)
     }
 }
 
+static int lines;
+static void log_line(const SSL *ssl, const char *line)
+{
+    (void)ssl;
+    (void)line;
+    lines++;
+}
+
+/* What is called is what the context says when it is called, not when the handshake began. */
+static void callbacks_may_come_and_go_while_a_handshake_is_under_way(void **state)
+{
+    (void)state;
+    for (int comes = 0; comes < 2; comes++)
+        for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+            struct duo d;
+            const unsigned char *data;
+            unsigned len;
+            duo_begin(&d);
+            lines = 0;
+            SSL_CTX_set_max_proto_version(d.client_ctx, version);
+            assert_int_equal(SSL_CTX_set_alpn_protos(d.client_ctx, (const unsigned char *)"\x02h2", 3), 0);
+            other_ctx = SSL_CTX_new(TLS_server_method());
+            assert_int_equal(SSL_CTX_use_certificate_file(other_ctx, file("other.pem"), SSL_FILETYPE_PEM), 1);
+            assert_int_equal(SSL_CTX_use_PrivateKey_file(other_ctx, file("other.key"), SSL_FILETYPE_PEM), 1);
+            SSL_CTX_set_alpn_select_cb(other_ctx, choose, (void *)(uintptr_t) "\x02h2");
+            SSL_CTX_set_keylog_callback(d.server_ctx, comes ? NULL : log_line);
+            for (int step = 0; step < 2; step++) {
+                bool there = comes == step;
+                int (*name)(SSL *, int *, void *) = there ? by_name : NULL;
+                SSL_CTX_set_tlsext_servername_callback(d.server_ctx, name);
+                SSL_CTX_set_alpn_select_cb(d.server_ctx, there ? choose : NULL, (void *)(uintptr_t) "\x02h2");
+                if (step == 0) {
+                    duo_connect(&d);
+                    assert_int_equal(SSL_set_tlsext_host_name(d.client, "other.test"), 1);
+                    assert_int_equal(SSL_accept(d.server), -1);
+                }
+            }
+            SSL_CTX_set_keylog_callback(d.server_ctx, NULL);
+            int client, server;
+            duo_shake(&d, &client, &server);
+            assert_int_equal(client, 1);
+            assert_int_equal(server, 1);
+            assert_int_equal(lines, 0);
+            SSL_get0_alpn_selected(d.client, &data, &len);
+            assert_int_equal(len, comes ? 2 : 0);
+            assert_int_equal(SSL_get_SSL_CTX(d.server) == other_ctx, comes);
+            duo_end(&d);
+            SSL_CTX_free(other_ctx);
+        }
+}
+
 static void a_server_that_is_cleared_has_forgotten_the_name(void **state)
 {
     struct duo d;
@@ -299,6 +352,48 @@ static void a_session_is_resumed(void **state)
             X509_free(x);
             duo_end(&d);
         }
+}
+
+/* A child that serves one connection and says its word. */
+static pid_t serve_in_child(struct duo *d)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid)
+        return pid;
+    fcntl(d->fd[1], F_SETFL, fcntl(d->fd[1], F_GETFL) & ~O_NONBLOCK);
+    bool ok = SSL_accept(d->server) == 1 && SSL_write(d->server, "word", 4) == 4;
+    _exit(ok ? 0 : 1);
+}
+
+/* A server that forks: its tickets are sealed with what its context had before. */
+static void whoever_was_forked_resumes_what_another_has_begun(void **state)
+{
+    SSL_SESSION *session = NULL;
+    char got[8];
+    int status;
+    (void)state;
+    struct duo d;
+    duo_begin(&d);
+    for (int child = 0; child < 3; child++) {
+        duo_connect(&d);
+        SSL_set_session(d.client, session);
+        SSL_SESSION_free(session);
+        pid_t pid = serve_in_child(&d);
+        close(d.fd[1]);
+        d.fd[1] = -1;
+        fcntl(d.fd[0], F_SETFL, fcntl(d.fd[0], F_GETFL) & ~O_NONBLOCK);
+        assert_int_equal(SSL_connect(d.client), 1);
+        assert_int_equal(SSL_read(d.client, got, sizeof got), 4);
+        assert_int_equal(SSL_session_reused(d.client), child != 0);
+        session = SSL_get1_session(d.client);
+        SSL_shutdown(d.client);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        duo_close(&d);
+    }
+    SSL_SESSION_free(session);
+    duo_end(&d);
 }
 
 static int sessions_n;
@@ -432,8 +527,10 @@ int main(void)
         cmocka_unit_test(groups_are_named),
         cmocka_unit_test(a_server_chooses_the_protocol),
         cmocka_unit_test(a_server_changes_its_context_by_the_name),
+        cmocka_unit_test(callbacks_may_come_and_go_while_a_handshake_is_under_way),
         cmocka_unit_test(a_server_that_is_cleared_has_forgotten_the_name),
         cmocka_unit_test(a_session_is_resumed),
+        cmocka_unit_test(whoever_was_forked_resumes_what_another_has_begun),
         cmocka_unit_test(a_client_is_told_of_each_session),
         cmocka_unit_test(a_program_is_told_how_it_goes),
         cmocka_unit_test(keying_material_is_the_same_at_both_ends),

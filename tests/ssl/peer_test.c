@@ -165,6 +165,102 @@ static void a_programs_callback_overrules_either_way(void **state)
     duo_end(&d);
 }
 
+static int changes; /* 1: the context's mode, 2: its own */
+static int refuse_and_change(int ok, X509_STORE_CTX *ctx)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    (void)ok;
+    if (changes == 1)
+        SSL_CTX_set_verify(SSL_get_SSL_CTX(ssl), SSL_VERIFY_NONE, NULL);
+    else
+        SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+    return 0;
+}
+
+/* What a callback tells the context is not for those that are there; what it tells its own connection is. */
+static void a_callback_may_change_what_it_is_asked_for(void **state)
+{
+    (void)state;
+    for (changes = 1; changes <= 2; changes++) {
+        struct duo d;
+        int client, server;
+        duo_begin(&d);
+        SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, refuse_and_change);
+        duo_connect(&d);
+        duo_shake(&d, &client, &server);
+        assert_int_equal(client, changes == 1 ? -1 : 1);
+        assert_int_equal(SSL_get_verify_mode(d.client), changes == 1 ? SSL_VERIFY_PEER : SSL_VERIFY_NONE);
+        duo_end(&d);
+    }
+}
+
+/* A file with a certificate in it that this library or that one has no use for. */
+static void one_certificate_that_is_odd_does_not_take_the_others_along(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        struct duo d;
+        duo_begin(&d);
+        SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, NULL);
+        X509_STORE *store = SSL_CTX_get_cert_store(d.client_ctx);
+        BIO *bio = BIO_new_file(file("odd.pem"), "r");
+        X509 *odd = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        assert_non_null(odd);
+        if (how == 0)
+            assert_int_equal(SSL_CTX_load_verify_locations(d.client_ctx, file("odd-root.pem"), NULL), 1);
+        if (how >= 1)
+            assert_int_equal(X509_STORE_add_cert(store, odd), 1);
+        if (how >= 1)
+            assert_int_equal(SSL_CTX_load_verify_locations(d.client_ctx, file("root.pem"), NULL), 1);
+        if (how == 2) {
+            assert_int_equal(SSL_CTX_load_verify_locations(d.client_ctx, file("broken-root.pem"), NULL), 0);
+            assert_int_not_equal(ERR_get_error(), 0);
+            ERR_clear_error();
+        }
+        X509_free(odd);
+        BIO_free(bio);
+        duo_open(&d);
+        assert_int_equal(SSL_get_verify_result(d.client), X509_V_OK);
+        duo_end(&d);
+    }
+}
+
+/* "no change is made if name is NULL or empty"; "only one IP address" (SSL_set1_host(3)). */
+static void names_are_added_and_none_is_no_name(void **state)
+{
+    struct duo d;
+    (void)state;
+    duo_begin(&d);
+    SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_load_verify_locations(d.client_ctx, file("root.pem"), NULL);
+    duo_connect(&d);
+    assert_int_equal(SSL_set1_host(d.client, "other.test"), 1);
+    assert_int_equal(SSL_add1_host(d.client, NULL), 1);
+    assert_int_equal(SSL_add1_host(d.client, ""), 1);
+    assert_int_equal(SSL_add1_host(d.client, "shim.test"), 1);
+    assert_int_equal(SSL_add1_host(d.client, "127.0.0.1"), 1);
+    assert_int_equal(SSL_add1_host(d.client, "127.0.0.2"), 0);
+    int client, server;
+    duo_shake(&d, &client, &server);
+    assert_int_equal(client, 1);
+    duo_close(&d);
+    duo_connect(&d);
+    assert_int_equal(SSL_set1_host(d.client, "other.test"), 1);
+    assert_int_equal(SSL_add1_host(d.client, NULL), 1);
+    duo_shake(&d, &client, &server);
+    assert_int_equal(client, -1); /* the name before is still there */
+    duo_close(&d);
+    duo_connect(&d);
+    assert_int_equal(SSL_set1_host(d.client, "other.test"), 1);
+    assert_int_equal(SSL_set1_host(d.client, NULL), 1);
+    duo_shake(&d, &client, &server);
+    assert_int_equal(client, 1);
+    duo_end(&d);
+    X509_VERIFY_PARAM *param = X509_VERIFY_PARAM_new();
+    assert_int_equal(X509_VERIFY_PARAM_set1_host(param, NULL, 0), 1);
+    X509_VERIFY_PARAM_free(param);
+}
+
 static int tolerated;
 static int tolerate(int ok, X509_STORE_CTX *ctx)
 {
@@ -412,6 +508,9 @@ int main(void)
         cmocka_unit_test(both_sides_see_why_a_server_was_refused),
         cmocka_unit_test(anchors_are_a_directory_too),
         cmocka_unit_test(a_programs_callback_overrules_either_way),
+        cmocka_unit_test(a_callback_may_change_what_it_is_asked_for),
+        cmocka_unit_test(one_certificate_that_is_odd_does_not_take_the_others_along),
+        cmocka_unit_test(names_are_added_and_none_is_no_name),
         cmocka_unit_test(who_accepts_one_fault_has_not_accepted_the_next),
         cmocka_unit_test(a_server_asks_clients_for_certificates),
         cmocka_unit_test(a_client_that_nobody_knows_is_refused),

@@ -2,7 +2,11 @@
 /* What the shim has beyond OpenSSL: devices, and what it says after fork(). */
 #include "duo.h"
 
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <milgi/milgi.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -55,16 +59,16 @@ static void programs_that_poll_their_socket_alone_go_on_with_every_device(void *
 /* True if the call is to be repeated at once. */
 static bool waits_for_device(SSL *ssl, int rv, unsigned *asked)
 {
-    int fd = -1;
+    int fd[2] = { -1, -1 };
     size_t n = 0;
     if (rv == 1 || SSL_get_error(ssl, rv) != SSL_ERROR_WANT_ASYNC)
         return false;
     assert_true(SSL_waiting_for_async(ssl));
     assert_int_equal(SSL_get_all_async_fds(ssl, NULL, &n), 1);
-    assert_int_equal(n, 1);
-    assert_int_equal(SSL_get_all_async_fds(ssl, &fd, &n), 1);
-    struct pollfd p = { fd, POLLIN, 0 };
-    assert_int_equal(poll(&p, 1, 20000), 1);
+    assert_int_equal(n, 2);
+    assert_int_equal(SSL_get_all_async_fds(ssl, fd, &n), 1);
+    struct pollfd p[2] = { { fd[0], POLLIN, 0 }, { fd[1], POLLIN, 0 } };
+    assert_true(poll(p, 2, 20000) >= 1);
     (*asked)++;
     return true;
 }
@@ -95,6 +99,146 @@ static void who_has_asked_for_it_is_told_that_a_device_works(void **state)
     duo_end(&d);
     assert_int_equal(MILGI_SSL_use_device(NULL), 1);
 }
+
+/* Two connections of one engine: what is ready for one is taken by the call of the other, and told. */
+static void who_waits_is_told_of_what_the_call_of_another_has_taken(void **state)
+{
+    struct duo a, b;
+    unsigned asked = 0;
+    int client = 0, server = 0, a_client, a_server = 0;
+    (void)state;
+    assert_int_equal(MILGI_SSL_use_device("sim:latency=1ms"), 1);
+    duo_begin(&a);
+    SSL_CTX_set_mode(a.client_ctx, SSL_MODE_ASYNC);
+    duo_connect(&a);
+    duo_begin(&b);
+    duo_connect(&b);
+    a_client = SSL_connect(a.client);
+    assert_int_equal(SSL_get_error(a.client, a_client), SSL_ERROR_WANT_ASYNC);
+    duo_shake(&b, &client, &server); /* which takes longer than what a waits for, and waits for it */
+    assert_int_equal(client, 1);
+    for (int i = 0; i < 1000 && (a_client != 1 || a_server != 1); i++) {
+        while (waits_for_device(a.client, a_client, &asked))
+            a_client = SSL_connect(a.client);
+        a_server = SSL_accept(a.server);
+        a_client = SSL_connect(a.client);
+    }
+    assert_int_equal(a_client, 1);
+    assert_int_equal(a_server, 1);
+    assert_true(asked > 0);
+    duo_end(&a);
+    duo_end(&b);
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
+struct end {
+    SSL *ssl;
+    bool client, ok;
+};
+
+#define ROUNDS 60
+
+/* The rest of a handshake, then a byte here and there. */
+static void *play(void *arg)
+{
+    struct end *e = arg;
+    char byte = 'x';
+    e->ok = (e->client ? SSL_connect(e->ssl) : SSL_accept(e->ssl)) == 1;
+    for (int i = 0; i < ROUNDS && e->ok; i++)
+        if (e->client)
+            e->ok = SSL_write(e->ssl, &byte, 1) == 1 && SSL_read(e->ssl, &byte, 1) == 1;
+        else
+            e->ok = SSL_read(e->ssl, &byte, 1) == 1 && SSL_write(e->ssl, &byte, 1) == 1;
+    return NULL;
+}
+
+/* Four threads with an SSL each, all of one engine: none sleeps over what another has taken. */
+static void threads_may_share_an_engine(void **state)
+{
+    static const char *const devices[] = { "pool:2", "sim:latency=200us" };
+    (void)state;
+    for (size_t k = 0; k < sizeof devices / sizeof *devices; k++) {
+        struct duo d[2];
+        struct end end[4];
+        pthread_t thread[4];
+        assert_int_equal(MILGI_SSL_use_device(devices[k]), 1);
+        for (int i = 0; i < 4; i++) {
+            struct duo *of = &d[i / 2];
+            if (i % 2 == 0) {
+                duo_begin(of);
+                duo_connect(of);
+            }
+            end[i] = (struct end){ i % 2 ? of->server : of->client, i % 2 == 0, false };
+            SSL_set_mode(end[i].ssl, SSL_MODE_ASYNC);
+            (void)(i % 2 ? SSL_accept(end[i].ssl) : SSL_connect(end[i].ssl)); /* here it begins, and here it lives */
+            SSL_clear_mode(end[i].ssl, SSL_MODE_ASYNC);
+            fcntl(of->fd[i % 2], F_SETFL, fcntl(of->fd[i % 2], F_GETFL) & ~O_NONBLOCK);
+        }
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(pthread_create(&thread[i], NULL, play, &end[i]), 0);
+        for (int i = 0; i < 4; i++)
+            pthread_join(thread[i], NULL);
+        for (int i = 0; i < 4; i++)
+            assert_true(end[i].ok);
+        duo_end(&d[0]);
+        duo_end(&d[1]);
+    }
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------ */
+
+static unsigned writes_left = ~0u; /* then there is no memory */
+
+/* In the place of the library's, which the shim finds here first. */
+__attribute__((visibility("default"))) int milgi_conn_write(struct milgi_conn *conn, const void *data, size_t len)
+{
+    int (*real)(struct milgi_conn * of, const void *what, size_t n) =
+        (int (*)(struct milgi_conn *, const void *, size_t))dlsym(RTLD_NEXT, "milgi_conn_write");
+    if (writes_left == 0)
+        return MILGI_ENOMEM;
+    writes_left--;
+    return real(conn, data, len);
+}
+
+/* A write for which there is no memory has not happened, or not all of it, and goes on when there is some. */
+static void without_memory_a_write_is_to_be_repeated(void **state)
+{
+    static char data[200000], got[200000];
+    (void)state;
+    for (int waits = 0; waits < 2; waits++) {
+        struct duo d;
+        size_t n = 0;
+        duo_begin(&d);
+        duo_open(&d);
+        if (waits)
+            fcntl(d.fd[0], F_SETFL, fcntl(d.fd[0], F_GETFL) & ~O_NONBLOCK);
+        for (size_t i = 0; i < sizeof data; i++)
+            data[i] = (char)(i * 5 + (i >> 10));
+        writes_left = 1;
+        for (int i = 0; i < 3; i++) {
+            int rv = SSL_write(d.client, data, sizeof data);
+            assert_int_equal(rv, -1);
+            assert_int_equal(SSL_get_error(d.client, rv), waits ? SSL_ERROR_SSL : SSL_ERROR_WANT_WRITE);
+            assert_int_equal(next_reason(), waits ? ERR_R_MALLOC_FAILURE : 0);
+        }
+        writes_left = ~0u;
+        for (int i = 0; i < 1000 && n < sizeof got; i++) {
+            int rv = SSL_write(d.client, data, sizeof data);
+            bool written = rv == (int)sizeof data;
+            assert_true(written || (rv == -1 && SSL_get_error(d.client, rv) == SSL_ERROR_WANT_WRITE));
+            while ((rv = SSL_read(d.server, got + n, (int)(sizeof got - n))) > 0)
+                n += (size_t)rv;
+            if (written)
+                break;
+        }
+        assert_int_equal(n, sizeof got);
+        assert_memory_equal(data, got, sizeof got);
+        duo_end(&d);
+    }
+}
+
+/* --- what programs ask for --------------------------------------------------------------------------------------- */
 
 static void a_device_that_does_not_exist_is_an_error(void **state)
 {
@@ -261,17 +405,80 @@ static void a_session_on_a_session_goes_no_further(void **state)
     duo_end(&d);
 }
 
+/* Nor is it offered by who wants a shorter path than anybody wanted then. */
+static void a_session_goes_no_deeper_than_what_was_verified(void **state)
+{
+    static const struct {
+        int depth, reused; /* depth -1: none was said */
+    } steps[] = { { -1, 0 }, { 3, 0 }, { 5, 1 }, { -1, 1 }, { 2, 0 } };
+    struct duo d;
+    char byte;
+    SSL_SESSION *session = NULL;
+    (void)state;
+    duo_begin(&d);
+    SSL_CTX_load_verify_locations(d.client_ctx, file("root.pem"), NULL);
+    SSL_CTX_set_verify(d.client_ctx, SSL_VERIFY_PEER, NULL);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        int client, server;
+        duo_connect(&d);
+        if (steps[i].depth >= 0)
+            SSL_set_verify_depth(d.client, steps[i].depth);
+        SSL_set_session(d.client, session);
+        duo_shake(&d, &client, &server);
+        assert_int_equal(client, 1);
+        if (SSL_session_reused(d.client) != steps[i].reused)
+            fail_msg("step %zu", i);
+        assert_int_equal(SSL_read(d.client, &byte, 1), -1);
+        if (i != 2 && i != 3) {
+            SSL_SESSION_free(session);
+            session = SSL_get1_session(d.client);
+        }
+        SSL_shutdown(d.client);
+        duo_close(&d);
+    }
+    SSL_SESSION_free(session);
+    duo_end(&d);
+}
+
+/* A list of authorities that no message holds is left out: clients choose by themselves, as they may. */
+static void a_list_of_authorities_that_is_too_long_is_not_sent(void **state)
+{
+    struct duo d;
+    (void)state;
+    duo_begin(&d);
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    for (int i = 0; i < 4000; i++) {
+        STACK_OF(X509_NAME) *one = SSL_load_client_CA_file(file("other.pem"));
+        assert_int_equal(sk_X509_NAME_num(one), 1);
+        sk_X509_NAME_push(names, sk_X509_NAME_value(one, 0));
+        sk_X509_NAME_free(one);
+    }
+    SSL_CTX_set_client_CA_list(d.server_ctx, names);
+    SSL_CTX_load_verify_locations(d.server_ctx, file("root.pem"), NULL);
+    SSL_CTX_set_verify(d.server_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    assert_int_equal(SSL_CTX_use_certificate_file(d.client_ctx, file("client.pem"), SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(d.client_ctx, file("client.key"), SSL_FILETYPE_PEM), 1);
+    duo_open(&d);
+    assert_non_null(SSL_get0_peer_certificate(d.server));
+    duo_end(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_that_poll_their_socket_alone_go_on_with_every_device),
         cmocka_unit_test(who_has_asked_for_it_is_told_that_a_device_works),
+        cmocka_unit_test(who_waits_is_told_of_what_the_call_of_another_has_taken),
+        cmocka_unit_test(threads_may_share_an_engine),
+        cmocka_unit_test(without_memory_a_write_is_to_be_repeated),
         cmocka_unit_test(a_device_that_does_not_exist_is_an_error),
         cmocka_unit_test(ops_may_be_under_way_when_an_ssl_goes),
         cmocka_unit_test(a_child_makes_connections_of_its_own),
         cmocka_unit_test(a_word_that_nobody_knows_is_an_error_among_others),
         cmocka_unit_test(a_session_of_a_server_that_was_not_verified_is_not_offered_by_who_verifies),
         cmocka_unit_test(a_session_on_a_session_goes_no_further),
+        cmocka_unit_test(a_session_goes_no_deeper_than_what_was_verified),
+        cmocka_unit_test(a_list_of_authorities_that_is_too_long_is_not_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
