@@ -254,10 +254,12 @@ inline core_ref::~core_ref()
         delete one;
 }
 
-inline waiter::waiter(core_ref of, slot s) noexcept : c(std::move(of)), at(s), misused(!c || c->waiting[s]) {}
+inline waiter::waiter(core_ref of, slot s) noexcept : c(std::move(of)), at(s) {}
 
+/* One waits at a time: which is seen when somebody waits, since it may have been kept before. */
 inline bool waiter::await_ready() noexcept
 {
+    misused = !c || c->waiting[at];
     return misused || c->over() || ready();
 }
 

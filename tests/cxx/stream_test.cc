@@ -437,6 +437,33 @@ void one_reads_at_a_time()
     CHECK(!first.done());
 }
 
+/* What is awaited may be kept first: it is when two of them wait that there is one too many, not when there are two. */
+task<std::error_code> waits_for(stream::receive_waiter &kept, size_t &got)
+{
+    auto data = co_await kept;
+    got = data ? data->bytes().size() : 0;
+    co_return data ? std::error_code() : data.code();
+}
+
+void what_is_awaited_may_be_kept_first()
+{
+    loop l;
+    auto [client, server] = l.pair();
+    size_t got[3] = {};
+    auto first = server.receive(), second = server.receive(), third = server.receive();
+    auto a = waits_for(first, got[0]), b = waits_for(second, got[1]), c = waits_for(third, got[2]);
+    a.start();
+    b.start();
+    CHECK(b.done() && b.take() == milgi::code_of(MILGI_EINVAL));
+    auto sending = send_pattern(client, 5000);
+    sending.start();
+    l.until([&] { return a.done(); });
+    CHECK(!a.take() && got[0] > 0);
+    c.start(); /* which was made while the first was waiting for its turn */
+    l.until([&] { return c.done(); });
+    CHECK(!c.take() && got[0] + got[2] <= 5000);
+}
+
 void what_is_wrong_with_a_file_is_said()
 {
     auto missing = milgi::credential::load("/nonexistent/chain.pem", "/nonexistent/key.pem");
@@ -584,6 +611,7 @@ const test tests[] = {
     TEST(rubbish_is_refused),
     TEST(an_exception_comes_where_it_was_asked_for),
     TEST(one_reads_at_a_time),
+    TEST(what_is_awaited_may_be_kept_first),
     TEST(what_is_wrong_with_a_file_is_said),
     TEST(a_name_is_chosen_for_later),
     TEST(a_question_outlives_its_stream_and_its_loop),
