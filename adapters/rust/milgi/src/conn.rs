@@ -29,8 +29,10 @@ pub(crate) struct Local {
     pub(crate) memory: Cell<bool>,
 }
 
+/// Callbacks reach it by a pointer, so it is behind an `Rc`, which may be moved while that pointer is kept (a `Box` claims
+/// that nobody else has one), and nothing but its drop() has it by `&mut`, when no callback comes any more.
 pub(crate) struct Conn {
-    raw: *mut sys::milgi_conn,
+    raw: Cell<*mut sys::milgi_conn>,
     engine: *mut sys::milgi_engine,
     pub(crate) shared: Arc<Shared>,
     local: Rc<Local>,
@@ -62,11 +64,11 @@ impl Conn {
     /// On the engine's thread, which this stays on.
     pub(crate) fn new(
         engine: *mut sys::milgi_engine, shared: Arc<Shared>, local: Rc<Local>, id: u64,
-    ) -> Result<Box<Conn>, Error> {
+    ) -> Result<Rc<Conn>, Error> {
         let name = shared.server_name.as_ref().map_or(ptr::null(), |name| name.as_ptr());
         let config = shared.config.raw();
-        let mut conn = Box::new(Conn {
-            raw: ptr::null_mut(),
+        let conn = Rc::new(Conn {
+            raw: Cell::new(ptr::null_mut()),
             engine,
             shared,
             local,
@@ -77,14 +79,14 @@ impl Conn {
             eof: Cell::new(false),
             open: RefCell::new(None),
         });
-        let arg: *const Conn = &*conn;
+        let arg = Rc::as_ptr(&conn) as *mut c_void;
         let mut raw = ptr::null_mut();
         // SAFETY: the config is frozen, the name copied, EVENTS static; |arg| is where it is until drop() frees |raw|.
-        let rv = unsafe { sys::milgi_conn_new(engine, config, name, &EVENTS, arg as *mut c_void, &mut raw) };
+        let rv = unsafe { sys::milgi_conn_new(engine, config, name, &EVENTS, arg, &mut raw) };
         if rv < 0 {
             return Err(Error::new(rv, if rv == sys::MILGI_EINVAL { "a name that no server can have" } else { "" }));
         }
-        conn.raw = raw;
+        conn.raw.set(raw);
         Ok(conn)
     }
 
@@ -133,8 +135,8 @@ impl Conn {
 
         // SAFETY: this thread is the engine's, and the connection is there until drop().
         unsafe {
-            sys::milgi_conn_output_done(self.raw, written);
-            sys::milgi_conn_consumed(self.raw, consumed);
+            sys::milgi_conn_output_done(self.raw.get(), written);
+            sys::milgi_conn_consumed(self.raw.get(), consumed);
         }
         for (token, credential) in answers {
             let (verdict, with) = match &credential {
@@ -187,12 +189,12 @@ impl Conn {
         let mut staged = false;
         if s.eof.is_some() && s.cipher_in.is_empty() && !self.eof.replace(true) {
             // SAFETY: as above.
-            unsafe { sys::milgi_conn_receive_eof(self.raw, s.eof.unwrap_or(0)) };
+            unsafe { sys::milgi_conn_receive_eof(self.raw.get(), s.eof.unwrap_or(0)) };
             staged = true;
         }
         if s.shutdown && s.plain_out.is_empty() && !self.shut.replace(true) {
             // SAFETY: as above.
-            unsafe { sys::milgi_conn_shutdown(self.raw) };
+            unsafe { sys::milgi_conn_shutdown(self.raw.get()) };
             s.shut = true;
             staged = true;
         }
@@ -202,7 +204,7 @@ impl Conn {
     /// What is on its way. The library counts what the task has written already, and has not told.
     fn look(&self, s: &mut State) {
         // SAFETY: as above.
-        let pending = unsafe { sys::milgi_conn_output_pending(self.raw) } as usize;
+        let pending = unsafe { sys::milgi_conn_output_pending(self.raw.get()) } as usize;
         s.pending = pending.saturating_sub(s.written);
     }
 
@@ -210,8 +212,8 @@ impl Conn {
     fn receive(&self, input: &mut Bytes, paused: &mut bool) -> bool {
         // SAFETY: as above. The chunk has room for |n| bytes and belongs to this until it is received.
         unsafe {
-            let n = input.len().min(sys::milgi_conn_read_size(self.raw, 4 * PIECE) as usize);
-            let chunk = sys::milgi_conn_chunk(self.raw, n);
+            let n = input.len().min(sys::milgi_conn_read_size(self.raw.get(), 4 * PIECE) as usize);
+            let chunk = sys::milgi_conn_chunk(self.raw.get(), n);
             if chunk.is_null() {
                 self.starve();
                 return false;
@@ -220,7 +222,7 @@ impl Conn {
             ptr::copy_nonoverlapping(input.rest().as_ptr(), data, n);
             input.take(n);
             let slice = sys::milgi_slice { chunk, data, len: n as u32 };
-            *paused |= sys::milgi_conn_receive(self.raw, slice) == sys::MILGI_PAUSE as c_int;
+            *paused |= sys::milgi_conn_receive(self.raw.get(), slice) == sys::MILGI_PAUSE as c_int;
         }
         true
     }
@@ -228,7 +230,7 @@ impl Conn {
     fn write(&self, output: &mut Bytes, full: &mut bool) -> bool {
         let n = output.len().min(PIECE);
         // SAFETY: as above; the bytes are copied.
-        let rv = unsafe { sys::milgi_conn_write(self.raw, output.rest().as_ptr().cast(), n) };
+        let rv = unsafe { sys::milgi_conn_write(self.raw.get(), output.rest().as_ptr().cast(), n) };
         match rv {
             sys::MILGI_ENOMEM => {
                 self.starve();
@@ -247,8 +249,8 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        // SAFETY: this thread is the engine's, which is there as long as its connections.
-        unsafe { sys::milgi_conn_free(self.raw) }
+        // SAFETY: this thread is the engine's, which is there as long as its connections; it calls nobody back.
+        unsafe { sys::milgi_conn_free(self.raw.get()) }
     }
 }
 

@@ -208,7 +208,7 @@ impl Drop for Raw {
 /// dropped before ends all streams, and waits for what its devices are at.
 pub struct Driver {
     // In the order in which they are dropped.
-    conns: HashMap<u64, Box<Conn>>,
+    conns: HashMap<u64, Rc<Conn>>,
     fd: AsyncFd<Fd>,
     raw: Raw,
 
