@@ -233,9 +233,27 @@ static void a_server_changes_its_context_by_the_name(void **state)
 static int lines;
 static void log_line(const SSL *ssl, const char *line)
 {
-    (void)ssl;
-    (void)line;
-    lines++;
+    lines += SSL_get_ex_data(ssl, 0) == &lines && strchr(line, ' ') != NULL;
+}
+
+static void the_key_log_says_whose_line_it_is(void **state)
+{
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)
+        for (int server = 0; server < 2; server++) {
+            struct duo d;
+            int of_client, of_server;
+            duo_begin(&d);
+            lines = 0;
+            SSL_CTX_set_max_proto_version(d.client_ctx, version);
+            SSL_CTX_set_keylog_callback(server ? d.server_ctx : d.client_ctx, log_line);
+            duo_connect(&d);
+            SSL_set_app_data(server ? d.server : d.client, &lines);
+            duo_shake(&d, &of_client, &of_server);
+            assert_int_equal(of_client, 1);
+            assert_true(lines >= (version == TLS1_2_VERSION ? 1 : 4));
+            duo_end(&d);
+        }
 }
 
 /* What is called is what the context says when it is called, not when the handshake began. */
@@ -527,6 +545,7 @@ int main(void)
         cmocka_unit_test(groups_are_named),
         cmocka_unit_test(a_server_chooses_the_protocol),
         cmocka_unit_test(a_server_changes_its_context_by_the_name),
+        cmocka_unit_test(the_key_log_says_whose_line_it_is),
         cmocka_unit_test(callbacks_may_come_and_go_while_a_handshake_is_under_way),
         cmocka_unit_test(a_server_that_is_cleared_has_forgotten_the_name),
         cmocka_unit_test(a_session_is_resumed),
