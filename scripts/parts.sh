@@ -154,7 +154,6 @@ install_below() {
 }
 
 install_check() { part install install_below; }
-deb_check() { part deb "$root/scripts/deb" --check; }
 
 run_check() { part run-check "$root/scripts/run" --check; }
 

@@ -128,9 +128,10 @@ def pack(folder, path, info, wheel_tag):
     files[info + "/METADATA"] = metadata().encode()
     files[info + "/WHEEL"] = ("Wheel-Version: 1.0\nGenerator: milgi\nRoot-Is-Purelib: false\nTag: %s\n"
                               % wheel_tag).encode()
-    for name, path_in in (("LICENSE", "LICENSE"), ("LICENSE.AWS-LC", "build/packages/awslc/LICENSE")):
-        packages = os.environ.get("MILGI_PACKAGES")
-        full = os.path.join(packages, "awslc/LICENSE") if packages and "AWS" in name else os.path.join(ROOT, path_in)
+    packages = os.environ.get("MILGI_PACKAGES") or os.path.join(ROOT, "build/packages")
+    for name, full in (("LICENSE", os.path.join(ROOT, "LICENSE")), # and those of what is inside
+                       ("LICENSE.AWS-LC", os.path.join(packages, "awslc/LICENSE")),
+                       ("LICENSE.crypto_mb", os.path.join(packages, "crypto_mb/LICENSE"))):
         if os.path.exists(full):
             with open(full, "rb") as f:
                 files["%s/%s" % (info, name)] = f.read()
