@@ -93,10 +93,10 @@ struct milgi__ngx_conn {
     void *arg;                          /* the protocol's */
     const struct milgi__ngx_conf *conf; /* the server's that the client has come to */
 
-    struct milgi_slice *in; /* plaintext that nginx has not read; a ring */
-    ngx_uint_t in_first, in_n, in_max;
     struct milgi_iov *out; /* ciphertext that the socket has not taken */
     ngx_uint_t out_first, out_n, out_max;
+    u_char *held; /* plaintext that the engine had no memory for */
+    size_t held_n;
 
     /* what was negotiated, for variables; texts in the pool */
     struct milgi_conn_info info;
@@ -107,6 +107,7 @@ struct milgi__ngx_conn {
     bool told;     /* and the protocol knows how it ended */
     bool ended;    /* the peer's close_notify came */
     bool failed;   /* nothing more comes or goes */
+    bool full;     /* it takes nothing until on_room() */
     bool draining; /* nginx waits until its output is with the kernel */
     bool framed;   /* what is sent says itself where it ends */
     bool whole;    /* and else: what was sent so far has an end */

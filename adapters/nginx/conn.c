@@ -7,6 +7,8 @@
 
 #define READS 16  /* of one socket before others have their turn */
 #define PIECES 64 /* of output in one call */
+#define HELD_MAX 16384
+#define TURNS 16 /* for one call of nginx's that sends */
 
 static struct milgi__ngx_conn **by_fd;
 static ngx_uint_t by_fd_n;
@@ -39,23 +41,6 @@ static bool remember(ngx_socket_t fd, struct milgi__ngx_conn *m)
     return true;
 }
 
-/* Room for one more in a ring or a list that grows at its end. */
-static void *grow(void *array, ngx_uint_t *first, ngx_uint_t n, ngx_uint_t *max, size_t size)
-{
-    if (*first + n < *max)
-        return array;
-    if (*first > n) { /* at least half of it is free at its beginning */
-        ngx_memmove(array, (u_char *)array + *first * size, n * size);
-        *first = 0;
-        return array;
-    }
-    ngx_uint_t more = *max ? *max * 2 : 16;
-    void *larger = realloc(array, more * size);
-    if (larger)
-        *max = more;
-    return larger;
-}
-
 /* --- told to nginx, from its loop --------------------------------------------------------------------------------- */
 
 static void tell_read(struct milgi__ngx_conn *m)
@@ -77,6 +62,26 @@ static void tell_write(struct milgi__ngx_conn *m)
 
 /* --- the socket --------------------------------------------------------------------------------------------------- */
 
+/* What is given outside of the engine's memory. */
+static size_t hold(struct milgi__ngx_conn *m, const u_char *data, size_t size)
+{
+    size = ngx_min(size, HELD_MAX);
+    m->held = malloc(size);
+    m->held_n = m->held ? size : 0;
+    if (m->held)
+        ngx_memcpy(m->held, data, size);
+    return m->held_n;
+}
+
+static void drop_held(struct milgi__ngx_conn *m)
+{
+    if (m->held)
+        ngx_explicit_memzero(m->held, m->held_n);
+    free(m->held);
+    m->held = NULL;
+    m->held_n = 0;
+}
+
 static void release(struct milgi__ngx_conn *m)
 {
     if (m->c || !m->gone)
@@ -84,7 +89,8 @@ static void release(struct milgi__ngx_conn *m)
     by_fd[m->fd] = NULL;
     if (m->fd >= 0 && ngx_close_socket(m->fd) == -1)
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_socket_errno, ngx_close_socket_n " failed");
-    free(m->in);
+    drop_held(m);
+    milgi__stream_forget(&m->stream);
     free(m->out);
     free(m);
 }
@@ -115,8 +121,6 @@ static void closing(struct milgi_stream *s, bool reset)
     m->reading = false;
     m->out_first = m->out_n = 0;
     m->failed = true;
-    for (; m->in_n && !m->c; m->in_n--)
-        milgi_chunk_unref(m->in[m->in_first++].chunk);
     ngx_post_event(&m->gone_event, &ngx_posted_events);
     tell_read(m);
     tell_write(m);
@@ -184,10 +188,16 @@ static long put(struct milgi__ngx_conn *m, const struct milgi_iov *iov, size_t n
 
 static bool keep_out(struct milgi__ngx_conn *m, const struct milgi_iov *iov)
 {
-    void *out = grow(m->out, &m->out_first, m->out_n, &m->out_max, sizeof *m->out);
-    if (!out)
-        return false;
-    m->out = out;
+    if (m->out_first + m->out_n == m->out_max) {
+        ngx_uint_t max = m->out_n < m->out_max / 2 ? m->out_max : 2 * m->out_max + 16;
+        struct milgi_iov *out = max > m->out_max ? realloc(m->out, max * sizeof *out) : m->out;
+        if (!out)
+            return false;
+        ngx_memmove(out, out + m->out_first, m->out_n * sizeof *out);
+        m->out = out;
+        m->out_first = 0;
+        m->out_max = max;
+    }
     m->out[m->out_first + m->out_n++] = *iov;
     return true;
 }
@@ -215,8 +225,6 @@ static long writing(struct milgi_stream *s, const struct milgi_iov *iov, size_t 
     if (m->out_n && m->net->write->ready) { /* it took less than all, and has not said that it is full */
         ngx_post_event(m->net->write, &ngx_posted_events);
     }
-    if (m->draining && !m->out_n)
-        tell_write(m);
     return done;
 }
 
@@ -246,9 +254,9 @@ static void on_net_write(ngx_event_t *event)
         took(m, len);
         if (done)
             milgi__stream_written(&m->stream, len, done < 0 ? (int)done : 0);
+        if (done && m->draining) /* the peer takes some: nginx's time for that begins anew */
+            tell_write(m);
     }
-    if (m->net && !m->out_n && m->draining)
-        tell_write(m);
 }
 
 static int shut(struct milgi_stream *s)
@@ -310,20 +318,18 @@ static void on_open(struct milgi_stream *s, void *arg)
     tell_read(m);
 }
 
-static void on_data(struct milgi_stream *s, void *arg, const struct milgi_slice *slices, size_t slices_n)
+static void on_readable(struct milgi_stream *s, void *arg)
+{
+    (void)s;
+    tell_read(arg);
+}
+
+static void on_drained(struct milgi_stream *s, void *arg)
 {
     struct milgi__ngx_conn *m = arg;
-    for (size_t i = 0; i < slices_n; i++) {
-        void *in = m->c ? grow(m->in, &m->in_first, m->in_n, &m->in_max, sizeof *m->in) : NULL;
-        if (in)
-            m->in = in;
-        if (!in || milgi_slice_keep(&slices[i], &m->in[m->in_first + m->in_n])) {
-            milgi_stream_abort(s, MILGI_ALERT_INTERNAL_ERROR); /* a gap must show */
-            return;
-        }
-        m->in_n++;
-    }
-    tell_read(m);
+    (void)s;
+    if (m->draining && !m->held_n)
+        tell_write(m);
 }
 
 static void on_end(struct milgi_stream *s, void *arg)
@@ -336,10 +342,18 @@ static void on_end(struct milgi_stream *s, void *arg)
     tell_read(m);
 }
 
+/* What there was no memory for goes first. */
 static void on_room(struct milgi_stream *s, void *arg)
 {
-    (void)s;
-    tell_write(arg);
+    struct milgi__ngx_conn *m = arg;
+    int rv = m->held_n ? milgi_stream_write(s, m->held, m->held_n) : 0;
+    if (rv == MILGI_ENOMEM) /* once more, later */
+        return;
+    m->full = rv == MILGI_PAUSE;
+    drop_held(m);
+    if (m->finished)
+        milgi_stream_shutdown(s);
+    tell_write(m);
 }
 
 static void on_decide(struct milgi_stream *s, void *arg, const struct milgi_decision *decision)
@@ -378,48 +392,37 @@ static void on_close(struct milgi_stream *s, void *arg, const struct milgi_reaso
 
 static const struct milgi_stream_events events = {
     .on_open = on_open,
-    .on_data = on_data,
+    .on_readable = on_readable,
     .on_end = on_end,
     .on_room = on_room,
+    .on_drained = on_drained,
     .on_decide = on_decide,
     .on_close = on_close,
 };
 
 /* --- in the place of nginx's socket functions --------------------------------------------------------------------- */
 
+/* Whether reading has an answer now. */
+static bool readable(const struct milgi__ngx_conn *m)
+{
+    return milgi_stream_unread(&m->stream) || m->ended || m->failed;
+}
+
 static ssize_t conn_recv(ngx_connection_t *c, u_char *buf, size_t size)
 {
     struct milgi__ngx_conn *m = milgi__ngx_of(c);
     size_t got = 0;
-    while (m && m->in_n && got < size) {
-        struct milgi_slice *first = &m->in[m->in_first];
-        size_t n = ngx_min(size - got, first->len);
-        ngx_memcpy(buf + got, first->data, n);
-        got += n;
-        first->data += n;
-        first->len -= (uint32_t)n;
-        if (first->len)
-            break;
-        milgi_chunk_unref(first->chunk);
-        m->in_first = --m->in_n ? m->in_first + 1 : 0;
-    }
-    if (got) {
-        if (!m->failed)
-            milgi_stream_consumed(&m->stream, got);
-        c->read->ready = m->in_n || m->ended || m->failed;
+    int rv = m ? milgi_stream_read(&m->stream, buf, size, &got) : MILGI_ECLOSED;
+    c->read->ready = got && readable(m);
+    if (got)
         return (ssize_t)got;
-    }
-    if (m && m->ended) {
-        c->read->ready = 0;
+    if (rv == MILGI_PAUSE)
+        return NGX_AGAIN;
+    if (!rv)
         c->read->eof = 1;
-        return 0;
-    }
-    if (!m || m->failed) {
+    else
         c->read->error = 1;
-        return NGX_ERROR;
-    }
-    c->read->ready = 0;
-    return NGX_AGAIN;
+    return rv ? NGX_ERROR : 0;
 }
 
 static ssize_t conn_recv_chain(ngx_connection_t *c, ngx_chain_t *in, off_t limit)
@@ -442,41 +445,50 @@ static ssize_t conn_recv_chain(ngx_connection_t *c, ngx_chain_t *in, off_t limit
     return got;
 }
 
-/* What of |size| bytes the connection takes; |*full|: no more until there is room. Or an error. */
-static ssize_t give(struct milgi__ngx_conn *m, const u_char *data, size_t size, bool *full)
+/* Whether anything that nginx has sent is not yet with the kernel. */
+static bool on_its_way(const struct milgi__ngx_conn *m)
+{
+    return m->held_n || !milgi_stream_flushed(&m->stream);
+}
+
+/*
+ * What of |size| bytes the connection takes, or an error. Who is told that it is full, or that there is no memory, is
+ * told by on_room() when to go on, and by nothing else: so nothing else is asked, not how full it is by now either.
+ * A little is taken though there is no memory: nginx does not ask twice for the head of a response behind which it
+ * upgrades, since a socket would have taken it.
+ */
+static ssize_t give(struct milgi__ngx_conn *m, const u_char *data, size_t size)
 {
     if (m->failed || m->finished)
         return NGX_ERROR;
-    if (milgi_conn_output_full(milgi_stream_conn(&m->stream))) {
-        *full = true;
-        return 0;
-    }
     size = ngx_min(size, 65536);
     int rv = milgi_stream_write(&m->stream, data, size);
     if (rv < 0 && rv != MILGI_ENOMEM)
         return NGX_ERROR;
-    *full = rv != 0;
+    if (rv == MILGI_ENOMEM)
+        size = m->held_n ? 0 : hold(m, data, size);
+    m->full = rv != 0;
     m->whole = m->framed;
-    m->c->sent += rv < 0 ? 0 : (off_t)size;
-    return rv < 0 ? 0 : (ssize_t)size;
+    m->c->sent += (off_t)size;
+    return (ssize_t)size;
 }
 
 /* Of |in| what fits, and at most |limit|. NGX_CHAIN_ERROR or the rest. */
-static ngx_chain_t *give_chain(struct milgi__ngx_conn *m, ngx_chain_t *in, off_t limit, bool *full)
+static ngx_chain_t *give_chain(struct milgi__ngx_conn *m, ngx_chain_t *in, off_t limit)
 {
     off_t end = m->c->sent + limit;
     bool last = false;
-    for (; in && !*full; in = in->next) {
+    for (; in; in = in->next) {
         ngx_buf_t *b = in->buf;
         if (!ngx_buf_special(b) && !ngx_buf_in_memory(b)) {
             ngx_log_error(NGX_LOG_ALERT, m->c->log, 0, "milgi: a file that was not read");
             return NGX_CHAIN_ERROR;
         }
-        while (!ngx_buf_special(b) && b->pos < b->last && !*full) {
+        while (!ngx_buf_special(b) && b->pos < b->last && !m->full) {
             size_t size = (size_t)(b->last - b->pos);
             if (limit && m->c->sent >= end)
                 return in;
-            ssize_t n = give(m, b->pos, limit ? ngx_min(size, (size_t)(end - m->c->sent)) : size, full);
+            ssize_t n = give(m, b->pos, limit ? ngx_min(size, (size_t)(end - m->c->sent)) : size);
             if (n == NGX_ERROR)
                 return NGX_CHAIN_ERROR;
             b->pos += n;
@@ -494,8 +506,7 @@ static ngx_chain_t *give_chain(struct milgi__ngx_conn *m, ngx_chain_t *in, off_t
 static void settle(struct milgi__ngx_conn *m, bool wait)
 {
     ngx_connection_t *c = m->c;
-    struct milgi_conn *conn = milgi_stream_conn(&m->stream);
-    m->draining = conn && milgi_conn_output_pending(conn) != 0;
+    m->draining = on_its_way(m);
     bool asks = !m->finished && m->protocol->may_end && m->protocol->may_end(m);
     if (m->draining || (asks && !wait)) {
         c->buffered |= NGX_SSL_BUFFERED;
@@ -505,47 +516,43 @@ static void settle(struct milgi__ngx_conn *m, bool wait)
     }
 }
 
+/*
+ * Again, if the turn has made room. Not for ever: room that is not used now was told of, too. What was told in the turn
+ * stays told: nginx's handlers that find c->write not to be ready wait for another event.
+ */
 static ngx_chain_t *conn_send_chain(ngx_connection_t *c, ngx_chain_t *in, off_t limit)
 {
     struct milgi__ngx_conn *m = milgi__ngx_of(c);
     if (!m || m->failed)
         return NGX_CHAIN_ERROR;
-    bool asked = in != NULL, full = false, finished = m->finished;
+    bool asked = in != NULL, finished = m->finished;
     off_t end = c->sent + limit;
-    do {
-        full = false;
-        in = give_chain(m, in, limit ? end - c->sent : 0, &full);
+    m->full = m->full && on_its_way(m);
+    for (ngx_uint_t i = 0; !i || (i < TURNS && in && !m->full && (!limit || c->sent < end)); i++) {
+        in = give_chain(m, in, limit ? end - c->sent : 0);
         if (in == NGX_CHAIN_ERROR)
             return in;
-        if (m->finished && !finished)
+        if (m->finished && !finished && !m->held_n)
             milgi_stream_shutdown(&m->stream);
         finished = m->finished;
         milgi__ngx_turn();
         if (m->failed)
             return NGX_CHAIN_ERROR;
-    } while (in && (!limit || c->sent < end) && full && !milgi_conn_output_full(milgi_stream_conn(&m->stream)));
-    settle(m, !asked || (in && full));
+    }
+    settle(m, !asked || (in && m->full));
     return in;
 }
 
 static ssize_t conn_send(ngx_connection_t *c, u_char *buf, size_t size)
 {
     struct milgi__ngx_conn *m = milgi__ngx_of(c);
-    bool full = false;
-    size_t sent = 0;
-    while (sent < size && !full) {
-        ssize_t n = m ? give(m, buf + sent, size - sent, &full) : NGX_ERROR;
-        if (n == NGX_ERROR)
-            return n;
-        sent += (size_t)n;
-    }
+    ngx_buf_t all = { .pos = buf, .last = buf + size, .memory = 1 };
+    ngx_chain_t in = { &all, NULL };
+    bool waits = (c->buffered & ~NGX_SSL_BUFFERED) != 0; /* of a chain, which does not go behind this */
+    if (!m || waits || conn_send_chain(c, &in, 0) == NGX_CHAIN_ERROR)
+        return NGX_ERROR;
     m->whole = true; /* who sends so has ends of his own */
-    milgi__ngx_turn();
-    if (!m->failed)
-        settle(m, full);
-    if (sent < size)
-        c->write->ready = 0;
-    return sent || !size ? (ssize_t)sent : NGX_AGAIN;
+    return all.pos > buf || !size ? all.pos - buf : NGX_AGAIN;
 }
 
 /* --- its beginning and its end ------------------------------------------------------------------------------------ */
@@ -568,7 +575,8 @@ static void on_handshake(ngx_event_t *event)
     if (event->timer_set)
         ngx_del_timer(event);
     m->told = true;
-    event->ready = m->in_n || m->ended;
+    event->ready = readable(m);
+    event->handler = nothing; /* until nginx has another */
     m->protocol->done(c, over ? NGX_ERROR : NGX_OK);
 }
 
@@ -576,14 +584,13 @@ static void on_handshake(ngx_event_t *event)
 static void on_nginx_closed(void *data)
 {
     struct milgi__ngx_conn *m = data;
-    bool whole = m->whole && !m->c->timedout;
+    bool whole = m->whole && !m->held_n && !m->c->timedout;
     m->c = NULL;
     if (m->net && !m->failed && whole)
         milgi_stream_close(&m->stream);
     else if (m->net && !m->failed)
         milgi_stream_cut(&m->stream);
-    for (; m->in_n; m->in_n--)
-        milgi_chunk_unref(m->in[m->in_first++].chunk);
+    milgi__stream_forget(&m->stream);
     release(m);
 }
 
@@ -638,6 +645,7 @@ ngx_int_t milgi__ngx_accept(ngx_connection_t *c, struct milgi_config *config, ng
     m->protocol = protocol;
     m->arg = arg;
     m->whole = true;
+    m->stream.keeps = true;
     m->gone_event.data = m;
     m->gone_event.handler = on_gone_event;
     m->gone_event.log = ngx_cycle->log;

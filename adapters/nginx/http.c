@@ -162,7 +162,8 @@ static void on_accept(ngx_connection_t *c)
 
 /*
  * Who was let in by one server's settings is not another's client: not where that one wants to know who its clients
- * are, and not where it is asked for by a name that the handshake was not for.
+ * are, and not where it is asked for by a name that the handshake was not for. A request in which nginx has found a
+ * fault comes to the server's error pages without the first phase, and to a named location without the second.
  */
 static ngx_int_t on_request(ngx_http_request_t *r)
 {
@@ -299,6 +300,21 @@ static ngx_int_t add_variables(ngx_conf_t *cf)
 
 /* --- settings ----------------------------------------------------------------------------------------------------- */
 
+/* "ssl on", which says what "ssl" behind "listen" says: of an nginx that has it. */
+static bool has_ssl(const ngx_conf_t *cf, const ngx_http_conf_addr_t *address)
+{
+#if (NGX_HTTP_SSL)
+    for (ngx_uint_t i = 0; cf->cycle->modules[i]; i++) {
+        const ngx_module_t *module = cf->cycle->modules[i];
+        if (ngx_strcmp(module->name, "ngx_http_ssl_module"))
+            continue;
+        const ngx_http_ssl_srv_conf_t *conf = address->default_server->ctx->srv_conf[module->ctx_index];
+        return conf->enable == 1;
+    }
+#endif
+    return false;
+}
+
 /* All servers of an address come behind the handshake; nginx's other ways to begin a connection are not for it. */
 static ngx_int_t check_address(ngx_conf_t *cf, const ngx_http_conf_addr_t *address)
 {
@@ -311,7 +327,7 @@ static ngx_int_t check_address(ngx_conf_t *cf, const ngx_http_conf_addr_t *addre
             &address->opt.addr_text);
         return NGX_ERROR;
     }
-    if (on && (address->opt.ssl || address->opt.proxy_protocol)) {
+    if (on && (address->opt.ssl || address->opt.proxy_protocol || has_ssl(cf, address))) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"milgi\" goes with neither \"ssl\" nor \"proxy_protocol\": %V",
             &address->opt.addr_text);
         return NGX_ERROR;
@@ -329,10 +345,14 @@ static ngx_int_t add_handlers(ngx_conf_t *cf)
             if (check_address(cf, &address[k]) != NGX_OK)
                 return NGX_ERROR;
     }
-    ngx_http_handler_pt *handler = ngx_array_push(&core->phases[NGX_HTTP_POST_READ_PHASE].handlers);
-    if (!handler)
-        return NGX_ERROR;
-    *handler = on_request;
+    static const ngx_http_phases judged[] = { NGX_HTTP_POST_READ_PHASE, NGX_HTTP_SERVER_REWRITE_PHASE,
+        NGX_HTTP_REWRITE_PHASE };
+    for (size_t i = 0; i < sizeof judged / sizeof judged[0]; i++) {
+        ngx_http_handler_pt *handler = ngx_array_push(&core->phases[judged[i]].handlers);
+        if (!handler)
+            return NGX_ERROR;
+        *handler = on_request;
+    }
     next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = on_headers;
     return NGX_OK;

@@ -8,7 +8,8 @@
 
 #define NS_PER_MS 1000000u
 #define BUDGET_NS 200000u /* of a turn: who is established waits for no crowd of handshakes */
-#define TURN_NS 100000u   /* the shortest that the kernel has */
+#define MEMORY_MIN (1u << 20)
+#define TURN_NS 100000u /* the shortest that the kernel has */
 #define HANDSHAKE_OPS \
     (MILGI_OP_BIT(MILGI_OP_KEYGEN) | MILGI_OP_BIT(MILGI_OP_DERIVE) | MILGI_OP_BIT(MILGI_OP_ENCAPS) | \
         MILGI_OP_BIT(MILGI_OP_DECAPS) | MILGI_OP_BIT(MILGI_OP_SIGN) | MILGI_OP_BIT(MILGI_OP_VERIFY) | \
@@ -24,6 +25,7 @@ struct wanted_device {
 struct main_conf {
     ngx_array_t devices; /* of struct wanted_device */
     ngx_flag_t records, background;
+    size_t memory;
     ngx_uint_t wanted;
 };
 
@@ -246,6 +248,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
     struct milgi_stream_options options;
     milgi_stream_options_init(&options);
     options.budget_ns = BUDGET_NS;
+    options.engine.memory_limit = conf->memory ? conf->memory : options.engine.memory_limit;
     int rv = milgi__loop_init(&process.loop, &process.hooks, &options);
     if (rv) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "milgi: no engine: %s", milgi_error_text(rv));
@@ -285,19 +288,71 @@ static void *create_conf(ngx_cycle_t *cycle)
     if (!conf || ngx_array_init(&conf->devices, cycle->pool, 2, sizeof(struct wanted_device)) != NGX_OK)
         return NULL;
     conf->records = conf->background = NGX_CONF_UNSET;
+    conf->memory = NGX_CONF_UNSET_SIZE;
     return conf;
+}
+
+#define TRIED "tried"
+
+/* What is wrong with the devices, or TRIED, in |text|: in a process that does nothing else. */
+static void try_devices(const struct main_conf *conf, char *text, size_t size)
+{
+    const struct wanted_device *wanted = conf->devices.elts;
+    struct milgi_device *device[MILGI_DEVICES_MAX];
+    const char *why = NULL;
+    ngx_uint_t n = 0;
+    (void)snprintf(text, size, TRIED);
+    for (int rv = 0; !rv && n < conf->devices.nelts && n < MILGI_DEVICES_MAX; n += !rv) {
+        rv = milgi_device_new((const char *)wanted[n].spec.data, &device[n], &why);
+        if (rv)
+            (void)snprintf(text, size, "%s: %s", (const char *)wanted[n].spec.data, why ? why : milgi_error_text(rv));
+    }
+    while (n)
+        milgi_device_free(device[--n]);
+}
+
+/*
+ * A worker that cannot have its devices ends, and so would all that come in the place of those that serve. This is no
+ * process for threads and sessions of devices, which are not there in the workers that it forks: another tries.
+ */
+static char *check_devices(ngx_cycle_t *cycle, const struct main_conf *conf)
+{
+    char text[256] = { 0 };
+    int ends[2];
+    size_t len = 0;
+    if (!conf->wanted || !conf->devices.nelts || ngx_process == NGX_PROCESS_SIGNALLER)
+        return NGX_CONF_OK;
+    if (pipe2(ends, O_CLOEXEC))
+        return NGX_CONF_ERROR;
+    pid_t pid = fork();
+    if (!pid) {
+        try_devices(conf, text, sizeof text);
+        _exit(write(ends[1], text, ngx_strlen(text)) < 0);
+    }
+    close(ends[1]);
+    for (ssize_t n = 1; pid > 0 && len < sizeof text - 1 && (n > 0 || ngx_errno == NGX_EINTR);) {
+        ngx_set_errno(0);
+        n = read(ends[0], text + len, sizeof text - 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && ngx_errno == NGX_EINTR) {
+    } /* nginx may have been first */
+    if (pid > 0 && !ngx_strcmp(text, TRIED))
+        return NGX_CONF_OK;
+    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "milgi_device %s", len ? text : "cannot be tried");
+    return NGX_CONF_ERROR;
 }
 
 static char *init_conf(ngx_cycle_t *cycle, void *data)
 {
     struct main_conf *conf = data;
-    (void)cycle;
     ngx_conf_init_value(conf->records, 0);
     ngx_conf_init_value(conf->background, 0);
-    return NGX_CONF_OK;
+    ngx_conf_init_size_value(conf->memory, 0);
+    return check_devices(cycle, conf);
 }
 
-/* Whether there is such a device is found out where it is made: in a worker. */
 static char *set_device(ngx_conf_t *cf, ngx_command_t *command, void *data)
 {
     struct main_conf *conf = data;
@@ -312,12 +367,23 @@ static char *set_device(ngx_conf_t *cf, ngx_command_t *command, void *data)
     return NGX_CONF_OK;
 }
 
+static char *check_memory(ngx_conf_t *cf, void *post, void *data)
+{
+    (void)cf;
+    (void)post;
+    return *(size_t *)data < MEMORY_MIN ? "is less than 1m" : NGX_CONF_OK;
+}
+
+static ngx_conf_post_t memory_post = { check_memory };
+
 static ngx_command_t commands[] = {
     { ngx_string("milgi_device"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE12, set_device, 0, 0, NULL },
     { ngx_string("milgi_records"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
         offsetof(struct main_conf, records), NULL },
     { ngx_string("milgi_background"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
         offsetof(struct main_conf, background), NULL },
+    { ngx_string("milgi_memory"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_size_slot, 0,
+        offsetof(struct main_conf, memory), &memory_post },
     ngx_null_command,
 };
 

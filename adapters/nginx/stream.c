@@ -10,9 +10,20 @@ ngx_module_t ngx_stream_milgi_module;
 
 /* --- a session ---------------------------------------------------------------------------------------------------- */
 
+/* As nginx goes on without TLS, but what answers already, and has no handler of its own, is not begun again. */
+static void on_phases(ngx_event_t *event)
+{
+    const ngx_connection_t *c = event->data;
+    const ngx_stream_session_t *s = c->data;
+    const ngx_stream_core_main_conf_t *core = ngx_stream_get_module_main_conf(s, ngx_stream_core_module);
+    if (core->phase_engine.handlers[s->phase_handler].checker != ngx_stream_core_content_phase)
+        ngx_stream_session_handler(event);
+}
+
 static void done(ngx_connection_t *c, ngx_int_t rc)
 {
     ngx_stream_session_t *s = c->data;
+    c->read->handler = on_phases;
     if (rc != NGX_OK)
         ngx_stream_finalize_session(s, NGX_STREAM_BAD_REQUEST);
     else
@@ -34,7 +45,9 @@ static ngx_int_t on_ssl_phase(ngx_stream_session_t *s)
     const struct milgi__ngx_conf *conf = ngx_stream_get_module_srv_conf(s, ngx_stream_milgi_module);
     const ngx_stream_core_srv_conf_t *core = ngx_stream_get_module_srv_conf(s, ngx_stream_core_module);
     struct milgi__ngx_conn *m = milgi__ngx_of(c);
-    if (!conf->enable || (m && m->open))
+    if (!conf->enable)
+        return NGX_DECLINED; /* the phase is nginx's own TLS's, too */
+    if (m && m->open)
         return NGX_OK;
     if (m)
         return NGX_AGAIN;
@@ -48,8 +61,11 @@ static ngx_int_t on_ssl_phase(ngx_stream_session_t *s)
 /* nginx is about to close its connection; the socket outlives it until the last record is with the peer. */
 static ngx_int_t on_log_phase(ngx_stream_session_t *s)
 {
-    if (milgi__ngx_of(s->connection))
-        s->connection->shared = 1;
+    struct milgi__ngx_conn *m = milgi__ngx_of(s->connection);
+    if (!m)
+        return NGX_OK;
+    s->connection->shared = 1;
+    m->whole = m->whole && s->status == NGX_STREAM_OK; /* an upstream that is not there has not answered nothing */
     return NGX_OK;
 }
 
@@ -80,9 +96,25 @@ static ngx_int_t add_variables(ngx_conf_t *cf)
 
 /* --- settings ----------------------------------------------------------------------------------------------------- */
 
+static ngx_int_t check_listeners(ngx_conf_t *cf, const ngx_stream_core_main_conf_t *core)
+{
+    const ngx_stream_listen_t *listen = core->listen.elts;
+    for (ngx_uint_t i = 0; i < core->listen.nelts; i++) {
+        const struct milgi__ngx_conf *conf = listen[i].ctx->srv_conf[ngx_stream_milgi_module.ctx_index];
+        if (!conf->enable || (!listen[i].ssl && listen[i].type == SOCK_STREAM))
+            continue;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"milgi\" goes with neither \"ssl\" nor \"udp\": %V",
+            &listen[i].addr_text);
+        return NGX_ERROR;
+    }
+    return NGX_OK;
+}
+
 static ngx_int_t add_phases(ngx_conf_t *cf)
 {
     ngx_stream_core_main_conf_t *core = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_core_module);
+    if (check_listeners(cf, core) != NGX_OK)
+        return NGX_ERROR;
     ngx_stream_handler_pt *ssl = ngx_array_push(&core->phases[NGX_STREAM_SSL_PHASE].handlers);
     ngx_stream_handler_pt *log = ngx_array_push(&core->phases[NGX_STREAM_LOG_PHASE].handlers);
     if (!ssl || !log)
@@ -100,12 +132,13 @@ static void *create(ngx_conf_t *cf)
 static char *merge(ngx_conf_t *cf, void *parent, void *child)
 {
     struct milgi__ngx_conf *conf = child;
-    const char *names[32], *const *protocols[2] = { names, NULL };
-    ngx_array_t *alpn = conf->alpn != NGX_CONF_UNSET_PTR ? conf->alpn : ((struct milgi__ngx_conf *)parent)->alpn;
-    ngx_uint_t n = 0;
-    for (; alpn && alpn != NGX_CONF_UNSET_PTR && n < alpn->nelts && n < 31; n++)
-        names[n] = (const char *)((ngx_str_t *)alpn->elts)[n].data;
-    names[n] = NULL;
+    const ngx_array_t *alpn = conf->alpn != NGX_CONF_UNSET_PTR ? conf->alpn : ((struct milgi__ngx_conf *)parent)->alpn;
+    ngx_uint_t n = alpn && alpn != NGX_CONF_UNSET_PTR ? alpn->nelts : 0;
+    const char **names = ngx_pcalloc(cf->pool, (n + 1) * sizeof *names), *const * protocols[2] = { names, NULL };
+    if (!names)
+        return NGX_CONF_ERROR;
+    for (ngx_uint_t i = 0; i < n; i++)
+        names[i] = (const char *)((const ngx_str_t *)alpn->elts)[i].data;
     return milgi__ngx_conf_merge(cf, parent, conf, protocols);
 }
 
@@ -119,8 +152,11 @@ static char *set_alpn(ngx_conf_t *cf, ngx_command_t *command, void *data)
     conf->alpn = ngx_array_create(cf->pool, cf->args->nelts, sizeof *value);
     if (!conf->alpn)
         return NGX_CONF_ERROR;
-    for (ngx_uint_t i = 1; i < cf->args->nelts; i++)
+    for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {
+        if (!value[i].len || value[i].len > 255)
+            return "has a name that is not of 1 to 255 bytes";
         *(ngx_str_t *)ngx_array_push(conf->alpn) = value[i];
+    }
     return NGX_CONF_OK;
 }
 

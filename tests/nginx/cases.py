@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -255,17 +256,23 @@ def streams(more="", proxy="proxy_half_close on;"):
 
 
 def exchange(sock, data):
-    """Sends, and reads the echo at the same time."""
-    sender = threading.Thread(target=sock.sendall, args=(data,), daemon=True)
-    got = []
-    sender.start()
-    left = len(data)
+    """Sends, and reads the echo meanwhile; in one thread, since two must not use one connection of OpenSSL's."""
+    rest, got, left = memoryview(data), [], len(data)
+    sock.setblocking(False)
     while left:
-        piece = sock.recv(65536)
-        check(piece, "the echo ends early")
-        got.append(piece)
-        left -= len(piece)
-    sender.join()
+        moved = False
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent = sock.send(rest[:65536]) if rest else 0
+            rest, moved = rest[sent:], sent > 0
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            piece = sock.recv(65536)
+            check(piece, "the echo ends early")
+            got.append(piece)
+            left -= len(piece)
+            moved = True
+        if not moved:
+            check(any(select.select([sock], [sock] if rest else [], [], kit.PATIENCE)), "nothing moves")
+    sock.settimeout(kit.PATIENCE)
     return b"".join(got)
 
 
@@ -627,57 +634,3 @@ def nothing_of_the_crypto_library_is_seen_from_outside(rig):
         equal([s for s in defined if not re.fullmatch(r"ngx_\w*modules?|ngx_module_(names|order)|milgi__ngx_\w+", s)], [], name + " defines")
         wanted = re.findall(r" U (\S+)", run("nm", "-D", "--undefined-only", path).decode())
         equal([s for s in wanted if re.match(r"(SSL|EVP|BIO|RSA|EC|X509|CRYPTO|OPENSSL|RAND|AES)_", s)], [], name + " needs")
-
-
-# --- which, and on what --------------------------------------------------------------------------------------------------
-
-CASES = (  # devices in ci
-    (nothing_of_the_crypto_library_is_seen_from_outside, "cpu"),
-    (wrong_settings_are_refused, "cpu"),
-    (pages_in_each_version_and_protocol, "cpu pool:2"),
-    (in_plain_http_nothing_is_said, "cpu"),
-    (redirects_of_its_own_are_to_https, "cpu"),
-    (servers_are_found_by_the_name_the_client_wants, "pool:2"),
-    (of_several_certificates_the_one_that_fits_is_taken, "cpu"),
-    (alpn_goes_by_listen, "cpu"),
-    (clients_are_verified, "pool:2"),
-    (who_was_let_in_by_one_server_is_not_by_another, "cpu"),
-    (sessions_are_resumed_by_tickets, "pool:2"),
-    (keepalive_and_pipelining, "cpu records"),
-    (much_both_ways, "records"),
-    (slow_readers_get_all_of_it, "cpu"),
-    (what_has_no_end_is_not_ended_in_order, "cpu"),
-    (streams_both_ways, "records"),
-    (the_backend_ends_first, "pool:2"),
-    (the_client_ends_first, "pool:2"),
-    (stream_variables_alpn_and_clients, "cpu"),
-    (bad_input_hurts_nobody, "cpu pool:2"),
-    (who_goes_away_in_the_middle_leaves_nothing, "pool:2 records"),
-    (reloads_lose_nobody, "pool:2"),
-    (who_is_served_is_served_to_the_end, "pool:2"),
-    (many_at_once, "pool:2 first"),
-    (http2_by_nghttp, "cpu"),
-    (http2_ends_in_order, "cpu pool:2"),
-    (upgrades_and_continues, "records"),
-    (a_rate_that_is_limited_loses_nothing, "cpu"),
-    (without_connections_left_some_wait_and_nobody_is_lost, "cpu"),
-)
-ONCE = (nothing_of_the_crypto_library_is_seen_from_outside, wrong_settings_are_refused)
-UNDER_VALGRIND = (pages_in_each_version_and_protocol, clients_are_verified, much_both_ways, keepalive_and_pipelining, the_client_ends_first,
-                  the_backend_ends_first, bad_input_hurts_nobody, who_goes_away_in_the_middle_leaves_nothing, who_is_served_is_served_to_the_end,
-                  what_has_no_end_is_not_ended_in_order, http2_ends_in_order, upgrades_and_continues,
-                  without_connections_left_some_wait_and_nobody_is_lost)
-
-
-def chosen(how):
-    """Name, case, devices."""
-    for case, devices in CASES:
-        if how == "full" and case is http2_ends_in_order:  # not where records go to a device, as the README says
-            devices = "cpu pool:2 first batch"
-        elif how == "full" and case not in ONCE:
-            devices = "cpu pool:2 first records batch chaos"
-        if how == "valgrind":
-            if case not in UNDER_VALGRIND:
-                continue
-            devices = "pool:2"
-        yield case.__name__, case, devices.split()
