@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How late an event loop is under a storm of handshakes with RSA-4096: asyncio with its own ssl, and with Milgi.
 
-    bench.py [--clients N] [--seconds S] [--rounds N] [--device SPEC]...
+    scripts/bench asyncio [--clients N] [--seconds S] [--rounds N] [--device SPEC]... [--json FILE]
 
 Each server is a process of its own, which accepts connections and notes how late a timer of 1 ms is called; clients in
 another process, the same for both, make full handshakes one after the other, N at a time, and close. The two servers
@@ -11,6 +11,7 @@ take turns. Prints for each round, and the ratio of the medians of the rounds' 9
 
 import argparse
 import asyncio
+import datetime
 import json
 import os
 import ssl
@@ -61,9 +62,10 @@ async def serve(stack, chain, key, devices):
     counting = False
     over.set()
     late.sort()
-    print(json.dumps({"p50": late[len(late) // 2], "p99": late[len(late) * 99 // 100], "max": late[-1], "n": len(late),
+    print(json.dumps({"p50_ms": late[len(late) // 2] * 1e3, "p90_ms": late[len(late) * 90 // 100] * 1e3,
+                      "p99_ms": late[len(late) * 99 // 100] * 1e3, "max_ms": late[-1] * 1e3, "n": len(late),
                       "slow": sum(1 for x in late if x > 0.1), "seconds": time.monotonic() - began,
-                      "cpu": time.process_time() - cpu}), flush=True)
+                      "cpu_s": time.process_time() - cpu}), flush=True)
     await commands.read()  # until all is over
     server.close()
 
@@ -102,19 +104,24 @@ def measure(args, stack, chain, key):
     server.stdin.write("\n")
     server.stdin.flush()
     result = json.loads(server.stdout.readline())
-    result["handshakes"] = int(load.communicate()[0]) / (args.seconds + 1)
+    result["handshakes_per_s"] = int(load.communicate()[0]) / (args.seconds + 1)
     server.stdin.close()
     server.wait()
-    print("%-6s  late by p50 %7.2f ms  p99 %7.2f ms  most %7.2f ms; above 100 ms: %d; %4.0f handshakes/s; loop called %d "
-          "times" % (stack, result["p50"] * 1e3, result["p99"] * 1e3, result["max"] * 1e3, result["slow"],
-                     result["handshakes"], result["n"]), flush=True)
+    print("%-6s  late by p50 %7.2f ms  p90 %7.2f ms  p99 %7.2f ms  most %7.2f ms; above 100 ms: %d; %4.0f handshakes/s; "
+          "loop called %d times" % (stack, result["p50_ms"], result["p90_ms"], result["p99_ms"], result["max_ms"],
+                                    result["slow"], result["handshakes_per_s"], result["n"]), flush=True)
     return result
 
 
 def processor():
     with open("/proc/cpuinfo") as f:
         names = [line.split(":")[1].strip() for line in f if line.startswith("model name")]
-    return "%d x %s, load %.1f" % (len(names), names[0] if names else "?", os.getloadavg()[0])
+    return "%s, %d CPUs" % (names[0] if names else "?", len(names))
+
+
+def versions():
+    import milgi
+    return "Python %s, %s; milgi %s" % (sys.version.split()[0], ssl.OPENSSL_VERSION, milgi.__version__)
 
 
 def main():
@@ -123,6 +130,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", action="append", default=[])
+    parser.add_argument("--json", metavar="FILE", help="keep the rounds, for bench/delay/page")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--storm", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -132,18 +140,23 @@ def main():
     if args.storm:
         asyncio.run(storm(int(args.storm[0]), args.storm[1], args.clients, args.seconds))
         return
-    print("%s; %s; Python %s; %d clients" % (processor(), ssl.OPENSSL_VERSION, sys.version.split()[0], args.clients))
+    about = {"host": "asyncio", "what": "delay of the event loop", "machine": processor(), "load": os.getloadavg()[0],
+             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "versions": versions(),
+             "clients": args.clients, "seconds": args.seconds}
+    print("%(machine)s, load %(load).1f; %(versions)s; %(clients)d clients" % about)
+    rounds = []
     with tempfile.TemporaryDirectory() as work:
         chain, key = os.path.join(work, "chain.pem"), os.path.join(work, "key.pem")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", chain], check=True,
                        stderr=subprocess.DEVNULL)
-        results = {"ssl": [], "milgi": []}
         for _ in range(args.rounds):
-            for stack, found in results.items():
-                found.append(measure(args, stack, chain, key)["p99"])
-    ours, theirs = (statistics.median(results[stack]) for stack in ("milgi", "ssl"))
-    print("p99: %.2f ms to %.2f ms, %.3f of it" % (ours * 1e3, theirs * 1e3, ours / theirs))
+            rounds.append({name: measure(args, stack, chain, key) for name, stack in (("host", "ssl"), ("ours", "milgi"))})
+    if args.json:
+        with open(args.json, "w", encoding="ascii") as f:
+            json.dump({**about, "rounds": rounds}, f, indent=1)
+    ours, theirs = (statistics.median(r[name]["p99_ms"] for r in rounds) for name in ("ours", "host"))
+    print("p99: %.2f ms to %.2f ms, %.3f of it" % (ours, theirs, ours / theirs))
 
 
 if __name__ == "__main__":
