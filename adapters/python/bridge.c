@@ -122,12 +122,16 @@ static void closing(struct milgi_stream *stream, bool reset)
     note(s, MILGI_PY_CLOSE);
 }
 
-/* Nobody knows what is behind Python's transport: its progress is what it has taken. */
+/*
+ * What Python's transport has passed on without being asked counts as |queued| still: so much less is unsent. Where
+ * nobody knows what is behind it, its progress is what it has taken.
+ */
 static size_t unsent(struct milgi_stream *stream, uint64_t *ago_ms)
 {
-    (void)stream;
+    int fd = -1;
+    long passed = py_loop(stream->loop)->passed(py_stream(stream)->handle, &fd);
     *ago_ms = 0;
-    return 0;
+    return (fd < 0 ? 0 : milgi__socket_unsent(fd, ago_ms)) - (size_t)passed;
 }
 
 static const char *error_text(int error)
@@ -274,8 +278,8 @@ static const struct milgi_stream_events events = {
 
 /* --- the loop -------------------------------------------------------------------------------------------------- */
 
-int milgi_py_loop_new(
-    const struct milgi_py_options *options, void (*tell)(void *handle), void *handle, struct milgi_py_loop **loop)
+int milgi_py_loop_new(const struct milgi_py_options *options, void (*tell)(void *handle),
+    long (*passed)(void *handle, int *fd), void *handle, struct milgi_py_loop **loop)
 {
     struct milgi_stream_options o;
     milgi_stream_options_init(&o);
@@ -292,6 +296,7 @@ int milgi_py_loop_new(
         return MILGI_ENOMEM;
     made->handle = handle;
     made->soon = tell;
+    made->passed = passed;
     made->due_ns = UINT64_MAX;
     int rv = milgi__loop_init(&made->common, &hooks, &o);
     if (rv)

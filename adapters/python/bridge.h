@@ -2,9 +2,9 @@
 /*
  * Between Python and the streams of adapters/common.
  *
- * Nothing here calls Python but |soon|. What a turn has to tell, and what it wants of the transport, is noted with the
- * stream (enum milgi_py_todo) and taken from there after the turn, outside of the library: so an application's callback
- * may raise, may take long, and may do anything, and nobody's events are lost over it.
+ * Nothing here calls Python but |soon| and |passed|, which do little. What a turn has to tell, and what it wants of the
+ * transport, is noted with the stream (enum milgi_py_todo) and taken from there after the turn, outside of the library:
+ * so an application's callback may raise, may take long, and may do anything, and nobody's events are lost over it.
  *
  *   room, read, feed, eof, lost, written  -->  stream  -->  todo  <--  turn
  */
@@ -66,7 +66,12 @@ struct milgi_py_loop {
     struct milgi_loop common;
     void *handle;
     void (*soon)(void *handle); /* call milgi_py_turn() in the loop's next round */
-    uint64_t due_ns;            /* call milgi_py_timer() then; UINT64_MAX: not at all */
+    /*
+     * Of a stream's handle: how many bytes its transport has passed on of those that milgi_py_written() has not told
+     * of; below 0: it still holds some that were told of. |*fd|: the socket, as long as it is there.
+     */
+    long (*passed)(void *handle, int *fd);
+    uint64_t due_ns; /* call milgi_py_timer() then; UINT64_MAX: not at all */
     struct milgi_py_stream *first, *last;
 };
 
@@ -77,8 +82,8 @@ struct milgi_py_options {
 };
 
 /* 0, or an error of milgi_engine_new(). |handle| goes to |soon|. */
-int milgi_py_loop_new(
-    const struct milgi_py_options *options, void (*soon)(void *handle), void *handle, struct milgi_py_loop **loop);
+int milgi_py_loop_new(const struct milgi_py_options *options, void (*soon)(void *handle),
+    long (*passed)(void *handle, int *fd), void *handle, struct milgi_py_loop **loop);
 struct milgi_engine *milgi_py_engine(struct milgi_py_loop *loop);
 /* Closes every stream: each has MILGI_PY_CLOSE to do then. No turn comes after it. */
 void milgi_py_loop_stop(struct milgi_py_loop *loop);

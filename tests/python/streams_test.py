@@ -3,12 +3,15 @@
 
 import asyncio
 import errno
+import gc
 import hashlib
 import os
 import socket
 import ssl
 import struct
+import time
 import unittest
+import weakref
 from unittest import mock
 
 import milgi
@@ -19,6 +22,7 @@ from rig import client_context, credential, echo, host_client, host_server, path
 
 SIZE = (100 << 20) if rig.FULL else (4 << 20)
 CROWD = 1000 if rig.FULL else 60
+SMALL = 384 << 10
 
 
 class Talk(rig.Case):
@@ -93,8 +97,6 @@ class Talk(rig.Case):
         self.assertEqual(ours, {key: theirs[key] for key in ours})
 
     async def test_client_certificates(self):
-        names = asyncio.get_running_loop().create_future()
-
         async def handler(reader, writer):
             chain = writer.get_extra_info("ssl_object").peer_chain
             writer.write(repr(chain[0].names if chain else None).encode())
@@ -122,7 +124,6 @@ class Talk(rig.Case):
                 self.assertEqual(raised.exception.alert, "certificate_required")
                 self.assertTrue(raised.exception.alert_from_peer)
             await self.finish(writer)
-        names.cancel()
 
     async def test_sessions_are_resumed(self):
         for server, client in ((server_context(), client_context()), (host_server(), client_context()),
@@ -283,18 +284,99 @@ class Ends(rig.Case):
             await gone
         gone = asyncio.get_running_loop().create_future()
         aio.engine().close()
-        aio.engine(flush=0.2, **rig.engine_options())
+        aio.engine(flush=0.2, flush_total=0.2, **rig.engine_options())
         port = await self.serve(handler)
-        with mock.patch("milgi.loop.FLUSH_TOTAL_S", 0.2):
-            reader, writer = await self.connect(port)
-            while writer.transport.get_write_buffer_size() < 8 << 20:
-                writer.write(bytes(1 << 20))
-            writer.close()
-            writer.transport.close()  # again
-            await writer.wait_closed()
+        reader, writer = await self.connect(port)
+        while writer.transport.get_write_buffer_size() < 8 << 20:
+            writer.write(bytes(1 << 20))
+        writer.close()
+        writer.transport.close()  # again
+        await writer.wait_closed()
         await self.streams_gone(1)
         gone.set_result(None)
         taken[0].transport.abort()
+
+    async def slow(self, size):
+        """A server that has written that (and closes if it is SMALL), and a peer of the other stack that holds little."""
+        async def handler(reader, writer):
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            written.append(writer)
+            await reader.readexactly(1)
+            writer.write(bytes(size))
+            if size == SMALL:
+                return
+            try:
+                await reader.read()
+            except milgi.TransportError:
+                pass
+
+        def connect():
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", port))
+            peer = host_client().wrap_socket(sock, server_hostname="localhost")
+            peer.send(b"x")
+            return peer
+
+        async def take(n):
+            while n:
+                data = await loop.run_in_executor(None, peer.recv, n)
+                self.assertTrue(data)
+                n -= len(data)
+        written, loop = [], asyncio.get_running_loop()
+        port = await self.serve(handler)
+        peer = await loop.run_in_executor(None, connect)
+        return written, peer, take
+
+    async def test_progress_is_what_the_peer_has_taken(self):
+        """Not what the transport below is rid of, which is told when all of it is."""
+        written, peer, take = await self.slow(192 << 10)
+        await take(1)
+        info = written[0].get_extra_info("ssl_object")
+        while info.idle() < 0.05:
+            await asyncio.sleep(0.01)
+        for _ in range(4):
+            before = time.monotonic()
+            await take(32 << 10)  # a window's worth, and more
+            while info.idle() > time.monotonic() - before:
+                self.assertLess(time.monotonic() - before, 60)
+                await asyncio.sleep(0.01)
+        peer.close()
+        written[0].transport.abort()
+        with self.assertRaises(milgi.TransportError):
+            await asyncio.sleep(0)
+            info.idle()
+
+    @unittest.skipUnless(rig.FULL, "takes half a minute")
+    async def test_a_slow_peer_has_all_of_it(self):
+        """At a rate at which what the transport below holds takes longer than a peer may take nothing."""
+        aio.engine().close()
+        aio.engine(flush=3, linger=1, **rig.engine_options())
+        written, peer, take = await self.slow(SMALL)
+        for _ in range(SMALL >> 14):
+            await take(1 << 14)
+            await asyncio.sleep(1)
+        self.assertEqual(await asyncio.get_running_loop().run_in_executor(None, peer.recv, 1), b"")
+        peer.close()
+
+    async def test_what_has_ended_does_not_wait_for_the_collector(self):
+        port = await self.serve(echo)
+        reader, writer = await self.connect(port)
+        writer.write(b"x")
+        await reader.readexactly(1)
+        gc.collect()
+        gc.disable()
+        try:
+            streams = [weakref.ref(stream) for stream in aio.engine().streams]
+            self.assertEqual(len(streams), 2)
+            await self.finish(writer)
+            await self.streams_gone()
+            del reader, writer
+            for _ in range(100):
+                await asyncio.sleep(0)
+            self.assertEqual([stream() for stream in streams], [None] * 2)
+        finally:
+            gc.enable()
 
     async def test_an_engine_may_be_ended_by_what_it_calls(self):
         class Protocol(asyncio.Protocol):
@@ -592,7 +674,9 @@ class Asked(rig.Case):
             server = server_context(**{question: answer, "alpn": ["a"]})
             with self.assertRaises(milgi.AlertError):
                 await self.talk(server, client_context(alpn=["a"]))
-            self.assertTrue(self.complaints)
+            self.assertEqual([type(c["exception"]) for c in self.complaints],
+                             [TypeError if question == "choose_certificate" else ZeroDivisionError])
+            self.complaints.clear()
         with self.assertRaises(TypeError):
             server_context(choose_nothing=answer)
 
@@ -667,7 +751,7 @@ class Wrong(rig.Case):
         answer, error = await self.garbage(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertEqual(answer[:1], b"\x15")
         self.assertIsInstance(error, milgi.Error)
-        self.assertIn("plain HTTP", str(error) + " plain HTTP")
+        self.assertEqual((error.alert, error.alert_from_peer), ("unexpected_message", False))
 
     async def test_a_hello_that_is_cut(self):
         answer, error = await self.garbage(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Twisted: endpoints, producers both ways, half-closes, ends, with Twisted's own TLS as the other side."""
 
+import gc
 import os
+import weakref
 
 import rig
 from rig import client_context, credential, path, server_context
@@ -368,6 +370,38 @@ class Ends(Base):
         yield self.calm()
 
     @defer.inlineCallbacks
+    def test_a_pull_producer_that_raises_does_not_hold_the_connection(self):
+        class Raises:
+            stopped = False
+
+            def resumeProducing(self):
+                raise RuntimeError("no more paper")
+
+            def stopProducing(self):
+                self.stopped = True
+        p = yield self.pair()
+        yield p.open
+        p.transport.registerProducer(Raises(), False)
+        p.transport.loseConnection()
+        self.assertIsInstance((yield p.lost), error.ConnectionDone)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        yield self.calm()
+
+    @defer.inlineCallbacks
+    def test_what_has_ended_does_not_wait_for_the_collector(self):
+        p = yield self.pair()
+        p.transport.write(b"x")
+        yield p.until(1)
+        self.addCleanup(gc.enable)
+        gc.collect()
+        gc.disable()
+        ends = [weakref.ref(end) for peer in (p, self.served[0]) for end in (peer.transport, peer.transport.tls)]
+        yield self.over(p, *self.served)
+        p.transport = self.served[0].transport = None
+        yield task.deferLater(reactor, 0, lambda: None)  # not from inside of its last word
+        self.assertEqual([end() for end in ends], [None] * 4)
+
+    @defer.inlineCallbacks
     def test_a_producer_that_comes_too_late_is_stopped(self):
         p = yield self.pair()
         yield p.open
@@ -425,6 +459,20 @@ class Wrong(Base):
             while not served:
                 yield task.deferLater(reactor, 0.01, lambda: None)
             self.assertIsInstance((yield served.pop().lost), milgi.Error)
+        yield server.stopListening()
+        yield self.calm()
+
+    @defer.inlineCallbacks
+    def test_a_client_that_says_nothing_is_not_waited_for_for_ever(self):
+        failed = defer.Deferred()
+        self.patch(tx, "HANDSHAKE_S", 0.05)
+        server = yield tx.wrap_server(server_context(on_failure=lambda why, transport: failed.callback(why)),
+                                      endpoints.TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")).listen(
+            protocol.Factory.forProtocol(Peer))
+        p = yield endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port, timeout=rig.PATIENCE).connect(
+            protocol.Factory.forProtocol(Peer))
+        self.assertIsInstance((yield failed), error.TimeoutError)
+        yield p.lost
         yield server.stopListening()
         yield self.calm()
 

@@ -172,7 +172,7 @@ class _Stream(Stream):
         self.waiter = waiter
         self.made = not call_connection_made
         self.up = Transport(self)
-        self._extra = {"sslcontext": context, "milgi": self}
+        self._extra = {"sslcontext": context}
         self._mine = False  # the application has no transport of the same
         self.set_protocol(protocol)
 
@@ -192,6 +192,10 @@ class _Stream(Stream):
 
     def below_size(self):
         return self.below.get_write_buffer_size()
+
+    def below_fd(self):
+        sock = self.below.get_extra_info("socket")
+        return -1 if sock is None else sock.fileno()
 
     def below_read(self, on):
         if on:
@@ -217,7 +221,7 @@ class _Stream(Stream):
         waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             if error is None:
-                waiter.set_result(None)
+                waiter.set_result(self.up)
             else:
                 waiter.set_exception(error)
 
@@ -256,6 +260,10 @@ class _Stream(Stream):
         elif self.made:
             self.protocol.connection_lost(error)
 
+    def let_go(self):
+        super().let_go()
+        self.protocol = None
+
     def above_pause(self):
         if self.made and self.established:
             self.protocol.pause_writing()
@@ -273,7 +281,8 @@ class _Below(asyncio.BufferedProtocol):
         self._loop = loop
         self._make = functools.partial(_Stream, context=context, protocol=protocol, server_hostname=server_hostname,
                                        session=session, waiter=waiter, call_connection_made=call_connection_made)
-        self._waiter, self._timeout = waiter, HANDSHAKE_S if handshake_timeout is None else handshake_timeout
+        self.protocol, self._waiter = protocol, waiter
+        self._timeout = HANDSHAKE_S if handshake_timeout is None else handshake_timeout
         self.stream = None
         self._spare, self._is_spare = None, False
         self._len = ffi.new("size_t *")
@@ -381,12 +390,11 @@ def _own(loop, name):
 async def _connected(waiter, connecting):
     transport, below = await connecting
     try:
-        await waiter
+        return await waiter, below.protocol
     except BaseException:
         if below.stream is not None and not below.stream.over and below.stream.error is None:
             below.stream.abort()
         raise
-    return below.stream.up, below.stream.protocol
 
 
 def _client_name(context, server_hostname, host):
@@ -458,12 +466,11 @@ async def start_tls(transport, protocol, sslcontext, *, server_side=False, serve
     loop.call_soon(below.connection_made, transport)
     resuming = loop.call_soon(transport.resume_reading)
     try:
-        await waiter
+        return await waiter
     except BaseException:
         transport.close()
         resuming.cancel()
         raise
-    return below.stream.up
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------------

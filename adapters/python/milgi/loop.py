@@ -9,6 +9,7 @@ import collections
 import inspect
 import os
 import time
+import weakref
 
 from ._native import ffi, lib
 from .context import Certificate, Context, Credential, Session, encode, signer
@@ -17,13 +18,19 @@ from .errors import Error, TransportError, UsageError, check, of_reason, text
 NEVER = (1 << 64) - 1
 PIECE = 65536  # of what is written, at once
 ROUND_S = 0.002  # of events, before the loop has its turn
-FLUSH_TOTAL_S = 120.0  # for a peer to take what was written before a close(), as milgi_stream.h has it
 HANDSHAKE_S = 60.0  # for the handshake, by default
 
 
 @ffi.def_extern()
 def milgi_py_soon(handle):
     ffi.from_handle(handle)._soon()
+
+
+@ffi.def_extern()
+def milgi_py_passed(handle, fd):
+    stream = ffi.from_handle(handle)
+    fd[0] = stream.below_fd()
+    return stream._unsettled - stream.below_held()
 
 
 class Host:
@@ -63,8 +70,9 @@ class Engine:
     """
 
     def __init__(self, host, devices=None, *, budget=0.0, op_timeout=0.0, memory_limit=0, conn_limit=0, linger=0.0,
-                 flush=0.0):
+                 flush=0.0, flush_total=120.0):
         self.host = host
+        self.flush_total = flush_total
         self.streams = set()
         self._tasks = set()
         self._handle = ffi.new_handle(self)
@@ -73,9 +81,10 @@ class Engine:
         self._timer, self._timer_at = None, 0.0
         options = ffi.new("struct milgi_py_options *", {
             "budget_ns": int(budget * 1e9), "op_timeout_ns": int(op_timeout * 1e9), "memory_limit": memory_limit,
-            "conn_limit": conn_limit, "linger_ms": int(linger * 1e3), "flush_ms": int(flush * 1e3)})
+            "conn_limit": conn_limit, "linger_ms": int(linger * 1e3), "flush_ms": int(flush * 1e3),
+            "flush_total_ms": int(flush_total * 1e3)})
         out = ffi.new("struct milgi_py_loop **")
-        check(lib.milgi_py_loop_new(options, lib.milgi_py_soon, self._handle, out), "engine")
+        check(lib.milgi_py_loop_new(options, lib.milgi_py_soon, lib.milgi_py_passed, self._handle, out), "engine")
         self._c = out[0]
         self._engine = lib.milgi_py_engine(self._c)
         self._devices = []
@@ -340,7 +349,7 @@ class Info:
         info = ffi.new("struct milgi_conn_info *")
         c = stream._c
         lib.milgi_conn_info(lib.milgi_stream_conn(stream._stream), info)
-        self._stream = stream
+        self._of = weakref.ref(stream)
         self.context = stream.context
         self.server_side = stream.context.server_side
         self.server_hostname = text(info.server_name)
@@ -389,8 +398,15 @@ class Info:
     def update_keys(self, ask_peer=False):
         check(lib.milgi_conn_update_keys(self._conn(), ask_peer), "key update")
 
+    def idle(self):
+        """For how many seconds nothing has moved on the wire: no byte has come, and the peer's host has acknowledged
+        none."""
+        self._conn()
+        return lib.milgi_stream_idle_ms(self._of()._stream) / 1e3
+
     def _conn(self):
-        conn = ffi.NULL if self._stream.over else lib.milgi_stream_conn(self._stream._stream)
+        stream = self._of()
+        conn = lib.milgi_stream_conn(stream._stream) if stream is not None and not stream.over else ffi.NULL
         if not conn:
             raise TransportError("closed", code=lib.MILGI_ECLOSED)
         return conn
@@ -416,7 +432,8 @@ class Stream:
         self._end = self._closed = False  # wait for what was read to be delivered
         self._delivering = False
         self._backlog, self._backlog_len = collections.deque(), 0
-        self._full = self._eof_wanted = self._eof_sent = False
+        self._full = True  # until it is open, and the application has heard of it
+        self._eof_wanted = self._eof_sent = False
         self._unsettled = 0  # bytes that the transport was given and may not have
         self._kept = []
         self.high, self.low = 256 * 1024, 64 * 1024
@@ -486,7 +503,10 @@ class Stream:
         self._backlog_len = 0
         self._closed = True
         self.error = self.error or (error if not self.closing else None)
-        self.deliver()
+        if self._told:
+            self.let_go()
+        else:
+            self.deliver()
 
     def _now(self):
         """Reading stops or goes on at once, though other events are being handled; the rest is for the turn."""
@@ -535,6 +555,9 @@ class Stream:
         if todo & lib.MILGI_PY_OPEN:
             self.established = True
             self.above_open()
+            self._full = False
+            if not self.over:
+                self._pump()
         if todo & lib.MILGI_PY_SESSION:
             self._sessions()
         if todo & lib.MILGI_PY_ROOM:
@@ -544,7 +567,7 @@ class Stream:
             self._end = True
         if todo & (lib.MILGI_PY_DATA | lib.MILGI_PY_END | lib.MILGI_PY_CLOSED):
             self.deliver()
-        if todo & (lib.MILGI_PY_OUT | lib.MILGI_PY_ROOM):
+        if todo & (lib.MILGI_PY_OUT | lib.MILGI_PY_ROOM | lib.MILGI_PY_OPEN):
             self.flow()
 
     def _push(self):
@@ -629,6 +652,12 @@ class Stream:
         if self._closed and not c.got_len and (self.over or self.error is not None) and not self._told:
             self._told = True
             self.above_lost(self.error)
+            if self.over:
+                self.let_go()
+
+    def let_go(self):
+        """Nothing more comes of it: its memory is not to wait for Python's collector."""
+        self.up = self._handle = None
 
     def take(self, size):
         """All of |size| bytes that there are, as bytes."""
@@ -712,7 +741,7 @@ class Stream:
         if not self._backlog or not self.established:
             self._settle_end()
         elif not self.over:  # a peer that does not take it does not hold the connection for ever
-            self._patience = self.engine.host.later(FLUSH_TOTAL_S, self.cut)
+            self._patience = self.engine.host.later(self.engine.flush_total, self.cut)
         self._now()
 
     def abort(self):
@@ -770,6 +799,14 @@ class Stream:
     def below_size(self):
         """How many bytes of that the transport still holds; settle() is called when it gets less."""
         raise NotImplementedError
+
+    def below_held(self):
+        """The same, by what it is now."""
+        return self.below_size()
+
+    def below_fd(self):
+        """The socket's descriptor, at the very bottom; -1: there is none that is known."""
+        return -1
 
     def below_read(self, on):
         raise NotImplementedError

@@ -16,15 +16,15 @@ import weakref
 from twisted.internet import defer, error as errors, interfaces
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import cooperate
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
+from twisted.python.log import callWithContext
 from zope.interface import directlyProvides, implementer, providedBy
 
 from .context import Context, Credential
-from .errors import TransportError, TruncatedError, UsageError
+from .errors import Error, TransportError, TruncatedError, UsageError
 from .loop import HANDSHAKE_S, Engine, Host, Info, Stream
 
 __all__ = ["TLSFactory", "TLSProtocol", "ConnectionCut", "engine", "wrap_client", "wrap_server"]
@@ -105,37 +105,42 @@ def engine(reactor=None, **options):
     return made
 
 
+@implementer(interfaces.IPushProducer)
 class _Pull:
     """A producer that wants to be asked for each piece, as one that goes on by itself."""
 
-    def __init__(self, producer):
-        self.producer = producer
-        self.task = None
-
-    def start(self):
-        self.task = cooperate(self._pieces())
-
-    def _pieces(self):
-        while True:
-            self.producer.resumeProducing()
-            yield
-
-    def pauseProducing(self):
-        if self.task is not None:
-            self.task.pause()
+    def __init__(self, producer, consumer, soon):
+        self.producer, self.consumer, self.soon = producer, consumer, soon
+        self.on = self.asks = self.stopped = False
 
     def resumeProducing(self):
-        if self.task is not None:
-            self.task.resume()
+        self.on = True
+        if not self.asks and not self.stopped:
+            self.asks = True
+            self.soon(self._ask)
+
+    def pauseProducing(self):
+        self.on = False
+
+    def _ask(self):
+        self.asks = False
+        if not self.on or self.stopped:
+            return
+        try:
+            self.producer.resumeProducing()
+        except Exception:
+            log.failure("{producer} has failed: it is asked for nothing more", producer=self.producer)
+            self.stop()
+            self.consumer.unregisterProducer()
+        if self.on:
+            self.resumeProducing()
+
+    def stop(self):
+        self.stopped = True
 
     def stopProducing(self):
         self.stop()
         self.producer.stopProducing()
-
-    def stop(self):
-        if self.task is not None:
-            task, self.task = self.task, None
-            task.stop()
 
 
 class _Stream(Stream):
@@ -146,14 +151,35 @@ class _Stream(Stream):
         super().__init__(*args)
         self.up = protocol
 
+    def handle(self):
+        prefix = getattr(self.below, "logPrefix", self.protocol.logPrefix)
+        callWithContext({"system": prefix()}, super().handle)
+
     def below_write(self, data):
         self.below.write(data)
 
     def below_size(self):
         return self._unsettled if self.below_full else 0
 
+    def below_held(self):
+        """As far as a transport shows it."""
+        tls = getattr(self.below, "tls", None)
+        if isinstance(tls, Stream):
+            return tls.size()
+        held = getattr(self.below, "dataBuffer", None)
+        if held is None:
+            return self.below_size()
+        return len(held) - getattr(self.below, "offset", 0) + getattr(self.below, "_tempDataLen", 0)
+
+    def below_fd(self):
+        fileno = getattr(self.below, "fileno", None)
+        return fileno() if fileno is not None else -1
+
     def below_read(self, on):
-        (self.below.resumeProducing if on else self.below.pauseProducing)()
+        # There are transports that cannot wait: what comes then is held.
+        call = getattr(self.below, "resumeProducing" if on else "pauseProducing", None)
+        if call is not None:
+            call()
 
     def below_shut(self):
         if hasattr(self.below, "loseWriteConnection"):
@@ -182,6 +208,10 @@ class _Stream(Stream):
     def above_lost(self, error):
         self.protocol.lost(error)
 
+    def let_go(self):
+        super().let_go()
+        self.protocol = None
+
     def above_pause(self):
         self.protocol.pauseAbove()
 
@@ -204,17 +234,27 @@ class TLSProtocol(ProtocolWrapper):
     _reason = None
     _patience = None  # with the handshake
 
+    def __init__(self, factory, wrappedProtocol, _connectWrapped=True):
+        super().__init__(factory, wrappedProtocol)
+        self._connects = _connectWrapped
+
     def makeConnection(self, transport):
         for interface in providedBy(transport):
             directlyProvides(self, providedBy(self), interface)
         Protocol.makeConnection(self, transport)
-        self.tls = _Stream(self, self.factory.engine(), self.factory.context, self.factory.server_hostname,
-                           self.factory.session)
+        try:
+            self.tls = _Stream(self, self.factory.engine(transport), self.factory.context, self.factory.server_hostname,
+                               self.factory.session)
+        except Exception:
+            transport.loseConnection()
+            raise
         self.factory.registerProtocol(self)
-        transport.registerProducer(_Below(self.tls), True)
-        self._registered = True
+        if hasattr(transport, "registerProducer"):
+            transport.registerProducer(_Below(self), True)
+            self._registered = True
         self._patience = self.tls.engine.host.later(HANDSHAKE_S, self._late)
-        ProtocolWrapper.makeConnection(self, transport)
+        if self._connects:
+            ProtocolWrapper.makeConnection(self, transport)
 
     # --- the transport below ---
 
@@ -228,8 +268,10 @@ class TLSProtocol(ProtocolWrapper):
         pass
 
     def connectionLost(self, reason):
+        if self.tls is None:
+            return
         self._reason = self._reason or reason
-        self._registered = False
+        self.unregisterBelow()
         self.tls.lost(None if reason.check(errors.ConnectionDone) else reason.value)
 
     def unregisterBelow(self):
@@ -241,7 +283,7 @@ class TLSProtocol(ProtocolWrapper):
 
     def _late(self):
         if not self.tls.established and not self.tls.over:
-            self._reason = self._reason or Failure(errors.TimeoutError("the TLS handshake takes too long"))
+            self.tls.error = self.tls.error or errors.TimeoutError("the TLS handshake takes too long")
             self.tls.cut()
 
     def opened(self):
@@ -262,13 +304,11 @@ class TLSProtocol(ProtocolWrapper):
         if isinstance(error, TransportError):
             if reason is None or reason.check(errors.ConnectionDone):
                 reason = Failure(ConnectionCut(str(error), code=error.code, reason=error.reason))
-        elif error is not None and not self.aborted:
+        elif error is not None and not (self.aborted and isinstance(error, Error)):
             reason = Failure(error)
         self.connected = False
         self._patience.cancel()
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            producer.stopProducing()
+        self.stopAbove()
         if not self.tls.established and self.factory.context.on_failure and error is not None:
             self.factory.context.on_failure(error, self)
         ProtocolWrapper.connectionLost(self, reason or Failure(errors.ConnectionDone()))
@@ -280,6 +320,11 @@ class TLSProtocol(ProtocolWrapper):
     def resumeAbove(self):
         if self._producer is not None:
             self._producer.resumeProducing()
+
+    def stopAbove(self):
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            producer.stopProducing()
 
     # --- what the wrapped protocol asks of its transport ---
 
@@ -321,11 +366,11 @@ class TLSProtocol(ProtocolWrapper):
         if self._producer is not None:
             raise RuntimeError("Cannot register producer %s, because producer %s was never unregistered."
                                % (producer, self._producer))
-        self._producer = producer if streaming else _Pull(producer)
-        if not streaming:
-            self._producer.start()
+        self._producer = producer if streaming else _Pull(producer, self, self.tls.engine.host.soon)
         if self.tls._above_full:
             self._producer.pauseProducing()
+        elif not streaming:
+            self._producer.resumeProducing()
 
     def unregisterProducer(self):
         producer, self._producer = self._producer, None
@@ -354,20 +399,20 @@ class TLSProtocol(ProtocolWrapper):
 
 @implementer(interfaces.IPushProducer)
 class _Below:
-    """What the transport tells of its buffer: it is full; it is empty again."""
+    """What the transport tells of its buffer: it is full; it is empty again; it takes nothing any more."""
 
-    def __init__(self, tls):
-        self.tls = tls
+    def __init__(self, protocol):
+        self.protocol = protocol
 
     def pauseProducing(self):
-        self.tls.below_full = True
+        self.protocol.tls.below_full = True
 
     def resumeProducing(self):
-        self.tls.below_full = False
-        self.tls.settle()
+        self.protocol.tls.below_full = False
+        self.protocol.tls.settle()
 
     def stopProducing(self):
-        pass
+        self.protocol.stopAbove()
 
 
 class TLSFactory(WrappingFactory):
@@ -385,8 +430,8 @@ class TLSFactory(WrappingFactory):
         self.context, self.server_hostname, self.session = context, server_hostname, session
         self.reactor = reactor
 
-    def engine(self):
-        return engine(self.reactor)
+    def engine(self, transport):
+        return engine(self.reactor or getattr(transport, "reactor", None))
 
     def logPrefix(self):
         return "%s (TLS)" % getattr(self.wrappedFactory, "logPrefix", lambda: type(self.wrappedFactory).__name__)()
