@@ -188,7 +188,10 @@ enum milgi_decision_kind {
     MILGI_DECIDE_CREDENTIAL = 1 << 0,
     /* server: which protocol; default: the first of the config's that the client offers */
     MILGI_DECIDE_ALPN = 1 << 1,
-    /* whether the peer's certificate, which VERIFY_CHAIN accepted, is accepted; default: yes */
+    /*
+     * whether the peer's certificate, which VERIFY_CHAIN accepted (or not, and it is only reported), is accepted;
+     * default: yes
+     */
     MILGI_DECIDE_PEER = 1 << 2,
     /*
      * server: which OCSP response goes to a client that asks for one, once the credential is chosen; default: the
@@ -268,6 +271,17 @@ MILGI_API MILGI_MUST_CHECK int milgi_config_set_client_auth(struct milgi_config 
  * handshake are still checked, but against whatever certificate came. Client only.
  */
 MILGI_API MILGI_MUST_CHECK int milgi_config_dangerously_accept_any_server(struct milgi_config *config);
+/*
+ * A certificate that is NOT accepted (nobody trusted has issued it, it is for another name, too old, revoked ...) does
+ * not end the handshake: what is wrong with it is told, and WHO DOES NOT LOOK AT THAT ACCEPTS ANYBODY.
+ * milgi_conn_info.peer_authenticated is true only of a peer whose certificate was accepted; of another .peer_verdict
+ * says why it was not. With MILGI_DECIDE_PEER the application is asked about either (.verdict), and refuses whom it
+ * does not want before anything is sent to him. Everything else ends the handshake as ever: a peer that does not prove
+ * to have the certificate's key, a certificate that cannot be used at all, a device that fails. A session of such a
+ * peer is that of one who was not accepted, under this config and no other. Both roles: a server asks for certificates
+ * as it is told, and clients must have one if that is REQUIRED. Not beside ..._accept_any_server().
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_config_dangerously_only_report_peer(struct milgi_config *config);
 /* each 1..255 bytes */
 MILGI_API MILGI_MUST_CHECK int milgi_config_set_alpn(
     struct milgi_config *config, const char *const *protocols, size_t n);

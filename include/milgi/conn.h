@@ -100,6 +100,11 @@ struct milgi_decision_info {
     const struct milgi_iov *path;
     size_t path_n;
     /*
+     * PEER, under milgi_config_dangerously_only_report_peer(): why VERIFY_CHAIN has not accepted |chain|, now or in the
+     * full handshake that a resumed connection goes back to: X509_V_ERR_*. 0: it has, or nothing was verified
+     */
+    int verdict;
+    /*
      * CREDENTIAL: names in DER of authorities that the peer wishes its certificate to be issued by: the first
      * MILGI_AUTHORITIES_SHOWN of them, none longer than 1 KiB; n is 0 when it has no wish
      */
@@ -294,7 +299,13 @@ struct milgi_conn_info {
     bool established, hello_retry;
     /* by certificates, as the config demands; not by an external PSK, of which psk_identity tells */
     bool peer_authenticated;
-    bool resumed;            /* on a session: peer_authenticated is that of the full handshake that this goes back to */
+    bool resumed; /* on a session: peer_authenticated is that of the full handshake that this goes back to */
+    /*
+     * Why the peer's certificate was not accepted, and only that was reported
+     * (milgi_config_dangerously_only_report_peer()): X509_V_ERR_*; milgi_peer_verdict_text() has it in words. 0: it was
+     * accepted, or there was none, or nothing was verified: peer_authenticated says whether.
+     */
+    int peer_verdict;
     const char *server_name; /* wanted (client) or received (server); of a handshake that has failed, too */
     const char *alpn;
     /*
@@ -326,6 +337,8 @@ struct milgi_conn_info {
     uint32_t key_updates_in, key_updates_out, stale_opens;
 };
 MILGI_API void milgi_conn_info(const struct milgi_conn *conn, struct milgi_conn_info *info);
+/* "self-signed certificate" ...: the words of the crypto library, static text; "ok" for 0. Any thread. */
+MILGI_API const char *milgi_peer_verdict_text(int verdict);
 
 /* Whether the library is holding back input (MILGI_PAUSE), or output room (as milgi_conn_send() would answer). */
 MILGI_API bool milgi_conn_input_paused(const struct milgi_conn *conn);

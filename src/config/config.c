@@ -198,6 +198,14 @@ int milgi_config_dangerously_accept_any_server(struct milgi_config *config)
     return 0;
 }
 
+int milgi_config_dangerously_only_report_peer(struct milgi_config *config)
+{
+    if (config->frozen)
+        return MILGI_EINVAL;
+    config->report_peer = true;
+    return 0;
+}
+
 /* --- what ------------------------------------------------------------------------------------------------------- */
 
 /*= RFC7301 3.1: "Empty strings MUST NOT be included and byte strings MUST NOT be truncated." */
@@ -441,6 +449,10 @@ static int check_client(struct milgi_config *config, const char **why)
             *why = "a key share of none of the groups";
             return MILGI_EINVAL;
         }
+    }
+    if (config->accept_any_server && config->report_peer) {
+        *why = "what is not verified cannot be reported";
+        return MILGI_EINVAL;
     }
     if (config->trust || config->accept_any_server || config->psk_only)
         return 0;

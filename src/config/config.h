@@ -37,7 +37,7 @@ struct milgi_config {
     bool plain_master; /* TLS 1.2 without the extended master secret will do */
     uint16_t rsa_min;  /* bits of RSA keys, ours and the peers' */
     bool fallback;     /* client: says that it has tried a higher version before */
-    bool accept_any_server, early_server_data, early_exporter, hand_over, middlebox, client_auth_set;
+    bool accept_any_server, report_peer, early_server_data, early_exporter, hand_over, middlebox, client_auth_set;
     bool strict_alpn, strict_sni, send_authorities, scts, grease;
     uint8_t ocsp;         /* enum milgi_ocsp */
     uint8_t *authorities; /* each name with its 2-byte length before it; made by freeze */

@@ -67,7 +67,7 @@ int milgi__config_policy(struct milgi_config *config)
 {
     const struct milgi_trust *trust = config->trust;
     uint8_t modes[] = { (uint8_t)config->role, (uint8_t)config->client_auth, config->accept_any_server, config->ocsp,
-        trust != NULL, (uint8_t)(config->rsa_min >> 8), (uint8_t)config->rsa_min };
+        config->report_peer, trust != NULL, (uint8_t)(config->rsa_min >> 8), (uint8_t)config->rsa_min };
     struct milgi__crypto *cx = milgi__crypto_new();
     struct milgi__digest *digest = cx ? milgi__digest_new(cx, MILGI__SHA256) : NULL;
     int rv = digest ? add(digest, modes, sizeof modes) : MILGI_ENOMEM;

@@ -211,6 +211,7 @@ static bool keep_outcome(struct milgi_conn *c, const struct milgi__hs *hs)
     o->scheme = r->scheme;
     o->hello_retry = r->hello_retry;
     o->peer_authenticated = r->peer_authenticated;
+    o->verdict = r->verdict;
     o->resumed = r->resumed;
     o->exports = r->exports;
     if (r->credential)

@@ -2,6 +2,7 @@
 /* What can be asked of a connection, and the answers to what it asks. */
 #include "conn/session.h"
 #include "conn/turn.h"
+#include "crypto/x509.h"
 
 #define LABEL_MAX 249u /* of an exporter */
 
@@ -13,6 +14,7 @@ static void info_of_handshake(const struct milgi_conn *c, struct milgi_conn_info
     info->peer_chain_n = r->peer_chain_n;
     info->ocsp_response = r->ocsp_response;
     info->scts = r->scts;
+    info->peer_verdict = r->verdict;
     if (c->outcome)
         return;
     info->version = r->version;
@@ -38,6 +40,7 @@ static void info_of_outcome(const struct milgi__outcome *o, struct milgi_conn_in
     info->established = true;
     info->hello_retry = o->hello_retry;
     info->peer_authenticated = o->peer_authenticated;
+    info->peer_verdict = o->verdict;
     info->resumed = o->resumed;
     const char *text = (const char *)o->kept + o->kept_len;
     info->server_name = o->server_name_size ? text : NULL;
@@ -74,6 +77,11 @@ void milgi_conn_info(const struct milgi_conn *c, struct milgi_conn_info *info)
     }
     if (c->hs && c->hs->hs)
         info_of_handshake(c, info);
+}
+
+const char *milgi_peer_verdict_text(int verdict)
+{
+    return milgi__verdict_text(verdict);
 }
 
 int milgi_conn_export(struct milgi_conn *c, const char *label, const void *context, size_t context_len, uint8_t *out,

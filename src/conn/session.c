@@ -50,7 +50,7 @@ struct seed {
     int64_t authenticated_s, valid_from_s, valid_until_s;
     uint8_t policy[MILGI__SESSION_POLICY_LEN];
     bool authenticated;
-    uint8_t peer;
+    uint8_t verdict, peer;
 };
 #define SEED_LEN (offsetof(struct seed, peer) + 1)
 
@@ -91,6 +91,7 @@ static void keep_seed(struct milgi_conn *c, struct milgi_session *base)
         .valid_from_s = f->valid_from_s,
         .valid_until_s = f->valid_until_s,
         .authenticated = f->authenticated,
+        .verdict = f->verdict,
         .peer = f->peer,
     };
     struct milgi__outcome *o = c->outcome;
@@ -226,6 +227,7 @@ static struct milgi_session *base_of(const struct milgi_conn *c)
         .suite = o->suite->id,
         .secret_len = (uint8_t)milgi__hash_len(o->suite->hash),
         .authenticated = seed.authenticated,
+        .verdict = seed.verdict,
         .peer = seed.peer,
         .authenticated_s = seed.authenticated_s,
         .valid_from_s = seed.valid_from_s,

@@ -55,6 +55,7 @@ struct milgi__outcome {
     bool hello_retry : 1, peer_authenticated : 1, resumed : 1, keeps_sessions : 1, on_psk : 1, exports : 1;
     bool awaits_tickets : 1; /* client, TLS 1.3: |keeps_sessions|, all of which are still to come */
     uint8_t kept_len;
+    uint8_t verdict; /* on the peer */
     /*
      * Secrets that outlive it (milgi__hs_kept(), and with |awaits_tickets| the resumption secret); behind them server
      * name and ALPN; and with |keeps_sessions| or |on_psk| what belongs to a session (session.c)

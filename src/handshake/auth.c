@@ -251,6 +251,18 @@ void milgi__hs_limit_records(struct milgi__hs *hs, uint16_t peers)
     hs->host.calls->record_limit(hs->host.ctx, MILGI__READ, milgi__hs_record_limit(hs) - type);
 }
 
+/* --- whom VERIFY_CHAIN has judged ------------------------------------------------------------------------------- */
+
+bool milgi__hs_take_peer(struct milgi__hs *hs)
+{
+    bool reported = hs->config->report_peer && hs->result.verdict != 0;
+    hs->result.peer_authenticated = hs->chain_accepted && !reported;
+    if (hs->chain_accepted != reported)
+        return true;
+    milgi__hs_broken(hs, MILGI_EINTERNAL);
+    return false;
+}
+
 /* --- who has shown nothing -------------------------------------------------------------------------------------- */
 
 /* It was asked for a certificate, has none, need not have one, and the decision knew that. */

@@ -238,8 +238,7 @@ static enum milgi__step own_flight(const struct milgi__hs *hs)
 static enum milgi__step authenticated(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    hs->result.peer_authenticated = true;
-    return own_flight(hs);
+    return milgi__hs_take_peer(hs) ? own_flight(hs) : MILGI__FAILED;
 }
 
 /* The named opt-out: the signature alone. */

@@ -437,6 +437,7 @@ int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_de
         .psk_identities_n = hs->psks_shown_n,
         .psk_identity = milgi__psk_identity(hs->result.psk),
     };
+    info->verdict = slot == MILGI__PEER ? hs->result.verdict : 0;
     if (slot == MILGI__PEER && hs->path) {
         info->path = hs->path->certificate;
         info->path_n = hs->path->n;

@@ -81,6 +81,7 @@ struct milgi__hs_host {
 struct milgi__hs_result {
     uint16_t version, suite, group, scheme;
     bool hello_retry, peer_authenticated, resumed;
+    uint8_t verdict;           /* why the peer was not accepted, which is only reported; 0: it was, or nobody looked */
     struct milgi_session *psk; /* from elsewhere, or what goes back to one, that it stands on; NULL: none */
     const char *server_name;   /* this and what follows: in the handshake's memory */
     const char *alpn;          /* "": none */

@@ -322,9 +322,10 @@ struct milgi__hs {
     uint64_t sampled_ns;             /* when a sampled op came back that had no turn yet; 0: none did */
     uint8_t sampled_dev, sampled_slot;
     bool running;
-    bool changes;      /* TLS 1.2: the change_cipher_spec that is awaited has come */
-    bool dropped_ccs;  /* one has come that is nothing in TLS 1.3 */
-    bool status_comes; /* client, TLS 1.2: the server has said that it may send a CertificateStatus */
+    bool chain_accepted; /* by VERIFY_CHAIN */
+    bool changes;        /* TLS 1.2: the change_cipher_spec that is awaited has come */
+    bool dropped_ccs;    /* one has come that is nothing in TLS 1.3 */
+    bool status_comes;   /* client, TLS 1.2: the server has said that it may send a CertificateStatus */
     uint8_t read_level, write_level;
     struct milgi__failure failure;
     struct milgi__hs_result result;
@@ -536,6 +537,8 @@ struct milgi__beside milgi__hs_beside_leaf(struct milgi__hs *hs);
 void milgi__beside_fini(struct milgi__beside *beside);
 /* Copies what stands beside the peer's leaf to one of the result's; nothing, if it is empty. */
 bool milgi__hs_keep_beside(struct milgi__hs *hs, struct milgi__bytes from, struct milgi_iov *to);
+/* VERIFY_CHAIN has accepted the peer, or what it says is only reported: it is authenticated, or not. False: failed. */
+bool milgi__hs_take_peer(struct milgi__hs *hs);
 /*
  * The end of a server's handshake whose client has shown no certificate and need not, and of one that has not asked for
  * any. False: it has failed.

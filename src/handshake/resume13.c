@@ -35,7 +35,7 @@ bool milgi__session_usable(
     bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
     if (f->peer == MILGI__SESSION_PEER_PSK)
         return milgi__psk_stands(hs, session) && (!demanded || hs->config->psk_without_certificate);
-    if (!f->authenticated && demanded)
+    if (!f->authenticated && demanded && f->verdict == 0)
         return false;
     /* Whose word is taken for what: sessions do not get around a change of that. */
     if (memcmp(f->policy, milgi__policy_of(hs->config, version), sizeof f->policy) != 0)
@@ -455,6 +455,7 @@ bool milgi__resume_peer(struct milgi__hs *hs)
     struct milgi_iov peer = milgi__session_parts(hs->session).peer;
     unsigned n = 0;
     hs->result.resumed = !milgi__on_external(hs);
+    hs->result.verdict = hs->session->f.verdict;
     if (!hs->result.resumed || hs->session->f.peer == MILGI__SESSION_PEER_PSK)
         hs->result.psk = hs->session;
     if (hs->session->f.peer != MILGI__SESSION_PEER)
@@ -530,6 +531,7 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
             milgi__session_peer(hs->host.cx, hs->peer_chain.p, hs->peer_chain.len, &kind, &parts.peer, digest) != 0)
             return NULL;
         f.peer = (uint8_t)kind;
+        f.verdict = hs->result.verdict;
         f.authenticated = hs->result.peer_authenticated; /* on a session it may not yet be known to be that one's */
     }
     f.version = hs->result.version;

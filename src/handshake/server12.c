@@ -278,7 +278,7 @@ static enum milgi__step resumed(struct milgi__hs *hs, struct milgi__reader *none
 {
     (void)none;
     bool demanded = hs->config->client_auth == MILGI_CLIENT_AUTH_REQUIRED;
-    if (!hs->session || (demanded && !hs->session->f.authenticated))
+    if (!hs->session || (demanded && !hs->session->f.authenticated && hs->session->f.verdict == 0))
         return milgi__hs_broken(hs, MILGI_EINTERNAL);
     hs->result.peer_authenticated = hs->session->f.authenticated;
     return MILGI__OPEN;
@@ -437,8 +437,7 @@ static enum milgi__step open_connection(const struct milgi__hs *hs)
 static enum milgi__step authenticated(struct milgi__hs *hs, struct milgi__reader *none)
 {
     (void)none;
-    hs->result.peer_authenticated = true;
-    return open_connection(hs);
+    return milgi__hs_take_peer(hs) ? open_connection(hs) : MILGI__FAILED;
 }
 
 static enum milgi__step authenticated_empty(struct milgi__hs *hs, struct milgi__reader *none)

@@ -5,6 +5,8 @@
 #include "crypto/cert_list.h"
 #include "handshake/hs.h"
 
+#define UNSPECIFIED 1 /* X509_V_ERR_UNSPECIFIED */
+
 const char *milgi__hs_slot_name(unsigned slot)
 {
     static const char *const names[MILGI__SLOTS] = {
@@ -446,6 +448,7 @@ static int take_path(struct milgi__hs *hs, const struct milgi_op_chain *chain)
 static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
 {
     struct milgi__bytes signature;
+    int rv;
     switch (slot) {
     case MILGI__DERIVE:
     case MILGI__CAPSULE:
@@ -456,7 +459,10 @@ static int take_results(struct milgi__hs *hs, const struct milgi_op *op, unsigne
             return MILGI_EDEVICE;
         hs->signature = milgi__arena_copy(&hs->arena, signature);
         return hs->signature.p ? 0 : MILGI_ENOMEM;
-    case MILGI__CHAIN: return take_path(hs, &op->u.chain);
+    case MILGI__CHAIN:
+        rv = take_path(hs, &op->u.chain);
+        hs->chain_accepted = rv == 0;
+        return rv;
     case MILGI__VERIFY: return 0;
     default:
         return take_pair(hs, pair_of(hs, slot), &op->u.kex);
@@ -513,6 +519,18 @@ const struct milgi__failure *milgi__hs_why(const struct milgi__hs *hs, enum milg
     return kept ? &kept->failure : &no_memory;
 }
 
+/* What is wrong, and never 0, whatever a device says; so that it fits where it is kept, as all that there are do. */
+static uint8_t verdict_of(const struct milgi_op_chain *chain)
+{
+    return chain->verdict > 0 && chain->verdict <= UINT8_MAX ? (uint8_t)chain->verdict : UNSPECIFIED;
+}
+
+/* A verdict on the peer's path and name alone: not on its signature, nor what went wrong on our side. */
+static bool is_reported(const struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
+{
+    return slot == MILGI__CHAIN && op->status == MILGI_OP_REJECTED && hs->config->report_peer;
+}
+
 void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned slot)
 {
     if (slot >= MILGI__CREDENTIAL || (hs->started & ~hs->done & MILGI__ON(slot)) == 0 || hs->step == MILGI__FAILED)
@@ -528,7 +546,9 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
         return;
     }
     int rv = op->status == MILGI_OP_OK ? take_results(hs, op, slot) : 0;
-    if (op->status != MILGI_OP_OK || rv != 0)
+    if (is_reported(hs, op, slot))
+        hs->result.verdict = verdict_of(&op->u.chain);
+    else if (op->status != MILGI_OP_OK || rv != 0)
         milgi__hs_fails(hs, (enum milgi__slot)slot,
             rv == MILGI_ENOMEM ? milgi__failure(rv, MILGI_ALERT_INTERNAL_ERROR, "no memory for the handshake")
                                : failure_of(op, slot));

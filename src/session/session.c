@@ -172,7 +172,8 @@ enum {
     FLAG_AUTHENTICATED = 2,
     FLAGS_PEER = 4, /* times its kind */
     FLAG_ID = 16,
-    FLAGS_END = 32
+    FLAG_VERDICT = 32, /* behind the flags, and not 0 */
+    FLAGS_END = 64
 };
 
 static void write64(struct milgi__writer *w, int64_t v)
@@ -198,8 +199,9 @@ size_t milgi_session_encode(const struct milgi_session *s, uint8_t *out, size_t 
 {
     const struct milgi__session_fields *f = &s->f;
     struct milgi__session_parts parts = milgi__session_parts(s);
-    size_t len = 1 + 2 + 2 + 1 + 4 + 4 + 4 * 8 + 1 + f->secret_len + sizeof f->policy + 1 + parts.name.len + 1 +
-        parts.alpn.len + 2 + parts.ticket.len + 2 + parts.peer.len;
+    size_t verdict_len = f->verdict != 0 ? 1 : 0;
+    size_t len = 1 + 2 + 2 + 1 + verdict_len + 4 + 4 + 4 * 8 + 1 + f->secret_len + sizeof f->policy + 1 +
+        parts.name.len + 1 + parts.alpn.len + 2 + parts.ticket.len + 2 + parts.peer.len;
     if (len > cap)
         return len;
     struct milgi__writer w = milgi__writer(out, cap);
@@ -207,8 +209,10 @@ size_t milgi_session_encode(const struct milgi_session *s, uint8_t *out, size_t 
     milgi__write16(&w, f->version);
     milgi__write16(&w, f->suite);
     unsigned flags = (f->extended_master_secret ? FLAG_EMS : 0u) | (f->authenticated ? FLAG_AUTHENTICATED : 0u) |
-        (f->by_id ? FLAG_ID : 0u);
+        (f->by_id ? FLAG_ID : 0u) | (f->verdict != 0 ? FLAG_VERDICT : 0u);
     milgi__write8(&w, flags | f->peer * FLAGS_PEER);
+    if (f->verdict != 0)
+        milgi__write8(&w, f->verdict);
     milgi__write32(&w, f->lifetime_s);
     milgi__write32(&w, f->age_add);
     write64(&w, f->created_s);
@@ -261,6 +265,12 @@ static bool secret_valid(const struct milgi__session_fields *f)
     return f->version == TLS13 && suite && suite->tls13 && f->secret_len == milgi__hash_len(suite->hash);
 }
 
+/* Who was not accepted is not authenticated, and one who was has no verdict. */
+static bool verdict_valid(const struct milgi__session_fields *f, unsigned flags)
+{
+    return !(flags & FLAG_VERDICT) || (f->verdict != 0 && !f->authenticated);
+}
+
 static bool id_valid(const struct milgi__session_fields *f, size_t len)
 {
     return !f->by_id || (f->version == TLS12 && len >= 1 && len <= MILGI__SESSION_ID_MAX);
@@ -281,6 +291,7 @@ int milgi_session_decode(const void *data, size_t len, struct milgi_session **se
     f.authenticated = (flags & FLAG_AUTHENTICATED) != 0;
     f.by_id = (flags & FLAG_ID) != 0;
     f.peer = (uint8_t)(flags % FLAG_ID / FLAGS_PEER);
+    f.verdict = flags & FLAG_VERDICT ? (uint8_t)milgi__read8(&r) : 0;
     f.lifetime_s = milgi__read32(&r);
     f.age_add = milgi__read32(&r);
     f.created_s = read64(&r);
@@ -294,7 +305,7 @@ int milgi_session_decode(const void *data, size_t len, struct milgi_session **se
     parts.ticket = read_vec(&r, 2, UINT16_MAX);
     parts.peer = read_vec(&r, 2, MILGI__SESSION_CERT_MAX);
     if (!milgi__reader_done(&r) || !peer_valid(parts.peer, f.peer) || has_zero(parts.name) || has_zero(parts.alpn) ||
-        flags >= FLAGS_END)
+        flags >= FLAGS_END || !verdict_valid(&f, flags))
         return MILGI_EPARSE;
     /* Times that cannot be added to are none. */
     const int64_t far = INT64_MAX / 2;

@@ -17,8 +17,8 @@
 #define NAMES "DNS:server.test"
 #define SHOWN_MAX 64
 
-/* By role; |any| accepts any server. */
-static struct milgi_config *victims[2], *any;
+/* By role; |any| accepts any server; |reporting| tells of whom it would refuse. */
+static struct milgi_config *victims[2], *reporting[2], *any;
 static struct identity *middle;
 
 static void trust_in(struct milgi_config *config, const struct identity *anchor)
@@ -42,6 +42,12 @@ static int setup(void **state)
     fixture_setup(state);
     victims[C] = victim_of(C, fixture.root);
     victims[S] = victim_of(S, fixture.root);
+    for (enum milgi_role role = 0; role < 2; role++) {
+        reporting[role] = configs_begin(role, role == S ? fixture.leaf : NULL, NULL);
+        trust_in(reporting[role], fixture.root);
+        MUST(milgi_config_dangerously_only_report_peer(reporting[role]));
+        configs_freeze(reporting[role]);
+    }
     any = configs_begin(C, NULL, NULL);
     MUST(milgi_config_dangerously_accept_any_server(any));
     configs_freeze(any);
@@ -54,6 +60,8 @@ static int teardown(void **state)
 {
     milgi_config_unref(victims[C]);
     milgi_config_unref(victims[S]);
+    milgi_config_unref(reporting[C]);
+    milgi_config_unref(reporting[S]);
     milgi_config_unref(any);
     identity_free(middle);
     return fixture_teardown(state);
@@ -136,9 +144,43 @@ static void judge_by(struct milgi_config *victim, enum milgi_role role, const st
     judge_on(SLOW, victim, role, shown, j, what);
 }
 
+/* Who only reports says of a path what others refuse it for, and refuses what cannot be used as others do. */
+static void judge_reporting(
+    enum milgi_role role, const struct shown *shown, const struct judgement *j, const char *what)
+{
+    struct liar liar;
+    struct milgi_conn_info info;
+    struct liar_setup setup = {
+        .role = role == C ? S : C,
+        .victim = reporting[role],
+        .credential = fixture.credential,
+        .edit = show,
+        .arg = (void *)(uintptr_t)shown,
+    };
+    liar_init(&liar, &setup);
+    while (liar_step(&liar))
+        continue;
+    const struct milgi_reason *reason = &liar.victim->reason;
+    if (liar.victim->established != !j->detail)
+        fail_msg("%s, reported: %s", what, liar_end(&liar));
+    milgi_conn_info(liar.victim->conn, &info);
+    if (j->detail) {
+        assert_int_equal(reason->error, MILGI_EVERIFY);
+        assert_string_equal(reason->detail, j->detail);
+        assert_false(info.peer_authenticated);
+    } else {
+        assert_int_equal(info.peer_authenticated, j->alert == MILGI_ALERT_NONE);
+        assert_string_equal(milgi_peer_verdict_text(info.peer_verdict), X509_verify_cert_error_string(j->verdict));
+        assert_int_equal(info.peer_verdict != 0, j->alert != MILGI_ALERT_NONE);
+    }
+    liar_fini(&liar);
+}
+
 /* In both roles; the leaf is for either. */
 static void judge(const struct shown *shown, const struct judgement *j, const char *what)
 {
+    judge_reporting(C, shown, j, what);
+    judge_reporting(S, shown, j, what);
     judge_by(victims[C], C, shown, j, what);
     judge_by(victims[S], S, shown, j, what);
 }
@@ -173,6 +215,48 @@ static void judge_issuer_of(const struct identity_options *options, const struct
     judge(SHOW(leaf, issuer), j, what);
     identity_free(leaf);
     identity_free(issuer);
+}
+
+/* Shows one who is not accepted, without its key. */
+static bool show_stolen(struct liar *liar, struct pair_bytes *m)
+{
+    const struct shown *shown = liar->setup.arg;
+    uint16_t scheme = MILGI_SIG_ECDSA_SECP256R1_SHA256;
+    if (m->p[0] == MILGI__MSG_CERTIFICATE)
+        forge_certificate(m, shown->chain, 1);
+    if (m->p[0] == MILGI__MSG_CERTIFICATE_VERIFY)
+        forge_verify(liar, m, shown->chain[1], scheme, scheme);
+    return true;
+}
+
+static void who_has_not_the_key_is_refused_by_who_only_reports(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { NULL, SLOW };
+    struct identity *other = identity_root(IDENTITY_P256, "other");
+    struct identity *leaf = identity_new(&(struct identity_options){ .names = NAMES, .issuer = other });
+    struct identity *thief = identity_new(&(struct identity_options){ .names = NAMES, .issuer = other });
+    for (unsigned i = 0; i < 4; i++) {
+        struct liar liar;
+        struct liar_setup setup = {
+            .role = i & 1 ? S : C,
+            .victim = reporting[i & 1 ? C : S],
+            .device = devices[i >> 1],
+            .credential = fixture.credential,
+            .edit = show_stolen,
+            .arg = SHOW(leaf, thief),
+        };
+        liar_init(&liar, &setup);
+        while (liar_step(&liar))
+            continue;
+        assert_false(liar.victim->established);
+        assert_int_equal(liar.victim->reason.error, MILGI_EVERIFY);
+        liar_expect_alert(&liar, MILGI_ALERT_DECRYPT_ERROR);
+        liar_fini(&liar);
+    }
+    identity_free(thief);
+    identity_free(leaf);
+    identity_free(other);
 }
 
 /* --- the leaf's key ----------------------------------------------------------------------------------------------- */
@@ -519,6 +603,7 @@ static void a_path_longer_than_any_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_not_the_key_is_refused_by_who_only_reports),
         cmocka_unit_test(a_leaf_whose_key_may_not_sign_is_refused),
         cmocka_unit_test(an_rsa_leaf_too_short_or_too_long_is_refused),
         cmocka_unit_test(an_rsa_leaf_whose_exponent_is_out_of_bounds_is_refused),

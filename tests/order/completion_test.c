@@ -10,6 +10,20 @@
 
 #include <cmocka.h>
 
+/* Whoever judges a flaw says so, and of the other side, which has none, the contrary. */
+static void assert_reported(const struct play *play)
+{
+    int judge = play->flaw == PLAY_CLIENT_UNTRUSTED ? MILGI_SERVER : MILGI_CLIENT;
+    for (int role = 0; role < 2; role++) {
+        bool shown = role == MILGI_CLIENT || play->client_auth; /* by its peer */
+        struct milgi_conn_info info;
+        milgi_conn_info(play->pair.side[role].conn, &info);
+        assert_int_equal(info.peer_verdict != 0, role == judge);
+        assert_int_equal(info.peer_authenticated, role != judge && shown);
+        assert_int_equal(info.resumed, play->resume);
+    }
+}
+
 static unsigned every_order(const struct play *of)
 {
     struct play play = *of;
@@ -18,6 +32,8 @@ static unsigned every_order(const struct play *of)
     do {
         play_run(&play);
         assert_true(play.staple == PLAY_STAPLE_REVOKED ? play_was_refused(&play) : play_went_well(&play));
+        if (play.reports)
+            assert_reported(&play);
         play_fini(&play);
         runs++;
     } while (play_next_path(&play));
@@ -81,6 +97,24 @@ static void every_order_of_the_ops_of_a_stapled_handshake_comes_to_the_same(void
             /* With a response of its own VERIFY_CHAIN begins a message later in TLS 1.2, and meets the same ops. */
             assert_true(runs >= (play.tls12 ? 15 : 4) || staple == PLAY_STAPLE_REVOKED);
         }
+    }
+}
+
+static void a_peer_that_is_only_reported_is_reported_in_every_order(void **state)
+{
+    static const enum play_flaw flaws[] = { PLAY_SERVER_UNTRUSTED, PLAY_SERVER_MISNAMED, PLAY_CLIENT_UNTRUSTED };
+    (void)state;
+    for (unsigned options = 0; options < 24; options++) {
+        struct play play = { .routed = PLAY_HANDSHAKE_OPS, .handshake_only = true, .fault_side = -1, .reports = true };
+        play.flaw = flaws[options / 8];
+        play.client_auth = play.flaw == PLAY_CLIENT_UNTRUSTED;
+        play.tls12 = options & 1;
+        play.ask = options & 2;
+        play.resume = options & 4;
+        if (play.tls12 && play.client_auth && play.ask)
+            continue; /* many orders, and no others */
+        unsigned runs = every_order(&play);
+        assert_true(runs >= 4 || play.resume);
     }
 }
 
@@ -203,6 +237,7 @@ int main(void)
         cmocka_unit_test(every_order_of_handshake_ops_opens_the_connection),
         cmocka_unit_test(every_order_of_the_ops_of_tls12_opens_the_connection),
         cmocka_unit_test(every_order_of_the_ops_of_a_stapled_handshake_comes_to_the_same),
+        cmocka_unit_test(a_peer_that_is_only_reported_is_reported_in_every_order),
         cmocka_unit_test(every_order_of_a_resumed_handshakes_ops_opens_it),
         cmocka_unit_test(every_order_of_the_ops_of_tls12_on_a_session_opens_it),
         cmocka_unit_test(every_order_of_a_handshakes_ops_on_an_external_psk_opens_it),

@@ -152,6 +152,29 @@ static void a_rejected_op_ends_the_connection_with_its_alert(void **state)
     each_op_in_turn(&whole, PLAY_REJECT, check_rejected);
 }
 
+/* Of all ops the path's verdict alone may be only reported. */
+static void check_reported(const struct play *play)
+{
+    struct milgi_conn_info info;
+    if (play->fault_type != MILGI_OP_VERIFY_CHAIN) {
+        check_rejected(play);
+        return;
+    }
+    check_well(play);
+    milgi_conn_info(play->pair.side[play->fault_side].conn, &info);
+    assert_false(info.peer_authenticated);
+    assert_int_not_equal(info.peer_verdict, 0);
+}
+
+static void of_what_is_rejected_a_path_alone_may_be_only_reported(void **state)
+{
+    struct play play = whole;
+    (void)state;
+    play.reports = play.handshake_only = true;
+    each_op_in_turn(&play, PLAY_REJECT, check_reported);
+    each_op_in_turn(&play, PLAY_BREAK, check_device_failed);
+}
+
 static void a_broken_op_ends_the_connection_when_nothing_is_rerun(void **state)
 {
     (void)state;
@@ -374,6 +397,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rejected_op_ends_the_connection_with_its_alert),
+        cmocka_unit_test(of_what_is_rejected_a_path_alone_may_be_only_reported),
         cmocka_unit_test(a_broken_op_ends_the_connection_when_nothing_is_rerun),
         cmocka_unit_test(a_lost_op_ends_the_connection_when_nothing_is_rerun),
         cmocka_unit_test(a_broken_op_is_made_good_elsewhere),

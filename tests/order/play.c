@@ -54,7 +54,7 @@ bool play_next_path(struct play *play)
 
 /* --- decisions -------------------------------------------------------------------------------------------------- */
 
-/* Whoever is asked about a certificate sees the path that was accepted, in whatever order things came. */
+/* Whoever is asked about a certificate sees the path that was accepted, or why none was, in whatever order. */
 static void look_at(struct pair_side *side, struct milgi_decision decision)
 {
     struct milgi_decision_info info;
@@ -62,7 +62,8 @@ static void look_at(struct pair_side *side, struct milgi_decision decision)
     if (decision.kind != MILGI_DECIDE_PEER || milgi_decision_info(side->engine, decision, &info) != 0)
         return;
     milgi_conn_info(side->conn, &conn);
-    assert_int_equal(info.path_n, info.chain_n > 0 && !conn.resumed ? 2 : 0);
+    assert_int_equal(info.path_n, info.chain_n > 0 && !conn.resumed && !info.verdict ? 2 : 0);
+    assert_int_equal(info.verdict, conn.peer_verdict);
 }
 
 /* A response for the leaf that all servers show. */
@@ -280,6 +281,8 @@ static struct milgi_config *config_of(const struct play *play, int role)
         assert_int_equal(milgi_config_add_credential(config, credential), 0);
         milgi_credential_unref(credential);
     }
+    if (play->reports)
+        assert_int_equal(milgi_config_dangerously_only_report_peer(config), 0);
     set_groups(play, config, role == MILGI_SERVER);
     if (play->tls12)
         assert_int_equal(milgi_config_set_versions(config, MILGI_TLS_1_2, MILGI_TLS_1_2), 0);

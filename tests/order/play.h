@@ -61,9 +61,10 @@ struct play {
     bool psk, plain;              /* stands on an external PSK; without a key exchange */
     bool handshake_only;
     bool keep_wire;
-    bool shares; /* the client offers three key shares */
-    bool tls12;  /* both speak nothing else */
-    bool ids;    /* TLS 1.2: the server keeps sessions by their IDs, and gives no tickets */
+    bool shares;  /* the client offers three key shares */
+    bool tls12;   /* both speak nothing else */
+    bool reports; /* a peer that is not accepted is only reported, by both */
+    bool ids;     /* TLS 1.2: the server keeps sessions by their IDs, and gives no tickets */
     enum play_staple staple;
     bool hybrid;        /* a hybrid group is agreed on; with a retry it is what the server asks for */
     unsigned depth;     /* of the devices; 0: 256 */

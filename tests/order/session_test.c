@@ -36,14 +36,14 @@ enum choice {
     TRUST,    /* of the other's certificates: its root, another */
     OWN,      /* client: no certificate, or one of two */
     AUTH,     /* server: of clients none, optional, required */
-    ANY,      /* client: any server */
+    ANY,      /* client: any server; 2, server, too: who is not accepted is only reported */
     STRICT,   /* server: strict SNI */
     KEEPS,    /* server: by tickets, by ID, not at all */
     JUDGES,   /* who shows no certificate is refused by a decision */
     NAME,     /* client: that it asks for */
     CHOICES
 };
-static const uint8_t ways[CHOICES] = { 3, 3, 3, 3, 3, 2, 3, 3, 2, 2, 3, 2, 2 };
+static const uint8_t ways[CHOICES] = { 3, 3, 3, 3, 3, 2, 3, 3, 3, 2, 3, 2, 2 };
 
 /* Of both roles, by enum milgi_role. */
 struct world {
@@ -122,8 +122,10 @@ static struct milgi_config *client_of(const uint8_t of[CHOICES])
         MUST(milgi_config_add_credential(config, own));
         milgi_credential_unref(own);
     }
-    if (of[ANY])
+    if (of[ANY] == 1)
         MUST(milgi_config_dangerously_accept_any_server(config));
+    if (of[ANY] == 2)
+        MUST(milgi_config_dangerously_only_report_peer(config));
     MUST(milgi_config_set_session_cache(config, cache[MILGI_CLIENT]));
     return fake_freeze(config);
 }
@@ -138,6 +140,8 @@ static struct milgi_config *server_of(const uint8_t of[CHOICES])
     milgi_trust_unref(trust);
     if (of[AUTH] == 1)
         MUST(milgi_config_set_client_auth(config, MILGI_CLIENT_AUTH_OPTIONAL));
+    if (of[ANY] == 2)
+        MUST(milgi_config_dangerously_only_report_peer(config));
     MUST(milgi_config_set_strict_sni(config, of[STRICT]));
     MUST(milgi_config_set_ask(config, of[JUDGES] ? MILGI_DECIDE_PEER : 0));
     if (of[KEEPS] == 0)
@@ -152,7 +156,7 @@ static struct milgi_config *server_of(const uint8_t of[CHOICES])
 /* Of each side what is to be the same. */
 struct outcome {
     bool established, authenticated;
-    int error, alert;
+    int error, alert, verdict;
     uint16_t version;
     size_t leaf_len;
     uint8_t leaf[512];
@@ -172,6 +176,7 @@ static void look(struct pair_side *side, const char *event)
     milgi_conn_info(side->conn, &info);
     o->established = true;
     o->authenticated = info.peer_authenticated;
+    o->verdict = info.peer_verdict;
     o->version = info.version;
     resumed = info.resumed;
     snprintf(o->protocol, sizeof o->protocol, "%s", info.alpn ? info.alpn : "");
@@ -241,8 +246,8 @@ static void tell(const struct world *w, const char *which)
 
 static bool same(const struct outcome *a, const struct outcome *b)
 {
-    return a->established == b->established && a->authenticated == b->authenticated && a->error == b->error &&
-        a->alert == b->alert && a->version == b->version && a->leaf_len == b->leaf_len &&
+    return a->established == b->established && a->authenticated == b->authenticated && a->verdict == b->verdict &&
+        a->error == b->error && a->alert == b->alert && a->version == b->version && a->leaf_len == b->leaf_len &&
         memcmp(a->leaf, b->leaf, a->leaf_len) == 0 && strcmp(a->protocol, b->protocol) == 0;
 }
 
@@ -301,8 +306,47 @@ static void with_a_session_it_ends_as_without(void **unused)
     milgi_session_cache_unref(cache[1]);
 }
 
+/*
+ * Who was not accepted and was only reported is that on a session, too; and for who demands more there is no session of
+ * his, but the verdict that a full handshake has.
+ */
+static void who_was_only_reported_gets_no_further_by_a_session(void **unused)
+{
+    static const uint8_t secret[MILGI_TICKET_SECRET_LEN] = { 1 };
+    (void)unused;
+    MUST(milgi_ticket_keys_new(secret, 7200, FAKE_NOW_S, &keys));
+    for (unsigned i = 0; i < 8; i++) {
+        enum milgi_role judge = i & 1 ? MILGI_SERVER : MILGI_CLIENT;
+        struct world w = { .of = { { 0 } } };
+        w.of[0][VERSIONS] = w.of[1][VERSIONS] = i & 2 ? 1 : 0;
+        w.of[MILGI_SERVER][KEEPS] = i & 4 && !(i & 2) ? 1 : 0;
+        w.of[MILGI_SERVER][AUTH] = w.of[MILGI_CLIENT][OWN] = judge == MILGI_SERVER ? 2 : 0;
+        w.of[judge][TRUST] = 1; /* in somebody else */
+        w.of[judge][ANY] = 2;
+        new_caches();
+        for (unsigned again = 0; again < 3; again++) {
+            meet(&w, FAKE_NOW_S);
+            assert_int_equal(resumed, again != 0);
+            assert_true(outcome[judge].established);
+            assert_false(outcome[judge].authenticated);
+            assert_int_not_equal(outcome[judge].verdict, 0);
+        }
+        w.of[judge][ANY] = 0;
+        meet(&w, FAKE_NOW_S);
+        assert_false(outcome[judge].established);
+        assert_int_equal(outcome[judge].error, MILGI_EVERIFY);
+    }
+    milgi_ticket_keys_unref(keys);
+    milgi_session_cache_unref(cache[0]);
+    milgi_session_cache_unref(cache[1]);
+    cache[0] = cache[1] = NULL;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(with_a_session_it_ends_as_without) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_was_only_reported_gets_no_further_by_a_session),
+        cmocka_unit_test(with_a_session_it_ends_as_without),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,6 +155,21 @@ static void turning_verification_off_is_for_clients(void **state)
     assert_null(f->client->trust);
 }
 
+static void only_reporting_is_said_before_the_freeze_and_not_beside_no_verification(void **state)
+{
+    struct fixture *f = *state;
+    const char *why = NULL;
+
+    assert_int_equal(milgi_config_dangerously_only_report_peer(f->client), 0);
+    assert_int_equal(milgi_config_dangerously_accept_any_server(f->client), 0);
+    assert_int_equal(milgi_config_freeze(f->client, &why), MILGI_EINVAL);
+    assert_non_null(why);
+    f->client->accept_any_server = false;
+    assert_int_equal(milgi_config_freeze(f->client, NULL), 0);
+    assert_non_null(f->client->trust);
+    assert_int_equal(milgi_config_dangerously_only_report_peer(f->client), MILGI_EINVAL);
+}
+
 static void lists_are_checked_and_keep_their_order(void **state)
 {
     struct fixture *f = *state;
@@ -428,6 +443,7 @@ int main(void)
         config_test(a_servers_trust_requires_client_certificates),
         config_test(a_client_trusts_the_systems_store_by_default),
         config_test(turning_verification_off_is_for_clients),
+        config_test(only_reporting_is_said_before_the_freeze_and_not_beside_no_verification),
         config_test(lists_are_checked_and_keep_their_order),
         config_test(tls13_has_no_pkcs1_and_versions_without_suites_are_not_spoken),
         config_test(a_config_that_could_not_be_frozen_is_as_it_was),

@@ -136,10 +136,32 @@ static void what_makes_no_sense_is_refused(void **state)
     refuse_changed(5, 2 + 4);                /* it has a peer, but there are no certificates */
     refuse_changed(5, 2 + 8);                /* nor a digest */
     refuse_changed(5, 2 + 16);               /* a session ID, in TLS 1.3 */
-    refuse_changed(5, 2 + 32);               /* what there is not */
+    refuse_changed(5, 2 + 32);               /* authenticated, and a verdict */
+    refuse_changed(5, 2 + 64);               /* what there is not */
     refuse_changed(14, 0x80);                /* created before all times */
     refuse_changed(22, 0x10);                /* authenticated after it was created */
     refuse_changed(46 + 1 + 48 + 16 + 1, 0); /* a zero in the name */
+}
+
+static void a_verdict_stays_with_the_session_and_is_never_none(void **state)
+{
+    (void)state;
+    struct milgi__session_fields f = fields();
+    f.authenticated = false;
+    f.verdict = 18;
+    struct milgi_session *a = make(&f, 0), *b;
+    uint8_t bytes[512];
+    size_t len = milgi_session_encode(a, bytes, sizeof bytes);
+    assert_int_equal(milgi_session_encode(a, NULL, 0), len);
+    assert_int_equal(milgi_session_decode(bytes, len, &b), 0);
+    assert_memory_equal(&a->f, &b->f, sizeof a->f);
+    milgi_session_unref(b);
+    bytes[5] |= 2; /* authenticated all the same */
+    assert_int_equal(milgi_session_decode(bytes, len, &b), MILGI_EPARSE);
+    bytes[5] ^= 2;
+    bytes[6] = 0;
+    assert_int_equal(milgi_session_decode(bytes, len, &b), MILGI_EPARSE);
+    milgi_session_unref(a);
 }
 
 static void what_is_too_long_is_no_session(void **state)
@@ -225,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_encoded_is_decoded),
+        cmocka_unit_test(a_verdict_stays_with_the_session_and_is_never_none),
         cmocka_unit_test(nothing_is_written_where_it_does_not_fit),
         cmocka_unit_test(malformed_bytes_are_refused),
         cmocka_unit_test(what_makes_no_sense_is_refused),

@@ -1061,6 +1061,11 @@ extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 extern "C" {
+    pub fn milgi_config_dangerously_only_report_peer(
+        config: *mut milgi_config,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
     pub fn milgi_config_set_alpn(
         config: *mut milgi_config,
         protocols: *const *const ::std::os::raw::c_char,
@@ -1853,6 +1858,7 @@ pub struct milgi_decision_info {
     pub chain_n: usize,
     pub path: *const milgi_iov,
     pub path_n: usize,
+    pub verdict: ::std::os::raw::c_int,
     pub authorities: *const milgi_iov,
     pub authorities_n: usize,
     pub credential: *const milgi_credential,
@@ -2068,6 +2074,7 @@ pub struct milgi_conn_info {
     pub hello_retry: bool,
     pub peer_authenticated: bool,
     pub resumed: bool,
+    pub peer_verdict: ::std::os::raw::c_int,
     pub server_name: *const ::std::os::raw::c_char,
     pub alpn: *const ::std::os::raw::c_char,
     pub peer_chain: *const milgi_iov,
@@ -2096,6 +2103,11 @@ impl Default for milgi_conn_info {
 }
 extern "C" {
     pub fn milgi_conn_info(conn: *const milgi_conn, info: *mut milgi_conn_info);
+}
+extern "C" {
+    pub fn milgi_peer_verdict_text(
+        verdict: ::std::os::raw::c_int,
+    ) -> *const ::std::os::raw::c_char;
 }
 extern "C" {
     pub fn milgi_conn_input_paused(conn: *const milgi_conn) -> bool;
