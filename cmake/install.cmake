@@ -181,6 +181,13 @@ set(CPACK_COMPONENT_DEV_DESCRIPTION "TLS library with a push structure, developm
 if("dpdk" IN_LIST MILGI_MODULES)
   set(CPACK_DEBIAN_DPDK_PACKAGE_NAME milgi-dpdk)
   set(CPACK_DEBIAN_DPDK_PACKAGE_SECTION libs)
+  # What DPDK has its memory pools from is a driver, which no program links: without it no cryptodev begins.
+  get_filename_component(mempool ${DPDK_rte_mempool} REALPATH)
+  if(mempool MATCHES "\\.so\\.([0-9]+)")
+    set(CPACK_DEBIAN_DPDK_PACKAGE_DEPENDS librte-mempool-ring${CMAKE_MATCH_1})
+  else()
+    set(CPACK_DEBIAN_DPDK_PACKAGE_DEPENDS librte-meta-mempool)
+  endif()
   set(CPACK_DEBIAN_DPDK_PACKAGE_RECOMMENDS librte-meta-crypto)
   set(CPACK_DEBIAN_DPDK_PACKAGE_ENHANCES "milgi, libmilgi${MILGI_SOVERSION}")
   set(CPACK_COMPONENT_DPDK_DESCRIPTION "cryptodevs of DPDK for Milgi
