@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server and a client in the words of OpenSSL's manual, on sockets that do not wait, in one epoll loop each. It is built
- * on the shim and on OpenSSL, and either meets either (tests/ssl/matrix/run).
+ * A server and a client in the words of OpenSSL's manual, on sockets that do not wait, in one epoll loop each. It is
+ * built on the shim and on OpenSSL, and either meets either (tests/ssl/matrix/run).
  *
  * ends server CERTIFICATE KEY    says "port N"; until SIGTERM, then says what it has seen
  * ends client PORT ANCHOR WAY BYTES CONNECTIONS
  *
- * A client begins with a letter and a number of bytes. 'e': what comes is sent back, until the client has ended; then the
- * server ends. 'f': the server sends so many bytes and ends; then the client does. Both look at every byte. Ways of a
- * client: echo; slow-read, slow-write (a little in each millisecond); first (f); abrupt (one after the other goes, each a
- * step later than the one before, and one in two at least does); try (each gets all of its bytes or an error; one in two
- * at least is well). None talks before all have shaken hands. ENDS_ASYNC: SSL_MODE_ASYNC. ENDS_TLS12: no TLS 1.3.
+ * A client begins with a letter and a number of bytes. 'e': what comes is sent back, until the client has ended; then
+ * the server ends. 'f': the server sends so many bytes and ends; then the client does. Both look at every byte. Ways of
+ * a client: echo; slow-read, slow-write (a little in each millisecond); first (f); abrupt (one after the other goes,
+ * each a step later than the one before, and one in two at least does); try (each gets all of its bytes or an error;
+ * one in two at least is well). None talks before all have shaken hands. ENDS_ASYNC: SSL_MODE_ASYNC. ENDS_TLS12: no
+ * TLS 1.3.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -83,7 +84,7 @@ static unsigned descriptors(void)
     return n;
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static void watch(struct conn *c, unsigned events)
 {
@@ -140,7 +141,7 @@ static void drop(struct conn *c, bool reset)
     alive--;
 }
 
-/* --- one step ------------------------------------------------------------------------------------------------------ */
+/* --- one step ----------------------------------------------------------------------------------------------------- */
 
 /* The engine's descriptor is the same for all; another one that there may be is this connection's. */
 static void pause_for(struct conn *c)
@@ -306,7 +307,7 @@ static void step(struct conn *c)
     }
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------------ */
+/* --- the loop ----------------------------------------------------------------------------------------------------- */
 
 /* All that may have something to do, without having been told: those that have, or wait for a device, or go slowly. */
 static bool look_at_all(bool paused_too)

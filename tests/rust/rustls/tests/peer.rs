@@ -97,6 +97,41 @@ fn their_client_meets_our_server() {
     });
 }
 
+/// Sends first and hears then, or the reverse.
+async fn half<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut s: S, first: bool) {
+    if first {
+        send(&mut s, 100_000).await.unwrap();
+    }
+    assert_eq!(receive(&mut s).await.unwrap(), if first { 300_000 } else { 100_000 });
+    if !first {
+        send(&mut s, 300_000).await.unwrap();
+    }
+}
+
+#[test]
+fn either_may_end_first() {
+    run_threads(async {
+        for options in devices() {
+            let engine = Engine::spawn(options).unwrap();
+            for (number, version) in VERSIONS {
+                for (client, first) in [(true, true), (true, false), (false, true), (false, false)] {
+                    let (a, b) = tcp().await;
+                    if client {
+                        let ours = milgi::TlsConnector::new(our_client(number), &engine);
+                        let (ours, theirs) = both(ours.connect("localhost", a), their_server(version).accept(b)).await;
+                        both(half(ours.unwrap(), first), half(theirs.unwrap(), !first)).await;
+                    } else {
+                        let ours = milgi::TlsAcceptor::new(our_server(number), &engine);
+                        let name = ServerName::try_from("localhost").unwrap();
+                        let (theirs, ours) = both(their_client(version).connect(name, a), ours.accept(b)).await;
+                        both(half(ours.unwrap(), first), half(theirs.unwrap(), !first)).await;
+                    }
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn an_end_without_close_notify_is_none_for_either() {
     run_threads(async {
