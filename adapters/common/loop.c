@@ -28,12 +28,9 @@ static void arm(struct milgi_loop *loop)
 /* Records to the kernel, of those for whom that may be possible since the turn: each once. */
 static void take(struct milgi_loop *loop)
 {
-    struct milgi_stream *s = loop->taking_first, *next;
-    loop->taking_first = NULL;
-    for (; s; s = next) {
-        next = s->taking_next;
-        s->taking_next = s->taking_prev = NULL;
-        s->takes = false;
+    for (unsigned n = loop->taking_n; n && loop->taking_first; n--) {
+        struct milgi_stream *s = loop->taking_first;
+        milgi__loop_taken(s);
         milgi__stream_take(s);
     }
 }
@@ -44,21 +41,22 @@ void milgi__loop_takes(struct milgi_stream *s)
     if (s->takes)
         return;
     s->takes = true;
-    s->taking_prev = NULL;
-    s->taking_next = loop->taking_first;
-    if (s->taking_next)
-        s->taking_next->taking_prev = s;
-    loop->taking_first = s;
+    loop->taking_n++;
+    s->taking_next = NULL;
+    s->taking_prev = loop->taking_last;
+    *(s->taking_prev ? &s->taking_prev->taking_next : &loop->taking_first) = s;
+    loop->taking_last = s;
 }
 
 void milgi__loop_taken(struct milgi_stream *s)
 {
+    struct milgi_loop *loop = s->loop;
     if (!s->takes)
         return;
     s->takes = false;
-    *(s->taking_prev ? &s->taking_prev->taking_next : &s->loop->taking_first) = s->taking_next;
-    if (s->taking_next)
-        s->taking_next->taking_prev = s->taking_prev;
+    loop->taking_n--;
+    *(s->taking_prev ? &s->taking_prev->taking_next : &loop->taking_first) = s->taking_next;
+    *(s->taking_next ? &s->taking_next->taking_prev : &loop->taking_last) = s->taking_prev;
 }
 
 /*

@@ -45,6 +45,12 @@ struct milgi_loop_hooks {
     int (*take)(struct milgi_stream *stream, enum milgi_direction direction);
     void (*record)(struct milgi_stream *stream, uint8_t type, const struct milgi_iov *iov, size_t iov_n);
     void (*keys)(struct milgi_stream *stream, int direction, const struct milgi_traffic_keys *keys);
+    /*
+     * As milgi_ktls_splice(), of a direction that is the kernel's; what cannot be spliced (|*moved| 0) is read as ever,
+     * from the loop. MILGI_PAUSE: milgi__stream_may_splice() when it may be possible. As long as the stream splices
+     * that comes instead of reading, and the socket is looked at only if it waits for that.
+     */
+    int (*splice)(struct milgi_stream *stream, enum milgi_direction direction, int pipe, size_t len, size_t *moved);
 };
 
 struct milgi_loop {
@@ -53,9 +59,10 @@ struct milgi_loop {
     struct milgi_stream_options options;
     struct milgi_stream *streams; /* all that hold a socket */
     unsigned streams_n;
-    struct milgi_stream *linger_first, *linger_last;   /* in order of when they are looked at */
-    uint64_t engine_due, engine_may;                   /* when the engine has to run; from when on that makes sense */
-    struct milgi_stream *taking_first;                 /* those whose records the kernel may be able to take now */
+    struct milgi_stream *linger_first, *linger_last; /* in order of when they are looked at */
+    uint64_t engine_due, engine_may;                 /* when the engine has to run; from when on that makes sense */
+    struct milgi_stream *taking_first, *taking_last; /* those that are looked at behind a turn, for the kernel */
+    unsigned taking_n;
     struct milgi_stream *starved_first, *starved_last; /* those that wait for chunks, the longest waiting first */
     unsigned starved_n, unfed_n;                       /* unfed: that have not tried again since there were some, */
     uint64_t fed_due;                                  /* of which the next try then, */
@@ -114,6 +121,7 @@ struct milgi_stream {
     uint64_t linger_began, linger_due; /* began: 0: not yet */
     struct milgi_stream *taking_next, *taking_prev;
     uint8_t kernel_wants, kernel_has; /* 1 << enum milgi_direction */
+    uint8_t splice_waits;             /* the same: on_splice is owed */
 
     bool connected, reading_on, eof;
     bool paused;        /* the connection wants no input */
@@ -129,6 +137,7 @@ struct milgi_stream {
     bool lingers;
     bool takes;    /* it is in the loop's list */
     bool holds;    /* reading waits for the kernel to take it */
+    bool splices;  /* what comes is spliced, not read */
     bool garbled;  /* a record in the kernel could not be opened: there is nothing more to read */
     bool fin;      /* writing is to be shut down; */
     bool shutting; /* and is not yet */
@@ -158,6 +167,10 @@ void milgi__stream_lend(struct milgi_stream *stream, struct milgi_chunk *chunk);
 void milgi__stream_read(struct milgi_stream *stream, long len);
 /* The same of content of |type| from the kernel, as milgi_ktls_receive() answers. */
 void milgi__stream_record(struct milgi_stream *stream, uint8_t type, long len, int alert);
+/* Bytes may be spliced again, perhaps: on_splice, if it is owed. Not from inside a call, nor a turn. */
+void milgi__stream_may_splice(struct milgi_stream *stream, enum milgi_direction direction);
+/* It is owed. */
+bool milgi__stream_splice_waits(const struct milgi_stream *stream, enum milgi_direction direction);
 /* The kernel has taken |len| bytes of what the loop had; |error|: or it has not. */
 void milgi__stream_written(struct milgi_stream *stream, size_t len, int error);
 void milgi__stream_shut(struct milgi_stream *stream, int error);
@@ -176,8 +189,12 @@ void milgi__stream_refill(struct milgi_stream *stream);
 void milgi__stream_destroy(struct milgi_stream *stream, bool reset);
 /* It has lingered long enough. */
 void milgi__stream_expired(struct milgi_stream *stream);
-/* Its records go to the kernel if that can be now. */
+/* Its records go to the kernel if that can be now; what waited for a turn to be spliced is. */
 void milgi__stream_take(struct milgi_stream *stream);
+/* What comes is read again. */
+void milgi__stream_splices_no_more(struct milgi_stream *stream);
+/* Behind a turn: what could not be spliced for what the connection had to do. */
+void milgi__stream_splice_again(struct milgi_stream *stream);
 /* To be looked at behind the next turn; and no more. */
 void milgi__loop_takes(struct milgi_stream *stream);
 void milgi__loop_taken(struct milgi_stream *stream);

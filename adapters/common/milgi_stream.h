@@ -84,6 +84,7 @@ void milgi_stream_options_init(struct milgi_stream_options *options);
  *           had come before (milgi_stream_read(), milgi_stream_peek(), milgi_stream_unread()).
  * on_gone   the socket is closed and the stream is freed: the last callback. |arg| only.
  * on_kernel milgi_stream_offload(): the kernel has taken this direction's records.
+ * on_splice milgi_stream_splice() had answered MILGI_PAUSE for this direction: go on.
  */
 struct milgi_stream_events {
     void (*on_open)(struct milgi_stream *stream, void *arg);
@@ -97,6 +98,7 @@ struct milgi_stream_events {
     void (*on_session)(struct milgi_stream *stream, void *arg, struct milgi_session *session);
     void (*on_readable)(struct milgi_stream *stream, void *arg);
     void (*on_drained)(struct milgi_stream *stream, void *arg);
+    void (*on_splice)(struct milgi_stream *stream, void *arg, enum milgi_direction direction);
 };
 
 /*
@@ -192,6 +194,26 @@ bool milgi_stream_in_kernel(const struct milgi_stream *stream, enum milgi_direct
  * connection alone (milgi_keylog_cb). */
 struct milgi_stream *milgi_stream_of(const struct milgi_conn *conn);
 void *milgi_stream_arg(const struct milgi_stream *stream);
+
+/*
+ * Application data past the process, of a direction that the kernel has (on_kernel): up to |len| bytes, from the peer
+ * into |pipe| (MILGI_RECEIVE), or out of |pipe| to the peer (MILGI_SEND); milgi_ktls_pipe() makes such pipes, and says
+ * how much may be received into one. All else goes through the connection as ever: what was sent before goes first, and
+ * alerts, new keys and ends are dealt with in their order; on_end and on_close come behind what was received.
+ * Returns 0 and |*moved|, how many bytes; MILGI_PAUSE: none now; on_splice follows, once (of MILGI_RECEIVE into a pipe
+ * that is not empty: wait until it is, and call it then); MILGI_ECLOSED (the stream, or this direction, has ended; or
+ * sending has failed, and on_close follows); MILGI_EINVAL (the direction is not the kernel's; receiving without
+ * milgi_stream_splices()). Not from callbacks but on_splice and on_kernel.
+ */
+MILGI_MUST_CHECK int milgi_stream_splice(
+    struct milgi_stream *stream, enum milgi_direction direction, int pipe, size_t len, size_t *moved);
+/*
+ * Receiving: nothing more is read but by milgi_stream_splice(), which is to be called; on_data still delivers what had
+ * been read, and may deliver more (behind what was spliced before it). Or (|on| false) all is read as ever. Returns 0,
+ * MILGI_ECLOSED or MILGI_EINVAL as milgi_stream_splice().
+ */
+int milgi_stream_splices(struct milgi_stream *stream, bool on);
+
 /* The connection, for milgi_conn_info(), milgi_conn_update_keys(), milgi_conn_export(). Do not feed or free it. NULL
  * when its socket is being closed. */
 struct milgi_conn *milgi_stream_conn(struct milgi_stream *stream);

@@ -72,6 +72,7 @@ static void end(struct milgi_stream *s, const struct milgi_reason *reason)
     s->detached = true;
     if (s->closing)
         return;
+    milgi__stream_splices_no_more(s);
     milgi__loop_linger(s);
     update_reading(s);
     finish_if_over(s);
@@ -143,6 +144,10 @@ static void given(struct milgi_stream *s, size_t len)
     milgi_conn_output_done(s->conn, len);
     if (s->kernel_wants)
         milgi__loop_takes(s);
+    if (milgi__stream_splice_waits(s, MILGI_SEND)) {
+        milgi__loop_takes(s);
+        s->loop->hooks->soon(s->loop);
+    }
 }
 
 bool milgi_stream_flushed(const struct milgi_stream *s)
@@ -338,6 +343,8 @@ static void record(struct milgi_stream *s, uint8_t type, uint32_t len)
     int rv = milgi_conn_receive_record(s->conn, type, slice);
     if (rv == MILGI_PAUSE)
         s->paused = true;
+    if (s->splices)
+        milgi__loop_takes(s);
 }
 
 void milgi__stream_record(struct milgi_stream *s, uint8_t type, long len, int alert)
@@ -450,6 +457,7 @@ static void on_alert(struct milgi_conn *conn, void *arg, int alert)
     if (alert != MILGI_ALERT_CLOSE_NOTIFY)
         return;
     s->peer_ended = true;
+    milgi__stream_splices_no_more(s);
     if (!s->detached && s->events->on_end)
         s->events->on_end(s, s->arg);
     if (s->error)
@@ -550,6 +558,7 @@ void milgi__stream_take(struct milgi_stream *s)
     if (s->holds)
         milgi__loop_takes(s);
     update_reading(s);
+    milgi__stream_splice_again(s);
 }
 
 int milgi_stream_offload(struct milgi_stream *s)
@@ -664,6 +673,7 @@ static void give_up(struct milgi_stream *s)
 {
     s->detached = s->given_up = true;
     milgi__stream_forget(s);
+    milgi__stream_splices_no_more(s);
     milgi_conn_consumed(s->conn, SIZE_MAX);
     milgi__loop_linger(s);
 }

@@ -3,6 +3,7 @@
 #include "milgi_ktls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -68,6 +69,8 @@ struct milgi_ktls {
     uint64_t sequence[2]; /* of the kernel's next record, when it was asked last */
     uint64_t since[2];    /* records that it may have made since, at least; */
     uint64_t bytes[2];    /* and bytes in records of which we know not how many they are */
+    long instead;         /* what splice() has said of the next record; */
+    bool is_other;        /* which milgi_ktls_receive() has not been asked for yet */
 };
 
 /* --- the system --------------------------------------------------------------------------------------------------- */
@@ -111,7 +114,14 @@ static long sys_send_file(void *ctx, int fd, int file, int64_t *at, size_t len)
     return n < 0 ? -error : n;
 }
 
-static const struct milgi_ktls_calls sys_calls = { sys_set, sys_get, sys_send, sys_receive, sys_send_file };
+static long sys_splice(void *ctx, int from, int to, size_t len)
+{
+    (void)ctx;
+    ssize_t n = splice(from, NULL, to, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    return n < 0 ? -errno : n;
+}
+
+static const struct milgi_ktls_calls sys_calls = { sys_set, sys_get, sys_send, sys_receive, sys_send_file, sys_splice };
 
 static int set(struct milgi_ktls *k, int level, int option, const void *value, unsigned len)
 {
@@ -541,6 +551,54 @@ long milgi_ktls_sendfile(struct milgi_ktls *k, int file, int64_t *at, size_t len
     return rv;
 }
 
+static long splice_once(const struct milgi_ktls *k, int from, int to, size_t len)
+{
+    long n;
+    do
+        n = k->options.calls->splice(k->options.calls_ctx, from, to, len);
+    while (n == -EINTR);
+    return n;
+}
+
+static int splice_out(struct milgi_ktls *k, int pipe, size_t len, size_t *moved)
+{
+    long n = splice_once(k, pipe, k->fd, len);
+    if (n == 0 || n == -EAGAIN || n == -ENOBUFS)
+        return MILGI_PAUSE;
+    if (n < 0) {
+        send_failed(k, (int)-n);
+        return MILGI_ETRANSPORT;
+    }
+    *moved = (size_t)n;
+    milgi_ktls_passed(k, MILGI_SEND, *moved);
+    return 0;
+}
+
+static int splice_in(struct milgi_ktls *k, int pipe, size_t len, size_t *moved)
+{
+    if (k->is_other)
+        return 0; /* nobody has read it */
+    long n = splice_once(k, k->fd, pipe, len);
+    if (n == -EAGAIN)
+        return MILGI_PAUSE;
+    k->is_other = n <= 0;
+    k->instead = n;
+    if (k->is_other)
+        return 0;
+    *moved = (size_t)n;
+    milgi_ktls_passed(k, MILGI_RECEIVE, *moved);
+    return 0;
+}
+
+int milgi_ktls_splice(struct milgi_ktls *k, enum milgi_direction direction, int pipe, size_t len, size_t *moved)
+{
+    int rv = milgi_ktls_may_pass(k, direction);
+    *moved = 0;
+    if (rv)
+        return rv;
+    return direction == MILGI_SEND ? splice_out(k, pipe, len, moved) : splice_in(k, pipe, len, moved);
+}
+
 /* --- in ----------------------------------------------------------------------------------------------------------- */
 
 /*
@@ -563,6 +621,31 @@ static long wait_for_key(struct milgi_ktls *k)
     return milgi_conn_receive_blocked(k->conn) == MILGI_ECLOSED ? -EINVAL : -EKEYEXPIRED;
 }
 
+/*
+ * What splice() has met is told once, and may be gone when it is read: an error of the socket, or an empty record,
+ * which it takes for an end. What could be read all the same (such as an alert, which splice() does not take) is that.
+ */
+static long receive_instead(struct milgi_ktls *k, long n, uint8_t *type)
+{
+    bool nothing = k->is_other && (n == -EAGAIN || (n == 0 && !*type));
+    k->is_other = false;
+    if (!nothing || k->instead == -EKEYEXPIRED || (n == 0 && k->instead == 0))
+        return n;
+    if (k->instead == 0)
+        *type = DATA;
+    return k->instead;
+}
+
+static uint8_t type_of(struct msghdr *message, long n)
+{
+    uint8_t type = n > 0 ? DATA : 0;
+    for (struct cmsghdr *head = n < 0 ? NULL : CMSG_FIRSTHDR(message); head; head = CMSG_NXTHDR(message, head)) {
+        if (head->cmsg_level == SOL_TLS && head->cmsg_type == TLS_GET_RECORD_TYPE)
+            type = *CMSG_DATA(head);
+    }
+    return type;
+}
+
 long milgi_ktls_receive(struct milgi_ktls *k, void *data, size_t len, uint8_t *type)
 {
     union {
@@ -581,15 +664,12 @@ long milgi_ktls_receive(struct milgi_ktls *k, void *data, size_t len, uint8_t *t
         message.msg_controllen = sizeof control.bytes;
         n = k->options.calls->receive(k->options.calls_ctx, k->fd, &message, MSG_DONTWAIT);
     } while (n == -EINTR);
-    *type = n > 0 ? DATA : 0;
+    *type = type_of(&message, n);
+    n = receive_instead(k, n, type);
     if (n < 0) {
         if (milgi_ktls_alert(n) != MILGI_ALERT_NONE)
             forget_error(k);
         return n == -EKEYEXPIRED ? wait_for_key(k) : n;
-    }
-    for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
-        if (head->cmsg_level == SOL_TLS && head->cmsg_type == TLS_GET_RECORD_TYPE)
-            *type = *CMSG_DATA(head);
     }
     if (n || *type)
         count(k, RX, (size_t)n, 0);

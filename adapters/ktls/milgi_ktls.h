@@ -47,6 +47,7 @@ struct milgi_ktls_calls {
     long (*send)(void *ctx, int fd, const struct msghdr *message, int flags);
     long (*receive)(void *ctx, int fd, struct msghdr *message, int flags);
     long (*send_file)(void *ctx, int fd, int file, int64_t *at, size_t len);
+    long (*splice)(void *ctx, int from, int to, size_t len);
 };
 
 struct milgi_ktls_options {
@@ -119,9 +120,29 @@ int milgi_ktls_alert(long error);
  * Sends |len| bytes of |file| from |*at| on, which moves, as application data, past the connection. Returns how many
  * went; MILGI_PAUSE: none: what the connection has to send is first, or the socket is full (wait until it is writable,
  * and call this behind a turn); MILGI_ECLOSED: our direction has ended; MILGI_EINVAL: the kernel does not seal;
- * MILGI_ETRANSPORT. 0: the file has no more.
+ * MILGI_ETRANSPORT. 0: the file has no more. One byte and MILGI_PAUSE
+ * are the same number: |*at| says which it is.
  */
 long milgi_ktls_sendfile(struct milgi_ktls *ktls, int file, int64_t *at, size_t len);
+/*
+ * splice(): up to |len| bytes of application data, past the connection, from the socket into |pipe| (MILGI_RECEIVE), or
+ * from |pipe| into the socket (MILGI_SEND). Returns 0 and |*moved|, how many; MILGI_PAUSE: there are none, or there is
+ * no room for them, or what the connection has to do is first (behind a turn it may be done); MILGI_EINVAL,
+ * MILGI_ECLOSED, MILGI_ETRANSPORT: as milgi_ktls_sendfile(). MILGI_RECEIVE, 0 and |*moved| 0: what comes next is
+ * something else, an end, or an error: milgi_ktls_read() or milgi_ktls_receive() says what, before the next splice.
+ *
+ * LOSS. Linux forgets what it has opened of a record and finds no room for in the pipe: each call may want
+ * MILGI_KTLS_PIECES buffers that are free, which milgi_ktls_pipe() has that many times. That is enough of Linux 6.0 and
+ * later without a card that opens; with others milgi_ktls_pipe() refuses to make a pipe for receiving.
+ */
+#define MILGI_KTLS_PIECES 17u
+int milgi_ktls_splice(
+    struct milgi_ktls *ktls, enum milgi_direction direction, int pipe, size_t len, size_t *moved);
+/*
+ * A pipe for it, which does not block: |ends| as pipe(). Returns how often may be received into it before it is empty
+ * again (for sending, where that does not count, 1); or a negative errno: -EOPNOTSUPP: this kernel might lose bytes.
+ */
+int milgi_ktls_pipe(enum milgi_direction direction, int ends[2]);
 /*
  * May bytes be sent or received past the connection, as with splice()? 0; MILGI_PAUSE, MILGI_ECLOSED, MILGI_EINVAL,
  * MILGI_ETRANSPORT: as milgi_ktls_sendfile(). And they were.

@@ -39,6 +39,9 @@ struct kernel {
     int fd;
     bool reads, blocked;
     bool more;    /* reading was left before the socket had no more: a poll need not say so */
+    bool full;    /* there was no room to splice into it */
+    bool other;   /* what lies first cannot be spliced: it is read */
+    int polled;   /* events */
     bool drained; /* nothing was unacknowledged when the timer looked last */
     size_t sent;  /* that the stream has not been told of */
     unsigned handles;
@@ -144,6 +147,7 @@ static void read_again(struct tcp_stream *t);
 static int reading(struct milgi_stream *s, bool on)
 {
     if (milgi_stream_in_kernel(s, MILGI_RECEIVE)) {
+        tcp_of(s)->kernel->more |= on && tcp_of(s)->kernel->reads; /* what was to be spliced is to be read */
         tcp_of(s)->kernel->reads = on;
         read_again(tcp_of(s));
         return poll_kernel(tcp_of(s));
@@ -279,10 +283,20 @@ static size_t unsent(struct milgi_stream *s, uint64_t *ago_ms)
 #define READS 16 /* of one socket before others have their turn */
 
 static void kernel_read(struct tcp_stream *t);
+static void kernel_sent(struct tcp_stream *t);
 
 static void on_again(uv_timer_t *timer)
 {
-    kernel_read(tcp_of(timer->data));
+    struct tcp_stream *t = tcp_of(timer->data);
+    if (milgi_ktls_error(t->kernel->ktls))
+        kernel_sent(t);
+    if (!t->common.closing)
+        kernel_read(t);
+}
+
+static bool waits(const struct tcp_stream *t, enum milgi_direction direction)
+{
+    return milgi__stream_splice_waits(&t->common, direction);
 }
 
 /*
@@ -292,20 +306,26 @@ static void on_again(uv_timer_t *timer)
 static void read_again(struct tcp_stream *t)
 {
     struct kernel *k = t->kernel;
-    if (k && k->reads && k->more && !t->common.closing)
+    if (k && k->reads && (k->more || waits(t, MILGI_RECEIVE)) && !t->common.closing)
         uv_timer_start(&k->again, on_again, 0, 0);
 }
 
-static void kernel_read(struct tcp_stream *t)
+static void read_records(struct tcp_stream *t)
 {
-    for (unsigned i = 0; i < READS && t->kernel && t->kernel->reads && !t->common.closing; i++) {
+    for (unsigned i = 0; i < READS && t->kernel->reads && !t->common.closing; i++) {
         size_t len;
-        uint8_t type = 0, *room = milgi__stream_room(&t->common, &len);
+        uint8_t type = 0, *room;
+        if (t->common.splices && !t->kernel->other) {
+            milgi__stream_may_splice(&t->common, MILGI_RECEIVE);
+            return;
+        }
+        room = milgi__stream_room(&t->common, &len);
         if (!room) {
             milgi__stream_read(&t->common, MILGI__NO_ROOM);
             return;
         }
         long n = milgi_ktls_receive(t->kernel->ktls, room, len, &type);
+        t->kernel->other = false;
         if (n == -EAGAIN || n == -EKEYEXPIRED) { /* the latter: the connection wants nothing until it has a key */
             t->kernel->more = n == -EKEYEXPIRED;
             milgi__stream_read(&t->common, 0);
@@ -314,7 +334,15 @@ static void kernel_read(struct tcp_stream *t)
         t->kernel->more = true;
         milgi__stream_record(&t->common, type, n, n < 0 ? milgi_ktls_alert(n) : MILGI_ALERT_NONE);
     }
-    read_again(t);
+}
+
+static void kernel_read(struct tcp_stream *t)
+{
+    read_records(t);
+    if (t->common.splices)
+        poll_kernel(t);
+    else
+        read_again(t);
 }
 
 /* Something was sent, or not. */
@@ -333,8 +361,14 @@ static void kernel_sent(struct tcp_stream *t)
 static void on_kernel_poll(uv_poll_t *poll, int status, int events)
 {
     struct tcp_stream *t = tcp_of(poll->data);
-    if (status < 0 || events & UV_WRITABLE)
+    if (status < 0)
+        t->kernel->polled = 0; /* libuv has stopped */
+    if (status < 0 || events & UV_WRITABLE) {
+        t->kernel->full = false;
         kernel_sent(t);
+        milgi__stream_may_splice(&t->common, MILGI_SEND);
+        poll_kernel(t);
+    }
     if (status < 0 || events & UV_READABLE)
         kernel_read(t);
 }
@@ -342,10 +376,33 @@ static void on_kernel_poll(uv_poll_t *poll, int status, int events)
 static int poll_kernel(struct tcp_stream *t)
 {
     struct kernel *k = t->kernel;
-    int events = (k->reads ? UV_READABLE : 0) | (k->blocked ? UV_WRITABLE : 0);
-    if (t->common.closing)
+    bool reads = k->reads && (!t->common.splices || waits(t, MILGI_RECEIVE));
+    int events = (reads ? UV_READABLE : 0) | (k->blocked || k->full ? UV_WRITABLE : 0);
+    if (t->common.closing || events == k->polled)
         return 0;
-    return events ? uv_poll_start(&k->poll, events, on_kernel_poll) : uv_poll_stop(&k->poll);
+    int rv = events ? uv_poll_start(&k->poll, events, on_kernel_poll) : uv_poll_stop(&k->poll);
+    k->polled = rv ? 0 : events;
+    return rv;
+}
+
+static int splicing(struct milgi_stream *s, enum milgi_direction direction, int pipe, size_t len, size_t *moved)
+{
+    struct kernel *k = tcp_of(s)->kernel;
+    int rv = milgi_ktls_splice(k->ktls, direction, pipe, len, moved);
+    if (direction == MILGI_SEND) {
+        k->full = rv == MILGI_PAUSE;
+    } else {
+        k->more = rv == 0;
+        k->other = rv == 0 && !*moved;
+    }
+    /* What there is to tell is told from the loop. */
+    if (k->other || milgi_ktls_error(k->ktls))
+        uv_timer_start(&k->again, on_again, 0, 0);
+    if (rv == 0 && *moved)
+        return 0;
+    poll_kernel(tcp_of(s));
+    return rv == 0 ? MILGI_PAUSE : rv == MILGI_ETRANSPORT ? MILGI_ECLOSED
+                                                          : rv;
 }
 
 static void on_sent(void *arg, size_t bytes)
@@ -447,6 +504,7 @@ static const struct milgi_loop_hooks hooks = {
     .take = taking,
     .record = recording,
     .keys = keying,
+    .splice = splicing,
 };
 
 /* --- making one --------------------------------------------------------------------------------------------------- */

@@ -102,6 +102,8 @@ static const struct row {
         "cpu, or device: records of all sizes; default: as the device prefers" },
     { "ktls", FLAG, PROXY, AT(ktls), NULL,
         "records in the kernel, where it has TLS; new keys under it need Linux 6.14" },
+    { "splice", FLAG, PROXY, AT(splice), NULL,
+        "with --ktls: what the kernel has opened, or is to seal, goes between the sockets by splice()" },
     { "loop", LOOP, PROXY, AT(ring), "WORD",
         "how clients' sockets are waited for: uv (libuv, the default), or uring (io_uring, where the kernel has it)" },
     { "keylog", TEXT, PROXY | CONNECT | KEYSERVER, AT(keylog), "FILE",
@@ -353,6 +355,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "--tickets must be a number from 0 to 4";
     if (o->ring && o->ktls)
         return "--ktls wants --loop uv";
+    if (o->splice && (!o->ktls || !o->backend))
+        return "--splice needs --ktls and --backend";
     if (!o->max_conns)
         return "--max-conns must be at least 1";
     if (!o->handshake_ms)

@@ -52,7 +52,7 @@ struct app_options {
     enum app_records records;
     enum app_introduce introduce;
     const char *access_log, *trace;
-    bool log_text, accept_proxy, ktls;
+    bool log_text, accept_proxy, ktls, splice;
     bool ring; /* --loop uring */
     bool client_auth_given, insecure, json;
     bool pool_by_default; /* without --device */

@@ -398,6 +398,16 @@ static void on_kernel(struct milgi_stream *stream, void *arg, enum milgi_directi
     struct client *c = arg;
     (void)stream;
     c->proxy->counts.kernel[direction]++;
+    if (c->served && c->proxy->service->kernel)
+        c->proxy->service->kernel(c);
+}
+
+static void on_splice(struct milgi_stream *stream, void *arg, enum milgi_direction direction)
+{
+    struct client *c = arg;
+    (void)stream;
+    if (c->served && c->proxy->service->splice)
+        c->proxy->service->splice(c, direction);
 }
 
 const struct milgi_stream_events clients_events = {
@@ -408,4 +418,5 @@ const struct milgi_stream_events clients_events = {
     .on_close = on_close,
     .on_gone = on_gone,
     .on_kernel = on_kernel,
+    .on_splice = on_splice,
 };

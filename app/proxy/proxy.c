@@ -19,10 +19,19 @@ static void complain_of_none(rlim_t limit)
         (unsigned long long)limit);
 }
 
+/*
+ * Descriptors of a connection: its socket, and the backend's; with --ktls a second one of the former, with --splice one
+ * of the latter, and two pipes.
+ */
+static rlim_t descriptors_each(const struct app_options *o)
+{
+    return (o->backend ? 2u : 1u) + (o->ktls ? 1u : 0u) + (o->splice ? 5u : 0u);
+}
+
 /* As many descriptors as the connections may want, if the hard limit allows. False: it has complained. */
 static bool raise_limit(const struct app_options *o)
 {
-    rlim_t limit = app_descriptors_raise((rlim_t)o->max_conns * (o->backend ? 2 : 1) + PLENTY);
+    rlim_t limit = app_descriptors_raise((rlim_t)o->max_conns * descriptors_each(o) + PLENTY);
     bool enough = limit >= app_descriptors_open() + FEWEST;
     if (!enough)
         complain_of_none(limit);
@@ -45,7 +54,7 @@ bool proxy_limit(struct proxy *p)
 {
     const struct app_options *o = p->options;
     struct rlimit limit;
-    rlim_t each = (o->backend ? 2u : 1u) + (o->ktls ? 1u : 0u); /* a second one of the same socket */
+    rlim_t each = descriptors_each(o);
     p->max_conns = (o->max_conns + o->workers - 1) / o->workers;
     limit_by_memory(p);
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)

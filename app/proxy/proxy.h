@@ -68,7 +68,8 @@ struct client {
  * the client would miss something if it were closed now; |patient|: it may take its time. late(), which may be NULL:
  * what proxy_asking() began has taken too long. at_rest(), which may be NULL: nothing is under way, so that an end now
  * would be one in order. idle_ms(), which may be NULL: for how long nothing has moved on the service's own side; asked
- * when the client's has been silent for too long.
+ * when the client's has been silent for too long. kernel(), splice(), which may be NULL: the stream's on_kernel, and
+ * on_splice.
  */
 struct service {
     bool (*open)(struct client *c);
@@ -80,6 +81,8 @@ struct service {
     void (*late)(struct client *c);
     bool (*at_rest)(const struct client *c);
     uint64_t (*idle_ms)(const struct client *c);
+    void (*kernel)(struct client *c);
+    void (*splice)(struct client *c, enum milgi_direction direction);
 };
 
 struct proxy {

@@ -5,6 +5,7 @@
  * connection has no room.
  */
 #include "proxy.h"
+#include "splice.h"
 #include "common/dial.h"
 #include "common/facts.h"
 #include "common/say.h"
@@ -32,7 +33,8 @@ struct relay {
     uv_shutdown_t shutdown;
     struct milgi_chunk *reading;     /* lent to libuv */
     struct milgi_slice held;         /* of the backend, for which there was no room; none: chunk is NULL */
-    struct push *early, *early_last; /* what came before there was a connection */
+    struct push *early, *early_last; /* what came before there was a connection, or when the pipe was not empty */
+    struct splice *splice;           /* NULL: nothing goes past us */
     size_t wasted;                   /* bytes that it did not take */
     size_t queued;                   /* bytes that wait there, or that libuv holds for the backend */
     const struct app_address *where; /* the backend's address that answered, or failed last; NULL: none yet */
@@ -59,8 +61,15 @@ static void free_push(struct push *push)
     free(push);
 }
 
+/* Bytes that the kernel has taken from the client, and the backend's socket has not. */
+static size_t in_pipe(const struct relay *r)
+{
+    return splice_held(r->splice, MILGI_RECEIVE);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
 static void on_read(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf);
+static void splice_if_possible(struct relay *r);
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
@@ -86,6 +95,8 @@ static void relay_close(struct relay *r, bool cut)
     if (r->dial)
         dial_stop(r->dial);
     r->dial = NULL;
+    splice_end(r->splice);
+    r->splice = NULL;
     if (!cut || !r->connected || uv_tcp_close_reset(&r->tcp, on_closed))
         uv_close((uv_handle_t *)&r->tcp, on_closed);
 }
@@ -102,14 +113,16 @@ static void relay_closed(struct client *c, bool in_order)
     r->parted = true;
     milgi_chunk_unref(r->held.chunk);
     r->held.chunk = NULL;
+    if (r->splice)
+        splice_part(r->splice);
     if (again || !(in_order || r->client_ended)) {
         /* The kernel has all of a whole stream, and its end: it delivers them, whatever becomes of us. */
-        bool has_all = r->client_ended && r->connected && !r->queued && !r->fin;
+        bool has_all = r->client_ended && r->connected && !r->queued && !r->fin && !in_pipe(r);
         relay_close(r, !has_all);
     } else if (!r->backend_ended) {
         if (r->connected)
             uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read);
-    } else if (!r->fin) {
+    } else if (!r->fin && !in_pipe(r)) {
         relay_close(r, false);
     }
 }
@@ -132,7 +145,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
 static void end_to_backend(struct relay *r)
 {
     uv_os_fd_t fd;
-    if (!r->client_ended || !r->connected || r->closing || r->fin)
+    if (!r->client_ended || !r->connected || r->closing || r->fin || in_pipe(r))
         return;
     /* libuv would do the same in its next turn, and ask epoll for more than it needs. */
     if (!r->tcp.write_queue_size && !uv_fileno((uv_handle_t *)&r->tcp, &fd)) {
@@ -202,6 +215,8 @@ static void on_pushed(uv_write_t *req, int status)
         return;
     if (status)
         backend_is_deaf(r, status);
+    if (status && r->splice)
+        splice_stop(r->splice, MILGI_RECEIVE);
     if (status && r->parted)
         relay_close(r, true); /* nobody is there for its answer either */
     if (!r->client->stream)
@@ -211,6 +226,8 @@ static void on_pushed(uv_write_t *req, int status)
         waste(r, len);
     else
         milgi_stream_consumed(r->client->stream, len);
+    if (r->splice && !r->queued)
+        splice_go(r->splice, MILGI_RECEIVE);
 }
 
 static int write_push(struct relay *r, struct push *push)
@@ -230,7 +247,7 @@ static bool push_slice(struct relay *r, struct milgi_slice slice)
         push->slice = slice;
         milgi_chunk_ref(slice.chunk);
     }
-    if (!r->connected) {
+    if (!r->connected || in_pipe(r)) {
         *(r->early ? &r->early_last->next : &r->early) = push;
         r->early_last = push;
     } else if (write_push(r, push)) {
@@ -303,7 +320,7 @@ static size_t push_now(struct relay *r, const struct milgi_slice *slices, size_t
 {
     uv_buf_t bufs[PIECES];
     unsigned n = 0;
-    if (r->queued || !r->connected)
+    if (r->queued || !r->connected || in_pipe(r))
         return 0;
     for (; n < PIECES && n < slices_n; n++)
         bufs[n] = (uv_buf_t){ .base = (char *)slices[n].data, .len = slices[n].len };
@@ -444,8 +461,103 @@ static void relay_room(struct client *c)
         return;
     if (r->backend_ended)
         milgi_stream_shutdown(c->stream); /* again, when it was said before: harmless */
-    else if (r->connected)
+    else if (r->connected && !splice_has(r->splice, MILGI_SEND))
         uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read); /* if it is on already: harmless */
+    splice_if_possible(r);
+}
+
+/* --- past us ------------------------------------------------------------------------------------------------------ */
+
+static void on_spliced(void *arg)
+{
+    struct relay *r = arg;
+    if (r->client->stream)
+        proxy_touch(r->client);
+}
+
+/* What came when the pipe was not empty goes before what fills it next; and behind all the end. */
+static bool on_clear(void *arg)
+{
+    struct relay *r = arg;
+    if (!push_early(r)) {
+        backend_failed(r, "sending to", UV_ENOMEM);
+        return false;
+    }
+    end_to_backend(r);
+    return !r->closing && !r->queued;
+}
+
+static void on_deaf(void *arg, int error, size_t len)
+{
+    struct relay *r = arg;
+    backend_is_deaf(r, error);
+    r->wasted += len;
+    push_early(r); /* which fails, too */
+    if (r->parted)
+        relay_close(r, true);
+    else if (r->wasted > WASTE_MAX)
+        proxy_cut(r->client);
+}
+
+static void on_ended(void *arg)
+{
+    struct relay *r = arg;
+    if (r->deaf)
+        backend_failed(r, "reading from", UV_ECONNRESET); /* as in on_read() */
+    else
+        backend_ended(r);
+}
+
+static void on_failed(void *arg, int error)
+{
+    backend_failed(arg, "reading from", error);
+}
+
+static void on_lost(void *arg)
+{
+    struct relay *r = arg;
+    if (r->client->stream)
+        milgi_stream_abort(r->client->stream, MILGI_ALERT_INTERNAL_ERROR);
+}
+
+static const struct splice_events splice_events = {
+    .moved = on_spliced,
+    .clear = on_clear,
+    .deaf = on_deaf,
+    .ended = on_ended,
+    .failed = on_failed,
+    .lost = on_lost,
+};
+
+/* --splice: of each direction that the kernel has, what is to come. */
+static void splice_if_possible(struct relay *r)
+{
+    struct client *c = r->client;
+    uv_os_fd_t fd;
+    if (!c->proxy->options->splice || !r->connected || r->closing || !c->stream)
+        return;
+    bool in = milgi_stream_in_kernel(c->stream, MILGI_RECEIVE) && !r->deaf && !r->client_ended;
+    bool out = milgi_stream_in_kernel(c->stream, MILGI_SEND) && !r->held.chunk && !r->backend_ended;
+    if ((in || out) && !r->splice && !uv_fileno((uv_handle_t *)&r->tcp, &fd))
+        r->splice = splice_new(&c->proxy->loop, fd, c->stream, &splice_events, r);
+    if (in && r->splice && splice_start(r->splice, MILGI_RECEIVE))
+        c->proxy->counts.spliced[MILGI_RECEIVE]++;
+    if (out && r->splice && splice_start(r->splice, MILGI_SEND)) {
+        c->proxy->counts.spliced[MILGI_SEND]++;
+        uv_read_stop((uv_stream_t *)&r->tcp);
+    }
+}
+
+static void relay_kernel(struct client *c)
+{
+    splice_if_possible(c->state);
+}
+
+static void relay_splice(struct client *c, enum milgi_direction direction)
+{
+    struct relay *r = c->state;
+    if (r->splice)
+        splice_go(r->splice, direction);
 }
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */
@@ -473,6 +585,7 @@ static void on_dialed(void *arg, int fd, int error, const struct app_address *wh
     }
     uv_read_start((uv_stream_t *)&r->tcp, on_alloc, on_read);
     end_to_backend(r);
+    splice_if_possible(r);
 }
 
 static bool relay_open(struct client *c)
@@ -498,7 +611,8 @@ static bool relay_open(struct client *c)
 static bool relay_busy(const struct client *c, bool patient)
 {
     const struct relay *r = c->state;
-    return patient || r->queued || uv_now(&c->proxy->loop) - c->life.since_ms < QUIET_MS;
+    bool moves = r->queued || in_pipe(r) || splice_held(r->splice, MILGI_SEND);
+    return patient || moves || uv_now(&c->proxy->loop) - c->life.since_ms < QUIET_MS;
 }
 
 /* What the kernel still has for the backend has become less since this was asked last. */
@@ -522,4 +636,6 @@ const struct service relay_service = {
     .closed = relay_closed,
     .busy = relay_busy,
     .idle_ms = relay_idle_ms,
+    .kernel = relay_kernel,
+    .splice = relay_splice,
 };

@@ -41,8 +41,10 @@ static void add(struct report *sum, const struct report *r)
     sum->counts.failed += r->counts.failed;
     sum->counts.probes += r->counts.probes;
     sum->counts.in_order += r->counts.in_order;
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         sum->counts.kernel[i] += r->counts.kernel[i];
+        sum->counts.spliced[i] += r->counts.spliced[i];
+    }
     sum->connections += r->connections;
     sum->memory += r->memory;
     sum->sealed += r->sealed;
@@ -54,12 +56,14 @@ static void put_counts(FILE *out, const char *name, const struct report *r)
     const struct proxy_counts *n = &r->counts;
     fprintf(out,
         "%s: connections %llu accepted %llu established %llu failed %llu probes %llu in_order %llu "
-        "memory %llu sealed %llu opened %llu kernel_sends %llu kernel_receives %llu\n",
+        "memory %llu sealed %llu opened %llu kernel_sends %llu kernel_receives %llu "
+        "splice_sends %llu splice_receives %llu\n",
         name, (unsigned long long)r->connections, (unsigned long long)n->accepted,
         (unsigned long long)n->established, (unsigned long long)n->failed, (unsigned long long)n->probes,
         (unsigned long long)n->in_order, (unsigned long long)r->memory, (unsigned long long)r->sealed,
         (unsigned long long)r->opened, (unsigned long long)n->kernel[MILGI_SEND],
-        (unsigned long long)n->kernel[MILGI_RECEIVE]);
+        (unsigned long long)n->kernel[MILGI_RECEIVE], (unsigned long long)n->spliced[MILGI_SEND],
+        (unsigned long long)n->spliced[MILGI_RECEIVE]);
 }
 
 char *report_all(const struct report *const *reports, const long *pids, size_t n)

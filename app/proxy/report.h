@@ -10,7 +10,8 @@
 /* What statistics tell of clients. Who leaves before a whole record (a health check, a scan) has not failed. */
 struct proxy_counts {
     uint64_t accepted, established, failed, probes, in_order;
-    uint64_t kernel[2]; /* with --ktls: of those that are established, by enum milgi_direction */
+    uint64_t kernel[2];  /* with --ktls: of those that are established, by enum milgi_direction */
+    uint64_t spliced[2]; /* with --splice, too: of these */
 };
 
 struct report {

@@ -234,11 +234,13 @@ static void on_stats(uv_timer_t *timer)
     milgi_engine_stats(app_tls_engine(&p->tls), &s);
     const struct proxy_counts *n = &p->counts;
     app_complain("connections %u accepted %llu established %llu failed %llu probes %llu in_order %llu memory %zu "
-                 "peak %zu sealed %llu opened %llu ops %u orphans %u kernel_sends %llu kernel_receives %llu",
+                 "peak %zu sealed %llu opened %llu ops %u orphans %u kernel_sends %llu kernel_receives %llu "
+                 "splice_sends %llu splice_receives %llu",
         p->clients_n, (unsigned long long)n->accepted, (unsigned long long)n->established,
         (unsigned long long)n->failed, (unsigned long long)n->probes, (unsigned long long)n->in_order, s.memory,
         s.memory_peak, (unsigned long long)s.bytes_sealed, (unsigned long long)s.bytes_opened, s.ops_alive, s.orphans,
-        (unsigned long long)n->kernel[MILGI_SEND], (unsigned long long)n->kernel[MILGI_RECEIVE]);
+        (unsigned long long)n->kernel[MILGI_SEND], (unsigned long long)n->kernel[MILGI_RECEIVE],
+        (unsigned long long)n->spliced[MILGI_SEND], (unsigned long long)n->spliced[MILGI_RECEIVE]);
 }
 
 static void on_usr1(uv_signal_t *signal, int number)

@@ -114,9 +114,10 @@ MILGI_API int milgi_conn_receive_blocked(struct milgi_conn *conn);
  * Whoever seals or opens has made |records| records more under the key of this direction, those of on_record among
  * them; |bytes| of application data have gone past the connection (not by on_record, not by
  * milgi_conn_receive_record()). Returns 0; MILGI_PAUSE (sending: the key is used up, or the peer has asked for another:
- * nothing is to be sent past the connection before on_keys); MILGI_ECLOSED (the connection, or our direction, has
- * ended: nothing is to be sent past it at all); MILGI_EINVAL (not handed over). Tell it every few thousand records: the
- * limits of a key leave room for as many. [RFC 8446 5.5]
+ * nothing is to be sent past the connection before on_keys; receiving: what it was given before is not all used, such
+ * as a close_notify behind which nothing counts: ask again behind the next turn); MILGI_ECLOSED (the connection, or
+ * this direction, has ended: nothing is to go past it at all); MILGI_EINVAL (not handed over). Tell it every few
+ * thousand records: the limits of a key leave room for as many. [RFC 8446 5.5, 6.1]
  */
 MILGI_API int milgi_conn_passed(
     struct milgi_conn *conn, enum milgi_direction direction, uint64_t bytes, uint64_t records);

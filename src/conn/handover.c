@@ -226,5 +226,7 @@ int milgi_conn_passed(struct milgi_conn *c, enum milgi_direction direction, uint
     }
     c->bytes_in += bytes;
     opened(c);
-    return 0;
+    if (c->in != MILGI__IN_OPEN)
+        return MILGI_ECLOSED;
+    return c->in_paused || milgi__transport_in_busy(c->transport) ? MILGI_PAUSE : 0;
 }

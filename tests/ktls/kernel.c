@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/aead.h"
 
@@ -345,7 +346,40 @@ static long receive(void *ctx, int fd, struct msghdr *m, int flags)
     return (long)n;
 }
 
-static const struct milgi_ktls_calls calls = { set, get, send_message, receive, send_file };
+/* Out of a real pipe, or into one: a part of a record at most. A record that is not data stays where it is. */
+static long splice_bytes(void *ctx, int from, int to, size_t len)
+{
+    static uint8_t bytes[RECORD];
+    struct end *e = ctx;
+    e->splices_n++;
+    if (e->splice_error) {
+        int error = e->splice_error;
+        e->splice_error = 0;
+        return error;
+    }
+    if (to == 7) {
+        struct iovec iov = { bytes, len < sizeof bytes ? len : sizeof bytes };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+        if (!e->room)
+            return -EAGAIN;
+        iov.iov_len = iov.iov_len < e->room ? iov.iov_len : e->room;
+        ssize_t n = read(from, bytes, iov.iov_len);
+        iov.iov_len = n > 0 ? (size_t)n : 0;
+        return n < 0 ? -errno : send_message(ctx, to, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    assert_int_equal(from, 7);
+    int rv = e->opened.len ? 0 : open_next(e);
+    if (rv == -EAGAIN && e->ended)
+        return 0;
+    if (rv != 0 || (e->opened.len && e->opened_type != 23))
+        return rv ? rv : -EINVAL; /* the error was the socket's, and is told once */
+    size_t n = len < e->opened.len ? len : e->opened.len;
+    assert_int_equal(write(to, e->opened.p, n), n);
+    pair_bytes_drop(&e->opened, n);
+    return (long)n;
+}
+
+static const struct milgi_ktls_calls calls = { set, get, send_message, receive, send_file, splice_bytes };
 
 /* --- an end ------------------------------------------------------------------------------------------------------- */
 
@@ -406,9 +440,34 @@ void play_end(void)
         milgi_ktls_free(ends[role].ktls);
         free(ends[role].in.p);
         free(ends[role].opened.p);
+        if (ends[role].pipe[1]) {
+            close(ends[role].pipe[0]);
+            close(ends[role].pipe[1]);
+        }
         milgi_config_unref(config[role]);
     }
     pair_fini(&pair);
+}
+
+static int *pipe_of(struct end *e)
+{
+    if (!e->pipe[1])
+        assert_int_equal(pipe(e->pipe), 0);
+    return e->pipe;
+}
+
+/* True: data was spliced; false: |*rv| says why not, 0: something else is to be read. */
+static bool splice_in(struct end *e, int *rv)
+{
+    uint8_t bytes[RECORD];
+    size_t moved;
+    *rv = milgi_ktls_splice(e->ktls, MILGI_RECEIVE, pipe_of(e)[1], sizeof bytes, &moved);
+    if (!moved)
+        return false;
+    assert_int_equal(read(e->pipe[0], bytes, moved), moved);
+    pair_bytes_add(&e->side->got, bytes, moved);
+    e->bytes_spliced += moved;
+    return true;
 }
 
 /* What lies at the socket to whoever opens. True: something. */
@@ -417,7 +476,14 @@ static bool read_socket(struct end *e)
     bool any = false;
     while (e->side->conn && !milgi_conn_input_paused(e->side->conn)) {
         if (milgi_conn_handed_over(e->side->conn, MILGI_RECEIVE)) {
+            int rv = 0;
             if (e->kept == MILGI_ECLOSED)
+                return any;
+            if (e->splices && splice_in(e, &rv)) {
+                any = true;
+                continue;
+            }
+            if (rv)
                 return any;
             e->kept = milgi_ktls_read(e->ktls);
             if (e->kept == MILGI_PAUSE)
@@ -516,6 +582,27 @@ void play_send(struct end *from, size_t bytes)
         if (rv == MILGI_PAUSE)
             play_settle();
     }
+}
+
+size_t play_splice(struct end *from, size_t bytes, int *rv)
+{
+    int role = from == server;
+    uint8_t data[RECORD];
+    size_t done = 0;
+    *rv = 0;
+    while (done < bytes && !*rv) {
+        size_t len = bytes - done < sizeof data ? bytes - done : sizeof data, left = len, moved;
+        for (size_t i = 0; i < len; i++)
+            data[i] = pattern(role, given[role] + i);
+        assert_int_equal(write(pipe_of(from)[1], data, len), len);
+        for (; left && !*rv; left -= moved)
+            *rv = milgi_ktls_splice(from->ktls, MILGI_SEND, from->pipe[0], left, &moved);
+        if (left)
+            assert_int_equal(read(from->pipe[0], data, left), left);
+        given[role] += len - left;
+        done += len - left;
+    }
+    return done;
 }
 
 void play_check(void)

@@ -40,17 +40,19 @@ struct end {
     int taken[2];     /* what milgi_ktls_take() has answered last */
     size_t read_most; /* 0: as much as is asked for */
     int kept;         /* what was done with the end: milgi_ktls_read() */
+    bool splices;     /* data that comes goes through a pipe, past the connection */
+    int pipe[2];      /* which is made when it is wanted */
 
     /* what goes wrong, as negative errnos; 0: nothing */
     int no_ulp, no_key[2], no_rekey[2], no_count;
-    int send_error, receive_error;
+    int send_error, receive_error, splice_error;
     unsigned send_errors; /* so often, then never again */
     size_t room;          /* so many bytes are taken before it is full */
     size_t send_most;     /* so many of one call; 0: all */
 
     /* what was seen */
-    unsigned ulps, keys[2], records[2], sends, sent_types[256], options[8];
-    size_t bytes_sent;
+    unsigned ulps, keys[2], records[2], sends, splices_n, sent_types[256], options[8];
+    size_t bytes_sent, bytes_spliced;
     void (*saw_secret)(const void *value); /* in what it is given; may be NULL */
 };
 
@@ -72,6 +74,8 @@ void play_settle(void);
 void play_hand_over(bool client_sends, bool client_receives, bool server_sends, bool server_receives);
 /* |bytes| of a pattern from one end to the other, through the connections; checked on arrival. */
 void play_send(struct end *from, size_t bytes);
+/* The same out of a pipe, past the connection; how much the kernel took before it answered something else, |*rv|. */
+size_t play_splice(struct end *from, size_t bytes, int *rv);
 /* All that was sent has arrived, as it was. */
 void play_check(void);
 /* A record of this end's kernel, which the connection knows nothing of; it may be empty. */

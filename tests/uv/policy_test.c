@@ -173,7 +173,7 @@ static void keying(struct milgi_stream *stream, int direction, const struct milg
 }
 
 static const struct milgi_loop_hooks hooks = { soon, timer, reading, writing, shut, closing, unsent, error_text,
-    taking, recording, keying };
+    taking, recording, keying, NULL };
 
 /* --- the application ---------------------------------------------------------------------------------------------- */
 

@@ -34,6 +34,12 @@ def counts(proxy):
     return tuple(map(int, lines[-1])) if lines else (0, 0, 0)
 
 
+def spliced(proxy):
+    """The same of splice(): sending, receiving."""
+    lines = re.findall(r"splice_sends (\d+) splice_receives (\d+)", proxy.err())
+    return tuple(map(int, lines[-1])) if lines else (0, 0)
+
+
 def test_the_kernel_has_what_it_can_have(world):
     log = os.path.join(world.work, f"ktls-{os.getpid()}-{id(world)}.log")
     has = kernel_has_tls()
