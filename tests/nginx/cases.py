@@ -183,7 +183,7 @@ def keepalive_and_pipelining(rig):
 
 
 def sizes(rig):
-    return (100 << 20,) if rig.full else (2 << 20,) if rig.valgrind else (10 << 20,)
+    return (100 << 20,) if rig.full else (2 << 20,) if rig.slow else (10 << 20,)
 
 
 def much_both_ways(rig):
@@ -307,7 +307,7 @@ class Memory:
 
 
 def streams_both_ways(rig):
-    data = os.urandom(sizes(rig)[0] // 4)
+    data = os.urandom(sizes(rig)[0] if rig.full else sizes(rig)[0] // 4)
     with Backend(kit.echo) as backend, Nginx(rig, stream=streams(), back=backend.port) as n:
         for version in (V12, V13):
             with wrap(context(rig, version), n.port("s")) as sock:

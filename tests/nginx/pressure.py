@@ -265,7 +265,7 @@ def what_cannot_be_is_found_before_workers_go(rig):
             n.main = main
             n.write()
             done = subprocess.run([rig.nginx, "-p", n.work, "-c", "nginx.conf", "-t"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  check=False, cwd=n.work)
+                                  check=False, cwd=n.work, env=rig.environment)
             check(done.returncode and why in done.stdout.decode(), "nginx -t with %s: %s" % (main, done.stdout.decode()))
             before = n.worker()
             n.signal(signal.SIGHUP)

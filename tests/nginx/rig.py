@@ -99,7 +99,7 @@ class Nginx:
             self.write()
             self.log = open(os.path.join(self.work, "output"), "wb")
             self.process = subprocess.Popen([*rig.under, rig.nginx, "-p", self.work, "-c", "nginx.conf"], stdout=self.log,
-                                            stderr=self.log, cwd=self.work)
+                                            stderr=self.log, cwd=self.work, env=rig.environment)
             wait_for(lambda: self.process.poll() is not None or self.worker(), "nginx starts")
             if self.process.poll() is None:
                 break
