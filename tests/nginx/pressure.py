@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 import rig as kit
-from cases import V12, V13, client_hello, exchange, pages, sizes, streams
+from cases import V12, V13, Memory, client_hello, exchange, pages, sizes, streams
 from rig import Backend, Nginx, check, connect, context, curl, equal, get, read_all, response, tls, wait_for, wrap
 
 
@@ -279,3 +279,47 @@ def what_cannot_be_is_found_before_workers_go(rig):
         n.reload()
         with wrap(context(rig), n.port("a")) as sock:
             equal(get(sock)[1], b"x", "the page")
+
+
+def the_example_runs(rig):
+    """A page, who is a member and who is not, a slow reader, and an echo to who has ended already."""
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            ports.append(sock.getsockname()[1])
+    run = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "examples/nginx/run")
+    example = subprocess.Popen([run, rig.modules, *map(str, ports)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=rig.environment)
+    try:
+        work = example.stdout.readline().strip()
+        ready = 0
+        for line in example.stderr:
+            ready += "is ready" in line
+            if ready == 2:
+                break
+        threading.Thread(target=example.stderr.read, daemon=True).start()
+        wait_for(lambda: os.path.exists(os.path.join(work, "echo")), "the backend listens")
+        ours = ssl.create_default_context(cafile=os.path.join(work, "localhost.pem"))
+        with ours.wrap_socket(connect(ports[0]), server_hostname="localhost") as sock:
+            check(get(sock, host="localhost")[1].startswith(b"TLSv1.3, "), "the page")
+            check(" 421 " in get(sock, host="members.localhost")[0], "a member, who is none")
+        data = os.urandom(3 << 20)
+        with open(os.path.join(work, "file"), "wb") as file:
+            file.write(data)
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", ports[0]))
+        with ours.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False) as sock:
+            sock.sendall(b"GET /file HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            equal(digest(read_all(sock).split(b"\r\n\r\n", 1)[1]), digest(data), "what a slow reader gets")
+        ours.load_cert_chain(os.path.join(work, "localhost.pem"), os.path.join(work, "localhost.key"))
+        with ours.wrap_socket(connect(ports[0]), server_hostname="members.localhost") as sock:
+            equal(get(sock, host="members.localhost")[1], b"Hello, CN=localhost\n", "a member's page")
+        ended = Memory(rig, ports[1], V13, ours, "localhost")
+        ended.do(ended.tls.write, data[:50000])
+        ended.end()
+        equal(digest(ended.rest()), digest(data[:50000]), "the echo to who has ended")
+        ended.sock.close()
+    finally:
+        example.terminate()
+        example.wait(kit.PATIENCE)

@@ -42,6 +42,7 @@ CASES = (  # devices in ci
     (pressure.an_answer_of_streams_is_given_once, "cpu"),
     (pressure.ends_of_workers_with_ops_in_flight, "pool:2 records"),
     (pressure.what_cannot_be_is_found_before_workers_go, "cpu"),
+    (pressure.the_example_runs, "cpu"),
     (others.wrong_settings_of_streams_are_refused, "cpu"),
     (others.faulty_requests_do_not_get_past_who_is_known, "cpu"),
     (others.sessions_are_good_for_the_server_they_were_made_with, "pool:2"),
@@ -51,7 +52,8 @@ CASES = (  # devices in ci
     (others.nginx_s_own_tls_on_the_other_end_of_streams, "records"),
 )
 ONCE = (cases.nothing_of_the_crypto_library_is_seen_from_outside, cases.wrong_settings_are_refused,
-        pressure.what_cannot_be_is_found_before_workers_go, others.wrong_settings_of_streams_are_refused)
+        pressure.what_cannot_be_is_found_before_workers_go, pressure.the_example_runs,
+        others.wrong_settings_of_streams_are_refused)
 UNDER_VALGRIND = (cases.pages_in_each_version_and_protocol, cases.clients_are_verified, cases.much_both_ways, cases.keepalive_and_pipelining, cases.the_client_ends_first,
                   cases.the_backend_ends_first, cases.bad_input_hurts_nobody, cases.who_goes_away_in_the_middle_leaves_nothing, cases.who_is_served_is_served_to_the_end,
                   cases.what_has_no_end_is_not_ended_in_order, cases.http2_ends_in_order, cases.upgrades_and_continues,
