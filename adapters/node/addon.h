@@ -56,11 +56,12 @@ struct node_stream {
     struct milgi_stream common;
     struct host *host;
     napi_ref self;
-    int fd;     /* the transport's, to ask what has moved; -1: it has none */
-    bool live;  /* the transport is not gone */
-    bool reads; /* input is wanted */
-    bool holds; /* it keeps the loop alive: a handshake that is under way does, what is open the transport keeps */
-    bool unref; /* and is not to */
+    int fd;          /* the transport's, to ask what has moved; -1: it has none */
+    uint64_t socket; /* which socket that is, for what is sent straight to it; 0: nothing is */
+    bool live;       /* the transport is not gone */
+    bool reads;      /* input is wanted */
+    bool holds;      /* it keeps the loop alive: a handshake that is under way does, what is open the transport keeps */
+    bool unref;      /* and is not to */
 };
 
 #define ARGS_MAX 6

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "addon.h"
 
+#define PIECES 16
 #define NAME_MAX_LEN 256
 #define AT_ONCE (64u * 1024u) /* of what is written, so that PAUSE shows before much is taken */
 
@@ -39,6 +41,34 @@ int node__read(struct milgi_stream *s, bool on)
     return 0;
 }
 
+/* Which socket a descriptor is; 0: none. */
+static uint64_t socket_of(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    return fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? cookie : 0;
+}
+
+/*
+ * Straight into the kernel, as long as nothing is on its way there by JavaScript; how much it takes, or a negative errno.
+ * A transport that has been destroyed has closed its descriptor, which may be another socket's before we hear of it.
+ */
+static long to_kernel(struct node_stream *s, const struct milgi_iov *iov, size_t iov_n)
+{
+    struct iovec to[PIECES];
+    struct msghdr message = { .msg_iov = to };
+    if (!s->socket || s->common.queued || socket_of(s->fd) != s->socket)
+        return 0;
+    for (; message.msg_iovlen < iov_n && message.msg_iovlen < PIECES; message.msg_iovlen++) {
+        to[message.msg_iovlen].iov_base = (void *)(uintptr_t)iov[message.msg_iovlen].data;
+        to[message.msg_iovlen].iov_len = iov[message.msg_iovlen].len;
+    }
+    ssize_t done = sendmsg(s->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (done >= 0)
+        return (long)done;
+    return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -errno;
+}
+
 long node__write(struct milgi_stream *s, const struct milgi_iov *iov, size_t iov_n)
 {
     napi_env env = node_of(s)->host->env;
@@ -48,14 +78,19 @@ long node__write(struct milgi_stream *s, const struct milgi_iov *iov, size_t iov
     size_t len = 0, at = 0;
     for (size_t i = 0; i < iov_n; i++)
         len += iov[i].len;
+    long done = to_kernel(node_of(s), iov, iov_n);
+    if (done < 0 || (size_t)done == len)
+        return done;
     if (napi_open_handle_scope(env, &scope))
         return -ENOMEM;
-    long rv = napi_create_buffer(env, len, &to, &buffer) ? -ENOMEM : 0;
-    for (size_t i = 0; !rv && i < iov_n; i++) {
-        memcpy((uint8_t *)to + at, iov[i].data, iov[i].len);
-        at += iov[i].len;
+    long rv = napi_create_buffer(env, len - (size_t)done, &to, &buffer) ? -ENOMEM : done;
+    for (size_t i = 0, skip = (size_t)done; rv >= 0 && i < iov_n; i++) {
+        size_t past = skip < iov[i].len ? skip : iov[i].len, n = iov[i].len - past;
+        memcpy((uint8_t *)to + at, (const uint8_t *)iov[i].data + past, n);
+        skip -= past;
+        at += n;
     }
-    if (!rv && !tell(s, EVENT_WRITE, buffer))
+    if (rv >= 0 && !tell(s, EVENT_WRITE, buffer))
         rv = -ECANCELED;
     napi_close_handle_scope(env, scope);
     return rv;
@@ -130,14 +165,17 @@ void node__hold(struct node_stream *s, bool on)
     s->holds = on;
 }
 
-/* connected(fd) */
+/* connected(fd, whether what is sent may go past the transport) */
 static napi_value connected(napi_env env, napi_callback_info info)
 {
     napi_value args[ARGS_MAX];
     struct node_stream *s = unwrap(env, node__args(env, info, args));
+    bool direct = false;
     if (!s)
         return NULL;
     s->fd = (int)number(env, args[0]);
+    if (node__get_bool(env, args[1], &direct) && direct)
+        s->socket = socket_of(s->fd);
     node__hold(s, !s->common.established);
     milgi__stream_connected(&s->common);
     return NULL;

@@ -126,6 +126,51 @@ test('a server whose client goes away without a word does not fall over it', asy
   await close(s);
 });
 
+test('records go behind what was written in the clear', async () => {
+  const LEN = 9_000_000; // it waits in the transport
+  const tcp = net.createServer((raw) => {
+    raw.write(Buffer.alloc(LEN, 1));
+    const socket = new milgi.TLSSocket(raw, { isServer: true, key: certs.server.key, cert: certs.server.cert });
+    socket.on('error', () => {});
+  });
+  tcp.listen(0, '127.0.0.1');
+  await once(tcp, 'listening');
+  const raw = net.connect(tcp.address().port, '127.0.0.1');
+  raw.write('no ClientHello: it is answered at once');
+  await once(raw, 'readable');
+  await new Promise((resolve) => { setTimeout(resolve, 50); }); // long since
+  const got = await all(raw);
+  assert.equal(got.indexOf(0x15), LEN); // the alert
+  assert.ok(got.subarray(0, LEN).every((byte) => byte === 1));
+  tcp.close();
+  assert.equal(await settled(), 0);
+});
+
+test('records go to no other socket that has the number of one that was closed', async () => {
+  let stray = 0;
+  const plain = net.createServer((socket) => {
+    socket.on('data', (chunk) => { stray += chunk.length; });
+    socket.on('error', () => {});
+  });
+  plain.listen(0, '127.0.0.1');
+  await once(plain, 'listening');
+  const s = await listen('milgi', {}, (socket) => socket.resume());
+  const socket = await secured(connect('milgi', s));
+  const { fd } = socket._transport._handle;
+  await new Promise((resolve) => { setTimeout(resolve, 1); }); // the engine's turn is behind all that this does
+  socket.write('not for you');
+  socket._transport.destroy();
+  const others = Array.from({ length: 16 }, () => net.connect(plain.address().port, '127.0.0.1'));
+  await Promise.all(others.map((other) => once(other, 'connect')));
+  assert.ok(others.some((other) => other._handle.fd === fd), 'else this shows nothing');
+  await new Promise((resolve) => { setImmediate(() => setImmediate(resolve)); });
+  await Promise.all(others.map((other) => once(other.end(), 'close')));
+  assert.equal(stray, 0);
+  await close(plain);
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
 test('TLS over any Duplex, and TLS over TLS', async () => {
   function ends() {
     const both = [0, 1].map((i) => new Duplex({

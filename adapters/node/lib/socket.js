@@ -53,6 +53,12 @@ function nodesWords(host, certificate) {
   }
 }
 
+// Whether what is written to it goes to the kernel as it is: not into another TLS, nor through what somebody has put there.
+function isPlain(transport) {
+  return Object.getPrototypeOf(transport) === net.Socket.prototype && !Object.hasOwn(transport, 'write') &&
+    !Object.hasOwn(transport, '_write') && !Object.hasOwn(transport, '_writev');
+}
+
 // ALPN protocols as an array of strings, from what node:tls takes.
 function protocols(value) {
   if (value === undefined || value === null)
@@ -186,9 +192,12 @@ class TLSSocket extends Duplex {
     }
   }
 
+  // What we send goes straight to the socket, unless something is before it, or the transport has to know that it is used.
   _connectedNow() {
+    const transport = this._transport, ours = this._lens.reduce((sum, len) => sum + len, 0);
     this._wasConnected = true;
-    this._stream.connected(this._transport._handle?.fd ?? -1);
+    this._stream.connected(transport._handle?.fd ?? -1, isPlain(transport) && transport.writableLength === ours &&
+      !transport.timeout);
   }
 
   _transportConnected() {
