@@ -34,7 +34,10 @@ napi_value node__emit(struct host *host, enum event kind, napi_value stream, nap
         a ? a : node__undefined(env), b ? b : node__undefined(env) };
     if (napi_get_reference_value(env, host->emit, &emit) || napi_get_undefined(env, &self))
         return NULL;
-    if (napi_call_function(env, self, emit, 4, args, &result) == napi_ok)
+    uint64_t begun = uv_hrtime();
+    napi_status bad = napi_call_function(env, self, emit, 4, args, &result);
+    milgi_engine_charge(host->common.engine, uv_hrtime() - begun); /* most of a turn is JavaScript */
+    if (!bad)
         return result;
     report_exception(env);
     return NULL;

@@ -244,6 +244,13 @@ MILGI_API uint64_t milgi_engine_expected_ns(
  */
 MILGI_API int milgi_engine_run(struct milgi_engine *engine, uint64_t budget_ns, struct milgi_run_result *result);
 
+/*
+ * From a callback of a turn: what the host has done in it takes |ns| of the turn's budget, and of the share of whoever
+ * it was done for, as an op would that ran inline. For hosts in whose callbacks more is done than in the engine: the
+ * rest of a crowd has its turns when others have had theirs.
+ */
+MILGI_API void milgi_engine_charge(struct milgi_engine *engine, uint64_t ns);
+
 /* The engine's monotonic clock, now: what every deadline is compared with. On the engine's thread. */
 MILGI_API uint64_t milgi_engine_now(const struct milgi_engine *engine);
 

@@ -19,6 +19,7 @@
 #define SWEEP_NS 1000000000u  /* keys and chunks that nobody needs any more are looked for this often */
 #define TRIM_AT_ONCE 32u
 #define TRIM_NS 1000000000u /* idle chunks that nobody has needed for so long go, also when nothing else happens */
+#define CHARGE_MAX_NS 1000000000u
 
 static bool anybody_ready(const struct milgi_engine *e)
 {
@@ -371,6 +372,11 @@ static void turn(struct milgi_engine *e, uint64_t budget)
     cool(e);
     if (e->now_ns - e->swept_ns >= SWEEP_NS)
         sweep(e);
+}
+
+void milgi_engine_charge(struct milgi_engine *e, uint64_t ns)
+{
+    e->spent_ns += MILGI__MIN(ns, CHARGE_MAX_NS);
 }
 
 int milgi_engine_run(struct milgi_engine *e, uint64_t budget_ns, struct milgi_run_result *result)

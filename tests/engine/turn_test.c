@@ -99,6 +99,29 @@ static void count_turns(struct loop_client *c)
     turns++;
 }
 
+static void charge_5_ms(struct loop_client *c)
+{
+    (void)c;
+    turns++;
+    milgi_engine_charge(loop.engine, 5 * MS);
+}
+
+static void what_a_host_does_in_a_callback_is_charged_to_the_turn(void **state)
+{
+    (void)state;
+    loop_init(&loop, NULL);
+    loop_attach(&loop, &client);
+    crowd_comes();
+    for (unsigned i = 0; i < CROWD; i++)
+        crowd[i].on_turn = charge_5_ms;
+    turns = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(run().next, MILGI_RUN_AGAIN);
+        assert_int_equal(turns, i + 1);
+    }
+    crowd_goes();
+}
+
 static void an_established_connection_waits_for_one_op_of_a_crowd_at_most(void **state)
 {
     (void)state;
@@ -652,6 +675,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_ends_with_the_op_that_uses_its_budget_up),
+        cmocka_unit_test(what_a_host_does_in_a_callback_is_charged_to_the_turn),
         cmocka_unit_test(an_established_connection_waits_for_one_op_of_a_crowd_at_most),
         cmocka_unit_test(neither_do_established_connections_keep_new_ones_out),
         cmocka_unit_test(established_connections_that_had_nothing_to_do_have_saved_nothing_up),

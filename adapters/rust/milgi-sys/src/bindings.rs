@@ -1801,6 +1801,9 @@ extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 extern "C" {
+    pub fn milgi_engine_charge(engine: *mut milgi_engine, ns: u64);
+}
+extern "C" {
     pub fn milgi_engine_now(engine: *const milgi_engine) -> u64;
 }
 extern "C" {
