@@ -50,8 +50,8 @@ static uint64_t socket_of(int fd)
 }
 
 /*
- * Straight into the kernel, as long as nothing is on its way there by JavaScript; how much it takes, or a negative errno.
- * A transport that has been destroyed has closed its descriptor, which may be another socket's before we hear of it.
+ * Straight into the kernel, as long as nothing is on its way there by JavaScript: how much it takes, or a negative
+ * errno. A transport that was destroyed has closed its descriptor, which may be another socket's before we hear of it.
  */
 static long to_kernel(struct node_stream *s, const struct milgi_iov *iov, size_t iov_n)
 {
