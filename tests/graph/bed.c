@@ -13,6 +13,7 @@
 #define RX 8191u
 #define IDLE_WALKS 2000u
 #define WALK_NS 200u
+#define WIRE 1000u /* mbufs that may be on their way to one side before the other is asked to wait */
 
 struct bed bed;
 static struct side *client = &bed.side[MILGI_CLIENT], *server = &bed.side[MILGI_SERVER];
@@ -416,7 +417,8 @@ void bed_send(struct side *s, uint64_t conn, size_t at, size_t len)
 
 size_t bed_send_some(struct side *s, uint64_t conn, size_t at, size_t len)
 {
-    while (at < len && !milgi_graph_output_full(s->graph, conn)) {
+    const struct side *to = s == client ? server : client;
+    while (at < len && to->arriving.n < WIRE && !milgi_graph_output_full(s->graph, conn)) {
         size_t k = len - at < PAYLOAD ? len - at : PAYLOAD;
         bed_send(s, conn, at, k);
         at += k;
