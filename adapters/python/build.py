@@ -21,7 +21,7 @@ import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-COMMON = ["loop.c", "stream.c", "read.c", "forward.c", "splice.c", "socket.c"]
+COMMON = ["loop.c", "stream.c", "read.c", "forward.c", "signer.c", "splice.c", "socket.c"]
 OWN = ["bridge.c", "signer.c"]
 CFFI = "cffi>=1.15"
 
