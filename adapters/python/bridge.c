@@ -186,40 +186,10 @@ static void on_open(struct milgi_stream *stream, void *arg)
     note(arg, MILGI_PY_OPEN);
 }
 
-/* What a turn lent, for longer. Without a chunk for it, in memory of our own: it is there already, and is bounded. */
-static bool keep(struct milgi_py_stream *s, const struct milgi_slice *slice)
+static void on_readable(struct milgi_stream *stream, void *arg)
 {
-    struct milgi_slice *got = s->got;
-    if (s->got_first && s->got_first + s->got_n == s->got_max) {
-        memmove(got, got + s->got_first, s->got_n * sizeof *got);
-        s->got_first = 0;
-    }
-    got = grown(got, s->got_first + s->got_n, &s->got_max, sizeof *got);
-    if (!got)
-        return false;
-    s->got = got;
-    got += s->got_first + s->got_n;
-    if (milgi_slice_keep(slice, got)) {
-        *got = (struct milgi_slice){ NULL, malloc(slice->len), slice->len };
-        if (!got->data)
-            return false;
-        memcpy(got->data, slice->data, slice->len);
-    }
-    s->got_n++;
-    s->got_len += slice->len;
-    return true;
-}
-
-static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
-{
-    struct milgi_py_stream *s = arg;
-    for (size_t i = 0; i < slices_n; i++) {
-        if (!keep(s, &slices[i])) {
-            milgi_stream_abort(stream, MILGI_ALERT_INTERNAL_ERROR);
-            break;
-        }
-    }
-    note(s, MILGI_PY_DATA);
+    (void)stream;
+    note(arg, MILGI_PY_DATA);
 }
 
 static void on_end(struct milgi_stream *stream, void *arg)
@@ -268,7 +238,7 @@ static void on_session(struct milgi_stream *stream, void *arg, struct milgi_sess
 
 static const struct milgi_stream_events events = {
     .on_open = on_open,
-    .on_data = on_data,
+    .on_readable = on_readable,
     .on_end = on_end,
     .on_room = on_room,
     .on_decide = on_decide,
@@ -340,6 +310,11 @@ uint64_t milgi_py_due(const struct milgi_py_loop *loop)
     return loop->due_ns > now ? loop->due_ns - now : 0;
 }
 
+void *milgi_py_handle(const struct milgi_conn *conn)
+{
+    return py_stream(milgi_stream_of(conn))->handle;
+}
+
 /* --- a stream -------------------------------------------------------------------------------------------------- */
 
 int milgi_py_stream_new(struct milgi_py_loop *loop, struct milgi_config *config, const char *server_name,
@@ -349,6 +324,7 @@ int milgi_py_stream_new(struct milgi_py_loop *loop, struct milgi_config *config,
     if (!s)
         return MILGI_ENOMEM;
     s->handle = handle;
+    s->common.keeps = true;
     int rv = milgi__stream_init(&s->common, &loop->common, config, server_name, &events, s);
     if (!rv && session) {
         rv = milgi_conn_set_session(s->common.conn, session);
@@ -377,10 +353,9 @@ void milgi_py_free(struct milgi_py_stream *s)
 {
     if (!s)
         return;
-    milgi_py_skip(s, s->got_len);
+    milgi__stream_forget(&s->common);
     for (unsigned i = 0; i < s->sessions_n; i++)
         milgi_session_unref(s->sessions[i]);
-    free(s->got);
     free(s->out);
     free(s->chain);
     free(s->held);
@@ -483,48 +458,6 @@ void milgi_py_shut(struct milgi_py_stream *s)
 {
     if (!s->common.closing)
         milgi__stream_shut(&s->common, 0);
-}
-
-/* --- plaintext ------------------------------------------------------------------------------------------------- */
-
-const uint8_t *milgi_py_first(const struct milgi_py_stream *s, size_t *len)
-{
-    const struct milgi_slice *first = s->got + s->got_first;
-    *len = s->got_n ? first->len - s->got_at : 0;
-    return s->got_n ? first->data + s->got_at : NULL;
-}
-
-void milgi_py_skip(struct milgi_py_stream *s, size_t len)
-{
-    while (len && s->got_n) {
-        struct milgi_slice *first = s->got + s->got_first;
-        size_t n = first->len - s->got_at < len ? first->len - s->got_at : len;
-        len -= n;
-        s->got_at += n;
-        s->got_len -= n;
-        if (s->got_at < first->len)
-            return;
-        if (first->chunk)
-            milgi_chunk_unref(first->chunk);
-        else
-            free(first->data);
-        s->got_at = 0;
-        s->got_n--;
-        s->got_first = s->got_n ? s->got_first + 1 : 0;
-    }
-}
-
-size_t milgi_py_take(struct milgi_py_stream *s, void *data, size_t cap)
-{
-    size_t at = 0, len;
-    const uint8_t *from;
-    while (at < cap && (from = milgi_py_first(s, &len))) {
-        len = len < cap - at ? len : cap - at;
-        memcpy((uint8_t *)data + at, from, len);
-        milgi_py_skip(s, len);
-        at += len;
-    }
-    return at;
 }
 
 /* --- names ----------------------------------------------------------------------------------------------------- */

@@ -17,11 +17,11 @@
 /* What is to be done for a stream: bits. */
 enum milgi_py_todo {
     MILGI_PY_OPEN = 1,     /* the handshake is complete */
-    MILGI_PY_DATA = 2,     /* |got| */
-    MILGI_PY_END = 4,      /* the peer's close_notify, behind |got| */
+    MILGI_PY_DATA = 2,     /* milgi_stream_read() */
+    MILGI_PY_END = 4,      /* the peer's close_notify, behind what was read */
     MILGI_PY_ROOM = 8,     /* go on writing */
     MILGI_PY_DECIDE = 16,  /* |asked| */
-    MILGI_PY_CLOSED = 32,  /* |reason|, behind |got| */
+    MILGI_PY_CLOSED = 32,  /* |reason|, behind that */
     MILGI_PY_SESSION = 64, /* |sessions| */
     MILGI_PY_OUT = 128,    /* |out| is for the transport, which then has it: milgi_py_written() */
     MILGI_PY_READ = 256,   /* |reads| says whether the transport is to be read now */
@@ -40,11 +40,6 @@ struct milgi_py_stream {
     bool reads, reset;
     bool over; /* milgi_py_gone() was called: it goes with milgi_py_free() */
     unsigned todo;
-
-    struct milgi_slice *got; /* plaintext; a slice without a chunk is a copy of our own, |data| its beginning */
-    unsigned got_first, got_n, got_max;
-    size_t got_at;  /* so much of the first is taken already */
-    size_t got_len; /* all that is left */
 
     struct milgi_iov *out;
     unsigned out_n, out_max;
@@ -102,7 +97,7 @@ struct milgi_py_stream *milgi_py_next(struct milgi_py_loop *loop);
  */
 int milgi_py_stream_new(struct milgi_py_loop *loop, struct milgi_config *config, const char *server_name,
     struct milgi_session *session, void *handle, struct milgi_py_stream **stream);
-/* The transport is closed. The stream has nothing more to do, but its |got| and |reason| stay until it is freed. */
+/* The transport is closed. The stream has nothing more to do, but what is unread and |reason| stay until it is freed. */
 void milgi_py_gone(struct milgi_py_stream *stream);
 void milgi_py_free(struct milgi_py_stream *stream);
 
@@ -118,12 +113,8 @@ void milgi_py_lost(struct milgi_py_stream *stream, int error);
 void milgi_py_written(struct milgi_py_stream *stream, size_t len);
 void milgi_py_shut(struct milgi_py_stream *stream);
 
-/* Takes at most |cap| bytes of |got|. Returns how many. Credit is for milgi_stream_consumed(). */
-size_t milgi_py_take(struct milgi_py_stream *stream, void *data, size_t cap);
-/* The first piece of |got|; |*len| 0: there is none. Valid until it is taken. */
-const uint8_t *milgi_py_first(const struct milgi_py_stream *stream, size_t *len);
-/* Takes |len| bytes without copying them. */
-void milgi_py_skip(struct milgi_py_stream *stream, size_t len);
+/* Of the stream that has |conn|. */
+void *milgi_py_handle(const struct milgi_conn *conn);
 
 /* The names of the subjectAltName of a certificate, one a line, the kind before it: "dns:", "ip:", "email:", "uri:". */
 size_t milgi_py_names(const void *der, size_t len, char *out, size_t cap);

@@ -169,6 +169,22 @@ class Talk(rig.Case):
         everybody.set()
         await asyncio.gather(*tasks)
 
+    async def test_the_key_log_says_whose_line_it_is(self):
+        lines = {True: [], False: []}
+
+        def keep(line, transport):
+            lines[transport.get_extra_info("sslcontext").server_side].append((line, transport.get_extra_info("sockname")))
+        port = await self.serve(echo, server_context(keylog=keep))
+        reader, writer = await self.connect(port, client_context(keylog=keep))
+        writer.write(b"x")
+        await reader.readexactly(1)
+        mine = writer.get_extra_info("sockname")
+        await self.finish(writer)
+        self.assertEqual(sorted(line for line, _ in lines[True]), sorted(line for line, _ in lines[False]))
+        self.assertEqual(len({line.split()[1] for line, _ in lines[True]}), 1)
+        self.assertEqual({name for _, name in lines[False]}, {mine})
+        self.assertEqual({name[1] for _, name in lines[True]}, {port})
+
     async def test_the_exporter_is_the_same_on_both_sides(self):
         async def handler(reader, writer):
             about = writer.get_extra_info("ssl_object")

@@ -233,6 +233,33 @@ class Talk(Base):
         yield server.stopListening()
 
     @defer.inlineCallbacks
+    def test_no_descriptor_is_lost(self):
+        server = yield tx.wrap_server(server_context(), endpoints.TCP4ServerEndpoint(
+            reactor, 0, interface="127.0.0.1")).listen(protocol.Factory.forProtocol(Echo))
+        below = endpoints.TCP4ClientEndpoint(reactor, "127.0.0.1", server.getHost().port, timeout=rig.PATIENCE)
+        seen = []
+        for n in (1, 5):
+            peers = yield defer.gatherResults([tx.wrap_client(client_context(), below, "localhost").connect(
+                protocol.Factory.forProtocol(Peer)) for _ in range(n)])
+            for peer in peers:
+                peer.transport.write(b"x")
+                yield peer.until(1)
+            yield self.over(*peers)
+            seen.append(sorted(os.listdir("/proc/self/fd")))
+        self.assertEqual(*seen)
+        yield server.stopListening()
+
+    @defer.inlineCallbacks
+    def test_a_slow_writer(self):
+        p = yield self.pair()
+        for i in range(20):
+            p.transport.write(b"%c" % (65 + i))
+            p.enough = defer.Deferred()
+            yield p.until(i + 1)
+        self.assertEqual(p.got, bytes(range(65, 85)))
+        yield self.over(p, *self.served)
+
+    @defer.inlineCallbacks
     def test_endpoints_by_strings(self):
         alpn = "alpn=x,y"
         server = yield endpoints.serverFromString(reactor, "milgi:0:certificate=%s:privateKey=%s:interface=127.0.0.1:%s:clientCA=%s"

@@ -17,8 +17,9 @@ import ssl as _ssl
 import weakref
 
 from ._native import ffi, lib
+from .asked import Info
 from .context import Context
-from .loop import HANDSHAKE_S, Engine, Host, Info, Stream
+from .loop import HANDSHAKE_S, Engine, Host, Stream
 from .errors import Error, UsageError
 
 __all__ = ["engine", "create_connection", "create_server", "create_unix_connection", "create_unix_server", "start_tls",
@@ -236,13 +237,11 @@ class _Stream(Stream):
     def above_data(self, size):
         if not self.buffered:
             self.protocol.data_received(self.take(size))
-            return size
+            return
         room = self.protocol.get_buffer(size)
         if not len(room):
             raise RuntimeError("get_buffer() returned an empty buffer")
-        taken = lib.milgi_py_take(self._c, ffi.from_buffer(room), min(size, len(room)))
-        self.protocol.buffer_updated(taken)
-        return taken
+        self.protocol.buffer_updated(self.take_into(room, min(size, len(room))))
 
     def above_end(self):
         if self.made and not self.protocol.eof_received():

@@ -205,7 +205,8 @@ def encode(session):
 
 @ffi.def_extern()
 def milgi_py_keylog(handle, conn, line):
-    ffi.from_handle(handle)(text(line))
+    stream = ffi.from_handle(lib.milgi_py_handle(conn))
+    ffi.from_handle(handle)(text(line), stream.up)
 
 
 class Context:
@@ -275,7 +276,7 @@ class Context:
                  limits=None, keylog=None, on_failure=None, on_session=None, **ask):
         """|policy| as "modern" (TLS 1.3, the default) or "compatible" (TLS 1.2, too) with further words
         (milgi/policy.h). on_failure(error, transport): a handshake has failed, of which a server hears nowhere else.
-        on_session(session, transport): a client was given one. |keylog|: is called with lines for Wireshark."""
+        on_session(session, transport): a client was given one. keylog(line, transport): lines for Wireshark."""
         config = lib.milgi_config_new(role)
         if not config:
             raise MemoryError

@@ -9,11 +9,11 @@ import collections
 import inspect
 import os
 import time
-import weakref
 
 from ._native import ffi, lib
-from .context import Certificate, Context, Credential, Session, encode, signer
-from .errors import Error, TransportError, UsageError, check, of_reason, text
+from .asked import KINDS, answer, arguments
+from .context import Session, signer
+from .errors import TransportError, UsageError, check, of_reason, text
 
 NEVER = (1 << 64) - 1
 PIECE = 65536  # of what is written, at once
@@ -280,138 +280,6 @@ class Engine:
         lib.milgi_device_free(self._signer)
 
 
-class Hello:
-    """What a question is about. Of a client's first message, or of what stands for it."""
-
-    def __init__(self, stream, info):
-        self.transport = stream.up
-        self.server_name = text(info.server_name)
-        self.alpn = [ffi.buffer(info.alpn[i].data, info.alpn[i].len)[:].decode("ascii", "backslashreplace")
-                     for i in range(info.alpn_n)]
-        self.schemes = [text(lib.milgi_scheme_name(info.schemes[i])) for i in range(info.schemes_n)]
-        self.chain = [Certificate(ffi.buffer(info.chain[i].data, info.chain[i].len)) for i in range(info.chain_n)]
-
-
-def _buffers(array, n):
-    return [ffi.buffer(array[i].data, array[i].len)[:] for i in range(n)]
-
-
-def _arguments(kind, stream, info):
-    if kind == "open_ticket":
-        return (_buffers(info.psk_identities, info.psk_identities_n),)
-    if kind == "seal_tickets":
-        return ([encode(info.sessions[i]) for i in range(info.sessions_n)],)
-    if kind == "find_session":
-        return (ffi.buffer(info.session_id.data, info.session_id.len)[:],)
-    if kind == "store_session":
-        return (ffi.buffer(info.session_id.data, info.session_id.len)[:], encode(info.session))
-    return (Hello(stream, info),)
-
-
-def _answer(kind, result, keep):
-    """The verdict, and what goes with it: what it points to is put into |keep|."""
-    if result is None and kind in ("choose_certificate", "choose_alpn", "choose_context"):
-        return lib.MILGI_DEFAULT, ffi.NULL
-    if result is None or result is False or (kind == "check_peer" and result is not True):
-        return lib.MILGI_REFUSE, ffi.NULL
-    value = ffi.NULL
-    if kind in ("choose_certificate", "choose_context"):
-        if not isinstance(result, Credential if kind == "choose_certificate" else Context):
-            raise TypeError("%s: %r is no answer" % (kind, result))
-        keep.append(result)
-        value = result._c
-    elif kind == "choose_alpn":
-        value = ffi.new("char[]", result if isinstance(result, bytes) else result.encode())
-    elif kind == "open_ticket":
-        session = Session(result[1])
-        value = ffi.new("struct milgi_ticket_opened *", {"at": result[0], "session": session._c})
-        keep.append(session)
-    elif kind == "find_session":
-        keep.append(Session(result))
-        value = keep[-1]._c
-    elif kind == "seal_tickets":
-        value = ffi.new("struct milgi_tickets_sealed *")
-        for i, ticket in enumerate(result):
-            if ticket:
-                keep.append(ffi.from_buffer(ticket))
-                value.ticket[i].data, value.ticket[i].len = keep[-1], len(ticket)
-    keep.append(value)
-    return lib.MILGI_ACCEPT, value
-
-
-_KINDS = {bit: name for name, bit in Context.QUESTIONS.items()}
-
-
-class Info:
-    """What was negotiated: what of an SSLObject can be asked after the handshake."""
-
-    def __init__(self, stream):
-        info = ffi.new("struct milgi_conn_info *")
-        c = stream._c
-        lib.milgi_conn_info(lib.milgi_stream_conn(stream._stream), info)
-        self._of = weakref.ref(stream)
-        self.context = stream.context
-        self.server_side = stream.context.server_side
-        self.server_hostname = text(info.server_name)
-        self.version_number = info.version
-        self.suite, self.group = text(lib.milgi_suite_name(info.suite)), text(lib.milgi_group_name(info.group))
-        self.alpn = text(info.alpn)
-        self.session_reused = bool(info.resumed)
-        self.peer_authenticated = bool(info.peer_authenticated)
-        self.peer_chain = [Certificate(data) for data in _buffers(c.chain, c.chain_n)]
-
-    def version(self):
-        return {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}.get(self.version_number)
-
-    def cipher(self):
-        bits = 128 if "_128_" in (self.suite or "") else 256
-        return self.suite, self.version(), bits
-
-    def compression(self):
-        return None
-
-    def selected_alpn_protocol(self):
-        return self.alpn
-
-    def getpeercert(self, binary_form=False):
-        if not self.peer_chain:
-            return None
-        leaf = self.peer_chain[0]
-        if binary_form:
-            return leaf.der
-        return leaf.as_dict() if self.peer_authenticated else {}
-
-    def get_channel_binding(self, cb_type="tls-exporter"):
-        kinds = {"tls-exporter": 0, "tls-server-end-point": 1, "tls-unique": 2}
-        if cb_type not in kinds:
-            raise ValueError("%r: channel bindings are %s" % (cb_type, ", ".join(kinds)))
-        out, size = ffi.new("uint8_t[64]"), ffi.new("size_t *", 64)
-        check(lib.milgi_conn_channel_binding(self._conn(), kinds[cb_type], out, size), "channel binding")
-        return ffi.buffer(out, size[0])[:]
-
-    def export_keying_material(self, label, length, context=None):
-        out = ffi.new("uint8_t[]", length)
-        given = ffi.NULL if context is None else ffi.from_buffer(context)
-        check(lib.milgi_conn_export(self._conn(), label.encode(), given, len(context or b""), out, length), "exporter")
-        return ffi.buffer(out)[:]
-
-    def update_keys(self, ask_peer=False):
-        check(lib.milgi_conn_update_keys(self._conn(), ask_peer), "key update")
-
-    def idle(self):
-        """For how many seconds nothing has moved on the wire: no byte has come, and the peer's host has acknowledged
-        none."""
-        self._conn()
-        return lib.milgi_stream_idle_ms(self._of()._stream) / 1e3
-
-    def _conn(self):
-        stream = self._of()
-        conn = lib.milgi_stream_conn(stream._stream) if stream is not None and not stream.over else ffi.NULL
-        if not conn:
-            raise TransportError("closed", code=lib.MILGI_ECLOSED)
-        return conn
-
-
 class Stream:
     """TLS over a transport. Below it is the transport, above it the application's protocol: a subclass has both.
 
@@ -551,7 +419,7 @@ class Stream:
         if todo & lib.MILGI_PY_OPEN and not lib.milgi_stream_conn(self._stream):
             # It was lost or dropped before anybody heard of it: to the application it never was open.
             todo &= ~(lib.MILGI_PY_OPEN | lib.MILGI_PY_SESSION | lib.MILGI_PY_END)
-            lib.milgi_py_skip(c, c.got_len)
+            self._skip(self._unread())
         if todo & lib.MILGI_PY_OPEN:
             self.established = True
             self.above_open()
@@ -608,7 +476,7 @@ class Stream:
                 self._ask_one(decision, info)
 
     def _ask_one(self, decision, info):
-        kind = _KINDS[decision.kind]
+        kind = KINDS[decision.kind]
 
         def done(result, error):
             verdict, value, keep = lib.MILGI_REFUSE, ffi.NULL, self._kept
@@ -617,7 +485,7 @@ class Stream:
             try:
                 if error is not None:
                     raise error
-                verdict, value = _answer(kind, result, keep)
+                verdict, value = answer(kind, result, keep)
                 if kind == "choose_context" and verdict == lib.MILGI_ACCEPT:
                     self._ask_of = result
             except Exception as e:
@@ -625,7 +493,7 @@ class Stream:
             if lib.milgi_decide(self.engine._engine, decision[0], verdict, value) == lib.MILGI_EINVAL:
                 self.engine.host.complain("%s: %r is no answer" % (kind, result), ValueError(kind), self)
                 lib.milgi_decide(self.engine._engine, decision[0], lib.MILGI_REFUSE, ffi.NULL)
-        self.engine.call(done, self._ask_of.ask[kind], *_arguments(kind, self, info))
+        self.engine.call(done, self._ask_of.ask[kind], *arguments(kind, self, info))
 
     # --- up -----------------------------------------------------------------------------------------------------------
 
@@ -633,15 +501,16 @@ class Stream:
         """What was read, then the peer's end, then the connection's, as far as the application takes it."""
         if self._delivering or self._told:
             return
-        c = self._c
         self._delivering = True
         try:
-            while c.got_len and not self.paused and not self.closing:
-                taken = self.above_data(c.got_len)
-                lib.milgi_stream_consumed(self._stream, taken)
-            if c.got_len and self.closing:
-                lib.milgi_py_skip(c, c.got_len)
-            if c.got_len:
+            while not self.paused and not self.closing:
+                size = self._unread()
+                if not size:
+                    break
+                self.above_data(size)
+            if self.closing:
+                self._skip(self._unread())
+            elif self._unread():
                 return
             if self._end and not self.closing and not (self.paused and not self._closed):
                 self._end = False
@@ -649,7 +518,7 @@ class Stream:
         finally:
             self._delivering = False
         # In order: when the transport is closed, too, for all that was written is with it then.
-        if self._closed and not c.got_len and (self.over or self.error is not None) and not self._told:
+        if self._closed and not self._unread() and (self.over or self.error is not None) and not self._told:
             self._told = True
             self.above_lost(self.error)
             if self.over:
@@ -659,23 +528,29 @@ class Stream:
         """Nothing more comes of it: its memory is not to wait for Python's collector."""
         self.up = self._handle = None
 
+    def _unread(self):
+        return lib.milgi_stream_unread(self._stream)
+
+    def _skip(self, size):
+        if size:
+            lib.milgi_stream_read(self._stream, ffi.NULL, size, ffi.new("size_t *"))
+
     def take(self, size):
         """All of |size| bytes that there are, as bytes."""
-        c = self._c
-        length = ffi.new("size_t *")
-        parts = []
-        first = lib.milgi_py_first(c, length)
-        if length[0] == size:
-            data = ffi.buffer(first, size)[:]
-            lib.milgi_py_skip(c, size)
-            return data
+        length, parts = ffi.new("size_t *"), []
         while size:
-            first = lib.milgi_py_first(c, length)
+            first = lib.milgi_stream_peek(self._stream, length)
             n = min(length[0], size)
             parts.append(ffi.buffer(first, n)[:])
-            lib.milgi_py_skip(c, n)
+            self._skip(n)
             size -= n
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def take_into(self, buffer, size):
+        """So many at most. Returns how many."""
+        got = ffi.new("size_t *")
+        lib.milgi_stream_read(self._stream, ffi.from_buffer(buffer), size, got)
+        return got[0]
 
     # --- down ---------------------------------------------------------------------------------------------------------
 
@@ -823,7 +698,7 @@ class Stream:
         raise NotImplementedError
 
     def above_data(self, size):
-        """Takes some of |size| bytes, at least one. Returns how many."""
+        """Takes some of |size| bytes, at least one, by take() or take_into()."""
         raise NotImplementedError
 
     def above_end(self):

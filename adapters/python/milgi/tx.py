@@ -23,9 +23,10 @@ from twisted.python.failure import Failure
 from twisted.python.log import callWithContext
 from zope.interface import directlyProvides, implementer, providedBy
 
+from .asked import Info
 from .context import Context, Credential
 from .errors import Error, TransportError, TruncatedError, UsageError
-from .loop import HANDSHAKE_S, Engine, Host, Info, Stream
+from .loop import HANDSHAKE_S, Engine, Host, Stream
 
 __all__ = ["TLSFactory", "TLSProtocol", "ConnectionCut", "engine", "wrap_client", "wrap_server"]
 
@@ -200,7 +201,6 @@ class _Stream(Stream):
 
     def above_data(self, size):
         ProtocolWrapper.dataReceived(self.protocol, self.take(size))
-        return size
 
     def above_end(self):
         self.protocol.peerEnded()
@@ -225,7 +225,7 @@ class TLSProtocol(ProtocolWrapper):
     """The transport of the wrapped protocol, and the protocol of the transport below."""
 
     tls = None  # the stream
-    info = None  # what was negotiated: milgi.loop.Info
+    info = None  # what was negotiated: milgi.asked.Info
     aborted = False
     _producer = None
     _closes = False  # loseConnection() waits for the producer or the handshake
