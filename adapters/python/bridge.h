@@ -97,7 +97,7 @@ struct milgi_py_stream *milgi_py_next(struct milgi_py_loop *loop);
  */
 int milgi_py_stream_new(struct milgi_py_loop *loop, struct milgi_config *config, const char *server_name,
     struct milgi_session *session, void *handle, struct milgi_py_stream **stream);
-/* The transport is closed. The stream has nothing more to do, but what is unread and |reason| stay until it is freed. */
+/* The transport is closed. The stream has nothing more to do; what is unread and |reason| stay until it is freed. */
 void milgi_py_gone(struct milgi_py_stream *stream);
 void milgi_py_free(struct milgi_py_stream *stream);
 

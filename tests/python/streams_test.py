@@ -728,6 +728,27 @@ class Wrong(rig.Case):
         self.assertIsInstance(error, milgi.CertificateError)
         self.assertIn("hostname mismatch", str(error))
 
+    async def test_a_certificate_that_is_only_reported(self):
+        asked = []
+        for name, words in (("stranger", "issuer"), ("other", "hostname"), ("localhost", None)):
+            for accept in (True, False):
+                client = client_context(dangerously_only_report_peer=True, check_peer=lambda hello: asked.append(
+                    hello.verdict) or accept)
+                port = await self.serve(echo, server_context(name))
+                if not accept:
+                    with self.assertRaises(milgi.Error) as raised:
+                        await self.connect(port, client)
+                    self.assertEqual(raised.exception.alert, "access_denied")
+                    continue
+                reader, writer = await self.connect(port, client)
+                info = writer.get_extra_info("ssl_object")
+                self.assertEqual(info.peer_authenticated, words is None)
+                self.assertEqual(asked[-1], info.peer_verdict)
+                self.assertIn(words or "None", str(info.peer_verdict))
+                self.assertEqual(bool(info.getpeercert()), words is None)
+                await self.finish(writer)
+        self.assertEqual(len(asked), 6)
+
     async def test_no_name_to_check(self):
         with self.assertRaises(ValueError), socket.socket() as s:
             await aio.create_connection(asyncio.Protocol, sock=s, ssl=client_context())

@@ -8,6 +8,11 @@ from .context import Certificate, Context, Credential, Session, encode
 from .errors import TransportError, check, text
 
 
+def verdict(number):
+    """What is wrong with a peer's certificate, by a context that only reports it; None: nothing."""
+    return text(lib.milgi_peer_verdict_text(number)) if number else None
+
+
 class Hello:
     """What a question is about. Of a client's first message, or of what stands for it."""
 
@@ -17,6 +22,7 @@ class Hello:
         self.alpn = [ffi.buffer(info.alpn[i].data, info.alpn[i].len)[:].decode("ascii", "backslashreplace")
                      for i in range(info.alpn_n)]
         self.schemes = [text(lib.milgi_scheme_name(info.schemes[i])) for i in range(info.schemes_n)]
+        self.verdict = verdict(info.verdict)
         self.chain = [Certificate(ffi.buffer(info.chain[i].data, info.chain[i].len)) for i in range(info.chain_n)]
 
 
@@ -37,7 +43,7 @@ def arguments(kind, stream, info):
 
 
 def answer(kind, result, keep):
-    """The verdict, and what goes with it: what it points to is put into |keep|."""
+    """What is decided, and what goes with it: what it points to is put into |keep|."""
     if result is None and kind in ("choose_certificate", "choose_alpn", "choose_context"):
         return lib.MILGI_DEFAULT, ffi.NULL
     if result is None or result is False or (kind == "check_peer" and result is not True):
@@ -85,7 +91,7 @@ class Info:
         self.suite, self.group = text(lib.milgi_suite_name(info.suite)), text(lib.milgi_group_name(info.group))
         self.alpn = text(info.alpn)
         self.session_reused = bool(info.resumed)
-        self.peer_authenticated = bool(info.peer_authenticated)
+        self.peer_authenticated, self.peer_verdict = bool(info.peer_authenticated), verdict(info.peer_verdict)
         self.peer_chain = [Certificate(data) for data in buffers(c.chain, c.chain_n)]
 
     def version(self):

@@ -273,10 +273,13 @@ class Context:
         return self
 
     def __init__(self, role, credentials, *, alpn=(), policy=None, strict_alpn=False, handshake_timeout=None,
-                 limits=None, keylog=None, on_failure=None, on_session=None, **ask):
+                 limits=None, keylog=None, on_failure=None, on_session=None, dangerously_only_report_peer=False, **ask):
         """|policy| as "modern" (TLS 1.3, the default) or "compatible" (TLS 1.2, too) with further words
         (milgi/policy.h). on_failure(error, transport): a handshake has failed, of which a server hears nowhere else.
-        on_session(session, transport): a client was given one. keylog(line, transport): lines for Wireshark."""
+        on_session(session, transport): a client was given one. keylog(line, transport): lines for Wireshark.
+
+        |dangerously_only_report_peer|: a certificate that is not accepted ends nothing; .peer_verdict of the ssl_object,
+        and .verdict of what check_peer is asked with, say what is wrong with it, and who does not look accepts anybody."""
         config = lib.milgi_config_new(role)
         if not config:
             raise MemoryError
@@ -306,6 +309,8 @@ class Context:
                   "handshake_timeout")
         for name, value in (limits or {}).items():
             check(lib.milgi_config_set_limit(self._c, self.LIMITS[name], value), name)
+        if dangerously_only_report_peer:
+            check(lib.milgi_config_dangerously_only_report_peer(self._c))
         if keylog:
             self._keylog = ffi.new_handle(keylog)
             check(lib.milgi_config_set_keylog(self._c, lib.milgi_py_keylog, self._keylog))
