@@ -228,15 +228,9 @@ static ngx_int_t watch_engine(ngx_cycle_t *cycle)
     return ngx_add_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT);
 }
 
-static ngx_int_t init_process(ngx_cycle_t *cycle)
+/* The engine and its devices. */
+static ngx_int_t make_engine(ngx_cycle_t *cycle, const struct main_conf *conf)
 {
-    const struct main_conf *conf = (struct main_conf *)ngx_get_conf(cycle->conf_ctx, ngx_milgi_module);
-    if (!conf->wanted || (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE))
-        return NGX_OK;
-    if (!(ngx_event_flags & NGX_USE_EPOLL_EVENT)) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "milgi: needs \"use epoll\"");
-        return NGX_ERROR;
-    }
     process.turn.handler = on_turn;
     process.timer.handler = on_timer;
     process.turn.log = process.timer.log = cycle->log;
@@ -255,7 +249,23 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
     milgi__ngx_loop = &process.loop;
-    if (make_devices(cycle, conf) != NGX_OK || watch_engine(cycle) != NGX_OK)
+    return make_devices(cycle, conf);
+}
+
+static void free_engine(void)
+{
+    milgi_engine_free(process.loop.engine);
+    milgi__ngx_loop = NULL;
+    for (ngx_uint_t i = 0; i < process.devices_n; i++)
+        milgi_device_free(process.devices[i]);
+}
+
+static ngx_int_t init_process(ngx_cycle_t *cycle)
+{
+    const struct main_conf *conf = (struct main_conf *)ngx_get_conf(cycle->conf_ctx, ngx_milgi_module);
+    if (!conf->wanted || (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE))
+        return NGX_OK;
+    if (make_engine(cycle, conf) != NGX_OK || watch_engine(cycle) != NGX_OK)
         return NGX_ERROR;
     go_first();
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0, "milgi %s is ready", milgi_version());
@@ -269,10 +279,7 @@ static void exit_process(ngx_cycle_t *cycle)
         return;
     milgi__loop_stop(&process.loop);
     process.engine->fd = (ngx_socket_t)-1; /* the engine's */
-    milgi_engine_free(process.loop.engine);
-    milgi__ngx_loop = NULL;
-    for (ngx_uint_t i = 0; i < process.devices_n; i++)
-        milgi_device_free(process.devices[i]);
+    free_engine();
 }
 
 /* --- its settings ------------------------------------------------------------------------------------------------- */
@@ -292,56 +299,38 @@ static void *create_conf(ngx_cycle_t *cycle)
     return conf;
 }
 
-#define TRIED "tried"
-
-/* What is wrong with the devices, or TRIED, in |text|: in a process that does nothing else. */
-static void try_devices(const struct main_conf *conf, char *text, size_t size)
-{
-    const struct wanted_device *wanted = conf->devices.elts;
-    struct milgi_device *device[MILGI_DEVICES_MAX];
-    const char *why = NULL;
-    ngx_uint_t n = 0;
-    (void)snprintf(text, size, TRIED);
-    for (int rv = 0; !rv && n < conf->devices.nelts && n < MILGI_DEVICES_MAX; n += !rv) {
-        rv = milgi_device_new((const char *)wanted[n].spec.data, &device[n], &why);
-        if (rv)
-            (void)snprintf(text, size, "%s: %s", (const char *)wanted[n].spec.data, why ? why : milgi_error_text(rv));
-    }
-    while (n)
-        milgi_device_free(device[--n]);
-}
-
 /*
- * A worker that cannot have its devices ends, and so would all that come in the place of those that serve. This is no
- * process for threads and sessions of devices, which are not there in the workers that it forks: another tries.
+ * A worker that cannot have its engine ends, and so would all that come in the place of those that serve. This is no
+ * process for threads and sessions of devices, which are not there in the workers that it forks: another tries, and
+ * says what is wrong.
  */
-static char *check_devices(ngx_cycle_t *cycle, const struct main_conf *conf)
+static char *check_engine(ngx_cycle_t *cycle, const struct main_conf *conf)
 {
-    char text[256] = { 0 };
+    const ngx_event_conf_t *events = ngx_event_get_conf(cycle->conf_ctx, ngx_event_core_module);
     int ends[2];
-    size_t len = 0;
-    if (!conf->wanted || !conf->devices.nelts || ngx_process == NGX_PROCESS_SIGNALLER)
+    char good = 0;
+    if (!conf->wanted || ngx_process == NGX_PROCESS_SIGNALLER)
         return NGX_CONF_OK;
+    if (ngx_strcmp(events->name, "epoll") != 0) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "milgi: needs \"use epoll\"");
+        return NGX_CONF_ERROR;
+    }
     if (pipe2(ends, O_CLOEXEC))
         return NGX_CONF_ERROR;
     pid_t pid = fork();
     if (!pid) {
-        try_devices(conf, text, sizeof text);
-        _exit(write(ends[1], text, ngx_strlen(text)) < 0);
+        good = make_engine(cycle, conf) == NGX_OK;
+        if (milgi__ngx_loop)
+            free_engine();
+        _exit(good && write(ends[1], &good, 1) == 1 ? 0 : 1);
     }
     close(ends[1]);
-    for (ssize_t n = 1; pid > 0 && len < sizeof text - 1 && (n > 0 || ngx_errno == NGX_EINTR);) {
-        ngx_set_errno(0);
-        n = read(ends[0], text + len, sizeof text - 1 - len);
-        len += n > 0 ? (size_t)n : 0;
-    }
+    while (pid > 0 && read(ends[0], &good, 1) < 0 && ngx_errno == NGX_EINTR)
+        continue;
     close(ends[0]);
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && ngx_errno == NGX_EINTR) {
-    } /* nginx may have been first */
-    if (pid > 0 && !ngx_strcmp(text, TRIED))
-        return NGX_CONF_OK;
-    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "milgi_device %s", len ? text : "cannot be tried");
-    return NGX_CONF_ERROR;
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && ngx_errno == NGX_EINTR) /* nginx may have been first */
+        continue;
+    return good ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 static char *init_conf(ngx_cycle_t *cycle, void *data)
@@ -350,7 +339,7 @@ static char *init_conf(ngx_cycle_t *cycle, void *data)
     ngx_conf_init_value(conf->records, 0);
     ngx_conf_init_value(conf->background, 0);
     ngx_conf_init_size_value(conf->memory, 0);
-    return check_devices(cycle, conf);
+    return check_engine(cycle, conf);
 }
 
 static char *set_device(ngx_conf_t *cf, ngx_command_t *command, void *data)

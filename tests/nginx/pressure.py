@@ -261,7 +261,7 @@ def what_cannot_be_is_found_before_workers_go(rig):
     """Settings with which no worker could live are refused, and who serves goes on."""
     with Nginx(rig, pages("location / { return 200 x; }")) as n:
         for main, why in (("milgi_device nonsense;", "nonsense"), ("milgi_device pool:0;", "pool:0"), ("milgi_memory 10k;", "milgi_memory"),
-                          ("milgi_device cpu; milgi_device chaos:x=1;", "chaos:x=1")):
+                          ("milgi_device cpu; milgi_device chaos:x=1;", "chaos:x=1"), ("milgi_device pool:1;" * 20, "milgi_device pool:1")):
             n.main = main
             n.write()
             done = subprocess.run([rig.nginx, "-p", n.work, "-c", "nginx.conf", "-t"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
