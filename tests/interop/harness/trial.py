@@ -119,6 +119,7 @@ class Shared:
             return path
 
 
+HANDSHAKE_S = 30  # milgi's limit
 LINE = 4000
 PRINTABLE = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/" * 4
 
@@ -176,9 +177,15 @@ class Trial:
     def identity(self, name):
         return ["--cert", self.pki.path(name), "--key", "keyless:" if self.shared.keyservers else self.pki.path(name, "key")]
 
+    def patience(self, option):
+        """The 30 s that a handshake may take count for machines on which a peer's program is up in a second: where all else is waited for
+        longer, so is that."""
+        return [option, str(HANDSHAKE_S * self.shared.patience)] if self.shared.patience > 1 else []
+
     def proxy(self, certs, *options, backend=None):
         """Starts `milgi proxy` with these identities and returns its port."""
-        argv = [*self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device(), *self.shared.proxy_options]
+        argv = [*self.shared.milgi, "proxy", "--listen", "127.0.0.1:0", *self.device(), *self.shared.proxy_options,
+                *self.patience("--handshake-timeout")]
         for name in certs:
             argv += self.identity(name)
         if backend:
@@ -199,7 +206,7 @@ class Trial:
         argv = [*self.shared.milgi, "connect", f"127.0.0.1:{port}", "--json", *self.device()]
         argv += ["--ca", self.pki.path(ca or self.trusted())]
         argv += ["--name", name] if name else []
-        child = self.spawn(argv + list(options))
+        child = self.spawn(argv + self.patience("--timeout") + list(options))
         self._milgi.append(child)
         return child
 
