@@ -140,7 +140,8 @@ int milgi_ktls_splice(
     struct milgi_ktls *ktls, enum milgi_direction direction, int pipe, size_t len, size_t *moved);
 /*
  * A pipe for it, which does not block: |ends| as pipe(). Returns how often may be received into it before it is empty
- * again (for sending, where that does not count, 1); or a negative errno: -EOPNOTSUPP: this kernel might lose bytes.
+ * again (for sending, where that does not count, 1); or a negative errno, and |ends| is as it was: -EOPNOTSUPP: this
+ * kernel might lose bytes.
  */
 int milgi_ktls_pipe(enum milgi_direction direction, int ends[2]);
 /*

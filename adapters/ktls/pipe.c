@@ -49,14 +49,17 @@ static int enlarge(int pipe)
 
 int milgi_ktls_pipe(enum milgi_direction direction, int ends[2])
 {
+    int made[2];
     if (direction == MILGI_RECEIVE && (!is_new_enough() || cards_open()))
         return -EOPNOTSUPP;
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+    if (pipe2(made, O_CLOEXEC | O_NONBLOCK))
         return -errno;
-    int times = direction == MILGI_RECEIVE ? enlarge(ends[1]) : 1;
+    int times = direction == MILGI_RECEIVE ? enlarge(made[1]) : 1;
     if (times < 0) {
-        close(ends[0]);
-        close(ends[1]);
+        close(made[0]);
+        close(made[1]);
+        return times;
     }
+    memcpy(ends, made, sizeof made);
     return times;
 }

@@ -145,8 +145,8 @@ static long really(int fd)
 {
     char byte;
     ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n > 0 ? -EAGAIN : n < 0 ? -errno
-                                   : 0;
+    return n > 0 || (n < 0 && errno == EINTR) ? -EAGAIN : n < 0 ? -errno
+                                                                : 0;
 }
 
 static void backend_over(struct splice *s, long n)
