@@ -84,6 +84,19 @@ bool milgi__ring_refill(struct milgi_uring *u)
     return u->empty_n < RING_BUFFERS;
 }
 
+/* Nobody is left for whom the kernel could fill one: it sees none once the end of the ring is where it is itself. */
+void milgi__ring_give_back(struct milgi_uring *u)
+{
+    io_uring_buf_ring_advance(u->buffers, (int)u->empty_n - (int)RING_BUFFERS);
+    for (unsigned i = 0; i < RING_BUFFERS; i++) {
+        if (!u->chunk[i])
+            continue;
+        milgi_chunk_unref(u->chunk[i]);
+        u->chunk[i] = NULL;
+        u->empty[u->empty_n++] = (uint16_t)i;
+    }
+}
+
 static int make_buffers(struct milgi_uring *u)
 {
     size_t size = RING_BUFFERS * sizeof(struct io_uring_buf);

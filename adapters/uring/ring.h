@@ -62,6 +62,8 @@ void milgi__ring_cancel(struct milgi_uring *u, struct ring_op *op);
 struct milgi_chunk *milgi__ring_buffer(struct milgi_uring *u, unsigned flags);
 /* Fills up the buffers. False: there is none. */
 bool milgi__ring_refill(struct milgi_uring *u);
+/* The last socket has gone. */
+void milgi__ring_give_back(struct milgi_uring *u);
 
 /* --- socket.c ---------------------------------------------------------------------------------------------------- */
 

@@ -298,7 +298,8 @@ static void finish(struct ring_socket *s)
     if (s->reset)
         setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(s->fd);
-    s->uring->sockets_n--;
+    if (!--s->uring->sockets_n)
+        milgi__ring_give_back(s->uring);
     s->events->closed(s);
 }
 

@@ -31,6 +31,38 @@ static void many_connections_share_the_buffers_of_one_ring(void **state)
     room_close(&r);
 }
 
+/* Those of a crowd are the engine's again; and who comes then finds others. */
+static void buffers_go_back_with_the_last_socket(void **state)
+{
+    static struct room r;
+    static struct end clients[64];
+    struct milgi_engine_stats stats;
+    (void)state;
+    room_open(&r, NULL);
+    for (unsigned n = 64; n; n /= 8) {
+        memset(clients, 0, sizeof clients);
+        r.served_n = 0;
+        memset(r.served, 0, sizeof r.served);
+        for (unsigned i = 0; i < n; i++) {
+            clients[i].send_len = 5000;
+            clients[i].shut_when_sent = true;
+            connect_to(&r, &clients[i]);
+        }
+        for (unsigned i = 0; i < n; i++) {
+            run_for(&r, &r.served[i].ended);
+            assert_int_equal(milgi_stream_shutdown(r.served[i].stream), 0);
+        }
+        for (unsigned i = 0; i < n; i++) {
+            run_for(&r, &clients[i].gone);
+            run_for(&r, &r.served[i].gone);
+            assert_int_equal(r.served[i].got_len, 5000);
+        }
+        milgi_engine_stats(milgi_uring_engine(r.u), &stats);
+        assert_int_equal(stats.memory, 0);
+    }
+    room_close(&r);
+}
+
 /* Six buffers, and more than they hold at once: the kernel says ENOBUFS in between. */
 static void who_finds_no_buffer_goes_on_when_there_is_one(void **state)
 {
@@ -200,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_connections_share_the_buffers_of_one_ring),
+        cmocka_unit_test(buffers_go_back_with_the_last_socket),
         cmocka_unit_test(who_finds_no_buffer_goes_on_when_there_is_one),
         cmocka_unit_test(nothing_is_lost_when_completions_overflow),
         cmocka_unit_test(a_paused_stream_is_not_read),
