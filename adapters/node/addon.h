@@ -28,7 +28,8 @@ enum event {
     EVENT_DECIDE,  /* a: kind, index, generation; b: what it is about */
     EVENT_CLOSED,  /* a: why TLS has ended */
     EVENT_SESSION, /* a: a client's session, as a Buffer */
-    EVENT_SIGN     /* stream: undefined; a: number, scheme, URI; b: what is to be signed */
+    EVENT_SIGN,    /* stream: undefined; a: number, scheme, URI; b: what is to be signed */
+    EVENT_KEYLOG   /* a: a line, as a Buffer; only of streams that were told to: stream.keylog() */
 };
 
 /* One for each environment: the main thread's, and each Worker's. */
@@ -62,6 +63,7 @@ struct node_stream {
     bool reads;      /* input is wanted */
     bool holds;      /* it keeps the loop alive: a handshake that is under way does, what is open the transport keeps */
     bool unref;      /* and is not to */
+    bool keylog;     /* somebody listens to its key log */
 };
 
 #define ARGS_MAX 6
@@ -107,6 +109,7 @@ size_t node__unsent(struct milgi_stream *stream, uint64_t *ago_ms);
 /* tell.c: what happens, as JavaScript's values */
 extern const struct milgi_stream_events node__events;
 napi_value node__self(struct node_stream *stream);
+void node__keylog(void *ctx, struct milgi_conn *conn, const char *line);
 
 /* config.c: things that JavaScript holds and does not look into */
 enum thing {

@@ -269,6 +269,19 @@ static int set_any_server(napi_env env, struct milgi_config *config, napi_value 
     return node__get_bool(env, value, &on) && on ? milgi_config_dangerously_accept_any_server(config) : MILGI_EINVAL;
 }
 
+static int set_report_peer(napi_env env, struct milgi_config *config, napi_value value)
+{
+    bool on = false;
+    return node__get_bool(env, value, &on) && on ? milgi_config_dangerously_only_report_peer(config) : MILGI_EINVAL;
+}
+
+static int set_keylog(napi_env env, struct milgi_config *config, napi_value value)
+{
+    bool on = false;
+    return node__get_bool(env, value, &on) ? milgi_config_set_keylog(config, on ? node__keylog : NULL, NULL)
+                                           : MILGI_EINVAL;
+}
+
 static int set_strict_alpn(napi_env env, struct milgi_config *config, napi_value value)
 {
     bool on = false;
@@ -283,7 +296,8 @@ static const struct {
     { "alpn", set_alpn }, { "credentials", set_credentials }, { "trust", set_trust },
     { "clientAuth", set_client_auth }, { "ticketKeys", set_ticket_keys }, { "tickets", set_tickets },
     { "sessionCache", set_session_cache }, { "ask", set_ask }, { "ocsp", set_ocsp }, { "handshakeMs", set_handshake },
-    { "anyServer", set_any_server }, { "strictAlpn", set_strict_alpn }
+    { "anyServer", set_any_server }, { "reportPeer", set_report_peer }, { "keylog", set_keylog },
+    { "strictAlpn", set_strict_alpn }
 };
 
 /* config(role, settings): frozen; what is not there stays at its default */

@@ -30,6 +30,8 @@ napi_value node__decision_info(napi_env env, const struct milgi_decision_info *i
         node__set(env, v, "chain", node__iov_list(env, info->chain, info->chain_n));
     if (kind == MILGI_DECIDE_PEER)
         node__set(env, v, "path", node__iov_list(env, info->path, info->path_n));
+    if (kind == MILGI_DECIDE_PEER)
+        node__set(env, v, "verdict", node__number(env, info->verdict));
     if (kind == MILGI_DECIDE_CREDENTIAL)
         node__set(env, v, "authorities", node__iov_list(env, info->authorities, info->authorities_n));
     if (kind == MILGI_DECIDE_TICKET_OPEN)

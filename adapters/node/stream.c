@@ -369,6 +369,16 @@ static napi_value update_keys(napi_env env, napi_callback_info info)
     return rv ? node__throw(env, rv, NULL) : NULL;
 }
 
+/* keylog(on): whether EVENT_KEYLOG is wanted; its config has to say so, too */
+static napi_value keylog(napi_env env, napi_callback_info info)
+{
+    napi_value args[ARGS_MAX];
+    struct node_stream *s = unwrap(env, node__args(env, info, args));
+    if (s)
+        node__get_bool(env, args[0], &s->keylog);
+    return NULL;
+}
+
 /* --- making one --------------------------------------------------------------------------------------------------- */
 
 static void finalize(napi_env env, void *data, void *hint)
@@ -431,7 +441,8 @@ napi_value node__stream_class(napi_env env)
         { "feed", feed }, { "ended", ended }, { "connected", connected }, { "written", written }, { "failed", failed },
         { "shut", shut }, { "gone", gone }, { "closing", closing }, { "write", write_data }, { "consumed", consumed },
         { "shutdown", shutdown_data }, { "close", close_stream }, { "cut", cut }, { "drop", drop }, { "reset", reset },
-        { "pending", pending }, { "ref", ref }, { "export", export_keys }, { "updateKeys", update_keys }
+        { "pending", pending }, { "ref", ref }, { "export", export_keys }, { "updateKeys", update_keys },
+        { "keylog", keylog }
     };
     enum {
         N = sizeof methods / sizeof methods[0]

@@ -50,6 +50,7 @@ static void on_open(struct milgi_stream *stream, void *arg)
         node__set(env, v, "group", node__string(env, milgi_group_name(info.group)));
         node__set(env, v, "scheme", node__string(env, milgi_scheme_name(info.signature_scheme)));
         node__set(env, v, "authenticated", node__bool(env, info.peer_authenticated));
+        node__set(env, v, "verdict", node__number(env, info.peer_verdict));
         node__set(env, v, "resumed", node__bool(env, info.resumed));
         node__set(env, v, "alpn", node__string(env, info.alpn));
         node__set(env, v, "ocsp",
@@ -169,6 +170,17 @@ static void on_session(struct milgi_stream *stream, void *arg, struct milgi_sess
     if (!begin(s, &scope))
         return;
     tell(s, EVENT_SESSION, node__session_bytes(s->host->env, session), NULL);
+    napi_close_handle_scope(s->host->env, scope);
+}
+
+void node__keylog(void *ctx, struct milgi_conn *conn, const char *line)
+{
+    struct node_stream *s = (struct node_stream *)milgi_stream_of(conn);
+    napi_handle_scope scope;
+    (void)ctx;
+    if (!s->keylog || !begin(s, &scope))
+        return;
+    tell(s, EVENT_KEYLOG, node__bytes(s->host->env, line, strlen(line)), NULL);
     napi_close_handle_scope(s->host->env, scope);
 }
 

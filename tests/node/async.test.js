@@ -183,6 +183,23 @@ test('client certificates: required, wished, from a promise, and what the server
   await close(s);
 });
 
+test('rejectUnauthorized: false: a client is judged, and let in', async () => {
+  const s = await listen('milgi', { requestCert: true, rejectUnauthorized: false, ca: certs.ca.cert });
+  const found = [];
+  for (const client of ['milgi', 'node'])
+    for (const credentials of [certs.client, certs.alone, null]) {
+      const seen = once(s, 'secureConnection');
+      const socket = await secured(connect(client, s, credentials && { key: credentials.key, cert: credentials.cert }));
+      const [there] = await seen;
+      found.push([there.authorized, there.authorizationError, there.getPeerCertificate().subject?.CN]);
+      socket.destroy();
+    }
+  const expected = [[true, null, 'client'], [false, 'DEPTH_ZERO_SELF_SIGNED_CERT', 'alone'],
+    [false, 'UNABLE_TO_GET_ISSUER_CERT', undefined]];
+  assert.deepEqual(found, [...expected, ...expected]);
+  await close(s);
+});
+
 test('checkServerIdentity and verify have a say of their own', async () => {
   const s = await listen('milgi', {});
   const error = await failure(connect('milgi', s, { checkServerIdentity: (host, cert) =>
@@ -203,8 +220,14 @@ test('checkServerIdentity and verify have a say of their own', async () => {
     { code: 'ERR_MILGI_PEER_REFUSED' });
   const any = await secured(connect('milgi', s, { rejectUnauthorized: false, ca: undefined,
     verify: (certificate) => certificate.subject.CN === 'server', checkServerIdentity: () => new Error('not asked') }));
-  assert.equal(any.authorizationError, 'MILGI_NOT_VERIFIED');
+  assert.equal(any.authorized, false);
+  assert.equal(any.authorizationError, 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY');
   any.destroy();
+  const other = await secured(connect('milgi', s, { rejectUnauthorized: false,
+    checkServerIdentity: () => Object.assign(new Error('another'), { code: 'PINNED' }) }));
+  assert.equal(other.authorized, false);
+  assert.equal(other.authorizationError, 'PINNED');
+  other.destroy();
   await close(s);
 });
 
@@ -328,6 +351,27 @@ test('sessions by ID in a store of one\'s own: newSession, resumeSession', async
   assert.equal(again.isSessionReused(), true);
   again.destroy();
   await close(s);
+});
+
+test('the key log: of each connection to whoever listens to it', async () => {
+  for (const [server, client] of PAIRS) {
+    const s = await listen(server, {}, (socket) => socket.resume());
+    const there = [], here = [];
+    const silent = await secured(connect(client, s));
+    s.on('keylog', (line, socket) => there.push(`${line}${socket.remotePort}`));
+    const socket = connect(client, s);
+    socket.on('keylog', (line) => here.push(`${line}${socket.localPort}`));
+    await secured(socket);
+    socket.write('x');
+    while (there.length < 5 || here.length < 5)
+      await soon();
+    assert.deepEqual(here.map((line) => line.split(' ')[0]).sort(), ['CLIENT_HANDSHAKE_TRAFFIC_SECRET', 'CLIENT_TRAFFIC_SECRET_0',
+      'EXPORTER_SECRET', 'SERVER_HANDSHAKE_TRAFFIC_SECRET', 'SERVER_TRAFFIC_SECRET_0']);
+    assert.deepEqual(there.sort(), here.sort());
+    silent.destroy();
+    socket.destroy();
+    await close(s);
+  }
 });
 
 test('exporters and key updates', async () => {

@@ -178,10 +178,23 @@ test('verification is off only where that is said, and it shows', async () => {
   const s = await listen('milgi', { key: certs.alone.key, cert: certs.alone.cert });
   const socket = await secured(connect('milgi', s, { rejectUnauthorized: false, ca: undefined }));
   assert.equal(socket.authorized, false);
-  assert.equal(socket.authorizationError, 'MILGI_NOT_VERIFIED');
+  assert.equal(socket.authorizationError, 'DEPTH_ZERO_SELF_SIGNED_CERT');
   assert.equal(socket.getPeerCertificate().subject.CN, 'alone');
   socket.destroy();
+  const nobody = new milgi.TLSSocket(net.connect(s.address().port, '127.0.0.1'), { rejectUnauthorized: false });
+  await secured(nobody);
+  assert.equal(nobody.authorized, false);
+  assert.equal(nobody.authorizationError, 'MILGI_NOT_VERIFIED');
+  nobody.destroy();
   await close(s);
+  const good = await listen('milgi', {});
+  for (const [servername, code] of [['localhost', null], ['example.org', 'ERR_TLS_CERT_ALTNAME_INVALID']]) {
+    const reported = await secured(connect('milgi', good, { rejectUnauthorized: false, servername }));
+    assert.equal(reported.authorized, !code);
+    assert.equal(reported.authorizationError, code);
+    reported.destroy();
+  }
+  await close(good);
 });
 
 test('options that make no sense are refused where they are given', () => {

@@ -35,9 +35,14 @@ function systemName(errno) {
   }
 }
 
+// Of a chain that was judged, and was not good.
+function verdictName(verdict) {
+  return VERDICTS[verdict] ?? 'MILGI_EVERIFY';
+}
+
 function codeOf(reason) {
   switch (reason.name) {
-    case 'MILGI_EVERIFY': return VERDICTS[reason.code] || reason.name;
+    case 'MILGI_EVERIFY': return verdictName(reason.code);
     case 'MILGI_EALERT': return ALERTS[reason.alert] ? `ERR_SSL_${ALERTS[reason.alert]}` : reason.name;
     case 'MILGI_ETRUNCATED': return 'ECONNRESET';
     case 'MILGI_ETRANSPORT': return systemName(reason.code);
@@ -84,4 +89,4 @@ function make(code, message, Type = Error) {
   return Object.assign(new Type(message), { code });
 }
 
-module.exports = { fromReason, callable, make };
+module.exports = { fromReason, verdictName, callable, make };

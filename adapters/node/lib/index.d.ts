@@ -116,7 +116,7 @@ declare namespace milgi {
     destroySoon(): void;
     resetAndDestroy(): this;
     on(event: 'secureConnect' | 'secure' | 'connect' | 'ready' | 'timeout' | 'end' | 'drain' | 'finish', listener: () => void): this;
-    on(event: 'session', listener: (session: Buffer) => void): this;
+    on(event: 'session' | 'keylog', listener: (bytes: Buffer) => void): this;
     on(event: 'OCSPResponse', listener: (response: Buffer | null) => void): this;
     on(event: 'data', listener: (chunk: Buffer) => void): this;
     on(event: 'close', listener: (hadError: boolean) => void): this;
@@ -139,6 +139,7 @@ declare namespace milgi {
     setTicketKeys(keys: Buffer): void;
     on(event: 'secureConnection', listener: (socket: TLSSocket) => void): this;
     on(event: 'tlsClientError', listener: (error: TLSError, socket: TLSSocket) => void): this;
+    on(event: 'keylog', listener: (line: Buffer, socket: TLSSocket) => void): this;
     on(event: 'newSession', listener: (id: Buffer, session: Buffer, done: () => void) => void): this;
     on(event: 'resumeSession', listener: (id: Buffer, done: (error: Error | null, session?: Buffer | null) => void) => void): this;
     on(event: string | symbol, listener: (...args: any[]) => void): this;

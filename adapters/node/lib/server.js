@@ -32,6 +32,7 @@ function serverExtra(context, options, asks = 0) {
   if (options.requestCert) {
     extra.trust = context.trust();
     extra.clientAuth = options.rejectUnauthorized === false ? 1 : 2;
+    extra.reportPeer = options.rejectUnauthorized === false || undefined;
     if (options.verify)
       ask |= ASK.PEER;
   }
@@ -71,7 +72,7 @@ class Secured {
     this.ticketBytes = Buffer.from(bytes);
     const secret = crypto.createHash('sha256').update(this.ticketBytes).digest();
     this.ticketKeys = native.ticketKeys(secret, lifetime(this.options.sessionTimeout));
-    this.configs = new WeakMap(); // with these ticket keys: context -> { asks, config }
+    this.configs = new WeakMap(); // with these ticket keys: context -> { asks, keylog, config }
   }
 
   get asks() {
@@ -87,13 +88,13 @@ class Secured {
 
   // Of a context that several servers have each has a config of its own, with its own ticket keys.
   configOf(context) {
-    const { asks } = this;
+    const { asks } = this, keylog = this.server.listenerCount('keylog') > 0;
     let known = this.configs.get(context);
-    if (known?.asks !== asks) {
-      const extra = serverExtra(context, this.options, asks);
+    if (known?.asks !== asks || known.keylog !== keylog) {
+      const extra = { ...serverExtra(context, this.options, asks), keylog };
       if (!this.options.sealTickets)
         extra.ticketKeys = this.ticketKeys;
-      known = { asks, config: context.make(SERVER, extra) };
+      known = { asks, keylog, config: context.make(SERVER, extra) };
       this.configs.set(context, known);
     }
     return known.config;
@@ -105,6 +106,8 @@ class Secured {
     try {
       socket = new TLSSocket(transport, { ...options, isServer: true, server, secureContext: this.context, secured: this,
         _config: this.configOf(this.context), onSecure: (s) => server.emit('secureConnection', s) });
+      if (server.listenerCount('keylog'))
+        socket.on('keylog', (line) => server.emit('keylog', line, socket));
     } catch (error) {
       transport.destroy();
       server.emit('tlsClientError', error, transport);

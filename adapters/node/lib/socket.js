@@ -8,10 +8,10 @@ const tls = require('node:tls');
 const { Duplex, addAbortSignal } = require('node:stream');
 const { start } = require('./binding');
 const { CLIENT, SERVER, OPENSSL_NAMES, createSecureContext, contextOf } = require('./context');
-const { fromReason, callable, make } = require('./errors');
+const { fromReason, verdictName, callable, make } = require('./errors');
 
 const READ = 0, WRITE = 1, SHUT = 2, CLOSE = 3, OPEN = 4, DATA = 5, END = 6, ROOM = 7, DECIDE = 8, CLOSED = 9,
-  SESSION = 10;
+  SESSION = 10, KEYLOG = 12;
 const ASK = { CREDENTIAL: 1, ALPN: 2, PEER: 4, OCSP: 8, TICKET_OPEN: 32, TICKET_SEAL: 64, SESSION_LOOKUP: 128,
   SESSION_STORE: 256, CONFIG: 512 };
 const REFUSE = 0, ACCEPT = 1, DEFAULT = 2;
@@ -148,12 +148,12 @@ class TLSSocket extends Duplex {
     const custom = check && check !== tls.checkServerIdentity ? check : null;
     const extra = { alpn: protocols(options.ALPNProtocols) };
     let ask = 0;
-    const any = options.rejectUnauthorized === false;
-    if (any)
-      extra.anyServer = true;
+    const report = options.rejectUnauthorized === false;
+    if (report && !this._host)
+      extra.anyServer = true; // whom should it be?
     else
-      extra.trust = context.trust();
-    if (options.verify || (custom && !any)) // who pins a certificate that nobody vouches for has |verify| alone
+      Object.assign(extra, { trust: context.trust(), reportPeer: report || undefined });
+    if (options.verify || custom)
       ask |= ASK.PEER;
     if (options.clientCertificate)
       ask |= ASK.CREDENTIAL;
@@ -161,7 +161,8 @@ class TLSSocket extends Duplex {
       extra.ocsp = 1;
     if (ask)
       extra.ask = ask;
-    this._checkIdentity = any ? null : custom;
+    extra.keylog = true; // of those that are listened to: on()
+    this._checkIdentity = custom;
     return context.config(CLIENT, extra);
   }
 
@@ -291,6 +292,8 @@ class TLSSocket extends Duplex {
       case SESSION:
         this._session = a;
         this.emit('session', a);
+        return;
+      case KEYLOG: this.emit('keylog', Buffer.concat([a, Buffer.from('\n')]));
     }
   }
 
@@ -339,11 +342,8 @@ class TLSSocket extends Duplex {
     this.secureConnecting = false;
     this.alpnProtocol = info.alpn ?? false;
     this.servername = this._isServer ? info.servername ?? false : this._tlsOptions.servername ?? null;
-    this.authorized = info.authenticated;
-    if (!this.authorized)
-      this.authorizationError = this._isServer ? null : 'MILGI_NOT_VERIFIED';
-    if (this._isServer && this._tlsOptions.requestCert && !this.authorized)
-      this.authorizationError = 'UNABLE_TO_GET_ISSUER_CERT';
+    this.authorized = info.authenticated && !this._identityError;
+    this.authorizationError = this.authorized ? null : this._whyNot(info);
     if (!this._isServer && info.ocsp !== undefined && this._tlsOptions.requestOCSP)
       this.emit('OCSPResponse', info.ocsp);
     this.emit('secure');
@@ -351,6 +351,17 @@ class TLSSocket extends Duplex {
       this.emit('secureConnect');
     else
       this._tlsOptions.onSecure?.(this);
+  }
+
+  // Why a peer that is there is not authorized.
+  _whyNot(info) {
+    if (this._identityError)
+      return this._identityError.code;
+    if (info.verdict)
+      return verdictName(info.verdict);
+    if (!this._isServer)
+      return 'MILGI_NOT_VERIFIED';
+    return this._tlsOptions.requestCert ? 'UNABLE_TO_GET_ISSUER_CERT' : null; // it has shown none
   }
 
   _ended(reason) {
@@ -408,21 +419,28 @@ class TLSSocket extends Duplex {
     }
   }
 
-  // The chain is good and the name is in it: what the application says besides.
+  // The chain is good and the name is in it, or rejectUnauthorized is false: what the application says besides.
   async _judge(info) {
     const certificate = legacy(info.chain, true);
     if (info.chain.length && !certificate.fingerprint256)
       throw make('ERR_MILGI_PEER_REFUSED', 'Node.js cannot read the peer\'s certificate, so nobody could judge it');
-    if (this._checkIdentity) {
-      const error = await this._checkIdentity(this._host, certificate);
-      if (error)
-        throw typeof error === 'object' ? Object.assign(error, { code: error.code ?? 'ERR_TLS_CERT_ALTNAME_INVALID' }) :
-          make('ERR_TLS_CERT_ALTNAME_INVALID', String(error));
-    }
+    if (this._checkIdentity && !info.verdict)
+      await this._askIdentity(certificate);
     // Who forgets to answer has accepted nobody.
     if (this._tlsOptions.verify && await this._tlsOptions.verify(certificate, this) !== true)
       throw make('ERR_MILGI_PEER_REFUSED', 'options.verify did not accept the peer\'s certificate');
     return true;
+  }
+
+  async _askIdentity(certificate) {
+    const answer = await this._checkIdentity(this._host, certificate);
+    if (!answer)
+      return;
+    const error = typeof answer === 'object' ? answer : new Error(String(answer));
+    error.code ??= 'ERR_TLS_CERT_ALTNAME_INVALID';
+    if (this._tlsOptions.rejectUnauthorized !== false)
+      throw error;
+    this._identityError = error;
   }
 
   async _ownCertificate(info) {
@@ -437,6 +455,14 @@ class TLSSocket extends Duplex {
   }
 
   // --- the stream ---
+
+  on(event, listener) {
+    if (event === 'keylog')
+      this._stream.keylog(true);
+    return super.on(event, listener);
+  }
+
+  addListener(event, listener) { return this.on(event, listener); }
 
   _read() {
     if (this._owed) {
