@@ -104,7 +104,7 @@ async function delay(library, rate) {
   await storm();
   server.close();
   const of = (ns) => ns / 1e6 - 1; // beyond the timer's own millisecond
-  return { p50: of(histogram.percentile(50)), p99: of(histogram.percentile(99)), max: of(histogram.max), rate: served };
+  return { p50: of(histogram.percentile(50)), p90: of(histogram.percentile(90)), p99: of(histogram.percentile(99)), max: of(histogram.max), rate: served };
 }
 
 function storm(port, n, rate) {
@@ -141,17 +141,17 @@ function apart() {
 async function main() {
   apart();
   certs.rsa4096 = certs.make('rsa4096', { issuer: certs.ca, kind: 'rsa4096' });
-  const result = { cpu: os.cpus()[0].model, cpus: os.cpus().length, load: os.loadavg(), node: process.version,
-    openssl: process.versions.openssl, figures: {} };
+  const result = { cpu: os.cpus()[0].model, cpus: os.cpus().length, load: os.loadavg()[0], node: process.version,
+    openssl: process.versions.openssl, date: new Date().toISOString(), figures: {} };
   const figures = {};
   for (let round = 0; round < ROUNDS; round++)
     for (const [name, library] of Object.entries(LIBRARIES)) {
-      const f = figures[name] ??= { mb16k: [], mb1k: [], handshakes: [], p50: [], p99: [], max: [], rate: [], even50: [], even99: [], even: [] };
+      const f = figures[name] ??= { mb16k: [], mb1k: [], handshakes: [], p50: [], p90: [], p99: [], max: [], rate: [], even50: [], even99: [], even: [] };
       f.mb16k.push(await throughput(library, 65536));
       f.mb1k.push(await throughput(library, 1024));
       f.handshakes.push(await handshakes(library));
       const d = await delay(library);
-      for (const key of ['p50', 'p99', 'max', 'rate'])
+      for (const key of ['p50', 'p90', 'p99', 'max', 'rate'])
         f[key].push(d[key]);
       const even = await delay(library, EVEN);
       f.even50.push(even.p50);
@@ -161,7 +161,7 @@ async function main() {
   for (const [name, f] of Object.entries(figures))
     result.figures[name] = Object.fromEntries(Object.entries(f).map(([key, list]) => [key, median(list)]));
   const [a, b] = Object.values(result.figures);
-  console.log(`${result.cpu}, ${result.cpus} CPUs, load ${result.load[0].toFixed(1)}; node ${result.node}, OpenSSL ${
+  console.log(`${result.cpu}, ${result.cpus} CPUs, load ${result.load.toFixed(1)}; node ${result.node}, OpenSSL ${
     result.openssl}; medians of ${ROUNDS}`);
   const row = (text, key, digits, better) => console.log(text.padEnd(46), a[key].toFixed(digits).padStart(10),
     b[key].toFixed(digits).padStart(10), (b[key] / a[key]).toFixed(2).padStart(7), better);
@@ -176,8 +176,12 @@ async function main() {
   row(`RSA-4096, ${EVEN} a second: handshakes/s`, 'even', 0, '');
   row(`RSA-4096, ${EVEN} a second: delay, p50 ms`, 'even50', 2, 'less is better');
   row(`RSA-4096, ${EVEN} a second: delay, p99 ms`, 'even99', 2, 'less is better');
+  const round = (f, i) => ({ p50_ms: f.p50[i], p90_ms: f.p90[i], p99_ms: f.p99[i], handshakes_per_s: f.rate[i] });
+  const shown = { host: 'Node.js', what: 'delay of the event loop', machine: `${result.cpu}, ${result.cpus} CPUs`,
+    versions: `Node.js ${result.node}, OpenSSL ${result.openssl}`, // as bench/delay/page has it
+    rounds: figures.milgi.p50.map((_, i) => ({ ours: round(figures.milgi, i), host: round(figures['node:tls'], i) })) };
   if (option('json'))
-    fs.writeFileSync(option('json'), JSON.stringify({ ...result, all: figures }, null, 1));
+    fs.writeFileSync(option('json'), JSON.stringify({ ...result, ...shown, all: figures }, null, 1));
   process.exit(0);
 }
 
