@@ -39,7 +39,7 @@ static int make(struct milgi__crypto *cx, enum milgi_role role, enum milgi__sess
         .suite = hash == MILGI__SHA384 ? MILGI_SUITE_AES_256_GCM_SHA384 : MILGI_SUITE_AES_128_GCM_SHA256,
         .secret_len = (uint8_t)milgi__hash_len(hash),
         .peer = MILGI__SESSION_NO_PEER,
-        .kind = (uint8_t)kind,
+        .kind = kind & 3u, /* which has two bits */
         .valid_from_s = INT64_MIN,
         .valid_until_s = INT64_MAX,
     };

@@ -42,9 +42,9 @@ struct milgi__session_fields {
     bool extended_master_secret : 1; /* TLS 1.2 */
     bool authenticated : 1;          /* the peer was, as the config demanded */
     bool by_id : 1;                  /* TLS 1.2: what stands for the ticket is a session ID */
+    uint8_t kind : 2;                /* enum milgi__session_kind; has no bytes in the codec: only OURS are encoded */
     uint8_t peer;                    /* enum milgi__session_peer */
     uint8_t verdict;                 /* why it was not, and that was only reported; 0: else */
-    uint8_t kind;                    /* enum milgi__session_kind; has no bytes in the codec: only OURS are encoded */
     uint32_t lifetime_s, age_add;
     int64_t created_s, authenticated_s;
     int64_t valid_from_s, valid_until_s; /* of all certificates that the peer showed together */

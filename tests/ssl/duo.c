@@ -2,6 +2,7 @@
 #include "duo.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -37,6 +38,7 @@ const char *file(const char *name)
 void duo_begin(struct duo *d)
 {
     *d = (struct duo){ .fd = { -1, -1 } };
+    signal(SIGPIPE, SIG_IGN); /* libssl writes to its socket as write() does */
     ERR_clear_error();
     d->client_ctx = SSL_CTX_new(TLS_client_method());
     d->server_ctx = SSL_CTX_new(TLS_server_method());
