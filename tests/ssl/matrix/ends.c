@@ -407,8 +407,10 @@ static int meet(char **argv)
         return 2;
     for (unsigned i = 0; i < n; i++) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at))
+        if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at)) {
+            perror("connect");
             return 2;
+        }
         if (SSL_set1_host(begin(fd)->ssl, getenv("ENDS_NAME") ? getenv("ENDS_NAME") : "shim.test") != 1)
             return 2;
         if (i % 50 == 49 && !is("abrupt"))
