@@ -252,11 +252,10 @@ static void what_the_peer_said_before_it_went_is_delivered_though_sending_fails(
 }
 
 /* What the peer had sent is more than is read for nothing. */
-static void a_stream_that_is_closed_when_its_peer_has_gone_does_not_wait_for_it(void **state)
+static void close_when_the_peer_has_gone(bool knows)
 {
     struct milgi_stream_options options;
     struct rig r;
-    (void)state;
     milgi_stream_options_init(&options);
     options.linger_ms = 100;
     options.linger_bytes = 1000;
@@ -269,10 +268,21 @@ static void a_stream_that_is_closed_when_its_peer_has_gone_does_not_wait_for_it(
         uv_run(&r.loop, UV_RUN_ONCE);
     milgi_stream_drop(r.a.stream);
     run_until(&r, &r.a.gone);
+    if (knows)
+        assert_int_equal(milgi_stream_write(r.b.stream, "", 1), 0);
+    while (knows && !r.late && !r.b.stream->error)
+        uv_run(&r.loop, UV_RUN_ONCE);
     milgi_stream_close(r.b.stream);
     run(&r);
     assert_true(r.b.gone && !r.b.closed);
     rig_close(&r);
+}
+
+static void a_stream_that_is_closed_when_its_peer_has_gone_does_not_wait_for_it(void **state)
+{
+    (void)state;
+    close_when_the_peer_has_gone(false);
+    close_when_the_peer_has_gone(true); /* sending has failed before */
 }
 
 /* The peer has ended in order, and then its host has no more of the connection. */
