@@ -10,6 +10,7 @@ trap 'rm -rf "$work"' EXIT
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
     -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
 for _ in 1 2 3; do
+    : >"$work/out" # or what the one before has said is read
     "$1" "$work/cert.pem" "$work/key.pem" >"$work/out" &
     server=$!
     until grep -q port "$work/out"; do
