@@ -125,6 +125,7 @@ impl Trust {
         Ok(Trust(made))
     }
 
+    /// The certificates in |pem|, in place of the system's.
     pub fn from_pem(pem: &[u8]) -> Result<Trust, Error> {
         let mut made = ptr::null_mut();
         // SAFETY: borrowed for the call.
@@ -132,6 +133,7 @@ impl Trust {
         Ok(Trust(made))
     }
 
+    /// Those in a file of PEM.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Trust, Error> {
         let path = c_path(path.as_ref())?;
         let mut made = ptr::null_mut();
@@ -161,11 +163,13 @@ impl SessionCache {
         Ok(SessionCache(made))
     }
 
+    /// How many sessions there are.
     pub fn len(&self) -> usize {
         // SAFETY: any thread may ask.
         unsafe { sys::milgi_session_cache_count(self.0) as usize }
     }
 
+    /// There is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -175,8 +179,11 @@ impl SessionCache {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ClientHello {
+    /// Which server it wants.
     pub server_name: Option<String>,
+    /// The protocols that it offers.
     pub alpn: Vec<Vec<u8>>,
+    /// What it can verify, by TLS's numbers: 0x0403 is `ecdsa_secp256r1_sha256`.
     pub signature_schemes: Vec<u16>,
 }
 
@@ -186,6 +193,7 @@ pub type Resolving = Pin<Box<dyn Future<Output = Option<Credential>> + Send>>;
 /// Chooses a server's certificate by what the client says: now, or later. `None` refuses the client. What it returns is
 /// polled by the task that accepts; the handshake's time limit goes on meanwhile.
 pub trait ResolvesCredential: Send + Sync {
+    /// Called once for each handshake, on the task that accepts.
     fn resolve(&self, hello: ClientHello) -> Resolving;
 }
 
@@ -214,6 +222,7 @@ impl ClientConfig {
 }
 
 impl ServerConfig {
+    /// Speaks TLS 1.3, and asks for no certificate, unless told otherwise; needs one of its own.
     pub fn builder() -> ServerBuilder {
         ServerBuilder { builder: Builder::new(sys::MILGI_SERVER), resolver: None }
     }
@@ -222,8 +231,11 @@ impl ServerConfig {
 /// How a server asks clients for certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
+    /// No certificate is asked for.
     None,
+    /// Who has none is served, too: see [`Info::peer_authenticated`](crate::Info::peer_authenticated).
     Optional,
+    /// Who has none is refused.
     Required,
 }
 
@@ -337,6 +349,7 @@ impl ClientBuilder {
         self
     }
 
+    /// The config, or the first thing that was wrong with it.
     pub fn build(self) -> Result<ClientConfig, Error> {
         self.0.freeze().map(ClientConfig)
     }
@@ -364,6 +377,7 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether clients must have certificates; with `trust()` alone they must.
     pub fn client_auth(mut self, mode: ClientAuth) -> Self {
         let mode = match mode {
             ClientAuth::None => sys::MILGI_CLIENT_AUTH_NONE,
@@ -392,6 +406,7 @@ impl ServerBuilder {
         self
     }
 
+    /// The config, or the first thing that was wrong with it.
     pub fn build(self) -> Result<ServerConfig, Error> {
         Ok(ServerConfig { config: self.builder.freeze()?, resolver: self.resolver })
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection on the engine's thread: brings what the task has left for it, and leaves what the engine tells.
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -24,9 +25,32 @@ pub(crate) struct Local {
     /// Connections that something has happened to.
     pub(crate) touched: RefCell<Vec<u64>>,
     /// Those that wait for chunks.
-    pub(crate) starved: RefCell<Vec<u64>>,
+    pub(crate) line: RefCell<Line>,
     /// The engine has some.
     pub(crate) memory: Cell<bool>,
+    #[cfg(test)]
+    pub(crate) tried: RefCell<Vec<u64>>,
+}
+
+/// Connections that have found no chunk, by the numbers that they have drawn: the longest waiting first.
+#[derive(Default)]
+pub(crate) struct Line {
+    waiting: BTreeMap<u64, u64>,
+    drawn: u64,
+    /// How many have found none since this was set to 0.
+    pub(crate) refused: usize,
+}
+
+impl Line {
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whose turn it is; it leaves the line.
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        let number = *self.waiting.keys().next()?;
+        self.waiting.remove(&number)
+    }
 }
 
 /// Callbacks reach it by a pointer, so it is behind an `Rc`, which may be moved while that pointer is kept (a `Box` claims
@@ -38,7 +62,11 @@ pub(crate) struct Conn {
     local: Rc<Local>,
     id: u64,
     touched: Cell<bool>,
-    starved: Cell<bool>,
+    /// Its number in the line.
+    waits: Cell<Option<u64>>,
+    /// There was no chunk for what has come, or for what is to be sent: that is tried again in its turn, not before.
+    starved_in: Cell<bool>,
+    starved_out: Cell<bool>,
     shut: Cell<bool>,
     eof: Cell<bool>,
     /// To be shown behind the run, when it is known what of the handshake is still on its way.
@@ -74,7 +102,9 @@ impl Conn {
             local,
             id,
             touched: Cell::new(false),
-            starved: Cell::new(false),
+            waits: Cell::new(None),
+            starved_in: Cell::new(false),
+            starved_out: Cell::new(false),
             shut: Cell::new(false),
             eof: Cell::new(false),
             open: RefCell::new(None),
@@ -97,14 +127,21 @@ impl Conn {
     }
 
     fn starve(&self) {
-        if !self.starved.replace(true) {
-            self.local.starved.borrow_mut().push(self.id);
+        let mut line = self.local.line.borrow_mut();
+        line.refused += 1;
+        if self.waits.get().is_none() {
+            line.drawn += 1;
+            let number = line.drawn;
+            line.waiting.insert(number, self.id);
+            self.waits.set(Some(number));
         }
     }
 
-    /// There may be chunks again.
+    /// It has left the line, and may try.
     pub(crate) fn sated(&self) {
-        self.starved.set(false);
+        self.waits.set(None);
+        self.starved_in.set(false);
+        self.starved_out.set(false);
     }
 
     /// Brings the engine what is there. True: it has something to do.
@@ -148,11 +185,11 @@ impl Conn {
         }
         let (mut paused, mut full) = (false, false);
         let (reads, writes) = (!input.is_empty(), !output.is_empty());
-        while !input.is_empty() && self.receive(&mut input, &mut paused) {
-            staged = true;
+        while !self.starved_in.get() && !input.is_empty() {
+            staged |= self.receive(&mut input, &mut paused);
         }
-        while !full && !output.is_empty() && self.write(&mut output, &mut full) {
-            staged = true;
+        while !self.starved_out.get() && !full && !output.is_empty() {
+            staged |= self.write(&mut output, &mut full);
         }
 
         let mut s = self.shared.lock();
@@ -210,11 +247,14 @@ impl Conn {
 
     /// False: not now.
     fn receive(&self, input: &mut Bytes, paused: &mut bool) -> bool {
+        #[cfg(test)]
+        self.local.tried.borrow_mut().push(self.id);
         // SAFETY: as above. The chunk has room for |n| bytes and belongs to this until it is received.
         unsafe {
             let n = input.len().min(sys::milgi_conn_read_size(self.raw.get(), 4 * PIECE) as usize);
             let chunk = sys::milgi_conn_chunk(self.raw.get(), n);
             if chunk.is_null() {
+                self.starved_in.set(true);
                 self.starve();
                 return false;
             }
@@ -233,6 +273,7 @@ impl Conn {
         let rv = unsafe { sys::milgi_conn_write(self.raw.get(), output.rest().as_ptr().cast(), n) };
         match rv {
             sys::MILGI_ENOMEM => {
+                self.starved_out.set(true);
                 self.starve();
                 return false;
             }
@@ -249,6 +290,9 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
+        if let Some(number) = self.waits.get() {
+            self.local.line.borrow_mut().waiting.remove(&number);
+        }
         // SAFETY: this thread is the engine's, which is there as long as its connections; it calls nobody back.
         unsafe { sys::milgi_conn_free(self.raw.get()) }
     }
@@ -291,13 +335,13 @@ unsafe extern "C" fn on_output(
     guarded(arg, |conn| {
         let mut s = conn.shared.lock();
         // SAFETY: valid until milgi_conn_output_done().
-        for piece in unsafe { all(iov, iov_n as usize) } {
+        for piece in unsafe { all(iov, iov_n) } {
             if s.output_dead {
                 // SAFETY: a callback may call it.
                 unsafe { sys::milgi_conn_output_done(raw, piece.len) };
             } else {
                 // SAFETY: as above.
-                s.cipher_out.push(unsafe { bytes_of(piece.data.cast(), piece.len as usize) });
+                s.cipher_out.push(unsafe { bytes_of(piece.data.cast(), piece.len) });
             }
         }
         conn.look(&mut s);
@@ -314,7 +358,7 @@ unsafe extern "C" fn on_data(
     guarded(arg, |conn| {
         let mut s = conn.shared.lock();
         // SAFETY: lent for the callback.
-        for piece in unsafe { all(slices, slices_n as usize) } {
+        for piece in unsafe { all(slices, slices_n) } {
             // SAFETY: as above.
             s.plain_in.push(unsafe { bytes_of(piece.data, piece.len as usize) });
         }
@@ -372,9 +416,9 @@ fn info_of(raw: *mut sys::milgi_conn) -> Info {
             group: text_of(sys::milgi_group_name(told.group)),
             alpn: text(told.alpn).map(String::into_bytes),
             server_name: text(told.server_name),
-            peer_certificates: all(told.peer_chain, told.peer_chain_n as usize)
+            peer_certificates: all(told.peer_chain, told.peer_chain_n)
                 .iter()
-                .map(|der| bytes_of(der.data.cast(), der.len as usize).to_vec())
+                .map(|der| bytes_of(der.data.cast(), der.len).to_vec())
                 .collect(),
             peer_authenticated: told.peer_authenticated,
             resumed: told.resumed,
@@ -396,11 +440,11 @@ unsafe extern "C" fn on_decide(
                 token: *decision,
                 hello: ClientHello {
                     server_name: Some(text_of(told.server_name)).filter(|_| !told.server_name.is_null()),
-                    alpn: all(told.alpn, told.alpn_n as usize)
+                    alpn: all(told.alpn, told.alpn_n)
                         .iter()
-                        .map(|name| bytes_of(name.data.cast(), name.len as usize).to_vec())
+                        .map(|name| bytes_of(name.data.cast(), name.len).to_vec())
                         .collect(),
-                    signature_schemes: all(told.schemes, told.schemes_n as usize).to_vec(),
+                    signature_schemes: all(told.schemes, told.schemes_n).to_vec(),
                 },
             }
         };

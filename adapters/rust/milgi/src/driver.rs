@@ -27,6 +27,11 @@ use crate::shared::Shared;
 
 /// Turns of the engine before other tasks have theirs.
 const TURNS: u32 = 8;
+/// Of those that wait for chunks: how many try again in one go when there are some, how many of these in vain, and after
+/// what time others do, whatever there is.
+const FED_AT_ONCE: usize = 64;
+const FED_IN_VAIN: usize = 8;
+const FED_AGAIN_NS: u64 = 100_000_000;
 
 /// How an engine is made.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +41,7 @@ pub struct Options {
 }
 
 impl Options {
+    /// No device besides the engine's thread.
     pub fn new() -> Options {
         Options::default()
     }
@@ -219,6 +225,11 @@ pub struct Driver {
     timer: Pin<Box<Sleep>>,
     due_ns: Option<u64>,
     again: bool,
+    /// How many of those that wait for chunks have not tried since there were some.
+    unfed: usize,
+    /// None has been refused since: the next try behind the turn. Else when [`FED_AGAIN_NS`] have passed.
+    feeding: bool,
+    fed_due_ns: u64,
 }
 
 impl fmt::Debug for Driver {
@@ -255,9 +266,12 @@ impl Driver {
         // SAFETY: the engine is there.
         let fd = Fd(unsafe { sys::milgi_engine_fd(raw.engine) });
         let io = |e: io::Error| Error::new(sys::MILGI_ELIMIT, e.to_string());
+        // What a younger tokio wants instead is not in 1.38. The descriptor is the engine's, which is freed behind this.
+        #[allow(deprecated)]
+        let fd = AsyncFd::with_interest(fd, Interest::READABLE).map_err(io)?;
         Ok(Driver {
             conns: HashMap::new(),
-            fd: AsyncFd::with_interest(fd, Interest::READABLE).map_err(io)?,
+            fd,
             raw,
             local,
             ids: HashMap::new(),
@@ -266,11 +280,14 @@ impl Driver {
             timer: Box::pin(sleep(Duration::from_secs(0))),
             due_ns: None,
             again: true,
+            unfed: 0,
+            feeding: false,
+            fed_due_ns: 0,
         })
     }
 
-    /// What somebody has left something for. True: the engine has to run.
-    fn look_at(&mut self, shared: Arc<Shared>) -> bool {
+    /// What somebody has left something for.
+    fn look_at(&mut self, shared: Arc<Shared>) {
         let key = Arc::as_ptr(&shared);
         let (dropped, closed) = {
             let mut state = shared.lock();
@@ -281,12 +298,13 @@ impl Driver {
             if dropped {
                 self.ids.remove(&key);
                 self.conns.remove(&id);
-                return true;
+            } else if let Some(conn) = self.conns.get(&id) {
+                conn.serve();
             }
-            return self.conns.get(&id).map_or(false, |conn| conn.serve());
+            return;
         }
         if dropped || closed {
-            return false;
+            return;
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -298,25 +316,21 @@ impl Driver {
             }
             Err(e) => shared.ended(e),
         }
-        true
     }
 
-    /// All of the inbox. True: the engine has to run.
+    /// What is in the inbox; what comes meanwhile is for the next time, so that nobody keeps the engine from running. True:
+    /// there was something.
     fn take_in(&mut self, cx: &Context<'_>) -> bool {
-        let mut run = false;
-        loop {
-            let mut inbox = self.inbox.lock();
-            let queue = std::mem::take(&mut inbox.queue);
-            let before = if queue.is_empty() { inbox.waker.replace(cx.waker().clone()) } else { None };
-            drop(inbox);
-            drop(before);
-            if queue.is_empty() {
-                return run;
-            }
-            for shared in queue {
-                run |= self.look_at(shared);
-            }
+        let mut inbox = self.inbox.lock();
+        let queue = std::mem::take(&mut inbox.queue);
+        let before = if queue.is_empty() { inbox.waker.replace(cx.waker().clone()) } else { None };
+        drop(inbox);
+        drop(before);
+        let any = !queue.is_empty();
+        for shared in queue {
+            self.look_at(shared);
         }
+        any
     }
 
     /// The descriptor and the clock. True: the engine has to run.
@@ -338,39 +352,67 @@ impl Driver {
     }
 
     fn run(&mut self) {
+        let late = self.unfed > 0 && self.now_ns() >= self.fed_due_ns;
+        if self.feeding || late {
+            self.feed(if late { FED_AT_ONCE } else { FED_IN_VAIN });
+        }
         let mut result = sys::milgi_run_result::default();
         // SAFETY: on the engine's thread, from no callback.
         if unsafe { sys::milgi_engine_run(self.raw.engine, 0, &mut result) } < 0 {
             return;
         }
         self.again = result.next == sys::MILGI_RUN_AGAIN;
-        self.due_ns = match (result.next == sys::MILGI_RUN_WAIT, self.due_ns) {
-            (true, due) if due != Some(result.deadline_ns) => {
-                self.set_timer(result.deadline_ns);
-                Some(result.deadline_ns)
-            }
-            (true, due) => due,
-            (false, _) => None,
-        };
         if self.local.memory.replace(false) {
-            for id in self.local.starved.take() {
-                if let Some(conn) = self.conns.get(&id) {
-                    conn.sated();
-                    self.again |= conn.serve();
-                }
-            }
+            self.unfed = self.local.line.borrow().len();
+            self.again |= self.feed(FED_IN_VAIN);
         }
         for id in self.local.touched.take() {
             if let Some(conn) = self.conns.get(&id) {
                 self.again |= conn.serve();
             }
         }
+        self.again |= self.feeding;
+        let engine_due = if result.next == sys::MILGI_RUN_WAIT { Some(result.deadline_ns) } else { None };
+        let fed_due = if self.unfed > 0 { Some(self.fed_due_ns) } else { None };
+        let due_ns = engine_due.into_iter().chain(fed_due).min();
+        if due_ns != self.due_ns {
+            if let Some(due_ns) = due_ns {
+                self.set_timer(due_ns);
+            }
+            self.due_ns = due_ns;
+        }
+    }
+
+    /// Some of those that wait for chunks try again, the longest waiting first, until |in_vain| have found none. The next do
+    /// behind the next turn, or, when somebody has found none by then, after a while: what there is may be enough for
+    /// them. So a chunk that comes back costs as many tries as it serves, and some, however many wait for it. True: the
+    /// engine has to run.
+    fn feed(&mut self, in_vain: usize) -> bool {
+        let (mut run, mut tried) = (false, 0);
+        self.local.line.borrow_mut().refused = 0;
+        while tried < self.unfed.min(FED_AT_ONCE) && self.local.line.borrow().refused < in_vain {
+            let next = self.local.line.borrow_mut().next();
+            if let Some(conn) = next.and_then(|id| self.conns.get(&id)) {
+                conn.sated();
+                run |= conn.serve();
+            }
+            tried += 1;
+        }
+        let line = self.local.line.borrow();
+        self.unfed = (self.unfed - tried).min(line.len());
+        self.feeding = self.unfed > 0 && line.refused == 0;
+        drop(line);
+        self.fed_due_ns = self.now_ns() + FED_AGAIN_NS;
+        run
+    }
+
+    fn now_ns(&self) -> u64 {
+        // SAFETY: on the engine's thread.
+        unsafe { sys::milgi_engine_now(self.raw.engine) }
     }
 
     fn set_timer(&mut self, due_ns: u64) {
-        // SAFETY: on the engine's thread.
-        let now_ns = unsafe { sys::milgi_engine_now(self.raw.engine) };
-        let at = Instant::now() + Duration::from_nanos(due_ns.saturating_sub(now_ns));
+        let at = Instant::now() + Duration::from_nanos(due_ns.saturating_sub(self.now_ns()));
         self.timer.as_mut().reset(at);
     }
 }
@@ -436,3 +478,6 @@ impl Drop for Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod starving;

@@ -28,7 +28,7 @@
 //! `poll_shutdown` sends close_notify behind all that was written, and ends the transport's direction; reading may go
 //! on. A peer's close_notify is the end (`Ok(0)`); a transport that ends without it is an error of the kind
 //! `UnexpectedEof`. A stream that is dropped without a shutdown is cut, and the peer sees that it is.
-#![deny(missing_debug_implementations, unsafe_op_in_unsafe_fn)]
+#![deny(missing_debug_implementations, missing_docs, unsafe_op_in_unsafe_fn)]
 
 mod config;
 mod conn;
@@ -48,3 +48,8 @@ pub use stream::{Accept, Connect, TlsAcceptor, TlsConnector, TlsStream};
 
 /// The C interface: numbers for [`Error::code`] and limits.
 pub use milgi_sys as sys;
+
+/// What the README shows is compiled with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

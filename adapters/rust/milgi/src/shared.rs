@@ -20,11 +20,15 @@ pub struct Info {
     pub suite: String,
     /// As `"x25519"`.
     pub group: String,
+    /// The protocol, if there is one in common.
     pub alpn: Option<Vec<u8>>,
+    /// The one that the client has asked for.
     pub server_name: Option<String>,
     /// The peer's certificates in DER, leaf first.
     pub peer_certificates: Vec<Vec<u8>>,
+    /// The peer's certificate was verified.
     pub peer_authenticated: bool,
+    /// The handshake went on with a session.
     pub resumed: bool,
 }
 

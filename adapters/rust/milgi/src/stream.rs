@@ -414,6 +414,7 @@ pub struct TlsAcceptor {
 }
 
 impl TlsConnector {
+    /// Streams under |config| on |engine|.
     pub fn new(config: ClientConfig, engine: &Engine) -> TlsConnector {
         TlsConnector { config, engine: Some(engine.clone()) }
     }
@@ -430,10 +431,12 @@ impl TlsConnector {
 }
 
 impl TlsAcceptor {
+    /// Streams under |config| on |engine|.
     pub fn new(config: ServerConfig, engine: &Engine) -> TlsAcceptor {
         TlsAcceptor { config, engine: Some(engine.clone()) }
     }
 
+    /// The server of a client over |io|.
     pub fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Accept<IO> {
         let engine = self.engine.clone().map_or_else(Engine::shared, Ok);
         let shared = engine.map(|engine| Shared::new(engine, self.config.config.clone(), None));
