@@ -78,6 +78,8 @@ struct milgi__ngx_protocol {
      * connection's last, too.
      */
     bool (*ends)(struct milgi__ngx_conn *m, bool last);
+    /* Whether whom nginx has it from has failed, so that there will be no end. May be NULL. */
+    bool (*fails)(const struct milgi__ngx_conn *m);
     /* Whether ends() may say so without more to send: it is asked once more behind that. May be NULL. */
     bool (*may_end)(struct milgi__ngx_conn *m);
 };
@@ -103,6 +105,7 @@ struct milgi__ngx_conn {
     ngx_str_t server_name, alpn, subject, issuer;
 
     bool reading;  /* the stream wants input */
+    bool begun;    /* there has been some */
     bool open;     /* the handshake is complete */
     bool told;     /* and the protocol knows how it ended */
     bool ended;    /* the peer's close_notify came */

@@ -126,11 +126,31 @@ static void closing(struct milgi_stream *s, bool reset)
     tell_write(m);
 }
 
+/* The client has said something: it is not closed for want of connections any more. What follows is nginx's. */
+static void begun(struct milgi__ngx_conn *m)
+{
+    if (!m->begun && m->c && m->c->reusable)
+        ngx_reusable_connection(m->c, 0);
+    m->begun = true;
+}
+
+/* What was sent has an end, or the peer is told that it has none. */
+static void leave(struct milgi__ngx_conn *m)
+{
+    if (m->net && !m->failed && m->whole && !m->held_n && !m->c->timedout)
+        milgi_stream_close(&m->stream);
+    else if (m->net && !m->failed)
+        milgi_stream_cut(&m->stream);
+}
+
 static void on_net_read(ngx_event_t *event)
 {
     ngx_connection_t *net = event->data;
     struct milgi__ngx_conn *m = net->data;
     if (net->close) { /* the worker has waited long enough */
+        if (m->c)
+            leave(m);
+        milgi__ngx_turn();
         milgi_stream_drop(&m->stream);
         return;
     }
@@ -147,6 +167,8 @@ static void on_net_read(ngx_event_t *event)
             err = NGX_EAGAIN; /* it is ready still */
         else if (err == NGX_EAGAIN || (n > 0 && (size_t)n < len && !event->pending_eof))
             event->ready = 0; /* all that there was: what comes is a new event */
+        if (n > 0)
+            begun(m);
         milgi__stream_read(&m->stream, n > 0 ? n : !n ? MILGI__EOF
                 : err == NGX_EAGAIN                   ? 0
                                                       : -(long)err);
@@ -373,6 +395,29 @@ static void on_decide(struct milgi_stream *s, void *arg, const struct milgi_deci
     (void)milgi_decide(engine, *decision, config ? MILGI_ACCEPT : MILGI_DEFAULT, config);
 }
 
+/* What clients do wrong is of interest, no more; what we have not got, or cannot do, is for who looks after it. */
+static ngx_uint_t level(const struct milgi_reason *reason)
+{
+    bool ours = reason->cls == MILGI_CLASS_DEVICE || reason->cls == MILGI_CLASS_LOCAL;
+    ours = ours || reason->error == MILGI_ENOMEM || reason->error == MILGI_EBUSY;
+    return ours ? NGX_LOG_ERR : NGX_LOG_INFO;
+}
+
+static void log_failure(const struct milgi__ngx_conn *m, const struct milgi_reason *reason)
+{
+    const char *more = NULL, *alert = "", *whose = "";
+    if (reason->device_code)
+        more = reason->cls == MILGI_CLASS_AUTH  ? milgi_peer_verdict_text(reason->device_code)
+            : reason->cls == MILGI_CLASS_DEVICE ? milgi_device_code_text(reason->device_code)
+                                                : NULL;
+    if (reason->alert != MILGI_ALERT_NONE) {
+        whose = reason->alert_from_peer ? ", its alert: " : ", our alert: ";
+        alert = milgi_alert_name(reason->alert);
+    }
+    ngx_log_error(level(reason), m->c->log, 0, "milgi: %s failed: %s%s%s%s%s", m->open ? "connection" : "handshake",
+        reason->detail, more ? ", " : "", more ? more : "", whose, alert);
+}
+
 static void on_close(struct milgi_stream *s, void *arg, const struct milgi_reason *reason)
 {
     struct milgi__ngx_conn *m = arg;
@@ -381,10 +426,7 @@ static void on_close(struct milgi_stream *s, void *arg, const struct milgi_reaso
     if (!m->c)
         return;
     if (reason->error && (!m->open || reason->error != MILGI_ETRUNCATED || !m->whole))
-        ngx_log_error(NGX_LOG_INFO, m->c->log, 0, "milgi: %s failed: %s%s%s", m->open ? "connection" : "handshake",
-            reason->detail, reason->alert == MILGI_ALERT_NONE ? "" : reason->alert_from_peer ? ", its alert: "
-                                                                                             : ", our alert: ",
-            reason->alert == MILGI_ALERT_NONE ? "" : milgi_alert_name(reason->alert));
+        log_failure(m, reason);
     m->c->read->pending_eof = 1;
     tell_read(m);
     tell_write(m);
@@ -539,6 +581,11 @@ static ngx_chain_t *conn_send_chain(ngx_connection_t *c, ngx_chain_t *in, off_t 
         if (m->failed)
             return NGX_CHAIN_ERROR;
     }
+    if (!in && !m->finished && m->protocol->fails && m->protocol->fails(m) && !on_its_way(m)) {
+        milgi_stream_cut(&m->stream); /* before nginx shuts the socket down */
+        milgi__ngx_turn();
+        return NGX_CHAIN_ERROR;
+    }
     settle(m, !asked || (in && m->full));
     return in;
 }
@@ -580,16 +627,16 @@ static void on_handshake(ngx_event_t *event)
     m->protocol->done(c, over ? NGX_ERROR : NGX_OK);
 }
 
-/* What was sent has an end, or the peer is told that it has none. */
 static void on_nginx_closed(void *data)
 {
     struct milgi__ngx_conn *m = data;
-    bool whole = m->whole && !m->held_n && !m->c->timedout;
+    bool wanted = m->c->close && !ngx_exiting; /* by who has none left: it does not linger */
+    leave(m);
     m->c = NULL;
-    if (m->net && !m->failed && whole)
-        milgi_stream_close(&m->stream);
-    else if (m->net && !m->failed)
-        milgi_stream_cut(&m->stream);
+    if (wanted) {
+        milgi__ngx_turn();
+        milgi_stream_drop(&m->stream);
+    }
     milgi__stream_forget(&m->stream);
     release(m);
 }

@@ -92,7 +92,8 @@ static bool ends(struct milgi__ngx_conn *m, bool last)
         return h2->goaway && !h2->processing && !h2->pushing;
     }
     const ngx_http_request_t *r = m->c->data;
-    return last && !r->main->keepalive;
+    /* nginx does not keep one, either, when it has to end, or has answered before it had all of the request. */
+    return last && (!r->main->keepalive || r->main->reading_body || ngx_exiting || ngx_terminate);
 }
 
 /* nginx begins, as behind a handshake of its own. It goes by its address; that says for once what ALPN has chosen. */
@@ -133,6 +134,14 @@ static const struct milgi__ngx_protocol protocol = {
     .may_end = http2_may_end,
 };
 
+/* Until nginx has begun: what its log says of a connection. */
+static u_char *say_who(ngx_log_t *log, u_char *buf, size_t len)
+{
+    const ngx_connection_t *c = log->data;
+    return ngx_snprintf(
+        buf, len, " while %s, client: %V, server: %V", log->action, &c->addr_text, &c->listening->addr_text);
+}
+
 /* In the place of ngx_http_init_connection(). */
 static void on_accept(ngx_connection_t *c)
 {
@@ -144,6 +153,9 @@ static void on_accept(ngx_connection_t *c)
         return;
     }
     bool taken = false;
+    c->log->data = c;
+    c->log->handler = say_who;
+    c->log->action = "accepting";
     if (conf) {
         const ngx_http_core_loc_conf_t *core = server->ctx->loc_conf[ngx_http_core_module.ctx_index];
         struct milgi_config *config = conf->config[address->http2];
@@ -155,6 +167,7 @@ static void on_accept(ngx_connection_t *c)
         return;
     }
     milgi__ngx_of(c)->conf = conf;
+    ngx_reusable_connection(c, 1);
     c->shared = 1; /* the socket outlives it until the last record is with the peer */
 }
 
@@ -174,6 +187,21 @@ static ngx_int_t on_request(ngx_http_request_t *r)
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
         "milgi: a server that verifies its clients is requested on a connection that was made to another");
     return NGX_HTTP_MISDIRECTED_REQUEST;
+}
+
+/*
+ * WebDAV's module takes where something is to go only from the scheme that it believes to be here. Asked before that
+ * module is, and of requests that are for it, or for nobody.
+ */
+static ngx_int_t on_content(ngx_http_request_t *r)
+{
+    ngx_table_elt_t *to = of(r) ? r->headers_in.destination : NULL;
+    if (to && to->value.len > sizeof "https://" && !ngx_strncmp(to->value.data, "https://", sizeof "https://" - 1)) {
+        to->value.data++;
+        to->value.len--;
+        ngx_memcpy(to->value.data, "http", 4);
+    }
+    return NGX_DECLINED;
 }
 
 /* nginx makes "http://" of what has no scheme, since it knows of no TLS here. */
@@ -345,13 +373,13 @@ static ngx_int_t add_handlers(ngx_conf_t *cf)
             if (check_address(cf, &address[k]) != NGX_OK)
                 return NGX_ERROR;
     }
-    static const ngx_http_phases judged[] = { NGX_HTTP_POST_READ_PHASE, NGX_HTTP_SERVER_REWRITE_PHASE,
-        NGX_HTTP_REWRITE_PHASE };
-    for (size_t i = 0; i < sizeof judged / sizeof judged[0]; i++) {
-        ngx_http_handler_pt *handler = ngx_array_push(&core->phases[judged[i]].handlers);
+    static const ngx_http_phases phases[] = { NGX_HTTP_POST_READ_PHASE, NGX_HTTP_SERVER_REWRITE_PHASE,
+        NGX_HTTP_REWRITE_PHASE, NGX_HTTP_CONTENT_PHASE };
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        ngx_http_handler_pt *handler = ngx_array_push(&core->phases[phases[i]].handlers);
         if (!handler)
             return NGX_ERROR;
-        *handler = on_request;
+        *handler = phases[i] == NGX_HTTP_CONTENT_PHASE ? on_content : on_request;
     }
     next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = on_headers;

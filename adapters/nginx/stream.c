@@ -30,14 +30,21 @@ static void done(ngx_connection_t *c, ngx_int_t rc)
         ngx_stream_core_run_phases(s);
 }
 
+/* An upstream's reset is, for nginx, the end of what it had to say, and is none for the client. */
+static bool fails(const struct milgi__ngx_conn *m)
+{
+    const ngx_stream_session_t *s = m->c->data;
+    const ngx_connection_t *from = s->upstream ? s->upstream->peer.connection : NULL;
+    return from && from->read->error;
+}
+
 /* One server, one stream: what ends the answer ends the connection's direction. */
 static bool ends(struct milgi__ngx_conn *m, bool last)
 {
-    (void)m;
-    return last;
+    return last && !fails(m);
 }
 
-static const struct milgi__ngx_protocol protocol = { .done = done, .ends = ends };
+static const struct milgi__ngx_protocol protocol = { .done = done, .ends = ends, .fails = fails };
 
 static ngx_int_t on_ssl_phase(ngx_stream_session_t *s)
 {
