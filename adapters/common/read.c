@@ -74,9 +74,13 @@ size_t milgi_stream_unread(const struct milgi_stream *s)
 
 const uint8_t *milgi_stream_peek(const struct milgi_stream *s, size_t *len)
 {
+    if (!s->unread.n) { /* and perhaps no slices at all */
+        *len = 0;
+        return NULL;
+    }
     const struct milgi_slice *first = s->unread.slices + s->unread.first;
-    *len = s->unread.n ? first->len : 0;
-    return s->unread.n ? first->data : NULL;
+    *len = first->len;
+    return first->data;
 }
 
 /* Behind all that was read. */

@@ -532,23 +532,26 @@ void milgi_ktls_passed(struct milgi_ktls *k, enum milgi_direction direction, siz
     count(k, (int)direction, bytes, bytes);
 }
 
-long milgi_ktls_sendfile(struct milgi_ktls *k, int file, int64_t *at, size_t len)
+int milgi_ktls_sendfile(struct milgi_ktls *k, int file, int64_t *at, size_t len, size_t *moved)
 {
-    long rv = milgi_ktls_may_pass(k, MILGI_SEND);
+    int rv = milgi_ktls_may_pass(k, MILGI_SEND);
+    long n;
+    *moved = 0;
     if (rv)
         return rv;
     do
-        rv = k->options.calls->send_file(k->options.calls_ctx, k->fd, file, at, len);
-    while (rv == -EINTR);
-    if (rv == -EAGAIN || rv == -ENOBUFS)
+        n = k->options.calls->send_file(k->options.calls_ctx, k->fd, file, at, len);
+    while (n == -EINTR);
+    if (n == -EAGAIN || n == -ENOBUFS)
         return MILGI_PAUSE;
-    if (rv < 0) {
-        send_failed(k, (int)-rv);
+    if (n < 0) {
+        send_failed(k, (int)-n);
         return MILGI_ETRANSPORT;
     }
-    if (rv)
-        milgi_ktls_passed(k, MILGI_SEND, (size_t)rv);
-    return rv;
+    *moved = (size_t)n;
+    if (n)
+        milgi_ktls_passed(k, MILGI_SEND, *moved);
+    return 0;
 }
 
 static long splice_once(const struct milgi_ktls *k, int from, int to, size_t len)

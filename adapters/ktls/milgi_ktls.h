@@ -117,13 +117,12 @@ long milgi_ktls_receive(struct milgi_ktls *ktls, void *data, size_t len, uint8_t
 int milgi_ktls_alert(long error);
 
 /*
- * Sends |len| bytes of |file| from |*at| on, which moves, as application data, past the connection. Returns how many
- * went; MILGI_PAUSE: none: what the connection has to send is first, or the socket is full (wait until it is writable,
- * and call this behind a turn); MILGI_ECLOSED: our direction has ended; MILGI_EINVAL: the kernel does not seal;
- * MILGI_ETRANSPORT. 0: the file has no more. One byte and MILGI_PAUSE
- * are the same number: |*at| says which it is.
+ * Sends |len| bytes of |file| from |*at| on, which moves, as application data, past the connection. Returns 0 and
+ * |*moved|, how many went (0: the file has no more); MILGI_PAUSE: none: what the connection has to send is first, or
+ * the socket is full (wait until it is writable, and call this behind a turn); MILGI_ECLOSED: our direction has ended;
+ * MILGI_EINVAL: the kernel does not seal; MILGI_ETRANSPORT.
  */
-long milgi_ktls_sendfile(struct milgi_ktls *ktls, int file, int64_t *at, size_t len);
+int milgi_ktls_sendfile(struct milgi_ktls *ktls, int file, int64_t *at, size_t len, size_t *moved);
 /*
  * splice(): up to |len| bytes of application data, past the connection, from the socket into |pipe| (MILGI_RECEIVE), or
  * from |pipe| into the socket (MILGI_SEND). Returns 0 and |*moved|, how many; MILGI_PAUSE: there are none, or there is

@@ -2,7 +2,8 @@
 /*
  * Milgi over io_uring (Linux 6.1 or later): TCP streams with TLS over them, and the engine's descriptor, in one ring,
  * which is a loop of its own. What a stream does, and how it ends, is in milgi_stream.h;
- * here is how one is made. Everything but milgi_uring_wake() belongs to the thread that called milgi_uring_new().
+ * here is how one is made. Everything but milgi_uring_wake() belongs to the thread that called milgi_uring_new(), and
+ * all of it to that process: in a child of fork() functions answer MILGI_EFORK, or do nothing, as milgi.h says.
  *
  *     while (milgi_uring_run(uring, -1) > 0) {
  *     }
@@ -66,7 +67,10 @@ unsigned milgi_uring_streams(const struct milgi_uring *uring);
  */
 MILGI_MUST_CHECK int milgi_uring_listen(struct milgi_uring *uring, int fd, void (*accepted)(void *arg, int fd),
     void *arg, struct milgi_uring_listener **listener);
-/* Nothing is accepted for it from here on; what the kernel has accepted already is closed. |listener| is gone. */
+/*
+ * Nothing is accepted for it from here on; what the kernel has accepted already is closed. |listener| is gone. The
+ * kernel lets go of the socket in the next milgi_uring_run(): its address is free then, if it has been closed.
+ */
 void milgi_uring_unlisten(struct milgi_uring_listener *listener);
 
 /*

@@ -44,9 +44,17 @@ struct io_uring_sqe *milgi__ring_sqe(struct milgi_uring *u, struct ring_op *op)
     return sqe;
 }
 
+/* In a child of fork(), where the ring is still its maker's: what is put into it would be the parent's to submit. */
+static bool is_foreign(const struct milgi_uring *u)
+{
+    return milgi_engine_fd(u->common.engine) < 0;
+}
+
 /* Entries are begun in their order: what is made later, perhaps in the same place, is not what this ends. */
 void milgi__ring_cancel(struct milgi_uring *u, struct ring_op *op)
 {
+    if (is_foreign(u))
+        return;
     struct io_uring_sqe *sqe = milgi__ring_sqe(u, NULL);
     io_uring_prep_cancel(sqe, op, 0);
     io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
@@ -270,6 +278,8 @@ static bool is_over(const struct milgi_uring *u)
 
 int milgi_uring_run(struct milgi_uring *u, int timeout_ms)
 {
+    if (is_foreign(u))
+        return MILGI_EFORK;
     bool told = milgi__ring_sockets_tell(u); /* who was may want something else than to wait */
     milgi__ring_sockets_flush(u);
     prepare(u);
@@ -295,7 +305,8 @@ int milgi_uring_run(struct milgi_uring *u, int timeout_ms)
 void milgi_uring_wake(struct milgi_uring *u)
 {
     int error = errno;
-    eventfd_write(u->wake_fd, 1);
+    if (!is_foreign(u))
+        eventfd_write(u->wake_fd, 1);
     errno = error;
 }
 

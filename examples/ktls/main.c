@@ -85,9 +85,12 @@ static void receive(void)
 static int send_file(int file, int64_t *at, int64_t size)
 {
     if (milgi_ktls_has(c.ktls, MILGI_SEND) && *at < size) {
-        long n = milgi_ktls_sendfile(c.ktls, file, at, (size_t)(size - *at));
-        if (n <= 0) /* the file has become shorter, or sending has failed */
-            return n == MILGI_PAUSE ? 0 : -1;
+        size_t moved;
+        int rv = milgi_ktls_sendfile(c.ktls, file, at, (size_t)(size - *at), &moved);
+        if (rv == MILGI_PAUSE)
+            return 0;
+        if (rv || !moved) /* sending has failed, or the file has become shorter */
+            return -1;
     }
     while (*at < size && !milgi_conn_output_full(c.conn)) {
         struct milgi_chunk *chunk = milgi_conn_chunk(c.conn, 16384);

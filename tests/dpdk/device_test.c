@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,27 +73,89 @@ static void a_cryptodev_is_one_devices_alone(void **state)
     milgi_device_free(device);
 }
 
+static int (*add_cryptodev)(const char *bus, const char *name, const char *arguments);
+static int (*remove_cryptodev)(const char *bus, const char *name);
+
+/* EAL is there for the module alone. */
+static void find_eal(void)
+{
+    *(void **)&add_cryptodev = dlsym(RTLD_DEFAULT, "rte_eal_hotplug_add");
+    *(void **)&remove_cryptodev = dlsym(RTLD_DEFAULT, "rte_eal_hotplug_remove");
+    assert_true(add_cryptodev && remove_cryptodev);
+}
+
+/*
+ * Instead of DPDK's: threads that look for a cryptodev wait for each other before they take the one that they have
+ * found; not for long, since they look one at a time.
+ */
+static _Atomic bool waits;
+static _Atomic unsigned looking;
+
+__attribute__((visibility("default"))) unsigned int rte_cryptodev_is_valid_dev(uint8_t id)
+{
+    unsigned (*real)(uint8_t id);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "rte_cryptodev_is_valid_dev");
+    if (waits && id == RTE_CRYPTO_MAX_DEVS - 1) {
+        looking++;
+        for (unsigned ms = 0; ms < 200 && looking < 2; ms++)
+            usleep(1000);
+    }
+    return real(id);
+}
+
+static void *makes_device(void *device)
+{
+    const char *why = NULL;
+
+    return milgi_device_new("dpdk:pci=crypto_openssl_pair,memory=2m", device, &why) ? (void *)(uintptr_t)why : NULL;
+}
+
+static void threads_that_make_devices_at_once_have_one_each(void **state)
+{
+    static const char *const names[] = { "crypto_openssl_pair_a", "crypto_openssl_pair_b" };
+    struct milgi_device *first = bed_device("dpdk:vdev=crypto_openssl,memory=2m"), *device[2];
+    pthread_t thread[2];
+    void *why[2];
+
+    (void)state;
+    find_eal();
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(add_cryptodev("vdev", names[i], ""), 0);
+    waits = true;
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, makes_device, &device[i]), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(thread[i], &why[i]), 0);
+    waits = false;
+    assert_true(looking > 0);
+    for (unsigned i = 0; i < 2; i++) {
+        if (why[i])
+            fail_msg("%s", (const char *)why[i]);
+        milgi_device_free(device[i]);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(remove_cryptodev("vdev", names[i]), 0);
+    milgi_device_free(first);
+}
+
 /* As a card's function has one for records and one for keys, in whatever order, and perhaps one of no use. */
 static void of_a_cards_cryptodevs_the_one_for_records_is_taken(void **state)
 {
     static const char *const names[] = { "crypto_null_of_card", "crypto_openssl_of_card" };
-    int (*add)(const char *bus, const char *name, const char *arguments); /* EAL is there for the module */
-    int (*remove)(const char *bus, const char *name);
     struct milgi_device *device;
 
     (void)state;
-    *(void **)&add = dlsym(RTLD_DEFAULT, "rte_eal_hotplug_add");
-    *(void **)&remove = dlsym(RTLD_DEFAULT, "rte_eal_hotplug_remove");
-    assert_true(add && remove);
+    find_eal();
     for (unsigned i = 0; i < MILGI__COUNT(names); i++)
-        assert_int_equal(add("vdev", names[i], ""), 0);
+        assert_int_equal(add_cryptodev("vdev", names[i], ""), 0);
     device = bed_device("dpdk:pci=crypto,memory=2m");
     assert_string_equal(rte_cryptodev_name_get(milgi_device_dpdk_id(device)), names[1]);
     check_refused("dpdk:pci=crypto,memory=2m", MILGI_EUNSUPPORTED, "another device's");
     check_refused("dpdk:pci=crypto_nul,memory=2m", MILGI_EUNSUPPORTED, "no such cryptodev"); /* a part of an address */
     milgi_device_free(device);
     for (unsigned i = 0; i < MILGI__COUNT(names); i++)
-        assert_int_equal(remove("vdev", names[i]), 0);
+        assert_int_equal(remove_cryptodev("vdev", names[i]), 0);
 }
 
 static void what_is_not_there_is_refused_with_what_it_is(void **state)
@@ -655,6 +718,7 @@ int main(void)
         cmocka_unit_test(words_that_make_no_sense_are_refused),
         cmocka_unit_test(what_is_not_there_is_refused_with_what_it_is),
         cmocka_unit_test(a_cryptodev_is_one_devices_alone),
+        cmocka_unit_test(threads_that_make_devices_at_once_have_one_each),
         cmocka_unit_test(of_a_cards_cryptodevs_the_one_for_records_is_taken),
         cmocka_unit_test(what_the_cryptodev_has_the_device_offers),
         cmocka_unit_test(a_child_of_the_process_that_has_eal_is_refused),

@@ -266,9 +266,10 @@ static void a_file_is_held_until_the_key_has_changed(void **state)
         play_hand_over(true, false, false, false);
         unsigned pauses = 0;
         for (unsigned k = 0; k < 40; k++) {
-            long n = milgi_ktls_sendfile(client->ktls, 9, &at, 16384);
-            assert_true(n == 16384 || n == MILGI_PAUSE);
-            if (n == MILGI_PAUSE) {
+            size_t moved;
+            int rv = milgi_ktls_sendfile(client->ktls, 9, &at, 16384, &moved);
+            assert_true(rv == MILGI_PAUSE ? moved == 0 : !rv && moved == 16384);
+            if (rv == MILGI_PAUSE) {
                 pauses++;
                 play_settle();
             }
@@ -364,9 +365,11 @@ static void a_file_waits_for_a_key_update_that_is_owed(void **state)
     begin(0x0304);
     play_hand_over(true, false, false, false);
     assert_int_equal(milgi_conn_update_keys(client->side->conn, false), 0);
-    assert_int_equal(milgi_ktls_sendfile(client->ktls, 9, &at, 5000), MILGI_PAUSE);
+    size_t moved;
+    assert_int_equal(milgi_ktls_sendfile(client->ktls, 9, &at, 5000, &moved), MILGI_PAUSE);
     play_settle();
-    assert_int_equal(milgi_ktls_sendfile(client->ktls, 9, &at, 5000), 5000);
+    assert_int_equal(milgi_ktls_sendfile(client->ktls, 9, &at, 5000, &moved), 0);
+    assert_int_equal(moved, 5000);
     play_settle();
     assert_int_equal(info_of(server).key_updates_in, 1);
     assert_int_equal(server->side->got.len, 5000);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes that go between a pipe and the socket, past the connection: in which order, how far, and how it ends. */
+/* Bytes that go between a pipe and the socket, past the connection: in which order, how far, and how it ends.
+   ctest-wrap: fcntl fopen */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -245,6 +248,86 @@ static void an_end_without_a_word_is_no_end(void **state)
     play_end();
 }
 
+/* What a user may have in pipes is bounded (fs.pipe-user-pages-soft): no pipe may be larger than so many pages. */
+static int pages_allowed;
+
+int __wrap_fcntl(int fd, int what, ...);
+int __real_fcntl(int fd, int what, ...);
+
+int __wrap_fcntl(int fd, int what, ...)
+{
+    va_list list;
+    va_start(list, what);
+    int value = va_arg(list, int);
+    va_end(list);
+    if (what == F_SETPIPE_SZ && pages_allowed && value > pages_allowed * (int)sysconf(_SC_PAGESIZE)) {
+        errno = EPERM;
+        return -1;
+    }
+    return __real_fcntl(fd, what, value);
+}
+
+/* What the kernel says of TLS; NULL: what this one does. */
+static const char *statistics;
+
+FILE *__wrap_fopen(const char *path, const char *mode);
+FILE *__real_fopen(const char *path, const char *mode);
+
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    if (!statistics || strcmp(path, "/proc/net/tls_stat"))
+        return __real_fopen(path, mode);
+    return fmemopen((void *)(uintptr_t)statistics, strlen(statistics), "r");
+}
+
+static int next_descriptor(void)
+{
+    int fd = dup(0);
+    close(fd);
+    return fd;
+}
+
+/* A pipe, gone again: how often may be received into it. */
+static int times_of_pipe(enum milgi_direction direction)
+{
+    int made[2] = { -7, -7 };
+    int times = milgi_ktls_pipe(direction, made);
+    if (times < 0) {
+        assert_true(made[0] == -7 && made[1] == -7);
+        return times;
+    }
+    int pages = fcntl(made[0], F_GETPIPE_SZ) / (int)sysconf(_SC_PAGESIZE);
+    assert_true(direction == MILGI_SEND || pages >= times * (int)MILGI_KTLS_PIECES);
+    close(made[0]);
+    close(made[1]);
+    return times;
+}
+
+/* One that is too small for a record would lose bytes: there is none then, nor a descriptor left of it. */
+static void a_pipe_is_as_large_as_may_be_and_none_is_too_small(void **state)
+{
+    static const struct {
+        int pages, times;
+    } rows[] = { { 1, -ENOBUFS }, { 16, -ENOBUFS }, { 31, -ENOBUFS }, { 32, 1 }, { 63, 1 }, { 64, 3 } };
+    struct utsname kernel;
+    unsigned major;
+    int next = next_descriptor();
+    (void)state;
+    assert_int_equal(uname(&kernel), 0);
+    assert_int_equal(sscanf(kernel.release, "%u.", &major), 1);
+    statistics = "TlsCurrTxSw \t0\nTlsRxDevice \t0\n";
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pages_allowed = rows[i].pages;
+        assert_int_equal(times_of_pipe(MILGI_RECEIVE), major >= 6 ? rows[i].times : -EOPNOTSUPP);
+        assert_int_equal(times_of_pipe(MILGI_SEND), 1); /* where its size does not matter */
+        assert_int_equal(next_descriptor(), next);
+    }
+    pages_allowed = 0;
+    statistics = "TlsCurrTxSw \t0\nTlsRxDevice \t1\n"; /* a card leaves records in more pieces */
+    assert_int_equal(times_of_pipe(MILGI_RECEIVE), -EOPNOTSUPP);
+    statistics = NULL;
+}
+
 /* A kernel that may lose bytes gets no pipe for receiving; one that may not has room for the pieces of a record. */
 static void pipes_are_large_enough(void **state)
 {
@@ -285,6 +368,7 @@ int main(void)
         cmocka_unit_test(an_alert_is_no_error_of_the_socket),
         cmocka_unit_test(an_empty_record_is_no_end_and_is_counted),
         cmocka_unit_test(an_end_without_a_word_is_no_end),
+        cmocka_unit_test(a_pipe_is_as_large_as_may_be_and_none_is_too_small),
         cmocka_unit_test(pipes_are_large_enough),
     };
     return cmocka_run_group_tests(tests, kernel_setup, kernel_teardown);

@@ -4,6 +4,7 @@
 #include "room.h"
 
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 static void many_connections_share_the_buffers_of_one_ring(void **state)
 {
@@ -190,6 +191,46 @@ static void a_loop_inside_looks_at_its_clock_before_anything_is_told(void **stat
     close(fd[1]);
 }
 
+/* What of it the child has in common with its parent stays as it is: the parent's ring is not entered, nor filled. */
+static void in_child(struct room *r, struct milgi_stream *connecting, struct end *e)
+{
+    struct sockaddr *to = (struct sockaddr *)&r->address;
+    struct milgi_stream *stream;
+    struct milgi_uring *own;
+    int rv = milgi_uring_connect(r->u, to, sizeof r->address, r->client, "uring.test", &events, e, &stream);
+    milgi_stream_drop(connecting);
+    milgi_uring_wake(r->u);
+    bool right = rv == MILGI_EFORK && milgi_uring_run(r->u, 0) == MILGI_EFORK && !milgi_uring_new(NULL, &own);
+    if (right) { /* nor is that in the way of one of its own */
+        milgi_uring_stop(own, NULL, NULL);
+        while (milgi_uring_run(own, 20000) >= 0) {
+        }
+    }
+    _exit(!right);
+}
+
+static void a_child_of_fork_leaves_the_ring_to_its_parent(void **state)
+{
+    struct room r;
+    struct end client = { .send_len = 50000, .shut_when_sent = true };
+    int status;
+    (void)state;
+    room_open(&r, NULL);
+    connect_to(&r, &client);
+    unsigned ready = io_uring_sq_ready(&r.u->ring);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child)
+        in_child(&r, client.stream, &client);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(io_uring_sq_ready(&r.u->ring), ready);
+    run_for(&r, &client.opened);
+    run_for(&r, &r.served[0].ended);
+    assert_int_equal(r.served[0].got_len, 50000);
+    room_close(&r);
+}
+
 static void a_loop_without_anything_does_not_wait(void **state)
 {
     struct room r;
@@ -203,6 +244,9 @@ static void a_loop_without_anything_does_not_wait(void **state)
     assert_int_equal(rv, 0);
     milgi_uring_wake(r.u);
     assert_int_equal(milgi_uring_run(r.u, -1), 0); /* woken */
+    close(r.fd);
+    r.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(r.fd, (struct sockaddr *)&r.address, sizeof r.address), 0);
     room_close(&r);
 }
 
@@ -238,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_paused_stream_is_not_read),
         cmocka_unit_test(connections_go_at_any_moment),
         cmocka_unit_test(a_loop_inside_looks_at_its_clock_before_anything_is_told),
+        cmocka_unit_test(a_child_of_fork_leaves_the_ring_to_its_parent),
         cmocka_unit_test(a_loop_without_anything_does_not_wait),
         cmocka_unit_test(who_waits_for_a_descriptor_is_accepted_in_the_end),
     };

@@ -64,6 +64,20 @@ static unsigned queue_of(const struct dpdk_device *dpdk)
     return best;
 }
 
+/*
+ * Of DPDK's lists: devices are made and ended one at a time, by whatever threads, and nobody looks through a list
+ * meanwhile.
+ */
+static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER;
+
+static struct milgi_qp *qp_open(struct dpdk_device *dpdk, const struct milgi_clock *clock)
+{
+    pthread_mutex_lock(&lists);
+    struct milgi_qp *qp = dpdk_qp_open(dpdk, clock);
+    pthread_mutex_unlock(&lists);
+    return qp;
+}
+
 static struct milgi_qp *dpdk_qp_open_any(struct milgi_device *device, const struct milgi_clock *clock)
 {
     struct dpdk_device *dpdk = of(device);
@@ -71,7 +85,7 @@ static struct milgi_qp *dpdk_qp_open_any(struct milgi_device *device, const stru
     pthread_mutex_lock(&dpdk->lock);
     unsigned i = place(dpdk), queue = queue_of(dpdk);
     bool room = i < DPDK_ENGINES_MAX && dpdk->queue[queue].users < dpdk->share;
-    struct milgi_qp *qp = room ? dpdk_qp_open(dpdk, clock) : NULL;
+    struct milgi_qp *qp = room ? qp_open(dpdk, clock) : NULL;
     if (qp) {
         qp->place = i;
         qp->index = (uint16_t)queue;
@@ -135,7 +149,9 @@ static void dpdk_chunk_free(struct milgi_device *device, void *memory, size_t si
 
 static void free_device(struct dpdk_device *dpdk)
 {
+    pthread_mutex_lock(&lists);
     dpdk_cryptodev_close(dpdk);
+    pthread_mutex_unlock(&lists);
     rte_mempool_free(dpdk->asym_sessions);
     rte_free(dpdk->zeros);
     dpdk_slabs_free(dpdk->slabs);
@@ -323,7 +339,9 @@ static int make(const struct milgi__module_host *host, const struct milgi__spec 
     dpdk->depth = (unsigned)words.depth;
     dpdk->queues = (unsigned)words.queues;
     dpdk->copies = words.copy;
+    pthread_mutex_lock(&lists);
     error = make_parts(dpdk, &words, why);
+    pthread_mutex_unlock(&lists);
     if (error != 0) {
         free_device(dpdk);
         return error;
