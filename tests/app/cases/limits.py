@@ -465,9 +465,8 @@ def test_whoever_goes_on_behind_the_last_answer_is_closed(world):
         client = world.client(proxy)
         client.ask(request)
         check(client.read_end() == b"", "no close_notify")
-        end = time.monotonic() + limit()
         try:
-            while time.monotonic() < end:
+            for _ in range(3000):  # a third of that is as long as it is listened to, whatever else the machine does
                 client.send(b"x")
                 time.sleep(0.02)
         except OSError:

@@ -100,9 +100,8 @@ def test_a_standard_error_that_nobody_reads_does_not_stop_the_proxy(world):
             time.sleep(0.05)
         client.close()
         check(fcntl.fcntl(channel.writer, fcntl.F_GETFL) & os.O_NONBLOCK == 0, f"{kind}: others find it non-blocking")
-        begin = time.monotonic()
         proxy.process.send_signal(signal.SIGTERM)
-        check(proxy.wait() == 0 and time.monotonic() - begin < limit() / 2, f"{kind}: it did not end")
+        check(proxy.wait() == 0, f"{kind}: it did not end in order: {proxy.err()}")
 
 
 def test_what_nobody_read_is_counted_and_told_when_somebody_reads_again(world):
