@@ -70,6 +70,21 @@ end_part() { # NAME
     fi
 }
 
+# Of a program of cmocka's, run where it stands: what it says, and a count of its tests.
+cmocka() { # PROGRAM
+    local out rc=0
+    out=$("$@" 2>&1) || rc=$?
+    say "$out"
+    [ $rc != 77 ] || return 77
+    say "$(grep -c '^\[       OK' <<<"$out" || true) passed, $(grep -c '^\[  FAILED  \] [a-z_0-9]*$' <<<"$out" || true) failed"
+    return $rc
+}
+
+# part NAME..., if it is among those that $wanted names; "": all are.
+part_if_wanted() {
+    [[ -n "$wanted" && " $wanted " != *" $1 "* ]] || part "$@"
+}
+
 # Of a part: the seconds of processor time that it took; with those of the clock they tell what waits.
 cpu_of() { # NAME
     sed -E 's/[ms]+ ?/ /g' "$logs/$1.times" 2>/dev/null | awk '{ sum += ($1 + $3) * 60 + $2 + $4 } END { printf "%d", sum + 0.5 }'

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nginx, with its own TLS, between a client and a server that are both in the ring: it is the server of the one and the
+ * client of the other, and each sends through it.
+ * ctest-wrap: uv_run uv_stop
+ */
+#include "room.h"
+
+#include <ftw.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define MODULE "/usr/lib/nginx/modules/ngx_stream_module.so"
+#define BOTH_WAYS 700000u
+
+extern char **environ;
+
+struct nginx {
+    char dir[64], conf[96];
+    pid_t process;
+    struct sockaddr_un address[2]; /* by the version that it speaks, on both sides */
+};
+
+static const char *const versions[] = { "TLSv1.2", "TLSv1.3" };
+
+static pid_t start(struct nginx *n, char *only)
+{
+    char *arguments[] = { (char *)"nginx", (char *)"-p", n->dir, (char *)"-c", n->conf, (char *)"-e", (char *)"stderr", only,
+        NULL };
+    pid_t process;
+    return posix_spawnp(&process, "nginx", NULL, NULL, arguments, environ) ? -1 : process;
+}
+
+static bool ends_well(pid_t process)
+{
+    int status = 0;
+    return process > 0 && waitpid(process, &status, 0) == process && status == 0;
+}
+
+/* Through it, verified as it is on our side. */
+static void write_server(FILE *out, struct nginx *n, unsigned i, const struct room *r)
+{
+    n->address[i].sun_family = AF_UNIX;
+    snprintf(n->address[i].sun_path, sizeof n->address[i].sun_path, "%s/socket%u", n->dir, i);
+    fprintf(out,
+        "server { listen unix:%s ssl; ssl_certificate leaf.pem; ssl_certificate_key key.pem; ssl_protocols %s;\n"
+        "proxy_pass 127.0.0.1:%u; proxy_ssl on; proxy_ssl_protocols %s; proxy_ssl_verify on; proxy_ssl_name uring.test;\n"
+        "proxy_ssl_server_name on; proxy_ssl_trusted_certificate root.pem; }\n",
+        n->address[i].sun_path, versions[i], ntohs(r->address.sin_port), versions[i]);
+}
+
+static void configure(struct nginx *n, const struct room *r)
+{
+    snprintf(n->dir, sizeof n->dir, "/tmp/uring-nginx-XXXXXX");
+    assert_non_null(mkdtemp(n->dir));
+    snprintf(n->conf, sizeof n->conf, "%s/conf", n->dir);
+    free(identity_write(n->dir, "leaf.pem", r->leaf->chain_pem));
+    free(identity_write(n->dir, "key.pem", r->leaf->key_pem));
+    free(identity_write(n->dir, "root.pem", r->root->cert_pem));
+    FILE *out = fopen(n->conf, "we");
+    assert_non_null(out);
+    fprintf(out, "%sdaemon off; master_process off; pid pid; error_log stderr;\nevents {}\nstream {\n",
+        access(MODULE, R_OK) ? "" : "load_module " MODULE ";\n");
+    for (unsigned i = 0; i < 2; i++)
+        write_server(out, n, i, r);
+    fprintf(out, "}\n");
+    assert_int_equal(fclose(out), 0);
+}
+
+/* It listens, or has ended. */
+static bool answers(struct nginx *n)
+{
+    for (;;) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool there = !connect(fd, (struct sockaddr *)&n->address[1], sizeof n->address[1]);
+        close(fd);
+        if (there || waitpid(n->process, NULL, WNOHANG))
+            return there;
+        usleep(10000);
+    }
+}
+
+static int gone(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+    (void)status;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
+static void nginx_end(struct nginx *n)
+{
+    if (n->process > 0) {
+        kill(n->process, SIGTERM);
+        waitpid(n->process, NULL, 0);
+    }
+    nftw(n->dir, gone, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct milgi_config *of_both_versions(struct milgi_config *before, struct milgi_config *config)
+{
+    milgi_config_unref(before);
+    assert_int_equal(milgi_config_set_versions(config, 0x0303, 0x0304), 0);
+    return configs_freeze(config);
+}
+
+static uint16_t version_of(const struct end *e)
+{
+    struct milgi_conn_info info;
+    milgi_conn_info(milgi_stream_conn(e->stream), &info);
+    return info.version;
+}
+
+/* It closes both when either ends: the other one has an end in order; to who was first it says none (1.22). */
+static void end_through(struct room *r, struct end *first, struct end *second)
+{
+    assert_int_equal(milgi_stream_shutdown(first->stream), 0);
+    run_for(r, &second->ended);
+    if (second->stream)
+        assert_int_equal(milgi_stream_shutdown(second->stream), 0);
+    run_for(r, &first->gone);
+    run_for(r, &second->gone);
+    assert_int_equal(second->reason.error, 0);
+    assert_true(first->reason.error == 0 || first->reason.error == MILGI_ETRUNCATED);
+}
+
+static void through(struct room *r, const struct nginx *n, unsigned version, bool client_first)
+{
+    struct end client = { .send_len = BOTH_WAYS };
+    unsigned before = r->served_n;
+    const struct sockaddr *to = (const struct sockaddr *)&n->address[version];
+    assert_int_equal(milgi_uring_connect(r->u, to, sizeof n->address[version], r->client, "uring.test", &events, &client,
+                         &client.stream),
+        0);
+    run_for(r, &client.opened);
+    while (r->served_n == before || !r->served[before].opened)
+        assert_true(milgi_uring_run(r->u, 20000) >= 0);
+    struct end *served = &r->served[before];
+    assert_int_equal(version_of(&client), 0x0303 + version);
+    assert_int_equal(version_of(served), 0x0303 + version);
+    served->send_len = BOTH_WAYS;
+    send_more(served);
+    run_for_bytes(r, &client, BOTH_WAYS);
+    run_for_bytes(r, served, BOTH_WAYS);
+    end_through(r, client_first ? &client : served, client_first ? served : &client);
+}
+
+static void bytes_cross_nginxs_own_tls_in_both_roles(void **state)
+{
+    static const char *const devices[] = { NULL, "pool:2" };
+    (void)state;
+    for (unsigned d = 0; d < 2; d++) {
+        static struct room r;
+        struct nginx n = { .process = -1 };
+        room_open(&r, devices[d]);
+        r.server = of_both_versions(r.server, configs_begin(MILGI_SERVER, r.leaf, NULL));
+        r.client = of_both_versions(r.client, configs_begin(MILGI_CLIENT, NULL, r.root));
+        configure(&n, &r);
+        bool usable = ends_well(start(&n, (char *)"-tq"));
+        if (usable) {
+            n.process = start(&n, NULL);
+            assert_true(answers(&n));
+            for (unsigned i = 0; i < 4; i++)
+                through(&r, &n, i / 2, i % 2);
+        }
+        nginx_end(&n);
+        room_close(&r);
+        if (!usable) {
+            print_message("not tested: no nginx here that has TLS for streams\n");
+            skip();
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_cross_nginxs_own_tls_in_both_roles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
