@@ -37,11 +37,6 @@ void list_clear(struct list *list)
     memset(list, 0, sizeof *list);
 }
 
-static uint8_t pattern(size_t at)
-{
-    return (uint8_t)(at * 31 + (at >> 9) + (at >> 17));
-}
-
 bool bed_is_pattern(const uint8_t *data, size_t at, size_t len)
 {
     for (size_t i = 0; i < len; i++) {

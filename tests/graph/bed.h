@@ -19,6 +19,7 @@
 
 #include <milgi_graph.h>
 
+#include "common.h"
 #include "configs.h"
 
 #define CONNS_MAX 1024

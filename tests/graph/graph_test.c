@@ -51,6 +51,49 @@ static void an_echo_is_whole_and_not_copied_in_vectors_of_any_size(void **state)
     }
 }
 
+/* Of many connections more comes at once than a vector has: what is handed on then are whole ones, both ways. */
+static void a_vector_stays_one(void **state)
+{
+    static const uint16_t vectors[] = { 32, 64, 256 };
+    const size_t each = (size_t)80 * PAYLOAD;
+    (void)state;
+    for (unsigned i = 0; i < RTE_DIM(vectors); i++) {
+        bed_begin(&(struct bed_options){ .vector = vectors[i], .record = PAYLOAD, .segment = SEALED, .conns = 12 });
+        server->vector = vectors[i];
+        for (unsigned c = 0; c < client->conns; c++)
+            bed_send(client, client->conn[c], 0, each);
+        bed_settle();
+        assert_int_equal(server->got_len, client->conns * each);
+        assert_int_equal(server->largest, vectors[i]);
+        assert_int_equal(client->largest, vectors[i]);
+        bed_end();
+    }
+}
+
+/* From the memory that packets came in, through a cryptodev, to the application. */
+static void packets_are_not_copied_on_their_way_through_a_cryptodev(void **state)
+{
+    struct bed_options o = { .device = "dpdk:vdev=crypto_aesni_mb,memory=8m", .record = PAYLOAD, .segment = SEALED };
+    struct milgi_engine_stats stats;
+    (void)state;
+    bed_begin(&o);
+    bed.packet = SEALED;
+    uint64_t before = copied_by(client) + copied_by(server);
+    for (size_t at = 0; at < 5 * STEP; at += STEP) {
+        bed_send(client, client->conn[0], at, STEP);
+        bed_settle();
+    }
+    assert_int_equal(server->got_len, 5 * STEP);
+    assert_true(bed_is_pattern(server->got, 0, 5 * STEP));
+    for (int role = 0; role < 2; role++) { /* sealed and opened there */
+        milgi_engine_stats(bed.side[role].engine, &stats);
+        assert_true(stats.device[1].ok >= 5 * STEP / PAYLOAD);
+    }
+    assert_int_equal(copied_by(client) + copied_by(server), before);
+    assert_int_equal(bed_stats(client).copied + bed_stats(server).copied, 0);
+    bed_end();
+}
+
 static void an_echo_is_whole_with_cryptodevs(void **state)
 {
     (void)state;
@@ -607,6 +650,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_echo_is_whole_and_not_copied_in_vectors_of_any_size),
+        cmocka_unit_test(a_vector_stays_one),
+        cmocka_unit_test(packets_are_not_copied_on_their_way_through_a_cryptodev),
         cmocka_unit_test(an_echo_is_whole_with_cryptodevs),
         cmocka_unit_test(an_echo_is_whole_with_devices_that_fail_or_are_slow),
         cmocka_unit_test(output_is_cut_into_packets_where_that_is_wanted),

@@ -6,33 +6,13 @@
  */
 #include "bed.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define KIB ((size_t)1024)
 
-static const char *const devices[] = { NULL, "pool:2", "batch",
-    "chaos:seed=7,refuse=0.2,fail=0.05,max_delay=100us,reorder=0.5" };
 static struct side *client = &bed.side[MILGI_CLIENT], *server = &bed.side[MILGI_SERVER];
 static bool full;
-
-/* Each test, on each device that there is here. */
-static void on_each(void (*test)(const char *device))
-{
-    for (size_t i = 0; i < RTE_DIM(devices); i++) {
-        struct milgi_device *device = NULL;
-        int rv = devices[i] ? milgi_device_new(devices[i], &device, NULL) : 0;
-        if (rv == MILGI_EUNSUPPORTED) {
-            print_message("not tested: no device %s here\n", devices[i]);
-            continue;
-        }
-        assert_int_equal(rv, 0);
-        if (device)
-            milgi_device_free(device);
-        test(devices[i]);
-    }
-}
 
 static void begin(const char *device, unsigned conns)
 {
@@ -80,7 +60,7 @@ static void exchange(const char *device)
 static void bytes_cross_both_ways(void **state)
 {
     (void)state;
-    on_each(exchange);
+    on_each_device(exchange);
 }
 
 /* All of them are open before any sends. */
@@ -109,7 +89,7 @@ static void crowd(const char *device)
 static void a_crowd_is_served_at_once(void **state)
 {
     (void)state;
-    on_each(crowd);
+    on_each_device(crowd);
 }
 
 /* --- slow ends ---------------------------------------------------------------------------------------------------- */
@@ -140,7 +120,7 @@ static void to_slow_reader(const char *device)
 static void a_slow_reader_is_waited_for(void **state)
 {
     (void)state;
-    on_each(to_slow_reader);
+    on_each_device(to_slow_reader);
 }
 
 /* A hundred bytes in each walk, over a wire that carries crumbs. */
@@ -162,7 +142,7 @@ static void from_slow_writer(const char *device)
 static void a_slow_writer_is_heard(void **state)
 {
     (void)state;
-    on_each(from_slow_writer);
+    on_each_device(from_slow_writer);
 }
 
 /* --- ends --------------------------------------------------------------------------------------------------------- */
@@ -191,7 +171,7 @@ static void half_close(const char *device)
 static void each_direction_may_end_first(void **state)
 {
     (void)state;
-    on_each(half_close);
+    on_each_device(half_close);
 }
 
 /* By turns: closed by the host, cut by the transport, and nothing at all before everything ends. */
@@ -221,7 +201,7 @@ static void end_suddenly(const char *device)
 static void connections_end_suddenly_with_ops_in_flight(void **state)
 {
     (void)state;
-    on_each(end_suddenly);
+    on_each_device(end_suddenly);
 }
 
 /* --- a device that goes ------------------------------------------------------------------------------------------- */
@@ -247,17 +227,7 @@ static void without_device(const char *device)
 static void a_device_that_goes_takes_nothing_with_it(void **state)
 {
     (void)state;
-    on_each(without_device);
-}
-
-static unsigned descriptors(void)
-{
-    unsigned n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
+    on_each_device(without_device);
 }
 
 int main(void)

@@ -2,24 +2,6 @@
 /* See rig.h. */
 #include "rig.h"
 
-#include <dirent.h>
-
-static uint8_t pattern(size_t at)
-{
-    return (uint8_t)(at * 31 + (at >> 9));
-}
-
-unsigned descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 void end_free(struct end *e)
 {
     struct bufferevent *bev = e->bev;
@@ -101,15 +83,6 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
     ((struct rig *)arg)->late = true;
 }
 
-static void add_device(struct rig *r, const char *name)
-{
-    struct milgi_engine *engine = milgi_event_engine(r->event);
-    assert_int_equal(milgi_device_new(name, &r->device, NULL), 0);
-    int index = milgi_engine_add_device(engine, r->device);
-    assert_true(index > 0);
-    assert_int_equal(milgi_engine_route(engine, r->device->caps.ops, (unsigned)index, 1), 0);
-}
-
 void rig_open(struct rig *r, const char *device, const struct milgi_stream_options *options)
 {
     struct timeval minute = { 50, 0 };
@@ -121,7 +94,7 @@ void rig_open(struct rig *r, const char *device, const struct milgi_stream_optio
     assert_non_null(r->base);
     assert_int_equal(milgi_event_new(r->base, options ? options : &hasty, &r->event), 0);
     if (device)
-        add_device(r, device);
+        r->device = device_for(milgi_event_engine(r->event), device);
     r->root = identity_root(IDENTITY_P256, "root");
     r->leaf = identity_leaf(r->root, IDENTITY_P256, "DNS:event.test");
     r->server = configs_freeze(configs_begin(MILGI_SERVER, r->leaf, NULL));

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "configs.h"
 #include "milgi_event.h"
 
@@ -53,7 +54,6 @@ struct rig {
     unsigned descriptors; /* before the rig */
 };
 
-unsigned descriptors(void);
 /* |device| NULL: none besides the cpu; |options| NULL: a stream lingers for 100 ms. */
 void rig_open(struct rig *r, const char *device, const struct milgi_stream_options *options);
 /* Frees ends that are left, and waits until no connection is; then no descriptor is, either. */

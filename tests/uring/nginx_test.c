@@ -28,8 +28,8 @@ static const char *const versions[] = { "TLSv1.2", "TLSv1.3" };
 
 static pid_t start(struct nginx *n, char *only)
 {
-    char *arguments[] = { (char *)"nginx", (char *)"-p", n->dir, (char *)"-c", n->conf, (char *)"-e", (char *)"stderr", only,
-        NULL };
+    static char name[] = "nginx", prefix[] = "-p", conf[] = "-c", log[] = "-e", to[] = "stderr";
+    char *arguments[] = { name, prefix, n->dir, conf, n->conf, log, to, only, NULL };
     pid_t process;
     return posix_spawnp(&process, "nginx", NULL, NULL, arguments, environ) ? -1 : process;
 }
@@ -47,8 +47,8 @@ static void write_server(FILE *out, struct nginx *n, unsigned i, const struct ro
     snprintf(n->address[i].sun_path, sizeof n->address[i].sun_path, "%s/socket%u", n->dir, i);
     fprintf(out,
         "server { listen unix:%s ssl; ssl_certificate leaf.pem; ssl_certificate_key key.pem; ssl_protocols %s;\n"
-        "proxy_pass 127.0.0.1:%u; proxy_ssl on; proxy_ssl_protocols %s; proxy_ssl_verify on; proxy_ssl_name uring.test;\n"
-        "proxy_ssl_server_name on; proxy_ssl_trusted_certificate root.pem; }\n",
+        "proxy_pass 127.0.0.1:%u; proxy_ssl on; proxy_ssl_protocols %s; proxy_ssl_verify on;\n"
+        "proxy_ssl_name uring.test; proxy_ssl_server_name on; proxy_ssl_trusted_certificate root.pem; }\n",
         n->address[i].sun_path, versions[i], ntohs(r->address.sin_port), versions[i]);
 }
 
@@ -132,9 +132,9 @@ static void through(struct room *r, const struct nginx *n, unsigned version, boo
     struct end client = { .send_len = BOTH_WAYS };
     unsigned before = r->served_n;
     const struct sockaddr *to = (const struct sockaddr *)&n->address[version];
-    assert_int_equal(milgi_uring_connect(r->u, to, sizeof n->address[version], r->client, "uring.test", &events, &client,
-                         &client.stream),
-        0);
+    int rv = milgi_uring_connect(
+        r->u, to, sizeof n->address[version], r->client, "uring.test", &events, &client, &client.stream);
+    assert_int_equal(rv, 0);
     run_for(r, &client.opened);
     while (r->served_n == before || !r->served[before].opened)
         assert_true(milgi_uring_run(r->u, 20000) >= 0);
@@ -159,7 +159,8 @@ static void bytes_cross_nginxs_own_tls_in_both_roles(void **state)
         r.server = of_both_versions(r.server, configs_begin(MILGI_SERVER, r.leaf, NULL));
         r.client = of_both_versions(r.client, configs_begin(MILGI_CLIENT, NULL, r.root));
         configure(&n, &r);
-        bool usable = ends_well(start(&n, (char *)"-tq"));
+        char only_test[] = "-tq";
+        bool usable = ends_well(start(&n, only_test));
         if (usable) {
             n.process = start(&n, NULL);
             assert_true(answers(&n));

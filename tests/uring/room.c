@@ -2,19 +2,7 @@
 /* See room.h. */
 #include "room.h"
 
-#include <dirent.h>
-
 #define HOUR_MS 3600000u
-
-static unsigned descriptors(void)
-{
-    unsigned n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
 
 static void on_accepted(void *arg, int fd)
 {
@@ -34,15 +22,6 @@ static struct milgi_config *patient(struct milgi_config *config)
     return configs_freeze(config);
 }
 
-static void open_device(struct room *r, const char *device)
-{
-    assert_int_equal(milgi_device_new(device, &r->device, NULL), 0);
-    int index = milgi_engine_add_device(milgi_uring_engine(r->u), r->device);
-    assert_true(index > 0);
-    assert_int_equal(
-        milgi_engine_route(milgi_uring_engine(r->u), r->device->caps.ops, (unsigned)index, 1), 0);
-}
-
 void room_open(struct room *r, const char *device)
 {
     struct milgi_stream_options options;
@@ -53,7 +32,7 @@ void room_open(struct room *r, const char *device)
     memset(options.engine.op_timeout_ns, 0, sizeof options.engine.op_timeout_ns);
     assert_int_equal(milgi_uring_new(&options, &r->u), 0);
     if (device)
-        open_device(r, device);
+        r->device = device_for(milgi_uring_engine(r->u), device);
     r->root = identity_root(IDENTITY_P256, "root");
     r->leaf = identity_leaf(r->root, IDENTITY_P256, "DNS:uring.test");
     r->server = patient(configs_begin(MILGI_SERVER, r->leaf, NULL));

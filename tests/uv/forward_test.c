@@ -66,8 +66,7 @@ static void nothing_is_lost_when_a_stream_is_forwarded_to_a_slow_reader(void **s
 static void forwarding_waits_for_chunks_and_goes_on(void **state)
 {
     struct milgi_stream_options options;
-    struct milgi_chunk *chunk[64];
-    unsigned n = 0;
+    struct hoard h;
     struct rig r;
     (void)state;
     milgi_stream_options_init(&options);
@@ -78,11 +77,9 @@ static void forwarding_waits_for_chunks_and_goes_on(void **state)
     echoing(&r);
     run_until(&r, &r.b.opened);
     for (unsigned round = 0; round < 20 && !r.a.closed; round++) {
-        while (n < 64 && (chunk[n] = milgi_chunk_new(milgi_uv_engine(r.uv), 65536)))
-            n++;
+        hoard(&h, milgi_uv_engine(r.uv));
         turns(&r, 20);
-        while (n)
-            milgi_chunk_unref(chunk[--n]);
+        hoard_give_back(&h);
         turns(&r, 1);
     }
     run(&r);
@@ -96,8 +93,7 @@ static void forwarding_waits_for_chunks_and_goes_on(void **state)
 static void streams_wait_for_chunks_and_go_on(void **state)
 {
     struct milgi_stream_options options;
-    struct milgi_chunk *chunk[64];
-    unsigned n = 0;
+    struct hoard h;
     struct rig r;
     (void)state;
     milgi_stream_options_init(&options);
@@ -107,13 +103,11 @@ static void streams_wait_for_chunks_and_go_on(void **state)
     r.b.shut_when_sent = true;
     r.a.send_len = 400000;
     both(&r);
-    while (n < 64 && (chunk[n] = milgi_chunk_new(milgi_uv_engine(r.uv), 65536)))
-        n++;
-    assert_in_range(n, 1, 63);
+    hoard(&h, milgi_uv_engine(r.uv));
+    assert_in_range(h.n, 1, 63);
     for (int i = 0; i < 50; i++)
         uv_run(&r.loop, UV_RUN_NOWAIT);
-    while (n)
-        milgi_chunk_unref(chunk[--n]);
+    hoard_give_back(&h);
     run(&r);
     assert_int_equal(r.b.got_len, 400000);
     assert_int_equal(r.b.reason.error, 0);

@@ -196,7 +196,7 @@ static void who_gives_up_has_nothing_to_read_any_more(void **state)
 static void what_waits_to_be_read_is_kept_without_memory_too(void **state)
 {
     struct milgi_stream_options options;
-    struct milgi_chunk *chunk[64];
+    struct hoard h;
     struct rig r;
     (void)state;
     milgi_stream_options_init(&options);
@@ -207,12 +207,9 @@ static void what_waits_to_be_read_is_kept_without_memory_too(void **state)
     pulling(&r);
     run_until(&r, &r.b.opened);
     for (unsigned round = 0; !r.b.ended && !r.b.closed && !r.late; round++) {
-        unsigned n = 0;
-        while (n < 64 && (chunk[n] = milgi_chunk_new(milgi_uv_engine(r.uv), 65536)))
-            n++;
+        hoard(&h, milgi_uv_engine(r.uv));
         turns(&r, 5);
-        while (n)
-            milgi_chunk_unref(chunk[--n]);
+        hoard_give_back(&h);
         turns(&r, 1);
         pull(r.b.stream, &r.b, 5000, 30000);
     }

@@ -2,11 +2,6 @@
 /* See rig.h. */
 #include "rig.h"
 
-uint8_t pattern(size_t at)
-{
-    return (uint8_t)(at * 31 + (at >> 9));
-}
-
 void send_more(struct end *e)
 {
     uint8_t block[5000];
@@ -111,14 +106,8 @@ void rig_open(struct rig *r, const char *device, const struct milgi_stream_optio
     *r = (struct rig){ 0 };
     assert_int_equal(uv_loop_init(&r->loop), 0);
     assert_int_equal(milgi_uv_new(&r->loop, options, &r->uv), 0);
-    if (device) {
-        assert_int_equal(milgi_device_new(device, &r->device, NULL), 0);
-        int index = milgi_engine_add_device(milgi_uv_engine(r->uv), r->device);
-        assert_true(index > 0);
-        if (r->device->ops->chunk_alloc)
-            assert_int_equal(milgi_engine_use_memory(milgi_uv_engine(r->uv), (unsigned)index), 0);
-        assert_int_equal(milgi_engine_route(milgi_uv_engine(r->uv), r->device->caps.ops, (unsigned)index, 1), 0);
-    }
+    if (device)
+        r->device = device_for(milgi_uv_engine(r->uv), device);
     r->root = identity_root(IDENTITY_P256, "root");
     r->leaf = identity_leaf(r->root, IDENTITY_P256, "DNS:uv.test");
     r->server = configs_freeze(configs_begin(MILGI_SERVER, r->leaf, NULL));

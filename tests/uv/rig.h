@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "configs.h"
 #include "milgi_uv.h"
 
@@ -38,7 +39,6 @@ struct rig {
     bool stopped, late;
 };
 
-uint8_t pattern(size_t at);
 void send_more(struct end *e);
 void on_open(struct milgi_stream *stream, void *arg);
 void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason);

@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "proxy/splice.h"
 
 #include <milgi_ktls.h>
@@ -61,11 +61,6 @@ int __wrap_milgi_stream_splice(
 int __wrap_milgi_stream_splices(struct milgi_stream *s, bool on);
 int __wrap_milgi_ktls_pipe(enum milgi_direction direction, int ends[2]);
 
-static uint8_t byte_at(size_t at)
-{
-    return (uint8_t)(at * 31 + (at >> 9));
-}
-
 static int receives(int pipe, size_t len, size_t *moved)
 {
     uint8_t bytes[RECORD];
@@ -77,7 +72,7 @@ static int receives(int pipe, size_t len, size_t *moved)
     size_t n = rig.said - rig.taken < RECORD ? rig.said - rig.taken : RECORD;
     n = n < len ? n : len;
     for (size_t i = 0; i < n; i++)
-        bytes[i] = byte_at(rig.taken + i);
+        bytes[i] = pattern(rig.taken + i);
     if (!n)
         return MILGI_PAUSE;
     assert_int_equal(write(pipe, bytes, n), n);
@@ -98,7 +93,7 @@ static int sends(int pipe, size_t len, size_t *moved)
     n = n < RECORD ? n : RECORD;
     assert_int_equal(read(pipe, bytes, n), n);
     for (size_t i = 0; i < n; i++)
-        assert_int_equal(bytes[i], byte_at(rig.got + i));
+        assert_int_equal(bytes[i], pattern(rig.got + i));
     rig.room -= n;
     rig.got += n;
     *moved = n;
@@ -188,16 +183,6 @@ static const struct splice_events splice_events = { on_moved, on_clear, on_deaf,
 
 /* --- the rig ------------------------------------------------------------------------------------------------------ */
 
-static unsigned descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 static void begin(void)
 {
     int pair[2], small = 4096;
@@ -246,7 +231,7 @@ static size_t backend_reads(size_t at, size_t most)
     uint8_t bytes[8192];
     ssize_t n = recv(rig.backend, bytes, most < sizeof bytes ? most : sizeof bytes, MSG_DONTWAIT);
     for (ssize_t i = 0; i < n; i++)
-        assert_int_equal(bytes[i], byte_at(at + (size_t)i));
+        assert_int_equal(bytes[i], pattern(at + (size_t)i));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -255,7 +240,7 @@ static size_t backend_says(size_t at, size_t most)
     uint8_t bytes[8192];
     size_t len = most < sizeof bytes ? most : sizeof bytes;
     for (size_t i = 0; i < len; i++)
-        bytes[i] = byte_at(at + i);
+        bytes[i] = pattern(at + i);
     ssize_t n = send(rig.backend, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     return n > 0 ? (size_t)n : 0;
 }

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See common.h. */
+#include "common.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+
+#define HOARDED 65536u /* bytes of a chunk */
+
+uint8_t pattern(size_t at)
+{
+    return (uint8_t)(at * 31 + (at >> 9) + (at >> 17));
+}
+
+unsigned descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+struct milgi_device *device_for(struct milgi_engine *engine, const char *spec)
+{
+    struct milgi_device *device;
+    const char *why = "";
+    if (milgi_device_new(spec, &device, &why))
+        fail_msg("%s: %s", spec, why);
+    int index = milgi_engine_add_device(engine, device);
+    assert_true(index > 0);
+    if (device->ops->chunk_alloc)
+        assert_int_equal(milgi_engine_use_memory(engine, (unsigned)index), 0);
+    assert_int_equal(milgi_engine_route(engine, device->caps.ops, (unsigned)index, 1), 0);
+    return device;
+}
+
+void on_each_device(void (*test)(const char *spec))
+{
+    static const char *const specs[] = { "pool:2", "batch",
+        "chaos:seed=7,refuse=0.2,fail=0.05,max_delay=100us,reorder=0.5" };
+    test(NULL);
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        struct milgi_device *device;
+        int rv = milgi_device_new(specs[i], &device, NULL);
+        if (rv == MILGI_EUNSUPPORTED) {
+            print_message("not tested: no device %s here\n", specs[i]);
+            continue;
+        }
+        assert_int_equal(rv, 0);
+        milgi_device_free(device);
+        test(specs[i]);
+    }
+}
+
+void hoard(struct hoard *h, struct milgi_engine *engine)
+{
+    h->n = 0;
+    while (h->n < sizeof h->chunk / sizeof h->chunk[0] && (h->chunk[h->n] = milgi_chunk_new(engine, HOARDED)))
+        h->n++;
+}
+
+void hoard_give_back(struct hoard *h)
+{
+    while (h->n)
+        milgi_chunk_unref(h->chunk[--h->n]);
+}

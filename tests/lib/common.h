@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of adapters have in common, whatever their loop: bytes that are known, devices, and what is left. */
+#pragma once
+
+#include <milgi/milgi.h>
+
+/* The |at|-th byte of what is sent. */
+uint8_t pattern(size_t at);
+
+/* Of this process. */
+unsigned descriptors(void);
+
+/* |spec|, which does for |engine| all that it can. */
+struct milgi_device *device_for(struct milgi_engine *engine, const char *spec);
+/* On each kind of device that there is here; NULL: the processor. */
+void on_each_device(void (*test)(const char *spec));
+
+/* Somebody has all the chunks that an engine with little memory has left. */
+struct hoard {
+    struct milgi_chunk *chunk[64];
+    unsigned n;
+};
+void hoard(struct hoard *h, struct milgi_engine *engine);
+void hoard_give_back(struct hoard *h);
