@@ -6,6 +6,12 @@
     serverFromString(reactor, "milgi:8443:certificate=chain.pem:privateKey=key.pem")
     clientFromString(reactor, "milgi:example.org:443")
 
+TLS that begins in the middle of a connection (STARTTLS): the endpoints below take a factory of protocols that call
+self.transport.startTLS(context), as those of twisted.mail do.
+
+    milgi.tx.start_tls_server(TCP4ServerEndpoint(reactor, 2525)).listen(factory)
+    milgi.tx.start_tls_client(HostnameEndpoint(reactor, "example.org", 2525)).connect(factory)
+
 Over any transport. Answers to what a context asks may be Deferreds or coroutines. A protocol that provides
 IHandshakeListener is told when the handshake is complete, and one that provides IHalfCloseableProtocol has half-closes,
 both of its own (loseWriteConnection()) and of the peer.
@@ -18,6 +24,7 @@ from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
+from twisted.protocols.basic import IntNStringReceiver, LineOnlyReceiver
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.python.log import callWithContext
@@ -28,7 +35,8 @@ from .context import Context, Credential
 from .errors import Error, TransportError, TruncatedError, UsageError
 from .loop import HANDSHAKE_S, Engine, Host, Stream
 
-__all__ = ["TLSFactory", "TLSProtocol", "ConnectionCut", "engine", "wrap_client", "wrap_server"]
+__all__ = ["TLSFactory", "TLSProtocol", "StartTLSFactory", "StartTLSProtocol", "ConnectionCut", "engine", "wrap_client",
+           "wrap_server", "start_tls_client", "start_tls_server"]
 
 log = Logger("milgi")
 
@@ -240,7 +248,8 @@ class TLSProtocol(ProtocolWrapper):
 
     def makeConnection(self, transport):
         for interface in providedBy(transport):
-            directlyProvides(self, providedBy(self), interface)
+            if interface is not interfaces.ITLSTransport:  # it is TLS already
+                directlyProvides(self, providedBy(self), interface)
         Protocol.makeConnection(self, transport)
         try:
             self.tls = _Stream(self, self.factory.engine(transport), self.factory.context, self.factory.server_hostname,
@@ -254,7 +263,7 @@ class TLSProtocol(ProtocolWrapper):
             self._registered = True
         self._patience = self.tls.engine.host.later(HANDSHAKE_S, self._late)
         if self._connects:
-            ProtocolWrapper.makeConnection(self, transport)
+            self.wrappedProtocol.makeConnection(self)
 
     # --- the transport below ---
 
@@ -355,6 +364,9 @@ class TLSProtocol(ProtocolWrapper):
     def loseWriteConnection(self):
         self.tls.write_eof()
 
+    def startTLS(self, *args, **kwargs):
+        raise UsageError("it is TLS already")
+
     def failVerification(self, reason):
         self._reason = reason
         self.abortConnection()
@@ -437,37 +449,167 @@ class TLSFactory(WrappingFactory):
         return "%s (TLS)" % getattr(self.wrappedFactory, "logPrefix", lambda: type(self.wrappedFactory).__name__)()
 
 
+# --- TLS from the middle on -------------------------------------------------------------------------------------------------
+
+@implementer(interfaces.IHalfCloseableProtocol)
+class StartTLSProtocol(ProtocolWrapper):
+    """The transport of the wrapped protocol, in the clear until its startTLS() is called. It stays the same then, and is
+    what TLSProtocol is: what was written before is sent in the clear, before; what comes from then on is TLS or nothing."""
+
+    tls = None  # the TLSProtocol
+    _producer = None
+    _paused = False
+
+    def makeConnection(self, transport):
+        directlyProvides(self, providedBy(transport), interfaces.ITLSTransport)
+        if interfaces.IHandshakeListener.providedBy(self.wrappedProtocol):
+            directlyProvides(self, providedBy(self), interfaces.IHandshakeListener)
+        Protocol.makeConnection(self, transport)
+        self.factory.registerProtocol(self)
+        self.wrappedProtocol.makeConnection(self)
+
+    def startTLS(self, context, normal=True, *, server_hostname=None, session=None, data=b""):
+        """In the role of |context|, whatever is |normal|. A client says whom it wants, here or to the factory. |data|: what
+        the protocol has got that came behind the switch, with it: it is the handshake's, or an attacker's, and nothing
+        that the protocol may look at. What LineReceiver has of that, and LineOnlyReceiver, is taken from them."""
+        if self.tls is not None:
+            raise UsageError("it is TLS already")
+        protocol, below = self.wrappedProtocol, self.transport
+        factory = TLSFactory(context, self.factory.wrappedFactory, server_hostname or self.factory.server_hostname,
+                             session=session, reactor=self.factory.reactor)
+        behind = bytes(data) + self._behind(protocol)
+        if self._producer is not None:
+            below.unregisterProducer()
+        self.tls = self.transport = TLSProtocol(factory, protocol, False)
+        self.tls.makeConnection(below)
+        directlyProvides(self, [i for i in providedBy(self.tls) if i is not interfaces.ITLSTransport])
+        if self._paused:
+            self.tls.pauseProducing()
+        if behind:
+            self.tls.dataReceived(behind)
+        if self._producer is not None:
+            producer, streaming = self._producer
+            self.tls.registerProducer(producer, streaming)
+            if streaming and not self.tls.tls._above_full:  # it may have waited for the transport below
+                producer.resumeProducing()
+
+    def _behind(self, protocol):
+        if hasattr(protocol, "clearLineBuffer"):
+            return protocol.clearLineBuffer()
+        if isinstance(protocol, IntNStringReceiver) and protocol.recvd:
+            n = len(protocol.recvd)
+            self.abortConnection()
+            raise UsageError("%d bytes came before TLS did, and were not read" % n)
+        return b""
+
+    def dataReceived(self, data):
+        at, protocol = 0, self.wrappedProtocol
+        if self.tls is None and isinstance(protocol, LineOnlyReceiver):
+            # Line by line: it does not say which of them it has had when one of them is the switch.
+            last = protocol.delimiter[-1:]
+            while at < len(data) and self.tls is None and not self.disconnecting:
+                begin, at = at, data.find(last, at) + 1 or len(data)
+                protocol.dataReceived(data[begin:at])
+        if at < len(data):
+            (self.tls or protocol).dataReceived(data[at:] if at else data)
+
+    def handshakeCompleted(self):  # of TLS below
+        self.wrappedProtocol.handshakeCompleted()
+
+    def _half(self):
+        """Who hears of one direction's end."""
+        return self.tls or interfaces.IHalfCloseableProtocol(self.wrappedProtocol, None)
+
+    def readConnectionLost(self):
+        half = self._half()
+        if half is not None:
+            half.readConnectionLost()
+        else:
+            self.loseConnection()
+
+    def writeConnectionLost(self):
+        half = self._half()
+        if half is not None:
+            half.writeConnectionLost()
+
+    def connectionLost(self, reason):
+        self.factory.unregisterProtocol(self)
+        protocol, self.wrappedProtocol = self.tls or self.wrappedProtocol, None
+        protocol.connectionLost(reason)
+
+    def abortConnection(self):
+        self.disconnecting = True
+        self.transport.abortConnection()
+
+    def registerProducer(self, producer, streaming):
+        if self.tls is None:
+            self._producer = producer, streaming
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self):
+        self._producer = None
+        self.transport.unregisterProducer()
+
+    def pauseProducing(self):
+        self._paused = True
+        self.transport.pauseProducing()
+
+    def resumeProducing(self):
+        self._paused = False
+        self.transport.resumeProducing()
+
+
+class StartTLSFactory(WrappingFactory):
+    """Connections of |wrappedFactory| begin in the clear; TLS begins with self.transport.startTLS(context)."""
+
+    protocol = StartTLSProtocol
+    noisy = False
+
+    def __init__(self, wrappedFactory, server_hostname=None, *, reactor=None):
+        super().__init__(wrappedFactory)
+        self.server_hostname, self.reactor = server_hostname, reactor
+
+
 # --- endpoints --------------------------------------------------------------------------------------------------------------
 
 @implementer(interfaces.IStreamServerEndpoint)
 class _ServerEndpoint:
-    def __init__(self, context, endpoint, reactor):
-        self.context, self.endpoint, self.reactor = context, endpoint, reactor
+    def __init__(self, endpoint, wrap):
+        self.endpoint, self.wrap = endpoint, wrap
 
     def listen(self, factory):
-        return self.endpoint.listen(TLSFactory(self.context, factory, reactor=self.reactor))
+        return self.endpoint.listen(self.wrap(factory))
 
 
 @implementer(interfaces.IStreamClientEndpoint)
 class _ClientEndpoint:
-    def __init__(self, context, endpoint, server_hostname, reactor):
-        self.context, self.endpoint, self.server_hostname, self.reactor = context, endpoint, server_hostname, reactor
+    def __init__(self, endpoint, wrap):
+        self.endpoint, self.wrap = endpoint, wrap
 
     def connect(self, factory):
-        d = self.endpoint.connect(TLSFactory(self.context, factory, self.server_hostname, reactor=self.reactor))
-        return d.addCallback(lambda wrapper: wrapper.wrappedProtocol)
+        return self.endpoint.connect(self.wrap(factory)).addCallback(lambda wrapper: wrapper.wrappedProtocol)
 
 
 def wrap_server(context, endpoint, *, reactor=None):
     """An endpoint that listens on |endpoint|, with TLS."""
-    return _ServerEndpoint(context, endpoint, reactor)
+    return _ServerEndpoint(endpoint, lambda factory: TLSFactory(context, factory, reactor=reactor))
 
 
 def wrap_client(context, endpoint, server_hostname=None, *, reactor=None):
     """An endpoint that connects by |endpoint|, with TLS, to |server_hostname|; None: the name of a HostnameEndpoint."""
-    if server_hostname is None:
-        server_hostname = getattr(endpoint, "_hostText", None)
-    return _ClientEndpoint(context, endpoint, server_hostname, reactor)
+    name = server_hostname or getattr(endpoint, "_hostText", None)
+    return _ClientEndpoint(endpoint, lambda factory: TLSFactory(context, factory, name, reactor=reactor))
+
+
+def start_tls_server(endpoint, *, reactor=None):
+    """An endpoint that listens on |endpoint|, for protocols that call self.transport.startTLS(context)."""
+    return _ServerEndpoint(endpoint, lambda factory: StartTLSFactory(factory, reactor=reactor))
+
+
+def start_tls_client(endpoint, server_hostname=None, *, reactor=None):
+    """The same for clients, who want |server_hostname|; None: the name of a HostnameEndpoint."""
+    name = server_hostname or getattr(endpoint, "_hostText", None)
+    return _ClientEndpoint(endpoint, lambda factory: StartTLSFactory(factory, name, reactor=reactor))
 
 
 def _list(text):
