@@ -80,9 +80,14 @@ function fromReason(reason, { established, host, isServer } = {}) {
   return error;
 }
 
-// A class that may be called without new, as Node's older ones.
+// A class that may be called without new, as Node's older ones. What is made of it has |Class| itself for its new.target: V8
+// gives each object that a Proxy makes a shape of its own, and then finds none of its properties where it found them before.
 function callable(Class) {
-  return new Proxy(Class, { apply: (target, self, args) => Reflect.construct(target, args) });
+  const proxy = new Proxy(Class, {
+    apply: (target, self, args) => Reflect.construct(target, args),
+    construct: (target, args, newTarget) => Reflect.construct(target, args, newTarget === proxy ? target : newTarget),
+  });
+  return proxy;
 }
 
 function make(code, message, Type = Error) {

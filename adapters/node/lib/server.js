@@ -7,7 +7,7 @@ const net = require('node:net');
 const { native, start } = require('./binding');
 const { SERVER, createSecureContext, contextOf } = require('./context');
 const { callable, make } = require('./errors');
-const { TLSSocket, protocols, ASK, HANDSHAKE_MS } = require('./socket');
+const { accept, protocols, ASK, HANDSHAKE_MS } = require('./socket');
 
 const LIFETIME_MIN = 60, LIFETIME_MAX = 7 * 24 * 3600;
 
@@ -104,7 +104,7 @@ class Secured {
     const { server, options } = this;
     let socket;
     try {
-      socket = new TLSSocket(transport, { ...options, isServer: true, server, secureContext: this.context, secured: this,
+      socket = accept(transport, { ...options, isServer: true, server, secureContext: this.context, secured: this,
         _config: this.configOf(this.context), onSecure: (s) => server.emit('secureConnection', s) });
       if (server.listenerCount('keylog'))
         socket.on('keylog', (line) => server.emit('keylog', line, socket));

@@ -725,4 +725,9 @@ function connect(...args) {
   return socket;
 }
 
-module.exports = { TLSSocket: callable(TLSSocket), connect, normalize, protocols, legacy, ASK, HANDSHAKE_MS, DEFAULT, REFUSE };
+// Of a server, which makes many.
+function accept(transport, options) {
+  return new TLSSocket(transport, options);
+}
+
+module.exports = { TLSSocket: callable(TLSSocket), accept, connect, normalize, protocols, legacy, ASK, HANDSHAKE_MS, DEFAULT, REFUSE };
