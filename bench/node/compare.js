@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // node:tls and Milgi in the same process, one after the other, several times: throughput, handshakes, and how long the loop is
-// held up while clients storm in on an RSA-4096 key. scripts/bench node; --json FILE keeps the figures.
+// held up while clients storm in on an RSA-4096 key. scripts/bench node; --json FILE keeps the figures, --only storm leaves out the
+// rest.
 'use strict';
 
-const { execFileSync, spawn, spawnSync } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const net = require('node:net');
 const os = require('node:os');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 const tls = require('node:tls');
 const path = require('node:path');
+const { Worker } = require('node:worker_threads');
 const milgi = require(path.join(__dirname, '../../adapters/node'));
 const certs = require(path.join(__dirname, '../../tests/node/certs'));
 
@@ -22,6 +25,7 @@ const APART = os.cpus().length > 1 && spawnSync('taskset', ['--version']).status
 const ROUNDS = Number(option('rounds', 5)), SECONDS = Number(option('seconds', 2));
 const EVEN = 80; // a second: what the slower of the two can serve
 const LIBRARIES = { 'node:tls': tls, milgi };
+const BARE = { createServer: (options, each) => net.createServer({ allowHalfOpen: true }, (s) => s.on('end', () => s.end()) && each(s)) };
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
 async function listen(library, options, each) {
@@ -76,13 +80,33 @@ async function handshakes(library) {
   return rate;
 }
 
-// Another process with |n| clients that connect again and again; ends when what is returned is called.
-async function storming(server, n, rate = 0) {
-  const args = [process.execPath, __filename, '--storm', server.address().port, n, rate];
-  const child = spawn(APART ? 'taskset' : 'env', [...(APART ? ['-c', '1'] : []), ...args],
-    { stdio: ['pipe', 'pipe', 'inherit'] });
+// Another process with |n| clients that connect again and again; ends when what is returned is called. It has a lower rank than
+// the server, as far as they share a processor: clients are elsewhere, in life.
+async function storming(server, n, rate = 0, bare = false) {
+  const args = ['-n', 10 - (APART ? RANK : 0), ...(APART ? ['taskset', '-c', OTHERS] : []), process.execPath, __filename, '--storm',
+    server.address().port, n, rate, bare];
+  const child = spawn('nice', args, { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   return async () => { child.stdin.end(); await once(child, 'exit'); };
+}
+
+// A message a millisecond from another thread, with the time at which it was sent. A timer of libuv's is no measure for less than
+// a millisecond: it counts whole ones, so that one that is looked at shortly before it is due waits for one more.
+const MESSENGER = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const forever = new Int32Array(new SharedArrayBuffer(4));
+  while (!Atomics.load(workerData, 0)) {
+    Atomics.wait(forever, 0, 0, 1);
+    parentPort.postMessage(process.hrtime.bigint());
+  }`;
+
+async function messages() {
+  const stop = new Int32Array(new SharedArrayBuffer(4)), before = threads(), late = [];
+  const worker = new Worker(MESSENGER, { eval: true, workerData: stop });
+  worker.on('message', (sent) => { late.push(Number(process.hrtime.bigint() - sent) / 1e6); });
+  await once(worker, 'message');
+  elsewhere(before, ['-f', '-p', '1']); // first on its processor: what it says it must have sent
+  return { late, async end() { Atomics.store(stop, 0, 1); await once(worker, 'exit'); } };
 }
 
 // How late the loop is, in ms, while clients storm in; and how many were served.
@@ -93,49 +117,76 @@ async function delay(library, rate) {
     socket.on('error', () => {});
     socket.resume();
   });
-  const storm = await storming(server, Number(option('clients', 32)), rate);
+  const storm = await storming(server, Number(option('clients', 32)), rate, library === BARE);
+  const messenger = await messages();
+  await new Promise((resolve) => { setTimeout(resolve, 500); });
   const histogram = monitorEventLoopDelay({ resolution: 1 });
-  n = 0;
+  n = messenger.late.length = 0;
   histogram.enable();
   const begun = performance.now();
   await new Promise((resolve) => { setTimeout(resolve, SECONDS * 2000); });
   histogram.disable();
-  const served = n / (performance.now() - begun) * 1000;
+  const served = n / (performance.now() - begun) * 1000, late = messenger.late.sort((a, b) => a - b);
+  const message = (share) => late[Math.floor((late.length - 1) * share)];
+  const found = { m50: message(0.5), m90: message(0.9), m99: message(0.99), rate: served };
+  await messenger.end();
   await storm();
   server.close();
   const of = (ns) => ns / 1e6 - 1; // beyond the timer's own millisecond
-  return { p50: of(histogram.percentile(50)), p90: of(histogram.percentile(90)), p99: of(histogram.percentile(99)), max: of(histogram.max), rate: served };
+  return { p50: of(histogram.percentile(50)), p90: of(histogram.percentile(90)), p99: of(histogram.percentile(99)),
+    max: of(histogram.max), ...found };
 }
 
-function storm(port, n, rate) {
+function storm(port, n, rate, bare) {
   // Whoever they meet they are the same: Node's own.
   const options = { port: Number(port), host: '127.0.0.1', rejectUnauthorized: false, maxVersion: 'TLSv1.3' };
   process.stdin.resume().on('end', () => process.exit(0));
   console.log('go');
   function once_(then) {
-    const socket = tls.connect(options, () => socket.end());
+    const socket = (bare === 'true' ? net : tls).connect(options, () => socket.end());
     socket.on('error', () => {});
     socket.on('close', then);
     socket.resume();
   }
   if (Number(rate)) {
-    setInterval(once_, 1000 / Number(rate), () => {});
+    let begun = 0;
+    setInterval(() => {
+      for (; begun < performance.now() * rate / 1000; begun++)
+        once_(() => {});
+    }, 1);
     return;
   }
   for (let i = 0; i < Number(n); i++)
     once_(function again() { once_(again); });
 }
 
-// The main thread to itself, the device's threads to the other processors.
+// --- who runs where: the main thread has a processor to itself, all others have the rest ---
+
+const OTHERS = `1-${os.cpus().length - 1}`, RANK = -15;
+const threads = () => new Set(fs.readdirSync('/proc/self/task'));
+
+function may(...command) {
+  return spawnSync(command[0], command.slice(1).map(String)).status === 0;
+}
+
+function elsewhere(before, rank) {
+  for (const thread of APART ? threads() : []) {
+    if (before.has(thread))
+      continue;
+    may('taskset', '-cp', OTHERS, thread);
+    if (rank)
+      may('chrt', ...rank, thread);
+  }
+}
+
+// V8's own threads are among those that go. What else the machine does has a lower rank than the loop, where that is allowed.
 function apart() {
   if (!APART)
     return;
-  const before = new Set(fs.readdirSync('/proc/self/task'));
   milgi.createServer({});
-  for (const thread of fs.readdirSync('/proc/self/task'))
-    if (!before.has(thread))
-      execFileSync('taskset', ['-cp', `1-${os.cpus().length - 1}`, thread]);
-  execFileSync('taskset', ['-cp', '0', String(process.pid)]);
+  elsewhere(new Set([String(process.pid)]));
+  may('taskset', '-cp', '0', process.pid);
+  may('renice', '-n', RANK, '-p', process.pid);
 }
 
 async function main() {
@@ -143,41 +194,42 @@ async function main() {
   certs.rsa4096 = certs.make('rsa4096', { issuer: certs.ca, kind: 'rsa4096' });
   const result = { cpu: os.cpus()[0].model, cpus: os.cpus().length, load: os.loadavg()[0], node: process.version,
     openssl: process.versions.openssl, date: new Date().toISOString(), figures: {} };
-  const figures = {};
-  for (let round = 0; round < ROUNDS; round++)
+  const figures = {}, keep = (name, found, prefix = '') => {
+    for (const [key, value] of Object.entries(found))
+      ((figures[name] ??= {})[prefix + key] ??= []).push(value);
+  };
+  for (let round = 0; round < ROUNDS; round++) {
     for (const [name, library] of Object.entries(LIBRARIES)) {
-      const f = figures[name] ??= { mb16k: [], mb1k: [], handshakes: [], p50: [], p90: [], p99: [], max: [], rate: [], even50: [], even99: [], even: [] };
-      f.mb16k.push(await throughput(library, 65536));
-      f.mb1k.push(await throughput(library, 1024));
-      f.handshakes.push(await handshakes(library));
-      const d = await delay(library);
-      for (const key of ['p50', 'p90', 'p99', 'max', 'rate'])
-        f[key].push(d[key]);
-      const even = await delay(library, EVEN);
-      f.even50.push(even.p50);
-      f.even99.push(even.p99);
-      f.even.push(even.rate);
+      if (option('only') !== 'storm')
+        keep(name, { mb16k: await throughput(library, 65536), mb1k: await throughput(library, 1024),
+          handshakes: await handshakes(library) });
+      keep(name, await delay(library));
+      keep(name, await delay(library, EVEN), 'even_');
     }
+    keep('bare', await delay(BARE, figures.milgi.rate.at(-1)));
+    keep('bare', await delay(BARE, EVEN), 'even_');
+  }
   for (const [name, f] of Object.entries(figures))
     result.figures[name] = Object.fromEntries(Object.entries(f).map(([key, list]) => [key, median(list)]));
-  const [a, b] = Object.values(result.figures);
+  const [a, b, bare] = Object.values(result.figures);
   console.log(`${result.cpu}, ${result.cpus} CPUs, load ${result.load.toFixed(1)}; node ${result.node}, OpenSSL ${
     result.openssl}; medians of ${ROUNDS}`);
-  const row = (text, key, digits, better) => console.log(text.padEnd(46), a[key].toFixed(digits).padStart(10),
-    b[key].toFixed(digits).padStart(10), (b[key] / a[key]).toFixed(2).padStart(7), better);
-  console.log(''.padEnd(46), 'node:tls'.padStart(10), 'milgi'.padStart(10), 'ratio'.padStart(7));
+  const row = (text, key, digits, better) => a[key] !== undefined && console.log([text.padEnd(46), a[key].toFixed(digits).padStart(10),
+    b[key].toFixed(digits).padStart(10), (b[key] / a[key]).toFixed(3).padStart(8), (bare[key]?.toFixed(digits) ?? '').padStart(8), better]
+    .join(' ').trimEnd());
+  console.log(''.padEnd(46), 'node:tls'.padStart(10), 'milgi'.padStart(10), 'ratio'.padStart(8), 'no TLS'.padStart(8));
   row('one connection, 64 KiB writes, MB/s', 'mb16k', 0, 'more is better');
   row('one connection, 1 KiB writes, MB/s', 'mb1k', 0, 'more is better');
   row('full handshakes/s, P-256', 'handshakes', 0, 'more is better');
-  row('RSA-4096 storm: handshakes/s', 'rate', 0, 'more is better');
-  row('RSA-4096 storm: delay of the loop, p50 ms', 'p50', 2, 'less is better');
-  row('RSA-4096 storm: delay of the loop, p99 ms', 'p99', 2, 'less is better');
-  row('RSA-4096 storm: delay of the loop, most, ms', 'max', 2, 'less is better');
-  row(`RSA-4096, ${EVEN} a second: handshakes/s`, 'even', 0, '');
-  row(`RSA-4096, ${EVEN} a second: delay, p50 ms`, 'even50', 2, 'less is better');
-  row(`RSA-4096, ${EVEN} a second: delay, p99 ms`, 'even99', 2, 'less is better');
-  const round = (f, i) => ({ p50_ms: f.p50[i], p90_ms: f.p90[i], p99_ms: f.p99[i], handshakes_per_s: f.rate[i] });
-  const shown = { host: 'Node.js', what: 'delay of the event loop', machine: `${result.cpu}, ${result.cpus} CPUs`,
+  for (const [text, prefix] of [['RSA-4096 storm', ''], [`RSA-4096, ${EVEN} a second`, 'even_']]) {
+    row(`${text}: handshakes/s`, `${prefix}rate`, 0, prefix ? '' : 'more is better');
+    for (const [what, keys] of [['a message waits', 'm'], ['delay of a timer', 'p']])
+      for (const percent of [50, 90, 99])
+        row(`${text}: ${what}, p${percent} ms`, `${prefix}${keys}${percent}`, 3, 'less is better');
+    row(`${text}: delay, most, ms`, `${prefix}max`, 1, 'less is better');
+  }
+  const round = (f, i) => ({ p50_ms: f.m50[i], p90_ms: f.m90[i], p99_ms: f.m99[i], handshakes_per_s: f.rate[i] });
+  const shown = { host: 'Node.js', what: 'how long a message waits for the event loop', machine: `${result.cpu}, ${result.cpus} CPUs`,
     versions: `Node.js ${result.node}, OpenSSL ${result.openssl}`, // as bench/delay/page has it
     rounds: figures.milgi.p50.map((_, i) => ({ ours: round(figures.milgi, i), host: round(figures['node:tls'], i) })) };
   if (option('json'))
