@@ -25,6 +25,22 @@ static napi_value start(napi_env env, napi_callback_info info)
     return node__throw(env, rv, rv == MILGI_EINVAL ? "no such device" : NULL);
 }
 
+/* signed(number, signature, or nothing: it is refused) */
+static napi_value signature_made(napi_env env, napi_callback_info info)
+{
+    napi_value args[ARGS_MAX];
+    struct host *host = node__host(env);
+    const uint8_t *data = NULL;
+    size_t len = 0;
+    int64_t id;
+    node__args(env, info, args);
+    if (!host->signer || !node__get_int(env, args[0], &id))
+        return NULL;
+    bool made = node__get_bytes(env, args[1], &data, &len);
+    milgi__signer_answer(host->signer, (uint64_t)id, data, made ? len : 0);
+    return NULL;
+}
+
 static napi_value dump(napi_env env, napi_callback_info info)
 {
     struct host *host = node__host(env);
@@ -96,7 +112,7 @@ NAPI_MODULE_INIT()
         const char *name;
         napi_callback fn;
     } functions[] = { { "start", start }, { "dump", dump }, { "stats", stats }, { "decide", node__decide },
-        { "signed", node__signed } };
+        { "signed", signature_made } };
     if (!make_host(env))
         return node__throw(env, MILGI_ENOMEM, NULL);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {

@@ -12,6 +12,7 @@
 #include <node_api.h>
 
 #include "../common/loop.h"
+#include "../common/signer.h"
 
 #define HANDLES 4
 
@@ -28,7 +29,7 @@ enum event {
     EVENT_DECIDE,  /* a: kind, index, generation; b: what it is about */
     EVENT_CLOSED,  /* a: why TLS has ended */
     EVENT_SESSION, /* a: a client's session, as a Buffer */
-    EVENT_SIGN,    /* stream: undefined; a: number, scheme, URI; b: what is to be signed */
+    EVENT_SIGN,    /* stream: undefined; a: number, scheme, name of the key; b: what is to be signed */
     EVENT_KEYLOG   /* a: a line, as a Buffer; only of streams that were told to: stream.keylog() */
 };
 
@@ -126,7 +127,3 @@ void node__config_export(napi_env env, napi_value exports);
 napi_value node__decision_info(napi_env env, const struct milgi_decision_info *info, uint32_t kind);
 napi_value node__session_bytes(napi_env env, const struct milgi_session *session);
 napi_value node__decide(napi_env env, napi_callback_info info);
-
-/* sign.c: a device whose signatures JavaScript makes */
-struct milgi_device *node__signer_new(struct host *host);
-napi_value node__signed(napi_env env, napi_callback_info info);

@@ -63,6 +63,31 @@ static void inside(struct host *host, void (*fn)(struct milgi_loop *loop))
     napi_close_handle_scope(env, values);
 }
 
+/* Behind a turn: signatures that JavaScript is to begin. */
+static void turn(struct milgi_loop *loop)
+{
+    struct host *host = host_of(loop);
+    napi_env env = host->env;
+    struct milgi__sign sign;
+    napi_handle_scope scope;
+    napi_value what;
+    milgi__loop_turn(loop);
+    while (!host->dying && milgi__signer_next(host->signer, &sign)) {
+        if (napi_open_handle_scope(env, &scope))
+            return;
+        bool told = napi_create_array(env, &what) == napi_ok;
+        if (told) {
+            napi_set_element(env, what, 0, node__number(env, (double)sign.id));
+            napi_set_element(env, what, 1, node__string(env, milgi_scheme_name(sign.scheme)));
+            napi_set_element(env, what, 2, node__string(env, sign.key));
+            told = node__emit(host, EVENT_SIGN, NULL, what, node__bytes(env, sign.data, sign.len));
+        }
+        if (!told) /* nobody will sign it */
+            milgi__signer_answer(host->signer, sign.id, NULL, 0);
+        napi_close_handle_scope(env, scope);
+    }
+}
+
 static void stay_awake(uv_idle_t *idle)
 {
     (void)idle; /* being active is all it does: the loop does not sleep */
@@ -73,7 +98,7 @@ static void on_check(uv_check_t *check)
     struct host *host = check->data;
     uv_check_stop(&host->check);
     uv_idle_stop(&host->idle);
-    inside(host, milgi__loop_turn);
+    inside(host, turn);
 }
 
 static void soon(struct milgi_loop *loop)
@@ -151,7 +176,7 @@ static void adopt(struct host *host, void *handle)
 static int add_devices(struct host *host, const char *spec)
 {
     struct milgi_engine *engine = host->common.engine;
-    host->signer = node__signer_new(host);
+    host->signer = milgi__signer_new("js");
     int rv = host->signer ? milgi_engine_add_device(engine, host->signer) : MILGI_ENOMEM;
     if (rv < 0 || !*spec)
         return rv < 0 ? rv : 0;

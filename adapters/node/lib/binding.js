@@ -7,13 +7,13 @@ const path = require('node:path');
 const native = require(process.env.MILGI_ADDON || path.join(__dirname, '..', 'milgi.node'));
 
 // A signature of a key that is elsewhere: begun in a later tick, never from inside the engine.
-const signers = new Map(); // URI -> function
+const signers = new Map(); // name -> function
 const EVENT_SIGN = 11;
 
 const HASHES = { sha256: 'sha256', sha384: 'sha384', sha512: 'sha512' };
 
-function sign([number, scheme, uri], data) {
-  const signer = signers.get(uri);
+function sign([number, scheme, name], data) {
+  const signer = signers.get(name);
   const hash = HASHES[scheme.slice(scheme.lastIndexOf('_') + 1)] || null;
   process.nextTick(async () => {
     let signature;

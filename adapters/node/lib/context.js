@@ -143,7 +143,7 @@ function defaultTrust() {
 
 // A function that signs lives as long as its context, which whoever handshakes with it holds.
 let signer = 0;
-const finished = new FinalizationRegistry((uri) => signers.delete(uri));
+const finished = new FinalizationRegistry((name) => signers.delete(name));
 
 class SecureContext {
   constructor(options = {}) {
@@ -171,11 +171,11 @@ class SecureContext {
     if (options.sign) {
       if (typeof options.sign !== 'function')
         throw make('ERR_INVALID_ARG_TYPE', 'The "options.sign" property must be of type function', TypeError);
-      const uri = `js:${++signer}`;
-      signers.set(uri, options.sign);
-      finished.register(this, uri);
+      const name = String(++signer);
+      signers.set(name, options.sign);
+      finished.register(this, name);
       for (const cert of certs)
-        credentials.push(native.credential(cert, uri));
+        credentials.push(native.credential(cert, `js:${name}`));
     } else {
       const keys = list(options.key).map((k) => /^(pkcs11|keyless):/.test(k) ? String(k) : keyPem(k, options.passphrase));
       for (const cert of certs)
