@@ -25,6 +25,7 @@ static const struct {
     { MILGI_CAP_TESTED, "tested here" },
     { MILGI_CAP_HASHED, "signs hashes" },
     { MILGI_CAP_TOGETHER, "cheaper together" },
+    { MILGI_CAP_VERIFIES, "verifies its RSA" },
 };
 
 static const struct {

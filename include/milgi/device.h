@@ -43,6 +43,11 @@ extern "C" {
  * tells (each its share): the engine does not divide them between it and its own thread where that is so
  */
 #define MILGI_CAP_TOGETHER (1u << 12)
+/*
+ * verifies each RSA signature that it has made before it gives it back, on its own threads, and gives back one that is
+ * wrong as BROKEN, MILGI_CODE_BAD_SIGNATURE: the engine does not do it once more, on the loop's thread
+ */
+#define MILGI_CAP_VERIFIES (1u << 13)
 
 #define MILGI_OP_BIT(type) (1u << (type))
 

@@ -139,7 +139,8 @@ struct milgi_engine_options {
     uint64_t inline_max_ns;
     /*
      * ECDSA and EdDSA signatures of devices that say MILGI_CAP_TESTED are verified before they are used, as those of
-     * devices that are not this process's code always are; default false. RSA's are in any case
+     * devices that are not this process's code always are; default false. RSA's are in any case, by the device itself
+     * if it says MILGI_CAP_VERIFIES
      */
     bool check_tested;
     /*

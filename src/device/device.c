@@ -92,7 +92,7 @@ void milgi_device_free(struct milgi_device *device)
 
 /* --- devices that make no sense --------------------------------------------------------------------------------- */
 
-#define FLAGS_ALL (2 * MILGI_CAP_TOGETHER - 1)
+#define FLAGS_ALL (2 * MILGI_CAP_VERIFIES - 1)
 #define OPS_ALL (MILGI_OP_BIT(MILGI_OP_TYPES) - 1)
 
 static const char *complain_of_functions(const struct milgi_device *device)

@@ -74,25 +74,6 @@ bool milgi__engine_room(struct milgi_engine *e, unsigned ops, size_t bytes)
 
 /* --- the end, once for its owner -------------------------------------------------------------------------------- */
 
-/*
- * A signature that came from elsewhere is looked at before it is sent: a fault in its making could give the key away.
- */
-static void check_signature(struct milgi_engine *e, struct milgi_op *op)
-{
-    const struct milgi_credential *credential = op->key->loaded.credential;
-    const struct milgi_op_sign *s = &op->u.sign;
-    const uint8_t *input, *sig = milgi__signature(op);
-    size_t len;
-    int rv = MILGI__BROKEN;
-    if (sig && milgi__sign_input(s, MILGI_OP_SIGN, &input, &len))
-        rv = (s->any_curve ? milgi__verify_any_curve : milgi__verify)(
-            e->cx, credential->spki, credential->spki_len, op->alg, input, len, sig, s->sig_len);
-    if (rv == 0)
-        return;
-    op->status = MILGI_OP_BROKEN;
-    op->device_code = MILGI_CODE_BAD_SIGNATURE;
-}
-
 static void tell_owner(struct milgi_op *op)
 {
     if (!(op->flags & MILGI__OP_OWNED))
@@ -156,7 +137,7 @@ void milgi__op_ended(struct milgi_engine *e, struct milgi__dev *d, struct milgi_
 {
     bool checked = (op->flags & MILGI__OP_CHECK) && (op->flags & MILGI__OP_OWNED) && op->status == MILGI_OP_OK;
     if (checked)
-        check_signature(e, op);
+        milgi__signature_check(e->cx, op);
     bool wrong = checked && op->status != MILGI_OP_OK && d->device->ops->wrong;
     if (wrong)
         d->device->ops->wrong(d->qp, op);

@@ -86,15 +86,16 @@ void milgi__engine_unprocess(struct milgi_engine *e, int type, const struct milg
 
 /* --- into the line ------------------------------------------------------------------------------------------------ */
 
-/*= Offloaded RSA signatures always; the others when it is not code of this process, tested on this processor. */
+/*
+ * Offloaded RSA signatures always, if not by the device itself; the others when it is not code of this process, tested
+ * on this processor.
+ */
 static bool wants_check(const struct milgi_engine *e, const struct milgi__dev *d, const struct milgi_op *op)
 {
     uint32_t trusted = MILGI_CAP_LIBCRYPTO | (e->o.check_tested ? 0 : MILGI_CAP_TESTED);
     if (op->type != MILGI_OP_SIGN || (d->flags & MILGI_CAP_INLINE))
         return false;
-    const struct milgi__scheme *scheme = milgi__scheme(op->alg);
-    bool rsa = !scheme || scheme->key == MILGI__KEY_RSA || scheme->key == MILGI__KEY_RSA_PSS;
-    return rsa || !(d->flags & trusted);
+    return milgi__signs_by_rsa(op) ? !(d->flags & MILGI_CAP_VERIFIES) : !(d->flags & trusted);
 }
 
 static void enter(struct milgi_engine *e, struct milgi__owner *owner, struct milgi__dev *d, struct milgi_op *op)

@@ -269,6 +269,30 @@ const uint8_t *milgi__signature(const struct milgi_op *op)
     return is_long != 0 ? s->blob.data : s->sig;
 }
 
+bool milgi__signs_by_rsa(const struct milgi_op *op)
+{
+    const struct milgi__scheme *scheme = milgi__scheme(op->alg);
+
+    return !scheme || scheme->key == MILGI__KEY_RSA || scheme->key == MILGI__KEY_RSA_PSS;
+}
+
+void milgi__signature_check(struct milgi__crypto *cx, struct milgi_op *op)
+{
+    const struct milgi_credential *credential = op->key->loaded.credential;
+    const struct milgi_op_sign *s = &op->u.sign;
+    const uint8_t *input, *sig = milgi__signature(op);
+    size_t len;
+    int rv = MILGI__BROKEN;
+
+    if (sig && milgi__sign_input(s, MILGI_OP_SIGN, &input, &len))
+        rv = (s->any_curve ? milgi__verify_any_curve : milgi__verify)(
+            cx, credential->spki, credential->spki_len, op->alg, input, len, sig, s->sig_len);
+    if (rv == 0)
+        return;
+    op->status = MILGI_OP_BROKEN;
+    op->device_code = MILGI_CODE_BAD_SIGNATURE;
+}
+
 int milgi_op_to_sign(
     const struct milgi_op *op, uint8_t room[MILGI_OP_HASH_MAX], const uint8_t **data, size_t *len)
 {

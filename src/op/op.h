@@ -55,6 +55,14 @@ size_t milgi__sign_long(const struct milgi_op *op);
 /* The signature that a SIGN has made, sig_len bytes; NULL: that cannot be one. */
 const uint8_t *milgi__signature(const struct milgi_op *op);
 
+/* The SIGN is with a key of RSA's, or of what is not known. */
+bool milgi__signs_by_rsa(const struct milgi_op *op);
+/*
+ * A signature that came from elsewhere is looked at before it is sent: a fault in its making could give the key away.
+ * One that is wrong is BROKEN.
+ */
+void milgi__signature_check(struct milgi__crypto *cx, struct milgi_op *op);
+
 /* What is to be signed by, or was signed before, an op of |type|; false: it makes no sense. */
 static inline bool milgi__sign_input(
     const struct milgi_op_sign *s, int type, const uint8_t **input, size_t *len)

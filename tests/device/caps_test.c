@@ -91,7 +91,7 @@ static void what_does_not_exist_is_refused(void **state)
     (void)state;
     rogue->device.caps.ops |= MILGI_OP_BIT(MILGI_OP_TYPES);
     expect_refused();
-    rogue->device.caps.flags |= 2 * MILGI_CAP_TOGETHER;
+    rogue->device.caps.flags |= 2 * MILGI_CAP_VERIFIES;
     expect_refused();
 }
 

@@ -17,6 +17,7 @@
 #include "base/base.h"
 #include "base/port.h"
 #include "device/device.h"
+#include "op/material.h"
 #include "rig.h"
 
 static struct milgi_device *device;
@@ -430,6 +431,46 @@ static void quiesce_does_not_wait_for_other_engines(void **state)
     end();
 }
 
+/* --- whose signatures are looked at ------------------------------------------------------------------------------- */
+
+/* What has become of signatures with a key whose certificate has another: as if they had been made wrong. */
+static void expect_wrong(const char *spec, enum rig_signer signer, uint16_t scheme, enum milgi_op_status status)
+{
+    struct job *jobs[8];
+    unsigned n = MILGI__COUNT(jobs), back = 0;
+    begin(spec);
+    struct milgi_credential wrong = *rig.signer[signer].loaded.credential;
+    const struct milgi_credential *other = rig.signer[RIG_P384].loaded.credential;
+    wrong.spki = other->spki;
+    wrong.spki_len = other->spki_len;
+    rig.signer[signer].loaded.credential = &wrong;
+    struct milgi_op *ops[MILGI__COUNT(jobs)];
+    for (unsigned i = 0; i < n; i++) {
+        jobs[i] = job_sign(&rig, signer, scheme);
+        ops[i] = &jobs[i]->op;
+    }
+    assert_int_equal(rig.ops->enqueue(rig.qp, ops, n), n);
+    for (; back < n; nap(1))
+        back += rig.ops->dequeue(rig.qp, ops + back, n - back);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(jobs[i]->op.status, status);
+        assert_int_equal(jobs[i]->op.device_code, status == MILGI_OP_BROKEN ? MILGI_CODE_BAD_SIGNATURE : 0);
+        job_free(jobs[i]);
+    }
+    end();
+}
+
+/* One by one, and those that are done together. The engine takes the pool's word for it. */
+static void workers_look_at_what_rsa_has_signed(void **state)
+{
+    (void)state;
+    static const char *const specs[] = { "pool:2", "pool:1,lanes=none", "pool:1,lanes=libcrypto" };
+    for (unsigned i = 0; i < MILGI__COUNT(specs); i++) {
+        expect_wrong(specs[i], RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_OP_BROKEN);
+        expect_wrong(specs[i], RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_OP_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +487,7 @@ int main(void)
         cmocka_unit_test(what_waits_can_be_cancelled),
         cmocka_unit_test(quiesce_waits_for_what_is_begun_and_no_longer),
         cmocka_unit_test(quiesce_does_not_wait_for_other_engines),
+        cmocka_unit_test(workers_look_at_what_rsa_has_signed),
     };
 
     rig_prepare();

@@ -55,6 +55,7 @@ static const struct {
     { "`TESTED`", 0, MILGI_CAP_TESTED },
     { "`HASHED`", 0, MILGI_CAP_HASHED },
     { "`TOGETHER`", 0, MILGI_CAP_TOGETHER },
+    { "`VERIFIES`", 0, MILGI_CAP_VERIFIES },
 };
 
 /* Cuts a line of a table at its bars; the first cell is what stands behind the first bar. */
@@ -158,7 +159,7 @@ static void nothing_is_left_out(void **state)
         flags |= rows[r].flags;
     }
     assert_int_equal(ops, MILGI_OP_BIT(MILGI_OP_TYPES) - 1);
-    assert_int_equal(flags, 2 * MILGI_CAP_TOGETHER - 1);
+    assert_int_equal(flags, 2 * MILGI_CAP_VERIFIES - 1);
 }
 
 int main(void)

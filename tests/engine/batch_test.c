@@ -351,6 +351,8 @@ static void tested_code_of_this_process_is_trusted_unless_policy_says_no(void **
     assert_false(checked(MILGI_CAP_LIBCRYPTO, true, ecdsa));
     assert_true(checked(MILGI_CAP_TESTED, false, rsa));
     assert_true(checked(MILGI_CAP_LIBCRYPTO, false, rsa));
+    assert_false(checked(MILGI_CAP_VERIFIES, true, rsa));
+    assert_true(checked(MILGI_CAP_VERIFIES, false, ecdsa)); /* that is of RSA's alone */
 }
 
 /* --- lanes and a crypto library that do not go together ----------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #define DEPTH_DEFAULT 1024
 #define DEPTH_MAX 65536
 #define WAKE_NS 15000
+#define NS_PER_S 1000000000u
 #define SPIN_NS 5000
 #define TOGETHER_BITS_MAX 2048u
 #define MEMORY_DEFAULT (UINT64_C(1) << 30)
@@ -96,12 +97,20 @@ static const struct milgi__lanes_key *key_of(struct milgi__lanes *lanes, unsigne
     return !mine ? NULL : mine->loaded[worker];
 }
 
+/* On this thread, and not on the engine's, who serves others meanwhile. */
+static void look_at(struct milgi__lanes *lanes, struct milgi_op *op)
+{
+    if (op->type == MILGI_OP_SIGN && op->status == MILGI_OP_OK && milgi__signs_by_rsa(op))
+        milgi__signature_check(lanes->cx, op);
+}
+
 static void worker_perform(void *state, unsigned worker, struct milgi_op *op)
 {
     struct milgi__lanes *lanes = state;
     const struct milgi__lanes_key *key = key_of(lanes, worker, op);
 
     milgi__op_perform(lanes->cx, op, !key ? NULL : key->loaded);
+    look_at(lanes, op);
 }
 
 static void worker_perform_records(void *state, struct milgi_op *const *ops, unsigned n)
@@ -112,11 +121,16 @@ static void worker_perform_records(void *state, struct milgi_op *const *ops, uns
 static void worker_perform_together(void *state, unsigned worker, struct milgi_op *const *ops, unsigned n)
 {
     struct milgi__lanes *lanes = state;
-    struct milgi__lane lane[MILGI__CREW_TOGETHER];
+    struct milgi__lane lane[MILGI__CREW_TOGETHER] = { { 0 } };
 
     for (unsigned i = 0; i < n; i++)
         lane[i] = (struct milgi__lane){ ops[i], key_of(lanes, worker, ops[i]) };
     milgi__lanes_sort(lanes, lane, n);
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t begin_ns = worker_ns(NULL);
+        look_at(lanes, ops[i]);
+        ops[i]->service_ns += (uint32_t)MILGI__MIN(worker_ns(NULL) - begin_ns, NS_PER_S);
+    }
 }
 
 /* What takes long is not gathered: records wait for it, and other workers may have nothing to do. */
@@ -387,8 +401,8 @@ int milgi__device_pool_make(const struct milgi__spec *spec, struct milgi_device 
         return MILGI_ENOMEM;
     }
     pool->device.caps = (struct milgi_device_caps){
-        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED | pool->kind->caps |
-            (pool->rows ? MILGI_CAP_TOGETHER : 0),
+        .flags = MILGI_CAP_SCATTER | MILGI_CAP_CANCEL | MILGI_CAP_KEY_LOAD | MILGI_CAP_HASHED | MILGI_CAP_VERIFIES |
+            pool->kind->caps | (pool->rows ? MILGI_CAP_TOGETHER : 0),
         .ops = MILGI_OP_BIT(MILGI_OP_TYPES) - 1,
         .parallelism = (uint32_t)words.workers,
         .max_in_flight = (uint32_t)words.depth,

@@ -60,6 +60,7 @@ pub const MILGI_CAP_CALLER: u32 = 512;
 pub const MILGI_CAP_TESTED: u32 = 1024;
 pub const MILGI_CAP_HASHED: u32 = 2048;
 pub const MILGI_CAP_TOGETHER: u32 = 4096;
+pub const MILGI_CAP_VERIFIES: u32 = 8192;
 pub const MILGI_OP_HASH_MAX: u32 = 64;
 pub const MILGI_KEY_ID_LEN: u32 = 20;
 pub const MILGI_TLS_1_2: u32 = 771;
