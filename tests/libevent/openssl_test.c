@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libevent's own TLS, over OpenSSL, as the other end. */
+/*
+ * libevent's own TLS, over OpenSSL, as the other end. MILGI_TESTS_FULL: 100 MB, and a crowd of 1000, on each device; see
+ * docs/testing.md. ctest-timeout: 900
+ */
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <sys/resource.h>
+
 #include "rig.h"
+
+static const char *const devices[] = { NULL, "pool:2", "batch",
+    "chaos:seed=7,refuse=0.2,max_delay=100us,reorder=0.5", "chaos:seed=5,fail=0.05" };
+
+static bool full;
 
 struct foreign {
     SSL_CTX *ctx;
@@ -64,31 +74,48 @@ static void allow_both_versions(struct milgi_config **config)
     assert_int_equal(milgi_config_set_versions(*config, 0x0303, 0x0304), 0);
 }
 
-static void echo(bool server, int version, bool in_order)
+/* Both versions at our end, and one of these devices. False: it is not here. */
+static bool begin(struct rig *r, const char *name)
+{
+    struct milgi_device *device = NULL;
+    if (name && milgi_device_new(name, &device, NULL) == MILGI_EUNSUPPORTED) {
+        print_message("not tested: no device %s here\n", name);
+        return false;
+    }
+    milgi_device_free(device);
+    rig_open(r, name, NULL);
+    if (full)
+        event_del(r->limit); /* ctest's is enough */
+    milgi_config_unref(r->server);
+    milgi_config_unref(r->client);
+    r->server = configs_begin(MILGI_SERVER, r->leaf, NULL);
+    r->client = configs_begin(MILGI_CLIENT, NULL, r->root);
+    allow_both_versions(&r->server);
+    allow_both_versions(&r->client);
+    configs_freeze(r->server);
+    configs_freeze(r->client);
+    return true;
+}
+
+static void echo(const char *device, bool server, int version, bool in_order, size_t len)
 {
     struct rig r;
     struct foreign f;
     int fd[2];
-    rig_open(&r, "pool:2", NULL);
-    milgi_config_unref(r.server);
-    milgi_config_unref(r.client);
-    r.server = configs_begin(MILGI_SERVER, r.leaf, NULL);
-    r.client = configs_begin(MILGI_CLIENT, NULL, r.root);
-    allow_both_versions(&r.server);
-    allow_both_versions(&r.client);
-    configs_freeze(r.server);
-    configs_freeze(r.client);
+    if (!begin(&r, device))
+        return;
     network(fd);
     struct end *e = server ? &r.b : &r.a;
-    e->send_len = 300000;
+    e->send_len = len;
     foreign_open(&r, &f, fd[1], !server, version);
     if (server)
         server_on(&r, fd[0]);
     else
         client_on(&r, fd[0]);
-    run_until_got(&r, e, 300000);
+    run_until_got(&r, e, len);
     assert_true(e->connected && f.connected);
-    assert_int_equal(f.got_len, 300000);
+    assert_int_equal(f.got_len, len);
+    assert_int_equal(SSL_version(f.ssl), version);
     foreign_close(&f, in_order);
     run_until(&r, in_order ? &e->eof : &e->error);
     assert_int_equal(e->eof, in_order);
@@ -101,17 +128,60 @@ static void echo(bool server, int version, bool in_order)
 static void an_end_by_openssl_is_met_in_both_roles_and_versions(void **state)
 {
     (void)state;
-    for (int server = 0; server < 2; server++) {
-        echo(server, TLS1_3_VERSION, true);
-        echo(server, TLS1_2_VERSION, true);
-    }
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
+        for (int server = 0; server < 2; server++) {
+            echo(devices[i], server, TLS1_3_VERSION, true, full ? 100u << 20 : 300000);
+            echo(devices[i], server, TLS1_2_VERSION, true, full ? 100u << 20 : 300000);
+        }
 }
 
 static void an_end_by_openssl_without_close_notify_is_an_error(void **state)
 {
     (void)state;
-    echo(false, TLS1_3_VERSION, false);
-    echo(true, TLS1_3_VERSION, false);
+    for (int server = 0; server < 2; server++) {
+        echo("pool:2", server, TLS1_3_VERSION, false, 300000);
+        echo("pool:2", server, TLS1_2_VERSION, false, 300000);
+    }
+}
+
+/* In each role by turns, all at once; each goes when it has had its bytes back. */
+static void a_crowd_of_openssls_is_met(void **state)
+{
+    size_t n = full ? 1000 : 6;
+    (void)state;
+    for (size_t k = 0; k < sizeof devices / sizeof devices[0]; k++) {
+        struct rig r;
+        if (!begin(&r, devices[k]))
+            continue;
+        struct end *ends = calloc(n, sizeof *ends);
+        struct foreign *others = calloc(n, sizeof *others);
+        assert_true(ends && others);
+        for (size_t i = 0; i < n; i++) {
+            int fd[2];
+            struct bufferevent *bev;
+            bool server = i % 2;
+            network(fd);
+            foreign_open(&r, &others[i], fd[1], !server, i % 3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+            assert_int_equal(milgi_bufferevent_new(r.event, fd[0], server ? r.server : r.client,
+                                 server ? NULL : "event.test", 0, &bev),
+                0);
+            ends[i].send_len = 20000;
+            end_start(&r, &ends[i], bev);
+        }
+        assert_int_equal(milgi_event_streams(r.event), n);
+        for (size_t i = 0; i < n; i++)
+            run_until_got(&r, &ends[i], 20000);
+        for (size_t i = 0; i < n; i++)
+            foreign_close(&others[i], true);
+        for (size_t i = 0; i < n; i++) {
+            run_until(&r, &ends[i].eof);
+            assert_false(ends[i].error);
+            end_free(&ends[i]);
+        }
+        free(ends);
+        free(others);
+        rig_close(&r);
+    }
 }
 
 static void our_end_is_openssls_eof(void **state)
@@ -134,10 +204,16 @@ static void our_end_is_openssls_eof(void **state)
 
 int main(void)
 {
+    struct rlimit limit;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_end_by_openssl_is_met_in_both_roles_and_versions),
         cmocka_unit_test(an_end_by_openssl_without_close_notify_is_an_error),
+        cmocka_unit_test(a_crowd_of_openssls_is_met),
         cmocka_unit_test(our_end_is_openssls_eof),
     };
+    full = getenv("MILGI_TESTS_FULL") != NULL;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,14 +53,12 @@ static void bytes_cross_with_a_device_that_reorders_and_refuses(void **state)
     exchange("chaos:seed=7,refuse=0.2,max_delay=100us,reorder=0.5", 500000);
 }
 
-/* MILGI_TESTS_ECHO=BYTES: how many; see docs/testing.md. */
 static void all_that_is_echoed_comes_back(void **state)
 {
     struct rig r;
-    const char *wanted = getenv("MILGI_TESTS_ECHO");
     (void)state;
     rig_open(&r, NULL, NULL);
-    r.a.send_len = wanted ? (size_t)strtoull(wanted, NULL, 10) : 8 << 20;
+    r.a.send_len = 8 << 20;
     r.a.shut_when_sent = r.b.echoes = true;
     both(&r);
     run_until(&r, &r.b.eof);
@@ -209,12 +207,10 @@ static void what_the_application_waits_for_is_limited_by_its_timeouts(void **sta
     }
 }
 
-/* MILGI_TESTS_CROWD=N: how many connections; see docs/testing.md. */
 static void many_connections_share_a_base(void **state)
 {
     struct rig r;
-    const char *wanted = getenv("MILGI_TESTS_CROWD");
-    size_t n = wanted ? (size_t)strtoull(wanted, NULL, 10) : 100;
+    size_t n = 100;
     (void)state;
     rig_open(&r, "pool:2", NULL);
     struct end *ends = calloc(2 * n, sizeof *ends);
