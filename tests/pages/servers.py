@@ -12,14 +12,33 @@ from harness.proc import Failure
 from ports import free_port
 
 
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+
+
 class Missing(Exception):
     """Something that the server is made of is not here."""
+
+
+def command(argv, missing):
+    """Its status is 0, or 77: what it needs is not here."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, check=False)
+    if done.returncode == 77:
+        raise Missing(missing)
+    if done.returncode:
+        raise Failure(f"{' '.join(argv)}: {done.stdout[-1000:]}")
 
 
 class Server:
     """One that is told the files of its certificate and key, and prints its port."""
 
-    shows = ()
+    shows, protocol = (), "http/1.1"
+    target, packages = None, "build" # what cmake makes of it, and which packages it needs for that
+
+    def make(self):
+        command(["cmake", "--preset", "release"], None)
+        missing = f"no target {self.target}: scripts/setup-packages {self.packages}"
+        command(["sh", "-c", f"ninja -C build/release -t query {self.target} >/dev/null 2>&1 || exit 77"], missing)
+        command(["cmake", "--build", "build/release", "--target", self.target], None)
 
     def __init__(self, build, pki, work):
         self.build, self.pki, self.work = build, pki, work
@@ -71,7 +90,8 @@ class Server:
 class Evhttp(Server):
     """libevent's, by examples/libevent."""
 
-    shows = ("127.0.0.1 asks by protocol 0304",)
+    shows, protocol = ("127.0.0.1 asks by protocol 0304",), "unknown" # by no ALPN
+    target = "example_libevent"
 
     def argv(self):
         return [self.of_build("example_libevent"), *self.papers()]
@@ -95,7 +115,14 @@ http {
 class Nginx(Server):
     """Debian's, with the modules that adapters/nginx/build has put into build/nginx."""
 
-    shows = ("nginx says: HTTP/2.0 over TLSv1.3, as h2",)
+    shows, protocol = ("nginx says: HTTP/2.0 over TLSv1.3, as h2",), "h2"
+    target = "milgi_static"
+
+    def make(self):
+        if not os.path.exists("/usr/share/nginx/src/conf_flags") or not os.path.exists("/usr/sbin/nginx"):
+            raise Missing("no nginx and nginx-dev: scripts/setup-packages nginx")
+        super().make()
+        command(["adapters/nginx/build", "build/nginx"], None)
 
     def argv(self):
         modules = os.path.join(os.path.dirname(self.build), "nginx")
@@ -124,7 +151,8 @@ class Nginx(Server):
 class Node(Server):
     """HTTP/2 by Node.js over the npm package."""
 
-    shows = ("node says: HTTP/2.0 over TLSv1.3, as h2",)
+    shows, protocol = ("node says: HTTP/2.0 over TLSv1.3, as h2",), "h2"
+    target, packages = "milgi_node", "node"
 
     def argv(self):
         if not shutil.which("node"):
@@ -136,9 +164,12 @@ class Node(Server):
 
 
 class Aiohttp(Server):
-    """By tests/python/page.py, with the package that tests/python/run has put beside the build."""
+    """By tests/python/page.py, with the package that tests/python/package has put beside the build."""
 
     name, shows = "aiohttp", ("aiohttp over Milgi", "https by TLSv1.3")
+
+    def make(self):
+        command(["tests/python/package", "release"], "no cffi for Python: scripts/setup-packages python")
 
     def argv(self):
         self.of_build("python/milgi/_native.abi3.so")
@@ -152,7 +183,7 @@ class Aiohttp(Server):
 
 
 class Uvicorn(Aiohttp):
-    name, shows = "uvicorn", ("uvicorn over Milgi", "by https")
+    name, shows = "uvicorn", ("uvicorn over Milgi", "HTTP/1.1 by https, TLSv1.3")
 
 
 SERVERS = {"aiohttp": Aiohttp, "evhttp": Evhttp, "nginx": Nginx, "node": Node, "uvicorn": Uvicorn}

@@ -34,13 +34,23 @@ async def by_uvicorn(context):
 
     async def app(scope, receive, send):
         await receive()
-        how = "HTTP/%s by %s" % (scope["http_version"], scope["scheme"])
+        tls = spoken[tuple(scope["client"])]
+        how = "HTTP/%s by %s, %s, %s, %s" % (
+            scope["http_version"], scope["scheme"], tls.version(), tls.cipher()[0], tls.group)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
         await send({"type": "http.response.body", "body": (PAGE % ("uvicorn", "uvicorn", how)).encode()})
 
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     config.load()
     config.ssl = context
+    spoken = {} # by the client's address
+
+    class Noted(config.http_protocol_class):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            spoken[tuple(self.client)] = transport.get_extra_info("ssl_object")
+
+    config.http_protocol_class = Noted
     server = uvicorn.Server(config)
     served = asyncio.ensure_future(server.serve())
     while not server.started:
