@@ -133,7 +133,8 @@ static void to_slow_reader(const char *device)
     while (!r.b.eof) {
         bufferevent_disable(r.b.bev, EV_READ);
         turns(&r, 2);
-        assert_true(r.a.sent_len - r.b.got_len < 3u << 20); /* with what the kernel holds of both pairs and the network */
+        /* With what the kernel holds of both pairs and the network. */
+        assert_true(r.a.sent_len - r.b.got_len < 3u << 20);
         bufferevent_enable(r.b.bev, EV_READ);
         turns(&r, 1);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libevent's own TLS, over OpenSSL, as the other end. MILGI_TESTS_FULL: 100 MB, and a crowd of 1000, on each device; see
- * docs/testing.md. ctest-timeout: 900
+ * libevent's own TLS, over OpenSSL, as the other end. MILGI_TESTS_FULL: 100 MB, and a crowd of 1000, on each device;
+ * see docs/testing.md. ctest-timeout: 900
  */
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
