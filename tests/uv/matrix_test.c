@@ -6,7 +6,6 @@
  */
 #include "rig.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 
 #define CROWD_MAX 1000u
@@ -15,17 +14,6 @@ static const char *const devices[] = { NULL, "pool:2", "batch",
     "chaos:seed=7,refuse=0.2,max_delay=100us,reorder=0.5", "chaos:seed=5,fail=0.05" };
 
 static bool full;
-
-static unsigned descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
 
 /* Each test, on each device that there is here; every descriptor is back behind it. */
 static void on_each(void (*test)(const char *device))
