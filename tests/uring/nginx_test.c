@@ -26,12 +26,14 @@ struct nginx {
 
 static const char *const versions[] = { "TLSv1.2", "TLSv1.3" };
 
+/* It outlives a test that has failed by minutes at most. */
 static pid_t start(struct nginx *n, char *only)
 {
-    static char name[] = "nginx", prefix[] = "-p", conf[] = "-c", log[] = "-e", to[] = "stderr";
-    char *arguments[] = { name, prefix, n->dir, conf, n->conf, log, to, only, NULL };
+    static char name[] = "timeout", limit[] = "300", nginx[] = "nginx", prefix[] = "-p", conf[] = "-c", log[] = "-e",
+                to[] = "stderr";
+    char *arguments[] = { name, limit, nginx, prefix, n->dir, conf, n->conf, log, to, only, NULL };
     pid_t process;
-    return posix_spawnp(&process, "nginx", NULL, NULL, arguments, environ) ? -1 : process;
+    return posix_spawnp(&process, name, NULL, NULL, arguments, environ) ? -1 : process;
 }
 
 static bool ends_well(pid_t process)
