@@ -247,6 +247,10 @@ uint8_t *milgi__stream_room(struct milgi_stream *s, size_t *len)
         *len = not_over_record(s, read_sizes[--s->read_at]);
         s->reading = milgi_conn_chunk(s->conn, *len);
     }
+    if (!s->reading) { /* or just the rest of what is begun, which can be had even then */
+        *len = milgi_conn_record_rest(s->conn);
+        s->reading = milgi_conn_chunk(s->conn, *len);
+    }
     *len = s->reading ? *len : 0;
     return s->reading ? milgi_chunk_data(s->reading) : NULL;
 }

@@ -98,7 +98,7 @@ struct milgi__ngx_conn {
     struct milgi_iov *out; /* ciphertext that the socket has not taken */
     ngx_uint_t out_first, out_n, out_max;
     u_char *held; /* plaintext that the engine had no memory for */
-    size_t held_n;
+    size_t held_n, held_max;
 
     /* what was negotiated, for variables; texts in the pool */
     struct milgi_conn_info info;

@@ -8,7 +8,8 @@
 #define READS 16  /* of one socket before others have their turn */
 #define PIECES 64 /* of output in one call */
 #define HELD_MAX 16384
-#define TURNS 16 /* for one call of nginx's that sends */
+#define LITTLE 4000 /* bytes in one of the small chunks that readers, too, make do with */
+#define TURNS 16    /* for one call of nginx's that sends */
 
 static struct milgi__ngx_conn **by_fd;
 static ngx_uint_t by_fd_n;
@@ -68,6 +69,7 @@ static size_t hold(struct milgi__ngx_conn *m, const u_char *data, size_t size)
     size = ngx_min(size, HELD_MAX);
     m->held = malloc(size);
     m->held_n = m->held ? size : 0;
+    m->held_max = m->held_n;
     if (m->held)
         ngx_memcpy(m->held, data, size);
     return m->held_n;
@@ -76,7 +78,7 @@ static size_t hold(struct milgi__ngx_conn *m, const u_char *data, size_t size)
 static void drop_held(struct milgi__ngx_conn *m)
 {
     if (m->held)
-        ngx_explicit_memzero(m->held, m->held_n);
+        ngx_explicit_memzero(m->held, m->held_max);
     free(m->held);
     m->held = NULL;
     m->held_n = 0;
@@ -364,14 +366,32 @@ static void on_end(struct milgi_stream *s, void *arg)
     tell_read(m);
 }
 
+/* All of *|size| bytes, or where there is little memory a little of it: all or nothing has its turn too late. */
+static int write_some(struct milgi__ngx_conn *m, const u_char *data, size_t *size)
+{
+    int rv = milgi_stream_write(&m->stream, data, *size);
+    if (rv != MILGI_ENOMEM || *size <= LITTLE)
+        return rv;
+    *size = LITTLE;
+    return milgi_stream_write(&m->stream, data, *size);
+}
+
 /* What there was no memory for goes first. */
 static void on_room(struct milgi_stream *s, void *arg)
 {
     struct milgi__ngx_conn *m = arg;
-    int rv = m->held_n ? milgi_stream_write(s, m->held, m->held_n) : 0;
-    if (rv == MILGI_ENOMEM) /* once more, later */
-        return;
+    int rv = 0;
+    while (m->held_n && !rv) {
+        size_t part = m->held_n;
+        rv = write_some(m, m->held, &part);
+        if (rv == MILGI_ENOMEM) /* once more, later */
+            return;
+        m->held_n -= rv < 0 ? m->held_n : part;
+        ngx_memmove(m->held, m->held + part, m->held_n);
+    }
     m->full = rv == MILGI_PAUSE;
+    if (m->held_n)
+        return;
     drop_held(m);
     if (m->finished)
         milgi_stream_shutdown(s);
@@ -504,11 +524,13 @@ static ssize_t give(struct milgi__ngx_conn *m, const u_char *data, size_t size)
     if (m->failed || m->finished)
         return NGX_ERROR;
     size = ngx_min(size, 65536);
-    int rv = milgi_stream_write(&m->stream, data, size);
+    size_t part = size;
+    int rv = m->held_n ? MILGI_ENOMEM : write_some(m, data, &part);
     if (rv < 0 && rv != MILGI_ENOMEM)
         return NGX_ERROR;
     if (rv == MILGI_ENOMEM)
-        size = m->held_n ? 0 : hold(m, data, size);
+        part = m->held_n ? 0 : hold(m, data, size);
+    size = part;
     m->full = rv != 0;
     m->whole = m->framed;
     m->c->sent += (off_t)size;

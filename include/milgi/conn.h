@@ -218,7 +218,9 @@ MILGI_API void *milgi_conn_arg(const struct milgi_conn *conn);
 
 /*
  * As milgi_chunk_new(), for bytes of this connection, to be received or sent. Memory whose last contents were this
- * connection's own need not be wiped for it, which milgi_chunk_new() has to do. NULL: the pool is empty.
+ * connection's own need not be wiped for it, which milgi_chunk_new() has to do. NULL: the pool is empty. Then a |size|
+ * of no more than milgi_conn_record_rest() may still be had, by a few at a time, from what is kept back: so those who
+ * hold records that are begun, and are of no use before they are whole, do not wait for each other. Ask for that last.
  */
 MILGI_API struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *conn, size_t size);
 

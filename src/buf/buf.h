@@ -103,6 +103,13 @@ static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, u
         chunk->dirty = len;
     chunk->owner = owner;
 }
+/*
+ * Of a record that is begun the rest may be had with HALF of the reserve, a few at a time: else many who hold the begun
+ * ones of all there is would wait for each other. Whether |owner| may; and that it has been given some, and |begun|:
+ * not all. Who then leaves it at that makes room for another after a while.
+ */
+bool milgi__pool_may_finish(const struct milgi__pool *pool, uint64_t owner, uint64_t now_ns);
+void milgi__pool_finishes(struct milgi__pool *pool, uint64_t owner, bool begun, uint64_t now_ns);
 /* Takes back what other threads released. */
 void milgi__pool_collect(struct milgi__pool *pool);
 /* Wipes and frees up to |max| idle chunks and blocks beyond what the last periods needed; true: there is more to do. */

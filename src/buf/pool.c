@@ -15,6 +15,8 @@
 
 #define BLOCKS_FOR_CHUNK 16u
 #define RESERVE_MIN ((size_t)256 << 10)
+#define FINISHING 2u /* each wants the rest of a record, all of it in one piece, and what it is opened into */
+#define FINISH_NS 100000000u
 #define HEADER ((sizeof(struct milgi_chunk) + 63) & ~(size_t)63) /* so that data keeps the alignment of the heap */
 
 enum {
@@ -43,6 +45,9 @@ struct milgi__pool {
     bool in_region; /* chunks lie in |region|, not in the heap */
     bool broken_up; /* the memory gave no slab, and no run was long enough: only a release changes that */
     bool retry;
+    struct {
+        uint64_t owner, until_ns;
+    } finishing[FINISHING];
     struct milgi__region region;
     struct shelf shelf[CLASSES];
     struct milgi__blocks blocks;
@@ -310,6 +315,29 @@ struct milgi_chunk *milgi__chunk_alloc_from(
     if (pool->used > pool->peak)
         pool->peak = pool->used;
     return chunk;
+}
+
+bool milgi__pool_may_finish(const struct milgi__pool *pool, uint64_t owner, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < FINISHING; i++)
+        if (pool->finishing[i].owner == owner || pool->finishing[i].until_ns <= now_ns)
+            return true;
+    return false;
+}
+
+void milgi__pool_finishes(struct milgi__pool *pool, uint64_t owner, bool begun, uint64_t now_ns)
+{
+    unsigned at = FINISHING;
+    for (unsigned i = 0; i < FINISHING; i++)
+        if (pool->finishing[i].owner == owner || (at == FINISHING && pool->finishing[i].until_ns <= now_ns))
+            at = i;
+    bool own = at < FINISHING && pool->finishing[at].owner == owner;
+    if (own && !begun) {
+        pool->finishing[at].owner = pool->finishing[at].until_ns = 0;
+    } else if (at < FINISHING && !own && begun) { /* whose time is over does not begin again ahead of others */
+        pool->finishing[at].owner = owner;
+        pool->finishing[at].until_ns = now_ns + FINISH_NS;
+    }
 }
 
 struct milgi_chunk *milgi__chunk_lend(

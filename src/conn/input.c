@@ -72,6 +72,11 @@ int milgi__conn_stage(struct milgi_conn *c, struct milgi_slice slice)
     }
     if (milgi__transport_feed(c->transport, slice) != 0)
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for input");
+    if (c->finishes) {
+        c->finishes = milgi__conn_live(c) && milgi__transport_rest(c->transport);
+        milgi__pool_finishes(milgi__engine_pool(c->engine), milgi__owner_id(&c->owner), c->finishes,
+            milgi_engine_now(c->engine));
+    }
     assert(milgi__transport_staged(c->transport) <= milgi__staged_max(c->config));
     if (milgi__transport_staged(c->transport) >= milgi__conn_share(c, MILGI_LIMIT_INPUT))
         c->in_paused = true;

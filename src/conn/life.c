@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "conn/fail.h"
+#include "conn/over.h"
 #include "conn/trace.h"
 #include "conn/turn.h"
 
@@ -105,10 +106,22 @@ void milgi_conn_free(struct milgi_conn *c)
         milgi__conn_destroy(c);
 }
 
+static size_t record_rest(const struct milgi_conn *c)
+{
+    return milgi__conn_is_over(c, MILGI__READ) ? 0 : milgi__transport_rest(c->transport);
+}
+
 struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *c, size_t size)
 {
     milgi__prefetch(c, sizeof *c + milgi__transport_place()); /* it is going to receive something */
     if (size == 0 || size > MILGI_CHUNK_MAX)
         return NULL;
-    return milgi__chunk_alloc(milgi__engine_pool(c->engine), size, milgi__owner_id(&c->owner), false);
+    struct milgi__pool *pool = milgi__engine_pool(c->engine);
+    uint64_t owner = milgi__owner_id(&c->owner);
+    struct milgi_chunk *chunk = milgi__chunk_alloc(pool, size, owner, false);
+    if (chunk || size > record_rest(c) || !milgi__pool_may_finish(pool, owner, milgi_engine_now(c->engine)))
+        return chunk;
+    chunk = milgi__chunk_alloc_from(pool, size, owner, MILGI__RESERVE_HALF);
+    c->finishes = chunk != NULL;
+    return chunk;
 }

@@ -85,6 +85,7 @@ struct milgi_conn {
     bool app_open;          /* application data may be framed */
     bool in_paused, want_room;
     bool pause_told : 1;
+    bool finishes : 1; /* it may have had of the reserve for a record's rest */
     bool handed : 1;   /* a direction was handed over: |over| says which */
     bool asked_update; /* our update_requested is not yet answered */
     bool owes_update;  /* the peer's is not, nor does an answer wait to be framed; or one of ours is to be handed out */

@@ -272,9 +272,81 @@ static void a_crowd_that_lingers_is_closed_bit_by_bit(void **state)
     crowd_close(&c);
 }
 
+/* --- little memory ------------------------------------------------------------------------------------------------ */
+
+#define PARTS 100u
+#define RECORD (5u + 16384u)
+
+/* |len| bytes more of a record that is as long as one may be; how many there was room for. */
+static size_t more_comes(struct milgi_stream *s, size_t *have, size_t len)
+{
+    static const uint8_t header[5] = { 22, 3, 1, 0x40, 0 };
+    size_t room;
+    uint8_t *to = milgi__stream_room(s, &room);
+    len = room < len ? room : len;
+    len = len < RECORD - *have ? len : RECORD - *have;
+    if (!to) {
+        milgi__stream_read(s, MILGI__NO_ROOM);
+        return 0;
+    }
+    for (size_t i = 0; i < len; i++)
+        to[i] = *have + i < sizeof header ? header[*have + i] : 255; /* no message that there is */
+    *have += len;
+    milgi__stream_read(s, (long)len);
+    return len;
+}
+
+/* Each has begun a record, and all of them hold all there is: none could be opened, and nothing be given back. */
+static void those_who_hold_parts_of_records_do_not_wait_for_each_other(void **state)
+{
+    struct milgi_stream_options options;
+    struct configs_pair configs;
+    struct milgi_loop loop = { 0 };
+    static struct milgi_stream streams[PARTS];
+    size_t have[PARTS] = { 0 }, got = 1;
+    (void)state;
+    milgi_stream_options_init(&options);
+    options.engine.clock = (struct milgi_clock){ monotonic, wall, NULL };
+    options.engine.memory_limit = 256u << 10;
+    now_ns = 1;
+    again = false;
+    configs_pair_begin(&configs, IDENTITY_P256);
+    assert_int_equal(milgi__loop_init(&loop, &hooks, &options), 0);
+    for (unsigned i = 0; i < PARTS; i++) {
+        streams[i] = (struct milgi_stream){ 0 };
+        int rv = milgi__stream_init(&streams[i], &loop, configs.config[MILGI_SERVER], NULL, &nobody_listens, NULL);
+        assert_int_equal(rv, 0);
+    }
+    while (got) {
+        got = 0;
+        for (unsigned i = 0; i < PARTS; i++)
+            got += have[i] < RECORD - 4096 ? more_comes(&streams[i], &have[i], 4000) : 0;
+    }
+    unsigned left = PARTS;
+    for (unsigned round = 0; left && round < 10 * PARTS; round++) {
+        left = 0;
+        for (unsigned i = 0; i < PARTS; i++) {
+            if (have[i] < RECORD && more_comes(&streams[i], &have[i], RECORD))
+                milgi__loop_turn(&loop); /* what is whole is looked at, and refused */
+            left += have[i] < RECORD;
+        }
+        now_ns += 1000000;
+    }
+    assert_int_equal(left, 0);
+    for (unsigned i = 0; i < PARTS; i++) {
+        assert_true(streams[i].ended);
+        if (!streams[i].closing)
+            milgi__stream_destroy(&streams[i], false);
+        milgi__stream_gone(&streams[i]);
+    }
+    assert_int_equal(milgi_engine_free(loop.engine), 0);
+    configs_pair_end(&configs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(those_who_hold_parts_of_records_do_not_wait_for_each_other),
         cmocka_unit_test(memory_that_comes_back_is_told_to_those_who_wait_for_it),
         cmocka_unit_test(who_finds_none_again_waits_for_the_next_time),
         cmocka_unit_test(of_a_crowd_that_starves_some_try_for_each_chunk),

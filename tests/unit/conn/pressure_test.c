@@ -115,6 +115,38 @@ static void what_is_held_until_the_handshake_is_over_waits_for_chunks(void **sta
     pair_fini(&pair);
 }
 
+/* --- what is begun ------------------------------------------------------------------------------------------------ */
+
+static void when_the_pool_is_empty_the_rest_of_a_record_is_had_and_no_more(void **state)
+{
+    static const uint8_t header[5] = { 22, 3, 1, 0x40, 0 };
+    struct milgi_engine_options options;
+    struct pair pair;
+    (void)state;
+    milgi_engine_options_init(&options);
+    options.memory_limit = 1 << 20;
+    start(&pair, &options);
+    struct milgi_conn *server = pair.side[MILGI_SERVER].conn;
+    struct milgi_chunk *chunk = milgi_conn_chunk(server, sizeof header), *all[CHUNKS];
+    unsigned all_n = 0;
+    memcpy(milgi_chunk_data(chunk), header, sizeof header);
+    while (all_n < CHUNKS && (all[all_n] = milgi_chunk_new(pair.side[MILGI_SERVER].engine, all_n < 15 ? 65536 : 512)))
+        all_n++;
+    assert_null(milgi_conn_chunk(server, 1));
+    struct milgi_slice begun = { chunk, milgi_chunk_data(chunk), sizeof header };
+    assert_int_equal(milgi_conn_receive(server, begun), 0);
+    assert_int_equal(milgi_conn_record_rest(server), 16384);
+    assert_null(milgi_conn_chunk(server, 16385));
+    chunk = milgi_conn_chunk(server, 16384);
+    assert_non_null(chunk);
+    memset(milgi_chunk_data(chunk), 0, 16384);
+    assert_int_equal(milgi_conn_receive(server, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), 16384 }), 0);
+    assert_null(milgi_conn_chunk(server, 1));
+    while (all_n)
+        milgi_chunk_unref(all[--all_n]);
+    pair_fini(&pair);
+}
+
 /* --- KeyUpdates --------------------------------------------------------------------------------------------------- */
 
 static void key_updates_do_not_pile_up_before_a_network_that_takes_nothing(void **state)
@@ -158,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_held_until_the_handshake_is_over_waits_for_chunks),
+        cmocka_unit_test(when_the_pool_is_empty_the_rest_of_a_record_is_had_and_no_more),
         cmocka_unit_test(key_updates_do_not_pile_up_before_a_network_that_takes_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
