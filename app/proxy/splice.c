@@ -31,7 +31,7 @@ struct splice {
     struct milgi_stream *stream; /* NULL: it has ended */
     struct way way[2];           /* by enum milgi_direction, of the stream */
     uv_poll_t poll;              /* of a descriptor of its own: the relay's is libuv's */
-    uv_timer_t again;            /* in the loop's next turn */
+    uv_idle_t again;             /* in the loop's next turn */
     int fd, polled;
     unsigned handles;
     bool again_in, again_out;
@@ -76,23 +76,24 @@ static void await(struct splice *s)
         uv_poll_stop(&s->poll);
 }
 
-static void on_again(uv_timer_t *timer)
+static void on_again(uv_idle_t *idle)
 {
-    struct splice *s = timer->data;
+    struct splice *s = idle->data;
     bool in = s->way[MILGI_RECEIVE].on && s->again_in, out = s->way[MILGI_SEND].on && s->again_out;
     s->again_in = s->again_out = false;
+    uv_idle_stop(idle);
     if (in)
         pump(s, MILGI_RECEIVE);
     if (out && !s->closing)
         pump(s, MILGI_SEND);
 }
 
-/* Others first. */
+/* Others first. A timer that is due at once is none: libuv before 1.45 has its next turn in the same one. */
 static void later(struct splice *s, bool *again)
 {
     *again = true;
     if (!s->closing)
-        uv_timer_start(&s->again, on_again, 0, 0);
+        uv_idle_start(&s->again, on_again);
 }
 
 /* --- from the client to the backend ------------------------------------------------------------------------------- */
@@ -261,7 +262,7 @@ struct splice *splice_new(
         free(s);
         return NULL;
     }
-    uv_timer_init(loop, &s->again);
+    uv_idle_init(loop, &s->again);
     s->poll.data = s->again.data = s;
     return s;
 }

@@ -44,6 +44,7 @@ void on_each_device(void (*test)(const char *spec))
 {
     static const char *const specs[] = { "pool:2", "batch",
         "chaos:seed=7,refuse=0.2,fail=0.05,max_delay=100us,reorder=0.5" };
+    unsigned before = descriptors();
     test(NULL);
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
         struct milgi_device *device;
@@ -55,6 +56,7 @@ void on_each_device(void (*test)(const char *spec))
         assert_int_equal(rv, 0);
         milgi_device_free(device);
         test(specs[i]);
+        assert_int_equal(descriptors(), before);
     }
 }
 

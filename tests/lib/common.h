@@ -12,7 +12,7 @@ unsigned descriptors(void);
 
 /* |spec|, which does for |engine| all that it can. */
 struct milgi_device *device_for(struct milgi_engine *engine, const char *spec);
-/* On each kind of device that there is here; NULL: the processor. */
+/* On each kind of device that there is here; NULL: the processor. Every descriptor has to be back behind it. */
 void on_each_device(void (*test)(const char *spec));
 
 /* Somebody has all the chunks that an engine with little memory has left. */

@@ -9,27 +9,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-static const char *const devices[] = { NULL, "pool:2", "batch",
-    "chaos:seed=7,refuse=0.2,max_delay=100us,reorder=0.5", "chaos:seed=5,fail=0.05" };
-
 static bool full;
-
-/* Each test, on each device that there is here. */
-static void on_each(void (*test)(const char *device))
-{
-    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
-        struct milgi_device *device;
-        int rv = devices[i] ? milgi_device_new(devices[i], &device, NULL) : 0;
-        if (rv == MILGI_EUNSUPPORTED) {
-            print_message("not tested: no device %s here\n", devices[i]);
-            continue;
-        }
-        assert_int_equal(rv, 0);
-        if (devices[i])
-            milgi_device_free(device);
-        test(devices[i]);
-    }
-}
 
 /* Closing looks whether every descriptor is back. */
 static void begin(struct rig *r, const char *device)
@@ -78,7 +58,7 @@ static void exchange(const char *device)
 static void bytes_cross_both_ways(void **state)
 {
     (void)state;
-    on_each(exchange);
+    on_each_device(exchange);
 }
 
 /* All of them are open before any sends. */
@@ -117,7 +97,7 @@ static void crowd(const char *device)
 static void a_crowd_is_served_at_once(void **state)
 {
     (void)state;
-    on_each(crowd);
+    on_each_device(crowd);
 }
 
 /* --- slow ends ---------------------------------------------------------------------------------------------------- */
@@ -146,7 +126,7 @@ static void to_slow_reader(const char *device)
 static void a_slow_reader_is_waited_for(void **state)
 {
     (void)state;
-    on_each(to_slow_reader);
+    on_each_device(to_slow_reader);
 }
 
 static void from_slow_writer(const char *device)
@@ -170,7 +150,7 @@ static void from_slow_writer(const char *device)
 static void a_slow_writer_is_heard(void **state)
 {
     (void)state;
-    on_each(from_slow_writer);
+    on_each_device(from_slow_writer);
 }
 
 /* --- ends --------------------------------------------------------------------------------------------------------- */
@@ -200,7 +180,7 @@ static void half_close(const char *device)
 static void each_direction_may_end_first(void **state)
 {
     (void)state;
-    on_each(half_close);
+    on_each_device(half_close);
 }
 
 /* By turns: freed, cut, the network under it in one direction or both, everything at once. */
@@ -232,7 +212,7 @@ static void end_suddenly(const char *device)
 static void connections_end_suddenly_with_ops_in_flight(void **state)
 {
     (void)state;
-    on_each(end_suddenly);
+    on_each_device(end_suddenly);
 }
 
 /* --- a device that goes ------------------------------------------------------------------------------------------- */
@@ -259,7 +239,7 @@ static void without_device(const char *device)
 static void a_device_that_goes_takes_nothing_with_it(void **state)
 {
     (void)state;
-    on_each(without_device);
+    on_each_device(without_device);
 }
 
 int main(void)
