@@ -49,7 +49,7 @@ foreach(header ${ssl_headers})
   file(CREATE_LINK ${header} ${ssl_prefix}/include/openssl/${name} SYMBOLIC)
 endforeach()
 # Headers of OpenSSL's that the shim has not: the compiler would take those of the system instead, and mix the two.
-foreach(name aes asn1t async blowfish bn buffer camellia cast cmac cmp cms comp core core_names cryptoerr ct decoder des dh dsa
+foreach(name aes asn1t async blowfish bn buffer camellia cast cmac cmp cms comp core core_names cryptoerr ct des dh dsa
     dtls1 e_os2 ebcdic ec ecdh ecdsa encoder engine ess hmac http idea kdf lhash macros md2 md4 md5 mdc2 modes obj_mac ocsp
     param_build params pkcs12 pkcs7 provider rc2 rc4 rc5 ripemd rsa seed self_test sha srp srtp store symhacks trace ts txt_db
     ui whrlpool)

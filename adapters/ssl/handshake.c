@@ -27,6 +27,24 @@ static ssize_t result(SSL *ssl, ssize_t n)
     return -errno;
 }
 
+/* The first bytes of the peer, a record's header if it speaks TLS. */
+static void note_first(SSL *ssl, const uint8_t *data, ssize_t n)
+{
+    for (ssize_t i = 0; i < n && ssl->first_n < sizeof ssl->first; i++)
+        ssl->first[ssl->first_n++] = data[i];
+}
+
+int milgi__ssl_what_else_it_speaks(const SSL *ssl)
+{
+    static const char *const words[] = { "GET ", "POST", "HEAD", "PUT " };
+    if (ssl->first_n < sizeof ssl->first || ssl->first[1] == 3)
+        return 0;
+    for (size_t i = 0; ssl->role == ROLE_SERVER && i < sizeof words / sizeof *words; i++)
+        if (memcmp(ssl->first, words[i], 4) == 0)
+            return SSL_R_HTTP_REQUEST;
+    return SSL_R_WRONG_VERSION_NUMBER;
+}
+
 static ssize_t receive(void *ctx, void *data, size_t len)
 {
     SSL *ssl = ctx;
@@ -36,12 +54,15 @@ static ssize_t receive(void *ctx, void *data, size_t len)
             return -EAGAIN;
         n = read(ssl->rbio->fd, data, len);
     }
+    note_first(ssl, data, n);
     return result(ssl, n);
 }
 
 static ssize_t send_out(void *ctx, const void *data, size_t len)
 {
     SSL *ssl = ctx;
+    if (milgi__ssl_what_else_it_speaks(ssl))
+        return (ssize_t)len; /* an alert is no answer to what is not TLS */
     ssize_t n = send(ssl->wbio->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == ENOTSOCK) {
         if (!is_ready(ssl->wbio->fd, POLLOUT))
@@ -474,4 +495,5 @@ void milgi__ssl_stop(SSL *ssl)
     ssl->error = ssl->sys_error = ssl->shutdown = 0;
     ssl->want = SSL_NOTHING;
     ssl->writing = ssl->taken = 0;
+    ssl->first_n = 0;
 }

@@ -2,7 +2,7 @@
 /* Engines, one for each thread that begins handshakes, and the device that they share. */
 #include "shim.h"
 
-#include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 /* Freed when neither an engine has it nor new ones are to get it. */
@@ -105,6 +105,11 @@ static int add_device(struct home *home)
         return rv;
     struct milgi_device *device = home->device->device;
     int index = milgi_engine_add_device(home->engine, device);
+    if (index == MILGI_ELIMIT) { /* so many threads have it: this one computes for itself */
+        device_unref(home->device);
+        home->device = NULL;
+        return 1;
+    }
     if (index > 0)
         index = milgi_engine_route(home->engine, device->caps.ops, (unsigned)index, 0);
     if (index < 0)
@@ -184,14 +189,24 @@ bool milgi__ssl_home_busy(struct home *home)
     if (!home->device)
         return false;
     milgi_engine_stats(home->engine, &stats);
-    return stats.ops_alive > 0;
+    uint64_t lost = stats.abandoned_ops; /* which a device keeps, maybe for ever: nobody waits for those */
+    for (unsigned i = 0; i < stats.devices_n; i++)
+        lost += stats.device[i].quarantined;
+    return stats.ops_alive > lost;
 }
 
 /* --- who waits ---------------------------------------------------------------------------------------------------- */
 
 int milgi__ssl_home_new_bell(void)
 {
-    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+
+/* It rings after |ns|; 0: not any more, and it is silent. */
+static bool set_bell(int fd, uint64_t ns)
+{
+    const struct itimerspec when = { .it_value = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) } };
+    return timerfd_settime(fd, 0, &when, NULL) == 0;
 }
 
 int milgi__ssl_home_bell(void)
@@ -215,9 +230,10 @@ int milgi__ssl_home_bell(void)
     return fd;
 }
 
-void milgi__ssl_home_sleep(struct home *home, struct sleeper *who)
+void milgi__ssl_home_sleep(struct home *home, struct sleeper *who, int limit_ms)
 {
     who->told = false;
+    who->limited = limit_ms >= 0 && who->fd >= 0 && set_bell(who->fd, (uint64_t)limit_ms * 1000000 + 1);
     who->next = home->sleepers;
     who->link = &home->sleepers;
     if (who->next)
@@ -227,21 +243,20 @@ void milgi__ssl_home_sleep(struct home *home, struct sleeper *who)
 
 void milgi__ssl_home_wake(struct sleeper *who)
 {
-    uint64_t rings;
     if (!who->link)
         return;
     *who->link = who->next;
     if (who->next)
         who->next->link = who->link;
     who->link = NULL;
-    if (who->told && who->fd >= 0 && read(who->fd, &rings, sizeof rings) < 0)
-        who->told = false; /* it was nothing */
+    if ((who->told || who->limited) && who->fd >= 0)
+        (void)set_bell(who->fd, 0);
 }
 
 void milgi__ssl_home_tell(struct home *home)
 {
     struct milgi_engine_stats stats;
-    uint64_t completed = 0, one = 1;
+    uint64_t completed = 0;
 
     if (!home->sleepers)
         return;
@@ -254,5 +269,5 @@ void milgi__ssl_home_tell(struct home *home)
     home->completed = completed;
     for (struct sleeper *s = home->sleepers; s; s = s->next)
         if (!s->told)
-            s->told = s->fd < 0 || write(s->fd, &one, sizeof one) == (ssize_t)sizeof one;
+            s->told = s->fd < 0 || set_bell(s->fd, 1);
 }

@@ -71,13 +71,13 @@ static void go_to_sleep(SSL *ssl, struct sleeper *here, struct pollfd *bell, int
         if (!ssl->has_bell)
             ssl->paused.fd = milgi__ssl_home_new_bell();
         ssl->has_bell = ssl->paused.fd >= 0;
-        milgi__ssl_home_sleep(ssl->home, &ssl->paused);
+        milgi__ssl_home_sleep(ssl->home, &ssl->paused, *ms);
         return;
     }
     here->fd = bell->fd = milgi__ssl_home_bell();
     if (here->fd < 0 && (*ms < 0 || *ms > 10))
         *ms = 10; /* no descriptor is left: it is looked at now and then */
-    milgi__ssl_home_sleep(ssl->home, here);
+    milgi__ssl_home_sleep(ssl->home, here, -1);
 }
 
 ssize_t milgi__ssl_try(SSL *ssl, ssize_t (*attempt)(SSL *ssl, void *arg), void *arg)
@@ -124,6 +124,8 @@ ssize_t milgi__ssl_try(SSL *ssl, ssize_t (*attempt)(SSL *ssl, void *arg), void *
 
 static void tell_alert(const SSL *ssl, const struct milgi_reason *reason)
 {
+    if (milgi__ssl_what_else_it_speaks(ssl))
+        return; /* and was told nothing */
     if (reason->alert != MILGI_ALERT_NONE && reason->alert != MILGI_ALERT_CLOSE_NOTIFY)
         milgi__ssl_info(ssl, reason->alert_from_peer ? SSL_CB_READ_ALERT : SSL_CB_WRITE_ALERT, 2 << 8 | reason->alert);
 }
@@ -165,6 +167,8 @@ int milgi__ssl_failed(SSL *ssl, ssize_t rv)
         return -1;
     if (ssl->unverified)
         SSL_ERR(SSL_R_CERTIFICATE_VERIFY_FAILED, X509_verify_cert_error_string(ssl->verify_result));
+    else if (milgi__ssl_what_else_it_speaks(ssl))
+        SSL_ERR(milgi__ssl_what_else_it_speaks(ssl), milgi_error_text((int)rv));
     else if (reason && reason->error)
         milgi__ssl_error_of_reason(reason, ssl->role == ROLE_SERVER);
     else

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <milgi/milgi.h>
+#include <openssl/decoder.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -308,9 +309,10 @@ bool milgi__ssl_home_busy(struct home *home);
 struct sleeper {
     struct sleeper *next, **link; /* link NULL: it is awake */
     int fd;                       /* -1: there was none to be had */
-    bool told;
+    bool told, limited;
 };
-void milgi__ssl_home_sleep(struct home *home, struct sleeper *who);
+/* |limit_ms|: when its descriptor says so in any case; -1: never, since whoever waits looks at the clock himself. */
+void milgi__ssl_home_sleep(struct home *home, struct sleeper *who, int limit_ms);
 void milgi__ssl_home_wake(struct sleeper *who);
 void milgi__ssl_home_tell(struct home *home);
 /* This thread's descriptor for it; -1: there is none to be had. */
@@ -376,10 +378,14 @@ struct ssl_st {
     uint16_t version, suite;
     bool resumed;
     char *alpn;
+    uint8_t first[5]; /* bytes of the peer's */
+    size_t first_n;
     void (*info_cb)(const SSL *ssl, int where, int value);
     void *ex[EX_MAX];
 };
 
+/* SSL_R_HTTP_REQUEST, SSL_R_WRONG_VERSION_NUMBER: the peer does not speak TLS; 0: it does, for all that is known. */
+int milgi__ssl_what_else_it_speaks(const SSL *ssl);
 /* Begins to be a client or a server. 1 or 0. */
 int milgi__ssl_start(SSL *ssl);
 /* A call has found no memory: nothing has come of it, and it may be repeated. */

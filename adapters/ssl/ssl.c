@@ -262,6 +262,11 @@ int SSL_in_init(const SSL *ssl)
     return !ssl->established;
 }
 
+int SSL_in_before(const SSL *ssl)
+{
+    return !ssl->pull;
+}
+
 int SSL_version(const SSL *ssl)
 {
     return ssl->version ? ssl->version : TLS1_3_VERSION;

@@ -3,6 +3,7 @@
 #include "duo.h"
 
 #include <fcntl.h>
+#include <openssl/decoder.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -535,6 +536,62 @@ static void what_programs_hang_on_is_kept(void **state)
     SSL_CTX_free(ctx);
 }
 
+static int read_params(const char *text, const char *type)
+{
+    EVP_PKEY *key = NULL;
+    FILE *file = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+    OSSL_DECODER_CTX *reads =
+        OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", NULL, type, OSSL_KEYMGMT_SELECT_DOMAIN_PARAMETERS, NULL, NULL);
+    assert_non_null(file);
+    assert_non_null(reads);
+    int rv = OSSL_DECODER_from_fp(reads, file);
+    OSSL_DECODER_CTX_free(reads);
+    fclose(file);
+    assert_int_equal(rv == 1, key != NULL);
+    EVP_PKEY_free(key);
+    if (rv != 1)
+        assert_true(ERR_peek_error() != 0);
+    ERR_clear_error();
+    return rv;
+}
+
+/* A server that is told to use a file of them, as many are, runs on; which is not to say that it takes any file. */
+static void parameters_of_diffie_hellman_are_read(void **state)
+{
+    static const char params[] = "-----BEGIN DH PARAMETERS-----\n"
+                                 "MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz\n"
+                                 "+8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a\n"
+                                 "87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7\n"
+                                 "YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi\n"
+                                 "7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD\n"
+                                 "ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==\n"
+                                 "-----END DH PARAMETERS-----\n";
+    (void)state;
+    assert_int_equal(read_params(params, "DH"), 1);
+    assert_int_equal(read_params(params, "EC"), 0);
+    assert_int_equal(read_params("-----BEGIN DH PARAMETERS-----\nMAMCAQI=\n-----END DH PARAMETERS-----\n", "DH"), 0);
+    assert_int_equal(read_params("nothing of the kind\n", "DH"), 0);
+
+    struct duo d;
+    int client, server;
+    EVP_PKEY *key = NULL;
+    FILE *file = fmemopen((void *)(uintptr_t)params, strlen(params), "r");
+    OSSL_DECODER_CTX *reads =
+        OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", NULL, "DH", OSSL_KEYMGMT_SELECT_DOMAIN_PARAMETERS, NULL, NULL);
+    assert_int_equal(OSSL_DECODER_from_fp(reads, file), 1);
+    OSSL_DECODER_CTX_free(reads);
+    fclose(file);
+    duo_begin(&d);
+    assert_int_equal(SSL_CTX_set_dh_auto(d.server_ctx, 1), 1);
+    assert_int_equal(SSL_CTX_set0_tmp_dh_pkey(d.server_ctx, key), 1);
+    duo_connect(&d);
+    assert_true(SSL_in_before(d.client));
+    duo_shake(&d, &client, &server);
+    assert_int_equal(client == 1 && server == 1, 1);
+    assert_false(SSL_in_before(d.client));
+    duo_end(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +612,7 @@ int main(void)
         cmocka_unit_test(keying_material_is_the_same_at_both_ends),
         cmocka_unit_test(the_error_queue_is_first_in_first_out),
         cmocka_unit_test(what_programs_hang_on_is_kept),
+        cmocka_unit_test(parameters_of_diffie_hellman_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -288,19 +288,41 @@ static void a_socket_that_fails_is_an_error_of_the_system(void **state)
     duo_end(&d);
 }
 
-static void garbage_instead_of_a_hello_is_an_error_of_the_protocol(void **state)
+static int shake_with(const char *text, size_t len, bool client)
 {
     struct duo d;
-    (void)state;
+    char answer[4096];
     duo_begin(&d);
     duo_connect(&d);
-    assert_int_equal(write(d.fd[0], "GARBAGE AND MORE OF IT\r\n\r\n", 26), 26);
-    int rv = SSL_accept(d.server);
+    SSL *ssl = client ? d.client : d.server;
+    int peer = d.fd[client];
+    if (client)
+        assert_int_equal(SSL_connect(ssl), -1);
+    while (recv(peer, answer, sizeof answer, MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(write(peer, text, len), len);
+    int rv = client ? SSL_connect(ssl) : SSL_accept(ssl);
     assert_int_equal(rv, -1);
-    assert_int_equal(SSL_get_error(d.server, rv), SSL_ERROR_SSL);
-    assert_int_not_equal(ERR_peek_error(), 0);
+    assert_int_equal(SSL_get_error(ssl, rv), SSL_ERROR_SSL);
     assert_int_equal(ERR_GET_LIB(ERR_peek_error()), ERR_LIB_SSL);
+    int reason = next_reason();
+    bool is_tls = reason != SSL_R_WRONG_VERSION_NUMBER && reason != SSL_R_HTTP_REQUEST;
+    /* an alert is no answer to what is not TLS */
+    assert_int_equal(recv(peer, answer, sizeof answer, MSG_DONTWAIT) > 0, is_tls);
     duo_end(&d);
+    return reason;
+}
+
+static void what_is_not_tls_is_not_answered(void **state)
+{
+    (void)state;
+    static const char garbage[] = "GARBAGE AND MORE OF IT\r\n\r\n";
+    static const char get[] = "GET / HTTP/1.1\r\nHost: somebody\r\n\r\n";
+    static const char mail[] = "220 a server of mail, say\r\n", data[] = "\x17\x03\x01\x00\x05hello";
+    assert_int_equal(shake_with(garbage, sizeof garbage - 1, false), SSL_R_WRONG_VERSION_NUMBER);
+    assert_int_equal(shake_with(get, sizeof get - 1, false), SSL_R_HTTP_REQUEST);
+    assert_int_equal(shake_with(mail, sizeof mail - 1, true), SSL_R_WRONG_VERSION_NUMBER);
+    assert_int_not_equal(shake_with(data, sizeof data - 1, false), SSL_R_WRONG_VERSION_NUMBER);
 }
 
 static void a_handshake_that_is_cut_is_an_error(void **state)
@@ -477,7 +499,7 @@ int main(void)
         cmocka_unit_test(quiet_shutdown_says_nothing),
         cmocka_unit_test(an_end_without_close_notify_is_an_error_unless_it_is_ignored),
         cmocka_unit_test(a_socket_that_fails_is_an_error_of_the_system),
-        cmocka_unit_test(garbage_instead_of_a_hello_is_an_error_of_the_protocol),
+        cmocka_unit_test(what_is_not_tls_is_not_answered),
         cmocka_unit_test(a_handshake_that_is_cut_is_an_error),
         cmocka_unit_test(one_ssl_is_used_again_after_it_was_cleared),
         cmocka_unit_test(bios_are_freed_when_they_go_and_not_when_they_stay),

@@ -7,8 +7,11 @@
 #include <milgi/milgi.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +59,66 @@ static void programs_that_poll_their_socket_alone_go_on_with_every_device(void *
     }
 }
 
+/* While time flies nobody waits for long, and all that was to be waited for has gone by. */
+static atomic_bool time_flies;
+static _Atomic int64_t flown_ms;
+
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    int rv = (int)syscall(SYS_clock_gettime, clock, t);
+    if (clock == CLOCK_MONOTONIC) {
+        t->tv_sec += flown_ms / 1000;
+        t->tv_nsec += flown_ms % 1000 * 1000000;
+        t->tv_sec += t->tv_nsec / 1000000000;
+        t->tv_nsec %= 1000000000;
+    }
+    return rv;
+}
+
+__attribute__((visibility("default"))) int poll(struct pollfd *fds, nfds_t n, int ms)
+{
+    bool flies = time_flies && ms > 5;
+    int rv = (int)syscall(SYS_poll, fds, n, flies ? 5 : ms);
+    if (flies && rv == 0)
+        flown_ms += ms;
+    if (flown_ms > 3600000) { /* who waits now does so for ever */
+        fprintf(stderr, "an hour has gone by\n");
+        abort();
+    }
+    return rv;
+}
+
+static void a_byte_is_not_there(SSL *ssl)
+{
+    char byte;
+    assert_int_equal(SSL_read(ssl, &byte, 1), -1);
+    assert_int_equal(SSL_get_error(ssl, -1), SSL_ERROR_WANT_READ);
+}
+
+/*
+ * The device keeps an operation for ever, whose time is over after ten seconds: from then on nothing is under way. Who
+ * polls his socket is to be told so again, or he waits in a call for a peer who may be himself.
+ */
+static void an_operation_that_never_comes_back_is_waited_for_no_more(void **state)
+{
+    struct duo d;
+    (void)state;
+    time_flies = true;
+    for (int seed = 1; seed < 5; seed++) {
+        char spec[64];
+        snprintf(spec, sizeof spec, "chaos:seed=%d,lose=0.3", seed);
+        assert_int_equal(MILGI_SSL_use_device(spec), 1);
+        duo_begin(&d);
+        int64_t before = flown_ms;
+        duo_open(&d);
+        a_byte_is_not_there(d.client);
+        a_byte_is_not_there(d.server);
+        assert_true(flown_ms - before >= 9000);
+        duo_end(&d);
+    }
+    time_flies = false;
+}
+
 /* True if the call is to be repeated at once. */
 static bool waits_for_device(SSL *ssl, int rv, unsigned *asked)
 {
@@ -68,7 +131,15 @@ static bool waits_for_device(SSL *ssl, int rv, unsigned *asked)
     assert_int_equal(n, 2);
     assert_int_equal(SSL_get_all_async_fds(ssl, fd, &n), 1);
     struct pollfd p[2] = { { fd[0], POLLIN, 0 }, { fd[1], POLLIN, 0 } };
-    assert_true(poll(p, 2, 20000) >= 1);
+    struct itimerspec alarm = { 0 };
+    if (time_flies && syscall(SYS_poll, p, 2, 5) == 0) { /* the clock of the descriptor does not */
+        assert_int_equal(timerfd_gettime(fd[1], &alarm), 0);
+        assert_true(alarm.it_value.tv_sec > 0 || alarm.it_value.tv_nsec > 0);
+        assert_true(alarm.it_value.tv_sec <= 10);
+        flown_ms += alarm.it_value.tv_sec * 1000 + 1000;
+    } else if (!time_flies) {
+        assert_true(poll(p, 2, 20000) >= 1);
+    }
     (*asked)++;
     return true;
 }
@@ -97,6 +168,35 @@ static void who_has_asked_for_it_is_told_that_a_device_works(void **state)
     assert_int_equal(server, 1);
     assert_true(asked > 0);
     duo_end(&d);
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
+/* Nobody runs the engine then but who is told that it is to be run. */
+static void who_has_asked_for_it_is_told_that_the_time_of_an_operation_is_over(void **state)
+{
+    struct duo d;
+    unsigned asked = 0;
+    int client = 0, server = 0;
+    int64_t before = flown_ms;
+    (void)state;
+    assert_int_equal(MILGI_SSL_use_device("chaos:seed=3,lose=0.3"), 1);
+    time_flies = true;
+    duo_begin(&d);
+    SSL_CTX_set_mode(d.client_ctx, SSL_MODE_ASYNC);
+    SSL_CTX_set_mode(d.server_ctx, SSL_MODE_ASYNC);
+    duo_connect(&d);
+    for (int i = 0; i < 1000 && (client != 1 || server != 1); i++) {
+        client = SSL_connect(d.client);
+        waits_for_device(d.client, client, &asked);
+        server = SSL_accept(d.server);
+        waits_for_device(d.server, server, &asked);
+    }
+    assert_int_equal(client, 1);
+    assert_int_equal(server, 1);
+    assert_true(flown_ms - before >= 9000);
+    a_byte_is_not_there(d.client);
+    duo_end(&d);
+    time_flies = false;
     assert_int_equal(MILGI_SSL_use_device(NULL), 1);
 }
 
@@ -187,6 +287,42 @@ static void threads_may_share_an_engine(void **state)
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------ */
+
+#define CROWD 70
+static pthread_barrier_t all_are_there;
+static atomic_uint well;
+
+static void *shake_alone(void *arg)
+{
+    struct duo *d = arg;
+    int client, server;
+    duo_shake(d, &client, &server);
+    well += client == 1 && server == 1;
+    pthread_barrier_wait(&all_are_there); /* each with its engine */
+    return NULL;
+}
+
+/* A pool has 64 queue pairs; who gets none computes for himself. */
+static void more_threads_than_a_device_has_queues_shake_hands(void **state)
+{
+    struct duo d[CROWD];
+    pthread_t thread[CROWD];
+    (void)state;
+    assert_int_equal(MILGI_SSL_use_device("pool:1"), 1);
+    pthread_barrier_init(&all_are_there, NULL, CROWD);
+    for (int i = 0; i < CROWD; i++) {
+        duo_begin(&d[i]);
+        duo_connect(&d[i]);
+        assert_int_equal(pthread_create(&thread[i], NULL, shake_alone, &d[i]), 0);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        pthread_join(thread[i], NULL);
+        duo_end(&d[i]);
+    }
+    assert_int_equal(well, CROWD);
+    pthread_barrier_destroy(&all_are_there);
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
 
 static unsigned writes_left = ~0u; /* then there is no memory */
 
@@ -467,9 +603,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_that_poll_their_socket_alone_go_on_with_every_device),
+        cmocka_unit_test(an_operation_that_never_comes_back_is_waited_for_no_more),
         cmocka_unit_test(who_has_asked_for_it_is_told_that_a_device_works),
+        cmocka_unit_test(who_has_asked_for_it_is_told_that_the_time_of_an_operation_is_over),
         cmocka_unit_test(who_waits_is_told_of_what_the_call_of_another_has_taken),
         cmocka_unit_test(threads_may_share_an_engine),
+        cmocka_unit_test(more_threads_than_a_device_has_queues_shake_hands),
         cmocka_unit_test(without_memory_a_write_is_to_be_repeated),
         cmocka_unit_test(a_device_that_does_not_exist_is_an_error),
         cmocka_unit_test(ops_may_be_under_way_when_an_ssl_goes),

@@ -9,3 +9,13 @@
 #define OpenSSL_add_all_digests() ((void)OPENSSL_init_crypto(0, NULL))
 #define SSLeay_add_all_algorithms() ((void)OPENSSL_init_crypto(0, NULL))
 #define EVP_cleanup() ((void)0)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+MILGI_SSL_API void EVP_PKEY_free(EVP_PKEY *key);
+
+#ifdef __cplusplus
+}
+#endif

@@ -109,6 +109,10 @@ MILGI_SSL_API int SSL_set1_groups_list(SSL *ssl, const char *list);
 #define SSL_CTX_set1_curves_list SSL_CTX_set1_groups_list
 #define SSL_set1_curves_list SSL_set1_groups_list
 #define SSL_CTX_set_ecdh_auto(ctx, on) ((ctx) != NULL)
+#define SSL_CTX_set_dh_auto(ctx, on) ((ctx) != NULL)
+#define SSL_set_dh_auto(ssl, on) ((ssl) != NULL)
+/* 1. Takes |key|, which nothing comes of: there is no suite that would use it. */
+MILGI_SSL_API int SSL_CTX_set0_tmp_dh_pkey(SSL_CTX *ctx, EVP_PKEY *key);
 #define SSL_CTX_set_post_handshake_auth(ctx, on) ((void)(ctx))
 MILGI_SSL_API void SSL_CTX_set_security_level(SSL_CTX *ctx, int level);
 MILGI_SSL_API int SSL_CTX_get_security_level(const SSL_CTX *ctx);
@@ -258,6 +262,7 @@ MILGI_SSL_API int SSL_waiting_for_async(SSL *ssl);
 
 MILGI_SSL_API int SSL_is_init_finished(const SSL *ssl);
 MILGI_SSL_API int SSL_in_init(const SSL *ssl);
+MILGI_SSL_API int SSL_in_before(const SSL *ssl);
 MILGI_SSL_API int SSL_version(const SSL *ssl);
 MILGI_SSL_API const char *SSL_get_version(const SSL *ssl);
 MILGI_SSL_API const SSL_CIPHER *SSL_get_current_cipher(const SSL *ssl);
