@@ -5,7 +5,7 @@
 #include "addon.h"
 
 #define NS_PER_MS 1000000u
-#define BUDGET_NS 250000u /* of a turn, which also runs what it tells: others have theirs in between */
+#define BUDGET_NS 80000u /* of a turn, which also runs what it tells: others have theirs in between */
 
 static struct host *host_of(struct milgi_loop *loop)
 {

@@ -153,6 +153,12 @@ struct burst {
     } wake; /* what sleeps, for what is as quick here */
 };
 
+/* The same of a host whose turns are shorter: others of its loop wait for them. */
+static uint64_t spill_ns(const struct milgi_engine *e)
+{
+    return e->budget_ns && e->budget_ns < SPILL_NS ? e->budget_ns : SPILL_NS;
+}
+
 /* How long each unit of the device has to do, what goes there now included. */
 static uint64_t ahead_ns(const struct milgi__dev *d, const struct burst *b)
 {
@@ -262,7 +268,7 @@ static enum place place_of(
     if (!full && is_of_a_group(e, d, b, op))
         return is_tried_here(e, b, op) ? HERE : THERE_TOGETHER;
     bool alike = op->e.cost_ns <= 2 * milgi__route_inline_ns(e, op);
-    bool busy_here = b->here_n == MILGI__BURST || (alike && b->here_ns >= LOOK_NS);
+    bool busy_here = b->here_n == MILGI__BURST || b->here_ns >= (alike ? LOOK_NS : spill_ns(e));
     bool alone = full || (alike && lets_sleep(e, d, b, op));
     if (busy_here && alone)
         return LATER;
@@ -332,7 +338,7 @@ static void spill(struct milgi_engine *e, struct milgi__dev *d)
     uint64_t spent = 0, begin_ns = e->spent_ns;
     struct milgi__mark unused;
     struct milgi_op *op;
-    while (spent + e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
+    while (spent + e->spent_ns - begin_ns < spill_ns(e) && (op = milgi__fair_pick(&e->fair, d))) {
         milgi__fair_take(d, op, &unused);
         milgi__fair_settle(d);
         /* Records are not measured. */
@@ -479,7 +485,7 @@ static void run_line(struct milgi_engine *e, struct milgi__dev *d)
     uint64_t begin_ns = e->spent_ns;
     struct milgi__mark unused;
     struct milgi_op *op;
-    while (e->spent_ns - begin_ns < SPILL_NS && (op = milgi__fair_pick(&e->fair, d))) {
+    while (e->spent_ns - begin_ns < spill_ns(e) && (op = milgi__fair_pick(&e->fair, d))) {
         milgi__fair_take(d, op, &unused);
         milgi__fair_settle(d);
         run_here(e, op);
@@ -517,7 +523,7 @@ void milgi__dev_flush(struct milgi_engine *e, struct milgi__dev *d)
             run_here(e, b.here[i]);
         if (b.here_n) /* what has the device done meanwhile? */
             milgi__dev_poll(e, d);
-        d->more_here = e->spent_ns - begin_ns >= SPILL_NS && milgi__dev_waiting(d);
+        d->more_here = e->spent_ns - begin_ns >= spill_ns(e) && milgi__dev_waiting(d);
     }
     note_full(e, d);
 }

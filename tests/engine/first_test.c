@@ -351,6 +351,23 @@ static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(voi
 }
 
 /* 40 us here and there, 300 us to wake it: of 16 a quarter of the time could be saved, for more of the processor's. */
+/* 40 us here, 5 ms there: a host with short turns gets them back as it has asked, not when all that waited is done. */
+static void what_this_thread_takes_upon_itself_is_as_short_as_the_turn(void **state)
+{
+    struct milgi_run_result result;
+    (void)state;
+    begin("sim:latency.keygen=5ms,units=1", NULL, 3, NULL);
+    for (unsigned i = 0; i < 31; i++)
+        loop_keygen(&client);
+    for (unsigned turns = 0; turns < 2; turns++) {
+        uint64_t from_ns = loop.now_ns;
+        assert_int_equal(milgi_engine_run(loop.engine, 100000, &result), 0);
+        assert_int_equal(result.next, MILGI_RUN_AGAIN);
+        assert_in_range(loop.now_ns - from_ns, 40000, 3 * 140000);
+    }
+    end();
+}
+
 static void a_device_is_not_woken_for_little(void **state)
 {
     (void)state;
@@ -614,6 +631,7 @@ int main(void)
         cmocka_unit_test(what_is_cheaper_together_is_not_divided),
         cmocka_unit_test(what_this_thread_takes_is_known_beside_groups_too),
         cmocka_unit_test(groups_that_come_mixed_are_groups),
+        cmocka_unit_test(what_this_thread_takes_upon_itself_is_as_short_as_the_turn),
         cmocka_unit_test(a_device_is_not_woken_for_little),
         cmocka_unit_test(few_are_divided_when_several_units_do_them),
         cmocka_unit_test(what_is_saved_is_worth_the_waking),
