@@ -43,7 +43,7 @@ def setup():
     if not os.path.exists(path("ca.pem")):
         for ca in ("ca", "stranger-ca"):
             openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                    "-subj", "/CN=" + ca, "-keyout", path(ca + ".key"), "-out", path(ca + ".pem"))
+                    "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-subj", "/CN=" + ca, "-keyout", path(ca + ".key"), "-out", path(ca + ".pem"))
     certificate("localhost", "DNS:localhost,IP:127.0.0.1")
     certificate("rsa", "DNS:localhost,DNS:rsa.test", ("rsa:2048",))
     certificate("other", "DNS:other.test")

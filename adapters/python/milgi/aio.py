@@ -256,7 +256,7 @@ class _Stream(Stream):
                 self.context.on_failure(failure, self.up)
             elif not waited and not isinstance(failure, OSError):
                 self.engine.host.complain("TLS handshake failed", failure, self)
-        elif self.made:
+        if self.made:
             self.protocol.connection_lost(error)
 
     def let_go(self):
@@ -281,12 +281,16 @@ class _Below(asyncio.BufferedProtocol):
         self._make = functools.partial(_Stream, context=context, protocol=protocol, server_hostname=server_hostname,
                                        session=session, waiter=waiter, call_connection_made=call_connection_made)
         self.protocol, self._waiter = protocol, waiter
+        self._first = call_connection_made
         self._timeout = HANDSHAKE_S if handshake_timeout is None else handshake_timeout
         self.stream = None
         self._spare, self._is_spare = None, False
         self._len = ffi.new("size_t *")
 
     def connection_made(self, transport):
+        if self._first and self._waiter is not None and self._waiter.cancelled():
+            transport.abort()
+            return
         try:
             self.stream = self._make(self._loop, transport)
         except Exception as e:
@@ -386,13 +390,21 @@ def _own(loop, name):
     return getattr(super(Loop, loop) if isinstance(loop, Loop) else loop, name)
 
 
-async def _connected(waiter, connecting):
-    transport, below = await connecting
+async def _connected(loop, context, make_protocol, connect, *args, server_hostname=None, session=None, timeout=None, **kwargs):
+    waiter, made = loop.create_future(), []
+
+    def make():
+        made.append(_Below(loop, context, make_protocol(), server_hostname=server_hostname, session=session, waiter=waiter,
+                           handshake_timeout=timeout))
+        return made[-1]
     try:
+        _, below = await _own(loop, connect)(make, *args, **kwargs)
         return await waiter, below.protocol
     except BaseException:
-        if below.stream is not None and not below.stream.over and below.stream.error is None:
-            below.stream.abort()
+        waiter.cancel()  # nobody asks it any more
+        for below in made:  # not every loop closes what it has connected for who is cancelled
+            if below.stream is not None and not below.stream.over and below.stream.error is None:
+                below.stream.abort()
         raise
 
 
@@ -406,19 +418,17 @@ async def create_connection(protocol_factory, host=None, port=None, *, ssl, serv
                             ssl_handshake_timeout=None, ssl_shutdown_timeout=None, loop=None, **kwargs):
     """As loop.create_connection(). |session|: a milgi.Session, or bytes of one, to come back on."""
     loop, context = loop or asyncio.get_running_loop(), _want(ssl, ssl_handshake_timeout)
-    name, waiter = _client_name(context, server_hostname, host), loop.create_future()
-    return await _connected(waiter, _own(loop, "create_connection")(
-        lambda: _Below(loop, context, protocol_factory(), server_hostname=name, session=session, waiter=waiter,
-                       handshake_timeout=ssl_handshake_timeout), host, port, **kwargs))
+    name = _client_name(context, server_hostname, host)
+    return await _connected(loop, context, protocol_factory, "create_connection", host, port, server_hostname=name,
+                            session=session, timeout=ssl_handshake_timeout, **kwargs)
 
 
 async def create_unix_connection(protocol_factory, path=None, *, ssl, server_hostname=None, session=None,
                                  ssl_handshake_timeout=None, ssl_shutdown_timeout=None, loop=None, **kwargs):
     loop, context = loop or asyncio.get_running_loop(), _want(ssl, ssl_handshake_timeout)
-    name, waiter = _client_name(context, server_hostname, None), loop.create_future()
-    return await _connected(waiter, _own(loop, "create_unix_connection")(
-        lambda: _Below(loop, context, protocol_factory(), server_hostname=name, session=session, waiter=waiter,
-                       handshake_timeout=ssl_handshake_timeout), path, **kwargs))
+    name = _client_name(context, server_hostname, None)
+    return await _connected(loop, context, protocol_factory, "create_unix_connection", path, server_hostname=name,
+                            session=session, timeout=ssl_handshake_timeout, **kwargs)
 
 
 async def _serve(name, protocol_factory, *args, ssl, ssl_handshake_timeout=None, ssl_shutdown_timeout=None, loop=None,
@@ -440,16 +450,14 @@ async def create_unix_server(protocol_factory, path=None, **kwargs):
 async def connect_accepted_socket(protocol_factory, sock, *, ssl, ssl_handshake_timeout=None, ssl_shutdown_timeout=None,
                                   loop=None):
     loop, context = loop or asyncio.get_running_loop(), _want(ssl, ssl_handshake_timeout)
-    waiter = loop.create_future()
-    return await _connected(waiter, _own(loop, "connect_accepted_socket")(
-        lambda: _Below(loop, context, protocol_factory(), waiter=waiter, handshake_timeout=ssl_handshake_timeout), sock))
+    return await _connected(loop, context, protocol_factory, "connect_accepted_socket", sock, timeout=ssl_handshake_timeout)
 
 
 async def start_tls(transport, protocol, sslcontext, *, server_side=False, server_hostname=None, session=None,
                     ssl_handshake_timeout=None, ssl_shutdown_timeout=None, loop=None):
     """As loop.start_tls(): the transport that |protocol| is to use from now on."""
     loop, context = loop or asyncio.get_running_loop(), _want(sslcontext, ssl_handshake_timeout)
-    if not getattr(transport, "_start_tls_compatible", False) and not isinstance(transport, asyncio.Transport):
+    if not all(hasattr(transport, name) for name in ("write", "pause_reading", "set_protocol")):
         raise TypeError("transport %r is not supported by start_tls()" % transport)
     if server_side != context.server_side:
         raise UsageError("the context is a %s's" % ("server" if context.server_side else "client"))
@@ -581,7 +589,8 @@ def run(main, *, debug=None):
                 task.cancel()
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
+            if hasattr(loop, "shutdown_default_executor"):
+                loop.run_until_complete(loop.shutdown_default_executor())
         finally:
             asyncio.set_event_loop(None)
             loop.close()

@@ -5,7 +5,7 @@ import weakref
 
 from ._native import ffi, lib
 from .context import Certificate, Context, Credential, Session, encode
-from .errors import TransportError, check, text
+from .errors import TransportError, check, cstring, text
 
 
 def verdict(number):
@@ -55,7 +55,7 @@ def answer(kind, result, keep):
         keep.append(result)
         value = result._c
     elif kind == "choose_alpn":
-        value = ffi.new("char[]", result if isinstance(result, bytes) else result.encode())
+        value = ffi.new("char[]", cstring(result))
     elif kind == "open_ticket":
         session = Session(result[1])
         value = ffi.new("struct milgi_ticket_opened *", {"at": result[0], "session": session._c})
@@ -126,7 +126,7 @@ class Info:
     def export_keying_material(self, label, length, context=None):
         out = ffi.new("uint8_t[]", length)
         given = ffi.NULL if context is None else ffi.from_buffer(context)
-        check(lib.milgi_conn_export(self._conn(), label.encode(), given, len(context or b""), out, length), "exporter")
+        check(lib.milgi_conn_export(self._conn(), cstring(label), given, len(context or b""), out, length), "exporter")
         return ffi.buffer(out)[:]
 
     def update_keys(self, ask_peer=False):

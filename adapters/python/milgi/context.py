@@ -8,15 +8,14 @@ checks the server's certificate and name, and a server that is given certificate
 import datetime
 import itertools
 import os
-import threading
 import time
 
 from ._native import ffi, lib
-from .errors import UsageError, check, text
+from .errors import UsageError, check, cstring, text
 
 _numbers = itertools.count(1)
-_signers = {}  # of credentials whose key is a function: number -> function
-_lock = threading.Lock()
+# Of credentials whose key is a function: number -> function. Without a lock: who holds one may be who collects a credential.
+_signers = {}
 
 
 def _pem_or_file(what):
@@ -48,7 +47,6 @@ class Credential:
     def __init__(self, chain, key=None, *, sign=None):
         out = ffi.new("struct milgi_credential **")
         problem = ffi.new("struct milgi_problem *")
-        self._number = None
         if (key is None) == (sign is None):
             raise UsageError("a credential has a key, or a function that signs")
         uri = None
@@ -59,7 +57,7 @@ class Credential:
             uri = key
         pem = _read(chain)
         if uri:
-            rv = lib.milgi_credential_load_uri(pem, len(pem), uri.encode(), out, problem)
+            rv = lib.milgi_credential_load_uri(pem, len(pem), cstring(uri), out, problem)
         else:
             secret = _read(key)
             rv = lib.milgi_credential_load_pem(pem, len(pem), secret, len(secret), out, problem)
@@ -67,13 +65,13 @@ class Credential:
         check(rv, file if isinstance(file, str) else "credential", problem)
         self._c = ffi.gc(out[0], lib.milgi_credential_unref)
         if sign is not None:
-            with _lock:
-                _signers[self._number] = sign
+            _signers[self._number] = sign
+
+    _number = None
 
     def __del__(self):
         if self._number is not None:
-            with _lock:
-                _signers.pop(self._number, None)
+            _signers.pop(self._number, None)
 
     @property
     def subject(self):
@@ -88,8 +86,7 @@ class Credential:
 
 
 def signer(number):
-    with _lock:
-        return _signers.get(number)
+    return _signers.get(number)
 
 
 class Trust:
@@ -203,12 +200,6 @@ def encode(session):
     return ffi.buffer(out)[:]
 
 
-@ffi.def_extern()
-def milgi_py_keylog(handle, conn, line):
-    stream = ffi.from_handle(lib.milgi_py_handle(conn))
-    ffi.from_handle(handle)(text(line), stream.up)
-
-
 class Context:
     """Context.client() and Context.server() make them."""
 
@@ -298,9 +289,9 @@ class Context:
             check(lib.milgi_config_add_credential(self._c, credential._c), repr(credential))
         if policy is not None:
             problem = ffi.new("struct milgi_problem *")
-            check(lib.milgi_config_set_policy(self._c, policy.encode(), problem), "policy", problem)
+            check(lib.milgi_config_set_policy(self._c, cstring(policy), problem), "policy", problem)
         if alpn:
-            kept = [ffi.new("char[]", name if isinstance(name, bytes) else name.encode()) for name in alpn]
+            kept = [ffi.new("char[]", cstring(name)) for name in alpn]
             check(lib.milgi_config_set_alpn(self._c, ffi.new("char *[]", kept), len(kept)), "alpn")
         if strict_alpn:
             check(lib.milgi_config_set_strict_alpn(self._c, True))

@@ -21,6 +21,14 @@ def text(pointer):
     return ffi.string(pointer).decode("utf-8", "replace") if pointer else None
 
 
+def cstring(value, encoding="utf-8"):
+    """As C has it: what is behind a NUL would not be seen there."""
+    value = value if isinstance(value, bytes) else value.encode(encoding)
+    if b"\0" in value:
+        raise UsageError("%r: there is a NUL in it" % value)
+    return value
+
+
 class Error(OSError):
     """.reason is the text for people, .code a negative MILGI_E* and .name its name, .alert the name of the alert that
     was sent, or received if .alert_from_peer; None: there was none."""

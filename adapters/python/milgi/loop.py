@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine in an event loop, and a stream over a transport, whatever they are: aio.py and tx.py fill in which.
 
-Nothing of Python runs inside a turn of the engine but milgi_py_soon(). What a turn has to tell is noted (bridge.h) and
+Nothing of Python runs inside a turn of the engine but what begins with milgi_py_ here. What a turn has to tell is noted (bridge.h) and
 handled here after it, stream by stream; if that takes long the rest goes into the loop's next round.
 """
 
@@ -9,11 +9,12 @@ import collections
 import inspect
 import os
 import time
+from asyncio import CancelledError
 
 from ._native import ffi, lib
 from .asked import KINDS, answer, arguments
 from .context import Session, signer
-from .errors import TransportError, UsageError, check, of_reason, text
+from .errors import TransportError, UsageError, check, cstring, of_reason, text
 
 NEVER = (1 << 64) - 1
 PIECE = 65536  # of what is written, at once
@@ -21,16 +22,34 @@ ROUND_S = 0.002  # of events, before the loop has its turn
 HANDSHAKE_S = 60.0  # for the handshake, by default
 
 
-@ffi.def_extern()
+def _interrupted(kind, error, traceback):
+    """Inside of one of the functions below, from where nothing comes up: a signal's handler has raised, as Ctrl-C's does.
+    The engine is to have its turn nevertheless, and somebody to see the exception."""
+    engine = ffi.from_handle(traceback.tb_frame.f_locals["handle"])
+    engine = getattr(engine, "engine", engine)
+    engine._raised = error
+    engine._scheduled = False
+    engine._soon()
+
+
+@ffi.def_extern(onerror=_interrupted)
 def milgi_py_soon(handle):
     ffi.from_handle(handle)._soon()
 
 
-@ffi.def_extern()
+@ffi.def_extern(onerror=_interrupted)
 def milgi_py_passed(handle, fd):
     stream = ffi.from_handle(handle)
     fd[0] = stream.below_fd()
     return stream._unsettled - stream.below_held()
+
+
+@ffi.def_extern(onerror=_interrupted)
+def milgi_py_keylog(function, conn, line):
+    handle = lib.milgi_py_handle(conn)
+    stream = ffi.from_handle(handle)
+    stream.engine._lines.append((stream, ffi.from_handle(function), text(line)))
+    stream.engine._soon()
 
 
 class Host:
@@ -78,6 +97,8 @@ class Engine:
         self._handle = ffi.new_handle(self)
         self._scheduled = self._draining = self.closed = False
         self._handling = self._closes = False  # a stream's events; close() waits for that
+        self._raised = None  # by a signal's handler, where it could not come up
+        self._lines = []  # of key logs
         self._timer, self._timer_at = None, 0.0
         options = ffi.new("struct milgi_py_options *", {
             "budget_ns": int(budget * 1e9), "op_timeout_ns": int(op_timeout * 1e9), "memory_limit": memory_limit,
@@ -102,7 +123,7 @@ class Engine:
     def add_device(self, spec, ops=None):
         """|ops| None: what would hold up the loop; "all", or names separated by commas: those."""
         out, why = ffi.new("struct milgi_device **"), ffi.new("const char **")
-        rv = lib.milgi_device_new(spec.encode(), out, why)
+        rv = lib.milgi_device_new(cstring(spec), out, why)
         if rv < 0:
             raise UsageError("device %s: %s" % (spec, text(why[0]) or text(lib.milgi_error_text(rv))), code=rv)
         index = lib.milgi_engine_add_device(self._engine, out[0])
@@ -137,6 +158,10 @@ class Engine:
 
     def _turn(self):
         self._scheduled = False
+        if self._raised is not None:
+            self._soon()
+            error, self._raised = self._raised, None
+            raise error
         if self.closed:
             return
         lib.milgi_py_turn(self._c)
@@ -176,6 +201,9 @@ class Engine:
         """Handles what streams have to tell."""
         if self._draining or self.closed:
             return
+        while self._lines:
+            stream, function, line = self._lines.pop(0)
+            self.call(stream._complain, function, line, stream.up)
         ends = time.monotonic() + ROUND_S
         self._draining = True
         more = True
@@ -216,7 +244,7 @@ class Engine:
                 if error is not None:
                     raise error
                 signature = bytes(signature)
-            except Exception as e:
+            except (Exception, CancelledError) as e:
                 self.host.complain("a key's function has failed", e)
                 signature = b""
             lib.milgi_py_signer_answer(self._signer, ident, signature, len(signature))
@@ -307,7 +335,7 @@ class Stream:
         self.high, self.low = 256 * 1024, 64 * 1024
         self._above_full = False
         self._handle = ffi.new_handle(self)
-        name = ffi.NULL if server_name is None else server_name.encode("idna" if not server_name.isascii() else "ascii")
+        name = ffi.NULL if server_name is None else cstring(server_name, "ascii" if server_name.isascii() else "idna")
         if session is not None and not isinstance(session, Session):
             session = Session(session)
         out = ffi.new("struct milgi_py_stream **")
@@ -488,7 +516,7 @@ class Stream:
                 verdict, value = answer(kind, result, keep)
                 if kind == "choose_context" and verdict == lib.MILGI_ACCEPT:
                     self._ask_of = result
-            except Exception as e:
+            except (Exception, CancelledError) as e:
                 self.engine.host.complain("%s has failed" % kind, e, self)
             if lib.milgi_decide(self.engine._engine, decision[0], verdict, value) == lib.MILGI_EINVAL:
                 self.engine.host.complain("%s: %r is no answer" % (kind, result), ValueError(kind), self)
@@ -549,7 +577,7 @@ class Stream:
     def take_into(self, buffer, size):
         """So many at most. Returns how many."""
         got = ffi.new("size_t *")
-        lib.milgi_stream_read(self._stream, ffi.from_buffer(buffer), size, got)
+        lib.milgi_stream_read(self._stream, ffi.from_buffer(buffer, require_writable=True), size, got)
         return got[0]
 
     # --- down ---------------------------------------------------------------------------------------------------------
@@ -557,7 +585,8 @@ class Stream:
     def write(self, data):
         if self._closed or self.over or self.closing or self._eof_wanted:
             return
-        self._backlog.append(data if isinstance(data, bytes) else bytes(data))
+        data = data if isinstance(data, bytes) else bytes(data)  # whose length is in bytes
+        self._backlog.append(data)
         self._backlog_len += len(data)
         if not self._full:
             self._pump()
@@ -658,12 +687,12 @@ class Stream:
         if self.over:
             return
         size = self.size()
-        if not self._above_full and size > self.high:
-            self._above_full = True
-            self.above_pause()
-        elif self._above_full and size <= self.low:
-            self._above_full = False
-            self.above_resume()
+        if self._above_full != (size > (self.low if self._above_full else self.high)):
+            self._above_full = not self._above_full
+            try:
+                self.above_pause() if self._above_full else self.above_resume()
+            except Exception as e:  # whoever writes has not done it
+                self.engine.host.complain("an application's callback has failed", e, self)
 
     # --- a subclass's -------------------------------------------------------------------------------------------------
 
