@@ -158,11 +158,13 @@ class Token:
 class Command:
     """The command under test, once."""
 
-    def __init__(self, world, *arguments, stdin=subprocess.DEVNULL, files=None, denied=None, environment=None, **how):
+    def __init__(self, world, *arguments, stdin=subprocess.DEVNULL, files=None, denied=None, lacks=None, environment=None, **how):
         self.under = world.under
         argv = [*world.under, world.milgi, *arguments]
         if denied:  # a system call, and its error
             argv = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "deny"), *denied, *argv]
+        if lacks:  # capabilities, as if it were not root's
+            argv = ["setpriv", "--bounding-set", ",".join(f"-{one}" for one in lacks), *argv]
         if files:
             argv = ["prlimit", f"--nofile={files}:{files}", *argv]
         # memory that a sanitizer holds back is not the command's

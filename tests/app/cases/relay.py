@@ -31,9 +31,9 @@ def collect(sock):
     return len(data)
 
 
-def start(world, serve, *options):
+def start(world, serve, *options, **how):
     backend = world.backend(serve)
-    return world.proxy("--backend", backend.address, *options), backend
+    return world.proxy("--backend", backend.address, *options, **how), backend
 
 
 def payload(size=SIZE):

@@ -212,6 +212,26 @@ def test_many_at_once_and_no_descriptor_is_lost(world):
     until(lambda: len(descriptors_of(proxy)) <= before + 1, f"descriptors to be closed: {descriptors_of(proxy)}")
 
 
+@only_with_tls
+def test_where_a_pipe_would_be_too_small_the_process_reads(world):
+    """A user who has as many pages in pipes as may be gets small ones, in which a record has no room."""
+    soft = "/proc/sys/fs/pipe-user-pages-soft"
+    with open(soft, encoding="ascii") as file:
+        before = file.read()
+    with open(soft, "w", encoding="ascii") as file:
+        file.write("1")
+    try:
+        proxy, _ = start(world, echo, *OPTIONS, lacks=("sys_resource", "sys_admin"))
+        data = payload(300000)
+        status, out = world.connect(proxy.port).finish(data)
+        check(status == 0 and out == data, f"status {status}, {len(out)} bytes came back: {proxy.err()}")
+        until(lambda: counts(proxy)[0] == 1, "statistics")
+        check(sorted(spliced(proxy)) == [0, 1], f"{spliced(proxy)}")
+    finally:
+        with open(soft, "w", encoding="ascii") as file:
+            file.write(before)
+
+
 def past(case):
     def test(world):
         world.proxies = [*world.proxies, *OPTIONS]
