@@ -285,7 +285,8 @@ void milgi__signature_check(struct milgi__crypto *cx, struct milgi_op *op)
     int rv = MILGI__BROKEN;
 
     if (sig && milgi__sign_input(s, MILGI_OP_SIGN, &input, &len))
-        rv = (s->any_curve ? milgi__verify_any_curve : milgi__verify)(
+        rv = (s->hashed ? milgi__verify_hashed : s->any_curve ? milgi__verify_any_curve
+                                                              : milgi__verify)(
             cx, credential->spki, credential->spki_len, op->alg, input, len, sig, s->sig_len);
     if (rv == 0)
         return;

@@ -433,21 +433,35 @@ static void quiesce_does_not_wait_for_other_engines(void **state)
 
 /* --- whose signatures are looked at ------------------------------------------------------------------------------- */
 
-/* What has become of signatures with a key whose certificate has another: as if they had been made wrong. */
-static void expect_wrong(const char *spec, enum rig_signer signer, uint16_t scheme, enum milgi_op_status status)
+/* What is to be signed is its hash from here on. */
+static void hash_now(struct milgi_op *op)
+{
+    uint8_t room[MILGI_OP_HASH_MAX];
+    const uint8_t *data;
+    size_t len;
+    assert_int_equal(milgi_op_to_sign(op, room, &data, &len), 0);
+    memcpy(op->u.sign.input, data, len);
+    op->u.sign.input_len = (uint16_t)len;
+    op->u.sign.hashed = true;
+}
+
+/* What has become of signatures, of hashes or not, with a key whose certificate has that of |other|. */
+static void expect_signed(const char *spec, enum rig_signer signer, enum rig_signer other, uint16_t scheme, bool hashed,
+    enum milgi_op_status status)
 {
     struct job *jobs[8];
     unsigned n = MILGI__COUNT(jobs), back = 0;
     begin(spec);
-    struct milgi_credential wrong = *rig.signer[signer].loaded.credential;
-    const struct milgi_credential *other = rig.signer[RIG_P384].loaded.credential;
-    wrong.spki = other->spki;
-    wrong.spki_len = other->spki_len;
-    rig.signer[signer].loaded.credential = &wrong;
+    struct milgi_credential seen = *rig.signer[signer].loaded.credential;
+    seen.spki = rig.signer[other].loaded.credential->spki;
+    seen.spki_len = rig.signer[other].loaded.credential->spki_len;
+    rig.signer[signer].loaded.credential = &seen;
     struct milgi_op *ops[MILGI__COUNT(jobs)];
     for (unsigned i = 0; i < n; i++) {
         jobs[i] = job_sign(&rig, signer, scheme);
         ops[i] = &jobs[i]->op;
+        if (hashed)
+            hash_now(ops[i]);
     }
     assert_int_equal(rig.ops->enqueue(rig.qp, ops, n), n);
     for (; back < n; nap(1))
@@ -466,8 +480,12 @@ static void workers_look_at_what_rsa_has_signed(void **state)
     (void)state;
     static const char *const specs[] = { "pool:2", "pool:1,lanes=none", "pool:1,lanes=libcrypto" };
     for (unsigned i = 0; i < MILGI__COUNT(specs); i++) {
-        expect_wrong(specs[i], RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA256, MILGI_OP_BROKEN);
-        expect_wrong(specs[i], RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, MILGI_OP_OK);
+        for (int hashed = 0; hashed < 2; hashed++) {
+            uint16_t rsa = MILGI_SIG_RSA_PSS_RSAE_SHA256, ecdsa = MILGI_SIG_ECDSA_SECP256R1_SHA256;
+            expect_signed(specs[i], RIG_RSA, RIG_RSA, rsa, hashed, MILGI_OP_OK);
+            expect_signed(specs[i], RIG_RSA, RIG_P384, rsa, hashed, MILGI_OP_BROKEN);
+            expect_signed(specs[i], RIG_P256, RIG_P384, ecdsa, hashed, MILGI_OP_OK);
+        }
     }
 }
 
