@@ -80,6 +80,14 @@ cmocka() { # PROGRAM
     return $rc
 }
 
+# The same of one that does all on each kind of device, a part for each: NAME-cpu and so on.
+parts_by_device() { # NAME PROGRAM
+    local device
+    for device in cpu pool batch chaos; do
+        part_if_wanted "$1-$device" env MILGI_TESTS_DEVICE=$device bash -c '. "$1"; cmocka "$2"' _ "$root/scripts/lib.sh" "$2"
+    done
+}
+
 # part NAME..., if it is among those that $wanted names; "": all are.
 part_if_wanted() {
     [[ -n "$wanted" && " $wanted " != *" $1 "* ]] || part "$@"
