@@ -119,6 +119,8 @@ static void an_operation_that_never_comes_back_is_waited_for_no_more(void **stat
     time_flies = false;
 }
 
+static int last_bell;
+
 /* True if the call is to be repeated at once. */
 static bool waits_for_device(SSL *ssl, int rv, unsigned *asked)
 {
@@ -130,6 +132,7 @@ static bool waits_for_device(SSL *ssl, int rv, unsigned *asked)
     assert_int_equal(SSL_get_all_async_fds(ssl, NULL, &n), 1);
     assert_int_equal(n, 2);
     assert_int_equal(SSL_get_all_async_fds(ssl, fd, &n), 1);
+    last_bell = fd[1];
     struct pollfd p[2] = { { fd[0], POLLIN, 0 }, { fd[1], POLLIN, 0 } };
     struct itimerspec alarm = { 0 };
     if (time_flies && syscall(SYS_poll, p, 2, 5) == 0) { /* the clock of the descriptor does not */
@@ -194,6 +197,11 @@ static void who_has_asked_for_it_is_told_that_the_time_of_an_operation_is_over(v
     assert_int_equal(client, 1);
     assert_int_equal(server, 1);
     assert_true(flown_ms - before >= 9000);
+    struct itimerspec rings;
+    struct pollfd bell = { last_bell, POLLIN, 0 };
+    assert_int_equal(syscall(SYS_poll, &bell, 1, 0), 0);
+    assert_int_equal(timerfd_gettime(last_bell, &rings), 0);
+    assert_true(rings.it_value.tv_sec == 0 && rings.it_value.tv_nsec == 0); /* who waits no more is not called */
     a_byte_is_not_there(d.client);
     duo_end(&d);
     time_flies = false;
