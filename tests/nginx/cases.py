@@ -97,7 +97,7 @@ def alpn_goes_by_listen(rig):
     http += "server { listen 127.0.0.1:%%(b)d; %s location / { %s } }" % (tls("one.test"), SHOW)
     with Nginx(rig, http) as n:
         for port, offered, chosen in (("a", ["h2", "http/1.1"], "h2"), ("a", ["http/1.1"], "http/1.1"), ("a", ["x", "http/1.0"], "http/1.0"),
-                                      ("a", None, None), ("b", ["h2", "http/1.1"], "http/1.1")):
+                                      ("a", None, None), ("b", ["h2", "http/1.1"], "http/1.1"), ("a", ["h2"], "h2")):
             with wrap(context(rig, alpn=offered), n.port(port)) as sock:
                 equal(sock.selected_alpn_protocol(), chosen, "of %s" % offered)
                 if chosen != "h2":

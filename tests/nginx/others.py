@@ -50,6 +50,7 @@ def faulty_requests_do_not_get_past_who_is_known(rig):
     server = "server { listen 127.0.0.1:%%(a)d http2; server_name %s; %s location / { return 200 %s; } }"
     for pages_of in ("error_page 400 421 = /secret;", "error_page 400 421 = @secret; location @secret { return 200 secret; }",
                      "recursive_error_pages on; error_page 400 421 = /secret;",
+                     "error_page 400 421 = /secret; if ($uri = /secret) { return 200 secret; }",
                      "error_page 400 421 = /pass; location /pass { proxy_pass http://127.0.0.1:%(back)d; }"):
         asked = []
         with Backend(lambda sock: asked.append(sock.recv(65536))) as backend:

@@ -64,7 +64,7 @@ CASES = (  # part, devices in ci
     (edges.an_upstream_of_streams_that_is_not_there_is_no_empty_answer, "pages", "cpu"),
     (edges.what_is_upgraded_ends_in_order, "pages", "cpu"),
     (edges.addresses_of_one_port_are_told_apart, "pages", "cpu"),
-    (edges.a_worker_waits_for_what_lingers, "life", "cpu"),
+    (edges.a_worker_waits_for_what_lingers, "life", "records"),
     (edges.what_is_copied_goes_where_https_says, "pages", "cpu"),
 )
 ONCE = (cases.nothing_of_the_crypto_library_is_seen_from_outside, cases.wrong_settings_are_refused,
