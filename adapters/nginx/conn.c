@@ -620,7 +620,6 @@ static ssize_t conn_send(ngx_connection_t *c, u_char *buf, size_t size)
     bool waits = (c->buffered & ~NGX_SSL_BUFFERED) != 0; /* of a chain, which does not go behind this */
     if (!m || waits || conn_send_chain(c, &in, 0) == NGX_CHAIN_ERROR)
         return NGX_ERROR;
-    m->whole = true; /* who sends so has ends of his own */
     return all.pos > buf || !size ? all.pos - buf : NGX_AGAIN;
 }
 
