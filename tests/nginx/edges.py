@@ -73,6 +73,19 @@ def what_is_asked_at_once_ends_in_order_when_the_worker_does(rig):
             wait_for(lambda: len(n.workers()) == 1, "the worker before is gone")
 
 
+def the_socket_is_shut_down_behind_the_last_byte(rig):
+    """nginx does that by itself when a client has said more than is answered; here the kernel never has more than a little."""
+    server = "server { listen 127.0.0.1:%%(a)d sndbuf=4k; server_name one.test; %s root .; }" % tls("one.test")
+    with Nginx(rig, server) as n:
+        with open(os.path.join(n.work, "file"), "wb") as file:
+            file.write(bytes(1 << 20))
+        for version in (V12, V13):
+            with narrow(rig, n.port("a"), version) as sock:
+                sock.sendall(CLOSE % b"/file" + CLOSE % b"/more")
+                equal(len(read_all(sock).split(b"\r\n\r\n", 1)[1]), 1 << 20, "bytes, and an end in order")
+        n.all_closed()
+
+
 def a_worker_that_hurries_says_that_it_is_not_all(rig):
     """At worker_shutdown_timeout what is under way ends with an alert."""
     def serve(sock):

@@ -54,6 +54,7 @@ CASES = (  # part, devices in ci
     (edges.who_says_nothing_makes_room_for_who_does, "crowd", "cpu"),
     (edges.a_half_begun_handshake_makes_no_room, "crowd", "cpu"),
     (edges.what_is_asked_at_once_ends_in_order_when_the_worker_does, "life", "cpu"),
+    (edges.the_socket_is_shut_down_behind_the_last_byte, "bulk", "cpu records"),
     (edges.a_worker_that_hurries_says_that_it_is_not_all, "life", "pool:2"),
     (edges.our_own_faults_are_errors_of_the_log, "pages", "cpu"),
     (edges.an_upstream_of_streams_that_is_reset_has_no_end, "pages", "cpu records"),
