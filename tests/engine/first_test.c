@@ -350,7 +350,6 @@ static void the_engine_helps_a_device_that_is_behind_and_no_more_than_it_may(voi
     }
 }
 
-/* 40 us here and there, 300 us to wake it: of 16 a quarter of the time could be saved, for more of the processor's. */
 /* 40 us here, 5 ms there: a host with short turns gets them back as it has asked, not when all that waited is done. */
 static void what_this_thread_takes_upon_itself_is_as_short_as_the_turn(void **state)
 {
@@ -368,6 +367,7 @@ static void what_this_thread_takes_upon_itself_is_as_short_as_the_turn(void **st
     end();
 }
 
+/* 40 us here and there, 300 us to wake it: of 16 a quarter of the time could be saved, for more of the processor's. */
 static void a_device_is_not_woken_for_little(void **state)
 {
     (void)state;
