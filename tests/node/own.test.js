@@ -6,7 +6,10 @@ const assert = require('node:assert/strict');
 const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { Duplex } = require('node:stream');
 const { test } = require('node:test');
+const v8 = require('node:v8');
+const vm = require('node:vm');
 const { Worker } = require('node:worker_threads');
 
 const addon = process.env.MILGI_ADDON || path.join(__dirname, '../../adapters/node/milgi.node');
@@ -105,4 +108,23 @@ test('a process ends by itself when its connections have ended, and by exit() wh
   assert.equal(exits.status, 3, exits.stderr);
   const idle = run(`${both} socket.unref(); s.sockets[0]?.unref(); s.unref(); s.on('secureConnection', (x) => x.unref());`);
   assert.equal(idle.status, 0, idle.stderr);
+});
+
+test('what is made in one way has one shape, by which V8 finds its properties', () => {
+  const { milgi, certs } = require('./rig');
+  v8.setFlagsFromString('--allow-natives-syntax');
+  const alike = vm.runInThisContext('(a, b) => %HaveSameMap(a, b)');
+  const pipe = () => new Duplex({ read() {}, write: (chunk, encoding, callback) => callback() });
+  class Sub extends milgi.TLSSocket {}
+  for (const make of [
+    () => new milgi.TLSSocket(pipe(), { isServer: true, ...certs.server }),
+    () => milgi.TLSSocket(pipe(), { isServer: true, ...certs.server }),
+    () => new Sub(pipe(), { isServer: true, ...certs.server }),
+  ]) {
+    const sockets = Array.from({ length: 20 }, make); // V8 makes up its mind with the first few
+    assert.ok(alike(sockets[18], sockets[19]));
+    assert.ok(sockets[0] instanceof milgi.TLSSocket);
+    sockets.forEach((socket) => socket.on('error', () => {}).destroy());
+  }
+  assert.ok(new Sub(pipe(), { isServer: true, ...certs.server }).destroy() instanceof Sub);
 });
