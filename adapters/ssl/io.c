@@ -61,6 +61,7 @@ static int wait_for(SSL *ssl, struct pollfd *fds, int engine_ms, bool busy)
     int n = poll(fds, 3, limited ? limit : engine_ms);
     if ((n < 0 && errno == EINTR && waits) || (n == 0 && limited))
         return again_for(ssl, events);
+    errno = 0;
     return 0;
 }
 
@@ -84,6 +85,7 @@ ssize_t milgi__ssl_try(SSL *ssl, ssize_t (*attempt)(SSL *ssl, void *arg), void *
 {
     ssl->error = SSL_ERROR_NONE;
     ssl->want = SSL_NOTHING;
+    errno = 0; /* as OpenSSL does: there are programs that look at it after a success, too */
     if (ssl->home->process != getpid()) {
         SSL_ERR(ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED, "a connection of another process");
         return MILGI_EFORK;

@@ -288,6 +288,29 @@ static void a_socket_that_fails_is_an_error_of_the_system(void **state)
     duo_end(&d);
 }
 
+/* Redis takes an errno of EINTR for the result of a call that was successful. */
+static void an_errno_of_before_is_not_left_to_be_found(void **state)
+{
+    struct duo d;
+    char got[8];
+    (void)state;
+    duo_begin(&d);
+    duo_open(&d);
+    errno = EINTR;
+    assert_int_equal(SSL_write(d.client, "hello", 5), 5);
+    assert_int_not_equal(errno, EINTR);
+    errno = EINTR;
+    assert_int_equal(SSL_read(d.server, got, 2), 2);
+    assert_int_not_equal(errno, EINTR);
+    errno = EINTR;
+    assert_int_equal(SSL_read(d.server, got, 8), 3);
+    assert_int_not_equal(errno, EINTR);
+    errno = EINTR;
+    assert_int_equal(SSL_read(d.server, got, 8), -1);
+    assert_int_not_equal(errno, EINTR);
+    duo_end(&d);
+}
+
 static int shake_with(const char *text, size_t len, bool client)
 {
     struct duo d;
@@ -499,6 +522,7 @@ int main(void)
         cmocka_unit_test(quiet_shutdown_says_nothing),
         cmocka_unit_test(an_end_without_close_notify_is_an_error_unless_it_is_ignored),
         cmocka_unit_test(a_socket_that_fails_is_an_error_of_the_system),
+        cmocka_unit_test(an_errno_of_before_is_not_left_to_be_found),
         cmocka_unit_test(what_is_not_tls_is_not_answered),
         cmocka_unit_test(a_handshake_that_is_cut_is_an_error),
         cmocka_unit_test(one_ssl_is_used_again_after_it_was_cleared),
