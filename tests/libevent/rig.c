@@ -60,7 +60,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     if (reason)
         e->reason = *reason;
     e->what = what;
-    assert_false(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR) && (e->eof || e->error) && !(what & BEV_EVENT_WRITING));
+    bool heard_last = what & (BEV_EVENT_EOF | BEV_EVENT_ERROR) && !(what & BEV_EVENT_WRITING);
+    assert_false(heard_last && e->heard_last); /* though writing may have failed before */
+    e->heard_last = e->heard_last || heard_last;
     if (what & BEV_EVENT_CONNECTED) {
         assert_false(e->connected);
         e->connected = true;

@@ -37,7 +37,7 @@ struct end {
     enum moment free_at;
     bool shut_when_sent, freed;
     bool frees_at_eof, echoes;
-    bool connected, eof, error, timed_out;
+    bool connected, eof, error, timed_out, heard_last;
     short what; /* of the last event */
     struct milgi_reason reason;
 };
