@@ -9,6 +9,7 @@ entry. A wheel is tagged by the newest symbol of glibc that it wants.
 
 import argparse
 import base64
+import glob
 import hashlib
 import os
 import re
@@ -85,12 +86,37 @@ def sources():
                     yield path, os.path.relpath(path, HERE)
 
 
-def tree(into, archive, cflags="", ldflags=""):
+def tree(into, archive, cflags="", ldflags="", with_native=True):
     for path, name in sources():
         target = os.path.join(into, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(path, target)
-    native(os.path.join(into, "milgi"), archive, cflags, ldflags)
+    if with_native:
+        native(os.path.join(into, "milgi"), archive, cflags, ldflags)
+
+
+def inputs(archive, *flags):
+    """What stands for all that the extension module is made of."""
+    made = hashlib.sha256(repr((flags, os.environ.get("CC"), sys.version)).encode())
+    for pattern in ("adapters/python/*.[ch]", "adapters/python/*.cdef", "adapters/python/build.py", "adapters/common/*.[ch]",
+                    "include/milgi/*.h", archive):
+        for path in sorted(glob.glob(os.path.join(ROOT, pattern))):
+            with open(path, "rb") as f:
+                made.update(f.read())
+    return made.hexdigest()
+
+
+def tree_again(into, archive, cflags, ldflags):
+    """The module is made anew only if it would be another."""
+    stamp, now, before = os.path.join(into, "milgi/_native.stamp"), inputs(archive, cflags, ldflags), None
+    if os.path.exists(stamp):
+        with open(stamp) as f:
+            before = f.read()
+        os.remove(stamp)
+    there = os.path.exists(os.path.join(into, "milgi/_native.abi3.so"))
+    tree(into, archive, cflags, ldflags, now != before or not there)
+    with open(stamp, "w") as f:
+        f.write(now)
 
 
 # --- a wheel ------------------------------------------------------------------------------------------------------------
@@ -175,7 +201,7 @@ def main():
     if args.wheel:
         print(os.path.join(args.directory, build_wheel(args.directory, {"library": args.library})))
     else:
-        tree(args.directory, args.library or library(), args.cflags, args.ldflags)
+        tree_again(args.directory, os.path.abspath(args.library or library()), args.cflags, args.ldflags)
 
 
 if __name__ == "__main__":
