@@ -14,6 +14,7 @@ import unittest
 
 import milgi
 import milgi.aio as aio
+from own import Proxy, judge, only
 
 INSIDE = "is about insides of asyncio.sslproto"
 CANNOT = {
@@ -45,18 +46,6 @@ class Both(ssl.SSLContext):
         return made
 
 
-def only(file, what):
-    """The tests have certificates and keys in one file."""
-    with open(file) as f:
-        lines, inside, kept = f.read().splitlines(), False, []
-    for line in lines:
-        if line.startswith("-----BEGIN "):
-            inside = what in line
-        if inside:
-            kept.append(line)
-    return "\n".join(kept + [""]).encode()
-
-
 def server_context(certfile, keyfile=None):
     context = Both(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certfile, keyfile)
@@ -69,15 +58,6 @@ def client_context(disable_verify=True):
     if disable_verify:
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-class Proxy:
-    """The module ssl, where an error of TLS may be Milgi's."""
-
-    SSLError = (ssl.SSLError, milgi.Error)
-
-    def __getattr__(self, name):
-        return getattr(ssl, name)
 
 
 def tests_of(kinds, names):
@@ -95,26 +75,14 @@ def main():
         print("Skipped: no test.test_asyncio here: libpython3.11-testsuite")
         sys.exit(77)
     asyncio.set_event_loop_policy(aio.EventLoopPolicy())
-    test_ssl.ssl = test_sslproto.ssl = Proxy()
+    test_ssl.ssl = test_sslproto.ssl = Proxy(ssl, SSLError=(ssl.SSLError, milgi.Error))
     test_ssl.TestSSL._create_server_ssl_context = lambda self, *args: server_context(*args)
     test_ssl.TestSSL._create_client_ssl_context = lambda self, **kwargs: client_context(**kwargs)
     utils.simple_server_sslcontext = lambda: server_context(utils.ONLYCERT, utils.ONLYKEY)
     utils.simple_client_sslcontext = client_context
     aio.Transport._test__append_write_backlog = aio.Transport.write
-    passed = failed = cannot = 0
-    for name, test in tests_of((test_ssl.TestSSL, test_sslproto.SelectorStartTLSTests), sys.argv[1:]):
-        if name in CANNOT and not sys.argv[1:]:
-            print("does not fit: %s: %s" % (name, CANNOT[name]))
-            cannot += 1
-            continue
-        result = unittest.TestResult()
-        test.run(result)
-        faults = result.errors + result.failures
-        passed, failed = passed + (not faults), failed + bool(faults)
-        print("%s %s%s" % ("FAILED" if faults else "ok", name, "\n" + faults[0][1] if faults else ""), flush=True)
-    print("%d do not fit" % cannot)
-    print("%d passed, %d failed" % (passed, failed))
-    sys.exit(failed != 0)
+    tests = tests_of((test_ssl.TestSSL, test_sslproto.SelectorStartTLSTests), sys.argv[1:])
+    judge(((name, test, lambda test, result: test.run(result)) for name, test in tests), CANNOT.get)
 
 
 if __name__ == "__main__":
