@@ -222,6 +222,10 @@ static bool move_in(struct milgi_pull *p)
     if (p->frugal && rest_of_record(p) < size)
         size = rest_of_record(p);
     struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
+    if (!chunk) { /* the rest of what is begun can be had even then */
+        size = milgi_conn_record_rest(p->conn);
+        chunk = milgi_conn_chunk(p->conn, size);
+    }
     p->starved = !chunk;
     if (!chunk)
         return false;

@@ -285,23 +285,36 @@ static void a_timeout_loses_nothing(void **state)
     rig_close(&r);
 }
 
+static struct milgi_chunk *hoarded[2048];
+static size_t hoarded_n;
+
+/* All memory of a side's engine. */
+static void hoard(struct side *s)
+{
+    for (size_t size = MILGI_CHUNK_MAX; size >= 512; size /= 2) {
+        while (hoarded_n < 2048 && (hoarded[hoarded_n] = milgi_chunk_new(s->engine, size)))
+            hoarded_n++;
+    }
+    assert_in_range(hoarded_n, 1, 2047);
+}
+
+static void give_back(void)
+{
+    while (hoarded_n)
+        milgi_chunk_unref(hoarded[--hoarded_n]);
+}
+
 /* What is readable and has nowhere to go is looked at now and then, not without end. */
 static void nobody_spins_while_there_is_no_memory_to_read_into(void **state)
 {
     struct rig r;
-    struct milgi_chunk *chunk[2048];
-    size_t n = 0;
     uint8_t byte;
     (void)state;
     memory_limit = 1 << 20;
     rig_open(&r, NULL, "pull.test", end_later);
     memory_limit = 0;
     assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
-    for (size_t size = MILGI_CHUNK_MAX; size >= 512; size /= 2) {
-        while (n < 2048 && (chunk[n] = milgi_chunk_new(r.a.engine, size)))
-            n++;
-    }
-    assert_true(n > 0 && n < 2048);
+    hoard(&r.a);
     sem_post(&r.go);
     struct pollfd readable = { r.a.fd, POLLIN, 0 };
     assert_int_equal(poll(&readable, 1, 20000), 1);
@@ -309,10 +322,50 @@ static void nobody_spins_while_there_is_no_memory_to_read_into(void **state)
     polls = 0;
     assert_int_equal(milgi_pull_read(r.a.pull, &byte, 1), MILGI_ETIMEOUT);
     assert_in_range(polls, 1, 50);
-    while (n > 0)
-        milgi_chunk_unref(chunk[--n]);
+    give_back();
     milgi_pull_set_timeout(r.a.pull, 20000);
     assert_int_equal(read_pattern(r.a.pull, 200), 100);
+    rig_close(&r);
+}
+
+#define RECORD (5u + 16384u)
+#define BEGUN 100u
+
+/* No TLS: a record of what is no message, in two parts. */
+static bool begin_a_record(struct side *b)
+{
+    uint8_t record[RECORD] = { 22, 3, 3, 0x40, 0 };
+    bool ok = write(b->fd, record, BEGUN) == BEGUN;
+    sem_wait(&b->rig->go);
+    for (size_t at = BEGUN; ok && at < RECORD;) {
+        ssize_t n = write(b->fd, record + at, RECORD - at);
+        ok = n > 0;
+        at += ok ? (size_t)n : 0;
+    }
+    while (read(b->fd, record, sizeof record) > 0) {
+    }
+    return ok;
+}
+
+static void a_record_that_is_begun_is_had_though_others_have_all_memory(void **state)
+{
+    struct rig r;
+    (void)state;
+    memory_limit = 1 << 20;
+    rig_open(&r, NULL, "pull.test", begin_a_record);
+    memory_limit = 0;
+    milgi_pull_set_timeout(r.a.pull, 0);
+    while (!milgi_conn_record_rest(milgi_pull_conn(r.a.pull))) {
+        assert_int_equal(milgi_pull_handshake(r.a.pull), MILGI_ETIMEOUT);
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(milgi_conn_record_rest(milgi_pull_conn(r.a.pull)), RECORD - BEGUN);
+    hoard(&r.a);
+    sem_post(&r.go);
+    milgi_pull_set_timeout(r.a.pull, 20000);
+    assert_int_not_equal(milgi_pull_handshake(r.a.pull), MILGI_ETIMEOUT);
+    assert_int_equal(milgi_pull_reason(r.a.pull)->alert, MILGI_ALERT_UNEXPECTED_MESSAGE);
+    give_back();
     rig_close(&r);
 }
 
@@ -518,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_cut_is_not_an_end),
         cmocka_unit_test(a_timeout_loses_nothing),
         cmocka_unit_test(nobody_spins_while_there_is_no_memory_to_read_into),
+        cmocka_unit_test(a_record_that_is_begun_is_had_though_others_have_all_memory),
         cmocka_unit_test(nobody_spins_when_there_is_nothing_to_wait_with),
         cmocka_unit_test(nobody_spins_over_a_descriptor_that_is_closed),
         cmocka_unit_test(bytes_may_be_moved_by_the_callers_functions),
