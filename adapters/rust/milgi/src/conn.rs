@@ -251,8 +251,13 @@ impl Conn {
         self.local.tried.borrow_mut().push(self.id);
         // SAFETY: as above. The chunk has room for |n| bytes and belongs to this until it is received.
         unsafe {
-            let n = input.len().min(sys::milgi_conn_read_size(self.raw.get(), 4 * PIECE) as usize);
-            let chunk = sys::milgi_conn_chunk(self.raw.get(), n);
+            let mut n = input.len().min(sys::milgi_conn_read_size(self.raw.get(), 4 * PIECE) as usize);
+            let mut chunk = sys::milgi_conn_chunk(self.raw.get(), n);
+            if chunk.is_null() {
+                // The rest of a record that is begun can be had even then.
+                n = n.min(sys::milgi_conn_record_rest(self.raw.get()) as usize);
+                chunk = sys::milgi_conn_chunk(self.raw.get(), n);
+            }
             if chunk.is_null() {
                 self.starved_in.set(true);
                 self.starve();

@@ -176,3 +176,22 @@ fn who_has_gone_waits_no_more() {
         assert_eq!((crowd.driver.conns.len(), crowd.driver.local.line.borrow().len()), (10, 10));
     });
 }
+
+#[test]
+fn of_what_is_begun_the_rest_is_had_though_there_is_no_chunk() {
+    with_crowd(|mut crowd| async move {
+        crowd.give_back(crowd.taken.len());
+        crowd.turns();
+        let one = crowd.all[0].clone();
+        let hear = |crowd: &mut Crowd, bytes: &[u8]| {
+            one.lock().cipher_in.push(bytes);
+            one.tell(one.lock());
+            crowd.take_in();
+            one.lock().cipher_in.len()
+        };
+        let begun = [&[0x40, 0][..], &[0; 0x1000]].concat(); // the length behind what the crowd has heard
+        assert_eq!(hear(&mut crowd, &begun), 0);
+        crowd.take_all();
+        assert_eq!(hear(&mut crowd, &[0; 0x4000]), 0x1000);
+    });
+}
