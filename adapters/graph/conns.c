@@ -70,15 +70,33 @@ bool milgi__gconn_takes(const struct milgi__gconn *l)
     return l->closed || (!l->in.first && !is_shut(l));
 }
 
-/* False: there is no memory now. */
+/*
+ * Of |m| what ends the record that is begun, which can be had when nothing else can: so those that hold parts of
+ * records do not wait for each other. False: not even that.
+ */
+static bool take_rest(struct milgi__gconn *l, struct rte_mbuf *m, struct milgi_slice *slice)
+{
+    size_t rest = milgi_conn_record_rest(l->conn);
+    struct milgi_chunk *chunk = rest < m->data_len ? milgi_conn_chunk(l->conn, rest) : NULL;
+    if (!chunk)
+        return false;
+    *slice = (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)rest };
+    memcpy(slice->data, rte_pktmbuf_mtod(m, void *), rest);
+    rte_pktmbuf_adj(m, (uint16_t)rest);
+    l->graph->stats.copied++;
+    return true;
+}
+
+/* False: there is no memory now for all of it. */
 static bool receive(struct milgi__gconn *l, struct rte_mbuf *m)
 {
     struct milgi_slice slice;
-    if (!milgi__graph_lend(l, m, true, &slice))
+    bool all = milgi__graph_lend(l, m, true, &slice);
+    if (!all && !take_rest(l, m, &slice))
         return false;
     if (milgi_conn_receive(l->conn, slice) == MILGI_ECLOSED)
         l->graph->stats.late++;
-    return true;
+    return all;
 }
 
 static void again_in(struct milgi__gconn *l)

@@ -361,17 +361,31 @@ static void what_waits_for_room_or_credit_or_mbufs_keeps_nobody_awake(void **sta
     }
 }
 
+static struct milgi_chunk *taken[1024];
+static size_t taken_n;
+
+/* Down to the last byte of the server's. */
+static void take_all_memory(void)
+{
+    struct milgi_chunk *chunk;
+    for (size_t size = MILGI_CHUNK_MAX; size; size /= 2) {
+        while (taken_n < RTE_DIM(taken) && (chunk = milgi_chunk_new(server->engine, size)) != NULL)
+            taken[taken_n++] = chunk;
+    }
+}
+
+static void give_memory_back(void)
+{
+    while (taken_n)
+        milgi_chunk_unref(taken[--taken_n]);
+}
+
 /* Of memory nobody tells the graph: it looks by itself, and not always. */
 static void what_waits_for_memory_is_looked_at_now_and_then(void **state)
 {
     (void)state;
-    struct milgi_chunk *chunks[1024], *chunk;
-    size_t n = 0;
     bed_begin(&(struct bed_options){ .memory = 1024 * KIB });
-    for (size_t size = MILGI_CHUNK_MAX; size; size /= 2) {
-        while (n < RTE_DIM(chunks) && (chunk = milgi_chunk_new(server->engine, size)) != NULL)
-            chunks[n++] = chunk;
-    }
+    take_all_memory();
     server->clones = server->checks = true; /* which are copied */
     bed_send(client, client->conn[0], 0, 100 * KIB);
     bed_settle();
@@ -379,10 +393,32 @@ static void what_waits_for_memory_is_looked_at_now_and_then(void **state)
     assert_true(bed_stats(server).held > 0);
     assert_int_equal(r.next, MILGI_RUN_WAIT);
     assert_in_range(r.deadline_ns, bed.now_ns + 1, bed.now_ns + 1000000);
-    while (n)
-        milgi_chunk_unref(chunks[--n]);
+    give_memory_back();
     bed_settle();
     assert_int_equal(server->got_len, 100 * KIB);
+    bed_end();
+}
+
+/* A packet ends a record and begins another: the first is had, and looked at, though nothing else can be. */
+static void a_record_that_is_begun_is_had_though_there_is_no_memory(void **state)
+{
+    (void)state;
+    static const uint8_t begin[1000] = { 23, 3, 3, 0x40, 0x11 }, more[1448];
+    size_t rest = 5 + 0x4011 - sizeof begin;
+    bed_begin(&(struct bed_options){ .memory = 1024 * KIB });
+    server->clones = true; /* which are copied */
+    server->cut = true;
+    bed_arrive(server, server->conn[0], begin, sizeof begin, MILGI_GRAPH_DATA, 0);
+    bed_settle();
+    take_all_memory();
+    for (size_t len; rest; rest -= len) {
+        len = rest < sizeof more ? rest : sizeof more;
+        bed_arrive(server, server->conn[0], more, rest <= sizeof more - 1 ? len + 1 : len, MILGI_GRAPH_DATA, 0);
+        bed_settle();
+    }
+    assert_int_equal(server->closed, 1);
+    assert_int_equal(server->error, MILGI_EBADRECORD);
+    give_memory_back();
     bed_end();
 }
 
@@ -667,6 +703,7 @@ int main(void)
         cmocka_unit_test(plaintext_leaves_some_to_output),
         cmocka_unit_test(what_waits_for_room_or_credit_or_mbufs_keeps_nobody_awake),
         cmocka_unit_test(what_waits_for_memory_is_looked_at_now_and_then),
+        cmocka_unit_test(a_record_that_is_begun_is_had_though_there_is_no_memory),
         cmocka_unit_test(output_that_comes_back_out_of_order_is_counted_once),
         cmocka_unit_test(mbufs_may_be_freed_by_another_thread),
         cmocka_unit_test(each_direction_ends_by_itself_and_both_in_order),

@@ -163,6 +163,15 @@ class Nginx:
         before = self.worker()
         self.signal(signal.SIGHUP)
         wait_for(lambda: self.worker() not in (None, before), "another worker")
+        wait_for(lambda: self.is_ending(before), "the worker before has been told to end")
+
+    def is_ending(self, worker):
+        """It has gone, or says in its title that it is on its way: it hears of that a while after the next one serves."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open("/proc/%d/cmdline" % worker, "rb") as file:
+                said = file.read()
+            return not said or b"shutting down" in said
+        return True
 
     def all_closed(self):
         """No connection is left: as many descriptors as at the beginning."""

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "configs.h"
 #include "milgi_pull.h"
 
@@ -57,11 +58,6 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
         return -1;
     }
     return __real_poll(fds, n, timeout);
-}
-
-static uint8_t pattern(size_t at)
-{
-    return (uint8_t)(at * 29 + (at >> 11));
 }
 
 static bool write_pattern(struct milgi_pull *pull, size_t len)
@@ -285,36 +281,18 @@ static void a_timeout_loses_nothing(void **state)
     rig_close(&r);
 }
 
-static struct milgi_chunk *hoarded[2048];
-static size_t hoarded_n;
-
-/* All memory of a side's engine. */
-static void hoard(struct side *s)
-{
-    for (size_t size = MILGI_CHUNK_MAX; size >= 512; size /= 2) {
-        while (hoarded_n < 2048 && (hoarded[hoarded_n] = milgi_chunk_new(s->engine, size)))
-            hoarded_n++;
-    }
-    assert_in_range(hoarded_n, 1, 2047);
-}
-
-static void give_back(void)
-{
-    while (hoarded_n)
-        milgi_chunk_unref(hoarded[--hoarded_n]);
-}
-
 /* What is readable and has nowhere to go is looked at now and then, not without end. */
 static void nobody_spins_while_there_is_no_memory_to_read_into(void **state)
 {
     struct rig r;
+    struct hoard h;
     uint8_t byte;
     (void)state;
     memory_limit = 1 << 20;
     rig_open(&r, NULL, "pull.test", end_later);
     memory_limit = 0;
     assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
-    hoard(&r.a);
+    hoard(&h, r.a.engine);
     sem_post(&r.go);
     struct pollfd readable = { r.a.fd, POLLIN, 0 };
     assert_int_equal(poll(&readable, 1, 20000), 1);
@@ -322,7 +300,7 @@ static void nobody_spins_while_there_is_no_memory_to_read_into(void **state)
     polls = 0;
     assert_int_equal(milgi_pull_read(r.a.pull, &byte, 1), MILGI_ETIMEOUT);
     assert_in_range(polls, 1, 50);
-    give_back();
+    hoard_give_back(&h);
     milgi_pull_set_timeout(r.a.pull, 20000);
     assert_int_equal(read_pattern(r.a.pull, 200), 100);
     rig_close(&r);
@@ -350,6 +328,7 @@ static bool begin_a_record(struct side *b)
 static void a_record_that_is_begun_is_had_though_others_have_all_memory(void **state)
 {
     struct rig r;
+    struct hoard h;
     (void)state;
     memory_limit = 1 << 20;
     rig_open(&r, NULL, "pull.test", begin_a_record);
@@ -360,12 +339,12 @@ static void a_record_that_is_begun_is_had_though_others_have_all_memory(void **s
         poll(NULL, 0, 1);
     }
     assert_int_equal(milgi_conn_record_rest(milgi_pull_conn(r.a.pull)), RECORD - BEGUN);
-    hoard(&r.a);
+    hoard(&h, r.a.engine);
     sem_post(&r.go);
     milgi_pull_set_timeout(r.a.pull, 20000);
     assert_int_not_equal(milgi_pull_handshake(r.a.pull), MILGI_ETIMEOUT);
     assert_int_equal(milgi_pull_reason(r.a.pull)->alert, MILGI_ALERT_UNEXPECTED_MESSAGE);
-    give_back();
+    hoard_give_back(&h);
     rig_close(&r);
 }
 
