@@ -34,6 +34,7 @@ struct process {
     struct milgi_loop loop; /* first */
     struct milgi_loop_hooks hooks;
     ngx_event_t turn, timer;
+    ngx_connection_t nobody; /* whose they are */
     uint64_t timer_due;
     ngx_connection_t *engine; /* its descriptor's */
     struct milgi_device *devices[MILGI_DEVICES_MAX];
@@ -234,6 +235,8 @@ static ngx_int_t make_engine(ngx_cycle_t *cycle, const struct main_conf *conf)
     process.turn.handler = on_turn;
     process.timer.handler = on_timer;
     process.turn.log = process.timer.log = cycle->log;
+    process.nobody.fd = (ngx_socket_t)-1;
+    process.turn.data = process.timer.data = &process.nobody; /* a log of level debug says whose a timer is */
     process.timer.cancelable = 1;
     process.timer_due = UINT64_MAX;
     process.hooks = milgi__ngx_hooks;

@@ -356,6 +356,22 @@ def an_upstream_of_streams_that_is_not_there_is_no_empty_answer(rig):
         n.all_closed()
 
 
+def a_log_of_everything_hurts_nobody(rig):
+    """At level debug nginx tells of each event and timer whose it is, of the modules' own, too."""
+    with Nginx(rig, pages("location / { return 200 x; }"), "server { listen 127.0.0.1:%%(s)d; %s return two; }" % tls("two.test"),
+               main="error_log debug.log debug;") as n:
+        before = n.worker()
+        for version in (V12, V13):
+            with wrap(context(rig, version), n.port("a")) as sock:
+                equal(get(sock)[1], b"x", "the page")
+            with wrap(context(rig, version), n.port("s"), "two.test") as sock:
+                equal(read_all(sock), b"two", "the text")
+        equal(n.worker(), before, "the worker")
+        n.all_closed()
+        with open(os.path.join(n.work, "debug.log"), encoding="utf-8", errors="replace") as file:
+            check("event timer add: -1:" in file.read(), "a timer of the engine's in the log")
+
+
 def what_is_upgraded_ends_in_order(rig):
     def serve(sock):
         upgrade(sock)

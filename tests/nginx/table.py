@@ -63,6 +63,7 @@ CASES = (  # part, devices in ci
     (edges.names_are_read_ahead_of_and_inside_of_tls, "pages", "cpu"),
     (edges.who_goes_away_is_not_served_on, "pages", "cpu"),
     (edges.an_upstream_of_streams_that_is_not_there_is_no_empty_answer, "pages", "cpu"),
+    (edges.a_log_of_everything_hurts_nobody, "pages", "cpu"),
     (edges.what_is_upgraded_ends_in_order, "pages", "cpu"),
     (edges.addresses_of_one_port_are_told_apart, "pages", "cpu"),
     (edges.a_worker_waits_for_what_lingers, "life", "records"),
