@@ -25,7 +25,7 @@ static void done(ngx_connection_t *c, ngx_int_t rc)
     ngx_stream_session_t *s = c->data;
     c->read->handler = on_phases;
     if (rc != NGX_OK)
-        ngx_stream_finalize_session(s, NGX_STREAM_BAD_REQUEST);
+        ngx_stream_finalize_session(s, NGX_STREAM_INTERNAL_SERVER_ERROR); /* as behind a handshake of its own */
     else
         ngx_stream_core_run_phases(s);
 }
