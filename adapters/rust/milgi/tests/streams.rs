@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milgi::{sys, ClientAuth, ClientHello, Engine, Options, ResolvesCredential, Resolving, SessionCache, TicketKeys};
-use milgi::{TlsAcceptor, TlsConnector};
+use milgi::{TlsAcceptor, TlsConnector, TlsStream};
 use rig::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 // --- both ways -----------------------------------------------------------------------------------------------------------
 
@@ -227,28 +227,40 @@ fn what_was_flushed_is_with_the_peer() {
     });
 }
 
-/// Each half in a task of its own, over a transport that remembers one task.
+async fn over_duplex(engine: &Engine) -> (TlsStream<DuplexStream>, TlsStream<DuplexStream>) {
+    let (a, b) = tokio::io::duplex(4000);
+    let client = TlsConnector::new(client().build().unwrap(), engine);
+    let server = TlsAcceptor::new(server().build().unwrap(), engine);
+    let (a, b) = both(client.connect("localhost", a), server.accept(b)).await;
+    (a.unwrap(), b.unwrap())
+}
+
+/// Each half in a task of its own, over a transport that remembers one task; and where nobody asks but who flushes.
 #[test]
 fn who_flushes_is_not_forgotten_when_the_other_half_asks() {
     run(async {
         let engine = Engine::spawn_local(Options::new()).unwrap();
-        let (a, b) = tokio::io::duplex(4000);
-        let client = TlsConnector::new(client().build().unwrap(), &engine);
-        let server = TlsAcceptor::new(server().build().unwrap(), &engine);
-        let (a, b) = both(client.connect("localhost", a), server.accept(b)).await;
-        let ((mut reader, mut writer), mut b) = (tokio::io::split(a.unwrap()), b.unwrap());
-        let writing = tokio::task::spawn_local(async move {
-            writer.write_all(&[1; 40_000]).await.unwrap();
-            writer.flush().await
-        });
-        turns().await; // the transport is full, and the writer waits for it
-        let reading = tokio::task::spawn_local(async move { reader.read_exact(&mut [0; 1]).await });
-        turns().await;
-        b.read_exact(&mut [0; 40_000]).await.unwrap();
-        writing.await.unwrap().unwrap();
-        b.write_all(&[2]).await.unwrap();
-        b.flush().await.unwrap();
-        reading.await.unwrap().unwrap();
+        for other_asks in [true, false] {
+            let (a, mut b) = over_duplex(&engine).await;
+            let (mut reader, mut writer) = tokio::io::split(a);
+            let writing = tokio::task::spawn_local(async move {
+                writer.write_all(&[1; 40_000]).await.unwrap();
+                writer.flush().await.unwrap();
+                writer
+            });
+            turns().await; // the transport is full, and the writer waits for it
+            let reading = tokio::task::spawn_local(async move {
+                if other_asks {
+                    reader.read_exact(&mut [0; 1]).await.unwrap();
+                }
+            });
+            turns().await;
+            b.read_exact(&mut [0; 40_000]).await.unwrap();
+            let _writer = writing.await.unwrap();
+            b.write_all(&[2]).await.unwrap();
+            b.flush().await.unwrap();
+            reading.await.unwrap();
+        }
     });
 }
 
@@ -310,6 +322,36 @@ fn streams_end_with_their_engine() {
         let refused = TlsConnector::new(client().build().unwrap(), &engine).connect("localhost", x).await;
         assert_eq!(why(&refused.unwrap_err()).code(), sys::MILGI_ECLOSED);
         drop(y);
+    });
+}
+
+/// Nobody but the driver can tell it: the transport lives on.
+#[test]
+fn who_waits_hears_that_the_engine_has_ended() {
+    run(async {
+        let (engine, driver) = Engine::new(Options::new()).unwrap();
+        let driving = tokio::task::spawn_local(driver);
+        let (mut a, _b) = over_duplex(&engine).await;
+        let reading = tokio::task::spawn_local(async move { a.read(&mut [0; 10]).await });
+        turns().await;
+        driving.abort();
+        drop(driving.await);
+        assert_eq!(why(&reading.await.unwrap().unwrap_err()).detail(), "the engine has ended");
+    });
+}
+
+#[test]
+fn an_engine_ends_behind_its_last_stream() {
+    run(async {
+        let (engine, driver) = Engine::new(Options::new()).unwrap();
+        let driving = tokio::task::spawn_local(driver);
+        let (a, b) = over_duplex(&engine).await;
+        drop(engine);
+        drop(a);
+        turns().await;
+        assert!(!driving.is_finished());
+        drop(b);
+        driving.await.unwrap();
     });
 }
 

@@ -195,3 +195,33 @@ fn of_what_is_begun_the_rest_is_had_though_there_is_no_chunk() {
         assert_eq!(hear(&mut crowd, &[0; 0x4000]), 0x1000);
     });
 }
+
+#[test]
+fn what_found_no_room_stays() {
+    with_crowd(|crowd| async move {
+        let one = &crowd.driver.conns[&0];
+        one.sated();
+        one.shared.lock().plain_out.push(&[1; 100]);
+        one.serve();
+        assert_eq!(one.shared.lock().plain_out.len(), 100);
+    });
+}
+
+/// Between what the engine is given and its next turn another thread may ask.
+#[test]
+fn what_the_engine_has_taken_is_not_with_the_transport() {
+    with_crowd(|mut crowd| async move {
+        crowd.give_back(crowd.taken.len());
+        crowd.turns();
+        let one = &crowd.driver.conns[&0];
+        let mut state = one.shared.lock();
+        state.written = state.cipher_out.len();
+        state.cipher_out = Default::default();
+        state.plain_out.push(&[1; 100]);
+        drop(state);
+        one.serve();
+        let state = one.shared.lock();
+        assert!(state.plain_out.is_empty() && !state.is_drained());
+        assert_eq!(state.pending, 100);
+    });
+}
