@@ -312,10 +312,11 @@ class Ends(rig.Case):
         gone.set_result(None)
         taken[0].transport.abort()
 
-    async def slow(self, size):
-        """A server that has written that (and closes if it is SMALL), and a peer of the other stack that holds little."""
+    async def slow(self, size, held=4096):
+        """A server that has written that (and closes if it is SMALL), whose kernel holds so much of it, and a peer of the
+        other stack that holds little."""
         async def handler(reader, writer):
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, held)
             written.append(writer)
             await reader.readexactly(1)
             writer.write(bytes(size))
@@ -346,22 +347,23 @@ class Ends(rig.Case):
 
     async def test_progress_is_what_the_peer_has_taken(self):
         """Not what the transport below is rid of, which is told when all of it is."""
-        written, peer, take = await self.slow(192 << 10)
-        await take(1)
-        info = written[0].get_extra_info("ssl_object")
-        while info.idle() < 0.05:
-            await asyncio.sleep(0.01)
-        for _ in range(4):
-            before = time.monotonic()
-            await take(32 << 10)  # a window's worth, and more
-            while info.idle() > time.monotonic() - before:
-                self.assertLess(time.monotonic() - before, 60)
+        for held in 4096, 192 << 10:  # the transport below is rid of it bit by bit, or at once
+            written, peer, take = await self.slow(192 << 10, held)
+            await take(1)
+            info = written[0].get_extra_info("ssl_object")
+            while info.idle() < 0.05:
                 await asyncio.sleep(0.01)
-        peer.close()
-        written[0].transport.abort()
-        with self.assertRaises(milgi.TransportError):
-            await asyncio.sleep(0)
-            info.idle()
+            for _ in range(4):
+                before = time.monotonic()
+                await take(32 << 10)  # a window's worth, and more
+                while info.idle() > time.monotonic() - before:
+                    self.assertLess(time.monotonic() - before, 60)
+                    await asyncio.sleep(0.01)
+            peer.close()
+            written[0].transport.abort()
+            with self.assertRaises(milgi.TransportError):
+                await asyncio.sleep(0)
+                info.idle()
 
     @unittest.skipUnless(rig.FULL, "takes half a minute")
     async def test_a_slow_peer_has_all_of_it(self):
