@@ -255,7 +255,7 @@ class Raises(rig.Case):
             await writer.wait_closed()
             server.close()
         armed = False
-        loop = aio.EventLoop()
+        loop = rig.LOOP()
         asyncio.set_event_loop(loop)
         try:
             with mock.patch.object(milgi.loop.Engine, "_soon", interrupted):

@@ -18,6 +18,14 @@ WORK = os.environ.get("MILGI_WORK") or tempfile.mkdtemp(prefix="milgi-python-")
 # None: as by default. "chaos:seed=7": all ops go there.
 DEVICE = os.environ.get("MILGI_DEVICE") or None
 PATIENCE = 900  # somebody may stop us for a while
+# "uvloop": in its loop instead of asyncio's.
+LOOP = aio.EventLoop
+if os.environ.get("MILGI_LOOP") == "uvloop":
+    import uvloop
+
+    class LOOP(aio.Loop, uvloop.Loop):
+        pass
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def path(name):
@@ -152,6 +160,11 @@ class Case(unittest.TestCase):
             await writer.wait_closed()
         except OSError:
             pass
+
+
+def run(main):
+    """In a loop whose own methods take a milgi.Context."""
+    return aio.run(main, loop_factory=LOOP)
 
 
 async def echo(reader, writer):

@@ -32,7 +32,7 @@ def curl(port, *args):
 @unittest.skipUnless(aiohttp, "no aiohttp here")
 class Aiohttp(unittest.TestCase):
     def test_it_serves_and_asks(self):
-        aio.run(self.both())
+        rig.run(self.both())
 
     async def both(self):
         async def page(request):
@@ -69,7 +69,7 @@ class Aiohttp(unittest.TestCase):
 @unittest.skipUnless(uvicorn, "no uvicorn here")
 class Uvicorn(unittest.TestCase):
     def test_it_serves(self):
-        aio.run(self.serves())
+        rig.run(self.serves())
 
     async def serves(self):
         async def app(scope, receive, send):

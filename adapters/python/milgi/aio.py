@@ -283,6 +283,7 @@ class _Below(asyncio.BufferedProtocol):
         self.protocol, self._waiter = protocol, waiter
         self._first = call_connection_made
         self._timeout = HANDSHAKE_S if handshake_timeout is None else handshake_timeout
+        self._timer = None
         self.stream = None
         self._spare, self._is_spare = None, False
         self._len = ffi.new("size_t *")
@@ -301,11 +302,11 @@ class _Below(asyncio.BufferedProtocol):
             return
         self._c = self.stream._c
         transport.set_write_buffer_limits(high=0)
-        self._timeout = self._loop.call_later(self._timeout, self._late, self._timeout)
+        self._timer = self._loop.call_later(self._timeout, self._late)
 
-    def _late(self, seconds):
+    def _late(self):
         if not self.stream.established and not self.stream.over:
-            self.stream.error = ConnectionAbortedError("the SSL handshake is taking longer than %s s" % seconds)
+            self.stream.error = ConnectionAbortedError("the SSL handshake is taking longer than %s s" % self._timeout)
             self.stream.cut()
 
     def get_buffer(self, hint):
@@ -330,8 +331,8 @@ class _Below(asyncio.BufferedProtocol):
         return True
 
     def connection_lost(self, error):
-        if isinstance(self._timeout, asyncio.TimerHandle):
-            self._timeout.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self.stream is not None:
             self.stream.lost(error)
 
@@ -405,6 +406,7 @@ async def _connected(loop, context, make_protocol, connect, *args, server_hostna
         for below in made:  # not every loop closes what it has connected for who is cancelled
             if below.stream is not None and not below.stream.over and below.stream.error is None:
                 below.stream.abort()
+                loop.call_soon(below.connection_lost, None)  # uvloop has closed it and tells nobody
         raise
 
 
@@ -528,7 +530,7 @@ async def start_server(client_connected_cb, host=None, port=None, *, ssl, limit=
 # --- a loop whose own methods take a milgi.Context --------------------------------------------------------------------------
 
 class Loop:
-    """Mix it into an event loop's class, before it."""
+    """Mix it into an event loop's class, before it: class MyLoop(milgi.aio.Loop, uvloop.Loop)."""
 
     async def create_connection(self, protocol_factory, host=None, port=None, *, ssl=None, **kwargs):
         if _milgi(ssl):
@@ -574,9 +576,9 @@ class EventLoopPolicy(asyncio.DefaultEventLoopPolicy):
     _loop_factory = EventLoop
 
 
-def run(main, *, debug=None):
-    """asyncio.run() in an EventLoop."""
-    loop = EventLoop()
+def run(main, *, debug=None, loop_factory=EventLoop):
+    """asyncio.run() in an EventLoop, or in what |loop_factory| makes."""
+    loop = loop_factory()
     try:
         asyncio.set_event_loop(loop)
         if debug is not None:
