@@ -184,6 +184,17 @@ class Raises(rig.Case):
         self.assertTrue(lines)
         self.assertEqual({type(c["exception"]) for c in self.complaints}, {RuntimeError})
 
+    async def test_a_key_log_may_end_the_engine(self):
+        """Which has more to tell: the rest of the handshake's lines, to begin with."""
+        def ends(line, transport):
+            lines.append(line)
+            engine.close()
+        lines, engine = [], aio.engine()
+        port = await self.serve(echo)
+        with self.assertRaises(milgi.TransportError):
+            await self.connect(port, client_context(keylog=ends))
+        self.assertTrue(lines and engine.closed)
+
     async def test_who_cannot_be_paused_is_not_cut(self):
         class Protocol(asyncio.Protocol):
             got, calls = 0, 0

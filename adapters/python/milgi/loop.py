@@ -176,6 +176,8 @@ class Engine:
             self.drain()
 
     def rearm(self):
+        if self.closed:
+            return
         due = lib.milgi_py_due(self._c)
         if due == NEVER or not self.streams:
             self._stop_timer()
@@ -201,23 +203,19 @@ class Engine:
         """Handles what streams have to tell."""
         if self._draining or self.closed:
             return
-        while self._lines:
-            stream, function, line = self._lines.pop(0)
-            self.call(stream._complain, function, line, stream.up)
         ends = time.monotonic() + ROUND_S
         self._draining = True
         more = True
         try:
+            while self._lines and not self._closes:
+                stream, function, line = self._lines.pop(0)
+                self._tell(self.call, stream._complain, function, line, stream.up)
             while not self._closes:
                 stream = lib.milgi_py_next(self._c)
                 if not stream:
                     more = False
                     break
-                self._handling = True
-                try:
-                    ffi.from_handle(stream.handle).handle()
-                finally:
-                    self._handling = False
+                self._tell(ffi.from_handle(stream.handle).handle)
                 if time.monotonic() > ends:
                     break
             if self._closes:
@@ -227,8 +225,15 @@ class Engine:
                 self.host.soon(self._again)
             else:
                 self._draining = False
-            if not self.closed:
-                self.rearm()
+            self.rearm()
+
+    def _tell(self, function, *args):
+        """Of what may close() the engine: that waits until it has returned."""
+        self._handling = True
+        try:
+            function(*args)
+        finally:
+            self._handling = False
 
     # --- keys that are functions --------------------------------------------------------------------------------------
 
