@@ -208,12 +208,26 @@ static void who_has_asked_for_it_is_told_that_the_time_of_an_operation_is_over(v
     assert_int_equal(MILGI_SSL_use_device(NULL), 1);
 }
 
+/* Who has shaken hands with |a| only in part does so to the end. */
+static void goes_on(struct duo *a, int a_client, unsigned *asked)
+{
+    int a_server = 0;
+    for (int i = 0; i < 1000 && (a_client != 1 || a_server != 1); i++) {
+        while (waits_for_device(a->client, a_client, asked))
+            a_client = SSL_connect(a->client);
+        a_server = SSL_accept(a->server);
+        a_client = SSL_connect(a->client);
+    }
+    assert_int_equal(a_client, 1);
+    assert_int_equal(a_server, 1);
+}
+
 /* Two connections of one engine: what is ready for one is taken by the call of the other, and told. */
 static void who_waits_is_told_of_what_the_call_of_another_has_taken(void **state)
 {
     struct duo a, b;
     unsigned asked = 0;
-    int client = 0, server = 0, a_client, a_server = 0;
+    int client = 0, server = 0, a_client;
     (void)state;
     assert_int_equal(MILGI_SSL_use_device("sim:latency=1ms"), 1);
     duo_begin(&a);
@@ -225,15 +239,45 @@ static void who_waits_is_told_of_what_the_call_of_another_has_taken(void **state
     assert_int_equal(SSL_get_error(a.client, a_client), SSL_ERROR_WANT_ASYNC);
     duo_shake(&b, &client, &server); /* which takes longer than what a waits for, and waits for it */
     assert_int_equal(client, 1);
-    for (int i = 0; i < 1000 && (a_client != 1 || a_server != 1); i++) {
-        while (waits_for_device(a.client, a_client, &asked))
-            a_client = SSL_connect(a.client);
-        a_server = SSL_accept(a.server);
-        a_client = SSL_connect(a.client);
-    }
-    assert_int_equal(a_client, 1);
-    assert_int_equal(a_server, 1);
+    goes_on(&a, a_client, &asked);
     assert_true(asked > 0);
+    duo_end(&a);
+    duo_end(&b);
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
+/* The same where no time says when it is ready: the engine's descriptor has spoken, and does not any more. */
+static void who_waits_for_a_thread_is_told_of_what_the_call_of_another_has_taken(void **state)
+{
+    struct duo a, b;
+    unsigned asked = 0;
+    int client = 0, server = 0, a_client = 0, fd[2];
+    size_t n = 0;
+    bool waits = false;
+    (void)state;
+    assert_int_equal(MILGI_SSL_use_device("pool:1"), 1);
+    for (int i = 0; i < 1000 && !waits; i++) { /* a pool's thread may be done before anybody looks */
+        if (i)
+            duo_end(&a);
+        duo_begin(&a);
+        SSL_CTX_set_mode(a.client_ctx, SSL_MODE_ASYNC);
+        duo_connect(&a);
+        a_client = SSL_connect(a.client);
+        waits = SSL_get_error(a.client, a_client) == SSL_ERROR_WANT_ASYNC;
+    }
+    assert_true(waits);
+    assert_int_equal(SSL_get_all_async_fds(a.client, NULL, &n), 1);
+    assert_int_equal(n, 2);
+    assert_int_equal(SSL_get_all_async_fds(a.client, fd, &n), 1);
+    struct pollfd engine = { fd[0], POLLIN, 0 }, bell = { fd[1], POLLIN, 0 };
+    assert_int_equal(poll(&engine, 1, 20000), 1);
+    assert_int_equal(poll(&bell, 1, 0), 0);
+    duo_begin(&b);
+    duo_connect(&b);
+    duo_shake(&b, &client, &server);
+    assert_int_equal(client, 1);
+    assert_int_equal(poll(&bell, 1, 1000), 1); /* much sooner than an operation is over */
+    goes_on(&a, a_client, &asked);
     duo_end(&a);
     duo_end(&b);
     assert_int_equal(MILGI_SSL_use_device(NULL), 1);
@@ -615,6 +659,7 @@ int main(void)
         cmocka_unit_test(who_has_asked_for_it_is_told_that_a_device_works),
         cmocka_unit_test(who_has_asked_for_it_is_told_that_the_time_of_an_operation_is_over),
         cmocka_unit_test(who_waits_is_told_of_what_the_call_of_another_has_taken),
+        cmocka_unit_test(who_waits_for_a_thread_is_told_of_what_the_call_of_another_has_taken),
         cmocka_unit_test(threads_may_share_an_engine),
         cmocka_unit_test(more_threads_than_a_device_has_queues_shake_hands),
         cmocka_unit_test(without_memory_a_write_is_to_be_repeated),
