@@ -58,6 +58,8 @@ static const struct row {
         "certificate chain in PEM, leaf first; the proxy takes several" },
     { "key", EACH, PROXY | CONNECT | KEYSERVER, AT(keys), "FILE",
         "private key in PEM of the --cert in the same place; or pkcs11:..., in a token, keyless:, at a key server" },
+    { "key-passphrase-file", TEXT, PROXY | CONNECT | KEYSERVER, AT(passphrase_file), "FILE",
+        "its first line is the passphrase of keys that are encrypted" },
     { "ocsp", EACH, PROXY, AT(ocsp), "FILE",
         "OCSP response in DER for the --cert in the same place, to clients that ask; read again by a reload" },
     { "client-ca", TEXT, PROXY | KEYSERVER, AT(client_ca), "FILE",

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a file without trusting it to be one. */
 #include "common/file.h"
+#include "common/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <milgi/config.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -96,4 +98,29 @@ const char *app_file_read(const char *file, uint32_t patience_ms, char **text, s
     app_file_free(*text, *len);
     *text = NULL;
     return fault;
+}
+
+bool app_file_passphrase(const char *file, uint32_t patience_ms, char **line, size_t *len)
+{
+    *line = NULL;
+    *len = 0;
+    const char *fault = file ? app_file_read(file, patience_ms, line, len) : NULL;
+    if (!file || fault) {
+        if (fault)
+            app_complain("%s: %s", file, fault);
+        return !fault;
+    }
+    const char *end = memchr(*line, '\n', *len);
+    size_t first = end ? (size_t)(end - *line) : *len;
+    first -= first > 0 && (*line)[first - 1] == '\r';
+    explicit_bzero(*line + first, *len - first);
+    *len = first;
+    if (first > 0 && first <= MILGI_PASSPHRASE_MAX)
+        return true;
+    app_complain("%s: its first line is %s", file,
+        first > 0 ? "too long for a passphrase: more than 1024 bytes" : "empty: it should be a passphrase");
+    app_file_free(*line, first);
+    *line = NULL;
+    *len = 0;
+    return false;
 }

@@ -45,15 +45,17 @@ static const char *file_of(const struct app_options *o, const struct milgi_probl
 
 static bool set_identity(struct milgi_config *config, const struct app_options *o)
 {
-    struct text ca = { 0 }, cert = { 0 }, key = { 0 };
+    struct text ca = { 0 }, cert = { 0 }, key = { 0 }, word = { 0 };
     struct milgi_problem problem = { 0 };
     struct milgi_trust *trust = NULL;
     struct milgi_credential *credential = NULL;
     const char *file = o->keyless_ca;
-    bool read = read_text(o->keyless_ca, &ca) && read_text(o->keyless_cert, &cert) && read_text(o->keyless_key, &key);
+    bool read = read_text(o->keyless_ca, &ca) && read_text(o->keyless_cert, &cert) && read_text(o->keyless_key, &key) &&
+        app_file_passphrase(o->passphrase_file, APP_PATIENCE_MS, &word.data, &word.len);
     int rv = read ? milgi_trust_load_pem(ca.data, ca.len, &trust, &problem) : 0;
     if (read && !rv) {
-        rv = milgi_credential_load_pem(cert.data, cert.len, key.data, key.len, &credential, &problem);
+        rv = milgi_credential_load_pem_encrypted(
+            cert.data, cert.len, key.data, key.len, word.data, word.len, &credential, &problem);
         file = file_of(o, &problem);
     }
     if (read && !rv)
@@ -67,6 +69,7 @@ static bool set_identity(struct milgi_config *config, const struct app_options *
     app_file_free(ca.data, ca.len);
     app_file_free(cert.data, cert.len);
     app_file_free(key.data, key.len);
+    app_file_free(word.data, word.len);
     return read && !rv;
 }
 

@@ -24,6 +24,14 @@ void app_key_complain(const char *key, const char *why)
         app_complain("%s: %s", key, why);
 }
 
+void app_key_complain_of(const char *key, const struct milgi_problem *problem)
+{
+    if (problem->kind == MILGI_PROBLEM_ENCRYPTED)
+        app_complain("%s: %s: --key-passphrase-file says it", key, problem->text);
+    else
+        app_key_complain(key, problem->text);
+}
+
 bool app_keys_keep(struct app_material *material, struct milgi_credential *credential)
 {
     if (!milgi_credential_key_uri(credential))

@@ -6,6 +6,8 @@
 
 /* Says why |key|, a file or a URI, cannot be had. No PIN is shown. */
 void app_key_complain(const char *key, const char *why);
+/* Of a key that is not read. */
+void app_key_complain_of(const char *key, const struct milgi_problem *problem);
 /* Remembers the credential if its key is in a token. False: no memory. */
 bool app_keys_keep(struct app_material *material, struct milgi_credential *credential);
 void app_keys_forget(struct app_material *material);

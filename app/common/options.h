@@ -46,6 +46,7 @@ struct app_options {
     uint16_t tls_min, tls_max;
     bool versions_given;
     const char *policy;
+    const char *passphrase_file; /* of keys that are encrypted */
     const char *ca, *client_ca, *name, *device, *keylog;
     const char *keyless_ca, *keyless_cert, *keyless_key, *keyless_name; /* of --device keyless: */
     enum milgi_client_auth client_auth;

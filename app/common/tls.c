@@ -45,17 +45,18 @@ static void complain_of(const struct milgi_problem *problem, const char *cert, c
         app_complain("%s, %s: %s", cert, milgi_credential_is_uri(key) ? "with a key that is in a token" : key,
             milgi_error_text(error));
     else if (problem->file == MILGI_FILE_KEY)
-        app_key_complain(key, problem->text);
+        app_key_complain_of(key, problem);
     else
         app_complain("%s: %s", cert, problem->text);
 }
 
 static int load_credential(const char *key, const struct text *chain, const struct text *secret,
-    struct milgi_credential **credential, struct milgi_problem *problem)
+    const struct text *passphrase, struct milgi_credential **credential, struct milgi_problem *problem)
 {
     if (milgi_credential_is_uri(key))
         return milgi_credential_load_uri(chain->data, chain->len, key, credential, problem);
-    return milgi_credential_load_pem(chain->data, chain->len, secret->data, secret->len, credential, problem);
+    return milgi_credential_load_pem_encrypted(chain->data, chain->len, secret->data, secret->len, passphrase->data,
+        passphrase->len, credential, problem);
 }
 
 /* What it is said of: not a reason to refuse it, but somebody should know. */
@@ -91,15 +92,17 @@ static bool staple(struct milgi_credential *credential, const char *file, uint32
     return !rv;
 }
 
-static bool add_credential(struct app_material *material, const char *cert, const char *key, const char *ocsp,
-    uint32_t patience_ms)
+static bool add_credential(struct app_material *material, const struct app_options *o, size_t i,
+    const struct text *passphrase, uint32_t patience_ms)
 {
+    const char *cert = o->certs.items[i], *key = o->keys.items[i];
+    const char *ocsp = i < o->ocsp.n ? o->ocsp.items[i] : NULL;
     struct milgi_credential *credential = NULL;
     struct milgi_problem problem = { 0 };
     struct text chain = { 0 }, secret = { 0 };
     bool elsewhere = milgi_credential_is_uri(key), both = !strcmp(cert, key);
     bool read = read_file(cert, patience_ms, &chain) && (elsewhere || both || read_file(key, patience_ms, &secret));
-    int rv = read ? load_credential(key, &chain, both ? &chain : &secret, &credential, &problem) : 0;
+    int rv = read ? load_credential(key, &chain, both ? &chain : &secret, passphrase, &credential, &problem) : 0;
     app_file_free(chain.data, chain.len);
     app_file_free(secret.data, secret.len);
     if (read && !rv && !staple(credential, ocsp, patience_ms)) {
@@ -113,6 +116,16 @@ static bool add_credential(struct app_material *material, const char *cert, cons
     if (rv)
         complain_of(&problem, cert, key, rv);
     return read && !rv;
+}
+
+static bool add_credentials(struct app_material *material, const struct app_options *o, uint32_t patience_ms)
+{
+    struct text passphrase = { 0 };
+    bool right = app_file_passphrase(o->passphrase_file, patience_ms, &passphrase.data, &passphrase.len);
+    for (size_t i = 0; right && i < o->certs.n; i++)
+        right = add_credential(material, o, i, &passphrase, patience_ms);
+    app_file_free(passphrase.data, passphrase.len);
+    return right;
 }
 
 static bool set_trust(struct milgi_config *config, const char *file, uint32_t patience_ms)
@@ -178,10 +191,8 @@ static bool set_identity(struct app_material *material, const struct app_options
 {
     struct milgi_config *config = material->config;
     const char *ca = o->ca ? o->ca : o->client_ca;
-    for (size_t i = 0; i < o->certs.n; i++)
-        if (!add_credential(material, o->certs.items[i], o->keys.items[i], i < o->ocsp.n ? o->ocsp.items[i] : NULL,
-                patience_ms))
-            return false;
+    if (!add_credentials(material, o, patience_ms))
+        return false;
     if (ca && !set_trust(config, ca, patience_ms))
         return false;
     if (o->client_auth_given && milgi_config_set_client_auth(config, o->client_auth))

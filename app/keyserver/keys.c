@@ -62,31 +62,34 @@ bool keys_try(const struct keys *keys, struct milgi_device *tokens)
     return true;
 }
 
-static int load(const char *key, const char *const text[2], const size_t len[2], struct milgi_credential **credential,
+/* Of its chain, its key, and the passphrase of that. */
+static int load(const char *key, char *const text[3], const size_t len[3], struct milgi_credential **credential,
     struct milgi_problem *problem)
 {
     if (milgi_credential_is_uri(key))
         return milgi_credential_load_uri(text[0], len[0], key, credential, problem);
-    return milgi_credential_load_pem(text[0], len[0], text[1], len[1], credential, problem);
+    return milgi_credential_load_pem_encrypted(
+        text[0], len[0], text[1], len[1], text[2], len[2], credential, problem);
 }
 
 /* NULL: it has complained. */
-static struct milgi_credential *read_credential(const char *cert, const char *key, uint32_t patience_ms)
+static struct milgi_credential *read_credential(
+    const char *cert, const char *key, char *passphrase, size_t passphrase_len, uint32_t patience_ms)
 {
     struct milgi_credential *credential = NULL;
     struct milgi_problem problem = { 0 };
     const char *file[2] = { cert, key };
-    char *text[2] = { NULL, NULL };
-    size_t len[2] = { 0, 0 };
+    char *text[3] = { NULL, NULL, passphrase };
+    size_t len[3] = { 0, 0, passphrase_len };
     const char *fault = NULL;
     unsigned files = milgi_credential_is_uri(key) ? 1 : 2, which = 0;
     for (; !fault && which < files; which++)
         fault = app_file_read(file[which], patience_ms, &text[which], &len[which]);
-    int rv = fault ? 0 : load(key, (const char *const[2]){ text[0], text[1] }, len, &credential, &problem);
+    int rv = fault ? 0 : load(key, text, len, &credential, &problem);
     if (fault)
         app_complain("%s: %s", file[which - 1], fault);
     else if (rv && problem.file == MILGI_FILE_KEY)
-        app_key_complain(key, problem.text);
+        app_key_complain_of(key, &problem);
     else if (rv)
         app_complain("%s: %s", cert, *problem.text ? problem.text : milgi_error_text(rv));
     app_file_free(text[0], len[0]);
@@ -119,16 +122,20 @@ bool keys_load(const struct app_options *options, uint32_t patience_ms, struct k
 {
     const struct app_list *certs = &options->sign_certs, *from = &options->sign_keys;
     *keys = (struct keys){ .items = calloc(certs->n ? certs->n : 1, sizeof(struct key *)) };
+    char *word = NULL;
+    size_t len = 0;
     bool right = keys->items != NULL;
     if (!right)
         app_complain("out of memory");
+    right = right && app_file_passphrase(options->passphrase_file, patience_ms, &word, &len);
     for (size_t i = 0; right && i < certs->n; i++) {
-        struct milgi_credential *credential = read_credential(certs->items[i], from->items[i], patience_ms);
+        struct milgi_credential *credential = read_credential(certs->items[i], from->items[i], word, len, patience_ms);
         struct key *key = credential ? key_new(credential) : NULL;
         right = key != NULL;
         if (key)
             keys->items[keys->n++] = key;
     }
+    app_file_free(word, len);
     if (right) {
         qsort(keys->items, keys->n, sizeof(struct key *), compare);
         return true;

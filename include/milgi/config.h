@@ -21,7 +21,8 @@ struct milgi_conn;
 /* --- credentials: a certificate chain and its private key ------------------------------------------------------- */
 
 /*
- * From PEM: |chain| holds the certificates, leaf first; |key| an unencrypted private key (PKCS#8, SEC 1 or PKCS#1).
+ * From PEM: |chain| holds the certificates, leaf first; |key| an unencrypted private key (PKCS#8, SEC 1 or PKCS#1;
+ * milgi_credential_load_pem_encrypted() takes others).
  * Both are copied; the library's copies are wiped when the last reference goes. The reference is the caller's.
  * Returns 0, or MILGI_EPARSE, MILGI_EMISMATCH (key and leaf), MILGI_EWEAK (RSA below 2048 bits), MILGI_EUNSUPPORTED
  * (key type or curve; RSA beyond 4096 bits), MILGI_EINVAL, MILGI_ENOMEM.
@@ -59,17 +60,18 @@ enum milgi_problem_kind {
     MILGI_PROBLEM_LINES,         /* a block is broken: two of its lines are glued, one is cut, its end is missing */
     MILGI_PROBLEM_UNKNOWN_BLOCK, /* a block that belongs in no such file */
     MILGI_PROBLEM_CONTENT,       /* a block whose contents are malformed */
-    MILGI_PROBLEM_ENCRYPTED,
-    MILGI_PROBLEM_PUBLIC_KEY, /* in the place of the private one */
-    MILGI_PROBLEM_KEY_KIND,   /* a key that TLS 1.3, or Milgi, cannot use */
+    MILGI_PROBLEM_ENCRYPTED,     /* the key is, and there is no passphrase */
+    MILGI_PROBLEM_PUBLIC_KEY,    /* in the place of the private one */
+    MILGI_PROBLEM_KEY_KIND,      /* a key that TLS 1.3, or Milgi, cannot use */
     MILGI_PROBLEM_KEY_WEAK,
     MILGI_PROBLEM_KEY_LARGE,
     MILGI_PROBLEM_MISMATCH, /* the private key is not the certificate's */
     MILGI_PROBLEM_ORDER,    /* the certificate of the key is there, but not first */
     MILGI_PROBLEM_EXPIRED,  /* warnings: the credential can be used */
     MILGI_PROBLEM_NOT_YET_VALID,
-    MILGI_PROBLEM_URI,   /* the key's: it names nothing, or is no URI */
-    MILGI_PROBLEM_POLICY /* a word of a policy (policy.h): it is unknown, or not safe */
+    MILGI_PROBLEM_URI,       /* the key's: it names nothing, or is no URI */
+    MILGI_PROBLEM_POLICY,    /* a word of a policy (policy.h): it is unknown, or not safe */
+    MILGI_PROBLEM_PASSPHRASE /* the key is encrypted, but not with the passphrase, or in a way that is not known */
 };
 enum milgi_problem_file {
     MILGI_FILE_NONE,
@@ -93,6 +95,21 @@ MILGI_API MILGI_MUST_CHECK int milgi_credential_load_uri(const void *chain, size
     struct milgi_credential **credential, struct milgi_problem *problem);
 MILGI_API MILGI_MUST_CHECK int milgi_credential_load(const char *chain_file, const char *key_file,
     struct milgi_credential **credential, struct milgi_problem *problem);
+/*
+ * The same with a key that may be encrypted, as PKCS #8 ("ENCRYPTED PRIVATE KEY", RFC 5958 3) or in the older way of
+ * PEM ("Proc-Type: 4,ENCRYPTED"): |passphrase| holds |passphrase_len| bytes, up to MILGI_PASSPHRASE_MAX, which are
+ * borrowed for the call; NULL: there is none. It is not used where the key is not encrypted, or stays elsewhere.
+ * MILGI_EPARSE with MILGI_PROBLEM_PASSPHRASE: it is wrong; MILGI_EUNSUPPORTED with that: the crypto library does not
+ * know the way of encrypting; MILGI_EINVAL: more bytes. How long it takes to try one the file says: those of strangers
+ * are not to be read with this.
+ */
+#define MILGI_PASSPHRASE_MAX 1024
+MILGI_API MILGI_MUST_CHECK int milgi_credential_load_pem_encrypted(const void *chain, size_t chain_len,
+    const void *key, size_t key_len, const char *passphrase, size_t passphrase_len,
+    struct milgi_credential **credential, struct milgi_problem *problem);
+MILGI_API MILGI_MUST_CHECK int milgi_credential_load_encrypted(const char *chain_file, const char *key_file,
+    const char *passphrase, size_t passphrase_len, struct milgi_credential **credential,
+    struct milgi_problem *problem);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_load_pem(
     const void *pem, size_t pem_len, struct milgi_trust **trust, struct milgi_problem *problem);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_load(

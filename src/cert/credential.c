@@ -157,7 +157,13 @@ static int check_order(
     return milgi__problem(problem, MILGI_EMISMATCH, MILGI_PROBLEM_MISMATCH, MILGI_FILE_KEY);
 }
 
-static int read_key(struct milgi_credential *c, const void *key, size_t key_len, struct milgi_problem *problem)
+struct passphrase {
+    const char *text; /* NULL: there is none */
+    size_t len;
+};
+
+static int read_key(struct milgi_credential *c, const void *key, size_t key_len, const struct passphrase *passphrase,
+    struct milgi_problem *problem)
 {
     struct milgi__private_key private;
     struct milgi__pem_fault fault;
@@ -165,7 +171,7 @@ static int read_key(struct milgi_credential *c, const void *key, size_t key_len,
     int error = milgi__pem_lines(problem, MILGI_FILE_KEY, &key, &key_len);
     if (error != 0)
         return error;
-    error = milgi__pem_private_key(key, key_len, &private, &fault);
+    error = milgi__pem_private_key(key, key_len, passphrase->text, passphrase->len, &private, &fault);
     if (error != 0)
         return milgi__problem_of_pem(problem, error, MILGI_FILE_KEY, &fault, key, key_len);
     error = check_order(c, &private, problem);
@@ -268,21 +274,30 @@ static int hand_out(struct milgi_credential *c, int error, struct milgi_credenti
     return error;
 }
 
-int milgi_credential_load_pem(const void *chain, size_t chain_len, const void *key, size_t key_len,
-    struct milgi_credential **credential, struct milgi_problem *problem)
+int milgi_credential_load_pem_encrypted(const void *chain, size_t chain_len, const void *key, size_t key_len,
+    const char *passphrase, size_t passphrase_len, struct milgi_credential **credential,
+    struct milgi_problem *problem)
 {
+    const struct passphrase word = { passphrase, passphrase_len };
+
     if (!credential)
         return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     *credential = NULL;
-    if (!chain || !key)
+    if (!chain || !key || passphrase_len > MILGI_PASSPHRASE_MAX)
         return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     struct milgi_credential *c = credential_new();
     if (!c)
         return milgi__problem(problem, MILGI_ENOMEM, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     int error = read_chain(c, chain, chain_len, problem);
     if (error == 0)
-        error = read_key(c, key, key_len, problem);
+        error = read_key(c, key, key_len, &word, problem);
     return hand_out(c, error, credential);
+}
+
+int milgi_credential_load_pem(const void *chain, size_t chain_len, const void *key, size_t key_len,
+    struct milgi_credential **credential, struct milgi_problem *problem)
+{
+    return milgi_credential_load_pem_encrypted(chain, chain_len, key, key_len, NULL, 0, credential, problem);
 }
 
 int milgi_credential_new_pem(
@@ -326,8 +341,8 @@ bool milgi_credential_is_uri(const char *key_file)
     return key_file && (has_scheme(key_file, "pkcs11:") || has_scheme(key_file, "keyless:"));
 }
 
-int milgi_credential_load(const char *chain_file, const char *key_file, struct milgi_credential **credential,
-    struct milgi_problem *problem)
+int milgi_credential_load_encrypted(const char *chain_file, const char *key_file, const char *passphrase,
+    size_t passphrase_len, struct milgi_credential **credential, struct milgi_problem *problem)
 {
     size_t chain_len;
     size_t key_len = 0;
@@ -348,10 +363,17 @@ int milgi_credential_load(const char *chain_file, const char *key_file, struct m
     else if (!key)
         error = milgi__problem(problem, MILGI_EFILE, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_KEY);
     else
-        error = milgi_credential_load_pem(chain, chain_len, key, key_len, credential, problem);
+        error = milgi_credential_load_pem_encrypted(
+            chain, chain_len, key, key_len, passphrase, passphrase_len, credential, problem);
     milgi__free_wiped(chain, chain_len);
     milgi__free_wiped(key, key_len);
     return error;
+}
+
+int milgi_credential_load(const char *chain_file, const char *key_file, struct milgi_credential **credential,
+    struct milgi_problem *problem)
+{
+    return milgi_credential_load_encrypted(chain_file, key_file, NULL, 0, credential, problem);
 }
 
 int milgi_credential_new_file(const char *chain_file, const char *key_file, struct milgi_credential **credential)

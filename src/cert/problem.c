@@ -143,7 +143,14 @@ static void say_key(struct milgi_problem *problem, const char *what)
 {
     switch (problem->kind) {
     case MILGI_PROBLEM_ENCRYPTED:
-        say(problem, "is encrypted, and no passphrase is asked for: decrypt it with \"openssl pkey\"");
+        say(problem, "is encrypted, and there is no passphrase for it");
+        return;
+    case MILGI_PROBLEM_PASSPHRASE:
+        if (*what)
+            say(problem, "is encrypted in a way that is not known here (%s): \"openssl pkey -aes256\" writes it anew",
+                what);
+        else
+            say(problem, "is encrypted, and not with this passphrase");
         return;
     case MILGI_PROBLEM_PUBLIC_KEY: say(problem, "holds a public key, but no private key"); return;
     case MILGI_PROBLEM_KEY_WEAK: say(problem, "holds a key that is too weak (%s): %s", what, usable); return;

@@ -22,10 +22,11 @@ struct milgi__private_key {
     unsigned bits;
 };
 /*
- * The first private key of |pem|. 0; MILGI_EPARSE, MILGI_EWEAK, MILGI_EUNSUPPORTED, as |fault| says; MILGI_ENOMEM.
+ * The first private key of |pem|, which may be encrypted with |passphrase| (NULL: there is none), of at most
+ * MILGI_PASSPHRASE_MAX bytes. 0; MILGI_EPARSE, MILGI_EWEAK, MILGI_EUNSUPPORTED, as |fault| says; MILGI_ENOMEM.
  */
-int milgi__pem_private_key(
-    const void *pem, size_t pem_len, struct milgi__private_key *out, struct milgi__pem_fault *fault);
+int milgi__pem_private_key(const void *pem, size_t pem_len, const char *passphrase, size_t passphrase_len,
+    struct milgi__private_key *out, struct milgi__pem_fault *fault);
 void milgi__private_key_clear(struct milgi__private_key *key); /* wipes it */
 /*
  * Calls |each| with the DER of every certificate in |pem|; it returns 0 or an error that ends the walk. 0,

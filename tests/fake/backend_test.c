@@ -264,7 +264,7 @@ static int load(const char *pem, struct loaded *l)
     *l = (struct loaded){ 0 };
     struct milgi__private_key key;
     struct milgi__pem_fault fault;
-    int rv = milgi__pem_private_key(pem, strlen(pem), &key, &fault);
+    int rv = milgi__pem_private_key(pem, strlen(pem), NULL, 0, &key, &fault);
     *l = (struct loaded){ key.pkcs8, key.spki, key.pkcs8_len, key.spki_len, key.type, key.bits };
     return rv;
 }

@@ -123,7 +123,7 @@ static char *key_pem(enum milgi__key_type type, uint8_t seed)
 static void read_key(const char *pem, struct milgi__private_key *key)
 {
     struct milgi__pem_fault fault;
-    must(milgi__pem_private_key(pem, strlen(pem), key, &fault) == 0, "a private key is not read");
+    must(milgi__pem_private_key(pem, strlen(pem), NULL, 0, key, &fault) == 0, "a private key is not read");
 }
 
 /* --- certificates ------------------------------------------------------------------------------------------------- */

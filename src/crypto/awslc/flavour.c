@@ -6,6 +6,7 @@
 #include <openssl/curve25519.h>
 #include <openssl/err.h>
 #include <openssl/nid.h>
+#include <openssl/pkcs8.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 
@@ -231,4 +232,31 @@ const char *milgi__verdict_text(int32_t verdict)
             return verdicts[i].text;
     }
     return X509_verify_cert_error_string(verdict);
+}
+
+/* --- keys that are encrypted ------------------------------------------------------------------------------------ */
+
+/* It decrypts and reads at once, and writes again what it can write. */
+int milgi__pkcs8_decrypt(const uint8_t *der, long len, const char *word, size_t word_len, uint8_t **out)
+{
+    CBS in, sequence;
+    CBB cbb;
+
+    CBS_init(&in, der, (size_t)len);
+    if (CBS_get_asn1(&in, &sequence, CBS_ASN1_SEQUENCE) != 1 || CBS_len(&in) != 0)
+        return MILGI__PKCS8_MALFORMED;
+    CBS_init(&in, der, (size_t)len);
+    ERR_clear_error();
+    EVP_PKEY *key = PKCS8_parse_encrypted_private_key(&in, word, word_len);
+    if (!key)
+        return 0;
+    int n = CBB_init(&cbb, 256) == 1 && EVP_marshal_private_key(&cbb, key) == 1 ? finish(&cbb, out) : 0;
+    CBB_cleanup(&cbb);
+    EVP_PKEY_free(key);
+    return n > 0 ? n : MILGI__PKCS8_KEPT;
+}
+
+bool milgi__cipher_is_strange(void)
+{
+    return ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_PKCS8;
 }

@@ -265,9 +265,12 @@ static int check_key(const struct kind *kind, unsigned bits, struct milgi__pem_f
     return bits < 2048 ? MILGI_EWEAK : MILGI_EUNSUPPORTED;
 }
 
-int milgi__pem_private_key(
-    const void *pem, size_t pem_len, struct milgi__private_key *out, struct milgi__pem_fault *fault)
+/* None is encrypted. */
+int milgi__pem_private_key(const void *pem, size_t pem_len, const char *passphrase, size_t passphrase_len,
+    struct milgi__private_key *out, struct milgi__pem_fault *fault)
 {
+    (void)passphrase;
+    (void)passphrase_len;
     struct text t = { pem, (const char *)pem + pem_len };
     uint8_t key[MILGI__FAKE_KEY_LEN], public[MILGI__FAKE_SPKI_LEN];
     const struct kind *kind = NULL;

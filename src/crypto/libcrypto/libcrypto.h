@@ -161,6 +161,15 @@ enum milgi__key_type milgi__evp_mldsa(EVP_PKEY *key);
  */
 int milgi__evp_private(EVP_PKEY *key, const uint8_t *pkcs8, size_t len, uint8_t **der);
 int milgi__evp_public(EVP_PKEY *key, const uint8_t *pkcs8, size_t len, uint8_t **der);
+/*
+ * An EncryptedPrivateKeyInfo (RFC 5958 3) decrypted: PKCS #8, or what a wrong passphrase makes of it, in memory of
+ * libcrypto's. Its length; 0: it is not decrypted; or one of these.
+ */
+#define MILGI__PKCS8_MALFORMED (-1)
+#define MILGI__PKCS8_KEPT (-2) /* it is, but libcrypto does not hand out the bytes of such a key */
+int milgi__pkcs8_decrypt(const uint8_t *der, long len, const char *word, size_t word_len, uint8_t **out);
+/* Something was not decrypted, and libcrypto has just said that it does not know in which way it was encrypted. */
+bool milgi__cipher_is_strange(void);
 
 /* X25519: secrets and shares are of 32 bytes. 0, MILGI__BAD (all zeros) or MILGI__BROKEN. */
 int milgi__x25519(struct milgi__crypto *cx, const uint8_t *secret, const uint8_t *peer, uint8_t *shared);

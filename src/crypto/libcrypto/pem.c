@@ -270,17 +270,89 @@ static int refuse(struct read *read, const struct block *b, struct milgi__pem_fa
     return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_CONTENT, b, NULL);
 }
 
-/* 0, or what is wrong with a block that is called a private key. */
-static int read_key(const struct block *b, struct read *out, struct milgi__pem_fault *fault)
+/* What a key is encrypted with; |text| NULL: nobody said it. */
+struct passphrase {
+    const char *text;
+    size_t len;
+};
+
+/* A pem_password_cb. */
+static int give(char *buf, int size, int writing, void *arg)
 {
-    if (is(b, PEM_STRING_PKCS8) || strstr(b->header, "ENCRYPTED"))
+    const struct passphrase *word = arg;
+
+    (void)writing;
+    if (size < 0 || word->len > (size_t)size)
+        return -1;
+    memcpy(buf, word->text, word->len);
+    return (int)word->len;
+}
+
+static int undeciphered(const struct block *b, struct milgi__pem_fault *fault)
+{
+    bool strange = milgi__cipher_is_strange();
+    int error = strange ? MILGI_EUNSUPPORTED : MILGI_EPARSE;
+
+    return blame(fault, error, MILGI_PROBLEM_PASSPHRASE, b, strange ? b->label : "");
+}
+
+/* RFC 1421 4.6: "Proc-Type: 4,ENCRYPTED" stands above it. In its own place. */
+static int decipher(struct block *b, const struct passphrase *word, struct milgi__pem_fault *fault)
+{
+    EVP_CIPHER_INFO cipher;
+
+    if (PEM_get_EVP_CIPHER_INFO(b->header, &cipher) != 1)
+        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_PASSPHRASE, b, b->label);
+    if (PEM_do_header(&cipher, b->data, &b->len, give, (void *)(uintptr_t)word) != 1)
+        return undeciphered(b, fault);
+    return 0;
+}
+
+/* An EncryptedPrivateKeyInfo (RFC 5958 3). */
+static int from_encrypted(
+    const struct block *b, const struct passphrase *word, struct read *out, struct milgi__pem_fault *fault)
+{
+    uint8_t *der = NULL;
+    int len = milgi__pkcs8_decrypt(b->data, b->len, word->text, word->len, &der);
+
+    if (len == MILGI__PKCS8_MALFORMED)
+        return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_CONTENT, b, NULL);
+    if (len == MILGI__PKCS8_KEPT)
+        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, "of a kind that is only read unencrypted");
+    if (len <= 0)
+        return undeciphered(b, fault);
+    from_pkcs8(der, len, out);
+    OPENSSL_clear_free(der, (size_t)len);
+    return 0;
+}
+
+/* What is right by chance under one of 256 wrong passphrases. */
+static bool is_nonsense(const struct read *read)
+{
+    return !read->key && !*read->what && read->rsa_bits == 0;
+}
+
+/* 0, or what is wrong with a block that is called a private key. */
+static int read_key(
+    struct block *b, const struct passphrase *word, struct read *out, struct milgi__pem_fault *fault)
+{
+    bool sealed = is(b, PEM_STRING_PKCS8), ciphered = strstr(b->header, "ENCRYPTED") != NULL;
+
+    if ((sealed || ciphered) && !word->text)
         return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_ENCRYPTED, b, NULL);
+    int error = ciphered ? decipher(b, word, fault) : 0;
+    if (error == 0 && sealed)
+        error = from_encrypted(b, word, out, fault);
+    if (error != 0)
+        return error;
     if (is(b, PEM_STRING_PKCS8INF))
         from_pkcs8(b->data, b->len, out);
-    else if (!is(b, PEM_STRING_RSA) && !is(b, PEM_STRING_ECPRIVATEKEY))
+    else if (!sealed && !is(b, PEM_STRING_RSA) && !is(b, PEM_STRING_ECPRIVATEKEY))
         return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_KEY_KIND, b, NULL);
-    if (!out->key && !*out->what && out->rsa_bits == 0)
+    if (!sealed && is_nonsense(out))
         from_traditional(b->data, b->len, out);
+    if ((sealed || ciphered) && is_nonsense(out))
+        return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_PASSPHRASE, b, "");
     return out->key ? 0 : refuse(out, b, fault);
 }
 
@@ -311,13 +383,14 @@ static int encode(const struct read *read, struct milgi__private_key *out)
 }
 
 /* The first private key. */
-static int find_key(BIO *bio, size_t len, struct block *b, struct read *out, struct milgi__pem_fault *fault)
+static int find_key(BIO *bio, size_t len, const struct passphrase *word, struct block *b, struct read *out,
+    struct milgi__pem_fault *fault)
 {
     int found;
 
     while ((found = block_next(bio, len, b)) == 1) {
         if (ends_with(b->label, "PRIVATE KEY"))
-            return read_key(b, out, fault);
+            return read_key(b, word, out, fault);
         if (fault->kind == MILGI_PROBLEM_PUBLIC_KEY || is_harmless(b))
             continue;
         bool public = ends_with(b->label, "PUBLIC KEY");
@@ -330,9 +403,10 @@ static int find_key(BIO *bio, size_t len, struct block *b, struct read *out, str
     return MILGI_EPARSE;
 }
 
-int milgi__pem_private_key(
-    const void *pem, size_t pem_len, struct milgi__private_key *out, struct milgi__pem_fault *fault)
+int milgi__pem_private_key(const void *pem, size_t pem_len, const char *passphrase, size_t passphrase_len,
+    struct milgi__private_key *out, struct milgi__pem_fault *fault)
 {
+    const struct passphrase word = { passphrase, passphrase_len };
     struct block b = { .label = NULL };
     struct read read = { .key = NULL };
 
@@ -341,7 +415,7 @@ int milgi__pem_private_key(
     BIO *bio = pem_len <= INT_MAX ? BIO_new_mem_buf(pem, (int)pem_len) : NULL;
     if (!bio)
         return milgi__fail(MILGI_ENOMEM);
-    int error = find_key(bio, pem_len, &b, &read, fault);
+    int error = find_key(bio, pem_len, &word, &b, &read, fault);
     if (error == 0)
         error = check(read.key, &b, out, fault);
     if (error == 0)

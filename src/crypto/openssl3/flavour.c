@@ -6,6 +6,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
+#include <openssl/pkcs12.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 
@@ -156,4 +157,32 @@ int32_t milgi__verdict_number(int verdict)
 const char *milgi__verdict_text(int32_t verdict)
 {
     return X509_verify_cert_error_string(verdict);
+}
+
+/* --- keys that are encrypted ------------------------------------------------------------------------------------ */
+
+int milgi__pkcs8_decrypt(const uint8_t *der, long len, const char *word, size_t word_len, uint8_t **out)
+{
+    const X509_ALGOR *algorithm;
+    const ASN1_OCTET_STRING *data;
+    const uint8_t *p = der;
+    X509_SIG *sealed = d2i_X509_SIG(NULL, &p, len);
+    int n = MILGI__PKCS8_MALFORMED;
+
+    ERR_clear_error();
+    if (sealed && p == der + len) {
+        X509_SIG_get0(sealed, &algorithm, &data);
+        if (!PKCS12_pbe_crypt(algorithm, word, (int)word_len, ASN1_STRING_get0_data(data), ASN1_STRING_length(data),
+                out, &n, 0))
+            n = 0;
+    }
+    X509_SIG_free(sealed);
+    return n;
+}
+
+bool milgi__cipher_is_strange(void)
+{
+    unsigned long first = ERR_peek_error();
+
+    return ERR_GET_LIB(first) == ERR_LIB_EVP && ERR_GET_REASON(first) != EVP_R_BAD_DECRYPT;
 }

@@ -123,7 +123,7 @@ static void where_there_is_none_a_key_is_of_an_unknown_kind(void **state)
     struct milgi__private_key read;
     struct milgi__pem_fault fault;
     (void)state;
-    int rv = milgi__pem_private_key(key, strlen(key), &read, &fault);
+    int rv = milgi__pem_private_key(key, strlen(key), NULL, 0, &read, &fault);
     assert_int_equal(rv, milgi__mldsa_available() ? 0 : MILGI_EUNSUPPORTED);
     if (rv == 0)
         milgi__private_key_clear(&read);

@@ -46,7 +46,8 @@ static struct pair pair_new(struct milgi__crypto *cx, unsigned i)
     struct milgi__private_key key;
     struct milgi__pem_fault fault;
 
-    assert_int_equal(milgi__pem_private_key(p.identity->key_pem, strlen(p.identity->key_pem), &key, &fault), 0);
+    assert_int_equal(
+        milgi__pem_private_key(p.identity->key_pem, strlen(p.identity->key_pem), NULL, 0, &key, &fault), 0);
     assert_int_equal(key.type, keys[i].type);
     assert_int_equal(key.bits, keys[i].bits);
     p.pkcs8 = key.pkcs8;

@@ -348,7 +348,7 @@ static int read_key(const char *pem, enum milgi__key_type *type)
 {
     struct milgi__private_key key;
 
-    int error = milgi__pem_private_key(pem, strlen(pem), &key, &fault);
+    int error = milgi__pem_private_key(pem, strlen(pem), NULL, 0, &key, &fault);
     if (error != 0) {
         assert_null(key.pkcs8);
         assert_null(key.spki);

@@ -440,7 +440,8 @@ static struct signer *signer_new(struct milgi__crypto *cx)
 
     s->identity = identity_root(IDENTITY_P256, "a.test");
     struct milgi__private_key key;
-    assert_int_equal(milgi__pem_private_key(s->identity->key_pem, strlen(s->identity->key_pem), &key, &fault), 0);
+    assert_int_equal(
+        milgi__pem_private_key(s->identity->key_pem, strlen(s->identity->key_pem), NULL, 0, &key, &fault), 0);
     s->credential.pkcs8 = key.pkcs8;
     s->credential.pkcs8_len = key.pkcs8_len;
     s->credential.spki = key.spki;

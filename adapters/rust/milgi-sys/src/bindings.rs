@@ -62,6 +62,7 @@ pub const MILGI_CAP_HASHED: u32 = 2048;
 pub const MILGI_CAP_TOGETHER: u32 = 4096;
 pub const MILGI_CAP_VERIFIES: u32 = 8192;
 pub const MILGI_OP_HASH_MAX: u32 = 64;
+pub const MILGI_PASSPHRASE_MAX: u32 = 1024;
 pub const MILGI_KEY_ID_LEN: u32 = 20;
 pub const MILGI_TLS_1_2: u32 = 771;
 pub const MILGI_TLS_1_3: u32 = 772;
@@ -826,6 +827,7 @@ pub const MILGI_PROBLEM_EXPIRED: milgi_problem_kind = 17;
 pub const MILGI_PROBLEM_NOT_YET_VALID: milgi_problem_kind = 18;
 pub const MILGI_PROBLEM_URI: milgi_problem_kind = 19;
 pub const MILGI_PROBLEM_POLICY: milgi_problem_kind = 20;
+pub const MILGI_PROBLEM_PASSPHRASE: milgi_problem_kind = 21;
 pub type milgi_problem_kind = ::std::os::raw::c_uint;
 pub const MILGI_FILE_NONE: milgi_problem_file = 0;
 pub const MILGI_FILE_CHAIN: milgi_problem_file = 1;
@@ -872,6 +874,28 @@ extern "C" {
     pub fn milgi_credential_load(
         chain_file: *const ::std::os::raw::c_char,
         key_file: *const ::std::os::raw::c_char,
+        credential: *mut *mut milgi_credential,
+        problem: *mut milgi_problem,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn milgi_credential_load_pem_encrypted(
+        chain: *const ::std::os::raw::c_void,
+        chain_len: usize,
+        key: *const ::std::os::raw::c_void,
+        key_len: usize,
+        passphrase: *const ::std::os::raw::c_char,
+        passphrase_len: usize,
+        credential: *mut *mut milgi_credential,
+        problem: *mut milgi_problem,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn milgi_credential_load_encrypted(
+        chain_file: *const ::std::os::raw::c_char,
+        key_file: *const ::std::os::raw::c_char,
+        passphrase: *const ::std::os::raw::c_char,
+        passphrase_len: usize,
         credential: *mut *mut milgi_credential,
         problem: *mut milgi_problem,
     ) -> ::std::os::raw::c_int;
