@@ -51,10 +51,7 @@ struct tcp_stream {
     struct milgi_stream common;
     uv_tcp_t tcp;
     struct kernel *kernel; /* NULL: it has no part */
-    union {
-        uv_connect_t connect;
-        uv_shutdown_t shutdown; /* never before |connect| is over */
-    } req;
+    uv_connect_t connect;
     bool closed; /* |tcp| is */
 };
 
@@ -193,28 +190,20 @@ static long writing(struct milgi_stream *s, const struct milgi_iov *iov, size_t 
     return rv ? rv : (long)(len - rest);
 }
 
-static void on_shut(uv_shutdown_t *req, int status)
-{
-    milgi__stream_shut(req->data, status);
-}
-
 static void shut_when_drained(struct tcp_stream *t);
 
 static int shut(struct milgi_stream *s)
 {
-    uv_stream_t *tcp = (uv_stream_t *)&tcp_of(s)->tcp;
     uv_os_fd_t fd;
     if (milgi_stream_in_kernel(s, MILGI_SEND)) {
         shut_when_drained(tcp_of(s));
         return 0;
     }
-    /* libuv would do the same in its next turn, and ask epoll for more than it needs. */
-    if (!tcp->write_queue_size && !uv_fileno((uv_handle_t *)tcp, &fd)) {
+    /* All is written. libuv would do the same in its next turn, and ask epoll for more than it needs. */
+    int rv = uv_fileno((uv_handle_t *)&tcp_of(s)->tcp, &fd);
+    if (!rv)
         milgi__stream_shut(s, shutdown(fd, SHUT_WR) ? uv_translate_sys_error(errno) : 0);
-        return 0;
-    }
-    tcp_of(s)->req.shutdown.data = s;
-    return uv_shutdown(&tcp_of(s)->req.shutdown, tcp, on_shut);
+    return rv;
 }
 
 static void free_if_over(struct milgi_uv *uv);
@@ -583,8 +572,8 @@ int milgi_uv_connect(struct milgi_uv *uv, const struct sockaddr *address, struct
         rv = stream_new(uv, t, 0, config, server_name, events, arg, stream);
     if (rv)
         return rv;
-    t->req.connect.data = &t->common;
-    int error = uv_tcp_connect(&t->req.connect, &t->tcp, address, on_connect);
+    t->connect.data = &t->common;
+    int error = uv_tcp_connect(&t->connect, &t->tcp, address, on_connect);
     if (error)
         milgi__stream_read(&t->common, error); /* told from the loop, as other failures are */
     return 0;

@@ -127,6 +127,7 @@ static void on_stopped(void *arg)
 void rig_close(struct rig *r)
 {
     milgi_uv_stop(r->uv, on_stopped, r);
+    milgi_uv_stop(r->uv, on_stopped, r); /* once more is nothing more */
     uv_close((uv_handle_t *)&r->limit, NULL);
     uv_close((uv_handle_t *)&r->later, NULL);
     uv_run(&r->loop, UV_RUN_DEFAULT);

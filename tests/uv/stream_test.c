@@ -109,6 +109,44 @@ static void a_receiver_without_credit_stops_the_sender(void **state)
     rig_close(&r);
 }
 
+/* Neither is its socket read, nor has it anything to write. */
+static void a_stream_that_waits_for_its_application_keeps_the_loop_alive(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, NULL);
+    r.a.send_len = 16u << 20;
+    r.b.keep_credit = true;
+    both(&r);
+    run_until(&r, &r.b.opened);
+    settle(&r, 50);
+    milgi_stream_drop(r.a.stream);
+    settle(&r, 50);
+    assert_true(r.a.gone && !r.b.closed);
+    assert_int_equal(milgi_uv_streams(r.uv), 1);
+    assert_true(uv_loop_alive(&r.loop));
+    milgi_stream_drop(r.b.stream);
+    run(&r);
+    rig_close(&r);
+}
+
+/* Not when the engine looks by itself, which it does every second. */
+static void what_threads_have_done_wakes_the_loop(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, "pool:1", NULL);
+    for (int i = 0; i < 40; i++) {
+        r.a = r.b = (struct end){ 0 };
+        both(&r);
+        run_until(&r, &r.b.opened); /* 20 seconds for all of them */
+        milgi_stream_drop(r.a.stream);
+        milgi_stream_drop(r.b.stream);
+        run(&r);
+    }
+    rig_close(&r);
+}
+
 static void a_stream_that_is_closed_says_close_notify_behind_its_data(void **state)
 {
     struct rig r;
@@ -177,6 +215,7 @@ static void a_socket_that_was_not_taken_stays_the_callers(void **state)
     uv_run(&r.loop, UV_RUN_NOWAIT);
     assert_true(fcntl(fd[0], F_GETFD) >= 0);
     assert_int_equal(milgi_uv_streams(r.uv), 0);
+    assert_false(uv_loop_alive(&r.loop));
     close(fd[0]);
     close(fd[1]);
     rig_close(&r);
@@ -223,6 +262,24 @@ static void a_refused_connection_is_told_with_its_errno(void **state)
     rig_close(&r);
 }
 
+static void an_address_that_cannot_be_is_told_from_the_loop(void **state)
+{
+    struct rig r;
+    struct sockaddr_in nowhere;
+    (void)state;
+    rig_open(&r, NULL, NULL);
+    uv_ip4_addr("255.255.255.255", 443, &nowhere);
+    assert_int_equal(milgi_uv_connect(
+                         r.uv, (struct sockaddr *)&nowhere, r.client, "uv.test", &events, &r.a, &r.a.stream),
+        0);
+    assert_false(r.a.closed);
+    run(&r);
+    assert_int_equal(r.a.reason.error, MILGI_ETRANSPORT);
+    assert_int_equal(r.a.reason.device_code, ENETUNREACH);
+    assert_true(r.a.gone && !r.a.opened);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,12 +289,15 @@ int main(void)
         cmocka_unit_test(bytes_cross_with_a_device_that_reorders),
         cmocka_unit_test(one_direction_may_end_long_before_the_other),
         cmocka_unit_test(a_receiver_without_credit_stops_the_sender),
+        cmocka_unit_test(a_stream_that_waits_for_its_application_keeps_the_loop_alive),
+        cmocka_unit_test(what_threads_have_done_wakes_the_loop),
         cmocka_unit_test(a_stream_that_is_closed_says_close_notify_behind_its_data),
         cmocka_unit_test(a_stream_that_is_dropped_is_a_cut_for_the_peer),
         cmocka_unit_test(the_adapter_stops_with_streams_in_every_state),
         cmocka_unit_test(a_socket_that_was_not_taken_stays_the_callers),
         cmocka_unit_test(streams_connect_and_are_accepted_over_tcp),
         cmocka_unit_test(a_refused_connection_is_told_with_its_errno),
+        cmocka_unit_test(an_address_that_cannot_be_is_told_from_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
