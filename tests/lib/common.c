@@ -9,12 +9,28 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define HOARDED 65536u /* bytes of a chunk */
 
 uint8_t pattern(size_t at)
 {
     return (uint8_t)(at * 31 + (at >> 9) + (at >> 17));
+}
+
+void pattern_fill(uint8_t *data, size_t at, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        data[i] = pattern(at + i);
+}
+
+bool is_pattern(const uint8_t *data, size_t at, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (data[i] != pattern(at + i))
+            return false;
+    }
+    return true;
 }
 
 unsigned descriptors(void)
@@ -26,6 +42,15 @@ unsigned descriptors(void)
         n++;
     closedir(dir);
     return n;
+}
+
+bool is_full_run(void)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return getenv("MILGI_TESTS_FULL") != NULL;
 }
 
 struct milgi_device *device_for(struct milgi_engine *engine, const char *spec)

@@ -4,11 +4,16 @@
 
 #include <milgi/milgi.h>
 
-/* The |at|-th byte of what is sent. */
+/* The |at|-th byte of what is sent; |len| of them from there on; whether |data| is these. */
 uint8_t pattern(size_t at);
+void pattern_fill(uint8_t *data, size_t at, size_t len);
+bool is_pattern(const uint8_t *data, size_t at, size_t len);
 
 /* Of this process. */
 unsigned descriptors(void);
+
+/* MILGI_TESTS_FULL: all that there is, however long it takes. Then, too, as many descriptors as may be. */
+bool is_full_run(void);
 
 /* |spec|, which does for |engine| all that it can. */
 struct milgi_device *device_for(struct milgi_engine *engine, const char *spec);

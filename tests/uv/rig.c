@@ -7,8 +7,7 @@ void send_more(struct end *e)
     uint8_t block[5000];
     while (e->stream && e->sent_len < e->send_len) {
         size_t n = e->send_len - e->sent_len < sizeof block ? e->send_len - e->sent_len : sizeof block;
-        for (size_t i = 0; i < n; i++)
-            block[i] = pattern(e->sent_len + i);
+        pattern_fill(block, e->sent_len, n);
         int rv = milgi_stream_write(e->stream, block, n);
         if (rv < 0)
             return;
@@ -42,8 +41,7 @@ static void on_data(struct milgi_stream *stream, void *arg, const struct milgi_s
 {
     struct end *e = arg;
     for (size_t i = 0; i < slices_n; i++) {
-        for (size_t k = 0; k < slices[i].len; k++)
-            assert_int_equal(slices[i].data[k], pattern(e->got_len + k));
+        assert_true(is_pattern(slices[i].data, e->got_len, slices[i].len));
         e->got_len += slices[i].len;
         if (!e->keep_credit)
             milgi_stream_consumed(stream, slices[i].len);
@@ -91,6 +89,56 @@ const struct milgi_stream_events events = {
     .on_close = on_close,
     .on_gone = on_gone,
 };
+
+/* --- what the matrix does to a stream, whatever its loop ---------------------------------------------------------- */
+
+struct matrix_state end_state(const struct end *e)
+{
+    return (struct matrix_state){ .sent_len = e->sent_len,
+        .got_len = e->got_len,
+        .opened = e->opened,
+        .ended = e->ended,
+        .closed = e->closed };
+}
+
+void end_send(struct end *e, size_t len, bool last)
+{
+    e->send_len = len;
+    e->shut_when_sent = last;
+    if (e->opened)
+        send_more(e);
+}
+
+void end_hold(struct end *e, bool on)
+{
+    e->keep_credit = on;
+    if (!on && e->stream)
+        milgi_stream_consumed(e->stream, SIZE_MAX);
+}
+
+size_t end_take(struct end *e, size_t most)
+{
+    size_t there = e->got_len - e->taken_len, some = there < most ? there : most;
+    if (some && e->stream)
+        milgi_stream_consumed(e->stream, some);
+    e->taken_len += some;
+    return some;
+}
+
+void end_in_order(const struct end *e)
+{
+    assert_true(e->ended && e->closed && e->gone);
+    assert_int_equal(e->reason.error, 0);
+}
+
+void end_break_off(struct end *e, unsigned way)
+{
+    static void (*const ways[])(struct milgi_stream *) = { milgi_stream_drop, milgi_stream_reset, milgi_stream_cut };
+    struct milgi_stream *stream = e->stream;
+    e->stream = NULL;
+    if (stream)
+        ways[way](stream);
+}
 
 /* --- the rig ------------------------------------------------------------------------------------------------------ */
 

@@ -16,12 +16,13 @@
 
 #include "common.h"
 #include "configs.h"
+#include "matrix.h"
 #include "milgi_uv.h"
 
 struct end {
     struct milgi_stream *stream;
-    uint8_t *got;
     size_t got_len, sent_len, send_len; /* sends |send_len| bytes of a pattern */
+    size_t taken_len;                   /* by end_take() */
     bool opened, ended, closed, gone, keep_credit, shut_when_sent, close_when_open, drop_when_open, answers_end;
     struct milgi_reason reason;
     unsigned rooms;
@@ -43,6 +44,14 @@ void send_more(struct end *e);
 void on_open(struct milgi_stream *stream, void *arg);
 void on_close(struct milgi_stream *stream, void *arg, const struct milgi_reason *reason);
 void on_gone(void *arg);
+/* For struct matrix_host; the ways are those of a stream that is given up: dropped, reset, cut. */
+struct matrix_state end_state(const struct end *e);
+void end_send(struct end *e, size_t len, bool last);
+void end_hold(struct end *e, bool on);
+size_t end_take(struct end *e, size_t most);
+void end_in_order(const struct end *e);
+#define END_WAYS 3u
+void end_break_off(struct end *e, unsigned way);
 void rig_open(struct rig *r, const char *device, const struct milgi_stream_options *options);
 void rig_close(struct rig *r);
 void socket_pair(int fd[2]);
