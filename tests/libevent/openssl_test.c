@@ -7,8 +7,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include <sys/resource.h>
-
 #include "rig.h"
 
 static const char *const devices[] = { NULL, "pool:2", "batch",
@@ -204,16 +202,12 @@ static void our_end_is_openssls_eof(void **state)
 
 int main(void)
 {
-    struct rlimit limit;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_end_by_openssl_is_met_in_both_roles_and_versions),
         cmocka_unit_test(an_end_by_openssl_without_close_notify_is_an_error),
         cmocka_unit_test(a_crowd_of_openssls_is_met),
         cmocka_unit_test(our_end_is_openssls_eof),
     };
-    full = getenv("MILGI_TESTS_FULL") != NULL;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    full = is_full_run();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

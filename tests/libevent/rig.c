@@ -17,8 +17,7 @@ void send_more(struct end *e)
     while (e->bev && e->sent_len < e->send_len && !evbuffer_get_length(bufferevent_get_output(e->bev))) {
         for (size_t k = 0; k < 4 && e->sent_len < e->send_len; k++) {
             size_t n = e->send_len - e->sent_len < sizeof block ? e->send_len - e->sent_len : sizeof block;
-            for (size_t i = 0; i < n; i++)
-                block[i] = pattern(e->sent_len + i);
+            pattern_fill(block, e->sent_len, n);
             assert_int_equal(bufferevent_write(e->bev, block, n), 0);
             e->sent_len += n;
         }
@@ -35,8 +34,7 @@ static void on_read(struct bufferevent *bev, void *arg)
     struct evbuffer *input = bufferevent_get_input(bev);
     uint8_t block[4096];
     for (int n; (n = evbuffer_remove(input, block, sizeof block)) > 0; e->got_len += (size_t)n) {
-        for (size_t k = 0; k < (size_t)n; k++)
-            assert_int_equal(block[k], pattern(e->got_len + k));
+        assert_true(is_pattern(block, e->got_len, (size_t)n));
         if (e->echoes)
             assert_int_equal(bufferevent_write(bev, block, (size_t)n), 0);
     }
@@ -158,7 +156,7 @@ void both(struct rig *r)
     server_on(r, fd[1]);
 }
 
-static void step(struct rig *r)
+void step(struct rig *r)
 {
     assert_true(event_base_loop(r->base, EVLOOP_ONCE) >= 0);
     assert_false(r->late);

@@ -17,6 +17,7 @@
 
 #include "common.h"
 #include "configs.h"
+#include "matrix.h"
 #include "milgi_event.h"
 
 /* Callbacks, from which an end may be freed. */
@@ -66,6 +67,8 @@ void both(struct rig *r);
 void end_free(struct end *e);
 /* Sends more, as far as the output is empty. */
 void send_more(struct end *e);
+/* Once round the base, when there is something to do. */
+void step(struct rig *r);
 void run_until(struct rig *r, const bool *what);
 void run_until_sent(struct rig *r, struct end *e, size_t len);
 void run_until_got(struct rig *r, struct end *e, size_t len);
