@@ -37,15 +37,6 @@ void list_clear(struct list *list)
     memset(list, 0, sizeof *list);
 }
 
-bool bed_is_pattern(const uint8_t *data, size_t at, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (data[i] != pattern(at + i))
-            return false;
-    }
-    return true;
-}
-
 /* --- nodes ------------------------------------------------------------------------------------------------------ */
 
 static struct side *side_of(const struct rte_graph *graph)
@@ -155,7 +146,7 @@ static void got(struct side *s, struct rte_mbuf *m)
     *at += m->data_len;
     if (s->checks) {
         s->got_len += m->data_len;
-        if (!bed_is_pattern(rte_pktmbuf_mtod(m, const uint8_t *), *at - m->data_len, m->data_len))
+        if (!is_pattern(rte_pktmbuf_mtod(m, const uint8_t *), *at - m->data_len, m->data_len))
             fail_msg("%u bytes before the %zuth are wrong", m->data_len, *at);
         return;
     }
@@ -312,7 +303,7 @@ void bed_begin(const struct bed_options *options)
     static const struct bed_options none;
     memset(bed.side, 0, sizeof bed.side);
     bed.now_ns = 1000000000;
-    bed.packet = PACKET;
+    bed.packet = options && options->packet ? options->packet : PACKET;
     const char *spec = options ? options->device : NULL, *why = "";
     bed.device = NULL;
     if (spec && milgi_device_new(spec, &bed.device, &why) != 0)
@@ -402,8 +393,7 @@ void bed_send(struct side *s, uint64_t conn, size_t at, size_t len)
     uint8_t data[PAYLOAD];
     for (size_t k; len > 0; at += k, len -= k) {
         k = len < sizeof data ? len : sizeof data;
-        for (size_t i = 0; i < k; i++)
-            data[i] = pattern(at + i);
+        pattern_fill(data, at, k);
         struct rte_mbuf *m = packet_of(data, k, 0);
         *milgi_graph_tag(m) = (struct milgi_graph_tag){ .conn = conn, .mark = MILGI_GRAPH_DATA };
         hand(s, m);

@@ -80,6 +80,7 @@ struct bed_options {
     uint32_t packets, held_max;
     uint64_t credit, output, record; /* limits; 0: the defaults */
     size_t memory;                   /* memory_limit; 0: the default */
+    size_t packet;                   /* bytes of an mbuf on the wire at most; 0: PACKET */
     unsigned conns;
 };
 void bed_begin(const struct bed_options *options);
@@ -98,5 +99,4 @@ size_t bed_send_some(struct side *side, uint64_t conn, size_t at, size_t len);
 void bed_mark(struct side *side, uint64_t conn, enum milgi_graph_mark mark);
 /* The transport's end, or bytes, as if the wire brought them. */
 void bed_arrive(struct side *side, uint64_t conn, const void *data, size_t len, enum milgi_graph_mark mark, int error);
-bool bed_is_pattern(const uint8_t *data, size_t at, size_t len);
 struct milgi_graph_stats bed_stats(const struct side *side);

@@ -32,7 +32,7 @@ static void echo(const struct bed_options *o, size_t total, size_t packet)
         bed_settle();
     }
     assert_int_equal(client->got_len, total);
-    assert_true(bed_is_pattern(client->got, 0, total));
+    assert_true(is_pattern(client->got, 0, total));
     assert_int_equal(bed_stats(client).copied + bed_stats(server).copied, 0);
     if (o->vector)
         assert_in_range(RTE_MAX(client->largest, server->largest), 1, o->vector);
@@ -84,7 +84,7 @@ static void packets_are_not_copied_on_their_way_through_a_cryptodev(void **state
         bed_settle();
     }
     assert_int_equal(server->got_len, 5 * STEP);
-    assert_true(bed_is_pattern(server->got, 0, 5 * STEP));
+    assert_true(is_pattern(server->got, 0, 5 * STEP));
     for (int role = 0; role < 2; role++) { /* sealed and opened there */
         milgi_engine_stats(bed.side[role].engine, &stats);
         assert_true(stats.device[1].ok >= 5 * STEP / PAYLOAD);
@@ -143,7 +143,7 @@ static void chains_are_taken_piece_by_piece_and_clones_copied(void **state)
     bed_send(client, client->conn[0], 100 * KIB, 50 * KIB);
     bed_settle();
     assert_int_equal(server->got_len, 150 * KIB);
-    assert_true(bed_is_pattern(server->got, 0, 150 * KIB));
+    assert_true(is_pattern(server->got, 0, 150 * KIB));
     assert_true(bed_stats(server).copied > 0);
     bed_end();
 }
@@ -160,7 +160,7 @@ static void many_connections_share_the_vectors(void **state)
     bed_settle();
     assert_int_equal(client->got_len, 300 * 700);
     for (unsigned i = 0; i < 300; i++)
-        assert_true(bed_is_pattern(client->got + (size_t)i * 700, 0, 700));
+        assert_true(is_pattern(client->got + (size_t)i * 700, 0, 700));
     bed_end();
 }
 
@@ -186,7 +186,7 @@ static void an_application_that_keeps_its_mbufs_stops_the_transport(void **state
     list_clear(&server->kept);
     bed_settle();
     assert_int_equal(server->got_len, total);
-    assert_true(bed_is_pattern(server->got, 0, total));
+    assert_true(is_pattern(server->got, 0, total));
     bed_end();
 }
 
@@ -222,7 +222,7 @@ static void a_transport_that_keeps_output_stops_the_application(void **state)
     list_clear(&server->kept_output);
     bed_settle();
     assert_int_equal(client->got_len, 1000 * KIB);
-    assert_true(bed_is_pattern(client->got, 0, 1000 * KIB));
+    assert_true(is_pattern(client->got, 0, 1000 * KIB));
     bed_end();
 }
 
@@ -572,7 +572,7 @@ static void a_connection_that_is_closed_leaves_its_mbufs_whole(void **state)
         bed_settle();
         for (size_t k = 0; k < server->kept.n; k++) {
             const struct rte_mbuf *m = server->kept.m[k];
-            assert_true(bed_is_pattern(rte_pktmbuf_mtod(m, const uint8_t *), at, m->data_len));
+            assert_true(is_pattern(rte_pktmbuf_mtod(m, const uint8_t *), at, m->data_len));
             at += m->data_len;
         }
         for (size_t k = 0; k < server->kept_output.n; k++)
