@@ -183,10 +183,8 @@ static bool open_next(struct milgi_conn *c, uint64_t *spent_ns)
     case MILGI__START_ROOM:
         c->blocked_room = true;
         return false;
-    case MILGI__START_FAILED:
-        /* Judged in its turn: what came before it is delivered first. */
-        if (!milgi__transport_in_flight(c->transport))
-            milgi__conn_fail_with(c, &failure);
+    case MILGI__START_FAILED: /* told in its turn: what came before it has been handed on */
+        milgi__conn_fail_with(c, &failure);
         return false;
     case MILGI__START_NONE:
     case MILGI__START_FULL:

@@ -14,9 +14,15 @@
 #include "fake_identity.h"
 #include "pair.h"
 
-static void open_pair(struct pair *pair)
+static void open_pair_on(struct pair *pair, bool short_path, const char *device)
 {
-    struct pair_setup setup = { .server_name = "server.test", .wall_s = FAKE_NOW_S };
+    struct milgi_engine_options options;
+    milgi_engine_options_init(&options);
+    options.short_path = short_path;
+    struct pair_setup setup = { .options = &options,
+        .device = { device, device },
+        .server_name = "server.test",
+        .wall_s = FAKE_NOW_S };
     setup.config[MILGI_CLIENT] = fake_freeze(fake_config(MILGI_CLIENT, NULL));
     setup.config[MILGI_SERVER] = fake_freeze(fake_config(MILGI_SERVER, NULL));
     pair_init(pair, &setup);
@@ -24,6 +30,11 @@ static void open_pair(struct pair *pair)
     milgi_config_unref(setup.config[MILGI_SERVER]);
     pair_settle(pair);
     assert_true(pair->side[MILGI_CLIENT].established);
+}
+
+static void open_pair(struct pair *pair)
+{
+    open_pair_on(pair, true, NULL);
 }
 
 static void a_peer_that_does_not_renew_its_keys_is_asked_to(void **state)
@@ -47,6 +58,31 @@ static void a_peer_that_does_not_renew_its_keys_is_asked_to(void **state)
     assert_int_equal(pair.side[MILGI_CLIENT].got.len, 4);
     assert_true(client->transport->rec.in.seq < 4);
     pair_fini(&pair);
+}
+
+/* What it was sent before is delivered; then it fails, and does not sit there for ever. */
+static void a_key_that_has_opened_all_it_may_opens_no_more(void **state)
+{
+    for (unsigned path = 0; path < 3; path++) {
+        struct pair pair;
+        open_pair_on(&pair, path == 0, path == 2 ? "sim:latency=1us" : NULL);
+        struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+        struct milgi__direction *in = &client->conn->transport->rec.in;
+        in->epoch_records_max = in->seq + 3;
+        for (unsigned i = 0; i < 6; i++) {
+            assert_int_equal(milgi_conn_write(server->conn, "x", 1), 0);
+            pair_run(server, NULL);
+            pair.now_ns += 1000;
+            pair_run(server, NULL);
+        }
+        pair_settle(&pair);
+        assert_int_equal(client->got.len, 3);
+        assert_true(client->closed && server->closed);
+        assert_int_equal(client->reason.error, MILGI_EPROTO);
+        assert_int_equal(client->reason.alert, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        pair_fini(&pair);
+    }
+    (void)state;
 }
 
 /* Two records of 16 KiB use up 8 us; of three the last waits for the next turn. */
@@ -110,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_that_does_not_renew_its_keys_is_asked_to),
+        cmocka_unit_test(a_key_that_has_opened_all_it_may_opens_no_more),
         cmocka_unit_test(records_are_charged_to_the_turn),
         cmocka_unit_test(keys_are_renewed_before_the_limit_that_is_set),
         cmocka_unit_test(the_key_of_a_credential_that_went_goes_too),
