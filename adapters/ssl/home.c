@@ -183,18 +183,6 @@ __attribute__((destructor)) static void end(void)
     current = NULL;
 }
 
-bool milgi__ssl_home_busy(struct home *home)
-{
-    struct milgi_engine_stats stats;
-    if (!home->device)
-        return false;
-    milgi_engine_stats(home->engine, &stats);
-    uint64_t lost = stats.abandoned_ops; /* which a device keeps, maybe for ever: nobody waits for those */
-    for (unsigned i = 0; i < stats.devices_n; i++)
-        lost += stats.device[i].quarantined;
-    return stats.ops_alive > lost;
-}
-
 /* --- who waits ---------------------------------------------------------------------------------------------------- */
 
 int milgi__ssl_home_new_bell(void)

@@ -106,7 +106,7 @@ ssize_t milgi__ssl_try(SSL *ssl, ssize_t (*attempt)(SSL *ssl, void *arg), void *
         bool unfinished = rv == MILGI_ETIMEOUT && !milgi_pull_reason(ssl->pull);
         if (unfinished) {
             ms = milgi_pull_waits(ssl->pull, fds);
-            busy = milgi__ssl_home_busy(ssl->home);
+            busy = milgi_conn_waits_for(milgi_pull_conn(ssl->pull)) & MILGI_WAITS_DEVICE;
             if (busy)
                 go_to_sleep(ssl, &here, &fds[2], &ms);
         }

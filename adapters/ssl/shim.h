@@ -299,8 +299,6 @@ struct home {
 };
 struct home *milgi__ssl_home(void); /* this thread's, with a reference; NULL with an error in the queue */
 void milgi__ssl_home_unref(struct home *home);
-/* Whether operations are under way elsewhere, or wait for it. Under the lock. */
-bool milgi__ssl_home_busy(struct home *home);
 /*
  * Somebody who waits for an operation that is under way elsewhere: a thread in a call, or a program that was told
  * SSL_ERROR_WANT_ASYNC. Whoever runs the engine first takes what has come for all, and its descriptor is silent then:

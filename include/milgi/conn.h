@@ -351,6 +351,24 @@ MILGI_API bool milgi_conn_output_full(const struct milgi_conn *conn);
  */
 MILGI_API size_t milgi_conn_output_pending(const struct milgi_conn *conn);
 
+/* What a connection waits for: bits. */
+enum milgi_waits {
+    MILGI_WAITS_TURN = 1 << 0,     /* milgi_engine_run(): something was staged or has come back; or its turn goes on */
+    MILGI_WAITS_DEVICE = 1 << 1,   /* an op of its own, in a device or in line before one */
+    MILGI_WAITS_DECISION = 1 << 2, /* milgi_decide(): a question that was asked is open */
+    MILGI_WAITS_MEMORY = 1 << 3,   /* an op or a chunk that is free; it tries again by itself */
+    MILGI_WAITS_CREDIT = 1 << 4,   /* milgi_conn_consumed(): more has come, and is held back until then */
+    MILGI_WAITS_OUTPUT = 1 << 5,   /* milgi_conn_output_done(): output was handed out */
+    MILGI_WAITS_PEER = 1 << 6      /* the peer: all that has come of it is used, and more, or the end, may come */
+};
+/*
+ * What has to happen before the connection goes on, as of its last turn: several bits, since its directions, and ops of
+ * its handshake, go on by themselves. Of its own alone: what other connections of the engine wait for is not in it. 0:
+ * nothing but the application can move it (the peer has ended and we have not), or it has ended and its output was
+ * taken. From callbacks too, where it has MILGI_WAITS_TURN.
+ */
+MILGI_API unsigned milgi_conn_waits_for(const struct milgi_conn *conn);
+
 /*
  * What the connection is doing, as text for people: its phase, what its handshake waits for, keys (their epochs, no
  * secrets), windows, queues, credit, ops, why it failed. Writes up to |size| - 1 bytes and a NUL to |text| (NULL when

@@ -108,11 +108,21 @@ static void put_failure(struct milgi__text *t, const struct milgi__failure *f)
         milgi__text_line(t, "    code %d", f->device_code);
 }
 
+static void put_waits(struct milgi__text *t, unsigned waits)
+{
+    if (waits)
+        milgi__text_line(t, "  waits for:%s%s%s%s%s%s%s", waits & MILGI_WAITS_TURN ? " turn" : "",
+            waits & MILGI_WAITS_DEVICE ? " device" : "", waits & MILGI_WAITS_DECISION ? " decision" : "",
+            waits & MILGI_WAITS_MEMORY ? " memory" : "", waits & MILGI_WAITS_CREDIT ? " credit" : "",
+            waits & MILGI_WAITS_OUTPUT ? " output" : "", waits & MILGI_WAITS_PEER ? " peer" : "");
+}
+
 size_t milgi_conn_dump(const struct milgi_conn *c, char *text, size_t size)
 {
     struct milgi__text t = milgi__text_begin(text, size);
     milgi__text_line(&t, "connection %llx: %s, %s", (unsigned long long)milgi__owner_id(&c->owner),
         c->config->role == MILGI_CLIENT ? "client" : "server", phase_name(c->phase));
+    put_waits(&t, milgi_conn_waits_for(c));
     put_handshake(&t, c);
     if (c->outcome)
         milgi__text_line(&t, "  negotiated: %s, %s", milgi_suite_name(c->outcome->suite->id),

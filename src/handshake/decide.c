@@ -404,6 +404,15 @@ static bool is_asked(const struct milgi__hs *hs, enum milgi__slot slot)
     return (hs->started & ~hs->done & MILGI__ON(slot)) != 0 && hs->step != MILGI__FAILED;
 }
 
+bool milgi__hs_asks(const struct milgi__hs *hs)
+{
+    for (unsigned slot = MILGI__CREDENTIAL; slot < MILGI__SLOTS; slot++) {
+        if (is_asked(hs, slot))
+            return true;
+    }
+    return false;
+}
+
 int milgi__hs_decide(struct milgi__hs *hs, uint32_t kind, enum milgi_verdict verdict, void *result)
 {
     enum milgi__slot slot = slot_of(kind);

@@ -150,6 +150,8 @@ void milgi__hs_op_done(struct milgi__hs *hs, const struct milgi_op *op, unsigned
 /* 0, MILGI_ESTALE (not open), MILGI_EINVAL. */
 int milgi__hs_decide(struct milgi__hs *hs, uint32_t kind, enum milgi_verdict verdict, void *result);
 int milgi__hs_decision_info(struct milgi__hs *hs, uint32_t kind, struct milgi_decision_info *info);
+/* A question is open. */
+bool milgi__hs_asks(const struct milgi__hs *hs);
 const struct milgi__failure *milgi__hs_failure(const struct milgi__hs *hs);
 const struct milgi__hs_result *milgi__hs_result(const struct milgi__hs *hs);
 /*

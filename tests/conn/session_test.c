@@ -264,6 +264,7 @@ static void on_session(struct milgi_conn *conn, void *arg, struct milgi_session 
     own.session = milgi_session_ref(session);
     if (own.frees) {
         milgi_conn_free(conn);
+        pair.side[MILGI_CLIENT].conn = NULL;
         own.freed = true;
     }
 }
@@ -286,8 +287,6 @@ static void meet(const struct pair_setup *s, struct milgi_session *session, bool
     for (unsigned i = 0; i < 20; i++) {
         for (int role = 0; role < 2; role++) {
             pair_run(&pair.side[role], NULL);
-            if (own.freed)
-                side->conn = NULL;
             if (pair_other(&pair.side[role])->conn)
                 pair_carry(&pair.side[role], 0);
         }

@@ -266,6 +266,18 @@ void pair_fini(struct pair *pair)
 
 /* --- running ---------------------------------------------------------------------------------------------------- */
 
+/* Whoever lives on waits for something, unless the peer has ended; and for no turn of an engine that wants none. */
+static void look(const struct pair_side *side, enum milgi_next next)
+{
+    unsigned waits = side->conn && next != MILGI_RUN_AGAIN ? milgi_conn_waits_for(side->conn) : MILGI_WAITS_DEVICE;
+    if (waits & MILGI_WAITS_TURN)
+        die("waits for a turn that does not come");
+    if (!waits && !side->closed && !side->alerts_n)
+        die("waits for nothing");
+    if (waits & MILGI_WAITS_PEER && milgi_conn_input_paused(side->conn))
+        die("waits for a peer that it does not listen to");
+}
+
 enum milgi_next pair_run(struct pair_side *side, uint64_t *deadline_ns)
 {
     struct milgi_run_result result;
@@ -273,6 +285,7 @@ enum milgi_next pair_run(struct pair_side *side, uint64_t *deadline_ns)
         die("the engine does not run");
     if (deadline_ns)
         *deadline_ns = result.next == MILGI_RUN_WAIT ? result.deadline_ns : UINT64_MAX;
+    look(side, result.next);
     return result.next;
 }
 

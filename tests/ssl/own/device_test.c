@@ -62,6 +62,7 @@ static void programs_that_poll_their_socket_alone_go_on_with_every_device(void *
 /* While time flies nobody waits for long, and all that was to be waited for has gone by. */
 static atomic_bool time_flies;
 static _Atomic int64_t flown_ms;
+static atomic_uint sleeps;
 
 __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *t)
 {
@@ -78,6 +79,7 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct
 __attribute__((visibility("default"))) int poll(struct pollfd *fds, nfds_t n, int ms)
 {
     bool flies = time_flies && ms > 5;
+    sleeps += ms != 0;
     int rv = (int)syscall(SYS_poll, fds, n, flies ? 5 : ms);
     if (flies && rv == 0)
         flown_ms += ms;
@@ -278,6 +280,33 @@ static void who_waits_for_a_thread_is_told_of_what_the_call_of_another_has_taken
     assert_int_equal(client, 1);
     assert_int_equal(poll(&bell, 1, 100), 1); /* by itself it would ring in a second */
     goes_on(&a, a_client, &asked);
+    duo_end(&a);
+    duo_end(&b);
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
+/* Two connections of one engine, of which one has something at the device: the other does not wait for that. */
+static void who_has_nothing_at_the_device_does_not_wait_for_it(void **state)
+{
+    struct duo a, b;
+    (void)state;
+    assert_int_equal(MILGI_SSL_use_device("sim:latency=30ms"), 1);
+    duo_begin(&a);
+    SSL_CTX_set_mode(a.client_ctx, SSL_MODE_ASYNC);
+    duo_connect(&a);
+    duo_begin(&b);
+    duo_open(&b);
+    a_byte_is_not_there(b.client); /* but tickets, which the device opens */
+    int rv = SSL_connect(a.client);
+    assert_int_equal(SSL_get_error(a.client, rv), SSL_ERROR_WANT_ASYNC);
+    unsigned before = sleeps;
+    a_byte_is_not_there(b.client);
+    a_byte_is_not_there(b.server);
+    SSL_set_mode(b.client, SSL_MODE_ASYNC);
+    a_byte_is_not_there(b.client);
+    assert_int_equal(sleeps, before);
+    rv = SSL_connect(a.client);
+    assert_int_equal(SSL_get_error(a.client, rv), SSL_ERROR_WANT_ASYNC);
     duo_end(&a);
     duo_end(&b);
     assert_int_equal(MILGI_SSL_use_device(NULL), 1);
@@ -660,6 +689,7 @@ int main(void)
         cmocka_unit_test(who_has_asked_for_it_is_told_that_the_time_of_an_operation_is_over),
         cmocka_unit_test(who_waits_is_told_of_what_the_call_of_another_has_taken),
         cmocka_unit_test(who_waits_for_a_thread_is_told_of_what_the_call_of_another_has_taken),
+        cmocka_unit_test(who_has_nothing_at_the_device_does_not_wait_for_it),
         cmocka_unit_test(threads_may_share_an_engine),
         cmocka_unit_test(more_threads_than_a_device_has_queues_shake_hands),
         cmocka_unit_test(without_memory_a_write_is_to_be_repeated),

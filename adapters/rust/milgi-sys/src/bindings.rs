@@ -2146,6 +2146,17 @@ extern "C" {
 extern "C" {
     pub fn milgi_conn_output_pending(conn: *const milgi_conn) -> usize;
 }
+pub const MILGI_WAITS_TURN: milgi_waits = 1;
+pub const MILGI_WAITS_DEVICE: milgi_waits = 2;
+pub const MILGI_WAITS_DECISION: milgi_waits = 4;
+pub const MILGI_WAITS_MEMORY: milgi_waits = 8;
+pub const MILGI_WAITS_CREDIT: milgi_waits = 16;
+pub const MILGI_WAITS_OUTPUT: milgi_waits = 32;
+pub const MILGI_WAITS_PEER: milgi_waits = 64;
+pub type milgi_waits = ::std::os::raw::c_uint;
+extern "C" {
+    pub fn milgi_conn_waits_for(conn: *const milgi_conn) -> ::std::os::raw::c_uint;
+}
 extern "C" {
     pub fn milgi_conn_dump(
         conn: *const milgi_conn,
