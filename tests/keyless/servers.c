@@ -15,23 +15,20 @@
 #include "base/base.h"
 #include "configs.h"
 #include "crypto/sign.h"
+#include "folder.h"
 #include "op/material.h"
 
 const struct identity *servers_root, *servers_self, *servers_client;
 static struct identity *key; /* whose private half only the servers have */
 static struct milgi__crypto *cx;
 static struct milgi__pkey *private;
-static char *directory;
 static unsigned files;
 
 void servers_set_up(void)
 {
-    static char template[] = "/tmp/milgi-keyless-XXXXXX";
     struct identity_options client = {
         .key = IDENTITY_P256, .common_name = "client", .purpose = IDENTITY_FOR_CLIENT
     };
-    directory = mkdtemp(template);
-    assert_non_null(directory);
     servers_root = client.issuer = identity_root(IDENTITY_P256, "key servers");
     servers_self = identity_leaf(servers_root, IDENTITY_P256, "IP:127.0.0.1,DNS:localhost");
     servers_client = identity_new(&client);
@@ -45,15 +42,12 @@ void servers_set_up(void)
 
 void servers_tear_down(void)
 {
-    char command[128];
     milgi__pkey_free(private);
     milgi__crypto_free(cx);
     identity_free(key);
     identity_free((struct identity *)(uintptr_t)servers_client);
     identity_free((struct identity *)(uintptr_t)servers_self);
     identity_free((struct identity *)(uintptr_t)servers_root);
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    (void)!system(command);
 }
 
 struct milgi_config *servers_options(struct milgi_keyless_options *options, const char *addresses)
@@ -72,7 +66,7 @@ static char *file(const char *text)
 {
     char name[32];
     snprintf(name, sizeof name, "%u.pem", files++);
-    return identity_write(directory, name, text);
+    return identity_write(folder(), name, text);
 }
 
 static void add(char **argv, unsigned *n, const char *option, char *value)
@@ -135,10 +129,10 @@ void gokeyless_begin(
     struct keyserver_process *process, const char *program, const struct identity *const *identities, unsigned n)
 {
     char keys[128], name[32], port[16];
-    char *config = identity_write(directory, "none.yaml", "port: 0\n");
+    char *config = identity_write(folder(), "none.yaml", "port: 0\n");
     char *cert = file(servers_self->chain_pem), *private_key = file(servers_self->key_pem);
     char *ca = file(servers_root->cert_pem);
-    snprintf(keys, sizeof keys, "%s/keys", directory);
+    snprintf(keys, sizeof keys, "%s/keys", folder());
     assert_int_equal(mkdir(keys, 0700), 0);
     for (unsigned i = 0; i < n; i++) {
         snprintf(name, sizeof name, "%u.key", i);

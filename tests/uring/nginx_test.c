@@ -4,9 +4,9 @@
  * client of the other, and each sends through it.
  * ctest-wrap: uv_run uv_stop
  */
+#include "folder.h"
 #include "room.h"
 
-#include <ftw.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -19,19 +19,22 @@
 extern char **environ;
 
 struct nginx {
-    char dir[64], conf[96];
     pid_t process;
     struct sockaddr_un address[2]; /* by the version that it speaks, on both sides */
 };
 
 static const char *const versions[] = { "TLSv1.2", "TLSv1.3" };
+static struct nginx the;
 
-/* It outlives a test that has failed by minutes at most. */
-static pid_t start(struct nginx *n, char *only)
+/* It outlives a test that was killed by minutes at most. */
+static pid_t start(char *only)
 {
     static char name[] = "timeout", limit[] = "300", nginx[] = "nginx", prefix[] = "-p", conf[] = "-c", log[] = "-e",
                 to[] = "stderr";
-    char *arguments[] = { name, limit, nginx, prefix, n->dir, conf, n->conf, log, to, only, NULL };
+    char dir[64], file[96];
+    snprintf(dir, sizeof dir, "%s", folder());
+    snprintf(file, sizeof file, "%s", folder_path("conf"));
+    char *arguments[] = { name, limit, nginx, prefix, dir, conf, file, log, to, only, NULL };
     pid_t process;
     return posix_spawnp(&process, name, NULL, NULL, arguments, environ) ? -1 : process;
 }
@@ -43,63 +46,56 @@ static bool ends_well(pid_t process)
 }
 
 /* Through it, verified as it is on our side. */
-static void write_server(FILE *out, struct nginx *n, unsigned i, const struct room *r)
+static void write_server(FILE *out, unsigned i, const struct room *r)
 {
-    n->address[i].sun_family = AF_UNIX;
-    snprintf(n->address[i].sun_path, sizeof n->address[i].sun_path, "%s/socket%u", n->dir, i);
+    struct sockaddr_un *address = &the.address[i];
+    address->sun_family = AF_UNIX;
+    snprintf(address->sun_path, sizeof address->sun_path, "%s/socket%u", folder(), i);
     fprintf(out,
         "server { listen unix:%s ssl; ssl_certificate leaf.pem; ssl_certificate_key key.pem; ssl_protocols %s;\n"
         "proxy_pass 127.0.0.1:%u; proxy_ssl on; proxy_ssl_protocols %s; proxy_ssl_verify on;\n"
         "proxy_ssl_name uring.test; proxy_ssl_server_name on; proxy_ssl_trusted_certificate root.pem; }\n",
-        n->address[i].sun_path, versions[i], ntohs(r->address.sin_port), versions[i]);
+        address->sun_path, versions[i], ntohs(r->address.sin_port), versions[i]);
 }
 
-static void configure(struct nginx *n, const struct room *r)
+static void configure(const struct room *r)
 {
-    snprintf(n->dir, sizeof n->dir, "/tmp/uring-nginx-XXXXXX");
-    assert_non_null(mkdtemp(n->dir));
-    snprintf(n->conf, sizeof n->conf, "%s/conf", n->dir);
-    free(identity_write(n->dir, "leaf.pem", r->leaf->chain_pem));
-    free(identity_write(n->dir, "key.pem", r->leaf->key_pem));
-    free(identity_write(n->dir, "root.pem", r->root->cert_pem));
-    FILE *out = fopen(n->conf, "we");
+    free(identity_write(folder(), "leaf.pem", r->leaf->chain_pem));
+    free(identity_write(folder(), "key.pem", r->leaf->key_pem));
+    free(identity_write(folder(), "root.pem", r->root->cert_pem));
+    FILE *out = fopen(folder_path("conf"), "we");
     assert_non_null(out);
     fprintf(out, "%sdaemon off; master_process off; pid pid; error_log stderr;\nevents {}\nstream {\n",
         access(MODULE, R_OK) ? "" : "load_module " MODULE ";\n");
     for (unsigned i = 0; i < 2; i++)
-        write_server(out, n, i, r);
+        write_server(out, i, r);
     fprintf(out, "}\n");
     assert_int_equal(fclose(out), 0);
 }
 
 /* It listens, or has ended. */
-static bool answers(struct nginx *n)
+static bool answers(void)
 {
     for (;;) {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool there = !connect(fd, (struct sockaddr *)&n->address[1], sizeof n->address[1]);
+        bool there = !connect(fd, (struct sockaddr *)&the.address[1], sizeof the.address[1]);
         close(fd);
-        if (there || waitpid(n->process, NULL, WNOHANG))
+        if (there || waitpid(the.process, NULL, WNOHANG))
             return there;
         usleep(10000);
     }
 }
 
-static int gone(const char *path, const struct stat *status, int type, struct FTW *where)
+/* Behind a test that has failed, too. */
+static int nginx_end(void **state)
 {
-    (void)status;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
-static void nginx_end(struct nginx *n)
-{
-    if (n->process > 0) {
-        kill(n->process, SIGTERM);
-        waitpid(n->process, NULL, 0);
+    (void)state;
+    if (the.process > 0) {
+        kill(the.process, SIGTERM);
+        waitpid(the.process, NULL, 0);
     }
-    nftw(n->dir, gone, 8, FTW_DEPTH | FTW_PHYS);
+    the.process = -1;
+    return 0;
 }
 
 static struct milgi_config *of_both_versions(struct milgi_config *before, struct milgi_config *config)
@@ -129,13 +125,13 @@ static void end_through(struct room *r, struct end *first, struct end *second)
     assert_true(first->reason.error == 0 || first->reason.error == MILGI_ETRUNCATED);
 }
 
-static void through(struct room *r, const struct nginx *n, unsigned version, bool client_first)
+static void through(struct room *r, unsigned version, bool client_first)
 {
     struct end client = { .send_len = BOTH_WAYS };
     unsigned before = r->served_n;
-    const struct sockaddr *to = (const struct sockaddr *)&n->address[version];
+    const struct sockaddr *to = (const struct sockaddr *)&the.address[version];
     int rv = milgi_uring_connect(
-        r->u, to, sizeof n->address[version], r->client, "uring.test", &events, &client, &client.stream);
+        r->u, to, sizeof the.address[version], r->client, "uring.test", &events, &client, &client.stream);
     assert_int_equal(rv, 0);
     run_for(r, &client.opened);
     while (r->served_n == before || !r->served[before].opened)
@@ -156,20 +152,19 @@ static void bytes_cross_nginxs_own_tls_in_both_roles(void **state)
     (void)state;
     for (unsigned d = 0; d < 2; d++) {
         static struct room r;
-        struct nginx n = { .process = -1 };
         room_open(&r, devices[d]);
         r.server = of_both_versions(r.server, configs_begin(MILGI_SERVER, r.leaf, NULL));
         r.client = of_both_versions(r.client, configs_begin(MILGI_CLIENT, NULL, r.root));
-        configure(&n, &r);
+        configure(&r);
         char only_test[] = "-tq";
-        bool usable = ends_well(start(&n, only_test));
+        bool usable = ends_well(start(only_test));
         if (usable) {
-            n.process = start(&n, NULL);
-            assert_true(answers(&n));
+            the.process = start(NULL);
+            assert_true(answers());
             for (unsigned i = 0; i < 4; i++)
-                through(&r, &n, i / 2, i % 2);
+                through(&r, i / 2, i % 2);
         }
-        nginx_end(&n);
+        nginx_end(NULL);
         room_close(&r);
         if (!usable) {
             print_message("not tested: no nginx here that has TLS for streams\n");
@@ -181,7 +176,7 @@ static void bytes_cross_nginxs_own_tls_in_both_roles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_cross_nginxs_own_tls_in_both_roles),
+        cmocka_unit_test_teardown(bytes_cross_nginxs_own_tls_in_both_roles, nginx_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

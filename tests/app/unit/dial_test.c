@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/dial.h"
+#include "folder.h"
 
 #define FILLERS 8
 #define ADDRESSES 3
@@ -249,10 +250,7 @@ static void on_room(uv_timer_t *timer)
 static void a_full_queue_of_a_socket_in_the_file_system_is_waited_for(void **state)
 {
     struct rig *r = *state;
-    char directory[] = "/tmp/milgi-dial-XXXXXX", path[64];
-    assert_non_null(mkdtemp(directory));
-    snprintf(path, sizeof path, "%s/socket", directory);
-    add_path(r, path);
+    add_path(r, folder_path("socket"));
     int listener = keep(r, socket(AF_UNIX, SOCK_STREAM, 0));
     assert_int_equal(bind(listener, (struct sockaddr *)&r->items[0].socket, r->items[0].len), 0);
     assert_int_equal(listen(listener, 0), 0);
@@ -264,8 +262,6 @@ static void a_full_queue_of_a_socket_in_the_file_system_is_waited_for(void **sta
     uv_timer_start(&later, on_room, 150, 0);
     dial(r, 20000);
     uv_run(&r->loop, UV_RUN_DEFAULT);
-    unlink(path);
-    rmdir(directory);
     assert_int_equal(r->error, 0);
     assert_true(r->fd >= 0);
 }

@@ -18,6 +18,7 @@
 
 #include "cert/cert.h"
 #include "inside.h"
+#include "folder.h"
 #include "identity.h"
 
 static bool signs_badly;
@@ -217,15 +218,13 @@ static void weak_and_malformed_credentials_are_refused(void **state)
 
 static void credentials_and_trust_come_from_files(void **state)
 {
-    char dir[] = "/tmp/milgi-cert-XXXXXX";
     struct identity *id = identity_root(IDENTITY_P256, "root");
     struct milgi_credential *c;
     struct milgi_trust *t;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
-    char *chain = identity_write(dir, "chain.pem", id->chain_pem);
-    char *key = identity_write(dir, "key.pem", id->key_pem);
+    char *chain = identity_write(folder(), "chain.pem", id->chain_pem);
+    char *key = identity_write(folder(), "key.pem", id->key_pem);
     assert_int_equal(milgi_credential_new_file(chain, key, &c), 0);
     milgi_credential_unref(c);
     assert_int_equal(milgi_credential_new_file("/nonexistent", key, &c), MILGI_EFILE);
@@ -238,9 +237,6 @@ static void credentials_and_trust_come_from_files(void **state)
     assert_int_equal(milgi_trust_new_file("/nonexistent", &t), MILGI_EFILE);
     assert_int_equal(milgi_trust_new_file(key, &t), MILGI_EPARSE);
     assert_null(t);
-    unlink(chain);
-    unlink(key);
-    rmdir(dir);
     free(chain);
     free(key);
     identity_free(id);

@@ -13,6 +13,7 @@
 #include <openssl/pem.h>
 
 #include "cert/cert.h"
+#include "folder.h"
 #include "identity.h"
 
 static char *text_of(BIO *bio)
@@ -249,15 +250,14 @@ static void what_is_inside_is_judged_like_any_key(void **state)
 
 static void files_are_read_with_a_passphrase(void **state)
 {
-    char dir[] = "/tmp/milgi-encrypted-XXXXXX";
     struct identity *id = identity_root(IDENTITY_P256, "root");
     char *pem = encrypt(id, false, EVP_aes_128_cbc(), "sesame", 6);
     struct milgi_credential *c;
     struct milgi_problem problem;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
-    char *chain = identity_write(dir, "chain.pem", id->chain_pem), *key = identity_write(dir, "key.pem", pem);
+    char *chain = identity_write(folder(), "chain.pem", id->chain_pem);
+    char *key = identity_write(folder(), "key.pem", pem);
     assert_int_equal(milgi_credential_load_encrypted(chain, key, "sesame", 6, &c, &problem), 0);
     milgi_credential_unref(c);
     assert_int_equal(milgi_credential_load(chain, key, &c, &problem), MILGI_EPARSE);
@@ -268,9 +268,6 @@ static void files_are_read_with_a_passphrase(void **state)
     assert_null(strstr(problem.text, "wheat"));
     assert_int_equal(milgi_credential_load_encrypted(chain, "pkcs11:object=www", "sesame", 6, &c, &problem), 0);
     milgi_credential_unref(c);
-    unlink(chain);
-    unlink(key);
-    rmdir(dir);
     free(chain);
     free(key);
     free(pem);

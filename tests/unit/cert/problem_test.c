@@ -18,6 +18,7 @@
 
 #include "cert/cert.h"
 #include "inside.h"
+#include "folder.h"
 #include "identity.h"
 
 static struct identity *ecdsa; /* what is not under test */
@@ -364,14 +365,12 @@ static void a_key_is_compared_by_value_whatever_form_its_point_has(void **state)
 
 static void the_file_that_cannot_be_read_is_named(void **state)
 {
-    char dir[] = "/tmp/milgi-problem-XXXXXX";
     struct milgi_problem problem;
     struct milgi_credential *c;
     struct milgi_trust *trust;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
-    char *cert = identity_write(dir, "cert.pem", ecdsa->cert_pem);
+    char *cert = identity_write(folder(), "cert.pem", ecdsa->cert_pem);
     assert_int_equal(milgi_credential_load(cert, "/nonexistent/key.pem", &c, &problem), MILGI_EFILE);
     is(problem, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_KEY, 0, "cannot be read");
     assert_int_equal(milgi_credential_load("/nonexistent/cert.pem", cert, &c, &problem), MILGI_EFILE);
@@ -382,8 +381,6 @@ static void the_file_that_cannot_be_read_is_named(void **state)
     is(problem, MILGI_PROBLEM_UNREADABLE, MILGI_FILE_CHAIN, 0, "cannot be read");
     assert_int_equal(milgi_trust_load(cert, &trust, &problem), 0);
     milgi_trust_unref(trust);
-    unlink(cert);
-    rmdir(dir);
     free(cert);
 }
 

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "crypto/kem.h"
+#include "folder.h"
 #include "identity.h"
 
 struct fixture {
@@ -125,23 +126,19 @@ static void a_servers_trust_requires_client_certificates(void **state)
 static void a_client_trusts_the_systems_store_by_default(void **state)
 {
     struct fixture *f = *state;
-    char dir[] = "/tmp/milgi-config-XXXXXX";
     const char *why = NULL;
 
-    assert_non_null(mkdtemp(dir));
     setenv("SSL_CERT_DIR", "/nonexistent", 1);
     setenv("SSL_CERT_FILE", "/nonexistent", 1);
     assert_int_equal(milgi_config_freeze(f->client, &why), MILGI_EFILE);
     assert_non_null(why);
-    char *file = identity_write(dir, "anchors.pem", f->identity->cert_pem);
+    char *file = identity_write(folder(), "anchors.pem", f->identity->cert_pem);
     setenv("SSL_CERT_FILE", file, 1);
     assert_int_equal(milgi_config_freeze(f->client, &why), 0);
     assert_non_null(f->client->trust);
     assert_int_equal(f->client->trust->anchors_len, f->trust->anchors_len);
     unsetenv("SSL_CERT_DIR");
     unsetenv("SSL_CERT_FILE");
-    remove(file);
-    remove(dir);
     free(file);
 }
 

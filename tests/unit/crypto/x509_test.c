@@ -13,6 +13,7 @@
 #include <milgi/op.h>
 
 #include "crypto/cert_list.h"
+#include "folder.h"
 #include "identity.h"
 
 static struct milgi__pem_fault fault;
@@ -532,20 +533,18 @@ static unsigned anchors_n(int expected_error)
 
 static void system_anchors_come_from_where_the_environment_says(void **state)
 {
-    char dir[] = "/tmp/milgi-anchors-XXXXXX";
     struct identity *one = identity_root(IDENTITY_P256, "one");
     struct identity *two = identity_root(IDENTITY_P256, "two");
     char text[16384];
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     snprintf(text, sizeof text, "%s%s", one->cert_pem, one->cert_pem); /* counts once */
-    char *file = identity_write(dir, "anchors.pem", text);
-    char *hashed = identity_write(dir, "0123abcd.0", two->cert_pem);
+    char *file = identity_write(folder(), "anchors.pem", text);
+    char *hashed = identity_write(folder(), "0123abcd.0", two->cert_pem);
     setenv("SSL_CERT_FILE", file, 1);
     setenv("SSL_CERT_DIR", "/nonexistent", 1);
     assert_int_equal(anchors_n(0), 1);
-    setenv("SSL_CERT_DIR", dir, 1);
+    setenv("SSL_CERT_DIR", folder(), 1);
     assert_int_equal(anchors_n(0), 2);
     setenv("SSL_CERT_FILE", "/nonexistent", 1);
     assert_int_equal(anchors_n(0), 1); /* anchors.pem is not a name that is looked for */
@@ -553,9 +552,7 @@ static void system_anchors_come_from_where_the_environment_says(void **state)
     assert_int_equal(anchors_n(MILGI_EFILE), 0);
     unsetenv("SSL_CERT_FILE");
     unsetenv("SSL_CERT_DIR");
-    unlink(file);
     unlink(hashed);
-    rmdir(dir);
     free(file);
     free(hashed);
     identity_free(one);
@@ -569,17 +566,15 @@ static void a_bad_entry_of_the_systems_store_hides_none_behind_it(void **state)
         "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICAT-----\n", "-----BEGIN X509 CRL-----\nMAA=\n"
                                                                          "-----END X509 CRL-----\n",
         "-----BEGIN \n", "-----BEGIN CERTIFICATE-----" };
-    char dir[] = "/tmp/milgi-anchors-XXXXXX";
     struct identity *one = identity_root(IDENTITY_P256, "one");
     struct identity *two = identity_root(IDENTITY_P256, "two");
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     setenv("SSL_CERT_DIR", "/nonexistent", 1);
     for (size_t i = 0; i < MILGI__COUNT(bad); i++) {
         char text[16384];
         snprintf(text, sizeof text, "%s%s%s\n%s%s", bad[i], one->cert_pem, bad[i], two->cert_pem, bad[i]);
-        char *file = identity_write(dir, "anchors.pem", text);
+        char *file = identity_write(folder(), "anchors.pem", text);
         setenv("SSL_CERT_FILE", file, 1);
         unsigned n = anchors_n(0);
         if (n < 2 && i != 6) /* which is glued to what follows it */
@@ -590,7 +585,6 @@ static void a_bad_entry_of_the_systems_store_hides_none_behind_it(void **state)
     }
     unsetenv("SSL_CERT_FILE");
     unsetenv("SSL_CERT_DIR");
-    rmdir(dir);
     identity_free(one);
     identity_free(two);
 }
