@@ -63,8 +63,7 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
 static bool write_pattern(struct milgi_pull *pull, size_t len)
 {
     uint8_t *data = malloc(len);
-    for (size_t i = 0; i < len; i++)
-        data[i] = pattern(i);
+    pattern_fill(data, 0, len);
     bool ok = milgi_pull_write(pull, data, len) == 0;
     free(data);
     return ok;
@@ -81,9 +80,8 @@ static ssize_t read_pattern(struct milgi_pull *pull, size_t most)
             return n;
         if (!n)
             break;
-        for (ssize_t i = 0; i < n; i++)
-            if (block[i] != pattern(at + (size_t)i))
-                return -1000;
+        if (!is_pattern(block, at, (size_t)n))
+            return -1000;
         at += (size_t)n;
     }
     return (ssize_t)at;

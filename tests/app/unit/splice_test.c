@@ -72,8 +72,7 @@ static int receives(int pipe, size_t len, size_t *moved)
     assert_true(rig.received < TIMES); /* the kernel would lose bytes */
     size_t n = rig.said - rig.taken < RECORD ? rig.said - rig.taken : RECORD;
     n = n < len ? n : len;
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = pattern(rig.taken + i);
+    pattern_fill(bytes, rig.taken, n);
     if (!n)
         return MILGI_PAUSE;
     assert_int_equal(write(pipe, bytes, n), n);
@@ -93,8 +92,7 @@ static int sends(int pipe, size_t len, size_t *moved)
         return MILGI_PAUSE;
     n = n < RECORD ? n : RECORD;
     assert_int_equal(read(pipe, bytes, n), n);
-    for (size_t i = 0; i < n; i++)
-        assert_int_equal(bytes[i], pattern(rig.got + i));
+    assert_true(is_pattern(bytes, rig.got, n));
     rig.room -= n;
     rig.got += n;
     *moved = n;
@@ -216,6 +214,21 @@ static void turn(void)
         splice_go(rig.splice, MILGI_SEND);
 }
 
+static void turns(unsigned n)
+{
+    while (n--)
+        turn();
+}
+
+/* A client that has more to say than a backend that does not read takes. */
+static void begin_with_much(void)
+{
+    begin(SMALL);
+    rig.said = SIZE_MAX;
+    turns(20);
+    assert_true(splice_held(rig.splice, MILGI_RECEIVE) > 0);
+}
+
 static void end(void)
 {
     splice_end(rig.splice);
@@ -232,8 +245,7 @@ static size_t backend_reads(size_t at, size_t most)
 {
     uint8_t bytes[8192];
     ssize_t n = recv(rig.backend, bytes, most < sizeof bytes ? most : sizeof bytes, MSG_DONTWAIT);
-    for (ssize_t i = 0; i < n; i++)
-        assert_int_equal(bytes[i], pattern(at + (size_t)i));
+    assert_true(n <= 0 || is_pattern(bytes, at, (size_t)n));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -241,8 +253,7 @@ static size_t backend_says(size_t at, size_t most)
 {
     uint8_t bytes[8192];
     size_t len = most < sizeof bytes ? most : sizeof bytes;
-    for (size_t i = 0; i < len; i++)
-        bytes[i] = pattern(at + i);
+    pattern_fill(bytes, at, len);
     ssize_t n = send(rig.backend, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     return n > 0 ? (size_t)n : 0;
 }
@@ -293,14 +304,9 @@ static void others_have_their_turn(void **state)
 static void who_waits_does_not_spin(void **state)
 {
     (void)state;
-    begin(SMALL);
-    rig.said = SIZE_MAX;
-    for (unsigned i = 0; i < 20; i++)
-        turn();
-    assert_true(splice_held(rig.splice, MILGI_RECEIVE) > 0);
+    begin_with_much();
     rig.calls = rig.told[MOVED] = 0;
-    for (unsigned i = 0; i < 20; i++)
-        turn();
+    turns(20);
     assert_int_equal(rig.calls + rig.told[MOVED], 0);
     end();
 }
@@ -311,8 +317,7 @@ static void what_the_process_has_is_first(void **state)
     begin(SMALL);
     rig.busy = true;
     rig.said = 1000;
-    for (unsigned i = 0; i < 10; i++)
-        turn();
+    turns(10);
     assert_int_equal(rig.taken, 0);
     rig.busy = false;
     splice_go(rig.splice, MILGI_RECEIVE);
@@ -327,12 +332,10 @@ static void a_backends_end_is_told_behind_what_it_said(void **state)
     rig.room = 0;
     assert_int_equal(backend_says(0, 7000), 7000);
     shutdown(rig.backend, SHUT_WR);
-    for (unsigned i = 0; i < 10; i++)
-        turn();
+    turns(10);
     assert_int_equal(rig.told[ENDED], 0);
     rig.room = SIZE_MAX;
-    for (unsigned i = 0; i < 10; i++)
-        turn();
+    turns(10);
     assert_int_equal(rig.got, 7000);
     assert_int_equal(rig.told[ENDED], 1);
     assert_false(splice_has(rig.splice, MILGI_SEND));
@@ -346,15 +349,11 @@ static void a_backends_end_is_told_behind_what_it_said(void **state)
 static void a_backend_that_is_gone_is_told_of(void **state)
 {
     (void)state;
-    begin(SMALL);
-    rig.said = SIZE_MAX;
-    for (unsigned i = 0; i < 20; i++)
-        turn();
+    begin_with_much();
     size_t held = splice_held(rig.splice, MILGI_RECEIVE);
     close(rig.backend);
     rig.backend = -1;
-    for (unsigned i = 0; i < 20; i++)
-        turn();
+    turns(20);
     assert_int_equal(rig.told[FAILED] + rig.told[DEAF], 2);
     assert_int_equal(rig.told[ENDED], 0);
     assert_true(rig.error == UV_EPIPE || rig.error == UV_ECONNRESET);
@@ -371,8 +370,7 @@ static void a_stream_that_does_not_take_it_is_told_of(void **state)
     begin(SMALL);
     rig.answer = MILGI_ETRANSPORT;
     assert_int_equal(backend_says(0, 7000), 7000);
-    for (unsigned i = 0; i < 5; i++)
-        turn();
+    turns(5);
     assert_int_equal(rig.told[LOST], 1);
     assert_false(splice_has(rig.splice, MILGI_SEND));
     end();
@@ -382,11 +380,7 @@ static void without_its_stream_what_it_said_goes_on(void **state)
 {
     size_t read = 0;
     (void)state;
-    begin(SMALL);
-    rig.said = SIZE_MAX;
-    for (unsigned i = 0; i < 20; i++)
-        turn();
-    assert_true(splice_held(rig.splice, MILGI_RECEIVE) > 0);
+    begin_with_much();
     splice_part(rig.splice);
     assert_false(splice_has(rig.splice, MILGI_SEND));
     rig.waits[MILGI_RECEIVE] = false;
