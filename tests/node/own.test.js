@@ -110,6 +110,17 @@ test('a process ends by itself when its connections have ended, and by exit() wh
   assert.equal(idle.status, 0, idle.stderr);
 });
 
+test('a handshake keeps the process, and who has nobody else to keep it', () => {
+  const { status, stdout, stderr } = run(`const { Duplex } = require('node:stream');
+    const both = [0, 1].map((i) => new Duplex({
+      read() {}, write(chunk, encoding, done) { both[1 - i].push(chunk); done(); } }));
+    const SNICallback = (name, answer) => { setTimeout(answer, 50).unref(); };
+    new milgi.TLSSocket(both[0], { isServer: true, ...certs.server, SNICallback }).on('error', () => {});
+    milgi.connect({ socket: both[1], ca: certs.ca.cert, servername: 'localhost' }, () => console.log('secure'));`);
+  assert.equal(stdout, 'secure\n', stderr);
+  assert.equal(status, 0);
+});
+
 test('what is made in one way has one shape, by which V8 finds its properties', () => {
   const { milgi, certs } = require('./rig');
   v8.setFlagsFromString('--allow-natives-syntax');

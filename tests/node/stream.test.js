@@ -113,6 +113,46 @@ test('a cut is no end', async () => {
   assert.equal(await settled(), 0);
 });
 
+test('a socket that is destroyed without an end is cut for its peer', async () => {
+  const s = await listen('milgi', {}, (socket) => {
+    socket.resume().on('end', () => s.emit('told', 'an end')).on('error', (error) => s.emit('told', error.milgi));
+  });
+  const told = once(s, 'told');
+  const socket = await secured(connect('milgi', s));
+  socket.write('half of it', () => socket.destroy());
+  assert.equal((await told)[0], 'MILGI_ETRUNCATED');
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
+test('a socket is finished when all it has written is with the network', async () => {
+  const s = await listen('milgi', {}, (socket) => socket.pause());
+  const socket = await secured(connect('milgi', s));
+  const piece = Buffer.alloc(1024, 1);
+  let written = 0;
+  // Until what is written is taken, and stays where it was taken to.
+  for (let stays = 0; stays < 20;) {
+    const waits = socket._stream.pending();
+    stays = waits && waits === socket._stream.pending() ? stays + 1 : 0;
+    if (waits) {
+      await new Promise((resolve) => { setTimeout(resolve, 5); });
+    } else {
+      await new Promise((resolve) => { socket.write(piece, resolve); });
+      written += piece.length;
+    }
+    assert.ok(written < 64_000_000, 'nothing ever stayed');
+  }
+  socket.end();
+  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  assert.equal(socket.writableFinished, false);
+  const there = sum(s.sockets[0]);
+  s.sockets[0].resume();
+  await once(socket, 'finish');
+  assert.equal((await there).len, written);
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
 test('a server whose client goes away without a word does not fall over it', async () => {
   const s = milgi.createServer({ key: certs.server.key, cert: certs.server.cert });
   s.on('secureConnection', (socket) => { socket.resume().on('close', () => s.emit('gone')); });
