@@ -104,6 +104,10 @@ test('a process ends by itself when its connections have ended, and by exit() wh
   const ended = run(`${both} socket.end(); s.close(); process.on('exit', () => console.log('over'));`);
   assert.equal(ended.stdout, 'over\n', ended.stderr);
   assert.equal(ended.status, 0);
+  const givenUp = run(`const s = await listen('milgi');
+    const socket = connect('milgi', s).on('error', () => {});
+    socket.once('connect', () => { socket.destroy(); s.close(); });`); // in the handshake
+  assert.equal(givenUp.status, 0, givenUp.stderr);
   const exits = run(`${both} socket.write('x'); process.exit(3);`);
   assert.equal(exits.status, 3, exits.stderr);
   const idle = run(`${both} socket.unref(); s.sockets[0]?.unref(); s.unref(); s.on('secureConnection', (x) => x.unref());`);

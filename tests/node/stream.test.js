@@ -234,6 +234,39 @@ test('TLS over any Duplex, and TLS over TLS', async () => {
   assert.equal(await settled(), 0);
 });
 
+test('a transport may bring more than is wanted, and its end at once', async () => {
+  // What the server sends is kept, and comes in two pieces.
+  let kept = null;
+  const [a, b] = [0, 1].map((i) => new Duplex({
+    read() {},
+    write(chunk, encoding, done) {
+      if (i || !kept)
+        [b, a][i].push(chunk);
+      else
+        kept.push(chunk);
+      setImmediate(done);
+    },
+    final(done) { setImmediate(done); },
+  }));
+  const server = new milgi.TLSSocket(a, { isServer: true, key: certs.server.key, cert: certs.server.cert });
+  const client = milgi.connect({ socket: b, ca: certs.ca.cert, servername: 'localhost', allowHalfOpen: true });
+  await once(client, 'secureConnect');
+  const before = milgi.stats().memory;
+  kept = [];
+  await send(server, 2_000_000);
+  await once(server, 'finish');
+  const all = Buffer.concat(kept);
+  b.push(all.subarray(0, 1_200_000));
+  b.push(all.subarray(1_200_000));
+  b.push(null);
+  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  assert.ok(milgi.stats().memory - before < 1_000_000, `${milgi.stats().memory - before} bytes of chunks`);
+  assert.deepEqual(await sum(client), { len: 2_000_000, hash: digest(2_000_000) });
+  client.destroy();
+  server.destroy();
+  assert.equal(await settled(), 0);
+});
+
 test('a server takes connections that were accepted elsewhere', async () => {
   const tlsServer = milgi.createServer({ key: certs.server.key, cert: certs.server.cert }, (socket) => socket.pipe(socket));
   const tcp = net.createServer((socket) => tlsServer.emit('connection', socket));
