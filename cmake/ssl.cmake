@@ -20,17 +20,24 @@ endif()
 
 set(ssl_dir ${PROJECT_SOURCE_DIR}/adapters/ssl)
 file(GLOB ssl_sources CONFIGURE_DEPENDS ${ssl_dir}/*.c ${PROJECT_SOURCE_DIR}/adapters/pull/*.c)
+list(REMOVE_ITEM ssl_sources ${ssl_dir}/libcrypto.c)
 add_library(milgi_ssl_objects OBJECT ${ssl_sources})
 target_include_directories(milgi_ssl_objects PUBLIC ${ssl_dir}/include PRIVATE ${ssl_dir} ${PROJECT_SOURCE_DIR}/adapters/pull)
 target_link_libraries(milgi_ssl_objects PRIVATE milgi_static)
 
-add_library(milgi_ssl STATIC $<TARGET_OBJECTS:milgi_ssl_objects>)
+# What it wants of AWS-LC is seen by one file, since both have the same headers. The archive finds it in libmilgi.a; the
+# shared library, which cannot look into libmilgi.so, has a few digests once more.
+add_library(milgi_ssl_libcrypto OBJECT ${ssl_dir}/libcrypto.c)
+target_link_libraries(milgi_ssl_libcrypto PRIVATE milgi_libcrypto)
+
+add_library(milgi_ssl STATIC $<TARGET_OBJECTS:milgi_ssl_objects> $<TARGET_OBJECTS:milgi_ssl_libcrypto>)
 target_include_directories(milgi_ssl PUBLIC ${ssl_dir}/include)
 target_link_libraries(milgi_ssl PUBLIC milgi_static Threads::Threads)
 
-add_library(milgi_ssl_shared SHARED $<TARGET_OBJECTS:milgi_ssl_objects>)
+add_library(milgi_ssl_shared SHARED $<TARGET_OBJECTS:milgi_ssl_objects> $<TARGET_OBJECTS:milgi_ssl_libcrypto>)
 target_include_directories(milgi_ssl_shared PUBLIC ${ssl_dir}/include)
-target_link_libraries(milgi_ssl_shared PRIVATE milgi_shared Threads::Threads)
+target_link_libraries(milgi_ssl_shared PRIVATE milgi_shared ${awslc_archive} Threads::Threads)
+target_link_options(milgi_ssl_shared PRIVATE -Wl,--gc-sections)
 set_target_properties(milgi_ssl_shared PROPERTIES OUTPUT_NAME milgi_ssl VERSION ${PROJECT_VERSION} SOVERSION ${MILGI_SOVERSION})
 if(NOT MILGI_SANITIZE)
   target_link_options(milgi_ssl_shared PRIVATE -Wl,-z,defs)
@@ -49,10 +56,10 @@ foreach(header ${ssl_headers})
   file(CREATE_LINK ${header} ${ssl_prefix}/include/openssl/${name} SYMBOLIC)
 endforeach()
 # Headers of OpenSSL's that the shim has not: the compiler would take those of the system instead, and mix the two.
-foreach(name aes asn1t async blowfish bn buffer camellia cast cmac cmp cms comp core core_names cryptoerr ct des dh dsa
-    dtls1 e_os2 ebcdic ec ecdh ecdsa encoder engine ess hmac http idea kdf lhash macros md2 md4 md5 mdc2 modes obj_mac ocsp
-    param_build params pkcs12 pkcs7 provider rc2 rc4 rc5 ripemd rsa seed self_test sha srp srtp store symhacks trace ts txt_db
-    ui whrlpool)
+foreach(name aes asn1t async blowfish camellia cast cmac cmp cms comp core core_names cryptoerr ct des dsa
+    dtls1 e_os2 ebcdic ec ecdh ecdsa encoder ess hmac http idea kdf lhash macros md2 md4 md5 mdc2 modes obj_mac
+    param_build params pkcs12 pkcs7 provider rc2 rc4 rc5 ripemd rsa seed self_test srp srtp store symhacks trace ts txt_db
+    whrlpool)
   list(APPEND ssl_headers ${ssl_prefix}/include/openssl/${name}.h)
   file(WRITE ${ssl_prefix}/include/openssl/${name}.h "#error \"openssl/${name}.h is not in Milgi's shim (adapters/ssl)\"\n")
 endforeach()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BIOs: text in memory, a file, or a socket's number. */
+/* BIOs: text in memory, a file, or a socket's number; a filter may stand before them (base64.c). */
 #include "shim.h"
 
 #include <errno.h>
@@ -13,6 +13,12 @@ const BIO_METHOD *BIO_s_mem(void)
 {
     static const BIO_METHOD mem = { BIO_KIND_MEM };
     return &mem;
+}
+
+const BIO_METHOD *BIO_f_base64(void)
+{
+    static const BIO_METHOD base64 = { BIO_KIND_BASE64 };
+    return &base64;
 }
 
 static BIO *bio_new(enum bio_kind kind)
@@ -101,7 +107,58 @@ int BIO_free(BIO *bio)
 
 void BIO_free_all(BIO *bio)
 {
-    BIO_free(bio);
+    while (bio) {
+        BIO *next = bio->next;
+        bool shared = bio->refs > 1;
+        BIO_free(bio);
+        bio = shared ? NULL : next;
+    }
+}
+
+BIO *BIO_push(BIO *bio, BIO *next)
+{
+    BIO *last = bio;
+    while (last && last->next)
+        last = last->next;
+    if (last)
+        last->next = next;
+    return bio ? bio : next;
+}
+
+BIO *BIO_pop(BIO *bio)
+{
+    BIO *next = bio ? bio->next : NULL;
+    if (next)
+        bio->next = NULL;
+    return next;
+}
+
+BIO *BIO_next(BIO *bio)
+{
+    return bio ? bio->next : NULL;
+}
+
+/* Where a question goes that a filter has no answer to. */
+static BIO *source(BIO *bio)
+{
+    while (bio->kind == BIO_KIND_BASE64 && bio->next)
+        bio = bio->next;
+    return bio;
+}
+
+void BIO_set_flags(BIO *bio, int flags)
+{
+    bio->flags |= flags;
+}
+
+void BIO_clear_flags(BIO *bio, int flags)
+{
+    bio->flags &= ~flags;
+}
+
+int BIO_test_flags(const BIO *bio, int flags)
+{
+    return bio->flags & flags;
 }
 
 static int take(BIO *bio, void *data, size_t n)
@@ -123,6 +180,7 @@ int BIO_read(BIO *bio, void *data, int n)
     switch (bio->kind) {
     case BIO_KIND_FILE: return (int)fread(data, 1, (size_t)n, bio->file);
     case BIO_KIND_SOCKET: return (int)read(bio->fd, data, (size_t)n);
+    case BIO_KIND_BASE64: return milgi__ssl_base64_read(bio, data, n);
     case BIO_KIND_MEM: break;
     }
     if (!held)
@@ -155,6 +213,7 @@ int BIO_write(BIO *bio, const void *data, int n)
     switch (bio->kind) {
     case BIO_KIND_FILE: rv = (int)fwrite(data, 1, (size_t)n, bio->file); break;
     case BIO_KIND_SOCKET: rv = (int)write(bio->fd, data, (size_t)n); break;
+    case BIO_KIND_BASE64: rv = milgi__ssl_base64_write(bio, data, n); break;
     case BIO_KIND_MEM: rv = !bio->read_only && milgi__ssl_append(&bio->text, data, (size_t)n) ? n : -1; break;
     }
     bio->written += rv > 0 ? (uint64_t)rv : 0;
@@ -186,8 +245,27 @@ int BIO_printf(BIO *bio, const char *format, ...)
     return rv;
 }
 
+int BIO_flush(BIO *bio)
+{
+    if (bio->kind == BIO_KIND_BASE64)
+        return milgi__ssl_base64_flush(bio);
+    return bio->kind == BIO_KIND_FILE ? fflush(bio->file) == 0 : 1;
+}
+
+long BIO_get_mem_ptr(BIO *bio, BUF_MEM **mem)
+{
+    bio = source(bio);
+    if (bio->kind != BIO_KIND_MEM)
+        return 0;
+    bio->mem.length = (size_t)BIO_get_mem_data(bio, &bio->mem.data);
+    bio->mem.max = bio->mem.length;
+    *mem = &bio->mem;
+    return 1;
+}
+
 long BIO_get_mem_data(BIO *bio, char **data)
 {
+    bio = source(bio);
     if (bio->kind != BIO_KIND_MEM)
         return 0;
     *data = bio->text.data ? bio->text.data + bio->first : NULL;
@@ -210,5 +288,6 @@ uint64_t BIO_number_written(BIO *bio)
 
 size_t BIO_ctrl_pending(BIO *bio)
 {
+    bio = source(bio);
     return bio->kind == BIO_KIND_MEM ? bio->text.len - bio->first : 0;
 }

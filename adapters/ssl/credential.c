@@ -64,22 +64,60 @@ static bool same_kind(const struct milgi_credential *a, const struct milgi_crede
     return len == strcspn(y, " ") && memcmp(x, y, len) == 0;
 }
 
+struct identity *milgi__ssl_identity_ref(struct identity *identity)
+{
+    identity->refs++;
+    return identity;
+}
+
+void milgi__ssl_identity_unref(struct identity *identity)
+{
+    if (!identity || --identity->refs != 0)
+        return;
+    milgi_credential_unref(identity->credential);
+    milgi__ssl_text_free(&identity->chain);
+    milgi__ssl_text_free(&identity->key);
+    free(identity);
+}
+
+/* Takes |credential|; of |chain| and |key| there are copies. NULL: no memory. */
+static struct identity *identity_new(
+    struct milgi_credential *credential, const struct text *chain, const struct text *key)
+{
+    struct identity *identity = calloc(1, sizeof *identity);
+    if (!identity) {
+        milgi_credential_unref(credential);
+        SSL_ERR(ERR_R_MALLOC_FAILURE, NULL);
+        return NULL;
+    }
+    identity->refs = 1;
+    identity->credential = credential;
+    if (milgi__ssl_append(&identity->chain, chain->data, chain->len) &&
+        milgi__ssl_append(&identity->key, key->data, key->len))
+        return identity;
+    milgi__ssl_identity_unref(identity);
+    return NULL;
+}
+
 /* One of each kind of key is kept. */
 static int keep(struct settings *s, struct milgi_credential *credential)
 {
     size_t i = 0;
-    while (i < s->credentials_n && !same_kind(s->credential[i], credential))
+    while (i < s->identities_n && !same_kind(s->identity[i]->credential, credential))
         i++;
     if (i == CREDENTIALS_MAX) {
         milgi_credential_unref(credential);
         SSL_ERR(ERR_R_UNSUPPORTED, "so many certificates");
         return 0;
     }
-    if (i < s->credentials_n)
-        milgi_credential_unref(s->credential[i]);
+    struct identity *identity = identity_new(credential, &s->chain, &s->key);
+    if (!identity)
+        return 0;
+    if (i < s->identities_n)
+        milgi__ssl_identity_unref(s->identity[i]);
     else
-        s->credentials_n++;
-    s->credential[i] = credential;
+        s->identities_n++;
+    s->identity[i] = identity;
     return 1;
 }
 
@@ -141,8 +179,51 @@ int milgi__ssl_use_key(struct settings *s, const char *file, int type)
 
 int milgi__ssl_check_key(const struct settings *s)
 {
-    if (s->credentials_n && s->chain.len && s->key.len)
+    if (s->identities_n && s->chain.len && s->key.len)
         return 1;
     SSL_ERR(s->chain.len ? SSL_R_NO_PRIVATE_KEY_ASSIGNED : SSL_R_NO_CERTIFICATE_ASSIGNED, NULL);
     return 0;
+}
+
+/* --- the chain of a certificate that was given alone ------------------------------------------------------------- */
+
+static bool is_alone(const struct text *chain)
+{
+    size_t at = 0, begin, end;
+    return milgi__ssl_pem_next(chain, &at, "CERTIFICATE", &begin, &end) &&
+        !milgi__ssl_pem_next(chain, &at, "CERTIFICATE", &begin, &end);
+}
+
+/* With the certificates of |store| behind it; NULL: it cannot be, and the one that is there stays. */
+static struct identity *with_issuers(const struct identity *from, const struct text *store)
+{
+    struct text chain = { 0 };
+    struct milgi_credential *credential = NULL;
+    struct identity *identity = NULL;
+
+    if (milgi__ssl_append(&chain, from->chain.data, from->chain.len) &&
+        (!store->len || milgi__ssl_add_issuers(&chain, store)) &&
+        !milgi_credential_load_pem(chain.data, chain.len, from->key.data, from->key.len, &credential, NULL))
+        identity = identity_new(credential, &from->chain, &from->key);
+    milgi__ssl_text_free(&chain);
+    return identity;
+}
+
+void milgi__ssl_complete_chains(struct settings *s, const X509_STORE *store)
+{
+    static const struct text none = { NULL, 0 };
+    const struct text *from = s->mode & SSL_MODE_NO_AUTO_CHAIN ? &none : &store->pem;
+
+    for (size_t i = 0; i < s->identities_n; i++) {
+        struct identity *old = s->identity[i];
+        if ((old->store.data == from->data && old->store.len == from->len) || !is_alone(&old->chain))
+            continue;
+        struct identity *identity = with_issuers(old, from);
+        if (!identity)
+            continue;
+        identity->store.data = from->data;
+        identity->store.len = from->len;
+        s->identity[i] = identity;
+        milgi__ssl_identity_unref(old);
+    }
 }

@@ -148,13 +148,13 @@ int X509_NAME_get_text_by_NID(const X509_NAME *name, int nid, char *buf, int n)
     if (!entry)
         return -1;
     if (!buf)
-        return (int)entry->value.len;
+        return entry->value.length;
     if (n <= 0)
         return 0;
-    size_t len = entry->value.len < (size_t)n - 1 ? entry->value.len : (size_t)n - 1;
-    memcpy(buf, entry->value.data, len);
+    int len = entry->value.length < n - 1 ? entry->value.length : n - 1;
+    memcpy(buf, entry->value.data, (size_t)len);
     buf[len] = 0;
-    return (int)len;
+    return len;
 }
 
 int X509_NAME_cmp(const X509_NAME *a, const X509_NAME *b)
@@ -203,7 +203,7 @@ static bool put_value(struct text *out, const ASN1_STRING *value, bool quoted)
     unsigned char *text = NULL;
     int len = ASN1_STRING_to_UTF8(&text, value);
     const uint8_t *from = len < 0 ? value->data : text;
-    size_t n = len < 0 ? value->len : (size_t)len;
+    size_t n = (size_t)(len < 0 ? value->length : len);
     bool ok = true;
 
     for (size_t i = 0; ok && i < n; i++) {
@@ -311,8 +311,7 @@ void GENERAL_NAMES_free(GENERAL_NAMES *names)
     sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
 }
 
-/* The contents of the extension's value; false: there is none. */
-static bool find_extension(const X509 *x, struct der *value, int *critical)
+bool milgi__ssl_extension(const X509 *x, int nid, struct der *value, int *critical)
 {
     struct der all = x->extensions, one, object;
     while (all.len && milgi__ssl_der_take(&all, 0x30, &one)) {
@@ -324,7 +323,7 @@ static bool find_extension(const X509 *x, struct der *value, int *critical)
         *critical = tag == 1 && next.len == 1 && next.data[0] != 0;
         if (tag == 1 && !milgi__ssl_der_next(&one, &tag, &next, NULL))
             return false;
-        if (tag == 4 && OBJ_obj2nid(&name) == NID_subject_alt_name) {
+        if (tag == 4 && OBJ_obj2nid(&name) == nid) {
             *value = next;
             return true;
         }
@@ -347,7 +346,7 @@ void *X509_get_ext_d2i(const X509 *x, int nid, int *critical, int *index)
 {
     struct der value, names, one;
     int is_critical = -1;
-    if (index || nid != NID_subject_alt_name || !find_extension(x, &value, &is_critical)) {
+    if (index || nid != NID_subject_alt_name || !milgi__ssl_extension(x, nid, &value, &is_critical)) {
         if (critical)
             *critical = -1;
         return NULL;

@@ -68,23 +68,53 @@ static EVP_PKEY *parameters(const struct text *text)
     return NULL;
 }
 
-int OSSL_DECODER_from_fp(OSSL_DECODER_CTX *ctx, FILE *file)
+/* What |bio| has to its end; NULL with an error in the queue. */
+static EVP_PKEY *read_parameters(BIO *bio)
 {
     struct text text = { 0 };
     char block[4096];
-    size_t n;
-    bool ok = ctx->wanted;
+    int n;
+    bool ok = true;
 
-    while (ok && (n = fread(block, 1, sizeof block, file)) > 0)
-        ok = text.len <= FILE_LIMIT && milgi__ssl_append(&text, block, n);
+    while (ok && (n = BIO_read(bio, block, sizeof block)) > 0)
+        ok = text.len <= FILE_LIMIT && milgi__ssl_append(&text, block, (size_t)n);
     EVP_PKEY *key = ok && text.len ? parameters(&text) : NULL;
     milgi__ssl_text_free(&text);
-    if (!key) {
-        LIB_ERR(ERR_LIB_PEM, ERR_R_UNSUPPORTED, "no parameters of Diffie-Hellman, which is all that is read");
-        return 0;
+    if (!key)
+        LIB_ERR(ERR_LIB_PEM, PEM_R_NO_START_LINE, "no parameters of Diffie-Hellman");
+    return key;
+}
+
+DH *PEM_read_bio_DHparams(BIO *bio, DH **dh, pem_password_cb *cb, void *arg)
+{
+    EVP_PKEY *key = read_parameters(bio);
+    (void)cb;
+    (void)arg;
+    if (key && dh) {
+        EVP_PKEY_free(*dh);
+        *dh = key;
     }
-    *ctx->key = key;
-    return 1;
+    return key;
+}
+
+DH *PEM_read_DHparams(FILE *file, DH **dh, pem_password_cb *cb, void *arg)
+{
+    BIO *bio = BIO_new_fp(file, BIO_NOCLOSE);
+    DH *read = bio ? PEM_read_bio_DHparams(bio, dh, cb, arg) : NULL;
+    BIO_free(bio);
+    return read;
+}
+
+int OSSL_DECODER_from_fp(OSSL_DECODER_CTX *ctx, FILE *file)
+{
+    EVP_PKEY *key = NULL;
+    if (ctx->wanted)
+        key = PEM_read_DHparams(file, NULL, NULL, NULL);
+    else
+        LIB_ERR(ERR_LIB_PEM, ERR_R_UNSUPPORTED, "nothing but parameters of Diffie-Hellman is read");
+    if (key)
+        *ctx->key = key;
+    return key != NULL;
 }
 
 /* There are no suites that would use them. */
@@ -93,4 +123,12 @@ int SSL_CTX_set0_tmp_dh_pkey(SSL_CTX *ctx, EVP_PKEY *key)
     (void)ctx;
     EVP_PKEY_free(key);
     return 1;
+}
+
+long SSL_CTX_set_tmp_dh(SSL_CTX *ctx, DH *dh)
+{
+    (void)ctx;
+    if (!dh)
+        SSL_ERR(ERR_R_PASSED_NULL_PARAMETER, NULL);
+    return dh != NULL;
 }

@@ -31,24 +31,6 @@ bool milgi__ssl_pem_next(const struct text *text, size_t *from, const char *labe
     return false;
 }
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static size_t encode(char *out, const uint8_t *in, size_t len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i += 3) {
-        unsigned left = len - i < 3 ? (unsigned)(len - i) : 3;
-        unsigned bits = (unsigned)in[i] << 16 | (left > 1 ? (unsigned)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
-        out[n++] = digits[bits >> 18 & 63];
-        out[n++] = digits[bits >> 12 & 63];
-        out[n++] = left > 1 ? digits[bits >> 6 & 63] : '=';
-        out[n++] = left > 2 ? digits[bits & 63] : '=';
-        if (i % 48 == 45 || i + 3 >= len)
-            out[n++] = '\n';
-    }
-    return n;
-}
-
 bool milgi__ssl_pem_write(struct text *text, const char *label, const uint8_t *der, size_t len)
 {
     char head[64], tail[64];
@@ -60,7 +42,11 @@ bool milgi__ssl_pem_write(struct text *text, const char *label, const uint8_t *d
         SSL_ERR(ERR_R_MALLOC_FAILURE, NULL);
         return false;
     }
-    size_t n = encode(body, der, len);
+    size_t n = 0;
+    for (size_t at = 0; at < len; at += 48) {
+        n += milgi__ssl_base64(body + n, der + at, len - at < 48 ? len - at : 48);
+        body[n++] = '\n';
+    }
     bool ok = milgi__ssl_append(text, head, (size_t)head_len) && milgi__ssl_append(text, body, n) &&
         milgi__ssl_append(text, tail, (size_t)tail_len);
     explicit_bzero(body, room);
@@ -73,22 +59,16 @@ bool milgi__ssl_pem_decode(const char *block, size_t len, uint8_t **der, size_t 
     const char *stop = block + len, *at = memmem(block, len, "-----BEGIN ", 11);
     at = at ? memmem(at + 11, (size_t)(stop - at - 11), "-----", 5) : NULL;
     uint8_t *out = at ? malloc(len) : NULL;
-    unsigned bits = 0, n = 0;
+    struct unbase64 from = { 0 };
 
     *der_len = 0;
     if (!out)
         return false;
     for (at += 5; at < stop && *at != '-' && *at != '='; at++) {
-        const char *digit = *at ? strchr(digits, *at) : NULL;
-        if (!digit && !strchr(" \t\r\n", *at)) {
+        if (!milgi__ssl_unbase64(&from, *at, out, der_len)) {
             free(out);
             return false;
         }
-        if (!digit)
-            continue;
-        bits = bits << 6 | (unsigned)(digit - digits);
-        if (++n % 4 != 1)
-            out[(*der_len)++] = (uint8_t)(bits >> (6 - 2 * ((n - 1) % 4)));
     }
     *der = out;
     return true;

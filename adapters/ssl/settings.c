@@ -114,7 +114,7 @@ int X509_VERIFY_PARAM_set1_ip(X509_VERIFY_PARAM *param, const unsigned char *ip,
 int X509_VERIFY_PARAM_set1_ip_asc(X509_VERIFY_PARAM *param, const char *text)
 {
     ASN1_OCTET_STRING *ip = a2i_IPADDRESS(text);
-    int rv = ip ? X509_VERIFY_PARAM_set1_ip(param, ip->data, ip->len) : 0;
+    int rv = ip ? X509_VERIFY_PARAM_set1_ip(param, ip->data, (size_t)ip->length) : 0;
     ASN1_STRING_free(ip);
     return rv;
 }
@@ -141,8 +141,8 @@ int milgi__ssl_settings_init(struct settings *settings)
 
 void milgi__ssl_settings_clear(struct settings *settings)
 {
-    for (size_t i = 0; i < settings->credentials_n; i++)
-        milgi_credential_unref(settings->credential[i]);
+    for (size_t i = 0; i < settings->identities_n; i++)
+        milgi__ssl_identity_unref(settings->identity[i]);
     milgi__ssl_text_free(&settings->chain);
     milgi__ssl_text_free(&settings->key);
     milgi__ssl_param_clear(&settings->param);
@@ -152,13 +152,13 @@ void milgi__ssl_settings_clear(struct settings *settings)
 
 bool milgi__ssl_settings_take_credentials(struct settings *to, const struct settings *from)
 {
-    for (size_t i = 0; i < to->credentials_n; i++)
-        milgi_credential_unref(to->credential[i]);
+    for (size_t i = 0; i < to->identities_n; i++)
+        milgi__ssl_identity_unref(to->identity[i]);
     milgi__ssl_text_free(&to->chain);
     milgi__ssl_text_free(&to->key);
-    to->credentials_n = from->credentials_n;
-    for (size_t i = 0; i < from->credentials_n; i++)
-        to->credential[i] = milgi_credential_ref(from->credential[i]);
+    to->identities_n = from->identities_n;
+    for (size_t i = 0; i < from->identities_n; i++)
+        to->identity[i] = milgi__ssl_identity_ref(from->identity[i]);
     return (!from->chain.len || milgi__ssl_append(&to->chain, from->chain.data, from->chain.len)) &&
         (!from->key.len || milgi__ssl_append(&to->key, from->key.data, from->key.len));
 }
@@ -170,8 +170,8 @@ bool milgi__ssl_settings_copy(struct settings *to, const struct settings *from)
     to->alpn = NULL;
     to->alpn_len = 0;
     to->param = (X509_VERIFY_PARAM){ .depth = -1 };
-    for (size_t i = 0; i < to->credentials_n; i++)
-        milgi_credential_ref(to->credential[i]);
+    for (size_t i = 0; i < to->identities_n; i++)
+        milgi__ssl_identity_ref(to->identity[i]);
     bool ok = milgi__ssl_param_copy(&to->param, &from->param) &&
         (!from->chain.len || milgi__ssl_append(&to->chain, from->chain.data, from->chain.len)) &&
         (!from->key.len || milgi__ssl_append(&to->key, from->key.data, from->key.len));
@@ -243,8 +243,8 @@ static int set_common(struct milgi_config *config, SSL_CTX *ctx, const struct se
     int rv = set_versions(config, s);
     if (!rv && s->groups_n)
         rv = milgi_config_set_groups(config, s->groups, s->groups_n);
-    for (size_t i = 0; !rv && i < s->credentials_n; i++)
-        rv = milgi_config_add_credential(config, s->credential[i]);
+    for (size_t i = 0; !rv && i < s->identities_n; i++)
+        rv = milgi_config_add_credential(config, s->identity[i]->credential);
     if (!rv && ctx->keylog_cb)
         rv = milgi_config_set_keylog(config, keylog, NULL);
     if (!rv)
@@ -333,7 +333,7 @@ static int set_server(struct milgi_config *config, SSL_CTX *ctx, const struct se
     /* Whether there is a callback is looked at when it would be called: a program may set it when we have begun. */
     unsigned ask = MILGI_DECIDE_ALPN | MILGI_DECIDE_CONFIG | (s->verify_mode & SSL_VERIFY_PEER ? MILGI_DECIDE_PEER : 0);
     int rv = milgi_config_set_ask(config, ask);
-    if (!rv && !s->credentials_n) {
+    if (!rv && !s->identities_n) {
         SSL_ERR(SSL_R_NO_CERTIFICATE_ASSIGNED, NULL);
         rv = MILGI_EINVAL;
     }
@@ -344,8 +344,11 @@ static int set_server(struct milgi_config *config, SSL_CTX *ctx, const struct se
     return rv;
 }
 
-struct milgi_config *milgi__ssl_config(SSL_CTX *ctx, const struct settings *s, bool server)
+struct milgi_config *milgi__ssl_config(SSL_CTX *ctx, struct settings *s, bool server)
 {
+    pthread_mutex_lock(&ctx->lock);
+    milgi__ssl_complete_chains(s, &ctx->store);
+    pthread_mutex_unlock(&ctx->lock);
     struct milgi_config *config = milgi_config_new(server ? MILGI_SERVER : MILGI_CLIENT);
     const char *why = NULL;
     unsigned long before = ERR_peek_last_error();

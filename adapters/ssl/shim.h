@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <milgi/milgi.h>
+#include <openssl/buffer.h>
 #include <openssl/decoder.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -53,6 +54,18 @@ bool milgi__ssl_pem_write(struct text *text, const char *label, const uint8_t *d
 /* The content of a block; *der is malloc()ed. */
 bool milgi__ssl_pem_decode(const char *block, size_t len, uint8_t **der, size_t *der_len);
 
+/* --- base64 (base64.c) ------------------------------------------------------------------------------------------- */
+
+/* 4 characters for each 3 bytes, begun or whole; how many. */
+size_t milgi__ssl_base64(char *out, const uint8_t *in, size_t len);
+/* One character after the other; each makes a byte at most, which goes behind |*out_len|. False: that is none of it. */
+struct unbase64 {
+    uint32_t bits;
+    unsigned n;     /* digits so far */
+    unsigned equal; /* "=", behind them */
+};
+bool milgi__ssl_unbase64(struct unbase64 *from, char c, uint8_t *out, size_t *out_len);
+
 /* --- DER (der.c) ------------------------------------------------------------------------------------------------- */
 
 struct der {
@@ -65,12 +78,6 @@ bool milgi__ssl_der_next(struct der *in, uint8_t *tag, struct der *contents, str
 bool milgi__ssl_der_take(struct der *in, uint8_t tag, struct der *contents);
 
 /* --- certificates (x509.c, names.c) ------------------------------------------------------------------------------ */
-
-struct asn1_string_st {
-    int type;
-    size_t len;
-    uint8_t *data; /* followed by a NUL */
-};
 
 struct asn1_object_st {
     const uint8_t *der;
@@ -108,6 +115,8 @@ bool milgi__ssl_string(ASN1_STRING *string, int type, const void *data, size_t l
 /* |der| is one Name, which is copied for nothing but its values: it has to live as long. */
 bool milgi__ssl_name_parse(X509_NAME *name, struct der der);
 void milgi__ssl_name_clear(X509_NAME *name);
+/* The contents of an extension's value; false: there is none. */
+bool milgi__ssl_extension(const X509 *x, int nid, struct der *value, int *critical);
 /* One that stands alone; NULL: no memory. */
 X509_NAME *milgi__ssl_name_copy(const X509_NAME *name);
 
@@ -116,7 +125,8 @@ X509_NAME *milgi__ssl_name_copy(const X509_NAME *name);
 enum bio_kind {
     BIO_KIND_MEM,
     BIO_KIND_FILE,
-    BIO_KIND_SOCKET
+    BIO_KIND_SOCKET,
+    BIO_KIND_BASE64 /* of |text|: what is still to be encoded, or was decoded and not read */
 };
 struct bio_st {
     atomic_uint refs;
@@ -127,7 +137,16 @@ struct bio_st {
     FILE *file;
     int fd, close_flag;
     bool read_only;
+    int flags;
+    BIO *next;          /* a filter's */
+    struct unbase64 in; /* a filter's, that has gone wrong, or what of |text| is whole: */
+    bool in_over;
+    size_t shown;
+    BUF_MEM mem; /* BIO_get_mem_ptr() */
 };
+int milgi__ssl_base64_write(BIO *bio, const void *data, int n);
+int milgi__ssl_base64_read(BIO *bio, void *data, int n);
+int milgi__ssl_base64_flush(BIO *bio);
 
 /* --- what is verified against (trust.c) -------------------------------------------------------------------------- */
 
@@ -199,6 +218,19 @@ void milgi__ssl_param_clear(X509_VERIFY_PARAM *param);
 bool milgi__ssl_param_add_host(X509_VERIFY_PARAM *param, const char *name);
 bool milgi__ssl_param_copy(X509_VERIFY_PARAM *to, const X509_VERIFY_PARAM *from);
 
+/* A certificate of ours and its key, immutable. Made anew when what stands behind the certificate is another chain. */
+struct identity {
+    atomic_uint refs;
+    struct milgi_credential *credential;
+    struct text chain, key; /* as they were read */
+    struct {
+        const char *data;
+        size_t len;
+    } store; /* whose certificates stand behind; NULL: no store's */
+};
+struct identity *milgi__ssl_identity_ref(struct identity *identity);
+void milgi__ssl_identity_unref(struct identity *identity);
+
 /* What an SSL_CTX says, and an SSL that says something of its own. */
 struct settings {
     uint64_t options;
@@ -207,8 +239,8 @@ struct settings {
     int verify_mode;
     SSL_verify_cb verify_cb;
     X509_VERIFY_PARAM param;
-    struct milgi_credential *credential[CREDENTIALS_MAX];
-    size_t credentials_n;
+    struct identity *identity[CREDENTIALS_MAX]; /* one for each kind of key */
+    size_t identities_n;
     struct text chain, key; /* of the credential that is not complete */
     uint16_t suites12[8], suites13[4], groups[GROUPS_MAX];
     size_t suites12_n, suites13_n, groups_n; /* groups: 0 for the default */
@@ -223,7 +255,7 @@ void milgi__ssl_settings_clear(struct settings *settings);
 /* The keys and certificates of |from| in the place of its own. False: no memory, and it has none. */
 bool milgi__ssl_settings_take_credentials(struct settings *to, const struct settings *from);
 /* The config that they make; |ctx| for what is the context's alone. NULL with an error in the queue. */
-struct milgi_config *milgi__ssl_config(SSL_CTX *ctx, const struct settings *settings, bool server);
+struct milgi_config *milgi__ssl_config(SSL_CTX *ctx, struct settings *settings, bool server);
 int milgi__ssl_make_tickets(SSL_CTX *ctx);
 /* An SSL's settings, to be read, and to be changed (NULL: no memory). */
 const struct settings *milgi__ssl_settings(const SSL *ssl);
@@ -278,6 +310,13 @@ struct anchors *milgi__ssl_ctx_anchors(SSL_CTX *ctx);
 int milgi__ssl_use_certificate(struct settings *settings, const char *file, int type, bool whole_chain);
 int milgi__ssl_use_key(struct settings *settings, const char *file, int type);
 int milgi__ssl_check_key(const struct settings *settings);
+/*
+ * Behind a certificate that was given alone go those of the store that have issued it, without the root, as OpenSSL
+ * does unless SSL_MODE_NO_AUTO_CHAIN is set. What is there already for this store stays.
+ */
+void milgi__ssl_complete_chains(struct settings *settings, const X509_STORE *store);
+/* The same for one certificate in PEM. False: no memory. */
+bool milgi__ssl_add_issuers(struct text *chain, const struct text *store);
 
 /* --- where connections live (home.c) ----------------------------------------------------------------------------- */
 

@@ -266,11 +266,13 @@ static int add_file(X509_STORE *store, const char *name)
 static int add_dir(X509_STORE *store, const char *name)
 {
     struct dirent **entries;
-    int n = scandir(name, &entries, NULL, alphasort);
-    if (n < 0) {
-        SYS_ERR(errno, name);
+    if (!*name) {
+        SSL_ERR(ERR_R_PASSED_INVALID_ARGUMENT, "a directory without a name");
         return 0;
     }
+    int n = scandir(name, &entries, NULL, alphasort);
+    if (n < 0) /* there is nothing in it: OpenSSL would see that when it looks for an issuer */
+        return 1;
     for (int i = 0; i < n; i++) {
         char *path;
         struct stat st;

@@ -2,9 +2,11 @@
 /* Certificates: taken apart once, when they are made; nothing of them is judged here. */
 #include "shim.h"
 
+#include <limits.h>
+
 bool milgi__ssl_string(ASN1_STRING *string, int type, const void *data, size_t len)
 {
-    *string = (ASN1_STRING){ type, len, malloc(len + 1) };
+    *string = (ASN1_STRING){ (int)len, type, len < INT_MAX ? malloc(len + 1) : NULL, 0 };
     if (!string->data)
         return false;
     if (len)
@@ -178,7 +180,7 @@ const ASN1_TIME *X509_get0_notAfter(const X509 *x)
 
 int ASN1_STRING_length(const ASN1_STRING *string)
 {
-    return (int)string->len;
+    return string->length;
 }
 
 const unsigned char *ASN1_STRING_get0_data(const ASN1_STRING *string)
@@ -198,9 +200,9 @@ int ASN1_STRING_type(const ASN1_STRING *string)
 
 int ASN1_STRING_cmp(const ASN1_STRING *a, const ASN1_STRING *b)
 {
-    if (a->len != b->len)
-        return a->len < b->len ? -1 : 1;
-    int rv = memcmp(a->data, b->data, a->len);
+    if (a->length != b->length)
+        return a->length < b->length ? -1 : 1;
+    int rv = memcmp(a->data, b->data, (size_t)a->length);
     return rv ? rv : a->type - b->type;
 }
 
@@ -254,17 +256,17 @@ static int width(int type)
 int ASN1_STRING_to_UTF8(unsigned char **out, const ASN1_STRING *string)
 {
     int each = width(string->type);
-    size_t n = 0;
-    if (each < 0 || (each > 1 && string->len % (size_t)each))
+    size_t n = 0, len = (size_t)string->length;
+    if (each < 0 || (each > 1 && len % (size_t)each))
         return -1;
-    uint8_t *text = malloc(2 * string->len + 1);
+    uint8_t *text = malloc(2 * len + 1);
     if (!text)
         return -1;
     if (each == 0) {
-        memcpy(text, string->data, string->len);
-        n = string->len;
+        memcpy(text, string->data, len);
+        n = len;
     }
-    for (size_t i = 0; each > 0 && i < string->len; i += (size_t)each) {
+    for (size_t i = 0; each > 0 && i < len; i += (size_t)each) {
         uint32_t c = 0;
         for (int k = 0; k < each; k++)
             c = c << 8 | string->data[i + (size_t)k];
@@ -294,7 +296,7 @@ int ASN1_TIME_to_tm(const ASN1_TIME *time, struct tm *tm)
 {
     bool is_long = time->type == V_ASN1_GENERALIZEDTIME;
     const uint8_t *at = time->data;
-    if (time->len != (is_long ? 15u : 13u) || at[time->len - 1] != 'Z')
+    if (time->length != (is_long ? 15 : 13) || at[time->length - 1] != 'Z')
         return 0;
     int year = digits(at, is_long ? 4 : 2);
     at += is_long ? 4 : 2;

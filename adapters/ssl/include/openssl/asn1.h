@@ -21,6 +21,12 @@ extern "C" {
 #define V_ASN1_UNIVERSALSTRING 28
 #define V_ASN1_BMPSTRING 30
 
+/* Programs look into it, though there are calls for it. Behind the data stands a NUL. */
+struct asn1_string_st {
+    int length, type;
+    unsigned char *data;
+    long flags; /* 0 */
+};
 MILGI_SSL_API int ASN1_STRING_length(const ASN1_STRING *string);
 MILGI_SSL_API const unsigned char *ASN1_STRING_get0_data(const ASN1_STRING *string);
 MILGI_SSL_API unsigned char *ASN1_STRING_data(ASN1_STRING *string);

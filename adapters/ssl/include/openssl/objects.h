@@ -17,7 +17,9 @@ extern "C" {
     X(NID_organizationName, 17, "O", "organizationName", "\x55\x04\x0a") \
     X(NID_organizationalUnitName, 18, "OU", "organizationalUnitName", "\x55\x04\x0b") \
     X(NID_pkcs9_emailAddress, 48, "emailAddress", "emailAddress", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01") \
+    X(NID_subject_key_identifier, 82, "subjectKeyIdentifier", "X509v3 Subject Key Identifier", "\x55\x1d\x0e") \
     X(NID_subject_alt_name, 85, "subjectAltName", "X509v3 Subject Alternative Name", "\x55\x1d\x11") \
+    X(NID_authority_key_identifier, 90, "authorityKeyIdentifier", "X509v3 Authority Key Identifier", "\x55\x1d\x23") \
     X(NID_givenName, 99, "GN", "givenName", "\x55\x04\x2a") \
     X(NID_surname, 100, "SN", "surname", "\x55\x04\x04") \
     X(NID_serialNumber, 105, "serialNumber", "serialNumber", "\x55\x04\x05") \

@@ -15,7 +15,7 @@ MILGI_SSL_API void RAND_add(const void *data, int n, double randomness);
 MILGI_SSL_API const char *RAND_file_name(char *buf, size_t n);
 MILGI_SSL_API int RAND_load_file(const char *file, long max);
 MILGI_SSL_API int RAND_write_file(const char *file);
-#define RAND_poll() (1)
+#define RAND_poll RAND_status
 #define RAND_cleanup() ((void)0)
 
 #ifdef __cplusplus

@@ -108,11 +108,23 @@ MILGI_SSL_API int SSL_CTX_set1_groups_list(SSL_CTX *ctx, const char *list);
 MILGI_SSL_API int SSL_set1_groups_list(SSL *ssl, const char *list);
 #define SSL_CTX_set1_curves_list SSL_CTX_set1_groups_list
 #define SSL_set1_curves_list SSL_set1_groups_list
-#define SSL_CTX_set_ecdh_auto(ctx, on) ((ctx) != NULL)
-#define SSL_CTX_set_dh_auto(ctx, on) ((ctx) != NULL)
-#define SSL_set_dh_auto(ssl, on) ((ssl) != NULL)
+/* 1, and nothing comes of it; no macros of a value, of which compilers say that they have no effect, either. */
+static inline long SSL_CTX_set_ecdh_auto(SSL_CTX *ctx, int on)
+{
+    (void)on;
+    return ctx != NULL;
+}
+#define SSL_CTX_set_dh_auto SSL_CTX_set_ecdh_auto
+static inline long SSL_set_ecdh_auto(SSL *ssl, int on)
+{
+    (void)on;
+    return ssl != NULL;
+}
+#define SSL_set_dh_auto SSL_set_ecdh_auto
 /* 1. Takes |key|, which nothing comes of: there is no suite that would use it. */
 MILGI_SSL_API int SSL_CTX_set0_tmp_dh_pkey(SSL_CTX *ctx, EVP_PKEY *key);
+/* 1, and |dh| stays the caller's. */
+MILGI_SSL_API long SSL_CTX_set_tmp_dh(SSL_CTX *ctx, DH *dh);
 #define SSL_CTX_set_post_handshake_auth(ctx, on) ((void)(ctx))
 MILGI_SSL_API void SSL_CTX_set_security_level(SSL_CTX *ctx, int level);
 MILGI_SSL_API int SSL_CTX_get_security_level(const SSL_CTX *ctx);
@@ -182,6 +194,11 @@ MILGI_SSL_API int SSL_get_servername_type(const SSL *ssl);
 MILGI_SSL_API int SSL_CTX_set_tlsext_servername_callback(SSL_CTX *ctx, int (*cb)(SSL *ssl, int *alert, void *arg));
 MILGI_SSL_API int SSL_CTX_set_tlsext_servername_arg(SSL_CTX *ctx, void *arg);
 MILGI_SSL_API SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx);
+/* OCSP is not there: 0 with an error in the queue; SSL_get_tlsext_status_ocsp_resp(): -1. */
+MILGI_SSL_API long SSL_set_tlsext_status_type(SSL *ssl, int type);
+MILGI_SSL_API long SSL_CTX_set_tlsext_status_cb(SSL_CTX *ctx, int (*cb)(SSL *ssl, void *arg));
+MILGI_SSL_API long SSL_CTX_set_tlsext_status_arg(SSL_CTX *ctx, void *arg);
+MILGI_SSL_API long SSL_get_tlsext_status_ocsp_resp(SSL *ssl, unsigned char **response);
 /* 0 for success, as in OpenSSL. */
 MILGI_SSL_API int SSL_CTX_set_alpn_protos(SSL_CTX *ctx, const unsigned char *protos, unsigned len);
 MILGI_SSL_API int SSL_set_alpn_protos(SSL *ssl, const unsigned char *protos, unsigned len);

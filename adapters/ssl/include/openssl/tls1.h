@@ -12,4 +12,5 @@
 #define TLS_ANY_VERSION 0x10000
 
 #define TLSEXT_NAMETYPE_host_name 0
+#define TLSEXT_STATUSTYPE_ocsp 1
 #define TLSEXT_MAXLEN_host_name 255

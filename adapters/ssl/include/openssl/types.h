@@ -26,8 +26,17 @@ typedef struct asn1_string_st ASN1_OCTET_STRING;
 typedef struct asn1_string_st ASN1_IA5STRING;
 typedef struct asn1_string_st ASN1_INTEGER;
 typedef struct asn1_string_st ASN1_TIME;
+typedef struct asn1_string_st ASN1_GENERALIZEDTIME;
 typedef struct asn1_object_st ASN1_OBJECT;
 typedef struct evp_pkey_st EVP_PKEY;
+typedef struct evp_pkey_st DH; /* parameters that are read for nothing */
+typedef struct evp_md_st EVP_MD;
+typedef struct evp_md_ctx_st EVP_MD_CTX;
+typedef struct buf_mem_st BUF_MEM;
+typedef struct bignum_st BIGNUM;
+typedef struct engine_st ENGINE;
+typedef struct ui_st UI;
+typedef struct ui_method_st UI_METHOD;
 typedef struct stack_st OPENSSL_STACK;
 typedef struct crypto_ex_data_st CRYPTO_EX_DATA;
 typedef struct ossl_init_settings_st OPENSSL_INIT_SETTINGS;

@@ -4,6 +4,7 @@
 
 #include <openssl/asn1.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,6 +24,7 @@ MILGI_SSL_API X509 *d2i_X509(X509 **x, const unsigned char **in, long len);
 MILGI_SSL_API int i2d_X509(const X509 *x, unsigned char **out);
 MILGI_SSL_API int X509_up_ref(X509 *x);
 MILGI_SSL_API void X509_free(X509 *x);
+MILGI_SSL_API int X509_digest(const X509 *x, const EVP_MD *md, unsigned char *out, unsigned *n);
 MILGI_SSL_API int X509_cmp(const X509 *a, const X509 *b);
 
 /* As long as the certificate lives. */
