@@ -22,30 +22,15 @@
 #include "device/device.h"
 #include "fake_kernel.h"
 #include "pair.h"
-#include "rig.h"
+#include "alone.h"
 
 #define SECOND 1000000000u
 
-static struct milgi_device *device;
-static struct rig rig;
-
-#define assert_fine(complaint) \
-    do { \
-        const char *fine_why = (complaint); \
-        if (fine_why) \
-            fail_msg("%s", fine_why); \
-    } while (0)
-
 static void begin_with(const char *spec, unsigned most)
 {
-    const char *why;
-
     fake_kernel_begin();
     fake_kernel.most = most;
-    if (milgi_device_new(spec, &device, &why) != 0)
-        fail_msg("%s: %s", spec, why);
-    assert_fine(rig_open(&rig, device, false, 9));
-    rig.is_virtual = false;
+    alone_begin(spec, false);
 }
 
 static void begin(const char *spec)
@@ -55,8 +40,7 @@ static void begin(const char *spec)
 
 static void end(void)
 {
-    rig_close(&rig);
-    milgi_device_free(device);
+    alone_end();
     assert_int_equal(fake_kernel.keys + fake_kernel.operations + fake_kernel.held, 0);
     assert_fine(fake_kernel.complaint);
     fake_kernel_done();
@@ -69,9 +53,7 @@ static struct job *small(enum rig_suite suite)
 
 static bool offer(struct job *job)
 {
-    struct milgi_op *op = &job->op;
-
-    return rig.ops->enqueue(rig.qp, &op, 1) == 1;
+    return alone_put(job) == 1;
 }
 
 /* Takes one op back, which is |job|'s and BROKEN with that code. */

@@ -16,10 +16,7 @@
 #include "device/device.h"
 #include "device/lanes/kinds.h"
 #include "op/material.h"
-#include "rig.h"
-
-static struct milgi_device *device;
-static struct rig rig;
+#include "alone.h"
 
 /* --- lanes that tell, and do what they are told ------------------------------------------------------------------ */
 
@@ -90,17 +87,6 @@ static void make(unsigned from)
         fail_msg("%s", why);
 }
 
-static int end(void **state)
-{
-    (void)state;
-    if (device) {
-        rig_close(&rig);
-        milgi_device_free(device);
-    }
-    device = NULL;
-    return 0;
-}
-
 /* --- ops of a row ------------------------------------------------------------------------------------------------ */
 
 /* The rows that the rig has keys for. */
@@ -119,31 +105,7 @@ static const struct row {
 
 static struct job *job_of_row(enum milgi__row row, bool bad)
 {
-    switch (row) {
-    case MILGI__ROW_X25519_KEYGEN: return job_keygen(&rig, MILGI_GROUP_X25519);
-    case MILGI__ROW_X25519_DERIVE: return job_derive(&rig, MILGI_GROUP_X25519, bad ? SHARE_OFF_CURVE : SHARE_GOOD);
-    case MILGI__ROW_P256_SIGN: return job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256);
-    case MILGI__ROW_P256_VERIFY: return job_verify(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, bad);
-    case MILGI__ROW_P384_SIGN: return job_sign(&rig, RIG_P384, MILGI_SIG_ECDSA_SECP384R1_SHA384);
-    case MILGI__ROW_ED25519_SIGN: return job_sign(&rig, RIG_ED25519, MILGI_SIG_ED25519);
-    default: return job_sign(&rig, RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA384);
-    }
-}
-
-static void enqueue(struct job *const *jobs, unsigned n)
-{
-    const char *why = rig_enqueue(&rig, jobs, n);
-    if (why)
-        fail_msg("%s", why);
-}
-
-static void finish(struct job *const *jobs, unsigned n)
-{
-    const char *why = rig_finish(&rig, jobs, n);
-    if (why)
-        fail_msg("%s", why);
-    for (unsigned i = 0; i < n; i++)
-        job_free(jobs[i]);
+    return alone_job(row, bad, MILGI_SIG_RSA_PSS_RSAE_SHA384);
 }
 
 static void go(enum milgi__row row, unsigned n)
@@ -152,8 +114,8 @@ static void go(enum milgi__row row, unsigned n)
 
     for (unsigned i = 0; i < n; i++)
         jobs[i] = job_of_row(row, false);
-    enqueue(jobs, n);
-    finish(jobs, n);
+    alone_enqueue(jobs, n);
+    alone_finish(jobs, n);
 }
 
 /* --- what goes together ------------------------------------------------------------------------------------------ */
@@ -166,14 +128,14 @@ static void eight_of_a_row_are_done_at_once(void **state)
     make(0);
     for (unsigned i = 0; i < 9; i++)
         jobs[i] = job_of_row(MILGI__ROW_P256_SIGN, false);
-    enqueue(jobs, 7);
+    alone_enqueue(jobs, 7);
     assert_int_equal(watched.calls, 0);
     assert_int_equal(rig.ops->next_event(rig.qp), 0);
-    enqueue(jobs + 7, 1);
+    alone_enqueue(jobs + 7, 1);
     assert_int_equal(watched.calls, 1);
     assert_int_equal(watched.last_n, 8);
-    enqueue(jobs + 8, 1);
-    finish(jobs, 9);
+    alone_enqueue(jobs + 8, 1);
+    alone_finish(jobs, 9);
     assert_int_equal(watched.calls, 1); /* the ninth was alone */
     assert_int_equal(rig.ops->next_event(rig.qp), UINT64_MAX);
 }
@@ -205,7 +167,7 @@ static void how_many_pay_can_be_said(void **state)
     make(1);
     go(MILGI__ROW_X25519_KEYGEN, 1);
     assert_int_equal(watched.calls, 1);
-    end(NULL);
+    alone_end();
     make(9);
     go(MILGI__ROW_X25519_KEYGEN, 8);
     assert_int_equal(watched.calls, 0);
@@ -219,11 +181,11 @@ static void rows_are_kept_apart(void **state)
     make(0);
     for (unsigned i = 0; i < 24; i++)
         jobs[i] = job_of_row(rows[i % 3].row, false);
-    enqueue(jobs, 21);
+    alone_enqueue(jobs, 21);
     assert_int_equal(watched.calls, 0);
-    enqueue(jobs + 21, 3);
+    alone_enqueue(jobs + 21, 3);
     assert_int_equal(watched.calls, 3);
-    finish(jobs, 24);
+    alone_finish(jobs, 24);
 }
 
 /* Another length of RSA, another curve, a key that is not there: what has no row is done at once. */
@@ -237,14 +199,14 @@ static void what_has_no_row_is_done_alone(void **state)
     go(MILGI__ROW_RSA2048_SIGN, 8);
     credential->bits = 2048;
     struct job *job = job_sign(&rig, RIG_P521, MILGI_SIG_ECDSA_SECP521R1_SHA512);
-    enqueue(&job, 1);
-    finish(&job, 1);
+    alone_enqueue(&job, 1);
+    alone_finish(&job, 1);
     job = job_keygen(&rig, MILGI_GROUP_SECP256R1);
-    enqueue(&job, 1);
-    finish(&job, 1);
+    alone_enqueue(&job, 1);
+    alone_finish(&job, 1);
     job = job_derive(&rig, MILGI_GROUP_X25519, SHARE_SHORT);
-    enqueue(&job, 1);
-    finish(&job, 1);
+    alone_enqueue(&job, 1);
+    alone_finish(&job, 1);
     assert_int_equal(watched.calls, 0);
     for (unsigned row = 0; row < MILGI__ROWS; row++)
         assert_int_equal(lanes->alone[row], 0);
@@ -264,8 +226,8 @@ static void a_lane_that_fails_fails_its_own_op(void **state)
             unsigned calls = watched.calls;
             for (unsigned k = 0; k < MILGI__LANES; k++)
                 jobs[k] = job_of_row(judging[i], k == bad);
-            enqueue(jobs, MILGI__LANES);
-            finish(jobs, MILGI__LANES); /* each is as it should be */
+            alone_enqueue(jobs, MILGI__LANES);
+            alone_finish(jobs, MILGI__LANES); /* each is as it should be */
             assert_int_equal(watched.calls, calls + 1);
         }
     }
@@ -419,10 +381,10 @@ static void each_op_tells_its_part_of_the_time(void **state)
     watched.call_ns = 44000;
     for (unsigned i = 0; i < 8; i++)
         jobs[i] = job_of_row(MILGI__ROW_P256_SIGN, false);
-    enqueue(jobs, 8);
+    alone_enqueue(jobs, 8);
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(jobs[i]->op.service_ns, 5500);
-    finish(jobs, 8);
+    alone_finish(jobs, 8);
 }
 
 static void what_waits_in_a_bin_can_be_cancelled(void **state)
@@ -434,15 +396,15 @@ static void what_waits_in_a_bin_can_be_cancelled(void **state)
         make(0);
         for (unsigned i = 0; i < 5; i++)
             jobs[i] = job_of_row(MILGI__ROW_P256_SIGN, false);
-        enqueue(jobs, 5);
+        alone_enqueue(jobs, 5);
         rig.ops->cancel(rig.qp, &jobs[at]->op);
         jobs[at]->want = MILGI_OP_CANCELLED;
         jobs[5] = job_of_row(MILGI__ROW_X25519_KEYGEN, false); /* not there: it is nobody's business */
         rig.ops->cancel(rig.qp, &jobs[5]->op);
         job_free(jobs[5]);
-        finish(jobs, 5);
+        alone_finish(jobs, 5);
         assert_int_equal(watched.last_n, 4);
-        end(NULL);
+        alone_end();
     }
 }
 
@@ -455,7 +417,7 @@ static void quiesce_gives_back_what_was_not_begun(void **state)
     make(0);
     for (unsigned i = 0; i < 11; i++)
         jobs[i] = job_of_row(MILGI__ROW_P256_SIGN, false);
-    enqueue(jobs, 11);
+    alone_enqueue(jobs, 11);
     assert_int_equal(rig.ops->quiesce(rig.qp, 0), 0);
     assert_int_equal(rig.ops->dequeue(rig.qp, ops, 12), 11);
     for (unsigned i = 0; i < 11; i++)
@@ -500,7 +462,7 @@ static void without_the_vectors_it_says_why_not(void **state)
 
 int main(void)
 {
-#define CASE(function) cmocka_unit_test_teardown(function, end)
+#define CASE(function) cmocka_unit_test_teardown(function, alone_teardown)
     const struct CMUnitTest tests[] = {
         CASE(eight_of_a_row_are_done_at_once),
         CASE(fewer_than_pays_are_done_one_by_one),

@@ -9,45 +9,7 @@
 
 #include "base/base.h"
 #include "device/device.h"
-#include "rig.h"
-
-static struct milgi_device *device;
-static struct rig rig;
-
-#define assert_fine(complaint) \
-    do { \
-        const char *fine_why = (complaint); \
-        if (fine_why) \
-            fail_msg("%s", fine_why); \
-    } while (0)
-
-static void begin(const char *spec)
-{
-    assert_int_equal(milgi_device_new(spec, &device, NULL), 0);
-    assert_fine(rig_open(&rig, device, true, 5));
-}
-
-static void end(void)
-{
-    rig_close(&rig);
-    milgi_device_free(device);
-}
-
-static unsigned put(struct job *job)
-{
-    struct milgi_op *op = &job->op;
-    return rig.ops->enqueue(rig.qp, &op, 1);
-}
-
-static struct job *get(void)
-{
-    struct milgi_op *op = NULL;
-
-    if (rig.ops->dequeue(rig.qp, &op, 1) == 0)
-        return NULL;
-    job_of(op)->back = true;
-    return job_of(op);
-}
+#include "alone.h"
 
 #define STORY 400
 
@@ -57,28 +19,28 @@ static void tell(const char *spec, uint32_t story[STORY])
     struct job *jobs[STORY] = { NULL };
     uint32_t offered = 0;
 
-    begin(spec);
+    alone_begin(spec, true);
     for (uint32_t turn = 0; turn < STORY; turn++) {
         if (!jobs[offered]) {
             jobs[offered] = job_small(&rig);
             jobs[offered]->op.e.id = offered;
         }
-        unsigned taken = put(jobs[offered]);
+        unsigned taken = alone_put(jobs[offered]);
         offered += taken;
-        struct job *job = get();
+        struct job *job = alone_get();
         story[turn] = taken << 16;
         if (job)
             story[turn] |= (job->op.e.id + 1) << 4 | job->op.status;
         rig.virtual_ns += 7000;
     }
     assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
-    while (get())
+    while (alone_get())
         ;
     for (uint32_t i = 0; i < STORY && jobs[i]; i++) {
         assert_true(jobs[i]->back || i == offered);
         job_free(jobs[i]);
     }
-    end();
+    alone_end();
 }
 
 static void the_same_seed_does_the_same(void **state)
@@ -104,7 +66,7 @@ static void failing_ops_are_broken_and_their_sources_intact(void **state)
     unsigned scribbled = 0;
 
     (void)state;
-    begin("chaos:fail=1");
+    alone_begin("chaos:fail=1", true);
     for (unsigned i = 0; i < 60; i++) {
         struct job *job = job_any(&rig);
         job->want = MILGI_OP_BROKEN;
@@ -121,7 +83,7 @@ static void failing_ops_are_broken_and_their_sources_intact(void **state)
         job_free(job);
     }
     assert_in_range(scribbled, 5, 55);
-    end();
+    alone_end();
 }
 
 static void lost_ops_come_back_at_quiesce_only(void **state)
@@ -129,66 +91,66 @@ static void lost_ops_come_back_at_quiesce_only(void **state)
     struct job *jobs[10];
 
     (void)state;
-    begin("chaos:lose=1,refuse=0");
+    alone_begin("chaos:lose=1,refuse=0", true);
     for (unsigned i = 0; i < 10; i++)
-        assert_int_equal(put(jobs[i] = job_small(&rig)), 1);
+        assert_int_equal(alone_put(jobs[i] = job_small(&rig)), 1);
     for (unsigned i = 0; i < 1000; i++) {
-        assert_null(get());
+        assert_null(alone_get());
         rig.virtual_ns += 1000000;
     }
     assert_true(rig.ops->next_event(rig.qp) == UINT64_MAX);
     assert_int_equal(rig.ops->arm(rig.qp), 0);
     assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     for (unsigned i = 0; i < 10; i++) {
-        struct job *job = get();
+        struct job *job = alone_get();
         assert_non_null(job);
         job->want = MILGI_OP_CANCELLED;
         assert_fine(job_check(job));
     }
-    assert_null(get());
+    assert_null(alone_get());
     for (unsigned i = 0; i < 10; i++)
         job_free(jobs[i]);
-    end();
+    alone_end();
 }
 
 static void it_never_refuses_when_it_has_nothing_to_give_back(void **state)
 {
     (void)state;
-    begin("chaos:refuse=1");
+    alone_begin("chaos:refuse=1", true);
     for (unsigned i = 0; i < 20; i++) {
         struct job *one = job_small(&rig), *two = job_small(&rig);
-        assert_int_equal(put(one), 1);
-        assert_int_equal(put(two), 0);
+        assert_int_equal(alone_put(one), 1);
+        assert_int_equal(alone_put(two), 0);
         assert_fine(job_untouched(two));
         assert_fine(rig_finish(&rig, &one, 1));
         job_free(one);
         job_free(two);
     }
-    end();
+    alone_end();
     /* An op that it has lost is nothing to give back. */
-    begin("chaos:refuse=1,lose=1");
+    alone_begin("chaos:refuse=1,lose=1", true);
     struct job *jobs[3];
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(put(jobs[i] = job_small(&rig)), 1);
+        assert_int_equal(alone_put(jobs[i] = job_small(&rig)), 1);
     assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     for (unsigned i = 0; i < 3; i++)
-        job_free(get());
-    end();
+        job_free(alone_get());
+    alone_end();
 }
 
 static void inline_ops_are_there_at_the_next_dequeue(void **state)
 {
     (void)state;
-    begin("chaos:inline=1,refuse=0");
+    alone_begin("chaos:inline=1,refuse=0", true);
     for (unsigned i = 0; i < 50; i++) {
         struct job *job = job_any(&rig);
-        assert_int_equal(put(job), 1);
+        assert_int_equal(alone_put(job), 1);
         assert_int_equal(rig.ops->arm(rig.qp), 1);
-        assert_ptr_equal(get(), job);
+        assert_ptr_equal(alone_get(), job);
         assert_fine(job_check(job));
         job_free(job);
     }
-    end();
+    alone_end();
 }
 
 /* In which places 40 ops come back that were put in at once, and after how many polls the last. */
@@ -197,9 +159,9 @@ static unsigned shuffle(const char *spec, unsigned place[40])
     struct job *jobs[40];
     unsigned polls = 0;
 
-    begin(spec);
+    alone_begin(spec, true);
     for (unsigned i = 0; i < 40; i++) {
-        assert_int_equal(put(jobs[i] = job_small(&rig)), 1);
+        assert_int_equal(alone_put(jobs[i] = job_small(&rig)), 1);
         jobs[i]->op.e.id = jobs[i]->before.e.id = i;
     }
     for (unsigned got = 0; got < 40;) {
@@ -211,7 +173,7 @@ static unsigned shuffle(const char *spec, unsigned place[40])
     }
     for (unsigned i = 0; i < 40; i++)
         job_free(jobs[i]);
-    end();
+    alone_end();
     return polls;
 }
 
@@ -244,20 +206,20 @@ static void delays_in_time_pass_with_the_clock_alone(void **state)
     struct job *job;
 
     (void)state;
-    begin("chaos:delay=1,max_delay=1ms,refuse=0,inline=0");
+    alone_begin("chaos:delay=1,max_delay=1ms,refuse=0,inline=0", true);
     uint64_t start = rig.virtual_ns;
-    assert_int_equal(put(job = job_small(&rig)), 1);
+    assert_int_equal(alone_put(job = job_small(&rig)), 1);
     for (unsigned i = 0; i < 1000; i++)
-        assert_null(get());
+        assert_null(alone_get());
     uint64_t due = rig.ops->next_event(rig.qp);
     assert_in_range(due, start + 1, start + 1000000);
     rig.virtual_ns = due - 1;
-    assert_null(get());
+    assert_null(alone_get());
     rig.virtual_ns = due;
-    assert_ptr_equal(get(), job);
+    assert_ptr_equal(alone_get(), job);
     assert_fine(job_check(job));
     job_free(job);
-    end();
+    alone_end();
 }
 
 int main(void)

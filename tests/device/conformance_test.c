@@ -17,7 +17,7 @@
 
 #include "base/base.h"
 #include "device/device.h"
-#include "rig.h"
+#include "alone.h"
 
 static const char *const specs[] = {
     "cpu",
@@ -39,16 +39,6 @@ static const char *const specs[] = {
     "pkcs11:3,depth=16,module=p11-kit-client.so",
 };
 
-static struct milgi_device *device;
-static struct rig rig;
-
-#define assert_fine(complaint) \
-    do { \
-        const char *fine_why = (complaint); \
-        if (fine_why) \
-            fail_msg("%s", fine_why); \
-    } while (0)
-
 static int setup(void **state)
 {
     const char *why;
@@ -61,14 +51,6 @@ static int setup(void **state)
     if (why)
         print_error("%s: %s\n", (const char *)*state, why);
     return !why ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    milgi_device_free(device);
-    return 0;
 }
 
 static bool has(uint32_t caps)
@@ -702,7 +684,7 @@ static void engines_in_several_threads_share_it(void **state)
 
 #define CASE(function) \
     { \
-#function, function, setup, teardown, NULL \
+#function, function, setup, alone_teardown, NULL \
     }
 static const struct CMUnitTest suite[] = {
     CASE(it_says_what_it_is),

@@ -17,10 +17,7 @@
 #include "device/device.h"
 #include "device/lanes/numbers.h"
 #include "op/material.h"
-#include "rig.h"
-
-static struct milgi_device *device;
-static struct rig rig;
+#include "alone.h"
 
 /* --- lanes of it ------------------------------------------------------------------------------------------------- */
 
@@ -63,38 +60,17 @@ static int begin(void **state)
     return 0;
 }
 
-static int end(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    milgi_device_free(device);
-    return 0;
-}
-
 /* --- what goes through it ---------------------------------------------------------------------------------------- */
 
 static struct job *make(enum milgi__row row, bool bad)
 {
-    switch (row) {
-    case MILGI__ROW_X25519_KEYGEN: return job_keygen(&rig, MILGI_GROUP_X25519);
-    case MILGI__ROW_X25519_DERIVE: return job_derive(&rig, MILGI_GROUP_X25519, bad ? SHARE_OFF_CURVE : SHARE_GOOD);
-    case MILGI__ROW_P256_SIGN: return job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256);
-    case MILGI__ROW_P256_VERIFY: return job_verify(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, bad);
-    case MILGI__ROW_P384_SIGN: return job_sign(&rig, RIG_P384, MILGI_SIG_ECDSA_SECP384R1_SHA384);
-    case MILGI__ROW_ED25519_SIGN: return job_sign(&rig, RIG_ED25519, MILGI_SIG_ED25519);
-    default: return job_sign(&rig, RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA512);
-    }
+    return alone_job(row, bad, MILGI_SIG_RSA_PSS_RSAE_SHA512);
 }
 
 static void go(struct job *const *jobs, unsigned n)
 {
-    const char *why = rig_enqueue(&rig, jobs, n);
-
-    why = why ? why : rig_finish(&rig, jobs, n);
-    if (why)
-        fail_msg("%s", why);
-    for (unsigned i = 0; i < n; i++)
-        job_free(jobs[i]);
+    alone_enqueue(jobs, n);
+    alone_finish(jobs, n);
 }
 
 static void any_number_of_lanes_gives_right_results(void **state)
@@ -305,7 +281,7 @@ static void any_allocation_may_fail(void **state)
 
 int main(void)
 {
-#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, begin, alone_teardown)
     const struct CMUnitTest tests[] = {
         CASE(any_number_of_lanes_gives_right_results),
         CASE(a_lane_that_fails_is_judged_by_libcrypto),

@@ -18,29 +18,7 @@
 #include "base/port.h"
 #include "device/device.h"
 #include "op/material.h"
-#include "rig.h"
-
-static struct milgi_device *device;
-static struct rig rig;
-
-#define assert_fine(complaint) \
-    do { \
-        const char *fine_why = (complaint); \
-        if (fine_why) \
-            fail_msg("%s", fine_why); \
-    } while (0)
-
-static void begin(const char *spec)
-{
-    assert_int_equal(milgi_device_new(spec, &device, NULL), 0);
-    assert_fine(rig_open(&rig, device, false, 5));
-}
-
-static void end(void)
-{
-    rig_close(&rig);
-    milgi_device_free(device);
-}
+#include "alone.h"
 
 static void nap(long ms)
 {
@@ -93,7 +71,7 @@ static void expect_place(const char *spec, unsigned n, unsigned max, void (*make
     static struct job *jobs[901];
     unsigned best = n;
 
-    begin(spec);
+    alone_begin(spec, false);
     for (unsigned i = 0; i < 6 && best > max; i++) {
         make(jobs, n);
         unsigned place = place_of_last(jobs, n);
@@ -101,7 +79,7 @@ static void expect_place(const char *spec, unsigned n, unsigned max, void (*make
     }
     if (best > max)
         fail_msg("%s: %u ops came before it", spec, best);
-    end();
+    alone_end();
 }
 
 static void record_behind_signatures(struct job **jobs, unsigned n)
@@ -152,7 +130,7 @@ static void the_descriptor_is_written_once_per_arming_and_only_then(void **state
     uint64_t count = 0;
 
     (void)state;
-    begin("pool:2");
+    alone_begin("pool:2", false);
     int fd = rig.ops->notify_fd(rig.qp);
     for (unsigned round = 0; round < 5; round++) {
         finish_unseen(jobs, 32);
@@ -168,7 +146,7 @@ static void the_descriptor_is_written_once_per_arming_and_only_then(void **state
         assert_int_equal(count, 1);
         (void)place_of(jobs, 32, NULL);
     }
-    end();
+    alone_end();
 }
 
 static void a_dequeue_takes_the_readiness_back(void **state)
@@ -176,7 +154,7 @@ static void a_dequeue_takes_the_readiness_back(void **state)
     struct job *jobs[3];
 
     (void)state;
-    begin("pool:2");
+    alone_begin("pool:2", false);
     int fd = rig.ops->notify_fd(rig.qp);
     assert_int_equal(rig.ops->arm(rig.qp), 0);
     finish_unseen(jobs, 3);
@@ -184,7 +162,7 @@ static void a_dequeue_takes_the_readiness_back(void **state)
     assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0), 1);
     (void)place_of(jobs, 3, NULL);
     assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0), 0);
-    end();
+    alone_end();
 }
 
 static void what_a_partial_dequeue_left_is_not_slept_on(void **state)
@@ -193,7 +171,7 @@ static void what_a_partial_dequeue_left_is_not_slept_on(void **state)
     struct milgi_op *op;
 
     (void)state;
-    begin("pool:2");
+    alone_begin("pool:2", false);
     finish_unseen(jobs, 3);
     nap(20);
     assert_int_equal(rig.ops->dequeue(rig.qp, &op, 1), 1);
@@ -203,7 +181,7 @@ static void what_a_partial_dequeue_left_is_not_slept_on(void **state)
     assert_int_equal(rig.ops->arm(rig.qp), 0);
     for (unsigned i = 0; i < 3; i++)
         job_free(jobs[i]);
-    end();
+    alone_end();
 }
 
 /* Offers an op again and again just when the worker, which found nothing more, is about to lie down. */
@@ -212,7 +190,7 @@ static void a_worker_that_lies_down_looks_once_more(void **state)
     struct job *job;
 
     (void)state;
-    begin("pool:1,spin=0");
+    alone_begin("pool:1,spin=0", false);
     job = job_small(&rig);
     job->op.type = 200; /* the quickest of all: it is BROKEN */
     uint64_t end_ns = rig_now(&rig) + 2 * UINT64_C(1000000000);
@@ -230,7 +208,7 @@ static void a_worker_that_lies_down_looks_once_more(void **state)
             __asm__ volatile("");
     }
     job_free(job);
-    end();
+    alone_end();
 }
 
 static uint64_t cpu_ns(void)
@@ -243,27 +221,27 @@ static uint64_t cpu_ns(void)
 static void idle_workers_use_no_time(void **state)
 {
     (void)state;
-    begin("pool:4");
+    alone_begin("pool:4", false);
     assert_fine(rig_run(&rig, job_small(&rig)));
     nap(50); /* past the short sleep that comes first */
     uint64_t before = cpu_ns();
     nap(200);
     assert_in_range(cpu_ns() - before, 0, 5000000);
     assert_fine(rig_run(&rig, job_small(&rig))); /* and can still be woken */
-    end();
+    alone_end();
 }
 
 /* The short sleep, the long one, no sleep: a worker may be anywhere when it is called. */
 static void a_call_is_heard_whenever_it_comes(void **state)
 {
     (void)state;
-    begin("pool:2");
+    alone_begin("pool:2", false);
     for (unsigned i = 0; i < 120; i++) {
         assert_fine(rig_run(&rig, job_small(&rig)));
         if (i % 4 == 0)
             nap((long)(rig_random(&rig) % 30));
     }
-    end();
+    alone_end();
 }
 
 /* --- threads ---------------------------------------------------------------------------------------------------- */
@@ -326,12 +304,12 @@ static void workers_block_signals_and_go_with_the_pool(void **state)
     memset(&before, 0, sizeof before); /* only a part of it is filled in */
     memset(&after, 0, sizeof after);
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    begin("pool:3");
+    alone_begin("pool:3", false);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     assert_memory_equal(&before, &after, sizeof before);
     nap(5);
     assert_int_equal(workers(), 3);
-    end();
+    alone_end();
     assert_int_equal(workers(), 0);
     for (unsigned i = 0; i < 30; i++) { /* also when they have not begun to run */
         struct milgi_device *brief;
@@ -347,7 +325,7 @@ static void it_has_64_queue_pairs(void **state)
     unsigned n = 0;
 
     (void)state;
-    begin("pool:1,depth=4"); /* the rig's is the first */
+    alone_begin("pool:1,depth=4", false); /* the rig's is the first */
     while (n < 64 && (qps[n] = rig.ops->qp_open(device, &rig.clock)))
         n++;
     assert_int_equal(n, 63);
@@ -360,7 +338,7 @@ static void it_has_64_queue_pairs(void **state)
         assert_int_equal(rig.ops->quiesce(qps[n], UINT64_MAX), 0);
         rig.ops->qp_close(qps[n]);
     }
-    end();
+    alone_end();
 }
 
 static void what_waits_can_be_cancelled(void **state)
@@ -368,14 +346,14 @@ static void what_waits_can_be_cancelled(void **state)
     struct job *jobs[100]; /* so many that the last is not begun yet, however late this thread comes */
 
     (void)state;
-    begin("pool:1");
+    alone_begin("pool:1", false);
     for (unsigned i = 0; i < 100; i++)
         jobs[i] = slow();
     assert_fine(rig_enqueue(&rig, jobs, 100));
     rig.ops->cancel(rig.qp, &jobs[99]->op);
     jobs[99]->want = MILGI_OP_CANCELLED;
     (void)place_of(jobs, 100, NULL);
-    end();
+    alone_end();
 }
 
 static void quiesce_waits_for_what_is_begun_and_no_longer(void **state)
@@ -384,7 +362,7 @@ static void quiesce_waits_for_what_is_begun_and_no_longer(void **state)
     unsigned cancelled = 0;
 
     (void)state;
-    begin("pool:2");
+    alone_begin("pool:2", false);
     for (unsigned i = 0; i < 200; i++)
         jobs[i] = slow();
     assert_fine(rig_enqueue(&rig, jobs, 200));
@@ -398,7 +376,7 @@ static void quiesce_waits_for_what_is_begun_and_no_longer(void **state)
     assert_in_range(cancelled, 1, 200);
     for (unsigned i = 0; i < 200; i++)
         job_free(jobs[i]);
-    end();
+    alone_end();
 }
 
 static void quiesce_does_not_wait_for_other_engines(void **state)
@@ -408,7 +386,7 @@ static void quiesce_does_not_wait_for_other_engines(void **state)
     struct rig other;
 
     (void)state;
-    begin("pool:1");
+    alone_begin("pool:1", false);
     assert_fine(rig_open(&other, device, false, 6));
     for (unsigned i = 0; i < 60; i++) {
         mine[i] = slow();
@@ -428,7 +406,7 @@ static void quiesce_does_not_wait_for_other_engines(void **state)
         job_free(theirs[i]);
     }
     rig_close(&other);
-    end();
+    alone_end();
 }
 
 /* --- whose signatures are looked at ------------------------------------------------------------------------------- */
@@ -451,7 +429,7 @@ static void expect_signed(const char *spec, enum rig_signer signer, enum rig_sig
 {
     struct job *jobs[8];
     unsigned n = MILGI__COUNT(jobs), back = 0;
-    begin(spec);
+    alone_begin(spec, false);
     struct milgi_credential seen = *rig.signer[signer].loaded.credential;
     seen.spki = rig.signer[other].loaded.credential->spki;
     seen.spki_len = rig.signer[other].loaded.credential->spki_len;
@@ -471,7 +449,7 @@ static void expect_signed(const char *spec, enum rig_signer signer, enum rig_sig
         assert_int_equal(jobs[i]->op.device_code, status == MILGI_OP_BROKEN ? MILGI_CODE_BAD_SIGNATURE : 0);
         job_free(jobs[i]);
     }
-    end();
+    alone_end();
 }
 
 /* One by one, and those that are done together. The engine takes the pool's word for it. */

@@ -51,6 +51,14 @@ struct rig {
     struct milgi__region memory; /* of the device, for jobs */
 };
 
+/* Where a complaint is to end a test all the same. */
+#define assert_fine(complaint) \
+    do { \
+        const char *fine_why = (complaint); \
+        if (fine_why) \
+            fail_msg("%s", fine_why); \
+    } while (0)
+
 /* Opens a queue pair on |device|, loads its keys. NULL, or the complaint. */
 const char *rig_open(struct rig *rig, struct milgi_device *device, bool virtual_time, uint64_t seed);
 /* quiesce, key_free, qp_close: everything has been dequeued. The device stays. */

@@ -14,47 +14,13 @@
 #include "base/base.h"
 #include "base/port.h"
 #include "device/sim/manual.h"
-#include "rig.h"
+#include "alone.h"
 
 #define US UINT64_C(1000)
 
-static struct milgi_device *device;
-static struct rig rig;
-
-#define assert_fine(complaint) \
-    do { \
-        const char *fine_why = (complaint); \
-        if (fine_why) \
-            fail_msg("%s", fine_why); \
-    } while (0)
-
-static void begin(const char *spec)
-{
-    assert_int_equal(milgi_device_new(spec, &device, NULL), 0);
-    assert_fine(rig_open(&rig, device, true, 5));
-}
-
-static void end(void)
-{
-    rig_close(&rig);
-    milgi_device_free(device);
-}
-
 static void put(struct job *job)
 {
-    struct milgi_op *op = &job->op;
-    assert_int_equal(rig.ops->enqueue(rig.qp, &op, 1), 1);
-}
-
-static struct job *get(void)
-{
-    struct milgi_op *op = NULL;
-
-    if (rig.ops->dequeue(rig.qp, &op, 1) == 0)
-        return NULL;
-    assert_false(job_of(op)->back);
-    job_of(op)->back = true;
-    return job_of(op);
+    assert_int_equal(alone_put(job), 1);
 }
 
 /* |job|, and nothing before it, comes back at |at_ns| from the start, and not a nanosecond earlier. */
@@ -63,10 +29,10 @@ static void expect_at(struct job *job, uint64_t start_ns, uint64_t at_ns)
     assert_true(rig.ops->next_event(rig.qp) == start_ns + at_ns);
     if (rig.virtual_ns < start_ns + at_ns) {
         rig.virtual_ns = start_ns + at_ns - 1;
-        assert_null(get());
+        assert_null(alone_get());
         rig.virtual_ns++;
     }
-    assert_ptr_equal(get(), job);
+    assert_ptr_equal(alone_get(), job);
     assert_fine(job_check(job));
 }
 
@@ -81,14 +47,14 @@ static void an_op_takes_exactly_its_latency(void **state)
     struct job *job;
 
     (void)state;
-    begin("sim:latency=20ms");
+    alone_begin("sim:latency=20ms", true);
     assert_true(rig.ops->next_event(rig.qp) == UINT64_MAX);
     job = job_small(&rig);
     put(job);
     expect_at(job, rig.virtual_ns, 20000 * US);
     assert_true(rig.ops->next_event(rig.qp) == UINT64_MAX);
     job_free(job);
-    end();
+    alone_end();
 }
 
 static void each_unit_runs_one_op_at_a_time(void **state)
@@ -97,14 +63,14 @@ static void each_unit_runs_one_op_at_a_time(void **state)
     struct job *jobs[5];
 
     (void)state;
-    begin("sim:latency=10us,units=2");
+    alone_begin("sim:latency=10us,units=2", true);
     uint64_t start = rig.virtual_ns;
     for (int i = 0; i < 5; i++)
         put(jobs[i] = job_small(&rig));
     for (int i = 0; i < 5; i++)
         expect_at(jobs[i], start, at[i] * US);
     free_all(jobs, 5);
-    end();
+    alone_end();
 }
 
 static void a_late_poll_changes_no_times(void **state)
@@ -112,17 +78,17 @@ static void a_late_poll_changes_no_times(void **state)
     struct job *jobs[4];
 
     (void)state;
-    begin("sim:latency=10us,units=1");
+    alone_begin("sim:latency=10us,units=1", true);
     uint64_t start = rig.virtual_ns;
     for (int i = 0; i < 4; i++)
         put(jobs[i] = job_small(&rig));
     rig.virtual_ns = start + 35 * US; /* three are done, the fourth began at 30 us */
     for (int i = 0; i < 3; i++)
-        assert_ptr_equal(get(), jobs[i]);
-    assert_null(get());
+        assert_ptr_equal(alone_get(), jobs[i]);
+    assert_null(alone_get());
     expect_at(jobs[3], start, 40 * US);
     free_all(jobs, 4);
-    end();
+    alone_end();
 }
 
 static void it_is_full_at_its_depth_until_ops_are_taken_back(void **state)
@@ -131,7 +97,7 @@ static void it_is_full_at_its_depth_until_ops_are_taken_back(void **state)
     struct milgi_op *ops[4];
 
     (void)state;
-    begin("sim:latency=10us,units=8,depth=3");
+    alone_begin("sim:latency=10us,units=8,depth=3", true);
     for (int i = 0; i < 4; i++) {
         jobs[i] = job_small(&rig);
         ops[i] = &jobs[i]->op;
@@ -140,15 +106,15 @@ static void it_is_full_at_its_depth_until_ops_are_taken_back(void **state)
     assert_fine(job_untouched(jobs[3]));
     rig.virtual_ns += 10 * US;
     assert_int_equal(rig.ops->enqueue(rig.qp, ops + 3, 1), 0);
-    assert_ptr_equal(get(), jobs[0]);
+    assert_ptr_equal(alone_get(), jobs[0]);
     assert_int_equal(rig.ops->enqueue(rig.qp, ops + 3, 1), 1);
-    assert_ptr_equal(get(), jobs[1]);
-    assert_ptr_equal(get(), jobs[2]);
-    assert_null(get());
+    assert_ptr_equal(alone_get(), jobs[1]);
+    assert_ptr_equal(alone_get(), jobs[2]);
+    assert_null(alone_get());
     rig.virtual_ns += 10 * US;
-    assert_ptr_equal(get(), jobs[3]);
+    assert_ptr_equal(alone_get(), jobs[3]);
     free_all(jobs, 4);
-    end();
+    alone_end();
 }
 
 static void slow_then_quick(struct job *jobs[2])
@@ -162,13 +128,13 @@ static void out_of_order_ops_come_as_they_finish(void **state)
     struct job *jobs[2];
 
     (void)state;
-    begin("sim:latency=10us,latency.sign=50us,units=2,order=out");
+    alone_begin("sim:latency=10us,latency.sign=50us,units=2,order=out", true);
     uint64_t start = rig.virtual_ns;
     slow_then_quick(jobs);
     expect_at(jobs[1], start, 10 * US);
     expect_at(jobs[0], start, 50 * US);
     free_all(jobs, 2);
-    end();
+    alone_end();
 }
 
 static void in_order_ops_come_as_they_went(void **state)
@@ -176,13 +142,13 @@ static void in_order_ops_come_as_they_went(void **state)
     struct job *jobs[2];
 
     (void)state;
-    begin("sim:latency=10us,latency.sign=50us,units=2,order=in");
+    alone_begin("sim:latency=10us,latency.sign=50us,units=2,order=in", true);
     uint64_t start = rig.virtual_ns;
     slow_then_quick(jobs);
     expect_at(jobs[0], start, 50 * US);
     expect_at(jobs[1], start, 50 * US);
     free_all(jobs, 2);
-    end();
+    alone_end();
 }
 
 static void every_type_has_its_latency(void **state)
@@ -190,7 +156,9 @@ static void every_type_has_its_latency(void **state)
     struct job *jobs[7];
 
     (void)state;
-    begin("sim:units=7,latency.seal=1us,latency.open=2us,latency.keygen=3us,latency.derive=4us,latency=9us");
+    static const char spec[] =
+        "sim:units=7,latency.seal=1us,latency.open=2us,latency.keygen=3us,latency.derive=4us,latency=9us";
+    alone_begin(spec, true);
     uint64_t start = rig.virtual_ns;
     put(jobs[0] = job_small(&rig));
     put(jobs[1] = job_open(&rig, &(struct job_aead){ .len = 9 }));
@@ -201,8 +169,8 @@ static void every_type_has_its_latency(void **state)
         expect_at(jobs[i], start, (i + 1) * US);
     expect_at(jobs[4], start, 9 * US);
     free_all(jobs, 5);
-    end();
-    begin("sim:units=7,latency.sign=5us,latency.verify=6us,latency.verify_chain=7us");
+    alone_end();
+    alone_begin("sim:units=7,latency.sign=5us,latency.verify=6us,latency.verify_chain=7us", true);
     start = rig.virtual_ns;
     put(jobs[4] = job_sign(&rig, RIG_ED25519, MILGI_SIG_ED25519));
     put(jobs[5] = job_verify(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256, true));
@@ -210,7 +178,7 @@ static void every_type_has_its_latency(void **state)
     for (unsigned i = 4; i < 7; i++)
         expect_at(jobs[i], start, (i + 1) * US);
     free_all(jobs + 4, 3);
-    end();
+    alone_end();
 }
 
 /* When 20 ops that were put in at once come back. */
@@ -218,17 +186,17 @@ static void times_of(const char *spec, uint64_t times[20])
 {
     struct job *jobs[20];
 
-    begin(spec);
+    alone_begin(spec, true);
     uint64_t start = rig.virtual_ns;
     for (int i = 0; i < 20; i++)
         put(jobs[i] = job_small(&rig));
     for (int i = 0; i < 20; i++) {
         rig.virtual_ns = rig.ops->next_event(rig.qp);
-        assert_non_null(get());
+        assert_non_null(alone_get());
         times[i] = rig.virtual_ns - start;
     }
     free_all(jobs, 20);
-    end();
+    alone_end();
 }
 
 static void jitter_is_bounded_and_repeats_with_the_seed(void **state)
@@ -254,13 +222,13 @@ static void ops_wait_for_their_key_and_others_pass(void **state)
     struct job *jobs[2];
 
     (void)state;
-    begin("sim:latency=10us,load=100us,units=2");
+    alone_begin("sim:latency=10us,load=100us,units=2", true);
     uint64_t start = rig.virtual_ns; /* the keys' load begins here */
     slow_then_quick(jobs);
     expect_at(jobs[1], start, 10 * US);
     assert_true(rig.ops->next_event(rig.qp) <= start + 110 * US);
     rig.virtual_ns = start + 110 * US - 1;
-    assert_null(get());
+    assert_null(alone_get());
     expect_at(jobs[0], start, 110 * US);
     free_all(jobs, 2);
     slow_then_quick(jobs); /* loaded once */
@@ -268,7 +236,7 @@ static void ops_wait_for_their_key_and_others_pass(void **state)
     expect_at(jobs[0], start, 10 * US);
     expect_at(jobs[1], start, 10 * US);
     free_all(jobs, 2);
-    end();
+    alone_end();
 }
 
 static void what_has_not_begun_can_be_cancelled(void **state)
@@ -276,19 +244,19 @@ static void what_has_not_begun_can_be_cancelled(void **state)
     struct job *jobs[3];
 
     (void)state;
-    begin("sim:latency=10us,units=1");
+    alone_begin("sim:latency=10us,units=1", true);
     uint64_t start = rig.virtual_ns;
     for (int i = 0; i < 3; i++)
         put(jobs[i] = job_small(&rig));
     rig.ops->cancel(rig.qp, &jobs[0]->op);
     rig.ops->cancel(rig.qp, &jobs[1]->op);
     jobs[1]->want = MILGI_OP_CANCELLED;
-    assert_ptr_equal(get(), jobs[1]);
+    assert_ptr_equal(alone_get(), jobs[1]);
     assert_fine(job_check(jobs[1]));
     expect_at(jobs[0], start, 10 * US);
     expect_at(jobs[2], start, 20 * US);
     free_all(jobs, 3);
-    end();
+    alone_end();
 }
 
 static void quiesce_ends_what_runs_and_cancels_what_waits(void **state)
@@ -296,17 +264,17 @@ static void quiesce_ends_what_runs_and_cancels_what_waits(void **state)
     struct job *jobs[3];
 
     (void)state;
-    begin("sim:latency=10us,units=1,order=in");
+    alone_begin("sim:latency=10us,units=1,order=in", true);
     for (int i = 0; i < 3; i++)
         put(jobs[i] = job_small(&rig));
     assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
     for (int i = 0; i < 3; i++) {
         jobs[i]->want = i == 0 ? MILGI_OP_OK : MILGI_OP_CANCELLED;
-        assert_ptr_equal(get(), jobs[i]);
+        assert_ptr_equal(alone_get(), jobs[i]);
         assert_fine(job_check(jobs[i]));
     }
     free_all(jobs, 3);
-    end();
+    alone_end();
 }
 
 static void canned_signatures_are_made_once_per_key_and_scheme(void **state)
@@ -314,13 +282,13 @@ static void canned_signatures_are_made_once_per_key_and_scheme(void **state)
     struct job *jobs[4];
 
     (void)state;
-    begin("sim:latency=0,canned,units=1,order=in");
+    alone_begin("sim:latency=0,canned,units=1,order=in", true);
     put(jobs[0] = job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256));
     put(jobs[1] = job_sign(&rig, RIG_P256, MILGI_SIG_ECDSA_SECP256R1_SHA256));
     put(jobs[2] = job_sign(&rig, RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA256));
     put(jobs[3] = job_sign(&rig, RIG_RSA, MILGI_SIG_RSA_PSS_RSAE_SHA384));
     for (int i = 0; i < 4; i++)
-        assert_ptr_equal(get(), jobs[i]);
+        assert_ptr_equal(alone_get(), jobs[i]);
     assert_fine(job_check(jobs[0]));
     assert_int_equal(jobs[1]->op.status, MILGI_OP_OK);
     assert_int_equal(jobs[1]->op.u.sign.sig_len, jobs[0]->op.u.sign.sig_len);
@@ -328,7 +296,7 @@ static void canned_signatures_are_made_once_per_key_and_scheme(void **state)
     assert_fine(job_check(jobs[2]));
     assert_fine(job_check(jobs[3]));
     free_all(jobs, 4);
-    end();
+    alone_end();
 }
 
 /* --- by hand ---------------------------------------------------------------------------------------------------- */
@@ -339,11 +307,11 @@ static void manual_nothing_ends_by_itself(void **state)
     struct milgi_op *ops[5];
 
     (void)state;
-    begin("sim:manual,depth=3");
+    alone_begin("sim:manual,depth=3", true);
     for (int i = 0; i < 3; i++)
         put(jobs[i] = job_small(&rig));
     rig.virtual_ns += 3600 * (1000000 * US);
-    assert_null(get());
+    assert_null(alone_get());
     assert_true(rig.ops->next_event(rig.qp) == UINT64_MAX);
     assert_int_equal(milgi__sim_pending(device, ops, 5), 3);
     assert_int_equal(milgi__sim_pending(device, ops, 2), 2);
@@ -352,16 +320,16 @@ static void manual_nothing_ends_by_itself(void **state)
     milgi__sim_finish(device, 2, MILGI_OP_OK);
     milgi__sim_finish(device, 0, MILGI_OP_OK);
     assert_int_equal(milgi__sim_pending(device, ops, 5), 1);
-    assert_ptr_equal(get(), jobs[2]);
-    assert_ptr_equal(get(), jobs[0]);
+    assert_ptr_equal(alone_get(), jobs[2]);
+    assert_ptr_equal(alone_get(), jobs[0]);
     milgi__sim_finish(device, 7, MILGI_OP_OK); /* there is no such op */
-    assert_null(get());
+    assert_null(alone_get());
     milgi__sim_finish(device, 0, MILGI_OP_OK);
-    assert_ptr_equal(get(), jobs[1]);
+    assert_ptr_equal(alone_get(), jobs[1]);
     for (int i = 0; i < 3; i++)
         assert_fine(job_check(jobs[i]));
     free_all(jobs, 3);
-    end();
+    alone_end();
 }
 
 static void manual_ops_end_as_they_are_told(void **state)
@@ -370,11 +338,11 @@ static void manual_ops_end_as_they_are_told(void **state)
     struct job *job;
 
     (void)state;
-    begin("sim:manual");
+    alone_begin("sim:manual", true);
     for (unsigned i = 0; i < MILGI__COUNT(ends); i++) {
         put(job = job_small(&rig));
         milgi__sim_finish(device, 0, ends[i]);
-        assert_ptr_equal(get(), job);
+        assert_ptr_equal(alone_get(), job);
         assert_int_equal(job->op.status, ends[i]);
         assert_memory_equal(job->src, job->src_before, job->size); /* not performed */
         job_free(job);
@@ -382,10 +350,10 @@ static void manual_ops_end_as_they_are_told(void **state)
     /* Performed, and so found to be forged. */
     put(job = job_open(&rig, &(struct job_aead){ .len = 50, .forged = true }));
     milgi__sim_finish(device, 0, MILGI_OP_OK);
-    assert_ptr_equal(get(), job);
+    assert_ptr_equal(alone_get(), job);
     assert_fine(job_check(job));
     job_free(job);
-    end();
+    alone_end();
 }
 
 static void manual_a_rejected_open_is_wiped_like_any_other(void **state)
@@ -393,24 +361,24 @@ static void manual_a_rejected_open_is_wiped_like_any_other(void **state)
     struct job *job;
 
     (void)state;
-    begin("sim:manual");
+    alone_begin("sim:manual", true);
     for (unsigned pieces = 1; pieces <= MILGI_OP_SLICES; pieces++) {
         put(job = job_open(&rig, &(struct job_aead){ .len = 50, .pieces = pieces }));
         job->want = MILGI_OP_REJECTED;
         memset(job->result, 0, job->result_len);
         milgi__sim_finish(device, 0, MILGI_OP_REJECTED);
-        assert_ptr_equal(get(), job);
+        assert_ptr_equal(alone_get(), job);
         assert_fine(job_check(job));
         job_free(job);
     }
     put(job = job_chain(&rig, "server.test"));
     job->want = MILGI_OP_REJECTED;
     milgi__sim_finish(device, 0, MILGI_OP_REJECTED);
-    assert_ptr_equal(get(), job);
+    assert_ptr_equal(alone_get(), job);
     assert_fine(job_check(job));
     assert_int_not_equal(job->op.u.chain.verdict, 0);
     job_free(job);
-    end();
+    alone_end();
 }
 
 static void manual_a_lost_op_comes_late_or_at_quiesce(void **state)
@@ -419,22 +387,22 @@ static void manual_a_lost_op_comes_late_or_at_quiesce(void **state)
     struct milgi_op *ops[2];
 
     (void)state;
-    begin("sim:manual");
+    alone_begin("sim:manual", true);
     for (int i = 0; i < 2; i++) {
         put(jobs[i] = job_small(&rig));
         milgi__sim_finish(device, (unsigned)i, MILGI_OP_LOST);
     }
-    assert_null(get());
+    assert_null(alone_get());
     assert_int_equal(milgi__sim_pending(device, ops, 2), 2);
     milgi__sim_finish(device, 1, MILGI_OP_OK);
-    assert_ptr_equal(get(), jobs[1]);
+    assert_ptr_equal(alone_get(), jobs[1]);
     assert_fine(job_check(jobs[1]));
     assert_int_equal(rig.ops->quiesce(rig.qp, UINT64_MAX), 0);
-    assert_ptr_equal(get(), jobs[0]);
+    assert_ptr_equal(alone_get(), jobs[0]);
     jobs[0]->want = MILGI_OP_CANCELLED;
     assert_fine(job_check(jobs[0]));
     free_all(jobs, 2);
-    end();
+    alone_end();
 }
 
 static void manual_it_can_be_full(void **state)
@@ -443,7 +411,7 @@ static void manual_it_can_be_full(void **state)
     struct milgi_op *op;
 
     (void)state;
-    begin("sim:manual");
+    alone_begin("sim:manual", true);
     job = job_small(&rig);
     op = &job->op;
     milgi__sim_refuse(device, true);
@@ -452,10 +420,10 @@ static void manual_it_can_be_full(void **state)
     milgi__sim_refuse(device, false);
     assert_int_equal(rig.ops->enqueue(rig.qp, &op, 1), 1);
     milgi__sim_finish(device, 0, MILGI_OP_OK);
-    assert_ptr_equal(get(), job);
+    assert_ptr_equal(alone_get(), job);
     assert_fine(job_check(job));
     job_free(job);
-    end();
+    alone_end();
 }
 
 /* --- memory of its own ------------------------------------------------------------------------------------------ */
@@ -464,7 +432,7 @@ static struct job *run_to_its_end(struct job *job)
 {
     put(job);
     rig.virtual_ns += 1000 * US;
-    assert_ptr_equal(get(), job);
+    assert_ptr_equal(alone_get(), job);
     return job;
 }
 
@@ -489,7 +457,7 @@ static void what_its_memory_does_not_hold_it_does_not_touch(void **state)
     struct job *job;
 
     (void)state;
-    begin("sim:latency=1us,memory=own:2m");
+    alone_begin("sim:latency=1us,memory=own:2m", true);
     assert_fine(job_check(run_to_its_end(job = job_seal(&rig, &record))));
     assert_true(milgi__sim_reaches(device, job->src, job->size));
     assert_false(milgi__sim_reaches(device, &rig, 1));
@@ -509,7 +477,7 @@ static void what_its_memory_does_not_hold_it_does_not_touch(void **state)
     expect_out_of_reach(job, &job->op.u.sign.blob.data, job->op.u.sign.blob.len);
     job = job_chain(&rig, "server.test");
     expect_out_of_reach(job, &job->op.u.chain.chain.data, job->op.u.chain.chain.len);
-    end();
+    alone_end();
 }
 
 static void its_memory_ends_and_comes_back(void **state)
@@ -587,12 +555,12 @@ static void in_real_time_the_descriptor_tells_to_the_microsecond(void **state)
         uint64_t took = rig_now(&rig) - start;
         assert_true(took >= 300 * US);
         quickest = MILGI__MIN(quickest, took);
-        assert_ptr_equal(get(), job);
+        assert_ptr_equal(alone_get(), job);
         assert_int_equal(poll(&fd, 1, 0), 0); /* taken back */
         job_free(job);
     }
     assert_true(quickest < 1000 * US); /* a host that only had millisecond timers could not */
-    end();
+    alone_end();
 }
 
 int main(void)

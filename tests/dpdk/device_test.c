@@ -21,13 +21,6 @@
 #include "base/base.h"
 #include "rig.h"
 
-#define assert_fine(complaint) \
-    do { \
-        const char *fine_why = (complaint); \
-        if (fine_why) \
-            fail_msg("%s", fine_why); \
-    } while (0)
-
 /* --- words -------------------------------------------------------------------------------------------------------- */
 
 static void check_refused(const char *spec, int error, const char *part)
