@@ -9,25 +9,9 @@
 
 #include <milgi/op.h>
 
+#include "cx.h"
 #include "fake_identity.h"
 #include "op/algorithm.h"
-
-static struct milgi__crypto *cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    cx = milgi__crypto_new();
-    return cx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    milgi__crypto_idle(cx);
-    milgi__crypto_free(cx);
-    return 0;
-}
 
 static void hash_changes_with_every_bit_and_length(void **state)
 {
@@ -534,5 +518,5 @@ int main(void)
         cmocka_unit_test(system_anchors_are_one_root),
         cmocka_unit_test(random_bytes_differ_from_call_to_call),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cx_open, cx_close);
 }

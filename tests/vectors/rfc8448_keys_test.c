@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "cx.h"
 #include "crypto/aead.h"
 #include "crypto/kex.h"
 #include "keys/keys.h"
@@ -21,21 +22,6 @@ static const struct milgi__suite suite = {
     .key_len = 16,
     .record_limit = 1,
 };
-static struct milgi__crypto *cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    cx = milgi__crypto_new();
-    return cx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    milgi__crypto_free(cx);
-    return 0;
-}
 
 static void same(const struct rfc8448_trace *trace, enum rfc8448_who who, const char *what, const char *name,
     const uint8_t *bytes)
@@ -377,5 +363,5 @@ int main(void)
         cmocka_unit_test(records_seal_and_open_to_the_bytes_of_the_rfc),
         cmocka_unit_test(records_of_the_resumed_handshake_are_those_of_the_rfc),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cx_open, cx_close);
 }

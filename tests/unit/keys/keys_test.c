@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "cx.h"
 #include "keys/keys.h"
 
 struct answer {
@@ -39,22 +40,6 @@ static const struct answer answers[] = {
         "c20c0aed2fc12022614ee84d304d5231",
         "722f097263a8210e30c8278e5d9be4b64aba9936577fbe31611f185d16a787255aa70fcb8a24f8a3ff742ef12f181563" },
 };
-
-static struct milgi__crypto *cx;
-
-static int setup(void **state)
-{
-    (void)state;
-    cx = milgi__crypto_new();
-    return cx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    milgi__crypto_free(cx);
-    return 0;
-}
 
 static void is_hex(const uint8_t *bytes, const char *hex)
 {
@@ -333,5 +318,5 @@ int main(void)
         cmocka_unit_test(transcript_survives_the_lack_of_memory),
         cmocka_unit_test(key_log_line_has_label_random_and_secret),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cx_open, cx_close);
 }

@@ -7,27 +7,13 @@
 
 #include <cmocka.h>
 
+#include "cx.h"
 #include "session/session.h"
 
 #define LIFETIME 3600 /* periods of 20 minutes */
 #define START 1000000800
 
-static struct milgi__crypto *cx;
 static const uint8_t secret[32] = { 1, 2, 3 };
-
-static int setup(void **state)
-{
-    (void)state;
-    cx = milgi__crypto_new();
-    return cx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    milgi__crypto_free(cx);
-    return 0;
-}
 
 static struct milgi_ticket_keys *keys_at(int64_t now_s)
 {
@@ -169,5 +155,5 @@ int main(void)
         cmocka_unit_test(strangers_tickets_are_told_by_their_name),
         cmocka_unit_test(no_keys_are_made_of_nothing),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cx_open, cx_close);
 }
