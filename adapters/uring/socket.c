@@ -66,17 +66,17 @@ static bool hold(struct ring_socket *s, struct milgi_chunk *chunk, long len)
     return true;
 }
 
-/* |len| as for read(), but not of what waits behind something. */
+/* |len| bytes, or the end: as for read(), but not of what waits behind something. */
 static void arrive(struct ring_socket *s, struct milgi_chunk *chunk, long len)
 {
-    if (len == MILGI__EOF || (len < 0 && len != MILGI__NO_ROOM))
+    if (len < 0)
         s->over = true;
     if (s->closing || s->held_end) {
         milgi_chunk_unref(chunk);
     } else if (s->reads && !s->held_first) {
         s->events->read(s, chunk, len);
-    } else if (len <= 0) {
-        s->held_end = len == MILGI__NO_ROOM ? 0 : (int)len;
+    } else if (len < 0) {
+        s->held_end = (int)len;
     } else if (!hold(s, chunk, len)) {
         milgi_chunk_unref(chunk);
         s->held_end = -ENOMEM;
@@ -99,8 +99,6 @@ static void on_received(struct ring_op *op, int res, unsigned flags)
     milgi_chunk_unref(chunk);
     if (!res)
         arrive(s, NULL, MILGI__EOF);
-    else if (res == -ENOBUFS && !milgi__ring_refill(s->uring))
-        arrive(s, NULL, MILGI__NO_ROOM);
     else if (res != -ENOBUFS && res != -ECANCELED && res != -EINTR && res != -EAGAIN)
         arrive(s, NULL, res);
 }
@@ -153,12 +151,11 @@ static void read_now(struct ring_socket *s)
 static void begin_receiving(struct ring_socket *s)
 {
     struct io_uring_sqe *sqe = begin(s, &s->receive);
-    if (s->bulk) {
+    if (s->bulk || !milgi__ring_refill(s->uring)) { /* its owner may have what the ring does not get */
         io_uring_prep_poll_add(sqe, s->fd, POLLIN | POLLRDHUP);
         s->receiving = RING_POLL;
         return;
     }
-    milgi__ring_refill(s->uring);
     io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
     io_uring_sqe_set_flags(sqe, IOSQE_BUFFER_SELECT);
     s->receiving = RING_MULTISHOT;

@@ -105,10 +105,11 @@ static inline void milgi__chunk_taint(struct milgi_chunk *chunk, uint32_t len, u
 }
 /*
  * Of a record that is begun the rest may be had with HALF of the reserve, a few at a time: else many who hold the begun
- * ones of all there is would wait for each other. Whether |owner| may; and that it has been given some, and |begun|:
- * not all. Who then leaves it at that makes room for another after a while.
+ * ones of all there is would wait for each other. Whether |owner| may, and if not it is among those for whom
+ * milgi__pool_recovered() says true when others may; and that it has been given some, and |begun|: has not given it
+ * back. Who then leaves it at that makes room for another after a while.
  */
-bool milgi__pool_may_finish(const struct milgi__pool *pool, uint64_t owner, uint64_t now_ns);
+bool milgi__pool_may_finish(struct milgi__pool *pool, uint64_t owner, uint64_t now_ns);
 void milgi__pool_finishes(struct milgi__pool *pool, uint64_t owner, bool begun, uint64_t now_ns);
 /* Takes back what other threads released. */
 void milgi__pool_collect(struct milgi__pool *pool);
@@ -119,8 +120,9 @@ bool milgi__pool_idle(const struct milgi__pool *pool);
 /* True once after an allocation had failed and there is room again. */
 bool milgi__pool_recovered(struct milgi__pool *pool);
 /*
- * Whether an allocation has failed for want of memory that others hold, so that perhaps no release in this pool ever
- * brings it: then somebody is to call milgi__pool_retry() after a while, and milgi__pool_recovered() says true once.
+ * Whether an allocation has failed for want of memory that others hold, or of leave to finish, so that perhaps no
+ * release in this pool ever brings it: then somebody is to call milgi__pool_retry() after a while, and
+ * milgi__pool_recovered() says true once.
  */
 bool milgi__pool_starved(const struct milgi__pool *pool);
 void milgi__pool_retry(struct milgi__pool *pool);

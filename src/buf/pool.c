@@ -48,6 +48,7 @@ struct milgi__pool {
     struct {
         uint64_t owner, until_ns;
     } finishing[FINISHING];
+    bool queued; /* others want to finish, too */
     struct milgi__region region;
     struct shelf shelf[CLASSES];
     struct milgi__blocks blocks;
@@ -279,7 +280,7 @@ void milgi__pool_short(struct milgi__pool *pool)
 
 bool milgi__pool_starved(const struct milgi__pool *pool)
 {
-    return pool->wanted && (pool->region.full || pool->broken_up);
+    return pool->wanted && (pool->region.full || pool->broken_up || pool->queued);
 }
 
 void milgi__pool_retry(struct milgi__pool *pool)
@@ -317,11 +318,15 @@ struct milgi_chunk *milgi__chunk_alloc_from(
     return chunk;
 }
 
-bool milgi__pool_may_finish(const struct milgi__pool *pool, uint64_t owner, uint64_t now_ns)
+bool milgi__pool_may_finish(struct milgi__pool *pool, uint64_t owner, uint64_t now_ns)
 {
+    bool known = milgi__pool_starved(pool);
     for (unsigned i = 0; i < FINISHING; i++)
         if (pool->finishing[i].owner == owner || pool->finishing[i].until_ns <= now_ns)
             return true;
+    pool->queued = true;
+    if (!known && milgi__pool_starved(pool) && pool->options.wake)
+        pool->options.wake(pool->options.wake_ctx); /* as in refuse() */
     return false;
 }
 
@@ -334,6 +339,7 @@ void milgi__pool_finishes(struct milgi__pool *pool, uint64_t owner, bool begun, 
     bool own = at < FINISHING && pool->finishing[at].owner == owner;
     if (own && !begun) {
         pool->finishing[at].owner = pool->finishing[at].until_ns = 0;
+        pool->retry = pool->retry || pool->queued;
     } else if (at < FINISHING && !own && begun) { /* whose time is over does not begin again ahead of others */
         pool->finishing[at].owner = owner;
         pool->finishing[at].until_ns = now_ns + FINISH_NS;
@@ -461,7 +467,7 @@ bool milgi__pool_recovered(struct milgi__pool *pool)
     if (!can_recover(pool))
         return false;
     pool->wanted = 0;
-    pool->retry = pool->broken_up = false;
+    pool->retry = pool->broken_up = pool->queued = false;
     return true;
 }
 

@@ -38,6 +38,14 @@ static bool gather(struct milgi_conn *c, const struct milgi_slice *slice, struct
     return true;
 }
 
+void milgi__conn_finished(struct milgi_conn *c)
+{
+    if (!c->finishes)
+        return;
+    c->finishes = false;
+    milgi__pool_finishes(milgi__engine_pool(c->engine), milgi__owner_id(&c->owner), false, milgi_engine_now(c->engine));
+}
+
 int milgi_conn_receive(struct milgi_conn *c, struct milgi_slice slice)
 {
     if (!slice.chunk || slice.len == 0)
@@ -72,11 +80,6 @@ int milgi__conn_stage(struct milgi_conn *c, struct milgi_slice slice)
     }
     if (milgi__transport_feed(c->transport, slice) != 0)
         milgi__conn_fail(c, MILGI_ENOMEM, MILGI_ALERT_INTERNAL_ERROR, "no memory for input");
-    if (c->finishes) {
-        c->finishes = milgi__conn_live(c) && milgi__transport_rest(c->transport);
-        milgi__pool_finishes(milgi__engine_pool(c->engine), milgi__owner_id(&c->owner), c->finishes,
-            milgi_engine_now(c->engine));
-    }
     assert(milgi__transport_staged(c->transport) <= milgi__staged_max(c->config));
     if (milgi__transport_staged(c->transport) >= milgi__conn_share(c, MILGI_LIMIT_INPUT))
         c->in_paused = true;
@@ -275,6 +278,9 @@ static MILGI__APART bool take_runs(struct milgi_conn *c, uint64_t budget_ns, uin
     }
     bool more = milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && (over->n || over->alert || over->blocked);
     milgi__transport_keep_busy(c->transport, more);
+    /* Not before it has been opened, which takes of the reserve, too. */
+    if (c->finishes && !milgi__transport_staged(c->transport) && !milgi__transport_rest(c->transport))
+        milgi__conn_finished(c);
     milgi__conn_deliver(c);
     return progress;
 }

@@ -119,9 +119,15 @@ struct milgi_chunk *milgi_conn_chunk(struct milgi_conn *c, size_t size)
     struct milgi__pool *pool = milgi__engine_pool(c->engine);
     uint64_t owner = milgi__owner_id(&c->owner);
     struct milgi_chunk *chunk = milgi__chunk_alloc(pool, size, owner, false);
-    if (chunk || size > record_rest(c) || !milgi__pool_may_finish(pool, owner, milgi_engine_now(c->engine)))
+    if (chunk || size > record_rest(c))
         return chunk;
+    uint64_t now_ns = milgi_engine_now(c->engine);
+    if (!milgi__pool_may_finish(pool, owner, now_ns))
+        return NULL;
     chunk = milgi__chunk_alloc_from(pool, size, owner, MILGI__RESERVE_HALF);
-    c->finishes = chunk != NULL;
+    if (chunk) {
+        milgi__pool_finishes(pool, owner, true, now_ns);
+        c->finishes = true;
+    }
     return chunk;
 }

@@ -47,6 +47,7 @@ static void act_on_failure(struct milgi_conn *c)
         milgi__conn_spoil_session(c);
     milgi__conn_handshake_free(c);
     milgi__transport_drop_input(c->transport);
+    milgi__conn_finished(c);
     /*= RFC8446 6.1: close_notify: "notifies the recipient that the sender will not send any more messages": no alert
        behind it. One that is not framed yet, the last of what waits, is dropped, so that its place is free. */
     bool closed = c->out == MILGI__OUT_CLOSED && !milgi__transport_next_type(c->transport);
@@ -138,6 +139,7 @@ static void close_state(struct milgi_conn *c)
 
 void milgi__conn_destroy(struct milgi_conn *c)
 {
+    milgi__conn_finished(c);
     milgi__engine_detach(c->engine, &c->owner);
     milgi__conn_handshake_free(c);
     milgi__post_fini(&c->post);

@@ -8,6 +8,9 @@
 
 #include "base/base.h"
 
+#define CROWD 100u
+#define RECORD (5u + 16384u)
+
 /* --- what libevent takes ------------------------------------------------------------------------------------------ */
 
 static size_t taken; /* bytes */
@@ -194,6 +197,51 @@ static void without_memory_they_wait(void **state)
     rig_close(&r);
 }
 
+/* A whole record of the greatest length in which there is no message that there is, to each; by parts. */
+static void parts_come(struct rig *r, const int peer[CROWD], const struct end *ends, size_t from, size_t to)
+{
+    static uint8_t record[RECORD] = { 22, 3, 1, 0x40, 0 };
+    memset(record + 5, 255, sizeof record - 5);
+    for (unsigned i = 0; i < CROWD; i++) {
+        if (!ends[i].error)
+            assert_int_equal(send(peer[i], record + from, to - from, MSG_NOSIGNAL), to - from);
+    }
+    turns(r, 5);
+}
+
+/* Each has begun a record, and all of them hold all there is: none could be opened, and nothing be given back. */
+static void those_who_hold_parts_of_records_do_not_wait_for_each_other(void **state)
+{
+    static struct end ends[CROWD];
+    struct milgi_stream_options options;
+    int peer[CROWD];
+    struct rig r;
+    (void)state;
+    milgi_stream_options_init(&options);
+    options.engine.memory_limit = 256u << 10;
+    options.linger_ms = 100;
+    rig_open(&r, NULL, &options);
+    for (unsigned i = 0; i < CROWD; i++) {
+        int fd[2];
+        network(fd);
+        peer[i] = fd[1];
+        server_on(&r, fd[0]);
+        ends[i] = r.b;
+        end_start(&r, &ends[i], r.b.bev);
+    }
+    r.b.bev = NULL;
+    for (size_t at = 0; at < 12000; at += 4000)
+        parts_come(&r, peer, ends, at, at + 4000);
+    parts_come(&r, peer, ends, 12000, RECORD);
+    for (unsigned i = 0; i < CROWD; i++) {
+        run_until(&r, &ends[i].error);
+        assert_int_equal(ends[i].reason.alert, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        end_free(&ends[i]);
+        close(peer[i]);
+    }
+    rig_close(&r);
+}
+
 static unsigned asked, fails_at; /* the library's allocations since data flow */
 
 static bool no_memory(void)
@@ -255,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_client_that_comes_back_goes_on_with_its_session),
         cmocka_unit_test(a_device_that_fails_is_the_reason),
         cmocka_unit_test(without_memory_they_wait),
+        cmocka_unit_test(those_who_hold_parts_of_records_do_not_wait_for_each_other),
         cmocka_unit_test(an_allocation_that_fails_loses_nothing),
         cmocka_unit_test(tiny_records_take_little),
     };

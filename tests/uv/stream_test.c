@@ -280,6 +280,53 @@ static void an_address_that_cannot_be_is_told_from_the_loop(void **state)
     rig_close(&r);
 }
 
+/* --- little memory ------------------------------------------------------------------------------------------------ */
+
+#define CROWD 100u
+#define RECORD (5u + 16384u)
+
+/* A whole record of the greatest length in which there is no message that there is, to each; by parts. */
+static void parts_come(struct rig *r, const int peer[CROWD], const struct end *ends, size_t from, size_t to)
+{
+    static uint8_t record[RECORD] = { 22, 3, 1, 0x40, 0 };
+    memset(record + 5, 255, sizeof record - 5);
+    for (unsigned i = 0; i < CROWD; i++) {
+        if (!ends[i].closed)
+            assert_int_equal(send(peer[i], record + from, to - from, MSG_NOSIGNAL), to - from);
+    }
+    turns(r, 5);
+}
+
+/* Each has begun a record, and all of them hold all there is: none could be opened, and nothing be given back. */
+static void those_who_hold_parts_of_records_do_not_wait_for_each_other(void **state)
+{
+    static struct end ends[CROWD];
+    struct milgi_stream_options options;
+    int peer[CROWD];
+    struct rig r;
+    (void)state;
+    milgi_stream_options_init(&options);
+    options.engine.memory_limit = 256u << 10;
+    rig_open(&r, NULL, &options);
+    memset(ends, 0, sizeof ends);
+    for (unsigned i = 0; i < CROWD; i++) {
+        int fd[2];
+        socket_pair(fd);
+        peer[i] = fd[1];
+        assert_int_equal(milgi_uv_open(r.uv, fd[0], r.server, NULL, &events, &ends[i], &ends[i].stream), 0);
+    }
+    for (size_t at = 0; at < 12000; at += 4000)
+        parts_come(&r, peer, ends, at, at + 4000);
+    parts_come(&r, peer, ends, 12000, RECORD);
+    for (unsigned i = 0; i < CROWD; i++) {
+        run_until(&r, &ends[i].closed);
+        assert_int_equal(ends[i].reason.alert, MILGI_ALERT_UNEXPECTED_MESSAGE);
+        close(peer[i]);
+    }
+    run(&r);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +345,7 @@ int main(void)
         cmocka_unit_test(streams_connect_and_are_accepted_over_tcp),
         cmocka_unit_test(a_refused_connection_is_told_with_its_errno),
         cmocka_unit_test(an_address_that_cannot_be_is_told_from_the_loop),
+        cmocka_unit_test(those_who_hold_parts_of_records_do_not_wait_for_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

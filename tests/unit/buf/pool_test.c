@@ -719,37 +719,6 @@ static void keeping_a_small_slice_fails_when_the_pool_is_empty(void **state)
     milgi__pool_close(pool);
 }
 
-static void a_few_at_a_time_may_finish_what_they_have_begun(void **state)
-{
-    struct milgi__pool *pool = pool_of(1 << 20);
-    uint64_t now = 1, late = 200000000;
-    (void)state;
-    for (uint64_t owner = 7; owner < 9; owner++) {
-        assert_true(milgi__pool_may_finish(pool, owner, now));
-        milgi__pool_finishes(pool, owner, true, now);
-        milgi__pool_finishes(pool, owner, true, now); /* a little more of it */
-    }
-    assert_true(milgi__pool_may_finish(pool, 7, now));
-    assert_true(milgi__pool_may_finish(pool, 8, now));
-    assert_false(milgi__pool_may_finish(pool, 9, now));
-    milgi__pool_finishes(pool, 9, true, now); /* it had some before */
-    assert_false(milgi__pool_may_finish(pool, 9, now));
-    milgi__pool_finishes(pool, 8, false, now);
-    assert_true(milgi__pool_may_finish(pool, 9, now));
-    milgi__pool_finishes(pool, 9, true, now);
-    assert_false(milgi__pool_may_finish(pool, 8, now));
-    /* Who does not finish makes room, and does not take it again ahead of others. */
-    milgi__pool_finishes(pool, 7, true, late);
-    assert_true(milgi__pool_may_finish(pool, 10, late));
-    milgi__pool_finishes(pool, 10, true, late);
-    milgi__pool_finishes(pool, 11, true, late);
-    assert_false(milgi__pool_may_finish(pool, 7, late));
-    milgi__pool_finishes(pool, 10, false, late);
-    milgi__pool_finishes(pool, 7, true, late);
-    assert_true(milgi__pool_may_finish(pool, 7, late));
-    milgi__pool_close(pool);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -760,7 +729,6 @@ int main(void)
         cmocka_unit_test(nobody_is_another_owner_too),
         cmocka_unit_test(owner_gets_its_own_chunk_back_unwiped_and_others_a_clean_one),
         cmocka_unit_test(limit_is_kept_and_the_reserve_lies_on_top),
-        cmocka_unit_test(a_few_at_a_time_may_finish_what_they_have_begun),
         cmocka_unit_test(recovery_is_told_once_and_only_when_what_was_refused_fits),
         cmocka_unit_test(room_for_nothing_that_was_refused_is_told_of_too),
         cmocka_unit_test(idle_chunks_of_one_size_make_way_for_another),

@@ -18,6 +18,8 @@
 /* Each so short that it is copied when it is sent, and together more than there is room for in one chunk. */
 #define PIECES 20u
 #define PIECE 500u
+#define OTHER 1000001u /* owners of chunks */
+#define ANOTHER 1000002u
 
 static struct identity *root, *leaf;
 static struct milgi_config *server_config, *client_config;
@@ -142,6 +144,13 @@ static void when_the_pool_is_empty_the_rest_of_a_record_is_had_and_no_more(void 
     memset(milgi_chunk_data(chunk), 0, 16384);
     assert_int_equal(milgi_conn_receive(server, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), 16384 }), 0);
     assert_null(milgi_conn_chunk(server, 1));
+    /* It takes of what is kept back until it has been opened, too: of the others one may, and not two. */
+    struct milgi_engine *engine = pair.side[MILGI_SERVER].engine;
+    struct milgi__pool *pool = milgi__engine_pool(engine);
+    milgi__pool_finishes(pool, OTHER, true, milgi_engine_now(engine));
+    assert_false(milgi__pool_may_finish(pool, ANOTHER, milgi_engine_now(engine)));
+    pair_run(&pair.side[MILGI_SERVER], NULL);
+    assert_true(milgi__pool_may_finish(pool, ANOTHER, milgi_engine_now(engine)));
     while (all_n)
         milgi_chunk_unref(all[--all_n]);
     pair_fini(&pair);
