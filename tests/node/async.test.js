@@ -90,6 +90,18 @@ test('a key whose signatures are made elsewhere, by promises', async () => {
   assert.equal(signed, 2);
 });
 
+test('an answer is heard when it comes', async () => {
+  const sign = async ({ hash, data }) => { await soon(); return crypto.sign(hash, data, certs.server.key); };
+  const s = await listen('milgi', { cert: certs.server.cert, key: undefined, sign });
+  const begun = Date.now();
+  for (let i = 0; i < 40; i++) {
+    const socket = await secured(connect('milgi', s));
+    socket.destroy();
+  }
+  assert.ok(Date.now() - begun < 20_000, 'only when the engine looks by itself, every second');
+  await close(s);
+});
+
 test('a key that nobody but a handshake remembers is not forgotten before it has signed', async () => {
   v8.setFlagsFromString('--expose_gc');
   const gc = vm.runInNewContext('gc');
