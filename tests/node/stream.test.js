@@ -128,18 +128,18 @@ test('a socket that is destroyed without an end is cut for its peer', async () =
 test('a socket is finished when all it has written is with the network', async () => {
   const s = await listen('milgi', {}, (socket) => socket.pause());
   const socket = await secured(connect('milgi', s));
-  const piece = Buffer.alloc(1024, 1);
-  let written = 0;
+  const piece = Buffer.alloc(16_000, 1);
+  let written = 0, stays = 0;
   // Until what is written is taken, and stays where it was taken to.
-  for (let stays = 0; stays < 20;) {
-    const waits = socket._stream.pending();
-    stays = waits && waits === socket._stream.pending() ? stays + 1 : 0;
-    if (waits) {
-      await new Promise((resolve) => { setTimeout(resolve, 5); });
-    } else {
-      await new Promise((resolve) => { socket.write(piece, resolve); });
-      written += piece.length;
+  while (stays < 50) {
+    await new Promise((resolve) => { setTimeout(resolve, stays ? 2 : 0); });
+    if (socket._stream.pending()) {
+      stays++;
+      continue;
     }
+    stays = 0;
+    await new Promise((resolve) => { socket.write(piece, resolve); });
+    written += piece.length;
     assert.ok(written < 64_000_000, 'nothing ever stayed');
   }
   socket.end();
