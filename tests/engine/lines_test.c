@@ -11,158 +11,9 @@
 
 #include <cmocka.h>
 
-#include "device/sim/manual.h"
-#include "engine/engine.h"
+#include "counter.h"
 #include "fake_identity.h"
 #include "pair.h"
-
-/* --- an owner that counts ----------------------------------------------------------------------------------------- */
-
-struct counter {
-    struct milgi__owner owner;
-    struct milgi_engine *engine;
-    unsigned turns, done, status[MILGI_OP_LOST + 1], timeouts, idles;
-    unsigned done_n[MILGI_OP_CLASSES];
-    uint64_t done_ns[MILGI_OP_CLASSES]; /* estimated service time of what came back OK */
-    void (*in_turn)(struct counter *counter);
-};
-
-static struct counter *counter_of(struct milgi__owner *owner)
-{
-    return MILGI__ENTRY(owner, struct counter, owner);
-}
-
-static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool *more)
-{
-    struct counter *c = counter_of(owner);
-    (void)budget_ns;
-    *more = false;
-    c->turns++;
-    if (c->in_turn)
-        c->in_turn(c);
-    return 1000;
-}
-
-static void owner_done(struct milgi__owner *owner, struct milgi_op *op)
-{
-    struct counter *c = counter_of(owner);
-    c->done++;
-    c->status[op->status]++;
-    c->done_n[op->cls]++;
-    if (op->status == MILGI_OP_OK)
-        c->done_ns[op->cls] += op->e.cost_ns;
-}
-
-static void owner_nothing(struct milgi__owner *owner)
-{
-    (void)owner;
-}
-
-static void owner_timeout(struct milgi__owner *owner)
-{
-    counter_of(owner)->timeouts++;
-}
-
-static void owner_idle(struct milgi__owner *owner)
-{
-    counter_of(owner)->idles++;
-}
-
-static void owner_drop(struct milgi__owner *owner)
-{
-    milgi__engine_detach(counter_of(owner)->engine, owner);
-}
-
-static const struct milgi__owner_ops owner_ops = { owner_turn, owner_done, owner_nothing, owner_timeout, owner_idle,
-    owner_drop };
-
-/* --- an engine on virtual time ------------------------------------------------------------------------------------ */
-
-struct rig {
-    uint64_t now_ns;
-    unsigned schedules;
-    struct milgi_engine *engine;
-    struct milgi_device *device;
-    struct counter counter;
-};
-
-static uint64_t rig_ns(void *ctx)
-{
-    return ((struct rig *)ctx)->now_ns;
-}
-
-static int64_t rig_s(void *ctx)
-{
-    (void)ctx;
-    return FAKE_NOW_S;
-}
-
-static void rig_schedule(void *ctx, struct milgi_engine *engine)
-{
-    (void)engine;
-    ((struct rig *)ctx)->schedules++;
-}
-
-static void rig_attach(struct rig *rig, struct counter *counter)
-{
-    counter->owner.ops = &owner_ops;
-    counter->engine = rig->engine;
-    assert_int_equal(milgi__engine_attach(rig->engine, &counter->owner), 0);
-}
-
-static void rig_init(struct rig *rig, const struct milgi_engine_options *from, const char *device)
-{
-    struct milgi_engine_options options;
-    milgi_engine_options_init(&options);
-    if (from)
-        options = *from;
-    memset(rig, 0, sizeof *rig);
-    rig->now_ns = 1000000000;
-    options.clock = (struct milgi_clock){ rig_ns, rig_s, rig };
-    options.schedule = rig_schedule;
-    options.schedule_ctx = rig;
-    assert_int_equal(milgi_engine_new(&options, &rig->engine), 0);
-    rig_attach(rig, &rig->counter);
-    if (!device)
-        return;
-    assert_int_equal(milgi_device_new(device, &rig->device, NULL), 0);
-    int index = milgi_engine_add_device(rig->engine, rig->device);
-    assert_true(index > 0);
-    assert_int_equal(milgi_engine_route(rig->engine, UINT32_MAX, (unsigned)index, 1), 0);
-}
-
-static void rig_fini(struct rig *rig)
-{
-    struct milgi_engine_stats stats;
-    milgi_engine_stats(rig->engine, &stats);
-    assert_int_equal(stats.memory, 0);
-    milgi_engine_free(rig->engine);
-    milgi_device_free(rig->device);
-}
-
-static struct milgi_run_result run(struct rig *rig)
-{
-    struct milgi_run_result result;
-    assert_int_equal(milgi_engine_run(rig->engine, 0, &result), 0);
-    return result;
-}
-
-static void submit_keygen(struct rig *rig, struct counter *counter)
-{
-    struct milgi_op *op = milgi__engine_op_new(rig->engine, false);
-    assert_non_null(op);
-    memset(&op->u.kex, 0, sizeof op->u.kex);
-    struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(rig->engine), 128, 0, true);
-    assert_non_null(chunk);
-    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
-    op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_OP_CLASS_HANDSHAKE;
-    op->alg = MILGI_GROUP_X25519;
-    op->flags |= MILGI__OP_RERUN;
-    op->u.kex.seed_len = 32;
-    memset(op->u.kex.seed, 7, 32);
-    milgi__engine_submit(rig->engine, &counter->owner, op, 0);
-}
 
 static void submit_seal(struct rig *rig, struct counter *counter, struct milgi_key *key, uint32_t len)
 {
@@ -200,7 +51,7 @@ static void a_run_inside_a_run_is_refused(void **state)
     rig_init(&rig, NULL, NULL);
     rig.counter.in_turn = run_again;
     milgi__engine_ready(rig.engine, &rig.counter.owner);
-    run(&rig);
+    rig_run(&rig);
     assert_int_equal(inner_run, MILGI_EREENTRY);
     rig_fini(&rig);
 }
@@ -213,11 +64,11 @@ static void an_idle_engine_asks_for_one_run(void **state)
     for (int i = 0; i < 3; i++)
         milgi__engine_ready(rig.engine, &rig.counter.owner);
     assert_int_equal(rig.schedules, 1);
-    run(&rig);
+    rig_run(&rig);
     assert_int_equal(rig.counter.turns, 1);
     milgi__engine_ready(rig.engine, &rig.counter.owner);
     assert_int_equal(rig.schedules, 2);
-    run(&rig);
+    rig_run(&rig);
     rig_fini(&rig);
 }
 
@@ -233,10 +84,10 @@ static void what_callbacks_stage_gets_two_passes_and_then_another_run(void **sta
     rig_init(&rig, NULL, NULL);
     rig.counter.in_turn = stage_myself;
     milgi__engine_ready(rig.engine, &rig.counter.owner);
-    assert_int_equal(run(&rig).next, MILGI_RUN_AGAIN);
+    assert_int_equal(rig_run(&rig).next, MILGI_RUN_AGAIN);
     assert_int_equal(rig.counter.turns, 3);
     rig.counter.in_turn = NULL;
-    run(&rig);
+    rig_run(&rig);
     rig_fini(&rig);
 }
 
@@ -276,12 +127,12 @@ static void deadlines_come_in_their_order(void **state)
     }
     milgi__engine_deadline(rig.engine, &more[3].owner, UINT64_MAX);
     for (unsigned passed = 0; passed < 19; passed++) {
-        struct milgi_run_result result = run(&rig);
+        struct milgi_run_result result = rig_run(&rig);
         assert_int_equal(result.next, MILGI_RUN_WAIT);
         assert_true(result.deadline_ns > rig.now_ns);
         rig.now_ns = result.deadline_ns;
     }
-    run(&rig);
+    rig_run(&rig);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(more[i].timeouts, i == 3 ? 0 : 1);
     rig_fini(&rig);
@@ -293,14 +144,14 @@ static void an_owner_without_turns_is_told_that_it_is_idle(void **state)
     struct rig rig;
     rig_init(&rig, NULL, NULL);
     milgi__engine_ready(rig.engine, &rig.counter.owner);
-    struct milgi_run_result result = run(&rig);
+    struct milgi_run_result result = rig_run(&rig);
     assert_int_equal(result.next, MILGI_RUN_WAIT);
     assert_int_equal(rig.counter.idles, 0);
     rig.now_ns = result.deadline_ns;
-    while (run(&rig).next == MILGI_RUN_AGAIN)
+    while (rig_run(&rig).next == MILGI_RUN_AGAIN)
         continue;
     assert_int_equal(rig.counter.idles, 1);
-    assert_int_equal(run(&rig).next, MILGI_RUN_IDLE);
+    assert_int_equal(rig_run(&rig).next, MILGI_RUN_IDLE);
     rig_fini(&rig);
 }
 
@@ -314,11 +165,11 @@ static void chunks_that_nobody_needs_go_although_nothing_else_happens(void **sta
     for (unsigned i = 0; i < 100; i++)
         chunk[i] = milgi_chunk_new(rig.engine, 4000);
     milgi__engine_ready(rig.engine, &rig.counter.owner);
-    run(&rig);
+    rig_run(&rig);
     for (unsigned i = 0; i < 100; i++)
         milgi_chunk_unref(chunk[i]);
     struct milgi_run_result result;
-    while ((result = run(&rig)).next != MILGI_RUN_IDLE) {
+    while ((result = rig_run(&rig)).next != MILGI_RUN_IDLE) {
         assert_true(waits < 10);
         if (result.next == MILGI_RUN_WAIT) {
             waits++;
@@ -338,7 +189,7 @@ static void use_in_a_forked_process_is_refused(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         struct milgi_run_result result;
-        struct counter other = { .owner.ops = &owner_ops };
+        struct counter other = { .owner.ops = rig.counter.owner.ops };
         bool refused = milgi_engine_run(rig.engine, 0, &result) == MILGI_EFORK &&
             milgi__engine_attach(rig.engine, &other.owner) == MILGI_EFORK &&
             milgi_engine_add_device(rig.engine, NULL) == MILGI_EFORK;
@@ -358,9 +209,9 @@ static void a_full_device_takes_all_in_the_end(void **state)
     struct rig rig;
     rig_init(&rig, NULL, "sim:latency=1ms,units=1,depth=1");
     for (unsigned i = 0; i < 100; i++)
-        submit_keygen(&rig, &rig.counter);
+        rig_keygen(&rig, &rig.counter, MILGI_GROUP_X25519);
     for (unsigned guard = 0; rig.counter.done < 100; guard++) {
-        struct milgi_run_result result = run(&rig);
+        struct milgi_run_result result = rig_run(&rig);
         assert_true(guard < 1000);
         if (result.next == MILGI_RUN_WAIT)
             rig.now_ns = result.deadline_ns;
@@ -381,8 +232,8 @@ static void spilling_keeps_the_line_short(void **state)
     options.full_line = 8;
     rig_init(&rig, &options, "sim:manual,depth=4");
     for (unsigned i = 0; i < 100; i++)
-        submit_keygen(&rig, &rig.counter);
-    run(&rig);
+        rig_keygen(&rig, &rig.counter, MILGI_GROUP_X25519);
+    rig_run(&rig);
     milgi_engine_stats(rig.engine, &stats);
     assert_true(stats.device[1].waiting <= 9);
     assert_true(stats.device[1].spilled >= 100 - 9 - 4);
@@ -390,7 +241,7 @@ static void spilling_keeps_the_line_short(void **state)
     struct milgi_op *op;
     while (milgi__sim_pending(rig.device, &op, 1)) {
         milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
-        run(&rig);
+        rig_run(&rig);
     }
     assert_int_equal(rig.counter.status[MILGI_OP_OK], 100);
     rig_fini(&rig);
@@ -407,13 +258,13 @@ static void refusing_says_so_while_the_line_is_long(void **state)
     rig_init(&rig, &options, "sim:manual,depth=1");
     assert_false(milgi__engine_refuses(rig.engine));
     for (unsigned i = 0; i < 20; i++)
-        submit_keygen(&rig, &rig.counter);
-    run(&rig);
+        rig_keygen(&rig, &rig.counter, MILGI_GROUP_X25519);
+    rig_run(&rig);
     assert_true(milgi__engine_refuses(rig.engine));
     struct milgi_op *op;
     while (milgi__sim_pending(rig.device, &op, 1)) {
         milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
-        run(&rig);
+        rig_run(&rig);
     }
     assert_false(milgi__engine_refuses(rig.engine));
     rig_fini(&rig);
@@ -428,16 +279,16 @@ static void ops_of_who_has_gone_are_never_begun(void **state)
     memset(&gone, 0, sizeof gone);
     rig_init(&rig, NULL, "sim:manual,depth=1");
     rig_attach(&rig, &gone);
-    submit_keygen(&rig, &gone);
-    run(&rig);
+    rig_keygen(&rig, &gone, MILGI_GROUP_X25519);
+    rig_run(&rig);
     for (unsigned i = 0; i < 10; i++)
-        submit_keygen(&rig, &gone);
+        rig_keygen(&rig, &gone, MILGI_GROUP_X25519);
     milgi__engine_detach(rig.engine, &gone.owner);
     milgi_engine_stats(rig.engine, &stats);
     assert_int_equal(stats.orphans, 1);
     assert_int_equal(stats.device[1].dropped, 10);
     milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
-    run(&rig);
+    rig_run(&rig);
     milgi_engine_stats(rig.engine, &stats);
     assert_int_equal(gone.done, 0);
     assert_int_equal(stats.ops_alive, 0);
@@ -458,28 +309,28 @@ static void a_device_that_owes_too_much_is_taken_out_and_comes_back(void **state
     options.op_timeout_ns[0] = options.op_timeout_ns[1] = 1000000;
     rig_init(&rig, &options, "sim:manual,depth=64");
     for (unsigned i = 0; i < 8; i++)
-        submit_keygen(&rig, &rig.counter);
-    run(&rig);
+        rig_keygen(&rig, &rig.counter, MILGI_GROUP_X25519);
+    rig_run(&rig);
     rig.now_ns += 1000000;
-    run(&rig);
+    rig_run(&rig);
     milgi_engine_stats(rig.engine, &stats);
     assert_false(stats.device[1].in_service);
     assert_int_equal(stats.device[1].quarantined, 8);
     assert_int_equal(rig.counter.status[MILGI_OP_OK], 8); /* each was re-run inline */
-    submit_keygen(&rig, &rig.counter);
+    rig_keygen(&rig, &rig.counter, MILGI_GROUP_X25519);
     assert_int_equal(rig.counter.status[MILGI_OP_OK], 9); /* nothing goes there now */
     struct milgi_op *op;
     while (milgi__sim_pending(rig.device, &op, 1))
         milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
-    run(&rig);
+    rig_run(&rig);
     rig.now_ns += 1000000000;
-    run(&rig);
+    rig_run(&rig);
     assert_int_equal(milgi__sim_pending(rig.device, &op, 1), 1); /* it is asked whether it works again */
     milgi_engine_stats(rig.engine, &stats);
     assert_int_equal(stats.device[1].quarantined, 0);
     assert_false(stats.device[1].in_service);
     milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
-    run(&rig);
+    rig_run(&rig);
     milgi_engine_stats(rig.engine, &stats);
     assert_true(stats.device[1].in_service);
     assert_int_equal(rig.counter.done, 9);
@@ -496,9 +347,9 @@ static void a_device_that_accepts_nothing_is_given_up(void **state)
     rig_init(&rig, &options, "sim:manual");
     milgi__sim_refuse(rig.device, true);
     for (unsigned i = 0; i < 5; i++)
-        submit_keygen(&rig, &rig.counter);
+        rig_keygen(&rig, &rig.counter, MILGI_GROUP_X25519);
     for (unsigned guard = 0; rig.counter.done < 5; guard++) {
-        struct milgi_run_result result = run(&rig);
+        struct milgi_run_result result = rig_run(&rig);
         assert_true(result.next != MILGI_RUN_IDLE || rig.counter.done == 5); /* nobody else would wake it */
         assert_true(guard < 100);
         if (result.next == MILGI_RUN_WAIT)
@@ -518,13 +369,13 @@ static void a_lost_op_that_cannot_be_rerun_is_told_once(void **state)
     options.rerun = false;
     options.op_timeout_ns[0] = options.op_timeout_ns[1] = 1000000;
     rig_init(&rig, &options, "sim:manual");
-    submit_keygen(&rig, &rig.counter);
-    run(&rig);
+    rig_keygen(&rig, &rig.counter, MILGI_GROUP_X25519);
+    rig_run(&rig);
     rig.now_ns += 1000000;
-    run(&rig);
+    rig_run(&rig);
     assert_int_equal(rig.counter.status[MILGI_OP_LOST], 1);
     milgi__sim_finish(rig.device, 0, MILGI_OP_OK);
-    run(&rig);
+    rig_run(&rig);
     assert_int_equal(rig.counter.done, 1);
     milgi_engine_stats(rig.engine, &stats);
     assert_int_equal(stats.ops_alive, 0);
@@ -541,8 +392,8 @@ static void keep_lines(
     for (unsigned *n = &given[MILGI_OP_CLASS_RECORDS]; *n < done[MILGI_OP_CLASS_RECORDS] + waiting[0]; ++*n)
         submit_seal(rig, &rig->counter, key, 16384);
     for (unsigned *n = &given[MILGI_OP_CLASS_HANDSHAKE]; *n < done[MILGI_OP_CLASS_HANDSHAKE] + waiting[1]; ++*n)
-        submit_keygen(rig, &rig->counter);
-    struct milgi_run_result result = run(rig);
+        rig_keygen(rig, &rig->counter, MILGI_GROUP_X25519);
+    struct milgi_run_result result = rig_run(rig);
     if (result.next == MILGI_RUN_WAIT)
         rig->now_ns = result.deadline_ns;
 }
@@ -688,11 +539,11 @@ static void an_empty_pool_says_when_it_has_room_again(void **state)
     while (n < 64 && (chunk[n] = milgi_chunk_new(rig.engine, 65536)))
         n++;
     assert_true(n > 4 && n < 64);
-    run(&rig);
+    rig_run(&rig);
     assert_int_equal(recovered, 0);
     for (unsigned i = 0; i < n; i++)
         milgi_chunk_unref(chunk[i]);
-    run(&rig);
+    rig_run(&rig);
     assert_int_equal(recovered, 1);
     rig_fini(&rig);
 }
