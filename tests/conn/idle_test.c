@@ -12,6 +12,7 @@
 #include "device/device.h"
 #include "engine/engine.h"
 #include "heap.h"
+#include "submit.h"
 
 #define OPS 2000u
 
@@ -52,21 +53,6 @@ static void owner_nothing(struct milgi__owner *owner)
 static const struct milgi__owner_ops owner_ops = { owner_turn, owner_done, owner_nothing, owner_nothing, owner_nothing,
     owner_nothing };
 
-static void submit(struct milgi_engine *engine, struct milgi__owner *owner)
-{
-    struct milgi_op *op = milgi__engine_op_new(engine, false);
-    assert_non_null(op);
-    memset(&op->u.kex, 0, sizeof op->u.kex);
-    struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(engine), 128, 0, true);
-    assert_non_null(chunk);
-    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
-    op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_OP_CLASS_HANDSHAKE;
-    op->alg = MILGI_GROUP_X25519;
-    op->u.kex.seed_len = 32;
-    milgi__engine_submit(engine, owner, op, 0);
-}
-
 static void run_until_idle(struct milgi_engine *engine)
 {
     struct milgi_run_result result;
@@ -94,12 +80,12 @@ static void the_memory_of_many_ops_goes_when_there_are_none(void **state)
     assert_true(index > 0);
     assert_int_equal(milgi_engine_route(engine, UINT32_MAX, (unsigned)index, 1), 0);
     assert_int_equal(milgi__engine_attach(engine, &owner), 0);
-    submit(engine, &owner);
+    submit_keygen(engine, &owner, MILGI_GROUP_X25519);
     run_until_idle(engine);
     size_t begin = heap_used();
     for (unsigned round = 1; round <= 2; round++) {
         for (unsigned i = 0; i < OPS; i++)
-            submit(engine, &owner);
+            submit_keygen(engine, &owner, MILGI_GROUP_X25519);
         assert_true(heap_used() > begin + OPS * sizeof(struct milgi_op));
         run_until_idle(engine);
         assert_int_equal(done, 1 + round * OPS);

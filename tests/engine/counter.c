@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fake_identity.h"
+#include "submit.h"
 
 static struct counter *counter_of(struct milgi__owner *owner)
 {
@@ -144,17 +145,5 @@ void rig_settle(struct rig *rig, uint64_t until_ns)
 
 void rig_keygen(struct rig *rig, struct counter *counter, uint16_t group)
 {
-    struct milgi_op *op = milgi__engine_op_new(rig->engine, false);
-    assert_non_null(op);
-    memset(&op->u.kex, 0, sizeof op->u.kex);
-    struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(rig->engine), 128, 0, true);
-    assert_non_null(chunk);
-    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
-    op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_OP_CLASS_HANDSHAKE;
-    op->alg = group;
-    op->flags |= MILGI__OP_RERUN;
-    op->u.kex.seed_len = (uint16_t)milgi__kex_seed_len(group);
-    memset(op->u.kex.seed, 7, op->u.kex.seed_len);
-    milgi__engine_submit(rig->engine, &counter->owner, op, 0);
+    submit_keygen(rig->engine, &counter->owner, group);
 }

@@ -14,6 +14,7 @@
 
 #include "device/device.h"
 #include "engine/engine.h"
+#include "submit.h"
 
 /* --- the device: it ends ops, and writes its descriptor, when it is told to --------------------------------------- */
 
@@ -122,21 +123,6 @@ static void owner_nothing(struct milgi__owner *owner)
 static const struct milgi__owner_ops owner_ops = { owner_turn, owner_done, owner_nothing, owner_nothing, owner_nothing,
     owner_nothing };
 
-static void submit(struct milgi_engine *engine, struct milgi__owner *owner)
-{
-    struct milgi_op *op = milgi__engine_op_new(engine, false);
-    assert_non_null(op);
-    memset(&op->u.kex, 0, sizeof op->u.kex);
-    struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(engine), 128, 0, true);
-    assert_non_null(chunk);
-    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
-    op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_OP_CLASS_HANDSHAKE;
-    op->alg = MILGI_GROUP_X25519;
-    op->u.kex.seed_len = 32;
-    milgi__engine_submit(engine, owner, op, 0);
-}
-
 static void run(struct milgi_engine *engine)
 {
     struct milgi_run_result result;
@@ -178,7 +164,7 @@ static void a_notification_that_comes_late_is_taken_back_by_one_run(void **state
     (void)state;
     begin(&engine, &owner);
     for (unsigned round = 1; round <= 3; round++) {
-        submit(engine, &owner);
+        submit_keygen(engine, &owner, MILGI_GROUP_X25519);
         run(engine);
         assert_int_equal(only.arms, round);
         only.ended = true; /* and the thread is stopped before it writes */
@@ -201,7 +187,7 @@ static void a_device_that_was_removed_is_not_looked_at_for_notifications(void **
 
     (void)state;
     unsigned index = begin(&engine, &owner);
-    submit(engine, &owner);
+    submit_keygen(engine, &owner, MILGI_GROUP_X25519);
     run(engine);
     assert_int_equal(only.arms, 1);
     only.ended = true;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "rig.h"
+#include "submit.h"
 
 static uint64_t owner_turn(struct milgi__owner *owner, uint64_t budget_ns, bool *more)
 {
@@ -88,19 +89,7 @@ void rig_run(struct rig *rig)
 
 void rig_keygen(struct rig *rig)
 {
-    struct milgi_op *op = milgi__engine_op_new(rig->engine, false);
-    assert_non_null(op);
-    memset(&op->u.kex, 0, sizeof op->u.kex);
-    struct milgi_chunk *chunk = milgi__chunk_alloc(milgi__engine_pool(rig->engine), 128, 0, true);
-    assert_non_null(chunk);
-    op->u.kex.share = (struct milgi_slice){ chunk, chunk->data, 128 };
-    op->type = MILGI_OP_KEYGEN;
-    op->cls = MILGI_OP_CLASS_HANDSHAKE;
-    op->alg = MILGI_GROUP_X25519;
-    op->flags |= MILGI__OP_RERUN;
-    op->u.kex.seed_len = 32;
-    memset(op->u.kex.seed, 7, 32);
-    milgi__engine_submit(rig->engine, &rig->owner, op, 0);
+    submit_keygen(rig->engine, &rig->owner, MILGI_GROUP_X25519);
 }
 
 void rig_seal(struct rig *rig, uint32_t len)
