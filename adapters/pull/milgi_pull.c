@@ -13,7 +13,7 @@
 #define WRITE_SIZE 65536u
 #define DRAIN_MS 2000
 #define DRAIN_BYTES 65536u
-#define HEADER_LEN 5u /* of a record: its type, a version, and in two bytes the length of what follows */
+#define HEADER_LEN 5u /* of a record */
 
 #define KEPT_SIZE 16384u /* what an idle connection may hold on to */
 
@@ -31,9 +31,7 @@ struct milgi_pull {
     bool ended, eof, closed;
     bool working; /* the last turn has left something to do */
     bool frugal, shut;
-    uint8_t header[HEADER_LEN];
-    size_t header_len, body_len; /* frugal: how much of a header has come, what is to come behind it */
-    short want;                  /* of the socket, when a call was not to wait any longer */
+    short want; /* of the socket, when a call was not to wait any longer */
     struct milgi_run_result result;
     const struct milgi_events *events;
     void *events_arg;
@@ -195,35 +193,16 @@ static bool move_out(struct milgi_pull *p)
     return moved != 0;
 }
 
-/* What is left of a record's header, or of what stands behind it. */
-static size_t rest_of_record(const struct milgi_pull *p)
-{
-    return p->body_len != 0 ? p->body_len : HEADER_LEN - p->header_len;
-}
-
-static void follow_record(struct milgi_pull *p, const uint8_t *data, size_t len)
-{
-    if (p->body_len != 0) {
-        p->body_len -= len;
-        return;
-    }
-    memcpy(p->header + p->header_len, data, len);
-    p->header_len += len;
-    if (p->header_len == HEADER_LEN) {
-        p->header_len = 0;
-        p->body_len = (size_t)p->header[3] << 8 | p->header[4];
-    }
-}
-
 /* True if something has come, be it the end. */
 static bool move_in(struct milgi_pull *p)
 {
-    size_t size = milgi_conn_read_size(p->conn, READ_SIZE);
-    if (p->frugal && rest_of_record(p) < size)
-        size = rest_of_record(p);
+    size_t size = milgi_conn_read_size(p->conn, READ_SIZE), rest = milgi_conn_record_rest(p->conn);
+    size_t needed = rest ? rest : HEADER_LEN;
+    if (p->frugal && needed < size)
+        size = needed;
     struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
     if (!chunk) { /* the rest of what is begun can be had even then */
-        size = milgi_conn_record_rest(p->conn);
+        size = rest;
         chunk = milgi_conn_chunk(p->conn, size);
     }
     p->starved = !chunk;
@@ -231,8 +210,6 @@ static bool move_in(struct milgi_pull *p)
         return false;
     ssize_t n = p->io.receive(p->io.ctx, milgi_chunk_data(chunk), size);
     if (n > 0) {
-        if (p->frugal)
-            follow_record(p, milgi_chunk_data(chunk), (size_t)n);
         milgi_conn_receive(p->conn, (struct milgi_slice){ chunk, milgi_chunk_data(chunk), (uint32_t)n });
         return true;
     }
@@ -267,6 +244,12 @@ static int end_of_sending(const struct milgi_pull *p, bool (*done)(const struct 
     return done == is_sent && p->closed ? p->reason.error : 0;
 }
 
+/* Frugal: what is not needed now stays in the socket, where who polls it sees it; so does all that is for who reads. */
+static bool wants_record(const struct milgi_pull *p, bool sends)
+{
+    return milgi_conn_waits_for(p->conn) & MILGI_WAITS_PEER && !(sends && is_open(p));
+}
+
 /*
  * Runs and moves bytes until |done| says so: 0; or the connection's error; or MILGI_ETIMEOUT. Whoever waits for
  * sending is told when it has failed, but not before it is known what the peer said about it.
@@ -292,7 +275,7 @@ static int drive(struct milgi_pull *p, bool (*done)(const struct milgi_pull *p))
         bool reads = !p->eof && !milgi_conn_input_paused(p->conn);
         if (p->error && (p->error != MILGI_ETRANSPORT || !reads))
             return p->error;
-        if (p->frugal && sends && !failed && is_open(p)) /* what is there stays in the socket for who reads */
+        if (p->frugal && !wants_record(p, sends))
             reads = false;
         bool moved = p->timeout_ms == 0 && reads && move_in(p);
         if (moved || (p->timeout_ms == 0 && p->working))

@@ -48,9 +48,9 @@ void milgi_pull_set_timeout(struct milgi_pull *pull, int timeout_ms);
 
 /*
  * With |on| no more is received than is asked for: handshake and read take one record after the other from the
- * descriptor, no other call receives anything. So what is left lies in the descriptor, where poll() sees it, for
- * programs that wait for it there; it costs a call of the system more for each record. When sending fails that is told
- * at once: why the peer has hung up is for who reads. Off by default.
+ * descriptor, none while a device is at work on what came before; no other call receives anything. So what is left
+ * lies in the descriptor, where poll() sees it, for programs that wait for it there; it costs a call of the system more
+ * for each record. When sending fails that is told at once: why the peer has hung up is for who reads. Off by default.
  */
 void milgi_pull_set_frugal(struct milgi_pull *pull, bool on);
 

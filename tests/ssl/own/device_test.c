@@ -59,6 +59,49 @@ static void programs_that_poll_their_socket_alone_go_on_with_every_device(void *
     }
 }
 
+static bool has_more(SSL *ssl)
+{
+    struct pollfd p = { SSL_get_fd(ssl), POLLIN, 0 };
+    return SSL_has_pending(ssl) || poll(&p, 1, 0) == 1;
+}
+
+/*
+ * The client shows a certificate and writes at once, so that this lies behind its handshake when the server's device
+ * verifies: it is for who reads, whom nothing but poll() tells. So are the records behind one that is opened elsewhere.
+ */
+static void what_comes_while_a_device_works_is_seen_by_who_polls(void **state)
+{
+    static const char *const devices[] = { "pool:2", "sim:latency=1ms", "chaos:seed=11", "chaos:seed=12" };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof devices / sizeof *devices; i++) {
+        struct duo d;
+        char byte;
+        int server = 0;
+        assert_int_equal(MILGI_SSL_use_device(devices[i / 2]), 1);
+        duo_begin(&d);
+        SSL_CTX_set_max_proto_version(d.client_ctx, i % 2 ? TLS1_3_VERSION : TLS1_2_VERSION);
+        assert_int_equal(SSL_CTX_use_certificate_file(d.client_ctx, file("client.pem"), SSL_FILETYPE_PEM), 1);
+        assert_int_equal(SSL_CTX_use_PrivateKey_file(d.client_ctx, file("client.key"), SSL_FILETYPE_PEM), 1);
+        SSL_CTX_set_verify(d.server_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        assert_int_equal(SSL_CTX_load_verify_locations(d.server_ctx, file("root.pem"), NULL), 1);
+        duo_connect(&d);
+        while (SSL_connect(d.client) != 1)
+            server = SSL_accept(d.server);
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(SSL_write(d.client, "x", 1), 1);
+        for (int k = 0; k < 1000 && server != 1; k++)
+            server = SSL_accept(d.server);
+        assert_int_equal(server, 1);
+        for (int k = 0; k < 3; k++) {
+            assert_true(has_more(d.server));
+            assert_int_equal(SSL_read(d.server, &byte, 1), 1);
+        }
+        assert_false(has_more(d.server));
+        duo_end(&d);
+    }
+    assert_int_equal(MILGI_SSL_use_device(NULL), 1);
+}
+
 /* While time flies nobody waits for long, and all that was to be waited for has gone by. */
 static atomic_bool time_flies;
 static _Atomic int64_t flown_ms;
@@ -684,6 +727,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_that_poll_their_socket_alone_go_on_with_every_device),
+        cmocka_unit_test(what_comes_while_a_device_works_is_seen_by_who_polls),
         cmocka_unit_test(an_operation_that_never_comes_back_is_waited_for_no_more),
         cmocka_unit_test(who_has_asked_for_it_is_told_that_a_device_works),
         cmocka_unit_test(who_has_asked_for_it_is_told_that_the_time_of_an_operation_is_over),
