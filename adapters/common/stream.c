@@ -85,6 +85,7 @@ void milgi__stream_failed(struct milgi_stream *s, int error)
     struct milgi_reason reason = {
         .error = MILGI_ETRANSPORT,
         .cls = MILGI_CLASS_IO,
+        .fault = MILGI_FAULT_TRANSPORT,
         .alert = MILGI_ALERT_NONE,
         .op = -1,
         .device_code = -error,

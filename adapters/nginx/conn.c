@@ -416,11 +416,9 @@ static void on_decide(struct milgi_stream *s, void *arg, const struct milgi_deci
 }
 
 /* What clients do wrong is of interest, no more; what we have not got, or cannot do, is for who looks after it. */
-static ngx_uint_t level(const struct milgi_reason *reason)
+static ngx_uint_t level(enum milgi_fault fault)
 {
-    bool ours = reason->cls == MILGI_CLASS_DEVICE || reason->cls == MILGI_CLASS_LOCAL;
-    ours = ours || reason->error == MILGI_ENOMEM || reason->error == MILGI_EBUSY;
-    return ours ? NGX_LOG_ERR : NGX_LOG_INFO;
+    return fault == MILGI_FAULT_PEER || fault == MILGI_FAULT_TRANSPORT ? NGX_LOG_INFO : NGX_LOG_ERR;
 }
 
 static void log_failure(const struct milgi__ngx_conn *m, const struct milgi_reason *reason)
@@ -434,8 +432,8 @@ static void log_failure(const struct milgi__ngx_conn *m, const struct milgi_reas
         whose = reason->alert_from_peer ? ", its alert: " : ", our alert: ";
         alert = milgi_alert_name(reason->alert);
     }
-    ngx_log_error(level(reason), m->c->log, 0, "milgi: %s failed: %s%s%s%s%s", m->open ? "connection" : "handshake",
-        reason->detail, more ? ", " : "", more ? more : "", whose, alert);
+    ngx_log_error(level(reason->fault), m->c->log, 0, "milgi: %s failed: %s%s%s%s%s",
+        m->open ? "connection" : "handshake", reason->detail, more ? ", " : "", more ? more : "", whose, alert);
 }
 
 static void on_close(struct milgi_stream *s, void *arg, const struct milgi_reason *reason)

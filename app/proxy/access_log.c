@@ -72,23 +72,17 @@ static void write_time(char text[40])
 /* Whose doing the end was, as far as can be said. */
 static const char *fault_of(const struct client *c, const struct milgi_reason *reason)
 {
+    static const char *const whose[] = { /* by enum milgi_fault */
+        "nobody's", "the client's", "the client's or the network's", "a device's", "ours", "ours"
+    };
     if (c->why == relay_failed)
         return "the backend's";
-    if (!reason || reason->error == MILGI_EREFUSED) /* we have aborted it */
+    if (!reason)
         return "ours";
-    switch (reason->cls) {
-    case MILGI_CLASS_NONE: return "nobody's";
-    case MILGI_CLASS_IO: return "the client's or the network's";
-    case MILGI_CLASS_PEER:
-        /* It did not like our certificate. */
-        return reason->alert >= MILGI_ALERT_BAD_CERTIFICATE && reason->alert <= MILGI_ALERT_UNKNOWN_CA
-            ? "ours or the client's"
-            : "the client's";
-    case MILGI_CLASS_PROTO:
-    case MILGI_CLASS_AUTH: return "the client's";
-    case MILGI_CLASS_DEVICE: return "a device's";
-    default: return "ours";
-    }
+    if (reason->cls == MILGI_CLASS_PEER && reason->alert >= MILGI_ALERT_BAD_CERTIFICATE &&
+        reason->alert <= MILGI_ALERT_UNKNOWN_CA)
+        return "ours or the client's"; /* it did not like our certificate */
+    return whose[reason->fault];
 }
 
 static struct account account_of(const struct client *c, const struct milgi_reason *reason, const char *why)

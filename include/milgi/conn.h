@@ -53,6 +53,7 @@ struct milgi_traffic_keys;
 struct milgi_reason {
     int error; /* 0: both directions were closed in order; else MILGI_E* */
     enum milgi_error_class cls;
+    enum milgi_fault fault;
     int alert;            /* enum milgi_alert; MILGI_ALERT_NONE: none */
     bool alert_from_peer; /* received, else sent */
     int op;               /* enum milgi_op_type that failed, or -1 */

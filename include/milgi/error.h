@@ -31,6 +31,24 @@ enum milgi_error_class {
     MILGI_CLASS_LOCAL   /* a file, a key, a setting, or a bug of ours */
 };
 
+/* Whose doing it was that a connection ended, as far as it can be told from here. */
+enum milgi_fault {
+    MILGI_FAULT_NONE, /* both directions were closed in order */
+    /*
+     * the peer's: it broke the protocol, sent an alert, has nothing in common with us, was not authenticated or was
+     * refused by a decision, or it was its next message that did not come in time
+     */
+    MILGI_FAULT_PEER,
+    MILGI_FAULT_TRANSPORT, /* the transport ended without close_notify, or failed: the peer's, or anything's between */
+    MILGI_FAULT_DEVICE,    /* a crypto device failed, was full, or did not answer in time */
+    MILGI_FAULT_MEMORY,    /* there was no memory, or no op was free in time */
+    /*
+     * our own: aborted by the application, which did not answer a decision in time, or gave more than it may; what the
+     * config says cannot be done; or a bug
+     */
+    MILGI_FAULT_OURS
+};
+
 /*  X(name, value, class, text) */
 #define MILGI_ERRORS(X) \
     X(MILGI_EINVAL, -1, MILGI_CLASS_USAGE, "invalid argument") \

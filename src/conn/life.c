@@ -92,6 +92,7 @@ int milgi_conn_abort(struct milgi_conn *c, int alert)
     if (alert <= MILGI_ALERT_CLOSE_NOTIFY || alert > MILGI_ALERT_NONE)
         return MILGI_EINVAL; /* no alert, or one that would say that all is well */
     milgi__conn_fail(c, MILGI_EREFUSED, alert, "aborted by the application");
+    c->fault = MILGI_FAULT_OURS; /* and not the peer's, as when a decision refuses it */
     return 0;
 }
 

@@ -87,6 +87,7 @@ struct milgi_conn {
     bool pause_told : 1;
     bool finishes : 1; /* it may have had of the reserve for a record's rest */
     bool handed : 1;   /* a direction was handed over: |over| says which */
+    uint8_t fault : 3; /* enum milgi_fault, with |failure| */
     bool asked_update; /* our update_requested is not yet answered */
     bool owes_update;  /* the peer's is not, nor does an answer wait to be framed; or one of ours is to be handed out */
     bool blocked_room; /* waits for an op or a chunk */

@@ -86,6 +86,7 @@ static void tell_closed(struct milgi_conn *c)
     struct milgi_reason reason = {
         .error = f->error,
         .cls = milgi_error_class(f->error),
+        .fault = (enum milgi_fault)c->fault,
         .alert = f->alert,
         .alert_from_peer = f->error == MILGI_EALERT,
         .op = f->op,

@@ -27,6 +27,7 @@ static void ends_at_limit(enum milgi_role role, void (*send)(struct liar *), uns
     open_as(&liar, role, NULL);
     assert_int_equal(flood(&liar, send, 1000), limit + 1);
     assert_int_equal(liar.victim->reason.error, MILGI_ELIMIT);
+    assert_int_equal(liar.victim->reason.fault, MILGI_FAULT_PEER);
     liar_expect_alert(&liar, MILGI_ALERT_UNEXPECTED_MESSAGE);
     assert_int_equal(liar.victim->got.len, 0);
     liar_fini(&liar);

@@ -122,7 +122,9 @@ static void check_ended(unsigned long at)
             fail_msg("side %d does not end when allocation %lu fails", i, at);
         /* Want of memory is no device's fault, and no bug. */
         int error = pair.side[i].reason.error;
-        if (error == MILGI_EDEVICE || error == MILGI_EINTERNAL)
+        enum milgi_fault fault = pair.side[i].reason.fault;
+        bool of_memory = fault == MILGI_FAULT_MEMORY;
+        if (fault == MILGI_FAULT_DEVICE || fault == MILGI_FAULT_OURS || (error == MILGI_ENOMEM) != of_memory)
             fail_msg("side %d: %s when allocation %lu fails: %s", i, milgi_error_name(error), at,
                 pair.side[i].reason.detail);
     }

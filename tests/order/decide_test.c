@@ -245,6 +245,7 @@ static void refused(void)
     pair_settle(&pair);
     assert_true(side->closed && !side->established);
     assert_int_equal(side->reason.error, MILGI_EREFUSED);
+    assert_int_equal(side->reason.fault, MILGI_FAULT_PEER); /* whom the application has refused */
     is_stale();
     part();
 }
@@ -299,6 +300,8 @@ static void never(void)
     pair_settle_until(&pair, pair.now_ns + LONG_NS);
     assert_true(side->closed && !side->established);
     assert_int_equal(side->reason.error, MILGI_ETIMEOUT);
+    assert_int_equal(side->reason.fault, MILGI_FAULT_OURS);
+    assert_true(!pair_other(side)->closed || pair_other(side)->reason.fault == MILGI_FAULT_PEER);
     is_stale();
     part();
 }

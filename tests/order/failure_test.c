@@ -129,6 +129,7 @@ static void check_device_failed(const struct play *play)
         return;
     }
     assert_int_equal(side->reason.error, MILGI_EDEVICE);
+    assert_int_equal(side->reason.fault, MILGI_FAULT_DEVICE);
     assert_int_equal(side->reason.op, play->fault_type);
     assert_int_equal(side->reason.device_code, PLAY_CODE);
     /* It can be told unless the direction that would tell it is what broke, or has ended. */

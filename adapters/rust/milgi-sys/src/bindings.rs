@@ -94,6 +94,13 @@ pub const MILGI_CLASS_DEVICE: milgi_error_class = 7;
 pub const MILGI_CLASS_LIMIT: milgi_error_class = 8;
 pub const MILGI_CLASS_LOCAL: milgi_error_class = 9;
 pub type milgi_error_class = ::std::os::raw::c_uint;
+pub const MILGI_FAULT_NONE: milgi_fault = 0;
+pub const MILGI_FAULT_PEER: milgi_fault = 1;
+pub const MILGI_FAULT_TRANSPORT: milgi_fault = 2;
+pub const MILGI_FAULT_DEVICE: milgi_fault = 3;
+pub const MILGI_FAULT_MEMORY: milgi_fault = 4;
+pub const MILGI_FAULT_OURS: milgi_fault = 5;
+pub type milgi_fault = ::std::os::raw::c_uint;
 pub const MILGI_EINVAL: milgi_error = -1;
 pub const MILGI_EREENTRY: milgi_error = -2;
 pub const MILGI_EFORK: milgi_error = -3;
@@ -1846,6 +1853,7 @@ extern "C" {
 pub struct milgi_reason {
     pub error: ::std::os::raw::c_int,
     pub cls: milgi_error_class,
+    pub fault: milgi_fault,
     pub alert: ::std::os::raw::c_int,
     pub alert_from_peer: bool,
     pub op: ::std::os::raw::c_int,
