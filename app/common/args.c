@@ -27,9 +27,10 @@ enum kind {
     INTRODUCE,
     FORMAT,
     LOOP,
-    VERSION, /* uint16_t */
-    STAPLE,  /* enum milgi_ocsp */
-    PSK_KE   /* enum milgi_psk_ke */
+    VERSION,   /* uint16_t */
+    STAPLE,    /* enum milgi_ocsp */
+    LOOKED_UP, /* enum milgi_crl_check */
+    PSK_KE     /* enum milgi_psk_ke */
 };
 
 #define MEMORY_LEAST (UINT64_C(64) << 20)
@@ -76,6 +77,10 @@ static const struct row {
         "the name in the certificate of every key server; default: the host of each" },
     { "client-auth", AUTH, PROXY, AT(client_auth), "WORD", "optional, or required (the default with --client-ca)" },
     { "ca", TEXT, CONNECT, AT(ca), "FILE", "who may vouch for the server, in PEM; default: the system's trust store" },
+    { "crl", EACH, PROXY | CONNECT | KEYSERVER, AT(crls), "FILE",
+        "CRLs of who may vouch, in PEM: a certificate of whom none speaks well is refused; may be given again" },
+    { "crl-check", LOOKED_UP, PROXY | CONNECT | KEYSERVER, AT(crl_check), "WORD",
+        "whom CRLs must speak of: leaf, or all of the path (the default with --crl)" },
     { "staple", STAPLE, CONNECT, AT(staple), "WORD",
         "ask the server for an OCSP response, and judge it: ask, or require" },
     { "insecure", FLAG, CONNECT, AT(insecure), NULL,
@@ -295,6 +300,11 @@ static bool store(const struct row *row, struct app_options *options, char *text
             return false;
         options->staple = which == 1 ? MILGI_OCSP_ASK : MILGI_OCSP_REQUIRED;
         return true;
+    case LOOKED_UP:
+        if (!word(row, text, "leaf", "all", &which))
+            return false;
+        options->crl_check = which == 1 ? MILGI_CRL_CHECK_LEAF : MILGI_CRL_CHECK_ALL;
+        return true;
     case PSK_KE:
         if (!word(row, text, "too", "only", &which))
             return false;
@@ -349,6 +359,8 @@ static const char *proxy_fault(const struct app_options *o)
         return "needs --cert and --key, or --psk-file";
     if (o->client_auth_given && !o->client_ca)
         return "--client-auth needs --client-ca";
+    if (o->crls.n && !o->client_ca)
+        return "--crl needs --client-ca";
     if (o->introduce != APP_INTRODUCE_NOT && !o->backend)
         return "--proxy-protocol needs --backend";
     if (o->log_text && !o->access_log)
@@ -441,6 +453,8 @@ static bool check(enum app_command command, struct app_options *o)
         fault = "every --cert needs its --key";
     if (!fault && o->ocsp.n > o->certs.n)
         fault = "every --ocsp needs its --cert";
+    if (!fault && o->crl_check && !o->crls.n)
+        fault = "--crl-check needs --crl";
     if (!fault && o->first_records && (o->first_records < 64 || o->first_records > 16384))
         fault = "--first-records wants 64 to 16384";
     if (!fault && o->strict_alpn && !o->alpn.n)
@@ -558,6 +572,7 @@ void app_args_free(struct app_options *options)
     free(options->sign_certs.items);
     free(options->sign_keys.items);
     free(options->ocsp.items);
+    free(options->crls.items);
     free(options->alpn.items);
     free(options->suite_names.items);
     free(options->group_names.items);

@@ -47,6 +47,8 @@ struct app_options {
     bool versions_given;
     const char *policy;
     const char *passphrase_file; /* of keys that are encrypted */
+    struct app_list crls;
+    enum milgi_crl_check crl_check; /* NONE: not said */
     const char *ca, *client_ca, *name, *device, *keylog;
     const char *keyless_ca, *keyless_cert, *keyless_key, *keyless_name; /* of --device keyless: */
     enum milgi_client_auth client_auth;

@@ -128,22 +128,44 @@ static bool add_credentials(struct app_material *material, const struct app_opti
     return right;
 }
 
-static bool set_trust(struct milgi_config *config, const char *file, uint32_t patience_ms)
+/* Anchors, or with |trust| CRLs that are added to it. NULL: it has complained. */
+static struct milgi_trust *read_trust(const char *file, struct milgi_trust *trust, uint32_t patience_ms)
 {
-    struct milgi_trust *trust;
     struct milgi_problem problem = { 0 };
     struct text text = { 0 };
     if (!read_file(file, patience_ms, &text))
-        return false;
-    int rv = milgi_trust_load_pem(text.data, text.len, &trust, &problem);
+        return NULL;
+    int rv = trust ? milgi_trust_add_crls_pem(trust, text.data, text.len, &problem)
+                   : milgi_trust_load_pem(text.data, text.len, &trust, &problem);
     app_file_free(text.data, text.len);
-    if (!rv) {
-        rv = milgi_config_set_trust(config, trust);
-        milgi_trust_unref(trust);
-    }
+    if (!rv)
+        return trust;
+    app_complain("%s: %s", file, *problem.text ? problem.text : milgi_error_text(rv));
+    return NULL;
+}
+
+static struct milgi_trust *system_trust(void)
+{
+    struct milgi_trust *trust = NULL;
+    int rv = milgi_trust_new_system(&trust);
     if (rv)
-        app_complain("%s: %s", file, *problem.text ? problem.text : milgi_error_text(rv));
-    return !rv;
+        app_complain("the system's trust store: %s", milgi_error_text(rv));
+    return trust;
+}
+
+/* |ca| NULL: the system's. */
+static bool set_trust(
+    struct milgi_config *config, const char *ca, const struct app_options *o, uint32_t patience_ms)
+{
+    struct milgi_trust *trust = ca ? read_trust(ca, NULL, patience_ms) : system_trust();
+    bool right = trust != NULL;
+    for (size_t i = 0; right && i < o->crls.n; i++)
+        right = read_trust(o->crls.items[i], trust, patience_ms) != NULL;
+    if (right && o->crl_check)
+        right = !milgi_trust_set_crl_check(trust, o->crl_check);
+    right = right && !milgi_config_set_trust(config, trust);
+    milgi_trust_unref(trust);
+    return right;
 }
 
 /* Where it goes is looked up for every line: a reload opens the file anew. */
@@ -193,7 +215,7 @@ static bool set_identity(struct app_material *material, const struct app_options
     const char *ca = o->ca ? o->ca : o->client_ca;
     if (!add_credentials(material, o, patience_ms))
         return false;
-    if (ca && !set_trust(config, ca, patience_ms))
+    if ((ca || o->crls.n) && !set_trust(config, ca, o, patience_ms))
         return false;
     if (o->client_auth_given && milgi_config_set_client_auth(config, o->client_auth))
         return false;

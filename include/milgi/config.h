@@ -69,14 +69,16 @@ enum milgi_problem_kind {
     MILGI_PROBLEM_ORDER,    /* the certificate of the key is there, but not first */
     MILGI_PROBLEM_EXPIRED,  /* warnings: the credential can be used */
     MILGI_PROBLEM_NOT_YET_VALID,
-    MILGI_PROBLEM_URI,       /* the key's: it names nothing, or is no URI */
-    MILGI_PROBLEM_POLICY,    /* a word of a policy (policy.h): it is unknown, or not safe */
-    MILGI_PROBLEM_PASSPHRASE /* the key is encrypted, but not with the passphrase, or in a way that is not known */
+    MILGI_PROBLEM_URI,        /* the key's: it names nothing, or is no URI */
+    MILGI_PROBLEM_POLICY,     /* a word of a policy (policy.h): it is unknown, or not safe */
+    MILGI_PROBLEM_PASSPHRASE, /* the key is encrypted, but not with the passphrase, or in a way that is not known */
+    MILGI_PROBLEM_CRL         /* a CRL that is not used */
 };
 enum milgi_problem_file {
     MILGI_FILE_NONE,
     MILGI_FILE_CHAIN, /* certificates, or anchors */
-    MILGI_FILE_KEY
+    MILGI_FILE_KEY,
+    MILGI_FILE_CRLS
 };
 struct milgi_problem {
     int error; /* what the function returned; 0 for a warning */
@@ -184,6 +186,32 @@ MILGI_API int milgi_certificate_names(const void *der, size_t len,
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_system(struct milgi_trust **trust);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_pem(const void *pem, size_t pem_len, struct milgi_trust **trust);
 MILGI_API MILGI_MUST_CHECK int milgi_trust_new_file(const char *file, struct milgi_trust **trust);
+/*
+ * CRLs, the lists of certificates that their issuers have taken back, in PEM; copied, beside those that are there
+ * already. To be done before the trust is given to a config. From then on a certificate is accepted only if a CRL says
+ * that it is not revoked: one that its issuer has signed, that is of now and of the certificate's kind, and has no
+ * critical extension that is not known. Revoked is certificate_revoked; anything else, a CRL that is missing or has
+ * expired among it, is certificate_unknown, and the reason says which. Anchors need none, but must not be revoked
+ * either. Delta CRLs and those for other issuers (indirect) are not used. It takes a new config to have other CRLs, and
+ * under that no session is resumed that was made before. Each queue pair of a device that verifies chains holds them
+ * decoded, and hashes those of a path's issuers for each chain. Returns 0 or, with nothing added, MILGI_EPARSE,
+ * MILGI_EUNSUPPORTED (a CRL without nextUpdate, a delta CRL, a weak digest), MILGI_ELIMIT (more than 64 MiB, or 4096 of
+ * them), MILGI_EFILE, MILGI_EINVAL, MILGI_ENOMEM; |problem|, which may be NULL, says more. [RFC 5280 5, 6.3]
+ */
+MILGI_API MILGI_MUST_CHECK int milgi_trust_add_crls_pem(
+    struct milgi_trust *trust, const void *pem, size_t pem_len, struct milgi_problem *problem);
+MILGI_API MILGI_MUST_CHECK int milgi_trust_add_crls_file(
+    struct milgi_trust *trust, const char *file, struct milgi_problem *problem);
+/*
+ * Whose revocation is looked at. NONE is the default, ALL once there are CRLs; with either of the others nobody is
+ * accepted of whom no CRL speaks. 0, or MILGI_EINVAL.
+ */
+enum milgi_crl_check {
+    MILGI_CRL_CHECK_NONE,
+    MILGI_CRL_CHECK_LEAF, /* of the peer's own certificate */
+    MILGI_CRL_CHECK_ALL   /* of all certificates of the path */
+};
+MILGI_API MILGI_MUST_CHECK int milgi_trust_set_crl_check(struct milgi_trust *trust, enum milgi_crl_check check);
 MILGI_API struct milgi_trust *milgi_trust_ref(struct milgi_trust *trust);
 MILGI_API void milgi_trust_unref(struct milgi_trust *trust);
 

@@ -40,6 +40,9 @@ void milgi__credential_forget_staples(struct milgi_credential *credential);
 /* Whether one of the chain's issuers is among |names|, of which each has a 2-byte length before it. */
 bool milgi__credential_issued_by(const struct milgi_credential *credential, const uint8_t *names, size_t len);
 
+/* When the first of the CRLs that are good at |now_s| is so no more; INT64_MAX: there is none. */
+int64_t milgi__trust_good_until(const struct milgi_trust *trust, int64_t now_s);
+
 /*
  * What is wrong with texts of PEM, in words (problem.c). |problem| may be NULL; all return |error|.
  */

@@ -131,7 +131,9 @@ __attribute__((format(printf, 2, 3))) static void say(struct milgi_problem *prob
 
 static void say_no_block(struct milgi_problem *problem, const char *what)
 {
-    const char *wanted = problem->file == MILGI_FILE_KEY ? "private key" : "certificate";
+    const char *wanted = problem->file == MILGI_FILE_KEY ? "private key"
+        : problem->file == MILGI_FILE_CRLS               ? "CRL"
+                                                         : "certificate";
 
     if (*what)
         say(problem, "holds no %s in PEM, but a %s", wanted, what);
@@ -172,7 +174,9 @@ static void put_in_words(struct milgi_problem *problem, const char *what)
         say(problem,
             "is binary, not PEM: convert it with \"openssl %s -inform DER\", or with \"openssl pkcs12 -nodes\" if it "
             "is PKCS #12",
-            problem->file == MILGI_FILE_KEY ? "pkey" : "x509");
+            problem->file == MILGI_FILE_KEY        ? "pkey"
+                : problem->file == MILGI_FILE_CRLS ? "crl"
+                                                   : "x509");
         return;
     case MILGI_PROBLEM_NO_BLOCK: say_no_block(problem, what); return;
     case MILGI_PROBLEM_LINES:
@@ -180,6 +184,7 @@ static void put_in_words(struct milgi_problem *problem, const char *what)
         return;
     case MILGI_PROBLEM_UNKNOWN_BLOCK: say(problem, "a block \"%s\" is not understood here", what); return;
     case MILGI_PROBLEM_CONTENT: say(problem, "the %s that begins here is malformed", what); return;
+    case MILGI_PROBLEM_CRL: say(problem, "the CRL that begins here %s", what); return;
     case MILGI_PROBLEM_URI: say(problem, "%s", what); return;
     case MILGI_PROBLEM_ORDER:
         say(problem, "the certificate of the private key has to be the first, before those of its issuers");
@@ -221,7 +226,8 @@ int milgi__problem_of_pem(struct milgi_problem *problem, int error, enum milgi_p
     if (kind == MILGI_PROBLEM_NO_BLOCK)
         kind = look(pem, len);
     *problem = (struct milgi_problem){ .error = error, .kind = kind, .file = file };
-    if (kind == MILGI_PROBLEM_LINES || kind == MILGI_PROBLEM_UNKNOWN_BLOCK || kind == MILGI_PROBLEM_CONTENT)
+    if (kind == MILGI_PROBLEM_LINES || kind == MILGI_PROBLEM_UNKNOWN_BLOCK || kind == MILGI_PROBLEM_CONTENT ||
+        kind == MILGI_PROBLEM_CRL)
         problem->line = line_of_block(pem, len, fault->at);
     put_in_words(problem, fault->what);
     return error;

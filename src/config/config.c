@@ -174,6 +174,7 @@ int milgi_config_set_trust(struct milgi_config *config, struct milgi_trust *trus
     if (config->frozen || !trust)
         return MILGI_EINVAL;
     milgi_trust_ref(trust);
+    atomic_store(&trust->given, true);
     milgi_trust_unref(config->trust);
     config->trust = trust;
     if (config->role == MILGI_SERVER && !config->client_auth_set)

@@ -79,6 +79,11 @@ int milgi__config_policy(struct milgi_config *config)
         rv = add(digest, config->cert_schemes.v, config->cert_schemes.n * sizeof config->cert_schemes.v[0]);
     if (rv == 0)
         rv = add(digest, trust ? trust->anchors : NULL, trust ? trust->anchors_len : 0);
+    /* Whoever was accepted under other CRLs may be in these. */
+    if (rv == 0 && trust)
+        rv = add(digest, &trust->crl_check, sizeof trust->crl_check);
+    if (rv == 0 && trust)
+        rv = add(digest, trust->crls, trust->crls_len);
     if (rv == 0)
         rv = add_identities(digest, config);
     if (rv == 0)

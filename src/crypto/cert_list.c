@@ -72,6 +72,12 @@ int milgi__cert_list_add_pem(
     return milgi__pem_certificates(pem, pem_len, add, list, fault);
 }
 
+int milgi__cert_list_add_crls(
+    struct milgi__cert_list *list, const void *pem, size_t pem_len, struct milgi__pem_fault *fault)
+{
+    return milgi__pem_crls(pem, pem_len, add, list, fault);
+}
+
 void milgi__cert_list_clear(struct milgi__cert_list *list)
 {
     milgi__free(list->data);

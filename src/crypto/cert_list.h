@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificates in DER, each with a 3-byte length before it: how chains and anchors are kept, and sent. */
+/* Certificates, or CRLs, in DER, each with a 3-byte length before it: how chains and anchors are kept, and sent. */
 #pragma once
 
 #include "base/base.h"
@@ -16,6 +16,9 @@ int milgi__cert_list_add(struct milgi__cert_list *list, const uint8_t *der, size
 struct milgi__pem_fault;
 /* All certificates of |pem|: MILGI_EPARSE (as |fault| says) or MILGI_ENOMEM. */
 int milgi__cert_list_add_pem(
+    struct milgi__cert_list *list, const void *pem, size_t pem_len, struct milgi__pem_fault *fault);
+/* All CRLs in the same way; or MILGI_EUNSUPPORTED. */
+int milgi__cert_list_add_crls(
     struct milgi__cert_list *list, const void *pem, size_t pem_len, struct milgi__pem_fault *fault);
 void milgi__cert_list_clear(struct milgi__cert_list *list);
 bool milgi__cert_list_has(const struct milgi__cert_list *list, const uint8_t *der, size_t len);

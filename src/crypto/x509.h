@@ -35,6 +35,13 @@ void milgi__private_key_clear(struct milgi__private_key *key); /* wipes it */
 int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len),
     void *arg, struct milgi__pem_fault *fault);
 
+/*
+ * The same with its CRLs, beside which there may be nothing else; MILGI_EPARSE or MILGI_EUNSUPPORTED: there is one that
+ * cannot be used.
+ */
+int milgi__pem_crls(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg,
+    struct milgi__pem_fault *fault);
+
 #define MILGI__SPKI_MAX 2624 /* ML-DSA-87; RSA of 8192 bits, with parameters, is less than half of it */
 
 /* The same, passing over whatever is malformed or of another kind. 0, MILGI_ENOMEM, or each's error. */
@@ -73,6 +80,13 @@ int milgi__cert_matches_name(const uint8_t *der, size_t len, const char *name);
 struct milgi__store;
 struct milgi__store *milgi__store_new(const uint8_t *anchors, size_t len);
 void milgi__store_free(struct milgi__store *store);
+/*
+ * What the store's anchors are asked about (enum milgi_crl_check), and CRLs, each with a 3-byte length before it; once,
+ * before it is used. 0 or MILGI_ENOMEM.
+ */
+int milgi__store_add_crls(struct milgi__store *store, int check, const uint8_t *crls, size_t len);
+/* Until when a CRL that can be used is good: seconds since 1970. */
+int64_t milgi__crl_until(const uint8_t *der, size_t len);
 /* The system's default store as such a list, in fresh memory. 0, MILGI_EFILE, MILGI_ENOMEM. */
 int milgi__system_anchors(uint8_t **anchors, size_t *len);
 

@@ -481,7 +481,7 @@ bool milgi__resume_peer(struct milgi__hs *hs)
 /* --- a session of this handshake -------------------------------------------------------------------------------- */
 
 /* Of the certificates that the peer has just shown: when they are all valid, and what says that none is revoked is. */
-static bool validity(const struct milgi__hs *hs, struct milgi__session_fields *f)
+static bool validity(const struct milgi__hs *hs, int64_t now_s, struct milgi__session_fields *f)
 {
     f->valid_from_s = INT64_MIN;
     f->valid_until_s = INT64_MAX;
@@ -498,6 +498,8 @@ static bool validity(const struct milgi__hs *hs, struct milgi__session_fields *f
     const struct milgi_iov *ocsp = &hs->result.ocsp_response;
     if (ocsp->len != 0 && !hs->config->accept_any_server)
         f->valid_until_s = MILGI__MIN(f->valid_until_s, milgi__ocsp_good_until(ocsp->data, ocsp->len));
+    if (hs->result.peer_chain_n != 0 && hs->config->trust && !hs->config->accept_any_server)
+        f->valid_until_s = MILGI__MIN(f->valid_until_s, milgi__trust_good_until(hs->config->trust, now_s));
     return true;
 }
 
@@ -527,7 +529,7 @@ struct milgi_session *milgi__session_of(struct milgi__hs *hs)
         parts.ticket = none;
     } else {
         enum milgi__session_peer kind;
-        if (!validity(hs, &f) ||
+        if (!validity(hs, now_s, &f) ||
             milgi__session_peer(hs->host.cx, hs->peer_chain.p, hs->peer_chain.len, &kind, &parts.peer, digest) != 0)
             return NULL;
         f.peer = (uint8_t)kind;

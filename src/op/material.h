@@ -54,13 +54,19 @@ struct milgi_credential {
     char key_type[32];
 };
 
-/* The same. */
+/* The same, without staples. */
 struct milgi_trust {
     _Atomic uint32_t refs;
     void (*destroy)(struct milgi_trust *trust);
     uint64_t serial;
     uint8_t *anchors; /* as milgi__store_new() takes them */
     size_t anchors_len;
+    uint8_t *crls; /* as milgi__store_add_crls() takes them */
+    size_t crls_len;
+    int64_t *crls_until_s; /* of each */
+    unsigned crls_n;
+    uint8_t crl_check;  /* enum milgi_crl_check */
+    _Atomic bool given; /* in use: to be changed no more */
 };
 
 static inline void milgi__credential_unref(struct milgi_credential *credential)

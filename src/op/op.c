@@ -491,12 +491,22 @@ bool milgi__key_is_here(const struct milgi_key *key)
     return key->kind != MILGI_KEY_PRIVATE || key->loaded.credential->pkcs8;
 }
 
+static struct milgi__store *store_of(const struct milgi_trust *trust)
+{
+    struct milgi__store *store = milgi__store_new(trust->anchors, trust->anchors_len);
+
+    if (!store || milgi__store_add_crls(store, trust->crl_check, trust->crls, trust->crls_len) == 0)
+        return store;
+    milgi__store_free(store);
+    return NULL;
+}
+
 void *milgi__loaded_new(struct milgi__crypto *cx, const struct milgi_key *key)
 {
     if (key->kind == MILGI_KEY_PRIVATE && key->loaded.credential && key->loaded.credential->pkcs8)
         return milgi__pkey_new(cx, key->loaded.credential->pkcs8, key->loaded.credential->pkcs8_len);
     if (key->kind == MILGI_KEY_TRUST && key->loaded.trust)
-        return milgi__store_new(key->loaded.trust->anchors, key->loaded.trust->anchors_len);
+        return store_of(key->loaded.trust);
     return NULL;
 }
 

@@ -102,7 +102,7 @@ class Pki:
     def authority(self, name):
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9", "-keyout",
                      self.path(name, "key"), "-out", self.path(name), "-subj", f"/CN={name}", "-addext",
-                     "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
+                     "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def leaf(self, name, issuer, subject, names, purpose, key=None):
         """With a new key, or that of the file |key|."""

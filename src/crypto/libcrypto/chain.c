@@ -29,6 +29,7 @@
 
 struct milgi__store {
     X509_STORE *x509;
+    enum milgi_crl_check crl_check;
     struct anchor {
         X509 *x;
         uint32_t place; /* among those that the store was made of */
@@ -91,6 +92,12 @@ void milgi__store_free(struct milgi__store *store)
     milgi__free(store->anchors);
     X509_STORE_free(store->x509);
     milgi__free(store);
+}
+
+int milgi__store_add_crls(struct milgi__store *store, int check, const uint8_t *crls, size_t len)
+{
+    store->crl_check = (enum milgi_crl_check)check;
+    return milgi__crls_to_store(store->x509, crls, len);
 }
 
 /* The first anchor of that name; |*n|: how many there are. */
@@ -254,11 +261,8 @@ static int tell_path(struct search *search, X509_STORE_CTX *ctx)
     return ok ? X509_V_OK : X509_V_ERR_UNSPECIFIED;
 }
 
-/*
- * X509_V_OK or what is wrong with the path, which ends with |anchor| (or NULL: in no anchor). |*at|: the certificate
- * that it is wrong with.
- */
-static int verify_path(struct search *search, X509 *anchor, int *at)
+/* X509_V_OK or what is wrong with the path, by libcrypto; |crls|: looked up in CRLs, too. */
+static int validate(struct search *search, X509 *anchor, bool crls, int *at)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     STACK_OF(X509) *between = sk_X509_new_null(), *trusted = sk_X509_new_null();
@@ -271,20 +275,35 @@ static int verify_path(struct search *search, X509 *anchor, int *at)
     X509_STORE_CTX_set0_trusted_stack(ctx, trusted);
     if (!set_policy(ctx, search->query))
         goto out;
-    verdict = check_strength(search, anchor, at);
-    if (verdict == X509_V_OK) {
-        int result = X509_verify_cert(ctx);
-        verdict = milgi__verdict_number(X509_STORE_CTX_get_error(ctx));
-        *at = X509_STORE_CTX_get_error_depth(ctx);
-        if (result != 1 && verdict == X509_V_OK)
-            verdict = X509_V_ERR_UNSPECIFIED;
-        if (verdict == X509_V_OK)
-            verdict = tell_path(search, ctx);
-    }
+    if (crls)
+        milgi__crls_to_check(ctx, search->store->crl_check == MILGI_CRL_CHECK_ALL);
+    int result = X509_verify_cert(ctx);
+    verdict = milgi__verdict_number(X509_STORE_CTX_get_error(ctx));
+    *at = X509_STORE_CTX_get_error_depth(ctx);
+    if (result != 1 && verdict == X509_V_OK)
+        verdict = X509_V_ERR_UNSPECIFIED;
+    if (verdict == X509_V_OK && crls == (search->store->crl_check != MILGI_CRL_CHECK_NONE))
+        verdict = tell_path(search, ctx);
 out:
     X509_STORE_CTX_free(ctx);
     sk_X509_free(between);
     sk_X509_free(trusted);
+    return verdict;
+}
+
+/*
+ * X509_V_OK or what is wrong with the path, which ends with |anchor| (or NULL: in no anchor). |*at|: the certificate
+ * that it is wrong with. CRLs are looked at once it is good but for them, since they are long, and whoever likes sends
+ * what has no good signature.
+ */
+static int verify_path(struct search *search, X509 *anchor, int *at)
+{
+    int verdict = check_strength(search, anchor, at);
+
+    if (verdict == X509_V_OK)
+        verdict = validate(search, anchor, false, at);
+    if (verdict == X509_V_OK && search->store->crl_check != MILGI_CRL_CHECK_NONE)
+        verdict = validate(search, anchor, true, at);
     return verdict;
 }
 
@@ -492,6 +511,7 @@ static uint16_t alert_of(int verdict)
     case MILGI__V_OCSP_NEEDED:
     case MILGI__V_OCSP_FAILED:
     case MILGI__V_OCSP_UNKNOWN: return MILGI_ALERT_BAD_CERTIFICATE_STATUS_RESPONSE;
+    /*= RFC8446 6.2: "certificate_revoked:  A certificate was revoked by its signer." */
     case X509_V_ERR_CERT_REVOKED: return MILGI_ALERT_CERTIFICATE_REVOKED;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -518,7 +538,7 @@ static uint16_t alert_of(int verdict)
     case MILGI__V_CA_KEY_TOO_SMALL:
     case MILGI__V_CA_MD_TOO_WEAK:
     case X509_V_ERR_CERT_REJECTED: return MILGI_ALERT_BAD_CERTIFICATE;
-    default: return MILGI_ALERT_CERTIFICATE_UNKNOWN;
+    default: return MILGI_ALERT_CERTIFICATE_UNKNOWN; /* as when no CRL says whether it is revoked */
     }
 }
 

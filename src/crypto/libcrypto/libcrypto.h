@@ -131,11 +131,22 @@ void milgi__spki_forget(struct milgi__crypto *cx);
  */
 X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t len);
 void milgi__certs_forget(struct milgi__crypto *cx);
-/* How strong the digest of its signature is; 0: not known. */
 struct milgi__chain_query;
 /* What |query| says of a stapled response, for |leaf| on a path that was accepted: X509_V_OK or what is wrong. */
 int milgi__ocsp_check(const struct milgi__chain_query *query, X509 *leaf, X509 *issuer);
+/* How strong the digest of its signature is, or of one by this algorithm; 0: not known. */
 unsigned milgi__cert_signature_bits(struct milgi__crypto *cx, const X509 *x);
+unsigned milgi__signature_bits(const X509_ALGOR *algorithm);
+
+/* Since 1970; -1: it is malformed. */
+int64_t milgi__seconds_of(const ASN1_TIME *time);
+
+/* crl.c: why it is none that can be used, in words that go on behind "the CRL"; "": it is none; NULL: it can. */
+const char *milgi__crl_fault(const uint8_t *der, size_t len);
+/* CRLs, each with a 3-byte length before it. 0 or MILGI_ENOMEM. */
+int milgi__crls_to_store(X509_STORE *store, const uint8_t *crls, size_t len);
+/* Has the leaf, or all of the path, looked up in the store's CRLs. */
+void milgi__crls_to_check(X509_STORE_CTX *ctx, bool all);
 
 /* --- what a flavour has ------------------------------------------------------------------------------------------ */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private keys and certificates out of PEM, and what is wrong when there are none. */
+/* Private keys, certificates and CRLs out of PEM, and what is wrong when there are none. */
 #include <limits.h>
 #include <stdio.h>
 
@@ -435,7 +435,7 @@ void milgi__private_key_clear(struct milgi__private_key *key)
     *key = (struct milgi__private_key){ .pkcs8 = NULL };
 }
 
-/* --- certificates ----------------------------------------------------------------------------------------------- */
+/* --- certificates and CRLs --------------------------------------------------------------------------------------- */
 
 static bool is_certificate(const uint8_t *der, long len)
 {
@@ -474,9 +474,36 @@ static size_t next_begin(const char *text, size_t len, size_t at)
     return len;
 }
 
-/* Hands over the certificates, up to the first thing that is wrong; *n counts them. */
-static int walk(const char *pem, size_t len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg,
-    size_t *n, struct block *b, struct milgi__pem_fault *fault)
+typedef int (*each_cb)(void *arg, const uint8_t *der, size_t len);
+
+/* What is looked for: 1: it was handed over; 0: this is something else that may stand there; or an error. */
+typedef int (*take_cb)(const struct block *b, each_cb each, void *arg, struct milgi__pem_fault *fault);
+
+static int certificate_or_key(const struct block *b, each_cb each, void *arg, struct milgi__pem_fault *fault)
+{
+    if (is(b, PEM_STRING_X509) || is(b, PEM_STRING_X509_OLD)) {
+        int error = take_certificate(b, each, arg, fault);
+        return error == 0 ? 1 : error;
+    }
+    return may_stand_by(b) ? 0 : blame(fault, MILGI_EPARSE, MILGI_PROBLEM_UNKNOWN_BLOCK, b, NULL);
+}
+
+static int crl(const struct block *b, each_cb each, void *arg, struct milgi__pem_fault *fault)
+{
+    if (!is(b, PEM_STRING_X509_CRL))
+        return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_UNKNOWN_BLOCK, b, NULL);
+    const char *wrong = milgi__crl_fault(b->data, (size_t)b->len);
+    if (wrong && !*wrong)
+        return blame(fault, MILGI_EPARSE, MILGI_PROBLEM_CONTENT, b, NULL);
+    if (wrong)
+        return blame(fault, MILGI_EUNSUPPORTED, MILGI_PROBLEM_CRL, b, wrong);
+    int error = each(arg, b->data, (size_t)b->len);
+    return error == 0 ? 1 : error;
+}
+
+/* Hands over what is looked for, up to the first thing that is wrong; *n counts it. */
+static int walk(const char *pem, size_t len, take_cb take, each_cb each, void *arg, size_t *n, struct block *b,
+    struct milgi__pem_fault *fault)
 {
     int error = 0, found = 0;
 
@@ -484,33 +511,42 @@ static int walk(const char *pem, size_t len, int (*each)(void *arg, const uint8_
     if (!bio)
         return MILGI_ENOMEM;
     while (error == 0 && (found = block_next(bio, len, b)) == 1) {
-        if (is(b, PEM_STRING_X509) || is(b, PEM_STRING_X509_OLD)) {
-            error = take_certificate(b, each, arg, fault);
-            ++*n;
-        } else if (!may_stand_by(b)) {
-            error = blame(fault, MILGI_EPARSE, MILGI_PROBLEM_UNKNOWN_BLOCK, b, NULL);
-        } else {
+        int taken = take(b, each, arg, fault);
+        error = taken < 0 ? taken : 0;
+        *n += taken > 0;
+        if (taken == 0)
             (void)blame(fault, 0, MILGI_PROBLEM_NONE, b, NULL);
-        }
     }
     BIO_free(bio);
     return error == 0 && found < 0 ? blame(fault, MILGI_EPARSE, MILGI_PROBLEM_LINES, b, NULL) : error;
 }
 
-int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len),
-    void *arg, struct milgi__pem_fault *fault)
+static int walk_all(
+    const void *pem, size_t pem_len, take_cb take, each_cb each, void *arg, struct milgi__pem_fault *fault)
 {
     struct block b = { .label = NULL };
     size_t n = 0;
 
     *fault = (struct milgi__pem_fault){ .kind = MILGI_PROBLEM_NONE };
-    int error = walk(pem, pem_len, each, arg, &n, &b, fault);
+    int error = walk(pem, pem_len, take, each, arg, &n, &b, fault);
     if (error == 0 && n == 0) { /* fault->what: of the last block that there was */
         error = MILGI_EPARSE;
         fault->kind = MILGI_PROBLEM_NO_BLOCK;
     }
     block_clear(&b);
     return milgi__fail(error);
+}
+
+int milgi__pem_certificates(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len),
+    void *arg, struct milgi__pem_fault *fault)
+{
+    return walk_all(pem, pem_len, certificate_or_key, each, arg, fault);
+}
+
+int milgi__pem_crls(const void *pem, size_t pem_len, int (*each)(void *arg, const uint8_t *der, size_t len), void *arg,
+    struct milgi__pem_fault *fault)
+{
+    return walk_all(pem, pem_len, crl, each, arg, fault);
 }
 
 int milgi__pem_good_certificates(
@@ -524,7 +560,7 @@ int milgi__pem_good_certificates(
 
     while (at < pem_len) {
         fault.kind = MILGI_PROBLEM_NONE;
-        error = walk(text + at, pem_len - at, each, arg, &n, &b, &fault);
+        error = walk(text + at, pem_len - at, certificate_or_key, each, arg, &n, &b, &fault);
         if (error == 0 || fault.kind == MILGI_PROBLEM_NONE)
             break;
         /* It begins at the first block behind where it was looked for. */

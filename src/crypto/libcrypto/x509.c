@@ -71,13 +71,11 @@ X509 *milgi__cert_decode(struct milgi__crypto *cx, const uint8_t *der, size_t le
 /* --- what is in it ---------------------------------------------------------------------------------------------- */
 
 /* The digest of a signature by RSASSA-PSS, which stands in its parameters (RFC 4055 3.1: without one it is SHA-1). */
-static int pss_digest(const X509 *x)
+static int pss_digest(const X509_ALGOR *algorithm)
 {
-    const X509_ALGOR *algorithm;
     const void *value;
     int kind, nid = NID_undef;
 
-    X509_get0_signature(NULL, &algorithm, x);
     X509_ALGOR_get0(NULL, &kind, &value, algorithm);
     if (kind != V_ASN1_SEQUENCE)
         return NID_undef;
@@ -91,16 +89,27 @@ static int pss_digest(const X509 *x)
     return nid;
 }
 
-/* The one that its signature uses; NULL: none, or it is not known. */
-static const EVP_MD *signature_digest(const X509 *x)
+/* The one that a signature uses; NULL: none, or it is not known. */
+static const EVP_MD *digest_of(const X509_ALGOR *algorithm)
 {
-    int nid = X509_get_signature_nid(x), digest = NID_undef;
+    const ASN1_OBJECT *object;
+    int digest = NID_undef;
 
+    X509_ALGOR_get0(&object, NULL, NULL, algorithm);
+    int nid = OBJ_obj2nid(object);
     if (nid == NID_rsassaPss)
-        digest = pss_digest(x);
+        digest = pss_digest(algorithm);
     else if (OBJ_find_sigid_algs(nid, &digest, NULL) != 1)
         return NULL;
     return EVP_get_digestbynid(digest);
+}
+
+static const EVP_MD *signature_digest(const X509 *x)
+{
+    const X509_ALGOR *algorithm;
+
+    X509_get0_signature(NULL, &algorithm, x);
+    return digest_of(algorithm);
 }
 
 /*= RFC5929 4.1: "if the certificate's signatureAlgorithm uses a single hash function, and that hash function is either
@@ -133,19 +142,29 @@ static enum milgi__key_type mldsa_signature(const X509 *x)
     return milgi__mldsa_of(object);
 }
 
-static unsigned signature_bits(const X509 *x)
+unsigned milgi__signature_bits(const X509_ALGOR *algorithm)
 {
-    int nid = X509_get_signature_nid(x);
-    unsigned strength = milgi__mldsa_strength(mldsa_signature(x));
+    const ASN1_OBJECT *object;
 
+    X509_ALGOR_get0(&object, NULL, NULL, algorithm);
+    int nid = OBJ_obj2nid(object);
+    unsigned strength = milgi__mldsa_strength(milgi__mldsa_of(object));
     if (strength != 0)
         return strength;
     if (nid == NID_ED25519)
         return 128;
     if (nid == NID_ED448)
         return 224;
-    const EVP_MD *md = signature_digest(x);
+    const EVP_MD *md = digest_of(algorithm);
     return md ? (unsigned)EVP_MD_size(md) * 4 : 0; /* half of its bits */
+}
+
+static unsigned signature_bits(const X509 *x)
+{
+    const X509_ALGOR *algorithm;
+
+    X509_get0_signature(NULL, &algorithm, x);
+    return milgi__signature_bits(algorithm);
 }
 
 /* What it is signed with is looked up by names, so it is kept with the certificate. */
@@ -163,7 +182,10 @@ unsigned milgi__cert_signature_bits(struct milgi__crypto *cx, const X509 *x)
 
 static uint16_t pss_scheme(const X509 *x)
 {
-    switch (pss_digest(x)) {
+    const X509_ALGOR *algorithm;
+
+    X509_get0_signature(NULL, &algorithm, x);
+    switch (pss_digest(algorithm)) {
     case NID_sha256: return MILGI_SIG_RSA_PSS_RSAE_SHA256;
     case NID_sha384: return MILGI_SIG_RSA_PSS_RSAE_SHA384;
     case NID_sha512: return MILGI_SIG_RSA_PSS_RSAE_SHA512;
@@ -293,7 +315,7 @@ bool milgi__cert_has_key(const uint8_t *der, size_t len, const uint8_t *spki, si
     return same;
 }
 
-static int64_t seconds(const ASN1_TIME *time)
+int64_t milgi__seconds_of(const ASN1_TIME *time)
 {
     ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
     int days, rest;
@@ -311,8 +333,8 @@ int milgi__cert_validity(const uint8_t *der, size_t len, int64_t *not_before_s, 
 
     if (!x)
         return MILGI__BAD;
-    *not_before_s = seconds(X509_get0_notBefore(x));
-    *not_after_s = seconds(X509_get0_notAfter(x));
+    *not_before_s = milgi__seconds_of(X509_get0_notBefore(x));
+    *not_after_s = milgi__seconds_of(X509_get0_notAfter(x));
     X509_free(x);
     ERR_clear_error();
     return 0;

@@ -835,10 +835,12 @@ pub const MILGI_PROBLEM_NOT_YET_VALID: milgi_problem_kind = 18;
 pub const MILGI_PROBLEM_URI: milgi_problem_kind = 19;
 pub const MILGI_PROBLEM_POLICY: milgi_problem_kind = 20;
 pub const MILGI_PROBLEM_PASSPHRASE: milgi_problem_kind = 21;
+pub const MILGI_PROBLEM_CRL: milgi_problem_kind = 22;
 pub type milgi_problem_kind = ::std::os::raw::c_uint;
 pub const MILGI_FILE_NONE: milgi_problem_file = 0;
 pub const MILGI_FILE_CHAIN: milgi_problem_file = 1;
 pub const MILGI_FILE_KEY: milgi_problem_file = 2;
+pub const MILGI_FILE_CRLS: milgi_problem_file = 3;
 pub type milgi_problem_file = ::std::os::raw::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -1025,6 +1027,29 @@ extern "C" {
         file: *const ::std::os::raw::c_char,
         trust: *mut *mut milgi_trust,
     ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn milgi_trust_add_crls_pem(
+        trust: *mut milgi_trust,
+        pem: *const ::std::os::raw::c_void,
+        pem_len: usize,
+        problem: *mut milgi_problem,
+    ) -> ::std::os::raw::c_int;
+}
+extern "C" {
+    pub fn milgi_trust_add_crls_file(
+        trust: *mut milgi_trust,
+        file: *const ::std::os::raw::c_char,
+        problem: *mut milgi_problem,
+    ) -> ::std::os::raw::c_int;
+}
+pub const MILGI_CRL_CHECK_NONE: milgi_crl_check = 0;
+pub const MILGI_CRL_CHECK_LEAF: milgi_crl_check = 1;
+pub const MILGI_CRL_CHECK_ALL: milgi_crl_check = 2;
+pub type milgi_crl_check = ::std::os::raw::c_uint;
+extern "C" {
+    pub fn milgi_trust_set_crl_check(trust: *mut milgi_trust, check: milgi_crl_check)
+        -> ::std::os::raw::c_int;
 }
 extern "C" {
     pub fn milgi_trust_ref(trust: *mut milgi_trust) -> *mut milgi_trust;
