@@ -170,6 +170,27 @@ static void who_is_frugal_leaves_the_rest_in_the_socket(void **state)
     }
 }
 
+/* A write that has to wait for the peer is no reason to take in what that has sent, which is for who reads. */
+static void who_is_frugal_takes_nothing_in_when_a_write_waits(void **state)
+{
+    static char block[65536];
+    char got[8];
+    struct rig r;
+    ssize_t n;
+    (void)state;
+    rig_open(&r, true);
+    rig_shake(&r);
+    assert_int_equal(milgi_pull_write(r.pull[0], "record", 6), 0);
+    while ((n = milgi_pull_write_some(r.pull[1], block, sizeof block)) > 0)
+        ;
+    assert_int_equal(n, MILGI_ETIMEOUT);
+    assert_int_equal(milgi_pull_flush(r.pull[1]), MILGI_ETIMEOUT);
+    assert_int_equal(milgi_pull_pending(r.pull[1]), 0);
+    assert_true(is_readable(r.fd[1]));
+    assert_int_equal(milgi_pull_read(r.pull[1], got, sizeof got), 6);
+    rig_close(&r);
+}
+
 /* Also that nothing is drained: the peer sends no more, and nobody waits for it. */
 static void an_end_is_not_waited_for_when_nothing_is(void **state)
 {
@@ -218,6 +239,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_done_now_says_what_it_waits_for),
         cmocka_unit_test(a_write_is_taken_in_pieces_and_sent_when_there_is_room),
         cmocka_unit_test(who_is_frugal_leaves_the_rest_in_the_socket),
+        cmocka_unit_test(who_is_frugal_takes_nothing_in_when_a_write_waits),
         cmocka_unit_test(an_end_is_not_waited_for_when_nothing_is),
         cmocka_unit_test(who_flushes_is_told_that_some_was_dropped),
     };
