@@ -685,19 +685,18 @@ static void talk(struct pair *pair)
 
 static void connections_outlive_a_kernel_that_fails_and_it_is_used_again(void **state)
 {
-    struct identity *root = identity_root(IDENTITY_P256, "root");
-    struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
     struct milgi_engine_options options;
+    struct configs_pair peers;
     struct pair pair;
 
     (void)state;
+    configs_pair_begin(&peers, IDENTITY_P256);
     fake_kernel_begin();
     memset(events, 0, sizeof events);
     milgi_engine_options_init(&options);
     options.on_device = on_device;
     struct pair_setup setup = {
-        .config = { configs_freeze(configs_begin(MILGI_CLIENT, NULL, root)),
-            configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL)) },
+        .config = { peers.config[0], peers.config[1] },
         .device = { "afalg", "afalg:by=aio" },
         .options = &options,
         .server_name = "server.test",
@@ -730,10 +729,7 @@ static void connections_outlive_a_kernel_that_fails_and_it_is_used_again(void **
     pair_fini(&pair);
     assert_fine(fake_kernel.complaint);
     assert_int_equal(fake_kernel.keys + fake_kernel.operations, 0);
-    milgi_config_unref(setup.config[0]);
-    milgi_config_unref(setup.config[1]);
-    identity_free(leaf);
-    identity_free(root);
+    configs_pair_end(&peers);
     fake_kernel_done();
 }
 

@@ -10,11 +10,10 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "configs.h"
+#include "peers.h"
 #include "conn/state.h"
 #include "device/sim/manual.h"
 
-static struct configs_pair peers;
 static struct milgi_config *frugal[2]; /* of whose connections none holds much */
 
 static void begin(const char *spec, unsigned n)
@@ -317,8 +316,7 @@ static void what_a_device_cannot_reach_goes_elsewhere(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    configs_pair_begin(&peers, IDENTITY_P256);
+    peers_begin(state);
     frugal[MILGI_SERVER] = configs_begin(MILGI_SERVER, peers.leaf, NULL);
     frugal[MILGI_CLIENT] = configs_begin(MILGI_CLIENT, NULL, peers.root);
     for (int role = 0; role < 2; role++) {
@@ -330,10 +328,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     for (int role = 0; role < 2; role++)
         milgi_config_unref(frugal[role]);
-    configs_pair_end(&peers);
+    peers_end(state);
     return 0;
 }
 

@@ -7,10 +7,8 @@
 #include "bed.h"
 
 #include "base/base.h"
-#include "configs.h"
+#include "peers.h"
 #include "links_wrap.h"
-
-static struct configs_pair peers;
 
 /* --- memory of DPDK's --------------------------------------------------------------------------------------------- */
 
@@ -124,20 +122,6 @@ static void what_is_copied_is_counted(void **state)
     links_end();
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    configs_pair_begin(&peers, IDENTITY_P256);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    configs_pair_end(&peers);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,5 +133,5 @@ int main(void)
     };
 
     bed_begin();
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, peers_begin, peers_end);
 }

@@ -9,13 +9,12 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "configs.h"
+#include "peers.h"
 #include "pair.h"
 
 #define TEXT 40000u
 #define TIMEOUT_NS (50 * UINT64_C(1000000))
 
-static struct configs_pair peers;
 static unsigned retired, returned;
 
 static void on_device(void *ctx, struct milgi_engine *engine, unsigned index, struct milgi_device *device,
@@ -190,20 +189,6 @@ static void an_engine_ends_while_its_cryptodev_is_stopped(void **state)
     assert_int_equal(rte_cryptodev_start(id), 0);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    configs_pair_begin(&peers, IDENTITY_P256);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    configs_pair_end(&peers);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,5 +200,5 @@ int main(void)
     };
 
     bed_begin();
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, peers_begin, peers_end);
 }

@@ -12,11 +12,11 @@
 
 #include <cmocka.h>
 
-#include "configs.h"
 #include "crypto/context.h"
 #include "heap.h"
 #include "inside.h"
 #include "pair.h"
+#include "peers.h"
 
 #define FIRST 32
 #define MORE 32
@@ -68,7 +68,6 @@ struct milgi__crypto *__wrap_milgi__crypto_new(void)
 /* The pair's own are the first; more of them are made here, of the same configs, back to back on the same engines. */
 static struct pair pair;
 static struct milgi_conn *more[2][FIRST + MORE];
-static struct milgi_config *configs[2];
 
 static void into_the_other(struct milgi_conn *conn, void *arg, const struct milgi_iov *iov, size_t iov_n)
 {
@@ -89,7 +88,7 @@ static const struct milgi_events events = { .on_output = into_the_other };
 static void one_more(unsigned i)
 {
     for (unsigned role = 0; role < 2; role++)
-        assert_int_equal(milgi_conn_new(pair.side[role].engine, configs[role],
+        assert_int_equal(milgi_conn_new(pair.side[role].engine, peers.config[role],
                              role == MILGI_CLIENT ? "server.test" : NULL, &events, &more[1 - role][i], &more[role][i]),
             0);
     pair_settle(&pair);
@@ -116,13 +115,11 @@ static void grow_cold(void)
 
 static void an_idle_connection_holds_keys_and_state_only(void **state)
 {
-    struct identity *root = identity_root(IDENTITY_P256, "Root");
-    struct identity *leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
     struct milgi_engine_stats stats;
     (void)state;
-    configs[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
-    configs[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    struct pair_setup setup = { .config = { configs[0], configs[1] }, .server_name = "server.test", .seed = 2 };
+    struct pair_setup setup = {
+        .config = { peers.config[0], peers.config[1] }, .server_name = "server.test", .seed = 2
+    };
     shared_n = 0; /* those that live as long as the engines come now */
     pair_init(&pair, &setup);
     pair_settle(&pair);
@@ -152,14 +149,10 @@ static void an_idle_connection_holds_keys_and_state_only(void **state)
     struct milgi_conn_info info;
     milgi_conn_info(more[1][7], &info);
     assert_int_equal(info.bytes_in, 15);
-    for (unsigned role = 0; role < 2; role++) {
+    for (unsigned role = 0; role < 2; role++)
         for (unsigned i = 0; i < FIRST + MORE; i++)
             milgi_conn_free(more[role][i]);
-        milgi_config_unref(configs[role]);
-    }
     pair_fini(&pair);
-    identity_free(leaf);
-    identity_free(root);
 }
 
 int main(void)
@@ -169,5 +162,5 @@ int main(void)
     };
     if (!inside_set_memory(count_malloc, count_realloc, count_free))
         return 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, peers_begin, peers_end);
 }

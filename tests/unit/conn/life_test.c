@@ -9,35 +9,12 @@
 
 #include <cmocka.h>
 
-#include "configs.h"
+#include "peers.h"
 #include "pair.h"
-
-static struct identity *root, *leaf;
-static struct milgi_config *server_config, *client_config;
-
-static int setup(void **state)
-{
-    (void)state;
-    root = identity_root(IDENTITY_P256, "Root");
-    leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
-    server_config = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    client_config = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    milgi_config_unref(server_config);
-    milgi_config_unref(client_config);
-    identity_free(leaf);
-    identity_free(root);
-    return 0;
-}
 
 static void start(struct pair *pair, const char *client_device, const char *server_device)
 {
-    struct pair_setup setup_ = { .config = { client_config, server_config },
+    struct pair_setup setup_ = { .config = { peers.config[0], peers.config[1] },
         .device = { client_device, server_device },
         .server_name = "server.test",
         .seed = 1 };
@@ -138,5 +115,5 @@ int main(void)
         cmocka_unit_test(it_does_so_amid_chaos),
         cmocka_unit_test(a_byte_at_a_time_is_enough),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, peers_begin, peers_end);
 }

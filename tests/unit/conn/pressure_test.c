@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "configs.h"
+#include "peers.h"
 #include "engine/engine.h"
 #include "heap.h"
 #include "pair.h"
@@ -21,32 +21,9 @@
 #define OTHER 1000001u /* owners of chunks */
 #define ANOTHER 1000002u
 
-static struct identity *root, *leaf;
-static struct milgi_config *server_config, *client_config;
-
-static int set_up(void **state)
-{
-    (void)state;
-    root = identity_root(IDENTITY_P256, "Root");
-    leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
-    server_config = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    client_config = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    milgi_config_unref(server_config);
-    milgi_config_unref(client_config);
-    identity_free(leaf);
-    identity_free(root);
-    return 0;
-}
-
 static void start(struct pair *pair, const struct milgi_engine_options *options)
 {
-    struct pair_setup setup = { .config = { client_config, server_config },
+    struct pair_setup setup = { .config = { peers.config[0], peers.config[1] },
         .options = options,
         .server_name = "server.test",
         .seed = 3 };
@@ -202,5 +179,5 @@ int main(void)
         cmocka_unit_test(when_the_pool_is_empty_the_rest_of_a_record_is_had_and_no_more),
         cmocka_unit_test(key_updates_do_not_pile_up_before_a_network_that_takes_nothing),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, peers_begin, peers_end);
 }

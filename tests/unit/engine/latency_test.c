@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "configs.h"
+#include "peers.h"
 #include "device/sim/manual.h"
 #include "pair.h"
 #include "rig.h"
@@ -251,33 +251,10 @@ static void without_memory_for_a_histogram_the_op_goes_on_unmeasured(void **stat
 
 /* --- in order ----------------------------------------------------------------------------------------------------- */
 
-static struct identity *root, *leaf;
-static struct milgi_config *config[2];
-
-static int setup(void **state)
-{
-    (void)state;
-    root = identity_root(IDENTITY_P256, "Root");
-    leaf = identity_leaf(root, IDENTITY_P256, "DNS:server.test");
-    config[MILGI_SERVER] = configs_freeze(configs_begin(MILGI_SERVER, leaf, NULL));
-    config[MILGI_CLIENT] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, root));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    milgi_config_unref(config[0]);
-    milgi_config_unref(config[1]);
-    identity_free(leaf);
-    identity_free(root);
-    return 0;
-}
-
 /* A connection whose |role| has a device, index 1, for ops of the one type |type|; nothing ends there by itself. */
 static struct milgi_device *established(struct pair *pair, enum milgi_role role, int type)
 {
-    struct pair_setup how = { .config = { config[0], config[1] }, .server_name = "server.test", .seed = 1 };
+    struct pair_setup how = { .config = { peers.config[0], peers.config[1] }, .server_name = "server.test", .seed = 1 };
     struct pair_side *side = &pair->side[role];
     struct milgi_device *device;
     pair_init(pair, &how);
@@ -373,7 +350,7 @@ static void a_signature_that_waits_for_the_shared_secret_shows_reorder_time(void
 {
     (void)state;
     struct pair pair;
-    struct pair_setup how = { .config = { config[0], config[1] },
+    struct pair_setup how = { .config = { peers.config[0], peers.config[1] },
         .device = { [MILGI_SERVER] = "sim:latency=1ms,latency.derive=9ms,latency.sign=2ms,units=8" },
         .server_name = "server.test",
         .seed = 1 };
@@ -410,5 +387,5 @@ int main(void)
         cmocka_unit_test(a_record_that_is_next_shows_no_reorder_time),
         cmocka_unit_test(a_signature_that_waits_for_the_shared_secret_shows_reorder_time),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, peers_begin, peers_end);
 }
