@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #define HOARDED 65536u /* bytes of a chunk */
 
@@ -31,6 +32,11 @@ bool is_pattern(const uint8_t *data, size_t at, size_t len)
             return false;
     }
     return true;
+}
+
+void socket_pair(int fd[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 }
 
 unsigned descriptors(void)

@@ -9,6 +9,9 @@ uint8_t pattern(size_t at);
 void pattern_fill(uint8_t *data, size_t at, size_t len);
 bool is_pattern(const uint8_t *data, size_t at, size_t len);
 
+/* A network between two sockets of this process. */
+void socket_pair(int fd[2]);
+
 /* Of this process. */
 unsigned descriptors(void);
 

@@ -195,8 +195,8 @@ static void wire_connect(struct wire *w)
 {
     int client[2], server[2];
     *w = (struct wire){ .over = { false, false } };
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, server), 0);
+    socket_pair(client);
+    socket_pair(server);
     w->fd[0] = client[1];
     w->fd[1] = server[1];
     host->connect_over(ends, client[0], server[0]);

@@ -53,25 +53,38 @@ static void what_is_freed_in_the_middle_never_looks_like_an_end(void **state)
     }
 }
 
+/* The server has |len| bytes for the client; the result is one more descriptor of its socket. */
+static int with_wire(struct rig *r, size_t len)
+{
+    int fd[2];
+    socket_pair(fd);
+    int wire = fcntl(fd[1], F_DUPFD_CLOEXEC, 0);
+    r->b.send_len = len;
+    client_on(r, fd[0]);
+    server_on(r, fd[1]);
+    return wire;
+}
+
+/* What had come is there, and that it is cut is known. */
+static void cut(struct rig *r, int wire)
+{
+    turns(r, 50);
+    assert_int_equal(shutdown(wire, SHUT_WR), 0);
+    close(wire);
+    while (!milgi_bufferevent_reason(r->event, r->a.bev))
+        turns(r, 1);
+}
+
 static void a_network_that_is_cut_is_an_error_behind_what_had_come(void **state)
 {
     struct rig r;
-    int fd[2];
     (void)state;
     rig_open(&r, NULL, NULL);
-    network(fd);
-    int wire = fcntl(fd[1], F_DUPFD_CLOEXEC, 0);
-    r.b.send_len = 60000;
-    client_on(&r, fd[0]);
+    int wire = with_wire(&r, 60000);
     bufferevent_setwatermark(r.a.bev, EV_READ, 0, 1000);
-    server_on(&r, fd[1]);
     run_until_got(&r, &r.a, 1);
     bufferevent_disable(r.a.bev, EV_READ);
-    turns(&r, 50);
-    assert_int_equal(shutdown(wire, SHUT_WR), 0);
-    close(wire);
-    while (!milgi_bufferevent_reason(r.event, r.a.bev))
-        turns(&r, 1);
+    cut(&r, wire);
     turns(&r, 20);
     assert_false(r.a.error || r.a.eof);
     bufferevent_enable(r.a.bev, EV_READ);
@@ -86,22 +99,13 @@ static void a_network_that_is_cut_is_an_error_behind_what_had_come(void **state)
 static void who_only_writes_is_told_of_a_cut_when_it_writes(void **state)
 {
     struct rig r;
-    int fd[2];
     (void)state;
     rig_open(&r, NULL, NULL);
-    network(fd);
-    int wire = fcntl(fd[1], F_DUPFD_CLOEXEC, 0);
-    r.b.send_len = 60000;
-    client_on(&r, fd[0]);
+    int wire = with_wire(&r, 60000);
     bufferevent_disable(r.a.bev, EV_READ);
-    server_on(&r, fd[1]);
     run_until_sent(&r, &r.b, 60000);
     run_until(&r, &r.a.connected);
-    turns(&r, 50);
-    assert_int_equal(shutdown(wire, SHUT_WR), 0);
-    close(wire);
-    while (!milgi_bufferevent_reason(r.event, r.a.bev))
-        turns(&r, 1);
+    cut(&r, wire);
     assert_int_equal(bufferevent_write(r.a.bev, "x", 1), 0);
     run_until(&r, &r.a.error);
     assert_int_equal(r.a.what, BEV_EVENT_ERROR | BEV_EVENT_WRITING);
@@ -280,7 +284,7 @@ static void a_peer_that_never_reads_is_not_waited_for_without_end(void **state)
         options.linger_ms = 50;
         options.flush_ms = options.flush_total_ms = 100;
         rig_open(&r, NULL, &options);
-        network(fd);
+        socket_pair(fd);
         r.a.send_len = open ? 8 << 20 : 0;
         client_on(&r, fd[0]);
         if (open) {

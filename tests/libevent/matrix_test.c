@@ -61,7 +61,7 @@ static void connect_all(struct end **ends, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         int fd[2];
-        network(fd);
+        socket_pair(fd);
         connect_over(&ends[2 * i], fd[0], fd[1]);
     }
 }

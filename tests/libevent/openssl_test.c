@@ -102,7 +102,7 @@ static void echo(const char *device, bool server, int version, bool in_order, si
     int fd[2];
     if (!begin(&r, device))
         return;
-    network(fd);
+    socket_pair(fd);
     struct end *e = server ? &r.b : &r.a;
     e->send_len = len;
     foreign_open(&r, &f, fd[1], !server, version);
@@ -158,7 +158,7 @@ static void a_crowd_of_openssls_is_met(void **state)
             int fd[2];
             struct bufferevent *bev;
             bool server = i % 2;
-            network(fd);
+            socket_pair(fd);
             foreign_open(&r, &others[i], fd[1], !server, i % 3 ? TLS1_3_VERSION : TLS1_2_VERSION);
             assert_int_equal(milgi_bufferevent_new(r.event, fd[0], server ? r.server : r.client,
                                  server ? NULL : "event.test", 0, &bev),
@@ -189,7 +189,7 @@ static void our_end_is_openssls_eof(void **state)
     int fd[2];
     (void)state;
     rig_open(&r, NULL, NULL);
-    network(fd);
+    socket_pair(fd);
     r.b.send_len = 200000;
     r.b.shut_when_sent = true;
     foreign_open(&r, &f, fd[1], false, TLS1_3_VERSION);

@@ -120,11 +120,6 @@ void rig_close(struct rig *r)
     assert_int_equal(descriptors(), r->descriptors);
 }
 
-void network(int fd[2])
-{
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
-}
-
 void end_start(struct rig *r, struct end *e, struct bufferevent *bev)
 {
     e->rig = r;
@@ -151,7 +146,7 @@ void server_on(struct rig *r, int fd)
 void both(struct rig *r)
 {
     int fd[2];
-    network(fd);
+    socket_pair(fd);
     client_on(r, fd[0]);
     server_on(r, fd[1]);
 }

@@ -59,7 +59,6 @@ struct rig {
 void rig_open(struct rig *r, const char *device, const struct milgi_stream_options *options);
 /* Frees ends that are left, and waits until no connection is; then no descriptor is, either. */
 void rig_close(struct rig *r);
-void network(int fd[2]);
 void end_start(struct rig *r, struct end *e, struct bufferevent *bev);
 void client_on(struct rig *r, int fd);
 void server_on(struct rig *r, int fd);

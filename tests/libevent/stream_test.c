@@ -98,7 +98,7 @@ static void a_writer_that_waits_for_the_handshake_loses_nothing(void **state)
     int fd[2];
     (void)state;
     rig_open(&r, NULL, NULL);
-    network(fd);
+    socket_pair(fd);
     r.a.send_len = 1000;
     r.a.shut_when_sent = true;
     client_on(&r, fd[0]);
@@ -218,7 +218,7 @@ static void many_connections_share_a_base(void **state)
     for (size_t i = 0; i < n; i++) {
         int fd[2];
         struct bufferevent *client, *server;
-        network(fd);
+        socket_pair(fd);
         assert_int_equal(milgi_bufferevent_new(r.event, fd[0], r.client, "event.test", 0, &client), 0);
         assert_int_equal(milgi_bufferevent_new(r.event, fd[1], r.server, NULL, 0, &server), 0);
         ends[2 * i] = (struct end){ .send_len = 20000, .shut_when_sent = true, .frees_at_eof = true };

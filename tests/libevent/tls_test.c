@@ -223,7 +223,7 @@ static void those_who_hold_parts_of_records_do_not_wait_for_each_other(void **st
     rig_open(&r, NULL, &options);
     for (unsigned i = 0; i < CROWD; i++) {
         int fd[2];
-        network(fd);
+        socket_pair(fd);
         peer[i] = fd[1];
         server_on(&r, fd[0]);
         ends[i] = r.b;

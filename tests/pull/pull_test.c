@@ -131,7 +131,7 @@ static void rig_open(struct rig *r, const char *device, const char *name, bool (
     r->leaf = identity_leaf(r->root, IDENTITY_P256, "DNS:pull.test");
     r->server = configs_freeze(configs_begin(MILGI_SERVER, r->leaf, NULL));
     r->client = configs_freeze(configs_begin(MILGI_CLIENT, NULL, r->root));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    socket_pair(fd);
     side_open(&r->a, r, r->client, name, device, fd[0]);
     side_open(&r->b, r, r->server, NULL, device, fd[1]);
     milgi_pull_set_timeout(r->a.pull, 20000);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "configs.h"
 #include "milgi_pull.h"
 
@@ -42,7 +43,7 @@ static void rig_open(struct rig *r, bool frugal)
     r->config[0] = configs_freeze(configs_begin(MILGI_CLIENT, NULL, r->root));
     r->config[1] = configs_freeze(configs_begin(MILGI_SERVER, r->leaf, NULL));
     assert_int_equal(milgi_engine_new(NULL, &r->engine), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, r->fd), 0);
+    socket_pair(r->fd);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(
             milgi_pull_new(r->engine, r->config[i], i == 0 ? "pull.test" : NULL, r->fd[i], NULL, &r->pull[i]), 0);

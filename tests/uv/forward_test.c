@@ -65,13 +65,10 @@ static void nothing_is_lost_when_a_stream_is_forwarded_to_a_slow_reader(void **s
 
 static void forwarding_waits_for_chunks_and_goes_on(void **state)
 {
-    struct milgi_stream_options options;
     struct hoard h;
     struct rig r;
     (void)state;
-    milgi_stream_options_init(&options);
-    options.engine.memory_limit = 2u << 20;
-    rig_open(&r, NULL, &options);
+    rig_open_with(&r, 2u << 20);
     r.a.shut_when_sent = true;
     r.a.send_len = 400000;
     echoing(&r);
@@ -92,13 +89,10 @@ static void forwarding_waits_for_chunks_and_goes_on(void **state)
 
 static void streams_wait_for_chunks_and_go_on(void **state)
 {
-    struct milgi_stream_options options;
     struct hoard h;
     struct rig r;
     (void)state;
-    milgi_stream_options_init(&options);
-    options.engine.memory_limit = 2u << 20;
-    rig_open(&r, NULL, &options);
+    rig_open_with(&r, 2u << 20);
     r.a.shut_when_sent = true;
     r.b.shut_when_sent = true;
     r.a.send_len = 400000;

@@ -194,13 +194,10 @@ static void who_gives_up_has_nothing_to_read_any_more(void **state)
 
 static void what_waits_to_be_read_is_kept_without_memory_too(void **state)
 {
-    struct milgi_stream_options options;
     struct hoard h;
     struct rig r;
     (void)state;
-    milgi_stream_options_init(&options);
-    options.engine.memory_limit = 2u << 20;
-    rig_open(&r, NULL, &options);
+    rig_open_with(&r, 2u << 20);
     r.a.shut_when_sent = true;
     r.a.send_len = 400000;
     pulling(&r);

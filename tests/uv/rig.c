@@ -167,6 +167,14 @@ void rig_open(struct rig *r, const char *device, const struct milgi_stream_optio
     uv_unref((uv_handle_t *)&r->limit);
 }
 
+void rig_open_with(struct rig *r, size_t memory)
+{
+    struct milgi_stream_options options;
+    milgi_stream_options_init(&options);
+    options.engine.memory_limit = memory;
+    rig_open(r, NULL, &options);
+}
+
 static void on_stopped(void *arg)
 {
     ((struct rig *)arg)->stopped = true;
@@ -186,11 +194,6 @@ void rig_close(struct rig *r)
     milgi_config_unref(r->client);
     identity_free(r->leaf);
     identity_free(r->root);
-}
-
-void socket_pair(int fd[2])
-{
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 }
 
 void client_on(struct rig *r, int fd)

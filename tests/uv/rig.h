@@ -53,8 +53,9 @@ void end_in_order(const struct end *e);
 #define END_WAYS 3u
 void end_break_off(struct end *e, unsigned way);
 void rig_open(struct rig *r, const char *device, const struct milgi_stream_options *options);
+/* The same in an engine that has |memory| bytes. */
+void rig_open_with(struct rig *r, size_t memory);
 void rig_close(struct rig *r);
-void socket_pair(int fd[2]);
 void client_on(struct rig *r, int fd);
 void server_on(struct rig *r, int fd);
 void both(struct rig *r);

@@ -301,13 +301,10 @@ static void parts_come(struct rig *r, const int peer[CROWD], const struct end *e
 static void those_who_hold_parts_of_records_do_not_wait_for_each_other(void **state)
 {
     static struct end ends[CROWD];
-    struct milgi_stream_options options;
     int peer[CROWD];
     struct rig r;
     (void)state;
-    milgi_stream_options_init(&options);
-    options.engine.memory_limit = 256u << 10;
-    rig_open(&r, NULL, &options);
+    rig_open_with(&r, 256u << 10);
     memset(ends, 0, sizeof ends);
     for (unsigned i = 0; i < CROWD; i++) {
         int fd[2];
