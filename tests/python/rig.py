@@ -14,7 +14,8 @@ import milgi
 import milgi.aio as aio
 
 FULL = os.environ.get("MILGI_FULL") == "1"
-WORK = os.environ.get("MILGI_WORK") or tempfile.mkdtemp(prefix="milgi-python-")
+MADE = None if os.environ.get("MILGI_WORK") else tempfile.TemporaryDirectory(prefix="milgi-python-")  # goes with us
+WORK = MADE.name if MADE else os.environ["MILGI_WORK"]
 # None: as by default. "chaos:seed=7": all ops go there.
 DEVICE = os.environ.get("MILGI_DEVICE") or None
 PATIENCE = 900  # somebody may stop us for a while

@@ -160,17 +160,28 @@ def test_openssl_resumes(world):
     check(b"Reused, TLSv1.3" in text, text)
 
 
-def test_gnutls_resumes(world):
+def check_gnutls_resumes(world, version, *arguments):
     proxy = world.proxy("--backend", world.backend(echo).address)
     text = subprocess.run(["gnutls-cli", "--resume", "--port", str(proxy.port), "--x509cafile", world.pki.path("ca"),
-                           "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3", "--waitresumption", "localhost"],
+                           "--priority", f"NORMAL:-VERS-ALL:+VERS-{version}", *arguments, "localhost"],
                           input=b"line\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit()).stdout
     check(b"*** This is a resumed session" in text, text)
 
 
+def test_gnutls_resumes(world):
+    check_gnutls_resumes(world, "TLS1.3", "--waitresumption")
+
+
 # --- others as servers ------------------------------------------------------------------------------------------------
 
-def test_pythons_server_is_resumed(world):
+def check_resumed(world, port, connect, note=""):
+    file = session_file(world)
+    for again in range(3):
+        told = connect(world, port, file)
+        check(told["resumed"] == (again > 0), f"{note} {again}: {told}")
+
+
+def check_python_is_resumed(world, connect):
     reused = []
 
     def talk(tls):
@@ -179,11 +190,12 @@ def test_pythons_server_is_resumed(world):
         tls.recv(16)
         tls.unwrap().close()
 
-    server = Server(world, talk)
-    file = session_file(world)
-    for again in range(3):
-        check(connect_with(world, server.port, file)["resumed"] == (again > 0), f"{again}")
+    check_resumed(world, Server(world, talk).port, connect)
     check(reused == [False, True, True], reused)
+
+
+def test_pythons_server_is_resumed(world):
+    check_python_is_resumed(world, connect_with)
 
 
 def openssl_server(world, *arguments):
@@ -194,7 +206,4 @@ def openssl_server(world, *arguments):
 def test_openssls_server_is_resumed(world):
     for extra in ([], ["-groups", "P-384"], ["-num_tickets", "1", "-ciphersuites", "TLS_AES_256_GCM_SHA384"]):
         with openssl_server(world, "-tls1_3", *extra) as port:
-            file = session_file(world)
-            for again in range(3):
-                told = connect_with(world, port, file)
-                check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
+            check_resumed(world, port, connect_with, extra)

@@ -8,9 +8,9 @@ import subprocess
 
 from kit import check, limit, serving
 
-from cases.connect import Server
 from cases.relay import echo
-from cases.sessions import GET, connect_with, openssl_server, session_file
+from cases.sessions import (GET, check_gnutls_resumes, check_python_is_resumed, check_resumed, connect_with,
+                            openssl_server, session_file)
 from cases.workers import reload
 
 
@@ -147,45 +147,23 @@ def test_sessions_are_kept_without_tickets_where_that_is_wanted(world):
 
 
 def test_gnutls_resumes(world):
-    proxy = world.proxy("--backend", world.backend(echo).address)
-    text = subprocess.run(["gnutls-cli", "--resume", "--port", str(proxy.port), "--x509cafile", world.pki.path("ca"),
-                           "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2", "localhost"],
-                          input=b"line\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit()).stdout
-    check(b"*** This is a resumed session" in text, text)
+    check_gnutls_resumes(world, "TLS1.2")
 
 
 # --- others as servers ------------------------------------------------------------------------------------------------
 
 def test_pythons_server_is_resumed(world):
-    reused = []
-
-    def talk(tls):
-        reused.append(tls.session_reused)
-        tls.sendall(b"hello\n")
-        tls.recv(16)
-        tls.unwrap().close()
-
-    server = Server(world, talk)
-    file = session_file(world)
-    for again in range(3):
-        check(connect12(world, server.port, file)["resumed"] == (again > 0), f"{again}")
-    check(reused == [False, True, True], reused)
+    check_python_is_resumed(world, connect12)
 
 
 def test_openssls_server_is_resumed_by_ticket_and_by_id(world):
     for extra in ([], ["-no_ticket"], ["-cipher", "ECDHE+CHACHA20"], ["-no_ticket", "-cipher", "ECDHE+AES256"]):
         with openssl_server(world, "-tls1_2", *extra) as port:
-            file = session_file(world)
-            for again in range(3):
-                told = connect12(world, port, file)
-                check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
+            check_resumed(world, port, connect12, extra)
 
 
 def test_gnutlss_server_is_resumed(world):
     for extra in ([], ["--noticket"]):
         with serving(b"listening", "gnutls-serv", "--port", "PORT", "--x509certfile", world.pki.path("server"), "--x509keyfile",
                      world.pki.path("server", "key"), "--echo", "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2", *extra) as port:
-            file = session_file(world)
-            for again in range(3):
-                told = connect12(world, port, file)
-                check(told["resumed"] == (again > 0), f"{extra} {again}: {told}")
+            check_resumed(world, port, connect12, extra)

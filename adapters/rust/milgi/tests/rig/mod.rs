@@ -29,12 +29,25 @@ pub fn devices() -> Vec<Options> {
     all
 }
 
+fn folder() -> PathBuf {
+    std::env::temp_dir().join(format!("milgi-rust-{}", std::process::id()))
+}
+
+extern "C" fn remove_folder() {
+    let _ = std::fs::remove_dir_all(folder());
+}
+
+extern "C" {
+    fn atexit(last: extern "C" fn()) -> std::os::raw::c_int;
+}
+
 /// Where cert.pem, key.pem (for localhost), other.pem and other.key (for other.test) are: each its own authority.
 pub fn certificates() -> PathBuf {
     static MADE: Once = Once::new();
-    let dir = std::env::temp_dir().join(format!("milgi-rust-{}", std::process::id()));
+    let dir = folder();
     MADE.call_once(|| {
         std::fs::create_dir_all(&dir).unwrap();
+        unsafe { atexit(remove_folder) }; // a child of fork() has another number
         for (name, dns) in [("cert", "localhost"), ("other", "other.test")] {
             let made = Command::new("openssl")
                 .current_dir(&dir)
