@@ -22,6 +22,7 @@
 
 static struct loop loop;
 static struct loop_client client, crowd[CROWD];
+static unsigned turns;
 
 void __real_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
 void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, void *loaded);
@@ -38,6 +39,22 @@ static struct milgi_run_result run(void)
     struct milgi_run_result result;
     assert_int_equal(milgi_engine_run(loop.engine, 0, &result), 0);
     return result;
+}
+
+static void runs(unsigned n)
+{
+    while (n--)
+        run();
+}
+
+/* The client is an established connection. */
+static void begin(const struct milgi_engine_options *options, void (*on_turn)(struct loop_client *c))
+{
+    loop_init(&loop, options);
+    loop_attach(&loop, &client);
+    client.owner.cls = MILGI_OP_CLASS_RECORDS;
+    client.on_turn = on_turn;
+    turns = 0;
 }
 
 static void sign_once(struct loop_client *c)
@@ -59,6 +76,7 @@ static void crowd_comes(void)
 
 static void crowd_goes(void)
 {
+    client.on_turn = NULL;
     for (unsigned i = 0; i < CROWD; i++)
         loop_detach(&crowd[i]);
     loop_detach(&client);
@@ -90,8 +108,6 @@ static void a_turn_ends_with_the_op_that_uses_its_budget_up(void **state)
     assert_int_equal(signed_n(), CROWD);
     crowd_goes();
 }
-
-static unsigned turns;
 
 static void count_turns(struct loop_client *c)
 {
@@ -125,11 +141,7 @@ static void what_a_host_does_in_a_callback_is_charged_to_the_turn(void **state)
 static void an_established_connection_waits_for_one_op_of_a_crowd_at_most(void **state)
 {
     (void)state;
-    loop_init(&loop, NULL);
-    loop_attach(&loop, &client);
-    client.owner.cls = MILGI_OP_CLASS_RECORDS;
-    client.on_turn = count_turns;
-    turns = 0;
+    begin(NULL, count_turns);
     crowd_comes();
     for (unsigned i = 0; signed_n() < CROWD; i++) {
         milgi__engine_ready(loop.engine, &client.owner);
@@ -150,56 +162,39 @@ static void use_5_ms(struct loop_client *c)
 static void neither_do_established_connections_keep_new_ones_out(void **state)
 {
     (void)state;
-    loop_init(&loop, NULL);
-    loop_attach(&loop, &client);
-    client.owner.cls = MILGI_OP_CLASS_RECORDS;
-    client.on_turn = use_5_ms;
-    turns = 0;
+    begin(NULL, use_5_ms);
     crowd_comes();
     milgi__engine_ready(loop.engine, &client.owner);
-    for (unsigned i = 0; i < 100; i++)
-        run();
+    runs(100);
     assert_in_range(signed_n(), 48, 52);
     assert_in_range(turns, 48, 52);
-    client.on_turn = NULL;
     crowd_goes();
 }
 
 static void established_connections_that_had_nothing_to_do_have_saved_nothing_up(void **state)
 {
     (void)state;
-    loop_init(&loop, NULL);
-    loop_attach(&loop, &client);
-    client.owner.cls = MILGI_OP_CLASS_RECORDS;
+    begin(NULL, NULL);
     crowd_comes();
-    for (unsigned i = 0; i < 100; i++)
-        run();
+    runs(100);
     client.on_turn = use_5_ms;
     milgi__engine_ready(loop.engine, &client.owner);
     unsigned before = signed_n();
-    for (unsigned i = 0; i < 20; i++)
-        run();
+    runs(20);
     assert_in_range(signed_n() - before, 9, 11);
-    client.on_turn = NULL;
     crowd_goes();
 }
 
 static void new_connections_have_saved_nothing_up_when_they_come(void **state)
 {
     (void)state;
-    loop_init(&loop, NULL);
-    loop_attach(&loop, &client);
-    client.owner.cls = MILGI_OP_CLASS_RECORDS;
-    client.on_turn = use_5_ms;
+    begin(NULL, use_5_ms);
     loop.inline_ns = 5 * MS;
     milgi__engine_ready(loop.engine, &client.owner);
-    for (unsigned i = 0; i < 100; i++)
-        run();
+    runs(100);
     crowd_comes();
-    for (unsigned i = 0; i < 20; i++)
-        run();
+    runs(20);
     assert_in_range(signed_n(), 9, 11);
-    client.on_turn = NULL;
     crowd_goes();
 }
 
@@ -210,17 +205,11 @@ static void turns_are_given_by_the_shares_of_the_classes(void **state)
     milgi_engine_options_init(&options);
     options.share[MILGI_OP_CLASS_RECORDS] = 3;
     options.share[MILGI_OP_CLASS_HANDSHAKE] = 1;
-    loop_init(&loop, &options);
-    loop_attach(&loop, &client);
-    client.owner.cls = MILGI_OP_CLASS_RECORDS;
-    client.on_turn = use_5_ms;
-    turns = 0;
+    begin(&options, use_5_ms);
     crowd_comes();
     milgi__engine_ready(loop.engine, &client.owner);
-    for (unsigned i = 0; i < 100; i++)
-        run();
+    runs(100);
     assert_in_range(signed_n(), 23, 27);
-    client.on_turn = NULL;
     crowd_goes();
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Handshakes that succeed, in all their kinds. */
-#include "loop.h"
+#include "clients.h"
 
 static const uint16_t suites[] = { MILGI_SUITE_AES_128_GCM_SHA256, MILGI_SUITE_AES_256_GCM_SHA384,
     MILGI_SUITE_CHACHA20_POLY1305_SHA256 };
@@ -36,41 +36,13 @@ static void every_suite_group_and_key_type_comes_to_a_connection(void **state)
 static void every_client_key_type_is_accepted(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        for (unsigned mode = MILGI_CLIENT_AUTH_NONE; mode <= MILGI_CLIENT_AUTH_REQUIRED; mode++) {
-            struct milgi_config *client = client_config(), *server = server_config(IDENTITY_P256);
-            MUST(milgi_config_add_credential(client, fixture.client_credential[i]));
-            MUST(milgi_config_set_trust(server, fixture.trust));
-            MUST(milgi_config_set_client_auth(server, mode));
-            struct loop *loop = loop_of(client, server);
-            loop_pump(loop);
-            assert_open(loop);
-            bool asked = mode != MILGI_CLIENT_AUTH_NONE;
-            assert_int_equal(milgi__hs_result(loop->server.hs)->peer_authenticated, asked);
-            assert_int_equal(milgi__hs_result(loop->server.hs)->peer_chain_n, asked ? 1 : 0);
-            assert_int_equal(loop_sent(&loop->client, MILGI__MSG_CERTIFICATE_VERIFY, 0) != NULL, asked);
-            loop_free(loop);
-        }
-    }
+    clients_with_certificates(MILGI_TLS_1_3);
 }
 
 static void a_client_without_a_certificate_is_admitted_only_if_that_is_optional(void **state)
 {
     (void)state;
-    for (unsigned mode = MILGI_CLIENT_AUTH_OPTIONAL; mode <= MILGI_CLIENT_AUTH_REQUIRED; mode++) {
-        struct milgi_config *server = server_config(IDENTITY_P256);
-        MUST(milgi_config_set_trust(server, fixture.trust));
-        MUST(milgi_config_set_client_auth(server, mode));
-        struct loop *loop = loop_of(client_config(), server);
-        loop_pump(loop);
-        if (mode == MILGI_CLIENT_AUTH_OPTIONAL) {
-            assert_open(loop);
-            assert_false(milgi__hs_result(loop->server.hs)->peer_authenticated);
-        } else {
-            assert_alert(&loop->server, MILGI_ALERT_CERTIFICATE_REQUIRED);
-        }
-        loop_free(loop);
-    }
+    clients_without_certificate(MILGI_TLS_1_3, MILGI_ALERT_CERTIFICATE_REQUIRED);
 }
 
 static void a_group_without_a_share_costs_a_retry(void **state)

@@ -3,7 +3,7 @@
 #include <milgi/policy.h>
 
 #include "edit.h"
-#include "loop.h"
+#include "clients.h"
 
 #define V12 MILGI_TLS_1_2
 #define V13 MILGI_TLS_1_3
@@ -80,41 +80,13 @@ static void every_key_type_comes_to_a_connection_with_the_defaults(void **state)
 static void every_client_key_type_is_accepted(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        for (unsigned mode = MILGI_CLIENT_AUTH_NONE; mode <= MILGI_CLIENT_AUTH_REQUIRED; mode++) {
-            struct milgi_config *client = client_of(V12, V12), *server = server_of(IDENTITY_P256, V12, V12);
-            MUST(milgi_config_add_credential(client, fixture.client_credential[i]));
-            MUST(milgi_config_set_trust(server, fixture.trust));
-            MUST(milgi_config_set_client_auth(server, mode));
-            struct loop *loop = loop_of(client, server);
-            loop_pump(loop);
-            assert_open(loop);
-            bool asked = mode != MILGI_CLIENT_AUTH_NONE;
-            assert_int_equal(milgi__hs_result(loop->server.hs)->peer_authenticated, asked);
-            assert_int_equal(milgi__hs_result(loop->server.hs)->peer_chain_n, asked ? 1 : 0);
-            assert_int_equal(loop_sent(&loop->client, MILGI__MSG_CERTIFICATE_VERIFY, 0) != NULL, asked);
-            loop_free(loop);
-        }
-    }
+    clients_with_certificates(V12);
 }
 
 static void a_client_without_a_certificate_is_admitted_only_if_that_is_optional(void **state)
 {
     (void)state;
-    for (unsigned mode = MILGI_CLIENT_AUTH_OPTIONAL; mode <= MILGI_CLIENT_AUTH_REQUIRED; mode++) {
-        struct milgi_config *server = server_of(IDENTITY_P256, V12, V12);
-        MUST(milgi_config_set_trust(server, fixture.trust));
-        MUST(milgi_config_set_client_auth(server, mode));
-        struct loop *loop = loop_of(client_of(V12, V12), server);
-        loop_pump(loop);
-        if (mode == MILGI_CLIENT_AUTH_OPTIONAL) {
-            assert_open(loop);
-            assert_false(milgi__hs_result(loop->server.hs)->peer_authenticated);
-        } else {
-            assert_alert(&loop->server, MILGI_ALERT_HANDSHAKE_FAILURE);
-        }
-        loop_free(loop);
-    }
+    clients_without_certificate(V12, MILGI_ALERT_HANDSHAKE_FAILURE);
 }
 
 static void the_highest_version_of_both_is_spoken(void **state)
