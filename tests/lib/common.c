@@ -12,8 +12,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#define HOARDED 65536u /* bytes of a chunk */
-
 uint8_t pattern(size_t at)
 {
     return (uint8_t)(at * 31 + (at >> 9) + (at >> 17));
@@ -107,11 +105,12 @@ void on_each_device(void (*test)(const char *spec))
             on_device(test, specs[i]);
 }
 
-void hoard(struct hoard *h, struct milgi_engine *engine)
+void hoard(struct hoard *h, struct milgi_engine *engine, size_t least)
 {
     h->n = 0;
-    while (h->n < sizeof h->chunk / sizeof h->chunk[0] && (h->chunk[h->n] = milgi_chunk_new(engine, HOARDED)))
-        h->n++;
+    for (size_t size = 65536; size >= least; size /= 4)
+        while (h->n < sizeof h->chunk / sizeof h->chunk[0] && (h->chunk[h->n] = milgi_chunk_new(engine, size)))
+            h->n++;
 }
 
 void hoard_give_back(struct hoard *h)

@@ -23,10 +23,13 @@ struct milgi_device *device_for(struct milgi_engine *engine, const char *spec);
 /* On each kind of device that there is here; NULL: the processor. Every descriptor has to be back behind it. */
 void on_each_device(void (*test)(const char *spec));
 
-/* Somebody has all the chunks that an engine with little memory has left. */
+/*
+ * Somebody has all the chunks that an engine with little memory has left, from 64 KiB down to |least| bytes: where it is
+ * 64 KiB there may be smaller ones between them.
+ */
 struct hoard {
     struct milgi_chunk *chunk[64];
     unsigned n;
 };
-void hoard(struct hoard *h, struct milgi_engine *engine);
+void hoard(struct hoard *h, struct milgi_engine *engine, size_t least);
 void hoard_give_back(struct hoard *h);

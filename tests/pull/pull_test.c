@@ -290,7 +290,7 @@ static void nobody_spins_while_there_is_no_memory_to_read_into(void **state)
     rig_open(&r, NULL, "pull.test", end_later);
     memory_limit = 0;
     assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
-    hoard(&h, r.a.engine);
+    hoard(&h, r.a.engine, 1024);
     sem_post(&r.go);
     struct pollfd readable = { r.a.fd, POLLIN, 0 };
     assert_int_equal(poll(&readable, 1, 20000), 1);
@@ -337,7 +337,7 @@ static void a_record_that_is_begun_is_had_though_others_have_all_memory(void **s
         poll(NULL, 0, 1);
     }
     assert_int_equal(milgi_conn_record_rest(milgi_pull_conn(r.a.pull)), RECORD - BEGUN);
-    hoard(&h, r.a.engine);
+    hoard(&h, r.a.engine, 1024);
     sem_post(&r.go);
     milgi_pull_set_timeout(r.a.pull, 20000);
     assert_int_not_equal(milgi_pull_handshake(r.a.pull), MILGI_ETIMEOUT);

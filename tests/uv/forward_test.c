@@ -74,7 +74,7 @@ static void forwarding_waits_for_chunks_and_goes_on(void **state)
     echoing(&r);
     run_until(&r, &r.b.opened);
     for (unsigned round = 0; round < 20 && !r.a.closed; round++) {
-        hoard(&h, milgi_uv_engine(r.uv));
+        hoard(&h, milgi_uv_engine(r.uv), 65536);
         turns(&r, 20);
         hoard_give_back(&h);
         turns(&r, 1);
@@ -97,7 +97,7 @@ static void streams_wait_for_chunks_and_go_on(void **state)
     r.b.shut_when_sent = true;
     r.a.send_len = 400000;
     both(&r);
-    hoard(&h, milgi_uv_engine(r.uv));
+    hoard(&h, milgi_uv_engine(r.uv), 65536);
     assert_in_range(h.n, 1, 63);
     for (int i = 0; i < 50; i++)
         uv_run(&r.loop, UV_RUN_NOWAIT);

@@ -203,7 +203,7 @@ static void what_waits_to_be_read_is_kept_without_memory_too(void **state)
     pulling(&r);
     run_until(&r, &r.b.opened);
     for (unsigned round = 0; !r.b.ended && !r.b.closed && !r.late; round++) {
-        hoard(&h, milgi_uv_engine(r.uv));
+        hoard(&h, milgi_uv_engine(r.uv), 65536);
         turns(&r, 5);
         hoard_give_back(&h);
         turns(&r, 1);
