@@ -36,7 +36,8 @@ struct milgi_pull {
     const struct milgi_events *events;
     void *events_arg;
     bool starved; /* there was no chunk to read into: the next turn may free some, the engine says when to look */
-    int error;    /* no memory for |in| or |out|, or the socket failed */
+    bool gap;     /* of what was received there was no memory for some */
+    int error;    /* no memory for |out|, or the socket failed */
     struct milgi_reason reason;
 };
 
@@ -93,9 +94,9 @@ static void on_output(struct milgi_conn *conn, void *arg, const struct milgi_iov
 static void on_data(struct milgi_conn *conn, void *arg, const struct milgi_slice *slices, size_t slices_n)
 {
     struct milgi_pull *p = arg;
-    for (size_t i = 0; i < slices_n && p->error != MILGI_ENOMEM; i++)
+    for (size_t i = 0; i < slices_n && !p->gap; i++)
         if (!append(&p->in, slices[i].data, slices[i].len)) {
-            p->error = MILGI_ENOMEM; /* what follows a gap must not be read */
+            p->gap = true; /* what follows it must not be read; the peer is told */
             milgi_conn_abort(conn, MILGI_ALERT_INTERNAL_ERROR);
         }
 }
@@ -154,9 +155,14 @@ static bool is_open(const struct milgi_pull *p)
     return info.established && !p->closed;
 }
 
+static bool lacks_memory(const struct milgi_pull *p)
+{
+    return p->gap || p->error == MILGI_ENOMEM;
+}
+
 static bool is_readable(const struct milgi_pull *p)
 {
-    return p->in.first < p->in.len || p->ended || p->error == MILGI_ENOMEM;
+    return p->in.first < p->in.len || p->ended || lacks_memory(p);
 }
 
 static bool has_room(const struct milgi_pull *p)
@@ -305,7 +311,7 @@ ssize_t milgi_pull_read(struct milgi_pull *p, void *data, size_t len)
     int rv = drive(p, is_readable);
     size_t n = p->in.len - p->in.first;
     if (rv || !n)
-        return p->error == MILGI_ENOMEM ? p->error : rv;
+        return lacks_memory(p) ? MILGI_ENOMEM : rv;
     n = n < len ? n : len;
     memcpy(data, p->in.data + p->in.first, n);
     take(&p->in, n);

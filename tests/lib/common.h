@@ -24,8 +24,8 @@ struct milgi_device *device_for(struct milgi_engine *engine, const char *spec);
 void on_each_device(void (*test)(const char *spec));
 
 /*
- * Somebody has all the chunks that an engine with little memory has left, from 64 KiB down to |least| bytes: where it is
- * 64 KiB there may be smaller ones between them.
+ * Somebody has all the chunks that an engine with little memory has left, from 64 KiB down to |least| bytes. Where that
+ * is 64 KiB there may be smaller ones between them.
  */
 struct hoard {
     struct milgi_chunk *chunk[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The blocking adapter: a client in the test's thread, a server in another, a socket pair between them.
- * ctest-wrap: poll
+ * ctest-wrap: poll realloc
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,6 +58,15 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
         return -1;
     }
     return __real_poll(fds, n, timeout);
+}
+
+static __thread bool no_memory; /* for what is to grow */
+
+void *__real_realloc(void *ptr, size_t size);
+void *__wrap_realloc(void *ptr, size_t size);
+void *__wrap_realloc(void *ptr, size_t size)
+{
+    return no_memory ? NULL : __real_realloc(ptr, size);
 }
 
 static bool write_pattern(struct milgi_pull *pull, size_t len)
@@ -177,6 +186,7 @@ static void talk(const char *device)
     assert_int_equal(read_pattern(r.a.pull, 2 * MUCH), MUCH);
     assert_null(milgi_pull_reason(r.a.pull));
     assert_int_equal(milgi_pull_shutdown(r.a.pull), 0);
+    assert_int_equal(milgi_pull_shutdown(r.a.pull), 0); /* once more is nothing more */
     rig_close(&r);
 }
 
@@ -537,6 +547,84 @@ static void what_the_peer_said_is_read_though_sending_to_it_has_failed(void **st
     rig_close(&r);
 }
 
+/* --- bounds ------------------------------------------------------------------------------------------------------- */
+
+/* It says more than anybody takes who does not read. */
+static bool flood(struct side *b)
+{
+    uint8_t *data = calloc(4, MUCH);
+    int rv = milgi_pull_write(b->pull, data, (size_t)4 * MUCH);
+    free(data);
+    return rv < 0;
+}
+
+/* Nor does it take what is written. */
+static void who_only_writes_holds_no_more_than_has_credit(void **state)
+{
+    struct rig r;
+    struct milgi_engine_stats stats;
+    uint8_t *data = calloc(4, MUCH);
+    (void)state;
+    rig_open(&r, NULL, "pull.test", flood);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    milgi_pull_set_timeout(r.a.pull, 500);
+    assert_int_equal(milgi_pull_write(r.a.pull, data, (size_t)4 * MUCH), MILGI_ETIMEOUT);
+    free(data);
+    milgi_engine_stats(r.a.engine, &stats);
+    assert_in_range(milgi_pull_pending(r.a.pull), 1, 1 << 20);
+    assert_true(stats.memory < 1 << 20);
+    rig_close(&r);
+}
+
+static bool hear_of_a_fault(struct side *b)
+{
+    uint8_t byte;
+    if (milgi_pull_handshake(b->pull))
+        return false;
+    (void)write_pattern(b->pull, 100000);
+    return milgi_pull_read(b->pull, &byte, 1) == MILGI_EALERT &&
+        milgi_pull_reason(b->pull)->alert == MILGI_ALERT_INTERNAL_ERROR;
+}
+
+static void of_what_there_is_no_memory_for_nothing_is_read_behind_the_gap(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", hear_of_a_fault);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), 0);
+    no_memory = true;
+    assert_int_equal(read_pattern(r.a.pull, 200000), MILGI_ENOMEM);
+    no_memory = false;
+    assert_int_equal(read_pattern(r.a.pull, 200000), MILGI_ENOMEM);
+    rig_close(&r);
+}
+
+/* A server that says nothing: the connection has a limit of its own. */
+static void who_waits_for_ever_waits_as_long_as_the_connection_does(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, "pull.test", end_later);
+    milgi_pull_free(r.a.pull);
+    milgi_config_unref(r.client);
+    r.client = configs_begin(MILGI_CLIENT, NULL, r.root);
+    assert_int_equal(milgi_config_set_limit(r.client, MILGI_LIMIT_HANDSHAKE_NS, 100000000), 0);
+    configs_freeze(r.client);
+    int fd[2];
+    socket_pair(fd);
+    assert_int_equal(milgi_pull_new(r.a.engine, r.client, "pull.test", fd[0], NULL, &r.a.pull), 0);
+    assert_int_equal(milgi_pull_handshake(r.a.pull), MILGI_ETIMEOUT);
+    assert_non_null(milgi_pull_reason(r.a.pull));
+    milgi_pull_free(r.a.pull);
+    close(fd[0]);
+    close(fd[1]);
+    assert_int_equal(milgi_pull_new(r.a.engine, r.client, "pull.test", r.a.fd, NULL, &r.a.pull), 0);
+    milgi_pull_set_timeout(r.a.pull, 20000);
+    sem_post(&r.go);
+    assert_int_equal(read_pattern(r.a.pull, 200), 100);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,6 +642,9 @@ int main(void)
         cmocka_unit_test(bytes_may_be_moved_by_the_callers_functions),
         cmocka_unit_test(memory_follows_what_is_held_not_what_has_passed),
         cmocka_unit_test(what_the_peer_said_is_read_though_sending_to_it_has_failed),
+        cmocka_unit_test(who_only_writes_holds_no_more_than_has_credit),
+        cmocka_unit_test(of_what_there_is_no_memory_for_nothing_is_read_behind_the_gap),
+        cmocka_unit_test(who_waits_for_ever_waits_as_long_as_the_connection_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
