@@ -184,6 +184,18 @@ static void drain(struct world *w)
     fail_msg("data is lost");
 }
 
+/* In both directions; what is not taken stays where it comes from. */
+static void offer_a_gigabyte(struct world *w, bool carries)
+{
+    for (uint64_t offered = 0; offered < GIGABYTE; offered += PIECE) {
+        for (int role = 0; role < 2; role++)
+            (void)offer(&w->end[role], PIECE);
+        turn(w, carries);
+        if (offered % MIB == 0)
+            measure(w);
+    }
+}
+
 /* --- the application ---------------------------------------------------------------------------------------------- */
 
 /* Nobody reads: a gigabyte is offered in both directions, and waits where it comes from. */
@@ -192,14 +204,7 @@ static void a_gigabyte_at_an_application_that_reads_nothing(void **state)
     (void)state;
     struct world *w = begin(fixture.config, NULL);
     w->pair.side[0].keep_credit = w->pair.side[1].keep_credit = true;
-    uint64_t offered = 0;
-    for (; offered < GIGABYTE; offered += PIECE) {
-        for (int role = 0; role < 2; role++)
-            (void)offer(&w->end[role], PIECE);
-        turn(w, true);
-        if (offered % MIB == 0)
-            measure(w);
-    }
+    offer_a_gigabyte(w, true);
     for (int role = 0; role < 2; role++) {
         const struct end *end = &w->end[role];
         assert_true(end->side->paused);
@@ -245,14 +250,7 @@ static void a_gigabyte_at_a_network_that_takes_nothing(void **state)
 {
     (void)state;
     struct world *w = begin(fixture.config, NULL);
-    uint64_t offered = 0;
-    for (; offered < GIGABYTE; offered += PIECE) {
-        for (int role = 0; role < 2; role++)
-            (void)offer(&w->end[role], PIECE);
-        turn(w, false);
-        if (offered % MIB == 0)
-            measure(w);
-    }
+    offer_a_gigabyte(w, false);
     for (int role = 0; role < 2; role++) {
         assert_true(w->end[role].sent <= 256 * 1024 + PIECE);
         assert_true(w->most_chunks[role] <= MIB);
@@ -410,14 +408,7 @@ static void a_gigabyte_at_a_device_that_is_full(void **state)
     struct world *w = begin(fixture.config, device);
     for (int role = 0; role < 2; role++)
         milgi__sim_refuse(w->pair.side[role].device[0], true);
-    uint64_t offered = 0;
-    for (; offered < GIGABYTE; offered += PIECE) {
-        for (int role = 0; role < 2; role++)
-            (void)offer(&w->end[role], PIECE);
-        turn(w, true);
-        if (offered % MIB == 0)
-            measure(w);
-    }
+    offer_a_gigabyte(w, true);
     for (int role = 0; role < 2; role++) {
         assert_true(milgi_conn_output_full(w->pair.side[role].conn));
         assert_true(w->end[role].sent <= 256 * 1024 + PIECE);
