@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A thread's crypto state for all tests of a program: the setup and teardown of its group. */
 #pragma once
 
-/* A thread's crypto state for all tests of a program: the setup and teardown of its group. */
 extern struct milgi__crypto *cx;
 int cx_open(void **state);
 int cx_close(void **state);

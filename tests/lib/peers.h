@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A server "server.test" and a client that believes it, for all tests of a program: its group's setup and teardown. */
 #pragma once
 
 #include "configs.h"
 
-/* For all tests of a program: a server "server.test", whose key is for P-256, and a client that believes it. */
-extern struct configs_pair peers;
-/* The setup and teardown of its group. */
+extern struct configs_pair peers; /* whose keys are for P-256 */
 int peers_begin(void **state);
 int peers_end(void **state);
