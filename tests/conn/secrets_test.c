@@ -54,26 +54,26 @@ static void learn(const uint8_t *bytes, size_t len)
 static uint8_t *blocks[BLOCKS_MAX];
 static size_t blocks_n;
 
+static void *remember_block(void *p)
+{
+    assert_true(blocks_n < BLOCKS_MAX);
+    if (p)
+        blocks[blocks_n++] = p;
+    return p;
+}
+
 void *__real_milgi__alloc(size_t size);
 void *__wrap_milgi__alloc(size_t size);
 void *__wrap_milgi__alloc(size_t size)
 {
-    assert_true(blocks_n < BLOCKS_MAX);
-    void *p = __real_milgi__alloc(size);
-    if (p)
-        blocks[blocks_n++] = p;
-    return p;
+    return remember_block(__real_milgi__alloc(size));
 }
 
 void *__real_milgi__alloc_raw(size_t size);
 void *__wrap_milgi__alloc_raw(size_t size);
 void *__wrap_milgi__alloc_raw(size_t size)
 {
-    assert_true(blocks_n < BLOCKS_MAX);
-    void *p = __real_milgi__alloc_raw(size);
-    if (p)
-        blocks[blocks_n++] = p;
-    return p;
+    return remember_block(__real_milgi__alloc_raw(size));
 }
 
 static void forget_block(const void *p)

@@ -52,13 +52,6 @@ static void end(void)
     loop_fini(&loop);
 }
 
-static struct milgi_run_result run(void)
-{
-    struct milgi_run_result result;
-    assert_int_equal(milgi_engine_run(loop.engine, 0, &result), 0);
-    return result;
-}
-
 static struct milgi_device_stats stats_of(unsigned index)
 {
     struct milgi_engine_stats stats;
@@ -75,8 +68,8 @@ static void a_device_that_keeps_all_that_fits_is_out_of_service(void **state)
     route_to(loop_device(&loop, "sim:manual,depth=48"));
     for (unsigned i = 0; i < 48; i++)
         (void)loop_keygen(&client);
-    run();
-    loop.now_ns = run().deadline_ns;
+    loop_turn(&loop);
+    loop.now_ns = loop_turn(&loop).deadline_ns;
     while (client.done < 48)
         (void)loop_run(&loop);
     assert_int_equal(events[MILGI_DEVICE_RETIRED], 1);
@@ -95,15 +88,15 @@ static void owe(unsigned n)
     struct milgi_op *ops[64];
     for (unsigned i = 0; i < n; i++) {
         (void)loop_keygen(&client);
-        run();
+        loop_turn(&loop);
         for (unsigned k = 0; k < 16; k++) { /* many that are well, so that one lost op does not weigh */
             (void)loop_keygen(&client);
-            run();
+            loop_turn(&loop);
             milgi__sim_finish(loop.device[1], milgi__sim_pending(loop.device[1], ops, 64) - 1, MILGI_OP_OK);
-            run();
+            loop_turn(&loop);
         }
         loop.now_ns += 1 * MS;
-        run();
+        loop_turn(&loop);
     }
 }
 
@@ -139,15 +132,15 @@ static unsigned late_ones(unsigned of, unsigned most)
     while (n < most && stats_of(1).in_service) {
         for (unsigned i = 0; i < of; i++)
             (void)loop_keygen(&client);
-        run();
+        loop_turn(&loop);
         while (milgi__sim_pending(loop.device[1], ops, 64) > 1)
             milgi__sim_finish(loop.device[1], 1, MILGI_OP_OK);
-        run();
+        loop_turn(&loop);
         loop.now_ns += MS;
-        run();
+        loop_turn(&loop);
         assert_int_equal(stats_of(1).quarantined, 1);
         milgi__sim_finish(loop.device[1], 0, MILGI_OP_OK); /* so that it never owes much */
-        run();
+        loop_turn(&loop);
         n++;
     }
     return stats_of(1).in_service ? 0 : n;
@@ -185,15 +178,15 @@ static void one_silence_is_enough_and_what_is_in_it_waits_no_longer(void **state
     begin(NULL);
     route_to(loop_device(&loop, "sim:manual,depth=1000"));
     (void)loop_keygen(&client);
-    run();
+    loop_turn(&loop);
     loop.now_ns += 9000 * (uint64_t)MS;
-    run();
+    loop_turn(&loop);
     (void)loop_keygen(&client);
-    run();
-    run();
+    loop_turn(&loop);
+    loop_turn(&loop);
     loop.now_ns += 1000 * (uint64_t)MS;
     for (unsigned i = 0; i < 4; i++)
-        run();
+        loop_turn(&loop);
     assert_int_equal(client.status[MILGI_OP_OK], 2); /* the second had been in it for one second */
     assert_int_equal(events[MILGI_DEVICE_RETIRED], 1);
     end();
@@ -340,7 +333,7 @@ static void a_device_of_signatures_is_tried_with_one_of_somebody_who_wants_it(vo
         loop_until(&loop, until_ns);
     for (unsigned i = 0; i < 5; i++)
         (void)loop_sign(&client, loop.rsa);
-    run();
+    loop_turn(&loop);
     assert_int_equal(milgi__sim_pending(device, &op, 1), 1);
     assert_int_equal(client.done, 5); /* one of them goes there, the others do not wait for it */
     milgi__sim_finish(device, 0, MILGI_OP_OK);
@@ -380,7 +373,7 @@ static void a_device_that_lies_is_named_and_gets_no_more(void **state)
         loop_stats(&loop, &stats);
         assert_int_equal(stats.ops_alive, stats.device[1].quarantined);
         assert_int_equal(milgi_engine_remove_device(loop.engine, 1, 0), 0);
-        run();
+        loop_turn(&loop);
         assert_int_equal(events[MILGI_DEVICE_REMOVED], 1);
         end();
         rogue_free(rogue);
@@ -400,7 +393,7 @@ static void a_device_that_hangs_is_removed_all_the_same(void **state)
     rogue->lie = ROGUE_KEEPS;
     for (unsigned i = 0; i < 5; i++)
         (void)loop_keygen(&client);
-    run();
+    loop_turn(&loop);
     uint64_t before_ns = loop.now_ns;
     assert_int_equal(milgi_engine_remove_device(loop.engine, 1, 20 * MS), 0);
     loop_settle(&loop, &client, 5);
@@ -431,7 +424,7 @@ static void an_engine_whose_device_hangs_is_freed_in_time(void **state)
     rogue->lie = ROGUE_KEEPS;
     (void)loop_seal(&client, 100);
     (void)loop_keygen(&client);
-    run();
+    loop_turn(&loop);
     end(); /* and what the op holds stays */
     rogue_free(rogue);
 }

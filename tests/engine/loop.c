@@ -220,6 +220,13 @@ void loop_stats(const struct loop *loop, struct milgi_engine_stats *stats)
     milgi_engine_stats(loop->engine, stats);
 }
 
+struct milgi_run_result loop_turn(struct loop *loop)
+{
+    struct milgi_run_result result;
+    assert_int_equal(milgi_engine_run(loop->engine, 0, &result), 0);
+    return result;
+}
+
 struct milgi_run_result loop_run(struct loop *loop)
 {
     struct milgi_run_result result;

@@ -52,6 +52,8 @@ int loop_keygen(struct loop_client *client);
 /* Ops of the client that no device has yet. */
 unsigned loop_waiting(const struct loop_client *client);
 
+/* One run; the clock stands still. */
+struct milgi_run_result loop_turn(struct loop *loop);
 /* One run; afterwards it is when the engine wants to be run again. */
 struct milgi_run_result loop_run(struct loop *loop);
 void loop_until(struct loop *loop, uint64_t until_ns);

@@ -34,17 +34,10 @@ void __wrap_milgi__op_perform(struct milgi__crypto *cx, struct milgi_op *op, voi
     __real_milgi__op_perform(cx, op, loaded);
 }
 
-static struct milgi_run_result run(void)
-{
-    struct milgi_run_result result;
-    assert_int_equal(milgi_engine_run(loop.engine, 0, &result), 0);
-    return result;
-}
-
 static void runs(unsigned n)
 {
     while (n--)
-        run();
+        loop_turn(&loop);
 }
 
 /* The client is an established connection. */
@@ -101,7 +94,7 @@ static void a_turn_ends_with_the_op_that_uses_its_budget_up(void **state)
     crowd_comes();
     for (unsigned i = 0; i < CROWD; i++) {
         uint64_t before_ns = loop.now_ns;
-        assert_int_equal(run().next, i + 1 < CROWD ? MILGI_RUN_AGAIN : MILGI_RUN_WAIT);
+        assert_int_equal(loop_turn(&loop).next, i + 1 < CROWD ? MILGI_RUN_AGAIN : MILGI_RUN_WAIT);
         assert_int_equal(loop.now_ns - before_ns, 5 * MS);
         assert_int_equal(milgi__engine_spent(loop.engine) / MS, 5);
     }
@@ -132,7 +125,7 @@ static void what_a_host_does_in_a_callback_is_charged_to_the_turn(void **state)
         crowd[i].on_turn = charge_5_ms;
     turns = 0;
     for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(run().next, MILGI_RUN_AGAIN);
+        assert_int_equal(loop_turn(&loop).next, MILGI_RUN_AGAIN);
         assert_int_equal(turns, i + 1);
     }
     crowd_goes();
@@ -145,7 +138,7 @@ static void an_established_connection_waits_for_one_op_of_a_crowd_at_most(void *
     crowd_comes();
     for (unsigned i = 0; signed_n() < CROWD; i++) {
         milgi__engine_ready(loop.engine, &client.owner);
-        run();
+        loop_turn(&loop);
         assert_int_equal(turns, i + 1); /* in every turn */
         assert_true(i <= CROWD);
     }
@@ -223,7 +216,7 @@ static void a_turn_ends_though_the_clock_stands_still(void **state)
     crowd_comes();
     loop.inline_ns = 0;
     for (unsigned i = 0; i < 100; i++) {
-        run();
+        loop_turn(&loop);
         assert_int_equal(signed_n(), i + 1); /* each takes longer than a turn, as far as is known */
     }
     crowd_goes();
@@ -241,14 +234,14 @@ static void nobody_is_charged_for_a_clock_that_jumps_back(void **state)
         crowd_comes();
         milgi__engine_ready(loop.engine, &client.owner);
         loop.inline_ns = 0 - 3600000 * (uint64_t)MS;
-        run();
+        loop_turn(&loop);
         loop.inline_ns = 5 * MS;
         client.on_turn = use_5_ms;
         milgi__engine_ready(loop.engine, &client.owner);
         unsigned before = signed_n();
         turns = 0;
         for (unsigned i = 0; i < 40; i++)
-            run();
+            loop_turn(&loop);
         assert_in_range(signed_n() - before, 18, 22);
         assert_in_range(turns, 18, 22);
         client.on_turn = NULL;
@@ -284,10 +277,10 @@ static void records_that_are_done_here_instead_are_charged_to_the_turn(void **st
     waits_in_vain();
     for (unsigned i = 0; i < 4000; i++)
         (void)loop_seal(&client, 16384);
-    run();
+    loop_turn(&loop);
     loop.now_ns += MS;
     for (unsigned before = 0; client.done < 3000; before = client.done) {
-        assert_int_equal(run().next, MILGI_RUN_AGAIN);
+        assert_int_equal(loop_turn(&loop).next, MILGI_RUN_AGAIN);
         unsigned done = client.done - before;
         assert_in_range(done, 1, 1000);
         uint64_t each_ns = milgi_engine_expected_ns(loop.engine, 0, MILGI_OP_SEAL, loop.aead->alg, 16384);
@@ -295,7 +288,7 @@ static void records_that_are_done_here_instead_are_charged_to_the_turn(void **st
         assert_in_range(milgi__engine_spent(loop.engine), MS, 3 * MS);
     }
     while (client.done < 4000)
-        run();
+        loop_turn(&loop);
     gone();
 }
 
@@ -308,18 +301,18 @@ static void what_is_done_here_instead_takes_turns_too(void **state)
             (void)loop_keygen(&client);
         for (unsigned i = 0; i < (records ? 100 : 1); i++)
             (void)(records ? loop_seal(&crowd[0], 1000) : loop_keygen(&crowd[0]));
-        run();
+        loop_turn(&loop);
         loop.now_ns += MS;
         loop.inline_ns = 5 * MS;
         while (crowd[0].done < (records ? 100 : 1)) {
             unsigned before = loop.done;
-            run();
+            loop_turn(&loop);
             if (!records)
                 assert_int_equal(milgi__engine_spent(loop.engine), (loop.done - before) * 5 * MS);
             assert_true(client.done <= 10); /* nobody waits for all of another's */
         }
         while (client.done < 100)
-            run();
+            loop_turn(&loop);
         gone();
     }
 }
@@ -397,9 +390,9 @@ static void what_is_finished_when_the_host_wakes_up_is_not_lost(void **state)
         unsigned index = loop_device(&loop, "sim:latency=1ms");
         assert_int_equal(milgi_engine_route(loop.engine, UINT32_MAX, index, 0), 0);
         (void)loop_keygen(&client);
-        run();
+        loop_turn(&loop);
         loop.now_ns += late_ms * (uint64_t)MS;
-        run();
+        loop_turn(&loop);
         assert_int_equal(client.status[MILGI_OP_OK], 1);
         loop_detach(&client);
         loop_fini(&loop);
@@ -439,11 +432,11 @@ static void what_came_in_time_is_done_before_a_deadline_is_judged(void **state)
         set_up_to_count();
         client.on_turn = finish_in_time;
         milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 10 * MS);
-        run();
+        loop_turn(&loop);
         loop.now_ns += 10 * MS;
         if (staged)
             milgi__engine_ready(loop.engine, &client.owner);
-        run();
+        loop_turn(&loop);
         assert_int_equal(timeouts, !staged);
         loop_detach(&client);
         loop_fini(&loop);
@@ -457,7 +450,7 @@ static void who_is_always_at_work_is_told_of_its_deadline_all_the_same(void **st
     milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 10 * MS);
     for (unsigned i = 0; i < 10; i++) {
         milgi__engine_ready(loop.engine, &client.owner);
-        run();
+        loop_turn(&loop);
         loop.now_ns += 2 * MS;
     }
     assert_int_equal(timeouts, 1);
@@ -470,11 +463,11 @@ static void a_host_that_was_stopped_may_bring_what_came_meanwhile(void **state)
     (void)state;
     set_up_to_count();
     milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 1000 * MS);
-    run();
+    loop_turn(&loop);
     loop.now_ns += 11000 * (uint64_t)MS;
-    assert_int_equal(run().next, MILGI_RUN_AGAIN);
+    assert_int_equal(loop_turn(&loop).next, MILGI_RUN_AGAIN);
     assert_int_equal(timeouts, 0);
-    run(); /* it had nothing */
+    loop_turn(&loop); /* it had nothing */
     assert_int_equal(timeouts, 1);
     loop_detach(&client);
     loop_fini(&loop);
@@ -501,17 +494,17 @@ static void nobody_is_woken_up_to_put_things_in_order(void **state)
     client.owner.ops = &ops;
     idles = 0;
     milgi__engine_ready(loop.engine, &client.owner);
-    struct milgi_run_result result = run();
+    struct milgi_run_result result = loop_turn(&loop);
     assert_int_equal(result.next, MILGI_RUN_WAIT);
     assert_int_equal(result.convenient_ns - loop.now_ns, 5 * MS);
     assert_true(result.deadline_ns - loop.now_ns >= 500 * MS);
     loop.now_ns = result.convenient_ns; /* awake for another reason */
-    run();
+    loop_turn(&loop);
     assert_int_equal(idles, 1);
     milgi__engine_ready(loop.engine, &client.owner);
-    result = run();
+    result = loop_turn(&loop);
     loop.now_ns = result.deadline_ns; /* a host that knows of no convenience */
-    run();
+    loop_turn(&loop);
     assert_int_equal(idles, 2);
     loop_detach(&client);
     loop_fini(&loop);
@@ -524,7 +517,7 @@ static void a_deadline_that_must_be_kept_is_told_as_it_is(void **state)
     loop_attach(&loop, &client);
     milgi__engine_deadline(loop.engine, &client.owner, loop.now_ns + 3 * MS);
     milgi__engine_ready(loop.engine, &client.owner);
-    struct milgi_run_result result = run();
+    struct milgi_run_result result = loop_turn(&loop);
     assert_int_equal(result.deadline_ns - loop.now_ns, 3 * MS);
     assert_int_equal(result.convenient_ns, result.deadline_ns);
     assert_int_equal(milgi_engine_now(loop.engine), loop.now_ns);
@@ -592,7 +585,7 @@ static void a_key_that_was_replaced_goes_whatever_the_load(void **state)
     milgi_credential_unref(credential); /* only the engine has it now */
     for (unsigned i = 0; i < 1100; i++) {
         milgi__engine_ready(loop.engine, &client.owner);
-        run();
+        loop_turn(&loop);
         loop.now_ns += MS;
     }
     assert_int_equal(loop.engine->keys.n, before - 1);
@@ -610,9 +603,9 @@ static void a_key_that_was_replaced_goes_before_a_long_sleep(void **state)
     milgi__engine_key_unref(loop.engine, milgi__engine_key_private(loop.engine, credential));
     uint32_t before = loop.engine->keys.n;
     milgi__engine_ready(loop.engine, &client.owner);
-    loop.now_ns = run().convenient_ns;
+    loop.now_ns = loop_turn(&loop).convenient_ns;
     milgi_credential_unref(credential);
-    run();
+    loop_turn(&loop);
     assert_int_equal(loop.engine->keys.n, before - 1);
     loop_detach(&client);
     loop_fini(&loop);
@@ -649,11 +642,11 @@ static void what_is_posted_while_posts_run_wakes_the_engine(void **state)
     loop_attach(&loop, &client);
     posted = 0;
     assert_int_equal(milgi_engine_post(loop.engine, post_again, NULL), 0);
-    run();
+    loop_turn(&loop);
     assert_int_equal(posted, 1);
     struct pollfd fd = { .fd = milgi_engine_fd(loop.engine), .events = POLLIN };
     assert_int_equal(poll(&fd, 1, 0), 1);
-    run();
+    loop_turn(&loop);
     assert_int_equal(posted, 2);
     assert_int_equal(poll(&fd, 1, 0), 0);
     loop_detach(&client);
