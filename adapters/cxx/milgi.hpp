@@ -90,7 +90,7 @@ inline std::error_code code_of(int error) noexcept
 /* Why something failed. |reason| is that of a connection; its error is 0 when there was none, and detail never NULL. */
 struct failure {
     std::error_code code;
-    milgi_reason reason{ 0, MILGI_CLASS_NONE, MILGI_ALERT_NONE, false, -1, 0, "" };
+    milgi_reason reason{ 0, MILGI_CLASS_NONE, MILGI_FAULT_NONE, MILGI_ALERT_NONE, false, -1, 0, "" };
     std::string note; /* of a file or a config: what is wrong with it */
 
     failure(std::error_code c) noexcept : code(c) {}

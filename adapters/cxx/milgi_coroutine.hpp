@@ -142,7 +142,7 @@ public:
     unsigned refs = 0;
     std::deque<piece> pieces;
     std::deque<milgi_decision> decisions;
-    milgi_reason reason{ 0, MILGI_CLASS_NONE, MILGI_ALERT_NONE, false, -1, 0, "" };
+    milgi_reason reason{ 0, MILGI_CLASS_NONE, MILGI_FAULT_NONE, MILGI_ALERT_NONE, false, -1, 0, "" };
     bool opened = false;     /* on_open came */
     bool peer_ended = false; /* on_end */
     bool ended = false;      /* on_close */

@@ -50,7 +50,7 @@ inline unsigned descriptors()
 /* A loop with an adapter, |device| beside the cpu for all that it takes, and configs for both ends. */
 class loop {
 public:
-    explicit loop(const char *spec = nullptr)
+    explicit loop(const char *spec = nullptr, size_t memory = 0)
     {
         CHECK(uv_loop_init(&uv) == 0 && uv_loop_close(&uv) == 0); /* makes what libuv keeps for the process */
         before = descriptors();
@@ -58,6 +58,7 @@ public:
         milgi_stream_options options;
         milgi_stream_options_init(&options);
         options.linger_ms = 200;
+        options.engine.memory_limit = memory ? memory : options.engine.memory_limit;
         CHECK(milgi_uv_new(&uv, &options, &adapter) == 0);
         if (spec) {
             device = milgi::device::make(spec).value();

@@ -163,6 +163,56 @@ void who_does_not_read_is_sent_no_more()
     CHECK(taken > before);
 }
 
+task<> opened(stream &s)
+{
+    auto is_open = co_await s.open();
+    CHECK(is_open);
+}
+
+task<> write_all(stream &s, const std::vector<std::byte> &data, bool &said)
+{
+    auto written = co_await s.write(data);
+    said = static_cast<bool>(written);
+}
+
+task<> read_all(stream &s, std::vector<std::byte> &to, size_t want)
+{
+    std::array<std::byte, 4096> block;
+    while (to.size() < want) {
+        auto n = co_await s.read(block);
+        CHECK(n && *n);
+        to.insert(to.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(*n));
+    }
+}
+
+/* Another has all the chunks: nothing is taken, nothing is lost. */
+void who_has_no_memory_for_it_writes_later()
+{
+    loop l(nullptr, 1 << 20);
+    auto [client, server] = l.pair();
+    auto opening = opened(client);
+    opening.start();
+    l.until([&] { return opening.done(); });
+    l.turns(50);
+    std::vector<milgi::slice> hoard;
+    for (uint32_t size = 65536; size >= 1024; size /= 4)
+        while (auto one = milgi::slice::make(l.engine(), size))
+            hoard.push_back(std::move(one));
+    std::vector<std::byte> data(100000), got;
+    for (size_t at = 0; at < data.size(); at++)
+        data[at] = rig::pattern(at);
+    bool said = false;
+    auto writing = write_all(client, data, said);
+    writing.start();
+    auto reading = read_all(server, got, data.size());
+    reading.start();
+    l.turns(50);
+    CHECK(!writing.done());
+    hoard.clear();
+    l.until([&] { return reading.done() && writing.done(); });
+    CHECK(said && got == data);
+}
+
 task<> hold(stream &s, std::vector<milgi::received> &held)
 {
     for (;;) {
@@ -481,7 +531,22 @@ void what_is_wrong_with_a_file_is_said()
     CHECK(!missing && missing.code() == MILGI_EFILE && !missing.error().note.empty());
     auto config = milgi::config::server().freeze();
     CHECK(!config && config.code() == MILGI_EINVAL && config.error().text().find("credential") != std::string::npos);
+    auto first = milgi::config::client().alpn({ "" }).versions(0x0304, 0x0304).freeze(); /* the first fault stays */
+    CHECK(!first && first.code() == MILGI_EINVAL);
     CHECK(!milgi::device::make("no such device") && milgi::code_of(MILGI_ETIMEOUT) == std::errc::timed_out);
+}
+
+/* Why is said, the descriptor stays the caller's, and nothing is left. */
+void a_stream_that_cannot_be_made_is_not()
+{
+    loop l;
+    int fd[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
+    auto s = milgi::stream::make(l.engine(), [&](auto *events, void *arg, milgi_stream **out) {
+        return milgi_uv_open(l.adapter, fd[0], l.client.get(), "no..name", events, arg, out);
+    });
+    CHECK(!s && s.code() == MILGI_EINVAL);
+    CHECK(close(fd[0]) == 0 && close(fd[1]) == 0);
 }
 
 /* --- decisions, ALPN, client certificates -------------------------------------------------------------------------- */
@@ -609,6 +674,7 @@ const test tests[] = {
     TEST(echoes_on_every_device),
     TEST(a_crowd_is_served),
     TEST(who_does_not_read_is_sent_no_more),
+    TEST(who_has_no_memory_for_it_writes_later),
     TEST(what_is_held_is_credit_that_the_peer_does_not_have),
     TEST(one_direction_ends_before_the_other),
     TEST(who_leaves_in_the_middle_is_no_end_for_the_peer),
@@ -624,6 +690,7 @@ const test tests[] = {
     TEST(one_reads_at_a_time),
     TEST(what_is_awaited_may_be_kept_first),
     TEST(what_is_wrong_with_a_file_is_said),
+    TEST(a_stream_that_cannot_be_made_is_not),
     TEST(a_name_is_chosen_for_later),
     TEST(a_question_outlives_its_stream_and_its_loop),
     TEST(what_was_negotiated_is_there_when_it_is_open),

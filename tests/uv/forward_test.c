@@ -85,6 +85,58 @@ static void forwarding_waits_for_chunks_and_goes_on(void **state)
     rig_close(&r);
 }
 
+/* |arg|'s stream is where it goes to. */
+static void pass_on(struct milgi_stream *stream, void *arg, const struct milgi_slice *slices, size_t slices_n)
+{
+    milgi_stream_forward(stream, ((struct end *)arg)->passes_to, slices, slices_n);
+}
+
+static const struct milgi_stream_events passing_events = {
+    .on_open = on_open,
+    .on_data = pass_on,
+    .on_close = on_close,
+    .on_gone = on_gone,
+};
+
+/* From |a|'s peer, |more[0]|, to |more[1]|, whose peer, |b|, takes nothing. */
+static void the_ends_of_forwarding_may_go_in_any_order(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        struct rig r;
+        struct end more[2] = { { .stream = NULL } };
+        int fd[2];
+        rig_open(&r, NULL, NULL);
+        r.a.send_len = 6000000;
+        r.b.keep_credit = true;
+        socket_pair(fd);
+        client_on(&r, fd[0]);
+        struct end *from = &more[0], *to = &more[1];
+        assert_int_equal(milgi_uv_open(r.uv, fd[1], r.server, NULL, &passing_events, from, &from->stream), 0);
+        socket_pair(fd);
+        assert_int_equal(milgi_uv_open(r.uv, fd[0], r.client, "uv.test", &passing_events, to, &to->stream), 0);
+        server_on(&r, fd[1]);
+        more[0].passes_to = more[1].stream;
+        run_until(&r, &r.b.opened);
+        settle(&r, 100);
+        assert_true(r.a.sent_len < 6000000);
+        struct milgi_stream *streams[2] = { more[0].stream, more[1].stream };
+        for (int i = 0; i < 2; i++) {
+            int at = i ^ first;
+            if (at == 1)
+                more[0].passes_to = NULL;
+            if (!more[at].closed)
+                milgi_stream_drop(streams[at]);
+            settle(&r, 50);
+        }
+        if (!r.b.closed)
+            milgi_stream_drop(r.b.stream); /* it takes nothing, not even the end */
+        run(&r);
+        assert_true(more[0].gone && more[1].gone && r.a.closed);
+        rig_close(&r);
+    }
+}
+
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
 static void streams_wait_for_chunks_and_go_on(void **state)
@@ -113,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost_when_a_stream_is_forwarded_to_a_slow_reader),
         cmocka_unit_test(forwarding_waits_for_chunks_and_goes_on),
+        cmocka_unit_test(the_ends_of_forwarding_may_go_in_any_order),
         cmocka_unit_test(streams_wait_for_chunks_and_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

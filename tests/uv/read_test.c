@@ -135,6 +135,31 @@ static void who_reads_late_gets_all_of_it_and_the_peer_waits_meanwhile(void **st
     rig_close(&r);
 }
 
+/* In many pieces, of which some are read before others come. */
+static void who_reads_some_while_more_comes_gets_it_in_order(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL, NULL);
+    pulling(&r);
+    run_until(&r, &r.b.opened);
+    for (unsigned round = 0; round < 60; round++) {
+        for (int i = 0; i < 3; i++) {
+            r.a.send_len += 100;
+            send_more(&r.a);
+            while (milgi_stream_unread(r.b.stream) + r.b.got_len < r.a.send_len && !r.late)
+                uv_run(&r.loop, UV_RUN_ONCE);
+        }
+        assert_int_equal(pull(r.b.stream, &r.b, 100, 200), 0);
+    }
+    pull(r.b.stream, &r.b, 100, SIZE_MAX);
+    assert_int_equal(r.b.got_len, r.a.send_len);
+    milgi_stream_close(r.a.stream);
+    milgi_stream_close(r.b.stream);
+    run(&r);
+    rig_close(&r);
+}
+
 /* In whatever way it breaks off: what came is read, and behind it comes the reason. */
 static void what_breaks_off_never_reads_as_an_end(void **state)
 {
@@ -256,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_reads_late_gets_all_of_it_and_the_peer_waits_meanwhile),
+        cmocka_unit_test(who_reads_some_while_more_comes_gets_it_in_order),
         cmocka_unit_test(what_breaks_off_never_reads_as_an_end),
         cmocka_unit_test(who_gives_up_has_nothing_to_read_any_more),
         cmocka_unit_test(what_waits_to_be_read_is_kept_without_memory_too),

@@ -26,6 +26,7 @@ struct end {
     bool opened, ended, closed, gone, keep_credit, shut_when_sent, close_when_open, drop_when_open, answers_end;
     struct milgi_reason reason;
     unsigned rooms;
+    struct milgi_stream *passes_to;
 };
 
 struct rig {
