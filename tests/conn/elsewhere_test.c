@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tickets that whoever is asked seals and opens: late, twice, never, for a connection that is gone, from a thread. */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "elsewhere.h"
 #include "fake_identity.h"
 #include "pair.h"
 
@@ -132,22 +132,12 @@ static void an_answer_that_never_comes_is_not_waited_for(void **state)
     end(&s);
 }
 
-static struct {
-    struct milgi_engine *engine;
-    struct milgi_decision decision;
-    int rv;
-} posted;
+static int posted;
 
 static void answer_here(void *arg)
 {
-    (void)arg;
-    posted.rv = answer_one(posted.engine, posted.decision);
-}
-
-static void *elsewhere(void *arg)
-{
-    (void)arg;
-    return milgi_engine_post(posted.engine, answer_here, NULL) == 0 ? &posted : NULL;
+    struct pair_side *side = arg;
+    posted = answer_one(side->engine, side->decision[--side->decisions_n]);
 }
 
 static void another_thread_may_seal_and_open(void **state)
@@ -158,16 +148,10 @@ static void another_thread_may_seal_and_open(void **state)
     unsigned asked = 0;
     for (unsigned i = 0; i < 2; i++) {
         for (pair_settle(&pair); server->decisions_n != 0; pair_settle(&pair), asked++) {
-            pthread_t thread;
-            void *done;
-            posted.engine = server->engine;
-            posted.decision = server->decision[--server->decisions_n];
-            posted.rv = 1;
-            MUST(pthread_create(&thread, NULL, elsewhere, NULL));
-            MUST(pthread_join(thread, &done));
-            assert_ptr_equal(done, &posted);
+            posted = 1;
+            post_elsewhere(server->engine, answer_here, server);
             pair_settle(&pair);
-            MUST(posted.rv);
+            MUST(posted);
         }
         assert_int_equal(resumed(), i);
         if (i == 0)

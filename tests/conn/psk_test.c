@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* External PSKs as connections take and tell them, and whoever is asked for them: late, twice, never, too late. */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "elsewhere.h"
 #include "fake_identity.h"
 #include "pair.h"
 
@@ -177,22 +177,12 @@ static void an_answer_that_never_comes_is_not_waited_for(void **state)
     give_up(&s);
 }
 
-static struct {
-    struct milgi_engine *engine;
-    struct milgi_decision decision;
-    int rv;
-} posted;
+static int posted;
 
 static void decide_here(void *arg)
 {
-    (void)arg;
-    posted.rv = milgi_decide(posted.engine, posted.decision, MILGI_ACCEPT, psk[MILGI_SERVER]);
-}
-
-static void *elsewhere(void *arg)
-{
-    (void)arg;
-    return milgi_engine_post(posted.engine, decide_here, NULL) == 0 ? &posted : NULL;
+    struct pair_side *side = arg;
+    posted = milgi_decide(side->engine, side->decision[0], MILGI_ACCEPT, psk[MILGI_SERVER]);
 }
 
 static void another_thread_may_find_it(void **state)
@@ -200,18 +190,12 @@ static void another_thread_may_find_it(void **state)
     (void)state;
     struct pair_setup s = setup_of(true);
     struct pair_side *server = &pair.side[MILGI_SERVER];
-    pthread_t thread;
-    void *done;
     pair_init(&pair, &s);
     pair_settle(&pair);
-    posted.engine = server->engine;
-    posted.decision = server->decision[0];
-    posted.rv = 1;
-    MUST(pthread_create(&thread, NULL, elsewhere, NULL));
-    MUST(pthread_join(thread, &done));
-    assert_ptr_equal(done, &posted);
+    posted = 1;
+    post_elsewhere(server->engine, decide_here, server);
     pair_settle(&pair);
-    MUST(posted.rv);
+    MUST(posted);
     assert_on_psk("a machine");
     give_up(&s);
 }

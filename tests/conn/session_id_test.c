@@ -3,7 +3,6 @@
  * TLS 1.2: sessions that a server keeps by their IDs, in its cache or wherever a decision says; and which of them a
  * fatal alert spoils.
  */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "elsewhere.h"
 #include "fake_identity.h"
 #include "pair.h"
 
@@ -473,23 +473,13 @@ static void nobody_answers(void **state)
     give_up(&s);
 }
 
-static struct {
-    struct milgi_engine *engine;
-    struct milgi_decision decision;
-    bool done;
-} posted;
+static bool posted;
 
 static void answer_here(void *arg)
 {
-    (void)arg;
-    answer(posted.engine, &posted.decision);
-    posted.done = true;
-}
-
-static void *elsewhere(void *arg)
-{
-    (void)arg;
-    return milgi_engine_post(posted.engine, answer_here, NULL) == 0 ? &posted : NULL;
+    struct pair_side *side = arg;
+    answer(side->engine, &side->decision[0]);
+    posted = true;
 }
 
 static void another_thread_may_answer(void **state)
@@ -498,17 +488,11 @@ static void another_thread_may_answer(void **state)
     struct pair_setup s = setup_of(0, BOTH, MILGI_TLS_1_2);
     pair_init(&pair, &s);
     for (unsigned i = 0; i < 2; i++) {
-        pthread_t thread;
-        void *done;
         pair_settle(&pair);
-        posted.engine = SERVER->engine;
-        posted.decision = SERVER->decision[0];
-        posted.done = false;
-        MUST(pthread_create(&thread, NULL, elsewhere, NULL));
-        MUST(pthread_join(thread, &done));
-        assert_ptr_equal(done, &posted);
+        posted = false;
+        post_elsewhere(SERVER->engine, answer_here, SERVER);
         pair_settle(&pair);
-        assert_true(posted.done);
+        assert_true(posted);
         assert_int_equal(resumed(), i);
         if (i == 0)
             again(&s);

@@ -178,14 +178,20 @@ def test_what_is_wrong_with_a_key_is_said_before_there_are_clients_and_without_i
     check("does not belong to the certificate" in keyed.refused(world, keyed.token.uri), "another key than the certificate's")
 
 
-def test_a_token_behind_a_server_that_ends_and_comes_back(world):
-    if not Token.module():
-        return
+def behind_server(world):
+    """A token that a server of p11-kit has, and the key in it."""
     keyed = Keyed(world)
     server = Server(world, keyed)
     server.start()
     keyed.token.environment.update(server.environment)
     key = f"pkcs11:token=milgi;object=server?pin-source={keyed.token.pin_file}&module-path=p11-kit-client.so"
+    return keyed, server, key
+
+
+def test_a_token_behind_a_server_that_ends_and_comes_back(world):
+    if not Token.module():
+        return
+    keyed, server, key = behind_server(world)
     proxy = keyed.proxy(world, "--backend", world.backend(echo).address, key=key)
     standing = world.client(proxy)
     check(works(world, proxy), proxy.err())
@@ -219,11 +225,7 @@ def test_a_token_whose_files_are_moved_away_and_back(world):
 
 def hanging(world, *arguments):
     """A proxy whose token has stopped to answer."""
-    keyed = Keyed(world)
-    server = Server(world, keyed)
-    server.start()
-    keyed.token.environment.update(server.environment)
-    key = f"pkcs11:token=milgi;object=server?pin-source={keyed.token.pin_file}&module-path=p11-kit-client.so"
+    keyed, server, key = behind_server(world)
     proxy = keyed.proxy(world, "--backend", world.backend(echo).address, *arguments, key=key)
     standing = world.client(proxy)
     os.killpg(server.process.pid, signal.SIGSTOP)
@@ -278,12 +280,8 @@ def test_sigterm_is_obeyed_whatever_a_token_does(world):
 def test_a_token_that_hangs_at_the_start_does_not_keep_the_proxy_from_ending(world):
     if not Token.module():
         return
-    keyed = Keyed(world)
-    server = Server(world, keyed)
-    server.start()
-    keyed.token.environment.update(server.environment)
+    keyed, server, key = behind_server(world)
     os.killpg(server.process.pid, signal.SIGSTOP)
-    key = f"pkcs11:token=milgi;object=server?pin-source={keyed.token.pin_file}&module-path=p11-kit-client.so"
     for workers, wanted in (("1", -signal.SIGTERM), ("2", 0)):
         command = world.keep(kit.Command(world, "proxy", "--listen", "127.0.0.1:0", "--cert", world.pki.path(keyed.cert), "--key", key,
                                          "--workers", workers, environment=keyed.token.environment))
