@@ -194,6 +194,8 @@ static void late(void)
     const unsigned open = MILGI_WAITS_TURN | MILGI_WAITS_DECISION;
     come_to_it();
     assert_int_equal(milgi_conn_waits_for(side->conn) & open, MILGI_WAITS_DECISION);
+    if (asked->kind == MILGI_DECIDE_CONFIG) /* and not for the client, which waits itself */
+        assert_int_equal(milgi_conn_waits_for(side->conn), MILGI_WAITS_DECISION);
     assert_int_equal(milgi_conn_waits_for(pair_other(side)->conn) & open, 0);
     MUST(answer(MILGI_DEFAULT));
     assert_int_equal(milgi_conn_waits_for(side->conn) & open, MILGI_WAITS_TURN);
