@@ -206,7 +206,7 @@ static int free_connection(struct rig *r)
     milgi_conn_info(conn, &info);
     CHECK(info.established && info.suite);
     CHECK(!milgi_conn_input_paused(conn) && !milgi_conn_output_full(conn));
-    CHECK(milgi_conn_output_pending(conn) == 0);
+    CHECK(milgi_conn_output_pending(conn) == 0 && milgi_conn_waits_for(conn) == MILGI_WAITS_PEER);
     CHECK(!is_awake(r));
     return 0;
 }
