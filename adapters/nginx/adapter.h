@@ -23,7 +23,8 @@ struct milgi__ngx_conf {
     ngx_msec_t handshake_timeout;
     ngx_array_t *certificates, *keys; /* of ngx_str_t; the first to the first */
     ngx_array_t *alpn;                /* stream only */
-    ngx_str_t trust, policy;
+    ngx_str_t trust, crl, policy;
+    ngx_str_t passphrases;          /* lines; only while all is configured */
     struct milgi_config *config[2]; /* NULL: this server has no certificate; [1]: with HTTP/2 */
 };
 
@@ -31,6 +32,7 @@ struct milgi__ngx_conf *milgi__ngx_conf_new(ngx_conf_t *cf);
 /* |protocols|: what ALPN may choose, lists for config[0] and config[1] that end with NULL; NULL: there is no such. */
 char *milgi__ngx_conf_merge(ngx_conf_t *cf, struct milgi__ngx_conf *parent, struct milgi__ngx_conf *conf,
     const char *const *protocols[2]);
+char *milgi__ngx_password_file(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 extern ngx_conf_enum_t milgi__ngx_verify_words[];
 
 /* The commands of both modules; |where| as in ngx_command_t, |level| the offset of the server's settings. */
@@ -41,6 +43,9 @@ extern ngx_conf_enum_t milgi__ngx_verify_words[];
             offsetof(struct milgi__ngx_conf, certificates), NULL }, \
         { ngx_string("milgi_certificate_key"), (where) | NGX_CONF_TAKE1, ngx_conf_set_str_array_slot, level, \
             offsetof(struct milgi__ngx_conf, keys), NULL }, \
+        { ngx_string("milgi_password_file"), (where) | NGX_CONF_TAKE1, milgi__ngx_password_file, level, 0, NULL }, \
+        { ngx_string("milgi_crl"), (where) | NGX_CONF_TAKE1, ngx_conf_set_str_slot, level, \
+            offsetof(struct milgi__ngx_conf, crl), NULL }, \
         { ngx_string("milgi_policy"), (where) | NGX_CONF_TAKE1, ngx_conf_set_str_slot, level, \
             offsetof(struct milgi__ngx_conf, policy), NULL }, \
         { ngx_string("milgi_tickets"), (where) | NGX_CONF_FLAG, ngx_conf_set_flag_slot, level, \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server's settings, and what variables say of a connection. */
+#include <fcntl.h>
 #include <sys/random.h>
 
 #include "adapter.h"
@@ -69,11 +70,73 @@ static const char *file_name(ngx_conf_t *cf, const ngx_str_t *value)
     return (const char *)name.data;
 }
 
-static int add_credential(ngx_conf_t *cf, struct milgi_config *config, ngx_str_t *chain, ngx_str_t *key)
+#define PASSPHRASES_MAX 65536 /* bytes of their file */
+
+static void wipe_passphrases(void *data)
+{
+    ngx_explicit_memzero(data, PASSPHRASES_MAX);
+}
+
+/* It may be a pipe, so it is read once; and wiped when all is configured. */
+char *milgi__ngx_password_file(ngx_conf_t *cf, ngx_command_t *command, void *data)
+{
+    struct milgi__ngx_conf *conf = data;
+    ngx_str_t *value = (ngx_str_t *)cf->args->elts + 1;
+    ssize_t n = 0;
+    (void)command;
+    if (conf->passphrases.data)
+        return "is duplicate";
+    u_char *text = ngx_palloc(cf->temp_pool, PASSPHRASES_MAX);
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->temp_pool, 0);
+    if (!text || !cleanup)
+        return NGX_CONF_ERROR;
+    cleanup->handler = wipe_passphrases;
+    cleanup->data = text;
+    int fd = open(file_name(cf, value), O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    while (fd >= 0 && (n = read(fd, text + len, PASSPHRASES_MAX - len)) > 0)
+        len += (size_t)n;
+    bool failed = fd < 0 || n < 0;
+    if (failed)
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, "milgi_password_file \"%V\" cannot be read", value);
+    else if (len == PASSPHRASES_MAX)
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "milgi_password_file \"%V\" is too long", value);
+    if (fd >= 0)
+        close(fd);
+    conf->passphrases = (ngx_str_t){ len, text };
+    return failed || len == PASSPHRASES_MAX ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+/* A key that is encrypted, by one passphrase after the other, as nginx does it. */
+static int load_encrypted(const struct milgi__ngx_conf *conf, const char *const file[2],
+    struct milgi_credential **credential, struct milgi_problem *problem)
+{
+    const char *line = (const char *)conf->passphrases.data, *end = line + conf->passphrases.len;
+    int rv = MILGI_EPARSE;
+    for (const char *next; line < end; line = next) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        next = stop ? stop + 1 : end;
+        stop = stop ? stop : end;
+        stop -= stop > line && stop[-1] == '\r';
+        if (stop == line)
+            continue;
+        *problem = (struct milgi_problem){ 0 };
+        rv = milgi_credential_load_encrypted(file[0], file[1], line, (size_t)(stop - line), credential, problem);
+        if (!rv || problem->kind != MILGI_PROBLEM_PASSPHRASE)
+            break;
+    }
+    return rv;
+}
+
+static int add_credential(ngx_conf_t *cf, struct milgi_config *config, const struct milgi__ngx_conf *conf,
+    ngx_str_t *chain, ngx_str_t *key)
 {
     struct milgi_problem problem = { 0 };
     struct milgi_credential *credential;
-    int rv = milgi_credential_load(file_name(cf, chain), file_name(cf, key), &credential, &problem);
+    const char *file[2] = { file_name(cf, chain), file_name(cf, key) };
+    int rv = milgi_credential_load(file[0], file[1], &credential, &problem);
+    if (rv && problem.kind == MILGI_PROBLEM_ENCRYPTED && conf->passphrases.len)
+        rv = load_encrypted(conf, file, &credential, &problem);
     if (rv)
         return wrong(cf, problem.file == MILGI_FILE_KEY ? "milgi_certificate_key" : "milgi_certificate",
             problem.file == MILGI_FILE_KEY ? key : chain, rv, &problem);
@@ -93,6 +156,12 @@ static int set_trust(ngx_conf_t *cf, struct milgi_config *config, const struct m
     int rv = milgi_trust_load(file_name(cf, &conf->trust), &trust, &problem);
     if (rv)
         return wrong(cf, "milgi_client_certificate", &conf->trust, rv, &problem);
+    if (conf->crl.len)
+        rv = milgi_trust_add_crls_file(trust, file_name(cf, &conf->crl), &problem);
+    if (rv) {
+        milgi_trust_unref(trust);
+        return wrong(cf, "milgi_crl", &conf->crl, rv, &problem);
+    }
     rv = milgi_config_set_trust(config, trust);
     milgi_trust_unref(trust);
     rv = rv ? rv : milgi_config_set_client_auth(config, (enum milgi_client_auth)conf->verify);
@@ -108,7 +177,7 @@ static int fill(ngx_conf_t *cf, struct milgi__ngx_conf *conf, struct milgi_confi
         return wrong(cf, "milgi_policy", &conf->policy, rv, &problem);
     ngx_str_t *chain = conf->certificates->elts, *key = conf->keys->elts;
     for (ngx_uint_t i = 0; !rv && i < conf->certificates->nelts; i++)
-        rv = add_credential(cf, config, &chain[i], &key[i]);
+        rv = add_credential(cf, config, conf, &chain[i], &key[i]);
     rv = rv ? rv : set_trust(cf, config, conf);
     if (rv)
         return rv;
@@ -150,6 +219,9 @@ static void inherit(ngx_conf_t *cf, struct milgi__ngx_conf *parent, struct milgi
     ngx_conf_merge_uint_value(conf->verify, parent->verify, MILGI_CLIENT_AUTH_NONE);
     ngx_conf_merge_msec_value(conf->handshake_timeout, parent->handshake_timeout, 60000);
     ngx_conf_merge_str_value(conf->trust, parent->trust, "");
+    ngx_conf_merge_str_value(conf->crl, parent->crl, "");
+    if (!conf->passphrases.data)
+        conf->passphrases = parent->passphrases;
     ngx_conf_merge_str_value(conf->policy, parent->policy, "compatible");
     ngx_conf_merge_ptr_value(conf->certificates, parent->certificates, NULL);
     ngx_conf_merge_ptr_value(conf->keys, parent->keys, NULL);
@@ -171,6 +243,10 @@ char *milgi__ngx_conf_merge(
     }
     if (conf->verify != MILGI_CLIENT_AUTH_NONE && !conf->trust.len) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"milgi_verify_client\" needs a \"milgi_client_certificate\"");
+        return NGX_CONF_ERROR;
+    }
+    if (conf->crl.len && conf->verify == MILGI_CLIENT_AUTH_NONE && conf->enable) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"milgi_crl\" needs \"milgi_verify_client\"");
         return NGX_CONF_ERROR;
     }
     if (!conf->enable)

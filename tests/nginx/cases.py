@@ -131,6 +131,34 @@ def clients_are_verified(rig):
         n.all_closed()
 
 
+def who_is_revoked_is_refused(rig):
+    http = ""
+    for port, crl in (("a", "good.crl"), ("b", "revoked.crl")):
+        http += "server { listen 127.0.0.1:%%(%s)d; server_name one.test; %s location / { %s } }" % (
+            port, tls("one.test", "milgi_verify_client on; milgi_client_certificate ca.pem; milgi_crl %s;" % crl), SHOW)
+    with Nginx(rig, http) as n:
+        for version in (V12, V13):
+            with wrap(context(rig, version, cert="client"), n.port("a")) as sock:
+                equal(shown(get(sock)[1])["verify"], "SUCCESS", "who is in no CRL")
+            try:
+                with wrap(context(rig, version, cert="client"), n.port("b")) as sock:
+                    get(sock)
+            except ssl.SSLError as error:
+                check("REVOKED" in str(error), "another alert: %s" % error)
+            else:
+                raise kit.Failed("who is revoked was let in")
+        n.all_closed()
+
+
+def keys_are_opened_by_a_file_of_passphrases(rig):
+    with open(os.path.join(rig.work, "the.words"), "w", encoding="ascii") as file:
+        file.write("wheat\n\nsesame\r\nbarley")
+    certificate = "milgi on; milgi_certificate one.test.pem; milgi_certificate_key locked.key; milgi_password_file the.words;"
+    with Nginx(rig, "server { listen 127.0.0.1:%%(a)d; server_name one.test; %s location / { %s } }" % (certificate, SHOW)) as n:
+        with wrap(context(rig), n.port("a")) as sock:
+            check(shown(get(sock)[1]), "no answer")
+
+
 def who_was_let_in_by_one_server_is_not_by_another(rig):
     server = "server { listen 127.0.0.1:%%(a)d http2; server_name %s; %s location / { return 200 %s; } }"
     http = server % ("one.test", tls("one.test"), "one")
@@ -436,6 +464,13 @@ def wrong_settings_are_refused(rig):
                       (server % ("", "milgi on; milgi_certificate one.test.pem; milgi_certificate_key two.test.key;"), "two.test.key"),
                       (server % ("", "milgi on; milgi_certificate none.pem; milgi_certificate_key one.test.key;"), "none.pem"),
                       (server % ("", tls("one.test", "milgi_policy nonsense;")), "nonsense"),
+                      (server % ("", "milgi on; milgi_certificate one.test.pem; milgi_certificate_key locked.key;"), "is encrypted"),
+                      (server % ("", "milgi on; milgi_certificate one.test.pem; milgi_certificate_key locked.key; milgi_password_file ca.pem;"),
+                       "not with this passphrase"),
+                      (server % ("", "milgi on; milgi_certificate one.test.pem; milgi_certificate_key locked.key; milgi_password_file none;"),
+                       "milgi_password_file"),
+                      (server % ("", tls("one.test", "milgi_verify_client on; milgi_client_certificate ca.pem; milgi_crl ca.pem;")), "milgi_crl"),
+                      (server % ("", tls("one.test", "milgi_crl good.crl;")), 'needs "milgi_verify_client"'),
                       (server % ("", tls("one.test", "milgi_verify_client on;")), 'needs a "milgi_client_certificate"'),
                       (server % ("", tls("one.test", "milgi_verify_client maybe;")), "maybe"),
                       (server % ("ssl", tls("one.test", "ssl_certificate one.test.pem; ssl_certificate_key one.test.key;")), 'neither "ssl"'),

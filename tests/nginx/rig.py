@@ -58,6 +58,15 @@ def make_certificates(work):
         openssl("req", "-newkey", *key, "-nodes", "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/O=Test/CN=" + name)
         openssl("x509", "-req", "-in", name + ".csr", "-CA", ca + ".pem", "-CAkey", ca + ".key", "-CAcreateserial", "-days", "2",
                 "-extfile", "names", "-out", name + ".pem")
+    openssl("pkey", "-in", "one.test.key", "-aes256", "-passout", "pass:sesame", "-out", "locked.key")
+    with open(os.path.join(work, "ca.conf"), "w", encoding="ascii") as file:
+        file.write("[ca]\ndefault_ca = a\n[a]\ndatabase = index.txt\ndefault_md = sha256\n")
+    open(os.path.join(work, "index.txt"), "w", encoding="ascii").close()
+    of = ("ca", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key")
+    for crl, revoked in (("good.crl", None), ("revoked.crl", "client.pem")):
+        if revoked:
+            openssl(*of, "-revoke", revoked)
+        openssl(*of, "-gencrl", "-crldays", "2", "-out", crl)
 
 
 # --- nginx ---------------------------------------------------------------------------------------------------------------
@@ -89,7 +98,7 @@ class Nginx:
     def __init__(self, rig, http="", stream="", main="", connections=8192, **backends):
         self.rig, self.work = rig, tempfile.mkdtemp(dir=rig.work)
         for name in os.listdir(rig.work):
-            if name.endswith((".pem", ".key")):
+            if name.endswith((".pem", ".key", ".crl", ".words")):
                 os.symlink(os.path.join(rig.work, name), os.path.join(self.work, name))
         os.chmod(self.work, 0o755)
         self.http, self.stream, self.main, self.backends = http, stream, main, backends

@@ -16,6 +16,8 @@ CASES = (  # part, devices in ci
     (cases.of_several_certificates_the_one_that_fits_is_taken, "pages", "cpu"),
     (cases.alpn_goes_by_listen, "pages", "cpu"),
     (cases.clients_are_verified, "pages", "pool:2"),
+    (cases.who_is_revoked_is_refused, "pages", "pool:2"),
+    (cases.keys_are_opened_by_a_file_of_passphrases, "pages", "cpu"),
     (cases.who_was_let_in_by_one_server_is_not_by_another, "pages", "cpu"),
     (cases.sessions_are_resumed_by_tickets, "pages", "pool:2"),
     (cases.keepalive_and_pipelining, "pages", "cpu records"),

@@ -7,7 +7,7 @@ use warnings;
 
 my %directive = (certificate => 'certificate', certificate_key => 'certificate_key', verify_client => 'verify_client',
     client_certificate => 'client_certificate', session_tickets => 'tickets', alpn => 'alpn',
-    handshake_timeout => 'handshake_timeout');
+    handshake_timeout => 'handshake_timeout', crl => 'crl', password_file => 'password_file');
 my $variables = join '|', qw(protocol cipher curve server_name alpn_protocol session_reused client_verify client_s_dn client_i_dn);
 
 my $ours = !$ENV{MILGI_MODULES} ? '' : join '', map {"load_module $ENV{MILGI_MODULES}/$_.so;\n"} qw(ngx_milgi_module ngx_stream_milgi_module);
