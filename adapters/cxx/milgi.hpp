@@ -200,18 +200,21 @@ using ticket_keys = counted<milgi_ticket_keys, milgi_ticket_keys_ref, milgi_tick
 class credential : public counted<milgi_credential, milgi_credential_ref, milgi_credential_unref> {
 public:
     using counted::counted;
-    static result<credential> load(const char *chain_file, const char *key_file)
+    /* |passphrase|: of a key that is encrypted; "": there is none. */
+    static result<credential> load(const char *chain_file, const char *key_file, std::string_view passphrase = {})
     {
         milgi_credential *one;
         milgi_problem problem;
-        int rv = milgi_credential_load(chain_file, key_file, &one, &problem);
+        int rv = milgi_credential_load_encrypted(
+            chain_file, key_file, passphrase.empty() ? nullptr : passphrase.data(), passphrase.size(), &one, &problem);
         return rv ? result<credential>(failure(rv, problem.text)) : credential(one);
     }
-    static result<credential> pem(std::string_view chain, std::string_view key)
+    static result<credential> pem(std::string_view chain, std::string_view key, std::string_view passphrase = {})
     {
         milgi_credential *one;
         milgi_problem problem;
-        int rv = milgi_credential_load_pem(chain.data(), chain.size(), key.data(), key.size(), &one, &problem);
+        int rv = milgi_credential_load_pem_encrypted(chain.data(), chain.size(), key.data(), key.size(),
+            passphrase.empty() ? nullptr : passphrase.data(), passphrase.size(), &one, &problem);
         return rv ? result<credential>(failure(rv, problem.text)) : credential(one);
     }
 };
@@ -233,6 +236,16 @@ public:
         milgi_problem problem;
         int rv = milgi_trust_load_pem(text.data(), text.size(), &one, &problem);
         return rv ? result<trust>(failure(rv, problem.text)) : trust(one);
+    }
+    /* Before it is given to a config, by one thread: CRLs in PEM, and of whom they must speak. */
+    result<void> add_crls(std::string_view text, milgi_crl_check check = MILGI_CRL_CHECK_ALL)
+    {
+        milgi_problem problem;
+        if (int rv = milgi_trust_add_crls_pem(get(), text.data(), text.size(), &problem))
+            return failure(rv, problem.text);
+        if (int rv = milgi_trust_set_crl_check(get(), check))
+            return failure(rv);
+        return {};
     }
 };
 

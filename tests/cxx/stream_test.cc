@@ -5,6 +5,12 @@
  */
 #include "rig.hpp"
 
+extern "C" {
+#include "crl.h"
+}
+
+#include <openssl/pem.h>
+
 using milgi::stream;
 using milgi::task;
 using rig::loop;
@@ -620,6 +626,64 @@ void what_was_negotiated_is_there_when_it_is_open()
     b.take();
 }
 
+/* --- CRLs, and keys that are encrypted ---------------------------------------------------------------------------- */
+
+std::string taken(char *text)
+{
+    std::string copy = text;
+    std::free(text);
+    return copy;
+}
+
+/* What a client that looks at CRLs makes of the server. */
+int judged(bool is_revoked)
+{
+    loop l;
+    crl_options of = {};
+    of.issuer = l.root;
+    of.revoked[0] = is_revoked ? l.leaf : l.other;
+    auto trust = milgi::trust::pem(l.root->cert_pem).value();
+    CHECK(trust.add_crls("nothing").code() == MILGI_EPARSE);
+    CHECK(trust.add_crls(taken(crl_new(&of)), MILGI_CRL_CHECK_LEAF));
+    l.server = l.server_with(l.leaf).freeze().value();
+    l.client = milgi::config::client().trusts(trust).freeze().value();
+    CHECK(trust.add_crls("nothing").code() == MILGI_EINVAL); /* it is in use */
+    auto [client, server] = l.pair();
+    auto opens = [](stream &s) -> task<int> {
+        auto opened = co_await s.open();
+        co_return opened ? 0 : opened.error().code.value();
+    };
+    auto a = opens(client), b = opens(server);
+    a.start();
+    b.start();
+    l.until([&] { return a.done() && b.done(); });
+    b.take();
+    return a.take();
+}
+
+void a_server_that_is_revoked_is_refused()
+{
+    CHECK(judged(false) == 0);
+    CHECK(judged(true) == MILGI_EVERIFY);
+}
+
+void a_key_is_read_with_its_passphrase()
+{
+    loop l;
+    BIO *bio = BIO_new(BIO_s_mem());
+    char word[] = "sesame";
+    CHECK(PEM_write_bio_PKCS8PrivateKey(
+        bio, static_cast<EVP_PKEY *>(l.leaf->private_key), EVP_aes_128_cbc(), word, 6, nullptr, nullptr));
+    char *data;
+    std::string key(static_cast<size_t>(BIO_get_mem_data(bio, &data)), ' ');
+    std::memcpy(key.data(), data, key.size());
+    BIO_free(bio);
+    CHECK(milgi::credential::pem(l.leaf->chain_pem, key, "sesame"));
+    auto none = milgi::credential::pem(l.leaf->chain_pem, key);
+    auto wrong = milgi::credential::pem(l.leaf->chain_pem, key, "wheat");
+    CHECK(none.code() == MILGI_EPARSE && wrong.code() == MILGI_EPARSE && none.error().note != wrong.error().note);
+}
+
 /* --- without a loop ----------------------------------------------------------------------------------------------- */
 
 class side : public milgi::handler {
@@ -691,6 +755,8 @@ const test tests[] = {
     TEST(what_is_awaited_may_be_kept_first),
     TEST(what_is_wrong_with_a_file_is_said),
     TEST(a_stream_that_cannot_be_made_is_not),
+    TEST(a_server_that_is_revoked_is_refused),
+    TEST(a_key_is_read_with_its_passphrase),
     TEST(a_name_is_chosen_for_later),
     TEST(a_question_outlives_its_stream_and_its_loop),
     TEST(what_was_negotiated_is_there_when_it_is_open),

@@ -106,6 +106,18 @@ impl Credential {
         Ok(Credential(made))
     }
 
+    /// The same with a key that may be encrypted, with this passphrase.
+    pub fn from_pem_encrypted(chain: &[u8], key: &[u8], passphrase: &[u8]) -> Result<Credential, Error> {
+        let mut made = ptr::null_mut();
+        // SAFETY: all are borrowed for the call.
+        loaded(|problem| unsafe {
+            sys::milgi_credential_load_pem_encrypted(
+                chain.as_ptr().cast(), chain.len(), key.as_ptr().cast(), key.len(), passphrase.as_ptr().cast(),
+                passphrase.len(), &mut made, problem)
+        })?;
+        Ok(Credential(made))
+    }
+
     /// From files; the key may be a URI instead, `pkcs11:...` or `keyless:...`, for a device of the engine.
     pub fn from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Credential, Error> {
         let (chain, key) = (c_path(chain.as_ref())?, c_path(key.as_ref())?);
@@ -131,6 +143,25 @@ impl Trust {
         // SAFETY: borrowed for the call.
         loaded(|problem| unsafe { sys::milgi_trust_load_pem(pem.as_ptr().cast(), pem.len(), &mut made, problem) })?;
         Ok(Trust(made))
+    }
+
+    /// The same with CRLs, in PEM: of |check| they must speak, and nobody who is in one is accepted.
+    pub fn from_pem_with_crls(pem: &[u8], crls: &[u8], check: CrlCheck) -> Result<Trust, Error> {
+        Trust::from_pem(pem)?.with_crls(crls, check)
+    }
+
+    /// The system's trust store, with CRLs in the same way.
+    pub fn system_with_crls(crls: &[u8], check: CrlCheck) -> Result<Trust, Error> {
+        Trust::system()?.with_crls(crls, check)
+    }
+
+    /// Of one that nobody else has seen: it is not changed any more once it may be used.
+    fn with_crls(self, crls: &[u8], of: CrlCheck) -> Result<Trust, Error> {
+        // SAFETY: borrowed for the call.
+        loaded(|problem| unsafe { sys::milgi_trust_add_crls_pem(self.0, crls.as_ptr().cast(), crls.len(), problem) })?;
+        // SAFETY: a number.
+        check(unsafe { sys::milgi_trust_set_crl_check(self.0, of.raw()) })?;
+        Ok(self)
     }
 
     /// Those in a file of PEM.
@@ -225,6 +256,24 @@ impl ServerConfig {
     /// Speaks TLS 1.3, and asks for no certificate, unless told otherwise; needs one of its own.
     pub fn builder() -> ServerBuilder {
         ServerBuilder { builder: Builder::new(sys::MILGI_SERVER), resolver: None }
+    }
+}
+
+/// Of whom CRLs must speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrlCheck {
+    /// The peer's own certificate.
+    Leaf,
+    /// All certificates of the path, but the anchor.
+    All,
+}
+
+impl CrlCheck {
+    fn raw(self) -> sys::milgi_crl_check {
+        match self {
+            CrlCheck::Leaf => sys::MILGI_CRL_CHECK_LEAF,
+            CrlCheck::All => sys::MILGI_CRL_CHECK_ALL,
+        }
     }
 }
 

@@ -38,7 +38,7 @@ mod shared;
 mod stream;
 
 pub use config::{
-    ClientAuth, ClientBuilder, ClientConfig, ClientHello, Credential, ResolvesCredential, Resolving, ServerBuilder,
+    ClientAuth, ClientBuilder, ClientConfig, ClientHello, Credential, CrlCheck, ResolvesCredential, Resolving, ServerBuilder,
     ServerConfig, SessionCache, TicketKeys, Trust,
 };
 pub use driver::{Driver, Engine, Options};

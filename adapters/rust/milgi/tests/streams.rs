@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use milgi::{sys, ClientAuth, ClientHello, Engine, Options, ResolvesCredential, Resolving, SessionCache, TicketKeys};
+use milgi::{sys, ClientAuth, ClientHello, CrlCheck, Engine, Options, ResolvesCredential, Resolving, SessionCache, TicketKeys};
 use milgi::{TlsAcceptor, TlsConnector, TlsStream};
 use rig::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -423,6 +423,41 @@ fn a_handshake_that_is_cut_is_an_end() {
         let server = TlsAcceptor::new(server().build().unwrap(), &engine);
         assert_eq!(server.accept(b).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     });
+}
+
+/// With |revoked| in a CRL of its own authority, which for a leaf of itself is all that there can be.
+#[test]
+fn keys_are_encrypted_and_certificates_taken_back() {
+    let dir = certificates();
+    openssl(&["ec", "-in", "cert.key", "-aes256", "-passout", "pass:sesame", "-out", "sealed.key"]);
+    let (chain, key) = (std::fs::read(dir.join("cert.pem")).unwrap(), std::fs::read(dir.join("sealed.key")).unwrap());
+    assert!(milgi::Credential::from_pem_encrypted(&chain, &key, b"sesame").is_ok());
+    let none = milgi::Credential::from_pem(&chain, &key).unwrap_err();
+    let wrong = milgi::Credential::from_pem_encrypted(&chain, &key, b"wheat").unwrap_err();
+    assert!(wrong.detail().contains("passphrase") && wrong.detail() != none.detail(), "{} {}", wrong, none);
+
+    std::fs::write(dir.join("ca.conf"), "[ca]\ndefault_ca = a\n[a]\ndatabase = index.txt\ndefault_md = sha256\n").unwrap();
+    std::fs::write(dir.join("index.txt"), "").unwrap();
+    let of = ["ca", "-config", "ca.conf", "-cert", "cert.pem", "-keyfile", "cert.key"];
+    openssl(&[&of[..], &["-gencrl", "-crldays", "1", "-out", "good.crl"]].concat());
+    openssl(&[&of[..], &["-revoke", "cert.pem"]].concat());
+    openssl(&[&of[..], &["-gencrl", "-crldays", "1", "-out", "revoked.crl"]].concat());
+    assert!(milgi::Trust::from_pem_with_crls(&chain, &chain, CrlCheck::All).is_err());
+    for (crl, served) in [("good.crl", true), ("revoked.crl", false)] {
+        let crl = std::fs::read(dir.join(crl)).unwrap();
+        let trust = milgi::Trust::from_pem_with_crls(&chain, &crl, CrlCheck::Leaf).unwrap();
+        run(async {
+            let engine = Engine::spawn_local(Options::new()).unwrap();
+            let (a, b) = tcp().await;
+            let connector = TlsConnector::new(milgi::ClientConfig::builder().trust(&trust).build().unwrap(), &engine);
+            let acceptor = TlsAcceptor::new(server().build().unwrap(), &engine);
+            let (client, _) = both(connector.connect("localhost", a), acceptor.accept(b)).await;
+            assert_eq!(client.is_ok(), served);
+            if let Err(e) = client {
+                assert!(e.to_string().contains("revoked"), "{}", e);
+            }
+        });
+    }
 }
 
 #[test]

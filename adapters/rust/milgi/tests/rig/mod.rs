@@ -64,6 +64,13 @@ pub fn certificates() -> PathBuf {
     dir
 }
 
+/// The command, where they are.
+pub fn openssl(arguments: &[&str]) {
+    let done = Command::new("openssl").current_dir(certificates()).args(arguments).env_remove("LD_PRELOAD").output();
+    let done = done.expect("openssl");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 pub fn credential(name: &str) -> Credential {
     let dir = certificates();
     Credential::from_files(dir.join(format!("{}.pem", name)), dir.join(format!("{}.key", name))).unwrap()
