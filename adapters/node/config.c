@@ -87,17 +87,22 @@ static napi_value credential(napi_env env, napi_callback_info info)
     return node__throw(env, rv, text);
 }
 
-/* trust(pem), or of nothing the system's */
+/* trust(pem, CRLs in PEM), or of nothing the system's, and no CRLs */
 static napi_value trust(napi_env env, napi_callback_info info)
 {
     napi_value args[ARGS_MAX];
     struct milgi_trust *t;
     struct milgi_problem problem = { 0 };
-    const uint8_t *pem;
-    size_t len;
+    const uint8_t *pem, *crls;
+    size_t len, crls_len;
     node__args(env, info, args);
     int rv = node__get_bytes(env, args[0], &pem, &len) ? milgi_trust_load_pem(pem, len, &t, &problem)
                                                        : milgi_trust_new_system(&t);
+    if (!rv && node__get_bytes(env, args[1], &crls, &crls_len)) {
+        rv = milgi_trust_add_crls_pem(t, crls, crls_len, &problem);
+        if (rv)
+            milgi_trust_unref(t);
+    }
     if (rv)
         return node__throw(env, rv, problem.text[0] ? problem.text : NULL);
     return hold(env, THING_TRUST, t);

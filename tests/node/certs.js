@@ -26,7 +26,7 @@ function read(name) {
 function make(name, { names = 'DNS:localhost,IP:127.0.0.1', issuer, kind = 'ec', ca = false, days = 30 } = {}) {
   openssl('genpkey', ...KEYS[kind], '-out', `${name}.key`);
   openssl('req', '-new', '-key', `${name}.key`, '-subj', `/CN=${name}`, '-out', `${name}.csr`);
-  const ext = ca ? 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n' :
+  const ext = ca ? 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n' :
     `basicConstraints=CA:FALSE\nsubjectAltName=${names}\n`;
   fs.writeFileSync(path.join(dir, `${name}.ext`), ext);
   const by = issuer ? ['-CA', `${issuer.name}.pem`, '-CAkey', `${issuer.name}.key`, '-CAcreateserial'] :
@@ -43,4 +43,16 @@ const other = make('other', { issuer: ca, names: 'DNS:other.example' });
 const rsa = make('rsa', { issuer: ca, kind: 'rsa' });
 const alone = make('alone');
 
-module.exports = { make, ca, server, client, other, rsa, alone };
+// A CRL of |issuer|, with these certificates in it.
+function crl(name, issuer, ...revoked) {
+  const conf = `[ca]\ndefault_ca = a\n[a]\ndatabase = ${name}.txt\ndefault_md = sha256\n`;
+  fs.writeFileSync(path.join(dir, `${name}.conf`), conf);
+  fs.writeFileSync(path.join(dir, `${name}.txt`), '');
+  const of = ['ca', '-config', `${name}.conf`, '-cert', `${issuer.name}.pem`, '-keyfile', `${issuer.name}.key`];
+  for (const one of revoked)
+    openssl(...of, '-revoke', `${one.name}.pem`);
+  openssl(...of, '-gencrl', '-crldays', '1', '-out', `${name}.crl`);
+  return read(`${name}.crl`);
+}
+
+module.exports = { crl, make, ca, server, client, other, rsa, alone };

@@ -37,6 +37,29 @@ test('a certificate that nobody vouches for', () => refusedWith('DEPTH_ZERO_SELF
 
 test('an authority that is not trusted', () => refusedWith('UNABLE_TO_GET_ISSUER_CERT_LOCALLY', { ca: undefined }));
 
+test('a certificate that was taken back', async () => {
+  const good = certs.crl('good', certs.ca), revoked = certs.crl('revoked', certs.ca, certs.server, certs.client);
+  const elsewhere = certs.crl('elsewhere', certs.alone);
+  await refusedWith('CERT_REVOKED', { crl: revoked }, {}, (_, other) =>
+    assert.equal(other.code, 'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED'));
+  await refusedWith('CERT_REVOKED', { crl: [elsewhere, revoked.toString()] });
+  await refusedWith('UNABLE_TO_GET_CRL', { crl: elsewhere });
+  await refusedWith('UNABLE_TO_GET_ISSUER_CERT_LOCALLY', { ca: undefined, crl: good });
+  assert.throws(() => milgi.createSecureContext({ ca: certs.ca.cert, crl: certs.ca.cert }), /CERTIFICATE/);
+  for (const [crl, ok] of [[good, true], [revoked, false]]) {
+    const s = await listen('milgi', { requestCert: true, ca: certs.ca.cert, crl });
+    const told = once(s, 'refused');
+    const socket = connect('milgi', s, { key: certs.client.key, cert: certs.client.cert, crl: good });
+    if (ok)
+      (await secured(socket)).end();
+    else
+      assert.equal((await failure(socket)).code, 'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED');
+    if (!ok)
+      assert.equal((await told)[0].code, 'CERT_REVOKED');
+    await close(s);
+  }
+});
+
 test('no protocol in common', () => refusedWith('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
   { ALPNProtocols: ['a'] }, { ALPNProtocols: ['b'] }));
 

@@ -118,11 +118,12 @@ function scheme(word) {
 const TRUSTS_MAX = 32, CONFIGS_MAX = 16;
 const trusts = new Map();
 
-function trustOf(bytes) {
-  const key = crypto.createHash('sha256').update(bytes).digest('base64');
+function trustOf(bytes, crls) {
+  const hash = (what) => what && crypto.createHash('sha256').update(what).digest('base64');
+  const key = `${hash(bytes)} ${hash(crls)}`;
   let trust = trusts.get(key);
   if (!trust) {
-    trust = native.trust(bytes);
+    trust = native.trust(bytes, crls);
     if (trusts.size >= TRUSTS_MAX)
       trusts.delete(trusts.keys().next().value);
     trusts.set(key, trust);
@@ -130,15 +131,16 @@ function trustOf(bytes) {
   return trust;
 }
 
-let roots;
-function defaultTrust() {
+let roots, rootsBytes;
+function defaultTrust(crls) {
   if (!roots) {
     const all = [...tls.rootCertificates];
     if (process.env.NODE_EXTRA_CA_CERTS)
       all.push(fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS, 'latin1'));
-    roots = trustOf(Buffer.from(all.join('\n')));
+    rootsBytes = Buffer.from(all.join('\n'));
+    roots = trustOf(rootsBytes);
   }
-  return roots;
+  return crls ? trustOf(rootsBytes, crls) : roots;
 }
 
 // A function that signs lives as long as its context, which whoever handshakes with it holds.
@@ -147,7 +149,7 @@ const finished = new FinalizationRegistry((name) => signers.delete(name));
 
 class SecureContext {
   constructor(options = {}) {
-    for (const name of ['pfx', 'crl', 'privateKeyEngine', 'clientCertEngine'])
+    for (const name of ['pfx', 'privateKeyEngine', 'clientCertEngine'])
       if (options[name] !== undefined && options[name] !== null)
         throw make('ERR_FEATURE_UNAVAILABLE_ON_PLATFORM', `options.${name} is not supported by milgi`);
     this.context = this; // as in node:tls
@@ -161,7 +163,10 @@ class SecureContext {
       this._settings.schemes = names(options.sigalgs, SCHEME, 'sigalgs', scheme);
     this._addCredentials(options);
     const ca = list(options.ca);
-    this._trust = ca.length ? trustOf(Buffer.concat(ca.flatMap((c) => [pem(c, 'ca'), Buffer.from('\n')]))) : null;
+    const lines = (all, name) => Buffer.concat(all.flatMap((c) => [pem(c, name), Buffer.from('\n')]));
+    const crl = list(options.crl);
+    this._crls = crl.length ? lines(crl, 'crl') : undefined; // of all of a path, as in node:tls
+    this._trust = ca.length ? trustOf(lines(ca, 'ca'), this._crls) : this._crls ? defaultTrust(this._crls) : null;
     this._configs = new Map();
   }
 

@@ -25,6 +25,8 @@ declare namespace milgi {
     /** In the place of |key|: makes the signatures, as TLS carries them (ECDSA in DER). */
     sign?: (request: SignRequest) => Maybe<Buffer>;
     ca?: Pem | Pem[];
+    /** CRLs in PEM: a peer is refused that is in one, or of whom none speaks. */
+    crl?: Pem | Pem[];
     ciphers?: string;
     ecdhCurve?: string;
     sigalgs?: string;
