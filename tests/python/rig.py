@@ -58,6 +58,15 @@ def setup():
     certificate("other", "DNS:other.test")
     certificate("client", "DNS:client.test,email:client@client.test")
     certificate("stranger", "DNS:localhost", ca="stranger-ca")
+    openssl("pkey", "-in", path("localhost.key"), "-aes256", "-passout", "pass:sesame", "-out", path("locked.key"))
+    with open(path("ca.conf"), "w") as file:
+        file.write("[ca]\ndefault_ca = a\n[a]\ndatabase = %s\ndefault_md = sha256\n" % path("index.txt"))
+    open(path("index.txt"), "w").close()
+    of = ("ca", "-config", path("ca.conf"), "-cert", path("ca.pem"), "-keyfile", path("ca.key"))
+    openssl(*of, "-gencrl", "-crldays", "2", "-out", path("good.crl"))
+    for name in ("localhost", "client"):
+        openssl(*of, "-revoke", path(name + ".pem"))
+    openssl(*of, "-gencrl", "-crldays", "2", "-out", path("revoked.crl"))
 
 
 setup()

@@ -735,6 +735,16 @@ class Wrong(rig.Case):
         self.assertIsInstance(error, ssl.SSLCertVerificationError)
         self.assertIsInstance(failure, milgi.TransportError)  # asyncio's ssl closes without its alert
 
+    async def test_revoked(self):
+        for check in ("leaf", "all"):
+            client = client_context(ca=milgi.Trust(path("ca.pem"), crls=path("revoked.crl"), crl_check=check))
+            error, failure = await self.fails(server_context(), client)
+            self.assertIsInstance(error, milgi.CertificateError)
+            self.assertEqual((error.alert, failure.alert), ("certificate_revoked", "certificate_revoked"))
+        port = await self.serve(echo, server_context())
+        _, writer = await self.connect(port, client_context(ca=milgi.Trust(path("ca.pem"), crls=path("good.crl"))))
+        await self.finish(writer)
+
     async def test_wrong_name(self):
         error, failure = await self.fails(server_context("other"))
         self.assertIsInstance(error, milgi.CertificateError)
@@ -921,12 +931,21 @@ class Wrong(rig.Case):
         self.assertEqual(len(self.complaints), 1)
         await self.finish(writer)
 
+    def test_passwords(self):
+        for password in ("sesame", b"sesame"):
+            one = milgi.Credential(path("localhost.pem"), path("locked.key"), password=password)
+            self.assertEqual(one.subject, credential().subject)
+        milgi.Credential(path("localhost.pem"), path("localhost.key"), password="unused")
+
     def test_files_and_settings(self):
         for make, words in (
                 (lambda: milgi.Credential(path("none.pem"), path("localhost.key")), "No such file"),
                 (lambda: milgi.Credential(path("localhost.pem"), path("rsa.key")), "key"),
                 (lambda: milgi.Credential(path("localhost.key"), path("localhost.key")), "localhost.key"),
                 (lambda: milgi.Credential(path("localhost.pem")), "a function that signs"),
+                (lambda: milgi.Credential(path("localhost.pem"), path("locked.key")), "is encrypted"),
+                (lambda: milgi.Credential(path("localhost.pem"), path("locked.key"), password="wheat"), "not with this passphrase"),
+                (lambda: milgi.Trust(path("ca.pem"), crls=path("ca.pem")), "CERTIFICATE"),
                 (lambda: milgi.Context.server(), "credential"),
                 (lambda: server_context(policy="suites=RC4"), "RC4"),
                 (lambda: server_context(client_auth="required"), "trust"),

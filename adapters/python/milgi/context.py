@@ -42,9 +42,10 @@ class Credential:
     The key may be elsewhere: |key| a URI ("keyless:", where the engine has a device for it), or in its place |sign|, a
     function sign(scheme, message) that returns the signature over |message| by a scheme as "ecdsa_secp256r1_sha256" or
     "rsa_pss_rsae_sha256", or an awaitable of it. Its signatures are verified before they are sent.
+    A key that is encrypted has |password|, bytes or str.
     """
 
-    def __init__(self, chain, key=None, *, sign=None):
+    def __init__(self, chain, key=None, *, sign=None, password=None):
         out = ffi.new("struct milgi_credential **")
         problem = ffi.new("struct milgi_problem *")
         if (key is None) == (sign is None):
@@ -60,7 +61,9 @@ class Credential:
             rv = lib.milgi_credential_load_uri(pem, len(pem), cstring(uri), out, problem)
         else:
             secret = _read(key)
-            rv = lib.milgi_credential_load_pem(pem, len(pem), secret, len(secret), out, problem)
+            word = password.encode() if isinstance(password, str) else password
+            rv = lib.milgi_credential_load_pem_encrypted(pem, len(pem), secret, len(secret), ffi.NULL if word is None else word,
+                                                         len(word or b""), out, problem)
         file = {1: chain, 2: key}.get(problem.file)
         check(rv, file if isinstance(file, str) else "credential", problem)
         self._c = ffi.gc(out[0], lib.milgi_credential_unref)
@@ -90,9 +93,13 @@ def signer(number):
 
 
 class Trust:
-    """Authorities whose certificates are accepted: a path or PEM; None: the system's."""
+    """Authorities whose certificates are accepted: a path or PEM; None: the system's.
 
-    def __init__(self, pem=None):
+    With |crls|, a path or PEM, a peer is refused that is in one, or of whom none of now speaks: of "all" certificates of
+    the path, or of the "leaf".
+    """
+
+    def __init__(self, pem=None, *, crls=None, crl_check="all"):
         out = ffi.new("struct milgi_trust **")
         problem = ffi.new("struct milgi_problem *")
         if pem is None:
@@ -102,6 +109,13 @@ class Trust:
             check(lib.milgi_trust_load_pem(data, len(data), out, problem), pem if isinstance(pem, str) else "trust",
                   problem)
         self._c = ffi.gc(out[0], lib.milgi_trust_unref)
+        if crls is not None:
+            data = _read(crls)
+            check(lib.milgi_trust_add_crls_pem(self._c, data, len(data), problem), crls if isinstance(crls, str) else "crls",
+                  problem)
+            check(lib.milgi_trust_set_crl_check(self._c, self._CHECKS[crl_check]))
+
+    _CHECKS = {"leaf": lib.MILGI_CRL_CHECK_LEAF, "all": lib.MILGI_CRL_CHECK_ALL}
 
 
 class Certificate:
