@@ -77,12 +77,13 @@ void milgi__ssl_identity_unref(struct identity *identity)
     milgi_credential_unref(identity->credential);
     milgi__ssl_text_free(&identity->chain);
     milgi__ssl_text_free(&identity->key);
+    milgi__ssl_text_free(&identity->word);
     free(identity);
 }
 
-/* Takes |credential|; of |chain| and |key| there are copies. NULL: no memory. */
-static struct identity *identity_new(
-    struct milgi_credential *credential, const struct text *chain, const struct text *key)
+/* Takes |credential|; of the texts there are copies. NULL: no memory. */
+static struct identity *identity_new(struct milgi_credential *credential, const struct text *chain,
+    const struct text *key, const struct text *word)
 {
     struct identity *identity = calloc(1, sizeof *identity);
     if (!identity) {
@@ -93,7 +94,8 @@ static struct identity *identity_new(
     identity->refs = 1;
     identity->credential = credential;
     if (milgi__ssl_append(&identity->chain, chain->data, chain->len) &&
-        milgi__ssl_append(&identity->key, key->data, key->len))
+        milgi__ssl_append(&identity->key, key->data, key->len) &&
+        (!word->len || milgi__ssl_append(&identity->word, word->data, word->len)))
         return identity;
     milgi__ssl_identity_unref(identity);
     return NULL;
@@ -110,7 +112,7 @@ static int keep(struct settings *s, struct milgi_credential *credential)
         SSL_ERR(ERR_R_UNSUPPORTED, "so many certificates");
         return 0;
     }
-    struct identity *identity = identity_new(credential, &s->chain, &s->key);
+    struct identity *identity = identity_new(credential, &s->chain, &s->key, &s->word);
     if (!identity)
         return 0;
     if (i < s->identities_n)
@@ -121,6 +123,13 @@ static int keep(struct settings *s, struct milgi_credential *credential)
     return 1;
 }
 
+static int load(const struct text *chain, const struct text *key, const struct text *word,
+    struct milgi_credential **credential, struct milgi_problem *problem)
+{
+    return milgi_credential_load_pem_encrypted(
+        chain->data, chain->len, key->data, key->len, word->data, word->len, credential, problem);
+}
+
 /* Both halves are there: |newer| is the one to be dropped if they do not belong together. */
 static int complete(struct settings *s, struct text *newer)
 {
@@ -128,12 +137,17 @@ static int complete(struct settings *s, struct text *newer)
     struct milgi_problem problem = { 0 };
     if (!s->chain.len || !s->key.len)
         return 1;
-    int rv = milgi_credential_load_pem(s->chain.data, s->chain.len, s->key.data, s->key.len, &credential, &problem);
+    int rv = load(&s->chain, &s->key, &s->word, &credential, &problem);
     if (!rv)
         return keep(s, credential);
     if (rv == MILGI_EMISMATCH && newer == &s->chain) {
         milgi__ssl_text_free(&s->key); /* a certificate drives out the key of another */
         return 1;
+    }
+    if (problem.kind == MILGI_PROBLEM_PASSPHRASE) {
+        milgi__ssl_text_free(&s->key); /* whichever came first */
+        LIB_ERR(ERR_LIB_PEM, PEM_R_BAD_DECRYPT, problem.text);
+        return 0;
     }
     milgi__ssl_text_free(newer);
     LIB_ERR(rv == MILGI_EMISMATCH ? ERR_LIB_X509 : ERR_LIB_SSL,
@@ -167,13 +181,42 @@ int milgi__ssl_use_certificate(struct settings *s, const char *file, int type, b
     return complete(s, &s->chain);
 }
 
+static bool is_encrypted(const struct text *key)
+{
+    static const char *const marks[] = { "-----BEGIN ENCRYPTED ", "Proc-Type: 4,ENCRYPTED" };
+    return memmem(key->data, key->len, marks[0], strlen(marks[0])) ||
+        memmem(key->data, key->len, marks[1], strlen(marks[1]));
+}
+
+/* Of the program, which is told of no terminal here. False: it has none. */
+static bool ask_for_word(const struct settings *s, struct text *word)
+{
+    char buf[MILGI_PASSPHRASE_MAX];
+    int n = -1;
+    if (s->word_cb)
+        n = s->word_cb(buf, (int)sizeof buf, 0, s->word_arg);
+    else if (s->word_arg)
+        n = snprintf(buf, sizeof buf, "%s", (const char *)s->word_arg);
+    bool ok = n > 0 && n <= (int)sizeof buf - !s->word_cb && milgi__ssl_append(word, buf, (size_t)n);
+    explicit_bzero(buf, sizeof buf);
+    if (!ok)
+        LIB_ERR(ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ, "the key is encrypted, and nobody says the passphrase");
+    return ok;
+}
+
 int milgi__ssl_use_key(struct settings *s, const char *file, int type)
 {
-    struct text part;
+    struct text part, word = { 0 };
     if (!read_part(file, type, "PRIVATE KEY", false, &part))
         return 0;
+    if (is_encrypted(&part) && !ask_for_word(s, &word)) {
+        milgi__ssl_text_free(&part);
+        return 0;
+    }
     milgi__ssl_text_free(&s->key);
+    milgi__ssl_text_free(&s->word);
     s->key = part;
+    s->word = word;
     return complete(s, &s->key);
 }
 
@@ -203,8 +246,8 @@ static struct identity *with_issuers(const struct identity *from, const struct t
 
     if (milgi__ssl_append(&chain, from->chain.data, from->chain.len) &&
         (!store->len || milgi__ssl_add_issuers(&chain, store)) &&
-        !milgi_credential_load_pem(chain.data, chain.len, from->key.data, from->key.len, &credential, NULL))
-        identity = identity_new(credential, &from->chain, &from->key);
+        !load(&chain, &from->key, &from->word, &credential, NULL))
+        identity = identity_new(credential, &from->chain, &from->key, &from->word);
     milgi__ssl_text_free(&chain);
     return identity;
 }

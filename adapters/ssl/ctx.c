@@ -65,6 +65,7 @@ void SSL_CTX_free(SSL_CTX *ctx)
     milgi__ssl_anchors_unref(ctx->anchors);
     milgi__ssl_settings_clear(&ctx->settings);
     milgi__ssl_text_free(&ctx->store.pem);
+    milgi__ssl_text_free(&ctx->store.crls);
     milgi__ssl_text_free(&ctx->client_cas);
     milgi_ticket_keys_unref(ctx->tickets);
     pthread_mutex_destroy(&ctx->lock);
@@ -134,7 +135,7 @@ struct anchors *milgi__ssl_ctx_anchors(SSL_CTX *ctx)
 {
     pthread_mutex_lock(&ctx->lock);
     if (!ctx->anchors)
-        ctx->anchors = milgi__ssl_anchors_new(&ctx->store);
+        ctx->anchors = milgi__ssl_anchors_new(&ctx->store, ctx->settings.param.flags);
     struct anchors *given = ctx->anchors;
     if (given)
         given->refs++;
@@ -395,17 +396,38 @@ int SSL_CTX_get_security_level(const SSL_CTX *ctx)
     return 2;
 }
 
-/* Keys that are encrypted are an error: nobody is asked for a password. */
 void SSL_CTX_set_default_passwd_cb(SSL_CTX *ctx, pem_password_cb *cb)
 {
-    (void)ctx;
-    (void)cb;
+    ctx->settings.word_cb = cb;
 }
 
 void SSL_CTX_set_default_passwd_cb_userdata(SSL_CTX *ctx, void *arg)
 {
-    (void)ctx;
-    (void)arg;
+    ctx->settings.word_arg = arg;
+}
+
+pem_password_cb *SSL_CTX_get_default_passwd_cb(SSL_CTX *ctx)
+{
+    return ctx->settings.word_cb;
+}
+
+void *SSL_CTX_get_default_passwd_cb_userdata(SSL_CTX *ctx)
+{
+    return ctx->settings.word_arg;
+}
+
+void SSL_set_default_passwd_cb(SSL *ssl, pem_password_cb *cb)
+{
+    struct settings *own = milgi__ssl_own_settings(ssl);
+    if (own)
+        own->word_cb = cb;
+}
+
+void SSL_set_default_passwd_cb_userdata(SSL *ssl, void *arg)
+{
+    struct settings *own = milgi__ssl_own_settings(ssl);
+    if (own)
+        own->word_arg = arg;
 }
 
 int X509_STORE_load_locations(X509_STORE *store, const char *file, const char *dir)
@@ -431,7 +453,16 @@ int X509_STORE_add_cert(X509_STORE *store, X509 *x)
 
 int X509_STORE_set_flags(X509_STORE *store, unsigned long flags)
 {
-    return X509_VERIFY_PARAM_set_flags(&store->ctx->settings.param, flags);
+    int rv = X509_VERIFY_PARAM_set_flags(&store->ctx->settings.param, flags);
+    store_changed(store->ctx);
+    return rv;
+}
+
+int X509_STORE_add_crl(X509_STORE *store, X509_CRL *crl)
+{
+    int rv = milgi__ssl_store_add_crls(store, &crl->pem, "a CRL");
+    store_changed(store->ctx);
+    return rv > 0;
 }
 
 static X509_LOOKUP_METHOD of_file = { false }, of_dir = { true };
@@ -463,11 +494,16 @@ int X509_LOOKUP_add_dir(X509_LOOKUP *lookup, const char *dir, long type)
 
 int X509_load_crl_file(X509_LOOKUP *lookup, const char *file, int type)
 {
-    (void)lookup;
-    (void)type;
-    LIB_ERR(ERR_LIB_X509, ERR_R_UNSUPPORTED, "Milgi has no CRLs");
-    (void)file;
-    return 0;
+    int rv = type == X509_FILETYPE_PEM ? milgi__ssl_store_load_crls(lookup->store, file) : 0;
+    if (type != X509_FILETYPE_PEM)
+        LIB_ERR(ERR_LIB_X509, ERR_R_UNSUPPORTED, "CRLs in DER");
+    store_changed(lookup->store->ctx);
+    return rv;
+}
+
+int X509_load_cert_crl_file(X509_LOOKUP *lookup, const char *file, int type)
+{
+    return X509_LOOKUP_load_file(lookup, file, type);
 }
 
 int SSL_CTX_load_verify_locations(SSL_CTX *ctx, const char *file, const char *dir)

@@ -137,7 +137,7 @@ static long ask_program(SSL *ssl, SSL_verify_cb cb, long verdict, bool *accepted
 
 /* What the program has accepted in a chain, and is not looked at any more. */
 struct overruled {
-    bool name, depth, time;
+    bool name, depth, time, crls;
     int64_t now_s; /* time: it is verified as of then */
 };
 
@@ -146,7 +146,8 @@ static long verify(const SSL *ssl, const struct overruled *but, int *alert)
     const X509_VERIFY_PARAM *param = &milgi__ssl_settings(ssl)->param;
     struct verify_query query = { .chain = ssl->chain,
         .depth = but->depth ? -1 : param->depth,
-        .now_s = but->time ? but->now_s : (int64_t)time(NULL) };
+        .now_s = but->time ? but->now_s : (int64_t)time(NULL),
+        .crls = but->crls ? MILGI_CRL_CHECK_NONE : milgi__ssl_crl_check(param->flags) };
     if (!but->name) {
         query.hosts = (const char *const *)param->host;
         query.hosts_n = param->hosts_n;
@@ -169,6 +170,23 @@ static bool is_of_time(long verdict)
     return verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID;
 }
 
+static bool is_of_crls(long verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_CERT_REVOKED:
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+    case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
+    case X509_V_ERR_DIFFERENT_CRL_SCOPE: return true;
+    default: return false;
+    }
+}
+
 static int64_t seconds(const ASN1_TIME *at)
 {
     struct tm tm;
@@ -189,6 +207,8 @@ static long verify_on(const SSL *ssl, struct overruled *but, long verdict, int *
         but->name = true;
     } else if (verdict == X509_V_ERR_CERT_CHAIN_TOO_LONG && !but->depth) {
         but->depth = true;
+    } else if (is_of_crls(verdict) && !but->crls) {
+        but->crls = true;
     } else if (is_of_time(verdict) && !but->time) {
         /* at the leaf's beginning its issuers were valid; or at its end, if one of them has been renewed */
         but->time = true;

@@ -15,6 +15,7 @@ SSL_SESSION *milgi__ssl_session_of(SSL *ssl, struct milgi_session *session)
     }
     s->host = host;
     s->depth = param->depth;
+    s->crls = milgi__ssl_crl_check(param->flags);
     s->refs = 1;
     s->verify_result = ssl->verify_result;
     s->chain = ssl->chain;
@@ -79,6 +80,8 @@ bool milgi__ssl_session_covers(const SSL *ssl, const SSL_SESSION *session)
     if (session->anchors != ssl->anchors || session->verify_result != X509_V_OK || param->ip_len || param->hosts_n > 1)
         return false;
     if (param->depth >= 0 && (session->depth < 0 || session->depth > param->depth))
+        return false;
+    if (session->crls < milgi__ssl_crl_check(param->flags))
         return false;
     return param->hosts_n == 0 || (session->host && strcmp(session->host, param->host[0]) == 0);
 }

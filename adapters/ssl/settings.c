@@ -75,17 +75,26 @@ void X509_VERIFY_PARAM_free(X509_VERIFY_PARAM *param)
     free(param);
 }
 
-/* Those that are kept anyway: the trusted ones are looked at, and an anchor need not have signed itself. */
-#define FLAGS_KEPT (X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_ALT_CHAINS)
+/* All but those of CRLs are kept anyway: the trusted ones are looked at, and an anchor need not have signed itself. */
+#define FLAGS_KEPT \
+    (X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_ALT_CHAINS | X509_V_FLAG_CRL_CHECK | \
+        X509_V_FLAG_CRL_CHECK_ALL)
 
 int X509_VERIFY_PARAM_set_flags(X509_VERIFY_PARAM *param, unsigned long flags)
 {
     if (flags & ~(unsigned long)FLAGS_KEPT) {
-        LIB_ERR(ERR_LIB_X509, ERR_R_UNSUPPORTED, "CRLs, and flags of verification that Milgi does not have");
+        LIB_ERR(ERR_LIB_X509, ERR_R_UNSUPPORTED, "flags of verification that Milgi does not have");
         return 0;
     }
     param->flags |= flags;
     return 1;
+}
+
+enum milgi_crl_check milgi__ssl_crl_check(unsigned long flags)
+{
+    if (!(flags & X509_V_FLAG_CRL_CHECK))
+        return MILGI_CRL_CHECK_NONE;
+    return flags & X509_V_FLAG_CRL_CHECK_ALL ? MILGI_CRL_CHECK_ALL : MILGI_CRL_CHECK_LEAF;
 }
 
 unsigned long X509_VERIFY_PARAM_get_flags(X509_VERIFY_PARAM *param)
@@ -145,9 +154,17 @@ void milgi__ssl_settings_clear(struct settings *settings)
         milgi__ssl_identity_unref(settings->identity[i]);
     milgi__ssl_text_free(&settings->chain);
     milgi__ssl_text_free(&settings->key);
+    milgi__ssl_text_free(&settings->word);
     milgi__ssl_param_clear(&settings->param);
     free(settings->alpn);
     *settings = (struct settings){ 0 };
+}
+
+static bool copy_texts(struct settings *to, const struct settings *from)
+{
+    return (!from->chain.len || milgi__ssl_append(&to->chain, from->chain.data, from->chain.len)) &&
+        (!from->key.len || milgi__ssl_append(&to->key, from->key.data, from->key.len)) &&
+        (!from->word.len || milgi__ssl_append(&to->word, from->word.data, from->word.len));
 }
 
 bool milgi__ssl_settings_take_credentials(struct settings *to, const struct settings *from)
@@ -156,25 +173,23 @@ bool milgi__ssl_settings_take_credentials(struct settings *to, const struct sett
         milgi__ssl_identity_unref(to->identity[i]);
     milgi__ssl_text_free(&to->chain);
     milgi__ssl_text_free(&to->key);
+    milgi__ssl_text_free(&to->word);
     to->identities_n = from->identities_n;
     for (size_t i = 0; i < from->identities_n; i++)
         to->identity[i] = milgi__ssl_identity_ref(from->identity[i]);
-    return (!from->chain.len || milgi__ssl_append(&to->chain, from->chain.data, from->chain.len)) &&
-        (!from->key.len || milgi__ssl_append(&to->key, from->key.data, from->key.len));
+    return copy_texts(to, from);
 }
 
 bool milgi__ssl_settings_copy(struct settings *to, const struct settings *from)
 {
     *to = *from;
-    to->chain = to->key = (struct text){ 0 };
+    to->chain = to->key = to->word = (struct text){ 0 };
     to->alpn = NULL;
     to->alpn_len = 0;
     to->param = (X509_VERIFY_PARAM){ .depth = -1 };
     for (size_t i = 0; i < to->identities_n; i++)
         milgi__ssl_identity_ref(to->identity[i]);
-    bool ok = milgi__ssl_param_copy(&to->param, &from->param) &&
-        (!from->chain.len || milgi__ssl_append(&to->chain, from->chain.data, from->chain.len)) &&
-        (!from->key.len || milgi__ssl_append(&to->key, from->key.data, from->key.len));
+    bool ok = milgi__ssl_param_copy(&to->param, &from->param) && copy_texts(to, from);
     if (ok && from->alpn_len) {
         to->alpn = malloc(from->alpn_len);
         ok = to->alpn != NULL;
@@ -289,13 +304,15 @@ static int set_authorities(struct milgi_config *config, const struct text *names
 static int set_client_auth(struct milgi_config *config, SSL_CTX *ctx, const struct settings *s)
 {
     struct anchors *anchors = milgi__ssl_ctx_anchors(ctx);
+    enum milgi_crl_check crls = milgi__ssl_crl_check(s->param.flags);
     int rv = anchors ? 0 : MILGI_ENOMEM;
-    if (anchors && !anchors->trust) {
-        SSL_ERR(SSL_R_CERTIFICATE_VERIFY_FAILED, "no certificates to verify clients with");
+    if (anchors && !anchors->view[crls].trust) {
+        SSL_ERR(SSL_R_CERTIFICATE_VERIFY_FAILED,
+            anchors->view[0].trust ? "no CRLs to verify clients with" : "no certificates to verify clients with");
         rv = MILGI_EINVAL;
     }
     if (!rv)
-        rv = milgi_config_set_trust(config, anchors->trust);
+        rv = milgi_config_set_trust(config, anchors->view[crls].trust);
     if (!rv)
         rv = milgi_config_set_client_auth(config,
             s->verify_mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT ? MILGI_CLIENT_AUTH_REQUIRED : MILGI_CLIENT_AUTH_OPTIONAL);

@@ -153,11 +153,14 @@ int milgi__ssl_base64_flush(BIO *bio);
 /* What a store makes: immutable, apart from what is loaded for the device. */
 struct anchors {
     atomic_uint refs;
-    struct milgi_trust *trust; /* NULL: there is none, and nobody is trusted */
-    pthread_mutex_t lock;      /* of what follows */
-    struct milgi_qp *qp;       /* NULL: not loaded yet */
-    struct milgi_key key;
-    void *dev[MILGI_DEVICES_MAX];
+    struct anchors_view {          /* by enum milgi_crl_check */
+        struct milgi_trust *trust; /* NULL: there are no anchors, and nobody is trusted; or no CRLs to look at */
+        struct milgi_key key;
+        void *dev[MILGI_DEVICES_MAX];
+        bool loaded;
+    } view[MILGI_CRL_CHECK_ALL + 1];
+    pthread_mutex_t lock; /* of what is loaded */
+    struct milgi_qp *qp;  /* NULL: not yet */
 };
 
 struct chain { /* certificates of a peer, leaf first */
@@ -174,10 +177,14 @@ struct verify_query {
     size_t ip_len;
     int depth;     /* of authorities between leaf and anchor; -1: any */
     int64_t now_s; /* since 1970 */
+    enum milgi_crl_check crls;
 };
 /* What comes of verifying a server: X509_V_OK or why not, and the alert that tells the peer. */
 long milgi__ssl_verify(struct anchors *anchors, const struct verify_query *query, int *alert);
-struct anchors *milgi__ssl_anchors_new(const X509_STORE *store);
+/* |flags|: X509_V_FLAG_*, of those who are verified with them, as far as it is known. */
+struct anchors *milgi__ssl_anchors_new(const X509_STORE *store, unsigned long flags);
+/* What these flags want. */
+enum milgi_crl_check milgi__ssl_crl_check(unsigned long flags);
 void milgi__ssl_anchors_unref(struct anchors *anchors);
 struct chain *milgi__ssl_chain_new(const struct milgi_iov *certs, size_t n);
 void milgi__ssl_chain_unref(struct chain *chain);
@@ -189,12 +196,15 @@ struct x509_lookup_st {
 };
 struct x509_store_st {
     SSL_CTX *ctx;
-    struct text pem;
+    struct text pem, crls;
     struct x509_lookup_st lookup[2]; /* of files, of directories */
 };
 struct x509_lookup_method_st {
     bool dir;
 };
+/* The CRLs of a file, or of a text that is called |name|: their number, 0: there is none, or one of them is wrong. */
+int milgi__ssl_store_load_crls(X509_STORE *store, const char *name);
+int milgi__ssl_store_add_crls(X509_STORE *store, const struct text *text, const char *name);
 int milgi__ssl_store_load(X509_STORE *store, const char *file, const char *dir);
 /*
  * One certificate for a store. 1 also where the library cannot read it: then it vouches for nobody, but the others of
@@ -202,6 +212,11 @@ int milgi__ssl_store_load(X509_STORE *store, const char *file, const char *dir);
  */
 int milgi__ssl_store_add(struct text *pem, const uint8_t *der, size_t len);
 int milgi__ssl_store_defaults(X509_STORE *store, bool with_file, bool with_dir);
+
+struct X509_crl_st {
+    atomic_uint refs;
+    struct text pem;
+};
 
 /* --- settings (settings.c, ciphers.c) ---------------------------------------------------------------------------- */
 
@@ -223,6 +238,7 @@ struct identity {
     atomic_uint refs;
     struct milgi_credential *credential;
     struct text chain, key; /* as they were read */
+    struct text word;       /* the key's, if it is encrypted */
     struct {
         const char *data;
         size_t len;
@@ -241,7 +257,9 @@ struct settings {
     X509_VERIFY_PARAM param;
     struct identity *identity[CREDENTIALS_MAX]; /* one for each kind of key */
     size_t identities_n;
-    struct text chain, key; /* of the credential that is not complete */
+    struct text chain, key, word; /* of the credential that is not complete; the key's passphrase */
+    pem_password_cb *word_cb;     /* who is asked for that; NULL: |word_arg| is a text, or nobody */
+    void *word_arg;
     uint16_t suites12[8], suites13[4], groups[GROUPS_MAX];
     size_t suites12_n, suites13_n, groups_n; /* groups: 0 for the default */
     uint8_t *alpn;
@@ -366,6 +384,7 @@ struct ssl_session_st {
     struct anchors *anchors; /* that it was asked with; NULL: of a server */
     char *host;              /* that was verified; NULL: none */
     int depth;               /* that was kept to; -1: any was good */
+    enum milgi_crl_check crls;
     long time_s, timeout_s;
 };
 /* What |ssl| has of its peer, and what it may stand on the next time (NULL: nothing, so far). */

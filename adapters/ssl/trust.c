@@ -23,35 +23,42 @@ static void make_cpu(void)
 /* --- anchors ----------------------------------------------------------------------------------------------------- */
 
 /* Under the lock. */
-static bool load(struct anchors *a)
+static bool load(struct anchors *a, struct anchors_view *v)
 {
     pthread_once(&cpu_once, make_cpu);
-    if (a->qp)
-        return true;
-    a->qp = cpu ? cpu->ops->qp_open(cpu, NULL) : NULL;
     if (!a->qp)
-        return false;
-    milgi_key_init(&a->key, NULL, a->dev);
-    a->key.kind = MILGI_KEY_TRUST;
-    a->key.loaded.trust = a->trust;
-    a->dev[0] = cpu->ops->key_load(a->qp, &a->key);
-    if (a->dev[0])
-        return true;
-    cpu->ops->qp_close(a->qp);
-    a->qp = NULL;
-    return false;
+        a->qp = cpu ? cpu->ops->qp_open(cpu, NULL) : NULL;
+    if (!a->qp || v->loaded)
+        return a->qp;
+    milgi_key_init(&v->key, NULL, v->dev);
+    v->key.kind = MILGI_KEY_TRUST;
+    v->key.loaded.trust = v->trust;
+    v->dev[0] = cpu->ops->key_load(a->qp, &v->key);
+    v->loaded = v->dev[0] != NULL;
+    return v->loaded;
 }
 
-struct anchors *milgi__ssl_anchors_new(const X509_STORE *store)
+static int view_new(const X509_STORE *store, enum milgi_crl_check check, struct milgi_trust **trust)
+{
+    int rv = store->pem.len ? milgi_trust_new_pem(store->pem.data, store->pem.len, trust) : 0;
+    if (!rv && *trust && check != MILGI_CRL_CHECK_NONE && store->crls.len)
+        rv = milgi_trust_add_crls_pem(*trust, store->crls.data, store->crls.len, NULL);
+    if (!rv && *trust)
+        rv = milgi_trust_set_crl_check(*trust, check);
+    return rv;
+}
+
+struct anchors *milgi__ssl_anchors_new(const X509_STORE *store, unsigned long flags)
 {
     struct anchors *a = calloc(1, sizeof *a);
     int rv = MILGI_ENOMEM;
     if (a) {
         a->refs = 1;
         pthread_mutex_init(&a->lock, NULL);
-        rv = 0;
-        if (store->pem.len)
-            rv = milgi_trust_new_pem(store->pem.data, store->pem.len, &a->trust);
+        rv = view_new(store, MILGI_CRL_CHECK_NONE, &a->view[MILGI_CRL_CHECK_NONE].trust);
+        bool looks = store->crls.len || flags & X509_V_FLAG_CRL_CHECK;
+        for (int i = MILGI_CRL_CHECK_LEAF; looks && !rv && i <= MILGI_CRL_CHECK_ALL; i++)
+            rv = view_new(store, (enum milgi_crl_check)i, &a->view[i].trust);
         if (!rv)
             return a;
         milgi__ssl_anchors_unref(a);
@@ -64,11 +71,13 @@ void milgi__ssl_anchors_unref(struct anchors *a)
 {
     if (!a || --a->refs != 0)
         return;
-    if (a->qp) {
-        cpu->ops->key_free(a->qp, &a->key, a->dev[0]);
-        cpu->ops->qp_close(a->qp);
+    for (size_t i = 0; i < sizeof a->view / sizeof *a->view; i++) {
+        if (a->view[i].loaded)
+            cpu->ops->key_free(a->qp, &a->view[i].key, a->view[i].dev[0]);
+        milgi_trust_unref(a->view[i].trust);
     }
-    milgi_trust_unref(a->trust);
+    if (a->qp)
+        cpu->ops->qp_close(a->qp);
     pthread_mutex_destroy(&a->lock);
     free(a);
 }
@@ -138,13 +147,13 @@ static uint8_t *chain_bytes(const struct chain *chain, size_t *len)
     return bytes;
 }
 
-static long perform(struct anchors *a, struct milgi_op *op, int depth, int *alert)
+static long perform(struct anchors *a, struct anchors_view *v, struct milgi_op *op, int depth, int *alert)
 {
     struct milgi_op *given = op, *taken = NULL;
     struct milgi_op_chain *c = &op->u.chain;
 
     pthread_mutex_lock(&a->lock);
-    bool done = load(a) && cpu->ops->enqueue(a->qp, &given, 1) == 1 && cpu->ops->dequeue(a->qp, &taken, 1) == 1;
+    bool done = load(a, v) && cpu->ops->enqueue(a->qp, &given, 1) == 1 && cpu->ops->dequeue(a->qp, &taken, 1) == 1;
     pthread_mutex_unlock(&a->lock);
     *alert = MILGI_ALERT_INTERNAL_ERROR;
     if (!done || (op->status != MILGI_OP_OK && op->status != MILGI_OP_REJECTED))
@@ -167,7 +176,8 @@ static long verify_name(struct anchors *a, const struct verify_query *query, con
 {
     size_t bytes_len;
     uint8_t *bytes = chain_bytes(query->chain, &bytes_len);
-    struct milgi_op op = { .type = MILGI_OP_VERIFY_CHAIN, .cls = MILGI_OP_CLASS_HANDSHAKE, .key = &a->key };
+    struct anchors_view *v = &a->view[a->view[query->crls].trust ? query->crls : MILGI_CRL_CHECK_NONE];
+    struct milgi_op op = { .type = MILGI_OP_VERIFY_CHAIN, .cls = MILGI_OP_CLASS_HANDSHAKE, .key = &v->key };
     struct milgi_op_chain *c = &op.u.chain;
     long verdict = X509_V_ERR_UNSPECIFIED;
 
@@ -180,9 +190,13 @@ static long verify_name(struct anchors *a, const struct verify_query *query, con
         c->name_len = (uint16_t)len;
         if (len)
             memcpy(c->name, name, len);
-        verdict = perform(a, &op, query->depth, alert);
+        verdict = perform(a, v, &op, query->depth, alert);
     }
     free(bytes);
+    if (verdict == X509_V_OK && query->crls != MILGI_CRL_CHECK_NONE && !a->view[query->crls].trust) {
+        *alert = MILGI_ALERT_CERTIFICATE_UNKNOWN;
+        return X509_V_ERR_UNABLE_TO_GET_CRL; /* there are no CRLs at all */
+    }
     return verdict;
 }
 
@@ -193,7 +207,7 @@ long milgi__ssl_verify(struct anchors *a, const struct verify_query *query, int 
     *alert = MILGI_ALERT_UNKNOWN_CA;
     if (!query->chain || !query->chain->n)
         return X509_V_ERR_INVALID_CALL;
-    if (!a->trust)
+    if (!a->view[MILGI_CRL_CHECK_NONE].trust)
         return verdict_without_anchors(query->chain);
     if (query->ip_len)
         verdict = verify_name(a, query, query->ip, query->ip_len, true, alert);
@@ -243,7 +257,44 @@ static int add_block(struct text *pem, const char *block, size_t block_len)
     return ok;
 }
 
-/* All certificates of it, or none, when one of them cannot be read. */
+int milgi__ssl_store_add_crls(X509_STORE *store, const struct text *text, const char *name)
+{
+    struct milgi_problem problem = { 0 };
+    struct text pem = { 0 };
+    size_t at = 0, begin, end;
+    int n = 0, ok = 1;
+
+    for (; ok && milgi__ssl_pem_next(text, &at, "X509 CRL", &begin, &end); n++)
+        ok = milgi__ssl_append(&pem, text->data + begin, end - begin) && milgi__ssl_append(&pem, "\n", 1);
+    if (ok && n == 0)
+        LIB_ERR(ERR_LIB_PEM, PEM_R_NO_START_LINE, name);
+    if (ok && n > 0 && milgi_trust_add_crls_pem(NULL, pem.data, pem.len, &problem)) {
+        LIB_ERR(ERR_LIB_X509, ERR_R_PASSED_INVALID_ARGUMENT, problem.text);
+        ok = 0;
+    }
+    ok = ok && n > 0 && milgi__ssl_append(&store->crls, pem.data, pem.len);
+    milgi__ssl_text_free(&pem);
+    return ok ? n : 0;
+}
+
+int milgi__ssl_store_load_crls(X509_STORE *store, const char *name)
+{
+    struct text text;
+
+    if (!milgi__ssl_read_file(name, &text))
+        return 0;
+    int n = milgi__ssl_store_add_crls(store, &text, name);
+    milgi__ssl_text_free(&text);
+    return n;
+}
+
+static bool has_crl(const struct text *text)
+{
+    size_t at = 0, begin, end;
+    return milgi__ssl_pem_next(text, &at, "X509 CRL", &begin, &end);
+}
+
+/* All certificates of it, or none, when one of them cannot be read; and its CRLs. */
 static int add_file(X509_STORE *store, const char *name)
 {
     struct text text, pem = { 0 };
@@ -254,9 +305,11 @@ static int add_file(X509_STORE *store, const char *name)
         return 0;
     for (; ok && milgi__ssl_pem_next(&text, &at, "CERTIFICATE", &begin, &end); n++)
         ok = add_block(&pem, text.data + begin, end - begin);
-    if (!ok || n == 0)
+    bool crls = ok && has_crl(&text);
+    ok = ok && (!crls || milgi__ssl_store_add_crls(store, &text, name) > 0);
+    if (!ok || (n == 0 && !crls))
         LIB_ERR(ok ? ERR_LIB_PEM : ERR_LIB_X509, ok ? PEM_R_NO_START_LINE : ERR_R_PASSED_INVALID_ARGUMENT, name);
-    ok = ok && n && (!pem.len || milgi__ssl_append(&store->pem, pem.data, pem.len));
+    ok = ok && (n || crls) && (!pem.len || milgi__ssl_append(&store->pem, pem.data, pem.len));
     milgi__ssl_text_free(&pem);
     milgi__ssl_text_free(&text);
     return ok;

@@ -327,22 +327,32 @@ int ASN1_TIME_print(BIO *bio, const ASN1_TIME *time)
 
 /* --- PEM --------------------------------------------------------------------------------------------------------- */
 
+/* The first block of that label, to |text|. */
+static bool read_block(BIO *bio, const char *label, struct text *text)
+{
+    char line[1024], begin[64], end[64];
+    int n;
+    bool inside = false, whole = false;
+
+    snprintf(begin, sizeof begin, "-----BEGIN %s-----", label);
+    snprintf(end, sizeof end, "-----END %s-----", label);
+    while (!whole && (n = BIO_gets(bio, line, sizeof line)) > 0) {
+        inside = inside || strstr(line, begin);
+        if (inside && !milgi__ssl_append(text, line, (size_t)n))
+            break;
+        whole = inside && strstr(line, end);
+    }
+    return whole;
+}
+
 X509 *PEM_read_bio_X509(BIO *bio, X509 **x, pem_password_cb *cb, void *arg)
 {
     struct text text = { 0 };
-    char line[1024];
-    int n;
-    bool inside = false, whole = false;
     X509 *found = NULL;
 
     (void)cb;
     (void)arg;
-    while (!whole && (n = BIO_gets(bio, line, sizeof line)) > 0) {
-        inside = inside || strstr(line, "-----BEGIN CERTIFICATE-----");
-        if (inside && !milgi__ssl_append(&text, line, (size_t)n))
-            break;
-        whole = inside && strstr(line, "-----END CERTIFICATE-----");
-    }
+    bool whole = read_block(bio, "CERTIFICATE", &text);
     uint8_t *der;
     size_t len;
     if (whole && milgi__ssl_pem_decode(text.data, text.len, &der, &len)) {
@@ -363,4 +373,40 @@ int PEM_write_bio_X509(BIO *bio, X509 *x)
         BIO_write(bio, text.data, (int)text.len) == (int)text.len;
     milgi__ssl_text_free(&text);
     return ok;
+}
+
+X509_CRL *PEM_read_bio_X509_CRL(BIO *bio, X509_CRL **crl, pem_password_cb *cb, void *arg)
+{
+    X509_CRL *found = calloc(1, sizeof *found);
+
+    (void)cb;
+    (void)arg;
+    if (!found)
+        return NULL;
+    found->refs = 1;
+    if (!read_block(bio, "X509 CRL", &found->pem) ||
+        milgi_trust_add_crls_pem(NULL, found->pem.data, found->pem.len, NULL)) {
+        LIB_ERR(ERR_LIB_PEM, PEM_R_NO_START_LINE, "no CRL that can be used");
+        X509_CRL_free(found);
+        return NULL;
+    }
+    if (crl) {
+        X509_CRL_free(*crl);
+        *crl = found;
+    }
+    return found;
+}
+
+int X509_CRL_up_ref(X509_CRL *crl)
+{
+    crl->refs++;
+    return 1;
+}
+
+void X509_CRL_free(X509_CRL *crl)
+{
+    if (!crl || --crl->refs != 0)
+        return;
+    milgi__ssl_text_free(&crl->pem);
+    free(crl);
 }

@@ -196,7 +196,8 @@ MILGI_API MILGI_MUST_CHECK int milgi_trust_new_file(const char *file, struct mil
  * under that no session is resumed that was made before. Each queue pair of a device that verifies chains holds them
  * decoded, and hashes those of a path's issuers for each chain. Returns 0 or, with nothing added, MILGI_EPARSE,
  * MILGI_EUNSUPPORTED (a CRL without nextUpdate, a delta CRL, a weak digest), MILGI_ELIMIT (more than 64 MiB, or 4096 of
- * them), MILGI_EFILE, MILGI_EINVAL, MILGI_ENOMEM; |problem|, which may be NULL, says more. [RFC 5280 5, 6.3]
+ * them), MILGI_EFILE, MILGI_EINVAL, MILGI_ENOMEM; |problem|, which may be NULL, says more. |trust| NULL: they are only
+ * judged so. [RFC 5280 5, 6.3]
  */
 MILGI_API MILGI_MUST_CHECK int milgi_trust_add_crls_pem(
     struct milgi_trust *trust, const void *pem, size_t pem_len, struct milgi_problem *problem);

@@ -126,7 +126,7 @@ static int add_crls(struct milgi_trust *trust, const void *pem, size_t len, stru
 {
     struct milgi__cert_list list = { .data = NULL };
     struct milgi__pem_fault fault;
-    struct milgi__cert_walk walk = { .p = trust->crls, .left = trust->crls_len };
+    struct milgi__cert_walk walk = { .p = trust ? trust->crls : NULL, .left = trust ? trust->crls_len : 0 };
 
     int error = milgi__pem_lines(problem, MILGI_FILE_CRLS, &pem, &len);
     if (error != 0)
@@ -140,11 +140,11 @@ static int add_crls(struct milgi_trust *trust, const void *pem, size_t len, stru
     }
     if (error == 0 && (list.len > CRLS_LEN_MAX || list.n > CRLS_MAX))
         error = milgi__problem(problem, MILGI_ELIMIT, MILGI_PROBLEM_OTHER, MILGI_FILE_CRLS);
-    if (error == 0)
+    if (error == 0 && trust)
         error = take(trust, &list);
     if (error == MILGI_ENOMEM)
         (void)milgi__problem(problem, error, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
-    if (error != 0)
+    if (error != 0 || !trust)
         milgi__cert_list_clear(&list);
     return error;
 }
@@ -152,7 +152,7 @@ static int add_crls(struct milgi_trust *trust, const void *pem, size_t len, stru
 int milgi_trust_add_crls_pem(
     struct milgi_trust *trust, const void *pem, size_t pem_len, struct milgi_problem *problem)
 {
-    if (!trust || !pem || atomic_load(&trust->given))
+    if (!pem || (trust && atomic_load(&trust->given)))
         return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     return add_crls(trust, pem, pem_len, problem);
 }
@@ -161,7 +161,7 @@ int milgi_trust_add_crls_file(struct milgi_trust *trust, const char *file, struc
 {
     size_t len;
 
-    if (!trust || !file || atomic_load(&trust->given))
+    if (!file || (trust && atomic_load(&trust->given)))
         return milgi__problem(problem, MILGI_EINVAL, MILGI_PROBLEM_OTHER, MILGI_FILE_NONE);
     uint8_t *pem = milgi__port_read_file(file, &len);
     if (!pem)

@@ -173,7 +173,6 @@ static void with_crls_all_of_a_path_is_looked_up_unless_somebody_says_otherwise(
     assert_int_equal(trust->crl_check, MILGI_CRL_CHECK_LEAF);
     assert_int_equal(milgi_trust_set_crl_check(trust, (enum milgi_crl_check)3), MILGI_EINVAL);
     assert_int_equal(milgi_trust_set_crl_check(NULL, MILGI_CRL_CHECK_ALL), MILGI_EINVAL);
-    assert_int_equal(milgi_trust_add_crls_pem(NULL, pem, 1, NULL), MILGI_EINVAL);
     assert_int_equal(milgi_trust_add_crls_pem(trust, NULL, 1, NULL), MILGI_EINVAL);
     milgi_trust_unref(trust);
     free(pem);
@@ -194,6 +193,19 @@ static void a_trust_in_use_is_changed_no_more(void **state)
     milgi_config_unref(config);
     milgi_trust_unref(trust);
     free(pem);
+}
+
+static void without_a_trust_they_are_judged(void **state)
+{
+    char *good = CRL(.issuer = root), *bad = CRL(.issuer = root, .delta = true);
+
+    (void)state;
+    MUST(milgi_trust_add_crls_pem(NULL, good, strlen(good), NULL));
+    assert_int_equal(milgi_trust_add_crls_pem(NULL, bad, strlen(bad), NULL), MILGI_EUNSUPPORTED);
+    assert_int_equal(milgi_trust_add_crls_pem(NULL, NULL, 0, NULL), MILGI_EINVAL);
+    assert_int_equal(milgi_trust_add_crls_file(NULL, "/nonexistent", NULL), MILGI_EFILE);
+    free(good);
+    free(bad);
 }
 
 static void they_come_from_files(void **state)
@@ -246,6 +258,7 @@ int main(void)
         cmocka_unit_test(they_are_bounded),
         cmocka_unit_test(with_crls_all_of_a_path_is_looked_up_unless_somebody_says_otherwise),
         cmocka_unit_test(a_trust_in_use_is_changed_no_more),
+        cmocka_unit_test(without_a_trust_they_are_judged),
         cmocka_unit_test(they_come_from_files),
         cmocka_unit_test(the_first_that_goes_out_of_time_is_known),
     };

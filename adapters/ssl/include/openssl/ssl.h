@@ -144,6 +144,10 @@ MILGI_SSL_API int SSL_use_PrivateKey_file(SSL *ssl, const char *file, int type);
 MILGI_SSL_API int SSL_check_private_key(const SSL *ssl);
 MILGI_SSL_API void SSL_CTX_set_default_passwd_cb(SSL_CTX *ctx, pem_password_cb *cb);
 MILGI_SSL_API void SSL_CTX_set_default_passwd_cb_userdata(SSL_CTX *ctx, void *arg);
+MILGI_SSL_API pem_password_cb *SSL_CTX_get_default_passwd_cb(SSL_CTX *ctx);
+MILGI_SSL_API void *SSL_CTX_get_default_passwd_cb_userdata(SSL_CTX *ctx);
+MILGI_SSL_API void SSL_set_default_passwd_cb(SSL *ssl, pem_password_cb *cb);
+MILGI_SSL_API void SSL_set_default_passwd_cb_userdata(SSL *ssl, void *arg);
 
 /* --- verification: OFF in a client until SSL_VERIFY_PEER is set, and names are not looked at until they are given  */
 

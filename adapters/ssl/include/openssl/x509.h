@@ -11,6 +11,8 @@ extern "C" {
 #endif
 
 #define X509_R_KEY_VALUES_MISMATCH 116
+#define PEM_R_BAD_DECRYPT 101
+#define PEM_R_BAD_PASSWORD_READ 104
 #define PEM_R_NO_START_LINE 108
 
 #define X509_FILETYPE_PEM 1
@@ -18,6 +20,10 @@ extern "C" {
 #define X509_FILETYPE_DEFAULT 3
 
 MILGI_SSL_STACK(X509);
+
+/* From PEM (pem.h), for a store; nothing else is done with one. */
+MILGI_SSL_API int X509_CRL_up_ref(X509_CRL *crl);
+MILGI_SSL_API void X509_CRL_free(X509_CRL *crl);
 MILGI_SSL_STACK(X509_NAME);
 
 MILGI_SSL_API X509 *d2i_X509(X509 **x, const unsigned char **in, long len);

@@ -12,9 +12,14 @@ extern "C" {
 #define MILGI_SSL_VERDICTS(X) \
     X(X509_V_ERR_UNSPECIFIED, 1, "not verified, for a reason that is not told") \
     X(X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, 2, "the issuer's certificate is not to be had") \
+    X(X509_V_ERR_UNABLE_TO_GET_CRL, 3, "no CRL says whether the certificate is revoked") \
+    X(X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE, 5, "a CRL's signature cannot be read") \
     X(X509_V_ERR_CERT_SIGNATURE_FAILURE, 7, "the certificate's signature is wrong") \
+    X(X509_V_ERR_CRL_SIGNATURE_FAILURE, 8, "a CRL's signature is wrong") \
     X(X509_V_ERR_CERT_NOT_YET_VALID, 9, "the certificate is not valid yet") \
     X(X509_V_ERR_CERT_HAS_EXPIRED, 10, "the certificate has expired") \
+    X(X509_V_ERR_CRL_NOT_YET_VALID, 11, "the CRL is not valid yet") \
+    X(X509_V_ERR_CRL_HAS_EXPIRED, 12, "the CRL has expired") \
     X(X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD, 13, "the beginning of the certificate's validity is malformed") \
     X(X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD, 14, "the end of the certificate's validity is malformed") \
     X(X509_V_ERR_OUT_OF_MEM, 17, "out of memory") \
@@ -31,9 +36,13 @@ extern "C" {
     X(X509_V_ERR_CERT_REJECTED, 28, "the certificate is rejected") \
     X(X509_V_ERR_SUBJECT_ISSUER_MISMATCH, 29, "subject and issuer do not match") \
     X(X509_V_ERR_KEYUSAGE_NO_CERTSIGN, 32, "the issuer's key is not for signing certificates") \
+    X(X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER, 33, "the issuer of the CRL is not to be had") \
     X(X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, 34, "a critical extension is not known") \
+    X(X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, 35, "the issuer's key is not for signing CRLs") \
+    X(X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, 36, "a critical extension of the CRL is not known") \
     X(X509_V_ERR_KEYUSAGE_NO_DIGITAL_SIGNATURE, 39, "the certificate's key is not for signatures") \
     X(X509_V_ERR_INVALID_EXTENSION, 41, "a malformed extension") \
+    X(X509_V_ERR_DIFFERENT_CRL_SCOPE, 44, "the CRL is for other certificates") \
     X(X509_V_ERR_PERMITTED_VIOLATION, 47, "a name outside of what the authority is permitted") \
     X(X509_V_ERR_EXCLUDED_VIOLATION, 48, "a name that the authority is excluded from") \
     X(X509_V_ERR_APPLICATION_VERIFICATION, 50, "refused by the application") \
@@ -72,7 +81,7 @@ enum {
 
 MILGI_SSL_API const char *X509_verify_cert_error_string(long verdict);
 
-/* Flags: those of CRLs, wildcards and strictness that are not kept are an error (0); see README.md. */
+/* Flags: those of wildcards and strictness that are not kept are an error (0); see README.md. */
 MILGI_SSL_API X509_VERIFY_PARAM *X509_VERIFY_PARAM_new(void);
 MILGI_SSL_API void X509_VERIFY_PARAM_free(X509_VERIFY_PARAM *param);
 MILGI_SSL_API int X509_VERIFY_PARAM_set_flags(X509_VERIFY_PARAM *param, unsigned long flags);
@@ -83,7 +92,7 @@ MILGI_SSL_API int X509_VERIFY_PARAM_set1_ip_asc(X509_VERIFY_PARAM *param, const 
 MILGI_SSL_API void X509_VERIFY_PARAM_set_hostflags(X509_VERIFY_PARAM *param, unsigned flags);
 MILGI_SSL_API void X509_VERIFY_PARAM_set_depth(X509_VERIFY_PARAM *param, int depth);
 
-/* A context's anchors; what is added counts for every SSL that is made from it later. No CRLs: 0. */
+/* A context's anchors; what is added counts for every SSL that is made from it later. */
 MILGI_SSL_API int X509_STORE_add_cert(X509_STORE *store, X509 *x);
 MILGI_SSL_API int X509_STORE_set_flags(X509_STORE *store, unsigned long flags);
 MILGI_SSL_API int X509_STORE_load_locations(X509_STORE *store, const char *file, const char *dir);
@@ -92,6 +101,8 @@ MILGI_SSL_API X509_LOOKUP *X509_STORE_add_lookup(X509_STORE *store, X509_LOOKUP_
 MILGI_SSL_API X509_LOOKUP_METHOD *X509_LOOKUP_file(void);
 MILGI_SSL_API X509_LOOKUP_METHOD *X509_LOOKUP_hash_dir(void);
 MILGI_SSL_API int X509_load_crl_file(X509_LOOKUP *lookup, const char *file, int type);
+MILGI_SSL_API int X509_load_cert_crl_file(X509_LOOKUP *lookup, const char *file, int type);
+MILGI_SSL_API int X509_STORE_add_crl(X509_STORE *store, X509_CRL *crl);
 MILGI_SSL_API int X509_LOOKUP_load_file(X509_LOOKUP *lookup, const char *file, long type);
 MILGI_SSL_API int X509_LOOKUP_add_dir(X509_LOOKUP *lookup, const char *dir, long type);
 
