@@ -109,8 +109,10 @@ static void hold(struct end *e, bool on)
         kept_at = 0;
         return;
     }
-    for (; kept_at < e->side->kept.n; kept_at++)
+    for (; kept_at < e->side->kept.n; kept_at++) {
+        assert_int_equal(e->side->kept.m[kept_at]->data_len, 0); /* marks are all that may be left */
         rte_pktmbuf_free(e->side->kept.m[kept_at]);
+    }
     e->side->kept.n = 0;
 }
 

@@ -117,7 +117,7 @@ static void break_off(struct end *e, unsigned way)
     else if (way == 1)
         (void)milgi_bufferevent_cut(rig.event, e->bev); /* it may have failed already */
     else if (milgi_bufferevent_conn(rig.event, e->bev)) /* so that it is still open */
-        shutdown(network_of[e - ends_of], way == 2 ? SHUT_RDWR : SHUT_WR);
+        assert_int_equal(shutdown(network_of[e - ends_of], way == 2 ? SHUT_RDWR : SHUT_WR), 0);
 }
 
 int main(void)

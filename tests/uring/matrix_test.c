@@ -60,7 +60,7 @@ static void break_off(struct end *e, unsigned way)
     if (way < END_WAYS)
         end_break_off(e, way);
     else if (e->stream)
-        shutdown(milgi_uring_socket(e->stream), SHUT_RDWR);
+        assert_true(!shutdown(milgi_uring_socket(e->stream), SHUT_RDWR) || !e->opened);
 }
 
 int main(void)

@@ -98,7 +98,7 @@ static void break_off(struct end *e, unsigned way)
     if (way < END_WAYS)
         end_break_off(e, way);
     else if (e->stream && !uv_fileno((uv_handle_t *)milgi_uv_tcp(e->stream), &fd))
-        shutdown(fd, SHUT_RDWR);
+        assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
 }
 
 int main(void)
