@@ -72,7 +72,7 @@ static bool has_issued(const X509 *issuer, const X509 *x)
 bool milgi__ssl_add_issuers(struct text *chain, const struct text *store)
 {
     struct pile leaf = { 0 }, all = { 0 };
-    bool ok = pile_up(&leaf, chain) && leaf.n == 1 && pile_up(&all, store);
+    bool ok = pile_up(&leaf, chain) && leaf.n && pile_up(&all, store);
     const X509 *x = ok ? leaf.x[0] : NULL;
 
     for (int depth = 0; ok && x && depth < PATH_MAX_N; depth++) {
