@@ -21,6 +21,22 @@ const SSL_METHOD *TLS_server_method(void)
     return &server;
 }
 
+const SSL_METHOD *DTLS_method(void)
+{
+    SSL_ERR(ERR_R_DISABLED, "there is no DTLS");
+    return NULL;
+}
+
+const SSL_METHOD *DTLS_client_method(void)
+{
+    return DTLS_method();
+}
+
+const SSL_METHOD *DTLS_server_method(void)
+{
+    return DTLS_method();
+}
+
 SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 {
     SSL_CTX *ctx = method ? calloc(1, sizeof *ctx) : NULL;

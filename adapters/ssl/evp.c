@@ -207,6 +207,14 @@ int BN_hex2bn(BIGNUM **number, const char *text)
     return n;
 }
 
+BIGNUM *BN_bin2bn(const unsigned char *bytes, int n, BIGNUM *into)
+{
+    BIGNUM *number = n < 0 ? NULL : milgi__ssl_bn_from_bytes(bytes, (size_t)n, into);
+    if (!number)
+        failed("a number");
+    return number;
+}
+
 int BN_num_bits(const BIGNUM *number)
 {
     return (int)milgi__ssl_bn_bits(number);

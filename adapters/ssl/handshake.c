@@ -477,8 +477,10 @@ int milgi__ssl_start(SSL *ssl)
     }
     own.ctx = ssl;
     pthread_mutex_lock(&ssl->home->lock);
-    int rv = milgi_pull_new(ssl->home->engine, ssl->config, ssl->role == ROLE_CLIENT ? ssl->host_name : NULL,
-        ssl->rbio->fd, &own, &ssl->pull);
+    const char *name = ssl->role == ROLE_CLIENT ? ssl->host_name : NULL;
+    int rv = milgi_pull_new(ssl->home->engine, ssl->config, name, ssl->rbio->fd, &own, &ssl->pull);
+    if (rv == MILGI_EINVAL && name) /* no name of DNS, "[::1]" for instance: it is not sent (RFC 6066 3) */
+        rv = milgi_pull_new(ssl->home->engine, ssl->config, NULL, ssl->rbio->fd, &own, &ssl->pull);
     if (!rv) {
         milgi_pull_set_timeout(ssl->pull, 0);
         milgi_pull_set_frugal(ssl->pull, !milgi__ssl_settings(ssl)->read_ahead);

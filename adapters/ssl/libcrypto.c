@@ -87,6 +87,11 @@ int milgi__ssl_bn_from_hex(void **number, const char *text)
     return n;
 }
 
+void *milgi__ssl_bn_from_bytes(const uint8_t *bytes, size_t len, void *into)
+{
+    return BN_bin2bn(bytes, len, into);
+}
+
 unsigned milgi__ssl_bn_bits(const void *number)
 {
     return BN_num_bits(number);

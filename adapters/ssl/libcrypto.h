@@ -27,6 +27,8 @@ bool milgi__ssl_md_copy(struct running_md *to, const struct running_md *from);
 
 /* What hexadecimal digits say, perhaps behind a minus; how many there are, 0: none, or no memory. */
 int milgi__ssl_bn_from_hex(void **number, const char *text);
+/* |into| (NULL: a new one); NULL: no memory. */
+void *milgi__ssl_bn_from_bytes(const uint8_t *bytes, size_t len, void *into);
 unsigned milgi__ssl_bn_bits(const void *number);
 size_t milgi__ssl_bn_bytes(const void *number, uint8_t *out);
 void milgi__ssl_bn_free(void *number);

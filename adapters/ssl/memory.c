@@ -59,6 +59,16 @@ const char *OpenSSL_version(int what)
     return what == OPENSSL_VERSION ? OPENSSL_VERSION_TEXT : "not available";
 }
 
+OPENSSL_INIT_SETTINGS *OPENSSL_INIT_new(void)
+{
+    return calloc(1, 1);
+}
+
+void OPENSSL_INIT_free(OPENSSL_INIT_SETTINGS *settings)
+{
+    free(settings);
+}
+
 int OPENSSL_init_crypto(uint64_t opts, const OPENSSL_INIT_SETTINGS *settings)
 {
     (void)opts;

@@ -311,26 +311,6 @@ void GENERAL_NAMES_free(GENERAL_NAMES *names)
     sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
 }
 
-bool milgi__ssl_extension(const X509 *x, int nid, struct der *value, int *critical)
-{
-    struct der all = x->extensions, one, object;
-    while (all.len && milgi__ssl_der_take(&all, 0x30, &one)) {
-        uint8_t tag;
-        struct der next;
-        if (!milgi__ssl_der_take(&one, 6, &object) || !milgi__ssl_der_next(&one, &tag, &next, NULL))
-            return false;
-        ASN1_OBJECT name = { object.data, object.len };
-        *critical = tag == 1 && next.len == 1 && next.data[0] != 0;
-        if (tag == 1 && !milgi__ssl_der_next(&one, &tag, &next, NULL))
-            return false;
-        if (tag == 4 && OBJ_obj2nid(&name) == nid) {
-            *value = next;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool add_general_name(GENERAL_NAMES *to, uint8_t tag, struct der value)
 {
     GENERAL_NAME *name = general_name(tag, value);

@@ -2,6 +2,8 @@
 /* Parameters of Diffie-Hellman in finite fields: read, handed about, and never used. */
 #include "shim.h"
 
+#include <openssl/bn.h>
+
 struct evp_pkey_st {
     uint8_t *der;
     size_t len;
@@ -17,6 +19,24 @@ void EVP_PKEY_free(EVP_PKEY *key)
     if (key)
         free(key->der);
     free(key);
+}
+
+DH *DH_new(void)
+{
+    DH *dh = calloc(1, sizeof *dh);
+    if (!dh)
+        SSL_ERR(ERR_R_MALLOC_FAILURE, NULL);
+    return dh;
+}
+
+int DH_set0_pqg(DH *dh, BIGNUM *p, BIGNUM *q, BIGNUM *g)
+{
+    if (!dh || !p || !g)
+        return 0;
+    BN_free(p);
+    BN_free(q);
+    BN_free(g);
+    return 1;
 }
 
 OSSL_DECODER_CTX *OSSL_DECODER_CTX_new_for_pkey(EVP_PKEY **key, const char *input, const char *structure,

@@ -101,6 +101,12 @@ struct X509_pubkey_st {
     struct der der;
 };
 
+struct X509_extension_st {
+    ASN1_OBJECT object;
+    int critical;
+    struct der value; /* what stands in its OCTET STRING */
+};
+
 struct x509_st {
     atomic_uint refs;
     uint8_t *der;
@@ -108,7 +114,8 @@ struct x509_st {
     X509_NAME subject, issuer;
     X509_PUBKEY key;
     ASN1_STRING serial, not_before, not_after;
-    struct der extensions; /* the sequence of them; len 0: none */
+    X509_EXTENSION *extensions;
+    size_t extensions_n;
 };
 
 bool milgi__ssl_string(ASN1_STRING *string, int type, const void *data, size_t len);

@@ -23,6 +23,34 @@ static bool take_string(struct der *in, ASN1_STRING *string)
         milgi__ssl_string(string, tag, contents.data, contents.len);
 }
 
+static bool take_extension(X509 *x, struct der one)
+{
+    struct der object, next;
+    uint8_t tag;
+    if (!milgi__ssl_der_take(&one, 6, &object) || !milgi__ssl_der_next(&one, &tag, &next, NULL))
+        return false;
+    int critical = tag == 1 && next.len == 1 && next.data[0] != 0;
+    if (tag == 1 && !milgi__ssl_der_next(&one, &tag, &next, NULL))
+        return false;
+    X509_EXTENSION *grown = tag == 4 ? realloc(x->extensions, (x->extensions_n + 1) * sizeof *grown) : NULL;
+    if (!grown)
+        return false;
+    x->extensions = grown;
+    grown[x->extensions_n++] = (X509_EXTENSION){ { object.data, object.len }, critical, next };
+    return true;
+}
+
+static bool take_extensions(X509 *x, struct der contents)
+{
+    struct der all, one;
+    if (!milgi__ssl_der_take(&contents, 0x30, &all))
+        return false;
+    while (all.len)
+        if (!milgi__ssl_der_take(&all, 0x30, &one) || !take_extension(x, one))
+            return false;
+    return true;
+}
+
 /* What stands in a TBSCertificate (RFC 5280 4.1) behind its signature algorithm. */
 static bool take_body(X509 *x, struct der *tbs)
 {
@@ -44,7 +72,7 @@ static bool take_body(X509 *x, struct der *tbs)
         struct der contents;
         if (!milgi__ssl_der_next(tbs, &tag, &contents, NULL))
             return false;
-        if (tag == 0xa3 && !milgi__ssl_der_take(&contents, 0x30, &x->extensions))
+        if (tag == 0xa3 && !take_extensions(x, contents))
             return false;
     }
     return true;
@@ -68,6 +96,7 @@ static void destroy(X509 *x)
     free(x->serial.data);
     free(x->not_before.data);
     free(x->not_after.data);
+    free(x->extensions);
     free(x->der);
     free(x);
 }
@@ -174,6 +203,49 @@ const ASN1_TIME *X509_get0_notBefore(const X509 *x)
 const ASN1_TIME *X509_get0_notAfter(const X509 *x)
 {
     return &x->not_after;
+}
+
+int X509_get_ext_count(const X509 *x)
+{
+    return (int)x->extensions_n;
+}
+
+X509_EXTENSION *X509_get_ext(const X509 *x, int i)
+{
+    return i >= 0 && (size_t)i < x->extensions_n ? &x->extensions[i] : NULL;
+}
+
+ASN1_OBJECT *X509_EXTENSION_get_object(X509_EXTENSION *extension)
+{
+    return extension ? &extension->object : NULL;
+}
+
+int X509_EXTENSION_get_critical(const X509_EXTENSION *extension)
+{
+    return extension && extension->critical;
+}
+
+struct v3_ext_method {
+    int nid;
+};
+
+const X509V3_EXT_METHOD *X509V3_EXT_get(X509_EXTENSION *extension)
+{
+    static const X509V3_EXT_METHOD names = { NID_subject_alt_name };
+    return extension && OBJ_obj2nid(&extension->object) == names.nid ? &names : NULL;
+}
+
+bool milgi__ssl_extension(const X509 *x, int nid, struct der *value, int *critical)
+{
+    for (size_t i = 0; i < x->extensions_n; i++) {
+        const X509_EXTENSION *e = &x->extensions[i];
+        if (OBJ_obj2nid(&e->object) != nid)
+            continue;
+        *value = e->value;
+        *critical = e->critical;
+        return true;
+    }
+    return false;
 }
 
 /* --- strings ----------------------------------------------------------------------------------------------------- */

@@ -203,12 +203,48 @@ static void numbers_are_bytes(void **state)
     assert_int_equal(BN_hex2bn(&bn, "1"), 1); /* into the same */
     assert_int_equal(BN_num_bits(bn), 1);
     assert_int_equal(BN_hex2bn(NULL, "123"), 3);
+    assert_ptr_equal(BN_bin2bn((const uint8_t *)"\0\x12\x34", 3, bn), bn);
+    assert_int_equal(BN_bn2bin(bn, out), 2);
+    assert_memory_equal(out, "\x12\x34", 2);
     BN_free(bn);
     bn = NULL;
     assert_int_equal(BN_hex2bn(&bn, "xyz"), 0);
     assert_int_equal(BN_hex2bn(&bn, ""), 0);
     BN_free(bn);
     BN_free(NULL);
+}
+
+/* socat looks for the names of a certificate so. */
+static void a_certificate_has_extensions_one_by_one(void **state)
+{
+    int names = 0, critical = 0;
+    (void)state;
+    BIO *bio = BIO_new_file(file("server.pem"), "r");
+    X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    int n = X509_get_ext_count(x);
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++) {
+        X509_EXTENSION *extension = X509_get_ext(x, i);
+        assert_non_null(extension);
+        if (OBJ_obj2nid(X509_EXTENSION_get_object(extension)) != NID_subject_alt_name)
+            continue;
+        names++;
+        assert_string_equal(OBJ_nid2sn(NID_subject_alt_name), "subjectAltName");
+        assert_non_null(X509V3_EXT_get(extension));
+        assert_int_equal(X509_EXTENSION_get_critical(extension), 0);
+    }
+    assert_int_equal(names, 1);
+    assert_null(X509_get_ext(x, n));
+    assert_null(X509_get_ext(x, -1));
+    X509_free(x);
+    BIO_free(bio);
+    bio = BIO_new_file(file("root.pem"), "r");
+    x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    for (int i = 0; i < X509_get_ext_count(x); i++)
+        critical += X509_EXTENSION_get_critical(X509_get_ext(x, i)) != 0;
+    assert_int_equal(critical, 2); /* keyUsage, basicConstraints */
+    X509_free(x);
+    BIO_free(bio);
 }
 
 int main(void)
@@ -221,6 +257,7 @@ int main(void)
         cmocka_unit_test(base64_is_read),
         cmocka_unit_test(a_certificate_has_a_fingerprint),
         cmocka_unit_test(numbers_are_bytes),
+        cmocka_unit_test(a_certificate_has_extensions_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

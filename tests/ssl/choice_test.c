@@ -592,6 +592,23 @@ static void parameters_of_diffie_hellman_are_read(void **state)
     duo_end(&d);
 }
 
+/* Programs say whom they call in any form; what no server could know is not in the way of the handshake. */
+static void a_name_may_be_an_address(void **state)
+{
+    static const char *const names[] = { "127.0.0.1", "::1", "[::1]", "a name with blanks", "trailing.dot." };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct duo d;
+        int client, server;
+        duo_begin(&d);
+        duo_connect(&d);
+        assert_int_equal(SSL_set_tlsext_host_name(d.client, names[i]), 1);
+        duo_shake(&d, &client, &server);
+        assert_int_equal(client == 1 && server == 1, 1);
+        duo_end(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -613,6 +630,7 @@ int main(void)
         cmocka_unit_test(the_error_queue_is_first_in_first_out),
         cmocka_unit_test(what_programs_hang_on_is_kept),
         cmocka_unit_test(parameters_of_diffie_hellman_are_read),
+        cmocka_unit_test(a_name_may_be_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

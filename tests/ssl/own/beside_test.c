@@ -2,6 +2,7 @@
 /* Beside TLS: where the shim is stricter than OpenSSL, and what it has for the sake of programs that do not ask. */
 #include "duo.h"
 
+#include <openssl/bn.h>
 #include <openssl/dh.h>
 #include <openssl/evp.h>
 #include <openssl/ocsp.h>
@@ -72,6 +73,12 @@ static void parameters_of_diffie_hellman_are_read_by_the_older_call_too(void **s
     assert_int_equal(SSL_CTX_set_tmp_dh(ctx, dh), 1);
     assert_int_equal(SSL_CTX_set_tmp_dh(ctx, NULL), 0);
     DH_free(dh);
+    dh = DH_new();
+    assert_int_equal(DH_set0_pqg(dh, NULL, NULL, NULL), 0);
+    assert_int_equal(DH_set0_pqg(dh, BN_bin2bn((const uint8_t *)"\x17", 1, NULL), NULL,
+                         BN_bin2bn((const uint8_t *)"\2", 1, NULL)),
+        1);
+    DH_free(dh);
     fclose(from);
     from = fmemopen(text, 20, "r");
     assert_null(PEM_read_DHparams(from, NULL, NULL, NULL));
@@ -81,12 +88,27 @@ static void parameters_of_diffie_hellman_are_read_by_the_older_call_too(void **s
     SSL_CTX_free(ctx);
 }
 
+static void what_there_is_not_is_told_when_it_is_asked_for(void **state)
+{
+    (void)state;
+    assert_null(DTLS_client_method());
+    assert_int_equal(next_reason(), ERR_R_DISABLED);
+    assert_null(SSL_CTX_new(DTLS_server_method()));
+    assert_int_equal(next_reason(), ERR_R_DISABLED);
+    assert_null(SSL_COMP_get_compression_methods());
+    OPENSSL_INIT_SETTINGS *settings = OPENSSL_INIT_new();
+    assert_int_equal(OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, settings), 1);
+    OPENSSL_INIT_free(settings);
+    ERR_clear_error();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_digest_that_has_ended_takes_nothing),
         cmocka_unit_test(base64_that_is_none_is_not_guessed),
         cmocka_unit_test(ocsp_fails_where_it_would_begin),
+        cmocka_unit_test(what_there_is_not_is_told_when_it_is_asked_for),
         cmocka_unit_test(parameters_of_diffie_hellman_are_read_by_the_older_call_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

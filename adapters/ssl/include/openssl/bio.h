@@ -48,6 +48,12 @@ MILGI_SSL_API size_t BIO_ctrl_pending(BIO *bio);
 #define BIO_pending(bio) ((int)BIO_ctrl_pending(bio))
 MILGI_SSL_API int BIO_flush(BIO *bio);
 
+/* Macros in OpenSSL: programs ask for them with #ifdef. */
+#define BIO_flush BIO_flush
+#define BIO_get_fd BIO_get_fd
+#define BIO_get_mem_data BIO_get_mem_data
+#define BIO_get_mem_ptr BIO_get_mem_ptr
+
 #ifdef __cplusplus
 }
 #endif

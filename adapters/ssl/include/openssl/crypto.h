@@ -43,6 +43,8 @@ MILGI_SSL_API const char *OpenSSL_version(int what);
 #define OPENSSL_INIT_ENGINE_ALL_BUILTIN 0x00000e00L
 #define OPENSSL_INIT_ATFORK 0x00020000L
 #define OPENSSL_INIT_NO_ATEXIT 0x00080000L
+MILGI_SSL_API OPENSSL_INIT_SETTINGS *OPENSSL_INIT_new(void); /* nothing can be set in it */
+MILGI_SSL_API void OPENSSL_INIT_free(OPENSSL_INIT_SETTINGS *settings);
 MILGI_SSL_API int OPENSSL_init_crypto(uint64_t opts, const OPENSSL_INIT_SETTINGS *settings);
 MILGI_SSL_API void OPENSSL_cleanup(void);
 

@@ -20,6 +20,7 @@ extern "C" {
 #define ERR_LIB_ASN1 13
 #define ERR_LIB_SSL 20
 #define ERR_LIB_BIO 32
+#define ERR_LIB_RAND 36
 #define ERR_LIB_USER 128
 
 #define ERR_TXT_STRING 2

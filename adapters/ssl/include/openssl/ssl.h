@@ -43,6 +43,11 @@ MILGI_SSL_API const SSL_METHOD *TLS_server_method(void);
 #define SSLv23_client_method TLS_client_method
 #define SSLv23_server_method TLS_server_method
 
+/* NULL with an error in the queue: there is no DTLS. */
+MILGI_SSL_API const SSL_METHOD *DTLS_method(void);
+MILGI_SSL_API const SSL_METHOD *DTLS_client_method(void);
+MILGI_SSL_API const SSL_METHOD *DTLS_server_method(void);
+
 MILGI_SSL_API SSL_CTX *SSL_CTX_new(const SSL_METHOD *method);
 MILGI_SSL_API int SSL_CTX_up_ref(SSL_CTX *ctx);
 MILGI_SSL_API void SSL_CTX_free(SSL_CTX *ctx);
@@ -128,6 +133,12 @@ MILGI_SSL_API long SSL_CTX_set_tmp_dh(SSL_CTX *ctx, DH *dh);
 #define SSL_CTX_set_post_handshake_auth(ctx, on) ((void)(ctx))
 MILGI_SSL_API void SSL_CTX_set_security_level(SSL_CTX *ctx, int level);
 MILGI_SSL_API int SSL_CTX_get_security_level(const SSL_CTX *ctx);
+
+/* There is no compression: NULL. */
+static inline STACK_OF(SSL_COMP) * SSL_COMP_get_compression_methods(void)
+{
+    return NULL;
+}
 
 /* --- certificates and keys --------------------------------------------------------------------------------------- */
 
@@ -363,6 +374,40 @@ MILGI_SSL_API void *SSL_CTX_get_ex_data(const SSL_CTX *ctx, int index);
 #define SSL_get_app_data(ssl) SSL_get_ex_data((ssl), 0)
 #define SSL_CTX_set_app_data(ctx, data) SSL_CTX_set_ex_data((ctx), 0, (data))
 #define SSL_CTX_get_app_data(ctx) SSL_CTX_get_ex_data((ctx), 0)
+
+/* --- what is a macro in OpenSSL: programs ask whether there is such a thing with #ifdef --------------------------- */
+
+#define SSL_CTX_clear_mode SSL_CTX_clear_mode
+#define SSL_CTX_get_ex_new_index SSL_CTX_get_ex_new_index
+#define SSL_CTX_get_max_proto_version SSL_CTX_get_max_proto_version
+#define SSL_CTX_get_min_proto_version SSL_CTX_get_min_proto_version
+#define SSL_CTX_get_mode SSL_CTX_get_mode
+#define SSL_CTX_get_session_cache_mode SSL_CTX_get_session_cache_mode
+#define SSL_CTX_sess_set_cache_size SSL_CTX_sess_set_cache_size
+#define SSL_CTX_set1_groups_list SSL_CTX_set1_groups_list
+#define SSL_CTX_set_ecdh_auto SSL_CTX_set_ecdh_auto
+#define SSL_CTX_set_max_proto_version SSL_CTX_set_max_proto_version
+#define SSL_CTX_set_min_proto_version SSL_CTX_set_min_proto_version
+#define SSL_CTX_set_mode SSL_CTX_set_mode
+#define SSL_CTX_set_read_ahead SSL_CTX_set_read_ahead
+#define SSL_CTX_set_session_cache_mode SSL_CTX_set_session_cache_mode
+#define SSL_CTX_set_tlsext_servername_arg SSL_CTX_set_tlsext_servername_arg
+#define SSL_CTX_set_tlsext_servername_callback SSL_CTX_set_tlsext_servername_callback
+#define SSL_CTX_set_tlsext_status_arg SSL_CTX_set_tlsext_status_arg
+#define SSL_CTX_set_tlsext_status_cb SSL_CTX_set_tlsext_status_cb
+#define SSL_CTX_set_tmp_dh SSL_CTX_set_tmp_dh
+#define SSL_clear_mode SSL_clear_mode
+#define SSL_get0_session SSL_get0_session
+#define SSL_get_ex_new_index SSL_get_ex_new_index
+#define SSL_get_mode SSL_get_mode
+#define SSL_get_tlsext_status_ocsp_resp SSL_get_tlsext_status_ocsp_resp
+#define SSL_set1_groups_list SSL_set1_groups_list
+#define SSL_set_ecdh_auto SSL_set_ecdh_auto
+#define SSL_set_max_proto_version SSL_set_max_proto_version
+#define SSL_set_min_proto_version SSL_set_min_proto_version
+#define SSL_set_mode SSL_set_mode
+#define SSL_set_tlsext_host_name SSL_set_tlsext_host_name
+#define SSL_set_tlsext_status_type SSL_set_tlsext_status_type
 
 #ifdef __cplusplus
 }

@@ -46,6 +46,12 @@ MILGI_SSL_API const ASN1_TIME *X509_get0_notAfter(const X509 *x);
 #define X509_getm_notAfter X509_get_notAfter
 MILGI_SSL_API int i2d_X509_PUBKEY(const X509_PUBKEY *key, unsigned char **out);
 
+/* As long as the certificate lives. */
+MILGI_SSL_API int X509_get_ext_count(const X509 *x);
+MILGI_SSL_API X509_EXTENSION *X509_get_ext(const X509 *x, int i);
+MILGI_SSL_API ASN1_OBJECT *X509_EXTENSION_get_object(X509_EXTENSION *extension);
+MILGI_SSL_API int X509_EXTENSION_get_critical(const X509_EXTENSION *extension);
+
 #define XN_FLAG_COMPAT 0
 #define XN_FLAG_SEP_COMMA_PLUS (1 << 16)
 #define XN_FLAG_SEP_CPLUS_SPC (2 << 16)

@@ -38,6 +38,9 @@ MILGI_SSL_API void GENERAL_NAMES_free(GENERAL_NAMES *names);
 
 /* Of the extensions NID_subject_alt_name alone: a GENERAL_NAMES. */
 MILGI_SSL_API void *X509_get_ext_d2i(const X509 *x, int nid, int *critical, int *index);
+/* Whether X509_get_ext_d2i() can do something with it: NULL, or not. There is nothing to look at. */
+typedef struct v3_ext_method X509V3_EXT_METHOD;
+MILGI_SSL_API const X509V3_EXT_METHOD *X509V3_EXT_get(X509_EXTENSION *extension);
 MILGI_SSL_API ASN1_OCTET_STRING *a2i_IPADDRESS(const char *text);
 
 #ifdef __cplusplus
