@@ -84,6 +84,7 @@ test('a question that cannot be asked is answered: no', () => {
   // An exception where it is passed on, as for want of memory or stack: whoever waits for the handshake is not left waiting.
   const told = (more) => `process.on('uncaughtException', (error) => console.log(error.message));
     s.on('refused', (error) => { console.log(error.milgi); process.exit(0); });
+    setTimeout(() => { console.log('nobody has answered'); process.exit(1); }, 7000); // sooner than an op is over
     ${more}
     connect('milgi', s).on('error', () => {});`;
   const sign = run(`const s = await listen('milgi', { cert: certs.server.cert, key: undefined, sign: () => Buffer.alloc(70) });

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
+const fs = require('node:fs');
 const { once } = require('node:events');
 const net = require('node:net');
 const { Duplex, Readable, pipeline } = require('node:stream');
@@ -234,7 +235,7 @@ test('TLS over any Duplex, and TLS over TLS', async () => {
   assert.equal(await settled(), 0);
 });
 
-test('a transport may bring more than is wanted, and its end at once', async () => {
+async function bringsMuch(bring) {
   // What the server sends is kept, and comes in two pieces.
   let kept = null;
   const [a, b] = [0, 1].map((i) => new Duplex({
@@ -256,14 +257,35 @@ test('a transport may bring more than is wanted, and its end at once', async () 
   await send(server, 2_000_000);
   await once(server, 'finish');
   const all = Buffer.concat(kept);
-  b.push(all.subarray(0, 1_200_000));
-  b.push(all.subarray(1_200_000));
-  b.push(null);
+  bring(b, all.subarray(0, 1_200_000));
+  bring(b, all.subarray(1_200_000));
+  bring(b, null);
   await new Promise((resolve) => { setTimeout(resolve, 50); });
   assert.ok(milgi.stats().memory - before < 1_000_000, `${milgi.stats().memory - before} bytes of chunks`);
   assert.deepEqual(await sum(client), { len: 2_000_000, hash: digest(2_000_000) });
   client.destroy();
   server.destroy();
+  assert.equal(await settled(), 0);
+}
+
+test('a transport may bring more than is wanted, and its end at once', async () => {
+  await bringsMuch((b, chunk) => b.push(chunk));
+  await bringsMuch((b, chunk) => chunk ? b.emit('data', chunk) : b.emit('end')); // it does not pause
+});
+
+test('a socket that is full is waited for', async () => {
+  const s = await listen('milgi', {}, (socket) => socket._transport.pause());
+  const socket = await secured(connect('milgi', s));
+  const { fd } = socket._transport._handle, block = Buffer.alloc(65536);
+  let error = null;
+  socket.on('error', (e) => { error = e; });
+  await new Promise((resolve) => { setTimeout(resolve, 20); });
+  assert.throws(() => { for (;;) fs.writeSync(fd, block); }, { code: 'EAGAIN' }); // which is no TLS, and nobody reads it
+  socket.write('x');
+  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  assert.equal(error, null);
+  socket.destroy();
+  await close(s);
   assert.equal(await settled(), 0);
 });
 
