@@ -194,10 +194,10 @@ MILGI_API MILGI_MUST_CHECK int milgi_trust_new_file(const char *file, struct mil
  * expired among it, is certificate_unknown, and the reason says which. Anchors need none, but must not be revoked
  * either. Delta CRLs and those for other issuers (indirect) are not used. It takes a new config to have other CRLs, and
  * under that no session is resumed that was made before. Each queue pair of a device that verifies chains holds them
- * decoded, and hashes those of a path's issuers for each chain. Returns 0 or, with nothing added, MILGI_EPARSE,
- * MILGI_EUNSUPPORTED (a CRL without nextUpdate, a delta CRL, a weak digest), MILGI_ELIMIT (more than 64 MiB, or 4096 of
- * them), MILGI_EFILE, MILGI_EINVAL, MILGI_ENOMEM; |problem|, which may be NULL, says more. |trust| NULL: they are only
- * judged so. [RFC 5280 5, 6.3]
+ * decoded, and hashes those of a path's issuers for each chain, which takes milliseconds for each megabyte: long ones
+ * are for a device with threads. Returns 0 or, with nothing added, MILGI_EPARSE, MILGI_EUNSUPPORTED (a CRL without
+ * nextUpdate, a delta CRL, a weak digest), MILGI_ELIMIT (more than 64 MiB, or 4096 of them), MILGI_EFILE, MILGI_EINVAL,
+ * MILGI_ENOMEM; |problem|, which may be NULL, says more. |trust| NULL: they are only judged so. [RFC 5280 5, 6.3]
  */
 MILGI_API MILGI_MUST_CHECK int milgi_trust_add_crls_pem(
     struct milgi_trust *trust, const void *pem, size_t pem_len, struct milgi_problem *problem);

@@ -65,6 +65,23 @@ int milgi__crls_to_store(X509_STORE *store, const uint8_t *crls, size_t len)
     return milgi__fail(ok && !walk.bad ? 0 : MILGI_ENOMEM);
 }
 
+/* That there is no CRL, or that it is of no use. */
+static bool is_of_crl(int verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+    case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
+    case X509_V_ERR_DIFFERENT_CRL_SCOPE: return true;
+    default: return false;
+    }
+}
+
 /*= RFC5280 6.1: "When the trust anchor is provided in the form of a self-signed certificate, this self-signed
  *= certificate is not included as part of the prospective certification path." */
 /* So nobody has to say of an anchor that it is good; who says that it is revoked is heard. */
@@ -72,8 +89,7 @@ static int overlook(int ok, X509_STORE_CTX *ctx)
 {
     int last = (int)sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) - 1;
 
-    if (ok || X509_STORE_CTX_get_error_depth(ctx) != last ||
-        X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_REVOKED)
+    if (ok || X509_STORE_CTX_get_error_depth(ctx) != last || !is_of_crl(X509_STORE_CTX_get_error(ctx)))
         return ok;
     X509_STORE_CTX_set_error(ctx, X509_V_OK);
     return 1;

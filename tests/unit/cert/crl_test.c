@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
 
 #include "cert/cert.h"
 #include "crl.h"
@@ -106,6 +107,37 @@ static void what_is_no_crl_that_can_be_used_is_named(void **state)
     struct milgi_problem problem = add((const char *)root->cert_der, root->cert_der_len, MILGI_EPARSE);
     assert_int_equal(problem.kind, MILGI_PROBLEM_DER);
     assert_non_null(strstr(problem.text, "openssl crl"));
+}
+
+/* With two bytes behind it, inside of its block. */
+static char *lengthened(char *pem)
+{
+    BIO *in = BIO_new_mem_buf(pem, -1), *out = BIO_new(BIO_s_mem());
+    char *name, *header, *data;
+    uint8_t *der;
+    long len;
+
+    assert_int_equal(PEM_read_bio(in, &name, &header, &der, &len), 1);
+    uint8_t *more = calloc(1, (size_t)len + 2);
+    memcpy(more, der, (size_t)len);
+    more[len] = 5; /* NULL in DER */
+    assert_true(PEM_write_bio(out, name, "", more, len + 2) > 0);
+    len = BIO_get_mem_data(out, &data);
+    char *text = strndup(data, (size_t)len);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    BIO_free(in);
+    BIO_free(out);
+    free(more);
+    free(pem);
+    return text;
+}
+
+static void nothing_may_stand_behind_a_crl_in_its_block(void **state)
+{
+    (void)state;
+    refused(lengthened(CRL(.issuer = root)), MILGI_EPARSE, MILGI_PROBLEM_CONTENT, 1, "malformed");
 }
 
 static void a_file_is_taken_whole_or_not_at_all(void **state)
@@ -253,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crl_is_taken_beside_others),
         cmocka_unit_test(what_is_no_crl_that_can_be_used_is_named),
+        cmocka_unit_test(nothing_may_stand_behind_a_crl_in_its_block),
         cmocka_unit_test(a_file_is_taken_whole_or_not_at_all),
         cmocka_unit_test(what_is_cut_or_damaged_is_refused_or_a_crl),
         cmocka_unit_test(they_are_bounded),
