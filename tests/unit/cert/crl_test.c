@@ -280,6 +280,42 @@ static void the_first_that_goes_out_of_time_is_known(void **state)
     milgi_trust_unref(trust);
 }
 
+static unsigned allocations;
+
+static bool fail_at_zero(void)
+{
+    return allocations-- == 0;
+}
+
+/* Nothing is added then, and those that were there are there. */
+static void every_failing_allocation_is_told(void **state)
+{
+    char *first = CRL(.issuer = root), *more = CRL(.issuer = root, .others = 3);
+    int error = MILGI_ENOMEM;
+    unsigned n;
+
+    (void)state;
+    for (n = 0; error != 0; n++) {
+        struct milgi_trust *trust = trust_new();
+        struct milgi_problem problem;
+        MUST(milgi_trust_add_crls_pem(trust, first, strlen(first), NULL));
+        assert_true(n < 1000);
+        allocations = n;
+        milgi__mem_fail = fail_at_zero;
+        error = milgi_trust_add_crls_pem(trust, more, strlen(more), &problem);
+        milgi__mem_fail = NULL;
+        assert_int_equal(trust->crls_n, error == 0 ? 2 : 1);
+        if (error != 0) {
+            assert_int_equal(error, MILGI_ENOMEM);
+            assert_int_equal(problem.error, MILGI_ENOMEM);
+        }
+        milgi_trust_unref(trust);
+    }
+    assert_true(n > 2);
+    free(first);
+    free(more);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +330,7 @@ int main(void)
         cmocka_unit_test(without_a_trust_they_are_judged),
         cmocka_unit_test(they_come_from_files),
         cmocka_unit_test(the_first_that_goes_out_of_time_is_known),
+        cmocka_unit_test(every_failing_allocation_is_told),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }

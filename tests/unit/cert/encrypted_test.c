@@ -274,6 +274,36 @@ static void files_are_read_with_a_passphrase(void **state)
     identity_free(id);
 }
 
+static unsigned allocations;
+
+static bool fail_at_zero(void)
+{
+    return allocations-- == 0;
+}
+
+static void every_failing_allocation_is_told_and_leaks_nothing(void **state)
+{
+    struct identity *id = identity_root(IDENTITY_P256, "root");
+
+    (void)state;
+    for (int traditional = 0; traditional < 2; traditional++) {
+        char *pem = encrypt(id, traditional, EVP_aes_128_cbc(), "sesame", 6);
+        struct milgi_credential *c = NULL;
+        for (unsigned n = 0; !c; n++) {
+            assert_true(n < 1000);
+            allocations = n;
+            milgi__mem_fail = fail_at_zero;
+            int error = milgi_credential_load_pem_encrypted(
+                id->chain_pem, strlen(id->chain_pem), pem, strlen(pem), "sesame", 6, &c, NULL);
+            milgi__mem_fail = NULL;
+            assert_int_equal(error, c ? 0 : MILGI_ENOMEM);
+        }
+        milgi_credential_unref(c);
+        free(pem);
+    }
+    identity_free(id);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +315,7 @@ int main(void)
         cmocka_unit_test(what_is_damaged_is_refused),
         cmocka_unit_test(what_is_inside_is_judged_like_any_key),
         cmocka_unit_test(files_are_read_with_a_passphrase),
+        cmocka_unit_test(every_failing_allocation_is_told_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
