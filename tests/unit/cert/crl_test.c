@@ -123,7 +123,8 @@ static char *lengthened(char *pem)
     more[len] = 5; /* NULL in DER */
     assert_true(PEM_write_bio(out, name, "", more, len + 2) > 0);
     len = BIO_get_mem_data(out, &data);
-    char *text = strndup(data, (size_t)len);
+    char *text = calloc(1, (size_t)len + 1); /* BIO's has no end of its own */
+    memcpy(text, data, (size_t)len);
     OPENSSL_free(name);
     OPENSSL_free(header);
     OPENSSL_free(der);
