@@ -571,6 +571,30 @@ static void a_child_makes_connections_of_its_own(void **state)
     duo_end(&d);
 }
 
+/* A key is tried with its certificate: what is wrong shows then, and the certificate stays. */
+static void a_wrong_passphrase_shows_with_the_certificate(void **state)
+{
+    static char wrong[] = "wrong", right[] = "secret";
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    (void)state;
+    ERR_clear_error();
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, wrong);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, file("server.key.locked"), SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_CTX_use_certificate_file(ctx, file("server.pem"), SSL_FILETYPE_PEM), 0);
+    assert_int_equal(next_reason(), PEM_R_BAD_DECRYPT);
+    assert_int_equal(SSL_CTX_check_private_key(ctx), 0);
+    ERR_clear_error();
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, right);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, file("server.key.locked"), SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_CTX_check_private_key(ctx), 1);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL); /* nobody is asked on a terminal */
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, file("server.key.locked"), SSL_FILETYPE_PEM), 0);
+    assert_int_equal(next_reason(), PEM_R_BAD_PASSWORD_READ);
+    assert_int_equal(SSL_CTX_check_private_key(ctx), 1); /* the one that was there before */
+    ERR_clear_error();
+    SSL_CTX_free(ctx);
+}
+
 /* A list of OpenSSL's passes over words that it does not know, which nobody should. */
 static void a_word_that_nobody_knows_is_an_error_among_others(void **state)
 {
@@ -740,6 +764,7 @@ int main(void)
         cmocka_unit_test(ops_may_be_under_way_when_an_ssl_goes),
         cmocka_unit_test(a_child_makes_connections_of_its_own),
         cmocka_unit_test(a_word_that_nobody_knows_is_an_error_among_others),
+        cmocka_unit_test(a_wrong_passphrase_shows_with_the_certificate),
         cmocka_unit_test(a_session_of_a_server_that_was_not_verified_is_not_offered_by_who_verifies),
         cmocka_unit_test(a_session_on_a_session_goes_no_further),
         cmocka_unit_test(a_session_goes_no_deeper_than_what_was_verified),
