@@ -44,6 +44,11 @@ test('addContext: by name, with a wildcard, the last that fits', async () => {
   assert.equal(s.sockets.length || await once(s, 'secureConnection').then(() => 1), 1);
   assert.equal(s.sockets[0].servername, 'other.example');
   socket.destroy();
+  for (const servername of ['a.other.example', 'other.example.org']) { // of which it is just a part
+    const another = await secured(connect('milgi', s, { servername, rejectUnauthorized: false }));
+    assert.equal(another.getPeerCertificate().subject.CN, 'server');
+    another.destroy();
+  }
   await close(s);
 });
 
@@ -68,6 +73,11 @@ test('ALPN: a list, and a callback that takes its time', async () => {
   const error = await failure(connect('milgi', s, { ALPNProtocols: ['w'] }));
   assert.equal(error.code, 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
   await close(s);
+  const strange = await listen('milgi', { ALPNCallback: () => 'z' });
+  const told = once(strange, 'refused');
+  await failure(connect('milgi', strange, { ALPNProtocols: ['w'] }));
+  assert.equal((await told)[0].code, 'ERR_TLS_ALPN_CALLBACK_INVALID_RESULT');
+  await close(strange);
 });
 
 test('a key whose signatures are made elsewhere, by promises', async () => {

@@ -235,6 +235,20 @@ test('TLS over any Duplex, and TLS over TLS', async () => {
   assert.equal(await settled(), 0);
 });
 
+test('TLS over the TLS of Node', async () => {
+  const s = await listen('node', {}, (below) => {
+    const socket = new milgi.TLSSocket(below, { isServer: true, key: certs.server.key, cert: certs.server.cert });
+    socket.pipe(socket);
+  });
+  const below = await secured(connect('node', s));
+  const socket = await secured(milgi.connect({ socket: below, ca: certs.ca.cert, servername: 'localhost' }));
+  const got = sum(socket);
+  await send(socket, 300_000);
+  assert.deepEqual(await got, { len: 300_000, hash: digest(300_000) });
+  await close(s);
+  assert.equal(await settled(), 0);
+});
+
 async function bringsMuch(bring) {
   // What the server sends is kept, and comes in two pieces.
   let kept = null;
