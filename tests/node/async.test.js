@@ -243,7 +243,7 @@ test('checkServerIdentity and verify have a say of their own', async () => {
   const any = await secured(connect('milgi', s, { rejectUnauthorized: false, ca: undefined,
     verify: (certificate) => certificate.subject.CN === 'server', checkServerIdentity: () => new Error('not asked') }));
   assert.equal(any.authorized, false);
-  assert.equal(any.authorizationError, 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY');
+  assert.equal(any.authorizationError, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
   any.destroy();
   const other = await secured(connect('milgi', s, { rejectUnauthorized: false,
     checkServerIdentity: () => Object.assign(new Error('another'), { code: 'PINNED' }) }));

@@ -55,4 +55,8 @@ function crl(name, issuer, ...revoked) {
   return read(`${name}.crl`);
 }
 
-module.exports = { crl, make, ca, server, client, other, rsa, alone };
+const between = make('between', { issuer: ca, ca: true });
+const below = make('below', { issuer: between });
+below.chain = Buffer.concat([below.cert, between.cert]);
+
+module.exports = { crl, make, ca, server, client, other, rsa, alone, between, below };

@@ -7,7 +7,7 @@ const crypto = require('node:crypto');
 const { once } = require('node:events');
 const net = require('node:net');
 const { test, after } = require('node:test');
-const { milgi, certs, listen, connect, secured, failure, close, settled } = require('./rig');
+const { milgi, certs, listen, connect, secured, failure, close, settled, all } = require('./rig');
 
 async function refusedWith(code, clientOptions, serverOptions, more) {
   const s = await listen('milgi', serverOptions);
@@ -35,7 +35,55 @@ test('a certificate that nobody vouches for', () => refusedWith('DEPTH_ZERO_SELF
   { key: certs.alone.key, cert: certs.alone.cert }, (_, other) =>
     assert.equal(other.code, 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA')));
 
-test('an authority that is not trusted', () => refusedWith('UNABLE_TO_GET_ISSUER_CERT_LOCALLY', { ca: undefined }));
+test('an authority that is not trusted', async () => {
+  const error = await refusedWith('UNABLE_TO_VERIFY_LEAF_SIGNATURE', { ca: undefined });
+  assert.match(error.message, /unable to verify the first certificate/);
+  // With its issuer, which is not trusted either.
+  await refusedWith('UNABLE_TO_GET_ISSUER_CERT_LOCALLY', { ca: undefined }, { ...certs.below, cert: certs.below.chain });
+});
+
+test('what is no TLS has the name by which it is known', async () => {
+  const plain = net.createServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  plain.listen(0, '127.0.0.1');
+  await once(plain, 'listening');
+  const error = await failure(connect('milgi', plain));
+  assert.equal(error.code, 'ERR_SSL_WRONG_VERSION_NUMBER');
+  assert.equal(error.milgi, 'MILGI_EPROTO');
+  assert.match(error.message, /wrong version number/);
+  plain.close();
+});
+
+test('arguments that make no sense are refused in Node\'s words', async () => {
+  const type = (fn, message = /^The /) => assert.throws(fn, { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message });
+  for (const name of ['ciphers', 'ecdhCurve', 'sigalgs', 'passphrase', 'privateKeyEngine', 'clientCertEngine'])
+    type(() => milgi.createSecureContext({ [name]: 1 }),
+      `The "options.${name}" property must be of type string. Received type number (1)`);
+  for (const name of ['handshakeTimeout', 'sessionTimeout'])
+    type(() => milgi.createServer({ [name]: 'abcd' }),
+      `The "options.${name}" property must be of type number. Received type string ('abcd')`);
+  type(() => milgi.createServer({ ticketKeys: 'abcd' }), /"options.ticketKeys" property must be an instance of Buffer/);
+  assert.throws(() => milgi.createServer({ ticketKeys: Buffer.alloc(1) }), { code: 'ERR_INVALID_ARG_VALUE' });
+  type(() => milgi.createServer('so'), 'The "options" argument must be of type object. Received type string (\'so\')');
+  type(() => new milgi.TLSSocket(new (require('node:events'))()), /instance of Duplex/);
+  assert.throws(() => milgi.createSecureContext({ clientCertEngine: 'e' }), { code: 'ERR_CRYPTO_CUSTOM_ENGINE_NOT_SUPPORTED' });
+  for (const ciphers of ['no-such-cipher', 'aes256-sha', 'AES256-SHA', '!aNULL', 'NULL', 'kRSA'])
+    assert.throws(() => milgi.createSecureContext({ ciphers }), { code: 'ERR_SSL_NO_CIPHER_MATCH' }, ciphers);
+  for (const ciphers of ['HIGH:!aNULL', 'ECDHE+AESGCM', 'no-such-cipher:ECDHE-RSA-AES128-GCM-SHA256', 'DEFAULT@SECLEVEL=2'])
+    milgi.createSecureContext({ ciphers });
+
+  const s = await listen('milgi'), there = once(s, 'secureConnection'), socket = await secured(connect('milgi', s));
+  const [other] = await there;
+  for (const args of [['10', 'a'], [10, null], [10, 'a', 'text'], [10, 'a', 1]])
+    type(() => socket.exportKeyingMaterial(...args));
+  for (const length of [0, -3, 1.5])
+    assert.throws(() => socket.exportKeyingMaterial(length, 'a'), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
+  assert.notDeepEqual(socket.exportKeyingMaterial(32, 'a', new Uint8Array([1])), socket.exportKeyingMaterial(32, 'a'));
+  type(() => socket.setServername(1));
+  assert.throws(() => socket.setServername('too.late'), { code: 'ERR_INVALID_STATE' });
+  assert.throws(() => other.setServername('a'), { code: 'ERR_TLS_SNI_FROM_SERVER' });
+  socket.destroy();
+  await close(s);
+});
 
 test('a certificate that was taken back', async () => {
   const good = certs.crl('good', certs.ca), revoked = certs.crl('revoked', certs.ca, certs.server, certs.client);
@@ -44,7 +92,7 @@ test('a certificate that was taken back', async () => {
     assert.equal(other.code, 'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED'));
   await refusedWith('CERT_REVOKED', { crl: [elsewhere, revoked.toString()] });
   await refusedWith('UNABLE_TO_GET_CRL', { crl: elsewhere });
-  await refusedWith('UNABLE_TO_GET_ISSUER_CERT_LOCALLY', { ca: undefined, crl: good });
+  await refusedWith('UNABLE_TO_VERIFY_LEAF_SIGNATURE', { ca: undefined, crl: good });
   assert.throws(() => milgi.createSecureContext({ ca: certs.ca.cert, crl: certs.ca.cert }), /CERTIFICATE/);
   for (const [crl, ok] of [[good, true], [revoked, false]]) {
     const s = await listen('milgi', { requestCert: true, ca: certs.ca.cert, crl });

@@ -11,7 +11,7 @@ const ours = path.join(__dirname, '../../adapters/node');
 const nodeTls = require('node:tls'), nodeHttps = require('node:https');
 const milgi = require(ours);
 
-const tls = { ...nodeTls, ...milgi };
+const tls = Object.defineProperties({ ...nodeTls }, Object.getOwnPropertyDescriptors(milgi));
 const { https } = milgi; // itself, since programs set its globalAgent
 for (const name of Object.keys(nodeHttps))
   https[name] ??= nodeHttps[name];

@@ -356,6 +356,72 @@ test('many connections at once', async () => {
   assert.equal(await settled(), 0);
 });
 
+test('what is read goes into a buffer of the application\'s, which may pause it', async () => {
+  const size = 6_000_000, s = await listen('milgi', {}, (socket) => socket.end(Buffer.alloc(size, 'abc')));
+  for (const [pauses, buffer] of [[false, Buffer.alloc(640)], [true, () => new Uint8Array(10000)]]) {
+    const got = [];
+    let paused = 0, over = false;
+    const socket = connect('milgi', s, { onread: { buffer, callback(n, from) {
+      assert.equal(socket.isPaused(), false);
+      got.push(Buffer.from(from.subarray(0, n)));
+      if (!pauses || got.length % 10)
+        return true;
+      setTimeout(() => {
+        assert.equal(over, false);
+        assert.ok(paused > 1 || socket.bytesRead < size / 2, 'it is read on in a pause');
+        socket.resume();
+      }, paused++ ? 1 : 300);
+      return false;
+    } } });
+    socket.on('data', () => assert.fail('it has a buffer'));
+    await once(socket, 'end');
+    over = true;
+    assert.equal(Buffer.concat(got).compare(Buffer.alloc(size, 'abc')), 0);
+    assert.equal(paused > 5, pauses);
+    socket.destroy();
+  }
+  await close(s);
+});
+
+test('a chain is sent with its issuers from options.ca, and shown from one to the next', async () => {
+  const s = await listen('milgi', { ...certs.below, ca: [certs.other.cert, Buffer.concat([certs.ca.cert, certs.between.cert])] });
+  for (const library of ['milgi', 'node']) {
+    const socket = await secured(connect(library, s));
+    const names = [];
+    for (let at = socket.getPeerCertificate(true); names.length < 4; at = at.issuerCertificate)
+      names.push(at.subject.CN);
+    assert.deepEqual(names, ['below', 'between', 'ca', 'ca']);
+    if (library === 'milgi')
+      assert.equal(socket.getPeerX509Certificate().issuerCertificate.subject, 'CN=between');
+    socket.destroy();
+  }
+  await close(s);
+});
+
+test('a server may pause its sockets, and have them half-open', async () => {
+  const s = await listen('milgi', { pauseOnConnect: true, allowHalfOpen: true }), there = once(s, 'secureConnection');
+  const socket = await secured(connect('milgi', s, { allowHalfOpen: true })), [other] = await there;
+  assert.deepEqual([other.isPaused(), other.allowHalfOpen], [true, true]);
+  socket.end('hello');
+  const heard = all(other);
+  other.resume();
+  assert.equal((await heard).toString(), 'hello');
+  other.end('still here');
+  assert.equal((await all(socket)).toString(), 'still here');
+  await close(s);
+});
+
+test('the name may be given later, before the handshake', async () => {
+  const s = await listen('milgi', { ...certs.other }), there = once(s, 'secureConnection');
+  const transport = net.connect(s.address().port, '127.0.0.1');
+  const socket = new milgi.TLSSocket(transport, { ca: certs.ca.cert, host: 'localhost' });
+  socket.setServername('other.example');
+  await once(socket, 'secureConnect');
+  assert.equal((await there)[0].servername, 'other.example');
+  socket.destroy();
+  await close(s);
+});
+
 test('pipeline() ends as it does with other sockets', async () => {
   const s = await listen('milgi', {}, (socket) => socket.pipe(socket));
   const socket = await secured(connect('milgi', s));

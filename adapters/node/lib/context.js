@@ -6,7 +6,8 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const tls = require('node:tls');
 const { native, signers } = require('./binding');
-const { make } = require('./errors');
+const { completed } = require('./certificate');
+const { make, wrongType, checkTypes } = require('./errors');
 
 const CLIENT = 0, SERVER = 1;
 const VERSIONS = { 'TLSv1': 0x0301, 'TLSv1.1': 0x0302, 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 };
@@ -36,9 +37,7 @@ function pem(value, name) {
     return Buffer.from(value);
   if (ArrayBuffer.isView(value))
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  throw make('ERR_INVALID_ARG_TYPE',
-    `The "options.${name}" property must be of type string or an instance of Buffer, TypedArray, or DataView. ` +
-    `Received ${value === null ? 'null' : `type ${typeof value}`}`, TypeError);
+  throw wrongType(`options.${name}`, 'type string or an instance of Buffer, TypedArray, or DataView', value);
 }
 
 // A key as unencrypted PEM; Node reads what is encrypted, in DER, or a KeyObject.
@@ -79,17 +78,22 @@ function versions(options) {
   return [min, max];
 }
 
+// Of OpenSSL's classes those to which something belongs that there is; what is joined by + is in all of them.
+const CLASS = ['ALL', 'DEFAULT', 'HIGH', 'ECDHE', 'EECDH', 'kECDHE', 'kEECDH', 'ECDSA', 'aECDSA', 'aRSA', 'RSA', 'AES', 'AES128',
+  'AES256', 'AESGCM', 'CHACHA20', 'SHA256', 'SHA384', 'TLSv1.2', 'FIPS', 'SUITEB128', 'SUITEB128ONLY', 'SUITEB192'].join('|');
+const CLASSES = new RegExp(`^(${CLASS})([+](${CLASS}))*(@.*)?$`);
+
 // A list of OpenSSL's names. Classes such as HIGH or !aNULL say nothing here: there is nothing weak to leave out.
 function suites(text) {
   const found = [];
-  let named = false;
+  let all = false;
   for (const word of text.split(/[: ,]+/)) {
     const code = native.code(SUITE, SUITES[word] || word);
     if (code)
       found.push(code);
-    named = named || /^(ECDHE|DHE|AES|TLS_|CHACHA|CAMELLIA|ARIA|PSK|NULL|DES)/.test(word);
+    all = all || CLASSES.test(word);
   }
-  if (!found.length && named)
+  if (!found.length && !all)
     throw make('ERR_SSL_NO_CIPHER_MATCH', 'no cipher match');
   if (found.length && !found.some((code) => code >> 8 === 0x13))
     found.push(...SUITES13.map((name) => native.code(SUITE, name)));
@@ -149,7 +153,11 @@ const finished = new FinalizationRegistry((name) => signers.delete(name));
 
 class SecureContext {
   constructor(options = {}) {
-    for (const name of ['pfx', 'privateKeyEngine', 'clientCertEngine'])
+    checkTypes(options, 'string', ['ciphers', 'ecdhCurve', 'sigalgs', 'passphrase', 'privateKeyEngine', 'privateKeyIdentifier',
+      'clientCertEngine']);
+    if (options.privateKeyEngine ?? options.clientCertEngine)
+      throw make('ERR_CRYPTO_CUSTOM_ENGINE_NOT_SUPPORTED', 'Custom engines not supported by this OpenSSL');
+    for (const name of ['pfx'])
       if (options[name] !== undefined && options[name] !== null)
         throw make('ERR_FEATURE_UNAVAILABLE_ON_PLATFORM', `options.${name} is not supported by milgi`);
     this.context = this; // as in node:tls
@@ -171,7 +179,8 @@ class SecureContext {
   }
 
   _addCredentials(options) {
-    const certs = list(options.cert).map((c) => pem(c, 'cert'));
+    const ca = list(options.ca).map((c) => pem(c, 'ca'));
+    const certs = list(options.cert).map((c) => completed(pem(c, 'cert'), ca));
     const credentials = [];
     if (options.sign) {
       if (typeof options.sign !== 'function')

@@ -36,14 +36,19 @@ function systemName(errno) {
   }
 }
 
-// Of a chain that was judged, and was not good.
-function verdictName(verdict) {
-  return VERDICTS[verdict] ?? 'MILGI_EVERIFY';
+// Of a chain of |n| that was judged, and was not good. Of a certificate alone whose issuer is not known OpenSSL says more.
+function verdictName(verdict, n) {
+  return verdict === 20 && n === 1 ? VERDICTS[21] : VERDICTS[verdict] ?? 'MILGI_EVERIFY';
+}
+
+// What came is no TLS: plain HTTP, for instance.
+function isOther(reason) {
+  return reason.name === 'MILGI_EPROTO' && reason.detail === 'unknown record type';
 }
 
 function codeOf(reason) {
   switch (reason.name) {
-    case 'MILGI_EVERIFY': return verdictName(reason.code);
+    case 'MILGI_EVERIFY': return verdictName(reason.code, reason.chain?.length);
     case 'MILGI_EALERT': return ALERTS[reason.alert] ? `ERR_SSL_${ALERTS[reason.alert]}` : reason.name;
     case 'MILGI_ETRUNCATED': return 'ECONNRESET';
     case 'MILGI_ETRANSPORT': return systemName(reason.code);
@@ -59,9 +64,14 @@ function textOf(reason, established, host, isServer) {
     return 'Client network socket disconnected before secure TLS connection was established';
   if (reason.name === 'MILGI_EVERIFY' && VERDICTS[reason.code] === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return `Hostname/IP does not match certificate's altnames: ${host} is not in the certificate`;
-  let text = reason.detail && reason.detail !== reason.text ? `${reason.text}: ${reason.detail}` : reason.text;
+  const alone = codeOf(reason) === VERDICTS[21];
+  let text = reason.text;
+  if (reason.detail && reason.detail !== reason.text)
+    text += `: ${alone ? 'unable to verify the first certificate' : reason.detail}`;
   if (reason.codeText)
     text += `: ${reason.codeText}`;
+  if (!established && isOther(reason))
+    text += ' (wrong version number)'; // by which it is known
   if (reason.alertName && reason.alert !== 256)
     text += ` (alert ${reason.alertName} ${reason.fromPeer ? 'received' : 'sent'})`;
   return text;
@@ -69,7 +79,7 @@ function textOf(reason, established, host, isServer) {
 
 function fromReason(reason, { established, host, isServer } = {}) {
   const error = new Error(textOf(reason, established, host, isServer));
-  error.code = codeOf(reason);
+  error.code = !established && isOther(reason) ? 'ERR_SSL_WRONG_VERSION_NUMBER' : codeOf(reason);
   error.milgi = reason.name;
   error.reason = reason.detail;
   if (reason.alert !== 256)
@@ -95,4 +105,30 @@ function make(code, message, Type = Error) {
   return Object.assign(new Type(message), { code });
 }
 
-module.exports = { fromReason, verdictName, callable, make };
+// What was given instead, in Node's words.
+function received(value) {
+  if (value === undefined || value === null)
+    return ` Received ${value}`;
+  if (typeof value === 'function')
+    return ` Received function ${value.name}`;
+  if (typeof value === 'object')
+    return value.constructor?.name ? ` Received an instance of ${value.constructor.name}` :
+      ` Received ${util.inspect(value, { depth: -1 })}`;
+  const text = util.inspect(value, { colors: false });
+  return ` Received type ${typeof value} (${text.length > 28 ? `${text.slice(0, 25)}...` : text})`;
+}
+
+// Of |value| of the wrong type: |name| is "options.ciphers" or "length", |wanted| "type string" or "an instance of Buffer".
+function wrongType(name, wanted, value) {
+  const kind = name.includes('.') ? 'property' : 'argument', of = wanted.startsWith('an ') ? '' : 'of ';
+  return make('ERR_INVALID_ARG_TYPE', `The "${name}" ${kind} must be ${of}${wanted}.${received(value)}`, TypeError);
+}
+
+// Each of |names| that |options| has is of the type, or not given.
+function checkTypes(options, type, names) {
+  for (const name of names)
+    if (options[name] !== undefined && options[name] !== null && typeof options[name] !== type)
+      throw wrongType(`options.${name}`, `type ${type}`, options[name]);
+}
+
+module.exports = { fromReason, verdictName, callable, make, wrongType, checkTypes };

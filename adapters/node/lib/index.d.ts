@@ -51,7 +51,7 @@ declare namespace milgi {
   interface ConnectionOptions extends CommonOptions {
     host?: string; port?: number | string; path?: string; family?: number; localAddress?: string;
     lookup?: net.LookupFunction; socket?: Duplex; servername?: string; session?: Buffer; timeout?: number;
-    requestOCSP?: boolean; signal?: AbortSignal; autoSelectFamily?: boolean; keepAlive?: boolean; noDelay?: boolean;
+    requestOCSP?: boolean; signal?: AbortSignal; onread?: net.OnReadOpts; autoSelectFamily?: boolean; keepAlive?: boolean; noDelay?: boolean;
     /** Besides our own check, never in its place. */
     checkServerIdentity?: (host: string, certificate: tls.DetailedPeerCertificate) => Maybe<Error | undefined | void>;
     /** The certificate to show, once the server has said whose it takes. */
@@ -81,6 +81,8 @@ declare namespace milgi {
 
   class TLSSocket extends Duplex {
     constructor(transport: Duplex, options?: SocketOptions);
+    /** Before the handshake: whom it is with, in the place of options.servername. */
+    setServername(name: string): void;
     readonly encrypted: true;
     authorized: boolean;
     authorizationError: string | null;

@@ -6,7 +6,7 @@ const crypto = require('node:crypto');
 const net = require('node:net');
 const { native, start } = require('./binding');
 const { SERVER, createSecureContext, contextOf } = require('./context');
-const { callable, make } = require('./errors');
+const { callable, make, wrongType, checkTypes } = require('./errors');
 const { accept, protocols, ASK, HANDSHAKE_MS } = require('./socket');
 
 const LIFETIME_MIN = 60, LIFETIME_MAX = 7 * 24 * 3600;
@@ -52,9 +52,14 @@ class Secured {
   constructor(server, options) {
     this.server = server;
     this.options = { ...options };
-    for (const name of ['SNICallback', 'ALPNCallback'])
-      if (options[name] !== undefined && options[name] !== null && typeof options[name] !== 'function')
-        throw make('ERR_INVALID_ARG_TYPE', `The "options.${name}" property must be of type function`, TypeError);
+    checkTypes(options, 'function', ['SNICallback', 'ALPNCallback']);
+    checkTypes(options, 'number', ['handshakeTimeout', 'sessionTimeout']);
+    const { ticketKeys } = options;
+    if (ticketKeys !== undefined && ticketKeys !== null && !ArrayBuffer.isView(ticketKeys))
+      throw wrongType('options.ticketKeys', 'an instance of Buffer, TypedArray, or DataView', ticketKeys);
+    if (ticketKeys && ticketKeys.byteLength !== 48)
+      throw make('ERR_INVALID_ARG_VALUE', `The property 'options.ticketKeys' must be exactly 48 bytes. Received ${ticketKeys.byteLength}`,
+        TypeError);
     if (options.ALPNCallback && options.ALPNProtocols)
       throw make('ERR_TLS_ALPN_CALLBACK_WITH_PROTOCOLS',
         'The ALPNCallback and ALPNProtocols TLS options are mutually exclusive', TypeError);
@@ -65,8 +70,7 @@ class Secured {
 
   setTickets(bytes) {
     if (!ArrayBuffer.isView(bytes))
-      throw make('ERR_INVALID_ARG_TYPE', 'The "buffer" argument must be an instance of Buffer, TypedArray, or DataView',
-        TypeError);
+      throw wrongType('buffer', 'an instance of Buffer, TypedArray, or DataView', bytes);
     if (bytes.byteLength !== 48)
       throw make('ERR_INVALID_ARG_VALUE', 'Session ticket keys must be a 48-byte buffer', TypeError);
     this.ticketBytes = Buffer.from(bytes);
@@ -106,6 +110,10 @@ class Secured {
     try {
       socket = accept(transport, { ...options, isServer: true, server, secureContext: this.context, secured: this,
         _config: this.configOf(this.context), onSecure: (s) => server.emit('secureConnection', s) });
+      if (server.pauseOnConnect) { // the application's bytes, not the handshake's
+        socket.pause();
+        transport.resume();
+      }
       if (server.listenerCount('keylog'))
         socket.on('keylog', (line) => server.emit('keylog', line, socket));
     } catch (error) {
@@ -217,11 +225,18 @@ class Server extends net.Server {
     if (typeof options === 'function')
       [options, listener] = [{}, options];
     if (options !== undefined && (options === null || typeof options !== 'object'))
-      throw make('ERR_INVALID_ARG_TYPE', 'The "options" argument must be of type object', TypeError);
-    super({ ...options, allowHalfOpen: true });
+      throw wrongType('options', 'type object', options);
+    super(options);
     secure(this, options);
     if (listener)
       this.on('secureConnection', listener);
+  }
+
+  [Symbol.for('nodejs.rejection')](error, event, socket) {
+    if (event === 'secureConnection')
+      socket.destroy(error);
+    else
+      super[Symbol.for('nodejs.rejection')](error, event, socket);
   }
 }
 

@@ -7,8 +7,9 @@ const net = require('node:net');
 const tls = require('node:tls');
 const { Duplex, addAbortSignal } = require('node:stream');
 const { start } = require('./binding');
+const { legacy, objects, nodesWords } = require('./certificate');
 const { CLIENT, SERVER, OPENSSL_NAMES, createSecureContext, contextOf } = require('./context');
-const { fromReason, verdictName, callable, make } = require('./errors');
+const { fromReason, verdictName, callable, make, wrongType } = require('./errors');
 
 const READ = 0, WRITE = 1, SHUT = 2, CLOSE = 3, OPEN = 4, DATA = 5, END = 6, ROOM = 7, DECIDE = 8, CLOSED = 9,
   SESSION = 10, KEYLOG = 12;
@@ -24,33 +25,12 @@ function errnoOf(error) {
   return error && error.code === 'ERR_STREAM_DESTROYED' ? ECONNRESET : EIO;
 }
 
-// A certificate and those behind it as getPeerCertificate() shows them. What Node cannot read, though our library can, has
-// nothing but |raw|: a peer's certificates are no reason for an exception.
-function legacy(chain, detailed) {
-  if (!chain || !chain.length)
-    return {};
-  const objects = (detailed ? chain : chain.slice(0, 1)).map((der) => {
-    try {
-      const x = new crypto.X509Certificate(der), object = x.toLegacyObject();
-      if (detailed && x.checkIssued(x))
-        object.issuerCertificate = object;
-      return object;
-    } catch {
-      return { raw: der };
-    }
-  });
-  for (let i = 0; i + 1 < objects.length; i++)
-    objects[i].issuerCertificate = objects[i + 1];
-  return objects[0];
-}
-
-// Node's words for a name that is not in |certificate|, where it has any: it takes a CN, which we do not.
-function nodesWords(host, certificate) {
-  try {
-    return tls.checkServerIdentity(host, certificate);
-  } catch {
-    return undefined;
-  }
+// Of options.onread: a buffer for what comes next, and whom it is given to.
+function into(onread) {
+  if (!onread || typeof onread.callback !== 'function' || !(onread.buffer instanceof Uint8Array || typeof onread.buffer === 'function'))
+    return null;
+  const next = () => typeof onread.buffer === 'function' ? onread.buffer() : onread.buffer;
+  return { held: [], buffer: next(), callback: onread.callback, next() { this.buffer = next(); }, ended: false };
 }
 
 // Whether what is written to it goes to the kernel as it is: not into another TLS, nor through what somebody has put there.
@@ -114,7 +94,10 @@ class TLSSocket extends Duplex {
     this._lens = [];
     this._isServer = Boolean(options.isServer);
     this._tlsOptions = options;
-    this._transport = transport instanceof Duplex || (transport && transport.on) ? transport : new net.Socket(options);
+    if (transport && (typeof transport.on !== 'function' || typeof transport.write !== 'function'))
+      throw wrongType('socket', 'an instance of Duplex', transport);
+    this._transport = transport || new net.Socket(options);
+    this._into = into(options.onread);
     this._open(options);
     this._attach();
     // The library's own bound begins with the peer's first byte; who says nothing at all is not waited for either.
@@ -320,15 +303,52 @@ class TLSSocket extends Duplex {
   _gotData(chunk) {
     this._active();
     this.bytesRead += chunk.length;
-    if (this.destroyed || this.push(chunk))
+    if (this.destroyed || (this._into ? this._intoBuffer(chunk) : this.push(chunk)))
       return true;
     this._owed += chunk.length;
     return false;
   }
 
+  // options.onread: true if all of it has been taken.
+  _intoBuffer(chunk) {
+    const into = this._into;
+    if (chunk)
+      into.held.push(chunk);
+    while (into.held.length && !this.isPaused() && !this.destroyed) {
+      const { buffer } = into, [first] = into.held, n = Math.min(buffer.byteLength, first.length);
+      new Uint8Array(buffer.buffer, buffer.byteOffset, n).set(first.subarray(0, n));
+      if (n < first.length)
+        into.held[0] = first.subarray(n);
+      else
+        into.held.shift();
+      const goesOn = into.callback(n, buffer);
+      into.next();
+      if (goesOn === false)
+        this.pause();
+    }
+    return !into.held.length;
+  }
+
+  resume() {
+    super.resume();
+    if (this._into?.held.length)
+      process.nextTick(() => {
+        if (this._intoBuffer() && !this.destroyed) {
+          this._read();
+          if (this._into.ended)
+            this._peerEnded();
+        }
+      });
+    return this;
+  }
+
   _peerEnded() {
     if (this.destroyed || this._readOver)
       return;
+    if (this._into?.held.length) {
+      this._into.ended = true;
+      return;
+    }
     this._readOver = true;
     this.push(null);
     this.read(0);
@@ -358,7 +378,7 @@ class TLSSocket extends Duplex {
     if (this._identityError)
       return this._identityError.code;
     if (info.verdict)
-      return verdictName(info.verdict);
+      return verdictName(info.verdict, this._chain.length);
     if (!this._isServer)
       return 'MILGI_NOT_VERIFIED';
     return this._tlsOptions.requestCert ? 'UNABLE_TO_GET_ISSUER_CERT' : null; // it has shown none
@@ -605,7 +625,7 @@ class TLSSocket extends Duplex {
   getSharedSigalgs() { return []; }
   getPeerSignatureScheme() { return this._info?.scheme ?? null; }
   getPeerCertificate(detailed) { return this._info || this._chain ? legacy(this._chain, detailed) : null; }
-  getPeerX509Certificate() { return this._chain?.length ? new crypto.X509Certificate(this._chain[0]) : undefined; }
+  getPeerX509Certificate() { return this._chain && objects(this._chain); }
   getX509Certificate() {
     const cert = this._tlsOptions.cert ?? this._tlsOptions.secureContext?._options.cert;
     return cert ? new crypto.X509Certificate(Array.isArray(cert) ? cert[0] : cert) : undefined;
@@ -618,9 +638,19 @@ class TLSSocket extends Duplex {
   isSessionReused() { return Boolean(this._info?.resumed); }
 
   exportKeyingMaterial(length, label, context) {
+    if (typeof length !== 'number')
+      throw wrongType('length', 'type number', length);
+    if (!(Number.isInteger(length) && length > 0 && length <= 0xffffffff))
+      throw make('ERR_OUT_OF_RANGE', `The value of "length" is out of range. It must be >= 1 && <= 4294967295. Received ${length}`,
+        RangeError);
+    if (typeof label !== 'string')
+      throw wrongType('label', 'type string', label);
+    if (context !== undefined && !ArrayBuffer.isView(context))
+      throw wrongType('context', 'an instance of Buffer, TypedArray, or DataView', context);
     if (!this._info)
       throw make('ERR_TLS_INVALID_STATE', 'TLS socket connection must be securely established');
-    return this._stream.export(length, label, context === undefined ? null : Buffer.from(context));
+    return this._stream.export(length, label, context === undefined ? null :
+      Buffer.from(context.buffer, context.byteOffset, context.byteLength));
   }
 
   updateKeys(askPeer = false) { this._stream.updateKeys(Boolean(askPeer)); }
@@ -630,6 +660,21 @@ class TLSSocket extends Duplex {
       process.nextTick(callback, error);
     return false;
   }
+  // Before the handshake: whom it is with, instead of options.servername.
+  setServername(name) {
+    if (typeof name !== 'string')
+      throw wrongType('name', 'type string', name);
+    if (this._isServer)
+      throw make('ERR_TLS_SNI_FROM_SERVER', 'Cannot issue SNI from a TLS server-side socket');
+    if (this._wasConnected)
+      throw make('ERR_INVALID_STATE', 'the handshake has begun: options.servername');
+    this._tlsOptions.servername = name;
+    const before = this._stream;
+    before.owner = { told: (kind) => kind === CLOSE && process.nextTick(() => before.gone()) }; // the transport stays
+    before.drop();
+    this._open(this._tlsOptions);
+  }
+
   disableRenegotiation() {}
   enableTrace() {}
   setMaxSendFragment() { return false; }
@@ -694,7 +739,7 @@ function normalize(args) {
     options.path = args[0];
   else
     options.port = args[0];
-  if (typeof args[1] === 'string')
+  if (typeof args[1] === 'string' && typeof args[0] !== 'object')
     options.host = args[1];
   for (const more of args.slice(1))
     if (more !== null && typeof more === 'object')
@@ -702,8 +747,15 @@ function normalize(args) {
   return [options, callback];
 }
 
+let ipWarned = false;
+
 function connect(...args) {
   const [options, callback] = normalize(args);
+  if (options.servername && net.isIP(options.servername) && !ipWarned) {
+    ipWarned = true;
+    process.emitWarning('Setting the TLS ServerName to an IP address is not permitted by RFC 6066. This will be ignored in a ' +
+      'future version.', 'DeprecationWarning', 'DEP0123');
+  }
   const host = options.servername || options.host || options.socket?._host || 'localhost';
   const transport = options.socket ?? net.connect({ ...options, allowHalfOpen: true, timeout: undefined,
     onread: undefined, signal: undefined });
