@@ -254,7 +254,7 @@ static struct identity *with_issuers(const struct identity *from, const struct t
 
 void milgi__ssl_complete_chains(struct settings *s, const X509_STORE *store)
 {
-    static const struct text none = { NULL, 0 };
+    static const struct text none = { 0 };
     const struct text *from = s->mode & SSL_MODE_NO_AUTO_CHAIN ? &none : &store->pem;
 
     for (size_t i = 0; i < s->identities_n; i++) {

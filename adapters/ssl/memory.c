@@ -202,19 +202,24 @@ int RAND_write_file(const char *file)
 
 bool milgi__ssl_append(struct text *text, const void *data, size_t len)
 {
-    char *grown = malloc(text->len + len + 1);
-    if (!grown) {
-        SSL_ERR(ERR_R_MALLOC_FAILURE, NULL);
-        return false;
+    size_t held = text->len, room = text->room;
+    char *grown = text->data;
+    if (held + len >= room) {
+        room = 2 * (held + len) + 1;
+        grown = malloc(room);
+        if (!grown) {
+            SSL_ERR(ERR_R_MALLOC_FAILURE, NULL);
+            return false;
+        }
+        if (held)
+            memcpy(grown, text->data, held);
     }
-    if (text->len)
-        memcpy(grown, text->data, text->len);
     if (len)
-        memcpy(grown + text->len, data, len);
-    len += text->len;
-    grown[len] = 0;
-    milgi__ssl_text_free(text); /* it may hold a key */
-    *text = (struct text){ grown, len };
+        memcpy(grown + held, data, len);
+    grown[held + len] = 0;
+    if (grown != text->data)
+        milgi__ssl_text_free(text); /* it may hold a key */
+    *text = (struct text){ grown, held + len, room };
     return true;
 }
 

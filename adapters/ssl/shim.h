@@ -39,7 +39,7 @@ void milgi__ssl_error_of_reason(const struct milgi_reason *reason, bool server);
 
 struct text {
     char *data; /* followed by a NUL */
-    size_t len;
+    size_t len, room;
 };
 bool milgi__ssl_append(struct text *text, const void *data, size_t len);
 void milgi__ssl_text_free(struct text *text); /* and wipes */
