@@ -288,8 +288,9 @@ test('a transport may bring more than is wanted, and its end at once', async () 
 });
 
 test('a socket that is full is waited for', async () => {
-  const s = await listen('milgi', {}, (socket) => socket._transport.pause());
+  const s = await listen('milgi', {}, (socket) => socket._transport.pause()), there = once(s, 'secureConnection');
   const socket = await secured(connect('milgi', s));
+  await there;
   const { fd } = socket._transport._handle, block = Buffer.alloc(65536);
   let error = null;
   socket.on('error', (e) => { error = e; });
