@@ -29,8 +29,10 @@ static void end(struct peer *p)
 static bool receive(struct peer *p)
 {
     bool may = p->readable && (p->closed || !milgi_conn_input_paused(p->conn));
-    size_t size = milgi_conn_read_size(p->conn, 18432);
-    struct milgi_chunk *chunk = may ? milgi_conn_chunk(p->conn, size) : NULL;
+    size_t size = may ? milgi_conn_read_size(p->conn, 18432) : 0;
+    struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
+    if (size && !chunk) /* of a record that is begun the rest may be had even then */
+        chunk = milgi_conn_chunk(p->conn, size = milgi_conn_record_rest(p->conn));
     if (!chunk)
         return false; /* no memory: perhaps in a second */
     ssize_t n = recv((int)(p - peers), milgi_chunk_data(chunk), size, MSG_DONTWAIT);

@@ -33,8 +33,10 @@ static gboolean may_read(const struct peer *p)
 /* FALSE: there is nothing to read, or it has to wait. */
 static gboolean receive(struct peer *p)
 {
-    size_t size = milgi_conn_read_size(p->conn, 18432);
-    struct milgi_chunk *chunk = may_read(p) ? milgi_conn_chunk(p->conn, size) : NULL;
+    size_t size = may_read(p) ? milgi_conn_read_size(p->conn, 18432) : 0;
+    struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
+    if (size && !chunk) /* of a record that is begun the rest may be had even then */
+        chunk = milgi_conn_chunk(p->conn, size = milgi_conn_record_rest(p->conn));
     p->starved = !chunk && may_read(p);
     if (!chunk)
         return FALSE;
@@ -126,8 +128,7 @@ static gboolean on_connection(int listener, GIOCondition told, gpointer arg);
 
 static gboolean listen_again(gpointer listener)
 {
-    g_unix_fd_add(GPOINTER_TO_INT(listener), G_IO_IN, on_connection, NULL);
-    return G_SOURCE_REMOVE;
+    return g_unix_fd_add(GPOINTER_TO_INT(listener), G_IO_IN, on_connection, NULL), G_SOURCE_REMOVE;
 }
 
 static gboolean on_connection(int listener, GIOCondition told, gpointer arg)
@@ -168,8 +169,7 @@ static gboolean dispatch_engine(GSource *s, GSourceFunc fn, gpointer arg)
 
 static gboolean on_input(int fd, GIOCondition told, gpointer arg)
 {
-    g_main_loop_quit(loop), (void)fd, (void)told, (void)arg;
-    return G_SOURCE_REMOVE;
+    return g_main_loop_quit(loop), (void)fd, (void)told, (void)arg, G_SOURCE_REMOVE;
 }
 
 int main(int argc, char **argv)

@@ -31,8 +31,10 @@ static bool may_read(const struct peer *p)
 /* False: there is nothing to read, or it has to wait. */
 static bool receive(struct peer *p)
 {
-    size_t size = milgi_conn_read_size(p->conn, 18432);
-    struct milgi_chunk *chunk = may_read(p) ? milgi_conn_chunk(p->conn, size) : NULL;
+    size_t size = may_read(p) ? milgi_conn_read_size(p->conn, 18432) : 0;
+    struct milgi_chunk *chunk = milgi_conn_chunk(p->conn, size);
+    if (size && !chunk) /* of a record that is begun the rest may be had even then */
+        chunk = milgi_conn_chunk(p->conn, size = milgi_conn_record_rest(p->conn));
     p->starved = !chunk && may_read(p);
     if (!chunk)
         return false;
