@@ -278,9 +278,6 @@ static MILGI__APART bool take_runs(struct milgi_conn *c, uint64_t budget_ns, uin
     }
     bool more = milgi__conn_live(c) && c->in < MILGI__IN_CLOSED && (over->n || over->alert || over->blocked);
     milgi__transport_keep_busy(c->transport, more);
-    /* Not before it has been opened, which takes of the reserve, too. */
-    if (c->finishes && !milgi__transport_staged(c->transport) && !milgi__transport_rest(c->transport))
-        milgi__conn_finished(c);
     milgi__conn_deliver(c);
     return progress;
 }
@@ -302,6 +299,9 @@ bool milgi__conn_pump_in(struct milgi_conn *c, uint64_t budget_ns, uint64_t *spe
         if (*spent_ns >= budget_ns)
             break;
     }
+    /* Not before it has been opened, which takes of the reserve, too. */
+    if (c->finishes && !milgi__transport_staged(c->transport) && !milgi__transport_rest(c->transport))
+        milgi__conn_finished(c);
     milgi__conn_deliver(c);
     return progress;
 }

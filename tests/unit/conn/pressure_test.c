@@ -133,6 +133,55 @@ static void when_the_pool_is_empty_the_rest_of_a_record_is_had_and_no_more(void 
     pair_fini(&pair);
 }
 
+/* What is left of the first record on the client's wire goes to the server, in a chunk from what is kept back. */
+static void receive_rest(struct pair *pair)
+{
+    struct pair_side *client = &pair->side[MILGI_CLIENT], *server = &pair->side[MILGI_SERVER];
+    size_t rest = milgi_conn_record_rest(server->conn);
+    assert_in_range(rest, 16384, 16700);
+    struct milgi_chunk *chunk = milgi_conn_chunk(server->conn, rest);
+    assert_non_null(chunk);
+    memcpy(milgi_chunk_data(chunk), client->wire.p, rest);
+    pair_bytes_drop(&client->wire, rest);
+    struct milgi_slice slice = { chunk, milgi_chunk_data(chunk), (uint32_t)rest };
+    assert_int_equal(milgi_conn_receive(server->conn, slice), 0);
+}
+
+/* A record is finished, opened and delivered: what it took of may be had by the next at once, not after a while. */
+static void who_has_finished_leaves_it_to_others(void **state)
+{
+    static const uint8_t data[16384];
+    struct milgi_engine_options options;
+    struct pair pair;
+    (void)state;
+    milgi_engine_options_init(&options);
+    options.memory_limit = 1 << 20;
+    start(&pair, &options);
+    struct pair_side *client = &pair.side[MILGI_CLIENT], *server = &pair.side[MILGI_SERVER];
+    pair_settle(&pair);
+    assert_true(client->established && server->established);
+    assert_int_equal(milgi_conn_write(client->conn, data, sizeof data), 0);
+    while (pair_run(client, NULL) == MILGI_RUN_AGAIN) {
+    }
+    assert_int_equal(pair_carry(client, 5), 5);
+    pair_run(server, NULL);
+    struct milgi_chunk *all[CHUNKS];
+    unsigned all_n = 0;
+    while (all_n < CHUNKS && (all[all_n] = milgi_chunk_new(server->engine, all_n < 15 ? 65536 : 512)))
+        all_n++;
+    assert_null(milgi_conn_chunk(server->conn, 65536));
+    receive_rest(&pair);
+    struct milgi__pool *pool = milgi__engine_pool(server->engine);
+    milgi__pool_finishes(pool, OTHER, true, milgi_engine_now(server->engine));
+    assert_false(milgi__pool_may_finish(pool, ANOTHER, milgi_engine_now(server->engine)));
+    pair_run(server, NULL);
+    assert_int_equal(server->got.len, sizeof data);
+    assert_true(milgi__pool_may_finish(pool, ANOTHER, milgi_engine_now(server->engine)));
+    while (all_n)
+        milgi_chunk_unref(all[--all_n]);
+    pair_fini(&pair);
+}
+
 /* --- KeyUpdates --------------------------------------------------------------------------------------------------- */
 
 static void key_updates_do_not_pile_up_before_a_network_that_takes_nothing(void **state)
@@ -177,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_held_until_the_handshake_is_over_waits_for_chunks),
         cmocka_unit_test(when_the_pool_is_empty_the_rest_of_a_record_is_had_and_no_more),
+        cmocka_unit_test(who_has_finished_leaves_it_to_others),
         cmocka_unit_test(key_updates_do_not_pile_up_before_a_network_that_takes_nothing),
     };
     return cmocka_run_group_tests(tests, peers_begin, peers_end);
