@@ -178,8 +178,8 @@ static bool put_object(struct text *out, const ASN1_OBJECT *object)
     uint64_t arc = 0;
     bool first = true;
 
-    if (known)
-        return put(out, known);
+    if (known || !object)
+        return known && put(out, known);
     for (size_t i = 0; i < object->len; i++) {
         arc = arc << 7 | (object->der[i] & 0x7f);
         if (object->der[i] & 0x80)

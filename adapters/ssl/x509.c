@@ -449,19 +449,21 @@ int PEM_write_bio_X509(BIO *bio, X509 *x)
 
 X509_CRL *PEM_read_bio_X509_CRL(BIO *bio, X509_CRL **crl, pem_password_cb *cb, void *arg)
 {
-    X509_CRL *found = calloc(1, sizeof *found);
+    struct text pem = { 0 };
+    X509_CRL *found = NULL;
 
     (void)cb;
     (void)arg;
-    if (!found)
-        return NULL;
-    found->refs = 1;
-    if (!read_block(bio, "X509 CRL", &found->pem) ||
-        milgi_trust_add_crls_pem(NULL, found->pem.data, found->pem.len, NULL)) {
+    if (!read_block(bio, "X509 CRL", &pem) || milgi_trust_add_crls_pem(NULL, pem.data, pem.len, NULL))
         LIB_ERR(ERR_LIB_PEM, PEM_R_NO_START_LINE, "no CRL that can be used");
-        X509_CRL_free(found);
+    else
+        found = calloc(1, sizeof *found);
+    if (!found) {
+        milgi__ssl_text_free(&pem);
         return NULL;
     }
+    found->refs = 1;
+    found->pem = pem;
     if (crl) {
         X509_CRL_free(*crl);
         *crl = found;

@@ -105,7 +105,7 @@ bool app_file_passphrase(const char *file, uint32_t patience_ms, char **line, si
     *line = NULL;
     *len = 0;
     const char *fault = file ? app_file_read(file, patience_ms, line, len) : NULL;
-    if (!file || fault) {
+    if (!*line) {
         if (fault)
             app_complain("%s: %s", file, fault);
         return !fault;
