@@ -133,8 +133,11 @@ static struct home *home_new(void)
     pthread_mutexattr_destroy(&kind);
     home->refs = 1;
     home->process = getpid();
-    if (add_device(home))
+    if (add_device(home)) {
+        if (home->device)
+            (void)milgi__ssl_home_bell(); /* a program that counts its descriptors finds no more later */
         return home;
+    }
     milgi__ssl_home_unref(home);
     return NULL;
 }
