@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <openssl/pem.h>
 
 #include "cert/cert.h"
 #include "crl.h"
+#include "folder.h"
 
 #define MUST(call) assert_int_equal(call, 0)
 #define CRL(...) crl_new(&(struct crl_options){ __VA_ARGS__ })
@@ -243,20 +243,16 @@ static void without_a_trust_they_are_judged(void **state)
 
 static void they_come_from_files(void **state)
 {
-    char dir[] = "/tmp/milgi-crl-XXXXXX", *pem = CRL(.issuer = root);
+    char *pem = CRL(.issuer = root), *file = identity_write(folder(), "crl.pem", pem);
     struct milgi_trust *trust = trust_new();
     struct milgi_problem problem;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
-    char *file = identity_write(dir, "crl.pem", pem);
     MUST(milgi_trust_add_crls_file(trust, file, &problem));
     assert_int_equal(trust->crls_n, 1);
     assert_int_equal(milgi_trust_add_crls_file(trust, "/nonexistent", &problem), MILGI_EFILE);
     assert_int_equal(problem.file, MILGI_FILE_CRLS);
     assert_int_equal(milgi_trust_add_crls_file(trust, NULL, &problem), MILGI_EINVAL);
-    unlink(file);
-    rmdir(dir);
     milgi_trust_unref(trust);
     free(file);
     free(pem);
